@@ -1,0 +1,58 @@
+/**
+ * Every limit of the core, each with its reason. A limit without a hostile test is a wish: see test/sip/limits.test.ts and the
+ * tests of the part that enforces it. Units come last in the names.
+ */
+
+/** A whole SIP message. UDP cannot carry more than 65 535 octets; the largest WebRTC INVITEs seen are 7 KB. Over: 513. */
+export const messageOctetsMax = 64 * 1024;
+/** Header lines of one message. A call through 20 proxies has about 60. Over: 400. */
+export const headersMax = 256;
+/** The start line, its URI included (RFC 3261 leaves it open; 414 Request-URI Too Long). */
+export const startLineOctetsMax = 4 * 1024;
+/** One header field with its continuation lines. STIR Identity and long Record-Route lists stay below 8 KiB. Over: 400. */
+export const headerOctetsMax = 16 * 1024;
+/** Values in one comma list or of one header over all lines: Via, Route, Contact. Bounds work per message. Over: 400. */
+export const listValuesMax = 128;
+/** CSeq must be below 2^31 (RFC 3261 8.1.1.5). */
+export const cSeqMax = 2 ** 31 - 1;
+/** Max-Forwards is 0..255 (RFC 3261 20.22). */
+export const maxForwardsMax = 255;
+/** What we insert when a request has none (RFC 3261 16.6 3). */
+export const maxForwardsDefault = 70;
+
+/** Lengths of what users provision or phones send as identity; over: 400 or 403. */
+export const usernameOctetsMax = 64;
+export const domainOctetsMax = 64;
+export const addressOfRecordOctetsMax = 256;
+export const contactOctetsMax = 255;
+
+/** RFC 3261 10: bindings of one address-of-record, over all its phones. Over: 403. */
+export const contactsPerAddressOfRecordMax = 12;
+export const expiresSecondsMin = 60;
+export const expiresSecondsDefault = 600;
+export const expiresSecondsMax = 3600;
+
+/** RFC 3261 17.1.1.1: estimate of the round trip. */
+export const t1Ms = 500;
+export const t2Ms = 4_000;
+export const t4Ms = 5_000;
+/** RFC 3261 16.6 11: Timer C must be greater than three minutes. */
+export const timerCMs = 181_000;
+
+/** Branches of one response context: every binding of an address-of-record can ring. */
+export const branchesMax = 12;
+/** Server transactions that one exchange holds; a new request over it gets 503 with Retry-After. */
+export const transactionsMax = 100_000;
+/** RFC 7616 nonces: seconds until `stale=true`. */
+export const nonceLifetimeSeconds = 300;
+/** Nonces whose count is remembered; forgetting one makes it stale, never replayable. */
+export const noncesRememberedMax = 20_000;
+
+/** One frame between an access and an exchange; workerd takes 32 MiB, we flush at 64 KiB, a single message may exceed that by its header. */
+export const frameOctetsMax = 1024 * 1024;
+/** A frame waits at most this long when something of its trunk is unanswered. */
+export const frameDelayMs = 2;
+/** A frame leaves when it holds this much. */
+export const frameFlushOctets = 64 * 1024;
+/** What an access keeps for one trunk, unsent and unacknowledged together; over: the newest request is refused with 503. */
+export const trunkQueueOctetsMax = 8 * 1024 * 1024;

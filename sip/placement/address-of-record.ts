@@ -1,0 +1,17 @@
+import { escapeUser, unescapeUri, type Uri } from "../message/uri.ts";
+import { domainOf, type ClusterMap } from "./cluster-map.ts";
+
+/**
+ * The canonical address-of-record of a URI in one of our domains, `user@domain` (RFC 3261 10.3 5: parameters removed, escapes resolved,
+ * then those put back that the grammar needs); `@domain` for the domain itself; undefined when the domain is not ours.
+ */
+export function addressOfRecordOf(map: ClusterMap, uri: Uri): string | undefined {
+  if (!("host" in uri)) return undefined;
+  const domain = domainOf(map, uri.host);
+  if (domain === undefined) return undefined;
+  return `${canonicalUser(uri.user ?? "")}@${domain.name}`;
+}
+
+function canonicalUser(user: string): string {
+  return user.includes("%") ? escapeUser(unescapeUri(user)) : user;
+}

@@ -1,0 +1,46 @@
+import { fnv1a } from "../transport/token.ts";
+
+/**
+ * The cluster map: cells, exchange count, which two cells serve which exchange, domains, settings. Versioned; every access and every
+ * exchange works from the same one.
+ */
+export type ClusterMap = {
+  readonly version: number;
+  /** In order of preference: the first live one is the coordinator. */
+  readonly cells: readonly { readonly id: string; readonly url: string }[];
+  readonly exchangeCount: number;
+  /** Lines of one cell. */
+  readonly lineCount: number;
+  readonly domains: readonly { readonly name: string; readonly auth: "digest" | "open" }[];
+  /** Hosts that mean the first domain: the cluster addresses, as phones may dial `sip:bob@192.0.2.1`. Lower case, IPv6 in brackets. */
+  readonly aliases: readonly string[];
+  readonly heartbeat: { readonly periodMs: number; readonly missed: number };
+  readonly replication: { readonly ackTimeoutMs: number };
+  readonly flushMs: number;
+};
+
+/** The exchange that serves an address-of-record (canonical form, see address-of-record.ts). */
+export function exchangeOf(map: ClusterMap, addressOfRecord: string): number {
+  return fnv1a(addressOfRecord) % map.exchangeCount;
+}
+
+/**
+ * The two cells of an exchange, primary first; the same cell twice where there is only one. Neighbouring exchanges of one primary
+ * have different seconds, so that a dead cell's load spreads over all the others.
+ */
+export function pairOf(map: ClusterMap, exchange: number): { readonly primary: string; readonly secondary: string } {
+  const count = map.cells.length;
+  const first = exchange % count;
+  const second = count === 1 ? first : (first + 1 + (Math.floor(exchange / count) % (count - 1))) % count;
+  const primary = map.cells[first];
+  const secondary = map.cells[second];
+  if (primary === undefined || secondary === undefined) throw new RangeError("a cluster map without cells");
+  return { primary: primary.id, secondary: secondary.id };
+}
+
+/** The domain that a host means: a domain of ours, or an alias of the first one; undefined for anybody else's. */
+export function domainOf(map: ClusterMap, host: string): { readonly name: string; readonly auth: "digest" | "open" } | undefined {
+  const lower = host.toLowerCase();
+  for (const domain of map.domains) if (domain.name === lower) return domain;
+  return map.aliases.includes(lower) ? map.domains[0] : undefined;
+}

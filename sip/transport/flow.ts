@@ -1,0 +1,181 @@
+/**
+ * Flows (RFC 5626): one phone's connection or address pair, named by its access and a key there.
+ *
+ * A flow as text is `<access>~<key>`, for example `g1~u0..7f00000113c4`. The key describes itself, so that a gateway that was killed
+ * and started again, or another gateway of the same cluster address, can still use the key of a UDP flow:
+ *
+ *     <transport letter><listener>.<connection>.<remote address and port in hex>[.<server name>]
+ *
+ * `connection` is empty for UDP, and for "any connection to that address, opened when there is none" over TCP and TLS.
+ * Only characters that RFC 3261 calls unreserved are used: a flow may ride in the user part of a SIP URI.
+ */
+
+export type Transport = "UDP" | "TCP" | "TLS" | "WS" | "WSS";
+
+/** Where an access listens, as phones must see it: the cluster address, never a blade's own name. */
+export type Listener = { readonly transport: Transport; readonly host: string; readonly port: number };
+
+export type FlowKey = {
+  readonly transport: Transport;
+  /** Index of the listener in the access's list. */
+  readonly listener: number;
+  /** Name of the connection in the access; empty: none (UDP) or any. */
+  readonly connection: string;
+  /** Remote address without brackets, dotted or colon form. */
+  readonly address: string;
+  readonly port: number;
+  /** TLS towards outside: the name that the certificate must carry (RFC 5922). */
+  readonly serverName?: string;
+};
+
+const letterOf: Readonly<Record<Transport, string>> = { UDP: "u", TCP: "t", TLS: "s", WS: "w", WSS: "x" };
+const transportOf: Readonly<Record<string, Transport>> = { u: "UDP", t: "TCP", s: "TLS", w: "WS", x: "WSS" };
+
+/** True for transports that lose nothing and keep order (RFC 3261 17): no retransmissions over them. */
+export function isReliable(transport: Transport): boolean {
+  return transport !== "UDP";
+}
+
+/** The default port of a transport (RFC 3261 19.1.2, RFC 7118). */
+export function defaultPort(transport: Transport): number {
+  switch (transport) {
+    case "UDP":
+    case "TCP":
+      return 5060;
+    case "TLS":
+      return 5061;
+    case "WS":
+      return 80;
+    case "WSS":
+      return 443;
+  }
+}
+
+export function serializeFlowKey(key: FlowKey): string {
+  const remote = addressToHex(key.address) + key.port.toString(16).padStart(4, "0");
+  const text = `${letterOf[key.transport]}${key.listener}.${key.connection}.${remote}`;
+  return key.serverName === undefined ? text : `${text}.${key.serverName}`;
+}
+
+const keyPattern = /^([utswx])(\d{1,3})\.([0-9A-Za-z]{0,32})\.((?:[0-9a-f]{8}|[0-9a-f]{32}))([0-9a-f]{4})(?:\.([0-9A-Za-z.-]{1,253}))?$/;
+
+/** The inverse of {@link serializeFlowKey}; undefined for what it cannot have made. */
+export function parseFlowKey(text: string): FlowKey | undefined {
+  const match = keyPattern.exec(text);
+  if (match === null) return undefined;
+  const [, letter = "", listener = "", connection = "", address = "", port = "", serverName] = match;
+  const transport = transportOf[letter];
+  if (transport === undefined) return undefined;
+  return {
+    transport,
+    listener: Number(listener),
+    connection,
+    address: hexToAddress(address),
+    port: Number.parseInt(port, 16),
+    ...(serverName === undefined ? {} : { serverName }),
+  };
+}
+
+/** The transport of a flow key, without parsing the rest. */
+export function transportOfFlowKey(key: string): Transport | undefined {
+  return transportOf[key.charAt(0)];
+}
+
+/** The listener index of a flow key; 0 when it cannot be read. */
+export function listenerOfFlowKey(key: string): number {
+  const index = Number.parseInt(key.slice(1), 10);
+  return Number.isNaN(index) ? 0 : index;
+}
+
+export function joinFlow(access: string, key: string): string {
+  return `${access}~${key}`;
+}
+
+/** Splits `<access>~<key>`; undefined when there is no access or no key. */
+export function splitFlow(flow: string): { readonly access: string; readonly key: string } | undefined {
+  const at = flow.indexOf("~");
+  if (at <= 0 || at === flow.length - 1) return undefined;
+  return { access: flow.slice(0, at), key: flow.slice(at + 1) };
+}
+
+/** The access of a flow text. */
+export function accessOfFlow(flow: string): string {
+  const at = flow.indexOf("~");
+  return at < 0 ? flow : flow.slice(0, at);
+}
+
+/** The transport of a flow text `<access>~<key>`. */
+export function transportOfFlow(flow: string): Transport | undefined {
+  return transportOf[flow.charAt(flow.indexOf("~") + 1)];
+}
+
+/** Access names: a gateway is `g1`, a line is `<cell>.<n>`. */
+export function isLine(access: string): boolean {
+  return access.includes(".");
+}
+
+/** The cell of a line's access name `<cell>.<n>`. */
+export function cellOfLine(access: string): string {
+  return access.slice(0, access.indexOf("."));
+}
+
+export function lineOf(cell: string, index: number): string {
+  return `${cell}.${index}`;
+}
+
+/** Dotted IPv4 or colon IPv6 (brackets allowed) to 8 or 32 hex digits. Anything else becomes 0.0.0.0: it names no host. */
+export function addressToHex(address: string): string {
+  if (!address.includes(":")) {
+    const parts = address.split(".");
+    if (parts.length !== 4) return "00000000";
+    let hex = "";
+    for (const part of parts) {
+      const value = Number(part);
+      if (part === "" || !Number.isInteger(value) || value < 0 || value > 255) return "00000000";
+      hex += value.toString(16).padStart(2, "0");
+    }
+    return hex;
+  }
+  const bare = address.startsWith("[") ? address.slice(1, -1) : address;
+  return ipv6ToHex(bare);
+}
+
+function ipv6ToHex(address: string): string {
+  const zone = address.indexOf("%");
+  let text = zone < 0 ? address : address.slice(0, zone);
+  const lastColon = text.lastIndexOf(":");
+  if (text.indexOf(".", lastColon) > 0) {
+    const v4 = addressToHex(text.slice(lastColon + 1));
+    text = `${text.slice(0, lastColon + 1)}${v4.slice(0, 4)}:${v4.slice(4)}`;
+  }
+  const gap = text.indexOf("::");
+  const head = (gap < 0 ? text : text.slice(0, gap)).split(":").filter((part) => part !== "");
+  const tail = gap < 0 ? [] : text.slice(gap + 2).split(":").filter((part) => part !== "");
+  const missing = 8 - head.length - tail.length;
+  if (missing < 0 || (gap < 0 && missing !== 0)) return "0".repeat(32);
+  const groups = [...head, ...Array<string>(missing).fill("0"), ...tail];
+  if (!groups.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group))) return "0".repeat(32);
+  return groups.map((group) => group.toLowerCase().padStart(4, "0")).join("");
+}
+
+/** 8 hex digits to dotted IPv4, 32 to the shortest IPv6 form (RFC 5952). */
+export function hexToAddress(hex: string): string {
+  if (hex.length === 8) {
+    const octet = (at: number): number => Number.parseInt(hex.slice(at, at + 2), 16);
+    return `${octet(0)}.${octet(2)}.${octet(4)}.${octet(6)}`;
+  }
+  const groups: string[] = [];
+  for (let at = 0; at < 32; at += 4) groups.push(Number.parseInt(hex.slice(at, at + 4), 16).toString(16));
+  let bestStart = -1;
+  let bestLength = 1;
+  for (let start = 0; start < 8; start += 1) {
+    let length = 0;
+    while (start + length < 8 && groups[start + length] === "0") length += 1;
+    if (length > bestLength) {
+      bestStart = start;
+      bestLength = length;
+    }
+  }
+  if (bestStart < 0) return groups.join(":");
+  return `${groups.slice(0, bestStart).join(":")}::${groups.slice(bestStart + bestLength).join(":")}`;
+}

@@ -1,0 +1,119 @@
+/**
+ * Tokens: routes that describe themselves, so that no dialog depends on one process.
+ *
+ * A Via branch says which exchange and cell made it, and carries the loop check of RFC 3261 16.6 8:
+ *
+ *     z9hG4bKtd<exchange>.<cell>.<reference>.<loop>.<signature>
+ *
+ * A Record-Route user part (RFC 5626 5.2) says which exchange serves the dialog, which cell set it up, and both sides' flows, so that
+ * any replica can route an in-dialog request without a dialog record:
+ *
+ *     td1*<exchange>*<cell>*<caller's tag, hashed>*<caller's flow>*<callee's flow>*<signature>
+ *
+ * Both are signed: what we did not make is neither followed nor relayed. `sign` is a keyed hash given by the shell; it returns
+ * unreserved characters only, and the same text for the same input everywhere in the cluster.
+ */
+
+/** A keyed hash (HMAC) as unreserved characters; 80 bits or more. */
+export type Sign = (text: string) => string;
+
+export type BranchToken = {
+  readonly exchange: number;
+  readonly cell: string;
+  /** Unique per exchange replica and start: names the client transaction. */
+  readonly reference: string;
+  /** RFC 3261 16.6 8: hash over what decides the next hop, equal when a request loops, different when it spirals. */
+  readonly loop: string;
+};
+
+export type DialogToken = {
+  readonly exchange: number;
+  readonly cell: string;
+  /** {@link hashTag} of the From tag of the request that set the dialog up: tells an in-dialog request's direction. */
+  readonly callerTag: string;
+  /** Flow text of the caller's side; empty: route by URI. */
+  readonly caller: string;
+  /** Flow text of the callee's side; empty: route by URI. */
+  readonly callee: string;
+};
+
+export const branchPrefix = "z9hG4bKtd";
+export const dialogTokenPrefix = "td1*";
+
+export function makeBranch(token: BranchToken, sign: Sign): string {
+  const text = `${token.exchange.toString(36)}.${token.cell}.${token.reference}.${token.loop}`;
+  return `${branchPrefix}${text}.${sign(text)}`;
+}
+
+/** Reads a branch without verifying it: enough to route, not to trust. Undefined when it is not ours. */
+export function parseBranch(branch: string): BranchToken | undefined {
+  if (!branch.startsWith(branchPrefix)) return undefined;
+  const parts = branch.slice(branchPrefix.length).split(".");
+  if (parts.length !== 5) return undefined;
+  const [exchangeText = "", cell = "", reference = "", loop = ""] = parts;
+  const exchange = parseExchange(exchangeText);
+  if (exchange === undefined || cell === "" || reference === "") return undefined;
+  return { exchange, cell, reference, loop };
+}
+
+/** Reads a branch and checks its signature in constant time. */
+export function verifyBranch(branch: string, sign: Sign): BranchToken | undefined {
+  const token = parseBranch(branch);
+  if (token === undefined) return undefined;
+  const end = branch.lastIndexOf(".");
+  return equalInConstantTime(branch.slice(end + 1), sign(branch.slice(branchPrefix.length, end))) ? token : undefined;
+}
+
+export function makeDialogToken(token: DialogToken, sign: Sign): string {
+  const text = `${dialogTokenPrefix}${token.exchange.toString(36)}*${token.cell}*${token.callerTag}*${token.caller}*${token.callee}`;
+  return `${text}*${sign(text)}`;
+}
+
+/** Reads a Record-Route user part without verifying it. Undefined when it is not ours. */
+export function parseDialogToken(user: string): DialogToken | undefined {
+  if (!user.startsWith(dialogTokenPrefix)) return undefined;
+  const parts = user.split("*");
+  if (parts.length !== 7) return undefined;
+  const [, exchangeText = "", cell = "", callerTag = "", caller = "", callee = ""] = parts;
+  const exchange = parseExchange(exchangeText);
+  if (exchange === undefined || cell === "") return undefined;
+  return { exchange, cell, callerTag, caller, callee };
+}
+
+/** Reads a Record-Route user part and checks its signature in constant time (RFC 5626 5.3: a bad one is answered 403). */
+export function verifyDialogToken(user: string, sign: Sign): DialogToken | undefined {
+  const token = parseDialogToken(user);
+  if (token === undefined) return undefined;
+  const end = user.lastIndexOf("*");
+  return equalInConstantTime(user.slice(end + 1), sign(user.slice(0, end))) ? token : undefined;
+}
+
+/** A tag as 32 bits in base 36. */
+export function hashTag(tag: string): string {
+  return fnv1a(tag).toString(36);
+}
+
+/** FNV-1a over UTF-16 units, 32 bits, finished so that low bits are good for `mod`. */
+export function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) {
+    hash ^= text.charCodeAt(index);
+    hash = Math.imul(hash, 0x01000193);
+  }
+  hash ^= hash >>> 16;
+  hash = Math.imul(hash, 0x85ebca6b);
+  hash ^= hash >>> 13;
+  return hash >>> 0;
+}
+
+/** Compares two signatures in time that does not depend on where they differ. */
+export function equalInConstantTime(left: string, right: string): boolean {
+  let difference = left.length ^ right.length;
+  for (let index = 0; index < right.length; index += 1) difference |= (left.charCodeAt(index) | 0) ^ right.charCodeAt(index);
+  return difference === 0;
+}
+
+function parseExchange(text: string): number | undefined {
+  if (!/^[0-9a-z]{1,4}$/.test(text)) return undefined;
+  return Number.parseInt(text, 36);
+}

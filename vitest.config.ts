@@ -1,0 +1,35 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/**
+ * One project per kind of runtime: `core` is pure and fast, `workers` runs inside workerd, `node` starts real sockets and processes.
+ * `interop` needs Debian's packages and is not part of `npm test`.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "core", include: ["test/sip/**/*.test.ts", "test/house/**/*.test.ts"] } },
+      {
+        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml", environment: "a" } })],
+        test: { name: "workers", include: ["test/workers/**/*.test.ts"] },
+      },
+      {
+        test: {
+          name: "node",
+          include: ["test/gateway/**/*.test.ts", "test/cli/**/*.test.ts", "test/system/**/*.test.ts"],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "interop",
+          include: ["test/interop/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
