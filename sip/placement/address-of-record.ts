@@ -7,7 +7,7 @@ import { domainOf, type ClusterMap } from "./cluster-map.ts";
  */
 export function addressOfRecordOf(map: ClusterMap, uri: Uri): string | undefined {
   if (!("host" in uri)) return undefined;
-  const domain = domainOf(map, uri.host);
+  const domain = domainOf(map, uri.host, uri.port);
   if (domain === undefined) return undefined;
   return `${canonicalUser(uri.user ?? "")}@${domain.name}`;
 }

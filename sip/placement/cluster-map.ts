@@ -1,5 +1,8 @@
 import { fnv1a } from "../transport/token.ts";
 
+/** A SIP domain that this cluster serves. `open`: nobody is asked for a password. */
+export type Domain = { readonly name: string; readonly auth: "digest" | "open" };
+
 /**
  * The cluster map: cells, exchange count, which two cells serve which exchange, domains, settings. Versioned; every access and every
  * exchange works from the same one.
@@ -11,8 +14,11 @@ export type ClusterMap = {
   readonly exchangeCount: number;
   /** Lines of one cell. */
   readonly lineCount: number;
-  readonly domains: readonly { readonly name: string; readonly auth: "digest" | "open" }[];
-  /** Hosts that mean the first domain: the cluster addresses, as phones may dial `sip:bob@192.0.2.1`. Lower case, IPv6 in brackets. */
+  readonly domains: readonly Domain[];
+  /**
+   * Hosts that mean the first domain: the cluster addresses, as phones may dial `sip:bob@192.0.2.1`: each as `host` and as `host:port`.
+   * Lower case, IPv6 in brackets.
+   */
   readonly aliases: readonly string[];
   readonly heartbeat: { readonly periodMs: number; readonly missed: number };
   readonly replication: { readonly ackTimeoutMs: number };
@@ -38,9 +44,13 @@ export function pairOf(map: ClusterMap, exchange: number): { readonly primary: s
   return { primary: primary.id, secondary: secondary.id };
 }
 
-/** The domain that a host means: a domain of ours, or an alias of the first one; undefined for anybody else's. */
-export function domainOf(map: ClusterMap, host: string): { readonly name: string; readonly auth: "digest" | "open" } | undefined {
+/**
+ * The domain that a host and port mean: a domain of ours (whatever the port), or an alias of the first one, written exactly so in the
+ * map (`192.0.2.1`, `192.0.2.1:5060`); undefined for anybody else's. The port counts for aliases because a phone may have the same
+ * address as a gateway, as on one machine.
+ */
+export function domainOf(map: ClusterMap, host: string, port?: number): Domain | undefined {
   const lower = host.toLowerCase();
   for (const domain of map.domains) if (domain.name === lower) return domain;
-  return map.aliases.includes(lower) ? map.domains[0] : undefined;
+  return map.aliases.includes(port === undefined ? lower : `${lower}:${port}`) ? map.domains[0] : undefined;
 }
