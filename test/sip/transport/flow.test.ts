@@ -1,0 +1,63 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  accessOfFlow,
+  addressToHex,
+  hexToAddress,
+  joinFlow,
+  parseFlowKey,
+  serializeFlowKey,
+  splitFlow,
+  transportOfFlow,
+  type FlowKey,
+} from "../../../sip/transport/flow.ts";
+
+describe("flow keys (RFC 5626)", () => {
+  it("describe themselves", () => {
+    const key: FlowKey = { transport: "UDP", listener: 0, connection: "", address: "127.0.0.1", port: 5060 };
+    expect(serializeFlowKey(key)).toBe("u0..7f00000113c4");
+    expect(parseFlowKey("u0..7f00000113c4")).toEqual(key);
+    expect(parseFlowKey("s2..7f00000113c5.sip.example.com")).toMatchObject({ transport: "TLS", serverName: "sip.example.com" });
+  });
+
+  it("hold any IPv4 address and port", () => {
+    const octet = fc.integer({ min: 0, max: 255 });
+    fc.assert(
+      fc.property(octet, octet, octet, octet, fc.integer({ min: 0, max: 65535 }), (a, b, c, d, port) => {
+        const key: FlowKey = { transport: "TCP", listener: 3, connection: "k3f9", address: `${a}.${b}.${c}.${d}`, port };
+        expect(parseFlowKey(serializeFlowKey(key))).toEqual(key);
+      }),
+    );
+  });
+
+  it.each([
+    ["2001:db8::1", "2001:db8::1"],
+    ["::1", "::1"],
+    ["[::1]", "::1"],
+    ["::ffff:192.0.2.1", "::ffff:c000:201"],
+    ["2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
+    ["fe80::1%eth0", "fe80::1"],
+    ["1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"],
+  ])("hold the IPv6 address %s (RFC 5952)", (address, shortest) => {
+    expect(hexToAddress(addressToHex(address))).toBe(shortest);
+  });
+
+  it("never throw on any text, and what they accept they write again", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[utswx][0-9]{1,3}\.[a-z0-9]{0,5}\.[0-9a-f]{12}$/)), (text) => {
+        const key = parseFlowKey(text);
+        if (key !== undefined) expect(parseFlowKey(serializeFlowKey(key))).toEqual(key);
+      }),
+    );
+  });
+
+  it("name their access in front", () => {
+    const flow = joinFlow("a.2", "w0.k1.7f0000010000");
+    expect(splitFlow(flow)).toEqual({ access: "a.2", key: "w0.k1.7f0000010000" });
+    expect(accessOfFlow(flow)).toBe("a.2");
+    expect(transportOfFlow(flow)).toBe("WS");
+    expect(splitFlow("~u0")).toBeUndefined();
+    expect(splitFlow("g1~")).toBeUndefined();
+    expect(splitFlow("g1")).toBeUndefined();
+  });
+});
