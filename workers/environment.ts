@@ -1,0 +1,40 @@
+import type { ClusterMap } from "../sip/placement/cluster-map.ts";
+import type { CoreGroupObject } from "./core-group/core-group-object.ts";
+import type { ExchangeObject } from "./exchange/exchange-object.ts";
+import type { LineObject } from "./line/line-object.ts";
+
+/** What a cell's Worker is given: see wrangler.toml; `tandem up` gives the same to its workerd processes. */
+export type Environment = {
+  /** The cell's id in the cluster map. */
+  readonly CELL: string;
+  /** The {@link ClusterMap} as JSON text. */
+  readonly CLUSTER: string;
+  /** Shared by all cells and gateways: signs requests between them, tokens and nonces. */
+  readonly TANDEM_SECRET: string;
+  readonly EXCHANGE: DurableObjectNamespace<ExchangeObject>;
+  readonly LINE: DurableObjectNamespace<LineObject>;
+  readonly CORE_GROUP: DurableObjectNamespace<CoreGroupObject>;
+};
+
+/** The cluster map that this cell was configured with. A broken one throws: nothing can be served without it. */
+export function clusterMapOf(env: Environment): ClusterMap {
+  return JSON.parse(env.CLUSTER) as ClusterMap;
+}
+
+/** Names of objects: one exchange, line or core group is one object of its cell. */
+export function exchangeName(exchange: number): string {
+  return `exchange-${exchange}`;
+}
+
+export function lineName(line: number): string {
+  return `line-${line}`;
+}
+
+export const coreGroupName = "core-group";
+
+/** The number at the end of an object's name. Objects are only ever reached by name, so a missing one is a broken invariant. */
+export function numberOfName(id: DurableObjectId): number {
+  const number = Number(id.name?.slice(id.name.lastIndexOf("-") + 1));
+  if (!Number.isInteger(number)) throw new Error(`object ${id.name ?? id.toString()} has no number in its name`);
+  return number;
+}
