@@ -56,3 +56,13 @@ export const frameDelayMs = 2;
 export const frameFlushOctets = 64 * 1024;
 /** What an access keeps for one trunk, unsent and unacknowledged together; over: the newest request is refused with 503. */
 export const trunkQueueOctetsMax = 8 * 1024 * 1024;
+
+/** How long an exchange believes what another one said about a subscriber's secrets: a changed password counts everywhere after this. */
+export const credentialsCacheMs = 60_000;
+/** Callers of other exchanges whose secrets one exchange remembers; the oldest goes first and is asked for again. */
+export const credentialsCachedMax = 10_000;
+/** Requests that wait for a caller's secrets at once, and how long; over: 503 with Retry-After. */
+export const credentialsWaitingMax = 5_000;
+export const credentialsWaitMs = 3_000;
+/** What a 503 says in Retry-After (seconds). */
+export const retryAfterSeconds = 5;
