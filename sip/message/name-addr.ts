@@ -1,0 +1,76 @@
+import { isParseError, parseError } from "../errors.ts";
+import type { ParseError } from "../errors.ts";
+import { TOKEN, isOf, skipSpace } from "./characters.ts";
+import { endOfQuoted, parseParams } from "./params.ts";
+import type { Params } from "./params.ts";
+import { parseUri } from "./uri.ts";
+import type { Uri } from "./uri.ts";
+
+/** One value of From, To, Contact, Route, Record-Route, Path, ... (RFC 3261 25.1 name-addr / addr-spec with parameters). */
+export type NameAddr = {
+  /** As it stands: a quoted one keeps its quotes; `""` when there is none. */
+  readonly displayName: string;
+  /** The URI as it stands; see {@link parsedUri}. */
+  readonly uri: string;
+  /** Parameters of the header, not of the URI: without brackets all of them are (RFC 3261 20). */
+  readonly params: Params;
+  /** The value as it stands in the message, unfolded. */
+  readonly text: string;
+};
+
+/**
+ * Reads `[ display-name ] "<" URI ">" params` or `URI params`. The URI itself is not looked into.
+ * A display name without quotes must be tokens; a URI with a comma, semicolon or question mark must stand in brackets.
+ */
+export function parseNameAddr(text: string): NameAddr | ParseError {
+  const start = skipSpace(text, 0);
+  const open = openingBracket(text, start);
+  if (open === -2) return parseError("display-name", 400, "Malformed Display Name", start);
+  if (open < 0) return parseAddrSpec(text, start);
+  const close = text.indexOf(">", open);
+  if (close < 0) return parseError("name-addr", 400, "Unclosed Bracket", open);
+  if (close === open + 1) return parseError("name-addr", 400, "Empty URI", open);
+  const params = parseParams(text, close + 1);
+  if (isParseError(params)) return params;
+  return { displayName: text.slice(start, open).trimEnd(), uri: text.slice(open + 1, close), params, text };
+}
+
+/** Offset of `<` behind a well-formed display name; -1 when the value has no bracket, -2 when what stands before it is no display name. */
+function openingBracket(text: string, start: number): number {
+  if (text.charCodeAt(start) === 0x22) {
+    const end = endOfQuoted(text, start);
+    if (end < 0) return -2;
+    const open = skipSpace(text, end);
+    return text.charCodeAt(open) === 0x3c ? open : -2;
+  }
+  let i = start;
+  for (;;) {
+    const code = text.charCodeAt(i);
+    if (code === 0x3c) return i;
+    if (!isOf(code, TOKEN) && code !== 0x20 && code !== 0x09 && !(code >= 0x80)) break;
+    i++;
+  }
+  // No display name of tokens: an addr-spec, unless a bracket follows where none can.
+  return text.charCodeAt(i) !== 0x3a && text.includes("<", i) ? -2 : -1;
+}
+
+function parseAddrSpec(text: string, start: number): NameAddr | ParseError {
+  let end = start;
+  while (end < text.length) {
+    const code = text.charCodeAt(end);
+    if (code === 0x3b || code === 0x20 || code === 0x09) break;
+    if (code === 0x2c || code === 0x3f || code === 0x3c || code === 0x3e || code === 0x22) {
+      return parseError("addr-spec", 400, "URI Must Stand in Brackets", end);
+    }
+    end++;
+  }
+  if (end === start) return parseError("name-addr", 400, "Empty URI", start);
+  const params = parseParams(text, end);
+  if (isParseError(params)) return params;
+  return { displayName: "", uri: text.slice(start, end), params, text };
+}
+
+/** The URI of a value, read. */
+export function parsedUri(nameAddr: NameAddr): Uri | ParseError {
+  return parseUri(nameAddr.uri);
+}
