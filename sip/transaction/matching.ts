@@ -1,0 +1,54 @@
+import { isParseError } from "../errors.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import type { Via } from "../message/via.ts";
+
+/** RFC 3261 17.1.3 and 17.2.3: which transaction a message belongs to, as the key of the transaction tables and of the timers. */
+
+const serverPrefix = "s:";
+const clientPrefix = "c:";
+const magicCookie = "z9hG4bK";
+
+/**
+ * The key of the server transaction of a request; for an ACK or CANCEL, give `INVITE` to find what it is for.
+ * Undefined when the top Via cannot be read.
+ *
+ * A branch without the magic cookie (or with nothing behind it) is an RFC 2543 client's: then Request-URI, From tag, Call-ID, CSeq and
+ * top Via decide. The To tag is left out, as the ACK's differs from the INVITE's; the machine checks it.
+ */
+export function serverKey(message: SipMessage, method: string): string | undefined {
+  const via = message.topVia;
+  if (isParseError(via)) return undefined;
+  if (isUniqueBranch(via)) return `${serverPrefix}${via.branch}|${via.host}:${via.port ?? ""}|${method}`;
+  const cSeq = message.cSeq;
+  if (isParseError(cSeq)) return undefined;
+  return `${serverPrefix}${message.requestUri}|${message.fromTag ?? ""}|${message.callId}|${cSeq.number}|${via.text}|${method}`;
+}
+
+function isUniqueBranch(via: Via): boolean {
+  return via.branch !== undefined && via.branch.length > magicCookie.length && via.branch.startsWith(magicCookie);
+}
+
+/** RFC 3261 17.1.3: branch, and method because CANCEL has the branch of what it cancels. */
+export function clientKey(branch: string, method: string): string {
+  return `${clientPrefix}${branch}|${method}`;
+}
+
+/** True for a server key that is made of a unique branch, false for that of an RFC 2543 client. */
+export function isUniqueServerKey(key: string): boolean {
+  return key.startsWith(magicCookie, serverPrefix.length);
+}
+
+export function isServerKey(key: string): boolean {
+  return key.startsWith(serverPrefix);
+}
+
+export function isClientKey(key: string): boolean {
+  return key.startsWith(clientPrefix);
+}
+
+/** RFC 3261 8.2.2.2: what two requests share when a fork brought one request here twice; undefined inside a dialog. */
+export function mergeKeyOf(message: SipMessage): string | undefined {
+  const cSeq = message.cSeq;
+  if (message.toTag !== undefined || isParseError(cSeq)) return undefined;
+  return `${message.fromTag ?? ""}|${message.callId}|${cSeq.number} ${cSeq.method}`;
+}

@@ -1,0 +1,326 @@
+import { isParseError } from "../errors.ts";
+import { t1Ms, transactionsMax } from "../limits.ts";
+import { buildCancel, buildResponse } from "../message/build.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
+import { fireInviteClient, receiveInviteResponse, startInvite, terminateInviteClient } from "./invite-client.ts";
+import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
+import { clientKey, isClientKey, isServerKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
+import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
+import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
+import type { TimerTable } from "./timer-table.ts";
+import { never, readSent, schedule } from "./transaction.ts";
+import type {
+  ClientTransaction,
+  InviteClientTransaction,
+  InviteServerTransaction,
+  Machinery,
+  ServerTransaction,
+  Transaction,
+  TransactionUser,
+  TransportSink,
+} from "./transaction.ts";
+
+/** Seconds that a refused client is asked to wait (W19 of the overload rules: new dialogs only are refused). */
+const retryAfterSeconds = 5;
+/** What in-dialog requests may use over `transactionsMax`, so that calls in progress can end while new ones are refused. */
+const inDialogShare = 1.25;
+
+export type TransactionLayerOptions = {
+  readonly timers: TimerTable;
+  readonly transport: TransportSink;
+  readonly user: TransactionUser;
+  /** Whether a flow loses nothing (TCP, TLS, WebSocket). */
+  isReliable(flow: string): boolean;
+  /** For tests; the limit is limits.ts's. */
+  readonly transactionsMax?: number;
+};
+
+/**
+ * RFC 3261 17: the transactions of one exchange. Messages go in with {@link receive}, time with {@link fire}; what comes out are calls of
+ * the transport sink and the transaction user, made before the method returns.
+ */
+export class TransactionLayer {
+  readonly #servers = new Map<string, ServerTransaction>();
+  readonly #clients = new Map<string, ClientTransaction>();
+  /** RFC 3261 8.2.2.2: merge keys of the requests that were asked about, and whose they are. */
+  readonly #merges = new Map<string, ServerTransaction>();
+  readonly #machinery: Machinery;
+  readonly #isReliable: (flow: string) => boolean;
+  readonly #transactionsMax: number;
+
+  constructor(options: TransactionLayerOptions) {
+    this.#machinery = {
+      timers: options.timers,
+      transport: options.transport,
+      user: options.user,
+      destroy: (tx, now) => this.#destroy(tx, now),
+    };
+    this.#isReliable = (flow) => options.isReliable(flow);
+    this.#transactionsMax = options.transactionsMax ?? transactionsMax;
+  }
+
+  /** Transactions held, finished ones that absorb retransmissions included. */
+  get size(): number {
+    return this.#servers.size + this.#clients.size;
+  }
+
+  get serverCount(): number {
+    return this.#servers.size;
+  }
+
+  /**
+   * A message from the network: sound (`checkMandatory`), and a request stamped (`stampReceived`).
+   * RFC 3261 17.1.3, 17.2.3, 18.1.2, 18.2.1.
+   */
+  receive(message: SipMessage, flow: string, now: number): void {
+    if (!message.isRequest) return this.#receiveResponse(message, flow, now);
+    const method = message.method;
+    if (method === "ACK") return this.#receiveAck(message, flow, now);
+    const key = serverKey(message, method);
+    if (key === undefined) return;
+    const tx = this.#servers.get(key);
+    if (tx !== undefined) return this.#receiveAgain(tx);
+    if (this.#isOverloaded(message)) return this.#refuse(message, flow);
+    const created = this.#createServer(key, method, message, flow);
+    this.#servers.set(key, created);
+    if (created.kind === "inviteServer") return this.#machinery.user.request(created, message, now);
+    startNonInvite(created, this.#machinery, now);
+    if (method !== "CANCEL") return this.#machinery.user.request(created, message, now);
+    const inviteKey = serverKey(message, "INVITE");
+    const invite = inviteKey === undefined ? undefined : this.#servers.get(inviteKey);
+    this.#machinery.user.cancel(invite?.kind === "inviteServer" ? invite : undefined, created, message, now);
+  }
+
+  /** Sends a response of the user's on a server transaction. What the state does not allow is dropped, as the RFC says. */
+  respond(tx: ServerTransaction, status: number, response: Uint8Array, now: number, commit?: number): void {
+    if (status >= 300 && !isUniqueServerKey(tx.key)) tx.responseTag = readSent(response).toTag;
+    if (tx.kind === "inviteServer") respondInvite(tx, status, response, this.#machinery, now, commit);
+    else respondNonInvite(tx, status, response, this.#machinery, now, commit);
+  }
+
+  /**
+   * RFC 3261 17.2.1: answers an INVITE with 100 (Trying), unless it has been answered. The user calls it when it forwards, not the
+   * machine on arrival: a challenge or a refusal leaves at once and needs none.
+   */
+  trying(tx: ServerTransaction, now: number): void {
+    if (tx.kind !== "inviteServer" || tx.lastStatus !== 0 || tx.request === undefined) return;
+    respondInvite(tx, 100, buildResponse(tx.request, 100), this.#machinery, now);
+  }
+
+  /** RFC 4320 4.2: ends a server transaction that will not be answered at all. */
+  abandon(tx: ServerTransaction, now: number): void {
+    if (tx.state === "Terminated") return;
+    tx.state = "Terminated";
+    this.#destroy(tx, now);
+  }
+
+  /**
+   * Starts a client transaction: sends `octets`, whose top Via has `branch`, on `flow`. `owner` comes back with every event.
+   * A transport error is reported later through {@link undeliverable}, never from inside this call.
+   */
+  request(octets: Uint8Array, method: string, branch: string, flow: string, now: number, owner: unknown): ClientTransaction {
+    const tx = this.#createClient(octets, method, branch, flow, owner);
+    this.#clients.set(tx.key, tx);
+    if (tx.kind === "inviteClient") startInvite(tx, this.#machinery, now);
+    else startRequest(tx, this.#machinery, now);
+    return tx;
+  }
+
+  /**
+   * RFC 3261 9.1: cancels an INVITE that has had a provisional response and no final one; false when it is not in that state.
+   * `reasons` are values of Reason (RFC 3326). The CANCEL's own transaction has the owner undefined: nobody waits for its answer.
+   */
+  cancel(tx: ClientTransaction, now: number, reasons: readonly string[] = []): boolean {
+    if (tx.kind !== "inviteClient" || tx.state !== "Proceeding" || this.#clients.has(clientKey(tx.branch, "CANCEL"))) return false;
+    const headers = reasons.map((reason): [string, string] => ["Reason", reason]);
+    this.request(buildCancel(readSent(tx.octets), headers), "CANCEL", tx.branch, tx.flow, now, undefined);
+    return true;
+  }
+
+  /** Ends a client transaction that the user waits for no longer (RFC 3261 9.1, 16.8). Later responses are stray. */
+  terminate(tx: ClientTransaction, now: number): void {
+    if (tx.state === "Terminated") return;
+    if (tx.kind === "inviteClient") terminateInviteClient(tx, this.#machinery, now);
+    else terminateNonInviteClient(tx, this.#machinery, now);
+  }
+
+  /**
+   * A message of ours that the transport could not deliver. A request fails its client transaction (RFC 3261 17.1.4). A response is
+   * tried once more where 18.2.2 says for a lost connection; its server transaction stays (RFC 6026 7.1).
+   */
+  undeliverable(message: SipMessage, flow: string, now: number): void {
+    const via = message.topVia;
+    if (isParseError(via) || via.branch === undefined) return;
+    if (message.isRequest) {
+      const tx = this.#clients.get(clientKey(via.branch, message.method));
+      if (tx === undefined || tx.flow !== flow || (tx.state !== "Calling" && tx.state !== "Trying" && tx.state !== "Proceeding")) return;
+      this.terminate(tx, now);
+      this.#machinery.user.transportError(tx, now);
+      return;
+    }
+    const cSeq = message.cSeq;
+    const key = isParseError(cSeq) ? undefined : serverKey(message, cSeq.method);
+    const tx = key === undefined ? undefined : this.#servers.get(key);
+    const fallback = fallbackFlow(via, flow);
+    if (tx === undefined || tx.responseFlow !== flow || fallback === undefined) return;
+    tx.responseFlow = fallback;
+    this.#machinery.transport.send(fallback, message.octets.slice(message.start, message.end), tx.commit);
+  }
+
+  /** A timer that is due. False when it is none of this layer's. */
+  fire(timerKey: string, now: number): boolean {
+    if (isServerKey(timerKey)) {
+      const tx = this.#servers.get(timerKey);
+      if (tx?.kind === "inviteServer") fireInviteServer(tx, this.#machinery, now);
+      else if (tx !== undefined) fireNonInviteServer(tx, this.#machinery, now);
+      return true;
+    }
+    if (!isClientKey(timerKey)) return false;
+    const tx = this.#clients.get(timerKey);
+    if (tx?.kind === "inviteClient") fireInviteClient(tx, this.#machinery, now);
+    else if (tx !== undefined) fireNonInviteClient(tx, this.#machinery, now);
+    return true;
+  }
+
+  /**
+   * RFC 3261 8.2.2.2: true when the same request has arrived before over another path and is still in progress: a UAS answers 482.
+   * Only for what is answered here: a proxy "MUST NOT treat merged requests as an error condition" (16.3).
+   */
+  isMerged(tx: ServerTransaction): boolean {
+    const mergeKey = tx.request === undefined ? undefined : mergeKeyOf(tx.request);
+    if (mergeKey === undefined) return false;
+    const other = this.#merges.get(mergeKey);
+    if (other !== undefined) return other !== tx;
+    this.#merges.set(mergeKey, tx);
+    tx.mergeKey = mergeKey;
+    return false;
+  }
+
+  /**
+   * An INVITE's server transaction taken over from another replica, in state Proceeding with its last provisional response.
+   * The one that exists already is returned when the request has been here before.
+   */
+  restoreServer(message: SipMessage, flow: string, lastStatus: number, lastResponse: Uint8Array | undefined): InviteServerTransaction {
+    const key = serverKey(message, "INVITE");
+    if (key === undefined) throw new RangeError("an INVITE without a Via cannot have been received");
+    const known = this.#servers.get(key);
+    if (known?.kind === "inviteServer") return known;
+    const tx = this.#createServer(key, "INVITE", message, flow);
+    if (tx.kind !== "inviteServer") throw new RangeError("not an INVITE");
+    tx.lastStatus = lastStatus;
+    tx.lastResponse = lastResponse;
+    this.#servers.set(key, tx);
+    return tx;
+  }
+
+  /** An INVITE's client transaction taken over from another replica. Unanswered and on an unreliable flow, it is sent again (Timer A). */
+  restoreClient(
+    octets: Uint8Array,
+    branch: string,
+    flow: string,
+    state: "Calling" | "Proceeding",
+    now: number,
+    owner: unknown,
+  ): InviteClientTransaction {
+    const tx = this.#createClient(octets, "INVITE", branch, flow, owner);
+    if (tx.kind !== "inviteClient") throw new RangeError("not an INVITE");
+    tx.state = state;
+    this.#clients.set(tx.key, tx);
+    if (state === "Proceeding") return tx;
+    if (!tx.reliable) {
+      startInvite(tx, this.#machinery, now);
+    } else {
+      tx.endsAt = now + 64 * t1Ms; // Timer B; a reliable transport has delivered it, or said so
+      schedule(tx, this.#machinery.timers);
+    }
+    return tx;
+  }
+
+  #receiveAgain(tx: ServerTransaction): void {
+    if (tx.kind === "inviteServer") receiveInviteAgain(tx, this.#machinery);
+    else receiveRequestAgain(tx, this.#machinery);
+  }
+
+  #receiveAck(message: SipMessage, flow: string, now: number): void {
+    const key = serverKey(message, "INVITE");
+    const tx = key === undefined ? undefined : this.#servers.get(key);
+    if (tx?.kind === "inviteServer") receiveAck(tx, message, flow, this.#machinery, now);
+    else this.#machinery.user.ack(message, flow, now);
+  }
+
+  #receiveResponse(message: SipMessage, flow: string, now: number): void {
+    const via = message.topVia;
+    const cSeq = message.cSeq;
+    if (isParseError(via) || isParseError(cSeq) || via.branch === undefined) return;
+    const tx = this.#clients.get(clientKey(via.branch, cSeq.method));
+    if (tx === undefined) return this.#machinery.user.strayResponse(message, flow, now);
+    if (tx.kind === "inviteClient") receiveInviteResponse(tx, message, this.#machinery, now);
+    else receiveResponse(tx, message, this.#machinery, now);
+  }
+
+  #isOverloaded(message: SipMessage): boolean {
+    const size = this.#servers.size;
+    if (size < this.#transactionsMax) return false;
+    return message.toTag === undefined || size >= this.#transactionsMax * inDialogShare;
+  }
+
+  /** 503 without a transaction: state is what there is too much of. */
+  #refuse(message: SipMessage, flow: string): void {
+    const headers: [string, string][] = [["Retry-After", String(retryAfterSeconds)]];
+    const response = buildResponse(message, 503, { headers, toTag: "overload" });
+    this.#machinery.transport.send(responseFlow(message, flow), response);
+  }
+
+  #createServer(key: string, method: string, message: SipMessage, flow: string): ServerTransaction {
+    const common = {
+      key,
+      method,
+      flow,
+      responseFlow: responseFlow(message, flow),
+      reliable: this.#isReliable(flow),
+      request: message,
+      lastResponse: undefined,
+      lastStatus: 0,
+      commit: undefined,
+      responseTag: undefined,
+      mergeKey: undefined,
+      owner: undefined,
+      retransmitMs: 0,
+      retransmitAt: never,
+      endsAt: never,
+    };
+    return method === "INVITE"
+      ? { kind: "inviteServer", state: "Proceeding", ...common }
+      : { kind: "nonInviteServer", state: "Trying", ...common };
+  }
+
+  #createClient(octets: Uint8Array, method: string, branch: string, flow: string, owner: unknown): ClientTransaction {
+    const common = {
+      key: clientKey(branch, method),
+      method,
+      branch,
+      flow,
+      reliable: this.#isReliable(flow),
+      octets,
+      owner,
+      retransmitMs: 0,
+      retransmitAt: never,
+      endsAt: never,
+    };
+    return method === "INVITE"
+      ? { kind: "inviteClient", state: "Calling", ...common }
+      : { kind: "nonInviteClient", state: "Trying", ...common };
+  }
+
+  #destroy(tx: Transaction, now: number): void {
+    this.#machinery.timers.clear(tx.key);
+    if (tx.kind === "inviteServer" || tx.kind === "nonInviteServer") {
+      this.#servers.delete(tx.key);
+      if (tx.mergeKey !== undefined) this.#merges.delete(tx.mergeKey);
+    } else {
+      this.#clients.delete(tx.key);
+    }
+    this.#machinery.user.terminated?.(tx, now);
+  }
+}

@@ -1,0 +1,121 @@
+import { isParseError } from "../errors.ts";
+import { parseMessage } from "../message/sip-message.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import type { TimerTable } from "./timer-table.ts";
+
+/**
+ * The state of transactions (RFC 3261 17, RFC 6026) as plain data; the machines that move it are in invite-server.ts, invite-client.ts,
+ * non-invite-server.ts and non-invite-client.ts. Times are ms since the epoch, `Infinity` where nothing is scheduled.
+ *
+ * A transaction has one entry in the timer table, at the earlier of its two times: `retransmitAt` (Timers A, E, G) and `endsAt`
+ * (Timers B, D, F, H, I, J, K, L, M). Which timer that is follows from its state.
+ */
+export type ServerTransaction = InviteServerTransaction | NonInviteServerTransaction;
+export type ClientTransaction = InviteClientTransaction | NonInviteClientTransaction;
+export type Transaction = ServerTransaction | ClientTransaction;
+
+type Schedule = { retransmitMs: number; retransmitAt: number; endsAt: number };
+
+type ServerCommon = Schedule & {
+  /** RFC 3261 17.2.3: branch, sent-by and method. Also the key of its timer. */
+  readonly key: string;
+  readonly method: string;
+  /** The flow the request came on. */
+  readonly flow: string;
+  /** Where responses go (RFC 3261 18.2.2, RFC 3581). */
+  responseFlow: string;
+  readonly reliable: boolean;
+  /** The request; given up when the final response has been sent, so that a finished transaction holds no message. */
+  request: SipMessage | undefined;
+  /** What a retransmitted request is answered with; none for a 2xx to an INVITE, which only the UAS retransmits (RFC 6026 7.1). */
+  lastResponse: Uint8Array | undefined;
+  lastStatus: number;
+  /** The version that `lastResponse` must wait for, on retransmission too. */
+  commit: number | undefined;
+  /** To tag of the final response: matches the ACK of an RFC 2543 client, whose Via has no unique branch. */
+  responseTag: string | undefined;
+  /** Key among merged requests (RFC 3261 8.2.2.2), when it was looked for. */
+  mergeKey: string | undefined;
+  /** What the transaction user hangs on it: the proxy its response context. */
+  owner: unknown;
+};
+
+export type InviteServerTransaction = ServerCommon & {
+  readonly kind: "inviteServer";
+  state: "Proceeding" | "Completed" | "Confirmed" | "Accepted" | "Terminated";
+};
+
+export type NonInviteServerTransaction = ServerCommon & {
+  readonly kind: "nonInviteServer";
+  state: "Trying" | "Proceeding" | "Completed" | "Terminated";
+};
+
+type ClientCommon = Schedule & {
+  /** RFC 3261 17.1.3: branch and method. Also the key of its timer. */
+  readonly key: string;
+  readonly method: string;
+  readonly branch: string;
+  readonly flow: string;
+  readonly reliable: boolean;
+  /** The request as it was sent, for retransmission, ACK and CANCEL; the ACK in state Completed; empty when neither is needed any more. */
+  octets: Uint8Array;
+  readonly owner: unknown;
+};
+
+export type InviteClientTransaction = ClientCommon & {
+  readonly kind: "inviteClient";
+  state: "Calling" | "Proceeding" | "Completed" | "Accepted" | "Terminated";
+};
+
+export type NonInviteClientTransaction = ClientCommon & {
+  readonly kind: "nonInviteClient";
+  state: "Trying" | "Proceeding" | "Completed" | "Terminated";
+};
+
+/** Where messages leave. `commit`: the version of the replicated state that the message must wait for. */
+export type TransportSink = { send(flow: string, octets: Uint8Array, commit?: number): void };
+
+/** RFC 3261 17: the transaction user (TU), above the machines. */
+export type TransactionUser = {
+  /** A new request, not ACK and not CANCEL. */
+  request(tx: ServerTransaction, message: SipMessage, now: number): void;
+  /** An ACK that belongs to no transaction, or to one that was answered with a 2xx. */
+  ack(message: SipMessage, flow: string, now: number): void;
+  /** RFC 3261 9.2: `tx` is the INVITE's transaction, undefined when there is none (answer 481). */
+  cancel(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: number): void;
+  response(tx: ClientTransaction, message: SipMessage, now: number): void;
+  /** A response without a client transaction. */
+  strayResponse(message: SipMessage, flow: string, now: number): void;
+  /** Timer B or F. */
+  timeout(tx: ClientTransaction, now: number): void;
+  /** RFC 3261 17.1.4. */
+  transportError(tx: ClientTransaction, now: number): void;
+  terminated?(tx: Transaction, now: number): void;
+};
+
+/** What the machines act on. */
+export type Machinery = {
+  readonly timers: TimerTable;
+  readonly transport: TransportSink;
+  readonly user: TransactionUser;
+  /** Takes a transaction in state Terminated out of the table, with its timer, and tells the user. */
+  destroy(tx: Transaction, now: number): void;
+};
+
+export const never = Number.POSITIVE_INFINITY;
+export const noOctets: Uint8Array = new Uint8Array(0);
+
+/** Puts the transaction's entry in the timer table where its two times say. */
+export function schedule(tx: Transaction, timers: TimerTable): void {
+  const deadline = Math.min(tx.retransmitAt, tx.endsAt);
+  if (deadline === never) timers.clear(tx.key);
+  else timers.set(tx.key, deadline);
+}
+
+/** A request that this side sent, read again; not to be readable is a broken invariant. */
+export function readSent(octets: Uint8Array): SipMessage {
+  const message = parseMessage(octets);
+  if (!isParseError(message)) return message;
+  if (message.message === undefined) throw new RangeError("a request of ours that cannot be read");
+  return message.message;
+}

@@ -1,0 +1,79 @@
+import { isParseError } from "../errors.ts";
+import { Header } from "../message/header-names.ts";
+import { MessageEdit } from "../message/edit.ts";
+import { parseMessage } from "../message/sip-message.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import type { Via } from "../message/via.ts";
+import { addressToHex, defaultPort, joinFlow, parseFlowKey, serializeFlowKey, splitFlow } from "./flow.ts";
+import type { FlowKey } from "./flow.ts";
+
+/** Where responses go (RFC 3261 18.2, RFC 3581), by the top Via and the flow the request came on. `maddr` is not followed. */
+
+/**
+ * RFC 3261 18.2.1 and RFC 3581 4: the request with the source it came from in its top Via: `received` when that is not the sent-by host or
+ * the client asked for `rport`. What the client wrote there itself is replaced. The same message when there is nothing to write.
+ */
+export function stampReceived(message: SipMessage, flow: string): SipMessage {
+  const via = message.topVia;
+  const source = keyOf(flow);
+  if (isParseError(via) || source === undefined) return message;
+  const asked = via.rport !== undefined;
+  if (!asked && via.received === undefined && isSameHost(via.host, source.address)) return message;
+  const stamped = parseMessage(new MessageEdit(message).replaceFirst(Header.Via, stampedVia(via, source, asked)).serialize());
+  return isParseError(stamped) ? message : stamped;
+}
+
+function stampedVia(via: Via, source: FlowKey, asked: boolean): string {
+  const semicolon = via.text.indexOf(";");
+  let text = semicolon < 0 ? via.text : via.text.slice(0, semicolon).trimEnd();
+  for (const [name, value] of via.params.entries()) {
+    if (name === "received" || name === "rport") continue;
+    text += value === "" ? `;${name}` : `;${name}=${value}`;
+  }
+  text += `;received=${source.address}`;
+  return asked ? `${text};rport=${source.port}` : text;
+}
+
+/**
+ * RFC 3261 18.2.2: the flow that a response leaves on: over a connection, that connection; over UDP the source address and port when the
+ * client asked for `rport` (RFC 3581 4), else the source address and the sent-by port.
+ */
+export function responseFlow(message: SipMessage, flow: string): string {
+  const via = message.topVia;
+  const parts = splitFlow(flow);
+  const source = parts === undefined ? undefined : parseFlowKey(parts.key);
+  if (parts === undefined || source === undefined || isParseError(via)) return flow;
+  if (source.transport !== "UDP" || via.rport !== undefined) return flow;
+  const port = via.port ?? defaultPort("UDP");
+  return port === source.port ? flow : joinFlow(parts.access, serializeFlowKey({ ...source, port }));
+}
+
+/**
+ * RFC 3261 18.2.2: a response whose connection is gone goes to the source address at the sent-by port, over a new connection if need be.
+ * Undefined where that is no use: over UDP, and for WebSockets, which only clients open (RFC 7118 5).
+ */
+export function fallbackFlow(via: Via, flow: string): string | undefined {
+  const parts = splitFlow(flow);
+  const source = parts === undefined ? undefined : parseFlowKey(parts.key);
+  if (parts === undefined || source === undefined || source.connection === "") return undefined;
+  const { transport } = source;
+  if (transport !== "TCP" && transport !== "TLS") return undefined;
+  const port = via.port ?? defaultPort(transport);
+  return joinFlow(parts.access, serializeFlowKey({ transport, listener: source.listener, connection: "", address: source.address, port }));
+}
+
+/** RFC 3581: true when the source in a stamped Via is not what the client thinks it is: there is a NAT in between. */
+export function isBehindNat(via: Via): boolean {
+  if (via.received !== undefined && !isSameHost(via.host, via.received)) return true;
+  return typeof via.rport === "number" && via.rport !== (via.port ?? 5060) && via.transport === "UDP";
+}
+
+function isSameHost(host: string, address: string): boolean {
+  if (host === address) return true;
+  return host.startsWith("[") && address.includes(":") && addressToHex(host) === addressToHex(address);
+}
+
+function keyOf(flow: string): FlowKey | undefined {
+  const parts = splitFlow(flow);
+  return parts === undefined ? undefined : parseFlowKey(parts.key);
+}
