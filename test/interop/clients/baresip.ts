@@ -44,6 +44,7 @@ export async function startBaresip(account: Account): Promise<Phone> {
 
 class Baresip implements Phone {
   readonly make = "baresip";
+  readonly sendsMedia = true;
   readonly account: Account;
   readonly #program: Program;
   readonly #directory: string;

@@ -36,6 +36,8 @@ export interface Phone {
   /** The program, for the names of tests and messages. */
   readonly make: string;
   readonly account: Account;
+  /** Whether the other side can expect media of it. */
+  readonly sendsMedia: boolean;
   /** Resolves with the registrar's 200, rejects with {@link RegistrationRefused}. */
   register(): Promise<void>;
   /** Sends an INVITE (after a challenge with credentials); does not wait for an answer. */
