@@ -1,0 +1,147 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePorts } from "../free-port.ts";
+import { type Exit, Program } from "../program.ts";
+
+const scenarios = join(import.meta.dirname, "..", "scenarios");
+
+/** What one run of SIPp is to do. SIPp of Debian speaks UDP and TCP, no TLS. */
+export interface SippRun {
+  /** Name of a file in test/interop/scenarios, without `.xml`. */
+  readonly scenario: string;
+  readonly transport: "UDP" | "TCP";
+  readonly server: { readonly host: string; readonly port: number };
+  /** 0 or absent: a free one. */
+  readonly localPort?: number;
+  /** User part of the Request-URI (`[service]` in the scenarios). */
+  readonly service?: string;
+  /** Global variables that the scenario names. */
+  readonly variables?: Readonly<Record<string, string>>;
+  readonly user?: string;
+  readonly password?: string;
+  /** How many calls in all; absent: until stopped. */
+  readonly calls?: number;
+  readonly callsPerSecond?: number;
+  /** The length of a call, or of its ringing: what the scenario's `<pause/>` waits. */
+  readonly pauseMs?: number;
+  /** Scenario for calls that come from outside while the first one runs. */
+  readonly incoming?: string;
+  /** Gives up after this: SIPp exits with an error. */
+  readonly timeoutSeconds?: number;
+}
+
+/** The totals of SIPp's statistics file, as the last line has them. */
+export interface SippStatistics {
+  readonly calls: number;
+  readonly successful: number;
+  readonly failed: number;
+  readonly retransmissions: number;
+  /** Calls that were ended by a timeout after the maximum of retransmissions. */
+  readonly failedByRetransmissions: number;
+  readonly unexpectedMessages: number;
+  readonly deadCallMessages: number;
+  readonly outOfCallMessages: number;
+  readonly elapsedSeconds: number;
+}
+
+/** A running SIPp. */
+export interface Sipp {
+  readonly program: Program;
+  readonly port: number;
+  /** Its end, when it ends by itself within the bound, with its numbers and its error log. */
+  finished(withinMs: number): Promise<SippResult>;
+  /** Its numbers so far, at most a second old. */
+  statistics(): Promise<SippStatistics>;
+  /** Ends it at once and removes its files. */
+  stop(): Promise<void>;
+}
+
+export interface SippResult {
+  readonly exit: Exit;
+  readonly statistics: SippStatistics;
+  /** The unexpected messages and errors that SIPp wrote down, empty when all was well. */
+  readonly errors: string;
+}
+
+/** Starts SIPp with a scenario. It listens on 127.0.0.1. */
+export async function startSipp(run: SippRun): Promise<Sipp> {
+  const directory = await mkdtemp(join(tmpdir(), "tandem-sipp-"));
+  const port = run.localPort ?? (await freePorts());
+  const statisticsFile = join(directory, "statistics.csv");
+  const errorFile = join(directory, "errors.log");
+  const program = new Program("sipp", sippArguments(run, port, statisticsFile, errorFile), {
+    name: `sipp(${run.scenario})`,
+    cwd: directory,
+  });
+  const statistics = async (): Promise<SippStatistics> =>
+    parseStatistics(await readFile(statisticsFile, "utf8").catch(() => ""));
+  const remove = async (): Promise<void> => await rm(directory, { recursive: true, force: true });
+  return {
+    program,
+    port,
+    statistics,
+    finished: async (withinMs) => {
+      try {
+        const exit = await program.exit(withinMs);
+        const errors = await readFile(errorFile, "utf8").catch(() => "");
+        return { exit, statistics: await statistics(), errors };
+      } finally {
+        await remove();
+      }
+    },
+    stop: async () => {
+      await program.stop();
+      await remove();
+    },
+  };
+}
+
+/** Runs SIPp to its end. */
+export async function runSipp(run: SippRun, withinMs = 60_000): Promise<SippResult> {
+  const sipp = await startSipp(run);
+  return await sipp.finished(withinMs);
+}
+
+/** The totals (`(C)` columns) of the last line of SIPp's `-trace_stat` file; zeros when it has none yet. */
+export function parseStatistics(text: string): SippStatistics {
+  const lines = text.split("\n").filter((line) => line.includes(";"));
+  const names = lines[0]?.split(";") ?? [];
+  const values = lines.length > 1 ? (lines.at(-1)?.split(";") ?? []) : [];
+  const column = (name: string): string => values[names.indexOf(name)] ?? "0";
+  const count = (name: string): number => Number.parseInt(column(name), 10) || 0;
+  const [hours = 0, minutes = 0, seconds = 0] = column("ElapsedTime(C)").split(":").map(Number.parseFloat);
+  return {
+    calls: count("TotalCallCreated"),
+    successful: count("SuccessfulCall(C)"),
+    failed: count("FailedCall(C)"),
+    retransmissions: count("Retransmissions(C)"),
+    failedByRetransmissions: count("FailedMaxUDPRetrans(C)"),
+    unexpectedMessages: count("FailedUnexpectedMessage(C)"),
+    deadCallMessages: count("DeadCallMsgs(C)"),
+    outOfCallMessages: count("OutOfCallMsgs(C)"),
+    elapsedSeconds: hours * 3600 + minutes * 60 + seconds,
+  };
+}
+
+function sippArguments(run: SippRun, port: number, statisticsFile: string, errorFile: string): string[] {
+  const variables = Object.entries(run.variables ?? {}).flatMap(([name, value]) => ["-set", name, value]);
+  return [
+    `${run.server.host}:${run.server.port}`,
+    ...["-sf", join(scenarios, `${run.scenario}.xml`)],
+    ...(run.incoming === undefined ? [] : ["-oocsf", join(scenarios, `${run.incoming}.xml`)]),
+    ...["-t", run.transport === "UDP" ? "u1" : "t1"],
+    ...["-i", "127.0.0.1", "-p", String(port), "-mi", "127.0.0.1"],
+    ...(run.service === undefined ? [] : ["-s", run.service]),
+    ...variables,
+    ...(run.user === undefined ? [] : ["-au", run.user]),
+    ...(run.password === undefined ? [] : ["-ap", run.password]),
+    ...(run.calls === undefined ? [] : ["-m", String(run.calls)]),
+    ...(run.callsPerSecond === undefined ? [] : ["-r", String(run.callsPerSecond), "-l", String(run.callsPerSecond * 40)]),
+    ...(run.pauseMs === undefined ? [] : ["-d", String(run.pauseMs)]),
+    ...(run.timeoutSeconds === undefined ? [] : ["-timeout", `${run.timeoutSeconds}s`, "-timeout_error"]),
+    ...["-trace_stat", "-stf", statisticsFile, "-fd", "1"],
+    ...["-trace_err", "-error_file", errorFile],
+    ...["-nostdin", "-nd", "-buff_size", "4194304"],
+  ];
+}
