@@ -28,15 +28,18 @@ export const HOST = 64;
  */
 export const PARAM_VALUE = 128;
 
+/** RFC 3261 `unreserved`: what never needs an escape in a URI. */
+export const UNRESERVED = 256;
+
 const alpha = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const digit = "0123456789";
 const unreserved = `${alpha}${digit}-_.!~*'()`;
 
 /** The classes of an octet, as bits. */
-export const characterClasses: Uint8Array = makeClasses();
+export const characterClasses: Uint16Array = makeClasses();
 
-function makeClasses(): Uint8Array {
-  const table = new Uint8Array(256);
+function makeClasses(): Uint16Array {
+  const table = new Uint16Array(256);
   const add = (characters: string, bit: number): void => {
     for (let i = 0; i < characters.length; i++) {
       const code = characters.charCodeAt(i);
@@ -46,6 +49,7 @@ function makeClasses(): Uint8Array {
   add(`${alpha}${digit}-.!%*_+\`'~`, TOKEN);
   add(digit, DIGIT);
   add(alpha, ALPHA);
+  add(unreserved, UNRESERVED);
   add(`${unreserved}&=+$,;?/#`, USER);
   add(`${unreserved}[]/:&+$`, URI_PARAM);
   add(`${unreserved}[]/?:+$&=`, URI_HEADER);

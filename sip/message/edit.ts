@@ -183,7 +183,10 @@ function pushLineSplices(message: SipMessage, id: HeaderId, edit: HeaderEdit, sp
 }
 
 function prependedLines(id: HeaderId, edit: HeaderEdit): string {
-  return edit.prepended.toReversed().map((value) => headerLine(id, value)).join("");
+  return edit.prepended
+    .toReversed()
+    .map((value) => headerLine(id, value))
+    .join("");
 }
 
 function appendedLines(id: HeaderId, edit: HeaderEdit): string {

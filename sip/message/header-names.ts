@@ -163,7 +163,12 @@ const rows: readonly HeaderRow[] = [
 
 const byName: ReadonlyMap<string, HeaderId> = new Map(
   rows.flatMap(([id, name, compact]) =>
-    compact === "" ? [[name.toLowerCase(), id]] : [[name.toLowerCase(), id], [compact, id]],
+    compact === ""
+      ? [[name.toLowerCase(), id]]
+      : [
+          [name.toLowerCase(), id],
+          [compact, id],
+        ],
   ),
 );
 const names: readonly string[] = ["", ...rows.map((row) => row[1])];

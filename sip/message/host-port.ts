@@ -1,7 +1,7 @@
 import { parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
-import { HOST, HTAB, SP, decimalOf, isOf, skipSpace } from "./characters.ts";
-import { isIpv6Reference, parseIpv4 } from "./ip-address.ts";
+import { HOST, decimalOf, isOf, skipSpace } from "./characters.ts";
+import { canonicalHost, isIpv6Reference, parseIpv4 } from "./ip-address.ts";
 
 /** A host and port as they stand in a URI or a Via; `end` is the offset behind them. */
 export type HostPort = {
@@ -25,7 +25,7 @@ export function parseHostPort(text: string, at: number, spaced: boolean): HostPo
     while (isOf(text.charCodeAt(end), HOST)) end++;
     if (!isHostName(text, at, end)) return parseError("host", 400, "Malformed Host", at);
   }
-  const host = text.slice(at, end).toLowerCase();
+  const host = canonicalHost(text.slice(at, end));
   const colon = spaced ? skipSpace(text, end) : end;
   if (text.charCodeAt(colon) !== 0x3a) return { host, port: undefined, end };
   const portStart = spaced ? skipSpace(text, colon + 1) : colon + 1;
@@ -50,13 +50,4 @@ function isHostName(text: string, start: number, end: number): boolean {
     } else if (code < 0x30 || code > 0x39) onlyDigits = false;
   }
   return !onlyDigits || parseIpv4(text.slice(start, end)) !== undefined;
-}
-
-/** True when only white space stands from the offset to the end. */
-export function isBlankFrom(text: string, at: number): boolean {
-  for (let i = at; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code !== SP && code !== HTAB) return false;
-  }
-  return true;
 }

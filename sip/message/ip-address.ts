@@ -14,9 +14,13 @@ export function parseIpv4(text: string): number[] | undefined {
   return octets.length === 4 ? octets : undefined;
 }
 
-/** The eight groups of an IPv6 address without brackets (RFC 4291 2.2, with `::` and a dotted tail), undefined for any other text. */
-export function parseIpv6(text: string): number[] | undefined {
-  if (text.length < 2 || text.length > 45) return undefined;
+/**
+ * The eight groups of an IPv6 address without brackets (RFC 4291 2.2, with `::` and a dotted tail), undefined for any other text.
+ * `:::` before a dotted tail is read as `::` (RFC 5118 4.10); see {@link canonicalHost}.
+ */
+export function parseIpv6(address: string): number[] | undefined {
+  if (address.length < 2 || address.length > 46) return undefined;
+  const text = withoutThirdColon(address);
   const gap = text.indexOf("::");
   if (gap < 0) {
     const groups = groupsOf(text);
@@ -42,6 +46,16 @@ function groupsOf(text: string, mayEndDotted = true): number[] | undefined {
     }
   }
   return groups;
+}
+
+/** The ABNF of RFC 3261 has a colon too many before a dotted tail (RFC 5118 4.10). */
+function withoutThirdColon(text: string): string {
+  return text.includes(":::") && text.includes(".") ? text.replace(":::", "::") : text;
+}
+
+/** A host in the spelling the core keeps: lower-case, and with the third colon of RFC 5118 4.10 gone. */
+export function canonicalHost(host: string): string {
+  return withoutThirdColon(host).toLowerCase();
 }
 
 /** True for `[...]` around an IPv6 address (RFC 3261 25.1 IPv6reference). */

@@ -4,7 +4,8 @@ import { cSeqMax, maxForwardsMax } from "../limits.ts";
 import { lineCount, lineId } from "./header-lines.ts";
 import { Header, canonicalHeaderName, isSingleHeader } from "./header-names.ts";
 import type { SipMessage } from "./sip-message.ts";
-import { parseUri } from "./uri.ts";
+import { isKnownMethod } from "./methods.ts";
+import { isSipUri, parseUri } from "./uri.ts";
 
 /**
  * The reasonable syntax of RFC 3261 16.3 1: everything a proxy or registrar relies on is there once and well-formed; what it does not
@@ -23,9 +24,17 @@ function firstError(message: SipMessage): ParseError | undefined {
     errorIn(message.vias) ??
     errorIn(message.from) ??
     errorIn(message.to) ??
-    errorInUri(message) ??
     errorInCallId(message) ??
     errorInCSeq(message) ??
+    (message.isRequest ? errorInRequest(message) : undefined)
+  );
+}
+
+/** What only requests are refused for: a response is forwarded by its Via alone, whatever else is in it. */
+function errorInRequest(message: SipMessage): ParseError | undefined {
+  return (
+    errorInBranch(message) ??
+    errorInUris(message) ??
     errorInMaxForwards(message) ??
     errorIn(message.routes) ??
     errorIn(message.contacts) ??
@@ -39,12 +48,12 @@ function errorIn(value: unknown): ParseError | undefined {
 }
 
 function repeatedHeader(message: SipMessage): ParseError | undefined {
-  const seen = new Set<number>();
+  let seen = 0; // one bit an id: the ids of single headers are below 32
   for (let line = 0; line < lineCount(message.lines); line++) {
     const id = lineId(message.lines, line);
     if (!isSingleHeader(id)) continue;
-    if (seen.has(id)) return parseError("repeated-header", 400, `Repeated ${canonicalHeaderName(id)}`, line);
-    seen.add(id);
+    if ((seen & (1 << id)) !== 0) return parseError("repeated-header", 400, `Repeated ${canonicalHeaderName(id)}`, line);
+    seen |= 1 << id;
   }
   return undefined;
 }
@@ -57,17 +66,23 @@ function missingHeader(message: SipMessage): ParseError | undefined {
   return !isParseError(vias) && vias.length === 0 ? parseError("missing-header", 400, "Empty Via") : undefined;
 }
 
-function errorInUri(message: SipMessage): ParseError | undefined {
-  if (message.isRequest) {
-    const error = errorIn(message.parsedRequestUri);
-    if (error !== undefined) return error;
-  }
+function errorInUris(message: SipMessage): ParseError | undefined {
+  const requestUri = message.parsedRequestUri;
+  if (isParseError(requestUri)) return requestUri;
+  // RFC 3261 19.1.1: a Request-URI has no headers.
+  if (isSipUri(requestUri) && requestUri.headers !== "") return parseError("request-uri", 400, "Headers in Request-URI");
   for (const nameAddr of [message.from, message.to]) {
-    if (isParseError(nameAddr)) return nameAddr;
-    const error = errorIn(parseUri(nameAddr.uri));
+    const error = isParseError(nameAddr) ? nameAddr : errorIn(parseUri(nameAddr.uri));
     if (error !== undefined) return error;
   }
   return undefined;
+}
+
+/** The magic cookie alone identifies nothing: two requests of this client would look like one (RFC 4475 3.2.1). */
+function errorInBranch(message: SipMessage): ParseError | undefined {
+  const via = message.topVia;
+  if (isParseError(via)) return via;
+  return via.branch?.toLowerCase() === "z9hg4bk" ? parseError("branch", 400, "Empty Branch") : undefined;
 }
 
 /** `word [ "@" word ]` (RFC 3261 25.1), read leniently: no white space, nothing empty. */
@@ -79,8 +94,10 @@ function errorInCSeq(message: SipMessage): ParseError | undefined {
   const cSeq = message.cSeq;
   if (isParseError(cSeq)) return cSeq;
   if (cSeq.number > cSeqMax) return parseError("cseq", 400, "CSeq Too Large");
-  if (message.isRequest && cSeq.method !== message.method) return parseError("cseq", 400, "CSeq Method Mismatch");
-  return undefined;
+  if (!message.isRequest || cSeq.method === message.method) return undefined;
+  // RFC 4475 3.1.2.18: a method nobody here knows is better refused as such.
+  if (!isKnownMethod(message.method)) return parseError("method", 501, "Not Implemented");
+  return parseError("cseq", 400, "CSeq Method Mismatch");
 }
 
 function errorInMaxForwards(message: SipMessage): ParseError | undefined {

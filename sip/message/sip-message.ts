@@ -7,6 +7,7 @@ import type { HeaderId } from "./header-names.ts";
 import * as headerLines from "./header-lines.ts";
 import type { HeaderLines } from "./header-lines.ts";
 import { checkMandatory } from "./mandatory.ts";
+import { methodOf } from "./methods.ts";
 import { parseNameAddr } from "./name-addr.ts";
 import type { NameAddr } from "./name-addr.ts";
 import { stringOf } from "./octets.ts";
@@ -29,8 +30,7 @@ export type CSeq = { readonly number: number; readonly method: string };
  * names are read now, the rest when it is asked for; {@link SipMessage.checkMandatory} says whether all that a server needs is sound.
  *
  * Errors: 400 for what is no SIP message (a start line, a header name, a missing end of headers, a Content-Length that is no number or
- * is more than came), 505 for another version, 414 and 513 for sizes. `message` is there when its headers suffice to answer; look at
- * its `isRequest` first, responses are never answered.
+ * is more than came), 505 for another version, 414 and 513 for sizes. `message` is there when it is a request that can be answered.
  *
  * Octets behind Content-Length are not part of the message (RFC 3261 18.3).
  */
@@ -130,11 +130,12 @@ export class SipMessage {
     return this.octets.subarray(this.bodyStart, this.bodyEnd);
   }
 
-  /** True when the headers that a response copies are there (RFC 3261 8.2.6.2), well-formed or not. */
+  /**
+   * True when a response could find its way back: it has a Via. Whatever else a response copies may be missing: RFC 4475 3.3.1 wants even
+   * a request without From, To and Call-ID answered.
+   */
   get isAnswerable(): boolean {
-    return (
-      this.has(Header.Via) && this.has(Header.From) && this.has(Header.To) && this.has(Header.CallId) && this.has(Header.CSeq)
-    );
+    return this.isRequest && this.has(Header.Via);
   }
 
   has(id: HeaderId): boolean {
@@ -315,21 +316,6 @@ export class SipMessage {
     if (isParseError(contacts) || !contacts.some((contact) => contact.text === "*")) return contacts;
     return contacts.length === 1 ? "*" : parseError("contact", 400, "Contact * Beside Others");
   }
-}
-
-const commonMethods: readonly string[] = [
-  "INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "SUBSCRIBE", "NOTIFY", "PRACK", "INFO", "UPDATE", "REFER", "MESSAGE", "PUBLISH",
-];
-
-/** The method as text; a common one without making a string. */
-function methodOf(octets: Uint8Array, start: number, end: number): string {
-  for (const method of commonMethods) {
-    if (method.length !== end - start || method.charCodeAt(0) !== octets[start]) continue;
-    let i = 1;
-    while (i < method.length && method.charCodeAt(i) === octets[start + i]) i++;
-    if (i === method.length) return method;
-  }
-  return stringOf(octets, start, end);
 }
 
 function parseCSeq(text: string | undefined): CSeq | ParseError {

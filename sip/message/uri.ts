@@ -1,7 +1,7 @@
 import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { listValuesMax, startLineOctetsMax } from "../limits.ts";
-import { ALPHA, DIGIT, URI_HEADER, URI_PARAM, USER, isOf } from "./characters.ts";
+import { ALPHA, DIGIT, UNRESERVED, URI_HEADER, URI_PARAM, USER, isOf } from "./characters.ts";
 import { parseHostPort } from "./host-port.ts";
 import { parseIpv6 } from "./ip-address.ts";
 import { octetsOf } from "./octets.ts";
@@ -16,7 +16,7 @@ export type SipUri = {
   /** Lower-case; an IPv6 address in its brackets. */
   readonly host: string;
   readonly port: number | undefined;
-  /** Names lower-case, values as they stand. */
+  /** Names lower-case; names and values without needless escapes: `;%6Cr` is `lr`, `%25` and `%3B` stay. */
   readonly params: Params;
   /** What follows the `?`, as it stands; `""` when there is none. */
   readonly headers: string;
@@ -140,12 +140,12 @@ function parseUriParams(text: string, start: number, end: number): Params | Pars
     const nameStart = i + 1;
     i = endOf(text, nameStart, end, URI_PARAM);
     if (i === nameStart) return parseError("uri-params", 400, "Malformed Parameters in URI", i);
-    const name = text.slice(nameStart, i).toLowerCase();
+    const name = withoutNeedlessEscapes(text.slice(nameStart, i)).toLowerCase();
     let value = "";
     if (text.charCodeAt(i) === 0x3d && i < end) {
       const valueStart = i + 1;
       i = endOf(text, valueStart, end, URI_PARAM);
-      value = text.slice(valueStart, i);
+      value = withoutNeedlessEscapes(text.slice(valueStart, i));
     }
     if (names.includes(name)) return parseError("duplicate-param", 400, "Repeated Parameter in URI", nameStart);
     if (names.length === listValuesMax) return parseError("params-max", 400, "Too Many Parameters in URI", nameStart);
@@ -212,10 +212,7 @@ export function escapeUser(text: string): string {
   let escaped = "";
   for (const octet of octetsOf(text)) {
     // `#` is read leniently and written strictly.
-    escaped +=
-      isOf(octet, USER) && octet !== 0x23
-        ? String.fromCharCode(octet)
-        : `%${octet.toString(16).toUpperCase().padStart(2, "0")}`;
+    escaped += isOf(octet, USER) && octet !== 0x23 ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, "0")}`;
   }
   return escaped;
 }
@@ -237,9 +234,7 @@ function equalSipUris(a: SipUri, b: SipUri): boolean {
   for (const name of significantParams) if (a.params.has(name) !== b.params.has(name)) return false;
   for (const [name, value] of a.params.entries()) {
     const other = b.params.get(name);
-    if (other !== undefined && withoutNeedlessEscapes(value).toLowerCase() !== withoutNeedlessEscapes(other).toLowerCase()) {
-      return false;
-    }
+    if (other !== undefined && value.toLowerCase() !== other.toLowerCase()) return false;
   }
   return a.headers === b.headers || equalUriHeaders(a.headers, b.headers);
 }
@@ -256,12 +251,15 @@ function equalEscaped(a: string | undefined, b: string | undefined): boolean {
   return a !== undefined && b !== undefined && withoutNeedlessEscapes(a) === withoutNeedlessEscapes(b);
 }
 
-/** RFC 3261 19.1.4: characters outside the reserved set are equal to their escapes; `%3B` is not `;`. */
+/**
+ * RFC 3261 19.1.4, RFC 3986 6.2.2.2: unreserved characters are equal to their escapes, and no meaning is lost by unescaping them; once,
+ * never again. `%3B` is not `;`.
+ */
 function withoutNeedlessEscapes(text: string): string {
   if (!text.includes("%")) return text;
   return text.replace(/%([0-9a-fA-F]{2})/g, (escape, digits: string) => {
-    const character = String.fromCharCode(Number.parseInt(digits, 16));
-    return ";/?:@&=+$,%".includes(character) ? escape.toUpperCase() : character;
+    const code = Number.parseInt(digits, 16);
+    return isOf(code, UNRESERVED) ? String.fromCharCode(code) : escape.toUpperCase();
   });
 }
 
