@@ -1,0 +1,39 @@
+import type { ClusterMap } from "../sip/placement/cluster-map.ts";
+import { UsageError } from "./errors.ts";
+import { type Layout, hostInUri } from "./layout.ts";
+import { type Settings, firstStart } from "./settings.ts";
+import type { ClusterSettings } from "./state-directory.ts";
+
+/**
+ * What the cluster is to be: what was asked for, else what the state directory was made with, else the defaults of a first start.
+ * The places of all records are computed from these, so data made with others would not be found: a conflict is a {@link UsageError}.
+ */
+export function clusterSettingsOf(settings: Settings, known: ClusterSettings | undefined): ClusterSettings {
+  const asked = { domain: settings.domain, exchanges: settings.exchanges, cells: settings.cells };
+  for (const key of ["domain", "exchanges", "cells"] as const) {
+    if (known === undefined || asked[key] === undefined || asked[key] === known[key]) continue;
+    throw new UsageError(`--${key} ${asked[key]}: ${settings.state} was made with --${key} ${known[key]}; use another --state`);
+  }
+  const base = known ?? firstStart;
+  return { domain: asked.domain ?? base.domain, exchanges: asked.exchanges ?? base.exchanges, cells: asked.cells ?? base.cells };
+}
+
+/** Lines of each cell: what a few hundred softphones need on one machine. */
+const lineCount = 4;
+
+/** The map that every cell is started with. */
+export function clusterMapOf(cluster: ClusterSettings, settings: Settings, layout: Layout): ClusterMap {
+  const host = hostInUri(settings.host).toLowerCase();
+  const ports = [...layout.gateways.flatMap(({ sipPort, tlsPort }) => [sipPort, tlsPort]), ...layout.cells.map(({ port }) => port)];
+  return {
+    version: 1,
+    cells: layout.cells.map(({ id, url }) => ({ id, url })),
+    exchangeCount: cluster.exchanges,
+    lineCount,
+    domains: [{ name: cluster.domain, auth: settings.auth }],
+    aliases: [host, ...ports.map((port) => `${host}:${port}`)],
+    heartbeat: { periodMs: 1_000, missed: 3 },
+    replication: { ackTimeoutMs: 200 },
+    flushMs: 1_000,
+  };
+}

@@ -1,0 +1,62 @@
+import type { CommandSpec, Option } from "./arguments.ts";
+import { defaultState, upSpec } from "./settings.ts";
+
+/** How the commands that talk to a running system find it. */
+const targetOptions: readonly Option[] = [
+  { name: "url", value: "U", help: "URL of a cell (or TANDEM_URL), with the secret in TANDEM_SECRET" },
+  { name: "state", value: "DIR", help: `state directory of a system on this machine (${defaultState})` },
+];
+const jsonOption: Option = { name: "json", help: "the answer as JSON" };
+
+export const statusSpec: CommandSpec = {
+  name: "status",
+  summary: "Shows the cells, the gateways, and what they hold.",
+  positionals: [],
+  options: [jsonOption, ...targetOptions],
+};
+
+export const registrationsSpec: CommandSpec = {
+  name: "registrations",
+  summary: "Shows who is registered, and where.",
+  positionals: ["[AOR]"],
+  options: [jsonOption, ...targetOptions],
+};
+
+export const subscriberAddSpec: CommandSpec = {
+  name: "subscriber add",
+  summary: "Adds a subscriber, or gives one another password.",
+  positionals: ["AOR"],
+  options: [{ name: "password", value: "P", help: "the password; - reads it from standard input" }, ...targetOptions],
+};
+
+export const subscriberRemoveSpec: CommandSpec = {
+  name: "subscriber remove",
+  summary: "Removes a subscriber.",
+  positionals: ["AOR"],
+  options: targetOptions,
+};
+
+export const subscriberListSpec: CommandSpec = {
+  name: "subscriber list",
+  summary: "Lists the subscribers.",
+  positionals: [],
+  options: [jsonOption, ...targetOptions],
+};
+
+export const subscriberImportSpec: CommandSpec = {
+  name: "subscriber import",
+  summary: "Adds the subscribers of a CSV file with the header aor,password.",
+  positionals: ["FILE.csv"],
+  options: targetOptions,
+};
+
+/** In the order in which the help shows them. */
+export const commandSpecs: readonly CommandSpec[] = [
+  upSpec,
+  statusSpec,
+  registrationsSpec,
+  subscriberAddSpec,
+  subscriberRemoveSpec,
+  subscriberListSpec,
+  subscriberImportSpec,
+];

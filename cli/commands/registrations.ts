@@ -1,0 +1,39 @@
+import type { Arguments } from "../arguments.ts";
+import { Failure } from "../errors.ts";
+import type { Io } from "../io.ts";
+import { parseAddressOfRecord } from "../subscribers.ts";
+import { durationText, tableText } from "../table.ts";
+import { findTarget } from "../target.ts";
+
+/** One element of the answer of `GET /api/registrations`. */
+export type Registration = {
+  readonly aor: string;
+  readonly contact: string;
+  readonly transport: string;
+  readonly expiresSeconds: number;
+  /** Cell that serves it. */
+  readonly primary: string;
+  readonly userAgent: string;
+  readonly gateway: string;
+};
+
+export async function run(args: Arguments, io: Io): Promise<void> {
+  const { api, domain } = findTarget(args, io.environment);
+  const [typed] = args.positionals;
+  const query = typed === undefined ? "" : `?aor=${encodeURIComponent(parseAddressOfRecord(typed, domain))}`;
+  const answer = await api.get(`/api/registrations${query}`);
+  if (!Array.isArray(answer)) throw new Failure("the cell's answer is no list: are the command and the cell of the same version?");
+  if (args.flags.has("json")) return io.out(`${JSON.stringify(answer)}\n`);
+  const registrations = answer as Registration[];
+  if (registrations.length === 0) return io.out(typed === undefined ? "Nobody is registered.\n" : `${typed} is not registered.\n`);
+  const rows = registrations.map((one) => [
+    one.aor,
+    one.contact,
+    one.transport,
+    durationText(one.expiresSeconds),
+    one.primary,
+    one.gateway,
+    one.userAgent ?? "",
+  ]);
+  io.out(tableText(["AOR", "CONTACT", "TRANSPORT", "EXPIRES", "PRIMARY", "GATEWAY", "USER AGENT"], rows));
+}

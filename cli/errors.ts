@@ -1,0 +1,20 @@
+/** The command line is wrong: one line on stderr, exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** The command was understood and failed: one line on stderr that says why, exit code 1. */
+export class Failure extends Error {
+  override readonly name = "Failure";
+}
+
+/** The message of anything that was thrown, in one line. */
+export function reasonOf(thrown: unknown): string {
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  return text.replaceAll(/\s*\n\s*/g, " ").trim();
+}
+
+/** The code of a system error (`ENOENT`, `EADDRINUSE`, ...), undefined for anything else. */
+export function codeOf(thrown: unknown): string | undefined {
+  return thrown instanceof Error && "code" in thrown && typeof thrown.code === "string" ? thrown.code : undefined;
+}

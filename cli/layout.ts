@@ -1,0 +1,117 @@
+import { createSocket } from "node:dgram";
+import { isIPv6, createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { Failure, UsageError, codeOf } from "./errors.ts";
+import type { Settings } from "./settings.ts";
+
+/** Where a gateway listens, as run.json and the gateway's configuration name it. */
+export type Listener = { readonly transport: "UDP" | "TCP" | "TLS"; readonly host: string; readonly port: number };
+
+/** Which process listens where. */
+export type Layout = {
+  readonly cells: readonly { readonly id: string; readonly port: number; readonly url: string }[];
+  readonly gateways: readonly {
+    readonly id: string;
+    readonly sipPort: number;
+    readonly tlsPort: number;
+    readonly listeners: readonly Listener[];
+  }[];
+};
+
+/** An address as it stands in a URI: IPv6 in brackets. */
+export function hostInUri(address: string): string {
+  return isIPv6(address) ? `[${address}]` : address;
+}
+
+/** Cells a, b, ... on the ports from --http-port on; gateways g1, g2, ... each two ports after the one before. */
+export function layoutOf(settings: Settings, cells: number): Layout {
+  const { host } = settings;
+  const layout: Layout = {
+    cells: Array.from({ length: cells }, (_, index) => {
+      const port = settings.httpPort + index;
+      return { id: String.fromCharCode(97 + index), port, url: `http://${hostInUri(host)}:${port}` };
+    }),
+    gateways: Array.from({ length: settings.gateways }, (_, index) => {
+      const sipPort = settings.sipPort + 2 * index;
+      const tlsPort = settings.tlsPort + 2 * index;
+      const listeners: Listener[] = [
+        { transport: "UDP", host, port: sipPort },
+        { transport: "TCP", host, port: sipPort },
+        { transport: "TLS", host, port: tlsPort },
+      ];
+      return { id: `g${index + 1}`, sipPort, tlsPort, listeners };
+    }),
+  };
+  checkOverlap(layout);
+  return layout;
+}
+
+type Need = { readonly kind: "UDP" | "TCP"; readonly port: number; readonly who: string; readonly option: string };
+
+function needsOf(layout: Layout): Need[] {
+  return [
+    ...layout.gateways.flatMap(({ id, sipPort, tlsPort }): Need[] => [
+      { kind: "UDP", port: sipPort, who: `gateway ${id} for UDP`, option: "--sip" },
+      { kind: "TCP", port: sipPort, who: `gateway ${id} for TCP`, option: "--sip" },
+      { kind: "TCP", port: tlsPort, who: `gateway ${id} for TLS`, option: "--tls-port" },
+    ]),
+    ...layout.cells.map(({ id, port }): Need => ({ kind: "TCP", port, who: `cell ${id} for HTTP`, option: "--http-port" })),
+  ];
+}
+
+function checkOverlap(layout: Layout): void {
+  const owners = new Map<string, Need>();
+  for (const need of needsOf(layout)) {
+    if (need.port > 65_535) throw new UsageError(`${need.who} would need port ${need.port}: choose a lower ${need.option}`);
+    const other = owners.get(`${need.kind} ${need.port}`);
+    if (other !== undefined) {
+      throw new UsageError(`port ${need.port} is needed by ${other.who} and by ${need.who}: change ${other.option} or ${need.option}`);
+    }
+    owners.set(`${need.kind} ${need.port}`, need);
+  }
+}
+
+/**
+ * Binds every port for a moment, before anything starts. Throws a {@link Failure} that names the port and who needs it.
+ * Ports in use are waited for during `patienceMs`: a system that was killed a moment ago may still be about to end.
+ */
+export async function checkPorts(host: string, layout: Layout, patienceMs = 0): Promise<void> {
+  const until = performance.now() + patienceMs;
+  for (const need of needsOf(layout)) {
+    let code = await tryBind(host, need);
+    while (code === "EADDRINUSE" && performance.now() < until) {
+      await delay(50);
+      code = await tryBind(host, need);
+    }
+    if (code === undefined) continue;
+    const where = `${hostInUri(host)}:${need.port}`;
+    if (code === "EADDRINUSE") throw new Failure(`${where} is in use by another process; ${need.who} needs it (${need.option})`);
+    if (code === "EADDRNOTAVAIL") throw new Failure(`${host} is not an address of this machine (--sip)`);
+    if (code === "EACCES") throw new Failure(`${where} may not be opened by this user; ${need.who} needs it (${need.option})`);
+    throw new Failure(`${where} cannot be opened (${code}); ${need.who} needs it (${need.option})`);
+  }
+}
+
+/** The error code of binding a port, undefined when it can be bound. */
+function tryBind(host: string, need: Need): Promise<string | undefined> {
+  return need.kind === "UDP" ? tryUdp(host, need.port) : tryTcp(host, need.port);
+}
+
+function tryTcp(host: string, port: number): Promise<string | undefined> {
+  return new Promise((settle) => {
+    const server = createServer();
+    server.once("error", (error) => settle(codeOf(error) ?? error.message));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => settle(undefined)));
+  });
+}
+
+function tryUdp(host: string, port: number): Promise<string | undefined> {
+  return new Promise((settle) => {
+    const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
+    socket.once("error", (error) => {
+      socket.close();
+      settle(codeOf(error) ?? error.message);
+    });
+    socket.bind({ address: host, port, exclusive: true }, () => socket.close(() => settle(undefined)));
+  });
+}

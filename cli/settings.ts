@@ -1,0 +1,104 @@
+import { isIP } from "node:net";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { domainOctetsMax } from "../sip/limits.ts";
+import { type Arguments, type CommandSpec, usage, wholeNumber } from "./arguments.ts";
+
+/** What `tandem up` was asked for. `undefined` where the state directory may know better than a default does. */
+export type Settings = {
+  readonly domain: string | undefined;
+  readonly auth: "digest" | "open";
+  /** Address of the listeners, an IPv4 or IPv6 address without brackets. */
+  readonly host: string;
+  readonly sipPort: number;
+  readonly tlsPort: number;
+  readonly httpPort: number;
+  readonly cells: number | undefined;
+  readonly gateways: number;
+  readonly exchanges: number | undefined;
+  /** The state directory, absolute. */
+  readonly state: string;
+  readonly restart: boolean;
+  readonly json: boolean;
+};
+
+/** Used at the first start of a state directory; later starts use what it holds. */
+export const firstStart = { domain: "example.test", cells: 2, exchanges: 2 } as const;
+export const defaultState = ".tandem";
+
+export const upSpec: CommandSpec = {
+  name: "up",
+  summary: "Starts a whole system on this machine: cells, gateways, subscribers.",
+  positionals: [],
+  options: [
+    { name: "domain", value: "D", help: `SIP domain (${firstStart.domain})` },
+    { name: "auth", value: "digest|open", help: "who may register and call (digest: subscribers with a password)" },
+    { name: "sip", value: "HOST:PORT", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
+    { name: "tls-port", value: "N", help: "TLS of the first gateway (5061); further gateways: the next port pairs" },
+    { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: the next ports" },
+    { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
+    { name: "gateways", value: "N", help: "gateways (1)" },
+    { name: "exchanges", value: "N", help: `slices of the addresses-of-record (${firstStart.exchanges})` },
+    { name: "state", value: "DIR", help: `where everything is kept (${defaultState})` },
+    { name: "no-restart", help: "do not start a dead process again" },
+    { name: "json", help: "one JSON object per line" },
+  ],
+};
+
+const cellsMax = 26;
+const gatewaysMax = 64;
+const exchangesMax = 1024;
+
+/** Checks every option of `tandem up`. Throws a UsageError with one line. */
+export function settingsOf(args: Arguments): Settings {
+  const { values, flags } = args;
+  const port = (option: string, otherwise: number): number => {
+    const text = values.get(option);
+    return text === undefined ? otherwise : wholeNumber(upSpec, option, text, 1, 65_535);
+  };
+  const count = (option: string, max: number): number | undefined => {
+    const text = values.get(option);
+    return text === undefined ? undefined : wholeNumber(upSpec, option, text, 1, max);
+  };
+  const auth = values.get("auth") ?? "digest";
+  if (auth !== "digest" && auth !== "open") throw usage(upSpec, `--auth ${auth}: must be digest or open`);
+  const domain = values.get("domain");
+  const { host, port: sipPort } = parseSip(values.get("sip") ?? "127.0.0.1:5060");
+  return {
+    domain: domain === undefined ? undefined : parseDomain(domain),
+    auth,
+    host,
+    sipPort,
+    tlsPort: port("tls-port", 5061),
+    httpPort: port("http-port", 8801),
+    cells: count("cells", cellsMax),
+    gateways: count("gateways", gatewaysMax) ?? 1,
+    exchanges: count("exchanges", exchangesMax),
+    state: resolve(values.get("state") ?? defaultState),
+    restart: !flags.has("no-restart"),
+    json: flags.has("json"),
+  };
+}
+
+function parseSip(text: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
+  if (match === null) throw usage(upSpec, `--sip ${text}: must be HOST:PORT, for example 127.0.0.1:5060 or [::1]:5060`);
+  const host = match[1] ?? match[2] ?? "";
+  const family = isIP(host);
+  if (family === 0 || (family === 6) !== (match[1] !== undefined)) {
+    throw usage(upSpec, `--sip ${text}: HOST must be an address of this machine, for example 127.0.0.1 or [::1]`);
+  }
+  if (host === "0.0.0.0" || /^[0:]+$/.test(host)) throw usage(upSpec, `--sip ${text}: HOST must be the one address that phones use`);
+  return { host, port: wholeNumber(upSpec, "sip", match[3] ?? "5060", 1, 65_535) };
+}
+
+function parseDomain(text: string): string {
+  const domain = text.toLowerCase();
+  const label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
+  if (domain.length > domainOctetsMax || isIP(domain) !== 0 || !new RegExp(`^${label}(?:\\.${label})*$`).test(domain)) {
+    throw usage(upSpec, `--domain ${text}: must be a domain name of at most ${domainOctetsMax} characters`);
+  }
+  // A domain that is also a server's name cannot be served by another server when this one is down.
+  if (domain === hostname().toLowerCase()) throw usage(upSpec, `--domain ${text}: is this machine's own name; choose another one`);
+  return domain;
+}

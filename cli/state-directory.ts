@@ -1,0 +1,182 @@
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Failure, codeOf, reasonOf } from "./errors.ts";
+import type { Listener } from "./layout.ts";
+
+/** DIR/run.json: the running system, for whoever wants to find or to kill its processes. There while it runs. */
+export type Run = {
+  readonly domain: string;
+  readonly cells: readonly { readonly id: string; readonly pid: number; readonly url: string }[];
+  readonly gateways: readonly { readonly id: string; readonly pid: number; readonly listeners: readonly Listener[] }[];
+};
+
+/** DIR/cluster.json: what must stay the same while DIR holds data, because places of records are computed from it. */
+export type ClusterSettings = { readonly domain: string; readonly exchanges: number; readonly cells: number };
+
+/** DIR/passwords.json: passwords of the first subscribers by address-of-record, to be printed again. */
+export type Passwords = { readonly provisioned: boolean; readonly passwords: Readonly<Record<string, string>> };
+
+/** The directory that holds everything of one system: data, keys, settings. Files are replaced whole, never half-written. */
+export class StateDirectory {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Makes the directory when there is none. Throws a {@link Failure}. */
+  create(): void {
+    try {
+      mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new Failure(`${this.path}: cannot be made a state directory: ${reasonOf(error)}`);
+    }
+  }
+
+  file(...names: string[]): string {
+    return join(this.path, ...names);
+  }
+
+  /** The secret shared by cells, gateways and commands; made at the first start. 64 hex digits. */
+  secret(): string {
+    const known = this.readSecret();
+    if (known !== undefined) return known;
+    const secret = randomBytes(32).toString("hex");
+    this.write("secret", `${secret}\n`, 0o600);
+    return secret;
+  }
+
+  readSecret(): string | undefined {
+    const text = this.#read("secret")?.trim();
+    if (text === "") throw new Failure(`${this.file("secret")} is empty: remove it to have a new one made`);
+    return text;
+  }
+
+  readRun(): Run | undefined {
+    return this.#readJson("run.json");
+  }
+
+  writeRun(run: Run): void {
+    this.write("run.json", `${JSON.stringify(run, undefined, 2)}\n`);
+  }
+
+  removeRun(): void {
+    rmSync(this.file("run.json"), { force: true });
+  }
+
+  readCluster(): ClusterSettings | undefined {
+    return this.#readJson("cluster.json");
+  }
+
+  writeCluster(settings: ClusterSettings): void {
+    this.write("cluster.json", `${JSON.stringify(settings, undefined, 2)}\n`);
+  }
+
+  readPasswords(): Passwords | undefined {
+    return this.#readJson("passwords.json");
+  }
+
+  writePasswords(passwords: Passwords): void {
+    this.write("passwords.json", `${JSON.stringify(passwords, undefined, 2)}\n`, 0o600);
+  }
+
+  /** Someone chose another password, or removed the subscriber: what was printed is not true any more. */
+  forgetPasswords(addressesOfRecord: readonly string[]): void {
+    const known = this.readPasswords();
+    if (known === undefined) return;
+    const left = Object.entries(known.passwords).filter(([addressOfRecord]) => !addressesOfRecord.includes(addressOfRecord));
+    if (left.length === Object.keys(known.passwords).length) return;
+    this.writePasswords({ ...known, passwords: Object.fromEntries(left) });
+  }
+
+  /**
+   * Takes the directory for this process. Returns true when a run that was killed had left its lock.
+   * Throws a {@link Failure} while another process has it.
+   */
+  lock(): boolean {
+    const own = this.file(`lock.${process.pid}`);
+    writeFileSync(own, `${JSON.stringify({ pid: process.pid, started: startOf(process.pid) })}\n`);
+    let stale = false;
+    try {
+      // Linking fails when the name is taken, and the file is whole from its first moment on.
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        try {
+          linkSync(own, this.file("lock"));
+          return stale;
+        } catch (error) {
+          if (codeOf(error) !== "EEXIST") throw error;
+        }
+        const owner = this.#lockOwner();
+        if (owner !== undefined)
+          throw new Failure(`${this.path} is in use by a running tandem (process ${owner}): stop it, or use another --state`);
+        stale = true;
+        rmSync(this.file("lock"), { force: true });
+      }
+      throw new Failure(`${this.file("lock")} cannot be taken`);
+    } finally {
+      rmSync(own, { force: true });
+    }
+  }
+
+  unlock(): void {
+    rmSync(this.file("lock"), { force: true });
+  }
+
+  /** The process that runs this directory's system. A process id may have been given to another process: its start time tells. */
+  #lockOwner(): number | undefined {
+    const owner = this.#readJson<{ pid: number; started: string | undefined }>("lock");
+    if (owner === undefined || !isAlive(owner.pid)) return undefined;
+    return startOf(owner.pid) === owner.started ? owner.pid : undefined;
+  }
+
+  write(name: string, text: string, mode = 0o644): void {
+    const file = this.file(name);
+    const fresh = `${file}.new`;
+    try {
+      writeFileSync(fresh, text, { mode });
+      chmodSync(fresh, mode);
+      renameSync(fresh, file);
+    } catch (error) {
+      throw new Failure(`${file}: cannot be written: ${reasonOf(error)}`);
+    }
+  }
+
+  #read(name: string): string | undefined {
+    try {
+      return readFileSync(this.file(name), "utf8");
+    } catch (error) {
+      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
+      throw new Failure(`${this.file(name)}: cannot be read: ${reasonOf(error)}`);
+    }
+  }
+
+  #readJson<T>(name: string): T | undefined {
+    const text = this.#read(name);
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw new Failure(`${this.file(name)} is damaged: not JSON`);
+    }
+  }
+}
+
+/** True while a process with this id is there. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === "EPERM";
+  }
+}
+
+/** When a process was started, as Linux tells it (clock ticks since boot); undefined elsewhere, where the id alone must do. */
+function startOf(pid: number): string | undefined {
+  const file = `/proc/${pid}/stat`;
+  if (!existsSync(file)) return undefined;
+  const text = readFileSync(file, "utf8");
+  // The name of the program, in parentheses, may hold anything: count the fields behind it. The start time is field 22.
+  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+}

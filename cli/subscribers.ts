@@ -1,0 +1,130 @@
+import { createHash, randomInt } from "node:crypto";
+import { addressOfRecordOctetsMax, usernameOctetsMax } from "../sip/limits.ts";
+import { Failure } from "./errors.ts";
+
+/** What a cell is told about a subscriber: the hashes of RFC 7616 3.4.2 over user:realm:password. The password never leaves the command. */
+export type SubscriberRecord = { readonly aor: string; readonly ha1Md5: string; readonly ha1Sha256: string };
+
+/**
+ * The canonical address-of-record, `user@domain`, of what people type: `alice`, `alice@example.test`, `sip:alice@example.test`.
+ * `domain` completes a bare user. Throws a {@link Failure} that says what is wrong.
+ */
+export function parseAddressOfRecord(text: string, domain: string | undefined): string {
+  const bare = text.trim().replace(/^sips?:/i, "");
+  const at = bare.lastIndexOf("@");
+  const user = at < 0 ? bare : bare.slice(0, at);
+  const host = at < 0 ? domain : bare.slice(at + 1).toLowerCase();
+  if (host === undefined) throw new Failure(`${text}: the domain is missing (${user}@DOMAIN)`);
+  if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(host)) throw new Failure(`${text}: ${JSON.stringify(host)} is no domain`);
+  if (domain !== undefined && host !== domain) throw new Failure(`${text}: the domain of this system is ${domain}`);
+  // RFC 3261 25.1: unreserved, user-unreserved, escaped.
+  if (user === "" || !/^(?:[\w.!~*'()&=+$,;?/-]|%[0-9A-Fa-f]{2})+$/.test(user)) {
+    throw new Failure(`${text}: ${JSON.stringify(user)} is no user of a SIP address`);
+  }
+  if (user.length > usernameOctetsMax) throw new Failure(`${text}: a user has at most ${usernameOctetsMax} characters`);
+  const addressOfRecord = `${canonicalUser(user)}@${host}`;
+  if (addressOfRecord.length > addressOfRecordOctetsMax) throw new Failure(`${text}: longer than ${addressOfRecordOctetsMax} characters`);
+  return addressOfRecord;
+}
+
+/** Escapes that are not needed are resolved, the others written in one way, as the registrar does (RFC 3261 10.3 5). */
+function canonicalUser(user: string): string {
+  if (!user.includes("%")) return user;
+  const octets = user.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return octets.replaceAll(/[^\w.!~*'()&=+$,;?/-]/g, (octet) => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
+}
+
+/** Hashes a password for an address-of-record; the realm is its domain, the username its user part. */
+export function subscriberRecordOf(addressOfRecord: string, password: string): SubscriberRecord {
+  const at = addressOfRecord.lastIndexOf("@");
+  const text = `${addressOfRecord.slice(0, at)}:${addressOfRecord.slice(at + 1)}:${password}`;
+  return {
+    aor: addressOfRecord,
+    ha1Md5: createHash("md5").update(text, "utf8").digest("hex"),
+    ha1Sha256: createHash("sha256").update(text, "utf8").digest("hex"),
+  };
+}
+
+/** Who can register at the first start of a system. */
+export const firstUsers = ["alice", "bob", "carol"] as const;
+
+/** Twelve characters that can be told apart and typed on a phone: 58 bits. */
+export function randomPassword(): string {
+  const alphabet = "abcdefghjkmnpqrstuvwxyz23456789";
+  return Array.from({ length: 12 }, () => alphabet.charAt(randomInt(alphabet.length))).join("");
+}
+
+/**
+ * Subscribers of a CSV text (RFC 4180) with the header `aor,password`, in any order of columns; other columns are ignored.
+ * Throws a {@link Failure} that names the line of the first few mistakes.
+ */
+export function parseSubscribersCsv(text: string, domain: string | undefined): { readonly aor: string; readonly password: string }[] {
+  const [header, ...rows] = parseCsv(text);
+  const names = header?.fields.map((name) => name.trim().toLowerCase()) ?? [];
+  const aorAt = names.indexOf("aor");
+  const passwordAt = names.indexOf("password");
+  if (aorAt < 0 || passwordAt < 0) throw new Failure("line 1: the header must name the columns aor and password");
+  const mistakes: string[] = [];
+  const lines = new Map<string, number>();
+  const subscribers: { aor: string; password: string }[] = [];
+  for (const { line, fields } of rows) {
+    try {
+      if (fields.length !== names.length) throw new Failure(`has ${fields.length} columns, the header has ${names.length}`);
+      const aor = parseAddressOfRecord(fields[aorAt] ?? "", domain);
+      const password = fields[passwordAt] ?? "";
+      if (password === "") throw new Failure(`${aor}: the password is empty`);
+      const other = lines.get(aor);
+      if (other !== undefined) throw new Failure(`${aor} stands in line ${other} already`);
+      lines.set(aor, line);
+      subscribers.push({ aor, password });
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      mistakes.push(`line ${line}: ${error.message}`);
+    }
+  }
+  if (mistakes.length > 0) {
+    const shown = mistakes.slice(0, 3).join("; ");
+    throw new Failure(`${shown}${mistakes.length > 3 ? `; and ${mistakes.length - 3} more` : ""} (nothing was imported)`);
+  }
+  return subscribers;
+}
+
+type Row = { readonly line: number; readonly fields: string[] };
+
+function parseCsv(text: string): Row[] {
+  const rows: Row[] = [];
+  const body = text.startsWith("\uFEFF") ? text.slice(1) : text;
+  let line = 1;
+  let at = 0;
+  while (at < body.length) {
+    const row: Row = { line, fields: [] };
+    for (;;) {
+      let field = "";
+      if (body[at] === '"') {
+        const start = line;
+        for (at += 1; ; at += 1) {
+          const character = body[at];
+          if (character === undefined) throw new Failure(`line ${start}: a quoted field does not end`);
+          if (character === '"' && body[at + 1] !== '"') break;
+          if (character === '"') at += 1;
+          if (character === "\n") line += 1;
+          field += character;
+        }
+        at += 1;
+        if (at < body.length && !",\r\n".includes(body.charAt(at))) throw new Failure(`line ${line}: text after a quoted field`);
+      } else {
+        const start = at;
+        while (at < body.length && !",\r\n".includes(body.charAt(at))) at += 1;
+        field = body.slice(start, at);
+      }
+      row.fields.push(field);
+      if (body[at] !== ",") break;
+      at += 1;
+    }
+    if (body[at] === "\r") at += 1;
+    if (body[at] === "\n") at += 1;
+    line += 1;
+    if (row.fields.length > 1 || row.fields[0]?.trim() !== "") rows.push(row);
+  }
+  return rows;
+}

@@ -1,0 +1,262 @@
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { get } from "node:http";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { Failure, reasonOf } from "./errors.ts";
+import { Guard } from "./guard.ts";
+import type { Reporter } from "./reporter.ts";
+
+/** A process to keep running. */
+export type ProcessSpec = {
+  /** `cell a`, `gateway g1`: how messages call it. */
+  readonly name: string;
+  /** Program and arguments. The process id is the program's own. */
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** When it serves: an HTTP URL answers 200, or it prints such a line on stdout. */
+  readonly readiness: { readonly url: string } | { readonly line: RegExp };
+};
+
+type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+type Running = {
+  readonly spec: ProcessSpec;
+  /** The present process, or the one that died last. */
+  child: Child | undefined;
+  pid: number;
+  /** ms since the epoch. */
+  startedAt: number;
+  /** Deaths in a row, each soon after its start. */
+  failures: number;
+  /** What it last said on stderr: the cause, when it ends at once. */
+  lastWords: string;
+  restartTimer: NodeJS.Timeout | undefined;
+  /** Set while it is started: its ready line came. */
+  onReadyLine: (() => void) | undefined;
+};
+
+/** A process that does not serve by then is taken for hung. */
+const readyMsMax = 10_000;
+const pollMs = 20;
+/** The first restart is immediate, the next waits this long, then twice as long, up to the maximum. */
+const backoffMsMin = 250;
+const backoffMsMax = 10_000;
+/** A process that lived this long starts with a clean slate. */
+const stableMs = 30_000;
+/** workerd waits for its open WebSockets on SIGTERM: then SIGKILL. All within the 3 s that stopping may take. */
+const politeMs = 1_000;
+
+export type SupervisorOptions = {
+  readonly restart: boolean;
+  readonly reporter: Reporter;
+  /** Called with every new process id of a process. */
+  readonly onStarted: (name: string, pid: number) => void;
+};
+
+/** Starts processes, keeps them running, and stops them all; none outlives this process, whatever ends it. */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #guard = new Guard();
+  readonly #all = new Map<string, Running>();
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  /** Starts a process and waits until it serves. Throws a {@link Failure} with the cause when it does not. */
+  async start(spec: ProcessSpec): Promise<void> {
+    const running: Running = {
+      spec,
+      child: undefined,
+      pid: 0,
+      startedAt: 0,
+      failures: 0,
+      lastWords: "",
+      restartTimer: undefined,
+      onReadyLine: undefined,
+    };
+    this.#all.set(spec.name, running);
+    try {
+      this.#watch(running, await this.#launch(running));
+    } catch (error) {
+      throw new Failure(`${spec.name} does not start: ${reasonOf(error)}`);
+    }
+  }
+
+  /** Stops everything: SIGTERM, then SIGKILL for what is still there after a second. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  /** Does not wait for that second. */
+  kill(): void {
+    this.#signal("SIGKILL");
+  }
+
+  async #stopAll(): Promise<void> {
+    for (const running of this.#all.values()) clearTimeout(running.restartTimer);
+    const ended = Promise.all(
+      [...this.#all.values()].map(async ({ child }) => {
+        if (child !== undefined && !hasExited(child)) await new Promise((exited) => child.once("exit", exited));
+      }),
+    );
+    this.#signal("SIGTERM");
+    const escalation = setTimeout(() => this.#signal("SIGKILL"), politeMs);
+    await ended;
+    clearTimeout(escalation);
+    this.#guard.close();
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    for (const { child } of this.#all.values()) {
+      if (child === undefined || hasExited(child)) continue;
+      child.kill(signal);
+      // A gateway also ends when its input does; this is for one that has not come so far as to handle signals.
+      child.stdin.destroy();
+    }
+  }
+
+  /** Spawns and waits until it serves; throws the cause when it ends before, or hangs. */
+  async #launch(running: Running): Promise<Child> {
+    if (this.#stopping !== undefined) throw new Failure("it is being stopped");
+    const { spec } = running;
+    running.lastWords = "";
+    // The shell waits for one line and then becomes the program: when that line comes, the guard knows the process id already.
+    const child: Child = spawn("/bin/sh", ["-c", 'read -r go && exec "$@"', spec.name, ...spec.command], {
+      detached: true,
+      env: { ...process.env, ...spec.environment },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    running.child = child;
+    running.startedAt = Date.now();
+    child.stdin.on("error", () => undefined);
+    const { pid } = child;
+    if (pid === undefined) throw await new Promise<Error>((failed) => child.once("error", failed));
+    running.pid = pid;
+    child.once("exit", () => this.#guard.remove(pid));
+    this.#forward(running, child);
+    await this.#guard.add(pid);
+    child.stdin.write("go\n");
+    this.#options.onStarted(spec.name, pid);
+    await this.#untilReady(running, child);
+    // A start that was overtaken by a stop must not look like a success.
+    if (this.#stopping !== undefined) throw new Failure("it is being stopped");
+    return child;
+  }
+
+  #forward(running: Running, child: Child): void {
+    const { reporter } = this.#options;
+    const { spec } = running;
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      if (line.trim() === "") return;
+      running.lastWords = line;
+      reporter.line(spec.name, line);
+    });
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      if ("line" in spec.readiness && spec.readiness.line.test(line)) running.onReadyLine?.();
+      else if (line.trim() !== "") reporter.line(spec.name, line);
+    });
+  }
+
+  async #untilReady(running: Running, child: Child): Promise<void> {
+    const { readiness } = running.spec;
+    const settled = new AbortController();
+    try {
+      await Promise.race([
+        "url" in readiness
+          ? untilAnswers(readiness.url, settled.signal)
+          : new Promise<void>((ready) => {
+              running.onReadyLine = ready;
+            }),
+        new Promise<never>((_, fail) => {
+          // "close", not "exit": what it wrote last has been read then.
+          child.once("close", (code, signal) => fail(new Error(`${endOf(code, signal)}${lastWordsOf(running)}`)));
+        }),
+        new Promise<never>((_, fail) => {
+          const timer = setTimeout(
+            () => fail(new Error(`it does not serve after ${readyMsMax / 1000} s${lastWordsOf(running)}`)),
+            readyMsMax,
+          );
+          settled.signal.addEventListener("abort", () => clearTimeout(timer));
+        }),
+      ]);
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    } finally {
+      settled.abort();
+      running.onReadyLine = undefined;
+    }
+  }
+
+  #died(running: Running, code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#stopping !== undefined) return;
+    const { reporter, restart } = this.#options;
+    running.failures = Date.now() - running.startedAt > stableMs ? 0 : running.failures;
+    const cause = `process ${running.pid} ${endOf(code, signal)}${lastWordsOf(running)}`;
+    if (!restart) {
+      reporter.event(running.spec.name, "died", `${cause}; not started again (--no-restart)`);
+      return;
+    }
+    reporter.event(running.spec.name, "died", cause);
+    this.#restart(running);
+  }
+
+  #restart(running: Running): void {
+    const { failures } = running;
+    running.failures += 1;
+    const delayMs = failures === 0 ? 0 : Math.min(backoffMsMin * 2 ** (failures - 1), backoffMsMax);
+    running.restartTimer = setTimeout(() => void this.#relaunch(running), delayMs);
+  }
+
+  async #relaunch(running: Running): Promise<void> {
+    const { reporter } = this.#options;
+    const { name } = running.spec;
+    try {
+      const child = await this.#launch(running);
+      reporter.event(name, "restarted", `process ${running.pid}, serving after ${Date.now() - running.startedAt} ms`);
+      this.#watch(running, child);
+    } catch (error) {
+      if (this.#stopping !== undefined) return;
+      reporter.event(name, "failed", reasonOf(error));
+      this.#restart(running);
+    }
+  }
+
+  /** From now on the end of this process is a death. It may have ended a moment ago. */
+  #watch(running: Running, child: Child): void {
+    if (hasExited(child)) this.#died(running, child.exitCode, child.signalCode);
+    else child.once("exit", (code, signal) => this.#died(running, code, signal));
+  }
+}
+
+function hasExited(child: Child): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function endOf(code: number | null, signal: NodeJS.Signals | null): string {
+  return signal === null ? `ended with code ${code ?? 0}` : `was ended by ${signal}`;
+}
+
+function lastWordsOf(running: Running): string {
+  return running.lastWords === "" ? "" : ` (last words: ${running.lastWords})`;
+}
+
+/** Asks until the answer is 200 or the signal says stop. Refused connections and other answers mean: not yet. */
+async function untilAnswers(url: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const status = await new Promise<number | undefined>((answered) => {
+      const request = get(url, { agent: false, timeout: 1_000 }, (response) => {
+        response.resume();
+        answered(response.statusCode);
+      });
+      request.once("timeout", () => request.destroy());
+      request.once("error", () => answered(undefined));
+      request.once("close", () => answered(undefined));
+    });
+    if (status === 200) return;
+    await new Promise((next) => setTimeout(next, pollMs));
+  }
+}

@@ -1,0 +1,102 @@
+import { readFileSync } from "node:fs";
+import { type Arguments, type CommandSpec, helpOf, overviewOf, parseArguments } from "./arguments.ts";
+import { commandSpecs } from "./command-specs.ts";
+import { Failure, UsageError, reasonOf } from "./errors.ts";
+import type { Io } from "./io.ts";
+
+type Run = (args: Arguments, io: Io) => Promise<void>;
+
+/** Commands are loaded when they are called: `tandem status` need not wait for what only `tandem up` uses. */
+async function runOf(name: string): Promise<Run> {
+  switch (name) {
+    case "up":
+      return (await import("./commands/up.ts")).run;
+    case "status":
+      return (await import("./commands/status.ts")).run;
+    case "registrations":
+      return (await import("./commands/registrations.ts")).run;
+    case "subscriber add":
+      return (await import("./commands/subscriber.ts")).add;
+    case "subscriber remove":
+      return (await import("./commands/subscriber.ts")).remove;
+    case "subscriber list":
+      return (await import("./commands/subscriber.ts")).list;
+    case "subscriber import":
+      return (await import("./commands/subscriber.ts")).importFile;
+    default:
+      throw new Error(`no command ${name}`);
+  }
+}
+
+/** The command that the words name, and what follows it. A group such as `subscriber` needs its second word. */
+function findCommand(
+  words: readonly string[],
+): { readonly spec: CommandSpec; readonly rest: readonly string[] } | { readonly help: string } {
+  const [first = "", second = ""] = words;
+  if (first === "--help" || first === "-h" || first === "help") return { help: overviewOf(commandSpecs) };
+  if (first === "") throw new UsageError("a command is missing (see tandem --help)");
+  const spec = commandSpecs.find(({ name }) => name === first);
+  if (spec !== undefined) return { spec, rest: words.slice(1) };
+  if (!commandSpecs.some(({ name }) => name.startsWith(`${first} `))) {
+    throw new UsageError(`unknown ${first.startsWith("-") ? "option" : "command"} ${first} (see tandem --help)`);
+  }
+  if (second === "--help" || second === "-h") return { help: overviewOf(commandSpecs, first) };
+  const nested = commandSpecs.find(({ name }) => name === `${first} ${second}`);
+  if (nested !== undefined) return { spec: nested, rest: words.slice(2) };
+  throw new UsageError(`${second === "" ? "a command is missing" : `unknown command ${second}`} (see tandem ${first} --help)`);
+}
+
+/** Runs one command line. Returns the exit code: 0, 1 (it failed, and says why on one line), 2 (usage). */
+export async function main(words: readonly string[], io: Io): Promise<number> {
+  try {
+    if (words[0] === "--version") {
+      io.out(`${version()}\n`);
+      return 0;
+    }
+    const found = findCommand(words);
+    if ("help" in found) {
+      io.out(found.help);
+      return 0;
+    }
+    const args = parseArguments(found.spec, found.rest);
+    if (args.help) {
+      io.out(helpOf(found.spec));
+      return 0;
+    }
+    const run = await runOf(found.spec.name);
+    await run(args, io);
+    return 0;
+  } catch (error) {
+    io.err(`tandem: ${reasonOf(error)}\n`);
+    if (error instanceof UsageError) return 2;
+    // Anything else is a defect: its stack helps whoever has to find it.
+    if (!(error instanceof Failure) && error instanceof Error) io.err(`${error.stack ?? ""}\n`);
+    return 1;
+  }
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+  return manifest.version;
+}
+
+async function readStdin(): Promise<string> {
+  let text = "";
+  process.stdin.setEncoding("utf8");
+  for await (const chunk of process.stdin) text += String(chunk);
+  return text;
+}
+
+/** Runs the command line of this process. */
+export async function start(): Promise<void> {
+  // Who reads the output may have gone (`tandem up | head`): that is no reason to stop.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  process.exitCode = await main(process.argv.slice(2), {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    environment: process.env,
+    readStdin,
+  });
+}
+
+if (import.meta.main) await start();

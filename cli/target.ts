@@ -1,0 +1,40 @@
+import { resolve } from "node:path";
+import { ApiClient } from "./api-client.ts";
+import type { Arguments } from "./arguments.ts";
+import { Failure, UsageError } from "./errors.ts";
+import { defaultState } from "./settings.ts";
+import { StateDirectory } from "./state-directory.ts";
+
+/** The running system that a command is for. */
+export type Target = {
+  readonly api: ApiClient;
+  /** Known when the system runs from a state directory of this machine. */
+  readonly domain: string | undefined;
+  readonly state: StateDirectory | undefined;
+};
+
+/** Finds the system: by --url or TANDEM_URL and TANDEM_SECRET, else by the state directory's run.json and secret. Throws {@link Failure}. */
+export function findTarget(args: Arguments, environment: NodeJS.ProcessEnv): Target {
+  const named = args.values.get("state");
+  if (named !== undefined && args.values.has("url")) throw new UsageError("--url and --state exclude each other");
+  const url = args.values.get("url") ?? (named === undefined ? environment["TANDEM_URL"] : undefined);
+  const state = new StateDirectory(resolve(named ?? defaultState));
+  if (url !== undefined && url !== "") {
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) throw new UsageError(`--url ${url}: must be an http or https URL`);
+    const secret = environment["TANDEM_SECRET"] ?? state.readSecret();
+    if (secret === undefined || secret === "") throw new Failure("TANDEM_SECRET must hold the system's secret when --url is used");
+    return { api: new ApiClient([url.replace(/\/+$/, "")], secret), domain: undefined, state: undefined };
+  }
+  const run = state.readRun();
+  const secret = state.readSecret();
+  if (run === undefined || secret === undefined)
+    throw new Failure(`not running: no system has its state in ${state.path} (start it with tandem up, or name another --state)`);
+  return {
+    api: new ApiClient(
+      run.cells.map((cell) => cell.url),
+      secret,
+    ),
+    domain: run.domain,
+    state,
+  };
+}

@@ -1,0 +1,166 @@
+import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
+import { parse } from "smol-toml";
+import { Failure, reasonOf } from "./errors.ts";
+
+/** What wrangler.toml says about one environment, as far as a workerd process needs it. */
+export type WorkerSettings = {
+  readonly main: string;
+  readonly compatibilityDate: string;
+  readonly compatibilityFlags: readonly string[];
+  readonly variables: Readonly<Record<string, string>>;
+  /** Durable Object bindings. `storageKey` names a class's data and outlives renaming it. */
+  readonly objects: readonly { readonly binding: string; readonly className: string; readonly storageKey: string }[];
+};
+
+/** One module of the bundle, the main one first. `path` is relative to the configuration file. */
+export type BundleModule = { readonly name: string; readonly path: string };
+
+type Table = { readonly [key: string]: unknown };
+
+/** {@link workerSettingsOf} of a file. */
+export function readWorkerSettings(file: string, cell: string): WorkerSettings {
+  let toml: string;
+  try {
+    toml = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Failure(`${file}: cannot be read: ${reasonOf(error)}`);
+  }
+  return workerSettingsOf(toml, cell);
+}
+
+/** Reads wrangler.toml for one cell. A cell without an environment of its own is made as cell a is. Throws a {@link Failure}. */
+export function workerSettingsOf(toml: string, cell: string): WorkerSettings {
+  let root: Table;
+  try {
+    root = parse(toml);
+  } catch (error) {
+    throw new Failure(`wrangler.toml: ${reasonOf(error)}`);
+  }
+  const environments = tableOf(root["env"]);
+  const environment = tableOf(environments[cell] ?? environments["a"]);
+  const setting = (name: string): unknown => environment[name] ?? root[name];
+  const storageKeys = storageKeysOf(listOf(environment["migrations"] ?? root["migrations"]));
+  const bindings = listOf(tableOf(environment["durable_objects"])["bindings"]);
+  return {
+    main: textOf(setting("main"), "main"),
+    compatibilityDate: textOf(setting("compatibility_date"), "compatibility_date"),
+    compatibilityFlags: listOf(setting("compatibility_flags")).map((flag) => textOf(flag, "compatibility_flags")),
+    variables: Object.fromEntries(
+      Object.entries(tableOf(environment["vars"])).map(([name, value]) => [
+        name,
+        typeof value === "string" ? value : JSON.stringify(value),
+      ]),
+    ),
+    objects: bindings.map((entry) => {
+      const binding = tableOf(entry);
+      const className = textOf(binding["class_name"], "durable_objects.bindings.class_name");
+      const storageKey = storageKeys.get(className);
+      if (storageKey === undefined) throw new Failure(`wrangler.toml: no migration makes ${className} a class with SQLite`);
+      return { binding: textOf(binding["name"], "durable_objects.bindings.name"), className, storageKey };
+    }),
+  };
+}
+
+/** As Cloudflare does: data belongs to the name under which a class was first made, whatever it is called today. */
+function storageKeysOf(migrations: readonly unknown[]): Map<string, string> {
+  const keys = new Map<string, string>();
+  for (const entry of migrations) {
+    const migration = tableOf(entry);
+    for (const name of listOf(migration["new_sqlite_classes"])) keys.set(String(name), String(name));
+    for (const renamed of listOf(migration["renamed_classes"]).map(tableOf)) {
+      const from = String(renamed["from"]);
+      keys.set(String(renamed["to"]), keys.get(from) ?? from);
+      keys.delete(from);
+    }
+    for (const name of listOf(migration["deleted_classes"])) keys.delete(String(name));
+  }
+  return keys;
+}
+
+/** The configuration of one cell's workerd process. */
+export type CellConfig = {
+  readonly cell: string;
+  /** Address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly settings: WorkerSettings;
+  readonly modules: readonly BundleModule[];
+  /** Absolute path of the directory of the objects' databases. */
+  readonly storage: string;
+  /** Text bindings; they win over wrangler.toml's variables of the same name. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** Bindings whose values workerd takes from its environment, so that secrets are in no file. */
+  readonly fromEnvironment: readonly string[];
+};
+
+/** The Cap'n Proto text that `workerd serve` reads. */
+export function cellConfigText(config: CellConfig): string {
+  const { cell, host, port, settings } = config;
+  const address = isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+  const texts = Object.entries({ ...settings.variables, ...config.texts }).filter(([name]) => !config.fromEnvironment.includes(name));
+  const bindings = [
+    ...texts.map(([name, value]) => `(name = ${quote(name)}, text = ${quote(value)})`),
+    ...config.fromEnvironment.map((name) => `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`),
+    ...settings.objects.map(({ binding, className }) => `(name = ${quote(binding)}, durableObjectNamespace = ${quote(className)})`),
+  ];
+  const namespaces = settings.objects.map(
+    ({ className, storageKey }) =>
+      `(className = ${quote(className)}, uniqueKey = ${quote(`tandem-${cell}-${storageKey}`)}, enableSql = true)`,
+  );
+  const modules = config.modules.map(({ name, path }) => `(name = ${quote(name)}, ${moduleKind(name)} = embed ${quote(path)})`);
+  const list = (items: readonly string[]): string => `[\n      ${items.join(",\n      ")},\n    ]`;
+  return `# Made by "tandem up" for cell ${cell}; written again at every start.
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "cell", worker = .cell),
+    (name = "storage", disk = (path = ${quote(config.storage)}, writable = true)),
+    # The internet, and of the private networks only the address where the other cells are.
+    (name = "internet", network = (allow = ["public", ${quote(`${host}/${isIPv6(host) ? 128 : 32}`)}], tlsOptions = (trustBrowserCas = true))),
+  ],
+  sockets = [(name = "http", address = ${quote(address)}, http = (), service = "cell")],
+  logging = (stdoutPrefix = "", stderrPrefix = ""),
+);
+
+const cell :Workerd.Worker = (
+    compatibilityDate = ${quote(settings.compatibilityDate)},
+    compatibilityFlags = [${settings.compatibilityFlags.map(quote).join(", ")}],
+    modules = ${list(modules)},
+    bindings = ${list(bindings)},
+    durableObjectNamespaces = ${list(namespaces)},
+    durableObjectStorage = (localDisk = "storage"),
+);
+`;
+}
+
+function moduleKind(name: string): string {
+  if (/\.[cm]?js$/.test(name)) return "esModule";
+  if (name.endsWith(".wasm")) return "wasm";
+  return /\.(?:txt|html|sql|json|csv)$/.test(name) ? "text" : "data";
+}
+
+/** A Cap'n Proto text literal: no newlines, and only C's escapes. */
+export function quote(text: string): string {
+  let quoted = "";
+  for (const character of text) {
+    if (character === '"' || character === "\\") quoted += `\\${character}`;
+    else if (character < " " || character === "\x7f") quoted += `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+    else quoted += character;
+  }
+  return `"${quoted}"`;
+}
+
+function tableOf(value: unknown): Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Table) : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function textOf(value: unknown, key: string): string {
+  if (typeof value !== "string") throw new Failure(`wrangler.toml: ${key} must be a text`);
+  return value;
+}
