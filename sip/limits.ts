@@ -66,3 +66,27 @@ export const credentialsWaitingMax = 5_000;
 export const credentialsWaitMs = 3_000;
 /** What a 503 says in Retry-After (seconds). */
 export const retryAfterSeconds = 5;
+
+/**
+ * How long the removal of a binding or subscriber is remembered: twice the longest expiry, so that no REGISTER that was on its way, and
+ * no replica that was away for less, brings back what is gone. Expired bindings are kept as long, for their Call-ID and CSeq.
+ */
+export const bindingTombstoneMs = 2 * expiresSecondsMax * 1000;
+/**
+ * How long the end of an INVITE or a dialog is remembered at least (longer while the pair has not heard of it): two transaction lifetimes
+ * of 64*T1, so that no retransmission brings a call back. Not longer: at 300 calls/s this is 20 000 tombstones.
+ */
+export const callTombstoneMs = 2 * 64 * t1Ms;
+/** Records of bindings, removed ones included, of one address-of-record; over: the earliest removed one is forgotten. Four times the bindings. */
+export const bindingRecordsPerAddressOfRecordMax = 4 * contactsPerAddressOfRecordMax;
+/** Call-IDs whose order one binding remembers: a phone makes a new one per start. Over: the earliest is forgotten. */
+export const callIdsPerBindingMax = 8;
+/**
+ * By how much the expiry of a binding may differ from its row on the disk. A phone that refreshes every 5 minutes costs one row in half an
+ * hour; after the loss of both memories a phone that left without a word is called in vain for half an hour at most.
+ */
+export const bindingExpiryLagMs = 30 * 60 * 1000;
+/** Texts that a store keeps one copy of (user agents, transports): beyond, it starts anew. */
+export const internedTextsMax = 4_096;
+/** One record as text: an INVITE of the largest size with every octet escaped, and its branches. */
+export const recordOctetsMax = 8 * messageOctetsMax;

@@ -1,0 +1,43 @@
+import { counterMax, makeVersion, parseVersion, type Version } from "./version.ts";
+
+/**
+ * Makes versions: a hybrid logical clock. A version is later than every one this clock made or observed before, and as close to the time
+ * as that allows: two cells whose clocks differ still order a change behind the one it was based on.
+ *
+ * A peer's clock that is far ahead is believed: its records are there already, and a change made after seeing them must win over them.
+ */
+export class HybridClock {
+  readonly cell: string;
+  #ms = 0;
+  #counter = 0;
+
+  constructor(cell: string) {
+    this.cell = cell;
+  }
+
+  /** The version of a change made at `now` (milliseconds since the epoch). */
+  tick(now: number): Version {
+    if (now > this.#ms) {
+      this.#ms = Math.floor(now);
+      this.#counter = 0;
+    } else if (this.#counter === counterMax) {
+      this.#ms += 1;
+      this.#counter = 0;
+    } else {
+      this.#counter += 1;
+    }
+    return makeVersion({ ms: this.#ms, counter: this.#counter, cell: this.cell });
+  }
+
+  /** Takes note of a version made elsewhere, or read back from the disk. What is no version is ignored. */
+  observe(version: Version): void {
+    const parts = parseVersion(version);
+    if (parts === undefined || parts.ms < this.#ms) return;
+    if (parts.ms > this.#ms) {
+      this.#ms = parts.ms;
+      this.#counter = parts.counter;
+    } else if (parts.counter > this.#counter) {
+      this.#counter = parts.counter;
+    }
+  }
+}

@@ -1,0 +1,381 @@
+import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs } from "../limits.ts";
+import { Interner } from "./interner.ts";
+import { KeyIndex } from "./key-index.ts";
+import { addressOfRecordOfBindingKey } from "./keys.ts";
+import { merge, type Held } from "./merge.ts";
+import { needsRow, recoveredRecord, type RowPolicy } from "./row-policy.ts";
+import { isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
+import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
+import { msOfVersion } from "./version.ts";
+
+/** Where a record comes from: made here, received from the pair, or read back from the disk. */
+export type Origin = "local" | "pair" | "disk";
+
+/** What to write in one transaction, keyed by kind and key: first the rows to delete, then those to replace. */
+export type Rows = {
+  readonly put: readonly StateRecord[];
+  readonly remove: readonly { readonly kind: RecordKind; readonly key: string }[];
+};
+
+/** Records changed after some sequence number. */
+export type Changes = {
+  readonly records: readonly StateRecord[];
+  /** Goes on from here: acknowledge it, or ask for what changed after it. */
+  readonly sequence: number;
+  /** True when there are more than were asked for. */
+  readonly more: boolean;
+};
+
+/** One key's place in the table. Linked in the order of the last change. */
+type Entry = {
+  record: StateRecord;
+  others: readonly BindingRecord[];
+  /** Sequence number of the last change, of the first one; 0: the pair had it before we did, or may have. */
+  sequence: number;
+  first: number;
+  isEcho: boolean;
+  onDisk: StateRecord | undefined;
+  previous: Entry | undefined;
+  next: Entry | undefined;
+};
+
+/**
+ * The records of one exchange in memory, with one way in: {@link apply}. Around it: looking up by key, address-of-record and flow; what
+ * the pair has not seen yet; what the disk has not seen yet; and forgetting.
+ */
+export class RecordStore {
+  readonly #tables: Readonly<Record<RecordKind, Map<string, Entry>>> = {
+    subscriber: new Map(),
+    binding: new Map(),
+    invite: new Map(),
+    dialog: new Map(),
+  };
+  readonly #live: Record<RecordKind, number> = { subscriber: 0, binding: 0, invite: 0, dialog: 0 };
+  readonly #byAddressOfRecord = new KeyIndex();
+  readonly #byFlow = new KeyIndex();
+  readonly #interner = new Interner();
+  readonly #needsRow: RowPolicy;
+  /** Changed since the last {@link takeDirty}, in the order of the first change. */
+  readonly #dirty = new Set<Entry>();
+  /** Rows of keys that the table has forgotten. */
+  readonly #orphans: { readonly kind: RecordKind; readonly key: string }[] = [];
+  #oldest: Entry | undefined;
+  #newest: Entry | undefined;
+  #sequence = 0;
+  /** The highest sequence number that was ever given out to the pair, and the highest that it has acknowledged. */
+  #given = 0;
+  #acknowledged = 0;
+  /** Where {@link changedSince} stopped: the next chunk goes on there. */
+  #cursor: Entry | undefined;
+
+  constructor(options: { readonly needsRow?: RowPolicy } = {}) {
+    this.#needsRow = options.needsRow ?? needsRow;
+  }
+
+  /**
+   * Merges a record into the table (see merge.ts). True when what counts for its key has changed. A record from the disk counts as
+   * {@link recoveredRecord} says.
+   */
+  apply(record: StateRecord, origin: Origin = "local"): boolean {
+    const table = this.#tables[record.kind];
+    const entry = table.get(record.key);
+    const incoming = origin === "disk" ? recoveredRecord(record) : record;
+    const held: Held | undefined = entry;
+    const merged = merge(held, incoming);
+    if (entry !== undefined && merged === held) {
+      if (origin === "disk") this.#noteRow(entry, record);
+      return false;
+    }
+    if (entry !== undefined) return this.#replace(entry, record, merged, origin);
+    this.#insert(record, merged, origin);
+    return true;
+  }
+
+  /** What is held for a key, a tombstone too. */
+  get<Kind extends RecordKind>(kind: Kind, key: string): StateRecord<Kind> | undefined {
+    // A table holds records of its kind only.
+    return this.#tables[kind].get(key)?.record as StateRecord<Kind> | undefined;
+  }
+
+  subscriber(key: string): Subscriber | undefined {
+    return this.get("subscriber", key)?.value;
+  }
+
+  binding(key: string): Binding | undefined {
+    return this.get("binding", key)?.value;
+  }
+
+  invite(key: string): Invite | undefined {
+    return this.get("invite", key)?.value;
+  }
+
+  dialog(key: string): Dialog | undefined {
+    return this.get("dialog", key)?.value;
+  }
+
+  /** All that is held of an address-of-record's bindings: current, expired and removed ones. The order is that of their first coming. */
+  bindingsOf(addressOfRecord: string): BindingRecord[] {
+    return this.#bindings(this.#byAddressOfRecord.keysOf(addressOfRecord));
+  }
+
+  /** The bindings to be reached on a flow, expired ones too. */
+  bindingsOnFlow(flow: string): LiveRecord<"binding">[] {
+    return this.#bindings(this.#byFlow.keysOf(flow)).filter((record) => !isTombstone(record));
+  }
+
+  /** All that is alive, expired bindings included. Do not apply anything while going through it. */
+  *records<Kind extends RecordKind>(kind: Kind): IterableIterator<LiveRecord<Kind>> {
+    for (const { record } of this.#tables[kind].values()) if (record.value !== undefined) yield record as LiveRecord<Kind>;
+  }
+
+  /** How many are alive, expired bindings included until they are swept. */
+  count(kind: RecordKind): number {
+    return this.#live[kind];
+  }
+
+  /** How many bindings have not expired: goes through them all. */
+  registrationCount(now: number): number {
+    let count = 0;
+    for (const { value } of this.records("binding")) if (value.expiresAt > now) count += 1;
+    return count;
+  }
+
+  /** Everything held, tombstones included: for memory metrics. */
+  get size(): number {
+    return recordKinds.reduce((sum, kind) => sum + this.#tables[kind].size, 0);
+  }
+
+  /** The sequence number of the latest change. They begin at 1 when the store is made: a peer must know which start they belong to. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /**
+   * Records changed after `after`, in that order, at most about `max` of them. What came from the pair itself is left out unless `all`:
+   * a pair that has started again needs everything (`after` 0, and then the sequence of each answer).
+   */
+  changedSince(after: number, max: number, all = false): Changes {
+    const records: StateRecord[] = [];
+    let sequence = after;
+    let entry = this.#firstAfter(after);
+    for (; entry !== undefined && records.length < max; entry = entry.next) {
+      sequence = entry.sequence;
+      this.#cursor = entry;
+      if (entry.isEcho && !all) continue;
+      records.push(...entry.others, entry.record);
+    }
+    if (sequence > this.#given) this.#given = sequence;
+    return { records, sequence, more: entry !== undefined };
+  }
+
+  /** The pair holds everything up to this sequence number. `Infinity`: there is no pair to wait for. */
+  acknowledge(sequence: number): void {
+    if (sequence > this.#acknowledged) this.#acknowledged = sequence;
+  }
+
+  /** The pair has started anew and holds nothing: tombstones wait for it again. */
+  forgetPair(): void {
+    this.#acknowledged = 0;
+    this.#cursor = undefined;
+  }
+
+  /** The highest sequence number that the pair holds. */
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  get hasDirty(): boolean {
+    return this.#dirty.size > 0 || this.#orphans.length > 0;
+  }
+
+  /**
+   * What the disk must be told, the longest waiting first; they count as written from now on: when writing fails the caller must give
+   * the whole store up and recover. At most `max` rows; see {@link hasDirty} for the rest.
+   *
+   * What came and went between two calls is not among them. The end of something that is on the disk is: a deleted row when the pair
+   * knows that it has ended, a tombstone's row while it does not, so that a restart cannot get it back from the pair.
+   */
+  takeDirty(max: number = Number.MAX_SAFE_INTEGER): Rows {
+    const put: StateRecord[] = [];
+    const remove: { kind: RecordKind; key: string }[] = [];
+    for (const row of this.#orphans.splice(0, max)) remove.push(row);
+    for (const entry of this.#dirty) {
+      if (put.length + remove.length >= max) break;
+      this.#dirty.delete(entry);
+      const { record } = entry;
+      if (!isTombstone(record)) {
+        if (!this.#needsRow(entry.onDisk, record)) continue;
+        put.push(record);
+        entry.onDisk = record;
+      } else if (entry.onDisk !== undefined) {
+        if (this.#pairMissesEnd(entry)) {
+          put.push(record);
+          entry.onDisk = record;
+        } else {
+          remove.push({ kind: record.kind, key: record.key });
+          entry.onDisk = undefined;
+        }
+      }
+    }
+    return { put, remove };
+  }
+
+  /**
+   * Forgets what may be forgotten at `now`: tombstones whose time is over and that the pair has (or never needed), bindings that
+   * expired as long ago as a tombstone would be kept, calls that ended for want of anything heard. Returns those calls: invites and
+   * dialogs whose end nobody has recorded. Goes through everything: call it every ten seconds or so.
+   */
+  sweep(now: number): LiveRecord<"invite" | "dialog">[] {
+    const ended: LiveRecord<"invite" | "dialog">[] = [];
+    for (const kind of recordKinds) {
+      for (const entry of this.#tables[kind].values()) {
+        const { record } = entry;
+        if (entry.others.length > 0) entry.others = entry.others.filter((other) => msOfVersion(other.version) + bindingTombstoneMs > now);
+        if (isTombstone(record)) {
+          if (record.until <= now && !this.#pairMissesEnd(entry)) this.#forget(entry);
+        } else if (record.kind === "binding") {
+          if (record.value.expiresAt + bindingTombstoneMs <= now) this.#forget(entry);
+        } else if (record.kind !== "subscriber" && record.value.expiresAt + callTombstoneMs <= now) {
+          ended.push(record);
+          this.#forget(entry);
+        }
+      }
+    }
+    return ended;
+  }
+
+  /** True when the pair may hold what this tombstone ends. What was never given out to it, it cannot hold. */
+  #pairMissesEnd(entry: Entry): boolean {
+    return entry.sequence > this.#acknowledged && entry.first <= this.#given && !entry.isEcho;
+  }
+
+  #bindings(keys: readonly string[]): BindingRecord[] {
+    const records: BindingRecord[] = [];
+    for (const key of keys) {
+      const record = this.get("binding", key);
+      if (record !== undefined) records.push(record);
+    }
+    return records;
+  }
+
+  #insert(record: StateRecord, merged: Held, origin: Origin): void {
+    const own = this.#interner.own(merged.record, undefined);
+    this.#sequence += 1;
+    const entry: Entry = {
+      record: own,
+      others: merged.others,
+      sequence: this.#sequence,
+      first: origin === "local" ? this.#sequence : 0,
+      isEcho: origin === "pair",
+      onDisk: origin === "disk" ? record : undefined,
+      previous: undefined,
+      next: undefined,
+    };
+    this.#tables[own.kind].set(own.key, entry);
+    this.#append(entry);
+    this.#count(own, 1);
+    if (own.kind === "binding") {
+      const addressOfRecord = own.value?.addressOfRecord ?? addressOfRecordOfBindingKey(own.key);
+      this.#byAddressOfRecord.add(addressOfRecord, own.key);
+      this.#indexFlow(own);
+      this.#boundBindings(addressOfRecord);
+    }
+    if (origin !== "disk") this.#dirty.add(entry);
+  }
+
+  #replace(entry: Entry, record: StateRecord, merged: Held, origin: Origin): boolean {
+    const before = entry.record;
+    const isChanged = merged.record !== before;
+    this.#sequence += 1;
+    entry.sequence = this.#sequence;
+    // A joined dialog is neither the pair's nor ours: the pair makes the same of our part, which it gets anyway.
+    entry.isEcho = origin === "pair";
+    this.#unlink(entry);
+    this.#append(entry);
+    entry.others = merged.others;
+    if (isChanged) {
+      const own = this.#interner.own(merged.record, before);
+      this.#count(before, -1);
+      this.#count(own, 1);
+      if (before.kind === "binding" && own.kind === "binding" && before.value?.flow !== own.value?.flow) {
+        this.#unindexFlow(before);
+        this.#indexFlow(own);
+      }
+      entry.record = own;
+      this.#dirty.add(entry);
+    }
+    if (origin === "disk") this.#noteRow(entry, record);
+    return isChanged;
+  }
+
+  #noteRow(entry: Entry, row: StateRecord): void {
+    entry.onDisk = row;
+    entry.first = 0;
+    this.#dirty.add(entry);
+  }
+
+  #indexFlow(record: BindingRecord): void {
+    if (record.value !== undefined && record.value.flow !== "") this.#byFlow.add(record.value.flow, record.key);
+  }
+
+  #unindexFlow(record: BindingRecord): void {
+    if (record.value !== undefined && record.value.flow !== "") this.#byFlow.remove(record.value.flow, record.key);
+  }
+
+  /** Keeps what one subscriber can make us remember bounded: over the limit the earliest of its removed bindings is forgotten. */
+  #boundBindings(addressOfRecord: string): void {
+    const keys = this.#byAddressOfRecord.keysOf(addressOfRecord);
+    if (keys.length <= bindingRecordsPerAddressOfRecordMax) return;
+    let earliest: Entry | undefined;
+    for (const key of keys) {
+      const entry = this.#tables.binding.get(key);
+      if (entry === undefined || !isTombstone(entry.record)) continue;
+      if (earliest === undefined || entry.record.version < earliest.record.version) earliest = entry;
+    }
+    if (earliest !== undefined) this.#forget(earliest);
+  }
+
+  #forget(entry: Entry): void {
+    const { record } = entry;
+    this.#tables[record.kind].delete(record.key);
+    this.#unlink(entry);
+    this.#dirty.delete(entry);
+    this.#count(record, -1);
+    if (record.kind === "binding") {
+      this.#byAddressOfRecord.remove(addressOfRecordOfBindingKey(record.key), record.key);
+      this.#unindexFlow(record);
+    }
+    if (entry.onDisk !== undefined) this.#orphans.push({ kind: record.kind, key: record.key });
+  }
+
+  #count(record: StateRecord, by: 1 | -1): void {
+    if (!isTombstone(record)) this.#live[record.kind] += by;
+  }
+
+  #append(entry: Entry): void {
+    entry.previous = this.#newest;
+    entry.next = undefined;
+    if (this.#newest === undefined) this.#oldest = entry;
+    else this.#newest.next = entry;
+    this.#newest = entry;
+  }
+
+  #unlink(entry: Entry): void {
+    if (this.#cursor === entry) this.#cursor = undefined;
+    if (entry.previous === undefined) this.#oldest = entry.next;
+    else entry.previous.next = entry.next;
+    if (entry.next === undefined) this.#newest = entry.previous;
+    else entry.next.previous = entry.previous;
+    entry.previous = undefined;
+    entry.next = undefined;
+  }
+
+  /** The entry that changed first after `after`: from the cursor when a chunk is continued, else back from the newest one. */
+  #firstAfter(after: number): Entry | undefined {
+    if (after <= 0) return this.#oldest;
+    if (this.#cursor !== undefined && this.#cursor.sequence === after) return this.#cursor.next;
+    let found: Entry | undefined;
+    for (let entry = this.#newest; entry !== undefined && entry.sequence > after; entry = entry.previous) found = entry;
+    return found;
+  }
+}

@@ -1,0 +1,196 @@
+import { isParseError, parseError, type ParseError } from "../errors.ts";
+import { recordOctetsMax } from "../limits.ts";
+import type { LiveRecord, StateRecord, Tombstone } from "./state-record.ts";
+import {
+  recordKinds,
+  type Binding,
+  type Dialog,
+  type DialogSide,
+  type Invite,
+  type InviteBranch,
+  type RecordKind,
+  type Subscriber,
+} from "./values.ts";
+import { isVersion, type Version } from "./version.ts";
+
+/**
+ * Records as text: JSON, the same for the pair and the disk. Fields may be added later: unknown ones are ignored, and a missing one of
+ * those added after the first release must get its default here.
+ */
+
+export function serializeRecord(record: StateRecord): string {
+  return JSON.stringify(record);
+}
+
+/** Several records as one text: `[record,record,...]`. */
+export function serializeRecords(records: readonly StateRecord[]): string {
+  return JSON.stringify(records);
+}
+
+/** The inverse of {@link serializeRecord}. What is no record is an error value (`record-...`), never an exception. */
+export function parseRecord(text: string): StateRecord | ParseError {
+  if (text.length > recordOctetsMax) return parseError("record-max", 413, "Record Too Large", recordOctetsMax);
+  const json = parseJson(text);
+  return isParseError(json) ? json : recordOf(json);
+}
+
+/** The inverse of {@link serializeRecords}; one bad record makes the whole batch an error: a pair that sends such has another fault. */
+export function parseRecords(text: string): StateRecord[] | ParseError {
+  const json = parseJson(text);
+  if (isParseError(json)) return json;
+  if (!Array.isArray(json)) return parseError("record-list", 400, "Not a List of Records");
+  const records: StateRecord[] = [];
+  for (const [index, each] of json.entries()) {
+    const record = recordOf(each);
+    if (isParseError(record)) return { ...record, offset: index };
+    records.push(record);
+  }
+  return records;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return parseError("record-json", 400, "Malformed JSON");
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A record from parsed JSON, its shape checked; fields that do not belong to it are dropped. */
+export function recordOf(json: unknown): StateRecord | ParseError {
+  if (!isFields(json)) return parseError("record", 400, "Not a Record");
+  const kind = recordKinds.find((each) => each === json["kind"]);
+  const key = json["key"];
+  const version = json["version"];
+  if (kind === undefined) return parseError("record-kind", 400, "Unknown Kind of Record");
+  if (!isText(key) || key === "") return parseError("record-key", 400, "Malformed Key of a Record");
+  if (!isText(version) || !isVersion(version)) return parseError("record-version", 400, "Malformed Version of a Record");
+  const record = "value" in json ? liveOf(kind, key, version, json["value"]) : tombstoneOf(kind, key, version, json);
+  return record ?? parseError("record-value", 400, `Malformed ${kind} Record`);
+}
+
+function tombstoneOf(kind: RecordKind, key: string, version: Version, json: Fields): Tombstone | undefined {
+  const until = json["until"];
+  const callId = json["callId"];
+  const cSeq = json["cSeq"];
+  if (!isTime(until) || !isText(callId) || !isSequence(cSeq)) return undefined;
+  return { kind, key, version, value: undefined, until, callId, cSeq } satisfies Tombstone;
+}
+
+function liveOf(kind: RecordKind, key: string, version: Version, json: unknown): LiveRecord | undefined {
+  if (!isFields(json)) return undefined;
+  switch (kind) {
+    case "subscriber": {
+      const value = subscriberOf(json);
+      return value && { kind, key, version, value };
+    }
+    case "binding": {
+      const value = bindingOf(json);
+      return value && { kind, key, version, value };
+    }
+    case "invite": {
+      const value = inviteOf(json);
+      return value && { kind, key, version, value };
+    }
+    case "dialog": {
+      const value = dialogOf(json);
+      return value && { kind, key, version, value };
+    }
+  }
+  return kind satisfies never;
+}
+
+function subscriberOf(json: Fields): Subscriber | undefined {
+  const { ha1Md5, ha1Sha256, ha1bMd5, ha1bSha256 } = json;
+  if (!isText(ha1Md5) || !isText(ha1Sha256) || !isText(ha1bMd5) || !isText(ha1bSha256)) return undefined;
+  return { ha1Md5, ha1Sha256, ha1bMd5, ha1bSha256 };
+}
+
+function bindingOf(json: Fields): Binding | undefined {
+  const { addressOfRecord, contact, parameters, q, callId, cSeq, registeredAt, expiresAt } = json;
+  const { instanceId, regId, flow, transport, received, userAgent, path } = json;
+  if (!isText(addressOfRecord) || !isText(contact) || !isText(parameters) || !isText(callId)) return undefined;
+  if (!(q === undefined || (isNumber(q) && q >= 0 && q <= 1))) return undefined;
+  if (!isSequence(cSeq) || !isTime(registeredAt) || !isTime(expiresAt) || !isSequence(regId)) return undefined;
+  if (!isText(instanceId) || !isText(flow) || !isText(transport) || !isText(received) || !isText(userAgent)) return undefined;
+  if (!Array.isArray(path) || !path.every(isText)) return undefined;
+  return {
+    addressOfRecord,
+    contact,
+    parameters,
+    q,
+    callId,
+    cSeq,
+    registeredAt,
+    expiresAt,
+    instanceId,
+    regId,
+    flow,
+    transport,
+    received,
+    userAgent,
+    path: path.length === 0 ? noPath : path,
+  };
+}
+
+/** One empty list for all bindings without a path. */
+export const noPath: readonly string[] = [];
+
+function inviteOf(json: Fields): Invite | undefined {
+  const { addressOfRecord, request, flow, startedAt, expiresAt, branches } = json;
+  if (!isText(addressOfRecord) || !isText(request) || !isText(flow) || !isTime(startedAt) || !isTime(expiresAt)) return undefined;
+  if (!Array.isArray(branches)) return undefined;
+  const kept: InviteBranch[] = [];
+  for (const each of branches as readonly unknown[]) {
+    const branch = isFields(each) ? branchOf(each) : undefined;
+    if (branch === undefined) return undefined;
+    kept.push(branch);
+  }
+  return { addressOfRecord, request, flow, startedAt, expiresAt, branches: kept };
+}
+
+function branchOf(json: Fields): InviteBranch | undefined {
+  const { branch, flow, requestUri, status } = json;
+  if (!isText(branch) || !isText(flow) || !isText(requestUri) || !isSequence(status)) return undefined;
+  return { branch, flow, requestUri, status };
+}
+
+function dialogOf(json: Fields): Dialog | undefined {
+  const { callId, state, createdAt, expiresAt } = json;
+  const caller = sideOf(json["caller"]);
+  const callee = sideOf(json["callee"]);
+  if (caller === undefined || callee === undefined || !isText(callId) || !isTime(createdAt) || !isTime(expiresAt)) return undefined;
+  if (state !== "answered" && state !== "confirmed") return undefined;
+  return { callId, caller, callee, state, createdAt, expiresAt };
+}
+
+function sideOf(json: unknown): DialogSide | undefined {
+  if (!isFields(json)) return undefined;
+  const { tag, addressOfRecord, contact, flow, instanceId, cSeq, version } = json;
+  if (!isText(tag) || !isText(addressOfRecord) || !isText(contact) || !isText(flow) || !isText(instanceId)) return undefined;
+  if (!isText(version) || !isVersion(version) || !isNumber(cSeq) || !Number.isInteger(cSeq) || cSeq < -1) return undefined;
+  return { tag, addressOfRecord, contact, flow, instanceId, cSeq, version };
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value.length <= recordOctetsMax;
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+function isTime(value: unknown): value is number {
+  return isNumber(value) && value >= 0;
+}
+
+/** A whole number from 0 on. */
+function isSequence(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}

@@ -1,0 +1,58 @@
+import { bindingTombstoneMs, callTombstoneMs } from "../limits.ts";
+import type { RecordKind, RecordValues } from "./values.ts";
+import type { Version } from "./version.ts";
+
+/**
+ * A record: the unit of change. All state of an exchange is a set of records; whoever makes a change makes a record, and the same
+ * function applies it here, at the pair and after a restart.
+ */
+
+/** A record that holds something. */
+export type LiveRecord<Kind extends RecordKind = RecordKind> = {
+  [Each in Kind]: { readonly kind: Each; readonly key: string; readonly version: Version; readonly value: RecordValues[Each] };
+}[Kind];
+
+/** A record that says something is gone, kept so that what was on its way when it went cannot bring it back. */
+export type Tombstone<Kind extends RecordKind = RecordKind> = {
+  [Each in Kind]: {
+    readonly kind: Each;
+    readonly key: string;
+    readonly version: Version;
+    readonly value: undefined;
+    /** Milliseconds since the epoch: it may be forgotten then, if the pair has it. */
+    readonly until: number;
+    /** Bindings: Call-ID and CSeq of the REGISTER that removed it, or of the binding where something else did (RFC 3261 10.3). Else "" and 0. */
+    readonly callId: string;
+    readonly cSeq: number;
+  };
+}[Kind];
+
+export type StateRecord<Kind extends RecordKind = RecordKind> = LiveRecord<Kind> | Tombstone<Kind>;
+
+export type BindingRecord = StateRecord<"binding">;
+
+export function isTombstone(record: StateRecord): record is Tombstone {
+  return record.value === undefined;
+}
+
+/** How long a tombstone of this kind is kept at least. */
+export function tombstoneMs(kind: RecordKind): number {
+  return kind === "binding" || kind === "subscriber" ? bindingTombstoneMs : callTombstoneMs;
+}
+
+/** The removal of a record. `order`: for bindings, Call-ID and CSeq that the removal counts as. */
+export function makeTombstone<Kind extends RecordKind>(
+  kind: Kind,
+  key: string,
+  version: Version,
+  now: number,
+  order: { readonly callId: string; readonly cSeq: number } = { callId: "", cSeq: 0 },
+): Tombstone<Kind> {
+  // The compiler does not see that one Kind makes one member of the union.
+  return { kind, key, version, value: undefined, until: now + tombstoneMs(kind), ...order } as Tombstone<Kind>;
+}
+
+/** Call-ID and CSeq that order bindings. */
+export function orderOf(record: BindingRecord): { readonly callId: string; readonly cSeq: number } {
+  return record.value ?? record;
+}

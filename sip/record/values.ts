@@ -1,0 +1,110 @@
+import type { Version } from "./version.ts";
+
+/**
+ * What the records hold. Plain data: it is kept in memory, sent to the pair and written to disk as it is. Times are milliseconds since
+ * the epoch. Text that came from a message has one char per octet, as everywhere in the core.
+ */
+
+/** A user that we authenticate. Key: the address-of-record. RFC 8760 HA1 values in hex, never the password. */
+export type Subscriber = {
+  /** H(user ":" realm ":" password). */
+  readonly ha1Md5: string;
+  readonly ha1Sha256: string;
+  /** The same for phones that put `user@domain` into username; empty: such phones are refused. */
+  readonly ha1bMd5: string;
+  readonly ha1bSha256: string;
+};
+
+/** RFC 3261 10.3, RFC 3327, RFC 5626: where one contact of an address-of-record can be reached. Key: see keys.ts. */
+export type Binding = {
+  readonly addressOfRecord: string;
+  /** The contact's URI as registered, without brackets. */
+  readonly contact: string;
+  /** The contact's parameters as registered, `;name=value...`, without expires and q. */
+  readonly parameters: string;
+  /** Preference 0..1; undefined when the contact named none (RFC 3261 10.2.1.2). */
+  readonly q: number | undefined;
+  /** Call-ID and CSeq number of the REGISTER that made or refreshed it. */
+  readonly callId: string;
+  readonly cSeq: number;
+  /** When that REGISTER came. */
+  readonly registeredAt: number;
+  readonly expiresAt: number;
+  /** `+sip.instance` without quotes and angle brackets; empty when there was none. */
+  readonly instanceId: string;
+  /** RFC 5626 reg-id where outbound was applied; 0 where it was not. */
+  readonly regId: number;
+  /** The flow to reach it on; empty: go by path or contact. */
+  readonly flow: string;
+  /** Transport of the REGISTER, upper-case. */
+  readonly transport: string;
+  /** Where the REGISTER came from as we saw it, `address:port`. */
+  readonly received: string;
+  readonly userAgent: string;
+  /** RFC 3327: Route values towards it, topmost first. */
+  readonly path: readonly string[];
+};
+
+/** A branch of an INVITE that waits for its final answer. */
+export type InviteBranch = {
+  /** Via branch parameter of the request as it was sent. */
+  readonly branch: string;
+  readonly flow: string;
+  readonly requestUri: string;
+  /** Latest status received; 0: none. */
+  readonly status: number;
+};
+
+/** An INVITE not yet finally answered: enough for the pair to send it again and to answer upstream. Key: as the exchange likes. */
+export type Invite = {
+  /** The callee. */
+  readonly addressOfRecord: string;
+  /** The request as it was received (and stamped, RFC 3261 18.2.1), one char per octet. */
+  readonly request: string;
+  /** Where it came from. */
+  readonly flow: string;
+  readonly startedAt: number;
+  /** When Timer C or the caller's patience ends it for certain. */
+  readonly expiresAt: number;
+  readonly branches: readonly InviteBranch[];
+};
+
+/** One side of a dialog as the proxy knows it. */
+export type DialogSide = {
+  readonly tag: string;
+  /** Its address-of-record when that is in our domains, else empty. */
+  readonly addressOfRecord: string;
+  /** Remote target (RFC 3261 12.1): the URI of its latest Contact. */
+  readonly contact: string;
+  /** Its present flow; empty: by URI. */
+  readonly flow: string;
+  /** `+sip.instance`; empty when unknown. */
+  readonly instanceId: string;
+  /** Highest CSeq number that it has sent in this dialog; -1: none yet. */
+  readonly cSeq: number;
+  /** Version of the change that wrote this side: the sides are merged apart. */
+  readonly version: Version;
+};
+
+/** A dialog made by an INVITE. Key: see keys.ts. When it ends it becomes a tombstone. */
+export type Dialog = {
+  readonly callId: string;
+  readonly caller: DialogSide;
+  readonly callee: DialogSide;
+  /** answered: a 2xx has passed. confirmed: the ACK, or anything else within the dialog, has been seen. */
+  readonly state: "answered" | "confirmed";
+  readonly createdAt: number;
+  /** When it is over for want of anything heard: see dialogLifetimeMs, and RFC 4028 where the phones use session timers. */
+  readonly expiresAt: number;
+};
+
+export type RecordValues = {
+  readonly subscriber: Subscriber;
+  readonly binding: Binding;
+  readonly invite: Invite;
+  readonly dialog: Dialog;
+};
+
+export type RecordKind = keyof RecordValues;
+
+export const recordKinds: readonly RecordKind[] = ["subscriber", "binding", "invite", "dialog"];

@@ -1,0 +1,66 @@
+/**
+ * The version of a record: a hybrid logical clock as text, `<ms, 9 digits of base 36><counter, 4 digits><cell>`, so that comparing two
+ * versions is comparing two strings, in memory, in a message and in an index of the disk.
+ *
+ * Text and not an object: 32 octets instead of about 80, and nothing to convert when a record is sent or stored. The milliseconds last
+ * until the year 5188.
+ */
+export type Version = string;
+
+/** Earlier than every version a clock makes. */
+export const noVersion: Version = "";
+
+export type VersionParts = {
+  /** Milliseconds since the epoch; never earlier than the clock's `now` when the version was made. */
+  readonly ms: number;
+  /** Orders changes within one millisecond. */
+  readonly counter: number;
+  /** The cell that made the change. */
+  readonly cell: string;
+};
+
+const msDigits = 9;
+const counterDigits = 4;
+const cellStart = msDigits + counterDigits;
+/** The largest counter; the clock goes on with the next millisecond. */
+export const counterMax = 36 ** counterDigits - 1;
+const msMax = 36 ** msDigits - 1;
+
+const versionPattern = /^[0-9a-z]{13}[0-9A-Za-z-]{1,32}$/;
+
+export function makeVersion(parts: VersionParts): Version {
+  if (!(parts.ms >= 0 && parts.ms <= msMax)) throw new RangeError(`no time for a version: ${parts.ms}`);
+  const ms = Math.floor(parts.ms).toString(36).padStart(msDigits, "0");
+  // join() makes one flat string; a template of three would keep its parts alive.
+  return [ms, parts.counter.toString(36).padStart(counterDigits, "0"), parts.cell].join("");
+}
+
+/** The parts of a version; undefined for text that {@link makeVersion} cannot have made. */
+export function parseVersion(text: string): VersionParts | undefined {
+  if (!versionPattern.test(text)) return undefined;
+  return { ms: msOfVersion(text), counter: Number.parseInt(text.slice(msDigits, cellStart), 36), cell: text.slice(cellStart) };
+}
+
+export function isVersion(text: string): boolean {
+  return versionPattern.test(text);
+}
+
+/** When the change was made, in milliseconds since the epoch. */
+export function msOfVersion(version: Version): number {
+  return Number.parseInt(version.slice(0, msDigits), 36);
+}
+
+/** The cell that made the change. */
+export function cellOfVersion(version: Version): string {
+  return version.slice(cellStart);
+}
+
+/** Negative when the first is earlier, positive when it is later, 0 when they name the same change. */
+export function compareVersions(first: Version, second: Version): number {
+  if (first === second) return 0;
+  return first < second ? -1 : 1;
+}
+
+export function laterVersion(first: Version, second: Version): Version {
+  return first < second ? second : first;
+}
