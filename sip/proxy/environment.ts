@@ -1,0 +1,43 @@
+import type { SipMessage } from "../message/sip-message.ts";
+import type { SipUri } from "../message/uri.ts";
+import type { Listener } from "../transport/flow.ts";
+import type { Sign } from "../transport/token.ts";
+import type { Branch, ResponseContext, Target } from "./response-context.ts";
+
+/** What the proxy needs from around it; everything that is not a function of its arguments. */
+export type ProxyEnvironment = {
+  readonly exchange: number;
+  readonly cell: string;
+  readonly sign: Sign;
+  /** An id never given before by this replica, over restarts too: letters, digits and `-`. */
+  nextReference(): string;
+  /** Whether this replica, since its start, gave out that id: a response without a transaction is late then, and dropped (RFC 6026 7.3). */
+  madeHere(reference: string): boolean;
+  /** A tag for a response of our own (RFC 3261 19.3). */
+  nextTag(): string;
+  /** What goes into our Via and Record-Route for messages that leave on this flow. */
+  sentBy(flow: string): Listener;
+  /** Asks for the flows to a next hop (RFC 3263); the answer comes as {@link Proxy.resolved}. */
+  resolve(uri: string, reference: string): void;
+  /** The flow to a next hop that needs no DNS; undefined: resolve it. `near`: the flow the request came on, whose access is preferred. */
+  numericFlow(uri: SipUri, near: string): string | undefined;
+  /** True for a host (and port, when one is given) that names this cluster: a domain, an alias, a cluster address. */
+  isOurs(host: string, port: number | undefined): boolean;
+  /** A target's flow delivers nothing any more (RFC 5626 7): for the registrar to drop its binding. */
+  flowFailed(flow: string, target: Target, now: number): void;
+  /** A provisional response is about to be forwarded. */
+  provisional?(context: ResponseContext, branch: Branch, message: SipMessage, now: number): void;
+  /**
+   * A final response is about to be forwarded; `branch` and `message` are undefined for one of our own. Returns the version of the
+   * replicated state that it must wait for, undefined when it may leave at once.
+   */
+  final?(
+    context: ResponseContext,
+    status: number,
+    branch: Branch | undefined,
+    message: SipMessage | undefined,
+    now: number,
+  ): number | undefined;
+  /** What `snapshotInvite` would give for this INVITE is another thing now, or nothing any more (`finalStatus` is not 0). */
+  changed?(context: ResponseContext, now: number): void;
+};

@@ -1,0 +1,83 @@
+import { isParseError } from "../errors.ts";
+import { maxForwardsDefault } from "../limits.ts";
+import { MessageEdit } from "../message/edit.ts";
+import { Header } from "../message/header-names.ts";
+import { parseUri } from "../message/uri.ts";
+import { makeBranch } from "../transport/token.ts";
+import type { ProxyEnvironment } from "./environment.ts";
+import { firstRouteOf, isStrictRouter, requestUriOf } from "./next-hop.ts";
+import { hostPortOf, recordRoutesOf } from "./record-route.ts";
+import type { Target } from "./response-context.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
+
+/** A request made ready for one next hop. */
+export type Forwarded = { readonly octets: Uint8Array; readonly branch: string };
+
+/**
+ * RFC 3261 16.6 1 to 9: the copy of a request for one target, leaving on `flow`, in one splice of the received octets.
+ * `reference` names the branch; `responseFlow`, where its responses go from here, rides in it for a replica that knows nothing of it.
+ */
+export function forwardRequest(
+  env: ProxyEnvironment,
+  request: Preprocessed,
+  target: Target,
+  flow: string,
+  reference: string,
+  responseFlow: string,
+  recordRoute: boolean,
+): Forwarded {
+  const { message } = request;
+  const edit = new MessageEdit(message);
+  const requestUri = requestUriOf(target);
+  const firstRoute = firstRouteOf(request, target);
+  const isStrict = target.flow === undefined && firstRoute !== undefined && isStrictRouter(parseUri(firstRoute));
+  if (isStrict) routeStrictly(edit, request, target, requestUri, firstRoute);
+  else {
+    if (requestUri !== message.requestUri) edit.setRequestUri(requestUri);
+    if (request.ownRoutes > 0) edit.removeFirst(Header.Route, request.ownRoutes);
+    for (const route of target.routes.toReversed()) edit.prepend(Header.Route, route);
+  }
+  const maxForwards = message.maxForwards;
+  if (maxForwards === undefined) edit.set(Header.MaxForwards, String(maxForwardsDefault));
+  else if (!isParseError(maxForwards)) edit.replaceFirst(Header.MaxForwards, String(maxForwards - 1));
+  if (recordRoute) {
+    const isSecure = isSips(requestUri) || (firstRoute !== undefined && isSips(firstRoute));
+    for (const value of recordRoutesOf(env, request, target, flow, isSecure)) edit.prepend(Header.RecordRoute, value);
+  }
+  const listener = env.sentBy(flow);
+  const branch = branchOf(env, reference, responseFlow, request.loop ?? "0");
+  edit.prepend(Header.Via, `SIP/2.0/${listener.transport} ${hostPortOf(listener)};branch=${branch}`);
+  // 16.6 9: over a stream the length must be said.
+  if (listener.transport !== "UDP" && !message.has(Header.ContentLength)) {
+    edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));
+  }
+  return { octets: edit.serialize(), branch };
+}
+
+/** RFC 3261 16.6 6: as a strict router expects it: its URI in the Request-URI, the real one as the last Route value. */
+function routeStrictly(edit: MessageEdit, request: Preprocessed, target: Target, requestUri: string, firstRoute: string): void {
+  edit.setRequestUri(firstRoute).removeAll(Header.Route);
+  const routes = [...target.routes, ...request.routes.map((route) => route.text)];
+  for (const route of routes.slice(1)) edit.append(Header.Route, route);
+  edit.append(Header.Route, `<${requestUri}>`);
+}
+
+/**
+ * The branch of our Via. Its reference is `<reference>*<upstream flow>`: RFC 3581 4 suggests that what a response needs to go on from
+ * here be put into the Via, so that no state is needed. The flow's dots are written `!`, as dots part the fields of a branch.
+ */
+export function branchOf(env: ProxyEnvironment, reference: string, upstream: string, loop: string): string {
+  const text = `${reference}*${upstream.replaceAll(".", "!")}`;
+  return makeBranch({ exchange: env.exchange, cell: env.cell, reference: text, loop }, env.sign);
+}
+
+/** The two parts of a branch's reference. */
+export function splitReference(text: string): { readonly reference: string; readonly upstream: string } {
+  const at = text.indexOf("*");
+  if (at < 0) return { reference: text, upstream: "" };
+  return { reference: text.slice(0, at), upstream: text.slice(at + 1).replaceAll("!", ".") };
+}
+
+function isSips(uri: string): boolean {
+  return uri.slice(0, 5).toLowerCase() === "sips:";
+}

@@ -1,0 +1,486 @@
+import type { ParseError } from "../errors.ts";
+import { branchesMax, messageOctetsMax, t1Ms, timerCMs } from "../limits.ts";
+import { buildResponse } from "../message/build.ts";
+import { Header } from "../message/header-names.ts";
+import { serializeUri } from "../message/uri.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import type { TimerTable } from "../transaction/timer-table.ts";
+import type { TransactionLayer } from "../transaction/transaction-layer.ts";
+import type {
+  ClientTransaction,
+  InviteServerTransaction,
+  NonInviteServerTransaction,
+  ServerTransaction,
+  TransportSink,
+} from "../transaction/transaction.ts";
+import { aggregateChallenges, offer, withoutTopVia } from "./best-response.ts";
+import type { ProxyEnvironment } from "./environment.ts";
+import { forwardRequest } from "./forward-request.ts";
+import { nextHopOf } from "./next-hop.ts";
+import { checkForwarding } from "./request-validation.ts";
+import type { Refusal } from "./request-validation.ts";
+import { addToTargetSet, hasPendingBranch, isBranch, isGroupTaken, isOpen, isResponseContext, nextBatch } from "./response-context.ts";
+import type { Branch, ResponseContext, Target } from "./response-context.ts";
+import { preprocess } from "./route-preprocessing.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
+import { StatelessForwarder } from "./stateless.ts";
+
+const timerPrefix = "p:";
+/** How long a next hop's addresses are waited for. A resolver gives up after 5 s. */
+const resolveMs = 6_000;
+/** RFC 3261 9.1: how long a cancelled branch is waited for. */
+const cancelMs: number = 64 * t1Ms;
+/** Client transactions that one request may start in all, over all addresses and flows of its targets. */
+const attemptsMax: number = 3 * branchesMax;
+/** Addresses of one next hop that are tried (RFC 3263 4.3). */
+const addressesMax = 8;
+/** RFC 3326: so that a phone does not show a missed call when another one of its user has answered. */
+const answeredElsewhere: readonly string[] = ['SIP;cause=200;text="Call completed elsewhere"'];
+
+export type ForwardOptions = {
+  /** Stay on the path of the dialog (RFC 3261 16.6 4). */
+  readonly recordRoute: boolean;
+};
+
+/**
+ * RFC 3261 16: a stateful proxy over a transaction layer. The owner of the layer's `user` passes on what belongs here: `response`,
+ * `timeout`, `transportError` and `fire` say by returning false that it does not.
+ */
+export class Proxy {
+  readonly #env: ProxyEnvironment;
+  readonly #transactions: TransactionLayer;
+  readonly #timers: TimerTable;
+  /** Branches that have a timer or wait for addresses, by reference. */
+  readonly #branches = new Map<string, Branch>();
+  readonly #stateless: StatelessForwarder;
+
+  constructor(env: ProxyEnvironment, transactions: TransactionLayer, timers: TimerTable, transport: TransportSink) {
+    this.#env = env;
+    this.#transactions = transactions;
+    this.#timers = timers;
+    this.#stateless = new StatelessForwarder(env, timers, transport);
+  }
+
+  /** Branches with a timer and ACKs waiting for an address: zero when nothing is going on. */
+  get size(): number {
+    return this.#branches.size + this.#stateless.size;
+  }
+
+  /** RFC 3261 16.4: see `preprocess` in route-preprocessing.ts. */
+  preprocess(message: SipMessage, flow: string): Preprocessed | ParseError {
+    return preprocess(this.#env, message, flow);
+  }
+
+  /** RFC 3261 16.3: what forbids to forward the request; ask before authenticating it. {@link forward} asks when nobody has. */
+  checkForwarding(request: Preprocessed): Refusal | undefined {
+    return checkForwarding(request);
+  }
+
+  /** Answers a request with a response of our own. */
+  refuse(tx: ServerTransaction, message: SipMessage, refusal: Refusal, now: number): void {
+    const response = buildResponse(message, refusal.status, { toTag: this.#env.nextTag(), headers: refusal.headers });
+    this.#transactions.respond(tx, refusal.status, response, now);
+  }
+
+  /** The target of an in-dialog request: its Request-URI, by the flow that the token has for that side. */
+  dialogTarget(request: Preprocessed): Target {
+    const { token, direction, message } = request;
+    const flow = token === undefined ? "" : direction === "toCaller" ? token.caller : token.callee;
+    return { requestUri: message.requestUri, routes: [], ...(flow === "" ? {} : { flow }) };
+  }
+
+  /**
+   * RFC 3261 16.5 to 16.8: forwards a request to its targets, those of equal q in parallel, from the highest q on; of the targets of one
+   * group one at a time (RFC 5626 7). INVITE is answered with 100 at once. No targets: 480. The transaction's owner becomes the context.
+   * Nothing happens when the transaction has been answered already, by a CANCEL in between.
+   */
+  forward(tx: ServerTransaction, request: Preprocessed, targets: readonly Target[], options: ForwardOptions, now: number): void {
+    if (tx.state !== "Proceeding" && tx.state !== "Trying") return;
+    const refusal = request.loop === undefined ? checkForwarding(request) : undefined;
+    if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
+    const context: ResponseContext = {
+      kind: "responseContext",
+      tx,
+      isInvite: tx.kind === "inviteServer",
+      recordRoute: options.recordRoute,
+      request,
+      waiting: [],
+      branches: [],
+      attempts: 0,
+      best: undefined,
+      challenges: [],
+      finalStatus: 0,
+      cancelled: false,
+      cancelReasons: [],
+      declined: false,
+      isStarting: false,
+    };
+    tx.owner = context;
+    this.#transactions.trying(tx, now);
+    addToTargetSet(context, targets);
+    this.#proceed(context, now);
+    this.#changed(context, now);
+  }
+
+  /** RFC 3261 16.5: targets that became known while the request is ringing, tried at once. False: it is too late. */
+  addTargets(tx: ServerTransaction, targets: readonly Target[], now: number): boolean {
+    const context = tx.owner;
+    if (!isResponseContext(context) || !isOpen(context)) return false;
+    const ready = addToTargetSet(context, targets).filter((target) => !isGroupTaken(context, target));
+    context.waiting = context.waiting.filter((target) => !ready.includes(target));
+    this.#startAll(context, ready, now);
+    this.#proceed(context, now);
+    this.#changed(context, now);
+    return true;
+  }
+
+  /** RFC 3261 16.10, 9.2. `tx` undefined: there is no INVITE to cancel, 481. */
+  cancel(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+    const status = tx === undefined ? 481 : 200;
+    const toTag = this.#env.nextTag();
+    this.#transactions.respond(cancelTx, status, buildResponse(message, status, { toTag }), now);
+    if (tx === undefined || tx.state !== "Proceeding") return;
+    const context = tx.owner;
+    if (!isResponseContext(context)) {
+      // Not forwarded yet: the INVITE ends here (9.2), and `forward` will find it answered.
+      if (tx.request !== undefined) this.#transactions.respond(tx, 487, buildResponse(tx.request, 487, { toTag }), now);
+      return;
+    }
+    if (context.finalStatus !== 0) return;
+    context.cancelled = true;
+    context.cancelReasons = message.values(Header.Reason);
+    this.#cancelPending(context, now);
+    this.#proceed(context, now);
+    this.#changed(context, now);
+  }
+
+  /** RFC 3261 16.7. */
+  response(tx: ClientTransaction, message: SipMessage, now: number): boolean {
+    const branch = tx.owner;
+    if (tx.method === "CANCEL" && branch === undefined) return true; // 9.1: nobody waits for it
+    if (!isBranch(branch)) return false;
+    const { status } = message;
+    // 16.7 3: a response without a Via for upstream is not to be forwarded: the next element has broken it.
+    const isBroken = message.valueRanges(Header.Via).length < 4;
+    if (status < 200) this.#provisional(branch, message, isBroken, now);
+    else if (isBroken) this.#fail(branch, 502, now);
+    else if (status < 300) this.#success(branch, message, now);
+    else this.#failure(branch, status, message, now);
+    return true;
+  }
+
+  /** Timer B or F (RFC 3261 16.7: as a 408); the next address or flow is tried where there is one. */
+  timeout(tx: ClientTransaction, now: number): boolean {
+    const branch = tx.owner;
+    if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
+    if (!this.#tryNextAddress(branch, now)) this.#fail(branch, 408, now);
+    return true;
+  }
+
+  /** RFC 3261 16.9: as a 503; over a flow of the target's, as a 430 (RFC 5626 5.3.1). The next address or flow is tried. */
+  transportError(tx: ClientTransaction, now: number): boolean {
+    const branch = tx.owner;
+    if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
+    const isTargetFlow = branch.target.flow === branch.flow;
+    if (isTargetFlow) this.#env.flowFailed(branch.flow, branch.target, now);
+    if (!this.#tryNextAddress(branch, now)) this.#fail(branch, isTargetFlow ? 430 : 503, now);
+    return true;
+  }
+
+  /** The flows to a next hop that was asked for, best first; none when the name has no address. Late answers are ignored. */
+  resolved(reference: string, flows: readonly string[], now: number): void {
+    const branch = this.#branches.get(reference);
+    if (branch === undefined) return this.#stateless.resolved(reference, flows);
+    if (branch.state !== "Resolving") return;
+    const [flow, ...alternatives] = flows.slice(0, addressesMax);
+    if (flow === undefined) return this.#fail(branch, 503, now);
+    branch.alternatives = alternatives;
+    this.#send(branch, flow, now);
+    this.#changed(branch.context, now);
+  }
+
+  /** A timer that is due: Timer C (RFC 3261 16.8), or the end of a wait. False when it is none of the proxy's. */
+  fire(timerKey: string, now: number): boolean {
+    if (!timerKey.startsWith(timerPrefix)) return this.#stateless.fire(timerKey);
+    const branch = this.#branches.get(timerKey.slice(timerPrefix.length));
+    if (branch === undefined) return true;
+    switch (branch.state) {
+      case "Resolving":
+        this.#fail(branch, 503, now);
+        break;
+      case "Calling":
+      case "Cancelling":
+        if (branch.client !== undefined) this.#transactions.terminate(branch.client, now);
+        this.#fail(branch, 408, now);
+        break;
+      case "Proceeding":
+        this.#cancelBranch(branch, now);
+        break;
+      case "Finished":
+        break;
+      default:
+        branch.state satisfies never;
+    }
+    return true;
+  }
+
+  /** RFC 3261 16.11, 16.6: forwards the ACK for a 2xx, without state. It is dropped where there is no next hop. */
+  ack(request: Preprocessed, target: Target, now: number): void {
+    this.#stateless.ack(request, target, now);
+  }
+
+  /** A response without a transaction: see {@link StatelessForwarder}. */
+  strayResponse(message: SipMessage): void {
+    this.#stateless.response(message);
+  }
+
+  /**
+   * Takes up an INVITE that another replica was forwarding: its context with server transaction and requests are in place (see
+   * `restoreInvite`), `start` gives every unfinished branch its client transaction.
+   */
+  adopt(context: ResponseContext, start: (branch: Branch) => ClientTransaction | undefined, now: number): void {
+    context.isStarting = true;
+    for (const branch of context.branches) {
+      if (branch.state === "Finished") continue;
+      branch.client = start(branch);
+      if (branch.client === undefined) {
+        this.#startBranch(branch, now);
+        continue;
+      }
+      this.#watch(branch, branch.state === "Cancelling" ? cancelMs : timerCMs, now);
+      // Nobody knows whether the CANCEL arrived; a second one does no harm (9.2).
+      if (branch.state === "Cancelling") this.#transactions.cancel(branch.client, now, context.cancelReasons);
+    }
+    context.isStarting = false;
+    this.#proceed(context, now);
+  }
+
+  /** Goes on with what is waiting, or ends with the best response when nothing is. */
+  #proceed(context: ResponseContext, now: number): void {
+    if (context.isStarting || context.finalStatus !== 0 || hasPendingBranch(context)) return;
+    if (isOpen(context) && context.waiting.length > 0) this.#startBatch(context, now);
+    if (context.finalStatus === 0 && !hasPendingBranch(context)) this.#sendBest(context, now);
+  }
+
+  /** RFC 3261 16.6: starts the waiting targets of the highest q, of each RFC 5626 group one; lower ones when all of them fail at once. */
+  #startBatch(context: ResponseContext, now: number): void {
+    while (isOpen(context) && !hasPendingBranch(context)) {
+      const batch = nextBatch(context);
+      if (batch.length === 0) {
+        context.waiting = []; // only flows of instances that have answered are left
+        return;
+      }
+      context.waiting = context.waiting.filter((target) => !batch.includes(target));
+      this.#startAll(context, batch, now);
+    }
+  }
+
+  /** Nothing is concluded from a target that fails at once before the last one has been started. */
+  #startAll(context: ResponseContext, targets: readonly Target[], now: number): void {
+    context.isStarting = true;
+    for (const target of targets) this.#start(context, target, now);
+    context.isStarting = false;
+  }
+
+  #start(context: ResponseContext, target: Target, now: number): void {
+    if (!isOpen(context) || context.branches.length >= branchesMax) return;
+    const branch: Branch = {
+      kind: "branch",
+      context,
+      target,
+      state: "Resolving",
+      reference: "",
+      flow: "",
+      alternatives: [],
+      cancelRequested: false,
+      client: undefined,
+    };
+    context.branches.push(branch);
+    this.#startBranch(branch, now);
+  }
+
+  /** RFC 3261 16.6 7: finds the next hop, and sends when no name is to be resolved. */
+  #startBranch(branch: Branch, now: number): void {
+    const { context, target } = branch;
+    const { request } = context;
+    if (request === undefined) return this.#fail(branch, 408, now);
+    if (target.flow !== undefined) return this.#send(branch, target.flow, now);
+    const nextHop = nextHopOf(request, target);
+    if (nextHop === undefined) return this.#fail(branch, 416, now);
+    const flow = this.#env.numericFlow(nextHop.uri, request.flow);
+    if (flow !== undefined) return this.#send(branch, flow, now);
+    branch.state = "Resolving";
+    branch.reference = this.#env.nextReference();
+    this.#watch(branch, resolveMs, now);
+    this.#env.resolve(serializeUri(nextHop.uri), branch.reference);
+  }
+
+  /** RFC 3261 16.6 8 to 11. */
+  #send(branch: Branch, flow: string, now: number): void {
+    const { context, target } = branch;
+    const { request, tx } = context;
+    this.#forget(branch);
+    if (request === undefined || context.attempts >= attemptsMax) return this.#fail(branch, 408, now);
+    context.attempts += 1;
+    branch.reference = this.#env.nextReference();
+    branch.flow = flow;
+    const forwarded = forwardRequest(this.#env, request, target, flow, branch.reference, tx.responseFlow, context.recordRoute);
+    if (forwarded.octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
+    branch.state = "Calling";
+    branch.client = this.#transactions.request(forwarded.octets, tx.method, forwarded.branch, flow, now, branch);
+    if (context.isInvite) this.#watch(branch, timerCMs, now);
+  }
+
+  #provisional(branch: Branch, message: SipMessage, isBroken: boolean, now: number): void {
+    const { context } = branch;
+    if (branch.state === "Calling") branch.state = "Proceeding";
+    if (message.status > 100 && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
+    if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
+    // 16.7 5; RFC 4320 4.1: nothing but 100 answers a non-INVITE before its final response.
+    if (message.status > 100 && context.isInvite && context.finalStatus === 0 && !isBroken) {
+      this.#env.provisional?.(context, branch, message, now);
+      this.#transactions.respond(context.tx, message.status, withoutTopVia(message), now);
+    }
+    this.#changed(context, now);
+  }
+
+  /** RFC 3261 16.7 5: a 2xx is forwarded at once, every one of an INVITE, and ends the search (16.7 10). */
+  #success(branch: Branch, message: SipMessage, now: number): void {
+    const { context } = branch;
+    this.#finish(branch);
+    if (context.finalStatus !== 0 && !context.isInvite) return;
+    const commit = this.#env.final?.(context, message.status, branch, message, now);
+    const isFirst = context.finalStatus === 0;
+    if (isFirst) context.finalStatus = message.status;
+    this.#transactions.respond(context.tx, message.status, withoutTopVia(message), now, commit);
+    if (!isFirst) return;
+    context.cancelReasons = answeredElsewhere;
+    this.#cancelPending(context, now);
+    this.#close(context, now);
+  }
+
+  #failure(branch: Branch, status: number, message: SipMessage, now: number): void {
+    const { context } = branch;
+    if (branch.state === "Finished") return;
+    this.#finish(branch);
+    if (context.finalStatus !== 0) return;
+    if (status === 430 && branch.target.flow !== undefined) this.#env.flowFailed(branch.target.flow, branch.target, now);
+    if ((status !== 430 && status !== 408) || !this.#tryNextFlow(branch, now)) {
+      offer(context, status, message);
+      if (status >= 600) {
+        context.declined = true;
+        this.#cancelPending(context, now);
+      }
+    }
+    this.#proceed(context, now);
+    this.#changed(context, now);
+  }
+
+  /** A branch that ends without a response to forward: the status that it counts as. */
+  #fail(branch: Branch, status: number, now: number): void {
+    const { context } = branch;
+    if (branch.state === "Finished") return;
+    this.#finish(branch);
+    if (context.finalStatus !== 0) return;
+    const isReplaced = (status === 408 || status === 430) && this.#tryNextFlow(branch, now);
+    if (!isReplaced) offer(context, context.cancelled ? 487 : status, undefined);
+    this.#proceed(context, now);
+    this.#changed(context, now);
+  }
+
+  /** RFC 5626 7: after a 430 or 408 another flow to the same instance, if there is one. */
+  #tryNextFlow(branch: Branch, now: number): boolean {
+    const { context, target } = branch;
+    if (target.group === undefined || !isOpen(context)) return false;
+    const index = context.waiting.findIndex((other) => other.group === target.group);
+    const next = context.waiting[index];
+    if (next === undefined) return false;
+    context.waiting.splice(index, 1);
+    const count = context.branches.length;
+    this.#start(context, next, now);
+    return context.branches.length > count;
+  }
+
+  /** RFC 3261 16.6 7: the next address of the set, with a new branch parameter. */
+  #tryNextAddress(branch: Branch, now: number): boolean {
+    const [flow, ...alternatives] = branch.alternatives;
+    if (flow === undefined || !isOpen(branch.context)) return false;
+    branch.alternatives = alternatives;
+    this.#send(branch, flow, now);
+    this.#changed(branch.context, now);
+    return true;
+  }
+
+  /** RFC 3261 16.7 10, 16.10: cancels what is ringing; what has not been heard of is cancelled when it is (9.1). */
+  #cancelPending(context: ResponseContext, now: number): void {
+    context.waiting = [];
+    for (const branch of context.branches) {
+      if (branch.state === "Resolving") this.#finish(branch);
+      else if (branch.state === "Calling" || branch.state === "Proceeding") this.#cancelBranch(branch, now);
+    }
+  }
+
+  #cancelBranch(branch: Branch, now: number): void {
+    if (!branch.context.isInvite) return; // 9.1: CANCEL is for INVITE only
+    branch.cancelRequested = true;
+    if (branch.state !== "Proceeding" || branch.client === undefined) return;
+    branch.state = "Cancelling";
+    this.#watch(branch, cancelMs, now);
+    this.#transactions.cancel(branch.client, now, branch.context.cancelReasons);
+  }
+
+  /** RFC 3261 16.7 6: all branches are done, and none has succeeded. */
+  #sendBest(context: ResponseContext, now: number): void {
+    const { tx, request, cancelled } = context;
+    const best = context.best ?? { status: cancelled ? 487 : context.branches.length === 0 ? 480 : 408, octets: undefined };
+    // RFC 4320 4.2: nobody may send a 408 to a non-INVITE; the client has timed out by itself.
+    if (best.status === 408 && !context.isInvite) {
+      context.finalStatus = 408;
+      this.#close(context, now);
+      return this.#transactions.abandon(tx, now);
+    }
+    const status = upstreamStatus(best.status);
+    context.finalStatus = status;
+    const octets = status === best.status ? aggregateChallenges(best, context.challenges) : undefined;
+    const commit = this.#env.final?.(context, status, undefined, undefined, now);
+    const own = octets ?? (request === undefined ? undefined : buildResponse(request.message, status, { toTag: this.#env.nextTag() }));
+    if (own !== undefined) this.#transactions.respond(tx, status, own, now, commit);
+    this.#close(context, now);
+  }
+
+  /** A final response has been forwarded: what only new branches need is given up. */
+  #close(context: ResponseContext, now: number): void {
+    context.request = undefined;
+    context.best = undefined;
+    context.challenges = [];
+    context.waiting = [];
+    this.#changed(context, now);
+  }
+
+  #finish(branch: Branch): void {
+    this.#forget(branch);
+    branch.state = "Finished";
+    branch.alternatives = [];
+  }
+
+  /** Sets the branch's timer: Timer C, or how long it is waited for. */
+  #watch(branch: Branch, ms: number, now: number): void {
+    this.#branches.set(branch.reference, branch);
+    this.#timers.set(timerPrefix + branch.reference, now + ms);
+  }
+
+  #forget(branch: Branch): void {
+    if (!this.#branches.delete(branch.reference)) return;
+    this.#timers.clear(timerPrefix + branch.reference);
+  }
+
+  #changed(context: ResponseContext, now: number): void {
+    if (context.isInvite) this.#env.changed?.(context, now);
+  }
+}
+
+/** RFC 3261 16.7 6: a 503 says that we cannot serve anybody, so a 500 is sent. RFC 5626 11.5: endpoints should never receive a 430. */
+function upstreamStatus(status: number): number {
+  if (status === 503) return 500;
+  return status === 430 ? 480 : status;
+}

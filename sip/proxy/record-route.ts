@@ -1,0 +1,68 @@
+import { isParseError } from "../errors.ts";
+import { transportOfFlow } from "../transport/flow.ts";
+import type { Listener } from "../transport/flow.ts";
+import { isBehindNat } from "../transport/response-flow.ts";
+import { hashTag, makeDialogToken } from "../transport/token.ts";
+import type { DialogToken } from "../transport/token.ts";
+import type { ProxyEnvironment } from "./environment.ts";
+import type { Target } from "./response-context.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
+
+/**
+ * The Record-Route values for a request that leaves on `flow`, in the order to prepend them: one, or, where the two sides meet different
+ * listeners, two (RFC 5658): the side it came from first, the side it goes to last and so on top (RFC 3261 16.6 4).
+ * Their user part is the dialog token: all that an in-dialog request needs to find its way.
+ */
+export function recordRoutesOf(env: ProxyEnvironment, request: Preprocessed, target: Target, flow: string, isSecure: boolean): string[] {
+  const user = makeDialogToken(request.token ?? tokenOf(env, request, target), env.sign);
+  const from = env.sentBy(request.flow);
+  const to = env.sentBy(flow);
+  const facingTarget = recordRoute(user, to, isSecure);
+  if (from.transport === to.transport && from.port === to.port && from.host === to.host) return [facingTarget];
+  return [recordRoute(user, from, isSecure), facingTarget];
+}
+
+function tokenOf(env: ProxyEnvironment, request: Preprocessed, target: Target): DialogToken {
+  return {
+    exchange: env.exchange,
+    cell: env.cell,
+    callerTag: hashTag(request.message.fromTag ?? ""),
+    caller: needsFlow(request) ? request.flow : "",
+    callee: target.flow ?? "",
+  };
+}
+
+/** RFC 5626 5.3: a caller that only its own connection, or a hole in a NAT, leads back to. Others are reached by their Contact. */
+function needsFlow(request: Preprocessed): boolean {
+  if (transportOfFlow(request.flow) !== "UDP") return true;
+  const via = request.message.topVia;
+  return !isParseError(via) && isBehindNat(via);
+}
+
+/** SIPS where the Request-URI or the top Route is (16.6 4); the transport is named where it is not the scheme's first choice. */
+function recordRoute(user: string, listener: Listener, isSecure: boolean): string {
+  const scheme = isSecure ? "sips" : "sip";
+  return `<${scheme}:${user}@${hostPortOf(listener)}${transportParameter(listener, isSecure)};lr>`;
+}
+
+function transportParameter(listener: Listener, isSecure: boolean): string {
+  switch (listener.transport) {
+    case "UDP":
+      return "";
+    case "TCP":
+      return ";transport=tcp";
+    case "TLS":
+      return isSecure ? "" : ";transport=tls";
+    case "WS":
+    case "WSS":
+      return ";transport=ws";
+    default:
+      return listener.transport satisfies never;
+  }
+}
+
+/** Host and port for a URI or a Via, an IPv6 address in brackets. */
+export function hostPortOf(listener: Listener): string {
+  const { host, port } = listener;
+  return host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`;
+}

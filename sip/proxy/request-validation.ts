@@ -1,0 +1,65 @@
+import { isParseError } from "../errors.ts";
+import { Header } from "../message/header-names.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import { isSipUri, isTelUri } from "../message/uri.ts";
+import { branchPrefix, fnv1a, parseBranch } from "../transport/token.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
+
+/** Why a request is answered and not forwarded. */
+export type Refusal = {
+  readonly status: number;
+  readonly headers: readonly (readonly [string, string])[];
+};
+
+/** Option-tags in Proxy-Require that this proxy understands: none asks anything of it. */
+const understoodOptionTags: readonly string[] = [];
+const none: readonly (readonly [string, string])[] = [];
+
+/**
+ * RFC 3261 16.3 2 to 5, for a request that is about to be forwarded: 416 for a scheme we cannot route, 483 when Max-Forwards is used up
+ * (whoever answers OPTIONS or REGISTER itself does not ask), 482 for a loop, 420 for a Proxy-Require. Undefined: forward it.
+ */
+export function checkForwarding(request: Preprocessed): Refusal | undefined {
+  const { message } = request;
+  const uri = message.parsedRequestUri;
+  if (isParseError(uri)) return { status: uri.status, headers: none };
+  if (!isSipUri(uri) && !isTelUri(uri)) return { status: 416, headers: none };
+  const maxForwards = message.maxForwards;
+  if (maxForwards !== undefined && isParseError(maxForwards)) return { status: 400, headers: none };
+  if (maxForwards === 0) return { status: 483, headers: none };
+  const loop = loopHashOf(message);
+  if (hasLooped(message, loop)) return { status: 482, headers: none };
+  if (message.has(Header.ProxyRequire)) {
+    const unsupported = message.optionTags(Header.ProxyRequire).filter((tag) => !understoodOptionTags.includes(tag));
+    if (unsupported.length > 0) return { status: 420, headers: [["Unsupported", unsupported.join(", ")]] };
+  }
+  request.loop = loop;
+  return undefined;
+}
+
+/**
+ * RFC 3261 16.6 8 and RFC 5393 4.2: all that decides where a request goes, and what tells transactions apart; neither the method nor
+ * the Vias. Equal on the way back: a loop. Different: a spiral.
+ */
+export function loopHashOf(message: SipMessage): string {
+  const cSeq = message.cSeq;
+  let text = `${message.requestUri}\n${message.callId}\n${isParseError(cSeq) ? "" : cSeq.number}\n${message.fromTag ?? ""}\n${message.toTag ?? ""}`;
+  for (const id of routingHeaders) {
+    if (message.has(id)) text += `\n${message.values(id).join(",")}`;
+  }
+  return fnv1a(text).toString(36);
+}
+
+const routingHeaders: readonly number[] = [Header.Route, Header.ProxyRequire, Header.ProxyAuthorization];
+
+/** RFC 5393 4.2.2: any Via of ours, of any replica, with the same hash. Not verified: who forges one only fails his own request. */
+function hasLooped(message: SipMessage, loop: string): boolean {
+  for (const value of message.values(Header.Via)) {
+    const at = value.indexOf(branchPrefix);
+    if (at < 0) continue;
+    const end = value.slice(at).search(/[;,\s]/);
+    const branch = end < 0 ? value.slice(at) : value.slice(at, at + end);
+    if (parseBranch(branch)?.loop === loop) return true;
+  }
+  return false;
+}

@@ -1,0 +1,138 @@
+import type { ClientTransaction, ServerTransaction } from "../transaction/transaction.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
+
+/** The state of a forwarded request (RFC 3261 16.6, 16.7), as data. */
+
+/** One place to forward a request to (RFC 3261 16.5). */
+export type Target = {
+  readonly requestUri: string;
+  /** Route values to put on top: Path or Service-Route of the binding, first one topmost. */
+  readonly routes: readonly string[];
+  /** Send there, whatever Request-URI and Route say. */
+  readonly flow?: string;
+  /** RFC 5626 7: targets that are flows to one instance have the same group: one at a time, the next only when this one fails. */
+  readonly group?: string;
+  /** RFC 3261 20.10: higher ones first, equal ones in parallel. Absent is 1. */
+  readonly q?: number;
+};
+
+/** A final response that may be forwarded when all branches are done: without our Via. `octets` undefined: we make it ourselves. */
+export type Candidate = { readonly status: number; readonly octets: Uint8Array | undefined };
+
+/** RFC 3261 16.7 7: a challenge to pass on with the best response. */
+export type Challenge = { readonly isProxy: boolean; readonly value: string };
+
+/**
+ * - Resolving: the next hop is looked up
+ * - Calling: sent, nothing heard
+ * - Proceeding: a provisional response has come
+ * - Cancelling: a CANCEL has been sent
+ * - Finished: a final response has come, or never will
+ */
+export type BranchState = "Resolving" | "Calling" | "Proceeding" | "Cancelling" | "Finished";
+
+/** One client transaction of a response context, and the address tried. */
+export type Branch = {
+  readonly kind: "branch";
+  readonly context: ResponseContext;
+  readonly target: Target;
+  state: BranchState;
+  /** Names the branch in timers and questions for addresses; new for every address tried (RFC 3261 16.6 7). */
+  reference: string;
+  flow: string;
+  /** RFC 3263 4.3: addresses to try when this one fails. */
+  alternatives: readonly string[];
+  /** RFC 3261 9.1: a CANCEL waits for the first provisional response. */
+  cancelRequested: boolean;
+  client: ClientTransaction | undefined;
+};
+
+/** RFC 3261 16.2: what a stateful proxy remembers of a request while it is forwarded. */
+export type ResponseContext = {
+  readonly kind: "responseContext";
+  readonly tx: ServerTransaction;
+  readonly isInvite: boolean;
+  readonly recordRoute: boolean;
+  /** What is forwarded; undefined when no more branches can start. */
+  request: Preprocessed | undefined;
+  /** Targets that have not been tried, highest q first. */
+  waiting: Target[];
+  readonly branches: Branch[];
+  /** Client transactions started; bounds what DNS and flow failures can make of one request. */
+  attempts: number;
+  best: Candidate | undefined;
+  challenges: Challenge[];
+  /** The final response forwarded; 0: none so far. */
+  finalStatus: number;
+  /** The client has sent CANCEL. */
+  cancelled: boolean;
+  /** RFC 3326: values of Reason for the CANCELs. */
+  cancelReasons: readonly string[];
+  /** RFC 3261 16.7 5: after a 6xx no new branches. */
+  declined: boolean;
+  /** While targets are being started: see `Proxy.#startAll`. */
+  isStarting: boolean;
+};
+
+export function isResponseContext(owner: unknown): owner is ResponseContext {
+  return typeof owner === "object" && owner !== null && "kind" in owner && owner.kind === "responseContext";
+}
+
+export function isBranch(owner: unknown): owner is Branch {
+  return typeof owner === "object" && owner !== null && "kind" in owner && owner.kind === "branch";
+}
+
+export function hasPendingBranch(context: ResponseContext): boolean {
+  return context.branches.some((branch) => branch.state !== "Finished");
+}
+
+/** Whether a new branch may still start (RFC 3261 16.7 5, 10; RFC 4320 4.2). */
+export function isOpen(context: ResponseContext): boolean {
+  return context.finalStatus === 0 && !context.cancelled && !context.declined && context.tx.state !== "Terminated";
+}
+
+/**
+ * Adds targets that are not there yet (RFC 3261 16.5: "Targets can only be placed in the target set once"), highest q first.
+ * Returns those.
+ */
+export function addToTargetSet(context: ResponseContext, targets: readonly Target[]): Target[] {
+  const added: Target[] = [];
+  for (const target of targets) {
+    const isKnown = (other: Target): boolean => isSameTarget(other, target);
+    if (context.waiting.some(isKnown) || context.branches.some((branch) => isKnown(branch.target))) continue;
+    context.waiting.push(target);
+    added.push(target);
+  }
+  if (context.waiting.length > 1) context.waiting.sort((left, right) => qOf(right) - qOf(left));
+  return added;
+}
+
+/** The waiting targets to try now: the highest q, of each group one, none of a group that has had its turn (RFC 5626 7). */
+export function nextBatch(context: ResponseContext): Target[] {
+  const batch: Target[] = [];
+  for (const target of context.waiting) {
+    if (isGroupTaken(context, target)) continue;
+    if (batch[0] !== undefined && qOf(batch[0]) !== qOf(target)) break;
+    if (target.group === undefined || !batch.some((other) => other.group === target.group)) batch.push(target);
+  }
+  return batch;
+}
+
+/** True when a flow of the same instance is being tried, or has answered. */
+export function isGroupTaken(context: ResponseContext, target: Target): boolean {
+  return target.group !== undefined && context.branches.some((branch) => branch.target.group === target.group);
+}
+
+function qOf(target: Target): number {
+  return target.q ?? 1;
+}
+
+function isSameTarget(left: Target, right: Target): boolean {
+  return (
+    left.requestUri === right.requestUri &&
+    left.flow === right.flow &&
+    left.group === right.group &&
+    left.routes.length === right.routes.length &&
+    left.routes.every((route, index) => route === right.routes[index])
+  );
+}

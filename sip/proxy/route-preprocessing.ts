@@ -1,0 +1,112 @@
+import { isParseError, parseError } from "../errors.ts";
+import type { ParseError } from "../errors.ts";
+import { MessageEdit } from "../message/edit.ts";
+import { Header } from "../message/header-names.ts";
+import type { NameAddr } from "../message/name-addr.ts";
+import { parseMessage } from "../message/sip-message.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import { isSipUri, parseUri, serializeUri } from "../message/uri.ts";
+import type { SipUri } from "../message/uri.ts";
+import { dialogTokenPrefix, hashTag, verifyDialogToken } from "../transport/token.ts";
+import type { DialogToken } from "../transport/token.ts";
+import type { ProxyEnvironment } from "./environment.ts";
+
+/** A request after RFC 3261 16.4, ready to be served here or forwarded. */
+export type Preprocessed = {
+  /** As received, with the Request-URI restored when a strict router sent it. Our own Route values are still in it. */
+  readonly message: SipMessage;
+  /** The flow it came on. */
+  readonly flow: string;
+  /** How many Route values from the top are ours, and go when it is forwarded. */
+  readonly ownRoutes: number;
+  /** The Route values behind them. */
+  readonly routes: readonly NameAddr[];
+  /** What our Record-Route said of the dialog; undefined outside a dialog, or when we did not record a route. */
+  readonly token: DialogToken | undefined;
+  /** Which way an in-dialog request goes, by its From tag. Undefined without a token. */
+  readonly direction: "toCallee" | "toCaller" | undefined;
+  /** Set by `checkForwarding` when RFC 3261 16.3 has nothing against forwarding it: the loop hash of 16.6 8. */
+  loop: string | undefined;
+};
+
+/**
+ * RFC 3261 16.4: undoes what a strict router did, strips a `maddr` that is ours, finds our own values on top of Route (one, or the two of
+ * RFC 5658) and verifies the token in them. Errors: 400 for Route or Request-URI that cannot be read, 403 for a token of ours that has
+ * been tampered with (RFC 5626 5.3), 404 for a Record-Route URI of ours that leads nowhere.
+ */
+export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: string): Preprocessed | ParseError {
+  const message = withoutOwnMaddr(env, withoutStrictRouting(env, received));
+  if (isParseError(message)) return message;
+  const routes = message.routes;
+  if (isParseError(routes)) return routes;
+  let ownRoutes = 0;
+  let token: DialogToken | undefined;
+  let tokenText: string | undefined;
+  for (const route of routes) {
+    const own = ownRouteOf(env, route.uri);
+    if (own === undefined) break;
+    if (isParseError(own)) return own;
+    // A second token of another dialog's iteration (a spiral) is for the next time the request comes by.
+    if (own.user !== undefined && tokenText !== undefined && own.user !== tokenText) break;
+    token ??= own.token;
+    tokenText ??= own.user;
+    ownRoutes += 1;
+  }
+  // A token is for requests inside the dialog (RFC 3261 16.6 4: "only valid for the lifetime of any dialog").
+  const isInDialog = message.toTag !== undefined && token !== undefined;
+  return {
+    message,
+    flow,
+    ownRoutes,
+    routes: ownRoutes === 0 ? routes : routes.slice(ownRoutes),
+    token: isInDialog ? token : undefined,
+    direction: isInDialog && token !== undefined ? directionOf(token, message) : undefined,
+    loop: undefined,
+  };
+}
+
+function directionOf(token: DialogToken, message: SipMessage): "toCallee" | "toCaller" {
+  return hashTag(message.fromTag ?? "") === token.callerTag ? "toCallee" : "toCaller";
+}
+
+/** Undefined: not a value of ours. `user` is the token's text. */
+function ownRouteOf(env: ProxyEnvironment, text: string): { user?: string; token?: DialogToken } | ParseError | undefined {
+  const uri = parseUri(text);
+  if (isParseError(uri) || !isSipUri(uri)) return undefined;
+  const user = uri.user;
+  if (user === undefined || !user.startsWith(dialogTokenPrefix)) return env.isOurs(uri.host, uri.port) ? {} : undefined;
+  const token = verifyDialogToken(user, env.sign);
+  if (token !== undefined) return { user, token };
+  return env.isOurs(uri.host, uri.port) ? parseError("dialog-token", 403, "Forbidden") : undefined;
+}
+
+/**
+ * RFC 3261 16.4: a strict router has put our Record-Route value into the Request-URI and the real one at the end of Route. They are put
+ * back as a loose router would have sent them; the value of ours goes on top of Route, to be read with the others.
+ */
+function withoutStrictRouting(env: ProxyEnvironment, message: SipMessage): SipMessage | ParseError {
+  if (!message.requestUri.includes(dialogTokenPrefix)) return message;
+  const own = ownRouteOf(env, message.requestUri);
+  if (own === undefined) return message;
+  if (isParseError(own)) return own;
+  if (own.token === undefined) return message;
+  const routes = message.routes;
+  if (isParseError(routes)) return routes;
+  const last = routes.at(-1);
+  if (last === undefined) return parseError("dialog-token", 404, "Not Found");
+  const edit = new MessageEdit(message).setRequestUri(last.uri).removeAll(Header.Route);
+  edit.append(Header.Route, `<${message.requestUri}>`);
+  for (const route of routes.slice(0, -1)) edit.append(Header.Route, route.text);
+  return parseMessage(edit.serialize());
+}
+
+/** RFC 3261 16.4: a maddr that names us goes, with the port and transport that it came with. */
+function withoutOwnMaddr(env: ProxyEnvironment, message: SipMessage | ParseError): SipMessage | ParseError {
+  if (isParseError(message) || !message.requestUri.includes("maddr")) return message;
+  const uri = message.parsedRequestUri;
+  if (isParseError(uri)) return uri;
+  const maddr = isSipUri(uri) ? uri.params.get("maddr") : undefined;
+  if (!isSipUri(uri) || maddr === undefined || !env.isOurs(maddr.toLowerCase(), uri.port)) return message;
+  const plain: SipUri = { ...uri, port: undefined, params: uri.params.without("maddr").without("transport") };
+  return parseMessage(new MessageEdit(message).setRequestUri(serializeUri(plain)).serialize());
+}

@@ -1,0 +1,99 @@
+import { isParseError } from "../errors.ts";
+import { messageOctetsMax } from "../limits.ts";
+import { Header } from "../message/header-names.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import { serializeUri } from "../message/uri.ts";
+import type { TimerTable } from "../transaction/timer-table.ts";
+import type { TransportSink } from "../transaction/transaction.ts";
+import { splitFlow } from "../transport/flow.ts";
+import { fnv1a, verifyBranch } from "../transport/token.ts";
+import { withoutTopVia } from "./best-response.ts";
+import type { ProxyEnvironment } from "./environment.ts";
+import { forwardRequest, splitReference } from "./forward-request.ts";
+import { nextHopOf } from "./next-hop.ts";
+import type { Target } from "./response-context.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
+
+const timerPrefix = "k:";
+/** How long an ACK waits for the addresses of its next hop; its client repeats it when the 2xx is repeated. */
+const resolveMs = 6_000;
+/** ACKs that wait for an address at once; over it, the oldest is forgotten. */
+const waitingMax = 1_000;
+
+/** RFC 3261 16.11: what is forwarded without state: the ACK for a 2xx, and responses to requests that another replica forwarded. */
+export class StatelessForwarder {
+  readonly #env: ProxyEnvironment;
+  readonly #timers: TimerTable;
+  readonly #transport: TransportSink;
+  readonly #waiting = new Map<string, { readonly request: Preprocessed; readonly target: Target }>();
+
+  constructor(env: ProxyEnvironment, timers: TimerTable, transport: TransportSink) {
+    this.#env = env;
+    this.#timers = timers;
+    this.#transport = transport;
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  ack(request: Preprocessed, target: Target, now: number): void {
+    const { message } = request;
+    if (message.maxForwards === 0 || isParseError(message.maxForwards)) return;
+    if (target.flow !== undefined) return this.#send(request, target, target.flow);
+    const nextHop = nextHopOf(request, target);
+    if (nextHop === undefined) return;
+    const flow = this.#env.numericFlow(nextHop.uri, request.flow);
+    if (flow !== undefined) return this.#send(request, target, flow);
+    const [oldest] = this.#waiting.keys();
+    if (this.#waiting.size >= waitingMax && oldest !== undefined) this.#forget(oldest);
+    const reference = this.#env.nextReference();
+    this.#waiting.set(reference, { request, target });
+    this.#timers.set(timerPrefix + reference, now + resolveMs);
+    this.#env.resolve(serializeUri(nextHop.uri), reference);
+  }
+
+  resolved(reference: string, flows: readonly string[]): void {
+    const waiting = this.#waiting.get(reference);
+    if (waiting === undefined) return;
+    this.#forget(reference);
+    const [flow] = flows;
+    if (flow !== undefined) this.#send(waiting.request, waiting.target, flow);
+  }
+
+  /** False when the timer is not one of these. */
+  fire(timerKey: string): boolean {
+    if (!timerKey.startsWith(timerPrefix)) return false;
+    this.#waiting.delete(timerKey.slice(timerPrefix.length));
+    return true;
+  }
+
+  /**
+   * A response without a client transaction goes on by what our Via says, when its signature proves that a replica of ours made it.
+   * Made here, it is late: the transaction has ended, and RFC 6026 7.3 and RFC 4320 4.2 forbid to forward it.
+   */
+  response(message: SipMessage): void {
+    const via = message.topVia;
+    if (isParseError(via) || via.branch === undefined || message.valueRanges(Header.Via).length < 4) return;
+    const token = verifyBranch(via.branch, this.#env.sign);
+    if (token === undefined) return;
+    const { reference, upstream } = splitReference(token.reference);
+    if (token.exchange === this.#env.exchange && token.cell === this.#env.cell && this.#env.madeHere(reference)) return;
+    if (splitFlow(upstream) !== undefined && message.status > 100) this.#transport.send(upstream, withoutTopVia(message));
+  }
+
+  /** RFC 3261 16.11: the branch is a function of the received one, so that a repeated ACK is the same message. */
+  #send(request: Preprocessed, target: Target, flow: string): void {
+    const via = request.message.topVia;
+    if (isParseError(via)) return;
+    const received = `${via.host}|${via.branch ?? via.text}`;
+    const reference = `k${fnv1a(received).toString(36)}-${fnv1a(`${received}k`).toString(36)}`;
+    const { octets } = forwardRequest(this.#env, request, target, flow, reference, request.flow, false);
+    if (octets.length <= messageOctetsMax) this.#transport.send(flow, octets);
+  }
+
+  #forget(reference: string): void {
+    this.#waiting.delete(reference);
+    this.#timers.clear(timerPrefix + reference);
+  }
+}
