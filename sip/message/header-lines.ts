@@ -69,7 +69,12 @@ export function trimmedStart(octets: Uint8Array, start: number, end: number): nu
 export function endOfValue(octets: Uint8Array, start: number, end: number): number {
   let i = start;
   while (i < end) {
-    const octet = octets[i];
+    const octet = octets[i] ?? 0;
+    // Letters, the most of any value, are above all that counts here.
+    if (octet > 0x3c) {
+      i++;
+      continue;
+    }
     if (octet === 0x2c) return i;
     if (octet === 0x22) {
       i++;

@@ -1,17 +1,26 @@
-import { decimalOf } from "./characters.ts";
-
-/** The four octets of a dotted IPv4 address (RFC 3261 25.1 IPv4address), undefined for any other text. */
-export function parseIpv4(text: string): number[] | undefined {
-  const octets: number[] = [];
-  let start = 0;
-  for (let i = 0; i <= text.length; i++) {
-    if (i < text.length && text.charCodeAt(i) !== 0x2e) continue;
-    const value = i - start > 3 ? -1 : decimalOf(text, start, i);
-    if (value < 0 || value > 255 || octets.length === 4) return undefined;
-    octets.push(value);
-    start = i + 1;
+/** True for a dotted IPv4 address between two offsets (RFC 3261 25.1 IPv4address). */
+export function isIpv4(text: string, start = 0, end: number = text.length): boolean {
+  let parts = 0;
+  let value = -1;
+  let digits = 0;
+  for (let i = start; i <= end; i++) {
+    // The end is taken like a dot.
+    const digit = (i < end ? text.charCodeAt(i) : 0x2e) - 0x30;
+    if (digit >= 0 && digit <= 9) {
+      value = digits === 0 ? digit : value * 10 + digit;
+      digits++;
+      continue;
+    }
+    if (digit !== 0x2e - 0x30 || digits === 0 || digits > 3 || value > 255) return false;
+    parts++;
+    digits = 0;
   }
-  return octets.length === 4 ? octets : undefined;
+  return parts === 4;
+}
+
+/** The four octets of a dotted IPv4 address, undefined for any other text. */
+export function parseIpv4(text: string): number[] | undefined {
+  return isIpv4(text) ? text.split(".").map(Number) : undefined;
 }
 
 /**

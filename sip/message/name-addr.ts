@@ -1,6 +1,6 @@
 import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
-import { TOKEN, isOf, skipSpace } from "./characters.ts";
+import { TOKEN, codeAt, isOf, skipSpace } from "./characters.ts";
 import { endOfQuoted, parseParams } from "./params.ts";
 import type { Params } from "./params.ts";
 import { parseUri } from "./uri.ts";
@@ -37,27 +37,27 @@ export function parseNameAddr(text: string): NameAddr | ParseError {
 
 /** Offset of `<` behind a well-formed display name; -1 when the value has no bracket, -2 when what stands before it is no display name. */
 function openingBracket(text: string, start: number): number {
-  if (text.charCodeAt(start) === 0x22) {
+  if (codeAt(text, start) === 0x22) {
     const end = endOfQuoted(text, start);
     if (end < 0) return -2;
     const open = skipSpace(text, end);
-    return text.charCodeAt(open) === 0x3c ? open : -2;
+    return codeAt(text, open) === 0x3c ? open : -2;
   }
   let i = start;
   for (;;) {
-    const code = text.charCodeAt(i);
+    const code = codeAt(text, i);
     if (code === 0x3c) return i;
     if (!isOf(code, TOKEN) && code !== 0x20 && code !== 0x09 && !(code >= 0x80)) break;
     i++;
   }
   // No display name of tokens: an addr-spec, unless a bracket follows where none can.
-  return text.charCodeAt(i) !== 0x3a && text.includes("<", i) ? -2 : -1;
+  return codeAt(text, i) !== 0x3a && text.includes("<", i) ? -2 : -1;
 }
 
 function parseAddrSpec(text: string, start: number): NameAddr | ParseError {
   let end = start;
   while (end < text.length) {
-    const code = text.charCodeAt(end);
+    const code = codeAt(text, end);
     if (code === 0x3b || code === 0x20 || code === 0x09) break;
     if (code === 0x2c || code === 0x3f || code === 0x3c || code === 0x3e || code === 0x22) {
       return parseError("addr-spec", 400, "URI Must Stand in Brackets", end);

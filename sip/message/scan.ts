@@ -29,6 +29,7 @@ export class Scan {
   bodyStart = 0;
   /** Below 0 when there is none, or none that can be relied on. */
   contentLength = NO_LENGTH;
+  hasFolds = false;
   error: ParseError | undefined = undefined;
 
   #at = 0;
@@ -127,7 +128,8 @@ export class Scan {
         while (i < end && (octets[i] === SP || octets[i] === HTAB)) i++;
         if (octets[i] !== CR) valueStart = i;
       }
-      while (i < end && octets[i] !== CR && octets[i] !== LF) i++;
+      // One comparison an octet: nearly all of them are above CR.
+      while (i < end && ((octets[i] ?? 0) > CR || (octets[i] !== CR && octets[i] !== LF))) i++;
       if (i >= end) {
         this.#fail("headers-end", 400, "Headers Without End", lineStart);
         return this.#endOfHeaders(lineStart, end);
@@ -136,6 +138,7 @@ export class Scan {
         const next = i + 2 < end ? octets[i + 2] : 0;
         if (next !== SP && next !== HTAB) break;
         folded = FOLDED;
+        this.hasFolds = true;
         i += 3;
       } else {
         this.#fail("line-end", 400, "CR or LF Alone", i);

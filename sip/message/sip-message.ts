@@ -1,7 +1,7 @@
 import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { listValuesMax, messageOctetsMax } from "../limits.ts";
-import { TOKEN, decimalOf, isOf, isToken, skipSpace } from "./characters.ts";
+import { TOKEN, codeAt, decimalOf, isOf, isToken, skipSpace } from "./characters.ts";
 import { Header, isListHeader } from "./header-names.ts";
 import type { HeaderId } from "./header-names.ts";
 import * as headerLines from "./header-lines.ts";
@@ -281,7 +281,7 @@ export class SipMessage {
   }
 
   #textAt(start: number, end: number): string {
-    return headerLines.unfolded(this.octets, start, end);
+    return this.#scan.hasFolds ? headerLines.unfolded(this.octets, start, end) : stringOf(this.octets, start, end);
   }
 
   #readTopVia(): Via | ParseError {
@@ -321,7 +321,7 @@ export class SipMessage {
 function parseCSeq(text: string | undefined): CSeq | ParseError {
   if (text === undefined) return parseError("cseq", 400, "Missing CSeq");
   let i = 0;
-  while (text.charCodeAt(i) >= 0x30 && text.charCodeAt(i) <= 0x39) i++;
+  while (codeAt(text, i) >= 0x30 && codeAt(text, i) <= 0x39) i++;
   const number = decimalOf(text, 0, i);
   const methodStart = skipSpace(text, i);
   const method = text.slice(methodStart);

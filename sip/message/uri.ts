@@ -1,11 +1,11 @@
 import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { listValuesMax, startLineOctetsMax } from "../limits.ts";
-import { ALPHA, DIGIT, UNRESERVED, URI_HEADER, URI_PARAM, USER, isOf } from "./characters.ts";
+import { ALPHA, DIGIT, UNRESERVED, URI_HEADER, URI_PARAM, USER, codeAt, isOf } from "./characters.ts";
 import { parseHostPort } from "./host-port.ts";
 import { parseIpv6 } from "./ip-address.ts";
 import { octetsOf } from "./octets.ts";
-import { Params, noParams } from "./params.ts";
+import { Params, indexOfName, noParams } from "./params.ts";
 
 /** A SIP or SIPS URI (RFC 3261 19.1.1). */
 export type SipUri = {
@@ -52,9 +52,9 @@ export function isTelUri(uri: Uri): uri is TelUri {
 export function parseUri(text: string): Uri | ParseError {
   if (text.length > startLineOctetsMax) return parseError("uri-max", 414, "URI Too Long", startLineOctetsMax);
   const colon = text.indexOf(":");
-  if (colon <= 0 || !isOf(text.charCodeAt(0), ALPHA)) return parseError("uri-scheme", 400, "Malformed URI Scheme");
+  if (colon <= 0 || !isOf(codeAt(text, 0), ALPHA)) return parseError("uri-scheme", 400, "Malformed URI Scheme");
   for (let i = 1; i < colon; i++) {
-    const code = text.charCodeAt(i);
+    const code = codeAt(text, i);
     if (!isOf(code, ALPHA | DIGIT) && code !== 0x2b && code !== 0x2d && code !== 0x2e) {
       return parseError("uri-scheme", 400, "Malformed URI Scheme", i);
     }
@@ -103,7 +103,7 @@ function parseTelUri(text: string, start: number): TelUri | ParseError {
   let end = start;
   let digits = 0;
   for (; end < text.length; end++) {
-    const code = text.charCodeAt(end);
+    const code = codeAt(text, end);
     if (code === 0x3b) break;
     // RFC 3966: hex digits, `*` and `#` in local numbers, and the visual separators.
     const character = text.charAt(end);
@@ -121,7 +121,7 @@ function parseTelUri(text: string, start: number): TelUri | ParseError {
 function parseOtherUri(text: string, start: number, scheme: string): OtherUri | ParseError {
   if (start === text.length) return parseError("uri", 400, "Empty URI", start);
   for (let i = start; i < text.length; i++) {
-    const code = text.charCodeAt(i);
+    const code = codeAt(text, i);
     if (code <= 0x20 || code === 0x7f || code === 0x22 || code === 0x3c || code === 0x3e) {
       return parseError("uri", 400, "Malformed URI", i);
     }
@@ -132,34 +132,32 @@ function parseOtherUri(text: string, start: number, scheme: string): OtherUri | 
 /** `*( ";" pname [ "=" pvalue ] )`; a name must not stand twice (RFC 3261 19.1.1). */
 function parseUriParams(text: string, start: number, end: number): Params | ParseError {
   if (start === end) return noParams;
-  const names: string[] = [];
-  const values: string[] = [];
+  const pairs: string[] = [];
   let i = start;
   while (i < end) {
-    if (text.charCodeAt(i) !== 0x3b) return parseError("uri-params", 400, "Malformed Parameters in URI", i);
+    if (codeAt(text, i) !== 0x3b) return parseError("uri-params", 400, "Malformed Parameters in URI", i);
     const nameStart = i + 1;
     i = endOf(text, nameStart, end, URI_PARAM);
     if (i === nameStart) return parseError("uri-params", 400, "Malformed Parameters in URI", i);
     const name = withoutNeedlessEscapes(text.slice(nameStart, i)).toLowerCase();
     let value = "";
-    if (text.charCodeAt(i) === 0x3d && i < end) {
+    if (codeAt(text, i) === 0x3d && i < end) {
       const valueStart = i + 1;
       i = endOf(text, valueStart, end, URI_PARAM);
       value = withoutNeedlessEscapes(text.slice(valueStart, i));
     }
-    if (names.includes(name)) return parseError("duplicate-param", 400, "Repeated Parameter in URI", nameStart);
-    if (names.length === listValuesMax) return parseError("params-max", 400, "Too Many Parameters in URI", nameStart);
-    names.push(name);
-    values.push(value);
+    if (indexOfName(pairs, name) >= 0) return parseError("duplicate-param", 400, "Repeated Parameter in URI", nameStart);
+    if (pairs.length === listValuesMax * 2) return parseError("params-max", 400, "Too Many Parameters in URI", nameStart);
+    pairs.push(name, value);
   }
-  return new Params(names, values);
+  return new Params(pairs);
 }
 
 /** Offset of the first char that is neither of the class nor a whole escape. */
 function endOf(text: string, start: number, end: number, characterClass: number): number {
   let i = start;
   while (i < end) {
-    if (isOf(text.charCodeAt(i), characterClass)) i++;
+    if (isOf(codeAt(text, i), characterClass)) i++;
     else if (isEscapeAt(text, i, end)) i += 3;
     else break;
   }
@@ -172,7 +170,7 @@ function firstNotOf(text: string, start: number, end: number, characterClass: nu
 }
 
 function isEscapeAt(text: string, i: number, end: number): boolean {
-  return text.charCodeAt(i) === 0x25 && i + 2 < end && hexOf(text.charCodeAt(i + 1)) >= 0 && hexOf(text.charCodeAt(i + 2)) >= 0;
+  return codeAt(text, i) === 0x25 && i + 2 < end && hexOf(codeAt(text, i + 1)) >= 0 && hexOf(codeAt(text, i + 2)) >= 0;
 }
 
 function hexOf(code: number): number {
@@ -200,7 +198,7 @@ export function unescapeUri(text: string): string {
   let plain = "";
   for (let i = 0; i < text.length; i++) {
     if (isEscapeAt(text, i, text.length)) {
-      plain += String.fromCharCode(hexOf(text.charCodeAt(i + 1)) * 16 + hexOf(text.charCodeAt(i + 2)));
+      plain += String.fromCharCode(hexOf(codeAt(text, i + 1)) * 16 + hexOf(codeAt(text, i + 2)));
       i += 2;
     } else plain += text.charAt(i);
   }

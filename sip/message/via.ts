@@ -1,8 +1,8 @@
 import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
-import { TOKEN, decimalOf, isOf, skipSpace } from "./characters.ts";
+import { TOKEN, codeAt, decimalOf, isOf, skipSpace } from "./characters.ts";
 import { parseHostPort } from "./host-port.ts";
-import { parseIpv4, parseIpv6 } from "./ip-address.ts";
+import { isIpv4, parseIpv6 } from "./ip-address.ts";
 import { parseParams } from "./params.ts";
 import type { Params } from "./params.ts";
 
@@ -58,18 +58,18 @@ export function parseVia(text: string): Via | ParseError {
 
 function endOfToken(text: string, at: number): number {
   let i = at;
-  while (isOf(text.charCodeAt(i), TOKEN)) i++;
+  while (isOf(codeAt(text, i), TOKEN)) i++;
   return i;
 }
 
 /** Offset behind `SLASH` with its white space, -1 when there is none. */
 function behindSlash(text: string, at: number): number {
   const i = skipSpace(text, at);
-  return text.charCodeAt(i) === 0x2f ? skipSpace(text, i + 1) : -1;
+  return codeAt(text, i) === 0x2f ? skipSpace(text, i + 1) : -1;
 }
 
 function addressOf(received: string): string | undefined {
-  if (parseIpv4(received) !== undefined) return received;
+  if (isIpv4(received)) return received;
   const bare = received.startsWith("[") && received.endsWith("]") ? received.slice(1, -1) : received;
   return parseIpv6(bare) === undefined ? undefined : bare.toLowerCase();
 }
