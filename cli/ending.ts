@@ -1,6 +1,8 @@
+import { startOf, parentOf, nameOf } from "./process-table.ts";
+
 /** A second signal is meant as "at once"; one that comes together with the first is the same one, passed on by npm or by a terminal. */
 const sameSignalMs = 500;
-const parentPollMs = 500;
+const npmPollMs = 200;
 
 /**
  * Calls `end` when this process is to stop: a signal, the end of the launcher that started it (cli/tandem.mjs), or of the npm that runs
@@ -19,16 +21,27 @@ export function onEnd(end: (cause: string) => void): () => void {
   for (const [signal, handler] of handlers) process.on(signal, handler);
   const launcherGone = (): void => ended("the launcher is gone");
   process.once("disconnect", launcherGone);
-  // npm passes signals on, but it may be killed. Without npm a new parent is nothing to end for: a shell that was left.
-  const parent = process.ppid;
-  const underNpm = process.env["npm_lifecycle_event"] !== undefined;
+  const npm = findNpm();
+  const npmStart = npm === undefined ? undefined : startOf(npm);
   const timer = setInterval(() => {
-    if (underNpm && process.ppid !== parent) ended("npm is gone");
-  }, parentPollMs);
+    if (npm === undefined || startOf(npm) === npmStart) return;
+    clearInterval(timer);
+    ended("npm is gone");
+  }, npmPollMs);
   return () => {
     for (const [signal, handler] of handlers) process.off(signal, handler);
     process.off("disconnect", launcherGone);
     if (process.connected) process.disconnect();
     clearInterval(timer);
   };
+}
+
+/**
+ * The npm whose script this is. It passes SIGTERM to the shell between us, which dies without passing it on, and it may be killed:
+ * who stops npm means the whole system. Without npm a parent that goes is nothing to end for: it may be a shell that was left.
+ */
+function findNpm(): number | undefined {
+  if (process.env["npm_lifecycle_event"] === undefined) return undefined;
+  const parent = process.ppid;
+  return [parent, parentOf(parent)].find((pid) => pid !== undefined && nameOf(pid)?.startsWith("npm"));
 }

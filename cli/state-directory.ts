@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
 import type { Listener } from "./layout.ts";
+import { startOf } from "./process-table.ts";
 
 /** DIR/run.json: the running system, for whoever wants to find or to kill its processes. There while it runs. */
 export type Run = {
@@ -126,8 +127,9 @@ export class StateDirectory {
   /** The process that runs this directory's system. A process id may have been given to another process: its start time tells. */
   #lockOwner(): number | undefined {
     const owner = this.#readJson<{ pid: number; started: string | undefined }>("lock");
-    if (owner === undefined || !isAlive(owner.pid)) return undefined;
-    return startOf(owner.pid) === owner.started ? owner.pid : undefined;
+    if (owner === undefined) return undefined;
+    const started = startOf(owner.pid);
+    return started !== undefined && started === owner.started ? owner.pid : undefined;
   }
 
   write(name: string, text: string, mode = 0o644): void {
@@ -160,23 +162,4 @@ export class StateDirectory {
       throw new Failure(`${this.file(name)} is damaged: not JSON`);
     }
   }
-}
-
-/** True while a process with this id is there. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) === "EPERM";
-  }
-}
-
-/** When a process was started, as Linux tells it (clock ticks since boot); undefined elsewhere, where the id alone must do. */
-function startOf(pid: number): string | undefined {
-  const file = `/proc/${pid}/stat`;
-  if (!existsSync(file)) return undefined;
-  const text = readFileSync(file, "utf8");
-  // The name of the program, in parentheses, may hold anything: count the fields behind it. The start time is field 22.
-  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
 }

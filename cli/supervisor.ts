@@ -28,8 +28,9 @@ type Running = {
   startedAt: number;
   /** Deaths in a row, each soon after its start. */
   failures: number;
-  /** What it last said on stderr: the cause, when it ends at once. */
+  /** What it last said on stderr, and when: the cause, when it ends right after. */
   lastWords: string;
+  lastWordsAt: number;
   restartTimer: NodeJS.Timeout | undefined;
   /** Set while it is started: its ready line came. */
   onReadyLine: (() => void) | undefined;
@@ -45,6 +46,9 @@ const backoffMsMax = 10_000;
 const stableMs = 30_000;
 /** workerd waits for its open WebSockets on SIGTERM: then SIGKILL. All within the 3 s that stopping may take. */
 const politeMs = 1_000;
+
+/** What was said longer ago has nothing to do with a death. */
+const lastWordsMs = 1_000;
 
 export type SupervisorOptions = {
   readonly restart: boolean;
@@ -73,6 +77,7 @@ export class Supervisor {
       startedAt: 0,
       failures: 0,
       lastWords: "",
+      lastWordsAt: 0,
       restartTimer: undefined,
       onReadyLine: undefined,
     };
@@ -152,6 +157,7 @@ export class Supervisor {
     createInterface({ input: child.stderr }).on("line", (line) => {
       if (line.trim() === "") return;
       running.lastWords = line;
+      running.lastWordsAt = Date.now();
       reporter.line(spec.name, line);
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -241,7 +247,7 @@ function endOf(code: number | null, signal: NodeJS.Signals | null): string {
 }
 
 function lastWordsOf(running: Running): string {
-  return running.lastWords === "" ? "" : ` (last words: ${running.lastWords})`;
+  return running.lastWords === "" || Date.now() - running.lastWordsAt > lastWordsMs ? "" : ` (last words: ${running.lastWords})`;
 }
 
 /** Asks until the answer is 200 or the signal says stop. Refused connections and other answers mean: not yet. */

@@ -94,18 +94,18 @@ class System {
   async #start(signal: AbortSignal): Promise<void> {
     const { domain } = this.#cluster;
     const secret = this.#state.secret();
-    const [bundle, tls] = await Promise.all([
-      this.#step(
-        "bundle",
-        () => ensureBundle(this.#state.file("bundle"), signal),
-        (made) => (made.fromCache ? "as made before" : "made"),
-      ),
-      this.#step(
-        "certificate",
-        () => ensureCertificate(this.#state, domain, this.#settings.host, new Date()),
-        (files) => files.certificate,
-      ),
-    ]);
+    // The first start has both to make: at the same time, though the lines come one after the other.
+    const certificate = ensureCertificate(this.#state, domain, this.#settings.host, new Date());
+    const bundle = await this.#step(
+      "bundle",
+      () => ensureBundle(this.#state.file("bundle"), signal),
+      (made) => (made.fromCache ? "as made before" : "made"),
+    );
+    const tls = await this.#step(
+      "certificate",
+      () => certificate,
+      (files) => files.certificate,
+    );
     signal.throwIfAborted();
     const host = hostInUri(this.#settings.host);
     await this.#step(
