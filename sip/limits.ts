@@ -90,3 +90,18 @@ export const bindingExpiryLagMs = 30 * 60 * 1000;
 export const internedTextsMax = 4_096;
 /** One record as text: an INVITE of the largest size with every octet escaped, and its branches. */
 export const recordOctetsMax = 8 * messageOctetsMax;
+
+/** What a binding keeps of a REGISTER. Call-ID (longest seen: 130) and Contact parameters (a full set of RFC 3840 features is 400); over: 400. */
+export const callIdOctetsMax = 255;
+export const contactParametersOctetsMax = 512;
+/** RFC 5626 4.1: a URN; `urn:uuid:` ones have 45 octets. Over: 400. */
+export const instanceIdOctetsMax = 128;
+/** RFC 5626 11.2: 1 to 2^31-1. */
+export const regIdMax = 2 ** 31 - 1;
+/** RFC 3327: proxies between a phone and us, and all their URIs together (each may carry a flow token). Over: 400. */
+export const pathValuesMax = 8;
+export const pathOctetsMax = 2_048;
+/** Longer User-Agents are cut, not refused. */
+export const userAgentOctetsMax = 128;
+/** RFC 5626 4.4: within this many seconds an outbound phone lets us hear something. */
+export const flowTimerSeconds = 120;

@@ -1,0 +1,20 @@
+import { makeTombstone, type BindingRecord } from "../record/state-record.ts";
+import type { Binding } from "../record/values.ts";
+import type { Version } from "../record/version.ts";
+
+/** What happens to one binding. The caller makes a record of it and applies that. */
+export type BindingChange =
+  | { readonly type: "put"; readonly key: string; readonly value: Binding }
+  | {
+      readonly type: "remove";
+      readonly key: string;
+      /** Call-ID and CSeq that the removal counts as (RFC 3261 10.3). */
+      readonly callId: string;
+      readonly cSeq: number;
+    };
+
+/** The record of a change. `version`: from the replica's clock, one for each change. */
+export function recordOfChange(change: BindingChange, version: Version, now: number): BindingRecord {
+  if (change.type === "put") return { kind: "binding", key: change.key, version, value: change.value };
+  return makeTombstone("binding", change.key, version, now, { callId: change.callId, cSeq: change.cSeq });
+}

@@ -1,0 +1,69 @@
+import { isParseError } from "../errors.ts";
+import type { Via } from "../message/via.ts";
+import { isSipUri, parseUri, type Uri } from "../message/uri.ts";
+import type { Binding } from "../record/values.ts";
+import { defaultPort, isReliable, parseFlowKey, splitFlow, transportOfFlow, type FlowKey } from "../transport/flow.ts";
+import type { BindingChange } from "./binding-change.ts";
+import { isInvalidHost } from "./contact.ts";
+
+/** A flow's key, read; undefined when it is none. */
+export function flowKeyOf(flow: string): FlowKey | undefined {
+  const split = splitFlow(flow);
+  return split === undefined ? undefined : parseFlowKey(split.key);
+}
+
+/**
+ * Whether a binding is reached on the flow that its REGISTER came on, rather than by its contact's URI. The flow must come from the
+ * phone itself: behind another proxy the Path, or the contact, says where to go.
+ *
+ * - RFC 5626 5.3, RFC 7118: outbound and WebSocket always; so does a contact with a host that cannot be dialled.
+ * - TCP and TLS: when the contact names the host that the phone says it is, or the one we see: its connection is there already.
+ * - UDP: when the contact is what the phone says it is while a NAT shows another address (RFC 3581), or is exactly the address seen.
+ *
+ * Anything else is a contact somewhere else: a third party's registration (RFC 3261 10.2), or another port of the same phone.
+ */
+export function isReachedOnFlow(contact: Uri, topVia: Via, key: FlowKey, isOutbound: boolean): boolean {
+  if (isOutbound || key.transport === "WS" || key.transport === "WSS") return true;
+  if (!isSipUri(contact)) return false;
+  if (isInvalidHost(contact)) return true;
+  const seen = bare(key.address);
+  const contactHost = bare(contact.host);
+  const sentByHost = bare(topVia.host);
+  if (isReliable(key.transport)) return contactHost === sentByHost || contactHost === seen;
+  const port = contact.port ?? defaultPort("UDP");
+  if (contactHost === seen && port === key.port) return true;
+  const isBehindNat = sentByHost !== seen || (topVia.port ?? defaultPort("UDP")) !== key.port;
+  return isBehindNat && contactHost === sentByHost && port === (topVia.port ?? defaultPort("UDP"));
+}
+
+function bare(host: string): string {
+  return host.startsWith("[") ? host.slice(1, -1) : host;
+}
+
+/**
+ * What becomes of a binding whose flow is gone (RFC 5626 6 and 7: it must not be used any more). One that lives by its flow alone is
+ * removed: outbound, WebSocket, a host that cannot be dialled. One over TCP or TLS loses its flow: its contact may be dialled. One over UDP
+ * stays as it is, because the address that did not answer is the contact as well, and a phone behind a NAT may come back there. Undefined:
+ * nothing. A REGISTER with a higher CSeq that came meanwhile elsewhere wins over this change.
+ */
+export function withoutFlow(key: string, binding: Binding, flow: string): BindingChange | undefined {
+  if (binding.flow !== flow || flow === "") return undefined;
+  const transport = transportOfFlow(flow);
+  const uri = parseUri(binding.contact);
+  const isDiallable = !isParseError(uri) && isSipUri(uri) && !isInvalidHost(uri);
+  if (binding.regId !== 0 || !isDiallable || transport === "WS" || transport === "WSS") {
+    return { type: "remove", key, callId: binding.callId, cSeq: binding.cSeq };
+  }
+  if (transport === "UDP") return undefined;
+  return { type: "put", key, value: { ...binding, flow: "" } };
+}
+
+/** The changes of all bindings that were reached on a flow which is gone: `bindingsOnFlow` of the store, seen through {@link withoutFlow}. */
+export function flowClosed(flow: string, bindings: Iterable<{ readonly key: string; readonly value: Binding }>): BindingChange[] {
+  const changes: BindingChange[] = [];
+  for (const { key, value } of bindings) {
+    const change = withoutFlow(key, value, flow);
+    if (change !== undefined) changes.push(change);
+  }
+  return changes;
+}
