@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { type Browser, type Page, chromium } from "playwright-core";
@@ -44,7 +45,8 @@ export async function startChromium(): Promise<BrowserHost> {
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         "--autoplay-policy=no-user-gesture-required",
-        "--allow-loopback-in-peer-connection",
+        // Only where there is nothing else: with several candidate pairs Chromium and baresip may settle on different ones.
+        ...(hasNetwork() ? [] : ["--allow-loopback-in-peer-connection"]),
       ],
     }),
   ]);
@@ -58,6 +60,10 @@ export async function startChromium(): Promise<BrowserHost> {
       server.close();
     },
   };
+}
+
+function hasNetwork(): boolean {
+  return Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ internal }) => !internal));
 }
 
 async function servePage(): Promise<Server> {
