@@ -105,3 +105,20 @@ export const pathOctetsMax = 2_048;
 export const userAgentOctetsMax = 128;
 /** RFC 5626 4.4: within this many seconds an outbound phone lets us hear something. */
 export const flowTimerSeconds = 120;
+
+/** One Authorization value, and its parameters (RFC 7616 defines 11): more is not read, the request counts as one without credentials. */
+export const credentialsOctetsMax = 2_048;
+export const credentialsParametersMax = 20;
+/** Credentials for one realm in one request that are checked: one per algorithm, twice for good measure. The rest is ignored. */
+export const credentialsCheckedMax = 4;
+/** Nonce counts below the highest one that are still told apart: how far datagrams may overtake each other. At most 32 (bits of a number). */
+export const nonceWindow = 32;
+/** How often expired records are looked for. Going through 10 000 of them takes about a millisecond. */
+export const sweepMs = 60_000;
+
+/** A dialog of which nothing is heard ends: no call of interest lasts longer, and a forgotten one must not count for ever. */
+export const dialogLifetimeMs = 12 * 3600 * 1000;
+/** A 2xx that no ACK follows: the callee gives up after 64*T1 (RFC 3261 13.3.1.4). */
+export const dialogUnacknowledgedMs = 64 * t1Ms;
+/** RFC 4028 4: the smallest Session-Expires. */
+export const sessionExpiresSecondsMin = 90;

@@ -1,4 +1,5 @@
 import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs } from "../limits.ts";
+import { endOfDialog } from "./dialog-end.ts";
 import { Interner } from "./interner.ts";
 import { KeyIndex } from "./key-index.ts";
 import { addressOfRecordOfBindingKey } from "./keys.ts";
@@ -235,7 +236,7 @@ export class RecordStore {
           if (record.until <= now && !this.#pairMissesEnd(entry)) this.#forget(entry);
         } else if (record.kind === "binding") {
           if (record.value.expiresAt + bindingTombstoneMs <= now) this.#forget(entry);
-        } else if (record.kind !== "subscriber" && record.value.expiresAt + callTombstoneMs <= now) {
+        } else if (record.kind !== "subscriber" && endOfCall(record) + callTombstoneMs <= now) {
           ended.push(record);
           this.#forget(entry);
         }
@@ -378,4 +379,8 @@ export class RecordStore {
     for (let entry = this.#newest; entry !== undefined && entry.sequence > after; entry = entry.previous) found = entry;
     return found;
   }
+}
+
+function endOfCall(record: LiveRecord<"invite" | "dialog">): number {
+  return record.kind === "dialog" ? endOfDialog(record.value) : record.value.expiresAt;
 }

@@ -94,7 +94,7 @@ export type Dialog = {
   /** answered: a 2xx has passed. confirmed: the ACK, or anything else within the dialog, has been seen. */
   readonly state: "answered" | "confirmed";
   readonly createdAt: number;
-  /** When it is over for want of anything heard: see dialogLifetimeMs, and RFC 4028 where the phones use session timers. */
+  /** When it is over for want of anything heard once confirmed: dialogLifetimeMs, or RFC 4028's session timer. See dialog-end.ts. */
   readonly expiresAt: number;
 };
 

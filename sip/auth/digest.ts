@@ -1,0 +1,196 @@
+import { isParseError } from "../errors.ts";
+import { credentialsCheckedMax, cSeqMax } from "../limits.ts";
+import { Header } from "../message/header-names.ts";
+import type { HeaderField } from "../message/build.ts";
+import { quote } from "../message/params.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import { escapeUser, isSipUri, parseUri, unescapeUri } from "../message/uri.ts";
+import { equalInConstantTime, type Sign } from "../transport/token.ts";
+import { credentialsFor, type CredentialsHeader, type DigestAlgorithm, type DigestCredentials } from "./credentials.ts";
+import { isOutdated, makeNonce, parseNonce } from "./nonce.ts";
+import type { NonceMemory } from "./nonce-memory.ts";
+
+/** A hash as lower-case hex, over the text's octets (one char is one octet). */
+export type Hash = (algorithm: DigestAlgorithm, text: string) => string;
+
+/** HA1 values of one user (RFC 7616 3.4.2), hex. */
+export type DigestSecrets = {
+  /** H(user ":" realm ":" password). */
+  readonly ha1Md5: string;
+  readonly ha1Sha256: string;
+  /** H(user "@" domain ":" realm ":" password), for phones that put that into username. Absent or empty: those are refused. */
+  readonly ha1bMd5?: string;
+  readonly ha1bSha256?: string;
+};
+
+export type DigestCheck = {
+  readonly message: SipMessage;
+  /** The method that the digest covers: the message's, but INVITE for its ACK. */
+  readonly method: string;
+  readonly header: CredentialsHeader;
+  readonly realm: string;
+  /** Undefined: no such user. */
+  readonly secrets: DigestSecrets | undefined;
+  readonly now: number;
+  readonly sign: Sign;
+  readonly hash: Hash;
+  readonly nonces: NonceMemory;
+  /** Hosts that mean our domains; both the Request-URI and the digest-uri naming one of them is as good as the same host. */
+  isOurHost?(host: string): boolean;
+};
+
+/**
+ * - ok: `username` has proved that it knows the password.
+ * - challenge: answer 401 or 407 with {@link challenges}; `stale`: the password was right, only the nonce was not good any more.
+ * - bad: wrong password, or no such user. Answer like a challenge without stale (RFC 3261 22.1 allows 403; a 401 lets the user try again,
+ *   and says nothing about which users exist).
+ */
+export type DigestResult =
+  | { readonly result: "ok"; readonly username: string; readonly algorithm: DigestAlgorithm }
+  | { readonly result: "challenge"; readonly stale: boolean }
+  | { readonly result: "bad"; readonly username: string };
+
+/** The username of the request's credentials for a realm: whose secrets to look up. Undefined: there are none, challenge. */
+export function digestUsername(message: SipMessage, header: CredentialsHeader, realm: string): string | undefined {
+  return credentialsFor(message, header, realm)[0]?.username;
+}
+
+/**
+ * The address-of-record of a username, given as `user` or as `user@domain` (as Kamailio takes them): whose secrets to look up. Undefined
+ * when it names another domain. `domain` is the realm's.
+ */
+export function addressOfRecordOfUsername(username: string, domain: string): string | undefined {
+  const user = userOfUsername(username, domain);
+  return user === undefined ? undefined : `${escapeUser(user)}@${domain}`;
+}
+
+/** RFC 3261 10.3 4: a user may change the bindings of its own address-of-record (canonical form); 403 otherwise. */
+export function ownsAddressOfRecord(username: string, addressOfRecord: string): boolean {
+  const at = addressOfRecord.lastIndexOf("@");
+  return at > 0 && userOfUsername(username, addressOfRecord.slice(at + 1)) === unescapeUri(addressOfRecord.slice(0, at));
+}
+
+function userOfUsername(username: string, domain: string): string | undefined {
+  const at = username.lastIndexOf("@");
+  if (at < 0) return username;
+  return at > 0 && username.slice(at + 1).toLowerCase() === domain.toLowerCase() ? username.slice(0, at) : undefined;
+}
+
+/**
+ * Checks a request's digest credentials (RFC 7616, RFC 8760, RFC 3261 22.4). The choices:
+ * - qop: we offer `auth` only, and take credentials without qop too (RFC 8760 2.6 8, as Kamailio does), but a nonce serves such a client
+ *   once: without a nonce count a second use cannot be told from a replay. auth-int and the -sess algorithms are not offered, not taken.
+ * - Of several credentials for the realm the best algorithm counts; all must have the same username.
+ * - A nonce that is expired, unknown or used up makes `stale=true` if the digest is right for it, so that phones do not ask their users.
+ * - digest-uri need not be the Request-URI letter by letter: same user, and same host or both ours (see {@link isSameResource}).
+ * ACK and CANCEL must never be challenged (RFC 3261 22.1): the caller's business.
+ */
+export function checkDigest(check: DigestCheck): DigestResult {
+  const all = credentialsFor(check.message, check.header, check.realm).slice(0, credentialsCheckedMax);
+  const [first] = all;
+  if (first === undefined) return { result: "challenge", stale: false };
+  let isAcceptable = false;
+  for (const credentials of all) {
+    if (credentials.algorithm === undefined || credentials.username !== first.username || !isWellFormed(credentials)) continue;
+    if (!isSameResource(check.message, credentials.uri, check.isOurHost)) continue;
+    isAcceptable = true;
+    if (!isResponseRight(check, credentials, credentials.algorithm)) continue;
+    return useNonce(check, credentials, credentials.algorithm);
+  }
+  return isAcceptable ? { result: "bad", username: first.username } : { result: "challenge", stale: false };
+}
+
+function useNonce(check: DigestCheck, credentials: DigestCredentials, algorithm: DigestAlgorithm): DigestResult {
+  const stale: DigestResult = { result: "challenge", stale: true };
+  const nonce = parseNonce(credentials.nonce, check.realm, check.sign);
+  if (nonce === undefined || isOutdated(nonce, check.now)) return stale;
+  // Without qop: the highest count there is, so that nothing can follow.
+  const count = credentials.qop === "" ? cSeqMax : Number.parseInt(credentials.nc, 16);
+  if (!check.nonces.use(nonce, count, check.now)) return stale;
+  return { result: "ok", username: credentials.username, algorithm };
+}
+
+function isWellFormed(credentials: DigestCredentials): boolean {
+  if (!/^[0-9a-fA-F]+$/.test(credentials.response)) return false;
+  if (credentials.qop === "") return true;
+  return credentials.qop === "auth" && credentials.cnonce !== "" && /^[0-9a-fA-F]{8}$/.test(credentials.nc);
+}
+
+function isResponseRight(check: DigestCheck, credentials: DigestCredentials, algorithm: DigestAlgorithm): boolean {
+  const ha1 = ha1Of(check.secrets, credentials.username, algorithm);
+  // A user that does not exist costs the same time.
+  const expected = digestResponse(check.hash, algorithm, ha1 ?? "0".repeat(32), check.method, credentials);
+  const isEqual = equalInConstantTime(credentials.response.toLowerCase(), expected);
+  return isEqual && ha1 !== undefined;
+}
+
+function ha1Of(secrets: DigestSecrets | undefined, username: string, algorithm: DigestAlgorithm): string | undefined {
+  if (secrets === undefined) return undefined;
+  const hasDomain = username.includes("@");
+  const md5 = hasDomain ? secrets.ha1bMd5 : secrets.ha1Md5;
+  const sha256 = hasDomain ? secrets.ha1bSha256 : secrets.ha1Sha256;
+  const ha1 = algorithm === "MD5" ? md5 : sha256;
+  return ha1 === undefined || ha1 === "" ? undefined : ha1;
+}
+
+/** RFC 7616 3.4.1: request-digest for qop=auth, or without qop as RFC 2069 made it. */
+export function digestResponse(
+  hash: Hash,
+  algorithm: DigestAlgorithm,
+  ha1: string,
+  method: string,
+  credentials: Pick<DigestCredentials, "nonce" | "nc" | "cnonce" | "qop" | "uri">,
+): string {
+  const ha2 = hash(algorithm, `${method}:${credentials.uri}`);
+  const { nonce, nc, cnonce, qop } = credentials;
+  return hash(algorithm, qop === "" ? `${ha1}:${nonce}:${ha2}` : `${ha1}:${nonce}:${nc}:${cnonce}:${qop}:${ha2}`);
+}
+
+/**
+ * RFC 8760 2.6 6: digest-uri and Request-URI need not be equal, as a proxy on the way may have changed the latter, but they must be for the
+ * same user: otherwise one captured request would be good for a call to anybody. Scheme, port and parameters are not looked at; hosts are
+ * the same when both are ours. Other schemes are compared as text.
+ */
+function isSameResource(message: SipMessage, digestUri: string, isOurHost: ((host: string) => boolean) | undefined): boolean {
+  if (digestUri === message.requestUri) return true;
+  const requested = message.parsedRequestUri;
+  const claimed = parseUri(digestUri);
+  if (isParseError(requested) || isParseError(claimed)) return false;
+  if (!isSipUri(requested) || !isSipUri(claimed)) return digestUri.toLowerCase() === message.requestUri.toLowerCase();
+  if (unescapeUri(requested.user ?? "") !== unescapeUri(claimed.user ?? "")) return false;
+  return requested.host === claimed.host || (isOurHost?.(requested.host) === true && isOurHost(claimed.host));
+}
+
+/**
+ * The challenges of a 401 (`Header.Authorization` will answer them) or a 407: SHA-256 first, then MD5 for the many phones without it
+ * (RFC 8760 2.3), both with one nonce.
+ */
+export function challenges(
+  header: CredentialsHeader,
+  realm: string,
+  options: { readonly now: number; readonly random: string; readonly sign: Sign; readonly stale: boolean },
+): HeaderField[] {
+  const name = header === Header.Authorization ? "WWW-Authenticate" : "Proxy-Authenticate";
+  const nonce = makeNonce(realm, options.now, options.random, options.sign);
+  const stale = options.stale ? ", stale=true" : "";
+  const algorithms: readonly DigestAlgorithm[] = ["SHA-256", "MD5"];
+  return algorithms.map((algorithm) => [
+    name,
+    `Digest realm=${quote(realm)}, nonce="${nonce}", qop="auth", algorithm=${algorithm}${stale}`,
+  ]);
+}
+
+/**
+ * The secrets to keep of a new subscriber (`user@domain`, realm = domain). The password is UTF-8 as one char per octet, or ASCII.
+ */
+export function secretsOf(hash: Hash, addressOfRecord: string, password: string): Required<DigestSecrets> {
+  const at = addressOfRecord.lastIndexOf("@");
+  const user = addressOfRecord.slice(0, at);
+  const realm = addressOfRecord.slice(at + 1);
+  return {
+    ha1Md5: hash("MD5", `${user}:${realm}:${password}`),
+    ha1Sha256: hash("SHA-256", `${user}:${realm}:${password}`),
+    ha1bMd5: hash("MD5", `${user}@${realm}:${realm}:${password}`),
+    ha1bSha256: hash("SHA-256", `${user}@${realm}:${realm}:${password}`),
+  };
+}
