@@ -1,0 +1,206 @@
+import { frameDelayMs, frameFlushOctets, messageOctetsMax, trunkQueueOctetsMax } from "../limits.ts";
+import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, type FrameRecord } from "./frame.ts";
+
+/**
+ * The access side of one trunk, for gateways and lines: what waits, what is sent and not yet acknowledged, and when the next frame
+ * leaves. No clock and no socket: `now` is an argument, frames are returned.
+ *
+ * A frame leaves at once when nothing of this trunk is unanswered, else when its oldest record is `frameDelayMs` old or
+ * `frameFlushOctets` are waiting: an idle system adds no latency, a busy one makes large frames, and the cost is per frame.
+ *
+ * Records of a frame that was not acknowledged are sent again, in order, on the next connection, where sequence numbers begin at 1
+ * again. So a record is delivered at least once: repeats are absorbed by the transaction layer.
+ */
+export class Trunk {
+  readonly #limits: TrunkLimits;
+  #connected = false;
+  #pending: FrameRecord[] = [];
+  /** When each pending record was offered. */
+  #pendingSince: number[] = [];
+  #pendingOctets = 0;
+  /** Sent and not acknowledged, oldest first. */
+  #sent: SentFrame[] = [];
+  #sentOctets = 0;
+  #lastSeq = 0;
+  #lastReceived = 0;
+
+  constructor(limits: TrunkLimits = defaultTrunkLimits) {
+    this.#limits = limits;
+  }
+
+  get isConnected(): boolean {
+    return this.#connected;
+  }
+
+  /** Octets of records that wait or are unacknowledged. */
+  get octetsHeld(): number {
+    return this.#pendingOctets + this.#sentOctets;
+  }
+
+  /** When the oldest unacknowledged frame was sent, ms; undefined when everything is answered. */
+  get unansweredSince(): number | undefined {
+    return this.#sent[0]?.sentAt;
+  }
+
+  /** True when sequence numbers, which have 32 bits, are nearly used up (after weeks): connect again. */
+  get isSpent(): boolean {
+    return this.#lastSeq > seqMax || this.#lastReceived > seqMax;
+  }
+
+  /**
+   * Takes a record to send. False: the trunk holds all it may, or the record can never travel; the caller answers a request with 503
+   * and drops a response. The octets must not change until the record is acknowledged.
+   */
+  offer(record: FrameRecord, now: number): boolean {
+    if (record.octets.length > messageOctetsMax || record.key.length > 255) return false;
+    const octets = recordOctets(record.key, record.octets);
+    if (this.octetsHeld + octets > this.#limits.queueOctetsMax) return false;
+    this.#pending.push(record);
+    this.#pendingSince.push(now);
+    this.#pendingOctets += octets;
+    return true;
+  }
+
+  /** A connection was made: the frames to send on it, first one with the hello, then all that no earlier connection acknowledged. */
+  connect(hello: FrameRecord, now: number): Uint8Array[] {
+    const unacknowledged = this.#sent;
+    this.#connected = true;
+    this.#lastSeq = 0;
+    this.#lastReceived = 0;
+    this.#sent = [];
+    this.#sentOctets = 0;
+    const frames = [this.#send([hello], now, now, true)];
+    for (const frame of unacknowledged) {
+      if (!frame.isHello) frames.push(this.#send(frame.records, frame.since, now, false));
+    }
+    return frames;
+  }
+
+  /** The connection is gone. Everything unacknowledged is kept for the next one, or for {@link takeUnacknowledged}. */
+  disconnect(): void {
+    this.#connected = false;
+  }
+
+  /**
+   * A frame arrived: its records, in order. An error means that the other side is confused: close the connection and connect again.
+   * Afterwards {@link tick}: an acknowledgement may set waiting records free.
+   */
+  receive(octets: Uint8Array): readonly FrameRecord[] | FrameError {
+    const frame = decodeFrame(octets);
+    if (isFrameError(frame)) return frame;
+    if (frame.seq !== 0) {
+      if (frame.seq !== this.#lastReceived + 1) return { frameError: `frame ${frame.seq} after ${this.#lastReceived}` };
+      this.#lastReceived = frame.seq;
+    }
+    if (frame.ack > this.#lastSeq) return { frameError: `acknowledges ${frame.ack} of ${this.#lastSeq}` };
+    let acknowledged = 0;
+    for (const sent of this.#sent) {
+      if (sent.seq > frame.ack) break;
+      this.#sentOctets -= sent.octets;
+      acknowledged += 1;
+    }
+    if (acknowledged > 0) this.#sent.splice(0, acknowledged);
+    return frame.records;
+  }
+
+  /** The frames that are due now, in order; none while there is no connection. */
+  tick(now: number): Uint8Array[] {
+    if (!this.#isDue(now)) return [];
+    const frames: Uint8Array[] = [];
+    let start = 0;
+    while (start < this.#pending.length) {
+      let end = start;
+      for (let octets = 0; end < this.#pending.length && octets < this.#limits.flushOctets; end += 1) {
+        const record = this.#pending[end];
+        if (record !== undefined) octets += recordOctets(record.key, record.octets);
+      }
+      const whole = start === 0 && end === this.#pending.length;
+      const records = whole ? this.#pending : this.#pending.slice(start, end);
+      frames.push(this.#send(records, this.#pendingSince[start] ?? now, now, false));
+      start = end;
+    }
+    this.#pending = [];
+    this.#pendingSince = [];
+    this.#pendingOctets = 0;
+    return frames;
+  }
+
+  /** When {@link tick} must be called next, ms; undefined: after the next offer, frame or connection. */
+  nextDeadline(): number | undefined {
+    const since = this.#pendingSince[0];
+    if (!this.#connected || since === undefined) return undefined;
+    return this.#sent.length === 0 || this.#pendingOctets >= this.#limits.flushOctets ? since : since + this.#limits.delayMs;
+  }
+
+  /** All records that nobody acknowledged, in order, to be offered to another replica. This trunk forgets them. */
+  takeUnacknowledged(): FrameRecord[] {
+    return this.takeOfferedBefore(Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Gives up on records that were offered before `time`: they are returned, in order, and forgotten. Frames go as a whole, by their
+   * oldest record. Only while there is no connection: what is on its way cannot be taken back.
+   */
+  takeOfferedBefore(time: number): FrameRecord[] {
+    const taken: FrameRecord[] = [];
+    if (this.#connected && time !== Number.POSITIVE_INFINITY) return taken;
+    const kept: SentFrame[] = [];
+    for (const frame of this.#sent) {
+      if (frame.since >= time) kept.push(frame);
+      else {
+        this.#sentOctets -= frame.octets;
+        if (!frame.isHello) taken.push(...frame.records);
+      }
+    }
+    this.#sent = kept;
+    let count = 0;
+    while (count < this.#pending.length && (this.#pendingSince[count] ?? 0) < time) count += 1;
+    for (const record of this.#pending.splice(0, count)) {
+      this.#pendingOctets -= recordOctets(record.key, record.octets);
+      taken.push(record);
+    }
+    this.#pendingSince.splice(0, count);
+    return taken;
+  }
+
+  #isDue(now: number): boolean {
+    const deadline = this.nextDeadline();
+    return deadline !== undefined && now >= deadline;
+  }
+
+  #send(records: readonly FrameRecord[], since: number, now: number, isHello: boolean): Uint8Array {
+    this.#lastSeq += 1;
+    let octets = 0;
+    if (!isHello) for (const record of records) octets += recordOctets(record.key, record.octets);
+    this.#sent.push({ seq: this.#lastSeq, records, since, sentAt: now, octets, isHello });
+    this.#sentOctets += octets;
+    return encodeFrame(this.#lastSeq, this.#lastReceived, records);
+  }
+}
+
+export type TrunkLimits = {
+  /** Octets of records held, waiting and unacknowledged together. */
+  readonly queueOctetsMax: number;
+  readonly delayMs: number;
+  readonly flushOctets: number;
+};
+
+export const defaultTrunkLimits: TrunkLimits = {
+  queueOctetsMax: trunkQueueOctetsMax,
+  delayMs: frameDelayMs,
+  flushOctets: frameFlushOctets,
+};
+
+/** A margin below 2^32: frames go on while the connection is replaced. */
+const seqMax = 2 ** 32 - 2 ** 20;
+
+type SentFrame = {
+  readonly seq: number;
+  readonly records: readonly FrameRecord[];
+  /** When its oldest record was offered. */
+  readonly since: number;
+  readonly sentAt: number;
+  readonly octets: number;
+  /** A hello belongs to its connection: it is never sent again. */
+  readonly isHello: boolean;
+};

@@ -1,0 +1,245 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { decodeFrame, encodeFrame, isFrameError, RecordKind, type Frame, type FrameRecord } from "../../../sip/transport/frame.ts";
+import { Trunk, type TrunkLimits } from "../../../sip/transport/trunk.ts";
+import { messageOctetsMax } from "../../../sip/limits.ts";
+
+const limits: TrunkLimits = { queueOctetsMax: 1000, delayMs: 2, flushOctets: 200 };
+const hello: FrameRecord = { kind: RecordKind.hello, key: "g1", octets: new Uint8Array([123, 125]) };
+
+function record(text: string, size = 1): FrameRecord {
+  return { kind: RecordKind.message, key: text, octets: new Uint8Array(size) };
+}
+
+function decoded(octets: Uint8Array | undefined): Frame {
+  const frame = decodeFrame(octets ?? new Uint8Array(0));
+  if (isFrameError(frame)) throw new Error(frame.frameError);
+  return frame;
+}
+
+function keysOf(frames: readonly Uint8Array[]): string[][] {
+  return frames.map((frame) => decoded(frame).records.map(({ key }) => key));
+}
+
+/** A connected trunk whose hello is acknowledged. */
+function connected(): Trunk {
+  const trunk = new Trunk(limits);
+  trunk.connect(hello, 0);
+  trunk.receive(encodeFrame(0, 1, []));
+  return trunk;
+}
+
+describe("flush", () => {
+  test("a record leaves at once when nothing is unanswered", () => {
+    const trunk = connected();
+    expect(trunk.offer(record("1"), 100)).toBe(true);
+    expect(trunk.nextDeadline()).toBe(100);
+    expect(keysOf(trunk.tick(100))).toEqual([["1"]]);
+    expect(trunk.nextDeadline()).toBeUndefined();
+    expect(trunk.tick(100)).toEqual([]);
+  });
+
+  test("while a frame is unanswered, records wait until the oldest is frameDelayMs old, and share a frame", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 100);
+    trunk.tick(100);
+    trunk.offer(record("2"), 100);
+    trunk.offer(record("3"), 101);
+    expect(trunk.nextDeadline()).toBe(102);
+    expect(trunk.tick(101)).toEqual([]);
+    expect(keysOf(trunk.tick(102))).toEqual([["2", "3"]]);
+  });
+
+  test("an acknowledgement sets waiting records free", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 100);
+    trunk.tick(100);
+    trunk.offer(record("2"), 100);
+    expect(trunk.receive(encodeFrame(0, 2, []))).toEqual([]);
+    expect(keysOf(trunk.tick(100))).toEqual([["2"]]);
+  });
+
+  test("frameFlushOctets waiting leave at once", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 100);
+    trunk.tick(100);
+    trunk.offer(record("2", 150), 100);
+    expect(trunk.tick(100)).toEqual([]);
+    trunk.offer(record("3", 50), 100);
+    expect(keysOf(trunk.tick(100))).toEqual([["2", "3"]]);
+  });
+
+  test("what collected without a connection leaves in frames of about frameFlushOctets", () => {
+    const trunk = new Trunk(limits);
+    for (let i = 0; i < 4; i += 1) trunk.offer(record(String(i), 150), 100);
+    expect(trunk.tick(200)).toEqual([]);
+    expect(trunk.nextDeadline()).toBeUndefined();
+    trunk.connect(hello, 300);
+    trunk.receive(encodeFrame(0, 1, []));
+    expect(keysOf(trunk.tick(300))).toEqual([
+      ["0", "1"],
+      ["2", "3"],
+    ]);
+  });
+});
+
+describe("sequence numbers and acknowledgements", () => {
+  test("frames count from 1, the hello is the first, and acknowledge what came", () => {
+    const trunk = new Trunk(limits);
+    const [first] = trunk.connect(hello, 0);
+    expect(decoded(first)).toEqual({ seq: 1, ack: 0, records: [hello] });
+    expect(trunk.receive(encodeFrame(1, 1, [record("in")]))).toEqual([record("in")]);
+    trunk.offer(record("1"), 0);
+    expect(decoded(trunk.tick(0)[0])).toMatchObject({ seq: 2, ack: 1 });
+  });
+
+  test("acknowledgement is cumulative", () => {
+    const trunk = connected();
+    for (const text of ["1", "2", "3"]) {
+      trunk.offer(record(text), 0);
+      trunk.tick(1000);
+    }
+    trunk.receive(encodeFrame(0, 3, []));
+    trunk.disconnect();
+    expect(trunk.takeUnacknowledged().map(({ key }) => key)).toEqual(["3"]);
+    expect(trunk.octetsHeld).toBe(0);
+  });
+
+  test.each([
+    ["a gap", encodeFrame(2, 0, [])],
+    ["an acknowledgement of what was never sent", encodeFrame(1, 9, [])],
+    ["octets that are no frame", new Uint8Array([9, 9])],
+  ])("%s is an error", (_name, octets) => {
+    expect(connected().receive(octets)).toHaveProperty("frameError");
+  });
+
+  test("a late, lower acknowledgement changes nothing", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 0);
+    trunk.tick(0);
+    trunk.receive(encodeFrame(0, 2, []));
+    expect(trunk.receive(encodeFrame(0, 1, []))).toEqual([]);
+    expect(trunk.unansweredSince).toBeUndefined();
+  });
+});
+
+describe("bounds", () => {
+  test("over trunkQueueOctetsMax, waiting and unacknowledged together, a record is refused; after an acknowledgement there is room", () => {
+    const trunk = connected();
+    expect(trunk.offer(record("1", 600), 0)).toBe(true);
+    trunk.tick(0);
+    expect(trunk.offer(record("2", 380), 0)).toBe(true);
+    expect(trunk.offer(record("3", 380), 0)).toBe(false);
+    trunk.receive(encodeFrame(0, 2, []));
+    expect(trunk.offer(record("3", 380), 0)).toBe(true);
+  });
+
+  test("a record that no frame can carry is refused, not held for ever", () => {
+    const trunk = new Trunk();
+    expect(trunk.offer(record("1", messageOctetsMax + 1), 0)).toBe(false);
+    expect(trunk.offer(record("k".repeat(256)), 0)).toBe(false);
+  });
+
+  test("what was offered too long ago can be given up, but only while there is no connection", () => {
+    const trunk = connected();
+    trunk.offer(record("sent"), 10);
+    trunk.tick(10);
+    trunk.offer(record("old"), 20);
+    trunk.offer(record("new"), 30);
+    expect(trunk.takeOfferedBefore(30)).toEqual([]);
+    trunk.disconnect();
+    expect(trunk.takeOfferedBefore(30).map(({ key }) => key)).toEqual(["sent", "old"]);
+    expect(trunk.takeUnacknowledged().map(({ key }) => key)).toEqual(["new"]);
+  });
+});
+
+describe("replay", () => {
+  test("a new connection gets its own hello and then all that was not acknowledged, in order, with new numbers", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 0);
+    trunk.tick(0);
+    trunk.receive(encodeFrame(1, 2, []));
+    trunk.offer(record("2"), 0);
+    trunk.tick(0);
+    trunk.offer(record("3"), 0);
+    trunk.disconnect();
+    trunk.offer(record("4"), 0);
+    const frames = trunk.connect(hello, 50);
+    expect(frames.map((frame) => decoded(frame)).map(({ seq, ack }) => [seq, ack])).toEqual([
+      [1, 0],
+      [2, 0],
+    ]);
+    expect(keysOf(frames)).toEqual([["g1"], ["2"]]);
+    expect(keysOf(trunk.tick(52))).toEqual([["3", "4"]]);
+  });
+
+  test("a connection lost before its hello was acknowledged does not send it twice", () => {
+    const trunk = new Trunk(limits);
+    trunk.connect(hello, 0);
+    trunk.disconnect();
+    expect(keysOf(trunk.connect(hello, 1))).toEqual([["g1"]]);
+  });
+});
+
+test("whenever connections are lost, nothing accepted is lost and the order is kept", () => {
+  // The other side: processes frames in order, and acknowledges some of them before the connection goes.
+  const step = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ do: fc.constant("offer" as const), size: fc.integer({ min: 0, max: 120 }) }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: 0, max: 4 }) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant("deliver" as const), frames: fc.integer({ min: 1, max: 5 }) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant("answer" as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("lose" as const) }) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const trunk = new Trunk(limits);
+      const accepted: string[] = [];
+      const arrived: string[] = [];
+      let now = 0;
+      let onTheWay: Uint8Array[] = trunk.connect(hello, now);
+      let processed = 0;
+      let replies = 0;
+      const deliver = (count: number): void => {
+        for (const octets of onTheWay.splice(0, count)) {
+          const frame = decoded(octets);
+          expect(frame.seq).toBe(processed + 1);
+          processed = frame.seq;
+          for (const { kind, key } of frame.records) if (kind === RecordKind.message) arrived.push(key);
+        }
+      };
+      const answer = (): void => {
+        replies += 1;
+        expect(trunk.receive(encodeFrame(replies, processed, [record("back")]))).toHaveLength(1);
+      };
+      const lose = (): void => {
+        trunk.disconnect();
+        processed = 0;
+        replies = 0;
+        onTheWay = trunk.connect(hello, now);
+      };
+      for (const each of steps) {
+        if (each.do === "offer") {
+          const key = String(accepted.length);
+          if (trunk.offer(record(key, each.size), now)) accepted.push(key);
+        } else if (each.do === "wait") now += each.ms;
+        else if (each.do === "deliver") deliver(each.frames);
+        else if (each.do === "answer") answer();
+        else lose();
+        expect(trunk.octetsHeld).toBeLessThanOrEqual(limits.queueOctetsMax);
+        onTheWay.push(...trunk.tick(now));
+      }
+      onTheWay.push(...trunk.tick(now + limits.delayMs));
+      deliver(Number.POSITIVE_INFINITY);
+      answer();
+      onTheWay.push(...trunk.tick(now + limits.delayMs));
+      deliver(Number.POSITIVE_INFINITY);
+      answer();
+      // First arrivals are complete and in order; every repeat run continues where an earlier one began.
+      expect([...new Set(arrived)]).toEqual(accepted);
+      for (let i = 1; i < arrived.length; i += 1) expect(Number(arrived[i])).toBeLessThanOrEqual(Number(arrived[i - 1]) + 1);
+      expect(trunk.octetsHeld).toBe(0);
+      expect(trunk.nextDeadline()).toBeUndefined();
+    }),
+    { numRuns: 500 },
+  );
+});
