@@ -1,7 +1,8 @@
 import { credentialsCachedMax, credentialsCacheMs } from "../limits.ts";
+import type { Subscriber } from "../record/values.ts";
 
 /** A subscriber's secrets as an exchange needs them: RFC 8760 HA1 values, hex. Never the password. */
-export type SubscriberCredentials = { readonly ha1Md5: string; readonly ha1Sha256: string };
+export type SubscriberCredentials = Subscriber;
 
 type Entry = { readonly answer: SubscriberCredentials | "unknown"; readonly until: number };
 

@@ -29,3 +29,11 @@ export type Registration = {
   /** The access that its flow belongs to: a gateway or a line. */
   readonly gateway: string;
 };
+
+/** What an exchange holds. */
+export type ExchangeCounts = {
+  readonly registrations: number;
+  readonly dialogs: number;
+  readonly transactions: number;
+  readonly subscribers: number;
+};

@@ -1,0 +1,455 @@
+import { isParseError, type ParseError } from "../errors.ts";
+import { credentialsWaitingMax, credentialsWaitMs, retryAfterSeconds, sweepMs } from "../limits.ts";
+import { buildResponse, type HeaderField } from "../message/build.ts";
+import { octetsOf } from "../message/octets.ts";
+import { parseMessage, type SipMessage } from "../message/sip-message.ts";
+import { domainOf, exchangeOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
+import type { ProxyEnvironment } from "../proxy/environment.ts";
+import { Proxy } from "../proxy/proxy.ts";
+import type { Branch, Target } from "../proxy/response-context.ts";
+import type { Preprocessed } from "../proxy/route-preprocessing.ts";
+import { HybridClock } from "../record/hybrid-clock.ts";
+import { RecordStore } from "../record/record-store.ts";
+import { makeTombstone } from "../record/state-record.ts";
+import { unsupportedExtensions } from "../registrar/register.ts";
+import { TimerTable } from "../transaction/timer-table.ts";
+import { TransactionLayer } from "../transaction/transaction-layer.ts";
+import type { ServerTransaction, TransactionUser } from "../transaction/transaction.ts";
+import { accessOfFlow, isReliable, joinFlow, splitFlow, transportOfFlow, type Listener } from "../transport/flow.ts";
+import { parseJsonOctets, RecordKind, type FrameRecord } from "../transport/frame.ts";
+import { responseFlow, stampReceived } from "../transport/response-flow.ts";
+import type { Sign } from "../transport/token.ts";
+import { Accesses } from "./accesses.ts";
+import { Authority } from "./authority.ts";
+import { addressOfRecordOfTo, callingOf, type Calling } from "./caller.ts";
+import type { SubscriberCredentials } from "./credential-cache.ts";
+import { DialogKeeper } from "./dialog-keeper.ts";
+import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
+import { RegistrarDesk } from "./registrar-desk.ts";
+
+export type ExchangeConfig = { readonly exchange: number; readonly cell: string; readonly map: ClusterMap };
+
+/** What is not a function of the arguments, given by the shell. */
+export type ExchangeTools = {
+  /** A keyed hash, the same in the whole cluster. */
+  readonly sign: Sign;
+  /** Hex digest of the text's octets (Latin-1). */
+  readonly hash: (algorithm: "MD5" | "SHA-256", text: string) => string;
+  /** A random id of 64 bits or more, `[0-9a-z]`. */
+  readonly nextId: () => string;
+};
+
+const credentialsTimer = "x:";
+/** Requests of one caller that wait for its secrets together. */
+const waitersPerCallerMax = 64;
+const recordRouteMethods: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", "REFER"]);
+
+/**
+ * One replica of an exchange: the registrar and proxy of a slice of the addresses-of-record, as a pure machine. Events go in through the
+ * methods; what is to be done waits in {@link takeEffects}, to be drained after every call; {@link nextDeadline} says when to call
+ * {@link tick}. Changed records wait in {@link store} for the disk and the pair.
+ */
+export class Exchange {
+  readonly store = new RecordStore();
+  readonly #config: ExchangeConfig;
+  readonly #tools: ExchangeTools;
+  readonly #clock: HybridClock;
+  readonly #timers = new TimerTable();
+  readonly #transactions: TransactionLayer;
+  readonly #proxy: Proxy;
+  readonly #accesses: Accesses;
+  readonly #authority: Authority;
+  readonly #registrar: RegistrarDesk;
+  readonly #dialogs: DialogKeeper;
+  /** Names this start of this replica in references, so that a branch of an earlier start is not taken for one of this one. */
+  readonly #boot: string;
+  #map: ClusterMap;
+  #references = 0;
+  #effects: Effect[] = [];
+  /** Messages for accesses that are not there: they come back as undeliverable when the event that sent them is over. */
+  #unsendable: { readonly flow: string; readonly octets: Uint8Array }[] = [];
+  #unresolvable: string[] = [];
+  /** Requests that wait for their caller's secrets, by its address-of-record. */
+  readonly #waiting = new Map<string, { readonly tx: ServerTransaction; readonly request: Preprocessed }[]>();
+
+  constructor(config: ExchangeConfig, tools: ExchangeTools, now: number) {
+    this.#config = config;
+    this.#tools = tools;
+    this.#map = config.map;
+    this.#boot = tools.nextId().slice(0, 8);
+    this.#clock = new HybridClock(config.cell);
+    this.#accesses = new Accesses(config.map.domains[0]?.name ?? "");
+    const transport = { send: (flow: string, octets: Uint8Array, commit?: number): void => this.#send(flow, octets, commit) };
+    this.#transactions = new TransactionLayer({
+      timers: this.#timers,
+      transport,
+      user: this.#user(),
+      isReliable: (flow) => isReliable(transportOfFlow(flow) ?? "UDP"),
+    });
+    this.#proxy = new Proxy(this.#environment(), this.#transactions, this.#timers, transport);
+    this.#dialogs = new DialogKeeper(this.store, this.#clock);
+    this.#registrar = new RegistrarDesk(this.store, this.#clock);
+    this.#authority = new Authority({
+      ...tools,
+      isServedHere: (addressOfRecord) => exchangeOf(this.#map, addressOfRecord) === config.exchange,
+      subscriber: (addressOfRecord) => this.store.subscriber(addressOfRecord),
+      isOurHost: (host) => domainOf(this.#map, host) !== undefined,
+      now,
+    });
+  }
+
+  /** A new cluster map: domains, aliases and settings count from now on. The exchange count and the place in it do not change. */
+  setMap(map: ClusterMap): void {
+    this.#map = map;
+  }
+
+  /** A trunk opened, or was found again after hibernation; a line before its first frame. */
+  connectAccess(access: string, listeners: readonly Listener[]): void {
+    this.#accesses.connect(access, listeners);
+  }
+
+  disconnectAccess(access: string): void {
+    this.#accesses.disconnect(access);
+  }
+
+  /** The access has started anew: its connections are gone, though it could not say so. */
+  forgetConnections(access: string, now: number): void {
+    this.#registrar.flowsGone((flow) => accessOfFlow(flow) === access && isReliable(transportOfFlow(flow) ?? "UDP"), now);
+    this.#settle(now);
+  }
+
+  /** One record of a frame from an access. Kinds that an exchange does not know are ignored: a newer access may send them. */
+  receive(access: string, record: FrameRecord, now: number): void {
+    const flow = joinFlow(access, record.key);
+    switch (record.kind) {
+      case RecordKind.message:
+        this.#receiveMessage(record.octets, flow, now);
+        break;
+      case RecordKind.undeliverable:
+        this.#undeliverable(record.octets, flow, now);
+        break;
+      case RecordKind.closed:
+        this.#registrar.flowClosed(flow, now);
+        break;
+      case RecordKind.resolved: {
+        const keys = parseJsonOctets(record.octets);
+        const flows = Array.isArray(keys) ? keys.filter((key) => typeof key === "string").map((key) => joinFlow(access, key)) : [];
+        this.#proxy.resolved(record.key, flows, now);
+        break;
+      }
+      default:
+        break;
+    }
+    this.#settle(now);
+  }
+
+  /** The answer to a {@link Effect} of type `credentials`. */
+  credentials(addressOfRecord: string, answer: SubscriberCredentials | "unknown" | "unavailable", now: number): void {
+    if (answer !== "unavailable") this.#authority.learn(addressOfRecord, answer, now);
+    const waiting = this.#waiting.get(addressOfRecord);
+    this.#waiting.delete(addressOfRecord);
+    this.#timers.clear(credentialsTimer + addressOfRecord);
+    for (const { tx, request } of waiting ?? []) {
+      if (answer === "unavailable") this.#refuseFor(tx, request.message, 503, now);
+      else this.#processInitial(tx, request, now);
+    }
+    this.#settle(now);
+  }
+
+  /** What this exchange knows of a subscriber of its slice, for another exchange that asks. */
+  credentialsOf(addressOfRecord: string): SubscriberCredentials | undefined {
+    return this.store.subscriber(addressOfRecord);
+  }
+
+  putSubscriber(addressOfRecord: string, value: SubscriberCredentials, now: number): void {
+    this.store.apply({ kind: "subscriber", key: addressOfRecord, version: this.#clock.tick(now), value });
+  }
+
+  /** False: there is no such subscriber. Its bindings go with it. */
+  removeSubscriber(addressOfRecord: string, now: number): boolean {
+    if (this.store.subscriber(addressOfRecord) === undefined) return false;
+    this.store.apply(makeTombstone("subscriber", addressOfRecord, this.#clock.tick(now), now));
+    this.#registrar.removeAll(addressOfRecord, now);
+    return true;
+  }
+
+  subscribers(): string[] {
+    return Array.from(this.store.records("subscriber"), (record) => record.key);
+  }
+
+  registrations(addressOfRecord: string | undefined, now: number): Registration[] {
+    return this.#registrar.registrations(addressOfRecord, now);
+  }
+
+  counts(now: number): ExchangeCounts {
+    return {
+      registrations: this.store.registrationCount(now),
+      dialogs: this.#dialogs.count,
+      transactions: this.#transactions.size,
+      subscribers: this.store.count("subscriber"),
+    };
+  }
+
+  /** Fires what is due. */
+  tick(now: number): void {
+    for (const key of this.#timers.due(now)) this.#fire(key, now);
+    this.#settle(now);
+  }
+
+  /**
+   * When {@link tick} is wanted next, ms since the epoch: by transactions in progress, or undefined when nothing is going on but
+   * time. {@link nextSweep} says when records should be looked at.
+   */
+  nextDeadline(): number | undefined {
+    return this.#timers.nextDeadline();
+  }
+
+  /** Forgets what has expired. Returns when to come again: far away when little is held, undefined when nothing is. */
+  sweep(now: number): number | undefined {
+    this.store.sweep(now);
+    return this.store.size > this.store.count("subscriber") ? now + sweepMs : undefined;
+  }
+
+  /** All that is to be done since the last call. */
+  takeEffects(): Effect[] {
+    const effects = this.#effects;
+    if (effects.length > 0) this.#effects = [];
+    return effects;
+  }
+
+  #receiveMessage(octets: Uint8Array, flow: string, now: number): void {
+    const parsed = parseMessage(octets);
+    if (isParseError(parsed)) return this.#refuseUnparsed(parsed, flow);
+    const message = parsed.isRequest ? stampReceived(parsed, flow) : parsed;
+    const wrong = message.checkMandatory();
+    if (wrong !== undefined) return this.#refuseUnparsed({ ...wrong, message }, flow);
+    this.#transactions.receive(message, flow, now);
+  }
+
+  /** RFC 3261 8.2, 16.3 1: a request that cannot be read is answered without a transaction, as far as it says whom to answer. */
+  #refuseUnparsed(error: ParseError, flow: string): void {
+    const { message } = error;
+    if (message === undefined || !message.isRequest || message.method === "ACK" || !message.isAnswerable) return;
+    const stamped = stampReceived(message, flow);
+    const response = buildResponse(stamped, error.status, { reason: error.reason, toTag: this.#tools.nextId() });
+    this.#send(responseFlow(stamped, flow), response, undefined);
+  }
+
+  #undeliverable(octets: Uint8Array, flow: string, now: number): void {
+    const message = parseMessage(octets);
+    if (!isParseError(message)) this.#transactions.undeliverable(message, flow, now);
+  }
+
+  #user(): TransactionUser {
+    return {
+      request: (tx, message, now) => this.#request(tx, message, now),
+      ack: (message, flow, now) => this.#ack(message, flow, now),
+      cancel: (tx, cancelTx, message, now) => this.#proxy.cancel(tx, cancelTx, message, now),
+      response: (tx, message, now) => void this.#proxy.response(tx, message, now),
+      strayResponse: (message) => this.#proxy.strayResponse(message),
+      timeout: (tx, now) => void this.#proxy.timeout(tx, now),
+      transportError: (tx, now) => void this.#proxy.transportError(tx, now),
+    };
+  }
+
+  /** A new request: RFC 3261 16.2. */
+  #request(tx: ServerTransaction, message: SipMessage, now: number): void {
+    const request = this.#proxy.preprocess(message, tx.flow);
+    if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
+    if (request.token === undefined) return this.#processInitial(tx, request, now);
+    // Its Record-Route is ours and signed: whoever holds it takes part in the dialog, and is not asked for a password again.
+    this.#dialogs.requested(request.message, tx.flow, now);
+    this.#proxy.forward(tx, request, [this.#proxy.dialogTarget(request)], { recordRoute: false }, now);
+  }
+
+  #ack(message: SipMessage, flow: string, now: number): void {
+    const request = this.#proxy.preprocess(message, flow);
+    if (isParseError(request) || request.token === undefined) return; // RFC 3261 17: an ACK is never answered
+    this.#dialogs.requested(request.message, flow, now);
+    this.#proxy.ack(request, this.#proxy.dialogTarget(request), now);
+  }
+
+  /** A request outside of dialogs, or within one that we are not on the path of: whose is it, may it, and where does it go. */
+  #processInitial(tx: ServerTransaction, request: Preprocessed, now: number): void {
+    const { message } = request;
+    const calling = callingOf(this.#map, message);
+    if (message.method === "REGISTER") return this.#register(tx, message, calling, now);
+    if (message.method === "OPTIONS" && calling.callee?.startsWith("@") === true) return this.#answerOptions(tx, message, now);
+    const refusal = this.#proxy.checkForwarding(request);
+    if (refusal !== undefined) return this.#proxy.refuse(tx, message, refusal, now);
+    if (calling.callee === undefined && calling.callerDomain === undefined) return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
+    if (calling.callerDomain !== undefined && !this.#isAuthorized(tx, request, calling, calling.callerDomain, now)) return;
+    this.#forwardInitial(tx, request, calling, now);
+  }
+
+  #forwardInitial(tx: ServerTransaction, request: Preprocessed, calling: Calling, now: number): void {
+    const { message } = request;
+    const recordRoute = recordRouteMethods.has(message.method);
+    if (calling.callee === undefined) {
+      const outside: Target = { requestUri: message.requestUri, routes: [] };
+      return this.#proxy.forward(tx, request, [outside], { recordRoute }, now);
+    }
+    const targets = this.#registrar.targets(calling.callee, now, message.requestUri.startsWith("sips:"));
+    if (targets.length > 0) return this.#proxy.forward(tx, request, targets, { recordRoute }, now);
+    const isKnown = this.store.subscriber(calling.callee) !== undefined;
+    this.#refuseFor(tx, message, isKnown ? 480 : 404, now);
+  }
+
+  /** True: go on. False: the request has been answered, or waits for the caller's secrets. */
+  #isAuthorized(tx: ServerTransaction, request: Preprocessed, calling: Calling, domain: Domain, now: number): boolean {
+    const { message } = request;
+    if (domain.auth === "open") {
+      // Nobody proves anything here, so nobody is relayed to the outside but phones that are registered on this very flow.
+      if (calling.callee !== undefined || this.#isRegisteredOn(calling.caller ?? "", tx.flow, now)) return true;
+      this.#refuseFor(tx, message, 403, now, "Relaying Denied");
+      return false;
+    }
+    const verdict = this.#authority.checkCaller(message, calling.caller ?? "", domain.name, now);
+    switch (verdict.type) {
+      case "granted":
+        return true;
+      case "refused":
+        this.#refuseFor(tx, message, verdict.status, now, verdict.reason, verdict.headers);
+        return false;
+      case "ask":
+        this.#waitForCredentials(tx, request, verdict.addressOfRecord, now);
+        return false;
+    }
+  }
+
+  #waitForCredentials(tx: ServerTransaction, request: Preprocessed, addressOfRecord: string, now: number): void {
+    const waiting = this.#waiting.get(addressOfRecord);
+    if (waiting !== undefined && waiting.length < waitersPerCallerMax) {
+      waiting.push({ tx, request });
+      return;
+    }
+    if (waiting !== undefined || this.#waiting.size >= credentialsWaitingMax) return this.#refuseFor(tx, request.message, 503, now);
+    this.#waiting.set(addressOfRecord, [{ tx, request }]);
+    this.#timers.set(credentialsTimer + addressOfRecord, now + credentialsWaitMs);
+    this.#effects.push({ type: "credentials", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord) });
+  }
+
+  #isRegisteredOn(addressOfRecord: string, flow: string, now: number): boolean {
+    return this.#registrar.targets(addressOfRecord, now, false).some((target) => target.flow === flow);
+  }
+
+  /** RFC 3261 10.3. */
+  #register(tx: ServerTransaction, message: SipMessage, calling: Calling, now: number): void {
+    if (calling.callee === undefined) return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
+    const unsupported = unsupportedExtensions(message);
+    if (unsupported.length > 0) return this.#refuseFor(tx, message, 420, now, undefined, [["Unsupported", unsupported.join(", ")]]);
+    const to = addressOfRecordOfTo(this.#map, message);
+    if (to === undefined || to.addressOfRecord.startsWith("@")) return this.#refuseFor(tx, message, 404, now);
+    if (to.domain.auth === "digest") {
+      const verdict = this.#authority.checkRegister(message, to.addressOfRecord, to.domain.name, now);
+      if (verdict.type === "refused") return this.#refuseFor(tx, message, verdict.status, now, verdict.reason, verdict.headers);
+    }
+    const result = this.#registrar.register(message, to.addressOfRecord, tx.flow, now);
+    const response = buildResponse(message, result.status, {
+      ...(result.reason === undefined ? {} : { reason: result.reason }),
+      toTag: this.#tools.nextId(),
+      headers: result.headers,
+    });
+    this.#transactions.respond(tx, result.status, response, now, result.changes.length > 0 ? this.store.sequence : undefined);
+  }
+
+  /** RFC 3261 11: OPTIONS for the domain itself. */
+  #answerOptions(tx: ServerTransaction, message: SipMessage, now: number): void {
+    this.#refuseFor(tx, message, 200, now, undefined, [
+      ["Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK, PUBLISH"],
+      ["Accept", "*/*"],
+      ["Supported", "path, outbound"],
+    ]);
+  }
+
+  /** Answers a request ourselves; 503 always says when to come again. */
+  #refuseFor(
+    tx: ServerTransaction,
+    message: SipMessage,
+    status: number,
+    now: number,
+    reason?: string,
+    headers: readonly HeaderField[] = [],
+  ): void {
+    const response = buildResponse(message, status, {
+      ...(reason === undefined ? {} : { reason }),
+      toTag: this.#tools.nextId(),
+      headers: status === 503 ? [...headers, ["Retry-After", String(retryAfterSeconds)]] : headers,
+    });
+    this.#transactions.respond(tx, status, response, now);
+  }
+
+  #environment(): ProxyEnvironment {
+    return {
+      exchange: this.#config.exchange,
+      cell: this.#config.cell,
+      sign: this.#tools.sign,
+      nextReference: () => {
+        this.#references += 1;
+        return `${this.#boot}-${this.#references.toString(36)}`;
+      },
+      madeHere: (reference) => reference.startsWith(`${this.#boot}-`),
+      nextTag: () => this.#tools.nextId(),
+      sentBy: (flow) => this.#accesses.sentBy(flow),
+      resolve: (uri, reference) => this.#resolve(uri, reference),
+      numericFlow: (uri, near) => this.#accesses.numericFlow(uri, accessOfFlow(near)),
+      isOurs: (host, port) => domainOf(this.#map, host, port) !== undefined,
+      flowFailed: (flow, target, now) => {
+        if ("bindingKey" in target && typeof target.bindingKey === "string") this.#registrar.flowFailed(target.bindingKey, flow, now);
+      },
+      final: (context, status, branch, message, now) => {
+        this.#followDialog(context.tx, status, branch, message, now);
+        return undefined;
+      },
+    };
+  }
+
+  /** A final response is about to be forwarded: what it means for the dialog's record. */
+  #followDialog(tx: ServerTransaction, status: number, branch: Branch | undefined, response: SipMessage | undefined, now: number): void {
+    const { request } = tx;
+    if (request === undefined) return;
+    if (request.toTag !== undefined) return this.#dialogs.finished(request, status, response, now);
+    if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return;
+    const calling = callingOf(this.#map, request);
+    const caller = { addressOfRecord: calling.caller ?? "", flow: tx.flow, instanceId: "" };
+    const callee = { addressOfRecord: calling.callee ?? "", flow: branch.flow, instanceId: branch.target.group ?? "" };
+    this.#dialogs.answered(request, response, caller, callee, now);
+  }
+
+  #resolve(uri: string, reference: string): void {
+    const access = this.#accesses.anyGateway(undefined);
+    if (access === undefined) this.#unresolvable.push(reference);
+    else {
+      const record = { kind: RecordKind.resolve, key: reference, octets: octetsOf(uri) };
+      this.#effects.push({ type: "send", access, record, committed: false });
+    }
+  }
+
+  #send(flow: string, octets: Uint8Array, commit: number | undefined): void {
+    const usable = this.#accesses.usable(flow);
+    const split = usable === undefined ? undefined : splitFlow(usable);
+    if (split === undefined) {
+      this.#unsendable.push({ flow, octets });
+      return;
+    }
+    const record = { kind: RecordKind.send, key: split.key, octets };
+    this.#effects.push({ type: "send", access: split.access, record, committed: commit !== undefined });
+  }
+
+  #fire(key: string, now: number): void {
+    if (this.#transactions.fire(key, now) || this.#proxy.fire(key, now)) return;
+    if (key.startsWith(credentialsTimer)) this.credentials(key.slice(credentialsTimer.length), "unavailable", now);
+  }
+
+  /** Gives back what could not even be sent. One round may make the next (another target that is gone too), each with fewer targets. */
+  #settle(now: number): void {
+    while (this.#unsendable.length > 0 || this.#unresolvable.length > 0) {
+      const unsendable = this.#unsendable;
+      const unresolvable = this.#unresolvable;
+      this.#unsendable = [];
+      this.#unresolvable = [];
+      for (const { flow, octets } of unsendable) this.#undeliverable(octets, flow, now);
+      for (const reference of unresolvable) this.#proxy.resolved(reference, [], now);
+    }
+  }
+}

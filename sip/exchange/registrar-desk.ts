@@ -1,0 +1,83 @@
+import type { SipMessage } from "../message/sip-message.ts";
+import type { HybridClock } from "../record/hybrid-clock.ts";
+import type { RecordStore } from "../record/record-store.ts";
+import { cellOfVersion } from "../record/version.ts";
+import { recordOfChange, type BindingChange } from "../registrar/binding-change.ts";
+import { flowClosed, withoutFlow } from "../registrar/reachability.ts";
+import { processRegister, type RegisterResult } from "../registrar/register.ts";
+import { targetsOf, type BindingTarget } from "../registrar/targets.ts";
+import { accessOfFlow } from "../transport/flow.ts";
+import type { Registration } from "./effects.ts";
+
+/** The registrar over the record store: whatever changes a binding becomes a record here, and goes in through `apply`. */
+export class RegistrarDesk {
+  readonly #store: RecordStore;
+  readonly #clock: HybridClock;
+
+  constructor(store: RecordStore, clock: HybridClock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** RFC 3261 10.3 6 to 8. The changes are applied when the result says 200. */
+  register(message: SipMessage, addressOfRecord: string, flow: string, now: number): RegisterResult {
+    const records = this.#store.bindingsOf(addressOfRecord);
+    const result = processRegister({ message, addressOfRecord, flow, now, records });
+    this.#apply(result.changes, now);
+    return result;
+  }
+
+  targets(addressOfRecord: string, now: number, isSecure: boolean): BindingTarget[] {
+    return targetsOf(this.#store.bindingsOf(addressOfRecord), now, isSecure);
+  }
+
+  /** A connection is gone: bindings that lived by it go, others lose it. */
+  flowClosed(flow: string, now: number): void {
+    this.#apply(flowClosed(flow, this.#store.bindingsOnFlow(flow)), now);
+  }
+
+  /** A request could not be delivered on the flow of this binding. */
+  flowFailed(bindingKey: string, flow: string, now: number): void {
+    const binding = this.#store.binding(bindingKey);
+    const change = binding === undefined ? undefined : withoutFlow(bindingKey, binding, flow);
+    if (change !== undefined) this.#apply([change], now);
+  }
+
+  /** A gateway has started anew: every connection of the one before is gone. `isGone` says so of a flow. */
+  flowsGone(isGone: (flow: string) => boolean, now: number): void {
+    const flows = new Set<string>();
+    for (const { value } of this.#store.records("binding")) if (value.flow !== "" && isGone(value.flow)) flows.add(value.flow);
+    for (const flow of flows) this.flowClosed(flow, now);
+  }
+
+  /** The subscriber is gone, and its phones with it: no REGISTER that was on its way brings one back. */
+  removeAll(addressOfRecord: string, now: number): void {
+    const changes = this.#store.bindingsOf(addressOfRecord).flatMap(({ key, value }): BindingChange[] => {
+      return value === undefined ? [] : [{ type: "remove", key, callId: value.callId, cSeq: value.cSeq }];
+    });
+    this.#apply(changes, now);
+  }
+
+  /** Rows for people and the API; of one address-of-record, or of all. */
+  registrations(addressOfRecord: string | undefined, now: number): Registration[] {
+    const records = addressOfRecord === undefined ? this.#store.records("binding") : this.#store.bindingsOf(addressOfRecord);
+    const rows: Registration[] = [];
+    for (const { value, version } of records) {
+      if (value === undefined || value.expiresAt <= now) continue;
+      rows.push({
+        aor: value.addressOfRecord,
+        contact: value.contact,
+        transport: value.transport.toLowerCase(),
+        expiresSeconds: Math.ceil((value.expiresAt - now) / 1000),
+        primary: cellOfVersion(version),
+        userAgent: value.userAgent,
+        gateway: value.flow === "" ? "" : accessOfFlow(value.flow),
+      });
+    }
+    return rows;
+  }
+
+  #apply(changes: readonly BindingChange[], now: number): void {
+    for (const change of changes) this.#store.apply(recordOfChange(change, this.#clock.tick(now), now));
+  }
+}
