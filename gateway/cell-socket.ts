@@ -1,0 +1,128 @@
+import { WebSocket } from "ws";
+import { Backoff } from "./backoff.ts";
+import { cellAuthorization, cellSocketUrl } from "./cell-authorization.ts";
+import { handshakeTimeoutMs } from "./limits.ts";
+
+export type CellSocketOptions = {
+  readonly cellUrl: string;
+  readonly path: string;
+  /** What the signature is for, see {@link cellAuthorization}. */
+  readonly purpose: string;
+  readonly gateway: string;
+  readonly secret: string;
+  /** Octets of one incoming message. */
+  readonly octetsMax: number;
+};
+
+export type CellSocketHandlers = {
+  opened(): void;
+  binary(octets: Uint8Array): void;
+  text(text: string): void;
+  /** The connection was lost, or the first attempt since then failed; further failed attempts are not told. */
+  down(reason: string): void;
+};
+
+/** A WebSocket to a cell that is made anew whenever it is lost, and that notices when the other side is silent. */
+export class CellSocket {
+  readonly #options: CellSocketOptions;
+  readonly #handlers: CellSocketHandlers;
+  readonly #backoff = new Backoff(() => this.#connect());
+  #socket: WebSocket | undefined;
+  #isUp = false;
+  #isStopped = false;
+  #isDownTold = false;
+  #pingsMissed = 0;
+
+  constructor(options: CellSocketOptions, handlers: CellSocketHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  start(): void {
+    this.#connect();
+  }
+
+  /** Closes for good. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#backoff.stop();
+    const socket = this.#forget();
+    if (socket?.readyState !== WebSocket.OPEN) {
+      socket?.terminate();
+      return;
+    }
+    socket.close(1001);
+    setTimeout(() => socket.terminate(), 300).unref();
+  }
+
+  send(data: Uint8Array | string): void {
+    if (this.#isUp) this.#socket?.send(data);
+  }
+
+  /** One beat of the heart: counts pings without answer, gives up after so many, sends the next. */
+  beat(missedMax: number): void {
+    if (!this.#isUp) return;
+    if (this.#pingsMissed >= missedMax) {
+      this.drop(`missed ${this.#pingsMissed} pings`);
+      return;
+    }
+    this.#pingsMissed += 1;
+    // Text: the runtime answers it by itself, and the object may sleep on.
+    this.#socket?.send("ping");
+  }
+
+  /** Gives this connection up and makes another. */
+  drop(reason: string): void {
+    const socket = this.#forget();
+    if (socket === undefined) return;
+    socket.terminate();
+    if (!this.#isDownTold) {
+      this.#isDownTold = true;
+      this.#handlers.down(reason);
+    }
+    if (!this.#isStopped) this.#backoff.retry();
+  }
+
+  #connect(): void {
+    const { cellUrl, path, purpose, gateway, secret, octetsMax } = this.#options;
+    const socket = new WebSocket(cellSocketUrl(cellUrl, path), {
+      headers: { authorization: cellAuthorization(secret, purpose, gateway, Date.now()) },
+      handshakeTimeout: handshakeTimeoutMs,
+      maxPayload: octetsMax,
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+    });
+    this.#socket = socket;
+    socket.on("open", () => {
+      this.#isUp = true;
+      this.#isDownTold = false;
+      this.#pingsMissed = 0;
+      this.#handlers.opened();
+    });
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      this.#pingsMissed = 0;
+      // Not when it opens: a cell that accepts and closes at once must not be asked in a tight loop.
+      this.#backoff.succeeded();
+      if (isBinary) this.#handlers.binary(data);
+      else if (data.length !== 4 || data.toString("latin1") !== "pong") this.#handlers.text(data.toString("utf8"));
+    });
+    socket.on("close", (code) => this.drop(`closed with ${code}`));
+    // A close follows every error; the first reason is the one that tells.
+    socket.on("error", (error) => this.drop(error.message));
+  }
+
+  #forget(): WebSocket | undefined {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#isUp = false;
+    if (socket === undefined) return undefined;
+    socket.removeAllListeners();
+    // Ending a socket that is still connecting makes an error event, which must find a listener.
+    socket.on("error", () => {});
+    return socket;
+  }
+}

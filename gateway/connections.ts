@@ -1,0 +1,181 @@
+import { type Socket, connect, isIP, isIPv6 } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { type FlowKey, parseFlowKey, serializeFlowKey } from "../sip/transport/flow.ts";
+import { isWildcard } from "./address.ts";
+import type { ListenerConfig, TlsConfig } from "./config.ts";
+import { Connection, type Failed } from "./connection.ts";
+import type { Counters } from "./counters.ts";
+import { connectTimeoutMs, connectionIdleMs, partialMessageMs, tcpKeepAliveMs } from "./limits.ts";
+import { checkSipIdentity } from "./tls-identity.ts";
+import type { TrunkLink } from "./trunk-link.ts";
+
+export type ConnectionsHandlers = {
+  /** A message came on a connection. */
+  message(connection: Connection, octets: Uint8Array): void;
+  /** A connection is gone: the exchanges that it talked to must know (RFC 5626 5.3). */
+  closed(connection: Connection): void;
+};
+
+export type ConnectionsOptions = {
+  readonly listeners: readonly ListenerConfig[];
+  readonly tls: TlsConfig | undefined;
+  readonly connectionsMax: number;
+  /** Letters and digits that no other start of this gateway uses: a flow key of an earlier one must never name a connection of this one. */
+  readonly boot: string;
+  readonly counters: Counters;
+};
+
+/**
+ * The TCP and TLS connections of this gateway by flow key. A phone is called on the connection it came on (RFC 5626); `t1..<address>` means
+ * any connection to that address, opened when there is none (RFC 3261 18.1.1).
+ */
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #handlers: ConnectionsHandlers;
+  readonly #byKey = new Map<string, Connection>();
+  /** The connection to use for "any to that address": the latest one that may be. */
+  readonly #byAnyKey = new Map<string, Connection>();
+  #count = 0;
+
+  constructor(options: ConnectionsOptions, handlers: ConnectionsHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  /** Takes a connection that a listener accepted. Over the limit it is closed at once. */
+  accept(listener: number, socket: Socket): void {
+    const config = this.#options.listeners[listener];
+    const { remoteAddress, remotePort } = socket;
+    if (config === undefined || config.transport === "UDP" || remoteAddress === undefined || remotePort === undefined) {
+      // Gone before it was here.
+      socket.destroy();
+      return;
+    }
+    if (this.#byKey.size >= this.#options.connectionsMax) {
+      this.#options.counters.connectionsRefused += 1;
+      socket.destroy();
+      return;
+    }
+    this.#options.counters.connectionsAccepted += 1;
+    this.#add({ transport: config.transport, listener, connection: "", address: remoteAddress, port: remotePort }, socket, true);
+  }
+
+  /**
+   * Sends a message on the connection that the key names, or for a key without a connection on any to that address. `failed` is called when
+   * there is none and none can be made.
+   */
+  send(flowKey: string, octets: Uint8Array, link: TrunkLink | undefined, failed: Failed): void {
+    const connection = this.#byKey.get(flowKey) ?? this.#byAnyKey.get(flowKey) ?? this.#open(flowKey);
+    if (connection === undefined) {
+      failed();
+      return;
+    }
+    if (link !== undefined) connection.usedBy(link);
+    connection.send(octets, failed, Date.now());
+  }
+
+  /** Closes a connection, if it is there. */
+  close(flowKey: string): void {
+    this.#byKey.get(flowKey)?.close();
+  }
+
+  /** Closes what is idle for too long or stuck in the middle of a message. To be called every few seconds. */
+  sweep(now: number): void {
+    for (const connection of this.#byKey.values()) {
+      const isStuck = connection.partialSince !== 0 && now - connection.partialSince > partialMessageMs;
+      if (isStuck || now - connection.activeAt > connectionIdleMs) connection.close();
+    }
+  }
+
+  stop(): void {
+    for (const connection of this.#byKey.values()) connection.close();
+  }
+
+  /** Opens the connection that `t<listener>..<address>` asks for; undefined where that is not possible. */
+  #open(flowKey: string): Connection | undefined {
+    const key = parseFlowKey(flowKey);
+    // A connection with a name that is not here is gone: nobody else's may be used in its place.
+    if (key === undefined || key.connection !== "" || (key.transport !== "TCP" && key.transport !== "TLS")) return undefined;
+    const config = this.#listenerFor(key);
+    if (config === undefined || key.port === 0 || this.#byKey.size >= this.#options.connectionsMax) return undefined;
+    const socket = key.transport === "TLS" ? this.#connectTls(key, config) : connect(connectOptions(key, config));
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, tcpKeepAliveMs);
+    this.#options.counters.connectionsOpened += 1;
+    const connection = this.#add(key, socket, false);
+    const timer = setTimeout(() => socket.destroy(), connectTimeoutMs);
+    socket.once(key.transport === "TLS" ? "secureConnect" : "connect", () => {
+      clearTimeout(timer);
+      connection.opened(Date.now());
+    });
+    socket.once("close", () => clearTimeout(timer));
+    return connection;
+  }
+
+  #connectTls(key: FlowKey, config: ListenerConfig): Socket {
+    const { tls } = this.#options;
+    const name = key.serverName ?? key.address;
+    return connectTls({
+      ...connectOptions(key, config),
+      ...(isIP(name) === 0 ? { servername: name } : {}),
+      ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key }),
+      ...(tls?.ca === undefined ? {} : { ca: tls.ca }),
+      minVersion: "TLSv1.2",
+      rejectUnauthorized: tls?.verify ?? true,
+      checkServerIdentity: (_host, certificate) => checkSipIdentity(name, certificate),
+    });
+  }
+
+  /** The listener whose address an outgoing connection leaves from: the one that is named if it fits, else the first that does. */
+  #listenerFor(key: FlowKey): ListenerConfig | undefined {
+    const fits = (config: ListenerConfig | undefined): boolean =>
+      config?.transport === key.transport && isIPv6(config.host) === isIPv6(key.address);
+    const named = this.#options.listeners[key.listener];
+    return fits(named) ? named : this.#options.listeners.find(fits);
+  }
+
+  #add(identity: FlowKey, socket: Socket, isOpen: boolean): Connection {
+    const { counters, boot } = this.#options;
+    this.#count += 1;
+    const anyKey = serializeFlowKey(identity);
+    // The name to verify is no part of a connection's own key: it was verified when the connection was made.
+    const { serverName: _serverName, ...place } = identity;
+    const key = serializeFlowKey({ ...place, connection: `${boot}${this.#count.toString(36)}` });
+    const connection = new Connection(
+      { key, anyKey, address: identity.address },
+      socket,
+      isOpen,
+      {
+        message: (from, octets) => this.#handlers.message(from, octets),
+        keepAlive: () => {
+          counters.keepAlives += 1;
+        },
+        junk: () => {
+          counters.junk += 1;
+        },
+        closed: (gone, wasOpen) => this.#closed(gone, wasOpen),
+      },
+      Date.now(),
+    );
+    this.#byKey.set(key, connection);
+    this.#byAnyKey.set(anyKey, connection);
+    return connection;
+  }
+
+  #closed(connection: Connection, wasOpen: boolean): void {
+    this.#options.counters.connectionsClosed += 1;
+    this.#byKey.delete(connection.key);
+    if (this.#byAnyKey.get(connection.anyKey) === connection) this.#byAnyKey.delete(connection.anyKey);
+    // Nobody can know a connection that was never made.
+    if (wasOpen) this.#handlers.closed(connection);
+  }
+}
+
+function connectOptions(key: FlowKey, config: ListenerConfig): { host: string; port: number; localAddress?: string } {
+  // From the cluster address, so that the peer sees the address that it may answer to.
+  return { host: key.address, port: key.port, ...(isWildcard(config.host) ? {} : { localAddress: config.host }) };
+}

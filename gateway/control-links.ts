@@ -1,0 +1,119 @@
+import type { ClusterMap } from "../sip/placement/cluster-map.ts";
+import type { Hello } from "../sip/transport/frame.ts";
+import { CellSocket } from "./cell-socket.ts";
+import { isClusterMap } from "./cluster-map.ts";
+import { controlOctetsMax, heartbeatDefault } from "./limits.ts";
+import type { Log } from "./log.ts";
+
+export type ControlLinksOptions = {
+  readonly gateway: string;
+  readonly secret: string;
+  readonly hello: Hello;
+  /** Cells of the configuration: where the first map comes from. Cells that a map adds are joined to them. */
+  readonly cells: readonly { readonly id: string; readonly url: string }[];
+  readonly log: Log;
+};
+
+type ControlLink = { readonly url: string; readonly socket: CellSocket };
+
+/**
+ * The control link to every cell. The gateway says who it is, `{"type":"hello","name","boot","listeners"}`; the cell sends
+ * `{"type":"map","map"}` on open and whenever the map changes. The newest version counts, whichever cell it came from.
+ */
+export class ControlLinks {
+  readonly #options: ControlLinksOptions;
+  readonly #received: (map: ClusterMap) => void;
+  readonly #links = new Map<string, ControlLink>();
+  #version = -1;
+  #missedMax: number = heartbeatDefault.missed;
+  #heart: NodeJS.Timeout | undefined;
+
+  constructor(options: ControlLinksOptions, received: (map: ClusterMap) => void) {
+    this.#options = options;
+    this.#received = received;
+  }
+
+  /** True when at least one cell is connected. */
+  get isReachable(): boolean {
+    for (const { socket } of this.#links.values()) if (socket.isUp) return true;
+    return false;
+  }
+
+  start(): void {
+    this.#connectTo(this.#options.cells);
+    this.#beatEvery(heartbeatDefault.periodMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#heart);
+    for (const { socket } of this.#links.values()) socket.stop();
+    this.#links.clear();
+  }
+
+  #connectTo(cells: readonly { readonly id: string; readonly url: string }[]): void {
+    for (const { id, url } of cells) {
+      const present = this.#links.get(id);
+      if (present?.url === url) continue;
+      present?.socket.stop();
+      const socket = this.#newSocket(id, url);
+      this.#links.set(id, { url, socket });
+      socket.start();
+    }
+    for (const [id, { socket }] of this.#links) {
+      if (cells.some((cell) => cell.id === id)) continue;
+      socket.stop();
+      this.#links.delete(id);
+    }
+  }
+
+  #newSocket(cell: string, url: string): CellSocket {
+    const { gateway, secret, hello, log } = this.#options;
+    const socket = new CellSocket(
+      { cellUrl: url, path: "/control", purpose: "control", gateway, secret, octetsMax: controlOctetsMax },
+      {
+        opened: () => {
+          log("control-up", { cell });
+          socket.send(JSON.stringify({ type: "hello", name: gateway, ...hello }));
+        },
+        text: (text) => this.#receive(cell, text),
+        binary: () => {},
+        down: (reason) => log("control-down", { cell, reason }),
+      },
+    );
+    return socket;
+  }
+
+  #receive(cell: string, text: string): void {
+    const { log, cells } = this.#options;
+    const message = parseJson(text);
+    if (typeof message !== "object" || message === null || !("type" in message) || message.type !== "map") return;
+    const map = "map" in message ? message.map : undefined;
+    if (!isClusterMap(map)) {
+      log("map-refused", { cell });
+      return;
+    }
+    if (map.version <= this.#version) return;
+    this.#version = map.version;
+    log("map", { cell, version: map.version });
+    this.#missedMax = map.heartbeat.missed;
+    this.#beatEvery(map.heartbeat.periodMs);
+    const configured = new Map(cells.map(({ id, url }) => [id, url]));
+    this.#connectTo(map.cells.map(({ id, url }) => ({ id, url: configured.get(id) ?? url })));
+    this.#received(map);
+  }
+
+  #beatEvery(periodMs: number): void {
+    clearInterval(this.#heart);
+    this.#heart = setInterval(() => {
+      for (const { socket } of this.#links.values()) socket.beat(this.#missedMax);
+    }, periodMs);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,45 @@
+/** What happened since the start, for metrics and tests. Plain numbers that the parts of the gateway raise. */
+export type Counters = {
+  messagesIn: number;
+  messagesOut: number;
+  keepAlives: number;
+  /** Datagrams that are no SIP, and streams that lost their framing. */
+  junk: number;
+  /** Messages from a source over its limit. */
+  limited: number;
+  /** Requests that the gateway answered with 503 itself. */
+  refused: number;
+  /** Responses and ACKs that could not reach an exchange. */
+  dropped: number;
+  /** Messages that could not be delivered to a flow, reported to the exchange. */
+  undeliverable: number;
+  framesIn: number;
+  framesOut: number;
+  trunkFailures: number;
+  connectionsOpened: number;
+  connectionsAccepted: number;
+  connectionsRefused: number;
+  connectionsClosed: number;
+  resolutions: number;
+};
+
+export function newCounters(): Counters {
+  return {
+    messagesIn: 0,
+    messagesOut: 0,
+    keepAlives: 0,
+    junk: 0,
+    limited: 0,
+    refused: 0,
+    dropped: 0,
+    undeliverable: 0,
+    framesIn: 0,
+    framesOut: 0,
+    trunkFailures: 0,
+    connectionsOpened: 0,
+    connectionsAccepted: 0,
+    connectionsRefused: 0,
+    connectionsClosed: 0,
+    resolutions: 0,
+  };
+}

@@ -1,0 +1,96 @@
+import { routingKeyOf } from "../sip/placement/routing-key.ts";
+import { type FrameRecord, RecordKind } from "../sip/transport/frame.ts";
+import { fnv1a } from "../sip/transport/token.ts";
+import type { Connection } from "./connection.ts";
+import type { Counters } from "./counters.ts";
+import { trunkHoldMs, unplacedOctetsMax } from "./limits.ts";
+import type { LocalAnswers } from "./local-answers.ts";
+import type { Trunks } from "./trunks.ts";
+
+type Unplaced = { readonly flowKey: string; readonly octets: Uint8Array; readonly connection: Connection | undefined };
+
+/** Takes every message that came from outside to the exchange it belongs to. */
+export class Dispatcher {
+  readonly #trunks: Trunks;
+  readonly #answers: LocalAnswers;
+  readonly #counters: Counters;
+  /** What came before the first map: a gateway that was killed is back before its map, and phones go on calling. */
+  #unplaced: Unplaced[] = [];
+  #unplacedOctets = 0;
+  #unplacedTimer: NodeJS.Timeout | undefined;
+
+  constructor(trunks: Trunks, answers: LocalAnswers, counters: Counters) {
+    this.#trunks = trunks;
+    this.#answers = answers;
+    this.#counters = counters;
+  }
+
+  /** One SIP message from a flow. */
+  receive(flowKey: string, octets: Uint8Array, connection: Connection | undefined): void {
+    this.#counters.messagesIn += 1;
+    if (!this.#answers.answerOptions(flowKey, octets)) this.#place(flowKey, octets, connection);
+  }
+
+  /** There is a map now, or a new one. */
+  mapChanged(): void {
+    const unplaced = this.#unplaced;
+    this.#forgetUnplaced();
+    for (const { flowKey, octets, connection } of unplaced) this.#place(flowKey, octets, connection);
+  }
+
+  /** Records of trunks that are no more: messages find their new place, the rest is of no use to another exchange. */
+  displaced(records: readonly FrameRecord[]): void {
+    for (const { kind, key, octets } of records) if (kind === RecordKind.message) this.#place(key, octets, undefined);
+  }
+
+  /** Records that no exchange took in time: never silence, never 404. */
+  abandoned(records: readonly FrameRecord[]): void {
+    for (const { kind, key, octets } of records) if (kind === RecordKind.message) this.#refuse(key, octets);
+  }
+
+  stop(): void {
+    this.#forgetUnplaced();
+  }
+
+  #place(flowKey: string, octets: Uint8Array, connection: Connection | undefined): void {
+    const { map } = this.#trunks;
+    if (map === undefined) {
+      this.#hold({ flowKey, octets, connection });
+      return;
+    }
+    const key = routingKeyOf(octets, 0, octets.length, map);
+    const link = this.#trunks.choose(key?.exchange ?? fnv1a(flowKey) % map.exchangeCount, key?.cell);
+    const now = Date.now();
+    if (link === undefined || link.downFor(now) > trunkHoldMs || !link.offer({ kind: RecordKind.message, key: flowKey, octets }, now)) {
+      this.#refuse(flowKey, octets);
+      return;
+    }
+    connection?.usedBy(link);
+  }
+
+  #hold(unplaced: Unplaced): void {
+    if (this.#unplacedOctets + unplaced.octets.length > unplacedOctetsMax) {
+      this.#refuse(unplaced.flowKey, unplaced.octets);
+      return;
+    }
+    this.#unplaced.push(unplaced);
+    this.#unplacedOctets += unplaced.octets.length;
+    this.#unplacedTimer ??= setTimeout(() => {
+      const held = this.#unplaced;
+      this.#forgetUnplaced();
+      for (const { flowKey, octets } of held) this.#refuse(flowKey, octets);
+    }, trunkHoldMs);
+  }
+
+  #forgetUnplaced(): void {
+    clearTimeout(this.#unplacedTimer);
+    this.#unplacedTimer = undefined;
+    this.#unplaced = [];
+    this.#unplacedOctets = 0;
+  }
+
+  #refuse(flowKey: string, octets: Uint8Array): void {
+    if (this.#answers.refuse(flowKey, octets)) this.#counters.refused += 1;
+    else this.#counters.dropped += 1;
+  }
+}

@@ -1,0 +1,200 @@
+import { randomBytes } from "node:crypto";
+import { type Listener, parseFlowKey } from "../sip/transport/flow.ts";
+import { stringOf } from "../sip/message/octets.ts";
+import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../sip/transport/frame.ts";
+import type { GatewayConfig } from "./config.ts";
+import { Connections } from "./connections.ts";
+import { ControlLinks } from "./control-links.ts";
+import { type Counters, newCounters } from "./counters.ts";
+import { isSipLike } from "./datagram.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { type Dns, SystemDns } from "./dns.ts";
+import { Egress } from "./egress.ts";
+import { LocalAnswers } from "./local-answers.ts";
+import type { Log } from "./log.ts";
+import { NextHopResolver } from "./resolver.ts";
+import { SourceLimit } from "./source-limit.ts";
+import { StreamListener } from "./stream-listener.ts";
+import { isStun, stunAnswer } from "./stun.ts";
+import type { TrunkLink } from "./trunk-link.ts";
+import { Trunks } from "./trunks.ts";
+import { UdpListener } from "./udp-listener.ts";
+
+/** How often connections are looked over for idle and stuck ones. */
+const sweepMs = 5_000;
+
+/** One gateway: its listeners, connections, trunks and control links, put together. It keeps no call state. */
+export class Gateway {
+  readonly counters: Counters = newCounters();
+  readonly connections: Connections;
+  readonly #config: GatewayConfig;
+  readonly #log: Log;
+  /** New with every start: connections of an earlier one are gone. */
+  readonly #boot = randomBytes(6).toString("hex").slice(0, 8);
+  readonly #udp = new Map<number, UdpListener>();
+  readonly #streams = new Map<number, StreamListener>();
+  readonly #limit: SourceLimit;
+  readonly #dns: Dns & { stop?(): void };
+  readonly #resolver: NextHopResolver;
+  readonly #egress: Egress;
+  readonly #answers: LocalAnswers;
+  #listeners: readonly Listener[] = [];
+  #trunks: Trunks | undefined;
+  #control: ControlLinks | undefined;
+  #dispatcher: Dispatcher | undefined;
+  #sweeper: NodeJS.Timeout | undefined;
+
+  constructor(config: GatewayConfig, log: Log, dns: Dns & { stop?(): void } = new SystemDns(config.dnsServers)) {
+    this.#config = config;
+    this.#log = log;
+    this.#dns = dns;
+    this.#limit = new SourceLimit(config.limits.messagesPerSource);
+    this.#resolver = new NextHopResolver(dns, config.listeners);
+    this.connections = new Connections(
+      {
+        listeners: config.listeners,
+        tls: config.tls,
+        connectionsMax: config.limits.connectionsMax,
+        boot: this.#boot,
+        counters: this.counters,
+      },
+      {
+        message: (connection, octets) => {
+          if (this.#allows(connection.address)) this.#dispatcher?.receive(connection.key, octets, connection);
+        },
+        closed: (connection) => this.#trunks?.tellClosed(connection.key, connection.links, Date.now()),
+      },
+    );
+    this.#egress = new Egress(this.#udp, this.connections, this.counters);
+    this.#answers = new LocalAnswers({
+      gateway: config.name,
+      boot: this.#boot,
+      listeners: () => this.#listeners,
+      map: () => this.#trunks?.map,
+      isReachable: () => this.#trunks?.isReachable ?? false,
+      send: (flowKey, octets) => this.#egress.send(flowKey, octets, undefined),
+    });
+    for (const [index, listener] of config.listeners.entries()) this.#makeListener(index, listener);
+  }
+
+  /** Where phones find it, with the ports that were really bound. */
+  get listeners(): readonly Listener[] {
+    return this.#listeners;
+  }
+
+  /** True when at least one exchange can be reached. */
+  get isReachable(): boolean {
+    return this.#trunks?.isReachable ?? false;
+  }
+
+  /** Binds all listeners, then looks for the cells. Rejects with a GatewayError when an address cannot be had; nothing is left open then. */
+  async start(): Promise<void> {
+    const { name, secret, cells } = this.#config;
+    try {
+      this.#listeners = await Promise.all(this.#config.listeners.map((listener, index) => this.#bind(index, listener)));
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    const hello: Hello = { boot: this.#boot, listeners: this.#listeners };
+    const common = { gateway: name, secret, hello, log: this.#log };
+    this.#trunks = new Trunks(
+      { ...common, counters: this.counters, cellUrls: new Map(cells.map(({ id, url }) => [id, url])) },
+      {
+        receive: (link, records) => this.#receive(link, records),
+        abandoned: (records) => this.#dispatcher?.abandoned(records),
+        displaced: (records) => this.#dispatcher?.displaced(records),
+      },
+    );
+    this.#dispatcher = new Dispatcher(this.#trunks, this.#answers, this.counters);
+    this.#control = new ControlLinks({ ...common, cells }, (map) => {
+      this.#trunks?.update(map, Date.now());
+      this.#dispatcher?.mapChanged();
+    });
+    this.#control.start();
+    this.#sweeper = setInterval(() => this.connections.sweep(Date.now()), sweepMs);
+  }
+
+  /** Closes everything. */
+  async stop(): Promise<void> {
+    clearInterval(this.#sweeper);
+    this.#dispatcher?.stop();
+    this.connections.stop();
+    this.#control?.stop();
+    this.#trunks?.stop();
+    this.#dns.stop?.();
+    await Promise.all([...this.#udp.values(), ...this.#streams.values()].map((listener) => listener.stop()));
+  }
+
+  #makeListener(index: number, config: GatewayConfig["listeners"][number]): void {
+    if (config.transport === "UDP") {
+      const listener = new UdpListener(config, index, {
+        receive: (flowKey, octets, address) => this.#receiveDatagram(flowKey, octets, address),
+        failed: (error) => this.#log("udp-error", { listener: index, reason: error.message }),
+      });
+      this.#udp.set(index, listener);
+      return;
+    }
+    const listener = new StreamListener(config, this.#config.tls, {
+      accepted: (socket) => this.connections.accept(index, socket),
+      junk: () => {
+        this.counters.junk += 1;
+      },
+    });
+    this.#streams.set(index, listener);
+  }
+
+  async #bind(index: number, config: GatewayConfig["listeners"][number]): Promise<Listener> {
+    const port = (await (this.#udp.get(index) ?? this.#streams.get(index))?.start()) ?? config.port;
+    return { transport: config.transport, host: config.advertisedHost, port: config.advertisedPort ?? port };
+  }
+
+  #receiveDatagram(flowKey: string, octets: Uint8Array, address: string): void {
+    if (!isSipLike(octets)) {
+      this.#receiveOther(flowKey, octets);
+    } else if (this.#allows(address)) {
+      this.#dispatcher?.receive(flowKey, octets, undefined);
+    }
+  }
+
+  /** A datagram that is no SIP: a keep-alive, which need not be answered unless it is STUN, or junk. */
+  #receiveOther(flowKey: string, octets: Uint8Array): void {
+    const key = isStun(octets) ? parseFlowKey(flowKey) : undefined;
+    const answer = key === undefined ? undefined : stunAnswer(octets, key.address, key.port);
+    if (answer !== undefined && key !== undefined) this.#udp.get(key.listener)?.send(answer, key.address, key.port, () => {});
+    if (answer !== undefined || octets.length <= 4) this.counters.keepAlives += 1;
+    else this.counters.junk += 1;
+  }
+
+  #allows(address: string): boolean {
+    if (this.#config.limits.messagesPerSource === 0 || this.#limit.allows(address, Date.now())) return true;
+    this.counters.limited += 1;
+    return false;
+  }
+
+  #receive(link: TrunkLink, records: readonly FrameRecord[]): void {
+    for (const { kind, key, octets } of records) {
+      switch (kind) {
+        case RecordKind.send:
+          this.#egress.send(key, octets, link);
+          break;
+        case RecordKind.resolve:
+          this.counters.resolutions += 1;
+          void this.#resolve(link, key, stringOf(octets));
+          break;
+        case RecordKind.closeFlow:
+          this.connections.close(key);
+          break;
+        default:
+          // A newer exchange may say more than this gateway knows.
+          break;
+      }
+    }
+  }
+
+  /** Answers the exchange's question where a next hop is (RFC 3263). */
+  async #resolve(link: TrunkLink, id: string, uri: string): Promise<void> {
+    const flows = await this.#resolver.resolve(uri);
+    link.offer({ kind: RecordKind.resolved, key: id, octets: jsonOctets(flows) }, Date.now());
+  }
+}

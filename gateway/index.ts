@@ -1,0 +1,72 @@
+import { type Invocation, readInvocation } from "./config.ts";
+import { GatewayError, UsageError } from "./errors.ts";
+import { usageText } from "./flags.ts";
+import { Gateway } from "./gateway.ts";
+import { stderrLog } from "./log.ts";
+
+/** How often a parent is looked for. */
+const parentCheckMs = 250;
+
+/** The process: `node gateway/index.ts --config FILE`. Exit codes: 0 stopped, 1 it failed, 2 usage; 1 and 2 with one line on stderr. */
+async function main(args: readonly string[]): Promise<void> {
+  if (args.includes("--help")) {
+    process.stdout.write(usageText);
+    return;
+  }
+  let invocation: Invocation;
+  let gateway: Gateway;
+  try {
+    invocation = readInvocation(args);
+    gateway = new Gateway(invocation.config, stderrLog(invocation.config.name, invocation.json));
+    await gateway.start();
+  } catch (error) {
+    if (!(error instanceof UsageError) && !(error instanceof GatewayError)) throw error;
+    process.stderr.write(`gateway: ${error.message}\n`);
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+    return;
+  }
+  stopWith(gateway, invocation);
+  const { name } = invocation.config;
+  const ready = { event: "ready", gateway: name, pid: process.pid, listeners: gateway.listeners };
+  process.stdout.write(invocation.json ? `${JSON.stringify(ready)}\n` : `gateway ${name} ready\n`);
+}
+
+/** Stops on SIGTERM and SIGINT, and with its parent. */
+function stopWith(gateway: Gateway, { parentPid, supervised }: Invocation): void {
+  let isStopping = false;
+  const stop = (): void => {
+    if (isStopping) return;
+    isStopping = true;
+    // Whatever still hangs after this is not worth waiting for: phones and cells notice the end by themselves.
+    setTimeout(() => process.exit(0), 500).unref();
+    gateway.stop().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  if (supervised) {
+    process.stdin.on("end", stop).on("error", stop).on("close", stop);
+    process.stdin.resume();
+  }
+  if (parentPid !== undefined) {
+    // A direct parent that died leaves us to another one at once, even while it is a zombie.
+    const isChild = process.ppid === parentPid;
+    setInterval(() => {
+      if (isChild ? process.ppid !== parentPid : !isAlive(parentPid)) stop();
+    }, parentCheckMs).unref();
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it is there, and somebody else's.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+await main(process.argv.slice(2));

@@ -1,0 +1,67 @@
+/** Limits and times of the gateway, each with its reason. Units come last in the names. */
+
+/** TCP and TLS connections of one gateway. Each costs about 20 KB; the process needs as many file descriptors (`ulimit -n`). */
+export const connectionsMax = 20_000;
+/** Nothing in either direction: longer than the longest registration lives (3600 s), so that no phone loses the flow it is called on. */
+export const connectionIdleMs = 3_900_000;
+/** Part of a message, and the rest does not come (a slow attack, or a peer that died in mid-message). */
+export const partialMessageMs = 30_000;
+/** TCP keep-alive finds dead peers (a laptop that sleeps, a NAT that forgot) long before the idle time. */
+export const tcpKeepAliveMs = 60_000;
+/** TLS handshake of a peer that connected. */
+export const tlsHandshakeMs = 10_000;
+/** A connection that the gateway opens: below Timer F, so that the next target can still be tried (RFC 3263 4.3). */
+export const connectTimeoutMs = 4_000;
+/** Messages that wait for one connection to be made. */
+export const connectingOctetsMax = 256 * 1024;
+/** Written and not taken by the peer: it reads too slowly, or not at all; the connection is closed. */
+export const unwrittenOctetsMax = 1024 * 1024;
+/** Trunks that one connection remembers to tell of its end; over: all are told. */
+export const linksPerConnectionMax = 64;
+
+/** Socket buffers of a UDP listener: bursts of a second at 1000 calls/s. The kernel may give less (net.core.rmem_max). */
+export const udpBufferOctets = 4 * 1024 * 1024;
+/** UDP address pairs whose flow key is remembered; it is only a cache. */
+export const flowsRememberedMax = 65_536;
+
+/** What cannot reach its exchange is held so long, for a cell that comes back; then requests are answered 503. Above the backoff. */
+export const trunkHoldMs = 4_000;
+/** Before the first map: octets held of messages that nobody can place yet. */
+export const unplacedOctetsMax = 1024 * 1024;
+/** Backoff of trunks and control links: the first retry is immediate, then doubling with jitter. */
+export const reconnectMsMin = 50;
+export const reconnectMsMax = 2_000;
+/** WebSocket handshake with a cell. */
+export const handshakeTimeoutMs = 3_000;
+/** A frame that an exchange never answers, though its runtime answers pings: it hangs; the trunk is made anew. */
+export const answerTimeoutMs = 10_000;
+/** Pings when no map has said otherwise (design: 1 s x 3). */
+export const heartbeatDefault = { periodMs: 1_000, missed: 3 } as const;
+/** What a control link may send: a map of a thousand cells fits. */
+export const controlOctetsMax = 1024 * 1024;
+/** Exchanges that a map may name: a bound against a broken one. */
+export const exchangesMax = 4_096;
+
+/** Seconds in the Retry-After of a 503. */
+export const retryAfterSeconds = 5;
+
+/** RFC 3263: one question to one server, tries of it, and one resolution with all its steps. */
+export const dnsQueryTimeoutMs = 1_000;
+export const dnsTries = 2;
+export const resolutionTimeoutMs = 4_000;
+/** Records of one answer that are looked at, and flows that one resolution yields. */
+export const dnsRecordsMax = 16;
+export const flowsPerResolutionMax = 12;
+/** Resolutions at once; over: the answer is empty at once. */
+export const resolutionsMax = 1_000;
+/** Answers remembered, by name and type, and for how long: addresses by their TTL up to this. */
+export const dnsCacheEntriesMax = 4_096;
+export const dnsCacheMs = 30_000;
+/** A name without answer is asked again after this. */
+export const dnsNegativeCacheMs = 5_000;
+
+/** Per-source limit, when it is on: messages a window, and how long a source over it is ignored. */
+export const sourceWindowMs = 2_000;
+export const sourceBanMs = 120_000;
+/** Sources that are counted at once. */
+export const sourcesMax = 100_000;

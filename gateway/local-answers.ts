@@ -1,0 +1,95 @@
+import { isParseError } from "../sip/errors.ts";
+import { buildResponse, type HeaderField } from "../sip/message/build.ts";
+import { Header } from "../sip/message/header-names.ts";
+import { type SipMessage, parseMessage } from "../sip/message/sip-message.ts";
+import { isSipUri } from "../sip/message/uri.ts";
+import { type ClusterMap, domainOf } from "../sip/placement/cluster-map.ts";
+import { type Listener, defaultPort, joinFlow, splitFlow } from "../sip/transport/flow.ts";
+import { responseFlow, stampReceived } from "../sip/transport/response-flow.ts";
+import { fnv1a } from "../sip/transport/token.ts";
+import { retryAfterSeconds } from "./limits.ts";
+
+export type LocalAnswersOptions = {
+  readonly gateway: string;
+  /** Differs from start to start: part of the To tags. */
+  readonly boot: string;
+  listeners(): readonly Listener[];
+  map(): ClusterMap | undefined;
+  /** True when a cell can be reached. */
+  isReachable(): boolean;
+  send(flowKey: string, octets: Uint8Array): void;
+};
+
+const methods = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, MESSAGE, INFO, REFER, PRACK, UPDATE";
+
+/** What the gateway answers by itself, without state (RFC 3261 8.2.7): OPTIONS to it, and refusals when no exchange can be reached. */
+export class LocalAnswers {
+  readonly #options: LocalAnswersOptions;
+
+  constructor(options: LocalAnswersOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Answers an OPTIONS that is meant for the gateway itself: no user in its Request-URI, and a host that is ours (RFC 3261 11.2). 200 when a
+   * cell can be reached, else 503: load balancers probe with it. False: it is another message, to be passed on.
+   */
+  answerOptions(flowKey: string, octets: Uint8Array): boolean {
+    if (!startsWithOptions(octets)) return false;
+    const message = parseMessage(octets);
+    if (isParseError(message) || message.method !== "OPTIONS" || message.has(Header.Route) || !this.#isForUs(message)) return false;
+    // A malformed one is refused by the exchange, which knows how.
+    if (message.checkMandatory() !== undefined) return false;
+    if (this.#options.isReachable()) {
+      this.#answer(flowKey, message, 200, [
+        ["Allow", methods],
+        ["Supported", "path, outbound, gruu"],
+      ]);
+    } else {
+      this.#answer(flowKey, message, 503, [["Retry-After", String(retryAfterSeconds)]]);
+    }
+    return true;
+  }
+
+  /** Answers a request with 503 and Retry-After. False for what cannot be answered: a response, an ACK, junk. */
+  refuse(flowKey: string, octets: Uint8Array): boolean {
+    const message = parseMessage(octets);
+    if (isParseError(message)) {
+      if (message.message === undefined || message.message.method === "ACK") return false;
+      this.#answer(flowKey, message.message, message.status, []);
+      return true;
+    }
+    if (!message.isRequest || !message.isAnswerable || message.method === "ACK") return false;
+    this.#answer(flowKey, message, 503, [["Retry-After", String(retryAfterSeconds)]]);
+    return true;
+  }
+
+  #isForUs(message: SipMessage): boolean {
+    const uri = message.parsedRequestUri;
+    if (isParseError(uri) || !isSipUri(uri) || uri.user !== undefined) return false;
+    const map = this.#options.map();
+    if (map !== undefined && domainOf(map, uri.host, uri.port) !== undefined) return true;
+    return this.#options
+      .listeners()
+      .some(({ transport, host, port }) => host.toLowerCase() === uri.host && port === (uri.port ?? defaultPort(transport)));
+  }
+
+  #answer(flowKey: string, message: SipMessage, status: number, headers: readonly HeaderField[]): void {
+    const flow = joinFlow(this.#options.gateway, flowKey);
+    const request = stampReceived(message, flow);
+    // 8.2.7: the same tag for every copy of a request, though nobody remembers it.
+    const via = request.topVia;
+    const branch = isParseError(via) ? "" : (via.branch ?? "");
+    const toTag = fnv1a(`${this.#options.boot} ${branch} ${request.callId}`).toString(36);
+    const to = splitFlow(responseFlow(request, flow));
+    this.#options.send(to?.key ?? flowKey, buildResponse(request, status, { toTag, headers }));
+  }
+}
+
+const prefix = "OPTIONS ";
+
+function startsWithOptions(octets: Uint8Array): boolean {
+  // A message may be led by CRLFs (RFC 3261 7.5); a probe never is.
+  for (let i = 0; i < prefix.length; i += 1) if (octets[i] !== prefix.charCodeAt(i)) return false;
+  return true;
+}
