@@ -1,5 +1,5 @@
 import { isParseError } from "../errors.ts";
-import { t1Ms, transactionsMax } from "../limits.ts";
+import { retryAfterSeconds, t1Ms, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
@@ -21,8 +21,6 @@ import type {
   TransportSink,
 } from "./transaction.ts";
 
-/** Seconds that a refused client is asked to wait (W19 of the overload rules: new dialogs only are refused). */
-const retryAfterSeconds = 5;
 /** What in-dialog requests may use over `transactionsMax`, so that calls in progress can end while new ones are refused. */
 const inDialogShare = 1.25;
 

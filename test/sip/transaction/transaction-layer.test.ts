@@ -1,0 +1,132 @@
+import { describe, expect, it } from "vitest";
+import { octetsOf } from "../../../sip/message/octets.ts";
+import { parsed, Recorder, requestText, tcp, udp } from "./recorder.ts";
+
+describe("matching requests", () => {
+  it("[RFC3261 17.2.3] by branch, sent-by and method", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("OPTIONS", "z9hG4bK1"), udp);
+    recorder.receive(requestText("OPTIONS", "z9hG4bK2"), udp);
+    recorder.receive(requestText("INFO", "z9hG4bK1"), udp);
+    recorder.receive(requestText("OPTIONS", "", { via: "SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK1" }), udp);
+    expect(recorder.events).toEqual(["request OPTIONS", "request OPTIONS", "request INFO", "request OPTIONS"]);
+  });
+
+  it("[RFC3261 17.2.3] without a unique branch by Request-URI, tags, Call-ID, CSeq and top Via", () => {
+    const recorder = new Recorder();
+    const via = "SIP/2.0/UDP 192.0.2.2:5060;branch=z9hG4bK"; // RFC 4475 3.3.1: nothing behind the cookie
+    recorder.receive(requestText("OPTIONS", "", { via }), udp);
+    recorder.receive(requestText("OPTIONS", "", { via }), udp);
+    recorder.receive(requestText("OPTIONS", "", { via, cSeq: 2 }), udp);
+    expect(recorder.events).toEqual(["request OPTIONS", "request OPTIONS"]);
+  });
+
+  it("[RFC3261 9.2] CANCEL has a transaction of its own and finds the INVITE's", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("INVITE"), udp);
+    const invite = recorder.server;
+    recorder.receive(requestText("CANCEL"), udp);
+    recorder.receive(requestText("CANCEL"), udp);
+    expect(recorder.events).toEqual(["request INVITE", "cancel"]);
+    expect(recorder.cancelled).toEqual([invite]);
+  });
+
+  it("[RFC3261 9.2] CANCEL that matches nothing is passed on as such", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("OPTIONS"), udp);
+    recorder.receive(requestText("CANCEL"), udp);
+    expect(recorder.cancelled).toEqual([undefined]);
+  });
+
+  it("[RFC3261 17] an ACK without a transaction goes to the TU", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("ACK"), udp);
+    expect(recorder.events).toEqual(["ack ACK"]);
+    expect(recorder.layer.size).toBe(0);
+  });
+
+  it("[RFC3261 8.2.2.2] tells a merged request, until the first one has ended", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("OPTIONS", "z9hG4bK1"), udp);
+    const first = recorder.server;
+    expect(recorder.layer.isMerged(first)).toBe(false);
+    expect(recorder.layer.isMerged(first)).toBe(false);
+    recorder.receive(requestText("OPTIONS", "z9hG4bK2"), udp);
+    expect(recorder.layer.isMerged(recorder.server)).toBe(true);
+    recorder.receive(requestText("OPTIONS", "z9hG4bK3", { toTag: "inside" }), udp);
+    expect(recorder.layer.isMerged(recorder.server)).toBe(false);
+    recorder.layer.abandon(first, recorder.now);
+    recorder.receive(requestText("OPTIONS", "z9hG4bK4"), udp);
+    expect(recorder.layer.isMerged(recorder.server)).toBe(false);
+  });
+});
+
+describe("responses", () => {
+  it("[RFC3581 4] leave on the flow of the request when its Via asks for rport", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("OPTIONS"), "g1~u0..c00002021f90");
+    recorder.respond(200);
+    expect(recorder.sent[0]?.flow).toBe("g1~u0..c00002021f90");
+  });
+
+  it("[RFC3261 18.2.2] leave to the sent-by port when it does not", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("OPTIONS", "", { via: "SIP/2.0/UDP 192.0.2.2:5070;branch=z9hG4bK1" }), "g1~u0..c00002021f90");
+    recorder.respond(200);
+    expect(recorder.sent[0]?.flow).toBe("g1~u0..c000020213ce");
+  });
+
+  it("[RFC3261 18.2.2] try the sent-by port over a new connection, once, when the connection is gone", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("INVITE", "", { via: "SIP/2.0/TCP 192.0.2.2:5070;branch=z9hG4bK1" }), tcp);
+    recorder.respond(486);
+    const response = recorder.sent.splice(0)[0]?.message;
+    if (response === undefined) throw new Error("no response");
+    recorder.layer.undeliverable(response, tcp, recorder.now);
+    expect(recorder.sent.map((sent) => sent.flow)).toEqual(["g1~t1..c000020213ce"]);
+    recorder.layer.undeliverable(response, "g1~t1..c000020213ce", recorder.now);
+    expect(recorder.sent).toHaveLength(1);
+    // RFC 6026 7.1: the transaction stays, to absorb retransmissions.
+    expect(recorder.server.state).toBe("Completed");
+  });
+
+  it("[RFC3261 17.1.3] without a transaction are stray; without a branch they are dropped", () => {
+    const recorder = new Recorder();
+    const response = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKq\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: c\r\nCSeq: 1 BYE\r\n\r\n";
+    recorder.receive(response, udp);
+    recorder.receive(response.replace(";branch=z9hG4bKq", ""), udp);
+    expect(recorder.events).toEqual(["stray 200"]);
+  });
+});
+
+describe("transactionsMax", () => {
+  it("[RFC3261 21.5.4] over it a new request gets 503 with Retry-After and no state; in-dialog requests have a reserve", () => {
+    const recorder = new Recorder({ transactionsMax: 100 });
+    for (let number = 0; number < 10_000; number += 1) recorder.receive(requestText("INVITE", `z9hG4bK-${number}`), udp);
+    expect(recorder.layer.size).toBe(100);
+    expect(recorder.sent).toHaveLength(9_900);
+    expect(recorder.sent[0]?.text).toMatch(/^SIP\/2.0 503 [^]*\r\nRetry-After: 5\r\n/);
+    for (let number = 0; number < 1_000; number += 1) recorder.receive(requestText("BYE", `z9hG4bKb${number}`, { toTag: "b" }), udp);
+    expect(recorder.layer.size).toBe(125);
+  });
+
+  it("serves again when transactions have ended", () => {
+    const recorder = new Recorder({ transactionsMax: 1 });
+    recorder.receive(requestText("OPTIONS", "z9hG4bK1"), tcp);
+    recorder.receive(requestText("OPTIONS", "z9hG4bK2"), tcp);
+    expect(recorder.take()).toEqual(["503"]);
+    recorder.respond(200);
+    recorder.receive(requestText("OPTIONS", "z9hG4bK3"), tcp);
+    expect(recorder.take()).toEqual(["200"]);
+    expect(recorder.events.filter((event) => event === "request OPTIONS")).toHaveLength(2);
+  });
+});
+
+describe("undeliverable", () => {
+  it("is ignored for what no transaction knows", () => {
+    const recorder = new Recorder();
+    recorder.layer.undeliverable(parsed(octetsOf(requestText("INVITE"))), udp, recorder.now);
+    recorder.layer.undeliverable(parsed(octetsOf(requestText("ACK"))), udp, recorder.now);
+    expect(recorder.events).toEqual([]);
+  });
+});
