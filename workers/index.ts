@@ -1,14 +1,76 @@
 import { Hono } from "hono";
-import type { Environment } from "./environment.ts";
+import { api } from "./api/api.ts";
+import { cellApi } from "./api/cell-api.ts";
+import { isExchange } from "./cells.ts";
+import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "./environment.ts";
+import { signed, type Signed } from "./signed.ts";
 
 export { CoreGroupObject } from "./core-group/core-group-object.ts";
 export { ExchangeObject } from "./exchange/exchange-object.ts";
 export { LineObject } from "./line/line-object.ts";
 
+/**
+ * A cell's one way in. WebSocket upgrades are handed on to the object that will hold the socket: the framework's own WebSocket helper
+ * would keep it in this Worker, where it could neither hibernate nor choose its subprotocol.
+ */
 const app = new Hono<{ Bindings: Environment }>();
 
-app.get("/", (context) =>
-  context.text(`Tandem, a SIP registrar and proxy: cell ${context.env.CELL}. Softphones connect here over WebSocket with subprotocol sip.\n`),
+/** RFC 7118: softphones connect to the cell's URL itself. */
+app.get("/", async (context) => {
+  const { env } = context;
+  if (!isUpgrade(context.req.raw)) {
+    return context.text(
+      `Tandem, a SIP registrar and proxy. This is cell ${env.CELL}; softphones connect here over WebSocket, subprotocol sip.\n`,
+    );
+  }
+  const offered = (context.req.header("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim().toLowerCase());
+  if (!offered.includes("sip")) return context.text("This WebSocket speaks SIP: ask for subprotocol sip (RFC 7118).\n", 400);
+  const line = Math.floor(Math.random() * clusterMapOf(env).lineCount);
+  return await env.LINE.getByName(lineName(line)).fetch(context.req.raw);
+});
+
+const gateways = new Hono<Signed>();
+
+gateways.get(
+  "/trunk/:exchange{\\d{1,4}}",
+  signed((param) => `trunk ${param("exchange") ?? ""}`, 0),
+  async (context) => {
+    const exchange = Number(context.req.param("exchange"));
+    if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+    if (!isUpgrade(context.req.raw)) return context.json({ error: "a trunk is a WebSocket" }, 426, { upgrade: "websocket" });
+    return await context.env.EXCHANGE.getByName(exchangeName(exchange)).fetch(signedBy(context.req.raw, context.var.who));
+  },
 );
 
+gateways.get(
+  "/control",
+  signed(() => "control", 0),
+  async (context) => {
+    if (!isUpgrade(context.req.raw)) return context.json({ error: "the control link is a WebSocket" }, 426, { upgrade: "websocket" });
+    return await context.env.CORE_GROUP.getByName(coreGroupName).fetch(signedBy(context.req.raw, context.var.who));
+  },
+);
+
+app.route("/", gateways);
+app.route("/cell", cellApi);
+app.route("/api", api);
+
+app.notFound((context) => context.json({ error: `${context.req.method} ${context.req.path}: there is nothing here` }, 404));
+
+app.onError((error, context) => {
+  console.error(`${context.req.method} ${context.req.path}:`, error.stack ?? error.message);
+  return context.json({ error: error.message.split("\n", 1)[0] }, 500);
+});
+
 export default app;
+
+function isUpgrade(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
+/** Tells the object who is calling: it does not check signatures again. */
+function signedBy(request: Request, who: string): Request {
+  const headers = new Headers(request.headers);
+  headers.set("tandem-who", who);
+  return new Request(request, { headers });
+}

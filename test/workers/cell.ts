@@ -1,0 +1,61 @@
+import { env, exports } from "cloudflare:workers";
+import { exchangeOf, pairOf } from "../../sip/placement/cluster-map.ts";
+import { clusterMapOf } from "../../workers/environment.ts";
+import { authorizationFor, hashOf } from "../../workers/signature.ts";
+
+/** The cell under test, as its peers see it. */
+
+export const map = clusterMapOf(env);
+export const domain = "example.test";
+
+export function get(path: string, headers: Record<string, string> = {}): Promise<Response> {
+  return exports.default.fetch(new Request(`http://a.invalid${path}`, { headers }));
+}
+
+export function upgrade(path: string, headers: Record<string, string> = {}): Promise<Response> {
+  return get(path, { upgrade: "websocket", ...headers });
+}
+
+export function signature(purpose: string, who: string, body?: Uint8Array): string {
+  return authorizationFor(env.TANDEM_SECRET, purpose, who, body, Date.now());
+}
+
+/** A request to the API as the `tandem` command makes it. */
+export function callApi(method: string, path: string, json?: unknown): Promise<Response> {
+  const body = json === undefined ? undefined : new TextEncoder().encode(JSON.stringify(json));
+  const headers = { authorization: signature("api", "cli", body) };
+  return exports.default.fetch(
+    new Request(`http://a.invalid/api${path}`, body === undefined ? { method, headers } : { method, headers, body }),
+  );
+}
+
+/** A user whose exchange has its primary in cell a, the only cell of these tests. The same user for the same name and exchange. */
+export function userOf(name: string, exchange = 0): string {
+  for (let number = 0; ; number += 1) {
+    const user = `${name}${number}`;
+    if (exchangeOf(map, `${user}@${domain}`) === exchange) return user;
+  }
+}
+
+/** Exchanges whose primary is cell a. */
+export const ownExchanges = Array.from({ length: map.exchangeCount }, (_, exchange) => exchange).filter(
+  (exchange) => pairOf(map, exchange).primary === "a",
+);
+
+/** What `PUT /api/subscribers` takes for a user. */
+export function subscriberOf(user: string, password: string): Record<string, string> {
+  const plain = `${user}:${domain}:${password}`;
+  const full = `${user}@${domain}:${domain}:${password}`;
+  return {
+    aor: `${user}@${domain}`,
+    ha1Md5: hashOf("MD5", plain),
+    ha1Sha256: hashOf("SHA-256", plain),
+    ha1bMd5: hashOf("MD5", full),
+    ha1bSha256: hashOf("SHA-256", full),
+  };
+}
+
+export async function addSubscriber(user: string, password: string): Promise<void> {
+  const response = await callApi("PUT", "/subscribers", [subscriberOf(user, password)]);
+  if (response.status !== 200) throw new Error(`cannot add ${user}: ${await response.text()}`);
+}

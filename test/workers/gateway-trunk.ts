@@ -1,0 +1,88 @@
+import { vi } from "vitest";
+import { octetsOf, stringOf } from "../../sip/message/octets.ts";
+import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type Frame, type FrameRecord } from "../../sip/transport/frame.ts";
+import { signature, upgrade } from "./cell.ts";
+
+export const listeners = [
+  { transport: "UDP", host: "192.0.2.1", port: 5060 },
+  { transport: "TCP", host: "192.0.2.1", port: 5060 },
+];
+
+/** A UDP flow key of the gateway: 198.51.100.7:5060. */
+export const udpFlow = "u0..c633640713c4";
+
+/** A gateway's end of a trunk, frame by frame. */
+export class GatewayTrunk {
+  readonly socket: WebSocket;
+  readonly frames: Frame[] = [];
+  readonly texts: string[] = [];
+  closed: { readonly code: number; readonly reason: string } | undefined;
+  #seq = 0;
+  #received = 0;
+  #taken = 0;
+
+  static async connect(exchange: number, access = "g1", boot = "boot1"): Promise<GatewayTrunk> {
+    const trunk = await GatewayTrunk.open(exchange, access);
+    trunk.send([{ kind: RecordKind.hello, key: access, octets: jsonOctets({ boot, listeners }) }]);
+    await vi.waitFor(() => {
+      if (trunk.frames.length === 0) throw new Error("the hello is not acknowledged yet");
+    });
+    return trunk;
+  }
+
+  /** A trunk without its hello. */
+  static async open(exchange: number, access = "g1"): Promise<GatewayTrunk> {
+    const response = await upgrade(`/trunk/${exchange}`, { authorization: signature(`trunk ${exchange}`, access) });
+    if (response.webSocket === null) throw new Error(`no trunk: ${response.status} ${await response.text()}`);
+    return new GatewayTrunk(response.webSocket);
+  }
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("message", ({ data }) => {
+      if (typeof data === "string") {
+        this.texts.push(data);
+        return;
+      }
+      const frame = decodeFrame(new Uint8Array(data as ArrayBuffer));
+      if (isFrameError(frame)) throw new Error(frame.frameError);
+      if (frame.seq !== 0 && frame.seq !== this.#received + 1) throw new Error(`frame ${frame.seq} after ${this.#received}`);
+      this.#received = Math.max(this.#received, frame.seq);
+      this.frames.push(frame);
+    });
+    socket.addEventListener("close", ({ code, reason }) => {
+      this.closed = { code, reason };
+    });
+    socket.accept();
+  }
+
+  get acknowledged(): number {
+    return this.frames.at(-1)?.ack ?? 0;
+  }
+
+  get sent(): number {
+    return this.#seq;
+  }
+
+  send(records: readonly FrameRecord[]): void {
+    this.#seq += 1;
+    this.socket.send(encodeFrame(this.#seq, this.#received, records));
+  }
+
+  sendMessage(text: string, flow: string = udpFlow): void {
+    this.send([{ kind: RecordKind.message, key: flow, octets: octetsOf(text) }]);
+  }
+
+  /** The next message that the exchange sends through this trunk and that has not been taken; waits for it. */
+  async take(): Promise<{ readonly flow: string; readonly text: string }> {
+    const record = await vi.waitFor(() => {
+      const records = this.frames.flatMap((frame) => frame.records).filter(({ kind }) => kind === RecordKind.send);
+      const next = records[this.#taken];
+      if (next === undefined) throw new Error("the gateway is still waiting for a message");
+      return next;
+    });
+    this.#taken += 1;
+    return { flow: record.key, text: stringOf(record.octets) };
+  }
+}

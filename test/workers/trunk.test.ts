@@ -1,0 +1,160 @@
+import { evictDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { jsonOctets, RecordKind } from "../../sip/transport/frame.ts";
+import { exchangeName } from "../../workers/environment.ts";
+import { domain, userOf } from "./cell.ts";
+import { GatewayTrunk, listeners, udpFlow } from "./gateway-trunk.ts";
+import { headerOf } from "./softphone.ts";
+
+const stub = env.EXCHANGE.getByName(exchangeName(0));
+const trunks: GatewayTrunk[] = [];
+
+async function connect(access?: string, boot?: string): Promise<GatewayTrunk> {
+  const trunk = await GatewayTrunk.connect(0, access, boot);
+  trunks.push(trunk);
+  return trunk;
+}
+
+async function open(): Promise<GatewayTrunk> {
+  const trunk = await GatewayTrunk.open(0);
+  trunks.push(trunk);
+  return trunk;
+}
+
+async function closingOf(trunk: GatewayTrunk): Promise<{ readonly code: number; readonly reason: string }> {
+  return await vi.waitFor(() => {
+    if (trunk.closed === undefined) throw new Error("the trunk is open");
+    return trunk.closed;
+  });
+}
+
+function options(callId: string): string {
+  return (
+    `OPTIONS sip:${domain} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7;rport;branch=z9hG4bK${callId}\r\nMax-Forwards: 70\r\n` +
+    `From: <sip:x@example.net>;tag=1\r\nTo: <sip:${domain}>\r\nCall-ID: ${callId}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n`
+  );
+}
+
+afterEach(() => {
+  for (const trunk of trunks.splice(0)) if (trunk.closed === undefined) trunk.socket.close();
+});
+
+describe("a trunk", () => {
+  it("acknowledges its hello, and every frame, with a frame of its own", async () => {
+    const trunk = await connect();
+    expect(trunk.frames[0]).toMatchObject({ seq: 0, ack: 1, records: [] });
+    trunk.send([]);
+    await vi.waitFor(() => expect(trunk.acknowledged).toBe(2));
+  });
+
+  it("carries a request in and its answer out on the same flow, one frame each", async () => {
+    const trunk = await connect();
+    const before = trunk.frames.length;
+    trunk.sendMessage(options("carries"));
+    const { flow, text } = await trunk.take();
+    expect(flow).toBe(udpFlow);
+    expect(text).toMatch(/^SIP\/2\.0 200 /);
+    expect(headerOf(text, "Call-ID")).toBe("carries");
+    expect(trunk.frames.length).toBe(before + 1);
+    expect(trunk.frames.at(-1)).toMatchObject({ seq: 1, ack: 2 });
+  });
+
+  it("answers pings without the object: it sleeps on", async () => {
+    const trunk = await connect();
+    await evictDurableObject(stub, { webSockets: "hibernate" });
+    trunk.socket.send("ping");
+    await vi.waitFor(() => expect(trunk.texts).toEqual(["pong"]));
+    // An object that cannot be evicted is not running: the ping has not woken it.
+    await expect(evictDurableObject(stub)).rejects.toThrow();
+  });
+
+  it("is found again by an object that slept: sequence numbers go on, listeners are known", async () => {
+    const trunk = await connect();
+    trunk.sendMessage(options("before"));
+    await trunk.take();
+    await evictDurableObject(stub, { webSockets: "hibernate" });
+    trunk.sendMessage(options("after"));
+    const { text } = await trunk.take();
+    expect(headerOf(text, "Call-ID")).toBe("after");
+    expect(trunk.frames.at(-1)).toMatchObject({ seq: 2, ack: 3 });
+    expect(trunk.closed).toBeUndefined();
+  });
+
+  it("gives way to a newer one of the same gateway", async () => {
+    const first = await connect("g1", "boot1");
+    const second = await connect("g1", "boot2");
+    expect(await closingOf(first)).toMatchObject({ code: 4001, reason: "replaced by a newer trunk" });
+    second.sendMessage(options("second"));
+    expect((await second.take()).text).toMatch(/^SIP\/2\.0 200 /);
+  });
+
+  it("lets two gateways be told apart", async () => {
+    const first = await connect("g1");
+    const second = await connect("g2");
+    first.sendMessage(options("first"));
+    second.sendMessage(options("second"));
+    expect(headerOf((await first.take()).text, "Call-ID")).toBe("first");
+    expect(headerOf((await second.take()).text, "Call-ID")).toBe("second");
+  });
+});
+
+describe("a trunk whose other side is confused is closed with the reason", () => {
+  const hello = { kind: RecordKind.hello, key: "g1", octets: jsonOctets({ boot: "b", listeners }) };
+
+  it.each<[string, string, (trunk: GatewayTrunk) => void]>([
+    ["text", "text on a trunk", (trunk) => trunk.socket.send("hello")],
+    ["octets of no frame", "version 255 is not known", (trunk) => trunk.socket.send(new Uint8Array(20).fill(255))],
+    ["an empty frame", "shorter than its header", (trunk) => trunk.socket.send(new Uint8Array(0))],
+    ["a record cut off", "record header cut off", (trunk) => trunk.socket.send(new Uint8Array([1, 0, 0, 0, 1, 0, 0, 0, 0, 2, 9]))],
+    ["no hello", "the first record is no hello", (trunk) => trunk.sendMessage(options("none"))],
+    ["a hello of somebody else", "hello from g2 on a trunk of g1", (trunk) => trunk.send([{ ...hello, key: "g2" }])],
+    ["a hello of no JSON", "the first record is no hello", (trunk) => trunk.send([{ ...hello, octets: new Uint8Array([0x7b]) }])],
+    [
+      "a gap in the numbers",
+      "frame 3 after 1",
+      (trunk) => {
+        trunk.send([hello]);
+        trunk.socket.send(new Uint8Array([1, 0, 0, 0, 3, 0, 0, 0, 0]));
+      },
+    ],
+    ["an acknowledgement of nothing", "acknowledges 9 of 0", (trunk) => trunk.socket.send(new Uint8Array([1, 0, 0, 0, 1, 0, 0, 0, 9]))],
+  ])("%s", async (_name, reason, confuse) => {
+    const trunk = await open();
+    confuse(trunk);
+    expect(await closingOf(trunk)).toEqual({ code: 1002, reason });
+    // The next one is served.
+    const next = await connect();
+    next.sendMessage(options("next"));
+    expect((await next.take()).text).toMatch(/^SIP\/2\.0 200 /);
+  });
+});
+
+describe("junk in good frames", () => {
+  it("neither closes the trunk nor keeps the next message from being served", async () => {
+    const trunk = await connect();
+    const random = new Uint8Array(2_000);
+    for (let count = 0; count < 50; count += 1) {
+      crypto.getRandomValues(random);
+      trunk.send([
+        { kind: RecordKind.message, key: udpFlow, octets: random.slice(0, count * 20) },
+        { kind: RecordKind.message, key: "no flow key", octets: random.slice(0, 10) },
+        { kind: RecordKind.undeliverable, key: udpFlow, octets: random.slice(0, 100) },
+        { kind: RecordKind.closed, key: udpFlow, octets: new Uint8Array(0) },
+        { kind: RecordKind.resolved, key: "1", octets: random.slice(0, 30) },
+        { kind: 99, key: udpFlow, octets: random.slice(0, 30) },
+      ]);
+    }
+    trunk.sendMessage(options("good"));
+    await vi.waitFor(() => expect(trunk.acknowledged).toBe(trunk.sent));
+    const answered = trunk.frames.flatMap(({ records }) => records).map(({ octets }) => new TextDecoder().decode(octets));
+    expect(answered.some((text) => headerOf(text, "Call-ID") === "good")).toBe(true);
+  });
+});
+
+it("a call for a user that nobody knows is answered where it came from", async () => {
+  const trunk = await connect();
+  const nobody = userOf("nobody");
+  trunk.sendMessage(options("unknown").replace(`OPTIONS sip:${domain}`, `OPTIONS sip:${nobody}@${domain}`));
+  expect((await trunk.take()).text).toMatch(/^SIP\/2\.0 404 /);
+});

@@ -1,0 +1,107 @@
+import { Hono, type Context } from "hono";
+import { exchangeOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { askCell, servingCells } from "../cells.ts";
+import { clusterMapOf, exchangeName } from "../environment.ts";
+import type { SubscriberChange } from "../exchange/exchange-object.ts";
+import { apiBodyOctetsMax } from "../limits.ts";
+import { signed, type Signed } from "../signed.ts";
+import { joinArrays, registrationsOf, subscribersOf } from "./cell-share.ts";
+import { allExchanges, gather } from "./exchange-groups.ts";
+import { statusOf } from "./status.ts";
+import { isInputError, readAddressOfRecord, readSubscribers } from "./subscribers.ts";
+
+/** What the `tandem` command asks: `/api/`, JSON, signed by `cli`. Any cell answers for the whole cluster. */
+export const api = new Hono<Signed>();
+
+api.use(signed(() => "api", apiBodyOctetsMax));
+
+api.get("/status", async (context) => context.json(await statusOf(context.env, clusterMapOf(context.env))));
+
+api.get("/registrations", async (context) => {
+  const { env } = context;
+  const map = clusterMapOf(env);
+  const asked = context.req.query("aor");
+  const addressOfRecord = asked === undefined ? undefined : readAddressOfRecord(map, asked);
+  if (typeof addressOfRecord === "object") return context.json(addressOfRecord, 400);
+  const exchanges = addressOfRecord === undefined ? allExchanges(map) : [exchangeOf(map, addressOfRecord)];
+  const { answers, missing } = await gather(map, exchanges, async (cell, group) => {
+    if (cell === env.CELL) return await registrationsOf(env, group, addressOfRecord);
+    const query = new URLSearchParams({ exchanges: group.join(","), ...(addressOfRecord === undefined ? {} : { aor: addressOfRecord }) });
+    return JSON.stringify(await askCell(env, map, cell, `/cell/registrations?${query.toString()}`));
+  });
+  if (missing.length > 0) return unreachable(context, missing);
+  return context.body(joinArrays(answers), 200, { "content-type": "application/json" });
+});
+
+api.get("/subscribers", async (context) => {
+  const { env } = context;
+  const map = clusterMapOf(env);
+  const { answers, missing } = await gather(map, allExchanges(map), async (cell, group) => {
+    if (cell === env.CELL) return await subscribersOf(env, group);
+    return await askCell<string[]>(env, map, cell, `/cell/subscribers?exchanges=${group.join(",")}`);
+  });
+  return missing.length > 0 ? unreachable(context, missing) : context.json(answers.flat().toSorted());
+});
+
+api.put("/subscribers", async (context) => {
+  const map = clusterMapOf(context.env);
+  const changes = readSubscribers(map, parseJson(context.var.body));
+  if (isInputError(changes)) return context.json(changes, 400);
+  const groups = new Map<number, SubscriberChange[]>();
+  for (const change of changes) {
+    const exchange = exchangeOf(map, change.aor);
+    const group = groups.get(exchange);
+    if (group === undefined) groups.set(exchange, [change]);
+    else group.push(change);
+  }
+  const results = await Promise.allSettled([...groups].map(([exchange, group]) => put(context, map, exchange, group)));
+  const missing = [...groups.keys()].filter((_, index) => results[index]?.status === "rejected");
+  return missing.length > 0 ? unreachable(context, missing) : context.json({ stored: changes.length });
+});
+
+api.delete("/subscribers", async (context) => {
+  const { env } = context;
+  const map = clusterMapOf(env);
+  const addressOfRecord = readAddressOfRecord(map, context.req.query("aor") ?? "");
+  if (typeof addressOfRecord === "object") return context.json(addressOfRecord, 400);
+  const exchange = exchangeOf(map, addressOfRecord);
+  const cell = primaryOf(map, exchange);
+  let wasThere: boolean;
+  try {
+    wasThere =
+      cell === env.CELL
+        ? await env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(addressOfRecord)
+        : await askCell<boolean>(env, map, cell, `/cell/subscribers/${exchange}/remove`, addressOfRecord);
+  } catch (error) {
+    console.warn(String(error));
+    return unreachable(context, [exchange]);
+  }
+  return wasThere ? context.json({ removed: addressOfRecord }) : context.json({ error: `${addressOfRecord} is no subscriber` }, 404);
+});
+
+async function put(context: Context<Signed>, map: ClusterMap, exchange: number, changes: readonly SubscriberChange[]): Promise<void> {
+  const { env } = context;
+  const cell = primaryOf(map, exchange);
+  if (cell === env.CELL) await env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(changes);
+  else await askCell(env, map, cell, `/cell/subscribers/${exchange}/put`, changes);
+}
+
+/** Subscribers are changed where they are asked for: see {@link servingCells}. */
+function primaryOf(map: ClusterMap, exchange: number): string {
+  const [primary] = servingCells(map, exchange);
+  if (primary === undefined) throw new RangeError("a cluster map without cells");
+  return primary;
+}
+
+function unreachable(context: Context<Signed>, exchanges: readonly number[]): Response {
+  const plural = exchanges.length === 1 ? "exchange" : "exchanges";
+  return context.json({ error: `${plural} ${exchanges.toSorted((a, b) => a - b).join(", ")} cannot be reached` }, 503);
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return undefined;
+  }
+}

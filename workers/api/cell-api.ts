@@ -1,0 +1,80 @@
+import { Hono } from "hono";
+import { frameOctetsMax } from "../../sip/limits.ts";
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { cellOfLine } from "../../sip/transport/flow.ts";
+import { isExchange } from "../cells.ts";
+import { clusterMapOf, exchangeName, lineName } from "../environment.ts";
+import type { SubscriberChange } from "../exchange/exchange-object.ts";
+import { apiBodyOctetsMax } from "../limits.ts";
+import { signed, type Signed } from "../signed.ts";
+import { registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
+
+/**
+ * What other cells ask of this one: `/cell/`, signed by a cell. Frames for lines and exchanges are binary, the rest is JSON; what comes
+ * from a cell of ours was checked there.
+ */
+export const cellApi = new Hono<Signed>();
+
+cellApi.use(signed(() => "cell", Math.max(frameOctetsMax, apiBodyOctetsMax)));
+
+cellApi.post("/exchange/:exchange{\\d{1,4}}", async (context) => {
+  const exchange = Number(context.req.param("exchange"));
+  const access = context.req.query("access") ?? "";
+  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+  if (!access.includes(".") || cellOfLine(access) !== context.var.who) {
+    return context.json({ error: `${access} is no line of cell ${context.var.who}` }, 403);
+  }
+  const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(access, context.var.body);
+  return context.body(answer as Uint8Array<ArrayBuffer>);
+});
+
+cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
+  const line = Number(context.req.param("line"));
+  if (line >= clusterMapOf(context.env).lineCount) return context.json({ error: `there is no line ${line}` }, 404);
+  const answer = await context.env.LINE.getByName(lineName(line)).deliver(context.var.body);
+  return context.body(answer as Uint8Array<ArrayBuffer>);
+});
+
+cellApi.post("/credentials/:exchange{\\d{1,4}}", async (context) => {
+  const exchange = Number(context.req.param("exchange"));
+  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+  const addressOfRecord = jsonOf<string>(context.var.body);
+  return context.json((await context.env.EXCHANGE.getByName(exchangeName(exchange)).credentialsOf(addressOfRecord)) ?? null);
+});
+
+cellApi.get("/summary", async (context) => context.json(await summaryOf(context.env, clusterMapOf(context.env))));
+
+cellApi.get("/registrations", async (context) => {
+  const exchanges = exchangesOf(clusterMapOf(context.env), context.req.query("exchanges"));
+  const list = await registrationsOf(context.env, exchanges, context.req.query("aor"));
+  return context.body(list, 200, { "content-type": "application/json" });
+});
+
+cellApi.get("/subscribers", async (context) => {
+  const exchanges = exchangesOf(clusterMapOf(context.env), context.req.query("exchanges"));
+  return context.json(await subscribersOf(context.env, exchanges));
+});
+
+cellApi.post("/subscribers/:exchange{\\d{1,4}}/put", async (context) => {
+  const exchange = Number(context.req.param("exchange"));
+  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+  await context.env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(jsonOf<SubscriberChange[]>(context.var.body));
+  return context.json(true);
+});
+
+cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", async (context) => {
+  const exchange = Number(context.req.param("exchange"));
+  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+  return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(jsonOf<string>(context.var.body)));
+});
+
+function exchangesOf(map: ClusterMap, list: string | undefined): number[] {
+  return (list ?? "")
+    .split(",")
+    .map(Number)
+    .filter((exchange) => isExchange(map, exchange));
+}
+
+function jsonOf<Value>(body: Uint8Array): Value {
+  return JSON.parse(new TextDecoder().decode(body)) as Value;
+}

@@ -1,0 +1,56 @@
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { pairOf } from "../../sip/placement/cluster-map.ts";
+import { within } from "../cells.ts";
+import type { GroupView } from "../core-group/core-group-object.ts";
+import { coreGroupName, exchangeName, type Environment } from "../environment.ts";
+import type { CountsOfExchange } from "../exchange/exchange-object.ts";
+import { cellAnswerMsMax } from "../limits.ts";
+
+/** What this cell contributes to a status or a list: the answers of its own objects. Other cells ask for it under `/cell/`. */
+
+export type CellSummary = GroupView & {
+  readonly cell: string;
+  /** Of every replica in this cell. */
+  readonly exchanges: readonly CountsOfExchange[];
+};
+
+/** The exchanges that have a replica in this cell. */
+export function exchangesIn(map: ClusterMap, cell: string): number[] {
+  const exchanges: number[] = [];
+  for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) {
+    const { primary, secondary } = pairOf(map, exchange);
+    if (primary === cell || secondary === cell) exchanges.push(exchange);
+  }
+  return exchanges;
+}
+
+export async function summaryOf(env: Environment, map: ClusterMap): Promise<CellSummary> {
+  const counts = exchangesIn(map, env.CELL).map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).counts());
+  const [view, ...exchanges] = await within(
+    Promise.all([env.CORE_GROUP.getByName(coreGroupName).view(), ...counts] as const),
+    cellAnswerMsMax,
+  );
+  return { cell: env.CELL, epoch: view.epoch, gateways: view.gateways, exchanges };
+}
+
+/** Registrations of some of this cell's exchanges, as a JSON array. */
+export async function registrationsOf(
+  env: Environment,
+  exchanges: readonly number[],
+  addressOfRecord: string | undefined,
+): Promise<string> {
+  const lists = exchanges.map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).registrations(addressOfRecord));
+  return joinArrays(await within(Promise.all(lists), cellAnswerMsMax));
+}
+
+/** Addresses-of-record of the subscribers of some of this cell's exchanges. */
+export async function subscribersOf(env: Environment, exchanges: readonly number[]): Promise<string[]> {
+  const lists = exchanges.map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).subscribers());
+  return (await within(Promise.all(lists), cellAnswerMsMax)).flat();
+}
+
+/** JSON arrays as text made one, without reading them. */
+export function joinArrays(arrays: readonly string[]): string {
+  const insides = arrays.map((array) => array.slice(1, -1)).filter((inside) => inside !== "");
+  return `[${insides.join(",")}]`;
+}

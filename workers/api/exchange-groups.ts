@@ -1,0 +1,45 @@
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { servingCells } from "../cells.ts";
+
+/** An answer from a cell for some exchanges, and the exchanges that no cell answered for. */
+export type Gathered<Answer> = { readonly answers: readonly Answer[]; readonly missing: readonly number[] };
+
+/**
+ * Asks for some exchanges, one question for each cell: their primaries first, then, for those that did not answer, their other
+ * replicas.
+ */
+export async function gather<Answer>(
+  map: ClusterMap,
+  exchanges: readonly number[],
+  ask: (cell: string, exchanges: readonly number[]) => Promise<Answer>,
+): Promise<Gathered<Answer>> {
+  const answers: Answer[] = [];
+  let missing = exchanges;
+  for (const replica of [0, 1]) {
+    const groups = new Map<string, number[]>();
+    const without: number[] = [];
+    for (const exchange of missing) {
+      const cell = servingCells(map, exchange)[replica];
+      if (cell === undefined) without.push(exchange);
+      else groups.set(cell, [...(groups.get(cell) ?? []), exchange]);
+    }
+    await Promise.all(
+      [...groups].map(async ([cell, group]) => {
+        try {
+          answers.push(await ask(cell, group));
+        } catch (error) {
+          console.warn(`cell ${cell} did not answer for exchanges ${group.join(", ")}: ${String(error)}`);
+          without.push(...group);
+        }
+      }),
+    );
+    missing = without;
+    if (missing.length === 0) break;
+  }
+  return { answers, missing };
+}
+
+/** Every exchange of a map. */
+export function allExchanges(map: ClusterMap): number[] {
+  return Array.from({ length: map.exchangeCount }, (_, exchange) => exchange);
+}

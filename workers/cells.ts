@@ -1,0 +1,64 @@
+import { pairOf, type ClusterMap } from "../sip/placement/cluster-map.ts";
+import type { Environment } from "./environment.ts";
+import { cellAnswerMsMax } from "./limits.ts";
+import { authorizationFor } from "./signature.ts";
+
+/** One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, never an outgoing WebSocket. */
+
+/**
+ * The cells that may serve an exchange, in the order to try them. The primary comes first for everybody, also for those who could
+ * reach the other replica more cheaply: as long as replicas do not share their records, only one of them knows the bindings.
+ */
+export function servingCells(map: ClusterMap, exchange: number): readonly string[] {
+  const { primary, secondary } = pairOf(map, exchange);
+  return primary === secondary ? [primary] : [primary, secondary];
+}
+
+/** Whether a number names one of this map's exchanges. */
+export function isExchange(map: ClusterMap, exchange: number): boolean {
+  return Number.isInteger(exchange) && exchange >= 0 && exchange < map.exchangeCount;
+}
+
+/**
+ * Sends a signed request to another cell. Rejects when it is not in the map, does not answer within `timeoutMs`, or answers anything
+ * but 200.
+ */
+export async function callCell(
+  env: Environment,
+  map: ClusterMap,
+  cell: string,
+  path: string,
+  body?: Uint8Array,
+  timeoutMs: number = cellAnswerMsMax,
+): Promise<Uint8Array> {
+  const url = map.cells.find((each) => each.id === cell)?.url;
+  if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
+  const response = await fetch(new URL(path, url), {
+    method: body === undefined ? "GET" : "POST",
+    headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
+    signal: AbortSignal.timeout(timeoutMs),
+    ...(body === undefined ? {} : { body }),
+  });
+  const octets = new Uint8Array(await response.arrayBuffer());
+  if (response.status !== 200) throw new Error(`cell ${cell} answered ${response.status} to ${path}`);
+  return octets;
+}
+
+/** {@link callCell} with JSON on both sides. */
+export async function askCell<Answer>(env: Environment, map: ClusterMap, cell: string, path: string, question?: unknown): Promise<Answer> {
+  const body = question === undefined ? undefined : new TextEncoder().encode(JSON.stringify(question));
+  return JSON.parse(new TextDecoder().decode(await callCell(env, map, cell, path, body))) as Answer;
+}
+
+/** The value of a promise, or a rejection after `timeoutMs`: calls to objects of one's own cell have no timeout of their own. */
+export async function within<Value>(promise: Promise<Value>, timeoutMs: number): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,87 @@
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { cellOfLine } from "../../sip/transport/flow.ts";
+import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { callCell, within } from "../cells.ts";
+import { lineName, type Environment } from "../environment.ts";
+import { frameAnswerMsMax, lineQueueRecordsMax } from "../limits.ts";
+import { framesOf } from "./frames-of.ts";
+
+type Queue = { waiting: FrameRecord[]; isBusy: boolean };
+
+/**
+ * Carries an exchange's records to lines: a call within the cell, a signed request to another one. One frame at a time is under way to
+ * each line, so that order is kept; what comes meanwhile leaves together in the next.
+ */
+export class LineCouriers {
+  readonly #env: Environment;
+  readonly #map: ClusterMap;
+  readonly #exchange: number;
+  /** Takes what a line says in answer: records that could not be delivered there. */
+  readonly #returned: (access: string, records: readonly FrameRecord[]) => void;
+  readonly #queues = new Map<string, Queue>();
+
+  constructor(env: Environment, map: ClusterMap, exchange: number, returned: (access: string, records: readonly FrameRecord[]) => void) {
+    this.#env = env;
+    this.#map = map;
+    this.#exchange = exchange;
+    this.#returned = returned;
+  }
+
+  /** Nothing is under way or waiting: a message in an answer to this line would overtake nothing. */
+  isIdle(access: string): boolean {
+    return !this.#queues.has(access);
+  }
+
+  /** False: too much waits for this line already. */
+  send(access: string, records: readonly FrameRecord[]): boolean {
+    const queue = this.#queues.get(access) ?? { waiting: [], isBusy: false };
+    if (queue.waiting.length + records.length > lineQueueRecordsMax) return false;
+    queue.waiting.push(...records);
+    this.#queues.set(access, queue);
+    if (!queue.isBusy) void this.#empty(access, queue);
+    return true;
+  }
+
+  async #empty(access: string, queue: Queue): Promise<void> {
+    queue.isBusy = true;
+    while (queue.waiting.length > 0) {
+      const records = queue.waiting;
+      queue.waiting = [];
+      for (const some of framesOf(records)) {
+        const returned = await this.#carry(access, some);
+        if (returned.length > 0) this.#returned(access, returned);
+      }
+    }
+    this.#queues.delete(access);
+  }
+
+  async #carry(access: string, records: readonly FrameRecord[]): Promise<readonly FrameRecord[]> {
+    try {
+      const answer = decodeFrame(await this.#call(access, encodeFrame(0, 0, records)));
+      return isFrameError(answer) ? undeliverableOf(records) : answer.records;
+    } catch (error) {
+      console.warn(`exchange ${this.#exchange}: line ${access} is unreachable: ${String(error)}`);
+      return undeliverableOf(records);
+    }
+  }
+
+  #call(access: string, frame: Uint8Array): Promise<Uint8Array> {
+    const cell = cellOfLine(access);
+    const line = Number(access.slice(cell.length + 1));
+    if (!Number.isInteger(line) || line < 0 || line >= this.#map.lineCount) throw new Error("no such line");
+    if (cell !== this.#env.CELL) {
+      return callCell(this.#env, this.#map, cell, `/cell/line/${line}?exchange=${this.#exchange}`, frame, frameAnswerMsMax);
+    }
+    return within(this.#env.LINE.getByName(lineName(line)).deliver(frame), frameAnswerMsMax);
+  }
+}
+
+/** What an access that cannot be reached would have answered. */
+export function undeliverableOf(records: readonly FrameRecord[]): FrameRecord[] {
+  const returned: FrameRecord[] = [];
+  for (const { kind, key, octets } of records) {
+    if (kind === RecordKind.send) returned.push({ kind: RecordKind.undeliverable, key, octets });
+    else if (kind === RecordKind.resolve) returned.push({ kind: RecordKind.resolved, key, octets: jsonOctets([]) });
+  }
+  return returned;
+}

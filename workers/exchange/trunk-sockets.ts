@@ -1,0 +1,190 @@
+import type { Listener } from "../../sip/transport/flow.ts";
+import { decodeFrame, encodeFrame, isFrameError, parseJsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { framesOf } from "./frames-of.ts";
+
+/**
+ * The gateways' ends of their trunks. What a woken object must know of a trunk is kept in its WebSocket's attachment: writing one
+ * costs less than a microsecond, so it is written with every frame.
+ */
+
+type TrunkState = {
+  /** Undefined until the hello. */
+  readonly boot: string | undefined;
+  readonly access: string;
+  readonly listeners: readonly Listener[];
+  /** Numbers of the last frame sent and received. */
+  readonly sent: number;
+  readonly received: number;
+  /** The last frame that may be acknowledged: all that came of it is committed. */
+  readonly done: number;
+  /** The last acknowledgement sent. */
+  readonly acknowledged: number;
+};
+
+/** What one frame brought: the access's records, and whether its hello came with it. */
+export type TrunkInput = {
+  readonly access: string;
+  readonly records: readonly FrameRecord[];
+  /** Set when the trunk has just opened. `isNewBoot`: the access was started again, its connections are gone. */
+  readonly opened?: { readonly listeners: readonly Listener[]; readonly isNewBoot: boolean };
+};
+
+export type TrunkError = { readonly trunkError: string };
+
+export class TrunkSockets {
+  readonly #ctx: DurableObjectState;
+  /** The trunk in use of each access: the newest one that said hello. */
+  readonly #current = new Map<string, WebSocket>();
+  readonly #states = new WeakMap<WebSocket, TrunkState>();
+
+  constructor(ctx: DurableObjectState) {
+    this.#ctx = ctx;
+    // A gateway's pings are answered by the runtime: they neither wake this object nor are billed.
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    for (const socket of ctx.getWebSockets()) {
+      const state = this.#stateOf(socket);
+      if (socket.readyState === WebSocket.OPEN && state?.boot !== undefined) this.#current.set(state.access, socket);
+    }
+  }
+
+  /** The trunks found when the object woke up. */
+  *opened(): IterableIterator<{ readonly access: string; readonly listeners: readonly Listener[] }> {
+    for (const socket of this.#current.values()) {
+      const state = this.#stateOf(socket);
+      if (state !== undefined) yield state;
+    }
+  }
+
+  accept(access: string): Response {
+    const pair = new WebSocketPair();
+    this.#ctx.acceptWebSocket(pair[1], [access]);
+    this.#keep(pair[1], { boot: undefined, access, listeners: [], sent: 0, received: 0, done: 0, acknowledged: 0 });
+    return new Response(null, { status: 101, webSocket: pair[0] });
+  }
+
+  has(access: string): boolean {
+    return this.#current.has(access);
+  }
+
+  /** Reads one WebSocket message. An error means that the other side is confused: {@link refuse} it. */
+  receive(socket: WebSocket, data: ArrayBuffer | string): TrunkInput | TrunkError {
+    if (typeof data === "string") return { trunkError: "text on a trunk" };
+    const state = this.#stateOf(socket);
+    if (state === undefined) return { trunkError: "a trunk without a name" };
+    const frame = decodeFrame(new Uint8Array(data));
+    if (isFrameError(frame)) return { trunkError: frame.frameError };
+    if (frame.seq !== 0 && frame.seq !== state.received + 1) return { trunkError: `frame ${frame.seq} after ${state.received}` };
+    if (frame.ack > state.sent) return { trunkError: `acknowledges ${frame.ack} of ${state.sent}` };
+    const received = Math.max(state.received, frame.seq);
+    if (state.boot !== undefined) {
+      this.#keep(socket, { ...state, received });
+      return { access: state.access, records: frame.records };
+    }
+    const [first, ...records] = frame.records;
+    const hello = first === undefined ? undefined : readHello(first);
+    if (first === undefined || hello === undefined) return { trunkError: "the first record is no hello" };
+    if (first.key !== state.access) return { trunkError: `hello from ${first.key} on a trunk of ${state.access}` };
+    this.#keep(socket, { ...state, ...hello, received });
+    return { access: state.access, records, opened: { listeners: hello.listeners, isNewBoot: this.#replace(socket, hello.boot) } };
+  }
+
+  /** All frames received so far may be acknowledged: what came of them is done and committed. */
+  release(): void {
+    for (const socket of this.#current.values()) {
+      const state = this.#stateOf(socket);
+      if (state !== undefined && state.done !== state.received) this.#keep(socket, { ...state, done: state.received });
+    }
+  }
+
+  /**
+   * Sends records to an access, if its trunk is open; in the rule one frame. Every frame acknowledges what is released: call it with no
+   * records to acknowledge only, if there is anything to acknowledge.
+   */
+  send(access: string, records: readonly FrameRecord[]): boolean {
+    const socket = this.#current.get(access);
+    const state = socket === undefined ? undefined : this.#stateOf(socket);
+    if (socket === undefined || state === undefined) return false;
+    let { sent } = state;
+    try {
+      if (records.length === 0 && state.acknowledged !== state.done) socket.send(encodeFrame(0, state.done, records));
+      for (const some of framesOf(records)) {
+        sent += 1;
+        socket.send(encodeFrame(sent, state.done, some));
+      }
+    } catch {
+      // The socket died and its close event has not come yet.
+      return false;
+    }
+    if (sent !== state.sent || state.acknowledged !== state.done) this.#keep(socket, { ...state, sent, acknowledged: state.done });
+    return true;
+  }
+
+  /** Closes a trunk whose other side broke the protocol. */
+  refuse(socket: WebSocket, error: TrunkError): string | undefined {
+    closeQuietly(socket, 1002, error.trunkError);
+    return this.closed(socket);
+  }
+
+  /** The socket is gone. The access that is without a trunk now, if it is. */
+  closed(socket: WebSocket): string | undefined {
+    const access = this.#stateOf(socket)?.access;
+    if (access === undefined || this.#current.get(access) !== socket) return undefined;
+    this.#current.delete(access);
+    return access;
+  }
+
+  /**
+   * Puts a trunk in the place of the access's last one. True when the access was started anew since: the last boot is on disk, for its
+   * trunk closes first, and this object may have slept since.
+   */
+  #replace(socket: WebSocket, boot: string): boolean {
+    const access = this.#stateOf(socket)?.access ?? "";
+    this.#current.set(access, socket);
+    for (const other of this.#ctx.getWebSockets(access)) if (other !== socket) closeQuietly(other, 4001, "replaced by a newer trunk");
+    const { kv } = this.#ctx.storage;
+    if (kv.get<string>(`boot ${access}`) === boot) return false;
+    kv.put(`boot ${access}`, boot);
+    return true;
+  }
+
+  #stateOf(socket: WebSocket): TrunkState | undefined {
+    const known = this.#states.get(socket);
+    if (known !== undefined) return known;
+    const attached = socket.deserializeAttachment() as TrunkState | null;
+    if (attached === null) return undefined;
+    this.#states.set(socket, attached);
+    return attached;
+  }
+
+  #keep(socket: WebSocket, state: TrunkState): void {
+    this.#states.set(socket, state);
+    socket.serializeAttachment(state);
+  }
+}
+
+export function isTrunkError(input: TrunkInput | TrunkError): input is TrunkError {
+  return "trunkError" in input;
+}
+
+function readHello(record: FrameRecord): { readonly boot: string; readonly listeners: readonly Listener[] } | undefined {
+  if (record.kind !== RecordKind.hello) return undefined;
+  const hello = parseJsonOctets(record.octets);
+  if (typeof hello !== "object" || hello === null || !("boot" in hello) || !("listeners" in hello)) return undefined;
+  const { boot, listeners } = hello;
+  if (typeof boot !== "string" || !Array.isArray(listeners) || !listeners.every(isListener)) return undefined;
+  return { boot, listeners };
+}
+
+function isListener(value: unknown): value is Listener {
+  if (typeof value !== "object" || value === null || !("transport" in value) || !("host" in value) || !("port" in value)) return false;
+  return ["UDP", "TCP", "TLS"].includes(String(value.transport)) && typeof value.host === "string" && typeof value.port === "number";
+}
+
+function closeQuietly(socket: WebSocket, code: number, reason: string): void {
+  try {
+    // A close frame carries 123 octets of reason (RFC 6455 5.5).
+    socket.close(code, reason.slice(0, 120));
+  } catch {
+    // It is closed already.
+  }
+}

@@ -1,0 +1,38 @@
+/** Every limit of the edge that is not one of the core's (sip/limits.ts), each with its reason. Units come last in the names. */
+
+/** Clocks of cells and gateways may differ by this much, and a signed request may be under way this long. */
+export const signatureAgeSecondsMax = 30;
+
+/** A body of the API: 10 000 subscribers with both HA1 values and their names are 2 MB. */
+export const apiBodyOctetsMax = 8 * 1024 * 1024;
+/** Subscribers in one PUT: one transaction on one object's disk should stay below 100 ms. */
+export const subscribersPerRequestMax = 20_000;
+
+/** A cell that has not answered after this is not asked for its share of a status or a list. */
+export const cellAnswerMsMax = 2_000;
+/** A cell that has not taken a frame after this is unreachable: the other replica is tried. A transaction's T1 is 500 ms. */
+export const frameAnswerMsMax = 2_000;
+/** An unreachable replica is not tried before this has passed, as long as the other one answers. */
+export const unreachableMs = 3_000;
+/** Records that wait for a line of another cell, while a frame to it is under way. Over: undeliverable. */
+export const lineQueueRecordsMax = 10_000;
+
+/** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */
+export const timerSpacingMs = 10;
+/**
+ * An idle exchange that holds records wakes this often to forget what has expired. Expiry itself is exact, it is looked at with every
+ * lookup; each wake is an event and a billed row.
+ */
+export const sweepAlarmMs = 15 * 60_000;
+
+/**
+ * Messages of one softphone: sustained rate and burst. A phone in a call sends a handful; a whole office behind one WebSocket stays
+ * below this. Over: the WebSocket is closed with 1008, because over a reliable transport a dropped message is a broken promise.
+ */
+export const socketMessagesPerSecondMax = 200;
+export const socketMessagesBurstMax = 400;
+/** Exchanges that a softphone has talked to and that hear of its end. Its own and its callees': more than these are not remembered. */
+export const socketExchangesMax = 64;
+
+/** Gateways that a core group remembers after they went away, the oldest forgotten first. */
+export const gatewaysRememberedMax = 1_000;

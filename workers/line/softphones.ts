@@ -1,0 +1,119 @@
+import { addressToHex, parseFlowKey, serializeFlowKey } from "../../sip/transport/flow.ts";
+import { socketExchangesMax, socketMessagesBurstMax, socketMessagesPerSecondMax } from "../limits.ts";
+import { listenerIndex } from "./line-listeners.ts";
+import { RateBound } from "./rate-bound.ts";
+
+/**
+ * The softphones' WebSockets of a line (RFC 7118). What is known of one is in its attachment, and its connection's name is its tag: an
+ * object that slept finds both again.
+ */
+
+type Softphone = {
+  readonly flowKey: string;
+  /** Exchanges that it has talked to, the latest last: they hear of its end. */
+  readonly exchanges: readonly number[];
+};
+
+const crlf = new Uint8Array([0x0d, 0x0a]);
+
+export class Softphones {
+  readonly #ctx: DurableObjectState;
+  readonly #nextId: () => string;
+  readonly #rates = new WeakMap<WebSocket, RateBound>();
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+  constructor(ctx: DurableObjectState, nextId: () => string) {
+    this.#ctx = ctx;
+    this.#nextId = nextId;
+    // RFC 5626 3.5.1 keep-alives are answered by the runtime and wake nobody.
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("\r\n\r\n", "\r\n"));
+  }
+
+  /** Accepts an upgrade that asks for subprotocol `sip`. */
+  accept(request: Request): Response {
+    const pair = new WebSocketPair();
+    const connection = this.#nextId();
+    const transport = new URL(request.url).protocol === "https:" ? "WSS" : "WS";
+    const flowKey = serializeFlowKey({ transport, listener: listenerIndex(transport), connection, ...remoteOf(request) });
+    pair[1].serializeAttachment({ flowKey, exchanges: [] } satisfies Softphone);
+    this.#ctx.acceptWebSocket(pair[1], [connection]);
+    return new Response(null, { status: 101, webSocket: pair[0], headers: { "sec-websocket-protocol": "sip" } });
+  }
+
+  flowKeyOf(socket: WebSocket): string {
+    return softphoneOf(socket).flowKey;
+  }
+
+  exchangesOf(socket: WebSocket): readonly number[] {
+    return softphoneOf(socket).exchanges;
+  }
+
+  /** Notes that this softphone talks to an exchange. */
+  remember(socket: WebSocket, exchange: number): void {
+    const { flowKey, exchanges } = softphoneOf(socket);
+    if (exchanges.includes(exchange)) return;
+    const kept = exchanges.length < socketExchangesMax ? exchanges : exchanges.slice(1);
+    socket.serializeAttachment({ flowKey, exchanges: [...kept, exchange] } satisfies Softphone);
+  }
+
+  /** Counts a message. False: this softphone sends too many. */
+  mayReceive(socket: WebSocket, now: number): boolean {
+    let rate = this.#rates.get(socket);
+    if (rate === undefined) {
+      rate = new RateBound(socketMessagesPerSecondMax, socketMessagesBurstMax, now);
+      this.#rates.set(socket, rate);
+    }
+    return rate.take(now);
+  }
+
+  /** RFC 7118 4.2: text where the message is UTF-8, binary otherwise. False: the flow is gone. */
+  send(flowKey: string, octets: Uint8Array): boolean {
+    const socket = this.#find(flowKey);
+    if (socket === undefined) return false;
+    try {
+      socket.send(this.#textOf(octets) ?? octets);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Answers a keep-alive that came in a binary frame, which the runtime does not see. */
+  answerKeepAlive(socket: WebSocket): void {
+    socket.send(crlf);
+  }
+
+  close(flowKey: string, code: number, reason: string): void {
+    this.#find(flowKey)?.close(code, reason);
+  }
+
+  #find(flowKey: string): WebSocket | undefined {
+    const connection = parseFlowKey(flowKey)?.connection;
+    if (connection === undefined || connection === "") return undefined;
+    return this.#ctx.getWebSockets(connection).find((socket) => socket.readyState === WebSocket.OPEN);
+  }
+
+  #textOf(octets: Uint8Array): string | undefined {
+    try {
+      return this.#decoder.decode(octets);
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function softphoneOf(socket: WebSocket): Softphone {
+  const softphone = socket.deserializeAttachment() as Softphone | null;
+  if (softphone === null) throw new Error("a softphone's WebSocket without an attachment");
+  return softphone;
+}
+
+/** The softphone's address: a plain workerd says it with the port, Cloudflare in a header and without. */
+function remoteOf(request: Request): { readonly address: string; readonly port: number } {
+  const clientIp: unknown = (request.cf as Readonly<Record<string, unknown>> | undefined)?.["clientIp"];
+  const text = typeof clientIp === "string" ? clientIp : (request.headers.get("cf-connecting-ip") ?? "");
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|(\d+\.\d+\.\d+\.\d+)):(\d{1,5})$/.exec(text);
+  const address = match?.[1] ?? match?.[2] ?? text;
+  // Through hex and back: whatever was said, an address comes out.
+  return { address: addressToHex(address) === "00000000" ? "0.0.0.0" : address, port: Number(match?.[3] ?? 0) };
+}
