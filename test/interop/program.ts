@@ -16,11 +16,7 @@ export class Program {
   readonly exited: Promise<Exit>;
   readonly #child: ChildProcess;
 
-  constructor(
-    command: string,
-    args: readonly string[],
-    options: { name?: string; cwd?: string; env?: NodeJS.ProcessEnv } = {},
-  ) {
+  constructor(command: string, args: readonly string[], options: { name?: string; cwd?: string; env?: NodeJS.ProcessEnv } = {}) {
     this.name = options.name ?? command;
     this.#child = spawn(command, args, {
       cwd: options.cwd,

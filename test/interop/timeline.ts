@@ -45,11 +45,7 @@ export class Timeline<T> {
    * The first value that `select` finds (anything but undefined) in the events from `since` on.
    * Rejects after `withinMs`, or at once when the timeline is closed, with the last events in the message.
    */
-  async first<R>(
-    what: string,
-    select: (event: T) => R | undefined,
-    options: { since?: number; withinMs?: number } = {},
-  ): Promise<R> {
+  async first<R>(what: string, select: (event: T) => R | undefined, options: { since?: number; withinMs?: number } = {}): Promise<R> {
     const withinMs = options.withinMs ?? 15_000;
     const deadline = performance.now() + withinMs;
     let at = options.since ?? 0;

@@ -177,7 +177,13 @@ function accountLine(account: Account): string {
 
 function configuration(account: Account, directory: string, controlPort: number): string {
   // ICE works with the addresses of real interfaces: everything but a WebRTC call stays on the loopback.
-  const modules = ["g711.so", "aubridge.so", "aufile.so", "uuid.so", ...(account.webRtc === true ? ["srtp.so", "dtls_srtp.so", "ice.so"] : [])];
+  const modules = [
+    "g711.so",
+    "aubridge.so",
+    "aufile.so",
+    "uuid.so",
+    ...(account.webRtc === true ? ["srtp.so", "dtls_srtp.so", "ice.so"] : []),
+  ];
   return [
     "poll_method epoll",
     "sip_listen 127.0.0.1:0",

@@ -52,8 +52,7 @@ export async function startChromium(): Promise<BrowserHost> {
   ]);
   const { port } = server.address() as AddressInfo;
   return {
-    openPhone: async (account, webSocketUrl) =>
-      await openPhone(browser, `http://localhost:${port}/`, account, webSocketUrl),
+    openPhone: async (account, webSocketUrl) => await openPhone(browser, `http://localhost:${port}/`, account, webSocketUrl),
     stop: async () => {
       await browser.close();
       server.closeAllConnections();

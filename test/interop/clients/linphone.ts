@@ -24,11 +24,10 @@ export async function startLinphone(account: Account): Promise<Phone> {
   const home = await mkdtemp(join(tmpdir(), "tandem-linphone-"));
   await mkdir(join(home, ".local", "share", "linphone"), { recursive: true });
   await writeFile(join(home, "linphonerc"), configuration(account));
-  const program = new Program(
-    "linphone-daemon",
-    ["--config", join(home, "linphonerc"), "--log", join(home, "linphone.log")],
-    { name: `linphone(${account.user})`, env: { ...process.env, HOME: home } },
-  );
+  const program = new Program("linphone-daemon", ["--config", join(home, "linphonerc"), "--log", join(home, "linphone.log")], {
+    name: `linphone(${account.user})`,
+    env: { ...process.env, HOME: home },
+  });
   const phone = new Linphone(account, program, home);
   try {
     await phone.started();

@@ -74,8 +74,7 @@ export async function startSipp(run: SippRun): Promise<Sipp> {
     name: `sipp(${run.scenario})`,
     cwd: directory,
   });
-  const statistics = async (): Promise<SippStatistics> =>
-    parseStatistics(await readFile(statisticsFile, "utf8").catch(() => ""));
+  const statistics = async (): Promise<SippStatistics> => parseStatistics(await readFile(statisticsFile, "utf8").catch(() => ""));
   const remove = async (): Promise<void> => await rm(directory, { recursive: true, force: true });
   return {
     program,

@@ -1,8 +1,17 @@
 import * as JsSIP from "jssip";
 
 /** The page's softphone: one account, one call. What happens is in `state`, where the tests wait for it; SIP goes to `log`. */
-const state = { registration: "", status: 0, from: "", ringback: false, ringing: false, accepted: false, confirmed: false, ended: "",
-  media: { iceState: "", packetsReceived: 0, packetsSent: 0 } };
+const state = {
+  registration: "",
+  status: 0,
+  from: "",
+  ringback: false,
+  ringing: false,
+  accepted: false,
+  confirmed: false,
+  ended: "",
+  media: { iceState: "", packetsReceived: 0, packetsSent: 0 },
+};
 const log = [];
 const mediaConstraints = { audio: true, video: false };
 let userAgent;
@@ -35,7 +44,14 @@ function start(url, uri, password) {
       log.push(`failed: ${event.cause} ${event.message?.status_code ?? ""}`);
       state.ended = `${event.message?.status_code ?? ""} ${event.cause}`;
     });
-    for (const name of ["setremotedescriptionfailed", "getusermediafailed", "peerconnection:createofferfailed", "peerconnection:createanswerfailed", "peerconnection:setlocaldescriptionfailed", "peerconnection:setremotedescriptionfailed"]) {
+    for (const name of [
+      "setremotedescriptionfailed",
+      "getusermediafailed",
+      "peerconnection:createofferfailed",
+      "peerconnection:createanswerfailed",
+      "peerconnection:setlocaldescriptionfailed",
+      "peerconnection:setremotedescriptionfailed",
+    ]) {
       created.on(name, (error) => log.push(`${name}: ${error}`));
     }
     if (originator === "remote") created.on("peerconnection", ({ peerconnection }) => play(peerconnection));
