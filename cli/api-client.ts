@@ -1,5 +1,8 @@
 import { createHash, createHmac } from "node:crypto";
-import { Failure, reasonOf } from "./errors.ts";
+import { request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
+import { Failure, codeOf, reasonOf } from "./errors.ts";
+import { isTable, isText } from "./json.ts";
 
 const answerMsMax = 5_000;
 
@@ -21,40 +24,53 @@ export class ApiClient {
     return this.#request("PUT", path, body);
   }
 
-  delete(path: string, body?: unknown): Promise<unknown> {
-    return this.#request("DELETE", path, body);
+  delete(path: string): Promise<unknown> {
+    return this.#request("DELETE", path, undefined);
   }
 
   async #request(method: string, path: string, body: unknown): Promise<unknown> {
     const octets = body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(body));
     const problems: string[] = [];
     for (const url of this.#urls) {
-      let response: Response;
-      let text: string;
+      let answer: Answer;
       try {
-        response = await fetch(`${url}${path}`, {
-          method,
-          headers: {
-            authorization: authorization(this.#secret, octets, Date.now()),
-            ...(octets === undefined ? {} : { "content-type": "application/json" }),
-          },
-          signal: AbortSignal.timeout(answerMsMax),
-          ...(octets === undefined ? {} : { body: octets }),
-        });
-        text = await response.text();
+        answer = await ask(`${url}${path}`, method, this.#secret, octets);
       } catch (error) {
         problems.push(`${url}: ${networkReasonOf(error)}`);
         continue;
       }
-      if (response.ok) return parseAnswer(url, text);
-      if (response.status === 401) throw new Failure(`${url} does not accept this secret (or the clocks differ by more than 30 s)`);
-      if (response.status < 500) throw new Failure(errorOf(text) ?? `${url} answered ${response.status} to ${method} ${path}`);
-      problems.push(`${url}: ${errorOf(text) ?? `answered ${response.status}`}`);
+      const { status, text } = answer;
+      if (status >= 200 && status < 300) return parseAnswer(url, text);
+      if (status === 401) throw new Failure(`${url} does not accept this secret (or the clocks differ by more than 30 s)`);
+      if (status < 500) throw new Failure(errorOf(text) ?? `${url} answered ${status} to ${method} ${path}`);
+      problems.push(`${url}: ${errorOf(text) ?? `answered ${status}`}`);
     }
     throw new Failure(
       problems.every((problem) => problem.endsWith("refused")) ? `not running: ${problems.join("; ")}` : problems.join("; "),
     );
   }
+}
+
+type Answer = { readonly status: number; readonly text: string };
+
+/** One request. Not `fetch`: that refuses ports that browsers keep for other protocols, 5060 among them. */
+function ask(url: string, method: string, secret: string, body: Uint8Array | undefined): Promise<Answer> {
+  const headers = {
+    authorization: authorization(secret, body, Date.now()),
+    ...(body === undefined ? {} : { "content-type": "application/json", "content-length": body.length }),
+  };
+  const request = url.startsWith("https:") ? requestHttps : requestHttp;
+  return new Promise((answered, failed) => {
+    const outgoing = request(url, { method, headers, agent: false, signal: AbortSignal.timeout(answerMsMax) }, (incoming) => {
+      let text = "";
+      incoming.setEncoding("utf8");
+      incoming.on("data", (chunk: string) => void (text += chunk));
+      incoming.once("end", () => answered({ status: incoming.statusCode ?? 0, text }));
+      incoming.once("error", failed);
+    });
+    outgoing.once("error", failed);
+    outgoing.end(body);
+  });
 }
 
 /** The signature that every request carries; purpose `api`, who `cli`. */
@@ -66,10 +82,10 @@ export function authorization(secret: string, body: Uint8Array | undefined, nowM
 }
 
 function networkReasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === "TimeoutError") return `no answer within ${answerMsMax / 1000} s`;
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  const reason = reasonOf(cause);
-  return reason.includes("ECONNREFUSED") ? "connection refused" : reason;
+  const code = codeOf(error);
+  if (code === "ECONNREFUSED") return "connection refused";
+  if (code === "ABORT_ERR" || (error instanceof Error && error.name === "TimeoutError")) return `no answer within ${answerMsMax / 1000} s`;
+  return reasonOf(error);
 }
 
 function parseAnswer(url: string, text: string): unknown {
@@ -84,7 +100,7 @@ function parseAnswer(url: string, text: string): unknown {
 function errorOf(text: string): string | undefined {
   try {
     const answer: unknown = JSON.parse(text);
-    if (typeof answer === "object" && answer !== null && "error" in answer && typeof answer.error === "string") return answer.error;
+    if (isTable(answer) && isText(answer["error"])) return answer["error"];
   } catch {
     // Not JSON: a plain text is an error text when it is short.
   }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { Failure, reasonOf } from "./errors.ts";
 import type { BundleModule } from "./workerd-config.ts";
 
@@ -109,8 +110,12 @@ function runWrangler(out: string, cache: string, signal: AbortSignal): Promise<v
       { cwd: root, env, signal, timeout: wranglerTimeoutMs, killSignal: "SIGKILL" },
       (error, stdout, stderr) => {
         if (error === null) return done();
-        const lines = `${stderr}\n${stdout}`.split("\n").filter((line) => line.trim() !== "");
-        const cause = lines.find((line) => /error/i.test(line)) ?? lines[0] ?? error.message;
+        const lines = stripVTControlCharacters(`${stderr}\n${stdout}`)
+          .split("\n")
+          .filter((line) => line.trim() !== "");
+        // esbuild says "Build failed with 2 errors:" first, and then file, line and reason of each.
+        const cause =
+          lines.find((line) => /: ERROR: /.test(line)) ?? lines.find((line) => /error/i.test(line)) ?? lines[0] ?? error.message;
         fail(new Failure(`the cells' script cannot be made: ${cause.trim()}`));
       },
     );

@@ -11,22 +11,21 @@ export type Reporter = {
   ready(details: object): void;
 };
 
-type Stream = { write(text: string): unknown };
+type Output = { out(text: string): void };
 
-export function humanReporter(out: Stream, now: () => Date): Reporter {
+export function humanReporter(io: Output, now: () => Date): Reporter {
   const time = (): string => now().toTimeString().slice(0, 8);
   return {
-    step: (name, detail, ms) => out.write(`  ${name.padEnd(11)}  ${detail} (${(ms / 1000).toFixed(1)} s)\n`),
-    event: (process, event, cause) => out.write(`${time()} ${process} ${event}${cause === "" ? "" : `: ${cause}`}\n`),
-    line: (process, text) => out.write(`${process}: ${text}\n`),
-    text: (text) => out.write(text),
-    ready: () => out.write("ready\n"),
+    step: (name, detail, ms) => io.out(`  ${name.padEnd(11)}  ${detail} (${(ms / 1000).toFixed(1)} s)\n`),
+    event: (process, event, cause) => io.out(`${time()} ${process} ${event}${cause === "" ? "" : `: ${cause}`}\n`),
+    line: (process, text) => io.out(`${process}: ${text}\n`),
+    text: (text) => io.out(text),
+    ready: () => io.out("ready\n"),
   };
 }
 
-export function jsonReporter(out: Stream, now: () => Date): Reporter {
-  const put = (event: string, fields: object): void =>
-    void out.write(`${JSON.stringify({ event, time: now().toISOString(), ...fields })}\n`);
+export function jsonReporter(io: Output, now: () => Date): Reporter {
+  const put = (event: string, fields: object): void => io.out(`${JSON.stringify({ event, time: now().toISOString(), ...fields })}\n`);
   return {
     step: (step, detail, ms) => put("step", { step, detail, ms: Math.round(ms) }),
     event: (process, event, cause) => put(event, { process, cause }),

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
+import { isListOf, isTable, isText } from "./json.ts";
 import type { Listener } from "./layout.ts";
 import { startOf } from "./process-table.ts";
 
@@ -55,7 +56,7 @@ export class StateDirectory {
   }
 
   readRun(): Run | undefined {
-    return this.#readJson("run.json");
+    return this.#readJson("run.json", isRun);
   }
 
   writeRun(run: Run): void {
@@ -67,7 +68,7 @@ export class StateDirectory {
   }
 
   readCluster(): ClusterSettings | undefined {
-    return this.#readJson("cluster.json");
+    return this.#readJson("cluster.json", isClusterSettings);
   }
 
   writeCluster(settings: ClusterSettings): void {
@@ -75,7 +76,7 @@ export class StateDirectory {
   }
 
   readPasswords(): Passwords | undefined {
-    return this.#readJson("passwords.json");
+    return this.#readJson("passwords.json", isPasswords);
   }
 
   writePasswords(passwords: Passwords): void {
@@ -126,7 +127,7 @@ export class StateDirectory {
 
   /** The process that runs this directory's system. A process id may have been given to another process: its start time tells. */
   #lockOwner(): number | undefined {
-    const owner = this.#readJson<{ pid: number; started: string | undefined }>("lock");
+    const owner = this.#readJson("lock", isLock);
     if (owner === undefined) return undefined;
     const started = startOf(owner.pid);
     return started !== undefined && started === owner.started ? owner.pid : undefined;
@@ -153,13 +154,41 @@ export class StateDirectory {
     }
   }
 
-  #readJson<T>(name: string): T | undefined {
+  #readJson<T>(name: string, isWanted: (value: unknown) => value is T): T | undefined {
     const text = this.#read(name);
     if (text === undefined) return undefined;
+    let value: unknown;
     try {
-      return JSON.parse(text) as T;
+      value = JSON.parse(text);
     } catch {
       throw new Failure(`${this.file(name)} is damaged: not JSON`);
     }
+    if (!isWanted(value)) throw new Failure(`${this.file(name)} is damaged: it does not hold what this version of tandem writes there`);
+    return value;
   }
+}
+
+function isRun(value: unknown): value is Run {
+  return isTable(value) && isText(value["domain"]) && isListOf(value["cells"], isCellOfRun) && isListOf(value["gateways"], isTable);
+}
+
+function isCellOfRun(value: unknown): value is Run["cells"][number] {
+  return isTable(value) && isText(value["id"]) && isText(value["url"]) && typeof value["pid"] === "number";
+}
+
+function isClusterSettings(value: unknown): value is ClusterSettings {
+  return isTable(value) && isText(value["domain"]) && typeof value["exchanges"] === "number" && typeof value["cells"] === "number";
+}
+
+function isPasswords(value: unknown): value is Passwords {
+  return (
+    isTable(value) &&
+    typeof value["provisioned"] === "boolean" &&
+    isTable(value["passwords"]) &&
+    Object.values(value["passwords"]).every(isText)
+  );
+}
+
+function isLock(value: unknown): value is { readonly pid: number; readonly started: string } {
+  return isTable(value) && typeof value["pid"] === "number" && isText(value["started"]);
 }

@@ -2,8 +2,17 @@ import { createHash, randomInt } from "node:crypto";
 import { addressOfRecordOctetsMax, usernameOctetsMax } from "../sip/limits.ts";
 import { Failure } from "./errors.ts";
 
-/** What a cell is told about a subscriber: the hashes of RFC 7616 3.4.2 over user:realm:password. The password never leaves the command. */
-export type SubscriberRecord = { readonly aor: string; readonly ha1Md5: string; readonly ha1Sha256: string };
+/**
+ * What a cell is told about a subscriber: the hashes of RFC 7616 3.4.2 over user:realm:password, and those for phones that put the
+ * whole address into username. The password never leaves the command.
+ */
+export type SubscriberRecord = {
+  readonly aor: string;
+  readonly ha1Md5: string;
+  readonly ha1Sha256: string;
+  readonly ha1bMd5: string;
+  readonly ha1bSha256: string;
+};
 
 /**
  * The canonical address-of-record, `user@domain`, of what people type: `alice`, `alice@example.test`, `sip:alice@example.test`.
@@ -34,15 +43,22 @@ function canonicalUser(user: string): string {
   return octets.replaceAll(/[^\w.!~*'()&=+$,;?/-]/g, (octet) => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
 }
 
-/** Hashes a password for an address-of-record; the realm is its domain, the username its user part. */
+/** Hashes a password for an address-of-record; the realm is its domain, the username its user part (or, "b", all of it). */
 export function subscriberRecordOf(addressOfRecord: string, password: string): SubscriberRecord {
   const at = addressOfRecord.lastIndexOf("@");
-  const text = `${addressOfRecord.slice(0, at)}:${addressOfRecord.slice(at + 1)}:${password}`;
+  const user = addressOfRecord.slice(0, at);
+  const realm = addressOfRecord.slice(at + 1);
   return {
     aor: addressOfRecord,
-    ha1Md5: createHash("md5").update(text, "utf8").digest("hex"),
-    ha1Sha256: createHash("sha256").update(text, "utf8").digest("hex"),
+    ha1Md5: hashOf("md5", `${user}:${realm}:${password}`),
+    ha1Sha256: hashOf("sha256", `${user}:${realm}:${password}`),
+    ha1bMd5: hashOf("md5", `${addressOfRecord}:${realm}:${password}`),
+    ha1bSha256: hashOf("sha256", `${addressOfRecord}:${realm}:${password}`),
   };
+}
+
+function hashOf(algorithm: "md5" | "sha256", text: string): string {
+  return createHash(algorithm).update(text, "utf8").digest("hex");
 }
 
 /** Who can register at the first start of a system. */

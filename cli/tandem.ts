@@ -3,6 +3,7 @@ import { type Arguments, type CommandSpec, helpOf, overviewOf, parseArguments } 
 import { commandSpecs } from "./command-specs.ts";
 import { Failure, UsageError, reasonOf } from "./errors.ts";
 import type { Io } from "./io.ts";
+import { isTable, isText } from "./json.ts";
 
 type Run = (args: Arguments, io: Io) => Promise<void>;
 
@@ -76,8 +77,8 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
 }
 
 function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
-  return manifest.version;
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return isTable(manifest) && isText(manifest["version"]) ? manifest["version"] : "unknown";
 }
 
 async function readStdin(): Promise<string> {

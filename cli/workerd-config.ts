@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { parse } from "smol-toml";
 import { Failure, reasonOf } from "./errors.ts";
+import { type Table, isTable } from "./json.ts";
 
 /** What wrangler.toml says about one environment, as far as a workerd process needs it. */
 export type WorkerSettings = {
@@ -15,8 +16,6 @@ export type WorkerSettings = {
 
 /** One module of the bundle, the main one first. `path` is relative to the configuration file. */
 export type BundleModule = { readonly name: string; readonly path: string };
-
-type Table = { readonly [key: string]: unknown };
 
 /** {@link workerSettingsOf} of a file. */
 export function readWorkerSettings(file: string, cell: string): WorkerSettings {
@@ -109,7 +108,6 @@ export function cellConfigText(config: CellConfig): string {
       `(className = ${quote(className)}, uniqueKey = ${quote(`tandem-${cell}-${storageKey}`)}, enableSql = true)`,
   );
   const modules = config.modules.map(({ name, path }) => `(name = ${quote(name)}, ${moduleKind(name)} = embed ${quote(path)})`);
-  const list = (items: readonly string[]): string => `[\n      ${items.join(",\n      ")},\n    ]`;
   return `# Made by "tandem up" for cell ${cell}; written again at every start.
 using Workerd = import "/workerd/workerd.capnp";
 
@@ -127,12 +125,16 @@ const config :Workerd.Config = (
 const cell :Workerd.Worker = (
     compatibilityDate = ${quote(settings.compatibilityDate)},
     compatibilityFlags = [${settings.compatibilityFlags.map(quote).join(", ")}],
-    modules = ${list(modules)},
-    bindings = ${list(bindings)},
-    durableObjectNamespaces = ${list(namespaces)},
+    modules = ${listText(modules)},
+    bindings = ${listText(bindings)},
+    durableObjectNamespaces = ${listText(namespaces)},
     durableObjectStorage = (localDisk = "storage"),
 );
 `;
+}
+
+function listText(items: readonly string[]): string {
+  return `[\n${items.map((item) => `      ${item},\n`).join("")}    ]`;
 }
 
 function moduleKind(name: string): string {
@@ -153,7 +155,7 @@ export function quote(text: string): string {
 }
 
 function tableOf(value: unknown): Table {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Table) : {};
+  return isTable(value) ? value : {};
 }
 
 function listOf(value: unknown): readonly unknown[] {

@@ -1,6 +1,7 @@
 import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
+import { isListOf, isTable, isText } from "../json.ts";
 import { parseAddressOfRecord } from "../subscribers.ts";
 import { durationText, tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
@@ -22,18 +23,22 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const [typed] = args.positionals;
   const query = typed === undefined ? "" : `?aor=${encodeURIComponent(parseAddressOfRecord(typed, domain))}`;
   const answer = await api.get(`/api/registrations${query}`);
-  if (!Array.isArray(answer)) throw new Failure("the cell's answer is no list: are the command and the cell of the same version?");
+  if (!isListOf(answer, isRegistration)) throw new Failure("the cell's answer is no list of registrations: is it of another version?");
   if (args.flags.has("json")) return io.out(`${JSON.stringify(answer)}\n`);
-  const registrations = answer as Registration[];
-  if (registrations.length === 0) return io.out(typed === undefined ? "Nobody is registered.\n" : `${typed} is not registered.\n`);
-  const rows = registrations.map((one) => [
+  if (answer.length === 0) return io.out(typed === undefined ? "Nobody is registered.\n" : `${typed} is not registered.\n`);
+  const rows = answer.map((one) => [
     one.aor,
     one.contact,
     one.transport,
     durationText(one.expiresSeconds),
     one.primary,
     one.gateway,
-    one.userAgent ?? "",
+    one.userAgent,
   ]);
   io.out(tableText(["AOR", "CONTACT", "TRANSPORT", "EXPIRES", "PRIMARY", "GATEWAY", "USER AGENT"], rows));
+}
+
+function isRegistration(value: unknown): value is Registration {
+  if (!isTable(value) || typeof value["expiresSeconds"] !== "number") return false;
+  return ["aor", "contact", "transport", "primary", "userAgent", "gateway"].every((name) => isText(value[name]));
 }

@@ -1,6 +1,7 @@
 import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
+import { isListOf, isTable, isText } from "../json.ts";
 import { tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
 
@@ -20,7 +21,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const { api, domain } = findTarget(args, io.environment);
   const answer = await api.get("/api/status");
   if (args.flags.has("json")) return io.out(`${JSON.stringify(answer)}\n`);
-  if (!isStatus(answer)) throw new Failure("the cell's answer is no status: are the command and the cell of the same version?");
+  if (!isStatus(answer)) throw new Failure("the cell's answer is no status: is it of another version?");
   if (domain !== undefined) io.out(`Domain ${domain}, coordinator ${answer.coordinator}\n\n`);
   else io.out(`Coordinator ${answer.coordinator}\n\n`);
   io.out(
@@ -38,9 +39,12 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   io.out(`Registrations ${answer.registrations}, dialogs ${answer.dialogs}, load balance ${answer.loadBalance.toFixed(2)}\n`);
 }
 
-function isStatus(answer: unknown): answer is Status {
-  if (typeof answer !== "object" || answer === null) return false;
-  return (
-    "cells" in answer && Array.isArray(answer.cells) && "gateways" in answer && Array.isArray(answer.gateways) && "loadBalance" in answer
-  );
+function isStatus(value: unknown): value is Status {
+  if (!isTable(value) || !isListOf(value["cells"], isMember) || !isListOf(value["gateways"], isMember) || !isText(value["coordinator"]))
+    return false;
+  return ["registrations", "dialogs", "loadBalance"].every((name) => typeof value[name] === "number");
+}
+
+function isMember(value: unknown): value is { readonly id: string; readonly state: string } {
+  return isTable(value) && isText(value["id"]) && isText(value["state"]);
 }

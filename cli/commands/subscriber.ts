@@ -3,6 +3,7 @@ import { type Arguments, usage } from "../arguments.ts";
 import { subscriberAddSpec } from "../command-specs.ts";
 import { Failure, codeOf, reasonOf } from "../errors.ts";
 import type { Io } from "../io.ts";
+import { isListOf, isText } from "../json.ts";
 import { parseAddressOfRecord, parseSubscribersCsv, subscriberRecordOf } from "../subscribers.ts";
 import { findTarget } from "../target.ts";
 
@@ -32,9 +33,9 @@ export async function remove(args: Arguments, io: Io): Promise<void> {
 export async function list(args: Arguments, io: Io): Promise<void> {
   const { api } = findTarget(args, io.environment);
   const answer = await api.get("/api/subscribers");
-  if (!Array.isArray(answer)) throw new Failure("the cell's answer is no list: are the command and the cell of the same version?");
+  if (!isListOf(answer, isText)) throw new Failure("the cell's answer is no list of subscribers: is it of another version?");
   if (args.flags.has("json")) return io.out(`${JSON.stringify(answer)}\n`);
-  for (const aor of answer.map(String).toSorted()) io.out(`${aor}\n`);
+  for (const aor of answer) io.out(`${aor}\n`);
 }
 
 /** Everything is checked before anything is sent: a mistake in line 900 leaves no 899 subscribers behind. */

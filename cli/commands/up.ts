@@ -10,6 +10,7 @@ import { onEnd } from "../ending.ts";
 import { Failure } from "../errors.ts";
 import { gatewayConfigText } from "../gateway-config.ts";
 import type { Io } from "../io.ts";
+import { isTable } from "../json.ts";
 import { type Layout, checkPorts, hostInUri, layoutOf } from "../layout.ts";
 import { type Reporter, humanReporter, jsonReporter } from "../reporter.ts";
 import { type Settings, settingsOf } from "../settings.ts";
@@ -33,9 +34,8 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   try {
     await checkPorts(settings.host, layout, wasKilled ? portPatienceMs : 0);
     state.writeCluster(cluster);
-    const out = { write: io.out };
-    const now = (): Date => new Date();
-    await new System(settings, cluster, layout, state, settings.json ? jsonReporter(out, now) : humanReporter(out, now)).run();
+    const reporter = settings.json ? jsonReporter(io, () => new Date()) : humanReporter(io, () => new Date());
+    await new System(settings, cluster, layout, state, reporter).run();
   } finally {
     state.removeRun();
     state.unlock();
@@ -176,7 +176,7 @@ class System {
         name: `gateway ${gateway.id}`,
         command: [process.execPath, program, "--config", this.#state.file(name), "--supervised"],
         environment: {},
-        readiness: { line: /\bready\b/ },
+        readiness: { line: /^gateway \S+ ready$/ },
       };
     });
     await Promise.all(specs.map((spec) => this.#supervisor.start(spec)));
@@ -217,10 +217,13 @@ class System {
 
 /** workerd's own program: the file behind its JavaScript wrapper, whose process id would be the wrapper's. */
 function workerdBinary(): string {
+  let exports: unknown;
   try {
-    const { default: path } = createRequire(import.meta.url)("workerd") as { default: string };
-    return path;
+    exports = createRequire(import.meta.url)("workerd");
   } catch {
-    throw new Failure("workerd is not installed for this machine: run npm ci");
+    exports = undefined;
   }
+  const path = isTable(exports) ? exports["default"] : undefined;
+  if (typeof path !== "string") throw new Failure("workerd is not installed for this machine: run npm ci");
+  return path;
 }

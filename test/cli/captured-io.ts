@@ -1,0 +1,17 @@
+import { main } from "../../cli/tandem.ts";
+
+/** Runs one command line in this process. */
+export async function runCommand(
+  words: readonly string[],
+  options: { readonly environment?: NodeJS.ProcessEnv; readonly stdin?: string } = {},
+): Promise<{ code: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const code = await main(words, {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    environment: options.environment ?? {},
+    readStdin: async () => options.stdin ?? "",
+  });
+  return { code, out, err };
+}

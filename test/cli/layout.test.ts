@@ -1,0 +1,63 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { checkPorts, type Layout } from "../../cli/layout.ts";
+import { freePorts } from "../system/free-ports.ts";
+
+const open: (() => void)[] = [];
+
+afterEach(() => {
+  for (const close of open.splice(0)) close();
+});
+
+async function layoutOfFreePorts(): Promise<Layout> {
+  const [sipPort = 0, tlsPort = 0, port = 0] = await freePorts(3);
+  return { cells: [{ id: "a", port, url: "" }], gateways: [{ id: "g1", sipPort, tlsPort, listeners: [] }] };
+}
+
+async function listen(port: number): Promise<void> {
+  const server = createServer();
+  open.push(() => server.close());
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+}
+
+describe("checkPorts", () => {
+  it("passes when all are free", async () => {
+    await checkPorts("127.0.0.1", await layoutOfFreePorts());
+  });
+
+  it("names a UDP port in use and who needs it", async () => {
+    const layout = await layoutOfFreePorts();
+    const port = layout.gateways[0]?.sipPort ?? 0;
+    const socket = createSocket("udp4");
+    open.push(() => socket.close());
+    socket.bind(port, "127.0.0.1");
+    await once(socket, "listening");
+    await expect(checkPorts("127.0.0.1", layout)).rejects.toThrow(
+      `127.0.0.1:${port} is in use by another process; gateway g1 for UDP needs it (--sip)`,
+    );
+  });
+
+  it("names a TCP port in use and who needs it", async () => {
+    const layout = await layoutOfFreePorts();
+    const port = layout.cells[0]?.port ?? 0;
+    await listen(port);
+    await expect(checkPorts("127.0.0.1", layout)).rejects.toThrow(
+      `127.0.0.1:${port} is in use by another process; cell a for HTTP needs it (--http-port)`,
+    );
+  });
+
+  it("waits for a port that is given back in time", async () => {
+    const layout = await layoutOfFreePorts();
+    await listen(layout.cells[0]?.port ?? 0);
+    const checked = checkPorts("127.0.0.1", layout, 10_000);
+    for (const close of open.splice(0)) close();
+    await checked;
+  });
+
+  it("says when the address is not this machine's", async () => {
+    await expect(checkPorts("192.0.2.1", await layoutOfFreePorts())).rejects.toThrow("192.0.2.1 is not an address of this machine (--sip)");
+  });
+});

@@ -1,0 +1,99 @@
+import { resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parseArguments } from "../../cli/arguments.ts";
+import { clusterMapOf, clusterSettingsOf } from "../../cli/cluster.ts";
+import { layoutOf } from "../../cli/layout.ts";
+import { settingsOf, upSpec, type Settings } from "../../cli/settings.ts";
+
+function settings(...args: string[]): Settings {
+  return settingsOf(parseArguments(upSpec, args));
+}
+
+describe("settingsOf", () => {
+  it("has the defaults of the contract", () => {
+    expect(settings()).toEqual({
+      domain: undefined,
+      auth: "digest",
+      host: "127.0.0.1",
+      sipPort: 5060,
+      tlsPort: 5061,
+      httpPort: 8801,
+      cells: undefined,
+      gateways: 1,
+      exchanges: undefined,
+      state: resolve(".tandem"),
+      restart: true,
+      json: false,
+    });
+  });
+
+  it("takes an IPv6 address in brackets, and 5060 when no port is named", () => {
+    expect(settings("--sip", "[::1]:15060")).toMatchObject({ host: "::1", sipPort: 15_060 });
+    expect(settings("--sip", "[::1]")).toMatchObject({ host: "::1", sipPort: 5060 });
+  });
+
+  it("takes a domain in any case", () => {
+    expect(settings("--domain", "Example.ORG").domain).toBe("example.org");
+  });
+});
+
+describe("layoutOf", () => {
+  it("gives each further gateway the next port pair and each further cell the next port", () => {
+    const layout = layoutOf(settings("--gateways", "2", "--sip", "[::1]:5060"), 3);
+    expect(layout.cells.map(({ id, url }) => `${id} ${url}`)).toEqual([
+      "a http://[::1]:8801",
+      "b http://[::1]:8802",
+      "c http://[::1]:8803",
+    ]);
+    expect(layout.gateways.map(({ id, listeners }) => [id, ...listeners.map(({ transport, port }) => `${transport} ${port}`)])).toEqual([
+      ["g1", "UDP 5060", "TCP 5060", "TLS 5061"],
+      ["g2", "UDP 5062", "TCP 5062", "TLS 5063"],
+    ]);
+  });
+
+  it.each([
+    [["--tls-port", "5060"], "port 5060 is needed by gateway g1 for TCP and by gateway g1 for TLS: change --sip or --tls-port"],
+    [["--http-port", "5061"], "port 5061 is needed by gateway g1 for TLS and by cell a for HTTP: change --tls-port or --http-port"],
+    [["--http-port", "65535"], "cell b for HTTP would need port 65536: choose a lower --http-port"],
+  ])("refuses %j with one line", (args, line) => {
+    expect(() => layoutOf(settings(...args), 2)).toThrow(line);
+  });
+});
+
+describe("clusterSettingsOf", () => {
+  const known = { domain: "known.test", exchanges: 8, cells: 3 };
+
+  it("uses defaults at a first start", () => {
+    expect(clusterSettingsOf(settings(), undefined)).toEqual({ domain: "example.test", exchanges: 2, cells: 2 });
+  });
+
+  it("uses what the state directory was made with, without being told again", () => {
+    expect(clusterSettingsOf(settings(), known)).toEqual(known);
+    expect(clusterSettingsOf(settings("--domain", "known.test", "--cells", "3"), known)).toEqual(known);
+  });
+
+  it.each([
+    [["--domain", "other.test"], "--domain other.test: /d was made with --domain known.test; use another --state"],
+    [["--exchanges", "4"], "--exchanges 4: /d was made with --exchanges 8; use another --state"],
+    [["--cells", "2"], "--cells 2: /d was made with --cells 3; use another --state"],
+  ])("refuses %j: the places of the records would change", (args, line) => {
+    expect(() => clusterSettingsOf(settings("--state", "/d", ...args), known)).toThrow(line);
+  });
+});
+
+describe("clusterMapOf", () => {
+  it("names the cluster addresses as aliases of the domain, with and without port", () => {
+    const asked = settings("--auth", "open", "--sip", "[::1]:5060");
+    const map = clusterMapOf({ domain: "example.test", exchanges: 2, cells: 2 }, asked, layoutOf(asked, 2));
+    expect(map).toMatchObject({
+      version: 1,
+      cells: [
+        { id: "a", url: "http://[::1]:8801" },
+        { id: "b", url: "http://[::1]:8802" },
+      ],
+      exchangeCount: 2,
+      domains: [{ name: "example.test", auth: "open" }],
+      aliases: ["[::1]", "[::1]:5060", "[::1]:5061", "[::1]:8801", "[::1]:8802"],
+    });
+  });
+});

@@ -1,0 +1,106 @@
+import { describe, expect, it } from "vitest";
+import { parseAddressOfRecord, parseSubscribersCsv, randomPassword, subscriberRecordOf } from "../../cli/subscribers.ts";
+import { isParseError } from "../../sip/errors.ts";
+import { parseUri } from "../../sip/message/uri.ts";
+import { addressOfRecordOf } from "../../sip/placement/address-of-record.ts";
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+
+const map: ClusterMap = {
+  version: 1,
+  cells: [{ id: "a", url: "" }],
+  exchangeCount: 1,
+  lineCount: 1,
+  domains: [{ name: "example.test", auth: "digest" }],
+  aliases: [],
+  heartbeat: { periodMs: 1000, missed: 3 },
+  replication: { ackTimeoutMs: 200 },
+  flushMs: 1000,
+};
+
+describe("parseAddressOfRecord", () => {
+  it.each([
+    ["alice", "alice@example.test"],
+    [" alice@Example.TEST ", "alice@example.test"],
+    ["sip:alice@example.test", "alice@example.test"],
+    ["SIPS:+49(30)123@example.test", "+49(30)123@example.test"],
+    ["a%6Cice", "alice@example.test"],
+    ["*21%23", "*21%23@example.test"],
+    ["j%c3%b6rg", "j%C3%B6rg@example.test"],
+  ])("[RFC3261 10.3 5] %s is %s, as the registrar makes it", (text, expected) => {
+    const aor = parseAddressOfRecord(text, "example.test");
+    expect(aor).toBe(expected);
+    const uri = parseUri(`sip:${aor}`);
+    if (isParseError(uri)) throw new Error(uri.reason);
+    expect(addressOfRecordOf(map, uri)).toBe(aor);
+  });
+
+  it.each([
+    ["alice@other.test", "alice@other.test: the domain of this system is example.test"],
+    ["", ': "" is no user of a SIP address'],
+    ["al ice", 'al ice: "al ice" is no user of a SIP address'],
+    ["a%4", 'a%4: "a%4" is no user of a SIP address'],
+    ["a\u0007", 'a\u0007: "a\\u0007" is no user of a SIP address'],
+    ["alice@-", 'alice@-: "-" is no domain'],
+    [`${"a".repeat(65)}`, `${"a".repeat(65)}: a user has at most 64 characters`],
+  ])("refuses %j", (text, line) => {
+    expect(() => parseAddressOfRecord(text, "example.test")).toThrow(line);
+  });
+
+  it("needs the domain where it is not known", () => {
+    expect(parseAddressOfRecord("alice@any.test", undefined)).toBe("alice@any.test");
+    expect(() => parseAddressOfRecord("alice", undefined)).toThrow("alice: the domain is missing (alice@DOMAIN)");
+  });
+});
+
+describe("subscriberRecordOf", () => {
+  it("[RFC7616 3.4.2] hashes user:realm:password, and user@domain:realm:password", () => {
+    // printf 'alice:example.test:sécret' | md5sum, and so on.
+    expect(subscriberRecordOf("alice@example.test", "sécret")).toEqual(expectedRecord);
+  });
+});
+
+describe("randomPassword", () => {
+  it("is twelve characters that cannot be mistaken for one another", () => {
+    const passwords = Array.from({ length: 50 }, randomPassword);
+    for (const password of passwords) expect(password).toMatch(/^[a-hjkmnp-z2-9]{12}$/);
+    expect(new Set(passwords).size).toBe(50);
+  });
+});
+
+describe("parseSubscribersCsv", () => {
+  it("takes columns in any order, quotes, empty lines, either line end, a byte order mark", () => {
+    const text = '\uFEFFname,Password,AOR\r\nA,p1,alice\r\n\r\n"B, ""the""\nbig","p,2",sip:bob@example.test\nC,p3,carol';
+    expect(parseSubscribersCsv(text, "example.test")).toEqual([
+      { aor: "alice@example.test", password: "p1" },
+      { aor: "bob@example.test", password: "p,2" },
+      { aor: "carol@example.test", password: "p3" },
+    ]);
+  });
+
+  it.each([
+    ["", "line 1: the header must name the columns aor and password"],
+    ["alice,secret\n", "line 1: the header must name the columns aor and password"],
+    ["aor,password\nalice\n", "line 2: has 1 columns, the header has 2 (nothing was imported)"],
+    ["aor,password\nalice,\n", "line 2: alice@example.test: the password is empty (nothing was imported)"],
+    ['aor,password\n"a\nb",x\nalice,p\nalice,q', 'line 2: a\nb: "a\\nb" is no user of a SIP address'],
+    ["aor,password\nalice,p\n\nsip:alice@example.test,q", "line 4: alice@example.test stands in line 2 already (nothing was imported)"],
+    ['aor,password\nalice,"p', "line 2: a quoted field does not end"],
+    ['aor,password\nalice,"p"q', "line 2: text after a quoted field"],
+    ["aor,password\n,a\n,b\n,c\n,d", "; and 1 more (nothing was imported)"],
+  ])("refuses %j as a whole", (text, line) => {
+    expect(() => parseSubscribersCsv(text, "example.test")).toThrow(line);
+  });
+
+  it("takes 50 000 lines in a moment", () => {
+    const lines = Array.from({ length: 50_000 }, (_, index) => `user${index},p${index}`);
+    expect(parseSubscribersCsv(`aor,password\n${lines.join("\n")}`, "example.test")).toHaveLength(50_000);
+  });
+});
+
+const expectedRecord = {
+  aor: "alice@example.test",
+  ha1Md5: "a1e45d1e04d5773d8826ba0bfed09887",
+  ha1Sha256: "275f2c6710b9846fb5b1ab2fea6093ef4c9ae8a3db8f3677596bda1b68b391c8",
+  ha1bMd5: "b49e6f2eec434e168a7f946ebd919b30",
+  ha1bSha256: "b5ff80a4794ac07bbdc1df0abf53309cf2904235ad86516498e071ee752cc1b4",
+};

@@ -1,0 +1,116 @@
+import { execFile } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCommand } from "./captured-io.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+let empty: string;
+
+beforeAll(() => {
+  empty = mkdtempSync(join(tmpdir(), "tandem-cli-"));
+});
+
+afterAll(() => rmSync(empty, { recursive: true, force: true }));
+
+describe("tandem", () => {
+  it.each([
+    [[], "tandem: a command is missing (see tandem --help)\n"],
+    [["dance"], "tandem: unknown command dance (see tandem --help)\n"],
+    [["--dance"], "tandem: unknown option --dance (see tandem --help)\n"],
+    [["subscriber"], "tandem: a command is missing (see tandem subscriber --help)\n"],
+    [["subscriber", "dance"], "tandem: unknown command dance (see tandem subscriber --help)\n"],
+    [["subscriber", "add"], "tandem: AOR is missing (see tandem subscriber add --help)\n"],
+    [["subscriber", "add", "alice"], "tandem: --password is missing (- reads it from standard input) (see tandem subscriber add --help)\n"],
+    [["status", "surplus"], 'tandem: unexpected argument "surplus" (see tandem status --help)\n'],
+    [["status", "--url", "U", "--state", "D"], "tandem: --url and --state exclude each other\n"],
+    [["status", "--url", "ftp://x"], "tandem: --url ftp://x: must be an http or https URL\n"],
+    [["up", "--foo"], "tandem: unknown option --foo (see tandem up --help)\n"],
+    [["up", "--sip", "127.0.0.1:0"], "tandem: --sip 0: must be a whole number from 1 to 65535 (see tandem up --help)\n"],
+    [["up", "--tls-port", "0"], "tandem: --tls-port 0: must be a whole number from 1 to 65535 (see tandem up --help)\n"],
+    [["up", "--http-port", "x"], "tandem: --http-port x: must be a whole number from 1 to 65535 (see tandem up --help)\n"],
+    [["up", "--cells", "27"], "tandem: --cells 27: must be a whole number from 1 to 26 (see tandem up --help)\n"],
+    [["up", "--auth", "none"], "tandem: --auth none: must be digest or open (see tandem up --help)\n"],
+    [
+      ["up", "--domain", "127.0.0.1"],
+      "tandem: --domain 127.0.0.1: must be a domain name of at most 64 characters (see tandem up --help)\n",
+    ],
+    [["up", "--sip", "0.0.0.0:5060"], "tandem: --sip 0.0.0.0:5060: HOST must be the one address that phones use (see tandem up --help)\n"],
+    [
+      ["up", "--sip", "localhost"],
+      "tandem: --sip localhost: HOST must be an address of this machine, for example 127.0.0.1 or [::1] (see tandem up --help)\n",
+    ],
+    [
+      ["up", "--sip", "::1:5060"],
+      "tandem: --sip ::1:5060: must be HOST:PORT, for example 127.0.0.1:5060 or [::1]:5060 (see tandem up --help)\n",
+    ],
+  ])("%j is a usage error: one line, exit code 2", async (words, line) => {
+    expect(await runCommand(words)).toEqual({ code: 2, out: "", err: line });
+  });
+
+  it.each([["--help"], ["help"], ["-h"], ["subscriber", "--help"], ["up", "--help"], ["subscriber", "add", "-h"]])(
+    "%s %s prints help, exit code 0",
+    async (...words) => {
+      const { code, out, err } = await runCommand(words);
+      expect({ code, err }).toEqual({ code: 0, err: "" });
+      expect(out).toMatch(/^Usage: tandem /);
+    },
+  );
+
+  it("tells its version", async () => {
+    expect(await runCommand(["--version"])).toEqual({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), err: "" });
+  });
+
+  it.each([["status"], ["registrations"], ["subscriber", "list"], ["subscriber", "add", "alice", "--password", "p"]])(
+    "%s %s without a system: one line, exit code 1",
+    async (...words) => {
+      expect(await runCommand([...words, "--state", empty])).toEqual({
+        code: 1,
+        out: "",
+        err: `tandem: not running: no system has its state in ${empty} (start it with tandem up, or name another --state)\n`,
+      });
+    },
+  );
+
+  it("needs the secret for a system elsewhere", async () => {
+    const environment = { TANDEM_URL: "http://127.0.0.1:9" };
+    expect(await runCommand(["status"], { environment })).toEqual({
+      code: 1,
+      out: "",
+      err: "tandem: TANDEM_SECRET must hold the system's secret when --url is used\n",
+    });
+  });
+
+  it("says when nobody answers", async () => {
+    const environment = { TANDEM_URL: "http://127.0.0.1:9", TANDEM_SECRET: "s" };
+    expect(await runCommand(["status"], { environment })).toEqual({
+      code: 1,
+      out: "",
+      err: "tandem: not running: http://127.0.0.1:9: connection refused\n",
+    });
+  });
+});
+
+describe("the launcher", () => {
+  const run = promisify(execFile);
+
+  it("passes arguments, output and the exit code on", async () => {
+    const launcher = join(root, "cli", "tandem.mjs");
+    expect((await run(process.execPath, [launcher, "--version"])).stdout).toMatch(/^\d/);
+    await expect(run(process.execPath, [launcher, "dance"])).rejects.toMatchObject({
+      code: 2,
+      stderr: "tandem: unknown command dance (see tandem --help)\n",
+    });
+  });
+
+  it("says what to do where nothing is installed", async () => {
+    const bare = join(empty, "bare", "cli");
+    cpSync(join(root, "cli"), bare, { recursive: true });
+    await expect(run(process.execPath, [join(bare, "tandem.mjs"), "status"])).rejects.toMatchObject({
+      code: 1,
+      stderr: "tandem: not installed: run npm ci\n",
+    });
+  });
+});
