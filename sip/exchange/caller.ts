@@ -31,7 +31,10 @@ export function callingOf(map: ClusterMap, message: SipMessage): Calling {
 }
 
 /** RFC 3261 10.3 5: the address-of-record that a REGISTER is about; undefined when its To is not in a domain of ours. */
-export function addressOfRecordOfTo(map: ClusterMap, message: SipMessage): { readonly addressOfRecord: string; readonly domain: Domain } | undefined {
+export function addressOfRecordOfTo(
+  map: ClusterMap,
+  message: SipMessage,
+): { readonly addressOfRecord: string; readonly domain: Domain } | undefined {
   const to = message.to;
   const uri = isParseError(to) ? to : parseUri(to.uri);
   if (isParseError(uri) || !isSipUri(uri)) return undefined;

@@ -40,7 +40,7 @@ export class DialogKeeper {
     const dialog = key === undefined ? undefined : this.#store.dialog(key);
     if (key === undefined || dialog === undefined) return;
     const version = this.#clock.tick(now);
-    this.#put(key, dialog, onInDialogRequest(dialog, request, flow, version, now).dialog, version, now);
+    this.#put(key, dialog, onInDialogRequest(dialog, request, flow, version).dialog, version, now);
   }
 
   /** An in-dialog request has got its final response; `response` is undefined for one of our own with this status. */
@@ -49,7 +49,7 @@ export class DialogKeeper {
     const dialog = key === undefined ? undefined : this.#store.dialog(key);
     if (key === undefined || dialog === undefined) return;
     const version = this.#clock.tick(now);
-    if (response !== undefined) return this.#put(key, dialog, onResponse(dialog, request, response, version).dialog, version, now);
+    if (response !== undefined) return this.#put(key, dialog, onResponse(dialog, request, response, version, now).dialog, version, now);
     if (status === 408 || status === 481) this.#put(key, dialog, undefined, version, now);
   }
 

@@ -277,7 +277,8 @@ export class Exchange {
     if (message.method === "OPTIONS" && calling.callee?.startsWith("@") === true) return this.#answerOptions(tx, message, now);
     const refusal = this.#proxy.checkForwarding(request);
     if (refusal !== undefined) return this.#proxy.refuse(tx, message, refusal, now);
-    if (calling.callee === undefined && calling.callerDomain === undefined) return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
+    if (calling.callee === undefined && calling.callerDomain === undefined)
+      return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
     if (calling.callerDomain !== undefined && !this.#isAuthorized(tx, request, calling, calling.callerDomain, now)) return;
     this.#forwardInitial(tx, request, calling, now);
   }

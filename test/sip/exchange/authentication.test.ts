@@ -1,0 +1,169 @@
+import { describe, expect, it } from "vitest";
+import { digestResponse, secretsOf } from "../../../sip/auth/digest.ts";
+import { hash, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
+
+/** What a phone does with a challenge: the Authorization that answers the first one of the wanted algorithm. */
+function credentials(
+  challenge: Sent | undefined,
+  options: { user: string; password: string; method: string; uri: string; algorithm?: "MD5" | "SHA-256"; nc?: string },
+): string {
+  const algorithm = options.algorithm ?? "MD5";
+  const status = challenge?.message.status;
+  const name = status === 401 ? "WWW-Authenticate" : "Proxy-Authenticate";
+  const text = valuesOf(challenge, name).find((value) => value.includes(`algorithm=${algorithm}`)) ?? "";
+  const nonce = /nonce="([^"]+)"/.exec(text)?.[1] ?? "";
+  const realm = /realm="([^"]+)"/.exec(text)?.[1] ?? "";
+  const secrets = secretsOf(hash, `${options.user}@${realm}`, options.password);
+  const { uri, method } = options;
+  const nc = options.nc ?? "00000001";
+  const cnonce = "0a4f113b";
+  const ha1 = algorithm === "MD5" ? secrets.ha1Md5 : secrets.ha1Sha256;
+  const response = digestResponse(hash, algorithm, ha1, method, { nonce, nc, cnonce, qop: "auth", uri });
+  const header = status === 401 ? "Authorization" : "Proxy-Authorization";
+  return (
+    `${header}: Digest username="${options.user}", realm="${realm}", nonce="${nonce}", uri="${uri}", response="${response}", ` +
+    `algorithm=${algorithm}, cnonce="${cnonce}", qop=auth, nc=${nc}`
+  );
+}
+
+function statusOf(sent: readonly Sent[]): number[] {
+  return sent.map((each) => each.message.status);
+}
+
+const registerUri = "sip:example.test";
+
+describe("registering with digest [RFC3261 22.1, RFC8760]", () => {
+  it.each(["MD5", "SHA-256"] as const)("challenges, and takes the right answer with %s; the 200 waits for its commit", (algorithm) => {
+    const world = new TestExchange("digest");
+    world.addSubscriber("alice", "wonderland");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [challenge] = world.receive(alice.key, alice.register());
+    expect(challenge?.message.status).toBe(401);
+    expect(challenge?.committed).toBe(false);
+    expect(valuesOf(challenge, "WWW-Authenticate")).toHaveLength(2);
+    const proof = credentials(challenge, { user: "alice", password: "wonderland", method: "REGISTER", uri: registerUri, algorithm });
+    const [ok] = world.receive(alice.key, alice.register(600, [proof]));
+    expect(ok?.message.status).toBe(200);
+    expect(ok?.committed).toBe(true);
+    expect(valuesOf(ok, "Contact")[0]).toContain("expires=600");
+    expect(world.exchange.registrations(undefined, world.now)).toMatchObject([
+      { aor: "alice@example.test", transport: "udp", expiresSeconds: 600, primary: "a", gateway: "g1" },
+    ]);
+  });
+
+  it("refuses a wrong password, a user that does not exist, and another's address-of-record", () => {
+    const world = new TestExchange("digest");
+    world.addSubscriber("alice", "wonderland");
+    world.addSubscriber("mallory", "password");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [challenge] = world.receive(alice.key, alice.register());
+    const wrong = credentials(challenge, { user: "alice", password: "guess", method: "REGISTER", uri: registerUri });
+    expect(statusOf(world.receive(alice.key, alice.register(600, [wrong])))).toEqual([401]);
+    const nobody = credentials(challenge, { user: "nobody", password: "guess", method: "REGISTER", uri: registerUri });
+    expect(statusOf(world.receive(alice.key, alice.register(600, [nobody])))).toEqual([401]);
+    const other = credentials(challenge, { user: "mallory", password: "password", method: "REGISTER", uri: registerUri });
+    expect(statusOf(world.receive(alice.key, alice.register(600, [other])))).toEqual([403]);
+    expect(world.exchange.counts(world.now).registrations).toBe(0);
+  });
+
+  it("refuses a replayed answer and an old nonce as stale [RFC7616 3.4, 3.3]", () => {
+    const world = new TestExchange("digest");
+    world.addSubscriber("alice", "wonderland");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [challenge] = world.receive(alice.key, alice.register());
+    const proof = credentials(challenge, { user: "alice", password: "wonderland", method: "REGISTER", uri: registerUri });
+    expect(statusOf(world.receive(alice.key, alice.register(600, [proof])))).toEqual([200]);
+    const [replayed] = world.receive(alice.key, alice.register(600, [proof]));
+    expect(replayed?.message.status).toBe(401);
+    expect(valuesOf(replayed, "WWW-Authenticate")[0]).toContain("stale=true");
+    const second = credentials(challenge, { user: "alice", password: "wonderland", method: "REGISTER", uri: registerUri, nc: "00000002" });
+    expect(statusOf(world.receive(alice.key, alice.register(600, [second])))).toEqual([200]);
+    world.advance(301_000);
+    const late = credentials(challenge, { user: "alice", password: "wonderland", method: "REGISTER", uri: registerUri, nc: "00000003" });
+    const [stale] = world.receive(alice.key, alice.register(600, [late]));
+    expect(stale?.message.status).toBe(401);
+    expect(valuesOf(stale, "WWW-Authenticate")[0]).toContain("stale=true");
+  });
+
+  it("refuses unknown extensions before it asks for a password [RFC3261 8.2.2.3]", () => {
+    const world = new TestExchange("digest");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [refused] = world.receive(alice.key, alice.register(600, ["Require: no-such-thing"]));
+    expect(refused?.message.status).toBe(420);
+    expect(valuesOf(refused, "Unsupported")).toEqual(["no-such-thing"]);
+  });
+});
+
+describe("calling as one of our users [RFC3261 22.3]", () => {
+  const uri = "sip:bob@example.test";
+
+  function twoUsers(options: ConstructorParameters<typeof TestExchange>[1] = {}): {
+    world: TestExchange;
+    alice: TestPhone;
+    bob: TestPhone;
+  } {
+    const world = new TestExchange("digest", options);
+    world.addSubscriber("alice", "wonderland");
+    world.addSubscriber("bob", "builder");
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const [challenge] = world.receive(bob.key, bob.register());
+    world.receive(
+      bob.key,
+      bob.register(600, [credentials(challenge, { user: "bob", password: "builder", method: "REGISTER", uri: registerUri })]),
+    );
+    return { world, alice: new TestPhone("alice", "198.51.100.7", 5070), bob };
+  }
+
+  it("asks the caller, not the callee, and forwards what is proved", () => {
+    const { world, alice, bob } = twoUsers();
+    const [challenge] = world.receive(alice.key, alice.request("INVITE", uri));
+    expect(challenge?.message.status).toBe(407);
+    const proof = credentials(challenge, { user: "alice", password: "wonderland", method: "INVITE", uri });
+    const sent = world.receive(alice.key, alice.request("INVITE", uri, [proof]));
+    expect(sent.map((each) => each.text.split("\r\n")[0]?.split(" ")[0] === "INVITE" && each.key)).toContain(bob.key);
+  });
+
+  it("does not let one user speak in another's name", () => {
+    const { world, bob } = twoUsers();
+    const asAlice = ["From: <sip:alice@example.test>;tag=x"];
+    const [challenge] = world.receive(bob.key, bob.request("INVITE", "sip:alice@example.test", asAlice));
+    const proof = credentials(challenge, { user: "bob", password: "builder", method: "INVITE", uri: "sip:alice@example.test" });
+    expect(statusOf(world.receive(bob.key, bob.request("INVITE", "sip:alice@example.test", [...asAlice, proof])))).toEqual([403]);
+  });
+
+  it("takes calls from other domains without a password", () => {
+    const { world, bob } = twoUsers();
+    const outsider = new TestPhone("carol", "192.0.2.77", 5060);
+    const sent = world.receive(outsider.key, outsider.request("INVITE", uri, ["From: <sip:carol@elsewhere.test>;tag=c"]));
+    expect(sent.map((each) => each.key)).toContain(bob.key);
+  });
+
+  it("asks the caller's own exchange for its secrets, once, and holds the call meanwhile", () => {
+    // bob is served by exchange 0 or 1 of 2; make a caller of the other one.
+    const world = new TestExchange("digest", { exchangeCount: 2, exchange: 0 });
+    const callers = ["alice", "carol", "dave", "erin", "frank"];
+    const asked = (): string | undefined => world.asked.at(-1);
+    const foreign = callers.find((user) => {
+      const phone = new TestPhone(user, "198.51.100.7", 5070);
+      const [challenge] = world.receive(phone.key, phone.request("INVITE", uri));
+      world.receive(phone.key, phone.request("INVITE", uri, [credentials(challenge, { user, password: "p", method: "INVITE", uri })]));
+      return asked() === `${user}@example.test`;
+    });
+    expect(foreign).toBeDefined();
+    const before = world.sent.length;
+    world.exchange.credentials(`${foreign}@example.test`, secretsOf(hash, `${foreign}@example.test`, "p"), world.now);
+    world.drain();
+    // proved: nobody is registered here, so the call ends with 404 and not with another challenge
+    expect(statusOf(world.sent.slice(before))).toEqual([404]);
+  });
+
+  it("answers 503 with Retry-After when the caller's exchange does not answer [RFC3261 21.5.4]", () => {
+    const world = new TestExchange("digest", { exchangeCount: 64, exchange: 0 });
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [challenge] = world.receive(alice.key, alice.request("INVITE", uri));
+    const proof = credentials(challenge, { user: "alice", password: "p", method: "INVITE", uri });
+    expect(world.receive(alice.key, alice.request("INVITE", uri, [proof]))).toEqual([]);
+    const late = world.advance(5_000).find((sent) => sent.message.status === 503);
+    expect(valuesOf(late, "Retry-After")).toEqual(["5"]);
+  });
+});
