@@ -24,6 +24,7 @@ function firstError(message: SipMessage): ParseError | undefined {
     errorIn(message.vias) ??
     errorIn(message.from) ??
     errorIn(message.to) ??
+    errorInTags(message) ??
     errorInCallId(message) ??
     errorInCSeq(message) ??
     (message.isRequest ? errorInRequest(message) : undefined)
@@ -76,6 +77,11 @@ function errorInUris(message: SipMessage): ParseError | undefined {
     if (error !== undefined) return error;
   }
   return undefined;
+}
+
+/** A tag has a value (RFC 3261 25.1); none at all is how RFC 2543 called, and legal (RFC 4475 3.4.1). */
+function errorInTags(message: SipMessage): ParseError | undefined {
+  return message.fromTag === "" || message.toTag === "" ? parseError("tag", 400, "Empty Tag") : undefined;
 }
 
 /** The magic cookie alone identifies nothing: two requests of this client would look like one (RFC 4475 3.2.1). */

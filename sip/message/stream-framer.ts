@@ -69,7 +69,7 @@ export class StreamFramer {
         if (at < chunk.length && !this.#isBroken) at = this.#beginMessage(chunk, at, events);
       }
     }
-    if (this.#between === "CRLF") {
+    if (this.#between === "CRLF" && !this.#isBroken) {
       events.push({ type: "pong" });
       this.#between = "pong";
     }

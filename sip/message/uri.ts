@@ -263,23 +263,28 @@ function withoutNeedlessEscapes(text: string): string {
 
 /** The headers of a URI are never ignored; their order does not matter, and like all header values they are case-insensitive. */
 function equalUriHeaders(a: string, b: string): boolean {
-  const canonical = (headers: string): string =>
-    headers
-      .split("&")
-      .map((header) => withoutNeedlessEscapes(header).toLowerCase())
-      .toSorted()
-      .join("&");
-  return canonical(a) === canonical(b);
+  return canonicalHeaders(a) === canonicalHeaders(b);
+}
+
+function canonicalHeaders(headers: string): string {
+  return headers
+    .split("&")
+    .map((header) => withoutNeedlessEscapes(header).toLowerCase())
+    .toSorted()
+    .join("&");
 }
 
 /** RFC 3966 5: separators do not count, parameters do, in any order. */
 function equalTelUris(a: TelUri, b: TelUri): boolean {
-  const digits = (number: string): string => number.replace(/[-.()]/g, "").toLowerCase();
-  if (digits(a.number) !== digits(b.number) || a.params.size !== b.params.size) return false;
+  if (digitsOf(a.number) !== digitsOf(b.number) || a.params.size !== b.params.size) return false;
   return a.params.entries().every(([name, value]) => {
     const other = b.params.get(name);
     if (other === undefined) return false;
-    if (name === "ext" || name === "phone-context") return digits(value) === digits(other);
+    if (name === "ext" || name === "phone-context") return digitsOf(value) === digitsOf(other);
     return value.toLowerCase() === other.toLowerCase();
   });
+}
+
+function digitsOf(number: string): string {
+  return number.replace(/[-.()]/g, "").toLowerCase();
 }

@@ -39,6 +39,8 @@ export function parseVia(text: string): Via | ParseError {
   if (isParseError(hostPort)) return hostPort;
   const params = parseParams(text, hostPort.end);
   if (isParseError(params)) return params;
+  const branch = params.get("branch");
+  if (branch === "") return parseError("via-branch", 400, "Malformed Branch", i);
   const received = params.get("received");
   const address = received === undefined ? undefined : addressOf(received);
   if (received !== undefined && address === undefined) return parseError("via-received", 400, "Malformed Received", i);
@@ -48,7 +50,7 @@ export function parseVia(text: string): Via | ParseError {
     transport: text.slice(transportStart, transportEnd).toUpperCase(),
     host: hostPort.host,
     port: hostPort.port,
-    branch: params.get("branch"),
+    branch,
     received: address,
     rport,
     params,
