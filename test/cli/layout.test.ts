@@ -25,7 +25,7 @@ async function listen(port: number): Promise<void> {
 
 describe("checkPorts", () => {
   it("passes when all are free", async () => {
-    await checkPorts("127.0.0.1", await layoutOfFreePorts());
+    await expect(checkPorts("127.0.0.1", await layoutOfFreePorts())).resolves.toBeUndefined();
   });
 
   it("names a UDP port in use and who needs it", async () => {
@@ -54,7 +54,7 @@ describe("checkPorts", () => {
     await listen(layout.cells[0]?.port ?? 0);
     const checked = checkPorts("127.0.0.1", layout, 10_000);
     for (const close of open.splice(0)) close();
-    await checked;
+    await expect(checked).resolves.toBeUndefined();
   });
 
   it("says when the address is not this machine's", async () => {

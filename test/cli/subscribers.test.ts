@@ -41,7 +41,7 @@ describe("parseAddressOfRecord", () => {
     ["a%4", 'a%4: "a%4" is no user of a SIP address'],
     ["a\u0007", 'a\u0007: "a\\u0007" is no user of a SIP address'],
     ["alice@-", 'alice@-: "-" is no domain'],
-    [`${"a".repeat(65)}`, `${"a".repeat(65)}: a user has at most 64 characters`],
+    ["a".repeat(65), `${"a".repeat(65)}: a user has at most 64 characters`],
   ])("refuses %j", (text, line) => {
     expect(() => parseAddressOfRecord(text, "example.test")).toThrow(line);
   });

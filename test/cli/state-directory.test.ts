@@ -1,0 +1,71 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { StateDirectory } from "../../cli/state-directory.ts";
+
+let state: StateDirectory;
+
+beforeEach(() => {
+  state = new StateDirectory(mkdtempSync(join(tmpdir(), "tandem-state-")));
+});
+
+afterEach(() => rmSync(state.path, { recursive: true, force: true }));
+
+const modeOf = (name: string): number => statSync(state.file(name)).mode & 0o777;
+
+describe("StateDirectory", () => {
+  it("makes a secret once, readable by its owner only", () => {
+    expect(state.readSecret()).toBeUndefined();
+    const secret = state.secret();
+    expect(secret).toMatch(/^[0-9a-f]{64}$/);
+    expect(state.secret()).toBe(secret);
+    expect(modeOf("secret")).toBe(0o600);
+  });
+
+  it("says what is wrong with a directory that cannot be made, and with damaged files", () => {
+    writeFileSync(state.file("file"), "");
+    expect(() => new StateDirectory(state.file("file", "x")).create()).toThrow(/^\/.*\/file\/x: cannot be made a state directory: ENOTDIR/);
+    writeFileSync(state.file("run.json"), "{");
+    expect(() => state.readRun()).toThrow(`${state.file("run.json")} is damaged: not JSON`);
+    writeFileSync(state.file("cluster.json"), '{"domain":1}');
+    expect(() => state.readCluster()).toThrow(`${state.file("cluster.json")} is damaged: it does not hold what this version`);
+    writeFileSync(state.file("secret"), "\n");
+    expect(() => state.secret()).toThrow(`${state.file("secret")} is empty`);
+  });
+
+  it("forgets the passwords that are not true any more", () => {
+    state.forgetPasswords(["alice@example.test"]);
+    expect(readdirSync(state.path)).toEqual([]);
+    state.writePasswords({ provisioned: true, passwords: { "alice@example.test": "a", "bob@example.test": "b" } });
+    state.forgetPasswords(["alice@example.test", "nobody@example.test"]);
+    expect(state.readPasswords()).toEqual({ provisioned: true, passwords: { "bob@example.test": "b" } });
+    expect(modeOf("passwords.json")).toBe(0o600);
+  });
+});
+
+describe("its lock", () => {
+  it("is refused while a process that is alive has it", () => {
+    expect(state.lock()).toBe(false);
+    expect(() => state.lock()).toThrow(
+      `${state.path} is in use by a running tandem (process ${process.pid}): stop it, or use another --state`,
+    );
+    state.unlock();
+    expect(state.lock()).toBe(false);
+  });
+
+  it("is taken over from a process that is gone", async () => {
+    const child = spawn("true");
+    await once(child, "exit");
+    writeFileSync(state.file("lock"), JSON.stringify({ pid: child.pid, started: "1" }));
+    expect(state.lock()).toBe(true);
+    expect(readdirSync(state.path)).toEqual(["lock"]);
+  });
+
+  it.runIf(process.platform === "linux")("is taken over when its process id belongs to another process now", () => {
+    writeFileSync(state.file("lock"), JSON.stringify({ pid: process.pid, started: "1" }));
+    expect(state.lock()).toBe(true);
+  });
+});

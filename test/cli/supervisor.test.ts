@@ -1,0 +1,131 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { resolve } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { startOf } from "../../cli/process-table.ts";
+import type { Reporter } from "../../cli/reporter.ts";
+import { Supervisor, type ProcessSpec } from "../../cli/supervisor.ts";
+import { until } from "../system/until.ts";
+
+const supervisors: Supervisor[] = [];
+const helpers: ChildProcess[] = [];
+
+afterEach(async () => {
+  await Promise.all(supervisors.splice(0).map((supervisor) => supervisor.stop()));
+  for (const helper of helpers.splice(0)) helper.kill("SIGKILL");
+});
+
+type Watched = { supervisor: Supervisor; lines: string[]; pids: number[] };
+
+function supervise(restart = true): Watched {
+  const lines: string[] = [];
+  const pids: number[] = [];
+  const reporter: Reporter = {
+    step: () => undefined,
+    event: (name, event, cause) => void lines.push(`${name} ${event}: ${cause}`),
+    line: (name, text) => void lines.push(`${name}> ${text}`),
+    text: () => undefined,
+    ready: () => undefined,
+  };
+  const supervisor = new Supervisor({ restart, reporter, onStarted: (_, pid) => void pids.push(pid) });
+  supervisors.push(supervisor);
+  return { supervisor, lines, pids };
+}
+
+function script(code: string): ProcessSpec {
+  return { name: "it", command: [process.execPath, "-e", code], environment: { GREETING: "hello" }, readiness: { line: /^ready$/ } };
+}
+
+const serving = 'console.log("ready"); setInterval(() => {}, 1000);';
+const isGone = (pid: number | undefined): boolean => pid === undefined || startOf(pid) === undefined;
+
+describe("Supervisor", () => {
+  it("starts a program under its own process id, with its environment, and passes on what it says", async () => {
+    const { supervisor, lines, pids } = supervise();
+    await supervisor.start(script(`console.error(process.env.GREETING, process.pid); console.log("out"); ${serving}`));
+    await until(() => lines.length === 2);
+    expect(lines.toSorted()).toEqual([`it> hello ${pids[0]}`, "it> out"]);
+  });
+
+  it("says why a program does not start", async () => {
+    const { supervisor } = supervise();
+    await expect(supervisor.start(script('console.error("no such luck"); process.exit(3)'))).rejects.toThrow(
+      "it does not start: ended with code 3 (last words: no such luck)",
+    );
+    await expect(supervisor.start({ ...script(""), command: ["/nonexistent/program"] })).rejects.toThrow(
+      /^it does not start: ended with code 127 .*not found/,
+    );
+  });
+
+  it("starts a killed process again, at once, and says so", async () => {
+    const { supervisor, lines, pids } = supervise();
+    await supervisor.start(script(serving));
+    const [first = 0] = pids;
+    process.kill(first, "SIGKILL");
+    await until(() => lines.some((line) => line.startsWith("it restarted")));
+    expect(lines).toEqual([
+      `it died: process ${first} was ended by SIGKILL`,
+      expect.stringMatching(new RegExp(`^it restarted: process ${pids[1]}, serving after \\d+ ms$`)),
+    ]);
+    expect(isGone(first)).toBe(true);
+    expect(isGone(pids[1])).toBe(false);
+  });
+
+  it("backs off from a process that dies again and again", async () => {
+    const { supervisor, lines, pids } = supervise();
+    const at: number[] = [];
+    await supervisor.start(script(serving));
+    for (let deaths = 1; deaths <= 3; deaths += 1) {
+      process.kill(pids.at(-1) ?? 0, "SIGKILL");
+      const killed = performance.now();
+      await until(() => lines.filter((line) => line.startsWith("it restarted")).length === deaths);
+      at.push(performance.now() - killed);
+    }
+    // At once, after 250 ms, after 500 ms.
+    expect(at[1]).toBeGreaterThan(250);
+    expect(at[2]).toBeGreaterThan(500);
+  });
+
+  it("does not start it again when told not to", async () => {
+    const { supervisor, lines, pids } = supervise(false);
+    await supervisor.start(script(serving));
+    process.kill(pids[0] ?? 0, "SIGKILL");
+    await until(() => lines.length > 0);
+    expect(lines).toEqual([`it died: process ${pids[0]} was ended by SIGKILL; not started again (--no-restart)`]);
+    expect(pids).toHaveLength(1);
+  });
+
+  it("stops politely, and by force after a second", async () => {
+    const { supervisor, lines, pids } = supervise();
+    await supervisor.start(script(`process.on("SIGTERM", () => { console.log("bye"); process.exit(0); }); ${serving}`));
+    await supervisor.start({ ...script(`process.on("SIGTERM", () => undefined); ${serving}`), name: "deaf" });
+    const start = performance.now();
+    await supervisor.stop();
+    expect(performance.now() - start).toBeLessThan(2_500);
+    expect(pids.every(isGone)).toBe(true);
+    expect(lines).toEqual(["it> bye"]);
+  });
+
+  it("leaves no process when it is killed itself, a frozen one neither", async () => {
+    const source = `
+      import { Supervisor } from ${JSON.stringify(resolve(import.meta.dirname, "../../cli/supervisor.ts"))};
+      const reporter = { event() {}, line() {} };
+      const pids = [];
+      const supervisor = new Supervisor({ restart: true, reporter, onStarted: (name, pid) => pids.push(pid) });
+      const code = ${JSON.stringify(serving)};
+      for (const name of ["one", "two"]) {
+        await supervisor.start({ name, command: [process.execPath, "-e", code], environment: {}, readiness: { line: /^ready$/ } });
+      }
+      process.kill(pids[1], "SIGSTOP");
+      console.log(JSON.stringify(pids));`;
+    const helper = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: ["ignore", "pipe", "inherit"] });
+    helpers.push(helper);
+    const [line] = await once(createInterface({ input: helper.stdout }), "line");
+    const pids: unknown = JSON.parse(String(line));
+    const children = Array.isArray(pids) ? pids.map(Number) : [];
+    expect(children.map(isGone)).toEqual([false, false]);
+    helper.kill("SIGKILL");
+    await until(() => children.every(isGone));
+  });
+});
