@@ -27,7 +27,7 @@ export class UdpListener {
     this.#handlers = handlers;
     this.#socket = createSocket({
       type: isIPv6(config.host) ? "udp6" : "udp4",
-      ipv6Only: true,
+      ...(isIPv6(config.host) ? { ipv6Only: true } : {}),
       recvBufferSize: udpBufferOctets,
       sendBufferSize: udpBufferOctets,
       // Destinations are addresses: nothing to look up. The default would spend a tick on each datagram to find that out.

@@ -1,0 +1,207 @@
+import { createHmac } from "node:crypto";
+import { type IncomingMessage, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+
+export const secret = "a secret of the cluster, long enough";
+
+/** A trunk's end at a test double of a cell: it checks sequence numbers and acknowledges every frame, as an exchange does. */
+export class FakeTrunk {
+  readonly exchange: number;
+  readonly socket: WebSocket;
+  seq = 0;
+  received = 0;
+  /** Acknowledgements of the gateway. */
+  acknowledged = 0;
+
+  constructor(exchange: number, socket: WebSocket) {
+    this.exchange = exchange;
+    this.socket = socket;
+  }
+
+  send(records: readonly FrameRecord[]): void {
+    this.seq += 1;
+    this.socket.send(encodeFrame(this.seq, this.received, records));
+  }
+
+  acknowledge(): void {
+    this.socket.send(encodeFrame(0, this.received, []));
+  }
+}
+
+export type Arrival = { readonly exchange: number; readonly record: FrameRecord; readonly trunk: FakeTrunk };
+
+/** A test double of one cell: serves the map on /control and takes trunks on /trunk/<exchange>. */
+export class FakeCell {
+  readonly id: string;
+  readonly arrivals: Arrival[] = [];
+  readonly hellos: unknown[] = [];
+  readonly frameSizes: number[] = [];
+  readonly trunks = new Map<number, FakeTrunk>();
+  readonly controls = new Set<WebSocket>();
+  /** What a received record is answered with, in one frame with its acknowledgement. */
+  answer: (arrival: Arrival) => readonly FrameRecord[] = () => [];
+  acknowledges = true;
+  pongs = true;
+  /** Status that new WebSockets are refused with; 0: they are accepted. */
+  refusesWith = 0;
+  attempts: number[] = [];
+  map: ClusterMap | undefined;
+  #server = createServer();
+  #sockets = new WebSocketServer({ noServer: true });
+  #waiting: (() => void)[] = [];
+  port = 0;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<this> {
+    this.#server = createServer();
+    this.#server.on("upgrade", (request, socket, head) => {
+      this.attempts.push(performance.now());
+      this.#notify();
+      const status = this.refusesWith === 0 ? this.#check(request) : this.refusesWith;
+      if (status !== 0) {
+        socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+        return;
+      }
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, request.url ?? ""));
+    });
+    await new Promise<void>((resolve) => {
+      this.#server.listen(this.port, "127.0.0.1", resolve);
+    });
+    this.port = (this.#server.address() as AddressInfo).port;
+    return this;
+  }
+
+  /** As kill -9 does: connections break, the port is closed. */
+  async stop(): Promise<void> {
+    for (const client of this.#sockets.clients) client.terminate();
+    this.trunks.clear();
+    this.controls.clear();
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  /** Waits until a condition holds; it is looked at whenever something arrives. */
+  async until(condition: () => boolean, what: string): Promise<void> {
+    const deadline = performance.now() + 4_500;
+    while (!condition()) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw new Error(`cell ${this.id}: never came: ${what}`);
+      // eslint-disable-next-line no-await-in-loop
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.min(left, 20));
+        this.#waiting.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+  }
+
+  messages(): string[] {
+    return this.arrivals.filter(({ record }) => record.kind === RecordKind.message).map(({ record }) => Buffer.from(record.octets).toString("latin1"));
+  }
+
+  ofKind(kind: number): Arrival[] {
+    return this.arrivals.filter(({ record }) => record.kind === kind);
+  }
+
+  sendMap(map: ClusterMap): void {
+    this.map = map;
+    for (const control of this.controls) control.send(JSON.stringify({ type: "map", map }));
+  }
+
+  #check(request: IncomingMessage): number {
+    const [scheme, name = "", seconds = "", signature] = (request.headers.authorization ?? "").split(" ");
+    const path = (request.url ?? "").slice(1).split("/");
+    const signed = [...path, name, seconds].join("\n");
+    const expected = createHmac("sha256", secret).update(signed).digest("hex");
+    return scheme === "Tandem" && signature === expected && Math.abs(Date.now() / 1000 - Number(seconds)) < 60 ? 0 : 401;
+  }
+
+  #accept(socket: WebSocket, url: string): void {
+    socket.on("error", () => {});
+    const exchange = /^\/trunk\/(\d+)$/.exec(url)?.[1];
+    if (exchange === undefined) {
+      this.controls.add(socket);
+      socket.on("message", (data: Buffer) => {
+        const text = data.toString("utf8");
+        if (text === "ping") this.#pong(socket);
+        else this.hellos.push(JSON.parse(text));
+        this.#notify();
+      });
+      if (this.map !== undefined) socket.send(JSON.stringify({ type: "map", map: this.map }));
+      return;
+    }
+    const trunk = new FakeTrunk(Number(exchange), socket);
+    this.trunks.set(trunk.exchange, trunk);
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (isBinary) this.#frame(trunk, data);
+      else this.#pong(socket);
+    });
+    socket.on("close", () => this.#notify());
+  }
+
+  #pong(socket: WebSocket): void {
+    if (this.pongs) socket.send("pong");
+  }
+
+  #frame(trunk: FakeTrunk, octets: Buffer): void {
+    const frame = decodeFrame(octets);
+    if (isFrameError(frame) || frame.seq !== trunk.received + 1) {
+      trunk.socket.close(1002);
+      return;
+    }
+    this.frameSizes.push(frame.records.length);
+    trunk.acknowledged = frame.ack;
+    const answers: FrameRecord[] = [];
+    for (const record of frame.records) {
+      const arrival = { exchange: trunk.exchange, record, trunk };
+      this.arrivals.push(arrival);
+      answers.push(...this.answer(arrival));
+    }
+    if (this.acknowledges) {
+      trunk.received = frame.seq;
+      if (answers.length > 0) trunk.send(answers);
+      else trunk.acknowledge();
+    }
+    this.#notify();
+  }
+
+  #notify(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+}
+
+export function mapOf(cells: readonly FakeCell[], changes: Partial<ClusterMap> = {}): ClusterMap {
+  return {
+    version: 1,
+    cells: cells.map(({ id, url }) => ({ id, url })),
+    exchangeCount: 1,
+    lineCount: 1,
+    domains: [{ name: "example.test", auth: "open" }],
+    aliases: [],
+    heartbeat: { periodMs: 100, missed: 3 },
+    replication: { ackTimeoutMs: 200 },
+    flushMs: 1000,
+    ...changes,
+  };
+}
+
+/** What an exchange does that sends every message back where it came from: a mirror. */
+export function mirror({ record }: Arrival): readonly FrameRecord[] {
+  return record.kind === RecordKind.message ? [{ kind: RecordKind.send, key: record.key, octets: record.octets }] : [];
+}
