@@ -48,7 +48,7 @@ export class TrunkLink {
       {
         cellUrl: cell.url,
         path: `/trunk/${exchange}`,
-        purpose: `trunk\n${exchange}`,
+        purpose: `trunk ${exchange}`,
         gateway,
         secret,
         octetsMax: frameOctetsMax,
