@@ -30,25 +30,25 @@ const head = [
 ];
 const sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
 
-function message(startLine: string, body: string): Uint8Array {
+function octetsWith(startLine: string, body: string): Uint8Array {
   return octetsOf(`${startLine}\r\n${head.join("\r\n")}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
 }
 
-const request = message("INVITE sip:bob@example.test SIP/2.0", sdp);
-const response = message("SIP/2.0 200 OK", sdp);
+const request = octetsWith("INVITE sip:bob@example.test SIP/2.0", sdp);
+const response = octetsWith("SIP/2.0 200 OK", sdp);
 
 let sink = 0;
 
 /** Everything the hot path of a proxy reads. */
-function readAll(parsed: SipMessage): void {
-  const via = parsed.topVia;
-  const cSeq = parsed.cSeq;
-  const routes = parsed.routes;
-  const contacts = parsed.contacts;
-  const maxForwards = parsed.maxForwards;
-  sink += parsed.isRequest ? parsed.method.length + parsed.requestUri.length : parsed.status;
+function readAll(message: SipMessage): void {
+  const via = message.topVia;
+  const cSeq = message.cSeq;
+  const routes = message.routes;
+  const contacts = message.contacts;
+  const maxForwards = message.maxForwards;
+  sink += message.isRequest ? message.method.length + message.requestUri.length : message.status;
   if (!isParseError(via)) sink += (via.branch ?? "").length + (via.received ?? "").length + (typeof via.rport === "number" ? 1 : 0);
-  sink += (parsed.fromTag ?? "").length + (parsed.toTag ?? "").length + parsed.callId.length;
+  sink += (message.fromTag ?? "").length + (message.toTag ?? "").length + message.callId.length;
   if (!isParseError(cSeq)) sink += cSeq.number;
   if (typeof maxForwards === "number") sink += maxForwards;
   if (!isParseError(routes)) sink += (routes[0]?.uri ?? "").length;

@@ -11,7 +11,7 @@ function parsed(text: string): SipMessage {
   return message;
 }
 
-function text(octets: Uint8Array): string[] {
+function linesOf(octets: Uint8Array): string[] {
   return stringOf(octets).split("\r\n");
 }
 
@@ -40,7 +40,7 @@ const copied = ["Via: SIP/2.0/UDP a;branch=z9hG4bK1", "Via: SIP/2.0/TCP b;branch
 
 describe("[RFC3261 8.2.6] buildResponse", () => {
   test("[RFC3261 8.2.6.1] 100: Timestamp, no tag", () => {
-    expect(text(buildResponse(invite, 100, { toTag: "t" }))).toEqual([
+    expect(linesOf(buildResponse(invite, 100, { toTag: "t" }))).toEqual([
       "SIP/2.0 100 Trying",
       ...copied,
       "From: Alice <sip:alice@atlanta.com> ;tag=1",
@@ -61,7 +61,7 @@ describe("[RFC3261 8.2.6] buildResponse", () => {
       headers: [["Contact", "<sip:x>"]],
       body: { type: "text/plain", octets: Uint8Array.of(0, 255) },
     });
-    expect(text(response)).toEqual([
+    expect(linesOf(response)).toEqual([
       "SIP/2.0 180 Ring",
       ...copied,
       "Record-Route: <sip:p1;lr>",
@@ -82,7 +82,7 @@ describe("[RFC3261 8.2.6] buildResponse", () => {
     const bye = parsed(
       "BYE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nRecord-Route: <sip:p>\r\nFrom: sip:a@b;tag=1\r\nTo: sip:c@d;tag=2\r\nCall-ID: x\r\nCSeq: 1 BYE\r\n\r\n",
     );
-    const lines = text(buildResponse(bye, 481, { toTag: "t" }));
+    const lines = linesOf(buildResponse(bye, 481, { toTag: "t" }));
     expect(lines[0]).toBe("SIP/2.0 481 Call/Transaction Does Not Exist");
     expect(lines).toContain("To: sip:c@d;tag=2");
     expect(lines.join()).not.toContain("Record-Route");
@@ -90,7 +90,7 @@ describe("[RFC3261 8.2.6] buildResponse", () => {
 
   test("every registered status has its phrase, an unknown one an empty one", () => {
     expect(reasonPhrases[503]).toBe("Service Unavailable");
-    expect(text(buildResponse(invite, 299))[0]).toBe("SIP/2.0 299 ");
+    expect(linesOf(buildResponse(invite, 299))[0]).toBe("SIP/2.0 299 ");
   });
 
   test("no header can be smuggled in", () => {
@@ -106,7 +106,7 @@ describe("[RFC3261 8.2.6] buildResponse", () => {
       octetsOf(`INVITE  sip:a@b SIP/2.0\r\nVia: ;;junk\r\nnonsense\r\nFrom: <<\r\n${to}\r\nCall-ID: x\r\nCSeq: y\r\n\r\n`),
     );
     if (!isParseError(request) || request.message === undefined) throw new Error("no error with a message");
-    expect(text(buildResponse(request.message, request.status, { toTag: "t" }))).toEqual([
+    expect(linesOf(buildResponse(request.message, request.status, { toTag: "t" }))).toEqual([
       "SIP/2.0 400 Bad Request",
       "Via: ;;junk",
       "From: <<",
@@ -132,7 +132,7 @@ describe("buildRequest, buildCancel, buildAckForNon2xx", () => {
   });
 
   test("[RFC3261 9.1] CANCEL: the INVITE's URI, top Via alone, Route, From, To, Call-ID, CSeq number; no Require", () => {
-    expect(text(buildCancel(invite, [["Reason", "SIP ;cause=200"]]))).toEqual([
+    expect(linesOf(buildCancel(invite, [["Reason", "SIP ;cause=200"]]))).toEqual([
       "CANCEL sip:bob@biloxi.com;x SIP/2.0",
       "Via: SIP/2.0/UDP a;branch=z9hG4bK1",
       "Route: <sip:r1;lr>",
@@ -152,7 +152,7 @@ describe("buildRequest, buildCancel, buildAckForNon2xx", () => {
   test("[RFC3261 17.1.1.3] ACK to a non-2xx: as CANCEL, with the To of the response", () => {
     const response = parseMessage(buildResponse(invite, 486, { toTag: "busy" }));
     if (isParseError(response)) throw new Error(response.reason);
-    expect(text(buildAckForNon2xx(invite, response))).toEqual([
+    expect(linesOf(buildAckForNon2xx(invite, response))).toEqual([
       "ACK sip:bob@biloxi.com;x SIP/2.0",
       "Via: SIP/2.0/UDP a;branch=z9hG4bK1",
       "Route: <sip:r1;lr>",

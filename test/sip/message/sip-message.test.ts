@@ -289,6 +289,14 @@ describe("[RFC3261 20] header values", () => {
   });
 });
 
+function startLineOf(length: number): string {
+  return `INVITE sip:${"a".repeat(length - "INVITE sip:@b SIP/2.0".length)}@b SIP/2.0`;
+}
+
+function manyHeaders(count: number): string[] {
+  return [...mandatory, ...Array.from({ length: count - mandatory.length }, () => "x:")];
+}
+
 describe("limits, each with its hostile message", () => {
   test("a message over messageOctetsMax: 513, and it can be answered", () => {
     const error = parseMessage(octets(mandatory, "x".repeat(messageOctetsMax)));
@@ -298,15 +306,13 @@ describe("limits, each with its hostile message", () => {
   });
 
   test("a start line over startLineOctetsMax: 414", () => {
-    const line = (length: number): string => `INVITE sip:${"a".repeat(length - "INVITE sip:@b SIP/2.0".length)}@b SIP/2.0`;
-    expect(parseMessage(octets(mandatory, "", line(startLineOctetsMax + 1)))).toMatchObject({ status: 414, message: {} });
-    expect(isParseError(parseMessage(octets(mandatory, "", line(startLineOctetsMax))))).toBe(false);
+    expect(parseMessage(octets(mandatory, "", startLineOf(startLineOctetsMax + 1)))).toMatchObject({ status: 414, message: {} });
+    expect(isParseError(parseMessage(octets(mandatory, "", startLineOf(startLineOctetsMax))))).toBe(false);
   });
 
   test("headers over headersMax: 400", () => {
-    const many = (count: number): string[] => [...mandatory, ...Array.from({ length: count - mandatory.length }, () => "x:")];
-    expect(parseMessage(octets(many(headersMax + 1)))).toMatchObject({ status: 400, error: "headers-max", message: {} });
-    expect(isParseError(parseMessage(octets(many(headersMax))))).toBe(false);
+    expect(parseMessage(octets(manyHeaders(headersMax + 1)))).toMatchObject({ status: 400, error: "headers-max", message: {} });
+    expect(isParseError(parseMessage(octets(manyHeaders(headersMax))))).toBe(false);
   });
 
   test("a header over headerOctetsMax, in one line or in folds: 400", () => {

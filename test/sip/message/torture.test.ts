@@ -281,6 +281,7 @@ describe("[RFC4475] torture messages", () => {
   });
 
   test.each(rows(accepted))("[RFC4475 %s] %s is accepted", (_section, name, [, check]) => {
+    expect.hasAssertions();
     check(valueOf(received("rfc4475", name)));
   });
 
@@ -386,6 +387,7 @@ describe("[RFC5118] IPv6 torture messages", () => {
   });
 
   test.each(rows(ipv6))("[RFC5118 %s] %s is accepted", (_section, name, [, check]) => {
+    expect.hasAssertions();
     check(valueOf(received("rfc5118", name)));
   });
 

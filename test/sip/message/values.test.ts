@@ -18,6 +18,10 @@ function params(text: string): Params {
   return valueOf(parseParams(text, 0));
 }
 
+function manyParams(count: number): string {
+  return Array.from({ length: count }, (_, i) => `;p${i}`).join("");
+}
+
 describe("octets", () => {
   test("one octet is one char, whichever", () => {
     const octets = Uint8Array.from({ length: 10_000 }, (_, i) => i & 0xff);
@@ -27,8 +31,8 @@ describe("octets", () => {
     expect(stringOf(octets, 5, 5)).toBe("");
   });
 
-  test.each(["ж", "€", "😀", "aé😀€b"])("%s above U+00FF leaves as UTF-8", (text) => {
-    if (!text.includes("é")) expect(octetsOf(text)).toEqual(new TextEncoder().encode(text));
+  test.each(["ж", "€", "😀", "a😀€b"])("%s above U+00FF leaves as UTF-8", (text) => {
+    expect(octetsOf(text)).toEqual(new TextEncoder().encode(text));
     expect(octetsOf(text)).toHaveLength(octetLengthOf(text));
   });
 
@@ -112,9 +116,8 @@ describe("[RFC3261 25.1] parameters", () => {
   );
 
   test("no more parameters than a list may have values", () => {
-    const many = (count: number): string => Array.from({ length: count }, (_, i) => `;p${i}`).join("");
-    expect(params(many(listValuesMax)).size).toBe(listValuesMax);
-    expect(parseParams(many(listValuesMax + 1), 0)).toMatchObject({ error: "params-max", status: 400 });
+    expect(params(manyParams(listValuesMax)).size).toBe(listValuesMax);
+    expect(parseParams(manyParams(listValuesMax + 1), 0)).toMatchObject({ error: "params-max", status: 400 });
   });
 
   test("changing makes new ones", () => {
