@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Subscribers, callOnce, withPhones } from "./call.ts";
 import { startBaresip } from "./clients/baresip.ts";
 import { type BrowserHost, startChromium } from "./clients/chromium-jssip.ts";
@@ -50,7 +50,7 @@ describe("digest registration and a call with media", () => {
       async (from, to) => {
         if (from === undefined || to === undefined) throw new Error("two phones are needed");
         await Promise.all([from.register(), to.register()]);
-        await callOnce(from, to, { hangsUp, media: true });
+        await expect(callOnce(from, to, { hangsUp, media: true })).resolves.toBeUndefined();
       },
     );
   });

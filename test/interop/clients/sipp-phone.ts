@@ -97,7 +97,7 @@ class SippPhone implements Phone {
       password,
       calls: 1,
       variables: incoming === undefined ? { domain, caller: user } : { domain },
-      ...(incoming === undefined ? {} : { incoming }),
+      ...(incoming === undefined ? { digestUri: `${service}@${domain}` } : { incoming }),
     });
   }
 }

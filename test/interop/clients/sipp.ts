@@ -27,8 +27,8 @@ export interface SippRun {
   readonly pauseMs?: number;
   /** Scenario for calls that come from outside while the first one runs. */
   readonly incoming?: string;
-  /** Gives up after this: SIPp exits with an error. */
-  readonly timeoutSeconds?: number;
+  /** The digest-uri without its `sip:`. SIPp's own choice is the server's address, whatever the Request-URI is. */
+  readonly digestUri?: string;
 }
 
 /** The totals of SIPp's statistics file, as the last line has them. */
@@ -125,22 +125,24 @@ export function parseStatistics(text: string): SippStatistics {
 
 function sippArguments(run: SippRun, port: number, statisticsFile: string, errorFile: string): string[] {
   const variables = Object.entries(run.variables ?? {}).flatMap(([name, value]) => ["-set", name, value]);
-  return [
-    `${run.server.host}:${run.server.port}`,
-    ...["-sf", join(scenarios, `${run.scenario}.xml`)],
-    ...(run.incoming === undefined ? [] : ["-oocsf", join(scenarios, `${run.incoming}.xml`)]),
-    ...["-t", run.transport === "UDP" ? "u1" : "t1"],
-    ...["-i", "127.0.0.1", "-p", String(port), "-mi", "127.0.0.1"],
-    ...(run.service === undefined ? [] : ["-s", run.service]),
-    ...variables,
-    ...(run.user === undefined ? [] : ["-au", run.user]),
-    ...(run.password === undefined ? [] : ["-ap", run.password]),
-    ...(run.calls === undefined ? [] : ["-m", String(run.calls)]),
-    ...(run.callsPerSecond === undefined ? [] : ["-r", String(run.callsPerSecond), "-l", String(run.callsPerSecond * 40)]),
-    ...(run.pauseMs === undefined ? [] : ["-d", String(run.pauseMs)]),
-    ...(run.timeoutSeconds === undefined ? [] : ["-timeout", `${run.timeoutSeconds}s`, "-timeout_error"]),
-    ...["-trace_stat", "-stf", statisticsFile, "-fd", "1"],
-    ...["-trace_err", "-error_file", errorFile],
-    ...["-nostdin", "-nd", "-buff_size", "4194304"],
+  const groups: readonly (readonly string[] | undefined)[] = [
+    [`${run.server.host}:${run.server.port}`],
+    ["-sf", join(scenarios, `${run.scenario}.xml`)],
+    run.incoming === undefined ? undefined : ["-oocsf", join(scenarios, `${run.incoming}.xml`)],
+    ["-t", run.transport === "UDP" ? "u1" : "t1"],
+    ["-i", "127.0.0.1", "-p", String(port), "-mi", "127.0.0.1"],
+    run.service === undefined ? undefined : ["-s", run.service],
+    variables,
+    run.user === undefined ? undefined : ["-au", run.user],
+    run.password === undefined ? undefined : ["-ap", run.password],
+    run.digestUri === undefined ? undefined : ["-auth_uri", run.digestUri],
+    run.calls === undefined ? undefined : ["-m", String(run.calls)],
+    run.callsPerSecond === undefined ? undefined : ["-r", String(run.callsPerSecond), "-l", String(run.callsPerSecond * 40)],
+    run.pauseMs === undefined ? undefined : ["-d", String(run.pauseMs)],
+    ["-trace_stat", "-stf", statisticsFile, "-fd", "1"],
+    ["-trace_err", "-error_file", errorFile],
+    // No reactions of its own to what a scenario does not expect, and socket buffers for a burst.
+    ["-nostdin", "-nd", "-buff_size", "4194304"],
   ];
+  return groups.flatMap((group) => group ?? []);
 }
