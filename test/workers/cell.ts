@@ -1,4 +1,5 @@
 import { env, exports } from "cloudflare:workers";
+import { beforeEach, vi } from "vitest";
 import { exchangeOf, pairOf } from "../../sip/placement/cluster-map.ts";
 import { clusterMapOf } from "../../workers/environment.ts";
 import { authorizationFor, hashOf } from "../../workers/signature.ts";
@@ -7,6 +8,18 @@ import { authorizationFor, hashOf } from "../../workers/signature.ts";
 
 export const map = clusterMapOf(env);
 export const domain = "example.test";
+
+let peer: (request: Request) => Promise<Response>;
+
+/** What cell b is in this test: its requests come here. Nobody, unless a test says otherwise. */
+export function answerAsPeer(answer: (request: Request) => Promise<Response>): void {
+  peer = answer;
+}
+
+beforeEach(() => {
+  peer = () => Promise.reject(new Error("connection refused"));
+  vi.spyOn(globalThis, "fetch").mockImplementation((...request) => peer(new Request(...request)));
+});
 
 export function get(path: string, headers: Record<string, string> = {}): Promise<Response> {
   return exports.default.fetch(new Request(`http://a.invalid${path}`, { headers }));

@@ -11,6 +11,9 @@ export const listeners = [
 /** A UDP flow key of the gateway: 198.51.100.7:5060. */
 export const udpFlow = "u0..c633640713c4";
 
+/** A TCP flow key of the gateway: no transaction lives on for the sake of retransmissions, so objects may sleep at once. */
+export const tcpFlow = "t1.c1.c633640713c4";
+
 /** A gateway's end of a trunk, frame by frame. */
 export class GatewayTrunk {
   readonly socket: WebSocket;
@@ -70,7 +73,7 @@ export class GatewayTrunk {
     this.socket.send(encodeFrame(this.#seq, this.#received, records));
   }
 
-  sendMessage(text: string, flow: string = udpFlow): void {
+  sendMessage(text: string, flow: string = tcpFlow): void {
     this.send([{ kind: RecordKind.message, key: flow, octets: octetsOf(text) }]);
   }
 

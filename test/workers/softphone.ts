@@ -11,6 +11,7 @@ export class Softphone {
   readonly binary: Uint8Array[] = [];
   closed: { readonly code: number; readonly reason: string } | undefined;
   readonly #password: string;
+  readonly #id: string = crypto.randomUUID();
   #cSeq = 0;
   #taken = 0;
 
@@ -90,7 +91,7 @@ export class Softphone {
     return this.transact("REGISTER", `sip:${domain}`, [
       `From: <sip:${this.user}@${domain}>;tag=${this.user}`,
       `To: <sip:${this.user}@${domain}>`,
-      `Call-ID: register-${this.user}`,
+      `Call-ID: ${this.#id}`,
       `Contact: <${this.contact}>;reg-id=1;+sip.instance="<urn:uuid:00000000-0000-4000-8000-${this.user.padStart(12, "0").slice(-12)}>"`,
       "Supported: path, outbound",
       `Expires: ${expires}`,

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { jsonOctets, RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { domain, userOf } from "./cell.ts";
-import { GatewayTrunk, listeners, udpFlow } from "./gateway-trunk.ts";
+import { GatewayTrunk, listeners, tcpFlow, udpFlow } from "./gateway-trunk.ts";
 import { headerOf } from "./softphone.ts";
 
 const stub = env.EXCHANGE.getByName(exchangeName(0));
@@ -31,7 +31,7 @@ async function closingOf(trunk: GatewayTrunk): Promise<{ readonly code: number; 
 
 function options(callId: string): string {
   return (
-    `OPTIONS sip:${domain} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7;rport;branch=z9hG4bK${callId}\r\nMax-Forwards: 70\r\n` +
+    `OPTIONS sip:${domain} SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.7;rport;branch=z9hG4bK${crypto.randomUUID()}\r\nMax-Forwards: 70\r\n` +
     `From: <sip:x@example.net>;tag=1\r\nTo: <sip:${domain}>\r\nCall-ID: ${callId}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n`
   );
 }
@@ -53,7 +53,7 @@ describe("a trunk", () => {
     const before = trunk.frames.length;
     trunk.sendMessage(options("carries"));
     const { flow, text } = await trunk.take();
-    expect(flow).toBe(udpFlow);
+    expect(flow).toBe(tcpFlow);
     expect(text).toMatch(/^SIP\/2\.0 200 /);
     expect(headerOf(text, "Call-ID")).toBe("carries");
     expect(trunk.frames.length).toBe(before + 1);

@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { frameOctetsMax } from "../../sip/limits.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { cellOfLine } from "../../sip/transport/flow.ts";
+import { decodeFrame, isFrameError } from "../../sip/transport/frame.ts";
 import { isExchange } from "../cells.ts";
 import { clusterMapOf, exchangeName, lineName } from "../environment.ts";
 import type { SubscriberChange } from "../exchange/exchange-object.ts";
@@ -24,6 +25,8 @@ cellApi.post("/exchange/:exchange{\\d{1,4}}", async (context) => {
   if (!access.includes(".") || cellOfLine(access) !== context.var.who) {
     return context.json({ error: `${access} is no line of cell ${context.var.who}` }, 403);
   }
+  const wrong = frameErrorOf(context.var.body);
+  if (wrong !== undefined) return context.json(wrong, 400);
   const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(access, context.var.body);
   return context.body(answer as Uint8Array<ArrayBuffer>);
 });
@@ -31,6 +34,8 @@ cellApi.post("/exchange/:exchange{\\d{1,4}}", async (context) => {
 cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
   const line = Number(context.req.param("line"));
   if (line >= clusterMapOf(context.env).lineCount) return context.json({ error: `there is no line ${line}` }, 404);
+  const wrong = frameErrorOf(context.var.body);
+  if (wrong !== undefined) return context.json(wrong, 400);
   const answer = await context.env.LINE.getByName(lineName(line)).deliver(context.var.body);
   return context.body(answer as Uint8Array<ArrayBuffer>);
 });
@@ -67,6 +72,11 @@ cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", async (context) => {
   if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
   return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(jsonOf<string>(context.var.body)));
 });
+
+function frameErrorOf(body: Uint8Array): { readonly error: string } | undefined {
+  const frame = decodeFrame(body);
+  return isFrameError(frame) ? { error: `no frame: ${frame.frameError}` } : undefined;
+}
 
 function exchangesOf(map: ClusterMap, list: string | undefined): number[] {
   return (list ?? "")

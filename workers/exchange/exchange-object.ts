@@ -78,7 +78,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   override async webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): Promise<void> {
     const input = this.#trunks.receive(socket, data);
     if (isTrunkError(input)) {
-      console.warn(`exchange ${this.#number}: trunk closed: ${input.trunkError}`);
+      console.warn(`exchange ${this.#number}: closed the trunk of a confused gateway: ${input.trunkError}`);
       const lost = this.#trunks.refuse(socket, input);
       if (lost !== undefined) await this.#event(() => this.#exchange.disconnectAccess(lost));
       return;

@@ -1,0 +1,98 @@
+import { exports } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import { exchangeOf } from "../../sip/placement/cluster-map.ts";
+import { decodeFrame, encodeFrame, RecordKind } from "../../sip/transport/frame.ts";
+import { servingCells } from "../../workers/cells.ts";
+import { answerAsPeer, callApi, domain, map, signature, subscriberOf, userOf } from "./cell.ts";
+import { headerOf, Softphone } from "./softphone.ts";
+
+/** Cell b as another name of cell a: what a cell asks of its peer is answered by the same code, over the same protocol. */
+function peerIsLoopback(): Request[] {
+  const seen: Request[] = [];
+  answerAsPeer((request) => {
+    seen.push(request.clone());
+    return exports.default.fetch(request);
+  });
+  return seen;
+}
+
+function post(path: string, body: Uint8Array, who = "b"): Promise<Response> {
+  const headers = { authorization: signature("cell", who, body) };
+  return exports.default.fetch(new Request(`http://a.invalid${path}`, { method: "POST", headers, body }));
+}
+
+const noFrame = encodeFrame(0, 0, []);
+
+describe("placement", () => {
+  it("asks an exchange's primary first", () => {
+    expect([0, 1, 2, 3].map((exchange) => servingCells(map, exchange))).toEqual([
+      ["a", "b"],
+      ["b", "a"],
+      ["a", "b"],
+      ["b", "a"],
+    ]);
+  });
+});
+
+describe("a line of one cell and an exchange of another", () => {
+  it("speak in signed requests: a softphone registers and is called", async () => {
+    const seen = peerIsLoopback();
+    const user = userOf("far", 1);
+    expect((await callApi("PUT", "/subscribers", [subscriberOf(user, "secret")])).status).toBe(200);
+    const phone = await Softphone.connect(user, "secret");
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    expect(seen.some(({ url }) => /\/cell\/exchange\/1\?access=a\.\d$/.test(url))).toBe(true);
+    expect(seen.every(({ headers }) => headers.get("authorization")?.startsWith("Tandem a ") === true)).toBe(true);
+    phone.socket.close();
+  });
+
+  it("[RFC3261 22.3] ask the caller's exchange for its secrets when the callee's does not have them", async () => {
+    peerIsLoopback();
+    const [caller, callee] = [userOf("caller", 1), userOf("callee", 0)];
+    await callApi("PUT", "/subscribers", [subscriberOf(caller, "secret"), subscriberOf(callee, "secret")]);
+    const phone = await Softphone.connect(caller, "secret");
+    const uri = `sip:${callee}@${domain}`;
+    const answer = await phone.transact("MESSAGE", uri, [`From: <sip:${caller}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: secrets"]);
+    // Past authentication: the callee is known and has no phone.
+    expect(answer).toMatch(/^SIP\/2\.0 480 /);
+    phone.socket.close();
+  });
+
+  it("[RFC3261 21.5.4] answers 503 when the secrets cannot be had", async () => {
+    const [caller, callee] = [userOf("stranger", 1), userOf("callee", 0)];
+    expect(exchangeOf(map, `${caller}@${domain}`)).toBe(1);
+    const phone = await Softphone.connect(caller, "secret");
+    const uri = `sip:${callee}@${domain}`;
+    const answer = await phone.transact("MESSAGE", uri, [`From: <sip:${caller}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: no-secrets"]);
+    expect(answer).toMatch(/^SIP\/2\.0 503 /);
+    expect(headerOf(answer, "Retry-After")).not.toBe("");
+    phone.socket.close();
+  });
+
+  it("take frames from lines of the cell that signed only", async () => {
+    expect((await post("/cell/exchange/0?access=b.0", noFrame)).status).toBe(200);
+    for (const access of ["a.0", "g1", ""]) {
+      const response = await post(`/cell/exchange/0?access=${access}`, noFrame);
+      expect(response.status).toBe(403);
+      expect(await response.json()).toEqual({ error: `${access} is no line of cell b` });
+    }
+    expect((await post("/cell/exchange/9?access=b.0", noFrame)).status).toBe(404);
+  });
+
+  it("get back what a line cannot deliver", async () => {
+    const octets = new TextEncoder().encode("OPTIONS sip:x SIP/2.0\r\n\r\n");
+    const frame = encodeFrame(0, 0, [{ kind: RecordKind.send, key: "w0.gone.000000000000", octets }]);
+    const response = await post("/cell/line/1", frame);
+    expect(decodeFrame(new Uint8Array(await response.arrayBuffer()))).toMatchObject({
+      records: [{ kind: RecordKind.undeliverable, key: "w0.gone.000000000000", octets }],
+    });
+    expect((await post("/cell/line/99", frame)).status).toBe(404);
+  });
+
+  it("say what is wrong with a frame that is none", async () => {
+    const response = await post("/cell/line/1", new Uint8Array([7]));
+    expect(response.status).toBe(400);
+    expect(await response.json()).toEqual({ error: "no frame: shorter than its header" });
+    expect((await post("/cell/exchange/0?access=b.0", new Uint8Array([7]))).status).toBe(400);
+  });
+});

@@ -1,0 +1,243 @@
+import { evictDurableObject, listDurableObjectIds, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { messageOctetsMax } from "../../sip/limits.ts";
+import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
+import { lineName } from "../../workers/environment.ts";
+import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
+import { socketMessagesBurstMax } from "../../workers/limits.ts";
+import { addSubscriber, callApi, domain, map, userOf } from "./cell.ts";
+import { headerOf, headersOf, Softphone } from "./softphone.ts";
+
+const alice = userOf("alice");
+const bob = userOf("bob", 2);
+const phones: Softphone[] = [];
+const sdp = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
+
+async function connect(user: string): Promise<Softphone> {
+  const phone = await Softphone.connect(user, "secret");
+  phones.push(phone);
+  return phone;
+}
+
+/** The line that holds a phone's WebSocket. */
+async function lineOf(user: string): Promise<DurableObjectStub<undefined>> {
+  const response = await callApi("GET", `/registrations?aor=${user}@${domain}`);
+  const [registration] = await response.json<{ gateway: string }[]>();
+  return env.LINE.getByName(lineName(Number(registration?.gateway.split(".")[1]))) as unknown as DurableObjectStub<undefined>;
+}
+
+async function closingOf(phone: Softphone): Promise<{ readonly code: number; readonly reason: string }> {
+  return await vi.waitFor(() => {
+    if (phone.closed === undefined) throw new Error("the WebSocket is open");
+    return phone.closed;
+  });
+}
+
+beforeAll(async () => {
+  for (const user of [alice, bob]) await addSubscriber(user, "secret");
+});
+
+afterEach(() => {
+  for (const phone of phones.splice(0)) if (phone.closed === undefined) phone.socket.close();
+});
+
+describe("two softphones", () => {
+  it("[RFC3261 4] call each other through lines and exchange: INVITE, 180, 200, ACK, BYE", async () => {
+    const [caller, callee] = [await connect(alice), await connect(bob)];
+    expect(await caller.register()).toMatch(/^SIP\/2\.0 200 /);
+    expect(await callee.register()).toMatch(/^SIP\/2\.0 200 /);
+    const uri = `sip:${bob}@${domain}`;
+    const dialog = [`From: <sip:${alice}@${domain}>;tag=caller`, `To: <${uri}>`, `Call-ID: ${crypto.randomUUID()}`];
+    const answering = caller.transact("INVITE", uri, [...dialog, `Contact: <${caller.contact};ob>`], sdp);
+
+    const invite = await callee.take();
+    expect(invite).toMatch(new RegExp(`^INVITE ${callee.contact.replaceAll(".", "\\.")} SIP/2.0`));
+    expect(headersOf(invite, "Via")).toHaveLength(2);
+    expect(headerOf(invite, "Via")).toMatch(/^SIP\/2\.0\/WS example\.test/);
+    expect(invite.endsWith(sdp)).toBe(true);
+    callee.respond(invite, "180 Ringing");
+    callee.respond(invite, "200 OK", [`Contact: <${callee.contact};ob>`], "");
+
+    const answer = await answering;
+    expect(answer).toMatch(/^SIP\/2\.0 200 /);
+    expect(caller.messages.some((message) => message.startsWith("SIP/2.0 180 "))).toBe(true);
+    const target = /<([^>]+)>/.exec(headerOf(answer, "Contact"))?.[1] ?? "";
+    const routes = headersOf(answer, "Record-Route")
+      .toReversed()
+      .map((route) => `Route: ${route}`);
+    expect(routes.length).toBeGreaterThan(0);
+    const to = `To: ${headerOf(answer, "To")}`;
+    const within = [dialog[0] ?? "", to, dialog[2] ?? "", ...routes];
+    const number = /^(\d+)/.exec(headerOf(answer, "CSeq"))?.[1] ?? "";
+    caller.socket.send(caller.request("ACK", target, [...within, `CSeq: ${number} ACK`]));
+    expect(await callee.take()).toMatch(/^ACK /);
+
+    const ending = caller.transact("BYE", target, within);
+    const bye = await callee.take();
+    expect(bye).toMatch(/^BYE /);
+    callee.respond(bye, "200 OK");
+    expect(await ending).toMatch(/^SIP\/2\.0 200 /);
+  });
+
+  it("[RFC3261 16.7 5] hear that a phone has gone: 480 and not silence", async () => {
+    const [caller, callee] = [await connect(alice), await connect(bob)];
+    await caller.register();
+    await callee.register();
+    callee.socket.close();
+    await vi.waitFor(async () => {
+      const response = await callApi("GET", `/registrations?aor=${bob}@${domain}`);
+      expect(await response.json()).toEqual([]);
+    });
+    const uri = `sip:${bob}@${domain}`;
+    const answer = await caller.transact("MESSAGE", uri, [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: gone"]);
+    expect(answer).toMatch(/^SIP\/2\.0 480 /);
+  });
+});
+
+describe("an idle line", () => {
+  it("[RFC5626 3.5.1] answers keep-alives asleep, and wakes for a message with its sockets", async () => {
+    const phone = await connect(alice);
+    await phone.register();
+    const line = await lineOf(alice);
+    await evictDurableObject(line, { webSockets: "hibernate" });
+    phone.socket.send("\r\n\r\n");
+    expect(await phone.take()).toBe("\r\n");
+    // An object that cannot be evicted is not running: the keep-alive has not woken it.
+    await expect(evictDurableObject(line)).rejects.toThrow();
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+  });
+
+  it("is woken by a call for a softphone that it holds", async () => {
+    const [caller, callee] = [await connect(alice), await connect(bob)];
+    await caller.register();
+    await callee.register();
+    await evictDurableObject(await lineOf(bob), { webSockets: "hibernate" }).catch(() => undefined);
+    const uri = `sip:${bob}@${domain}`;
+    const answering = caller.transact("MESSAGE", uri, [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: woken"]);
+    callee.respond(await callee.take(), "200 OK");
+    expect(await answering).toMatch(/^SIP\/2\.0 200 /);
+  });
+
+  it("sees the end of a WebSocket in its sleep: the binding goes", async () => {
+    const phone = await connect(alice);
+    await phone.register();
+    await evictDurableObject(await lineOf(alice), { webSockets: "hibernate" });
+    phone.socket.close();
+    await vi.waitFor(async () => {
+      const response = await callApi("GET", `/registrations?aor=${alice}@${domain}`);
+      expect(await response.json()).toEqual([]);
+    });
+  });
+});
+
+describe("a WebSocket", () => {
+  it("[RFC7118 4.2] takes messages in binary frames as well as text", async () => {
+    const phone = await connect(alice);
+    const options = phone.request("OPTIONS", `sip:${domain}`, [
+      `From: <sip:${alice}@${domain}>;tag=1`,
+      `To: <sip:${domain}>`,
+      "Call-ID: binary",
+    ]);
+    phone.socket.send(new TextEncoder().encode(options));
+    expect(await phone.takeFinal()).toMatch(/^SIP\/2\.0 200 /);
+  });
+
+  it("[RFC7118 4.2] gets in a binary frame what is no UTF-8", async () => {
+    const phone = await connect(alice);
+    const flowKey = await flowKeyOf(phone);
+    const octets = new Uint8Array([0x53, 0x49, 0x50, 0xff]);
+    const frame = encodeFrame(0, 0, [{ kind: RecordKind.send, key: flowKey.key, octets }]);
+    expect(decodeFrame(await flowKey.line.deliver(frame))).toMatchObject({ records: [] });
+    await vi.waitFor(() => expect(phone.binary).toEqual([octets]));
+  });
+
+  it("[RFC5626 3.5.1] gets its keep-alive answered in a binary frame too", async () => {
+    const phone = await connect(alice);
+    phone.socket.send(new Uint8Array([13, 10, 13, 10]));
+    await vi.waitFor(() => expect(phone.binary).toEqual([new Uint8Array([13, 10])]));
+    phone.socket.send("\r\n");
+    phone.socket.send(new Uint8Array([13, 10]));
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    expect(phone.binary).toHaveLength(1);
+  });
+
+  it("[RFC3261 16.3 1] gets 400 for what can be answered at least", async () => {
+    const phone = await connect(alice);
+    phone.socket.send(phone.request("OPTIONS", `sip:${domain}`, ["From: nonsense <", `To: <sip:${domain}>`, "Call-ID: bad"]));
+    expect(await phone.takeFinal()).toMatch(/^SIP\/2\.0 400 /);
+  });
+
+  it("survives junk, and its next good message is served", async () => {
+    const phone = await connect(alice);
+    const junk = new Uint8Array(3_000);
+    for (let count = 0; count < 100; count += 1) {
+      crypto.getRandomValues(junk);
+      phone.socket.send(junk.slice(0, count * 30));
+    }
+    phone.socket.send("\u0000\u{1f4de} no SIP \r\n\r\n");
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+  });
+
+  it.each([
+    ["text", "x".repeat(messageOctetsMax + 1)],
+    ["text of many octets", "\u20ac".repeat(messageOctetsMax / 2)],
+    ["binary", new Uint8Array(messageOctetsMax + 1)],
+  ])("[RFC6455 7.4.1] is closed for a message that is too long: %s", async (_name, data) => {
+    const phone = await connect(alice);
+    phone.socket.send(data);
+    expect(await closingOf(phone)).toEqual({ code: 1009, reason: "a SIP message has at most 65536 octets" });
+  });
+
+  it("is closed when it floods", async () => {
+    const phone = await connect(alice);
+    for (let count = 0; count < socketMessagesBurstMax + 100; count += 1) phone.socket.send("\r\n");
+    expect((await closingOf(phone)).code).toBe(1008);
+  });
+});
+
+describe("what an exchange cannot deliver", () => {
+  it("comes back from the line", async () => {
+    const line = env.LINE.getByName(lineName(0));
+    const octets = new TextEncoder().encode("SIP/2.0 200 OK\r\n\r\n");
+    const records = ["w0.gone.000000000000", "u0..c633640713c4", "no flow key"].map((key) => ({ kind: RecordKind.send, key, octets }));
+    const answer = decodeFrame(await line.deliver(encodeFrame(0, 0, [...records, { kind: RecordKind.resolve, key: "q", octets }])));
+    if (isFrameError(answer)) throw new Error(answer.frameError);
+    expect(answer.records.slice(0, 3)).toEqual(records.map((record) => ({ ...record, kind: RecordKind.undeliverable })));
+    expect(answer.records[3]).toMatchObject({ kind: RecordKind.resolved, key: "q" });
+  });
+});
+
+describe("a cell that cannot be reached", () => {
+  it("[RFC3261 21.5.4] is replaced by the other replica; without one a request gets 503 with Retry-After", async () => {
+    const phone = await connect(alice);
+    // The primary of this user's exchange is cell b, which nobody answers for.
+    const remote = userOf("remote", 1);
+    expect(map.cells.map(({ id }) => id)).toEqual(["a", "b"]);
+    const uri = `sip:${remote}@${domain}`;
+    const headers = [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`];
+    phone.socket.send(phone.request("MESSAGE", uri, [...headers, "Call-ID: other-replica"]));
+    expect(await phone.takeFinal()).toMatch(/^SIP\/2\.0 (401|407) /);
+
+    vi.spyOn(ExchangeObject.prototype, "takeLineFrame").mockRejectedValueOnce(new Error("overloaded"));
+    phone.socket.send(phone.request("MESSAGE", uri, [...headers, "Call-ID: nobody"]));
+    const refused = await phone.takeFinal();
+    expect(refused).toMatch(/^SIP\/2\.0 503 /);
+    expect(headerOf(refused, "Retry-After")).toBe("5");
+    expect(headerOf(refused, "Call-ID")).toBe("nobody");
+  });
+});
+
+/** The line and flow key of a phone: those of the only open WebSocket. */
+async function flowKeyOf(phone: Softphone): Promise<{ readonly line: ReturnType<typeof env.LINE.getByName>; readonly key: string }> {
+  expect(phone.closed).toBeUndefined();
+  for (const id of await listDurableObjectIds(env.LINE)) {
+    const line = env.LINE.get(id);
+    const key = await runInDurableObject(line, (_instance, state) => {
+      const socket = state.getWebSockets().find(({ readyState }) => readyState === WebSocket.OPEN);
+      return (socket?.deserializeAttachment() as { flowKey: string } | undefined)?.flowKey;
+    });
+    if (key !== undefined) return { line, key };
+  }
+  throw new Error("no line has an open WebSocket");
+}
