@@ -1,0 +1,157 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { callIdsPerBindingMax } from "../../../sip/limits.ts";
+import { merge, type Held } from "../../../sip/record/merge.ts";
+import { RecordStore } from "../../../sip/record/record-store.ts";
+import { recordKinds } from "../../../sip/record/values.ts";
+import type { StateRecord } from "../../../sip/record/state-record.ts";
+import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, side, version } from "./records.ts";
+
+function heldAfter(records: readonly StateRecord[]): Held | undefined {
+  let held: Held | undefined;
+  for (const record of records) held = merge(held, record);
+  return held;
+}
+
+function tableAfter(records: readonly StateRecord[]): unknown[] {
+  const store = new RecordStore();
+  for (const record of records) store.apply(record);
+  return store
+    .changedSince(0, 1_000, true)
+    .records.map((record) => JSON.stringify(record))
+    .toSorted();
+}
+
+describe("merging", () => {
+  it("gives the same table in any order and with any repeats", () => {
+    const cases = recordsArbitrary.chain((records) =>
+      fc.tuple(
+        fc.constant(records),
+        fc.shuffledSubarray([...records, ...records, ...records], { minLength: records.length * 3 }),
+        fc.integer({ min: 0, max: records.length * 3 }),
+      ),
+    );
+    fc.assert(
+      fc.property(cases, ([records, shuffled]) => {
+        expect(tableAfter(shuffled)).toEqual(tableAfter(records));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("gives two replicas the same table when they tell each other what they hold, however their histories were split", () => {
+    fc.assert(
+      fc.property(recordsArbitrary, fc.infiniteStream(fc.boolean()), (records, coin) => {
+        const one = new RecordStore();
+        const two = new RecordStore();
+        for (const record of records) {
+          const toOne = coin.next().value;
+          (toOne ? one : two).apply(record);
+        }
+        const told = one.changedSince(0, 1_000, true).records;
+        for (const record of two.changedSince(0, 1_000, true).records) one.apply(record, "pair");
+        for (const record of told) two.apply(record, "pair");
+        const counts = (store: RecordStore): unknown =>
+          recordKinds.map((kind) => [...store.records(kind)].map((record) => JSON.stringify(record)).toSorted());
+        expect(counts(one)).toEqual(counts(two));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("tells whether anything has changed", () => {
+    fc.assert(
+      fc.property(recordsArbitrary, (records) => {
+        const store = new RecordStore();
+        for (const record of records) {
+          const before = JSON.stringify(store.get(record.kind, record.key));
+          expect(store.apply(record)).toBe(JSON.stringify(store.get(record.kind, record.key)) !== before);
+          expect(store.apply(record)).toBe(false);
+        }
+      }),
+    );
+  });
+});
+
+describe("merging bindings", () => {
+  it("[RFC3261 10.3 7] takes the higher CSeq of a Call-ID, whatever the clocks say", () => {
+    const higher = bindingRecord(version(1, "a"), { callId: "x", cSeq: 5 });
+    const lower = bindingRecord(version(9, "b"), { callId: "x", cSeq: 4 });
+    expect(heldAfter([higher, lower])?.record).toBe(higher);
+    expect(heldAfter([lower, higher])?.record).toBe(higher);
+  });
+
+  it("[RFC3261 10.3 7] takes the later change between two Call-IDs, and within one CSeq", () => {
+    const first = bindingRecord(version(1), { callId: "x", cSeq: 50 });
+    const restarted = bindingRecord(version(2), { callId: "y", cSeq: 1 });
+    const flowLost = bindingRecord(version(3), { callId: "y", cSeq: 1, flow: "" });
+    expect(heldAfter([restarted, first])?.record).toBe(restarted);
+    expect(heldAfter([flowLost, first, restarted])?.record).toBe(flowLost);
+  });
+
+  it("keeps what is unregistered unregistered when an older REGISTER comes later, at the other replica too", () => {
+    const removed = bindingTombstone(version(2, "a"), "x", 5);
+    const late = bindingRecord(version(3, "b"), { callId: "x", cSeq: 4 });
+    expect(heldAfter([late, removed])?.record).toBe(removed);
+    expect(heldAfter([removed, late])?.record).toBe(removed);
+  });
+
+  it("lets a phone that came back elsewhere win over the loss of its old flow", () => {
+    const cameBack = bindingRecord(version(2, "b"), { callId: "x", cSeq: 6 });
+    const lost = bindingTombstone(version(3, "a"), "x", 5);
+    expect(heldAfter([cameBack, lost])?.record).toBe(cameBack);
+  });
+
+  it("finds the same winner where CSeq and versions go in a circle", () => {
+    const x5 = bindingRecord(version(1), { callId: "x", cSeq: 5 });
+    const y1 = bindingRecord(version(2), { callId: "y", cSeq: 1 });
+    const x4 = bindingRecord(version(3), { callId: "x", cSeq: 4 });
+    const orders = [
+      [x5, y1, x4],
+      [x5, x4, y1],
+      [y1, x4, x5],
+      [y1, x5, x4],
+      [x4, x5, y1],
+      [x4, y1, x5],
+    ];
+    for (const order of orders) expect(heldAfter(order)?.record).toBe(y1);
+  });
+
+  it("remembers a bounded number of Call-IDs, the latest ones", () => {
+    let held: Held | undefined;
+    for (let at = 1; at <= 1_000; at += 1) held = merge(held, bindingRecord(version(at), { callId: `call-${at}` }));
+    expect(held?.others).toHaveLength(callIdsPerBindingMax - 1);
+    expect(held?.record.version).toBe(version(1_000));
+  });
+
+  it("prefers the exact expiry of the pair over the one that a recovery has extended", () => {
+    const exact = bindingRecord(version(1), { expiresAt: 600_000 });
+    const extended = bindingRecord(version(1), { expiresAt: 2_400_000 });
+    expect(heldAfter([extended, exact])?.record).toBe(exact);
+    expect(heldAfter([exact, extended])?.record).toBe(exact);
+  });
+});
+
+describe("merging dialogs", () => {
+  it("takes each side's CSeq apart", () => {
+    const callerMoved = dialogRecord(version(5, "a"), {
+      caller: side("alice", { cSeq: 4, version: version(5, "a"), contact: "sip:new-a" }),
+    });
+    const calleeMoved = dialogRecord(version(6, "b"), { callee: side("bob", { cSeq: 9, version: version(6, "b"), contact: "sip:new-b" }) });
+    for (const order of [
+      [callerMoved, calleeMoved],
+      [calleeMoved, callerMoved],
+    ]) {
+      const record = heldAfter(order)?.record;
+      expect(record?.kind === "dialog" && [record.value?.caller.contact, record.value?.callee.contact]).toEqual(["sip:new-a", "sip:new-b"]);
+      expect(record?.version).toBe(version(6, "b"));
+    }
+  });
+
+  it("never brings back what has ended", () => {
+    const alive = dialogRecord(version(9));
+    const ended: StateRecord = { kind: "dialog", key: alive.key, version: version(2), value: undefined, until: 5, callId: "", cSeq: 0 };
+    expect(heldAfter([ended, alive])?.record).toBe(ended);
+    expect(heldAfter([alive, ended])?.record).toBe(ended);
+  });
+});

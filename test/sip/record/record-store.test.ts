@@ -1,0 +1,296 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  bindingExpiryLagMs,
+  bindingRecordsPerAddressOfRecordMax,
+  bindingTombstoneMs,
+  callTombstoneMs,
+  dialogUnacknowledgedMs,
+} from "../../../sip/limits.ts";
+import { RecordStore, type Rows } from "../../../sip/record/record-store.ts";
+import { makeTombstone, type StateRecord } from "../../../sip/record/state-record.ts";
+import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, version } from "./records.ts";
+
+function keysOf(rows: Rows): unknown {
+  return { put: rows.put.map((record) => record.version), remove: rows.remove.map(({ key }) => key) };
+}
+
+function endOf(record: StateRecord, ms: number): StateRecord {
+  return makeTombstone(record.kind, record.key, version(ms), ms);
+}
+
+describe("looking up", () => {
+  it("finds the bindings of an address-of-record among 10 000 without looking at the others", () => {
+    const store = new RecordStore();
+    for (let n = 0; n < 10_000; n += 1) {
+      const addressOfRecord = `user${n}@example.test`;
+      store.apply(
+        bindingRecord(version(n + 1), { addressOfRecord, flow: `g1~t0.c${n}.c000020413c4` }, `${addressOfRecord} sip:u@192.0.2.4`),
+      );
+    }
+    const started = performance.now();
+    for (let n = 0; n < 10_000; n += 1) expect(store.bindingsOf(`user${n}@example.test`).length).toBe(1);
+    // A scan of the table each time would be 100 000 000 steps.
+    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(store.bindingsOnFlow("g1~t0.c77.c000020413c4").map((record) => record.value.addressOfRecord)).toEqual(["user77@example.test"]);
+    expect(store.count("binding")).toBe(10_000);
+  });
+
+  it("follows a binding to another flow, and forgets the flow of a removed one", () => {
+    const store = new RecordStore();
+    store.apply(bindingRecord(version(1), { flow: "one" }));
+    store.apply(bindingRecord(version(2), { flow: "two" }));
+    expect(store.bindingsOnFlow("one")).toEqual([]);
+    expect(store.bindingsOnFlow("two")).toHaveLength(1);
+    store.apply(bindingTombstone(version(3), "call-1", 1));
+    expect(store.bindingsOnFlow("two")).toEqual([]);
+    expect(store.bindingsOf("bob@example.test")).toHaveLength(1);
+    expect(store.binding("bob@example.test sip:bob@192.0.2.4")).toBeUndefined();
+    expect(store.count("binding")).toBe(0);
+  });
+
+  it("counts what has not expired", () => {
+    const store = new RecordStore();
+    store.apply(bindingRecord(version(1), { expiresAt: 5_000 }));
+    expect([store.registrationCount(4_999), store.registrationCount(5_000)]).toEqual([1, 0]);
+  });
+
+  it("bounds what one address-of-record can make us remember: the earliest removed binding goes", () => {
+    const store = new RecordStore();
+    for (let n = 0; n < 500; n += 1) {
+      store.apply({ ...bindingTombstone(version(n + 1), "x", n), key: `bob@example.test sip:${n}@192.0.2.4` });
+    }
+    expect(store.bindingsOf("bob@example.test")).toHaveLength(bindingRecordsPerAddressOfRecordMax);
+    expect(store.get("binding", "bob@example.test sip:499@192.0.2.4")).toBeDefined();
+    expect(store.get("binding", "bob@example.test sip:0@192.0.2.4")).toBeUndefined();
+  });
+});
+
+describe("what the pair has not seen", () => {
+  it("comes in the order of the last change, in chunks, without what came from the pair", () => {
+    const store = new RecordStore();
+    const dialogs = Array.from({ length: 10 }, (_, n) => ({ ...dialogRecord(version(n + 1)), key: `d${n}` }));
+    for (const [n, record] of dialogs.entries()) store.apply(record, n === 4 ? "pair" : "local");
+    store.apply({ ...dialogRecord(version(50), { expiresAt: 7 }), key: "d0" });
+    const seen: string[] = [];
+    let after = 0;
+    for (;;) {
+      const changes = store.changedSince(after, 3);
+      seen.push(...changes.records.map(({ key }) => key));
+      after = changes.sequence;
+      if (!changes.more) break;
+    }
+    expect(seen).toEqual(["d1", "d2", "d3", "d5", "d6", "d7", "d8", "d9", "d0"]);
+    expect(after).toBe(store.sequence);
+    expect(store.changedSince(0, 100, true).records).toHaveLength(10);
+    expect(store.changedSince(after, 100)).toEqual({ records: [], sequence: after, more: false });
+  });
+
+  it("reaches a replica completely by repeated tails, while changes go on", () => {
+    fc.assert(
+      fc.property(recordsArbitrary, recordsArbitrary, fc.integer({ min: 1, max: 4 }), (before, during, max) => {
+        const store = new RecordStore();
+        const replica = new RecordStore();
+        for (const record of before) store.apply(record);
+        let after = 0;
+        const rest = [...during];
+        for (;;) {
+          const changes = store.changedSince(after, max, true);
+          for (const record of changes.records) replica.apply(record, "pair");
+          after = changes.sequence;
+          const next = rest.shift();
+          if (next !== undefined) store.apply(next);
+          else if (!changes.more && after === store.sequence) break;
+        }
+        const all = (each: RecordStore): string[] =>
+          each
+            .changedSince(0, 1_000, true)
+            .records.map((record) => JSON.stringify(record))
+            .toSorted();
+        expect(all(replica)).toEqual(all(store));
+      }),
+    );
+  });
+
+  it("is not searched from the beginning for a few changes", () => {
+    const store = new RecordStore();
+    for (let n = 0; n < 20_000; n += 1) store.apply({ ...dialogRecord(version(n + 1)), key: `d${n}` });
+    const started = performance.now();
+    for (let n = 0; n < 5_000; n += 1) {
+      const before = store.sequence;
+      store.apply({ ...dialogRecord(version(30_000 + n), { expiresAt: n }), key: `d${n}` });
+      expect(store.changedSince(before, 10).records.length).toBe(1);
+    }
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
+});
+
+describe("what the disk has not seen", () => {
+  it("is taken once, the longest waiting first, at most as many as asked for", () => {
+    const store = new RecordStore();
+    for (let n = 0; n < 5; n += 1) store.apply({ ...dialogRecord(version(n + 1)), key: `d${n}` });
+    expect(store.takeDirty(2).put.map(({ key }) => key)).toEqual(["d0", "d1"]);
+    expect(store.hasDirty).toBe(true);
+    expect(store.takeDirty().put.map(({ key }) => key)).toEqual(["d2", "d3", "d4"]);
+    expect(store.hasDirty).toBe(false);
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
+  });
+
+  it("has no call that came and went between two flushes, whether the pair knows it or not", () => {
+    const store = new RecordStore();
+    const call = dialogRecord(version(1));
+    store.apply(call);
+    store.changedSince(0, 10);
+    store.apply(endOf(call, 2));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
+  });
+
+  it("deletes the row of a call that has ended, when the pair knows", () => {
+    const store = new RecordStore();
+    const call = dialogRecord(version(1));
+    store.apply(call);
+    store.takeDirty();
+    store.apply(endOf(call, 2));
+    store.acknowledge(store.changedSince(0, 10).sequence);
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [call.key] });
+    store.sweep(10 * bindingTombstoneMs);
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
+  });
+
+  it("keeps the end itself on disk while the pair does not know of it, and forgets it in the end", () => {
+    const store = new RecordStore();
+    const call = dialogRecord(version(1));
+    store.apply(call);
+    store.acknowledge(store.changedSince(0, 10).sequence);
+    store.takeDirty();
+    store.apply(endOf(call, 2));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [version(2)], remove: [] });
+    store.sweep(10 * callTombstoneMs);
+    expect(store.size).toBe(1);
+    store.acknowledge(store.sequence);
+    store.sweep(10 * callTombstoneMs);
+    expect(store.size).toBe(0);
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [call.key] });
+  });
+
+  it("does not leave a row behind when a forgotten key comes and goes again", () => {
+    const store = new RecordStore();
+    store.acknowledge(Number.POSITIVE_INFINITY);
+    const phone = bindingRecord(version(1), { expiresAt: 1_000 });
+    store.apply(phone);
+    store.takeDirty();
+    store.sweep(1_000 + bindingTombstoneMs);
+    store.apply(bindingRecord(version(9_000), { cSeq: 2 }));
+    store.apply(bindingTombstone(version(9_001), "call-1", 3));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [phone.key] });
+  });
+
+  it("has a binding that was only refreshed when its end has moved by more than the allowed lag", () => {
+    const store = new RecordStore();
+    const start = 1_000_000;
+    store.apply(bindingRecord(version(1), { expiresAt: start }));
+    store.takeDirty();
+    store.apply(bindingRecord(version(2), { expiresAt: start + bindingExpiryLagMs, cSeq: 2 }));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
+    store.apply(bindingRecord(version(3), { expiresAt: start + bindingExpiryLagMs + 1, cSeq: 3 }));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [version(3)], remove: [] });
+    store.apply(bindingRecord(version(4), { expiresAt: start + bindingExpiryLagMs + 2, cSeq: 4, flow: "elsewhere" }));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [version(4)], remove: [] });
+  });
+
+  it("forgets no phone: what recovers from the rows alone covers every binding until its true end", () => {
+    const step = fc.record({
+      at: fc.integer({ min: 1, max: 6_000_000 }),
+      seconds: fc.constantFrom(60, 300, 600, 3_600),
+      isFlushed: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 30 }), (steps) => {
+        const store = new RecordStore();
+        const rows = new Map<string, StateRecord>();
+        for (const [n, { at, seconds }] of steps.toSorted((first, second) => first.at - second.at).entries()) {
+          store.apply(bindingRecord(version(n + 1), { cSeq: n + 1, registeredAt: at, expiresAt: at + seconds * 1_000 }));
+          for (const record of store.takeDirty().put) rows.set(record.key, record);
+          const recovered = new RecordStore();
+          for (const row of rows.values()) recovered.apply(row, "disk");
+          const [live] = store.records("binding");
+          const [read] = recovered.records("binding");
+          expect(read?.value.expiresAt).toBeGreaterThanOrEqual(live?.value.expiresAt ?? Number.POSITIVE_INFINITY);
+          expect(keysOf(recovered.takeDirty())).toEqual({ put: [], remove: [] });
+        }
+      }),
+    );
+  });
+
+  it("takes the pair's exact record after a recovery", () => {
+    const store = new RecordStore();
+    const row = bindingRecord(version(1));
+    store.apply(row, "disk");
+    expect(store.apply(row, "pair")).toBe(true);
+    expect(store.binding(row.key)?.expiresAt).toBe(row.value.expiresAt);
+  });
+});
+
+describe("forgetting", () => {
+  it("keeps the removal of a binding for twice the longest expiry", () => {
+    const store = new RecordStore();
+    store.apply(makeTombstone("binding", "bob@example.test x", version(1), 1_000, { callId: "x", cSeq: 1 }));
+    store.sweep(1_000 + 7_200_000 - 1);
+    expect(store.size).toBe(1);
+    store.sweep(1_000 + 7_200_000);
+    expect(store.size).toBe(0);
+  });
+
+  it("keeps an expired binding as long, for its Call-ID and CSeq", () => {
+    const store = new RecordStore();
+    store.apply(bindingRecord(version(1), { expiresAt: 5_000 }));
+    store.sweep(5_000 + bindingTombstoneMs - 1);
+    expect(store.bindingsOf("bob@example.test")).toHaveLength(1);
+    store.sweep(5_000 + bindingTombstoneMs);
+    expect(store.bindingsOf("bob@example.test")).toEqual([]);
+    expect(store.bindingsOnFlow("g1~u0..c000020413c4")).toEqual([]);
+  });
+
+  it("keeps a removal that the pair has not heard of, however long it is away", () => {
+    const store = new RecordStore();
+    const phone = bindingRecord(version(1));
+    store.apply(phone);
+    store.acknowledge(store.changedSince(0, 10).sequence);
+    store.apply(bindingTombstone(version(2), "call-1", 2, 10));
+    store.sweep(100 * bindingTombstoneMs);
+    expect(store.size).toBe(1);
+    store.acknowledge(store.changedSince(1, 10).sequence);
+    store.sweep(100 * bindingTombstoneMs);
+    expect(store.size).toBe(0);
+  });
+
+  it("does not keep the ends of calls that the pair never heard of while it was away", () => {
+    const store = new RecordStore();
+    for (let n = 0; n < 1_000; n += 1) {
+      const call = { ...dialogRecord(version(2 * n + 1)), key: `d${n}` };
+      store.apply(call);
+      store.apply(endOf(call, 2 * n + 2));
+    }
+    store.sweep(2_000 + callTombstoneMs);
+    expect(store.size).toBe(0);
+  });
+
+  it("reports calls that ended for want of anything heard, an unacknowledged one early", () => {
+    const store = new RecordStore();
+    store.apply({ ...dialogRecord(version(1), { state: "answered", createdAt: 0, expiresAt: 1_000_000 }), key: "unacknowledged" });
+    store.apply({ ...dialogRecord(version(2), { createdAt: 0, expiresAt: 1_000_000 }), key: "confirmed" });
+    expect(store.sweep(dialogUnacknowledgedMs + callTombstoneMs - 1)).toEqual([]);
+    expect(store.sweep(dialogUnacknowledgedMs + callTombstoneMs).map(({ key }) => key)).toEqual(["unacknowledged"]);
+    expect(store.sweep(1_000_000 + callTombstoneMs).map(({ key }) => key)).toEqual(["confirmed"]);
+    expect(store.count("dialog")).toBe(0);
+  });
+
+  it("forgets old Call-IDs of a binding, not the binding", () => {
+    const store = new RecordStore();
+    store.apply(bindingRecord(version(1), { callId: "old" }));
+    store.apply(bindingRecord(version(bindingTombstoneMs), { callId: "new", expiresAt: 3 * bindingTombstoneMs }));
+    expect(store.changedSince(0, 10, true).records).toHaveLength(2);
+    store.sweep(2 * bindingTombstoneMs - 1);
+    expect(store.changedSince(0, 10, true).records).toHaveLength(1);
+  });
+});
