@@ -1,0 +1,155 @@
+import { describe, expect, it } from "vitest";
+import type { InviteSnapshot } from "../../../sip/proxy/snapshot.ts";
+import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
+import { caller, callerTcp, phone1, phone2, phone3, phoneTcp, request, Rig, target } from "./rig.ts";
+
+/** The INVITE of one replica taken up by another, over JSON. */
+function takenOver(a: Rig): Rig {
+  const snapshot = snapshotInvite(a.context);
+  if (snapshot === undefined) throw new Error("nothing to take over");
+  const b = new Rig({ cell: "b" });
+  b.now = a.now + 1_500;
+  expect(restoreInvite(JSON.parse(JSON.stringify(snapshot)) as InviteSnapshot, b.proxy, b.layer, b.now)).toBeDefined();
+  // The phones have the requests of the first replica; what they answer is built from those.
+  b.sent.unshift(...a.sent.filter((sent) => sent.message.isRequest));
+  return b;
+}
+
+function calling(targets: Rig["targets"], options: Parameters<typeof request>[1] = {}): Rig {
+  const a = new Rig();
+  a.targets = targets;
+  a.recordRoute = true;
+  a.receive(request("INVITE", options), caller);
+  return a;
+}
+
+describe("an INVITE taken up by the other replica", () => {
+  it("is sent again where nothing was heard, with the same octets and branch, over unreliable flows only", () => {
+    const a = calling([target(phone1), target(phoneTcp), target(phone2)], { body: "v=0\r\n\u00ff" });
+    a.answer(phone2, 180);
+    const b = takenOver(a);
+    expect(b.sent.slice(-1).map((sent) => sent.text)).toEqual([a.last(phone1).text]);
+    expect(b.sent).toHaveLength(4);
+    b.take();
+    b.advance(500);
+    expect(b.take()).toEqual(["phone1 INVITE"]);
+  });
+
+  it("goes on: the answer of a phone is forwarded, the others are cancelled", () => {
+    const a = calling([target(phone1), target(phone2)]);
+    a.answer(phone1, 180);
+    a.answer(phone2, 180);
+    const b = takenOver(a);
+    b.take();
+    b.answer(phone1, 200);
+    expect(b.take()).toEqual(["caller 200", "phone2 CANCEL"]);
+  });
+
+  it("answers a retransmission of the INVITE with the last provisional response, To tag and all", () => {
+    const a = calling([target(phone1)]);
+    a.answer(phone1, 183, { toTag: "early" });
+    const b = takenOver(a);
+    b.take();
+    b.receive(request("INVITE"), caller);
+    expect(b.take()).toEqual(["caller 183"]);
+    expect(b.last(caller, "183").message.toTag).toBe("early");
+  });
+
+  it("can be cancelled by the caller", () => {
+    const a = calling([target(phone1)]);
+    a.answer(phone1, 180);
+    const b = takenOver(a);
+    b.take();
+    b.receive(request("CANCEL"), caller);
+    expect(b.take()).toEqual(["caller 200", "phone1 CANCEL"]);
+    b.answer(phone1, 487);
+    expect(b.take()).toEqual(["phone1 ACK", "caller 487"]);
+    b.advance(64_000);
+    expect(b.isIdle).toBe(true);
+  });
+
+  it("remembers the best response, the challenges, and the targets still to be tried", () => {
+    const a = calling([target(phone1), target(phone2), target(phone3, { q: 0.2 })]);
+    a.answer(phone1, 407, { headers: [["Proxy-Authenticate", 'Digest realm="one"']] });
+    const b = takenOver(a);
+    b.take();
+    b.answer(phone2, 401, { headers: [["WWW-Authenticate", 'Digest realm="two"']] });
+    expect(b.take()).toEqual(["phone2 ACK", "phone3 INVITE"]);
+    b.answer(phone3, 404);
+    const best = b.last(caller, "407");
+    expect(best.text).toContain('Proxy-Authenticate: Digest realm="one"\r\n');
+    expect(best.text).toContain('WWW-Authenticate: Digest realm="two"\r\n');
+  });
+
+  it("goes on cancelling, and looks addresses up again", () => {
+    const a = calling([target(phone1), { requestUri: "sip:bob@far.test", routes: [] }]);
+    a.answer(phone1, 180);
+    const looking = takenOver(a);
+    expect(looking.resolves.map((question) => question.uri)).toEqual(["sip:bob@far.test"]);
+    looking.proxy.resolved(looking.resolves[0]?.reference ?? "", [phone2], looking.now);
+    expect(looking.log().at(-1)).toBe("phone2 INVITE");
+    a.receive(request("CANCEL"), caller);
+    const cancelling = takenOver(a);
+    expect(cancelling.log().at(-1)).toBe("phone1 CANCEL");
+    cancelling.advance(32_000);
+    expect(cancelling.log()).toContain("caller 487");
+  });
+
+  it("[RFC3261 16.8] has its Timer C again", () => {
+    const a = calling([target(phone1)]);
+    a.answer(phone1, 180);
+    const b = takenOver(a);
+    b.take();
+    b.advance(181_000);
+    expect(b.take()).toEqual(["phone1 CANCEL"]);
+    b.advance(200_000);
+    expect(b.isIdle).toBe(true);
+  });
+
+  it("is not taken up twice, nor where it is known", () => {
+    const a = calling([target(phone1)]);
+    const snapshot = snapshotInvite(a.context);
+    if (snapshot === undefined) throw new Error("nothing to take over");
+    expect(restoreInvite(snapshot, a.proxy, a.layer, a.now)).toBeUndefined();
+    const b = takenOver(a);
+    expect(restoreInvite(snapshot, b.proxy, b.layer, b.now)).toBeUndefined();
+    expect(restoreInvite({ ...snapshot, request: "junk" }, b.proxy, b.layer, b.now)).toBeUndefined();
+  });
+
+  it("answers over the caller's connection", () => {
+    const a = new Rig();
+    a.targets = [target(phone1)];
+    a.receive(request("INVITE", { via: "SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bKt" }), callerTcp);
+    a.answer(phone1, 180);
+    const b = takenOver(a);
+    b.answer(phone1, 486);
+    expect(b.last(callerTcp, "486").flow).toBe(callerTcp);
+  });
+});
+
+describe("snapshotInvite", () => {
+  it("gives nothing for what is not to be taken up: answered, or no INVITE", () => {
+    const a = calling([target(phone1)]);
+    a.answer(phone1, 200);
+    expect(snapshotInvite(a.context)).toBeUndefined();
+    expect(a.changes.at(-1)?.finalStatus).toBe(200);
+    const other = new Rig();
+    other.targets = [target(phone1)];
+    other.receive(request("MESSAGE"), caller);
+    expect(snapshotInvite(other.context)).toBeUndefined();
+    expect(other.changes).toEqual([]);
+  });
+
+  it("changes are told when branches start, ring, fail and are cancelled", () => {
+    const a = calling([target(phone1)]);
+    const counts = [a.changes.length];
+    a.answer(phone1, 180);
+    counts.push(a.changes.length);
+    a.receive(request("CANCEL"), caller);
+    counts.push(a.changes.length);
+    a.answer(phone1, 487);
+    counts.push(a.changes.length);
+    expect(counts).toEqual(counts.toSorted((left, right) => left - right));
+    expect(new Set(counts).size).toBe(4);
+  });
+});
