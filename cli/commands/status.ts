@@ -1,21 +1,9 @@
 import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { isListOf, isTable, isText } from "../json.ts";
+import { isStatus } from "../status.ts";
 import { tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
-
-/** The answer of `GET /api/status`. */
-export type Status = {
-  readonly cells: readonly { readonly id: string; readonly state: string; readonly epoch: number }[];
-  readonly gateways: readonly { readonly id: string; readonly state: string }[];
-  readonly registrations: number;
-  readonly dialogs: number;
-  /** 1/sum((n_i/N)^2) over the cells' registrations: 1.00 = all on one, 2.00 = two even. */
-  readonly loadBalance: number;
-  /** The cell that computes the map. */
-  readonly coordinator: string;
-};
 
 export async function run(args: Arguments, io: Io): Promise<void> {
   const { api, domain } = findTarget(args, io.environment);
@@ -37,14 +25,4 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     )}\n`,
   );
   io.out(`Registrations ${answer.registrations}, dialogs ${answer.dialogs}, load balance ${answer.loadBalance.toFixed(2)}\n`);
-}
-
-function isStatus(value: unknown): value is Status {
-  if (!isTable(value) || !isListOf(value["cells"], isMember) || !isListOf(value["gateways"], isMember) || !isText(value["coordinator"]))
-    return false;
-  return ["registrations", "dialogs", "loadBalance"].every((name) => typeof value[name] === "number");
-}
-
-function isMember(value: unknown): value is { readonly id: string; readonly state: string } {
-  return isTable(value) && isText(value["id"]) && isText(value["state"]);
 }

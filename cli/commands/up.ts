@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { ApiClient } from "../api-client.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Bundle, ensureBundle, modulesFor, root } from "../bundle.ts";
@@ -15,6 +16,7 @@ import { type Layout, checkPorts, hostInUri, layoutOf } from "../layout.ts";
 import { type Reporter, humanReporter, jsonReporter } from "../reporter.ts";
 import { type Settings, settingsOf } from "../settings.ts";
 import { type ClusterSettings, type Passwords, type Run, StateDirectory } from "../state-directory.ts";
+import { isStatus } from "../status.ts";
 import { firstUsers, randomPassword, subscriberRecordOf } from "../subscribers.ts";
 import { type ProcessSpec, Supervisor } from "../supervisor.ts";
 import { whatToTry } from "../what-to-try.ts";
@@ -22,6 +24,10 @@ import { cellConfigText, readWorkerSettings } from "../workerd-config.ts";
 
 /** The children of a system that was killed end at once; a busy machine may need a moment for it. */
 const portPatienceMs = 3_000;
+
+/** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
+const connectMsMax = 10_000;
+const pollMs = 25;
 
 /** Runs a whole system until it is told to stop. Throws when it cannot start; nothing is left running then. */
 export async function run(args: Arguments, io: Io): Promise<void> {
@@ -95,48 +101,32 @@ class System {
     const { domain } = this.#cluster;
     const secret = this.#state.secret();
     // The first start has both to make: at the same time, though the lines come one after the other.
-    const certificate = ensureCertificate(this.#state, domain, this.#settings.host, new Date());
-    const bundle = await this.#step(
-      "bundle",
-      () => ensureBundle(this.#state.file("bundle"), signal),
-      (made) => (made.fromCache ? "as made before" : "made"),
-    );
-    const tls = await this.#step(
-      "certificate",
-      () => certificate,
-      (files) => files.certificate,
-    );
+    const [bundle, tls] = await Promise.all([
+      timed(ensureBundle(this.#state.file("bundle"), signal)),
+      timed(ensureCertificate(this.#state, domain, this.#settings.host, new Date())),
+    ]);
+    this.#reporter.step("bundle", bundle.result.fromCache ? "as made before" : "made", bundle.ms);
+    this.#reporter.step("certificate", tls.result.certificate, tls.ms);
     signal.throwIfAborted();
-    const host = hostInUri(this.#settings.host);
-    await this.#step(
-      "cells",
-      () => this.#startCells(bundle, secret),
-      () => this.#layout.cells.map(({ id, url }) => `${id} ${url}`).join(", "),
+    const cells = await timed(this.#startCells(bundle.result, secret));
+    this.#reporter.step("cells", this.#layout.cells.map(({ id, url }) => `${id} ${url}`).join(", "), cells.ms);
+    const gateways = await timed(this.#startGateways(tls.result));
+    const api = new ApiClient(
+      this.#layout.cells.map(({ url }) => url),
+      secret,
     );
-    await this.#step(
-      "gateways",
-      () => this.#startGateways(tls),
-      () => this.#layout.gateways.map(({ id, sipPort, tlsPort }) => `${id} ${host}:${sipPort} UDP TCP, ${host}:${tlsPort} TLS`).join("; "),
-    );
+    const connected = await timed(this.#untilConnected(api));
+    this.#reporter.step("gateways", this.#gatewaysText(), gateways.ms + connected.ms);
     this.#started = true;
     this.#state.writeRun(this.#run());
-    const passwords =
-      this.#settings.auth === "open"
-        ? {}
-        : await this.#step(
-            "subscribers",
-            () => this.#ensureSubscribers(secret),
-            (known) => Object.keys(known).join(", ") || "as provisioned",
-          );
+    const passwords = await this.#ensureSubscribers(api);
     this.#reporter.text(whatToTry(this.#settings, domain, this.#layout, passwords));
     this.#reporter.ready({ ...this.#run(), subscribers: Object.entries(passwords).map(([aor, password]) => ({ aor, password })) });
   }
 
-  async #step<T>(name: string, work: () => Promise<T>, detail: (result: T) => string): Promise<T> {
-    const start = performance.now();
-    const result = await work();
-    this.#reporter.step(name, detail(result), performance.now() - start);
-    return result;
+  #gatewaysText(): string {
+    const host = hostInUri(this.#settings.host);
+    return this.#layout.gateways.map(({ id, sipPort, tlsPort }) => `${id} ${host}:${sipPort} UDP TCP, ${host}:${tlsPort} TLS`).join("; ");
   }
 
   async #startCells(bundle: Bundle, secret: string): Promise<void> {
@@ -182,22 +172,37 @@ class System {
     await Promise.all(specs.map((spec) => this.#supervisor.start(spec)));
   }
 
+  /** A gateway listens before it has reached a cell; "ready" is to mean that a phone is answered. */
+  async #untilConnected(api: ApiClient): Promise<void> {
+    const until = performance.now() + connectMsMax;
+    for (;;) {
+      const status = await api.get("/api/status");
+      if (!isStatus(status)) throw new Failure("the cells' answer is no status: are they of another version?");
+      const up = new Set([...status.cells, ...status.gateways].filter(({ state }) => state === "up").map(({ id }) => id));
+      const missing = [...this.#layout.cells, ...this.#layout.gateways].filter(({ id }) => !up.has(id));
+      if (missing.length === 0) return;
+      if (performance.now() > until) {
+        throw new Failure(`not connected after ${connectMsMax / 1000} s, as the cells see it: ${missing.map(({ id }) => id).join(", ")}`);
+      }
+      await delay(pollMs);
+    }
+  }
+
   /** The first subscribers, made once. Written down before they are sent: a start that is cut off is finished by the next one. */
-  async #ensureSubscribers(secret: string): Promise<Passwords["passwords"]> {
+  async #ensureSubscribers(api: ApiClient): Promise<Passwords["passwords"]> {
+    if (this.#settings.auth === "open") return {};
     const known = this.#state.readPasswords();
-    if (known?.provisioned === true) return known.passwords;
     const passwords =
       known?.passwords ?? Object.fromEntries(firstUsers.map((user) => [`${user}@${this.#cluster.domain}`, randomPassword()]));
-    this.#state.writePasswords({ provisioned: false, passwords });
-    const api = new ApiClient(
-      this.#layout.cells.map(({ url }) => url),
-      secret,
-    );
-    await api.put(
-      "/api/subscribers",
-      Object.entries(passwords).map(([aor, password]) => subscriberRecordOf(aor, password)),
-    );
-    this.#state.writePasswords({ provisioned: true, passwords });
+    const start = performance.now();
+    if (known?.provisioned !== true) {
+      this.#state.writePasswords({ provisioned: false, passwords });
+      const records = Object.entries(passwords).map(([aor, password]) => subscriberRecordOf(aor, password));
+      await api.put("/api/subscribers", records);
+      this.#state.writePasswords({ provisioned: true, passwords });
+    }
+    const names = Object.keys(passwords).map((aor) => aor.slice(0, aor.lastIndexOf("@")));
+    this.#reporter.step("subscribers", names.join(", ") || "as provisioned", performance.now() - start);
     return passwords;
   }
 
@@ -213,6 +218,12 @@ class System {
       gateways: this.#layout.gateways.map(({ id, listeners }) => ({ id, pid: pid(`gateway ${id}`), listeners })),
     };
   }
+}
+
+async function timed<T>(work: Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {
+  const start = performance.now();
+  const result = await work;
+  return { result, ms: performance.now() - start };
 }
 
 /** workerd's own program: the file behind its JavaScript wrapper, whose process id would be the wrapper's. */

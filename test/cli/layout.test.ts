@@ -12,8 +12,8 @@ afterEach(() => {
 });
 
 async function layoutOfFreePorts(): Promise<Layout> {
-  const [sipPort = 0, tlsPort = 0, port = 0] = await freePorts(3);
-  return { cells: [{ id: "a", port, url: "" }], gateways: [{ id: "g1", sipPort, tlsPort, listeners: [] }] };
+  const sipPort = await freePorts(3);
+  return { cells: [{ id: "a", port: sipPort + 2, url: "" }], gateways: [{ id: "g1", sipPort, tlsPort: sipPort + 1, listeners: [] }] };
 }
 
 async function listen(port: number): Promise<void> {

@@ -1,73 +1,48 @@
+import { randomInt } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { createServer, type AddressInfo, type Server } from "node:net";
+import { createServer, type Server } from "node:net";
+
+/** Below the ports that the system gives to outgoing connections: those could be taken again before they are used. */
+const portMin = 10_000;
+const portMax = 32_000;
 
 /**
- * Ports on 127.0.0.1 that are free for UDP and TCP. They are held together and then given back, so that no two of one call are the same.
+ * The first of `count` consecutive ports on 127.0.0.1 that are free for UDP and TCP, as `tandem up` wants them. They are held together
+ * and then given back: another process could still take one, which `tandem up` then names.
  */
-export async function freePorts(count: number): Promise<number[]> {
-  const held: Held[] = [];
-  try {
-    while (held.length < count) {
-      const one = await hold(0);
-      if (one !== undefined) held.push(one);
-    }
-    return held.map(({ port }) => port);
-  } finally {
-    for (const { close } of held) close();
-  }
-}
-
-/** The first of `count` consecutive free ports. */
-export async function freeRange(count: number): Promise<number> {
+export async function freePorts(count: number): Promise<number> {
   for (;;) {
+    const first = randomInt(portMin, portMax - count);
     const held: Held[] = [];
     try {
-      const first = await hold(0);
-      if (first === undefined) continue;
-      held.push(first);
-      for (let at = 1; at < count; at += 1) {
-        const next = await hold(first.port + at);
-        if (next === undefined) break;
-        held.push(next);
-      }
-      if (held.length === count) return first.port;
+      for (let port = first; port < first + count; port += 1) held.push(await hold(port));
+      return first;
+    } catch {
+      // One of them is taken: elsewhere, then.
     } finally {
-      for (const { close } of held) close();
+      for (const { server, socket } of held) {
+        server.close();
+        socket.close();
+      }
     }
   }
 }
 
-type Held = { readonly port: number; readonly close: () => void };
+type Held = { readonly server: Server; readonly socket: Socket };
 
-/** Binds a port (0: any) for TCP and UDP; undefined when one of them is taken. */
-async function hold(wanted: number): Promise<Held | undefined> {
-  if (wanted > 65_535) return undefined;
+async function hold(port: number): Promise<Held> {
   const server = createServer();
   const socket = createSocket("udp4");
   try {
-    const port = await listening(server, wanted);
-    await bound(socket, port);
-    return { port, close: () => void (server.close(), socket.close()) };
-  } catch {
+    server.listen({ port, host: "127.0.0.1", exclusive: true });
+    await once(server, "listening");
+    socket.bind({ port, address: "127.0.0.1", exclusive: true });
+    await once(socket, "listening");
+    return { server, socket };
+  } catch (error) {
     server.close();
     socket.close();
-    return undefined;
+    throw error;
   }
-}
-
-async function listening(server: Server, port: number): Promise<number> {
-  server.listen({ port, host: "127.0.0.1", exclusive: true });
-  await once(server, "listening");
-  const address = server.address();
-  return isAddress(address) ? address.port : 0;
-}
-
-async function bound(socket: Socket, port: number): Promise<void> {
-  socket.bind({ port, address: "127.0.0.1", exclusive: true });
-  await once(socket, "listening");
-}
-
-function isAddress(address: AddressInfo | string | null): address is AddressInfo {
-  return typeof address === "object" && address !== null;
 }

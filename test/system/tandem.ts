@@ -1,0 +1,156 @@
+import { execFile, spawn, type ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { isListOf, isTable } from "../../cli/json.ts";
+import type { Run } from "../../cli/state-directory.ts";
+import { freePorts } from "./free-ports.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const node = join(root, "node_modules", ".bin", "node");
+const program = join(root, "cli", "tandem.ts");
+
+export type TandemOptions = {
+  readonly domain?: string;
+  readonly auth?: "digest" | "open";
+  readonly cells?: number;
+  readonly gateways?: number;
+  readonly exchanges?: number;
+  /** Address of the listeners; `[::1]` for IPv6. */
+  readonly host?: string;
+  /** Used, and kept, instead of a directory of its own that goes with the system. */
+  readonly state?: string;
+  /** First of the consecutive ports: two for each gateway, one for each cell. Any free ones, else. */
+  readonly firstPort?: number;
+  readonly restart?: boolean;
+};
+
+/** One line of `tandem up --json`. */
+export type UpEvent = { readonly event: string; readonly [field: string]: unknown };
+
+export type Outcome = { readonly code: number; readonly out: string; readonly err: string };
+
+/** A whole system, started with `tandem up`. Stop it in the end. */
+export type Tandem = {
+  readonly domain: string;
+  readonly state: string;
+  /** The process id of `tandem up` itself. */
+  readonly pid: number;
+  readonly firstPort: number;
+  /** From the start of the command to its "ready". */
+  readonly readyMs: number;
+  /** Passwords of the first subscribers by user; empty with `auth: "open"`. */
+  readonly passwords: Readonly<Record<string, string>>;
+  /** Everything that it has said so far. */
+  readonly events: readonly UpEvent[];
+  /** What DIR/run.json says now. */
+  readonly run: Run;
+  /** Runs another command for this system. */
+  cli(...words: string[]): Promise<Outcome>;
+  /** Sends a signal (SIGTERM) and waits for the end; a state directory of its own is removed. Safe to call again. */
+  stop(signal?: NodeJS.Signals): Promise<{ readonly code: number | null; readonly ms: number }>;
+};
+
+/** Starts a system on free ports and waits until it is ready. Throws with what it said when it does not start. */
+export async function startTandem(options: TandemOptions = {}): Promise<Tandem> {
+  const state = options.state ?? mkdtempSync(join(tmpdir(), "tandem-system-"));
+  const { cells = 2, gateways = 1, host = "127.0.0.1" } = options;
+  for (;;) {
+    const firstPort = options.firstPort ?? (await freePorts(2 * gateways + cells));
+    const args = ["up", "--json", "--state", state, "--gateways", String(gateways), "--cells", String(cells)];
+    args.push("--sip", `${host}:${firstPort}`, "--tls-port", String(firstPort + 1), "--http-port", String(firstPort + 2 * gateways));
+    if (options.domain !== undefined) args.push("--domain", options.domain);
+    if (options.auth !== undefined) args.push("--auth", options.auth);
+    if (options.exchanges !== undefined) args.push("--exchanges", String(options.exchanges));
+    if (options.restart === false) args.push("--no-restart");
+    const started = await start(args, state, firstPort, options.state === undefined);
+    if (typeof started !== "string") return started;
+    // Somebody took one of the ports between finding and using it: other ports will do.
+    if (options.firstPort === undefined && started.includes("is in use by another process")) continue;
+    if (options.state === undefined) rmSync(state, { recursive: true, force: true });
+    throw new Error(started);
+  }
+}
+
+type Child = ChildProcessByStdio<null, Readable, Readable>;
+
+/** The running system, or what it said when it did not start. */
+async function start(args: readonly string[], state: string, firstPort: number, ownState: boolean): Promise<Tandem | string> {
+  const startedAt = performance.now();
+  const child: Child = spawn(node, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const events: UpEvent[] = [];
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => void (errors += text));
+  const closed = once(child, "close");
+  const ready = new Promise<UpEvent>((isReady) => {
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const event = parseEvent(line);
+      events.push(event);
+      if (event.event === "ready") isReady(event);
+    });
+  });
+  const first = await Promise.race([ready, closed.then(() => undefined)]);
+  if (first === undefined)
+    return `tandem ${args.join(" ")} ended with ${child.exitCode}: ${errors}\n${events.map((event) => JSON.stringify(event)).join("\n")}`;
+  const readyMs = performance.now() - startedAt;
+  let stopped: Promise<{ code: number | null; ms: number }> | undefined;
+  return {
+    domain: String(first["domain"]),
+    state,
+    pid: child.pid ?? 0,
+    firstPort,
+    readyMs,
+    passwords: passwordsOf(first),
+    events,
+    get run(): Run {
+      return readRun(state);
+    },
+    cli: (...words) => tandem([...words, "--state", state]),
+    stop: (signal = "SIGTERM") => (stopped ??= stop(child, closed, signal, ownState ? state : undefined)),
+  };
+}
+
+/** Longer than the three seconds that stopping may take: a test says by itself how long it took. */
+const stopMsMax = 10_000;
+
+async function stop(
+  child: Child,
+  closed: Promise<unknown>,
+  signal: NodeJS.Signals,
+  remove: string | undefined,
+): Promise<{ code: number | null; ms: number }> {
+  const at = performance.now();
+  child.kill(signal);
+  const force = setTimeout(() => child.kill("SIGKILL"), stopMsMax);
+  await closed;
+  clearTimeout(force);
+  const ms = performance.now() - at;
+  if (remove !== undefined) rmSync(remove, { recursive: true, force: true, maxRetries: 5 });
+  return { code: child.exitCode, ms };
+}
+
+/** Runs `tandem` with these words. */
+export function tandem(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  return new Promise((done) => {
+    const child = execFile(node, [program, ...words], { env: { ...process.env, ...environment } }, (_, out, err) => {
+      done({ code: child.exitCode ?? -1, out, err });
+    });
+  });
+}
+
+function readRun(state: string): Run {
+  return JSON.parse(readFileSync(join(state, "run.json"), "utf8"));
+}
+
+function parseEvent(line: string): UpEvent {
+  return JSON.parse(line);
+}
+
+function passwordsOf(ready: UpEvent): Record<string, string> {
+  const { subscribers } = ready;
+  if (!isListOf(subscribers, isTable)) throw new Error("ready names no subscribers");
+  return Object.fromEntries(subscribers.map(({ aor, password }) => [String(aor).replace(/@[^@]*$/, ""), String(password)]));
+}
