@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   bindingExpiryLagMs,
@@ -17,6 +17,13 @@ function keysOf(rows: Rows): unknown {
 
 function endOf(record: StateRecord, ms: number): StateRecord {
   return makeTombstone(record.kind, record.key, version(ms), ms);
+}
+
+function allOf(store: RecordStore): string[] {
+  return store
+    .changedSince(0, 1_000, true)
+    .records.map((record) => JSON.stringify(record))
+    .toSorted();
 }
 
 describe("looking up", () => {
@@ -102,12 +109,7 @@ describe("what the pair has not seen", () => {
           if (next !== undefined) store.apply(next);
           else if (!changes.more && after === store.sequence) break;
         }
-        const all = (each: RecordStore): string[] =>
-          each
-            .changedSince(0, 1_000, true)
-            .records.map((record) => JSON.stringify(record))
-            .toSorted();
-        expect(all(replica)).toEqual(all(store));
+        expect(allOf(replica)).toEqual(allOf(store));
       }),
     );
   });

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { dialogKey } from "../../../sip/record/keys.ts";
 import type { BindingRecord, LiveRecord, StateRecord } from "../../../sip/record/state-record.ts";
 import type { Binding, Dialog, DialogSide } from "../../../sip/record/values.ts";

@@ -101,15 +101,16 @@ describe("outbound", () => {
   });
 });
 
-describe("flows that close", () => {
-  function closed(register: Register): TestRegistrar {
-    const registrar = new TestRegistrar();
-    registrar.register(register);
-    const flow = register.flow ?? flowOf("UDP");
-    registrar.apply(flowClosed(flow, registrar.store.bindingsOnFlow(flow)));
-    return registrar;
-  }
+/** A registrar whose only phone has lost its flow. */
+function closed(register: Register): TestRegistrar {
+  const registrar = new TestRegistrar();
+  registrar.register(register);
+  const flow = register.flow ?? flowOf("UDP");
+  registrar.apply(flowClosed(flow, registrar.store.bindingsOnFlow(flow)));
+  return registrar;
+}
 
+describe("flows that close", () => {
   it("[RFC7118 5] removes what came over a WebSocket", () => {
     expect(closed({ contacts: ["<sip:x1@abc.invalid;transport=ws>"], flow: flowOf("WS") }).targets()).toEqual([]);
     expect(closed({ contacts: ["<sip:bob@192.0.2.4;transport=ws>"], flow: flowOf("WSS") }).contacts).toEqual([]);
