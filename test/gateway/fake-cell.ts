@@ -13,6 +13,8 @@ export class FakeTrunk {
   readonly socket: WebSocket;
   seq = 0;
   received = 0;
+  /** The last frame that may be acknowledged. */
+  done = 0;
   /** Acknowledgements of the gateway. */
   acknowledged = 0;
 
@@ -23,11 +25,11 @@ export class FakeTrunk {
 
   send(records: readonly FrameRecord[]): void {
     this.seq += 1;
-    this.socket.send(encodeFrame(this.seq, this.received, records));
+    this.socket.send(encodeFrame(this.seq, this.done, records));
   }
 
   acknowledge(): void {
-    this.socket.send(encodeFrame(0, this.received, []));
+    this.socket.send(encodeFrame(0, this.done, []));
   }
 }
 
@@ -65,6 +67,7 @@ export class FakeCell {
   async start(): Promise<this> {
     this.#server = createServer();
     this.#server.on("upgrade", (request, socket, head) => {
+      socket.on("error", () => {});
       this.attempts.push(performance.now());
       this.#notify();
       const status = this.refusesWith === 0 ? this.#check(request) : this.refusesWith;
@@ -100,7 +103,7 @@ export class FakeCell {
       if (left <= 0) throw new Error(`cell ${this.id}: never came: ${what}`);
       // eslint-disable-next-line no-await-in-loop
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, Math.min(left, 20));
+        const timer = setTimeout(resolve, Math.min(left, 2));
         this.#waiting.push(() => {
           clearTimeout(timer);
           resolve();
@@ -125,7 +128,7 @@ export class FakeCell {
   #check(request: IncomingMessage): number {
     const [scheme, name = "", seconds = "", signature] = (request.headers.authorization ?? "").split(" ");
     const path = (request.url ?? "").slice(1).split("/");
-    const signed = [...path, name, seconds].join("\n");
+    const signed = `${path.join(" ")}\n${name}\n${seconds}\n`;
     const expected = createHmac("sha256", secret).update(signed).digest("hex");
     return scheme === "Tandem" && signature === expected && Math.abs(Date.now() / 1000 - Number(seconds)) < 60 ? 0 : 401;
   }
@@ -171,8 +174,9 @@ export class FakeCell {
       this.arrivals.push(arrival);
       answers.push(...this.answer(arrival));
     }
+    trunk.received = frame.seq;
     if (this.acknowledges) {
-      trunk.received = frame.seq;
+      trunk.done = frame.seq;
       if (answers.length > 0) trunk.send(answers);
       else trunk.acknowledge();
     }
