@@ -113,7 +113,9 @@ export class FakeCell {
   }
 
   messages(): string[] {
-    return this.arrivals.filter(({ record }) => record.kind === RecordKind.message).map(({ record }) => Buffer.from(record.octets).toString("latin1"));
+    return this.arrivals
+      .filter(({ record }) => record.kind === RecordKind.message)
+      .map(({ record }) => Buffer.from(record.octets).toString("latin1"));
   }
 
   ofKind(kind: number): Arrival[] {

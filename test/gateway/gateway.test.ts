@@ -60,17 +60,20 @@ async function freePort(): Promise<number> {
 const invite = requestText("INVITE", "sip:bob@example.test", { body: "v=0\r\n" });
 
 describe("UDP", () => {
-  test.each(["127.0.0.1", "::1"])("octets come as they are with a self-describing flow key, and go back to where they came from (%s)", async (host) => {
-    const { cell, ports } = await startRig(started, [listenerOf("UDP", host)]);
-    cell.answer = mirror;
-    const phone = await udpPhone(host);
-    const odd = `${invite}\0\x80\xff`;
-    phone.send(odd, ports[0] ?? 0, host);
-    expect(await phone.inbox.untilText("\xff")).toBe(odd);
-    expect(cell.ofKind(RecordKind.message)[0]?.record.key).toBe(
-      serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address: host, port: phone.port }),
-    );
-  });
+  test.each(["127.0.0.1", "::1"])(
+    "octets come as they are with a self-describing flow key, and go back to where they came from (%s)",
+    async (host) => {
+      const { cell, ports } = await startRig(started, [listenerOf("UDP", host)]);
+      cell.answer = mirror;
+      const phone = await udpPhone(host);
+      const odd = `${invite}\0\x80\xff`;
+      phone.send(odd, ports[0] ?? 0, host);
+      expect(await phone.inbox.untilText("\xff")).toBe(odd);
+      expect(cell.ofKind(RecordKind.message)[0]?.record.key).toBe(
+        serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address: host, port: phone.port }),
+      );
+    },
+  );
 
   test("[RFC3581 4] what is sent to a phone leaves from the listener that its flow names", async () => {
     const { cell, ports } = await startRig(started, [listenerOf("UDP"), listenerOf("UDP", "127.0.0.2")]);
@@ -97,7 +100,8 @@ describe("UDP", () => {
     const { cell, gateway, ports } = await startRig(started, [listenerOf("UDP")]);
     cell.answer = mirror;
     const phone = await udpPhone();
-    for (const junk of ["", "\r\n\r\n", "\0\0\0\0", "\xff\xfe random", "GET / HTTP/1.1\r\n\r\n", "x".repeat(60_000)]) phone.send(junk, ports[0] ?? 0);
+    for (const junk of ["", "\r\n\r\n", "\0\0\0\0", "\xff\xfe random", "GET / HTTP/1.1\r\n\r\n", "x".repeat(60_000)])
+      phone.send(junk, ports[0] ?? 0);
     phone.send(invite, ports[0] ?? 0);
     await phone.inbox.untilText("INVITE");
     expect(cell.messages()).toHaveLength(1);
@@ -269,7 +273,10 @@ describe("connections that the gateway makes", () => {
     const hop = await outside((onSocket) => createTlsServer({ cert: tls.cert, key: tls.key }, onSocket));
     const key = serializeFlowKey({ transport: "TLS", listener: 0, connection: "", address: "127.0.0.1", port: hop.port, serverName });
     cell.trunks.get(0)?.send([sendOf(key, "over TLS")]);
-    await cell.until(() => hop.accepted.some(({ inbox }) => inbox.all === "over TLS") || cell.ofKind(RecordKind.undeliverable).length > 0, "an outcome");
+    await cell.until(
+      () => hop.accepted.some(({ inbox }) => inbox.all === "over TLS") || cell.ofKind(RecordKind.undeliverable).length > 0,
+      "an outcome",
+    );
     expect(cell.ofKind(RecordKind.undeliverable)).toHaveLength(delivered ? 0 : 1);
   });
 
@@ -281,10 +288,20 @@ describe("connections that the gateway makes", () => {
       const { cell } = await startRig(started, [listenerOf("TLS")], { config: { tls: { ...ours, verify } } });
       // eslint-disable-next-line no-await-in-loop
       const hop = await outside((onSocket) => createTlsServer({ cert: theirs.cert, key: theirs.key }, onSocket));
-      const key = serializeFlowKey({ transport: "TLS", listener: 0, connection: "", address: "127.0.0.1", port: hop.port, serverName: "example.test" });
+      const key = serializeFlowKey({
+        transport: "TLS",
+        listener: 0,
+        connection: "",
+        address: "127.0.0.1",
+        port: hop.port,
+        serverName: "example.test",
+      });
       cell.trunks.get(0)?.send([sendOf(key, "over TLS")]);
       // eslint-disable-next-line no-await-in-loop
-      await cell.until(() => hop.accepted.some(({ inbox }) => inbox.all !== "") || cell.ofKind(RecordKind.undeliverable).length > 0, "an outcome");
+      await cell.until(
+        () => hop.accepted.some(({ inbox }) => inbox.all !== "") || cell.ofKind(RecordKind.undeliverable).length > 0,
+        "an outcome",
+      );
       expect(cell.ofKind(RecordKind.undeliverable)).toHaveLength(verify ? 1 : 0);
     }
   });

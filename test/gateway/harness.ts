@@ -23,7 +23,11 @@ export function listenerOf(transport: ListenerConfig["transport"], host = "127.0
   return { transport, host, port, advertisedHost: host.includes(":") ? `[${host}]` : host };
 }
 
-export function configOf(cells: readonly FakeCell[], listeners: readonly ListenerConfig[], changes: Partial<GatewayConfig> = {}): GatewayConfig {
+export function configOf(
+  cells: readonly FakeCell[],
+  listeners: readonly ListenerConfig[],
+  changes: Partial<GatewayConfig> = {},
+): GatewayConfig {
   return {
     name: "g1",
     secret,

@@ -48,7 +48,10 @@ describe("[RFC3261 11.2] OPTIONS to the gateway itself", () => {
     const { ports } = await startRig(started, [listenerOf("UDP")]);
     const phone = await udpPhone();
     const listening = await udpPhone();
-    phone.send(requestText("OPTIONS", "sip:example.test", { via: `SIP/2.0/UDP 127.0.0.1:${listening.port};branch=z9hG4bK3` }), ports[0] ?? 0);
+    phone.send(
+      requestText("OPTIONS", "sip:example.test", { via: `SIP/2.0/UDP 127.0.0.1:${listening.port};branch=z9hG4bK3` }),
+      ports[0] ?? 0,
+    );
     expect(await listening.inbox.untilText("\r\n\r\n")).toMatch(/^SIP\/2\.0 200 /);
     expect(phone.inbox.texts).toEqual([]);
   });

@@ -40,7 +40,9 @@ async function flowsOf(uri: string, zone: Zone, places = listeners): Promise<{ f
   const keys = await new NextHopResolver(dns, places, () => 0).resolve(uri);
   const flows = keys.map((text) => {
     const key = parseFlowKey(text);
-    return key === undefined ? "none" : `${key.transport}${key.listener} ${key.address}:${key.port}${key.serverName === undefined ? "" : ` ${key.serverName}`}`;
+    return key === undefined
+      ? "none"
+      : `${key.transport}${key.listener} ${key.address}:${key.port}${key.serverName === undefined ? "" : ` ${key.serverName}`}`;
   });
   return { flows, asked: dns.asked };
 }
@@ -67,12 +69,17 @@ describe("[RFC3263 4.1] [RFC3263 4.2] a numeric address needs no DNS", () => {
     expect(await flowsOf(uri, {})).toEqual({ flows: [flow], asked: [] });
   });
 
-  test.each(["sips:192.0.2.7;transport=udp", "sip:192.0.2.7;transport=ws", "sip:192.0.2.7;transport=sctp", "tel:+358", "junk", "sip:[2001:db8::7];transport=tcp", "sip:192.0.2.7:0"])(
-    "%s: no way",
-    async (uri) => {
-      expect((await flowsOf(uri, {})).flows).toEqual([]);
-    },
-  );
+  test.each([
+    "sips:192.0.2.7;transport=udp",
+    "sip:192.0.2.7;transport=ws",
+    "sip:192.0.2.7;transport=sctp",
+    "tel:+358",
+    "junk",
+    "sip:[2001:db8::7];transport=tcp",
+    "sip:192.0.2.7:0",
+  ])("%s: no way", async (uri) => {
+    expect((await flowsOf(uri, {})).flows).toEqual([]);
+  });
 });
 
 describe("[RFC3263 4.1] NAPTR", () => {
@@ -91,7 +98,11 @@ describe("[RFC3263 4.1] NAPTR", () => {
       "_sip._tcp.example.test": [srv(0, 0, 5070, "two.example.test")],
       "_sip._udp.example.test": [srv(0, 0, 5080, "three.example.test")],
     },
-    addresses: { "one.example.test": ["192.0.2.11"], "two.example.test": ["192.0.2.12"], "three.example.test": ["192.0.2.13", "2001:db8::13"] },
+    addresses: {
+      "one.example.test": ["192.0.2.11"],
+      "two.example.test": ["192.0.2.12"],
+      "three.example.test": ["192.0.2.13", "2001:db8::13"],
+    },
   };
 
   test("order and preference decide; the name to verify is the domain that was asked for (RFC 5922)", async () => {

@@ -217,7 +217,10 @@ describe("the cluster map", () => {
     ["no JSON", "{"],
     ["another type", '{"type":"view"}'],
     ["a map without cells", JSON.stringify({ type: "map", map: { ...mapOf([]), version: 9 } })],
-    ["a map with too many exchanges", JSON.stringify({ type: "map", map: { ...mapOf([new FakeCell("a")]), version: 9, exchangeCount: 1e9 } })],
+    [
+      "a map with too many exchanges",
+      JSON.stringify({ type: "map", map: { ...mapOf([new FakeCell("a")]), version: 9, exchangeCount: 1e9 } }),
+    ],
   ])("a broken map is refused: %s", async (_name, text) => {
     const { cell, gateway } = await startRig(started, [listenerOf("UDP")]);
     for (const control of cell.controls) control.send(text);

@@ -1,0 +1,210 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createSocket } from "node:dgram";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import { RecordKind } from "../../sip/transport/frame.ts";
+import { FakeCell, mapOf, mirror, secret } from "./fake-cell.ts";
+import { Started, listenerOf } from "./harness.ts";
+import { Gateway } from "../../gateway/gateway.ts";
+import { configOf } from "./harness.ts";
+import { Inbox, UdpPhone } from "./phones.ts";
+import { requestText } from "./sip-text.ts";
+
+const started = new Started();
+afterEach(() => started.end());
+
+const program = join(import.meta.dirname, "../../gateway/index.ts");
+
+type Run = { readonly child: ChildProcess; readonly out: Inbox; readonly err: Inbox; readonly exit: Promise<number | string> };
+
+function run(args: readonly string[]): Run {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+  const out = new Inbox();
+  const err = new Inbox();
+  child.stdout.on("data", (data: Buffer) => out.push(data.toString()));
+  child.stderr.on("data", (data: Buffer) => err.push(data.toString()));
+  const exit = new Promise<number | string>((resolve) => {
+    child.on("close", (code, signal) => resolve(code ?? signal ?? "?"));
+  });
+  started.add(async () => {
+    child.kill("SIGKILL");
+    await exit;
+  });
+  return { child, out, err, exit };
+}
+
+/** A port that is free for UDP and TCP now. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  return port;
+}
+
+async function fileFor(cell: FakeCell, port: number, transports: readonly string[] = ["udp", "tcp"]): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "tandem-gateway-"));
+  started.add(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "gateway.toml");
+  const listeners = transports.map((transport) => `[[listeners]]\ntransport = "${transport}"\nhost = "127.0.0.1"\nport = ${port}\n`);
+  writeFileSync(file, `name = "g1"\nsecret = "${secret}"\n[[cells]]\nid = "a"\nurl = "${cell.url}"\n${listeners.join("")}`);
+  return Promise.resolve(file);
+}
+
+async function startCell(): Promise<FakeCell> {
+  const cell = await new FakeCell("a").start();
+  cell.map = mapOf([cell]);
+  started.add(() => cell.stop());
+  return cell;
+}
+
+describe("the process", () => {
+  test("says ready when it listens, carries messages, and stops on SIGTERM within a second", async () => {
+    const cell = await startCell();
+    cell.answer = mirror;
+    const port = await freePort();
+    const { child, out, exit } = run(["--config", await fileFor(cell, port)]);
+    expect(await out.untilText("\n")).toBe("gateway g1 ready\n");
+    const phone = await UdpPhone.open();
+    started.add(() => phone.close());
+    phone.send(requestText("MESSAGE", "sip:bob@example.test"), port);
+    await phone.inbox.untilText("MESSAGE");
+    const begin = performance.now();
+    child.kill("SIGTERM");
+    expect(await exit).toBe(0);
+    expect(performance.now() - begin).toBeLessThan(1_000);
+  });
+
+  test("--json: one JSON line with what it listens on", async () => {
+    const port = await freePort();
+    const { child, out } = run(["--config", await fileFor(await startCell(), port), "--json"]);
+    expect(JSON.parse(await out.untilText("\n"))).toEqual({
+      event: "ready",
+      gateway: "g1",
+      pid: child.pid,
+      listeners: [
+        { transport: "UDP", host: "127.0.0.1", port },
+        { transport: "TCP", host: "127.0.0.1", port },
+      ],
+    });
+  });
+
+  test("--supervised: ends when its stdin does", async () => {
+    const { child, out, exit } = run(["--config", await fileFor(await startCell(), await freePort()), "--supervised"]);
+    await out.untilText("ready");
+    child.stdin?.end();
+    expect(await exit).toBe(0);
+  });
+
+  test("--parent-pid: ends when that process is gone", async () => {
+    const parent = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+    const gone = new Promise((resolve) => {
+      parent.on("close", resolve);
+    });
+    started.add(() => parent.kill("SIGKILL"));
+    const { out, exit } = run(["--config", await fileFor(await startCell(), await freePort()), "--parent-pid", String(parent.pid)]);
+    await out.untilText("ready");
+    parent.kill("SIGKILL");
+    await gone;
+    expect(await exit).toBe(0);
+  });
+
+  test("kill -9 and start again in the middle of a call over UDP: the call goes on", async () => {
+    const cell = await startCell();
+    const file = await fileFor(cell, await freePort());
+    const port = Number(/port = (\d+)/.exec(await readText(file))?.[1]);
+    const first = run(["--config", file]);
+    await first.out.untilText("ready");
+    const phone = await UdpPhone.open();
+    started.add(() => phone.close());
+    phone.send(requestText("INVITE", "sip:bob@example.test"), port);
+    await cell.until(() => cell.messages().length === 1, "the INVITE");
+    const key = cell.ofKind(RecordKind.message)[0]?.record.key ?? "";
+    const before = cell.trunks.get(0);
+    first.child.kill("SIGKILL");
+    await first.exit;
+    const second = run(["--config", file]);
+    await second.out.untilText("ready");
+    // At once, before the new process can have a map or a trunk.
+    phone.send(requestText("BYE", "sip:bob@example.test"), port);
+    await cell.until(() => cell.messages().length === 2, "the BYE");
+    expect(cell.trunks.get(0)).not.toBe(before);
+    cell.trunks.get(0)?.send([{ kind: RecordKind.send, key, octets: Buffer.from("200 for the BYE") }]);
+    await phone.inbox.untilText("200 for the BYE");
+  });
+});
+
+async function readText(file: string): Promise<string> {
+  const { readFile } = await import("node:fs/promises");
+  return readFile(file, "utf8");
+}
+
+describe("what it cannot do, it says in one line", () => {
+  test.each(["udp", "tcp"])("exit 1: a second instance for the same cluster address (%s)", async (transport) => {
+    const cell = await startCell();
+    const port = await freePort();
+    const file = await fileFor(cell, port, [transport]);
+    const first = run(["--config", file]);
+    await first.out.untilText("ready");
+    const second = run(["--config", file]);
+    expect(await second.exit).toBe(1);
+    expect(second.err.all).toBe(
+      `gateway: ${transport.toUpperCase()} 127.0.0.1:${port} is in use: another gateway already serves this cluster address on this machine (or another program its port)\n`,
+    );
+    expect(second.out.all).toBe("");
+  });
+
+  test("exit 1: an address that the machine does not have", async () => {
+    const { err, exit } = run([
+      "--name",
+      "g1",
+      "--cell",
+      "a=http://127.0.0.1:1",
+      "--listen",
+      "udp:192.0.2.1:5060",
+      "--secret-file",
+      program,
+    ]);
+    expect(await exit).toBe(1);
+    expect(err.all).toBe(
+      "gateway: UDP 192.0.2.1:5060 is no address of this machine: add the cluster address first, for example to the loopback interface\n",
+    );
+  });
+
+  test("exit 2: a wrong configuration", async () => {
+    const file = await fileFor(await startCell(), 70_000);
+    const { err, exit } = run(["--config", file]);
+    expect(await exit).toBe(2);
+    expect(err.all).toBe(`gateway: ${file}: listeners[0].port: must be a whole number from 1 to 65535, is 70000\n`);
+  });
+
+  test("exit 1: a file that is not there", async () => {
+    const { err, exit } = run(["--config", "/nowhere/gateway.toml"]);
+    expect(await exit).toBe(1);
+    expect(err.all).toBe("gateway: /nowhere/gateway.toml does not exist\n");
+  });
+
+  test("when one listener cannot be had, those that could are given back", async () => {
+    const taken = createSocket("udp4");
+    await new Promise<void>((resolve) => {
+      taken.bind(0, "127.0.0.1", resolve);
+    });
+    started.add(() => taken.close());
+    const free = await freePort();
+    const listeners = [listenerOf("TCP", "127.0.0.1", free), listenerOf("UDP", "127.0.0.1", taken.address().port)];
+    const gateway = new Gateway(configOf([new FakeCell("a")], listeners), () => {});
+    await expect(gateway.start()).rejects.toThrow(/is in use/);
+    const again = createServer();
+    await new Promise<void>((resolve, reject) => {
+      again.once("error", reject).listen(free, "127.0.0.1", resolve);
+    });
+    again.close();
+  });
+});
