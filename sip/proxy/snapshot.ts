@@ -134,8 +134,7 @@ function contextOf(snapshot: InviteSnapshot, tx: InviteServerTransaction, reques
     waiting: [...snapshot.waiting],
     branches: [],
     attempts: snapshot.attempts,
-    best:
-      best === undefined ? undefined : { status: best.status, octets: best.octets === undefined ? undefined : octetsOf(best.octets) },
+    best: best === undefined ? undefined : { status: best.status, octets: best.octets === undefined ? undefined : octetsOf(best.octets) },
     challenges: [...snapshot.challenges],
     finalStatus: 0,
     cancelled: snapshot.cancelled,

@@ -1,4 +1,4 @@
-import { t1Ms } from "../limits.ts";
+import { t1Ms, t4Ms } from "../limits.ts";
 import { buildResponse } from "../message/build.ts";
 import { never, schedule } from "./transaction.ts";
 import type { Machinery, NonInviteServerTransaction } from "./transaction.ts";
@@ -7,6 +7,12 @@ import type { Machinery, NonInviteServerTransaction } from "./transaction.ts";
 
 /** RFC 4320 4.1: when a client's Timer E has reached T2 (500 + 1000 + 2000 ms) a 100 is due, and not before over UDP. */
 export const tryingAfterMs: number = 7 * t1Ms;
+
+/**
+ * Timer J. RFC 3261 lets it be zero over reliable transports, as clients repeat nothing there. But an access does, when its trunk dies
+ * before a frame was acknowledged: its phone then still waits for this response, and a MESSAGE must not be delivered twice.
+ */
+const timerJMs = { unreliable: 64 * t1Ms, reliable: t4Ms } as const;
 
 /** A new request: due for a 100 when the user is slow, and for nothing at all when the client has given up (RFC 4320 4.2). */
 export function startNonInvite(tx: NonInviteServerTransaction, machinery: Machinery, now: number): void {
@@ -53,9 +59,8 @@ export function respondNonInvite(
         return schedule(tx, machinery.timers);
       }
       tx.request = undefined;
-      if (tx.reliable) return terminateNonInvite(tx, machinery, now); // Timer J is zero
       tx.state = "Completed";
-      tx.endsAt = now + 64 * t1Ms; // Timer J
+      tx.endsAt = now + (tx.reliable ? timerJMs.reliable : timerJMs.unreliable);
       return schedule(tx, machinery.timers);
     case "Completed": // "Any other final responses ... MUST be discarded"
     case "Terminated":
@@ -74,7 +79,7 @@ export function fireNonInviteServer(tx: NonInviteServerTransaction, machinery: M
   schedule(tx, machinery.timers);
 }
 
-export function terminateNonInvite(tx: NonInviteServerTransaction, machinery: Machinery, now: number): void {
+function terminateNonInvite(tx: NonInviteServerTransaction, machinery: Machinery, now: number): void {
   tx.state = "Terminated";
   machinery.destroy(tx, now);
 }

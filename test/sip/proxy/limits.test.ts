@@ -52,7 +52,8 @@ describe("limits of the proxy", () => {
   it("transactionsMax: new requests are refused, calls in progress can end", () => {
     const rig = new Rig({ transactionsMax: 10 });
     rig.targets = [target(phone1)];
-    for (let number = 0; number < 1_000; number += 1) rig.receive(request("INVITE", { branch: `z9hG4bK${number}`, callId: `${number}` }), caller);
+    for (let number = 0; number < 1_000; number += 1)
+      rig.receive(request("INVITE", { branch: `z9hG4bK${number}`, callId: `${number}` }), caller);
     expect(rig.take().filter((line) => line === "caller 503")).toHaveLength(990);
     rig.receive(request("BYE", { branch: "z9hG4bKbye", toTag: "b" }), caller);
     expect(rig.take()).toEqual(["phone1 BYE"]);

@@ -44,7 +44,9 @@ describe("[RFC3261 16.6] request forwarding", () => {
 
   it("[RFC3261 16.6 8] each branch has its own signed branch parameter", () => {
     const rig = forwarded("INVITE", [target(phone1), target(phone2)]);
-    const branches = [phone1, phone2].map((flow) => rig.last(flow).message.topVia).map((via) => ("branch" in via ? (via.branch ?? "") : ""));
+    const branches = [phone1, phone2]
+      .map((flow) => rig.last(flow).message.topVia)
+      .map((via) => ("branch" in via ? (via.branch ?? "") : ""));
     expect(new Set(branches).size).toBe(2);
     for (const branch of branches) {
       expect(verifyBranch(branch, rig.sign)).toMatchObject({ exchange: 3, cell: "a" });
@@ -99,7 +101,9 @@ describe("[RFC3261 16.6 7] next hop", () => {
     const headers = ["Route: <sip:192.0.2.12;lr>"];
     const byRequest = forwarded("INVITE", [{ requestUri: "sip:bob@203.0.113.7", routes: [] }], { headers });
     expect(byRequest.take()).toEqual(["caller 100", "phone2 INVITE"]);
-    const byTarget = forwarded("INVITE", [{ requestUri: "sip:bob@203.0.113.7", routes: ["<sip:192.0.2.11;lr>", "<sip:x.test;lr>"] }], { headers });
+    const byTarget = forwarded("INVITE", [{ requestUri: "sip:bob@203.0.113.7", routes: ["<sip:192.0.2.11;lr>", "<sip:x.test;lr>"] }], {
+      headers,
+    });
     expect(valuesOf(byTarget.last(phone1), "Route")).toEqual(["<sip:192.0.2.11;lr>", "<sip:x.test;lr>", "<sip:192.0.2.12;lr>"]);
   });
 

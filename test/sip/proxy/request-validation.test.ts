@@ -12,6 +12,19 @@ function answered(method: string, options: RequestOptions): Rig {
   return rig;
 }
 
+/** The request as the next element sends it back to us. */
+function sentBack(rig: Rig, change: (text: string) => string = (text) => text): void {
+  const { text } = rig.last(phone1, "INVITE");
+  const via = "Via: SIP/2.0/UDP 192.0.2.11:5060;branch=z9hG4bKback\r\n";
+  const back = text.replace("\r\n", `\r\n${via}`).replace(target(phone1).requestUri, "sip:bob@example.test");
+  rig.take();
+  rig.receive(change(back), phone1);
+}
+
+function hash(method: string, options: RequestOptions = {}): string {
+  return loopHashOf(parsed(octetsOf(request(method, options))));
+}
+
 describe("[RFC3261 16.3] request validation", () => {
   it("[RFC3261 16.3 2] refuses a scheme it cannot route with 416", () => {
     expect(answered("INVITE", { requestUri: "nobodyKnowsThisScheme:totallyopaquecontent" }).take()).toEqual(["caller 416"]);
@@ -37,7 +50,10 @@ describe("[RFC3261 16.3] request validation", () => {
   });
 
   it("[RFC3261 16.3 1] does not look at headers it does not need", () => {
-    expect(answered("INVITE", { headers: ["Date: never", "Expires: soon", "Require: foo"] }).take()).toEqual(["caller 100", "phone1 INVITE"]);
+    expect(answered("INVITE", { headers: ["Date: never", "Expires: soon", "Require: foo"] }).take()).toEqual([
+      "caller 100",
+      "phone1 INVITE",
+    ]);
   });
 
   it("[RFC3261 16.3] does not know every method, and forwards them all", () => {
@@ -46,15 +62,6 @@ describe("[RFC3261 16.3] request validation", () => {
 });
 
 describe("[RFC5393 4.2] loops", () => {
-  /** The request as the next element sends it back to us. */
-  function sentBack(rig: Rig, change: (text: string) => string = (text) => text): void {
-    const { text } = rig.last(phone1, "INVITE");
-    const via = "Via: SIP/2.0/UDP 192.0.2.11:5060;branch=z9hG4bKback\r\n";
-    const back = text.replace("\r\n", `\r\n${via}`).replace(target(phone1).requestUri, "sip:bob@example.test");
-    rig.take();
-    rig.receive(change(back), phone1);
-  }
-
   it("[RFC3261 16.3 4] answers a request that comes back unchanged with 482", () => {
     const rig = answered("INVITE", {});
     sentBack(rig);
@@ -68,7 +75,6 @@ describe("[RFC5393 4.2] loops", () => {
   });
 
   it("[RFC5393 4.2.1] the hash does not depend on the method, but on what routes the request", () => {
-    const hash = (method: string, options: RequestOptions = {}): string => loopHashOf(parsed(octetsOf(request(method, options))));
     expect(hash("ACK")).toBe(hash("INVITE"));
     expect(hash("INVITE", { branch: "z9hG4bKother", maxForwards: 5 })).toBe(hash("INVITE"));
     expect(hash("INVITE", { requestUri: "sip:carol@example.test" })).not.toBe(hash("INVITE"));
@@ -80,8 +86,10 @@ describe("[RFC5393 4.2] loops", () => {
   it("a forged or foreign Via does no harm", () => {
     const rig = new Rig();
     rig.targets = [target(phone1)];
-    const foreign = ["z9hG4bKtd", "z9hG4bKtd....", "z9hG4bKtd3.a.b.c", "z9hG4bKtd3.a.b.c.d.e", "x"].map((branch) => `Via: SIP/2.0/UDP h;branch=${branch}`);
-    rig.receive(request("INVITE", { headers: [...foreign, "Via: SIP/2.0/UDP h;x=\"z9hG4bKtd\"", "Via: SIP/2.0/SCTP h"] }), caller);
+    const foreign = ["z9hG4bKtd", "z9hG4bKtd....", "z9hG4bKtd3.a.b.c", "z9hG4bKtd3.a.b.c.d.e", "x"].map(
+      (branch) => `Via: SIP/2.0/UDP h;branch=${branch}`,
+    );
+    rig.receive(request("INVITE", { headers: [...foreign, 'Via: SIP/2.0/UDP h;x="z9hG4bKtd"', "Via: SIP/2.0/SCTP h"] }), caller);
     expect(rig.take()).toEqual(["caller 100", "phone1 INVITE"]);
   });
 });

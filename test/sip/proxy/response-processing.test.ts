@@ -127,7 +127,12 @@ describe("[RFC3261 16.7] response processing", () => {
   it("[RFC3261 16.7 7] adds the challenges of all other 401 and 407", () => {
     const rig = ringing(phone1, phone2, phone3);
     rig.answer(phone1, 407, { headers: [["Proxy-Authenticate", 'Digest realm="one", nonce="1,1"']] });
-    rig.answer(phone2, 401, { headers: [["WWW-Authenticate", 'Digest realm="two"'], ["WWW-Authenticate", 'Digest realm="three"']] });
+    rig.answer(phone2, 401, {
+      headers: [
+        ["WWW-Authenticate", 'Digest realm="two"'],
+        ["WWW-Authenticate", 'Digest realm="three"'],
+      ],
+    });
     rig.answer(phone3, 404);
     const best = rig.last(caller, "407");
     expect(valuesOf(best, "ProxyAuthenticate")).toEqual(['Digest realm="one", nonce="1,1"']);

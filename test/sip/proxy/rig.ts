@@ -85,8 +85,8 @@ export class Rig {
     const user: TransactionUser = {
       request: (tx, message, now) => this.#request(tx, message, now),
       ack: (message, flow, now) => {
-        const request = this.proxy.preprocess(message, flow);
-        if (!isParseError(request)) this.proxy.ack(request, this.proxy.dialogTarget(request), now);
+        const ack = this.proxy.preprocess(message, flow);
+        if (!isParseError(ack)) this.proxy.ack(ack, this.proxy.dialogTarget(ack), now);
       },
       cancel: (tx, cancelTx, message, now) => this.proxy.cancel(tx, cancelTx, message, now),
       response: (tx, message, now) => void this.proxy.response(tx, message, now),
@@ -106,10 +106,11 @@ export class Rig {
 
   #request(tx: ServerTransaction, message: SipMessage, now: number): void {
     this.servers.push(tx);
-    const request = this.proxy.preprocess(message, tx.flow);
-    if (isParseError(request)) return this.proxy.refuse(tx, message, { status: request.status, headers: [] }, now);
-    const isInside = request.token !== undefined || this.targets.length === 0;
-    this.proxy.forward(tx, request, isInside ? [this.proxy.dialogTarget(request)] : this.targets, { recordRoute: this.recordRoute }, now);
+    const received = this.proxy.preprocess(message, tx.flow);
+    if (isParseError(received)) return this.proxy.refuse(tx, message, { status: received.status, headers: [] }, now);
+    const isInside = received.token !== undefined || this.targets.length === 0;
+    const targets = isInside ? [this.proxy.dialogTarget(received)] : this.targets;
+    this.proxy.forward(tx, received, targets, { recordRoute: this.recordRoute }, now);
   }
 
   /** The response context of the last request. */
@@ -133,8 +134,8 @@ export class Rig {
 
   /** A phone answers the last request on its flow. */
   answer(flow: string, status: number, options: { toTag?: string; headers?: [string, string][]; method?: string } = {}): void {
-    const request = this.last(flow, options.method ?? "INVITE").message;
-    const response = buildResponse(request, status, { toTag: options.toTag ?? `of-${flow.slice(-6)}`, headers: options.headers ?? [] });
+    const { message } = this.last(flow, options.method ?? "INVITE");
+    const response = buildResponse(message, status, { toTag: options.toTag ?? `of-${flow.slice(-6)}`, headers: options.headers ?? [] });
     this.receive(stringOf(response), flow);
   }
 

@@ -118,7 +118,10 @@ describe("dialog tokens in Route", () => {
   it("[RFC3261 16.6 4] an in-dialog request is recorded with the token of its dialog", () => {
     const rig = new Rig();
     const [value = ""] = recorded(rig, caller, phone1);
-    rig.receive(request("INVITE", { fromTag: "bob", toTag: "from-alice", requestUri: "sip:alice@192.0.2.1", headers: [`Route: ${value}`] }), phone1);
+    rig.receive(
+      request("INVITE", { fromTag: "bob", toTag: "from-alice", requestUri: "sip:alice@192.0.2.1", headers: [`Route: ${value}`] }),
+      phone1,
+    );
     expect(valuesOf(rig.last(caller, "INVITE"), "RecordRoute")).toEqual([value]);
   });
 });
@@ -127,7 +130,16 @@ describe("[RFC3261 16.12] in-dialog requests end to end", () => {
   it("BYE of the callee reaches a caller without a recorded flow by its Contact", () => {
     const rig = new Rig();
     const [value = ""] = recorded(rig, caller, phone1);
-    rig.receive(request("BYE", { branch: "z9hG4bKbye", fromTag: "bob", toTag: "from-alice", requestUri: "sip:alice@192.0.2.1", headers: [`Route: ${value}`] }), phone1);
+    rig.receive(
+      request("BYE", {
+        branch: "z9hG4bKbye",
+        fromTag: "bob",
+        toTag: "from-alice",
+        requestUri: "sip:alice@192.0.2.1",
+        headers: [`Route: ${value}`],
+      }),
+      phone1,
+    );
     expect(rig.take()).toEqual(["caller BYE"]);
   });
 

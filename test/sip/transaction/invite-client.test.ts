@@ -9,8 +9,7 @@ const invite = requestText("INVITE", branch);
 function called(flow: string): { recorder: Recorder; tx: ClientTransaction; answer: (status: number, toTag?: string) => void } {
   const recorder = new Recorder();
   const tx = recorder.layer.request(octetsOf(invite), "INVITE", branch, flow, recorder.now, "owner");
-  const answer = (status: number, toTag?: string): void =>
-    recorder.receive(responseText(parsed(octetsOf(invite)), status, toTag), flow);
+  const answer = (status: number, toTag?: string): void => recorder.receive(responseText(parsed(octetsOf(invite)), status, toTag), flow);
   return { recorder, tx, answer };
 }
 

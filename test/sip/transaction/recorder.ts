@@ -103,7 +103,7 @@ export class Recorder {
 
 export function parsed(octets: Uint8Array): SipMessage {
   const message = parseMessage(octets);
-  if (isParseError(message)) throw new Error(`${message.error}: ${stringOf(octets)}`);
+  if (isParseError(message)) throw new Error(`unreadable: ${message.error}: ${stringOf(octets)}`);
   return message;
 }
 

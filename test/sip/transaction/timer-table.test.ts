@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 
@@ -44,17 +44,14 @@ describe("TimerTable", () => {
         let model: { key: string; deadline: number }[] = [];
         for (const [what, number, time] of operations) {
           const key = `k${number}`;
-          if (what === "due") {
-            const due = model.filter((timer) => timer.deadline <= time).toSorted((left, right) => left.deadline - right.deadline);
-            model = model.filter((timer) => timer.deadline > time);
-            expect(timers.due(time)).toEqual(due.map((timer) => timer.key));
-          } else {
-            model = model.filter((timer) => timer.key !== key);
-            if (what === "set") {
-              model.push({ key, deadline: time });
-              timers.set(key, time);
-            } else timers.clear(key);
-          }
+          if (what === "set" || what === "clear") model = model.filter((timer) => timer.key !== key);
+          if (what === "set") model.push({ key, deadline: time });
+          const expected = what === "due" ? model.filter((timer) => timer.deadline <= time) : [];
+          model = model.filter((timer) => !expected.includes(timer));
+          if (what === "set") timers.set(key, time);
+          if (what === "clear") timers.clear(key);
+          const due = what === "due" ? timers.due(time) : [];
+          expect(due).toEqual(expected.toSorted((left, right) => left.deadline - right.deadline).map((timer) => timer.key));
           expect(timers.size).toBe(model.length);
           expect(timers.nextDeadline()).toBe(model.length === 0 ? undefined : Math.min(...model.map((timer) => timer.deadline)));
         }

@@ -92,7 +92,8 @@ describe("responses", () => {
 
   it("[RFC3261 17.1.3] without a transaction are stray; without a branch they are dropped", () => {
     const recorder = new Recorder();
-    const response = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKq\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: c\r\nCSeq: 1 BYE\r\n\r\n";
+    const response =
+      "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKq\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\nCall-ID: c\r\nCSeq: 1 BYE\r\n\r\n";
     recorder.receive(response, udp);
     recorder.receive(response.replace(";branch=z9hG4bKq", ""), udp);
     expect(recorder.events).toEqual(["stray 200"]);
@@ -116,6 +117,7 @@ describe("transactionsMax", () => {
     recorder.receive(requestText("OPTIONS", "z9hG4bK2"), tcp);
     expect(recorder.take()).toEqual(["503"]);
     recorder.respond(200);
+    recorder.advance(5_000);
     recorder.receive(requestText("OPTIONS", "z9hG4bK3"), tcp);
     expect(recorder.take()).toEqual(["200"]);
     expect(recorder.events.filter((event) => event === "request OPTIONS")).toHaveLength(2);

@@ -10,7 +10,11 @@ import { parsed } from "../transaction/recorder.ts";
 const udpFlow = "g1~u0..c000020213c4"; // 192.0.2.2:5060
 
 function request(...vias: string[]): SipMessage {
-  return parsed(octetsOf(`OPTIONS sip:x SIP/2.0\r\nVia: ${vias.join(", ")}\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n`));
+  return parsed(
+    octetsOf(
+      `OPTIONS sip:x SIP/2.0\r\nVia: ${vias.join(", ")}\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n`,
+    ),
+  );
 }
 
 function stamped(via: string, flow = udpFlow): string {
@@ -36,7 +40,9 @@ describe("stampReceived", () => {
   });
 
   it("[RFC3581 4] fills rport in, with received even when it is identical", () => {
-    expect(stamped("SIP/2.0/UDP 192.0.2.2;rport;branch=z9hG4bK1")).toBe("Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1;received=192.0.2.2;rport=5060");
+    expect(stamped("SIP/2.0/UDP 192.0.2.2;rport;branch=z9hG4bK1")).toBe(
+      "Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1;received=192.0.2.2;rport=5060",
+    );
   });
 
   it("replaces what the client claims", () => {
@@ -47,14 +53,18 @@ describe("stampReceived", () => {
 
   it("touches the top Via only, and keeps quoted and valueless parameters", () => {
     const message = stampReceived(request('SIP/2.0/UDP 10.0.0.1;x;y="a;b,c";branch=z9hG4bK1', "SIP/2.0/UDP 10.0.0.2;rport"), udpFlow);
-    expect(stringOf(message.octets)).toContain('Via: SIP/2.0/UDP 10.0.0.1;x;y="a;b,c";branch=z9hG4bK1;received=192.0.2.2, SIP/2.0/UDP 10.0.0.2;rport\r\n');
+    expect(stringOf(message.octets)).toContain(
+      'Via: SIP/2.0/UDP 10.0.0.1;x;y="a;b,c";branch=z9hG4bK1;received=192.0.2.2, SIP/2.0/UDP 10.0.0.2;rport\r\n',
+    );
   });
 
   it("[RFC5118 4.5] compares IPv6 addresses, not their texts", () => {
     const flow = "g1~u0..20010db800000000000000000000000913c4";
     const message = request("SIP/2.0/UDP [2001:db8:0:0::9]:5060;branch=z9hG4bK1");
     expect(stampReceived(message, flow)).toBe(message);
-    expect(stamped("SIP/2.0/UDP [2001:db8::8];branch=z9hG4bK1", flow)).toBe("Via: SIP/2.0/UDP [2001:db8::8];branch=z9hG4bK1;received=2001:db8::9");
+    expect(stamped("SIP/2.0/UDP [2001:db8::8];branch=z9hG4bK1", flow)).toBe(
+      "Via: SIP/2.0/UDP [2001:db8::8];branch=z9hG4bK1;received=2001:db8::9",
+    );
   });
 });
 
@@ -89,9 +99,12 @@ describe("fallbackFlow", () => {
   });
 });
 
+function seen(via: string): boolean {
+  return isBehindNat(topVia(request(via)));
+}
+
 describe("isBehindNat", () => {
   it("sees another address, or another port over UDP", () => {
-    const seen = (via: string): boolean => isBehindNat(topVia(request(via)));
     expect(seen("SIP/2.0/UDP 10.0.0.1;received=192.0.2.2;branch=b")).toBe(true);
     expect(seen("SIP/2.0/UDP 192.0.2.2:5060;received=192.0.2.2;rport=9000;branch=b")).toBe(true);
     expect(seen("SIP/2.0/UDP 192.0.2.2;received=192.0.2.2;rport=5060;branch=b")).toBe(false);
