@@ -199,18 +199,23 @@ export function isSingleHeader(id: HeaderId): boolean {
  * The tables hold every known name and compact form; most buckets hold one.
  */
 const BUCKETS = 512;
-const nameOctets: number[][] = [[]];
-const nameIds: number[] = [0];
-const nextInBucket: number[] = [0];
+const entries: readonly (readonly [string, HeaderId])[] = [["", 0], ...byName];
 const firstInBucket = new Uint8Array(BUCKETS);
+const nextInBucket = new Uint8Array(entries.length);
+const nameIds: Uint8Array = Uint8Array.from(entries, (entry) => entry[1]);
+const nameLengths: Uint8Array = Uint8Array.from(entries, (entry) => entry[0].length);
+/** Where each name begins in {@link nameOctets}. */
+const nameStarts = new Uint16Array(entries.length);
+const nameOctets: Uint8Array = Uint8Array.from(entries.map((entry) => entry[0]).join(""), (character) => character.charCodeAt(0));
 
-for (const [name, id] of byName) {
-  const octets = Array.from(name, (character) => character.charCodeAt(0));
-  const bucket = bucketOf(octets.length, octets[0] ?? 0, octets.at(-1) ?? 0);
-  nextInBucket.push(firstInBucket[bucket] ?? 0);
-  firstInBucket[bucket] = nameIds.length;
-  nameOctets.push(octets);
-  nameIds.push(id);
+let nameStart = 0;
+for (const [entry, [name]] of entries.entries()) {
+  nameStarts[entry] = nameStart;
+  nameStart += name.length;
+  if (entry === 0) continue;
+  const bucket = bucketOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
+  nextInBucket[entry] = firstInBucket[bucket] ?? 0;
+  firstInBucket[bucket] = entry;
 }
 
 function bucketOf(length: number, first: number, last: number): number {
@@ -225,10 +230,10 @@ export function headerIdAt(octets: Uint8Array, start: number, end: number): Head
   const length = end - start;
   let entry = firstInBucket[bucketOf(length, octets[start] ?? 0, octets[end - 1] ?? 0)] ?? 0;
   while (entry !== 0) {
-    const name = nameOctets[entry] ?? [];
-    if (name.length === length) {
+    if (nameLengths[entry] === length) {
+      const nameAt = nameStarts[entry] ?? 0;
       let i = 0;
-      while (i < length && ((octets[start + i] ?? 0) | 0x20) === name[i]) i++;
+      while (i < length && ((octets[start + i] ?? 0) | 0x20) === nameOctets[nameAt + i]) i++;
       if (i === length) return nameIds[entry] ?? 0;
     }
     entry = nextInBucket[entry] ?? 0;

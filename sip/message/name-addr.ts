@@ -1,4 +1,4 @@
-import { isParseError, parseError } from "../errors.ts";
+import { parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { TOKEN, codeAt, isOf, skipSpace } from "./characters.ts";
 import { endOfQuoted, parseParams } from "./params.ts";
@@ -31,7 +31,7 @@ export function parseNameAddr(text: string): NameAddr | ParseError {
   if (close < 0) return parseError("name-addr", 400, "Unclosed Bracket", open);
   if (close === open + 1) return parseError("name-addr", 400, "Empty URI", open);
   const params = parseParams(text, close + 1);
-  if (isParseError(params)) return params;
+  if ("error" in params) return params;
   return { displayName: text.slice(start, open).trimEnd(), uri: text.slice(open + 1, close), params, text };
 }
 
@@ -66,7 +66,7 @@ function parseAddrSpec(text: string, start: number): NameAddr | ParseError {
   }
   if (end === start) return parseError("name-addr", 400, "Empty URI", start);
   const params = parseParams(text, end);
-  if (isParseError(params)) return params;
+  if ("error" in params) return params;
   return { displayName: "", uri: text.slice(start, end), params, text };
 }
 

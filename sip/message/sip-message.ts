@@ -1,4 +1,4 @@
-import { isParseError, parseError } from "../errors.ts";
+import { parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { listValuesMax, messageOctetsMax } from "../limits.ts";
 import { TOKEN, codeAt, decimalOf, isOf, isToken, skipSpace } from "./characters.ts";
@@ -177,16 +177,18 @@ export class SipMessage {
   /** Offsets of all values of a header, [start, end, start, end, ...], without the white space around them. */
   valueRanges(id: HeaderId): number[] {
     const ranges: number[] = [];
+    const { octets, lines } = this;
     const isList = isListHeader(id);
-    for (let line = 0; line < headerLines.lineCount(this.lines); line++) {
-      if (headerLines.lineId(this.lines, line) !== id) continue;
-      const lineValueEnd = headerLines.valueEnd(this.octets, this.lines, line);
-      let start = headerLines.valueStart(this.lines, line);
+    const count = headerLines.lineCount(lines);
+    for (let line = 0; line < count; line++) {
+      if (headerLines.lineId(lines, line) !== id) continue;
+      const lineValueEnd = headerLines.valueEnd(octets, lines, line);
+      let start = headerLines.valueStart(lines, line);
       while (start < lineValueEnd) {
-        const end = isList ? headerLines.endOfValue(this.octets, start, lineValueEnd) : lineValueEnd;
-        const trimmed = headerLines.trimmedEnd(this.octets, start, end);
+        const end = isList ? headerLines.endOfValue(octets, start, lineValueEnd) : lineValueEnd;
+        const trimmed = headerLines.trimmedEnd(octets, start, end);
         if (trimmed > start) ranges.push(start, trimmed);
-        start = headerLines.trimmedStart(this.octets, end + 1, lineValueEnd);
+        start = headerLines.trimmedStart(octets, end + 1, lineValueEnd);
       }
     }
     return ranges;
@@ -210,12 +212,12 @@ export class SipMessage {
 
   get fromTag(): string | undefined {
     const from = this.from;
-    return isParseError(from) ? undefined : from.params.get("tag");
+    return "error" in from ? undefined : from.params.get("tag");
   }
 
   get toTag(): string | undefined {
     const to = this.to;
-    return isParseError(to) ? undefined : to.params.get("tag");
+    return "error" in to ? undefined : to.params.get("tag");
   }
 
   /** `""` when there is none. */
@@ -305,7 +307,7 @@ export class SipMessage {
     const values: T[] = [];
     for (let i = 0; i < ranges.length; i += 2) {
       const value = parse(this.#textAt(ranges[i] ?? 0, ranges[i + 1] ?? 0));
-      if (isParseError(value)) return value;
+      if ("error" in value) return value;
       values.push(value);
     }
     return values;
@@ -313,7 +315,7 @@ export class SipMessage {
 
   #readContacts(): NameAddr[] | "*" | ParseError {
     const contacts = this.#readList(Header.Contact, parseNameAddr);
-    if (isParseError(contacts) || !contacts.some((contact) => contact.text === "*")) return contacts;
+    if ("error" in contacts || !contacts.some((contact) => contact.text === "*")) return contacts;
     return contacts.length === 1 ? "*" : parseError("contact", 400, "Contact * Beside Others");
   }
 }
