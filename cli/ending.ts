@@ -22,9 +22,9 @@ export function onEnd(end: (cause: string) => void): () => void {
   const launcherGone = (): void => ended("the launcher is gone");
   process.once("disconnect", launcherGone);
   const npm = findNpm();
-  const npmStart = npm === undefined ? undefined : startOf(npm);
+  const npmStart = typeof npm === "number" ? startOf(npm) : undefined;
   const timer = setInterval(() => {
-    if (npm === undefined || startOf(npm) === npmStart) return;
+    if (npm === undefined || (npm !== "gone" && startOf(npm) === npmStart)) return;
     clearInterval(timer);
     ended("npm is gone");
   }, npmPollMs);
@@ -39,9 +39,12 @@ export function onEnd(end: (cause: string) => void): () => void {
 /**
  * The npm whose script this is. It passes SIGTERM to the shell between us, which dies without passing it on, and it may be killed:
  * who stops npm means the whole system. Without npm a parent that goes is nothing to end for: it may be a shell that was left.
+ * "gone": it was stopped while this process was being started, and init has become the parent of what was below it.
  */
-function findNpm(): number | undefined {
+function findNpm(): number | "gone" | undefined {
   if (process.env["npm_lifecycle_event"] === undefined) return undefined;
-  const parent = process.ppid;
-  return [parent, parentOf(parent)].find((pid) => pid !== undefined && nameOf(pid)?.startsWith("npm"));
+  const ancestors: number[] = [process.ppid];
+  const grandparent = parentOf(process.ppid);
+  if (grandparent !== undefined && grandparent > 0) ancestors.push(grandparent);
+  return ancestors.find((pid) => nameOf(pid)?.startsWith("npm")) ?? (ancestors.includes(1) ? "gone" : undefined);
 }

@@ -1,6 +1,7 @@
-import { relative } from "node:path";
+import { resolve } from "node:path";
 import { type Layout, hostInUri } from "./layout.ts";
 import { type Settings, defaultState } from "./settings.ts";
+import { shownPath } from "./shown-path.ts";
 import { tableText } from "./table.ts";
 
 /** What a first user needs: where a phone registers and as whom, and the commands. */
@@ -14,9 +15,9 @@ export function whatToTry(settings: Settings, domain: string, layout: Layout, pa
     ["Domain", domain],
     ["Server", servers.join("; ")],
     ["WebSocket", `${sockets.join(" or ")}, subprotocol sip`],
-    ["CA for TLS", `${shown(settings.state)}/tls/ca.pem`],
+    ["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`],
   ] as const;
-  const state = settings.state === relativeDefault() ? "" : ` --state ${shown(settings.state)}`;
+  const state = settings.state === resolve(defaultState) ? "" : ` --state ${shownPath(settings.state)}`;
   return `
 Register a phone:
 ${lines.map(([name, value]) => `  ${name.padEnd(11)}  ${value}\n`).join("")}
@@ -37,14 +38,4 @@ function usersText(settings: Settings, domain: string, passwords: Readonly<Recor
     .split("\n")
     .map((line) => (line === "" ? "" : `  ${line}`))
     .join("\n");
-}
-
-function relativeDefault(): string {
-  return `${process.cwd()}/${defaultState}`;
-}
-
-/** A path as it can be typed here: relative when that is shorter. */
-function shown(path: string): string {
-  const short = relative(process.cwd(), path);
-  return short === "" ? "." : short.length < path.length ? short : path;
 }

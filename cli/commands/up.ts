@@ -19,6 +19,7 @@ import { type ClusterSettings, type Passwords, type Run, StateDirectory } from "
 import { isStatus } from "../status.ts";
 import { firstUsers, randomPassword, subscriberRecordOf } from "../subscribers.ts";
 import { type ProcessSpec, Supervisor } from "../supervisor.ts";
+import { shownPath } from "../shown-path.ts";
 import { whatToTry } from "../what-to-try.ts";
 import { cellConfigText, readWorkerSettings } from "../workerd-config.ts";
 
@@ -106,7 +107,7 @@ class System {
       timed(ensureCertificate(this.#state, domain, this.#settings.host, new Date())),
     ]);
     this.#reporter.step("bundle", bundle.result.fromCache ? "as made before" : "made", bundle.ms);
-    this.#reporter.step("certificate", tls.result.certificate, tls.ms);
+    this.#reporter.step("certificate", shownPath(tls.result.certificate), tls.ms);
     signal.throwIfAborted();
     const cells = await timed(this.#startCells(bundle.result, secret));
     this.#reporter.step("cells", this.#layout.cells.map(({ id, url }) => `${id} ${url}`).join(", "), cells.ms);
