@@ -101,7 +101,6 @@ export class FakeCell {
     while (!condition()) {
       const left = deadline - performance.now();
       if (left <= 0) throw new Error(`cell ${this.id}: never came: ${what}`);
-      // eslint-disable-next-line no-await-in-loop
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, Math.min(left, 2));
         this.#waiting.push(() => {

@@ -14,7 +14,6 @@ export class Started {
   }
 
   async end(): Promise<void> {
-    // eslint-disable-next-line no-await-in-loop
     for (const end of this.#ends.splice(0).toReversed()) await end();
   }
 }

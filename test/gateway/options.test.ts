@@ -76,5 +76,6 @@ describe("[RFC3261 11.2] OPTIONS to the gateway itself", () => {
     const phone = await udpPhone();
     phone.send(text, ports[0] ?? 0);
     await cell.until(() => cell.messages().length === 1, "the message");
+    expect(cell.messages()).toEqual([text]);
   });
 });

@@ -28,7 +28,6 @@ export class Inbox {
     while (!condition(this.all)) {
       const left = deadline - performance.now();
       if (left <= 0) throw new Error(`never came: ${what}; came: ${JSON.stringify(this.all)}`);
-      // eslint-disable-next-line no-await-in-loop
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#wake.push(() => {

@@ -192,47 +192,59 @@ test("the exchange asks with a resolve record and gets flows to try in order", a
   expect(answers).toEqual({ q1: ["u0..7f00000713eb", "u0..7f00000813eb"], q2: [] });
 });
 
+/** A DNS server with hand-made answers: by question type, the rdata of each record. */
+async function dnsServer(answers: Readonly<Record<number, readonly Buffer[]>>): Promise<{ address: string; questions: string[] }> {
+  const socket = createSocket("udp4");
+  const questions: string[] = [];
+  socket.on("message", (query, remote) => {
+    let at = 12;
+    const labels: string[] = [];
+    for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
+      labels.push(query.toString("latin1", at + 1, at + 1 + length));
+      at += 1 + length;
+    }
+    const type = query.readUInt16BE(at + 1);
+    questions.push(`${type} ${labels.join(".")}`);
+    const records = answers[type] ?? [];
+    const header = Buffer.from(query.subarray(0, 12));
+    header.writeUInt16BE(0x8180, 2);
+    header.writeUInt16BE(records.length, 6);
+    header.writeUInt32BE(0, 8);
+    const parts = records.map((rdata) => {
+      const head = Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 60, 0, 0]);
+      head.writeUInt16BE(rdata.length, 10);
+      return Buffer.concat([head, rdata]);
+    });
+    socket.send(Buffer.concat([header, query.subarray(12, at + 5), ...parts]), remote.port, remote.address);
+  });
+  await new Promise<void>((resolve) => {
+    socket.bind(0, "127.0.0.1", resolve);
+  });
+  started.add(() => socket.close());
+  return { address: `127.0.0.1:${socket.address().port}`, questions };
+}
+
+function nameOctets(name: string): Buffer {
+  return Buffer.concat([...name.split(".").map((label) => Buffer.from([label.length, ...Buffer.from(label)])), Buffer.from([0])]);
+}
+
+/** A character-string of RFC 1035. */
+function textOctets(value: string): Buffer {
+  return Buffer.from([value.length, ...Buffer.from(value)]);
+}
+
 describe("over a real DNS server", () => {
-  /** A DNS server with hand-made answers: by question type, the rdata of each record. */
-  async function dnsServer(answers: Readonly<Record<number, readonly Buffer[]>>): Promise<{ address: string; questions: string[] }> {
-    const socket = createSocket("udp4");
-    const questions: string[] = [];
-    socket.on("message", (query, remote) => {
-      let at = 12;
-      const labels: string[] = [];
-      for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
-        labels.push(query.toString("latin1", at + 1, at + 1 + length));
-        at += 1 + length;
-      }
-      const type = query.readUInt16BE(at + 1);
-      questions.push(`${type} ${labels.join(".")}`);
-      const records = answers[type] ?? [];
-      const header = Buffer.from(query.subarray(0, 12));
-      header.writeUInt16BE(0x8180, 2);
-      header.writeUInt16BE(records.length, 6);
-      header.writeUInt32BE(0, 8);
-      const parts = records.map((rdata) => {
-        const head = Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 60, 0, 0]);
-        head.writeUInt16BE(rdata.length, 10);
-        return Buffer.concat([head, rdata]);
-      });
-      socket.send(Buffer.concat([header, query.subarray(12, at + 5), ...parts]), remote.port, remote.address);
-    });
-    await new Promise<void>((resolve) => {
-      socket.bind(0, "127.0.0.1", resolve);
-    });
-    started.add(() => socket.close());
-    return { address: `127.0.0.1:${socket.address().port}`, questions };
-  }
-
-  function nameOctets(name: string): Buffer {
-    return Buffer.concat([...name.split(".").map((label) => Buffer.from([label.length, ...Buffer.from(label)])), Buffer.from([0])]);
-  }
-
   test("NAPTR, SRV and A are read, and remembered", async () => {
-    const text = (value: string): Buffer => Buffer.from([value.length, ...Buffer.from(value)]);
     const { address, questions } = await dnsServer({
-      35: [Buffer.concat([Buffer.from([0, 10, 0, 1]), text("s"), text("SIP+D2U"), text(""), nameOctets("_sip._udp.example.test")])],
+      35: [
+        Buffer.concat([
+          Buffer.from([0, 10, 0, 1]),
+          textOctets("s"),
+          textOctets("SIP+D2U"),
+          textOctets(""),
+          nameOctets("_sip._udp.example.test"),
+        ]),
+      ],
       33: [Buffer.concat([Buffer.from([0, 1, 0, 2, 0x13, 0xc6]), nameOctets("host.example.test")])],
       1: [Buffer.from([192, 0, 2, 33])],
     });

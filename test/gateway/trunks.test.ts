@@ -43,7 +43,6 @@ describe("trunks", () => {
   test("to both replicas of every exchange; the first record of each is the hello, the control link says hello too", async () => {
     const { a, b, gateway } = await startPair();
     for (const cell of [a, b]) {
-      // eslint-disable-next-line no-await-in-loop
       await cell.until(() => cell.ofKind(RecordKind.hello).length === 2 && cell.hellos.length === 1, "hellos");
       const [first] = cell.ofKind(RecordKind.hello);
       const hello = JSON.parse(Buffer.from(first?.record.octets ?? []).toString()) as { boot: string; listeners: unknown };
@@ -110,7 +109,6 @@ describe("trunks", () => {
     const big = requestText("MESSAGE", "sip:bob@example.test", { body: "x".repeat(50_000) });
     for (let i = 0; i < 200 && gateway.counters.refused === 0; i += 1) {
       phone.send(big, ports[0] ?? 0);
-      // eslint-disable-next-line no-await-in-loop
       await cell.until(() => gateway.counters.messagesIn === i + 1, "the datagram");
     }
     await phone.inbox.untilText("SIP/2.0 503");
@@ -147,7 +145,7 @@ describe("trunks", () => {
     cell.answer = mirror;
     const phone = await udpPhone();
     phone.send(messageOf("after"), ports[0] ?? 0);
-    await phone.inbox.untilText("after");
+    expect(await phone.inbox.untilText("after")).toBe(messageOf("after"));
   });
 
   test("a refused gateway comes back at once, then with growing pauses", async () => {
@@ -211,6 +209,7 @@ describe("the cluster map", () => {
     await a.until(() => a.messages().length > 0, "those of exchange 0");
     a.sendMap(mapOf([a], { version: 2, exchangeCount: 1 }));
     await a.until(() => a.messages().length === 8, "all eight");
+    expect(new Set(callIdsOf(a)).size).toBe(8);
   });
 
   test.each([
