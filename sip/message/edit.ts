@@ -161,7 +161,7 @@ function pushLineSplices(message: SipMessage, id: HeaderId, edit: HeaderEdit, sp
     // The values of this line, and how many of them stay.
     const first = value;
     while (value * 2 < ranges.length && (ranges[value * 2] ?? 0) < end) value++;
-    if (first < edit.removed && (value <= edit.removed || edit.removed === Number.MAX_SAFE_INTEGER)) {
+    if (first < edit.removed && value <= edit.removed) {
       splices.push({ start, end, text: "" });
       continue;
     }
