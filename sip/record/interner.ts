@@ -10,8 +10,17 @@ import type { Binding, Dialog, DialogSide } from "./values.ts";
 export class Interner {
   #texts = new Map<string, string>();
 
-  /** The record with texts of its own. `earlier`: the record of the same key until now, whose equal texts are used again. */
-  own(record: StateRecord, earlier: StateRecord | undefined): StateRecord {
+  /** How many shared texts there are. */
+  get size(): number {
+    return this.#texts.size;
+  }
+
+  /**
+   * The record with texts of its own. `earlier`: the record of the same key until now, whose equal texts are used again. `isCut`: its texts
+   * may be cut out of a message; those of JSON are their own already.
+   */
+  own(record: StateRecord, earlier: StateRecord | undefined, isCut: boolean): StateRecord {
+    if (!isCut && earlier === undefined) return this.#sharing(record);
     const key = earlier?.key ?? detached(record.key);
     const { version } = record;
     if (record.value === undefined) return { ...record, key, callId: detached(record.callId) };
@@ -22,6 +31,14 @@ export class Interner {
       return { kind: "dialog", key, version, value: ownDialog(record.value, earlier?.kind === "dialog" ? earlier.value : undefined) };
     }
     return record;
+  }
+
+  /** Reading 5000 records back must be quick: nothing is copied but what is shared. */
+  #sharing(record: StateRecord): StateRecord {
+    if (record.kind !== "binding" || record.value === undefined) return record;
+    const transport = this.#shared(record.value.transport);
+    const userAgent = this.#shared(record.value.userAgent);
+    return { kind: "binding", key: record.key, version: record.version, value: { ...record.value, transport, userAgent } };
   }
 
   #binding(binding: Binding, earlier: Binding | undefined): Binding {

@@ -260,7 +260,7 @@ export class RecordStore {
   }
 
   #insert(record: StateRecord, merged: Held, origin: Origin): void {
-    const own = this.#interner.own(merged.record, undefined);
+    const own = this.#interner.own(merged.record, undefined, origin === "local");
     this.#sequence += 1;
     const entry: Entry = {
       record: own,
@@ -287,15 +287,16 @@ export class RecordStore {
   #replace(entry: Entry, record: StateRecord, merged: Held, origin: Origin): boolean {
     const before = entry.record;
     const isChanged = merged.record !== before;
+    // The pair needs nothing of this when it has what we had before, or when nothing of that is left.
+    const hasOurs = entry.isEcho || entry.sequence <= this.#acknowledged;
+    entry.isEcho = origin === "pair" && (hasOurs || (merged.record === record && merged.others.length === 0));
     this.#sequence += 1;
     entry.sequence = this.#sequence;
-    // A joined dialog is neither the pair's nor ours: the pair makes the same of our part, which it gets anyway.
-    entry.isEcho = origin === "pair";
     this.#unlink(entry);
     this.#append(entry);
     entry.others = merged.others;
     if (isChanged) {
-      const own = this.#interner.own(merged.record, before);
+      const own = this.#interner.own(merged.record, before, origin === "local");
       this.#count(before, -1);
       this.#count(own, 1);
       if (before.kind === "binding" && own.kind === "binding" && before.value?.flow !== own.value?.flow) {

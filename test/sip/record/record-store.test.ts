@@ -114,6 +114,40 @@ describe("what the pair has not seen", () => {
     );
   });
 
+  it("brings two replicas together that both serve: tails both ways, acknowledged or lost, while changes go on", () => {
+    const step = fc.oneof(
+      fc.record({ type: fc.constant("change" as const), at: fc.integer({ min: 0, max: 1 }) }),
+      fc.record({
+        type: fc.constant("tail" as const),
+        at: fc.integer({ min: 0, max: 1 }),
+        max: fc.integer({ min: 1, max: 3 }),
+        isLost: fc.boolean(),
+      }),
+    );
+    fc.assert(
+      fc.property(recordsArbitrary, fc.array(step, { maxLength: 40 }), (records, steps) => {
+        const stores = [new RecordStore(), new RecordStore()] as const;
+        const rest = [...records];
+        const tail = (from: number, max: number, isLost: boolean): boolean => {
+          const [store, other] = from === 0 ? stores : [stores[1], stores[0]];
+          const changes = store.changedSince(store.acknowledged, max);
+          for (const record of changes.records) other.apply(record, "pair");
+          if (!isLost) store.acknowledge(changes.sequence);
+          return changes.sequence < store.sequence;
+        };
+        for (const each of steps) {
+          const record = each.type === "change" ? rest.shift() : undefined;
+          if (record !== undefined) stores[each.at === 0 ? 0 : 1].apply(record);
+          if (each.type === "tail") tail(each.at, each.max, each.isLost);
+        }
+        for (const record of rest) stores[0].apply(record);
+        while (tail(0, 3, false) || tail(1, 3, false));
+        expect(allOf(stores[0])).toEqual(allOf(stores[1]));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it("is not searched from the beginning for a few changes", () => {
     const store = new RecordStore();
     for (let n = 0; n < 20_000; n += 1) store.apply({ ...dialogRecord(version(n + 1)), key: `d${n}` });
