@@ -9,18 +9,36 @@ export type Reporter = {
   /** Text for people only: what to try. */
   text(text: string): void;
   ready(details: object): void;
+  /** The start did not come to "ready". */
+  failed(): void;
 };
 
 type Output = { out(text: string): void };
 
+/**
+ * Lines for people. What processes write while they are started is shown only when the start fails: it would bury the steps.
+ */
 export function humanReporter(io: Output, now: () => Date): Reporter {
   const time = (): string => now().toTimeString().slice(0, 8);
+  let held: string[] | undefined = [];
   return {
     step: (name, detail, ms) => io.out(`  ${name.padEnd(11)}  ${detail} (${(ms / 1000).toFixed(1)} s)\n`),
     event: (process, event, cause) => io.out(`${time()} ${process} ${event}${cause === "" ? "" : `: ${cause}`}\n`),
-    line: (process, text) => io.out(`${process}: ${text}\n`),
+    line: (process, text) => {
+      // The gateway's own lines name it already.
+      const line = text.includes(process) ? `${text}\n` : `${process}: ${text}\n`;
+      if (held === undefined) io.out(line);
+      else held.push(line);
+    },
     text: (text) => io.out(text),
-    ready: () => io.out("ready\n"),
+    ready: () => {
+      held = undefined;
+      io.out("ready\n");
+    },
+    failed: () => {
+      for (const line of held ?? []) io.out(line);
+      held = undefined;
+    },
   };
 }
 
@@ -32,5 +50,6 @@ export function jsonReporter(io: Output, now: () => Date): Reporter {
     line: (process, text) => put("line", { process, text }),
     text: () => undefined,
     ready: (details) => put("ready", details),
+    failed: () => undefined,
   };
 }

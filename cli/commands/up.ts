@@ -91,7 +91,9 @@ class System {
       await this.#start(stop.signal);
       await ended;
     } catch (error) {
-      if (!stop.signal.aborted) throw error;
+      if (stop.signal.aborted) return;
+      this.#reporter.failed();
+      throw error;
     } finally {
       await this.#supervisor.stop();
       unwatch();

@@ -27,6 +27,7 @@ function supervise(restart = true): Watched {
     line: (name, text) => void lines.push(`${name}> ${text}`),
     text: () => undefined,
     ready: () => undefined,
+    failed: () => undefined,
   };
   const supervisor = new Supervisor({ restart, reporter, onStarted: (_, pid) => void pids.push(pid) });
   supervisors.push(supervisor);

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { humanReporter, jsonReporter } from "../../cli/reporter.ts";
+
+const now = (): Date => new Date(2026, 0, 2, 3, 4, 5);
+
+function capture(): { io: { out: (text: string) => void }; text: () => string } {
+  let text = "";
+  return { io: { out: (more) => void (text += more) }, text: () => text };
+}
+
+describe("humanReporter", () => {
+  it("shows steps, then what happens, and does not bury the steps under what processes say meanwhile", () => {
+    const { io, text } = capture();
+    const reporter = humanReporter(io, now);
+    reporter.line("cell a", "starting");
+    reporter.step("cells", "a http://x", 1_234);
+    reporter.ready({});
+    reporter.line("cell a", "oh");
+    reporter.line("gateway g1", "2026 gateway g1 control-up");
+    reporter.event("cell a", "died", "process 7 was ended by SIGKILL");
+    expect(text()).toBe(
+      "  cells        a http://x (1.2 s)\nready\ncell a: oh\n2026 gateway g1 control-up\n03:04:05 cell a died: process 7 was ended by SIGKILL\n",
+    );
+  });
+
+  it("shows what processes said when the start fails", () => {
+    const { io, text } = capture();
+    const reporter = humanReporter(io, now);
+    reporter.line("cell a", "no luck");
+    expect(text()).toBe("");
+    reporter.failed();
+    expect(text()).toBe("cell a: no luck\n");
+  });
+});
+
+describe("jsonReporter", () => {
+  it("writes one object per line, and no text for people", () => {
+    const { io, text } = capture();
+    const reporter = jsonReporter(io, now);
+    reporter.step("cells", "a", 1.4);
+    reporter.line("cell a", "oh");
+    reporter.event("cell a", "died", "why");
+    reporter.text("hello");
+    reporter.ready({ domain: "d" });
+    const time = now().toISOString();
+    expect(
+      text()
+        .trimEnd()
+        .split("\n")
+        .map((line): unknown => JSON.parse(line)),
+    ).toEqual([
+      { event: "step", time, step: "cells", detail: "a", ms: 1 },
+      { event: "line", time, process: "cell a", text: "oh" },
+      { event: "died", time, process: "cell a", cause: "why" },
+      { event: "ready", time, domain: "d" },
+    ]);
+  });
+});
