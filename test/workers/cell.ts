@@ -1,7 +1,8 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { beforeEach, vi } from "vitest";
 import { exchangeOf, pairOf } from "../../sip/placement/cluster-map.ts";
-import { clusterMapOf } from "../../workers/environment.ts";
+import { clusterMapOf, exchangeName } from "../../workers/environment.ts";
 import { authorizationFor, hashOf } from "../../workers/signature.ts";
 
 /** The cell under test, as its peers see it. */
@@ -40,6 +41,18 @@ export function callApi(method: string, path: string, json?: unknown): Promise<R
   return exports.default.fetch(
     new Request(`http://a.invalid/api${path}`, body === undefined ? { method, headers } : { method, headers, body }),
   );
+}
+
+/**
+ * Puts an exchange to sleep, its WebSockets kept. Completed transactions would keep it awake for up to 32 s, so they are made to end:
+ * it is called back as if a minute had passed.
+ */
+export async function putToSleep(exchange: number): Promise<void> {
+  const stub = env.EXCHANGE.getByName(exchangeName(exchange));
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
+  await runInDurableObject(stub, (instance) => instance.alarm());
+  vi.useRealTimers();
+  await evictDurableObject(stub, { webSockets: "hibernate" });
 }
 
 /** A user whose exchange has its primary in cell a, the only cell of these tests. The same user for the same name and exchange. */

@@ -104,7 +104,7 @@ describe("an idle line", () => {
     phone.socket.send("\r\n\r\n");
     expect(await phone.take()).toBe("\r\n");
     // An object that cannot be evicted is not running: the keep-alive has not woken it.
-    await expect(evictDurableObject(line)).rejects.toThrow();
+    await expect(evictDurableObject(line)).rejects.toThrow("it is not currently running");
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
   });
 

@@ -1,9 +1,9 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bindingTombstoneMs } from "../../sip/limits.ts";
 import { exchangeName } from "../../workers/environment.ts";
-import { addSubscriber, callApi, domain, map, userOf } from "./cell.ts";
+import { addSubscriber, callApi, domain, map, putToSleep, userOf } from "./cell.ts";
 import { GatewayTrunk } from "./gateway-trunk.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
@@ -60,7 +60,7 @@ describe("a REGISTER from a softphone", () => {
   it("is remembered by an exchange that has lost its memory", async () => {
     const phone = await connect(alice);
     await phone.register();
-    await evictDurableObject(exchange, { webSockets: "close" });
+    await putToSleep(0);
     expect(await registrations(alice)).toHaveLength(1);
     // And the exchange reaches the softphone on the flow that it remembers.
     const trunk = await GatewayTrunk.connect(0);

@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { jsonOctets, RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
-import { domain, userOf } from "./cell.ts";
+import { domain, putToSleep, userOf } from "./cell.ts";
 import { GatewayTrunk, listeners, tcpFlow, udpFlow } from "./gateway-trunk.ts";
 import { headerOf } from "./softphone.ts";
 
@@ -62,18 +62,18 @@ describe("a trunk", () => {
 
   it("answers pings without the object: it sleeps on", async () => {
     const trunk = await connect();
-    await evictDurableObject(stub, { webSockets: "hibernate" });
+    await putToSleep(0);
     trunk.socket.send("ping");
     await vi.waitFor(() => expect(trunk.texts).toEqual(["pong"]));
     // An object that cannot be evicted is not running: the ping has not woken it.
-    await expect(evictDurableObject(stub)).rejects.toThrow();
+    await expect(evictDurableObject(stub)).rejects.toThrow("it is not currently running");
   });
 
   it("is found again by an object that slept: sequence numbers go on, listeners are known", async () => {
     const trunk = await connect();
     trunk.sendMessage(options("before"));
     await trunk.take();
-    await evictDurableObject(stub, { webSockets: "hibernate" });
+    await putToSleep(0);
     trunk.sendMessage(options("after"));
     const { text } = await trunk.take();
     expect(headerOf(text, "Call-ID")).toBe("after");

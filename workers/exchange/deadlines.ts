@@ -29,6 +29,12 @@ export class Deadlines {
     }, at - now);
   }
 
+  /** Nothing is in progress: the object may sleep. */
+  disarmTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timerAt = Number.POSITIVE_INFINITY;
+  }
+
   /** Has the object's alarm ring at `at` (ms since the epoch) at the latest. */
   async armAlarm(at: number): Promise<void> {
     this.#alarmAt ??= (await this.#storage.getAlarm()) ?? Number.POSITIVE_INFINITY;

@@ -254,8 +254,9 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** Transactions in progress keep the object awake; records that will expire one day only have it wake for a moment. */
   #arm(now: number): void {
     const deadline = this.#exchange.nextDeadline();
-    if (deadline !== undefined) this.#deadlines.armTimer(deadline, now);
-    else if (this.#exchange.store.size > this.#exchange.store.count("subscriber")) void this.#deadlines.armAlarm(now + sweepAlarmMs);
+    if (deadline !== undefined) return this.#deadlines.armTimer(deadline, now);
+    this.#deadlines.disarmTimer();
+    if (this.#exchange.store.size > this.#exchange.store.count("subscriber")) void this.#deadlines.armAlarm(now + sweepAlarmMs);
   }
 
   #sweep(now: number): void {

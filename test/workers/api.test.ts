@@ -1,0 +1,99 @@
+import { env, exports } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import { subscribersPerRequestMax } from "../../workers/limits.ts";
+import { exchangeOf } from "../../sip/placement/cluster-map.ts";
+import { exchangeName } from "../../workers/environment.ts";
+import { answerAsPeer, callApi, domain, map, subscriberOf, userOf } from "./cell.ts";
+
+const loopback = (request: Request): Promise<Response> => exports.default.fetch(request);
+
+async function errorOf(response: Response): Promise<{ readonly status: number; readonly error: string }> {
+  return { status: response.status, error: (await response.json<{ error: string }>()).error };
+}
+
+describe("/api/subscribers", () => {
+  it("stores a list over all exchanges, shows it sorted, and removes one", async () => {
+    answerAsPeer(loopback);
+    const users = [0, 1, 2, 3].map((exchange) => userOf("list", exchange));
+    const put = await callApi(
+      "PUT",
+      "/subscribers",
+      users.map((user) => subscriberOf(user, "secret")),
+    );
+    expect(await put.json()).toEqual({ stored: 4 });
+    const sorted = users.map((user) => `${user}@${domain}`).toSorted();
+    expect(await (await callApi("GET", "/subscribers")).json()).toEqual(sorted);
+
+    const [first = ""] = sorted;
+    expect((await callApi("DELETE", `/subscribers?aor=${first}`)).status).toBe(200);
+    expect(await (await callApi("GET", "/subscribers")).json()).toEqual(sorted.slice(1));
+    expect(await errorOf(await callApi("DELETE", `/subscribers?aor=${first}`))).toEqual({
+      status: 404,
+      error: `${first} is no subscriber`,
+    });
+  });
+
+  it("puts a subscriber where the address-of-record's exchange is, in its canonical form", async () => {
+    const user = userOf("canon");
+    const subscriber = { ...subscriberOf(user, "secret"), aor: `sip:%${user.charCodeAt(0).toString(16)}${user.slice(1)}@EXAMPLE.test` };
+    expect((await callApi("PUT", "/subscribers", [subscriber])).status).toBe(200);
+    const exchange = exchangeOf(map, `${user}@${domain}`);
+    expect(await env.EXCHANGE.getByName(exchangeName(exchange)).subscribers()).toContain(`${user}@${domain}`);
+  });
+
+  it("says which exchange cannot be reached", async () => {
+    const response = await callApi("PUT", "/subscribers", [subscriberOf(userOf("far", 1), "secret")]);
+    expect(await errorOf(response)).toEqual({ status: 503, error: "exchange 1 cannot be reached" });
+  });
+
+  it.each<[string, unknown, string]>([
+    ["no list", {}, "the body must be a JSON array of {aor, ha1Md5, ha1Sha256, ha1bMd5, ha1bSha256}"],
+    ["no subscriber", [7], "subscriber 1: not an object"],
+    ["no address", [{}], "subscriber 1: aor is missing"],
+    ["no user", [{ ...subscriberOf("a", "b"), aor: domain }], `subscriber 1: "${domain}" is no address-of-record, write user@domain`],
+    [
+      "another's domain",
+      [subscriberOf("a", "b"), { ...subscriberOf("a", "b"), aor: "a@example.org" }],
+      "subscriber 2: example.org is none of our domains",
+    ],
+    [
+      "a password",
+      [{ aor: `a@${domain}`, ha1Md5: "secret", ha1Sha256: "secret" }],
+      "subscriber 1: ha1Md5 must be 32 and ha1Sha256 64 hex digits",
+    ],
+    ["a long name", [{ ...subscriberOf("a", "b"), aor: `${"a".repeat(65)}@${domain}` }], "subscriber 1: a username has at most 64 octets"],
+    [
+      "too many",
+      Array.from({ length: subscribersPerRequestMax + 1 }, () => 0),
+      `at most ${subscribersPerRequestMax} subscribers in one request`,
+    ],
+  ])("refuses %s and stores nothing", async (_name, body, error) => {
+    expect(await errorOf(await callApi("PUT", "/subscribers", body))).toEqual({ status: 400, error });
+  });
+});
+
+describe("/api/registrations", () => {
+  it("refuses what is no address-of-record", async () => {
+    expect(await errorOf(await callApi("GET", "/registrations?aor=nobody"))).toEqual({
+      status: 400,
+      error: `"nobody" is no address-of-record, write user@domain`,
+    });
+  });
+
+  it("is empty where nobody is registered, over all cells", async () => {
+    answerAsPeer(loopback);
+    const response = await callApi("GET", "/registrations");
+    expect(response.headers.get("content-type")).toBe("application/json");
+    expect(await response.json()).toEqual([]);
+  });
+
+  it("asks the other replicas when a cell is away", async () => {
+    const asked: string[] = [];
+    answerAsPeer((request) => {
+      asked.push(new URL(request.url).pathname);
+      return Promise.reject(new Error("connection refused"));
+    });
+    expect(await (await callApi("GET", "/registrations")).json()).toEqual([]);
+    expect(asked).toEqual(["/cell/registrations"]);
+  });
+});
