@@ -12,7 +12,7 @@ import { msOfVersion } from "./version.ts";
 /** Where a record comes from: made here, received from the pair, or read back from the disk. */
 export type Origin = "local" | "pair" | "disk";
 
-/** What to write in one transaction, keyed by kind and key: first the rows to delete, then those to replace. */
+/** What to write in one transaction: rows to replace and rows to delete, each key at most once. */
 export type Rows = {
   readonly put: readonly StateRecord[];
   readonly remove: readonly { readonly kind: RecordKind; readonly key: string }[];
@@ -58,19 +58,21 @@ export class RecordStore {
   readonly #needsRow: RowPolicy;
   /** Changed since the last {@link takeDirty}, in the order of the first change. */
   readonly #dirty = new Set<Entry>();
-  /** Rows of keys that the table has forgotten. */
-  readonly #orphans: { readonly kind: RecordKind; readonly key: string }[] = [];
+  /** Rows of keys that the table has forgotten, by {@link rowId}. */
+  readonly #orphans = new Map<string, StateRecord>();
   #oldest: Entry | undefined;
   #newest: Entry | undefined;
   #sequence = 0;
   /** The highest sequence number that was ever given out to the pair, and the highest that it has acknowledged. */
   #given = 0;
-  #acknowledged = 0;
+  #acknowledged: number;
   /** Where {@link changedSince} stopped: the next chunk goes on there. */
   #cursor: Entry | undefined;
 
-  constructor(options: { readonly needsRow?: RowPolicy } = {}) {
+  /** `isPaired`: another replica is told of the changes, and ends are remembered until it acknowledges them. Default: there is none. */
+  constructor(options: { readonly isPaired?: boolean; readonly needsRow?: RowPolicy } = {}) {
     this.#needsRow = options.needsRow ?? needsRow;
+    this.#acknowledged = options.isPaired === true ? 0 : Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -174,19 +176,19 @@ export class RecordStore {
     if (sequence > this.#acknowledged) this.#acknowledged = sequence;
   }
 
-  /** The pair has started anew and holds nothing: tombstones wait for it again. */
+  /** The pair is new, or has started anew, and holds nothing: ends wait for it from now on. */
   forgetPair(): void {
     this.#acknowledged = 0;
     this.#cursor = undefined;
   }
 
-  /** The highest sequence number that the pair holds. */
+  /** The highest sequence number that the pair holds; `Infinity`: there is none. */
   get acknowledged(): number {
     return this.#acknowledged;
   }
 
   get hasDirty(): boolean {
-    return this.#dirty.size > 0 || this.#orphans.length > 0;
+    return this.#dirty.size > 0 || this.#orphans.size > 0;
   }
 
   /**
@@ -199,7 +201,11 @@ export class RecordStore {
   takeDirty(max: number = Number.MAX_SAFE_INTEGER): Rows {
     const put: StateRecord[] = [];
     const remove: { kind: RecordKind; key: string }[] = [];
-    for (const row of this.#orphans.splice(0, max)) remove.push(row);
+    for (const [id, { kind, key }] of this.#orphans) {
+      if (remove.length >= max) break;
+      remove.push({ kind, key });
+      this.#orphans.delete(id);
+    }
     for (const entry of this.#dirty) {
       if (put.length + remove.length >= max) break;
       this.#dirty.delete(entry);
@@ -268,7 +274,7 @@ export class RecordStore {
       sequence: this.#sequence,
       first: origin === "local" ? this.#sequence : 0,
       isEcho: origin === "pair",
-      onDisk: origin === "disk" ? record : undefined,
+      onDisk: origin === "disk" ? record : this.#takeOrphan(own),
       previous: undefined,
       next: undefined,
     };
@@ -316,6 +322,15 @@ export class RecordStore {
     this.#dirty.add(entry);
   }
 
+  /** The row that a key still has on the disk from when it was known before. */
+  #takeOrphan(record: StateRecord): StateRecord | undefined {
+    if (this.#orphans.size === 0) return undefined;
+    const id = rowId(record);
+    const row = this.#orphans.get(id);
+    this.#orphans.delete(id);
+    return row;
+  }
+
   #indexFlow(record: BindingRecord): void {
     if (record.value !== undefined && record.value.flow !== "") this.#byFlow.add(record.value.flow, record.key);
   }
@@ -347,7 +362,7 @@ export class RecordStore {
       this.#byAddressOfRecord.remove(addressOfRecordOfBindingKey(record.key), record.key);
       this.#unindexFlow(record);
     }
-    if (entry.onDisk !== undefined) this.#orphans.push({ kind: record.kind, key: record.key });
+    if (entry.onDisk !== undefined) this.#orphans.set(rowId(record), entry.onDisk);
   }
 
   #count(record: StateRecord, by: 1 | -1): void {
@@ -384,4 +399,8 @@ export class RecordStore {
 
 function endOfCall(record: LiveRecord<"invite" | "dialog">): number {
   return record.kind === "dialog" ? endOfDialog(record.value) : record.value.expiresAt;
+}
+
+function rowId(record: StateRecord): string {
+  return `${record.kind} ${record.key}`;
 }

@@ -126,7 +126,7 @@ describe("what the pair has not seen", () => {
     );
     fc.assert(
       fc.property(recordsArbitrary, fc.array(step, { maxLength: 40 }), (records, steps) => {
-        const stores = [new RecordStore(), new RecordStore()] as const;
+        const stores = [new RecordStore({ isPaired: true }), new RecordStore({ isPaired: true })] as const;
         const rest = [...records];
         const tail = (from: number, max: number, isLost: boolean): boolean => {
           const [store, other] = from === 0 ? stores : [stores[1], stores[0]];
@@ -173,7 +173,7 @@ describe("what the disk has not seen", () => {
   });
 
   it("has no call that came and went between two flushes, whether the pair knows it or not", () => {
-    const store = new RecordStore();
+    const store = new RecordStore({ isPaired: true });
     const call = dialogRecord(version(1));
     store.apply(call);
     store.changedSince(0, 10);
@@ -182,7 +182,7 @@ describe("what the disk has not seen", () => {
   });
 
   it("deletes the row of a call that has ended, when the pair knows", () => {
-    const store = new RecordStore();
+    const store = new RecordStore({ isPaired: true });
     const call = dialogRecord(version(1));
     store.apply(call);
     store.takeDirty();
@@ -194,7 +194,7 @@ describe("what the disk has not seen", () => {
   });
 
   it("keeps the end itself on disk while the pair does not know of it, and forgets it in the end", () => {
-    const store = new RecordStore();
+    const store = new RecordStore({ isPaired: true });
     const call = dialogRecord(version(1));
     store.apply(call);
     store.acknowledge(store.changedSince(0, 10).sequence);
@@ -210,7 +210,7 @@ describe("what the disk has not seen", () => {
   });
 
   it("does not leave a row behind when a forgotten key comes and goes again", () => {
-    const store = new RecordStore();
+    const store = new RecordStore({ isPaired: true });
     store.acknowledge(Number.POSITIVE_INFINITY);
     const phone = bindingRecord(version(1), { expiresAt: 1_000 });
     store.apply(phone);
@@ -219,6 +219,15 @@ describe("what the disk has not seen", () => {
     store.apply(bindingRecord(version(9_000), { cSeq: 2 }));
     store.apply(bindingTombstone(version(9_001), "call-1", 3));
     expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [phone.key] });
+  });
+
+  it("names each key once, so that rows can be deleted and replaced in any order", () => {
+    const store = new RecordStore();
+    store.apply(bindingRecord(version(1), { expiresAt: 1_000 }));
+    store.takeDirty();
+    store.sweep(1_000 + bindingTombstoneMs);
+    store.apply(bindingRecord(version(9_000), { cSeq: 2, expiresAt: 10_000_000 }));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [version(9_000)], remove: [] });
   });
 
   it("has a binding that was only refreshed when its end has moved by more than the allowed lag", () => {
@@ -288,7 +297,7 @@ describe("forgetting", () => {
   });
 
   it("keeps a removal that the pair has not heard of, however long it is away", () => {
-    const store = new RecordStore();
+    const store = new RecordStore({ isPaired: true });
     const phone = bindingRecord(version(1));
     store.apply(phone);
     store.acknowledge(store.changedSince(0, 10).sequence);
@@ -301,7 +310,7 @@ describe("forgetting", () => {
   });
 
   it("does not keep the ends of calls that the pair never heard of while it was away", () => {
-    const store = new RecordStore();
+    const store = new RecordStore({ isPaired: true });
     for (let n = 0; n < 1_000; n += 1) {
       const call = { ...dialogRecord(version(2 * n + 1)), key: `d${n}` };
       store.apply(call);
@@ -309,6 +318,21 @@ describe("forgetting", () => {
     }
     store.sweep(2_000 + callTombstoneMs);
     expect(store.size).toBe(0);
+  });
+
+  it("waits for nobody when there is no pair, after a restart either, and for a pair that comes from then on", () => {
+    const phone = bindingRecord(version(1));
+    const store = new RecordStore();
+    store.apply(phone, "disk");
+    store.apply(bindingTombstone(version(2), "call-1", 2, 10));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [phone.key] });
+    store.sweep(10);
+    expect(store.size).toBe(0);
+    store.forgetPair();
+    store.apply(phone, "disk");
+    store.apply(bindingTombstone(version(2), "call-1", 2, 10));
+    store.sweep(10);
+    expect(store.size).toBe(1);
   });
 
   it("reports calls that ended for want of anything heard, an unacknowledged one early", () => {
