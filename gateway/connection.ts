@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { buildResponse } from "../sip/message/build.ts";
 import { StreamFramer } from "../sip/message/stream-framer.ts";
 import type { ParseError } from "../sip/errors.ts";
-import { connectingOctetsMax, linksPerConnectionMax, unwrittenOctetsMax } from "./limits.ts";
+import { connectingOctetsMax, lingerMs, linksPerConnectionMax, unwrittenOctetsMax } from "./limits.ts";
 import type { TrunkLink } from "./trunk-link.ts";
 
 /** Called when a message could not be sent. */
@@ -152,6 +152,8 @@ export class Connection {
       this.#write(buildResponse(message, error.status, { reason: error.reason }), () => {}, now);
     }
     this.#socket.destroySoon();
+    // A peer that does not read must not keep it open.
+    setTimeout(() => this.#socket.destroy(), lingerMs).unref();
   }
 
   #finish(): void {

@@ -33,12 +33,6 @@ export class ControlLinks {
     this.#received = received;
   }
 
-  /** True when at least one cell is connected. */
-  get isReachable(): boolean {
-    for (const { socket } of this.#links.values()) if (socket.isUp) return true;
-    return false;
-  }
-
   start(): void {
     this.#connectTo(this.#options.cells);
     this.#beatEvery(heartbeatDefault.periodMs);

@@ -16,6 +16,8 @@ export const connectTimeoutMs = 4_000;
 export const connectingOctetsMax = 256 * 1024;
 /** Written and not taken by the peer: it reads too slowly, or not at all; the connection is closed. */
 export const unwrittenOctetsMax = 1024 * 1024;
+/** After a last answer, for the peer to take it. */
+export const lingerMs = 1_000;
 /** Trunks that one connection remembers to tell of its end; over: all are told. */
 export const linksPerConnectionMax = 64;
 

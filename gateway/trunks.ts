@@ -50,10 +50,6 @@ export class Trunks {
     return this.#map;
   }
 
-  get links(): Iterable<TrunkLink> {
-    return this.#links.values();
-  }
-
   /** True when at least one exchange can be reached. */
   get isReachable(): boolean {
     for (const link of this.#links.values()) if (link.isUp) return true;

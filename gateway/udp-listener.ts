@@ -25,13 +25,14 @@ export class UdpListener {
     this.#config = config;
     this.#index = index;
     this.#handlers = handlers;
+    const family = isIPv6(config.host) ? 6 : 4;
     this.#socket = createSocket({
-      type: isIPv6(config.host) ? "udp6" : "udp4",
-      ...(isIPv6(config.host) ? { ipv6Only: true } : {}),
+      type: family === 6 ? "udp6" : "udp4",
+      ...(family === 6 ? { ipv6Only: true } : {}),
       recvBufferSize: udpBufferOctets,
       sendBufferSize: udpBufferOctets,
       // Destinations are addresses: nothing to look up. The default would spend a tick on each datagram to find that out.
-      lookup: (hostname, _options, callback) => callback(null, hostname, isIPv6(hostname) ? 6 : 4),
+      lookup: (hostname, _options, callback) => callback(null, hostname, family),
     });
   }
 
@@ -56,7 +57,7 @@ export class UdpListener {
       failed();
       return;
     }
-    this.#socket.send(octets, 0, octets.length, port, address, (error) => {
+    this.#socket.send(octets, port, address, (error) => {
       if (error !== null) failed();
     });
   }

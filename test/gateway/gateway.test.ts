@@ -318,6 +318,24 @@ describe("connections that the gateway makes", () => {
   });
 });
 
+describe("connections that keep nobody company", () => {
+  test.each([
+    ["half a message for 30 s", requestText("INVITE", "sip:bob@example.test").slice(0, 100), 31_000],
+    ["nothing for longer than a registration lives", "\r\n\r\n", 3_901_000],
+  ])("%s: closed; not before", async (_name, text, afterMs) => {
+    const { cell, gateway, ports } = await startRig(started, [listenerOf("TCP")]);
+    const phone = await tcpPhone(ports[0] ?? 0);
+    phone.send(invite + text);
+    await cell.until(() => cell.messages().length === 1, "the whole message before it");
+    const now = Date.now();
+    gateway.connections.sweep(now + afterMs / 2);
+    expect(gateway.connections.size).toBe(1);
+    gateway.connections.sweep(now + afterMs);
+    await phone.untilClosed();
+    await cell.until(() => cell.ofKind(RecordKind.closed).length === 1, "closed");
+  });
+});
+
 test("messages of one turn share a frame", async () => {
   const { cell, ports } = await startRig(started, [listenerOf("TCP")]);
   const phone = await tcpPhone(ports[0] ?? 0);
