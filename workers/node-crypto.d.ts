@@ -1,3 +1,15 @@
-// Of Node's modules the edge uses this one alone (workerd has it under nodejs_compat). All of @types/node would bring globals that a
-// Worker does not have, and another setTimeout.
-/// <reference path="../node_modules/@types/node/crypto.d.ts" />
+/**
+ * What the edge uses of Node's crypto, which workerd has under nodejs_compat. All of @types/node would bring globals that a Worker does
+ * not have, and another setTimeout.
+ */
+declare module "node:crypto" {
+  export type KeyObject = { readonly type: "secret" };
+  export type Digest = {
+    update(data: string | Uint8Array, encoding?: "latin1" | "utf8"): Digest;
+    digest(encoding: "hex"): string;
+    digest(): Uint8Array;
+  };
+  export function createHash(algorithm: "md5" | "sha256"): Digest;
+  export function createHmac(algorithm: "sha256", key: string | KeyObject): Digest;
+  export function createSecretKey(key: Uint8Array): KeyObject;
+}

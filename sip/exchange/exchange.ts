@@ -10,7 +10,7 @@ import type { Branch, Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
 import { RecordStore } from "../record/record-store.ts";
-import { makeTombstone } from "../record/state-record.ts";
+import { makeTombstone, type StateRecord } from "../record/state-record.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
@@ -101,6 +101,12 @@ export class Exchange {
   /** A new cluster map: domains, aliases and settings count from now on. The exchange count and the place in it do not change. */
   setMap(map: ClusterMap): void {
     this.#map = map;
+  }
+
+  /** A record read back from the disk, before the first event. The clock goes on behind it, even if the machine's was set back. */
+  restore(record: StateRecord): void {
+    this.#clock.observe(record.version);
+    this.store.apply(record, "disk");
   }
 
   /** A trunk opened, or was found again after hibernation; a line before its first frame. */

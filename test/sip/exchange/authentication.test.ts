@@ -31,6 +31,7 @@ function statusOf(sent: readonly Sent[]): number[] {
 }
 
 const registerUri = "sip:example.test";
+const uri = "sip:bob@example.test";
 
 describe("registering with digest [RFC3261 22.1, RFC8760]", () => {
   it.each(["MD5", "SHA-256"] as const)("challenges, and takes the right answer with %s; the 200 waits for its commit", (algorithm) => {
@@ -94,26 +95,24 @@ describe("registering with digest [RFC3261 22.1, RFC8760]", () => {
   });
 });
 
+function twoUsers(options: ConstructorParameters<typeof TestExchange>[1] = {}): {
+  world: TestExchange;
+  alice: TestPhone;
+  bob: TestPhone;
+} {
+  const world = new TestExchange("digest", options);
+  world.addSubscriber("alice", "wonderland");
+  world.addSubscriber("bob", "builder");
+  const bob = new TestPhone("bob", "203.0.113.9", 5080);
+  const [challenge] = world.receive(bob.key, bob.register());
+  world.receive(
+    bob.key,
+    bob.register(600, [credentials(challenge, { user: "bob", password: "builder", method: "REGISTER", uri: registerUri })]),
+  );
+  return { world, alice: new TestPhone("alice", "198.51.100.7", 5070), bob };
+}
+
 describe("calling as one of our users [RFC3261 22.3]", () => {
-  const uri = "sip:bob@example.test";
-
-  function twoUsers(options: ConstructorParameters<typeof TestExchange>[1] = {}): {
-    world: TestExchange;
-    alice: TestPhone;
-    bob: TestPhone;
-  } {
-    const world = new TestExchange("digest", options);
-    world.addSubscriber("alice", "wonderland");
-    world.addSubscriber("bob", "builder");
-    const bob = new TestPhone("bob", "203.0.113.9", 5080);
-    const [challenge] = world.receive(bob.key, bob.register());
-    world.receive(
-      bob.key,
-      bob.register(600, [credentials(challenge, { user: "bob", password: "builder", method: "REGISTER", uri: registerUri })]),
-    );
-    return { world, alice: new TestPhone("alice", "198.51.100.7", 5070), bob };
-  }
-
   it("asks the caller, not the callee, and forwards what is proved", () => {
     const { world, alice, bob } = twoUsers();
     const [challenge] = world.receive(alice.key, alice.request("INVITE", uri));

@@ -31,12 +31,11 @@ describe("frames", () => {
   });
 
   it("never throw on any octets", () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), (octets) => {
-        decodeFrame(octets);
-        decodeFrame(Uint8Array.of(1, ...octets));
-      }),
-    );
+    const property = fc.property(fc.uint8Array({ maxLength: 300 }), (octets) => {
+      decodeFrame(octets);
+      decodeFrame(Uint8Array.of(1, ...octets));
+    });
+    expect(() => fc.assert(property)).not.toThrow();
   });
 
   it("refuse a record longer than a message may be, and a frame longer than a frame may be", () => {

@@ -34,7 +34,7 @@ describe("Via branch tokens", () => {
     const text = makeBranch(branch, sign);
     for (let at = 0; at < text.length; at += 1) {
       const changed = `${text.slice(0, at)}${text[at] === "x" ? "y" : "x"}${text.slice(at + 1)}`;
-      expect(verifyBranch(changed, sign), changed).toBeUndefined();
+      expect([changed, verifyBranch(changed, sign)]).toEqual([changed, undefined]);
     }
   });
 
@@ -62,13 +62,14 @@ describe("Record-Route tokens [RFC5626 5.2]", () => {
     const text = makeDialogToken(dialog, sign);
     for (let at = 0; at < text.length; at += 1) {
       const changed = `${text.slice(0, at)}${text[at] === "x" ? "y" : "x"}${text.slice(at + 1)}`;
-      expect(verifyDialogToken(changed, sign), changed).toBeUndefined();
+      expect([changed, verifyDialogToken(changed, sign)]).toEqual([changed, undefined]);
     }
     expect(verifyDialogToken(makeDialogToken(dialog, foreign), sign)).toBeUndefined();
   });
 
   it("never throw on any text", () => {
-    fc.assert(fc.property(fc.string(), (text) => verifyDialogToken(`td1*${text}`, sign) === undefined));
+    const property = fc.property(fc.string(), (text) => verifyDialogToken(`td1*${text}`, sign) === undefined);
+    expect(() => fc.assert(property)).not.toThrow();
   });
 });
 
