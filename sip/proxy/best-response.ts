@@ -44,17 +44,12 @@ function rankWithinClass(status: number): number {
   }
 }
 
-/** Keeps the response when it is better than what is there; the earlier one wins a tie. */
-export function offer(context: ResponseContext, status: number, message: SipMessage | undefined): void {
+/** Keeps the response (`octets`: without our Via) when it is better than what is there; the earlier one wins a tie. */
+export function offer(context: ResponseContext, status: number, message?: SipMessage, octets?: Uint8Array): void {
   if (status === 401 || status === 407) collectChallenges(context.challenges, message);
   const { best } = context;
   if (best !== undefined && rankOf(best.status, context.cancelled) <= rankOf(status, context.cancelled)) return;
-  context.best = { status, octets: message === undefined ? undefined : withoutTopVia(message) };
-}
-
-/** RFC 3261 16.7 3. */
-export function withoutTopVia(message: SipMessage): Uint8Array {
-  return new MessageEdit(message).removeFirst(Header.Via).serialize();
+  context.best = { status, octets };
 }
 
 function collectChallenges(challenges: Challenge[], message: SipMessage | undefined): void {

@@ -10,22 +10,18 @@ import { hostPortOf, recordRoutesOf } from "./record-route.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
-/** A request made ready for one next hop. */
-export type Forwarded = { readonly octets: Uint8Array; readonly branch: string };
-
 /**
- * RFC 3261 16.6 1 to 9: the copy of a request for one target, leaving on `flow`, in one splice of the received octets.
- * `reference` names the branch; `responseFlow`, where its responses go from here, rides in it for a replica that knows nothing of it.
+ * RFC 3261 16.6 1 to 9: the copy of a request for one target, leaving on `flow` with `branch` in our Via, in one splice of the received
+ * octets.
  */
 export function forwardRequest(
   env: ProxyEnvironment,
   request: Preprocessed,
   target: Target,
   flow: string,
-  reference: string,
-  responseFlow: string,
+  branch: string,
   recordRoute: boolean,
-): Forwarded {
+): Uint8Array {
   const { message } = request;
   const edit = new MessageEdit(message);
   const requestUri = requestUriOf(target);
@@ -45,13 +41,12 @@ export function forwardRequest(
     for (const value of recordRoutesOf(env, request, target, flow, isSecure)) edit.prepend(Header.RecordRoute, value);
   }
   const listener = env.sentBy(flow);
-  const branch = branchOf(env, reference, responseFlow, request.loop ?? "0");
   edit.prepend(Header.Via, `SIP/2.0/${listener.transport} ${hostPortOf(listener)};branch=${branch}`);
   // 16.6 9: over a stream the length must be said.
   if (listener.transport !== "UDP" && !message.has(Header.ContentLength)) {
     edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));
   }
-  return { octets: edit.serialize(), branch };
+  return edit.serialize();
 }
 
 /** RFC 3261 16.6 6: as a strict router expects it: its URI in the Request-URI, the real one as the last Route value. */
@@ -63,7 +58,7 @@ function routeStrictly(edit: MessageEdit, request: Preprocessed, target: Target,
 }
 
 /**
- * The branch of our Via. Its reference is `<reference>*<upstream flow>`: RFC 3581 4 suggests that what a response needs to go on from
+ * The branch of our Via (16.6 8). Its reference is `<reference>*<upstream flow>`: RFC 3581 4 suggests that what a response needs to go on from
  * here be put into the Via, so that no state is needed. The flow's dots are written `!`, as dots part the fields of a branch.
  */
 export function branchOf(env: ProxyEnvironment, reference: string, upstream: string, loop: string): string {

@@ -13,9 +13,9 @@ import type {
   ServerTransaction,
   TransportSink,
 } from "../transaction/transaction.ts";
-import { aggregateChallenges, offer, withoutTopVia } from "./best-response.ts";
+import { aggregateChallenges, offer } from "./best-response.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import { forwardRequest } from "./forward-request.ts";
+import { branchOf, forwardRequest } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import { checkForwarding } from "./request-validation.ts";
 import type { Refusal } from "./request-validation.ts";
@@ -24,6 +24,7 @@ import type { Branch, ResponseContext, Target } from "./response-context.ts";
 import { preprocess } from "./route-preprocessing.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import { StatelessForwarder } from "./stateless.ts";
+import { withoutTopVia } from "./top-via.ts";
 
 const timerPrefix = "p:";
 /** How long a next hop's addresses are waited for. A resolver gives up after 5 s. */
@@ -160,12 +161,15 @@ export class Proxy {
     if (tx.method === "CANCEL" && branch === undefined) return true; // 9.1: nobody waits for it
     if (!isBranch(branch)) return false;
     const { status } = message;
-    // 16.7 3: a response without a Via for upstream is not to be forwarded: the next element has broken it.
-    const isBroken = message.valueRanges(Header.Via).length < 4;
-    if (status < 200) this.#provisional(branch, message, isBroken, now);
-    else if (isBroken) this.#fail(branch, 502, now);
-    else if (status < 300) this.#success(branch, message, now);
-    else this.#failure(branch, status, message, now);
+    if (status < 200) {
+      this.#provisional(branch, message, now);
+      return true;
+    }
+    const upstream = withoutTopVia(message);
+    // 16.7 3: without a Via for upstream it is not to be forwarded: the next element has broken it.
+    if (upstream === undefined) this.#fail(branch, 502, now);
+    else if (status < 300) this.#success(branch, message, upstream, now);
+    else this.#failure(branch, message, upstream, now);
     return true;
   }
 
@@ -324,49 +328,53 @@ export class Proxy {
     context.attempts += 1;
     branch.reference = this.#env.nextReference();
     branch.flow = flow;
-    const forwarded = forwardRequest(this.#env, request, target, flow, branch.reference, tx.responseFlow, context.recordRoute);
-    if (forwarded.octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
+    const viaBranch = branchOf(this.#env, branch.reference, tx.responseFlow, request.loop ?? "0");
+    const octets = forwardRequest(this.#env, request, target, flow, viaBranch, context.recordRoute);
+    if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
-    branch.client = this.#transactions.request(forwarded.octets, tx.method, forwarded.branch, flow, now, branch);
+    branch.client = this.#transactions.request(octets, tx.method, viaBranch, flow, now, branch);
     if (context.isInvite) this.#watch(branch, timerCMs, now);
   }
 
-  #provisional(branch: Branch, message: SipMessage, isBroken: boolean, now: number): void {
+  #provisional(branch: Branch, message: SipMessage, now: number): void {
     const { context } = branch;
     if (branch.state === "Calling") branch.state = "Proceeding";
     if (message.status > 100 && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
     if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
     // 16.7 5; RFC 4320 4.1: nothing but 100 answers a non-INVITE before its final response.
-    if (message.status > 100 && context.isInvite && context.finalStatus === 0 && !isBroken) {
+    if (message.status > 100 && context.isInvite && context.finalStatus === 0) {
+      const upstream = withoutTopVia(message);
+      if (upstream === undefined) return;
       this.#env.provisional?.(context, branch, message, now);
-      this.#transactions.respond(context.tx, message.status, withoutTopVia(message), now);
+      this.#transactions.respond(context.tx, message.status, upstream, now);
     }
     this.#changed(context, now);
   }
 
   /** RFC 3261 16.7 5: a 2xx is forwarded at once, every one of an INVITE, and ends the search (16.7 10). */
-  #success(branch: Branch, message: SipMessage, now: number): void {
+  #success(branch: Branch, message: SipMessage, upstream: Uint8Array, now: number): void {
     const { context } = branch;
     this.#finish(branch);
     if (context.finalStatus !== 0 && !context.isInvite) return;
     const commit = this.#env.final?.(context, message.status, branch, message, now);
     const isFirst = context.finalStatus === 0;
     if (isFirst) context.finalStatus = message.status;
-    this.#transactions.respond(context.tx, message.status, withoutTopVia(message), now, commit);
+    this.#transactions.respond(context.tx, message.status, upstream, now, commit);
     if (!isFirst) return;
     context.cancelReasons = answeredElsewhere;
     this.#cancelPending(context, now);
     this.#close(context, now);
   }
 
-  #failure(branch: Branch, status: number, message: SipMessage, now: number): void {
+  #failure(branch: Branch, message: SipMessage, upstream: Uint8Array, now: number): void {
     const { context } = branch;
+    const { status } = message;
     if (branch.state === "Finished") return;
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
     if (status === 430 && branch.target.flow !== undefined) this.#env.flowFailed(branch.target.flow, branch.target, now);
     if ((status !== 430 && status !== 408) || !this.#tryNextFlow(branch, now)) {
-      offer(context, status, message);
+      offer(context, status, message, upstream);
       if (status >= 600) {
         context.declined = true;
         this.#cancelPending(context, now);
@@ -383,7 +391,7 @@ export class Proxy {
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
     const isReplaced = (status === 408 || status === 430) && this.#tryNextFlow(branch, now);
-    if (!isReplaced) offer(context, context.cancelled ? 487 : status, undefined);
+    if (!isReplaced) offer(context, context.cancelled ? 487 : status);
     this.#proceed(context, now);
     this.#changed(context, now);
   }

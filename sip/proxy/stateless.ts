@@ -1,18 +1,17 @@
 import { isParseError } from "../errors.ts";
 import { messageOctetsMax } from "../limits.ts";
-import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { serializeUri } from "../message/uri.ts";
 import type { TimerTable } from "../transaction/timer-table.ts";
 import type { TransportSink } from "../transaction/transaction.ts";
 import { splitFlow } from "../transport/flow.ts";
-import { fnv1a, verifyBranch } from "../transport/token.ts";
-import { withoutTopVia } from "./best-response.ts";
+import { fnv1a, makeBranch, verifyBranch } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, splitReference } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
+import { withoutTopVia } from "./top-via.ts";
 
 const timerPrefix = "k:";
 /** How long an ACK waits for the addresses of its next hop; its client repeats it when the 2xx is repeated. */
@@ -74,12 +73,13 @@ export class StatelessForwarder {
    */
   response(message: SipMessage): void {
     const via = message.topVia;
-    if (isParseError(via) || via.branch === undefined || message.valueRanges(Header.Via).length < 4) return;
+    if (isParseError(via) || via.branch === undefined) return;
     const token = verifyBranch(via.branch, this.#env.sign);
     if (token === undefined) return;
     const { reference, upstream } = splitReference(token.reference);
     if (token.exchange === this.#env.exchange && token.cell === this.#env.cell && this.#env.madeHere(reference)) return;
-    if (splitFlow(upstream) !== undefined && message.status > 100) this.#transport.send(upstream, withoutTopVia(message));
+    const octets = withoutTopVia(message);
+    if (octets !== undefined && splitFlow(upstream) !== undefined && message.status > 100) this.#transport.send(upstream, octets);
   }
 
   /** RFC 3261 16.11: the branch is a function of the received one, so that a repeated ACK is the same message. */
@@ -88,7 +88,9 @@ export class StatelessForwarder {
     if (isParseError(via)) return;
     const received = `${via.host}|${via.branch ?? via.text}`;
     const reference = `k${fnv1a(received).toString(36)}-${fnv1a(`${received}k`).toString(36)}`;
-    const { octets } = forwardRequest(this.#env, request, target, flow, reference, request.flow, false);
+    // Not signed: an ACK has no response that a signature would have to let through.
+    const branch = makeBranch({ exchange: this.#env.exchange, cell: this.#env.cell, reference, loop: "0" }, () => "0");
+    const octets = forwardRequest(this.#env, request, target, flow, branch, false);
     if (octets.length <= messageOctetsMax) this.#transport.send(flow, octets);
   }
 

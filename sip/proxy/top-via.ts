@@ -1,0 +1,33 @@
+import * as headerLines from "../message/header-lines.ts";
+import { Header } from "../message/header-names.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+
+/**
+ * RFC 3261 16.7 3: a response without its topmost Via value, every other octet as it came. Undefined when no Via would be left: it was
+ * meant for this element and must not be forwarded.
+ *
+ * Every response that passes goes through here. It is `MessageEdit.removeFirst` for this one header, in one look at the header lines.
+ */
+export function withoutTopVia(message: SipMessage): Uint8Array | undefined {
+  const { lines, octets } = message;
+  const count = headerLines.lineCount(lines);
+  let first = 0;
+  while (first < count && headerLines.lineId(lines, first) !== Header.Via) first += 1;
+  if (first === count) return undefined;
+  const valueStart = headerLines.valueStart(lines, first);
+  const valueEnd = headerLines.valueEnd(octets, lines, first);
+  const comma = headerLines.endOfValue(octets, valueStart, valueEnd);
+  const next = headerLines.trimmedStart(octets, comma + 1, valueEnd);
+  if (next < valueEnd) return without(message, valueStart, next); // a comma list: the next value takes its place
+  let second = first + 1;
+  while (second < count && headerLines.lineId(lines, second) !== Header.Via) second += 1;
+  return second === count ? undefined : without(message, headerLines.lineStart(lines, first), headerLines.lineEnd(lines, first));
+}
+
+function without(message: SipMessage, from: number, to: number): Uint8Array {
+  const { octets, start, end } = message;
+  const target = new Uint8Array(end - start - (to - from));
+  target.set(octets.subarray(start, from), 0);
+  target.set(octets.subarray(to, end), from - start);
+  return target;
+}
