@@ -1,6 +1,6 @@
 import { createHash, createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import { equalInConstantTime, type Sign } from "../sip/transport/token.ts";
-import { signatureAgeSecondsMax } from "./limits.ts";
+import { signatureAgeSecondsMax, signaturesRememberedMax } from "./limits.ts";
 
 /**
  * Requests between cells, gateways and the command are signed with the cluster's secret:
@@ -41,10 +41,25 @@ function signatureOf(secret: string, purpose: string, who: string, seconds: stri
 /**
  * The core's keyed hash for tokens and nonces: 80 bits as hex. Its key is derived from the secret, so that no token can ever be
  * mistaken for a signed request. A key object saves a quarter of the time of a key as text (4.7 us against 6.3 us).
+ *
+ * The latest results are remembered: a call verifies each token that it made a few times again, and hashing was 13 % of the time of an
+ * exchange at 500 calls/s. Two generations, so that forgetting costs nothing.
  */
 export function tokenSigner(secret: string): Sign {
   const key: KeyObject = createSecretKey(createHmac("sha256", secret).update("tokens").digest());
-  return (text) => createHmac("sha256", key).update(text).digest("hex").slice(0, 20);
+  let young = new Map<string, string>();
+  let old = young;
+  return (text) => {
+    const known = young.get(text) ?? old.get(text);
+    if (known !== undefined) return known;
+    const signature = createHmac("sha256", key).update(text).digest("hex").slice(0, 20);
+    if (young.size >= signaturesRememberedMax) {
+      old = young;
+      young = new Map();
+    }
+    young.set(text, signature);
+    return signature;
+  };
 }
 
 /** The core's plain hashes for digest authentication (RFC 8760), as hex. */

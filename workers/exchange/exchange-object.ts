@@ -53,7 +53,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       Date.now(),
     );
     this.#disk = new Disk(ctx.storage);
-    for (const record of this.#disk.read()) this.#exchange.store.apply(record, "disk");
+    for (const record of this.#disk.read()) this.#exchange.restore(record);
     // There is no pair to wait for: a removed record needs no row once the disk knows.
     this.#exchange.store.acknowledge(Number.POSITIVE_INFINITY);
     this.#trunks = new TrunkSockets(ctx);
