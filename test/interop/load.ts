@@ -42,7 +42,7 @@ export async function runLoad(server: Listener, domain: string, plan: LoadPlan):
 }
 
 /** The two ends as lines of text. */
-export function loadTable({ caller, callee }: LoadResult): string {
+function loadTable({ caller, callee }: LoadResult): string {
   const columns: readonly (readonly [string, (statistics: SippStatistics) => number])[] = [
     ["calls", ({ calls }) => calls],
     ["successful", ({ successful }) => successful],

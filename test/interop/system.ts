@@ -20,7 +20,7 @@ export interface Subscriber {
 }
 
 /** One element of what `tandem registrations --json` prints. */
-export interface Registration {
+interface Registration {
   readonly aor: string;
   readonly contact: string;
   readonly transport: string;

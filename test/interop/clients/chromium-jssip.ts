@@ -15,7 +15,7 @@ export interface BrowserHost {
 }
 
 /** The state of ICE and the audio packets so far. */
-export interface MediaStatistics {
+interface MediaStatistics {
   readonly iceState: string;
   readonly packetsReceived: number;
   readonly packetsSent: number;

@@ -106,7 +106,7 @@ export async function runSipp(run: SippRun, withinMs = 60_000): Promise<SippResu
 }
 
 /** The totals (`(C)` columns) of the last line of SIPp's `-trace_stat` file; zeros when it has none yet. */
-export function parseStatistics(text: string): SippStatistics {
+function parseStatistics(text: string): SippStatistics {
   const lines = text.split("\n").filter((line) => line.includes(";"));
   const names = lines[0]?.split(";") ?? [];
   const values = lines.length > 1 ? (lines.at(-1)?.split(";") ?? []) : [];
