@@ -271,7 +271,11 @@ export class TransactionLayer {
   }
 
   #createServer(key: string, method: string, message: SipMessage, flow: string): ServerTransaction {
-    const common = {
+    const isInvite = method === "INVITE";
+    // One literal for both kinds: no copy, and one shape for the engine. The kind and its first state belong together.
+    return {
+      kind: isInvite ? "inviteServer" : "nonInviteServer",
+      state: isInvite ? "Proceeding" : "Trying",
       key,
       method,
       flow,
@@ -287,14 +291,14 @@ export class TransactionLayer {
       retransmitMs: 0,
       retransmitAt: never,
       endsAt: never,
-    };
-    return method === "INVITE"
-      ? { kind: "inviteServer", state: "Proceeding", ...common }
-      : { kind: "nonInviteServer", state: "Trying", ...common };
+    } as ServerTransaction;
   }
 
   #createClient(octets: Uint8Array, method: string, branch: string, flow: string, owner: unknown): ClientTransaction {
-    const common = {
+    const isInvite = method === "INVITE";
+    return {
+      kind: isInvite ? "inviteClient" : "nonInviteClient",
+      state: isInvite ? "Calling" : "Trying",
       key: clientKey(branch, method),
       method,
       branch,
@@ -305,10 +309,7 @@ export class TransactionLayer {
       retransmitMs: 0,
       retransmitAt: never,
       endsAt: never,
-    };
-    return method === "INVITE"
-      ? { kind: "inviteClient", state: "Calling", ...common }
-      : { kind: "nonInviteClient", state: "Trying", ...common };
+    } as ClientTransaction;
   }
 
   #destroy(tx: Transaction, now: number): void {
