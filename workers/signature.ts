@@ -42,8 +42,8 @@ function signatureOf(secret: string, purpose: string, who: string, seconds: stri
  * The core's keyed hash for tokens and nonces: 80 bits as hex. Its key is derived from the secret, so that no token can ever be
  * mistaken for a signed request. A key object saves a quarter of the time of a key as text (4.7 us against 6.3 us).
  *
- * The latest results are remembered: a call verifies each token that it made a few times again, and hashing was 13 % of the time of an
- * exchange at 500 calls/s. Two generations, so that forgetting costs nothing.
+ * The latest results are remembered: a call uses four tokens nine times, which took 54 us and takes 27. Two generations, so that
+ * forgetting costs nothing.
  */
 export function tokenSigner(secret: string): Sign {
   const key: KeyObject = createSecretKey(createHmac("sha256", secret).update("tokens").digest());

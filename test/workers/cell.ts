@@ -1,7 +1,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { beforeEach, vi } from "vitest";
-import { exchangeOf, pairOf } from "../../sip/placement/cluster-map.ts";
+import { exchangeOf } from "../../sip/placement/cluster-map.ts";
 import { clusterMapOf, exchangeName } from "../../workers/environment.ts";
 import { authorizationFor, hashOf } from "../../workers/signature.ts";
 
@@ -62,11 +62,6 @@ export function userOf(name: string, exchange = 0): string {
     if (exchangeOf(map, `${user}@${domain}`) === exchange) return user;
   }
 }
-
-/** Exchanges whose primary is cell a. */
-export const ownExchanges = Array.from({ length: map.exchangeCount }, (_, exchange) => exchange).filter(
-  (exchange) => pairOf(map, exchange).primary === "a",
-);
 
 /** What `PUT /api/subscribers` takes for a user. */
 export function subscriberOf(user: string, password: string): Record<string, string> {

@@ -21,10 +21,10 @@ async function connect(user: string): Promise<Softphone> {
 }
 
 /** The line that holds a phone's WebSocket. */
-async function lineOf(user: string): Promise<DurableObjectStub<undefined>> {
+async function lineOf(user: string): Promise<ReturnType<typeof env.LINE.getByName>> {
   const response = await callApi("GET", `/registrations?aor=${user}@${domain}`);
   const [registration] = await response.json<{ gateway: string }[]>();
-  return env.LINE.getByName(lineName(Number(registration?.gateway.split(".")[1]))) as unknown as DurableObjectStub<undefined>;
+  return env.LINE.getByName(lineName(Number(registration?.gateway.split(".")[1])));
 }
 
 async function closingOf(phone: Softphone): Promise<{ readonly code: number; readonly reason: string }> {

@@ -43,7 +43,7 @@ cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
 cellApi.post("/credentials/:exchange{\\d{1,4}}", async (context) => {
   const exchange = Number(context.req.param("exchange"));
   if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  const addressOfRecord = jsonOf<string>(context.var.body);
+  const addressOfRecord = jsonOf(context.var.body) as string;
   return context.json((await context.env.EXCHANGE.getByName(exchangeName(exchange)).credentialsOf(addressOfRecord)) ?? null);
 });
 
@@ -63,14 +63,14 @@ cellApi.get("/subscribers", async (context) => {
 cellApi.post("/subscribers/:exchange{\\d{1,4}}/put", async (context) => {
   const exchange = Number(context.req.param("exchange"));
   if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  await context.env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(jsonOf<SubscriberChange[]>(context.var.body));
+  await context.env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(jsonOf(context.var.body) as SubscriberChange[]);
   return context.json(true);
 });
 
 cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", async (context) => {
   const exchange = Number(context.req.param("exchange"));
   if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(jsonOf<string>(context.var.body)));
+  return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(jsonOf(context.var.body) as string));
 });
 
 function frameErrorOf(body: Uint8Array): { readonly error: string } | undefined {
@@ -85,6 +85,6 @@ function exchangesOf(map: ClusterMap, list: string | undefined): number[] {
     .filter((exchange) => isExchange(map, exchange));
 }
 
-function jsonOf<Value>(body: Uint8Array): Value {
-  return JSON.parse(new TextDecoder().decode(body)) as Value;
+function jsonOf(body: Uint8Array): unknown {
+  return JSON.parse(new TextDecoder().decode(body));
 }

@@ -110,7 +110,7 @@ function softphoneOf(socket: WebSocket): Softphone {
 
 /** The softphone's address: a plain workerd says it with the port, Cloudflare in a header and without. */
 function remoteOf(request: Request): { readonly address: string; readonly port: number } {
-  const clientIp: unknown = (request.cf as Readonly<Record<string, unknown>> | undefined)?.["clientIp"];
+  const clientIp: unknown = request.cf?.["clientIp"];
   const text = typeof clientIp === "string" ? clientIp : (request.headers.get("cf-connecting-ip") ?? "");
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|(\d+\.\d+\.\d+\.\d+)):(\d{1,5})$/.exec(text);
   const address = match?.[1] ?? match?.[2] ?? text;
