@@ -1,6 +1,9 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+// wrangler.toml asks for the secret; tests of the workers sign with this one.
+process.env["TANDEM_SECRET"] = "for tests only";
+
 /**
  * One project per kind of runtime: `core` is pure and fast, `workers` runs inside workerd, `node` starts real sockets and processes.
  * `interop` needs Debian's packages and is not part of `npm test`.

@@ -41,8 +41,11 @@ export const timerCMs = 181_000;
 
 /** Branches of one response context: every binding of an address-of-record can ring. */
 export const branchesMax = 12;
-/** Server transactions that one exchange holds; a new request over it gets 503 with Retry-After. */
-export const transactionsMax = 100_000;
+/**
+ * Server transactions that one exchange holds; a new request over it gets 503 with Retry-After. Finished ones over UDP count for 32 s
+ * (Timer J), two a call: this is 4000 calls/s.
+ */
+export const transactionsMax = 250_000;
 /** RFC 7616 nonces: seconds until `stale=true`. */
 export const nonceLifetimeSeconds = 300;
 /** Nonces whose count is remembered; forgetting one makes it stale, never replayable. */

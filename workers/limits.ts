@@ -32,8 +32,8 @@ export const sweepAlarmMs = 15 * 60_000;
  * Messages of one softphone: sustained rate and burst. A phone in a call sends a handful; a whole office behind one WebSocket stays
  * below this. Over: the WebSocket is closed with 1008, because over a reliable transport a dropped message is a broken promise.
  */
-export const socketMessagesPerSecondMax = 200;
-export const socketMessagesBurstMax = 400;
+export const socketMessagesPerSecondMax = 1_000;
+export const socketMessagesBurstMax = 2_000;
 /** Exchanges that a softphone has talked to and that hear of its end. Its own and its callees': more than these are not remembered. */
 export const socketExchangesMax = 64;
 

@@ -162,19 +162,24 @@ function isSameResource(message: SipMessage, digestUri: string, isOurHost: ((hos
 }
 
 /**
- * The challenges of a 401 (`Header.Authorization` will answer them) or a 407: SHA-256 first, then MD5 for the many phones without it
- * (RFC 8760 2.3), both with one nonce.
+ * The challenges of a 401 (`Header.Authorization` will answer them) or a 407, in the given order of preference (RFC 8760 2.3), with one
+ * nonce. Whatever is offered, an answer with either algorithm is taken: see {@link checkDigest}.
  */
 export function challenges(
   header: CredentialsHeader,
   realm: string,
-  options: { readonly now: number; readonly random: string; readonly sign: Sign; readonly stale: boolean },
+  options: {
+    readonly now: number;
+    readonly random: string;
+    readonly sign: Sign;
+    readonly stale: boolean;
+    readonly algorithms: readonly DigestAlgorithm[];
+  },
 ): HeaderField[] {
   const name = header === Header.Authorization ? "WWW-Authenticate" : "Proxy-Authenticate";
   const nonce = makeNonce(realm, options.now, options.random, options.sign);
   const stale = options.stale ? ", stale=true" : "";
-  const algorithms: readonly DigestAlgorithm[] = ["SHA-256", "MD5"];
-  return algorithms.map((algorithm) => [
+  return options.algorithms.map((algorithm) => [
     name,
     `Digest realm=${quote(realm)}, nonce="${nonce}", qop="auth", algorithm=${algorithm}${stale}`,
   ]);

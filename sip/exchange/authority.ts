@@ -1,9 +1,10 @@
 import { addressOfRecordOfUsername, challenges, checkDigest, digestUsername, ownsAddressOfRecord, type Hash } from "../auth/digest.ts";
 import { NonceMemory } from "../auth/nonce-memory.ts";
-import type { CredentialsHeader } from "../auth/credentials.ts";
+import type { CredentialsHeader, DigestAlgorithm } from "../auth/credentials.ts";
 import type { HeaderField } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
+import type { Domain } from "../placement/cluster-map.ts";
 import type { Sign } from "../transport/token.ts";
 import { CredentialCache, type SubscriberCredentials } from "./credential-cache.ts";
 
@@ -26,6 +27,8 @@ export type AuthorityOptions = {
   readonly now: number;
 };
 
+/** See docs/decisions/0005-md5-is-what-we-ask-for.md. */
+const digestDefault: readonly DigestAlgorithm[] = ["MD5"];
 const granted: Verdict = { type: "granted" };
 
 /** Asks for passwords and checks the answers, for the registrar (401) and the proxy (407). */
@@ -45,26 +48,28 @@ export class Authority {
   }
 
   /** RFC 3261 10.3 3 and 4: may this REGISTER change the bindings of this address-of-record? */
-  checkRegister(message: SipMessage, addressOfRecord: string, realm: string, now: number): Verdict {
-    return this.#check(message, message.method, Header.Authorization, addressOfRecord, realm, now);
+  checkRegister(message: SipMessage, addressOfRecord: string, domain: Domain, now: number): Verdict {
+    return this.#check(message, Header.Authorization, addressOfRecord, domain, now);
   }
 
   /** RFC 3261 22.3: is this request from the user whose address-of-record its From claims? */
-  checkCaller(message: SipMessage, addressOfRecord: string, realm: string, now: number): Verdict {
-    return this.#check(message, message.method, Header.ProxyAuthorization, addressOfRecord, realm, now);
+  checkCaller(message: SipMessage, addressOfRecord: string, domain: Domain, now: number): Verdict {
+    return this.#check(message, Header.ProxyAuthorization, addressOfRecord, domain, now);
   }
 
-  #check(message: SipMessage, method: string, header: CredentialsHeader, claimed: string, realm: string, now: number): Verdict {
+  #check(message: SipMessage, header: CredentialsHeader, claimed: string, domain: Domain, now: number): Verdict {
+    const realm = domain.name;
+    const { method } = message;
     const username = digestUsername(message, header, realm);
-    if (username === undefined) return this.#challenge(header, realm, false, now);
+    if (username === undefined) return this.#challenge(header, domain, false, now);
     const user = addressOfRecordOfUsername(username, realm);
-    if (user === undefined) return this.#challenge(header, realm, false, now);
+    if (user === undefined) return this.#challenge(header, domain, false, now);
     const secrets = this.#secretsOf(user, now);
     if (secrets === "ask") return { type: "ask", addressOfRecord: user };
     const { sign, hash, isOurHost } = this.#options;
     const nonces = this.#nonces;
     const checked = checkDigest({ message, method, header, realm, secrets, now, sign, hash, nonces, isOurHost });
-    if (checked.result !== "ok") return this.#challenge(header, realm, checked.result === "challenge" && checked.stale, now);
+    if (checked.result !== "ok") return this.#challenge(header, domain, checked.result === "challenge" && checked.stale, now);
     // A user speaks for itself only: one password is not good for another's bindings, nor for calls in another's name.
     if (!ownsAddressOfRecord(checked.username, claimed)) {
       return { type: "refused", status: 403, reason: "Not Your Address-of-Record", headers: [] };
@@ -80,9 +85,9 @@ export class Authority {
     return known === "unknown" ? undefined : known;
   }
 
-  #challenge(header: CredentialsHeader, realm: string, stale: boolean, now: number): Verdict {
+  #challenge(header: CredentialsHeader, domain: Domain, stale: boolean, now: number): Verdict {
     const { sign, nextId } = this.#options;
-    const headers = challenges(header, realm, { now, random: nextId(), sign, stale });
+    const headers = challenges(header, domain.name, { now, random: nextId(), sign, stale, algorithms: domain.digest ?? digestDefault });
     return { type: "refused", status: header === Header.Authorization ? 401 : 407, headers };
   }
 }

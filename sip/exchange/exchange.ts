@@ -311,7 +311,7 @@ export class Exchange {
       this.#refuseFor(tx, message, 403, now, "Relaying Denied");
       return false;
     }
-    const verdict = this.#authority.checkCaller(message, calling.caller ?? "", domain.name, now);
+    const verdict = this.#authority.checkCaller(message, calling.caller ?? "", domain, now);
     switch (verdict.type) {
       case "granted":
         return true;
@@ -348,7 +348,7 @@ export class Exchange {
     const to = addressOfRecordOfTo(this.#map, message);
     if (to === undefined || to.addressOfRecord.startsWith("@")) return this.#refuseFor(tx, message, 404, now);
     if (to.domain.auth === "digest") {
-      const verdict = this.#authority.checkRegister(message, to.addressOfRecord, to.domain.name, now);
+      const verdict = this.#authority.checkRegister(message, to.addressOfRecord, to.domain, now);
       if (verdict.type === "refused") return this.#refuseFor(tx, message, verdict.status, now, verdict.reason, verdict.headers);
     }
     const result = this.#registrar.register(message, to.addressOfRecord, tx.flow, now);

@@ -1,7 +1,13 @@
 import { fnv1a } from "../transport/token.ts";
 
-/** A SIP domain that this cluster serves. `open`: nobody is asked for a password. */
-export type Domain = { readonly name: string; readonly auth: "digest" | "open" };
+/** A SIP domain that this cluster serves. */
+export type Domain = {
+  readonly name: string;
+  /** `open`: nobody is asked for a password. */
+  readonly auth: "digest" | "open";
+  /** Algorithms offered in challenges, the preferred one first; absent: MD5. */
+  readonly digest?: readonly ("MD5" | "SHA-256")[];
+};
 
 /**
  * The cluster map: cells, exchange count, which two cells serve which exchange, domains, settings. Versioned; every access and every

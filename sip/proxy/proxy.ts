@@ -165,7 +165,7 @@ export class Proxy {
       this.#provisional(branch, message, now);
       return true;
     }
-    const upstream = withoutTopVia(message);
+    const upstream = withoutTopVia(message, branch.context.tx.reliable);
     // 16.7 3: without a Via for upstream it is not to be forwarded: the next element has broken it.
     if (upstream === undefined) this.#fail(branch, 502, now);
     else if (status < 300) this.#success(branch, message, upstream, now);
@@ -343,7 +343,7 @@ export class Proxy {
     if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
     // 16.7 5; RFC 4320 4.1: nothing but 100 answers a non-INVITE before its final response.
     if (message.status > 100 && context.isInvite && context.finalStatus === 0) {
-      const upstream = withoutTopVia(message);
+      const upstream = withoutTopVia(message, context.tx.reliable);
       if (upstream === undefined) return;
       this.#env.provisional?.(context, branch, message, now);
       this.#transactions.respond(context.tx, message.status, upstream, now);

@@ -4,7 +4,7 @@ import type { SipMessage } from "../message/sip-message.ts";
 import { serializeUri } from "../message/uri.ts";
 import type { TimerTable } from "../transaction/timer-table.ts";
 import type { TransportSink } from "../transaction/transaction.ts";
-import { splitFlow } from "../transport/flow.ts";
+import { splitFlow, isStreamFlow } from "../transport/flow.ts";
 import { fnv1a, makeBranch, verifyBranch } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, splitReference } from "./forward-request.ts";
@@ -78,7 +78,7 @@ export class StatelessForwarder {
     if (token === undefined) return;
     const { reference, upstream } = splitReference(token.reference);
     if (token.exchange === this.#env.exchange && token.cell === this.#env.cell && this.#env.madeHere(reference)) return;
-    const octets = withoutTopVia(message);
+    const octets = withoutTopVia(message, isStreamFlow(upstream));
     if (octets !== undefined && splitFlow(upstream) !== undefined && message.status > 100) this.#transport.send(upstream, octets);
   }
 

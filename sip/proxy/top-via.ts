@@ -1,15 +1,18 @@
 import * as headerLines from "../message/header-lines.ts";
 import { Header } from "../message/header-names.ts";
+import { writeText } from "../message/octets.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 
 /**
  * RFC 3261 16.7 3: a response without its topmost Via value, every other octet as it came. Undefined when no Via would be left: it was
- * meant for this element and must not be forwarded.
+ * meant for this element and must not be forwarded. `isStream`: it leaves over TCP or TLS, where a Content-Length must tell its end (18.3); one
+ * that came over UDP may have none, and gets one.
  *
  * Every response that passes goes through here. It is `MessageEdit.removeFirst` for this one header, in one look at the header lines.
  */
-export function withoutTopVia(message: SipMessage): Uint8Array | undefined {
+export function withoutTopVia(message: SipMessage, isStream: boolean): Uint8Array | undefined {
   const { lines, octets } = message;
+  const added = isStream && !message.has(Header.ContentLength) ? `Content-Length: ${message.bodyEnd - message.bodyStart}\r\n` : "";
   const count = headerLines.lineCount(lines);
   let first = 0;
   while (first < count && headerLines.lineId(lines, first) !== Header.Via) first += 1;
@@ -18,16 +21,20 @@ export function withoutTopVia(message: SipMessage): Uint8Array | undefined {
   const valueEnd = headerLines.valueEnd(octets, lines, first);
   const comma = headerLines.endOfValue(octets, valueStart, valueEnd);
   const next = headerLines.trimmedStart(octets, comma + 1, valueEnd);
-  if (next < valueEnd) return without(message, valueStart, next); // a comma list: the next value takes its place
+  if (next < valueEnd) return without(message, valueStart, next, added); // a comma list: the next value takes its place
   let second = first + 1;
   while (second < count && headerLines.lineId(lines, second) !== Header.Via) second += 1;
-  return second === count ? undefined : without(message, headerLines.lineStart(lines, first), headerLines.lineEnd(lines, first));
+  return second === count ? undefined : without(message, headerLines.lineStart(lines, first), headerLines.lineEnd(lines, first), added);
 }
 
-function without(message: SipMessage, from: number, to: number): Uint8Array {
+/** The message without the octets from `from` to `to`, with `added` as its last header lines. */
+function without(message: SipMessage, from: number, to: number, added: string): Uint8Array {
   const { octets, start, end } = message;
-  const target = new Uint8Array(end - start - (to - from));
+  const target = new Uint8Array(end - start - (to - from) + added.length);
   target.set(octets.subarray(start, from), 0);
-  target.set(octets.subarray(to, end), from - start);
+  const headersEnd = message.bodyStart - 2; // before the empty line
+  target.set(octets.subarray(to, headersEnd), from - start);
+  const at = writeText(target, headersEnd - start - (to - from), added);
+  target.set(octets.subarray(headersEnd, end), at);
   return target;
 }

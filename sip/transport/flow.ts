@@ -36,6 +36,12 @@ export function isReliable(transport: Transport): boolean {
   return transport !== "UDP";
 }
 
+/** True for a flow over which a message's end must be found by its Content-Length (RFC 3261 18.3). */
+export function isStreamFlow(flow: string): boolean {
+  const transport = transportOfFlow(flow);
+  return transport === "TCP" || transport === "TLS";
+}
+
 /** The default port of a transport (RFC 3261 19.1.2, RFC 7118). */
 export function defaultPort(transport: Transport): number {
   switch (transport) {
@@ -150,7 +156,13 @@ function ipv6ToHex(address: string): string {
   }
   const gap = text.indexOf("::");
   const head = (gap < 0 ? text : text.slice(0, gap)).split(":").filter((part) => part !== "");
-  const tail = gap < 0 ? [] : text.slice(gap + 2).split(":").filter((part) => part !== "");
+  const tail =
+    gap < 0
+      ? []
+      : text
+          .slice(gap + 2)
+          .split(":")
+          .filter((part) => part !== "");
   const missing = 8 - head.length - tail.length;
   if (missing < 0 || (gap < 0 && missing !== 0)) return "0".repeat(32);
   const groups = [...head, ...Array<string>(missing).fill("0"), ...tail];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { digestResponse, secretsOf } from "../../../sip/auth/digest.ts";
-import { hash, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
+import { hash, testMap, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
 
 /** What a phone does with a challenge: the Authorization that answers the first one of the wanted algorithm. */
 function credentials(
@@ -36,6 +36,7 @@ const uri = "sip:bob@example.test";
 describe("registering with digest [RFC3261 22.1, RFC8760]", () => {
   it.each(["MD5", "SHA-256"] as const)("challenges, and takes the right answer with %s; the 200 waits for its commit", (algorithm) => {
     const world = new TestExchange("digest");
+    world.exchange.setMap({ ...testMap("digest"), domains: [{ name: "example.test", auth: "digest", digest: ["SHA-256", "MD5"] }] });
     world.addSubscriber("alice", "wonderland");
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     const [challenge] = world.receive(alice.key, alice.register());
@@ -50,6 +51,13 @@ describe("registering with digest [RFC3261 22.1, RFC8760]", () => {
     expect(world.exchange.registrations(undefined, world.now)).toMatchObject([
       { aor: "alice@example.test", transport: "udp", expiresSeconds: 600, primary: "a", gateway: "g1" },
     ]);
+  });
+
+  it("asks for MD5 alone unless the domain says otherwise: many phones stop at an algorithm they do not know", () => {
+    const world = new TestExchange("digest");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [challenge] = world.receive(alice.key, alice.register());
+    expect(valuesOf(challenge, "WWW-Authenticate").map((value) => /algorithm=([\w-]+)/.exec(value)?.[1])).toEqual(["MD5"]);
   });
 
   it("refuses a wrong password, a user that does not exist, and another's address-of-record", () => {

@@ -172,18 +172,14 @@ describe("[RFC3261 19.1.4] comparison", () => {
   });
 
   test("reflexive, and symmetric, for whatever parses", () => {
-    expect.hasAssertions();
     const piece = fc.constantFrom("a", "%61", "@", "b.c", ":5060", ";lr", ";x=1", ";X=%31", ";x=2", ";transport=tcp", "?h=1", "[::1]");
     const part = fc.array(piece, { minLength: 1, maxLength: 4 }).map((pieces) => pieces.join(""));
-    fc.assert(
-      fc.property(part, part, (left, right) => {
-        const a = parseUri(`sip:${left}`);
-        const b = parseUri(`sip:${right}`);
-        if (isParseError(a) || isParseError(b)) return;
-        expect(equalUris(a, a)).toBe(true);
-        expect(equalUris(a, b)).toBe(equalUris(b, a));
-      }),
-    );
+    const property = fc.property(part, part, (left, right) => {
+      const a = parseUri(`sip:${left}`);
+      const b = parseUri(`sip:${right}`);
+      return isParseError(a) || isParseError(b) || (equalUris(a, a) && equalUris(a, b) === equalUris(b, a));
+    });
+    expect(() => fc.assert(property)).not.toThrow();
   });
 });
 
