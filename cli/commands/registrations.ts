@@ -26,15 +26,9 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   if (!isListOf(answer, isRegistration)) throw new Failure("the cell's answer is no list of registrations: is it of another version?");
   if (args.flags.has("json")) return io.out(`${JSON.stringify(answer)}\n`);
   if (answer.length === 0) return io.out(typed === undefined ? "Nobody is registered.\n" : `${typed} is not registered.\n`);
-  const rows = answer.map((one) => [
-    one.aor,
-    one.contact,
-    one.transport,
-    durationText(one.expiresSeconds),
-    one.primary,
-    one.gateway,
-    one.userAgent,
-  ]);
+  const rows = answer
+    .toSorted((one, other) => one.aor.localeCompare(other.aor))
+    .map((one) => [one.aor, one.contact, one.transport, durationText(one.expiresSeconds), one.primary, one.gateway, one.userAgent]);
   io.out(tableText(["AOR", "CONTACT", "TRANSPORT", "EXPIRES", "PRIMARY", "GATEWAY", "USER AGENT"], rows));
 }
 
