@@ -15,6 +15,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "sip/transaction": ["sip", "sip/message", "sip/transport"],
   "sip/proxy": ["sip", "sip/message", "sip/transport", "sip/transaction"],
   "sip/registrar": ["sip", "sip/message", "sip/transport", "sip/record"],
+  "sip/core-group": ["sip", "sip/placement"],
   "sip/auth": ["sip", "sip/message", "sip/transport"],
   "sip/dialog": ["sip", "sip/message", "sip/transport", "sip/record"],
   "sip/exchange": [
