@@ -12,7 +12,10 @@ import { octetsOf, stringOf } from "../message/octets.ts";
  * cumulative: every frame of the other direction up to it has been processed.
  */
 
-/** What a record says. Access to exchange: hello, message, undeliverable, closed, resolved. Exchange to access: send, resolve, closeFlow. */
+/**
+ * What a record says. Access to exchange: hello, message, undeliverable, closed, resolved, takeover. Exchange to access: send, resolve,
+ * closeFlow, serving.
+ */
 export const RecordKind = {
   /** key: access name; octets: JSON {@link Hello}. First record of a trunk. */
   hello: 1,
@@ -24,12 +27,22 @@ export const RecordKind = {
   closed: 4,
   /** key: id of the question; octets: JSON array of flow keys to try in order, empty when the name has no address (RFC 3263). */
   resolved: 5,
+  /**
+   * key: empty. The access has lost the other replica and speaks to this one from now on: what that one had in progress for this access
+   * is to be taken over. Before any other record after the change.
+   */
+  takeover: 6,
   /** key: flow key; octets: one SIP message to write there. */
   send: 16,
   /** key: id of the question; octets: the URI of the next hop as text. */
   resolve: 17,
   /** key: flow key of a connection to close. */
   closeFlow: 18,
+  /**
+   * key: `1` when this replica serves, `0` while it is not to be given anything new. First record after the hello, and again whenever
+   * it changes.
+   */
+  serving: 19,
 } as const;
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];

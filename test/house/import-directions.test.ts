@@ -12,6 +12,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "sip/transport": ["sip", "sip/message"],
   "sip/placement": ["sip", "sip/message", "sip/transport"],
   "sip/record": ["sip", "sip/message"],
+  "sip/pair": ["sip", "sip/message", "sip/record"],
   "sip/transaction": ["sip", "sip/message", "sip/transport"],
   "sip/proxy": ["sip", "sip/message", "sip/transport", "sip/transaction"],
   "sip/registrar": ["sip", "sip/message", "sip/transport", "sip/record"],
