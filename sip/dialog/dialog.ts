@@ -3,7 +3,6 @@ import { Header } from "../message/header-names.ts";
 import { unquote } from "../message/params.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { dialogKey } from "../record/keys.ts";
-import type { BindingRecord } from "../record/state-record.ts";
 import type { Dialog, DialogSide } from "../record/values.ts";
 import type { Version } from "../record/version.ts";
 import { expiresAtOf } from "./session-timer.ts";
@@ -157,27 +156,6 @@ function isEnding(method: string, status: number): boolean {
  */
 export function withFlow(dialog: Dialog, side: Side, flow: string, version: Version): Dialog {
   return withSide(dialog, side, changedSide(dialog[side], { flow }, version));
-}
-
-/**
- * The flow on which a side can be reached now: that of its instance's latest binding with a flow (RFC 5626 4.3: a softphone that comes back
- * on a new flow takes its dialogs along), else of a binding with the dialog's very contact, else the flow the dialog knows. `records`: the
- * bindings of the side's address-of-record.
- */
-export function presentFlow(side: DialogSide, records: readonly BindingRecord[], now: number): string {
-  let flow = side.flow;
-  let rank = -1;
-  for (const { value } of records) {
-    if (value === undefined || value.flow === "" || value.expiresAt <= now) continue;
-    const isSamePhone = side.instanceId === "" ? value.contact === side.contact : value.instanceId === side.instanceId;
-    // While the dialog's own flow is among them there is no need to move.
-    if (isSamePhone && value.flow === side.flow) return side.flow;
-    if (isSamePhone && value.registeredAt > rank) {
-      rank = value.registeredAt;
-      flow = value.flow;
-    }
-  }
-  return flow;
 }
 
 /** The 2xx has arrived: the ACK, or whatever else comes of a side, says so. Also for a replica that takes over and cannot know. */

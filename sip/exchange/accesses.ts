@@ -1,5 +1,6 @@
 import type { SipUri } from "../message/uri.ts";
 import {
+  cellOfLine,
   defaultPort,
   isLine,
   joinFlow,
@@ -24,6 +25,9 @@ export class Accesses {
   /** Listener of a line that has not introduced itself: softphones ignore where a Via points, they answer on their WebSocket. */
   readonly #lineListener: Listener;
 
+  /** Undefined: nobody has said which cells can be reached. */
+  #cells: ReadonlySet<string> | undefined;
+
   constructor(domain: string) {
     this.#lineListener = { transport: "WS", host: domain, port: defaultPort("WS") };
   }
@@ -38,9 +42,14 @@ export class Accesses {
     if (known !== undefined) known.connected = false;
   }
 
-  /** Lines are objects of the cluster: reachable by name at any time. A gateway is reachable while its trunk is open. */
+  setCells(reachable: ReadonlySet<string>): void {
+    this.#cells = reachable;
+  }
+
+  /** Lines are objects of the cluster: reachable by name while their cell is. A gateway is reachable while its trunk is open. */
   isReachable(access: string): boolean {
-    return isLine(access) || this.#accesses.get(access)?.connected === true;
+    if (isLine(access)) return this.#cells === undefined || this.#cells.has(cellOfLine(access));
+    return this.#accesses.get(access)?.connected === true;
   }
 
   /** Where a message that leaves on this flow comes from: host, port and transport for Via and Record-Route. */

@@ -7,14 +7,27 @@ export type Effect =
       readonly type: "send";
       readonly access: string;
       readonly record: FrameRecord;
-      /** Leaves only when every record that has changed so far is committed (design: commit before forward). */
-      readonly committed: boolean;
+      /**
+       * Leaves only when the pair holds everything up to this sequence number of the store, or the disk does (design: commit before
+       * forward). Undefined: at once.
+       */
+      readonly commit: number | undefined;
     }
   | {
       /** Ask that exchange for a subscriber's secrets; the answer comes back as {@link Exchange.credentials}. */
       readonly type: "credentials";
       readonly addressOfRecord: string;
       readonly exchange: number;
+    }
+  | {
+      /**
+       * Ask that exchange where an address-of-record's phones are now ({@link Exchange.flowsOf}); the answer comes back as
+       * {@link Exchange.flows}. Not answered in time, it counts as unavailable.
+       */
+      readonly type: "flows";
+      readonly addressOfRecord: string;
+      readonly exchange: number;
+      readonly reference: string;
     };
 
 /** One row of `tandem registrations`. */

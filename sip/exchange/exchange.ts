@@ -3,7 +3,7 @@ import { credentialsWaitingMax, credentialsWaitMs, retryAfterSeconds, sweepMs } 
 import { buildResponse, type HeaderField } from "../message/build.ts";
 import { octetsOf } from "../message/octets.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
-import { domainOf, exchangeOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
+import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
 import type { ProxyEnvironment } from "../proxy/environment.ts";
 import { Proxy } from "../proxy/proxy.ts";
 import type { Branch, Target } from "../proxy/response-context.ts";
@@ -11,6 +11,7 @@ import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
 import { RecordStore } from "../record/record-store.ts";
 import { makeTombstone, type StateRecord } from "../record/state-record.ts";
+import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
@@ -50,7 +51,7 @@ const recordRouteMethods: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", 
  * {@link tick}. Changed records wait in {@link store} for the disk and the pair.
  */
 export class Exchange {
-  readonly store = new RecordStore();
+  readonly store: RecordStore;
   readonly #config: ExchangeConfig;
   readonly #tools: ExchangeTools;
   readonly #clock: HybridClock;
@@ -65,6 +66,7 @@ export class Exchange {
   readonly #boot: string;
   #map: ClusterMap;
   #references = 0;
+  #isFenced = false;
   #effects: Effect[] = [];
   /** Messages for accesses that are not there: they come back as undeliverable when the event that sent them is over. */
   #unsendable: { readonly flow: string; readonly octets: Uint8Array }[] = [];
@@ -76,6 +78,8 @@ export class Exchange {
     this.#config = config;
     this.#tools = tools;
     this.#map = config.map;
+    const { primary, secondary } = pairOf(config.map, config.exchange);
+    this.store = new RecordStore({ isPaired: primary !== secondary });
     this.#boot = tools.nextId().slice(0, 8);
     this.#clock = new HybridClock(config.cell);
     this.#accesses = new Accesses(config.map.domains[0]?.name ?? "");
@@ -109,6 +113,53 @@ export class Exchange {
     this.store.apply(record, "disk");
   }
 
+  /**
+   * A record of the pair's. An INVITE that this replica had in progress and that the other one has taken over, or ended, is dropped
+   * without a word: it was this replica that could not be heard.
+   */
+  applyFromPair(record: StateRecord, now: number): void {
+    this.#clock.observe(record.version);
+    this.store.apply(record, "pair");
+    this.#settle(now);
+  }
+
+  /**
+   * Goes on with the INVITEs that the other replica had in progress: those that came or went by this access, which has lost that replica
+   * (frame record `takeover`); undefined: all of them, the cell is down.
+   */
+  takeOver(_access: string | undefined, now: number): void {
+    this.#settle(now);
+  }
+
+  /** The cells that the view says can be reached, this one included: lines of others are unreachable at once. */
+  setCells(reachable: ReadonlySet<string>): void {
+    this.#accesses.setCells(reachable);
+  }
+
+  /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */
+  setFenced(isFenced: boolean): void {
+    this.#isFenced = isFenced;
+  }
+
+  /** Where the phones of an address-of-record of this slice are, for another exchange that asks. */
+  flowsOf(addressOfRecord: string, now: number): PhoneFlow[] {
+    return this.#registrar.flowsOf(addressOfRecord, now);
+  }
+
+  /** The answer to a {@link Effect} of type `flows`. One that nobody waits for any more is ignored. */
+  flows(_reference: string, _answer: readonly PhoneFlow[] | "unavailable", now: number): void {
+    this.#settle(now);
+  }
+
+  /**
+   * Messages that could not be brought to their access: the line's cell, or the gateway's trunk, cannot be reached from here. Unlike an
+   * `undeliverable` record from the access itself this says nothing about the phone: its binding stays.
+   */
+  unreachable(access: string, records: readonly FrameRecord[], now: number): void {
+    for (const { kind, key, octets } of records) if (kind === RecordKind.send) this.#undeliverable(octets, joinFlow(access, key), now);
+    this.#settle(now);
+  }
+
   /** A trunk opened, or was found again after hibernation; a line before its first frame. */
   connectAccess(access: string, listeners: readonly Listener[]): void {
     this.#accesses.connect(access, listeners);
@@ -136,6 +187,9 @@ export class Exchange {
         break;
       case RecordKind.closed:
         this.#registrar.flowClosed(flow, now);
+        break;
+      case RecordKind.takeover:
+        this.takeOver(access, now);
         break;
       case RecordKind.resolved: {
         const keys = parseJsonOctets(record.octets);
@@ -342,6 +396,7 @@ export class Exchange {
 
   /** RFC 3261 10.3. */
   #register(tx: ServerTransaction, message: SipMessage, calling: Calling, now: number): void {
+    if (this.#isFenced) return this.#refuseFor(tx, message, 503, now);
     if (calling.callee === undefined) return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
     const unsupported = unsupportedExtensions(message);
     if (unsupported.length > 0) return this.#refuseFor(tx, message, 420, now, undefined, [["Unsupported", unsupported.join(", ")]]);
@@ -428,7 +483,7 @@ export class Exchange {
     if (access === undefined) this.#unresolvable.push(reference);
     else {
       const record = { kind: RecordKind.resolve, key: reference, octets: octetsOf(uri) };
-      this.#effects.push({ type: "send", access, record, committed: false });
+      this.#effects.push({ type: "send", access, record, commit: undefined });
     }
   }
 
@@ -440,7 +495,7 @@ export class Exchange {
       return;
     }
     const record = { kind: RecordKind.send, key: split.key, octets };
-    this.#effects.push({ type: "send", access: split.access, record, committed: commit !== undefined });
+    this.#effects.push({ type: "send", access: split.access, record, commit });
   }
 
   #fire(key: string, now: number): void {

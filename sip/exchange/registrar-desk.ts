@@ -1,3 +1,4 @@
+import { phoneFlowsOf, type PhoneFlow } from "../dialog/present-flow.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { HybridClock } from "../record/hybrid-clock.ts";
 import type { RecordStore } from "../record/record-store.ts";
@@ -29,6 +30,11 @@ export class RegistrarDesk {
 
   targets(addressOfRecord: string, now: number, isSecure: boolean): BindingTarget[] {
     return targetsOf(this.#store.bindingsOf(addressOfRecord), now, isSecure);
+  }
+
+  /** Where the phones of an address-of-record are now. */
+  flowsOf(addressOfRecord: string, now: number): PhoneFlow[] {
+    return phoneFlowsOf(this.#store.bindingsOf(addressOfRecord), now);
   }
 
   /** A connection is gone: bindings that lived by it go, others lose it. */

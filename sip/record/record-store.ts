@@ -66,6 +66,7 @@ export class RecordStore {
   /** The highest sequence number that was ever given out to the pair, and the highest that it has acknowledged. */
   #given = 0;
   #acknowledged: number;
+  #isPairAway = false;
   /** Where {@link changedSince} stopped: the next chunk goes on there. */
   #cursor: Entry | undefined;
 
@@ -187,6 +188,17 @@ export class RecordStore {
     return this.#acknowledged;
   }
 
+  /**
+   * While the pair is away the disk is the second place: INVITEs in progress get rows too. They last seconds, and need none while the
+   * pair holds them.
+   */
+  setPairAway(isAway: boolean): void {
+    if (isAway === this.#isPairAway) return;
+    this.#isPairAway = isAway;
+    if (!isAway) return;
+    for (const entry of this.#tables.invite.values()) if (entry.record.value !== undefined) this.#dirty.add(entry);
+  }
+
   get hasDirty(): boolean {
     return this.#dirty.size > 0 || this.#orphans.size > 0;
   }
@@ -211,6 +223,7 @@ export class RecordStore {
       this.#dirty.delete(entry);
       const { record } = entry;
       if (!isTombstone(record)) {
+        if (record.kind === "invite" && !this.#isPairAway) continue;
         if (!this.#needsRow(entry.onDisk, record)) continue;
         put.push(record);
         entry.onDisk = record;

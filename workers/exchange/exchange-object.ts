@@ -211,11 +211,14 @@ export class ExchangeObject extends DurableObject<Environment> {
   #sort(effect: Effect, early: Outbox, late: Outbox, now: number): void {
     switch (effect.type) {
       case "send":
-        if (isLine(effect.access) || this.#trunks.has(effect.access)) (effect.committed ? late : early).add(effect.access, effect.record);
+        if (isLine(effect.access) || this.#trunks.has(effect.access))
+          (effect.commit !== undefined ? late : early).add(effect.access, effect.record);
         else this.#receive(effect.access, undeliverableOf([effect.record]), now);
         return;
       case "credentials":
         void this.#askForCredentials(effect.addressOfRecord, effect.exchange);
+        return;
+      case "flows":
         return;
     }
     effect satisfies never;

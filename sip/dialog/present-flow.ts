@@ -1,0 +1,54 @@
+import type { BindingRecord } from "../record/state-record.ts";
+
+/** A flow that a phone has registered: what another exchange needs to know of a binding to find the phone. */
+export type PhoneFlow = {
+  readonly contact: string;
+  /** `+sip.instance`; empty when there was none. */
+  readonly instanceId: string;
+  readonly flow: string;
+  /** When it was registered, ms since the epoch. */
+  readonly registeredAt: number;
+};
+
+/** A phone that is looked for: a side of a dialog, or whoever sent a request. */
+export type Phone = {
+  /** The URI of its latest Contact. */
+  readonly contact: string;
+  /** `+sip.instance`; empty when unknown. */
+  readonly instanceId: string;
+  /** The flow that it had; empty: none. */
+  readonly flow: string;
+};
+
+/** The flows of an address-of-record's current bindings. */
+export function phoneFlowsOf(records: Iterable<BindingRecord>, now: number): PhoneFlow[] {
+  const flows: PhoneFlow[] = [];
+  for (const { value } of records) {
+    if (value === undefined || value.flow === "" || value.expiresAt <= now) continue;
+    const { contact, instanceId, flow, registeredAt } = value;
+    flows.push({ contact, instanceId, flow, registeredAt });
+  }
+  return flows;
+}
+
+/**
+ * The flow on which a phone can be reached now: that of its instance's latest binding (RFC 5626 4.3: a softphone that comes back on a new
+ * flow takes its dialogs along), else of a binding with its very contact, else the flow it had. `isUsable` leaves flows out that are known
+ * to lead nowhere; undefined when nothing is left.
+ */
+export function presentFlow(phone: Phone, flows: Iterable<PhoneFlow>, isUsable: (flow: string) => boolean): string | undefined {
+  const isKnownUsable = phone.flow !== "" && isUsable(phone.flow);
+  let found = isKnownUsable ? phone.flow : undefined;
+  let rank = -1;
+  for (const { contact, instanceId, flow, registeredAt } of flows) {
+    const isSamePhone = phone.instanceId === "" ? contact === phone.contact : instanceId === phone.instanceId;
+    if (!isSamePhone) continue;
+    // While the phone's own flow is among them there is no need to move.
+    if (isKnownUsable && flow === phone.flow) return flow;
+    if (registeredAt > rank && isUsable(flow)) {
+      rank = registeredAt;
+      found = flow;
+    }
+  }
+  return found;
+}
