@@ -1,0 +1,115 @@
+import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
+import type { Cause, MemberState } from "./view.ts";
+
+/** Why a heartbeat was not answered. `refused`: there is no connection to be had, or it was closed under way. */
+export type Failure = "refused" | "timeout" | "bad signature" | "error";
+
+/** Another cell, as this one sees it. Plain data; the functions here change it and say when its state is another one. */
+export type CellMember = {
+  readonly id: string;
+  state: MemberState;
+  /** Its own epoch, as it last said; 0: never heard. */
+  epoch: number;
+  /** By the clock of the one who looks, ms. */
+  heardAt: number | undefined;
+  /** Regular heartbeats in a row that were not answered. */
+  missed: number;
+  /** Connections refused in a row. */
+  refused: number;
+  suspicion: Cause | undefined;
+  /** Something about it was learnt since the group started, be it that nobody is there. */
+  isKnown: boolean;
+  boot: string;
+  sequence: number;
+  /** What it last said of gateways, by their ids. */
+  gateways: ReadonlyMap<string, GatewayReport>;
+};
+
+/** What follows for the member's state; `detail` is for people. */
+export type Turn = { readonly to: MemberState; readonly cause: Cause; readonly detail: string };
+
+export function newCellMember(id: string): CellMember {
+  return {
+    id,
+    state: "joining",
+    epoch: 0,
+    heardAt: undefined,
+    missed: 0,
+    refused: 0,
+    suspicion: undefined,
+    isKnown: false,
+    boot: "",
+    sequence: 0,
+    gateways: new Map(),
+  };
+}
+
+/** It answered: whatever was suspected is not so. */
+export function answered(member: CellMember, heartbeat: Heartbeat, now: number): Turn | undefined {
+  member.missed = 0;
+  member.refused = 0;
+  member.suspicion = undefined;
+  member.isKnown = true;
+  return learn(member, heartbeat, now, true);
+}
+
+/**
+ * Takes what it says of itself. Being told is not being answered: a member that is down stays so until it has answered, because what it
+ * is needed for goes that way.
+ */
+export function learn(member: CellMember, heartbeat: Heartbeat, now: number, isAnswer: boolean): Turn | undefined {
+  const wasHeard = member.heardAt !== undefined;
+  member.heardAt = now;
+  if (heartbeat.boot !== member.boot || heartbeat.sequence > member.sequence) {
+    member.boot = heartbeat.boot;
+    member.sequence = heartbeat.sequence;
+    member.epoch = heartbeat.epoch;
+    if (member.state !== "down" || isAnswer) member.gateways = new Map(heartbeat.gateways.map((report) => [report.id, report]));
+  } else if (member.state !== "down") {
+    return undefined;
+  }
+  if (heartbeat.state === member.state || (member.state === "down" && !isAnswer)) return undefined;
+  return { to: heartbeat.state, cause: causeOf(member.state, heartbeat.state, wasHeard), detail: "" };
+}
+
+function causeOf(from: MemberState, to: Heartbeat["state"], wasHeard: boolean): Cause {
+  if (from === "down") return wasHeard ? "returned" : "joined";
+  if (to === "draining") return "drained";
+  if (to === "joining") return "restarted";
+  if (from === "draining") return "undrained";
+  return wasHeard ? "ready" : "joined";
+}
+
+/** Nobody is there: suspicion at once. Down when it is confirmed, by a second refusal or by somebody who saw a connection close. */
+export function refused(member: CellMember): Turn | "probe" | undefined {
+  member.isKnown = true;
+  member.refused += 1;
+  if (member.state === "down") return undefined;
+  const closed = member.suspicion === "closed socket";
+  if (!closed && member.refused < 2) {
+    member.suspicion = "connection refused";
+    return "probe";
+  }
+  return closed
+    ? { to: "down", cause: "closed socket", detail: "and refuses connections" }
+    : { to: "down", cause: "connection refused", detail: "twice" };
+}
+
+/** A regular heartbeat was not answered: one is a suspicion, so many in a row as the settings say are a fact. */
+export function missed(member: CellMember, failure: Failure, missedMax: number): Turn | undefined {
+  member.isKnown = true;
+  member.missed += 1;
+  if (member.state === "down") return undefined;
+  const cause: Cause = failure === "bad signature" ? "bad signature" : "missed heartbeats";
+  if (member.missed >= missedMax) return { to: "down", cause, detail: `${member.missed} in a row` };
+  member.suspicion ??= cause;
+  return undefined;
+}
+
+/** The state changes for good: what was suspected is over either way. */
+export function turn(member: CellMember, to: MemberState): void {
+  member.state = to;
+  member.suspicion = undefined;
+  // What it last said of gateways is not so any more.
+  if (to === "down") member.gateways = new Map();
+}

@@ -1,0 +1,87 @@
+import type { Cause, HeartbeatSettings, MemberState } from "./view.ts";
+
+/**
+ * A gateway, as a cell sees it by its control socket. `isUp` is what this cell has seen itself; `state` is what the view says, where
+ * the other cells' eyes count as well.
+ */
+export type GatewayMember = {
+  readonly id: string;
+  state: MemberState;
+  /** undefined: it never had a control socket here. */
+  isUp: boolean | undefined;
+  /** Why `isUp` is what it is. */
+  cause: Cause;
+  isOpen: boolean;
+  /** Last ping, or when the socket opened, ms. */
+  heardAt: number | undefined;
+  /** Without a socket: when that is a failure, and which. A gateway whose socket alone was cut is back before. */
+  lostAt: number;
+  lostCause: Cause;
+  suspicion: Cause | undefined;
+};
+
+/** A closed control socket is made anew at once when its gateway lives; this much later it does not. */
+export const closedGraceMs = 250;
+
+/** One known from before the start of this core group is given the time that a silent one is given. */
+export function newGatewayMember(id: string, state: MemberState, now: number, settings: HeartbeatSettings): GatewayMember {
+  return {
+    id,
+    state,
+    isUp: undefined,
+    cause: "joined",
+    isOpen: false,
+    heardAt: undefined,
+    lostAt: now + silenceMsMax(settings),
+    lostCause: "missed heartbeats",
+    suspicion: undefined,
+  };
+}
+
+/** Pings come every period; half of one for those that are under way. */
+export function silenceMsMax({ periodMs, missed }: HeartbeatSettings): number {
+  return (missed + 0.5) * periodMs;
+}
+
+export function opened(gateway: GatewayMember, now: number): void {
+  gateway.isOpen = true;
+  gateway.heardAt = now;
+}
+
+export function closed(gateway: GatewayMember, now: number): void {
+  if (!gateway.isOpen) return;
+  gateway.isOpen = false;
+  gateway.lostAt = now + closedGraceMs;
+  gateway.lostCause = "closed socket";
+}
+
+/** When its silence will be a failure, if nothing is heard; undefined: it is one already. `graceFrom`: nothing before it counts. */
+export function deadlineOf(gateway: GatewayMember, settings: HeartbeatSettings, graceFrom: number): number | undefined {
+  if (gateway.isUp === false) return undefined;
+  return gateway.isOpen ? Math.max(gateway.heardAt ?? 0, graceFrom) + silenceMsMax(settings) : gateway.lostAt;
+}
+
+/** Looks at it anew. True: what this cell sees has changed. */
+export function judge(gateway: GatewayMember, settings: HeartbeatSettings, graceFrom: number, now: number): boolean {
+  const before = gateway.isUp;
+  if (gateway.isOpen) {
+    const silentMs = now - Math.max(gateway.heardAt ?? 0, graceFrom);
+    gateway.isUp = silentMs < silenceMsMax(settings);
+    gateway.suspicion = gateway.isUp && silentMs >= 1.5 * settings.periodMs ? "missed heartbeats" : undefined;
+    if (!gateway.isUp) gateway.cause = "missed heartbeats";
+    else if (before !== true) gateway.cause = before === undefined ? "joined" : "returned";
+  } else if (before !== false) {
+    gateway.suspicion = now < gateway.lostAt ? gateway.lostCause : undefined;
+    if (now >= gateway.lostAt) {
+      gateway.isUp = false;
+      gateway.cause = gateway.lostCause;
+    }
+  }
+  return gateway.isUp !== before;
+}
+
+/** Pings in a row that did not come. */
+export function pingsMissed(gateway: GatewayMember, { periodMs }: HeartbeatSettings, now: number): number {
+  if (gateway.heardAt === undefined) return 0;
+  return Math.max(0, Math.floor((now - gateway.heardAt) / periodMs - 0.5));
+}
