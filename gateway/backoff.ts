@@ -19,12 +19,26 @@ export class Backoff {
   /** Plans the next attempt. */
   retry(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#attempt, delayMs(this.#failures, this.#random()));
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#attempt();
+      },
+      delayMs(this.#failures, this.#random()),
+    );
     this.#failures += 1;
+  }
+
+  /** Makes the planned attempt now. */
+  hurry(): void {
+    if (this.#timer === undefined) return;
+    this.stop();
+    this.#attempt();
   }
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }
 

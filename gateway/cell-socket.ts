@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
 import { Backoff } from "./backoff.ts";
 import { cellAuthorization, cellSocketUrl } from "./cell-authorization.ts";
@@ -28,10 +30,14 @@ export class CellSocket {
   readonly #handlers: CellSocketHandlers;
   readonly #backoff = new Backoff(() => this.#connect());
   #socket: WebSocket | undefined;
+  #stream: Socket | undefined;
   #isUp = false;
   #isStopped = false;
   #isDownTold = false;
   #pingsMissed = 0;
+  /** When the last ping left, ms. */
+  #pingedAt = 0;
+  #signsOfLife = 0;
 
   constructor(options: CellSocketOptions, handlers: CellSocketHandlers) {
     this.#options = options;
@@ -40,6 +46,11 @@ export class CellSocket {
 
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  /** Counts connections and all that came over them. */
+  get signsOfLife(): number {
+    return this.#signsOfLife;
   }
 
   start(): void {
@@ -59,6 +70,13 @@ export class CellSocket {
     setTimeout(() => socket.terminate(), 300).unref();
   }
 
+  /** Closes for good and at once: what has not left yet never does. */
+  abandon(): void {
+    this.#isStopped = true;
+    this.#backoff.stop();
+    this.#cut();
+  }
+
   send(data: Uint8Array | string): void {
     if (this.#isUp) this.#socket?.send(data);
   }
@@ -71,15 +89,33 @@ export class CellSocket {
       return;
     }
     this.#pingsMissed += 1;
+    this.ping();
+  }
+
+  ping(): void {
+    this.#pingedAt = Date.now();
     // Text: the runtime answers it by itself, and the object may sleep on.
-    this.#socket?.send("ping");
+    if (this.#isUp) this.#socket?.send("ping");
+  }
+
+  /** Between beats: gives up when enough pings are missed and the last of them had `answerMs` to be answered. */
+  check(missedMax: number, answerMs: number, now: number): void {
+    if (this.#isUp && this.#pingsMissed >= missedMax && now - this.#pingedAt >= answerMs) this.drop(`missed ${this.#pingsMissed} pings`);
+  }
+
+  /** This process stood still: answers to the pings so far may lie unread. */
+  forgive(): void {
+    this.#pingsMissed = 0;
+  }
+
+  /** There is reason to think that the cell is back: the next attempt need not wait. */
+  hurry(): void {
+    if (this.#socket === undefined && !this.#isStopped) this.#backoff.hurry();
   }
 
   /** Gives this connection up and makes another. */
   drop(reason: string): void {
-    const socket = this.#forget();
-    if (socket === undefined) return;
-    socket.terminate();
+    if (!this.#cut()) return;
     if (!this.#isDownTold) {
       this.#isDownTold = true;
       this.#handlers.down(reason);
@@ -97,14 +133,19 @@ export class CellSocket {
       skipUTF8Validation: true,
     });
     this.#socket = socket;
+    socket.on("upgrade", (response) => {
+      this.#stream = response.socket;
+    });
     socket.on("open", () => {
       this.#isUp = true;
       this.#isDownTold = false;
       this.#pingsMissed = 0;
+      this.#signsOfLife += 1;
       this.#handlers.opened();
     });
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       this.#pingsMissed = 0;
+      this.#signsOfLife += 1;
       // Not when it opens: a cell that accepts and closes at once must not be asked in a tight loop.
       this.#backoff.succeeded();
       if (isBinary) this.#handlers.binary(data);
@@ -115,9 +156,22 @@ export class CellSocket {
     socket.on("error", (error) => this.drop(error.message));
   }
 
+  /**
+   * Ends the connection with a reset: a close would first deliver what waits in the kernel, to a frozen process even minutes later, and by
+   * then it has gone elsewhere. TLS cannot be reset this way; it is destroyed. False: there was none.
+   */
+  #cut(): boolean {
+    const stream = this.#stream;
+    const socket = this.#forget();
+    if (stream !== undefined && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
+    socket?.terminate();
+    return socket !== undefined;
+  }
+
   #forget(): WebSocket | undefined {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#stream = undefined;
     this.#isUp = false;
     if (socket === undefined) return undefined;
     socket.removeAllListeners();

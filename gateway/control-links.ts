@@ -1,6 +1,7 @@
 import type { ClusterMap } from "../sip/placement/cluster-map.ts";
 import type { Hello } from "../sip/transport/frame.ts";
 import { CellSocket } from "./cell-socket.ts";
+import { type CellStates, readView } from "./cell-states.ts";
 import { isClusterMap } from "./cluster-map.ts";
 import { controlOctetsMax, heartbeatDefault } from "./limits.ts";
 import type { Log } from "./log.ts";
@@ -14,23 +15,31 @@ export type ControlLinksOptions = {
   readonly log: Log;
 };
 
-type ControlLink = { readonly url: string; readonly socket: CellSocket };
+export type ControlLinksHandlers = {
+  /** A newer map than the last. */
+  mapped(map: ClusterMap): void;
+  /** How a cell sees the others now. */
+  viewed(by: string, states: CellStates): void;
+};
+
+type ControlLink = { readonly url: string; readonly socket: CellSocket; epoch: number };
 
 /**
  * The control link to every cell. The gateway says who it is, `{"type":"hello","name","boot","listeners"}`; the cell sends
- * `{"type":"map","map"}` on open and whenever the map changes. The newest version counts, whichever cell it came from.
+ * `{"type":"map","map"}` on open and whenever the map changes, and `{"type":"view","view"}` likewise. The newest map counts, whichever
+ * cell it came from; views are each cell's own.
  */
 export class ControlLinks {
   readonly #options: ControlLinksOptions;
-  readonly #received: (map: ClusterMap) => void;
+  readonly #handlers: ControlLinksHandlers;
   readonly #links = new Map<string, ControlLink>();
   #version = -1;
   #missedMax: number = heartbeatDefault.missed;
   #heart: NodeJS.Timeout | undefined;
 
-  constructor(options: ControlLinksOptions, received: (map: ClusterMap) => void) {
+  constructor(options: ControlLinksOptions, handlers: ControlLinksHandlers) {
     this.#options = options;
-    this.#received = received;
+    this.#handlers = handlers;
   }
 
   start(): void {
@@ -50,7 +59,7 @@ export class ControlLinks {
       if (present?.url === url) continue;
       present?.socket.stop();
       const socket = this.#newSocket(id, url);
-      this.#links.set(id, { url, socket });
+      this.#links.set(id, { url, socket, epoch: -1 });
       socket.start();
     }
     for (const [id, { socket }] of this.#links) {
@@ -67,6 +76,8 @@ export class ControlLinks {
       {
         opened: () => {
           log("control-up", { cell });
+          const link = this.#links.get(cell);
+          if (link !== undefined) link.epoch = -1;
           socket.send(JSON.stringify({ type: "hello", name: gateway, ...hello }));
         },
         text: (text) => this.#receive(cell, text),
@@ -78,10 +89,25 @@ export class ControlLinks {
   }
 
   #receive(cell: string, text: string): void {
-    const { log, cells } = this.#options;
     const message = parseJson(text);
-    if (typeof message !== "object" || message === null || !("type" in message) || message.type !== "map") return;
-    const map = "map" in message ? message.map : undefined;
+    if (typeof message !== "object" || message === null || !("type" in message)) return;
+    if (message.type === "map") this.#receiveMap(cell, "map" in message ? message.map : undefined);
+    else if (message.type === "view") this.#receiveView(cell, "view" in message ? message.view : undefined);
+  }
+
+  #receiveView(cell: string, value: unknown): void {
+    const view = readView(value);
+    const link = this.#links.get(cell);
+    if (view === undefined) this.#options.log("view-refused", { cell });
+    // Epochs only grow; a cell that lost its own begins again with a new connection.
+    if (view === undefined || link === undefined || view.epoch < link.epoch) return;
+    link.epoch = view.epoch;
+    this.#options.log("view", { cell, epoch: view.epoch });
+    this.#handlers.viewed(cell, view.cells);
+  }
+
+  #receiveMap(cell: string, map: unknown): void {
+    const { log, cells } = this.#options;
     if (!isClusterMap(map)) {
       log("map-refused", { cell });
       return;
@@ -93,7 +119,7 @@ export class ControlLinks {
     this.#beatEvery(map.heartbeat.periodMs);
     const configured = new Map(cells.map(({ id, url }) => [id, url]));
     this.#connectTo(map.cells.map(({ id, url }) => ({ id, url: configured.get(id) ?? url })));
-    this.#received(map);
+    this.#handlers.mapped(map);
   }
 
   #beatEvery(periodMs: number): void {

@@ -16,6 +16,9 @@ export type Counters = {
   framesIn: number;
   framesOut: number;
   trunkFailures: number;
+  /** Lost replicas whose calls the other was told to take over, and messages that moved with them. */
+  takeovers: number;
+  messagesMoved: number;
   connectionsOpened: number;
   connectionsAccepted: number;
   connectionsRefused: number;
@@ -36,6 +39,8 @@ export function newCounters(): Counters {
     framesIn: 0,
     framesOut: 0,
     trunkFailures: 0,
+    takeovers: 0,
+    messagesMoved: 0,
     connectionsOpened: 0,
     connectionsAccepted: 0,
     connectionsRefused: 0,

@@ -59,13 +59,10 @@ export class Dispatcher {
       return;
     }
     const key = routingKeyOf(octets, 0, octets.length, map);
-    const link = this.#trunks.choose(key?.exchange ?? fnv1a(flowKey) % map.exchangeCount, key?.cell);
-    const now = Date.now();
-    if (link === undefined || link.downFor(now) > trunkHoldMs || !link.offer({ kind: RecordKind.message, key: flowKey, octets }, now)) {
-      this.#refuse(flowKey, octets);
-      return;
-    }
-    connection?.usedBy(link);
+    const exchange = key?.exchange ?? fnv1a(flowKey) % map.exchangeCount;
+    const link = this.#trunks.offer(exchange, key?.cell, { kind: RecordKind.message, key: flowKey, octets }, Date.now());
+    if (link === undefined) this.#refuse(flowKey, octets);
+    else connection?.usedBy(link);
   }
 
   #hold(unplaced: Unplaced): void {

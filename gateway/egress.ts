@@ -1,4 +1,5 @@
-import { parseFlowKey, transportOfFlowKey } from "../sip/transport/flow.ts";
+import { isIPv6 } from "node:net";
+import { type FlowKey, parseFlowKey, transportOfFlowKey } from "../sip/transport/flow.ts";
 import { RecordKind } from "../sip/transport/frame.ts";
 import type { Connections } from "./connections.ts";
 import type { Counters } from "./counters.ts";
@@ -48,7 +49,7 @@ export class Egress {
 
   #sendToNew(flowKey: string, octets: Uint8Array, failed: () => void): void {
     const key = parseFlowKey(flowKey);
-    const listener = key === undefined ? undefined : this.#udp.get(key.listener);
+    const listener = key === undefined ? undefined : this.#listenerFor(key);
     if (key === undefined || listener === undefined) {
       failed();
       return;
@@ -58,8 +59,20 @@ export class Egress {
     listener.send(octets, key.address, key.port, failed);
   }
 
+  /**
+   * The listener that the key names. A key of another gateway may name one that is not here, or is something else here: then it is any
+   * that reaches such an address, for a phone whose gateway died.
+   */
+  #listenerFor(key: FlowKey): UdpListener | undefined {
+    const isIpv6Flow = isIPv6(key.address);
+    const named = this.#udp.get(key.listener);
+    if (named?.isIpv6 === isIpv6Flow) return named;
+    for (const listener of this.#udp.values()) if (listener.isIpv6 === isIpv6Flow) return listener;
+    return undefined;
+  }
+
   #undeliverable(flowKey: string, octets: Uint8Array, link: TrunkLink | undefined): void {
     this.#counters.undeliverable += 1;
-    link?.offer({ kind: RecordKind.undeliverable, key: flowKey, octets }, Date.now());
+    link?.answer({ kind: RecordKind.undeliverable, key: flowKey, octets });
   }
 }

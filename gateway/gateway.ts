@@ -87,6 +87,11 @@ export class Gateway {
     return this.#trunks?.isReachable ?? false;
   }
 
+  /** The cell that messages of this exchange go to now, but for those whose token names the other; undefined: they wait. */
+  servedBy(exchange: number): string | undefined {
+    return this.#trunks?.servedBy(exchange);
+  }
+
   /** Binds all listeners, then looks for the cells. Rejects with a GatewayError when an address cannot be had; nothing is left open then. */
   async start(): Promise<void> {
     const { name, secret, cells } = this.#config;
@@ -107,10 +112,16 @@ export class Gateway {
       },
     );
     this.#dispatcher = new Dispatcher(this.#trunks, this.#answers, this.counters);
-    this.#control = new ControlLinks({ ...common, cells }, (map) => {
-      this.#trunks?.update(map, Date.now());
-      this.#dispatcher?.mapChanged();
-    });
+    this.#control = new ControlLinks(
+      { ...common, cells },
+      {
+        mapped: (map) => {
+          this.#trunks?.update(map, Date.now());
+          this.#dispatcher?.mapChanged();
+        },
+        viewed: (by, states) => this.#trunks?.viewed(by, states),
+      },
+    );
     this.#control.start();
     this.#sweeper = setInterval(() => this.connections.sweep(Date.now()), sweepMs);
   }
@@ -195,6 +206,6 @@ export class Gateway {
   /** Answers the exchange's question where a next hop is (RFC 3263). */
   async #resolve(link: TrunkLink, id: string, uri: string): Promise<void> {
     const flows = await this.#resolver.resolve(uri);
-    link.offer({ kind: RecordKind.resolved, key: id, octets: jsonOctets(flows) }, Date.now());
+    link.answer({ kind: RecordKind.resolved, key: id, octets: jsonOctets(flows) });
   }
 }

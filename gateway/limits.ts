@@ -1,3 +1,5 @@
+import { trunkQueueOctetsMax } from "../sip/limits.ts";
+
 /** Limits and times of the gateway, each with its reason. Units come last in the names. */
 
 /** TCP and TLS connections of one gateway. Each costs about 20 KB; the process needs as many file descriptors (`ulimit -n`). */
@@ -35,8 +37,24 @@ export const reconnectMsMin = 50;
 export const reconnectMsMax = 2_000;
 /** WebSocket handshake with a cell. */
 export const handshakeTimeoutMs = 3_000;
-/** A frame that an exchange never answers, though its runtime answers pings: it hangs; the trunk is made anew. */
-export const answerTimeoutMs = 10_000;
+/** A hello that an exchange never answers, though its runtime answers pings: it hangs; the trunk is made anew. */
+export const helloAnswerMs = 10_000;
+/** An exchange that answered the hello and did not say whether it serves: an older one, which always does. */
+export const servingAssumedMs = 1_000;
+/** A replica that could be used for less than this comes and goes: next time it must be stable for one heartbeat period first. */
+export const flapMs = 1_000;
+/** Going back to the primary: the other's answers are waited for so long, and the records between the replicas so long after the last. */
+export const returnWaitMs = 200;
+export const returnSettleMs = 20;
+/** How often one message is taken from a lost trunk to the next: one that ends every process that reads it must not go round for ever. */
+export const movesMax = 4;
+/** What two trunks and all that waits for them may hold for one exchange: a margin below one trunk's limit, for what takes over. */
+export const exchangeQueueOctetsMax = trunkQueueOctetsMax - 1024;
+/** A cell that another cell declares down is pinged at once, and has so long to answer: a cut between cells is no reason to leave it. */
+export const declaredDownAnswerMs = 250;
+/** How often silence is looked for: a part of the heartbeat's period within these bounds. */
+export const watchMsMin = 10;
+export const watchMsMax = 250;
 /** Pings when no map has said otherwise (design: 1 s x 3). */
 export const heartbeatDefault = { periodMs: 1_000, missed: 3 } as const;
 /** What a control link may send: a map of a thousand cells fits. */

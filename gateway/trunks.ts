@@ -1,9 +1,11 @@
 import { type ClusterMap, pairOf } from "../sip/placement/cluster-map.ts";
 import { type FrameRecord, type Hello, RecordKind } from "../sip/transport/frame.ts";
+import type { CellStates } from "./cell-states.ts";
 import type { Counters } from "./counters.ts";
-import { heartbeatDefault, trunkHoldMs } from "./limits.ts";
+import { type CellPlace, ExchangeTrunks } from "./exchange-trunks.ts";
+import { heartbeatDefault, watchMsMax, watchMsMin } from "./limits.ts";
 import type { Log } from "./log.ts";
-import { TrunkLink } from "./trunk-link.ts";
+import type { TrunkLink } from "./trunk-link.ts";
 
 export type TrunksOptions = {
   readonly gateway: string;
@@ -20,29 +22,29 @@ export type TrunksHandlers = {
   receive(link: TrunkLink, records: readonly FrameRecord[]): void;
   /** Records that no exchange took in time: requests among them must be answered. */
   abandoned(records: readonly FrameRecord[]): void;
-  /** Records of a trunk that the new map does not have: to be placed anew. */
+  /** Records of an exchange that the new map does not have: to be placed anew. */
   displaced(records: readonly FrameRecord[]): void;
 };
 
-/** How often records that wait for a lost trunk are looked at. */
-const expiryMs = 250;
-
-/** The trunks to both replicas of every exchange in the map, and which of the two a message goes to. */
+/** The trunks to both replicas of every exchange in the map, and the heartbeat that finds out which of them still work. */
 export class Trunks {
   readonly #options: TrunksOptions;
   readonly #handlers: TrunksHandlers;
-  readonly #links = new Map<string, TrunkLink>();
+  readonly #exchanges = new Map<number, ExchangeTrunks>();
   #map: ClusterMap | undefined;
-  #dirty = new Set<TrunkLink>();
+  #heartbeat: { readonly periodMs: number; readonly missed: number } = heartbeatDefault;
+  /** Cells that a cell declared down in its last view. */
+  readonly #declaredDown = new Map<string, ReadonlySet<string>>();
+  #dirty = new Set<ExchangeTrunks>();
   #flush: NodeJS.Immediate | undefined;
   #heart: NodeJS.Timeout | undefined;
-  readonly #expiry: NodeJS.Timeout;
+  #watch: NodeJS.Timeout | undefined;
+  #awakeAt = Date.now();
 
   constructor(options: TrunksOptions, handlers: TrunksHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    this.#expiry = setInterval(() => this.#expire(Date.now()), expiryMs);
-    this.#beatEvery(heartbeatDefault.periodMs);
+    this.#beatBy(heartbeatDefault);
   }
 
   /** The newest cluster map; undefined before the first. */
@@ -50,105 +52,136 @@ export class Trunks {
     return this.#map;
   }
 
-  /** True when at least one exchange can be reached. */
+  /** True when at least one exchange can be used. */
   get isReachable(): boolean {
-    for (const link of this.#links.values()) if (link.isUp) return true;
+    for (const trunks of this.#exchanges.values()) if (trunks.isUsable) return true;
     return false;
   }
 
+  /** The cell that messages of this exchange go to now, but for those whose token names the other; undefined: they wait. */
+  servedBy(exchange: number): string | undefined {
+    return this.#exchanges.get(exchange)?.servedBy;
+  }
+
   /**
-   * The trunk for a message of this exchange. A token's cell is preferred while it is one of the pair: the transaction is there. Else it is
-   * the primary's, whether it is up or not: what is offered to a trunk that is down is held and replayed.
+   * Takes a message for this exchange. A token's cell is preferred while it can be used: the transaction is there. Else it is the primary,
+   * else the other; when there is neither, it is held. The trunk that it takes; undefined: it must be refused.
    */
-  choose(exchange: number, cell: string | undefined): TrunkLink | undefined {
-    const map = this.#map;
-    if (map === undefined) return undefined;
-    const { primary, secondary } = pairOf(map, exchange);
-    return this.#links.get(`${exchange} ${cell === secondary ? secondary : primary}`);
+  offer(exchange: number, cell: string | undefined, record: FrameRecord, now: number): TrunkLink | undefined {
+    return this.#exchanges.get(exchange)?.offer(record, cell, now);
   }
 
   /** Makes the trunks fit a new map. Those that stay are not touched. */
   update(map: ClusterMap, now: number): void {
     this.#map = map;
-    this.#beatEvery(map.heartbeat.periodMs);
-    const wanted = new Set<string>();
-    const urls = new Map(map.cells.map((cell) => [cell.id, this.#options.cellUrls.get(cell.id) ?? cell.url]));
+    if (map.heartbeat.periodMs !== this.#heartbeat.periodMs || map.heartbeat.missed !== this.#heartbeat.missed) this.#beatBy(map.heartbeat);
+    const places = new Map(map.cells.map(({ id, url }) => [id, { id, url: this.#options.cellUrls.get(id) ?? url }]));
     const displaced: FrameRecord[] = [];
+    for (const [exchange, trunks] of this.#exchanges) {
+      if (exchange < map.exchangeCount) continue;
+      this.#exchanges.delete(exchange);
+      this.#dirty.delete(trunks);
+      displaced.push(...trunks.dissolve(now));
+    }
     for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) {
       const { primary, secondary } = pairOf(map, exchange);
-      for (const id of new Set([primary, secondary])) {
-        const key = `${exchange} ${id}`;
-        const url = urls.get(id) ?? "";
-        wanted.add(key);
-        const present = this.#links.get(key);
-        if (present?.url === url) continue;
-        if (present !== undefined) displaced.push(...present.stop());
-        const link = this.#newLink(exchange, { id, url });
-        this.#links.set(key, link);
-        link.start(now);
-      }
-    }
-    for (const [key, link] of this.#links) {
-      if (wanted.has(key)) continue;
-      this.#links.delete(key);
-      displaced.push(...link.stop());
+      const wanted: CellPlace[] = [];
+      for (const id of new Set([primary, secondary])) wanted.push(places.get(id) ?? { id, url: "" });
+      const present = this.#exchanges.get(exchange);
+      if (present === undefined) this.#exchanges.set(exchange, this.#newExchange(exchange, wanted, now));
+      else present.update(wanted, map.heartbeat, now);
     }
     if (displaced.length > 0) this.#handlers.displaced(displaced);
+  }
+
+  /**
+   * What one cell thinks of the others. One that it declares down has to answer now, or its trunks are given up though they still look
+   * open; one that is up again is connected to at once. A cell that answers us is never given up: the cut is between the two.
+   */
+  viewed(by: string, states: CellStates): void {
+    const before = this.#declaredDown.get(by);
+    const down = new Set<string>();
+    for (const [cell, state] of states) if (state === "down" && cell !== by) down.add(cell);
+    this.#declaredDown.set(by, down);
+    for (const link of this.#links()) {
+      if (down.has(link.cell)) link.doubt(by);
+      else if (before?.has(link.cell) === true) link.hurry();
+    }
   }
 
   /** Tells the exchanges that a connection is gone. `links` undefined: all of them. */
   tellClosed(flowKey: string, links: ReadonlySet<TrunkLink> | undefined, now: number): void {
     const record = { kind: RecordKind.closed, key: flowKey, octets: new Uint8Array(0) };
     // A trunk that holds too much forgets it: the exchange will learn it by the first message that is undeliverable.
-    for (const link of links ?? this.#links.values()) link.offer(record, now);
+    if (links === undefined) for (const trunks of this.#exchanges.values()) trunks.offer(record, undefined, now);
+    else for (const link of links) link.answer(record);
   }
 
   stop(): void {
-    clearInterval(this.#expiry);
     clearInterval(this.#heart);
+    clearInterval(this.#watch);
     clearImmediate(this.#flush);
     this.#flush = undefined;
-    for (const link of this.#links.values()) link.stop();
-    this.#links.clear();
+    for (const trunks of this.#exchanges.values()) trunks.stop();
+    this.#exchanges.clear();
   }
 
-  #newLink(exchange: number, cell: { readonly id: string; readonly url: string }): TrunkLink {
+  #newExchange(exchange: number, places: readonly CellPlace[], now: number): ExchangeTrunks {
     const { gateway, secret, hello, counters, log } = this.#options;
-    return new TrunkLink(
-      { exchange, cell, gateway, secret, hello, counters, log },
+    return new ExchangeTrunks(
+      places,
+      { exchange, gateway, secret, hello, heartbeat: this.#heartbeat, counters, log },
       {
         receive: (link, records) => this.#handlers.receive(link, records),
-        dirty: (link) => this.#markDirty(link),
+        abandoned: (records) => this.#handlers.abandoned(records),
+        dirty: (trunks) => this.#markDirty(trunks),
+        now: () => this.#now(),
       },
+      now,
     );
   }
 
+  *#links(): IterableIterator<TrunkLink> {
+    for (const trunks of this.#exchanges.values()) yield* trunks.links;
+  }
+
   /** Frames leave at the end of the event loop's turn: what came in one turn goes in one frame, and nothing waits for it. */
-  #markDirty(link: TrunkLink): void {
-    this.#dirty.add(link);
+  #markDirty(trunks: ExchangeTrunks): void {
+    this.#dirty.add(trunks);
     this.#flush ??= setImmediate(() => {
       this.#flush = undefined;
       const dirty = this.#dirty;
       this.#dirty = new Set();
-      const now = Date.now();
+      const now = this.#now();
       for (const each of dirty) each.flush(now);
     });
   }
 
-  #beatEvery(periodMs: number): void {
+  #beatBy(heartbeat: { readonly periodMs: number; readonly missed: number }): void {
+    const { periodMs } = heartbeat;
+    this.#heartbeat = heartbeat;
     clearInterval(this.#heart);
+    clearInterval(this.#watch);
     this.#heart = setInterval(() => {
-      const missedMax = this.#map?.heartbeat.missed ?? heartbeatDefault.missed;
-      const now = Date.now();
-      for (const link of this.#links.values()) link.beat(missedMax, now);
+      this.#now();
+      for (const link of this.#links()) link.beat(this.#heartbeat.missed);
     }, periodMs);
+    const watchMs = Math.min(watchMsMax, Math.max(watchMsMin, periodMs / 4));
+    this.#watch = setInterval(() => {
+      const now = this.#now();
+      for (const link of this.#links()) link.check(this.#heartbeat.missed, periodMs / 2, now);
+    }, watchMs);
   }
 
-  #expire(now: number): void {
-    for (const link of this.#links.values()) {
-      if (link.downFor(now) === 0) continue;
-      const abandoned = link.takeOfferedBefore(now - trunkHoldMs);
-      if (abandoned.length > 0) this.#handlers.abandoned(abandoned);
-    }
+  /**
+   * The time. When this process stood still for a good part of what others may be silent (it was stopped, or its machine slept), nobody is
+   * judged by that time: their answers are waiting to be read.
+   */
+  #now(): number {
+    const now = Date.now();
+    const { periodMs, missed } = this.#heartbeat;
+    if (now - this.#awakeAt > (periodMs * missed) / 2 + watchMsMax) for (const trunks of this.#exchanges.values()) trunks.forgive(now);
+    this.#awakeAt = now;
+    return now;
   }
 }

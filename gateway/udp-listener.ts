@@ -13,6 +13,7 @@ export type UdpHandlers = {
 
 /** One UDP socket on one cluster address. Requests and responses leave from the address and port that phones send to (RFC 3581 4). */
 export class UdpListener {
+  readonly isIpv6: boolean;
   readonly #config: ListenerConfig;
   readonly #index: number;
   readonly #handlers: UdpHandlers;
@@ -25,7 +26,8 @@ export class UdpListener {
     this.#config = config;
     this.#index = index;
     this.#handlers = handlers;
-    const family = isIPv6(config.host) ? 6 : 4;
+    this.isIpv6 = isIPv6(config.host);
+    const family = this.isIpv6 ? 6 : 4;
     this.#socket = createSocket({
       type: family === 6 ? "udp6" : "udp4",
       ...(family === 6 ? { ipv6Only: true } : {}),

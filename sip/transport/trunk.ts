@@ -11,18 +11,20 @@ import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, 
  * Records of a frame that was not acknowledged are sent again, in order, on the next connection, where sequence numbers begin at 1
  * again. So a record is delivered at least once: repeats are absorbed by the transaction layer.
  */
-export class Trunk {
+export class Trunk<Offered extends FrameRecord = FrameRecord> {
   readonly #limits: TrunkLimits;
   #connected = false;
-  #pending: FrameRecord[] = [];
+  #pending: Offered[] = [];
   /** When each pending record was offered. */
   #pendingSince: number[] = [];
   #pendingOctets = 0;
   /** Sent and not acknowledged, oldest first. */
-  #sent: SentFrame[] = [];
+  #sent: SentFrame<Offered>[] = [];
   #sentOctets = 0;
   #lastSeq = 0;
   #lastReceived = 0;
+  #offered = 0;
+  #settled = 0;
 
   constructor(limits: TrunkLimits = defaultTrunkLimits) {
     this.#limits = limits;
@@ -42,6 +44,25 @@ export class Trunk {
     return this.#sent[0]?.sentAt;
   }
 
+  /** When the oldest unacknowledged frame that carries records was sent, ms: as {@link unansweredSince}, but for the hello. */
+  get unansweredRecordsSince(): number | undefined {
+    return (this.isHelloUnanswered ? this.#sent[1] : this.#sent[0])?.sentAt;
+  }
+
+  get isHelloUnanswered(): boolean {
+    return this.#sent[0]?.isHello === true;
+  }
+
+  /** How many records were offered so far. */
+  get offered(): number {
+    return this.#offered;
+  }
+
+  /** How many of the records offered are off its hands, oldest first: acknowledged, or taken back. */
+  get settled(): number {
+    return this.#settled;
+  }
+
   /** True when sequence numbers, which have 32 bits, are nearly used up (after weeks): connect again. */
   get isSpent(): boolean {
     return this.#lastSeq > seqMax || this.#lastReceived > seqMax;
@@ -51,13 +72,14 @@ export class Trunk {
    * Takes a record to send. False: the trunk holds all it may, or the record can never travel; the caller answers a request with 503
    * and drops a response. The octets must not change until the record is acknowledged.
    */
-  offer(record: FrameRecord, now: number): boolean {
-    if (record.octets.length > messageOctetsMax || record.key.length > 255) return false;
+  offer(record: Offered, now: number): boolean {
+    if (!isCarriable(record)) return false;
     const octets = recordOctets(record.key, record.octets);
     if (this.octetsHeld + octets > this.#limits.queueOctetsMax) return false;
     this.#pending.push(record);
     this.#pendingSince.push(now);
     this.#pendingOctets += octets;
+    this.#offered += 1;
     return true;
   }
 
@@ -65,14 +87,12 @@ export class Trunk {
   connect(hello: FrameRecord, now: number): Uint8Array[] {
     const unacknowledged = this.#sent;
     this.#connected = true;
-    this.#lastSeq = 0;
+    this.#lastSeq = 1;
     this.#lastReceived = 0;
-    this.#sent = [];
+    this.#sent = [{ seq: 1, records: [], since: now, sentAt: now, octets: 0, isHello: true }];
     this.#sentOctets = 0;
-    const frames = [this.#send([hello], now, now, true)];
-    for (const frame of unacknowledged) {
-      if (!frame.isHello) frames.push(this.#send(frame.records, frame.since, now, false));
-    }
+    const frames = [encodeFrame(1, 0, [hello])];
+    for (const frame of unacknowledged) if (!frame.isHello) frames.push(this.#send(frame.records, frame.since, now));
     return frames;
   }
 
@@ -97,6 +117,7 @@ export class Trunk {
     for (const sent of this.#sent) {
       if (sent.seq > frame.ack) break;
       this.#sentOctets -= sent.octets;
+      this.#settled += sent.records.length;
       acknowledged += 1;
     }
     if (acknowledged > 0) this.#sent.splice(0, acknowledged);
@@ -116,7 +137,7 @@ export class Trunk {
       }
       const whole = start === 0 && end === this.#pending.length;
       const records = whole ? this.#pending : this.#pending.slice(start, end);
-      frames.push(this.#send(records, this.#pendingSince[start] ?? now, now, false));
+      frames.push(this.#send(records, this.#pendingSince[start] ?? now, now));
       start = end;
     }
     this.#pending = [];
@@ -133,7 +154,7 @@ export class Trunk {
   }
 
   /** All records that nobody acknowledged, in order, to be offered to another replica. This trunk forgets them. */
-  takeUnacknowledged(): FrameRecord[] {
+  takeUnacknowledged(): Offered[] {
     return this.takeOfferedBefore(Number.POSITIVE_INFINITY);
   }
 
@@ -141,15 +162,15 @@ export class Trunk {
    * Gives up on records that were offered before `time`: they are returned, in order, and forgotten. Frames go as a whole, by their
    * oldest record. Only while there is no connection: what is on its way cannot be taken back.
    */
-  takeOfferedBefore(time: number): FrameRecord[] {
-    const taken: FrameRecord[] = [];
+  takeOfferedBefore(time: number): Offered[] {
+    const taken: Offered[] = [];
     if (this.#connected && time !== Number.POSITIVE_INFINITY) return taken;
-    const kept: SentFrame[] = [];
+    const kept: SentFrame<Offered>[] = [];
     for (const frame of this.#sent) {
       if (frame.since >= time) kept.push(frame);
       else {
         this.#sentOctets -= frame.octets;
-        if (!frame.isHello) taken.push(...frame.records);
+        for (const record of frame.records) taken.push(record);
       }
     }
     this.#sent = kept;
@@ -160,6 +181,7 @@ export class Trunk {
       taken.push(record);
     }
     this.#pendingSince.splice(0, count);
+    this.#settled += taken.length;
     return taken;
   }
 
@@ -168,14 +190,19 @@ export class Trunk {
     return deadline !== undefined && now >= deadline;
   }
 
-  #send(records: readonly FrameRecord[], since: number, now: number, isHello: boolean): Uint8Array {
+  #send(records: readonly Offered[], since: number, now: number): Uint8Array {
     this.#lastSeq += 1;
     let octets = 0;
-    if (!isHello) for (const record of records) octets += recordOctets(record.key, record.octets);
-    this.#sent.push({ seq: this.#lastSeq, records, since, sentAt: now, octets, isHello });
+    for (const record of records) octets += recordOctets(record.key, record.octets);
+    this.#sent.push({ seq: this.#lastSeq, records, since, sentAt: now, octets, isHello: false });
     this.#sentOctets += octets;
     return encodeFrame(this.#lastSeq, this.#lastReceived, records);
   }
+}
+
+/** False for a record that no frame can carry. */
+export function isCarriable(record: FrameRecord): boolean {
+  return record.octets.length <= messageOctetsMax && record.key.length <= 255;
 }
 
 export type TrunkLimits = {
@@ -194,9 +221,10 @@ export const defaultTrunkLimits: TrunkLimits = {
 /** A margin below 2^32: frames go on while the connection is replaced. */
 const seqMax = 2 ** 32 - 2 ** 20;
 
-type SentFrame = {
+type SentFrame<Offered extends FrameRecord> = {
   readonly seq: number;
-  readonly records: readonly FrameRecord[];
+  /** Empty for a hello. */
+  readonly records: readonly Offered[];
   /** When its oldest record was offered. */
   readonly since: number;
   readonly sentAt: number;

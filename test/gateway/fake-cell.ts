@@ -47,6 +47,10 @@ export class FakeCell {
   answer: (arrival: Arrival) => readonly FrameRecord[] = () => [];
   acknowledges = true;
   pongs = true;
+  /** What its exchanges say about themselves after a hello; undefined: nothing, as older ones. */
+  serving: boolean | undefined = true;
+  /** As SIGSTOP does: sockets stay open, what comes is neither processed nor answered. */
+  isFrozen = false;
   /** Status that new WebSockets are refused with; 0: they are accepted. */
   refusesWith = 0;
   attempts: number[] = [];
@@ -70,6 +74,7 @@ export class FakeCell {
       socket.on("error", () => {});
       this.attempts.push(performance.now());
       this.#notify();
+      if (this.isFrozen) return;
       const status = this.refusesWith === 0 ? this.#check(request) : this.refusesWith;
       if (status !== 0) {
         socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
@@ -126,6 +131,17 @@ export class FakeCell {
     for (const control of this.controls) control.send(JSON.stringify({ type: "map", map }));
   }
 
+  /** Says on all trunks whether it serves, now and after each hello. */
+  say(serving: boolean): void {
+    this.serving = serving;
+    for (const trunk of this.trunks.values()) trunk.send([servingRecord(serving)]);
+  }
+
+  sendView(states: Readonly<Record<string, string>>, epoch = 2): void {
+    const cells = Object.entries(states).map(([id, state]) => ({ id, state }));
+    for (const control of this.controls) control.send(JSON.stringify({ type: "view", view: { epoch, cells, gateways: [] } }));
+  }
+
   #check(request: IncomingMessage): number {
     const [scheme, name = "", seconds = "", signature] = (request.headers.authorization ?? "").split(" ");
     const path = (request.url ?? "").slice(1).split("/");
@@ -158,10 +174,11 @@ export class FakeCell {
   }
 
   #pong(socket: WebSocket): void {
-    if (this.pongs) socket.send("pong");
+    if (this.pongs && !this.isFrozen) socket.send("pong");
   }
 
   #frame(trunk: FakeTrunk, octets: Buffer): void {
+    if (this.isFrozen) return;
     const frame = decodeFrame(octets);
     if (isFrameError(frame) || frame.seq !== trunk.received + 1) {
       trunk.socket.close(1002);
@@ -171,6 +188,7 @@ export class FakeCell {
     trunk.acknowledged = frame.ack;
     const answers: FrameRecord[] = [];
     for (const record of frame.records) {
+      if (record.kind === RecordKind.hello && this.serving !== undefined) trunk.send([servingRecord(this.serving)]);
       const arrival = { exchange: trunk.exchange, record, trunk };
       this.arrivals.push(arrival);
       answers.push(...this.answer(arrival));
@@ -189,6 +207,10 @@ export class FakeCell {
     this.#waiting = [];
     for (const wake of waiting) wake();
   }
+}
+
+function servingRecord(isServing: boolean): FrameRecord {
+  return { kind: RecordKind.serving, key: isServing ? "1" : "0", octets: new Uint8Array(0) };
 }
 
 export function mapOf(cells: readonly FakeCell[], changes: Partial<ClusterMap> = {}): ClusterMap {

@@ -120,9 +120,22 @@ describe("UDP", () => {
     expect((answer.readUInt32BE(28) ^ 0x2112a442) >>> 0).toBe(0x7f000001);
   });
 
+  test.each([
+    ["127.0.0.1", "u9"],
+    ["127.0.0.1", "u1"],
+    ["::1", "u0"],
+  ])("a phone of a gateway that died is reached through any listener of its family: %s by %s", async (host, listener) => {
+    const { cell } = await startRig(started, [listenerOf("UDP"), listenerOf("UDP", "::1")]);
+    const phone = await udpPhone(host);
+    const key = serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address: host, port: phone.port });
+    cell.trunks.get(0)?.send([sendOf(listener + key.slice(2), "BYE for the phone")]);
+    expect(await phone.inbox.untilText("BYE")).toBe("BYE for the phone");
+    expect(cell.ofKind(RecordKind.undeliverable)).toEqual([]);
+  });
+
   test("what the system refuses to send comes back as undeliverable, with its octets", async () => {
     const { cell } = await startRig(started, [listenerOf("UDP")]);
-    const keys = ["u0..7f0000010000", "u9..7f00000113c4", "u0..20010db800000000000000000000000113c4", "junk"];
+    const keys = ["u0..7f0000010000", "u9..7f0000010000", "u0..20010db800000000000000000000000113c4", "junk"];
     cell.trunks.get(0)?.send(keys.map((key) => sendOf(key, `to ${key}`)));
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === keys.length, "undeliverable");
     const back = cell.ofKind(RecordKind.undeliverable).map(({ record }) => [record.key, Buffer.from(record.octets).toString()]);

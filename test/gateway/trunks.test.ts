@@ -36,6 +36,7 @@ async function startPair(exchangeCount = 2): Promise<{ a: FakeCell; b: FakeCell;
   await gateway.start();
   started.add(() => gateway.stop());
   await a.until(() => a.trunks.size === exchangeCount && b.trunks.size === exchangeCount, "trunks");
+  for (let k = 0; k < exchangeCount; k += 1) await a.until(() => gateway.servedBy(k) === (k % 2 === 0 ? "a" : "b"), "primaries");
   return { a, b, gateway, port: gateway.listeners[0]?.port ?? 0, events };
 }
 
@@ -103,7 +104,8 @@ describe("trunks", () => {
   });
 
   test("over trunkQueueOctetsMax requests are refused with 503, and the rest arrives", async () => {
-    const { cell, ports, gateway } = await startRig(started, [listenerOf("UDP")]);
+    const heartbeat = { periodMs: 1_000, missed: 10 };
+    const { cell, ports, gateway } = await startRig(started, [listenerOf("UDP")], { map: { heartbeat } });
     const phone = await udpPhone();
     cell.acknowledges = false;
     const big = requestText("MESSAGE", "sip:bob@example.test", { body: "x".repeat(50_000) });

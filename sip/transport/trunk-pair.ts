@@ -1,0 +1,460 @@
+import { type FrameError, type FrameRecord, RecordKind, recordOctets } from "./frame.ts";
+import { Trunk, isCarriable } from "./trunk.ts";
+
+/**
+ * A gateway's trunks to the replicas of one exchange: which of them a message goes to, what moves to the other when one is lost, and when it
+ * moves back. No clock and no socket: connections are reported to it, frames and orders are taken from it.
+ *
+ * A record is in one place at a time: in one of the two trunks, or held here. What a lost trunk had not got acknowledged is taken from
+ * it and goes to the other, in the order in which it came, behind a `takeover` that has the other replica adopt the calls of the lost
+ * one. So a record reaches the replicas together at least once, and each connection at most once.
+ *
+ * Going back to a replica that is well again is no hurry: what the other has been given is waited for first (a barrier), so that a
+ * CANCEL never overtakes its INVITE by another way.
+ */
+export class TrunkPair {
+  readonly #hello: FrameRecord;
+  readonly #limits: TrunkPairLimits;
+  #heartbeat: Heartbeat;
+  /** The primary first. */
+  #sides: Side[] = [];
+  /** By arrival. */
+  #held: Carried[] = [];
+  #heldOctets = 0;
+  /** Nothing that is held is held for longer than since then, ms. */
+  #heldSince = 0;
+  #arrivals = 0;
+  /** Where messages without and with the other's token went at the last look: [primary's, other's]. */
+  #routes: (Side | undefined)[] = [];
+  #barrier: Barrier | undefined;
+  /** A replica that the map took away may have left calls behind. */
+  #isLeft = false;
+  /** Since when no replica can be used, ms; undefined while one can. */
+  #uselessSince: number | undefined;
+  /** Answers are waited for from here at the earliest, ms: before, this process itself stood still. */
+  #awakeSince = Number.NEGATIVE_INFINITY;
+  #effects: TrunkPairEffect[] = [];
+
+  /** `cells`: the primary, and the other one unless there is only one. */
+  constructor(cells: readonly string[], options: TrunkPairOptions, now: number) {
+    this.#hello = options.hello;
+    this.#limits = options.limits;
+    this.#heartbeat = options.heartbeat;
+    this.#uselessSince = now;
+    this.setCells(cells, now);
+  }
+
+  /** Octets of records that wait, are held or are unacknowledged. */
+  get octetsHeld(): number {
+    let octets = this.#heldOctets;
+    for (const { trunk } of this.#sides) octets += trunk.octetsHeld;
+    return octets;
+  }
+
+  /** True when a message would be sent now. */
+  get isUsable(): boolean {
+    return this.#uselessSince === undefined;
+  }
+
+  /** The cell that messages without a token go to; undefined: they are held. */
+  get active(): string | undefined {
+    return this.#routes[0]?.cell;
+  }
+
+  setHeartbeat(heartbeat: Heartbeat, now: number): void {
+    this.#heartbeat = heartbeat;
+    this.#review(now);
+  }
+
+  /** A new map: trunks of cells that stay are not touched; what a removed one had not delivered goes to the others. */
+  setCells(cells: readonly string[], now: number): void {
+    const present = this.#sides;
+    this.#sides = cells.map((cell) => present.find((side) => side.cell === cell) ?? newSide(cell));
+    for (const side of present) {
+      if (this.#sides.includes(side)) continue;
+      if (side.calls !== "adopted") this.#isLeft = true;
+      this.#takeBack(side, now);
+    }
+    this.#review(now);
+  }
+
+  /** A connection to this cell's replica was made. */
+  opened(cell: string, now: number): void {
+    const side = this.#sideOf(cell);
+    if (side === undefined) return;
+    if (side.isConnected) this.lost(cell, now);
+    side.isConnected = true;
+    side.openedAt = now;
+    for (const octets of side.trunk.connect(this.#hello, now)) this.#effects.push({ type: "frame", cell, octets });
+    this.#review(now);
+  }
+
+  /** The connection is gone, or could not be made. The caller has seen to it that nothing more leaves on it. */
+  lost(cell: string, now: number): void {
+    const side = this.#sideOf(cell);
+    if (side === undefined) return;
+    if (side.calls === "own") side.calls = "orphaned";
+    this.#takeBack(side, now);
+    this.#review(now);
+  }
+
+  /** A frame of this cell's replica: its records, without those that are for the pair itself. After an error close the connection. */
+  receive(cell: string, octets: Uint8Array, now: number): readonly FrameRecord[] | FrameError {
+    const side = this.#sideOf(cell);
+    if (side === undefined || !side.isConnected) return [];
+    const records = side.trunk.receive(octets);
+    if ("frameError" in records) return records;
+    side.heardAt = now;
+    const barrier = this.#barrier;
+    if (barrier?.from === side && side.trunk.settled >= barrier.mark) barrier.drainedAt ??= now;
+    if (!records.some(isServingRecord)) return records;
+    for (const record of records) if (isServingRecord(record)) side.saysServing = record.key === "1";
+    this.#review(now);
+    return records.filter((record) => !isServingRecord(record));
+  }
+
+  /**
+   * Takes a record. `cell`: the replica it should go to if that can be used (the one in a message's token, the one that asked); else it is
+   * the primary, else the other. The cell that has it or will be tried first; undefined: nobody takes it, the caller answers a
+   * request with 503. The octets must not change afterwards.
+   */
+  offer(record: FrameRecord, cell: string | undefined, now: number): string | undefined {
+    const octets = recordOctets(record.key, record.octets);
+    if (!isCarriable(record) || this.octetsHeld + octets > this.#limits.octetsMax) return undefined;
+    if (this.#uselessSince !== undefined && now - this.#uselessSince > this.#limits.holdMs) return undefined;
+    this.#arrivals += 1;
+    const { kind, key, octets: content } = record;
+    const carried: Carried = { kind, key, octets: content, cell, arrival: this.#arrivals, moves: 0, heldSince: now };
+    const side = this.#routeOf(cell);
+    if (side === undefined || side === this.#barrier?.to) {
+      this.#hold(carried, now);
+      return (side ?? this.#sideOf(cell ?? "") ?? this.#sides[0])?.cell;
+    }
+    this.#give(side, carried, now);
+    return side.cell;
+  }
+
+  /** Does what is due: frames that leave, trunks that are given up, records that waited too long. Then {@link takeEffects}. */
+  tick(now: number): void {
+    for (const side of this.#sides) {
+      const reason = this.#faultOf(side, now);
+      if (reason === undefined) continue;
+      this.#effects.push({ type: "drop", cell: side.cell, reason });
+      this.lost(side.cell, now);
+    }
+    this.#review(now);
+    this.#expire(now);
+    for (const side of this.#sides) {
+      if (!side.isConnected) continue;
+      for (const octets of side.trunk.tick(now)) this.#effects.push({ type: "frame", cell: side.cell, octets });
+    }
+  }
+
+  /** When {@link tick} must be called next, ms; undefined: after the next event. */
+  nextDeadline(): number | undefined {
+    let next = Number.POSITIVE_INFINITY;
+    for (const side of this.#sides) {
+      if (!side.isConnected) continue;
+      const { trunk, readySince } = side;
+      next = Math.min(next, trunk.nextDeadline() ?? next, this.#faultAt(side));
+      if (side.saysServing === undefined && readySince === undefined && !trunk.isHelloUnanswered)
+        next = Math.min(next, this.#assumedAt(side));
+      if (side.isFlapping && readySince !== undefined) next = Math.min(next, readySince + this.#heartbeat.periodMs);
+    }
+    if (this.#barrier !== undefined) next = Math.min(next, this.#endOf(this.#barrier));
+    if (this.#held.length > 0) next = Math.min(next, this.#heldSince + this.#limits.holdMs + 1);
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
+  }
+
+  /** What is to be done, in order. To be taken after every call. */
+  takeEffects(): TrunkPairEffect[] {
+    const effects = this.#effects;
+    if (effects.length > 0) this.#effects = [];
+    return effects;
+  }
+
+  /** This process stood still, and answers may lie unread: silence so far proves nothing. */
+  awoke(now: number): void {
+    this.#awakeSince = now;
+  }
+
+  /** The end: all records that nobody acknowledged, in order. */
+  takeAll(now: number): FrameRecord[] {
+    for (const side of this.#sides) this.#takeBack(side, now);
+    const all = this.#held;
+    this.#held = [];
+    this.#heldOctets = 0;
+    return all;
+  }
+
+  #sideOf(cell: string): Side | undefined {
+    return this.#sides.find((side) => side.cell === cell);
+  }
+
+  #otherThan(side: Side): Side | undefined {
+    return this.#sides.find((each) => each !== side);
+  }
+
+  #routeOf(cell: string | undefined): Side | undefined {
+    return this.#routes[cell !== undefined && cell === this.#sides[1]?.cell ? 1 : 0];
+  }
+
+  /** The preferred one while it can be used, else the other; one that comes and goes only when there is none better. */
+  #choose(preferred: Side | undefined): Side | undefined {
+    const other = preferred === undefined ? undefined : this.#otherThan(preferred);
+    if (preferred?.isReady === true && !preferred.isFlapping) return preferred;
+    if (other?.isReady === true && !other.isFlapping) return other;
+    return preferred?.isReady === true ? preferred : other?.isReady === true ? other : undefined;
+  }
+
+  /** Looks at everything that follows from who can be used now. */
+  #review(now: number): void {
+    for (const side of this.#sides) this.#reviewSide(side, now);
+    const routes = this.#sides.map((side) => this.#choose(side));
+    for (const side of this.#sides) {
+      const heir = side.calls === "orphaned" ? this.#otherThan(side) : undefined;
+      if (heir?.isReady === true) this.#takeOver(side, heir, now);
+    }
+    if (this.#isLeft && routes[0] !== undefined) {
+      this.#isLeft = false;
+      this.#give(routes[0], this.#takeoverRecord(now), now);
+    }
+    if (this.#barrier !== undefined && !routes.includes(this.#barrier.to)) this.#barrier = undefined;
+    for (const [index, to] of routes.entries()) {
+      const from = this.#routes[index];
+      if (from !== undefined && to !== undefined && from !== to && from.isConnected && from.trunk.offered > 0) this.#raise(from, to, now);
+    }
+    this.#routes = routes;
+    if (routes[0] !== undefined) this.#uselessSince = undefined;
+    else this.#uselessSince ??= now;
+    if (this.#barrier !== undefined && now >= this.#endOf(this.#barrier)) this.#barrier = undefined;
+    if (this.#held.length > 0 && this.isUsable) this.#release(now);
+  }
+
+  #reviewSide(side: Side, now: number): void {
+    const isAssumed = side.saysServing === undefined && !side.trunk.isHelloUnanswered && now >= this.#assumedAt(side);
+    side.isReady = side.isConnected && (side.saysServing ?? isAssumed);
+    if (side.isReady) {
+      side.readySince ??= now;
+      side.calls = "own";
+      if (now - side.readySince >= this.#heartbeat.periodMs) side.isFlapping = false;
+    } else if (side.readySince !== undefined) {
+      side.isFlapping ||= now - side.readySince < this.#limits.flapMs;
+      side.readySince = undefined;
+    }
+  }
+
+  #assumedAt(side: Side): number {
+    return side.openedAt + this.#limits.servingAssumedMs;
+  }
+
+  #takeOver(from: Side, to: Side, now: number): void {
+    from.calls = "adopted";
+    this.#give(to, this.#takeoverRecord(now), now);
+    const moving = this.#held.filter(({ moves }) => moves > 0).length;
+    this.#effects.push({ type: "takenOver", from: from.cell, to: to.cell, records: moving });
+  }
+
+  #takeoverRecord(now: number): Carried {
+    return { kind: RecordKind.takeover, key: "", octets: noOctets, cell: undefined, arrival: 0, moves: 0, heldSince: now };
+  }
+
+  /** From now on what went to `from`, which lives, goes to `to`. */
+  #raise(from: Side, to: Side, now: number): void {
+    if (this.#barrier?.from !== from || this.#barrier.to !== to) this.#effects.push({ type: "returned", from: from.cell, to: to.cell });
+    const { trunk, heardAt } = from;
+    const drainedAt = trunk.settled === trunk.offered ? heardAt : undefined;
+    this.#barrier = { from, to, mark: trunk.offered, until: now + this.#limits.returnWaitMs, drainedAt };
+  }
+
+  /** When a barrier goes, as it looks now: a little after everything before it is answered, for the replicas to tell each other. */
+  #endOf({ from, until, drainedAt }: Barrier): number {
+    if (!from.isConnected) return Number.NEGATIVE_INFINITY;
+    return drainedAt === undefined ? until : Math.min(until, drainedAt + this.#limits.returnSettleMs);
+  }
+
+  #hold(record: Carried, now: number): void {
+    if (this.#held.length === 0) this.#heldSince = now;
+    record.heldSince = now;
+    this.#held.push(record);
+    this.#heldOctets += recordOctets(record.key, record.octets);
+  }
+
+  /** Takes everything out of a trunk without connection, and holds it. */
+  #takeBack(side: Side, now: number): void {
+    side.isConnected = false;
+    side.saysServing = undefined;
+    side.trunk.disconnect();
+    const taken = side.trunk.takeUnacknowledged();
+    if (taken.length === 0) return;
+    const other = this.#otherThan(side);
+    const tooOften: FrameRecord[] = [];
+    for (const record of taken) {
+      if (record.kind === RecordKind.takeover) {
+        // It never said that it had adopted: who takes its place must.
+        if (other?.calls === "adopted") other.calls = "orphaned";
+        continue;
+      }
+      record.moves += 1;
+      if (record.moves > this.#limits.movesMax) tooOften.push(record);
+      else this.#hold(record, now);
+    }
+    this.#held.sort((left, right) => left.arrival - right.arrival);
+    if (tooOften.length > 0) this.#effects.push({ type: "abandoned", records: tooOften });
+  }
+
+  /** Gives out what is held, as far as somebody takes it. */
+  #release(now: number): void {
+    this.#sift((record) => {
+      const side = this.#routeOf(record.cell);
+      if (side === undefined || side === this.#barrier?.to) return true;
+      this.#give(side, record, now);
+      return false;
+    });
+  }
+
+  #give(side: Side, record: Carried, now: number): void {
+    // The answer to a question of the other replica: this one never asked.
+    if (record.kind === RecordKind.resolved && record.cell !== undefined && record.cell !== side.cell) return;
+    // The bound over all leaves room in each: a trunk refuses only if that is broken, and then nothing may vanish.
+    if (!side.trunk.offer(record, now)) this.#effects.push({ type: "abandoned", records: [record] });
+  }
+
+  #expire(now: number): void {
+    const oldest = now - this.#limits.holdMs;
+    if (this.#held.length === 0 || this.#heldSince >= oldest) return;
+    const abandoned: FrameRecord[] = [];
+    this.#sift((record) => {
+      if (record.heldSince >= oldest) return true;
+      abandoned.push(record);
+      return false;
+    });
+    if (abandoned.length > 0) this.#effects.push({ type: "abandoned", records: abandoned });
+  }
+
+  /** Keeps of what is held what `stays`. */
+  #sift(stays: (record: Carried) => boolean): void {
+    const kept: Carried[] = [];
+    let octets = 0;
+    let since = Number.POSITIVE_INFINITY;
+    for (const record of this.#held) {
+      if (!stays(record)) continue;
+      kept.push(record);
+      octets += recordOctets(record.key, record.octets);
+      since = Math.min(since, record.heldSince);
+    }
+    this.#held = kept;
+    this.#heldOctets = octets;
+    this.#heldSince = since;
+  }
+
+  #faultOf(side: Side, now: number): string | undefined {
+    if (!side.isConnected) return undefined;
+    if (side.trunk.isSpent) return "sequence numbers are used up";
+    if (now < this.#faultAt(side)) return undefined;
+    return `a frame is unanswered for ${Math.round(now - (side.trunk.unansweredSince ?? now))} ms`;
+  }
+
+  /** When silence on this trunk becomes a fault, ms. */
+  #faultAt({ trunk }: Side): number {
+    const { periodMs, missed } = this.#heartbeat;
+    const records = Math.max(trunk.unansweredRecordsSince ?? Number.POSITIVE_INFINITY, this.#awakeSince) + periodMs * missed;
+    if (!trunk.isHelloUnanswered) return records;
+    return Math.min(records, Math.max(trunk.unansweredSince ?? 0, this.#awakeSince) + this.#limits.helloAnswerMs);
+  }
+}
+
+export type Heartbeat = { readonly periodMs: number; readonly missed: number };
+
+export type TrunkPairOptions = {
+  /** First record of every connection. */
+  readonly hello: FrameRecord;
+  /** A frame that is unanswered for `periodMs * missed` ends its connection. */
+  readonly heartbeat: Heartbeat;
+  readonly limits: TrunkPairLimits;
+};
+
+export type TrunkPairLimits = {
+  /** Octets held for one exchange, in both trunks and here; below what one trunk may hold by what takeovers need. */
+  readonly octetsMax: number;
+  /** How long a record waits while no replica can be used. */
+  readonly holdMs: number;
+  /** An exchange that has answered the hello and not said whether it serves is taken to serve after this. */
+  readonly servingAssumedMs: number;
+  /** A hello without answer, though the connection lives. */
+  readonly helloAnswerMs: number;
+  /** A replica that could be used for less than this comes and goes: next time it must be stable for a period. */
+  readonly flapMs: number;
+  /** Going back: how long the other's answers are waited for at most, and how long after the last of them. */
+  readonly returnWaitMs: number;
+  readonly returnSettleMs: number;
+  /** How often one record is taken from a lost trunk: what ends every process that reads it must not go round for ever. */
+  readonly movesMax: number;
+};
+
+export type TrunkPairEffect =
+  | { readonly type: "frame"; readonly cell: string; readonly octets: Uint8Array }
+  /** Give the connection up so that nothing more leaves on it, and make another. It counts as lost already. */
+  | { readonly type: "drop"; readonly cell: string; readonly reason: string }
+  /** Records that no replica took in time. */
+  | { readonly type: "abandoned"; readonly records: readonly FrameRecord[] }
+  /** For the log: a replica was lost, and the other has everything. */
+  | { readonly type: "takenOver"; readonly from: string; readonly to: string; readonly records: number }
+  /** For the log: messages go to another replica, though both live. */
+  | { readonly type: "returned"; readonly from: string; readonly to: string };
+
+/** A record on its way through the pair. */
+type Carried = FrameRecord & {
+  /** The replica that is preferred; undefined: the primary. */
+  readonly cell: string | undefined;
+  readonly arrival: number;
+  moves: number;
+  heldSince: number;
+};
+
+type Side = {
+  readonly cell: string;
+  readonly trunk: Trunk<Carried>;
+  isConnected: boolean;
+  openedAt: number;
+  heardAt: number;
+  saysServing: boolean | undefined;
+  /** Connected and serving. */
+  isReady: boolean;
+  readySince: number | undefined;
+  /** It came and went within `flapMs`, and has not been stable for a period since. */
+  isFlapping: boolean;
+  /** Who has its calls: itself, nobody since it was lost, the other since that was told. */
+  calls: "own" | "orphaned" | "adopted";
+};
+
+type Barrier = {
+  readonly from: Side;
+  readonly to: Side;
+  /** How many records `from` had been offered. */
+  readonly mark: number;
+  readonly until: number;
+  /** When all of those had been answered, ms. */
+  drainedAt: number | undefined;
+};
+
+const noOctets = new Uint8Array(0);
+
+function newSide(cell: string): Side {
+  return {
+    cell,
+    trunk: new Trunk<Carried>(),
+    isConnected: false,
+    openedAt: 0,
+    heardAt: 0,
+    saysServing: undefined,
+    isReady: false,
+    readySince: undefined,
+    isFlapping: false,
+    calls: "own",
+  };
+}
+
+function isServingRecord({ kind }: FrameRecord): boolean {
+  return kind === RecordKind.serving;
+}
