@@ -116,6 +116,12 @@ export const credentialsParametersMax = 20;
 export const credentialsCheckedMax = 4;
 /** Nonce counts below the highest one that are still told apart: how far datagrams may overtake each other. At most 32 (bits of a number). */
 export const nonceWindow = 32;
+/**
+ * How long it is remembered that a client transaction has ended, so that a late response to it is dropped: at least this, at most twice.
+ * And how many at once, over two generations twice as many: over it, the oldest late response is passed on by its Vias.
+ */
+export const endedKeysMs = 64 * t1Ms;
+export const endedKeysMax = 50_000;
 /** How often expired records are looked for. Going through 10 000 of them takes about a millisecond. */
 export const sweepMs = 60_000;
 
@@ -125,3 +131,46 @@ export const dialogLifetimeMs = 12 * 3600 * 1000;
 export const dialogUnacknowledgedMs = 64 * t1Ms;
 /** RFC 4028 4: the smallest Session-Expires. */
 export const sessionExpiresSecondsMin = 90;
+
+/** A batch to the pair leaves with this many characters of records: a full table goes in chunks that take the other side some milliseconds each. */
+export const pairBatchOctets = 256 * 1024;
+/** The largest batch that is read: one with a last record of the largest size. */
+export const pairBatchOctetsMax = 8 * 1024 * 1024;
+/** Changes that nobody waits for go to the pair after this at the latest: a batch costs as much as several calls. */
+export const pairDelayMs = 5;
+/** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */
+export const pairSyncMs = 2_000;
+export const pairSyncMsMax = 10_000;
+/** A pair that does not answer is tried again after this, then after twice as long, up to the maximum. */
+export const pairRetryMs = 50;
+export const pairRetryMsMax = 1_000;
+/** With nothing new to tell, a pair that is away is not tried for longer: an idle exchange sleeps, and the one that comes back speaks first. */
+export const pairQuietMs = 60_000;
+/** Starts of the pair that are over and that are remembered: what one of them sent and arrives late counts no more. */
+export const pairBootsRememberedMax = 8;
+
+/**
+ * An INVITE in progress of which its owner has said nothing for this long is over: Timer C, and the time that its CANCEL may take. Owners
+ * that ring for longer write again after {@link inviteRefreshMs}.
+ */
+export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
+export const inviteRefreshMs = 60_000;
+/** How long an access that has lost the other replica is evidence that calls of its are to be taken over here, one by one. */
+export const takeoverEvidenceMs = 10_000;
+/**
+ * After a takeover the access says again what the other replica had not acknowledged: requests of that time are given the Via and the
+ * Record-Route that that one gave them, so that a phone that has them already sees a retransmission.
+ */
+export const replayMs = 1_000;
+/** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */
+export const lostCallsMs = 2_000;
+/**
+ * Nonces made this long before a takeover are still taken (their phones are in the middle of an exchange); older ones are stale, because
+ * this replica does not know which counts the other one has seen.
+ */
+export const takeoverNonceMs = 10_000;
+/** How long another exchange is waited for that knows where a phone is now, and for how many phones at once. */
+export const phoneSearchMs = 2_000;
+export const phoneSearchesMax = 2_000;
+/** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
+export const recentEndMs = 10_000;

@@ -1,4 +1,4 @@
-import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs } from "../limits.ts";
+import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, recentEndMs } from "../limits.ts";
 import { endOfDialog } from "./dialog-end.ts";
 import { Interner } from "./interner.ts";
 import { KeyIndex } from "./key-index.ts";
@@ -67,6 +67,8 @@ export class RecordStore {
   #given = 0;
   #acknowledged: number;
   #isPairAway = false;
+  /** Ends that are to have rows although nothing else says so: see {@link setPairAway}. */
+  readonly #ends = new Set<Entry>();
   /** Where {@link changedSince} stopped: the next chunk goes on there. */
   #cursor: Entry | undefined;
 
@@ -189,14 +191,26 @@ export class RecordStore {
   }
 
   /**
-   * While the pair is away the disk is the second place: INVITEs in progress get rows too. They last seconds, and need none while the
-   * pair holds them.
+   * While the pair is away the disk is the second place. INVITEs in progress get rows too, which last seconds and need none while the pair
+   * holds them. So do ends of what has no row here, when the pair has not heard of them, or only just and may have died before its own
+   * disk knew: what it has on its disk would come back alive.
    */
   setPairAway(isAway: boolean): void {
     if (isAway === this.#isPairAway) return;
     this.#isPairAway = isAway;
+    this.#ends.clear();
     if (!isAway) return;
     for (const entry of this.#tables.invite.values()) if (entry.record.value !== undefined) this.#dirty.add(entry);
+    const since = this.#newest === undefined ? 0 : msOfVersion(this.#newest.record.version) - recentEndMs;
+    for (const kind of ["binding", "subscriber"] as const) {
+      for (const entry of this.#tables[kind].values()) {
+        if (isTombstone(entry.record) && msOfVersion(entry.record.version) > since) this.#ends.add(entry);
+      }
+    }
+    for (let entry = this.#newest; entry !== undefined && entry.sequence > this.#acknowledged; entry = entry.previous) {
+      if (isTombstone(entry.record) && this.#pairMissesEnd(entry)) this.#ends.add(entry);
+    }
+    for (const entry of this.#ends) this.#dirty.add(entry);
   }
 
   get hasDirty(): boolean {
@@ -227,14 +241,13 @@ export class RecordStore {
         if (!this.#needsRow(entry.onDisk, record)) continue;
         put.push(record);
         entry.onDisk = record;
+      } else if (this.#ends.delete(entry) || this.#pairMissesEnd(entry) || (this.#isPairAway && !isOfCall(record))) {
+        if (entry.onDisk === undefined && !this.#isPairAway) continue;
+        put.push(record);
+        entry.onDisk = record;
       } else if (entry.onDisk !== undefined) {
-        if (this.#pairMissesEnd(entry)) {
-          put.push(record);
-          entry.onDisk = record;
-        } else {
-          remove.push({ kind: record.kind, key: record.key });
-          entry.onDisk = undefined;
-        }
+        remove.push({ kind: record.kind, key: record.key });
+        entry.onDisk = undefined;
       }
     }
     return { put, remove };
@@ -370,6 +383,7 @@ export class RecordStore {
     this.#tables[record.kind].delete(record.key);
     this.#unlink(entry);
     this.#dirty.delete(entry);
+    this.#ends.delete(entry);
     this.#count(record, -1);
     if (record.kind === "binding") {
       this.#byAddressOfRecord.remove(addressOfRecordOfBindingKey(record.key), record.key);
@@ -412,6 +426,10 @@ export class RecordStore {
 
 function endOfCall(record: LiveRecord<"invite" | "dialog">): number {
   return record.kind === "dialog" ? endOfDialog(record.value) : record.value.expiresAt;
+}
+
+function isOfCall(record: StateRecord): boolean {
+  return record.kind === "invite" || record.kind === "dialog";
 }
 
 function rowId(record: StateRecord): string {

@@ -354,3 +354,37 @@ describe("forgetting", () => {
     expect(store.changedSince(0, 10, true).records).toHaveLength(1);
   });
 });
+
+describe("while the pair is away", () => {
+  function givenAndTaken(): RecordStore {
+    const store = new RecordStore({ isPaired: true });
+    store.apply(bindingRecord(version(1)));
+    store.acknowledge(store.changedSince(0, 10).sequence);
+    return store;
+  }
+
+  it("an end that the pair has not heard of gets a row, though what has ended never had one", () => {
+    const store = givenAndTaken();
+    store.apply(bindingTombstone(version(2), "call-1", 2));
+    store.setPairAway(true);
+    expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
+  });
+
+  it("so does one that the disk was not told of before", () => {
+    const store = givenAndTaken();
+    store.apply(bindingTombstone(version(2), "call-1", 2));
+    expect(store.takeDirty()).toEqual({ put: [], remove: [] });
+    store.setPairAway(true);
+    expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
+    expect(store.hasDirty).toBe(false);
+  });
+
+  it("so does one that the pair had only just heard of: its disk may not have", () => {
+    const store = givenAndTaken();
+    store.apply(bindingTombstone(version(2), "call-1", 2));
+    store.acknowledge(store.changedSince(1, 10).sequence);
+    expect(store.takeDirty()).toEqual({ put: [], remove: [] });
+    store.setPairAway(true);
+    expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
+  });
+});
