@@ -6,14 +6,20 @@ import { isTable, isText } from "./json.ts";
 
 const answerMsMax = 5_000;
 
+/** What a signature is good for: what commands ask, or what cells ask of each other. */
+export type Purpose = "api" | "cell";
+
 /** A cell as the commands see it: `/api/...`, signed. Any cell answers for the whole system; the next is asked when one does not answer. */
 export class ApiClient {
   readonly #urls: readonly string[];
   readonly #secret: string;
+  readonly #purpose: Purpose;
 
-  constructor(urls: readonly string[], secret: string) {
+  /** `purpose` "cell": for what cells ask of each other, `/cell/...`. */
+  constructor(urls: readonly string[], secret: string, purpose: Purpose = "api") {
     this.#urls = urls;
     this.#secret = secret;
+    this.#purpose = purpose;
   }
 
   get(path: string): Promise<unknown> {
@@ -34,7 +40,7 @@ export class ApiClient {
     for (const url of this.#urls) {
       let answer: Answer;
       try {
-        answer = await ask(`${url}${path}`, method, this.#secret, octets);
+        answer = await ask(`${url}${path}`, method, authorization(this.#secret, octets, Date.now(), this.#purpose), octets);
       } catch (error) {
         problems.push(`${url}: ${networkReasonOf(error)}`);
         continue;
@@ -54,9 +60,9 @@ export class ApiClient {
 type Answer = { readonly status: number; readonly text: string };
 
 /** One request. Not `fetch`: that refuses ports that browsers keep for other protocols, 5060 among them. */
-function ask(url: string, method: string, secret: string, body: Uint8Array | undefined): Promise<Answer> {
+function ask(url: string, method: string, signature: string, body: Uint8Array | undefined): Promise<Answer> {
   const headers = {
-    authorization: authorization(secret, body, Date.now()),
+    authorization: signature,
     ...(body === undefined ? {} : { "content-type": "application/json", "content-length": body.length }),
   };
   const request = url.startsWith("https:") ? requestHttps : requestHttp;
@@ -73,11 +79,11 @@ function ask(url: string, method: string, secret: string, body: Uint8Array | und
   });
 }
 
-/** The signature that every request carries; purpose `api`, who `cli`. */
-export function authorization(secret: string, body: Uint8Array | undefined, nowMs: number): string {
+/** The signature that every request carries; who is `cli`. */
+export function authorization(secret: string, body: Uint8Array | undefined, nowMs: number, purpose: Purpose = "api"): string {
   const seconds = Math.floor(nowMs / 1000);
   const bodyHash = body === undefined || body.length === 0 ? "" : createHash("sha256").update(body).digest("hex");
-  const signature = createHmac("sha256", secret).update(`api\ncli\n${seconds}\n${bodyHash}`).digest("hex");
+  const signature = createHmac("sha256", secret).update(`${purpose}\ncli\n${seconds}\n${bodyHash}`).digest("hex");
   return `Tandem cli ${seconds} ${signature}`;
 }
 

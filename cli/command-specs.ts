@@ -1,10 +1,12 @@
 import type { CommandSpec, Option } from "./arguments.ts";
+import { drillSpec } from "./drill/plan.ts";
 import { defaultState, upSpec } from "./settings.ts";
 
 /** How the commands that talk to a running system find it. */
 const targetOptions: readonly Option[] = [
   { name: "url", value: "U", help: "URL of a cell (or TANDEM_URL), with the secret in TANDEM_SECRET" },
   { name: "state", value: "DIR", help: `state directory of a system on this machine (${defaultState})` },
+  drillSpec,
 ];
 const jsonOption: Option = { name: "json", help: "the answer as JSON" };
 

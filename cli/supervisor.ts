@@ -89,6 +89,18 @@ export class Supervisor {
     }
   }
 
+  /** Starts a process that has died again, where nothing else does. Throws a {@link Failure} when it lives, or does not serve. */
+  async startAgain(name: string): Promise<void> {
+    const running = this.#all.get(name);
+    if (running === undefined) throw new Error(`${name} was never started`);
+    if (running.child !== undefined && !hasExited(running.child)) throw new Failure(`${name} is running`);
+    try {
+      this.#watch(running, await this.#launch(running));
+    } catch (error) {
+      throw new Failure(`${name} does not start: ${reasonOf(error)}`);
+    }
+  }
+
   /** Stops everything: SIGTERM, then SIGKILL for what is still there after a second. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stopAll();

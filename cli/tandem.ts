@@ -24,6 +24,8 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/subscriber.ts")).list;
     case "subscriber import":
       return (await import("./commands/subscriber.ts")).importFile;
+    case "drill":
+      return (await import("./commands/drill.ts")).run;
     default:
       throw new Error(`no command ${name}`);
   }

@@ -34,8 +34,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   workers: ["sip/*", "sip", "workers/*"],
   "workers/*": ["sip/*", "sip", "workers/*", "workers"],
   gateway: ["sip", "sip/message", "sip/transport", "sip/placement"],
-  cli: ["sip", "sip/placement"],
-  "cli/commands": ["cli", "sip", "sip/placement"],
+  cli: ["cli/drill", "sip", "sip/placement"],
+  "cli/drill": ["cli", "sip", "sip/message"],
+  "cli/commands": ["cli", "cli/drill", "sip", "sip/placement"],
   bench: ["sip/*", "sip", "bench/*"],
 };
 

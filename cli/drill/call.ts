@@ -1,0 +1,338 @@
+import { isParseError } from "../../sip/errors.ts";
+import { Header } from "../../sip/message/header-names.ts";
+import type { SipMessage } from "../../sip/message/sip-message.ts";
+import type { Outcome, Phone, Reply, RequestParts, Response } from "./phone.ts";
+
+/** 200 to an INVITE is repeated until the ACK comes (RFC 3261 13.3.1.4), to the other target after a while as well. */
+const acceptMsMin = 500;
+const acceptMsMax = 4_000;
+const acceptMs = 32_000;
+const elsewhereMs = 4_000;
+
+export type CallKind = "established" | "ringing" | "new";
+export type Side = "caller" | "callee";
+
+/** What became of a call, as its two phones saw it. Times are those of `performance.now()`. */
+export type CallReport = {
+  readonly id: string;
+  readonly kind: CallKind;
+  readonly startedAt: number;
+  /** The caller had its 200. */
+  readonly acceptedAt: number;
+  /** From the INVITE to the 200 without the time that the callee took to answer, ms. */
+  readonly delayMs: number;
+  readonly endedAt: number;
+  /** Undefined: all was well. */
+  readonly failure: string | undefined;
+};
+
+type Dialog = {
+  readonly phone: Phone;
+  tag: string;
+  remoteTag: string;
+  readonly uri: string;
+  readonly remoteUri: string;
+  routes: readonly string[];
+  target: string;
+  cSeq: number;
+  remoteCSeq: number;
+};
+
+export type CallOptions = {
+  readonly id: string;
+  readonly kind: CallKind;
+  readonly caller: Phone;
+  readonly callee: Phone;
+  readonly over: (call: Call) => void;
+  readonly progress: (call: Call, event: "rings" | "stands") => void;
+  /** Something that must never be: it is counted. */
+  readonly anomaly: (what: "rang twice" | "CSeq went back") => void;
+};
+
+/** One call between two phones of the drill, with both of its sides. */
+export class Call {
+  readonly id: string;
+  readonly kind: CallKind;
+  readonly startedAt = performance.now();
+  readonly #options: CallOptions;
+  readonly #caller: Dialog;
+  readonly #callee: Dialog;
+  #inviteReply: Reply | undefined;
+  #accepts: Accept | undefined;
+  #rings = 0;
+  #rangAt = 0;
+  #answeredAt = 0;
+  #acceptedAt = 0;
+  #acknowledgedAt = 0;
+  /** What the callee's phone saw, for the report of a lost call. */
+  readonly #seen: string[] = [];
+  #byeReceivedBy: Side | undefined;
+  #isOver = false;
+  #failure: string | undefined;
+  #endedAt = 0;
+  #delayMs = 0;
+
+  constructor(options: CallOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.kind = options.kind;
+    const { caller, callee } = options;
+    this.#caller = dialogOf(caller, `c${options.id}`, callee.uri);
+    this.#callee = dialogOf(callee, `d${options.id}`, caller.uri);
+  }
+
+  get stands(): boolean {
+    return this.#acceptedAt > 0 && this.#acknowledgedAt > 0 && !this.#isOver;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  get isRinging(): boolean {
+    return this.#rangAt > 0 && this.#answeredAt === 0 && !this.#isOver;
+  }
+
+  report(): CallReport {
+    const { id, kind, startedAt } = this;
+    return { id, kind, startedAt, acceptedAt: this.#acceptedAt, delayMs: this.#delayMs, endedAt: this.#endedAt, failure: this.#failure };
+  }
+
+  /** The caller sends its INVITE. */
+  start(): void {
+    this.#invite(this.#caller, `<${this.#caller.remoteUri}>`, this.#caller.remoteUri, (outcome) => {
+      if (outcome.status < 200 || outcome.status >= 300) return this.#lost(`INVITE: ${outcome.history}`);
+      this.#acceptedAt = performance.now();
+      this.#delayMs = this.#acceptedAt - this.startedAt - (this.#answeredAt - this.#rangAt);
+      this.#check();
+    });
+  }
+
+  /** The callee lifts the receiver. */
+  answer(): void {
+    if (this.#inviteReply === undefined || this.#answeredAt > 0 || this.#isOver) return;
+    this.#answeredAt = performance.now();
+    this.#accept(this.#callee, this.#inviteReply, () => {
+      this.#acknowledgedAt = performance.now();
+      this.#check();
+    });
+  }
+
+  /** A re-INVITE within the call. It must be answered, or the call is lost. */
+  refresh(side: Side, done: () => void): void {
+    if (!this.stands) return;
+    const dialog = this.#sideOf(side);
+    dialog.cSeq += 1;
+    this.#invite(dialog, toOf(dialog), dialog.target, (outcome) => {
+      if (outcome.status >= 200 && outcome.status < 300) done();
+      else this.#lost(`re-INVITE of the ${side}: ${outcome.history}`);
+    });
+  }
+
+  /** One side ends the call. */
+  hangUp(side: Side): void {
+    if (this.#isOver) return;
+    if (!this.stands) return this.#lost(`it never stood: ${this.#stateText()}`);
+    const dialog = this.#sideOf(side);
+    dialog.cSeq += 1;
+    dialog.phone.request(partsOf(dialog, "BYE", toOf(dialog), dialog.target, dialog.cSeq), (outcome) => this.#byeAnswered(side, outcome));
+  }
+
+  /** Gives up a call of which nothing more is expected. */
+  abandon(): void {
+    if (!this.#isOver) this.#lost(`never over: ${this.#stateText()}`);
+  }
+
+  /** A request for one of the two phones. */
+  receive(phone: Phone, message: SipMessage, reply: Reply): void {
+    const cSeq = message.cSeq;
+    const number = isParseError(cSeq) ? 0 : cSeq.number;
+    this.#seen.push(`${message.method} ${number} at ${this.#sinceStart()}`);
+    if (message.toTag === undefined) return this.#receiveInvite(message, reply, number);
+    const side = message.toTag === this.#caller.tag ? "caller" : message.toTag === this.#callee.tag ? "callee" : undefined;
+    if (side === undefined || this.#isOver || this.#byeReceivedBy !== undefined) return void reply(481, "");
+    const dialog = this.#sideOf(side);
+    if (phone !== dialog.phone) return void reply(481, "");
+    if (number < dialog.remoteCSeq) {
+      // RFC 3261 12.2.2.
+      this.#options.anomaly("CSeq went back");
+      return void reply(500, "");
+    }
+    dialog.remoteCSeq = number;
+    if (message.method === "BYE") {
+      this.#byeReceivedBy = side;
+      reply(200, "");
+    } else if (message.method === "INVITE") {
+      const target = contactOf(message);
+      if (target !== undefined) dialog.target = target;
+      this.#accept(dialog, reply, () => undefined);
+    } else reply(200, "");
+  }
+
+  /** An ACK for one of the two phones. */
+  acknowledge(): void {
+    this.#accepts?.acknowledge();
+    this.#accepts = undefined;
+  }
+
+  #receiveInvite(message: SipMessage, reply: Reply, number: number): void {
+    const now = performance.now();
+    if (this.#rings > 0 || this.#isOver) {
+      // RFC 3261 8.2.2.2: the same request on another way. Long after, a phone would take it for a new call.
+      if (now - this.#rangAt < acceptMs && !this.#isOver) return void reply(482, `m${this.id}`);
+      this.#options.anomaly("rang twice");
+      return void reply(486, `m${this.id}`);
+    }
+    this.#rings += 1;
+    this.#rangAt = now;
+    this.#callee.remoteTag = message.fromTag ?? "";
+    this.#callee.remoteCSeq = number;
+    this.#callee.routes = message.values(Header.RecordRoute);
+    this.#callee.target = contactOf(message) ?? "";
+    this.#inviteReply = reply;
+    reply(180, this.#callee.tag, [["Contact", this.#callee.phone.contact]]);
+    this.#options.progress(this, "rings");
+  }
+
+  #invite(dialog: Dialog, to: string, requestUri: string, done: (outcome: Outcome) => void): void {
+    const { cSeq } = dialog;
+    const acknowledge = (response: SipMessage): void => {
+      if (dialog.remoteTag === "") {
+        dialog.remoteTag = response.toTag ?? "";
+        dialog.routes = response.values(Header.RecordRoute).toReversed();
+      }
+      dialog.target = contactOf(response) ?? dialog.target;
+      dialog.phone.ack(partsOf(dialog, "ACK", toOf(dialog), dialog.target, cSeq));
+    };
+    dialog.phone.request(
+      { ...partsOf(dialog, "INVITE", to, requestUri, cSeq), hasContact: true },
+      (outcome) => {
+        if (outcome.message !== undefined && outcome.status < 300) acknowledge(outcome.message);
+        if (!this.#isOver) done(outcome);
+      },
+      undefined,
+      (response) => {
+        if (response.status < 300) acknowledge(response);
+      },
+    );
+  }
+
+  #accept(dialog: Dialog, reply: Reply, acknowledged: () => void): void {
+    this.#accepts?.stop();
+    const response = reply(200, dialog.tag, [["Contact", dialog.phone.contact]]);
+    const accepts: Accept = new Accept(
+      response,
+      () => {
+        if (this.#accepts === accepts) this.#lost(`no ACK for the 200, sent ${accepts.sends} times: ${this.#stateText()}`);
+      },
+      acknowledged,
+    );
+    this.#accepts = accepts;
+  }
+
+  #byeAnswered(side: Side, outcome: Outcome): void {
+    if (this.#isOver) return;
+    const arrived = this.#byeReceivedBy !== undefined;
+    // A BYE that had to be sent once more elsewhere meets a call that its first copy ended.
+    const isWell = outcome.status === 200 || (outcome.status === 481 && outcome.wasMoved && arrived);
+    if (!isWell)
+      return this.#lost(`BYE of the ${side}: ${outcome.history}${arrived ? " (the other side had it)" : " (the other side had none)"}`);
+    if (!arrived) return this.#lost(`BYE of the ${side}: 200, but the other side had none`);
+    this.#end();
+  }
+
+  #check(): void {
+    if (this.#acceptedAt > 0 && this.#acknowledgedAt > 0 && !this.#isOver) this.#options.progress(this, "stands");
+  }
+
+  #lost(failure: string): void {
+    if (this.#isOver) return;
+    this.#failure = `${this.#options.caller.user} to ${this.#options.callee.user}: ${failure}`;
+    this.#end();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#endedAt = performance.now();
+    this.#accepts?.stop();
+    this.#options.over(this);
+  }
+
+  #sideOf(side: Side): Dialog {
+    return side === "caller" ? this.#caller : this.#callee;
+  }
+
+  #sinceStart(): string {
+    return `${Math.round(performance.now() - this.startedAt)} ms`;
+  }
+
+  #stateText(): string {
+    const at = (time: number, what: string): string => (time === 0 ? `not ${what}` : `${what} at ${Math.round(time - this.startedAt)} ms`);
+    return `${at(this.#rangAt, "rang")}, ${at(this.#answeredAt, "answered")}, ${at(this.#acceptedAt, "accepted")}, ${at(this.#acknowledgedAt, "acknowledged")}; received: ${this.#seen.join(", ")}`;
+  }
+}
+
+/** A 200 to an INVITE on its way until its ACK comes. */
+class Accept {
+  readonly #response: Response;
+  readonly #failed: () => void;
+  readonly #acknowledged: () => void;
+  readonly #startedAt = performance.now();
+  #timer: NodeJS.Timeout;
+  #intervalMs = acceptMsMin;
+  sends = 1;
+
+  constructor(response: Response, failed: () => void, acknowledged: () => void) {
+    this.#response = response;
+    this.#failed = failed;
+    this.#acknowledged = acknowledged;
+    this.#timer = setTimeout(() => this.#repeat(), this.#intervalMs);
+  }
+
+  acknowledge(): void {
+    this.stop();
+    this.#acknowledged();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #repeat(): void {
+    const age = performance.now() - this.#startedAt;
+    if (age >= acceptMs) return this.#failed();
+    this.#response.again(false);
+    if (age >= elsewhereMs - 1) this.#response.again(true);
+    this.sends += 1;
+    this.#intervalMs = Math.min(this.#intervalMs * 2, acceptMsMax);
+    this.#timer = setTimeout(() => this.#repeat(), this.#intervalMs);
+  }
+}
+
+function dialogOf(phone: Phone, tag: string, remoteUri: string): Dialog {
+  return { phone, tag, remoteTag: "", uri: phone.uri, remoteUri, routes: [], target: "", cSeq: 1, remoteCSeq: 0 };
+}
+
+function toOf(dialog: Dialog): string {
+  return `<${dialog.remoteUri}>;tag=${dialog.remoteTag}`;
+}
+
+function partsOf(dialog: Dialog, method: string, to: string, requestUri: string, cSeq: number): RequestParts {
+  const callId = dialog.tag.slice(1);
+  const routes = dialog.routes.map((route) => `Route: ${route}\r\n`).join("");
+  return {
+    method,
+    requestUri,
+    head: `${routes}From: <${dialog.uri}>;tag=${dialog.tag}\r\nTo: ${to}\r\nCall-ID: ${callId}\r\nCSeq: ${cSeq} ${method}\r\nSupported: outbound\r\nUser-Agent: tandem drill\r\n`,
+    hasContact: false,
+  };
+}
+
+function contactOf(message: SipMessage): string | undefined {
+  const contacts = message.contacts;
+  return isParseError(contacts) || contacts === "*" ? undefined : contacts[0]?.uri;
+}

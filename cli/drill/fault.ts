@@ -1,0 +1,183 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { isListOf, isTable } from "../json.ts";
+import { Detection, isDown } from "./detection.ts";
+import { type DrillSystem } from "./drill-system.ts";
+import { LoadThread } from "./load-thread.ts";
+import type { LoadReport } from "./load.ts";
+import type { DrillTransport, Fault, Plan, Times } from "./plan.ts";
+import { areIdentical } from "./replicas.ts";
+
+/** What one fault cost the users of one transport. */
+export type FaultResult = {
+  readonly fault: Fault;
+  readonly transport: DrillTransport;
+  /** From the fault to the first status that shows it; undefined: none did, or there was nobody to ask. */
+  readonly detectionMs: number | undefined;
+  readonly established: LoadReport["established"];
+  readonly ringing: LoadReport["ringing"];
+  /** Phones that are, in their own eyes and in those of the cells, registered in the end. */
+  readonly registrations: { readonly kept: number; readonly lost: number };
+  readonly newCalls: LoadReport["newCalls"];
+  /** After the fault both replicas of every exchange came to hold the same records, so many ms after its end; undefined: not in time. */
+  readonly identicalAfterMs: number | undefined;
+  /** Every member was up again in the end. */
+  readonly isWhole: boolean;
+  readonly failedBefore: number;
+  readonly anomalies: LoadReport["anomalies"];
+  readonly losses: readonly string[];
+};
+
+/** A phone is given so long to register: all of them together. */
+const registerMsMax = 90_000;
+const setUpMsMax = 60_000;
+/** The first calls end this long after the fault: an end that nobody had to wait for. */
+const settleMs = 15_000;
+/** The promise for a partition that heals. */
+const identicalMsMax = 5_000;
+const identicalPollMs = 200;
+
+type Say = (text: string) => void;
+
+/** Puts the system under load, lets the fault happen, and returns what the phones saw. The signal ends it early. */
+export async function runFault(
+  system: DrillSystem,
+  fault: Fault,
+  transport: DrillTransport,
+  plan: Plan,
+  say: Say,
+  signal: AbortSignal,
+): Promise<FaultResult> {
+  const { amounts, times } = plan;
+  const load = new LoadThread({
+    transport,
+    domain: system.domain,
+    host: system.host,
+    targets: system.targets(transport),
+    ca: transport === "tls" ? system.ca : undefined,
+    amounts,
+  });
+  const end = (): void => void load.stop();
+  signal.addEventListener("abort", end);
+  try {
+    say(`${amounts.registered} phones register`);
+    await load.register(registerMsMax);
+    say(`${amounts.established} calls are set up`);
+    await load.establish(setUpMsMax);
+    await load.startCalls();
+    await delay(times.warmUp, undefined, { signal });
+    await load.ring(setUpMsMax);
+    say(`under ${amounts.rate} new calls a second: ${fault}`);
+    const detection = watch(system, fault);
+    await load.fault(windowMs(fault, times));
+    try {
+      await inflict(system, fault, times, say, signal);
+    } finally {
+      detection?.stop();
+    }
+    const overAt = performance.now();
+    if (fault === "cut-cells") await load.stopCalls();
+    const identical = fault === "cut-cells" ? untilIdentical(system, overAt, signal) : undefined;
+    await delay(times.after, undefined, { signal });
+    await load.stopCalls();
+    say(`${await load.inProgress()} calls come to their end`);
+    await load.drain();
+    await load.settle(settleMs);
+    const isWhole = await system.untilUp();
+    const identicalAfterMs = await (identical ?? untilIdentical(system, performance.now(), signal));
+    const report = await load.report();
+    const missing = await missingFrom(system, await load.users());
+    return {
+      fault,
+      transport,
+      detectionMs: detection?.ms,
+      established: report.established,
+      ringing: report.ringing,
+      registrations: {
+        kept: amounts.registered - Math.max(missing.length, report.phones.lost),
+        lost: Math.max(missing.length, report.phones.lost),
+      },
+      newCalls: report.newCalls,
+      identicalAfterMs,
+      isWhole,
+      failedBefore: report.failedBefore,
+      anomalies: report.anomalies,
+      losses: [...report.losses, ...missing.slice(0, 10).map((user) => `no cell knows ${user}`)],
+    };
+  } finally {
+    signal.removeEventListener("abort", end);
+    await load.stop();
+  }
+}
+
+/** How long calls of before go on ending: through the fault and what follows it. */
+function windowMs(fault: Fault, times: Times): number {
+  const faultMs = { "kill-cell": times.restart, "kill-gateway": times.restart, "freeze-cell": times.freeze, "cut-cells": times.cut };
+  return fault === "kill-both" ? times.after : faultMs[fault] + times.after / 2;
+}
+
+/** Looks from a cell that is not concerned; of a cut both should know, the one that is asked first as well as the other. */
+function watch(system: DrillSystem, fault: Fault): Detection | undefined {
+  switch (fault) {
+    case "kill-cell":
+    case "freeze-cell":
+      return new Detection(system.api("b"), ({ cells }) => isDown(cells, "a"));
+    case "cut-cells":
+      return new Detection(system.api("b"), ({ cells }) => isDown(cells, "a"));
+    case "kill-gateway":
+      return new Detection(system.api("a"), ({ gateways }) => isDown(gateways, "g1"));
+    case "kill-both":
+      return undefined;
+  }
+}
+
+async function inflict(system: DrillSystem, fault: Fault, times: Times, say: Say, signal: AbortSignal): Promise<void> {
+  const wait = async (ms: number): Promise<void> => await delay(ms, undefined, { signal });
+  const startAgain = async (name: string): Promise<void> => {
+    await system.startAgain(name);
+    say(`${name} is back`);
+  };
+  switch (fault) {
+    case "kill-cell":
+      system.signal("cell a", "SIGKILL");
+      await wait(times.restart);
+      return await startAgain("cell a");
+    case "kill-gateway":
+      system.signal("gateway g1", "SIGKILL");
+      await wait(times.restart);
+      return await startAgain("gateway g1");
+    case "freeze-cell":
+      system.signal("cell a", "SIGSTOP");
+      try {
+        await wait(times.freeze);
+      } finally {
+        system.signal("cell a", "SIGCONT");
+      }
+      return say("cell a goes on");
+    case "cut-cells":
+      system.cut();
+      await wait(times.cut);
+      system.heal();
+      return say("the cells reach each other again");
+    case "kill-both":
+      system.signal("cell a", "SIGKILL");
+      system.signal("cell b", "SIGKILL");
+      await Promise.all([startAgain("cell a"), startAgain("cell b")]);
+  }
+}
+
+/** How long after `since` both replicas of every exchange hold the same; undefined: not within the time that is promised. */
+async function untilIdentical(system: DrillSystem, since: number, signal: AbortSignal): Promise<number | undefined> {
+  for (;;) {
+    const at = performance.now();
+    if (await areIdentical(system)) return Math.round(at - since);
+    if (at - since > identicalMsMax) return undefined;
+    await delay(identicalPollMs, undefined, { signal });
+  }
+}
+
+/** Users that no registration names. */
+async function missingFrom(system: DrillSystem, users: readonly string[]): Promise<string[]> {
+  const list = await system.api("a", "b").get("/api/registrations");
+  const known = new Set(isListOf(list, isTable) ? list.map(({ aor }) => aor) : []);
+  return users.filter((user) => !known.has(`${user}@${system.domain}`));
+}

@@ -1,0 +1,331 @@
+import { isParseError } from "../../sip/errors.ts";
+import { Call, type CallKind, type CallReport, type Side } from "./call.ts";
+import type { Target } from "./link.ts";
+import { Phone } from "./phone.ts";
+import type { Amounts, DrillTransport } from "./plan.ts";
+
+/** A new call that needs longer than this to be set up, the callee's own time not counted, is slow: somebody noticed. */
+const slowMs = 1_000;
+/** The callee of a new call answers within this. */
+const answerMs = 100;
+/** How long a new call lasts at least; up to half as long again. */
+const talkMs = 1_000;
+/** Phones that register, and calls that are set up, at the same time before the drill. */
+const togetherMax = 50;
+/** What has not come to an end by then, after the last new call, never will: a transaction gives up after 32 s. */
+const overMs = 40_000;
+
+export type LoadOptions = {
+  readonly transport: DrillTransport;
+  readonly domain: string;
+  readonly host: string;
+  readonly targets: readonly Target[];
+  readonly ca: string | undefined;
+  readonly amounts: Amounts;
+};
+
+/** The load's account of one fault. */
+export type LoadReport = {
+  readonly established: { readonly ended: number; readonly lost: number };
+  readonly ringing: { readonly completed: number; readonly lost: number };
+  readonly phones: { readonly registered: number; readonly lost: number };
+  readonly newCalls: {
+    readonly made: number;
+    readonly failed: number;
+    readonly slow: number;
+    /** ms from the fault to the INVITE of the last one that failed; undefined when none did. */
+    readonly lastFailedMs: number | undefined;
+    /** The longest time that a call took to be set up. */
+    readonly slowestMs: number;
+  };
+  /** Calls that failed though they were over before the fault: the drill itself is in doubt. */
+  readonly failedBefore: number;
+  readonly anomalies: Readonly<Record<string, number>>;
+  /** What became of lost calls, the first ones, and of REGISTERs that failed. */
+  readonly losses: readonly string[];
+};
+
+const lossesMax = 60;
+
+/** Phones and their calls: everything that goes on while something fails. */
+export class Load {
+  readonly #options: LoadOptions;
+  readonly #phones: Phone[] = [];
+  readonly #calls = new Map<string, Call>();
+  readonly #standing: Call[] = [];
+  readonly #ringing: Call[] = [];
+  readonly #anomalies: Record<string, number> = {};
+  readonly #reports: CallReport[] = [];
+  readonly #run = Math.random().toString(36).slice(2, 8);
+  #made = 0;
+  #waiting: (() => void)[] = [];
+  #pace: NodeJS.Timeout | undefined;
+  #sweep: NodeJS.Timeout | undefined;
+  #faultAt = 0;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    const { transport, domain, host, targets, ca, amounts } = options;
+    for (let index = 0; index < amounts.registered; index += 1) {
+      const phone = new Phone(
+        { transport, domain, host, targets, ca, user: `phone${index}`, first: index % 2, flows: Math.floor(index / 2) % 2 === 0 ? 1 : 2 },
+        {
+          request: (receiver, message, reply) => {
+            const call = this.#calls.get(message.callId);
+            if (call === undefined) reply(message.method === "INVITE" && message.toTag === undefined ? 486 : 481, "none");
+            else call.receive(receiver, message, reply);
+          },
+          ack: (_, message) => {
+            // That of a refusal ends a transaction, not a 200.
+            const cSeq = message.cSeq;
+            if (!isParseError(cSeq) && message.toTag?.startsWith("m") !== true) this.#calls.get(message.callId)?.acknowledge();
+          },
+        },
+      );
+      this.#phones.push(phone);
+    }
+    this.#sweep = setInterval(() => {
+      for (const phone of this.#phones) phone.sweep();
+    }, 5_000);
+  }
+
+  /** Registers all phones; throws when some are not within the time. */
+  async register(withinMs: number): Promise<void> {
+    let registered = 0;
+    const deadline = performance.now() + withinMs;
+    await together(this.#phones, async (phone) => {
+      const started = phone.start();
+      await bounded(started, deadline - performance.now());
+      if (phone.isRegistered) registered += 1;
+    });
+    if (registered < this.#phones.length) {
+      const reasons = this.#phones.flatMap(({ registerFailures, lastLinkEnd }) => [
+        ...registerFailures,
+        ...(lastLinkEnd === undefined ? [] : [lastLinkEnd]),
+      ]);
+      const reason = reasons[0] ?? "no answer";
+      throw new Error(`${this.#phones.length - registered} of ${this.#phones.length} phones could not register: ${reason}`);
+    }
+  }
+
+  /** Sets up the calls that are to stand; throws when some do not within the time. */
+  async establish(withinMs: number): Promise<void> {
+    const calls = Array.from({ length: this.#options.amounts.established }, () => this.#make("established"));
+    await this.#begin(calls, withinMs, "stand", (call) => call.stands);
+    this.#standing.push(...calls);
+  }
+
+  /** Lets the calls ring that are to ring. */
+  async ring(withinMs: number): Promise<void> {
+    const calls = Array.from({ length: this.#options.amounts.ringing }, () => this.#make("ringing"));
+    await this.#begin(calls, withinMs, "ring", (call) => call.isRinging);
+    this.#ringing.push(...calls);
+  }
+
+  /** New calls from now on, at the rate. */
+  startCalls(): void {
+    const { rate } = this.#options.amounts;
+    if (rate === 0) return;
+    const startedAt = performance.now();
+    let made = 0;
+    this.#pace = setInterval(() => {
+      const due = Math.floor(((performance.now() - startedAt) / 1000) * rate);
+      // After a stall of this process nobody gains by a burst.
+      if (due - made > rate) made = due - rate;
+      for (; made < due; made += 1) this.#make("new").start();
+    }, 10);
+  }
+
+  stopCalls(): void {
+    clearInterval(this.#pace);
+  }
+
+  /**
+   * The fault happens now. The standing calls end, and the ringing ones are answered, spread over `windowMs` from now on: both sides hang up,
+   * a quarter of the calls has a re-INVITE before.
+   */
+  fault(windowMs: number): void {
+    this.#faultAt = performance.now();
+    this.#standing.forEach((call, index) => {
+      const side: Side = index % 2 === 0 ? "caller" : "callee";
+      setTimeout(
+        () => {
+          if (index % 4 < 3 || !call.stands) call.hangUp(side);
+          else call.refresh(Math.floor(index / 4) % 2 === 0 ? "caller" : "callee", () => call.hangUp(side));
+        },
+        (windowMs * index) / this.#standing.length,
+      );
+    });
+    this.#ringing.forEach((call, index) => {
+      setTimeout(() => call.answer(), (windowMs * 0.7 * index) / this.#ringing.length);
+    });
+  }
+
+  /** Waits until every call is over; what does not come to an end is lost. */
+  async drain(): Promise<void> {
+    const until = performance.now() + overMs;
+    while (this.#calls.size > 0 && [...this.#calls.values()].some(({ isOver }) => !isOver) && performance.now() < until) {
+      await new Promise<void>((next) => {
+        const timer = setTimeout(next, 500);
+        this.#waiting.push(() => {
+          clearTimeout(timer);
+          next();
+        });
+      });
+    }
+    for (const call of this.#calls.values()) call.abandon();
+  }
+
+  /** Calls that are not over. */
+  get inProgress(): number {
+    let count = 0;
+    for (const call of this.#calls.values()) if (!call.isOver) count += 1;
+    return count;
+  }
+
+  /** Gives phones that have lost their flow the time to be registered again. */
+  async settle(withinMs: number): Promise<void> {
+    const until = performance.now() + withinMs;
+    while (this.#phones.some(({ isRegistered }) => !isRegistered) && performance.now() < until) {
+      await new Promise((next) => setTimeout(next, 100));
+    }
+  }
+
+  report(): LoadReport {
+    const faultAt = this.#faultAt;
+    const of = (kind: CallKind): CallReport[] => this.#reports.filter((report) => report.kind === kind);
+    const [established, ringing, all] = [of("established"), of("ringing"), of("new")];
+    const before = lost(all).filter(({ endedAt }) => endedAt < faultAt);
+    const made = all.filter(({ endedAt }) => endedAt >= faultAt);
+    const failed = lost(made);
+    const ofPhones = this.#phones.filter(({ isRegistered }) => !isRegistered);
+    const losses = [...lost(established), ...lost(ringing), ...failed, ...before].map(
+      ({ kind, startedAt, endedAt, failure }) =>
+        `${kind} call, started ${Math.round(startedAt - faultAt)} ms and lost ${Math.round(endedAt - faultAt)} ms after the fault: ${failure ?? ""}`,
+    );
+    const registers = this.#phones.flatMap((phone) => phone.registerFailures.map((failure) => `${phone.user}: ${failure}`));
+    return {
+      established: { ended: established.length - lost(established).length, lost: lost(established).length },
+      ringing: { completed: ringing.length - lost(ringing).length, lost: lost(ringing).length },
+      phones: { registered: this.#phones.length - ofPhones.length, lost: ofPhones.length },
+      newCalls: {
+        made: made.length,
+        failed: failed.length,
+        slow: made.filter(({ failure, delayMs }) => failure === undefined && delayMs > slowMs).length,
+        lastFailedMs: failed.length === 0 ? undefined : Math.round(Math.max(...failed.map(({ startedAt }) => startedAt - faultAt))),
+        slowestMs: Math.round(Math.max(0, ...made.map(({ delayMs }) => delayMs))),
+      },
+      failedBefore: before.length,
+      anomalies: { ...this.#anomalies, "REGISTER failed": registers.length },
+      losses: [...losses.slice(0, lossesMax), ...registers.slice(0, 10)],
+    };
+  }
+
+  /** The addresses-of-record whose phones must be registered. */
+  get users(): string[] {
+    return this.#phones.map(({ user }) => user);
+  }
+
+  stop(): void {
+    this.stopCalls();
+    clearInterval(this.#sweep);
+    for (const phone of this.#phones) phone.stop();
+  }
+
+  #make(kind: CallKind): Call {
+    const count = this.#phones.length;
+    const number = this.#made;
+    this.#made += 1;
+    // Callers and callees of all sorts meet: one flow or two, this target or that.
+    const callerAt = number % count;
+    const calleeAt = (number + Math.floor(count / 2) + (Math.floor(number / 4) % 4)) % count;
+    const caller = this.#phones[callerAt];
+    const callee = this.#phones[calleeAt === callerAt ? (calleeAt + 1) % count : calleeAt];
+    if (caller === undefined || callee === undefined) throw new RangeError("a load without phones");
+    const call = new Call({
+      id: `${this.#run}${number.toString(36)}`,
+      kind,
+      caller,
+      callee,
+      over: (ended) => this.#over(ended),
+      progress: (moved, event) => this.#progress(moved, event),
+      anomaly: (what) => {
+        this.#anomalies[what] = (this.#anomalies[what] ?? 0) + 1;
+      },
+    });
+    this.#calls.set(call.id, call);
+    return call;
+  }
+
+  #progress(call: Call, event: "rings" | "stands"): void {
+    if (event === "rings") {
+      if (call.kind === "established") call.answer();
+      if (call.kind === "new") setTimeout(() => call.answer(), Math.random() * answerMs);
+    } else if (call.kind !== "established") {
+      const side: Side = Math.random() < 0.5 ? "caller" : "callee";
+      setTimeout(() => call.hangUp(side), talkMs * (1 + Math.random() / 2));
+    }
+    this.#wake();
+  }
+
+  #over(call: Call): void {
+    this.#reports.push(call.report());
+    // Retransmissions of its messages may still come.
+    setTimeout(() => this.#calls.delete(call.id), 40_000).unref();
+    this.#wake();
+  }
+
+  async #begin(calls: readonly Call[], withinMs: number, what: string, isDone: (call: Call) => boolean): Promise<void> {
+    const until = performance.now() + withinMs;
+    await together(calls, async (call) => {
+      call.start();
+      while (!isDone(call) && !call.isOver && performance.now() < until) {
+        await new Promise<void>((next) => {
+          const timer = setTimeout(next, 500);
+          this.#waiting.push(() => {
+            clearTimeout(timer);
+            next();
+          });
+        });
+      }
+    });
+    const failed = calls.filter((call) => !isDone(call));
+    if (failed.length === 0) return;
+    throw new Error(`${failed.length} of ${calls.length} calls do not ${what}: ${failed[0]?.report().failure ?? "not in time"}`);
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const each of waiting) each();
+  }
+}
+
+function lost(reports: readonly CallReport[]): CallReport[] {
+  return reports.filter(({ failure }) => failure !== undefined);
+}
+
+/** Does something with all, a bounded number at a time. */
+async function together<T>(all: readonly T[], act: (one: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const workers = Array.from({ length: Math.min(togetherMax, all.length) }, async () => {
+    for (;;) {
+      const one = all[next];
+      next += 1;
+      if (one === undefined) return;
+      await act(one);
+    }
+  });
+  await Promise.all(workers);
+}
+
+async function bounded(work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    work,
+    new Promise<void>((end) => {
+      timer = setTimeout(end, Math.max(0, ms));
+    }),
+  ]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,115 @@
+import { resolve } from "node:path";
+import { type Arguments, type CommandSpec, usage, wholeNumber } from "../arguments.ts";
+
+export const faults = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"] as const;
+export type Fault = (typeof faults)[number];
+
+export const transports = ["udp", "tcp", "tls", "ws"] as const;
+export type DrillTransport = (typeof transports)[number];
+
+/** How much goes on while something fails. */
+export type Amounts = {
+  /** New calls a second. */
+  readonly rate: number;
+  /** Calls that stand when the fault happens. */
+  readonly established: number;
+  /** Calls that ring when the fault happens. */
+  readonly ringing: number;
+  /** Phones, each registered under an address-of-record of its own. */
+  readonly registered: number;
+};
+
+/** Times of a drill, ms. */
+export type Times = {
+  /** New calls before the fault. */
+  readonly warmUp: number;
+  /** SIGSTOP to SIGCONT. */
+  readonly freeze: number;
+  /** How long the way between the cells is cut. */
+  readonly cut: number;
+  /** A killed process is started again after this. */
+  readonly restart: number;
+  /** Calls go on so long after the fault is over. */
+  readonly after: number;
+};
+
+export type Plan = {
+  readonly faults: readonly Fault[];
+  readonly transports: readonly DrillTransport[];
+  readonly amounts: Amounts;
+  readonly times: Times;
+  /** First of the consecutive ports to use; undefined: any free ones. */
+  readonly port: number | undefined;
+  /** Where the systems' state is kept, absolute; undefined: a directory of its own that is removed. */
+  readonly state: string | undefined;
+  readonly json: boolean;
+};
+
+const whole: { readonly amounts: Amounts; readonly times: Times } = {
+  amounts: { rate: 100, established: 500, ringing: 50, registered: 2_000 },
+  times: { warmUp: 3_000, freeze: 10_000, cut: 20_000, restart: 8_000, after: 6_000 },
+};
+
+/** What a busy machine of two cores does in a few seconds. */
+const quick: { readonly amounts: Amounts; readonly times: Times } = {
+  amounts: { rate: 10, established: 20, ringing: 6, registered: 40 },
+  times: { warmUp: 1_000, freeze: 6_000, cut: 8_000, restart: 3_000, after: 3_000 },
+};
+
+export const drillSpec: CommandSpec = {
+  name: "drill",
+  summary: "Kills, freezes and cuts members of a system of its own under load, and shows what that cost.",
+  positionals: [],
+  options: [
+    { name: "fault", value: "F", help: `${faults.join(", ")}; several with commas (all)` },
+    { name: "transport", value: "T", help: `${transports.join(", ")}; several with commas (all)` },
+    { name: "rate", value: "N", help: `new calls a second (${whole.amounts.rate})` },
+    { name: "established", value: "N", help: `calls that stand when it happens (${whole.amounts.established})` },
+    { name: "ringing", value: "N", help: `calls that ring when it happens (${whole.amounts.ringing})` },
+    { name: "registered", value: "N", help: `phones (${whole.amounts.registered})` },
+    { name: "quick", help: "small numbers and short times" },
+    { name: "port", value: "N", help: "first of eight consecutive ports for the system (any free ones)" },
+    { name: "state", value: "DIR", help: "keep the systems' state and logs there (nothing is kept)" },
+    { name: "json", help: "the figures as JSON, with what became of each lost call" },
+  ],
+};
+
+/** Ports that a drill's system needs: two gateways with two, two cells, two relays between them. */
+export const portsNeeded = 8;
+
+const amountMax = 20_000;
+const phonesMin = 4;
+
+/** Checks every option of `tandem drill`. Throws a UsageError with one line. */
+export function planOf(args: Arguments): Plan {
+  const { values, flags } = args;
+  const base = flags.has("quick") ? quick : whole;
+  const amount = (option: keyof Amounts, min: number): number => {
+    const text = values.get(option);
+    return text === undefined ? base.amounts[option] : wholeNumber(drillSpec, option, text, min, amountMax);
+  };
+  const port = values.get("port");
+  const state = values.get("state");
+  return {
+    faults: chosen("fault", faults, values.get("fault")),
+    transports: chosen("transport", transports, values.get("transport")),
+    amounts: {
+      rate: amount("rate", 0),
+      established: amount("established", 0),
+      ringing: amount("ringing", 0),
+      registered: amount("registered", phonesMin),
+    },
+    times: base.times,
+    port: port === undefined ? undefined : wholeNumber(drillSpec, "port", port, 1, 65_535 - portsNeeded),
+    state: state === undefined ? undefined : resolve(state),
+    json: flags.has("json"),
+  };
+}
+
+function chosen<Name extends string>(option: string, all: readonly Name[], text: string | undefined): readonly Name[] {
+  if (text === undefined || text === "all") return all;
+  const names = text.split(",").map((name) => name.trim());
+  const unknown = names.find((name) => !all.some((each) => each === name));
+  if (unknown !== undefined) throw usage(drillSpec, `--${option} ${unknown}: must be one of ${all.join(", ")}`);
+  return all.filter((name) => names.includes(name));
+}

@@ -1,0 +1,216 @@
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { ApiClient } from "./api-client.ts";
+import { type Bundle, ensureBundle, modulesFor, root } from "./bundle.ts";
+import { type TlsFiles, ensureCertificate } from "./certificate.ts";
+import { clusterMapOf } from "./cluster.ts";
+import { Failure } from "./errors.ts";
+import { gatewayConfigText } from "./gateway-config.ts";
+import { isTable } from "./json.ts";
+import { type Layout, hostInUri } from "./layout.ts";
+import type { Reporter } from "./reporter.ts";
+import type { Settings } from "./settings.ts";
+import { shownPath } from "./shown-path.ts";
+import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
+import { isStatus } from "./status.ts";
+import { firstUsers, randomPassword, subscriberRecordOf } from "./subscribers.ts";
+import { type ProcessSpec, Supervisor } from "./supervisor.ts";
+import { cellConfigText, readWorkerSettings } from "./workerd-config.ts";
+
+/** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
+const connectMsMax = 10_000;
+const pollMs = 25;
+
+export type LocalSystemOptions = {
+  readonly settings: Settings;
+  readonly cluster: ClusterSettings;
+  readonly layout: Layout;
+  /** Made and locked by the caller. */
+  readonly state: StateDirectory;
+  readonly reporter: Reporter;
+  /** Under which URL a cell reaches another one, when that is not the other's own. */
+  readonly urlFor?: (cell: string, peer: string) => string | undefined;
+};
+
+/** One system on this machine: its processes, and the files that say what runs. */
+export class LocalSystem {
+  readonly #options: LocalSystemOptions;
+  readonly #supervisor: Supervisor;
+  /** Process ids by process name. */
+  readonly #pids = new Map<string, number>();
+  #started = false;
+
+  constructor(options: LocalSystemOptions) {
+    this.#options = options;
+    this.#supervisor = new Supervisor({
+      restart: options.settings.restart,
+      reporter: options.reporter,
+      onStarted: (name, pid) => {
+        this.#pids.set(name, pid);
+        if (this.#started) options.state.writeRun(this.run);
+      },
+    });
+  }
+
+  /** Starts everything and waits until a phone would be answered. The first subscribers' passwords by address-of-record. */
+  async start(signal: AbortSignal): Promise<Passwords["passwords"]> {
+    const { cluster, state, settings, layout, reporter } = this.#options;
+    const secret = state.secret();
+    // The first start has both to make: at the same time, though the lines come one after the other.
+    const [bundle, tls] = await Promise.all([
+      timed(ensureBundle(state.file("bundle"), signal)),
+      timed(ensureCertificate(state, cluster.domain, settings.host, new Date())),
+    ]);
+    reporter.step("bundle", bundle.result.fromCache ? "as made before" : "made", bundle.ms);
+    reporter.step("certificate", shownPath(tls.result.certificate), tls.ms);
+    signal.throwIfAborted();
+    const cells = await timed(this.#startCells(bundle.result, secret));
+    reporter.step("cells", layout.cells.map(({ id, url }) => `${id} ${url}`).join(", "), cells.ms);
+    const gateways = await timed(this.#startGateways(tls.result));
+    const api = new ApiClient(
+      layout.cells.map(({ url }) => url),
+      secret,
+    );
+    const connected = await timed(this.#untilConnected(api));
+    reporter.step("gateways", this.#gatewaysText(), gateways.ms + connected.ms);
+    this.#started = true;
+    state.writeRun(this.run);
+    return await this.#ensureSubscribers(api);
+  }
+
+  /** Starts a process that has died again: `cell a`, `gateway g1`. Throws a {@link Failure} when it does not serve. */
+  startAgain(name: string): Promise<void> {
+    return this.#supervisor.startAgain(name);
+  }
+
+  /** Stops everything within 3 s. */
+  stop(): Promise<void> {
+    return this.#supervisor.stop();
+  }
+
+  /** Does not wait for anything to end by itself. */
+  kill(): void {
+    this.#supervisor.kill();
+  }
+
+  #gatewaysText(): string {
+    const host = hostInUri(this.#options.settings.host);
+    return this.#options.layout.gateways
+      .map(({ id, sipPort, tlsPort }) => `${id} ${host}:${sipPort} UDP TCP, ${host}:${tlsPort} TLS`)
+      .join("; ");
+  }
+
+  async #startCells(bundle: Bundle, secret: string): Promise<void> {
+    const { urlFor } = this.#options;
+    const workerd = workerdBinary();
+    const specs = this.#options.layout.cells.map(({ id, port, url }): ProcessSpec => {
+      const storage = this.#options.state.file("cells", id);
+      const reached = urlFor === undefined ? undefined : (peer: string): string | undefined => urlFor(id, peer);
+      const map = clusterMapOf(this.#options.cluster, this.#options.settings, this.#options.layout, reached);
+      mkdirSync(storage, { recursive: true });
+      const file = this.#options.state.file(`cell-${id}.capnp`);
+      const text = cellConfigText({
+        cell: id,
+        host: this.#options.settings.host,
+        port,
+        settings: readWorkerSettings(join(root, "wrangler.toml"), id),
+        modules: modulesFor(bundle, file),
+        storage,
+        texts: { CELL: id, CLUSTER: JSON.stringify(map) },
+        fromEnvironment: ["TANDEM_SECRET"],
+      });
+      this.#options.state.write(`cell-${id}.capnp`, text);
+      return {
+        name: `cell ${id}`,
+        command: [workerd, "serve", file, "config"],
+        environment: { TANDEM_SECRET: secret },
+        readiness: { url: `${url}/` },
+      };
+    });
+    await Promise.all(specs.map((spec) => this.#supervisor.start(spec)));
+  }
+
+  async #startGateways(tls: TlsFiles): Promise<void> {
+    const program = join(root, "gateway", "index.ts");
+    const specs = this.#options.layout.gateways.map((gateway): ProcessSpec => {
+      const name = `gateway-${gateway.id}.toml`;
+      this.#options.state.write(name, gatewayConfigText(gateway, this.#options.layout.cells, this.#options.state.file("secret"), tls));
+      return {
+        name: `gateway ${gateway.id}`,
+        command: [process.execPath, program, "--config", this.#options.state.file(name), "--supervised"],
+        environment: {},
+        readiness: { line: /^gateway \S+ ready$/ },
+      };
+    });
+    await Promise.all(specs.map((spec) => this.#supervisor.start(spec)));
+  }
+
+  /** A gateway listens before it has reached a cell; "ready" is to mean that a phone is answered. */
+  async #untilConnected(api: ApiClient): Promise<void> {
+    const until = performance.now() + connectMsMax;
+    for (;;) {
+      const status = await api.get("/api/status");
+      if (!isStatus(status)) throw new Failure("the cells' answer is no status: are they of another version?");
+      const up = new Set([...status.cells, ...status.gateways].filter(({ state }) => state === "up").map(({ id }) => id));
+      const missing = [...this.#options.layout.cells, ...this.#options.layout.gateways].filter(({ id }) => !up.has(id));
+      if (missing.length === 0) return;
+      if (performance.now() > until) {
+        throw new Failure(`not connected after ${connectMsMax / 1000} s, as the cells see it: ${missing.map(({ id }) => id).join(", ")}`);
+      }
+      await delay(pollMs);
+    }
+  }
+
+  /** The first subscribers, made once. Written down before they are sent: a start that is cut off is finished by the next one. */
+  async #ensureSubscribers(api: ApiClient): Promise<Passwords["passwords"]> {
+    if (this.#options.settings.auth === "open") return {};
+    const known = this.#options.state.readPasswords();
+    const passwords =
+      known?.passwords ?? Object.fromEntries(firstUsers.map((user) => [`${user}@${this.#options.cluster.domain}`, randomPassword()]));
+    const start = performance.now();
+    if (known?.provisioned !== true) {
+      this.#options.state.writePasswords({ provisioned: false, passwords });
+      const records = Object.entries(passwords).map(([aor, password]) => subscriberRecordOf(aor, password));
+      await api.put("/api/subscribers", records);
+      this.#options.state.writePasswords({ provisioned: true, passwords });
+    }
+    const names = Object.keys(passwords).map((aor) => aor.slice(0, aor.lastIndexOf("@")));
+    this.#options.reporter.step("subscribers", names.join(", ") || "as provisioned", performance.now() - start);
+    return passwords;
+  }
+
+  /** What DIR/run.json says. */
+  get run(): Run {
+    const pid = (name: string): number => {
+      const known = this.#pids.get(name);
+      if (known === undefined) throw new Error(`${name} was never started`);
+      return known;
+    };
+    return {
+      domain: this.#options.cluster.domain,
+      cells: this.#options.layout.cells.map(({ id, url }) => ({ id, pid: pid(`cell ${id}`), url })),
+      gateways: this.#options.layout.gateways.map(({ id, listeners }) => ({ id, pid: pid(`gateway ${id}`), listeners })),
+    };
+  }
+}
+
+async function timed<T>(work: Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {
+  const start = performance.now();
+  const result = await work;
+  return { result, ms: performance.now() - start };
+}
+
+/** workerd's own program: the file behind its JavaScript wrapper, whose process id would be the wrapper's. */
+function workerdBinary(): string {
+  let exports: unknown;
+  try {
+    exports = createRequire(import.meta.url)("workerd");
+  } catch {
+    exports = undefined;
+  }
+  const path = isTable(exports) ? exports["default"] : undefined;
+  if (typeof path !== "string") throw new Failure("workerd is not installed for this machine: run npm ci");
+  return path;
+}
