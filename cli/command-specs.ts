@@ -6,7 +6,6 @@ import { defaultState, upSpec } from "./settings.ts";
 const targetOptions: readonly Option[] = [
   { name: "url", value: "U", help: "URL of a cell (or TANDEM_URL), with the secret in TANDEM_SECRET" },
   { name: "state", value: "DIR", help: `state directory of a system on this machine (${defaultState})` },
-  drillSpec,
 ];
 const jsonOption: Option = { name: "json", help: "the answer as JSON" };
 
@@ -61,4 +60,5 @@ export const commandSpecs: readonly CommandSpec[] = [
   subscriberRemoveSpec,
   subscriberListSpec,
   subscriberImportSpec,
+  drillSpec,
 ];
