@@ -9,8 +9,8 @@ import { Trunk, isCarriable } from "./trunk.ts";
  * it and goes to the other, in the order in which it came, behind a `takeover` that has the other replica adopt the calls of the lost
  * one. So a record reaches the replicas together at least once, and each connection at most once.
  *
- * Going back to a replica that is well again is no hurry: what the other has been given is waited for first (a barrier), so that a
- * CANCEL never overtakes its INVITE by another way.
+ * Going back to a replica that is well again is no hurry: what the other has been given is waited for first, so that a CANCEL never
+ * overtakes its INVITE by another way.
  */
 export class TrunkPair {
   readonly #hello: FrameRecord;
@@ -24,9 +24,8 @@ export class TrunkPair {
   /** Nothing that is held is held for longer than since then, ms. */
   #heldSince = 0;
   #arrivals = 0;
-  /** Where messages without and with the other's token went at the last look: [primary's, other's]. */
-  #routes: (Side | undefined)[] = [];
-  #barrier: Barrier | undefined;
+  /** The way of messages that prefer the primary, and of those that prefer the other. */
+  readonly #routes: readonly [Route, Route] = [newRoute(), newRoute()];
   /** A replica that the map took away may have left calls behind. */
   #isLeft = false;
   /** Since when no replica can be used, ms; undefined while one can. */
@@ -58,7 +57,7 @@ export class TrunkPair {
 
   /** The cell that messages without a token go to; undefined: they are held. */
   get active(): string | undefined {
-    return this.#routes[0]?.cell;
+    return this.#routes[0].side?.cell;
   }
 
   setHeartbeat(heartbeat: Heartbeat, now: number): void {
@@ -104,9 +103,7 @@ export class TrunkPair {
     if (side === undefined || !side.isConnected) return [];
     const records = side.trunk.receive(octets);
     if ("frameError" in records) return records;
-    side.heardAt = now;
-    const barrier = this.#barrier;
-    if (barrier?.from === side && side.trunk.settled >= barrier.mark) barrier.drainedAt ??= now;
+    for (const route of this.#routes) if (route.last === side && side.trunk.settled >= route.mark) route.drainedAt ??= now;
     if (!records.some(isServingRecord)) return records;
     for (const record of records) if (isServingRecord(record)) side.saysServing = record.key === "1";
     this.#review(now);
@@ -125,13 +122,10 @@ export class TrunkPair {
     this.#arrivals += 1;
     const { kind, key, octets: content } = record;
     const carried: Carried = { kind, key, octets: content, cell, arrival: this.#arrivals, moves: 0, heldSince: now };
-    const side = this.#routeOf(cell);
-    if (side === undefined || side === this.#barrier?.to) {
-      this.#hold(carried, now);
-      return (side ?? this.#sideOf(cell ?? "") ?? this.#sides[0])?.cell;
-    }
-    this.#give(side, carried, now);
-    return side.cell;
+    const route = this.#routeOf(cell);
+    if (route.isOpen && route.side !== undefined) this.#giveBy(route, route.side, carried, now);
+    else this.#hold(carried, now);
+    return (route.side ?? this.#sideOf(cell ?? "") ?? this.#sides[0])?.cell;
   }
 
   /** Does what is due: frames that leave, trunks that are given up, records that waited too long. Then {@link takeEffects}. */
@@ -161,7 +155,7 @@ export class TrunkPair {
         next = Math.min(next, this.#assumedAt(side));
       if (side.isFlapping && readySince !== undefined) next = Math.min(next, readySince + this.#heartbeat.periodMs);
     }
-    if (this.#barrier !== undefined) next = Math.min(next, this.#endOf(this.#barrier));
+    for (const route of this.#routes) if (!route.isOpen) next = Math.min(next, this.#opensAt(route));
     if (this.#held.length > 0) next = Math.min(next, this.#heldSince + this.#limits.holdMs + 1);
     return next === Number.POSITIVE_INFINITY ? undefined : next;
   }
@@ -195,7 +189,7 @@ export class TrunkPair {
     return this.#sides.find((each) => each !== side);
   }
 
-  #routeOf(cell: string | undefined): Side | undefined {
+  #routeOf(cell: string | undefined): Route {
     return this.#routes[cell !== undefined && cell === this.#sides[1]?.cell ? 1 : 0];
   }
 
@@ -210,25 +204,42 @@ export class TrunkPair {
   /** Looks at everything that follows from who can be used now. */
   #review(now: number): void {
     for (const side of this.#sides) this.#reviewSide(side, now);
-    const routes = this.#sides.map((side) => this.#choose(side));
+    const [primary, other] = this.#sides;
+    const chosen = this.#choose(primary);
     for (const side of this.#sides) {
       const heir = side.calls === "orphaned" ? this.#otherThan(side) : undefined;
       if (heir?.isReady === true) this.#takeOver(side, heir, now);
     }
-    if (this.#isLeft && routes[0] !== undefined) {
+    if (this.#isLeft && chosen !== undefined) {
       this.#isLeft = false;
-      this.#give(routes[0], this.#takeoverRecord(now), now);
+      this.#give(chosen, takeoverRecord(now), now);
     }
-    if (this.#barrier !== undefined && !routes.includes(this.#barrier.to)) this.#barrier = undefined;
-    for (const [index, to] of routes.entries()) {
-      const from = this.#routes[index];
-      if (from !== undefined && to !== undefined && from !== to && from.isConnected && from.trunk.offered > 0) this.#raise(from, to, now);
-    }
-    this.#routes = routes;
-    if (routes[0] !== undefined) this.#uselessSince = undefined;
+    this.#lead(this.#routes[0], chosen, now);
+    this.#lead(this.#routes[1], this.#choose(other), now);
+    if (chosen !== undefined) this.#uselessSince = undefined;
     else this.#uselessSince ??= now;
-    if (this.#barrier !== undefined && now >= this.#endOf(this.#barrier)) this.#barrier = undefined;
     if (this.#held.length > 0 && this.isUsable) this.#release(now);
+  }
+
+  /** Where a route goes from now on. Away from a replica that lives, it opens only when that has answered. */
+  #lead(route: Route, side: Side | undefined, now: number): void {
+    if (side !== route.side) {
+      route.side = side;
+      route.waitsSince = now;
+      const { last } = route;
+      if (side !== undefined && last?.isConnected === true && last !== side && route === this.#routes[0]) {
+        this.#effects.push({ type: "returned", from: last.cell, to: side.cell });
+      }
+    }
+    route.isOpen = now >= this.#opensAt(route);
+  }
+
+  /** When a route opens, as it looks now: a little after everything before is answered, for the replicas to tell each other. */
+  #opensAt({ side, last, waitsSince, drainedAt }: Route): number {
+    if (side === undefined) return Number.POSITIVE_INFINITY;
+    if (last === undefined || last === side || !last.isConnected) return Number.NEGATIVE_INFINITY;
+    const until = waitsSince + this.#limits.returnWaitMs;
+    return drainedAt === undefined ? until : Math.min(until, drainedAt + this.#limits.returnSettleMs);
   }
 
   #reviewSide(side: Side, now: number): void {
@@ -250,27 +261,9 @@ export class TrunkPair {
 
   #takeOver(from: Side, to: Side, now: number): void {
     from.calls = "adopted";
-    this.#give(to, this.#takeoverRecord(now), now);
+    this.#give(to, takeoverRecord(now), now);
     const moving = this.#held.filter(({ moves }) => moves > 0).length;
     this.#effects.push({ type: "takenOver", from: from.cell, to: to.cell, records: moving });
-  }
-
-  #takeoverRecord(now: number): Carried {
-    return { kind: RecordKind.takeover, key: "", octets: noOctets, cell: undefined, arrival: 0, moves: 0, heldSince: now };
-  }
-
-  /** From now on what went to `from`, which lives, goes to `to`. */
-  #raise(from: Side, to: Side, now: number): void {
-    if (this.#barrier?.from !== from || this.#barrier.to !== to) this.#effects.push({ type: "returned", from: from.cell, to: to.cell });
-    const { trunk, heardAt } = from;
-    const drainedAt = trunk.settled === trunk.offered ? heardAt : undefined;
-    this.#barrier = { from, to, mark: trunk.offered, until: now + this.#limits.returnWaitMs, drainedAt };
-  }
-
-  /** When a barrier goes, as it looks now: a little after everything before it is answered, for the replicas to tell each other. */
-  #endOf({ from, until, drainedAt }: Barrier): number {
-    if (!from.isConnected) return Number.NEGATIVE_INFINITY;
-    return drainedAt === undefined ? until : Math.min(until, drainedAt + this.#limits.returnSettleMs);
   }
 
   #hold(record: Carried, now: number): void {
@@ -306,11 +299,18 @@ export class TrunkPair {
   /** Gives out what is held, as far as somebody takes it. */
   #release(now: number): void {
     this.#sift((record) => {
-      const side = this.#routeOf(record.cell);
-      if (side === undefined || side === this.#barrier?.to) return true;
-      this.#give(side, record, now);
+      const route = this.#routeOf(record.cell);
+      if (!route.isOpen || route.side === undefined) return true;
+      this.#giveBy(route, route.side, record, now);
       return false;
     });
+  }
+
+  #giveBy(route: Route, side: Side, record: Carried, now: number): void {
+    this.#give(side, record, now);
+    route.last = side;
+    route.mark = side.trunk.offered;
+    route.drainedAt = undefined;
   }
 
   #give(side: Side, record: Carried, now: number): void {
@@ -417,7 +417,6 @@ type Side = {
   readonly trunk: Trunk<Carried>;
   isConnected: boolean;
   openedAt: number;
-  heardAt: number;
   saysServing: boolean | undefined;
   /** Connected and serving. */
   isReady: boolean;
@@ -428,14 +427,17 @@ type Side = {
   calls: "own" | "orphaned" | "adopted";
 };
 
-type Barrier = {
-  readonly from: Side;
-  readonly to: Side;
-  /** How many records `from` had been offered. */
-  readonly mark: number;
-  readonly until: number;
-  /** When all of those had been answered, ms. */
+type Route = {
+  /** Where it goes; undefined: nobody can be used. */
+  side: Side | undefined;
+  isOpen: boolean;
+  /** Who was given the last record of it, and how many records that replica had been offered then. */
+  last: Side | undefined;
+  mark: number;
+  /** When all of those were answered, ms. */
   drainedAt: number | undefined;
+  /** When `side` last changed, ms. */
+  waitsSince: number;
 };
 
 const noOctets = new Uint8Array(0);
@@ -446,13 +448,20 @@ function newSide(cell: string): Side {
     trunk: new Trunk<Carried>(),
     isConnected: false,
     openedAt: 0,
-    heardAt: 0,
     saysServing: undefined,
     isReady: false,
     readySince: undefined,
     isFlapping: false,
     calls: "own",
   };
+}
+
+function newRoute(): Route {
+  return { side: undefined, isOpen: false, last: undefined, mark: 0, drainedAt: undefined, waitsSince: 0 };
+}
+
+function takeoverRecord(now: number): Carried {
+  return { kind: RecordKind.takeover, key: "", octets: noOctets, cell: undefined, arrival: 0, moves: 0, heldSince: now };
 }
 
 function isServingRecord({ kind }: FrameRecord): boolean {
