@@ -66,6 +66,26 @@ export function dialogFrom2xx(start: DialogStart): { readonly key: string; reado
   return { key, value };
 }
 
+/**
+ * The dialog of a 2xx whose INVITE this replica has not seen: of its caller only what the response and its way say. Either side's next
+ * request tells more.
+ */
+export function dialogFromPassing2xx(start: Omit<DialogStart, "request">): { readonly key: string; readonly value: Dialog } | undefined {
+  const { response, caller, version, now } = start;
+  const key = dialogKeyOf(response);
+  const { fromTag, toTag } = response;
+  if (key === undefined || fromTag === undefined || toTag === undefined) return undefined;
+  const value: Dialog = {
+    callId: response.callId,
+    caller: { ...caller, tag: fromTag, contact: "", cSeq: -1, version },
+    callee: sideFrom(start.callee, toTag, response, -1, version),
+    state: "answered",
+    createdAt: now,
+    expiresAt: expiresAtOf(response, now),
+  };
+  return { key, value };
+}
+
 function sideFrom(context: SideContext, tag: string, message: SipMessage, cSeq: number, version: Version): DialogSide {
   const contact = contactOf(message);
   const instanceId = context.instanceId === "" ? (contact?.instanceId ?? "") : context.instanceId;
@@ -181,7 +201,8 @@ function changedSide(side: DialogSide, changes: Partial<DialogSide>, version: Ve
   return isSame ? side : { ...next, version };
 }
 
-function contactOf(message: SipMessage): { readonly uri: string; readonly instanceId: string } | undefined {
+/** The URI of the first Contact, and its `+sip.instance`. */
+export function contactOf(message: SipMessage): { readonly uri: string; readonly instanceId: string } | undefined {
   if (!message.has(Header.Contact)) return undefined;
   const contacts = message.contacts;
   if (isParseError(contacts) || contacts === "*") return undefined;

@@ -1,6 +1,7 @@
 import { addressOfRecordOfUsername, challenges, checkDigest, digestUsername, ownsAddressOfRecord, type Hash } from "../auth/digest.ts";
 import { NonceMemory } from "../auth/nonce-memory.ts";
 import type { CredentialsHeader, DigestAlgorithm } from "../auth/credentials.ts";
+import { takeoverNonceMs } from "../limits.ts";
 import type { HeaderField } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -45,6 +46,11 @@ export class Authority {
   /** What another exchange said about a subscriber of its own. */
   learn(addressOfRecord: string, answer: SubscriberCredentials | "unknown", now: number): void {
     this.#cache.put(addressOfRecord, answer, now);
+  }
+
+  /** This replica serves users of the other one: nonces from before that are stale, but those of an exchange that is going on. */
+  tookOver(now: number): void {
+    this.#nonces.raiseFloor(now - takeoverNonceMs);
   }
 
   /** RFC 3261 10.3 3 and 4: may this REGISTER change the bindings of this address-of-record? */

@@ -1,9 +1,22 @@
-import { dialogFrom2xx, dialogKeyOf, onInDialogRequest, onResponse } from "../dialog/dialog.ts";
+import {
+  confirmed,
+  dialogFrom2xx,
+  dialogFromPassing2xx,
+  dialogKeyOf,
+  onBye,
+  onInDialogRequest,
+  onResponse,
+  otherSide,
+  senderOf,
+  withFlow,
+} from "../dialog/dialog.ts";
+import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { HybridClock } from "../record/hybrid-clock.ts";
 import type { RecordStore } from "../record/record-store.ts";
 import { makeTombstone } from "../record/state-record.ts";
-import type { Dialog } from "../record/values.ts";
+import type { Dialog, DialogSide } from "../record/values.ts";
+import { cellOfVersion } from "../record/version.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
 export type AnsweredSide = { readonly addressOfRecord: string; readonly flow: string; readonly instanceId: string };
@@ -41,6 +54,62 @@ export class DialogKeeper {
     if (key === undefined || dialog === undefined) return;
     const version = this.#clock.tick(now);
     this.#put(key, dialog, onInDialogRequest(dialog, request, flow, version).dialog, version, now);
+  }
+
+  /** The side that an in-dialog request is for; undefined: there is no record of the dialog. */
+  receiverOf(request: SipMessage): DialogSide | undefined {
+    const key = dialogKeyOf(request);
+    const dialog = key === undefined ? undefined : this.#store.dialog(key);
+    const sender = dialog === undefined ? undefined : senderOf(dialog, request);
+    return sender === undefined ? undefined : dialog?.[otherSide(sender)];
+  }
+
+  /** The side that sent a request, or whose request a response answers. */
+  senderOf(message: SipMessage): DialogSide | undefined {
+    const key = dialogKeyOf(message);
+    const dialog = key === undefined ? undefined : this.#store.dialog(key);
+    const sender = dialog === undefined ? undefined : senderOf(dialog, message);
+    return sender === undefined ? undefined : dialog?.[sender];
+  }
+
+  /** The side that an in-dialog request is for has been found on another flow. */
+  receiverMoved(request: SipMessage, flow: string, now: number): void {
+    const key = dialogKeyOf(request);
+    const dialog = key === undefined ? undefined : this.#store.dialog(key);
+    const sender = dialog === undefined ? undefined : senderOf(dialog, request);
+    if (key === undefined || dialog === undefined || sender === undefined) return;
+    const version = this.#clock.tick(now);
+    this.#put(key, dialog, withFlow(dialog, otherSide(sender), flow, version), version, now);
+  }
+
+  /**
+   * A final response passes whose request another replica forwarded: an INVITE's 2xx makes its dialog, the answer to a BYE ends it. True
+   * when that changed something.
+   */
+  passed(response: SipMessage, caller: AnsweredSide, callee: AnsweredSide, now: number): boolean {
+    const cSeq = response.cSeq;
+    const key = dialogKeyOf(response);
+    if (isParseError(cSeq) || key === undefined || response.status < 200) return false;
+    const known = this.#store.get("dialog", key);
+    if (cSeq.method === "BYE") {
+      if (known?.value === undefined || !onBye(response.status)) return false;
+      return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), now));
+    }
+    if (cSeq.method !== "INVITE" || response.status >= 300 || known !== undefined) return false;
+    const version = this.#clock.tick(now);
+    const dialog = dialogFromPassing2xx({ response, caller, callee, version, now });
+    return dialog !== undefined && this.#store.apply({ kind: "dialog", key, version, value: dialog.value });
+  }
+
+  /** Nobody here can know whether the ACKs that the other replica saw have passed: its dialogs count as confirmed. */
+  confirmAll(now: number): void {
+    const answered: { readonly key: string; readonly value: Dialog }[] = [];
+    for (const record of this.#store.records("dialog")) {
+      if (record.value.state === "answered" && cellOfVersion(record.version) !== this.#clock.cell) answered.push(record);
+    }
+    for (const { key, value } of answered) {
+      this.#store.apply({ kind: "dialog", key, version: this.#clock.tick(now), value: confirmed(value) });
+    }
   }
 
   /** An in-dialog request has got its final response; `response` is undefined for one of our own with this status. */

@@ -1,24 +1,32 @@
+import { contactOf } from "../dialog/dialog.ts";
+import { presentFlow, type Phone, type PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
-import { credentialsWaitingMax, credentialsWaitMs, retryAfterSeconds, sweepMs } from "../limits.ts";
+import { replayMs, retryAfterSeconds, sweepMs, takeoverEvidenceMs } from "../limits.ts";
 import { buildResponse, type HeaderField } from "../message/build.ts";
+import { Header } from "../message/header-names.ts";
+import type { NameAddr } from "../message/name-addr.ts";
 import { octetsOf } from "../message/octets.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
+import { isSipUri, parseUri } from "../message/uri.ts";
+import { addressOfRecordOf } from "../placement/address-of-record.ts";
 import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
 import type { ProxyEnvironment } from "../proxy/environment.ts";
 import { Proxy } from "../proxy/proxy.ts";
-import type { Branch, Target } from "../proxy/response-context.ts";
+import { flowBackTo } from "../proxy/record-route.ts";
+import { isResponseContext, type Branch, type ResponseContext, type Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
 import { RecordStore } from "../record/record-store.ts";
-import { makeTombstone, type StateRecord } from "../record/state-record.ts";
-import type { PhoneFlow } from "../dialog/present-flow.ts";
+import { makeTombstone, type LiveRecord, type StateRecord } from "../record/state-record.ts";
+import { cellOfVersion } from "../record/version.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
+import { serverKey } from "../transaction/matching.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
-import type { ServerTransaction, TransactionUser } from "../transaction/transaction.ts";
-import { accessOfFlow, isReliable, joinFlow, splitFlow, transportOfFlow, type Listener } from "../transport/flow.ts";
+import type { InviteServerTransaction, ServerTransaction, TransactionUser } from "../transaction/transaction.ts";
+import { accessOfFlow, cellOfLine, isLine, isReliable, joinFlow, splitFlow, transportOfFlow, type Listener } from "../transport/flow.ts";
 import { parseJsonOctets, RecordKind, type FrameRecord } from "../transport/frame.ts";
-import { responseFlow, stampReceived } from "../transport/response-flow.ts";
+import { fallbackFlow, responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
@@ -26,7 +34,10 @@ import { addressOfRecordOfTo, callingOf, type Calling } from "./caller.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
+import { InviteKeeper } from "./invite-keeper.ts";
+import { PhoneFinder } from "./phone-finder.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 export type ExchangeConfig = { readonly exchange: number; readonly cell: string; readonly map: ClusterMap };
 
@@ -40,9 +51,8 @@ export type ExchangeTools = {
   readonly nextId: () => string;
 };
 
-const credentialsTimer = "x:";
-/** Requests of one caller that wait for its secrets together. */
-const waitersPerCallerMax = 64;
+/** ACKs sent again that are remembered, so that none goes to and fro. */
+const acksAgainMax = 1_000;
 const recordRouteMethods: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", "REFER"]);
 
 /**
@@ -71,8 +81,17 @@ export class Exchange {
   /** Messages for accesses that are not there: they come back as undeliverable when the event that sent them is over. */
   #unsendable: { readonly flow: string; readonly octets: Uint8Array }[] = [];
   #unresolvable: string[] = [];
-  /** Requests that wait for their caller's secrets, by its address-of-record. */
-  readonly #waiting = new Map<string, { readonly tx: ServerTransaction; readonly request: Preprocessed }[]>();
+  readonly #waiting: WaitingRoom;
+  readonly #invites: InviteKeeper;
+  readonly #finder: PhoneFinder;
+  /** When which access said that it has lost the other replica. */
+  readonly #takeovers = new Map<string, number>();
+  /** The cell that Vias and Record-Routes name. */
+  #tokenCell: string;
+  #cells: ReadonlySet<string> | undefined;
+  /** ACKs that were sent once more on another flow, by branch. */
+  readonly #ackedAgain = new Set<string>();
+  #isReturning = false;
 
   constructor(config: ExchangeConfig, tools: ExchangeTools, now: number) {
     this.#config = config;
@@ -80,6 +99,7 @@ export class Exchange {
     this.#map = config.map;
     const { primary, secondary } = pairOf(config.map, config.exchange);
     this.store = new RecordStore({ isPaired: primary !== secondary });
+    this.#tokenCell = config.cell;
     this.#boot = tools.nextId().slice(0, 8);
     this.#clock = new HybridClock(config.cell);
     this.#accesses = new Accesses(config.map.domains[0]?.name ?? "");
@@ -88,14 +108,24 @@ export class Exchange {
       timers: this.#timers,
       transport,
       user: this.#user(),
-      isReliable: (flow) => isReliable(transportOfFlow(flow) ?? "UDP"),
+      isReliable: isReliableFlow,
     });
     this.#proxy = new Proxy(this.#environment(), this.#transactions, this.#timers, transport);
     this.#dialogs = new DialogKeeper(this.store, this.#clock);
     this.#registrar = new RegistrarDesk(this.store, this.#clock);
+    this.#invites = new InviteKeeper(this.store, this.#clock, this.#proxy, this.#transactions);
+    this.#waiting = new WaitingRoom(this.#timers);
+    this.#finder = new PhoneFinder({
+      timers: this.#timers,
+      flowsHere: (addressOfRecord, at) => (this.#isServedHere(addressOfRecord) ? this.#registrar.flowsOf(addressOfRecord, at) : undefined),
+      ask: (addressOfRecord, reference) => {
+        this.#effects.push({ type: "flows", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord), reference });
+      },
+      isUsable: (flow) => this.#accesses.usable(flow) !== undefined,
+    });
     this.#authority = new Authority({
       ...tools,
-      isServedHere: (addressOfRecord) => exchangeOf(this.#map, addressOfRecord) === config.exchange,
+      isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
       subscriber: (addressOfRecord) => this.store.subscriber(addressOfRecord),
       isOurHost: (host) => domainOf(this.#map, host) !== undefined,
       now,
@@ -120,19 +150,24 @@ export class Exchange {
   applyFromPair(record: StateRecord, now: number): void {
     this.#clock.observe(record.version);
     this.store.apply(record, "pair");
-    this.#settle(now);
+    if (record.kind === "invite") this.#invites.cameFromPair(record.key, now);
   }
 
   /**
    * Goes on with the INVITEs that the other replica had in progress: those that came or went by this access, which has lost that replica
    * (frame record `takeover`); undefined: all of them, the cell is down.
    */
-  takeOver(_access: string | undefined, now: number): void {
+  takeOver(access: string | undefined, now: number): void {
+    if (access !== undefined) this.#takeovers.set(access, now);
+    this.#authority.tookOver(now);
+    for (const record of this.#invites.foreignOf(access)) this.#invites.adopt(record, now);
+    this.#dialogs.confirmAll(now);
     this.#settle(now);
   }
 
   /** The cells that the view says can be reached, this one included: lines of others are unreachable at once. */
   setCells(reachable: ReadonlySet<string>): void {
+    this.#cells = reachable;
     this.#accesses.setCells(reachable);
   }
 
@@ -147,7 +182,8 @@ export class Exchange {
   }
 
   /** The answer to a {@link Effect} of type `flows`. One that nobody waits for any more is ignored. */
-  flows(_reference: string, _answer: readonly PhoneFlow[] | "unavailable", now: number): void {
+  flows(reference: string, answer: readonly PhoneFlow[] | "unavailable", now: number): void {
+    this.#finder.answered(reference, answer === "unavailable" ? [] : answer, now);
     this.#settle(now);
   }
 
@@ -156,7 +192,9 @@ export class Exchange {
    * `undeliverable` record from the access itself this says nothing about the phone: its binding stays.
    */
   unreachable(access: string, records: readonly FrameRecord[], now: number): void {
+    this.#isReturning = true;
     for (const { kind, key, octets } of records) if (kind === RecordKind.send) this.#undeliverable(octets, joinFlow(access, key), now);
+    this.#isReturning = false;
     this.#settle(now);
   }
 
@@ -171,13 +209,16 @@ export class Exchange {
 
   /** The access has started anew: its connections are gone, though it could not say so. */
   forgetConnections(access: string, now: number): void {
-    this.#registrar.flowsGone((flow) => accessOfFlow(flow) === access && isReliable(transportOfFlow(flow) ?? "UDP"), now);
+    const isGone = (flow: string): boolean => accessOfFlow(flow) === access && isReliableFlow(flow);
+    this.#registrar.flowsGone(isGone, now);
+    this.#transactions.flowsGone(isGone, now);
     this.#settle(now);
   }
 
   /** One record of a frame from an access. Kinds that an exchange does not know are ignored: a newer access may send them. */
   receive(access: string, record: FrameRecord, now: number): void {
     const flow = joinFlow(access, record.key);
+    this.#tokenCell = this.#cellFor(access, now);
     switch (record.kind) {
       case RecordKind.message:
         this.#receiveMessage(record.octets, flow, now);
@@ -187,6 +228,7 @@ export class Exchange {
         break;
       case RecordKind.closed:
         this.#registrar.flowClosed(flow, now);
+        this.#transactions.flowClosed(flow, now);
         break;
       case RecordKind.takeover:
         this.takeOver(access, now);
@@ -201,15 +243,13 @@ export class Exchange {
         break;
     }
     this.#settle(now);
+    this.#tokenCell = this.#config.cell;
   }
 
   /** The answer to a {@link Effect} of type `credentials`. */
   credentials(addressOfRecord: string, answer: SubscriberCredentials | "unknown" | "unavailable", now: number): void {
     if (answer !== "unavailable") this.#authority.learn(addressOfRecord, answer, now);
-    const waiting = this.#waiting.get(addressOfRecord);
-    this.#waiting.delete(addressOfRecord);
-    this.#timers.clear(credentialsTimer + addressOfRecord);
-    for (const { tx, request } of waiting ?? []) {
+    for (const { tx, request } of this.#waiting.leave(addressOfRecord)) {
       if (answer === "unavailable") this.#refuseFor(tx, request.message, 503, now);
       else this.#processInitial(tx, request, now);
     }
@@ -297,36 +337,205 @@ export class Exchange {
 
   #undeliverable(octets: Uint8Array, flow: string, now: number): void {
     const message = parseMessage(octets);
-    if (!isParseError(message)) this.#transactions.undeliverable(message, flow, now);
+    if (isParseError(message)) return;
+    if (message.isRequest && message.method === "ACK") this.#ackLost(message, flow, now);
+    else this.#transactions.undeliverable(message, flow, now);
+  }
+
+  /** The ACK of a 2xx is repeated by nobody when its connection has been lost: once more, where the phone is now. */
+  #ackLost(ack: SipMessage, failed: string, now: number): void {
+    const side = this.#dialogs.receiverOf(ack);
+    const via = ack.topVia;
+    if (side === undefined || isParseError(via) || via.branch === undefined || this.#ackedAgain.has(via.branch)) return;
+    if (this.#ackedAgain.size >= acksAgainMax) this.#ackedAgain.clear();
+    this.#ackedAgain.add(via.branch);
+    const octets = ack.octets.slice(ack.start, ack.end);
+    this.#finder.find({ ...side, failed }, (flow) => (flow === undefined ? undefined : this.#send(flow, octets, undefined)), now);
   }
 
   #user(): TransactionUser {
     return {
       request: (tx, message, now) => this.#request(tx, message, now),
       ack: (message, flow, now) => this.#ack(message, flow, now),
-      cancel: (tx, cancelTx, message, now) => this.#proxy.cancel(tx, cancelTx, message, now),
+      cancel: (tx, cancelTx, message, now) => {
+        this.#proxy.cancel(tx ?? this.#adoptedForCancel(message, cancelTx.flow, now), cancelTx, message, now);
+      },
       response: (tx, message, now) => void this.#proxy.response(tx, message, now),
-      strayResponse: (message) => this.#proxy.strayResponse(message),
+      strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),
       timeout: (tx, now) => void this.#proxy.timeout(tx, now),
       transportError: (tx, now) => void this.#proxy.transportError(tx, now),
+      responseLost: (tx, response, now) => this.#responseLost(tx, response, now),
+      answeredElsewhere: (tx, now) => {
+        const context = tx.owner;
+        if (isResponseContext(context) && this.#invites.isAdopted(context)) this.#proxy.endedElsewhere(context, now);
+      },
     };
+  }
+
+  #isServedHere(addressOfRecord: string): boolean {
+    return exchangeOf(this.#map, addressOfRecord) === this.#config.exchange;
+  }
+
+  /**
+   * The cell that is named to others. An access that has just lost the replica it prefers repeats what that one may have forwarded already:
+   * it is forwarded as that one did, octet for octet. Its cell is down, so what names it comes here.
+   */
+  #cellFor(access: string, now: number): string {
+    const { cell } = this.#config;
+    const since = this.#takeovers.get(access);
+    if (since === undefined || now - since > replayMs) return cell;
+    const { primary, secondary } = pairOf(this.#map, this.#config.exchange);
+    const own = isLine(access) ? cellOfLine(access) : primary;
+    return own === primary || own === secondary ? own : primary;
+  }
+
+  /**
+   * Whether an INVITE that the other replica has in hand may be taken up here because of one message. Gladly, when its cell is down or this
+   * access has lost it. Not, when it is this replica that had been away, and reads what was waiting for it.
+   */
+  #mayAdopt(record: LiveRecord<"invite">, access: string, now: number): "surely" | "perhaps" | "no" {
+    const owner = cellOfVersion(record.version);
+    const since = this.#takeovers.get(access);
+    if (owner === this.#config.cell || this.#cells?.has(owner) === false) return "surely";
+    if (since !== undefined && now - since <= takeoverEvidenceMs) return "surely";
+    return this.#invites.isJustLost(record.key, now) ? "no" : "perhaps";
+  }
+
+  #adoptedForCancel(cancel: SipMessage, flow: string, now: number): InviteServerTransaction | undefined {
+    const record = this.#invites.foreign(serverKey(cancel, "INVITE"));
+    if (record === undefined || this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return undefined;
+    const tx = this.#invites.adopt(record, now)?.tx;
+    return tx?.kind === "inviteServer" ? tx : undefined;
+  }
+
+  /** An INVITE that this replica, or the other one, has had before. False: it is new. */
+  #repeatedInvite(tx: ServerTransaction, message: SipMessage, now: number): boolean {
+    const record = this.#invites.foreign(tx.key);
+    if (record === undefined && !this.#invites.hasEnded(tx.key)) return false;
+    this.#transactions.forget(tx);
+    if (record === undefined) return true; // answered: the caller has, or gets, what was said
+    if (this.#mayAdopt(record, accessOfFlow(tx.flow), now) === "surely") {
+      if (this.#invites.adopt(record, now) !== undefined) this.#transactions.receive(message, tx.flow, now);
+      return true;
+    }
+    // Who has it in hand goes on with it; that it was heard is all there is to say.
+    const { responseFlow: upstream, lastResponse } = record.value;
+    if (lastResponse !== undefined) this.#send(upstream, octetsOf(lastResponse), undefined);
+    return true;
+  }
+
+  /** A response without a transaction here: its INVITE is taken up, or it goes on by its Vias. */
+  #strayResponse(message: SipMessage, flow: string, now: number): void {
+    const via = message.topVia;
+    const cSeq = message.cSeq;
+    if (isParseError(via) || via.branch === undefined || isParseError(cSeq)) return;
+    const record = cSeq.method === "INVITE" ? this.#invites.foreignOfBranch(via.branch) : undefined;
+    if (record !== undefined) {
+      if (this.#mayAdopt(record, accessOfFlow(flow), now) !== "no") {
+        if (this.#invites.adopt(record, now) !== undefined) this.#transactions.receive(message, flow, now);
+        return;
+      }
+      // Only the replica that has it in hand can acknowledge a refusal, and try another phone.
+      if (message.status >= 300) return;
+    }
+    const onward = this.#proxy.strayResponse(message);
+    if (onward === undefined) return;
+    const caller = { addressOfRecord: this.#addressOfRecordOf(message.from), flow: isReliableFlow(onward.flow) ? onward.flow : "" };
+    const callee = { addressOfRecord: this.#addressOfRecordOf(message.to), flow: isReliableFlow(flow) ? flow : "" };
+    const hasChanged = this.#dialogs.passed(message, { ...caller, instanceId: "" }, { ...callee, instanceId: "" }, now);
+    const mustWait = hasChanged && cSeq.method === "INVITE";
+    this.#send(onward.flow, onward.octets, mustWait ? this.store.sequence : undefined);
+  }
+
+  /** The connection of a client is gone before it has got its answer: it may have come back on another one. */
+  #responseLost(tx: ServerTransaction, response: SipMessage, now: number): boolean {
+    const failed = tx.responseFlow;
+    const addressOfRecord = this.#addressOfRecordOf(response.from);
+    if (!isReliableFlow(failed) || addressOfRecord === "") return false;
+    const contact = tx.request === undefined ? undefined : contactOf(tx.request);
+    const known = this.#dialogs.senderOf(response);
+    const phone = contact === undefined ? known : { contact: contact.uri, instanceId: contact.instanceId };
+    if (phone === undefined) return false;
+    const lost = { contact: phone.contact, instanceId: phone.instanceId, flow: "", addressOfRecord, failed };
+    this.#finder.find(
+      lost,
+      (found) => {
+        const via = response.topVia;
+        if (found !== undefined) tx.isMoved = true;
+        this.#transactions.moveResponse(tx, response, found ?? (isParseError(via) ? undefined : fallbackFlow(via, failed)));
+      },
+      now,
+    );
+    return true;
+  }
+
+  #addressOfRecordOf(nameAddr: NameAddr | ParseError): string {
+    const uri = isParseError(nameAddr) ? nameAddr : parseUri(nameAddr.uri);
+    return (isParseError(uri) ? undefined : addressOfRecordOf(this.#map, uri)) ?? "";
   }
 
   /** A new request: RFC 3261 16.2. */
   #request(tx: ServerTransaction, message: SipMessage, now: number): void {
+    if (tx.kind === "inviteServer" && this.#repeatedInvite(tx, message, now)) return;
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
     if (request.token === undefined) return this.#processInitial(tx, request, now);
     // Its Record-Route is ours and signed: whoever holds it takes part in the dialog, and is not asked for a password again.
-    this.#dialogs.requested(request.message, tx.flow, now);
-    this.#proxy.forward(tx, request, [this.#proxy.dialogTarget(request)], { recordRoute: false }, now);
+    this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
+    this.#proxy.forward(tx, request, [this.#dialogTarget(request, now)], { recordRoute: false }, now);
   }
 
   #ack(message: SipMessage, flow: string, now: number): void {
     const request = this.#proxy.preprocess(message, flow);
     if (isParseError(request) || request.token === undefined) return; // RFC 3261 17: an ACK is never answered
-    this.#dialogs.requested(request.message, flow, now);
-    this.#proxy.ack(request, this.#proxy.dialogTarget(request), now);
+    this.#dialogs.requested(request.message, flowBackTo(request.message, flow), now);
+    this.#proxy.ack(request, this.#dialogTarget(request, now), now);
+  }
+
+  /** The phone that an in-dialog request is for, as the dialog's record knows it, else as the token and the request do. */
+  #receiverOf(request: Preprocessed): Phone & { readonly addressOfRecord: string } {
+    const { message, token, direction } = request;
+    const tokenFlow = (direction === "toCaller" ? token?.caller : token?.callee) ?? "";
+    const side = this.#dialogs.receiverOf(message);
+    const addressOfRecord = side === undefined || side.addressOfRecord === "" ? this.#addressOfRecordOf(message.to) : side.addressOfRecord;
+    if (side === undefined) return { contact: message.requestUri, instanceId: "", flow: tokenFlow, addressOfRecord };
+    return { contact: side.contact, instanceId: side.instanceId, flow: side.flow === "" ? tokenFlow : side.flow, addressOfRecord };
+  }
+
+  /** Where an in-dialog request goes: by its Request-URI, or on the flow that its phone has now. */
+  #dialogTarget(request: Preprocessed, now: number): Target {
+    const { message } = request;
+    const { requestUri } = message;
+    const phone = this.#receiverOf(request);
+    if (phone.flow === "") return { requestUri, routes: [] };
+    const { addressOfRecord } = phone;
+    const flows = addressOfRecord !== "" && this.#isServedHere(addressOfRecord) ? this.#registrar.flowsOf(addressOfRecord, now) : [];
+    const flow = presentFlow(phone, flows, (each) => this.#accesses.usable(each) !== undefined);
+    if (flow === undefined) return { requestUri, routes: [], seek: "first", failedFlow: phone.flow };
+    if (flow !== phone.flow) this.#dialogs.receiverMoved(message, flow, now);
+    return { requestUri, routes: [], flow, seek: "onFailure" };
+  }
+
+  #seek(request: Preprocessed, failed: string, reference: string, now: number): void {
+    const phone = this.#receiverOf(request);
+    this.#finder.find(
+      { ...phone, failed },
+      (found, at) => {
+        if (found !== undefined) this.#dialogs.receiverMoved(request.message, found, at);
+        const flow = found ?? this.#contactFlow(request, phone.contact, failed);
+        this.#proxy.resolved(reference, flow === undefined ? [] : [flow], at);
+      },
+      now,
+    );
+  }
+
+  /** A phone that has no connection any more may take one at its Contact. Only there: a token is no leave to call anybody. */
+  #contactFlow(request: Preprocessed, contact: string, failed: string): string | undefined {
+    const { requestUri, parsedRequestUri: uri } = request.message;
+    if (contact !== requestUri || this.#dialogs.receiverOf(request.message) === undefined) return undefined;
+    if (isParseError(uri) || !isSipUri(uri)) return undefined;
+    const flow = this.#accesses.numericFlow(uri, accessOfFlow(request.flow));
+    return flow === failed ? undefined : flow;
   }
 
   /** A request outside of dialogs, or within one that we are not on the path of: whose is it, may it, and where does it go. */
@@ -379,15 +588,9 @@ export class Exchange {
   }
 
   #waitForCredentials(tx: ServerTransaction, request: Preprocessed, addressOfRecord: string, now: number): void {
-    const waiting = this.#waiting.get(addressOfRecord);
-    if (waiting !== undefined && waiting.length < waitersPerCallerMax) {
-      waiting.push({ tx, request });
-      return;
-    }
-    if (waiting !== undefined || this.#waiting.size >= credentialsWaitingMax) return this.#refuseFor(tx, request.message, 503, now);
-    this.#waiting.set(addressOfRecord, [{ tx, request }]);
-    this.#timers.set(credentialsTimer + addressOfRecord, now + credentialsWaitMs);
-    this.#effects.push({ type: "credentials", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord) });
+    const next = this.#waiting.enter(addressOfRecord, { tx, request }, now);
+    if (next === "full") return this.#refuseFor(tx, request.message, 503, now);
+    if (next === "ask") this.#effects.push({ type: "credentials", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord) });
   }
 
   #isRegisteredOn(addressOfRecord: string, flow: string, now: number): boolean {
@@ -412,7 +615,9 @@ export class Exchange {
       toTag: this.#tools.nextId(),
       headers: result.headers,
     });
-    this.#transactions.respond(tx, result.status, response, now, result.changes.length > 0 ? this.store.sequence : undefined);
+    // What it says may have been changed by an earlier REGISTER that is not committed yet.
+    const mustWait = result.changes.length > 0 || (result.status === 200 && message.has(Header.Contact));
+    this.#transactions.respond(tx, result.status, response, now, mustWait ? this.store.sequence : undefined);
   }
 
   /** RFC 3261 11: OPTIONS for the domain itself. */
@@ -442,39 +647,74 @@ export class Exchange {
   }
 
   #environment(): ProxyEnvironment {
+    const tokenCell = (): string => this.#tokenCell;
     return {
       exchange: this.#config.exchange,
-      cell: this.#config.cell,
+      get cell(): string {
+        return tokenCell();
+      },
       sign: this.#tools.sign,
       nextReference: () => {
         this.#references += 1;
         return `${this.#boot}-${this.#references.toString(36)}`;
       },
-      madeHere: (reference) => reference.startsWith(`${this.#boot}-`),
       nextTag: () => this.#tools.nextId(),
       sentBy: (flow) => this.#accesses.sentBy(flow),
       resolve: (uri, reference) => this.#resolve(uri, reference),
       numericFlow: (uri, near) => this.#accesses.numericFlow(uri, accessOfFlow(near)),
       isOurs: (host, port) => domainOf(this.#map, host, port) !== undefined,
+      seek: (request, failed, reference, now) => this.#seek(request, failed, reference, now),
       flowFailed: (flow, target, now) => {
+        // That it cannot be reached from here says nothing about the phone.
+        if (this.#isReturning || this.#accesses.usable(flow) === undefined) return;
         if ("bindingKey" in target && typeof target.bindingKey === "string") this.#registrar.flowFailed(target.bindingKey, flow, now);
       },
-      final: (context, status, branch, message, now) => {
-        this.#followDialog(context.tx, status, branch, message, now);
-        return undefined;
-      },
+      provisional: (context, _branch, _message, now) => this.#invites.rings(context, now),
+      final: (context, status, branch, message, now) => this.#final(context, status, branch, message, now),
+      changed: (context, now) => this.#invites.changed(context, now),
     };
   }
 
-  /** A final response is about to be forwarded: what it means for the dialog's record. */
+  /** A final response is about to be forwarded. A 2xx to an INVITE waits until the pair knows the dialog, and the end of the INVITE. */
+  #final(
+    context: ResponseContext,
+    status: number,
+    branch: Branch | undefined,
+    response: SipMessage | undefined,
+    now: number,
+  ): number | undefined {
+    const { tx } = context;
+    const before = this.store.sequence;
+    this.#followDialog(tx, status, branch, response, now);
+    if (!context.isInvite || status < 200 || status >= 300) return undefined;
+    this.#invites.ended(context, now);
+    return this.store.sequence > before || tx.commit === undefined ? this.store.sequence : tx.commit;
+  }
+
+  /** What a final response means for the dialog's record. */
   #followDialog(tx: ServerTransaction, status: number, branch: Branch | undefined, response: SipMessage | undefined, now: number): void {
     const { request } = tx;
-    if (request === undefined) return;
+    if (request === undefined) {
+      // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.
+      if (tx.kind !== "inviteServer" || response === undefined || branch === undefined) return;
+      const caller = {
+        addressOfRecord: this.#addressOfRecordOf(response.from),
+        flow: isReliableFlow(tx.flow) ? tx.flow : "",
+        instanceId: "",
+      };
+      const callee = {
+        addressOfRecord: this.#addressOfRecordOf(response.to),
+        flow: branch.target.flow ?? "",
+        instanceId: branch.target.group ?? "",
+      };
+      this.#dialogs.passed(response, caller, callee, now);
+      return;
+    }
     if (request.toTag !== undefined) return this.#dialogs.finished(request, status, response, now);
     if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return;
     const calling = callingOf(this.#map, request);
-    const caller = { addressOfRecord: calling.caller ?? "", flow: tx.flow, instanceId: "" };
-    const callee = { addressOfRecord: calling.callee ?? "", flow: branch.flow, instanceId: branch.target.group ?? "" };
+    const caller = { addressOfRecord: calling.caller ?? "", flow: flowBackTo(request, tx.flow), instanceId: "" };
+    const callee = { addressOfRecord: calling.callee ?? "", flow: branch.target.flow ?? "", instanceId: branch.target.group ?? "" };
     this.#dialogs.answered(request, response, caller, callee, now);
   }
 
@@ -499,13 +739,14 @@ export class Exchange {
   }
 
   #fire(key: string, now: number): void {
-    if (this.#transactions.fire(key, now) || this.#proxy.fire(key, now)) return;
-    if (key.startsWith(credentialsTimer)) this.credentials(key.slice(credentialsTimer.length), "unavailable", now);
+    if (this.#transactions.fire(key, now) || this.#proxy.fire(key, now) || this.#finder.fire(key, now)) return;
+    const caller = this.#waiting.overdue(key);
+    if (caller !== undefined) this.credentials(caller, "unavailable", now);
   }
 
   /** Gives back what could not even be sent. One round may make the next (another target that is gone too), each with fewer targets. */
   #settle(now: number): void {
-    while (this.#unsendable.length > 0 || this.#unresolvable.length > 0) {
+    while (this.#unsendable.length > 0 || this.#unresolvable.length > 0 || this.#finder.settle(now)) {
       const unsendable = this.#unsendable;
       const unresolvable = this.#unresolvable;
       this.#unsendable = [];
@@ -513,5 +754,10 @@ export class Exchange {
       for (const { flow, octets } of unsendable) this.#undeliverable(octets, flow, now);
       for (const reference of unresolvable) this.#proxy.resolved(reference, [], now);
     }
+    this.#invites.flush(now);
   }
+}
+
+function isReliableFlow(flow: string): boolean {
+  return isReliable(transportOfFlow(flow) ?? "UDP");
 }

@@ -3,22 +3,27 @@ import type { SipUri } from "../message/uri.ts";
 import type { Listener } from "../transport/flow.ts";
 import type { Sign } from "../transport/token.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** What the proxy needs from around it; everything that is not a function of its arguments. */
 export type ProxyEnvironment = {
   readonly exchange: number;
+  /** The cell that Vias and Record-Routes made now name: the one that responses and in-dialog requests should come to. */
   readonly cell: string;
   readonly sign: Sign;
   /** An id never given before by this replica, over restarts too: letters, digits and `-`. */
   nextReference(): string;
-  /** Whether this replica, since its start, gave out that id: a response without a transaction is late then, and dropped (RFC 6026 7.3). */
-  madeHere(reference: string): boolean;
   /** A tag for a response of our own (RFC 3261 19.3). */
   nextTag(): string;
   /** What goes into our Via and Record-Route for messages that leave on this flow. */
   sentBy(flow: string): Listener;
   /** Asks for the flows to a next hop (RFC 3263); the answer comes as {@link Proxy.resolved}. */
   resolve(uri: string, reference: string): void;
+  /**
+   * Asks for the present flow of the phone that an in-dialog request is for; `failed` is one that does not lead there, empty: none has been
+   * tried. The answer comes as {@link Proxy.resolved}, later than this call returns.
+   */
+  seek(request: Preprocessed, failed: string, reference: string, now: number): void;
   /** The flow to a next hop that needs no DNS; undefined: resolve it. `near`: the flow the request came on, whose access is preferred. */
   numericFlow(uri: SipUri, near: string): string | undefined;
   /** True for a host (and port, when one is given) that names this cluster: a domain, an alias, a cluster address. */

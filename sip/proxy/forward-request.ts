@@ -3,7 +3,7 @@ import { maxForwardsDefault } from "../limits.ts";
 import { MessageEdit } from "../message/edit.ts";
 import { Header } from "../message/header-names.ts";
 import { parseUri } from "../message/uri.ts";
-import { makeBranch } from "../transport/token.ts";
+import { fnv1a, makeBranch } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { firstRouteOf, isStrictRouter, requestUriOf } from "./next-hop.ts";
 import { hostPortOf, recordRoutesOf } from "./record-route.ts";
@@ -12,7 +12,7 @@ import type { Preprocessed } from "./route-preprocessing.ts";
 
 /**
  * RFC 3261 16.6 1 to 9: the copy of a request for one target, leaving on `flow` with `branch` in our Via, in one splice of the received
- * octets.
+ * octets. `cell`: the one that its Record-Route names.
  */
 export function forwardRequest(
   env: ProxyEnvironment,
@@ -21,6 +21,7 @@ export function forwardRequest(
   flow: string,
   branch: string,
   recordRoute: boolean,
+  cell: string = env.cell,
 ): Uint8Array {
   const { message } = request;
   const edit = new MessageEdit(message);
@@ -38,7 +39,7 @@ export function forwardRequest(
   else if (!isParseError(maxForwards)) edit.replaceFirst(Header.MaxForwards, String(maxForwards - 1));
   if (recordRoute) {
     const isSecure = isSips(requestUri) || (firstRoute !== undefined && isSips(firstRoute));
-    for (const value of recordRoutesOf(env, request, target, flow, isSecure)) edit.prepend(Header.RecordRoute, value);
+    for (const value of recordRoutesOf(env, request, target, flow, isSecure, cell)) edit.prepend(Header.RecordRoute, value);
   }
   const listener = env.sentBy(flow);
   edit.prepend(Header.Via, `SIP/2.0/${listener.transport} ${hostPortOf(listener)};branch=${branch}`);
@@ -64,6 +65,16 @@ function routeStrictly(edit: MessageEdit, request: Preprocessed, target: Target,
 export function branchOf(env: ProxyEnvironment, reference: string, upstream: string, loop: string): string {
   const text = `${reference}*${upstream.replaceAll(".", "!")}`;
   return makeBranch({ exchange: env.exchange, cell: env.cell, reference: text, loop }, env.sign);
+}
+
+/**
+ * What a branch is called: a function of the request and where it goes, so that a request which both replicas forward, because the first one
+ * died before it could say so, is the same transaction for the phone. Two hashes: 64 bits; who makes two requests of his own collide harms
+ * himself only, for the flow they came on is part of the branch. `nth`: tried there before.
+ */
+export function referenceOf(serverKey: string, requestUri: string, flow: string, nth: number): string {
+  const again = nth === 0 ? "" : `-${nth}`;
+  return `${fnv1a(`${serverKey}|${flow}|${requestUri}`).toString(36)}-${fnv1a(`${requestUri}|${flow}|${serverKey}`).toString(36)}${again}`;
 }
 
 /** The two parts of a branch's reference. */

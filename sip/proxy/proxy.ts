@@ -13,9 +13,10 @@ import type {
   ServerTransaction,
   TransportSink,
 } from "../transaction/transaction.ts";
+import { parseBranch } from "../transport/token.ts";
 import { aggregateChallenges, offer } from "./best-response.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import { branchOf, forwardRequest } from "./forward-request.ts";
+import { branchOf, forwardRequest, referenceOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import { checkForwarding } from "./request-validation.ts";
 import type { Refusal } from "./request-validation.ts";
@@ -27,7 +28,7 @@ import { StatelessForwarder } from "./stateless.ts";
 import { withoutTopVia } from "./top-via.ts";
 
 const timerPrefix = "p:";
-/** How long a next hop's addresses are waited for. A resolver gives up after 5 s. */
+/** How long a next hop's addresses, or a phone's present flow, are waited for. A resolver gives up after 5 s. */
 const resolveMs = 6_000;
 /** RFC 3261 9.1: how long a cancelled branch is waited for. */
 const cancelMs: number = 64 * t1Ms;
@@ -59,7 +60,7 @@ export class Proxy {
     this.#env = env;
     this.#transactions = transactions;
     this.#timers = timers;
-    this.#stateless = new StatelessForwarder(env, timers, transport);
+    this.#stateless = new StatelessForwarder(env, timers, transport, (branch, method) => transactions.hasEnded(branch, method));
   }
 
   /** Branches with a timer and ACKs waiting for an address: zero when nothing is going on. */
@@ -185,9 +186,13 @@ export class Proxy {
   transportError(tx: ClientTransaction, now: number): boolean {
     const branch = tx.owner;
     if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
-    const isTargetFlow = branch.target.flow === branch.flow;
-    if (isTargetFlow) this.#env.flowFailed(branch.flow, branch.target, now);
-    if (!this.#tryNextAddress(branch, now)) this.#fail(branch, isTargetFlow ? 430 : 503, now);
+    const { context, target, flow } = branch;
+    const isTargetFlow = target.flow === flow || target.seek !== undefined;
+    if (isTargetFlow) this.#env.flowFailed(flow, target, now);
+    if (target.seek === "onFailure" && isOpen(context)) {
+      this.#finish(branch);
+      this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first", failedFlow: flow }, now);
+    } else if (!this.#tryNextAddress(branch, now)) this.#fail(branch, isTargetFlow ? 430 : 503, now);
     return true;
   }
 
@@ -197,7 +202,7 @@ export class Proxy {
     if (branch === undefined) return this.#stateless.resolved(reference, flows);
     if (branch.state !== "Resolving") return;
     const [flow, ...alternatives] = flows.slice(0, addressesMax);
-    if (flow === undefined) return this.#fail(branch, 503, now);
+    if (flow === undefined) return this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
     branch.alternatives = alternatives;
     this.#send(branch, flow, now);
     this.#changed(branch.context, now);
@@ -233,9 +238,9 @@ export class Proxy {
     this.#stateless.ack(request, target, now);
   }
 
-  /** A response without a transaction: see {@link StatelessForwarder}. */
-  strayResponse(message: SipMessage): void {
-    this.#stateless.response(message);
+  /** Where a response without a transaction goes on: see {@link StatelessForwarder}. */
+  strayResponse(message: SipMessage): { readonly flow: string; readonly octets: Uint8Array } | undefined {
+    return this.#stateless.response(message);
   }
 
   /**
@@ -251,12 +256,43 @@ export class Proxy {
         this.#startBranch(branch, now);
         continue;
       }
+      if (branch.state === "Calling" && branch.client.state === "Proceeding") branch.state = "Proceeding";
+      if (branch.state === "Proceeding" && branch.cancelRequested) branch.state = "Cancelling";
       this.#watch(branch, branch.state === "Cancelling" ? cancelMs : timerCMs, now);
       // Nobody knows whether the CANCEL arrived; a second one does no harm (9.2).
       if (branch.state === "Cancelling") this.#transactions.cancel(branch.client, now, context.cancelReasons);
     }
     context.isStarting = false;
     this.#proceed(context, now);
+  }
+
+  /** The request that a branch has sent, made once more: what another replica needs to repeat or cancel it. */
+  requestOf(branch: Branch, viaBranch: string): Uint8Array {
+    const { context, target, flow } = branch;
+    if (context.request === undefined) throw new RangeError("nothing to forward");
+    const cell = parseBranch(viaBranch)?.cell;
+    return forwardRequest(this.#env, context.request, target, flow, viaBranch, context.recordRoute, cell);
+  }
+
+  /** Another replica goes on with this INVITE: it is forgotten without a word. */
+  drop(context: ResponseContext): void {
+    for (const branch of context.branches) {
+      if (branch.client !== undefined && branch.client.state !== "Terminated") this.#transactions.forget(branch.client);
+      this.#finish(branch);
+    }
+    if (context.tx.state !== "Terminated") this.#transactions.forget(context.tx);
+    context.finalStatus = 500;
+    context.request = undefined;
+    context.waiting = [];
+  }
+
+  /** The INVITE has been answered by another replica, with no 2xx, before this one took it up: what may still ring is stopped. */
+  endedElsewhere(context: ResponseContext, now: number): void {
+    if (context.finalStatus !== 0) return;
+    context.finalStatus = 487;
+    this.#cancelPending(context, now);
+    this.#transactions.forget(context.tx);
+    this.#close(context, now);
   }
 
   /** Goes on with what is waiting, or ends with the best response when nothing is. */
@@ -308,6 +344,12 @@ export class Proxy {
     const { context, target } = branch;
     const { request } = context;
     if (request === undefined) return this.#fail(branch, 408, now);
+    if (target.seek === "first") {
+      branch.state = "Resolving";
+      branch.reference = this.#env.nextReference();
+      this.#watch(branch, resolveMs, now);
+      return this.#env.seek(request, target.failedFlow ?? "", branch.reference, now);
+    }
     if (target.flow !== undefined) return this.#send(branch, target.flow, now);
     const nextHop = nextHopOf(request, target);
     if (nextHop === undefined) return this.#fail(branch, 416, now);
@@ -326,9 +368,11 @@ export class Proxy {
     this.#forget(branch);
     if (request === undefined || context.attempts >= attemptsMax) return this.#fail(branch, 408, now);
     context.attempts += 1;
+    const before = context.branches.filter((other) => other !== branch && isSentTo(other, target, flow)).length;
     branch.reference = this.#env.nextReference();
     branch.flow = flow;
-    const viaBranch = branchOf(this.#env, branch.reference, tx.responseFlow, request.loop ?? "0");
+    const reference = referenceOf(tx.key, target.requestUri, flow, before);
+    const viaBranch = branchOf(this.#env, reference, tx.responseFlow, request.loop ?? "0");
     const octets = forwardRequest(this.#env, request, target, flow, viaBranch, context.recordRoute);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
@@ -338,6 +382,7 @@ export class Proxy {
 
   #provisional(branch: Branch, message: SipMessage, now: number): void {
     const { context } = branch;
+    const isNews = message.status > 100 && context.isInvite && context.tx.lastStatus !== message.status;
     if (branch.state === "Calling") branch.state = "Proceeding";
     if (message.status > 100 && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
     if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
@@ -348,7 +393,8 @@ export class Proxy {
       this.#env.provisional?.(context, branch, message, now);
       this.#transactions.respond(context.tx, message.status, upstream, now);
     }
-    this.#changed(context, now);
+    // That a branch has said 100 is nothing that another replica needs to know.
+    if (isNews || branch.cancelRequested) this.#changed(context, now);
   }
 
   /** RFC 3261 16.7 5: a 2xx is forwarded at once, every one of an INVITE, and ends the search (16.7 10). */
@@ -485,6 +531,10 @@ export class Proxy {
   #changed(context: ResponseContext, now: number): void {
     if (context.isInvite) this.#env.changed?.(context, now);
   }
+}
+
+function isSentTo(branch: Branch, target: Target, flow: string): boolean {
+  return branch.flow === flow && branch.target.requestUri === target.requestUri;
 }
 
 /** RFC 3261 16.7 6: a 503 says that we cannot serve anybody, so a 500 is sent. RFC 5626 11.5: endpoints should never receive a 430. */

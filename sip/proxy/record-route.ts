@@ -1,4 +1,5 @@
 import { isParseError } from "../errors.ts";
+import type { SipMessage } from "../message/sip-message.ts";
 import { transportOfFlow } from "../transport/flow.ts";
 import type { Listener } from "../transport/flow.ts";
 import { isBehindNat } from "../transport/response-flow.ts";
@@ -13,8 +14,15 @@ import type { Preprocessed } from "./route-preprocessing.ts";
  * listeners, two (RFC 5658): the side it came from first, the side it goes to last and so on top (RFC 3261 16.6 4).
  * Their user part is the dialog token: all that an in-dialog request needs to find its way.
  */
-export function recordRoutesOf(env: ProxyEnvironment, request: Preprocessed, target: Target, flow: string, isSecure: boolean): string[] {
-  const user = makeDialogToken(request.token ?? tokenOf(env, request, target), env.sign);
+export function recordRoutesOf(
+  env: ProxyEnvironment,
+  request: Preprocessed,
+  target: Target,
+  flow: string,
+  isSecure: boolean,
+  cell: string,
+): string[] {
+  const user = makeDialogToken(request.token ?? tokenOf(env, request, target, cell), env.sign);
   const from = env.sentBy(request.flow);
   const to = env.sentBy(flow);
   const facingTarget = recordRoute(user, to, isSecure);
@@ -22,21 +30,24 @@ export function recordRoutesOf(env: ProxyEnvironment, request: Preprocessed, tar
   return [recordRoute(user, from, isSecure), facingTarget];
 }
 
-function tokenOf(env: ProxyEnvironment, request: Preprocessed, target: Target): DialogToken {
+function tokenOf(env: ProxyEnvironment, request: Preprocessed, target: Target, cell: string): DialogToken {
   return {
     exchange: env.exchange,
-    cell: env.cell,
+    cell,
     callerTag: hashTag(request.message.fromTag ?? ""),
-    caller: needsFlow(request) ? request.flow : "",
+    caller: flowBackTo(request.message, request.flow),
     callee: target.flow ?? "",
   };
 }
 
-/** RFC 5626 5.3: a caller that only its own connection, or a hole in a NAT, leads back to. Others are reached by their Contact. */
-function needsFlow(request: Preprocessed): boolean {
-  if (transportOfFlow(request.flow) !== "UDP") return true;
-  const via = request.message.topVia;
-  return !isParseError(via) && isBehindNat(via);
+/**
+ * RFC 5626 5.3: the flow that a request came on when only that leads back to its sender: its own connection, or a hole in a NAT. Empty: it is
+ * reached by its Contact.
+ */
+export function flowBackTo(request: SipMessage, flow: string): string {
+  if (transportOfFlow(flow) !== "UDP") return flow;
+  const via = request.topVia;
+  return !isParseError(via) && isBehindNat(via) ? flow : "";
 }
 
 /** SIPS where the Request-URI or the top Route is (16.6 4); the transport is named where it is not the scheme's first choice. */

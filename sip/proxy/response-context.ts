@@ -12,6 +12,13 @@ export type Target = {
   readonly flow?: string;
   /** RFC 5626 7: targets that are flows to one instance have the same group: one at a time, the next only when this one fails. */
   readonly group?: string;
+  /**
+   * In-dialog requests: the phone may be elsewhere than its flow says (RFC 5626 4.3). `first`: its present flow is looked for before anything
+   * is sent. `onFailure`: once, when the flow fails.
+   */
+  readonly seek?: "first" | "onFailure";
+  /** The flow that failed before; for `seek`. */
+  readonly failedFlow?: string;
   /** RFC 3261 20.10: higher ones first, equal ones in parallel. Absent is 1. */
   readonly q?: number;
 };

@@ -1,54 +1,34 @@
 import { isParseError } from "../errors.ts";
+import { inviteLifetimeMs, t1Ms } from "../limits.ts";
 import { octetsOf, stringOf } from "../message/octets.ts";
 import { parseMessage } from "../message/sip-message.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
+import { transportOfFlow } from "../transport/flow.ts";
 import type { Proxy } from "./proxy.ts";
-import type { Branch, BranchState, Challenge, ResponseContext, Target } from "./response-context.ts";
+import type { Branch, ResponseContext } from "./response-context.ts";
+
+/** The text of INVITEs, which does not change: made once. */
+const texts = new WeakMap<SipMessage, string>();
 
 /**
- * An INVITE that has not been finally answered, as plain data: what another replica needs to go on with it. Octets are text, one char an
- * octet. Times are left out: timers start anew where it is taken up.
+ * An INVITE in progress as its record's value, what another replica needs to go on with it. Undefined when there is nothing to hand over: not
+ * an INVITE, or finally answered.
  */
-export type InviteSnapshot = {
-  readonly request: string;
-  readonly flow: string;
-  readonly responseFlow: string;
-  /** Last provisional response sent; its To tag is in it. */
-  readonly lastStatus: number;
-  readonly lastResponse: string | undefined;
-  readonly loop: string;
-  readonly recordRoute: boolean;
-  readonly waiting: readonly Target[];
-  readonly branches: readonly BranchSnapshot[];
-  readonly attempts: number;
-  readonly best: { readonly status: number; readonly octets: string | undefined } | undefined;
-  readonly challenges: readonly Challenge[];
-  readonly cancelled: boolean;
-  readonly cancelReasons: readonly string[];
-  readonly declined: boolean;
-};
-
-export type BranchSnapshot = {
-  readonly target: Target;
-  readonly state: BranchState;
-  readonly reference: string;
-  /** Via branch; empty while the next hop is looked up. */
-  readonly branch: string;
-  readonly flow: string;
-  readonly alternatives: readonly string[];
-  readonly cancelRequested: boolean;
-  /** The request as sent. */
-  readonly octets: string;
-};
-
-/** Undefined when there is nothing to hand over: not an INVITE, or finally answered. */
-export function snapshotInvite(context: ResponseContext): InviteSnapshot | undefined {
+export function snapshotInvite(context: ResponseContext, now: number): Invite | undefined {
   const { tx, request } = context;
   if (!context.isInvite || context.finalStatus !== 0 || request === undefined) return undefined;
   const { message } = request;
+  let text = texts.get(message);
+  if (text === undefined) {
+    text = stringOf(message.octets, message.start, message.end);
+    texts.set(message, text);
+  }
   return {
-    request: stringOf(message.octets, message.start, message.end),
+    expiresAt: now + inviteLifetimeMs,
+    request: text,
     flow: request.flow,
     responseFlow: tx.responseFlow,
     lastStatus: tx.lastStatus,
@@ -69,29 +49,30 @@ export function snapshotInvite(context: ResponseContext): InviteSnapshot | undef
   };
 }
 
-function snapshotBranch(branch: Branch): BranchSnapshot {
+function snapshotBranch(branch: Branch): InviteBranch {
   return {
     target: branch.target,
     state: branch.state,
     reference: branch.reference,
-    branch: branch.client?.branch ?? "",
+    branch: branch.state === "Finished" ? "" : (branch.client?.branch ?? ""),
     flow: branch.flow,
     alternatives: branch.alternatives,
     cancelRequested: branch.cancelRequested,
-    octets: branch.state === "Finished" || branch.client === undefined ? "" : stringOf(branch.client.octets),
   };
 }
 
 /**
  * Goes on with an INVITE of another replica: its server transaction answers retransmissions and CANCEL, its branches have their timers
- * again, and what was unanswered is sent again on unreliable flows, with the same branch (design: the failure of a cell). A branch whose
- * next hop was being looked up starts over. The context; undefined when it cannot be read, or this replica has the INVITE already.
+ * again, and what was unanswered is sent again on unreliable flows, with the same branch (design: the failure of a cell), unless it is so old
+ * (`ageMs`) that nobody waits for it. Over a connection it has arrived. A branch whose next hop was being looked up starts over.
+ * The context; undefined when it cannot be read, or this replica has the INVITE already.
  */
 export function restoreInvite(
-  snapshot: InviteSnapshot,
+  snapshot: Invite,
   proxy: Proxy,
   transactions: TransactionLayer,
   now: number,
+  ageMs: number = 0,
 ): ResponseContext | undefined {
   const message = parseMessage(octetsOf(snapshot.request));
   if (isParseError(message)) return undefined;
@@ -104,7 +85,7 @@ export function restoreInvite(
   tx.responseFlow = snapshot.responseFlow;
   const context = contextOf(snapshot, tx, request);
   tx.owner = context;
-  const sent = new Map<Branch, BranchSnapshot>();
+  const sent = new Map<Branch, InviteBranch>();
   for (const each of snapshot.branches) {
     const branch = branchOf(context, each);
     context.branches.push(branch);
@@ -115,15 +96,16 @@ export function restoreInvite(
     (branch) => {
       const known = sent.get(branch);
       if (known === undefined || known.branch === "") return undefined;
-      const state = branch.state === "Calling" ? "Calling" : "Proceeding";
-      return transactions.restoreClient(octetsOf(known.octets), known.branch, known.flow, state, now, branch);
+      const isUnheard = branch.state === "Calling" && ageMs < 64 * t1Ms && transportOfFlow(known.flow) === "UDP";
+      const state = isUnheard ? "Calling" : "Proceeding";
+      return transactions.restoreClient(proxy.requestOf(branch, known.branch), known.branch, known.flow, state, now, branch);
     },
     now,
   );
   return context;
 }
 
-function contextOf(snapshot: InviteSnapshot, tx: InviteServerTransaction, request: ResponseContext["request"]): ResponseContext {
+function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: ResponseContext["request"]): ResponseContext {
   const { best } = snapshot;
   return {
     kind: "responseContext",
@@ -144,7 +126,7 @@ function contextOf(snapshot: InviteSnapshot, tx: InviteServerTransaction, reques
   };
 }
 
-function branchOf(context: ResponseContext, snapshot: BranchSnapshot): Branch {
+function branchOf(context: ResponseContext, snapshot: InviteBranch): Branch {
   return {
     kind: "branch",
     context,

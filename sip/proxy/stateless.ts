@@ -24,10 +24,13 @@ export class StatelessForwarder {
   readonly #env: ProxyEnvironment;
   readonly #timers: TimerTable;
   readonly #transport: TransportSink;
+  readonly #hasEnded: (branch: string, method: string) => boolean;
   readonly #waiting = new Map<string, { readonly request: Preprocessed; readonly target: Target }>();
 
-  constructor(env: ProxyEnvironment, timers: TimerTable, transport: TransportSink) {
+  /** `hasEnded`: whether a client transaction of this replica has ended lately. */
+  constructor(env: ProxyEnvironment, timers: TimerTable, transport: TransportSink, hasEnded: (branch: string, method: string) => boolean) {
     this.#env = env;
+    this.#hasEnded = hasEnded;
     this.#timers = timers;
     this.#transport = transport;
   }
@@ -39,17 +42,23 @@ export class StatelessForwarder {
   ack(request: Preprocessed, target: Target, now: number): void {
     const { message } = request;
     if (message.maxForwards === 0 || isParseError(message.maxForwards)) return;
+    if (target.seek === "first") return this.#env.seek(request, "", this.#wait(request, target, now), now);
     if (target.flow !== undefined) return this.#send(request, target, target.flow);
     const nextHop = nextHopOf(request, target);
     if (nextHop === undefined) return;
     const flow = this.#env.numericFlow(nextHop.uri, request.flow);
     if (flow !== undefined) return this.#send(request, target, flow);
+    this.#env.resolve(serializeUri(nextHop.uri), this.#wait(request, target, now));
+  }
+
+  /** The reference under which its flow will be said. */
+  #wait(request: Preprocessed, target: Target, now: number): string {
     const [oldest] = this.#waiting.keys();
     if (this.#waiting.size >= waitingMax && oldest !== undefined) this.#forget(oldest);
     const reference = this.#env.nextReference();
     this.#waiting.set(reference, { request, target });
     this.#timers.set(timerPrefix + reference, now + resolveMs);
-    this.#env.resolve(serializeUri(nextHop.uri), reference);
+    return reference;
   }
 
   resolved(reference: string, flows: readonly string[]): void {
@@ -69,17 +78,19 @@ export class StatelessForwarder {
 
   /**
    * A response without a client transaction goes on by what our Via says, when its signature proves that a replica of ours made it.
-   * Made here, it is late: the transaction has ended, and RFC 6026 7.3 and RFC 4320 4.2 forbid to forward it.
+   * When the transaction was here it is late: it has ended, and RFC 6026 7.3 and RFC 4320 4.2 forbid to forward it. Returns the flow it goes
+   * on, undefined when it is dropped; the caller sends it.
    */
-  response(message: SipMessage): void {
+  response(message: SipMessage): { readonly flow: string; readonly octets: Uint8Array } | undefined {
     const via = message.topVia;
-    if (isParseError(via) || via.branch === undefined) return;
+    if (isParseError(via) || via.branch === undefined) return undefined;
     const token = verifyBranch(via.branch, this.#env.sign);
-    if (token === undefined) return;
-    const { reference, upstream } = splitReference(token.reference);
-    if (token.exchange === this.#env.exchange && token.cell === this.#env.cell && this.#env.madeHere(reference)) return;
+    if (token === undefined) return undefined;
+    const cSeq = message.cSeq;
+    if (isParseError(cSeq) || this.#hasEnded(via.branch, cSeq.method)) return undefined;
+    const { upstream } = splitReference(token.reference);
     const octets = withoutTopVia(message, isStreamFlow(upstream));
-    if (octets !== undefined && splitFlow(upstream) !== undefined && message.status > 100) this.#transport.send(upstream, octets);
+    return octets !== undefined && splitFlow(upstream) !== undefined && message.status > 100 ? { flow: upstream, octets } : undefined;
   }
 
   /** RFC 3261 16.11: the branch is a function of the received one, so that a repeated ACK is the same message. */

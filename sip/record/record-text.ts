@@ -8,6 +8,7 @@ import {
   type DialogSide,
   type Invite,
   type InviteBranch,
+  type InviteTarget,
   type RecordKind,
   type Subscriber,
 } from "./values.ts";
@@ -139,22 +140,69 @@ function bindingOf(json: Fields): Binding | undefined {
 export const noPath: readonly string[] = [];
 
 function inviteOf(json: Fields): Invite | undefined {
-  const { addressOfRecord, request, flow, startedAt, expiresAt, branches } = json;
-  if (!isText(addressOfRecord) || !isText(request) || !isText(flow) || !isTime(startedAt) || !isTime(expiresAt)) return undefined;
-  if (!Array.isArray(branches)) return undefined;
-  const kept: InviteBranch[] = [];
-  for (const each of branches as readonly unknown[]) {
-    const branch = isFields(each) ? branchOf(each) : undefined;
-    if (branch === undefined) return undefined;
-    kept.push(branch);
+  const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, loop, recordRoute, attempts } = json;
+  const { cancelled, cancelReasons, declined } = json;
+  if (!isTime(expiresAt) || !isText(request) || !isText(flow) || !isText(responseFlow) || !isText(loop)) return undefined;
+  if (!isSequence(lastStatus) || !isSequence(attempts) || !(lastResponse === undefined || isText(lastResponse))) return undefined;
+  if (typeof recordRoute !== "boolean" || typeof cancelled !== "boolean" || typeof declined !== "boolean") return undefined;
+  const waiting = listOf(json["waiting"], targetOf);
+  const branches = listOf(json["branches"], branchOf);
+  const challenges = listOf(json["challenges"], challengeOf);
+  const best = json["best"] === undefined ? undefined : bestOf(json["best"]);
+  if (waiting === undefined || branches === undefined || challenges === undefined || !isTexts(cancelReasons)) return undefined;
+  if (best === undefined && json["best"] !== undefined) return undefined;
+  const progress = { lastStatus, lastResponse, loop, recordRoute, waiting, branches, attempts, best, challenges };
+  return { expiresAt, request, flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
+}
+
+/** A list whose every element can be read. */
+function listOf<Value>(json: unknown, read: (fields: Fields) => Value | undefined): Value[] | undefined {
+  if (!Array.isArray(json)) return undefined;
+  const values: Value[] = [];
+  for (const each of json as readonly unknown[]) {
+    const value = isFields(each) ? read(each) : undefined;
+    if (value === undefined) return undefined;
+    values.push(value);
   }
-  return { addressOfRecord, request, flow, startedAt, expiresAt, branches: kept };
+  return values;
+}
+
+function targetOf(json: Fields): InviteTarget | undefined {
+  const { requestUri, routes, flow, group, q, seek, failedFlow, bindingKey } = json;
+  if (!isText(requestUri) || !isTexts(routes)) return undefined;
+  if (!isOptionalText(flow) || !isOptionalText(group) || !isOptionalText(failedFlow) || !isOptionalText(bindingKey)) return undefined;
+  if (!(q === undefined || isNumber(q)) || !(seek === undefined || seek === "first" || seek === "onFailure")) return undefined;
+  return {
+    requestUri,
+    routes,
+    ...(flow === undefined ? {} : { flow }),
+    ...(group === undefined ? {} : { group }),
+    ...(q === undefined ? {} : { q }),
+    ...(seek === undefined ? {} : { seek }),
+    ...(failedFlow === undefined ? {} : { failedFlow }),
+    ...(bindingKey === undefined ? {} : { bindingKey }),
+  };
 }
 
 function branchOf(json: Fields): InviteBranch | undefined {
-  const { branch, flow, requestUri, status } = json;
-  if (!isText(branch) || !isText(flow) || !isText(requestUri) || !isSequence(status)) return undefined;
-  return { branch, flow, requestUri, status };
+  const { reference, branch, flow, alternatives, cancelRequested } = json;
+  const target = isFields(json["target"]) ? targetOf(json["target"]) : undefined;
+  const state = branchStates.find((each) => each === json["state"]);
+  if (target === undefined || state === undefined || !isText(reference) || !isText(branch) || !isText(flow)) return undefined;
+  if (!isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
+  return { target, state, reference, branch, flow, alternatives, cancelRequested };
+}
+
+const branchStates = ["Resolving", "Calling", "Proceeding", "Cancelling", "Finished"] as const;
+
+function challengeOf({ isProxy, value }: Fields): Invite["challenges"][number] | undefined {
+  return typeof isProxy === "boolean" && isText(value) ? { isProxy, value } : undefined;
+}
+
+function bestOf(json: unknown): Invite["best"] {
+  if (!isFields(json) || !isSequence(json["status"])) return undefined;
+  const { status, octets } = json;
+  return octets === undefined || isText(octets) ? { status, octets } : undefined;
 }
 
 function dialogOf(json: Fields): Dialog | undefined {
@@ -180,6 +228,14 @@ function isFields(value: unknown): value is Fields {
 
 function isText(value: unknown): value is string {
   return typeof value === "string" && value.length <= recordOctetsMax;
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every(isText);
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || isText(value);
 }
 
 function isNumber(value: unknown): value is number {

@@ -45,28 +45,56 @@ export type Binding = {
   readonly path: readonly string[];
 };
 
-/** A branch of an INVITE that waits for its final answer. */
-export type InviteBranch = {
-  /** Via branch parameter of the request as it was sent. */
-  readonly branch: string;
-  readonly flow: string;
+/** A place to forward an INVITE to: see `Target` of the proxy. */
+export type InviteTarget = {
   readonly requestUri: string;
-  /** Latest status received; 0: none. */
-  readonly status: number;
+  readonly routes: readonly string[];
+  readonly flow?: string;
+  readonly group?: string;
+  readonly q?: number;
+  readonly seek?: "first" | "onFailure";
+  readonly failedFlow?: string;
+  /** Key of the binding that it was made from. */
+  readonly bindingKey?: string;
 };
 
-/** An INVITE not yet finally answered: enough for the pair to send it again and to answer upstream. Key: as the exchange likes. */
-export type Invite = {
-  /** The callee. */
-  readonly addressOfRecord: string;
-  /** The request as it was received (and stamped, RFC 3261 18.2.1), one char per octet. */
-  readonly request: string;
-  /** Where it came from. */
+/** A branch of an INVITE in progress. */
+export type InviteBranch = {
+  readonly target: InviteTarget;
+  readonly state: "Resolving" | "Calling" | "Proceeding" | "Cancelling" | "Finished";
+  readonly reference: string;
+  /** Via branch parameter of the request as it was sent; empty while the next hop is looked up. */
+  readonly branch: string;
   readonly flow: string;
-  readonly startedAt: number;
-  /** When Timer C or the caller's patience ends it for certain. */
+  readonly alternatives: readonly string[];
+  readonly cancelRequested: boolean;
+};
+
+/**
+ * An INVITE not yet finally answered: what another replica needs to go on with it. Key: that of its server transaction. Its owner is the
+ * cell of the version. Octets are text, one char per octet; the requests sent are made again from the one received. Times are left out:
+ * timers start anew where it is taken up.
+ */
+export type Invite = {
+  /** When it is over for certain if nothing more is heard of its owner. */
   readonly expiresAt: number;
+  /** The request as it was received and stamped (RFC 3261 18.2.1). */
+  readonly request: string;
+  readonly flow: string;
+  readonly responseFlow: string;
+  /** Last provisional response sent; its To tag is in it. */
+  readonly lastStatus: number;
+  readonly lastResponse: string | undefined;
+  readonly loop: string;
+  readonly recordRoute: boolean;
+  readonly waiting: readonly InviteTarget[];
   readonly branches: readonly InviteBranch[];
+  readonly attempts: number;
+  readonly best: { readonly status: number; readonly octets: string | undefined } | undefined;
+  readonly challenges: readonly { readonly isProxy: boolean; readonly value: string }[];
+  readonly cancelled: boolean;
+  readonly cancelReasons: readonly string[];
+  readonly declined: boolean;
 };
 
 /** One side of a dialog as the proxy knows it. */

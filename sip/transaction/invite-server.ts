@@ -38,6 +38,7 @@ export function receiveAck(tx: InviteServerTransaction, message: SipMessage, flo
       // RFC 6026 7.1: "Any ACKs received ... while in the Accepted state MUST be passed directly to the TU"
       return machinery.user.ack(message, flow, now);
     case "Proceeding":
+      return machinery.user.answeredElsewhere?.(tx, now);
     case "Confirmed":
     case "Terminated":
       return;
@@ -62,7 +63,7 @@ export function respondInvite(
       tx.lastResponse = status >= 200 && status < 300 ? undefined : response;
       machinery.transport.send(tx.responseFlow, response, commit);
       if (status < 200) return;
-      tx.request = undefined;
+      if (!tx.reliable || status < 300) tx.request = undefined;
       tx.endsAt = now + 64 * t1Ms; // Timer L, Timer H
       if (status < 300) {
         tx.state = "Accepted";

@@ -3,6 +3,7 @@ import { retryAfterSeconds, t1Ms, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
+import { EndedKeys } from "./ended-keys.ts";
 import { fireInviteClient, receiveInviteResponse, startInvite, terminateInviteClient } from "./invite-client.ts";
 import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
 import { clientKey, isClientKey, isServerKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
@@ -43,6 +44,9 @@ export class TransactionLayer {
   readonly #clients = new Map<string, ClientTransaction>();
   /** RFC 3261 8.2.2.2: merge keys of the requests that were asked about, and whose they are. */
   readonly #merges = new Map<string, ServerTransaction>();
+  /** Requests waiting for a response, by the connection they were written to. */
+  readonly #clientsByFlow = new Map<string, Set<ClientTransaction>>();
+  readonly #ended = new EndedKeys();
   readonly #machinery: Machinery;
   readonly #isReliable: (flow: string) => boolean;
   readonly #transactionsMax: number;
@@ -119,7 +123,7 @@ export class TransactionLayer {
    */
   request(octets: Uint8Array, method: string, branch: string, flow: string, now: number, owner: unknown): ClientTransaction {
     const tx = this.#createClient(octets, method, branch, flow, owner);
-    this.#clients.set(tx.key, tx);
+    this.#addClient(tx);
     if (tx.kind === "inviteClient") startInvite(tx, this.#machinery, now);
     else startRequest(tx, this.#machinery, now);
     return tx;
@@ -160,10 +164,48 @@ export class TransactionLayer {
     const cSeq = message.cSeq;
     const key = isParseError(cSeq) ? undefined : serverKey(message, cSeq.method);
     const tx = key === undefined ? undefined : this.#servers.get(key);
-    const fallback = fallbackFlow(via, flow);
-    if (tx === undefined || tx.responseFlow !== flow || fallback === undefined) return;
-    tx.responseFlow = fallback;
-    this.#machinery.transport.send(fallback, message.octets.slice(message.start, message.end), tx.commit);
+    if (tx === undefined || tx.responseFlow !== flow) return;
+    if (tx.isMoved || this.#machinery.user.responseLost?.(tx, message, now) !== true)
+      this.moveResponse(tx, message, fallbackFlow(via, flow));
+  }
+
+  /** Sends a response that was lost on another flow, where later ones go too. Undefined: there is none. */
+  moveResponse(tx: ServerTransaction, response: SipMessage, flow: string | undefined): void {
+    if (flow === undefined || tx.state === "Terminated") return;
+    tx.responseFlow = flow;
+    this.#machinery.transport.send(flow, response.octets.slice(response.start, response.end), tx.commit);
+  }
+
+  /**
+   * A connection is gone. What was written to it and has got no answer fails at once (RFC 3261 17.1.4, 18.4), not when Timer B or F fires. An
+   * INVITE that is ringing stays: its phone may come back and answer.
+   */
+  flowClosed(flow: string, now: number): void {
+    const waiting = this.#clientsByFlow.get(flow);
+    if (waiting === undefined) return;
+    for (const tx of Array.from(waiting)) {
+      if (tx.state !== "Calling" && tx.state !== "Trying" && !(tx.kind === "nonInviteClient" && tx.state === "Proceeding")) continue;
+      this.terminate(tx, now);
+      this.#machinery.user.transportError(tx, now);
+    }
+  }
+
+  /** The same for all connections of which `isGone` says so. */
+  flowsGone(isGone: (flow: string) => boolean, now: number): void {
+    for (const flow of Array.from(this.#clientsByFlow.keys())) if (isGone(flow)) this.flowClosed(flow, now);
+  }
+
+  /** Whether a client transaction with this branch has ended here lately: a response to it is late (RFC 6026 7.3). */
+  hasEnded(branch: string, method: string): boolean {
+    return this.#ended.has(clientKey(branch, method));
+  }
+
+  /** Forgets transactions that another replica has taken over: nothing is sent, nobody is told. */
+  forget(tx: Transaction): void {
+    tx.state = "Terminated";
+    this.#remove(tx);
+    const cancel = tx.kind === "inviteClient" ? this.#clients.get(clientKey(tx.branch, "CANCEL")) : undefined;
+    if (cancel !== undefined) this.forget(cancel);
   }
 
   /** A timer that is due. False when it is none of this layer's. */
@@ -224,7 +266,7 @@ export class TransactionLayer {
     const tx = this.#createClient(octets, "INVITE", branch, flow, owner);
     if (tx.kind !== "inviteClient") throw new RangeError("not an INVITE");
     tx.state = state;
-    this.#clients.set(tx.key, tx);
+    this.#addClient(tx);
     if (state === "Proceeding") return tx;
     if (!tx.reliable) {
       startInvite(tx, this.#machinery, now);
@@ -280,6 +322,7 @@ export class TransactionLayer {
       method,
       flow,
       responseFlow: responseFlow(message, flow),
+      isMoved: false,
       reliable: this.#isReliable(flow),
       request: message,
       lastResponse: undefined,
@@ -312,14 +355,31 @@ export class TransactionLayer {
     } as ClientTransaction;
   }
 
+  #addClient(tx: ClientTransaction): void {
+    this.#clients.set(tx.key, tx);
+    if (!tx.reliable) return;
+    const others = this.#clientsByFlow.get(tx.flow);
+    if (others === undefined) this.#clientsByFlow.set(tx.flow, new Set([tx]));
+    else others.add(tx);
+  }
+
   #destroy(tx: Transaction, now: number): void {
+    this.#remove(tx);
+    if (tx.kind === "inviteClient" || tx.kind === "nonInviteClient") this.#ended.add(tx.key, now);
+    this.#machinery.user.terminated?.(tx, now);
+  }
+
+  #remove(tx: Transaction): void {
     this.#machinery.timers.clear(tx.key);
     if (tx.kind === "inviteServer" || tx.kind === "nonInviteServer") {
       this.#servers.delete(tx.key);
       if (tx.mergeKey !== undefined) this.#merges.delete(tx.mergeKey);
-    } else {
-      this.#clients.delete(tx.key);
+      return;
     }
-    this.#machinery.user.terminated?.(tx, now);
+    if (this.#clients.get(tx.key) === tx) this.#clients.delete(tx.key);
+    if (!tx.reliable) return;
+    const others = this.#clientsByFlow.get(tx.flow);
+    others?.delete(tx);
+    if (others?.size === 0) this.#clientsByFlow.delete(tx.flow);
   }
 }

@@ -24,8 +24,13 @@ type ServerCommon = Schedule & {
   readonly flow: string;
   /** Where responses go (RFC 3261 18.2.2, RFC 3581). */
   responseFlow: string;
+  /** Its connection was lost, and the user has found another one. */
+  isMoved: boolean;
   readonly reliable: boolean;
-  /** The request; given up when the final response has been sent, so that a finished transaction holds no message. */
+  /**
+   * The request; given up when the final response has been sent, so that a finished transaction holds no message. (Not by an INVITE over a
+   * connection that waits for the ACK: its response may have to find another one.)
+   */
   request: SipMessage | undefined;
   /** What a retransmitted request is answered with; none for a 2xx to an INVITE, which only the UAS retransmits (RFC 6026 7.1). */
   lastResponse: Uint8Array | undefined;
@@ -91,6 +96,13 @@ export type TransactionUser = {
   /** RFC 3261 17.1.4. */
   transportError(tx: ClientTransaction, now: number): void;
   terminated?(tx: Transaction, now: number): void;
+  /**
+   * A response could not be delivered on the connection that its request came on. True: the user finds another flow, and sends it there.
+   * False: RFC 3261 18.2.2.
+   */
+  responseLost?(tx: ServerTransaction, response: SipMessage, now: number): boolean;
+  /** An ACK has come for an INVITE in state Proceeding: another replica has answered it. */
+  answeredElsewhere?(tx: InviteServerTransaction, now: number): void;
 };
 
 /** What the machines act on. */

@@ -14,7 +14,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "sip/record": ["sip", "sip/message"],
   "sip/pair": ["sip", "sip/message", "sip/record"],
   "sip/transaction": ["sip", "sip/message", "sip/transport"],
-  "sip/proxy": ["sip", "sip/message", "sip/transport", "sip/transaction"],
+  "sip/proxy": ["sip", "sip/message", "sip/transport", "sip/transaction", "sip/record"],
   "sip/registrar": ["sip", "sip/message", "sip/transport", "sip/record"],
   "sip/core-group": ["sip", "sip/placement"],
   "sip/auth": ["sip", "sip/message", "sip/transport"],
@@ -35,8 +35,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "workers/*": ["sip/*", "sip", "workers/*", "workers"],
   gateway: ["sip", "sip/message", "sip/transport", "sip/placement"],
   cli: ["cli/drill", "sip", "sip/placement"],
+  "cli/commands": ["cli", "cli/drill", "sip", "sip/placement", "sip/core-group"],
   "cli/drill": ["cli", "sip", "sip/message"],
-  "cli/commands": ["cli", "cli/drill", "sip", "sip/placement"],
   bench: ["sip/*", "sip", "bench/*"],
 };
 

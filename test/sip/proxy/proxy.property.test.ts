@@ -4,7 +4,7 @@ import { isParseError } from "../../../sip/errors.ts";
 import { buildResponse } from "../../../sip/message/build.ts";
 import { stringOf } from "../../../sip/message/octets.ts";
 import type { SipMessage } from "../../../sip/message/sip-message.ts";
-import type { InviteSnapshot } from "../../../sip/proxy/snapshot.ts";
+import type { Invite } from "../../../sip/record/values.ts";
 import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import type { Target } from "../../../sip/proxy/response-context.ts";
 import { isResponseContext } from "../../../sip/proxy/response-context.ts";
@@ -215,9 +215,9 @@ describe("any sequence of requests, responses, losses and timers", () => {
         other.requests.push(...play.requests);
         let taken = 0;
         for (const tx of play.rig.servers) {
-          const snapshot = isResponseContext(tx.owner) ? snapshotInvite(tx.owner) : undefined;
+          const snapshot = isResponseContext(tx.owner) ? snapshotInvite(tx.owner, play.rig.now) : undefined;
           if (snapshot === undefined) continue;
-          const copy = JSON.parse(JSON.stringify(snapshot)) as InviteSnapshot;
+          const copy = JSON.parse(JSON.stringify(snapshot)) as Invite;
           expect(restoreInvite(copy, other.rig.proxy, other.rig.layer, other.rig.now)).toBeDefined();
           taken += 1;
         }

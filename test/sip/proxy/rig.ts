@@ -38,6 +38,7 @@ export class Rig {
   readonly proxy: Proxy;
   /** Everything that has left. */
   readonly sent: Sent[] = [];
+  readonly sought: { failed: string; reference: string }[] = [];
   readonly resolves: { uri: string; reference: string }[] = [];
   readonly flowsFailed: string[] = [];
   readonly finals: number[] = [];
@@ -64,10 +65,10 @@ export class Rig {
       cell,
       sign: this.sign,
       nextReference: () => `${cell}${(this.#references += 1)}`,
-      madeHere: (reference) => reference.startsWith(cell) && Number(reference.slice(1)) <= this.#references,
       nextTag: () => `tag-${(this.#tags += 1)}`,
       sentBy: (flow) => listenerOf(flow),
       resolve: (uri, reference) => this.resolves.push({ uri, reference }),
+      seek: (_request, failed, reference) => this.sought.push({ failed, reference }),
       numericFlow: (uri) => (this.resolvesAll ? undefined : numericFlow(uri.host, uri.port ?? 5060)),
       isOurs: (host) => host === "example.test" || host === "198.51.100.1",
       flowFailed: (flow) => this.flowsFailed.push(flow),
@@ -90,7 +91,10 @@ export class Rig {
       },
       cancel: (tx, cancelTx, message, now) => this.proxy.cancel(tx, cancelTx, message, now),
       response: (tx, message, now) => void this.proxy.response(tx, message, now),
-      strayResponse: (message) => this.proxy.strayResponse(message),
+      strayResponse: (message) => {
+        const onward = this.proxy.strayResponse(message);
+        if (onward !== undefined) transport.send(onward.flow, onward.octets);
+      },
       timeout: (tx, now) => void this.proxy.timeout(tx, now),
       transportError: (tx, now) => void this.proxy.transportError(tx, now),
     };

@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
-import type { InviteSnapshot } from "../../../sip/proxy/snapshot.ts";
 import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
+import type { Invite } from "../../../sip/record/values.ts";
 import { caller, callerTcp, phone1, phone2, phone3, phoneTcp, request, Rig, target } from "./rig.ts";
 
 /** The INVITE of one replica taken up by another, over JSON. */
 function takenOver(a: Rig): Rig {
-  const snapshot = snapshotInvite(a.context);
+  const snapshot = snapshotInvite(a.context, a.now);
   if (snapshot === undefined) throw new Error("nothing to take over");
   const b = new Rig({ cell: "b" });
   b.now = a.now + 1_500;
-  expect(restoreInvite(JSON.parse(JSON.stringify(snapshot)) as InviteSnapshot, b.proxy, b.layer, b.now)).toBeDefined();
+  expect(restoreInvite(JSON.parse(JSON.stringify(snapshot)) as Invite, b.proxy, b.layer, b.now)).toBeDefined();
   // The phones have the requests of the first replica; what they answer is built from those.
   b.sent.unshift(...a.sent.filter((sent) => sent.message.isRequest));
   return b;
@@ -108,7 +108,7 @@ describe("an INVITE taken up by the other replica", () => {
 
   it("is not taken up twice, nor where it is known", () => {
     const a = calling([target(phone1)]);
-    const snapshot = snapshotInvite(a.context);
+    const snapshot = snapshotInvite(a.context, a.now);
     if (snapshot === undefined) throw new Error("nothing to take over");
     expect(restoreInvite(snapshot, a.proxy, a.layer, a.now)).toBeUndefined();
     const b = takenOver(a);
@@ -131,12 +131,12 @@ describe("snapshotInvite", () => {
   it("gives nothing for what is not to be taken up: answered, or no INVITE", () => {
     const a = calling([target(phone1)]);
     a.answer(phone1, 200);
-    expect(snapshotInvite(a.context)).toBeUndefined();
+    expect(snapshotInvite(a.context, a.now)).toBeUndefined();
     expect(a.changes.at(-1)?.finalStatus).toBe(200);
     const other = new Rig();
     other.targets = [target(phone1)];
     other.receive(request("MESSAGE"), caller);
-    expect(snapshotInvite(other.context)).toBeUndefined();
+    expect(snapshotInvite(other.context, other.now)).toBeUndefined();
     expect(other.changes).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { dialogKey } from "../../../sip/record/keys.ts";
 import type { BindingRecord, LiveRecord, StateRecord } from "../../../sip/record/state-record.ts";
-import type { Binding, Dialog, DialogSide } from "../../../sip/record/values.ts";
+import type { Binding, Dialog, DialogSide, Invite } from "../../../sip/record/values.ts";
 import { makeVersion, type Version } from "../../../sip/record/version.ts";
 
 export function version(ms: number, cell = "a", counter = 0): Version {
@@ -71,6 +71,25 @@ export function dialogRecord(at: Version, changes: Partial<Dialog> = {}): LiveRe
   };
 }
 
+export const invite: Invite = {
+  expiresAt: 99,
+  request: "INVITE",
+  flow: "g1~f",
+  responseFlow: "g1~f",
+  lastStatus: 100,
+  lastResponse: undefined,
+  loop: "0",
+  recordRoute: true,
+  waiting: [],
+  branches: [],
+  attempts: 1,
+  best: undefined,
+  challenges: [],
+  cancelled: false,
+  cancelReasons: [],
+  declined: false,
+};
+
 /** Records of a few keys by two cells: few Call-IDs, CSeqs and times, so that they meet. Each version names one change. */
 export const recordsArbitrary: fc.Arbitrary<StateRecord[]> = fc
   .uniqueArray(
@@ -120,7 +139,7 @@ export const recordsArbitrary: fc.Arbitrary<StateRecord[]> = fc
             kind: "invite",
             key,
             version: at,
-            value: { addressOfRecord: "bob@example.test", request: "INVITE", flow: at, startedAt: ms, expiresAt: 99, branches: [] },
+            value: { ...invite, flow: at, responseFlow: at },
           };
       }
     }),
