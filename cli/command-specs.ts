@@ -23,6 +23,18 @@ export const registrationsSpec: CommandSpec = {
   options: [jsonOption, ...targetOptions],
 };
 
+export const heartbeatSpec: CommandSpec = {
+  name: "heartbeat",
+  summary: "Shows how failures are detected, or changes it while the system runs.",
+  positionals: [],
+  options: [
+    { name: "period-ms", value: "N", help: "ms between two heartbeats" },
+    { name: "missed", value: "N", help: "heartbeats missed in a row by which a member is down" },
+    jsonOption,
+    ...targetOptions,
+  ],
+};
+
 export const subscriberAddSpec: CommandSpec = {
   name: "subscriber add",
   summary: "Adds a subscriber, or gives one another password.",
@@ -56,6 +68,7 @@ export const commandSpecs: readonly CommandSpec[] = [
   upSpec,
   statusSpec,
   registrationsSpec,
+  heartbeatSpec,
   subscriberAddSpec,
   subscriberRemoveSpec,
   subscriberListSpec,

@@ -16,6 +16,8 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/status.ts")).run;
     case "registrations":
       return (await import("./commands/registrations.ts")).run;
+    case "heartbeat":
+      return (await import("./commands/heartbeat.ts")).run;
     case "subscriber add":
       return (await import("./commands/subscriber.ts")).add;
     case "subscriber remove":

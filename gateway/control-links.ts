@@ -27,7 +27,7 @@ type ControlLink = { readonly url: string; readonly socket: CellSocket; epoch: n
 /**
  * The control link to every cell. The gateway says who it is, `{"type":"hello","name","boot","listeners"}`; the cell sends
  * `{"type":"map","map"}` on open and whenever the map changes, and `{"type":"view","view"}` likewise. The newest map counts, whichever
- * cell it came from; views are each cell's own.
+ * cell it came from; views are each cell's own. When the link to a cell is lost the others are told, `{"type":"lost","cell"}`.
  */
 export class ControlLinks {
   readonly #options: ControlLinksOptions;
@@ -82,10 +82,18 @@ export class ControlLinks {
         },
         text: (text) => this.#receive(cell, text),
         binary: () => {},
-        down: (reason) => log("control-down", { cell, reason }),
+        down: (reason) => {
+          log("control-down", { cell, reason });
+          this.#tellLost(cell);
+        },
       },
     );
     return socket;
+  }
+
+  /** The other cells have no connection to this one that would close: they probe it when they hear of it. */
+  #tellLost(cell: string): void {
+    for (const [id, { socket }] of this.#links) if (id !== cell) socket.send(JSON.stringify({ type: "lost", cell }));
   }
 
   #receive(cell: string, text: string): void {

@@ -1,6 +1,8 @@
 import { Hono } from "hono";
 import { api } from "./api/api.ts";
 import { cellApi } from "./api/cell-api.ts";
+import { heartbeatApi } from "./api/heartbeat.ts";
+import { settingsApi } from "./api/settings.ts";
 import { isExchange } from "./cells.ts";
 import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "./environment.ts";
 import { signed, type Signed } from "./signed.ts";
@@ -19,6 +21,8 @@ const app = new Hono<{ Bindings: Environment }>();
 app.get("/", async (context) => {
   const { env } = context;
   if (!isUpgrade(context.req.raw)) {
+    // Whoever starts a cell asks this first: an object that nobody has ever called has no alarm that could start it.
+    context.executionCtx.waitUntil(env.CORE_GROUP.getByName(coreGroupName).wake());
     return context.text(
       `Tandem, a SIP registrar and proxy. This is cell ${env.CELL}; softphones connect here over WebSocket, subprotocol sip.\n`,
     );
@@ -52,7 +56,9 @@ gateways.get(
 );
 
 app.route("/", gateways);
+app.route("/cell", heartbeatApi);
 app.route("/cell", cellApi);
+app.route("/api/settings", settingsApi);
 app.route("/api", api);
 
 app.notFound((context) => context.json({ error: `${context.req.method} ${context.req.path}: there is nothing here` }, 404));

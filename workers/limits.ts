@@ -37,5 +37,17 @@ export const socketMessagesBurstMax = 2_000;
 /** Exchanges that a softphone has talked to and that hear of its end. Its own and its callees': more than these are not remembered. */
 export const socketExchangesMax = 64;
 
-/** Gateways that a core group remembers after they went away, the oldest forgotten first. */
+/** Gateways that a core group remembers after they went away, the oldest forgotten first: sip/core-group forgets above the same number. */
 export const gatewaysRememberedMax = 1_000;
+/** Changes of the view that are kept: those of a bad day. */
+export const historyRowsMax = 500;
+/** Of these a status shows the latest. */
+export const historyShownMax = 20;
+/** A heartbeat tells of every gateway, in some 70 octets each. */
+export const heartbeatOctetsMax = 256 * 1024;
+/** Settings are a handful of numbers. */
+export const settingsOctetsMax = 4 * 1024;
+/** A cell that has not answered after this is left out of a status: whoever watches a failure wants to see it happen. */
+export const summaryAnswerMsMax = 1_000;
+/** The same for a cell that is suspected already. */
+export const suspectAnswerMsMax = 250;

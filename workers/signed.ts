@@ -1,5 +1,5 @@
 import { createMiddleware } from "hono/factory";
-import type { Environment } from "./environment.ts";
+import { coreGroupName, type Environment } from "./environment.ts";
 import { signerOf } from "./signature.ts";
 
 /** What a route behind {@link signed} finds in its context. */
@@ -13,7 +13,7 @@ export type Signed = {
 };
 
 /**
- * Lets a request pass only when it is signed for the purpose (see signature.ts); else 401. Reads the body, 413 when it is longer than
+ * Lets a request pass only when it is signed for the purpose (see signature.ts); else 401, and it is counted. Reads the body, 413 when it is longer than
  * `bodyOctetsMax`: the signature covers it, so it is read before anybody is known.
  */
 export function signed(purposeOf: (param: (name: string) => string | undefined) => string, bodyOctetsMax: number): SignedHandler {
@@ -23,6 +23,7 @@ export function signed(purposeOf: (param: (name: string) => string | undefined) 
     const purpose = purposeOf((name) => context.req.param(name));
     const who = signerOf(context.req.header("authorization"), context.env.TANDEM_SECRET, purpose, body, Date.now());
     if (who === undefined) {
+      context.executionCtx.waitUntil(context.env.CORE_GROUP.getByName(coreGroupName).signatureRefused());
       return context.json({ error: "the signature is missing, wrong or too old" }, 401, { "www-authenticate": "Tandem" });
     }
     context.set("who", who);

@@ -1,8 +1,8 @@
 import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { isStatus } from "../status.ts";
-import { tableText } from "../table.ts";
+import { type Change, isStatus, type Member } from "../status.ts";
+import { durationText, tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
 
 export async function run(args: Arguments, io: Io): Promise<void> {
@@ -14,15 +14,36 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   else io.out(`Coordinator ${answer.coordinator}\n\n`);
   io.out(
     `${tableText(
-      ["CELL", "STATE", "EPOCH"],
-      answer.cells.map(({ id, state, epoch }) => [id, state, epoch]),
+      ["CELL", "STATE", "EPOCH", "HEARD"],
+      answer.cells.map((cell) => [cell.id, stateText(cell), cell.epoch ?? 0, heardText(cell)]),
     )}\n`,
   );
   io.out(
     `${tableText(
-      ["GATEWAY", "STATE"],
-      answer.gateways.map(({ id, state }) => [id, state]),
+      ["GATEWAY", "STATE", "HEARD"],
+      answer.gateways.map((gateway) => [gateway.id, stateText(gateway), heardText(gateway)]),
     )}\n`,
   );
   io.out(`Registrations ${answer.registrations}, dialogs ${answer.dialogs}, load balance ${answer.loadBalance.toFixed(2)}\n`);
+  const latest = answer.history.slice(-changesShown);
+  if (latest.length > 0) io.out(`\n${tableText(["CHANGED", "EPOCH", "MEMBER", "FROM", "TO", "CAUSE"], latest.map(changeRow))}`);
+}
+
+/** Enough for what happened last; `--json` has more. */
+const changesShown = 5;
+
+function stateText({ state, suspicion, isFenced }: Member): string {
+  return [state, ...(isFenced === true ? ["fenced"] : []), ...(suspicion === undefined ? [] : [`suspect: ${suspicion}`])].join(", ");
+}
+
+function heardText({ heardMs }: Member): string {
+  return heardMs === undefined
+    ? "never"
+    : heardMs < 10_000
+      ? `${(heardMs / 1_000).toFixed(1)} s ago`
+      : `${durationText(heardMs / 1_000)} ago`;
+}
+
+function changeRow({ at, epoch, kind, id, from, to, cause, detail }: Change): (string | number)[] {
+  return [new Date(at).toISOString(), epoch, `${kind} ${id}`, from, to, detail === "" ? cause : `${cause} (${detail})`];
 }

@@ -124,10 +124,11 @@ export class CoreGroup {
   /** A heartbeat was answered. */
   answered(sequence: number, heartbeat: Heartbeat, now: number): void {
     const sent = this.#sent.get(sequence);
-    this.#sent.delete(sequence);
     const member = this.#others.get(heartbeat.cell);
-    // The URL of one cell leads to another: the map is wrong, and nothing is learnt of the cell that was meant.
-    if (sent === undefined || member === undefined || sent.to !== heartbeat.cell) return;
+    if (sent === undefined) return;
+    // The URL of one cell leads to another: the map is wrong, and the cell that was meant has not answered.
+    if (member === undefined || sent.to !== heartbeat.cell) return this.failed(sequence, "error", now);
+    this.#sent.delete(sequence);
     this.#turn(member, answered(member, heartbeat, now));
     this.#heard(heartbeat, now);
     this.#conclude(now);

@@ -1,26 +1,11 @@
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { env, exports } from "cloudflare:workers";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { describe, expect, it, vi } from "vitest";
 import type { Status } from "../../workers/api/status.ts";
 import { loadBalanceOf } from "../../workers/api/status.ts";
-import { coreGroupName, exchangeName } from "../../workers/environment.ts";
-import { addSubscriber, answerAsPeer, callApi, domain, map, putToSleep, signature, upgrade, userOf } from "./cell.ts";
+import { exchangeName } from "../../workers/environment.ts";
+import { addSubscriber, answerAsPeer, callApi, domain, get, map, putToSleep, signature, userOf } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
-
-const group = env.CORE_GROUP.getByName(coreGroupName);
-const sockets: WebSocket[] = [];
-
-async function control(gateway: string): Promise<{ readonly socket: WebSocket; readonly texts: string[] }> {
-  const { webSocket } = await upgrade("/control", { authorization: signature("control", gateway) });
-  if (webSocket === null) throw new Error("no control socket");
-  const texts: string[] = [];
-  webSocket.addEventListener("message", ({ data }) => {
-    texts.push(String(data));
-  });
-  webSocket.accept();
-  sockets.push(webSocket);
-  return { socket: webSocket, texts };
-}
 
 async function status(): Promise<Status> {
   const response = await callApi("GET", "/status");
@@ -28,14 +13,9 @@ async function status(): Promise<Status> {
   return await response.json();
 }
 
-function stateOf(answer: Status, gateway: string): string | undefined {
-  return answer.gateways.find(({ id }) => id === gateway)?.state;
+function callAs(who: string, path: string): Promise<Response> {
+  return get(path, { authorization: signature("cell", who) });
 }
-
-afterEach(() => {
-  vi.useRealTimers();
-  for (const socket of sockets.splice(0)) socket.close();
-});
 
 describe("load balance", () => {
   it.each([
@@ -51,78 +31,26 @@ describe("load balance", () => {
   });
 });
 
-describe("a control socket", () => {
-  it("gets the cluster map first", async () => {
-    const { texts } = await control("g1");
-    await vi.waitFor(() => expect(texts).toHaveLength(1));
-    expect(JSON.parse(texts[0] ?? "")).toEqual({ type: "map", map });
-  });
-
-  it("is answered its pings while the group sleeps, and what it says harms nobody", async () => {
-    const { socket, texts } = await control("g1");
-    socket.send("no JSON");
-    await vi.waitFor(() => expect(texts).toHaveLength(1));
-    await evictDurableObject(group, { webSockets: "hibernate" });
-    socket.send("ping");
-    await vi.waitFor(() => expect(texts.at(-1)).toBe("pong"));
-    await expect(evictDurableObject(group)).rejects.toThrow("it is not currently running");
-    expect(stateOf(await status(), "g1")).toBe("up");
-  });
-
-  it("makes its gateway up, suspect and down as its pings come late, and up again", async () => {
-    const { socket, texts } = await control("g5");
-    const { periodMs, missed } = map.heartbeat;
-    const connectedAt = Date.now();
-    vi.useFakeTimers({ toFake: ["Date"], now: connectedAt });
-    for (const [silentMs, expected] of [
-      [periodMs, "up"],
-      [2 * periodMs + 100, "suspect"],
-      [missed * periodMs, "suspect"],
-      [(missed + 1) * periodMs + 100, "down"],
-    ] as const) {
-      vi.setSystemTime(connectedAt + silentMs);
-      const { gateways } = await runInDurableObject(group, (instance) => instance.view());
-      expect([silentMs, gateways.find(({ id }) => id === "g5")?.state]).toEqual([silentMs, expected]);
-    }
-    vi.useRealTimers();
-    socket.send("ping");
-    await vi.waitFor(() => expect(texts.at(-1)).toBe("pong"));
-    expect(stateOf(await status(), "g5")).toBe("up");
-  });
-
-  it("leaves its gateway down when it closes; both are changes of the view, and are counted on disk", async () => {
-    const before = await group.view();
-    const { socket } = await control("g6");
-    expect(stateOf(await status(), "g6")).toBe("up");
-    socket.close();
-    await vi.waitFor(async () => expect(stateOf(await status(), "g6")).toBe("down"));
-    await evictDurableObject(group, { webSockets: "close" });
-    expect((await group.view()).epoch).toBeGreaterThanOrEqual(before.epoch + 2);
-  });
-
-  it("is replaced by a newer one of the same gateway, without a change of the view", async () => {
-    const first = await control("g7");
-    const { epoch } = await group.view();
-    const closed = new Promise<number>((resolve) =>
-      first.socket.addEventListener("close", ({ code }) => {
-        resolve(code);
-      }),
-    );
-    await control("g7");
-    expect(await closed).toBe(4001);
-    expect(stateOf(await status(), "g7")).toBe("up");
-    expect((await group.view()).epoch).toBe(epoch);
-  });
-});
-
 describe("/api/status", () => {
   it("tells the truth of a cell that does not answer", async () => {
+    await vi.waitFor(async () =>
+      expect((await status()).cells).toEqual([
+        { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0 },
+        { id: "b", state: "down", epoch: 0 },
+      ]),
+    );
     const answer = await status();
-    expect(answer.cells).toEqual([
-      { id: "a", state: "up", epoch: expect.any(Number) },
-      { id: "b", state: "down", epoch: 0 },
-    ]);
-    expect(answer.coordinator).toBe("a");
+    expect(answer).toMatchObject({ coordinator: "a", gateways: [], heartbeat: map.heartbeat });
+    expect(answer.history).toContainEqual({
+      epoch: expect.any(Number),
+      at: expect.any(Number),
+      kind: "cell",
+      id: "b",
+      from: "joining",
+      to: "down",
+      cause: "connection refused",
+      detail: "twice",
+    });
   });
 
   it("counts registrations where their primary is", async () => {
@@ -138,16 +66,22 @@ describe("/api/status", () => {
     await vi.waitFor(async () => expect((await status()).registrations).toBe(before.registrations));
   });
 
-  it("asks the other cell for its share", async () => {
+  it("asks the other cell for its share, and counts signatures refused in both", async () => {
+    const { signaturesRefused } = await status();
+    expect((await callAs("nobody", "/api/status")).status).toBe(401);
     const asked: string[] = [];
+    const summary = { ...(await (await callAs("b", "/cell/summary")).json<object>()), cell: "b", signaturesRefused: 100 };
     answerAsPeer(async (request) => {
-      asked.push(new URL(request.url).pathname);
-      const response = await exports.default.fetch(request);
-      return Response.json({ ...(await response.json<object>()), cell: "b", epoch: 7 });
+      const { pathname } = new URL(request.url);
+      asked.push(pathname);
+      return Response.json(
+        pathname === "/cell/heartbeat" ? { ...(await request.json<object>()), cell: "b", boot: "b", epoch: 7 } : summary,
+      );
     });
+    await vi.waitFor(async () => expect((await status()).cells[1]).toMatchObject({ id: "b", state: "up", epoch: 7 }), { timeout: 3_000 });
     const answer = await status();
-    expect(asked).toEqual(["/cell/summary"]);
-    expect(answer.cells[1]).toEqual({ id: "b", state: "up", epoch: 7 });
+    expect(asked).toContain("/cell/summary");
+    expect(answer.signaturesRefused).toBe(signaturesRefused + 101);
   });
 });
 

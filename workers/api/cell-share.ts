@@ -1,15 +1,16 @@
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { pairOf } from "../../sip/placement/cluster-map.ts";
 import { within } from "../cells.ts";
-import type { GroupView } from "../core-group/core-group-object.ts";
 import { coreGroupName, exchangeName, type Environment } from "../environment.ts";
 import type { CountsOfExchange } from "../exchange/exchange-object.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 
 /** What this cell contributes to a status or a list: the answers of its own objects. Other cells ask for it under `/cell/`. */
 
-export type CellSummary = GroupView & {
+export type CellSummary = {
   readonly cell: string;
+  /** Requests that this cell refused for their signature since its core group started. */
+  readonly signaturesRefused: number;
   /** Of every replica in this cell. */
   readonly exchanges: readonly CountsOfExchange[];
 };
@@ -26,11 +27,11 @@ export function exchangesIn(map: ClusterMap, cell: string): number[] {
 
 export async function summaryOf(env: Environment, map: ClusterMap): Promise<CellSummary> {
   const counts = exchangesIn(map, env.CELL).map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).counts());
-  const [view, ...exchanges] = await within(
-    Promise.all([env.CORE_GROUP.getByName(coreGroupName).view(), ...counts] as const),
+  const [signaturesRefused, ...exchanges] = await within(
+    Promise.all([env.CORE_GROUP.getByName(coreGroupName).signaturesRefused(), ...counts] as const),
     cellAnswerMsMax,
   );
-  return { cell: env.CELL, epoch: view.epoch, gateways: view.gateways, exchanges };
+  return { cell: env.CELL, signaturesRefused, exchanges };
 }
 
 /** Registrations of some of this cell's exchanges, as a JSON array. */

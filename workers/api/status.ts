@@ -1,24 +1,45 @@
+import type { Cause, Change, HeartbeatSettings, MemberState, MemberStatus } from "../../sip/core-group/view.ts";
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { askCell, servingCells } from "../cells.ts";
-import type { MemberState } from "../core-group/core-group-object.ts";
-import type { Environment } from "../environment.ts";
+import { callCell, servingCells } from "../cells.ts";
+import { coreGroupName, type Environment } from "../environment.ts";
+import { summaryAnswerMsMax, suspectAnswerMsMax } from "../limits.ts";
 import { summaryOf, type CellSummary } from "./cell-share.ts";
 
-/** The answer of `GET /api/status`: a contract, see `tandem status`. */
+type MemberOfStatus = {
+  readonly id: string;
+  readonly state: MemberState;
+  /** Since the asked cell last heard it, ms; absent: never. */
+  readonly heardMs?: number;
+  /** Present while it is suspected, which changes nothing yet: why. */
+  readonly suspicion?: Cause;
+};
+
+/** The answer of `GET /api/status`: a contract, see `tandem status`. Members are as the asked cell sees them. */
 export type Status = {
-  readonly cells: readonly { readonly id: string; readonly state: MemberState; readonly epoch: number }[];
-  readonly gateways: readonly { readonly id: string; readonly state: MemberState }[];
+  /** `epoch`: of the member's own view, as it last said; 0: never heard. */
+  readonly cells: readonly (MemberOfStatus & { readonly epoch: number; readonly isFenced?: true })[];
+  readonly gateways: readonly MemberOfStatus[];
   readonly registrations: number;
   readonly dialogs: number;
   /** How many cells carry the registrations, effectively: 2 of 2 when they are even, 1 when one has all, 0 when there are none. */
   readonly loadBalance: number;
-  /** The first cell of the map that answers. */
+  /** The live cell that is first in the map. */
   readonly coordinator: string;
+  readonly heartbeat: HeartbeatSettings;
+  /** Requests that the answering cells refused for their signature since they started. */
+  readonly signaturesRefused: number;
+  /** The latest changes of the view, the newest last. */
+  readonly history: readonly Change[];
 };
 
-/** Asks every cell. A cell that does not answer is down, and its exchanges are counted where their pair is. */
+/** Asks every cell that may answer for what it holds; its exchanges are counted where their pair is when it does not. */
 export async function statusOf(env: Environment, map: ClusterMap): Promise<Status> {
-  const answers = await Promise.allSettled(map.cells.map(({ id }) => summaryFrom(env, map, id)));
+  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const before = await group.status();
+  const asked = before.cells.filter(({ state }) => state !== "down");
+  const answers = await Promise.allSettled(
+    asked.map(({ id, suspicion }) => summaryFrom(env, map, id, suspicion === undefined ? summaryAnswerMsMax : suspectAnswerMsMax)),
+  );
   const summaries = new Map<string, CellSummary>();
   for (const answer of answers) if (answer.status === "fulfilled") summaries.set(answer.value.cell, answer.value);
   const registrationsByCell = new Map<string, number>();
@@ -31,13 +52,22 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
     registrations += counts.registrations;
     dialogs += counts.dialogs;
   }
+  // Asked again: the cells took their time, and a failure may have been found in it.
+  const { cells, gateways, view, settings, history } = await group.status();
   return {
-    cells: map.cells.map(({ id }) => ({ id, state: summaries.has(id) ? "up" : "down", epoch: summaries.get(id)?.epoch ?? 0 })),
-    gateways: gatewaysOf([...summaries.values()]),
+    cells: cells.map(({ epoch, ...member }) => ({
+      ...memberOf(member),
+      epoch,
+      ...(view.isFenced && member.id === view.cell ? { isFenced: true } : {}),
+    })),
+    gateways: gateways.map(memberOf),
     registrations,
     dialogs,
     loadBalance: loadBalanceOf([...registrationsByCell.values()]),
-    coordinator: map.cells.find(({ id }) => summaries.has(id))?.id ?? env.CELL,
+    coordinator: view.coordinator,
+    heartbeat: settings.heartbeat,
+    signaturesRefused: [...summaries.values()].reduce((sum, { signaturesRefused }) => sum + signaturesRefused, 0),
+    history,
   };
 }
 
@@ -49,8 +79,14 @@ export function loadBalanceOf(parts: readonly number[]): number {
   return Math.round(100 / squares) / 100;
 }
 
-function summaryFrom(env: Environment, map: ClusterMap, cell: string): Promise<CellSummary> {
-  return cell === env.CELL ? summaryOf(env, map) : askCell<CellSummary>(env, map, cell, "/cell/summary");
+async function summaryFrom(env: Environment, map: ClusterMap, cell: string, timeoutMs: number): Promise<CellSummary> {
+  if (cell === env.CELL) return await summaryOf(env, map);
+  const octets = await callCell(env, map, cell, "/cell/summary", undefined, timeoutMs);
+  return JSON.parse(new TextDecoder().decode(octets)) as CellSummary;
+}
+
+function memberOf({ id, state, heardMs, suspicion }: MemberStatus): MemberOfStatus {
+  return { id, state, ...(heardMs === undefined ? {} : { heardMs }), ...(suspicion === undefined ? {} : { suspicion }) };
 }
 
 function countsOf(
@@ -63,18 +99,4 @@ function countsOf(
     if (counts !== undefined) return counts;
   }
   return { registrations: 0, dialogs: 0 };
-}
-
-const states: readonly MemberState[] = ["up", "suspect", "down"];
-
-/** A gateway is as well as the cell that sees it best says: one that has lost its way to one cell still serves. */
-function gatewaysOf(summaries: readonly CellSummary[]): { id: string; state: MemberState }[] {
-  const best = new Map<string, MemberState>();
-  for (const { gateways } of summaries) {
-    for (const { id, state } of gateways) {
-      const known = best.get(id);
-      if (known === undefined || states.indexOf(state) < states.indexOf(known)) best.set(id, state);
-    }
-  }
-  return [...best].map(([id, state]) => ({ id, state })).toSorted((left, right) => (left.id < right.id ? -1 : 1));
 }

@@ -1,101 +1,283 @@
 import { DurableObject } from "cloudflare:workers";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { clusterMapOf, type Environment } from "../environment.ts";
-import { gatewaysRememberedMax } from "../limits.ts";
+import { CoreGroup, type Effect, type GroupStatus } from "../../sip/core-group/core-group.ts";
+import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
+import type { GroupSettings } from "../../sip/core-group/settings.ts";
+import type { Change, HeartbeatSettings, View } from "../../sip/core-group/view.ts";
+import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { exchangesIn } from "../api/cell-share.ts";
+import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
+import { historyShownMax } from "../limits.ts";
+import { ControlSockets } from "./control-sockets.ts";
+import { GroupDisk } from "./group-disk.ts";
+import { callHeartbeat } from "./heartbeat-call.ts";
 
-export type MemberState = "up" | "suspect" | "down";
-
-/** What a core group knows by itself: the gateways, and the epoch of its view. */
-export type GroupView = {
-  /** Counts the changes of this cell's view; it never goes back. */
-  readonly epoch: number;
-  readonly gateways: readonly { readonly id: string; readonly state: MemberState }[];
+/** What a core group says of itself and its members. */
+export type CoreGroupStatus = GroupStatus & {
+  /** The latest changes of the view, the newest last. */
+  readonly history: readonly Change[];
 };
 
-type ControlState = { readonly gateway: string; readonly since: number };
+/** An idle object is put to sleep after about 10 s, and would forget whom it has missed: between slower beats a timer keeps it awake. */
+const sleepMs = 8_000;
 
 /**
- * The members of the cluster as this cell sees them: it holds the gateways' control sockets and gives them the cluster map. The runtime
- * answers their pings, so an idle group sleeps; when one came last is read when somebody asks.
+ * The core group of this cell: the shell of sip/core-group. It has one alarm every period, in which it calls the other cells and reads
+ * when the gateways were last heard; it holds the gateways' control sockets, and tells them and this cell's exchanges what changes.
+ *
+ * Whatever wakes the object starts it: an alarm that it left on disk, a heartbeat, a gateway, or wake(). Alarms may be lost, so every
+ * event looks whether one is overdue.
  */
 export class CoreGroupObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
+  readonly #disk: GroupDisk;
+  readonly #sockets: ControlSockets;
+  readonly #group: CoreGroup;
+  /** Exchanges of this cell that have asked for the view since this object started: they want to hear of every change. */
+  readonly #listeners = new Set<number>();
+  /** Exchanges that could not be told, and how often that was tried. */
+  readonly #untold = new Map<number, number>();
+  #settings: GroupSettings;
+  #alarmAt = 0;
+  #timerAt = 0;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #signaturesRefused = 0;
+  #signaturesLogged = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
     this.#map = clusterMapOf(env);
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
-    ctx.storage.sql.exec("create table if not exists view (epoch integer not null)");
-    ctx.storage.sql.exec("insert into view (epoch) select 1 where not exists (select 1 from view)");
-    ctx.storage.sql.exec("create table if not exists gateways (id text primary key, seen integer not null) without rowid");
+    this.#disk = new GroupDisk(ctx.storage);
+    this.#sockets = new ControlSockets(ctx);
+    const stored = this.#disk.readSettings();
+    // A map that was deployed after the last change has the higher version, and wins.
+    const isStored = stored !== undefined && stored.version > this.#map.version;
+    this.#settings = isStored ? stored : { version: this.#map.version, heartbeat: this.#map.heartbeat };
+    const now = Date.now();
+    this.#group = new CoreGroup(
+      {
+        cell: env.CELL,
+        boot: crypto.randomUUID(),
+        cells: this.#map.cells.map(({ id }) => id),
+        settings: this.#settings,
+        epoch: this.#disk.readEpoch(),
+        gateways: this.#disk.readGateways(),
+      },
+      now,
+    );
+    for (const gateway of this.#sockets.heard().keys()) this.#group.gatewayOpened(gateway, now);
+    this.#tick();
   }
 
   /** Takes a gateway's control socket. The caller has checked the signature and says whose it is. */
   override fetch(request: Request): Response {
     const gateway = request.headers.get("tandem-who");
     if (gateway === null || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response(null, { status: 426 });
-    const pair = new WebSocketPair();
-    const others = this.ctx.getWebSockets(gateway);
-    this.ctx.acceptWebSocket(pair[1], [gateway]);
-    pair[1].serializeAttachment({ gateway, since: Date.now() } satisfies ControlState);
-    pair[1].send(JSON.stringify({ type: "map", map: this.#map }));
-    if (others.length === 0) this.#viewChanged(gateway);
-    for (const other of others) closeQuietly(other, 4001, "replaced by a newer control socket");
-    return new Response(null, { status: 101, webSocket: pair[0] });
+    const { response, socket } = this.#sockets.accept(gateway);
+    socket.send(JSON.stringify({ type: "map", map: this.#currentMap() }));
+    socket.send(JSON.stringify({ type: "view", view: this.#group.view() }));
+    this.#event((now) => this.#group.gatewayOpened(gateway, now));
+    return response;
   }
 
-  /** Gateways only listen on this socket; what they may say one day is no reason to part. */
-  override webSocketMessage(): void {}
+  /** A gateway tells one thing, `{"type":"lost","cell":"b"}`: its control socket to that cell has closed. All else is for later versions. */
+  override webSocketMessage(_socket: WebSocket, data: ArrayBuffer | string): void {
+    const cell = lostCellOf(data);
+    if (cell !== undefined) this.suspect(cell);
+  }
 
   override webSocketClose(socket: WebSocket): void {
-    const { gateway } = controlOf(socket);
-    const isLast = this.ctx.getWebSockets(gateway).every((other) => other === socket || other.readyState !== WebSocket.OPEN);
-    if (isLast) this.#viewChanged(gateway);
+    if (this.#sockets.isLast(socket)) this.#event((now) => this.#group.gatewayClosed(this.#sockets.gatewayOf(socket), now));
   }
 
   override webSocketError(socket: WebSocket): void {
     this.webSocketClose(socket);
   }
 
-  view(): GroupView {
+  override alarm(): void {
+    this.#alarmAt = 0;
+    this.#tick();
+  }
+
+  /** Starts the group when nothing else has: an object that nobody ever called has no alarm. */
+  wake(): void {
+    this.#event(() => {});
+  }
+
+  /** A heartbeat of another cell. Returns the answer. */
+  heartbeat(heartbeat: Heartbeat): Heartbeat {
+    return this.#event((now) => this.#group.received(heartbeat, now));
+  }
+
+  /** Somebody saw a connection to a cell close or be refused: it is probed at once. */
+  suspect(cell: string): void {
+    this.#event((now) => this.#group.suspect(cell, now));
+  }
+
+  /** The view, for an exchange that wakes. From now on it hears of every change by setView(). */
+  viewFor(exchange: number): View {
+    this.#listeners.add(exchange);
+    return this.#group.view();
+  }
+
+  settings(): GroupSettings {
+    return this.#settings;
+  }
+
+  /** Other settings for the whole cluster, checked by the caller. Returns them with the version of the map that they make. */
+  setHeartbeat(heartbeat: HeartbeatSettings): GroupSettings {
+    this.#event((now) => this.#group.setHeartbeat(heartbeat, now));
+    return this.#settings;
+  }
+
+  /** Counts a request whose signature was refused. */
+  signatureRefused(): void {
+    this.#signaturesRefused += 1;
+  }
+
+  /** Since the group started. */
+  signaturesRefused(): number {
+    return this.#signaturesRefused;
+  }
+
+  status(): CoreGroupStatus {
     const now = Date.now();
-    const { epoch } = this.ctx.storage.sql.exec<{ epoch: number }>("select epoch from view").one();
-    const gateways = this.ctx.storage.sql.exec<{ id: string }>("select id from gateways order by id").toArray();
-    return { epoch, gateways: gateways.map(({ id }) => ({ id, state: this.#stateOf(id, now) })) };
+    this.#hear();
+    return { ...this.#group.status(now), history: this.#disk.readHistory(historyShownMax) };
   }
 
-  /** By the heartbeat of the map: one period without a ping is none missed yet, `missed` in a row are too many. */
-  #stateOf(gateway: string, now: number): MemberState {
-    const { periodMs, missed } = this.#map.heartbeat;
-    let heard = Number.NEGATIVE_INFINITY;
-    for (const socket of this.ctx.getWebSockets(gateway)) {
-      if (socket.readyState !== WebSocket.OPEN) continue;
-      const answered = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-      heard = Math.max(heard, answered, controlOf(socket).since);
+  #tick(): void {
+    this.#timerAt = 0;
+    this.#event((now) => this.#group.tick(now));
+    for (const exchange of this.#untold.keys()) this.#tell(exchange);
+    if (this.#signaturesRefused > this.#signaturesLogged) {
+      const count = this.#signaturesRefused - this.#signaturesLogged;
+      console.warn(`cell ${this.env.CELL}: refused ${count} ${count === 1 ? "request" : "requests"} with a wrong or old signature`);
+      this.#signaturesLogged = this.#signaturesRefused;
     }
-    const silentMs = now - heard;
-    if (silentMs < 2 * periodMs) return "up";
-    return silentMs < (missed + 1) * periodMs ? "suspect" : "down";
   }
 
-  #viewChanged(gateway: string): void {
-    const { sql } = this.ctx.storage;
-    sql.exec("insert or replace into gateways (id, seen) values (?, ?)", gateway, Date.now());
-    sql.exec("delete from gateways where id not in (select id from gateways order by seen desc limit ?)", gatewaysRememberedMax);
-    sql.exec("update view set epoch = epoch + 1");
+  /** One event on the group, and what it wants done. */
+  #event<Result>(act: (now: number) => Result): Result {
+    const now = Date.now();
+    this.#hear();
+    // The watchdog: this alarm should have rung long ago.
+    if (now - this.#group.nextTick > this.#settings.heartbeat.periodMs) this.#group.tick(now);
+    const result = act(now);
+    for (let effects = this.#group.takeEffects(); effects.length > 0; effects = this.#group.takeEffects()) {
+      for (const effect of effects) this.#carryOut(effect);
+    }
+    this.#arm(now);
+    return result;
+  }
+
+  #hear(): void {
+    for (const [gateway, at] of this.#sockets.heard()) this.#group.gatewayHeard(gateway, at);
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.type) {
+      case "heartbeat":
+        void this.#beat(effect.to, effect.heartbeat, effect.timeoutMs);
+        return;
+      case "view":
+        this.#disk.writeView(effect.view, effect.changes);
+        for (const change of effect.changes) console.log(lineOf(this.env.CELL, change));
+        this.#sockets.send({ type: "view", view: effect.view });
+        this.#tellConcerned(new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id)));
+        return;
+      case "settings": {
+        this.#settings = effect.settings;
+        this.#disk.writeSettings(effect.settings);
+        const { version, heartbeat } = effect.settings;
+        console.log(
+          `cell ${this.env.CELL}: map ${version}: a heartbeat every ${heartbeat.periodMs} ms, down when ${heartbeat.missed} are missed`,
+        );
+        this.#sockets.send({ type: "map", map: this.#currentMap() });
+        for (const exchange of this.#listeners) this.#tell(exchange);
+        return;
+      }
+      case "fence":
+        console.warn(`cell ${this.env.CELL}: ${effect.isFenced ? "fenced: it reaches no other cell and no gateway" : "no longer fenced"}`);
+        this.#sockets.send({ type: "view", view: effect.view });
+        for (const exchange of exchangesIn(this.#map, this.env.CELL)) this.#tell(exchange);
+        return;
+    }
+    effect satisfies never;
+  }
+
+  async #beat(cell: string, heartbeat: Heartbeat, timeoutMs: number): Promise<void> {
+    const url = this.#map.cells.find(({ id }) => id === cell)?.url ?? "";
+    const answer = await callHeartbeat(this.env, url, heartbeat, timeoutMs);
+    this.#event((now) => {
+      if (typeof answer === "string") this.#group.failed(heartbeat.sequence, answer, now);
+      else this.#group.answered(heartbeat.sequence, answer, now);
+    });
+  }
+
+  /** Those that listen, and those whose pair it is about: that one is to wake, because it has calls to take over or to give back. */
+  #tellConcerned(cells: ReadonlySet<string>): void {
+    const concerned = exchangesIn(this.#map, this.env.CELL).filter((exchange) => {
+      const { primary, secondary } = pairOf(this.#map, exchange);
+      return [primary, secondary].some((cell) => cell !== this.env.CELL && cells.has(cell));
+    });
+    for (const exchange of new Set([...this.#listeners, ...concerned])) this.#tell(exchange);
+  }
+
+  #tell(exchange: number): void {
+    void this.#telling(exchange);
+  }
+
+  /** An exchange that cannot be told is told with the next beats; one that never can has said why in the log. */
+  async #telling(exchange: number): Promise<void> {
+    const view = this.#group.view();
+    try {
+      await this.env.EXCHANGE.getByName(exchangeName(exchange)).setView(view);
+      this.#untold.delete(exchange);
+    } catch (error) {
+      const tries = (this.#untold.get(exchange) ?? 0) + 1;
+      if (tries < tellTriesMax) this.#untold.set(exchange, tries);
+      else this.#untold.delete(exchange);
+      if (tries === 1) console.warn(`cell ${this.env.CELL}: exchange ${exchange} was not told of view ${view.epoch}: ${String(error)}`);
+    }
+  }
+
+  #currentMap(): ClusterMap {
+    return { ...this.#map, version: this.#settings.version, heartbeat: this.#settings.heartbeat };
+  }
+
+  /** The regular beat is an alarm, which survives this process; what comes before it is a timer. */
+  #arm(now: number): void {
+    const { nextTick } = this.#group;
+    if (nextTick !== this.#alarmAt) {
+      this.#alarmAt = nextTick;
+      // Inside of alarm() one that is set for now can be lost.
+      void this.ctx.storage.setAlarm(Math.max(nextTick, now + 1), { allowUnconfirmed: true });
+    }
+    const deadline = this.#group.nextDeadline();
+    const timerAt = deadline < nextTick || nextTick - now > sleepMs ? deadline : 0;
+    if (timerAt === this.#timerAt) return;
+    this.#timerAt = timerAt;
+    clearTimeout(this.#timer);
+    this.#timer = timerAt === 0 ? null : setTimeout(() => this.#tick(), Math.max(1, timerAt - now));
   }
 }
 
-function controlOf(socket: WebSocket): ControlState {
-  const state = socket.deserializeAttachment() as ControlState | null;
-  if (state === null) throw new Error("a control socket without an attachment");
-  return state;
+/** A few: what fails so often fails for a reason that a view does not mend. */
+const tellTriesMax = 5;
+
+function lineOf(cell: string, { epoch, kind, id, from, to, cause, detail }: Change): string {
+  return `cell ${cell}: view ${epoch}: ${kind} ${id} is ${to}, was ${from}: ${cause}${detail === "" ? "" : ` (${detail})`}`;
 }
 
-function closeQuietly(socket: WebSocket, code: number, reason: string): void {
+function lostCellOf(data: ArrayBuffer | string): string | undefined {
+  if (typeof data !== "string") return undefined;
+  let message: unknown;
   try {
-    socket.close(code, reason);
+    message = JSON.parse(data);
   } catch {
-    // It is closed already.
+    return undefined;
   }
+  if (typeof message !== "object" || message === null) return undefined;
+  const { type, cell } = message as { readonly type?: unknown; readonly cell?: unknown };
+  return type === "lost" && typeof cell === "string" ? cell : undefined;
 }

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { View } from "../../sip/core-group/view.ts";
 import type { SubscriberCredentials } from "../../sip/exchange/credential-cache.ts";
 import type { Effect, ExchangeCounts } from "../../sip/exchange/effects.ts";
 import { Exchange } from "../../sip/exchange/exchange.ts";
@@ -150,6 +151,9 @@ export class ExchangeObject extends DurableObject<Environment> {
   registrations(addressOfRecord: string | undefined): string {
     return JSON.stringify(this.#exchange.registrations(addressOfRecord, Date.now()));
   }
+
+  /** The cell's view has changed. As long as replicas do not share their records, an exchange does nothing because of it. */
+  setView(_view: View): void {}
 
   counts(): CountsOfExchange {
     return { exchange: this.#number, ...this.#exchange.counts(Date.now()) };

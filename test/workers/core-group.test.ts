@@ -1,0 +1,272 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env, exports } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
+import type { View } from "../../sip/core-group/view.ts";
+import type { CoreGroupStatus } from "../../workers/core-group/core-group-object.ts";
+import { coreGroupName } from "../../workers/environment.ts";
+import { answerAsPeer, callApi, get, map, signature, upgrade } from "./cell.ts";
+
+const group = env.CORE_GROUP.getByName(coreGroupName);
+const sockets: WebSocket[] = [];
+let peerSequence = 0;
+
+async function control(gateway: string): Promise<{ readonly socket: WebSocket; readonly texts: string[] }> {
+  const { webSocket } = await upgrade("/control", { authorization: signature("control", gateway) });
+  if (webSocket === null) throw new Error("no control socket");
+  const texts: string[] = [];
+  webSocket.addEventListener("message", ({ data }) => {
+    texts.push(String(data));
+  });
+  webSocket.accept();
+  sockets.push(webSocket);
+  return { socket: webSocket, texts };
+}
+
+/** What came on a control socket, of one type. */
+function told(texts: readonly string[], type: string): Record<string, unknown>[] {
+  return texts
+    .filter((text) => text.startsWith("{"))
+    .map((text) => JSON.parse(text) as Record<string, unknown>)
+    .filter((message) => message["type"] === type);
+}
+
+async function status(): Promise<CoreGroupStatus> {
+  return await group.status();
+}
+
+async function stateOf(member: string): Promise<string | undefined> {
+  const { cells, gateways } = await status();
+  return [...cells, ...gateways].find(({ id }) => id === member)?.state;
+}
+
+function heartbeatOf(given: Partial<Heartbeat> = {}): Heartbeat {
+  peerSequence += 1;
+  const settings = { version: map.version, heartbeat: map.heartbeat };
+  return { cell: "b", boot: "1", sequence: peerSequence, state: "up", epoch: 3, gateways: [], settings, ...given };
+}
+
+/** Cell b answers heartbeats, with what is given. Returns those that it got. */
+function peerAnswers(given: Partial<Heartbeat> = {}): Heartbeat[] {
+  const got: Heartbeat[] = [];
+  answerAsPeer(async (request) => {
+    got.push(await request.json<Heartbeat>());
+    return Response.json(heartbeatOf(given));
+  });
+  return got;
+}
+
+function post(body: unknown, who = "b", authorization?: string): Promise<Response> {
+  const octets = new TextEncoder().encode(JSON.stringify(body));
+  const headers = { authorization: authorization ?? signature("cell", who, octets) };
+  return exports.default.fetch(new Request("http://a.invalid/cell/heartbeat", { method: "POST", headers, body: octets }));
+}
+
+async function until(member: string, state: string): Promise<void> {
+  await vi.waitFor(async () => expect(await stateOf(member)).toBe(state), { timeout: 5_000, interval: 10 });
+}
+
+beforeEach(() => {
+  vi.spyOn(console, "log").mockImplementation(() => {});
+  vi.spyOn(console, "warn").mockImplementation(() => {});
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  for (const socket of sockets.splice(0)) socket.close();
+});
+
+describe("heartbeats between cells", () => {
+  it("start with the first request for the cell's page, and go on by themselves", async () => {
+    const got = peerAnswers();
+    expect((await get("/")).status).toBe(200);
+    await vi.waitFor(() => expect(got.length).toBeGreaterThanOrEqual(3), { timeout: 5_000 });
+    expect(got[0]).toMatchObject({ cell: "a", state: "joining", settings: { version: 1, heartbeat: map.heartbeat } });
+    expect(await stateOf("b")).toBe("up");
+    await runInDurableObject(group, async (_instance, state) => {
+      const alarm = await state.storage.getAlarm();
+      expect(alarm).toBeGreaterThan(Date.now() - 1_000);
+      expect(alarm).toBeLessThan(Date.now() + map.heartbeat.periodMs + 100);
+    });
+  });
+
+  it("that are refused mean down at once; an answer means up again", async () => {
+    answerAsPeer(() => Promise.reject(new Error("Network connection lost.")));
+    await until("b", "down");
+    expect((await status()).history.at(-1)).toMatchObject({ id: "b", to: "down", cause: "connection refused" });
+    peerAnswers();
+    await until("b", "up");
+    expect((await status()).history.at(-1)).toMatchObject({ id: "b", to: "up", cause: "returned" });
+  });
+
+  it("that are not answered in time mean down after as many as the map says, not before", async () => {
+    peerAnswers();
+    await until("b", "up");
+    const startedAt = Date.now();
+    answerAsPeer((request) => new Promise((_answer, fail) => request.signal.addEventListener("abort", () => fail(request.signal.reason))));
+    await until("b", "down");
+    expect(Date.now() - startedAt).toBeGreaterThan(2 * map.heartbeat.periodMs);
+    expect((await status()).history.at(-1)).toMatchObject({ id: "b", cause: "missed heartbeats", detail: "3 in a row" });
+  });
+
+  it("of another cell are answered with ours; one that calls is called back", async () => {
+    answerAsPeer(() => Promise.reject(new Error("Network connection lost.")));
+    await until("b", "down");
+    const got = peerAnswers();
+    const response = await post(heartbeatOf());
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({ cell: "a", state: "up" });
+    await vi.waitFor(() => expect(got.length).toBeGreaterThan(0), { timeout: 500 });
+    await until("b", "up");
+  });
+
+  it("with a wrong signature, of somebody else, or that are none are refused", async () => {
+    expect((await post(heartbeatOf(), "b", signature("cell", "b"))).status).toBe(401);
+    expect((await post(heartbeatOf(), "c")).status).toBe(403);
+    expect((await post({ ...heartbeatOf(), sequence: "1" })).status).toBe(400);
+    expect((await post([])).status).toBe(400);
+  });
+
+  it("that the other refuses for our signature end in down for that reason", async () => {
+    peerAnswers();
+    await until("b", "up");
+    answerAsPeer(() => Promise.resolve(new Response(null, { status: 401 })));
+    await until("b", "down");
+    expect((await status()).history.at(-1)).toMatchObject({ id: "b", to: "down", cause: "bad signature" });
+  });
+});
+
+describe("the epoch", () => {
+  it("never goes back, also when the object starts again", async () => {
+    peerAnswers();
+    const { view } = await status();
+    for (let time = 1; time <= 3; time += 1) {
+      await evictDurableObject(group, { webSockets: "close" });
+      expect((await status()).view.epoch).toBeGreaterThanOrEqual(view.epoch + time);
+    }
+  });
+});
+
+describe("a control socket", () => {
+  it("gets the cluster map first, then the view, and every view after it", async () => {
+    peerAnswers();
+    await until("b", "up");
+    const { texts } = await control("g1");
+    await vi.waitFor(() => expect(told(texts, "view").length).toBeGreaterThanOrEqual(2));
+    expect(JSON.parse(texts[0] ?? "")).toEqual({ type: "map", map });
+    const views = told(texts, "view").map(({ view }) => view as View);
+    expect(views.at(-1)).toMatchObject({ cell: "a", coordinator: "a", gateways: [{ id: "g1", state: "up" }] });
+    answerAsPeer(() => Promise.reject(new Error("Network connection lost.")));
+    await vi.waitFor(
+      () => expect(told(texts, "view").at(-1)?.["view"]).toMatchObject({ cells: [{ id: "a" }, { id: "b", state: "down" }] }),
+      {
+        timeout: 2_000,
+      },
+    );
+    const epochs = told(texts, "view").map(({ view }) => (view as View).epoch);
+    expect(epochs).toEqual(epochs.toSorted((left, right) => left - right));
+  });
+
+  it("is answered its pings by the runtime, and what it says harms nobody", async () => {
+    peerAnswers();
+    const { socket, texts } = await control("g2");
+    for (const text of ["no JSON", "null", "{}", '{"type":"lost"}', '{"type":"lost","cell":"z"}', "[]"]) socket.send(text);
+    socket.send(new Uint8Array([1, 2, 3]));
+    socket.send("ping");
+    await vi.waitFor(() => expect(texts.at(-1)).toBe("pong"));
+    await evictDurableObject(group, { webSockets: "hibernate" });
+    socket.send("ping");
+    await vi.waitFor(() => expect(texts.filter((text) => text === "pong")).toHaveLength(2));
+    expect(await stateOf("g2")).toBe("up");
+  });
+
+  it("that tells of a lost cell makes that cell probed at once", async () => {
+    peerAnswers();
+    await until("b", "up");
+    const { socket } = await control("g3");
+    await until("g3", "up");
+    answerAsPeer(() => Promise.reject(new Error("Network connection lost.")));
+    socket.send(JSON.stringify({ type: "lost", cell: "b" }));
+    await vi.waitFor(async () => expect(await stateOf("b")).toBe("down"), { timeout: 500, interval: 5 });
+    expect((await status()).history.at(-1)).toMatchObject({ id: "b", cause: expect.stringMatching(/closed socket|connection refused/) });
+  });
+
+  it("that closes leaves its gateway down, within a second; a new one brings it back", async () => {
+    peerAnswers();
+    const { socket } = await control("g4");
+    await until("g4", "up");
+    socket.close();
+    await vi.waitFor(async () => expect(await stateOf("g4")).toBe("down"), { timeout: 1_000, interval: 10 });
+    expect((await status()).history.at(-1)).toMatchObject({ kind: "gateway", id: "g4", to: "down", cause: "closed socket" });
+    await control("g4");
+    await until("g4", "up");
+    expect((await status()).history.at(-1)).toMatchObject({ id: "g4", to: "up", cause: "returned" });
+  });
+
+  it("is replaced by a newer one of the same gateway, without a change of the view", async () => {
+    peerAnswers();
+    await until("b", "up");
+    const first = await control("g5");
+    await until("g5", "up");
+    const { epoch } = (await status()).view;
+    const closed = new Promise<number>((resolve) =>
+      first.socket.addEventListener("close", ({ code }) => {
+        resolve(code);
+      }),
+    );
+    await control("g5");
+    expect(await closed).toBe(4001);
+    expect(await stateOf("g5")).toBe("up");
+    expect((await status()).history.filter(({ id }) => id === "g5")).toHaveLength(1);
+    expect((await status()).view.epoch).toBeGreaterThanOrEqual(epoch);
+  });
+
+  it("whose pings stop is suspected, then down, up again with the next", async () => {
+    expect((await callApi("PUT", "/settings", { heartbeat: { periodMs: 150, missed: 4 } })).status).toBe(200);
+    peerAnswers({ settings: { version: 0, heartbeat: map.heartbeat } });
+    await until("b", "up");
+    const { socket, texts } = await control("g6");
+    await until("g6", "up");
+    await vi.waitFor(async () => expect((await status()).gateways.find(({ id }) => id === "g6")?.suspicion).toBe("missed heartbeats"));
+    expect(await stateOf("g6")).toBe("up");
+    await until("g6", "down");
+    expect((await status()).history.at(-1)).toMatchObject({ id: "g6", cause: "missed heartbeats" });
+    socket.send("ping");
+    await vi.waitFor(() => expect(texts.at(-1)).toBe("pong"));
+    await until("g6", "up");
+  });
+});
+
+describe("settings", () => {
+  it("are shown, changed, a new map for gateways, and what the other cells are told; they survive a restart", async () => {
+    const got = peerAnswers({ settings: { version: 0, heartbeat: map.heartbeat } });
+    await until("b", "up");
+    const { texts } = await control("g7");
+    const before = await (await callApi("GET", "/settings")).json<{ version: number }>();
+    const response = await callApi("PUT", "/settings", { heartbeat: { periodMs: 400, missed: 5 } });
+    expect(response.status).toBe(200);
+    const after = await response.json<{ version: number }>();
+    expect(after).toMatchObject({ heartbeat: { periodMs: 400, missed: 5 } });
+    expect(after.version).toBeGreaterThan(before.version);
+    await vi.waitFor(() => expect(told(texts, "map").at(-1)).toEqual({ type: "map", map: { ...map, ...after } }));
+    await vi.waitFor(() => expect(got.at(-1)).toMatchObject({ settings: after }), { timeout: 200 });
+    await evictDurableObject(group, { webSockets: "close" });
+    expect(await (await callApi("GET", "/settings")).json()).toEqual(after);
+    // Another cell's later change rules.
+    const later = { version: after.version + 1, heartbeat: { periodMs: 1_000, missed: 3 } };
+    await post(heartbeatOf({ settings: later }));
+    expect(await (await callApi("GET", "/settings")).json()).toEqual(later);
+  });
+
+  it.each([
+    [{ heartbeat: { periodMs: 10, missed: 3 } }, "heartbeat.periodMs must be a whole number from 100 to 60000"],
+    [{ heartbeat: { periodMs: 1000, missed: 0 } }, "heartbeat.missed must be a whole number from 1 to 20"],
+    [{ heartbeat: { periodMs: 1000.5, missed: 3 } }, "heartbeat.periodMs must be a whole number from 100 to 60000"],
+    [{}, "heartbeat must be {periodMs, missed}"],
+    [[], "heartbeat must be {periodMs, missed}"],
+  ])("%j are refused", async (body, error) => {
+    const response = await callApi("PUT", "/settings", body);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toEqual({ error });
+  });
+});

@@ -1,0 +1,74 @@
+type ControlState = { readonly gateway: string; readonly since: number };
+
+/**
+ * The control sockets of the gateways. The runtime answers their pings, so that they wake nobody; when one came last is read when it
+ * matters.
+ */
+export class ControlSockets {
+  readonly #ctx: DurableObjectState;
+
+  constructor(ctx: DurableObjectState) {
+    this.#ctx = ctx;
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+  }
+
+  /** Takes a gateway's socket and closes those that it had before. */
+  accept(gateway: string): { readonly response: Response; readonly socket: WebSocket } {
+    const pair = new WebSocketPair();
+    const others = this.#ctx.getWebSockets(gateway);
+    this.#ctx.acceptWebSocket(pair[1], [gateway]);
+    pair[1].serializeAttachment({ gateway, since: Date.now() } satisfies ControlState);
+    for (const other of others) closeQuietly(other, 4001, "replaced by a newer control socket");
+    return { response: new Response(null, { status: 101, webSocket: pair[0] }), socket: pair[1] };
+  }
+
+  /** When each gateway that has an open socket was last heard, ms. */
+  heard(): ReadonlyMap<string, number> {
+    const heard = new Map<string, number>();
+    for (const socket of this.#ctx.getWebSockets()) {
+      if (socket.readyState !== WebSocket.OPEN) continue;
+      const { gateway, since } = stateOf(socket);
+      const at = Math.max(since, this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0);
+      heard.set(gateway, Math.max(at, heard.get(gateway) ?? 0));
+    }
+    return heard;
+  }
+
+  gatewayOf(socket: WebSocket): string {
+    return stateOf(socket).gateway;
+  }
+
+  /** Whether the gateway of a socket that closes has no other. */
+  isLast(socket: WebSocket): boolean {
+    const { gateway } = stateOf(socket);
+    return this.#ctx.getWebSockets(gateway).every((other) => other === socket || other.readyState !== WebSocket.OPEN);
+  }
+
+  /** Tells every gateway. One whose socket breaks at this moment will be told anew when it connects. */
+  send(message: unknown): void {
+    const text = JSON.stringify(message);
+    for (const socket of this.#ctx.getWebSockets()) sendQuietly(socket, text);
+  }
+}
+
+function stateOf(socket: WebSocket): ControlState {
+  const state = socket.deserializeAttachment() as ControlState | null;
+  if (state === null) throw new Error("a control socket without an attachment");
+  return state;
+}
+
+function sendQuietly(socket: WebSocket, text: string): void {
+  try {
+    socket.send(text);
+  } catch {
+    // It is closing.
+  }
+}
+
+function closeQuietly(socket: WebSocket, code: number, reason: string): void {
+  try {
+    socket.close(code, reason);
+  } catch {
+    // It is closed already.
+  }
+}

@@ -1,0 +1,41 @@
+import type { Failure } from "../../sip/core-group/cell-member.ts";
+import { parseHeartbeat, type Heartbeat } from "../../sip/core-group/heartbeat.ts";
+import type { Environment } from "../environment.ts";
+import { authorizationFor } from "../signature.ts";
+
+/** What Cloudflare answers for an origin that refuses connections, or that has no way to it. */
+const refusedStatuses: ReadonlySet<number> = new Set([521, 523]);
+/** The same for an origin that does not answer in time. */
+const timeoutStatuses: ReadonlySet<number> = new Set([522, 524]);
+
+/** Sends a heartbeat to another cell. Resolves with its answer, or with the way in which there was none; never rejects. */
+export async function callHeartbeat(env: Environment, url: string, heartbeat: Heartbeat, timeoutMs: number): Promise<Heartbeat | Failure> {
+  const body = new TextEncoder().encode(JSON.stringify(heartbeat));
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(new URL("/cell/heartbeat", url), {
+      method: "POST",
+      headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
+      body,
+      // A frozen cell takes the connection and says nothing.
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    text = await response.text();
+  } catch (error) {
+    // Whatever else goes wrong here is a connection that is refused or was closed: the runtime names both alike.
+    return error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError") ? "timeout" : "refused";
+  }
+  if (response.status === 401) return "bad signature";
+  if (refusedStatuses.has(response.status)) return "refused";
+  if (timeoutStatuses.has(response.status)) return "timeout";
+  return (response.status === 200 ? parseHeartbeat(parseJson(text)) : undefined) ?? "error";
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
