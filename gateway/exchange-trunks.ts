@@ -72,8 +72,8 @@ export class ExchangeTrunks {
     return this.#pair.isUsable;
   }
 
-  get servedBy(): string | undefined {
-    return this.#pair.active;
+  routeOf(cell: string | undefined): string | undefined {
+    return this.#pair.routeOf(cell);
   }
 
   get links(): IterableIterator<TrunkLink> {

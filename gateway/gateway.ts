@@ -87,9 +87,9 @@ export class Gateway {
     return this.#trunks?.isReachable ?? false;
   }
 
-  /** The cell that messages of this exchange go to now, but for those whose token names the other; undefined: they wait. */
-  servedBy(exchange: number): string | undefined {
-    return this.#trunks?.servedBy(exchange);
+  /** The cell that messages of this exchange go to now, with this cell in their token or with none; undefined: they wait. */
+  routeOf(exchange: number, cell?: string): string | undefined {
+    return this.#trunks?.routeOf(exchange, cell);
   }
 
   /** Binds all listeners, then looks for the cells. Rejects with a GatewayError when an address cannot be had; nothing is left open then. */

@@ -58,9 +58,9 @@ export class Trunks {
     return false;
   }
 
-  /** The cell that messages of this exchange go to now, but for those whose token names the other; undefined: they wait. */
-  servedBy(exchange: number): string | undefined {
-    return this.#exchanges.get(exchange)?.servedBy;
+  /** The cell that messages of this exchange go to now, with this cell in their token or with none; undefined: they wait. */
+  routeOf(exchange: number, cell?: string): string | undefined {
+    return this.#exchanges.get(exchange)?.routeOf(cell);
   }
 
   /**

@@ -55,9 +55,9 @@ export class TrunkPair {
     return this.#uselessSince === undefined;
   }
 
-  /** The cell that messages without a token go to; undefined: they are held. */
-  get active(): string | undefined {
-    return this.#routes[0].side?.cell;
+  /** The cell that messages with this preference go to; undefined: they are held. */
+  routeOf(cell?: string): string | undefined {
+    return this.#routeOf(cell).side?.cell;
   }
 
   setHeartbeat(heartbeat: Heartbeat, now: number): void {

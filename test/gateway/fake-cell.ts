@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import { type IncomingMessage, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
@@ -49,8 +50,8 @@ export class FakeCell {
   pongs = true;
   /** What its exchanges say about themselves after a hello; undefined: nothing, as older ones. */
   serving: boolean | undefined = true;
-  /** As SIGSTOP does: sockets stay open, what comes is neither processed nor answered. */
-  isFrozen = false;
+  /** Upgrades that came while it was frozen; undefined: it is not. */
+  #frozen: (() => void)[] | undefined;
   /** Status that new WebSockets are refused with; 0: they are accepted. */
   refusesWith = 0;
   attempts: number[] = [];
@@ -74,13 +75,9 @@ export class FakeCell {
       socket.on("error", () => {});
       this.attempts.push(performance.now());
       this.#notify();
-      if (this.isFrozen) return;
-      const status = this.refusesWith === 0 ? this.#check(request) : this.refusesWith;
-      if (status !== 0) {
-        socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-        return;
-      }
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, request.url ?? ""));
+      const upgrade = (): void => this.#upgrade(request, socket, head);
+      if (this.#frozen === undefined) upgrade();
+      else this.#frozen.push(upgrade);
     });
     await new Promise<void>((resolve) => {
       this.#server.listen(this.port, "127.0.0.1", resolve);
@@ -91,6 +88,7 @@ export class FakeCell {
 
   /** As kill -9 does: connections break, the port is closed. */
   async stop(): Promise<void> {
+    this.#frozen = undefined;
     for (const client of this.#sockets.clients) client.terminate();
     this.trunks.clear();
     this.controls.clear();
@@ -98,6 +96,25 @@ export class FakeCell {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
     });
+  }
+
+  /** As SIGSTOP does: connections stay open, what comes is neither read nor answered. */
+  freeze(): void {
+    this.#frozen = [];
+    for (const client of this.#sockets.clients) client.pause();
+  }
+
+  /** As SIGCONT does: all that came meanwhile is read. */
+  thaw(): void {
+    const upgrades = this.#frozen ?? [];
+    this.#frozen = undefined;
+    for (const client of this.#sockets.clients) client.resume();
+    for (const upgrade of upgrades) upgrade();
+  }
+
+  /** Connections break, and can be made again at once. */
+  reset(): void {
+    for (const { socket } of this.trunks.values()) socket.terminate();
   }
 
   /** Waits until a condition holds; it is looked at whenever something arrives. */
@@ -150,6 +167,15 @@ export class FakeCell {
     return scheme === "Tandem" && signature === expected && Math.abs(Date.now() / 1000 - Number(seconds)) < 60 ? 0 : 401;
   }
 
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const status = this.refusesWith === 0 ? this.#check(request) : this.refusesWith;
+    if (status !== 0) {
+      socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, request.url ?? ""));
+  }
+
   #accept(socket: WebSocket, url: string): void {
     socket.on("error", () => {});
     const exchange = /^\/trunk\/(\d+)$/.exec(url)?.[1];
@@ -174,11 +200,10 @@ export class FakeCell {
   }
 
   #pong(socket: WebSocket): void {
-    if (this.pongs && !this.isFrozen) socket.send("pong");
+    if (this.pongs) socket.send("pong");
   }
 
   #frame(trunk: FakeTrunk, octets: Buffer): void {
-    if (this.isFrozen) return;
     const frame = decodeFrame(octets);
     if (isFrameError(frame) || frame.seq !== trunk.received + 1) {
       trunk.socket.close(1002);

@@ -58,6 +58,34 @@ export async function startRig(
   return { gateway, cell, ports: gateway.listeners.map(({ port }) => port), events };
 }
 
+export type PairRig = {
+  readonly a: FakeCell;
+  readonly b: FakeCell;
+  readonly gateway: Gateway;
+  readonly port: number;
+  /** What the gateway logged, in order. */
+  readonly events: { readonly event: string; readonly fields: unknown; readonly at: number }[];
+};
+
+/** A gateway with a UDP listener and two cells; `a` is the primary of exchange 0 and serves it. */
+export async function startPair(started: Started, map: Partial<ClusterMap> = {}): Promise<PairRig> {
+  const a = await new FakeCell("a").start();
+  const b = await new FakeCell("b").start();
+  started.add(() => Promise.all([a.stop(), b.stop()]));
+  for (const cell of [a, b]) cell.map = mapOf([a, b], map);
+  const events: { event: string; fields: unknown; at: number }[] = [];
+  const log = (event: string, fields?: unknown): void => void events.push({ event, fields, at: performance.now() });
+  const gateway = new Gateway(configOf([a, b], [listenerOf("UDP")]), log);
+  await gateway.start();
+  started.add(() => gateway.stop());
+  const count = a.map?.exchangeCount ?? 1;
+  await a.until(() => a.trunks.size === count && b.trunks.size === count, "trunks");
+  for (let k = 0; k < count; k += 1) {
+    for (const cell of ["a", "b"]) await a.until(() => gateway.routeOf(k, cell) === cell, `exchange ${k} in cell ${cell}`);
+  }
+  return { a, b, gateway, port: gateway.listeners[0]?.port ?? 0, events };
+}
+
 /** A self-made certificate for example.test, which is its own authority. */
 export async function certificateFor(name: string): Promise<TlsConfig> {
   const pems = await generate([{ name: "commonName", value: name }], {

@@ -66,6 +66,33 @@ async function startCell(): Promise<FakeCell> {
 }
 
 describe("the process", () => {
+  test("stopped and continued: it does not blame the cells for answers that it has not read yet", async () => {
+    const cell = await startCell();
+    const port = await freePort();
+    const { child, out } = run(["--config", await fileFor(cell, port)]);
+    await out.untilText("\n");
+    await cell.until(() => cell.trunks.size === 1, "the trunk");
+    const phone = await UdpPhone.open();
+    started.add(() => phone.close());
+    cell.acknowledges = false;
+    phone.send(requestText("MESSAGE", "sip:bob@example.test", { callId: "before" }), port);
+    await cell.until(() => cell.messages().length === 1, "the message");
+    const [trunk] = cell.trunks.values();
+    const attempts = cell.attempts.length;
+    child.kill("SIGSTOP");
+    cell.acknowledges = true;
+    if (trunk !== undefined) trunk.done = trunk.received;
+    trunk?.acknowledge();
+    // Longer than 3 periods of 100 ms, which is what a cell may be silent.
+    const begin = performance.now();
+    await cell.until(() => performance.now() - begin > 1_000, "a second");
+    child.kill("SIGCONT");
+    phone.send(requestText("MESSAGE", "sip:bob@example.test", { callId: "after" }), port);
+    await cell.until(() => cell.messages().length === 2, "the next message");
+    expect(cell.ofKind(RecordKind.message).map((arrival) => arrival.trunk)).toEqual([trunk, trunk]);
+    expect(cell.attempts.length).toBe(attempts);
+  });
+
   test("says ready when it listens, carries messages, and stops on SIGTERM within a second", async () => {
     const cell = await startCell();
     cell.answer = mirror;

@@ -4,7 +4,7 @@ import { delayMs } from "../../gateway/backoff.ts";
 import { trunkQueueOctetsMax } from "../../sip/limits.ts";
 import { RecordKind } from "../../sip/transport/frame.ts";
 import { FakeCell, mapOf, mirror } from "./fake-cell.ts";
-import { Started, configOf, listenerOf, startRig } from "./harness.ts";
+import { Started, configOf, listenerOf, startPair, startRig } from "./harness.ts";
 import { UdpPhone } from "./phones.ts";
 import { requestText } from "./sip-text.ts";
 
@@ -25,24 +25,9 @@ function messageOf(callId: string): string {
   return requestText("MESSAGE", "sip:bob@example.test", { callId });
 }
 
-/** Two cells that both serve the map, and a gateway. */
-async function startPair(exchangeCount = 2): Promise<{ a: FakeCell; b: FakeCell; gateway: Gateway; port: number; events: string[] }> {
-  const a = await new FakeCell("a").start();
-  const b = await new FakeCell("b").start();
-  started.add(() => Promise.all([a.stop(), b.stop()]));
-  for (const cell of [a, b]) cell.map = mapOf([a, b], { exchangeCount });
-  const events: string[] = [];
-  const gateway = new Gateway(configOf([a, b], [listenerOf("UDP")]), (event) => events.push(event));
-  await gateway.start();
-  started.add(() => gateway.stop());
-  await a.until(() => a.trunks.size === exchangeCount && b.trunks.size === exchangeCount, "trunks");
-  for (let k = 0; k < exchangeCount; k += 1) await a.until(() => gateway.servedBy(k) === (k % 2 === 0 ? "a" : "b"), "primaries");
-  return { a, b, gateway, port: gateway.listeners[0]?.port ?? 0, events };
-}
-
 describe("trunks", () => {
   test("to both replicas of every exchange; the first record of each is the hello, the control link says hello too", async () => {
-    const { a, b, gateway } = await startPair();
+    const { a, b, gateway } = await startPair(started, { exchangeCount: 2 });
     for (const cell of [a, b]) {
       await cell.until(() => cell.ofKind(RecordKind.hello).length === 2 && cell.hellos.length === 1, "hellos");
       const [first] = cell.ofKind(RecordKind.hello);
@@ -54,7 +39,7 @@ describe("trunks", () => {
   });
 
   test("a message goes to the primary of its exchange, a response to the cell in its token", async () => {
-    const { a, b, port } = await startPair();
+    const { a, b, port } = await startPair(started, { exchangeCount: 2 });
     const phone = await udpPhone();
     // FNV-1a decides which of the two exchanges serves an address-of-record: over many, each serves some.
     for (let i = 0; i < 20; i += 1) phone.send(requestText("MESSAGE", `sip:user${i}@example.test`), port);
@@ -186,7 +171,7 @@ describe("the cluster map", () => {
   });
 
   test("a new map adds and removes trunks; those that stay are not touched; an older map is ignored", async () => {
-    const { a, b, gateway, port } = await startPair(2);
+    const { a, b, gateway, port } = await startPair(started, { exchangeCount: 2 });
     const kept = a.trunks.get(0);
     a.sendMap(mapOf([a, b], { version: 2, exchangeCount: 3 }));
     await a.until(() => a.trunks.has(2) && b.trunks.has(2), "the third exchange");
@@ -204,7 +189,7 @@ describe("the cluster map", () => {
   });
 
   test("what a removed trunk had not delivered finds its new place", async () => {
-    const { a, b, port } = await startPair(2);
+    const { a, b, port } = await startPair(started, { exchangeCount: 2 });
     await b.stop();
     const phone = await udpPhone();
     for (let i = 0; i < 8; i += 1) phone.send(messageTo(i), port);
