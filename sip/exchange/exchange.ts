@@ -218,7 +218,7 @@ export class Exchange {
   /** One record of a frame from an access. Kinds that an exchange does not know are ignored: a newer access may send them. */
   receive(access: string, record: FrameRecord, now: number): void {
     const flow = joinFlow(access, record.key);
-    this.#tokenCell = this.#cellFor(access, now);
+    this.#tokenCell = this.#cellFor(access, now, undefined);
     switch (record.kind) {
       case RecordKind.message:
         this.#receiveMessage(record.octets, flow, now);
@@ -378,14 +378,14 @@ export class Exchange {
 
   /**
    * The cell that is named to others. An access that has just lost the replica it prefers repeats what that one may have forwarded already:
-   * it is forwarded as that one did, octet for octet. Its cell is down, so what names it comes here.
+   * it is forwarded as that one did, octet for octet. Its cell is down, so what names it comes here. `named`: by the token of the request.
    */
-  #cellFor(access: string, now: number): string {
+  #cellFor(access: string, now: number, named: string | undefined): string {
     const { cell } = this.#config;
     const since = this.#takeovers.get(access);
     if (since === undefined || now - since > replayMs) return cell;
     const { primary, secondary } = pairOf(this.#map, this.#config.exchange);
-    const own = isLine(access) ? cellOfLine(access) : primary;
+    const own = named ?? (isLine(access) ? cellOfLine(access) : primary);
     return own === primary || own === secondary ? own : primary;
   }
 
@@ -480,6 +480,7 @@ export class Exchange {
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
     if (request.token === undefined) return this.#processInitial(tx, request, now);
+    this.#tokenCell = this.#cellFor(accessOfFlow(tx.flow), now, request.token.cell);
     // Its Record-Route is ours and signed: whoever holds it takes part in the dialog, and is not asked for a password again.
     this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
     this.#proxy.forward(tx, request, [this.#dialogTarget(request, now)], { recordRoute: false }, now);

@@ -34,7 +34,7 @@ export function testMap(auth: "digest" | "open" = "open", exchangeCount = 1): Cl
   };
 }
 
-const listeners = [
+export const listeners = [
   { transport: "UDP", host: "192.0.2.1", port: 5060 },
   { transport: "TCP", host: "192.0.2.1", port: 5060 },
   { transport: "TLS", host: "192.0.2.1", port: 5061 },
@@ -45,6 +45,8 @@ export type Sent = {
   readonly key: string;
   readonly text: string;
   readonly committed: boolean;
+  /** What the pair must have before it leaves. */
+  readonly commit: number | undefined;
   readonly message: SipMessage;
 };
 
@@ -54,6 +56,7 @@ export class TestExchange {
   now = startedAt;
   sent: Sent[] = [];
   asked: string[] = [];
+  flowsAsked: { readonly addressOfRecord: string; readonly exchange: number; readonly reference: string }[] = [];
   resolving: { readonly id: string; readonly uri: string }[] = [];
   #ids = 0;
 
@@ -112,7 +115,10 @@ export class TestExchange {
   }
 
   #carryOut(effect: Effect, now: Sent[]): void {
-    if (effect.type === "flows") return;
+    if (effect.type === "flows") {
+      this.flowsAsked.push(effect);
+      return;
+    }
     if (effect.type === "credentials") {
       this.asked.push(effect.addressOfRecord);
       return;
@@ -125,7 +131,14 @@ export class TestExchange {
     if (kind !== RecordKind.send) return;
     const message = parseMessage(octets);
     if (isParseError(message)) throw new Error(`sent what cannot be parsed: ${message.reason}\n${stringOf(octets)}`);
-    now.push({ access: effect.access, key, text: stringOf(octets), committed: effect.commit !== undefined, message });
+    now.push({
+      access: effect.access,
+      key,
+      text: stringOf(octets),
+      committed: effect.commit !== undefined,
+      commit: effect.commit,
+      message,
+    });
   }
 }
 
@@ -139,13 +152,13 @@ export class TestPhone {
   #branches = 0;
   #cSeq = 0;
 
-  constructor(user: string, address: string, port: number, transport: Transport = "UDP") {
+  constructor(user: string, address: string, port: number, transport: Transport = "UDP", access = transport === "WS" ? "a.0" : "g1") {
     this.user = user;
     const isWebSocket = transport === "WS";
     const listener = transport === "TCP" ? 1 : transport === "TLS" ? 2 : 0;
     const connection = transport === "UDP" ? "" : `c${port}`;
     this.key = serializeFlowKey({ transport, listener, connection, address, port });
-    this.access = isWebSocket ? "a.0" : "g1";
+    this.access = access;
     const host = isWebSocket ? `${user}.invalid` : `${address}:${port}`;
     const parameter = transport === "UDP" ? "" : `;transport=${transport.toLowerCase()}`;
     this.contact = `<sip:${user}@${host}${parameter}>`;
