@@ -18,6 +18,8 @@ export type Phone = {
   readonly instanceId: string;
   /** The flow that it had; empty: none. */
   readonly flow: string;
+  /** When something came from it there, ms since the epoch; 0: nobody knows. */
+  readonly heardAt: number;
 };
 
 /** The flows of an address-of-record's current bindings. */
@@ -33,13 +35,13 @@ export function phoneFlowsOf(records: Iterable<BindingRecord>, now: number): Pho
 
 /**
  * The flow on which a phone can be reached now: that of its instance's latest binding (RFC 5626 4.3: a softphone that comes back on a new
- * flow takes its dialogs along), else of a binding with its very contact, else the flow it had. `isUsable` leaves flows out that are known
- * to lead nowhere; undefined when nothing is left.
+ * flow takes its dialogs along), else of a binding with its very contact, if that is later than what was heard of it on the flow it had; else
+ * that one. `isUsable` leaves flows out that are known to lead nowhere; undefined when nothing is left.
  */
 export function presentFlow(phone: Phone, flows: Iterable<PhoneFlow>, isUsable: (flow: string) => boolean): string | undefined {
   const isKnownUsable = phone.flow !== "" && isUsable(phone.flow);
   let found = isKnownUsable ? phone.flow : undefined;
-  let rank = -1;
+  let rank = isKnownUsable ? phone.heardAt : -1;
   for (const { contact, instanceId, flow, registeredAt } of flows) {
     const isSamePhone = phone.instanceId === "" ? contact === phone.contact : instanceId === phone.instanceId;
     if (!isSamePhone) continue;

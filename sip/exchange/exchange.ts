@@ -18,7 +18,7 @@ import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
 import { RecordStore } from "../record/record-store.ts";
 import { makeTombstone, type LiveRecord, type StateRecord } from "../record/state-record.ts";
-import { cellOfVersion } from "../record/version.ts";
+import { cellOfVersion, msOfVersion } from "../record/version.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
 import { serverKey } from "../transaction/matching.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
@@ -350,7 +350,11 @@ export class Exchange {
     if (this.#ackedAgain.size >= acksAgainMax) this.#ackedAgain.clear();
     this.#ackedAgain.add(via.branch);
     const octets = ack.octets.slice(ack.start, ack.end);
-    this.#finder.find({ ...side, failed }, (flow) => (flow === undefined ? undefined : this.#send(flow, octets, undefined)), now);
+    this.#finder.find(
+      { ...side, heardAt: 0, failed },
+      (flow) => (flow === undefined ? undefined : this.#send(flow, octets, undefined)),
+      now,
+    );
   }
 
   #user(): TransactionUser {
@@ -456,7 +460,7 @@ export class Exchange {
     const known = this.#dialogs.senderOf(response);
     const phone = contact === undefined ? known : { contact: contact.uri, instanceId: contact.instanceId };
     if (phone === undefined) return false;
-    const lost = { contact: phone.contact, instanceId: phone.instanceId, flow: "", addressOfRecord, failed };
+    const lost = { contact: phone.contact, instanceId: phone.instanceId, flow: "", heardAt: 0, addressOfRecord, failed };
     this.#finder.find(
       lost,
       (found) => {
@@ -499,8 +503,9 @@ export class Exchange {
     const tokenFlow = (direction === "toCaller" ? token?.caller : token?.callee) ?? "";
     const side = this.#dialogs.receiverOf(message);
     const addressOfRecord = side === undefined || side.addressOfRecord === "" ? this.#addressOfRecordOf(message.to) : side.addressOfRecord;
-    if (side === undefined) return { contact: message.requestUri, instanceId: "", flow: tokenFlow, addressOfRecord };
-    return { contact: side.contact, instanceId: side.instanceId, flow: side.flow === "" ? tokenFlow : side.flow, addressOfRecord };
+    if (side === undefined) return { contact: message.requestUri, instanceId: "", flow: tokenFlow, heardAt: 0, addressOfRecord };
+    const { contact, instanceId, version } = side;
+    return { contact, instanceId, flow: side.flow === "" ? tokenFlow : side.flow, heardAt: msOfVersion(version), addressOfRecord };
   }
 
   /** Where an in-dialog request goes: by its Request-URI, or on the flow that its phone has now. */

@@ -236,7 +236,14 @@ describe("a phone that comes back on another flow", () => {
       bindingRecord(version(4), { instanceId, flow: "b.1~expired", registeredAt: 9, expiresAt: now }, "k4"),
       bindingTombstone(version(5), "x", 1),
     ];
-    expect(presentFlow(callee, phoneFlowsOf(records, now), () => true)).toBe("b.1~newer");
+    expect(presentFlow({ ...callee, heardAt: 0 }, phoneFlowsOf(records, now), () => true)).toBe("b.1~newer");
+  });
+
+  it("stays where it was heard after it had registered", () => {
+    const records = [bindingRecord(version(1), { instanceId, flow: "a.1~registered", registeredAt: 5, expiresAt: now + 1 }, "k1")];
+    expect(presentFlow({ ...callee, heardAt: 6 }, phoneFlowsOf(records, now), () => true)).toBe("a.1~old");
+    expect(presentFlow({ ...callee, heardAt: 6 }, phoneFlowsOf(records, now), (flow) => flow !== "a.1~old")).toBe("a.1~registered");
+    expect(presentFlow({ ...callee, heardAt: 6 }, [], () => false)).toBeUndefined();
   });
 
   it("stays on the dialog's flow while that is registered", () => {
@@ -244,14 +251,18 @@ describe("a phone that comes back on another flow", () => {
       bindingRecord(version(1), { instanceId, flow: "b.1~new", registeredAt: 9, expiresAt: now + 1 }, "k1"),
       bindingRecord(version(2), { instanceId, flow: "a.1~old", registeredAt: 1, expiresAt: now + 1 }, "k2"),
     ];
-    expect(presentFlow(callee, phoneFlowsOf(records, now), () => true)).toBe("a.1~old");
-    expect(presentFlow(callee, phoneFlowsOf([], now), () => true)).toBe("a.1~old");
+    expect(presentFlow({ ...callee, heardAt: 0 }, phoneFlowsOf(records, now), () => true)).toBe("a.1~old");
+    expect(presentFlow({ ...callee, heardAt: 0 }, phoneFlowsOf([], now), () => true)).toBe("a.1~old");
   });
 
   it("is found by its contact when it has named no instance", () => {
     const records = [bindingRecord(version(1), { contact: "sip:bob@h", flow: "g2~new", expiresAt: now + 1 })];
-    expect(presentFlow(side("b", { contact: "sip:bob@h", flow: "g1~old" }), phoneFlowsOf(records, now), () => true)).toBe("g2~new");
-    expect(presentFlow(side("b", { contact: "sip:bob@elsewhere", flow: "g1~old" }), phoneFlowsOf(records, now), () => true)).toBe("g1~old");
+    expect(
+      presentFlow({ ...side("b", { contact: "sip:bob@h", flow: "g1~old" }), heardAt: 0 }, phoneFlowsOf(records, now), () => true),
+    ).toBe("g2~new");
+    expect(
+      presentFlow({ ...side("b", { contact: "sip:bob@elsewhere", flow: "g1~old" }), heardAt: 0 }, phoneFlowsOf(records, now), () => true),
+    ).toBe("g1~old");
   });
 
   it("takes the dialog along", () => {
