@@ -1,4 +1,5 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
 import { get } from "node:http";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
@@ -47,6 +48,9 @@ const stableMs = 30_000;
 /** workerd waits for its open WebSockets on SIGTERM: then SIGKILL. All within the 3 s that stopping may take. */
 const politeMs = 1_000;
 
+/** A process that was killed a moment ago has not ended yet. */
+const dyingMsMax = 2_000;
+
 /** What was said longer ago has nothing to do with a death. */
 const lastWordsMs = 1_000;
 
@@ -93,7 +97,8 @@ export class Supervisor {
   async startAgain(name: string): Promise<void> {
     const running = this.#all.get(name);
     if (running === undefined) throw new Error(`${name} was never started`);
-    if (running.child !== undefined && !hasExited(running.child)) throw new Failure(`${name} is running`);
+    const { child } = running;
+    if (child !== undefined && !hasExited(child) && !(await exits(child, dyingMsMax))) throw new Failure(`${name} is running`);
     try {
       this.#watch(running, await this.#launch(running));
     } catch (error) {
@@ -247,6 +252,20 @@ export class Supervisor {
   #watch(running: Running, child: Child): void {
     if (hasExited(child)) this.#died(running, child.exitCode, child.signalCode);
     else child.once("exit", (code, signal) => this.#died(running, code, signal));
+  }
+}
+
+/** True when it ends within the time. */
+async function exits(child: Child, withinMs: number): Promise<boolean> {
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), withinMs);
+  try {
+    await once(child, "exit", { signal: timeout.signal });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

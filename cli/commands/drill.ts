@@ -5,12 +5,15 @@ import type { Arguments } from "../arguments.ts";
 import { DrillSystem } from "../drill/drill-system.ts";
 import { type FaultResult, runFault } from "../drill/fault.ts";
 import { freePorts } from "../drill/free-ports.ts";
-import { type DrillTransport, type Fault, type Plan, planOf, portsNeeded } from "../drill/plan.ts";
+import { type DrillTransport, type Fault, type Plan, concerns, planOf, portsNeeded } from "../drill/plan.ts";
 import { missesOf, resultTable } from "../drill/result-table.ts";
 import { onEnd } from "../ending.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { type Reporter, humanReporter } from "../reporter.ts";
+
+/** Lost calls that are described at once; with --json all of them are, in the end. */
+const lossesShown = 5;
 
 /** Runs every fault over every transport, each with a system of its own, one after the other. Throws when a promise was not kept. */
 export async function run(args: Arguments, io: Io): Promise<void> {
@@ -21,7 +24,8 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const results: FaultResult[] = [];
   try {
     for (const fault of plan.faults) {
-      for (const transport of plan.transports) results.push(await drillOnce(plan, fault, transport, directory, io, stop.signal));
+      for (const transport of plan.transports.filter((each) => concerns(fault, each)))
+        results.push(await drillOnce(plan, fault, transport, directory, io, stop.signal));
     }
   } finally {
     unwatch();
@@ -57,6 +61,7 @@ async function drillOnce(
     signal.throwIfAborted();
     await system.start(signal);
     const result = await runFault(system, fault, transport, plan, say, signal);
+    for (const loss of result.losses.slice(0, lossesShown)) say(loss);
     say("done");
     return result;
   } catch (error) {

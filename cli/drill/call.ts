@@ -1,7 +1,8 @@
 import { isParseError } from "../../sip/errors.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
-import type { Outcome, Phone, Reply, RequestParts, Response } from "./phone.ts";
+import type { Outcome, RequestParts } from "./client-transactions.ts";
+import type { Phone, Reply, Response } from "./phone.ts";
 
 /** 200 to an INVITE is repeated until the ACK comes (RFC 3261 13.3.1.4), to the other target after a while as well. */
 const acceptMsMin = 500;
@@ -206,7 +207,7 @@ export class Call {
         dialog.routes = response.values(Header.RecordRoute).toReversed();
       }
       dialog.target = contactOf(response) ?? dialog.target;
-      dialog.phone.ack(partsOf(dialog, "ACK", toOf(dialog), dialog.target, cSeq));
+      dialog.phone.acknowledge(partsOf(dialog, "ACK", toOf(dialog), dialog.target, cSeq));
     };
     dialog.phone.request(
       { ...partsOf(dialog, "INVITE", to, requestUri, cSeq), hasContact: true },
@@ -214,7 +215,6 @@ export class Call {
         if (outcome.message !== undefined && outcome.status < 300) acknowledge(outcome.message);
         if (!this.#isOver) done(outcome);
       },
-      undefined,
       (response) => {
         if (response.status < 300) acknowledge(response);
       },

@@ -5,7 +5,6 @@ import { clusterSettingsOf } from "../cluster.ts";
 import { Failure } from "../errors.ts";
 import { type Layout, checkPorts, layoutOf } from "../layout.ts";
 import { LocalSystem } from "../local-system.ts";
-import { startOf } from "../process-table.ts";
 import type { Reporter } from "../reporter.ts";
 import type { Settings } from "../settings.ts";
 import { StateDirectory } from "../state-directory.ts";
@@ -17,7 +16,6 @@ const host = "127.0.0.1";
 const domain = "drill.test";
 const cellIds = ["a", "b"] as const;
 export type CellId = (typeof cellIds)[number];
-const goneMsMax = 2_000;
 const upMsMax = 15_000;
 
 /** The system that a drill does its worst to: two cells that reach each other through relays, two gateways. */
@@ -131,8 +129,6 @@ export class DrillSystem {
 
   /** Starts a member that was killed again; resolves when it serves. */
   async startAgain(name: string): Promise<void> {
-    const pid = this.#pidOf(name);
-    for (const until = performance.now() + goneMsMax; startOf(pid) !== undefined && performance.now() < until;) await delay(10);
     await this.#system.startAgain(name);
   }
 

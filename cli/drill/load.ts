@@ -22,6 +22,8 @@ export type LoadOptions = {
   readonly targets: readonly Target[];
   readonly ca: string | undefined;
   readonly amounts: Amounts;
+  /** Every phone has a connection to each target; else half of them have one only, and go to the other target when it dies. */
+  readonly everyoneHasTwo: boolean;
 };
 
 /** The load's account of one fault. */
@@ -65,10 +67,11 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options;
-    const { transport, domain, host, targets, ca, amounts } = options;
+    const { transport, domain, host, targets, ca, amounts, everyoneHasTwo } = options;
     for (let index = 0; index < amounts.registered; index += 1) {
+      const flows = everyoneHasTwo || Math.floor(index / 2) % 2 === 1 ? 2 : 1;
       const phone = new Phone(
-        { transport, domain, host, targets, ca, user: `phone${index}`, first: index % 2, flows: Math.floor(index / 2) % 2 === 0 ? 1 : 2 },
+        { transport, domain, host, targets, ca, user: `phone${index}`, first: index % 2, flows },
         {
           request: (receiver, message, reply) => {
             const call = this.#calls.get(message.callId);

@@ -7,6 +7,11 @@ export type Fault = (typeof faults)[number];
 export const transports = ["udp", "tcp", "tls", "ws"] as const;
 export type DrillTransport = (typeof transports)[number];
 
+/** Whether a fault can concern a phone of this transport: softphones do not come through gateways. */
+export function concerns(fault: Fault, transport: DrillTransport): boolean {
+  return fault !== "kill-gateway" || transport !== "ws";
+}
+
 /** How much goes on while something fails. */
 export type Amounts = {
   /** New calls a second. */
