@@ -84,8 +84,9 @@ describe("trunks", () => {
     phone.send(messageOf("late"), port);
     await phone.inbox.untilText("Call-ID: late");
     expect(performance.now() - begin).toBeLessThan(8_000);
+    await cell.until(() => gateway.counters.dropped === 1, "the end of the ACK");
     expect(phone.inbox.texts).toHaveLength(2);
-    expect(gateway.counters).toMatchObject({ refused: 2, dropped: 1 });
+    expect(gateway.counters.refused).toBe(2);
   });
 
   test("over trunkQueueOctetsMax requests are refused with 503, and the rest arrives", async () => {
