@@ -3,15 +3,24 @@ import type { Environment } from "./environment.ts";
 import { cellAnswerMsMax } from "./limits.ts";
 import { authorizationFor } from "./signature.ts";
 
-/** One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, never an outgoing WebSocket. */
+/**
+ * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one;
+ * never an outgoing WebSocket.
+ */
 
 /**
- * The cells that may serve an exchange, in the order to try them. The primary comes first for everybody, also for those who could
- * reach the other replica more cheaply: as long as replicas do not share their records, only one of them knows the bindings.
+ * The cells that may serve an exchange, in the order to try them: one's own, when it is one of the pair, then the primary, then the
+ * other. Replicas share their records, so the nearest is the best; without replication only the primary knows anything.
  */
-export function servingCells(map: ClusterMap, exchange: number): readonly string[] {
+export function servingCells(map: ClusterMap, exchange: number, own?: string): readonly string[] {
   const { primary, secondary } = pairOf(map, exchange);
-  return primary === secondary ? [primary] : [primary, secondary];
+  if (primary === secondary) return [primary];
+  return own === secondary && isReplicated(map) ? [secondary, primary] : [primary, secondary];
+}
+
+/** Whether the two replicas of an exchange keep each other's records. */
+export function isReplicated(map: ClusterMap): boolean {
+  return map.cells.length > 1 && map.replication.enabled !== false;
 }
 
 /** Whether a number names one of this map's exchanges. */
@@ -20,8 +29,8 @@ export function isExchange(map: ClusterMap, exchange: number): boolean {
 }
 
 /**
- * Sends a signed request to another cell. Rejects when it is not in the map, does not answer within `timeoutMs`, or answers anything
- * but 200.
+ * Sends a signed request to another cell. Rejects when it is not in the map, does not answer within so many ms (or before the signal),
+ * or answers anything but 200.
  */
 export async function callCell(
   env: Environment,
@@ -29,16 +38,19 @@ export async function callCell(
   cell: string,
   path: string,
   body?: Uint8Array,
-  timeoutMs: number = cellAnswerMsMax,
+  until: number | AbortSignal = cellAnswerMsMax,
 ): Promise<Uint8Array> {
   const url = map.cells.find((each) => each.id === cell)?.url;
   if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
-  const response = await fetch(new URL(path, url), {
+  const request = {
     method: body === undefined ? "GET" : "POST",
     headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: typeof until === "number" ? AbortSignal.timeout(until) : until,
     ...(body === undefined ? {} : { body }),
-  });
+  };
+  const binding = env[`CELL_${cell.toUpperCase()}`];
+  const target = new URL(path, url);
+  const response = await (binding === undefined ? fetch(target, request) : binding.fetch(target, request));
   const octets = new Uint8Array(await response.arrayBuffer());
   if (response.status !== 200) throw new Error(`cell ${cell} answered ${response.status} to ${path}`);
   return octets;

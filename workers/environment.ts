@@ -14,6 +14,8 @@ export type Environment = {
   readonly EXCHANGE: DurableObjectNamespace<ExchangeObject>;
   readonly LINE: DurableObjectNamespace<LineObject>;
   readonly CORE_GROUP: DurableObjectNamespace<CoreGroupObject>;
+  /** `CELL_B`: a service binding to cell b, where both run on Cloudflare. */
+  readonly [binding: `CELL_${string}`]: Fetcher | undefined;
 };
 
 /** The cluster map that this cell was configured with. A broken one throws: nothing can be served without it. */

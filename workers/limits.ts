@@ -19,6 +19,11 @@ export const frameAnswerMsMax = 2_000;
 export const unreachableMs = 3_000;
 /** Records that wait for a line of another cell, while a frame to it is under way. Over: undeliverable. */
 export const lineQueueRecordsMax = 10_000;
+/**
+ * Inputs (frames of accesses, mostly) that wait while a replica catches up or asks its pair what it has missed: some hundred
+ * milliseconds of a busy exchange. Over: the trunk is closed, and the gateway goes to the other replica.
+ */
+export const inputsWaitingMax = 2_000;
 
 /** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */
 export const timerSpacingMs = 10;

@@ -13,8 +13,8 @@ export type Signed = {
 };
 
 /**
- * Lets a request pass only when it is signed for the purpose (see signature.ts); else 401, and it is counted. Reads the body, 413 when it is longer than
- * `bodyOctetsMax`: the signature covers it, so it is read before anybody is known.
+ * Lets a request pass only when it is signed for the purpose (see signature.ts); else 401, and the core group counts it. Reads the body,
+ * 413 when it is longer than `bodyOctetsMax`: the signature covers it, so it is read before anybody is known.
  */
 export function signed(purposeOf: (param: (name: string) => string | undefined) => string, bodyOctetsMax: number): SignedHandler {
   return createMiddleware<Signed>(async (context, next) => {

@@ -53,7 +53,7 @@ export type PairedStore = {
 
 type Flight = {
   readonly id: number;
-  readonly sentAt: number;
+  sentAt: number;
   readonly sequence: number;
   readonly isComplete: boolean;
 };
@@ -72,7 +72,7 @@ export class PairLink {
 
   #isServing = false;
   #sending: "together" | "lagging" | "away" = "lagging";
-  readonly #startedAt: number;
+  #startedAt: number;
   #syncUntil: number;
 
   /** The pair's boot; empty until it is met. Everything below it belongs to it. */
@@ -103,11 +103,14 @@ export class PairLink {
 
   /** When the latest batch left of which we know what became: nothing that happened since can have been missed for longer. */
   #heardAt = Number.NEGATIVE_INFINITY;
-  #confirm: { readonly since: number; until: number; ahead: number } | undefined;
+  #confirm: { since: number; until: number; ahead: number } | undefined;
+  /** The latest time that this link was told. */
+  #now: number;
 
   constructor(options: PairLinkOptions, store: PairedStore, now: number) {
     this.#options = options;
     this.#store = store;
+    this.#now = now;
     this.#startedAt = now;
     this.#lastNeed = now;
     this.#syncUntil = now + pairSyncMs;
@@ -137,6 +140,7 @@ export class PairLink {
 
   /** Records have changed here. They leave within {@link pairDelayMs}. */
   changed(now: number): void {
+    this.#take(now);
     this.#lastNeed = now;
     this.#sendBy(now + pairDelayMs);
   }
@@ -146,6 +150,7 @@ export class PairLink {
    * for, write it. `wait`: for the effect `committed`.
    */
   commit(sequence: number, now: number): "done" | "disk" | "wait" {
+    this.#take(now);
     this.#lastNeed = now;
     if (this.#sending !== "together") {
       this.#sendBy(now + pairDelayMs);
@@ -165,6 +170,7 @@ export class PairLink {
    * been frozen asks first: its pair has taken over what it had in progress.
    */
   admit(now: number): boolean {
+    this.#take(now);
     this.#lastNeed = now;
     if (!this.#isServing || this.#confirm !== undefined) return false;
     const latest = this.#sending === "together" ? this.#heardAt : Math.max(this.#heardAt, this.#flight?.sentAt ?? 0);
@@ -177,6 +183,7 @@ export class PairLink {
 
   /** A batch has come from the pair. Apply the records that are returned, then answer, then look at the effects. */
   receive(batch: PairBatch, now: number): { readonly answer: PairAnswer; readonly records: readonly StateRecord[] } {
+    this.#take(now);
     const { boot } = this.#options;
     // Late words of a start that is over.
     if (this.#retired.includes(batch.boot)) return { answer: { boot, received: 0, ahead: 0 }, records: [] };
@@ -205,11 +212,13 @@ export class PairLink {
 
   /** The records of a batch have been applied: what they met here may be news to the pair. */
   applied(now: number): void {
+    this.#take(now);
     if (this.#hasUntold()) this.#sendBy(now + pairDelayMs);
   }
 
   /** The pair has answered a batch. */
   answered(id: number, answer: PairAnswer, now: number): void {
+    this.#take(now);
     const flight = this.#flight;
     if (flight === undefined || flight.id !== id) return;
     if (this.#retired.includes(answer.boot)) return this.failed(id, false, now);
@@ -231,6 +240,7 @@ export class PairLink {
 
   /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow. */
   failed(id: number, isRefused: boolean, now: number): void {
+    this.#take(now);
     const flight = this.#flight;
     if (flight === undefined || flight.id !== id) return;
     this.#flight = undefined;
@@ -242,6 +252,7 @@ export class PairLink {
 
   /** What the core group says of the pair's cell. What the pair itself says counts more. */
   see(isUp: boolean, now: number): void {
+    this.#take(now);
     if (!isUp) return this.#goOn("away", "its cell is down");
     if (this.#sending === "together") return;
     this.#failures = 0;
@@ -256,6 +267,7 @@ export class PairLink {
   }
 
   tick(now: number): void {
+    this.#take(now);
     const flight = this.#flight;
     if (flight !== undefined) {
       const age = now - flight.sentAt;
@@ -288,6 +300,23 @@ export class PairLink {
   /** How long an answer is waited for at all: shorter than the lease, which would else end while nothing is wrong here. */
   get #answerMsMax(): number {
     return Math.max(this.#options.ackTimeoutMs, this.#options.leaseMs / 2);
+  }
+
+  /** Every event begins with it: a clock that was set back must not make anything wait for the time until it is there again. */
+  #take(now: number): void {
+    const back = this.#now - now;
+    this.#now = now;
+    if (back <= 0) return;
+    this.#startedAt -= back;
+    this.#syncUntil -= back;
+    this.#notBefore -= back;
+    this.#lastNeed -= back;
+    this.#heardAt -= back;
+    if (this.#sendAt !== undefined) this.#sendAt -= back;
+    if (this.#flight !== undefined) this.#flight.sentAt -= back;
+    if (this.#confirm === undefined) return;
+    this.#confirm.since -= back;
+    this.#confirm.until -= back;
   }
 
   #sendBy(at: number): void {

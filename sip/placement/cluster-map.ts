@@ -27,7 +27,8 @@ export type ClusterMap = {
    */
   readonly aliases: readonly string[];
   readonly heartbeat: { readonly periodMs: number; readonly missed: number };
-  readonly replication: { readonly ackTimeoutMs: number };
+  /** `enabled` false: replicas keep to themselves, to measure what the pair costs. Absent: they are pairs. */
+  readonly replication: { readonly ackTimeoutMs: number; readonly enabled?: boolean };
   readonly flushMs: number;
 };
 

@@ -1,8 +1,9 @@
 import { env, exports } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { subscribersPerRequestMax } from "../../workers/limits.ts";
 import { exchangeOf } from "../../sip/placement/cluster-map.ts";
 import { exchangeName } from "../../workers/environment.ts";
+import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { answerAsPeer, callApi, domain, map, subscriberOf, userOf } from "./cell.ts";
 
 const loopback = (request: Request): Promise<Response> => exports.default.fetch(request);
@@ -10,6 +11,10 @@ const loopback = (request: Request): Promise<Response> => exports.default.fetch(
 async function errorOf(response: Response): Promise<{ readonly status: number; readonly error: string }> {
   return { status: response.status, error: (await response.json<{ error: string }>()).error };
 }
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 describe("/api/subscribers", () => {
   it("stores a list over all exchanges, shows it sorted, and removes one", async () => {
@@ -41,7 +46,8 @@ describe("/api/subscribers", () => {
     expect(await env.EXCHANGE.getByName(exchangeName(exchange)).subscribers()).toContain(`${user}@${domain}`);
   });
 
-  it("says which exchange cannot be reached", async () => {
+  it("says which exchange cannot be reached: neither of its replicas", async () => {
+    vi.spyOn(ExchangeObject.prototype, "putSubscribers").mockRejectedValueOnce(new Error("overloaded"));
     const response = await callApi("PUT", "/subscribers", [subscriberOf(userOf("far", 1), "secret")]);
     expect(await errorOf(response)).toEqual({ status: 503, error: "exchange 1 cannot be reached" });
   });
@@ -87,13 +93,21 @@ describe("/api/registrations", () => {
     expect(await response.json()).toEqual([]);
   });
 
-  it("asks the other replicas when a cell is away", async () => {
+  it("asks the other replicas when those of this cell do not answer", async () => {
+    vi.spyOn(ExchangeObject.prototype, "registrations").mockRejectedValueOnce(new Error("overloaded"));
     const asked: string[] = [];
     answerAsPeer((request) => {
       asked.push(new URL(request.url).pathname);
-      return Promise.reject(new Error("connection refused"));
+      return loopback(request);
     });
     expect(await (await callApi("GET", "/registrations")).json()).toEqual([]);
     expect(asked).toEqual(["/cell/registrations"]);
+  });
+
+  it("asks each exchange once, and no other cell when all have a replica here", async () => {
+    const asked = vi.spyOn(ExchangeObject.prototype, "registrations");
+    asked.mockClear();
+    expect((await callApi("GET", "/registrations")).status).toBe(200);
+    expect(asked).toHaveBeenCalledTimes(map.exchangeCount);
   });
 });

@@ -4,6 +4,7 @@ import { beforeEach, vi } from "vitest";
 import { exchangeOf } from "../../sip/placement/cluster-map.ts";
 import { clusterMapOf, exchangeName } from "../../workers/environment.ts";
 import { authorizationFor, hashOf } from "../../workers/signature.ts";
+import { PeerReplica } from "./peer-replica.ts";
 
 /** The cell under test, as its peers see it. */
 
@@ -11,15 +12,30 @@ export const map = clusterMapOf(env);
 export const domain = "example.test";
 
 let peer: (request: Request) => Promise<Response>;
+let isPeerAway = false;
 
-/** What cell b is in this test: its requests come here. Nobody, unless a test says otherwise. */
+/** The replicas in cell b. They live as long as the objects in cell a: for a file. */
+export const replicas: readonly PeerReplica[] = Array.from({ length: map.exchangeCount }, (_, exchange) => new PeerReplica(exchange));
+
+/** What cell b is in this test, apart from its replicas: its requests come here. Nobody, unless a test says otherwise. */
 export function answerAsPeer(answer: (request: Request) => Promise<Response>): void {
   peer = answer;
 }
 
+/** Cell b is not there at all: its replicas neither. */
+export function peerIsAway(): void {
+  isPeerAway = true;
+}
+
 beforeEach(() => {
+  isPeerAway = false;
   peer = () => Promise.reject(new Error("connection refused"));
-  vi.spyOn(globalThis, "fetch").mockImplementation((...request) => peer(new Request(...request)));
+  vi.spyOn(globalThis, "fetch").mockImplementation((...args) => {
+    const request = new Request(...args);
+    const replica = replicas[Number(/\/cell\/pair\/(\d+)$/.exec(request.url)?.[1])];
+    if (isPeerAway) return Promise.reject(new Error("connection refused"));
+    return replica === undefined ? peer(request) : replica.answer(request);
+  });
 });
 
 export function get(path: string, headers: Record<string, string> = {}): Promise<Response> {

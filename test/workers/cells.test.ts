@@ -1,17 +1,22 @@
 import { exports } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { exchangeOf } from "../../sip/placement/cluster-map.ts";
-import { decodeFrame, encodeFrame, RecordKind } from "../../sip/transport/frame.ts";
+import { decodeFrame, encodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
 import { servingCells } from "../../workers/cells.ts";
+import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { answerAsPeer, callApi, domain, map, signature, subscriberOf, userOf } from "./cell.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
+type Seen = { readonly url: string; readonly authorization: string; readonly body: Uint8Array };
+
 /** Cell b as another name of cell a: what a cell asks of its peer is answered by the same code, over the same protocol. */
-function peerIsLoopback(): Request[] {
-  const seen: Request[] = [];
-  answerAsPeer((request) => {
-    seen.push(request.clone());
-    return exports.default.fetch(request);
+function peerIsLoopback(): Seen[] {
+  const seen: Seen[] = [];
+  answerAsPeer(async (request) => {
+    const { url, method, headers } = request;
+    const body = new Uint8Array(await request.arrayBuffer());
+    seen.push({ url, authorization: headers.get("authorization") ?? "", body });
+    return await exports.default.fetch(new Request(url, method === "GET" ? { headers } : { method, headers, body }));
   });
   return seen;
 }
@@ -21,10 +26,28 @@ function post(path: string, body: Uint8Array, who = "b"): Promise<Response> {
   return exports.default.fetch(new Request(`http://a.invalid${path}`, { method: "POST", headers, body }));
 }
 
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
 const noFrame = encodeFrame(0, 0, []);
 
 describe("placement", () => {
-  it("asks an exchange's primary first", () => {
+  it("asks one's own replica of an exchange first, then the primary", () => {
+    expect([0, 1, 2, 3].map((exchange) => servingCells(map, exchange, "b"))).toEqual([0, 1, 2, 3].map(() => ["b", "a"]));
+    expect([0, 1].map((exchange) => servingCells(map, exchange, "z"))).toEqual([
+      ["a", "b"],
+      ["b", "a"],
+    ]);
+    expect(servingCells({ ...map, cells: map.cells.slice(0, 1) }, 0, "a")).toEqual(["a"]);
+  });
+
+  it("asks the primary first when replicas keep to themselves", () => {
+    const apart = { ...map, replication: { ...map.replication, enabled: false } };
+    expect(servingCells(apart, 0, "b")).toEqual(["a", "b"]);
+  });
+
+  it("asks an exchange's primary first when one has no replica", () => {
     expect([0, 1, 2, 3].map((exchange) => servingCells(map, exchange))).toEqual([
       ["a", "b"],
       ["b", "a"],
@@ -35,14 +58,22 @@ describe("placement", () => {
 });
 
 describe("a line of one cell and an exchange of another", () => {
-  it("speak in signed requests: a softphone registers and is called", async () => {
+  it("speak in signed requests when the replica of this cell fails: a takeover first, then what was not acknowledged", async () => {
     const seen = peerIsLoopback();
     const user = userOf("far", 1);
     expect((await callApi("PUT", "/subscribers", [subscriberOf(user, "secret")])).status).toBe(200);
     const phone = await Softphone.connect(user, "secret");
+    vi.spyOn(ExchangeObject.prototype, "takeLineFrame").mockRejectedValueOnce(new Error("overloaded"));
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    const records = seen
+      .filter(({ url }) => url.includes("/cell/exchange/"))
+      .flatMap(({ body }) => {
+        const frame = decodeFrame(body);
+        return isFrameError(frame) ? [] : frame.records;
+      });
+    expect(records.map(({ kind }) => kind).slice(0, 3)).toEqual([RecordKind.hello, RecordKind.takeover, RecordKind.message]);
     expect(seen.some(({ url }) => /\/cell\/exchange\/1\?access=a\.\d$/.test(url))).toBe(true);
-    expect(seen.every(({ headers }) => headers.get("authorization")?.startsWith("Tandem a ") === true)).toBe(true);
+    expect(seen.every(({ authorization }) => authorization.startsWith("Tandem a "))).toBe(true);
     phone.socket.close();
   });
 
@@ -59,6 +90,7 @@ describe("a line of one cell and an exchange of another", () => {
   });
 
   it("[RFC3261 21.5.4] answers 503 when the secrets cannot be had", async () => {
+    vi.spyOn(ExchangeObject.prototype, "credentialsOf").mockRejectedValue(new Error("overloaded"));
     const [caller, callee] = [userOf("stranger", 1), userOf("callee", 0)];
     expect(exchangeOf(map, `${caller}@${domain}`)).toBe(1);
     const phone = await Softphone.connect(caller, "secret");

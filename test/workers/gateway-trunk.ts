@@ -28,7 +28,7 @@ export class GatewayTrunk {
     const trunk = await GatewayTrunk.open(exchange, access);
     trunk.send([{ kind: RecordKind.hello, key: access, octets: jsonOctets({ boot, listeners }) }]);
     await vi.waitFor(() => {
-      if (trunk.frames.length === 0) throw new Error("the hello is not acknowledged yet");
+      if (trunk.acknowledged === 0) throw new Error("the hello is not acknowledged yet");
     });
     return trunk;
   }

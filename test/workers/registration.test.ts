@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bindingTombstoneMs } from "../../sip/limits.ts";
 import { exchangeName } from "../../workers/environment.ts";
-import { addSubscriber, callApi, domain, map, putToSleep, userOf } from "./cell.ts";
+import { addSubscriber, callApi, domain, map, putToSleep, replicas, userOf } from "./cell.ts";
 import { GatewayTrunk } from "./gateway-trunk.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
@@ -37,12 +37,13 @@ afterEach(() => {
 });
 
 describe("a REGISTER from a softphone", () => {
-  it("[RFC3261 10.3] is answered 200 when the binding is on disk, and shows where it is reached", async () => {
+  it("[RFC3261 10.3] is answered 200 when the pair has the binding, and shows where it is reached; the disk follows", async () => {
     const phone = await connect(alice);
     const response = await phone.register();
     expect(response).toMatch(/^SIP\/2\.0 200 /);
     expect(headerOf(response, "Contact")).toContain(phone.contact);
-    expect((await rows()).filter(({ kind }) => kind === "binding")).toHaveLength(1);
+    expect(replicas[0]?.store.bindingsOf(`${alice}@${domain}`)).toHaveLength(1);
+    await vi.waitFor(async () => expect((await rows()).filter(({ kind }) => kind === "binding")).toHaveLength(1), 3 * map.flushMs);
     const [registration, ...others] = await registrations(alice);
     expect(others).toEqual([]);
     expect(registration).toMatchObject({ aor: `${alice}@${domain}`, transport: "ws", primary: "a", userAgent: "test phone" });
@@ -92,6 +93,7 @@ describe("time", () => {
   it("[RFC3261 10.3] ends a binding exactly, and an alarm clears it away later", async () => {
     const phone = await connect(alice);
     await phone.register(60);
+    await vi.waitFor(async () => expect((await rows()).some(({ kind }) => kind === "binding")).toBe(true), 3 * map.flushMs);
     const registeredAt = Date.now();
     vi.useFakeTimers({ toFake: ["Date"], now: registeredAt });
     vi.setSystemTime(registeredAt + 61_000);

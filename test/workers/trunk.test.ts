@@ -41,9 +41,13 @@ afterEach(() => {
 });
 
 describe("a trunk", () => {
-  it("acknowledges its hello, and every frame, with a frame of its own", async () => {
+  it("acknowledges its hello and says first that this replica serves; acknowledges every frame with a frame of its own", async () => {
     const trunk = await connect();
-    expect(trunk.frames[0]).toMatchObject({ seq: 0, ack: 1, records: [] });
+    expect(trunk.frames[0]).toMatchObject({ seq: 1, records: [{ kind: RecordKind.serving }] });
+    await vi.waitFor(() =>
+      expect(trunk.frames.flatMap(({ records }) => records).at(-1)).toMatchObject({ kind: RecordKind.serving, key: "1" }),
+    );
+    await vi.waitFor(() => expect(trunk.acknowledged).toBe(1));
     trunk.send([]);
     await vi.waitFor(() => expect(trunk.acknowledged).toBe(2));
   });
@@ -57,7 +61,7 @@ describe("a trunk", () => {
     expect(text).toMatch(/^SIP\/2\.0 200 /);
     expect(headerOf(text, "Call-ID")).toBe("carries");
     expect(trunk.frames.length).toBe(before + 1);
-    expect(trunk.frames.at(-1)).toMatchObject({ seq: 1, ack: 2 });
+    expect(trunk.frames.at(-1)).toMatchObject({ seq: 2, ack: 2 });
   });
 
   it("answers pings without the object: it sleeps on", async () => {
@@ -77,7 +81,7 @@ describe("a trunk", () => {
     trunk.sendMessage(options("after"));
     const { text } = await trunk.take();
     expect(headerOf(text, "Call-ID")).toBe("after");
-    expect(trunk.frames.at(-1)).toMatchObject({ seq: 2, ack: 3 });
+    expect(trunk.frames.at(-1)).toMatchObject({ seq: 3, ack: 3 });
     expect(trunk.closed).toBeUndefined();
   });
 

@@ -1,7 +1,7 @@
 import { Hono, type Context } from "hono";
 import { exchangeOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { askCell, servingCells } from "../cells.ts";
-import { clusterMapOf, exchangeName } from "../environment.ts";
+import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
 import type { SubscriberChange } from "../exchange/exchange-object.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
@@ -24,7 +24,7 @@ api.get("/registrations", async (context) => {
   const addressOfRecord = asked === undefined ? undefined : readAddressOfRecord(map, asked);
   if (typeof addressOfRecord === "object") return context.json(addressOfRecord, 400);
   const exchanges = addressOfRecord === undefined ? allExchanges(map) : [exchangeOf(map, addressOfRecord)];
-  const { answers, missing } = await gather(map, exchanges, async (cell, group) => {
+  const { answers, missing } = await gather(map, env.CELL, exchanges, async (cell, group) => {
     if (cell === env.CELL) return await registrationsOf(env, group, addressOfRecord);
     const query = new URLSearchParams({ exchanges: group.join(","), ...(addressOfRecord === undefined ? {} : { aor: addressOfRecord }) });
     return JSON.stringify(await askCell(env, map, cell, `/cell/registrations?${query.toString()}`));
@@ -36,7 +36,7 @@ api.get("/registrations", async (context) => {
 api.get("/subscribers", async (context) => {
   const { env } = context;
   const map = clusterMapOf(env);
-  const { answers, missing } = await gather(map, allExchanges(map), async (cell, group) => {
+  const { answers, missing } = await gather(map, env.CELL, allExchanges(map), async (cell, group) => {
     if (cell === env.CELL) return await subscribersOf(env, group);
     return await askCell<string[]>(env, map, cell, `/cell/subscribers?exchanges=${group.join(",")}`);
   });
@@ -65,13 +65,13 @@ api.delete("/subscribers", async (context) => {
   const addressOfRecord = readAddressOfRecord(map, context.req.query("aor") ?? "");
   if (typeof addressOfRecord === "object") return context.json(addressOfRecord, 400);
   const exchange = exchangeOf(map, addressOfRecord);
-  const cell = primaryOf(map, exchange);
   let wasThere: boolean;
   try {
-    wasThere =
+    wasThere = await atOneOf(env, map, exchange, async (cell) =>
       cell === env.CELL
         ? await env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(addressOfRecord)
-        : await askCell<boolean>(env, map, cell, `/cell/subscribers/${exchange}/remove`, addressOfRecord);
+        : await askCell<boolean>(env, map, cell, `/cell/subscribers/${exchange}/remove`, addressOfRecord),
+    );
   } catch (error) {
     console.warn(String(error));
     return unreachable(context, [exchange]);
@@ -81,16 +81,28 @@ api.delete("/subscribers", async (context) => {
 
 async function put(context: Context<Signed>, map: ClusterMap, exchange: number, changes: readonly SubscriberChange[]): Promise<void> {
   const { env } = context;
-  const cell = primaryOf(map, exchange);
-  if (cell === env.CELL) await env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(changes);
-  else await askCell(env, map, cell, `/cell/subscribers/${exchange}/put`, changes);
+  await atOneOf(env, map, exchange, async (cell) => {
+    if (cell === env.CELL) await env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(changes);
+    else await askCell(env, map, cell, `/cell/subscribers/${exchange}/put`, changes);
+  });
 }
 
-/** Subscribers are changed where they are asked for: see {@link servingCells}. */
-function primaryOf(map: ClusterMap, exchange: number): string {
-  const [primary] = servingCells(map, exchange);
-  if (primary === undefined) throw new RangeError("a cluster map without cells");
-  return primary;
+/** Has one replica of an exchange do something: the nearest, or the other one when that cannot be reached. To do it twice is the same. */
+async function atOneOf<Result>(
+  env: Environment,
+  map: ClusterMap,
+  exchange: number,
+  act: (cell: string) => Promise<Result>,
+): Promise<Result> {
+  let failure: unknown;
+  for (const cell of servingCells(map, exchange, env.CELL)) {
+    try {
+      return await act(cell);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 function unreachable(context: Context<Signed>, exchanges: readonly number[]): Response {

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { frameOctetsMax } from "../../sip/limits.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { cellOfLine } from "../../sip/transport/flow.ts";
 import { decodeFrame, isFrameError } from "../../sip/transport/frame.ts";
 import { isExchange } from "../cells.ts";
@@ -31,6 +31,19 @@ cellApi.post("/exchange/:exchange{\\d{1,4}}", async (context) => {
   return context.body(answer as Uint8Array<ArrayBuffer>);
 });
 
+cellApi.post("/pair/:exchange{\\d{1,4}}", async (context) => {
+  const exchange = Number(context.req.param("exchange"));
+  const map = clusterMapOf(context.env);
+  if (!isExchange(map, exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+  const { primary, secondary } = pairOf(map, exchange);
+  const { who } = context.var;
+  if (who === context.env.CELL || (who !== primary && who !== secondary)) {
+    return context.json({ error: `cell ${who} has no other replica of exchange ${exchange}` }, 403);
+  }
+  const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takePairBatch(context.var.body);
+  return context.body(answer as Uint8Array<ArrayBuffer>);
+});
+
 cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
   const line = Number(context.req.param("line"));
   if (line >= clusterMapOf(context.env).lineCount) return context.json({ error: `there is no line ${line}` }, 404);
@@ -45,6 +58,13 @@ cellApi.post("/credentials/:exchange{\\d{1,4}}", async (context) => {
   if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
   const addressOfRecord = jsonOf(context.var.body) as string;
   return context.json((await context.env.EXCHANGE.getByName(exchangeName(exchange)).credentialsOf(addressOfRecord)) ?? null);
+});
+
+cellApi.post("/flows/:exchange{\\d{1,4}}", async (context) => {
+  const exchange = Number(context.req.param("exchange"));
+  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+  const addressOfRecord = jsonOf(context.var.body) as string;
+  return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).flowsOf(addressOfRecord));
 });
 
 cellApi.get("/summary", async (context) => context.json(await summaryOf(context.env, clusterMapOf(context.env))));

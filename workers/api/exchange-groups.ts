@@ -5,11 +5,12 @@ import { servingCells } from "../cells.ts";
 export type Gathered<Answer> = { readonly answers: readonly Answer[]; readonly missing: readonly number[] };
 
 /**
- * Asks for some exchanges, one question for each cell: their primaries first, then, for those that did not answer, their other
- * replicas.
+ * Asks for some exchanges, one question for each cell, each exchange once: the replicas in the asking cell and the primaries of the
+ * rest first, then, for those that did not answer, their other replicas.
  */
 export async function gather<Answer>(
   map: ClusterMap,
+  own: string,
   exchanges: readonly number[],
   ask: (cell: string, exchanges: readonly number[]) => Promise<Answer>,
 ): Promise<Gathered<Answer>> {
@@ -19,7 +20,7 @@ export async function gather<Answer>(
     const groups = new Map<string, number[]>();
     const without: number[] = [];
     for (const exchange of missing) {
-      const cell = servingCells(map, exchange)[replica];
+      const cell = servingCells(map, exchange, own)[replica];
       if (cell === undefined) without.push(exchange);
       else groups.set(cell, [...(groups.get(cell) ?? []), exchange]);
     }

@@ -145,9 +145,15 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return { ...this.#group.status(now), history: this.#disk.readHistory(historyShownMax) };
   }
 
+  /** A broken invariant must not end the beat: it is said, and the next one comes. */
   #tick(): void {
     this.#timerAt = 0;
-    this.#event((now) => this.#group.tick(now));
+    try {
+      this.#event((now) => this.#group.tick(now));
+    } catch (error) {
+      console.error(`core group of cell ${this.env.CELL}:`, error instanceof Error ? (error.stack ?? error.message) : String(error));
+      this.#arm(Date.now());
+    }
     for (const exchange of this.#untold.keys()) this.#tell(exchange);
     if (this.#signaturesRefused > this.#signaturesLogged) {
       const count = this.#signaturesRefused - this.#signaturesLogged;

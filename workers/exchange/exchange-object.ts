@@ -1,34 +1,41 @@
 import { DurableObject } from "cloudflare:workers";
-import type { View } from "../../sip/core-group/view.ts";
+import { isReachable, type View } from "../../sip/core-group/view.ts";
+import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import type { SubscriberCredentials } from "../../sip/exchange/credential-cache.ts";
 import type { Effect, ExchangeCounts } from "../../sip/exchange/effects.ts";
 import { Exchange } from "../../sip/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { PairState } from "../../sip/pair/pair-link.ts";
+import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { isLine, lineOf } from "../../sip/transport/flow.ts";
-import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
-import { askCell, servingCells, within } from "../cells.ts";
-import { clusterMapOf, exchangeName, numberOfName, type Environment } from "../environment.ts";
-import { cellAnswerMsMax, sweepAlarmMs } from "../limits.ts";
+import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { callCell, isReplicated } from "../cells.ts";
+import { clusterMapOf, coreGroupName, numberOfName, type Environment } from "../environment.ts";
+import { sweepAlarmMs } from "../limits.ts";
 import { lineListeners } from "../line/line-listeners.ts";
 import { randomIds } from "../random-id.ts";
 import { hashOf, tokenSigner } from "../signature.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Disk } from "./disk.ts";
 import { framesOf } from "./frames-of.ts";
-import { LineCouriers, undeliverableOf } from "./line-couriers.ts";
+import { LineCouriers } from "./line-couriers.ts";
+import { OtherExchanges } from "./other-exchanges.ts";
 import { Outbox } from "./outbox.ts";
-import { isTrunkError, TrunkSockets } from "./trunk-sockets.ts";
+import { Pair } from "./pair.ts";
+import { isTrunkError, TrunkSockets, type TrunkInput } from "./trunk-sockets.ts";
 
-/** What one exchange counts. */
-export type CountsOfExchange = ExchangeCounts & { readonly exchange: number };
+/** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none. */
+export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; readonly pair: PairState | "alone" };
 
 /** A subscriber to provision. */
 export type SubscriberChange = { readonly aor: string } & SubscriberCredentials;
 
+/** What an input of the core left to be sent when it is committed, and what is to be done then. */
+type Aftermath = { readonly answering?: string | undefined; readonly committed?: () => void };
+
 /**
  * One replica of one exchange: a thin shell. It gives events to the core (sip/exchange), one at a time, and carries out what the core
- * wants after each: frames to accesses, records to disk, deadlines, questions to other exchanges.
+ * wants after each: frames to accesses, records to the pair and to disk, deadlines, questions to other exchanges.
  */
 export class ExchangeObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
@@ -37,36 +44,50 @@ export class ExchangeObject extends DurableObject<Environment> {
   readonly #disk: Disk;
   readonly #trunks: TrunkSockets;
   readonly #lines: LineCouriers;
+  readonly #others: OtherExchanges;
   readonly #deadlines: Deadlines;
+  /** The cell of the other replica; undefined: there is none. */
+  readonly #peer: string | undefined;
+  readonly #pair: Pair | undefined;
   #flushTimer: ReturnType<typeof setTimeout> | null = null;
   /** When records are to be looked at for what has expired, ms. */
   #nextSweep = 0;
-  /** Events whose changes are being committed. */
-  #committing = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
     this.#map = clusterMapOf(env);
     this.#number = numberOfName(ctx.id);
+    const nextId = randomIds();
     this.#exchange = new Exchange(
       { exchange: this.#number, cell: env.CELL, map: this.#map },
-      { sign: tokenSigner(env.TANDEM_SECRET), hash: hashOf, nextId: randomIds() },
+      { sign: tokenSigner(env.TANDEM_SECRET), hash: hashOf, nextId },
       Date.now(),
     );
     this.#disk = new Disk(ctx.storage);
     for (const record of this.#disk.read()) this.#exchange.restore(record);
-    // There is no pair to wait for: a removed record needs no row once the disk knows.
-    this.#exchange.store.acknowledge(Number.POSITIVE_INFINITY);
     this.#trunks = new TrunkSockets(ctx);
     for (const { access, listeners } of this.#trunks.opened()) this.#exchange.connectAccess(access, listeners);
-    this.#lines = new LineCouriers(env, this.#map, this.#number, (access, records) => this.#returned(access, records));
+    this.#lines = new LineCouriers(
+      env,
+      this.#map,
+      this.#number,
+      (access, records) => this.#returned(access, records),
+      (access, records) => void this.#event((now) => this.#notTaken(access, records, now)),
+    );
     for (const { id } of this.#map.cells) {
       const listeners = lineListeners(this.#map, id);
       for (let line = 0; line < this.#map.lineCount; line += 1) this.#exchange.connectAccess(lineOf(id, line), listeners);
     }
+    this.#others = new OtherExchanges(env, this.#map);
     this.#deadlines = new Deadlines(ctx.storage, () => void this.#event((now) => this.#exchange.tick(now)));
+    this.#peer = this.#peerCell();
+    this.#pair = this.#peer === undefined ? undefined : this.#pairWith(this.#peer, nextId());
+    // There is no pair to wait for: a removed record needs no row once the disk knows.
+    if (this.#pair === undefined) this.#exchange.store.acknowledge(Number.POSITIVE_INFINITY);
     this.#sweep(Date.now());
     this.#arm(Date.now());
+    this.#pair?.start();
+    void this.#askForView();
   }
 
   /** Takes a gateway's trunk. The caller has checked the signature and says whose it is. */
@@ -80,22 +101,18 @@ export class ExchangeObject extends DurableObject<Environment> {
     const input = this.#trunks.receive(socket, data);
     if (isTrunkError(input)) {
       console.warn(`exchange ${this.#number}: closed the trunk of a confused gateway: ${input.trunkError}`);
-      const lost = this.#trunks.refuse(socket, input);
-      if (lost !== undefined) await this.#event(() => this.#exchange.disconnectAccess(lost));
+      await this.#lost(this.#trunks.refuse(socket, input.trunkError));
       return;
     }
-    const { access, records, opened } = input;
-    await this.#event((now) => {
-      if (opened !== undefined) this.#exchange.connectAccess(access, opened.listeners);
-      if (opened?.isNewBoot === true) this.#exchange.forgetConnections(access, now);
-      this.#receive(access, records, now);
-    });
-    this.#trunks.send(access, []);
+    try {
+      await this.#takeTrunkFrame(socket, input);
+    } catch (error) {
+      await this.#lost(this.#trunks.refuse(socket, error instanceof Error ? error.message : String(error), 1013));
+    }
   }
 
   override async webSocketClose(socket: WebSocket): Promise<void> {
-    const lost = this.#trunks.closed(socket);
-    if (lost !== undefined) await this.#event(() => this.#exchange.disconnectAccess(lost));
+    await this.#lost(this.#trunks.closed(socket));
   }
 
   override webSocketError(socket: WebSocket): Promise<void> {
@@ -116,18 +133,41 @@ export class ExchangeObject extends DurableObject<Environment> {
     if (isFrameError(frame)) throw new Error(`frame from line ${access}: ${frame.frameError}`);
     // What goes into the answer could overtake what is under way to this line already, a CANCEL its INVITE.
     const answering = this.#lines.isIdle(access) ? access : undefined;
-    const records = await this.#event((now) => this.#receive(access, frame.records, now), answering);
+    const records = await this.#event((now) => this.#receive(access, frame.records, now), { answering });
     const [first = [], ...rest] = framesOf(records);
     for (const some of rest) this.#lines.send(access, some);
     return encodeFrame(0, frame.seq, first);
   }
 
-  /** A subscriber's secrets, for an exchange that authenticates a call from this one's subscriber. */
-  credentialsOf(addressOfRecord: string): SubscriberCredentials | undefined {
-    return this.#exchange.credentialsOf(addressOfRecord);
+  /** A batch of records from the other replica; the answer. */
+  async takePairBatch(octets: Uint8Array): Promise<Uint8Array> {
+    if (this.#pair === undefined) throw new Error(`exchange ${this.#number} has no pair`);
+    const answer = this.#pair.take(octets);
+    // What it made of this replica's own work, a timer that is needed no more, does not concern the pair.
+    await this.#carryOut(Date.now(), {});
+    return answer;
   }
 
-  /** Adds or replaces subscribers. Answered when they are on disk. */
+  /** The cell's view has changed. */
+  async setView(view: View): Promise<void> {
+    const reachable = view.cells.filter(({ id }) => id === this.env.CELL || isReachable(view, id)).map(({ id }) => id);
+    this.#exchange.setCells(new Set(reachable));
+    this.#exchange.setFenced(view.isFenced);
+    if (this.#peer !== undefined) this.#pair?.see(reachable.includes(this.#peer), view.heartbeat);
+    await this.#carryOut(Date.now(), {});
+  }
+
+  /** A subscriber's secrets, for an exchange that authenticates a call from this one's subscriber. */
+  credentialsOf(addressOfRecord: string): Promise<SubscriberCredentials | undefined> {
+    return this.#enter(() => this.#exchange.credentialsOf(addressOfRecord));
+  }
+
+  /** Where a user's phones are, for an exchange that has a call with one of them. */
+  flowsOf(addressOfRecord: string): Promise<PhoneFlow[]> {
+    return this.#enter(() => this.#exchange.flowsOf(addressOfRecord, Date.now()));
+  }
+
+  /** Adds or replaces subscribers. Answered when they are on disk, and at the pair if it is there. */
   async putSubscribers(changes: readonly SubscriberChange[]): Promise<void> {
     await this.#change((now) => {
       for (const { aor, ...credentials } of changes) this.#exchange.putSubscriber(aor, credentials, now);
@@ -143,33 +183,112 @@ export class ExchangeObject extends DurableObject<Environment> {
     return wasThere;
   }
 
-  subscribers(): string[] {
-    return this.#exchange.subscribers();
+  subscribers(): Promise<string[]> {
+    return this.#enter(() => this.#exchange.subscribers());
   }
 
   /** Registrations as a JSON array: 10 000 are text on the way to a client anyhow, and cross to the Worker faster as text. */
-  registrations(addressOfRecord: string | undefined): string {
-    return JSON.stringify(this.#exchange.registrations(addressOfRecord, Date.now()));
+  registrations(addressOfRecord: string | undefined): Promise<string> {
+    return this.#enter(() => JSON.stringify(this.#exchange.registrations(addressOfRecord, Date.now())));
   }
 
-  /** The cell's view has changed. As long as replicas do not share their records, an exchange does nothing because of it. */
-  setView(_view: View): void {}
-
+  /** Does not wait for anything: this is also how one sees that a replica does not serve. */
   counts(): CountsOfExchange {
-    return { exchange: this.#number, ...this.#exchange.counts(Date.now()) };
+    return { exchange: this.#number, pair: this.#pair?.state ?? "alone", ...this.#exchange.counts(Date.now()) };
+  }
+
+  #peerCell(): string | undefined {
+    if (!isReplicated(this.#map)) return undefined;
+    const { primary, secondary } = pairOf(this.#map, this.#number);
+    if (primary === secondary) return undefined;
+    return primary === this.env.CELL ? secondary : primary;
+  }
+
+  #pairWith(peer: string, boot: string): Pair {
+    const { store } = this.#exchange;
+    return new Pair({
+      cell: this.env.CELL,
+      peer,
+      exchange: this.#number,
+      boot,
+      map: this.#map,
+      store,
+      call: (batch, signal) => callCell(this.env, this.#map, peer, `/cell/pair/${this.#number}`, batch, signal),
+      apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
+      flush: () => this.#flush(),
+      changed: (state, cause) => this.#pairChanged(peer, state, cause),
+    });
+  }
+
+  #pairChanged(peer: string, state: PairState, cause: string): void {
+    console.log(`exchange ${this.#number}: ${state} with its pair in cell ${peer}: ${cause}`);
+    this.#exchange.store.setPairAway(state !== "together");
+    this.#flushLater();
+    if (state !== "syncing") this.#trunks.tellServing(true);
+    // Whoever cannot reach a cell says so at once: the core group confirms it by a probe.
+    if (state === "away")
+      void this.#coreGroup()
+        .suspect(peer)
+        .catch(() => undefined);
+  }
+
+  #coreGroup(): ReturnType<Environment["CORE_GROUP"]["getByName"]> {
+    return this.env.CORE_GROUP.getByName(coreGroupName);
+  }
+
+  async #askForView(): Promise<void> {
+    try {
+      await this.setView(await this.#coreGroup().viewFor(this.#number));
+    } catch (error) {
+      console.warn(`exchange ${this.#number}: the core group does not say what it sees: ${String(error)}`);
+    }
+  }
+
+  async #takeTrunkFrame(socket: WebSocket, { access, seq, records, opened }: TrunkInput): Promise<void> {
+    const committed = (): void => this.#trunks.finish(socket, seq);
+    if (opened !== undefined) {
+      this.#exchange.connectAccess(access, opened.listeners);
+      if (records.length === 0 && !opened.isNewBoot) committed();
+      this.#trunks.tellServing(this.#pair?.isServing ?? true, access);
+    }
+    if (records.length > 0 || opened?.isNewBoot === true) {
+      const run = (now: number): void => {
+        if (opened?.isNewBoot === true) this.#exchange.forgetConnections(access, now);
+        this.#receive(access, records, now);
+      };
+      await this.#event(run, { committed });
+    } else {
+      committed();
+    }
+    this.#trunks.send(access, []);
+  }
+
+  async #lost(access: string | undefined): Promise<void> {
+    if (access !== undefined) await this.#event(() => this.#exchange.disconnectAccess(access));
+  }
+
+  /** Runs what reads or changes the records when this replica may serve; bounded by what waits already. */
+  async #enter<Result>(run: () => Result): Promise<Awaited<Result>> {
+    return await (this.#pair === undefined ? run() : this.#pair.enter(run));
   }
 
   /** One event on the core, and what it wants done. Returns what is for `answering`, an access that waits for an answer. */
-  #event(run: (now: number) => void, answering?: string): Promise<FrameRecord[]> {
-    const now = Date.now();
-    this.#run(() => run(now));
-    return this.#carryOut(now, answering);
+  #event(run: (now: number) => void, aftermath: Aftermath = {}): Promise<FrameRecord[]> {
+    const act = (): Promise<FrameRecord[]> => {
+      const now = Date.now();
+      this.#run(() => run(now));
+      return this.#carryOut(now, aftermath);
+    };
+    // Only what an access could send to the other replica instead is refused when too much waits.
+    const isBounded = aftermath.answering !== undefined || aftermath.committed !== undefined;
+    return this.#pair === undefined ? act() : Promise.resolve(this.#pair.enter(act, isBounded));
   }
 
-  /** A change by an operator: it is committed before this resolves, whatever the core wants sent. */
+  /** A change by an operator: it is on disk and at the pair before this resolves, whatever the core wants sent. */
   async #change(run: (now: number) => void): Promise<void> {
     await this.#event(run);
-    await this.#commit();
+    this.#flush();
+    await this.#pair?.commit(this.#exchange.store.sequence);
   }
 
   #receive(access: string, records: readonly FrameRecord[], now: number): void {
@@ -187,70 +306,93 @@ export class ExchangeObject extends DurableObject<Environment> {
     }
   }
 
-  async #carryOut(now: number, answering?: string): Promise<FrameRecord[]> {
+  async #carryOut(now: number, { answering, committed }: Aftermath): Promise<FrameRecord[]> {
     this.#sweep(now);
     const early = new Outbox();
     const late = new Outbox();
+    let sequence = 0;
     for (let effects = this.#exchange.takeEffects(); effects.length > 0; effects = this.#exchange.takeEffects()) {
-      for (const effect of effects) this.#sort(effect, early, late, now);
+      for (const effect of effects) sequence = Math.max(sequence, this.#sort(effect, early, late, now));
     }
     const answer = early.take(answering);
-    if (late.isEmpty && this.#committing === 0) this.#trunks.release();
+    if (late.isEmpty) committed?.();
     // Before anything is written: the output gate holds back what is sent after a write, until it is on disk.
     this.#send(early);
-    if (late.isEmpty) {
-      this.#flushLater();
-    } else {
-      this.#committing += 1;
-      await this.#commit();
-      this.#committing -= 1;
-      if (this.#committing === 0) this.#trunks.release();
-      answer.push(...late.take(answering));
-      this.#send(late);
-    }
     this.#arm(now);
+    if (late.isEmpty) {
+      this.#pair?.look();
+      this.#flushLater();
+      return answer;
+    }
+    const wait = this.#commit(sequence);
+    this.#flushLater();
+    if (wait !== undefined) await wait;
+    committed?.();
+    answer.push(...late.take(answering));
+    this.#send(late);
     return answer;
   }
 
-  #sort(effect: Effect, early: Outbox, late: Outbox, now: number): void {
+  /** Returns the sequence number that must be committed first; 0: none. */
+  #sort(effect: Effect, early: Outbox, late: Outbox, now: number): number {
     switch (effect.type) {
-      case "send":
-        if (isLine(effect.access) || this.#trunks.has(effect.access))
-          (effect.commit !== undefined ? late : early).add(effect.access, effect.record);
-        else this.#receive(effect.access, undeliverableOf([effect.record]), now);
-        return;
+      case "send": {
+        const { access, record, commit } = effect;
+        if (isLine(access) || this.#trunks.has(access)) (commit === undefined ? early : late).add(access, record);
+        else this.#notTaken(access, [record], now);
+        return commit ?? 0;
+      }
       case "credentials":
         void this.#askForCredentials(effect.addressOfRecord, effect.exchange);
-        return;
+        return 0;
       case "flows":
-        return;
+        void this.#askForFlows(effect.addressOfRecord, effect.exchange, effect.reference);
+        return 0;
     }
-    effect satisfies never;
+    return effect satisfies never;
   }
 
   #send(outbox: Outbox): void {
     for (const [access, records] of outbox.entries()) {
       const isTaken = isLine(access) ? this.#lines.send(access, records) : this.#trunks.send(access, records);
-      if (!isTaken) this.#returned(access, undeliverableOf(records));
+      if (!isTaken) void this.#event((now) => this.#notTaken(access, records, now));
     }
   }
 
+  /** An access gives back what it could not deliver. */
   #returned(access: string, records: readonly FrameRecord[]): void {
     void this.#event((now) => this.#receive(access, records, now));
   }
 
+  /** An access that cannot be reached from here: its phones may be well. */
+  #notTaken(access: string, records: readonly FrameRecord[], now: number): void {
+    this.#run(() => this.#exchange.unreachable(access, records, now));
+    const questions = records.filter(({ kind }) => kind === RecordKind.resolve);
+    const answers = questions.map(({ key }) => ({ kind: RecordKind.resolved, key, octets: jsonOctets([]) }));
+    this.#receive(access, answers, now);
+  }
+
   /**
-   * Resolves when everything that has changed so far would survive the end of this process: when it is on disk. What must not be
-   * forgotten leaves after this. The write is synchronous; the output gate holds what is sent afterwards until the disk has it.
+   * Resolves when everything up to this sequence number would survive the end of this process: when the pair has it, or the disk.
+   * Undefined: it does already. The output gate holds what is sent after a write until the disk has it.
    */
-  async #commit(): Promise<void> {
+  #commit(sequence: number): Promise<void> | undefined {
+    if (this.#pair !== undefined) return this.#pair.commit(sequence);
     this.#flush();
+    return undefined;
   }
 
   #flush(): void {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = null;
-    this.#disk.write(this.#exchange.store.takeDirty());
+    try {
+      this.#disk.write(this.#exchange.store.takeDirty());
+    } catch (error) {
+      // Memory counts as written what is not: this start is over, the next one has the disk and the pair.
+      console.error(`exchange ${this.#number}: the disk does not take records:`, String(error));
+      this.ctx.abort("the disk does not take records");
+      throw error;
+    }
   }
 
   #flushLater(): void {
@@ -272,28 +414,12 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   async #askForCredentials(addressOfRecord: string, exchange: number): Promise<void> {
-    const answer = await this.#credentialsFrom(addressOfRecord, exchange);
+    const answer = await this.#others.credentials(addressOfRecord, exchange);
     await this.#event((now) => this.#exchange.credentials(addressOfRecord, answer, now));
   }
 
-  async #credentialsFrom(addressOfRecord: string, exchange: number): Promise<SubscriberCredentials | "unknown" | "unavailable"> {
-    const [cell = this.env.CELL] = servingCells(this.#map, exchange);
-    try {
-      if (cell !== this.env.CELL) {
-        const answer = await askCell<SubscriberCredentials | null>(
-          this.env,
-          this.#map,
-          cell,
-          `/cell/credentials/${exchange}`,
-          addressOfRecord,
-        );
-        return answer ?? "unknown";
-      }
-      const object = this.env.EXCHANGE.getByName(exchangeName(exchange));
-      return (await within(object.credentialsOf(addressOfRecord), cellAnswerMsMax)) ?? "unknown";
-    } catch (error) {
-      console.warn(`exchange ${this.#number}: no credentials from exchange ${exchange} in cell ${cell}: ${String(error)}`);
-      return "unavailable";
-    }
+  async #askForFlows(addressOfRecord: string, exchange: number, reference: string): Promise<void> {
+    const answer = await this.#others.flows(addressOfRecord, exchange);
+    await this.#event((now) => this.#exchange.flows(reference, answer, now));
   }
 }

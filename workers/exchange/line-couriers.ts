@@ -1,6 +1,6 @@
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { cellOfLine } from "../../sip/transport/flow.ts";
-import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../sip/transport/frame.ts";
 import { callCell, within } from "../cells.ts";
 import { lineName, type Environment } from "../environment.ts";
 import { frameAnswerMsMax, lineQueueRecordsMax } from "../limits.ts";
@@ -18,13 +18,22 @@ export class LineCouriers {
   readonly #exchange: number;
   /** Takes what a line says in answer: records that could not be delivered there. */
   readonly #returned: (access: string, records: readonly FrameRecord[]) => void;
+  /** Takes what could not even be brought to its line. */
+  readonly #unreachable: (access: string, records: readonly FrameRecord[]) => void;
   readonly #queues = new Map<string, Queue>();
 
-  constructor(env: Environment, map: ClusterMap, exchange: number, returned: (access: string, records: readonly FrameRecord[]) => void) {
+  constructor(
+    env: Environment,
+    map: ClusterMap,
+    exchange: number,
+    returned: (access: string, records: readonly FrameRecord[]) => void,
+    unreachable: (access: string, records: readonly FrameRecord[]) => void,
+  ) {
     this.#env = env;
     this.#map = map;
     this.#exchange = exchange;
     this.#returned = returned;
+    this.#unreachable = unreachable;
   }
 
   /** Nothing is under way or waiting: a message in an answer to this line would overtake nothing. */
@@ -49,19 +58,21 @@ export class LineCouriers {
       queue.waiting = [];
       for (const some of framesOf(records)) {
         const returned = await this.#carry(access, some);
-        if (returned.length > 0) this.#returned(access, returned);
+        if (returned === undefined) this.#unreachable(access, some);
+        else if (returned.length > 0) this.#returned(access, returned);
       }
     }
     this.#queues.delete(access);
   }
 
-  async #carry(access: string, records: readonly FrameRecord[]): Promise<readonly FrameRecord[]> {
+  /** What the line gives back; undefined: it cannot be reached. */
+  async #carry(access: string, records: readonly FrameRecord[]): Promise<readonly FrameRecord[] | undefined> {
     try {
       const answer = decodeFrame(await this.#call(access, encodeFrame(0, 0, records)));
-      return isFrameError(answer) ? undeliverableOf(records) : answer.records;
+      return isFrameError(answer) ? undefined : answer.records;
     } catch (error) {
       console.warn(`exchange ${this.#exchange}: line ${access} is unreachable: ${String(error)}`);
-      return undeliverableOf(records);
+      return undefined;
     }
   }
 
@@ -74,14 +85,4 @@ export class LineCouriers {
     }
     return within(this.#env.LINE.getByName(lineName(line)).deliver(frame), frameAnswerMsMax);
   }
-}
-
-/** What an access that cannot be reached would have answered. */
-export function undeliverableOf(records: readonly FrameRecord[]): FrameRecord[] {
-  const returned: FrameRecord[] = [];
-  for (const { kind, key, octets } of records) {
-    if (kind === RecordKind.send) returned.push({ kind: RecordKind.undeliverable, key, octets });
-    else if (kind === RecordKind.resolve) returned.push({ kind: RecordKind.resolved, key, octets: jsonOctets([]) });
-  }
-  return returned;
 }

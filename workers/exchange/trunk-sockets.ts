@@ -19,11 +19,15 @@ type TrunkState = {
   readonly done: number;
   /** The last acknowledgement sent. */
   readonly acknowledged: number;
+  /** Whether it was told last that this replica serves; undefined: nothing yet. */
+  readonly toldServing: boolean | undefined;
 };
 
 /** What one frame brought: the access's records, and whether its hello came with it. */
 export type TrunkInput = {
   readonly access: string;
+  /** Number of the frame: {@link TrunkSockets.finish} it. */
+  readonly seq: number;
   readonly records: readonly FrameRecord[];
   /** Set when the trunk has just opened. `isNewBoot`: the access was started again, its connections are gone. */
   readonly opened?: { readonly listeners: readonly Listener[]; readonly isNewBoot: boolean };
@@ -36,6 +40,8 @@ export class TrunkSockets {
   /** The trunk in use of each access: the newest one that said hello. */
   readonly #current = new Map<string, WebSocket>();
   readonly #states = new WeakMap<WebSocket, TrunkState>();
+  /** Numbers of the frames that are not finished, in their order. */
+  readonly #unfinished = new WeakMap<WebSocket, number[]>();
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
@@ -43,7 +49,9 @@ export class TrunkSockets {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     for (const socket of ctx.getWebSockets()) {
       const state = this.#stateOf(socket);
-      if (socket.readyState === WebSocket.OPEN && state?.boot !== undefined) this.#current.set(state.access, socket);
+      if (socket.readyState !== WebSocket.OPEN || state?.boot === undefined) continue;
+      this.#current.set(state.access, socket);
+      this.#finished(socket, state);
     }
   }
 
@@ -58,7 +66,7 @@ export class TrunkSockets {
   accept(access: string): Response {
     const pair = new WebSocketPair();
     this.#ctx.acceptWebSocket(pair[1], [access]);
-    this.#keep(pair[1], { boot: undefined, access, listeners: [], sent: 0, received: 0, done: 0, acknowledged: 0 });
+    this.#keep(pair[1], { boot: undefined, access, listeners: [], sent: 0, received: 0, done: 0, acknowledged: 0, toldServing: undefined });
     return new Response(null, { status: 101, webSocket: pair[0] });
   }
 
@@ -75,24 +83,40 @@ export class TrunkSockets {
     if (isFrameError(frame)) return { trunkError: frame.frameError };
     if (frame.seq !== 0 && frame.seq !== state.received + 1) return { trunkError: `frame ${frame.seq} after ${state.received}` };
     if (frame.ack > state.sent) return { trunkError: `acknowledges ${frame.ack} of ${state.sent}` };
-    const received = Math.max(state.received, frame.seq);
+    const { seq } = frame;
+    const received = Math.max(state.received, seq);
     if (state.boot !== undefined) {
       this.#keep(socket, { ...state, received });
-      return { access: state.access, records: frame.records };
+      this.#begin(socket, seq);
+      return { access: state.access, seq, records: frame.records };
     }
     const [first, ...records] = frame.records;
     const hello = first === undefined ? undefined : readHello(first);
     if (first === undefined || hello === undefined) return { trunkError: "the first record is no hello" };
     if (first.key !== state.access) return { trunkError: `hello from ${first.key} on a trunk of ${state.access}` };
     this.#keep(socket, { ...state, ...hello, received });
-    return { access: state.access, records, opened: { listeners: hello.listeners, isNewBoot: this.#replace(socket, hello.boot) } };
+    this.#begin(socket, seq);
+    return { access: state.access, seq, records, opened: { listeners: hello.listeners, isNewBoot: this.#replace(socket, hello.boot) } };
   }
 
-  /** All frames received so far may be acknowledged: what came of them is done and committed. */
-  release(): void {
-    for (const socket of this.#current.values()) {
-      const state = this.#stateOf(socket);
-      if (state !== undefined && state.done !== state.received) this.#keep(socket, { ...state, done: state.received });
+  /** What came of a frame is done and committed: it may be acknowledged, as soon as all before it may. */
+  finish(socket: WebSocket, seq: number): void {
+    const state = this.#stateOf(socket);
+    const unfinished = this.#unfinished.get(socket);
+    const index = unfinished?.indexOf(seq) ?? -1;
+    if (state === undefined || unfinished === undefined || index < 0) return;
+    unfinished.splice(index, 1);
+    if (index === 0) this.#finished(socket, state);
+  }
+
+  /** Tells an access whether this replica serves, unless it knows; undefined: all of them. */
+  tellServing(isServing: boolean, access?: string): void {
+    for (const each of access === undefined ? [...this.#current.keys()] : [access]) {
+      const socket = this.#current.get(each);
+      const state = socket === undefined ? undefined : this.#stateOf(socket);
+      if (socket === undefined || state === undefined || state.toldServing === isServing) continue;
+      this.#keep(socket, { ...state, toldServing: isServing });
+      this.send(each, [{ kind: RecordKind.serving, key: isServing ? "1" : "0", octets: new Uint8Array(0) }]);
     }
   }
 
@@ -119,9 +143,9 @@ export class TrunkSockets {
     return true;
   }
 
-  /** Closes a trunk whose other side broke the protocol. */
-  refuse(socket: WebSocket, error: TrunkError): string | undefined {
-    closeQuietly(socket, 1002, error.trunkError);
+  /** Closes a trunk: 1002 when its other side broke the protocol, 1013 when this one cannot take more. */
+  refuse(socket: WebSocket, reason: string, code = 1002): string | undefined {
+    closeQuietly(socket, code, reason);
     return this.closed(socket);
   }
 
@@ -145,6 +169,19 @@ export class TrunkSockets {
     if (kv.get<string>(`boot ${access}`) === boot) return false;
     kv.put(`boot ${access}`, boot);
     return true;
+  }
+
+  #begin(socket: WebSocket, seq: number): void {
+    if (seq === 0) return;
+    const unfinished = this.#unfinished.get(socket);
+    if (unfinished === undefined) this.#unfinished.set(socket, [seq]);
+    else unfinished.push(seq);
+  }
+
+  #finished(socket: WebSocket, state: TrunkState): void {
+    const first = this.#unfinished.get(socket)?.[0];
+    const done = first === undefined ? state.received : first - 1;
+    if (done !== state.done) this.#keep(socket, { ...state, done });
   }
 
   #stateOf(socket: WebSocket): TrunkState | undefined {

@@ -99,9 +99,9 @@ export class LineObject extends DurableObject<Environment> {
     this.#offer(key.exchange, key.cell, { kind: RecordKind.message, key: flowKey, octets }, now);
   }
 
-  /** Gives a record to the first replica that can be reached: the one that the routing key names, then as the map says. */
+  /** Gives a record to the first replica that can be reached: the one that the routing key names, then this cell's own, then as the map says. */
   #offer(exchange: number, preferredCell: string | undefined, record: FrameRecord, now: number): void {
-    const serving = servingCells(this.#map, exchange);
+    const serving = servingCells(this.#map, exchange, this.env.CELL);
     const isPreferred = preferredCell !== undefined && serving.includes(preferredCell);
     const cells = isPreferred ? [preferredCell, ...serving.filter((cell) => cell !== preferredCell)] : serving;
     const reachable = cells.find((cell) => (this.#unreachable.get(linkName(exchange, cell)) ?? 0) <= now);
@@ -138,7 +138,10 @@ export class LineObject extends DurableObject<Environment> {
   #failed(exchange: number, cell: string, records: readonly FrameRecord[]): void {
     const now = Date.now();
     this.#unreachable.set(linkName(exchange, cell), now + unreachableMs);
-    const other = servingCells(this.#map, exchange).find((each) => (this.#unreachable.get(linkName(exchange, each)) ?? 0) <= now);
+    const serving = servingCells(this.#map, exchange, this.env.CELL);
+    const other = serving.find((each) => (this.#unreachable.get(linkName(exchange, each)) ?? 0) <= now);
+    // What that one had in progress for this line's phones is for the other to take over, before they say anything again.
+    if (other !== undefined) this.#linkTo(exchange, other).offer({ kind: RecordKind.takeover, key: "", octets: new Uint8Array(0) }, now);
     for (const record of records) {
       if (other === undefined || !this.#linkTo(exchange, other).offer(record, now)) this.#refuse(record);
     }

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { pairBatchOctets, pairQuietMs, pairSyncMs } from "../../../sip/limits.ts";
+import { PairLink } from "../../../sip/pair/pair-link.ts";
+import { RecordStore } from "../../../sip/record/record-store.ts";
 import { ackTimeoutMs, calm, leaseMs, randomFrom, World, type Replica, type Told } from "./world.ts";
 
 const key = (name: string | number): string => `bob@example.test ${name}`;
@@ -298,6 +300,23 @@ describe("a pair that stays away", () => {
     world.pass(5_000);
     expect(world.a.table()).toEqual(world.b.table());
     expect([world.a.link.state, world.b.link.state]).toEqual(["together", "together"]);
+  });
+});
+
+describe("a clock that is set back", () => {
+  it("stops nothing", () => {
+    const store = new RecordStore({ isPaired: true });
+    const link = new PairLink({ cell: "a", boot: "x", ackTimeoutMs, leaseMs }, store, 10_000_000);
+    const next = (now: number): number => {
+      for (const effect of link.takeEffects()) if (effect.type === "send") return effect.id;
+      throw new Error(`nothing is sent at ${now}`);
+    };
+    link.answered(next(10_000_000), { boot: "y", received: 0, ahead: 0 }, 10_000_001);
+    const now = 5_000_000;
+    link.answered(next(now), { boot: "y", received: 0, ahead: 0 }, now);
+    link.changed(now);
+    expect(link.nextDeadline()).toBeLessThan(now + 1_000);
+    expect(link.state).toBe("syncing");
   });
 });
 

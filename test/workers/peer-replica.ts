@@ -1,0 +1,101 @@
+import { env, exports } from "cloudflare:workers";
+import { isParseError } from "../../sip/errors.ts";
+import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
+import { PairLink } from "../../sip/pair/pair-link.ts";
+import { HybridClock } from "../../sip/record/hybrid-clock.ts";
+import { RecordStore } from "../../sip/record/record-store.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
+import { clusterMapOf } from "../../workers/environment.ts";
+import { authorizationFor } from "../../workers/signature.ts";
+
+/** The other replica of an exchange, in cell b: its records and its side of the link. It speaks to cell a over signed requests. */
+export class PeerReplica {
+  readonly exchange: number;
+  readonly clock = new HybridClock("b");
+  store = new RecordStore({ isPaired: true });
+  /** Batches that came, and how many at once at most. */
+  batches = 0;
+  /** Held back until the test says so: the peer is frozen. */
+  frozen: Promise<void> | undefined;
+  #link: PairLink;
+  #boots = 0;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(exchange: number) {
+    this.exchange = exchange;
+    this.#link = this.#newLink();
+  }
+
+  get state(): string {
+    return this.#link.state;
+  }
+
+  /** Its memory is lost, and so is its disk. */
+  restart(): void {
+    this.store = new RecordStore({ isPaired: true });
+    this.#link = this.#newLink();
+    this.#settle();
+  }
+
+  /** A change that it makes, or one of another cell's. */
+  apply(record: StateRecord): void {
+    this.store.apply(record);
+    this.#link.changed(Date.now());
+    this.#settle();
+  }
+
+  /** A request of cell a's to this replica. */
+  async answer(request: Request): Promise<Response> {
+    const batch = parseBatch(await request.text());
+    if (this.frozen !== undefined) await this.frozen;
+    if (isParseError(batch)) return new Response(batch.reason, { status: 400 });
+    this.batches += 1;
+    const now = Date.now();
+    const { answer, records } = this.#link.receive(batch, now);
+    for (const record of records) {
+      this.clock.observe(record.version);
+      this.store.apply(record, "pair");
+    }
+    this.#link.applied(now);
+    this.#settle();
+    return new Response(serializeAnswer(answer));
+  }
+
+  #newLink(): PairLink {
+    this.#boots += 1;
+    const { heartbeat, replication } = clusterMapOf(env);
+    const options = {
+      cell: "b",
+      boot: `b${this.exchange}-${this.#boots}`,
+      ackTimeoutMs: replication.ackTimeoutMs,
+      leaseMs: heartbeat.periodMs * heartbeat.missed,
+    };
+    return new PairLink(options, this.store, Date.now());
+  }
+
+  #settle(): void {
+    const link = this.#link;
+    for (const effect of link.takeEffects()) if (effect.type === "send") void this.#send(link, effect.id, effect.text);
+    clearTimeout(this.#timer);
+    const deadline = link.nextDeadline();
+    if (deadline === undefined) return;
+    const tick = (): void => {
+      this.#link.tick(Date.now());
+      this.#settle();
+    };
+    this.#timer = setTimeout(tick, Math.max(1, deadline - Date.now()));
+  }
+
+  async #send(link: PairLink, id: number, text: string): Promise<void> {
+    if (this.frozen !== undefined) await this.frozen;
+    const body = new TextEncoder().encode(text);
+    const headers = { authorization: authorizationFor(env.TANDEM_SECRET, "cell", "b", body, Date.now()) };
+    const response = await exports.default.fetch(
+      new Request(`http://a.invalid/cell/pair/${this.exchange}`, { method: "POST", headers, body }),
+    );
+    const answer = parseAnswer(await response.text());
+    if (isParseError(answer)) link.failed(id, true, Date.now());
+    else link.answered(id, answer, Date.now());
+    this.#settle();
+  }
+}

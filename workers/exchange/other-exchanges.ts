@@ -1,0 +1,52 @@
+import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
+import type { SubscriberCredentials } from "../../sip/exchange/credential-cache.ts";
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { askCell, servingCells, within } from "../cells.ts";
+import { exchangeName, type Environment } from "../environment.ts";
+import { cellAnswerMsMax } from "../limits.ts";
+
+/** What an exchange asks of others: of the replica in its own cell when there is one, else of the primary, then of the other one. */
+export class OtherExchanges {
+  readonly #env: Environment;
+  readonly #map: ClusterMap;
+
+  constructor(env: Environment, map: ClusterMap) {
+    this.#env = env;
+    this.#map = map;
+  }
+
+  /** A subscriber's secrets. */
+  async credentials(addressOfRecord: string, exchange: number): Promise<SubscriberCredentials | "unknown" | "unavailable"> {
+    const answer = await this.#ask<SubscriberCredentials | undefined | null>(
+      exchange,
+      (object) => object.credentialsOf(addressOfRecord),
+      (cell) => askCell(this.#env, this.#map, cell, `/cell/credentials/${exchange}`, addressOfRecord),
+    );
+    return answer === "unavailable" ? answer : (answer ?? "unknown");
+  }
+
+  /** Where an address-of-record's phones are now. */
+  flows(addressOfRecord: string, exchange: number): Promise<readonly PhoneFlow[] | "unavailable"> {
+    return this.#ask<readonly PhoneFlow[]>(
+      exchange,
+      (object) => object.flowsOf(addressOfRecord),
+      (cell) => askCell(this.#env, this.#map, cell, `/cell/flows/${exchange}`, addressOfRecord),
+    );
+  }
+
+  async #ask<Answer>(
+    exchange: number,
+    near: (object: ReturnType<Environment["EXCHANGE"]["getByName"]>) => Promise<unknown>,
+    far: (cell: string) => Promise<Answer>,
+  ): Promise<Answer | "unavailable"> {
+    for (const cell of servingCells(this.#map, exchange, this.#env.CELL)) {
+      try {
+        if (cell !== this.#env.CELL) return await far(cell);
+        return (await within(near(this.#env.EXCHANGE.getByName(exchangeName(exchange))), cellAnswerMsMax)) as Answer;
+      } catch (error) {
+        console.warn(`exchange ${exchange} in cell ${cell} cannot be asked: ${String(error)}`);
+      }
+    }
+    return "unavailable";
+  }
+}
