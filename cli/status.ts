@@ -37,6 +37,8 @@ export type Status = {
   readonly loadBalance: number;
   /** The cell that computes the map. */
   readonly coordinator: string;
+  /** Requests that the cells refused for a wrong or old signature since they started. */
+  readonly signaturesRefused: number;
   /** The latest changes of the view, the newest last. */
   readonly history: readonly Change[];
 };
@@ -44,7 +46,10 @@ export type Status = {
 export function isStatus(value: unknown): value is Status {
   if (!isTable(value) || !isListOf(value["cells"], isMember) || !isListOf(value["gateways"], isMember)) return false;
   if (!isListOf(value["history"], isChange)) return false;
-  return isText(value["coordinator"]) && ["registrations", "dialogs", "loadBalance"].every((name) => typeof value[name] === "number");
+  return (
+    isText(value["coordinator"]) &&
+    ["registrations", "dialogs", "loadBalance", "signaturesRefused"].every((name) => typeof value[name] === "number")
+  );
 }
 
 function isMember(value: unknown): value is Member {

@@ -25,6 +25,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     )}\n`,
   );
   io.out(`Registrations ${answer.registrations}, dialogs ${answer.dialogs}, load balance ${answer.loadBalance.toFixed(2)}\n`);
+  if (answer.signaturesRefused > 0) io.out(`Requests refused for a wrong or old signature: ${answer.signaturesRefused}\n`);
   const latest = answer.history.slice(-changesShown);
   if (latest.length > 0) io.out(`\n${tableText(["CHANGED", "EPOCH", "MEMBER", "FROM", "TO", "CAUSE"], latest.map(changeRow))}`);
 }
