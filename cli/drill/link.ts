@@ -78,8 +78,9 @@ function openStream(options: LinkOptions, target: Target, handlers: LinkHandlers
   socket.on("data", (chunk: Buffer) => {
     for (const event of framer.push(chunk)) {
       if (event.type === "message") handlers.received(event.octets, link);
-      else if (event.type === "pong") handlers.pong(link);
-      else if (event.type === "error") {
+      // Two pongs in a row look like a ping.
+      else if (event.type === "pong" || event.type === "ping") handlers.pong(link);
+      else {
         cause = "broken stream";
         socket.destroy();
       }

@@ -224,6 +224,11 @@ export class Load {
     };
   }
 
+  /** The calls that stood when the fault happened. */
+  get standing(): readonly Call[] {
+    return this.#standing;
+  }
+
   /** The addresses-of-record whose phones must be registered. */
   get users(): string[] {
     return this.#phones.map(({ user }) => user);

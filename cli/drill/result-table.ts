@@ -56,6 +56,7 @@ export function missesOf(results: readonly FaultResult[]): string[] {
     if (registrations.lost > 0) misses.push(`${registrations.lost} registrations`);
     const isTooLate = fault === "freeze-cell" ? (newCalls.lastFailedMs ?? 0) > 5_000 : newCalls.failed > 0;
     if (isTooLate && fault !== "kill-both") misses.push(`${newCalls.failed} new calls`);
+    if (fault === "cut-cells" && result.identicalAfterMs === undefined) misses.push("the replicas differ 5 s after healing");
     return misses.length === 0 ? [] : [`${fault} over ${result.transport.toUpperCase()}: ${misses.join(", ")}`];
   });
 }

@@ -59,6 +59,19 @@ describe("Supervisor", () => {
     );
   });
 
+  it("starts a killed process again when it is told to, where it does not by itself", async () => {
+    const { supervisor, lines, pids } = supervise(false);
+    await supervisor.start(script(serving));
+    await expect(supervisor.startAgain("it")).rejects.toThrow("it is running");
+    process.kill(pids[0] ?? 0, "SIGKILL");
+    await supervisor.startAgain("it");
+    expect(pids).toHaveLength(2);
+    expect(isGone(pids[1])).toBe(false);
+    process.kill(pids[1] ?? 0, "SIGKILL");
+    await until(() => lines.length === 2);
+    expect(lines[1]).toBe(`it died: process ${pids[1]} was ended by SIGKILL; not started again (--no-restart)`);
+  });
+
   it("starts a killed process again, at once, and says so", async () => {
     const { supervisor, lines, pids } = supervise();
     await supervisor.start(script(serving));

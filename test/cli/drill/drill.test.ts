@@ -1,0 +1,200 @@
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { resolve } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { parseArguments } from "../../../cli/arguments.ts";
+import { clusterMapOf } from "../../../cli/cluster.ts";
+import type { FaultResult } from "../../../cli/drill/fault.ts";
+import { concerns, drillSpec, faults, planOf, transports, type Plan } from "../../../cli/drill/plan.ts";
+import { Relay } from "../../../cli/drill/relay.ts";
+import { missesOf, resultTable } from "../../../cli/drill/result-table.ts";
+import { layoutOf } from "../../../cli/layout.ts";
+import { settingsOf, upSpec } from "../../../cli/settings.ts";
+
+function plan(...args: string[]): Plan {
+  return planOf(parseArguments(drillSpec, args));
+}
+
+describe("planOf", () => {
+  it("does everything with the numbers of the promise", () => {
+    expect(plan()).toMatchObject({
+      faults: ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"],
+      transports: ["udp", "tcp", "tls", "ws"],
+      amounts: { rate: 100, established: 500, ringing: 50, registered: 2_000 },
+      port: undefined,
+      state: undefined,
+      json: false,
+    });
+  });
+
+  it("takes lists, in its own order, and numbers over those of --quick", () => {
+    expect(
+      plan("--fault", "kill-both,kill-cell", "--transport", "ws", "--quick", "--rate", "7", "--state", "x", "--port", "7000"),
+    ).toMatchObject({
+      faults: ["kill-cell", "kill-both"],
+      transports: ["ws"],
+      amounts: { rate: 7, established: 20, ringing: 6, registered: 40 },
+      port: 7_000,
+      state: resolve("x"),
+    });
+    expect(plan("--fault", "all")).toMatchObject({ faults });
+    expect(plan("--transport", "all")).toMatchObject({ transports });
+  });
+
+  it.each([
+    [["--fault", "fire"], "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both"],
+    [["--transport", "udp,sctp"], "--transport sctp: must be one of udp, tcp, tls, ws"],
+    [["--rate", "many"], "--rate many: must be a whole number from 0 to 20000"],
+    [["--registered", "3"], "--registered 3: must be a whole number from 4 to 20000"],
+  ])("refuses %j", (args, reason) => {
+    expect(() => plan(...args)).toThrow(`${reason} (see tandem drill --help)`);
+  });
+
+  it("leaves out what cannot concern a softphone", () => {
+    expect(faults.filter((fault) => !concerns(fault, "ws"))).toEqual(["kill-gateway"]);
+    expect(faults.filter((fault) => !concerns(fault, "udp"))).toEqual([]);
+  });
+});
+
+const good: FaultResult = {
+  fault: "kill-cell",
+  transport: "udp",
+  detectionMs: 412,
+  established: { ended: 500, lost: 0 },
+  ringing: { completed: 50, lost: 0 },
+  registrations: { kept: 2_000, lost: 0 },
+  newCalls: { made: 1_400, failed: 0, slow: 3, lastFailedMs: undefined, slowestMs: 1_512 },
+  identicalAfterMs: 20,
+  isWhole: true,
+  failedBefore: 0,
+  anomalies: {},
+  losses: [],
+};
+
+describe("the table", () => {
+  it("has one aligned line for each fault and transport", () => {
+    const bad: FaultResult = {
+      ...good,
+      fault: "freeze-cell",
+      transport: "ws",
+      detectionMs: undefined,
+      established: { ended: 499, lost: 1 },
+      newCalls: { ...good.newCalls, failed: 12, lastFailedMs: 4_100 },
+      identicalAfterMs: undefined,
+    };
+    expect(resultTable([good, bad, { ...good, fault: "kill-both", detectionMs: undefined }]).split("\n")).toEqual([
+      "FAULT        TRANSPORT  DETECTED ms  ENDED WELL  LOST  RINGING: COMPLETED  LOST  REGISTERED  LOST  NEW CALLS  FAILED  SLOW  LAST FAILED ms  IDENTICAL ms",
+      "kill-cell    UDP        412                 500     0                  50     0        2000     0       1400       0     3  -               20",
+      "freeze-cell  WS         never               499     1                  50     0        2000     0       1400      12     3  4100            never",
+      "kill-both    UDP        -                   500     0                  50     0        2000     0       1400       0     3  -               20",
+      "",
+    ]);
+  });
+
+  it("says which promises were not kept, and only those", () => {
+    const failing = { ...good.newCalls, failed: 2, lastFailedMs: 4_900 };
+    expect(missesOf([good])).toEqual([]);
+    expect(missesOf([{ ...good, newCalls: failing }])).toEqual(["kill-cell over UDP: 2 new calls"]);
+    expect(missesOf([{ ...good, fault: "freeze-cell", newCalls: failing }])).toEqual([]);
+    expect(missesOf([{ ...good, fault: "freeze-cell", newCalls: { ...failing, lastFailedMs: 5_100 } }])).toEqual([
+      "freeze-cell over UDP: 2 new calls",
+    ]);
+    const both: FaultResult = { ...good, fault: "kill-both", newCalls: failing, ringing: { completed: 0, lost: 50 } };
+    expect(missesOf([both])).toEqual([]);
+    expect(missesOf([{ ...both, established: { ended: 498, lost: 2 }, registrations: { kept: 1_999, lost: 1 } }])).toEqual([
+      "kill-both over UDP: 2 established calls, 1 registrations",
+    ]);
+    expect(missesOf([{ ...good, fault: "cut-cells", identicalAfterMs: undefined }])).toEqual([
+      "cut-cells over UDP: the replicas differ 5 s after healing",
+    ]);
+  });
+});
+
+const closing: (() => void)[] = [];
+
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+/** A server that repeats what it hears, behind a relay. */
+async function behindRelay(): Promise<{ relay: Relay; port: number; server: Server }> {
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.pipe(socket);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const relay = new Relay({ host: "127.0.0.1", port: typeof address === "object" && address !== null ? address.port : 0 });
+  const port = await relay.listen("127.0.0.1", 0);
+  closing.push(
+    () => server.close(),
+    () => void relay.close(),
+  );
+  return { relay, port, server };
+}
+
+async function client(port: number): Promise<{ socket: Socket; heard: () => string }> {
+  const socket = connect({ host: "127.0.0.1", port });
+  let heard = "";
+  socket.setEncoding("utf8").on("data", (text: string) => void (heard += text));
+  socket.on("error", () => undefined);
+  closing.push(() => socket.destroy());
+  await once(socket, "connect");
+  return { socket, heard: () => heard };
+}
+
+describe("Relay", () => {
+  it("passes what is sent, and the end of a connection", async () => {
+    const { port } = await behindRelay();
+    const { socket, heard } = await client(port);
+    socket.write("one");
+    await expect.poll(heard).toBe("one");
+    socket.end();
+    await once(socket, "close");
+  });
+
+  it("holds everything while it is cut, new connections too, and passes it when it is healed", async () => {
+    const { relay, port } = await behindRelay();
+    const before = await client(port);
+    before.socket.write("one");
+    await expect.poll(before.heard).toBe("one");
+    relay.cut();
+    const meanwhile = await client(port);
+    before.socket.write("two");
+    meanwhile.socket.write("three");
+    // Another relay's round trip, so that this one has had its time.
+    const other = await client((await behindRelay()).port);
+    other.socket.write("x");
+    await expect.poll(other.heard).toBe("x");
+    expect([before.heard(), meanwhile.heard()]).toEqual(["one", ""]);
+    relay.heal();
+    await expect.poll(before.heard).toBe("onetwo");
+    await expect.poll(meanwhile.heard).toBe("three");
+  });
+
+  it("tells nobody of an end while it is cut, and everybody afterwards", async () => {
+    const { relay, port, server } = await behindRelay();
+    const { socket, heard } = await client(port);
+    socket.write("one");
+    await expect.poll(heard).toBe("one");
+    relay.cut();
+    socket.destroy();
+    const connections = async (): Promise<number> => await new Promise((count) => server.getConnections((_, number) => count(number)));
+    expect(await connections()).toBe(1);
+    relay.heal();
+    await expect.poll(connections).toBe(0);
+  });
+});
+
+describe("clusterMapOf", () => {
+  it("names another way to a cell where there is one", () => {
+    const settings = settingsOf(parseArguments(upSpec, []));
+    const cluster = { domain: "example.test", exchanges: 2, cells: 2 };
+    const map = clusterMapOf(cluster, settings, layoutOf(settings, 2), (cell) => (cell === "b" ? "http://127.0.0.1:9" : undefined));
+    expect(map.cells).toEqual([
+      { id: "a", url: "http://127.0.0.1:8801" },
+      { id: "b", url: "http://127.0.0.1:9" },
+    ]);
+  });
+});
