@@ -1,14 +1,10 @@
-import { contactOf } from "../dialog/dialog.ts";
-import { presentFlow, type Phone, type PhoneFlow } from "../dialog/present-flow.ts";
+import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
-import { replayMs, retryAfterSeconds, sweepMs, takeoverEvidenceMs } from "../limits.ts";
+import { retryAfterSeconds, sweepMs } from "../limits.ts";
 import { buildResponse, type HeaderField } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
-import type { NameAddr } from "../message/name-addr.ts";
 import { octetsOf } from "../message/octets.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
-import { isSipUri, parseUri } from "../message/uri.ts";
-import { addressOfRecordOf } from "../placement/address-of-record.ts";
 import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
 import type { ProxyEnvironment } from "../proxy/environment.ts";
 import { Proxy } from "../proxy/proxy.ts";
@@ -17,16 +13,14 @@ import { isResponseContext, type Branch, type ResponseContext, type Target } fro
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
 import { RecordStore } from "../record/record-store.ts";
-import { makeTombstone, type LiveRecord, type StateRecord } from "../record/state-record.ts";
-import { cellOfVersion, msOfVersion } from "../record/version.ts";
+import { makeTombstone, type StateRecord } from "../record/state-record.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
-import { serverKey } from "../transaction/matching.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
-import type { InviteServerTransaction, ServerTransaction, TransactionUser } from "../transaction/transaction.ts";
-import { accessOfFlow, cellOfLine, isLine, isReliable, joinFlow, splitFlow, transportOfFlow, type Listener } from "../transport/flow.ts";
+import type { ServerTransaction, TransactionUser } from "../transaction/transaction.ts";
+import { accessOfFlow, joinFlow, splitFlow, type Listener } from "../transport/flow.ts";
 import { parseJsonOctets, RecordKind, type FrameRecord } from "../transport/frame.ts";
-import { fallbackFlow, responseFlow, stampReceived } from "../transport/response-flow.ts";
+import { responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
@@ -37,7 +31,9 @@ import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { InviteKeeper } from "./invite-keeper.ts";
 import { PhoneFinder } from "./phone-finder.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
+import { Takeovers } from "./takeovers.ts";
 import { WaitingRoom } from "./waiting-room.ts";
+import { isReliableFlow, Whereabouts } from "./whereabouts.ts";
 
 export type ExchangeConfig = { readonly exchange: number; readonly cell: string; readonly map: ClusterMap };
 
@@ -51,8 +47,6 @@ export type ExchangeTools = {
   readonly nextId: () => string;
 };
 
-/** ACKs sent again that are remembered, so that none goes to and fro. */
-const acksAgainMax = 1_000;
 const recordRouteMethods: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", "REFER"]);
 
 /**
@@ -84,13 +78,10 @@ export class Exchange {
   readonly #waiting: WaitingRoom;
   readonly #invites: InviteKeeper;
   readonly #finder: PhoneFinder;
-  /** When which access said that it has lost the other replica. */
-  readonly #takeovers = new Map<string, number>();
+  readonly #takeovers: Takeovers;
+  readonly #whereabouts: Whereabouts;
   /** The cell that Vias and Record-Routes name. */
   #tokenCell: string;
-  #cells: ReadonlySet<string> | undefined;
-  /** ACKs that were sent once more on another flow, by branch. */
-  readonly #ackedAgain = new Set<string>();
   #isReturning = false;
 
   constructor(config: ExchangeConfig, tools: ExchangeTools, now: number) {
@@ -115,13 +106,34 @@ export class Exchange {
     this.#registrar = new RegistrarDesk(this.store, this.#clock);
     this.#invites = new InviteKeeper(this.store, this.#clock, this.#proxy, this.#transactions);
     this.#waiting = new WaitingRoom(this.#timers);
+    this.#takeovers = new Takeovers({
+      cell: config.cell,
+      map: config.map,
+      exchange: config.exchange,
+      invites: this.#invites,
+      transactions: this.#transactions,
+      transport,
+    });
+    const flowsHere = (addressOfRecord: string, at: number): PhoneFlow[] | undefined => {
+      return this.#isServedHere(addressOfRecord) ? this.#registrar.flowsOf(addressOfRecord, at) : undefined;
+    };
     this.#finder = new PhoneFinder({
       timers: this.#timers,
-      flowsHere: (addressOfRecord, at) => (this.#isServedHere(addressOfRecord) ? this.#registrar.flowsOf(addressOfRecord, at) : undefined),
+      flowsHere,
       ask: (addressOfRecord, reference) => {
         this.#effects.push({ type: "flows", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord), reference });
       },
       isUsable: (flow) => this.#accesses.usable(flow) !== undefined,
+    });
+    this.#whereabouts = new Whereabouts({
+      map: () => this.#map,
+      accesses: this.#accesses,
+      dialogs: this.#dialogs,
+      finder: this.#finder,
+      flowsHere,
+      send: (flow, octets) => this.#send(flow, octets, undefined),
+      resolved: (reference, flows, at) => this.#proxy.resolved(reference, flows, at),
+      moveResponse: (tx, response, flow) => this.#transactions.moveResponse(tx, response, flow),
     });
     this.#authority = new Authority({
       ...tools,
@@ -158,16 +170,15 @@ export class Exchange {
    * (frame record `takeover`); undefined: all of them, the cell is down.
    */
   takeOver(access: string | undefined, now: number): void {
-    if (access !== undefined) this.#takeovers.set(access, now);
     this.#authority.tookOver(now);
-    for (const record of this.#invites.foreignOf(access)) this.#invites.adopt(record, now);
+    this.#takeovers.takeOver(access, now);
     this.#dialogs.confirmAll(now);
     this.#settle(now);
   }
 
   /** The cells that the view says can be reached, this one included: lines of others are unreachable at once. */
   setCells(reachable: ReadonlySet<string>): void {
-    this.#cells = reachable;
+    this.#takeovers.setCells(reachable);
     this.#accesses.setCells(reachable);
   }
 
@@ -218,7 +229,7 @@ export class Exchange {
   /** One record of a frame from an access. Kinds that an exchange does not know are ignored: a newer access may send them. */
   receive(access: string, record: FrameRecord, now: number): void {
     const flow = joinFlow(access, record.key);
-    this.#tokenCell = this.#cellFor(access, now, undefined);
+    this.#tokenCell = this.#takeovers.cellFor(access, now, undefined);
     switch (record.kind) {
       case RecordKind.message:
         this.#receiveMessage(record.octets, flow, now);
@@ -292,6 +303,7 @@ export class Exchange {
 
   /** Fires what is due. */
   tick(now: number): void {
+    this.#tokenCell = this.#config.cell;
     for (const key of this.#timers.due(now)) this.#fire(key, now);
     this.#settle(now);
   }
@@ -338,23 +350,8 @@ export class Exchange {
   #undeliverable(octets: Uint8Array, flow: string, now: number): void {
     const message = parseMessage(octets);
     if (isParseError(message)) return;
-    if (message.isRequest && message.method === "ACK") this.#ackLost(message, flow, now);
+    if (message.isRequest && message.method === "ACK") this.#whereabouts.ackLost(message, flow, now);
     else this.#transactions.undeliverable(message, flow, now);
-  }
-
-  /** The ACK of a 2xx is repeated by nobody when its connection has been lost: once more, where the phone is now. */
-  #ackLost(ack: SipMessage, failed: string, now: number): void {
-    const side = this.#dialogs.receiverOf(ack);
-    const via = ack.topVia;
-    if (side === undefined || isParseError(via) || via.branch === undefined || this.#ackedAgain.has(via.branch)) return;
-    if (this.#ackedAgain.size >= acksAgainMax) this.#ackedAgain.clear();
-    this.#ackedAgain.add(via.branch);
-    const octets = ack.octets.slice(ack.start, ack.end);
-    this.#finder.find(
-      { ...side, heardAt: 0, failed },
-      (flow) => (flow === undefined ? undefined : this.#send(flow, octets, undefined)),
-      now,
-    );
   }
 
   #user(): TransactionUser {
@@ -362,13 +359,13 @@ export class Exchange {
       request: (tx, message, now) => this.#request(tx, message, now),
       ack: (message, flow, now) => this.#ack(message, flow, now),
       cancel: (tx, cancelTx, message, now) => {
-        this.#proxy.cancel(tx ?? this.#adoptedForCancel(message, cancelTx.flow, now), cancelTx, message, now);
+        this.#proxy.cancel(tx ?? this.#takeovers.adoptedForCancel(message, cancelTx.flow, now), cancelTx, message, now);
       },
       response: (tx, message, now) => void this.#proxy.response(tx, message, now),
       strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),
       timeout: (tx, now) => void this.#proxy.timeout(tx, now),
       transportError: (tx, now) => void this.#proxy.transportError(tx, now),
-      responseLost: (tx, response, now) => this.#responseLost(tx, response, now),
+      responseLost: (tx, response, now) => this.#whereabouts.responseLost(tx, response, now),
       answeredElsewhere: (tx, now) => {
         const context = tx.owner;
         if (isResponseContext(context) && this.#invites.isAdopted(context)) this.#proxy.endedElsewhere(context, now);
@@ -380,168 +377,44 @@ export class Exchange {
     return exchangeOf(this.#map, addressOfRecord) === this.#config.exchange;
   }
 
-  /**
-   * The cell that is named to others. An access that has just lost the replica it prefers repeats what that one may have forwarded already:
-   * it is forwarded as that one did, octet for octet. Its cell is down, so what names it comes here. `named`: by the token of the request.
-   */
-  #cellFor(access: string, now: number, named: string | undefined): string {
-    const { cell } = this.#config;
-    const since = this.#takeovers.get(access);
-    if (since === undefined || now - since > replayMs) return cell;
-    const { primary, secondary } = pairOf(this.#map, this.#config.exchange);
-    const own = named ?? (isLine(access) ? cellOfLine(access) : primary);
-    return own === primary || own === secondary ? own : primary;
-  }
-
-  /**
-   * Whether an INVITE that the other replica has in hand may be taken up here because of one message. Gladly, when its cell is down or this
-   * access has lost it. Not, when it is this replica that had been away, and reads what was waiting for it.
-   */
-  #mayAdopt(record: LiveRecord<"invite">, access: string, now: number): "surely" | "perhaps" | "no" {
-    const owner = cellOfVersion(record.version);
-    const since = this.#takeovers.get(access);
-    if (owner === this.#config.cell || this.#cells?.has(owner) === false) return "surely";
-    if (since !== undefined && now - since <= takeoverEvidenceMs) return "surely";
-    return this.#invites.isJustLost(record.key, now) ? "no" : "perhaps";
-  }
-
-  #adoptedForCancel(cancel: SipMessage, flow: string, now: number): InviteServerTransaction | undefined {
-    const record = this.#invites.foreign(serverKey(cancel, "INVITE"));
-    if (record === undefined || this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return undefined;
-    const tx = this.#invites.adopt(record, now)?.tx;
-    return tx?.kind === "inviteServer" ? tx : undefined;
-  }
-
-  /** An INVITE that this replica, or the other one, has had before. False: it is new. */
-  #repeatedInvite(tx: ServerTransaction, message: SipMessage, now: number): boolean {
-    const record = this.#invites.foreign(tx.key);
-    if (record === undefined && !this.#invites.hasEnded(tx.key)) return false;
-    this.#transactions.forget(tx);
-    if (record === undefined) return true; // answered: the caller has, or gets, what was said
-    if (this.#mayAdopt(record, accessOfFlow(tx.flow), now) === "surely") {
-      if (this.#invites.adopt(record, now) !== undefined) this.#transactions.receive(message, tx.flow, now);
-      return true;
-    }
-    // Who has it in hand goes on with it; that it was heard is all there is to say.
-    const { responseFlow: upstream, lastResponse } = record.value;
-    if (lastResponse !== undefined) this.#send(upstream, octetsOf(lastResponse), undefined);
-    return true;
-  }
-
   /** A response without a transaction here: its INVITE is taken up, or it goes on by its Vias. */
   #strayResponse(message: SipMessage, flow: string, now: number): void {
     const via = message.topVia;
     const cSeq = message.cSeq;
     if (isParseError(via) || via.branch === undefined || isParseError(cSeq)) return;
-    const record = cSeq.method === "INVITE" ? this.#invites.foreignOfBranch(via.branch) : undefined;
-    if (record !== undefined) {
-      if (this.#mayAdopt(record, accessOfFlow(flow), now) !== "no") {
-        if (this.#invites.adopt(record, now) !== undefined) this.#transactions.receive(message, flow, now);
-        return;
-      }
-      // Only the replica that has it in hand can acknowledge a refusal, and try another phone.
-      if (message.status >= 300) return;
-    }
+    const known = cSeq.method === "INVITE" ? this.#takeovers.ofResponse(via.branch, flow, now) : undefined;
+    if (known === "adopted") return this.#transactions.receive(message, flow, now);
+    // Only the replica that has it in hand can acknowledge a refusal, and try another phone.
+    if (known === "gone" || (known === "theirs" && message.status >= 300)) return;
     const onward = this.#proxy.strayResponse(message);
     if (onward === undefined) return;
-    const caller = { addressOfRecord: this.#addressOfRecordOf(message.from), flow: isReliableFlow(onward.flow) ? onward.flow : "" };
-    const callee = { addressOfRecord: this.#addressOfRecordOf(message.to), flow: isReliableFlow(flow) ? flow : "" };
+    const caller = {
+      addressOfRecord: this.#whereabouts.addressOfRecordOf(message.from),
+      flow: isReliableFlow(onward.flow) ? onward.flow : "",
+    };
+    const callee = { addressOfRecord: this.#whereabouts.addressOfRecordOf(message.to), flow: isReliableFlow(flow) ? flow : "" };
     const hasChanged = this.#dialogs.passed(message, { ...caller, instanceId: "" }, { ...callee, instanceId: "" }, now);
     const mustWait = hasChanged && cSeq.method === "INVITE";
     this.#send(onward.flow, onward.octets, mustWait ? this.store.sequence : undefined);
   }
 
-  /** The connection of a client is gone before it has got its answer: it may have come back on another one. */
-  #responseLost(tx: ServerTransaction, response: SipMessage, now: number): boolean {
-    const failed = tx.responseFlow;
-    const addressOfRecord = this.#addressOfRecordOf(response.from);
-    if (!isReliableFlow(failed) || addressOfRecord === "") return false;
-    const contact = tx.request === undefined ? undefined : contactOf(tx.request);
-    const known = this.#dialogs.senderOf(response);
-    const phone = contact === undefined ? known : { contact: contact.uri, instanceId: contact.instanceId };
-    if (phone === undefined) return false;
-    const lost = { contact: phone.contact, instanceId: phone.instanceId, flow: "", heardAt: 0, addressOfRecord, failed };
-    this.#finder.find(
-      lost,
-      (found) => {
-        const via = response.topVia;
-        if (found !== undefined) tx.isMoved = true;
-        this.#transactions.moveResponse(tx, response, found ?? (isParseError(via) ? undefined : fallbackFlow(via, failed)));
-      },
-      now,
-    );
-    return true;
-  }
-
-  #addressOfRecordOf(nameAddr: NameAddr | ParseError): string {
-    const uri = isParseError(nameAddr) ? nameAddr : parseUri(nameAddr.uri);
-    return (isParseError(uri) ? undefined : addressOfRecordOf(this.#map, uri)) ?? "";
-  }
-
   /** A new request: RFC 3261 16.2. */
   #request(tx: ServerTransaction, message: SipMessage, now: number): void {
-    if (tx.kind === "inviteServer" && this.#repeatedInvite(tx, message, now)) return;
+    if (tx.kind === "inviteServer" && this.#takeovers.repeatedInvite(tx, message, now)) return;
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
     if (request.token === undefined) return this.#processInitial(tx, request, now);
-    this.#tokenCell = this.#cellFor(accessOfFlow(tx.flow), now, request.token.cell);
+    this.#tokenCell = this.#takeovers.cellFor(accessOfFlow(tx.flow), now, request.token.cell);
     // Its Record-Route is ours and signed: whoever holds it takes part in the dialog, and is not asked for a password again.
     this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
-    this.#proxy.forward(tx, request, [this.#dialogTarget(request, now)], { recordRoute: false }, now);
+    this.#proxy.forward(tx, request, [this.#whereabouts.dialogTarget(request, now)], { recordRoute: false }, now);
   }
 
   #ack(message: SipMessage, flow: string, now: number): void {
     const request = this.#proxy.preprocess(message, flow);
     if (isParseError(request) || request.token === undefined) return; // RFC 3261 17: an ACK is never answered
     this.#dialogs.requested(request.message, flowBackTo(request.message, flow), now);
-    this.#proxy.ack(request, this.#dialogTarget(request, now), now);
-  }
-
-  /** The phone that an in-dialog request is for, as the dialog's record knows it, else as the token and the request do. */
-  #receiverOf(request: Preprocessed): Phone & { readonly addressOfRecord: string } {
-    const { message, token, direction } = request;
-    const tokenFlow = (direction === "toCaller" ? token?.caller : token?.callee) ?? "";
-    const side = this.#dialogs.receiverOf(message);
-    const addressOfRecord = side === undefined || side.addressOfRecord === "" ? this.#addressOfRecordOf(message.to) : side.addressOfRecord;
-    if (side === undefined) return { contact: message.requestUri, instanceId: "", flow: tokenFlow, heardAt: 0, addressOfRecord };
-    const { contact, instanceId, version } = side;
-    return { contact, instanceId, flow: side.flow === "" ? tokenFlow : side.flow, heardAt: msOfVersion(version), addressOfRecord };
-  }
-
-  /** Where an in-dialog request goes: by its Request-URI, or on the flow that its phone has now. */
-  #dialogTarget(request: Preprocessed, now: number): Target {
-    const { message } = request;
-    const { requestUri } = message;
-    const phone = this.#receiverOf(request);
-    if (phone.flow === "") return { requestUri, routes: [] };
-    const { addressOfRecord } = phone;
-    const flows = addressOfRecord !== "" && this.#isServedHere(addressOfRecord) ? this.#registrar.flowsOf(addressOfRecord, now) : [];
-    const flow = presentFlow(phone, flows, (each) => this.#accesses.usable(each) !== undefined);
-    if (flow === undefined) return { requestUri, routes: [], seek: "first", failedFlow: phone.flow };
-    if (flow !== phone.flow) this.#dialogs.receiverMoved(message, flow, now);
-    return { requestUri, routes: [], flow, seek: "onFailure" };
-  }
-
-  #seek(request: Preprocessed, failed: string, reference: string, now: number): void {
-    const phone = this.#receiverOf(request);
-    this.#finder.find(
-      { ...phone, failed },
-      (found, at) => {
-        if (found !== undefined) this.#dialogs.receiverMoved(request.message, found, at);
-        const flow = found ?? this.#contactFlow(request, phone.contact, failed);
-        this.#proxy.resolved(reference, flow === undefined ? [] : [flow], at);
-      },
-      now,
-    );
-  }
-
-  /** A phone that has no connection any more may take one at its Contact. Only there: a token is no leave to call anybody. */
-  #contactFlow(request: Preprocessed, contact: string, failed: string): string | undefined {
-    const { requestUri, parsedRequestUri: uri } = request.message;
-    if (contact !== requestUri || this.#dialogs.receiverOf(request.message) === undefined) return undefined;
-    if (isParseError(uri) || !isSipUri(uri)) return undefined;
-    const flow = this.#accesses.numericFlow(uri, accessOfFlow(request.flow));
-    return flow === failed ? undefined : flow;
+    this.#proxy.ack(request, this.#whereabouts.dialogTarget(request, now), now);
   }
 
   /** A request outside of dialogs, or within one that we are not on the path of: whose is it, may it, and where does it go. */
@@ -669,7 +542,7 @@ export class Exchange {
       resolve: (uri, reference) => this.#resolve(uri, reference),
       numericFlow: (uri, near) => this.#accesses.numericFlow(uri, accessOfFlow(near)),
       isOurs: (host, port) => domainOf(this.#map, host, port) !== undefined,
-      seek: (request, failed, reference, now) => this.#seek(request, failed, reference, now),
+      seek: (request, failed, reference, now) => this.#whereabouts.seek(request, failed, reference, now),
       flowFailed: (flow, target, now) => {
         // That it cannot be reached from here says nothing about the phone.
         if (this.#isReturning || this.#accesses.usable(flow) === undefined) return;
@@ -704,12 +577,12 @@ export class Exchange {
       // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.
       if (tx.kind !== "inviteServer" || response === undefined || branch === undefined) return;
       const caller = {
-        addressOfRecord: this.#addressOfRecordOf(response.from),
+        addressOfRecord: this.#whereabouts.addressOfRecordOf(response.from),
         flow: isReliableFlow(tx.flow) ? tx.flow : "",
         instanceId: "",
       };
       const callee = {
-        addressOfRecord: this.#addressOfRecordOf(response.to),
+        addressOfRecord: this.#whereabouts.addressOfRecordOf(response.to),
         flow: branch.target.flow ?? "",
         instanceId: branch.target.group ?? "",
       };
@@ -762,8 +635,4 @@ export class Exchange {
     }
     this.#invites.flush(now);
   }
-}
-
-function isReliableFlow(flow: string): boolean {
-  return isReliable(transportOfFlow(flow) ?? "UDP");
 }

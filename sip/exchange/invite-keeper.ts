@@ -113,10 +113,10 @@ export class InviteKeeper {
     return found;
   }
 
-  /** Whether the other replica has taken this one away a moment ago. */
-  isJustLost(key: string, now: number): boolean {
+  /** When the other replica has taken this one away; undefined: not lately. */
+  lostAt(key: string, now: number): number | undefined {
     const at = this.#lost.get(key);
-    return at !== undefined && now - at <= lostCallsMs;
+    return at !== undefined && now - at <= lostCallsMs ? at : undefined;
   }
 
   isAdopted(context: ResponseContext): boolean {

@@ -1,0 +1,108 @@
+import { replayMs, takeoverEvidenceMs } from "../limits.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import { octetsOf } from "../message/octets.ts";
+import { pairOf, type ClusterMap } from "../placement/cluster-map.ts";
+import type { LiveRecord } from "../record/state-record.ts";
+import { cellOfVersion } from "../record/version.ts";
+import { serverKey } from "../transaction/matching.ts";
+import type { TransactionLayer } from "../transaction/transaction-layer.ts";
+import type { InviteServerTransaction, ServerTransaction, TransportSink } from "../transaction/transaction.ts";
+import { accessOfFlow, cellOfLine, isLine } from "../transport/flow.ts";
+import type { InviteKeeper } from "./invite-keeper.ts";
+
+export type TakeoverOptions = {
+  readonly cell: string;
+  readonly map: ClusterMap;
+  readonly exchange: number;
+  readonly invites: InviteKeeper;
+  readonly transactions: TransactionLayer;
+  readonly transport: TransportSink;
+};
+
+/**
+ * Decides which INVITEs of the other replica this one takes up, and when. All of an access that says it has lost the other one; and one by
+ * one, for a message that belongs to it.
+ */
+export class Takeovers {
+  readonly #options: TakeoverOptions;
+  /** When which access said that it has lost the other replica. */
+  readonly #since = new Map<string, number>();
+  #cells: ReadonlySet<string> | undefined;
+
+  constructor(options: TakeoverOptions) {
+    this.#options = options;
+  }
+
+  setCells(reachable: ReadonlySet<string>): void {
+    this.#cells = reachable;
+  }
+
+  /** See `Exchange.takeOver`. */
+  takeOver(access: string | undefined, now: number): void {
+    const { invites } = this.#options;
+    if (access !== undefined) this.#since.set(access, now);
+    for (const record of invites.foreignOf(access)) invites.adopt(record, now);
+  }
+
+  /**
+   * The cell that is named to others. An access that has just lost the replica it prefers repeats what that one may have forwarded already:
+   * it is forwarded as that one did, octet for octet. Its cell is down, so what names it comes here. `named`: by the token of the request.
+   */
+  cellFor(access: string, now: number, named: string | undefined): string {
+    const { cell, map, exchange } = this.#options;
+    const since = this.#since.get(access);
+    if (since === undefined || now - since > replayMs) return cell;
+    const { primary, secondary } = pairOf(map, exchange);
+    const own = named ?? (isLine(access) ? cellOfLine(access) : primary);
+    return own === primary || own === secondary ? own : primary;
+  }
+
+  /**
+   * Whether an INVITE that the other replica has in hand may be taken up here because of one message. Gladly, when its cell is down or this
+   * access has lost it. Not, when it is this replica that had been away, and reads what was waiting for it.
+   */
+  #mayAdopt(record: LiveRecord<"invite">, access: string, now: number): "surely" | "perhaps" | "no" {
+    const owner = cellOfVersion(record.version);
+    const since = this.#since.get(access);
+    if (owner === this.#options.cell || this.#cells?.has(owner) === false) return "surely";
+    const lostAt = this.#options.invites.lostAt(record.key, now);
+    if (lostAt !== undefined && lostAt >= (since ?? 0)) return "no";
+    return since !== undefined && now - since <= takeoverEvidenceMs ? "surely" : "perhaps";
+  }
+
+  /** The INVITE of the other replica that a CANCEL is for, taken up. Undefined: there is none. */
+  adoptedForCancel(cancel: SipMessage, flow: string, now: number): InviteServerTransaction | undefined {
+    const record = this.#options.invites.foreign(serverKey(cancel, "INVITE"));
+    if (record === undefined || this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return undefined;
+    const tx = this.#options.invites.adopt(record, now)?.tx;
+    return tx?.kind === "inviteServer" ? tx : undefined;
+  }
+
+  /** An INVITE that this replica, or the other one, has had before. False: it is new. */
+  repeatedInvite(tx: ServerTransaction, message: SipMessage, now: number): boolean {
+    const record = this.#options.invites.foreign(tx.key);
+    if (record === undefined && !this.#options.invites.hasEnded(tx.key)) return false;
+    this.#options.transactions.forget(tx);
+    if (record === undefined) return true; // answered: the caller has, or gets, what was said
+    if (this.#mayAdopt(record, accessOfFlow(tx.flow), now) === "surely") {
+      if (this.#options.invites.adopt(record, now) !== undefined) this.#options.transactions.receive(message, tx.flow, now);
+      return true;
+    }
+    // Who has it in hand goes on with it; that it was heard is all there is to say.
+    const { responseFlow: upstream, lastResponse } = record.value;
+    if (lastResponse !== undefined) this.#options.transport.send(upstream, octetsOf(lastResponse));
+    return true;
+  }
+
+  /**
+   * A response without a transaction here that belongs to an INVITE of the other replica. `adopted`: it can be received now. `theirs`: that
+   * one goes on with it. Undefined: it belongs to none.
+   */
+  ofResponse(branch: string, flow: string, now: number): "adopted" | "gone" | "theirs" | undefined {
+    const { invites } = this.#options;
+    const record = invites.foreignOfBranch(branch);
+    if (record === undefined) return undefined;
+    if (this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return "theirs";
+    return invites.adopt(record, now) === undefined ? "gone" : "adopted";
+  }
+}
