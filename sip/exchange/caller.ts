@@ -1,4 +1,5 @@
-import { isParseError } from "../errors.ts";
+import { isParseError, type ParseError } from "../errors.ts";
+import type { NameAddr } from "../message/name-addr.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri, parseUri } from "../message/uri.ts";
 import { addressOfRecordOf } from "../placement/address-of-record.ts";
@@ -28,6 +29,12 @@ export function callingOf(map: ClusterMap, message: SipMessage): Calling {
   }
   const callerDomain = domainOf(map, fromUri.host, fromUri.port);
   return { callerDomain, caller: callerDomain === undefined ? undefined : addressOfRecordOf(map, fromUri), callee };
+}
+
+/** The canonical address-of-record of a From or To, empty when it is not ours. */
+export function addressOfRecordOfParty(map: ClusterMap, party: NameAddr | ParseError): string {
+  const uri = isParseError(party) ? party : parseUri(party.uri);
+  return (isParseError(uri) ? undefined : addressOfRecordOf(map, uri)) ?? "";
 }
 
 /** RFC 3261 10.3 5: the address-of-record that a REGISTER is about; undefined when its To is not in a domain of ours. */

@@ -12,11 +12,17 @@ import {
 } from "../dialog/dialog.ts";
 import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
+import type { ClusterMap } from "../placement/cluster-map.ts";
+import { flowBackTo } from "../proxy/record-route.ts";
+import type { Branch } from "../proxy/response-context.ts";
 import type { HybridClock } from "../record/hybrid-clock.ts";
 import type { RecordStore } from "../record/record-store.ts";
 import { makeTombstone } from "../record/state-record.ts";
 import type { Dialog, DialogSide } from "../record/values.ts";
 import { cellOfVersion } from "../record/version.ts";
+import type { ServerTransaction } from "../transaction/transaction.ts";
+import { isReliable, transportOfFlow } from "../transport/flow.ts";
+import { addressOfRecordOfParty, callingOf } from "./caller.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
 export type AnsweredSide = { readonly addressOfRecord: string; readonly flow: string; readonly instanceId: string };
@@ -28,14 +34,41 @@ export type AnsweredSide = { readonly addressOfRecord: string; readonly flow: st
 export class DialogKeeper {
   readonly #store: RecordStore;
   readonly #clock: HybridClock;
+  readonly #map: () => ClusterMap;
 
-  constructor(store: RecordStore, clock: HybridClock) {
+  constructor(store: RecordStore, clock: HybridClock, map: () => ClusterMap) {
+    this.#map = map;
     this.#store = store;
     this.#clock = clock;
   }
 
   get count(): number {
     return this.#store.count("dialog");
+  }
+
+  /** A final response is about to be forwarded: what it means for the dialog. `branch` and `response` undefined: it is one of our own. */
+  follow(tx: ServerTransaction, status: number, branch: Branch | undefined, response: SipMessage | undefined, now: number): void {
+    const { request } = tx;
+    if (request?.toTag !== undefined) return this.finished(request, status, response, now);
+    if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return;
+    const { flow = "", group = "" } = branch.target;
+    const map = this.#map();
+    if (request === undefined) {
+      // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.
+      const caller = sideOf(addressOfRecordOfParty(map, response.from), flowIfReliable(tx.flow));
+      this.passed(response, caller, { ...sideOf(addressOfRecordOfParty(map, response.to), flow), instanceId: group }, now);
+      return;
+    }
+    const calling = callingOf(map, request);
+    const caller = sideOf(calling.caller ?? "", flowBackTo(request, tx.flow));
+    this.answered(request, response, caller, { ...sideOf(calling.callee ?? "", flow), instanceId: group }, now);
+  }
+
+  /** The same for a response whose request another replica forwarded: it came on `flow` and goes on to `upstream`. True: something changed. */
+  followStray(response: SipMessage, upstream: string, flow: string, now: number): boolean {
+    const map = this.#map();
+    const caller = sideOf(addressOfRecordOfParty(map, response.from), flowIfReliable(upstream));
+    return this.passed(response, caller, sideOf(addressOfRecordOfParty(map, response.to), flowIfReliable(flow)), now);
   }
 
   /** A 2xx to an initial INVITE is about to be forwarded. */
@@ -126,4 +159,12 @@ export class DialogKeeper {
     if (after === before) return;
     this.#store.apply(after === undefined ? makeTombstone("dialog", key, version, now) : { kind: "dialog", key, version, value: after });
   }
+}
+
+function sideOf(addressOfRecord: string, flow: string): AnsweredSide {
+  return { addressOfRecord, flow, instanceId: "" };
+}
+
+function flowIfReliable(flow: string): string {
+  return isReliable(transportOfFlow(flow) ?? "UDP") ? flow : "";
 }

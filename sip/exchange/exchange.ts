@@ -102,7 +102,7 @@ export class Exchange {
       isReliable: isReliableFlow,
     });
     this.#proxy = new Proxy(this.#environment(), this.#transactions, this.#timers, transport);
-    this.#dialogs = new DialogKeeper(this.store, this.#clock);
+    this.#dialogs = new DialogKeeper(this.store, this.#clock, () => this.#map);
     this.#registrar = new RegistrarDesk(this.store, this.#clock);
     this.#invites = new InviteKeeper(this.store, this.#clock, this.#proxy, this.#transactions);
     this.#waiting = new WaitingRoom(this.#timers);
@@ -388,12 +388,7 @@ export class Exchange {
     if (known === "gone" || (known === "theirs" && message.status >= 300)) return;
     const onward = this.#proxy.strayResponse(message);
     if (onward === undefined) return;
-    const caller = {
-      addressOfRecord: this.#whereabouts.addressOfRecordOf(message.from),
-      flow: isReliableFlow(onward.flow) ? onward.flow : "",
-    };
-    const callee = { addressOfRecord: this.#whereabouts.addressOfRecordOf(message.to), flow: isReliableFlow(flow) ? flow : "" };
-    const hasChanged = this.#dialogs.passed(message, { ...caller, instanceId: "" }, { ...callee, instanceId: "" }, now);
+    const hasChanged = this.#dialogs.followStray(message, onward.flow, flow, now);
     const mustWait = hasChanged && cSeq.method === "INVITE";
     this.#send(onward.flow, onward.octets, mustWait ? this.store.sequence : undefined);
   }
@@ -564,37 +559,10 @@ export class Exchange {
   ): number | undefined {
     const { tx } = context;
     const before = this.store.sequence;
-    this.#followDialog(tx, status, branch, response, now);
+    this.#dialogs.follow(tx, status, branch, response, now);
     if (!context.isInvite || status < 200 || status >= 300) return undefined;
     this.#invites.ended(context, now);
     return this.store.sequence > before || tx.commit === undefined ? this.store.sequence : tx.commit;
-  }
-
-  /** What a final response means for the dialog's record. */
-  #followDialog(tx: ServerTransaction, status: number, branch: Branch | undefined, response: SipMessage | undefined, now: number): void {
-    const { request } = tx;
-    if (request === undefined) {
-      // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.
-      if (tx.kind !== "inviteServer" || response === undefined || branch === undefined) return;
-      const caller = {
-        addressOfRecord: this.#whereabouts.addressOfRecordOf(response.from),
-        flow: isReliableFlow(tx.flow) ? tx.flow : "",
-        instanceId: "",
-      };
-      const callee = {
-        addressOfRecord: this.#whereabouts.addressOfRecordOf(response.to),
-        flow: branch.target.flow ?? "",
-        instanceId: branch.target.group ?? "",
-      };
-      this.#dialogs.passed(response, caller, callee, now);
-      return;
-    }
-    if (request.toTag !== undefined) return this.#dialogs.finished(request, status, response, now);
-    if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return;
-    const calling = callingOf(this.#map, request);
-    const caller = { addressOfRecord: calling.caller ?? "", flow: flowBackTo(request, tx.flow), instanceId: "" };
-    const callee = { addressOfRecord: calling.callee ?? "", flow: branch.target.flow ?? "", instanceId: branch.target.group ?? "" };
-    this.#dialogs.answered(request, response, caller, callee, now);
   }
 
   #resolve(uri: string, reference: string): void {

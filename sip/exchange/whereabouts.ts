@@ -1,10 +1,8 @@
 import { contactOf } from "../dialog/dialog.ts";
 import { presentFlow, type Phone, type PhoneFlow } from "../dialog/present-flow.ts";
-import { isParseError, type ParseError } from "../errors.ts";
-import type { NameAddr } from "../message/name-addr.ts";
+import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { isSipUri, parseUri } from "../message/uri.ts";
-import { addressOfRecordOf } from "../placement/address-of-record.ts";
+import { isSipUri } from "../message/uri.ts";
 import type { ClusterMap } from "../placement/cluster-map.ts";
 import type { Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
@@ -13,6 +11,7 @@ import type { ServerTransaction } from "../transaction/transaction.ts";
 import { accessOfFlow, isReliable, transportOfFlow } from "../transport/flow.ts";
 import { fallbackFlow } from "../transport/response-flow.ts";
 import type { Accesses } from "./accesses.ts";
+import { addressOfRecordOfParty } from "./caller.ts";
 import type { DialogKeeper } from "./dialog-keeper.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
 
@@ -90,7 +89,7 @@ export class Whereabouts {
   /** The connection of a client is gone before it has got its answer: it may have come back on another one. */
   responseLost(tx: ServerTransaction, response: SipMessage, now: number): boolean {
     const failed = tx.responseFlow;
-    const addressOfRecord = this.addressOfRecordOf(response.from);
+    const addressOfRecord = addressOfRecordOfParty(this.#options.map(), response.from);
     if (!isReliableFlow(failed) || addressOfRecord === "") return false;
     const contact = tx.request === undefined ? undefined : contactOf(tx.request);
     const known = this.#options.dialogs.senderOf(response);
@@ -109,17 +108,13 @@ export class Whereabouts {
     return true;
   }
 
-  addressOfRecordOf(nameAddr: NameAddr | ParseError): string {
-    const uri = isParseError(nameAddr) ? nameAddr : parseUri(nameAddr.uri);
-    return (isParseError(uri) ? undefined : addressOfRecordOf(this.#options.map(), uri)) ?? "";
-  }
-
   /** The phone that an in-dialog request is for, as the dialog's record knows it, else as the token and the request do. */
   #receiverOf(request: Preprocessed): Phone & { readonly addressOfRecord: string } {
     const { message, token, direction } = request;
     const tokenFlow = (direction === "toCaller" ? token?.caller : token?.callee) ?? "";
     const side = this.#options.dialogs.receiverOf(message);
-    const addressOfRecord = side === undefined || side.addressOfRecord === "" ? this.addressOfRecordOf(message.to) : side.addressOfRecord;
+    const addressOfRecord =
+      side === undefined || side.addressOfRecord === "" ? addressOfRecordOfParty(this.#options.map(), message.to) : side.addressOfRecord;
     if (side === undefined) return { contact: message.requestUri, instanceId: "", flow: tokenFlow, heardAt: 0, addressOfRecord };
     const { contact, instanceId, version } = side;
     return { contact, instanceId, flow: side.flow === "" ? tokenFlow : side.flow, heardAt: msOfVersion(version), addressOfRecord };
