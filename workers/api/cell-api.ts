@@ -93,6 +93,13 @@ cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", async (context) => {
   return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(jsonOf(context.var.body) as string));
 });
 
+/** Both replicas of an exchange answer the same when they hold the same. */
+cellApi.get("/digest/:exchange{\\d{1,4}}", async (context) => {
+  const exchange = Number(context.req.param("exchange"));
+  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+  return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).digest());
+});
+
 function frameErrorOf(body: Uint8Array): { readonly error: string } | undefined {
   const frame = decodeFrame(body);
   return isFrameError(frame) ? { error: `no frame: ${frame.frameError}` } : undefined;

@@ -16,6 +16,7 @@ import { lineListeners } from "../line/line-listeners.ts";
 import { randomIds } from "../random-id.ts";
 import { hashOf, tokenSigner } from "../signature.ts";
 import { Deadlines } from "./deadlines.ts";
+import { digestOf, type Digest } from "./digest.ts";
 import { Disk } from "./disk.ts";
 import { framesOf } from "./frames-of.ts";
 import { LineCouriers } from "./line-couriers.ts";
@@ -195,6 +196,11 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** Does not wait for anything: this is also how one sees that a replica does not serve. */
   counts(): CountsOfExchange {
     return { exchange: this.#number, pair: this.#pair?.state ?? "alone", ...this.#exchange.counts(Date.now()) };
+  }
+
+  /** Of what is in memory now: for whoever compares the two replicas. */
+  digest(): Digest {
+    return digestOf(this.#exchange.store);
   }
 
   #peerCell(): string | undefined {
