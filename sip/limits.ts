@@ -117,10 +117,9 @@ export const credentialsCheckedMax = 4;
 /** Nonce counts below the highest one that are still told apart: how far datagrams may overtake each other. At most 32 (bits of a number). */
 export const nonceWindow = 32;
 /**
- * How long it is remembered that a client transaction has ended, so that a late response to it is dropped: at least this, at most twice.
- * And how many at once, over two generations twice as many: over it, the oldest late response is passed on by its Vias.
+ * Client transactions that ended lately and are remembered, so that a late response to them is dropped, over two generations twice as many;
+ * the oldest are forgotten first, and a response to those is passed on by its Vias. Only while a replica is young, or for another's.
  */
-export const endedKeysMs = 64 * t1Ms;
 export const endedKeysMax = 50_000;
 /** How often expired records are looked for. Going through 10 000 of them takes about a millisecond. */
 export const sweepMs = 60_000;

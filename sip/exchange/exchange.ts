@@ -29,6 +29,7 @@ import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { InviteKeeper } from "./invite-keeper.ts";
+import { LateResponses } from "./late-responses.ts";
 import { PhoneFinder } from "./phone-finder.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
 import { Takeovers } from "./takeovers.ts";
@@ -79,6 +80,7 @@ export class Exchange {
   readonly #invites: InviteKeeper;
   readonly #finder: PhoneFinder;
   readonly #takeovers: Takeovers;
+  readonly #late: LateResponses;
   readonly #whereabouts: Whereabouts;
   /** The cell that Vias and Record-Routes name. */
   #tokenCell: string;
@@ -91,6 +93,7 @@ export class Exchange {
     const { primary, secondary } = pairOf(config.map, config.exchange);
     this.store = new RecordStore({ isPaired: primary !== secondary });
     this.#tokenCell = config.cell;
+    this.#late = new LateResponses(config.exchange, config.cell, now);
     this.#boot = tools.nextId().slice(0, 8);
     this.#clock = new HybridClock(config.cell);
     this.#accesses = new Accesses(config.map.domains[0]?.name ?? "");
@@ -365,6 +368,9 @@ export class Exchange {
       strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),
       timeout: (tx, now) => void this.#proxy.timeout(tx, now),
       transportError: (tx, now) => void this.#proxy.transportError(tx, now),
+      terminated: (tx, now) => {
+        if (tx.kind === "inviteClient" || tx.kind === "nonInviteClient") this.#late.ended(tx.branch, tx.method, now);
+      },
       responseLost: (tx, response, now) => this.#whereabouts.responseLost(tx, response, now),
       answeredElsewhere: (tx, now) => {
         const context = tx.owner;
@@ -386,7 +392,7 @@ export class Exchange {
     if (known === "adopted") return this.#transactions.receive(message, flow, now);
     // Only the replica that has it in hand can acknowledge a refusal, and try another phone.
     if (known === "gone" || (known === "theirs" && message.status >= 300)) return;
-    const onward = this.#proxy.strayResponse(message);
+    const onward = this.#proxy.strayResponse(message, now);
     if (onward === undefined) return;
     const hasChanged = this.#dialogs.followStray(message, onward.flow, flow, now);
     const mustWait = hasChanged && cSeq.method === "INVITE";
@@ -532,6 +538,7 @@ export class Exchange {
         this.#references += 1;
         return `${this.#boot}-${this.#references.toString(36)}`;
       },
+      isLate: (branch, method, now) => this.#late.isLate(branch, method, now),
       nextTag: () => this.#tools.nextId(),
       sentBy: (flow) => this.#accesses.sentBy(flow),
       resolve: (uri, reference) => this.#resolve(uri, reference),

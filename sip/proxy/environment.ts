@@ -13,6 +13,11 @@ export type ProxyEnvironment = {
   readonly sign: Sign;
   /** An id never given before by this replica, over restarts too: letters, digits and `-`. */
   nextReference(): string;
+  /**
+   * Whether a response that no transaction waits for is late: its request was forwarded by this very replica, and is done with (RFC 6026 7.3,
+   * RFC 4320 4.2). `branch`: signed by us.
+   */
+  isLate(branch: string, method: string, now: number): boolean;
   /** A tag for a response of our own (RFC 3261 19.3). */
   nextTag(): string;
   /** What goes into our Via and Record-Route for messages that leave on this flow. */

@@ -60,7 +60,7 @@ export class Proxy {
     this.#env = env;
     this.#transactions = transactions;
     this.#timers = timers;
-    this.#stateless = new StatelessForwarder(env, timers, transport, (branch, method) => transactions.hasEnded(branch, method));
+    this.#stateless = new StatelessForwarder(env, timers, transport);
   }
 
   /** Branches with a timer and ACKs waiting for an address: zero when nothing is going on. */
@@ -239,8 +239,8 @@ export class Proxy {
   }
 
   /** Where a response without a transaction goes on: see {@link StatelessForwarder}. */
-  strayResponse(message: SipMessage): { readonly flow: string; readonly octets: Uint8Array } | undefined {
-    return this.#stateless.response(message);
+  strayResponse(message: SipMessage, now: number): { readonly flow: string; readonly octets: Uint8Array } | undefined {
+    return this.#stateless.response(message, now);
   }
 
   /**

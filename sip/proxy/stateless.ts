@@ -24,13 +24,10 @@ export class StatelessForwarder {
   readonly #env: ProxyEnvironment;
   readonly #timers: TimerTable;
   readonly #transport: TransportSink;
-  readonly #hasEnded: (branch: string, method: string) => boolean;
   readonly #waiting = new Map<string, { readonly request: Preprocessed; readonly target: Target }>();
 
-  /** `hasEnded`: whether a client transaction of this replica has ended lately. */
-  constructor(env: ProxyEnvironment, timers: TimerTable, transport: TransportSink, hasEnded: (branch: string, method: string) => boolean) {
+  constructor(env: ProxyEnvironment, timers: TimerTable, transport: TransportSink) {
     this.#env = env;
-    this.#hasEnded = hasEnded;
     this.#timers = timers;
     this.#transport = transport;
   }
@@ -81,13 +78,13 @@ export class StatelessForwarder {
    * When the transaction was here it is late: it has ended, and RFC 6026 7.3 and RFC 4320 4.2 forbid to forward it. Returns the flow it goes
    * on, undefined when it is dropped; the caller sends it.
    */
-  response(message: SipMessage): { readonly flow: string; readonly octets: Uint8Array } | undefined {
+  response(message: SipMessage, now: number): { readonly flow: string; readonly octets: Uint8Array } | undefined {
     const via = message.topVia;
     if (isParseError(via) || via.branch === undefined) return undefined;
     const token = verifyBranch(via.branch, this.#env.sign);
     if (token === undefined) return undefined;
     const cSeq = message.cSeq;
-    if (isParseError(cSeq) || this.#hasEnded(via.branch, cSeq.method)) return undefined;
+    if (isParseError(cSeq) || this.#env.isLate(via.branch, cSeq.method, now)) return undefined;
     const { upstream } = splitReference(token.reference);
     const octets = withoutTopVia(message, isStreamFlow(upstream));
     return octets !== undefined && splitFlow(upstream) !== undefined && message.status > 100 ? { flow: upstream, octets } : undefined;

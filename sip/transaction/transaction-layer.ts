@@ -3,7 +3,6 @@ import { retryAfterSeconds, t1Ms, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
-import { EndedKeys } from "./ended-keys.ts";
 import { fireInviteClient, receiveInviteResponse, startInvite, terminateInviteClient } from "./invite-client.ts";
 import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
 import { clientKey, isClientKey, isServerKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
@@ -46,7 +45,6 @@ export class TransactionLayer {
   readonly #merges = new Map<string, ServerTransaction>();
   /** Requests waiting for a response, by the connection they were written to. */
   readonly #clientsByFlow = new Map<string, Set<ClientTransaction>>();
-  readonly #ended = new EndedKeys();
   readonly #machinery: Machinery;
   readonly #isReliable: (flow: string) => boolean;
   readonly #transactionsMax: number;
@@ -193,11 +191,6 @@ export class TransactionLayer {
   /** The same for all connections of which `isGone` says so. */
   flowsGone(isGone: (flow: string) => boolean, now: number): void {
     for (const flow of Array.from(this.#clientsByFlow.keys())) if (isGone(flow)) this.flowClosed(flow, now);
-  }
-
-  /** Whether a client transaction with this branch has ended here lately: a response to it is late (RFC 6026 7.3). */
-  hasEnded(branch: string, method: string): boolean {
-    return this.#ended.has(clientKey(branch, method));
   }
 
   /** Forgets transactions that another replica has taken over: nothing is sent, nobody is told. */
@@ -365,7 +358,6 @@ export class TransactionLayer {
 
   #destroy(tx: Transaction, now: number): void {
     this.#remove(tx);
-    if (tx.kind === "inviteClient" || tx.kind === "nonInviteClient") this.#ended.add(tx.key, now);
     this.#machinery.user.terminated?.(tx, now);
   }
 

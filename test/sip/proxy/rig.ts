@@ -51,6 +51,7 @@ export class Rig {
   resolvesAll = false;
   commit: number | undefined;
   readonly sign: (text: string) => string;
+  readonly #ended = new Set<string>();
   #references = 0;
   /** How much of `sent` has been taken. */
   #taken = 0;
@@ -65,6 +66,7 @@ export class Rig {
       cell,
       sign: this.sign,
       nextReference: () => `${cell}${(this.#references += 1)}`,
+      isLate: (branch, method) => this.#ended.has(`${branch} ${method}`),
       nextTag: () => `tag-${(this.#tags += 1)}`,
       sentBy: (flow) => listenerOf(flow),
       resolve: (uri, reference) => this.resolves.push({ uri, reference }),
@@ -91,9 +93,12 @@ export class Rig {
       },
       cancel: (tx, cancelTx, message, now) => this.proxy.cancel(tx, cancelTx, message, now),
       response: (tx, message, now) => void this.proxy.response(tx, message, now),
-      strayResponse: (message) => {
-        const onward = this.proxy.strayResponse(message);
+      strayResponse: (message, _flow, now) => {
+        const onward = this.proxy.strayResponse(message, now);
         if (onward !== undefined) transport.send(onward.flow, onward.octets);
+      },
+      terminated: (tx) => {
+        if (tx.kind === "inviteClient" || tx.kind === "nonInviteClient") this.#ended.add(`${tx.branch} ${tx.method}`);
       },
       timeout: (tx, now) => void this.proxy.timeout(tx, now),
       transportError: (tx, now) => void this.proxy.transportError(tx, now),

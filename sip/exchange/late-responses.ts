@@ -1,0 +1,48 @@
+import { endedKeysMax, inviteLifetimeMs } from "../limits.ts";
+import { branchPrefix, fnv1a } from "../transport/token.ts";
+
+/**
+ * Tells responses that come too late from those that another replica, or an earlier start of this one, would have waited for (RFC 6026 7.3,
+ * RFC 4320 4.2).
+ *
+ * A branch that names this cell is ours, and late when no transaction waits for it, once nothing of an earlier start can be in progress any
+ * more. What ended before, and what was forwarded in the other cell's name, is remembered for as long as an answer may take: as hashes of 30
+ * bits in two generations. Of a billion responses one is taken for another's, as if the network had lost it.
+ */
+export class LateResponses {
+  readonly #ownPrefix: string;
+  readonly #startedAt: number;
+  #young = new Set<number>();
+  #old = new Set<number>();
+  #turnedAt = 0;
+
+  constructor(exchange: number, cell: string, startedAt: number) {
+    this.#ownPrefix = `${branchPrefix}${exchange.toString(36)}.${cell}.`;
+    this.#startedAt = startedAt;
+  }
+
+  /** A client transaction has ended here. */
+  ended(branch: string, method: string, now: number): void {
+    if (this.#isOwn(branch, now)) return;
+    if (now - this.#turnedAt > inviteLifetimeMs || this.#young.size >= endedKeysMax) {
+      this.#old = now - this.#turnedAt > 2 * inviteLifetimeMs ? new Set() : this.#young;
+      this.#young = new Set();
+      this.#turnedAt = now;
+    }
+    this.#young.add(hashOf(branch, method));
+  }
+
+  isLate(branch: string, method: string, now: number): boolean {
+    if (this.#isOwn(branch, now)) return true;
+    const hash = hashOf(branch, method);
+    return this.#young.has(hash) || this.#old.has(hash);
+  }
+
+  #isOwn(branch: string, now: number): boolean {
+    return now - this.#startedAt > 2 * inviteLifetimeMs && branch.startsWith(this.#ownPrefix);
+  }
+}
+
+function hashOf(branch: string, method: string): number {
+  return fnv1a(`${branch} ${method}`) & 0x3fffffff;
+}
