@@ -135,8 +135,13 @@ export const sessionExpiresSecondsMin = 90;
 export const pairBatchOctets = 256 * 1024;
 /** The largest batch that is read: one with a last record of the largest size. */
 export const pairBatchOctetsMax = 8 * 1024 * 1024;
-/** Changes that nobody waits for go to the pair after this at the latest: a batch costs as much as several calls. */
-export const pairDelayMs = 5;
+/**
+ * A batch costs as much as a call, whatever is in it: changes that nobody waits for go to the pair after this at the latest. Nothing is lost
+ * by waiting: the frames that made them are not acknowledged before.
+ */
+export const pairDelayMs = 20;
+/** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link pairDelayMs}. */
+export const pairBurstMax = 4;
 /** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */
 export const pairSyncMs = 2_000;
 export const pairSyncMsMax = 10_000;

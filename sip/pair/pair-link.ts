@@ -1,6 +1,7 @@
 import {
   pairBatchOctets,
   pairBootsRememberedMax,
+  pairBurstMax,
   pairDelayMs,
   pairQuietMs,
   pairRetryMs,
@@ -97,9 +98,12 @@ export class PairLink {
   #notBefore = 0;
   #failures = 0;
   #gaps = 0;
-  /** Commits up to here wait. */
+  /** Somebody waits for everything up to `#wanted`, and for what is up to `#urgent` as soon as can be. */
   #wanted = 0;
+  #urgent = 0;
   #lastNeed: number;
+  /** When the burst of commits that leave at once is whole again; each one takes {@link pairDelayMs} of it. */
+  #burstAt = 0;
 
   /** When the latest batch left of which we know what became: nothing that happened since can have been missed for longer. */
   #heardAt = Number.NEGATIVE_INFINITY;
@@ -158,11 +162,24 @@ export class PairLink {
     }
     if (sequence > this.#covered) {
       this.#wanted = Math.max(this.#wanted, sequence);
-      this.#sendBy(now);
+      this.#urgent = Math.max(this.#urgent, sequence);
+      this.#hurry(now);
       this.#pump(now);
     }
     // Nothing of it was for the pair: it said so itself.
     return sequence <= this.#covered ? "done" : "wait";
+  }
+
+  /**
+   * Like {@link commit} for what nobody waits for but those who could say it again, an access with its frame: it leaves in its time.
+   * `done` as well when there is no pair to wait for.
+   */
+  follow(sequence: number, now: number): "done" | "wait" {
+    this.#take(now);
+    if (this.#sending !== "together" || sequence <= this.#covered || !this.#hasUntold()) return "done";
+    this.#wanted = Math.max(this.#wanted, sequence);
+    this.#sendBy(now + pairDelayMs);
+    return "wait";
   }
 
   /**
@@ -234,7 +251,7 @@ export class PairLink {
       this.#confirm.until = now + pairSyncMs;
       this.#settleConfirm();
     }
-    if (this.#wanted > this.#covered) this.#sendBy(now);
+    if (this.#urgent > this.#covered) this.#hurry(now);
     this.#pump(now);
   }
 
@@ -312,11 +329,16 @@ export class PairLink {
     this.#notBefore -= back;
     this.#lastNeed -= back;
     this.#heardAt -= back;
+    this.#burstAt -= back;
     if (this.#sendAt !== undefined) this.#sendAt -= back;
     if (this.#flight !== undefined) this.#flight.sentAt -= back;
     if (this.#confirm === undefined) return;
     this.#confirm.since -= back;
     this.#confirm.until -= back;
+  }
+
+  #hurry(now: number): void {
+    this.#sendBy(Math.max(now, this.#burstAt - pairBurstMax * pairDelayMs));
   }
 
   #sendBy(at: number): void {
@@ -346,6 +368,7 @@ export class PairLink {
 
   #send(now: number): void {
     this.#sendAt = undefined;
+    this.#burstAt = Math.max(now, this.#burstAt) + pairDelayMs;
     this.#lastId += 1;
     const { cell, boot } = this.#options;
     const after = this.#after;

@@ -7,7 +7,7 @@ import { Exchange } from "../../sip/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
 import type { PairState } from "../../sip/pair/pair-link.ts";
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { isLine, lineOf } from "../../sip/transport/flow.ts";
+import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { callCell, isReplicated } from "../cells.ts";
 import { clusterMapOf, coreGroupName, numberOfName, type Environment } from "../environment.ts";
@@ -31,7 +31,7 @@ export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; rea
 /** A subscriber to provision. */
 export type SubscriberChange = { readonly aor: string } & SubscriberCredentials;
 
-/** What an input of the core left to be sent when it is committed, and what is to be done then. */
+/** Who gets what an event has for it as an answer, and what is to be done when all that the event changed is committed. */
 type Aftermath = { readonly answering?: string | undefined; readonly committed?: () => void };
 
 /**
@@ -135,6 +135,8 @@ export class ExchangeObject extends DurableObject<Environment> {
     // What goes into the answer could overtake what is under way to this line already, a CANCEL its INVITE.
     const answering = this.#lines.isIdle(access) ? access : undefined;
     const records = await this.#event((now) => this.#receive(access, frame.records, now), { answering });
+    // A line of this cell ends with this replica. One of another cell would say again to the other what is not acknowledged.
+    if (this.#pair !== undefined && cellOfLine(access) !== this.env.CELL) await new Promise<void>((done) => this.#pair?.follow(done));
     const [first = [], ...rest] = framesOf(records);
     for (const some of rest) this.#lines.send(access, some);
     return encodeFrame(0, frame.seq, first);
@@ -222,6 +224,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       call: (batch, signal) => callCell(this.env, this.#map, peer, `/cell/pair/${this.#number}`, batch, signal),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
       flush: () => this.#flush(),
+      released: () => this.#trunks.acknowledge(),
       changed: (state, cause) => this.#pairChanged(peer, state, cause),
     });
   }
@@ -321,19 +324,20 @@ export class ExchangeObject extends DurableObject<Environment> {
       for (const effect of effects) sequence = Math.max(sequence, this.#sort(effect, early, late, now));
     }
     const answer = early.take(answering);
-    if (late.isEmpty) committed?.();
-    // Before anything is written: the output gate holds back what is sent after a write, until it is on disk.
-    this.#send(early);
-    this.#arm(now);
     if (late.isEmpty) {
-      this.#pair?.look();
+      this.#follow(committed);
+      this.#send(early);
+      this.#arm(now);
       this.#flushLater();
       return answer;
     }
+    // Before anything is written: the output gate holds back what is sent after a write, until it is on disk.
+    this.#send(early);
+    this.#arm(now);
     const wait = this.#commit(sequence);
+    this.#follow(committed);
     this.#flushLater();
     if (wait !== undefined) await wait;
-    committed?.();
     answer.push(...late.take(answering));
     this.#send(late);
     return answer;
@@ -386,6 +390,13 @@ export class ExchangeObject extends DurableObject<Environment> {
     if (this.#pair !== undefined) return this.#pair.commit(sequence);
     this.#flush();
     return undefined;
+  }
+
+  /** What came of an event is on its way to the pair; `committed` is called when it is there. */
+  #follow(committed: (() => void) | undefined): void {
+    if (this.#pair === undefined) committed?.();
+    else if (committed === undefined) this.#pair.look();
+    else this.#pair.follow(committed);
   }
 
   #flush(): void {

@@ -19,6 +19,8 @@ export type PairOptions = {
   readonly apply: (record: StateRecord, now: number) => void;
   /** Writes everything that has changed to the disk. */
   readonly flush: () => void;
+  /** Some of what waited was {@link Pair.follow}ed to its end. */
+  readonly released: () => void;
   /** The replica is something else to its pair than it was. */
   readonly changed: (state: PairState, cause: string) => void;
 };
@@ -91,6 +93,17 @@ export class Pair {
     return waits;
   }
 
+  /**
+   * An event is over: what it changed leaves soon. Calls back when everything that has changed is at the pair, or when there is no pair
+   * to wait for: now, perhaps.
+   */
+  follow(done: () => void): void {
+    this.look();
+    if (this.#link.follow(this.#sequence, Date.now()) === "done") done();
+    else this.#commits.push({ sequence: this.#sequence, resolve: done });
+    this.#settle();
+  }
+
   /** An event is over: what it changed leaves soon. */
   look(): void {
     const { sequence } = this.#options.store;
@@ -157,6 +170,7 @@ export class Pair {
     let done = 0;
     while (done < this.#commits.length && (this.#commits[done]?.sequence ?? 0) <= sequence) done += 1;
     for (const { resolve } of this.#commits.splice(0, done)) resolve();
+    if (done > 0) this.#options.released();
   }
 
   async #send(id: number, batch: Uint8Array): Promise<void> {

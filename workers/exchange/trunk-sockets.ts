@@ -109,6 +109,11 @@ export class TrunkSockets {
     if (index === 0) this.#finished(socket, state);
   }
 
+  /** Acknowledges on every trunk what may be acknowledged and is not yet. */
+  acknowledge(): void {
+    for (const access of this.#current.keys()) this.send(access, []);
+  }
+
   /** Tells an access whether this replica serves, unless it knows; undefined: all of them. */
   tellServing(isServing: boolean, access?: string): void {
     for (const each of access === undefined ? [...this.#current.keys()] : [access]) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pairBatchOctets, pairQuietMs, pairSyncMs } from "../../../sip/limits.ts";
+import { pairBatchOctets, pairBurstMax, pairDelayMs, pairQuietMs, pairSyncMs } from "../../../sip/limits.ts";
 import { PairLink } from "../../../sip/pair/pair-link.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { ackTimeoutMs, calm, leaseMs, randomFrom, World, type Replica, type Told } from "./world.ts";
@@ -86,7 +86,42 @@ describe("a change", () => {
     world.pass(100);
     expect(world.told).toHaveLength(1_000);
     expect(world.a.flightsMax).toBe(1);
-    expect(world.a.batches - batches).toBeLessThan(10);
+    expect(world.a.batches - batches).toBeLessThan(12);
+  });
+
+  it("leaves at once while commits are few; many share a batch every now and then", () => {
+    const world = together();
+    world.pass(1_000);
+    world.a.change(key("x"));
+    world.pass(8);
+    expect(isToldOf(world, "x")).toBe(true);
+    world.pass(1_000);
+    const { batches } = world.a;
+    for (let count = 0; count < 1_000; count += 1) world.after(count * 2, () => world.a.change(key(count)));
+    world.pass(2_000);
+    expect(world.a.batches - batches).toBeLessThanOrEqual(pairBurstMax + 1 + 2_000 / pairDelayMs);
+    expect(Math.max(...world.told.map(({ waitedMs }) => waitedMs))).toBeLessThan(2 * pairDelayMs);
+  });
+
+  it("that nobody waits for is followed to the pair all the same", () => {
+    const { a, b } = new World();
+    a.world.pass(1_000);
+    let arrived = 0;
+    const world = a.world;
+    a.quietly(key("x"), () => (arrived = world.now));
+    world.pass(pairDelayMs - 1);
+    expect([arrived, b.cSeqOf(key("x"))]).toEqual([0, 0]);
+    world.pass(10);
+    expect(arrived).toBeGreaterThan(0);
+    expect(b.cSeqOf(key("x"))).toBeGreaterThan(0);
+    // Nothing has changed since.
+    let isDone = false;
+    a.quietly(undefined, () => (isDone = true));
+    expect(isDone).toBe(true);
+    b.kill();
+    a.quietly(key("y"), () => (isDone = false));
+    world.pass(1_000);
+    expect(isDone).toBe(false);
   });
 
   it("waits for the acknowledgement timeout at most: then the disk takes it, and the replica is lagging until the pair answers", () => {

@@ -40,7 +40,13 @@ function newStore(): RecordStore {
 }
 
 /** A change that its user was told of. */
-export type Told = { readonly key: string; readonly cSeq: number; readonly isGone: boolean; readonly at: number };
+export type Told = {
+  readonly key: string;
+  readonly cSeq: number;
+  readonly isGone: boolean;
+  readonly at: number;
+  readonly waitedMs: number;
+};
 
 export class World {
   now = 1_000_000;
@@ -121,6 +127,7 @@ export class Replica {
   readonly #clock: HybridClock;
   #inputs: (() => void)[] = [];
   #commits: { readonly sequence: number; readonly told: Told }[] = [];
+  #followed: { readonly sequence: number; readonly done: () => void }[] = [];
   /** What happens to a frozen process: it waits in the kernel. */
   #frozen: (() => void)[] = [];
   #deadline: number | undefined;
@@ -182,11 +189,26 @@ export class Replica {
       );
       const { sequence } = this.store;
       this.link.changed(this.world.now);
-      const told = { key, cSeq, isGone, at: this.world.now };
+      const told = { key, cSeq, isGone, at: this.world.now, waitedMs: 0 };
       const verdict = this.link.commit(sequence, this.world.now);
       if (verdict === "wait") this.#commits.push({ sequence, told });
       else if (verdict === "disk") this.#tell([told], true);
       else this.#tell([told], false);
+    });
+  }
+
+  /** A change that nobody waits for; undefined: none. `done`: the pair has it, or there is none to wait for. */
+  quietly(key: string | undefined, done: () => void): void {
+    this.#do(() => {
+      if (key !== undefined) {
+        this.world.changes += 1;
+        const version = this.#clock.tick(this.world.now);
+        this.store.apply({ kind: "binding", key, version, value: binding({ callId: "c", cSeq: this.world.changes }) });
+        this.link.changed(this.world.now);
+      }
+      const { sequence } = this.store;
+      if (this.link.follow(sequence, this.world.now) === "done") done();
+      else this.#followed.push({ sequence, done });
     });
   }
 
@@ -286,6 +308,8 @@ export class Replica {
   #committed(sequence: number, needsDisk: boolean): void {
     const done = this.#commits.filter((commit) => commit.sequence <= sequence);
     this.#commits = this.#commits.filter((commit) => commit.sequence > sequence);
+    for (const each of this.#followed.filter((followed) => followed.sequence <= sequence)) each.done();
+    this.#followed = this.#followed.filter((followed) => followed.sequence > sequence);
     this.#tell(
       done.map(({ told }) => told),
       needsDisk,
@@ -302,7 +326,7 @@ export class Replica {
         if (held < cSeq) world.broken.push(`${this.cell} told of ${key} ${cSeq} while its pair holds ${held}`);
       }
     }
-    world.told.push(...told);
+    world.told.push(...told.map((each) => ({ ...each, waitedMs: world.now - each.at })));
   }
 
   #send(id: number, text: string): void {
