@@ -1,0 +1,436 @@
+import { Header } from "../../sip/message/header-names.ts";
+import type { SipMessage } from "../../sip/message/sip-message.ts";
+import { domain } from "./cluster.ts";
+import type { Phone } from "./phone.ts";
+import { branchOf, cSeqOf, requestOf, uriOf, type Line } from "./sip-text.ts";
+import type { Planned } from "./world.ts";
+
+/** What the two people do. */
+export type CallPlan = {
+  readonly callee: string;
+  readonly manner: "answers" | "is busy" | "lets ring";
+  readonly ringMs: number;
+  readonly talkMs: number;
+  /** The caller hangs up before an answer; undefined: waits. */
+  readonly cancelMs: number | undefined;
+  readonly byeBy: "caller" | "callee";
+  readonly reinvites: boolean;
+};
+
+type Dialog = { readonly route: readonly string[]; target: string; readonly local: string; readonly remote: string };
+
+/** How long a caller who has hung up waits for the last word (RFC 3261 9.1). */
+const cancelMs = 32_000;
+
+/** The caller's side of a call. */
+export class OutgoingCall {
+  readonly #phone: Phone;
+  readonly plan: CallPlan;
+  readonly callId: string;
+  readonly startedAt: number;
+  /** Final statuses that have arrived for the first INVITE, as often as they differ. */
+  readonly finalStatuses: number[] = [];
+  /** `408` of one's own: nobody answered. */
+  outcome: number | undefined;
+  outcomeAt = 0;
+  byeStatus: number | undefined;
+  /** The other side has said BYE. */
+  isEnded = false;
+  reinviteStatus: number | undefined;
+  wasCancelled = false;
+  lastStatus = 0;
+  readonly #tag: string;
+  #branch = "";
+  #via = "";
+  #cSeq = 1;
+  #dialog: Dialog | undefined;
+  #acks = new Map<string, Uint8Array>();
+  #remoteCSeq = 0;
+  #cancelSent = false;
+
+  constructor(phone: Phone, plan: CallPlan, index: number) {
+    this.#phone = phone;
+    this.plan = plan;
+    this.callId = `${phone.host.name}-${index}`;
+    this.startedAt = phone.host.world.now;
+    this.#tag = `t${phone.host.name}${index}`;
+    phone.cluster.plans.set(this.callId, plan);
+  }
+
+  get isOver(): boolean {
+    return this.outcome !== undefined && (this.outcome >= 300 || this.isEnded || this.byeStatus !== undefined);
+  }
+
+  get isEstablished(): boolean {
+    return this.#dialog !== undefined;
+  }
+
+  start(): void {
+    this.#via = this.#phone.via();
+    this.#branch = this.#phone.request(
+      "INVITE",
+      `sip:${this.plan.callee}@${domain}`,
+      [...this.#lines(1, "INVITE", undefined), ["Contact", `<${this.#phone.contact}>`]],
+      { response: (message) => this.#answered(message), timeout: () => this.#ended(408) },
+      this.#via,
+      "v=0",
+    );
+    const { cancelMs: hangUpMs } = this.plan;
+    if (hangUpMs !== undefined) this.#phone.host.after(hangUpMs, () => this.#hangUp());
+  }
+
+  /** Every final response to the first INVITE. */
+  finals(branch: string, message: SipMessage): void {
+    if (branch !== this.#branch || cSeqOf(message).number !== 1) return;
+    const { status } = message;
+    if (!this.finalStatuses.includes(status)) this.finalStatuses.push(status);
+  }
+
+  /** A final response whose transaction is over. */
+  late(_branch: string, message: SipMessage): void {
+    if (message.callId !== this.callId) return;
+    if (message.status < 300) this.#acknowledge(message);
+    else if (branchOf(message) === this.#branch) this.#acknowledgeRefusal(message);
+  }
+
+  acknowledged(_ack: SipMessage): void {}
+
+  /** A request of the other side. */
+  requested(request: SipMessage): void {
+    if (this.#dialog === undefined) return this.#phone.respond(request, 481, this.#tag);
+    this.#checkOrder(request);
+    this.#phone.respond(request, 200, this.#tag);
+    if (request.method === "BYE") this.isEnded = true;
+  }
+
+  #checkOrder(request: SipMessage): void {
+    const { number, method } = cSeqOf(request);
+    if (number <= this.#remoteCSeq) {
+      this.#phone.cluster.world.violated(
+        "cSeqRises",
+        `${this.#phone.host.name}: ${method} ${number} after ${this.#remoteCSeq} in ${this.callId}`,
+      );
+    }
+    this.#remoteCSeq = number;
+  }
+
+  #lines(cSeq: number, method: string, dialog: Dialog | undefined): Line[] {
+    const { user } = this.#phone;
+    const lines: Line[] = (dialog?.route ?? []).map((value) => ["Route", value]);
+    lines.push(
+      ["From", dialog?.local ?? `<sip:${user}@${domain}>;tag=${this.#tag}`],
+      ["To", dialog?.remote ?? `<sip:${this.plan.callee}@${domain}>`],
+      ["Call-ID", this.callId],
+      ["CSeq", `${cSeq} ${method}`],
+    );
+    return lines;
+  }
+
+  #answered(message: SipMessage): void {
+    const { status } = message;
+    this.lastStatus = Math.max(this.lastStatus, status);
+    if (status < 200) {
+      if (this.wasCancelled && status > 100) this.#cancel();
+      return;
+    }
+    if (status >= 300) {
+      this.#acknowledgeRefusal(message);
+      this.#ended(status);
+      return;
+    }
+    this.#acknowledge(message);
+    this.#ended(200);
+    this.#talk();
+  }
+
+  #ended(status: number): void {
+    if (this.outcome !== undefined) return;
+    this.#phone.trace(() => `call ${this.callId} has its answer: ${status}`);
+    this.outcome = status;
+    this.outcomeAt = this.#phone.host.world.now;
+  }
+
+  /** RFC 3261 17.1.1.3. */
+  #acknowledgeRefusal(message: SipMessage): void {
+    const lines: Line[] = [
+      ["Via", this.#via],
+      ["Max-Forwards", "70"],
+      ["From", message.text(Header.From) ?? ""],
+      ["To", message.text(Header.To) ?? ""],
+      ["Call-ID", this.callId],
+      ["CSeq", "1 ACK"],
+    ];
+    this.#phone.send(requestOf("ACK", `sip:${this.plan.callee}@${domain}`, lines));
+  }
+
+  /** RFC 3261 13.2.2.4: every 2xx is acknowledged, every time; a second dialog is ended. */
+  #acknowledge(message: SipMessage): void {
+    const { number } = cSeqOf(message);
+    const made = dialogOf(message);
+    const dialog = number > 1 && this.#dialog !== undefined ? { ...this.#dialog, target: made.target } : made;
+    const id = `${dialog.remote} ${number}`;
+    let ack = this.#acks.get(id);
+    if (ack === undefined) {
+      ack = requestOf("ACK", dialog.target, [["Via", this.#phone.via()], ["Max-Forwards", "70"], ...this.#lines(number, "ACK", dialog)]);
+      this.#acks.set(id, ack);
+      if (this.#dialog === undefined) this.#dialog = dialog;
+      else if (this.#dialog.remote !== dialog.remote) this.#bye(dialog, () => {});
+    }
+    this.#phone.send(ack);
+    // It was given up before: the other side must not be left alone.
+    if (this.outcome !== undefined && this.outcome >= 300 && this.byeStatus === undefined) this.#bye(dialog, () => {});
+  }
+
+  #talk(): void {
+    const { host } = this.#phone;
+    const { plan } = this;
+    if (plan.reinvites) host.after(plan.talkMs / 2, () => this.#reinvite());
+    if (this.wasCancelled) this.#hangUpCall();
+    else if (plan.byeBy === "caller") host.after(plan.talkMs, () => this.#hangUpCall());
+  }
+
+  #hangUpCall(): void {
+    if (this.isEnded || this.#dialog === undefined) return;
+    this.#bye(this.#dialog, (status) => {
+      this.byeStatus = status;
+    });
+  }
+
+  #bye(dialog: Dialog, ended: (status: number) => void): void {
+    this.#cSeq += 1;
+    this.#phone.request("BYE", dialog.target, this.#lines(this.#cSeq, "BYE", dialog), {
+      response: (message) => (message.status >= 200 ? ended(message.status) : undefined),
+      timeout: () => ended(408),
+    });
+  }
+
+  #reinvite(): void {
+    const dialog = this.#dialog;
+    if (dialog === undefined || this.isEnded) return;
+    this.#cSeq += 1;
+    const via = this.#phone.via();
+    const lines: Line[] = [...this.#lines(this.#cSeq, "INVITE", dialog), ["Contact", `<${this.#phone.contact}>`]];
+    const cSeq = this.#cSeq;
+    const end = (status: number): void => {
+      this.reinviteStatus = status;
+    };
+    this.#phone.request(
+      "INVITE",
+      dialog.target,
+      lines,
+      {
+        response: (message) => {
+          if (message.status < 200) return;
+          end(message.status);
+          if (message.status < 300) return this.#acknowledge(message);
+          const ack: Line[] = [
+            ["Via", via],
+            ["Max-Forwards", "70"],
+            ...this.#lines(cSeq, "ACK", { ...dialog, remote: message.text(Header.To) ?? "" }),
+          ];
+          this.#phone.send(requestOf("ACK", dialog.target, ack));
+        },
+        timeout: () => end(408),
+      },
+      via,
+      "v=1",
+    );
+  }
+
+  #hangUp(): void {
+    if (this.outcome !== undefined) return;
+    this.wasCancelled = true;
+    if (this.lastStatus > 100) this.#cancel();
+  }
+
+  #cancel(): void {
+    if (this.#cancelSent || this.outcome !== undefined) return;
+    this.#cancelSent = true;
+    this.#phone.request(
+      "CANCEL",
+      `sip:${this.plan.callee}@${domain}`,
+      this.#lines(1, "CANCEL", undefined),
+      { response: () => {}, timeout: () => {} },
+      this.#via,
+    );
+    this.#phone.host.after(cancelMs, () => {
+      if (this.outcome !== undefined) return;
+      this.#phone.forget(this.#branch);
+      this.#ended(408);
+    });
+  }
+}
+
+/** The callee's side of a call. */
+export class IncomingCall {
+  readonly #phone: Phone;
+  readonly invite: SipMessage;
+  readonly branch: string;
+  readonly at: number;
+  readonly plan: CallPlan | undefined;
+  /** The person has heard it so often. */
+  rings = 1;
+  state: "rings" | "answered" | "acknowledged" | "refused" | "ended" | "unacknowledged" = "rings";
+  byeStatus: number | undefined;
+  readonly #tag: string;
+  #again: Planned | undefined;
+  #againMs = 500;
+  #acksMissing = new Set<number>();
+  #remoteCSeq = 0;
+  #cSeq = 1_000;
+
+  constructor(phone: Phone, invite: SipMessage) {
+    this.#phone = phone;
+    this.invite = invite;
+    this.branch = branchOf(invite);
+    this.at = phone.host.world.now;
+    this.plan = phone.cluster.plans.get(invite.callId);
+    this.#tag = `c${phone.host.name}${phone.incoming.size}`;
+    this.#remoteCSeq = cSeqOf(invite).number;
+  }
+
+  isSame(invite: SipMessage): boolean {
+    return invite.fromTag === this.invite.fromTag && cSeqOf(invite).number === cSeqOf(this.invite).number;
+  }
+
+  get isOver(): boolean {
+    return this.state === "refused" || (this.state === "ended" && (this.plan?.byeBy === "caller" || this.byeStatus !== undefined));
+  }
+
+  start(): void {
+    const { plan } = this;
+    this.#phone.respond(this.invite, 180, this.#tag, this.#contact());
+    this.#phone.host.after(plan?.ringMs ?? 0, () => {
+      if (this.state !== "rings" || plan?.manner === "lets ring") return;
+      if (plan?.manner === "is busy") {
+        this.state = "refused";
+        this.#phone.respond(this.invite, 486, this.#tag);
+        this.#repeatRefusal();
+        return;
+      }
+      this.state = "answered";
+      this.#ok(this.invite);
+    });
+  }
+
+  /** The same call by another branch: for a person it rings twice. */
+  repeated(invite: SipMessage): void {
+    this.rings += 1;
+    this.#phone.respond(invite, 482, this.#tag);
+  }
+
+  cancelled(): void {
+    if (this.state !== "rings") return;
+    this.state = "refused";
+    this.#phone.respond(this.invite, 487, this.#tag);
+    this.#repeatRefusal();
+  }
+
+  acknowledged(ack: SipMessage): void {
+    const { number } = cSeqOf(ack);
+    this.#acksMissing.delete(number);
+    if (this.#acksMissing.size === 0 && this.#again !== undefined) this.#again.isOff = true;
+    if (this.state === "answered" || this.state === "unacknowledged") {
+      this.state = "acknowledged";
+      if (this.plan?.byeBy === "callee") this.#phone.host.after(this.plan.talkMs, () => this.#bye());
+    }
+  }
+
+  requested(request: SipMessage): void {
+    const { method } = request;
+    const { number } = cSeqOf(request);
+    if (this.state === "refused" || this.state === "rings" || this.state === "ended") return this.#phone.respond(request, 481, this.#tag);
+    if (number <= this.#remoteCSeq) {
+      this.#phone.cluster.world.violated(
+        "cSeqRises",
+        `${this.#phone.host.name}: ${method} ${number} after ${this.#remoteCSeq} in ${this.invite.callId}`,
+      );
+    }
+    this.#remoteCSeq = number;
+    if (method === "INVITE") return this.#ok(request);
+    this.#phone.respond(request, 200, this.#tag);
+    if (method !== "BYE") return;
+    this.state = "ended";
+    if (this.#again !== undefined) this.#again.isOff = true;
+  }
+
+  #contact(): Line[] {
+    return [["Contact", `<${this.#phone.contact}>`]];
+  }
+
+  /** RFC 3261 13.3.1.4: a 2xx is repeated until the ACK comes. */
+  #ok(request: SipMessage): void {
+    const { number } = cSeqOf(request);
+    const { host } = this.#phone;
+    this.#acksMissing.add(number);
+    this.#phone.respond(request, 200, this.#tag, this.#contact());
+    this.#againMs = 500;
+    const until = host.now + 32_000;
+    const again = (): void => {
+      this.#again = host.after(this.#againMs, () => {
+        if (!this.#acksMissing.has(number) || this.state === "ended") return;
+        if (host.now >= until) {
+          this.#acksMissing.delete(number);
+          if (this.state === "answered") this.state = "unacknowledged";
+          return;
+        }
+        this.#againMs = Math.min(4_000, 2 * this.#againMs);
+        this.#phone.respondAgain(request);
+        again();
+      });
+    };
+    again();
+  }
+
+  /** RFC 3261 17.2.1, timers G and H. */
+  #repeatRefusal(): void {
+    if (this.#phone.isReliable) return;
+    const { host } = this.#phone;
+    const number = cSeqOf(this.invite).number;
+    this.#acksMissing.add(number);
+    const until = host.now + 32_000;
+    const again = (): void => {
+      this.#again = host.after(this.#againMs, () => {
+        if (!this.#acksMissing.has(number) || host.now >= until) return;
+        this.#againMs = Math.min(4_000, 2 * this.#againMs);
+        this.#phone.respondAgain(this.invite);
+        again();
+      });
+    };
+    again();
+  }
+
+  #bye(): void {
+    if (this.state === "ended") return;
+    const routes = this.invite.values(Header.RecordRoute);
+    this.#cSeq += 1;
+    const to = this.invite.text(Header.From) ?? "";
+    const from = `${this.invite.text(Header.To) ?? ""};tag=${this.#tag}`;
+    const lines: Line[] = [
+      ...routes.map((value): Line => ["Route", value]),
+      ["From", from],
+      ["To", to],
+      ["Call-ID", this.invite.callId],
+      ["CSeq", `${this.#cSeq} BYE`],
+    ];
+    this.state = "ended";
+    this.#phone.request("BYE", uriOf(this.invite.text(Header.Contact) ?? ""), lines, {
+      response: (message) => {
+        if (message.status >= 200) this.byeStatus = message.status;
+      },
+      timeout: () => {
+        this.byeStatus = 408;
+      },
+    });
+  }
+}
+
+/** As the caller has it. */
+function dialogOf(response: SipMessage): Dialog {
+  return {
+    route: response.values(Header.RecordRoute).toReversed(),
+    target: uriOf(response.text(Header.Contact) ?? ""),
+    local: response.text(Header.From) ?? "",
+    remote: response.text(Header.To) ?? "",
+  };
+}

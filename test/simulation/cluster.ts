@@ -1,0 +1,96 @@
+import { createHash } from "node:crypto";
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { Listener } from "../../sip/transport/flow.ts";
+import { fnv1a } from "../../sip/transport/token.ts";
+import type { PairState } from "../../sip/pair/pair-link.ts";
+import type { CallPlan } from "./call.ts";
+import type { Cell } from "./cell.ts";
+import type { Datagrams, Gateway } from "./gateway.ts";
+import { Network } from "./network.ts";
+import type { Phone } from "./phone.ts";
+import type { Random } from "./random.ts";
+import type { World } from "./world.ts";
+
+export const domain = "example.test";
+
+/** All that is there. */
+export class Cluster {
+  readonly world: World;
+  readonly network: Network;
+  readonly map: ClusterMap;
+  readonly cells: Cell[] = [];
+  readonly gateways: Gateway[] = [];
+  readonly pairStates = new PairStates();
+  /** Phones that datagrams reach, by `address:port`. */
+  readonly plans = new Map<string, CallPlan>();
+  readonly phones: Phone[] = [];
+  readonly datagrams = new Map<string, Datagrams>();
+
+  constructor(world: World, map: ClusterMap) {
+    this.world = world;
+    this.network = new Network(world);
+    this.map = map;
+  }
+
+  get random(): Random {
+    return this.world.random;
+  }
+
+  cell(id: string): Cell {
+    const found = this.cells.find((cell) => cell.id === id);
+    if (found === undefined) throw new Error(`no cell ${id}`);
+    return found;
+  }
+
+  gateway(name: string): Gateway {
+    const found = this.gateways.find((gateway) => gateway.host.name === name);
+    if (found === undefined) throw new Error(`no gateway ${name}`);
+    return found;
+  }
+}
+
+/** Which replicas hold all that their pair holds, over time: what the two know may differ only while they are not together. */
+export class PairStates {
+  readonly #states = new Map<string, PairState>();
+
+  changed(cell: string, exchange: number, state: PairState): void {
+    this.#states.set(`${cell} ${exchange}`, state);
+  }
+}
+
+export function leaseMsOf(map: ClusterMap): number {
+  return map.heartbeat.periodMs * map.heartbeat.missed;
+}
+
+export function clusterMap(cells: readonly string[], exchangeCount: number, addresses: readonly string[]): ClusterMap {
+  return {
+    version: 1,
+    cells: cells.map((id, index) => ({ id, url: `http://127.0.0.1:${8801 + index}` })),
+    exchangeCount,
+    lineCount: 1,
+    domains: [{ name: domain, auth: "open" }],
+    aliases: addresses.flatMap((host) => [host, `${host}:5060`]),
+    heartbeat: { periodMs: 1_000, missed: 3 },
+    replication: { ackTimeoutMs: 200 },
+    flushMs: 1_000,
+  };
+}
+
+export function lineListeners(map: ClusterMap): readonly Listener[] {
+  const host = map.domains[0]?.name ?? "invalid";
+  return [
+    { transport: "WS", host, port: 80 },
+    { transport: "WSS", host, port: 443 },
+  ];
+}
+
+/** Keyed enough for a world without forgers, and quick. */
+export function simulatedSign(text: string): string {
+  return fnv1a(`one${text}`).toString(36).padStart(7, "0") + fnv1a(`other${text}`).toString(36).padStart(7, "0");
+}
+
+export function simulatedHash(algorithm: "MD5" | "SHA-256", text: string): string {
+  return createHash(algorithm === "MD5" ? "md5" : "sha256")
+    .update(text, "latin1")
+    .digest("hex");
+}

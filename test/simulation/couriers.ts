@@ -1,0 +1,70 @@
+import { cellOfLine } from "../../sip/transport/flow.ts";
+import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../sip/transport/frame.ts";
+import type { Cell } from "./cell.ts";
+
+/** workers/limits.ts */
+const frameAnswerMsMax = 2_000;
+
+type Returned = (access: string, records: readonly FrameRecord[]) => void;
+
+/** Carries an exchange's records to lines, one frame at a time to each: workers/exchange/line-couriers.ts. */
+export class Couriers {
+  readonly #cell: Cell;
+  readonly #returned: Returned;
+  readonly #unreachable: Returned;
+  readonly #queues = new Map<string, { waiting: FrameRecord[]; isBusy: boolean }>();
+
+  constructor(cell: Cell, returned: Returned, unreachable: Returned) {
+    this.#cell = cell;
+    this.#returned = returned;
+    this.#unreachable = unreachable;
+  }
+
+  /** Undefined: with every line. */
+  isIdleWith(access: string | undefined): boolean {
+    return access === undefined ? this.#queues.size === 0 : !this.#queues.has(access);
+  }
+
+  send(access: string, records: readonly FrameRecord[]): void {
+    const queue = this.#queues.get(access) ?? { waiting: [], isBusy: false };
+    queue.waiting.push(...records);
+    this.#queues.set(access, queue);
+    if (!queue.isBusy) this.#next(access);
+  }
+
+  #next(access: string): void {
+    const queue = this.#queues.get(access);
+    if (queue === undefined) return;
+    if (queue.waiting.length === 0) {
+      this.#queues.delete(access);
+      return;
+    }
+    queue.isBusy = true;
+    const records = queue.waiting;
+    queue.waiting = [];
+    this.#carry(access, records, (returned) => {
+      if (returned === undefined) this.#unreachable(access, records);
+      else if (returned.length > 0) this.#returned(access, returned);
+      this.#next(access);
+    });
+  }
+
+  #carry(access: string, records: readonly FrameRecord[], done: (returned: readonly FrameRecord[] | undefined) => void): void {
+    const { cluster, host } = this.#cell;
+    const target = cluster.cell(cellOfLine(access));
+    const frame = encodeFrame(0, 0, records);
+    const read = (octets: Uint8Array | undefined): void => {
+      timer.isOff = true;
+      const answer = octets === undefined ? undefined : decodeFrame(octets);
+      done(answer === undefined || isFrameError(answer) ? undefined : answer.records);
+    };
+    const handle = (reply: (octets: Uint8Array | undefined) => void): void => reply(target.line(access).deliver(frame));
+    let abort: (() => void) | undefined;
+    const timer = host.after(frameAnswerMsMax, () => {
+      abort?.();
+      done(undefined);
+    });
+    if (target === this.#cell) host.soon(() => handle(read));
+    else abort = cluster.network.request<Uint8Array>(host, target.host, handle, read);
+  }
+}

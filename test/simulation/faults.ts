@@ -1,0 +1,109 @@
+import type { Cluster } from "./cluster.ts";
+import type { Host } from "./host.ts";
+import type { Random } from "./random.ts";
+
+export const faultKinds = [
+  "crash a cell",
+  "freeze a cell",
+  "crash a gateway",
+  "freeze a gateway",
+  "cut between cells",
+  "cut a gateway from a cell",
+  "isolate a cell",
+  "crash both cells",
+  "bad weather",
+  "cut a phone off",
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+/** One fault of a run: what was done to whom, and when (true time). */
+export type Fault = { readonly kind: FaultKind; readonly target: string; readonly from: number; readonly until: number };
+
+/** Plans one fault. */
+export function makeFault(cluster: Cluster, kind: FaultKind, from: number, lastMs: number): Fault {
+  const { random, world } = cluster;
+  const until = from + lastMs;
+  const plan = (target: string, begin: () => void, end: () => void): Fault => {
+    world.at(from, () => {
+      world.trace("fault", () => `${kind}: ${target}, for ${lastMs} ms`);
+      begin();
+    });
+    world.at(until, end);
+    return { kind, target, from, until };
+  };
+  const cell = random.pick(cluster.cells);
+  const gateway = random.pick(cluster.gateways);
+  switch (kind) {
+    case "crash a cell":
+      return plan(cell.id, () => cell.host.crash(), restarts(cell));
+    case "freeze a cell":
+      return plan(
+        cell.id,
+        () => cell.host.freeze(),
+        () => cell.host.thaw(),
+      );
+    case "crash a gateway":
+      return plan(gateway.host.name, () => gateway.host.crash(), restarts(gateway));
+    case "freeze a gateway":
+      return plan(
+        gateway.host.name,
+        () => gateway.host.freeze(),
+        () => gateway.host.thaw(),
+      );
+    case "crash both cells":
+      return plan(
+        "all cells",
+        () => cluster.cells.forEach(({ host }) => host.crash()),
+        () => cluster.cells.forEach((each) => restarts(each)()),
+      );
+    case "cut between cells":
+    case "cut a gateway from a cell":
+    case "isolate a cell": {
+      const pairs = cutsOf(cluster, kind, cell.host, gateway.host);
+      return plan(
+        pairs.map((pair) => pair.join("|")).join(" "),
+        () => pairs.forEach(([one, other]) => cluster.network.cut(one, other)),
+        () => pairs.forEach(([one, other]) => cluster.network.heal(one, other)),
+      );
+    }
+    case "bad weather": {
+      const weather = weatherOf(random);
+      const before = cluster.network.weather;
+      const begin = (): void => {
+        cluster.network.weather = weather;
+      };
+      const end = (): void => {
+        cluster.network.weather = before;
+      };
+      return plan(`${Math.round(weather.loss * 100)} % lost`, begin, end);
+    }
+    case "cut a phone off": {
+      const phone = random.pick(cluster.phones);
+      const others = [...cluster.gateways, ...cluster.cells].map(({ host }) => host.name);
+      return plan(
+        phone.host.name,
+        () => others.forEach((other) => cluster.network.cut(phone.host.name, other)),
+        () => others.forEach((other) => cluster.network.heal(phone.host.name, other)),
+      );
+    }
+  }
+  return kind satisfies never;
+}
+
+function restarts(process: { readonly host: Host; start(): void }): () => void {
+  return () => {
+    if (process.host.state === "down") process.start();
+  };
+}
+
+function cutsOf(cluster: Cluster, kind: FaultKind, cell: Host, gateway: Host): (readonly [string, string])[] {
+  if (kind === "cut a gateway from a cell") return [[gateway.name, cell.name]];
+  const others = cluster.cells.filter(({ host }) => host !== cell).map(({ host }): [string, string] => [cell.name, host.name]);
+  if (kind === "cut between cells") return others;
+  return [...others, ...cluster.gateways.map(({ host }): [string, string] => [cell.name, host.name])];
+}
+
+function weatherOf(random: Random): { readonly loss: number; readonly duplicates: number; readonly delayMsMax: number } {
+  return { loss: random.pick([0.02, 0.1, 0.3]), duplicates: random.pick([0, 0.05, 0.3]), delayMsMax: random.pick([20, 150, 700]) };
+}

@@ -1,0 +1,299 @@
+import { isParseError } from "../../sip/errors.ts";
+import type { View } from "../../sip/core-group/view.ts";
+import { buildResponse } from "../../sip/message/build.ts";
+import { parseMessage } from "../../sip/message/sip-message.ts";
+import { pairOf } from "../../sip/placement/cluster-map.ts";
+import { routingKeyOf } from "../../sip/placement/routing-key.ts";
+import { joinFlow, parseFlowKey, serializeFlowKey, splitFlow, transportOfFlowKey, type Listener } from "../../sip/transport/flow.ts";
+import { jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { responseFlow, stampReceived } from "../../sip/transport/response-flow.ts";
+import { TrunkPair, type TrunkPairEffect, type TrunkPairLimits } from "../../sip/transport/trunk-pair.ts";
+import type { Cluster } from "./cluster.ts";
+import { GatewayLink } from "./gateway-link.ts";
+import { Host, type Clock } from "./host.ts";
+import type { End, EndHandlers } from "./network.ts";
+import type { Planned } from "./world.ts";
+
+/** gateway/limits.ts */
+const limits: TrunkPairLimits = {
+  octetsMax: 8 * 1024 * 1024 - 1024,
+  holdMs: 4_000,
+  servingAssumedMs: 1_000,
+  helloAnswerMs: 10_000,
+  flapMs: 1_000,
+  returnWaitMs: 200,
+  returnSettleMs: 20,
+  movesMax: 4,
+};
+const watchMsMax = 250;
+const nothing = new Uint8Array(0);
+
+/** Who takes datagrams for an address. */
+export type Datagrams = { host(): Host | undefined; receive(octets: Uint8Array, from: string): void };
+
+type Trunks = {
+  readonly pair: TrunkPair;
+  readonly links: Map<string, GatewayLink>;
+  timer: Planned | undefined;
+  timerAt: number;
+  isFlushing: boolean;
+};
+
+/** A gateway as gateway/ runs it: the real pair of trunks for each exchange, with its sockets, its pings, and its phones. */
+export class Gateway {
+  readonly cluster: Cluster;
+  readonly host: Host;
+  readonly address: string;
+  #boot = "";
+  #trunks = new Map<number, Trunks>();
+  #controls: GatewayLink[] = [];
+  #connections = new Map<string, { readonly end: End; readonly links: Set<string> }>();
+  #declaredDown = new Map<string, ReadonlySet<string>>();
+  #count = 0;
+  #awakeAt = 0;
+
+  constructor(cluster: Cluster, name: string, address: string, clock: Clock) {
+    this.cluster = cluster;
+    this.address = address;
+    this.host = new Host(cluster.world, name, clock);
+  }
+
+  /** Octets on their way to exchanges. */
+  get octetsHeld(): number {
+    let octets = 0;
+    for (const { pair } of this.#trunks.values()) octets += pair.octetsHeld;
+    return octets;
+  }
+
+  start(): void {
+    this.host.start(() => {
+      const { map, random } = this.cluster;
+      this.#boot = random.id().slice(0, 8);
+      this.#trunks = new Map();
+      this.#connections = new Map();
+      this.#declaredDown = new Map();
+      this.#awakeAt = this.host.now;
+      this.#controls = map.cells.map(({ id }) => this.#control(id));
+      for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) this.#trunks.set(exchange, this.#trunksTo(exchange));
+      this.#beat();
+    });
+  }
+
+  /** A datagram from a phone. */
+  datagram(address: string, port: number, octets: Uint8Array): void {
+    this.#place(serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address, port }), octets);
+  }
+
+  /** A phone's connection. */
+  accept(address: string, port: number, end: End): EndHandlers {
+    this.#count += 1;
+    const connection = `${this.#boot}${this.#count.toString(36)}`;
+    const key = serializeFlowKey({ transport: "TCP", listener: 1, connection, address, port });
+    const links = new Set<string>();
+    this.#connections.set(key, { end, links });
+    return {
+      message: (data) => (data === "ping" ? end.send("pong") : this.#place(key, data as Uint8Array, links)),
+      closed: () => {
+        this.#connections.delete(key);
+        for (const name of links) {
+          const [exchange = "", cell = ""] = name.split(" ");
+          this.#offer(Number(exchange), { kind: RecordKind.closed, key, octets: nothing }, cell);
+        }
+      },
+    };
+  }
+
+  #trunksTo(exchange: number): Trunks {
+    const { map } = this.cluster;
+    const listeners: Listener[] = [
+      { transport: "UDP", host: this.address, port: 5060 },
+      { transport: "TCP", host: this.address, port: 5060 },
+    ];
+    const hello = { kind: RecordKind.hello, key: this.host.name, octets: jsonOctets({ boot: this.#boot, listeners }) };
+    const { primary, secondary } = pairOf(map, exchange);
+    const pair = new TrunkPair([primary, secondary], { hello, heartbeat: map.heartbeat, limits }, this.host.now);
+    const trunks: Trunks = { pair, links: new Map(), timer: undefined, timerAt: Number.POSITIVE_INFINITY, isFlushing: false };
+    for (const cell of [primary, secondary]) {
+      const link = new GatewayLink(this.host, this.cluster.cell(cell), {
+        accept: (end) => this.cluster.cell(cell).acceptTrunk(exchange, this.host.name, end),
+        opened: () => {
+          pair.opened(cell, this.#now());
+          this.#flush(trunks);
+        },
+        received: (data) => this.#received(exchange, trunks, cell, data as Uint8Array),
+        down: (reason) => {
+          this.host.trace(() => `trunk of exchange ${exchange} to ${cell} is down: ${reason}`);
+          pair.lost(cell, this.#now());
+          this.#flush(trunks);
+        },
+      });
+      trunks.links.set(cell, link);
+      link.start();
+    }
+    return trunks;
+  }
+
+  #control(cell: string): GatewayLink {
+    const link = new GatewayLink(this.host, this.cluster.cell(cell), {
+      accept: (end) => this.cluster.cell(cell).acceptControl(this.host.name, end),
+      opened: () => {},
+      received: (data) => this.#viewed(cell, (data as { readonly view: View }).view),
+      down: () => {
+        for (const other of this.#controls) if (other !== link) other.send({ lost: cell });
+      },
+    });
+    link.start();
+    return link;
+  }
+
+  #viewed(by: string, view: View): void {
+    const before = this.#declaredDown.get(by);
+    const down = new Set(view.cells.filter(({ id, state }) => state === "down" && id !== by).map(({ id }) => id));
+    this.#declaredDown.set(by, down);
+    for (const { links } of this.#trunks.values()) {
+      for (const [cell, link] of links) {
+        if (down.has(cell)) link.doubt(by);
+        else if (before?.has(cell) === true) link.hurry();
+      }
+    }
+  }
+
+  #beat(): void {
+    const { periodMs, missed } = this.cluster.map.heartbeat;
+    this.host.after(periodMs, () => {
+      this.#now();
+      for (const link of this.#links()) link.beat(missed);
+      this.host.after(periodMs / 2 + 1, () => {
+        const now = this.#now();
+        for (const link of this.#links()) link.check(missed, periodMs / 2, now);
+      });
+      this.#beat();
+    });
+  }
+
+  *#links(): IterableIterator<GatewayLink> {
+    yield* this.#controls;
+    for (const { links } of this.#trunks.values()) yield* links.values();
+  }
+
+  /** After a time in which this process stood still nobody is judged by it. */
+  #now(): number {
+    const { now } = this.host;
+    const { periodMs, missed } = this.cluster.map.heartbeat;
+    if (now - this.#awakeAt > (periodMs * missed) / 2 + watchMsMax) {
+      for (const { pair, links } of this.#trunks.values()) {
+        pair.awoke(now);
+        for (const link of links.values()) link.forgive();
+      }
+    }
+    this.#awakeAt = now;
+    return now;
+  }
+
+  #place(flowKey: string, octets: Uint8Array, links?: Set<string>): void {
+    const key = routingKeyOf(octets, 0, octets.length, this.cluster.map) ?? { exchange: 0, cell: undefined };
+    const taker = this.#offer(key.exchange, { kind: RecordKind.message, key: flowKey, octets }, key.cell);
+    if (taker === undefined) this.#refuse(flowKey, octets);
+    else links?.add(`${key.exchange} ${taker}`);
+  }
+
+  #offer(exchange: number, record: FrameRecord, cell: string | undefined): string | undefined {
+    const trunks = this.#trunks.get(exchange);
+    if (trunks === undefined) return undefined;
+    const taker = trunks.pair.offer(record, cell, this.host.now);
+    this.host.soon(() => this.#flush(trunks));
+    return taker;
+  }
+
+  #received(exchange: number, trunks: Trunks, cell: string, octets: Uint8Array): void {
+    const records = trunks.pair.receive(cell, octets, this.host.now);
+    if ("frameError" in records) {
+      this.host.threw(new Error(`frame from ${cell}: ${records.frameError}`));
+      trunks.links.get(cell)?.drop(records.frameError);
+      return;
+    }
+    for (const { kind, key, octets: content } of records) {
+      if (kind === RecordKind.send) this.#send(exchange, cell, key, content);
+      else if (kind === RecordKind.resolve) this.#offer(exchange, { kind: RecordKind.resolved, key, octets: jsonOctets([]) }, cell);
+      else if (kind === RecordKind.closeFlow) this.#connections.get(key)?.end.close();
+    }
+    this.host.soon(() => this.#flush(trunks));
+  }
+
+  #send(exchange: number, cell: string, key: string, octets: Uint8Array): void {
+    if (transportOfFlowKey(key) === "UDP") {
+      const target = parseFlowKey(key);
+      if (target !== undefined) this.#sendDatagram(target.address, target.port, octets);
+      return;
+    }
+    const connection = this.#connections.get(key);
+    if (connection?.end.isOpen === true) {
+      connection.links.add(`${exchange} ${cell}`);
+      connection.end.send(octets);
+    } else this.#offer(exchange, { kind: RecordKind.undeliverable, key, octets }, cell);
+  }
+
+  #sendDatagram(address: string, port: number, octets: Uint8Array): void {
+    const phone = this.cluster.datagrams.get(`${address}:${port}`);
+    if (phone === undefined) return;
+    this.cluster.network.datagram(
+      this.host,
+      () => phone.host(),
+      () => phone.receive(octets, this.address),
+    );
+  }
+
+  #refuse(flowKey: string, octets: Uint8Array): void {
+    const message = parseMessage(octets);
+    if (isParseError(message) || !message.isRequest || message.method === "ACK") return;
+    this.host.trace(() => `refuses ${message.method}`);
+    const flow = joinFlow(this.host.name, flowKey);
+    const request = stampReceived(message, flow);
+    const response = buildResponse(request, 503, { toTag: "gw", headers: [["Retry-After", "5"]] });
+    const key = splitFlow(responseFlow(request, flow))?.key ?? flowKey;
+    const target = parseFlowKey(key);
+    if (transportOfFlowKey(key) !== "UDP") this.#connections.get(key)?.end.send(response);
+    else if (target !== undefined) this.#sendDatagram(target.address, target.port, response);
+  }
+
+  #flush(trunks: Trunks): void {
+    if (trunks.isFlushing) {
+      this.host.soon(() => this.#flush(trunks));
+      return;
+    }
+    trunks.isFlushing = true;
+    const now = this.#now();
+    trunks.pair.tick(now);
+    for (const effect of trunks.pair.takeEffects()) this.#carryOut(trunks, effect);
+    trunks.isFlushing = false;
+    const deadline = trunks.pair.nextDeadline();
+    if (deadline === undefined || trunks.timerAt <= deadline) return;
+    if (trunks.timer !== undefined) trunks.timer.isOff = true;
+    trunks.timerAt = deadline;
+    trunks.timer = this.host.at(Math.max(deadline, now + 1), () => {
+      trunks.timerAt = Number.POSITIVE_INFINITY;
+      this.#flush(trunks);
+    });
+  }
+
+  #carryOut(trunks: Trunks, effect: TrunkPairEffect): void {
+    switch (effect.type) {
+      case "frame":
+        trunks.links.get(effect.cell)?.send(effect.octets);
+        break;
+      case "drop":
+        this.host.trace(() => `drops a trunk to ${effect.cell}: ${effect.reason}`);
+        trunks.links.get(effect.cell)?.drop(effect.reason);
+        break;
+      case "abandoned":
+        for (const { kind, key, octets } of effect.records) if (kind === RecordKind.message) this.#refuse(key, octets);
+        break;
+      case "takenOver":
+        this.host.trace(() => `${effect.to} takes over from ${effect.from}, with ${effect.records} records`);
+        break;
+      case "returned":
+        this.host.trace(() => `goes back from ${effect.from} to ${effect.to}`);
+        break;
+    }
+  }
+}

@@ -1,0 +1,224 @@
+import { isParseError } from "../../sip/errors.ts";
+import { buildResponse } from "../../sip/message/build.ts";
+import { parseMessage } from "../../sip/message/sip-message.ts";
+import { pairOf } from "../../sip/placement/cluster-map.ts";
+import { routingKeyOf } from "../../sip/placement/routing-key.ts";
+import { serializeFlowKey } from "../../sip/transport/flow.ts";
+import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { Trunk } from "../../sip/transport/trunk.ts";
+import type { Cell } from "./cell.ts";
+import type { End, EndHandlers } from "./network.ts";
+import type { Planned } from "./world.ts";
+
+/** workers/limits.ts */
+const frameAnswerMsMax = 2_000;
+const unreachableMs = 3_000;
+
+const nothing = new Uint8Array(0);
+
+/** A line: softphones' connections on one side, both replicas of every exchange on the other (workers/line). */
+export class Line {
+  readonly access: string;
+  readonly #cell: Cell;
+  readonly #softphones = new Map<string, { readonly end: End; readonly exchanges: Set<number> }>();
+  readonly #links = new Map<string, Link>();
+  readonly #unreachable = new Map<string, number>();
+
+  constructor(cell: Cell, access: string) {
+    this.#cell = cell;
+    this.access = access;
+  }
+
+  get isIdle(): boolean {
+    return [...this.#links.values()].every((link) => link.isIdle);
+  }
+
+  accept(address: string, port: number, end: End): EndHandlers {
+    const connection = this.#cell.cluster.random.id();
+    const key = serializeFlowKey({ transport: "WS", listener: 0, connection, address, port });
+    const softphone = { end, exchanges: new Set<number>() };
+    this.#softphones.set(key, softphone);
+    return {
+      message: (data) => (data === "ping" ? end.send("pong") : this.#receive(key, softphone, data as Uint8Array)),
+      closed: () => {
+        this.#softphones.delete(key);
+        for (const exchange of softphone.exchanges) this.#offer(exchange, undefined, { kind: RecordKind.closed, key, octets: nothing });
+      },
+    };
+  }
+
+  /** A frame of an exchange; the answer has what could not be delivered. */
+  deliver(octets: Uint8Array): Uint8Array {
+    const frame = decodeFrame(octets);
+    if (isFrameError(frame)) throw new Error(frame.frameError);
+    return encodeFrame(0, 0, this.#carryOut(frame.records));
+  }
+
+  #carryOut(records: readonly FrameRecord[]): FrameRecord[] {
+    const returned: FrameRecord[] = [];
+    for (const { kind, key, octets } of records) {
+      if (kind === RecordKind.send) {
+        const softphone = this.#softphones.get(key);
+        if (softphone?.end.isOpen === true) softphone.end.send(octets);
+        else returned.push({ kind: RecordKind.undeliverable, key, octets });
+      } else if (kind === RecordKind.closeFlow) this.#softphones.get(key)?.end.close();
+      else if (kind === RecordKind.resolve) returned.push({ kind: RecordKind.resolved, key, octets: jsonOctets([]) });
+    }
+    return returned;
+  }
+
+  #receive(key: string, softphone: { readonly exchanges: Set<number> }, octets: Uint8Array): void {
+    const route = routingKeyOf(octets, 0, octets.length, this.#cell.cluster.map) ?? { exchange: 0 };
+    softphone.exchanges.add(route.exchange);
+    this.#offer(route.exchange, route.cell, { kind: RecordKind.message, key, octets });
+  }
+
+  #serving(exchange: number): readonly string[] {
+    const { primary, secondary } = pairOf(this.#cell.cluster.map, exchange);
+    return secondary === this.#cell.id ? [secondary, primary] : [primary, secondary];
+  }
+
+  #offer(exchange: number, preferred: string | undefined, record: FrameRecord): void {
+    const { now } = this.#cell.host;
+    const serving = this.#serving(exchange);
+    const isPreferred = preferred !== undefined && serving.includes(preferred);
+    const cells = isPreferred ? [preferred, ...serving.filter((cell) => cell !== preferred)] : serving;
+    const cell = cells.find((each) => (this.#unreachable.get(`${exchange}.${each}`) ?? 0) <= now) ?? cells[0] ?? "";
+    if (!this.#link(exchange, cell).offer(record)) this.#refuse(record);
+  }
+
+  #link(exchange: number, cell: string): Link {
+    const name = `${exchange}.${cell}`;
+    const known = this.#links.get(name);
+    if (known !== undefined) return known;
+    const link: Link = new Link(this.#cell, this.access, exchange, cell, {
+      received: (records) => {
+        this.#unreachable.delete(name);
+        for (const record of this.#carryOut(records)) link.offer(record);
+      },
+      failed: (records) => this.#failed(exchange, cell, records),
+    });
+    this.#links.set(name, link);
+    return link;
+  }
+
+  #failed(exchange: number, cell: string, records: readonly FrameRecord[]): void {
+    const { now } = this.#cell.host;
+    this.#cell.host.trace(() => `line ${this.access}: exchange ${exchange} in cell ${cell} is unreachable`);
+    this.#unreachable.set(`${exchange}.${cell}`, now + unreachableMs);
+    const other = this.#serving(exchange).find((each) => (this.#unreachable.get(`${exchange}.${each}`) ?? 0) <= now);
+    if (other !== undefined) this.#link(exchange, other).offer({ kind: RecordKind.takeover, key: "", octets: nothing });
+    for (const record of records) {
+      if (other === undefined || !this.#link(exchange, other).offer(record)) this.#refuse(record);
+    }
+  }
+
+  #refuse(record: FrameRecord): void {
+    if (record.kind !== RecordKind.message) return;
+    const message = parseMessage(record.octets);
+    if (isParseError(message) || !message.isRequest || message.method === "ACK") return;
+    this.#softphones.get(record.key)?.end.send(buildResponse(message, 503, { headers: [["Retry-After", "5"]] }));
+  }
+}
+
+type LinkHandlers = { received(records: readonly FrameRecord[]): void; failed(records: readonly FrameRecord[]): void };
+
+/** workers/line/exchange-link.ts: a trunk with calls in the place of a WebSocket, one at a time to another cell. */
+class Link {
+  readonly #cell: Cell;
+  readonly #access: string;
+  readonly #exchange: number;
+  readonly #target: string;
+  readonly #handlers: LinkHandlers;
+  readonly #trunk = new Trunk();
+  #timer: Planned | undefined;
+  #connection = 0;
+  /** Frames to another cell: the first is under way. */
+  #queue: { readonly frame: Uint8Array; readonly connection: number }[] = [];
+
+  constructor(cell: Cell, access: string, exchange: number, target: string, handlers: LinkHandlers) {
+    this.#cell = cell;
+    this.#access = access;
+    this.#exchange = exchange;
+    this.#target = target;
+    this.#handlers = handlers;
+  }
+
+  get isIdle(): boolean {
+    return this.#trunk.octetsHeld === 0;
+  }
+
+  offer(record: FrameRecord): boolean {
+    const { now } = this.#cell.host;
+    if (!this.#trunk.offer(record, now)) return false;
+    if (!this.#trunk.isConnected) {
+      this.#connection += 1;
+      const hello = { kind: RecordKind.hello, key: this.#access, octets: jsonOctets({ boot: "", listeners: [] }) };
+      for (const frame of this.#trunk.connect(hello, now)) this.#send(frame);
+    }
+    this.#flush();
+    return true;
+  }
+
+  #flush(): void {
+    const { now } = this.#cell.host;
+    for (const frame of this.#trunk.tick(now)) this.#send(frame);
+    if (this.#timer !== undefined) this.#timer.isOff = true;
+    const deadline = this.#trunk.nextDeadline();
+    this.#timer = deadline === undefined ? undefined : this.#cell.host.at(Math.max(deadline, now + 1), () => this.#flush());
+  }
+
+  #send(frame: Uint8Array): void {
+    const connection = this.#connection;
+    const { cluster, host } = this.#cell;
+    if (this.#target === this.#cell.id) {
+      host.soon(() =>
+        this.#cell.replica(this.#exchange).takeLineFrame(this.#access, frame, (answer) => this.#answered(answer, connection)),
+      );
+      return;
+    }
+    this.#queue.push({ frame, connection });
+    if (this.#queue.length === 1) this.#next(cluster.cell(this.#target));
+  }
+
+  #next(target: Cell): void {
+    const next = this.#queue[0];
+    if (next === undefined) return;
+    const { cluster, host } = this.#cell;
+    const over = (answer: Uint8Array | undefined): void => {
+      timer.isOff = true;
+      this.#queue.shift();
+      this.#answered(answer, next.connection);
+      this.#next(target);
+    };
+    if (next.connection !== this.#connection) {
+      this.#queue.shift();
+      return this.#next(target);
+    }
+    const abort = cluster.network.request<Uint8Array>(
+      host,
+      target.host,
+      (reply) => target.replica(this.#exchange).takeLineFrame(this.#access, next.frame, reply),
+      over,
+    );
+    const timer = host.after(frameAnswerMsMax, () => {
+      abort();
+      over(undefined);
+    });
+  }
+
+  #answered(answer: Uint8Array | undefined, connection: number): void {
+    if (connection !== this.#connection) return;
+    const records = answer === undefined ? undefined : this.#trunk.receive(answer);
+    if (records === undefined || "frameError" in records) {
+      if (records !== undefined) this.#cell.host.threw(new Error(records.frameError));
+      this.#connection += 1;
+      if (this.#timer !== undefined) this.#timer.isOff = true;
+      this.#trunk.disconnect();
+      this.#handlers.failed(this.#trunk.takeUnacknowledged());
+      return;
+    }
+    this.#handlers.received(records);
+    this.#flush();
+  }
+}

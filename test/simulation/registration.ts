@@ -1,0 +1,109 @@
+import { Header } from "../../sip/message/header-names.ts";
+import type { SipMessage } from "../../sip/message/sip-message.ts";
+import { domain } from "./cluster.ts";
+import type { Phone } from "./phone.ts";
+import type { Line } from "./sip-text.ts";
+import type { Planned } from "./world.ts";
+
+/** What the registrar has said, as the phone knows it. */
+export type Acknowledged = {
+  readonly isRegistered: boolean;
+  readonly cSeq: number;
+  /** True time. */
+  readonly at: number;
+  readonly expiresAt: number;
+};
+
+/** A phone's registration: it registers, refreshes, comes back after a failure, and may be taken off. */
+export class Registration {
+  readonly #phone: Phone;
+  readonly #isOutbound: boolean;
+  readonly callId: string;
+  readonly instanceId: string;
+  /** Seconds. */
+  expires = 60;
+  acknowledged: Acknowledged | undefined;
+  /** The last REGISTER sent, whatever became of it. */
+  lastCSeq = 0;
+  /** The connection that it was made on is gone. */
+  isFlowLost = false;
+  isWanted = false;
+  #timer: Planned | undefined;
+  #isStopped = false;
+
+  constructor(phone: Phone, isOutbound: boolean) {
+    this.#phone = phone;
+    this.#isOutbound = isOutbound;
+    this.callId = `reg-${phone.user}-${phone.address}`;
+    this.instanceId = `urn:uuid:00000000-0000-4000-8000-${phone.address.slice(7).padStart(12, "0")}`;
+  }
+
+  /** The last word of the registrar is the last word of the phone too. */
+  get isSettled(): boolean {
+    return this.acknowledged?.cSeq === this.lastCSeq;
+  }
+
+  /** Nobody takes a phone off in the middle of a call: its connection may be all that leads to it. */
+  wish(isWanted: boolean): void {
+    if (!isWanted && this.#phone.isInCall) {
+      this.#phone.host.after(500, () => this.wish(isWanted));
+      return;
+    }
+    this.isWanted = isWanted;
+    if (!isWanted) this.#phone.hasBeenAway = true;
+    this.#send();
+  }
+
+  /** Registers (again) if it should be: the way is another one, or time has passed. */
+  refresh(): void {
+    if (this.isWanted || this.acknowledged?.isRegistered === true) this.#send();
+  }
+
+  /** Says nothing any more, like a phone without power. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  #send(): void {
+    if (this.#isStopped) return;
+    const { host, user, contact } = this.#phone;
+    const expires = this.isWanted ? this.expires : 0;
+    this.lastCSeq += 1;
+    const cSeq = this.lastCSeq;
+    this.isFlowLost = false;
+    if (this.#timer !== undefined) this.#timer.isOff = true;
+    const instance = this.#isOutbound ? `;+sip.instance="<${this.instanceId}>";reg-id=1` : "";
+    const lines: Line[] = [
+      ["From", `<sip:${user}@${domain}>;tag=r${cSeq}`],
+      ["To", `<sip:${user}@${domain}>`],
+      ["Call-ID", this.callId],
+      ["CSeq", `${cSeq} REGISTER`],
+      ["Contact", `<${contact}>${instance};expires=${expires}`],
+      ["Supported", this.#isOutbound ? "path, outbound" : "path"],
+    ];
+    const sentAt = host.world.now;
+    this.#phone.request("REGISTER", `sip:${domain}`, lines, {
+      response: (message) => this.#answered(message, cSeq, expires, sentAt),
+      timeout: () => this.#again(cSeq, 1_000),
+    });
+    // A refresh whose answer is long in coming must not wait for Timer F.
+    if (!this.#phone.isReliable) return;
+    this.#timer = host.after(8_000, () => this.#again(cSeq, 0));
+  }
+
+  #answered(message: SipMessage, cSeq: number, expires: number, sentAt: number): void {
+    if (cSeq !== this.lastCSeq || message.status < 200) return;
+    if (message.status !== 200) return this.#again(cSeq, 1_000 * Number(message.text(Header.RetryAfter) ?? "1"));
+    const { now } = this.#phone.host.world;
+    this.acknowledged = { isRegistered: expires > 0, cSeq, at: now, expiresAt: sentAt + expires * 1_000 };
+    if (this.#timer !== undefined) this.#timer.isOff = true;
+    if (expires > 0) this.#timer = this.#phone.host.after((expires * 1_000) / 2, () => this.refresh());
+  }
+
+  #again(cSeq: number, ms: number): void {
+    if (this.#timer !== undefined) this.#timer.isOff = true;
+    this.#timer = this.#phone.host.after(ms, () => {
+      if (cSeq === this.lastCSeq) this.#send();
+    });
+  }
+}

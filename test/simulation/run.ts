@@ -1,0 +1,48 @@
+import { parseArgs } from "node:util";
+import { faultKinds } from "./faults.ts";
+import { simulate, type Outcome } from "./simulate.ts";
+
+/** `node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--verbose]`: N runs from seed S on. */
+const { values } = parseArgs({
+  options: {
+    runs: { type: "string", default: "300" },
+    seed: { type: "string", default: "1" },
+    faults: { type: "string" },
+    verbose: { type: "boolean", default: false },
+  },
+});
+
+const first = Number(values.seed);
+const runs = Number(values.runs);
+const faults = values.faults === undefined ? faultKinds : faultKinds.filter((kind) => values.faults?.split(/, */).includes(kind));
+const startedAt = performance.now();
+const failed: Outcome[] = [];
+let events = 0;
+let calls = 0;
+let simulatedMs = 0;
+for (let seed = first; seed < first + runs; seed += 1) {
+  const outcome = simulate({ seed, faults, isVerbose: values.verbose });
+  events += outcome.events;
+  calls += outcome.calls;
+  simulatedMs += outcome.simulatedMs;
+  if (outcome.violations.length === 0) continue;
+  failed.push(outcome);
+  say(outcome, values.faults);
+}
+const seconds = (performance.now() - startedAt) / 1000;
+console.log(
+  `${runs} runs, ${failed.length} failed: ${(runs / seconds).toFixed(1)} runs/s, ${Math.round(simulatedMs / 3_600_000)} h simulated, ${calls} calls, ${events} events`,
+);
+const byInvariant = new Map<string, number[]>();
+for (const { seed, violations } of failed) {
+  for (const name of new Set(violations.map(({ invariant }) => invariant))) byInvariant.set(name, [...(byInvariant.get(name) ?? []), seed]);
+}
+for (const [name, seeds] of byInvariant) console.log(`${name}: ${seeds.length} runs, seeds ${seeds.slice(0, 12).join(" ")}`);
+process.exitCode = failed.length === 0 ? 0 : 1;
+
+function say({ seed, violations, faults: happened }: Outcome, only: string | undefined): void {
+  console.log(`seed ${seed}: ${happened.map((fault) => `${fault.kind} (${fault.target}) ${fault.from}..${fault.until}`).join("; ")}`);
+  for (const { invariant, at, detail } of violations.slice(0, 5)) console.log(`  ${(at / 1000).toFixed(3)} s ${invariant}: ${detail}`);
+  const option = only === undefined ? "" : ` --faults "${only}"`;
+  console.log(`  node test/simulation/run.ts --runs 1 --seed ${seed}${option} --verbose`);
+}

@@ -1,0 +1,158 @@
+import { Cell } from "./cell.ts";
+import { Cluster, clusterMap } from "./cluster.ts";
+import { faultKinds, makeFault, type Fault, type FaultKind } from "./faults.ts";
+import { Gateway } from "./gateway.ts";
+import type { Clock } from "./host.ts";
+import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
+import { Phone } from "./phone.ts";
+import type { Random } from "./random.ts";
+import { World, type Violation } from "./world.ts";
+
+export type Options = {
+  readonly seed: number;
+  readonly isVerbose?: boolean;
+  /** Only these; undefined: all. */
+  readonly faults?: readonly FaultKind[];
+};
+
+/** How a run was made up: what invariants may excuse. */
+export type Story = {
+  readonly cluster: Cluster;
+  readonly faults: readonly Fault[];
+  /** When the last fault is over, and when everybody has had the time to notice. */
+  readonly quietFrom: number;
+};
+
+export type Outcome = {
+  readonly seed: number;
+  readonly violations: readonly Violation[];
+  readonly faults: readonly Fault[];
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly calls: number;
+};
+
+/** Registered phones have had the time to refresh, and every transaction that a fault has hurt is over. */
+const settleMs = 40_000;
+
+/** One run: a cluster, phones, calls and faults made from the seed; then quiet; then what must be true. */
+export function simulate({ seed, isVerbose = false, faults: kinds = faultKinds }: Options): Outcome {
+  const world = new World(seed, isVerbose);
+  const cluster = makeCluster(world);
+  const { random } = world;
+  for (const { start } of shuffled(
+    [...cluster.cells, ...cluster.gateways].map((each) => ({ start: () => each.start() })),
+    random,
+  )) {
+    world.at(random.whole(0, 300), start);
+  }
+  for (const phone of cluster.phones) {
+    world.at(random.whole(1_500, 3_500), () => {
+      phone.registration.isWanted = true;
+      phone.start();
+    });
+  }
+  const lastMs = random.whole(15_000, 40_000);
+  const faults = planFaults(cluster, kinds, lastMs);
+  planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs);
+  planRegistrations(cluster, lastMs);
+  const quietFrom = Math.max(5_000 + lastMs, ...faults.map(({ until }) => until));
+  const story: Story = { cluster, faults, quietFrom };
+  world.runUntil(quietFrom + settleMs);
+  checkAtTheEnd(story);
+  const before = cluster.phones.map((phone) => phone.outgoing.length);
+  planCalls(cluster, 3, world.now, world.now + 2_000, true);
+  world.runUntil(world.now + 20_000);
+  checkProbes(story, before);
+  for (const { registration } of cluster.phones) registration.stop();
+  for (const until = world.now + 300_000; world.now < until && !isEmpty(cluster);) world.runUntil(world.now + 5_000);
+  checkEmpty(story);
+  const calls = cluster.phones.reduce((sum, phone) => sum + phone.outgoing.length, 0);
+  return { seed, violations: world.violations, faults, events: world.events, simulatedMs: world.now, calls };
+}
+
+function makeCluster(world: World): Cluster {
+  const { random } = world;
+  const isShared = random.chance(0.6);
+  const addresses = isShared ? ["192.0.2.1", "192.0.2.1"] : ["192.0.2.1", "192.0.2.2"];
+  const cluster = new Cluster(world, clusterMap(["a", "b"], random.whole(1, 3), [...new Set(addresses)]));
+  for (const { id } of cluster.map.cells) cluster.cells.push(new Cell(cluster, id, clockOf(random)));
+  for (const [index, address] of addresses.entries())
+    cluster.gateways.push(new Gateway(cluster, `g${index + 1}`, address, clockOf(random)));
+  const users = ["alice", "bob", "carol", "dave", "erin"].slice(0, random.whole(2, 5));
+  for (const [index, user] of users.entries()) {
+    const transport = random.pick(["UDP", "UDP", "TCP", "WS"] as const);
+    cluster.phones.push(new Phone(cluster, user, index, transport, transport === "WS" || random.chance(0.3)));
+  }
+  return cluster;
+}
+
+/** Clocks are up to 2 s apart, and go wrong by up to 10 s a day. */
+function clockOf(random: Random): Clock {
+  return { offsetMs: random.whole(-1_000, 1_000), drift: (random.real() - 0.5) * 2e-4 };
+}
+
+function planFaults(cluster: Cluster, kinds: readonly FaultKind[], lastMs: number): Fault[] {
+  const { random } = cluster;
+  if (kinds.length === 0) return [];
+  const count = random.pick([0, 1, 1, 1, 2, 2, 3]);
+  const faults: Fault[] = [];
+  for (let each = 0; each < count; each += 1) {
+    const from = random.whole(4_000, 5_000 + lastMs);
+    faults.push(makeFault(cluster, random.pick(kinds), from, random.pick([50, 300, 1_500, 4_000, 12_000]) + random.whole(0, 500)));
+  }
+  return faults;
+}
+
+function planCalls(cluster: Cluster, count: number, from: number, until: number, isProbe = false): void {
+  const { random, phones, world } = cluster;
+  for (let each = 0; each < count; each += 1) {
+    const caller = random.pick(phones);
+    const callee = random.pick(phones.filter((phone) => phone !== caller));
+    const manner = isProbe ? "answers" : random.pick(["answers", "answers", "answers", "is busy", "lets ring"] as const);
+    const plan = {
+      callee: callee.user,
+      manner,
+      ringMs: random.whole(50, isProbe ? 500 : 6_000),
+      talkMs: random.whole(200, isProbe ? 1_000 : 15_000),
+      cancelMs: manner === "lets ring" || (!isProbe && random.chance(0.15)) ? random.whole(0, 9_000) : undefined,
+      byeBy: random.pick(["caller", "callee"] as const),
+      reinvites: random.chance(0.25),
+    };
+    world.at(random.whole(from, until), () => {
+      if (isProbe || caller.registration.acknowledged?.isRegistered === true) caller.call(plan);
+    });
+  }
+}
+
+/** Some phones go, some of them come back. */
+function planRegistrations(cluster: Cluster, lastMs: number): void {
+  const { random, phones, world } = cluster;
+  for (const phone of phones) {
+    if (!random.chance(0.3)) continue;
+    const at = random.whole(5_000, 5_000 + lastMs);
+    world.at(at, () => phone.registration.wish(false));
+    if (random.chance(0.5)) world.at(at + random.whole(100, 10_000), () => phone.registration.wish(true));
+  }
+}
+
+function isEmpty(cluster: Cluster): boolean {
+  return (
+    cluster.phones.every((phone) => phone.isIdle) &&
+    cluster.gateways.every(({ octetsHeld }) => octetsHeld === 0) &&
+    cluster.cells.every((cell) =>
+      [...cell.replicas].every((replica) => replica.isIdle && replica.exchange.counts(cell.host.now).dialogs === 0),
+    )
+  );
+}
+
+function shuffled<Item>(items: Item[], random: Random): Item[] {
+  for (let index = items.length - 1; index > 0; index -= 1) {
+    const other = random.whole(0, index);
+    const [one, two] = [items[index], items[other]];
+    if (one === undefined || two === undefined) break;
+    items[index] = two;
+    items[other] = one;
+  }
+  return items;
+}

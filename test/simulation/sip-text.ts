@@ -1,0 +1,38 @@
+import { Header } from "../../sip/message/header-names.ts";
+import { octetsOf, stringOf } from "../../sip/message/octets.ts";
+import type { SipMessage } from "../../sip/message/sip-message.ts";
+
+export type Line = readonly [name: string, value: string];
+
+/** A request as octets: in the order given, the length at the end. */
+export function requestOf(method: string, uri: string, lines: readonly Line[], body = ""): Uint8Array {
+  let text = `${method} ${uri} SIP/2.0\r\n`;
+  for (const [name, value] of lines) text += `${name}: ${value}\r\n`;
+  return octetsOf(`${text}Content-Length: ${body.length}\r\n\r\n${body}`);
+}
+
+/** RFC 3261 8.2.6: a response, with what it copies from the request. */
+export function responseTo(request: SipMessage, status: number, tag: string, lines: readonly Line[] = []): Uint8Array {
+  let text = `SIP/2.0 ${status} As Planned\r\n`;
+  const head = stringOf(request.octets, request.start, request.bodyStart).split("\r\n");
+  for (const line of head.slice(1)) {
+    if (/^To:/i.test(line)) text += line.includes(";tag=") || status === 100 ? `${line}\r\n` : `${line};tag=${tag}\r\n`;
+    else if (/^(?:Via|From|Call-ID|CSeq|Record-Route):/i.test(line)) text += `${line}\r\n`;
+  }
+  for (const [name, value] of lines) text += `${name}: ${value}\r\n`;
+  return octetsOf(`${text}Content-Length: 0\r\n\r\n`);
+}
+
+export function branchOf(message: SipMessage): string {
+  return /;branch=([^;,\s]+)/.exec(message.text(Header.Via) ?? "")?.[1] ?? "";
+}
+
+export function cSeqOf(message: SipMessage): { readonly number: number; readonly method: string } {
+  const [number = "0", method = ""] = (message.text(Header.CSeq) ?? "").split(" ");
+  return { number: Number(number), method };
+}
+
+/** The URI in angle brackets. */
+export function uriOf(value: string): string {
+  return /<([^>]*)>/.exec(value)?.[1] ?? value;
+}
