@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import { DrillSystem } from "../../cli/drill/drill-system.ts";
+import { freePorts } from "../../cli/drill/free-ports.ts";
+import { portsNeeded } from "../../cli/drill/plan.ts";
+import type { Reporter } from "../../cli/reporter.ts";
+import { until } from "../system/until.ts";
+import { type Sipp, type SippResult, runSipp, startSipp } from "./clients/sipp.ts";
+import { freePorts as freePort } from "./free-port.ts";
+
+/*
+ * The faults of `tandem drill` with SIPp as the phones: a second witness, who knows nothing of our own phones. SIPp has one target and one
+ * connection, so the death of a gateway is only for UDP, where the callee had registered through it.
+ */
+
+const silent: Reporter = {
+  step: () => undefined,
+  event: () => undefined,
+  line: () => undefined,
+  text: () => undefined,
+  ready: () => undefined,
+  failed: () => undefined,
+};
+
+const undo: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const each of undo.splice(0).toReversed()) await each();
+});
+
+async function startSystem(): Promise<DrillSystem> {
+  const directory = mkdtempSync(join(tmpdir(), "tandem-failover-"));
+  const system = new DrillSystem(directory, await freePorts("127.0.0.1", portsNeeded), silent);
+  undo.push(async () => {
+    await system.stop();
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  });
+  await system.start(new AbortController().signal);
+  return system;
+}
+
+type Transport = "UDP" | "TCP";
+type Calls = { readonly callee: Sipp; readonly caller: Sipp };
+
+const callsPerSecond = 20;
+const calls = 200;
+
+/** Calls through the second gateway to a SIPp end that has registered through the given one and lets each call ring for a while. */
+async function startCalls(system: DrillSystem, transport: Transport, registeredAt: 0 | 1, talkMs = 2_000): Promise<Calls> {
+  const [first, second] = system.targets("udp");
+  const [calleeServer, callerServer] = [registeredAt === 0 ? first : second, second];
+  if (calleeServer === undefined || callerServer === undefined) throw new Error("two gateways were expected");
+  const localPort = await freePort();
+  const variables = { domain: system.domain };
+  const registration = { transport, server: calleeServer, scenario: "register", service: "callee", variables, calls: 1, localPort };
+  expect((await runSipp(registration)).exit.code).toBe(0);
+  const callee = await startSipp({ transport, server: calleeServer, scenario: "uas-ringing", localPort, pauseMs: 500, calls });
+  undo.push(async () => await callee.stop());
+  const caller = await startSipp({
+    transport,
+    server: callerServer,
+    scenario: "uac",
+    service: "callee",
+    variables: { ...variables, caller: "caller" },
+    calls,
+    callsPerSecond,
+    pauseMs: talkMs,
+  });
+  undo.push(async () => await caller.stop());
+  return { callee, caller };
+}
+
+/** Waits until so many calls have begun. */
+async function begun(caller: Sipp, count: number): Promise<void> {
+  await until(async () => (await caller.statistics()).calls >= count, 20_000);
+}
+
+/** Both ends, when all their calls are over. */
+async function finished({ caller, callee }: Calls): Promise<readonly [caller: SippResult, callee: SippResult]> {
+  const ended = await caller.finished(60_000);
+  return [ended, await callee.finished(45_000)];
+}
+
+const allWell = { statistics: { successful: calls, failed: 0 } };
+
+describe.each(["UDP", "TCP"] as const)("SIPp over %s under 20 calls/s", (transport) => {
+  test("a cell is killed, and comes back: no call fails", async () => {
+    const system = await startSystem();
+    const ends = await startCalls(system, transport, 1);
+    await begun(ends.caller, 60);
+    system.signal("cell a", "SIGKILL");
+    await begun(ends.caller, 120);
+    await system.startAgain("cell a");
+    expect(await finished(ends)).toMatchObject([allWell, allWell]);
+  });
+
+  test("a cell stands still for some seconds: no call fails", async () => {
+    const system = await startSystem();
+    const ends = await startCalls(system, transport, 1);
+    await begun(ends.caller, 40);
+    system.signal("cell a", "SIGSTOP");
+    undo.push(async () => system.signal("cell a", "SIGCONT"));
+    await begun(ends.caller, 140);
+    system.signal("cell a", "SIGCONT");
+    expect(await finished(ends)).toMatchObject([allWell, allWell]);
+  });
+
+  test("the cells cannot reach each other for some seconds: no call fails", async () => {
+    const system = await startSystem();
+    const ends = await startCalls(system, transport, 1);
+    await begun(ends.caller, 40);
+    system.cut();
+    await begun(ends.caller, 140);
+    system.heal();
+    expect(await finished(ends)).toMatchObject([allWell, allWell]);
+  });
+
+  test("both cells are killed and started again: calls that stand end with BYE and 200", async () => {
+    const system = await startSystem();
+    // All of them stand before the first one ends.
+    const ends = await startCalls(system, transport, 1, (calls / callsPerSecond) * 1000 + 8_000);
+    await begun(ends.caller, calls);
+    await until(async () => (await ends.callee.statistics()).calls >= calls);
+    // The last one rings for half a second, and its record is on a disk a second later.
+    await until(async () => (await ends.caller.statistics()).elapsedSeconds >= calls / callsPerSecond + 3, 20_000);
+    system.signal("cell a", "SIGKILL");
+    system.signal("cell b", "SIGKILL");
+    await Promise.all([system.startAgain("cell a"), system.startAgain("cell b")]);
+    expect(await finished(ends)).toMatchObject([allWell, allWell]);
+  });
+});
+
+test("SIPp over UDP: the gateway through which the callee registered is killed: no call through the other one fails", async () => {
+  const system = await startSystem();
+  const ends = await startCalls(system, "UDP", 0);
+  await begun(ends.caller, 60);
+  system.signal("gateway g1", "SIGKILL");
+  expect(await finished(ends)).toMatchObject([allWell, allWell]);
+});

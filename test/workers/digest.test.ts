@@ -1,0 +1,35 @@
+import { exports } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import { RecordStore } from "../../sip/record/record-store.ts";
+import { digestOf } from "../../workers/exchange/digest.ts";
+import { bindingRecord, bindingTombstone, dialogRecord, version } from "../sip/record/records.ts";
+import { signature } from "./cell.ts";
+
+function get(headers: Record<string, string>): Promise<Response> {
+  return exports.default.fetch(new Request("http://a.invalid/cell/digest/0", { headers }));
+}
+
+describe("the digest of a replica", () => {
+  it("is the same for the same records in any order, and another for others", () => {
+    const [one, other] = [new RecordStore(), new RecordStore()];
+    const records = [bindingRecord(version(1)), dialogRecord(version(2))];
+    for (const record of records) one.apply(record);
+    for (const record of records.toReversed()) other.apply(record, "pair");
+    expect(digestOf(one)).toEqual({ count: 2, hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(digestOf(other)).toEqual(digestOf(one));
+    other.apply(bindingRecord(version(3), { cSeq: 2 }), "pair");
+    expect(digestOf(other).hash).not.toBe(digestOf(one).hash);
+  });
+
+  it("does not count what has ended", () => {
+    const [one, other] = [new RecordStore(), new RecordStore()];
+    one.apply(bindingTombstone(version(1), "call-1", 1));
+    expect(digestOf(one)).toEqual(digestOf(other));
+  });
+
+  it("is what a cell answers to another one, and to nobody else", async () => {
+    const response = await get({ authorization: signature("cell", "b") });
+    expect(await response.json()).toEqual(digestOf(new RecordStore()));
+    expect((await get({})).status).toBe(401);
+  });
+});
