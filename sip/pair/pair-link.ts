@@ -270,7 +270,13 @@ export class PairLink {
   /** What the core group says of the pair's cell. What the pair itself says counts more. */
   see(isUp: boolean, now: number): void {
     this.#take(now);
-    if (!isUp) return this.#goOn("away", "its cell is down");
+    if (!isUp) {
+      // Whoever has just started knows nothing yet: one answer's time is given to a pair that may be there after all.
+      if (!this.#isServing) this.#syncUntil = Math.min(this.#syncUntil, now + this.#options.ackTimeoutMs);
+      else this.#goOn("away", "its cell is down");
+      if (this.#flight === undefined) this.#retryLater(now);
+      return;
+    }
     if (this.#sending === "together") return;
     this.#failures = 0;
     this.#notBefore = now;

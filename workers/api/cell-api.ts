@@ -41,6 +41,7 @@ cellApi.post("/pair/:exchange{\\d{1,4}}", async (context) => {
     return context.json({ error: `cell ${who} has no other replica of exchange ${exchange}` }, 403);
   }
   const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takePairBatch(context.var.body);
+  if (answer === undefined) return context.json({ error: "no batch of records" }, 400);
   return context.body(answer as Uint8Array<ArrayBuffer>);
 });
 

@@ -142,10 +142,9 @@ export class ExchangeObject extends DurableObject<Environment> {
     return encodeFrame(0, frame.seq, first);
   }
 
-  /** A batch of records from the other replica; the answer. */
-  async takePairBatch(octets: Uint8Array): Promise<Uint8Array> {
-    if (this.#pair === undefined) throw new Error(`exchange ${this.#number} has no pair`);
-    const answer = this.#pair.take(octets);
+  /** A batch of records from the other replica; the answer. Undefined: that was no such batch, or there is no other replica. */
+  async takePairBatch(octets: Uint8Array): Promise<Uint8Array | undefined> {
+    const answer = this.#pair?.take(octets);
     // What it made of this replica's own work, a timer that is needed no more, does not concern the pair.
     await this.#carryOut(Date.now(), {});
     return answer;

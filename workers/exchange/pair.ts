@@ -113,12 +113,11 @@ export class Pair {
     this.#settle();
   }
 
-  /** A batch of the pair's. Returns the answer. */
-  take(octets: Uint8Array): Uint8Array {
+  /** A batch of the pair's. Returns the answer; undefined: that was no batch of the pair's. */
+  take(octets: Uint8Array): Uint8Array | undefined {
     const now = Date.now();
     const batch = parseBatch(decoder.decode(octets));
-    if (isParseError(batch)) throw new Error(`no batch: ${batch.reason}`);
-    if (batch.cell !== this.#options.peer) throw new Error(`a batch of cell ${batch.cell}`);
+    if (isParseError(batch) || batch.cell !== this.#options.peer) return undefined;
     if (batch.unreadable > 0) console.error(`exchange ${this.#options.exchange}: ${batch.unreadable} records of the pair are unreadable`);
     const { answer, records } = this.#link.receive(batch, now);
     for (const record of records) this.#options.apply(record, now);

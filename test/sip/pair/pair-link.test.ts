@@ -56,13 +56,26 @@ describe("two replicas that start", () => {
     expect([world.a.link.state, isServed]).toEqual(["lagging", true]);
   });
 
-  it("serve at once when the view says that the pair's cell is down", () => {
+  it("serve soon when the view says that the pair's cell is down", () => {
     const world = new World();
     world.b.freeze();
     world.pass(5);
     world.a.link.see(false, world.now);
     world.a.settle();
+    world.pass(ackTimeoutMs + 1);
+    expect(world.a.link.state).toBe("lagging");
+  });
+
+  it("believe the pair more than the view", () => {
+    const world = new World();
+    world.a.link.see(false, world.now);
+    world.pass(100);
+    expect(world.a.link.state).toBe("together");
+    world.a.link.see(false, world.now);
+    world.a.settle();
     expect(world.a.link.state).toBe("away");
+    world.pass(2_000);
+    expect(world.a.link.state).toBe("together");
   });
 });
 
@@ -422,5 +435,5 @@ describe("whatever the network and the processes do", () => {
         waiting: a.waiting + b.waiting,
       }).toEqual({ seed, early: [], lost: [], areEqual: true, states: ["together", "together"], flightsMax: 1, waiting: 0 });
     }
-  });
+  }, 60_000);
 });

@@ -1,0 +1,309 @@
+import { runInDurableObject } from "cloudflare:test";
+import { env, exports } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { View } from "../../sip/core-group/view.ts";
+import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
+import { RecordKind } from "../../sip/transport/frame.ts";
+import { exchangeName } from "../../workers/environment.ts";
+import { Disk } from "../../workers/exchange/disk.ts";
+import { authorizationFor } from "../../workers/signature.ts";
+import { addSubscriber, callApi, domain, map, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
+import { GatewayTrunk } from "./gateway-trunk.ts";
+import type { PeerReplica } from "./peer-replica.ts";
+import { headerOf, Softphone } from "./softphone.ts";
+
+const replica = replicas[0] as PeerReplica;
+const alice = userOf("alice");
+const phones: Softphone[] = [];
+
+/** A new stub each time: one that has seen its object end is broken. */
+function exchange(): ReturnType<typeof env.EXCHANGE.getByName> {
+  return env.EXCHANGE.getByName(exchangeName(0));
+}
+
+async function connect(user: string): Promise<Softphone> {
+  const phone = await Softphone.connect(user, "secret");
+  phones.push(phone);
+  return phone;
+}
+
+async function rows(): Promise<string[]> {
+  return await runInDurableObject(exchange(), (_instance, state) => {
+    const texts = state.storage.sql.exec("select json from records").raw<[string]>();
+    return Array.from(texts, ([json]) => json);
+  });
+}
+
+async function contactsOf(user: string): Promise<string[]> {
+  const response = await callApi("GET", `/registrations?aor=${user}@${domain}`);
+  return (await response.json<{ contact: string }[]>()).map(({ contact }) => contact);
+}
+
+async function pairState(): Promise<string> {
+  return (await exchange().counts()).pair;
+}
+
+function bindingOf(user: string, contact: string, expiresMs = 600_000): StateRecord {
+  const addressOfRecord = `${user}@${domain}`;
+  const now = Date.now();
+  return {
+    kind: "binding",
+    key: `${addressOfRecord} ${contact}`,
+    version: replica.clock.tick(now),
+    value: {
+      addressOfRecord,
+      contact,
+      parameters: "",
+      q: undefined,
+      callId: contact,
+      cSeq: 1,
+      registeredAt: now,
+      expiresAt: now + expiresMs,
+      instanceId: "",
+      regId: 0,
+      flow: "g1~u0..c633640713c4",
+      transport: "UDP",
+      received: "198.51.100.7:5060",
+      userAgent: "",
+      path: [],
+    },
+  };
+}
+
+/** Freezes the peer's replica; the function thaws it. */
+function freeze(): () => void {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  replica.frozen = promise;
+  return () => {
+    replica.frozen = undefined;
+    resolve();
+  };
+}
+
+function view(b: "up" | "down", isFenced = false): View {
+  const cells = [
+    { id: "a", state: "up" as const },
+    { id: "b", state: b },
+  ];
+  return { cell: "a", epoch: 1_000, coordinator: "a", cells, gateways: [], heartbeat: map.heartbeat, isFenced };
+}
+
+beforeEach(async () => {
+  await exchange().counts();
+  await vi.waitFor(async () => {
+    if ((await pairState()) !== "together") throw new Error("the replicas are not together yet");
+  }, 5_000);
+  await addSubscriber(alice, "secret");
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  for (const phone of phones.splice(0)) if (phone.closed === undefined) phone.socket.close();
+});
+
+describe("records go to the pair", () => {
+  it("and its own come back: both replicas hold the same", async () => {
+    const phone = await connect(alice);
+    await phone.register();
+    replica.apply(bindingOf(alice, "sip:desk@198.51.100.7"));
+    await vi.waitFor(async () => expect(await contactsOf(alice)).toHaveLength(2));
+    expect(replica.store.bindingsOf(`${alice}@${domain}`).filter(({ value }) => value !== undefined)).toHaveLength(2);
+  });
+
+  it("and what it removes is gone here, on the disk too", async () => {
+    const bob = userOf("bob");
+    const record = bindingOf(bob, "sip:desk@198.51.100.7");
+    replica.apply(record);
+    await vi.waitFor(async () => expect(await contactsOf(bob)).toHaveLength(1));
+    const order = { callId: "sip:desk@198.51.100.7", cSeq: 2 };
+    replica.apply(makeTombstone("binding", record.key, replica.clock.tick(Date.now()), Date.now(), order));
+    await vi.waitFor(async () => expect(await contactsOf(bob)).toEqual([]));
+    await vi.waitFor(async () => expect((await rows()).some((row) => row.includes(record.key))).toBe(false), 3 * map.flushMs);
+  });
+
+  it("one batch for many frames, and none when nothing changes", async () => {
+    const before = replica.batches;
+    for (let count = 0; count < 50; count += 1) replica.apply(bindingOf(userOf("many"), `sip:${count}@198.51.100.7`));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(replica.batches).toBe(before);
+  });
+});
+
+describe("commit before forward", () => {
+  it("waits for a frozen pair as long as ackTimeoutMs says; then the disk has it before the 200", async () => {
+    const phone = await connect(alice);
+    await phone.register();
+    const thaw = freeze();
+    const startedAt = performance.now();
+    expect(await phone.register(900)).toMatch(/^SIP\/2\.0 200 /);
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(map.replication.ackTimeoutMs - 20);
+    expect(await pairState()).toBe("lagging");
+    expect((await rows()).some((row) => row.includes(phone.contact))).toBe(true);
+    thaw();
+    await vi.waitFor(async () => expect(await pairState()).toBe("together"), 5_000);
+    expect(replica.store.bindingsOf(`${alice}@${domain}`).some(({ value }) => value?.contact === phone.contact)).toBe(true);
+  });
+
+  it("does not wait for a pair that is away: the disk has it before the 200", async () => {
+    peerIsAway();
+    const phone = await connect(alice);
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    expect((await rows()).some((row) => row.includes(phone.contact))).toBe(true);
+    await vi.waitFor(async () => expect(await pairState()).toBe("away"));
+  });
+
+  it("acknowledges a frame only when the pair has what it changed", async () => {
+    const trunk = await GatewayTrunk.connect(0, "g3");
+    await vi.waitFor(() => expect(trunk.acknowledged).toBe(trunk.sent));
+    const phone = await connect(alice);
+    await phone.register();
+    const thaw = freeze();
+    trunk.send([{ kind: RecordKind.closed, key: flowKeyOf(await flowOf(phone)), octets: new Uint8Array(0) }]);
+    trunk.send([]);
+    await new Promise((resolve) => setTimeout(resolve, map.replication.ackTimeoutMs / 2));
+    thaw();
+    await vi.waitFor(() => expect(trunk.acknowledged).toBe(trunk.sent));
+    trunk.socket.close();
+  });
+});
+
+describe("a replica that starts again", () => {
+  it("reads back and catches up before it answers anything", async () => {
+    const carol = userOf("carol");
+    await putToSleep(0);
+    // Its pair has heard of a phone meanwhile.
+    replica.store.apply(bindingOf(carol, "sip:carol@198.51.100.7"));
+    expect(await contactsOf(carol)).toEqual(["sip:carol@198.51.100.7"]);
+  });
+
+  it("has its inputs wait, in their order, until it has", async () => {
+    const trunk = await GatewayTrunk.connect(0, "g4");
+    await putToSleep(0);
+    const thaw = freeze();
+    for (const name of ["one", "two", "three"]) trunk.sendMessage(options(name));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(trunk.frames.flatMap(({ records }) => records).filter(({ kind }) => kind === RecordKind.send)).toEqual([]);
+    expect(await pairState()).toBe("syncing");
+    thaw();
+    const answers = [await trunk.take(), await trunk.take(), await trunk.take()];
+    expect(answers.map(({ text }) => headerOf(text, "Call-ID"))).toEqual(["one", "two", "three"]);
+    // It slept through the gateway's hello, and what it said then still holds.
+    expect(trunk.frames.flatMap(({ records }) => records).some(({ kind, key }) => kind === RecordKind.serving && key === "0")).toBe(false);
+    trunk.socket.close();
+  });
+
+  it("serves alone when its pair is not there", async () => {
+    await putToSleep(0);
+    peerIsAway();
+    const phone = await connect(alice);
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+  });
+
+  it("tells gateways that it does not serve, and then that it does", async () => {
+    await putToSleep(0);
+    const thaw = freeze();
+    const trunk = await GatewayTrunk.open(0, "g5");
+    trunk.send([{ kind: RecordKind.hello, key: "g5", octets: new TextEncoder().encode('{"boot":"b","listeners":[]}') }]);
+    const said = (): string[] =>
+      trunk.frames.flatMap(({ records }) => records.filter(({ kind }) => kind === RecordKind.serving).map(({ key }) => key));
+    await vi.waitFor(() => expect(said()).toEqual(["0"]));
+    thaw();
+    await vi.waitFor(() => expect(said()).toEqual(["0", "1"]));
+    trunk.socket.close();
+  });
+
+  it("brings back a pair that has lost everything", async () => {
+    const phone = await connect(alice);
+    await phone.register();
+    replica.restart();
+    await vi.waitFor(() => expect(replica.state).toBe("together"), 5_000);
+    expect(replica.store.bindingsOf(`${alice}@${domain}`).some(({ value }) => value?.contact === phone.contact)).toBe(true);
+    expect(replica.store.subscriber(`${alice}@${domain}`)).toBeDefined();
+  });
+});
+
+describe("the disk", () => {
+  it("has all of a flush or nothing of it: a cell that is killed in the middle reads back clean", async () => {
+    const record = bindingOf(userOf("flush"), "sip:flush@198.51.100.7");
+    const unwritable = { ...record, key: "unwritable", value: { ...record.value, q: 1n } } as unknown as StateRecord;
+    await runInDurableObject(exchange(), (_instance, state) => {
+      const disk = new Disk(state.storage);
+      expect(() => disk.write({ put: [record, unwritable], remove: [] })).toThrow(TypeError);
+      expect([...disk.read()].some(({ key }) => key === record.key)).toBe(false);
+    });
+  });
+
+  it("that takes no records ends this start; the next one has what the pair has", async () => {
+    const phone = await connect(alice);
+    const write = vi.spyOn(Disk.prototype, "write").mockImplementationOnce(() => {
+      throw new Error("disk full");
+    });
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    await vi.waitFor(() => expect(write).toHaveBeenCalled(), 3 * map.flushMs);
+    await vi.waitFor(async () => expect(await pairState()).toBe("together"), 5_000);
+    expect(await contactsOf(alice)).toContain(phone.contact);
+    expect(replica.store.bindingsOf(`${alice}@${domain}`).some(({ value }) => value?.contact === phone.contact)).toBe(true);
+  });
+});
+
+describe("the view", () => {
+  it("ends the wait for a pair that is down, and finds it again when it is up", async () => {
+    await exchange().setView(view("down"));
+    expect(await pairState()).toBe("away");
+    await exchange().setView(view("up"));
+    await vi.waitFor(async () => expect(await pairState()).toBe("together"));
+  });
+
+  it("[RFC3261 21.5.4] that says that this cell is fenced has REGISTER answered 503", async () => {
+    const phone = await connect(alice);
+    await exchange().setView(view("up", true));
+    const refused = await phone.register();
+    expect(refused).toMatch(/^SIP\/2\.0 503 /);
+    expect(headerOf(refused, "Retry-After")).not.toBe("");
+    await exchange().setView(view("up"));
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+  });
+});
+
+describe("POST /cell/pair/<k>", () => {
+  const body = new TextEncoder().encode('{"cell":"b"}');
+
+  async function post(path: string, authorization: string, octets = body): Promise<number> {
+    const request = new Request(`http://a.invalid${path}`, { method: "POST", headers: { authorization }, body: octets });
+    return (await exports.default.fetch(request)).status;
+  }
+
+  it("is for the cell of the other replica alone, and for whom the cluster's secret is known", async () => {
+    expect(await post("/cell/pair/0", signature("cell", "a", body))).toBe(403);
+    expect(await post("/cell/pair/0", signature("cell", "c", body))).toBe(403);
+    expect(await post("/cell/pair/9", signature("cell", "b", body))).toBe(404);
+    expect(await post("/cell/pair/0", authorizationFor("another secret", "cell", "b", body, Date.now()))).toBe(401);
+    expect(await post("/cell/pair/0", authorizationFor(env.TANDEM_SECRET, "cell", "b", body, Date.now() - 60_000))).toBe(401);
+    expect(await post("/cell/pair/0", signature("cell", "b", body), new TextEncoder().encode('{"cell":"c"}'))).toBe(401);
+  });
+
+  it("refuses what is no batch, and serves on", async () => {
+    for (const text of ["", "[]", '{"cell":"b","boot":"x"}', "\u0000"]) {
+      const octets = new TextEncoder().encode(text);
+      expect(await post("/cell/pair/0", signature("cell", "b", octets), octets)).toBe(400);
+    }
+    expect(await pairState()).toBe("together");
+  });
+});
+
+async function flowOf(phone: Softphone): Promise<string> {
+  expect(phone.closed).toBeUndefined();
+  const binding = replica.store.bindingsOf(`${alice}@${domain}`).find(({ value }) => value?.contact === phone.contact);
+  return binding?.value?.flow ?? "";
+}
+
+function flowKeyOf(flow: string): string {
+  return flow.slice(flow.indexOf("~") + 1);
+}
+
+function options(callId: string): string {
+  return (
+    `OPTIONS sip:${domain} SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.7;rport;branch=z9hG4bK${crypto.randomUUID()}\r\nMax-Forwards: 70\r\n` +
+    `From: <sip:x@example.net>;tag=1\r\nTo: <sip:${domain}>\r\nCall-ID: ${callId}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n`
+  );
+}
