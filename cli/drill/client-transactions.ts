@@ -34,7 +34,8 @@ export type Outcome = {
 
 /** What the transactions need of their phone. */
 export type PhoneFlows = {
-  readonly user: string;
+  /** The Contact of a flow. */
+  contactOn(link: Link): string;
   /** The flow that requests leave on; undefined while there is none. */
   present(): Link | undefined;
   /** Acts when there is a flow: now, or later. */
@@ -190,7 +191,7 @@ export class ClientTransactions {
   }
 
   #textOf(parts: RequestParts, link: Link, branch: string): string {
-    const contact = parts.hasContact ? `Contact: <sip:${this.#flows.user}@${link.contactHost}${link.isReliable ? ";ob" : ""}>\r\n` : "";
+    const contact = parts.hasContact ? `Contact: ${this.#flows.contactOn(link)}\r\n` : "";
     const via = `Via: ${link.via};branch=${branch};rport\r\n`;
     return `${parts.method} ${parts.requestUri} SIP/2.0\r\n${via}Max-Forwards: 70\r\n${parts.head}${contact}Content-Length: 0\r\n\r\n`;
   }

@@ -76,6 +76,8 @@ export class Phone {
   readonly #answered = new Map<string, { readonly at: number; response: Response | undefined }>();
   readonly #queue: (() => void)[] = [];
   #endpoint: UdpEndpoint | undefined;
+  /** Of the first flow. */
+  #contactHost: string | undefined;
   #isStopped = false;
   /** Resolved by the first 200 of every flow. */
   #onRegistered: (() => void) | undefined;
@@ -88,7 +90,7 @@ export class Phone {
     this.#options = options;
     this.#handlers = handlers;
     this.#transactions = new ClientTransactions({
-      user: options.user,
+      contactOn: (link) => this.#contactOn(link),
       present: () => this.#present(),
       whenOpen: (act) => this.#whenOpen(act),
       probe: (link) => this.#probe(link),
@@ -159,9 +161,27 @@ export class Phone {
     this.#transactions.acknowledge(parts);
   }
 
-  /** The Contact of the present flow. */
+  /** The Contact of the present flow, for dialogs. */
   get contact(): string {
-    return `<sip:${this.user}@${this.#present()?.contactHost ?? "invalid.invalid"}>`;
+    const link = this.#present();
+    return link === undefined ? `<sip:${this.user}@invalid.invalid>` : this.#contactOn(link);
+  }
+
+  /**
+   * A phone that comes back must be known again: softphones and phones with one connection keep their Contact for life, those with two name
+   * their instance in it. Phones of both kinds exist.
+   */
+  #contactOn(link: Link): string {
+    return `<${this.#contactUri(link)}>${this.#hasOwnContact ? "" : `;+sip.instance="<${this.#instance}>"`}`;
+  }
+
+  #contactUri(link: Link): string {
+    this.#contactHost ??= link.contactHost;
+    return `sip:${this.user}@${this.#hasOwnContact ? this.#contactHost : link.contactHost}${link.isReliable ? ";ob" : ""}`;
+  }
+
+  get #hasOwnContact(): boolean {
+    return this.#slots.length === 1 || this.#options.transport === "ws";
   }
 
   /** Forgets what no retransmission can come for any more. To be called every few seconds. */
@@ -302,8 +322,7 @@ export class Phone {
     const { domain } = this.#options;
     // RFC 5626 4.2: a phone with one connection is the simplest case of outbound; its next connection takes the place of this one.
     const isOutbound = link.isReliable;
-    const uri = `sip:${this.user}@${link.contactHost}${isOutbound ? ";ob" : ""}`;
-    const contact = `<${uri}>;+sip.instance="<${this.#instance}>"${isOutbound ? `;reg-id=${slot.regId}` : ""};expires=${expiresSeconds}`;
+    const contact = `<${this.#contactUri(link)}>;+sip.instance="<${this.#instance}>"${isOutbound ? `;reg-id=${slot.regId}` : ""};expires=${expiresSeconds}`;
     const identity = `From: <${this.uri}>;tag=r${slot.regId}\r\nTo: <${this.uri}>\r\nCall-ID: ${slot.callId}\r\n`;
     const parts: RequestParts = {
       method: "REGISTER",
