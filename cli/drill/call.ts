@@ -65,7 +65,9 @@ export class Call {
   #answeredAt = 0;
   #acceptedAt = 0;
   #acknowledgedAt = 0;
-  /** What the callee's phone saw, for the report of a lost call. */
+  /** Of the latest INVITE. */
+  #inviteHistory: readonly string[] = [];
+  /** What the phones received, for the report of a lost call. */
   readonly #seen: string[] = [];
   #byeReceivedBy: Side | undefined;
   #isOver = false;
@@ -209,7 +211,7 @@ export class Call {
       dialog.target = contactOf(response) ?? dialog.target;
       dialog.phone.acknowledge(partsOf(dialog, "ACK", toOf(dialog), dialog.target, cSeq));
     };
-    dialog.phone.request(
+    this.#inviteHistory = dialog.phone.request(
       { ...partsOf(dialog, "INVITE", to, requestUri, cSeq), hasContact: true },
       (outcome) => {
         if (outcome.message !== undefined && outcome.status < 300) acknowledge(outcome.message);
@@ -272,7 +274,7 @@ export class Call {
 
   #stateText(): string {
     const at = (time: number, what: string): string => (time === 0 ? `not ${what}` : `${what} at ${Math.round(time - this.startedAt)} ms`);
-    return `${at(this.#rangAt, "rang")}, ${at(this.#answeredAt, "answered")}, ${at(this.#acceptedAt, "accepted")}, ${at(this.#acknowledgedAt, "acknowledged")}; received: ${this.#seen.join(", ")}`;
+    return `${at(this.#rangAt, "rang")}, ${at(this.#answeredAt, "answered")}, ${at(this.#acceptedAt, "accepted")}, ${at(this.#acknowledgedAt, "acknowledged")}; received: ${this.#seen.join(", ")}; sent: ${this.#inviteHistory.join(", ")}`;
   }
 }
 

@@ -94,7 +94,8 @@ export class ClientTransactions {
     this.#flows = flows;
   }
 
-  start(parts: RequestParts, handlers: Handlers): void {
+  /** Starts a transaction. What happens to it is written into the list that this returns, for people. */
+  start(parts: RequestParts, handlers: Handlers): readonly string[] {
     const tx: Transaction = {
       parts,
       handlers,
@@ -114,6 +115,7 @@ export class ClientTransactions {
     // Also the end of one that never finds a flow.
     tx.timer = setTimeout(() => this.#end(tx, 0, undefined), transactionMs);
     this.#send(tx, true);
+    return tx.history;
   }
 
   /** Sends an ACK for a 2xx: no transaction. */
@@ -135,6 +137,7 @@ export class ClientTransactions {
     if (status < 200) {
       if (tx.isDone || !isPresent || tx.isProceeding) return;
       tx.isProceeding = true;
+      tx.history.push(`${status} at ${Math.round(performance.now() - tx.startedAt)} ms`);
       // RFC 3261 17.1.1.2: no Timer B from here on; people may let it ring.
       if (tx.parts.method === "INVITE") clearTimeout(tx.timer);
       return;

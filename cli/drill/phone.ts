@@ -151,9 +151,9 @@ export class Phone {
     this.#endpoint?.close();
   }
 
-  /** Sends a request. `again`: final responses that come after the first one. */
-  request(parts: RequestParts, done: (outcome: Outcome) => void, again?: (message: SipMessage) => void): void {
-    this.#transactions.start(parts, again === undefined ? { done } : { done, again });
+  /** Sends a request. `again`: final responses that come after the first one. Returns what happens on the way, growing. */
+  request(parts: RequestParts, done: (outcome: Outcome) => void, again?: (message: SipMessage) => void): readonly string[] {
+    return this.#transactions.start(parts, again === undefined ? { done } : { done, again });
   }
 
   /** Sends an ACK for a 2xx. */
