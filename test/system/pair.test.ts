@@ -158,6 +158,27 @@ describe("two cells", () => {
     expect(first).toEqual(["before", "meanwhile"]);
   });
 
+  it("that was frozen hears what it has missed before it answers, and nobody waited for it for long", async () => {
+    const system = await start({ restart: false });
+    const { pid } = system.run.cells[0] ?? { pid: 0 };
+    const phone = await Phone.connect(system, "b", "phone");
+    expect(await phone.register()).toBe(200);
+    process.kill(pid, "SIGSTOP");
+    try {
+      const meanwhile = await Promise.all(users.map((user) => Phone.connect(system, "b", user)));
+      const startedAt = performance.now();
+      for (const each of meanwhile) expect(await each.register()).toBe(200);
+      expect(performance.now() - startedAt).toBeLessThan(users.length * 500);
+      // For longer than a replica believes itself: 3 heartbeats of 1 s.
+      await new Promise((resolve) => setTimeout(resolve, 3_500));
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    let first: string[] | undefined;
+    await until(async () => (first = await usersIn(system, "a")) !== undefined);
+    expect(first).toEqual(["phone", ...users].toSorted());
+  });
+
   it("know the registrations of before after both were killed and started again", async () => {
     const system = await start({ restart: true });
     const phone = await Phone.connect(system, "a", "u1");

@@ -143,20 +143,20 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   /** A batch of records from the other replica; the answer. Undefined: that was no such batch, or there is no other replica. */
-  async takePairBatch(octets: Uint8Array): Promise<Uint8Array | undefined> {
+  takePairBatch(octets: Uint8Array): Uint8Array | undefined {
     const answer = this.#pair?.take(octets);
-    // What it made of this replica's own work, a timer that is needed no more, does not concern the pair.
-    await this.#carryOut(Date.now(), {});
+    // Never waits for a commit of this side: the other side's may be waiting for this answer.
+    void this.#carryOut(Date.now(), {});
     return answer;
   }
 
   /** The cell's view has changed. */
-  async setView(view: View): Promise<void> {
+  setView(view: View): void {
     const reachable = view.cells.filter(({ id }) => id === this.env.CELL || isReachable(view, id)).map(({ id }) => id);
     this.#exchange.setCells(new Set(reachable));
     this.#exchange.setFenced(view.isFenced);
     if (this.#peer !== undefined) this.#pair?.see(reachable.includes(this.#peer), view.heartbeat);
-    await this.#carryOut(Date.now(), {});
+    void this.#carryOut(Date.now(), {});
   }
 
   /** A subscriber's secrets, for an exchange that authenticates a call from this one's subscriber. */
@@ -246,7 +246,7 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   async #askForView(): Promise<void> {
     try {
-      await this.setView(await this.#coreGroup().viewFor(this.#number));
+      this.setView(await this.#coreGroup().viewFor(this.#number));
     } catch (error) {
       console.warn(`exchange ${this.#number}: the core group does not say what it sees: ${String(error)}`);
     }
