@@ -31,7 +31,7 @@ async function closingOf(phone: Softphone): Promise<{ readonly code: number; rea
   return await vi.waitFor(() => {
     if (phone.closed === undefined) throw new Error("the WebSocket is open");
     return phone.closed;
-  });
+  }, 4_000);
 }
 
 beforeAll(async () => {
