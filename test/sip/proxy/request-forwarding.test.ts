@@ -42,6 +42,16 @@ describe("[RFC3261 16.6] request forwarding", () => {
     expect(forwarded("INVITE", [target(phone1)], { maxForwards: "none" }).last(phone1).message.maxForwards).toBe(70);
   });
 
+  it("[RFC3261 22.3] keeps credentials for our realms to itself, and passes on those for others", () => {
+    const digest = (realm: string): string => `Digest username="a", realm="${realm}", nonce="n,realm", uri="sip:b", response="0"`;
+    const line = (realm: string): string => `Proxy-Authorization: ${digest(realm)}`;
+    const left = (...realms: string[]): string[] =>
+      valuesOf(forwarded("INVITE", [target(phone1)], { headers: realms.map(line) }).last(phone1), "ProxyAuthorization");
+    expect(left("example.test")).toEqual([]);
+    expect(left("elsewhere.test")).toEqual([digest("elsewhere.test")]);
+    expect(left("one.test", "example.test", "two.test")).toEqual([digest("one.test"), digest("two.test")]);
+  });
+
   it("[RFC3261 16.6 8] each branch has its own signed branch parameter", () => {
     const rig = forwarded("INVITE", [target(phone1), target(phone2)]);
     const branches = [phone1, phone2]
