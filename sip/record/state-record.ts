@@ -48,8 +48,7 @@ export function makeTombstone<Kind extends RecordKind>(
   now: number,
   order: { readonly callId: string; readonly cSeq: number } = { callId: "", cSeq: 0 },
 ): Tombstone<Kind> {
-  // The compiler does not see that one Kind makes one member of the union.
-  return { kind, key, version, value: undefined, until: now + tombstoneMs(kind), ...order } as Tombstone<Kind>;
+  return { kind, key, version, value: undefined, until: now + tombstoneMs(kind), ...order };
 }
 
 /** Call-ID and CSeq that order bindings. */
