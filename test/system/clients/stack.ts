@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import sip, { type Connection, type Message, type Request, type Response, type Stack } from "sip";
 import { WebSocket } from "ws";
@@ -26,6 +27,25 @@ const viaHost = "phone.invalid";
  * is given one: parser, transactions and all else are its own.
  */
 export async function openStack(way: Way, received: (request: Request) => void): Promise<Endpoint> {
+  const { stack, ...contact } = await openPlainStack(way, received);
+  return { ...contact, stack: { ...stack, send: (...args) => withUniqueBranch(() => stack.send(...args)) } };
+}
+
+/**
+ * The stack's branches are numbers below a million, of Math.random: within the half minute that a transaction lives, one of a busy phone
+ * would soon be that of another one, and rightly be taken for it (RFC 3261 17.2.3). It makes them while it sends.
+ */
+function withUniqueBranch(send: () => void): void {
+  const { random } = Math;
+  Math.random = () => randomInt(2 ** 47);
+  try {
+    send();
+  } finally {
+    Math.random = random;
+  }
+}
+
+async function openPlainStack(way: Way, received: (request: Request) => void): Promise<Endpoint> {
   if (way.transport === "WS") return { stack: await openWebSocketStack(way, received), host: viaHost, port: undefined };
   const host = "127.0.0.1";
   const port = await freePorts(1);
