@@ -5,9 +5,11 @@ import { Bench, type Work } from "./bench.ts";
 import { kamailioProgram } from "./kamailio.ts";
 import { type Row, ratioOf, reportText } from "./report.ts";
 import { callWorks } from "./work/calls.ts";
+import { highestRate } from "./work/highest-rate.ts";
+import { latency } from "./work/latency.ts";
 import { registerDigest, registerNew, registerRefresh } from "./work/register.ts";
 
-const works: readonly Work[] = [registerNew, registerRefresh, registerDigest, ...callWorks];
+const works: readonly Work[] = [registerNew, registerRefresh, registerDigest, ...callWorks, highestRate, latency];
 
 const help = `Usage: npm run bench -- [options]
 

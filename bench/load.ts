@@ -3,7 +3,7 @@ import { freePorts } from "./free-ports.ts";
 import type { Programs } from "./programs.ts";
 import { SipClient, registerAll } from "./sip-client.ts";
 import { Sipp, type SippRun } from "./sipp.ts";
-import type { System } from "./system.ts";
+import type { Endpoint, System } from "./system.ts";
 
 /** After the last request: Timer F of the last one, and its neighbours. */
 const patienceMs = 40_000;
@@ -11,10 +11,13 @@ const patienceMs = 40_000;
 /** The callees of a system: many addresses-of-record, so that every cell and every worker has its share, one SIPp that answers. */
 export class Callees {
   readonly users: readonly string[];
+  /** Where SIPp answers. */
+  readonly endpoint: Endpoint;
   readonly #sipp: Sipp;
 
-  private constructor(users: readonly string[], sipp: Sipp) {
+  private constructor(users: readonly string[], endpoint: Endpoint, sipp: Sipp) {
     this.users = users;
+    this.endpoint = endpoint;
     this.#sipp = sipp;
   }
 
@@ -30,7 +33,7 @@ export class Callees {
       await client.close();
     }
     const sipp = await Sipp.start(programs, { scenario: "callee", server: system.sip, transport: options.transport, port });
-    return new Callees(users, sipp);
+    return new Callees(users, { host: "127.0.0.1", port }, sipp);
   }
 
   get retransmissions(): number {

@@ -6,12 +6,16 @@ import type { Endpoint } from "./system.ts";
 const retransmitMs = 500;
 const giveUpMs = 32_000;
 
-/** A small UDP user agent client for what the bench does around its measurements: it registers phones and asks what is registered. */
+const offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+
+/** A small UDP user agent client for what the bench does around SIPp: it registers phones, asks what is registered, and times calls. */
 export class SipClient {
   readonly #socket: Socket;
   readonly #server: Endpoint;
-  /** By Call-ID; an error when there will be no response. */
+  /** Final responses, by Call-ID and CSeq; an error when there will be none. */
   readonly #waiting = new Map<string, (outcome: string | Error) => void>();
+  /** When a 180 came, by Call-ID. */
+  readonly #ringingAt = new Map<string, number>();
   #count = 0;
 
   private constructor(socket: Socket, server: Endpoint) {
@@ -30,12 +34,37 @@ export class SipClient {
   /** REGISTER of one user; without a contact a query (RFC 3261 10.2.3). The final response as text. */
   async register(domain: string, user: string, contact?: string): Promise<string> {
     const binding = contact === undefined ? [] : [`Contact: <${contact}>`, "Expires: 3600"];
-    return await this.#request("REGISTER", `sip:${domain}`, `sip:${user}@${domain}`, binding);
+    return await this.#ask("REGISTER", `sip:${domain}`, `sip:${user}@${domain}`, binding);
   }
 
   /** OPTIONS to the domain: any final response means that the server serves. */
   async options(domain: string): Promise<string> {
-    return await this.#request("OPTIONS", `sip:${domain}`, `sip:${domain}`, []);
+    return await this.#ask("OPTIONS", `sip:${domain}`, `sip:${domain}`, []);
+  }
+
+  /**
+   * A whole call: INVITE, ACK, BYE. Returns the milliseconds from the INVITE to its 180. Directly to `endpoint`, when it is given, instead of
+   * through the server.
+   */
+  async call(domain: string, user: string, endpoint: Endpoint = this.#server): Promise<number> {
+    const id = this.#nextId();
+    const from = `<sip:probe@${domain}>;tag=${id}`;
+    const uri = `sip:${user}@${domain}`;
+    const contact = `Contact: <sip:probe@127.0.0.1:${this.#socket.address().port}>`;
+    const sentAt = performance.now();
+    const invite = ["INVITE", uri, id, 1, from, `<${uri}>`, [contact, "Content-Type: application/sdp"], offer] as const;
+    const answer = await this.#request(endpoint, ...invite);
+    const ringingAt = this.#ringingAt.get(id);
+    this.#ringingAt.delete(id);
+    if (!answer.startsWith("SIP/2.0 200")) throw new Error(`a call was refused: ${answer.split("\r\n", 1)[0]}`);
+    const routes = valuesOf(answer, "Record-Route").toReversed();
+    const target = /<([^>]*)>/.exec(valuesOf(answer, "Contact")[0] ?? "")?.[1] ?? uri;
+    const to = valuesOf(answer, "To")[0] ?? "";
+    const route = routes.map((value) => `Route: ${value}`);
+    this.#send(endpoint, this.#text("ACK", target, id, 1, from, to, route));
+    await this.#request(endpoint, "BYE", target, id, 2, from, to, route);
+    if (ringingAt === undefined) throw new Error("a call did not ring");
+    return ringingAt - sentAt;
   }
 
   /** Resolves when the port is free again. Requests that still wait are rejected. */
@@ -45,44 +74,69 @@ export class SipClient {
     await once(this.#socket, "close");
   }
 
-  async #request(method: string, uri: string, to: string, headers: readonly string[]): Promise<string> {
-    const { address, port } = this.#socket.address();
+  async #ask(method: string, uri: string, to: string, headers: readonly string[]): Promise<string> {
+    const id = this.#nextId();
+    return await this.#request(this.#server, method, uri, id, 1, `<${to}>;tag=${id}`, `<${to}>`, headers);
+  }
+
+  #nextId(): string {
     this.#count += 1;
-    const id = `b${process.pid}x${port}x${this.#count}x${Date.now()}`;
-    const text = [
+    return `b${process.pid}x${this.#socket.address().port}x${this.#count}x${Date.now()}`;
+  }
+
+  #send(to: Endpoint, text: string): void {
+    this.#socket.send(text, to.port, to.host);
+  }
+
+  #text(method: string, uri: string, id: string, cSeq: number, from: string, to: string, headers: readonly string[], body = ""): string {
+    return [
       `${method} ${uri} SIP/2.0`,
-      `Via: SIP/2.0/UDP ${address}:${port};branch=z9hG4bK${id};rport`,
+      `Via: SIP/2.0/UDP 127.0.0.1:${this.#socket.address().port};branch=z9hG4bK${id}x${cSeq}${method};rport`,
       "Max-Forwards: 70",
-      `From: <${to}>;tag=${id}`,
-      `To: <${to}>`,
+      `From: ${from}`,
+      `To: ${to}`,
       `Call-ID: ${id}`,
-      `CSeq: 1 ${method}`,
+      `CSeq: ${cSeq} ${method}`,
       ...headers,
-      "Content-Length: 0",
+      `Content-Length: ${body.length}`,
       "",
-      "",
+      body,
     ].join("\r\n");
-    const send = (): void => this.#socket.send(text, this.#server.port, this.#server.host);
+  }
+
+  /** Sends a request until its final response comes. */
+  async #request(server: Endpoint, method: string, uri: string, id: string, cSeq: number, ...rest: RestOfRequest): Promise<string> {
+    const text = this.#text(method, uri, id, cSeq, ...rest);
+    const key = `${id} ${cSeq}`;
     return await new Promise<string>((resolve, reject) => {
-      const again = setInterval(send, retransmitMs);
+      const again = setInterval(() => this.#send(server, text), retransmitMs);
       const end = (outcome: string | Error): void => {
         clearInterval(again);
         clearTimeout(late);
-        this.#waiting.delete(id);
+        this.#waiting.delete(key);
         if (typeof outcome === "string") resolve(outcome);
         else reject(outcome);
       };
-      const late = setTimeout(() => end(new Error(`no answer to ${method} from ${this.#server.host}:${this.#server.port}`)), giveUpMs);
-      this.#waiting.set(id, end);
-      send();
+      const late = setTimeout(() => end(new Error(`no answer to ${method} from ${server.host}:${server.port}`)), giveUpMs);
+      this.#waiting.set(key, end);
+      this.#send(server, text);
     });
   }
 
   #receive(response: string): void {
+    const id = valuesOf(response, "Call-ID")[0] ?? "";
+    if (response.startsWith("SIP/2.0 180")) this.#ringingAt.set(id, performance.now());
     if (!/^SIP\/2\.0 [2-6]/.test(response)) return;
-    const id = /^Call-ID: *(\S+)/im.exec(response)?.[1] ?? "";
-    this.#waiting.get(id)?.(response);
+    const cSeq = Number.parseInt(valuesOf(response, "CSeq")[0] ?? "", 10);
+    this.#waiting.get(`${id} ${cSeq}`)?.(response);
   }
+}
+
+type RestOfRequest = [from: string, to: string, headers: readonly string[], body?: string];
+
+/** The values of a header's lines, in their order; a list of several in one line is not taken apart, as it may be copied as it is. */
+function valuesOf(message: string, header: string): string[] {
+  return [...message.matchAll(new RegExp(`^${header}: *(.*?)\\r$`, "gim"))].map((match) => match[1] ?? "");
 }
 
 /** Registers users with contacts, some at a time. Throws when one is refused. */
