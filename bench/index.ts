@@ -6,10 +6,25 @@ import { kamailioProgram } from "./kamailio.ts";
 import { type Row, ratioOf, reportText } from "./report.ts";
 import { callWorks } from "./work/calls.ts";
 import { highestRate } from "./work/highest-rate.ts";
+import { idle } from "./work/idle.ts";
 import { latency } from "./work/latency.ts";
+import { dialogMemory, readyAgain, registrationMemory } from "./work/memory.ts";
 import { registerDigest, registerNew, registerRefresh } from "./work/register.ts";
+import { softphones } from "./work/softphones.ts";
 
-const works: readonly Work[] = [registerNew, registerRefresh, registerDigest, ...callWorks, highestRate, latency];
+const works: readonly Work[] = [
+  registerNew,
+  registerRefresh,
+  registerDigest,
+  ...callWorks,
+  highestRate,
+  latency,
+  softphones,
+  registrationMemory,
+  readyAgain,
+  dialogMemory,
+  idle,
+];
 
 const help = `Usage: npm run bench -- [options]
 
