@@ -24,6 +24,8 @@ export class Phone {
   readonly account: Account;
   /** Requests that nobody has taken yet, ACK included. */
   readonly inbox: Request[] = [];
+  /** Method and Call-ID of every request that came, repeated ones too. */
+  readonly heard: string[] = [];
   readonly tag = randomId();
   #endpoint: Endpoint | undefined;
   #cSeq = 1;
@@ -38,7 +40,12 @@ export class Phone {
 
   static async open(way: Way, account: Account): Promise<Phone> {
     const phone = new Phone(way, account);
-    phone.#endpoint = await openStack(way, (request) => phone.#received(request));
+    phone.#endpoint = await openStack(way, {
+      received: (request) => phone.#received(request),
+      heard: ({ method, headers }) => {
+        if (method !== undefined) phone.heard.push(`${method} ${headers["call-id"]}`);
+      },
+    });
     return phone;
   }
 

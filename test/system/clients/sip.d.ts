@@ -33,6 +33,8 @@ declare module "sip" {
     readonly tls_port?: number;
     readonly udp?: boolean;
     readonly tcp?: boolean;
+    /** Hears of every message, repeated ones too. */
+    readonly logger?: { recv(message: Message): void };
     readonly tls?: { readonly ca: string; readonly servername: string };
   };
 

@@ -20,14 +20,21 @@ export type Way = {
 /** A SIP stack with the one address that it can be called on when it is not called on its flow. */
 export type Endpoint = { readonly stack: Stack; readonly host: string; readonly port: number | undefined };
 
+export type StackListener = {
+  /** A new request, or an ACK to a 2xx. */
+  readonly received: (request: Request) => void;
+  /** Any message, repeated ones too. */
+  readonly heard: (message: Message) => void;
+};
+
 const viaHost = "phone.invalid";
 
 /**
  * npm's `sip` over one transport. Its own sockets serve UDP, TCP and TLS. Its WebSocket client dies at the second request, so there it
  * is given one: parser, transactions and all else are its own.
  */
-export async function openStack(way: Way, received: (request: Request) => void): Promise<Endpoint> {
-  const { stack, ...contact } = await openPlainStack(way, received);
+export async function openStack(way: Way, listener: StackListener): Promise<Endpoint> {
+  const { stack, ...contact } = await openPlainStack(way, listener);
   return { ...contact, stack: { ...stack, send: (...args) => withUniqueBranch(() => stack.send(...args)) } };
 }
 
@@ -45,19 +52,20 @@ function withUniqueBranch(send: () => void): void {
   }
 }
 
-async function openPlainStack(way: Way, received: (request: Request) => void): Promise<Endpoint> {
-  if (way.transport === "WS") return { stack: await openWebSocketStack(way, received), host: viaHost, port: undefined };
+async function openPlainStack(way: Way, listener: StackListener): Promise<Endpoint> {
+  const { received, heard } = listener;
+  if (way.transport === "WS") return { stack: await openWebSocketStack(way, listener), host: viaHost, port: undefined };
   const host = "127.0.0.1";
   const port = await freePorts(1);
   // Under its address it would take our Route, which has the same, for its own.
-  const common = { address: host, publicAddress: viaHost, port, tls_port: port, udp: false, tcp: false };
+  const common = { address: host, publicAddress: viaHost, port, tls_port: port, udp: false, tcp: false, logger: { recv: heard } };
   if (way.transport === "TLS") {
     return { stack: sip.create({ ...common, tls: { ca: way.ca, servername: way.domain } }, received), host, port };
   }
   return { stack: sip.create({ ...common, [way.transport === "UDP" ? "udp" : "tcp"]: true }, received), host, port };
 }
 
-async function openWebSocketStack(way: Way, received: (request: Request) => void): Promise<Stack> {
+async function openWebSocketStack(way: Way, { received, heard }: StackListener): Promise<Stack> {
   const socket = new WebSocket(`ws://${way.host}:${way.port}`, "sip");
   await once(socket, "open");
   socket.on("error", () => undefined);
@@ -80,6 +88,7 @@ async function openWebSocketStack(way: Way, received: (request: Request) => void
   });
 
   function dispatch(message: Message): void {
+    heard(message);
     const known = message.status === undefined ? transactions.getServer(message) : transactions.getClient(message);
     if (known !== undefined) return known.message(message, {});
     if (message.status !== undefined) return;
