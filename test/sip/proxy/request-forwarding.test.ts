@@ -12,6 +12,10 @@ function forwarded(method: string, targets: Rig["targets"], options: RequestOpti
   return rig;
 }
 
+function digest(realm: string): string {
+  return `Digest username="a", realm="${realm}", nonce="n,realm", uri="sip:b", response="0"`;
+}
+
 describe("[RFC3261 16.6] request forwarding", () => {
   it("[RFC3261 17.2.1] answers INVITE with 100 at once, and nothing else", () => {
     expect(forwarded("INVITE", [target(phone1)]).take()).toEqual(["caller 100", "phone1 INVITE"]);
@@ -43,7 +47,6 @@ describe("[RFC3261 16.6] request forwarding", () => {
   });
 
   it("[RFC3261 22.3] keeps credentials for our realms to itself, and passes on those for others", () => {
-    const digest = (realm: string): string => `Digest username="a", realm="${realm}", nonce="n,realm", uri="sip:b", response="0"`;
     const line = (realm: string): string => `Proxy-Authorization: ${digest(realm)}`;
     const left = (...realms: string[]): string[] =>
       valuesOf(forwarded("INVITE", [target(phone1)], { headers: realms.map(line) }).last(phone1), "ProxyAuthorization");
