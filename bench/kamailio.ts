@@ -9,6 +9,7 @@ import type { Endpoint, System, SystemOptions } from "./system.ts";
 
 export const kamailioProgram = "/usr/sbin/kamailio";
 const configuration = join(import.meta.dirname, "kamailio", "kamailio.cfg");
+const receiveBufferOctets = 4_194_304;
 const domain = "bench.test";
 
 /** One Kamailio with two UDP and two TCP workers. Counted are all its processes. */
@@ -40,8 +41,9 @@ function variantsOf(options: SystemOptions): string[] {
 
 async function startInstance(programs: Programs, sip: Endpoint, variants: readonly string[]): Promise<ChildProcess> {
   const listen = ["-l", `udp:${sip.host}:${sip.port}`, "-l", `tcp:${sip.host}:${sip.port}`];
-  // Shared memory in MiB for 100 000 registrations or 10 000 dialogs with room; pages that are not used cost nothing.
-  const size = ["-n", "2", "-N", "2", "-m", "2048", "-M", "32"];
+  // Shared memory in MiB for 100 000 registrations or 10 000 dialogs with room: pages that are not used cost nothing. The receive buffer is
+  // as large as Tandem's gateway asks for, not Kamailio's 256 KiB.
+  const size = ["-n", "2", "-N", "2", "-m", "2048", "-M", "32", "-b", String(receiveBufferOctets)];
   const directory = programs.directory();
   const args = ["-DD", "-E", "-f", configuration, "-Y", directory, "-P", join(directory, "pid"), ...size, ...listen, ...variants];
   const child = await programs.start(kamailioProgram, args, { stdio: ["ignore", "ignore", "pipe"] });

@@ -6,7 +6,7 @@ import { Sipp, type SippRun } from "./sipp.ts";
 import type { Endpoint, System } from "./system.ts";
 
 /** After the last request: Timer F of the last one, and its neighbours. */
-const patienceMs = 40_000;
+const patienceMsDefault = 40_000;
 
 /** The callees of a system: many addresses-of-record, so that every cell and every worker has its share, one SIPp that answers. */
 export class Callees {
@@ -55,6 +55,8 @@ export type CallPlan = {
   readonly seconds: number;
   /** How long a call stands. */
   readonly talkMs: number;
+  /** What is not over this long after it should be has failed. By default so long that every transaction has ended by itself. */
+  readonly patienceMs?: number;
 };
 
 /** Whole calls at a rate, to the callees in turn; resolves when the last one is over. */
@@ -78,7 +80,7 @@ export async function callLoad(
     pauseMs: plan.talkMs,
   };
   const sipp = await Sipp.start(programs, run);
-  const caller = await sipp.finished(calls, plan.seconds * 1000 + plan.talkMs + patienceMs);
+  const caller = await sipp.finished(calls, plan.seconds * 1000 + plan.talkMs + (plan.patienceMs ?? patienceMsDefault));
   const busiest = Math.max(caller.cpuSeconds, callees.cpuSeconds - before.cpuSeconds);
   return {
     units: calls,
@@ -118,7 +120,7 @@ export async function registerLoad(
   const sipp = await Sipp.start(programs, run);
   const { failed, retransmissions, cpuSeconds, seconds } = await sipp.finished(
     plan.calls,
-    (plan.calls / plan.callsPerSecond) * 1000 + patienceMs,
+    (plan.calls / plan.callsPerSecond) * 1000 + patienceMsDefault,
   );
   return { units: plan.calls, failed, retransmissions, driverLoad: cpuSeconds / seconds, seconds };
 }

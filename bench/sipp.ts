@@ -21,7 +21,7 @@ export type SippRun = {
   readonly transport: "UDP" | "TCP";
   readonly port: number;
   readonly variables?: Readonly<Record<string, string>>;
-  /** Values of `[field0]`, used one after the other and again from the first. */
+  /** Values of `[field0]`, used one after the other and again from the first; `[field1]` becomes the user's credentials. */
   readonly users?: readonly string[];
   readonly calls?: number;
   readonly callsPerSecond?: number;
@@ -57,15 +57,20 @@ export class Sipp {
     this.#programs = programs;
     this.#child = child;
     this.#directory = directory;
+    // It holds nothing up: a run of which something else has failed must end.
     this.#watch = setInterval(() => {
       if (child.pid !== undefined && !hasEnded(child)) this.#cpuSeconds = statOf(child.pid)?.cpuSeconds ?? this.#cpuSeconds;
-    }, watchMs);
+    }, watchMs).unref();
   }
 
   static async start(programs: Programs, run: SippRun): Promise<Sipp> {
     const directory = programs.directory();
     const users = join(directory, "users.csv");
-    if (run.users !== undefined) writeFileSync(users, `SEQUENTIAL\n${run.users.map((user) => `${user};\n`).join("")}`);
+    if (run.users !== undefined)
+      writeFileSync(
+        users,
+        `SEQUENTIAL\n${run.users.map((user) => `${user};[authentication username=${user} password=bench];\n`).join("")}`,
+      );
     const child = await programs.start("sipp", argumentsOf(run, run.users === undefined ? undefined : users), { cwd: directory });
     return new Sipp(programs, child, directory);
   }

@@ -51,7 +51,7 @@ async function searchAll(
 }
 
 async function probe(bench: Bench, system: System, callees: Callees, callsPerSecond: number): Promise<boolean> {
-  const plan = { transport: "UDP", callsPerSecond, seconds: bench.pick(8, 3), talkMs } as const;
+  const plan = { transport: "UDP", callsPerSecond, seconds: bench.pick(8, 3), talkMs, patienceMs: 4_000 } as const;
   const result = await callLoad(bench.programs, system, callees, plan);
   // The caller's end comes with its last call: a second of talk, the ringing, and what starting SIPp takes.
   const isLate = result.seconds > plan.seconds * lateMax + 2;

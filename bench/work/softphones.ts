@@ -29,7 +29,7 @@ export const softphones: Work = {
     const figures = new Map<SystemName, Figures>();
     for (const name of ["tandem", "kamailio"] as const) {
       await bench.withSystems([name], { webSocket: true }, async ([system]) => {
-        if (system !== undefined) figures.set(name, await measure(bench, system, count));
+        if (system !== undefined) figures.set(name, await figuresOf(bench, system, count));
       });
     }
     const row = (measure: string, unit: string, of: (one: Figures) => number, goal?: Row["goal"]): Row => {
@@ -48,7 +48,7 @@ export const softphones: Work = {
   },
 };
 
-async function measure(bench: Bench, system: System, count: number): Promise<Figures> {
+async function figuresOf(bench: Bench, system: System, count: number): Promise<Figures> {
   const pids = system.processes();
   const memory = memoryOf(pids);
   const cpu = [cpuSecondsOf(pids)];
