@@ -37,7 +37,7 @@ kamailio-websocket-modules and sip-tester must be there.
   --json           JSON on stdout instead of a table
 
 Works:
-${works.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}\n`).join("")}`;
+${works.map(({ name, summary }) => `  ${name.padEnd(21)} ${summary}\n`).join("")}`;
 
 type Options = { readonly quick: boolean; readonly json: boolean; readonly rounds: number; readonly chosen: readonly Work[] };
 
