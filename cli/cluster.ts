@@ -38,7 +38,7 @@ export function clusterMapOf(
     cells: layout.cells.map(({ id, url }) => ({ id, url: reached(id) ?? url })),
     exchangeCount: cluster.exchanges,
     lineCount,
-    domains: [{ name: cluster.domain, auth: settings.auth }],
+    domains: [{ name: cluster.domain, auth: settings.auth, digest: settings.digest }],
     aliases: [host, ...ports.map((port) => `${host}:${port}`)],
     heartbeat: { periodMs: 1_000, missed: 3 },
     replication: { ackTimeoutMs: 200 },

@@ -8,6 +8,8 @@ import { type Arguments, type CommandSpec, usage, wholeNumber } from "./argument
 export type Settings = {
   readonly domain: string | undefined;
   readonly auth: "digest" | "open";
+  /** Algorithms that challenges offer, the preferred one first. */
+  readonly digest: readonly DigestAlgorithm[];
   /** Address of the listeners, an IPv4 or IPv6 address without brackets. */
   readonly host: string;
   readonly sipPort: number;
@@ -22,6 +24,16 @@ export type Settings = {
   readonly json: boolean;
 };
 
+type DigestAlgorithm = "MD5" | "SHA-256";
+
+/** What `--digest` may say. MD5 alone is what every phone understands: docs/decisions/0005-md5-is-what-we-ask-for.md. */
+const digestChoices: Readonly<Record<string, readonly DigestAlgorithm[]>> = {
+  md5: ["MD5"],
+  "sha-256": ["SHA-256"],
+  "sha-256,md5": ["SHA-256", "MD5"],
+  "md5,sha-256": ["MD5", "SHA-256"],
+};
+
 /** Used at the first start of a state directory; later starts use what it holds. */
 export const firstStart = { domain: "example.test", cells: 2, exchanges: 2 } as const;
 export const defaultState = ".tandem";
@@ -33,6 +45,7 @@ export const upSpec: CommandSpec = {
   options: [
     { name: "domain", value: "D", help: `SIP domain (${firstStart.domain})` },
     { name: "auth", value: "digest|open", help: "who may register and call (digest: subscribers with a password)" },
+    { name: "digest", value: "LIST", help: "what phones are asked for: md5, sha-256, or both (md5)" },
     { name: "sip", value: "HOST:PORT", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
     { name: "tls-port", value: "N", help: "TLS of the first gateway (5061); further gateways: the next port pairs" },
     { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: the next ports" },
@@ -62,11 +75,15 @@ export function settingsOf(args: Arguments): Settings {
   };
   const auth = values.get("auth") ?? "digest";
   if (auth !== "digest" && auth !== "open") throw usage(upSpec, `--auth ${auth}: must be digest or open`);
+  const digestText = values.get("digest") ?? "md5";
+  const digest = Object.hasOwn(digestChoices, digestText) ? digestChoices[digestText] : undefined;
+  if (digest === undefined) throw usage(upSpec, `--digest ${digestText}: must be ${Object.keys(digestChoices).join(", or ")}`);
   const domain = values.get("domain");
   const { host, port: sipPort } = parseSip(values.get("sip") ?? "127.0.0.1:5060");
   return {
     domain: domain === undefined ? undefined : parseDomain(domain),
     auth,
+    digest,
     host,
     sipPort,
     tlsPort: port("tls-port", 5061),

@@ -13,7 +13,7 @@ export function checkSipIdentity(name: string, certificate: PeerCertificate): Er
   const hosts = alternatives.flatMap(([type, value]) => (type === "DNS" ? [value] : []));
   if (hosts.length > 0) return hosts.includes(wanted) ? undefined : mismatch(name, hosts);
   const { CN: commonName } = certificate.subject;
-  const common = [commonName].flat().map((value: string | undefined) => (value ?? "").toLowerCase());
+  const common = [commonName].flat().map((value) => value?.toLowerCase() ?? "");
   return common.includes(wanted) ? undefined : mismatch(name, common);
 }
 

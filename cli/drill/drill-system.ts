@@ -33,6 +33,7 @@ export class DrillSystem {
     const settings: Settings = {
       domain,
       auth: "open",
+      digest: ["MD5"],
       host,
       sipPort: port,
       tlsPort: port + 1,

@@ -36,7 +36,7 @@ export type DigestCheck = {
   readonly hash: Hash;
   readonly nonces: NonceMemory;
   /** Hosts that mean our domains; both the Request-URI and the digest-uri naming one of them is as good as the same host. */
-  isOurHost?(host: string): boolean;
+  readonly isOurHost?: (host: string) => boolean;
 };
 
 /**

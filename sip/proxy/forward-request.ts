@@ -2,6 +2,7 @@ import { isParseError } from "../errors.ts";
 import { maxForwardsDefault } from "../limits.ts";
 import { MessageEdit } from "../message/edit.ts";
 import { Header } from "../message/header-names.ts";
+import type { SipMessage } from "../message/sip-message.ts";
 import { parseUri } from "../message/uri.ts";
 import { fnv1a, makeBranch } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
@@ -34,6 +35,7 @@ export function forwardRequest(
     if (request.ownRoutes > 0) edit.removeFirst(Header.Route, request.ownRoutes);
     for (const route of target.routes.toReversed()) edit.prepend(Header.Route, route);
   }
+  consumeCredentials(env, edit, message);
   const maxForwards = message.maxForwards;
   if (maxForwards === undefined) edit.set(Header.MaxForwards, String(maxForwardsDefault));
   else if (!isParseError(maxForwards)) edit.replaceFirst(Header.MaxForwards, String(maxForwards - 1));
@@ -48,6 +50,24 @@ export function forwardRequest(
     edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));
   }
   return edit.serialize();
+}
+
+/**
+ * RFC 3261 22.3: credentials for our realms (our domains' names) end here: whoever is called need not have what a password can be guessed
+ * from. Those for other realms go on, whichever of them stand together.
+ */
+function consumeCredentials(env: ProxyEnvironment, edit: MessageEdit, message: SipMessage): void {
+  if (!message.has(Header.ProxyAuthorization)) return;
+  const values = message.values(Header.ProxyAuthorization);
+  const foreign = values.filter((value) => !env.isOurs(realmOf(value), undefined));
+  if (foreign.length === values.length) return;
+  edit.removeAll(Header.ProxyAuthorization);
+  for (const value of foreign.toReversed()) edit.prepend(Header.ProxyAuthorization, value);
+}
+
+/** The realm of Digest credentials; "" when it cannot be read. */
+function realmOf(credentials: string): string {
+  return /[\s,]realm\s*=\s*"([^"\\]*)"/i.exec(credentials)?.[1] ?? "";
 }
 
 /** RFC 3261 16.6 6: as a strict router expects it: its URI in the Request-URI, the real one as the last Route value. */

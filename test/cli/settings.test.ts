@@ -10,10 +10,16 @@ function settings(...args: string[]): Settings {
 }
 
 describe("settingsOf", () => {
+  it("takes the algorithms of challenges in any order, and no others", () => {
+    expect(settings("--digest", "sha-256,md5").digest).toEqual(["SHA-256", "MD5"]);
+    expect(() => settings("--digest", "toString")).toThrow("--digest toString: must be md5, or sha-256, or sha-256,md5, or md5,sha-256");
+  });
+
   it("has the defaults of the contract", () => {
     expect(settings()).toEqual({
       domain: undefined,
       auth: "digest",
+      digest: ["MD5"],
       host: "127.0.0.1",
       sipPort: 5060,
       tlsPort: 5061,
@@ -92,7 +98,7 @@ describe("clusterMapOf", () => {
         { id: "b", url: "http://[::1]:8802" },
       ],
       exchangeCount: 2,
-      domains: [{ name: "example.test", auth: "open" }],
+      domains: [{ name: "example.test", auth: "open", digest: ["MD5"] }],
       aliases: ["[::1]", "[::1]:5060", "[::1]:5061", "[::1]:8801", "[::1]:8802"],
     });
   });

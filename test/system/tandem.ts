@@ -6,8 +6,10 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { isListOf, isTable } from "../../cli/json.ts";
+import { startOf } from "../../cli/process-table.ts";
 import type { Run } from "../../cli/state-directory.ts";
 import { freePorts } from "./free-ports.ts";
+import { until } from "./until.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const node = join(root, "node_modules", ".bin", "node");
@@ -113,6 +115,16 @@ async function start(args: readonly string[], state: string, firstPort: number, 
   };
 }
 
+/** Ends every process of a system with SIGKILL, all at once: nothing can be written any more. Its state directory stays. */
+export async function killEverything(system: Tandem): Promise<void> {
+  const { cells, gateways } = system.run;
+  const children = [...cells, ...gateways].map(({ pid }) => pid);
+  // The supervisor first: it would start the others again.
+  for (const pid of [system.pid, ...children]) process.kill(pid, "SIGKILL");
+  await system.stop("SIGKILL");
+  await until(() => children.every((pid) => startOf(pid) === undefined));
+}
+
 /** Longer than the three seconds that stopping may take: a test says by itself how long it took. */
 const stopMsMax = 10_000;
 
@@ -132,12 +144,20 @@ async function stop(
   return { code: child.exitCode, ms };
 }
 
+/** A list of 10 000 registrations has 2 MB. */
+const outputOctetsMax = 64 * 1024 * 1024;
+
 /** Runs `tandem` with these words. */
 export function tandem(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   return new Promise((done) => {
-    const child = execFile(node, [program, ...words], { env: { ...process.env, ...environment } }, (_, out, err) => {
-      done({ code: child.exitCode ?? -1, out, err });
-    });
+    const child = execFile(
+      node,
+      [program, ...words],
+      { env: { ...process.env, ...environment }, maxBuffer: outputOctetsMax },
+      (_, out, err) => {
+        done({ code: child.exitCode ?? -1, out, err });
+      },
+    );
   });
 }
 

@@ -12,6 +12,10 @@ function forwarded(method: string, targets: Rig["targets"], options: RequestOpti
   return rig;
 }
 
+function digest(realm: string): string {
+  return `Digest username="a", realm="${realm}", nonce="n,realm", uri="sip:b", response="0"`;
+}
+
 describe("[RFC3261 16.6] request forwarding", () => {
   it("[RFC3261 17.2.1] answers INVITE with 100 at once, and nothing else", () => {
     expect(forwarded("INVITE", [target(phone1)]).take()).toEqual(["caller 100", "phone1 INVITE"]);
@@ -40,6 +44,15 @@ describe("[RFC3261 16.6] request forwarding", () => {
   it("[RFC3261 16.6 3] counts Max-Forwards down, adds 70 where there is none", () => {
     expect(forwarded("INVITE", [target(phone1)], { maxForwards: 1 }).last(phone1).message.maxForwards).toBe(0);
     expect(forwarded("INVITE", [target(phone1)], { maxForwards: "none" }).last(phone1).message.maxForwards).toBe(70);
+  });
+
+  it("[RFC3261 22.3] keeps credentials for our realms to itself, and passes on those for others", () => {
+    const line = (realm: string): string => `Proxy-Authorization: ${digest(realm)}`;
+    const left = (...realms: string[]): string[] =>
+      valuesOf(forwarded("INVITE", [target(phone1)], { headers: realms.map(line) }).last(phone1), "ProxyAuthorization");
+    expect(left("example.test")).toEqual([]);
+    expect(left("elsewhere.test")).toEqual([digest("elsewhere.test")]);
+    expect(left("one.test", "example.test", "two.test")).toEqual([digest("one.test"), digest("two.test")]);
   });
 
   it("[RFC3261 16.6 8] each branch has its own signed branch parameter", () => {

@@ -1,0 +1,119 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { startKamailio, startKamailioPair } from "./kamailio.ts";
+import { cpuSecondsOf } from "./process-usage.ts";
+import { Programs } from "./programs.ts";
+import type { Measured, Row } from "./report.ts";
+import { median } from "./statistics.ts";
+import type { System, SystemName, SystemOptions } from "./system.ts";
+import { startTandem } from "./tandem.ts";
+
+export type BenchOptions = {
+  /** Short and coarse: to see whether everything works. */
+  readonly quick: boolean;
+  /** Measured rounds; a round to warm up comes before them. */
+  readonly rounds: number;
+  readonly log: (line: string) => void;
+};
+
+/** One piece of work that systems are given. */
+export type Work = {
+  readonly name: string;
+  readonly summary: string;
+  run(bench: Bench): Promise<readonly Row[]>;
+};
+
+/** What came of one round of load. */
+export type LoadResult = {
+  /** Calls, registrations: what the CPU time is divided by. */
+  readonly units: number;
+  readonly failed: number;
+  readonly retransmissions: number;
+  /** Share of one core that the busiest SIPp used. */
+  readonly driverLoad: number;
+};
+
+/** A busier SIPp than this is no steady source of load. */
+const driverLoadMax = 0.85;
+/** A supervisor that uses more than this share of a core is not idle. */
+const watcherLoadMax = 0.01;
+
+/** What every work has at hand: systems to start, rounds to measure. */
+export class Bench {
+  readonly options: BenchOptions;
+  readonly programs = new Programs();
+
+  constructor(options: BenchOptions) {
+    this.options = options;
+  }
+
+  /** One of two numbers: for the whole bench, and for `--quick`. */
+  pick(full: number, quick: number): number {
+    return this.options.quick ? quick : full;
+  }
+
+  async start(name: SystemName, options: SystemOptions = {}): Promise<System> {
+    this.options.log(`  starts ${name}`);
+    if (name === "tandem") return await startTandem(this.programs, options);
+    return name === "kamailio" ? await startKamailio(this.programs, options) : await startKamailioPair(this.programs, options);
+  }
+
+  /** Starts systems one after the other, gives them to `use`, and stops them. */
+  async withSystems<T>(names: readonly SystemName[], options: SystemOptions, use: (systems: readonly System[]) => Promise<T>): Promise<T> {
+    const systems: System[] = [];
+    try {
+      for (const name of names) systems.push(await this.start(name, options));
+      return await use(systems);
+    } finally {
+      await Promise.all(systems.map(async (system) => await system.stop()));
+    }
+  }
+
+  /**
+   * Gives the same load to each system in turn, round after round, and measures CPU microseconds a unit: from before the first message until
+   * `settleMs` after the last one, for a system also has to clean up. The first round warms up and is not counted.
+   */
+  async cpuRounds(
+    systems: readonly System[],
+    load: (system: System, round: number) => Promise<LoadResult>,
+  ): Promise<Partial<Record<SystemName, Measured>>> {
+    const settleMs = this.pick(6_000, 1_500);
+    const rounds = new Map<SystemName, { us: number; result: LoadResult }[]>(systems.map(({ name }) => [name, []]));
+    for (let round = 0; round <= this.options.rounds; round += 1) {
+      for (const system of systems) {
+        const pids = system.processes();
+        const [cpu, watchers, start] = [cpuSecondsOf(pids), cpuSecondsOf(system.watchers), performance.now()];
+        const result = await load(system, round);
+        await delay(settleMs);
+        const us = ((cpuSecondsOf(pids) - cpu) * 1e6) / result.units;
+        const watched = (cpuSecondsOf(system.watchers) - watchers) / ((performance.now() - start) / 1000);
+        this.#tell(system.name, round, us, result, watched);
+        if (round > 0) rounds.get(system.name)?.push({ us, result });
+      }
+    }
+    return Object.fromEntries([...rounds].map(([name, samples]) => [name, measuredOf(samples)]));
+  }
+
+  #tell(name: SystemName, round: number, us: number, { units, failed, retransmissions, driverLoad }: LoadResult, watched: number): void {
+    const { log } = this.options;
+    const kind = round === 0 ? "warm-up" : `round ${round}`;
+    log(
+      `  ${kind} ${name}: ${us.toFixed(0)} us, ${units} done, ${failed} failed, ${retransmissions} sent again, SIPp ${percent(driverLoad)}`,
+    );
+    if (driverLoad > driverLoadMax) log(`  ! SIPp used ${percent(driverLoad)} of a core: it may be what is measured`);
+    if (watched > watcherLoadMax) log(`  ! the supervisor of ${name} used ${percent(watched)} of a core, which is not counted`);
+  }
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
+
+function measuredOf(samples: readonly { us: number; result: LoadResult }[]): Measured {
+  const sum = (of: (result: LoadResult) => number): number => samples.reduce((total, { result }) => total + of(result), 0);
+  return {
+    value: median(samples.map(({ us }) => us)),
+    samples: samples.map(({ us }) => us),
+    failed: sum(({ failed }) => failed),
+    retransmissions: sum(({ retransmissions }) => retransmissions),
+  };
+}

@@ -1,0 +1,142 @@
+import { accessSync, constants } from "node:fs";
+import { cpus, loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { Bench, type Work } from "./bench.ts";
+import { kamailioProgram } from "./kamailio.ts";
+import { type Row, ratioOf, reportText } from "./report.ts";
+import { callWorks } from "./work/calls.ts";
+import { highestRate } from "./work/highest-rate.ts";
+import { idle } from "./work/idle.ts";
+import { latency } from "./work/latency.ts";
+import { dialogMemory, readyAgain, registrationMemory } from "./work/memory.ts";
+import { registerDigest, registerNew, registerRefresh } from "./work/register.ts";
+import { softphones } from "./work/softphones.ts";
+
+const works: readonly Work[] = [
+  registerNew,
+  registerRefresh,
+  registerDigest,
+  ...callWorks,
+  highestRate,
+  latency,
+  softphones,
+  registrationMemory,
+  readyAgain,
+  dialogMemory,
+  idle,
+];
+
+const help = `Usage: npm run bench -- [options]
+
+Measures Tandem and Kamailio with the same load in turn. Nothing is installed; Debian's packages kamailio,
+kamailio-websocket-modules and sip-tester must be there.
+
+  --quick          short rounds: to see that everything works
+  --only NAME,...  these works only
+  --rounds N       measured rounds, 3 when not given (1 with --quick)
+  --json           JSON on stdout instead of a table
+
+Works:
+${works.map(({ name, summary }) => `  ${name.padEnd(21)} ${summary}\n`).join("")}`;
+
+type Options = { readonly quick: boolean; readonly json: boolean; readonly rounds: number; readonly chosen: readonly Work[] };
+
+/** What the command line asks for; a text to print when it asks for help or is wrong. */
+function optionsOf(args: readonly string[]): Options | { readonly text: string; readonly code: number } {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        quick: { type: "boolean", default: false },
+        only: { type: "string" },
+        rounds: { type: "string" },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+    if (values.help) return { text: help, code: 0 };
+    const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
+    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) return { text: "--rounds takes a whole number from 1 to 100\n", code: 2 };
+    const names = values.only?.split(",");
+    const unknown = names?.find((name) => !works.some((work) => work.name.startsWith(name)));
+    if (unknown !== undefined) return { text: `--only ${unknown}: no such work, see --help\n`, code: 2 };
+    const chosen = works.filter((work) => names === undefined || names.some((name) => work.name.startsWith(name)));
+    return { quick: values.quick, json: values.json, rounds, chosen };
+  } catch (error) {
+    return { text: `${error instanceof Error ? error.message : String(error)}\n`, code: 2 };
+  }
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The programs that are not there, as one line; undefined when all are. */
+function missingPrograms(): string | undefined {
+  const paths = (process.env["PATH"] ?? "").split(":");
+  const missing: string[] = [];
+  if (process.platform !== "linux") return "the bench reads CPU time from Linux's /proc: it runs on Linux only";
+  if (!isProgram(kamailioProgram)) missing.push(`${kamailioProgram} (Debian: kamailio kamailio-websocket-modules)`);
+  if (!paths.some((path) => isProgram(`${path}/sipp`))) missing.push("sipp (Debian: sip-tester)");
+  return missing.length === 0 ? undefined : `missing: ${missing.join(", ")}`;
+}
+
+function load(): string {
+  return loadavg()
+    .map((value) => value.toFixed(2))
+    .join(" ");
+}
+
+function jsonText(rows: readonly Row[], about: Readonly<Record<string, unknown>>): string {
+  const withRatios = rows.map((row) => ({
+    ...row,
+    ratio: { kamailio: ratioOf(row, "kamailio"), "kamailio+dmq": ratioOf(row, "kamailio+dmq") },
+  }));
+  return `${JSON.stringify({ ...about, rows: withRatios }, null, 2)}\n`;
+}
+
+async function run({ quick, json, rounds, chosen }: Options): Promise<void> {
+  const bench = new Bench({ quick, rounds, log: (line) => process.stderr.write(`${line}\n`) });
+  const stop = (signal: NodeJS.Signals): void => {
+    process.stderr.write(`${signal}: stops\n`);
+    void bench.programs.stopAll().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, stop);
+  const about = { date: new Date().toISOString(), cores: cpus().length, cpu: cpus()[0]?.model, loadBefore: load(), quick, rounds };
+  const rows: Row[] = [];
+  try {
+    for (const work of chosen) {
+      process.stderr.write(`${work.name}: ${work.summary}\n`);
+      try {
+        rows.push(...(await work.run(bench)));
+      } catch (error) {
+        // One work that cannot run must not take the figures of the others with it.
+        process.exitCode = 1;
+        process.stderr.write(`  ! ${work.name} failed: ${error instanceof Error ? error.message : String(error)}\n`);
+      }
+    }
+  } finally {
+    await bench.programs.stopAll();
+  }
+  process.stderr.write("\n");
+  process.stdout.write(json ? jsonText(rows, { ...about, loadAfter: load() }) : reportText(rows));
+  if (!json) process.stdout.write(`\n${about.date}, ${about.cores} cores, load average before ${about.loadBefore}, after ${load()}\n`);
+}
+
+const options = optionsOf(process.argv.slice(2));
+if ("text" in options) {
+  (options.code === 0 ? process.stdout : process.stderr).write(options.text);
+  process.exitCode = options.code;
+} else {
+  const missing = missingPrograms();
+  if (missing === undefined) await run(options);
+  else {
+    process.stderr.write(`${missing}\n`);
+    process.exitCode = 1;
+  }
+}

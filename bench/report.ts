@@ -1,0 +1,84 @@
+import { shortNumber } from "./statistics.ts";
+import type { SystemName } from "./system.ts";
+
+/** What was measured at one system. */
+export type Measured = {
+  /** The median of the samples, or the only one. */
+  readonly value: number;
+  readonly samples: readonly number[];
+  readonly failed?: number;
+  readonly retransmissions?: number;
+};
+
+/** One line of the table. */
+export type Row = {
+  readonly measure: string;
+  readonly unit: string;
+  readonly systems: Partial<Record<SystemName, Measured>>;
+  /** As issue and documentation have it. */
+  readonly goal?: Goal;
+};
+
+/** A bound that Tandem is to keep: of its value, or of the ratio of its value and Kamailio's. */
+export type Goal = { readonly of: "value" | "ratio"; readonly atMost?: number; readonly atLeast?: number };
+
+const others = ["kamailio", "kamailio+dmq"] as const;
+
+/** Tandem's value over another system's; undefined when one is missing. */
+export function ratioOf(row: Row, other: (typeof others)[number]): number | undefined {
+  const [own, its] = [row.systems.tandem, row.systems[other]];
+  return own === undefined || its === undefined || its.value === 0 ? undefined : own.value / its.value;
+}
+
+/** Whether the goal is met; undefined when there is none or nothing to compare with. */
+export function isMet(row: Row): boolean | undefined {
+  const { goal } = row;
+  if (goal === undefined) return undefined;
+  const value = goal.of === "value" ? row.systems.tandem?.value : ratioOf(row, "kamailio");
+  if (value === undefined || Number.isNaN(value)) return undefined;
+  return value <= (goal.atMost ?? Number.POSITIVE_INFINITY) && value >= (goal.atLeast ?? Number.NEGATIVE_INFINITY);
+}
+
+/** The rows under headings, columns aligned, numbers to the right. */
+export function reportText(rows: readonly Row[]): string {
+  const headings = ["MEASURE", "UNIT", "TANDEM", "KAMAILIO", "RATIO", "WITH DMQ", "RATIO", "GOAL", "FAILED", "SENT AGAIN"];
+  const cells = rows.map((row) => [
+    row.measure,
+    row.unit,
+    shortNumber(row.systems.tandem?.value),
+    ...others.flatMap((other) => [shortNumber(row.systems[other]?.value), shortNumber(ratioOf(row, other))]),
+    goalText(row),
+    countsText(row, ({ failed }) => failed),
+    countsText(row, ({ retransmissions }) => retransmissions),
+  ]);
+  return alignedText(headings, cells, 2);
+}
+
+/** Lines of cells: the first `left` columns stand to the left, the others to the right. */
+export function alignedText(headings: readonly string[], rows: readonly (readonly string[])[], left: number): string {
+  const widths = headings.map((heading, column) => Math.max(heading.length, ...rows.map((row) => (row[column] ?? "").length)));
+  const line = (row: readonly string[]): string =>
+    widths
+      .map((width, column) => (column < left ? (row[column] ?? "").padEnd(width) : (row[column] ?? "").padStart(width)))
+      .join("  ")
+      .trimEnd();
+  return [headings, ...rows].map((row) => `${line(row)}\n`).join("");
+}
+
+function goalText(row: Row): string {
+  const { goal } = row;
+  if (goal === undefined) return "";
+  const bound = goal.atMost === undefined ? `>= ${goal.atLeast}` : `<= ${goal.atMost}`;
+  const met = isMet(row);
+  return `${goal.of === "ratio" ? "ratio " : ""}${bound}${met === undefined ? "" : met ? " met" : " missed"}`;
+}
+
+/** `0/0/3`: of the systems in the order of the columns, those that were measured. */
+function countsText(row: Row, of: (measured: Measured) => number | undefined): string {
+  const counts = (["tandem", ...others] as const).flatMap((name) => {
+    const measured = row.systems[name];
+    const count = measured === undefined ? undefined : of(measured);
+    return count === undefined ? [] : [String(count)];
+  });
+  return counts.join("/");
+}

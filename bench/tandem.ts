@@ -1,0 +1,55 @@
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { freePorts } from "./free-ports.ts";
+import type { Programs } from "./programs.ts";
+import type { System, SystemOptions } from "./system.ts";
+import type { Run } from "../cli/state-directory.ts";
+
+const program = resolve(import.meta.dirname, "../cli/tandem.ts");
+const domain = "bench.test";
+
+/** Starts two cells and a gateway, as `npm start` does. Counted are both cells and the gateway; their supervisor is a watcher. */
+export async function startTandem(programs: Programs, options: SystemOptions = {}): Promise<System> {
+  const state = options.state ?? programs.directory();
+  const port = await freePorts(4);
+  const listen = ["--sip", `127.0.0.1:${port}`, "--tls-port", String(port + 1), "--http-port", String(port + 2)];
+  const command = [program, "up", "--json", "--no-restart", "--state", state, "--domain", domain, "--auth", options.auth ?? "open"];
+  const child = await programs.start(process.execPath, [...command, ...listen], { stdio: ["ignore", "pipe", "pipe"] });
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new Error("unreachable: both are pipes");
+  const said: string[] = [];
+  await new Promise<void>((ready, failed) => {
+    createInterface({ input: stderr }).on("line", (line) => said.push(line));
+    createInterface({ input: stdout }).on("line", (line) => {
+      said.push(line);
+      if (line.includes('"event":"ready"')) ready();
+    });
+    child.once("close", (code) => failed(new Error(`tandem up ended with ${code}: ${said.slice(-5).join("\n")}`)));
+  });
+  if (options.users !== undefined) await importSubscribers(state, options.users);
+  const run = JSON.parse(readFileSync(join(state, "run.json"), "utf8")) as Run;
+  return {
+    name: "tandem",
+    domain,
+    sip: { host: "127.0.0.1", port },
+    webSockets: run.cells.map(({ url }) => url.replace(/^http/, "ws")),
+    processes: () => [...run.cells, ...run.gateways].map(({ pid }) => pid),
+    watchers: child.pid === undefined ? [] : [child.pid],
+    stop: async () => {
+      await programs.stop(child);
+      if (options.state === undefined) programs.removeDirectory(state);
+    },
+  };
+}
+
+async function importSubscribers(state: string, users: readonly string[]): Promise<void> {
+  const file = join(state, "subscribers.csv");
+  writeFileSync(file, `aor,password\n${users.map((user) => `${user}@${domain},bench\n`).join("")}`);
+  await new Promise<void>((done, failed) => {
+    execFile(process.execPath, [program, "subscriber", "import", file, "--state", state], (error, _, text) =>
+      error === null ? done() : failed(new Error(text)),
+    );
+  });
+}

@@ -1,0 +1,63 @@
+import type { Bench, Work } from "../bench.ts";
+import { Callees, callLoad } from "../load.ts";
+import type { Goal, Measured, Row } from "../report.ts";
+import type { System, SystemName } from "../system.ts";
+
+const calleeCount = 100;
+const talkMs = 1_000;
+
+function workOf(transport: "UDP" | "TCP", rate: number, names: readonly SystemName[], goal?: Goal): Work {
+  return {
+    name: `calls-${transport.toLowerCase()}-${rate}`,
+    summary: `whole calls over ${transport} at ${rate}/s`,
+    run: async (bench) => {
+      const plan = { transport, callsPerSecond: rate, seconds: bench.pick(10, 3), talkMs };
+      const systems = await withCallees(
+        bench,
+        names,
+        transport,
+        async (started, callees) =>
+          await bench.cpuRounds(started, async (system) => await callLoad(bench.programs, system, calleesOf(callees, system), plan)),
+      );
+      const row: Row = { measure: `call over ${transport}, ${rate}/s`, unit: "us of CPU each", systems };
+      return [goal === undefined ? row : { ...row, goal }];
+    },
+  };
+}
+
+export const callWorks: readonly Work[] = [
+  workOf("UDP", 200, ["tandem", "kamailio", "kamailio+dmq"], { of: "ratio", atMost: 2 }),
+  workOf("UDP", 500, ["tandem", "kamailio", "kamailio+dmq"]),
+  workOf("UDP", 1_500, ["tandem", "kamailio", "kamailio+dmq"], { of: "ratio", atMost: 1 }),
+  workOf("UDP", 2_500, ["tandem", "kamailio"]),
+  workOf("TCP", 500, ["tandem", "kamailio"]),
+  workOf("TCP", 1_500, ["tandem", "kamailio"]),
+];
+
+/** Callees for each of some systems that run together. */
+export type CalleesBySystem = ReadonlyMap<SystemName, Callees>;
+
+export async function withCallees(
+  bench: Bench,
+  names: readonly SystemName[],
+  transport: "UDP" | "TCP",
+  use: (systems: readonly System[], callees: CalleesBySystem) => Promise<Partial<Record<SystemName, Measured>>>,
+): Promise<Partial<Record<SystemName, Measured>>> {
+  return await bench.withSystems(names, {}, async (systems) => {
+    const callees = new Map<SystemName, Callees>();
+    try {
+      for (const system of systems) {
+        callees.set(system.name, await Callees.start(bench.programs, system, { transport, count: calleeCount }));
+      }
+      return await use(systems, callees);
+    } finally {
+      await Promise.all([...callees.values()].map(async (one) => await one.stop()));
+    }
+  });
+}
+
+export function calleesOf(callees: CalleesBySystem, system: System): Callees {
+  const found = callees.get(system.name);
+  if (found === undefined) throw new Error(`unreachable: ${system.name} has no callees`);
+  return found;
+}

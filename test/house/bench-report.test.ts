@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { type Row, alignedText, isMet, ratioOf, reportText } from "../../bench/report.ts";
+
+const measured = (value: number, failed = 0): { value: number; samples: number[]; failed: number; retransmissions: number } => ({
+  value,
+  samples: [value],
+  failed,
+  retransmissions: 7,
+});
+
+const row: Row = {
+  measure: "call over UDP, 1500/s",
+  unit: "us of CPU each",
+  systems: { tandem: measured(300), kamailio: measured(400, 2) },
+  goal: { of: "ratio", atMost: 1 },
+};
+
+describe("the bench's table", () => {
+  it("divides Tandem's value by the other's, and leaves out what was not measured", () => {
+    expect(ratioOf(row, "kamailio")).toBe(0.75);
+    expect(ratioOf(row, "kamailio+dmq")).toBeUndefined();
+    expect(ratioOf({ ...row, systems: { kamailio: measured(1) } }, "kamailio")).toBeUndefined();
+  });
+
+  it("knows whether a goal is met", () => {
+    expect(isMet(row)).toBe(true);
+    expect(isMet({ ...row, goal: { of: "ratio", atMost: 0.7 } })).toBe(false);
+    expect(isMet({ ...row, goal: { of: "value", atMost: 300 } })).toBe(true);
+    expect(isMet({ ...row, goal: { of: "ratio", atLeast: 1 } })).toBe(false);
+    expect(isMet({ ...row, systems: { tandem: measured(1) } })).toBeUndefined();
+    const { measure, unit, systems } = row;
+    expect(isMet({ measure, unit, systems })).toBeUndefined();
+  });
+
+  it("aligns names to the left and numbers to the right", () => {
+    expect(
+      alignedText(
+        ["A", "B"],
+        [
+          ["long", "1"],
+          ["x", "234"],
+        ],
+        1,
+      ),
+    ).toBe("A       B\nlong    1\nx     234\n");
+  });
+
+  it("shows values, ratio, goal and what failed", () => {
+    const text = reportText([row]);
+    expect(text).toContain("300       400   0.75");
+    expect(text).toContain("ratio <= 1 met");
+    expect(text).toContain("0/2");
+    expect(text).toContain("7/7");
+  });
+});

@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { bindingExpiryLagMs } from "../../sip/limits.ts";
+import { wayOf } from "./clients/way.ts";
+import { registerMany } from "./many-phones.ts";
+import { killEverything, startTandem, type Tandem } from "./tandem.ts";
+
+/** `ten-thousand.ts` measures the same by hand. */
+const count = 10_000;
+/** Far above what it takes anywhere: a start that read its records one after the other from somewhere would show. */
+const readyMsMax = 20_000;
+const state = mkdtempSync(join(tmpdir(), "tandem-restart-"));
+
+let system: Tandem;
+
+beforeAll(async () => {
+  system = await startTandem({ state, auth: "open" });
+});
+
+afterAll(async () => {
+  await system?.stop();
+  rmSync(state, { recursive: true, force: true });
+});
+
+type Row = { readonly aor: string; readonly contact: string; readonly primary: string; readonly expiresSeconds: number };
+
+async function rows(): Promise<Row[]> {
+  const { code, out, err } = await system.cli("registrations", "--json");
+  if (code !== 0) throw new Error(err);
+  return JSON.parse(out);
+}
+
+async function countInStatus(): Promise<unknown> {
+  return JSON.parse((await system.cli("status", "--json")).out).registrations;
+}
+
+/** Everything of a row but its time. */
+function lasting(some: readonly Row[]): string[] {
+  return some.map(({ aor, contact, primary }) => `${aor} ${contact} ${primary}`).toSorted();
+}
+
+it(`[RFC3261 10.3] holds ${count} registrations, and has them again after a restart of everything, stopped or killed`, async () => {
+  const { port } = await registerMany(wayOf(system, "UDP"), count);
+  expect(await countInStatus()).toBe(count);
+  const before = await rows();
+  expect(new Set(before.map(({ aor }) => aor)).size).toBe(count);
+  expect(new Set(before.map(({ contact }) => contact)).size).toBe(count);
+
+  for (const end of [() => system.stop("SIGTERM"), () => killEverything(system)]) {
+    const { firstPort } = system;
+    await end();
+    system = await startTandem({ state, auth: "open", firstPort });
+    expect(system.readyMs).toBeLessThan(readyMsMax);
+    expect(await countInStatus()).toBe(count);
+    const after = await rows();
+    expect(lasting(after)).toEqual(lasting(before));
+    // The disk knows the expiry with a lag, so that a refresh need not be written.
+    expect(Math.min(...after.map(({ expiresSeconds }) => expiresSeconds))).toBeGreaterThan(3600 - 60);
+    expect(Math.max(...after.map(({ expiresSeconds }) => expiresSeconds))).toBeLessThanOrEqual(3600 + bindingExpiryLagMs / 1000);
+  }
+
+  // A refresh of each finds its binding, and adds none.
+  await registerMany(wayOf(system, "UDP"), count, port);
+  expect(await countInStatus()).toBe(count);
+});
