@@ -11,7 +11,7 @@ process.env["TANDEM_SECRET"] = "for tests only";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "core", include: ["test/sip/**/*.test.ts", "test/house/**/*.test.ts"] } },
+      { test: { name: "core", include: ["test/sip/**/*.test.ts", "test/house/**/*.test.ts", "test/simulation/**/*.test.ts"] } },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml", environment: "a" } })],
         test: { name: "workers", include: ["test/workers/**/*.test.ts"] },

@@ -355,14 +355,14 @@ describe("forgetting", () => {
   });
 });
 
-describe("while the pair is away", () => {
-  function givenAndTaken(): RecordStore {
-    const store = new RecordStore({ isPaired: true });
-    store.apply(bindingRecord(version(1)));
-    store.acknowledge(store.changedSince(0, 10).sequence);
-    return store;
-  }
+function givenAndTaken(): RecordStore {
+  const store = new RecordStore({ isPaired: true });
+  store.apply(bindingRecord(version(1)));
+  store.acknowledge(store.changedSince(0, 10).sequence);
+  return store;
+}
 
+describe("while the pair is away", () => {
   it("an end that the pair has not heard of gets a row, though what has ended never had one", () => {
     const store = givenAndTaken();
     store.apply(bindingTombstone(version(2), "call-1", 2));
