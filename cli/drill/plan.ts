@@ -63,7 +63,7 @@ const quick: { readonly amounts: Amounts; readonly times: Times } = {
 
 export const drillSpec: CommandSpec = {
   name: "drill",
-  summary: "Kills, freezes and cuts members of a system of its own under load, and shows what that cost.",
+  summary: "Kills, freezes and cuts a system of its own under load; shows the cost.",
   positionals: [],
   options: [
     { name: "fault", value: "F", help: `${faults.join(", ")}; several with commas (all)` },
