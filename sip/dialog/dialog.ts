@@ -165,7 +165,8 @@ export function onBye(status: number): boolean {
   return isEnding("BYE", status);
 }
 
-function isEnding(method: string, status: number): boolean {
+/** Whether a final response with this status to an in-dialog request ends the dialog, whoever made it. */
+export function isEnding(method: string, status: number): boolean {
   if (status === 481 || status === 408) return true;
   return method === "BYE" && status >= 200 && status !== 401 && status !== 407;
 }

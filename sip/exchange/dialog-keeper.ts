@@ -3,6 +3,7 @@ import {
   dialogFrom2xx,
   dialogFromPassing2xx,
   dialogKeyOf,
+  isEnding,
   onBye,
   onInDialogRequest,
   onResponse,
@@ -152,7 +153,7 @@ export class DialogKeeper {
     if (key === undefined || dialog === undefined) return;
     const version = this.#clock.tick(now);
     if (response !== undefined) return this.#put(key, dialog, onResponse(dialog, request, response, version, now).dialog, version, now);
-    if (status === 408 || status === 481) this.#put(key, dialog, undefined, version, now);
+    if (isEnding(request.method, status)) this.#put(key, dialog, undefined, version, now);
   }
 
   #put(key: string, before: Dialog, after: Dialog | undefined, version: string, now: number): void {

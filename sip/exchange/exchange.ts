@@ -136,7 +136,7 @@ export class Exchange {
       flowsHere,
       send: (flow, octets) => this.#send(flow, octets, undefined),
       resolved: (reference, flows, at) => this.#proxy.resolved(reference, flows, at),
-      moveResponse: (tx, response, flow) => this.#transactions.moveResponse(tx, response, flow),
+      moveResponse: (tx, response, flow, at) => this.#transactions.moveResponse(tx, response, flow, at),
     });
     this.#authority = new Authority({
       ...tools,
@@ -354,7 +354,7 @@ export class Exchange {
     const message = parseMessage(octets);
     if (isParseError(message)) return;
     if (message.isRequest && message.method === "ACK") this.#whereabouts.ackLost(message, flow, now);
-    else this.#transactions.undeliverable(message, flow, now);
+    else if (!this.#transactions.undeliverable(message, flow, now) && !message.isRequest) this.#whereabouts.strayLost(message, flow, now);
   }
 
   #user(): TransactionUser {

@@ -15,8 +15,8 @@ import { addressOfRecordOfParty } from "./caller.ts";
 import type { DialogKeeper } from "./dialog-keeper.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
 
-/** ACKs sent again that are remembered, so that none goes to and fro. */
-const acksAgainMax = 1_000;
+/** ACKs, and responses without a transaction, that were sent again and are remembered, so that none goes to and fro. */
+const sentAgainMax = 1_000;
 
 export type WhereaboutsOptions = {
   readonly map: () => ClusterMap;
@@ -28,7 +28,7 @@ export type WhereaboutsOptions = {
   readonly send: (flow: string, octets: Uint8Array) => void;
   /** Where an in-dialog request goes, that waits under this reference. */
   readonly resolved: (reference: string, flows: readonly string[], now: number) => void;
-  readonly moveResponse: (tx: ServerTransaction, response: SipMessage, flow: string | undefined) => void;
+  readonly moveResponse: (tx: ServerTransaction, response: SipMessage, flow: string | undefined, now: number) => void;
 };
 
 /**
@@ -39,6 +39,8 @@ export class Whereabouts {
   readonly #options: WhereaboutsOptions;
   /** By branch. */
   readonly #ackedAgain = new Set<string>();
+  /** By branch and the flow that was found. */
+  readonly #answeredAgain = new Set<string>();
 
   constructor(options: WhereaboutsOptions) {
     this.#options = options;
@@ -76,7 +78,7 @@ export class Whereabouts {
     const side = this.#options.dialogs.receiverOf(ack);
     const via = ack.topVia;
     if (side === undefined || isParseError(via) || via.branch === undefined || this.#ackedAgain.has(via.branch)) return;
-    if (this.#ackedAgain.size >= acksAgainMax) this.#ackedAgain.clear();
+    if (this.#ackedAgain.size >= sentAgainMax) this.#ackedAgain.clear();
     this.#ackedAgain.add(via.branch);
     const octets = ack.octets.slice(ack.start, ack.end);
     this.#options.finder.find(
@@ -98,14 +100,37 @@ export class Whereabouts {
     const lost = { contact: phone.contact, instanceId: phone.instanceId, flow: "", heardAt: 0, addressOfRecord, failed };
     this.#options.finder.find(
       lost,
-      (found) => {
+      (found, at) => {
         const via = response.topVia;
         if (found !== undefined) tx.isMoved = true;
-        this.#options.moveResponse(tx, response, found ?? (isParseError(via) ? undefined : fallbackFlow(via, failed)));
+        this.#options.moveResponse(tx, response, found ?? (isParseError(via) ? undefined : fallbackFlow(via, failed)), at);
       },
       now,
     );
     return true;
+  }
+
+  /**
+   * A response that has no transaction here, and whose client is not where its Via says: once more, where the dialog's record finds it. The
+   * callee says a 2xx again until it is acknowledged, so each time counts anew.
+   */
+  strayLost(response: SipMessage, failed: string, now: number): void {
+    const side = this.#options.dialogs.senderOf(response);
+    const via = response.topVia;
+    if (side === undefined || isParseError(via) || via.branch === undefined) return;
+    const { branch } = via;
+    if (this.#answeredAgain.delete(`${branch} ${failed}`)) return;
+    const octets = response.octets.slice(response.start, response.end);
+    this.#options.finder.find(
+      { ...side, flow: "", heardAt: 0, failed },
+      (flow) => {
+        if (flow === undefined) return;
+        if (this.#answeredAgain.size >= sentAgainMax) this.#answeredAgain.clear();
+        this.#answeredAgain.add(`${branch} ${flow}`);
+        this.#options.send(flow, octets);
+      },
+      now,
+    );
   }
 
   /** The phone that an in-dialog request is for, as the dialog's record knows it, else as the token and the request do. */

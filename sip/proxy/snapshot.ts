@@ -6,7 +6,6 @@ import type { SipMessage } from "../message/sip-message.ts";
 import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
-import { transportOfFlow } from "../transport/flow.ts";
 import type { Proxy } from "./proxy.ts";
 import type { Branch, ResponseContext } from "./response-context.ts";
 
@@ -63,8 +62,9 @@ function snapshotBranch(branch: Branch): InviteBranch {
 
 /**
  * Goes on with an INVITE of another replica: its server transaction answers retransmissions and CANCEL, its branches have their timers
- * again, and what was unanswered is sent again on unreliable flows, with the same branch (design: the failure of a cell), unless it is so old
- * (`ageMs`) that nobody waits for it. Over a connection it has arrived. A branch whose next hop was being looked up starts over.
+ * again, and what was unanswered is sent again with the same branch (design: the failure of a cell), unless it is so old (`ageMs`) that nobody
+ * waits for it. Over connections too: the trunk that carried it to its access may be what failed, and a phone that has it sees it again (RFC 3261
+ * 17.2.1). A branch whose next hop was being looked up starts over.
  * The context; undefined when it cannot be read, or this replica has the INVITE already.
  */
 export function restoreInvite(
@@ -96,7 +96,7 @@ export function restoreInvite(
     (branch) => {
       const known = sent.get(branch);
       if (known === undefined || known.branch === "") return undefined;
-      const isUnheard = branch.state === "Calling" && ageMs < 64 * t1Ms && transportOfFlow(known.flow) === "UDP";
+      const isUnheard = branch.state === "Calling" && ageMs < 64 * t1Ms;
       const state = isUnheard ? "Calling" : "Proceeding";
       return transactions.restoreClient(proxy.requestOf(branch, known.branch), known.branch, known.flow, state, now, branch);
     },

@@ -1,5 +1,5 @@
 import { isParseError } from "../errors.ts";
-import { retryAfterSeconds, t1Ms, transactionsMax } from "../limits.ts";
+import { retryAfterSeconds, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
@@ -147,29 +147,40 @@ export class TransactionLayer {
 
   /**
    * A message of ours that the transport could not deliver. A request fails its client transaction (RFC 3261 17.1.4). A response is
-   * tried once more where 18.2.2 says for a lost connection; its server transaction stays (RFC 6026 7.1).
+   * tried once more where 18.2.2 says for a lost connection; its server transaction stays (RFC 6026 7.1). False: it has no transaction here.
    */
-  undeliverable(message: SipMessage, flow: string, now: number): void {
+  undeliverable(message: SipMessage, flow: string, now: number): boolean {
     const via = message.topVia;
-    if (isParseError(via) || via.branch === undefined) return;
+    if (isParseError(via) || via.branch === undefined) return false;
     if (message.isRequest) {
       const tx = this.#clients.get(clientKey(via.branch, message.method));
-      if (tx === undefined || tx.flow !== flow || (tx.state !== "Calling" && tx.state !== "Trying" && tx.state !== "Proceeding")) return;
+      if (tx === undefined) return false;
+      if (tx.flow !== flow || (tx.state !== "Calling" && tx.state !== "Trying" && tx.state !== "Proceeding")) return true;
       this.terminate(tx, now);
       this.#machinery.user.transportError(tx, now);
-      return;
+      return true;
     }
     const cSeq = message.cSeq;
     const key = isParseError(cSeq) ? undefined : serverKey(message, cSeq.method);
     const tx = key === undefined ? undefined : this.#servers.get(key);
-    if (tx === undefined || tx.responseFlow !== flow) return;
+    if (tx === undefined) return false;
+    if (tx.responseFlow !== flow) return true;
     if (tx.isMoved || this.#machinery.user.responseLost?.(tx, message, now) !== true)
-      this.moveResponse(tx, message, fallbackFlow(via, flow));
+      this.moveResponse(tx, message, fallbackFlow(via, flow), now);
+    return true;
   }
 
-  /** Sends a response that was lost on another flow, where later ones go too. Undefined: there is none. */
-  moveResponse(tx: ServerTransaction, response: SipMessage, flow: string | undefined): void {
-    if (flow === undefined || tx.state === "Terminated") return;
+  /**
+   * Sends a response that was lost on another flow, where later ones go too. Undefined: there is none, and a refusal of an INVITE is said again
+   * like over UDP (Timer G), because its client may come back and would wait for it for ever; a 2xx the callee says again.
+   */
+  moveResponse(tx: ServerTransaction, response: SipMessage, flow: string | undefined, now: number): void {
+    if (tx.state === "Terminated") return;
+    if (flow === undefined) {
+      if (tx.kind !== "inviteServer" || tx.state !== "Completed" || tx.retransmitAt !== never) return;
+      tx.retransmitAt = now + tx.retransmitMs;
+      return schedule(tx, this.#machinery.timers);
+    }
     tx.responseFlow = flow;
     this.#machinery.transport.send(flow, response.octets.slice(response.start, response.end), tx.commit);
   }
@@ -261,12 +272,7 @@ export class TransactionLayer {
     tx.state = state;
     this.#addClient(tx);
     if (state === "Proceeding") return tx;
-    if (!tx.reliable) {
-      startInvite(tx, this.#machinery, now);
-    } else {
-      tx.endsAt = now + 64 * t1Ms; // Timer B; a reliable transport has delivered it, or said so
-      schedule(tx, this.#machinery.timers);
-    }
+    startInvite(tx, this.#machinery, now);
     return tx;
   }
 

@@ -124,7 +124,7 @@ export class TrunkPair {
     const carried: Carried = { kind, key, octets: content, cell, arrival: this.#arrivals, moves: 0, heldSince: now };
     const route = this.#routeOf(cell);
     if (route.isOpen && route.side !== undefined) this.#giveBy(route, route.side, carried, now);
-    else this.#hold(carried, now);
+    else if (!this.#isHeld(carried)) this.#hold(carried, now);
     return (route.side ?? this.#sideOf(cell ?? "") ?? this.#sides[0])?.cell;
   }
 
@@ -264,6 +264,14 @@ export class TrunkPair {
     this.#give(to, takeoverRecord(now), now);
     const moving = this.#held.filter(({ moves }) => moves > 0).length;
     this.#effects.push({ type: "takenOver", from: from.cell, to: to.cell, records: moving });
+  }
+
+  /**
+   * A datagram that repeats one which is held adds nothing; held for itself it would go out later than its original is given up, and the call
+   * ring after its caller was refused.
+   */
+  #isHeld({ kind, key, octets }: Carried): boolean {
+    return this.#held.some((each) => each.key === key && each.kind === kind && isSame(each.octets, octets));
   }
 
   #hold(record: Carried, now: number): void {
@@ -462,6 +470,12 @@ function newRoute(): Route {
 
 function takeoverRecord(now: number): Carried {
   return { kind: RecordKind.takeover, key: "", octets: noOctets, cell: undefined, arrival: 0, moves: 0, heldSince: now };
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false;
+  for (let at = one.length - 1; at >= 0; at -= 1) if (one[at] !== other[at]) return false;
+  return true;
 }
 
 function isServingRecord({ kind }: FrameRecord): boolean {

@@ -150,7 +150,7 @@ export class Attachment {
     this.#choice += 1;
     const end = this.#end;
     this.#end = undefined;
-    this.#phone.registration.isFlowLost = true;
+    this.#phone.registration.flowLost();
     end?.reset();
     const attempt = this.#attempt;
     const wait = reconnectMs * (0.5 + this.#phone.cluster.random.real());

@@ -105,7 +105,7 @@ export class OutgoingCall {
 
   #checkOrder(request: SipMessage): void {
     const { number, method } = cSeqOf(request);
-    if (number <= this.#remoteCSeq) {
+    if (number < this.#remoteCSeq) {
       this.#phone.cluster.world.violated(
         "cSeqRises",
         `${this.#phone.host.name}: ${method} ${number} after ${this.#remoteCSeq} in ${this.callId}`,
@@ -130,7 +130,7 @@ export class OutgoingCall {
     const { status } = message;
     this.lastStatus = Math.max(this.lastStatus, status);
     if (status < 200) {
-      if (this.wasCancelled && status > 100) this.#cancel();
+      if (this.wasCancelled) this.#cancel();
       return;
     }
     if (status >= 300) {
@@ -240,7 +240,7 @@ export class OutgoingCall {
   #hangUp(): void {
     if (this.outcome !== undefined) return;
     this.wasCancelled = true;
-    if (this.lastStatus > 100) this.#cancel();
+    if (this.lastStatus >= 100) this.#cancel();
   }
 
   #cancel(): void {
@@ -340,7 +340,7 @@ export class IncomingCall {
     const { method } = request;
     const { number } = cSeqOf(request);
     if (this.state === "refused" || this.state === "rings" || this.state === "ended") return this.#phone.respond(request, 481, this.#tag);
-    if (number <= this.#remoteCSeq) {
+    if (number < this.#remoteCSeq) {
       this.#phone.cluster.world.violated(
         "cSeqRises",
         `${this.#phone.host.name}: ${method} ${number} after ${this.#remoteCSeq} in ${this.invite.callId}`,

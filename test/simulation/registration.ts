@@ -27,6 +27,8 @@ export class Registration {
   lastCSeq = 0;
   /** The connection that it was made on is gone. */
   isFlowLost = false;
+  /** When it could not be called, though it should: from the loss of its connection until it has registered on another one. True time. */
+  readonly outages: { readonly from: number; until: number }[] = [];
   isWanted = false;
   #timer: Planned | undefined;
   #isStopped = false;
@@ -57,6 +59,13 @@ export class Registration {
   /** Registers (again) if it should be: the way is another one, or time has passed. */
   refresh(): void {
     if (this.isWanted || this.acknowledged?.isRegistered === true) this.#send();
+  }
+
+  flowLost(): void {
+    this.isFlowLost = true;
+    if (this.outages.at(-1)?.until !== Number.POSITIVE_INFINITY) {
+      this.outages.push({ from: this.#phone.host.world.now, until: Number.POSITIVE_INFINITY });
+    }
   }
 
   /** Says nothing any more, like a phone without power. */
@@ -95,6 +104,8 @@ export class Registration {
     if (cSeq !== this.lastCSeq || message.status < 200) return;
     if (message.status !== 200) return this.#again(cSeq, 1_000 * Number(message.text(Header.RetryAfter) ?? "1"));
     const { now } = this.#phone.host.world;
+    const outage = this.outages.at(-1);
+    if (outage !== undefined && !this.isFlowLost) outage.until = Math.min(outage.until, now);
     this.acknowledged = { isRegistered: expires > 0, cSeq, at: now, expiresAt: sentAt + expires * 1_000 };
     if (this.#timer !== undefined) this.#timer.isOff = true;
     if (expires > 0) this.#timer = this.#phone.host.after((expires * 1_000) / 2, () => this.refresh());

@@ -82,6 +82,11 @@ export class Trunks {
     if (index === 0) state.done = (state.unfinished[0] ?? state.received + 1) - 1;
   }
 
+  /** Acknowledges on every trunk what may be and is not yet. */
+  acknowledge(): void {
+    for (const access of this.#current.keys()) this.send(access, []);
+  }
+
   tellServing(isServing: boolean, access?: string): void {
     for (const each of access === undefined ? [...this.#current.keys()] : [access]) {
       const end = this.#current.get(each);

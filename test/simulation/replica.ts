@@ -1,3 +1,4 @@
+import { describe, describeRecord } from "./sip-text.ts";
 import { isParseError } from "../../sip/errors.ts";
 import type { View } from "../../sip/core-group/view.ts";
 import { isReachable } from "../../sip/core-group/view.ts";
@@ -9,7 +10,7 @@ import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-ba
 import { PairLink, type PairState } from "../../sip/pair/pair-link.ts";
 import { pairOf } from "../../sip/placement/cluster-map.ts";
 import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
-import { isLine, lineOf } from "../../sip/transport/flow.ts";
+import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import type { Cell } from "./cell.ts";
 import { Couriers } from "./couriers.ts";
@@ -116,7 +117,12 @@ export class Replica {
     if (isFrameError(frame)) throw new Error(frame.frameError);
     const answering = {
       access: this.#couriers.isIdleWith(access) ? access : undefined,
-      answer: (records: FrameRecord[]) => answer(encodeFrame(0, frame.seq, records)),
+      answer: (records: FrameRecord[]) => {
+        const reply = (): void => answer(encodeFrame(0, frame.seq, records));
+        // A line of another cell would say again to the other replica what is not acknowledged.
+        if (cellOfLine(access) === this.#cell.id) reply();
+        else this.#follow(reply);
+      },
     };
     this.#event(
       (now) => this.#receive(access, frame.records, now),
@@ -131,6 +137,7 @@ export class Replica {
     if (isParseError(batch)) throw new Error(`no batch: ${batch.reason}`);
     if (batch.cell !== this.peer || batch.unreadable > 0) throw new Error(`a batch of ${batch.cell}, ${batch.unreadable} unreadable`);
     const { answer, records } = this.#link.receive(batch, now);
+    if (records.length > 0) this.#cell.host.trace(() => `exchange ${this.number} < pair: ${records.map(describeRecord).join(", ")}`);
     for (const record of records) this.#run(() => this.exchange.applyFromPair(record, now));
     this.#seen = this.exchange.store.sequence;
     this.#link.applied(now);
@@ -206,7 +213,7 @@ export class Replica {
 
   #receive(access: string, records: readonly FrameRecord[], now: number): void {
     for (const record of records) {
-      if (record.kind === RecordKind.takeover) this.#cell.host.trace(() => `exchange ${this.number}: ${access} has lost the other replica`);
+      this.#cell.host.trace(() => `exchange ${this.number} < ${access}: ${describe(record)}`);
       if (record.kind !== RecordKind.hello) this.#run(() => this.exchange.receive(access, record, now));
     }
   }
@@ -228,28 +235,33 @@ export class Replica {
       for (const effect of effects) sequence = Math.max(sequence, this.#sort(effect, early, late, now));
     }
     const answer = take(early, answering?.access);
-    if (late.size === 0) committed?.();
-    this.#send(early);
-    this.#arm(now);
     if (late.size === 0) {
-      this.#look(now);
+      this.#follow(committed);
+      this.#send(early);
+      this.#arm(now);
       this.#flushLater();
       answering?.answer(answer);
       return;
     }
-    this.#commit(sequence, () => {
-      committed?.();
+    this.#send(early);
+    this.#arm(now);
+    const wait = this.#commit(sequence, () => {
       answer.push(...take(late, answering?.access));
       this.#send(late);
       answering?.answer(answer);
     });
+    this.#follow(committed);
     this.#flushLater();
+    wait?.();
   }
 
   #sort(effect: Effect, early: Map<string, FrameRecord[]>, late: Map<string, FrameRecord[]>, now: number): number {
     switch (effect.type) {
       case "send": {
         const { access, record, commit } = effect;
+        this.#cell.host.trace(
+          () => `exchange ${this.number} > ${access}: ${describe(record)}${commit === undefined ? "" : `, when ${commit} is committed`}`,
+        );
         if (isLine(access) || this.trunks.has(access)) add(commit === undefined ? early : late, access, record);
         else this.#notTaken(access, [record], now);
         return commit ?? 0;
@@ -262,6 +274,7 @@ export class Replica {
         );
         return 0;
       case "flows":
+        this.#cell.host.trace(() => `exchange ${this.number} asks exchange ${effect.exchange} where ${effect.addressOfRecord} is`);
         this.#ask<readonly PhoneFlow[]>(
           effect.exchange,
           (other, answer) => other.flowsOf(effect.addressOfRecord, answer),
@@ -307,13 +320,24 @@ export class Replica {
     );
   }
 
-  #commit(sequence: number, run: () => void): void {
+  /** `run` is called when it is committed; returned, when it is so now. */
+  #commit(sequence: number, run: () => void): (() => void) | undefined {
     const verdict = this.#link.commit(sequence, this.#cell.host.now);
     this.#seen = this.exchange.store.sequence;
     if (verdict === "disk") this.#flush();
     if (verdict === "wait") this.#commits.push({ sequence, run });
     this.#settle();
-    if (verdict !== "wait") run();
+    return verdict === "wait" ? undefined : run;
+  }
+
+  /** An event is over: what it changed leaves soon; `done` is called when the pair has it, or there is none to wait for. */
+  #follow(done: (() => void) | undefined): void {
+    const { now } = this.#cell.host;
+    this.#look(now);
+    if (done === undefined) return;
+    if (this.#link.follow(this.#seen, now) === "done") done();
+    else this.#commits.push({ sequence: this.#seen, run: done });
+    this.#settle();
   }
 
   #look(now: number): void {
@@ -353,6 +377,7 @@ export class Replica {
   #sendBatch(id: number, text: string): void {
     const { cluster, host } = this.#cell;
     const peer = cluster.cell(this.peer);
+    host.trace(() => `exchange ${this.number} > pair: batch ${id}, ${text.length} octets`);
     const abort = cluster.network.request<string>(
       host,
       peer.host,
@@ -383,6 +408,7 @@ export class Replica {
     let done = 0;
     while (done < this.#commits.length && (this.#commits[done]?.sequence ?? 0) <= sequence) done += 1;
     for (const { run } of this.#commits.splice(0, done)) this.#cell.host.soon(run);
+    if (done > 0) this.#cell.host.soon(() => this.trunks.acknowledge());
   }
 
   #armLink(): void {

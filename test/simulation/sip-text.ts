@@ -1,6 +1,9 @@
 import { Header } from "../../sip/message/header-names.ts";
 import { octetsOf, stringOf } from "../../sip/message/octets.ts";
-import type { SipMessage } from "../../sip/message/sip-message.ts";
+import { isParseError } from "../../sip/errors.ts";
+import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
+import { RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 
 export type Line = readonly [name: string, value: string];
 
@@ -35,4 +38,17 @@ export function cSeqOf(message: SipMessage): { readonly number: number; readonly
 /** The URI in angle brackets. */
 export function uriOf(value: string): string {
   return /<([^>]*)>/.exec(value)?.[1] ?? value;
+}
+
+/** A record of a frame for people. */
+export function describe({ kind, key, octets }: FrameRecord): string {
+  const name = Object.entries(RecordKind).find(([, value]) => value === kind)?.[0] ?? "?";
+  const message = octets.length > 0 ? parseMessage(octets) : undefined;
+  if (message === undefined || isParseError(message)) return `${name} ${key}`;
+  const what = message.isRequest ? message.method : `${message.status} to ${message.text(Header.CSeq) ?? ""}`;
+  return `${name} ${key}: ${what} of ${message.callId}`;
+}
+
+export function describeRecord({ kind, key, version, value }: StateRecord): string {
+  return `${value === undefined ? "end of " : ""}${kind} ${key} (${version})`;
 }

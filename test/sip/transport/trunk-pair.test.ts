@@ -623,6 +623,19 @@ describe("bounds", () => {
     expect(rig.offer("new")).toEqual(["b"]);
   });
 
+  test("a datagram that comes again while it is held is held once: given up or given out, never both", () => {
+    const rig = new Rig();
+    rig.offer("1");
+    rig.wait(500);
+    expect(rig.offer("1")).toEqual(["a"]);
+    rig.wait(3_501);
+    expect(rig.abandoned).toEqual(["1"]);
+    expect(rig.pair.octetsHeld).toBe(0);
+    rig.open("a");
+    rig.wait(2);
+    expect(rig.put("a")).toEqual([]);
+  });
+
   test("connected and not serving, both: the same", () => {
     const rig = new Rig();
     rig.open("a", false);

@@ -1,0 +1,76 @@
+import type { OutgoingCall } from "./call.ts";
+import type { Phone } from "./phone.ts";
+import type { Story } from "./simulate.ts";
+
+/** What is no fault of the cluster: more died than two places can bear, or a phone could not be reached. True times. */
+
+/** A phone on a connection takes so long to find out that nobody is at its other end. */
+const noticeMs = 11_000;
+/** Everybody has noticed a fault, or its end. */
+const afterMs = 5_000;
+
+/** Both cells' memories were lost within this time. */
+export function bothDied({ cluster, faults }: Story, from: number, until: number): boolean {
+  return cluster.cells.every(({ id }) =>
+    faults.some((fault) => {
+      const isMine = fault.kind === "crash both cells" || (fault.kind === "crash a cell" && fault.target === id);
+      return isMine && fault.from >= from && fault.from <= until;
+    }),
+  );
+}
+
+/** Two faults of cells at a time, or one after the other before all was well again: state may have been in no living memory. */
+export function isDouble({ faults }: Story): boolean {
+  const ofCells = faults.filter(({ kind }) => kind.includes("cell"));
+  return ofCells.some((one, index) =>
+    ofCells.some((other, at) => {
+      if (one.kind === "crash both cells") return true;
+      return at > index && one.from < other.until + afterMs && other.from < one.until + afterMs;
+    }),
+  );
+}
+
+/** The phone could not be called at some moment of this time. */
+export function wasAway(story: Story, phone: Phone | undefined, from: number, until: number): boolean {
+  if (phone === undefined || phone.hasBeenAway) return true;
+  if (phone.transport === "WS" && isLineUnreachable(story, from, until)) return true;
+  const isSilent = story.faults.some(({ kind }) => !kind.startsWith("crash"));
+  return phone.registration.outages.some((outage) => outage.from - (isSilent ? noticeMs : 0) <= until && outage.until >= from);
+}
+
+/**
+ * Softphones on a cell that is frozen, or cut off from the other one, hear from exchanges of their own cell only: there is no way round by a
+ * gateway.
+ */
+function isLineUnreachable({ faults }: Story, from: number, until: number): boolean {
+  return faults.some((fault) => {
+    const isSuch = ["freeze a cell", "cut between cells", "isolate a cell"].includes(fault.kind);
+    return isSuch && fault.from <= until && fault.until + afterMs >= from;
+  });
+}
+
+/**
+ * The way from a softphone's cell to a gateway may be missing while both live: just after the cell was frozen or dead, while the gateway
+ * connects to it again, and while the two are cut off from each other. The other cell's replica has a way, but the line asks its own.
+ */
+export function isWayMissing({ faults }: Story, caller: Phone, from: number, until: number): boolean {
+  return (
+    caller.transport === "WS" && faults.some((fault) => fault.kind.includes("cell") && fault.from <= until && fault.until + afterMs >= from)
+  );
+}
+
+/**
+ * The call was set up by a softphone whose line, and the replica that had the call in hand, died before that could tell the other one: the
+ * end of the line is the end of the call's only way back.
+ */
+export function diedWithItsCell({ faults }: Story, phone: Phone, call: OutgoingCall): boolean {
+  return (
+    phone.transport === "WS" &&
+    faults.some(({ kind, from }) => kind.startsWith("crash") && call.startedAt >= from - 100 && call.startedAt <= from + 10)
+  );
+}
+
+/** Some fault was there, or had hardly gone, at some moment of this time. */
+export function wasDisturbed({ faults }: Story, from: number, until: number): boolean {
+  return faults.some((fault) => fault.from <= until && fault.until + afterMs >= from);
+}

@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import { Header } from "../../../sip/message/header-names.ts";
+import { RecordKind } from "../../../sip/transport/frame.ts";
+import { answer, TestExchange, TestPhone, type Sent } from "./harness.ts";
+
+/** What the simulation found: ways that end in the middle of a call. */
+
+function startsOf(sent: readonly Sent[]): string[] {
+  return sent.map((each) => each.text.slice(0, 11));
+}
+
+function found(sent: readonly Sent[], start: string): Sent {
+  const message = sent.find((each) => each.text.startsWith(start));
+  if (message === undefined) throw new Error(`no ${start} among ${startsOf(sent).join(" | ")}`);
+  return message;
+}
+
+function register(world: TestExchange, phone: TestPhone): void {
+  found(world.receive(phone.key, phone.register(), phone.access), "SIP/2.0 200");
+}
+
+/** A softphone, and the same one on a later connection. */
+function softphones(): [TestPhone, TestPhone] {
+  const again = new TestPhone("alice", "198.51.100.7", 5099, "WS", "a.0");
+  // Branches that it has used on the first one.
+  for (let used = 0; used < 9; used += 1) again.request("OPTIONS", "sip:example.test");
+  return [new TestPhone("alice", "198.51.100.7", 5070, "WS", "a.0"), again];
+}
+
+function registerAgain(world: TestExchange, phone: TestPhone): void {
+  const lines = ["To: <sip:alice@example.test>", "Expires: 600", "Call-ID: register-of-alice", "CSeq: 9 REGISTER"];
+  found(world.receive(phone.key, phone.request("REGISTER", "sip:example.test", lines), phone.access), "SIP/2.0 200");
+}
+
+describe("a way that is lost in the middle of a call", () => {
+  it("a dialog is over when its BYE finds nobody [RFC3261 15.1.1]", () => {
+    const world = new TestExchange();
+    const [alice] = softphones();
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    register(world, bob);
+    const invite = found(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"), alice.access), "INVITE");
+    const ok = found(world.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`])), "SIP/2.0 200");
+    expect(world.exchange.counts(world.now).dialogs).toBe(1);
+    const routes = ok.message.values(Header.RecordRoute).map((value) => `Route: ${value}`);
+    const parties = ["From: <sip:bob@example.test>;tag=bob-tag", "To: <sip:alice@example.test>;tag=alice-tag", "Call-ID: call-of-alice"];
+    const bye = found(world.receive(bob.key, bob.request("BYE", alice.contact.slice(1, -1), [...parties, ...routes])), "BYE");
+    const refused = world.record(RecordKind.undeliverable, alice.key, bye.text, alice.access);
+    expect(startsOf(refused)).toEqual(["SIP/2.0 480"]);
+    expect(world.exchange.counts(world.now).dialogs).toBe(0);
+  });
+
+  it("a refusal of an INVITE reaches a caller who comes back on another connection a little later", () => {
+    const world = new TestExchange();
+    const [alice, aliceAgain] = softphones();
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    register(world, alice);
+    register(world, bob);
+    const invite = found(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"), alice.access), "INVITE");
+    const busy = found(world.receive(bob.key, answer(invite.message, 486, "bob-tag")), "SIP/2.0 486");
+    expect(busy.key).toBe(alice.key);
+    world.record(RecordKind.undeliverable, alice.key, busy.text, alice.access);
+    world.advance(3_000);
+    registerAgain(world, aliceAgain);
+    const repeated: Sent[] = [];
+    for (let second = 0; second < 5; second += 1) {
+      for (const sent of world.advance(1_000)) {
+        repeated.push(sent);
+        if (sent.key === alice.key) repeated.push(...world.record(RecordKind.undeliverable, sent.key, sent.text, sent.access));
+      }
+    }
+    expect(
+      found(
+        repeated.filter(({ key }) => key === aliceAgain.key),
+        "SIP/2.0 486",
+      ).text,
+    ).toBe(busy.text);
+  });
+
+  it("a 2xx whose INVITE another replica had in hand finds a caller who has come back", () => {
+    const first = new TestExchange();
+    const second = new TestExchange("open", { cell: "b" });
+    const [alice, aliceAgain] = softphones();
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    register(first, alice);
+    register(first, bob);
+    const invite = found(first.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"), alice.access), "INVITE");
+    const octets = answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]);
+    found(first.receive(bob.key, octets), "SIP/2.0 200");
+    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+    registerAgain(second, aliceAgain);
+    const lost = found(second.receive(bob.key, octets), "SIP/2.0 200");
+    expect(lost.key).toBe(alice.key);
+    const moved = second.record(RecordKind.undeliverable, alice.key, lost.text, alice.access);
+    expect(moved.map(({ key, text }) => [key, text.slice(0, 11)])).toEqual([[aliceAgain.key, "SIP/2.0 200"]]);
+    // Not to and fro: the callee says it again.
+    expect(second.record(RecordKind.undeliverable, aliceAgain.key, lost.text, aliceAgain.access)).toEqual([]);
+  });
+});
