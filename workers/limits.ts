@@ -56,3 +56,6 @@ export const settingsOctetsMax = 4 * 1024;
 export const summaryAnswerMsMax = 1_000;
 /** The same for a cell that is suspected already. */
 export const suspectAnswerMsMax = 250;
+
+/** Refused signatures are counted, and said at most this often: strangers do not fill the log. */
+export const refusalsSaidMs = 60_000;

@@ -63,11 +63,11 @@ const quick: { readonly amounts: Amounts; readonly times: Times } = {
 
 export const drillSpec: CommandSpec = {
   name: "drill",
-  summary: "Kills, freezes and cuts a system of its own under load; shows the cost.",
+  summary: "Kills, freezes and cuts a system of its own; shows what it cost.",
   positionals: [],
   options: [
-    { name: "fault", value: "F", help: `${faults.join(", ")}; several with commas (all)` },
-    { name: "transport", value: "T", help: `${transports.join(", ")}; several with commas (all)` },
+    { name: "fault", value: "F", help: `${faults.join(", ")} (all)` },
+    { name: "transport", value: "T", help: `${transports.join(", ")} (all)` },
     { name: "rate", value: "N", help: `new calls a second (${whole.amounts.rate})` },
     { name: "established", value: "N", help: `calls that stand when it happens (${whole.amounts.established})` },
     { name: "ringing", value: "N", help: `calls that ring when it happens (${whole.amounts.ringing})` },

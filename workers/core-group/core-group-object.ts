@@ -6,7 +6,7 @@ import type { Change, HeartbeatSettings, View } from "../../sip/core-group/view.
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { exchangesIn } from "../api/cell-share.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
-import { historyShownMax } from "../limits.ts";
+import { historyShownMax, refusalsSaidMs } from "../limits.ts";
 import { ControlSockets } from "./control-sockets.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
@@ -42,6 +42,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #signaturesRefused = 0;
   #signaturesLogged = 0;
+  #refusalsSaidAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -155,7 +156,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
       this.#arm(Date.now());
     }
     for (const exchange of this.#untold.keys()) this.#tell(exchange);
-    if (this.#signaturesRefused > this.#signaturesLogged) {
+    if (this.#signaturesRefused > this.#signaturesLogged && Date.now() >= this.#refusalsSaidAt + refusalsSaidMs) {
+      this.#refusalsSaidAt = Date.now();
       const count = this.#signaturesRefused - this.#signaturesLogged;
       console.warn(`cell ${this.env.CELL}: refused ${count} ${count === 1 ? "request" : "requests"} with a wrong or old signature`);
       this.#signaturesLogged = this.#signaturesRefused;

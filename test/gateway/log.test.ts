@@ -1,0 +1,28 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { stderrLog } from "../../gateway/log.ts";
+
+describe("what a gateway says", () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  test("is what went wrong and what came right again, not what goes well", () => {
+    const lines: string[] = [];
+    vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+      lines.push(String(text).split(" ").slice(1).join(" ").trim());
+      return true;
+    });
+    const log = stderrLog("g1", false);
+    log("control-up", { cell: "a" });
+    log("map", { cell: "a", version: 1 });
+    log("view", { cell: "a", epoch: 2 });
+    log("trunk-up", { exchange: 0, cell: "a" });
+    log("trunk-down", { exchange: 0, cell: "a", reason: "closed" });
+    log("trunk-up", { exchange: 1, cell: "a" });
+    log("trunk-up", { exchange: 0, cell: "a" });
+    log("map", { cell: "a", version: 2 });
+    expect(lines).toEqual([
+      "gateway g1 trunk-down exchange=0 cell=a reason=closed",
+      "gateway g1 trunk-up exchange=0 cell=a",
+      "gateway g1 map cell=a version=2",
+    ]);
+  });
+});
