@@ -43,11 +43,12 @@ export type LoadReport = {
   /** Calls that failed though they were over before the fault: the drill itself is in doubt. */
   readonly failedBefore: number;
   readonly anomalies: Readonly<Record<string, number>>;
-  /** What became of lost calls, the first ones, and of REGISTERs that failed. */
+  /** What became of lost calls, the first ones of each sort, and of REGISTERs that failed. */
   readonly losses: readonly string[];
 };
 
-const lossesMax = 60;
+/** Of each sort. A thousand calls are lost for a handful of reasons; which ones must be seen of each sort. */
+const lossesMax = 200;
 
 /** Phones and their calls: everything that goes on while something fails. */
 export class Load {
@@ -202,10 +203,12 @@ export class Load {
     const made = all.filter(({ endedAt }) => endedAt >= faultAt);
     const failed = lost(made);
     const ofPhones = this.#phones.filter(({ isRegistered }) => !isRegistered);
-    const losses = [...lost(established), ...lost(ringing), ...failed, ...before].map(
-      ({ kind, startedAt, endedAt, failure }) =>
-        `${kind} call, started ${Math.round(startedAt - faultAt)} ms and lost ${Math.round(endedAt - faultAt)} ms after the fault: ${failure ?? ""}`,
-    );
+    const losses = [lost(established), lost(ringing), failed, before]
+      .flatMap((calls) => calls.slice(0, lossesMax))
+      .map(
+        ({ kind, startedAt, endedAt, failure }) =>
+          `${kind} call, started ${Math.round(startedAt - faultAt)} ms and lost ${Math.round(endedAt - faultAt)} ms after the fault: ${failure ?? ""}`,
+      );
     const registers = this.#phones.flatMap((phone) => phone.registerFailures.map((failure) => `${phone.user}: ${failure}`));
     return {
       established: { ended: established.length - lost(established).length, lost: lost(established).length },
@@ -220,7 +223,7 @@ export class Load {
       },
       failedBefore: before.length,
       anomalies: { ...this.#anomalies, "REGISTER failed": registers.length },
-      losses: [...losses.slice(0, lossesMax), ...registers.slice(0, 10)],
+      losses: [...losses, ...registers.slice(0, lossesMax)],
     };
   }
 
