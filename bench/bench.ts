@@ -28,7 +28,7 @@ export type LoadResult = {
   readonly units: number;
   readonly failed: number;
   readonly retransmissions: number;
-  /** Share of one core that the busiest SIPp used. */
+  /** Share of one core that the busiest SIPp used, had it worked only while new calls began. */
   readonly driverLoad: number;
 };
 

@@ -86,7 +86,7 @@ export async function callLoad(
     units: calls,
     failed: caller.failed,
     retransmissions: caller.retransmissions + callees.retransmissions - before.retransmissions,
-    driverLoad: busiest / caller.seconds,
+    driverLoad: busiest / plan.seconds,
     seconds: caller.seconds,
   };
 }
@@ -122,5 +122,5 @@ export async function registerLoad(
     plan.calls,
     (plan.calls / plan.callsPerSecond) * 1000 + patienceMsDefault,
   );
-  return { units: plan.calls, failed, retransmissions, driverLoad: cpuSeconds / seconds, seconds };
+  return { units: plan.calls, failed, retransmissions, driverLoad: (cpuSeconds * plan.callsPerSecond) / plan.calls, seconds };
 }
