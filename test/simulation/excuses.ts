@@ -91,6 +91,14 @@ export function isSwallowed({ faults }: Story, phones: readonly (Phone | undefin
   );
 }
 
+/**
+ * A line that was frozen, or cut off, passes on what the exchange has given up by then: a softphone may ring, and even answer, after its caller
+ * was refused.
+ */
+export function mayRingLate(story: Story, callee: Phone | undefined, call: OutgoingCall): boolean {
+  return callee?.transport === "WS" && isLineUnreachable(story, call.startedAt, call.outcomeAt + afterMs);
+}
+
 /** Some fault was there, or had hardly gone, at some moment of this time. */
 export function wasDisturbed({ faults }: Story, from: number, until: number): boolean {
   return faults.some((fault) => fault.from <= until && fault.until + afterMs >= from);
