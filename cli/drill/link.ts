@@ -20,7 +20,8 @@ export type Link = {
   send(octets: Uint8Array): void;
   /** RFC 5626 3.5.1: CRLFCRLF on a connection. */
   ping(): void;
-  close(): void;
+  /** `why`: what `closed` is to say. */
+  close(why: string): void;
 };
 
 export type LinkHandlers = {
@@ -52,6 +53,7 @@ function openStream(options: LinkOptions, target: Target, handlers: LinkHandlers
     : connect({ host: target.host, port: target.port });
   socket.setNoDelay(true);
   const framer = new StreamFramer();
+  let cause = "closed by the server";
   const link = {
     target,
     via: `SIP/2.0/${isTls ? "TLS" : "TCP"} invalid.invalid`,
@@ -60,9 +62,11 @@ function openStream(options: LinkOptions, target: Target, handlers: LinkHandlers
     isOpen: false,
     send: (octets: Uint8Array): void => void socket.write(octets),
     ping: (): void => void socket.write(crlfcrlf),
-    close: (): void => void socket.destroy(),
+    close: (why: string): void => {
+      cause = why;
+      socket.destroy();
+    },
   };
-  let cause = "closed by the server";
   const timer = setTimeout(() => {
     cause = "no connection in 4 s";
     socket.destroy();
@@ -104,6 +108,7 @@ function openWebSocket(target: Target, handlers: LinkHandlers): Link {
     skipUTF8Validation: true,
   });
   // RFC 7118 5: a browser knows no address of its own, so it makes up a name.
+  let cause = "closed by the server";
   const host = `${Math.random().toString(36).slice(2, 10)}.invalid`;
   const link = {
     target,
@@ -113,9 +118,11 @@ function openWebSocket(target: Target, handlers: LinkHandlers): Link {
     isOpen: false,
     send: (octets: Uint8Array): void => socket.send(octets, { binary: false }),
     ping: (): void => socket.send("\r\n\r\n"),
-    close: (): void => socket.terminate(),
+    close: (why: string): void => {
+      cause = why;
+      socket.terminate();
+    },
   };
-  let cause = "closed by the server";
   socket.once("open", () => {
     link.isOpen = true;
     handlers.opened(link);

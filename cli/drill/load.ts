@@ -210,6 +210,7 @@ export class Load {
           `${kind} call, started ${Math.round(startedAt - faultAt)} ms and lost ${Math.round(endedAt - faultAt)} ms after the fault: ${failure ?? ""}`,
       );
     const registers = this.#phones.flatMap((phone) => phone.registerFailures.map((failure) => `${phone.user}: ${failure}`));
+    const flowsGivenUp = this.#phones.reduce((sum, phone) => sum + phone.flowsGivenUp, 0);
     return {
       established: { ended: established.length - lost(established).length, lost: lost(established).length },
       ringing: { completed: ringing.length - lost(ringing).length, lost: lost(ringing).length },
@@ -222,7 +223,7 @@ export class Load {
         slowestMs: Math.round(Math.max(0, ...made.map(({ delayMs }) => delayMs))),
       },
       failedBefore: before.length,
-      anomalies: { ...this.#anomalies, "REGISTER failed": registers.length },
+      anomalies: { ...this.#anomalies, "REGISTER failed": registers.length, "flow given up": flowsGivenUp },
       losses: [...losses, ...registers.slice(0, lossesMax)],
     };
   }

@@ -83,6 +83,8 @@ export class Phone {
   #onRegistered: (() => void) | undefined;
   /** What became of REGISTERs that were not answered 200. */
   readonly registerFailures: string[] = [];
+  /** Connections on which nothing came back in time: the server was frozen, or slower than the phone would wait. */
+  flowsGivenUp = 0;
   /** Why a connection last ended. */
   lastLinkEnd: string | undefined;
 
@@ -145,7 +147,7 @@ export class Phone {
     for (const slot of this.#slots) {
       clearTimeout(slot.timer);
       clearInterval(slot.keepAlive);
-      slot.link?.close();
+      slot.link?.close("stopped");
     }
     this.#transactions.stop();
     this.#endpoint?.close();
@@ -262,7 +264,7 @@ export class Phone {
     if (target === undefined) throw new RangeError("a phone without targets");
     openLink(this.#options, target, {
       opened: (link) => {
-        if (this.#isStopped) return link.close();
+        if (this.#isStopped) return link.close("stopped");
         slot.failures = 0;
         this.#opened(slot, link);
       },
@@ -310,7 +312,9 @@ export class Phone {
     if (at - slot.heardAt < probeMs / 2) return;
     link.ping();
     setTimeout(() => {
-      if (slot.link === link && link.isOpen && slot.heardAt < at && !this.#isStopped) link.close();
+      if (slot.link !== link || !link.isOpen || slot.heardAt >= at || this.#isStopped) return;
+      this.flowsGivenUp += 1;
+      link.close("no answer to a probe");
     }, probeMs).unref();
   }
 

@@ -126,7 +126,8 @@ export class DialogKeeper {
     if (isParseError(cSeq) || key === undefined || response.status < 200) return false;
     const known = this.#store.get("dialog", key);
     if (cSeq.method === "BYE") {
-      if (known?.value === undefined || !onBye(response.status)) return false;
+      if (known === undefined) return onBye(response.status) && this.#endUnknown(key, now);
+      if (known.value === undefined || !onBye(response.status)) return false;
       return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), now));
     }
     if (cSeq.method !== "INVITE" || response.status >= 300 || known !== undefined) return false;
@@ -150,10 +151,20 @@ export class DialogKeeper {
   finished(request: SipMessage, status: number, response: SipMessage | undefined, now: number): void {
     const key = dialogKeyOf(request);
     const dialog = key === undefined ? undefined : this.#store.dialog(key);
-    if (key === undefined || dialog === undefined) return;
+    if (key === undefined) return;
+    if (dialog === undefined) {
+      // The pair may have made it while the two were cut off from each other: a call that is over stays over.
+      if (request.method === "BYE" && onBye(status)) this.#endUnknown(key, now);
+      return;
+    }
     const version = this.#clock.tick(now);
     if (response !== undefined) return this.#put(key, dialog, onResponse(dialog, request, response, version, now).dialog, version, now);
     if (isEnding(request.method, status)) this.#put(key, dialog, undefined, version, now);
+  }
+
+  #endUnknown(key: string, now: number): boolean {
+    if (this.#store.get("dialog", key) !== undefined) return false;
+    return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), now));
   }
 
   #put(key: string, before: Dialog, after: Dialog | undefined, version: string, now: number): void {

@@ -98,6 +98,8 @@ export class PairLink {
   #notBefore = 0;
   #failures = 0;
   #gaps = 0;
+  /** Whether the pair is still the one that is known is to be asked. */
+  #isDoubting = false;
   /** Somebody waits for everything up to `#wanted`, and for what is up to `#urgent` as soon as can be. */
   #wanted = 0;
   #urgent = 0;
@@ -204,7 +206,10 @@ export class PairLink {
     const { boot } = this.#options;
     // Late words of a start that is over.
     if (this.#retired.includes(batch.boot)) return { answer: { boot, received: 0, ahead: 0 }, records: [] };
-    if (batch.boot !== this.#peerBoot) this.#meet(batch.boot, now);
+    if (batch.boot !== this.#peerBoot) {
+      if (this.#peerBoot !== "") return this.#doubt(now);
+      this.#meet(batch.boot, now);
+    }
     if (this.#sending !== "together") {
       if (this.#sending === "away") this.#become("lagging", "it has spoken");
       this.#failures = 0;
@@ -225,6 +230,18 @@ export class PairLink {
     this.#promised = Math.max(this.#promised, ahead);
     this.#pump(now);
     return { answer: { boot, received: this.#received, ahead }, records };
+  }
+
+  /**
+   * Another start of the pair has spoken: a new one, or one before the one we know whose words were long under way (both of us may have been
+   * started since). Only an answer to a question of ours tells.
+   */
+  #doubt(now: number): { readonly answer: PairAnswer; readonly records: readonly StateRecord[] } {
+    this.#isDoubting = true;
+    this.#notBefore = now;
+    this.#sendBy(now);
+    this.#pump(now);
+    return { answer: { boot: this.#options.boot, received: 0, ahead: this.#store.sequence }, records: [] };
   }
 
   /** The records of a batch have been applied: what they met here may be news to the pair. */
@@ -354,7 +371,7 @@ export class PairLink {
   #pump(now: number): void {
     if (this.#flight !== undefined || this.#sendAt === undefined || Math.max(this.#sendAt, this.#notBefore) > now) return;
     // While it is not known to be there an empty batch asks.
-    if (this.#sending === "together" && !this.#hasUntold() && this.#after >= this.#promised) {
+    if (this.#sending === "together" && !this.#isDoubting && !this.#hasUntold() && this.#after >= this.#promised) {
       this.#sendAt = undefined;
       this.#release();
       return;
@@ -374,6 +391,7 @@ export class PairLink {
 
   #send(now: number): void {
     this.#sendAt = undefined;
+    this.#isDoubting = false;
     this.#burstAt = Math.max(now, this.#burstAt) + pairDelayMs;
     this.#lastId += 1;
     const { cell, boot } = this.#options;

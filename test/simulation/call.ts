@@ -354,6 +354,11 @@ export class IncomingCall {
     if (this.#again !== undefined) this.#again.isOff = true;
   }
 
+  /** RFC 3261 18.4: the connection that had the refusal is gone, and nobody has acknowledged it. */
+  resendRefusal(): void {
+    if (this.state === "refused" && this.#acksMissing.size > 0) this.#phone.respondAgain(this.invite);
+  }
+
   #contact(): Line[] {
     return [["Contact", `<${this.#phone.contact}>`]];
   }
@@ -384,10 +389,10 @@ export class IncomingCall {
 
   /** RFC 3261 17.2.1, timers G and H. */
   #repeatRefusal(): void {
-    if (this.#phone.isReliable) return;
     const { host } = this.#phone;
     const number = cSeqOf(this.invite).number;
     this.#acksMissing.add(number);
+    if (this.#phone.isReliable) return;
     const until = host.now + 32_000;
     const again = (): void => {
       this.#again = host.after(this.#againMs, () => {

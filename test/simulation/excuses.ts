@@ -70,6 +70,35 @@ export function diedWithItsCell({ faults }: Story, phone: Phone, call: OutgoingC
   );
 }
 
+/** There was no gateway at all. */
+export function noGateway({ cluster, faults }: Story, from: number, until: number): boolean {
+  return cluster.gateways.every(({ host }) =>
+    faults.some((fault) => fault.target === host.name && fault.from <= until && fault.until + afterMs >= from),
+  );
+}
+
+/**
+ * What an exchange sent to a gateway that was frozen, or cut off from that cell, is lost with the trunk, or with the phone's connection: a
+ * datagram is said again, a message for a connection is not.
+ */
+export function isSwallowed({ faults }: Story, phones: readonly (Phone | undefined)[], from: number, until: number): boolean {
+  return (
+    phones.some((phone) => phone?.transport === "TCP") &&
+    faults.some((fault) => {
+      const isSuch = fault.kind === "freeze a gateway" || fault.kind === "cut a gateway from a cell" || fault.kind === "isolate a cell";
+      return isSuch && fault.from <= until && fault.until + afterMs >= from;
+    })
+  );
+}
+
+/**
+ * A line that was frozen, or cut off, passes on what the exchange has given up by then: a softphone may ring, and even answer, after its caller
+ * was refused.
+ */
+export function mayRingLate(story: Story, callee: Phone | undefined, call: OutgoingCall): boolean {
+  return callee?.transport === "WS" && isLineUnreachable(story, call.startedAt, call.outcomeAt + afterMs);
+}
+
 /** Some fault was there, or had hardly gone, at some moment of this time. */
 export function wasDisturbed({ faults }: Story, from: number, until: number): boolean {
   return faults.some((fault) => fault.from <= until && fault.until + afterMs >= from);

@@ -5,7 +5,17 @@ import { recordKinds } from "../../sip/record/values.ts";
 import type { IncomingCall, OutgoingCall } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Cluster } from "./cluster.ts";
-import { bothDied, diedWithItsCell, isDouble, isWayMissing, wasAway, wasDisturbed } from "./excuses.ts";
+import {
+  bothDied,
+  diedWithItsCell,
+  isDouble,
+  isSwallowed,
+  isWayMissing,
+  mayRingLate,
+  noGateway,
+  wasAway,
+  wasDisturbed,
+} from "./excuses.ts";
 import type { Phone } from "./phone.ts";
 import type { Story } from "./simulate.ts";
 
@@ -83,7 +93,11 @@ function callsAreAnswered(story: Story): void {
     const { callId, outcome, plan, startedAt } = call;
     const who = `${phone.host.name} to ${plan.callee} (${callId})`;
     if (outcome === undefined) {
-      if (isDouble(story) || diedWithItsCell(story, phone, call)) continue;
+      if (isDouble(story) || diedWithItsCell(story, phone, call) || isSwallowed(story, [phone], startedAt, world.now)) continue;
+      // A refusal is said again by the replica that said it, and that is gone before one of them arrived.
+      if (story.faults.some(({ kind }) => kind === "bad weather") && story.faults.some(({ kind }) => kind.startsWith("crash"))) continue;
+      // What was said to it while it was cut off is lost with its connection.
+      if (phone.isReliable && story.faults.some(({ kind, target }) => kind === "cut a phone off" && target === phone.host.name)) continue;
       world.violated("callsAreAnswered", `${who} has had no answer for ${world.now - startedAt} ms`);
     } else if (!isExplained(story, phone, call)) {
       world.violated("callsAreAnswered", `${who} ended with ${outcome}, planned: ${plan.manner}`);
@@ -115,6 +129,8 @@ function callsAreEnded(story: Story): void {
     const [callee, incoming] = calleeOf(cluster, call);
     const mayBeLost =
       isDouble(story) ||
+      noGateway(story, call.startedAt, cluster.world.now) ||
+      isSwallowed(story, [phone, callee], call.startedAt, cluster.world.now) ||
       wasAway(story, callee, call.startedAt, cluster.world.now) ||
       wasAway(story, phone, call.startedAt, cluster.world.now);
     if (incoming?.state === "unacknowledged" && !mayBeLost && !diedWithItsCell(story, phone, call)) {
@@ -141,9 +157,13 @@ function nobodyRingsTwice({ cluster }: Story): void {
 }
 
 /** No INVITE gets two final answers. */
-function oneFinalAnswer({ cluster }: Story): void {
+function oneFinalAnswer(story: Story): void {
+  const { cluster } = story;
+  const isOneAddress = new Set(cluster.gateways.map(({ address }) => address)).size === 1;
   for (const [phone, call] of callsOf(cluster)) {
-    if (call.finalStatuses.length > 1) {
+    // While no cell is there a gateway refuses by itself, without state: not what the other gateway holds, or comes when a cell is back.
+    const statuses = isOneAddress && !isDouble(story) ? call.finalStatuses : call.finalStatuses.filter((status) => status !== 503);
+    if (statuses.length > 1 && !mayRingLate(story, calleeOf(cluster, call)[0], call)) {
       cluster.world.violated("oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`);
     }
   }
@@ -181,7 +201,8 @@ export function checkEmpty(story: Story): void {
       const dialogs = isLossExcused ? 0 : held;
       const invites = isLossExcused ? 0 : replica.exchange.store.count("invite");
       if (transactions + dialogs + invites === 0 && replica.isIdle) continue;
-      const all = `${transactions} transactions, ${held} dialogs, ${invites} invites, ${replica.isIdle ? "idle" : "busy"}`;
+      const keys = Array.from(replica.exchange.store.records("dialog"), ({ key }) => key).join(", ");
+      const all = `${transactions} transactions, ${held} dialogs (${keys}), ${invites} invites, ${replica.isIdle ? "idle" : "busy"}`;
       cluster.world.violated("nothingIsLeft", `exchange ${replica.number} in ${cell.id} holds ${all}`);
     }
     for (const line of cell.lines) if (!line.isIdle) cluster.world.violated("nothingIsLeft", `line ${line.access} holds records`);

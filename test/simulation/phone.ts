@@ -161,6 +161,7 @@ export class Phone {
     for (const tx of this.#clients.values()) {
       if (tx.status === 0 && tx.method !== "REGISTER") this.#transmit(tx);
     }
+    for (const call of this.incoming.values()) call.resendRefusal();
   }
 
   #transmit(tx: ClientTransaction): void {

@@ -112,6 +112,7 @@ export class Registration {
   }
 
   #again(cSeq: number, ms: number): void {
+    if (cSeq !== this.lastCSeq) return;
     if (this.#timer !== undefined) this.#timer.isOff = true;
     this.#timer = this.#phone.host.after(ms, () => {
       if (cSeq === this.lastCSeq) this.#send();

@@ -49,6 +49,22 @@ describe("a way that is lost in the middle of a call", () => {
     expect(world.exchange.counts(world.now).dialogs).toBe(0);
   });
 
+  it("a BYE ends a dialog that only the other replica has heard of, and will tell of later", () => {
+    const first = new TestExchange();
+    const second = new TestExchange("open", { cell: "b" });
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    register(first, bob);
+    const invite = found(first.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    const ok = found(first.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`])), "SIP/2.0 200");
+    const routes = ok.message.values(Header.RecordRoute).map((value) => `Route: ${value}`);
+    const bye = alice.request("BYE", bob.contact.slice(1, -1), ["To: <sip:bob@example.test>;tag=bob-tag", ...routes]);
+    const passed = found(second.receive(alice.key, bye), "BYE");
+    found(second.receive(bob.key, answer(passed.message, 200, "bob-tag")), "SIP/2.0 200");
+    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+    expect(second.exchange.counts(second.now).dialogs).toBe(0);
+  });
+
   it("a refusal of an INVITE reaches a caller who comes back on another connection a little later", () => {
     const world = new TestExchange();
     const [alice, aliceAgain] = softphones();

@@ -413,6 +413,43 @@ function killSafely(world: World, victim: Replica, downMs: number): void {
   world.after(downMs, () => victim.restart());
 }
 
+/** Answers whatever is asked, as this start of the pair, until nothing is. */
+function answerAs(link: PairLink, boot: string, now: number): void {
+  for (let at = now; at < now + 500; at += 5) {
+    for (const effect of link.takeEffects()) {
+      if (effect.type !== "send") continue;
+      const { sequence } = JSON.parse(effect.text) as { readonly sequence: number };
+      link.answered(effect.id, { boot, received: sequence, ahead: 0 }, at);
+    }
+    link.tick(at);
+  }
+}
+
+describe("words of an earlier start of the pair that arrive late", () => {
+  const batch = { cell: "b", peerBoot: "", after: 0, sequence: 0, isComplete: false, records: [], unreadable: 0 };
+
+  it("do not make it take the pair for gone: only an answer shows who is there now", () => {
+    const store = new RecordStore({ isPaired: true });
+    const link = new PairLink({ cell: "a", boot: "a2", ackTimeoutMs, leaseMs }, store, 0);
+    link.receive({ ...batch, boot: "b2" }, 1);
+    answerAs(link, "b2", 2);
+    link.receive({ ...batch, boot: "b2", peerBoot: "a2", isComplete: true }, 600);
+    expect([link.peerBoot, link.state]).toEqual(["b2", "together"]);
+    expect(link.receive({ ...batch, boot: "b1" }, 700).records).toEqual([]);
+    answerAs(link, "b2", 701);
+    expect([link.peerBoot, link.state]).toEqual(["b2", "together"]);
+  });
+
+  it("and a new start is met by its answer", () => {
+    const link = new PairLink({ cell: "a", boot: "a2", ackTimeoutMs, leaseMs }, new RecordStore({ isPaired: true }), 0);
+    answerAs(link, "b1", 1);
+    expect(link.peerBoot).toBe("b1");
+    link.receive({ ...batch, boot: "b2" }, 700);
+    answerAs(link, "b2", 701);
+    expect(link.peerBoot).toBe("b2");
+  });
+});
+
 describe("whatever the network and the processes do", () => {
   const runs = 400;
 

@@ -1,0 +1,31 @@
+import { describe, expect, it } from "vitest";
+import { faultKinds } from "./faults.ts";
+import { simulate } from "./simulate.ts";
+
+/** More: `node test/simulation/run.ts --runs 3000`. */
+const runs = 300;
+
+describe("a cluster in a seeded world", () => {
+  it(`${runs} runs with up to three faults of every kind keep what they promise`, () => {
+    const failed: string[] = [];
+    for (let seed = 1; seed <= runs; seed += 1) {
+      const { violations } = simulate({ seed });
+      if (violations.length === 0) continue;
+      failed.push(`node test/simulation/run.ts --runs 1 --seed ${seed} --verbose`);
+      for (const { invariant, at, detail } of violations.slice(0, 3)) failed.push(`  ${at} ms ${invariant}: ${detail}`);
+    }
+    expect(failed).toEqual([]);
+  }, 120_000);
+
+  it("is the same world each time", () => {
+    for (const seed of [7, 8]) expect(simulate({ seed })).toEqual(simulate({ seed }));
+  }, 20_000);
+
+  it.each(faultKinds)(
+    "finds nothing to complain of after one kind of fault: %s",
+    (kind) => {
+      for (let seed = 1001; seed <= 1010; seed += 1) expect(simulate({ seed, faults: [kind] }).violations).toEqual([]);
+    },
+    20_000,
+  );
+});
