@@ -4,8 +4,8 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { startOf } from "../../cli/process-table.ts";
-import { tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { tandem } from "../system/tandem.ts";
+import { until } from "../system/until.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const node = resolve(root, "node_modules/.bin/node");
