@@ -81,7 +81,11 @@ describe("a trunk", () => {
     trunk.sendMessage(options("after"));
     const { text } = await trunk.take();
     expect(headerOf(text, "Call-ID")).toBe("after");
-    expect(trunk.frames.at(-1)).toMatchObject({ seq: 3, ack: 3 });
+    // It may have said anew that it serves: one frame more, in the same sequence.
+    const sequence = trunk.frames.map(({ seq }) => seq).filter((seq) => seq > 0);
+    expect(sequence.length).toBeGreaterThanOrEqual(3);
+    expect(sequence).toEqual(sequence.map((_, index) => index + 1));
+    expect(trunk.frames.at(-1)).toMatchObject({ ack: 3 });
     expect(trunk.closed).toBeUndefined();
   });
 
