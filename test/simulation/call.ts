@@ -47,6 +47,7 @@ export class OutgoingCall {
   #acks = new Map<string, Uint8Array>();
   #remoteCSeq = 0;
   #cancelSent = false;
+  #hasHungUp = false;
 
   constructor(phone: Phone, plan: CallPlan, index: number) {
     this.#phone = phone;
@@ -191,6 +192,7 @@ export class OutgoingCall {
 
   #hangUpCall(): void {
     if (this.isEnded || this.#dialog === undefined) return;
+    this.#hasHungUp = true;
     this.#bye(this.#dialog, (status) => {
       this.byeStatus = status;
     });
@@ -206,7 +208,7 @@ export class OutgoingCall {
 
   #reinvite(): void {
     const dialog = this.#dialog;
-    if (dialog === undefined || this.isEnded) return;
+    if (dialog === undefined || this.isEnded || this.#hasHungUp) return;
     this.#cSeq += 1;
     const via = this.#phone.via();
     const lines: Line[] = [...this.#lines(this.#cSeq, "INVITE", dialog), ["Contact", `<${this.#phone.contact}>`]];

@@ -50,13 +50,11 @@ function isLineUnreachable({ faults }: Story, from: number, until: number): bool
 }
 
 /**
- * The way from a softphone's cell to a gateway may be missing while both live: just after the cell was frozen or dead, while the gateway
- * connects to it again, and while the two are cut off from each other. The other cell's replica has a way, but the line asks its own.
+ * The way from a replica to a gateway may be missing while both live: just after the cell was frozen or dead, while one gateway has found it
+ * again and another has not, and while the two are cut off from each other. The other replica has a way, but this one is asked.
  */
-export function isWayMissing({ faults }: Story, caller: Phone, from: number, until: number): boolean {
-  return (
-    caller.transport === "WS" && faults.some((fault) => fault.kind.includes("cell") && fault.from <= until && fault.until + afterMs >= from)
-  );
+export function isWayMissing({ faults }: Story, from: number, until: number): boolean {
+  return faults.some((fault) => fault.kind.includes("cell") && fault.from <= until && fault.until + afterMs >= from);
 }
 
 /**
