@@ -96,13 +96,14 @@ export class Takeovers {
 
   /**
    * A response without a transaction here that belongs to an INVITE of the other replica. `adopted`: it can be received now. `theirs`: that
-   * one goes on with it. Undefined: it belongs to none.
+   * one goes on with it. Undefined: it belongs to none. `isSaidOnce`: a refusal over a connection, which the other replica would never hear
+   * of, so whoever has it takes the INVITE.
    */
-  ofResponse(branch: string, flow: string, now: number): "adopted" | "gone" | "theirs" | undefined {
+  ofResponse(branch: string, flow: string, isSaidOnce: boolean, now: number): "adopted" | "gone" | "theirs" | undefined {
     const { invites } = this.#options;
     const record = invites.foreignOfBranch(branch);
     if (record === undefined) return undefined;
-    if (this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return "theirs";
+    if (!isSaidOnce && this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return "theirs";
     return invites.adopt(record, now) === undefined ? "gone" : "adopted";
   }
 }
