@@ -362,7 +362,7 @@ export class Exchange {
       request: (tx, message, now) => this.#request(tx, message, now),
       ack: (message, flow, now) => this.#ack(message, flow, now),
       cancel: (tx, cancelTx, message, now) => {
-        this.#proxy.cancel(tx ?? this.#takeovers.adoptedForCancel(message, cancelTx.flow, now), cancelTx, message, now);
+        this.#proxy.cancel(tx ?? this.#takeovers.adoptedForCancel(message, now), cancelTx, message, now);
       },
       response: (tx, message, now) => void this.#proxy.response(tx, message, now),
       strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),

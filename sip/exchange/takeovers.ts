@@ -70,10 +70,13 @@ export class Takeovers {
     return since !== undefined && now - since <= takeoverEvidenceMs ? "surely" : "perhaps";
   }
 
-  /** The INVITE of the other replica that a CANCEL is for, taken up. Undefined: there is none. */
-  adoptedForCancel(cancel: SipMessage, flow: string, now: number): InviteServerTransaction | undefined {
+  /**
+   * The INVITE of the other replica that a CANCEL is for, taken up. Undefined: there is none. Always: once it is answered nobody says it again, and
+   * be it old, the caller has hung up.
+   */
+  adoptedForCancel(cancel: SipMessage, now: number): InviteServerTransaction | undefined {
     const record = this.#options.invites.foreign(serverKey(cancel, "INVITE"));
-    if (record === undefined || this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return undefined;
+    if (record === undefined) return undefined;
     const tx = this.#options.invites.adopt(record, now)?.tx;
     return tx?.kind === "inviteServer" ? tx : undefined;
   }
