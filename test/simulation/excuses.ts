@@ -1,4 +1,4 @@
-import type { OutgoingCall } from "./call.ts";
+import type { IncomingCall, OutgoingCall } from "./call.ts";
 import type { Phone } from "./phone.ts";
 import type { Story } from "./simulate.ts";
 
@@ -95,6 +95,14 @@ export function isSwallowed({ faults }: Story, phones: readonly (Phone | undefin
  */
 export function mayRingLate(story: Story, callee: Phone | undefined, call: OutgoingCall): boolean {
   return callee?.transport === "WS" && isLineUnreachable(story, call.startedAt, call.outcomeAt + afterMs);
+}
+
+/** The answer to its BYE passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */
+export function endedInACrash({ faults }: Story, call: OutgoingCall, incoming: IncomingCall | undefined): boolean {
+  return faults.some(
+    ({ kind, from }) =>
+      kind.startsWith("crash") && [call.endedAt, incoming?.endedAt].some((at) => at !== undefined && at > from - 100 && at < from + 50),
+  );
 }
 
 /** Some fault was there, or had hardly gone, at some moment of this time. */

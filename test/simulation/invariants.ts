@@ -8,6 +8,7 @@ import type { Cluster } from "./cluster.ts";
 import {
   bothDied,
   diedWithItsCell,
+  endedInACrash,
   isDouble,
   isSwallowed,
   isWayMissing,
@@ -156,7 +157,10 @@ function callsAreEnded(story: Story): void {
 }
 
 /** For a person a call rings once. */
-function nobodyRingsTwice({ cluster }: Story): void {
+function nobodyRingsTwice(story: Story): void {
+  const { cluster } = story;
+  // Nobody is left who knows that it has rung.
+  if (story.faults.some(({ kind }) => kind === "crash both cells")) return;
   for (const phone of cluster.phones) {
     for (const [callId, call] of phone.incoming) {
       if (call.rings > 1) cluster.world.violated("nobodyRingsTwice", `${phone.host.name} rings ${call.rings} times for ${callId}`);
@@ -170,7 +174,8 @@ function oneFinalAnswer(story: Story): void {
   const isOneAddress = new Set(cluster.gateways.map(({ address }) => address)).size === 1;
   for (const [phone, call] of callsOf(cluster)) {
     // While no cell is there a gateway refuses by itself, without state: not what the other gateway holds, or comes when a cell is back.
-    const statuses = isOneAddress && !isDouble(story) ? call.finalStatuses : call.finalStatuses.filter((status) => status !== 503);
+    const statuses =
+      isOneAddress && !isDouble(story) ? call.finalStatuses : call.finalStatuses.filter((status) => status !== 503 && status !== 482);
     if (statuses.length > 1 && !mayRingLate(story, calleeOf(cluster, call)[0], call)) {
       cluster.world.violated("oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`);
     }
@@ -218,9 +223,10 @@ export function checkEmpty(story: Story): void {
 }
 
 /** Its end was never heard: a phone could not say BYE to anybody. */
-function isCutShort({ cluster }: Story, call: OutgoingCall): boolean {
+function isCutShort(story: Story, call: OutgoingCall): boolean {
+  const { cluster } = story;
   const [, incoming] = calleeOf(cluster, call);
-  if (incoming?.state === "unacknowledged") return true;
+  if (incoming?.state === "unacknowledged" || endedInACrash(story, call, incoming)) return true;
   return [call.byeStatus, incoming?.byeStatus].some((status) => status === 408) || (call.outcome === 200 && !call.isOver);
 }
 
