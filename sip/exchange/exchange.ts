@@ -362,7 +362,7 @@ export class Exchange {
       request: (tx, message, now) => this.#request(tx, message, now),
       ack: (message, flow, now) => this.#ack(message, flow, now),
       cancel: (tx, cancelTx, message, now) => {
-        this.#proxy.cancel(tx ?? this.#takeovers.adoptedForCancel(message, cancelTx.flow, now), cancelTx, message, now);
+        this.#proxy.cancel(tx ?? this.#takeovers.adoptedForCancel(message, now), cancelTx, message, now);
       },
       response: (tx, message, now) => void this.#proxy.response(tx, message, now),
       strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),
@@ -388,7 +388,8 @@ export class Exchange {
     const via = message.topVia;
     const cSeq = message.cSeq;
     if (isParseError(via) || via.branch === undefined || isParseError(cSeq)) return;
-    const known = cSeq.method === "INVITE" ? this.#takeovers.ofResponse(via.branch, flow, now) : undefined;
+    const isSaidOnce = message.status >= 300 && isReliableFlow(flow);
+    const known = cSeq.method === "INVITE" ? this.#takeovers.ofResponse(via.branch, flow, isSaidOnce, now) : undefined;
     if (known === "adopted") return this.#transactions.receive(message, flow, now);
     // Only the replica that has it in hand can acknowledge a refusal, and try another phone.
     if (known === "gone" || (known === "theirs" && message.status >= 300)) return;

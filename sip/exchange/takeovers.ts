@@ -70,10 +70,13 @@ export class Takeovers {
     return since !== undefined && now - since <= takeoverEvidenceMs ? "surely" : "perhaps";
   }
 
-  /** The INVITE of the other replica that a CANCEL is for, taken up. Undefined: there is none. */
-  adoptedForCancel(cancel: SipMessage, flow: string, now: number): InviteServerTransaction | undefined {
+  /**
+   * The INVITE of the other replica that a CANCEL is for, taken up. Undefined: there is none. Always: once it is answered nobody says it again, and
+   * be it old, the caller has hung up.
+   */
+  adoptedForCancel(cancel: SipMessage, now: number): InviteServerTransaction | undefined {
     const record = this.#options.invites.foreign(serverKey(cancel, "INVITE"));
-    if (record === undefined || this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return undefined;
+    if (record === undefined) return undefined;
     const tx = this.#options.invites.adopt(record, now)?.tx;
     return tx?.kind === "inviteServer" ? tx : undefined;
   }
@@ -96,13 +99,14 @@ export class Takeovers {
 
   /**
    * A response without a transaction here that belongs to an INVITE of the other replica. `adopted`: it can be received now. `theirs`: that
-   * one goes on with it. Undefined: it belongs to none.
+   * one goes on with it. Undefined: it belongs to none. `isSaidOnce`: a refusal over a connection, which the other replica would never hear
+   * of, so whoever has it takes the INVITE.
    */
-  ofResponse(branch: string, flow: string, now: number): "adopted" | "gone" | "theirs" | undefined {
+  ofResponse(branch: string, flow: string, isSaidOnce: boolean, now: number): "adopted" | "gone" | "theirs" | undefined {
     const { invites } = this.#options;
     const record = invites.foreignOfBranch(branch);
     if (record === undefined) return undefined;
-    if (this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return "theirs";
+    if (!isSaidOnce && this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return "theirs";
     return invites.adopt(record, now) === undefined ? "gone" : "adopted";
   }
 }

@@ -32,6 +32,8 @@ export type PairAnswer = {
   readonly received: number;
   /** Where the asking replica is when it has everything that the answering one has for it at this moment; 0: it has it. */
   readonly ahead: number;
+  /** The answering replica knows another start of the asking one, and took nothing: it will ask. */
+  readonly isUnknown?: boolean;
 };
 
 /** A batch as text; the records are text already (serializeRecord), so that their size could be looked at. */
@@ -66,10 +68,10 @@ export function serializeAnswer(answer: PairAnswer): string {
 export function parseAnswer(text: string): PairAnswer | ParseError {
   const json = parseJson(text);
   if (json === undefined) return parseError("pair-json", 400, "Malformed JSON");
-  const { boot, received, ahead } = json;
+  const { boot, received, ahead, isUnknown } = json;
   if (!isName(boot) || boot === "" || !isSequence(received) || !isSequence(ahead))
     return parseError("pair-answer", 400, "Malformed Answer");
-  return { boot, received, ahead };
+  return isUnknown === true ? { boot, received, ahead, isUnknown } : { boot, received, ahead };
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -241,7 +241,7 @@ export class PairLink {
     this.#notBefore = now;
     this.#sendBy(now);
     this.#pump(now);
-    return { answer: { boot: this.#options.boot, received: 0, ahead: this.#store.sequence }, records: [] };
+    return { answer: { boot: this.#options.boot, received: 0, ahead: this.#store.sequence, isUnknown: true }, records: [] };
   }
 
   /** The records of a batch have been applied: what they met here may be news to the pair. */
@@ -261,7 +261,7 @@ export class PairLink {
     this.#notBefore = now;
     this.#heardAt = Math.max(this.#heardAt, flight.sentAt);
     if (answer.boot !== this.#peerBoot) this.#meet(answer.boot, now);
-    else if (answer.received < flight.sequence) this.#goBack(answer.received, now);
+    else if (answer.isUnknown === true || answer.received < flight.sequence) this.#goBack(answer.received, now);
     else this.#acknowledged(flight, answer.received, now);
     if (this.#confirm !== undefined && flight.sentAt >= this.#confirm.since) {
       this.#confirm.ahead = answer.ahead;

@@ -34,6 +34,8 @@ export class OutgoingCall {
   outcome: number | undefined;
   outcomeAt = 0;
   byeStatus: number | undefined;
+  /** When a BYE came, or was answered, true time. */
+  endedAt: number | undefined;
   /** The other side has said BYE. */
   isEnded = false;
   reinviteStatus: number | undefined;
@@ -47,6 +49,7 @@ export class OutgoingCall {
   #acks = new Map<string, Uint8Array>();
   #remoteCSeq = 0;
   #cancelSent = false;
+  #hasHungUp = false;
 
   constructor(phone: Phone, plan: CallPlan, index: number) {
     this.#phone = phone;
@@ -100,7 +103,9 @@ export class OutgoingCall {
     if (this.#dialog === undefined) return this.#phone.respond(request, 481, this.#tag);
     this.#checkOrder(request);
     this.#phone.respond(request, 200, this.#tag);
-    if (request.method === "BYE") this.isEnded = true;
+    if (request.method !== "BYE") return;
+    this.isEnded = true;
+    this.endedAt = this.#phone.host.world.now;
   }
 
   #checkOrder(request: SipMessage): void {
@@ -191,8 +196,10 @@ export class OutgoingCall {
 
   #hangUpCall(): void {
     if (this.isEnded || this.#dialog === undefined) return;
+    this.#hasHungUp = true;
     this.#bye(this.#dialog, (status) => {
       this.byeStatus = status;
+      this.endedAt = this.#phone.host.world.now;
     });
   }
 
@@ -206,7 +213,7 @@ export class OutgoingCall {
 
   #reinvite(): void {
     const dialog = this.#dialog;
-    if (dialog === undefined || this.isEnded) return;
+    if (dialog === undefined || this.isEnded || this.#hasHungUp) return;
     this.#cSeq += 1;
     const via = this.#phone.via();
     const lines: Line[] = [...this.#lines(this.#cSeq, "INVITE", dialog), ["Contact", `<${this.#phone.contact}>`]];
@@ -272,6 +279,7 @@ export class IncomingCall {
   rings = 1;
   state: "rings" | "answered" | "acknowledged" | "refused" | "ended" | "unacknowledged" = "rings";
   byeStatus: number | undefined;
+  endedAt: number | undefined;
   readonly #tag: string;
   #again: Planned | undefined;
   #againMs = 500;
@@ -351,6 +359,7 @@ export class IncomingCall {
     this.#phone.respond(request, 200, this.#tag);
     if (method !== "BYE") return;
     this.state = "ended";
+    this.endedAt = this.#phone.host.world.now;
     if (this.#again !== undefined) this.#again.isOff = true;
   }
 
@@ -421,7 +430,9 @@ export class IncomingCall {
     this.state = "ended";
     this.#phone.request("BYE", uriOf(this.invite.text(Header.Contact) ?? ""), lines, {
       response: (message) => {
-        if (message.status >= 200) this.byeStatus = message.status;
+        if (message.status < 200) return;
+        this.byeStatus = message.status;
+        this.endedAt = this.#phone.host.world.now;
       },
       timeout: () => {
         this.byeStatus = 408;

@@ -1,4 +1,4 @@
-import type { OutgoingCall } from "./call.ts";
+import type { IncomingCall, OutgoingCall } from "./call.ts";
 import type { Phone } from "./phone.ts";
 import type { Story } from "./simulate.ts";
 
@@ -50,13 +50,11 @@ function isLineUnreachable({ faults }: Story, from: number, until: number): bool
 }
 
 /**
- * The way from a softphone's cell to a gateway may be missing while both live: just after the cell was frozen or dead, while the gateway
- * connects to it again, and while the two are cut off from each other. The other cell's replica has a way, but the line asks its own.
+ * The way from a replica to a gateway may be missing while both live: just after the cell was frozen or dead, while one gateway has found it
+ * again and another has not, and while the two are cut off from each other. The other replica has a way, but this one is asked.
  */
-export function isWayMissing({ faults }: Story, caller: Phone, from: number, until: number): boolean {
-  return (
-    caller.transport === "WS" && faults.some((fault) => fault.kind.includes("cell") && fault.from <= until && fault.until + afterMs >= from)
-  );
+export function isWayMissing({ faults }: Story, from: number, until: number): boolean {
+  return faults.some((fault) => fault.kind.includes("cell") && fault.from <= until && fault.until + afterMs >= from);
 }
 
 /**
@@ -97,6 +95,14 @@ export function isSwallowed({ faults }: Story, phones: readonly (Phone | undefin
  */
 export function mayRingLate(story: Story, callee: Phone | undefined, call: OutgoingCall): boolean {
   return callee?.transport === "WS" && isLineUnreachable(story, call.startedAt, call.outcomeAt + afterMs);
+}
+
+/** The answer to its BYE passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */
+export function endedInACrash({ faults }: Story, call: OutgoingCall, incoming: IncomingCall | undefined): boolean {
+  return faults.some(
+    ({ kind, from }) =>
+      kind.startsWith("crash") && [call.endedAt, incoming?.endedAt].some((at) => at !== undefined && at > from - 100 && at < from + 50),
+  );
 }
 
 /** Some fault was there, or had hardly gone, at some moment of this time. */

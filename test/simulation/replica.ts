@@ -66,7 +66,7 @@ export class Replica {
       if (isParseError(record)) cell.host.threw(new Error(`unreadable row: ${record.reason}`));
       else this.exchange.restore(record);
     }
-    this.trunks = new Trunks(cell.disk, number, (access) => this.#event(() => this.exchange.disconnectAccess(access)));
+    this.trunks = new Trunks(cell.disk, number, (access) => this.exchange.disconnectAccess(access));
     this.#couriers = new Couriers(
       cell,
       (access, records) => this.#event((at) => this.#receive(access, records, at)),

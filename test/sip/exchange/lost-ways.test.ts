@@ -92,6 +92,47 @@ describe("a way that is lost in the middle of a call", () => {
     ).toBe(busy.text);
   });
 
+  it("a refusal that comes once, over a connection, to the replica that has lost the INVITE is not lost with it", () => {
+    const first = new TestExchange();
+    const second = new TestExchange("open", { cell: "b" });
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS", "a.0");
+    register(first, bob);
+    const invite = found(first.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    first.receive(bob.key, answer(invite.message, 180, "bob-tag"), bob.access);
+    // The first one stands still, its gateway goes to the second, and then it goes on.
+    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+    second.now += 3_000;
+    first.now += 3_500;
+    second.record(RecordKind.takeover, "", "");
+    for (const record of second.exchange.store.changedSince(0, 100).records) first.exchange.applyFromPair(record, first.now);
+    const refused = first.receive(bob.key, answer(invite.message, 486, "bob-tag"), bob.access);
+    expect(refused.map(({ key, text }) => [key, text.slice(0, 11)])).toEqual([
+      [bob.key, "ACK sip:bob"],
+      [alice.key, "SIP/2.0 486"],
+    ]);
+  });
+
+  it("a CANCEL that comes to the replica that has lost the INVITE cancels it", () => {
+    const first = new TestExchange();
+    const second = new TestExchange("open", { cell: "b" });
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    register(first, bob);
+    const sent = alice.request("INVITE", "sip:bob@example.test");
+    const invite = found(first.receive(alice.key, sent), "INVITE");
+    first.receive(bob.key, answer(invite.message, 180, "bob-tag"));
+    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+    second.now += 3_000;
+    first.now += 3_500;
+    second.record(RecordKind.takeover, "", "");
+    for (const record of second.exchange.store.changedSince(0, 100).records) first.exchange.applyFromPair(record, first.now);
+    const kept = sent.split("\r\n").filter((line) => /^(?:Via|From|To|Call-ID|Max-Forwards):/.test(line));
+    const cSeq = /^CSeq: (\d+)/m.exec(sent)?.[1] ?? "";
+    const cancel = ["CANCEL sip:bob@example.test SIP/2.0", ...kept, `CSeq: ${cSeq} CANCEL`, "Content-Length: 0", "", ""].join("\r\n");
+    expect(startsOf(first.receive(alice.key, cancel)).toSorted()).toEqual(["CANCEL sip:", "SIP/2.0 200"]);
+  });
+
   it("a 2xx whose INVITE another replica had in hand finds a caller who has come back", () => {
     const first = new TestExchange();
     const second = new TestExchange("open", { cell: "b" });

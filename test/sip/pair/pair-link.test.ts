@@ -435,9 +435,27 @@ describe("words of an earlier start of the pair that arrive late", () => {
     answerAs(link, "b2", 2);
     link.receive({ ...batch, boot: "b2", peerBoot: "a2", isComplete: true }, 600);
     expect([link.peerBoot, link.state]).toEqual(["b2", "together"]);
-    expect(link.receive({ ...batch, boot: "b1" }, 700).records).toEqual([]);
+    const late = link.receive({ ...batch, boot: "b1" }, 700);
+    expect([late.records, late.answer.isUnknown]).toEqual([[], true]);
     answerAs(link, "b2", 701);
     expect([link.peerBoot, link.state]).toEqual(["b2", "together"]);
+  });
+
+  it("what a start says that the pair does not know yet is said again, be it nothing", () => {
+    const link = new PairLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, new RecordStore({ isPaired: true }), 0);
+    answerAs(link, "b1", 1);
+    expect(link.takeEffects()).toEqual([]);
+    link.receive({ ...batch, boot: "b1", peerBoot: "a1", isComplete: true }, 600);
+    expect(link.state).toBe("together");
+    link.commit(1, 4_000);
+    link.changed(4_000);
+    link.admit(4_000);
+    const [question] = link.takeEffects().filter(({ type }) => type === "send");
+    if (question?.type !== "send") throw new Error("asks nothing");
+    link.answered(question.id, { boot: "b1", received: 0, ahead: 0, isUnknown: true }, 4_001);
+    expect(link.state).toBe("lagging");
+    answerAs(link, "b1", 4_002);
+    expect(link.state).toBe("together");
   });
 
   it("and a new start is met by its answer", () => {
