@@ -271,8 +271,12 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#trunks.send(access, []);
   }
 
+  /** The event waits at the gate while a hello does not: a newer trunk of the same gateway may be there when it runs. */
   async #lost(access: string | undefined): Promise<void> {
-    if (access !== undefined) await this.#event(() => this.#exchange.disconnectAccess(access));
+    if (access === undefined) return;
+    await this.#event(() => {
+      if (!this.#trunks.has(access)) this.#exchange.disconnectAccess(access);
+    });
   }
 
   /** Runs what reads or changes the records when this replica may serve; bounded by what waits already. */
