@@ -62,9 +62,6 @@ export const controlOctetsMax = 1024 * 1024;
 /** Exchanges that a map may name: a bound against a broken one. */
 export const exchangesMax = 4_096;
 
-/** Seconds in the Retry-After of a 503. */
-export const retryAfterSeconds = 5;
-
 /** RFC 3263: one question to one server, tries of it, and one resolution with all its steps. */
 export const dnsQueryTimeoutMs = 1_000;
 export const dnsTries = 2;

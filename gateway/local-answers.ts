@@ -7,7 +7,7 @@ import { type ClusterMap, domainOf } from "../sip/placement/cluster-map.ts";
 import { type Listener, defaultPort, joinFlow, splitFlow } from "../sip/transport/flow.ts";
 import { responseFlow, stampReceived } from "../sip/transport/response-flow.ts";
 import { fnv1a } from "../sip/transport/token.ts";
-import { retryAfterSeconds } from "./limits.ts";
+import { retryAfterSeconds } from "../sip/limits.ts";
 
 export type LocalAnswersOptions = {
   readonly gateway: string;

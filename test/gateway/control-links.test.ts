@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { ControlLinks } from "../../gateway/control-links.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { FakeCell, secret } from "./fake-cell.ts";
+import { FakeCell, mapOf, secret } from "./fake-cell.ts";
 
 const cells: FakeCell[] = [];
 let links: ControlLinks | undefined;
@@ -9,17 +8,7 @@ let links: ControlLinks | undefined;
 async function connected(): Promise<{ readonly a: FakeCell; readonly b: FakeCell; readonly told: string[]; readonly versions: number[] }> {
   const [a, b] = [await new FakeCell("a").start(), await new FakeCell("b").start()];
   cells.push(a, b);
-  const map: ClusterMap = {
-    version: 1,
-    cells: cells.map(({ id, url }) => ({ id, url })),
-    exchangeCount: 1,
-    lineCount: 1,
-    domains: [{ name: "example.test", auth: "open" }],
-    aliases: [],
-    heartbeat: { periodMs: 1_000, missed: 3 },
-    replication: { ackTimeoutMs: 200 },
-    flushMs: 1_000,
-  };
+  const map = mapOf(cells, { heartbeat: { periodMs: 1_000, missed: 3 } });
   a.map = map;
   b.map = map;
   const versions: number[] = [];
