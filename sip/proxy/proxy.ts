@@ -28,6 +28,8 @@ import {
   isGroupTaken,
   isOpen,
   isResponseContext,
+  newBranch,
+  newContext,
   nextBatch,
 } from "./response-context.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
@@ -112,24 +114,7 @@ export class Proxy {
     if (tx.state !== "Proceeding" && tx.state !== "Trying") return;
     const refusal = request.loop === undefined ? checkForwarding(request) : undefined;
     if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
-    const context: ResponseContext = {
-      kind: "responseContext",
-      tx,
-      isInvite: tx.kind === "inviteServer",
-      recordRoute: options.recordRoute,
-      request,
-      waiting: [],
-      branches: [],
-      attempts: 0,
-      best: undefined,
-      challenges: [],
-      finalStatus: 0,
-      cancelled: false,
-      cancelReasons: [],
-      declined: false,
-      isStarting: false,
-      soughtUntil: 0,
-    };
+    const context = newContext(tx, request, options.recordRoute);
     tx.owner = context;
     this.#transactions.trying(tx, now);
     addToTargetSet(context, targets);
@@ -373,18 +358,7 @@ export class Proxy {
 
   #start(context: ResponseContext, target: Target, now: number): void {
     if (!isOpen(context) || context.branches.length >= branchesMax) return;
-    const branch: Branch = {
-      kind: "branch",
-      context,
-      target,
-      state: "Resolving",
-      reference: "",
-      flow: "",
-      alternatives: [],
-      cancelRequested: false,
-      isLost: false,
-      client: undefined,
-    };
+    const branch = newBranch(context, target);
     context.branches.push(branch);
     this.#startBranch(branch, now);
   }

@@ -84,6 +84,43 @@ export type ResponseContext = {
   soughtUntil: number;
 };
 
+/** Of a request that has not been forwarded anywhere. */
+export function newContext(tx: ServerTransaction, request: Preprocessed, recordRoute: boolean): ResponseContext {
+  return {
+    kind: "responseContext",
+    tx,
+    isInvite: tx.kind === "inviteServer",
+    recordRoute,
+    request,
+    waiting: [],
+    branches: [],
+    attempts: 0,
+    best: undefined,
+    challenges: [],
+    finalStatus: 0,
+    cancelled: false,
+    cancelReasons: [],
+    declined: false,
+    isStarting: false,
+    soughtUntil: 0,
+  };
+}
+
+export function newBranch(context: ResponseContext, target: Target): Branch {
+  return {
+    kind: "branch",
+    context,
+    target,
+    state: "Resolving",
+    reference: "",
+    flow: "",
+    alternatives: [],
+    cancelRequested: false,
+    isLost: false,
+    client: undefined,
+  };
+}
+
 export function isResponseContext(owner: unknown): owner is ResponseContext {
   return typeof owner === "object" && owner !== null && "kind" in owner && owner.kind === "responseContext";
 }

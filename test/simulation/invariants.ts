@@ -11,7 +11,6 @@ import {
   endedInACrash,
   isDouble,
   isSwallowed,
-  isWayMissing,
   mayRingLate,
   noGateway,
   wasAway,
@@ -24,6 +23,8 @@ import type { Story } from "./simulate.ts";
 const flushedMs = 1_500;
 /** RFC 3261: 64*T1. */
 const transactionMs = 32_000;
+/** What the end of a wait is: the answer is on its way for so long. */
+const lastMomentMs = 500;
 
 /** What must be true when all is quiet: the faults are over, and everybody has had the time to notice. */
 export function checkAtTheEnd(story: Story): void {
@@ -119,7 +120,8 @@ function isExplained(story: Story, phone: Phone, call: OutgoingCall): boolean {
   if (outcome === 200 || (outcome === 486 && plan.manner === "is busy") || (outcome === 487 && wasCancelled)) return true;
   const callee = story.cluster.phones.find(({ user }) => user === plan.callee);
   if (outcome === 480 || outcome === 404) {
-    return wasAway(story, callee, startedAt, outcomeAt) || isWayMissing(story, startedAt, outcomeAt) || isDouble(story);
+    // It is waited for: that it was away for a moment explains nothing.
+    return wasAway(story, callee, Math.max(startedAt, outcomeAt - lastMomentMs), outcomeAt) || isDouble(story);
   }
   // RFC 3261 9.1: nobody answers the CANCEL that a phone which has gone never got.
   if (outcome === 408 && wasCancelled && wasAway(story, callee, startedAt, outcomeAt)) return true;
