@@ -187,5 +187,7 @@ export const phoneAskMsMin = 100;
 export const phoneAskMsMax = 1_000;
 /** Phones that are searched and waited for at once, by requests, responses and ACKs: 300 a second of them for {@link phoneReturnMs}. Over: 480. */
 export const phoneSearchesMax = 2_000;
+/** The same for one address-of-record, each of whose REGISTERs looks for all of them, some microseconds each. A quarter: users share the place. */
+export const phoneSearchesPerUserMax: number = phoneSearchesMax / 4;
 /** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
 export const recentEndMs = 10_000;

@@ -1,5 +1,5 @@
 import type { PhoneFlow } from "../dialog/present-flow.ts";
-import { phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchMs } from "../limits.ts";
+import { phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchesPerUserMax, phoneSearchMs } from "../limits.ts";
 import type { TimerTable } from "../transaction/timer-table.ts";
 
 /** A search for a phone, or for any phone of an address-of-record. */
@@ -59,15 +59,18 @@ export class PhoneFinder {
     return this.#entries.size;
   }
 
-  /** Begins a search; nothing is called before {@link settle}. Over {@link phoneSearchesMax} it is looked once, here only. */
+  /**
+   * Begins a search; nothing is called before {@link settle}. Over {@link phoneSearchesMax} or {@link phoneSearchesPerUserMax} it is looked once,
+   * here only.
+   */
   start(search: Search, now: number, name: string = this.#newName()): void {
     const isElsewhere = this.#flows(search, now) === undefined;
     const until = isElsewhere ? Math.max(search.until, now + phoneSearchMs) : search.until;
     const entry = { name, search, until, isAsking: false, pauseMs: phoneAskMsMin, isOver: false };
     this.#due.add(entry);
-    if (this.#entries.size >= phoneSearchesMax) return;
-    this.#entries.set(name, entry);
     const others = this.#byAddressOfRecord.get(search.addressOfRecord);
+    if (this.#entries.size >= phoneSearchesMax || (others?.size ?? 0) >= phoneSearchesPerUserMax) return;
+    this.#entries.set(name, entry);
     if (others === undefined) this.#byAddressOfRecord.set(search.addressOfRecord, new Set([entry]));
     else others.add(entry);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { phoneLostMs, phoneReturnMs, phoneSearchesMax } from "../../../sip/limits.ts";
+import { phoneLostMs, phoneReturnMs, phoneSearchesPerUserMax } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
 import { serializeFlowKey, type Transport } from "../../../sip/transport/flow.ts";
@@ -351,18 +351,18 @@ describe("what is waited for, and where", () => {
     expect(world.flowsAsked).toHaveLength(4);
   });
 
-  it("no more requests than phoneSearchesMax: what is over it gets 480 at once", () => {
+  it("no more requests than phoneSearchesPerUserMax: what is over it gets 480 at once", () => {
     const world = new TestExchange();
     const mallory = new TestPhone("mallory", "198.51.100.66", 5070);
     const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
     world.receive(bob.key, bob.register(), "a.0");
     world.record(RecordKind.closed, bob.key, "", "a.0");
-    for (let call = 0; call < phoneSearchesMax; call += 1) {
+    for (let call = 0; call < phoneSearchesPerUserMax; call += 1) {
       expect(world.receive(mallory.key, mallory.request("MESSAGE", "sip:bob@example.test"))).toEqual([]);
     }
     expect(statuses(world.receive(mallory.key, mallory.request("MESSAGE", "sip:bob@example.test")))).toEqual(["480 MESSAGE"]);
     const refused = statuses(world.advance(phoneReturnMs)).filter((each) => each === "480 MESSAGE");
-    expect(refused).toHaveLength(phoneSearchesMax);
+    expect(refused).toHaveLength(phoneSearchesPerUserMax);
     expect(world.receive(mallory.key, mallory.request("MESSAGE", "sip:bob@example.test"))).toEqual([]);
   });
 

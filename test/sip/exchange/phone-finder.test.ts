@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { PhoneFlow } from "../../../sip/dialog/present-flow.ts";
 import { PhoneFinder, type Search } from "../../../sip/exchange/phone-finder.ts";
-import { phoneAskMsMax, phoneAskMsMin, phoneReturnMs, phoneSearchesMax, phoneSearchMs } from "../../../sip/limits.ts";
+import { phoneAskMsMax, phoneAskMsMin, phoneReturnMs, phoneSearchesMax, phoneSearchesPerUserMax, phoneSearchMs } from "../../../sip/limits.ts";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 
 const here = "bob@example.test";
@@ -21,7 +21,7 @@ beforeEach(() => {
   asked = [];
   finder = new PhoneFinder({
     timers,
-    flowsHere: (addressOfRecord) => (addressOfRecord === here ? flows : undefined),
+    flowsHere: (addressOfRecord) => (addressOfRecord === there ? undefined : flows),
     ask: (_addressOfRecord, name) => asked.push({ name, at: now }),
   });
 });
@@ -182,8 +182,22 @@ describe("a phone of another exchange", () => {
 });
 
 describe("too many searches", () => {
+  it("of one user: over phoneSearchesPerUserMax one is looked for once and given up; others' are held", () => {
+    for (let index = 0; index < phoneSearchesPerUserMax; index += 1) finder.start(search(here), now);
+    const late = [search(here), search("dave@example.test")];
+    for (const each of late) finder.start(each, now);
+    finder.settle(now);
+    expect(late.map(({ outcome, looks }) => [outcome, looks])).toEqual([
+      ["given up", 1],
+      ["", 1],
+    ]);
+    expect(finder.size).toBe(phoneSearchesPerUserMax + 1);
+    advance(phoneReturnMs);
+    nothingIsLeft();
+  });
+
   it("over phoneSearchesMax one is looked for once and given up, and the others are not forgotten", () => {
-    const held = Array.from({ length: phoneSearchesMax }, () => search(here));
+    const held = Array.from({ length: phoneSearchesMax }, (_, index) => search(`user${index}@example.test`));
     for (const each of held) finder.start(each, now);
     finder.settle(now);
     const late = [search(here), search(there)];
@@ -195,7 +209,7 @@ describe("too many searches", () => {
     ]);
     expect([finder.size, asked.length]).toEqual([phoneSearchesMax, 0]);
     flows = [bound];
-    finder.registered(here);
+    for (const { addressOfRecord } of held) finder.registered(addressOfRecord);
     finder.settle(now);
     expect(held.every(({ outcome }) => outcome === "found")).toBe(true);
     nothingIsLeft();
