@@ -233,11 +233,14 @@ export class Whereabouts {
     return { contact, instanceId, flow: side.flow === "" ? tokenFlow : side.flow, heardAt: msOfVersion(version), addressOfRecord };
   }
 
-  /** A phone that has no connection any more may take one at its Contact. Only there: a token is no leave to call anybody. */
+  /**
+   * A phone that has no connection any more may take one at its Contact. Only there: a token is no leave to call anybody. Not one that says that it
+   * is reached on its flow only (`ob`, RFC 5626 5.3): what answers at the address of a connection that is gone may be somebody else.
+   */
   #contactFlow(request: Preprocessed, contact: string, failed: readonly string[]): string | undefined {
     const { requestUri, parsedRequestUri: uri } = request.message;
     if (contact !== requestUri || this.#options.dialogs.receiverOf(request.message) === undefined) return undefined;
-    if (isParseError(uri) || !isSipUri(uri)) return undefined;
+    if (isParseError(uri) || !isSipUri(uri) || uri.params.has("ob")) return undefined;
     const flow = this.#options.accesses.numericFlow(uri, accessOfFlow(request.flow));
     return flow === undefined || failed.includes(flow) ? undefined : flow;
   }

@@ -226,6 +226,25 @@ describe("what is waited for, and where", () => {
     expect(one(world.receive(bob.key, bob.register(), bob.access), "MESSAGE").key).toBe(bob.key);
   });
 
+  it("[RFC5626 5.3] a phone that is reached on its flow only (`ob`): its Contact is not dialled, which would be another phone's address by now", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "TCP");
+    const contact = bob.contact.replace(">", ";ob>");
+    const register = (): string => bob.register(600, [`Contact: ${contact}`]);
+    world.receive(bob.key, register());
+    const invite = one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    const ok = one(world.receive(bob.key, answer(invite.message, 200, "b", [`Contact: ${contact}`])), "SIP/2.0 200");
+    world.record(RecordKind.closed, bob.key, "");
+    const routes = ok.message.values(Header.RecordRoute).map((route) => `Route: ${route}`);
+    const bye = alice.request("BYE", contact.slice(1, -1), ["To: <sip:bob@example.test>;tag=b", ...routes]);
+    const lost = one(world.receive(alice.key, bye), "BYE");
+    expect(lost.key).toBe(bob.key);
+    expect(world.record(RecordKind.undeliverable, bob.key, lost.text)).toEqual([]);
+    const key = otherKey("TCP", 6001);
+    expect(one(world.receive(key, register()), "BYE").key).toBe(key);
+  });
+
   it("nobody, when it is there already: it came back before its first connection was known to be dead", () => {
     const world = new TestExchange();
     const alice = new TestPhone("alice", "198.51.100.7", 5070);

@@ -1,7 +1,14 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { PhoneFlow } from "../../../sip/dialog/present-flow.ts";
 import { PhoneFinder, type Search } from "../../../sip/exchange/phone-finder.ts";
-import { phoneAskMsMax, phoneAskMsMin, phoneReturnMs, phoneSearchesMax, phoneSearchesPerUserMax, phoneSearchMs } from "../../../sip/limits.ts";
+import {
+  phoneAskMsMax,
+  phoneAskMsMin,
+  phoneReturnMs,
+  phoneSearchesMax,
+  phoneSearchesPerUserMax,
+  phoneSearchMs,
+} from "../../../sip/limits.ts";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 
 const here = "bob@example.test";
