@@ -7,6 +7,7 @@ import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { Proxy } from "./proxy.ts";
+import { identify } from "./request-validation.ts";
 import type { Branch, ResponseContext } from "./response-context.ts";
 
 /** The text of INVITEs, which does not change: made once. */
@@ -32,7 +33,6 @@ export function snapshotInvite(context: ResponseContext, now: number): Invite | 
     responseFlow: tx.responseFlow,
     lastStatus: tx.lastStatus,
     lastResponse: tx.lastResponse === undefined ? undefined : stringOf(tx.lastResponse),
-    loop: request.loop ?? "0",
     recordRoute: context.recordRoute,
     waiting: context.waiting,
     branches: context.branches.map(snapshotBranch),
@@ -53,7 +53,8 @@ function snapshotBranch(branch: Branch): InviteBranch {
     target: branch.target,
     state: branch.state,
     reference: branch.reference,
-    branch: branch.state === "Finished" ? "" : (branch.client?.branch ?? ""),
+    branch: branch.state === "Finished" || branch.client === undefined ? "" : branch.via.branch,
+    mark: branch.via.mark,
     flow: branch.flow,
     alternatives: branch.alternatives,
     cancelRequested: branch.cancelRequested,
@@ -78,10 +79,12 @@ export function restoreInvite(
   if (isParseError(message)) return undefined;
   const request = proxy.preprocess(message, snapshot.flow);
   if (isParseError(request)) return undefined;
-  request.loop = snapshot.loop;
+  identify(request);
   const lastResponse = snapshot.lastResponse === undefined ? undefined : octetsOf(snapshot.lastResponse);
   const tx = transactions.restoreServer(message, snapshot.flow, snapshot.lastStatus, lastResponse);
   if (tx.owner !== undefined || tx.state !== "Proceeding") return undefined;
+  // Its caller has asked again here before it was known.
+  if (proxy.join(tx, request, now)) return undefined;
   tx.responseFlow = snapshot.responseFlow;
   const context = contextOf(snapshot, tx, request);
   tx.owner = context;
@@ -98,7 +101,7 @@ export function restoreInvite(
       if (known === undefined || known.branch === "") return undefined;
       const isUnheard = branch.state === "Calling" && ageMs < 64 * t1Ms;
       const state = isUnheard ? "Calling" : "Proceeding";
-      return transactions.restoreClient(proxy.requestOf(branch, known.branch), known.branch, known.flow, state, now, branch);
+      return transactions.restoreClient(proxy.requestOf(branch), known.branch, known.flow, state, now, branch);
     },
     now,
   );
@@ -110,6 +113,8 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Respo
   return {
     kind: "responseContext",
     tx,
+    joined: [],
+    ownVias: undefined,
     isInvite: true,
     recordRoute: snapshot.recordRoute,
     request,
@@ -133,6 +138,7 @@ function branchOf(context: ResponseContext, snapshot: InviteBranch): Branch {
     target: snapshot.target,
     state: snapshot.state,
     reference: snapshot.reference,
+    via: { branch: snapshot.branch, mark: snapshot.mark },
     flow: snapshot.flow,
     alternatives: snapshot.alternatives,
     cancelRequested: snapshot.cancelRequested,

@@ -66,7 +66,7 @@ export class Rig {
       cell,
       sign: this.sign,
       nextReference: () => `${cell}${(this.#references += 1)}`,
-      isLate: (branch, method) => this.#ended.has(`${branch} ${method}`),
+      isLate: (branch, _cell, method) => this.#ended.has(`${branch} ${method}`),
       nextTag: () => `tag-${(this.#tags += 1)}`,
       sentBy: (flow) => listenerOf(flow),
       resolve: (uri, reference) => this.resolves.push({ uri, reference }),
