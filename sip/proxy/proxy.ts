@@ -461,6 +461,7 @@ export class Proxy {
     const { context } = branch;
     const { status } = message;
     if (branch.state === "Finished") return;
+    if (status === 482 && this.#isSaidAgain(branch, now)) return this.#goOnWaiting(branch, now);
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
     if (status === 430 && branch.target.flow !== undefined) this.#env.flowFailed(branch.target.flow, branch.target, now);
@@ -473,6 +474,25 @@ export class Proxy {
     }
     this.#proceed(context, now);
     this.#changed(context, now);
+  }
+
+  /** Whether a phone may have had this INVITE before: on another flow, or from another replica. */
+  #isSaidAgain(branch: Branch, now: number): boolean {
+    const { context, target } = branch;
+    if (!context.isInvite || context.finalStatus !== 0 || !isPhone(target)) return false;
+    const place = placeOf(target, branch.flow);
+    const isSame = (other: Branch): boolean => other !== branch && placeOf(other.target, other.flow) === place;
+    return this.#env.mayBeRepeated?.(now) === true || context.branches.some(isSame);
+  }
+
+  /** RFC 3261 8.2.2.2: the phone refuses a second copy because it has the first. What it says to that one is what counts. */
+  #goOnWaiting(branch: Branch, now: number): void {
+    const { via, flow } = branch;
+    branch.client = this.#transactions.restoreClient(this.requestOf(branch), via.branch, flow, "Proceeding", now, branch);
+    if (branch.state === "Calling") branch.state = "Proceeding";
+    this.#watch(branch, branch.state === "Cancelling" ? cancelMs : timerCMs, now);
+    if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
+    this.#changed(branch.context, now);
   }
 
   /** A branch that ends without a response to forward: the status that it counts as. */

@@ -19,6 +19,10 @@ const branch = { exchange: 35, reference: "k3f91", loop: "9zz" };
 const mark = { cell: "a", upstream: "g1~u0.7f00000113c4" };
 const dialog = { exchange: 7, cell: "b", callerTag: "1x2y3z", caller: "g1~u0..7f00000113c4", callee: "a.2~w0.k1.7f0000010000" };
 
+function changedAt(text: string, at: number): string {
+  return `${text.slice(0, at)}${text[at] === "x" ? "y" : "x"}${text.slice(at + 1)}`;
+}
+
 describe("Via branch tokens", () => {
   it("come back as they were made, with the magic cookie in front [RFC3261 8.1.1.7]", () => {
     const text = makeBranch(branch);
@@ -39,7 +43,6 @@ describe("Via branch tokens", () => {
   it("do not survive any change of one character, in the branch or in the mark", () => {
     const text = makeBranch(branch);
     const marked = makeViaMark(text, mark, sign);
-    const changedAt = (of: string, at: number): string => `${of.slice(0, at)}${of[at] === "x" ? "y" : "x"}${of.slice(at + 1)}`;
     for (let at = 0; at < text.length; at += 1) expect(verifyViaMark(changedAt(text, at), marked, sign)).toBeUndefined();
     for (let at = 0; at < marked.length; at += 1) expect(verifyViaMark(text, changedAt(marked, at), sign)).toBeUndefined();
   });
