@@ -41,6 +41,10 @@ export const timerCMs = 181_000;
 
 /** Branches of one response context: every binding of an address-of-record can ring. */
 export const branchesMax = 12;
+/** More ways that one request may come by while it is being answered: a client has a few servers to ask. Over: 482. */
+export const joinedMax = 4;
+/** How long after its start, or a takeover, a replica may be asked what the other one has forwarded already: a transaction's lifetime. */
+export const repeatedMs = 32_000;
 /**
  * Server transactions that one exchange holds; a new request over it gets 503 with Retry-After. Finished ones over UDP count for 32 s
  * (Timer J), two a call: this is 4000 calls/s.

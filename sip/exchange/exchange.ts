@@ -1,6 +1,6 @@
 import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
-import { retryAfterSeconds, sweepMs } from "../limits.ts";
+import { repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
 import { buildResponse, type HeaderField } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { octetsOf } from "../message/octets.ts";
@@ -9,7 +9,7 @@ import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../p
 import type { ProxyEnvironment } from "../proxy/environment.ts";
 import { Proxy } from "../proxy/proxy.ts";
 import { flowBackTo } from "../proxy/record-route.ts";
-import { isResponseContext, type Branch, type ResponseContext, type Target } from "../proxy/response-context.ts";
+import { isBranch, isResponseContext, type Branch, type ResponseContext, type Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
 import { addressOfRecordOfBindingKey } from "../record/keys.ts";
@@ -86,6 +86,8 @@ export class Exchange {
   /** The cell that Vias and Record-Routes name. */
   #tokenCell: string;
   #isReturning = false;
+  /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
+  #repeatedUntil: number;
 
   constructor(config: ExchangeConfig, tools: ExchangeTools, now: number) {
     this.#config = config;
@@ -94,7 +96,8 @@ export class Exchange {
     const { primary, secondary } = pairOf(config.map, config.exchange);
     this.store = new RecordStore({ isPaired: primary !== secondary });
     this.#tokenCell = config.cell;
-    this.#late = new LateResponses(config.exchange, config.cell, now);
+    this.#repeatedUntil = now + repeatedMs;
+    this.#late = new LateResponses(config.cell, now);
     this.#boot = tools.nextId().slice(0, 8);
     this.#clock = new HybridClock(config.cell);
     this.#accesses = new Accesses(config.map.domains[0]?.name ?? "", now);
@@ -177,6 +180,7 @@ export class Exchange {
    */
   takeOver(access: string | undefined, now: number): void {
     this.#authority.tookOver(now);
+    this.#repeatedUntil = now + repeatedMs;
     this.#takeovers.takeOver(access, now);
     this.#dialogs.confirmAll(now);
     this.#settle(now);
@@ -378,7 +382,7 @@ export class Exchange {
       timeout: (tx, now) => void this.#proxy.timeout(tx, now),
       transportError: (tx, now) => void this.#proxy.transportError(tx, now),
       terminated: (tx, now) => {
-        if (tx.kind === "inviteClient" || tx.kind === "nonInviteClient") this.#late.ended(tx.branch, tx.method, now);
+        if (isBranch(tx.owner)) this.#late.ended(tx.owner.via.branch, tx.owner.via.mark, tx.method, now);
       },
       responseLost: (tx, response, now) => this.#whereabouts.responseLost(tx, response, now),
       answeredElsewhere: (tx, now) => {
@@ -551,7 +555,8 @@ export class Exchange {
         this.#references += 1;
         return `${this.#boot}-${this.#references.toString(36)}`;
       },
-      isLate: (branch, method, now) => this.#late.isLate(branch, method, now),
+      isLate: (branch, cell, method, now) => this.#late.isLate(branch, cell, method, now),
+      mayBeRepeated: (now) => now < this.#repeatedUntil,
       nextTag: () => this.#tools.nextId(),
       sentBy: (flow) => this.#accesses.sentBy(flow),
       resolve: (uri, reference) => this.#resolve(uri, reference),

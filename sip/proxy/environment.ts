@@ -26,9 +26,11 @@ export type ProxyEnvironment = {
   nextReference(): string;
   /**
    * Whether a response that no transaction waits for is late: its request was forwarded by this very replica, and is done with (RFC 6026 7.3,
-   * RFC 4320 4.2). `branch`: signed by us.
+   * RFC 4320 4.2). `branch` and `cell`, which its Via names, are signed by us.
    */
-  isLate(branch: string, method: string, now: number): boolean;
+  isLate(branch: string, cell: string, method: string, now: number): boolean;
+  /** Whether another replica may have forwarded just now what comes here: this one has taken over, or has just started. */
+  mayBeRepeated?(now: number): boolean;
   /** A tag for a response of our own (RFC 3261 19.3). */
   nextTag(): string;
   /** What goes into our Via and Record-Route for messages that leave on this flow. */

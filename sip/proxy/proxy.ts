@@ -13,11 +13,11 @@ import type {
   ServerTransaction,
   TransportSink,
 } from "../transaction/transaction.ts";
-import { parseBranch } from "../transport/token.ts";
 import { aggregateChallenges, isUnreached, offer } from "./best-response.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import { branchOf, forwardRequest, referenceOf } from "./forward-request.ts";
+import { forwardRequest, isPhone, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
+import { join, OpenRequests, withVias } from "./open-requests.ts";
 import { checkForwarding } from "./request-validation.ts";
 import type { Refusal } from "./request-validation.ts";
 import {
@@ -68,6 +68,7 @@ export class Proxy {
   /** Branches that have a timer or wait for addresses, by reference. */
   readonly #branches = new Map<string, Branch>();
   readonly #stateless: StatelessForwarder;
+  readonly #open = new OpenRequests();
 
   constructor(env: ProxyEnvironment, transactions: TransactionLayer, timers: TimerTable, transport: TransportSink) {
     this.#env = env;
@@ -76,9 +77,9 @@ export class Proxy {
     this.#stateless = new StatelessForwarder(env, timers, transport);
   }
 
-  /** Branches with a timer and ACKs waiting for an address: zero when nothing is going on. */
+  /** Requests and branches in progress, and ACKs waiting for an address: zero when nothing is going on. */
   get size(): number {
-    return this.#branches.size + this.#stateless.size;
+    return this.#branches.size + this.#stateless.size + this.#open.size;
   }
 
   /** RFC 3261 16.4: see `preprocess` in route-preprocessing.ts. */
@@ -114,13 +115,32 @@ export class Proxy {
     if (tx.state !== "Proceeding" && tx.state !== "Trying") return;
     const refusal = request.loop === undefined ? checkForwarding(request) : undefined;
     if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
-    const context = newContext(tx, request, options.recordRoute);
+    if (this.join(tx, request, now)) return;
+    const mayBeRepeated = this.#env.mayBeRepeated?.(now) === true;
+    const context = newContext(tx, request, options.recordRoute, mayBeRepeated ? request.message.values(Header.Via) : undefined);
     tx.owner = context;
+    this.#open.add(context);
     this.#transactions.trying(tx, now);
     addToTargetSet(context, targets);
     if (targets.length === 0) this.#awaitPhone(context, now);
     this.#proceed(context, now);
     this.#changed(context, now);
+  }
+
+  /** A copy of a request that is being forwarded: it waits for the same answer. False: it is none. */
+  join(tx: ServerTransaction, request: Preprocessed, now: number): boolean {
+    const context = this.#open.find(request);
+    if (context === undefined) return false;
+    if (!join(context, tx, request.message)) {
+      this.refuse(tx, request.message, { status: 482, headers: [] }, now);
+      return true;
+    }
+    this.#transactions.trying(tx, now);
+    const { lastStatus, lastResponse } = context.tx;
+    if (lastStatus > 100 && lastResponse !== undefined) {
+      this.#transactions.respond(tx, lastStatus, withVias(lastResponse, request.message.values(Header.Via), tx.reliable), now);
+    }
+    return true;
   }
 
   /** RFC 3261 16.5: targets that became known while the request is ringing, tried at once. False: it is too late. */
@@ -162,6 +182,12 @@ export class Proxy {
       return;
     }
     if (context.finalStatus !== 0) return;
+    const latest = context.joined.at(-1)?.tx ?? context.tx;
+    if (tx !== latest) {
+      // The caller waits on another way now.
+      if (tx.request !== undefined) this.#transactions.respond(tx, 487, buildResponse(tx.request, 487, { toTag }), now);
+      return;
+    }
     context.cancelled = true;
     context.cancelReasons = message.values(Header.Reason);
     this.#cancelPending(context, now);
@@ -269,6 +295,7 @@ export class Proxy {
    * `restoreInvite`), `start` gives every unfinished branch its client transaction.
    */
   adopt(context: ResponseContext, start: (branch: Branch) => ClientTransaction | undefined, now: number): void {
+    this.#open.add(context);
     context.isStarting = true;
     for (const branch of context.branches) {
       if (branch.state === "Finished") continue;
@@ -288,11 +315,10 @@ export class Proxy {
   }
 
   /** The request that a branch has sent, made once more: what another replica needs to repeat or cancel it. */
-  requestOf(branch: Branch, viaBranch: string): Uint8Array {
-    const { context, target, flow } = branch;
+  requestOf(branch: Branch): Uint8Array {
+    const { context, target, flow, via } = branch;
     if (context.request === undefined) throw new RangeError("nothing to forward");
-    const cell = parseBranch(viaBranch)?.cell;
-    return forwardRequest(this.#env, context.request, target, flow, viaBranch, context.recordRoute, cell);
+    return forwardRequest(this.#env, context.request, target, flow, via, context.recordRoute);
   }
 
   /** Another replica goes on with this INVITE: it is forgotten without a word. */
@@ -301,7 +327,8 @@ export class Proxy {
       if (branch.client !== undefined && branch.client.state !== "Terminated") this.#transactions.forget(branch.client);
       this.#finish(branch);
     }
-    if (context.tx.state !== "Terminated") this.#transactions.forget(context.tx);
+    this.#forgetServers(context);
+    this.#open.remove(context);
     context.finalStatus = 500;
     context.request = undefined;
     context.waiting = [];
@@ -312,8 +339,13 @@ export class Proxy {
     if (context.finalStatus !== 0) return;
     context.finalStatus = 487;
     this.#cancelPending(context, now);
-    this.#transactions.forget(context.tx);
+    this.#forgetServers(context);
     this.#close(context, now);
+  }
+
+  #forgetServers(context: ResponseContext): void {
+    if (context.tx.state !== "Terminated") this.#transactions.forget(context.tx);
+    for (const { tx } of context.joined) if (tx.state !== "Terminated") this.#transactions.forget(tx);
   }
 
   /** Goes on with what is waiting, or ends with the best response when nothing is. */
@@ -394,15 +426,16 @@ export class Proxy {
     this.#forget(branch);
     if (request === undefined || context.attempts >= attemptsMax) return this.#fail(branch, 408, now);
     context.attempts += 1;
-    const before = context.branches.filter((other) => other !== branch && isSentTo(other, target, flow)).length;
+    const place = placeOf(target, flow);
+    const before = context.branches.filter((other) => other !== branch && isSentTo(other, place)).length;
     branch.reference = this.#env.nextReference();
     branch.flow = flow;
-    const reference = referenceOf(tx.key, target.requestUri, flow, before);
-    const viaBranch = branchOf(this.#env, reference, tx.responseFlow, request.loop ?? "0");
-    const octets = forwardRequest(this.#env, request, target, flow, viaBranch, context.recordRoute);
+    const reference = referenceOf(request.identity, place, before);
+    branch.via = viaTokenOf(this.#env, reference, tx.responseFlow, request.loop ?? "0");
+    const octets = forwardRequest(this.#env, request, target, flow, branch.via, context.recordRoute);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
-    branch.client = this.#transactions.request(octets, tx.method, viaBranch, flow, now, branch);
+    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch);
     if (context.isInvite) this.#watch(branch, timerCMs, now);
   }
 
@@ -417,7 +450,7 @@ export class Proxy {
       const upstream = withoutTopVia(message, context.tx.reliable);
       if (upstream === undefined) return;
       this.#env.provisional?.(context, branch, message, now);
-      this.#transactions.respond(context.tx, message.status, upstream, now);
+      this.#respond(context, message.status, upstream, now);
     }
     // That a branch has said 100 is nothing that another replica needs to know.
     if (isNews || branch.cancelRequested) this.#changed(context, now);
@@ -431,7 +464,7 @@ export class Proxy {
     const commit = this.#env.final?.(context, message.status, branch, message, now);
     const isFirst = context.finalStatus === 0;
     if (isFirst) context.finalStatus = message.status;
-    this.#transactions.respond(context.tx, message.status, upstream, now, commit);
+    this.#respond(context, message.status, upstream, now, commit);
     if (!isFirst) return;
     context.cancelReasons = answeredElsewhere;
     this.#cancelPending(context, now);
@@ -442,6 +475,7 @@ export class Proxy {
     const { context } = branch;
     const { status } = message;
     if (branch.state === "Finished") return;
+    if (status === 482 && this.#isSaidAgain(branch, now)) return this.#goOnWaiting(branch, now);
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
     if (status === 430 && branch.target.flow !== undefined) {
@@ -458,6 +492,25 @@ export class Proxy {
     }
     this.#proceed(context, now);
     this.#changed(context, now);
+  }
+
+  /** Whether a phone may have had this INVITE before: on another flow, or from another replica. */
+  #isSaidAgain(branch: Branch, now: number): boolean {
+    const { context, target } = branch;
+    if (!context.isInvite || context.finalStatus !== 0 || !isPhone(target)) return false;
+    const place = placeOf(target, branch.flow);
+    const isSame = (other: Branch): boolean => other !== branch && placeOf(other.target, other.flow) === place;
+    return this.#env.mayBeRepeated?.(now) === true || context.branches.some(isSame);
+  }
+
+  /** RFC 3261 8.2.2.2: the phone refuses a second copy because it has the first. What it says to that one is what counts. */
+  #goOnWaiting(branch: Branch, now: number): void {
+    const { via, flow } = branch;
+    branch.client = this.#transactions.restoreClient(this.requestOf(branch), via.branch, flow, "Proceeding", now, branch);
+    if (branch.state === "Calling") branch.state = "Proceeding";
+    this.#watch(branch, branch.state === "Cancelling" ? cancelMs : timerCMs, now);
+    if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
+    this.#changed(branch.context, now);
   }
 
   /** A branch that ends without a response to forward: the status that it counts as. */
@@ -522,6 +575,7 @@ export class Proxy {
     if (best.status === 408 && !context.isInvite) {
       context.finalStatus = 408;
       this.#close(context, now);
+      for (const joined of context.joined) this.#transactions.abandon(joined.tx, now);
       return this.#transactions.abandon(tx, now);
     }
     const status = upstreamStatus(best.status);
@@ -529,12 +583,21 @@ export class Proxy {
     const octets = status === best.status ? aggregateChallenges(best, context.challenges) : undefined;
     const commit = this.#env.final?.(context, status, undefined, undefined, now);
     const own = octets ?? (request === undefined ? undefined : buildResponse(request.message, status, { toTag: this.#env.nextTag() }));
-    if (own !== undefined) this.#transactions.respond(tx, status, own, now, commit);
+    if (own !== undefined) this.#respond(context, status, own, now, commit);
     this.#close(context, now);
+  }
+
+  /** Answers every copy of the request. */
+  #respond(context: ResponseContext, status: number, response: Uint8Array, now: number, commit?: number): void {
+    const { tx, joined, ownVias } = context;
+    const own = ownVias === undefined ? response : withVias(response, ownVias, tx.reliable);
+    this.#transactions.respond(tx, status, own, now, commit);
+    for (const each of joined) this.#transactions.respond(each.tx, status, withVias(response, each.vias, each.tx.reliable), now, commit);
   }
 
   /** A final response has been forwarded: what only new branches need is given up. */
   #close(context: ResponseContext, now: number): void {
+    this.#open.remove(context);
     context.request = undefined;
     context.best = undefined;
     context.challenges = [];
@@ -566,8 +629,9 @@ export class Proxy {
   }
 }
 
-function isSentTo(branch: Branch, target: Target, flow: string): boolean {
-  return branch.flow === flow && branch.target.requestUri === target.requestUri;
+/** Whether a branch needs another name than one to the same place. To a phone that one has failed on another flow, it is said again. */
+function isSentTo(branch: Branch, place: string): boolean {
+  return (branch.state !== "Finished" || !isPhone(branch.target)) && placeOf(branch.target, branch.flow) === place;
 }
 
 /** RFC 3261 16.7 6: a 503 says that we cannot serve anybody, so a 500 is sent. RFC 5626 11.5: endpoints should never receive a 430. */

@@ -1,4 +1,5 @@
 import type { ClientTransaction, ServerTransaction } from "../transaction/transaction.ts";
+import type { ViaToken } from "./forward-request.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** The state of a forwarded request (RFC 3261 16.6, 16.7), as data. */
@@ -45,6 +46,8 @@ export type Branch = {
   state: BranchState;
   /** Names the branch in timers and questions for addresses; new for every address tried (RFC 3261 16.6 7). */
   reference: string;
+  /** Our Via in the request as it was sent last. */
+  via: ViaToken;
   flow: string;
   /** RFC 3263 4.3: addresses to try when this one fails. */
   alternatives: readonly string[];
@@ -59,6 +62,13 @@ export type Branch = {
 export type ResponseContext = {
   readonly kind: "responseContext";
   readonly tx: ServerTransaction;
+  /** The same request, come again on other ways (RFC 3263 4.3), the latest last: answered as `tx` is, each with its own Vias. */
+  joined: { readonly tx: ServerTransaction; readonly vias: readonly string[] }[];
+  /**
+   * Set when another replica may have forwarded the same request for another copy of it: the Vias of `tx`, for what the phone answers may have
+   * those of the other copy.
+   */
+  readonly ownVias: readonly string[] | undefined;
   readonly isInvite: boolean;
   readonly recordRoute: boolean;
   /** What is forwarded; undefined when no more branches can start. */
@@ -85,10 +95,17 @@ export type ResponseContext = {
 };
 
 /** Of a request that has not been forwarded anywhere. */
-export function newContext(tx: ServerTransaction, request: Preprocessed, recordRoute: boolean): ResponseContext {
+export function newContext(
+  tx: ServerTransaction,
+  request: Preprocessed,
+  recordRoute: boolean,
+  ownVias?: readonly string[],
+): ResponseContext {
   return {
     kind: "responseContext",
     tx,
+    joined: [],
+    ownVias,
     isInvite: tx.kind === "inviteServer",
     recordRoute,
     request,
@@ -113,6 +130,7 @@ export function newBranch(context: ResponseContext, target: Target): Branch {
     target,
     state: "Resolving",
     reference: "",
+    via: noVia,
     flow: "",
     alternatives: [],
     cancelRequested: false,
@@ -128,6 +146,8 @@ export function isResponseContext(owner: unknown): owner is ResponseContext {
 export function isBranch(owner: unknown): owner is Branch {
   return typeof owner === "object" && owner !== null && "kind" in owner && owner.kind === "branch";
 }
+
+export const noVia: ViaToken = { branch: "", mark: "" };
 
 /** Whether something is under way; a phone that is only waited for is not. */
 export function hasPendingBranch(context: ResponseContext): boolean {

@@ -7,6 +7,7 @@ import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { Proxy } from "./proxy.ts";
+import { identify } from "./request-validation.ts";
 import { newBranch, newContext } from "./response-context.ts";
 import type { Branch, ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -34,7 +35,6 @@ export function snapshotInvite(context: ResponseContext, now: number): Invite | 
     responseFlow: tx.responseFlow,
     lastStatus: tx.lastStatus,
     lastResponse: tx.lastResponse === undefined ? undefined : stringOf(tx.lastResponse),
-    loop: request.loop ?? "0",
     recordRoute: context.recordRoute,
     waiting: context.waiting,
     branches: context.branches.map(snapshotBranch),
@@ -55,7 +55,8 @@ function snapshotBranch(branch: Branch): InviteBranch {
     target: branch.target,
     state: branch.state,
     reference: branch.reference,
-    branch: branch.state === "Finished" ? "" : (branch.client?.branch ?? ""),
+    branch: branch.state === "Finished" || branch.client === undefined ? "" : branch.via.branch,
+    mark: branch.via.mark,
     flow: branch.flow,
     alternatives: branch.alternatives,
     cancelRequested: branch.cancelRequested,
@@ -81,10 +82,12 @@ export function restoreInvite(
   if (isParseError(message)) return undefined;
   const request = proxy.preprocess(message, snapshot.flow);
   if (isParseError(request)) return undefined;
-  request.loop = snapshot.loop;
+  identify(request);
   const lastResponse = snapshot.lastResponse === undefined ? undefined : octetsOf(snapshot.lastResponse);
   const tx = transactions.restoreServer(message, snapshot.flow, snapshot.lastStatus, lastResponse);
   if (tx.owner !== undefined || tx.state !== "Proceeding") return undefined;
+  // Its caller has asked again here before it was known.
+  if (proxy.join(tx, request, now)) return undefined;
   tx.responseFlow = snapshot.responseFlow;
   const context = contextOf(snapshot, tx, request);
   tx.owner = context;
@@ -101,7 +104,7 @@ export function restoreInvite(
       if (known === undefined || known.branch === "") return undefined;
       const isUnheard = branch.state === "Calling" && ageMs < 64 * t1Ms;
       const state = isUnheard ? "Calling" : "Proceeding";
-      return transactions.restoreClient(proxy.requestOf(branch, known.branch), known.branch, known.flow, state, now, branch);
+      return transactions.restoreClient(proxy.requestOf(branch), known.branch, known.flow, state, now, branch);
     },
     now,
   );
@@ -123,9 +126,7 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
   };
 }
 
-function branchOf(
-  context: ResponseContext,
-  { target, state, reference, flow, alternatives, cancelRequested, isLost }: InviteBranch,
-): Branch {
-  return { ...newBranch(context, target), state, reference, flow, alternatives, cancelRequested, isLost };
+function branchOf(context: ResponseContext, snapshot: InviteBranch): Branch {
+  const { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost } = snapshot;
+  return { ...newBranch(context, target), state, reference, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
 }

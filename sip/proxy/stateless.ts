@@ -5,9 +5,9 @@ import { serializeUri } from "../message/uri.ts";
 import type { TimerTable } from "../transaction/timer-table.ts";
 import type { TransportSink } from "../transaction/transaction.ts";
 import { splitFlow, isStreamFlow } from "../transport/flow.ts";
-import { fnv1a, makeBranch, verifyBranch } from "../transport/token.ts";
+import { fnv1a, makeBranch, verifyViaMark, viaMarkName } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import { forwardRequest, splitReference } from "./forward-request.ts";
+import { forwardRequest } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -84,11 +84,11 @@ export class StatelessForwarder {
   response(message: SipMessage, now: number): { readonly flow: string; readonly octets: Uint8Array } | undefined {
     const via = message.topVia;
     if (isParseError(via) || via.branch === undefined) return undefined;
-    const token = verifyBranch(via.branch, this.#env.sign);
-    if (token === undefined) return undefined;
+    const mark = verifyViaMark(via.branch, via.params.get(viaMarkName) ?? "", this.#env.sign);
+    if (mark === undefined) return undefined;
     const cSeq = message.cSeq;
-    if (isParseError(cSeq) || this.#env.isLate(via.branch, cSeq.method, now)) return undefined;
-    const { upstream } = splitReference(token.reference);
+    if (isParseError(cSeq) || this.#env.isLate(via.branch, mark.cell, cSeq.method, now)) return undefined;
+    const { upstream } = mark;
     const octets = withoutTopVia(message, isStreamFlow(upstream));
     return octets !== undefined && splitFlow(upstream) !== undefined && message.status > 100 ? { flow: upstream, octets } : undefined;
   }
@@ -100,8 +100,8 @@ export class StatelessForwarder {
     const received = `${via.host}|${via.branch ?? via.text}`;
     const reference = `k${fnv1a(received).toString(36)}-${fnv1a(`${received}k`).toString(36)}`;
     // Not signed: an ACK has no response that a signature would have to let through.
-    const branch = makeBranch({ exchange: this.#env.exchange, cell: this.#env.cell, reference, loop: "0" }, () => "0");
-    const octets = forwardRequest(this.#env, request, target, flow, branch, false);
+    const branch = makeBranch({ exchange: this.#env.exchange, reference, loop: "0" });
+    const octets = forwardRequest(this.#env, request, target, flow, { branch, mark: `${this.#env.cell}**0` }, false);
     if (octets.length <= messageOctetsMax) this.#transport.send(flow, octets);
   }
 

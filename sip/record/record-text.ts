@@ -141,9 +141,9 @@ function bindingOf(json: Fields): Binding | undefined {
 export const noPath: readonly string[] = [];
 
 function inviteOf(json: Fields): Invite | undefined {
-  const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, loop, recordRoute, attempts } = json;
+  const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, recordRoute, attempts } = json;
   const { cancelled, cancelReasons, declined } = json;
-  if (!isTime(expiresAt) || !isText(request) || !isText(flow) || !isText(responseFlow) || !isText(loop)) return undefined;
+  if (!isTime(expiresAt) || !isText(request) || !isText(flow) || !isText(responseFlow)) return undefined;
   if (!isSequence(lastStatus) || !isSequence(attempts) || !(lastResponse === undefined || isText(lastResponse))) return undefined;
   if (typeof recordRoute !== "boolean" || typeof cancelled !== "boolean" || typeof declined !== "boolean") return undefined;
   const waiting = listOf(json["waiting"], targetOf);
@@ -152,7 +152,7 @@ function inviteOf(json: Fields): Invite | undefined {
   const best = json["best"] === undefined ? undefined : bestOf(json["best"]);
   if (waiting === undefined || branches === undefined || challenges === undefined || !isTexts(cancelReasons)) return undefined;
   if (best === undefined && json["best"] !== undefined) return undefined;
-  const progress = { lastStatus, lastResponse, loop, recordRoute, waiting, branches, attempts, best, challenges };
+  const progress = { lastStatus, lastResponse, recordRoute, waiting, branches, attempts, best, challenges };
   return { expiresAt, request, flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
 }
 
@@ -186,12 +186,12 @@ function targetOf(json: Fields): InviteTarget | undefined {
 }
 
 function branchOf(json: Fields): InviteBranch | undefined {
-  const { reference, branch, flow, alternatives, cancelRequested } = json;
+  const { reference, branch, mark, flow, alternatives, cancelRequested } = json;
   const target = isFields(json["target"]) ? targetOf(json["target"]) : undefined;
   const state = branchStates.find((each) => each === json["state"]);
   if (target === undefined || state === undefined || !isText(reference) || !isText(branch) || !isText(flow)) return undefined;
-  if (!isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
-  return { target, state, reference, branch, flow, alternatives, cancelRequested, isLost: json["isLost"] === true };
+  if (!isText(mark) || !isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
+  return { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost: json["isLost"] === true };
 }
 
 const branchStates = ["Resolving", "Calling", "Proceeding", "Cancelling", "Finished"] as const;

@@ -5,7 +5,7 @@ import { parseMessage, type SipMessage } from "../../../sip/message/sip-message.
 import { parseRecords, serializeRecords } from "../../../sip/record/record-text.ts";
 import { cellOfLine, isLine } from "../../../sip/transport/flow.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
-import { parseBranch, parseDialogToken } from "../../../sip/transport/token.ts";
+import { parseDialogToken, parseViaMark, viaMarkName } from "../../../sip/transport/token.ts";
 import { listeners, TestExchange, type Sent } from "./harness.ts";
 
 export type Cell = "a" | "b";
@@ -179,7 +179,7 @@ function newReplica(cell: Cell): TestExchange {
 function namedCell(message: SipMessage): Cell | undefined {
   if (!message.isRequest) {
     const via = message.topVia;
-    return isParseError(via) ? undefined : (parseBranch(via.branch ?? "")?.cell as Cell | undefined);
+    return isParseError(via) ? undefined : (parseViaMark(via.params.get(viaMarkName) ?? "")?.cell as Cell | undefined);
   }
   const [route = ""] = message.values(Header.Route);
   const user = /^<sips?:([^@]*)@/.exec(route)?.[1] ?? "";

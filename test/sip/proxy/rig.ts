@@ -52,6 +52,7 @@ export class Rig {
   /** Where requests outside a dialog go. */
   targets: readonly Target[] = [];
   recordRoute = false;
+  mayBeRepeated = false;
   /** Set: numeric hosts are not flows, everything is resolved. */
   resolvesAll = false;
   commit: number | undefined;
@@ -71,7 +72,8 @@ export class Rig {
       cell,
       sign: this.sign,
       nextReference: () => `${cell}${(this.#references += 1)}`,
-      isLate: (branch, method) => this.#ended.has(`${branch} ${method}`),
+      isLate: (branch, _cell, method) => this.#ended.has(`${branch} ${method}`),
+      mayBeRepeated: () => this.mayBeRepeated,
       nextTag: () => `tag-${(this.#tags += 1)}`,
       sentBy: (flow) => listenerOf(flow),
       resolve: (uri, reference) => this.resolves.push({ uri, reference }),
