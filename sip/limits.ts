@@ -177,8 +177,19 @@ export const lostCallsMs = 2_000;
  * this replica does not know which counts the other one has seen.
  */
 export const takeoverNonceMs = 10_000;
-/** How long another exchange is waited for that knows where a phone is now, and for how many phones at once. */
+/** How long another exchange is waited for that knows where a phone is now. */
 export const phoneSearchMs = 2_000;
+/**
+ * How long a request waits in all for a phone that has lost its connection to register again: phones take milliseconds to some seconds (JsSIP:
+ * 2 s, then 4), callers do not hang up yet, and it is far from Timers B and F (32 s). Then 480.
+ */
+export const phoneReturnMs = 6_000;
+/** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
+export const phoneLostMs = 30_000;
+/** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */
+export const phoneAskMsMin = 100;
+export const phoneAskMsMax = 1_000;
+/** Phones that are searched and waited for at once, by requests, responses and ACKs: 300 a second of them for {@link phoneReturnMs}. Over: 480. */
 export const phoneSearchesMax = 2_000;
 /** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
 export const recentEndMs = 10_000;

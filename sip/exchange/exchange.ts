@@ -12,6 +12,7 @@ import { flowBackTo } from "../proxy/record-route.ts";
 import { isBranch, isResponseContext, type Branch, type ResponseContext, type Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
+import { addressOfRecordOfBindingKey } from "../record/keys.ts";
 import { RecordStore } from "../record/record-store.ts";
 import { makeTombstone, type StateRecord } from "../record/state-record.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
@@ -99,7 +100,7 @@ export class Exchange {
     this.#late = new LateResponses(config.cell, now);
     this.#boot = tools.nextId().slice(0, 8);
     this.#clock = new HybridClock(config.cell);
-    this.#accesses = new Accesses(config.map.domains[0]?.name ?? "");
+    this.#accesses = new Accesses(config.map.domains[0]?.name ?? "", now);
     const transport = { send: (flow: string, octets: Uint8Array, commit?: number): void => this.#send(flow, octets, commit) };
     this.#transactions = new TransactionLayer({
       timers: this.#timers,
@@ -129,16 +130,17 @@ export class Exchange {
       ask: (addressOfRecord, reference) => {
         this.#effects.push({ type: "flows", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord), reference });
       },
-      isUsable: (flow) => this.#accesses.usable(flow) !== undefined,
     });
     this.#whereabouts = new Whereabouts({
       map: () => this.#map,
       accesses: this.#accesses,
       dialogs: this.#dialogs,
       finder: this.#finder,
+      registrar: this.#registrar,
       flowsHere,
       send: (flow, octets) => this.#send(flow, octets, undefined),
       resolved: (reference, flows, at) => this.#proxy.resolved(reference, flows, at),
+      returned: (reference, targets, at) => this.#proxy.returned(reference, targets, at),
       moveResponse: (tx, response, flow, at) => this.#transactions.moveResponse(tx, response, flow, at),
     });
     this.#authority = new Authority({
@@ -163,12 +165,13 @@ export class Exchange {
 
   /**
    * A record of the pair's. An INVITE that this replica had in progress and that the other one has taken over, or ended, is dropped
-   * without a word: it was this replica that could not be heard.
+   * without a word: it was this replica that could not be heard. A phone that has registered there may be waited for here.
    */
   applyFromPair(record: StateRecord, now: number): void {
     this.#clock.observe(record.version);
-    this.store.apply(record, "pair");
+    const isNews = this.store.apply(record, "pair");
     if (record.kind === "invite") this.#invites.cameFromPair(record.key, now);
+    if (record.kind === "binding" && isNews && this.#finder.registered(addressOfRecordOfBindingKey(record.key))) this.#settle(now);
   }
 
   /**
@@ -183,10 +186,14 @@ export class Exchange {
     this.#settle(now);
   }
 
-  /** The cells that the view says can be reached, this one included: lines of others are unreachable at once. */
-  setCells(reachable: ReadonlySet<string>): void {
+  /**
+   * The cells that the view says can be reached, this one included: lines of others are unreachable at once. What waits for a way goes on with
+   * the next {@link tick}, which is wanted at once then.
+   */
+  setCells(reachable: ReadonlySet<string>, now: number): void {
     this.#takeovers.setCells(reachable);
-    this.#accesses.setCells(reachable);
+    this.#accesses.setCells(reachable, now);
+    this.#finder.wayCame();
   }
 
   /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */
@@ -210,19 +217,21 @@ export class Exchange {
    * `undeliverable` record from the access itself this says nothing about the phone: its binding stays.
    */
   unreachable(access: string, records: readonly FrameRecord[], now: number): void {
+    this.#accesses.troubled(access, now);
     this.#isReturning = true;
     for (const { kind, key, octets } of records) if (kind === RecordKind.send) this.#undeliverable(octets, joinFlow(access, key), now);
     this.#isReturning = false;
     this.#settle(now);
   }
 
-  /** A trunk opened, or was found again after hibernation; a line before its first frame. */
+  /** A trunk opened, or was found again after hibernation; a line before its first frame. As with {@link setCells}, a tick may be wanted. */
   connectAccess(access: string, listeners: readonly Listener[]): void {
     this.#accesses.connect(access, listeners);
+    this.#finder.wayCame();
   }
 
-  disconnectAccess(access: string): void {
-    this.#accesses.disconnect(access);
+  disconnectAccess(access: string, now: number): void {
+    this.#accesses.disconnect(access, now);
   }
 
   /** The access has started anew: its connections are gone, though it could not say so. */
@@ -445,7 +454,9 @@ export class Exchange {
       return this.#proxy.forward(tx, request, [outside], { recordRoute }, now);
     }
     const targets = this.#registrar.targets(calling.callee, now, message.requestUri.startsWith("sips:"));
-    if (targets.length > 0) return this.#proxy.forward(tx, request, targets, { recordRoute }, now);
+    if (targets.length > 0 || this.#whereabouts.mayReturn(request, now)) {
+      return this.#proxy.forward(tx, request, targets, { recordRoute }, now);
+    }
     const isKnown = this.store.subscriber(calling.callee) !== undefined;
     this.#refuseFor(tx, message, isKnown ? 480 : 404, now);
   }
@@ -495,6 +506,7 @@ export class Exchange {
       if (verdict.type === "refused") return this.#refuseFor(tx, message, verdict.status, now, verdict.reason, verdict.headers);
     }
     const result = this.#registrar.register(message, to.addressOfRecord, tx.flow, now);
+    if (result.changes.length > 0) this.#finder.registered(to.addressOfRecord);
     const response = buildResponse(message, result.status, {
       ...(result.reason === undefined ? {} : { reason: result.reason }),
       toTag: this.#tools.nextId(),
@@ -550,11 +562,15 @@ export class Exchange {
       resolve: (uri, reference) => this.#resolve(uri, reference),
       numericFlow: (uri, near) => this.#accesses.numericFlow(uri, accessOfFlow(near)),
       isOurs: (host, port) => domainOf(this.#map, host, port) !== undefined,
-      seek: (request, failed, reference, now) => this.#whereabouts.seek(request, failed, reference, now),
+      seek: (wanted, now) => this.#whereabouts.seek(wanted, now),
+      stopSeeking: (reference) => this.#finder.stop(reference),
+      mayReturn: (request, now) => this.#whereabouts.mayReturn(request, now),
       flowFailed: (flow, target, now) => {
         // That it cannot be reached from here says nothing about the phone.
-        if (this.#isReturning || this.#accesses.usable(flow) === undefined) return;
-        if ("bindingKey" in target && typeof target.bindingKey === "string") this.#registrar.flowFailed(target.bindingKey, flow, now);
+        if (this.#accesses.usable(flow) === undefined) return "unreachable";
+        const binding = "bindingKey" in target && typeof target.bindingKey === "string" ? target.bindingKey : undefined;
+        if (binding !== undefined && !this.#isReturning) this.#registrar.flowFailed(binding, flow, now);
+        return "dead";
       },
       provisional: (context, _branch, _message, now) => this.#invites.rings(context, now),
       final: (context, status, branch, message, now) => this.#final(context, status, branch, message, now),

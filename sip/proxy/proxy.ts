@@ -1,5 +1,5 @@
 import type { ParseError } from "../errors.ts";
-import { branchesMax, messageOctetsMax, t1Ms, timerCMs } from "../limits.ts";
+import { branchesMax, messageOctetsMax, phoneReturnMs, phoneSearchMs, t1Ms, timerCMs } from "../limits.ts";
 import { buildResponse } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { serializeUri } from "../message/uri.ts";
@@ -13,7 +13,7 @@ import type {
   ServerTransaction,
   TransportSink,
 } from "../transaction/transaction.ts";
-import { aggregateChallenges, offer } from "./best-response.ts";
+import { aggregateChallenges, isUnreached, offer } from "./best-response.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, isPhone, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
@@ -23,6 +23,7 @@ import type { Refusal } from "./request-validation.ts";
 import {
   addToTargetSet,
   hasPendingBranch,
+  isAwaitingPhone,
   isBranch,
   isGroupTaken,
   isOpen,
@@ -37,8 +38,10 @@ import { StatelessForwarder } from "./stateless.ts";
 import { withoutTopVia } from "./top-via.ts";
 
 const timerPrefix = "p:";
-/** How long a next hop's addresses, or a phone's present flow, are waited for. A resolver gives up after 5 s. */
+/** How long a next hop's addresses are waited for. A resolver gives up after 5 s. */
 const resolveMs = 6_000;
+/** Longer than anybody looks for a phone, who says himself when there is none. */
+const seekMs: number = phoneReturnMs + phoneSearchMs;
 /** RFC 3261 9.1: how long a cancelled branch is waited for. */
 const cancelMs: number = 64 * t1Ms;
 /** Client transactions that one request may start in all, over all addresses and flows of its targets. */
@@ -103,7 +106,8 @@ export class Proxy {
 
   /**
    * RFC 3261 16.5 to 16.8: forwards a request to its targets, those of equal q in parallel, from the highest q on; of the targets of one
-   * group one at a time (RFC 5626 7). INVITE is answered with 100 at once. No targets: 480. The transaction's owner becomes the context.
+   * group one at a time (RFC 5626 7). INVITE is answered with 100 at once. No targets: 480, unless a phone may return that has just lost its
+   * connection. The transaction's owner becomes the context.
    * Nothing happens when the transaction has been answered already, by a CANCEL in between.
    */
   forward(tx: ServerTransaction, request: Preprocessed, targets: readonly Target[], options: ForwardOptions, now: number): void {
@@ -130,11 +134,13 @@ export class Proxy {
       cancelReasons: [],
       declined: false,
       isStarting: false,
+      soughtUntil: 0,
     };
     tx.owner = context;
     this.#open.add(context);
     this.#transactions.trying(tx, now);
     addToTargetSet(context, targets);
+    if (targets.length === 0) this.#awaitPhone(context, now);
     this.#proceed(context, now);
     this.#changed(context, now);
   }
@@ -159,12 +165,20 @@ export class Proxy {
   addTargets(tx: ServerTransaction, targets: readonly Target[], now: number): boolean {
     const context = tx.owner;
     if (!isResponseContext(context) || !isOpen(context)) return false;
-    const ready = addToTargetSet(context, targets).filter((target) => !isGroupTaken(context, target));
+    const added = addToTargetSet(context, targets);
+    if (added.length === 0) return true;
+    const ready = added.filter((target) => !isGroupTaken(context, target));
     context.waiting = context.waiting.filter((target) => !ready.includes(target));
     this.#startAll(context, ready, now);
     this.#proceed(context, now);
     this.#changed(context, now);
     return true;
+  }
+
+  /** Targets of phones that a request waits for, under the reference of {@link ProxyEnvironment.seek}: those it knows are not tried again. */
+  returned(reference: string, targets: readonly Target[], now: number): void {
+    const branch = this.#branches.get(reference);
+    if (branch?.state === "Resolving") this.addTargets(branch.context.tx, targets, now);
   }
 
   /** RFC 3261 16.10, 9.2. `tx` undefined: there is no INVITE to cancel, 481. */
@@ -189,6 +203,7 @@ export class Proxy {
     context.cancelled = true;
     context.cancelReasons = message.values(Header.Reason);
     this.#cancelPending(context, now);
+    if (!hasPendingBranch(context)) offer(context, 487);
     this.#proceed(context, now);
     this.#changed(context, now);
   }
@@ -219,16 +234,23 @@ export class Proxy {
     return true;
   }
 
-  /** RFC 3261 16.9: as a 503; over a flow of the target's, as a 430 (RFC 5626 5.3.1). The next address or flow is tried. */
+  /**
+   * RFC 3261 16.9: as a 503; over a flow of the target's, as a 430 (RFC 5626 5.3.1). The next address or flow is tried. A flow to which there is
+   * no way counts as one that has not been tried: should there be one in time, it gets the same branch.
+   */
   transportError(tx: ClientTransaction, now: number): boolean {
     const branch = tx.owner;
     if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
     const { context, target, flow } = branch;
     const isTargetFlow = target.flow === flow || target.seek !== undefined;
-    if (isTargetFlow) this.#env.flowFailed(flow, target, now);
-    if (target.seek === "onFailure" && isOpen(context)) {
+    branch.isLost = true;
+    if (isTargetFlow && this.#env.flowFailed(flow, target, now) === "unreachable") {
+      context.branches.splice(context.branches.indexOf(branch), 1);
+    }
+    if (target.seek !== undefined && isOpen(context) && context.branches.length < branchesMax) {
       this.#finish(branch);
-      this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first", failedFlow: flow }, now);
+      this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first" }, now);
+      this.#changed(context, now);
     } else if (!this.#tryNextAddress(branch, now)) this.#fail(branch, isTargetFlow ? 430 : 503, now);
     return true;
   }
@@ -252,7 +274,7 @@ export class Proxy {
     if (branch === undefined) return true;
     switch (branch.state) {
       case "Resolving":
-        this.#fail(branch, 503, now);
+        this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
         break;
       case "Calling":
       case "Cancelling":
@@ -342,7 +364,17 @@ export class Proxy {
   #proceed(context: ResponseContext, now: number): void {
     if (context.isStarting || context.finalStatus !== 0 || hasPendingBranch(context)) return;
     if (isOpen(context) && context.waiting.length > 0) this.#startBatch(context, now);
-    if (context.finalStatus === 0 && !hasPendingBranch(context)) this.#sendBest(context, now);
+    if (context.finalStatus !== 0 || hasPendingBranch(context)) return;
+    if (isAwaitingPhone(context) && isUnreached(context.best)) return;
+    this.#sendBest(context, now);
+  }
+
+  /** The flow of a phone has failed, or there is no phone: who comes back in time is called as well (RFC 3261 16.5). */
+  #awaitPhone(context: ResponseContext, now: number): void {
+    const { request, soughtUntil } = context;
+    if (request === undefined || !isOpen(context) || isAwaitingPhone(context) || (soughtUntil !== 0 && soughtUntil <= now)) return;
+    if (!this.#env.mayReturn(request, now)) return;
+    this.#start(context, { requestUri: request.message.requestUri, routes: [], seek: "registration" }, now);
   }
 
   /** RFC 3261 16.6: starts the waiting targets of the highest q, of each RFC 5626 group one; lower ones when all of them fail at once. */
@@ -377,6 +409,7 @@ export class Proxy {
       flow: "",
       alternatives: [],
       cancelRequested: false,
+      isLost: false,
       client: undefined,
     };
     context.branches.push(branch);
@@ -388,11 +421,13 @@ export class Proxy {
     const { context, target } = branch;
     const { request } = context;
     if (request === undefined) return this.#fail(branch, 408, now);
-    if (target.seek === "first") {
+    if (target.seek === "first" || target.seek === "registration") {
       branch.state = "Resolving";
       branch.reference = this.#env.nextReference();
-      this.#watch(branch, resolveMs, now);
-      return this.#env.seek(request, target.failedFlow ?? "", branch.reference, now);
+      this.#watch(branch, seekMs, now);
+      if (context.soughtUntil === 0) context.soughtUntil = now + phoneReturnMs;
+      const failed = context.branches.map((other) => other.flow).filter((flow) => flow !== "");
+      return this.#env.seek({ request, target, failed, until: context.soughtUntil, reference: branch.reference }, now);
     }
     if (target.flow !== undefined) return this.#send(branch, target.flow, now);
     const nextHop = nextHopOf(request, target);
@@ -464,9 +499,13 @@ export class Proxy {
     if (status === 482 && this.#isSaidAgain(branch, now)) return this.#goOnWaiting(branch, now);
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
-    if (status === 430 && branch.target.flow !== undefined) this.#env.flowFailed(branch.target.flow, branch.target, now);
+    if (status === 430 && branch.target.flow !== undefined) {
+      branch.isLost = true;
+      this.#env.flowFailed(branch.target.flow, branch.target, now);
+    }
     if ((status !== 430 && status !== 408) || !this.#tryNextFlow(branch, now)) {
       offer(context, status, message, upstream);
+      if (branch.isLost) this.#awaitPhone(context, now);
       if (status >= 600) {
         context.declined = true;
         this.#cancelPending(context, now);
@@ -503,6 +542,7 @@ export class Proxy {
     if (context.finalStatus !== 0) return;
     const isReplaced = (status === 408 || status === 430) && this.#tryNextFlow(branch, now);
     if (!isReplaced) offer(context, context.cancelled ? 487 : status);
+    if (!isReplaced && branch.isLost) this.#awaitPhone(context, now);
     this.#proceed(context, now);
     this.#changed(context, now);
   }
@@ -583,10 +623,12 @@ export class Proxy {
     context.best = undefined;
     context.challenges = [];
     context.waiting = [];
+    for (const branch of context.branches) if (branch.state === "Resolving") this.#finish(branch);
     this.#changed(context, now);
   }
 
   #finish(branch: Branch): void {
+    if (branch.state === "Resolving" && branch.target.seek !== undefined) this.#env.stopSeeking(branch.reference);
     this.#forget(branch);
     branch.state = "Finished";
     branch.alternatives = [];

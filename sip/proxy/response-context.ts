@@ -14,12 +14,11 @@ export type Target = {
   /** RFC 5626 7: targets that are flows to one instance have the same group: one at a time, the next only when this one fails. */
   readonly group?: string;
   /**
-   * In-dialog requests: the phone may be elsewhere than its flow says (RFC 5626 4.3). `first`: its present flow is looked for before anything
-   * is sent. `onFailure`: once, when the flow fails.
+   * In-dialog requests: the phone may be elsewhere than its flow says (RFC 5626 4.3). `first`: its present flow is looked for, or waited for,
+   * before anything is sent. `onFailure`: when the flow fails. Initial requests: `registration` is no place, but stands for phones that have lost
+   * their connections and are waited for: when one registers, its target is added (RFC 3261 16.5).
    */
-  readonly seek?: "first" | "onFailure";
-  /** The flow that failed before; for `seek`. */
-  readonly failedFlow?: string;
+  readonly seek?: "first" | "onFailure" | "registration";
   /** RFC 3261 20.10: higher ones first, equal ones in parallel. Absent is 1. */
   readonly q?: number;
 };
@@ -54,6 +53,8 @@ export type Branch = {
   alternatives: readonly string[];
   /** RFC 3261 9.1: a CANCEL waits for the first provisional response. */
   cancelRequested: boolean;
+  /** Its flow has failed: another flow of the same phone may be tried. */
+  isLost: boolean;
   client: ClientTransaction | undefined;
 };
 
@@ -89,6 +90,8 @@ export type ResponseContext = {
   declined: boolean;
   /** While targets are being started: see `Proxy.#startAll`. */
   isStarting: boolean;
+  /** Until when phones that are nowhere now are waited for; 0: none has been missed yet. */
+  soughtUntil: number;
 };
 
 export function isResponseContext(owner: unknown): owner is ResponseContext {
@@ -101,8 +104,14 @@ export function isBranch(owner: unknown): owner is Branch {
 
 export const noVia: ViaToken = { branch: "", mark: "" };
 
+/** Whether something is under way; a phone that is only waited for is not. */
 export function hasPendingBranch(context: ResponseContext): boolean {
-  return context.branches.some((branch) => branch.state !== "Finished");
+  return context.branches.some((branch) => branch.state !== "Finished" && branch.target.seek !== "registration");
+}
+
+/** Whether a phone is waited for that has lost its connection. */
+export function isAwaitingPhone(context: ResponseContext): boolean {
+  return context.branches.some((branch) => branch.state !== "Finished" && branch.target.seek === "registration");
 }
 
 /** Whether a new branch may still start (RFC 3261 16.7 5, 10; RFC 4320 4.2). */
@@ -139,7 +148,7 @@ export function nextBatch(context: ResponseContext): Target[] {
 
 /** True when a flow of the same instance is being tried, or has answered. */
 export function isGroupTaken(context: ResponseContext, target: Target): boolean {
-  return target.group !== undefined && context.branches.some((branch) => branch.target.group === target.group);
+  return target.group !== undefined && context.branches.some((branch) => branch.target.group === target.group && !branch.isLost);
 }
 
 function qOf(target: Target): number {

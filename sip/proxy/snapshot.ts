@@ -58,6 +58,7 @@ function snapshotBranch(branch: Branch): InviteBranch {
     flow: branch.flow,
     alternatives: branch.alternatives,
     cancelRequested: branch.cancelRequested,
+    isLost: branch.isLost,
   };
 }
 
@@ -65,7 +66,7 @@ function snapshotBranch(branch: Branch): InviteBranch {
  * Goes on with an INVITE of another replica: its server transaction answers retransmissions and CANCEL, its branches have their timers
  * again, and what was unanswered is sent again with the same branch (design: the failure of a cell), unless it is so old (`ageMs`) that nobody
  * waits for it. Over connections too: the trunk that carried it to its access may be what failed, and a phone that has it sees it again (RFC 3261
- * 17.2.1). A branch whose next hop was being looked up starts over.
+ * 17.2.1). A branch whose next hop was being looked up, or whose phone is waited for, starts over.
  * The context; undefined when it cannot be read, or this replica has the INVITE already.
  */
 export function restoreInvite(
@@ -128,6 +129,7 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Respo
     cancelReasons: snapshot.cancelReasons,
     declined: snapshot.declined,
     isStarting: false,
+    soughtUntil: 0,
   };
 }
 
@@ -142,6 +144,7 @@ function branchOf(context: ResponseContext, snapshot: InviteBranch): Branch {
     flow: snapshot.flow,
     alternatives: snapshot.alternatives,
     cancelRequested: snapshot.cancelRequested,
+    isLost: snapshot.isLost,
     client: undefined,
   };
 }

@@ -1,5 +1,5 @@
 import { isParseError } from "../errors.ts";
-import { messageOctetsMax } from "../limits.ts";
+import { messageOctetsMax, phoneReturnMs, phoneSearchMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { serializeUri } from "../message/uri.ts";
 import type { TimerTable } from "../transaction/timer-table.ts";
@@ -39,22 +39,25 @@ export class StatelessForwarder {
   ack(request: Preprocessed, target: Target, now: number): void {
     const { message } = request;
     if (message.maxForwards === 0 || isParseError(message.maxForwards)) return;
-    if (target.seek === "first") return this.#env.seek(request, "", this.#wait(request, target, now), now);
+    if (target.seek === "first") {
+      const reference = this.#wait(request, target, phoneReturnMs + phoneSearchMs, now);
+      return this.#env.seek({ request, target, failed: [], until: now + phoneReturnMs, reference }, now);
+    }
     if (target.flow !== undefined) return this.#send(request, target, target.flow);
     const nextHop = nextHopOf(request, target);
     if (nextHop === undefined) return;
     const flow = this.#env.numericFlow(nextHop.uri, request.flow);
     if (flow !== undefined) return this.#send(request, target, flow);
-    this.#env.resolve(serializeUri(nextHop.uri), this.#wait(request, target, now));
+    this.#env.resolve(serializeUri(nextHop.uri), this.#wait(request, target, resolveMs, now));
   }
 
   /** The reference under which its flow will be said. */
-  #wait(request: Preprocessed, target: Target, now: number): string {
+  #wait(request: Preprocessed, target: Target, ms: number, now: number): string {
     const [oldest] = this.#waiting.keys();
     if (this.#waiting.size >= waitingMax && oldest !== undefined) this.#forget(oldest);
     const reference = this.#env.nextReference();
     this.#waiting.set(reference, { request, target });
-    this.#timers.set(timerPrefix + reference, now + resolveMs);
+    this.#timers.set(timerPrefix + reference, now + ms);
     return reference;
   }
 

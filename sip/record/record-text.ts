@@ -77,7 +77,8 @@ function tombstoneOf(kind: RecordKind, key: string, version: Version, json: Fiel
   const callId = json["callId"];
   const cSeq = json["cSeq"];
   if (!isTime(until) || !isText(callId) || !isSequence(cSeq)) return undefined;
-  return { kind, key, version, value: undefined, until, callId, cSeq } satisfies Tombstone;
+  const lost = json["isLost"] === true ? ({ isLost: true } as const) : {};
+  return { kind, key, version, value: undefined, until, callId, cSeq, ...lost } satisfies Tombstone;
 }
 
 function liveOf(kind: RecordKind, key: string, version: Version, json: unknown): LiveRecord | undefined {
@@ -168,10 +169,11 @@ function listOf<Value>(json: unknown, read: (fields: Fields) => Value | undefine
 }
 
 function targetOf(json: Fields): InviteTarget | undefined {
-  const { requestUri, routes, flow, group, q, seek, failedFlow, bindingKey } = json;
+  const { requestUri, routes, flow, group, q, seek, bindingKey } = json;
   if (!isText(requestUri) || !isTexts(routes)) return undefined;
-  if (!isOptionalText(flow) || !isOptionalText(group) || !isOptionalText(failedFlow) || !isOptionalText(bindingKey)) return undefined;
-  if (!(q === undefined || isNumber(q)) || !(seek === undefined || seek === "first" || seek === "onFailure")) return undefined;
+  if (!isOptionalText(flow) || !isOptionalText(group) || !isOptionalText(bindingKey)) return undefined;
+  if (!(q === undefined || isNumber(q))) return undefined;
+  if (!(seek === undefined || seek === "first" || seek === "onFailure" || seek === "registration")) return undefined;
   return {
     requestUri,
     routes,
@@ -179,7 +181,6 @@ function targetOf(json: Fields): InviteTarget | undefined {
     ...(group === undefined ? {} : { group }),
     ...(q === undefined ? {} : { q }),
     ...(seek === undefined ? {} : { seek }),
-    ...(failedFlow === undefined ? {} : { failedFlow }),
     ...(bindingKey === undefined ? {} : { bindingKey }),
   };
 }
@@ -190,7 +191,7 @@ function branchOf(json: Fields): InviteBranch | undefined {
   const state = branchStates.find((each) => each === json["state"]);
   if (target === undefined || state === undefined || !isText(reference) || !isText(branch) || !isText(flow)) return undefined;
   if (!isText(mark) || !isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
-  return { target, state, reference, branch, mark, flow, alternatives, cancelRequested };
+  return { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost: json["isLost"] === true };
 }
 
 const branchStates = ["Resolving", "Calling", "Proceeding", "Cancelling", "Finished"] as const;

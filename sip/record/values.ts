@@ -52,8 +52,7 @@ export type InviteTarget = {
   readonly flow?: string;
   readonly group?: string;
   readonly q?: number;
-  readonly seek?: "first" | "onFailure";
-  readonly failedFlow?: string;
+  readonly seek?: "first" | "onFailure" | "registration";
   /** Key of the binding that it was made from. */
   readonly bindingKey?: string;
 };
@@ -70,6 +69,7 @@ export type InviteBranch = {
   readonly flow: string;
   readonly alternatives: readonly string[];
   readonly cancelRequested: boolean;
+  readonly isLost: boolean;
 };
 
 /**

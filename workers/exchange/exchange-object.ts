@@ -153,7 +153,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** The cell's view has changed. */
   setView(view: View): void {
     const reachable = view.cells.filter(({ id }) => id === this.env.CELL || isReachable(view, id)).map(({ id }) => id);
-    this.#exchange.setCells(new Set(reachable));
+    this.#exchange.setCells(new Set(reachable), Date.now());
     this.#exchange.setFenced(view.isFenced);
     if (this.#peer !== undefined) this.#pair?.see(reachable.includes(this.#peer), view.heartbeat);
     void this.#carryOut(Date.now(), {});
@@ -256,6 +256,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     const committed = (): void => this.#trunks.finish(socket, seq);
     if (opened !== undefined) {
       this.#exchange.connectAccess(access, opened.listeners);
+      this.#arm(Date.now());
       if (records.length === 0 && !opened.isNewBoot) committed();
       this.#trunks.tellServing(this.#pair?.isServing ?? true, access);
     }
@@ -274,8 +275,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** The event waits at the gate while a hello does not: a newer trunk of the same gateway may be there when it runs. */
   async #lost(access: string | undefined): Promise<void> {
     if (access === undefined) return;
-    await this.#event(() => {
-      if (!this.#trunks.has(access)) this.#exchange.disconnectAccess(access);
+    await this.#event((now) => {
+      if (!this.#trunks.has(access)) this.#exchange.disconnectAccess(access, now);
     });
   }
 
@@ -379,6 +380,7 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   /** An access that cannot be reached from here: its phones may be well. */
   #notTaken(access: string, records: readonly FrameRecord[], now: number): void {
+    if (!isLine(access) && !this.#trunks.has(access)) this.#exchange.disconnectAccess(access, now);
     this.#run(() => this.#exchange.unreachable(access, records, now));
     const questions = records.filter(({ kind }) => kind === RecordKind.resolve);
     const answers = questions.map(({ key }) => ({ kind: RecordKind.resolved, key, octets: jsonOctets([]) }));

@@ -76,11 +76,15 @@ export class PairWorld {
   }
 
   drain(cell: Cell, how?: "unlinked"): void {
+    this.#take(cell);
+    if (how !== "unlinked") this.link();
+  }
+
+  #take(cell: Cell): void {
     for (const sent of this.replicas[cell].drain()) {
       if (sent.commit === undefined) this.#arrive(sent);
       else this.#held[cell].push({ sent, commit: sent.commit });
     }
-    if (how !== "unlinked") this.link();
   }
 
   choose(access: string, text: string): Cell {
@@ -105,18 +109,12 @@ export class PairWorld {
         if (isParseError(received)) throw new Error(received.reason);
         for (const record of received) this.replicas[to].exchange.applyFromPair(record, this.now);
         store.acknowledge(sequence);
-        this.drainQuietly(to);
+        this.#take(to);
       }
       const held = this.#held[from].filter(({ commit }) => isAlone || store.acknowledged >= commit);
       this.#held[from] = this.#held[from].filter((each) => !held.includes(each));
       for (const { sent } of held) this.#arrive(sent);
     }
-  }
-
-  /** Records from the pair make nobody speak. */
-  drainQuietly(cell: Cell): void {
-    const sent = this.replicas[cell].drain();
-    if (sent.length > 0) throw new Error(`said because of the pair: ${sent.map((each) => each.text).join("\n")}`);
   }
 
   /** The cell dies with what it had not sent; every access tells the other one. */

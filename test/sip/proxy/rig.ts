@@ -38,7 +38,12 @@ export class Rig {
   readonly proxy: Proxy;
   /** Everything that has left. */
   readonly sent: Sent[] = [];
-  readonly sought: { failed: string; reference: string }[] = [];
+  readonly sought: { failed: readonly string[]; reference: string; until: number; what: Target["seek"] }[] = [];
+  readonly stopped: string[] = [];
+  /** Flows to which there is no way. */
+  readonly unreachable = new Set<string>();
+  /** What phones may do that have lost their connections. */
+  mayReturn = false;
   readonly resolves: { uri: string; reference: string }[] = [];
   readonly flowsFailed: string[] = [];
   readonly finals: number[] = [];
@@ -72,10 +77,15 @@ export class Rig {
       nextTag: () => `tag-${(this.#tags += 1)}`,
       sentBy: (flow) => listenerOf(flow),
       resolve: (uri, reference) => this.resolves.push({ uri, reference }),
-      seek: (_request, failed, reference) => this.sought.push({ failed, reference }),
+      seek: ({ failed, reference, target, until }) => this.sought.push({ failed, reference, until, what: target.seek }),
+      stopSeeking: (reference) => this.stopped.push(reference),
+      mayReturn: () => this.mayReturn,
       numericFlow: (uri) => (this.resolvesAll ? undefined : numericFlow(uri.host, uri.port ?? 5060)),
       isOurs: (host) => host === "example.test" || host === "198.51.100.1",
-      flowFailed: (flow) => this.flowsFailed.push(flow),
+      flowFailed: (flow) => {
+        this.flowsFailed.push(flow);
+        return this.unreachable.has(flow) ? "unreachable" : "dead";
+      },
       final: (_context, status) => {
         this.finals.push(status);
         return this.commit;
