@@ -53,7 +53,7 @@ export class RegistrarDesk {
     });
   }
 
-  /** The targets that are not known to lead nowhere; by their Contacts alone only those registered since `since`. */
+  /** The targets that are not known to lead nowhere; by their Contacts alone only those registered after `since`. */
   targetsSince(
     addressOfRecord: string,
     since: number,
@@ -62,7 +62,7 @@ export class RegistrarDesk {
     isUsable: (flow: string) => boolean,
   ): BindingTarget[] {
     return this.targets(addressOfRecord, now, isSecure).filter(({ flow, bindingKey }) => {
-      return flow === undefined ? (this.#store.binding(bindingKey)?.registeredAt ?? 0) >= since : isUsable(flow);
+      return flow === undefined ? (this.#store.binding(bindingKey)?.registeredAt ?? 0) > since : isUsable(flow);
     });
   }
 

@@ -23,7 +23,7 @@ import type { Refusal } from "./request-validation.ts";
 import {
   addToTargetSet,
   hasPendingBranch,
-  isAwaitingPhone,
+  isAwaiting,
   isBranch,
   isGroupTaken,
   isOpen,
@@ -175,10 +175,16 @@ export class Proxy {
     return true;
   }
 
-  /** Targets of phones that a request waits for, under the reference of {@link ProxyEnvironment.seek}: those it knows are not tried again. */
+  /**
+   * Targets of phones that a request waits for, under the reference of {@link ProxyEnvironment.seek}. Those that it has tried are not tried again,
+   * nor is a phone called twice that has moved on while it is called already.
+   */
   returned(reference: string, targets: readonly Target[], now: number): void {
     const branch = this.#branches.get(reference);
-    if (branch?.state === "Resolving") this.addTargets(branch.context.tx, targets, now);
+    if (branch?.state !== "Resolving") return;
+    const called = branch.context.branches.filter(({ state }) => state !== "Finished").map(({ target }) => target.requestUri);
+    const fresh = targets.filter(({ requestUri }) => !called.includes(requestUri));
+    this.addTargets(branch.context.tx, fresh, now);
   }
 
   /** RFC 3261 16.10, 9.2. `tx` undefined: there is no INVITE to cancel, 481. */
@@ -365,15 +371,18 @@ export class Proxy {
     if (context.isStarting || context.finalStatus !== 0 || hasPendingBranch(context)) return;
     if (isOpen(context) && context.waiting.length > 0) this.#startBatch(context, now);
     if (context.finalStatus !== 0 || hasPendingBranch(context)) return;
-    if (isAwaitingPhone(context) && isUnreached(context.best)) return;
+    if (context.branches.some(isAwaiting) && isUnreached(context.best)) return;
     this.#sendBest(context, now);
   }
 
   /** The flow of a phone has failed, or there is no phone: who comes back in time is called as well (RFC 3261 16.5). */
   #awaitPhone(context: ResponseContext, now: number): void {
     const { request, soughtUntil } = context;
-    if (request === undefined || !isOpen(context) || isAwaitingPhone(context) || (soughtUntil !== 0 && soughtUntil <= now)) return;
+    if (request === undefined || !isOpen(context) || (soughtUntil !== 0 && soughtUntil <= now)) return;
     if (!this.#env.mayReturn(request, now)) return;
+    const waiting = context.branches.findIndex(isAwaiting);
+    // Looked for anew: it may have come back before this flow was known to be dead.
+    for (const branch of waiting < 0 ? [] : context.branches.splice(waiting, 1)) this.#finish(branch);
     this.#start(context, { requestUri: request.message.requestUri, routes: [], seek: "registration" }, now);
   }
 

@@ -106,12 +106,12 @@ export const noVia: ViaToken = { branch: "", mark: "" };
 
 /** Whether something is under way; a phone that is only waited for is not. */
 export function hasPendingBranch(context: ResponseContext): boolean {
-  return context.branches.some((branch) => branch.state !== "Finished" && branch.target.seek !== "registration");
+  return context.branches.some((branch) => branch.state !== "Finished" && !isAwaiting(branch));
 }
 
-/** Whether a phone is waited for that has lost its connection. */
-export function isAwaitingPhone(context: ResponseContext): boolean {
-  return context.branches.some((branch) => branch.state !== "Finished" && branch.target.seek === "registration");
+/** Stands for phones that are waited for: see `Target.seek`. */
+export function isAwaiting(branch: Branch): boolean {
+  return branch.state !== "Finished" && branch.target.seek === "registration";
 }
 
 /** Whether a new branch may still start (RFC 3261 16.7 5, 10; RFC 4320 4.2). */

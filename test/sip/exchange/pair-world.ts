@@ -82,7 +82,7 @@ export class PairWorld {
 
   #take(cell: Cell): void {
     for (const sent of this.replicas[cell].drain()) {
-      if (sent.commit === undefined) this.#arrive(sent);
+      if (sent.commit === undefined) this.#arrive(sent, cell);
       else this.#held[cell].push({ sent, commit: sent.commit });
     }
   }
@@ -113,7 +113,7 @@ export class PairWorld {
       }
       const held = this.#held[from].filter(({ commit }) => isAlone || store.acknowledged >= commit);
       this.#held[from] = this.#held[from].filter((each) => !held.includes(each));
-      for (const { sent } of held) this.#arrive(sent);
+      for (const { sent } of held) this.#arrive(sent, from);
     }
   }
 
@@ -159,11 +159,12 @@ export class PairWorld {
     }
   }
 
-  #arrive(sent: Sent): void {
+  #arrive(sent: Sent, cell: Cell): void {
     // A UDP phone is where it is, whichever gateway the datagram comes from.
     const isThere = (each: Receiver): boolean => each.key === sent.key && (sent.key.startsWith("u") || each.access === sent.access);
     const phone = this.phones.find(isThere);
-    phone?.receive(sent.message, this.now);
+    if (phone !== undefined) phone.receive(sent.message, this.now);
+    else if (!sent.key.startsWith("u")) this.give(cell, sent.access, RecordKind.undeliverable, sent.key, sent.text);
   }
 }
 

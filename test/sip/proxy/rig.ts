@@ -38,7 +38,7 @@ export class Rig {
   readonly proxy: Proxy;
   /** Everything that has left. */
   readonly sent: Sent[] = [];
-  readonly sought: { failed: readonly string[]; reference: string; until: number; what: Target["seek"] }[] = [];
+  readonly sought: { failed: readonly string[]; reference: string; until: number; seek: Target["seek"] }[] = [];
   readonly stopped: string[] = [];
   /** Flows to which there is no way. */
   readonly unreachable = new Set<string>();
@@ -77,7 +77,7 @@ export class Rig {
       nextTag: () => `tag-${(this.#tags += 1)}`,
       sentBy: (flow) => listenerOf(flow),
       resolve: (uri, reference) => this.resolves.push({ uri, reference }),
-      seek: ({ failed, reference, target, until }) => this.sought.push({ failed, reference, until, what: target.seek }),
+      seek: ({ failed, reference, target: { seek }, until }) => this.sought.push({ failed, reference, until, seek }),
       stopSeeking: (reference) => this.stopped.push(reference),
       mayReturn: () => this.mayReturn,
       numericFlow: (uri) => (this.resolvesAll ? undefined : numericFlow(uri.host, uri.port ?? 5060)),
