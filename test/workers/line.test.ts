@@ -1,7 +1,7 @@
 import { evictDurableObject, listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { messageOctetsMax } from "../../sip/limits.ts";
+import { messageOctetsMax, phoneReturnMs } from "../../sip/limits.ts";
 import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
 import { lineName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
@@ -81,18 +81,36 @@ describe("two softphones", () => {
     expect(await ending).toMatch(/^SIP\/2\.0 200 /);
   });
 
-  it("[RFC3261 16.7 5] hear that a phone has gone: 480 and not silence", async () => {
+  it(
+    "[RFC3261 16.7 5] hear that a phone has gone and does not come back: 480 and not silence",
+    { timeout: 3 * phoneReturnMs },
+    async () => {
+      const [caller, callee] = [await connect(alice), await connect(bob)];
+      await caller.register();
+      await callee.register();
+      callee.socket.close();
+      await vi.waitFor(async () => {
+        const response = await callApi("GET", `/registrations?aor=${bob}@${domain}`);
+        expect(await response.json()).toEqual([]);
+      });
+      const uri = `sip:${bob}@${domain}`;
+      const answer = await caller.transact("MESSAGE", uri, [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: gone"]);
+      expect(answer).toMatch(/^SIP\/2\.0 480 /);
+    },
+  );
+
+  it("[RFC5626 4.5] are called when they come back, by whoever called them meanwhile", async () => {
     const [caller, callee] = [await connect(alice), await connect(bob)];
     await caller.register();
     await callee.register();
     callee.socket.close();
-    await vi.waitFor(async () => {
-      const response = await callApi("GET", `/registrations?aor=${bob}@${domain}`);
-      expect(await response.json()).toEqual([]);
-    });
     const uri = `sip:${bob}@${domain}`;
-    const answer = await caller.transact("MESSAGE", uri, [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: gone"]);
-    expect(answer).toMatch(/^SIP\/2\.0 480 /);
+    const answering = caller.transact("MESSAGE", uri, [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: back"]);
+    const again = await connect(bob);
+    const registering = again.register(); // whose 200 may come later than the call
+    again.respond(await again.received("MESSAGE "), "200 OK");
+    await registering;
+    expect(await answering).toMatch(/^SIP\/2\.0 200 /);
   });
 });
 
