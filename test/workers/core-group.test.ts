@@ -6,8 +6,8 @@ import type { Change, View } from "../../sip/core-group/view.ts";
 import type { Status } from "../../workers/api/status.ts";
 import type { CoreGroupStatus } from "../../workers/core-group/core-group-object.ts";
 import { GroupDisk } from "../../workers/core-group/group-disk.ts";
-import { coreGroupName } from "../../workers/environment.ts";
-import { answerAsPeer, callApi, get, map, signature, upgrade } from "./cell.ts";
+import { coreGroupName, exchangeName } from "../../workers/environment.ts";
+import { answerAsPeer, callApi, get, map, putToSleep, replicas, signature, upgrade } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
 
 const group = env.CORE_GROUP.getByName(coreGroupName);
@@ -255,6 +255,33 @@ describe("a control socket", () => {
     socket.send("ping");
     await vi.waitFor(() => expect(texts).toContain("pong"));
     await until("g6", "up");
+  });
+});
+
+describe("a cell that starts", () => {
+  it("is joining until its exchanges that run have caught up with their pairs", async () => {
+    const [replica] = replicas;
+    if (replica === undefined) throw new Error("no exchange");
+    peerAnswers();
+    await until("b", "up");
+    await until("a", "up");
+    await vi.waitFor(async () => expect((await env.EXCHANGE.getByName(exchangeName(0)).counts()).pair).toBe("together"), {
+      timeout: 5_000,
+    });
+    await putToSleep(0);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    replica.frozen = promise;
+    try {
+      await evictDurableObject(group, { webSockets: "close" });
+      await until("b", "up");
+      expect([await stateOf("a"), (await env.EXCHANGE.getByName(exchangeName(0)).counts()).pair]).toEqual(["joining", "syncing"]);
+    } finally {
+      replica.frozen = undefined;
+      resolve();
+    }
+    await vi.waitFor(async () => expect(await stateOf("a")).toBe("up"), { timeout: 1_000, interval: 5 });
+    expect((await env.EXCHANGE.getByName(exchangeName(0)).counts()).pair).not.toBe("syncing");
+    expect(await lastChangeOf("a")).toMatchObject({ from: "joining", to: "up", cause: "ready" });
   });
 });
 
