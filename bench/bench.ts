@@ -54,6 +54,7 @@ export class Bench {
   async start(name: SystemName, options: SystemOptions = {}): Promise<System> {
     this.options.log(`  starts ${name}`);
     if (name === "tandem") return await startTandem(this.programs, options);
+    if (name === "tandem alone") return await startTandem(this.programs, { ...options, isReplicated: false });
     return name === "kamailio" ? await startKamailio(this.programs, options) : await startKamailioPair(this.programs, options);
   }
 

@@ -10,6 +10,7 @@ import { idle } from "./work/idle.ts";
 import { latency } from "./work/latency.ts";
 import { dialogMemory, readyAgain, registrationMemory } from "./work/memory.ts";
 import { registerDigest, registerNew, registerRefresh } from "./work/register.ts";
+import { replication } from "./work/replication.ts";
 import { softphones } from "./work/softphones.ts";
 
 const works: readonly Work[] = [
@@ -19,6 +20,7 @@ const works: readonly Work[] = [
   ...callWorks,
   highestRate,
   latency,
+  replication,
   softphones,
   registrationMemory,
   readyAgain,

@@ -2,7 +2,7 @@
 export type Endpoint = { readonly host: string; readonly port: number };
 
 /** Columns of the table. */
-export type SystemName = "tandem" | "kamailio" | "kamailio+dmq";
+export type SystemName = "tandem" | "tandem alone" | "kamailio" | "kamailio+dmq";
 
 /** What a system is started with. */
 export type SystemOptions = {
@@ -12,6 +12,8 @@ export type SystemOptions = {
   readonly users?: readonly string[];
   /** Softphones will come: Kamailio loads its module. */
   readonly webSocket?: boolean;
+  /** False: replicas keep to themselves (Tandem). */
+  readonly isReplicated?: boolean;
   /** Used, and kept, instead of a directory of its own (Tandem). */
   readonly state?: string;
 };
