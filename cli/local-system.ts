@@ -32,6 +32,8 @@ export type LocalSystemOptions = {
   readonly reporter: Reporter;
   /** Under which URL a cell reaches another one, when that is not the other's own. */
   readonly urlFor?: (cell: string, peer: string) => string | undefined;
+  /** Puts modules around the cells' script: the bench counts what it does. */
+  readonly wrap?: (bundle: Bundle) => Bundle;
 };
 
 /** One system on this machine: its processes, and the files that say what runs. */
@@ -103,7 +105,8 @@ export class LocalSystem {
   }
 
   async #startCells(bundle: Bundle, secret: string): Promise<void> {
-    const { urlFor } = this.#options;
+    const { urlFor, wrap } = this.#options;
+    const script = wrap === undefined ? bundle : wrap(bundle);
     const workerd = workerdBinary();
     const specs = this.#options.layout.cells.map(({ id, port, url }): ProcessSpec => {
       const storage = this.#options.state.file("cells", id);
@@ -116,7 +119,7 @@ export class LocalSystem {
         host: this.#options.settings.host,
         port,
         settings: readWorkerSettings(join(root, "wrangler.toml"), id),
-        modules: modulesFor(bundle, file),
+        modules: modulesFor(script, file),
         storage,
         texts: { CELL: id, CLUSTER: JSON.stringify(map) },
         fromEnvironment: ["TANDEM_SECRET"],
