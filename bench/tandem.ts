@@ -35,14 +35,24 @@ export async function startTandem(programs: Programs, options: SystemOptions = {
     name: options.isReplicated === false ? "tandem alone" : "tandem",
     domain,
     sip: { host: "127.0.0.1", port },
-    webSockets: run.cells.map(({ url }) => url.replace(/^http/, "ws")),
+    tls: { host: "127.0.0.1", port: port + 1, ca: readFileSync(join(state, "tls", "ca.pem"), "utf8") },
+    webSockets: run.cells.map(({ url }) => webSocketOf(url)),
     processes: () => [...run.cells, ...run.gateways].map(({ pid }) => pid),
     watchers: child.pid === undefined ? [] : [child.pid],
+    kill: (webSocket) => {
+      const cell = run.cells.find(({ url }) => webSocketOf(url) === webSocket);
+      if (cell === undefined) throw new Error(`no cell has ${webSocket}`);
+      process.kill(cell.pid, "SIGKILL");
+    },
     stop: async () => {
       await programs.stop(child);
       if (options.state === undefined) programs.removeDirectory(state);
     },
   };
+}
+
+function webSocketOf(url: string): string {
+  return url.replace(/^http/, "ws");
 }
 
 async function importSubscribers(state: string, users: readonly string[]): Promise<void> {

@@ -33,6 +33,8 @@ export type LocalSystemOptions = {
   readonly reporter: Reporter;
   /** Another map for a cell than the usual one: with a relay's URL for that of another cell, with other times. */
   readonly mapFor?: (cell: string, map: ClusterMap) => ClusterMap;
+  /** Puts modules around the cells' script: the bench counts what it does. */
+  readonly wrap?: (bundle: Bundle) => Bundle;
 };
 
 /** One system on this machine: its processes, and the files that say what runs. */
@@ -104,8 +106,9 @@ export class LocalSystem {
   }
 
   async #startCells(bundle: Bundle, secret: string): Promise<void> {
-    const { cluster, settings, layout, mapFor } = this.#options;
+    const { cluster, settings, layout, mapFor, wrap } = this.#options;
     const map = clusterMapOf(cluster, settings, layout);
+    const script = wrap === undefined ? bundle : wrap(bundle);
     const workerd = workerdBinary();
     const specs = layout.cells.map(({ id, port, url }): ProcessSpec => {
       const storage = this.#options.state.file("cells", id);
@@ -116,7 +119,7 @@ export class LocalSystem {
         host: settings.host,
         port,
         settings: readWorkerSettings(join(root, "wrangler.toml"), id),
-        modules: modulesFor(bundle, file),
+        modules: modulesFor(script, file),
         storage,
         texts: { CELL: id, CLUSTER: JSON.stringify(mapFor?.(id, map) ?? map) },
         fromEnvironment: ["TANDEM_SECRET"],
