@@ -54,6 +54,7 @@ export class MeteredSystem {
       httpPort: port + 2 * gateways,
       cells: 2,
       gateways,
+      replication: true,
       exchanges: undefined,
       state: state.path,
       restart: false,
