@@ -39,8 +39,8 @@ export class RegistrarDesk {
   }
 
   /**
-   * Whether a phone of this address-of-record may register again any moment: its connection was lost lately, and it has not taken itself off.
-   * `isLostLately` says so of the flow of a binding that still stands.
+   * Whether a phone of this address-of-record may register again any moment, or just has: its connection was lost lately, and it has not taken
+   * itself off. `isLostLately` says so of the flow of a binding that still stands.
    */
   mayReturn(addressOfRecord: string, now: number, isLostLately: (flow: string) => boolean): boolean {
     return this.#store.bindingsOf(addressOfRecord).some((record) => {
@@ -48,8 +48,8 @@ export class RegistrarDesk {
       const isYoung = now - msOfVersion(version) <= phoneLostMs;
       if (value === undefined) return record.isLost === true && isYoung;
       if (value.expiresAt <= now) return false;
-      // A binding over TCP or TLS that has lost its flow has been changed then.
-      return value.flow === "" ? isYoung : isLostLately(value.flow);
+      // A binding over TCP or TLS that has lost its flow was changed then, one that has a new one as well.
+      return isYoung || (value.flow !== "" && isLostLately(value.flow));
     });
   }
 

@@ -28,8 +28,9 @@ import {
   isGroupTaken,
   isOpen,
   isResponseContext,
+  newBranch,
+  newContext,
   nextBatch,
-  noVia,
 } from "./response-context.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
 import { preprocess } from "./route-preprocessing.ts";
@@ -115,27 +116,8 @@ export class Proxy {
     const refusal = request.loop === undefined ? checkForwarding(request) : undefined;
     if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
     if (this.join(tx, request, now)) return;
-    const mayBeRepeated = this.#env.mayBeRepeated?.(now) === true;
-    const context: ResponseContext = {
-      kind: "responseContext",
-      tx,
-      joined: [],
-      ownVias: mayBeRepeated ? request.message.values(Header.Via) : undefined,
-      isInvite: tx.kind === "inviteServer",
-      recordRoute: options.recordRoute,
-      request,
-      waiting: [],
-      branches: [],
-      attempts: 0,
-      best: undefined,
-      challenges: [],
-      finalStatus: 0,
-      cancelled: false,
-      cancelReasons: [],
-      declined: false,
-      isStarting: false,
-      soughtUntil: 0,
-    };
+    const context = newContext(tx, request, options.recordRoute);
+    if (this.#env.mayBeRepeated?.(now) === true) context.ownVias = request.message.values(Header.Via);
     tx.owner = context;
     this.#open.add(context);
     this.#transactions.trying(tx, now);
@@ -408,19 +390,7 @@ export class Proxy {
 
   #start(context: ResponseContext, target: Target, now: number): void {
     if (!isOpen(context) || context.branches.length >= branchesMax) return;
-    const branch: Branch = {
-      kind: "branch",
-      context,
-      target,
-      state: "Resolving",
-      reference: "",
-      via: noVia,
-      flow: "",
-      alternatives: [],
-      cancelRequested: false,
-      isLost: false,
-      client: undefined,
-    };
+    const branch = newBranch(context, target);
     context.branches.push(branch);
     this.#startBranch(branch, now);
   }

@@ -8,7 +8,9 @@ import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { Proxy } from "./proxy.ts";
 import { identify } from "./request-validation.ts";
+import { newBranch, newContext } from "./response-context.ts";
 import type { Branch, ResponseContext } from "./response-context.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** The text of INVITEs, which does not change: made once. */
 const texts = new WeakMap<SipMessage, string>();
@@ -109,42 +111,24 @@ export function restoreInvite(
   return context;
 }
 
-function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: ResponseContext["request"]): ResponseContext {
-  const { best } = snapshot;
+function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Preprocessed): ResponseContext {
+  const { best, attempts, cancelled, cancelReasons, declined } = snapshot;
+  const fresh = newContext(tx, request, snapshot.recordRoute);
   return {
-    kind: "responseContext",
-    tx,
-    joined: [],
-    ownVias: undefined,
-    isInvite: true,
-    recordRoute: snapshot.recordRoute,
-    request,
+    ...fresh,
     waiting: [...snapshot.waiting],
-    branches: [],
-    attempts: snapshot.attempts,
+    attempts,
     best: best === undefined ? undefined : { status: best.status, octets: best.octets === undefined ? undefined : octetsOf(best.octets) },
     challenges: [...snapshot.challenges],
-    finalStatus: 0,
-    cancelled: snapshot.cancelled,
-    cancelReasons: snapshot.cancelReasons,
-    declined: snapshot.declined,
-    isStarting: false,
-    soughtUntil: 0,
+    cancelled,
+    cancelReasons,
+    declined,
   };
 }
 
-function branchOf(context: ResponseContext, snapshot: InviteBranch): Branch {
-  return {
-    kind: "branch",
-    context,
-    target: snapshot.target,
-    state: snapshot.state,
-    reference: snapshot.reference,
-    via: { branch: snapshot.branch, mark: snapshot.mark },
-    flow: snapshot.flow,
-    alternatives: snapshot.alternatives,
-    cancelRequested: snapshot.cancelRequested,
-    isLost: snapshot.isLost,
-    client: undefined,
-  };
+function branchOf(
+  context: ResponseContext,
+  { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost }: InviteBranch,
+): Branch {
+  return { ...newBranch(context, target), state, reference, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
 }

@@ -50,14 +50,6 @@ function isLineUnreachable({ faults }: Story, from: number, until: number): bool
 }
 
 /**
- * The way from a replica to a gateway may be missing while both live: just after the cell was frozen or dead, while one gateway has found it
- * again and another has not, and while the two are cut off from each other. The other replica has a way, but this one is asked.
- */
-export function isWayMissing({ faults }: Story, from: number, until: number): boolean {
-  return faults.some((fault) => fault.kind.includes("cell") && fault.from <= until && fault.until + afterMs >= from);
-}
-
-/**
  * The call was set up by a softphone whose line, and the replica that had the call in hand, died before that could tell the other one: the
  * end of the line is the end of the call's only way back.
  */

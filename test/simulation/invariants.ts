@@ -14,7 +14,6 @@ import {
   isEndless,
   isForgotten,
   isSwallowed,
-  isWayMissing,
   mayRingLate,
   noGateway,
   wasAway,
@@ -29,6 +28,8 @@ const flushedMs = 1_500;
 const transactionMs = 32_000;
 /** Clocks are fast by up to 10 s a day, and by up to 2 s where one takes over from another. */
 const clockErrorMs = 2_100;
+/** What the end of a wait is: the answer is on its way for so long. */
+const lastMomentMs = 500;
 
 /** What must be true when all is quiet: the faults are over, and everybody has had the time to notice. */
 export function checkAtTheEnd(story: Story): void {
@@ -129,7 +130,8 @@ function isExplained(story: Story, phone: Phone, call: OutgoingCall): boolean {
     if (outcome === 487 || (outcome === 408 && wasAway(story, callee, startedAt, outcomeAt))) return true;
   }
   if (outcome === 480 || outcome === 404) {
-    return wasAway(story, callee, startedAt, outcomeAt) || isWayMissing(story, startedAt, outcomeAt) || isDouble(story);
+    // It is waited for: that it was away for a moment explains nothing.
+    return wasAway(story, callee, Math.max(startedAt, outcomeAt - lastMomentMs), outcomeAt) || isDouble(story);
   }
   // RFC 3261 9.1: nobody answers the CANCEL that a phone which has gone never got.
   if (outcome === 408 && wasCancelled && wasAway(story, callee, startedAt, outcomeAt)) return true;

@@ -226,6 +226,18 @@ describe("what is waited for, and where", () => {
     expect(one(world.receive(bob.key, bob.register(), bob.access), "MESSAGE").key).toBe(bob.key);
   });
 
+  it("nobody, when it is there already: it came back before its first connection was known to be dead", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "TCP");
+    world.receive(bob.key, bob.register());
+    const swallowed = one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    world.advance(3_000);
+    const key = otherKey("TCP", 6001);
+    world.receive(key, bob.register());
+    expect(one(world.record(RecordKind.undeliverable, bob.key, swallowed.text), "INVITE").key).toBe(key);
+  });
+
   it("a phone over TCP whose Contact takes no connection either; it is not called 500", () => {
     const world = new TestExchange();
     const alice = new TestPhone("alice", "198.51.100.7", 5070);

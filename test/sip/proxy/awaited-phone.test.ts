@@ -25,6 +25,20 @@ function sought(rig: Rig): string {
   return last.reference;
 }
 
+/** The phone of {@link phoneTcp} on another flow. */
+function same(flow: string): Rig["targets"][number] {
+  return target(flow, { requestUri: target(phoneTcp).requestUri });
+}
+
+/** A request whose target is a phone of a dialog. */
+function inDialog(): Rig {
+  const rig = new Rig();
+  rig.targets = [{ requestUri: "sip:bob@elsewhere.invalid", routes: [], flow: phoneTcp, seek: "onFailure" }];
+  rig.receive(request("MESSAGE"), caller);
+  rig.take();
+  return rig;
+}
+
 /** The record of the INVITE, as the pair and the disk have it. */
 function overText(snapshot: Invite | undefined): Invite {
   const version = makeVersion({ ms: 1, counter: 0, cell: "a" });
@@ -87,7 +101,6 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
 
   it("calls a phone once that moves on while it is called, and again when that flow dies", () => {
     const rig = calling([target(phoneTcp)]);
-    const same = (flow: string): Rig["targets"][number] => target(flow, { requestUri: target(phoneTcp).requestUri });
     rig.undeliverable(phoneTcp);
     rig.proxy.returned(sought(rig), [same(phone1)], rig.now);
     rig.proxy.returned(sought(rig), [same(phone2)], rig.now);
@@ -162,14 +175,6 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
 });
 
 describe("a phone of a dialog that is not where it was [RFC5626 4.3]", () => {
-  function inDialog(): Rig {
-    const rig = new Rig();
-    rig.targets = [{ requestUri: "sip:bob@elsewhere.invalid", routes: [], flow: phoneTcp, seek: "onFailure" }];
-    rig.receive(request("MESSAGE"), caller);
-    rig.take();
-    return rig;
-  }
-
   it("is looked for again when the flow that was found is dead as well; dead ones are named, and the time does not begin anew", () => {
     const rig = inDialog();
     const until = rig.now + phoneReturnMs;
