@@ -149,6 +149,8 @@ export const pairBurstMax = 4;
 /** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */
 export const pairSyncMs = 2_000;
 export const pairSyncMsMax = 10_000;
+/** A cell that has started joins for no longer than its exchanges may take for it, and one of them may have died over it. */
+export const joiningMsMax = pairSyncMsMax + pairSyncMs;
 /** A pair that does not answer is tried again after this, then after twice as long, up to the maximum. */
 export const pairRetryMs = 50;
 export const pairRetryMsMax = 1_000;

@@ -116,8 +116,8 @@ export class Proxy {
     const refusal = request.loop === undefined ? checkForwarding(request) : undefined;
     if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
     if (this.join(tx, request, now)) return;
-    const mayBeRepeated = this.#env.mayBeRepeated?.(now) === true;
-    const context = newContext(tx, request, options.recordRoute, mayBeRepeated ? request.message.values(Header.Via) : undefined);
+    const context = newContext(tx, request, options.recordRoute);
+    if (this.#env.mayBeRepeated?.(now) === true) context.ownVias = request.message.values(Header.Via);
     tx.owner = context;
     this.#open.add(context);
     this.#transactions.trying(tx, now);

@@ -68,7 +68,7 @@ export type ResponseContext = {
    * Set when another replica may have forwarded the same request for another copy of it: the Vias of `tx`, for what the phone answers may have
    * those of the other copy.
    */
-  readonly ownVias: readonly string[] | undefined;
+  ownVias: readonly string[] | undefined;
   readonly isInvite: boolean;
   readonly recordRoute: boolean;
   /** What is forwarded; undefined when no more branches can start. */
@@ -94,18 +94,16 @@ export type ResponseContext = {
   soughtUntil: number;
 };
 
+/** Of a branch that has sent nothing. */
+const noVia: ViaToken = { branch: "", mark: "" };
+
 /** Of a request that has not been forwarded anywhere. */
-export function newContext(
-  tx: ServerTransaction,
-  request: Preprocessed,
-  recordRoute: boolean,
-  ownVias?: readonly string[],
-): ResponseContext {
+export function newContext(tx: ServerTransaction, request: Preprocessed, recordRoute: boolean): ResponseContext {
   return {
     kind: "responseContext",
     tx,
     joined: [],
-    ownVias,
+    ownVias: undefined,
     isInvite: tx.kind === "inviteServer",
     recordRoute,
     request,
@@ -146,8 +144,6 @@ export function isResponseContext(owner: unknown): owner is ResponseContext {
 export function isBranch(owner: unknown): owner is Branch {
   return typeof owner === "object" && owner !== null && "kind" in owner && owner.kind === "branch";
 }
-
-export const noVia: ViaToken = { branch: "", mark: "" };
 
 /** Whether something is under way; a phone that is only waited for is not. */
 export function hasPendingBranch(context: ResponseContext): boolean {

@@ -126,7 +126,9 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
   };
 }
 
-function branchOf(context: ResponseContext, snapshot: InviteBranch): Branch {
-  const { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost } = snapshot;
+function branchOf(
+  context: ResponseContext,
+  { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost }: InviteBranch,
+): Branch {
   return { ...newBranch(context, target), state, reference, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
 }

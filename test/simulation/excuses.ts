@@ -60,6 +60,19 @@ export function diedWithItsCell({ faults }: Story, phone: Phone, call: OutgoingC
   );
 }
 
+/** Nobody answers, and nobody hangs up: Timer C (RFC 3261 16.8) is to end it. */
+export function isEndless({ plan }: OutgoingCall): boolean {
+  return plan.manner === "lets ring" && plan.cancelMs === undefined;
+}
+
+/**
+ * A softphone's call that rings for ever, and its cell died with its line, or lost it: the other replica takes such a call up with the first
+ * word that it hears of it, and here nobody ever says one.
+ */
+export function isForgotten({ faults }: Story, phone: Phone, call: OutgoingCall): boolean {
+  return isEndless(call) && phone.transport === "WS" && faults.some(({ kind, until }) => kind.includes("cell") && until >= call.startedAt);
+}
+
 /** There was no gateway at all. */
 export function noGateway({ cluster, faults }: Story, from: number, until: number): boolean {
   return cluster.gateways.every(({ host }) =>

@@ -150,13 +150,14 @@ export class ExchangeObject extends DurableObject<Environment> {
     return answer;
   }
 
-  /** The cell's view has changed. */
-  setView(view: View): void {
+  /** The cell's view has changed. Answers whether this replica serves yet. */
+  setView(view: View): { readonly isServing: boolean } {
     const reachable = view.cells.filter(({ id }) => id === this.env.CELL || isReachable(view, id)).map(({ id }) => id);
     this.#exchange.setCells(new Set(reachable), Date.now());
     this.#exchange.setFenced(view.isFenced);
     if (this.#peer !== undefined) this.#pair?.see(reachable.includes(this.#peer), view.heartbeat);
     void this.#carryOut(Date.now(), {});
+    return { isServing: this.#isServing };
   }
 
   /** A subscriber's secrets, for an exchange that authenticates a call from this one's subscriber. */
@@ -244,9 +245,17 @@ export class ExchangeObject extends DurableObject<Environment> {
     return this.env.CORE_GROUP.getByName(coreGroupName);
   }
 
+  get #isServing(): boolean {
+    return this.#pair?.isServing ?? true;
+  }
+
   async #askForView(): Promise<void> {
+    const isSyncing = !this.#isServing;
     try {
-      this.setView(await this.#coreGroup().viewFor(this.#number));
+      this.setView(await this.#coreGroup().viewFor(this.#number, isSyncing));
+      if (!isSyncing) return;
+      await this.#pair?.enter(() => {}, false);
+      await this.#coreGroup().caughtUp(this.#number);
     } catch (error) {
       console.warn(`exchange ${this.#number}: the core group does not say what it sees: ${String(error)}`);
     }
@@ -258,7 +267,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       this.#exchange.connectAccess(access, opened.listeners);
       this.#arm(Date.now());
       if (records.length === 0 && !opened.isNewBoot) committed();
-      this.#trunks.tellServing(this.#pair?.isServing ?? true, access);
+      this.#trunks.tellServing(this.#isServing, access);
     }
     if (records.length > 0 || opened?.isNewBoot === true) {
       const run = (now: number): void => {
