@@ -39,7 +39,6 @@ export class PairedExchanges {
   readonly #core: CoreModules;
   readonly #primary: Exchange;
   readonly #secondary: Exchange;
-  #frames = 0;
   #given = 0;
   #held: FrameRecord[] = [];
 
@@ -52,27 +51,28 @@ export class PairedExchanges {
   /** Gives messages to the first replica, so many in a frame; what it sends at once. */
   receive(messages: readonly Message[], perFrame: number): Message[] {
     const { decodeFrame, encodeFrame } = this.#core;
-    const sent: FrameRecord[] = [];
+    const arriving: Uint8Array[] = [];
     for (let start = 0; start < messages.length; start += perFrame) {
       const records = messages.slice(start, start + perFrame).map(({ key, octets }) => ({ kind: messageKind, key, octets }));
-      const arriving = encodeFrame(1, 0, records);
-      const before = process.threadCpuUsage();
-      const frame = decodeFrame(arriving);
+      arriving.push(encodeFrame(1, 0, records));
+    }
+    const leaving: Uint8Array[] = [];
+    const before = process.threadCpuUsage();
+    for (const octets of arriving) {
+      const frame = decodeFrame(octets);
       if ("frameError" in frame) throw new Error(frame.frameError);
       for (const record of frame.records) this.#primary.receive("g1", record, this.now);
-      const leaving = this.#takeSends();
-      const encoded = leaving.length === 0 ? undefined : encodeFrame((this.#frames += 1), 0, leaving);
-      this.#count(before);
-      if (encoded !== undefined) this.#read(encoded, sent);
+      const records = this.#takeSends();
+      if (records.length > 0) leaving.push(encodeFrame(1, 0, records));
     }
-    return sent;
+    this.#count(before);
+    return leaving.flatMap((octets) => this.#read(octets));
   }
 
   /** Ends a step: timers, the batch to the second replica, and what waited for that. */
   step(): Message[] {
     this.now += stepMs;
     const { encodeFrame } = this.#core;
-    const sent: FrameRecord[] = [];
     const before = process.threadCpuUsage();
     this.#primary.tick(this.now);
     const leaving = this.#takeSends();
@@ -81,8 +81,7 @@ export class PairedExchanges {
     this.#held = [];
     const encoded = [leaving, released].filter((records) => records.length > 0).map((records) => encodeFrame(1, 0, records));
     this.#count(before);
-    for (const each of encoded) this.#read(each, sent);
-    return sent;
+    return encoded.flatMap((octets) => this.#read(octets));
   }
 
   /** A second of the disk's: what would be written. */
@@ -118,10 +117,10 @@ export class PairedExchanges {
     return records;
   }
 
-  #read(encoded: Uint8Array, sent: FrameRecord[]): void {
-    const frame = this.#core.decodeFrame(encoded);
+  #read(octets: Uint8Array): FrameRecord[] {
+    const frame = this.#core.decodeFrame(octets);
     if ("frameError" in frame) throw new Error(frame.frameError);
-    for (const record of frame.records) if (record.kind === sendKind) sent.push(record);
+    return frame.records.filter(({ kind }) => kind === sendKind);
   }
 
   #count(before: NodeJS.CpuUsage): void {
