@@ -57,8 +57,9 @@ export const noncesRememberedMax = 20_000;
 
 /** One frame between an access and an exchange; workerd takes 32 MiB, we flush at 64 KiB, a single message may exceed that by its header. */
 export const frameOctetsMax = 1024 * 1024;
-/** A frame waits at most this long when something of its trunk is unanswered. */
+/** A frame waits at most this long when something of its trunk is unanswered; one that holds only what can wait (patience.ts), for the other time. */
 export const frameDelayMs = 2;
+export const patientFrameDelayMs = 20;
 /** A frame leaves when it holds this much. */
 export const frameFlushOctets = 64 * 1024;
 /** What an access keeps for one trunk, unsent and unacknowledged together; over: the newest request is refused with 503. */
@@ -140,10 +141,10 @@ export const pairBatchOctets = 256 * 1024;
 /** The largest batch that is read: one with a last record of the largest size. */
 export const pairBatchOctetsMax = 8 * 1024 * 1024;
 /**
- * A batch costs as much as a call, whatever is in it: changes that nobody waits for go to the pair after this at the latest. Nothing is lost
- * by waiting: the frames that made them are not acknowledged before.
+ * A batch costs as much as three calls, whatever is in it: changes that nobody waits for go to the pair after this at the latest. Nothing is
+ * lost by waiting: the frames that made them are not acknowledged before.
  */
-export const pairDelayMs = 20;
+export const pairDelayMs = 50;
 /** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link pairDelayMs}. */
 export const pairBurstMax = 4;
 /** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */

@@ -3,9 +3,6 @@
 /** Clocks of cells and gateways may differ by this much, and a signed request may be under way this long. */
 export const signatureAgeSecondsMax = 30;
 
-/** Token signatures remembered, twice: those of the calls of some seconds, in 2 MB. */
-export const signaturesRememberedMax = 4_096;
-
 /** A body of the API: 10 000 subscribers with both HA1 values and their names are 2 MB. */
 export const apiBodyOctetsMax = 8 * 1024 * 1024;
 /** Subscribers in one PUT: one transaction on one object's disk should stay below 100 ms. */

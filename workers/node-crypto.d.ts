@@ -3,13 +3,11 @@
  * not have, and another setTimeout.
  */
 declare module "node:crypto" {
-  export type KeyObject = { readonly type: "secret" };
   export type Digest = {
     update(data: string | Uint8Array, encoding?: "latin1" | "utf8"): Digest;
     digest(encoding: "hex"): string;
     digest(): Uint8Array;
   };
   export function createHash(algorithm: "md5" | "sha256"): Digest;
-  export function createHmac(algorithm: "sha256", key: string | KeyObject): Digest;
-  export function createSecretKey(key: Uint8Array): KeyObject;
+  export function createHmac(algorithm: "sha256", key: string): Digest;
 }

@@ -1,7 +1,7 @@
 import { isParseError, type ParseError } from "../errors.ts";
 import type { NameAddr } from "../message/name-addr.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { isSipUri, parseUri } from "../message/uri.ts";
+import { isSipUri } from "../message/uri.ts";
 import { addressOfRecordOf } from "../placement/address-of-record.ts";
 import { domainOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
 
@@ -23,7 +23,7 @@ export function callingOf(map: ClusterMap, message: SipMessage): Calling {
   const requestUri = message.parsedRequestUri;
   const callee = isParseError(requestUri) ? undefined : addressOfRecordOf(map, requestUri);
   const from = message.from;
-  const fromUri = isParseError(from) ? undefined : parseUri(from.uri);
+  const fromUri = isParseError(from) ? undefined : from.parsedUri;
   if (fromUri === undefined || isParseError(fromUri) || !isSipUri(fromUri)) {
     return { callerDomain: undefined, caller: undefined, callee };
   }
@@ -33,7 +33,7 @@ export function callingOf(map: ClusterMap, message: SipMessage): Calling {
 
 /** The canonical address-of-record of a From or To, empty when it is not ours. */
 export function addressOfRecordOfParty(map: ClusterMap, party: NameAddr | ParseError): string {
-  const uri = isParseError(party) ? party : parseUri(party.uri);
+  const uri = isParseError(party) ? party : party.parsedUri;
   return (isParseError(uri) ? undefined : addressOfRecordOf(map, uri)) ?? "";
 }
 
@@ -43,7 +43,7 @@ export function addressOfRecordOfTo(
   message: SipMessage,
 ): { readonly addressOfRecord: string; readonly domain: Domain } | undefined {
   const to = message.to;
-  const uri = isParseError(to) ? to : parseUri(to.uri);
+  const uri = isParseError(to) ? to : to.parsedUri;
   if (isParseError(uri) || !isSipUri(uri)) return undefined;
   const domain = domainOf(map, uri.host, uri.port);
   const addressOfRecord = addressOfRecordOf(map, uri);

@@ -1,11 +1,11 @@
 import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { cSeqMax, maxForwardsMax } from "../limits.ts";
-import { lineCount, lineId } from "./header-lines.ts";
-import { Header, canonicalHeaderName, isSingleHeader } from "./header-names.ts";
+import { lineId } from "./header-lines.ts";
+import { Header, canonicalHeaderName } from "./header-names.ts";
 import type { SipMessage } from "./sip-message.ts";
 import { isKnownMethod } from "./methods.ts";
-import { isSipUri, parseUri } from "./uri.ts";
+import { isSipUri } from "./uri.ts";
 
 /**
  * The reasonable syntax of RFC 3261 16.3 1: everything a proxy or registrar relies on is there once and well-formed; what it does not
@@ -49,14 +49,9 @@ function errorIn(value: unknown): ParseError | undefined {
 }
 
 function repeatedHeader(message: SipMessage): ParseError | undefined {
-  let seen = 0; // one bit an id: the ids of single headers are below 32
-  for (let line = 0; line < lineCount(message.lines); line++) {
-    const id = lineId(message.lines, line);
-    if (!isSingleHeader(id)) continue;
-    if ((seen & (1 << id)) !== 0) return parseError("repeated-header", 400, `Repeated ${canonicalHeaderName(id)}`, line);
-    seen |= 1 << id;
-  }
-  return undefined;
+  const line = message.repeatedLine;
+  if (line < 0) return undefined;
+  return parseError("repeated-header", 400, `Repeated ${canonicalHeaderName(lineId(message.lines, line))}`, line);
 }
 
 function missingHeader(message: SipMessage): ParseError | undefined {
@@ -73,7 +68,7 @@ function errorInUris(message: SipMessage): ParseError | undefined {
   // RFC 3261 19.1.1: a Request-URI has no headers.
   if (isSipUri(requestUri) && requestUri.headers !== "") return parseError("request-uri", 400, "Headers in Request-URI");
   for (const nameAddr of [message.from, message.to]) {
-    const error = isParseError(nameAddr) ? nameAddr : errorIn(parseUri(nameAddr.uri));
+    const error = isParseError(nameAddr) ? nameAddr : errorIn(nameAddr.parsedUri);
     if (error !== undefined) return error;
   }
   return undefined;

@@ -7,16 +7,29 @@ import { parseUri } from "./uri.ts";
 import type { Uri } from "./uri.ts";
 
 /** One value of From, To, Contact, Route, Record-Route, Path, ... (RFC 3261 25.1 name-addr / addr-spec with parameters). */
-export type NameAddr = {
+export class NameAddr {
   /** As it stands: a quoted one keeps its quotes; `""` when there is none. */
   readonly displayName: string;
-  /** The URI as it stands; see {@link parsedUri}. */
+  /** The URI as it stands. */
   readonly uri: string;
   /** Parameters of the header, not of the URI: without brackets all of them are (RFC 3261 20). */
   readonly params: Params;
   /** The value as it stands in the message, unfolded. */
   readonly text: string;
-};
+  #parsedUri: Uri | ParseError | undefined;
+
+  constructor(displayName: string, uri: string, params: Params, text: string) {
+    this.displayName = displayName;
+    this.uri = uri;
+    this.params = params;
+    this.text = text;
+  }
+
+  /** The URI, read when first asked for. */
+  get parsedUri(): Uri | ParseError {
+    return (this.#parsedUri ??= parseUri(this.uri));
+  }
+}
 
 /**
  * Reads `[ display-name ] "<" URI ">" params` or `URI params`. The URI itself is not looked into.
@@ -32,7 +45,7 @@ export function parseNameAddr(text: string): NameAddr | ParseError {
   if (close === open + 1) return parseError("name-addr", 400, "Empty URI", open);
   const params = parseParams(text, close + 1);
   if ("error" in params) return params;
-  return { displayName: text.slice(start, open).trimEnd(), uri: text.slice(open + 1, close), params, text };
+  return new NameAddr(text.slice(start, open).trimEnd(), text.slice(open + 1, close), params, text);
 }
 
 /** Offset of `<` behind a well-formed display name; -1 when the value has no bracket, -2 when what stands before it is no display name. */
@@ -67,10 +80,5 @@ function parseAddrSpec(text: string, start: number): NameAddr | ParseError {
   if (end === start) return parseError("name-addr", 400, "Empty URI", start);
   const params = parseParams(text, end);
   if ("error" in params) return params;
-  return { displayName: "", uri: text.slice(start, end), params, text };
-}
-
-/** The URI of a value, read. */
-export function parsedUri(nameAddr: NameAddr): Uri | ParseError {
-  return parseUri(nameAddr.uri);
+  return new NameAddr("", text.slice(start, end), params, text);
 }

@@ -3,7 +3,8 @@ import type { ParseError } from "../errors.ts";
 import { headerOctetsMax, headersMax, startLineOctetsMax } from "../limits.ts";
 import { CR, HTAB, LF, SP, TOKEN, characterClasses } from "./characters.ts";
 import { FOLDED, STRIDE, trimmedEnd } from "./header-lines.ts";
-import { Header, headerIdAt } from "./header-names.ts";
+import { Header, headerIdAt, isSingleHeader } from "./header-names.ts";
+import { octetLengthOf, writeText } from "./octets.ts";
 
 const NO_LENGTH = -1;
 const BAD_LENGTH = -2;
@@ -30,17 +31,57 @@ export class Scan {
   /** Below 0 when there is none, or none that can be relied on. */
   contentLength = NO_LENGTH;
   hasFolds = false;
+  /** One bit for each header that is there, of those with ids below 32. */
+  present = 0;
+  /** The first line of a header that may stand once only and stands there again; -1: none. */
+  repeatedLine = -1;
   error: ParseError | undefined = undefined;
 
   #at = 0;
 
-  constructor(octets: Uint8Array, start: number, end: number) {
+  /** An empty one: see {@link read} and {@link withText}. */
+  private constructor(octets: Uint8Array, start: number, end: number) {
     this.octets = octets;
     this.end = end;
     this.start = start;
-    while (this.#isCrlfAt(this.start)) this.start += 2;
-    this.#startLine();
-    while (this.#headerLine());
+  }
+
+  static read(octets: Uint8Array, start: number, end: number): Scan {
+    const scan = new Scan(octets, start, end);
+    while (scan.#isCrlfAt(scan.start)) scan.start += 2;
+    scan.#startLine();
+    while (scan.#headerLine());
+    return scan;
+  }
+
+  /**
+   * The same message, up to `end`, in octets of its own and with `text` instead of those from `from` to `to`, all of one header value: nothing
+   * else moves but by its length.
+   */
+  withText(from: number, to: number, text: string, end: number): Scan {
+    const { start } = this;
+    const length = octetLengthOf(text);
+    const octets = new Uint8Array(end - start - (to - from) + length);
+    octets.set(this.octets.subarray(start, from));
+    writeText(octets, from - start, text);
+    octets.set(this.octets.subarray(to, end), from - start + length);
+    const scan = new Scan(octets, 0, octets.length);
+    const moved = (at: number): number => (at <= from ? at : at + length - (to - from)) - start;
+    for (let i = 0; i < this.lines.length; i += STRIDE) {
+      scan.lines.push(this.lines[i] ?? 0, moved(this.lines[i + 1] ?? 0), moved(this.lines[i + 2] ?? 0));
+    }
+    scan.isRequest = this.isRequest;
+    scan.firstEnd = moved(this.firstEnd);
+    scan.secondStart = moved(this.secondStart);
+    scan.secondEnd = moved(this.secondEnd);
+    scan.status = this.status;
+    scan.bodyStart = moved(this.bodyStart);
+    scan.contentLength = this.contentLength;
+    scan.hasFolds = this.hasFolds;
+    scan.present = this.present;
+    scan.repeatedLine = this.repeatedLine;
+    scan.error = this.error;
+    return scan;
   }
 
   #fail(error: string, status: number, reason: string, offset: number): void {
@@ -151,10 +192,18 @@ export class Scan {
       return this.#endOfHeaders(lineStart, end);
     }
     if (valueStart < 0) valueStart = i;
+    if (id < 32) this.#note(id);
     this.lines.push(id | folded, lineStart, valueStart);
     if (id === Header.ContentLength) this.#contentLength(valueStart, i);
     this.#at = i + 2;
     return true;
+  }
+
+  /** That a header is on the line that comes next. */
+  #note(id: number): void {
+    const bit = 1 << id;
+    if ((this.present & bit) !== 0 && this.repeatedLine < 0 && isSingleHeader(id)) this.repeatedLine = this.lines.length / STRIDE;
+    this.present |= bit;
   }
 
   #contentLength(start: number, lineEnd: number): void {

@@ -18,7 +18,6 @@ import { parseVia } from "./via.ts";
 import type { Via } from "./via.ts";
 
 // What the getters below return is named here too: who holds a message needs no second import.
-export { parsedUri } from "./name-addr.ts";
 export type { NameAddr } from "./name-addr.ts";
 export type { Via } from "./via.ts";
 
@@ -38,9 +37,9 @@ export function parseMessage(octets: Uint8Array, start = 0, end: number = octets
   const bounded = Math.min(end, octets.length);
   if (bounded - start > messageOctetsMax) {
     // Its headers may still tell whom to answer.
-    return errorOf(new Scan(octets, start, start + messageOctetsMax), "message-max", 513, "Message Too Large", messageOctetsMax);
+    return errorOf(Scan.read(octets, start, start + messageOctetsMax), "message-max", 513, "Message Too Large", messageOctetsMax);
   }
-  const scan = new Scan(octets, start, bounded);
+  const scan = Scan.read(octets, start, bounded);
   if (scan.error !== undefined) {
     return errorOf(scan, scan.error.error, scan.error.status, scan.error.reason, scan.error.offset);
   }
@@ -139,7 +138,12 @@ export class SipMessage {
   }
 
   has(id: HeaderId): boolean {
-    return this.#find(id) >= 0;
+    return id < 32 ? (this.#scan.present & (1 << id)) !== 0 : this.#find(id) >= 0;
+  }
+
+  /** The line on which a header stands that may stand once only and has stood before (RFC 3261 7.3.1); -1: there is none. */
+  get repeatedLine(): number {
+    return this.#scan.repeatedLine;
   }
 
   /** The first line's value, unfolded and trimmed; undefined when there is none. */
@@ -199,7 +203,15 @@ export class SipMessage {
   }
 
   get vias(): Via[] | ParseError {
-    return (this.#vias ??= this.#readList(Header.Via, parseVia));
+    return (this.#vias ??= this.#readVias());
+  }
+
+  /** The same message with another top Via, which must be readable; `via.text` is what stands there then. */
+  withTopVia(via: Via): SipMessage {
+    const [start, end] = this.#topViaRange();
+    const message = new SipMessage(this.#scan.withText(start, end, via.text, this.end));
+    message.#topVia = via;
+    return message;
   }
 
   get from(): NameAddr | ParseError {
@@ -268,6 +280,7 @@ export class SipMessage {
   }
 
   #find(id: HeaderId): number {
+    if (id < 32 && (this.#scan.present & (1 << id)) === 0) return -1;
     const { lines } = this;
     const last = lines.length - headerLines.STRIDE;
     for (let i = 0; i < last; i += headerLines.STRIDE) {
@@ -286,13 +299,34 @@ export class SipMessage {
     return this.#scan.hasFolds ? headerLines.unfolded(this.octets, start, end) : stringOf(this.octets, start, end);
   }
 
-  #readTopVia(): Via | ParseError {
+  /** Offsets of the topmost Via value, which may be empty. There must be a Via. */
+  #topViaRange(): [start: number, end: number] {
     const line = this.#find(Header.Via);
-    if (line < 0) return parseError("via", 400, "Missing Via");
     const start = headerLines.valueStart(this.lines, line);
     const lineValueEnd = headerLines.valueEnd(this.octets, this.lines, line);
     const end = headerLines.endOfValue(this.octets, start, lineValueEnd);
-    return parseVia(this.#textAt(start, headerLines.trimmedEnd(this.octets, start, end)));
+    return [start, headerLines.trimmedEnd(this.octets, start, end)];
+  }
+
+  #readTopVia(): Via | ParseError {
+    if (!this.has(Header.Via)) return parseError("via", 400, "Missing Via");
+    const [start, end] = this.#topViaRange();
+    return parseVia(this.#textAt(start, end));
+  }
+
+  #readVias(): Via[] | ParseError {
+    const ranges = this.valueRanges(Header.Via);
+    if (ranges.length === 0) return [];
+    if (ranges.length > listValuesMax * 2) return parseError("list-max", 400, "Too Many Values", ranges[0]);
+    const top = this.topVia;
+    if ("error" in top) return top;
+    const vias = [top];
+    for (let i = 2; i < ranges.length; i += 2) {
+      const via = parseVia(this.#textAt(ranges[i] ?? 0, ranges[i + 1] ?? 0));
+      if ("error" in via) return via;
+      vias.push(via);
+    }
+    return vias;
   }
 
   #readNameAddr(id: HeaderId): NameAddr | ParseError {

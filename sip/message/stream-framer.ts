@@ -144,7 +144,7 @@ export class StreamFramer {
 
   /** How long the message with these headers is. Without a Content-Length nobody knows (RFC 3261 18.3, 20.14): the stream is broken. */
   #lengthOf(octets: Uint8Array, start: number, headEnd: number, events: FramerEvent[]): number {
-    const scan = new Scan(octets, start, headEnd);
+    const scan = Scan.read(octets, start, headEnd);
     const length = scan.contentLength;
     if (length < 0) {
       const error = scan.error ?? parseError("content-length", 400, "Missing Content-Length", start);

@@ -11,7 +11,7 @@ import {
 import type { NameAddr } from "../message/name-addr.ts";
 import { unquote } from "../message/params.ts";
 import { expiresOf } from "../message/sip-message.ts";
-import { escapeUser, isSipUri, parseUri, unescapeUri, type SipUri, type Uri } from "../message/uri.ts";
+import { escapeUser, isSipUri, unescapeUri, type SipUri, type Uri } from "../message/uri.ts";
 
 /** One Contact of a REGISTER, read (RFC 3261 10.3 7, RFC 5626 6). */
 export type RequestedContact = {
@@ -34,7 +34,7 @@ export type RequestedContact = {
  */
 export function readContact(nameAddr: NameAddr, headerExpires: number | undefined): RequestedContact | ParseError {
   if (nameAddr.uri.length > contactOctetsMax) return parseError("contact-max", 400, "Contact Too Long", contactOctetsMax);
-  const uri = parseUri(nameAddr.uri);
+  const uri = nameAddr.parsedUri;
   if (isParseError(uri)) return uri;
   const { params } = nameAddr;
   const expires = params.get("expires");

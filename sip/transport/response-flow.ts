@@ -1,7 +1,6 @@
 import { isParseError } from "../errors.ts";
-import { Header } from "../message/header-names.ts";
-import { MessageEdit } from "../message/edit.ts";
-import { parseMessage } from "../message/sip-message.ts";
+import { messageOctetsMax } from "../limits.ts";
+import { Params } from "../message/params.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { Via } from "../message/via.ts";
 import { addressToHex, defaultPort, joinFlow, parseFlowKey, serializeFlowKey, splitFlow } from "./flow.ts";
@@ -19,19 +18,19 @@ export function stampReceived(message: SipMessage, flow: string): SipMessage {
   if (isParseError(via) || source === undefined) return message;
   const asked = via.rport !== undefined;
   if (!asked && via.received === undefined && isSameHost(via.host, source.address)) return message;
-  const stamped = parseMessage(new MessageEdit(message).replaceFirst(Header.Via, stampedVia(via, source, asked)).serialize());
-  return isParseError(stamped) ? message : stamped;
+  const stamped = message.withTopVia(stampedVia(via, source, asked));
+  return stamped.octets.length > messageOctetsMax ? message : stamped;
 }
 
-function stampedVia(via: Via, source: FlowKey, asked: boolean): string {
+function stampedVia(via: Via, source: FlowKey, asked: boolean): Via {
+  const pairs: string[] = [];
+  for (const [name, value] of via.params.entries()) if (name !== "received" && name !== "rport") pairs.push(name, value);
+  pairs.push("received", source.address);
+  if (asked) pairs.push("rport", String(source.port));
+  const params = new Params(pairs);
   const semicolon = via.text.indexOf(";");
-  let text = semicolon < 0 ? via.text : via.text.slice(0, semicolon).trimEnd();
-  for (const [name, value] of via.params.entries()) {
-    if (name === "received" || name === "rport") continue;
-    text += value === "" ? `;${name}` : `;${name}=${value}`;
-  }
-  text += `;received=${source.address}`;
-  return asked ? `${text};rport=${source.port}` : text;
+  const head = semicolon < 0 ? via.text : via.text.slice(0, semicolon).trimEnd();
+  return { ...via, received: source.address, rport: asked ? source.port : undefined, params, text: head + params.serialize() };
 }
 
 /**

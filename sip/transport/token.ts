@@ -18,7 +18,7 @@
  * unreserved characters only, and the same text for the same input everywhere in the cluster.
  */
 
-/** A keyed hash (HMAC) as unreserved characters; 80 bits or more. */
+/** A keyed hash (see sip-hash.ts) as unreserved characters; 64 bits or more. */
 export type Sign = (text: string) => string;
 
 export type BranchToken = {

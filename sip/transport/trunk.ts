@@ -1,12 +1,13 @@
-import { frameDelayMs, frameFlushOctets, messageOctetsMax, trunkQueueOctetsMax } from "../limits.ts";
+import { frameDelayMs, frameFlushOctets, messageOctetsMax, patientFrameDelayMs, trunkQueueOctetsMax } from "../limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, type FrameRecord } from "./frame.ts";
+import { isPatient } from "./patience.ts";
 
 /**
  * The access side of one trunk, for gateways and lines: what waits, what is sent and not yet acknowledged, and when the next frame
  * leaves. No clock and no socket: `now` is an argument, frames are returned.
  *
- * A frame leaves at once when nothing of this trunk is unanswered, else when its oldest record is `frameDelayMs` old or
- * `frameFlushOctets` are waiting: an idle system adds no latency, a busy one makes large frames, and the cost is per frame.
+ * A frame leaves at once when nothing of this trunk is unanswered, else when one of its records is `frameDelayMs` old (`patientFrameDelayMs`
+ * where it can wait) or `frameFlushOctets` are waiting: an idle system adds no latency, a busy one makes large frames, and the cost is per frame.
  *
  * Records of a frame that was not acknowledged are sent again, in order, on the next connection, where sequence numbers begin at 1
  * again. So a record is delivered at least once: repeats are absorbed by the transaction layer.
@@ -18,6 +19,8 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
   /** When each pending record was offered. */
   #pendingSince: number[] = [];
   #pendingOctets = 0;
+  /** When the first of them must leave. */
+  #pendingUntil = Number.POSITIVE_INFINITY;
   /** Sent and not acknowledged, oldest first. */
   #sent: SentFrame<Offered>[] = [];
   #sentOctets = 0;
@@ -79,6 +82,7 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     this.#pending.push(record);
     this.#pendingSince.push(now);
     this.#pendingOctets += octets;
+    this.#pendingUntil = Math.min(this.#pendingUntil, now + (isPatient(record) ? this.#limits.patientDelayMs : this.#limits.delayMs));
     this.#offered += 1;
     return true;
   }
@@ -143,6 +147,7 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     this.#pending = [];
     this.#pendingSince = [];
     this.#pendingOctets = 0;
+    this.#pendingUntil = Number.POSITIVE_INFINITY;
     return frames;
   }
 
@@ -150,7 +155,7 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
   nextDeadline(): number | undefined {
     const since = this.#pendingSince[0];
     if (!this.#connected || since === undefined) return undefined;
-    return this.#sent.length === 0 || this.#pendingOctets >= this.#limits.flushOctets ? since : since + this.#limits.delayMs;
+    return this.#sent.length === 0 || this.#pendingOctets >= this.#limits.flushOctets ? since : this.#pendingUntil;
   }
 
   /** All records that nobody acknowledged, in order, to be offered to another replica. This trunk forgets them. */
@@ -181,6 +186,7 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
       taken.push(record);
     }
     this.#pendingSince.splice(0, count);
+    if (this.#pending.length === 0) this.#pendingUntil = Number.POSITIVE_INFINITY;
     this.#settled += taken.length;
     return taken;
   }
@@ -209,12 +215,15 @@ export type TrunkLimits = {
   /** Octets of records held, waiting and unacknowledged together. */
   readonly queueOctetsMax: number;
   readonly delayMs: number;
+  /** The same for a record that can wait. */
+  readonly patientDelayMs: number;
   readonly flushOctets: number;
 };
 
 export const defaultTrunkLimits: TrunkLimits = {
   queueOctetsMax: trunkQueueOctetsMax,
   delayMs: frameDelayMs,
+  patientDelayMs: patientFrameDelayMs,
   flushOctets: frameFlushOctets,
 };
 

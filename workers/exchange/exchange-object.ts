@@ -51,6 +51,9 @@ export class ExchangeObject extends DurableObject<Environment> {
   readonly #peer: string | undefined;
   readonly #pair: Pair | undefined;
   #flushTimer: ReturnType<typeof setTimeout> | null = null;
+  /** What has waited for commits and is about to leave: see {@link ExchangeObject.#sendReleased}. */
+  #released = new Outbox();
+  #isReleasing = false;
   /** When records are to be looked at for what has expired, ms. */
   #nextSweep = 0;
 
@@ -224,7 +227,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       call: (batch, signal) => callCell(this.env, this.#map, peer, `/cell/pair/${this.#number}`, batch, signal),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
       flush: () => this.#flush(),
-      released: () => this.#trunks.acknowledge(),
+      released: () => this.#sendReleased(),
       changed: (state, cause) => this.#pairChanged(peer, state, cause),
     });
   }
@@ -350,10 +353,32 @@ export class ExchangeObject extends DurableObject<Environment> {
     const wait = this.#commit(sequence);
     this.#follow(committed);
     this.#flushLater();
-    if (wait !== undefined) await wait;
+    if (wait === undefined) {
+      answer.push(...late.take(answering));
+      this.#send(late);
+      return answer;
+    }
+    await wait;
     answer.push(...late.take(answering));
-    this.#send(late);
+    this.#released.addAll(late);
+    this.#sendReleased();
     return answer;
+  }
+
+  /**
+   * What commits have set free leaves when all that waited for them has gone on, in one frame for each access: an answer of the pair ends the
+   * wait of many events. Accesses for which there is nothing get their acknowledgements alone.
+   */
+  #sendReleased(): void {
+    if (this.#isReleasing) return;
+    this.#isReleasing = true;
+    queueMicrotask(() => {
+      this.#isReleasing = false;
+      const released = this.#released;
+      this.#released = new Outbox();
+      this.#send(released);
+      this.#trunks.acknowledge();
+    });
   }
 
   /** Returns the sequence number that must be committed first; 0: none. */

@@ -14,6 +14,11 @@ export class Outbox {
     else records.push(record);
   }
 
+  /** Puts all of another one behind what is here. */
+  addAll(other: Outbox): void {
+    for (const [access, records] of other.entries()) for (const record of records) this.add(access, record);
+  }
+
   /** Removes and returns what is for one access. */
   take(access: string | undefined): FrameRecord[] {
     if (access === undefined) return [];

@@ -5,7 +5,7 @@ import { buildAckForNon2xx, buildCancel, buildResponse } from "../../../sip/mess
 import { MessageEdit } from "../../../sip/message/edit.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
-import { parseMessage, parsedUri } from "../../../sip/message/sip-message.ts";
+import { parseMessage } from "../../../sip/message/sip-message.ts";
 import type { SipMessage } from "../../../sip/message/sip-message.ts";
 import { serializeUri } from "../../../sip/message/uri.ts";
 import { tortureMessage, tortureNames } from "../../fixtures/torture.ts";
@@ -27,7 +27,7 @@ function readAll(message: SipMessage): void {
   if (!isParseError(uri)) serializeUri(uri);
   for (const list of [message.routes, message.contacts]) {
     if (isParseError(list) || list === "*") continue;
-    for (const nameAddr of list) parsedUri(nameAddr);
+    for (const nameAddr of list) void nameAddr.parsedUri;
   }
   for (const id of Object.values(Header)) void [message.values(id), message.text(id), message.nameAddrs(id), message.optionTags(id)];
   for (let line = 0; line < message.lines.length / 3 - 1; line++) message.valuesOf(message.nameAt(line));

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
-import { parseMessage, parsedUri } from "../../../sip/message/sip-message.ts";
+import { parseMessage } from "../../../sip/message/sip-message.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { addressOfRecordOf } from "../../../sip/placement/address-of-record.ts";
 import { exchangeOf, type ClusterMap } from "../../../sip/placement/cluster-map.ts";
@@ -156,7 +156,7 @@ test("agrees with the parser on every message that the parser takes", () => {
       const parsed = [method === "REGISTER" ? message.to : message.parsedRequestUri, ...(method === "REGISTER" ? [] : [message.from])];
       let expected: RoutingKey | undefined;
       for (const each of parsed) {
-        const found = isParseError(each) || !("displayName" in each) ? each : parsedUri(each);
+        const found = isParseError(each) || !("displayName" in each) ? each : each.parsedUri;
         if (isParseError(found)) return;
         const addressOfRecord = addressOfRecordOf(map, found);
         if (expected === undefined && addressOfRecord !== undefined) expected = { exchange: exchangeOf(map, addressOfRecord) };

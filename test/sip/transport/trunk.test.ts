@@ -2,9 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type Frame, type FrameRecord } from "../../../sip/transport/frame.ts";
 import { Trunk, type TrunkLimits } from "../../../sip/transport/trunk.ts";
+import { octetsOf } from "../../../sip/message/octets.ts";
 import { messageOctetsMax } from "../../../sip/limits.ts";
 
-const limits: TrunkLimits = { queueOctetsMax: 1000, delayMs: 2, flushOctets: 200 };
+const limits: TrunkLimits = { queueOctetsMax: 1000, delayMs: 2, patientDelayMs: 20, flushOctets: 200 };
 const hello: FrameRecord = { kind: RecordKind.hello, key: "g1", octets: new Uint8Array([123, 125]) };
 
 function record(text: string, size = 1): FrameRecord {
@@ -48,6 +49,21 @@ describe("flush", () => {
     expect(trunk.nextDeadline()).toBe(102);
     expect(trunk.tick(101)).toEqual([]);
     expect(keysOf(trunk.tick(102))).toEqual([["2", "3"]]);
+  });
+
+  test("a record that can wait does so, until something urgent takes it along or its own time is over", () => {
+    const bye = { kind: RecordKind.message, key: "bye", octets: octetsOf("BYE sip:a@b SIP/2.0\r\n") };
+    const trunk = connected();
+    trunk.offer(record("1"), 100);
+    trunk.tick(100);
+    trunk.offer(bye, 100);
+    expect(trunk.nextDeadline()).toBe(120);
+    trunk.offer(record("2"), 105);
+    expect(trunk.nextDeadline()).toBe(107);
+    expect(keysOf(trunk.tick(107))).toEqual([["bye", "2"]]);
+    trunk.offer(bye, 108);
+    expect(trunk.tick(127)).toEqual([]);
+    expect(keysOf(trunk.tick(128))).toEqual([["bye"]]);
   });
 
   test("an acknowledgement sets waiting records free", () => {
