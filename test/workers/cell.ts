@@ -27,6 +27,18 @@ export function peerIsAway(): void {
   isPeerAway = true;
 }
 
+let beats = 0;
+
+/** Cell b's core group is there as well: no view says that its replicas cannot be reached. */
+export function peerIsUp(): void {
+  answerAsPeer((request) => {
+    if (!request.url.endsWith("/cell/heartbeat")) return Promise.reject(new Error("connection refused"));
+    beats += 1;
+    const settings = { version: map.version, heartbeat: map.heartbeat };
+    return Promise.resolve(Response.json({ cell: "b", boot: "b", sequence: beats, state: "up", epoch: 1, gateways: [], settings }));
+  });
+}
+
 beforeEach(() => {
   isPeerAway = false;
   peer = () => Promise.reject(new Error("connection refused"));

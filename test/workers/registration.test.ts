@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bindingTombstoneMs } from "../../sip/limits.ts";
 import { exchangeName } from "../../workers/environment.ts";
-import { addSubscriber, callApi, domain, map, putToSleep, replicas, userOf } from "./cell.ts";
+import { addSubscriber, callApi, domain, map, peerIsUp, putToSleep, replicas, userOf } from "./cell.ts";
 import { GatewayTrunk } from "./gateway-trunk.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
@@ -28,6 +28,7 @@ async function rows(): Promise<Record<string, SqlStorageValue>[]> {
 }
 
 beforeEach(async () => {
+  peerIsUp();
   await addSubscriber(alice, "secret");
 });
 
