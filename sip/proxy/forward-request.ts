@@ -1,3 +1,4 @@
+import { base36 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
 import { maxForwardsDefault } from "../limits.ts";
 import { MessageEdit } from "../message/edit.ts";
@@ -94,7 +95,9 @@ export function branchOf(env: ProxyEnvironment, reference: string, upstream: str
  */
 export function referenceOf(serverKey: string, requestUri: string, flow: string, nth: number): string {
   const again = nth === 0 ? "" : `-${nth}`;
-  return `${fnv1a(`${serverKey}|${flow}|${requestUri}`).toString(36)}-${fnv1a(`${requestUri}|${flow}|${serverKey}`).toString(36)}${again}`;
+  const there = fnv1a(`${serverKey}|${flow}|${requestUri}`);
+  const back = fnv1a(`${requestUri}|${flow}|${serverKey}`);
+  return `${base36(there, 7)}-${base36(back, 7)}${again}`;
 }
 
 /** The two parts of a branch's reference. */

@@ -1,3 +1,4 @@
+import { base36 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -47,7 +48,7 @@ export function loopHashOf(message: SipMessage): string {
   for (const id of routingHeaders) {
     if (message.has(id)) text += `\n${message.values(id).join(",")}`;
   }
-  return fnv1a(text).toString(36);
+  return base36(fnv1a(text), 7);
 }
 
 const routingHeaders: readonly number[] = [Header.Route, Header.ProxyRequire, Header.ProxyAuthorization];
