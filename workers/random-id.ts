@@ -1,3 +1,5 @@
+import { base36 } from "../sip/base-36.ts";
+
 const poolLength = 256;
 
 /** Random ids of 14 characters `[0-9a-z]`, 64 bits. Randomness is drawn for 128 of them at once: a draw costs more than an id. */
@@ -10,7 +12,7 @@ export function randomIds(): () => string {
       used = 0;
     }
     used += 1;
-    return (pool[used - 1] ?? 0).toString(36).padStart(7, "0");
+    return base36(pool[used - 1] ?? 0, 7);
   };
   return () => next() + next();
 }

@@ -350,7 +350,7 @@ export class Exchange {
     if (isParseError(parsed)) return this.#refuseUnparsed(parsed, flow);
     const message = parsed.isRequest ? stampReceived(parsed, flow) : parsed;
     const wrong = message.checkMandatory();
-    if (wrong !== undefined) return this.#refuseUnparsed({ ...wrong, message }, flow);
+    if (wrong !== undefined) return this.#refuseUnparsed(wrong.of(message), flow);
     this.#transactions.receive(message, flow, now);
   }
 

@@ -14,7 +14,7 @@ import { isSipUri } from "./uri.ts";
 export function checkMandatory(message: SipMessage): ParseError | undefined {
   const error = firstError(message);
   if (error === undefined) return undefined;
-  return message.isAnswerable ? { ...error, message } : error;
+  return message.isAnswerable ? error.of(message) : error;
 }
 
 function firstError(message: SipMessage): ParseError | undefined {

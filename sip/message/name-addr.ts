@@ -1,4 +1,4 @@
-import { parseError } from "../errors.ts";
+import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { TOKEN, codeAt, isOf, skipSpace } from "./characters.ts";
 import { endOfQuoted, parseParams } from "./params.ts";
@@ -44,7 +44,7 @@ export function parseNameAddr(text: string): NameAddr | ParseError {
   if (close < 0) return parseError("name-addr", 400, "Unclosed Bracket", open);
   if (close === open + 1) return parseError("name-addr", 400, "Empty URI", open);
   const params = parseParams(text, close + 1);
-  if ("error" in params) return params;
+  if (isParseError(params)) return params;
   return new NameAddr(text.slice(start, open).trimEnd(), text.slice(open + 1, close), params, text);
 }
 
@@ -79,6 +79,6 @@ function parseAddrSpec(text: string, start: number): NameAddr | ParseError {
   }
   if (end === start) return parseError("name-addr", 400, "Empty URI", start);
   const params = parseParams(text, end);
-  if ("error" in params) return params;
+  if (isParseError(params)) return params;
   return new NameAddr("", text.slice(start, end), params, text);
 }

@@ -1,4 +1,4 @@
-import { parseError } from "../errors.ts";
+import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { listValuesMax, messageOctetsMax } from "../limits.ts";
 import { TOKEN, codeAt, decimalOf, isOf, isToken, skipSpace } from "./characters.ts";
@@ -53,7 +53,7 @@ export function parseMessage(octets: Uint8Array, start = 0, end: number = octets
 export function errorOf(scan: Scan, error: string, status: number, reason: string, offset: number): ParseError {
   const message = new SipMessage(scan);
   const plain = parseError(error, status, reason, offset);
-  return message.isAnswerable ? { ...plain, message } : plain;
+  return message.isAnswerable ? plain.of(message) : plain;
 }
 
 /**
@@ -224,12 +224,12 @@ export class SipMessage {
 
   get fromTag(): string | undefined {
     const from = this.from;
-    return "error" in from ? undefined : from.params.get("tag");
+    return isParseError(from) ? undefined : from.params.get("tag");
   }
 
   get toTag(): string | undefined {
     const to = this.to;
-    return "error" in to ? undefined : to.params.get("tag");
+    return isParseError(to) ? undefined : to.params.get("tag");
   }
 
   /** `""` when there is none. */
@@ -319,11 +319,11 @@ export class SipMessage {
     if (ranges.length === 0) return [];
     if (ranges.length > listValuesMax * 2) return parseError("list-max", 400, "Too Many Values", ranges[0]);
     const top = this.topVia;
-    if ("error" in top) return top;
+    if (isParseError(top)) return top;
     const vias = [top];
     for (let i = 2; i < ranges.length; i += 2) {
       const via = parseVia(this.#textAt(ranges[i] ?? 0, ranges[i + 1] ?? 0));
-      if ("error" in via) return via;
+      if (isParseError(via)) return via;
       vias.push(via);
     }
     return vias;
@@ -341,7 +341,7 @@ export class SipMessage {
     const values: T[] = [];
     for (let i = 0; i < ranges.length; i += 2) {
       const value = parse(this.#textAt(ranges[i] ?? 0, ranges[i + 1] ?? 0));
-      if ("error" in value) return value;
+      if (isParseError(value)) return value;
       values.push(value);
     }
     return values;
@@ -349,7 +349,7 @@ export class SipMessage {
 
   #readContacts(): NameAddr[] | "*" | ParseError {
     const contacts = this.#readList(Header.Contact, parseNameAddr);
-    if ("error" in contacts || !contacts.some((contact) => contact.text === "*")) return contacts;
+    if (isParseError(contacts) || !contacts.some((contact) => contact.text === "*")) return contacts;
     return contacts.length === 1 ? "*" : parseError("contact", 400, "Contact * Beside Others");
   }
 }

@@ -1,4 +1,4 @@
-import { parseError } from "../errors.ts";
+import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { listValuesMax, startLineOctetsMax } from "../limits.ts";
 import { ALPHA, DIGIT, UNRESERVED, URI_HEADER, URI_PARAM, USER, codeAt, isOf } from "./characters.ts";
@@ -85,11 +85,11 @@ function parseSipUri(text: string, start: number, scheme: "sip" | "sips"): SipUr
     at = atSign + 1;
   }
   const hostPort = parseHostPort(text, at, false);
-  if ("error" in hostPort) return hostPort;
+  if (isParseError(hostPort)) return hostPort;
   const question = text.indexOf("?", hostPort.end);
   const paramsEnd = question < 0 ? text.length : question;
   const params = parseUriParams(text, hostPort.end, paramsEnd);
-  if ("error" in params) return params;
+  if (isParseError(params)) return params;
   let headers = "";
   if (question >= 0) {
     const bad = firstNotOf(text, question + 1, text.length, URI_HEADER);
@@ -114,7 +114,7 @@ function parseTelUri(text: string, start: number): TelUri | ParseError {
   }
   if (digits === 0) return parseError("tel-number", 400, "Malformed Telephone Number", start);
   const params = parseUriParams(text, end, text.length);
-  if ("error" in params) return params;
+  if (isParseError(params)) return params;
   return { scheme: "tel", number: text.slice(start, end), params };
 }
 

@@ -1,4 +1,4 @@
-import { parseError } from "../errors.ts";
+import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { TOKEN, codeAt, decimalOf, isOf, skipSpace } from "./characters.ts";
 import { parseHostPort } from "./host-port.ts";
@@ -36,9 +36,9 @@ export function parseVia(text: string): Via | ParseError {
   i = skipSpace(text, transportEnd);
   if (transportEnd === transportStart || i === transportEnd) return parseError("via", 400, "Malformed Via", i);
   const hostPort = parseHostPort(text, i, true);
-  if ("error" in hostPort) return hostPort;
+  if (isParseError(hostPort)) return hostPort;
   const params = parseParams(text, hostPort.end);
-  if ("error" in params) return params;
+  if (isParseError(params)) return params;
   const branch = params.get("branch");
   if (branch === "") return parseError("via-branch", 400, "Malformed Branch", i);
   const received = params.get("received");

@@ -1,3 +1,4 @@
+import { base36 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
 import { maxForwardsDefault } from "../limits.ts";
 import { MessageEdit } from "../message/edit.ts";
@@ -95,7 +96,7 @@ export function viaTokenOf(env: ProxyEnvironment, reference: string, upstream: s
  */
 export function referenceOf(identity: string, place: string, nth: number): string {
   const again = nth === 0 ? "" : `-${nth}`;
-  return `${fnv1a(`${identity}|${place}`).toString(36)}-${fnv1a(`${place}|${identity}`).toString(36)}${again}`;
+  return `${base36(fnv1a(`${identity}|${place}`), 7)}-${base36(fnv1a(`${place}|${identity}`), 7)}${again}`;
 }
 
 /** Where a target is, for {@link referenceOf}: a phone is the same one on whichever flow. */

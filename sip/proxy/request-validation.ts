@@ -1,3 +1,4 @@
+import { base36 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -40,8 +41,8 @@ export function checkForwarding(request: Preprocessed): Refusal | undefined {
 export function identify(request: Preprocessed): void {
   const { message } = request;
   const text = identifyingText(message);
-  request.loop = fnv1a(text).toString(36);
-  request.identity = `${request.loop}.${fnv1a(`${message.method}\n${text}`).toString(36)}`;
+  request.loop = base36(fnv1a(text), 7);
+  request.identity = `${request.loop}.${base36(fnv1a(`${message.method}\n${text}`), 7)}`;
 }
 
 /** Whether two requests are the same one, come by different ways: what {@link identify} has hashed is the same, and who says it. */

@@ -43,7 +43,7 @@ export function parseRecords(text: string): StateRecord[] | ParseError {
   const records: StateRecord[] = [];
   for (const [index, each] of json.entries()) {
     const record = recordOf(each);
-    if (isParseError(record)) return { ...record, offset: index };
+    if (isParseError(record)) return record.at(index);
     records.push(record);
   }
   return records;

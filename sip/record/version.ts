@@ -1,3 +1,5 @@
+import { base36 } from "../base-36.ts";
+
 /**
  * The version of a record: a hybrid logical clock as text, `<ms, 9 digits of base 36><counter, 4 digits><cell>`, so that comparing two
  * versions is comparing two strings, in memory, in a message and in an index of the disk.
@@ -30,9 +32,8 @@ const versionPattern = /^[0-9a-z]{13}[0-9A-Za-z-]{1,32}$/;
 
 export function makeVersion(parts: VersionParts): Version {
   if (!(parts.ms >= 0 && parts.ms <= msMax)) throw new RangeError(`no time for a version: ${parts.ms}`);
-  const ms = Math.floor(parts.ms).toString(36).padStart(msDigits, "0");
   // join() makes one flat string; a template of three would keep its parts alive.
-  return [ms, parts.counter.toString(36).padStart(counterDigits, "0"), parts.cell].join("");
+  return [base36(Math.floor(parts.ms), msDigits), base36(parts.counter, counterDigits), parts.cell].join("");
 }
 
 /** The parts of a version; undefined for text that {@link makeVersion} cannot have made. */

@@ -1,3 +1,5 @@
+import { base36 } from "../base-36.ts";
+
 /**
  * SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits that nobody can compute or forge without the key of 128 bits, made for
  * short texts. In plain numbers it takes a fraction of the time that it takes to call a platform's HMAC.
@@ -67,7 +69,7 @@ export function sipHash([k0, K0, k1, K1]: SipHashKey, text: string): string {
     a ^= m;
     A ^= M;
   }
-  return digitsOf(a ^ b ^ c ^ d) + digitsOf(A ^ B ^ C ^ D);
+  return base36((a ^ b ^ c ^ d) >>> 0, 7) + base36((A ^ B ^ C ^ D) >>> 0, 7);
 }
 
 /** Four octets, the first one lowest; 0 behind the end. */
@@ -85,8 +87,4 @@ function octetAt(text: string, at: number): number {
 /** What is carried to the high half when the low halves `x` and `y` have this sum. */
 function carryOf(x: number, y: number, sum: number): number {
   return ((x & y) | ((x | y) & ~sum)) >>> 31;
-}
-
-function digitsOf(half: number): string {
-  return (half >>> 0).toString(36).padStart(7, "0");
 }

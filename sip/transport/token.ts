@@ -1,3 +1,5 @@
+import { base36 } from "../base-36.ts";
+
 /**
  * Tokens: routes that describe themselves, so that no dialog depends on one process.
  *
@@ -115,7 +117,7 @@ export function verifyDialogToken(user: string, sign: Sign): DialogToken | undef
 
 /** A tag as 32 bits in base 36. */
 export function hashTag(tag: string): string {
-  return fnv1a(tag).toString(36);
+  return base36(fnv1a(tag), 7);
 }
 
 /** FNV-1a over UTF-16 units, 32 bits, finished so that low bits are good for `mod`. */

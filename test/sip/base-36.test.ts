@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { base36 } from "../../sip/base-36.ts";
+
+test.each([
+  [0, 7],
+  [35, 4],
+  [36, 4],
+  [1295, 2],
+  [1296, 3],
+  [2 ** 32 - 1, 7],
+  [Date.UTC(2026, 10, 21), 9],
+  [36 ** 9 - 1, 9],
+  [Number.MAX_SAFE_INTEGER, 11],
+])("%i in %i digits", (value, width) => {
+  expect(base36(value, width)).toBe(value.toString(36).padStart(width, "0"));
+});
+
+test("what does not fit is cut off in front", () => {
+  expect(base36(36 ** 4 + 1, 4)).toBe("0001");
+});
