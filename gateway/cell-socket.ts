@@ -16,12 +16,15 @@ export type CellSocketOptions = {
   readonly octetsMax: number;
 };
 
+/** How a connection was lost, in the words that cells have for it. */
+export type Loss = "closed socket" | "connection refused" | "missed heartbeats";
+
 export type CellSocketHandlers = {
   opened(): void;
   binary(octets: Uint8Array): void;
   text(text: string): void;
   /** The connection was lost, or the first attempt since then failed; further failed attempts are not told. */
-  down(reason: string): void;
+  down(reason: string, loss: Loss): void;
 };
 
 /** A WebSocket to a cell that is made anew whenever it is lost, and that notices when the other side is silent. */
@@ -85,7 +88,7 @@ export class CellSocket {
   beat(missedMax: number): void {
     if (!this.#isUp) return;
     if (this.#pingsMissed >= missedMax) {
-      this.drop(`missed ${this.#pingsMissed} pings`);
+      this.drop(`missed ${this.#pingsMissed} pings`, "missed heartbeats");
       return;
     }
     this.#pingsMissed += 1;
@@ -100,7 +103,8 @@ export class CellSocket {
 
   /** Between beats: gives up when enough pings are missed and the last of them had `answerMs` to be answered. */
   check(missedMax: number, answerMs: number, now: number): void {
-    if (this.#isUp && this.#pingsMissed >= missedMax && now - this.#pingedAt >= answerMs) this.drop(`missed ${this.#pingsMissed} pings`);
+    if (this.#isUp && this.#pingsMissed >= missedMax && now - this.#pingedAt >= answerMs)
+      this.drop(`missed ${this.#pingsMissed} pings`, "missed heartbeats");
   }
 
   /** This process stood still: answers to the pings so far may lie unread. */
@@ -114,11 +118,11 @@ export class CellSocket {
   }
 
   /** Gives this connection up and makes another. */
-  drop(reason: string): void {
+  drop(reason: string, loss: Loss = "closed socket"): void {
     if (!this.#cut()) return;
     if (!this.#isDownTold) {
       this.#isDownTold = true;
-      this.#handlers.down(reason);
+      this.#handlers.down(reason, loss);
     }
     if (!this.#isStopped) this.#backoff.retry();
   }
@@ -153,7 +157,7 @@ export class CellSocket {
     });
     socket.on("close", (code) => this.drop(`closed with ${code}`));
     // A close follows every error; the first reason is the one that tells.
-    socket.on("error", (error) => this.drop(error.message));
+    socket.on("error", (error) => this.drop(error.message, this.#isUp ? "closed socket" : lossOf(error)));
   }
 
   /**
@@ -179,4 +183,9 @@ export class CellSocket {
     socket.on("error", () => {});
     return socket;
   }
+}
+
+/** Why there was no connection to be had. Whoever does not answer may be frozen. */
+function lossOf(error: Error): Loss {
+  return "code" in error && error.code === "ECONNREFUSED" ? "connection refused" : "missed heartbeats";
 }

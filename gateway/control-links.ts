@@ -1,6 +1,6 @@
 import type { ClusterMap } from "../sip/placement/cluster-map.ts";
 import type { Hello } from "../sip/transport/frame.ts";
-import { CellSocket } from "./cell-socket.ts";
+import { CellSocket, type Loss } from "./cell-socket.ts";
 import { type CellStates, readView } from "./cell-states.ts";
 import { isClusterMap } from "./cluster-map.ts";
 import { controlOctetsMax, heartbeatDefault } from "./limits.ts";
@@ -27,7 +27,7 @@ type ControlLink = { readonly url: string; readonly socket: CellSocket; epoch: n
 /**
  * The control link to every cell. The gateway says who it is, `{"type":"hello","name","boot","listeners"}`; the cell sends
  * `{"type":"map","map"}` on open and whenever the map changes, and `{"type":"view","view"}` likewise. The newest map counts, whichever
- * cell it came from; views are each cell's own. When the link to a cell is lost the others are told, `{"type":"lost","cell"}`.
+ * cell it came from; views are each cell's own. When the link to a cell is lost the others are told, `{"type":"lost","cell","seen"}`.
  */
 export class ControlLinks {
   readonly #options: ControlLinksOptions;
@@ -82,9 +82,9 @@ export class ControlLinks {
         },
         text: (text) => this.#receive(cell, text),
         binary: () => {},
-        down: (reason) => {
+        down: (reason, loss) => {
           log("control-down", { cell, reason });
-          this.#tellLost(cell);
+          this.#tellLost(cell, loss);
         },
       },
     );
@@ -92,8 +92,8 @@ export class ControlLinks {
   }
 
   /** The other cells have no connection to this one that would close: they probe it when they hear of it. */
-  #tellLost(cell: string): void {
-    for (const [id, { socket }] of this.#links) if (id !== cell) socket.send(JSON.stringify({ type: "lost", cell }));
+  #tellLost(cell: string, seen: Loss): void {
+    for (const [id, { socket }] of this.#links) if (id !== cell) socket.send(JSON.stringify({ type: "lost", cell, seen }));
   }
 
   #receive(cell: string, text: string): void {

@@ -9,7 +9,7 @@ export type Counters = {
   limited: number;
   /** Requests that the gateway answered with 503 itself. */
   refused: number;
-  /** Responses and ACKs that could not reach an exchange. */
+  /** Responses and ACKs that could not reach an exchange, and datagrams that this process was too late to read. */
   dropped: number;
   /** Messages that could not be delivered to a flow, reported to the exchange. */
   undeliverable: number;

@@ -5,6 +5,7 @@ import type { Connection } from "./connection.ts";
 import type { Counters } from "./counters.ts";
 import { trunkHoldMs, unplacedOctetsMax } from "./limits.ts";
 import type { LocalAnswers } from "./local-answers.ts";
+import { Standstill } from "./standstill.ts";
 import type { Trunks } from "./trunks.ts";
 
 type Unplaced = { readonly flowKey: string; readonly octets: Uint8Array; readonly connection: Connection | undefined };
@@ -14,6 +15,7 @@ export class Dispatcher {
   readonly #trunks: Trunks;
   readonly #answers: LocalAnswers;
   readonly #counters: Counters;
+  readonly #standstill: Standstill;
   /** What came before the first map: a gateway that was killed is back before its map, and phones go on calling. */
   #unplaced: Unplaced[] = [];
   #unplacedOctets = 0;
@@ -23,12 +25,23 @@ export class Dispatcher {
     this.#trunks = trunks;
     this.#answers = answers;
     this.#counters = counters;
+    this.#standstill = new Standstill(
+      ({ key, octets, connection }) => this.#place(key, octets, connection),
+      () => {
+        counters.dropped += 1;
+      },
+    );
   }
 
   /** One SIP message from a flow. */
   receive(flowKey: string, octets: Uint8Array, connection: Connection | undefined): void {
     this.#counters.messagesIn += 1;
-    if (!this.#answers.answerOptions(flowKey, octets)) this.#place(flowKey, octets, connection);
+    if (!this.#answers.answerOptions(flowKey, octets)) this.#standstill.take({ key: flowKey, octets, connection });
+  }
+
+  /** A connection has ended; what it said before is placed by now. */
+  closed(flowKey: string): void {
+    this.#standstill.closed(flowKey);
   }
 
   /** There is a map now, or a new one. */
@@ -49,6 +62,7 @@ export class Dispatcher {
   }
 
   stop(): void {
+    this.#standstill.stop();
     this.#forgetUnplaced();
   }
 

@@ -62,7 +62,10 @@ export class Gateway {
         message: (connection, octets) => {
           if (this.#allows(connection.address)) this.#dispatcher?.receive(connection.key, octets, connection);
         },
-        closed: (connection) => this.#trunks?.tellClosed(connection.key, connection.links, Date.now()),
+        closed: (connection) => {
+          this.#dispatcher?.closed(connection.key);
+          this.#trunks?.tellClosed(connection.key, connection.links, Date.now());
+        },
       },
     );
     this.#egress = new Egress(this.#udp, this.connections, this.counters);

@@ -43,9 +43,12 @@ export const helloAnswerMs = 10_000;
 export const servingAssumedMs = 1_000;
 /** A replica that could be used for less than this comes and goes: next time it must be stable for one heartbeat period first. */
 export const flapMs = 1_000;
-/** Going back to the primary: the other's answers are waited for so long, and the records between the replicas so long after the last. */
+/**
+ * Going back to the primary: the other's answers are waited for so long, and the records between the replicas so long after the last. In the rule
+ * an answer means that the primary has them; one that has only just caught up may get them after the 20 ms of a batch and its way from cell to cell.
+ */
 export const returnWaitMs = 200;
-export const returnSettleMs = 20;
+export const returnSettleMs = 100;
 /** How often one message is taken from a lost trunk to the next: one that ends every process that reads it must not go round for ever. */
 export const movesMax = 4;
 /** What two trunks and all that waits for them may hold for one exchange: a margin below one trunk's limit, for what takes over. */
@@ -61,6 +64,16 @@ export const heartbeatDefault = { periodMs: 1_000, missed: 3 } as const;
 export const controlOctetsMax = 1024 * 1024;
 /** Exchanges that a map may name: a bound against a broken one. */
 export const exchangesMax = 4_096;
+
+/** This process has not run for so long though it should have: it stood still. What is shorter may be a busy machine. */
+export const standstillMsMin = 1_500;
+/**
+ * What had waited in sockets is read within this afterwards: new requests wait so long for the ends of their connections, new ones in datagrams
+ * are left to be said again (after 500 ms the first time).
+ */
+export const standstillWaitMs = 500;
+/** New requests, and what came behind them, that wait then. Over: they pass. */
+export const standstillMessagesMax = 2_000;
 
 /** RFC 3263: one question to one server, tries of it, and one resolution with all its steps. */
 export const dnsQueryTimeoutMs = 1_000;

@@ -60,10 +60,21 @@ export const frameOctetsMax = 1024 * 1024;
 /** A frame waits at most this long when something of its trunk is unanswered; one that holds only what can wait (patience.ts), for the other time. */
 export const frameDelayMs = 2;
 export const patientFrameDelayMs = 20;
+/**
+ * A frame from an exchange is acknowledged by the next one of its access, or by one of its own after this: an answer of a phone's brings it along,
+ * so that a busy trunk has none of those. What is unacknowledged when a trunk is lost is tried another way, perhaps twice.
+ */
+export const frameAckDelayMs = 100;
 /** A frame leaves when it holds this much. */
 export const frameFlushOctets = 64 * 1024;
 /** What an access keeps for one trunk, unsent and unacknowledged together; over: the newest request is refused with 503. */
 export const trunkQueueOctetsMax = 8 * 1024 * 1024;
+
+/**
+ * What an exchange keeps of what it has sent on one trunk and has no acknowledgement for; over: the oldest is forgotten, as if it had arrived.
+ * That is a second at 1000 calls/s; acknowledgements take {@link frameAckDelayMs} and the way.
+ */
+export const unacknowledgedOctetsMax = 4 * 1024 * 1024;
 
 /** How long an exchange believes what another one said about a subscriber's secrets: a changed password counts everywhere after this. */
 export const credentialsCacheMs = 60_000;

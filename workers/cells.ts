@@ -28,32 +28,55 @@ export function isExchange(map: ClusterMap, exchange: number): boolean {
   return Number.isInteger(exchange) && exchange >= 0 && exchange < map.exchangeCount;
 }
 
-/**
- * Sends a signed request to another cell. Rejects when it is not in the map, does not answer within so many ms (or before the signal),
- * or answers anything but 200.
- */
+/** A cell answered, and not with what was asked for. It is there. */
+export class CellAnswerError extends Error {
+  override readonly name = "CellAnswerError";
+}
+
+/** Sends a signed request to another cell. Rejects when it is not in the map, or cannot be reached before the signal. */
+export async function fetchCell(
+  env: Environment,
+  map: ClusterMap,
+  cell: string,
+  path: string,
+  body: Uint8Array | undefined,
+  signal: AbortSignal,
+): Promise<Response> {
+  const url = map.cells.find((each) => each.id === cell)?.url;
+  if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
+  const request = {
+    method: body === undefined ? "GET" : "POST",
+    headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
+    signal,
+    ...(body === undefined ? {} : { body }),
+  };
+  const binding = env[`CELL_${cell.toUpperCase()}`];
+  const target = new URL(path, url);
+  return await (binding === undefined ? fetch(target, request) : binding.fetch(target, request));
+}
+
+/** What Cloudflare answers for an origin that refuses connections, or that has no way to it. */
+export const refusedStatuses: ReadonlySet<number> = new Set([521, 523]);
+
+/** The body of a cell's answer. Throws unless that is 200: a {@link CellAnswerError} when it was the cell that answered. */
+export async function octetsOfAnswer(response: Response, cell: string, path: string): Promise<Uint8Array> {
+  const octets = new Uint8Array(await response.arrayBuffer());
+  const { status } = response;
+  if (status === 200) return octets;
+  const text = `cell ${cell} answered ${status} to ${path}`;
+  throw refusedStatuses.has(status) ? new Error(text) : new CellAnswerError(text);
+}
+
+/** {@link fetchCell} for the body of a 200. Rejects likewise, and when the cell does not answer within `timeoutMs`. */
 export async function callCell(
   env: Environment,
   map: ClusterMap,
   cell: string,
   path: string,
   body?: Uint8Array,
-  until: number | AbortSignal = cellAnswerMsMax,
+  timeoutMs: number = cellAnswerMsMax,
 ): Promise<Uint8Array> {
-  const url = map.cells.find((each) => each.id === cell)?.url;
-  if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
-  const request = {
-    method: body === undefined ? "GET" : "POST",
-    headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
-    signal: typeof until === "number" ? AbortSignal.timeout(until) : until,
-    ...(body === undefined ? {} : { body }),
-  };
-  const binding = env[`CELL_${cell.toUpperCase()}`];
-  const target = new URL(path, url);
-  const response = await (binding === undefined ? fetch(target, request) : binding.fetch(target, request));
-  const octets = new Uint8Array(await response.arrayBuffer());
-  if (response.status !== 200) throw new Error(`cell ${cell} answered ${response.status} to ${path}`);
-  return octets;
+  return await octetsOfAnswer(await fetchCell(env, map, cell, path, body, AbortSignal.timeout(timeoutMs)), cell, path);
 }
 
 /** {@link callCell} with JSON on both sides. */

@@ -1,5 +1,5 @@
 import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
-import type { Cause, MemberState } from "./view.ts";
+import type { Cause, MemberState, SeenCause } from "./view.ts";
 
 /** Why a heartbeat was not answered. `refused`: there is no connection to be had, or it was closed under way. */
 export type Failure = "refused" | "timeout" | "bad signature" | "error";
@@ -78,6 +78,18 @@ function causeOf(from: MemberState, to: Heartbeat["state"], wasHeard: boolean): 
   if (to === "joining") return "restarted";
   if (from === "draining") return "returned";
   return wasHeard ? "ready" : "joined";
+}
+
+/**
+ * Somebody else has seen it end. True: it is to be probed, for that is news. A connection that closed says more than one that is not to be had,
+ * and both say more than silence; a refusal that somebody saw counts as one of ours.
+ */
+export function suspect(member: CellMember, seen: SeenCause): boolean {
+  const { suspicion } = member;
+  if (member.state === "down" || suspicion === seen || suspicion === "closed socket") return false;
+  if (seen === "connection refused") member.refused = Math.max(member.refused, 1);
+  if (suspicion === undefined || seen !== "missed heartbeats") member.suspicion = seen;
+  return true;
 }
 
 /** Nobody is there: suspicion at once. Down when it is confirmed, by a second refusal or by somebody who saw a connection close. */

@@ -1,9 +1,18 @@
 import { joiningMsMax } from "../limits.ts";
-import { answered, type CellMember, type Failure, learn, missed, newCellMember, refused, turn, type Turn } from "./cell-member.ts";
+import { answered, type CellMember, type Failure, learn, missed, newCellMember, refused, suspect, turn, type Turn } from "./cell-member.ts";
 import { closed, deadlineOf, type GatewayMember, judge, newGatewayMember, opened, pingsMissed } from "./gateway-member.ts";
 import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
 import { type GroupSettings, nextVersion } from "./settings.ts";
-import { type Cause, type Change, coordinatorOf, type HeartbeatSettings, type MemberState, type MemberStatus, type View } from "./view.ts";
+import {
+  type Cause,
+  type Change,
+  coordinatorOf,
+  type HeartbeatSettings,
+  type MemberState,
+  type MemberStatus,
+  type SeenCause,
+  type View,
+} from "./view.ts";
 
 export type GroupOptions = {
   /** The cell whose core group this is. */
@@ -171,12 +180,10 @@ export class CoreGroup {
     return this.#heartbeat();
   }
 
-  /** Somebody saw a connection to a cell close: a gateway, or an exchange of this cell. A probe will show what it means. */
-  suspect(cell: string, now: number): void {
+  /** Somebody saw the end of a cell, or of a connection to it: a gateway, or an exchange of this cell. A probe will show what it means. */
+  suspect(cell: string, seen: SeenCause, now: number): void {
     const member = this.#others.get(cell);
-    if (member === undefined || member.state === "down" || member.suspicion === "closed socket") return;
-    member.suspicion = "closed socket";
-    this.#probe(member, now);
+    if (member !== undefined && suspect(member, seen)) this.#probe(member, now);
   }
 
   gatewayOpened(id: string, now: number): void {
@@ -227,7 +234,7 @@ export class CoreGroup {
 
   view(): View {
     const cells = this.#order.map((id) => ({ id, state: this.#stateOf(id) }));
-    const gateways = [...this.#gateways.values()].map(({ id, state }) => ({ id, state }));
+    const gateways = [...this.#gateways.values()].map(({ id, state, isGone }) => ({ id, state, isGone }));
     return {
       cell: this.#cell,
       epoch: this.#epoch,
@@ -374,6 +381,8 @@ export class CoreGroup {
     const cause = isUp ? (gateway.state === "down" ? "returned" : "joined") : causeOfLoss(gateway, reports);
     this.#changes.push({ kind: "gateway", id: gateway.id, from: gateway.state, to, cause, detail: "" });
     gateway.state = to;
+    const seen = gateway.isUp === undefined ? reports : [gateway, ...reports];
+    gateway.isGone = !isUp && seen.every((each) => each.cause === "closed socket");
   }
 
   /**

@@ -7,6 +7,8 @@ import type { Cause, HeartbeatSettings, MemberState } from "./view.ts";
 export type GatewayMember = {
   readonly id: string;
   state: MemberState;
+  /** As the view says it. */
+  isGone: boolean;
   /** undefined: it never had a control socket here. */
   isUp: boolean | undefined;
   /** Why `isUp` is what it is. */
@@ -28,6 +30,7 @@ export function newGatewayMember(id: string, state: MemberState, now: number, se
   return {
     id,
     state,
+    isGone: false,
     isUp: undefined,
     cause: "joined",
     isOpen: false,

@@ -22,8 +22,11 @@ export type View = {
   readonly coordinator: string;
   /** In the map's order, the seeing cell too. */
   readonly cells: readonly { readonly id: string; readonly state: MemberState }[];
-  /** Up when any live cell sees it. */
-  readonly gateways: readonly { readonly id: string; readonly state: MemberState }[];
+  /**
+   * Up when any live cell sees it. `isGone`: down, and every live cell that knew it saw its socket close and no other come: its process has ended,
+   * as far as anybody can tell. One that is frozen or cut off may go on with what it has.
+   */
+  readonly gateways: readonly { readonly id: string; readonly state: MemberState; readonly isGone: boolean }[];
   /** The settings in force; a change of these alone is no new epoch. */
   readonly heartbeat: HeartbeatSettings;
   /** This cell can reach no other cell and no gateway: it must not take registrations that nobody else will ever know of. */
@@ -47,6 +50,9 @@ export type Cause =
   | "bad signature"
   /** The operator takes it out of service. */
   | "drained";
+
+/** What somebody else can have seen of a cell's end. A control socket that was silent too long ends as a missed heartbeat. */
+export type SeenCause = Extract<Cause, "closed socket" | "connection refused" | "missed heartbeats">;
 
 /** One entry of the history. */
 export type Change = {

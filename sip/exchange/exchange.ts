@@ -242,6 +242,15 @@ export class Exchange {
     this.#settle(now);
   }
 
+  /**
+   * The process of a gateway has ended, as far as the cells can tell. What was said on its connections and is not answered is tried another way, not
+   * given up when Timer F fires. Its bindings stay: they lead nowhere while it is away, and would be missed if it lived after all.
+   */
+  accessGone(access: string, now: number): void {
+    this.#transactions.flowsGone((flow) => accessOfFlow(flow) === access && isReliableFlow(flow), now);
+    this.#settle(now);
+  }
+
   /** One record of a frame from an access. Kinds that an exchange does not know are ignored: a newer access may send them. */
   receive(access: string, record: FrameRecord, now: number): void {
     const flow = joinFlow(access, record.key);

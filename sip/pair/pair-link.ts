@@ -23,6 +23,9 @@ import { serializeBatch, type PairAnswer, type PairBatch } from "./pair-batch.ts
  */
 export type PairState = "syncing" | "together" | "lagging" | "away";
 
+/** Why a pair is `away` that nobody has found when it was called: the same word as the core group has for it. */
+export const refusedCause = "connection refused";
+
 /** What a link wants done. Drain {@link PairLink.takeEffects} after every call. */
 export type PairEffect =
   /** Bring this batch to the pair, and say what became of it: {@link PairLink.answered} or {@link PairLink.failed}. */
@@ -284,7 +287,7 @@ export class PairLink {
     this.#flight = undefined;
     this.#heardAt = Math.max(this.#heardAt, flight.sentAt);
     this.#retryLater(now);
-    if (isRefused) this.#goOn("away", "connection refused");
+    if (isRefused) this.#goOn("away", refusedCause);
     else if (this.#isServing) this.#goOn(this.#sending === "away" ? "away" : "lagging", "no answer");
   }
 

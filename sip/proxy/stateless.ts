@@ -1,3 +1,4 @@
+import { base36 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
 import { messageOctetsMax, phoneReturnMs, phoneSearchMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -98,7 +99,7 @@ export class StatelessForwarder {
     const via = request.message.topVia;
     if (isParseError(via)) return;
     const received = `${via.host}|${via.branch ?? via.text}`;
-    const reference = `k${fnv1a(received).toString(36)}-${fnv1a(`${received}k`).toString(36)}`;
+    const reference = `k${base36(fnv1a(received), 7)}-${base36(fnv1a(`${received}k`), 7)}`;
     // Not signed: an ACK has no response that a signature would have to let through.
     const branch = makeBranch({ exchange: this.#env.exchange, reference, loop: "0" });
     const octets = forwardRequest(this.#env, request, target, flow, { branch, mark: `${this.#env.cell}**0` }, false);

@@ -112,7 +112,7 @@ export class TrunkPair {
   receive(cell: string, octets: Uint8Array, now: number): readonly FrameRecord[] | FrameError {
     const side = this.#sideOf(cell);
     if (side === undefined || !side.isConnected) return [];
-    const records = side.trunk.receive(octets);
+    const records = side.trunk.receive(octets, now);
     if ("frameError" in records) return records;
     for (const route of this.#routes) if (route.last === side && side.trunk.settled >= route.mark) route.drainedAt ??= now;
     if (!records.some(isServingRecord)) return records;
@@ -257,8 +257,7 @@ export class TrunkPair {
   #opensAt({ side, last, waitsSince, drainedAt }: Route): number {
     if (side === undefined) return Number.POSITIVE_INFINITY;
     if (last === undefined || last === side || !last.isConnected) return Number.NEGATIVE_INFINITY;
-    const until = waitsSince + this.#limits.returnWaitMs;
-    return drainedAt === undefined ? until : Math.min(until, drainedAt + this.#limits.returnSettleMs);
+    return drainedAt === undefined ? waitsSince + this.#limits.returnWaitMs : drainedAt + this.#limits.returnSettleMs;
   }
 
   #reviewSide(side: Side, now: number): void {
@@ -412,7 +411,7 @@ export type TrunkPairLimits = {
   readonly helloAnswerMs: number;
   /** A replica that could be used for less than this comes and goes: next time it must be stable for a period. */
   readonly flapMs: number;
-  /** Going back: how long the other's answers are waited for at most, and how long after the last of them. */
+  /** Going back: how long the other's answers are waited for at most, and how much longer after the last of them. */
   readonly returnWaitMs: number;
   readonly returnSettleMs: number;
   /** How often one record is taken from a lost trunk: what ends every process that reads it must not go round for ever. */

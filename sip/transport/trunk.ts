@@ -1,4 +1,4 @@
-import { frameDelayMs, frameFlushOctets, messageOctetsMax, patientFrameDelayMs, trunkQueueOctetsMax } from "../limits.ts";
+import { frameAckDelayMs, frameDelayMs, frameFlushOctets, messageOctetsMax, patientFrameDelayMs, trunkQueueOctetsMax } from "../limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, type FrameRecord } from "./frame.ts";
 import { isPatient } from "./patience.ts";
 
@@ -26,6 +26,8 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
   #sentOctets = 0;
   #lastSeq = 0;
   #lastReceived = 0;
+  /** Since when a received frame is not acknowledged, ms; undefined: all are. */
+  #owesAckSince: number | undefined;
   #offered = 0;
   #settled = 0;
 
@@ -93,6 +95,7 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     this.#connected = true;
     this.#lastSeq = 1;
     this.#lastReceived = 0;
+    this.#owesAckSince = undefined;
     this.#sent = [{ seq: 1, records: [], since: now, sentAt: now, octets: 0, isHello: true }];
     this.#sentOctets = 0;
     const frames = [encodeFrame(1, 0, [hello])];
@@ -107,14 +110,16 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
 
   /**
    * A frame arrived: its records, in order. An error means that the other side is confused: close the connection and connect again.
-   * Afterwards {@link tick}: an acknowledgement may set waiting records free.
+   * Afterwards {@link tick}: an acknowledgement may set waiting records free. It is itself acknowledged by the next frame that leaves, or by
+   * one without records when none does for a while: the exchange gives what is not acknowledged another way when this connection is lost.
    */
-  receive(octets: Uint8Array): readonly FrameRecord[] | FrameError {
+  receive(octets: Uint8Array, now: number): readonly FrameRecord[] | FrameError {
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) return frame;
     if (frame.seq !== 0) {
       if (frame.seq !== this.#lastReceived + 1) return { frameError: `frame ${frame.seq} after ${this.#lastReceived}` };
       this.#lastReceived = frame.seq;
+      this.#owesAckSince ??= now;
     }
     if (frame.ack > this.#lastSeq) return { frameError: `acknowledges ${frame.ack} of ${this.#lastSeq}` };
     let acknowledged = 0;
@@ -130,7 +135,8 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
 
   /** The frames that are due now, in order; none while there is no connection. */
   tick(now: number): Uint8Array[] {
-    if (!this.#isDue(now)) return [];
+    const deadline = this.#recordsDeadline();
+    if (deadline === undefined || now < deadline) return this.#acknowledgement(now);
     const frames: Uint8Array[] = [];
     let start = 0;
     while (start < this.#pending.length) {
@@ -153,6 +159,12 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
 
   /** When {@link tick} must be called next, ms; undefined: after the next offer, frame or connection. */
   nextDeadline(): number | undefined {
+    const records = this.#recordsDeadline();
+    if (!this.#connected || this.#owesAckSince === undefined) return records;
+    return Math.min(records ?? Number.POSITIVE_INFINITY, this.#owesAckSince + frameAckDelayMs);
+  }
+
+  #recordsDeadline(): number | undefined {
     const since = this.#pendingSince[0];
     if (!this.#connected || since === undefined) return undefined;
     return this.#sent.length === 0 || this.#pendingOctets >= this.#limits.flushOctets ? since : this.#pendingUntil;
@@ -191,9 +203,10 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     return taken;
   }
 
-  #isDue(now: number): boolean {
-    const deadline = this.nextDeadline();
-    return deadline !== undefined && now >= deadline;
+  #acknowledgement(now: number): Uint8Array[] {
+    if (!this.#connected || this.#owesAckSince === undefined || now < this.#owesAckSince + frameAckDelayMs) return [];
+    this.#owesAckSince = undefined;
+    return [encodeFrame(0, this.#lastReceived, [])];
   }
 
   #send(records: readonly Offered[], since: number, now: number): Uint8Array {
@@ -202,6 +215,7 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     for (const record of records) octets += recordOctets(record.key, record.octets);
     this.#sent.push({ seq: this.#lastSeq, records, since, sentAt: now, octets, isHello: false });
     this.#sentOctets += octets;
+    this.#owesAckSince = undefined;
     return encodeFrame(this.#lastSeq, this.#lastReceived, records);
   }
 }

@@ -36,7 +36,7 @@ describe("control links", () => {
   it("tell the other cells of one that is lost: they have no connection to it that would close", async () => {
     const { a, b, told } = await connected();
     await b.stop();
-    await a.until(() => told.includes('{"type":"lost","cell":"b"}'), "the news of b");
+    await a.until(() => told.includes('{"type":"lost","cell":"b","seen":"closed socket"}'), "the news of b");
     expect(told.filter((text) => text.includes("lost"))).toHaveLength(1);
   });
 

@@ -205,8 +205,13 @@ export class FakeCell {
 
   #frame(trunk: FakeTrunk, octets: Buffer): void {
     const frame = decodeFrame(octets);
-    if (isFrameError(frame) || frame.seq !== trunk.received + 1) {
+    if (isFrameError(frame) || (frame.seq !== trunk.received + 1 && frame.seq !== 0)) {
       trunk.socket.close(1002);
+      return;
+    }
+    if (frame.seq === 0) {
+      trunk.acknowledged = frame.ack;
+      this.#notify();
       return;
     }
     this.frameSizes.push(frame.records.length);

@@ -10,7 +10,8 @@ import { FakeCell, mapOf, mirror, secret } from "./fake-cell.ts";
 import { Started, listenerOf } from "./harness.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { configOf } from "./harness.ts";
-import { Inbox, UdpPhone } from "./phones.ts";
+import { standstillMsMin } from "../../gateway/limits.ts";
+import { Inbox, StreamPhone, UdpPhone } from "./phones.ts";
 import { requestText } from "./sip-text.ts";
 
 const started = new Started();
@@ -58,6 +59,11 @@ async function fileFor(cell: FakeCell, port: number, transports: readonly string
   return Promise.resolve(file);
 }
 
+function message(callId: string, transport = "TCP"): string {
+  const via = `SIP/2.0/${transport} 192.0.2.9:5060;rport;branch=z9hG4bK${callId}`;
+  return requestText("MESSAGE", "sip:bob@example.test", { callId, via });
+}
+
 async function startCell(): Promise<FakeCell> {
   const cell = await new FakeCell("a").start();
   cell.map = mapOf([cell]);
@@ -91,6 +97,32 @@ describe("the process", () => {
     await cell.until(() => cell.messages().length === 2, "the next message");
     expect(cell.ofKind(RecordKind.message).map((arrival) => arrival.trunk)).toEqual([trunk, trunk]);
     expect(cell.attempts.length).toBe(attempts);
+  });
+
+  test("stopped and continued: no call of a phone that has gone, those of the others, and new requests in datagrams when they are said again", async () => {
+    const cell = await startCell();
+    const port = await freePort();
+    const { child, out } = run(["--config", await fileFor(cell, port)]);
+    await out.untilText("\n");
+    await cell.until(() => cell.trunks.size === 1, "the trunk");
+    const [gone, there, datagrams] = [await StreamPhone.tcp(port), await StreamPhone.tcp(port), await UdpPhone.open()];
+    for (const phone of [gone, there, datagrams]) started.add(() => phone.close());
+    gone.send(message("before"));
+    await cell.until(() => cell.messages().length === 1, "a message");
+    child.kill("SIGSTOP");
+    const begin = performance.now();
+    gone.send(message("gone"));
+    gone.socket.end();
+    there.send(message("there"));
+    datagrams.send(message("datagram", "UDP"), port);
+    datagrams.send(requestText("REGISTER", "sip:example.test", { callId: "register" }), port);
+    await cell.until(() => performance.now() - begin > standstillMsMin + 500, "that the process has stood still");
+    child.kill("SIGCONT");
+    const callIds = (): string[] => cell.messages().map((text) => /Call-ID: (\S+)/.exec(text)?.[1] ?? "");
+    await cell.until(() => callIds().includes("there"), "the message of the phone that waits");
+    datagrams.send(message("datagram", "UDP"), port);
+    await cell.until(() => callIds().includes("datagram"), "what is said again");
+    expect(callIds()).toEqual(["before", "register", "there", "datagram"]);
   });
 
   test("says ready when it listens, carries messages, and stops on SIGTERM within a second", async () => {

@@ -1,7 +1,8 @@
 import { CoreGroup, type Effect } from "../../sip/core-group/core-group.ts";
 import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
-import type { View } from "../../sip/core-group/view.ts";
+import type { SeenCause, View } from "../../sip/core-group/view.ts";
 import { pairOf } from "../../sip/placement/cluster-map.ts";
+import { standstillMsMin } from "../../workers/limits.ts";
 import { CellDisk } from "./cell-disk.ts";
 import type { Cluster } from "./cluster.ts";
 import { Host, type Clock } from "./host.ts";
@@ -22,6 +23,7 @@ export class Cell {
   readonly #lines = new Map<string, Line>();
   readonly #controls = new Map<string, Control>();
   #group: CoreGroup | undefined;
+  #wentOnAt = 0;
   #timer: Planned | undefined;
 
   constructor(cluster: Cluster, id: string, clock: Clock) {
@@ -35,6 +37,7 @@ export class Cell {
       this.#replicas.clear();
       this.#lines.clear();
       this.#controls.clear();
+      this.#wentOnAt = 0;
       const { map, random } = this.cluster;
       this.#group = new CoreGroup(
         {
@@ -105,7 +108,10 @@ export class Cell {
         if (data === "ping") {
           control.heardAt = this.host.now;
           end.send("pong");
-        } else this.suspect((data as { readonly lost: string }).lost);
+        } else {
+          const { lost, seen } = data as { readonly lost: string; readonly seen: SeenCause };
+          this.suspect(lost, seen);
+        }
       },
       closed: () => {
         if (this.#controls.get(gateway) !== control) return;
@@ -115,13 +121,20 @@ export class Cell {
     };
   }
 
-  suspect(cell: string): void {
-    this.#event((now) => this.group.suspect(cell, now));
+  suspect(cell: string, seen: SeenCause): void {
+    this.#event((now) => this.group.suspect(cell, seen, now));
+  }
+
+  /** When it went on after it had stood still, as its core group sees it. */
+  get wentOnAt(): number {
+    this.#event(() => {});
+    return this.#wentOnAt;
   }
 
   #event(act: (now: number) => void): void {
     const { now } = this.host;
     for (const [gateway, { heardAt }] of this.#controls) this.group.gatewayHeard(gateway, heardAt);
+    if (now - this.group.nextTick >= standstillMsMin) this.#wentOnAt = now;
     if (now - this.group.nextTick > this.cluster.map.heartbeat.periodMs) this.group.tick(now);
     act(now);
     this.#carryOut();

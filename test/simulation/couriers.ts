@@ -1,9 +1,8 @@
 import { cellOfLine } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../sip/transport/frame.ts";
+import { frameAnswerMsMax, frameValidMs } from "../../workers/limits.ts";
 import type { Cell } from "./cell.ts";
-
-/** workers/limits.ts */
-const frameAnswerMsMax = 2_000;
+import { TimelyCalls } from "./timely.ts";
 
 type Returned = (access: string, records: readonly FrameRecord[]) => void;
 
@@ -12,10 +11,12 @@ export class Couriers {
   readonly #cell: Cell;
   readonly #returned: Returned;
   readonly #unreachable: Returned;
-  readonly #queues = new Map<string, { waiting: FrameRecord[]; isBusy: boolean }>();
+  readonly #queues = new Map<string, { waiting: FrameRecord[]; since: number; isBusy: boolean }>();
+  readonly #calls: TimelyCalls;
 
   constructor(cell: Cell, returned: Returned, unreachable: Returned) {
     this.#cell = cell;
+    this.#calls = new TimelyCalls(cell);
     this.#returned = returned;
     this.#unreachable = unreachable;
   }
@@ -26,7 +27,8 @@ export class Couriers {
   }
 
   send(access: string, records: readonly FrameRecord[]): void {
-    const queue = this.#queues.get(access) ?? { waiting: [], isBusy: false };
+    const queue = this.#queues.get(access) ?? { waiting: [], since: 0, isBusy: false };
+    if (queue.waiting.length === 0) queue.since = this.#cell.host.now;
     queue.waiting.push(...records);
     this.#queues.set(access, queue);
     if (!queue.isBusy) this.#next(access);
@@ -42,11 +44,13 @@ export class Couriers {
     queue.isBusy = true;
     const records = queue.waiting;
     queue.waiting = [];
-    this.#carry(access, records, (returned) => {
+    const over = (returned: readonly FrameRecord[] | undefined): void => {
       if (returned === undefined) this.#unreachable(access, records);
       else if (returned.length > 0) this.#returned(access, returned);
       this.#next(access);
-    });
+    };
+    if (this.#cell.host.now - queue.since >= frameAnswerMsMax) over(undefined);
+    else this.#carry(access, records, over);
   }
 
   #carry(access: string, records: readonly FrameRecord[], done: (returned: readonly FrameRecord[] | undefined) => void): void {
@@ -54,17 +58,10 @@ export class Couriers {
     const target = cluster.cell(cellOfLine(access));
     const frame = encodeFrame(0, 0, records);
     const read = (octets: Uint8Array | undefined): void => {
-      timer.isOff = true;
       const answer = octets === undefined ? undefined : decodeFrame(octets);
       done(answer === undefined || isFrameError(answer) ? undefined : answer.records);
     };
-    const handle = (reply: (octets: Uint8Array | undefined) => void): void => reply(target.line(access).deliver(frame));
-    let abort: (() => void) | undefined;
-    const timer = host.after(frameAnswerMsMax, () => {
-      abort?.();
-      done(undefined);
-    });
-    if (target === this.#cell) host.soon(() => handle(read));
-    else abort = cluster.network.request<Uint8Array>(host, target.host, handle, read);
+    if (target === this.#cell) host.soon(() => read(target.line(access).deliver(frame, host.now + frameValidMs)));
+    else this.#calls.bring(target, (until, answer) => answer(target.line(access).deliver(frame, until)), read);
   }
 }

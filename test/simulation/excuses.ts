@@ -81,25 +81,18 @@ export function noGateway({ cluster, faults }: Story, from: number, until: numbe
 }
 
 /**
- * What an exchange sent to a gateway that was frozen, or cut off from that cell, is lost with the trunk, or with the phone's connection: a
- * datagram is said again, a message for a connection is not.
+ * What an exchange sent to a gateway that was cut off from that cell comes back to it with the end of the trunk, and there may be no other way to
+ * the phone's connection by then but through the other replica. What a frozen gateway reads is written to connections whose phones have gone.
+ * A datagram is said again.
  */
-export function isSwallowed({ faults }: Story, phones: readonly (Phone | undefined)[], from: number, until: number): boolean {
+export function cameBackInVain({ faults }: Story, phones: readonly (Phone | undefined)[], from: number, until: number): boolean {
   return (
     phones.some((phone) => phone?.transport === "TCP") &&
     faults.some((fault) => {
-      const isSuch = fault.kind === "freeze a gateway" || fault.kind === "cut a gateway from a cell" || fault.kind === "isolate a cell";
+      const isSuch = ["freeze a gateway", "cut a gateway from a cell", "isolate a cell"].includes(fault.kind);
       return isSuch && fault.from <= until && fault.until + afterMs >= from;
     })
   );
-}
-
-/**
- * A line that was frozen, or cut off, passes on what the exchange has given up by then: a softphone may ring, and even answer, after its caller
- * was refused.
- */
-export function mayRingLate(story: Story, callee: Phone | undefined, call: OutgoingCall): boolean {
-  return callee?.transport === "WS" && isLineUnreachable(story, call.startedAt, call.outcomeAt + afterMs);
 }
 
 /** The answer to its BYE passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */

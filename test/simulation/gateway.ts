@@ -1,5 +1,5 @@
 import { isParseError } from "../../sip/errors.ts";
-import type { View } from "../../sip/core-group/view.ts";
+import type { SeenCause, View } from "../../sip/core-group/view.ts";
 import { buildResponse } from "../../sip/message/build.ts";
 import { parseMessage } from "../../sip/message/sip-message.ts";
 import { pairOf } from "../../sip/placement/cluster-map.ts";
@@ -8,6 +8,8 @@ import { joinFlow, parseFlowKey, serializeFlowKey, splitFlow, transportOfFlowKey
 import { jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { responseFlow, stampReceived } from "../../sip/transport/response-flow.ts";
 import { TrunkPair, type TrunkPairEffect, type TrunkPairLimits } from "../../sip/transport/trunk-pair.ts";
+import { Backlog, type ReadMessage } from "../../sip/transport/backlog.ts";
+import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "../../gateway/limits.ts";
 import type { Cluster } from "./cluster.ts";
 import { GatewayLink } from "./gateway-link.ts";
 import { Host, type Clock } from "./host.ts";
@@ -22,11 +24,14 @@ const limits: TrunkPairLimits = {
   helloAnswerMs: 10_000,
   flapMs: 1_000,
   returnWaitMs: 200,
-  returnSettleMs: 20,
+  returnSettleMs: 100,
   movesMax: 4,
 };
 const watchMsMax = 250;
 const nothing = new Uint8Array(0);
+
+/** `links`: of its connection; undefined: a datagram. */
+type Read = ReadMessage & { readonly links: Set<string> | undefined };
 
 /** Who takes datagrams for an address. */
 export type Datagrams = { host(): Host | undefined; receive(octets: Uint8Array, from: string): void };
@@ -51,6 +56,9 @@ export class Gateway {
   #declaredDown = new Map<string, ReadonlySet<string>>();
   #count = 0;
   #awakeAt = 0;
+  /** gateway/standstill.ts */
+  #backlog = new Backlog<Read>(standstillMessagesMax);
+  #aliveAt = 0;
 
   constructor(cluster: Cluster, name: string, address: string, clock: Clock) {
     this.cluster = cluster;
@@ -73,6 +81,8 @@ export class Gateway {
       this.#connections = new Map();
       this.#declaredDown = new Map();
       this.#awakeAt = this.host.now;
+      this.#backlog = new Backlog(standstillMessagesMax);
+      this.#aliveAt = this.host.now;
       this.#controls = map.cells.map(({ id }) => this.#control(id));
       for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) this.#trunks.set(exchange, this.#trunksTo(exchange));
       this.#beat();
@@ -81,7 +91,8 @@ export class Gateway {
 
   /** A datagram from a phone. */
   datagram(address: string, port: number, octets: Uint8Array): void {
-    this.#place(serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address, port }), octets);
+    const key = serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address, port });
+    this.#take({ key, octets, links: undefined });
   }
 
   /** A phone's connection. */
@@ -92,8 +103,9 @@ export class Gateway {
     const links = new Set<string>();
     this.#connections.set(key, { end, links });
     return {
-      message: (data) => (data === "ping" ? end.send("pong") : this.#place(key, data as Uint8Array, links)),
+      message: (data) => (data === "ping" ? end.send("pong") : this.#take({ key, octets: data as Uint8Array, links })),
       closed: () => {
+        for (const message of this.#backlog.closed(key)) this.#place(message);
         this.#connections.delete(key);
         for (const name of links) {
           const [exchange = "", cell = ""] = name.split(" ");
@@ -138,8 +150,9 @@ export class Gateway {
       accept: (end) => this.cluster.cell(cell).acceptControl(this.host.name, end),
       opened: () => {},
       received: (data) => this.#viewed(cell, (data as { readonly view: View }).view),
-      down: () => {
-        for (const other of this.#controls) if (other !== link) other.send({ lost: cell });
+      down: (reason) => {
+        const seen: SeenCause = reason === "closed" ? "closed socket" : reason === "refused" ? "connection refused" : "missed heartbeats";
+        for (const other of this.#controls) if (other !== link) other.send({ lost: cell, seen });
       },
     });
     link.start();
@@ -178,7 +191,7 @@ export class Gateway {
 
   /** After a time in which this process stood still nobody is judged by it. */
   #now(): number {
-    const { now } = this.host;
+    const now = this.#look();
     const { periodMs, missed } = this.cluster.map.heartbeat;
     if (now - this.#awakeAt > (periodMs * missed) / 2 + watchMsMax) {
       for (const { pair, links } of this.#trunks.values()) {
@@ -190,7 +203,27 @@ export class Gateway {
     return now;
   }
 
-  #place(flowKey: string, octets: Uint8Array, links?: Set<string>): void {
+  /** What is read from a phone. */
+  #take(message: Read): void {
+    const now = this.#look();
+    const isForgotten = message.links === undefined && this.#backlog.mayBeOld(message.octets, now);
+    if (isForgotten) this.host.trace(() => "forgets what it was too late to read");
+    else if (message.links === undefined || this.#backlog.offer(message, now)) this.#place(message);
+  }
+
+  #look(): number {
+    const { now } = this.host;
+    if (now - this.#aliveAt >= standstillMsMin) {
+      this.#backlog.expect(now + standstillWaitMs);
+      this.host.after(standstillWaitMs + 1, () => {
+        for (const message of this.#backlog.release(this.host.now)) this.#place(message);
+      });
+    }
+    this.#aliveAt = now;
+    return now;
+  }
+
+  #place({ key: flowKey, octets, links }: Read): void {
     const key = routingKeyOf(octets, 0, octets.length, this.cluster.map) ?? { exchange: 0, cell: undefined };
     const taker = this.#offer(key.exchange, { kind: RecordKind.message, key: flowKey, octets }, key.cell);
     if (taker === undefined) this.#refuse(flowKey, octets);

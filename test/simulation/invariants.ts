@@ -8,13 +8,12 @@ import type { Cell } from "./cell.ts";
 import type { Cluster } from "./cluster.ts";
 import {
   bothDied,
+  cameBackInVain,
   diedWithItsCell,
   endedInACrash,
   isDouble,
   isEndless,
   isForgotten,
-  isSwallowed,
-  mayRingLate,
   noGateway,
   wasAway,
   wasDisturbed,
@@ -109,7 +108,7 @@ function callsAreAnswered(story: Story): void {
     const who = `${phone.host.name} to ${plan.callee} (${callId})`;
     if (outcome === undefined) {
       if (isDouble(story) || diedWithItsCell(story, phone, call) || isForgotten(story, phone, call)) continue;
-      if (isSwallowed(story, [phone], startedAt, world.now)) continue;
+      if (cameBackInVain(story, [phone], startedAt, world.now)) continue;
       // A refusal is said again by the replica that said it, and that is gone before one of them arrived.
       if (story.faults.some(({ kind }) => kind === "bad weather") && story.faults.some(({ kind }) => kind.startsWith("crash"))) continue;
       // What was said to it while it was cut off is lost with its connection.
@@ -130,6 +129,7 @@ function isExplained(story: Story, phone: Phone, call: OutgoingCall): boolean {
     if (outcome === 487 || (outcome === 408 && wasAway(story, callee, startedAt, outcomeAt))) return true;
   }
   if (outcome === 480 || outcome === 404) {
+    if (noGateway(story, startedAt, outcomeAt)) return true;
     // It is waited for: that it was away for a moment explains nothing.
     return wasAway(story, callee, Math.max(startedAt, outcomeAt - lastMomentMs), outcomeAt) || isDouble(story);
   }
@@ -151,7 +151,7 @@ function callsAreEnded(story: Story): void {
     const mayBeLost =
       isDouble(story) ||
       noGateway(story, call.startedAt, cluster.world.now) ||
-      isSwallowed(story, [phone, callee], call.startedAt, cluster.world.now) ||
+      cameBackInVain(story, [phone, callee], call.startedAt, cluster.world.now) ||
       wasAway(story, callee, call.startedAt, cluster.world.now) ||
       wasAway(story, phone, call.startedAt, cluster.world.now);
     if (incoming?.state === "unacknowledged" && !mayBeLost && !diedWithItsCell(story, phone, call)) {
@@ -183,14 +183,14 @@ function nobodyRingsTwice(story: Story): void {
 /** No INVITE gets two final answers. */
 function oneFinalAnswer(story: Story): void {
   const { cluster } = story;
-  // Datagrams that a frozen gateway reads long after, or that come when nobody is left who has answered them, make the call anew.
-  if (story.faults.some(({ kind }) => kind === "crash both cells" || kind === "freeze a gateway")) return;
+  // Datagrams that come when nobody is left who has answered them make the call anew.
+  if (story.faults.some(({ kind }) => kind === "crash both cells")) return;
   const isOneAddress = new Set(cluster.gateways.map(({ address }) => address)).size === 1;
   for (const [phone, call] of callsOf(cluster)) {
     // While no cell is there a gateway refuses by itself, without state: not what the other gateway holds, or comes when a cell is back.
     const statuses =
       isOneAddress && !isDouble(story) ? call.finalStatuses : call.finalStatuses.filter((status) => status !== 503 && status !== 482);
-    if (statuses.length > 1 && !mayRingLate(story, calleeOf(cluster, call)[0], call)) {
+    if (statuses.length > 1) {
       cluster.world.violated("oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`);
     }
   }

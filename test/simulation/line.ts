@@ -5,28 +5,42 @@ import { pairOf } from "../../sip/placement/cluster-map.ts";
 import { routingKeyOf } from "../../sip/placement/routing-key.ts";
 import { serializeFlowKey } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { isLate } from "../../sip/transport/far-clock.ts";
 import { Trunk } from "../../sip/transport/trunk.ts";
+import { ReplicaChoice } from "../../workers/line/replica-choice.ts";
+import { StandstillGate } from "../../workers/line/standstill-gate.ts";
 import type { Cell } from "./cell.ts";
 import type { End, EndHandlers } from "./network.ts";
+import type { Replica } from "./replica.ts";
+import { TimelyCalls } from "./timely.ts";
 import type { Planned } from "./world.ts";
 
-/** workers/limits.ts */
-const frameAnswerMsMax = 2_000;
-const unreachableMs = 3_000;
-
 const nothing = new Uint8Array(0);
+
+type Softphone = { readonly end: End; readonly exchanges: Set<number> };
+type Spoken = { readonly key: string; readonly octets: Uint8Array; readonly softphone: Softphone };
 
 /** A line: softphones' connections on one side, both replicas of every exchange on the other (workers/line). */
 export class Line {
   readonly access: string;
   readonly #cell: Cell;
-  readonly #softphones = new Map<string, { readonly end: End; readonly exchanges: Set<number> }>();
+  readonly #softphones = new Map<string, Softphone>();
   readonly #links = new Map<string, Link>();
-  readonly #unreachable = new Map<string, number>();
+  readonly #choice = new ReplicaChoice();
+  readonly #calls: TimelyCalls;
+  readonly #gate: StandstillGate<Spoken>;
 
   constructor(cell: Cell, access: string) {
     this.#cell = cell;
     this.access = access;
+    const { host } = cell;
+    this.#calls = new TimelyCalls(cell);
+    this.#gate = new StandstillGate({
+      wentOnAt: (told) => host.soon(() => told(cell.wentOnAt)),
+      pass: (message) => this.#receive(message),
+      after: (ms, run) => void host.after(ms, run),
+      now: () => host.now,
+    });
   }
 
   get isIdle(): boolean {
@@ -39,16 +53,19 @@ export class Line {
     const softphone = { end, exchanges: new Set<number>() };
     this.#softphones.set(key, softphone);
     return {
-      message: (data) => (data === "ping" ? end.send("pong") : this.#receive(key, softphone, data as Uint8Array)),
+      message: (data) =>
+        data === "ping" ? end.send("pong") : this.#gate.take({ key, octets: data as Uint8Array, softphone }, this.#cell.host.now),
       closed: () => {
+        this.#gate.closed(key);
         this.#softphones.delete(key);
         for (const exchange of softphone.exchanges) this.#offer(exchange, undefined, { kind: RecordKind.closed, key, octets: nothing });
       },
     };
   }
 
-  /** A frame of an exchange; the answer has what could not be delivered. */
-  deliver(octets: Uint8Array): Uint8Array {
+  /** A frame of an exchange; the answer has what could not be delivered. Undefined: it is too late for it. */
+  deliver(octets: Uint8Array, until: number): Uint8Array | undefined {
+    if (isLate(until, this.#cell.host.now)) return undefined;
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) throw new Error(frame.frameError);
     return encodeFrame(0, 0, this.#carryOut(frame.records));
@@ -67,7 +84,7 @@ export class Line {
     return returned;
   }
 
-  #receive(key: string, softphone: { readonly exchanges: Set<number> }, octets: Uint8Array): void {
+  #receive({ key, octets, softphone }: Spoken): void {
     const route = routingKeyOf(octets, 0, octets.length, this.#cell.cluster.map) ?? { exchange: 0 };
     softphone.exchanges.add(route.exchange);
     this.#offer(route.exchange, route.cell, { kind: RecordKind.message, key, octets });
@@ -79,21 +96,31 @@ export class Line {
   }
 
   #offer(exchange: number, preferred: string | undefined, record: FrameRecord): void {
-    const { now } = this.#cell.host;
+    const cells = this.#inOrder(exchange, preferred);
+    this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, this.#cell.host.now) ?? cells[0], record);
+  }
+
+  #inOrder(exchange: number, preferred: string | undefined): readonly string[] {
     const serving = this.#serving(exchange);
     const isPreferred = preferred !== undefined && serving.includes(preferred);
-    const cells = isPreferred ? [preferred, ...serving.filter((cell) => cell !== preferred)] : serving;
-    const cell = cells.find((each) => (this.#unreachable.get(`${exchange}.${each}`) ?? 0) <= now) ?? cells[0] ?? "";
-    if (!this.#link(exchange, cell).offer(record)) this.#refuse(record);
+    return isPreferred ? [preferred, ...serving.filter((cell) => cell !== preferred)] : serving;
+  }
+
+  #give(exchange: number, cells: readonly string[], cell: string | undefined, record: FrameRecord): void {
+    if (cell === undefined) return this.#refuse(record);
+    const link = this.#link(exchange, cell);
+    if (this.#choice.owesTakeover(exchange, cell, cells)) link.offer({ kind: RecordKind.takeover, key: "", octets: nothing });
+    if (!link.offer(record)) return this.#refuse(record);
+    this.#choice.given(exchange, cell, cells[0], record.key, link.offered);
   }
 
   #link(exchange: number, cell: string): Link {
     const name = `${exchange}.${cell}`;
     const known = this.#links.get(name);
     if (known !== undefined) return known;
-    const link: Link = new Link(this.#cell, this.access, exchange, cell, {
+    const link: Link = new Link(this.#cell, this.#calls, this.access, exchange, cell, {
       received: (records) => {
-        this.#unreachable.delete(name);
+        this.#choice.answered(exchange, cell, link.settled);
         for (const record of this.#carryOut(records)) link.offer(record);
       },
       failed: (records) => this.#failed(exchange, cell, records),
@@ -105,11 +132,11 @@ export class Line {
   #failed(exchange: number, cell: string, records: readonly FrameRecord[]): void {
     const { now } = this.#cell.host;
     this.#cell.host.trace(() => `line ${this.access}: exchange ${exchange} in cell ${cell} is unreachable`);
-    this.#unreachable.set(`${exchange}.${cell}`, now + unreachableMs);
-    const other = this.#serving(exchange).find((each) => (this.#unreachable.get(`${exchange}.${each}`) ?? 0) <= now);
-    if (other !== undefined) this.#link(exchange, other).offer({ kind: RecordKind.takeover, key: "", octets: nothing });
+    const cells = this.#inOrder(exchange, cell);
+    this.#choice.failed(exchange, cell, records.some(({ kind }) => kind === RecordKind.takeover) ? cells : [], now);
     for (const record of records) {
-      if (other === undefined || !this.#link(exchange, other).offer(record)) this.#refuse(record);
+      if (record.kind === RecordKind.takeover) continue;
+      this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now), record);
     }
   }
 
@@ -130,14 +157,16 @@ class Link {
   readonly #exchange: number;
   readonly #target: string;
   readonly #handlers: LinkHandlers;
+  readonly #calls: TimelyCalls;
   readonly #trunk = new Trunk();
   #timer: Planned | undefined;
   #connection = 0;
   /** Frames to another cell: the first is under way. */
   #queue: { readonly frame: Uint8Array; readonly connection: number }[] = [];
 
-  constructor(cell: Cell, access: string, exchange: number, target: string, handlers: LinkHandlers) {
+  constructor(cell: Cell, calls: TimelyCalls, access: string, exchange: number, target: string, handlers: LinkHandlers) {
     this.#cell = cell;
+    this.#calls = calls;
     this.#access = access;
     this.#exchange = exchange;
     this.#target = target;
@@ -146,6 +175,14 @@ class Link {
 
   get isIdle(): boolean {
     return this.#trunk.octetsHeld === 0;
+  }
+
+  get offered(): number {
+    return this.#trunk.offered;
+  }
+
+  get settled(): number {
+    return this.#trunk.settled;
   }
 
   offer(record: FrameRecord): boolean {
@@ -173,7 +210,7 @@ class Link {
     const { cluster, host } = this.#cell;
     if (this.#target === this.#cell.id) {
       host.soon(() =>
-        this.#cell.replica(this.#exchange).takeLineFrame(this.#access, frame, (answer) => this.#answered(answer, connection)),
+        this.#cell.replica(this.#exchange).takeLineFrame(this.#access, frame, undefined, (answer) => this.#answered(answer, connection)),
       );
       return;
     }
@@ -184,9 +221,7 @@ class Link {
   #next(target: Cell): void {
     const next = this.#queue[0];
     if (next === undefined) return;
-    const { cluster, host } = this.#cell;
     const over = (answer: Uint8Array | undefined): void => {
-      timer.isOff = true;
       this.#queue.shift();
       this.#answered(answer, next.connection);
       this.#next(target);
@@ -195,21 +230,13 @@ class Link {
       this.#queue.shift();
       return this.#next(target);
     }
-    const abort = cluster.network.request<Uint8Array>(
-      host,
-      target.host,
-      (reply) => target.replica(this.#exchange).takeLineFrame(this.#access, next.frame, reply),
-      over,
-    );
-    const timer = host.after(frameAnswerMsMax, () => {
-      abort();
-      over(undefined);
-    });
+    const replica = (): Replica => target.replica(this.#exchange);
+    this.#calls.bring(target, (until, answer) => replica().takeLineFrame(this.#access, next.frame, until, answer), over);
   }
 
   #answered(answer: Uint8Array | undefined, connection: number): void {
     if (connection !== this.#connection) return;
-    const records = answer === undefined ? undefined : this.#trunk.receive(answer);
+    const records = answer === undefined ? undefined : this.#trunk.receive(answer, this.#cell.host.now);
     if (records === undefined || "frameError" in records) {
       if (records !== undefined) this.#cell.host.threw(new Error(records.frameError));
       this.#connection += 1;

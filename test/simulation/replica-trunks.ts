@@ -8,6 +8,7 @@ import {
   type FrameRecord,
   type Hello,
 } from "../../sip/transport/frame.ts";
+import { Unacknowledged } from "../../workers/exchange/unacknowledged.ts";
 import type { CellDisk } from "./cell-disk.ts";
 import type { End } from "./network.ts";
 
@@ -20,32 +21,36 @@ type TrunkState = {
   acknowledged: number;
   toldServing: boolean | undefined;
   readonly unfinished: number[];
+  readonly unacknowledged: Unacknowledged;
 };
 
 type TrunkInput = {
   readonly access: string;
   readonly seq: number;
   readonly records: readonly FrameRecord[];
-  readonly opened: { readonly listeners: readonly Listener[]; readonly isNewBoot: boolean } | undefined;
+  readonly opened: { readonly listeners: readonly Listener[]; readonly isNewBoot: boolean; readonly again: FrameRecord[] } | undefined;
 };
 
 /** The gateways' ends of their trunks to one replica, as workers/exchange/trunk-sockets.ts keeps them. */
 export class Trunks {
   readonly #disk: CellDisk;
   readonly #exchange: number;
-  readonly #lost: (access: string) => void;
+  readonly #now: () => number;
+  readonly #lost: (access: string, records: readonly FrameRecord[]) => void;
   readonly #current = new Map<string, End>();
   readonly #states = new Map<End, TrunkState>();
 
-  constructor(disk: CellDisk, exchange: number, lost: (access: string) => void) {
+  constructor(disk: CellDisk, exchange: number, now: () => number, lost: (access: string, records: readonly FrameRecord[]) => void) {
+    this.#now = now;
     this.#disk = disk;
     this.#exchange = exchange;
     this.#lost = lost;
   }
 
   accept(access: string, end: End): void {
-    const state = { access, boot: undefined, sent: 0, received: 0, done: 0, acknowledged: 0, toldServing: undefined, unfinished: [] };
-    this.#states.set(end, state);
+    const counts = { sent: 0, received: 0, done: 0, acknowledged: 0 };
+    const unacknowledged = new Unacknowledged();
+    this.#states.set(end, { access, boot: undefined, ...counts, toldServing: undefined, unfinished: [], unacknowledged });
   }
 
   has(access: string): boolean {
@@ -61,6 +66,7 @@ export class Trunks {
     const { seq, ack } = frame;
     if (seq !== 0 && seq !== state.received + 1) return `frame ${seq} after ${state.received}`;
     if (ack > state.sent) return `acknowledges ${ack} of ${state.sent}`;
+    state.unacknowledged.acknowledge(ack);
     if (seq !== 0) {
       state.received = seq;
       state.unfinished.push(seq);
@@ -70,7 +76,7 @@ export class Trunks {
     if (first?.kind !== RecordKind.hello || first.key !== state.access) return "the first record is no hello";
     const hello = parseJsonOctets(first.octets) as Hello;
     state.boot = hello.boot;
-    const opened = { listeners: hello.listeners as readonly Listener[], isNewBoot: this.#replace(end, state.access, hello.boot) };
+    const opened = { listeners: hello.listeners as readonly Listener[], ...this.#replace(end, state.access, hello.boot) };
     return { access: state.access, seq, records, opened };
   }
 
@@ -104,6 +110,7 @@ export class Trunks {
     if (records.length > 0) {
       state.sent += 1;
       end.send(encodeFrame(state.sent, state.done, records));
+      state.unacknowledged.add(state.sent, records, this.#now());
     } else if (state.acknowledged !== state.done) end.send(encodeFrame(0, state.done, []));
     state.acknowledged = state.done;
     return true;
@@ -115,20 +122,22 @@ export class Trunks {
   }
 
   closed(end: End): void {
-    const access = this.#states.get(end)?.access;
+    const state = this.#states.get(end);
     this.#states.delete(end);
-    if (access === undefined || this.#current.get(access) !== end) return;
-    this.#current.delete(access);
-    this.#lost(access);
+    if (state === undefined || this.#current.get(state.access) !== end) return;
+    this.#current.delete(state.access);
+    this.#lost(state.access, state.unacknowledged.take(this.#now()));
   }
 
-  #replace(end: End, access: string, boot: string): boolean {
+  #replace(end: End, access: string, boot: string): { readonly isNewBoot: boolean; readonly again: FrameRecord[] } {
     this.#current.set(access, end);
+    const again: FrameRecord[] = [];
     for (const [other, state] of this.#states) {
       if (other === end || state.access !== access) continue;
       other.close();
+      again.push(...state.unacknowledged.take(this.#now()));
       this.#states.delete(other);
     }
-    return this.#disk.isNewBoot(this.#exchange, access, boot);
+    return { isNewBoot: this.#disk.isNewBoot(this.#exchange, access, boot), again };
   }
 }

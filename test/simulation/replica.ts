@@ -7,9 +7,10 @@ import type { Effect } from "../../sip/exchange/effects.ts";
 import { Exchange } from "../../sip/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
 import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
-import { PairLink, type PairState } from "../../sip/pair/pair-link.ts";
+import { PairLink, refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
 import { pairOf } from "../../sip/placement/cluster-map.ts";
 import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
+import { isLate } from "../../sip/transport/far-clock.ts";
 import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import type { Cell } from "./cell.ts";
@@ -53,20 +54,33 @@ export class Replica {
   #linkTimerAt = Number.POSITIVE_INFINITY;
   #flushTimer: Planned | undefined;
   #nextSweep = 0;
+  readonly #gone = new Set<string>();
 
   constructor(cell: Cell, number: number) {
     this.#cell = cell;
     this.number = number;
     const { map, random } = cell.cluster;
     const nextId = (): string => random.id();
-    const { now } = cell.host;
+    const { host } = cell;
+    const { now } = host;
     this.exchange = new Exchange({ exchange: number, cell: cell.id, map }, { sign: simulatedSign, hash: simulatedHash, nextId }, now);
     for (const text of cell.disk.rowsOf(number).values()) {
       const record = parseRecord(text);
       if (isParseError(record)) cell.host.threw(new Error(`unreadable row: ${record.reason}`));
       else this.exchange.restore(record);
     }
-    this.trunks = new Trunks(cell.disk, number, (access) => this.exchange.disconnectAccess(access, cell.host.now));
+    this.trunks = new Trunks(
+      cell.disk,
+      number,
+      () => host.now,
+      (access, records) => {
+        this.#event((at) => {
+          if (this.trunks.has(access)) return this.#sendAgain(access, records);
+          this.exchange.disconnectAccess(access, at);
+          this.#notTaken(access, records, at);
+        });
+      },
+    );
     this.#couriers = new Couriers(
       cell,
       (access, records) => this.#event((at) => this.#receive(access, records, at)),
@@ -111,21 +125,25 @@ export class Replica {
     };
   }
 
-  /** A frame from a line; `answer` gets the frame that answers it, undefined: it is refused. */
-  takeLineFrame(access: string, octets: Uint8Array, answer: (frame: Uint8Array | undefined) => void): void {
+  /** A frame from a line; `answer` gets the frame that answers it, undefined: it is refused, or comes too late. */
+  takeLineFrame(access: string, octets: Uint8Array, until: number | undefined, answer: (frame: Uint8Array | undefined) => void): void {
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) throw new Error(frame.frameError);
+    let isTaken = false;
     const answering = {
       access: this.#couriers.isIdleWith(access) ? access : undefined,
       answer: (records: FrameRecord[]) => {
-        const reply = (): void => answer(encodeFrame(0, frame.seq, records));
+        const reply = (): void => answer(isTaken ? encodeFrame(0, frame.seq, records) : undefined);
         // A line of another cell would say again to the other replica what is not acknowledged.
         if (cellOfLine(access) === this.#cell.id) reply();
         else this.#follow(reply);
       },
     };
     this.#event(
-      (now) => this.#receive(access, frame.records, now),
+      (now) => {
+        isTaken = !isLate(until, now);
+        if (isTaken) this.#receive(access, frame.records, now);
+      },
       { answering },
       () => answer(undefined),
     );
@@ -154,6 +172,11 @@ export class Replica {
     this.#link.see(reachable.includes(this.peer), this.#cell.host.now);
     this.#settle();
     this.#carryOut(this.#cell.host.now, {});
+    for (const { id, isGone } of view.gateways) {
+      if (isGone && !this.#gone.has(id)) this.#event((now) => this.exchange.accessGone(id, now));
+      if (isGone) this.#gone.add(id);
+      else this.#gone.delete(id);
+    }
   }
 
   /** For an exchange of this cell that has a call with one of these phones. */
@@ -179,6 +202,7 @@ export class Replica {
       this.#arm(this.#cell.host.now);
       if (records.length === 0 && !opened.isNewBoot) committed();
       this.trunks.tellServing(this.#link.isServing, access);
+      if (!opened.isNewBoot) this.#sendAgain(access, opened.again);
     }
     if (records.length === 0 && opened?.isNewBoot !== true) {
       committed();
@@ -186,7 +210,10 @@ export class Replica {
       return;
     }
     const run = (now: number): void => {
-      if (opened?.isNewBoot === true) this.exchange.forgetConnections(access, now);
+      if (opened?.isNewBoot === true) {
+        this.exchange.forgetConnections(access, now);
+        this.#notTaken(access, opened.again, now);
+      }
       this.#receive(access, records, now);
     };
     const done = (): void => {
@@ -311,6 +338,10 @@ export class Replica {
     }
   }
 
+  #sendAgain(access: string, records: readonly FrameRecord[]): void {
+    if (records.length > 0 && !this.trunks.send(access, records)) this.#event((now) => this.#notTaken(access, records, now));
+  }
+
   #notTaken(access: string, records: readonly FrameRecord[], now: number): void {
     if (!isLine(access) && !this.trunks.has(access)) this.exchange.disconnectAccess(access, now);
     this.#run(() => this.exchange.unreachable(access, records, now));
@@ -402,7 +433,7 @@ export class Replica {
     this.exchange.store.setPairAway(state !== "together");
     this.#flushLater();
     if (state !== "syncing") this.trunks.tellServing(true);
-    if (state === "away") this.#cell.host.soon(() => this.#cell.suspect(this.peer));
+    if (state === "away" && cause === refusedCause) this.#cell.host.soon(() => this.#cell.suspect(this.peer, refusedCause));
   }
 
   #committed(sequence: number, needsDisk: boolean): void {

@@ -4,6 +4,8 @@ import { exchangeOf } from "../../sip/placement/cluster-map.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
 import { servingCells } from "../../workers/cells.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
+import { frameValidMs } from "../../workers/limits.ts";
+import { clockHeader } from "../../workers/timely-calls.ts";
 import { answerAsPeer, callApi, domain, map, signature, subscriberOf, userOf } from "./cell.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
@@ -71,8 +73,19 @@ describe("a line of one cell and an exchange of another", () => {
         const frame = decodeFrame(body);
         return isFrameError(frame) ? [] : frame.records;
       });
-    expect(records.map(({ kind }) => kind).slice(0, 3)).toEqual([RecordKind.hello, RecordKind.takeover, RecordKind.message]);
-    expect(seen.some(({ url }) => /\/cell\/exchange\/1\?access=a\.\d$/.test(url))).toBe(true);
+    // The first frame ever asks what that cell's clock says, and is sent once more.
+    expect(records.map(({ kind }) => kind).slice(0, 4)).toEqual([
+      RecordKind.hello,
+      RecordKind.hello,
+      RecordKind.takeover,
+      RecordKind.message,
+    ]);
+    const paths = seen.map(({ url }) => url).filter((url) => url.includes("/cell/exchange/1"));
+    expect(paths[0]).toMatch(/\?access=a\.\d&until=$/);
+    for (const path of paths.slice(1)) {
+      const until = Number(/\?access=a\.\d&until=(\d+)$/.exec(path)?.[1]);
+      expect(Math.abs(until - frameValidMs - Date.now())).toBeLessThan(frameValidMs);
+    }
     expect(seen.every(({ authorization }) => authorization.startsWith("Tandem a "))).toBe(true);
     phone.socket.close();
   });
@@ -119,6 +132,28 @@ describe("a line of one cell and an exchange of another", () => {
       records: [{ kind: RecordKind.undeliverable, key: "w0.gone.000000000000", octets }],
     });
     expect((await post("/cell/line/99", frame)).status).toBe(404);
+  });
+
+  it("do not deliver what comes later than it is wanted, and say what time it is: the sender has long gone elsewhere", async () => {
+    const octets = new TextEncoder().encode("OPTIONS sip:x SIP/2.0\r\n\r\n");
+    const frame = encodeFrame(0, 0, [{ kind: RecordKind.send, key: "w0.gone.000000000000", octets }]);
+    const taken = vi.spyOn(ExchangeObject.prototype, "takeLineFrame");
+    for (const path of ["/cell/line/1?exchange=0", "/cell/exchange/0?access=b.0"]) {
+      for (const [until, status] of [
+        [Date.now() - 1, 412],
+        [Date.now() + 10_000, 200],
+        ["", 428],
+        ["soon", 428],
+      ] as const) {
+        const response = await post(`${path}&until=${until}`, frame);
+        expect([path, until, response.status]).toEqual([path, until, status]);
+        expect(Math.abs(Number(response.headers.get(clockHeader)) - Date.now())).toBeLessThan(5_000);
+        if (status === 200) continue;
+        expect(Object.keys(await response.json<Record<string, unknown>>())).toEqual(["error"]);
+      }
+    }
+    // Who names no time has not even woken the object.
+    expect(taken).toHaveBeenCalledTimes(2);
   });
 
   it("say what is wrong with a frame that is none", async () => {

@@ -207,7 +207,7 @@ describe("a control socket", () => {
     const { socket } = await control("g3");
     await until("g3", "up");
     answerAsPeer(() => Promise.reject(new Error("Network connection lost.")));
-    socket.send(JSON.stringify({ type: "lost", cell: "b" }));
+    socket.send(JSON.stringify({ type: "lost", cell: "b", seen: "closed socket" }));
     await vi.waitFor(async () => expect(await stateOf("b")).toBe("down"), { timeout: 500, interval: 5 });
     expect(await lastChangeOf("b")).toMatchObject({ id: "b", cause: expect.stringMatching(/closed socket|connection refused/) });
   });

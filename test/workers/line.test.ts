@@ -167,7 +167,7 @@ describe("a WebSocket", () => {
     const flowKey = await flowKeyOf(phone);
     const octets = new Uint8Array([0x53, 0x49, 0x50, 0xff]);
     const frame = encodeFrame(0, 0, [{ kind: RecordKind.send, key: flowKey.key, octets }]);
-    expect(decodeFrame(await flowKey.line.deliver(frame))).toMatchObject({ records: [] });
+    expect(decodeFrame((await flowKey.line.deliver(frame)) ?? frame)).toMatchObject({ records: [] });
     await vi.waitFor(() => expect(phone.binary).toEqual([octets]));
   });
 
@@ -222,7 +222,8 @@ describe("what an exchange cannot deliver", () => {
     const line = env.LINE.getByName(lineName(0));
     const octets = new TextEncoder().encode("SIP/2.0 200 OK\r\n\r\n");
     const records = ["w0.gone.000000000000", "u0..c633640713c4", "no flow key"].map((key) => ({ kind: RecordKind.send, key, octets }));
-    const answer = decodeFrame(await line.deliver(encodeFrame(0, 0, [...records, { kind: RecordKind.resolve, key: "q", octets }])));
+    const sent = encodeFrame(0, 0, [...records, { kind: RecordKind.resolve, key: "q", octets }]);
+    const answer = decodeFrame((await line.deliver(sent)) ?? sent);
     if (isFrameError(answer)) throw new Error(answer.frameError);
     expect(answer.records.slice(0, 3)).toEqual(records.map((record) => ({ ...record, kind: RecordKind.undeliverable })));
     expect(answer.records[3]).toMatchObject({ kind: RecordKind.resolved, key: "q" });

@@ -5,6 +5,7 @@ import type { View } from "../../sip/core-group/view.ts";
 import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
 import { RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
+import { CoreGroupObject } from "../../workers/core-group/core-group-object.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { addSubscriber, callApi, domain, map, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
@@ -150,6 +151,26 @@ describe("commit before forward", () => {
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
     expect((await rows()).some((row) => row.includes(phone.contact))).toBe(true);
     await vi.waitFor(async () => expect(await pairState()).toBe("away"));
+  });
+
+  it("says that its cell refuses connections at once, to the core group: no gateway needs to be there to see it", async () => {
+    const suspect = vi.spyOn(CoreGroupObject.prototype, "suspect").mockReturnValue();
+    peerIsAway();
+    const phone = await connect(alice);
+    await phone.register();
+    await vi.waitFor(() => expect(suspect.mock.calls).toEqual([["b", "connection refused"]]));
+    expect(await pairState()).toBe("away");
+  });
+
+  it("suspects nobody who answers, be it with an error", async () => {
+    const suspect = vi.spyOn(CoreGroupObject.prototype, "suspect");
+    const failing = vi.spyOn(replica, "answer").mockImplementation(async () => new Response("overloaded", { status: 500 }));
+    const phone = await connect(alice);
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    await vi.waitFor(async () => expect(await pairState()).toBe("lagging"));
+    failing.mockRestore();
+    await vi.waitFor(async () => expect(await pairState()).toBe("together"), 5_000);
+    expect(suspect).not.toHaveBeenCalled();
   });
 
   it("acknowledges a frame only when the pair has what it changed", async () => {

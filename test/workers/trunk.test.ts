@@ -1,6 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { Authority } from "../../sip/exchange/authority.ts";
+import { stringOf } from "../../sip/message/octets.ts";
 import { jsonOctets, RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { domain, putToSleep, userOf } from "./cell.ts";
@@ -106,6 +108,91 @@ describe("a trunk", () => {
     expect(headerOf((await second.take()).text, "Call-ID")).toBe("second");
   });
 });
+
+describe("what a gateway has not acknowledged when its trunk is lost", () => {
+  const bob = userOf("bob");
+  const alice = userOf("alice");
+  const secondFlow = "t1.c2.c633640713c5";
+
+  /** Bob's phone at one gateway, or at two with one instance; alice's at another. What comes to Bob is not acknowledged. */
+  async function call(flowsOfBob: readonly [access: string, flow: string][]): Promise<{ trunks: GatewayTrunk[]; caller: GatewayTrunk }> {
+    const atBob: GatewayTrunk[] = [];
+    for (const [index, [access, flow]] of flowsOfBob.entries()) {
+      const trunk = await connect(access);
+      atBob.push(trunk);
+      const contact = `Contact: <sip:${bob}@198.51.100.7;transport=tcp>;reg-id=${index + 1};+sip.instance="<urn:uuid:00000000-0000-4000-8000-000000000001>"`;
+      trunk.sendMessage(request("REGISTER", bob, bob, [contact, "Supported: outbound, path", "Expires: 600"]), flow);
+      expect((await trunk.take()).text).toMatch(/^SIP\/2\.0 200 /);
+      trunk.send([]);
+    }
+    const caller = await connect("g9");
+    caller.sendMessage(request("MESSAGE", alice, bob, []), "t1.c9.c633640713c9");
+    return { trunks: atBob, caller };
+  }
+
+  beforeAll(() => {
+    vi.spyOn(Authority.prototype, "checkRegister").mockReturnValue({ type: "granted" });
+    vi.spyOn(Authority.prototype, "checkCaller").mockReturnValue({ type: "granted" });
+  });
+
+  afterAll(() => {
+    vi.restoreAllMocks();
+  });
+
+  it("is tried another way at once, and not given up 32 s later", async () => {
+    const { trunks: atBob, caller } = await call([
+      ["g1", tcpFlow],
+      ["g2", secondFlow],
+    ]);
+    const [got, other] = await vi.waitFor(() => {
+      const [first, second] = atBob.toSorted((one, another) => messagesTo(another) - messagesTo(one));
+      if (first === undefined || messagesTo(first) === 0) throw new Error("Bob has no message yet");
+      return [first, second];
+    });
+    got.socket.close();
+    const again = await other?.take();
+    expect(again?.text).toMatch(/^MESSAGE /);
+    other?.sendMessage(answerTo(again?.text ?? ""), again?.flow);
+    expect((await caller.take()).text).toMatch(/^SIP\/2\.0 200 /);
+  });
+
+  it("is refused at once when there is no other way", async () => {
+    const { trunks: atBob, caller } = await call([["g1", tcpFlow]]);
+    expect((await atBob[0]?.take())?.text).toMatch(/^MESSAGE /);
+    atBob[0]?.socket.close();
+    expect((await caller.take()).text).toMatch(/^SIP\/2\.0 4/);
+  });
+
+  it("is sent again, the same request, when the gateway is back on another trunk; what it has acknowledged is not", async () => {
+    const { trunks: atBob } = await call([["g1", tcpFlow]]);
+    const first = await atBob[0]?.take();
+    const second = await connect("g1");
+    const again = await second.take();
+    expect([again.flow, again.text]).toEqual([first?.flow, first?.text]);
+    second.send([]);
+    await vi.waitFor(() => expect(second.acknowledged).toBe(second.sent));
+    const third = await connect("g1");
+    third.sendMessage(options("third"));
+    expect((await third.take()).text).toMatch(/^SIP\/2\.0 200 /);
+  });
+});
+
+function request(method: string, from: string, to: string, more: readonly string[]): string {
+  const uri = method === "REGISTER" ? `sip:${domain}` : `sip:${to}@${domain}`;
+  const parties = [`From: <sip:${from}@${domain}>;tag=1`, `To: <sip:${to}@${domain}>`, `Call-ID: ${crypto.randomUUID()}`];
+  const via = `Via: SIP/2.0/TCP 198.51.100.7;rport;branch=z9hG4bK${crypto.randomUUID()}`;
+  return `${[`${method} ${uri} SIP/2.0`, via, "Max-Forwards: 70", ...parties, `CSeq: 1 ${method}`, ...more, "Content-Length: 0"].join("\r\n")}\r\n\r\n`;
+}
+
+function messagesTo(trunk: GatewayTrunk): number {
+  const records = trunk.frames.flatMap((frame) => frame.records);
+  return records.filter(({ kind, octets }) => kind === RecordKind.send && stringOf(octets).startsWith("MESSAGE ")).length;
+}
+
+function answerTo(text: string): string {
+  const copied = text.split("\r\n").filter((line) => /^(Via|From|To|Call-ID|CSeq):/i.test(line));
+  return `${["SIP/2.0 200 OK", ...copied, "Content-Length: 0"].join("\r\n")}\r\n\r\n`;
+}
 
 describe("a trunk whose other side is confused is closed with the reason", () => {
   const hello = { kind: RecordKind.hello, key: "g1", octets: jsonOctets({ boot: "b", listeners }) };

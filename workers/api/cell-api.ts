@@ -8,6 +8,7 @@ import { clusterMapOf, coreGroupName, exchangeName, lineName } from "../environm
 import type { SubscriberChange } from "../exchange/exchange-object.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
+import { clockHeader, noTime, tooLate, untilOf } from "../timely-calls.ts";
 import { registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
 
 /**
@@ -18,6 +19,12 @@ export const cellApi = new Hono<Signed>();
 
 cellApi.use(signed(() => "cell", Math.max(frameOctetsMax, apiBodyOctetsMax)));
 
+/** Whoever asks learns our clock: what it sends next says by it until when it is wanted. */
+cellApi.use(async (context, next) => {
+  await next();
+  context.header(clockHeader, String(Date.now()));
+});
+
 cellApi.post("/exchange/:exchange{\\d{1,4}}", async (context) => {
   const exchange = Number(context.req.param("exchange"));
   const access = context.req.query("access") ?? "";
@@ -27,8 +34,10 @@ cellApi.post("/exchange/:exchange{\\d{1,4}}", async (context) => {
   }
   const wrong = frameErrorOf(context.var.body);
   if (wrong !== undefined) return context.json(wrong, 400);
-  const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(access, context.var.body);
-  return context.body(answer as Uint8Array<ArrayBuffer>);
+  const until = untilOf(context.req.query("until"));
+  if (Number.isNaN(until)) return noTime();
+  const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(access, context.var.body, until);
+  return answer === undefined ? tooLate() : context.body(answer as Uint8Array<ArrayBuffer>);
 });
 
 cellApi.post("/pair/:exchange{\\d{1,4}}", async (context) => {
@@ -50,8 +59,10 @@ cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
   if (line >= clusterMapOf(context.env).lineCount) return context.json({ error: `there is no line ${line}` }, 404);
   const wrong = frameErrorOf(context.var.body);
   if (wrong !== undefined) return context.json(wrong, 400);
-  const answer = await context.env.LINE.getByName(lineName(line)).deliver(context.var.body);
-  return context.body(answer as Uint8Array<ArrayBuffer>);
+  const until = untilOf(context.req.query("until"));
+  if (Number.isNaN(until)) return noTime();
+  const answer = await context.env.LINE.getByName(lineName(line)).deliver(context.var.body, until);
+  return answer === undefined ? tooLate() : context.body(answer as Uint8Array<ArrayBuffer>);
 });
 
 cellApi.post("/credentials/:exchange{\\d{1,4}}", async (context) => {

@@ -2,12 +2,12 @@ import { DurableObject } from "cloudflare:workers";
 import { CoreGroup, type Effect, type GroupStatus } from "../../sip/core-group/core-group.ts";
 import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
 import type { GroupSettings } from "../../sip/core-group/settings.ts";
-import type { Change, HeartbeatSettings, View } from "../../sip/core-group/view.ts";
+import type { Change, HeartbeatSettings, SeenCause, View } from "../../sip/core-group/view.ts";
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { exchangesIn } from "../api/cell-share.ts";
 import { isReplicated } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
-import { historyShownMax, refusalsSaidMs } from "../limits.ts";
+import { historyShownMax, refusalsSaidMs, standstillMsMin } from "../limits.ts";
 import { ControlSockets } from "./control-sockets.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
@@ -49,6 +49,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #signaturesRefused = 0;
   #signaturesLogged = 0;
   #refusalsSaidAt = 0;
+  /** When this process went on after it had stood still, ms; 0: it never has. */
+  #wentOnAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -88,10 +90,13 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return response;
   }
 
-  /** A gateway tells one thing, `{"type":"lost","cell":"b"}`: its control socket to that cell has closed. All else is for later versions. */
+  /**
+   * A gateway tells one thing, `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its control socket to that cell. All else
+   * is for later versions.
+   */
   override webSocketMessage(_socket: WebSocket, data: ArrayBuffer | string): void {
-    const cell = lostCellOf(data);
-    if (cell !== undefined) this.suspect(cell);
+    const lost = lostCellOf(data);
+    if (lost !== undefined) this.suspect(lost.cell, lost.seen);
   }
 
   override webSocketClose(socket: WebSocket): void {
@@ -118,8 +123,17 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /** Somebody saw a connection to a cell close or be refused: it is probed at once. */
-  suspect(cell: string): void {
-    this.#event((now) => this.#group.suspect(cell, now));
+  suspect(cell: string, seen: SeenCause): void {
+    this.#event((now) => this.#group.suspect(cell, seen, now));
+  }
+
+  /**
+   * When this process went on after it had stood still, ms; 0: it has not since this object started. For those who sleep and cannot know. Seen
+   * by the beat, so nothing shorter than a period is.
+   */
+  wentOnAt(): number {
+    this.#event(() => {});
+    return this.#wentOnAt;
   }
 
   /** The view, for an exchange that wakes. From now on it hears of every change by setView(). `isSyncing`: it will say caughtUp(). */
@@ -195,6 +209,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #event<Result>(act: (now: number) => Result): Result {
     const now = Date.now();
     this.#hear();
+    if (now - this.#group.nextTick >= standstillMsMin) this.#wentOnAt = now;
     // The watchdog: this alarm should have rung long ago.
     if (now - this.#group.nextTick > this.#settings.heartbeat.periodMs) this.#group.tick(now);
     const result = act(now);
@@ -313,7 +328,7 @@ function lineOf(cell: string, { epoch, kind, id, from, to, cause, detail }: Chan
   return `cell ${cell}: view ${epoch}: ${kind} ${id} is ${to}, was ${from}: ${cause}${detail === "" ? "" : ` (${detail})`}`;
 }
 
-function lostCellOf(data: ArrayBuffer | string): string | undefined {
+function lostCellOf(data: ArrayBuffer | string): { readonly cell: string; readonly seen: SeenCause } | undefined {
   if (typeof data !== "string") return undefined;
   let message: unknown;
   try {
@@ -322,6 +337,9 @@ function lostCellOf(data: ArrayBuffer | string): string | undefined {
     return undefined;
   }
   if (typeof message !== "object" || message === null) return undefined;
-  const { type, cell } = message as { readonly type?: unknown; readonly cell?: unknown };
-  return type === "lost" && typeof cell === "string" ? cell : undefined;
+  const { type, cell, seen } = message as { readonly type?: unknown; readonly cell?: unknown; readonly seen?: unknown };
+  if (type !== "lost" || typeof cell !== "string") return undefined;
+  return { cell, seen: seenCauses.find((each) => each === seen) ?? "closed socket" };
 }
+
+const seenCauses: readonly SeenCause[] = ["closed socket", "connection refused", "missed heartbeats"];

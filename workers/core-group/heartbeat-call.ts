@@ -1,11 +1,10 @@
 import type { Failure } from "../../sip/core-group/cell-member.ts";
 import { parseHeartbeat, type Heartbeat } from "../../sip/core-group/heartbeat.ts";
+import { refusedStatuses } from "../cells.ts";
 import type { Environment } from "../environment.ts";
 import { authorizationFor } from "../signature.ts";
 
-/** What Cloudflare answers for an origin that refuses connections, or that has no way to it. */
-const refusedStatuses: ReadonlySet<number> = new Set([521, 523]);
-/** The same for an origin that does not answer in time. */
+/** What Cloudflare answers for an origin that does not answer in time. */
 const timeoutStatuses: ReadonlySet<number> = new Set([522, 524]);
 
 /** Sends a heartbeat to another cell. Resolves with its answer, or with the way in which there was none; never rejects. */

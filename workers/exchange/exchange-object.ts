@@ -5,16 +5,18 @@ import type { SubscriberCredentials } from "../../sip/exchange/credential-cache.
 import type { Effect, ExchangeCounts } from "../../sip/exchange/effects.ts";
 import { Exchange } from "../../sip/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
-import type { PairState } from "../../sip/pair/pair-link.ts";
+import { refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { isLate } from "../../sip/transport/far-clock.ts";
 import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
-import { callCell, isReplicated } from "../cells.ts";
+import { isReplicated } from "../cells.ts";
 import { clusterMapOf, coreGroupName, numberOfName, type Environment } from "../environment.ts";
 import { sweepAlarmMs } from "../limits.ts";
 import { lineListeners } from "../line/line-listeners.ts";
 import { randomIds } from "../random-id.ts";
 import { hashOf, tokenSigner } from "../signature.ts";
+import { TimelyCalls } from "../timely-calls.ts";
 import { Deadlines } from "./deadlines.ts";
 import { digestOf, type Digest } from "./digest.ts";
 import { Disk } from "./disk.ts";
@@ -23,7 +25,7 @@ import { LineCouriers } from "./line-couriers.ts";
 import { OtherExchanges } from "./other-exchanges.ts";
 import { Outbox } from "./outbox.ts";
 import { Pair } from "./pair.ts";
-import { isTrunkError, TrunkSockets, type TrunkInput } from "./trunk-sockets.ts";
+import { isTrunkError, TrunkSockets, type LostTrunk, type TrunkInput } from "./trunk-sockets.ts";
 
 /** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none. */
 export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; readonly pair: PairState | "alone" };
@@ -44,12 +46,15 @@ export class ExchangeObject extends DurableObject<Environment> {
   readonly #exchange: Exchange;
   readonly #disk: Disk;
   readonly #trunks: TrunkSockets;
+  readonly #calls: TimelyCalls;
   readonly #lines: LineCouriers;
   readonly #others: OtherExchanges;
   readonly #deadlines: Deadlines;
   /** The cell of the other replica; undefined: there is none. */
   readonly #peer: string | undefined;
   readonly #pair: Pair | undefined;
+  /** Gateways whose process has ended, by the last view. */
+  readonly #gone = new Set<string>();
   #flushTimer: ReturnType<typeof setTimeout> | null = null;
   /** What has waited for commits and is about to leave: see {@link ExchangeObject.#sendReleased}. */
   #released = new Outbox();
@@ -71,10 +76,12 @@ export class ExchangeObject extends DurableObject<Environment> {
     for (const record of this.#disk.read()) this.#exchange.restore(record);
     this.#trunks = new TrunkSockets(ctx);
     for (const { access, listeners } of this.#trunks.opened()) this.#exchange.connectAccess(access, listeners);
+    this.#calls = new TimelyCalls(env, this.#map);
     this.#lines = new LineCouriers(
       env,
       this.#map,
       this.#number,
+      this.#calls,
       (access, records) => this.#returned(access, records),
       (access, records) => void this.#event((now) => this.#notTaken(access, records, now)),
     );
@@ -131,13 +138,22 @@ export class ExchangeObject extends DurableObject<Environment> {
     });
   }
 
-  /** A frame from a line. The answer acknowledges it, and brings along what this exchange has for the line. */
-  async takeLineFrame(access: string, octets: Uint8Array): Promise<Uint8Array> {
+  /**
+   * A frame from a line. The answer acknowledges it, and brings along what this exchange has for the line. Undefined: it came, or had to
+   * wait here, until after this time (ms), and has done nothing: its line has gone to the other replica with it.
+   */
+  async takeLineFrame(access: string, octets: Uint8Array, until?: number): Promise<Uint8Array | undefined> {
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) throw new Error(`frame from line ${access}: ${frame.frameError}`);
     // What goes into the answer could overtake what is under way to this line already, a CANCEL its INVITE.
     const answering = this.#lines.isIdle(access) ? access : undefined;
-    const records = await this.#event((now) => this.#receive(access, frame.records, now), { answering });
+    let isTaken = false;
+    const take = (now: number): void => {
+      isTaken = !isLate(until, now);
+      if (isTaken) this.#receive(access, frame.records, now);
+    };
+    const records = await this.#event(take, { answering });
+    if (!isTaken) return undefined;
     // A line of this cell ends with this replica. One of another cell would say again to the other what is not acknowledged.
     if (this.#pair !== undefined && cellOfLine(access) !== this.env.CELL) await new Promise<void>((done) => this.#pair?.follow(done));
     const [first = [], ...rest] = framesOf(records);
@@ -160,6 +176,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#exchange.setFenced(view.isFenced);
     if (this.#peer !== undefined) this.#pair?.see(reachable.includes(this.#peer), view.heartbeat);
     void this.#carryOut(Date.now(), {});
+    for (const { id, isGone } of view.gateways) this.#setGone(id, isGone);
     return { isServing: this.#isServing };
   }
 
@@ -208,6 +225,14 @@ export class ExchangeObject extends DurableObject<Environment> {
     return digestOf(this.#exchange.store);
   }
 
+  #setGone(gateway: string, isGone: boolean): void {
+    if (!isGone) this.#gone.delete(gateway);
+    else if (!this.#gone.has(gateway)) {
+      this.#gone.add(gateway);
+      void this.#event((now) => this.#exchange.accessGone(gateway, now));
+    }
+  }
+
   #peerCell(): string | undefined {
     if (!isReplicated(this.#map)) return undefined;
     const { primary, secondary } = pairOf(this.#map, this.#number);
@@ -224,7 +249,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       boot,
       map: this.#map,
       store,
-      call: (batch, signal) => callCell(this.env, this.#map, peer, `/cell/pair/${this.#number}`, batch, signal),
+      call: (batch, signal) => this.#calls.ask(peer, `/cell/pair/${this.#number}`, batch, signal),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
       flush: () => this.#flush(),
       released: () => this.#sendReleased(),
@@ -238,9 +263,9 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#flushLater();
     if (state !== "syncing") this.#trunks.tellServing(true);
     // Whoever cannot reach a cell says so at once: the core group confirms it by a probe.
-    if (state === "away")
+    if (state === "away" && cause === refusedCause)
       void this.#coreGroup()
-        .suspect(peer)
+        .suspect(peer, refusedCause)
         .catch(() => undefined);
   }
 
@@ -271,10 +296,14 @@ export class ExchangeObject extends DurableObject<Environment> {
       this.#arm(Date.now());
       if (records.length === 0 && !opened.isNewBoot) committed();
       this.#trunks.tellServing(this.#isServing, access);
+      if (!opened.isNewBoot) this.#sendAgain(access, opened.again);
     }
     if (records.length > 0 || opened?.isNewBoot === true) {
       const run = (now: number): void => {
-        if (opened?.isNewBoot === true) this.#exchange.forgetConnections(access, now);
+        if (opened?.isNewBoot === true) {
+          this.#exchange.forgetConnections(access, now);
+          this.#notTaken(access, opened.again, now);
+        }
         this.#receive(access, records, now);
       };
       await this.#event(run, { committed });
@@ -284,12 +313,22 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#trunks.send(access, []);
   }
 
-  /** The event waits at the gate while a hello does not: a newer trunk of the same gateway may be there when it runs. */
-  async #lost(access: string | undefined): Promise<void> {
-    if (access === undefined) return;
+  /**
+   * The event waits at the gate while a hello does not: a newer trunk of the same gateway may be there when it runs. What the old one may not have
+   * delivered is tried another way all the same.
+   */
+  async #lost(lost: LostTrunk | undefined): Promise<void> {
+    if (lost === undefined) return;
+    const { access, records } = lost;
     await this.#event((now) => {
-      if (!this.#trunks.has(access)) this.#exchange.disconnectAccess(access, now);
+      if (this.#trunks.has(access)) return this.#sendAgain(access, records);
+      this.#exchange.disconnectAccess(access, now);
+      this.#notTaken(access, records, now);
     });
+  }
+
+  #sendAgain(access: string, records: readonly FrameRecord[]): void {
+    if (records.length > 0 && !this.#trunks.send(access, records)) void this.#event((now) => this.#notTaken(access, records, now));
   }
 
   /** Runs what reads or changes the records when this replica may serve; bounded by what waits already. */

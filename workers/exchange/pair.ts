@@ -4,6 +4,7 @@ import { PairLink, type PairEffect, type PairState } from "../../sip/pair/pair-l
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
+import { CellAnswerError } from "../cells.ts";
 import { inputsWaitingMax } from "../limits.ts";
 
 export type PairOptions = {
@@ -179,7 +180,9 @@ export class Pair {
     try {
       answer = parseAnswer(decoder.decode(await this.#options.call(batch, controller.signal)));
     } catch (error) {
-      this.#ended(id, () => this.#link.failed(id, true, Date.now()), String(error));
+      // Who answers with an error is there, and may be well again with the next batch.
+      const isRefused = !(error instanceof CellAnswerError);
+      this.#ended(id, () => this.#link.failed(id, isRefused, Date.now()), String(error));
       return;
     }
     this.#ended(id, () => {

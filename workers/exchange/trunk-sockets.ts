@@ -1,6 +1,7 @@
 import type { Listener } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, parseJsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { framesOf } from "./frames-of.ts";
+import { Unacknowledged } from "./unacknowledged.ts";
 
 /**
  * The gateways' ends of their trunks. What a woken object must know of a trunk is kept in its WebSocket's attachment: writing one
@@ -29,9 +30,20 @@ export type TrunkInput = {
   /** Number of the frame: {@link TrunkSockets.finish} it. */
   readonly seq: number;
   readonly records: readonly FrameRecord[];
-  /** Set when the trunk has just opened. `isNewBoot`: the access was started again, its connections are gone. */
-  readonly opened?: { readonly listeners: readonly Listener[]; readonly isNewBoot: boolean };
+  /** Set when the trunk has just opened. */
+  readonly opened?: Opened;
 };
+
+export type Opened = {
+  readonly listeners: readonly Listener[];
+  /** The access was started again, its connections are gone. */
+  readonly isNewBoot: boolean;
+  /** What it may not have got on the trunk before. If it did, sent again it is a retransmission for its phones. */
+  readonly again: readonly FrameRecord[];
+};
+
+/** An access that has no trunk any more, and what was sent to it last and may not have arrived. */
+export type LostTrunk = { readonly access: string; readonly records: readonly FrameRecord[] };
 
 export type TrunkError = { readonly trunkError: string };
 
@@ -42,6 +54,7 @@ export class TrunkSockets {
   readonly #states = new WeakMap<WebSocket, TrunkState>();
   /** Numbers of the frames that are not finished, in their order. */
   readonly #unfinished = new WeakMap<WebSocket, number[]>();
+  readonly #unacknowledged = new WeakMap<WebSocket, Unacknowledged>();
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
@@ -83,6 +96,7 @@ export class TrunkSockets {
     if (isFrameError(frame)) return { trunkError: frame.frameError };
     if (frame.seq !== 0 && frame.seq !== state.received + 1) return { trunkError: `frame ${frame.seq} after ${state.received}` };
     if (frame.ack > state.sent) return { trunkError: `acknowledges ${frame.ack} of ${state.sent}` };
+    this.#unacknowledged.get(socket)?.acknowledge(frame.ack);
     const { seq } = frame;
     const received = Math.max(state.received, seq);
     if (state.boot !== undefined) {
@@ -96,7 +110,7 @@ export class TrunkSockets {
     if (first.key !== state.access) return { trunkError: `hello from ${first.key} on a trunk of ${state.access}` };
     this.#keep(socket, { ...state, ...hello, received });
     this.#begin(socket, seq);
-    return { access: state.access, seq, records, opened: { listeners: hello.listeners, isNewBoot: this.#replace(socket, hello.boot) } };
+    return { access: state.access, seq, records, opened: { listeners: hello.listeners, ...this.#replace(socket, hello.boot) } };
   }
 
   /** What came of a frame is done and committed: it may be acknowledged, as soon as all before it may. */
@@ -139,6 +153,7 @@ export class TrunkSockets {
       for (const some of framesOf(records)) {
         sent += 1;
         socket.send(encodeFrame(sent, state.done, some));
+        this.#remember(socket, sent, some);
       }
     } catch {
       // The socket died and its close event has not come yet.
@@ -149,31 +164,46 @@ export class TrunkSockets {
   }
 
   /** Closes a trunk: 1002 when its other side broke the protocol, 1013 when this one cannot take more. */
-  refuse(socket: WebSocket, reason: string, code = 1002): string | undefined {
+  refuse(socket: WebSocket, reason: string, code = 1002): LostTrunk | undefined {
     closeQuietly(socket, code, reason);
     return this.closed(socket);
   }
 
   /** The socket is gone. The access that is without a trunk now, if it is. */
-  closed(socket: WebSocket): string | undefined {
+  closed(socket: WebSocket): LostTrunk | undefined {
     const access = this.#stateOf(socket)?.access;
     if (access === undefined || this.#current.get(access) !== socket) return undefined;
     this.#current.delete(access);
-    return access;
+    return { access, records: this.#takeUnacknowledged(socket) };
   }
 
   /**
-   * Puts a trunk in the place of the access's last one. True when the access was started anew since: the last boot is on disk, for its
+   * Puts a trunk in the place of the access's last one. Says whether the access was started anew since: the last boot is on disk, for its
    * trunk closes first, and this object may have slept since.
    */
-  #replace(socket: WebSocket, boot: string): boolean {
+  #replace(socket: WebSocket, boot: string): Pick<Opened, "isNewBoot" | "again"> {
     const access = this.#stateOf(socket)?.access ?? "";
-    this.#current.set(access, socket);
-    for (const other of this.#ctx.getWebSockets(access)) if (other !== socket) closeQuietly(other, 4001, "replaced by a newer trunk");
     const { kv } = this.#ctx.storage;
-    if (kv.get<string>(`boot ${access}`) === boot) return false;
-    kv.put(`boot ${access}`, boot);
-    return true;
+    const isNewBoot = kv.get<string>(`boot ${access}`) !== boot;
+    if (isNewBoot) kv.put(`boot ${access}`, boot);
+    this.#current.set(access, socket);
+    const again: FrameRecord[] = [];
+    for (const other of this.#ctx.getWebSockets(access)) {
+      if (other === socket) continue;
+      again.push(...this.#takeUnacknowledged(other));
+      closeQuietly(other, 4001, "replaced by a newer trunk");
+    }
+    return { isNewBoot, again };
+  }
+
+  #remember(socket: WebSocket, seq: number, records: readonly FrameRecord[]): void {
+    let unacknowledged = this.#unacknowledged.get(socket);
+    if (unacknowledged === undefined) this.#unacknowledged.set(socket, (unacknowledged = new Unacknowledged()));
+    unacknowledged.add(seq, records, Date.now());
+  }
+
+  #takeUnacknowledged(socket: WebSocket): FrameRecord[] {
+    return this.#unacknowledged.get(socket)?.take(Date.now()) ?? [];
   }
 
   #begin(socket: WebSocket, seq: number): void {

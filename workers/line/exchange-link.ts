@@ -32,6 +32,15 @@ export class ExchangeLink {
     this.#options = options;
   }
 
+  /** How many records it has been offered, and how many of those are off its hands. */
+  get offered(): number {
+    return this.#trunk.offered;
+  }
+
+  get settled(): number {
+    return this.#trunk.settled;
+  }
+
   /** Takes a record; it leaves at once, or together with others a little later. False: too much waits here already. */
   offer(record: FrameRecord, now: number): boolean {
     if (!this.#trunk.offer(record, now)) return false;
@@ -58,7 +67,7 @@ export class ExchangeLink {
       const call = this.#options.isUnordered ? this.#afterLast(frame, connection) : this.#options.call(frame);
       const answer = await call;
       if (answer === undefined || connection !== this.#connection) return;
-      const records = this.#trunk.receive(answer);
+      const records = this.#trunk.receive(answer, Date.now());
       if ("frameError" in records) throw new Error(records.frameError);
       this.#options.received(records);
       this.#flush();

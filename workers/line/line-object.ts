@@ -5,15 +5,22 @@ import { buildResponse } from "../../sip/message/build.ts";
 import { parseMessage } from "../../sip/message/sip-message.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { routingKeyOf } from "../../sip/placement/routing-key.ts";
+import { isLate } from "../../sip/transport/far-clock.ts";
 import { lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { fnv1a } from "../../sip/transport/token.ts";
-import { callCell, servingCells } from "../cells.ts";
-import { clusterMapOf, exchangeName, numberOfName, type Environment } from "../environment.ts";
-import { drainHoldMs, drainPortion, frameAnswerMsMax, socketMessagesPerSecondMax, unreachableMs } from "../limits.ts";
+import { servingCells, within } from "../cells.ts";
+import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
+import { drainHoldMs, drainPortion, socketMessagesPerSecondMax, standstillWaitMs } from "../limits.ts";
 import { randomIds } from "../random-id.ts";
+import { TimelyCalls } from "../timely-calls.ts";
 import { ExchangeLink } from "./exchange-link.ts";
+import { ReplicaChoice } from "./replica-choice.ts";
 import { Softphones } from "./softphones.ts";
+import { StandstillGate } from "./standstill-gate.ts";
+
+/** A message of a softphone's. */
+type Spoken = { readonly key: string; readonly octets: Uint8Array; readonly socket: WebSocket };
 
 const crlfcrlf = 4;
 
@@ -27,8 +34,9 @@ export class LineObject extends DurableObject<Environment> {
   readonly #softphones: Softphones;
   /** By `<exchange>.<cell>`. */
   readonly #links = new Map<string, ExchangeLink>();
-  /** Replicas that could not be reached, and when they may be tried again, ms. */
-  readonly #unreachable = new Map<string, number>();
+  readonly #choice = new ReplicaChoice();
+  readonly #calls: TimelyCalls;
+  readonly #gate: StandstillGate<Spoken>;
   /** No new softphones before this, ms. */
   #fullUntil = 0;
 
@@ -37,6 +45,13 @@ export class LineObject extends DurableObject<Environment> {
     this.#map = clusterMapOf(env);
     this.#access = lineOf(env.CELL, numberOfName(ctx.id));
     this.#softphones = new Softphones(ctx, randomIds());
+    this.#calls = new TimelyCalls(env, this.#map);
+    this.#gate = new StandstillGate({
+      wentOnAt: (told) => void this.#wentOnAt().then(told),
+      pass: (message) => this.#toExchange(message, Date.now()),
+      after: (ms, run) => void setTimeout(run, ms),
+      now: () => Date.now(),
+    });
   }
 
   override fetch(request: Request): Response {
@@ -62,11 +77,13 @@ export class LineObject extends DurableObject<Environment> {
       if (octets.length === crlfcrlf) this.#softphones.answerKeepAlive(socket);
       return;
     }
-    this.#toExchange(socket, octets, now);
+    this.#gate.take({ key: this.#softphones.flowKeyOf(socket), octets, socket }, now);
   }
 
   override webSocketClose(socket: WebSocket): void {
-    const record = { kind: RecordKind.closed, key: this.#softphones.flowKeyOf(socket), octets: new Uint8Array(0) };
+    const key = this.#softphones.flowKeyOf(socket);
+    this.#gate.closed(key);
+    const record = { kind: RecordKind.closed, key, octets: new Uint8Array(0) };
     for (const exchange of this.#softphones.exchangesOf(socket)) this.#offer(exchange, undefined, record, Date.now());
   }
 
@@ -89,8 +106,12 @@ export class LineObject extends DurableObject<Environment> {
     this.#fullUntil = 0;
   }
 
-  /** A frame from an exchange. The answer brings back what could not be delivered. */
-  deliver(octets: Uint8Array): Uint8Array {
+  /**
+   * A frame from an exchange. The answer brings back what could not be delivered. Undefined: it came after this time (ms), nothing was
+   * delivered, and the exchange has given it up.
+   */
+  deliver(octets: Uint8Array, until?: number): Uint8Array | undefined {
+    if (isLate(until, Date.now())) return undefined;
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) throw new Error(`frame to line ${this.#access}: ${frame.frameError}`);
     return encodeFrame(0, 0, this.#carryOut(frame.records));
@@ -112,8 +133,7 @@ export class LineObject extends DurableObject<Environment> {
     return returned;
   }
 
-  #toExchange(socket: WebSocket, octets: Uint8Array, now: number): void {
-    const flowKey = this.#softphones.flowKeyOf(socket);
+  #toExchange({ key: flowKey, octets, socket }: Spoken, now: number): void {
     // Any exchange answers junk; one softphone's always goes to the same.
     const key = routingKeyOf(octets, 0, octets.length, this.#map) ?? { exchange: fnv1a(flowKey) % this.#map.exchangeCount };
     this.#softphones.remember(socket, key.exchange);
@@ -122,12 +142,24 @@ export class LineObject extends DurableObject<Environment> {
 
   /** Gives a record to the first replica that can be reached: the one that the routing key names, then this cell's own, then as the map says. */
   #offer(exchange: number, preferredCell: string | undefined, record: FrameRecord, now: number): void {
+    const cells = this.#inOrder(exchange, preferredCell);
+    this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now) ?? cells[0], record, now);
+  }
+
+  #inOrder(exchange: number, preferredCell: string | undefined): readonly string[] {
     const serving = servingCells(this.#map, exchange, this.env.CELL);
     const isPreferred = preferredCell !== undefined && serving.includes(preferredCell);
-    const cells = isPreferred ? [preferredCell, ...serving.filter((cell) => cell !== preferredCell)] : serving;
-    const reachable = cells.find((cell) => (this.#unreachable.get(linkName(exchange, cell)) ?? 0) <= now);
-    const cell = reachable ?? cells[0];
-    if (cell === undefined || !this.#linkTo(exchange, cell).offer(record, now)) this.#refuse(record);
+    return isPreferred ? [preferredCell, ...serving.filter((cell) => cell !== preferredCell)] : serving;
+  }
+
+  #give(exchange: number, cells: readonly string[], cell: string | undefined, record: FrameRecord, now: number): void {
+    if (cell === undefined) return this.#refuse(record);
+    const link = this.#linkTo(exchange, cell);
+    // What a lost one had in progress for this line's phones is to be taken over before they say anything again.
+    if (this.#choice.owesTakeover(exchange, cell, cells))
+      link.offer({ kind: RecordKind.takeover, key: "", octets: new Uint8Array(0) }, now);
+    if (!link.offer(record, now)) return this.#refuse(record);
+    this.#choice.given(exchange, cell, cells[0], record.key, link.offered);
   }
 
   #linkTo(exchange: number, cell: string): ExchangeLink {
@@ -139,7 +171,7 @@ export class LineObject extends DurableObject<Environment> {
       call: (frame) => this.#call(exchange, cell, frame),
       isUnordered: cell !== this.env.CELL,
       received: (records) => {
-        this.#unreachable.delete(name);
+        this.#choice.answered(exchange, cell, link.settled);
         const returned = this.#carryOut(records);
         const now = Date.now();
         for (const record of returned) link.offer(record, now);
@@ -150,21 +182,36 @@ export class LineObject extends DurableObject<Environment> {
     return link;
   }
 
+  async #wentOnAt(): Promise<number> {
+    try {
+      return await within(this.env.CORE_GROUP.getByName(coreGroupName).wentOnAt(), standstillWaitMs);
+    } catch (error) {
+      console.warn(`line ${this.#access}: the core group does not say whether this cell stood still: ${String(error)}`);
+      return 0;
+    }
+  }
+
   async #call(exchange: number, cell: string, frame: Uint8Array): Promise<Uint8Array> {
-    if (cell === this.env.CELL) return await this.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(this.#access, frame);
-    return await callCell(this.env, this.#map, cell, `/cell/exchange/${exchange}?access=${this.#access}`, frame, frameAnswerMsMax);
+    if (cell === this.env.CELL) return await this.#callHere(exchange, frame);
+    return await this.#calls.bring(cell, `/cell/exchange/${exchange}?access=${this.#access}`, frame);
+  }
+
+  /** Within the cell nothing is given up, so that nothing can come too late. */
+  async #callHere(exchange: number, frame: Uint8Array): Promise<Uint8Array> {
+    const answer = await this.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(this.#access, frame);
+    if (answer === undefined) throw new Error(`exchange ${exchange} does not take what may come at any time`);
+    return answer;
   }
 
   /** A replica is away: what it has not taken goes to the other one, unless that is away too. */
   #failed(exchange: number, cell: string, records: readonly FrameRecord[]): void {
     const now = Date.now();
-    this.#unreachable.set(linkName(exchange, cell), now + unreachableMs);
-    const serving = servingCells(this.#map, exchange, this.env.CELL);
-    const other = serving.find((each) => (this.#unreachable.get(linkName(exchange, each)) ?? 0) <= now);
-    // What that one had in progress for this line's phones is for the other to take over, before they say anything again.
-    if (other !== undefined) this.#linkTo(exchange, other).offer({ kind: RecordKind.takeover, key: "", octets: new Uint8Array(0) }, now);
+    const cells = this.#inOrder(exchange, cell);
+    const isUntold = records.some(({ kind }) => kind === RecordKind.takeover);
+    this.#choice.failed(exchange, cell, isUntold ? cells : [], now);
     for (const record of records) {
-      if (other === undefined || !this.#linkTo(exchange, other).offer(record, now)) this.#refuse(record);
+      if (record.kind === RecordKind.takeover) continue;
+      this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now), record, now);
     }
   }
 

@@ -94,16 +94,65 @@ describe("failure of a cell", () => {
     simulation.startCell("b");
     simulation.run(2_000);
     simulation.killCell("b");
-    simulation.tell("a", (group, now) => group.suspect("b", now));
+    simulation.tell("a", (group, now) => group.suspect("b", "closed socket", now));
     expect(simulation.until(() => simulation.stateOf("b", "a") === "down", 2_000)).toBeLessThan(10);
     expect(simulation.history("a").at(-1)).toMatchObject({ id: "b", to: "down", cause: "closed socket" });
+  });
+
+  it.each([
+    ["closed socket", "closed socket", "and refuses connections"],
+    ["connection refused", "connection refused", "twice"],
+  ] as const)(
+    "killed while no gateway is there: an exchange saw a %s, one probe confirms it at once, and the cause is what was seen",
+    (seen, cause, detail) => {
+      const simulation = running({ gateways: 0 });
+      simulation.killCell("b");
+      // Every exchange says so.
+      for (let exchange = 0; exchange < 8; exchange += 1) simulation.tell("a", (group, now) => group.suspect("b", seen, now));
+      expect(simulation.until(() => simulation.stateOf("b", "a") === "down", 2_000)).toBeLessThan(10);
+      expect(simulation.history("a").at(-1)).toMatchObject({ id: "b", from: "up", to: "down", cause, detail });
+    },
+  );
+
+  it.each(["closed socket", "connection refused", "missed heartbeats"] as const)(
+    "a %s that somebody saw is no evidence against a cell that answers",
+    (seen) => {
+      const simulation = running();
+      const { epoch } = simulation.view("a");
+      for (let time = 0; time < 10; time += 1) {
+        simulation.tell("a", (group, now) => group.suspect("b", seen, now));
+        simulation.run(100);
+      }
+      expect(simulation.group("a").status(simulation.now).cells[1]).toMatchObject({ state: "up", suspicion: undefined });
+      expect(simulation.view("a").epoch).toBe(epoch);
+    },
+  );
+
+  it("a gateway's silent control socket is only a suspicion of silence: a frozen cell is down for its missed heartbeats", () => {
+    const simulation = running();
+    simulation.freezeCell("b");
+    simulation.tell("a", (group, now) => group.suspect("b", "missed heartbeats", now));
+    expect(simulation.group("a").status(simulation.now).cells[1]).toMatchObject({ state: "up", suspicion: "missed heartbeats" });
+    simulation.until(() => simulation.stateOf("b", "a") === "down", 5_000);
+    expect(simulation.history("a").at(-1)).toMatchObject({ id: "b", to: "down", cause: "missed heartbeats", detail: "3 in a row" });
+  });
+
+  it("what says more is believed: a refusal after silence, a closed socket after a refusal", () => {
+    const simulation = running();
+    simulation.freezeCell("b");
+    const seen = ["missed heartbeats", "connection refused", "missed heartbeats", "closed socket", "connection refused"] as const;
+    const suspicions = seen.map((each) => {
+      simulation.tell("a", (group, now) => group.suspect("b", each, now));
+      return simulation.group("a").status(simulation.now).cells[1]?.suspicion;
+    });
+    expect(suspicions).toEqual(["missed heartbeats", "connection refused", "connection refused", "closed socket", "closed socket"]);
   });
 
   it("a closed connection of a cell that lives is only asked about", () => {
     const simulation = running();
     const { epoch } = simulation.view("a");
     const { heartbeats } = simulation.counts;
-    for (let time = 0; time < 20; time += 1) simulation.tell("a", (group, now) => group.suspect("b", now));
+    for (let time = 0; time < 20; time += 1) simulation.tell("a", (group, now) => group.suspect("b", "closed socket", now));
     expect(simulation.group("a").status(simulation.now).cells[1]).toMatchObject({ state: "up", suspicion: "closed socket" });
     simulation.run(20);
     expect(simulation.group("a").status(simulation.now).cells[1]?.suspicion).toBeUndefined();
@@ -170,6 +219,11 @@ describe("failure of a cell", () => {
   });
 });
 
+/** Whether each cell takes the first gateway for one whose process has ended. */
+function isGone(simulation: Simulation): (boolean | undefined)[] {
+  return ["a", "b"].map((cell) => simulation.view(cell).gateways[0]?.isGone);
+}
+
 describe("failure of a gateway", () => {
   it("killed: down in both cells well under a second by its closed sockets", () => {
     const simulation = running();
@@ -180,6 +234,31 @@ describe("failure of a gateway", () => {
     simulation.startGateway("g1");
     expect(simulation.until(() => ["a", "b"].every((cell) => simulation.stateOf("g1", cell) === "up"), 1_000)).toBeLessThan(100);
     expect(simulation.history("b").at(-1)).toMatchObject({ id: "g1", from: "down", to: "up", cause: "returned" });
+  });
+
+  it("only one whose sockets all closed is gone: one that is frozen, or cut off from every cell, may go on with what it has", () => {
+    const ends: Record<string, (simulation: Simulation) => void> = {
+      killed: (simulation) => simulation.killGateway("g1"),
+      frozen: (simulation) => simulation.freezeGateway("g1"),
+      "cut off": (simulation) => ["a", "b"].forEach((cell) => simulation.cut("g1", cell)),
+    };
+    const gone = Object.entries(ends).map(([how, end]) => {
+      const simulation = running();
+      end(simulation);
+      simulation.run(5_000);
+      return [how, simulation.stateOf("g1", "a"), isGone(simulation)];
+    });
+    expect(gone).toEqual([
+      ["killed", "down", [true, true]],
+      ["frozen", "down", [false, false]],
+      ["cut off", "down", [false, false]],
+    ]);
+    const again = running();
+    again.killGateway("g1");
+    again.run(1_000);
+    again.startGateway("g1");
+    again.run(1_000);
+    expect([again.stateOf("g1", "a"), isGone(again)]).toEqual(["up", [false, false]]);
   });
 
   it("one whose socket alone was cut and is made anew never leaves", () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { phoneReturnMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { answer, TestExchange, TestPhone, type Sent } from "./harness.ts";
@@ -31,6 +32,37 @@ function registerAgain(world: TestExchange, phone: TestPhone): void {
   const lines = ["To: <sip:alice@example.test>", "Expires: 600", "Call-ID: register-of-alice", "CSeq: 9 REGISTER"];
   found(world.receive(phone.key, phone.request("REGISTER", "sip:example.test", lines), phone.access), "SIP/2.0 200");
 }
+
+/** Bob's phone on a connection of one gateway, and alice's at another: an OPTIONS under way to him. */
+function underWay(transport: "TCP" | "UDP"): { readonly world: TestExchange; readonly alice: TestPhone; readonly bob: TestPhone } {
+  const world = new TestExchange();
+  world.exchange.connectAccess("g2", [{ transport: "UDP", host: "192.0.2.2", port: 5060 }]);
+  const alice = new TestPhone("alice", "198.51.100.7", 5070, "UDP", "g2");
+  const bob = new TestPhone("bob", "203.0.113.9", 5080, transport);
+  register(world, bob);
+  found(world.receive(alice.key, alice.request("OPTIONS", "sip:bob@example.test"), alice.access), "OPTIONS");
+  return { world, alice, bob };
+}
+
+describe("a gateway whose process has ended", () => {
+  it("gives back what was said on its connections and is not answered; the binding waits for it to come back", () => {
+    const { world, alice } = underWay("TCP");
+    world.exchange.disconnectAccess("g1", world.now);
+    world.exchange.accessGone("g1", world.now);
+    expect(world.drain()).toEqual([]); // it may be back any moment
+    const refusal = found(world.advance(phoneReturnMs), "SIP/2.0 4");
+    expect([refusal.access, refusal.key]).toEqual(["g2", alice.key]);
+    expect(world.exchange.registrations("bob@example.test", world.now)).toHaveLength(1);
+  });
+
+  it("[RFC3261 17.1.2.2] has no part in datagrams: they are said again through another gateway", () => {
+    const { world } = underWay("UDP");
+    world.exchange.disconnectAccess("g1", world.now);
+    world.exchange.accessGone("g1", world.now);
+    expect(world.drain()).toEqual([]);
+    expect(found(world.advance(600), "OPTIONS").access).toBe("g2");
+  });
+});
 
 describe("a way that is lost in the middle of a call", () => {
   it("a dialog is over when its BYE finds nobody [RFC3261 15.1.1]", () => {

@@ -1,0 +1,63 @@
+import { Backlog } from "../sip/transport/backlog.ts";
+import type { Connection } from "./connection.ts";
+import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "./limits.ts";
+
+export type Message = { readonly key: string; readonly octets: Uint8Array; readonly connection: Connection | undefined };
+
+/** How often this process looks at the clock, so that it knows by how much it stood still. */
+const lookMs = 250;
+
+/**
+ * Notices that this process stood still (it was stopped, or its machine was), and then keeps what {@link Backlog} says of what comes on
+ * connections. Of datagrams nobody can tell whether their sender is still there: a new request among those that waited is forgotten, and a phone
+ * that still wants it says it again (RFC 3261 17.1.1.2, 17.1.2.2).
+ */
+export class Standstill {
+  readonly #backlog = new Backlog<Message>(standstillMessagesMax);
+  readonly #pass: (message: Message) => void;
+  readonly #forgotten: () => void;
+  readonly #clock: NodeJS.Timeout;
+  #release: NodeJS.Timeout | undefined;
+  #aliveAt = Date.now();
+
+  constructor(pass: (message: Message) => void, forgotten: () => void) {
+    this.#pass = pass;
+    this.#forgotten = forgotten;
+    this.#clock = setInterval(() => this.#look(), lookMs);
+    this.#clock.unref();
+  }
+
+  /** A message has been read. It passes, now or later, or is forgotten. */
+  take(message: Message): void {
+    const now = this.#look();
+    if (message.connection === undefined) {
+      if (this.#backlog.mayBeOld(message.octets, now)) this.#forgotten();
+      else this.#pass(message);
+    } else if (this.#backlog.offer(message, now)) this.#pass(message);
+  }
+
+  /** A connection has ended. What it said before passes first, but for what its phone will have asked elsewhere. */
+  closed(key: string): void {
+    for (const message of this.#backlog.closed(key)) this.#pass(message);
+  }
+
+  stop(): void {
+    clearInterval(this.#clock);
+    clearTimeout(this.#release);
+  }
+
+  #look(): number {
+    const now = Date.now();
+    if (now - this.#aliveAt >= standstillMsMin) this.#wentOn(now);
+    this.#aliveAt = now;
+    return now;
+  }
+
+  #wentOn(now: number): void {
+    this.#backlog.expect(now + standstillWaitMs);
+    clearTimeout(this.#release);
+    this.#release = setTimeout(() => {
+      for (const message of this.#backlog.release(this.#look())) this.#pass(message);
+    }, standstillWaitMs + 1);
+  }
+}

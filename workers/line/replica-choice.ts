@@ -1,0 +1,63 @@
+import { unreachableMs } from "../limits.ts";
+
+type Stray = { readonly cell: string; readonly mark: number };
+
+/**
+ * Which replica of an exchange a line gives a record to, and whether that is to take over what another one had in progress. The replicas of
+ * each exchange are named by their cells.
+ */
+export class ReplicaChoice {
+  /** Replicas that could not be reached, and when they may be tried again, ms. */
+  readonly #unreachable = new Map<string, number>();
+  /** Replicas that were lost, and whose calls nobody has been told to take over. */
+  readonly #orphaned = new Set<string>();
+  /** By exchange and phone: the replica that has the phone's last record for want of the one it should go to. */
+  readonly #strays = new Map<string, Stray>();
+
+  /**
+   * The first of these that can be reached; undefined: none. But a phone's messages stay with the replica that has had to take one of them
+   * until that has answered for it, which it does when the other one knows as well: a CANCEL must not be there before its INVITE.
+   */
+  choose(exchange: number, cells: readonly string[], phone: string, now: number): string | undefined {
+    const stray = this.#strays.get(nameOf(exchange, phone));
+    if (stray !== undefined && this.#isReachable(exchange, stray.cell, now)) return stray.cell;
+    return cells.find((cell) => this.#isReachable(exchange, cell, now));
+  }
+
+  /** A replica is about to be given something. True: a `takeover` must come before it. */
+  owesTakeover(exchange: number, cell: string, cells: readonly string[]): boolean {
+    let owes = false;
+    for (const other of cells) if (other !== cell && this.#orphaned.delete(nameOf(exchange, other))) owes = true;
+    return owes;
+  }
+
+  /** A replica was given a phone's record. `mark`: how many it had been given by then; `first`: which it should have been. */
+  given(exchange: number, cell: string, first: string | undefined, phone: string, mark: number): void {
+    const name = nameOf(exchange, phone);
+    if (cell !== first || this.#strays.get(name)?.cell === cell) this.#strays.set(name, { cell, mark });
+  }
+
+  /** A replica has answered for so many of the records that it was given. */
+  answered(exchange: number, cell: string, settled: number): void {
+    this.#unreachable.delete(nameOf(exchange, cell));
+    this.#orphaned.delete(nameOf(exchange, cell));
+    for (const [name, stray] of this.#strays) {
+      if (stray.cell === cell && stray.mark <= settled && name.startsWith(`${exchange} `)) this.#strays.delete(name);
+    }
+  }
+
+  /** A replica cannot be reached. `untold`: those whose calls it was to take over, and has not said that it did. */
+  failed(exchange: number, cell: string, untold: readonly string[], now: number): void {
+    this.#unreachable.set(nameOf(exchange, cell), now + unreachableMs);
+    for (const each of [cell, ...untold]) this.#orphaned.add(nameOf(exchange, each));
+    for (const [name, stray] of this.#strays) if (stray.cell === cell && name.startsWith(`${exchange} `)) this.#strays.delete(name);
+  }
+
+  #isReachable(exchange: number, cell: string, now: number): boolean {
+    return (this.#unreachable.get(nameOf(exchange, cell)) ?? 0) <= now;
+  }
+}
+
+function nameOf(exchange: number, what: string): string {
+  return `${exchange} ${what}`;
+}

@@ -1,0 +1,67 @@
+import { Backlog, isNewRequest, type ReadMessage } from "../../sip/transport/backlog.ts";
+import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "../limits.ts";
+
+export type StandstillGateOptions<Message> = {
+  /** Asks when this process went on after it last stood still, ms; 0: never. Who has timers knows: an idle line sleeps. */
+  readonly wentOnAt: (told: (at: number) => void) => void;
+  readonly pass: (message: Message) => void;
+  readonly after: (ms: number, run: () => void) => void;
+  readonly now: () => number;
+};
+
+/**
+ * What comes from softphones goes through here. A line cannot tell whether nobody said anything or its process stood still: when a new request
+ * comes after a silence it asks, and after a standstill keeps what {@link Backlog} says.
+ */
+export class StandstillGate<Message extends ReadMessage> {
+  readonly #options: StandstillGateOptions<Message>;
+  readonly #backlog = new Backlog<Message>(standstillMessagesMax);
+  /** When this process was last known to be going on, ms. */
+  #surelyAt = Number.NEGATIVE_INFINITY;
+  #isAsking = false;
+
+  constructor(options: StandstillGateOptions<Message>) {
+    this.#options = options;
+  }
+
+  /** A message has been read from a socket. It passes, now or later. */
+  take(message: Message, now: number): void {
+    if (now - this.#surelyAt < standstillMsMin) this.#surelyAt = now;
+    else if (!this.#isAsking && isNewRequest(message.octets)) this.#ask(now);
+    if (this.#backlog.offer(message, now)) this.#options.pass(message);
+  }
+
+  /** A socket has closed: what it said before passes first, but for what its phone will have asked elsewhere. */
+  closed(key: string): void {
+    for (const message of this.#backlog.closed(key)) this.#options.pass(message);
+  }
+
+  #ask(now: number): void {
+    this.#surelyAt = now;
+    this.#isAsking = true;
+    this.#backlog.expect(Number.POSITIVE_INFINITY);
+    this.#options.wentOnAt((at) => {
+      this.#isAsking = false;
+      this.#conclude(at + standstillWaitMs);
+    });
+  }
+
+  #conclude(until: number): void {
+    this.#backlog.expect(until);
+    const now = this.#options.now();
+    if (now < until) this.#options.after(until - now, () => this.#waited(until));
+    else this.#release(now);
+  }
+
+  #waited(until: number): void {
+    const now = this.#options.now();
+    // This has come late itself: the process stood still once more.
+    if (now - until >= standstillMsMin) this.#ask(now);
+    else this.#release(now);
+  }
+
+  #release(now: number): void {
+    this.#surelyAt = now;
+    for (const message of this.#backlog.release(now)) this.#options.pass(message);
+  }
+}
