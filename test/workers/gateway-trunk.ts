@@ -78,13 +78,13 @@ export class GatewayTrunk {
   }
 
   /** The next message that the exchange sends through this trunk and that has not been taken; waits for it. */
-  async take(): Promise<{ readonly flow: string; readonly text: string }> {
+  async take(timeout = 1_000): Promise<{ readonly flow: string; readonly text: string }> {
     const record = await vi.waitFor(() => {
       const records = this.frames.flatMap((frame) => frame.records).filter(({ kind }) => kind === RecordKind.send);
       const next = records[this.#taken];
       if (next === undefined) throw new Error("the gateway is still waiting for a message");
       return next;
-    });
+    }, timeout);
     this.#taken += 1;
     return { flow: record.key, text: stringOf(record.octets) };
   }

@@ -1,6 +1,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { phoneReturnMs } from "../../sip/limits.ts";
 import { Authority } from "../../sip/exchange/authority.ts";
 import { stringOf } from "../../sip/message/octets.ts";
 import { jsonOctets, RecordKind } from "../../sip/transport/frame.ts";
@@ -39,7 +40,11 @@ function options(callId: string): string {
 }
 
 afterEach(() => {
-  for (const trunk of trunks.splice(0)) if (trunk.closed === undefined) trunk.socket.close();
+  for (const trunk of trunks.splice(0)) {
+    if (trunk.socket.readyState !== WebSocket.OPEN) continue;
+    trunk.send([]); // it has all that came: nothing is said again on the next test's trunk
+    trunk.socket.close();
+  }
 });
 
 describe("a trunk", () => {
@@ -110,12 +115,13 @@ describe("a trunk", () => {
 });
 
 describe("what a gateway has not acknowledged when its trunk is lost", () => {
-  const bob = userOf("bob");
+  let bob = "";
   const alice = userOf("alice");
   const secondFlow = "t1.c2.c633640713c5";
 
   /** Bob's phone at one gateway, or at two with one instance; alice's at another. What comes to Bob is not acknowledged. */
   async function call(flowsOfBob: readonly [access: string, flow: string][]): Promise<{ trunks: GatewayTrunk[]; caller: GatewayTrunk }> {
+    bob = userOf(`bob${crypto.randomUUID().slice(0, 8)}-`); // nobody waits for the one of another test
     const atBob: GatewayTrunk[] = [];
     for (const [index, [access, flow]] of flowsOfBob.entries()) {
       const trunk = await connect(access);
@@ -156,11 +162,12 @@ describe("what a gateway has not acknowledged when its trunk is lost", () => {
     expect((await caller.take()).text).toMatch(/^SIP\/2\.0 200 /);
   });
 
-  it("is refused at once when there is no other way", async () => {
+  it("is refused when there is no other way, and the phone does not come back", { timeout: 3 * phoneReturnMs }, async () => {
     const { trunks: atBob, caller } = await call([["g1", tcpFlow]]);
     expect((await atBob[0]?.take())?.text).toMatch(/^MESSAGE /);
     atBob[0]?.socket.close();
-    expect((await caller.take()).text).toMatch(/^SIP\/2\.0 4/);
+    expect((await caller.take(2 * phoneReturnMs)).text).toMatch(/^SIP\/2\.0 100 /); // RFC 4320 4.1: it takes long
+    expect((await caller.take(2 * phoneReturnMs)).text).toMatch(/^SIP\/2\.0 480 /);
   });
 
   it("is sent again, the same request, when the gateway is back on another trunk; what it has acknowledged is not", async () => {
