@@ -26,7 +26,7 @@ function valueOf(lines: readonly string[], name: string): string {
 
 /** Phones register once, then again and again, in turn. */
 export class Registers implements Load {
-  readonly rate = 1_500;
+  readonly rate = 750;
   readonly #exchanges: PairedExchanges;
   readonly #phones: number;
   #count = 0;
@@ -78,7 +78,7 @@ type Call = { readonly number: number; route: readonly string[]; to: string; tar
 
 /** Whole calls: INVITE, 100, 180, 200, ACK, a second of talk, BYE, 200. */
 export class Calls implements Load {
-  readonly rate = 500;
+  readonly rate = 250;
   readonly #exchanges: PairedExchanges;
   readonly #later = new Map<number, Message[]>();
   readonly #calls = new Map<string, Call>();

@@ -31,6 +31,8 @@ export type Changes = {
 type Entry = {
   record: StateRecord;
   others: readonly BindingRecord[];
+  /** Whoever has everything up to this sequence number has the others too; Infinity: nobody can be sure. */
+  othersKnownAt: number;
   /** Sequence number of the last change, of the first one; 0: the pair had it before we did, or may have. */
   sequence: number;
   first: number;
@@ -168,7 +170,8 @@ export class RecordStore {
       sequence = entry.sequence;
       this.#cursor = entry;
       if (entry.isEcho && !all) continue;
-      records.push(...entry.others, entry.record);
+      if (all || after < entry.othersKnownAt) records.push(...entry.others);
+      records.push(entry.record);
     }
     if (sequence > this.#given) this.#given = sequence;
     return { records, sequence, more: entry !== undefined };
@@ -297,6 +300,7 @@ export class RecordStore {
     const entry: Entry = {
       record: own,
       others: merged.others,
+      othersKnownAt: Number.POSITIVE_INFINITY,
       sequence: this.#sequence,
       first: origin === "local" ? this.#sequence : 0,
       isEcho: origin === "pair",
@@ -321,6 +325,8 @@ export class RecordStore {
     const isChanged = merged.record !== before;
     // The pair needs nothing of this when it has what we had before, or when nothing of that is left.
     const hasOurs = entry.isEcho || entry.sequence <= this.#acknowledged;
+    // A phone that takes another Call-ID each time must not have all of them sent each time.
+    entry.othersKnownAt = hasOurs && merged.record === record ? entry.sequence : Number.POSITIVE_INFINITY;
     entry.isEcho = origin === "pair" && (hasOurs || (merged.record === record && merged.others.length === 0));
     this.#sequence += 1;
     entry.sequence = this.#sequence;

@@ -10,7 +10,9 @@ export type RowPolicy = (onDisk: StateRecord | undefined, record: StateRecord) =
 
 /**
  * True when `record` must replace (or join) what is on the disk. A binding that was only refreshed is written again when its end has
- * moved by more than {@link bindingExpiryLagMs}, by which {@link recoveredRecord} extends it; a dialog when a side has moved, not for every CSeq.
+ * moved by more than {@link bindingExpiryLagMs}, by which {@link recoveredRecord} extends it; a dialog when a side has moved. Neither for every
+ * CSeq, nor a binding for another Call-ID, which some phones take for every REGISTER: those order what arrives, and nothing that is under way
+ * outlives both memories.
  */
 export function needsRow(onDisk: StateRecord | undefined, record: StateRecord): boolean {
   if (onDisk === undefined || record.value === undefined || onDisk.value === undefined) return true;
@@ -22,7 +24,6 @@ export function needsRow(onDisk: StateRecord | undefined, record: StateRecord): 
 function isBindingMoved(onDisk: Binding, binding: Binding): boolean {
   return (
     Math.abs(binding.expiresAt - onDisk.expiresAt) > bindingExpiryLagMs ||
-    binding.callId !== onDisk.callId ||
     binding.flow !== onDisk.flow ||
     binding.contact !== onDisk.contact ||
     binding.parameters !== onDisk.parameters ||

@@ -14,11 +14,13 @@ export const tryingAfterMs: number = 7 * t1Ms;
  */
 const timerJMs = { unreliable: 64 * t1Ms, reliable: t4Ms } as const;
 
-/** A new request: due for a 100 when the user is slow, and for nothing at all when the client has given up (RFC 4320 4.2). */
-export function startNonInvite(tx: NonInviteServerTransaction, machinery: Machinery, now: number): void {
+/**
+ * A new request: due for a 100 when the user is slow, and for nothing at all when the client has given up (RFC 4320 4.2). To be scheduled
+ * when the user has not answered at once.
+ */
+export function startNonInvite(tx: NonInviteServerTransaction, now: number): void {
   tx.retransmitAt = now + tryingAfterMs;
   tx.endsAt = now + 64 * t1Ms;
-  schedule(tx, machinery.timers);
 }
 
 /** A retransmission of the request. */

@@ -15,6 +15,7 @@ import type {
   InviteClientTransaction,
   InviteServerTransaction,
   Machinery,
+  NonInviteServerTransaction,
   ServerTransaction,
   Transaction,
   TransactionUser,
@@ -85,11 +86,14 @@ export class TransactionLayer {
     const created = this.#createServer(key, method, message, flow);
     this.#servers.set(key, created);
     if (created.kind === "inviteServer") return this.#machinery.user.request(created, message, now);
-    startNonInvite(created, this.#machinery, now);
-    if (method !== "CANCEL") return this.#machinery.user.request(created, message, now);
-    const inviteKey = serverKey(message, "INVITE");
-    const invite = inviteKey === undefined ? undefined : this.#servers.get(inviteKey);
-    this.#machinery.user.cancel(invite?.kind === "inviteServer" ? invite : undefined, created, message, now);
+    startNonInvite(created, now);
+    try {
+      if (method === "CANCEL") this.#receiveCancel(created, message, now);
+      else this.#machinery.user.request(created, message, now);
+    } finally {
+      // Most are answered by now, and have their timer; what is not must end whatever has happened.
+      if (created.state === "Trying") schedule(created, this.#machinery.timers);
+    }
   }
 
   /** Sends a response of the user's on a server transaction. What the state does not allow is dropped, as the RFC says. */
@@ -281,6 +285,12 @@ export class TransactionLayer {
     if (flow !== tx.responseFlow && tx.reliable && this.#isReliable(flow)) tx.responseFlow = flow;
     if (tx.kind === "inviteServer") receiveInviteAgain(tx, this.#machinery);
     else receiveRequestAgain(tx, this.#machinery);
+  }
+
+  #receiveCancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+    const inviteKey = serverKey(message, "INVITE");
+    const invite = inviteKey === undefined ? undefined : this.#servers.get(inviteKey);
+    this.#machinery.user.cancel(invite?.kind === "inviteServer" ? invite : undefined, tx, message, now);
   }
 
   #receiveAck(message: SipMessage, flow: string, now: number): void {

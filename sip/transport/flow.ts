@@ -1,3 +1,5 @@
+import { decimalOf } from "../message/characters.ts";
+
 /**
  * Flows (RFC 5626): one phone's connection or address pair, named by its access and a key there.
  *
@@ -63,23 +65,28 @@ export function serializeFlowKey(key: FlowKey): string {
   return key.serverName === undefined ? text : `${text}.${key.serverName}`;
 }
 
-const keyPattern = /^([utswx])(\d{1,3})\.([0-9A-Za-z]{0,32})\.((?:[0-9a-f]{8}|[0-9a-f]{32}))([0-9a-f]{4})(?:\.([0-9A-Za-z.-]{1,253}))?$/;
+const remotePattern = /^(?:[0-9a-f]{8}|[0-9a-f]{32})[0-9a-f]{4}$/;
+const connectionPattern = /^[0-9A-Za-z]{1,32}$/;
+const serverNamePattern = /^[0-9A-Za-z.-]{1,253}$/;
 
 /** The inverse of {@link serializeFlowKey}; undefined for what it cannot have made. */
 export function parseFlowKey(text: string): FlowKey | undefined {
-  const match = keyPattern.exec(text);
-  if (match === null) return undefined;
-  const [, letter = "", listener = "", connection = "", address = "", port = "", serverName] = match;
-  const transport = transportOf[letter];
-  if (transport === undefined) return undefined;
-  return {
-    transport,
-    listener: Number(listener),
-    connection,
-    address: hexToAddress(address),
-    port: Number.parseInt(port, 16),
-    ...(serverName === undefined ? {} : { serverName }),
-  };
+  const transport = transportOfFlowKey(text);
+  const listenerEnd = text.indexOf(".");
+  const connectionEnd = text.indexOf(".", listenerEnd + 1);
+  if (transport === undefined || listenerEnd < 2 || listenerEnd > 4 || connectionEnd < 0) return undefined;
+  const listener = decimalOf(text, 1, listenerEnd);
+  const connection = text.slice(listenerEnd + 1, connectionEnd);
+  const remoteEnd = text.indexOf(".", connectionEnd + 1);
+  const remote = text.slice(connectionEnd + 1, remoteEnd < 0 ? text.length : remoteEnd);
+  const serverName = remoteEnd < 0 ? undefined : text.slice(remoteEnd + 1);
+  if (listener < 0 || !remotePattern.test(remote) || (connection !== "" && !connectionPattern.test(connection))) return undefined;
+  if (serverName !== undefined && !serverNamePattern.test(serverName)) return undefined;
+  const address = hexToAddress(remote.slice(0, -4));
+  const port = Number.parseInt(remote.slice(-4), 16);
+  return serverName === undefined
+    ? { transport, listener, connection, address, port }
+    : { transport, listener, connection, address, port, serverName };
 }
 
 /** The transport of a flow key, without parsing the rest. */
@@ -173,8 +180,8 @@ function ipv6ToHex(address: string): string {
 /** 8 hex digits to dotted IPv4, 32 to the shortest IPv6 form (RFC 5952). */
 export function hexToAddress(hex: string): string {
   if (hex.length === 8) {
-    const octet = (at: number): number => Number.parseInt(hex.slice(at, at + 2), 16);
-    return `${octet(0)}.${octet(2)}.${octet(4)}.${octet(6)}`;
+    const bits = Number.parseInt(hex, 16);
+    return `${bits >>> 24}.${(bits >>> 16) & 255}.${(bits >>> 8) & 255}.${bits & 255}`;
   }
   const groups: string[] = [];
   for (let at = 0; at < 32; at += 4) groups.push(Number.parseInt(hex.slice(at, at + 4), 16).toString(16));

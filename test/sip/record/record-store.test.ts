@@ -8,7 +8,7 @@ import {
   dialogUnacknowledgedMs,
 } from "../../../sip/limits.ts";
 import { RecordStore, type Rows } from "../../../sip/record/record-store.ts";
-import { makeTombstone, type StateRecord } from "../../../sip/record/state-record.ts";
+import { makeTombstone, orderOf, type StateRecord } from "../../../sip/record/state-record.ts";
 import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, version } from "./records.ts";
 
 function keysOf(rows: Rows): unknown {
@@ -146,6 +146,24 @@ describe("what the pair has not seen", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("is a binding without its earlier Call-IDs when the pair has those, and with them when it may not", () => {
+    const store = new RecordStore({ isPaired: true });
+    const callIdsSince = (after: number, all = false): string[] => {
+      return store.changedSince(after, 10, all).records.map((record) => (record.kind === "binding" ? orderOf(record).callId : ""));
+    };
+    store.apply(bindingRecord(version(1), { callId: "x" }));
+    store.apply(bindingRecord(version(2), { callId: "y" }));
+    expect(callIdsSince(0).toSorted()).toEqual(["x", "y"]);
+    store.acknowledge(store.sequence);
+    const known = store.sequence;
+    store.apply(bindingRecord(version(3), { callId: "z" }));
+    expect(callIdsSince(known)).toEqual(["z"]);
+    expect(callIdsSince(known - 1).toSorted()).toEqual(["x", "y", "z"]);
+    expect(callIdsSince(known, true).toSorted()).toEqual(["x", "y", "z"]);
+    store.apply(bindingRecord(version(4), { callId: "x", cSeq: 9 }));
+    expect(callIdsSince(known).toSorted()).toEqual(["x", "y", "z"]);
   });
 
   it("is not searched from the beginning for a few changes", () => {
