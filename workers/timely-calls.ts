@@ -7,7 +7,7 @@ import { frameAnswerMsMax, frameValidMs } from "./limits.ts";
 /**
  * Requests that come in time or have no effect, in HTTP: the query `until` names the time, ms by the receiver's clock, after which what the
  * request carries is not wanted any more; it is empty when the sender does not know that clock. Every answer says it in `tandem-now`. Refused
- * are what comes later, with 412, and what names no time, with 428. Without the query it is wanted whenever it comes.
+ * are what comes later, with 412 (though what ends calls and answers requests may have been taken), and what names no time, with 428. Without the query it is wanted whenever it comes.
  */
 export const clockHeader = "tandem-now";
 const tooLateStatus = 412;
@@ -61,7 +61,7 @@ export function untilOf(query: string | undefined): number | undefined {
 
 /** How a frame is answered that came too late. */
 export function tooLate(): Response {
-  return Response.json({ error: "it came too late, and was not delivered" }, { status: tooLateStatus });
+  return Response.json({ error: "it came too late" }, { status: tooLateStatus });
 }
 
 /** How a frame is answered that names no time. */

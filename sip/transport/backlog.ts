@@ -1,5 +1,6 @@
 import { isParseError } from "../errors.ts";
 import { parseMessage } from "../message/sip-message.ts";
+import { RecordKind, type FrameRecord } from "./frame.ts";
 
 /** A message that was read from a connection; `key` names that one. */
 export type ReadMessage = { readonly key: string; readonly octets: Uint8Array };
@@ -63,6 +64,14 @@ export class Backlog<Message extends ReadMessage> {
     this.#keys.clear();
     return this.#kept.splice(0);
   }
+}
+
+/** Of records that come too late those that are wanted all the same: what belongs to calls in progress, and no order to take any over. */
+export function stillWanted(records: readonly FrameRecord[]): FrameRecord[] {
+  return records.filter(({ kind, octets }) => {
+    if (kind === RecordKind.message || kind === RecordKind.send) return !isNewRequest(octets);
+    return kind === RecordKind.closed || kind === RecordKind.closeFlow;
+  });
 }
 
 /** A request outside of dialogs that reaches people: not what only says where a phone is, or ends what it began itself. */

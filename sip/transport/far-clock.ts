@@ -22,8 +22,8 @@ export class FarClock {
 }
 
 /**
- * One thing to send, again when it was refused as late: nothing has come of it then, and as long as its sender has not done something else it is as
- * good as new.
+ * One thing to send, again when it was refused as late: nothing new has come of it then, and as long as its sender has not done something else it is
+ * as good as new.
  */
 export class TimelySend {
   readonly #clock: FarClock;

@@ -46,7 +46,7 @@ describe("trunks", () => {
     await a.until(() => a.messages().length + b.messages().length === 20, "all");
     expect(new Set(a.ofKind(RecordKind.message).map(({ exchange }) => exchange))).toEqual(new Set([0]));
     expect(new Set(b.ofKind(RecordKind.message).map(({ exchange }) => exchange))).toEqual(new Set([1]));
-    phone.send(`SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKtd0.b.r.l.s\r\nCall-ID: from-b\r\n\r\n`, port);
+    phone.send(`SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKtd0.r.l;td=b*f*s\r\nCall-ID: from-b\r\n\r\n`, port);
     await b.until(() => callIdsOf(b).includes("from-b"), "the response");
     expect(b.arrivals.at(-1)?.exchange).toBe(0);
   });

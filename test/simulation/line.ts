@@ -5,6 +5,7 @@ import { pairOf } from "../../sip/placement/cluster-map.ts";
 import { routingKeyOf } from "../../sip/placement/routing-key.ts";
 import { serializeFlowKey } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { stillWanted } from "../../sip/transport/backlog.ts";
 import { isLate } from "../../sip/transport/far-clock.ts";
 import { Trunk } from "../../sip/transport/trunk.ts";
 import { ReplicaChoice } from "../../workers/line/replica-choice.ts";
@@ -65,9 +66,12 @@ export class Line {
 
   /** A frame of an exchange; the answer has what could not be delivered. Undefined: it is too late for it. */
   deliver(octets: Uint8Array, until: number): Uint8Array | undefined {
-    if (isLate(until, this.#cell.host.now)) return undefined;
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) throw new Error(frame.frameError);
+    if (isLate(until, this.#cell.host.now)) {
+      this.#carryOut(stillWanted(frame.records));
+      return undefined;
+    }
     return encodeFrame(0, 0, this.#carryOut(frame.records));
   }
 

@@ -10,6 +10,7 @@ import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-ba
 import { PairLink, refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
 import { pairOf } from "../../sip/placement/cluster-map.ts";
 import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
+import { stillWanted } from "../../sip/transport/backlog.ts";
 import { isLate } from "../../sip/transport/far-clock.ts";
 import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
@@ -142,7 +143,7 @@ export class Replica {
     this.#event(
       (now) => {
         isTaken = !isLate(until, now);
-        if (isTaken) this.#receive(access, frame.records, now);
+        this.#receive(access, isTaken ? frame.records : stillWanted(frame.records), now);
       },
       { answering },
       () => answer(undefined),

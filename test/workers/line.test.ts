@@ -272,6 +272,30 @@ describe("a line whose cell is out of service", () => {
   });
 });
 
+describe("a frame from an exchange that comes too late", () => {
+  it("rings nowhere, and is answered so; what ends a call or answers a request in it is true still", async () => {
+    const phone = await connect(alice);
+    const { line, key } = await flowKeyOf(phone);
+    const texts = ["INVITE", "BYE"].map((method) =>
+      phone.request(method, `sip:${alice}@${domain}`, [
+        "From: <sip:x@y>;tag=1",
+        `To: <sip:z@y>${method === "BYE" ? ";tag=2" : ""}`,
+        "Call-ID: late",
+      ]),
+    );
+    const frame = encodeFrame(
+      0,
+      0,
+      texts.map((text) => ({ kind: RecordKind.send, key, octets: new TextEncoder().encode(text) })),
+    );
+    expect(await line.deliver(frame, Date.now() - 1)).toBeUndefined();
+    expect(await phone.take()).toBe(texts[1]);
+    expect(phone.messages).toEqual([texts[1]]);
+    expect(await line.deliver(frame, Date.now() + 10_000)).toBeDefined();
+    await vi.waitFor(() => expect(phone.messages).toEqual([texts[1], ...texts]));
+  });
+});
+
 describe("a cell that cannot be reached", () => {
   it("[RFC3261 21.5.4] is replaced by the other replica; without one a request gets 503 with Retry-After", async () => {
     const phone = await connect(alice);

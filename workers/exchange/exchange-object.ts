@@ -7,6 +7,7 @@ import { Exchange } from "../../sip/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
 import { refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { stillWanted } from "../../sip/transport/backlog.ts";
 import { isLate } from "../../sip/transport/far-clock.ts";
 import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
@@ -140,7 +141,7 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   /**
    * A frame from a line. The answer acknowledges it, and brings along what this exchange has for the line. Undefined: it came, or had to
-   * wait here, until after this time (ms), and has done nothing: its line has gone to the other replica with it.
+   * wait here, until after this time (ms), and its line has gone to the other replica with it; no new request of it was taken.
    */
   async takeLineFrame(access: string, octets: Uint8Array, until?: number): Promise<Uint8Array | undefined> {
     const frame = decodeFrame(octets);
@@ -150,7 +151,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     let isTaken = false;
     const take = (now: number): void => {
       isTaken = !isLate(until, now);
-      if (isTaken) this.#receive(access, frame.records, now);
+      this.#receive(access, isTaken ? frame.records : stillWanted(frame.records), now);
     };
     const records = await this.#event(take, { answering });
     if (!isTaken) return undefined;

@@ -5,6 +5,7 @@ import { buildResponse } from "../../sip/message/build.ts";
 import { parseMessage } from "../../sip/message/sip-message.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { routingKeyOf } from "../../sip/placement/routing-key.ts";
+import { stillWanted } from "../../sip/transport/backlog.ts";
 import { isLate } from "../../sip/transport/far-clock.ts";
 import { lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
@@ -107,13 +108,16 @@ export class LineObject extends DurableObject<Environment> {
   }
 
   /**
-   * A frame from an exchange. The answer brings back what could not be delivered. Undefined: it came after this time (ms), nothing was
-   * delivered, and the exchange has given it up.
+   * A frame from an exchange. The answer brings back what could not be delivered. Undefined: it came after this time (ms), and the exchange has
+   * given it up; no new request of it was delivered.
    */
   deliver(octets: Uint8Array, until?: number): Uint8Array | undefined {
-    if (isLate(until, Date.now())) return undefined;
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) throw new Error(`frame to line ${this.#access}: ${frame.frameError}`);
+    if (isLate(until, Date.now())) {
+      this.#carryOut(stillWanted(frame.records));
+      return undefined;
+    }
     return encodeFrame(0, 0, this.#carryOut(frame.records));
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { octetsOf } from "../../../sip/message/octets.ts";
-import { Backlog, isNewRequest, type ReadMessage } from "../../../sip/transport/backlog.ts";
+import { RecordKind } from "../../../sip/transport/frame.ts";
+import { Backlog, isNewRequest, stillWanted, type ReadMessage } from "../../../sip/transport/backlog.ts";
 
 type Named = ReadMessage & { readonly name: string };
 
@@ -74,6 +75,20 @@ it("nothing waits when nothing has stood still", () => {
   const backlog = new Backlog<Named>(10);
   expect(read(backlog, 0, said("a", "INVITE"))).toEqual(["a INVITE"]);
   expect(backlog.closed("a")).toEqual([]);
+});
+
+it("of what comes too late new requests are not wanted, nor orders to take calls over; the rest ends calls and answers what waits", () => {
+  const octets = request("INVITE");
+  const wanted = [
+    { kind: RecordKind.message, key: "a", octets: request("BYE", ";tag=2") },
+    { kind: RecordKind.send, key: "a", octets: request("ACK") },
+    { kind: RecordKind.closed, key: "a", octets },
+    { kind: RecordKind.closeFlow, key: "a", octets },
+  ];
+  const unwanted = [RecordKind.message, RecordKind.send, RecordKind.hello, RecordKind.takeover, RecordKind.resolve].map((kind) => {
+    return { kind, key: "b", octets };
+  });
+  expect(stillWanted([...unwanted, ...wanted])).toEqual(wanted);
 });
 
 it.each(["INVITE", "MESSAGE", "SUBSCRIBE", "OPTIONS"])("%s outside of a dialog is a new request, within one it is not", (method) => {
