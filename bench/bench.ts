@@ -20,6 +20,8 @@ export type BenchOptions = {
 export type Work = {
   readonly name: string;
   readonly summary: string;
+  /** Runs only when it is named. */
+  readonly isExtra?: boolean;
   run(bench: Bench): Promise<readonly Row[]>;
 };
 

@@ -11,6 +11,7 @@ import { idle, objectsAwake } from "./work/idle.ts";
 import { latency } from "./work/latency.ts";
 import { dialogMemory, readyAgain, registrationMemory } from "./work/memory.ts";
 import { registerDigest, registerNew, registerRefresh } from "./work/register.ts";
+import { scale } from "./work/scale.ts";
 import { phoneCallWorks } from "./work/phone-calls.ts";
 import { replication } from "./work/replication.ts";
 import { reconnectStorm, softphones } from "./work/softphones.ts";
@@ -31,6 +32,7 @@ const works: readonly Work[] = [
   dialogMemory,
   idle,
   objectsAwake,
+  scale,
 ];
 
 const help = `Usage: npm run bench -- [options]
@@ -75,7 +77,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
     const names = values.only?.split(",");
     const unknown = names?.find((name) => !works.some((work) => work.name.startsWith(name)));
     if (unknown !== undefined) return { text: `--only ${unknown}: no such work, see --help\n`, code: 2 };
-    const chosen = works.filter((work) => names === undefined || names.some((name) => work.name.startsWith(name)));
+    const chosen = works.filter((work) => (names === undefined ? work.isExtra !== true : names.some((name) => work.name.startsWith(name))));
     return { quick: values.quick, json: values.json, cost: values.cost, rounds, chosen };
   } catch (error) {
     return { text: `${error instanceof Error ? error.message : String(error)}\n`, code: 2 };

@@ -17,6 +17,10 @@ export type Row = {
   readonly systems: Partial<Record<SystemName, Measured>>;
   /** As issue and documentation have it. */
   readonly goal?: Goal;
+  /** At what it was measured, for plots. */
+  readonly at?: Readonly<Record<string, number>>;
+  /** What the value was made of: billed operations. */
+  readonly counts?: Readonly<Record<string, number>>;
 };
 
 /** A bound that Tandem is to keep: of its value, of the ratio of its value and Kamailio's, or of that and the null proxy's. */

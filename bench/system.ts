@@ -16,6 +16,9 @@ export type SystemOptions = {
   readonly isReplicated?: boolean;
   /** Phones will come over TLS: Kamailio gets a certificate and listens for them. */
   readonly tls?: boolean;
+  /** Of Tandem; as many as `npm start` makes when absent. */
+  readonly cells?: number;
+  readonly exchanges?: number;
   /** Used, and kept, instead of a directory of its own (Tandem). */
   readonly state?: string;
 };

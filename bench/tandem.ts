@@ -13,11 +13,14 @@ const domain = "bench.test";
 /** Starts two cells and a gateway, as `npm start` does. Counted are both cells and the gateway; their supervisor is a watcher. */
 export async function startTandem(programs: Programs, options: SystemOptions = {}): Promise<System> {
   const state = options.state ?? programs.directory();
-  const port = await freePorts(4);
+  const { cells = 2 } = options;
+  const port = await freePorts(2 + cells);
   const listen = ["--sip", `127.0.0.1:${port}`, "--tls-port", String(port + 1), "--http-port", String(port + 2)];
   const command = [program, "up", "--json", "--no-restart", "--state", state, "--domain", domain, "--auth", options.auth ?? "open"];
+  const size = ["--cells", String(cells), ...(options.exchanges === undefined ? [] : ["--exchanges", String(options.exchanges)])];
   const replication = ["--replication", options.isReplicated === false ? "off" : "on"];
-  const child = await programs.start(process.execPath, [...command, ...listen, ...replication], { stdio: ["ignore", "pipe", "pipe"] });
+  const arguments_ = [...command, ...listen, ...size, ...replication];
+  const child = await programs.start(process.execPath, arguments_, { stdio: ["ignore", "pipe", "pipe"] });
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new Error("unreachable: both are pipes");
   const said: string[] = [];

@@ -27,6 +27,12 @@ export const lineQueueRecordsMax = 10_000;
  */
 export const inputsWaitingMax = 2_000;
 
+/** A row of an exchange's disk may have 2 MB; this much holds some hundred records, and is read back in a millisecond. */
+export const logRowOctets = 256 * 1024;
+/** Lines of no use that a log may have beside as many as are of use: a small log is not worth cleaning. */
+export const logSlack = 256;
+/** Lines that one write writes again at most to have others deleted: some ten milliseconds. */
+export const logCleanedMax = 4_096;
 /** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */
 export const timerSpacingMs = 10;
 /**

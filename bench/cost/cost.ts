@@ -179,7 +179,7 @@ function rowsOf(lines: readonly Line[]): Row[] {
   return lines.map((line) => {
     const { factor, name } = line.scale;
     const value = dollarsOf(line.bill) * factor;
-    const row: Row = { measure: `cost: ${line.what}`, unit: name, systems: { tandem: { value, samples: [value] } } };
+    const row: Row = { measure: `cost: ${line.what}`, unit: name, systems: { tandem: { value, samples: [value] } }, counts: line.bill };
     return line.what.startsWith("call over UDP, 50/s") ? { ...row, goal: { of: "value", atMost: 5 } } : row;
   });
 }

@@ -3,6 +3,7 @@ import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { View } from "../../sip/core-group/view.ts";
 import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
+import { serializeRecord } from "../../sip/record/record-text.ts";
 import { RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { CoreGroupObject } from "../../workers/core-group/core-group-object.ts";
@@ -29,10 +30,7 @@ async function connect(user: string): Promise<Softphone> {
 }
 
 async function rows(): Promise<string[]> {
-  return await runInDurableObject(exchange(), (_instance, state) => {
-    const texts = state.storage.sql.exec("select json from records").raw<[string]>();
-    return Array.from(texts, ([json]) => json);
-  });
+  return await runInDurableObject(exchange(), (_instance, state) => [...new Disk(state.storage).read()].map(serializeRecord));
 }
 
 async function contactsOf(user: string): Promise<string[]> {

@@ -1,9 +1,11 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
+import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { Status } from "../../workers/api/status.ts";
 import { loadBalanceOf } from "../../workers/api/status.ts";
 import { exchangeName } from "../../workers/environment.ts";
+import { Disk } from "../../workers/exchange/disk.ts";
 import { addSubscriber, answerAsPeer, callApi, domain, get, map, putToSleep, signature, userOf } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
 
@@ -91,31 +93,32 @@ describe("10 000 registrations", () => {
     const users = 10_000;
     await runInDurableObject(exchange, (_instance, state) => {
       const now = Date.now();
-      state.storage.transactionSync(() => {
-        for (let user = 0; user < users; user += 1) {
-          const aor = `many${user}@${domain}`;
-          const version = `${now.toString(36).padStart(9, "0")}${user.toString(36).padStart(4, "0")}a`;
-          const value = {
-            addressOfRecord: aor,
-            contact: `sip:many${user}@198.51.100.7:5060`,
-            parameters: "",
-            callId: `call-${user}`,
-            cSeq: 1,
-            registeredAt: now,
-            expiresAt: now + 600_000,
-            instanceId: "",
-            regId: 0,
-            flow: "g1~u0..c633640713c4",
-            transport: "UDP",
-            received: "198.51.100.7:5060",
-            userAgent: "phone 1.0",
-            path: [],
-          };
-          const key = `${aor} ${value.contact}`;
-          const json = JSON.stringify({ kind: "binding", key, version, value });
-          state.storage.sql.exec("insert into records (kind, key, json) values ('binding', ?, ?)", key, json);
-        }
-      });
+      const put: StateRecord[] = [];
+      for (let user = 0; user < users; user += 1) {
+        const aor = `many${user}@${domain}`;
+        const version = `${now.toString(36).padStart(9, "0")}${user.toString(36).padStart(4, "0")}a`;
+        const value = {
+          addressOfRecord: aor,
+          contact: `sip:many${user}@198.51.100.7:5060`,
+          parameters: "",
+          callId: `call-${user}`,
+          cSeq: 1,
+          registeredAt: now,
+          expiresAt: now + 600_000,
+          instanceId: "",
+          regId: 0,
+          flow: "g1~u0..c633640713c4",
+          transport: "UDP",
+          received: "198.51.100.7:5060",
+          userAgent: "phone 1.0",
+          q: 1000,
+          path: [],
+        };
+        put.push({ kind: "binding", key: `${aor} ${value.contact}`, version, value });
+      }
+      const disk = new Disk(state.storage);
+      for (const { key } of disk.read()) expect(key).not.toContain("many");
+      disk.write({ put, remove: [] });
     });
     await putToSleep(0);
     const readAt = performance.now();

@@ -1,40 +1,62 @@
 import { isParseError } from "../../sip/errors.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
-import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
+import { parseRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
+import { recordKinds, type RecordKind } from "../../sip/record/values.ts";
+import { RecordLog } from "./record-log.ts";
 
 /**
- * The disk behind an exchange's memory: one row for each record. Memory is the truth while the object is awake; this is read once, when
- * it wakes.
+ * The disk behind an exchange's memory. Memory is the truth while the object is awake; this is read once, when it wakes. A log for each kind of
+ * record: what calls leave is gone within minutes, and must not have registrations written again that stay for days.
  */
 export class Disk {
   readonly #storage: DurableObjectStorage;
+  readonly #logs: Readonly<Record<RecordKind, RecordLog>>;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
-    storage.sql.exec(
-      "create table if not exists records (kind text not null, key text not null, json text not null, primary key (kind, key)) without rowid",
-    );
+    const { sql } = storage;
+    this.#logs = {
+      subscriber: new RecordLog(sql, "subscriber"),
+      binding: new RecordLog(sql, "binding"),
+      invite: new RecordLog(sql, "invite"),
+      dialog: new RecordLog(sql, "dialog"),
+    };
   }
 
-  /** Everything there is. A row that cannot be read is said and left out: the others must not be lost with it. */
+  /** Everything there is, to be read to its end before anything is written. */
   *read(): IterableIterator<StateRecord> {
-    for (const [json] of this.#storage.sql.exec("select json from records").raw<[string]>()) {
-      const record = parseRecord(json);
-      if (isParseError(record)) console.error(`a row of the disk is unreadable: ${record.reason}`);
-      else yield record;
+    for (const kind of recordKinds) yield* this.#logs[kind].read();
+    yield* this.#readRows();
+  }
+
+  /** Writes records in one transaction: in the rule a row for each kind that has any. */
+  write({ put, remove }: Rows): void {
+    if (put.length === 0 && remove.length === 0) return;
+    this.#storage.transactionSync(() => this.#append({ put, remove }));
+  }
+
+  #append({ put, remove }: Rows): void {
+    for (const kind of recordKinds) {
+      const records = put.filter((record) => record.kind === kind);
+      const keys = remove.filter((each) => each.kind === kind).map(({ key }) => key);
+      if (records.length > 0 || keys.length > 0) this.#logs[kind].write(records, keys);
     }
   }
 
-  /** Writes rows in one transaction. */
-  write({ put, remove }: Rows): void {
-    if (put.length === 0 && remove.length === 0) return;
+  /** Takes over what an exchange wrote when a record was a row: before 22 November 2026. */
+  *#readRows(): IterableIterator<StateRecord> {
     const { sql } = this.#storage;
+    if (sql.exec("select 1 from sqlite_master where name = 'records'").toArray().length === 0) return;
+    const records: StateRecord[] = [];
+    for (const [json] of sql.exec("select json from records").raw<[string]>()) {
+      const record = parseRecord(json);
+      if (!isParseError(record)) records.push(record);
+    }
     this.#storage.transactionSync(() => {
-      for (const record of put) {
-        sql.exec("insert or replace into records (kind, key, json) values (?, ?, ?)", record.kind, record.key, serializeRecord(record));
-      }
-      for (const { kind, key } of remove) sql.exec("delete from records where kind = ? and key = ?", kind, key);
+      this.#append({ put: records, remove: [] });
+      sql.exec("drop table records");
     });
+    yield* records;
   }
 }

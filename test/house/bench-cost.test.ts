@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import { type Bill, billOf, dollarsOf, minus, times } from "../../bench/cost/bill.ts";
+import { metered, meteredWorker, type MeterReport, type ObjectCounts } from "../../bench/cost/meter.ts";
+import { framesPerCall } from "../../bench/scale/trunk-simulation.ts";
+
+const none: Bill = { workerRequests: 0, objectRequests: 0, webSocketMessages: 0, rowsWritten: 0, rowsRead: 0, objectSeconds: 0 };
+
+describe("the bill", () => {
+  it("is what Cloudflare's prices make of a million of each", () => {
+    const million = 1_000_000;
+    expect(dollarsOf({ ...none, objectRequests: million })).toBeCloseTo(0.15);
+    expect(dollarsOf({ ...none, webSocketMessages: 20 * million })).toBeCloseTo(0.15);
+    expect(dollarsOf({ ...none, rowsWritten: million })).toBeCloseTo(1);
+    expect(dollarsOf({ ...none, rowsRead: million })).toBeCloseTo(0.001);
+    // 128 MB for a million seconds are 125 000 GB-s.
+    expect(dollarsOf({ ...none, objectSeconds: million })).toBeCloseTo(1.5625);
+    // A request with a millisecond of CPU time; over a binding the time alone.
+    expect(dollarsOf({ ...none, workerRequests: million })).toBeCloseTo(0.32);
+    expect(dollarsOf({ ...none, workerRequests: million }, true)).toBeCloseTo(0.02);
+  });
+
+  it("adds up what cells have counted: alarms are requests, and setting one is a row", () => {
+    const counts: ObjectCounts = {
+      started: 1,
+      startedAt: {},
+      calls: { takePairBatch: 2, fetch: 1 },
+      webSocketMessages: 5,
+      alarms: 3,
+      alarmsSet: 4,
+      rowsRead: 6,
+      rowsWritten: 7,
+      awakeMs: 8_000,
+    };
+    const report: MeterReport = { worker: { "POST pair": 9 }, objects: { exchange: counts } };
+    const bill = billOf([report, report]);
+    expect(bill).toEqual({
+      workerRequests: 18,
+      objectRequests: 12,
+      webSocketMessages: 10,
+      rowsWritten: 22,
+      rowsRead: 12,
+      objectSeconds: 16,
+    });
+    expect(times(minus(bill, billOf([report])), 2)).toEqual(bill);
+  });
+});
+
+describe("the meter", () => {
+  it("counts calls, messages, alarms and rows of a class that knows nothing of it", async () => {
+    const storage = { sql: { exec: () => ({ rowsRead: 2, rowsWritten: 3 }) }, setAlarm: () => Promise.resolve() };
+    class Plain {
+      readonly #ctx: { storage: typeof storage };
+      constructor(ctx: { storage: typeof storage }) {
+        this.#ctx = ctx;
+      }
+      webSocketMessage(): void {
+        this.#ctx.storage.sql.exec();
+      }
+      async ask(): Promise<string> {
+        await this.#ctx.storage.setAlarm();
+        return "answer";
+      }
+      alarm(): void {
+        throw new Error("as it does");
+      }
+    }
+    const Metered = metered("plain", Plain as never) as unknown as new (ctx: { storage: typeof storage; id: { name: string } }) => Plain;
+    const object = new Metered({ storage, id: { name: "plain-1" } });
+    object.webSocketMessage();
+    expect(await object.ask()).toBe("answer");
+    expect(() => object.alarm()).toThrow("as it does");
+    const worker = meteredWorker({ fetch: () => new Response("the app's") });
+    expect(await (await worker.fetch(new Request("http://cell/cell/pair/1", { method: "POST" }), {}, {})).text()).toBe("the app's");
+    const report = (await (await worker.fetch(new Request("http://cell/meter"), {}, {})).json()) as MeterReport;
+    expect(report.worker).toEqual({ "POST pair": 1 });
+    expect(report.objects["plain"]).toMatchObject({
+      started: 1,
+      calls: { ask: 1 },
+      webSocketMessages: 1,
+      alarms: 1,
+      alarmsSet: 1,
+      rowsRead: 2,
+      rowsWritten: 3,
+    });
+  });
+});
+
+describe("the flush rule in simulated time", () => {
+  it("sends a frame for each message of rare calls, and gathers those of many", () => {
+    expect(framesPerCall(0.1, 3)).toBeCloseTo(6, 1);
+    expect(framesPerCall(1_000, 3)).toBeLessThan(1);
+  });
+});

@@ -1,0 +1,133 @@
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
+import { makeVersion } from "../../sip/record/version.ts";
+import { exchangeName } from "../../workers/environment.ts";
+import { Disk } from "../../workers/exchange/disk.ts";
+import { RecordLog } from "../../workers/exchange/record-log.ts";
+import { logRowOctets, logSlack } from "../../workers/limits.ts";
+
+/** Gives `use` a log of its own: no exchange ever writes invites here. */
+async function withLog(use: (open: () => RecordLog, rows: () => number) => void): Promise<void> {
+  await runInDurableObject(env.EXCHANGE.getByName(exchangeName(0)), (_instance, state) => {
+    const { sql } = state.storage;
+    sql.exec("drop table if exists invite_log");
+    const open = (): RecordLog => new RecordLog(sql, "invite");
+    use(open, () => Number(sql.exec("select count(*) as count from invite_log").one()["count"]));
+  });
+}
+
+function recordOf(key: string, ms: number): StateRecord {
+  return makeTombstone("invite", key, makeVersion({ ms, counter: 0, cell: "a" }), ms);
+}
+
+function contentOf(log: RecordLog): Record<string, string> {
+  return Object.fromEntries([...log.read()].map(({ key, version }) => [key, version]));
+}
+
+/** Park and Miller's minimal standard: the same sequence every time. */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % below;
+  };
+}
+
+describe("the log of an exchange's records", () => {
+  it.each([1, 2, 3, 4])("has, whenever it is read again, what was written last of each key (seed %i)", async (seed) => {
+    await withLog((open) => {
+      const random = randomOf(seed);
+      const model: Record<string, string> = {};
+      let log = open();
+      for (const _ of log.read()) throw new Error("it is new");
+      for (let ms = 1; ms <= 400; ms += 1) {
+        const put = new Map<string, StateRecord>();
+        const remove = new Set<string>();
+        for (let count = random(12); count >= 0; count -= 1) {
+          // Few keys that last, many that come and go, and all that text can hold in them.
+          const key = random(3) === 0 ? `last\\ing\n${random(20)}` : `call ${random(300)}`;
+          if (random(5) < 2) remove.add(key);
+          else put.set(key, recordOf(key, ms));
+        }
+        for (const key of put.keys()) remove.delete(key);
+        log.write([...put.values()], [...remove]);
+        for (const key of remove) delete model[key];
+        for (const [key, { version }] of put) model[key] = version;
+        if (random(20) > 0 && ms < 400) continue;
+        log = open();
+        expect(contentOf(log)).toEqual(model);
+      }
+    });
+  });
+
+  it("writes a burst as one row, and leaves none when all of it has ended", async () => {
+    await withLog((open, rows) => {
+      const log = open();
+      expect(contentOf(log)).toEqual({});
+      const keys = Array.from({ length: 200 }, (_, index) => `call ${index}`);
+      log.write(
+        keys.map((key) => recordOf(key, 1)),
+        [],
+      );
+      expect(rows()).toBe(1);
+      log.write([], keys.slice(0, 100));
+      expect(rows()).toBe(2);
+      log.write([], keys.slice(100));
+      expect(rows()).toBe(0);
+    });
+  });
+
+  it("does not keep a thousand ends for the sake of one call that lasts", async () => {
+    await withLog((open, rows) => {
+      const log = open();
+      expect(contentOf(log)).toEqual({});
+      log.write([recordOf("long", 1), recordOf("other", 1)], []);
+      for (let call = 0; call < 1_000; call += 1) {
+        log.write([recordOf(`call ${call}`, call + 2)], call === 0 ? ["other"] : [`call ${call - 1}`]);
+      }
+      expect(rows()).toBeLessThan(2 * logSlack);
+      expect(Object.keys(contentOf(open()))).toEqual(["call 999", "long"]);
+    });
+  });
+
+  it("divides what is too much for one row", async () => {
+    await withLog((open, rows) => {
+      const log = open();
+      expect(contentOf(log)).toEqual({});
+      const size = JSON.stringify(recordOf("key 10000", 1)).length + 10;
+      const count = Math.ceil((2.5 * logRowOctets) / size);
+      log.write(
+        Array.from({ length: count }, (_, index) => recordOf(`key ${10_000 + index}`, 1)),
+        [],
+      );
+      expect(rows()).toBe(3);
+      expect(Object.keys(contentOf(open()))).toHaveLength(count);
+    });
+  });
+
+  it("leaves out what is unreadable, and nothing else", async () => {
+    await runInDurableObject(env.EXCHANGE.getByName(exchangeName(0)), (_instance, state) => {
+      const { sql } = state.storage;
+      sql.exec("drop table if exists invite_log");
+      const log = new RecordLog(sql, "invite");
+      expect(contentOf(log)).toEqual({});
+      log.write([recordOf("one", 1), recordOf("two", 1), recordOf("three", 1)], []);
+      sql.exec(`update invite_log set text = replace(text, '"key":"two"', '"key":2')`);
+      expect(Object.keys(contentOf(new RecordLog(sql, "invite")))).toEqual(["one", "three"]);
+    });
+  });
+
+  it("takes over what stood in a row each", async () => {
+    await runInDurableObject(env.EXCHANGE.getByName(exchangeName(0)), (_instance, state) => {
+      const { sql } = state.storage;
+      sql.exec("create table records (kind text not null, key text not null, json text not null, primary key (kind, key)) without rowid");
+      const old = recordOf("old", 1);
+      sql.exec("insert into records values ('invite', 'old', ?)", JSON.stringify(old));
+      for (let start = 0; start < 2; start += 1) {
+        expect([...new Disk(state.storage).read()].filter(({ key }) => key === "old")).toEqual([old]);
+      }
+    });
+  });
+});

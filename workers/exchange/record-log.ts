@@ -1,0 +1,176 @@
+import { isParseError } from "../../sip/errors.ts";
+import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
+import type { RecordKind } from "../../sip/record/values.ts";
+import { logCleanedMax, logRowOctets, logSlack } from "../limits.ts";
+
+/** One row: what was written in one go. */
+type Batch = {
+  readonly number: number;
+  /** Keys whose present line is in it. */
+  live: number;
+  /** All its lines, and those that take the place of one further back: as long as anything is further back they must stay. */
+  lines: number;
+  covers: number;
+};
+
+type Line = {
+  /** As the record has it. */
+  readonly key: string;
+  /** Empty: the key is gone. */
+  readonly text: string;
+  readonly isCover: boolean;
+};
+
+/**
+ * The records of one kind on an object's disk, written in batches of one row each: what Cloudflare bills, and what costs time, is the row. A row
+ * is lines, in pairs: a key and its record, or a key and nothing when it is gone. Later batches win over earlier ones. A batch of which nothing
+ * counts any more is deleted; when more than half of all lines are of no use, what counts in the oldest batches is written again.
+ */
+export class RecordLog {
+  readonly #sql: SqlStorage;
+  readonly #table: string;
+  /** Oldest first. */
+  readonly #batches = new Map<number, Batch>();
+  /** Where the present line of a key is. */
+  readonly #places = new Map<string, Batch>();
+  #lines = 0;
+  #last = 0;
+
+  constructor(sql: SqlStorage, kind: RecordKind) {
+    this.#sql = sql;
+    this.#table = `${kind}_log`;
+    sql.exec(`create table if not exists ${this.#table} (number integer primary key, text text not null)`);
+  }
+
+  /** All records that are there; one that cannot be read is said and left out. To be called once, before anything is written, and to its end. */
+  *read(): IterableIterator<StateRecord> {
+    const gone = new Set<string>();
+    const batches: Batch[] = [];
+    for (const [number, row] of this.#sql.exec(`select number, text from ${this.#table} order by number desc`).raw<[number, string]>()) {
+      const batch: Batch = { number, live: 0, lines: 0, covers: 0 };
+      batches.push(batch);
+      for (const [key, text] of linesOf(row)) {
+        batch.lines += 1;
+        if (gone.has(key) || this.#places.has(key)) continue;
+        const record = text === "" ? undefined : parseRecord(text);
+        if (record === undefined || isParseError(record)) {
+          gone.add(key);
+          if (record !== undefined) console.error(`a record of the disk is unreadable: ${record.reason}`);
+          continue;
+        }
+        // Its own key, not the one of the line: that would hold on to the whole row's text.
+        this.#places.set(record.key, batch);
+        batch.live += 1;
+        yield record;
+      }
+      // Nobody remembers which of its lines are covers: any may be.
+      batch.covers = batch.lines;
+      this.#lines += batch.lines;
+    }
+    for (const batch of batches.toReversed()) this.#batches.set(batch.number, batch);
+    this.#last = batches[0]?.number ?? 0;
+  }
+
+  /** Keeps records and forgets keys, each key at most once. To be called in a transaction. */
+  write(put: readonly StateRecord[], remove: readonly string[]): void {
+    const lines: Line[] = [];
+    const left: Batch[] = [];
+    const ended: { readonly key: string; readonly batch: Batch }[] = [];
+    for (const record of put) {
+      const batch = this.#leave(record.key, left);
+      lines.push({ key: record.key, text: serializeRecord(record), isCover: batch !== undefined });
+    }
+    for (const key of remove) {
+      const batch = this.#leave(key, left);
+      if (batch !== undefined) ended.push({ key, batch });
+      this.#places.delete(key);
+    }
+    this.#dropDead(left);
+    this.#clean(lines, new Set(put.map(({ key }) => key)));
+    // A key is gone with its batch.
+    for (const { key, batch } of ended) if (this.#batches.has(batch.number)) lines.push({ key, text: "", isCover: true });
+    this.#append(lines);
+  }
+
+  /** What a batch has of a key counts no more. */
+  #leave(key: string, left: Batch[]): Batch | undefined {
+    const batch = this.#places.get(key);
+    if (batch === undefined) return undefined;
+    batch.live -= 1;
+    left.push(batch);
+    return batch;
+  }
+
+  #append(lines: readonly Line[]): void {
+    let start = 0;
+    let octets = 0;
+    for (const [index, { key, text }] of lines.entries()) {
+      octets += key.length + text.length + 2;
+      if (octets < logRowOctets && index + 1 < lines.length) continue;
+      this.#last += 1;
+      const batch: Batch = { number: this.#last, live: 0, lines: 0, covers: 0 };
+      let row = "";
+      for (const line of lines.slice(start, index + 1)) {
+        row += `${escaped(line.key)}\n${line.text}\n`;
+        batch.lines += 1;
+        if (line.isCover) batch.covers += 1;
+        if (line.text === "") continue;
+        batch.live += 1;
+        this.#places.set(line.key, batch);
+      }
+      this.#sql.exec(`insert into ${this.#table} (number, text) values (?, ?)`, batch.number, row);
+      this.#batches.set(batch.number, batch);
+      this.#lines += batch.lines;
+      start = index + 1;
+      octets = 0;
+    }
+  }
+
+  /** Deletes those of some batches of which nothing counts, and then the oldest ones as far as nothing counts in them. */
+  #dropDead(batches: readonly Batch[]): void {
+    for (const batch of batches) if (batch.live === 0 && batch.covers === 0) this.#drop(batch);
+    for (const batch of this.#batches.values()) {
+      if (batch.live > 0) break;
+      this.#drop(batch);
+    }
+  }
+
+  #drop(batch: Batch): void {
+    if (!this.#batches.delete(batch.number)) return;
+    this.#lines -= batch.lines;
+    this.#sql.exec(`delete from ${this.#table} where number = ?`, batch.number);
+  }
+
+  /** Takes the oldest batches away as long as too much in the log is of no use; what counts in them joins `lines`, but for keys that are `written`. */
+  #clean(lines: Line[], written: ReadonlySet<string>): void {
+    const max = lines.length + logCleanedMax;
+    for (const batch of this.#batches.values()) {
+      if (this.#lines <= 2 * this.#places.size + logSlack || lines.length > max) break;
+      const [row] = this.#sql.exec(`select text from ${this.#table} where number = ?`, batch.number).raw<[string]>();
+      for (const [key, text] of linesOf(row?.[0] ?? "")) {
+        if (text !== "" && this.#places.get(key) === batch && !written.has(key)) lines.push({ key, text, isCover: false });
+      }
+      this.#drop(batch);
+    }
+  }
+}
+
+function* linesOf(row: string): IterableIterator<readonly [key: string, text: string]> {
+  for (let start = 0; start < row.length;) {
+    const middle = row.indexOf("\n", start);
+    const end = row.indexOf("\n", middle + 1);
+    if (middle < 0 || end < 0) return;
+    yield [unescaped(row.slice(start, middle)), row.slice(middle + 1, end)];
+    start = end + 1;
+  }
+}
+
+/** Keys have what strangers wrote in them; JSON has no newlines. */
+function escaped(key: string): string {
+  return key.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+}
+
+function unescaped(text: string): string {
+  return text.includes("\\") ? text.replaceAll(/\\(.)/g, (_, character: string) => (character === "n" ? "\n" : character)) : text;
+}
