@@ -22,6 +22,9 @@ export const lineQueueRecordsMax = 10_000;
  */
 export const inputsWaitingMax = 2_000;
 
+/** Commits that wait for the disk, as long as there is no pair to wait for, share a write: 50 a second at most. */
+export const diskGroupMs = 20;
+
 /** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */
 export const timerSpacingMs = 10;
 /**

@@ -6,6 +6,7 @@ import { makeTombstone, type StateRecord } from "../../sip/record/state-record.t
 import { RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
+import { diskGroupMs } from "../../workers/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { addSubscriber, callApi, domain, map, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
 import { GatewayTrunk } from "./gateway-trunk.ts";
@@ -150,6 +151,19 @@ describe("commit before forward", () => {
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
     expect((await rows()).some((row) => row.includes(phone.contact))).toBe(true);
     await vi.waitFor(async () => expect(await pairState()).toBe("away"));
+  });
+
+  it("shares a write between commits that come close together, and none is early", async () => {
+    peerIsAway();
+    const sharing = await Promise.all(Array.from({ length: 12 }, () => connect(alice)));
+    await sharing[0]?.register();
+    const write = vi.spyOn(Disk.prototype, "write");
+    const startedAt = performance.now();
+    const answers = await Promise.all(sharing.map(async (phone) => await phone.register(900)));
+    const writesMax = 2 + (performance.now() - startedAt) / diskGroupMs;
+    for (const answer of answers) expect(answer).toMatch(/^SIP\/2\.0 200 /);
+    expect(write.mock.calls.length).toBeGreaterThan(0);
+    expect(write.mock.calls.length).toBeLessThanOrEqual(writesMax);
   });
 
   it("acknowledges a frame only when the pair has what it changed", async () => {

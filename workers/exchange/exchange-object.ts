@@ -11,7 +11,7 @@ import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { callCell, isReplicated } from "../cells.ts";
 import { clusterMapOf, coreGroupName, numberOfName, type Environment } from "../environment.ts";
-import { sweepAlarmMs } from "../limits.ts";
+import { diskGroupMs, sweepAlarmMs } from "../limits.ts";
 import { lineListeners } from "../line/line-listeners.ts";
 import { randomIds } from "../random-id.ts";
 import { hashOf, tokenSigner } from "../signature.ts";
@@ -51,6 +51,9 @@ export class ExchangeObject extends DurableObject<Environment> {
   readonly #peer: string | undefined;
   readonly #pair: Pair | undefined;
   #flushTimer: ReturnType<typeof setTimeout> | null = null;
+  #flushedAt = 0;
+  /** The write that commits wait for, when it has not come yet. */
+  #writing: Promise<void> | undefined;
   /** What has waited for commits and is about to leave: see {@link ExchangeObject.#sendReleased}. */
   #released = new Outbox();
   #isReleasing = false;
@@ -226,6 +229,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       call: (batch, signal) => callCell(this.env, this.#map, peer, `/cell/pair/${this.#number}`, batch, signal),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
       flush: () => this.#flush(),
+      flushTogether: () => this.#flushTogether(),
       released: () => this.#sendReleased(),
       changed: (state, cause) => this.#pairChanged(peer, state, cause),
     });
@@ -415,9 +419,7 @@ export class ExchangeObject extends DurableObject<Environment> {
    * Undefined: it does already. The output gate holds what is sent after a write until the disk has it.
    */
   #commit(sequence: number): Promise<void> | undefined {
-    if (this.#pair !== undefined) return this.#pair.commit(sequence);
-    this.#flush();
-    return undefined;
+    return this.#pair === undefined ? this.#flushTogether() : this.#pair.commit(sequence);
   }
 
   /** What came of an event is on its way to the pair; `committed` is called when it is there. */
@@ -430,6 +432,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   #flush(): void {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = null;
+    this.#flushedAt = Date.now();
     try {
       this.#disk.write(this.#exchange.store.takeDirty());
     } catch (error) {
@@ -438,6 +441,27 @@ export class ExchangeObject extends DurableObject<Environment> {
       this.ctx.abort("the disk does not take records");
       throw error;
     }
+  }
+
+  /**
+   * What was changed is written now, or, when something has just been written, together with what others change meanwhile; then resolves
+   * when it is. One write for each commit would be most of the work of a replica that is alone.
+   */
+  #flushTogether(): Promise<void> | undefined {
+    if (this.#writing !== undefined) return this.#writing;
+    const waitMs = Math.min(this.#flushedAt + diskGroupMs - Date.now(), diskGroupMs);
+    if (waitMs <= 0) {
+      this.#flush();
+      return undefined;
+    }
+    this.#writing = new Promise((resolve) => {
+      setTimeout(() => {
+        this.#writing = undefined;
+        this.#flush();
+        resolve();
+      }, waitMs);
+    });
+    return this.#writing;
   }
 
   #flushLater(): void {
