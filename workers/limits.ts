@@ -33,6 +33,9 @@ export const logRowOctets = 256 * 1024;
 export const logSlack = 256;
 /** Lines that one write writes again at most to have others deleted: some ten milliseconds. */
 export const logCleanedMax = 4_096;
+/** Commits that wait for the disk, as long as there is no pair to wait for, share a write: 50 a second at most. */
+export const diskGroupMs = 20;
+
 /** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */
 export const timerSpacingMs = 10;
 /**

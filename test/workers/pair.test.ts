@@ -8,6 +8,7 @@ import { RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { CoreGroupObject } from "../../workers/core-group/core-group-object.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
+import { diskGroupMs } from "../../workers/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { addSubscriber, callApi, domain, map, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
 import { GatewayTrunk } from "./gateway-trunk.ts";
@@ -169,6 +170,19 @@ describe("commit before forward", () => {
     failing.mockRestore();
     await vi.waitFor(async () => expect(await pairState()).toBe("together"), 5_000);
     expect(suspect).not.toHaveBeenCalled();
+  });
+
+  it("shares a write between commits that come close together, and none is early", async () => {
+    peerIsAway();
+    const sharing = await Promise.all(Array.from({ length: 12 }, () => connect(alice)));
+    await sharing[0]?.register();
+    const write = vi.spyOn(Disk.prototype, "write");
+    const startedAt = performance.now();
+    const answers = await Promise.all(sharing.map(async (phone) => await phone.register(900)));
+    const writesMax = 2 + (performance.now() - startedAt) / diskGroupMs;
+    for (const answer of answers) expect(answer).toMatch(/^SIP\/2\.0 200 /);
+    expect(write.mock.calls.length).toBeGreaterThan(0);
+    expect(write.mock.calls.length).toBeLessThanOrEqual(writesMax);
   });
 
   it("acknowledges a frame only when the pair has what it changed", async () => {

@@ -13,7 +13,7 @@ import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { isReplicated } from "../cells.ts";
 import { clusterMapOf, coreGroupName, numberOfName, type Environment } from "../environment.ts";
-import { sweepAlarmMs } from "../limits.ts";
+import { diskGroupMs, sweepAlarmMs } from "../limits.ts";
 import { lineListeners } from "../line/line-listeners.ts";
 import { randomIds } from "../random-id.ts";
 import { hashOf, tokenSigner } from "../signature.ts";
@@ -57,6 +57,9 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** Gateways whose process has ended, by the last view. */
   readonly #gone = new Set<string>();
   #flushTimer: ReturnType<typeof setTimeout> | null = null;
+  #flushedAt = 0;
+  /** The write that commits wait for, when it has not come yet. */
+  #writing: Promise<void> | undefined;
   /** What has waited for commits and is about to leave: see {@link ExchangeObject.#sendReleased}. */
   #released = new Outbox();
   #isReleasing = false;
@@ -253,6 +256,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       call: (batch, signal) => this.#calls.ask(peer, `/cell/pair/${this.#number}`, batch, signal),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
       flush: () => this.#flush(),
+      flushTogether: () => this.#flushTogether(),
       released: () => this.#sendReleased(),
       changed: (state, cause) => this.#pairChanged(peer, state, cause),
     });
@@ -466,9 +470,7 @@ export class ExchangeObject extends DurableObject<Environment> {
    * Undefined: it does already. The output gate holds what is sent after a write until the disk has it.
    */
   #commit(sequence: number): Promise<void> | undefined {
-    if (this.#pair !== undefined) return this.#pair.commit(sequence);
-    this.#flush();
-    return undefined;
+    return this.#pair === undefined ? this.#flushTogether() : this.#pair.commit(sequence);
   }
 
   /** What came of an event is on its way to the pair; `committed` is called when it is there. */
@@ -481,6 +483,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   #flush(): void {
     clearTimeout(this.#flushTimer);
     this.#flushTimer = null;
+    this.#flushedAt = Date.now();
     try {
       this.#disk.write(this.#exchange.store.takeDirty());
     } catch (error) {
@@ -489,6 +492,27 @@ export class ExchangeObject extends DurableObject<Environment> {
       this.ctx.abort("the disk does not take records");
       throw error;
     }
+  }
+
+  /**
+   * What was changed is written now, or, when something has just been written, together with what others change meanwhile; then resolves
+   * when it is. One write for each commit would be most of the work of a replica that is alone.
+   */
+  #flushTogether(): Promise<void> | undefined {
+    if (this.#writing !== undefined) return this.#writing;
+    const waitMs = Math.min(this.#flushedAt + diskGroupMs - Date.now(), diskGroupMs);
+    if (waitMs <= 0) {
+      this.#flush();
+      return undefined;
+    }
+    this.#writing = new Promise((resolve) => {
+      setTimeout(() => {
+        this.#writing = undefined;
+        this.#flush();
+        resolve();
+      }, waitMs);
+    });
+    return this.#writing;
   }
 
   #flushLater(): void {

@@ -20,6 +20,8 @@ export type PairOptions = {
   readonly apply: (record: StateRecord, now: number) => void;
   /** Writes everything that has changed to the disk. */
   readonly flush: () => void;
+  /** The same, together with what other commits want written about now: resolves when it is; undefined: it is. */
+  readonly flushTogether: () => Promise<void> | undefined;
   /** Some of what waited was {@link Pair.follow}ed to its end. */
   readonly released: () => void;
   /** The replica is something else to its pair than it was. */
@@ -87,7 +89,7 @@ export class Pair {
   commit(sequence: number): Promise<void> | undefined {
     const verdict = this.#link.commit(sequence, Date.now());
     let waits: Promise<void> | undefined;
-    if (verdict === "disk") this.#options.flush();
+    if (verdict === "disk") waits = this.#options.flushTogether();
     else if (verdict === "wait") waits = new Promise((resolve) => this.#commits.push({ sequence, resolve }));
     this.#sequence = this.#options.store.sequence;
     this.#settle();
