@@ -62,9 +62,10 @@ export const frameDelayMs = 2;
 export const patientFrameDelayMs = 20;
 /**
  * A frame from an exchange is acknowledged by the next one of its access, or by one of its own after this: an answer of a phone's brings it along,
- * so that a busy trunk has none of those. What is unacknowledged when a trunk is lost is tried another way, perhaps twice.
+ * so that a busy trunk has none of those. What is unacknowledged when a trunk is lost is tried another way, though it may have arrived: so it is not
+ * long.
  */
-export const frameAckDelayMs = 100;
+export const frameAckDelayMs = 10;
 /** A frame leaves when it holds this much. */
 export const frameFlushOctets = 64 * 1024;
 /** What an access keeps for one trunk, unsent and unacknowledged together; over: the newest request is refused with 503. */

@@ -1,4 +1,5 @@
 import { cellOfLine } from "../../sip/transport/flow.ts";
+import { stillWanted } from "../../sip/transport/backlog.ts";
 import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../sip/transport/frame.ts";
 import { frameAnswerMsMax, frameValidMs } from "../../workers/limits.ts";
 import type { Cell } from "./cell.ts";
@@ -45,12 +46,14 @@ export class Couriers {
     const records = queue.waiting;
     queue.waiting = [];
     const over = (returned: readonly FrameRecord[] | undefined): void => {
-      if (returned === undefined) this.#unreachable(access, records);
+      if (returned === undefined) this.#unreachable(access, wanted);
       else if (returned.length > 0) this.#returned(access, returned);
       this.#next(access);
     };
-    if (this.#cell.host.now - queue.since >= frameAnswerMsMax) over(undefined);
-    else this.#carry(access, records, over);
+    const wanted = this.#cell.host.now - queue.since >= frameAnswerMsMax ? stillWanted(records) : records;
+    const others = records.filter((record) => !wanted.includes(record));
+    if (others.length > 0) this.#unreachable(access, others);
+    this.#carry(access, wanted, over);
   }
 
   #carry(access: string, records: readonly FrameRecord[], done: (returned: readonly FrameRecord[] | undefined) => void): void {

@@ -134,6 +134,7 @@ export class Replica {
     const answering = {
       access: this.#couriers.isIdleWith(access) ? access : undefined,
       answer: (records: FrameRecord[]) => {
+        if (!isTaken && records.length > 0) this.#couriers.send(access, records);
         const reply = (): void => answer(isTaken ? encodeFrame(0, frame.seq, records) : undefined);
         // A line of another cell would say again to the other replica what is not acknowledged.
         if (cellOfLine(access) === this.#cell.id) reply();

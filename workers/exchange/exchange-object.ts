@@ -157,7 +157,10 @@ export class ExchangeObject extends DurableObject<Environment> {
       this.#receive(access, isTaken ? frame.records : stillWanted(frame.records), now);
     };
     const records = await this.#event(take, { answering });
-    if (!isTaken) return undefined;
+    if (!isTaken) {
+      if (records.length > 0) this.#lines.send(access, records);
+      return undefined;
+    }
     // A line of this cell ends with this replica. One of another cell would say again to the other what is not acknowledged.
     if (this.#pair !== undefined && cellOfLine(access) !== this.env.CELL) await new Promise<void>((done) => this.#pair?.follow(done));
     const [first = [], ...rest] = framesOf(records);

@@ -1,4 +1,5 @@
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { stillWanted } from "../../sip/transport/backlog.ts";
 import { cellOfLine } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../sip/transport/frame.ts";
 import { within } from "../cells.ts";
@@ -64,9 +65,13 @@ export class LineCouriers {
       const records = queue.waiting;
       queue.waiting = [];
       // Behind a frame that was waited for in vain, or while this process stood still: what waited so long is as late as that one.
-      const isLate = Date.now() - queue.since >= frameAnswerMsMax;
-      for (const some of framesOf(records)) {
-        const returned = isLate ? undefined : await this.#carry(access, some);
+      const wanted = Date.now() - queue.since >= frameAnswerMsMax ? stillWanted(records) : records;
+      if (wanted.length < records.length) {
+        const others = records.filter((record) => !wanted.includes(record));
+        this.#unreachable(access, others);
+      }
+      for (const some of framesOf(wanted)) {
+        const returned = await this.#carry(access, some);
         if (returned === undefined) this.#unreachable(access, some);
         else if (returned.length > 0) this.#returned(access, returned);
       }
