@@ -46,7 +46,7 @@ export function framesPerCall(callsPerSecond: number, answerMs: number, talkMs =
     const now = Math.min(arrival, deadline, answer);
     if (now === answer) {
       received += 1;
-      trunk.receive(acknowledgement(received, answers.shift()?.seq ?? 0));
+      trunk.receive(acknowledgement(received, answers.shift()?.seq ?? 0), now);
     } else if (now === arrival) {
       trunk.offer({ kind: RecordKind.message, key: "u0..c633640713c4", octets }, now);
       index += 1;

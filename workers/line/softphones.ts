@@ -22,6 +22,8 @@ export class Softphones {
   readonly #rates = new WeakMap<WebSocket, RateBound>();
   /** When a message last came or went, ms; nothing since this object woke when absent. */
   readonly #heardAt = new WeakMap<WebSocket, number>();
+  /** Attachments that were read or written since this object woke: reading one costs some microseconds, and every message needs it. */
+  readonly #known = new WeakMap<WebSocket, Softphone>();
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
   constructor(ctx: DurableObjectState, nextId: () => string) {
@@ -37,25 +39,25 @@ export class Softphones {
     const connection = this.#nextId();
     const transport = new URL(request.url).protocol === "https:" ? "WSS" : "WS";
     const flowKey = serializeFlowKey({ transport, listener: listenerIndex(transport), connection, ...remoteOf(request) });
-    pair[1].serializeAttachment({ flowKey, exchanges: [] } satisfies Softphone);
+    this.#keep(pair[1], { flowKey, exchanges: [] });
     this.#ctx.acceptWebSocket(pair[1], [connection]);
     return new Response(null, { status: 101, webSocket: pair[0], headers: { "sec-websocket-protocol": "sip" } });
   }
 
   flowKeyOf(socket: WebSocket): string {
-    return softphoneOf(socket).flowKey;
+    return this.#softphoneOf(socket).flowKey;
   }
 
   exchangesOf(socket: WebSocket): readonly number[] {
-    return softphoneOf(socket).exchanges;
+    return this.#softphoneOf(socket).exchanges;
   }
 
   /** Notes that this softphone talks to an exchange. */
   remember(socket: WebSocket, exchange: number): void {
-    const { flowKey, exchanges } = softphoneOf(socket);
+    const { flowKey, exchanges } = this.#softphoneOf(socket);
     if (exchanges.includes(exchange)) return;
     const kept = exchanges.length < socketExchangesMax ? exchanges : exchanges.slice(1);
-    socket.serializeAttachment({ flowKey, exchanges: [...kept, exchange] } satisfies Softphone);
+    this.#keep(socket, { flowKey, exchanges: [...kept, exchange] });
   }
 
   /** Counts a message. False: this softphone sends too many. */
@@ -105,6 +107,20 @@ export class Softphones {
     return this.#ctx.getWebSockets(connection).find((socket) => socket.readyState === WebSocket.OPEN);
   }
 
+  #softphoneOf(socket: WebSocket): Softphone {
+    const known = this.#known.get(socket);
+    if (known !== undefined) return known;
+    const softphone = socket.deserializeAttachment() as Softphone | null;
+    if (softphone === null) throw new Error("a softphone's WebSocket without an attachment");
+    this.#known.set(socket, softphone);
+    return softphone;
+  }
+
+  #keep(socket: WebSocket, softphone: Softphone): void {
+    socket.serializeAttachment(softphone);
+    this.#known.set(socket, softphone);
+  }
+
   #textOf(octets: Uint8Array): string | undefined {
     try {
       return this.#decoder.decode(octets);
@@ -112,12 +128,6 @@ export class Softphones {
       return undefined;
     }
   }
-}
-
-function softphoneOf(socket: WebSocket): Softphone {
-  const softphone = socket.deserializeAttachment() as Softphone | null;
-  if (softphone === null) throw new Error("a softphone's WebSocket without an attachment");
-  return softphone;
 }
 
 /** The softphone's address: a plain workerd says it with the port, Cloudflare in a header and without. */
