@@ -111,7 +111,7 @@ describe("10 000 registrations", () => {
           transport: "UDP",
           received: "198.51.100.7:5060",
           userAgent: "phone 1.0",
-          q: 1000,
+          q: 1,
           path: [],
         };
         put.push({ kind: "binding", key: `${aor} ${value.contact}`, version, value });
