@@ -11,6 +11,8 @@ import { MeteredSystem } from "./metered-system.ts";
 
 const hoursPerMonth = 730;
 const talkMs = 10_000;
+/** What more than this share of failed calls sent again is not what calls cost. */
+const failedMax = 0.01;
 /** Calls of both kinds are on the way by then: those that begin, and those that end. */
 const warmMs = talkMs + 5_000;
 /** What began before is over by then: timers of transactions end after 32 s. */
@@ -56,7 +58,8 @@ export async function cost(bench: Bench): Promise<CostReport> {
   lines.push({ what: "a gateway more, idle", unit: "an hour", scale: month, bill: minus(two, one) });
   for (const rate of bench.pick(1, 0) === 1 ? [5, 50, 500] : [50]) {
     await withMetered(bench, 1, async (system) => {
-      lines.push({ what: `call over UDP, ${rate}/s in all`, ...each, bill: await callBill(bench, system, rate, one) });
+      const bill = await callBill(bench, system, rate, one);
+      if (bill !== undefined) lines.push({ what: `call over UDP, ${rate}/s in all`, ...each, bill });
     });
   }
   await withMetered(bench, 1, async (system) => lines.push(...(await registrationLines(bench, system))));
@@ -83,8 +86,8 @@ async function idleHour(bench: Bench, system: MeteredSystem): Promise<Bill> {
   return times(minus(billOf(await system.read()), before), 3600 / seconds);
 }
 
-/** In the middle of a steady load: nothing of a beginning or an end. `idle`: what an hour costs anyhow. */
-async function callBill(bench: Bench, system: MeteredSystem, callsPerSecond: number, idle: Bill): Promise<Bill> {
+/** In the middle of a steady load: nothing of a beginning or an end. `idle`: what an hour costs anyhow. Undefined: the machine could not do it. */
+async function callBill(bench: Bench, system: MeteredSystem, callsPerSecond: number, idle: Bill): Promise<Bill | undefined> {
   const seconds = bench.pick(30, 8);
   const callees = await Callees.start(bench.programs, system, { transport: "UDP", count: 100 });
   try {
@@ -95,8 +98,12 @@ async function callBill(bench: Bench, system: MeteredSystem, callsPerSecond: num
     const [before, start] = [billOf(await system.read()), performance.now()];
     await delay(seconds * 1000);
     const [after, spanSeconds] = [billOf(await system.read()), (performance.now() - start) / 1000];
-    const { failed, retransmissions } = await load;
+    const { units, failed, retransmissions } = await load;
     bench.options.log(`  ${callsPerSecond} calls/s: ${failed} failed, ${retransmissions} sent again`);
+    if (failed > units * failedMax) {
+      bench.options.log("  ! too many failed: no figure");
+      return undefined;
+    }
     const own = minus(minus(after, before), times(idle, spanSeconds / 3600));
     return times(own, 1 / (callsPerSecond * spanSeconds));
   } finally {
