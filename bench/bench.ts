@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { startKamailio, startKamailioPair } from "./kamailio.ts";
+import { startNullProxy } from "./null-proxy/start.ts";
 import { cpuSecondsOf } from "./process-usage.ts";
 import { Programs } from "./programs.ts";
 import type { Measured, Row } from "./report.ts";
@@ -28,11 +29,11 @@ export type LoadResult = {
   readonly units: number;
   readonly failed: number;
   readonly retransmissions: number;
-  /** Share of one core that the busiest SIPp used, had it worked only while new calls began. */
+  /** Share of one core that the busiest process of the load used, had it worked only while new calls began. */
   readonly driverLoad: number;
 };
 
-/** A busier SIPp than this is no steady source of load. */
+/** A busier source than this is no steady source of load. */
 const driverLoadMax = 0.85;
 /** A supervisor that uses more than this share of a core is not idle. */
 const watcherLoadMax = 0.01;
@@ -54,6 +55,8 @@ export class Bench {
   async start(name: SystemName, options: SystemOptions = {}): Promise<System> {
     this.options.log(`  starts ${name}`);
     if (name === "tandem") return await startTandem(this.programs, options);
+    if (name === "tandem alone") return await startTandem(this.programs, { ...options, isReplicated: false });
+    if (name === "null") return await startNullProxy(this.programs);
     return name === "kamailio" ? await startKamailio(this.programs, options) : await startKamailioPair(this.programs, options);
   }
 
@@ -97,9 +100,9 @@ export class Bench {
     const { log } = this.options;
     const kind = round === 0 ? "warm-up" : `round ${round}`;
     log(
-      `  ${kind} ${name}: ${us.toFixed(0)} us, ${units} done, ${failed} failed, ${retransmissions} sent again, SIPp ${percent(driverLoad)}`,
+      `  ${kind} ${name}: ${us.toFixed(0)} us, ${units} done, ${failed} failed, ${retransmissions} sent again, load ${percent(driverLoad)}`,
     );
-    if (driverLoad > driverLoadMax) log(`  ! SIPp used ${percent(driverLoad)} of a core: it may be what is measured`);
+    if (driverLoad > driverLoadMax) log(`  ! the load used ${percent(driverLoad)} of a core: it may be what is measured`);
     if (watched > watcherLoadMax) log(`  ! the supervisor of ${name} used ${percent(watched)} of a core, which is not counted`);
   }
 }

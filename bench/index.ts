@@ -2,28 +2,35 @@ import { accessSync, constants } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { Bench, type Work } from "./bench.ts";
+import { cost as costOf } from "./cost/cost.ts";
 import { kamailioProgram } from "./kamailio.ts";
-import { type Row, ratioOf, reportText } from "./report.ts";
+import { type Row, others, ratioOf, reportText } from "./report.ts";
 import { callWorks } from "./work/calls.ts";
 import { highestRate } from "./work/highest-rate.ts";
-import { idle } from "./work/idle.ts";
+import { idle, objectsAwake } from "./work/idle.ts";
 import { latency } from "./work/latency.ts";
 import { dialogMemory, readyAgain, registrationMemory } from "./work/memory.ts";
 import { registerDigest, registerNew, registerRefresh } from "./work/register.ts";
-import { softphones } from "./work/softphones.ts";
+import { phoneCallWorks } from "./work/phone-calls.ts";
+import { replication } from "./work/replication.ts";
+import { reconnectStorm, softphones } from "./work/softphones.ts";
 
 const works: readonly Work[] = [
   registerNew,
   registerRefresh,
   registerDigest,
   ...callWorks,
+  ...phoneCallWorks,
   highestRate,
   latency,
+  replication,
   softphones,
+  reconnectStorm,
   registrationMemory,
   readyAgain,
   dialogMemory,
   idle,
+  objectsAwake,
 ];
 
 const help = `Usage: npm run bench -- [options]
@@ -35,11 +42,18 @@ kamailio-websocket-modules and sip-tester must be there.
   --only NAME,...  these works only
   --rounds N       measured rounds, 3 when not given (1 with --quick)
   --json           JSON on stdout instead of a table
+  --cost           counts what Cloudflare would bill, in a run of Tandem alone, and multiplies it by the prices
 
 Works:
 ${works.map(({ name, summary }) => `  ${name.padEnd(21)} ${summary}\n`).join("")}`;
 
-type Options = { readonly quick: boolean; readonly json: boolean; readonly rounds: number; readonly chosen: readonly Work[] };
+type Options = {
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly cost: boolean;
+  readonly rounds: number;
+  readonly chosen: readonly Work[];
+};
 
 /** What the command line asks for; a text to print when it asks for help or is wrong. */
 function optionsOf(args: readonly string[]): Options | { readonly text: string; readonly code: number } {
@@ -51,6 +65,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
         only: { type: "string" },
         rounds: { type: "string" },
         json: { type: "boolean", default: false },
+        cost: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
     });
@@ -61,7 +76,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
     const unknown = names?.find((name) => !works.some((work) => work.name.startsWith(name)));
     if (unknown !== undefined) return { text: `--only ${unknown}: no such work, see --help\n`, code: 2 };
     const chosen = works.filter((work) => names === undefined || names.some((name) => work.name.startsWith(name)));
-    return { quick: values.quick, json: values.json, rounds, chosen };
+    return { quick: values.quick, json: values.json, cost: values.cost, rounds, chosen };
   } catch (error) {
     return { text: `${error instanceof Error ? error.message : String(error)}\n`, code: 2 };
   }
@@ -95,12 +110,12 @@ function load(): string {
 function jsonText(rows: readonly Row[], about: Readonly<Record<string, unknown>>): string {
   const withRatios = rows.map((row) => ({
     ...row,
-    ratio: { kamailio: ratioOf(row, "kamailio"), "kamailio+dmq": ratioOf(row, "kamailio+dmq") },
+    ratio: Object.fromEntries(others.map((other) => [other, ratioOf(row, other)])),
   }));
   return `${JSON.stringify({ ...about, rows: withRatios }, null, 2)}\n`;
 }
 
-async function run({ quick, json, rounds, chosen }: Options): Promise<void> {
+async function run({ quick, json, cost, rounds, chosen }: Options): Promise<void> {
   const bench = new Bench({ quick, rounds, log: (line) => process.stderr.write(`${line}\n`) });
   const stop = (signal: NodeJS.Signals): void => {
     process.stderr.write(`${signal}: stops\n`);
@@ -109,8 +124,14 @@ async function run({ quick, json, rounds, chosen }: Options): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, stop);
   const about = { date: new Date().toISOString(), cores: cpus().length, cpu: cpus()[0]?.model, loadBefore: load(), quick, rounds };
   const rows: Row[] = [];
+  const texts: string[] = [];
   try {
-    for (const work of chosen) {
+    if (cost) {
+      const report = await costOf(bench);
+      rows.push(...report.rows);
+      texts.push(report.text);
+    }
+    for (const work of cost ? [] : chosen) {
       process.stderr.write(`${work.name}: ${work.summary}\n`);
       try {
         rows.push(...(await work.run(bench)));
@@ -124,7 +145,7 @@ async function run({ quick, json, rounds, chosen }: Options): Promise<void> {
     await bench.programs.stopAll();
   }
   process.stderr.write("\n");
-  process.stdout.write(json ? jsonText(rows, { ...about, loadAfter: load() }) : reportText(rows));
+  process.stdout.write(json ? jsonText(rows, { ...about, loadAfter: load() }) : [...texts, reportText(rows)].join("\n"));
   if (!json) process.stdout.write(`\n${about.date}, ${about.cores} cores, load average before ${about.loadBefore}, after ${load()}\n`);
 }
 

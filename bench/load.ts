@@ -5,6 +5,9 @@ import { SipClient, registerAll } from "./sip-client.ts";
 import { Sipp, type SippRun } from "./sipp.ts";
 import type { Endpoint, System } from "./system.ts";
 
+/** As much of a system as a load needs. */
+export type Loaded = Pick<System, "sip" | "domain">;
+
 /** After the last request: Timer F of the last one, and its neighbours. */
 const patienceMsDefault = 40_000;
 
@@ -21,7 +24,7 @@ export class Callees {
     this.#sipp = sipp;
   }
 
-  static async start(programs: Programs, system: System, options: { transport: "UDP" | "TCP"; count: number }): Promise<Callees> {
+  static async start(programs: Programs, system: Loaded, options: { transport: "UDP" | "TCP"; count: number }): Promise<Callees> {
     const users = Array.from({ length: options.count }, (_, index) => `callee${index}`);
     const port = await freePorts(1);
     // Over UDP from the port on which SIPp will answer, which is what a phone does. Over TCP the contact says where to connect.
@@ -62,7 +65,7 @@ export type CallPlan = {
 /** Whole calls at a rate, to the callees in turn; resolves when the last one is over. */
 export async function callLoad(
   programs: Programs,
-  system: System,
+  system: Loaded,
   callees: Callees,
   plan: CallPlan,
 ): Promise<LoadResult & { readonly seconds: number }> {
@@ -103,7 +106,7 @@ export type RegisterPlan = {
 /** REGISTERs over UDP at a rate; resolves when the last one is answered. */
 export async function registerLoad(
   programs: Programs,
-  system: System,
+  system: Loaded,
   plan: RegisterPlan,
 ): Promise<LoadResult & { readonly seconds: number }> {
   const run: SippRun = {

@@ -1,109 +1,123 @@
 /**
- * What reading one SIP message costs: `node bench/parse.ts`. Each case runs in a hundred batches after warming up; the same octets go
- * through npm's `sip`, which reads everything eagerly, where it can read them.
+ * What reading one SIP message costs here and with the SIP parsers on npm: `node bench/parse.ts [--rounds N]`. Each reads the same messages and
+ * takes out of each what a proxy needs to route it; that all of them find the same is checked first. Rounds are interleaved: every parser has its
+ * turn with every message, then the next round. All are given octets, as a socket gives them; those who read text make it of them.
  */
-import { createRequire } from "node:module";
-import { buildResponse } from "../sip/message/build.ts";
-import { MessageEdit } from "../sip/message/edit.ts";
+import { parseArgs } from "node:util";
 import { Header } from "../sip/message/header-names.ts";
+import { MessageEdit } from "../sip/message/edit.ts";
+import { buildResponse } from "../sip/message/build.ts";
 import { octetsOf } from "../sip/message/octets.ts";
 import { parseMessage } from "../sip/message/sip-message.ts";
-import type { SipMessage } from "../sip/message/sip-message.ts";
 import { StreamFramer } from "../sip/message/stream-framer.ts";
 import { isParseError } from "../sip/errors.ts";
+import { samples, type Sample } from "./parse/messages.ts";
+import { allParsers, type SipParser } from "./parse/parsers.ts";
+import { alignedText } from "./report.ts";
+import { median, shortNumber } from "./statistics.ts";
 
-type PeerParser = { parse(text: string): unknown };
-const peer = createRequire(import.meta.url)("sip") as PeerParser;
-
-const head = [
-  "Via: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK-524287-1---5c8d3ab0f1;rport=41822;received=198.51.100.9",
-  "Max-Forwards: 70",
-  "Route: <sip:edge.example.test:5060;lr>",
-  "Contact: <sip:alice@192.0.2.7:5060;transport=udp>",
-  "To: <sip:bob@example.test>;tag=8f3a1c",
-  'From: "Alice" <sip:alice@example.test>;tag=9fxced76sl',
-  "Call-ID: 3848276298220188511@192.0.2.7",
-  "CSeq: 2 INVITE",
-  "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE",
-  "Supported: outbound, path, gruu",
-  "User-Agent: phone/1.2.3",
-];
-const sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
-
-function octetsWith(startLine: string, body: string): Uint8Array {
-  return octetsOf(`${startLine}\r\n${head.join("\r\n")}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
-}
-
-const request = octetsWith("INVITE sip:bob@example.test SIP/2.0", sdp);
-const response = octetsWith("SIP/2.0 200 OK", sdp);
+/** A turn is about this long, so that a busy machine disturbs few of them. */
+const turnMs = 4;
+const warmTurns = 30;
 
 let sink = 0;
 
-/** Everything the hot path of a proxy reads. */
-function readAll(message: SipMessage): void {
-  const via = message.topVia;
-  const cSeq = message.cSeq;
-  const routes = message.routes;
-  const contacts = message.contacts;
-  const maxForwards = message.maxForwards;
-  sink += message.isRequest ? message.method.length + message.requestUri.length : message.status;
-  if (!isParseError(via)) sink += (via.branch ?? "").length + (via.received ?? "").length + (typeof via.rport === "number" ? 1 : 0);
-  sink += (message.fromTag ?? "").length + (message.toTag ?? "").length + message.callId.length;
-  if (!isParseError(cSeq)) sink += cSeq.number;
-  if (typeof maxForwards === "number") sink += maxForwards;
-  if (!isParseError(routes)) sink += (routes[0]?.uri ?? "").length;
-  if (!isParseError(contacts) && contacts !== "*") sink += (contacts[0]?.uri ?? "").length;
+/** Microseconds a run, in one turn. */
+function turn(run: () => void, runs: number): number {
+  const start = process.hrtime.bigint();
+  for (let index = 0; index < runs; index += 1) run();
+  return Number(process.hrtime.bigint() - start) / 1000 / runs;
 }
 
-function parsed(octets: Uint8Array): SipMessage {
+type Case = { readonly parser: SipParser; readonly sample: Sample; readonly run: () => void; runs: number; readonly us: number[] };
+
+/** Throws when a parser finds something else than Tandem does. */
+function checkAll(parsers: readonly [SipParser, ...SipParser[]]): void {
+  for (const { name, text } of samples) {
+    const octets = Buffer.from(text, "latin1");
+    const expected = JSON.stringify(parsers[0].read(octets));
+    for (const parser of parsers) {
+      const found = JSON.stringify(parser.read(octets));
+      if (found !== expected) throw new Error(`${parser.name} reads in ${name} ${found}, Tandem ${expected}`);
+    }
+  }
+}
+
+function measure(parsers: readonly SipParser[], rounds: number): Case[] {
+  const cases = samples.flatMap((sample) =>
+    parsers.map((parser): Case => {
+      const octets = Buffer.from(sample.text, "latin1");
+      return { parser, sample, run: () => void (sink += parser.read(octets).callId.length), runs: 50, us: [] };
+    }),
+  );
+  for (const each of cases) {
+    for (let index = 0; index < warmTurns; index += 1) each.runs = Math.max(10, Math.ceil((turnMs * 1000) / turn(each.run, each.runs)));
+  }
+  for (let round = 0; round < rounds; round += 1) for (const each of cases) each.us.push(turn(each.run, each.runs));
+  return cases;
+}
+
+function report(parsers: readonly SipParser[], cases: readonly Case[]): void {
+  const usOf = (parser: SipParser, sample: Sample): number =>
+    median(cases.find((each) => each.parser === parser && each.sample === sample)?.us ?? []);
+  const [own, ...peers] = parsers;
+  if (own === undefined) return;
+  const line = (name: string, octets: number, us: (parser: SipParser) => number): string[] => {
+    const fastest = peers.reduce((best, peer) => (us(peer) < us(best) ? peer : best));
+    return [name, String(octets), ...parsers.map((parser) => shortNumber(us(parser))), fastest.name, shortNumber(us(fastest) / us(own))];
+  };
+  const rows = samples.map((sample) => line(sample.name, sample.text.length, (parser) => usOf(parser, sample)));
+  rows.push(
+    line(
+      "all of them",
+      sum(({ text }) => text.length),
+      (parser) => sum((sample) => usOf(parser, sample)),
+    ),
+  );
+  const headings = ["MESSAGE", "OCTETS", ...parsers.map(({ name }) => name.toUpperCase()), "FASTEST PEER", "TIMES AS LONG"];
+  process.stdout.write(`Microseconds a message, medians: parse it and read what a proxy routes by.\n\n${alignedText(headings, rows, 1)}`);
+}
+
+function sum(of: (sample: Sample) => number): number {
+  return samples.reduce((total, sample) => total + of(sample), 0);
+}
+
+/** What else Tandem does with octets, for whoever works on it. */
+function reportOwn(rounds: number): void {
+  const invite = octetsOf(samples.find(({ name }) => name.endsWith("audio"))?.text ?? "");
+  const parsed = (): ReturnType<typeof message> => message(invite);
+  const framed = new Uint8Array([...invite, ...invite]);
+  const runs: Readonly<Record<string, () => void>> = {
+    "index only": () => void (sink += parsed().bodyStart),
+    "index and checkMandatory": () => void (sink += parsed().checkMandatory() === undefined ? 1 : 0),
+    "edit as a proxy forwards": () => {
+      const edit = new MessageEdit(parsed())
+        .prepend(Header.Via, "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKabcdef")
+        .set(Header.MaxForwards, "69")
+        .prepend(Header.RecordRoute, "<sip:192.0.2.1;lr>")
+        .setRequestUri("sip:bob@192.0.2.8");
+      sink += edit.serialize().length;
+    },
+    "build a 180": () => void (sink += buildResponse(parsed(), 180, { toTag: "x" }).length),
+    "frame two of a stream": () => void (sink += new StreamFramer().push(framed).length),
+  };
+  const rows = Object.entries(runs).map(([name, run]) => {
+    for (let index = 0; index < warmTurns; index += 1) turn(run, 500);
+    return [name, shortNumber(median(Array.from({ length: rounds }, () => turn(run, 500))))];
+  });
+  process.stdout.write(`\n${alignedText(["TANDEM, INVITE OF A BROWSER, AUDIO", "us"], rows, 1)}`);
+}
+
+function message(octets: Uint8Array): Exclude<ReturnType<typeof parseMessage>, { readonly error: string }> {
   const result = parseMessage(octets);
   if (isParseError(result)) throw new Error(result.reason);
   return result;
 }
 
-/** Microseconds a run: the quickest of a hundred batches, which a busy machine disturbs least, and the median. */
-function measure(run: () => void): { best: number; median: number } {
-  const batches: number[] = [];
-  for (let batch = 0; batch < 110; batch++) {
-    const start = process.hrtime.bigint();
-    for (let i = 0; i < 2_000; i++) run();
-    if (batch >= 10) batches.push(Number(process.hrtime.bigint() - start) / 2_000_000);
-  }
-  batches.sort((a, b) => a - b);
-  return { best: batches[0] ?? 0, median: batches[batches.length >> 1] ?? 0 };
-}
-
-const requestText = Buffer.from(request).toString("latin1");
-const responseText = Buffer.from(response).toString("latin1");
-const framed = new Uint8Array([...request, ...request]);
-
-const rows: Record<string, { octets: number; "best us": number; "median us": number }> = {};
-function row(name: string, octets: number, run: () => void): void {
-  const { best, median } = measure(run);
-  rows[name] = { octets, "best us": Number(best.toFixed(2)), "median us": Number(median.toFixed(2)) };
-}
-
-row("request: index only", request.length, () => void (sink += parsed(request).bodyStart));
-row("request: all a proxy reads", request.length, () => readAll(parsed(request)));
-row("request: all, and checkMandatory", request.length, () => {
-  const read = parsed(request);
-  if (read.checkMandatory() !== undefined) throw new Error("not mandatory");
-  readAll(read);
-});
-row("response: all a proxy reads", response.length, () => readAll(parsed(response)));
-row("edit: as a proxy forwards", request.length, () => {
-  const edit = new MessageEdit(parsed(request))
-    .prepend(Header.Via, "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKabcdef")
-    .set(Header.MaxForwards, "69")
-    .removeFirst(Header.Route)
-    .prepend(Header.RecordRoute, "<sip:192.0.2.1;lr>")
-    .setRequestUri("sip:bob@192.0.2.8");
-  sink += edit.serialize().length;
-});
-row("build: 180 response", request.length, () => void (sink += buildResponse(parsed(request), 180, { toTag: "x" }).length));
-row("framer: two messages a chunk", framed.length, () => void (sink += new StreamFramer().push(framed).length));
-row("npm sip: request", request.length, () => void (sink += peer.parse(requestText) === undefined ? 0 : 1));
-row("npm sip: response", response.length, () => void (sink += peer.parse(responseText) === undefined ? 0 : 1));
-
-console.table(rows);
+const { values } = parseArgs({ options: { rounds: { type: "string", default: "60" } } });
+const rounds = Number(values.rounds);
+const parsers = await allParsers();
+checkAll(parsers);
+report(parsers, measure(parsers, rounds));
+reportOwn(rounds);
 if (sink === 0) throw new Error("nothing was read");

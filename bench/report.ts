@@ -19,10 +19,10 @@ export type Row = {
   readonly goal?: Goal;
 };
 
-/** A bound that Tandem is to keep: of its value, or of the ratio of its value and Kamailio's. */
-export type Goal = { readonly of: "value" | "ratio"; readonly atMost?: number; readonly atLeast?: number };
+/** A bound that Tandem is to keep: of its value, of the ratio of its value and Kamailio's, or of that and the null proxy's. */
+export type Goal = { readonly of: "value" | "ratio" | "null"; readonly atMost?: number; readonly atLeast?: number };
 
-const others = ["kamailio", "kamailio+dmq"] as const;
+export const others = ["kamailio", "kamailio+dmq", "null"] as const;
 
 /** Tandem's value over another system's; undefined when one is missing. */
 export function ratioOf(row: Row, other: (typeof others)[number]): number | undefined {
@@ -34,14 +34,14 @@ export function ratioOf(row: Row, other: (typeof others)[number]): number | unde
 export function isMet(row: Row): boolean | undefined {
   const { goal } = row;
   if (goal === undefined) return undefined;
-  const value = goal.of === "value" ? row.systems.tandem?.value : ratioOf(row, "kamailio");
+  const value = goal.of === "value" ? row.systems.tandem?.value : ratioOf(row, goal.of === "null" ? "null" : "kamailio");
   if (value === undefined || Number.isNaN(value)) return undefined;
   return value <= (goal.atMost ?? Number.POSITIVE_INFINITY) && value >= (goal.atLeast ?? Number.NEGATIVE_INFINITY);
 }
 
 /** The rows under headings, columns aligned, numbers to the right. */
 export function reportText(rows: readonly Row[]): string {
-  const headings = ["MEASURE", "UNIT", "TANDEM", "KAMAILIO", "RATIO", "WITH DMQ", "RATIO", "GOAL", "FAILED", "SENT AGAIN"];
+  const headings = ["MEASURE", "UNIT", "TANDEM", "KAMAILIO", "RATIO", "WITH DMQ", "RATIO", "NULL", "RATIO", "GOAL", "FAILED", "SENT AGAIN"];
   const cells = rows.map((row) => [
     row.measure,
     row.unit,
@@ -70,7 +70,8 @@ function goalText(row: Row): string {
   if (goal === undefined) return "";
   const bound = goal.atMost === undefined ? `>= ${goal.atLeast}` : `<= ${goal.atMost}`;
   const met = isMet(row);
-  return `${goal.of === "ratio" ? "ratio " : ""}${bound}${met === undefined ? "" : met ? " met" : " missed"}`;
+  const prefix = { value: "", ratio: "ratio ", null: "to null " }[goal.of];
+  return `${prefix}${bound}${met === undefined ? "" : met ? " met" : " missed"}`;
 }
 
 /** `0/0/3`: of the systems in the order of the columns, those that were measured. */

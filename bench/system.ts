@@ -1,8 +1,8 @@
 /** Where something listens. */
 export type Endpoint = { readonly host: string; readonly port: number };
 
-/** Columns of the table. */
-export type SystemName = "tandem" | "kamailio" | "kamailio+dmq";
+/** Columns of the table. `null`: the null proxy, see bench/null-proxy/. */
+export type SystemName = "tandem" | "tandem alone" | "kamailio" | "kamailio+dmq" | "null";
 
 /** What a system is started with. */
 export type SystemOptions = {
@@ -12,6 +12,10 @@ export type SystemOptions = {
   readonly users?: readonly string[];
   /** Softphones will come: Kamailio loads its module. */
   readonly webSocket?: boolean;
+  /** False: replicas keep to themselves (Tandem). */
+  readonly isReplicated?: boolean;
+  /** Phones will come over TLS: Kamailio gets a certificate and listens for them. */
+  readonly tls?: boolean;
   /** Used, and kept, instead of a directory of its own (Tandem). */
   readonly state?: string;
 };
@@ -22,10 +26,15 @@ export type System = {
   readonly domain: string;
   /** UDP and TCP. */
   readonly sip: Endpoint;
+  /** `ca`: PEM of the authority to trust. Undefined when it was not asked for. */
+  readonly tls?: (Endpoint & { readonly ca: string }) | undefined;
+  /** Each on a process that can die alone, where there are several. */
   readonly webSockets: readonly string[];
   /** The processes whose CPU time and memory count, all their threads included. */
   processes(): readonly number[];
   /** Those that belong to it but only watch: not counted, and said when they were not idle. */
   readonly watchers: readonly number[];
+  /** Ends the process, or the processes, behind one of the WebSocket URLs at once (SIGKILL). */
+  kill(webSocket: string): void;
   stop(): Promise<void>;
 };

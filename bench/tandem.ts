@@ -16,7 +16,8 @@ export async function startTandem(programs: Programs, options: SystemOptions = {
   const port = await freePorts(4);
   const listen = ["--sip", `127.0.0.1:${port}`, "--tls-port", String(port + 1), "--http-port", String(port + 2)];
   const command = [program, "up", "--json", "--no-restart", "--state", state, "--domain", domain, "--auth", options.auth ?? "open"];
-  const child = await programs.start(process.execPath, [...command, ...listen], { stdio: ["ignore", "pipe", "pipe"] });
+  const replication = ["--replication", options.isReplicated === false ? "off" : "on"];
+  const child = await programs.start(process.execPath, [...command, ...listen, ...replication], { stdio: ["ignore", "pipe", "pipe"] });
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new Error("unreachable: both are pipes");
   const said: string[] = [];
@@ -31,17 +32,27 @@ export async function startTandem(programs: Programs, options: SystemOptions = {
   if (options.users !== undefined) await importSubscribers(state, options.users);
   const run = JSON.parse(readFileSync(join(state, "run.json"), "utf8")) as Run;
   return {
-    name: "tandem",
+    name: options.isReplicated === false ? "tandem alone" : "tandem",
     domain,
     sip: { host: "127.0.0.1", port },
-    webSockets: run.cells.map(({ url }) => url.replace(/^http/, "ws")),
+    tls: { host: "127.0.0.1", port: port + 1, ca: readFileSync(join(state, "tls", "ca.pem"), "utf8") },
+    webSockets: run.cells.map(({ url }) => webSocketOf(url)),
     processes: () => [...run.cells, ...run.gateways].map(({ pid }) => pid),
     watchers: child.pid === undefined ? [] : [child.pid],
+    kill: (webSocket) => {
+      const cell = run.cells.find(({ url }) => webSocketOf(url) === webSocket);
+      if (cell === undefined) throw new Error(`no cell has ${webSocket}`);
+      process.kill(cell.pid, "SIGKILL");
+    },
     stop: async () => {
       await programs.stop(child);
       if (options.state === undefined) programs.removeDirectory(state);
     },
   };
+}
+
+function webSocketOf(url: string): string {
+  return url.replace(/^http/, "ws");
 }
 
 async function importSubscribers(state: string, users: readonly string[]): Promise<void> {

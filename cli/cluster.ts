@@ -21,27 +21,19 @@ export function clusterSettingsOf(settings: Settings, known: ClusterSettings | u
 /** Lines of each cell: what a few hundred softphones need on one machine. */
 const lineCount = 4;
 
-/**
- * The map that a cell is started with: the same for all, but that `reached` can name another URL under which this cell reaches one of the
- * others (a relay, a tunnel).
- */
-export function clusterMapOf(
-  cluster: ClusterSettings,
-  settings: Settings,
-  layout: Layout,
-  reached: (cell: string) => string | undefined = () => undefined,
-): ClusterMap {
+/** The map that cells are started with. */
+export function clusterMapOf(cluster: ClusterSettings, settings: Settings, layout: Layout): ClusterMap {
   const host = hostInUri(settings.host).toLowerCase();
   const ports = [...layout.gateways.flatMap(({ sipPort, tlsPort }) => [sipPort, tlsPort]), ...layout.cells.map(({ port }) => port)];
   return {
     version: 1,
-    cells: layout.cells.map(({ id, url }) => ({ id, url: reached(id) ?? url })),
+    cells: layout.cells.map(({ id, url }) => ({ id, url })),
     exchangeCount: cluster.exchanges,
     lineCount,
     domains: [{ name: cluster.domain, auth: settings.auth, digest: settings.digest }],
     aliases: [host, ...ports.map((port) => `${host}:${port}`)],
     heartbeat: { periodMs: 1_000, missed: 3 },
-    replication: { ackTimeoutMs: 200 },
+    replication: { ackTimeoutMs: 200, ...(settings.replication ? {} : { enabled: false }) },
     flushMs: 1_000,
   };
 }

@@ -35,6 +35,20 @@ export const heartbeatSpec: CommandSpec = {
   ],
 };
 
+export const drainSpec: CommandSpec = {
+  name: "drain",
+  summary: "Takes a cell out of service without losing a call.",
+  positionals: ["CELL"],
+  options: targetOptions,
+};
+
+export const undrainSpec: CommandSpec = {
+  name: "undrain",
+  summary: "Takes a cell back into service.",
+  positionals: ["CELL"],
+  options: targetOptions,
+};
+
 export const subscriberAddSpec: CommandSpec = {
   name: "subscriber add",
   summary: "Adds a subscriber, or gives one another password.",
@@ -69,6 +83,8 @@ export const commandSpecs: readonly CommandSpec[] = [
   statusSpec,
   registrationsSpec,
   heartbeatSpec,
+  drainSpec,
+  undrainSpec,
   subscriberAddSpec,
   subscriberRemoveSpec,
   subscriberListSpec,

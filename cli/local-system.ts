@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { ClusterMap } from "../sip/placement/cluster-map.ts";
 import { ApiClient } from "./api-client.ts";
 import { type Bundle, ensureBundle, modulesFor, root } from "./bundle.ts";
 import { type TlsFiles, ensureCertificate } from "./certificate.ts";
@@ -30,8 +31,10 @@ export type LocalSystemOptions = {
   /** Made and locked by the caller. */
   readonly state: StateDirectory;
   readonly reporter: Reporter;
-  /** Under which URL a cell reaches another one, when that is not the other's own. */
-  readonly urlFor?: (cell: string, peer: string) => string | undefined;
+  /** Another map for a cell than the usual one: with a relay's URL for that of another cell, with other times. */
+  readonly mapFor?: (cell: string, map: ClusterMap) => ClusterMap;
+  /** Puts modules around the cells' script: the bench counts what it does. */
+  readonly wrap?: (bundle: Bundle) => Bundle;
 };
 
 /** One system on this machine: its processes, and the files that say what runs. */
@@ -103,22 +106,22 @@ export class LocalSystem {
   }
 
   async #startCells(bundle: Bundle, secret: string): Promise<void> {
-    const { urlFor } = this.#options;
+    const { cluster, settings, layout, mapFor, wrap } = this.#options;
+    const map = clusterMapOf(cluster, settings, layout);
+    const script = wrap === undefined ? bundle : wrap(bundle);
     const workerd = workerdBinary();
-    const specs = this.#options.layout.cells.map(({ id, port, url }): ProcessSpec => {
+    const specs = layout.cells.map(({ id, port, url }): ProcessSpec => {
       const storage = this.#options.state.file("cells", id);
-      const reached = urlFor === undefined ? undefined : (peer: string): string | undefined => urlFor(id, peer);
-      const map = clusterMapOf(this.#options.cluster, this.#options.settings, this.#options.layout, reached);
       mkdirSync(storage, { recursive: true });
       const file = this.#options.state.file(`cell-${id}.capnp`);
       const text = cellConfigText({
         cell: id,
-        host: this.#options.settings.host,
+        host: settings.host,
         port,
         settings: readWorkerSettings(join(root, "wrangler.toml"), id),
-        modules: modulesFor(bundle, file),
+        modules: modulesFor(script, file),
         storage,
-        texts: { CELL: id, CLUSTER: JSON.stringify(map) },
+        texts: { CELL: id, CLUSTER: JSON.stringify(mapFor?.(id, map) ?? map) },
         fromEnvironment: ["TANDEM_SECRET"],
       });
       this.#options.state.write(`cell-${id}.capnp`, text);

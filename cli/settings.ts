@@ -18,6 +18,8 @@ export type Settings = {
   readonly cells: number | undefined;
   readonly gateways: number;
   readonly exchanges: number | undefined;
+  /** Whether the two replicas of an exchange keep each other's records. */
+  readonly replication: boolean;
   /** The state directory, absolute. */
   readonly state: string;
   readonly restart: boolean;
@@ -52,6 +54,11 @@ export const upSpec: CommandSpec = {
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
     { name: "gateways", value: "N", help: "gateways (1)" },
     { name: "exchanges", value: "N", help: `slices of the addresses-of-record (${firstStart.exchanges})` },
+    {
+      name: "replication",
+      value: "on|off",
+      help: "off: one replica of everything, to measure what two cost (on)",
+    },
     { name: "state", value: "DIR", help: `where everything is kept (${defaultState})` },
     { name: "no-restart", help: "do not start a dead process again" },
     { name: "json", help: "one JSON object per line" },
@@ -75,6 +82,8 @@ export function settingsOf(args: Arguments): Settings {
   };
   const auth = values.get("auth") ?? "digest";
   if (auth !== "digest" && auth !== "open") throw usage(upSpec, `--auth ${auth}: must be digest or open`);
+  const replication = values.get("replication") ?? "on";
+  if (replication !== "on" && replication !== "off") throw usage(upSpec, `--replication ${replication}: must be on or off`);
   const digestText = values.get("digest") ?? "md5";
   const digest = Object.hasOwn(digestChoices, digestText) ? digestChoices[digestText] : undefined;
   if (digest === undefined) throw usage(upSpec, `--digest ${digestText}: must be ${Object.keys(digestChoices).join(", or ")}`);
@@ -91,6 +100,7 @@ export function settingsOf(args: Arguments): Settings {
     cells: count("cells", cellsMax),
     gateways: count("gateways", gatewaysMax) ?? 1,
     exchanges: count("exchanges", exchangesMax),
+    replication: replication === "on",
     state: resolve(values.get("state") ?? defaultState),
     restart: !flags.has("no-restart"),
     json: flags.has("json"),

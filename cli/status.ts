@@ -12,6 +12,8 @@ export type Member = {
   readonly suspicion?: string;
   /** It cuts itself off, because it reaches nobody. */
   readonly isFenced?: true;
+  /** Present while it is out of service and sends its softphones elsewhere: how many it still has. */
+  readonly softphonesLeft?: number;
 };
 
 /** One change of the asked cell's view. */

@@ -18,6 +18,10 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/registrations.ts")).run;
     case "heartbeat":
       return (await import("./commands/heartbeat.ts")).run;
+    case "drain":
+      return (await import("./commands/drain.ts")).drain;
+    case "undrain":
+      return (await import("./commands/drain.ts")).undrain;
     case "subscriber add":
       return (await import("./commands/subscriber.ts")).add;
     case "subscriber remove":

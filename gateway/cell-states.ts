@@ -1,4 +1,4 @@
-/** States of cells by their ids, as one cell sees them: joining, up, draining, suspect, down. */
+/** States of cells by their ids, as one cell sees them: joining, up, draining, down. */
 export type CellStates = ReadonlyMap<string, string>;
 
 /** A cell's view of the core group: `{"epoch":7,"cells":[{"id":"a","state":"up"},...]}`; more may be in it. Undefined: it is none. */

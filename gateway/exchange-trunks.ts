@@ -111,6 +111,12 @@ export class ExchangeTrunks {
     this.#handlers.dirty(this);
   }
 
+  /** Cells that are out of service: what is new goes to the other replica. */
+  setDraining(cells: ReadonlySet<string>, now: number): void {
+    this.#pair.setDraining(cells, now);
+    this.#handlers.dirty(this);
+  }
+
   /** Takes a record for the exchange. The trunk that it takes; undefined: nobody has room, or nobody was there for too long. */
   offer(record: FrameRecord, cell: string | undefined, now: number): TrunkLink | undefined {
     const taker = this.#pair.offer(record, cell, now);

@@ -35,6 +35,8 @@ export class Trunks {
   #heartbeat: { readonly periodMs: number; readonly missed: number } = heartbeatDefault;
   /** Cells that a cell declared down in its last view. */
   readonly #declaredDown = new Map<string, ReadonlySet<string>>();
+  /** Cells that say of themselves that they are out of service. */
+  #draining: ReadonlySet<string> = new Set();
   #dirty = new Set<ExchangeTrunks>();
   #flush: NodeJS.Immediate | undefined;
   #heart: NodeJS.Timeout | undefined;
@@ -90,19 +92,26 @@ export class Trunks {
       const present = this.#exchanges.get(exchange);
       if (present === undefined) this.#exchanges.set(exchange, this.#newExchange(exchange, wanted, now));
       else present.update(wanted, map.heartbeat, now);
+      if (present === undefined && this.#draining.size > 0) this.#exchanges.get(exchange)?.setDraining(this.#draining, now);
     }
     if (displaced.length > 0) this.#handlers.displaced(displaced);
   }
 
   /**
    * What one cell thinks of the others. One that it declares down has to answer now, or its trunks are given up though they still look
-   * open; one that is up again is connected to at once. A cell that answers us is never given up: the cut is between the two.
+   * open; one that is up again is connected to at once. A cell that answers us is never given up: the cut is between the two. One that
+   * says that it is out of service itself is given nothing new.
    */
   viewed(by: string, states: CellStates): void {
     const before = this.#declaredDown.get(by);
     const down = new Set<string>();
     for (const [cell, state] of states) if (state === "down" && cell !== by) down.add(cell);
     this.#declaredDown.set(by, down);
+    const isDraining = states.get(by) === "draining";
+    if (isDraining !== this.#draining.has(by)) {
+      this.#draining = new Set(isDraining ? [...this.#draining, by] : [...this.#draining].filter((cell) => cell !== by));
+      for (const trunks of this.#exchanges.values()) trunks.setDraining(this.#draining, Date.now());
+    }
     for (const link of this.#links()) {
       if (down.has(link.cell)) link.doubt(by);
       else if (before?.has(link.cell) === true) link.hurry();

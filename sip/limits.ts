@@ -41,6 +41,10 @@ export const timerCMs = 181_000;
 
 /** Branches of one response context: every binding of an address-of-record can ring. */
 export const branchesMax = 12;
+/** More ways that one request may come by while it is being answered: a client has a few servers to ask. Over: 482. */
+export const joinedMax = 4;
+/** How long after its start, or a takeover, a replica may be asked what the other one has forwarded already: a transaction's lifetime. */
+export const repeatedMs = 32_000;
 /**
  * Server transactions that one exchange holds; a new request over it gets 503 with Retry-After. Finished ones over UDP count for 32 s
  * (Timer J), two a call: this is 4000 calls/s.
@@ -146,6 +150,8 @@ export const pairBurstMax = 4;
 /** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */
 export const pairSyncMs = 2_000;
 export const pairSyncMsMax = 10_000;
+/** A cell that has started joins for no longer than its exchanges may take for it, and one of them may have died over it. */
+export const joiningMsMax = pairSyncMsMax + pairSyncMs;
 /** A pair that does not answer is tried again after this, then after twice as long, up to the maximum. */
 export const pairRetryMs = 50;
 export const pairRetryMsMax = 1_000;
@@ -174,8 +180,19 @@ export const lostCallsMs = 2_000;
  * this replica does not know which counts the other one has seen.
  */
 export const takeoverNonceMs = 10_000;
-/** How long another exchange is waited for that knows where a phone is now, and for how many phones at once. */
+/** How long another exchange is waited for that knows where a phone is now. */
 export const phoneSearchMs = 2_000;
+/**
+ * How long a request waits in all for a phone that has lost its connection to register again: phones take milliseconds to some seconds (JsSIP:
+ * 2 s, then 4), callers do not hang up yet, and it is far from Timers B and F (32 s). Then 480.
+ */
+export const phoneReturnMs = 6_000;
+/** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
+export const phoneLostMs = 30_000;
+/** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */
+export const phoneAskMsMin = 100;
+export const phoneAskMsMax = 1_000;
+/** Phones that are searched and waited for at once, by requests, responses and ACKs: 300 a second of them for {@link phoneReturnMs}. Over: 480. */
 export const phoneSearchesMax = 2_000;
 /** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
 export const recentEndMs = 10_000;

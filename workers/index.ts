@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { api } from "./api/api.ts";
 import { cellApi } from "./api/cell-api.ts";
+import { cellsApi } from "./api/cells.ts";
 import { heartbeatApi } from "./api/heartbeat.ts";
 import { settingsApi } from "./api/settings.ts";
 import { isExchange } from "./cells.ts";
@@ -59,6 +60,7 @@ app.route("/", gateways);
 app.route("/cell", heartbeatApi);
 app.route("/cell", cellApi);
 app.route("/api/settings", settingsApi);
+app.route("/api/cells", cellsApi);
 app.route("/api", api);
 
 app.notFound((context) => context.json({ error: `${context.req.method} ${context.req.path}: there is nothing here` }, 404));

@@ -1,9 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Work } from "../bench.ts";
+import type { Bench, Work } from "../bench.ts";
+import type { MeterReport } from "../cost/meter.ts";
+import { MeteredSystem } from "../cost/metered-system.ts";
 import { registerLoad } from "../load.ts";
 import { cpuSecondsOf } from "../process-usage.ts";
-import type { Measured } from "../report.ts";
+import type { Measured, Row } from "../report.ts";
+import type { SoftphonesOutcome } from "../softphones.ts";
 import type { SystemName } from "../system.ts";
+import { startSoftphones } from "./softphones.ts";
 
 const phones = 1_000;
 
@@ -35,3 +39,61 @@ export const idle: Work = {
     return [{ measure: "idle", unit: "% of a core", systems, goal: { of: "value", atMost: 1 } }];
   },
 };
+
+const softphoneCount = 100;
+/** Timers of transactions end after 32 s, an object sleeps some 10 s later. */
+const asleepMs = 50_000;
+
+/**
+ * Objects that are awake although nothing happens. Whoever is asked afterwards and then starts anew had slept: that is what is counted, so it
+ * needs a system whose cells say when their objects started. The core groups beat every second, and are left out.
+ */
+export const objectsAwake: Work = {
+  name: "objects-awake",
+  summary: "objects awake when idle, with 1000 registrations and 100 softphones, after a minute of quiet",
+  run: async (bench) => {
+    const system = await MeteredSystem.start(bench.programs);
+    try {
+      return [await awakeRow(bench, system)];
+    } finally {
+      await system.stop();
+    }
+  },
+};
+
+async function awakeRow(bench: Bench, system: MeteredSystem): Promise<Row> {
+  await registerLoad(bench.programs, system, { scenario: "register-new", callsPerSecond: 500, calls: phones, prefix: "i" });
+  const softphones = await startSoftphones(bench, system, softphoneCount, 10, system.webSockets);
+  try {
+    await softphones.next<SoftphonesOutcome>();
+    softphones.tell("register");
+    await softphones.next<SoftphonesOutcome>();
+    await delay(asleepMs);
+    const before = await system.read();
+    // Every replica is asked for its counts, every line has something to carry.
+    await system.touch();
+    softphones.tell("register");
+    await softphones.next<SoftphonesOutcome>();
+    const after = await system.read();
+    const all = objectsOf(before);
+    const started = objectsOf(after);
+    const awake = [...all].filter(([name, startedAt]) => started.get(name) === startedAt).map(([name]) => name);
+    bench.options.log(`  ${all.size} objects beside the core groups, awake: ${awake.join(", ") || "none"}`);
+    const tandem = { value: awake.length, samples: [awake.length] };
+    return { measure: "idle: objects awake but the core groups", unit: "objects", systems: { tandem }, goal: { of: "value", atMost: 0 } };
+  } finally {
+    await softphones.stop();
+  }
+}
+
+/** When each exchange and line of each cell last started. */
+function objectsOf(reports: readonly MeterReport[]): Map<string, number> {
+  const objects = new Map<string, number>();
+  for (const [cell, report] of reports.entries()) {
+    for (const kind of ["exchange", "line"]) {
+      for (const [name, startedAt] of Object.entries(report.objects[kind]?.startedAt ?? {}))
+        objects.set(`${name} of cell ${cell}`, startedAt);
+    }
+  }
+  return objects;
+}

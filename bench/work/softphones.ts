@@ -1,15 +1,16 @@
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Bench, Work } from "../bench.ts";
+import { LineProcess } from "../line-process.ts";
 import { cpuSecondsOf, memoryOf } from "../process-usage.ts";
 import type { Measured, Row } from "../report.ts";
+import type { SoftphonesOutcome } from "../softphones.ts";
 import type { System, SystemName } from "../system.ts";
 
 const program = join(import.meta.dirname, "..", "softphones.ts");
 const atATime = 50;
+/** In a storm: as many as a process of softphones brings forward together. */
+const stormAtATime = 200;
 
 type Figures = {
   readonly connectsPerSecond: number;
@@ -52,14 +53,12 @@ async function figuresOf(bench: Bench, system: System, count: number): Promise<F
   const pids = system.processes();
   const memory = memoryOf(pids);
   const cpu = [cpuSecondsOf(pids)];
-  const args = [program, system.domain, String(count), String(atATime), ...system.webSockets];
-  const child = await bench.programs.start(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
-  const outcomes = outcomesOf(child);
+  const phones = await startSoftphones(bench, system, count, atATime, system.webSockets);
   try {
-    const connected = await outcomes();
+    const connected = await phones.next<SoftphonesOutcome>();
     cpu.push(cpuSecondsOf(pids));
-    child.stdin?.write("register\n");
-    const registered = await outcomes();
+    phones.tell("register");
+    const registered = await phones.next<SoftphonesOutcome>();
     cpu.push(cpuSecondsOf(pids));
     await delay(bench.pick(20_000, 3_000));
     const [before = 0, between = 0, after = 0] = cpu;
@@ -74,22 +73,73 @@ async function figuresOf(bench: Bench, system: System, count: number): Promise<F
     bench.options.log(`  ${system.name}: ${connected.done} connected, ${registered.done} registered, ${figures.failed} failed`);
     return figures;
   } finally {
-    await bench.programs.stop(child);
+    await phones.stop();
   }
 }
 
-type Outcome = { readonly done: number; readonly failed: number; readonly seconds: number };
+/** Softphones in a process of their own, told and heard as bench/softphones.ts says. */
+export async function startSoftphones(
+  bench: Bench,
+  system: Pick<System, "domain">,
+  count: number,
+  together: number,
+  urls: readonly string[],
+): Promise<LineProcess> {
+  return await LineProcess.start(bench.programs, program, [system.domain, String(count), String(together), ...urls]);
+}
 
-/** Reads one line of the softphones' process at each call. */
-function outcomesOf(child: ChildProcess): () => Promise<Outcome> {
-  if (child.stdout === null) throw new Error("unreachable: it is a pipe");
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ended = once(child, "exit").then(([code]) => Promise.reject(new Error(`the softphones ended with ${code}`)));
-  // It ends in any case: only while somebody waits for a line is that an error.
-  ended.catch(() => undefined);
-  return async () => {
-    const line: IteratorResult<string> = await Promise.race([lines.next(), ended]);
-    if (line.done === true) throw new Error("the softphones ended");
-    return JSON.parse(line.value) as Outcome;
-  };
+/**
+ * All softphones are at one of two servers, which is killed: they come back to the other one, as many at a time as they can, and again a little
+ * later when they are refused. Kamailio with DMQ, whose second instance has their registrations too, is the one to compare with.
+ */
+export const reconnectStorm: Work = {
+  name: "reconnect-storm",
+  summary: "10 000 softphones come back after their cell was killed",
+  run: async (bench) => {
+    const count = bench.pick(10_000, 500);
+    const all = new Map<SystemName, SoftphonesOutcome>();
+    for (const name of ["tandem", "kamailio+dmq"] as const) {
+      await bench.withSystems([name], { webSocket: true }, async ([system]) => {
+        if (system !== undefined) all.set(name, await stormOf(bench, system, count));
+      });
+    }
+    const row = (measure: string, unit: string, of: (one: SoftphonesOutcome) => number): Row => ({
+      measure,
+      unit,
+      systems: Object.fromEntries(
+        [...all].map(([name, one]): [SystemName, Measured] => [
+          name,
+          { value: of(one), samples: [of(one)], failed: one.failed, retransmissions: one.attemptsFailed ?? 0 },
+        ]),
+      ),
+    });
+    return [
+      row(`${count} softphones registered again`, "s", ({ seconds }) => seconds),
+      row("half of them", "s", ({ halfSeconds }) => halfSeconds ?? Number.NaN),
+    ];
+  },
+};
+
+async function stormOf(bench: Bench, system: System, count: number): Promise<SoftphonesOutcome> {
+  const [dying = "", heir = ""] = system.webSockets;
+  const phones = await startSoftphones(bench, system, count, stormAtATime, [dying]);
+  try {
+    const connected = await phones.next<SoftphonesOutcome>();
+    phones.tell("register");
+    const registered = await phones.next<SoftphonesOutcome>();
+    if (connected.failed + registered.failed > 0) throw new Error(`${connected.failed + registered.failed} softphones did not register`);
+    // What registering left to do is over, and the second server has heard of everything.
+    await delay(bench.pick(5_000, 1_000));
+    phones.tell(`storm ${heir}`);
+    system.kill(dying);
+    const outcome = await phones.next<SoftphonesOutcome>();
+    const { done, failed, seconds, halfSeconds = 0, attemptsFailed = 0 } = outcome;
+    bench.options.log(
+      `  ${system.name}: ${done} again after ${seconds.toFixed(1)} s, half after ${halfSeconds.toFixed(1)} s, ${failed} never, ` +
+        `${attemptsFailed} attempts failed`,
+    );
+    return outcome;
+  } finally {
+    await phones.stop();
+  }
 }

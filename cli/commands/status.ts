@@ -33,8 +33,13 @@ export async function run(args: Arguments, io: Io): Promise<void> {
 /** Enough for what happened last; `--json` has more. */
 const changesShown = 5;
 
-function stateText({ state, suspicion, isFenced }: Member): string {
-  return [state, ...(isFenced === true ? ["fenced"] : []), ...(suspicion === undefined ? [] : [`suspect: ${suspicion}`])].join(", ");
+function stateText({ state, suspicion, isFenced, softphonesLeft }: Member): string {
+  return [
+    state,
+    ...(softphonesLeft === undefined ? [] : [softphonesLeft === 0 ? "no softphones left" : `${softphonesLeft} softphones left`]),
+    ...(isFenced === true ? ["fenced"] : []),
+    ...(suspicion === undefined ? [] : [`suspect: ${suspicion}`]),
+  ].join(", ");
 }
 
 function heardText({ heardMs }: Member): string {

@@ -41,6 +41,7 @@ export class DrillSystem {
       cells: cellIds.length,
       gateways: 2,
       exchanges: undefined,
+      replication: true,
       state: directory,
       restart: false,
       json: false,
@@ -62,7 +63,7 @@ export class DrillSystem {
       layout: this.#layout,
       state: this.#state,
       reporter,
-      urlFor: (cell, peer) => (cell === peer ? undefined : this.#relayUrl(peer)),
+      mapFor: (cell, map) => ({ ...map, cells: map.cells.map(({ id, url }) => ({ id, url: id === cell ? url : this.#relayUrl(id) })) }),
     });
   }
 
@@ -142,10 +143,9 @@ export class DrillSystem {
     for (const { relay } of this.#relays.values()) relay.heal();
   }
 
-  #relayUrl(cell: string): string | undefined {
+  #relayUrl(cell: string): string {
     const known = cellIds.find((id) => id === cell);
-    const port = known === undefined ? undefined : this.#relays.get(known)?.port;
-    return port === undefined ? undefined : `http://${host}:${port}`;
+    return `http://${host}:${known === undefined ? 0 : this.#relays.get(known)?.port}`;
   }
 
   #pidOf(name: string): number {

@@ -76,7 +76,7 @@ function causeOf(from: MemberState, to: Heartbeat["state"], wasHeard: boolean): 
   if (from === "down") return wasHeard ? "returned" : "joined";
   if (to === "draining") return "drained";
   if (to === "joining") return "restarted";
-  if (from === "draining") return "undrained";
+  if (from === "draining") return "returned";
   return wasHeard ? "ready" : "joined";
 }
 

@@ -1,3 +1,4 @@
+import { joiningMsMax } from "../limits.ts";
 import { answered, type CellMember, type Failure, learn, missed, newCellMember, refused, turn, type Turn } from "./cell-member.ts";
 import { closed, deadlineOf, type GatewayMember, judge, newGatewayMember, opened, pingsMissed } from "./gateway-member.ts";
 import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
@@ -16,6 +17,8 @@ export type GroupOptions = {
   readonly epoch: number;
   /** Those known from before, as they were then. */
   readonly gateways: readonly { readonly id: string; readonly state: MemberState }[];
+  /** The operator had taken this cell out of service, and not yet back. */
+  readonly isDraining?: boolean;
 };
 
 /** What the shell has to do. */
@@ -58,7 +61,11 @@ export class CoreGroup {
   #epochSeen: number;
   #sequence = 0;
   #isFenced = false;
-  #isDraining = false;
+  #isDraining: boolean;
+  /** Exchanges of this cell that have started and do not have yet what their pairs know. */
+  readonly #catchingUp = new Set<number>();
+  /** While this cell joins: since when it knows of every other one whether it lives, ms. */
+  #joiningSince: number | undefined;
   #nextTick: number;
   /** When news leave that do not wait for the next tick. */
   #newsAt: number | undefined;
@@ -74,6 +81,7 @@ export class CoreGroup {
     this.#boot = options.boot;
     this.#order = options.cells;
     this.#settings = options.settings;
+    this.#isDraining = options.isDraining ?? false;
     this.#epoch = options.epoch + 1;
     this.#epochSeen = this.#epoch;
     this.#nextTick = now;
@@ -98,7 +106,7 @@ export class CoreGroup {
 
   /** When to call tick() next, ms; at the latest {@link nextTick}. */
   nextDeadline(): number {
-    let deadline = Math.min(this.#nextTick, this.#newsAt ?? Number.POSITIVE_INFINITY);
+    let deadline = Math.min(this.#nextTick, this.#newsAt ?? Number.POSITIVE_INFINITY, this.#joinedAt);
     for (const gateway of this.#gateways.values()) {
       deadline = Math.min(deadline, deadlineOf(gateway, this.#settings.heartbeat, this.#graceFrom) ?? Number.POSITIVE_INFINITY);
     }
@@ -195,10 +203,26 @@ export class CoreGroup {
     this.#conclude(now);
   }
 
-  /** The operator takes this cell out of service, or back. */
-  setDraining(isDraining: boolean, now: number): void {
+  /**
+   * The operator takes this cell out of service, or back. `last`: no other cell is up, so it stays in service: nobody could take over what
+   * it has. Should the others die later, a cell that drains serves on.
+   */
+  setDraining(isDraining: boolean, now: number): "done" | "last" {
+    const isLast = [...this.#others.values()].every(({ state }) => state !== "up");
+    if (isDraining && !this.#isDraining && isLast) return "last";
     this.#isDraining = isDraining;
     this.#conclude(now);
+    return "done";
+  }
+
+  /** An exchange of this cell asks its pair what it has missed, or may do so. While this cell joins it waits for {@link caughtUp}. */
+  catchingUp(exchange: number): void {
+    if (this.#state === "joining") this.#catchingUp.add(exchange);
+  }
+
+  /** An exchange of this cell has what its pair knows, or has given up waiting for that. */
+  caughtUp(exchange: number, now: number): void {
+    if (this.#catchingUp.delete(exchange)) this.#conclude(now);
   }
 
   view(): View {
@@ -352,15 +376,26 @@ export class CoreGroup {
     gateway.state = to;
   }
 
-  /** A cell joins until it knows of every other one whether it lives. */
+  /**
+   * A cell joins until it knows of every other one whether it lives, and until those of its exchanges that run have caught up with their
+   * pairs. One that nobody has woken catches up when somebody does: nothing is woken for this.
+   */
   #judgeSelf(now: number): void {
-    const isJoining = this.#state === "joining" && [...this.#others.values()].some(({ isKnown }) => !isKnown);
+    if (this.#state === "joining" && [...this.#others.values()].every(({ isKnown }) => isKnown)) this.#joiningSince ??= now;
+    const isJoining = this.#state === "joining" && this.#others.size > 0 && now < this.#joinedAt;
     const to = isJoining ? "joining" : this.#isDraining ? "draining" : "up";
     if (to === this.#state) return;
-    const cause = to === "draining" ? "drained" : this.#state === "draining" ? "undrained" : "ready";
+    if (this.#state === "joining") this.#catchingUp.clear();
+    const cause = to === "draining" ? "drained" : this.#state === "draining" ? "returned" : "ready";
     this.#changes.push({ kind: "cell", id: this.#cell, from: this.#state, to, cause, detail: "" });
     this.#state = to;
     this.#hasNews(now);
+  }
+
+  /** When this cell has joined, as it looks now: those exchanges count that have heard of the others, which takes one more turn. */
+  get #joinedAt(): number {
+    if (this.#state !== "joining" || this.#joiningSince === undefined) return Number.POSITIVE_INFINITY;
+    return this.#joiningSince + (this.#catchingUp.size === 0 ? 1 : joiningMsMax);
   }
 
   #judgeFence(): void {

@@ -2,7 +2,7 @@ import type { ClusterMap } from "../placement/cluster-map.ts";
 
 /**
  * What a member is to the one who looks. A cell is `joining` until it is ready (it has just started, or has not been heard of yet), and
- * `draining` while it hands over what it has. A member stays what it is while it is only suspected: see {@link MemberStatus}.
+ * `draining` while it is out of service: it has others take over what comes new, and serves what it has. A member stays what it is while it is only suspected: see {@link MemberStatus}.
  */
 export type MemberState = "joining" | "up" | "draining" | "down";
 
@@ -36,7 +36,7 @@ export type Cause =
   | "joined"
   /** A cell has caught up with the others. */
   | "ready"
-  /** Heard again after it was down. */
+  /** Heard again after it was down, or back in service after it was drained. */
   | "returned"
   /** It was up, and says that it has only started. */
   | "restarted"
@@ -45,8 +45,8 @@ export type Cause =
   | "missed heartbeats"
   /** It does not accept our signature: another secret, or a clock far away. */
   | "bad signature"
-  | "drained"
-  | "undrained";
+  /** The operator takes it out of service. */
+  | "drained";
 
 /** One entry of the history. */
 export type Change = {

@@ -1,5 +1,7 @@
+import { phoneLostMs } from "../limits.ts";
 import type { SipUri } from "../message/uri.ts";
 import {
+  accessOfFlow,
   cellOfLine,
   defaultPort,
   isLine,
@@ -12,7 +14,9 @@ import {
   type Transport,
 } from "../transport/flow.ts";
 
-type Access = { readonly listeners: readonly Listener[]; connected: boolean };
+type Access = { readonly listeners: readonly Listener[]; connected: boolean; lostAt: number };
+
+const never = Number.NEGATIVE_INFINITY;
 
 const transports: Readonly<Record<string, Transport>> = { udp: "UDP", tcp: "TCP", tls: "TLS", ws: "WS", wss: "WSS" };
 
@@ -27,23 +31,45 @@ export class Accesses {
 
   /** Undefined: nobody has said which cells can be reached. */
   #cells: ReadonlySet<string> | undefined;
+  /** When cells were last seen to go. */
+  readonly #cellsLostAt = new Map<string, number>();
+  readonly #startedAt: number;
 
-  constructor(domain: string) {
+  constructor(domain: string, startedAt: number) {
     this.#lineListener = { transport: "WS", host: domain, port: defaultPort("WS") };
+    this.#startedAt = startedAt;
   }
 
   connect(access: string, listeners: readonly Listener[]): void {
-    this.#accesses.set(access, { listeners, connected: true });
+    this.#accesses.set(access, { listeners, connected: true, lostAt: this.#accesses.get(access)?.lostAt ?? never });
   }
 
   /** The access is gone for now; its listeners stay known, so that another gateway of the same cluster address can take over. */
-  disconnect(access: string): void {
+  disconnect(access: string, now: number): void {
     const known = this.#accesses.get(access);
-    if (known !== undefined) known.connected = false;
+    if (known === undefined || !known.connected) return;
+    known.connected = false;
+    known.lostAt = now;
   }
 
-  setCells(reachable: ReadonlySet<string>): void {
+  /** A message could not be brought to it: its phones may be on their way elsewhere. */
+  troubled(access: string, now: number): void {
+    const known = this.#accesses.get(access);
+    if (known !== undefined) known.lostAt = now;
+  }
+
+  setCells(reachable: ReadonlySet<string>, now: number): void {
+    const before = this.#cells ?? new Set(Array.from(this.#accesses.keys()).filter(isLine).map(cellOfLine));
+    for (const cell of before) if (!reachable.has(cell)) this.#cellsLostAt.set(cell, now);
     this.#cells = reachable;
+  }
+
+  /** True when phones that had this flow have lost it a moment ago, with its access or its cell; or may have, before this replica started. */
+  isLostLately(flow: string, now: number): boolean {
+    const access = accessOfFlow(flow);
+    const lostAt = this.#accesses.get(access)?.lostAt ?? this.#startedAt;
+    const cellLostAt = isLine(access) ? this.#cellsLostAt.get(cellOfLine(access)) : undefined;
+    return now - Math.max(lostAt, cellLostAt ?? never) <= phoneLostMs;
   }
 
   /** Lines are objects of the cluster: reachable by name while their cell is. A gateway is reachable while its trunk is open. */

@@ -1,6 +1,6 @@
 import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
-import { retryAfterSeconds, sweepMs } from "../limits.ts";
+import { repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
 import { buildResponse, type HeaderField } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { octetsOf } from "../message/octets.ts";
@@ -9,9 +9,10 @@ import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../p
 import type { ProxyEnvironment } from "../proxy/environment.ts";
 import { Proxy } from "../proxy/proxy.ts";
 import { flowBackTo } from "../proxy/record-route.ts";
-import { isResponseContext, type Branch, type ResponseContext, type Target } from "../proxy/response-context.ts";
+import { isBranch, isResponseContext, type Branch, type ResponseContext, type Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
+import { addressOfRecordOfBindingKey } from "../record/keys.ts";
 import { RecordStore } from "../record/record-store.ts";
 import { makeTombstone, type StateRecord } from "../record/state-record.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
@@ -85,6 +86,8 @@ export class Exchange {
   /** The cell that Vias and Record-Routes name. */
   #tokenCell: string;
   #isReturning = false;
+  /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
+  #repeatedUntil: number;
 
   constructor(config: ExchangeConfig, tools: ExchangeTools, now: number) {
     this.#config = config;
@@ -93,10 +96,11 @@ export class Exchange {
     const { primary, secondary } = pairOf(config.map, config.exchange);
     this.store = new RecordStore({ isPaired: primary !== secondary });
     this.#tokenCell = config.cell;
-    this.#late = new LateResponses(config.exchange, config.cell, now);
+    this.#repeatedUntil = now + repeatedMs;
+    this.#late = new LateResponses(config.cell, now);
     this.#boot = tools.nextId().slice(0, 8);
     this.#clock = new HybridClock(config.cell);
-    this.#accesses = new Accesses(config.map.domains[0]?.name ?? "");
+    this.#accesses = new Accesses(config.map.domains[0]?.name ?? "", now);
     const transport = { send: (flow: string, octets: Uint8Array, commit?: number): void => this.#send(flow, octets, commit) };
     this.#transactions = new TransactionLayer({
       timers: this.#timers,
@@ -126,16 +130,17 @@ export class Exchange {
       ask: (addressOfRecord, reference) => {
         this.#effects.push({ type: "flows", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord), reference });
       },
-      isUsable: (flow) => this.#accesses.usable(flow) !== undefined,
     });
     this.#whereabouts = new Whereabouts({
       map: () => this.#map,
       accesses: this.#accesses,
       dialogs: this.#dialogs,
       finder: this.#finder,
+      registrar: this.#registrar,
       flowsHere,
       send: (flow, octets) => this.#send(flow, octets, undefined),
       resolved: (reference, flows, at) => this.#proxy.resolved(reference, flows, at),
+      returned: (reference, targets, at) => this.#proxy.returned(reference, targets, at),
       moveResponse: (tx, response, flow, at) => this.#transactions.moveResponse(tx, response, flow, at),
     });
     this.#authority = new Authority({
@@ -160,12 +165,13 @@ export class Exchange {
 
   /**
    * A record of the pair's. An INVITE that this replica had in progress and that the other one has taken over, or ended, is dropped
-   * without a word: it was this replica that could not be heard.
+   * without a word: it was this replica that could not be heard. A phone that has registered there may be waited for here.
    */
   applyFromPair(record: StateRecord, now: number): void {
     this.#clock.observe(record.version);
-    this.store.apply(record, "pair");
+    const isNews = this.store.apply(record, "pair");
     if (record.kind === "invite") this.#invites.cameFromPair(record.key, now);
+    if (record.kind === "binding" && isNews && this.#finder.registered(addressOfRecordOfBindingKey(record.key))) this.#settle(now);
   }
 
   /**
@@ -174,15 +180,20 @@ export class Exchange {
    */
   takeOver(access: string | undefined, now: number): void {
     this.#authority.tookOver(now);
+    this.#repeatedUntil = now + repeatedMs;
     this.#takeovers.takeOver(access, now);
     this.#dialogs.confirmAll(now);
     this.#settle(now);
   }
 
-  /** The cells that the view says can be reached, this one included: lines of others are unreachable at once. */
-  setCells(reachable: ReadonlySet<string>): void {
+  /**
+   * The cells that the view says can be reached, this one included: lines of others are unreachable at once. What waits for a way goes on with
+   * the next {@link tick}, which is wanted at once then.
+   */
+  setCells(reachable: ReadonlySet<string>, now: number): void {
     this.#takeovers.setCells(reachable);
-    this.#accesses.setCells(reachable);
+    this.#accesses.setCells(reachable, now);
+    this.#finder.wayCame();
   }
 
   /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */
@@ -206,19 +217,21 @@ export class Exchange {
    * `undeliverable` record from the access itself this says nothing about the phone: its binding stays.
    */
   unreachable(access: string, records: readonly FrameRecord[], now: number): void {
+    this.#accesses.troubled(access, now);
     this.#isReturning = true;
     for (const { kind, key, octets } of records) if (kind === RecordKind.send) this.#undeliverable(octets, joinFlow(access, key), now);
     this.#isReturning = false;
     this.#settle(now);
   }
 
-  /** A trunk opened, or was found again after hibernation; a line before its first frame. */
+  /** A trunk opened, or was found again after hibernation; a line before its first frame. As with {@link setCells}, a tick may be wanted. */
   connectAccess(access: string, listeners: readonly Listener[]): void {
     this.#accesses.connect(access, listeners);
+    this.#finder.wayCame();
   }
 
-  disconnectAccess(access: string): void {
-    this.#accesses.disconnect(access);
+  disconnectAccess(access: string, now: number): void {
+    this.#accesses.disconnect(access, now);
   }
 
   /** The access has started anew: its connections are gone, though it could not say so. */
@@ -369,7 +382,7 @@ export class Exchange {
       timeout: (tx, now) => void this.#proxy.timeout(tx, now),
       transportError: (tx, now) => void this.#proxy.transportError(tx, now),
       terminated: (tx, now) => {
-        if (tx.kind === "inviteClient" || tx.kind === "nonInviteClient") this.#late.ended(tx.branch, tx.method, now);
+        if (isBranch(tx.owner)) this.#late.ended(tx.owner.via.branch, tx.owner.via.mark, tx.method, now);
       },
       responseLost: (tx, response, now) => this.#whereabouts.responseLost(tx, response, now),
       answeredElsewhere: (tx, now) => {
@@ -441,7 +454,9 @@ export class Exchange {
       return this.#proxy.forward(tx, request, [outside], { recordRoute }, now);
     }
     const targets = this.#registrar.targets(calling.callee, now, message.requestUri.startsWith("sips:"));
-    if (targets.length > 0) return this.#proxy.forward(tx, request, targets, { recordRoute }, now);
+    if (targets.length > 0 || this.#whereabouts.mayReturn(request, now)) {
+      return this.#proxy.forward(tx, request, targets, { recordRoute }, now);
+    }
     const isKnown = this.store.subscriber(calling.callee) !== undefined;
     this.#refuseFor(tx, message, isKnown ? 480 : 404, now);
   }
@@ -491,6 +506,7 @@ export class Exchange {
       if (verdict.type === "refused") return this.#refuseFor(tx, message, verdict.status, now, verdict.reason, verdict.headers);
     }
     const result = this.#registrar.register(message, to.addressOfRecord, tx.flow, now);
+    if (result.changes.length > 0) this.#finder.registered(to.addressOfRecord);
     const response = buildResponse(message, result.status, {
       ...(result.reason === undefined ? {} : { reason: result.reason }),
       toTag: this.#tools.nextId(),
@@ -539,17 +555,22 @@ export class Exchange {
         this.#references += 1;
         return `${this.#boot}-${this.#references.toString(36)}`;
       },
-      isLate: (branch, method, now) => this.#late.isLate(branch, method, now),
+      isLate: (branch, cell, method, now) => this.#late.isLate(branch, cell, method, now),
+      mayBeRepeated: (now) => now < this.#repeatedUntil,
       nextTag: () => this.#tools.nextId(),
       sentBy: (flow) => this.#accesses.sentBy(flow),
       resolve: (uri, reference) => this.#resolve(uri, reference),
       numericFlow: (uri, near) => this.#accesses.numericFlow(uri, accessOfFlow(near)),
       isOurs: (host, port) => domainOf(this.#map, host, port) !== undefined,
-      seek: (request, failed, reference, now) => this.#whereabouts.seek(request, failed, reference, now),
+      seek: (wanted, now) => this.#whereabouts.seek(wanted, now),
+      stopSeeking: (reference) => this.#finder.stop(reference),
+      mayReturn: (request, now) => this.#whereabouts.mayReturn(request, now),
       flowFailed: (flow, target, now) => {
         // That it cannot be reached from here says nothing about the phone.
-        if (this.#isReturning || this.#accesses.usable(flow) === undefined) return;
-        if ("bindingKey" in target && typeof target.bindingKey === "string") this.#registrar.flowFailed(target.bindingKey, flow, now);
+        if (this.#accesses.usable(flow) === undefined) return "unreachable";
+        const binding = "bindingKey" in target && typeof target.bindingKey === "string" ? target.bindingKey : undefined;
+        if (binding !== undefined && !this.#isReturning) this.#registrar.flowFailed(binding, flow, now);
+        return "dead";
       },
       provisional: (context, _branch, _message, now) => this.#invites.rings(context, now),
       final: (context, status, branch, message, now) => this.#final(context, status, branch, message, now),

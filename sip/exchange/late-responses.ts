@@ -1,5 +1,5 @@
 import { endedKeysMax, inviteLifetimeMs } from "../limits.ts";
-import { branchPrefix, fnv1a } from "../transport/token.ts";
+import { fnv1a } from "../transport/token.ts";
 
 /**
  * Tells responses that come too late from those that another replica, or an earlier start of this one, would have waited for (RFC 6026 7.3,
@@ -10,20 +10,20 @@ import { branchPrefix, fnv1a } from "../transport/token.ts";
  * bits in two generations. Of a billion responses one is taken for another's, as if the network had lost it.
  */
 export class LateResponses {
-  readonly #ownPrefix: string;
+  readonly #cell: string;
   readonly #startedAt: number;
   #young = new Set<number>();
   #old = new Set<number>();
   #turnedAt = 0;
 
-  constructor(exchange: number, cell: string, startedAt: number) {
-    this.#ownPrefix = `${branchPrefix}${exchange.toString(36)}.${cell}.`;
+  constructor(cell: string, startedAt: number) {
+    this.#cell = cell;
     this.#startedAt = startedAt;
   }
 
-  /** A client transaction has ended here. */
-  ended(branch: string, method: string, now: number): void {
-    if (this.#isOwn(branch, now)) return;
+  /** A client transaction has ended here; `mark`: what stood beside its branch. */
+  ended(branch: string, mark: string, method: string, now: number): void {
+    if (this.#isOld(now) && mark.startsWith(`${this.#cell}*`)) return;
     if (now - this.#turnedAt > inviteLifetimeMs || this.#young.size >= endedKeysMax) {
       this.#old = now - this.#turnedAt > 2 * inviteLifetimeMs ? new Set() : this.#young;
       this.#young = new Set();
@@ -32,14 +32,16 @@ export class LateResponses {
     this.#young.add(hashOf(branch, method));
   }
 
-  isLate(branch: string, method: string, now: number): boolean {
-    if (this.#isOwn(branch, now)) return true;
+  /** `cell`: the one that the branch's mark names. */
+  isLate(branch: string, cell: string, method: string, now: number): boolean {
+    if (this.#isOld(now) && cell === this.#cell) return true;
     const hash = hashOf(branch, method);
     return this.#young.has(hash) || this.#old.has(hash);
   }
 
-  #isOwn(branch: string, now: number): boolean {
-    return now - this.#startedAt > 2 * inviteLifetimeMs && branch.startsWith(this.#ownPrefix);
+  /** Nothing of an earlier start can be in progress any more. */
+  #isOld(now: number): boolean {
+    return now - this.#startedAt > 2 * inviteLifetimeMs;
   }
 }
 

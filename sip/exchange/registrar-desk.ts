@@ -1,8 +1,9 @@
 import { phoneFlowsOf, type PhoneFlow } from "../dialog/present-flow.ts";
+import { phoneLostMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { HybridClock } from "../record/hybrid-clock.ts";
 import type { RecordStore } from "../record/record-store.ts";
-import { cellOfVersion } from "../record/version.ts";
+import { cellOfVersion, msOfVersion } from "../record/version.ts";
 import { recordOfChange, type BindingChange } from "../registrar/binding-change.ts";
 import { flowClosed, withoutFlow } from "../registrar/reachability.ts";
 import { processRegister, type RegisterResult } from "../registrar/register.ts";
@@ -35,6 +36,34 @@ export class RegistrarDesk {
   /** Where the phones of an address-of-record are now. */
   flowsOf(addressOfRecord: string, now: number): PhoneFlow[] {
     return phoneFlowsOf(this.#store.bindingsOf(addressOfRecord), now);
+  }
+
+  /**
+   * Whether a phone of this address-of-record may register again any moment, or just has: its connection was lost lately, and it has not taken
+   * itself off. `isLostLately` says so of the flow of a binding that still stands.
+   */
+  mayReturn(addressOfRecord: string, now: number, isLostLately: (flow: string) => boolean): boolean {
+    return this.#store.bindingsOf(addressOfRecord).some((record) => {
+      const { value, version } = record;
+      const isYoung = now - msOfVersion(version) <= phoneLostMs;
+      if (value === undefined) return record.isLost === true && isYoung;
+      if (value.expiresAt <= now) return false;
+      // A binding over TCP or TLS that has lost its flow was changed then, one that has a new one as well.
+      return isYoung || (value.flow !== "" && isLostLately(value.flow));
+    });
+  }
+
+  /** The targets that are not known to lead nowhere; by their Contacts alone only those registered after `since`. */
+  targetsSince(
+    addressOfRecord: string,
+    since: number,
+    now: number,
+    isSecure: boolean,
+    isUsable: (flow: string) => boolean,
+  ): BindingTarget[] {
+    return this.targets(addressOfRecord, now, isSecure).filter(({ flow, bindingKey }) => {
+      return flow === undefined ? (this.#store.binding(bindingKey)?.registeredAt ?? 0) > since : isUsable(flow);
+    });
   }
 
   /** A connection is gone: bindings that lived by it go, others lose it. */

@@ -1,9 +1,11 @@
 import { contactOf } from "../dialog/dialog.ts";
 import { presentFlow, type Phone, type PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError } from "../errors.ts";
+import { phoneReturnMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
 import type { ClusterMap } from "../placement/cluster-map.ts";
+import type { Wanted } from "../proxy/environment.ts";
 import type { Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { msOfVersion } from "../record/version.ts";
@@ -11,23 +13,45 @@ import type { ServerTransaction } from "../transaction/transaction.ts";
 import { accessOfFlow, isReliable, transportOfFlow } from "../transport/flow.ts";
 import { fallbackFlow } from "../transport/response-flow.ts";
 import type { Accesses } from "./accesses.ts";
-import { addressOfRecordOfParty } from "./caller.ts";
+import { addressOfRecordOfParty, callingOf } from "./caller.ts";
 import type { DialogKeeper } from "./dialog-keeper.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
+import type { RegistrarDesk } from "./registrar-desk.ts";
 
 /** ACKs, and responses without a transaction, that were sent again and are remembered, so that none goes to and fro. */
 const sentAgainMax = 1_000;
+
+/** A phone that is not where it was. */
+type Wayward = Phone & {
+  /** In our domains; empty: it is from outside, and registered nowhere here. */
+  readonly addressOfRecord: string;
+};
+
+type Hunt = {
+  readonly phone: Wayward;
+  /** Flows that do not lead there. */
+  readonly failed: readonly string[];
+  /** How long it is waited for. */
+  readonly until: number;
+  /** Told where the phone is; undefined: it has not come back. */
+  readonly found: (flow: string | undefined, now: number) => void;
+  /** What is done before it is waited for, once; true: something was. */
+  readonly instead?: (now: number) => boolean;
+};
 
 export type WhereaboutsOptions = {
   readonly map: () => ClusterMap;
   readonly accesses: Accesses;
   readonly dialogs: DialogKeeper;
   readonly finder: PhoneFinder;
+  readonly registrar: RegistrarDesk;
   /** The flows of an address-of-record of this exchange; undefined: another one serves it. */
   readonly flowsHere: (addressOfRecord: string, now: number) => readonly PhoneFlow[] | undefined;
   readonly send: (flow: string, octets: Uint8Array) => void;
   /** Where an in-dialog request goes, that waits under this reference. */
   readonly resolved: (reference: string, flows: readonly string[], now: number) => void;
+  /** Targets for an initial request that waits under this reference. */
+  readonly returned: (reference: string, targets: readonly Target[], now: number) => void;
   readonly moveResponse: (tx: ServerTransaction, response: SipMessage, flow: string | undefined, now: number) => void;
 };
 
@@ -55,25 +79,38 @@ export class Whereabouts {
     const { addressOfRecord } = phone;
     const flows = (addressOfRecord === "" ? undefined : this.#options.flowsHere(addressOfRecord, now)) ?? [];
     const flow = presentFlow(phone, flows, (each) => this.#options.accesses.usable(each) !== undefined);
-    if (flow === undefined) return { requestUri, routes: [], seek: "first", failedFlow: phone.flow };
+    if (flow === undefined) return { requestUri, routes: [], seek: "first" };
     if (flow !== phone.flow) this.#options.dialogs.receiverMoved(message, flow, now);
     return { requestUri, routes: [], flow, seek: "onFailure" };
   }
 
-  seek(request: Preprocessed, failed: string, reference: string, now: number): void {
+  /** See `ProxyEnvironment.seek`. */
+  seek(wanted: Wanted, now: number): void {
+    if (wanted.target.seek === "registration") return this.#awaitRegistration(wanted, now);
+    const { request, failed, until, reference } = wanted;
+    const { dialogs, resolved } = this.#options;
     const phone = this.#receiverOf(request);
-    this.#options.finder.find(
-      { ...phone, failed },
-      (found, at) => {
-        if (found !== undefined) this.#options.dialogs.receiverMoved(request.message, found, at);
-        const flow = found ?? this.#contactFlow(request, phone.contact, failed);
-        this.#options.resolved(reference, flow === undefined ? [] : [flow], at);
-      },
-      now,
-    );
+    const found = (flow: string | undefined, at: number): void => {
+      if (flow !== undefined) dialogs.receiverMoved(request.message, flow, at);
+      resolved(reference, flow === undefined ? [] : [flow], at);
+    };
+    const instead = (at: number): boolean => {
+      const flow = this.#contactFlow(request, phone.contact, failed);
+      if (flow !== undefined) resolved(reference, [flow], at);
+      return flow !== undefined;
+    };
+    this.#find({ phone, failed, until, found, instead }, now, reference);
   }
 
-  /** The ACK of a 2xx is repeated by nobody when its connection has been lost: once more, where the phone is now. */
+  /** See `ProxyEnvironment.mayReturn`. */
+  mayReturn({ message, token }: Preprocessed, now: number): boolean {
+    const { map, flowsHere, registrar, accesses } = this.#options;
+    const { callee } = callingOf(map(), message);
+    if (token !== undefined || callee === undefined || flowsHere(callee, now) === undefined) return false;
+    return registrar.mayReturn(callee, now, (flow) => accesses.isLostLately(flow, now));
+  }
+
+  /** The ACK of a 2xx is repeated by nobody when its connection has been lost: once more, where the phone is now, or will be. */
   ackLost(ack: SipMessage, failed: string, now: number): void {
     const side = this.#options.dialogs.receiverOf(ack);
     const via = ack.topVia;
@@ -81,32 +118,36 @@ export class Whereabouts {
     if (this.#ackedAgain.size >= sentAgainMax) this.#ackedAgain.clear();
     this.#ackedAgain.add(via.branch);
     const octets = ack.octets.slice(ack.start, ack.end);
-    this.#options.finder.find(
-      { ...side, heardAt: 0, failed },
-      (flow) => (flow === undefined ? undefined : this.#options.send(flow, octets)),
-      now,
-    );
+    const found = (flow: string | undefined): void => (flow === undefined ? undefined : this.#options.send(flow, octets));
+    this.#find({ phone: { ...side, heardAt: 0 }, failed: this.#deadOf(failed), until: now + phoneReturnMs, found }, now);
   }
 
-  /** The connection of a client is gone before it has got its answer: it may have come back on another one. */
+  /**
+   * The connection of a client is gone before it has got its answer: it may have come back on another one, or be about to. Where nothing but its
+   * user is known (a BYE has no Contact, and its dialog is over) any phone that has registered lately will do: a wrong one drops it.
+   */
   responseLost(tx: ServerTransaction, response: SipMessage, now: number): boolean {
-    const failed = tx.responseFlow;
-    const addressOfRecord = addressOfRecordOfParty(this.#options.map(), response.from);
-    if (!isReliableFlow(failed) || addressOfRecord === "") return false;
+    const { accesses, dialogs, map, moveResponse } = this.#options;
+    const lost = tx.responseFlow;
+    const failed = this.#deadOf(lost);
+    const addressOfRecord = addressOfRecordOfParty(map(), response.from);
+    if (!isReliableFlow(lost) || (addressOfRecord === "" && failed.length > 0)) return false;
     const contact = tx.request === undefined ? undefined : contactOf(tx.request);
-    const known = this.#options.dialogs.senderOf(response);
-    const phone = contact === undefined ? known : { contact: contact.uri, instanceId: contact.instanceId };
-    if (phone === undefined) return false;
-    const lost = { contact: phone.contact, instanceId: phone.instanceId, flow: "", heardAt: 0, addressOfRecord, failed };
-    this.#options.finder.find(
-      lost,
-      (found, at) => {
-        const via = response.topVia;
-        if (found !== undefined) tx.isMoved = true;
-        this.#options.moveResponse(tx, response, found ?? (isParseError(via) ? undefined : fallbackFlow(via, failed)), at);
-      },
-      now,
-    );
+    const { contact: uri = "", instanceId = "" } =
+      contact === undefined ? (dialogs.senderOf(response) ?? {}) : { ...contact, contact: contact.uri };
+    const phone = { contact: uri, instanceId, flow: failed.length > 0 ? "" : lost, heardAt: 0, addressOfRecord };
+    const found = (flow: string | undefined, at: number): void => {
+      if (flow !== undefined) tx.isMoved = true;
+      moveResponse(tx, response, flow, at);
+    };
+    const instead = (at: number): boolean => {
+      const via = response.topVia;
+      const fallback = isParseError(via) ? undefined : fallbackFlow(via, lost);
+      if (fallback === undefined || accesses.usable(fallback) === undefined) return false;
+      moveResponse(tx, response, fallback, at);
+      return true;
+    };
+    this.#find({ phone, failed, until: now + phoneReturnMs, found, instead }, now);
     return true;
   }
 
@@ -114,27 +155,74 @@ export class Whereabouts {
    * A response that has no transaction here, and whose client is not where its Via says: once more, where the dialog's record finds it. The
    * callee says a 2xx again until it is acknowledged, so each time counts anew.
    */
-  strayLost(response: SipMessage, failed: string, now: number): void {
+  strayLost(response: SipMessage, lost: string, now: number): void {
     const side = this.#options.dialogs.senderOf(response);
     const via = response.topVia;
     if (side === undefined || isParseError(via) || via.branch === undefined) return;
     const { branch } = via;
-    if (this.#answeredAgain.delete(`${branch} ${failed}`)) return;
+    if (this.#answeredAgain.delete(`${branch} ${lost}`)) return;
     const octets = response.octets.slice(response.start, response.end);
-    this.#options.finder.find(
-      { ...side, flow: "", heardAt: 0, failed },
-      (flow) => {
-        if (flow === undefined) return;
-        if (this.#answeredAgain.size >= sentAgainMax) this.#answeredAgain.clear();
-        this.#answeredAgain.add(`${branch} ${flow}`);
-        this.#options.send(flow, octets);
-      },
-      now,
-    );
+    const found = (flow: string | undefined): void => {
+      if (flow === undefined) return;
+      if (this.#answeredAgain.size >= sentAgainMax) this.#answeredAgain.clear();
+      this.#answeredAgain.add(`${branch} ${flow}`);
+      this.#options.send(flow, octets);
+    };
+    const failed = this.#deadOf(lost);
+    const phone = { ...side, flow: failed.length > 0 ? "" : lost, heardAt: 0 };
+    this.#find({ phone, failed, until: now + phoneReturnMs, found }, now);
+  }
+
+  #find({ phone, failed, until, found, instead }: Hunt, now: number, name?: string): void {
+    const { accesses, finder } = this.#options;
+    const isGood = (flow: string): boolean => !failed.includes(flow) && accesses.usable(flow) !== undefined;
+    let isFirst = true;
+    const look = (flows: readonly PhoneFlow[] | undefined, at: number): boolean => {
+      const flow = presentFlow(phone, isAnyone(phone) ? lateOnes(flows ?? [], at) : (flows ?? []), isGood);
+      if (flow !== undefined) found(flow, at);
+      if (flow !== undefined || flows === undefined) return flow !== undefined;
+      const isInstead = isFirst && instead?.(at) === true;
+      isFirst = false;
+      return isInstead;
+    };
+    const { addressOfRecord } = phone;
+    const giveUp = (at: number): void => found(undefined, at);
+    finder.start({ addressOfRecord, until: this.#mayComeBack(phone, failed, now) ? until : now, look, giveUp }, now, name);
+  }
+
+  /** Whether it is worth to wait: for the way to its flow, or for its REGISTER. */
+  #mayComeBack({ flow, addressOfRecord }: Wayward, failed: readonly string[], now: number): boolean {
+    const { accesses, flowsHere, registrar } = this.#options;
+    if (flow !== "" && !failed.includes(flow) && accesses.usable(flow) === undefined) return true;
+    if (addressOfRecord === "") return false;
+    return flowsHere(addressOfRecord, now) === undefined || registrar.mayReturn(addressOfRecord, now, () => true);
+  }
+
+  /** An initial request goes to every phone that registers in time (RFC 3261 16.5), and to flows to which a way opens. */
+  #awaitRegistration({ request, until, reference }: Wanted, now: number): void {
+    const { accesses, finder, map, registrar, resolved, returned } = this.#options;
+    const addressOfRecord = callingOf(map(), request.message).callee ?? "";
+    const isSecure = request.message.requestUri.startsWith("sips:");
+    const isUsable = (flow: string): boolean => accesses.usable(flow) !== undefined;
+    const giveUp = (at: number): void => resolved(reference, [], at);
+    const look = (_flows: unknown, at: number): boolean => {
+      const targets = registrar.targetsSince(addressOfRecord, now, at, isSecure, isUsable);
+      if (targets.length > 0) returned(reference, targets, at);
+      // The last one has taken itself off.
+      const isOver = targets.length === 0 && !registrar.mayReturn(addressOfRecord, at, () => true);
+      if (isOver) giveUp(at);
+      return isOver;
+    };
+    finder.start({ addressOfRecord, until, look, giveUp }, now, reference);
+  }
+
+  /** The flow, unless it is the way there that is missing. */
+  #deadOf(flow: string): readonly string[] {
+    return this.#options.accesses.usable(flow) === undefined ? [] : [flow];
   }
 
   /** The phone that an in-dialog request is for, as the dialog's record knows it, else as the token and the request do. */
-  #receiverOf(request: Preprocessed): Phone & { readonly addressOfRecord: string } {
+  #receiverOf(request: Preprocessed): Wayward {
     const { message, token, direction } = request;
     const tokenFlow = (direction === "toCaller" ? token?.caller : token?.callee) ?? "";
     const side = this.#options.dialogs.receiverOf(message);
@@ -146,13 +234,24 @@ export class Whereabouts {
   }
 
   /** A phone that has no connection any more may take one at its Contact. Only there: a token is no leave to call anybody. */
-  #contactFlow(request: Preprocessed, contact: string, failed: string): string | undefined {
+  #contactFlow(request: Preprocessed, contact: string, failed: readonly string[]): string | undefined {
     const { requestUri, parsedRequestUri: uri } = request.message;
     if (contact !== requestUri || this.#options.dialogs.receiverOf(request.message) === undefined) return undefined;
     if (isParseError(uri) || !isSipUri(uri)) return undefined;
     const flow = this.#options.accesses.numericFlow(uri, accessOfFlow(request.flow));
-    return flow === failed ? undefined : flow;
+    return flow === undefined || failed.includes(flow) ? undefined : flow;
   }
+}
+
+/** Nothing is known of it but its user. */
+function isAnyone({ contact, instanceId }: Phone): boolean {
+  return contact === "" && instanceId === "";
+}
+
+/** The flows that were registered so lately that they may have taken the place of a lost one, as those of a phone of which nothing is known. */
+function lateOnes(flows: readonly PhoneFlow[], now: number): PhoneFlow[] {
+  const late = flows.filter(({ registeredAt }) => now - registeredAt <= phoneReturnMs);
+  return late.map((each) => ({ ...each, contact: "", instanceId: "" }));
 }
 
 /** True for flows that are connections. */

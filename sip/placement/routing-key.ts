@@ -2,7 +2,7 @@ import { CR, HTAB, LF, SP, TOKEN, characterClasses } from "../message/characters
 import { endOfValue } from "../message/header-lines.ts";
 import { stringOf } from "../message/octets.ts";
 import { noParams } from "../message/params.ts";
-import { branchPrefix, dialogTokenPrefix } from "../transport/token.ts";
+import { branchPrefix, dialogTokenPrefix, viaMarkName } from "../transport/token.ts";
 import { addressOfRecordOf } from "./address-of-record.ts";
 import { exchangeOf, type ClusterMap } from "./cluster-map.ts";
 
@@ -39,8 +39,9 @@ function ofResponse(octets: Uint8Array, headers: number, end: number, map: Clust
   return undefined;
 }
 
-/** The `branch` among the parameters of one Via value. */
+/** Our `branch` among the parameters of one Via value names the exchange, the mark beside it the cell. */
 function ofVia(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
+  let exchange: number | undefined;
   let at = start;
   while (at < end) {
     const octet = octets[at];
@@ -49,18 +50,34 @@ function ofVia(octets: Uint8Array, start: number, end: number, map: ClusterMap):
       while (at < end && octets[at] !== 0x22) at += octets[at] === 0x5c ? 2 : 1;
     } else if (octet === 0x3b) {
       const name = skipSpace(octets, at + 1, end);
-      if (isName(octets, name, "branch")) {
-        const equals = skipSpace(octets, name + 6, end);
-        if (octets[equals] === 0x3d) return ofBranch(octets, skipSpace(octets, equals + 1, end), end, map);
+      if (exchange === undefined) {
+        const value = isName(octets, name, "branch") ? parameterValue(octets, name + 6, end) : -1;
+        if (value >= 0) {
+          exchange = ofBranch(octets, value, end, map);
+          if (exchange === undefined) return undefined;
+        }
+      } else if (isName(octets, name, viaMarkName)) {
+        return ofMark(octets, parameterValue(octets, name + viaMarkName.length, end), end, exchange);
       }
     }
     at += 1;
   }
-  return undefined;
+  return exchange === undefined ? undefined : { exchange };
 }
 
-function ofBranch(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
-  return startsWith(octets, start, end, branchPrefix) ? ofParts(octets, start + branchPrefix.length, end, 0x2e, map) : undefined;
+/** Offset of a parameter's value, -1 when it has none; `at`: behind its name. */
+function parameterValue(octets: Uint8Array, at: number, end: number): number {
+  const equals = skipSpace(octets, at, end);
+  return octets[equals] === 0x3d ? skipSpace(octets, equals + 1, end) : -1;
+}
+
+function ofBranch(octets: Uint8Array, start: number, end: number, map: ClusterMap): number | undefined {
+  return startsWith(octets, start, end, branchPrefix) ? exchangeAt(octets, start + branchPrefix.length, end, 0x2e, map) : undefined;
+}
+
+function ofMark(octets: Uint8Array, start: number, end: number, exchange: number): RoutingKey {
+  const stop = start < 0 ? -1 : endOfCell(octets, start, end);
+  return stop <= start || octets[stop] !== 0x2a || stop >= end ? { exchange } : { exchange, cell: stringOf(octets, start, stop) };
 }
 
 function ofRequest(octets: Uint8Array, start: number, lineEnd: number, end: number, map: ClusterMap): RoutingKey | undefined {
@@ -168,11 +185,20 @@ function ofAddressOfRecord(octets: Uint8Array, start: number, end: number, map: 
   return addressOfRecord === undefined ? undefined : { exchange: exchangeOf(map, addressOfRecord) };
 }
 
-/**
- * `<exchange in base 36><separator><cell><separator>`, as both kinds of token begin; the rest is for the exchange to read and verify.
- * It counts when this map has the exchange: another number is forged, or from before the cluster was made anew.
- */
+/** `<exchange><separator><cell><separator>`, as a dialog's token begins; the rest is for the exchange to read and verify. */
 function ofParts(octets: Uint8Array, start: number, end: number, separator: number, map: ClusterMap): RoutingKey | undefined {
+  const exchange = exchangeAt(octets, start, end, separator, map);
+  if (exchange === undefined) return undefined;
+  const cell = find(octets, separator, start, end) + 1;
+  const stop = endOfCell(octets, cell, end);
+  return stop === cell || stop >= end || octets[stop] !== separator ? undefined : { exchange, cell: stringOf(octets, cell, stop) };
+}
+
+/**
+ * An exchange in base 36 with the separator behind it. It counts when this map has it: another number is forged, or from before the cluster
+ * was made anew.
+ */
+function exchangeAt(octets: Uint8Array, start: number, end: number, separator: number, map: ClusterMap): number | undefined {
   let at = start;
   let exchange = 0;
   for (; at < end && octets[at] !== separator; at += 1) {
@@ -180,11 +206,13 @@ function ofParts(octets: Uint8Array, start: number, end: number, separator: numb
     if (digit < 0 || at - start === 4) return undefined;
     exchange = exchange * 36 + digit;
   }
-  const cell = at + 1;
-  let stop = cell;
-  while (stop < end && octets[stop] !== separator && base36Of(octets[stop] ?? 0) >= 0) stop += 1;
-  if (at === start || stop === cell || stop >= end || octets[stop] !== separator || exchange >= map.exchangeCount) return undefined;
-  return { exchange, cell: stringOf(octets, cell, stop) };
+  return at === start || at >= end || exchange >= map.exchangeCount ? undefined : exchange;
+}
+
+function endOfCell(octets: Uint8Array, start: number, end: number): number {
+  let stop = start;
+  while (stop < end && base36Of(octets[stop] ?? 0) >= 0) stop += 1;
+  return stop;
 }
 
 function base36Of(octet: number): number {

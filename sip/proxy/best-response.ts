@@ -30,9 +30,10 @@ function rankWithinClass(status: number): number {
     case 484:
       return 1;
     case 404:
+      return 5;
+    case 480:
       return 6;
     case 430:
-    case 480:
       return 7;
     case 487:
       return 8;
@@ -40,8 +41,13 @@ function rankWithinClass(status: number): number {
     case 503:
       return 9;
     default:
-      return 5;
+      return 4;
   }
+}
+
+/** True while all that is known is that phones could not be reached: their connections, or the ways to them, failed. */
+export function isUnreached(best: Candidate | undefined): boolean {
+  return best === undefined || best.status === 430 || (best.status === 503 && best.octets === undefined);
 }
 
 /** Keeps the response (`octets`: without our Via) when it is better than what is there; the earlier one wins a tie. */

@@ -5,6 +5,17 @@ import type { Sign } from "../transport/token.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
+/** A phone that is looked for, or waited for. */
+export type Wanted = {
+  readonly request: Preprocessed;
+  readonly target: Target;
+  /** Flows that have been tried and do not lead there. */
+  readonly failed: readonly string[];
+  /** How long it is worth to wait, ms since the epoch. */
+  readonly until: number;
+  readonly reference: string;
+};
+
 /** What the proxy needs from around it; everything that is not a function of its arguments. */
 export type ProxyEnvironment = {
   readonly exchange: number;
@@ -15,9 +26,11 @@ export type ProxyEnvironment = {
   nextReference(): string;
   /**
    * Whether a response that no transaction waits for is late: its request was forwarded by this very replica, and is done with (RFC 6026 7.3,
-   * RFC 4320 4.2). `branch`: signed by us.
+   * RFC 4320 4.2). `branch` and `cell`, which its Via names, are signed by us.
    */
-  isLate(branch: string, method: string, now: number): boolean;
+  isLate(branch: string, cell: string, method: string, now: number): boolean;
+  /** Whether another replica may have forwarded just now what comes here: this one has taken over, or has just started. */
+  mayBeRepeated?(now: number): boolean;
   /** A tag for a response of our own (RFC 3261 19.3). */
   nextTag(): string;
   /** What goes into our Via and Record-Route for messages that leave on this flow. */
@@ -25,16 +38,23 @@ export type ProxyEnvironment = {
   /** Asks for the flows to a next hop (RFC 3263); the answer comes as {@link Proxy.resolved}. */
   resolve(uri: string, reference: string): void;
   /**
-   * Asks for the present flow of the phone that an in-dialog request is for; `failed` is one that does not lead there, empty: none has been
-   * tried. The answer comes as {@link Proxy.resolved}, later than this call returns.
+   * Looks for a phone that is not where it was; answered later than this call returns. In-dialog requests: {@link Proxy.resolved} says its present
+   * flow, or none. For a target of `registration`: {@link Proxy.returned}, each time that there are targets; `resolved` with none is the end.
    */
-  seek(request: Preprocessed, failed: string, reference: string, now: number): void;
+  seek(wanted: Wanted, now: number): void;
+  /** Nobody waits for this any more. */
+  stopSeeking(reference: string): void;
+  /** Whether phones that an initial request is for have lost their connections a moment ago, and may register again. */
+  mayReturn(request: Preprocessed, now: number): boolean;
   /** The flow to a next hop that needs no DNS; undefined: resolve it. `near`: the flow the request came on, whose access is preferred. */
   numericFlow(uri: SipUri, near: string): string | undefined;
   /** True for a host (and port, when one is given) that names this cluster: a domain, an alias, a cluster address. */
   isOurs(host: string, port: number | undefined): boolean;
-  /** A target's flow delivers nothing any more (RFC 5626 7): for the registrar to drop its binding. */
-  flowFailed(flow: string, target: Target, now: number): void;
+  /**
+   * A target's flow delivers nothing any more (RFC 5626 7): for the registrar to drop its binding. `unreachable`: it is the way to the flow that
+   * is missing, and nothing has been sent on it.
+   */
+  flowFailed(flow: string, target: Target, now: number): "dead" | "unreachable";
   /** A provisional response is about to be forwarded. */
   provisional?(context: ResponseContext, branch: Branch, message: SipMessage, now: number): void;
   /**

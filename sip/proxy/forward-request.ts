@@ -5,25 +5,27 @@ import { MessageEdit } from "../message/edit.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { parseUri } from "../message/uri.ts";
-import { fnv1a, makeBranch } from "../transport/token.ts";
+import { fnv1a, makeBranch, makeViaMark, parseViaMark, viaMarkName } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { firstRouteOf, isStrictRouter, requestUriOf } from "./next-hop.ts";
 import { hostPortOf, recordRoutesOf } from "./record-route.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
+/** What our Via says: see token.ts. */
+export type ViaToken = { readonly branch: string; readonly mark: string };
+
 /**
- * RFC 3261 16.6 1 to 9: the copy of a request for one target, leaving on `flow` with `branch` in our Via, in one splice of the received
- * octets. `cell`: the one that its Record-Route names.
+ * RFC 3261 16.6 1 to 9: the copy of a request for one target, leaving on `flow` with `via` in our Via, in one splice of the received
+ * octets. Its Record-Route names the cell that its Via does.
  */
 export function forwardRequest(
   env: ProxyEnvironment,
   request: Preprocessed,
   target: Target,
   flow: string,
-  branch: string,
+  via: ViaToken,
   recordRoute: boolean,
-  cell: string = env.cell,
 ): Uint8Array {
   const { message } = request;
   const edit = new MessageEdit(message);
@@ -42,10 +44,11 @@ export function forwardRequest(
   else if (!isParseError(maxForwards)) edit.replaceFirst(Header.MaxForwards, String(maxForwards - 1));
   if (recordRoute) {
     const isSecure = isSips(requestUri) || (firstRoute !== undefined && isSips(firstRoute));
+    const cell = parseViaMark(via.mark)?.cell ?? env.cell;
     for (const value of recordRoutesOf(env, request, target, flow, isSecure, cell)) edit.prepend(Header.RecordRoute, value);
   }
   const listener = env.sentBy(flow);
-  edit.prepend(Header.Via, `SIP/2.0/${listener.transport} ${hostPortOf(listener)};branch=${branch}`);
+  edit.prepend(Header.Via, `SIP/2.0/${listener.transport} ${hostPortOf(listener)};branch=${via.branch};${viaMarkName}=${via.mark}`);
   // 16.6 9: over a stream the length must be said.
   if (listener.transport !== "UDP" && !message.has(Header.ContentLength)) {
     edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));
@@ -79,32 +82,32 @@ function routeStrictly(edit: MessageEdit, request: Preprocessed, target: Target,
   edit.append(Header.Route, `<${requestUri}>`);
 }
 
-/**
- * The branch of our Via (16.6 8). Its reference is `<reference>*<upstream flow>`: RFC 3581 4 suggests that what a response needs to go on from
- * here be put into the Via, so that no state is needed. The flow's dots are written `!`, as dots part the fields of a branch.
- */
-export function branchOf(env: ProxyEnvironment, reference: string, upstream: string, loop: string): string {
-  const text = `${reference}*${upstream.replaceAll(".", "!")}`;
-  return makeBranch({ exchange: env.exchange, cell: env.cell, reference: text, loop }, env.sign);
+/** Our Via for a request that goes on under this reference (16.6 8); `upstream`: the flow that its responses go to. */
+export function viaTokenOf(env: ProxyEnvironment, reference: string, upstream: string, loop: string): ViaToken {
+  const branch = makeBranch({ exchange: env.exchange, reference, loop });
+  return { branch, mark: makeViaMark(branch, { cell: env.cell, upstream }, env.sign) };
 }
 
 /**
- * What a branch is called: a function of the request and where it goes, so that a request which both replicas forward, because the first one
- * died before it could say so, is the same transaction for the phone. Two hashes: 64 bits; who makes two requests of his own collide harms
- * himself only, for the flow they came on is part of the branch. `nth`: tried there before.
+ * What a branch is called: a function of the request's identity and of where it goes, so that it is the same transaction for its receiver whoever
+ * forwards it, and however often: both replicas, when the first one died before it could say so; again on another flow of the same phone,
+ * when nobody knows whether the first one brought it there; once more for a caller who asks again elsewhere (RFC 3263 4.3). Two hashes: 64 bits;
+ * who makes two requests of his own collide harms himself. `nth`: tried there before.
  */
-export function referenceOf(serverKey: string, requestUri: string, flow: string, nth: number): string {
+export function referenceOf(identity: string, place: string, nth: number): string {
   const again = nth === 0 ? "" : `-${nth}`;
-  const there = fnv1a(`${serverKey}|${flow}|${requestUri}`);
-  const back = fnv1a(`${requestUri}|${flow}|${serverKey}`);
-  return `${base36(there, 7)}-${base36(back, 7)}${again}`;
+  return `${base36(fnv1a(`${identity}|${place}`), 7)}-${base36(fnv1a(`${place}|${identity}`), 7)}${again}`;
 }
 
-/** The two parts of a branch's reference. */
-export function splitReference(text: string): { readonly reference: string; readonly upstream: string } {
-  const at = text.indexOf("*");
-  if (at < 0) return { reference: text, upstream: "" };
-  return { reference: text.slice(0, at), upstream: text.slice(at + 1).replaceAll("!", ".") };
+/** Where a target is, for {@link referenceOf}: a phone is the same one on whichever flow. */
+export function placeOf(target: Target, flow: string): string {
+  if (target.group !== undefined) return target.group;
+  return isPhone(target) ? target.requestUri : `${flow}|${target.requestUri}`;
+}
+
+/** Whether a target is one phone, reached on a flow of its own; else it is a URI, of which each address may be another server. */
+export function isPhone(target: Target): boolean {
+  return target.flow !== undefined || target.seek !== undefined;
 }
 
 function isSips(uri: string): boolean {

@@ -1,5 +1,5 @@
 import type { ParseError } from "../errors.ts";
-import { branchesMax, messageOctetsMax, t1Ms, timerCMs } from "../limits.ts";
+import { branchesMax, messageOctetsMax, phoneReturnMs, phoneSearchMs, t1Ms, timerCMs } from "../limits.ts";
 import { buildResponse } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { serializeUri } from "../message/uri.ts";
@@ -13,14 +13,25 @@ import type {
   ServerTransaction,
   TransportSink,
 } from "../transaction/transaction.ts";
-import { parseBranch } from "../transport/token.ts";
-import { aggregateChallenges, offer } from "./best-response.ts";
+import { aggregateChallenges, isUnreached, offer } from "./best-response.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import { branchOf, forwardRequest, referenceOf } from "./forward-request.ts";
+import { forwardRequest, isPhone, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
+import { join, OpenRequests, withVias } from "./open-requests.ts";
 import { checkForwarding } from "./request-validation.ts";
 import type { Refusal } from "./request-validation.ts";
-import { addToTargetSet, hasPendingBranch, isBranch, isGroupTaken, isOpen, isResponseContext, nextBatch } from "./response-context.ts";
+import {
+  addToTargetSet,
+  hasPendingBranch,
+  isAwaiting,
+  isBranch,
+  isGroupTaken,
+  isOpen,
+  isResponseContext,
+  newBranch,
+  newContext,
+  nextBatch,
+} from "./response-context.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
 import { preprocess } from "./route-preprocessing.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -28,8 +39,10 @@ import { StatelessForwarder } from "./stateless.ts";
 import { withoutTopVia } from "./top-via.ts";
 
 const timerPrefix = "p:";
-/** How long a next hop's addresses, or a phone's present flow, are waited for. A resolver gives up after 5 s. */
+/** How long a next hop's addresses are waited for. A resolver gives up after 5 s. */
 const resolveMs = 6_000;
+/** Longer than anybody looks for a phone, who says himself when there is none. */
+const seekMs: number = phoneReturnMs + phoneSearchMs;
 /** RFC 3261 9.1: how long a cancelled branch is waited for. */
 const cancelMs: number = 64 * t1Ms;
 /** Client transactions that one request may start in all, over all addresses and flows of its targets. */
@@ -55,6 +68,7 @@ export class Proxy {
   /** Branches that have a timer or wait for addresses, by reference. */
   readonly #branches = new Map<string, Branch>();
   readonly #stateless: StatelessForwarder;
+  readonly #open = new OpenRequests();
 
   constructor(env: ProxyEnvironment, transactions: TransactionLayer, timers: TimerTable, transport: TransportSink) {
     this.#env = env;
@@ -63,9 +77,9 @@ export class Proxy {
     this.#stateless = new StatelessForwarder(env, timers, transport);
   }
 
-  /** Branches with a timer and ACKs waiting for an address: zero when nothing is going on. */
+  /** Requests and branches in progress, and ACKs waiting for an address: zero when nothing is going on. */
   get size(): number {
-    return this.#branches.size + this.#stateless.size;
+    return this.#branches.size + this.#stateless.size + this.#open.size;
   }
 
   /** RFC 3261 16.4: see `preprocess` in route-preprocessing.ts. */
@@ -93,47 +107,66 @@ export class Proxy {
 
   /**
    * RFC 3261 16.5 to 16.8: forwards a request to its targets, those of equal q in parallel, from the highest q on; of the targets of one
-   * group one at a time (RFC 5626 7). INVITE is answered with 100 at once. No targets: 480. The transaction's owner becomes the context.
+   * group one at a time (RFC 5626 7). INVITE is answered with 100 at once. No targets: 480, unless a phone may return that has just lost its
+   * connection. The transaction's owner becomes the context.
    * Nothing happens when the transaction has been answered already, by a CANCEL in between.
    */
   forward(tx: ServerTransaction, request: Preprocessed, targets: readonly Target[], options: ForwardOptions, now: number): void {
     if (tx.state !== "Proceeding" && tx.state !== "Trying") return;
     const refusal = request.loop === undefined ? checkForwarding(request) : undefined;
     if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
-    const context: ResponseContext = {
-      kind: "responseContext",
-      tx,
-      isInvite: tx.kind === "inviteServer",
-      recordRoute: options.recordRoute,
-      request,
-      waiting: [],
-      branches: [],
-      attempts: 0,
-      best: undefined,
-      challenges: [],
-      finalStatus: 0,
-      cancelled: false,
-      cancelReasons: [],
-      declined: false,
-      isStarting: false,
-    };
+    if (this.join(tx, request, now)) return;
+    const context = newContext(tx, request, options.recordRoute);
+    if (this.#env.mayBeRepeated?.(now) === true) context.ownVias = request.message.values(Header.Via);
     tx.owner = context;
+    this.#open.add(context);
     this.#transactions.trying(tx, now);
     addToTargetSet(context, targets);
+    if (targets.length === 0) this.#awaitPhone(context, now);
     this.#proceed(context, now);
     this.#changed(context, now);
+  }
+
+  /** A copy of a request that is being forwarded: it waits for the same answer. False: it is none. */
+  join(tx: ServerTransaction, request: Preprocessed, now: number): boolean {
+    const context = this.#open.find(request);
+    if (context === undefined) return false;
+    if (!join(context, tx, request.message)) {
+      this.refuse(tx, request.message, { status: 482, headers: [] }, now);
+      return true;
+    }
+    this.#transactions.trying(tx, now);
+    const { lastStatus, lastResponse } = context.tx;
+    if (lastStatus > 100 && lastResponse !== undefined) {
+      this.#transactions.respond(tx, lastStatus, withVias(lastResponse, request.message.values(Header.Via), tx.reliable), now);
+    }
+    return true;
   }
 
   /** RFC 3261 16.5: targets that became known while the request is ringing, tried at once. False: it is too late. */
   addTargets(tx: ServerTransaction, targets: readonly Target[], now: number): boolean {
     const context = tx.owner;
     if (!isResponseContext(context) || !isOpen(context)) return false;
-    const ready = addToTargetSet(context, targets).filter((target) => !isGroupTaken(context, target));
+    const added = addToTargetSet(context, targets);
+    if (added.length === 0) return true;
+    const ready = added.filter((target) => !isGroupTaken(context, target));
     context.waiting = context.waiting.filter((target) => !ready.includes(target));
     this.#startAll(context, ready, now);
     this.#proceed(context, now);
     this.#changed(context, now);
     return true;
+  }
+
+  /**
+   * Targets of phones that a request waits for, under the reference of {@link ProxyEnvironment.seek}. Those that it has tried are not tried again,
+   * nor is a phone called twice that has moved on while it is called already.
+   */
+  returned(reference: string, targets: readonly Target[], now: number): void {
+    const branch = this.#branches.get(reference);
+    if (branch?.state !== "Resolving") return;
+    const called = branch.context.branches.filter(({ state }) => state !== "Finished").map(({ target }) => target.requestUri);
+    const fresh = targets.filter(({ requestUri }) => !called.includes(requestUri));
+    this.addTargets(branch.context.tx, fresh, now);
   }
 
   /** RFC 3261 16.10, 9.2. `tx` undefined: there is no INVITE to cancel, 481. */
@@ -149,9 +182,16 @@ export class Proxy {
       return;
     }
     if (context.finalStatus !== 0) return;
+    const latest = context.joined.at(-1)?.tx ?? context.tx;
+    if (tx !== latest) {
+      // The caller waits on another way now.
+      if (tx.request !== undefined) this.#transactions.respond(tx, 487, buildResponse(tx.request, 487, { toTag }), now);
+      return;
+    }
     context.cancelled = true;
     context.cancelReasons = message.values(Header.Reason);
     this.#cancelPending(context, now);
+    if (!hasPendingBranch(context)) offer(context, 487);
     this.#proceed(context, now);
     this.#changed(context, now);
   }
@@ -182,16 +222,23 @@ export class Proxy {
     return true;
   }
 
-  /** RFC 3261 16.9: as a 503; over a flow of the target's, as a 430 (RFC 5626 5.3.1). The next address or flow is tried. */
+  /**
+   * RFC 3261 16.9: as a 503; over a flow of the target's, as a 430 (RFC 5626 5.3.1). The next address or flow is tried. A flow to which there is
+   * no way counts as one that has not been tried: should there be one in time, it gets the same branch.
+   */
   transportError(tx: ClientTransaction, now: number): boolean {
     const branch = tx.owner;
     if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
     const { context, target, flow } = branch;
     const isTargetFlow = target.flow === flow || target.seek !== undefined;
-    if (isTargetFlow) this.#env.flowFailed(flow, target, now);
-    if (target.seek === "onFailure" && isOpen(context)) {
+    branch.isLost = true;
+    if (isTargetFlow && this.#env.flowFailed(flow, target, now) === "unreachable") {
+      context.branches.splice(context.branches.indexOf(branch), 1);
+    }
+    if (target.seek !== undefined && isOpen(context) && context.branches.length < branchesMax) {
       this.#finish(branch);
-      this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first", failedFlow: flow }, now);
+      this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first" }, now);
+      this.#changed(context, now);
     } else if (!this.#tryNextAddress(branch, now)) this.#fail(branch, isTargetFlow ? 430 : 503, now);
     return true;
   }
@@ -215,7 +262,7 @@ export class Proxy {
     if (branch === undefined) return true;
     switch (branch.state) {
       case "Resolving":
-        this.#fail(branch, 503, now);
+        this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
         break;
       case "Calling":
       case "Cancelling":
@@ -248,6 +295,7 @@ export class Proxy {
    * `restoreInvite`), `start` gives every unfinished branch its client transaction.
    */
   adopt(context: ResponseContext, start: (branch: Branch) => ClientTransaction | undefined, now: number): void {
+    this.#open.add(context);
     context.isStarting = true;
     for (const branch of context.branches) {
       if (branch.state === "Finished") continue;
@@ -267,11 +315,10 @@ export class Proxy {
   }
 
   /** The request that a branch has sent, made once more: what another replica needs to repeat or cancel it. */
-  requestOf(branch: Branch, viaBranch: string): Uint8Array {
-    const { context, target, flow } = branch;
+  requestOf(branch: Branch): Uint8Array {
+    const { context, target, flow, via } = branch;
     if (context.request === undefined) throw new RangeError("nothing to forward");
-    const cell = parseBranch(viaBranch)?.cell;
-    return forwardRequest(this.#env, context.request, target, flow, viaBranch, context.recordRoute, cell);
+    return forwardRequest(this.#env, context.request, target, flow, via, context.recordRoute);
   }
 
   /** Another replica goes on with this INVITE: it is forgotten without a word. */
@@ -280,7 +327,8 @@ export class Proxy {
       if (branch.client !== undefined && branch.client.state !== "Terminated") this.#transactions.forget(branch.client);
       this.#finish(branch);
     }
-    if (context.tx.state !== "Terminated") this.#transactions.forget(context.tx);
+    this.#forgetServers(context);
+    this.#open.remove(context);
     context.finalStatus = 500;
     context.request = undefined;
     context.waiting = [];
@@ -291,15 +339,33 @@ export class Proxy {
     if (context.finalStatus !== 0) return;
     context.finalStatus = 487;
     this.#cancelPending(context, now);
-    this.#transactions.forget(context.tx);
+    this.#forgetServers(context);
     this.#close(context, now);
+  }
+
+  #forgetServers(context: ResponseContext): void {
+    if (context.tx.state !== "Terminated") this.#transactions.forget(context.tx);
+    for (const { tx } of context.joined) if (tx.state !== "Terminated") this.#transactions.forget(tx);
   }
 
   /** Goes on with what is waiting, or ends with the best response when nothing is. */
   #proceed(context: ResponseContext, now: number): void {
     if (context.isStarting || context.finalStatus !== 0 || hasPendingBranch(context)) return;
     if (isOpen(context) && context.waiting.length > 0) this.#startBatch(context, now);
-    if (context.finalStatus === 0 && !hasPendingBranch(context)) this.#sendBest(context, now);
+    if (context.finalStatus !== 0 || hasPendingBranch(context)) return;
+    if (context.branches.some(isAwaiting) && isUnreached(context.best)) return;
+    this.#sendBest(context, now);
+  }
+
+  /** The flow of a phone has failed, or there is no phone: who comes back in time is called as well (RFC 3261 16.5). */
+  #awaitPhone(context: ResponseContext, now: number): void {
+    const { request, soughtUntil } = context;
+    if (request === undefined || !isOpen(context) || (soughtUntil !== 0 && soughtUntil <= now)) return;
+    if (!this.#env.mayReturn(request, now)) return;
+    const waiting = context.branches.findIndex(isAwaiting);
+    // Looked for anew: it may have come back before this flow was known to be dead.
+    for (const branch of waiting < 0 ? [] : context.branches.splice(waiting, 1)) this.#finish(branch);
+    this.#start(context, { requestUri: request.message.requestUri, routes: [], seek: "registration" }, now);
   }
 
   /** RFC 3261 16.6: starts the waiting targets of the highest q, of each RFC 5626 group one; lower ones when all of them fail at once. */
@@ -324,17 +390,7 @@ export class Proxy {
 
   #start(context: ResponseContext, target: Target, now: number): void {
     if (!isOpen(context) || context.branches.length >= branchesMax) return;
-    const branch: Branch = {
-      kind: "branch",
-      context,
-      target,
-      state: "Resolving",
-      reference: "",
-      flow: "",
-      alternatives: [],
-      cancelRequested: false,
-      client: undefined,
-    };
+    const branch = newBranch(context, target);
     context.branches.push(branch);
     this.#startBranch(branch, now);
   }
@@ -344,11 +400,13 @@ export class Proxy {
     const { context, target } = branch;
     const { request } = context;
     if (request === undefined) return this.#fail(branch, 408, now);
-    if (target.seek === "first") {
+    if (target.seek === "first" || target.seek === "registration") {
       branch.state = "Resolving";
       branch.reference = this.#env.nextReference();
-      this.#watch(branch, resolveMs, now);
-      return this.#env.seek(request, target.failedFlow ?? "", branch.reference, now);
+      this.#watch(branch, seekMs, now);
+      if (context.soughtUntil === 0) context.soughtUntil = now + phoneReturnMs;
+      const failed = context.branches.map((other) => other.flow).filter((flow) => flow !== "");
+      return this.#env.seek({ request, target, failed, until: context.soughtUntil, reference: branch.reference }, now);
     }
     if (target.flow !== undefined) return this.#send(branch, target.flow, now);
     const nextHop = nextHopOf(request, target);
@@ -368,15 +426,16 @@ export class Proxy {
     this.#forget(branch);
     if (request === undefined || context.attempts >= attemptsMax) return this.#fail(branch, 408, now);
     context.attempts += 1;
-    const before = context.branches.filter((other) => other !== branch && isSentTo(other, target, flow)).length;
+    const place = placeOf(target, flow);
+    const before = context.branches.filter((other) => other !== branch && isSentTo(other, place)).length;
     branch.reference = this.#env.nextReference();
     branch.flow = flow;
-    const reference = referenceOf(tx.key, target.requestUri, flow, before);
-    const viaBranch = branchOf(this.#env, reference, tx.responseFlow, request.loop ?? "0");
-    const octets = forwardRequest(this.#env, request, target, flow, viaBranch, context.recordRoute);
+    const reference = referenceOf(request.identity, place, before);
+    branch.via = viaTokenOf(this.#env, reference, tx.responseFlow, request.loop ?? "0");
+    const octets = forwardRequest(this.#env, request, target, flow, branch.via, context.recordRoute);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
-    branch.client = this.#transactions.request(octets, tx.method, viaBranch, flow, now, branch);
+    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch);
     if (context.isInvite) this.#watch(branch, timerCMs, now);
   }
 
@@ -391,7 +450,7 @@ export class Proxy {
       const upstream = withoutTopVia(message, context.tx.reliable);
       if (upstream === undefined) return;
       this.#env.provisional?.(context, branch, message, now);
-      this.#transactions.respond(context.tx, message.status, upstream, now);
+      this.#respond(context, message.status, upstream, now);
     }
     // That a branch has said 100 is nothing that another replica needs to know.
     if (isNews || branch.cancelRequested) this.#changed(context, now);
@@ -405,7 +464,7 @@ export class Proxy {
     const commit = this.#env.final?.(context, message.status, branch, message, now);
     const isFirst = context.finalStatus === 0;
     if (isFirst) context.finalStatus = message.status;
-    this.#transactions.respond(context.tx, message.status, upstream, now, commit);
+    this.#respond(context, message.status, upstream, now, commit);
     if (!isFirst) return;
     context.cancelReasons = answeredElsewhere;
     this.#cancelPending(context, now);
@@ -416,11 +475,16 @@ export class Proxy {
     const { context } = branch;
     const { status } = message;
     if (branch.state === "Finished") return;
+    if (status === 482 && this.#isSaidAgain(branch, now)) return this.#goOnWaiting(branch, now);
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
-    if (status === 430 && branch.target.flow !== undefined) this.#env.flowFailed(branch.target.flow, branch.target, now);
+    if (status === 430 && branch.target.flow !== undefined) {
+      branch.isLost = true;
+      this.#env.flowFailed(branch.target.flow, branch.target, now);
+    }
     if ((status !== 430 && status !== 408) || !this.#tryNextFlow(branch, now)) {
       offer(context, status, message, upstream);
+      if (branch.isLost) this.#awaitPhone(context, now);
       if (status >= 600) {
         context.declined = true;
         this.#cancelPending(context, now);
@@ -428,6 +492,25 @@ export class Proxy {
     }
     this.#proceed(context, now);
     this.#changed(context, now);
+  }
+
+  /** Whether a phone may have had this INVITE before: on another flow, or from another replica. */
+  #isSaidAgain(branch: Branch, now: number): boolean {
+    const { context, target } = branch;
+    if (!context.isInvite || context.finalStatus !== 0 || !isPhone(target)) return false;
+    const place = placeOf(target, branch.flow);
+    const isSame = (other: Branch): boolean => other !== branch && placeOf(other.target, other.flow) === place;
+    return this.#env.mayBeRepeated?.(now) === true || context.branches.some(isSame);
+  }
+
+  /** RFC 3261 8.2.2.2: the phone refuses a second copy because it has the first. What it says to that one is what counts. */
+  #goOnWaiting(branch: Branch, now: number): void {
+    const { via, flow } = branch;
+    branch.client = this.#transactions.restoreClient(this.requestOf(branch), via.branch, flow, "Proceeding", now, branch);
+    if (branch.state === "Calling") branch.state = "Proceeding";
+    this.#watch(branch, branch.state === "Cancelling" ? cancelMs : timerCMs, now);
+    if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
+    this.#changed(branch.context, now);
   }
 
   /** A branch that ends without a response to forward: the status that it counts as. */
@@ -438,6 +521,7 @@ export class Proxy {
     if (context.finalStatus !== 0) return;
     const isReplaced = (status === 408 || status === 430) && this.#tryNextFlow(branch, now);
     if (!isReplaced) offer(context, context.cancelled ? 487 : status);
+    if (!isReplaced && branch.isLost) this.#awaitPhone(context, now);
     this.#proceed(context, now);
     this.#changed(context, now);
   }
@@ -491,6 +575,7 @@ export class Proxy {
     if (best.status === 408 && !context.isInvite) {
       context.finalStatus = 408;
       this.#close(context, now);
+      for (const joined of context.joined) this.#transactions.abandon(joined.tx, now);
       return this.#transactions.abandon(tx, now);
     }
     const status = upstreamStatus(best.status);
@@ -498,20 +583,31 @@ export class Proxy {
     const octets = status === best.status ? aggregateChallenges(best, context.challenges) : undefined;
     const commit = this.#env.final?.(context, status, undefined, undefined, now);
     const own = octets ?? (request === undefined ? undefined : buildResponse(request.message, status, { toTag: this.#env.nextTag() }));
-    if (own !== undefined) this.#transactions.respond(tx, status, own, now, commit);
+    if (own !== undefined) this.#respond(context, status, own, now, commit);
     this.#close(context, now);
+  }
+
+  /** Answers every copy of the request. */
+  #respond(context: ResponseContext, status: number, response: Uint8Array, now: number, commit?: number): void {
+    const { tx, joined, ownVias } = context;
+    const own = ownVias === undefined ? response : withVias(response, ownVias, tx.reliable);
+    this.#transactions.respond(tx, status, own, now, commit);
+    for (const each of joined) this.#transactions.respond(each.tx, status, withVias(response, each.vias, each.tx.reliable), now, commit);
   }
 
   /** A final response has been forwarded: what only new branches need is given up. */
   #close(context: ResponseContext, now: number): void {
+    this.#open.remove(context);
     context.request = undefined;
     context.best = undefined;
     context.challenges = [];
     context.waiting = [];
+    for (const branch of context.branches) if (branch.state === "Resolving") this.#finish(branch);
     this.#changed(context, now);
   }
 
   #finish(branch: Branch): void {
+    if (branch.state === "Resolving" && branch.target.seek !== undefined) this.#env.stopSeeking(branch.reference);
     this.#forget(branch);
     branch.state = "Finished";
     branch.alternatives = [];
@@ -533,8 +629,9 @@ export class Proxy {
   }
 }
 
-function isSentTo(branch: Branch, target: Target, flow: string): boolean {
-  return branch.flow === flow && branch.target.requestUri === target.requestUri;
+/** Whether a branch needs another name than one to the same place. To a phone that one has failed on another flow, it is said again. */
+function isSentTo(branch: Branch, place: string): boolean {
+  return (branch.state !== "Finished" || !isPhone(branch.target)) && placeOf(branch.target, branch.flow) === place;
 }
 
 /** RFC 3261 16.7 6: a 503 says that we cannot serve anybody, so a 500 is sent. RFC 5626 11.5: endpoints should never receive a 430. */

@@ -28,30 +28,45 @@ export function checkForwarding(request: Preprocessed): Refusal | undefined {
   const maxForwards = message.maxForwards;
   if (maxForwards !== undefined && isParseError(maxForwards)) return { status: 400, headers: none };
   if (maxForwards === 0) return { status: 483, headers: none };
-  const loop = loopHashOf(message);
-  if (hasLooped(message, loop)) return { status: 482, headers: none };
+  identify(request);
+  if (hasLooped(message, request.loop ?? "")) return { status: 482, headers: none };
   if (message.has(Header.ProxyRequire)) {
     const unsupported = message.optionTags(Header.ProxyRequire).filter((tag) => !understoodOptionTags.includes(tag));
     if (unsupported.length > 0) return { status: 420, headers: [["Unsupported", unsupported.join(", ")]] };
   }
-  request.loop = loop;
   return undefined;
+}
+
+/** Sets what a request is known by: its loop hash, and its identity. */
+export function identify(request: Preprocessed): void {
+  const { message } = request;
+  const text = identifyingText(message);
+  request.loop = base36(fnv1a(text), 7);
+  request.identity = `${request.loop}.${base36(fnv1a(`${message.method}\n${text}`), 7)}`;
+}
+
+/** Whether two requests are the same one, come by different ways: what {@link identify} has hashed is the same, and who says it. */
+export function isSameRequest(one: SipMessage, other: SipMessage): boolean {
+  return (
+    one.method === other.method && one.text(Header.From) === other.text(Header.From) && identifyingText(one) === identifyingText(other)
+  );
 }
 
 /**
  * RFC 3261 16.6 8 and RFC 5393 4.2: all that decides where a request goes, and what tells transactions apart; neither the method nor
- * the Vias. Equal on the way back: a loop. Different: a spiral.
+ * the Vias. Its hash is equal on the way back: a loop. Different: a spiral.
  */
-export function loopHashOf(message: SipMessage): string {
+function identifyingText(message: SipMessage): string {
   const cSeq = message.cSeq;
   let text = `${message.requestUri}\n${message.callId}\n${isParseError(cSeq) ? "" : cSeq.number}\n${message.fromTag ?? ""}\n${message.toTag ?? ""}`;
   for (const id of routingHeaders) {
     if (message.has(id)) text += `\n${message.values(id).join(",")}`;
   }
-  return base36(fnv1a(text), 7);
+  return text;
 }
 
-const routingHeaders: readonly number[] = [Header.Route, Header.ProxyRequire, Header.ProxyAuthorization];
+/** With credentials, because phones exist that repeat a challenged request with the same CSeq. */
+const routingHeaders: readonly number[] = [Header.Route, Header.ProxyRequire, Header.ProxyAuthorization, Header.Authorization];
 
 /** RFC 5393 4.2.2: any Via of ours, of any replica, with the same hash. Not verified: who forges one only fails his own request. */
 function hasLooped(message: SipMessage, loop: string): boolean {

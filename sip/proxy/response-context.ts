@@ -1,4 +1,5 @@
 import type { ClientTransaction, ServerTransaction } from "../transaction/transaction.ts";
+import type { ViaToken } from "./forward-request.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** The state of a forwarded request (RFC 3261 16.6, 16.7), as data. */
@@ -13,12 +14,11 @@ export type Target = {
   /** RFC 5626 7: targets that are flows to one instance have the same group: one at a time, the next only when this one fails. */
   readonly group?: string;
   /**
-   * In-dialog requests: the phone may be elsewhere than its flow says (RFC 5626 4.3). `first`: its present flow is looked for before anything
-   * is sent. `onFailure`: once, when the flow fails.
+   * In-dialog requests: the phone may be elsewhere than its flow says (RFC 5626 4.3). `first`: its present flow is looked for, or waited for,
+   * before anything is sent. `onFailure`: when the flow fails. Initial requests: `registration` is no place, but stands for phones that have lost
+   * their connections and are waited for: when one registers, its target is added (RFC 3261 16.5).
    */
-  readonly seek?: "first" | "onFailure";
-  /** The flow that failed before; for `seek`. */
-  readonly failedFlow?: string;
+  readonly seek?: "first" | "onFailure" | "registration";
   /** RFC 3261 20.10: higher ones first, equal ones in parallel. Absent is 1. */
   readonly q?: number;
 };
@@ -46,11 +46,15 @@ export type Branch = {
   state: BranchState;
   /** Names the branch in timers and questions for addresses; new for every address tried (RFC 3261 16.6 7). */
   reference: string;
+  /** Our Via in the request as it was sent last. */
+  via: ViaToken;
   flow: string;
   /** RFC 3263 4.3: addresses to try when this one fails. */
   alternatives: readonly string[];
   /** RFC 3261 9.1: a CANCEL waits for the first provisional response. */
   cancelRequested: boolean;
+  /** Its flow has failed: another flow of the same phone may be tried. */
+  isLost: boolean;
   client: ClientTransaction | undefined;
 };
 
@@ -58,6 +62,13 @@ export type Branch = {
 export type ResponseContext = {
   readonly kind: "responseContext";
   readonly tx: ServerTransaction;
+  /** The same request, come again on other ways (RFC 3263 4.3), the latest last: answered as `tx` is, each with its own Vias. */
+  joined: { readonly tx: ServerTransaction; readonly vias: readonly string[] }[];
+  /**
+   * Set when another replica may have forwarded the same request for another copy of it: the Vias of `tx`, for what the phone answers may have
+   * those of the other copy.
+   */
+  ownVias: readonly string[] | undefined;
   readonly isInvite: boolean;
   readonly recordRoute: boolean;
   /** What is forwarded; undefined when no more branches can start. */
@@ -79,7 +90,52 @@ export type ResponseContext = {
   declined: boolean;
   /** While targets are being started: see `Proxy.#startAll`. */
   isStarting: boolean;
+  /** Until when phones that are nowhere now are waited for; 0: none has been missed yet. */
+  soughtUntil: number;
 };
+
+/** Of a branch that has sent nothing. */
+const noVia: ViaToken = { branch: "", mark: "" };
+
+/** Of a request that has not been forwarded anywhere. */
+export function newContext(tx: ServerTransaction, request: Preprocessed, recordRoute: boolean): ResponseContext {
+  return {
+    kind: "responseContext",
+    tx,
+    joined: [],
+    ownVias: undefined,
+    isInvite: tx.kind === "inviteServer",
+    recordRoute,
+    request,
+    waiting: [],
+    branches: [],
+    attempts: 0,
+    best: undefined,
+    challenges: [],
+    finalStatus: 0,
+    cancelled: false,
+    cancelReasons: [],
+    declined: false,
+    isStarting: false,
+    soughtUntil: 0,
+  };
+}
+
+export function newBranch(context: ResponseContext, target: Target): Branch {
+  return {
+    kind: "branch",
+    context,
+    target,
+    state: "Resolving",
+    reference: "",
+    via: noVia,
+    flow: "",
+    alternatives: [],
+    cancelRequested: false,
+    isLost: false,
+    client: undefined,
+  };
+}
 
 export function isResponseContext(owner: unknown): owner is ResponseContext {
   return typeof owner === "object" && owner !== null && "kind" in owner && owner.kind === "responseContext";
@@ -89,8 +145,14 @@ export function isBranch(owner: unknown): owner is Branch {
   return typeof owner === "object" && owner !== null && "kind" in owner && owner.kind === "branch";
 }
 
+/** Whether something is under way; a phone that is only waited for is not. */
 export function hasPendingBranch(context: ResponseContext): boolean {
-  return context.branches.some((branch) => branch.state !== "Finished");
+  return context.branches.some((branch) => branch.state !== "Finished" && !isAwaiting(branch));
+}
+
+/** Stands for phones that are waited for: see `Target.seek`. */
+export function isAwaiting(branch: Branch): boolean {
+  return branch.state !== "Finished" && branch.target.seek === "registration";
 }
 
 /** Whether a new branch may still start (RFC 3261 16.7 5, 10; RFC 4320 4.2). */
@@ -127,7 +189,7 @@ export function nextBatch(context: ResponseContext): Target[] {
 
 /** True when a flow of the same instance is being tried, or has answered. */
 export function isGroupTaken(context: ResponseContext, target: Target): boolean {
-  return target.group !== undefined && context.branches.some((branch) => branch.target.group === target.group);
+  return target.group !== undefined && context.branches.some((branch) => branch.target.group === target.group && !branch.isLost);
 }
 
 function qOf(target: Target): number {

@@ -27,6 +27,8 @@ export type Preprocessed = {
   readonly direction: "toCallee" | "toCaller" | undefined;
   /** Set by `checkForwarding` when RFC 3261 16.3 has nothing against forwarding it: the loop hash of 16.6 8. */
   loop: string | undefined;
+  /** Set with it: a hash of what makes it this request, whichever way and however often it comes. Not of its Vias. */
+  identity: string;
 };
 
 /**
@@ -62,6 +64,7 @@ export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: st
     token: isInDialog ? token : undefined,
     direction: isInDialog && token !== undefined ? directionOf(token, message) : undefined,
     loop: undefined,
+    identity: "",
   };
 }
 

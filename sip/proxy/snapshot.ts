@@ -7,7 +7,10 @@ import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { Proxy } from "./proxy.ts";
+import { identify } from "./request-validation.ts";
+import { newBranch, newContext } from "./response-context.ts";
 import type { Branch, ResponseContext } from "./response-context.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** The text of INVITEs, which does not change: made once. */
 const texts = new WeakMap<SipMessage, string>();
@@ -32,7 +35,6 @@ export function snapshotInvite(context: ResponseContext, now: number): Invite | 
     responseFlow: tx.responseFlow,
     lastStatus: tx.lastStatus,
     lastResponse: tx.lastResponse === undefined ? undefined : stringOf(tx.lastResponse),
-    loop: request.loop ?? "0",
     recordRoute: context.recordRoute,
     waiting: context.waiting,
     branches: context.branches.map(snapshotBranch),
@@ -53,10 +55,12 @@ function snapshotBranch(branch: Branch): InviteBranch {
     target: branch.target,
     state: branch.state,
     reference: branch.reference,
-    branch: branch.state === "Finished" ? "" : (branch.client?.branch ?? ""),
+    branch: branch.state === "Finished" || branch.client === undefined ? "" : branch.via.branch,
+    mark: branch.via.mark,
     flow: branch.flow,
     alternatives: branch.alternatives,
     cancelRequested: branch.cancelRequested,
+    isLost: branch.isLost,
   };
 }
 
@@ -64,7 +68,7 @@ function snapshotBranch(branch: Branch): InviteBranch {
  * Goes on with an INVITE of another replica: its server transaction answers retransmissions and CANCEL, its branches have their timers
  * again, and what was unanswered is sent again with the same branch (design: the failure of a cell), unless it is so old (`ageMs`) that nobody
  * waits for it. Over connections too: the trunk that carried it to its access may be what failed, and a phone that has it sees it again (RFC 3261
- * 17.2.1). A branch whose next hop was being looked up starts over.
+ * 17.2.1). A branch whose next hop was being looked up, or whose phone is waited for, starts over.
  * The context; undefined when it cannot be read, or this replica has the INVITE already.
  */
 export function restoreInvite(
@@ -78,10 +82,12 @@ export function restoreInvite(
   if (isParseError(message)) return undefined;
   const request = proxy.preprocess(message, snapshot.flow);
   if (isParseError(request)) return undefined;
-  request.loop = snapshot.loop;
+  identify(request);
   const lastResponse = snapshot.lastResponse === undefined ? undefined : octetsOf(snapshot.lastResponse);
   const tx = transactions.restoreServer(message, snapshot.flow, snapshot.lastStatus, lastResponse);
   if (tx.owner !== undefined || tx.state !== "Proceeding") return undefined;
+  // Its caller has asked again here before it was known.
+  if (proxy.join(tx, request, now)) return undefined;
   tx.responseFlow = snapshot.responseFlow;
   const context = contextOf(snapshot, tx, request);
   tx.owner = context;
@@ -98,44 +104,31 @@ export function restoreInvite(
       if (known === undefined || known.branch === "") return undefined;
       const isUnheard = branch.state === "Calling" && ageMs < 64 * t1Ms;
       const state = isUnheard ? "Calling" : "Proceeding";
-      return transactions.restoreClient(proxy.requestOf(branch, known.branch), known.branch, known.flow, state, now, branch);
+      return transactions.restoreClient(proxy.requestOf(branch), known.branch, known.flow, state, now, branch);
     },
     now,
   );
   return context;
 }
 
-function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: ResponseContext["request"]): ResponseContext {
-  const { best } = snapshot;
+function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Preprocessed): ResponseContext {
+  const { best, attempts, cancelled, cancelReasons, declined } = snapshot;
+  const fresh = newContext(tx, request, snapshot.recordRoute);
   return {
-    kind: "responseContext",
-    tx,
-    isInvite: true,
-    recordRoute: snapshot.recordRoute,
-    request,
+    ...fresh,
     waiting: [...snapshot.waiting],
-    branches: [],
-    attempts: snapshot.attempts,
+    attempts,
     best: best === undefined ? undefined : { status: best.status, octets: best.octets === undefined ? undefined : octetsOf(best.octets) },
     challenges: [...snapshot.challenges],
-    finalStatus: 0,
-    cancelled: snapshot.cancelled,
-    cancelReasons: snapshot.cancelReasons,
-    declined: snapshot.declined,
-    isStarting: false,
+    cancelled,
+    cancelReasons,
+    declined,
   };
 }
 
-function branchOf(context: ResponseContext, snapshot: InviteBranch): Branch {
-  return {
-    kind: "branch",
-    context,
-    target: snapshot.target,
-    state: snapshot.state,
-    reference: snapshot.reference,
-    flow: snapshot.flow,
-    alternatives: snapshot.alternatives,
-    cancelRequested: snapshot.cancelRequested,
-    client: undefined,
-  };
+function branchOf(
+  context: ResponseContext,
+  { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost }: InviteBranch,
+): Branch {
+  return { ...newBranch(context, target), state, reference, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
 }

@@ -1,13 +1,13 @@
 import { isParseError } from "../errors.ts";
-import { messageOctetsMax } from "../limits.ts";
+import { messageOctetsMax, phoneReturnMs, phoneSearchMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { serializeUri } from "../message/uri.ts";
 import type { TimerTable } from "../transaction/timer-table.ts";
 import type { TransportSink } from "../transaction/transaction.ts";
 import { splitFlow, isStreamFlow } from "../transport/flow.ts";
-import { fnv1a, makeBranch, verifyBranch } from "../transport/token.ts";
+import { fnv1a, makeBranch, verifyViaMark, viaMarkName } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import { forwardRequest, splitReference } from "./forward-request.ts";
+import { forwardRequest } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -39,22 +39,25 @@ export class StatelessForwarder {
   ack(request: Preprocessed, target: Target, now: number): void {
     const { message } = request;
     if (message.maxForwards === 0 || isParseError(message.maxForwards)) return;
-    if (target.seek === "first") return this.#env.seek(request, "", this.#wait(request, target, now), now);
+    if (target.seek === "first") {
+      const reference = this.#wait(request, target, phoneReturnMs + phoneSearchMs, now);
+      return this.#env.seek({ request, target, failed: [], until: now + phoneReturnMs, reference }, now);
+    }
     if (target.flow !== undefined) return this.#send(request, target, target.flow);
     const nextHop = nextHopOf(request, target);
     if (nextHop === undefined) return;
     const flow = this.#env.numericFlow(nextHop.uri, request.flow);
     if (flow !== undefined) return this.#send(request, target, flow);
-    this.#env.resolve(serializeUri(nextHop.uri), this.#wait(request, target, now));
+    this.#env.resolve(serializeUri(nextHop.uri), this.#wait(request, target, resolveMs, now));
   }
 
   /** The reference under which its flow will be said. */
-  #wait(request: Preprocessed, target: Target, now: number): string {
+  #wait(request: Preprocessed, target: Target, ms: number, now: number): string {
     const [oldest] = this.#waiting.keys();
     if (this.#waiting.size >= waitingMax && oldest !== undefined) this.#forget(oldest);
     const reference = this.#env.nextReference();
     this.#waiting.set(reference, { request, target });
-    this.#timers.set(timerPrefix + reference, now + resolveMs);
+    this.#timers.set(timerPrefix + reference, now + ms);
     return reference;
   }
 
@@ -81,11 +84,11 @@ export class StatelessForwarder {
   response(message: SipMessage, now: number): { readonly flow: string; readonly octets: Uint8Array } | undefined {
     const via = message.topVia;
     if (isParseError(via) || via.branch === undefined) return undefined;
-    const token = verifyBranch(via.branch, this.#env.sign);
-    if (token === undefined) return undefined;
+    const mark = verifyViaMark(via.branch, via.params.get(viaMarkName) ?? "", this.#env.sign);
+    if (mark === undefined) return undefined;
     const cSeq = message.cSeq;
-    if (isParseError(cSeq) || this.#env.isLate(via.branch, cSeq.method, now)) return undefined;
-    const { upstream } = splitReference(token.reference);
+    if (isParseError(cSeq) || this.#env.isLate(via.branch, mark.cell, cSeq.method, now)) return undefined;
+    const { upstream } = mark;
     const octets = withoutTopVia(message, isStreamFlow(upstream));
     return octets !== undefined && splitFlow(upstream) !== undefined && message.status > 100 ? { flow: upstream, octets } : undefined;
   }
@@ -97,8 +100,8 @@ export class StatelessForwarder {
     const received = `${via.host}|${via.branch ?? via.text}`;
     const reference = `k${fnv1a(received).toString(36)}-${fnv1a(`${received}k`).toString(36)}`;
     // Not signed: an ACK has no response that a signature would have to let through.
-    const branch = makeBranch({ exchange: this.#env.exchange, cell: this.#env.cell, reference, loop: "0" }, () => "0");
-    const octets = forwardRequest(this.#env, request, target, flow, branch, false);
+    const branch = makeBranch({ exchange: this.#env.exchange, reference, loop: "0" });
+    const octets = forwardRequest(this.#env, request, target, flow, { branch, mark: `${this.#env.cell}**0` }, false);
     if (octets.length <= messageOctetsMax) this.#transport.send(flow, octets);
   }
 

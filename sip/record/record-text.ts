@@ -77,7 +77,8 @@ function tombstoneOf(kind: RecordKind, key: string, version: Version, json: Fiel
   const callId = json["callId"];
   const cSeq = json["cSeq"];
   if (!isTime(until) || !isText(callId) || !isSequence(cSeq)) return undefined;
-  return { kind, key, version, value: undefined, until, callId, cSeq } satisfies Tombstone;
+  const lost = json["isLost"] === true ? ({ isLost: true } as const) : {};
+  return { kind, key, version, value: undefined, until, callId, cSeq, ...lost } satisfies Tombstone;
 }
 
 function liveOf(kind: RecordKind, key: string, version: Version, json: unknown): LiveRecord | undefined {
@@ -140,9 +141,9 @@ function bindingOf(json: Fields): Binding | undefined {
 export const noPath: readonly string[] = [];
 
 function inviteOf(json: Fields): Invite | undefined {
-  const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, loop, recordRoute, attempts } = json;
+  const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, recordRoute, attempts } = json;
   const { cancelled, cancelReasons, declined } = json;
-  if (!isTime(expiresAt) || !isText(request) || !isText(flow) || !isText(responseFlow) || !isText(loop)) return undefined;
+  if (!isTime(expiresAt) || !isText(request) || !isText(flow) || !isText(responseFlow)) return undefined;
   if (!isSequence(lastStatus) || !isSequence(attempts) || !(lastResponse === undefined || isText(lastResponse))) return undefined;
   if (typeof recordRoute !== "boolean" || typeof cancelled !== "boolean" || typeof declined !== "boolean") return undefined;
   const waiting = listOf(json["waiting"], targetOf);
@@ -151,7 +152,7 @@ function inviteOf(json: Fields): Invite | undefined {
   const best = json["best"] === undefined ? undefined : bestOf(json["best"]);
   if (waiting === undefined || branches === undefined || challenges === undefined || !isTexts(cancelReasons)) return undefined;
   if (best === undefined && json["best"] !== undefined) return undefined;
-  const progress = { lastStatus, lastResponse, loop, recordRoute, waiting, branches, attempts, best, challenges };
+  const progress = { lastStatus, lastResponse, recordRoute, waiting, branches, attempts, best, challenges };
   return { expiresAt, request, flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
 }
 
@@ -168,10 +169,11 @@ function listOf<Value>(json: unknown, read: (fields: Fields) => Value | undefine
 }
 
 function targetOf(json: Fields): InviteTarget | undefined {
-  const { requestUri, routes, flow, group, q, seek, failedFlow, bindingKey } = json;
+  const { requestUri, routes, flow, group, q, seek, bindingKey } = json;
   if (!isText(requestUri) || !isTexts(routes)) return undefined;
-  if (!isOptionalText(flow) || !isOptionalText(group) || !isOptionalText(failedFlow) || !isOptionalText(bindingKey)) return undefined;
-  if (!(q === undefined || isNumber(q)) || !(seek === undefined || seek === "first" || seek === "onFailure")) return undefined;
+  if (!isOptionalText(flow) || !isOptionalText(group) || !isOptionalText(bindingKey)) return undefined;
+  if (!(q === undefined || isNumber(q))) return undefined;
+  if (!(seek === undefined || seek === "first" || seek === "onFailure" || seek === "registration")) return undefined;
   return {
     requestUri,
     routes,
@@ -179,18 +181,17 @@ function targetOf(json: Fields): InviteTarget | undefined {
     ...(group === undefined ? {} : { group }),
     ...(q === undefined ? {} : { q }),
     ...(seek === undefined ? {} : { seek }),
-    ...(failedFlow === undefined ? {} : { failedFlow }),
     ...(bindingKey === undefined ? {} : { bindingKey }),
   };
 }
 
 function branchOf(json: Fields): InviteBranch | undefined {
-  const { reference, branch, flow, alternatives, cancelRequested } = json;
+  const { reference, branch, mark, flow, alternatives, cancelRequested } = json;
   const target = isFields(json["target"]) ? targetOf(json["target"]) : undefined;
   const state = branchStates.find((each) => each === json["state"]);
   if (target === undefined || state === undefined || !isText(reference) || !isText(branch) || !isText(flow)) return undefined;
-  if (!isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
-  return { target, state, reference, branch, flow, alternatives, cancelRequested };
+  if (!isText(mark) || !isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
+  return { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost: json["isLost"] === true };
 }
 
 const branchStates = ["Resolving", "Calling", "Proceeding", "Cancelling", "Finished"] as const;

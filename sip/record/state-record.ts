@@ -24,6 +24,8 @@ export type Tombstone<Kind extends RecordKind = RecordKind> = {
     /** Bindings: Call-ID and CSeq of the REGISTER that removed it, or of the binding where something else did (RFC 3261 10.3). Else "" and 0. */
     readonly callId: string;
     readonly cSeq: number;
+    /** Bindings: its connection was lost; the phone has not taken itself off. */
+    readonly isLost?: true;
   };
 }[Kind];
 
@@ -46,7 +48,7 @@ export function makeTombstone<Kind extends RecordKind>(
   key: string,
   version: Version,
   now: number,
-  order: { readonly callId: string; readonly cSeq: number } = { callId: "", cSeq: 0 },
+  order: { readonly callId: string; readonly cSeq: number; readonly isLost?: true } = { callId: "", cSeq: 0 },
 ): Tombstone<Kind> {
   return { kind, key, version, value: undefined, until: now + tombstoneMs(kind), ...order };
 }

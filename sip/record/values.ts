@@ -52,8 +52,7 @@ export type InviteTarget = {
   readonly flow?: string;
   readonly group?: string;
   readonly q?: number;
-  readonly seek?: "first" | "onFailure";
-  readonly failedFlow?: string;
+  readonly seek?: "first" | "onFailure" | "registration";
   /** Key of the binding that it was made from. */
   readonly bindingKey?: string;
 };
@@ -65,9 +64,12 @@ export type InviteBranch = {
   readonly reference: string;
   /** Via branch parameter of the request as it was sent; empty while the next hop is looked up. */
   readonly branch: string;
+  /** What stands beside it: see sip/transport/token.ts. */
+  readonly mark: string;
   readonly flow: string;
   readonly alternatives: readonly string[];
   readonly cancelRequested: boolean;
+  readonly isLost: boolean;
 };
 
 /**
@@ -85,7 +87,6 @@ export type Invite = {
   /** Last provisional response sent; its To tag is in it. */
   readonly lastStatus: number;
   readonly lastResponse: string | undefined;
-  readonly loop: string;
   readonly recordRoute: boolean;
   readonly waiting: readonly InviteTarget[];
   readonly branches: readonly InviteBranch[];

@@ -11,10 +11,13 @@ export type BindingChange =
       /** Call-ID and CSeq that the removal counts as (RFC 3261 10.3). */
       readonly callId: string;
       readonly cSeq: number;
+      /** Its connection was lost; the phone has not taken itself off. */
+      readonly isLost?: true;
     };
 
 /** The record of a change. `version`: from the replica's clock, one for each change. */
 export function recordOfChange(change: BindingChange, version: Version, now: number): BindingRecord {
   if (change.type === "put") return { kind: "binding", key: change.key, version, value: change.value };
-  return makeTombstone("binding", change.key, version, now, { callId: change.callId, cSeq: change.cSeq });
+  const { key, callId, cSeq, isLost } = change;
+  return makeTombstone("binding", key, version, now, { callId, cSeq, ...(isLost === undefined ? {} : { isLost }) });
 }

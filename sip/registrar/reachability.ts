@@ -52,7 +52,7 @@ export function withoutFlow(key: string, binding: Binding, flow: string): Bindin
   const uri = parseUri(binding.contact);
   const isDiallable = !isParseError(uri) && isSipUri(uri) && !isInvalidHost(uri);
   if (binding.regId !== 0 || !isDiallable || transport === "WS" || transport === "WSS") {
-    return { type: "remove", key, callId: binding.callId, cSeq: binding.cSeq };
+    return { type: "remove", key, callId: binding.callId, cSeq: binding.cSeq, isLost: true };
   }
   if (transport === "UDP") return undefined;
   return { type: "put", key, value: { ...binding, flow: "" } };

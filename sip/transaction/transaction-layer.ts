@@ -81,7 +81,7 @@ export class TransactionLayer {
     const key = serverKey(message, method);
     if (key === undefined) return;
     const tx = this.#servers.get(key);
-    if (tx !== undefined) return this.#receiveAgain(tx);
+    if (tx !== undefined) return this.#receiveAgain(tx, flow);
     if (this.#isOverloaded(message)) return this.#refuse(message, flow);
     const created = this.#createServer(key, method, message, flow);
     this.#servers.set(key, created);
@@ -280,7 +280,9 @@ export class TransactionLayer {
     return tx;
   }
 
-  #receiveAgain(tx: ServerTransaction): void {
+  /** RFC 3261 18.2.2: over a connection the answer goes where the request came; who repeats it on another one has lost the first. */
+  #receiveAgain(tx: ServerTransaction, flow: string): void {
+    if (flow !== tx.responseFlow && tx.reliable && this.#isReliable(flow)) tx.responseFlow = flow;
     if (tx.kind === "inviteServer") receiveInviteAgain(tx, this.#machinery);
     else receiveRequestAgain(tx, this.#machinery);
   }
@@ -364,7 +366,10 @@ export class TransactionLayer {
     } as ClientTransaction;
   }
 
+  /** A request that is said again, to the same receiver on another flow, takes the place of its first copy. */
   #addClient(tx: ClientTransaction): void {
+    const before = this.#clients.get(tx.key);
+    if (before !== undefined) this.forget(before);
     this.#clients.set(tx.key, tx);
     if (!tx.reliable) return;
     const others = this.#clientsByFlow.get(tx.flow);

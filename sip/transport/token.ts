@@ -3,16 +3,20 @@ import { base36 } from "../base-36.ts";
 /**
  * Tokens: routes that describe themselves, so that no dialog depends on one process.
  *
- * A Via branch says which exchange and cell made it, and carries the loop check of RFC 3261 16.6 8:
+ * A Via branch says which exchange made it, and carries the loop check of RFC 3261 16.6 8; a parameter beside it says what its response needs to
+ * go on from here without any state (RFC 3581 4 suggests that): the cell, and the flow that the request came on.
  *
- *     z9hG4bKtd<exchange>.<cell>.<reference>.<loop>.<signature>
+ *     ;branch=z9hG4bKtd<exchange>.<reference>.<loop>;td=<cell>*<upstream flow>*<signature>
+ *
+ * They are two, because a request that is forwarded once more (by the other replica, for a caller who came back on another flow) must have
+ * the same branch, so that its receiver takes it for a retransmission, while what comes back must go where the caller is now.
  *
  * A Record-Route user part (RFC 5626 5.2) says which exchange serves the dialog, which cell set it up, and both sides' flows, so that
  * any replica can route an in-dialog request without a dialog record:
  *
  *     td1*<exchange>*<cell>*<caller's tag, hashed>*<caller's flow>*<callee's flow>*<signature>
  *
- * Both are signed: what we did not make is neither followed nor relayed. `sign` is a keyed hash given by the shell; it returns
+ * All are signed: what we did not make is neither followed nor relayed. `sign` is a keyed hash given by the shell; it returns
  * unreserved characters only, and the same text for the same input everywhere in the cluster.
  */
 
@@ -21,11 +25,17 @@ export type Sign = (text: string) => string;
 
 export type BranchToken = {
   readonly exchange: number;
-  readonly cell: string;
-  /** Unique per exchange replica and start: names the client transaction. */
+  /** A function of the request and of where it goes: names the client transaction. */
   readonly reference: string;
   /** RFC 3261 16.6 8: hash over what decides the next hop, equal when a request loops, different when it spirals. */
   readonly loop: string;
+};
+
+/** What stands beside our branch. */
+export type ViaMark = {
+  readonly cell: string;
+  /** Flow text: where the response goes on. */
+  readonly upstream: string;
 };
 
 export type DialogToken = {
@@ -40,30 +50,45 @@ export type DialogToken = {
 };
 
 export const branchPrefix = "z9hG4bKtd";
+/** The Via parameter of {@link ViaMark}; a Via's parameters come back in responses as they were sent (RFC 3261 8.2.6.2). */
+export const viaMarkName = "td";
 export const dialogTokenPrefix = "td1*";
 
-export function makeBranch(token: BranchToken, sign: Sign): string {
-  const text = `${token.exchange.toString(36)}.${token.cell}.${token.reference}.${token.loop}`;
-  return `${branchPrefix}${text}.${sign(text)}`;
+export function makeBranch(token: BranchToken): string {
+  return `${branchPrefix}${token.exchange.toString(36)}.${token.reference}.${token.loop}`;
 }
 
-/** Reads a branch without verifying it: enough to route, not to trust. Undefined when it is not ours. */
+/** Reads a branch: enough to route, not to trust. Undefined when it is not ours. */
 export function parseBranch(branch: string): BranchToken | undefined {
   if (!branch.startsWith(branchPrefix)) return undefined;
   const parts = branch.slice(branchPrefix.length).split(".");
-  if (parts.length !== 5) return undefined;
-  const [exchangeText = "", cell = "", reference = "", loop = ""] = parts;
+  if (parts.length !== 3) return undefined;
+  const [exchangeText = "", reference = "", loop = ""] = parts;
   const exchange = parseExchange(exchangeText);
-  if (exchange === undefined || cell === "" || reference === "") return undefined;
-  return { exchange, cell, reference, loop };
+  if (exchange === undefined || reference === "") return undefined;
+  return { exchange, reference, loop };
 }
 
-/** Reads a branch and checks its signature in constant time. */
-export function verifyBranch(branch: string, sign: Sign): BranchToken | undefined {
-  const token = parseBranch(branch);
-  if (token === undefined) return undefined;
-  const end = branch.lastIndexOf(".");
-  return equalInConstantTime(branch.slice(end + 1), sign(branch.slice(branchPrefix.length, end))) ? token : undefined;
+/** The mark of a Via with this branch; the signature covers both. */
+export function makeViaMark(branch: string, mark: ViaMark, sign: Sign): string {
+  const text = `${mark.cell}*${mark.upstream}`;
+  return `${text}*${sign(`${branch}*${text}`)}`;
+}
+
+/** Reads a mark without verifying it. Undefined when it is none. */
+export function parseViaMark(text: string): ViaMark | undefined {
+  const first = text.indexOf("*");
+  const last = text.lastIndexOf("*");
+  if (first <= 0 || last === first) return undefined;
+  return { cell: text.slice(0, first), upstream: text.slice(first + 1, last) };
+}
+
+/** Reads a mark and checks its signature, and that of the branch with it, in constant time. */
+export function verifyViaMark(branch: string, text: string, sign: Sign): ViaMark | undefined {
+  const mark = parseBranch(branch) === undefined ? undefined : parseViaMark(text);
+  if (mark === undefined) return undefined;
+  const end = text.lastIndexOf("*");
+  return equalInConstantTime(text.slice(end + 1), sign(`${branch}*${text.slice(0, end)}`)) ? mark : undefined;
 }
 
 export function makeDialogToken(token: DialogToken, sign: Sign): string {

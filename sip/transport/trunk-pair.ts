@@ -9,8 +9,8 @@ import { Trunk, isCarriable } from "./trunk.ts";
  * it and goes to the other, in the order in which it came, behind a `takeover` that has the other replica adopt the calls of the lost
  * one. So a record reaches the replicas together at least once, and each connection at most once.
  *
- * Going back to a replica that is well again is no hurry: what the other has been given is waited for first, so that a CANCEL never
- * overtakes its INVITE by another way.
+ * Going back to a replica that is well again, or away from one that drains, is no hurry: what the other has been given is waited for
+ * first, so that a CANCEL never overtakes its INVITE by another way.
  */
 export class TrunkPair {
   readonly #hello: FrameRecord;
@@ -24,8 +24,10 @@ export class TrunkPair {
   /** Nothing that is held is held for longer than since then, ms. */
   #heldSince = 0;
   #arrivals = 0;
-  /** The way of messages that prefer the primary, and of those that prefer the other. */
-  readonly #routes: readonly [Route, Route] = [newRoute(), newRoute()];
+  /** The way of messages that prefer the primary, of those that prefer the other, and of those that name the primary while it drains. */
+  readonly #routes: readonly [Route, Route, Route] = [newRoute(), newRoute(), newRoute()];
+  /** Cells that are out of service: they finish what they have. */
+  #draining: ReadonlySet<string> = new Set();
   /** A replica that the map took away may have left calls behind. */
   #isLeft = false;
   /** Since when no replica can be used, ms; undefined while one can. */
@@ -62,6 +64,15 @@ export class TrunkPair {
 
   setHeartbeat(heartbeat: Heartbeat, now: number): void {
     this.#heartbeat = heartbeat;
+    this.#review(now);
+  }
+
+  /**
+   * Cells that the operator takes out of service: what prefers none goes to the other replica, if that is not one of them too. Each way
+   * keeps its order; what names the primary changes its way by this, and can be overtaken once if that replica is lost at the same time.
+   */
+  setDraining(cells: ReadonlySet<string>, now: number): void {
+    this.#draining = cells;
     this.#review(now);
   }
 
@@ -190,7 +201,10 @@ export class TrunkPair {
   }
 
   #routeOf(cell: string | undefined): Route {
-    return this.#routes[cell !== undefined && cell === this.#sides[1]?.cell ? 1 : 0];
+    const [primary, other] = this.#sides;
+    if (cell === undefined) return this.#routes[0];
+    if (cell === other?.cell) return this.#routes[1];
+    return this.#routes[cell === primary?.cell && this.#isDraining(primary) ? 2 : 0];
   }
 
   /** The preferred one while it can be used, else the other; one that comes and goes only when there is none better. */
@@ -201,11 +215,15 @@ export class TrunkPair {
     return preferred?.isReady === true ? preferred : other?.isReady === true ? other : undefined;
   }
 
+  #isDraining(side: Side | undefined): boolean {
+    return side !== undefined && this.#draining.has(side.cell);
+  }
+
   /** Looks at everything that follows from who can be used now. */
   #review(now: number): void {
     for (const side of this.#sides) this.#reviewSide(side, now);
     const [primary, other] = this.#sides;
-    const chosen = this.#choose(primary);
+    const chosen = this.#choose(this.#isDraining(primary) && other !== undefined && !this.#isDraining(other) ? other : primary);
     for (const side of this.#sides) {
       const heir = side.calls === "orphaned" ? this.#otherThan(side) : undefined;
       if (heir?.isReady === true) this.#takeOver(side, heir, now);
@@ -216,6 +234,7 @@ export class TrunkPair {
     }
     this.#lead(this.#routes[0], chosen, now);
     this.#lead(this.#routes[1], this.#choose(other), now);
+    this.#lead(this.#routes[2], this.#choose(primary), now);
     if (chosen !== undefined) this.#uselessSince = undefined;
     else this.#uselessSince ??= now;
     if (this.#held.length > 0 && this.isUsable) this.#release(now);
@@ -413,7 +432,7 @@ export type TrunkPairEffect =
 
 /** A record on its way through the pair. */
 type Carried = FrameRecord & {
-  /** The replica that is preferred; undefined: the primary. */
+  /** The replica that is preferred; undefined: the primary, unless that drains. */
   readonly cell: string | undefined;
   readonly arrival: number;
   moves: number;

@@ -27,6 +27,7 @@ describe("settingsOf", () => {
       cells: undefined,
       gateways: 1,
       exchanges: undefined,
+      replication: true,
       state: resolve(".tandem"),
       restart: true,
       json: false,

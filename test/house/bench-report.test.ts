@@ -28,6 +28,8 @@ describe("the bench's table", () => {
     expect(isMet({ ...row, goal: { of: "value", atMost: 300 } })).toBe(true);
     expect(isMet({ ...row, goal: { of: "ratio", atLeast: 1 } })).toBe(false);
     expect(isMet({ ...row, systems: { tandem: measured(1) } })).toBeUndefined();
+    const ofNull: Row = { ...row, systems: { ...row.systems, null: measured(100) }, goal: { of: "null", atMost: 2 } };
+    expect([ratioOf(ofNull, "null"), isMet(ofNull)]).toEqual([3, false]);
     const { measure, unit, systems } = row;
     expect(isMet({ measure, unit, systems })).toBeUndefined();
   });

@@ -110,7 +110,7 @@ export class OutgoingCall {
 
   #checkOrder(request: SipMessage): void {
     const { number, method } = cSeqOf(request);
-    if (number < this.#remoteCSeq) {
+    if (isOutOfOrder(method, number, this.#remoteCSeq)) {
       this.#phone.cluster.world.violated(
         "cSeqRises",
         `${this.#phone.host.name}: ${method} ${number} after ${this.#remoteCSeq} in ${this.callId}`,
@@ -348,7 +348,7 @@ export class IncomingCall {
     const { method } = request;
     const { number } = cSeqOf(request);
     if (this.state === "refused" || this.state === "rings" || this.state === "ended") return this.#phone.respond(request, 481, this.#tag);
-    if (number < this.#remoteCSeq) {
+    if (isOutOfOrder(method, number, this.#remoteCSeq)) {
       this.#phone.cluster.world.violated(
         "cSeqRises",
         `${this.#phone.host.name}: ${method} ${number} after ${this.#remoteCSeq} in ${this.invite.callId}`,
@@ -439,6 +439,14 @@ export class IncomingCall {
       },
     });
   }
+}
+
+/**
+ * RFC 3261 12.2.2: what is older than what came before. The same one again, by another way, must not be done again; a BYE alone may come
+ * twice, because nothing comes of it.
+ */
+function isOutOfOrder(method: string, number: number, before: number): boolean {
+  return number < before || (number === before && method !== "BYE");
 }
 
 /** As the caller has it. */

@@ -50,14 +50,6 @@ function isLineUnreachable({ faults }: Story, from: number, until: number): bool
 }
 
 /**
- * The way from a replica to a gateway may be missing while both live: just after the cell was frozen or dead, while one gateway has found it
- * again and another has not, and while the two are cut off from each other. The other replica has a way, but this one is asked.
- */
-export function isWayMissing({ faults }: Story, from: number, until: number): boolean {
-  return faults.some((fault) => fault.kind.includes("cell") && fault.from <= until && fault.until + afterMs >= from);
-}
-
-/**
  * The call was set up by a softphone whose line, and the replica that had the call in hand, died before that could tell the other one: the
  * end of the line is the end of the call's only way back.
  */
@@ -66,6 +58,19 @@ export function diedWithItsCell({ faults }: Story, phone: Phone, call: OutgoingC
     phone.transport === "WS" &&
     faults.some(({ kind, from }) => kind.startsWith("crash") && call.startedAt >= from - 100 && call.startedAt <= from + 10)
   );
+}
+
+/** Nobody answers, and nobody hangs up: Timer C (RFC 3261 16.8) is to end it. */
+export function isEndless({ plan }: OutgoingCall): boolean {
+  return plan.manner === "lets ring" && plan.cancelMs === undefined;
+}
+
+/**
+ * A softphone's call that rings for ever, and its cell died with its line, or lost it: the other replica takes such a call up with the first
+ * word that it hears of it, and here nobody ever says one.
+ */
+export function isForgotten({ faults }: Story, phone: Phone, call: OutgoingCall): boolean {
+  return isEndless(call) && phone.transport === "WS" && faults.some(({ kind, until }) => kind.includes("cell") && until >= call.startedAt);
 }
 
 /** There was no gateway at all. */

@@ -1,3 +1,4 @@
+import { timerCMs } from "../../sip/limits.ts";
 import { exchangeOf } from "../../sip/placement/cluster-map.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
 import type { LiveRecord } from "../../sip/record/state-record.ts";
@@ -10,8 +11,9 @@ import {
   diedWithItsCell,
   endedInACrash,
   isDouble,
+  isEndless,
+  isForgotten,
   isSwallowed,
-  isWayMissing,
   mayRingLate,
   noGateway,
   wasAway,
@@ -24,6 +26,10 @@ import type { Story } from "./simulate.ts";
 const flushedMs = 1_500;
 /** RFC 3261: 64*T1. */
 const transactionMs = 32_000;
+/** Clocks are fast by up to 10 s a day, and by up to 2 s where one takes over from another. */
+const clockErrorMs = 2_100;
+/** What the end of a wait is: the answer is on its way for so long. */
+const lastMomentMs = 500;
 
 /** What must be true when all is quiet: the faults are over, and everybody has had the time to notice. */
 export function checkAtTheEnd(story: Story): void {
@@ -102,7 +108,8 @@ function callsAreAnswered(story: Story): void {
     const { callId, outcome, plan, startedAt } = call;
     const who = `${phone.host.name} to ${plan.callee} (${callId})`;
     if (outcome === undefined) {
-      if (isDouble(story) || diedWithItsCell(story, phone, call) || isSwallowed(story, [phone], startedAt, world.now)) continue;
+      if (isDouble(story) || diedWithItsCell(story, phone, call) || isForgotten(story, phone, call)) continue;
+      if (isSwallowed(story, [phone], startedAt, world.now)) continue;
       // A refusal is said again by the replica that said it, and that is gone before one of them arrived.
       if (story.faults.some(({ kind }) => kind === "bad weather") && story.faults.some(({ kind }) => kind.startsWith("crash"))) continue;
       // What was said to it while it was cut off is lost with its connection.
@@ -118,8 +125,13 @@ function isExplained(story: Story, phone: Phone, call: OutgoingCall): boolean {
   const { outcome, outcomeAt, plan, startedAt, wasCancelled } = call;
   if (outcome === 200 || (outcome === 486 && plan.manner === "is busy") || (outcome === 487 && wasCancelled)) return true;
   const callee = story.cluster.phones.find(({ user }) => user === plan.callee);
+  // RFC 3261 16.8: Timer C, which is never early. A phone whose connection was lost meanwhile does not get its CANCEL.
+  if (isEndless(call) && outcomeAt - startedAt >= timerCMs - clockErrorMs) {
+    if (outcome === 487 || (outcome === 408 && wasAway(story, callee, startedAt, outcomeAt))) return true;
+  }
   if (outcome === 480 || outcome === 404) {
-    return wasAway(story, callee, startedAt, outcomeAt) || isWayMissing(story, startedAt, outcomeAt) || isDouble(story);
+    // It is waited for: that it was away for a moment explains nothing.
+    return wasAway(story, callee, Math.max(startedAt, outcomeAt - lastMomentMs), outcomeAt) || isDouble(story);
   }
   // RFC 3261 9.1: nobody answers the CANCEL that a phone which has gone never got.
   if (outcome === 408 && wasCancelled && wasAway(story, callee, startedAt, outcomeAt)) return true;
@@ -206,7 +218,10 @@ export function checkProbes(story: Story, before: readonly number[]): void {
 export function checkEmpty(story: Story): void {
   const { cluster } = story;
   const isLossExcused =
-    isDouble(story) || [...callsOf(cluster)].some(([phone, call]) => diedWithItsCell(story, phone, call) || isCutShort(story, call));
+    isDouble(story) ||
+    [...callsOf(cluster)].some(
+      ([phone, call]) => diedWithItsCell(story, phone, call) || isForgotten(story, phone, call) || isCutShort(story, call),
+    );
   for (const { host, octetsHeld } of cluster.gateways) {
     if (octetsHeld > 0) cluster.world.violated("nothingIsLeft", `${host.name} holds ${octetsHeld} octets`);
   }

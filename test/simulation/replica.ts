@@ -66,7 +66,7 @@ export class Replica {
       if (isParseError(record)) cell.host.threw(new Error(`unreadable row: ${record.reason}`));
       else this.exchange.restore(record);
     }
-    this.trunks = new Trunks(cell.disk, number, (access) => this.exchange.disconnectAccess(access));
+    this.trunks = new Trunks(cell.disk, number, (access) => this.exchange.disconnectAccess(access, cell.host.now));
     this.#couriers = new Couriers(
       cell,
       (access, records) => this.#event((at) => this.#receive(access, records, at)),
@@ -148,7 +148,7 @@ export class Replica {
 
   setView(view: View): void {
     const reachable = view.cells.filter(({ id }) => id === this.#cell.id || isReachable(view, id)).map(({ id }) => id);
-    this.exchange.setCells(new Set(reachable));
+    this.exchange.setCells(new Set(reachable), this.#cell.host.now);
     this.exchange.setFenced(view.isFenced);
     this.#link.configure(this.#cell.cluster.map.replication.ackTimeoutMs, view.heartbeat.periodMs * view.heartbeat.missed);
     this.#link.see(reachable.includes(this.peer), this.#cell.host.now);
@@ -176,6 +176,7 @@ export class Replica {
     const committed = (): void => this.trunks.finish(end, seq);
     if (opened !== undefined) {
       this.exchange.connectAccess(access, opened.listeners);
+      this.#arm(this.#cell.host.now);
       if (records.length === 0 && !opened.isNewBoot) committed();
       this.trunks.tellServing(this.#link.isServing, access);
     }
@@ -311,6 +312,7 @@ export class Replica {
   }
 
   #notTaken(access: string, records: readonly FrameRecord[], now: number): void {
+    if (!isLine(access) && !this.trunks.has(access)) this.exchange.disconnectAccess(access, now);
     this.#run(() => this.exchange.unreachable(access, records, now));
     const questions = records.filter(({ kind }) => kind === RecordKind.resolve);
     this.#receive(

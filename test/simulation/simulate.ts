@@ -1,3 +1,4 @@
+import { timerCMs } from "../../sip/limits.ts";
 import { Cell } from "./cell.ts";
 import { Cluster, clusterMap } from "./cluster.ts";
 import { faultKinds, makeFault, type Fault, type FaultKind } from "./faults.ts";
@@ -5,7 +6,7 @@ import { Gateway } from "./gateway.ts";
 import type { Clock } from "./host.ts";
 import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
 import { Phone } from "./phone.ts";
-import type { Random } from "./random.ts";
+import { Random } from "./random.ts";
 import { World, type Violation } from "./world.ts";
 
 export type Options = {
@@ -56,9 +57,11 @@ export function simulate({ seed, isVerbose = false, faults: kinds = faultKinds }
   const faults = planFaults(cluster, kinds, lastMs);
   planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs);
   planRegistrations(cluster, lastMs);
+  const isEndless = planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
   const quietFrom = Math.max(5_000 + lastMs, ...faults.map(({ until }) => until));
   const story: Story = { cluster, faults, quietFrom };
-  world.runUntil(quietFrom + settleMs);
+  // Whoever takes an INVITE over last gives it the whole of Timer C again.
+  world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs : 0));
   checkAtTheEnd(story);
   const before = cluster.phones.map((phone) => phone.outgoing.length);
   planCalls(cluster, 3, world.now, world.now + 2_000, true);
@@ -123,6 +126,19 @@ function planCalls(cluster: Cluster, count: number, from: number, until: number,
       if (isProbe || caller.registration.acknowledged?.isRegistered === true) caller.call(plan);
     });
   }
+}
+
+/** Now and then nobody answers and nobody hangs up: Timer C (RFC 3261 16.8) ends the call, wherever it is by then. */
+function planEndlessCall(cluster: Cluster, random: Random, lastMs: number): boolean {
+  if (!random.chance(0.15)) return false;
+  const { phones, world } = cluster;
+  const caller = random.pick(phones);
+  const { user } = random.pick(phones.filter((phone) => phone !== caller));
+  const rest = { ringMs: 0, talkMs: 0, cancelMs: undefined, byeBy: "caller", reinvites: false } as const;
+  world.at(random.whole(5_000, 5_000 + lastMs), () => {
+    if (caller.registration.acknowledged?.isRegistered === true) caller.call({ callee: user, manner: "lets ring", ...rest });
+  });
+  return true;
 }
 
 /** Some phones go, some of them come back. */

@@ -21,6 +21,7 @@ export type TandemOptions = {
   readonly cells?: number;
   readonly gateways?: number;
   readonly exchanges?: number;
+  readonly replication?: "on" | "off";
   /** Address of the listeners; `[::1]` for IPv6. */
   readonly host?: string;
   /** Used, and kept, instead of a directory of its own that goes with the system. */
@@ -67,6 +68,7 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
     if (options.domain !== undefined) args.push("--domain", options.domain);
     if (options.auth !== undefined) args.push("--auth", options.auth);
     if (options.exchanges !== undefined) args.push("--exchanges", String(options.exchanges));
+    if (options.replication !== undefined) args.push("--replication", options.replication);
     if (options.restart === false) args.push("--no-restart");
     const started = await start(args, state, firstPort, options.state === undefined);
     if (typeof started !== "string") return started;

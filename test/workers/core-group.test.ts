@@ -3,9 +3,12 @@ import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
 import type { Change, View } from "../../sip/core-group/view.ts";
+import type { Status } from "../../workers/api/status.ts";
 import type { CoreGroupStatus } from "../../workers/core-group/core-group-object.ts";
-import { coreGroupName } from "../../workers/environment.ts";
-import { answerAsPeer, callApi, get, map, signature, upgrade } from "./cell.ts";
+import { GroupDisk } from "../../workers/core-group/group-disk.ts";
+import { coreGroupName, exchangeName } from "../../workers/environment.ts";
+import { answerAsPeer, callApi, get, map, putToSleep, replicas, signature, upgrade } from "./cell.ts";
+import { Softphone } from "./softphone.ts";
 
 const group = env.CORE_GROUP.getByName(coreGroupName);
 const sockets: WebSocket[] = [];
@@ -68,6 +71,16 @@ function post(body: unknown, who = "b", authorization?: string): Promise<Respons
   const octets = new TextEncoder().encode(JSON.stringify(body));
   const headers = { authorization: authorization ?? signature("cell", who, octets) };
   return exports.default.fetch(new Request("http://a.invalid/cell/heartbeat", { method: "POST", headers, body: octets }));
+}
+
+/** `PUT /api/cells/<cell>`: status and body of the answer. */
+async function put(cell: string, body: unknown): Promise<[number, unknown]> {
+  const response = await callApi("PUT", `/cells/${cell}`, body);
+  return [response.status, await response.json()];
+}
+
+async function softphonesLeft(): Promise<number | undefined> {
+  return (await (await callApi("GET", "/status")).json<Status>()).cells[0]?.softphonesLeft;
 }
 
 async function until(member: string, state: string): Promise<void> {
@@ -242,6 +255,92 @@ describe("a control socket", () => {
     socket.send("ping");
     await vi.waitFor(() => expect(texts).toContain("pong"));
     await until("g6", "up");
+  });
+});
+
+describe("a cell that starts", () => {
+  it("is joining until its exchanges that run have caught up with their pairs", async () => {
+    const [replica] = replicas;
+    if (replica === undefined) throw new Error("no exchange");
+    peerAnswers();
+    await until("b", "up");
+    await until("a", "up");
+    await vi.waitFor(async () => expect((await env.EXCHANGE.getByName(exchangeName(0)).counts()).pair).toBe("together"), {
+      timeout: 5_000,
+    });
+    await putToSleep(0);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    replica.frozen = promise;
+    try {
+      await evictDurableObject(group, { webSockets: "close" });
+      await until("b", "up");
+      expect([await stateOf("a"), (await env.EXCHANGE.getByName(exchangeName(0)).counts()).pair]).toEqual(["joining", "syncing"]);
+    } finally {
+      replica.frozen = undefined;
+      resolve();
+    }
+    await vi.waitFor(async () => expect(await stateOf("a")).toBe("up"), { timeout: 1_000, interval: 5 });
+    expect((await env.EXCHANGE.getByName(exchangeName(0)).counts()).pair).not.toBe("syncing");
+    expect(await lastChangeOf("a")).toMatchObject({ from: "joining", to: "up", cause: "ready" });
+  });
+});
+
+describe("a cell that is taken out of service", () => {
+  it("is draining and sends its softphones elsewhere, until it returns", async () => {
+    peerAnswers({ settings: { version: 0, heartbeat: map.heartbeat } });
+    await until("b", "up");
+    const phone = await Softphone.connect("alice", "");
+    expect(await put("a", { draining: true })).toEqual([200, { id: "a", draining: true }]);
+    expect(await stateOf("a")).toBe("draining");
+    expect(await lastChangeOf("a")).toMatchObject({ from: "up", to: "draining", cause: "drained" });
+    await vi.waitFor(() => expect(phone.closed?.code).toBe(1012), { timeout: 2_000 });
+    await vi.waitFor(async () => expect(await softphonesLeft()).toBe(0), { timeout: 2_000 });
+    const refused = await get("/", { upgrade: "websocket", "sec-websocket-protocol": "sip" });
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, expect.stringMatching(/^\d+$/)]);
+    // For its next start.
+    expect(await runInDurableObject(group, (_instance, state) => new GroupDisk(state.storage).readDraining())).toBe(true);
+    expect(await put("a", { draining: false })).toEqual([200, { id: "a", draining: false }]);
+    expect(await lastChangeOf("a")).toMatchObject({ from: "draining", to: "up", cause: "returned" });
+    expect(await softphonesLeft()).toBeUndefined();
+    await vi.waitFor(async () => (await Softphone.connect("alice", "")).socket.close(), { timeout: 1_000 });
+  });
+
+  it("stays in service when no other one is up", async () => {
+    answerAsPeer(() => Promise.reject(new Error("Network connection lost.")));
+    await until("b", "down");
+    expect(await put("a", { draining: true })).toEqual([
+      409,
+      { error: "cell a stays in service: no other cell is up that could take over" },
+    ]);
+    expect(await stateOf("a")).toBe("up");
+  });
+
+  it("may be another one than the one that is asked, which passes it on", async () => {
+    const asked: unknown[] = [];
+    answerAsPeer(async (request) => {
+      if (!request.url.endsWith("/cell/draining")) return Response.json(heartbeatOf());
+      asked.push(await request.json());
+      return Response.json(asked.length === 1 ? "done" : "last");
+    });
+    expect(await put("b", { draining: true })).toEqual([200, { id: "b", draining: true }]);
+    expect(await put("b", { draining: true })).toMatchObject([409, { error: expect.stringContaining("cell b stays in service") }]);
+    expect(asked).toEqual([true, true]);
+    answerAsPeer(() => Promise.reject(new Error("Network connection lost.")));
+    expect(await put("b", { draining: true })).toEqual([503, { error: "cell b cannot be reached" }]);
+  });
+
+  it.each([
+    ["z", { draining: true }, 404, "there is no cell z"],
+    ["a", {}, 400, 'the body must be {"draining": true} or {"draining": false}'],
+    ["a", { draining: "yes" }, 400, 'the body must be {"draining": true} or {"draining": false}'],
+    ["a", null, 400, 'the body must be {"draining": true} or {"draining": false}'],
+  ])("%s %j is refused", async (cell, body, code, error) => {
+    expect(await put(cell, body)).toEqual([code, { error }]);
+  });
+
+  it("is so by a signed request only", async () => {
+    const unsigned = new Request("http://a.invalid/api/cells/a", { method: "PUT", body: '{"draining":true}' });
+    expect((await exports.default.fetch(unsigned)).status).toBe(401);
   });
 });
 

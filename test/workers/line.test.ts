@@ -1,11 +1,11 @@
 import { evictDurableObject, listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { messageOctetsMax } from "../../sip/limits.ts";
+import { messageOctetsMax, phoneReturnMs } from "../../sip/limits.ts";
 import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
 import { lineName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
-import { socketMessagesBurstMax } from "../../workers/limits.ts";
+import { drainHoldMs, drainPortion, socketMessagesBurstMax } from "../../workers/limits.ts";
 import { addSubscriber, callApi, domain, map, userOf } from "./cell.ts";
 import { headerOf, headersOf, Softphone } from "./softphone.ts";
 
@@ -81,18 +81,36 @@ describe("two softphones", () => {
     expect(await ending).toMatch(/^SIP\/2\.0 200 /);
   });
 
-  it("[RFC3261 16.7 5] hear that a phone has gone: 480 and not silence", async () => {
+  it(
+    "[RFC3261 16.7 5] hear that a phone has gone and does not come back: 480 and not silence",
+    { timeout: 3 * phoneReturnMs },
+    async () => {
+      const [caller, callee] = [await connect(alice), await connect(bob)];
+      await caller.register();
+      await callee.register();
+      callee.socket.close();
+      await vi.waitFor(async () => {
+        const response = await callApi("GET", `/registrations?aor=${bob}@${domain}`);
+        expect(await response.json()).toEqual([]);
+      });
+      const uri = `sip:${bob}@${domain}`;
+      const answer = await caller.transact("MESSAGE", uri, [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: gone"]);
+      expect(answer).toMatch(/^SIP\/2\.0 480 /);
+    },
+  );
+
+  it("[RFC5626 4.5] are called when they come back, by whoever called them meanwhile", async () => {
     const [caller, callee] = [await connect(alice), await connect(bob)];
     await caller.register();
     await callee.register();
     callee.socket.close();
-    await vi.waitFor(async () => {
-      const response = await callApi("GET", `/registrations?aor=${bob}@${domain}`);
-      expect(await response.json()).toEqual([]);
-    });
     const uri = `sip:${bob}@${domain}`;
-    const answer = await caller.transact("MESSAGE", uri, [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: gone"]);
-    expect(answer).toMatch(/^SIP\/2\.0 480 /);
+    const answering = caller.transact("MESSAGE", uri, [`From: <sip:${alice}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: back"]);
+    const again = await connect(bob);
+    const registering = again.register(); // whose 200 may come later than the call
+    again.respond(await again.received("MESSAGE "), "200 OK");
+    await registering;
+    expect(await answering).toMatch(/^SIP\/2\.0 200 /);
   });
 });
 
@@ -208,6 +226,48 @@ describe("what an exchange cannot deliver", () => {
     if (isFrameError(answer)) throw new Error(answer.frameError);
     expect(answer.records.slice(0, 3)).toEqual(records.map((record) => ({ ...record, kind: RecordKind.undeliverable })));
     expect(answer.records[3]).toMatchObject({ kind: RecordKind.resolved, key: "q" });
+  });
+});
+
+describe("a line whose cell is out of service", () => {
+  const line = env.LINE.getByName(lineName(0));
+  const open = async (): Promise<WebSocket | null> => {
+    const headers = { upgrade: "websocket", "sec-websocket-protocol": "sip" };
+    const { webSocket } = await line.fetch("http://a.invalid/", { headers });
+    webSocket?.accept();
+    return webSocket;
+  };
+
+  afterEach(async () => {
+    await line.sendElsewhere(0);
+    await line.takeSoftphones();
+  });
+
+  it("[RFC6455 7.4.2] closes with 1012 those that are quiet, and in the end the others", async () => {
+    const phone = await connect(alice);
+    await phone.register();
+    const own = await lineOf(alice);
+    await own.sendElsewhere(60_000);
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    expect(await own.sendElsewhere(0)).toBe(0);
+    expect((await closingOf(phone)).code).toBe(1012);
+    await own.takeSoftphones();
+  });
+
+  it("closes a portion at a time", async () => {
+    for (let count = 0; count < drainPortion + 3; count += 1) expect(await open()).not.toBeNull();
+    expect(await line.sendElsewhere(60_000)).toBe(3);
+    expect(await line.sendElsewhere(60_000)).toBe(0);
+  });
+
+  it("takes no new ones, until it is told that it may, or is told nothing for a while", async () => {
+    await line.sendElsewhere(0);
+    expect(await open()).toBeNull();
+    await line.takeSoftphones();
+    expect(await open()).not.toBeNull();
+    await line.sendElsewhere(0);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + drainHoldMs });
+    expect(await open()).not.toBeNull();
   });
 });
 

@@ -1,8 +1,12 @@
 import { vi } from "vitest";
+import { phoneReturnMs } from "../../sip/limits.ts";
 import { hashOf } from "../../workers/signature.ts";
 import { domain, upgrade } from "./cell.ts";
 
 /** A minimal softphone (RFC 7118) that writes its messages by hand: what a line and an exchange see of JsSIP. */
+
+/** Longer than any answer takes: a request may be held for a phone that has lost its connection. */
+const answerMsMax = 2 * phoneReturnMs;
 
 export class Softphone {
   readonly user: string;
@@ -43,18 +47,33 @@ export class Softphone {
 
   /** The next message that comes and has not been taken; waits for it. */
   async take(): Promise<string> {
-    await vi.waitFor(() => {
-      if (this.messages.length <= this.#taken) throw new Error(`${this.user} is still waiting for a message`);
-    });
+    await vi.waitFor(
+      () => {
+        if (this.messages.length <= this.#taken) throw new Error(`${this.user} is still waiting for a message`);
+      },
+      { timeout: answerMsMax },
+    );
     this.#taken += 1;
     return this.messages[this.#taken - 1] ?? "";
   }
 
-  /** The next final response; provisional ones are skipped. */
+  /** The first message that begins so, taken or not; waits for it. */
+  async received(start: string): Promise<string> {
+    return await vi.waitFor(
+      () => {
+        const found = this.messages.find((message) => message.startsWith(start));
+        if (found === undefined) throw new Error(`${this.user} is still waiting for ${start}`);
+        return found;
+      },
+      { timeout: answerMsMax },
+    );
+  }
+
+  /** The next final response; requests and provisional responses are skipped. */
   async takeFinal(): Promise<string> {
     for (;;) {
       const message = await this.take();
-      if (!message.startsWith("SIP/2.0 1")) return message;
+      if (message.startsWith("SIP/2.0 ") && !message.startsWith("SIP/2.0 1")) return message;
     }
   }
 

@@ -4,7 +4,7 @@ import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { cellOfLine } from "../../sip/transport/flow.ts";
 import { decodeFrame, isFrameError } from "../../sip/transport/frame.ts";
 import { isExchange } from "../cells.ts";
-import { clusterMapOf, exchangeName, lineName } from "../environment.ts";
+import { clusterMapOf, coreGroupName, exchangeName, lineName } from "../environment.ts";
 import type { SubscriberChange } from "../exchange/exchange-object.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
@@ -92,6 +92,11 @@ cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", async (context) => {
   const exchange = Number(context.req.param("exchange"));
   if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
   return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(jsonOf(context.var.body) as string));
+});
+
+cellApi.post("/draining", async (context) => {
+  const isDraining = jsonOf(context.var.body) === true;
+  return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).setDraining(isDraining));
 });
 
 /** Both replicas of an exchange answer the same when they hold the same. */

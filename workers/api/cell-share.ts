@@ -11,6 +11,8 @@ export type CellSummary = {
   readonly cell: string;
   /** Requests that this cell refused for their signature since its core group started. */
   readonly signaturesRefused: number;
+  /** While this cell is out of service: its softphones that have not gone elsewhere yet, if that is known. */
+  readonly softphonesLeft?: number | undefined;
   /** Of every replica in this cell. */
   readonly exchanges: readonly CountsOfExchange[];
 };
@@ -27,11 +29,12 @@ export function exchangesIn(map: ClusterMap, cell: string): number[] {
 
 export async function summaryOf(env: Environment, map: ClusterMap): Promise<CellSummary> {
   const counts = exchangesIn(map, env.CELL).map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).counts());
-  const [signaturesRefused, ...exchanges] = await within(
-    Promise.all([env.CORE_GROUP.getByName(coreGroupName).signaturesRefused(), ...counts] as const),
+  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const [signaturesRefused, softphonesLeft, ...exchanges] = await within(
+    Promise.all([group.signaturesRefused(), group.softphonesLeft(), ...counts] as const),
     cellAnswerMsMax,
   );
-  return { cell: env.CELL, signaturesRefused, exchanges };
+  return { cell: env.CELL, signaturesRefused, softphonesLeft, exchanges };
 }
 
 /** Registrations of some of this cell's exchanges, as a JSON array. */

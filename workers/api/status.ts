@@ -17,7 +17,12 @@ type MemberOfStatus = {
 /** The answer of `GET /api/status`: a contract, see `tandem status`. Members are as the asked cell sees them. */
 export type Status = {
   /** `epoch`: of the member's own view, as it last said; 0: never heard. */
-  readonly cells: readonly (MemberOfStatus & { readonly epoch: number; readonly isFenced?: true })[];
+  readonly cells: readonly (MemberOfStatus & {
+    readonly epoch: number;
+    readonly isFenced?: true;
+    /** Present while the cell sends its softphones elsewhere: how many it still has. */
+    readonly softphonesLeft?: number;
+  })[];
   readonly gateways: readonly MemberOfStatus[];
   readonly registrations: number;
   readonly dialogs: number;
@@ -55,11 +60,15 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
   // Asked again: the cells took their time, and a failure may have been found in it.
   const { cells, gateways, view, settings, history } = await group.status();
   return {
-    cells: cells.map(({ epoch, ...member }) => ({
-      ...memberOf(member),
-      epoch,
-      ...(view.isFenced && member.id === view.cell ? { isFenced: true } : {}),
-    })),
+    cells: cells.map(({ epoch, ...member }) => {
+      const softphonesLeft = member.state === "draining" ? summaries.get(member.id)?.softphonesLeft : undefined;
+      return {
+        ...memberOf(member),
+        epoch,
+        ...(view.isFenced && member.id === view.cell ? { isFenced: true } : {}),
+        ...(softphonesLeft === undefined ? {} : { softphonesLeft }),
+      };
+    }),
     gateways: gateways.map(memberOf),
     registrations,
     dialogs,

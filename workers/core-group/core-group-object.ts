@@ -5,17 +5,22 @@ import type { GroupSettings } from "../../sip/core-group/settings.ts";
 import type { Change, HeartbeatSettings, View } from "../../sip/core-group/view.ts";
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { exchangesIn } from "../api/cell-share.ts";
+import { isReplicated } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
 import { historyShownMax, refusalsSaidMs } from "../limits.ts";
 import { ControlSockets } from "./control-sockets.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
+import { LineDrain } from "./line-drain.ts";
 
 /** What a core group says of itself and its members. */
 export type CoreGroupStatus = GroupStatus & {
   /** The latest changes of the view, the newest last. */
   readonly history: readonly Change[];
 };
+
+/** What became of the wish to take a cell out of service. `last`: no other cell is up. `unreplicated`: no other has what this one has. */
+export type Draining = "done" | "last" | "unreplicated";
 
 /** An idle object is put to sleep after about 10 s, and would forget whom it has missed: between slower beats a timer keeps it awake. */
 const sleepMs = 8_000;
@@ -32,6 +37,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   readonly #disk: GroupDisk;
   readonly #sockets: ControlSockets;
   readonly #group: CoreGroup;
+  readonly #lineDrain: LineDrain;
   /** Exchanges of this cell that have asked for the view since this object started: they want to hear of every change. */
   readonly #listeners = new Set<number>();
   /** Exchanges that could not be told, and how often that was tried. */
@@ -49,6 +55,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#map = clusterMapOf(env);
     this.#disk = new GroupDisk(ctx.storage);
     this.#sockets = new ControlSockets(ctx);
+    this.#lineDrain = new LineDrain(env, this.#map.lineCount);
     const stored = this.#disk.readSettings();
     // A map that was deployed after the last change has the higher version, and wins.
     const isStored = stored !== undefined && stored.version > this.#map.version;
@@ -62,6 +69,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
         settings: this.#settings,
         epoch: this.#disk.readEpoch(),
         gateways: this.#disk.readGateways(),
+        isDraining: this.#disk.readDraining(),
       },
       now,
     );
@@ -114,10 +122,16 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#event((now) => this.#group.suspect(cell, now));
   }
 
-  /** The view, for an exchange that wakes. From now on it hears of every change by setView(). */
-  viewFor(exchange: number): View {
+  /** The view, for an exchange that wakes. From now on it hears of every change by setView(). `isSyncing`: it will say caughtUp(). */
+  viewFor(exchange: number, isSyncing: boolean): View {
     this.#listeners.add(exchange);
+    if (isSyncing) this.#group.catchingUp(exchange);
     return this.#group.view();
+  }
+
+  /** An exchange of this cell knows what its pair knows, or serves without. */
+  caughtUp(exchange: number): void {
+    this.#event((now) => this.#group.caughtUp(exchange, now));
   }
 
   settings(): GroupSettings {
@@ -128,6 +142,19 @@ export class CoreGroupObject extends DurableObject<Environment> {
   setHeartbeat(heartbeat: HeartbeatSettings): GroupSettings {
     this.#event((now) => this.#group.setHeartbeat(heartbeat, now));
     return this.#settings;
+  }
+
+  /** The operator takes this cell out of service, or back. Anything but `done`: why it stays in service. */
+  setDraining(isDraining: boolean): Draining {
+    if (isDraining && this.#map.cells.length > 1 && !isReplicated(this.#map)) return "unreplicated";
+    const outcome = this.#event((now) => this.#group.setDraining(isDraining, now));
+    if (outcome === "done") this.#disk.writeDraining(isDraining);
+    return outcome;
+  }
+
+  /** Softphones that are still to go elsewhere; undefined: none is to go, or how many is not known yet. */
+  softphonesLeft(): number | undefined {
+    return this.#lineDrain.left;
   }
 
   /** Counts a request whose signature was refused. */
@@ -192,6 +219,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
         for (const change of effect.changes) console.log(lineOf(this.env.CELL, change));
         this.#sockets.send({ type: "view", view: effect.view });
         this.#tellConcerned(new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id)));
+        this.#lineDrain.set(isHandingOver(effect.view));
         return;
       case "settings": {
         this.#settings = effect.settings;
@@ -238,9 +266,12 @@ export class CoreGroupObject extends DurableObject<Environment> {
   /** An exchange that cannot be told is told with the next beats; one that never can has said why in the log. */
   async #telling(exchange: number): Promise<void> {
     const view = this.#group.view();
+    // Perhaps it has only been woken by this.
+    this.#group.catchingUp(exchange);
     try {
-      await this.env.EXCHANGE.getByName(exchangeName(exchange)).setView(view);
+      const { isServing } = await this.env.EXCHANGE.getByName(exchangeName(exchange)).setView(view);
       this.#untold.delete(exchange);
+      if (isServing) this.caughtUp(exchange);
     } catch (error) {
       const tries = (this.#untold.get(exchange) ?? 0) + 1;
       if (tries < tellTriesMax) this.#untold.set(exchange, tries);
@@ -272,6 +303,11 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
 /** A few: what fails so often fails for a reason that a view does not mend. */
 const tellTriesMax = 5;
+
+/** Whether a cell that is out of service has somebody who is not. */
+function isHandingOver({ cell, cells }: View): boolean {
+  return cells.some(({ id, state }) => id === cell && state === "draining") && cells.some(({ state }) => state === "up");
+}
 
 function lineOf(cell: string, { epoch, kind, id, from, to, cause, detail }: Change): string {
   return `cell ${cell}: view ${epoch}: ${kind} ${id} is ${to}, was ${from}: ${cause}${detail === "" ? "" : ` (${detail})`}`;

@@ -4,12 +4,14 @@ import { gatewaysRememberedMax, historyRowsMax } from "../limits.ts";
 
 type ChangeRow = { epoch: number; at: number; kind: string; member: string; before: string; after: string; cause: string; detail: string };
 
-/** What a core group must not forget when its process ends: its epoch, the settings, the gateways it knew, and the history. */
+/** What a core group must not forget when its process ends: its epoch, the settings, whether it drains, the gateways it knew, the history. */
 export class GroupDisk {
   readonly #sql: SqlStorage;
+  readonly #kv: SyncKvStorage;
 
   constructor(storage: DurableObjectStorage) {
     this.#sql = storage.sql;
+    this.#kv = storage.kv;
     this.#sql.exec("create table if not exists view (epoch integer not null)");
     this.#sql.exec("insert into view (epoch) select 0 where not exists (select 1 from view)");
     this.#sql.exec("create table if not exists settings (value text not null)");
@@ -37,6 +39,15 @@ export class GroupDisk {
   writeSettings(settings: GroupSettings): void {
     this.#sql.exec("delete from settings");
     this.#sql.exec("insert into settings (value) values (?)", JSON.stringify(settings));
+  }
+
+  /** Whether the operator has taken this cell out of service. */
+  readDraining(): boolean {
+    return this.#kv.get<boolean>("draining") ?? false;
+  }
+
+  writeDraining(isDraining: boolean): void {
+    this.#kv.put("draining", isDraining);
   }
 
   /** The epoch of a view before anybody hears of it, and what changed. */

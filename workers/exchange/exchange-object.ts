@@ -156,13 +156,14 @@ export class ExchangeObject extends DurableObject<Environment> {
     return answer;
   }
 
-  /** The cell's view has changed. */
-  setView(view: View): void {
+  /** The cell's view has changed. Answers whether this replica serves yet. */
+  setView(view: View): { readonly isServing: boolean } {
     const reachable = view.cells.filter(({ id }) => id === this.env.CELL || isReachable(view, id)).map(({ id }) => id);
-    this.#exchange.setCells(new Set(reachable));
+    this.#exchange.setCells(new Set(reachable), Date.now());
     this.#exchange.setFenced(view.isFenced);
     if (this.#peer !== undefined) this.#pair?.see(reachable.includes(this.#peer), view.heartbeat);
     void this.#carryOut(Date.now(), {});
+    return { isServing: this.#isServing };
   }
 
   /** A subscriber's secrets, for an exchange that authenticates a call from this one's subscriber. */
@@ -251,9 +252,17 @@ export class ExchangeObject extends DurableObject<Environment> {
     return this.env.CORE_GROUP.getByName(coreGroupName);
   }
 
+  get #isServing(): boolean {
+    return this.#pair?.isServing ?? true;
+  }
+
   async #askForView(): Promise<void> {
+    const isSyncing = !this.#isServing;
     try {
-      this.setView(await this.#coreGroup().viewFor(this.#number));
+      this.setView(await this.#coreGroup().viewFor(this.#number, isSyncing));
+      if (!isSyncing) return;
+      await this.#pair?.enter(() => {}, false);
+      await this.#coreGroup().caughtUp(this.#number);
     } catch (error) {
       console.warn(`exchange ${this.#number}: the core group does not say what it sees: ${String(error)}`);
     }
@@ -263,8 +272,9 @@ export class ExchangeObject extends DurableObject<Environment> {
     const committed = (): void => this.#trunks.finish(socket, seq);
     if (opened !== undefined) {
       this.#exchange.connectAccess(access, opened.listeners);
+      this.#arm(Date.now());
       if (records.length === 0 && !opened.isNewBoot) committed();
-      this.#trunks.tellServing(this.#pair?.isServing ?? true, access);
+      this.#trunks.tellServing(this.#isServing, access);
     }
     if (records.length > 0 || opened?.isNewBoot === true) {
       const run = (now: number): void => {
@@ -281,8 +291,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** The event waits at the gate while a hello does not: a newer trunk of the same gateway may be there when it runs. */
   async #lost(access: string | undefined): Promise<void> {
     if (access === undefined) return;
-    await this.#event(() => {
-      if (!this.#trunks.has(access)) this.#exchange.disconnectAccess(access);
+    await this.#event((now) => {
+      if (!this.#trunks.has(access)) this.#exchange.disconnectAccess(access, now);
     });
   }
 
@@ -408,6 +418,7 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   /** An access that cannot be reached from here: its phones may be well. */
   #notTaken(access: string, records: readonly FrameRecord[], now: number): void {
+    if (!isLine(access) && !this.#trunks.has(access)) this.#exchange.disconnectAccess(access, now);
     this.#run(() => this.#exchange.unreachable(access, records, now));
     const questions = records.filter(({ kind }) => kind === RecordKind.resolve);
     const answers = questions.map(({ key }) => ({ kind: RecordKind.resolved, key, octets: jsonOctets([]) }));

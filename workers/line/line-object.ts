@@ -10,7 +10,7 @@ import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type Fr
 import { fnv1a } from "../../sip/transport/token.ts";
 import { callCell, servingCells } from "../cells.ts";
 import { clusterMapOf, exchangeName, numberOfName, type Environment } from "../environment.ts";
-import { frameAnswerMsMax, socketMessagesPerSecondMax, unreachableMs } from "../limits.ts";
+import { drainHoldMs, drainPortion, frameAnswerMsMax, socketMessagesPerSecondMax, unreachableMs } from "../limits.ts";
 import { randomIds } from "../random-id.ts";
 import { ExchangeLink } from "./exchange-link.ts";
 import { Softphones } from "./softphones.ts";
@@ -29,6 +29,8 @@ export class LineObject extends DurableObject<Environment> {
   readonly #links = new Map<string, ExchangeLink>();
   /** Replicas that could not be reached, and when they may be tried again, ms. */
   readonly #unreachable = new Map<string, number>();
+  /** No new softphones before this, ms. */
+  #fullUntil = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -38,6 +40,10 @@ export class LineObject extends DurableObject<Environment> {
   }
 
   override fetch(request: Request): Response {
+    if (Date.now() < this.#fullUntil) {
+      const text = `Cell ${this.env.CELL} is out of service: connect to another one.\n`;
+      return new Response(text, { status: 503, headers: { "retry-after": String(retryAfterSeconds) } });
+    }
     return this.#softphones.accept(request);
   }
 
@@ -66,6 +72,21 @@ export class LineObject extends DurableObject<Environment> {
 
   override webSocketError(socket: WebSocket): void {
     this.webSocketClose(socket);
+  }
+
+  /**
+   * This cell is out of service: closes some WebSockets, so that their softphones connect elsewhere, and takes no new ones until
+   * {@link drainHoldMs} after it was last told so. Those come last that have had a message within `quietMs`. Returns how many are left.
+   */
+  sendElsewhere(quietMs: number): number {
+    const now = Date.now();
+    this.#fullUntil = now + drainHoldMs;
+    return this.#softphones.closeSome(drainPortion, quietMs, now);
+  }
+
+  /** This cell is in service again. */
+  takeSoftphones(): void {
+    this.#fullUntil = 0;
   }
 
   /** A frame from an exchange. The answer brings back what could not be delivered. */

@@ -20,6 +20,8 @@ export class Softphones {
   readonly #ctx: DurableObjectState;
   readonly #nextId: () => string;
   readonly #rates = new WeakMap<WebSocket, RateBound>();
+  /** When a message last came or went, ms; nothing since this object woke when absent. */
+  readonly #heardAt = new WeakMap<WebSocket, number>();
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
   constructor(ctx: DurableObjectState, nextId: () => string) {
@@ -58,6 +60,7 @@ export class Softphones {
 
   /** Counts a message. False: this softphone sends too many. */
   mayReceive(socket: WebSocket, now: number): boolean {
+    this.#heardAt.set(socket, now);
     let rate = this.#rates.get(socket);
     if (rate === undefined) {
       rate = new RateBound(socketMessagesPerSecondMax, socketMessagesBurstMax, now);
@@ -70,6 +73,7 @@ export class Softphones {
   send(flowKey: string, octets: Uint8Array): boolean {
     const socket = this.#find(flowKey);
     if (socket === undefined) return false;
+    this.#heardAt.set(socket, Date.now());
     try {
       socket.send(this.#textOf(octets) ?? octets);
       return true;
@@ -85,6 +89,14 @@ export class Softphones {
 
   close(flowKey: string, code: number, reason: string): void {
     this.#find(flowKey)?.close(code, reason);
+  }
+
+  /** Closes up to so many that have had no message for `quietMs`, as a server does that restarts. Returns how many are left. */
+  closeSome(count: number, quietMs: number, now: number): number {
+    const open = this.#ctx.getWebSockets().filter((socket) => socket.readyState === WebSocket.OPEN);
+    const quiet = open.filter((socket) => now - (this.#heardAt.get(socket) ?? 0) >= quietMs).slice(0, count);
+    for (const socket of quiet) socket.close(1012, "this cell is out of service: connect to another one");
+    return open.length - quiet.length;
   }
 
   #find(flowKey: string): WebSocket | undefined {

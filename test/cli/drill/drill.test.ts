@@ -3,13 +3,10 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { resolve } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { parseArguments } from "../../../cli/arguments.ts";
-import { clusterMapOf } from "../../../cli/cluster.ts";
 import type { FaultResult } from "../../../cli/drill/fault.ts";
 import { concerns, drillSpec, faults, planOf, transports, type Plan } from "../../../cli/drill/plan.ts";
 import { Relay } from "../../../cli/drill/relay.ts";
 import { missesOf, resultTable } from "../../../cli/drill/result-table.ts";
-import { layoutOf } from "../../../cli/layout.ts";
-import { settingsOf, upSpec } from "../../../cli/settings.ts";
 
 function plan(...args: string[]): Plan {
   return planOf(parseArguments(drillSpec, args));
@@ -184,17 +181,5 @@ describe("Relay", () => {
     expect(await connections()).toBe(1);
     relay.heal();
     await expect.poll(connections).toBe(0);
-  });
-});
-
-describe("clusterMapOf", () => {
-  it("names another way to a cell where there is one", () => {
-    const settings = settingsOf(parseArguments(upSpec, []));
-    const cluster = { domain: "example.test", exchanges: 2, cells: 2 };
-    const map = clusterMapOf(cluster, settings, layoutOf(settings, 2), (cell) => (cell === "b" ? "http://127.0.0.1:9" : undefined));
-    expect(map.cells).toEqual([
-      { id: "a", url: "http://127.0.0.1:8801" },
-      { id: "b", url: "http://127.0.0.1:9" },
-    ]);
   });
 });

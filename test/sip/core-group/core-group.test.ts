@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { joiningMsMax } from "../../../sip/limits.ts";
 import { Simulation, cellName, type SimulationOptions } from "./group-simulation.ts";
 
 /** A system in which everybody has found everybody. */
@@ -58,17 +59,19 @@ describe("quiet", () => {
     expect(simulation.counts.pings - before.pings).toBe(240);
   });
 
-  it.each(["a cell", "a gateway"])("two lost heartbeats of %s change nothing but suspicion", (who) => {
+  it.each(["a cell", "a gateway", "either cell"])("two lost heartbeats of %s change nothing but suspicion", (who) => {
     const simulation = running();
     const epochs = [simulation.view("a").epoch, simulation.view("b").epoch];
     for (let phaseMs = 0; phaseMs < 1_000; phaseMs += 90) {
       if (who === "a cell") simulation.freezeCell("b");
-      else simulation.freezeGateway("g1");
+      else if (who === "a gateway") simulation.freezeGateway("g1");
+      else simulation.cut("a", "b");
       simulation.run(2_000);
       const { cells, gateways } = simulation.group("a").status(simulation.now);
       expect([...cells, ...gateways].filter(({ suspicion }) => suspicion === "missed heartbeats")).toHaveLength(1);
       if (who === "a cell") simulation.thawCell("b");
-      else simulation.thawGateway("g1");
+      else if (who === "a gateway") simulation.thawGateway("g1");
+      else simulation.heal();
       simulation.run(5_000 + phaseMs);
       expect(
         simulation
@@ -326,15 +329,84 @@ describe("settings", () => {
 });
 
 describe("draining", () => {
-  it("is seen everywhere at once, and hands the coordinator on", () => {
+  it("is seen everywhere at once, and hands the coordinator on; so is the return", () => {
     const simulation = running();
-    simulation.tell("a", (group, now) => group.setDraining(true, now));
+    simulation.drain("a", true);
     simulation.until(() => simulation.stateOf("a", "b") === "draining", 100);
     expect(simulation.view("b").coordinator).toBe("b");
     expect(simulation.history("b").at(-1)).toMatchObject({ id: "a", cause: "drained" });
-    simulation.tell("a", (group, now) => group.setDraining(false, now));
+    simulation.drain("a", false);
     simulation.until(() => simulation.stateOf("a", "b") === "up", 100);
     expect(simulation.view("b").coordinator).toBe("a");
+    for (const cell of ["a", "b"])
+      expect(simulation.history(cell).at(-1)).toMatchObject({ id: "a", from: "draining", to: "up", cause: "returned" });
+  });
+
+  it("is refused for the last cell that is up: whether the others are not there, down, joining or draining", () => {
+    expect(running({ cells: 1 }).drain("a", true)).toBe("last");
+    const simulation = running();
+    simulation.drain("b", true);
+    simulation.until(() => simulation.stateOf("b", "a") === "draining", 100);
+    expect(simulation.drain("a", true)).toBe("last");
+    simulation.killCell("b");
+    simulation.until(() => simulation.stateOf("b", "a") === "down", 2_000);
+    expect(simulation.drain("a", true)).toBe("last");
+    simulation.startCell("b");
+    simulation.tell("b", (group) => group.catchingUp(0));
+    simulation.until(() => simulation.stateOf("b", "a") === "joining", 2_000);
+    expect(simulation.drain("a", true)).toBe("last");
+    expect(simulation.stateOf("a", "a")).toBe("up");
+  });
+
+  it("goes on when the others die meanwhile, and may be asked for again", () => {
+    const simulation = running();
+    simulation.drain("a", true);
+    simulation.killCell("b");
+    simulation.until(() => simulation.stateOf("b", "a") === "down", 2_000);
+    expect(simulation.drain("a", true)).toBe("done");
+    expect(simulation.view("a")).toMatchObject({ coordinator: "a", cells: [{ id: "a", state: "draining" }, { state: "down" }] });
+  });
+
+  it("outlives a restart: joining, then draining", () => {
+    const simulation = running();
+    simulation.drain("b", true);
+    simulation.killCell("b");
+    simulation.startCell("b");
+    simulation.run(2_000);
+    expect(simulation.history("a").slice(-2)).toMatchObject([
+      { id: "b", to: "joining", cause: "restarted" },
+      { id: "b", to: "draining", cause: "drained" },
+    ]);
+  });
+});
+
+describe("a cell whose exchanges catch up", () => {
+  it("joins until the last of them has; later ones do not take it back", () => {
+    const simulation = running();
+    simulation.killCell("b");
+    simulation.startCell("b");
+    simulation.tell("b", (group) => [0, 1].forEach((exchange) => group.catchingUp(exchange)));
+    simulation.run(1_500);
+    expect(["a", "b"].map((by) => simulation.stateOf("b", by))).toEqual(["joining", "joining"]);
+    simulation.tell("b", (group, now) => group.caughtUp(0, now));
+    simulation.run(1_500);
+    expect(simulation.stateOf("b", "a")).toBe("joining");
+    simulation.tell("b", (group, now) => group.caughtUp(1, now));
+    expect(simulation.until(() => simulation.stateOf("b", "a") === "up", 1_000)).toBeLessThan(100);
+    const { epoch } = simulation.view("b");
+    simulation.tell("b", (group) => group.catchingUp(2));
+    simulation.run(5_000);
+    expect(simulation.view("b")).toMatchObject({ epoch, cells: [{ state: "up" }, { state: "up" }] });
+  });
+
+  it("is up all the same when one of them never says that it has", () => {
+    const simulation = running();
+    simulation.killCell("b");
+    simulation.startCell("b");
+    simulation.tell("b", (group) => group.catchingUp(0));
+    const ms = simulation.until(() => simulation.stateOf("b", "b") === "up", 60_000);
+    expect(ms).toBeGreaterThanOrEqual(joiningMsMax);
+    expect(ms).toBeLessThan(joiningMsMax + 1_100);
   });
 });
 

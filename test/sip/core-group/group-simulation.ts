@@ -11,7 +11,7 @@ type Node = {
   isFrozen: boolean;
   waiting: (() => void)[];
   wakesAt: number;
-  readonly disk: { epoch: number; gateways: Map<string, MemberState> };
+  readonly disk: { epoch: number; gateways: Map<string, MemberState>; isDraining: boolean };
   readonly history: Change[];
   view: View | undefined;
   fenced: boolean;
@@ -55,7 +55,7 @@ export class Simulation {
     this.#options = options;
     const ids = Array.from({ length: options.cells }, (_, index) => cellName(index));
     for (const [index, id] of ids.entries()) {
-      const disk = { epoch: 0, gateways: new Map<string, MemberState>() };
+      const disk = { epoch: 0, gateways: new Map<string, MemberState>(), isDraining: false };
       const skewMs = options.skewMs?.(index) ?? 0;
       const state = { group: undefined, isFrozen: false, waiting: [], wakesAt: 0, view: undefined, fenced: false, boots: 0 };
       this.#nodes.set(id, { id, skewMs, disk, history: [], ...state });
@@ -83,6 +83,7 @@ export class Simulation {
         settings: { version: 1, heartbeat: this.#options.heartbeat ?? { periodMs: 1_000, missed: 3 } },
         epoch: node.disk.epoch,
         gateways: [...node.disk.gateways].map(([gateway, state]) => ({ id: gateway, state })),
+        isDraining: node.disk.isDraining,
       },
       this.#clock(node),
     );
@@ -160,6 +161,17 @@ export class Simulation {
   tell(cell: string, act: (group: CoreGroup, now: number) => void): void {
     const node = this.#node(cell);
     this.#act(node, () => node.group !== undefined && act(node.group, this.#clock(node)));
+  }
+
+  /** The operator takes a cell out of service, or back. */
+  drain(cell: string, isDraining: boolean): "done" | "last" | undefined {
+    const node = this.#node(cell);
+    let outcome: "done" | "last" | undefined;
+    this.tell(cell, (group, now) => {
+      outcome = group.setDraining(isDraining, now);
+    });
+    if (outcome === "done") node.disk.isDraining = isDraining;
+    return outcome;
   }
 
   group(cell: string): CoreGroup {

@@ -75,7 +75,7 @@ describe("a way that is lost in the middle of a call", () => {
     const busy = found(world.receive(bob.key, answer(invite.message, 486, "bob-tag")), "SIP/2.0 486");
     expect(busy.key).toBe(alice.key);
     world.record(RecordKind.undeliverable, alice.key, busy.text, alice.access);
-    world.advance(3_000);
+    world.advance(10_000);
     registerAgain(world, aliceAgain);
     const repeated: Sent[] = [];
     for (let second = 0; second < 5; second += 1) {

@@ -5,7 +5,7 @@ import { parseMessage, type SipMessage } from "../../../sip/message/sip-message.
 import { parseRecords, serializeRecords } from "../../../sip/record/record-text.ts";
 import { cellOfLine, isLine } from "../../../sip/transport/flow.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
-import { parseBranch, parseDialogToken } from "../../../sip/transport/token.ts";
+import { parseDialogToken, parseViaMark, viaMarkName } from "../../../sip/transport/token.ts";
 import { listeners, TestExchange, type Sent } from "./harness.ts";
 
 export type Cell = "a" | "b";
@@ -76,11 +76,15 @@ export class PairWorld {
   }
 
   drain(cell: Cell, how?: "unlinked"): void {
+    this.#take(cell);
+    if (how !== "unlinked") this.link();
+  }
+
+  #take(cell: Cell): void {
     for (const sent of this.replicas[cell].drain()) {
-      if (sent.commit === undefined) this.#arrive(sent);
+      if (sent.commit === undefined) this.#arrive(sent, cell);
       else this.#held[cell].push({ sent, commit: sent.commit });
     }
-    if (how !== "unlinked") this.link();
   }
 
   choose(access: string, text: string): Cell {
@@ -105,18 +109,12 @@ export class PairWorld {
         if (isParseError(received)) throw new Error(received.reason);
         for (const record of received) this.replicas[to].exchange.applyFromPair(record, this.now);
         store.acknowledge(sequence);
-        this.drainQuietly(to);
+        this.#take(to);
       }
       const held = this.#held[from].filter(({ commit }) => isAlone || store.acknowledged >= commit);
       this.#held[from] = this.#held[from].filter((each) => !held.includes(each));
-      for (const { sent } of held) this.#arrive(sent);
+      for (const { sent } of held) this.#arrive(sent, from);
     }
-  }
-
-  /** Records from the pair make nobody speak. */
-  drainQuietly(cell: Cell): void {
-    const sent = this.replicas[cell].drain();
-    if (sent.length > 0) throw new Error(`said because of the pair: ${sent.map((each) => each.text).join("\n")}`);
   }
 
   /** The cell dies with what it had not sent; every access tells the other one. */
@@ -161,11 +159,12 @@ export class PairWorld {
     }
   }
 
-  #arrive(sent: Sent): void {
+  #arrive(sent: Sent, cell: Cell): void {
     // A UDP phone is where it is, whichever gateway the datagram comes from.
     const isThere = (each: Receiver): boolean => each.key === sent.key && (sent.key.startsWith("u") || each.access === sent.access);
     const phone = this.phones.find(isThere);
-    phone?.receive(sent.message, this.now);
+    if (phone !== undefined) phone.receive(sent.message, this.now);
+    else if (!sent.key.startsWith("u")) this.give(cell, sent.access, RecordKind.undeliverable, sent.key, sent.text);
   }
 }
 
@@ -180,7 +179,7 @@ function newReplica(cell: Cell): TestExchange {
 function namedCell(message: SipMessage): Cell | undefined {
   if (!message.isRequest) {
     const via = message.topVia;
-    return isParseError(via) ? undefined : (parseBranch(via.branch ?? "")?.cell as Cell | undefined);
+    return isParseError(via) ? undefined : (parseViaMark(via.params.get(viaMarkName) ?? "")?.cell as Cell | undefined);
   }
   const [route = ""] = message.values(Header.Route);
   const user = /^<sips?:([^@]*)@/.exec(route)?.[1] ?? "";

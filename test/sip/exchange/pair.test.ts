@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { phoneReturnMs, timerCMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
-import { octetsOf } from "../../../sip/message/octets.ts";
+import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import { serializeFlowKey } from "../../../sip/transport/flow.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { CallingPhone } from "./calling-phone.ts";
@@ -160,6 +161,45 @@ describe("both replicas serve", () => {
   });
 });
 
+describe("[RFC3261 16.8] Timer C of a call that rings for ever", () => {
+  it.each([
+    ["in both cells, though both have the INVITE", () => {}],
+    ["while they are cut from each other", (world: PairWorld) => void (world.isCut = true)],
+    ["when its cell is dead", (world: PairWorld) => world.kill("a")],
+    [
+      "when its cell was dead and has it back",
+      (world: PairWorld) => {
+        world.kill("a");
+        world.advance(5_000);
+        world.restart("a");
+      },
+    ],
+  ])("fires once, %s: one CANCEL, one final answer", (_name, happens) => {
+    const world = new PairWorld();
+    const alice = new CallingPhone(world, "alice", "198.51.100.7", 5070, "UDP");
+    const bob = new CallingPhone(world, "bob", "203.0.113.9", 5080, "UDP", "g2");
+    for (const phone of [alice, bob]) phone.register();
+    bob.manner = "rings";
+    // Everything that comes, repetitions too.
+    const came: string[] = [];
+    for (const phone of [alice, bob]) {
+      const receive = phone.receive.bind(phone);
+      phone.receive = (message, now) => {
+        if (message.isRequest ? message.method === "CANCEL" : message.status >= 300) came.push(stringOf(message.octets).slice(0, 11));
+        receive(message, now);
+      };
+    }
+    alice.call("bob");
+    const calledAt = world.now;
+    world.advance(1_000);
+    happens(world);
+    world.advance(calledAt + timerCMs - 1_000 - world.now);
+    expect(came).toEqual([]);
+    world.advance(300_000);
+    expect(came).toEqual(["CANCEL sip:", "SIP/2.0 487"]);
+  });
+});
+
 describe("a replica that was frozen", () => {
   it("drops what the other one has taken over without a word, and no timer of it fires", () => {
     const { world } = frozen();
@@ -239,7 +279,7 @@ describe("a phone that comes back on another flow [RFC5626 4.3]", () => {
     it(`as ${part}: its cell is down, a request waits for nobody and goes where it is`, () => {
       const { world, desk, soft } = established(isCaller);
       world.kill("b");
-      world.replicas.a.exchange.setCells(new Set(["a"]));
+      world.replicas.a.exchange.setCells(new Set(["a"]), world.now);
       soft.moveTo("a.0", otherKey("WS", 6002));
       soft.register([`Contact: ${soft.phone.contact}${instance("1")}`]);
       desk.inDialog("BYE");
@@ -248,7 +288,7 @@ describe("a phone that comes back on another flow [RFC5626 4.3]", () => {
     });
   }
 
-  it("a request that was sent into a dead connection is sent again, once, where the phone is", () => {
+  it("a request that was sent into a dead connection is sent again where the phone is, and not to and fro", () => {
     const world = new TestExchange();
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
@@ -268,7 +308,8 @@ describe("a phone that comes back on another flow [RFC5626 4.3]", () => {
     const second = one(world.record(RecordKind.undeliverable, bob.key, first.text, bob.access), "BYE");
     expect(second.key).toBe(key);
     const refused = world.record(RecordKind.undeliverable, key, second.text, bob.access);
-    expect(refused.map((sent) => sent.message.status)).toEqual([480]);
+    expect(refused).toEqual([]);
+    expect(world.advance(phoneReturnMs).map((sent) => sent.message.status)).toEqual([100, 480]);
   });
 
   it("of another exchange is asked for there; late and empty answers count as gone", () => {
@@ -311,7 +352,7 @@ describe("a phone that comes back on another flow [RFC5626 4.3]", () => {
     const lost = one(world.receive(callee.key, inDialog("INFO")), "INFO");
     world.record(RecordKind.undeliverable, lost.key, lost.text, lost.access);
     const late = world.flowsAsked.at(-1)?.reference ?? "";
-    expect(world.advance(3_000).map((each) => each.message.status)).toContain(480);
+    expect(world.advance(phoneReturnMs).map((each) => each.message.status)).toContain(480);
     world.exchange.flows(late, [phoneFlow], world.now);
     expect(world.drain()).toEqual([]);
   });
@@ -325,7 +366,7 @@ describe("a phone that comes back on another flow [RFC5626 4.3]", () => {
     bob.register();
     alice.call("bob", [contact]);
     world.advance(500);
-    for (const cell of ["a", "b"] as const) world.replicas[cell].exchange.disconnectAccess("g1");
+    for (const cell of ["a", "b"] as const) world.replicas[cell].exchange.disconnectAccess("g1", world.now);
     alice.moveTo("g2", otherKey("TCP", 6005));
     alice.register([contact]);
     world.advance(3_000);
@@ -356,26 +397,27 @@ describe("flows and cells that are gone", () => {
     expect(world.exchange.counts(world.now).registrations).toBe(2);
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     expect(one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE").access).toBe("b.0");
-    world.exchange.setCells(new Set(["a"]));
+    world.exchange.setCells(new Set(["a"]), world.now);
     expect(one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE").access).toBe("a.0");
     // That this cell cannot reach the other says nothing about the phone.
     expect(world.exchange.counts(world.now).registrations).toBe(2);
-    world.exchange.setCells(new Set(["a", "b"]));
+    world.exchange.setCells(new Set(["a", "b"]), world.now);
     expect(one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE").access).toBe("b.0");
   });
 
-  it("what could not be brought to its access fails the call, and keeps the binding", () => {
+  it("what could not be brought to its access fails the call in the end, and keeps the binding", () => {
     const world = new TestExchange();
     const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
     world.receive(bob.key, bob.register(), bob.access);
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     const invite = one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
     world.exchange.unreachable("a.0", [{ kind: RecordKind.send, key: bob.key, octets: octetsOf(invite.text) }], world.now);
-    expect(world.drain().map((sent) => sent.message.status)).toEqual([480]);
+    expect(world.drain()).toEqual([]);
     expect(world.exchange.counts(world.now).registrations).toBe(1);
+    expect(world.advance(phoneReturnMs).map((sent) => sent.message.status)).toEqual([480]);
   });
 
-  it("[RFC3261 17.1.4, 18.4] what was written to a connection that closes fails at once; a ringing call stays", () => {
+  it("[RFC3261 17.1.4, 18.4] what was written to a connection that closes fails at once, and waits for the phone; a ringing call stays", () => {
     const world = new TestExchange();
     const bob = new TestPhone("bob", "203.0.113.9", 5080, "TCP");
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
@@ -385,10 +427,12 @@ describe("flows and cells that are gone", () => {
     const invite = one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
     const ringing = one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test", ["Call-ID: second"])), "INVITE");
     world.receive(bob.key, answer(ringing.message, 180, "b"));
-    const failed = world.record(RecordKind.closed, bob.key, "");
-    expect(failed.map((sent) => `${sent.message.status} ${sent.message.text(Header.CSeq)}`)).toEqual([
-      `480 ${message.message.text(Header.CSeq)}`,
-      `480 ${invite.message.text(Header.CSeq)}`,
+    world.record(RecordKind.closed, bob.key, "");
+    const key = otherKey("TCP", 6006);
+    const again = world.receive(key, bob.register()).filter(({ message: { isRequest } }) => isRequest);
+    expect(again.map((sent) => [sent.key, sent.message.text(Header.CSeq)])).toEqual([
+      [key, message.message.text(Header.CSeq)],
+      [key, invite.message.text(Header.CSeq)],
     ]);
     const answered = world.receive("t1.cnew.cb00710913d8", answer(ringing.message, 200, "b", [`Contact: ${bob.contact}`]));
     one(answered, "SIP/2.0 200");

@@ -6,7 +6,7 @@ import { octetsOf } from "../../../sip/message/octets.ts";
 import { addressOfRecordOf } from "../../../sip/placement/address-of-record.ts";
 import { exchangeOf, type ClusterMap } from "../../../sip/placement/cluster-map.ts";
 import { routingKeyOf, type RoutingKey } from "../../../sip/placement/routing-key.ts";
-import { makeBranch, makeDialogToken } from "../../../sip/transport/token.ts";
+import { makeBranch, makeDialogToken, makeViaMark } from "../../../sip/transport/token.ts";
 
 const map: ClusterMap = {
   version: 1,
@@ -25,7 +25,8 @@ const map: ClusterMap = {
 
 const sign = (text: string): string => `s${text.length}`;
 const token = makeDialogToken({ exchange: 77, cell: "b", callerTag: "1a", caller: "g1~u0..7f00000113c4", callee: "" }, sign);
-const branch = makeBranch({ exchange: 78, cell: "b", reference: "r1", loop: "l1" }, sign);
+const branch = makeBranch({ exchange: 78, reference: "r1", loop: "l1" });
+const mark = makeViaMark(branch, { cell: "b", upstream: "g1~u0.7f00000113c4" }, sign);
 const bob: RoutingKey = { exchange: exchangeOf(map, "bob@example.test") };
 const alice: RoutingKey = { exchange: exchangeOf(map, "alice@example.test") };
 
@@ -42,12 +43,18 @@ const parties = ["From: <sip:alice@example.test>;tag=1", "To: <sip:bob@example.t
 
 describe("responses: the token in the topmost Via", () => {
   test.each([
-    ["plain", `Via: SIP/2.0/UDP 192.0.2.1;branch=${branch}`],
-    ["compact, with white space and other parameters", `v :  SIP / 2.0 / UDP 192.0.2.1:5060 ;rport=1; Branch = ${branch} ;x=y`],
-    ["folded", `Via: SIP/2.0/UDP 192.0.2.1\r\n ;received=192.0.2.9\r\n\t;branch=${branch}`],
-    ["first of a list", `Via: SIP/2.0/UDP 192.0.2.1;branch=${branch}, SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKx`],
-    ["behind another header", `Subject: Via: none\r\nvia: SIP/2.0/UDP 192.0.2.1;branch=${branch}`],
-    ["behind a quoted parameter that looks like one", `Via: SIP/2.0/UDP 192.0.2.1;x=";branch=z9hG4bKtd1.a.r.l.s";branch=${branch}`],
+    ["plain", `Via: SIP/2.0/UDP 192.0.2.1;branch=${branch};td=${mark}`],
+    [
+      "compact, with white space and other parameters",
+      `v :  SIP / 2.0 / UDP 192.0.2.1:5060 ;rport=1; Branch = ${branch} ;x=y; TD = ${mark} ;z`,
+    ],
+    ["folded", `Via: SIP/2.0/UDP 192.0.2.1\r\n ;received=192.0.2.9\r\n\t;branch=${branch}\r\n ;td=${mark}`],
+    ["first of a list", `Via: SIP/2.0/UDP 192.0.2.1;branch=${branch};td=${mark}, SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKx`],
+    ["behind another header", `Subject: Via: none\r\nvia: SIP/2.0/UDP 192.0.2.1;branch=${branch};td=${mark}`],
+    [
+      "behind a quoted parameter that looks like one",
+      `Via: SIP/2.0/UDP 192.0.2.1;x=";branch=z9hG4bKtd1.r.l;td=a*f*s";branch=${branch};td=${mark}`,
+    ],
   ])("%s", (_name, via) => {
     expect(keyOf(request("SIP/2.0 200 OK", [via, ...parties]))).toEqual({ exchange: 78, cell: "b" });
   });
@@ -57,7 +64,7 @@ describe("responses: the token in the topmost Via", () => {
     ["our token in the second value only", `Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKx, SIP/2.0/UDP 192.0.2.1;branch=${branch}`],
     ["no branch", "Via: SIP/2.0/UDP 192.0.2.1"],
     ["a quote that never closes", 'Via: SIP/2.0/UDP 192.0.2.1;x="'],
-    ["an exchange that this map does not have", "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKtdzzzz.a.r.l.s"],
+    ["an exchange that this map does not have", "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKtdzzzz.r.l"],
     ["no Via", "From: <sip:bob@example.test>"],
   ])("%s: none", (_name, via) => {
     expect(keyOf(request("SIP/2.0 200 OK", [via, ...parties]))).toBeUndefined();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { verifyBranch } from "../../../sip/transport/token.ts";
+import { parseBranch, verifyViaMark } from "../../../sip/transport/token.ts";
 import { caller, callerTcp, phone1, phone2, phoneTcp, request, Rig, target, valuesOf } from "./rig.ts";
 import type { RequestOptions } from "./rig.ts";
 
@@ -28,7 +28,7 @@ describe("[RFC3261 16.6] request forwarding", () => {
     rig.targets = [target(phone1)];
     rig.receive(text, caller);
     const out = rig.last(phone1).text.split("\r\n");
-    expect(out[1]).toMatch(/^Via: SIP\/2.0\/UDP 198.51.100.1:5060;branch=z9hG4bKtd3\.a\./);
+    expect(out[1]).toMatch(/^Via: SIP\/2.0\/UDP 198.51.100.1:5060;branch=z9hG4bKtd3\.[-\w.]+;td=a\*g1~[^;]+$/);
     const expected = text
       .replace("sip:bob@example.test", target(phone1).requestUri)
       .replace("Max-Forwards: 70", "Max-Forwards: 69")
@@ -57,13 +57,13 @@ describe("[RFC3261 16.6] request forwarding", () => {
 
   it("[RFC3261 16.6 8] each branch has its own signed branch parameter", () => {
     const rig = forwarded("INVITE", [target(phone1), target(phone2)]);
-    const branches = [phone1, phone2]
-      .map((flow) => rig.last(flow).message.topVia)
-      .map((via) => ("branch" in via ? (via.branch ?? "") : ""));
-    expect(new Set(branches).size).toBe(2);
-    for (const branch of branches) {
-      expect(verifyBranch(branch, rig.sign)).toMatchObject({ exchange: 3, cell: "a" });
-      expect(verifyBranch(branch, (text) => `${text.length}`)).toBeUndefined();
+    const vias = [phone1, phone2].map((flow) => rig.last(flow).message.topVia);
+    const marks = vias.map((via) => ("branch" in via ? { branch: via.branch ?? "", mark: via.params.get("td") ?? "" } : undefined));
+    expect(new Set(marks.map((each) => each?.branch)).size).toBe(2);
+    for (const { branch, mark } of marks.filter((each) => each !== undefined)) {
+      expect(parseBranch(branch)).toMatchObject({ exchange: 3 });
+      expect(verifyViaMark(branch, mark, rig.sign)).toEqual({ cell: "a", upstream: caller });
+      expect(verifyViaMark(branch, mark, (text) => `${text.length}`)).toBeUndefined();
     }
   });
 

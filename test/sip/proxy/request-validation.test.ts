@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { loopHashOf } from "../../../sip/proxy/request-validation.ts";
+import { identify } from "../../../sip/proxy/request-validation.ts";
+import { isParseError } from "../../../sip/errors.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { parsed } from "../transaction/recorder.ts";
 import { caller, phone1, request, Rig, target, valuesOf } from "./rig.ts";
@@ -22,7 +23,10 @@ function sentBack(rig: Rig, change: (text: string) => string = (text) => text): 
 }
 
 function hash(method: string, options: RequestOptions = {}): string {
-  return loopHashOf(parsed(octetsOf(request(method, options))));
+  const received = new Rig().proxy.preprocess(parsed(octetsOf(request(method, options))), caller);
+  if (isParseError(received)) throw new Error(received.reason);
+  identify(received);
+  return received.loop ?? "";
 }
 
 describe("[RFC3261 16.3] request validation", () => {

@@ -38,7 +38,12 @@ export class Rig {
   readonly proxy: Proxy;
   /** Everything that has left. */
   readonly sent: Sent[] = [];
-  readonly sought: { failed: string; reference: string }[] = [];
+  readonly sought: { failed: readonly string[]; reference: string; until: number; seek: Target["seek"] }[] = [];
+  readonly stopped: string[] = [];
+  /** Flows to which there is no way. */
+  readonly unreachable = new Set<string>();
+  /** What phones may do that have lost their connections. */
+  mayReturn = false;
   readonly resolves: { uri: string; reference: string }[] = [];
   readonly flowsFailed: string[] = [];
   readonly finals: number[] = [];
@@ -47,6 +52,7 @@ export class Rig {
   /** Where requests outside a dialog go. */
   targets: readonly Target[] = [];
   recordRoute = false;
+  mayBeRepeated = false;
   /** Set: numeric hosts are not flows, everything is resolved. */
   resolvesAll = false;
   commit: number | undefined;
@@ -66,14 +72,20 @@ export class Rig {
       cell,
       sign: this.sign,
       nextReference: () => `${cell}${(this.#references += 1)}`,
-      isLate: (branch, method) => this.#ended.has(`${branch} ${method}`),
+      isLate: (branch, _cell, method) => this.#ended.has(`${branch} ${method}`),
+      mayBeRepeated: () => this.mayBeRepeated,
       nextTag: () => `tag-${(this.#tags += 1)}`,
       sentBy: (flow) => listenerOf(flow),
       resolve: (uri, reference) => this.resolves.push({ uri, reference }),
-      seek: (_request, failed, reference) => this.sought.push({ failed, reference }),
+      seek: ({ failed, reference, target: { seek }, until }) => this.sought.push({ failed, reference, until, seek }),
+      stopSeeking: (reference) => this.stopped.push(reference),
+      mayReturn: () => this.mayReturn,
       numericFlow: (uri) => (this.resolvesAll ? undefined : numericFlow(uri.host, uri.port ?? 5060)),
       isOurs: (host) => host === "example.test" || host === "198.51.100.1",
-      flowFailed: (flow) => this.flowsFailed.push(flow),
+      flowFailed: (flow) => {
+        this.flowsFailed.push(flow);
+        return this.unreachable.has(flow) ? "unreachable" : "dead";
+      },
       final: (_context, status) => {
         this.finals.push(status);
         return this.commit;

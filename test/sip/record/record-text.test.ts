@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import { recordOctetsMax } from "../../../sip/limits.ts";
 import { parseRecord, parseRecords, serializeRecord, serializeRecords } from "../../../sip/record/record-text.ts";
-import { bindingRecord, dialogRecord, recordsArbitrary, version } from "./records.ts";
+import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, version } from "./records.ts";
 
 describe("records as text", () => {
   it("are read back as they were", () => {
@@ -19,6 +19,13 @@ describe("records as text", () => {
     const contact = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join("");
     const record = bindingRecord(version(1), { contact, q: 0.5, path: ["<sip:p1;lr>", "<sip:p2;lr>"] });
     expect(parseRecord(serializeRecord(record))).toEqual(record);
+  });
+
+  it("say whether a phone has lost its connection or has taken itself off, which an older replica does not", () => {
+    const off = bindingTombstone(version(1), "call-1", 2);
+    const lost = { ...off, isLost: true } as const;
+    for (const record of [off, lost]) expect(parseRecord(serializeRecord(record))).toStrictEqual(record);
+    expect(parseRecord(JSON.stringify({ ...off, isLost: "yes" }))).toStrictEqual(off);
   });
 
   it("drop fields they do not know", () => {

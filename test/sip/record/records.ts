@@ -78,7 +78,6 @@ export const invite: Invite = {
   responseFlow: "g1~f",
   lastStatus: 100,
   lastResponse: undefined,
-  loop: "0",
   recordRoute: true,
   waiting: [],
   branches: [],

@@ -5,43 +5,52 @@ import {
   equalInConstantTime,
   makeBranch,
   makeDialogToken,
+  makeViaMark,
   parseBranch,
   parseDialogToken,
-  verifyBranch,
+  parseViaMark,
+  verifyViaMark,
   verifyDialogToken,
 } from "../../../sip/transport/token.ts";
 
 const sign = (text: string): string => createHmac("sha256", "secret").update(text).digest("hex").slice(0, 20);
 const foreign = (text: string): string => createHmac("sha256", "another").update(text).digest("hex").slice(0, 20);
-const branch = { exchange: 35, cell: "a", reference: "k3f91", loop: "9zz" };
+const branch = { exchange: 35, reference: "k3f91", loop: "9zz" };
+const mark = { cell: "a", upstream: "g1~u0.7f00000113c4" };
 const dialog = { exchange: 7, cell: "b", callerTag: "1x2y3z", caller: "g1~u0..7f00000113c4", callee: "a.2~w0.k1.7f0000010000" };
+
+function changedAt(text: string, at: number): string {
+  return `${text.slice(0, at)}${text[at] === "x" ? "y" : "x"}${text.slice(at + 1)}`;
+}
 
 describe("Via branch tokens", () => {
   it("come back as they were made, with the magic cookie in front [RFC3261 8.1.1.7]", () => {
-    const text = makeBranch(branch, sign);
+    const text = makeBranch(branch);
+    const marked = makeViaMark(text, mark, sign);
     expect(text.startsWith("z9hG4bK")).toBe(true);
-    expect(/^[\w.!%*+`'~-]+$/.test(text)).toBe(true);
-    expect(verifyBranch(text, sign)).toEqual(branch);
+    expect(/^[\w.!%*+`'~-]+$/.test(text + marked)).toBe(true);
+    expect(parseBranch(text)).toEqual(branch);
+    expect(verifyViaMark(text, marked, sign)).toEqual(mark);
   });
 
   it("are routable without the key, trusted only with it", () => {
-    const text = makeBranch(branch, foreign);
-    expect(parseBranch(text)).toEqual(branch);
-    expect(verifyBranch(text, sign)).toBeUndefined();
+    const text = makeBranch(branch);
+    const marked = makeViaMark(text, mark, foreign);
+    expect(parseViaMark(marked)).toEqual(mark);
+    expect(verifyViaMark(text, marked, sign)).toBeUndefined();
   });
 
-  it("do not survive any change of one character", () => {
-    const text = makeBranch(branch, sign);
-    for (let at = 0; at < text.length; at += 1) {
-      const changed = `${text.slice(0, at)}${text[at] === "x" ? "y" : "x"}${text.slice(at + 1)}`;
-      expect([changed, verifyBranch(changed, sign)]).toEqual([changed, undefined]);
-    }
+  it("do not survive any change of one character, in the branch or in the mark", () => {
+    const text = makeBranch(branch);
+    const marked = makeViaMark(text, mark, sign);
+    for (let at = 0; at < text.length; at += 1) expect(verifyViaMark(changedAt(text, at), marked, sign)).toBeUndefined();
+    for (let at = 0; at < marked.length; at += 1) expect(verifyViaMark(text, changedAt(marked, at), sign)).toBeUndefined();
   });
 
   it("of others are not ours", () => {
     expect(parseBranch("z9hG4bK776asdhds")).toBeUndefined();
     expect(parseBranch("")).toBeUndefined();
-    fc.assert(fc.property(fc.string(), (text) => verifyBranch(`z9hG4bKtd${text}`, sign) === undefined));
+    fc.assert(fc.property(fc.string(), fc.string(), (text, other) => verifyViaMark(`z9hG4bKtd${text}`, other, sign) === undefined));
   });
 });
 

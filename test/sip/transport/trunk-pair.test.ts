@@ -283,6 +283,70 @@ describe("which replica", () => {
   });
 });
 
+describe("a cell that drains", () => {
+  const a = new Set(["a"]);
+
+  test("is given nothing new, and goes on with what names it; then everything again", () => {
+    const rig = both();
+    rig.pair.setDraining(a, rig.now);
+    expect([rig.pair.routeOf(), rig.pair.routeOf("a"), rig.pair.routeOf("b")]).toEqual(["b", "a", "b"]);
+    rig.offer("new");
+    rig.offerTo("a", "response of a");
+    rig.offerTo("b", "response of b");
+    rig.wait(2);
+    expect([rig.put("a"), rig.put("b")]).toEqual([["response of a"], ["new", "response of b"]]);
+    rig.pair.setDraining(new Set(), rig.now);
+    rig.settle();
+    rig.offer("newer");
+    rig.wait(2);
+    expect(rig.put("a")).toEqual(["response of a", "newer"]);
+  });
+
+  test("has answered what it was given before the other is given more: no CANCEL overtakes its INVITE", () => {
+    const rig = both();
+    rig.offer("INVITE");
+    rig.wait(2);
+    rig.pair.setDraining(a, rig.now);
+    rig.offer("CANCEL");
+    rig.wait(50);
+    expect(rig.put("b")).toEqual([]);
+    rig.process("a");
+    rig.answer("a");
+    rig.wait(limits.returnSettleMs);
+    expect(rig.put("b")).toEqual(["CANCEL"]);
+    expect(rig.events).toEqual(["a to b"]);
+  });
+
+  test("is used when nobody else can be: the other is lost, drains as well, or is none", () => {
+    const rig = both();
+    rig.pair.setDraining(a, rig.now);
+    rig.lose("b");
+    expect(rig.pair.routeOf()).toBe("a");
+    rig.open("b");
+    rig.wait(limits.flapMs);
+    expect(rig.pair.routeOf()).toBe("b");
+    rig.pair.setDraining(new Set(["a", "b"]), rig.now);
+    expect(rig.pair.routeOf()).toBe("a");
+    const single = new Rig(["a"]);
+    single.open("a");
+    single.pair.setDraining(a, single.now);
+    expect(single.pair.routeOf()).toBe("a");
+  });
+
+  test("may die then: what it had not acknowledged goes to the other behind a takeover", () => {
+    const rig = both();
+    rig.pair.setDraining(a, rig.now);
+    rig.offerTo("a", "BYE");
+    rig.wait(2);
+    rig.lose("a");
+    rig.wait(2);
+    expect(rig.put("b")).toEqual(["takeover", "BYE"]);
+    rig.open("a");
+    rig.settle();
+    expect(rig.pair.routeOf()).toBe("b");
+  });
+});
+
 describe("take-over", () => {
   test("first the takeover, then what was not acknowledged in its order, then what is new", () => {
     const rig = both();
@@ -689,6 +753,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("say" as const), cell: cellName, isServing: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("lose" as const), cell: cellName }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("open" as const), cell: cellName }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("drain" as const), cells: fc.subarray(["a", "b"]) }) },
 );
 
 test("whatever happens: at least once to the replicas together, never to two that live, in order, within bounds", () => {
@@ -700,17 +765,21 @@ test("whatever happens: at least once to the replicas together, never to two tha
       for (const each of steps) {
         if (each.do === "offer") {
           const name = String(accepted.length);
-          if (rig.offerTo(each.cell, name, each.size) !== "refused") accepted.push({ name, prefersB: each.cell === "b" });
+          // What names the primary goes with what prefers none, except while that drains.
+          const way = each.cell === "b" ? "other" : each.cell === "a" && steps.some((some) => some.do === "drain") ? "own" : "main";
+          if (rig.offerTo(each.cell, name, each.size) !== "refused") accepted.push({ name, way });
         } else if (each.do === "wait") rig.wait(each.ms);
         else if (each.do === "process") rig.process(each.cell, each.frames);
         else if (each.do === "answer") rig.answer(each.cell);
         else if (each.do === "say") rig.answer(each.cell, [serving(each.isServing)]);
+        else if (each.do === "drain") rig.pair.setDraining(new Set(each.cells), rig.now);
         else if (each.do === "lose") rig.lose(each.cell);
         else if (rig.at(each.cell) === undefined) rig.open(each.cell);
         rig.run();
         expect(rig.pair.octetsHeld).toBeLessThanOrEqual(limits.octetsMax + 100);
       }
-      // In the end both cells are well.
+      // In the end both cells are well and in service.
+      rig.pair.setDraining(new Set(), rig.now);
       for (const cell of ["a", "b"]) {
         rig.process(cell);
         if (rig.at(cell) === undefined) rig.open(cell);
@@ -728,7 +797,7 @@ test("whatever happens: at least once to the replicas together, never to two tha
   );
 });
 
-type Accepted = { readonly name: string; readonly prefersB: boolean };
+type Accepted = { readonly name: string; readonly way: "main" | "other" | "own" };
 
 function checkDelivery(rig: Rig, accepted: readonly Accepted[]): void {
   const processed = new Set([...rig.processed.values()].flat());
@@ -738,8 +807,8 @@ function checkDelivery(rig: Rig, accepted: readonly Accepted[]): void {
   for (const { put } of rig.connections) {
     const messages = put.filter((name) => name !== "takeover").map(Number);
     expect(new Set(messages).size, "never twice on one connection").toBe(messages.length);
-    for (const prefersB of [false, true]) {
-      const sameWay = messages.filter((index) => accepted[index]?.prefersB === prefersB);
+    for (const way of ["main", "other"]) {
+      const sameWay = messages.filter((index) => accepted[index]?.way === way);
       expect(sameWay, "in the order of arrival").toEqual(sameWay.toSorted((left, right) => left - right));
     }
   }

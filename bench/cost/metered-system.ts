@@ -1,0 +1,96 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { transformSync } from "esbuild";
+import { ApiClient } from "../../cli/api-client.ts";
+import type { Bundle } from "../../cli/bundle.ts";
+import { clusterSettingsOf } from "../../cli/cluster.ts";
+import { layoutOf } from "../../cli/layout.ts";
+import { LocalSystem } from "../../cli/local-system.ts";
+import { jsonReporter } from "../../cli/reporter.ts";
+import type { Settings } from "../../cli/settings.ts";
+import { StateDirectory } from "../../cli/state-directory.ts";
+import { freePorts } from "../free-ports.ts";
+import type { Programs } from "../programs.ts";
+import type { Endpoint } from "../system.ts";
+import type { MeterReport } from "./meter.ts";
+
+const main = `import app, { ExchangeObject as Exchange, LineObject as Line, CoreGroupObject as CoreGroup } from "./index.js";
+import { metered, meteredWorker } from "./meter.js";
+export const ExchangeObject = metered("exchange", Exchange);
+export const LineObject = metered("line", Line);
+export const CoreGroupObject = metered("core group", CoreGroup);
+export default meteredWorker(app);
+`;
+
+/** A system of two cells and a gateway whose cells count what Cloudflare would bill. */
+export class MeteredSystem {
+  readonly name = "tandem";
+  readonly domain = "bench.test";
+  readonly sip: Endpoint;
+  readonly webSockets: readonly string[];
+  readonly #urls: readonly string[];
+  readonly #system: LocalSystem;
+  readonly #api: ApiClient;
+
+  private constructor(system: LocalSystem, sip: Endpoint, secret: string) {
+    this.#system = system;
+    this.sip = sip;
+    this.#urls = system.run.cells.map(({ url }) => url);
+    this.#api = new ApiClient(this.#urls, secret);
+    this.webSockets = this.#urls.map((url) => url.replace(/^http/, "ws"));
+  }
+
+  static async start(programs: Programs, gateways = 1): Promise<MeteredSystem> {
+    const host = "127.0.0.1";
+    const port = await freePorts(2 * gateways + 2);
+    const state = new StateDirectory(programs.directory());
+    const settings: Settings = {
+      domain: "bench.test",
+      auth: "open",
+      digest: ["MD5"],
+      host,
+      sipPort: port,
+      tlsPort: port + 1,
+      httpPort: port + 2 * gateways,
+      cells: 2,
+      gateways,
+      replication: true,
+      exchanges: undefined,
+      state: state.path,
+      restart: false,
+      json: false,
+    };
+    const cluster = clusterSettingsOf(settings, undefined);
+    const reporter = jsonReporter({ out: () => undefined }, () => new Date());
+    const layout = layoutOf(settings, cluster.cells);
+    const system = new LocalSystem({ settings, cluster, layout, state, reporter, wrap: withMeter });
+    await system.start(new AbortController().signal);
+    return new MeteredSystem(system, { host, port }, state.secret());
+  }
+
+  /** What each cell has counted since it started. */
+  async read(): Promise<MeterReport[]> {
+    return await Promise.all(
+      this.#urls.map(async (url) => {
+        const response = await fetch(`${url}/meter`);
+        return (await response.json()) as MeterReport;
+      }),
+    );
+  }
+
+  /** Asks every replica of every exchange something. */
+  async touch(): Promise<void> {
+    await this.#api.get("/api/status");
+  }
+
+  async stop(): Promise<void> {
+    await this.#system.stop();
+  }
+}
+
+function withMeter(bundle: Bundle): Bundle {
+  const source = readFileSync(join(import.meta.dirname, "meter.ts"), "utf8");
+  writeFileSync(join(bundle.directory, "meter.js"), transformSync(source, { loader: "ts" }).code);
+  writeFileSync(join(bundle.directory, "metered.js"), main);
+  return { ...bundle, modules: ["metered.js", "meter.js", ...bundle.modules] };
+}

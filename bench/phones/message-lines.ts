@@ -1,0 +1,75 @@
+/** The lines of a SIP message that a phone of the bench copies or looks at, as whole lines without their ends. */
+export type MessageLines = {
+  readonly startLine: string;
+  readonly vias: readonly string[];
+  readonly recordRoutes: readonly string[];
+  readonly from: string;
+  readonly to: string;
+  readonly callId: string;
+  readonly cSeq: string;
+  readonly contact: string;
+};
+
+/**
+ * Takes a message apart as far as the bench's own phones need it: header names in full, nothing folded, which is how these phones write and
+ * how proxies leave it. Not Tandem's parser: what is measured must not measure itself.
+ */
+export function linesOf(text: string): MessageLines {
+  const vias: string[] = [];
+  const recordRoutes: string[] = [];
+  let [from, to, callId, cSeq, contact] = ["", "", "", "", ""];
+  let end = text.indexOf("\r\n");
+  const startLine = text.slice(0, end);
+  for (let start = end + 2; ; start = end + 2) {
+    end = text.indexOf("\r\n", start);
+    if (end <= start) break;
+    const line = text.slice(start, end);
+    switch (line.slice(0, line.indexOf(":")).toLowerCase()) {
+      case "via":
+        vias.push(line);
+        break;
+      case "record-route":
+        recordRoutes.push(line);
+        break;
+      case "from":
+        from = line;
+        break;
+      case "to":
+        to = line;
+        break;
+      case "call-id":
+        callId = line.slice(line.indexOf(":") + 1).trim();
+        break;
+      case "cseq":
+        cSeq = line;
+        break;
+      case "contact":
+        contact = line;
+        break;
+    }
+  }
+  return { startLine, vias, recordRoutes, from, to, callId, cSeq, contact };
+}
+
+/** The URI between angle brackets. */
+export function uriIn(line: string): string {
+  return line.slice(line.indexOf("<") + 1, line.indexOf(">"));
+}
+
+/** A response that copies what RFC 3261 8.2.6.2 says; `tag` joins a To that has none. */
+export function responseText(status: string, request: MessageLines, tag: string, headers: readonly string[] = [], body = ""): string {
+  const to = request.to.includes(";tag=") ? request.to : `${request.to};tag=${tag}`;
+  const copied = [...request.vias, ...request.recordRoutes, request.from, to, `Call-ID: ${request.callId}`, request.cSeq];
+  return messageText(`SIP/2.0 ${status}`, [...copied, ...headers], body);
+}
+
+/** The Route lines of the caller's side (RFC 3261 12.1.2): the Record-Route values of a response, last first. */
+export function routesOf(response: MessageLines): string[] {
+  const values = response.recordRoutes.flatMap((line) => line.slice(line.indexOf(":") + 1).split(/,(?=\s*<)/));
+  return values.toReversed().map((value) => `Route: ${value.trim()}`);
+}
+
+export function messageText(startLine: string, headers: readonly string[], body = ""): string {
+  const type = body === "" ? "" : "Content-Type: application/sdp\r\n";
+  return `${startLine}\r\n${headers.join("\r\n")}\r\n${type}Content-Length: ${body.length}\r\n\r\n${body}`;
+}

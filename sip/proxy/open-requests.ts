@@ -1,0 +1,61 @@
+import { isParseError } from "../errors.ts";
+import { joinedMax } from "../limits.ts";
+import { MessageEdit } from "../message/edit.ts";
+import { Header } from "../message/header-names.ts";
+import { parseMessage, type SipMessage } from "../message/sip-message.ts";
+import type { ServerTransaction } from "../transaction/transaction.ts";
+import { isSameRequest } from "./request-validation.ts";
+import type { ResponseContext } from "./response-context.ts";
+import type { Preprocessed } from "./route-preprocessing.ts";
+
+/**
+ * The requests that are being forwarded, by what makes them the same one. A client that hears nothing asks again on another way, with another
+ * branch (RFC 3263 4.3); to a phone that has the first copy the second one is a merged request, which it refuses (RFC 3261 8.2.2.2). A proxy
+ * "MUST NOT treat merged requests as an error condition" (16.3): the second copy waits for the answer of the first.
+ */
+export class OpenRequests {
+  readonly #byIdentity = new Map<string, ResponseContext>();
+
+  get size(): number {
+    return this.#byIdentity.size;
+  }
+
+  add(context: ResponseContext): void {
+    if (context.request !== undefined) this.#byIdentity.set(context.request.identity, context);
+  }
+
+  /** To be called before the context's request is given up. */
+  remove(context: ResponseContext): void {
+    const identity = context.request?.identity;
+    if (identity !== undefined && this.#byIdentity.get(identity) === context) this.#byIdentity.delete(identity);
+  }
+
+  /** The context of the same request, when it has not been answered yet. */
+  find(request: Preprocessed): ResponseContext | undefined {
+    const context = this.#byIdentity.get(request.identity);
+    const known = context?.finalStatus === 0 ? context.request : undefined;
+    return known !== undefined && isSameRequest(known.message, request.message) ? context : undefined;
+  }
+}
+
+/** Lets a transaction wait for the answer to a request that is being forwarded already. False: too many do. */
+export function join(context: ResponseContext, tx: ServerTransaction, message: SipMessage): boolean {
+  if (context.joined.length >= joinedMax) return false;
+  context.joined.push({ tx, vias: message.values(Header.Via) });
+  tx.owner = context;
+  return true;
+}
+
+/**
+ * A response with the Vias of another copy of its request. `isStream`: over TCP or TLS a Content-Length must tell where it ends (RFC 3261 18.3).
+ */
+export function withVias(response: Uint8Array, vias: readonly string[], isStream: boolean): Uint8Array {
+  const message = parseMessage(response);
+  if (isParseError(message)) return response;
+  const present = message.values(Header.Via);
+  if (present.length === vias.length && present.every((via, index) => via === vias[index])) return response;
+  const edit = new MessageEdit(message).removeAll(Header.Via);
+  for (const via of vias.toReversed()) edit.prepend(Header.Via, via);
+  if (isStream && !message.has(Header.ContentLength)) edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));
+  return edit.serialize();
+}

@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import { linesOf, messageText, responseText, routesOf, uriIn } from "../../bench/phones/message-lines.ts";
+
+const invite = messageText("INVITE sip:bob@example.test SIP/2.0", [
+  "Via: SIP/2.0/TLS proxy;branch=z9hG4bK1",
+  "Via: SIP/2.0/TLS phone;branch=z9hG4bK2",
+  "Record-Route: <sip:one;lr>, <sip:two;lr>",
+  "Record-Route: <sip:three;lr>",
+  "From: <sip:alice@example.test>;tag=a",
+  "To: <sip:bob@example.test>",
+  "Call-ID: x1",
+  "CSeq: 1 INVITE",
+  "Contact: <sip:alice@phone;transport=tls>",
+]);
+
+describe("the bench's own phones", () => {
+  it("answer with what RFC 3261 8.2.6.2 has them copy, and a tag of their own", () => {
+    const response = responseText("180 Ringing", linesOf(invite), "b");
+    expect(response.split("\r\n", 9)).toEqual([
+      "SIP/2.0 180 Ringing",
+      "Via: SIP/2.0/TLS proxy;branch=z9hG4bK1",
+      "Via: SIP/2.0/TLS phone;branch=z9hG4bK2",
+      "Record-Route: <sip:one;lr>, <sip:two;lr>",
+      "Record-Route: <sip:three;lr>",
+      "From: <sip:alice@example.test>;tag=a",
+      "To: <sip:bob@example.test>;tag=b",
+      "Call-ID: x1",
+      "CSeq: 1 INVITE",
+    ]);
+    expect(response.endsWith("Content-Length: 0\r\n\r\n")).toBe(true);
+  });
+
+  it("RFC 3261 12.1.2: route by the Record-Route values in reverse", () => {
+    expect(routesOf(linesOf(invite))).toEqual(["Route: <sip:three;lr>", "Route: <sip:two;lr>", "Route: <sip:one;lr>"]);
+  });
+
+  it("leave a tag that is there alone, and find the target in a contact", () => {
+    const bye = linesOf(invite.replace("To: <sip:bob@example.test>", "To: <sip:bob@example.test>;tag=old"));
+    expect(responseText("200 OK", bye, "new")).toContain("To: <sip:bob@example.test>;tag=old\r\n");
+    expect(uriIn(bye.contact)).toBe("sip:alice@phone;transport=tls");
+  });
+});

@@ -1,0 +1,142 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { ApiClient } from "../../cli/api-client.ts";
+import { isStatus, type Status } from "../../cli/status.ts";
+import { establish, exchange } from "./clients/call.ts";
+import { Phone } from "./clients/phone.ts";
+import { Registrant } from "./clients/registrant.ts";
+import { accountOf } from "./clients/subscribers.ts";
+import { wayOf } from "./clients/way.ts";
+import { startTandem, type Tandem } from "./tandem.ts";
+import { until } from "./until.ts";
+
+const running: Tandem[] = [];
+const phones: { close(): void }[] = [];
+
+async function start(options: Parameters<typeof startTandem>[0] = {}): Promise<Tandem> {
+  const system = await startTandem({ auth: "open", ...options });
+  running.push(system);
+  return system;
+}
+
+afterEach(async () => {
+  for (const phone of phones.splice(0)) phone.close();
+  await Promise.all(running.splice(0).map((system) => system.stop()));
+});
+
+async function phoneOf(system: Tandem, user: string): Promise<Phone> {
+  const phone = await Phone.open(wayOf(system, "UDP"), accountOf(user));
+  phones.push(phone);
+  expect(await phone.register()).toMatchObject({ status: 200 });
+  return phone;
+}
+
+async function softphoneAt(system: Tandem, cell: string): Promise<Registrant> {
+  const url = system.run.cells.find(({ id }) => id === cell)?.url ?? "";
+  const softphone = await Registrant.connect(url, system.domain);
+  phones.push(softphone);
+  return softphone;
+}
+
+async function statusOf(system: Tandem): Promise<Status> {
+  const status: unknown = JSON.parse((await system.cli("status", "--json")).out);
+  if (!isStatus(status)) throw new Error("no status");
+  return status;
+}
+
+/** What the gateway has said of going from one cell to another, since `from`. */
+function returnsTo(system: Tandem, cell: string, from: number): number {
+  return system.events
+    .slice(from)
+    .filter(({ text }) => typeof text === "string" && text.includes(" return ") && text.endsWith(`to=${cell}`)).length;
+}
+
+describe("a cell that is drained, killed and taken back", () => {
+  it("is not missed: softphones go elsewhere, new calls to the other cell, the standing one goes on", async () => {
+    const system = await start();
+    const [caller, callee] = [await phoneOf(system, "u1"), await phoneOf(system, "u2")];
+    const softphone = await softphoneAt(system, "a");
+    expect(await softphone.register("soft")).toMatchObject({ status: 200 });
+    const standing = [
+      { call: await establish(caller, callee), other: callee },
+      { call: await establish(callee, caller), other: caller },
+    ];
+
+    let said = system.events.length;
+    expect(await system.cli("drain", "a")).toEqual({
+      code: 0,
+      out: "Cell a is out of service; tandem undrain a takes it back\n",
+      err: "",
+    });
+    expect(await softphone.untilClosed()).toBe(1012);
+    await expect(softphoneAt(system, "a")).rejects.toThrow("503");
+    const elsewhere = await softphoneAt(system, "b");
+    expect(await elsewhere.register("soft")).toMatchObject({ status: 200 });
+    const status = await statusOf(system);
+    expect(status).toMatchObject({
+      coordinator: "b",
+      cells: [
+        { id: "a", state: "draining", softphonesLeft: 0 },
+        { id: "b", state: "up" },
+      ],
+    });
+    expect(status.history.at(-1)).toMatchObject({ id: "a", from: "up", to: "draining", cause: "drained" });
+    expect((await system.cli("status")).out).toMatch(/^a +draining, no softphones left /m);
+    await until(() => returnsTo(system, "b", said) > 0);
+    expect(await system.cli("drain", "b")).toEqual({
+      code: 1,
+      out: "",
+      err: "tandem: cell b stays in service: no other cell is up that could take over\n",
+    });
+
+    const { pid } = system.run.cells[0] ?? { pid: 0 };
+    process.kill(pid, "SIGKILL");
+    for (const { call, other } of standing) expect(await exchange("BYE", call.caller, other)).toMatchObject({ status: 200 });
+    const fresh = await establish(caller, callee);
+    await until(() => system.run.cells[0]?.pid !== pid);
+    await until(async () => (await statusOf(system)).cells[0]?.state === "draining");
+    said = system.events.length;
+    expect(await system.cli("undrain", "a")).toEqual({ code: 0, out: "Cell a is in service\n", err: "" });
+    expect((await statusOf(system)).history.at(-1)).toMatchObject({ id: "a", from: "draining", to: "up", cause: "returned" });
+    await until(() => returnsTo(system, "a", said) > 0);
+    expect(await exchange("BYE", fresh.caller, callee)).toMatchObject({ status: 200 });
+    expect(await (await softphoneAt(system, "a")).register("soft")).toMatchObject({ status: 200 });
+  });
+});
+
+describe("the last cell", () => {
+  it.each([
+    ["of one", { cells: 1 }, "no other cell is up that could take over"],
+    ["of two that do not replicate", { replication: "off" }, "without replication no other cell knows what it knows"],
+  ] as const)("%s stays in service", async (_name, options, reason) => {
+    const system = await start(options);
+    const phone = await phoneOf(system, "u1");
+    expect(await system.cli("drain", "a")).toEqual({ code: 1, out: "", err: `tandem: cell a stays in service: ${reason}\n` });
+    expect((await statusOf(system)).cells[0]?.state).toBe("up");
+    expect(await phone.register()).toMatchObject({ status: 200 });
+    expect(await system.cli("drain", "z")).toEqual({ code: 1, out: "", err: "tandem: there is no cell z\n" });
+  });
+});
+
+describe("--replication off", () => {
+  it("keeps every record in one cell", async () => {
+    const system = await start({ replication: "off" });
+    const users = ["u1", "u2", "u3", "u4", "u5", "u6"];
+    for (const user of users) await phoneOf(system, user);
+    const api = new ApiClient([system.run.cells[1]?.url ?? ""], readFileSync(join(system.state, "secret"), "utf8").trim());
+    const rows = async (): Promise<{ readonly aor: string; readonly primary: string }[]> =>
+      (await api.get("/api/registrations")) as { readonly aor: string; readonly primary: string }[];
+    const all = await rows();
+    expect(all).toHaveLength(users.length);
+    const { pid } = system.run.cells[0] ?? { pid: 0 };
+    process.kill(pid, "SIGSTOP");
+    try {
+      const own = all.filter(({ primary }) => primary === "b");
+      expect(own.length).toBeLessThan(users.length);
+      expect((await rows()).map(({ aor }) => aor).toSorted()).toEqual(own.map(({ aor }) => aor).toSorted());
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+  });
+});

@@ -1,0 +1,45 @@
+import { Hono } from "hono";
+import { askCell } from "../cells.ts";
+import type { Draining } from "../core-group/core-group-object.ts";
+import { clusterMapOf, coreGroupName } from "../environment.ts";
+import { settingsOctetsMax } from "../limits.ts";
+import { signed, type Signed } from "../signed.ts";
+
+/** `/api/cells/<id>`: `PUT {"draining": true}` takes a cell out of service, `false` back. Any cell takes it, and passes it on. */
+export const cellsApi = new Hono<Signed>();
+
+cellsApi.use(signed(() => "api", settingsOctetsMax));
+
+cellsApi.put("/:cell", async (context) => {
+  const { env } = context;
+  const map = clusterMapOf(env);
+  const cell = context.req.param("cell");
+  if (!map.cells.some(({ id }) => id === cell)) return context.json({ error: `there is no cell ${cell}` }, 404);
+  const isDraining = drainingOf(context.var.body);
+  if (isDraining === undefined) return context.json({ error: 'the body must be {"draining": true} or {"draining": false}' }, 400);
+  let outcome: Draining;
+  try {
+    if (cell === env.CELL) outcome = await env.CORE_GROUP.getByName(coreGroupName).setDraining(isDraining);
+    else outcome = await askCell<Draining>(env, map, cell, "/cell/draining", isDraining);
+  } catch (error) {
+    console.warn(String(error));
+    return context.json({ error: `cell ${cell} cannot be reached` }, 503);
+  }
+  if (outcome !== "done") return context.json({ error: `cell ${cell} stays in service: ${reasons[outcome]}` }, 409);
+  return context.json({ id: cell, draining: isDraining });
+});
+
+const reasons: Readonly<Record<Exclude<Draining, "done">, string>> = {
+  last: "no other cell is up that could take over",
+  unreplicated: "without replication no other cell knows what it knows",
+};
+
+function drainingOf(body: Uint8Array): boolean | undefined {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(body));
+    const draining = typeof value === "object" && value !== null && "draining" in value ? value.draining : undefined;
+    return typeof draining === "boolean" ? draining : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,64 @@
+import { lineName, type Environment } from "../environment.ts";
+import { drainPatienceMs, drainQuietMs, drainStepMs } from "../limits.ts";
+
+/**
+ * While this cell is out of service and another one is up: has its lines send their softphones elsewhere, a portion of each line at a
+ * time, so that the other cell is not met by all of them at once. Softphones in the middle of something come last. A line sends new ones
+ * elsewhere as well, as long as it is told so again and again: should this object end, nobody is kept out for long.
+ */
+export class LineDrain {
+  readonly #env: Environment;
+  readonly #lineCount: number;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #startedAt: number | undefined;
+  /** By line: how many softphones it had left when it last said so. */
+  readonly #left = new Map<number, number>();
+
+  constructor(env: Environment, lineCount: number) {
+    this.#env = env;
+    this.#lineCount = lineCount;
+  }
+
+  /** Softphones that are still connected; undefined: not known yet, or none is to go. */
+  get left(): number | undefined {
+    if (this.#startedAt === undefined || this.#left.size < this.#lineCount) return undefined;
+    return [...this.#left.values()].reduce((sum, left) => sum + left, 0);
+  }
+
+  set(isWanted: boolean): void {
+    if (isWanted === (this.#startedAt !== undefined)) return;
+    clearTimeout(this.#timer);
+    this.#left.clear();
+    this.#startedAt = isWanted ? Date.now() : undefined;
+    if (isWanted) void this.#step();
+    else void Promise.all(this.#lines(async (line) => await this.#line(line).takeSoftphones()));
+  }
+
+  async #step(): Promise<void> {
+    const startedAt = this.#startedAt;
+    if (startedAt === undefined) return;
+    const quietMs = Date.now() - startedAt < drainPatienceMs ? drainQuietMs : 0;
+    await Promise.all(
+      this.#lines(async (line) => {
+        const left = await this.#line(line).sendElsewhere(quietMs);
+        if (this.#startedAt === startedAt) this.#left.set(line, left);
+      }),
+    );
+    if (this.#startedAt === startedAt) this.#timer = setTimeout(() => void this.#step(), drainStepMs);
+  }
+
+  /** Does something with every line; those that fail do not hold up the others. */
+  #lines(act: (line: number) => Promise<void>): Promise<void>[] {
+    return Array.from({ length: this.#lineCount }, async (_, line) => {
+      try {
+        await act(line);
+      } catch (error) {
+        console.warn(`cell ${this.#env.CELL}: line ${line} does not hear whether it is in service: ${String(error)}`);
+      }
+    });
+  }
+
+  #line(line: number): ReturnType<Environment["LINE"]["getByName"]> {
+    return this.#env.LINE.getByName(lineName(line));
+  }
+}
