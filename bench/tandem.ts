@@ -19,8 +19,8 @@ export async function startTandem(programs: Programs, options: SystemOptions = {
   const command = [program, "up", "--json", "--no-restart", "--state", state, "--domain", domain, "--auth", options.auth ?? "open"];
   const size = ["--cells", String(cells), ...(options.exchanges === undefined ? [] : ["--exchanges", String(options.exchanges)])];
   const replication = ["--replication", options.isReplicated === false ? "off" : "on"];
-  const arguments_ = [...command, ...listen, ...size, ...replication];
-  const child = await programs.start(process.execPath, arguments_, { stdio: ["ignore", "pipe", "pipe"] });
+  const launch = [...command, ...listen, ...size, ...replication];
+  const child = await programs.start(process.execPath, launch, { stdio: ["ignore", "pipe", "pipe"] });
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new Error("unreachable: both are pipes");
   const said: string[] = [];

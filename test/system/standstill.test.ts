@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { phoneReturnMs } from "../../sip/limits.ts";
 import { frameValidMs, standstillMsMin } from "../../workers/limits.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
 import { until } from "./until.ts";
@@ -105,7 +106,7 @@ it("what another cell sent to a line that stood still is not delivered when it i
   await standStill(async () => {
     bob.say("alice", "too late");
     // Longer than the line may take: its sender is told before the line goes on.
-    await until(() => bob.heard.some((text) => /^SIP\/2\.0 4\d\d /.test(text)), frameValidMs + 5_000);
+    await until(() => bob.heard.some((text) => /^SIP\/2\.0 4\d\d /.test(text)), frameValidMs + 2 * phoneReturnMs);
   });
   await until(() => {
     if (!alice.messages.includes("in time")) bob.say("alice", "in time");
