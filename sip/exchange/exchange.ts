@@ -19,7 +19,7 @@ import { unsupportedExtensions } from "../registrar/register.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { ServerTransaction, TransactionUser } from "../transaction/transaction.ts";
-import { accessOfFlow, joinFlow, splitFlow, type Listener } from "../transport/flow.ts";
+import { accessOfFlow, isLine, joinFlow, splitFlow, type Listener } from "../transport/flow.ts";
 import { parseJsonOctets, RecordKind, type FrameRecord } from "../transport/frame.ts";
 import { responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
@@ -187,13 +187,17 @@ export class Exchange {
   }
 
   /**
-   * The cells that the view says can be reached, this one included: lines of others are unreachable at once. What waits for a way goes on with
+   * The cells that the view says can be reached, this one included: lines of others are unreachable at once. What was said to their softphones
+   * and is not answered is said again where they are now, for the answer may have died with the line. What waits for a way goes on with
    * the next {@link tick}, which is wanted at once then.
    */
   setCells(reachable: ReadonlySet<string>, now: number): void {
     this.#takeovers.setCells(reachable);
     this.#accesses.setCells(reachable, now);
     this.#finder.wayCame();
+    const isDoubtful = (flow: string): boolean => isLine(accessOfFlow(flow)) && !this.#accesses.isReachable(accessOfFlow(flow));
+    this.#transactions.flowsDoubtful(isDoubtful, now);
+    this.#settle(now);
   }
 
   /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */

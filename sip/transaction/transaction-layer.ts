@@ -193,10 +193,11 @@ export class TransactionLayer {
    * A connection is gone. What was written to it and has got no answer fails at once (RFC 3261 17.1.4, 18.4), not when Timer B or F fires. An
    * INVITE that is ringing stays: its phone may come back and answer.
    */
-  flowClosed(flow: string, now: number): void {
+  flowClosed(flow: string, now: number, isConcerned: (tx: ClientTransaction) => boolean = () => true): void {
     const waiting = this.#clientsByFlow.get(flow);
     if (waiting === undefined) return;
     for (const tx of Array.from(waiting)) {
+      if (!isConcerned(tx)) continue;
       if (tx.state !== "Calling" && tx.state !== "Trying" && !(tx.kind === "nonInviteClient" && tx.state === "Proceeding")) continue;
       this.terminate(tx, now);
       this.#machinery.user.transportError(tx, now);
@@ -206,6 +207,15 @@ export class TransactionLayer {
   /** The same for all connections of which `isGone` says so. */
   flowsGone(isGone: (flow: string) => boolean, now: number): void {
     for (const flow of Array.from(this.#clientsByFlow.keys())) if (isGone(flow)) this.flowClosed(flow, now);
+  }
+
+  /**
+   * What is unanswered on connections that may be gone, whose end nobody has seen: the same for all but INVITEs, which may have arrived, and
+   * would ring here and somewhere else.
+   */
+  flowsDoubtful(isDoubtful: (flow: string) => boolean, now: number): void {
+    const isConcerned = (tx: ClientTransaction): boolean => tx.kind === "nonInviteClient";
+    for (const flow of Array.from(this.#clientsByFlow.keys())) if (isDoubtful(flow)) this.flowClosed(flow, now, isConcerned);
   }
 
   /** Forgets transactions that another replica has taken over: nothing is sent, nobody is told. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { isParseError } from "../../../sip/errors.ts";
 import { phoneReturnMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
@@ -16,6 +17,10 @@ function found(sent: readonly Sent[], start: string): Sent {
   return message;
 }
 
+function branchOf({ message: { topVia } }: Sent): { readonly branch: string | undefined } {
+  return { branch: isParseError(topVia) ? undefined : topVia.branch };
+}
+
 function register(world: TestExchange, phone: TestPhone): void {
   found(world.receive(phone.key, phone.register(), phone.access), "SIP/2.0 200");
 }
@@ -28,9 +33,11 @@ function softphones(): [TestPhone, TestPhone] {
   return [new TestPhone("alice", "198.51.100.7", 5070, "WS", "a.0"), again];
 }
 
-function registerAgain(world: TestExchange, phone: TestPhone): void {
-  const lines = ["To: <sip:alice@example.test>", "Expires: 600", "Call-ID: register-of-alice", "CSeq: 9 REGISTER"];
-  found(world.receive(phone.key, phone.request("REGISTER", "sip:example.test", lines), phone.access), "SIP/2.0 200");
+function registerAgain(world: TestExchange, phone: TestPhone): Sent[] {
+  const lines = [`To: <sip:${phone.user}@example.test>`, "Expires: 600", `Call-ID: register-of-${phone.user}`, "CSeq: 9 REGISTER"];
+  const sent = world.receive(phone.key, phone.request("REGISTER", "sip:example.test", lines), phone.access);
+  found(sent, "SIP/2.0 200");
+  return sent;
 }
 
 /** Bob's phone on a connection of one gateway, and alice's at another: an OPTIONS under way to him. */
@@ -61,6 +68,23 @@ describe("a gateway whose process has ended", () => {
     world.exchange.accessGone("g1", world.now);
     expect(world.drain()).toEqual([]);
     expect(found(world.advance(600), "OPTIONS").access).toBe("g2");
+  });
+});
+
+describe("a cell that cannot be reached any more", () => {
+  it("may have the answer of a softphone: the request is said again where that comes back, as a retransmission", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS", "b.0");
+    const bobAgain = new TestPhone("bob", "203.0.113.9", 5081, "WS", "a.0");
+    bobAgain.request("OPTIONS", "sip:example.test"); // its first branch was used on the first one
+    register(world, bob);
+    const first = found(world.receive(alice.key, alice.request("OPTIONS", "sip:bob@example.test")), "OPTIONS");
+    world.exchange.setCells(new Set(["a"]), world.now);
+    expect(world.drain()).toEqual([]);
+    const again = found(registerAgain(world, bobAgain), "OPTIONS");
+    expect([again.access, again.message.topVia]).toEqual(["a.0", expect.objectContaining(branchOf(first))]);
+    expect(found(world.receive(bobAgain.key, answer(again.message, 200, "bob-tag"), "a.0"), "SIP/2.0 200").key).toBe(alice.key);
   });
 });
 
