@@ -214,8 +214,7 @@ export class TransactionLayer {
    * would ring here and somewhere else.
    */
   flowsDoubtful(isDoubtful: (flow: string) => boolean, now: number): void {
-    const isConcerned = (tx: ClientTransaction): boolean => tx.kind === "nonInviteClient";
-    for (const flow of Array.from(this.#clientsByFlow.keys())) if (isDoubtful(flow)) this.flowClosed(flow, now, isConcerned);
+    for (const flow of Array.from(this.#clientsByFlow.keys())) if (isDoubtful(flow)) this.flowClosed(flow, now, isNoInvite);
   }
 
   /** Forgets transactions that another replica has taken over: nothing is sent, nobody is told. */
@@ -405,4 +404,8 @@ export class TransactionLayer {
     others?.delete(tx);
     if (others?.size === 0) this.#clientsByFlow.delete(tx.flow);
   }
+}
+
+function isNoInvite(tx: ClientTransaction): boolean {
+  return tx.kind === "nonInviteClient";
 }
