@@ -57,7 +57,10 @@ export const noncesRememberedMax = 20_000;
 
 /** One frame between an access and an exchange; workerd takes 32 MiB, we flush at 64 KiB, a single message may exceed that by its header. */
 export const frameOctetsMax = 1024 * 1024;
-/** A frame waits at most this long when something of its trunk is unanswered; one that holds only what can wait (patience.ts), for the other time. */
+/**
+ * While something of a trunk is unanswered its frames leave this far apart; one that holds only what can wait (patience.ts) waits for the other
+ * time. So a message that comes alone leaves at once, and those of a busy trunk travel together.
+ */
 export const frameDelayMs = 2;
 export const patientFrameDelayMs = 20;
 /**

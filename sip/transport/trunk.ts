@@ -6,8 +6,9 @@ import { isPatient } from "./patience.ts";
  * The access side of one trunk, for gateways and lines: what waits, what is sent and not yet acknowledged, and when the next frame
  * leaves. No clock and no socket: `now` is an argument, frames are returned.
  *
- * A frame leaves at once when nothing of this trunk is unanswered, else when one of its records is `frameDelayMs` old (`patientFrameDelayMs`
- * where it can wait) or `frameFlushOctets` are waiting: an idle system adds no latency, a busy one makes large frames, and the cost is per frame.
+ * A frame leaves at once when nothing of this trunk is unanswered, else `frameDelayMs` after the one before it (when its oldest record is
+ * `patientFrameDelayMs` old, where all can wait) or when `frameFlushOctets` are waiting: an idle system adds no latency, a busy one makes large frames,
+ * and the cost is per frame.
  *
  * Records of a frame that was not acknowledged are sent again, in order, on the next connection, where sequence numbers begin at 1
  * again. So a record is delivered at least once: repeats are absorbed by the transaction layer.
@@ -21,6 +22,8 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
   #pendingOctets = 0;
   /** When the first of them must leave. */
   #pendingUntil = Number.POSITIVE_INFINITY;
+  /** When the last frame with records left. */
+  #sentAt = Number.NEGATIVE_INFINITY;
   /** Sent and not acknowledged, oldest first. */
   #sent: SentFrame<Offered>[] = [];
   #sentOctets = 0;
@@ -84,7 +87,8 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     this.#pending.push(record);
     this.#pendingSince.push(now);
     this.#pendingOctets += octets;
-    this.#pendingUntil = Math.min(this.#pendingUntil, now + (isPatient(record) ? this.#limits.patientDelayMs : this.#limits.delayMs));
+    const until = isPatient(record) ? now + this.#limits.patientDelayMs : Math.max(now, this.#sentAt + this.#limits.delayMs);
+    this.#pendingUntil = Math.min(this.#pendingUntil, until);
     this.#offered += 1;
     return true;
   }
@@ -215,6 +219,7 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     for (const record of records) octets += recordOctets(record.key, record.octets);
     this.#sent.push({ seq: this.#lastSeq, records, since, sentAt: now, octets, isHello: false });
     this.#sentOctets += octets;
+    this.#sentAt = now;
     this.#owesAckSince = undefined;
     return encodeFrame(this.#lastSeq, this.#lastReceived, records);
   }

@@ -2,17 +2,20 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { DrillSystem } from "../../cli/drill/drill-system.ts";
+import { type CellId, DrillSystem } from "../../cli/drill/drill-system.ts";
 import { freePorts } from "../../cli/drill/free-ports.ts";
 import { portsNeeded } from "../../cli/drill/plan.ts";
 import type { Reporter } from "../../cli/reporter.ts";
 import { until } from "../system/until.ts";
 import { type Sipp, type SippResult, runSipp, startSipp } from "./clients/sipp.ts";
+import { type BrowserHost, type BrowserPhone, startChromium } from "./clients/chromium-jssip.ts";
+import { addressOfRecord } from "./clients/phone.ts";
 import { freePorts as freePort } from "./free-port.ts";
 
 /*
- * The faults of `tandem drill` with SIPp as the phones: a second witness, who knows nothing of our own phones. SIPp has one target and one
- * connection, so the death of a gateway is only for UDP, where the callee had registered through it.
+ * The faults of `tandem drill` with SIPp as the phones, and JsSIP: witnesses that know nothing of our own phones. SIPp has one target and one
+ * connection, so the death of a gateway is only for UDP, where the callee had registered through it. JsSIP has two addresses and one
+ * connection, and takes two seconds to come back.
  */
 
 const silent: Reporter = {
@@ -141,4 +144,62 @@ test("SIPp over UDP: the gateway through which the callee registered is killed, 
   // gateway's address, which another one takes at once.
   await system.startAgain("gateway g1");
   expect(await finished(ends)).toMatchObject([allWell, allWell]);
+});
+
+describe("JsSIP in Chromium", () => {
+  /** A page at the first of these cells, which goes to the other one when that is no more. */
+  async function openPage(
+    system: DrillSystem,
+    chromium: BrowserHost,
+    user: string,
+    ...cells: readonly [CellId, CellId]
+  ): Promise<BrowserPhone> {
+    const targets = system.targets("ws");
+    const urls = cells
+      .map((cell) => targets.find(({ name }) => name === `cell ${cell}`))
+      .map((target) => `ws://${target?.host}:${target?.port}/`);
+    const server = { host: system.host, port: targets[0]?.port ?? 0 };
+    const account = { user, domain: system.domain, password: "", transport: "WS", server, caFile: "" } as const;
+    const page = await chromium.openPhone(account, ...urls);
+    undo.push(async () => await page.stop());
+    await page.register();
+    return page;
+  }
+
+  async function callEachOther(caller: BrowserPhone, callee: BrowserPhone): Promise<void> {
+    await caller.call(addressOfRecord(callee.account));
+    await callee.ringing();
+    await callee.answer();
+    await Promise.all([caller.established(), callee.established()]);
+  }
+
+  test.each([
+    ["caller", "b", "a"],
+    ["callee", "a", "b"],
+  ] as const)("the cell of the other page is killed in the call: the %s hangs up, and both see it", async (_, callersCell, calleesCell) => {
+    const system = await startSystem();
+    const chromium = await startChromium();
+    undo.push(async () => await chromium.stop());
+    const caller = await openPage(system, chromium, "caller", callersCell, callersCell === "a" ? "b" : "a");
+    const callee = await openPage(system, chromium, "callee", calleesCell, calleesCell === "a" ? "b" : "a");
+    await callEachOther(caller, callee);
+    system.signal("cell a", "SIGKILL");
+    // At once: the BYE waits for the page to come back.
+    const [stays, moves] = callersCell === "a" ? [callee, caller] : [caller, callee];
+    await stays.hangup();
+    expect(await moves.ended()).toBe("Terminated");
+    await stays.ended();
+  });
+
+  test("a page is called while it is on its way from a cell that was killed", async () => {
+    const system = await startSystem();
+    const chromium = await startChromium();
+    undo.push(async () => await chromium.stop());
+    const caller = await openPage(system, chromium, "caller", "b", "a");
+    const callee = await openPage(system, chromium, "callee", "a", "b");
+    system.signal("cell a", "SIGKILL");
+    await callEachOther(caller, callee);
+    await callee.hangup();
+    await Promise.all([caller.ended(), callee.ended()]);
+  });
 });

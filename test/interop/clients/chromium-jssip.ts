@@ -9,8 +9,8 @@ import { type Account, type Phone, RegistrationRefused, addressOfRecord } from "
 
 /** One Chromium and the web server of its pages; every phone is a page of its own, in a context of its own. */
 export interface BrowserHost {
-  /** A page with JsSIP. `webSocketUrl` is the SIP over WebSocket address, as `ws://127.0.0.1:8801/`. */
-  openPhone(account: Account, webSocketUrl: string): Promise<BrowserPhone>;
+  /** A page with JsSIP. `webSocketUrls` are addresses of SIP over WebSocket, as `ws://127.0.0.1:8801/`: the first one, and where to go from there. */
+  openPhone(account: Account, ...webSocketUrls: readonly string[]): Promise<BrowserPhone>;
   stop(): Promise<void>;
 }
 
@@ -52,7 +52,7 @@ export async function startChromium(): Promise<BrowserHost> {
   ]);
   const { port } = server.address() as AddressInfo;
   return {
-    openPhone: async (account, webSocketUrl) => await openPhone(browser, `http://localhost:${port}/`, account, webSocketUrl),
+    openPhone: async (account, ...urls) => await openPhone(browser, `http://localhost:${port}/`, account, urls),
     stop: async () => {
       await browser.close();
       server.closeAllConnections();
@@ -83,22 +83,22 @@ async function servePage(): Promise<Server> {
   return server;
 }
 
-async function openPhone(browser: Browser, pageUrl: string, account: Account, webSocketUrl: string): Promise<BrowserPhone> {
+async function openPhone(browser: Browser, pageUrl: string, account: Account, webSocketUrls: readonly string[]): Promise<BrowserPhone> {
   const context = await browser.newContext({ permissions: ["microphone"] });
   const page = await context.newPage();
   await page.goto(pageUrl);
   await page.evaluate(
-    ([url, uri, password]) => {
-      globalThis.phone.start(url, uri, password);
+    ([urls, uri, password]) => {
+      globalThis.phone.start(urls, uri, password);
     },
-    [webSocketUrl, addressOfRecord(account), account.password] as const,
+    [webSocketUrls, addressOfRecord(account), account.password] as const,
   );
   return new JsSipPage(account, page);
 }
 
 /** What test/interop/page/softphone.js offers to the tests. */
 interface Softphone {
-  start(url: string, uri: string, password: string): void;
+  start(urls: readonly string[], uri: string, password: string): void;
   register(): void;
   call(uri: string): void;
   answer(): void;

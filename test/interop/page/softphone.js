@@ -17,14 +17,9 @@ const mediaConstraints = { audio: true, video: false };
 let userAgent;
 let session;
 
-function start(url, uri, password) {
-  const socket = new JsSIP.WebSocketInterface(url);
-  const { send } = socket;
-  socket.send = (message) => {
-    log.push(`> ${message}`);
-    return send.call(socket, message);
-  };
-  userAgent = new JsSIP.UA({ sockets: [socket], uri, password, register: false, register_expires: 600, session_timers: false });
+function start(urls, uri, password) {
+  const sockets = urls.map((url, index) => ({ socket: logged(new JsSIP.WebSocketInterface(url)), weight: urls.length - index }));
+  userAgent = new JsSIP.UA({ sockets, uri, password, register: false, register_expires: 600, session_timers: false });
   userAgent.on("registered", () => (state.registration = "registered"));
   userAgent.on("registrationFailed", (event) => {
     state.status = event.response?.status_code ?? 0;
@@ -57,6 +52,15 @@ function start(url, uri, password) {
     if (originator === "remote") created.on("peerconnection", ({ peerconnection }) => play(peerconnection));
   });
   userAgent.start();
+}
+
+function logged(socket) {
+  const { send } = socket;
+  socket.send = (message) => {
+    log.push(`> ${message}`);
+    return send.call(socket, message);
+  };
+  return socket;
 }
 
 /** Chromium decodes, and counts, what is played. */

@@ -70,7 +70,7 @@ describe("flush", () => {
     expect(trunk.tick(100)).toEqual([]);
   });
 
-  test("while a frame is unanswered, records wait until the oldest is frameDelayMs old, and share a frame", () => {
+  test("while a frame is unanswered, records wait until frameDelayMs after the last frame, and share one", () => {
     const trunk = connected();
     trunk.offer(record("1"), 100);
     trunk.tick(100);
@@ -88,12 +88,21 @@ describe("flush", () => {
     trunk.tick(100);
     trunk.offer(bye, 100);
     expect(trunk.nextDeadline()).toBe(120);
+    trunk.offer(record("2"), 101);
+    expect(trunk.nextDeadline()).toBe(102);
+    expect(keysOf(trunk.tick(102))).toEqual([["bye", "2"]]);
+    trunk.offer(bye, 103);
+    expect(trunk.tick(122)).toEqual([]);
+    expect(keysOf(trunk.tick(123))).toEqual([["bye"]]);
+  });
+
+  test("a record that comes long after the last frame leaves at once, though that is unanswered", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 100);
+    trunk.tick(100);
     trunk.offer(record("2"), 105);
-    expect(trunk.nextDeadline()).toBe(107);
-    expect(keysOf(trunk.tick(107))).toEqual([["bye", "2"]]);
-    trunk.offer(bye, 108);
-    expect(trunk.tick(127)).toEqual([]);
-    expect(keysOf(trunk.tick(128))).toEqual([["bye"]]);
+    expect(trunk.nextDeadline()).toBe(105);
+    expect(keysOf(trunk.tick(105))).toEqual([["2"]]);
   });
 
   test("an acknowledgement sets waiting records free", () => {
@@ -141,9 +150,9 @@ describe("sequence numbers and acknowledgements", () => {
 
   test("acknowledgement is cumulative", () => {
     const trunk = connected();
-    for (const text of ["1", "2", "3"]) {
-      trunk.offer(record(text), 0);
-      trunk.tick(1000);
+    for (const [index, text] of ["1", "2", "3"].entries()) {
+      trunk.offer(record(text), 1_000 * index);
+      trunk.tick(1_000 * index);
     }
     trunk.receive(encodeFrame(0, 3, []), 0);
     trunk.disconnect();
