@@ -43,7 +43,7 @@ export function presentFlow(phone: Phone, flows: Iterable<PhoneFlow>, isUsable: 
   let found = isKnownUsable ? phone.flow : undefined;
   let rank = isKnownUsable ? phone.heardAt : -1;
   for (const { contact, instanceId, flow, registeredAt } of flows) {
-    const isSamePhone = phone.instanceId === "" ? contact === phone.contact : instanceId === phone.instanceId;
+    const isSamePhone = phone.instanceId === "" ? isSameContact(contact, phone.contact) : instanceId === phone.instanceId;
     if (!isSamePhone) continue;
     // While the phone's own flow is among them there is no need to move.
     if (isKnownUsable && flow === phone.flow) return flow;
@@ -53,4 +53,13 @@ export function presentFlow(phone: Phone, flows: Iterable<PhoneFlow>, isUsable: 
     }
   }
   return found;
+}
+
+/** RFC 5626 5.4: `ob` stands in the Contact of a dialog, and need not in that of the REGISTER (JsSIP). */
+function isSameContact(one: string, other: string): boolean {
+  return one === other || withoutOb(one) === withoutOb(other);
+}
+
+function withoutOb(contact: string): string {
+  return contact.replace(/;ob(?=;|$)/i, "");
 }
