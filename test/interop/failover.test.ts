@@ -146,33 +146,33 @@ test("SIPp over UDP: the gateway through which the callee registered is killed, 
   expect(await finished(ends)).toMatchObject([allWell, allWell]);
 });
 
+/** A page at the first of these cells, which goes to the other one when that is no more. */
+async function openPage(
+  system: DrillSystem,
+  chromium: BrowserHost,
+  user: string,
+  ...cells: readonly [CellId, CellId]
+): Promise<BrowserPhone> {
+  const targets = system.targets("ws");
+  const urls = cells
+    .map((cell) => targets.find(({ name }) => name === `cell ${cell}`))
+    .map((target) => `ws://${target?.host}:${target?.port}/`);
+  const server = { host: system.host, port: targets[0]?.port ?? 0 };
+  const account = { user, domain: system.domain, password: "", transport: "WS", server, caFile: "" } as const;
+  const page = await chromium.openPhone(account, ...urls);
+  undo.push(async () => await page.stop());
+  await page.register();
+  return page;
+}
+
+async function callEachOther(caller: BrowserPhone, callee: BrowserPhone): Promise<void> {
+  await caller.call(addressOfRecord(callee.account));
+  await callee.ringing();
+  await callee.answer();
+  await Promise.all([caller.established(), callee.established()]);
+}
+
 describe("JsSIP in Chromium", () => {
-  /** A page at the first of these cells, which goes to the other one when that is no more. */
-  async function openPage(
-    system: DrillSystem,
-    chromium: BrowserHost,
-    user: string,
-    ...cells: readonly [CellId, CellId]
-  ): Promise<BrowserPhone> {
-    const targets = system.targets("ws");
-    const urls = cells
-      .map((cell) => targets.find(({ name }) => name === `cell ${cell}`))
-      .map((target) => `ws://${target?.host}:${target?.port}/`);
-    const server = { host: system.host, port: targets[0]?.port ?? 0 };
-    const account = { user, domain: system.domain, password: "", transport: "WS", server, caFile: "" } as const;
-    const page = await chromium.openPhone(account, ...urls);
-    undo.push(async () => await page.stop());
-    await page.register();
-    return page;
-  }
-
-  async function callEachOther(caller: BrowserPhone, callee: BrowserPhone): Promise<void> {
-    await caller.call(addressOfRecord(callee.account));
-    await callee.ringing();
-    await callee.answer();
-    await Promise.all([caller.established(), callee.established()]);
-  }
-
   test.each([
     ["caller", "b", "a"],
     ["callee", "a", "b"],
@@ -200,6 +200,7 @@ describe("JsSIP in Chromium", () => {
     system.signal("cell a", "SIGKILL");
     await callEachOther(caller, callee);
     await callee.hangup();
-    await Promise.all([caller.ended(), callee.ended()]);
+    expect(await caller.ended()).toBe("Terminated");
+    await callee.ended();
   });
 });
