@@ -92,26 +92,21 @@ export class DialogKeeper {
 
   /** The side that an in-dialog request is for; undefined: there is no record of the dialog. */
   receiverOf(request: SipMessage): DialogSide | undefined {
-    const key = dialogKeyOf(request);
-    const dialog = key === undefined ? undefined : this.#store.dialog(key);
-    const sender = dialog === undefined ? undefined : senderOf(dialog, request);
-    return sender === undefined ? undefined : dialog?.[otherSide(sender)];
+    const known = this.#known(request);
+    return known?.dialog[otherSide(known.sender)];
   }
 
   /** The side that sent a request, or whose request a response answers. */
   senderOf(message: SipMessage): DialogSide | undefined {
-    const key = dialogKeyOf(message);
-    const dialog = key === undefined ? undefined : this.#store.dialog(key);
-    const sender = dialog === undefined ? undefined : senderOf(dialog, message);
-    return sender === undefined ? undefined : dialog?.[sender];
+    const known = this.#known(message);
+    return known?.dialog[known.sender];
   }
 
   /** The side that an in-dialog request is for has been found on another flow. */
   receiverMoved(request: SipMessage, flow: string, now: number): void {
-    const key = dialogKeyOf(request);
-    const dialog = key === undefined ? undefined : this.#store.dialog(key);
-    const sender = dialog === undefined ? undefined : senderOf(dialog, request);
-    if (key === undefined || dialog === undefined || sender === undefined) return;
+    const known = this.#known(request);
+    if (known === undefined) return;
+    const { key, dialog, sender } = known;
     const version = this.#clock.tick(now);
     this.#put(key, dialog, withFlow(dialog, otherSide(sender), flow, version), version, now);
   }
@@ -160,6 +155,14 @@ export class DialogKeeper {
     const version = this.#clock.tick(now);
     if (response !== undefined) return this.#put(key, dialog, onResponse(dialog, request, response, version, now).dialog, version, now);
     if (isEnding(request.method, status)) this.#put(key, dialog, undefined, version, now);
+  }
+
+  /** The record of a message's dialog, and the side that its From names. */
+  #known(message: SipMessage): { readonly key: string; readonly dialog: Dialog; readonly sender: "caller" | "callee" } | undefined {
+    const key = dialogKeyOf(message);
+    const dialog = key === undefined ? undefined : this.#store.dialog(key);
+    const sender = dialog === undefined ? undefined : senderOf(dialog, message);
+    return key === undefined || dialog === undefined || sender === undefined ? undefined : { key, dialog, sender };
   }
 
   #endUnknown(key: string, now: number): boolean {

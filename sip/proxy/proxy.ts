@@ -175,16 +175,10 @@ export class Proxy {
     const toTag = this.#env.nextTag();
     this.#transactions.respond(cancelTx, status, buildResponse(message, status, { toTag }), now);
     if (tx === undefined || tx.state !== "Proceeding") return;
-    const context = tx.owner;
-    if (!isResponseContext(context)) {
-      // Not forwarded yet: the INVITE ends here (9.2), and `forward` will find it answered.
-      if (tx.request !== undefined) this.#transactions.respond(tx, 487, buildResponse(tx.request, 487, { toTag }), now);
-      return;
-    }
-    if (context.finalStatus !== 0) return;
-    const latest = context.joined.at(-1)?.tx ?? context.tx;
-    if (tx !== latest) {
-      // The caller waits on another way now.
+    const context = isResponseContext(tx.owner) ? tx.owner : undefined;
+    if (context !== undefined && context.finalStatus !== 0) return;
+    // Not forwarded yet: the INVITE ends here (9.2), and `forward` will find it answered. Or its caller waits on another way now.
+    if (context === undefined || tx !== latestOf(context)) {
       if (tx.request !== undefined) this.#transactions.respond(tx, 487, buildResponse(tx.request, 487, { toTag }), now);
       return;
     }
@@ -627,6 +621,11 @@ export class Proxy {
   #changed(context: ResponseContext, now: number): void {
     if (context.isInvite) this.#env.changed?.(context, now);
   }
+}
+
+/** The copy of a request that came last: its caller listens there. */
+function latestOf({ joined, tx }: ResponseContext): ServerTransaction {
+  return joined.at(-1)?.tx ?? tx;
 }
 
 /** Whether a branch needs another name than one to the same place. To a phone that one has failed on another flow, it is said again. */

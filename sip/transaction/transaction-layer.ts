@@ -205,8 +205,8 @@ export class TransactionLayer {
   }
 
   /** The same for all connections of which `isGone` says so. */
-  flowsGone(isGone: (flow: string) => boolean, now: number): void {
-    for (const flow of Array.from(this.#clientsByFlow.keys())) if (isGone(flow)) this.flowClosed(flow, now);
+  flowsGone(isGone: (flow: string) => boolean, now: number, isConcerned?: (tx: ClientTransaction) => boolean): void {
+    for (const flow of Array.from(this.#clientsByFlow.keys())) if (isGone(flow)) this.flowClosed(flow, now, isConcerned);
   }
 
   /**
@@ -214,7 +214,7 @@ export class TransactionLayer {
    * would ring here and somewhere else.
    */
   flowsDoubtful(isDoubtful: (flow: string) => boolean, now: number): void {
-    for (const flow of Array.from(this.#clientsByFlow.keys())) if (isDoubtful(flow)) this.flowClosed(flow, now, isNoInvite);
+    this.flowsGone(isDoubtful, now, isNoInvite);
   }
 
   /** Forgets transactions that another replica has taken over: nothing is sent, nobody is told. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { checkPorts, type Layout } from "../../cli/layout.ts";
-import { freePorts } from "../system/free-ports.ts";
+import { freePorts } from "../../cli/drill/free-ports.ts";
 
 const open: (() => void)[] = [];
 
@@ -12,7 +12,7 @@ afterEach(() => {
 });
 
 async function layoutOfFreePorts(): Promise<Layout> {
-  const sipPort = await freePorts(3);
+  const sipPort = await freePorts("127.0.0.1", 3);
   return { cells: [{ id: "a", port: sipPort + 2, url: "" }], gateways: [{ id: "g1", sipPort, tlsPort: sipPort + 1, listeners: [] }] };
 }
 

@@ -10,7 +10,7 @@ import type { Settings } from "../../cli/settings.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
 import { type Change, isStatus, type Status } from "../../cli/status.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../../cli/drill/free-ports.ts";
 
 const host = "127.0.0.1";
 const cells = ["a", "b"] as const;
@@ -51,7 +51,7 @@ export class RiggedSystem {
 
   static async start({ flushMs, heartbeat }: RiggedOptions = {}): Promise<RiggedSystem> {
     const directory = mkdtempSync(join(tmpdir(), "tandem-rigged-"));
-    const first = await freePorts(6);
+    const first = await freePorts("127.0.0.1", 6);
     const settings: Settings = {
       domain: undefined,
       auth: "open",

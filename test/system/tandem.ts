@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 import { isListOf, isTable } from "../../cli/json.ts";
 import { startOf } from "../../cli/process-table.ts";
 import type { Run } from "../../cli/state-directory.ts";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../../cli/drill/free-ports.ts";
 import { until } from "./until.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -62,7 +62,7 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
   const state = options.state ?? mkdtempSync(join(tmpdir(), "tandem-system-"));
   const { cells = 2, gateways = 1, host = "127.0.0.1" } = options;
   for (;;) {
-    const firstPort = options.firstPort ?? (await freePorts(2 * gateways + cells));
+    const firstPort = options.firstPort ?? (await freePorts("127.0.0.1", 2 * gateways + cells));
     const args = ["up", "--json", "--state", state, "--gateways", String(gateways), "--cells", String(cells)];
     args.push("--sip", `${host}:${firstPort}`, "--tls-port", String(firstPort + 1), "--http-port", String(firstPort + 2 * gateways));
     if (options.domain !== undefined) args.push("--domain", options.domain);
