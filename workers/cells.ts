@@ -4,8 +4,8 @@ import { cellAnswerMsMax } from "./limits.ts";
 import { authorizationFor } from "./signature.ts";
 
 /**
- * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one;
- * never an outgoing WebSocket.
+ * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one. The only
+ * outgoing WebSocket is that of a busy pair (exchange/pair-socket.ts): an open one keeps its object awake.
  */
 
 /**
@@ -21,6 +21,13 @@ export function servingCells(map: ClusterMap, exchange: number, own?: string): r
 /** Whether the two replicas of an exchange keep each other's records. */
 export function isReplicated(map: ClusterMap): boolean {
   return map.cells.length > 1 && map.replication.enabled !== false;
+}
+
+/** The cell of the other replica of an exchange; undefined: `cell` has no replica of it, or the only one. */
+export function otherReplicaOf(map: ClusterMap, exchange: number, cell: string): string | undefined {
+  const { primary, secondary } = pairOf(map, exchange);
+  if (!isReplicated(map) || primary === secondary || (cell !== primary && cell !== secondary)) return undefined;
+  return primary === cell ? secondary : primary;
 }
 
 /** Whether a number names one of this map's exchanges. */
@@ -42,14 +49,38 @@ export async function fetchCell(
   body: Uint8Array | undefined,
   signal: AbortSignal,
 ): Promise<Response> {
-  const url = map.cells.find((each) => each.id === cell)?.url;
-  if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
-  const request = {
+  return await sendToCell(env, map, cell, path, {
     method: body === undefined ? "GET" : "POST",
     headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
     signal,
     ...(body === undefined ? {} : { body }),
-  };
+  });
+}
+
+/** Opens a WebSocket to another cell, signed for a purpose. Rejects when the cell does not, or not before the signal; accept what is returned. */
+export async function openCellSocket(
+  env: Environment,
+  map: ClusterMap,
+  cell: string,
+  path: string,
+  purpose: string,
+  signal: AbortSignal,
+): Promise<WebSocket> {
+  const authorization = authorizationFor(env.TANDEM_SECRET, purpose, env.CELL, undefined, Date.now());
+  const { status, webSocket } = await sendToCell(env, map, cell, path, { headers: { upgrade: "websocket", authorization }, signal });
+  if (webSocket === null) throw new Error(`cell ${cell} opened no WebSocket on ${path}, it answered ${status}`);
+  return webSocket;
+}
+
+async function sendToCell(
+  env: Environment,
+  map: ClusterMap,
+  cell: string,
+  path: string,
+  request: RequestInit<RequestInitCfProperties>,
+): Promise<Response> {
+  const url = map.cells.find((each) => each.id === cell)?.url;
+  if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
   const binding = env[`CELL_${cell.toUpperCase()}`];
   const target = new URL(path, url);
   return await (binding === undefined ? fetch(target, request) : binding.fetch(target, request));

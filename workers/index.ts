@@ -4,7 +4,7 @@ import { cellApi } from "./api/cell-api.ts";
 import { cellsApi } from "./api/cells.ts";
 import { heartbeatApi } from "./api/heartbeat.ts";
 import { settingsApi } from "./api/settings.ts";
-import { isExchange } from "./cells.ts";
+import { isExchange, otherReplicaOf } from "./cells.ts";
 import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "./environment.ts";
 import { signed, type Signed } from "./signed.ts";
 
@@ -56,7 +56,26 @@ gateways.get(
   },
 );
 
+/** From the other replica of an exchange, for batches of records (exchange/pair-socket.ts). */
+const pairs = new Hono<Signed>();
+
+pairs.get(
+  "/pair/:exchange{\\d{1,4}}",
+  signed((param) => `pair ${param("exchange") ?? ""}`, 0),
+  async (context) => {
+    const exchange = Number(context.req.param("exchange"));
+    const map = clusterMapOf(context.env);
+    if (!isExchange(map, exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+    const { who } = context.var;
+    if (who !== otherReplicaOf(map, exchange, context.env.CELL))
+      return context.json({ error: `cell ${who} has no other replica of exchange ${exchange}` }, 403);
+    if (!isUpgrade(context.req.raw)) return context.json({ error: "batches in requests go to /cell/pair" }, 426, { upgrade: "websocket" });
+    return await context.env.EXCHANGE.getByName(exchangeName(exchange)).fetch(signedBy(context.req.raw, who));
+  },
+);
+
 app.route("/", gateways);
+app.route("/", pairs);
 app.route("/cell", heartbeatApi);
 app.route("/cell", cellApi);
 app.route("/api/settings", settingsApi);

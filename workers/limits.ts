@@ -27,6 +27,16 @@ export const lineQueueRecordsMax = 10_000;
  */
 export const inputsWaitingMax = 2_000;
 
+/**
+ * Batches to the pair in one second from which on a WebSocket carries them: opening one costs as much as two requests. It keeps both replicas awake, so
+ * it ends when there has been no batch for a while; calls in progress keep them awake for longer.
+ */
+export const pairSocketBatches = 5;
+export const pairSocketIdleMs = 2_000;
+/** A pair that does not open one within this is spoken to by requests, and asked for one again after that. */
+export const pairSocketOpenMsMax = 2_000;
+export const pairSocketRetryMs = 5_000;
+
 /** A row of an exchange's disk may have 2 MB; this much holds some hundred records, and is read back in a millisecond. */
 export const logRowOctets = 256 * 1024;
 /** Lines of no use that a log may have beside as many as are of use: a small log is not worth cleaning. */

@@ -1,9 +1,9 @@
 import { Hono } from "hono";
 import { frameOctetsMax } from "../../sip/limits.ts";
-import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { cellOfLine } from "../../sip/transport/flow.ts";
 import { decodeFrame, isFrameError } from "../../sip/transport/frame.ts";
-import { isExchange } from "../cells.ts";
+import { isExchange, otherReplicaOf } from "../cells.ts";
 import { clusterMapOf, coreGroupName, exchangeName, lineName } from "../environment.ts";
 import type { SubscriberChange } from "../exchange/exchange-object.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
@@ -44,11 +44,9 @@ cellApi.post("/pair/:exchange{\\d{1,4}}", async (context) => {
   const exchange = Number(context.req.param("exchange"));
   const map = clusterMapOf(context.env);
   if (!isExchange(map, exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  const { primary, secondary } = pairOf(map, exchange);
   const { who } = context.var;
-  if (who === context.env.CELL || (who !== primary && who !== secondary)) {
+  if (who !== otherReplicaOf(map, exchange, context.env.CELL))
     return context.json({ error: `cell ${who} has no other replica of exchange ${exchange}` }, 403);
-  }
   const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takePairBatch(context.var.body);
   if (answer === undefined) return context.json({ error: "no batch of records" }, 400);
   return context.body(answer as Uint8Array<ArrayBuffer>);

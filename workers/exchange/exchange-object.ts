@@ -6,12 +6,12 @@ import type { Effect, ExchangeCounts } from "../../sip/exchange/effects.ts";
 import { Exchange } from "../../sip/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
 import { refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
-import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { stillWanted } from "../../sip/transport/backlog.ts";
 import { isLate } from "../../sip/transport/far-clock.ts";
 import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
-import { isReplicated } from "../cells.ts";
+import { openCellSocket, otherReplicaOf } from "../cells.ts";
 import { clusterMapOf, coreGroupName, numberOfName, type Environment } from "../environment.ts";
 import { diskGroupMs, sweepAlarmMs } from "../limits.ts";
 import { lineListeners } from "../line/line-listeners.ts";
@@ -26,6 +26,8 @@ import { LineCouriers } from "./line-couriers.ts";
 import { OtherExchanges } from "./other-exchanges.ts";
 import { Outbox } from "./outbox.ts";
 import { Pair } from "./pair.ts";
+import { PairCalls } from "./pair-calls.ts";
+import { acceptPairSocket } from "./pair-socket.ts";
 import { isTrunkError, TrunkSockets, type LostTrunk, type TrunkInput } from "./trunk-sockets.ts";
 
 /** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none. */
@@ -95,7 +97,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     }
     this.#others = new OtherExchanges(env, this.#map);
     this.#deadlines = new Deadlines(ctx.storage, () => void this.#event((now) => this.#exchange.tick(now)));
-    this.#peer = this.#peerCell();
+    this.#peer = otherReplicaOf(this.#map, this.#number, env.CELL);
     this.#pair = this.#peer === undefined ? undefined : this.#pairWith(this.#peer, nextId());
     // There is no pair to wait for: a removed record needs no row once the disk knows.
     if (this.#pair === undefined) this.#exchange.store.acknowledge(Number.POSITIVE_INFINITY);
@@ -105,11 +107,12 @@ export class ExchangeObject extends DurableObject<Environment> {
     void this.#askForView();
   }
 
-  /** Takes a gateway's trunk. The caller has checked the signature and says whose it is. */
+  /** Takes a gateway's trunk, or the pair's WebSocket. The caller has checked the signature and says whose it is. */
   override fetch(request: Request): Response {
-    const access = request.headers.get("tandem-who");
-    if (access === null || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response(null, { status: 426 });
-    return this.#trunks.accept(access);
+    const who = request.headers.get("tandem-who");
+    if (who === null || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response(null, { status: 426 });
+    if (new URL(request.url).pathname.startsWith("/pair/")) return acceptPairSocket((batch) => this.takePairBatch(batch));
+    return this.#trunks.accept(who);
   }
 
   override async webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): Promise<void> {
@@ -240,15 +243,12 @@ export class ExchangeObject extends DurableObject<Environment> {
     }
   }
 
-  #peerCell(): string | undefined {
-    if (!isReplicated(this.#map)) return undefined;
-    const { primary, secondary } = pairOf(this.#map, this.#number);
-    if (primary === secondary) return undefined;
-    return primary === this.env.CELL ? secondary : primary;
-  }
-
   #pairWith(peer: string, boot: string): Pair {
     const { store } = this.#exchange;
+    const calls = new PairCalls({
+      request: (batch, signal) => this.#calls.ask(peer, `/cell/pair/${this.#number}`, batch, signal),
+      open: (signal) => openCellSocket(this.env, this.#map, peer, `/pair/${this.#number}`, `pair ${this.#number}`, signal),
+    });
     return new Pair({
       cell: this.env.CELL,
       peer,
@@ -256,7 +256,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       boot,
       map: this.#map,
       store,
-      call: (batch, signal) => this.#calls.ask(peer, `/cell/pair/${this.#number}`, batch, signal),
+      call: (batch, signal) => calls.ask(batch, signal),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
       flush: () => this.#flush(),
       flushTogether: () => this.#flushTogether(),

@@ -1,0 +1,83 @@
+import { pairSocketBatches, pairSocketIdleMs, pairSocketOpenMsMax, pairSocketRetryMs } from "../limits.ts";
+import { PairSocket } from "./pair-socket.ts";
+
+export type PairCallsOptions = {
+  /** Brings a batch by a signed request. Rejects when there is no answer. */
+  readonly request: (batch: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>;
+  /** Opens a WebSocket to the pair, to be accepted. Rejects when there is none to be had. */
+  readonly open: (signal: AbortSignal) => Promise<WebSocket>;
+};
+
+/** How batches reach the other replica: by requests while they are few, over a WebSocket while they are many. */
+export class PairCalls {
+  readonly #options: PairCallsOptions;
+  #socket: PairSocket | undefined;
+  #isOpening = false;
+  #notBefore = 0;
+  /** Batches in the second that began then. */
+  #second = 0;
+  #batches = 0;
+  #usedAt = 0;
+
+  constructor(options: PairCallsOptions) {
+    this.#options = options;
+  }
+
+  /** Brings a batch; its answer. Rejects as a request does. */
+  async ask(batch: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    const now = Date.now();
+    this.#usedAt = now;
+    const socket = this.#socket;
+    if (socket !== undefined) {
+      const answer = await socket.ask(batch, signal).catch(() => undefined);
+      if (answer !== undefined) return answer;
+      signal.throwIfAborted();
+      // Applying a batch twice changes nothing, and only a request tells a pair that has died from a socket that has.
+    } else if (this.#isBusy(now)) {
+      void this.#open(now);
+    }
+    return await this.#options.request(batch, signal);
+  }
+
+  /** Whether enough batches leave for a WebSocket to be worth it. */
+  #isBusy(now: number): boolean {
+    if (now - this.#second >= 1_000 || now < this.#second) {
+      this.#second = now;
+      this.#batches = 0;
+    }
+    this.#batches += 1;
+    return this.#batches >= pairSocketBatches && now >= this.#notBefore;
+  }
+
+  async #open(now: number): Promise<void> {
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    this.#notBefore = now + pairSocketRetryMs;
+    const controller = new AbortController();
+    // No AbortSignal.timeout: one that rings later would end the WebSocket.
+    const timer = setTimeout(() => controller.abort(), pairSocketOpenMsMax);
+    try {
+      const opened = await this.#options.open(controller.signal);
+      opened.accept();
+      const socket = new PairSocket(opened, () => {
+        if (this.#socket === socket) this.#socket = undefined;
+      });
+      this.#socket = socket;
+      this.#watch(socket);
+    } catch {
+      // Requests do as well.
+    } finally {
+      clearTimeout(timer);
+      this.#isOpening = false;
+    }
+  }
+
+  /** An open socket keeps both objects awake: it ends when nothing has needed it for a while. */
+  #watch(socket: PairSocket): void {
+    setTimeout(() => {
+      if (this.#socket !== socket) return;
+      if (socket.isIdle && Date.now() - this.#usedAt >= pairSocketIdleMs) socket.close();
+      else this.#watch(socket);
+    }, pairSocketIdleMs);
+  }
+}

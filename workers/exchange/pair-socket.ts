@@ -1,0 +1,118 @@
+import { CellAnswerError } from "../cells.ts";
+
+/**
+ * A WebSocket between the two replicas of an exchange, for as long as batches are many: each is one event at either end, where a signed request
+ * is a handful. Binary messages: a u32 number, big-endian, and the octets of a batch; its answer comes back under the same number, without octets
+ * when it was refused. Whoever has batches to push opens it; signatures are checked when it opens, as with a gateway's trunk.
+ *
+ * Nothing depends on it: what it does not bring is asked again by a request, which also tells whether the pair is there.
+ */
+
+const numberOctets = 4;
+
+/** The pushing end. */
+export class PairSocket {
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #closed: () => void;
+  #number = 0;
+  #isOpen = true;
+
+  /** `socket` is accepted already; `closed` is called once, when the socket can no longer be used. */
+  constructor(socket: WebSocket, closed: () => void) {
+    this.#socket = socket;
+    this.#closed = closed;
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("message", ({ data }) => this.#receive(data));
+    socket.addEventListener("close", () => this.close());
+    socket.addEventListener("error", () => this.close());
+  }
+
+  get isIdle(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  /**
+   * Brings a batch to the pair; its answer. Rejects when the socket ends before; when the signal is aborted, with which the socket ends: a
+   * pair that does not answer on it may never do. A {@link CellAnswerError}: the pair took it for no batch.
+   */
+  ask(batch: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    this.#number = (this.#number + 1) >>> 0;
+    const number = this.#number;
+    const message = numbered(number, batch);
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(number, { resolve, reject });
+      signal.addEventListener("abort", () => {
+        if (this.#waiting.has(number)) this.close();
+      });
+      try {
+        this.#socket.send(message);
+      } catch {
+        this.close();
+      }
+    });
+  }
+
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeQuietly(this.#socket);
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#closed();
+    for (const { reject } of waiting) reject(new Error("the WebSocket to the pair has ended"));
+  }
+
+  #receive(data: unknown): void {
+    const message = messageOf(data);
+    if (message === undefined) return this.close();
+    const waiting = this.#waiting.get(message.number);
+    if (waiting === undefined) return;
+    this.#waiting.delete(message.number);
+    if (message.octets.length > 0) waiting.resolve(message.octets);
+    else waiting.reject(new CellAnswerError("the pair took it for no batch"));
+  }
+}
+
+/** The end of a replica that is pushed to: `take` answers a batch; undefined: that was none. The response opens the socket. */
+export function acceptPairSocket(take: (batch: Uint8Array) => Uint8Array | undefined): Response {
+  const { 0: far, 1: socket } = new WebSocketPair();
+  // Not as a hibernating one: it ends when batches are few, long before this object could sleep.
+  socket.accept();
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("message", ({ data }) => {
+    const message = messageOf(data);
+    if (message === undefined) return closeQuietly(socket);
+    try {
+      socket.send(numbered(message.number, take(message.octets) ?? new Uint8Array(0)));
+    } catch (error) {
+      console.error("a batch of the pair:", String(error));
+      closeQuietly(socket);
+    }
+  });
+  socket.addEventListener("close", () => closeQuietly(socket));
+  return new Response(null, { status: 101, webSocket: far });
+}
+
+type Waiting = { readonly resolve: (answer: Uint8Array) => void; readonly reject: (reason: Error) => void };
+
+function numbered(number: number, octets: Uint8Array): Uint8Array {
+  const message = new Uint8Array(numberOctets + octets.length);
+  new DataView(message.buffer).setUint32(0, number);
+  message.set(octets, numberOctets);
+  return message;
+}
+
+/** Undefined: no message of this protocol. */
+function messageOf(data: unknown): { readonly number: number; readonly octets: Uint8Array } | undefined {
+  if (!(data instanceof ArrayBuffer) || data.byteLength < numberOctets) return undefined;
+  return { number: new DataView(data).getUint32(0), octets: new Uint8Array(data, numberOctets) };
+}
+
+function closeQuietly(socket: WebSocket): void {
+  try {
+    socket.close(1000);
+  } catch {
+    // It is closed already.
+  }
+}
