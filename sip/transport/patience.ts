@@ -3,9 +3,23 @@ import { RecordKind, type FrameRecord } from "./frame.ts";
 /** Requests that nobody listens for with a telephone at the ear. */
 const methods: readonly string[] = ["ACK ", "BYE ", "REGISTER ", "SUBSCRIBE ", "NOTIFY ", "PUBLISH ", "OPTIONS "];
 
-/** True for a message that a few milliseconds more do no harm: a frame with something urgent takes it along, or it waits for others. */
+const statusAt = 8;
+const digit2 = 0x32;
+const digit6 = 0x36;
+
+/**
+ * True for a message that a few milliseconds more do no harm: a frame with something urgent takes it along, or it waits for others. That is every
+ * response but those that tell a caller that it rings: who picks up, hangs up or declines does not hear whether it took 20 ms.
+ */
 export function isPatient({ kind, octets }: FrameRecord): boolean {
-  return kind === RecordKind.message && methods.some((method) => startsWith(octets, method));
+  if (kind !== RecordKind.message) return false;
+  return startsWith(octets, "SIP/2.0 ") ? isPatientStatus(octets) : methods.some((method) => startsWith(octets, method));
+}
+
+/** 100, which only stops retransmissions, and what is final. */
+function isPatientStatus(octets: Uint8Array): boolean {
+  const first = octets[statusAt] ?? 0;
+  return (first >= digit2 && first <= digit6) || startsWith(octets, "SIP/2.0 100 ");
 }
 
 function startsWith(octets: Uint8Array, text: string): boolean {

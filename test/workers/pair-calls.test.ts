@@ -116,7 +116,7 @@ describe("batches to the pair", () => {
     const { requests } = peer;
     const controller = new AbortController();
     socket.addEventListener("message", () => controller.abort());
-    await expect(peer.ask("frozen", controller.signal)).rejects.toThrow();
+    await expect(peer.ask("frozen", controller.signal)).rejects.toThrow("aborted");
     expect(peer.requests).toBe(requests);
     expect(await peer.ask("next")).toBe("next");
     expect(peer.requests).toBe(requests + 1);
@@ -167,15 +167,15 @@ describe("batches to the pair", () => {
   });
 });
 
+async function get(path: string, authorization: string, upgrade: Record<string, string> = { upgrade: "websocket" }): Promise<Response> {
+  return await exports.default.fetch(new Request(`http://a.invalid${path}`, { headers: { authorization, ...upgrade } }));
+}
+
+function signature(who: string, purpose: string, secret = env.TANDEM_SECRET, ageMs = 0): string {
+  return authorizationFor(secret, purpose, who, undefined, Date.now() - ageMs);
+}
+
 describe("GET /pair/<k>", () => {
-  async function get(path: string, authorization: string, upgrade: Record<string, string> = { upgrade: "websocket" }): Promise<Response> {
-    return await exports.default.fetch(new Request(`http://a.invalid${path}`, { headers: { authorization, ...upgrade } }));
-  }
-
-  function signature(who: string, purpose: string, secret = env.TANDEM_SECRET, ageMs = 0): string {
-    return authorizationFor(secret, purpose, who, undefined, Date.now() - ageMs);
-  }
-
   it("is for the cell of the other replica alone, signed for this exchange's pair", async () => {
     expect((await get("/pair/0", signature("a", "pair 0"))).status).toBe(403);
     expect((await get("/pair/0", signature("c", "pair 0"))).status).toBe(403);

@@ -15,8 +15,26 @@ test.each(["INVITE", "CANCEL", "PRACK", "UPDATE", "MESSAGE", "INFO", "REFER", "A
   expect(isMessagePatient(`${method} sip:a@b SIP/2.0\r\n`)).toBe(false);
 });
 
-test("responses, what is too short, and records that are no messages cannot", () => {
-  expect(isMessagePatient("SIP/2.0 180 Ringing\r\n")).toBe(false);
+test.each([
+  "100 Trying",
+  "200 OK",
+  "302 Moved",
+  "407 Proxy Authentication Required",
+  "486 Busy Here",
+  "503 Service Unavailable",
+  "603 Decline",
+])("%s can wait", (status) => {
+  expect(isMessagePatient(`SIP/2.0 ${status}\r\n`)).toBe(true);
+});
+
+test.each(["180 Ringing", "183 Session Progress", "199 Early Dialog Terminated", "700 Unknown", "1000 Trying", ""])(
+  "%s cannot",
+  (status) => {
+    expect(isMessagePatient(`SIP/2.0 ${status}\r\n`)).toBe(false);
+  },
+);
+
+test("what is too short, and records that are no messages cannot", () => {
   expect(isMessagePatient("BYE")).toBe(false);
   expect(isPatient({ kind: RecordKind.undeliverable, key: "u", octets: octetsOf("BYE sip:a@b SIP/2.0\r\n") })).toBe(false);
 });
