@@ -7,6 +7,8 @@
 const CHUNK = 4096;
 /** The longest text that {@link shortText} makes. */
 const SHORT = 32;
+/** The longest text that is put together of such: beyond, an array costs less. */
+const PIECED = 3 * SHORT;
 
 /**
  * The octets from `start` to `end` as text, one char an octet.
@@ -16,6 +18,7 @@ export function stringOf(octets: Uint8Array, start = 0, end: number = octets.len
   const last = end > octets.length ? octets.length : end;
   const length = last - start;
   if (length <= SHORT) return length <= 0 ? "" : shortText(octets, start, length);
+  if (length <= PIECED) return shortText(octets, start, SHORT) + stringOf(octets, start + SHORT, last);
   if (length > CHUNK) return stringOf(octets, start, start + CHUNK) + stringOf(octets, start + CHUNK, last);
   // oxlint-disable-next-line unicorn/no-new-array -- of its final size at once: pushing costs a third more
   const codes = new Array<number>(length);

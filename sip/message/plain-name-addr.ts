@@ -5,7 +5,7 @@ import type { NameAddr } from "./name-addr.ts";
 import { stringOf } from "./octets.ts";
 import { noParams, parseParams } from "./params.ts";
 import type { Params } from "./params.ts";
-import { endOfPlainQuoted, plainParam, plainValueEnd, plainValueStart, readPlainParams } from "./plain-params.ts";
+import { endOfPlainQuoted, plainParam, plainParamsEnd, plainValueEnd, plainValueStart, readPlainParams } from "./plain-params.ts";
 import { isPlainSipUriAt } from "./plain-uri.ts";
 import { parseUri } from "./uri.ts";
 import type { Uri } from "./uri.ts";
@@ -14,10 +14,10 @@ import type { Uri } from "./uri.ts";
 const NONE = -1;
 
 /**
- * Reads a name-addr where it stands: one in brackets, with parameters as nearly everybody writes them. Its texts are made when they are asked
- * for. Undefined is any other, malformed ones among them: `parseNameAddr` decides about those.
+ * Reads the name-addr that begins at `start` and ends at `end` or a comma: one in brackets, with parameters as nearly everybody writes them. Its
+ * texts are made when they are asked for. Undefined is any other, malformed ones among them: `parseNameAddr` decides about those.
  */
-export function plainNameAddrAt(octets: Uint8Array, start: number, end: number): NameAddr | undefined {
+export function plainNameAddrAt(octets: Uint8Array, start: number, end: number): PlainNameAddr | undefined {
   let i = start;
   if (i < end && octets[i] === 0x22) {
     i = endOfPlainQuoted(octets, i, end);
@@ -34,7 +34,15 @@ export function plainNameAddrAt(octets: Uint8Array, start: number, end: number):
   const count = readPlainParams(octets, i + 1, end);
   if (count < 0) return undefined;
   const tag = count === 0 ? NONE : plainParam(octets, count, "tag");
-  return new PlainNameAddr(octets, start, end, open, i, tag < 0 ? NONE : plainValueStart(tag), tag < 0 ? NONE : plainValueEnd(tag));
+  return new PlainNameAddr(
+    octets,
+    start,
+    plainParamsEnd(),
+    open,
+    i,
+    tag < 0 ? NONE : plainValueStart(tag),
+    tag < 0 ? NONE : plainValueEnd(tag),
+  );
 }
 
 function isBlank(octet: number | undefined): boolean {
@@ -46,10 +54,12 @@ function isOfName(octet: number): boolean {
   return ((characterClasses[octet] ?? 0) & TOKEN) !== 0 || isBlank(octet) || octet >= 0x80;
 }
 
-class PlainNameAddr implements NameAddr {
+/** Made by {@link plainNameAddrAt}. */
+export class PlainNameAddr implements NameAddr {
   readonly #octets: Uint8Array;
   readonly #start: number;
-  readonly #end: number;
+  /** Offset behind the value. */
+  readonly end: number;
   readonly #open: number;
   readonly #close: number;
   readonly #tagStart: number;
@@ -61,7 +71,7 @@ class PlainNameAddr implements NameAddr {
   constructor(octets: Uint8Array, start: number, end: number, open: number, close: number, tagStart: number, tagEnd: number) {
     this.#octets = octets;
     this.#start = start;
-    this.#end = end;
+    this.end = end;
     this.#open = open;
     this.#close = close;
     this.#tagStart = tagStart;
@@ -89,12 +99,12 @@ class PlainNameAddr implements NameAddr {
   }
 
   get params(): Params {
-    if (this.#close + 1 === this.#end) return noParams;
-    const params = parseParams(stringOf(this.#octets, this.#close + 1, this.#end), 0);
+    if (this.#close + 1 === this.end) return noParams;
+    const params = parseParams(stringOf(this.#octets, this.#close + 1, this.end), 0);
     return isParseError(params) ? noParams : params;
   }
 
   get text(): string {
-    return stringOf(this.#octets, this.#start, this.#end);
+    return stringOf(this.#octets, this.#start, this.end);
   }
 }

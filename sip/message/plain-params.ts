@@ -6,11 +6,12 @@ const STRIDE = 4;
 
 /** Of the parameters that were read last: where the name and the value of each begin and end. One array for all: see {@link plainParam}. */
 const found: number[] = [];
+let foundEnd = 0;
 
 /**
- * Reads header parameters where they stand, from `at` to `end`, and says how many there are: for values of the plain form, without white space,
- * backslashes, or two names that might be the same. -1 is any other, malformed ones among them: `parseParams` decides about those.
- * What was read is there until the next call.
+ * Reads header parameters where they stand, from `at` to `end` or to a comma, and says how many there are: for values of the plain form,
+ * without white space, backslashes, or two names that might be the same. -1 is any other, malformed ones among them: `parseParams` decides
+ * about those. What was read is there until the next call.
  */
 export function readPlainParams(octets: Uint8Array, at: number, end: number): number {
   return read(octets, at, end, TOKEN, PARAM_VALUE);
@@ -18,14 +19,18 @@ export function readPlainParams(octets: Uint8Array, at: number, end: number): nu
 
 /** The same for the parameters of a URI: those without escapes, and without empty values. */
 export function readPlainUriParams(octets: Uint8Array, at: number, end: number): number {
-  return read(octets, at, end, URI_PARAM, URI_PARAM);
+  const count = read(octets, at, end, URI_PARAM, URI_PARAM);
+  return foundEnd === end ? count : -1;
 }
 
 function read(octets: Uint8Array, at: number, end: number, nameClass: number, valueClass: number): number {
   let count = 0;
   let i = at;
   while (i < end) {
-    if (octets[i] !== 0x3b || count === COUNT_MAX) return -1;
+    if (octets[i] !== 0x3b || count === COUNT_MAX) {
+      if (octets[i] === 0x2c) break;
+      return -1;
+    }
     const nameStart = i + 1;
     i = endOf(octets, nameStart, end, nameClass);
     const nameEnd = i;
@@ -44,7 +49,13 @@ function read(octets: Uint8Array, at: number, end: number, nameClass: number, va
     found[slot + 3] = i;
     count++;
   }
+  foundEnd = i;
   return count;
+}
+
+/** Where the parameters that were read last end: behind them is a comma, or nothing. */
+export function plainParamsEnd(): number {
+  return foundEnd;
 }
 
 /** Which of the `count` parameters that were read last has this name, in lower-case letters; -1: none has. */

@@ -4,7 +4,7 @@ import { stringOf } from "./octets.ts";
 import { noParams, parseParams } from "./params.ts";
 import type { Params } from "./params.ts";
 import { endOfPlainHost, isIpv4At, plainPort } from "./plain-host.ts";
-import { plainParam, plainValueEnd, plainValueStart, readPlainParams } from "./plain-params.ts";
+import { plainParam, plainParamsEnd, plainValueEnd, plainValueStart, readPlainParams } from "./plain-params.ts";
 import type { Via } from "./via.ts";
 
 const versionAndSlash = "SIP/2.0/";
@@ -13,10 +13,10 @@ const transports: readonly string[] = ["UDP", "TCP", "TLS", "WS", "WSS"];
 const NONE = -1;
 
 /**
- * Reads a Via value where it stands: one of the form nearly everybody writes, whose texts are made when they are asked for. Undefined is any
- * other, malformed ones among them: `parseVia` decides about those.
+ * Reads the Via value that begins at `start` and ends at `end` or a comma: one of the form nearly everybody writes, whose texts are made when
+ * they are asked for. Undefined is any other, malformed ones among them: `parseVia` decides about those.
  */
-export function plainViaAt(octets: Uint8Array, start: number, end: number): Via | undefined {
+export function plainViaAt(octets: Uint8Array, start: number, end: number): PlainVia | undefined {
   const transportStart = start + versionAndSlash.length;
   if (transportStart >= end) return undefined;
   for (let i = 0; i < versionAndSlash.length; i++) if (octets[start + i] !== versionAndSlash.charCodeAt(i)) return undefined;
@@ -35,17 +35,19 @@ export function plainViaAt(octets: Uint8Array, start: number, end: number): Via 
   }
   const count = readPlainParams(octets, paramsStart, end);
   if (count < 0) return undefined;
-  const via = new PlainVia(octets, start, end, transportEnd, hostEnd, paramsStart, port);
+  const via = new PlainVia(octets, start, plainParamsEnd(), transportEnd, hostEnd, paramsStart, port);
   return via.takeParams(count) ? via : undefined;
 }
 
-class PlainVia implements Via {
+/** Made by {@link plainViaAt}. */
+export class PlainVia implements Via {
   readonly port: number | undefined;
   rport: number | true | undefined = undefined;
 
   readonly #octets: Uint8Array;
   readonly #start: number;
-  readonly #end: number;
+  /** Offset behind the value. */
+  readonly end: number;
   readonly #transportEnd: number;
   readonly #hostEnd: number;
   readonly #paramsStart: number;
@@ -67,7 +69,7 @@ class PlainVia implements Via {
   ) {
     this.#octets = octets;
     this.#start = start;
-    this.#end = end;
+    this.end = end;
     this.#transportEnd = transportEnd;
     this.#hostEnd = hostEnd;
     this.#paramsStart = paramsStart;
@@ -123,11 +125,11 @@ class PlainVia implements Via {
   }
 
   get params(): Params {
-    const params = parseParams(stringOf(this.#octets, this.#paramsStart, this.#end), 0);
+    const params = parseParams(stringOf(this.#octets, this.#paramsStart, this.end), 0);
     return isParseError(params) ? noParams : params;
   }
 
   get text(): string {
-    return stringOf(this.#octets, this.#start, this.#end);
+    return stringOf(this.#octets, this.#start, this.end);
   }
 }

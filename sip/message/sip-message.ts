@@ -286,11 +286,13 @@ export class SipMessage {
 
   /** All values of a header that holds name-addrs: Record-Route, Path, Service-Route, P-Asserted-Identity, ... */
   nameAddrs(id: HeaderId): NameAddr[] | ParseError {
+    const plain = this.#plainValues(id, plainNameAddrAt);
+    if (plain !== undefined) return plain;
     const ranges = this.valueRanges(id);
     if (ranges.length > listValuesMax * 2) return parseError("list-max", 400, "Too Many Values", ranges[0]);
     const nameAddrs: NameAddr[] = [];
     for (let i = 0; i < ranges.length; i += 2) {
-      const nameAddr = this.#nameAddrAt(ranges[i] ?? 0, ranges[i + 1] ?? 0);
+      const nameAddr = parseNameAddr(this.#textAt(ranges[i] ?? 0, ranges[i + 1] ?? 0));
       if (isParseError(nameAddr)) return nameAddr;
       nameAddrs.push(nameAddr);
     }
@@ -328,11 +330,18 @@ export class SipMessage {
 
   #readTopVia(): Via | ParseError {
     if (!this.has(Header.Via)) return parseError("via", 400, "Missing Via");
-    const [start, end] = this.#topViaRange();
-    return this.#viaAt(start, end);
+    const line = this.#find(Header.Via);
+    const end = headerLines.valueEnd(this.octets, this.lines, line);
+    const plain = this.#scan.hasFolds ? undefined : plainViaAt(this.octets, headerLines.valueStart(this.lines, line), end);
+    return plain ?? parseVia(this.#textAt(...this.#topViaRange()));
   }
 
   #readVias(): Via[] | ParseError {
+    const plain = this.#plainValues(Header.Via, plainViaAt);
+    if (plain !== undefined) {
+      this.#topVia ??= plain[0];
+      return plain;
+    }
     const ranges = this.valueRanges(Header.Via);
     if (ranges.length === 0) return [];
     if (ranges.length > listValuesMax * 2) return parseError("list-max", 400, "Too Many Values", ranges[0]);
@@ -340,25 +349,45 @@ export class SipMessage {
     if (isParseError(top)) return top;
     const vias = [top];
     for (let i = 2; i < ranges.length; i += 2) {
-      const via = this.#viaAt(ranges[i] ?? 0, ranges[i + 1] ?? 0);
+      const via = parseVia(this.#textAt(ranges[i] ?? 0, ranges[i + 1] ?? 0));
       if (isParseError(via)) return via;
       vias.push(via);
     }
     return vias;
   }
 
-  #viaAt(start: number, end: number): Via | ParseError {
-    return (this.#scan.hasFolds ? undefined : plainViaAt(this.octets, start, end)) ?? parseVia(this.#textAt(start, end));
+  /** All values of a list header; undefined when one of them is not plain, or empty, or there are too many. */
+  #plainValues<T extends { readonly end: number }>(
+    id: HeaderId,
+    read: (octets: Uint8Array, start: number, end: number) => T | undefined,
+  ): T[] | undefined {
+    const { octets, lines } = this;
+    const values: T[] = [];
+    if (!this.has(id)) return values;
+    if (this.#scan.hasFolds) return undefined;
+    const count = headerLines.lineCount(lines);
+    for (let line = 0; line < count; line++) {
+      if (headerLines.lineId(lines, line) !== id) continue;
+      const lineValueEnd = headerLines.valueEnd(octets, lines, line);
+      let start = headerLines.valueStart(lines, line);
+      if (start >= lineValueEnd) return undefined;
+      while (start < lineValueEnd) {
+        const value = read(octets, start, lineValueEnd);
+        if (value === undefined || values.length === listValuesMax) return undefined;
+        values.push(value);
+        start = headerLines.trimmedStart(octets, value.end + 1, lineValueEnd);
+      }
+    }
+    return values;
   }
 
   #readNameAddr(id: HeaderId): NameAddr | ParseError {
     const line = this.#find(id);
     if (line < 0) return parseError("missing-header", 400, id === Header.From ? "Missing From" : "Missing To");
-    return this.#nameAddrAt(headerLines.valueStart(this.lines, line), headerLines.valueEnd(this.octets, this.lines, line));
-  }
-
-  #nameAddrAt(start: number, end: number): NameAddr | ParseError {
-    return (this.#scan.hasFolds ? undefined : plainNameAddrAt(this.octets, start, end)) ?? parseNameAddr(this.#textAt(start, end));
+    const end = headerLines.valueEnd(this.octets, this.lines, line);
+    const plain = this.#scan.hasFolds ? undefined : plainNameAddrAt(this.octets, headerLines.valueStart(this.lines, line), end);
+    // From and To are no lists: a comma ends nothing.
+    return plain?.end === end ? plain : parseNameAddr(this.#value(line));
   }
 
   #readCSeq(): CSeq | ParseError {
@@ -369,8 +398,10 @@ export class SipMessage {
   }
 
   #readContacts(): NameAddr[] | "*" | ParseError {
+    const plain = this.#plainValues(Header.Contact, plainNameAddrAt);
+    if (plain !== undefined) return plain;
     const contacts = this.nameAddrs(Header.Contact);
-    if (isParseError(contacts) || !contacts.some((contact) => contact.uri === "*" && contact.text === "*")) return contacts;
+    if (isParseError(contacts) || !contacts.some((contact) => contact.text === "*")) return contacts;
     return contacts.length === 1 ? "*" : parseError("contact", 400, "Contact * Beside Others");
   }
 }

@@ -2,10 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import type { ParseError } from "../../../sip/errors.ts";
+import { listValuesMax } from "../../../sip/limits.ts";
 import { decimalOf } from "../../../sip/message/characters.ts";
+import { endOfValue } from "../../../sip/message/header-lines.ts";
 import { parseNameAddr } from "../../../sip/message/name-addr.ts";
 import type { NameAddr } from "../../../sip/message/name-addr.ts";
-import { octetsOf } from "../../../sip/message/octets.ts";
+import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import { plainNameAddrAt } from "../../../sip/message/plain-name-addr.ts";
 import { plainCSeqAt, plainNumberAt } from "../../../sip/message/plain-numbers.ts";
 import { isPlainSipUriAt } from "../../../sip/message/plain-uri.ts";
@@ -24,9 +26,14 @@ function at<T>(text: string, read: (octets: Uint8Array, start: number, end: numb
   return read(octetsOf(before + text + behind), before.length, before.length + text.length);
 }
 
-function viaFields(via: Via | ParseError | undefined): unknown {
-  if (via === undefined || isParseError(via)) return via;
-  const { transport, host, port, branch, received, rport, params, text } = via;
+/** What stands before the first comma of a list, as text. */
+function firstValue(octets: Uint8Array, start: number, end: number): string {
+  return stringOf(octets, start, endOfValue(octets, start, end));
+}
+
+function viaFields(value: Via | ParseError | undefined): unknown {
+  if (value === undefined || isParseError(value)) return value;
+  const { transport, host, port, branch, received, rport, params, text } = value;
   return { transport, host, port, branch, received, rport, params: params.entries(), text };
 }
 
@@ -59,6 +66,11 @@ function nearly(parts: readonly (readonly string[])[]): fc.Arbitrary<string> {
       return changed.slice(0, i) + put + changed.slice(i + gone);
     }, text),
   );
+}
+
+/** A Via value. */
+function via(n: number): string {
+  return `SIP/2.0/UDP h${n};branch=z9hG4bK${n}`;
 }
 
 const hosts = [
@@ -123,7 +135,7 @@ describe("what stands in a message in the plain form is read from its octets as 
       fc.property(vias, (text) => {
         const plain = at(text, plainViaAt);
         plains += plain === undefined ? 0 : 1;
-        expect(viaFields(plain)).toEqual(plain === undefined ? undefined : viaFields(parseVia(text)));
+        expect(viaFields(plain)).toEqual(plain === undefined ? undefined : viaFields(parseVia(at(text, firstValue))));
       }),
       { numRuns: 3_000 },
     );
@@ -138,7 +150,7 @@ describe("what stands in a message in the plain form is read from its octets as 
       fc.property(nameAddrs, (text) => {
         const plain = at(text, plainNameAddrAt);
         plains += plain === undefined ? 0 : 1;
-        expect(nameAddrFields(plain)).toEqual(plain === undefined ? undefined : nameAddrFields(parseNameAddr(text)));
+        expect(nameAddrFields(plain)).toEqual(plain === undefined ? undefined : nameAddrFields(parseNameAddr(at(text, firstValue))));
       }),
       { numRuns: 3_000 },
     );
@@ -174,9 +186,9 @@ describe("what stands in a message in the plain form is read from its octets as 
     "SIP/2.0/WSS 8vgt5ruscnbp.invalid;branch=z9hG4bK6421785",
     "SIP/2.0/TCP host;rport",
   ])("%s is plain", (text) => {
-    const via = at(text, plainViaAt);
-    expect(viaFields(via)).toEqual(viaFields(parseVia(text)));
-    expect(via?.text).toBe(text);
+    const plain = at(text, plainViaAt);
+    expect(viaFields(plain)).toEqual(viaFields(parseVia(text)));
+    expect(plain?.text).toBe(text);
   });
 
   test.each([
@@ -200,7 +212,19 @@ describe("what stands in a message in the plain form is read from its octets as 
   test("CSeq", () => {
     expect(at("1 INVITE", plainCSeqAt)).toEqual({ number: 1, method: "INVITE" });
     expect(at("4711 x-new", plainCSeqAt)).toEqual({ number: 4711, method: "x-new" });
-    for (const text of ["", "1", "1 ", " INVITE", "1\tINVITE", "1  INVITE", "1 A B", "x INVITE", "-1 INVITE", "9999999999999999 ACK"]) {
+    for (const text of [
+      "",
+      "1",
+      "1 ",
+      " INVITE",
+      "1\tINVITE",
+      "1  INVITE",
+      "1 A B",
+      "x INVITE",
+      "1 INVITE,",
+      "-1 INVITE",
+      "9999999999999999 ACK",
+    ]) {
       expect(at(text, plainCSeqAt)).toBeUndefined();
     }
   });
@@ -213,6 +237,35 @@ describe("what is not in the plain form is read by way of its text, with the sam
     if (isParseError(message)) throw new Error(message.reason);
     return message;
   };
+
+  test("lists: over commas and lines, some of them not plain", () => {
+    const readVias = (line: string): unknown => {
+      const { vias, topVia } = read(line);
+      if (isParseError(vias) || isParseError(topVia)) return vias;
+      expect(vias[0]?.text).toBe(topVia.text);
+      return vias.map(({ host, branch }) => `${host} ${branch}`);
+    };
+    const both = ["h1 z9hG4bK1", "h2 z9hG4bK2"];
+    expect(readVias(`Via: ${via(1)},${via(2)}`)).toEqual(both);
+    expect(readVias(`Via: ${via(1)}, ${via(2)},`)).toEqual(both);
+    expect(readVias(`Via: ${via(1)} ,, ${via(2)}`)).toEqual(both);
+    expect(readVias(`Via: ${via(1)}\r\nv: ${via(2)}`)).toEqual(both);
+    expect(readVias(`Via: ${via(1)}\r\nVia:\r\nVia: SIP / 2.0/UDP h2 ; branch=z9hG4bK2`)).toEqual(both);
+    expect(readVias(`Via:\r\nVia: ${via(1)}`)).toMatchObject({ error: "via", status: 400 });
+    expect(readVias(`Via: ,${via(1)}`)).toMatchObject({ error: "via", status: 400 });
+    expect(readVias(`Via: ${via(1)}, x`)).toMatchObject({ error: "via", status: 400 });
+    const routes = read('Route: <sip:a,b>;x="1,2",<sip:c;lr>\r\nRoute:  "q" <sip:d> , sip:e').routes;
+    expect(isParseError(routes) ? routes : routes.map(({ uri }) => uri)).toEqual(["sip:a,b", "sip:c;lr", "sip:d", "sip:e"]);
+    expect(read("Route: <sip:a>, <sip:b").routes).toMatchObject({ error: "name-addr", status: 400 });
+    expect(read("Contact: <sip:a>, *").contacts).toMatchObject({ error: "contact", status: 400 });
+    expect(read("From: <sip:a@b>;tag=1,<sip:c@d>").from).toMatchObject({ error: "params", status: 400 });
+  });
+
+  test("no more values than a list may have", () => {
+    const list = Array.from({ length: listValuesMax }, () => "<sip:a>").join(",");
+    expect(read(`Route: ${list}`).routes).toHaveLength(listValuesMax);
+    expect(read(`Route: ${list},<sip:b>`).routes).toMatchObject({ error: "list-max", status: 400 });
+  });
 
   test("folded, spaced, escaped", () => {
     expect(read("Via: SIP/2.0/UDP\r\n host ; branch = z9hG4bK1").topVia).toMatchObject({ host: "host", branch: "z9hG4bK1" });
