@@ -45,6 +45,11 @@ export function parseError(error: string, status: number, reason: string, offset
   return new ParseError(error, status, reason, offset);
 }
 
+/** The value when it is an error, else undefined. */
+export function errorIn(value: unknown): ParseError | undefined {
+  return isParseError(value) ? value : undefined;
+}
+
 /** True when a parser's answer is an error and not a value. */
 export function isParseError(value: unknown): value is ParseError {
   return value instanceof ParseError;

@@ -223,8 +223,8 @@ function bucketOf(length: number, first: number, last: number): number {
 }
 
 /**
- * The id of the header name at these octets, 0 when it is not known. The octets must be a token: lower-casing with `| 0x20` would
- * otherwise take a CR for a hyphen.
+ * The id of the header name at these octets, 0 when it is not known. No octet may be a control: lower-casing with `| 0x20`
+ * would otherwise take a CR for a hyphen.
  */
 export function headerIdAt(octets: Uint8Array, start: number, end: number): HeaderId {
   const length = end - start;

@@ -1,4 +1,4 @@
-import { isParseError, parseError } from "../errors.ts";
+import { errorIn, isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { cSeqMax, maxForwardsMax } from "../limits.ts";
 import { lineId } from "./header-lines.ts";
@@ -44,10 +44,6 @@ function errorInRequest(message: SipMessage): ParseError | undefined {
   );
 }
 
-function errorIn(value: unknown): ParseError | undefined {
-  return isParseError(value) ? value : undefined;
-}
-
 function repeatedHeader(message: SipMessage): ParseError | undefined {
   const line = message.repeatedLine;
   if (line < 0) return undefined;
@@ -68,7 +64,7 @@ function errorInUris(message: SipMessage): ParseError | undefined {
   // RFC 3261 19.1.1: a Request-URI has no headers.
   if (isSipUri(requestUri) && requestUri.headers !== "") return parseError("request-uri", 400, "Headers in Request-URI");
   for (const nameAddr of [message.from, message.to]) {
-    const error = isParseError(nameAddr) ? nameAddr : errorIn(nameAddr.parsedUri);
+    const error = isParseError(nameAddr) ? nameAddr : nameAddr.uriError;
     if (error !== undefined) return error;
   }
   return undefined;

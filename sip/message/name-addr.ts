@@ -1,4 +1,4 @@
-import { isParseError, parseError } from "../errors.ts";
+import { errorIn, isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { TOKEN, codeAt, isOf, skipSpace } from "./characters.ts";
 import { endOfQuoted, parseParams } from "./params.ts";
@@ -7,14 +7,27 @@ import { parseUri } from "./uri.ts";
 import type { Uri } from "./uri.ts";
 
 /** One value of From, To, Contact, Route, Record-Route, Path, ... (RFC 3261 25.1 name-addr / addr-spec with parameters). */
-export class NameAddr {
+export type NameAddr = {
   /** As it stands: a quoted one keeps its quotes; `""` when there is none. */
   readonly displayName: string;
   /** The URI as it stands. */
   readonly uri: string;
+  /** The URI, read when first asked for. */
+  readonly parsedUri: Uri | ParseError;
+  /** What is wrong with the URI; it is read into its parts only where that is not plain to see. */
+  readonly uriError: ParseError | undefined;
+  /** The `tag` parameter. */
+  readonly tag: string | undefined;
   /** Parameters of the header, not of the URI: without brackets all of them are (RFC 3261 20). */
   readonly params: Params;
   /** The value as it stands in the message, unfolded. */
+  readonly text: string;
+};
+
+class TextNameAddr implements NameAddr {
+  readonly displayName: string;
+  readonly uri: string;
+  readonly params: Params;
   readonly text: string;
   #parsedUri: Uri | ParseError | undefined;
 
@@ -25,9 +38,16 @@ export class NameAddr {
     this.text = text;
   }
 
-  /** The URI, read when first asked for. */
   get parsedUri(): Uri | ParseError {
     return (this.#parsedUri ??= parseUri(this.uri));
+  }
+
+  get uriError(): ParseError | undefined {
+    return errorIn(this.parsedUri);
+  }
+
+  get tag(): string | undefined {
+    return this.params.get("tag");
   }
 }
 
@@ -45,7 +65,7 @@ export function parseNameAddr(text: string): NameAddr | ParseError {
   if (close === open + 1) return parseError("name-addr", 400, "Empty URI", open);
   const params = parseParams(text, close + 1);
   if (isParseError(params)) return params;
-  return new NameAddr(text.slice(start, open).trimEnd(), text.slice(open + 1, close), params, text);
+  return new TextNameAddr(text.slice(start, open).trimEnd(), text.slice(open + 1, close), params, text);
 }
 
 /** Offset of `<` behind a well-formed display name; -1 when the value has no bracket, -2 when what stands before it is no display name. */
@@ -80,5 +100,5 @@ function parseAddrSpec(text: string, start: number): NameAddr | ParseError {
   if (end === start) return parseError("name-addr", 400, "Empty URI", start);
   const params = parseParams(text, end);
   if (isParseError(params)) return params;
-  return new NameAddr("", text.slice(start, end), params, text);
+  return new TextNameAddr("", text.slice(start, end), params, text);
 }

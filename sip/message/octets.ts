@@ -5,6 +5,10 @@
 
 /** How many octets one call of `String.fromCharCode` is given: they go over the stack. */
 const CHUNK = 4096;
+/** The longest text that {@link shortText} makes. */
+const SHORT = 32;
+/** The longest text that is put together of such: beyond, an array costs less. */
+const PIECED = 3 * SHORT;
 
 /**
  * The octets from `start` to `end` as text, one char an octet.
@@ -12,12 +16,57 @@ const CHUNK = 4096;
  */
 export function stringOf(octets: Uint8Array, start = 0, end: number = octets.length): string {
   const last = end > octets.length ? octets.length : end;
-  if (last - start > CHUNK) return stringOf(octets, start, start + CHUNK) + stringOf(octets, start + CHUNK, last);
-  if (last <= start) return "";
+  const length = last - start;
+  if (length <= SHORT) return length <= 0 ? "" : shortText(octets, start, length);
+  if (length <= PIECED) return shortText(octets, start, SHORT) + stringOf(octets, start + SHORT, last);
+  if (length > CHUNK) return stringOf(octets, start, start + CHUNK) + stringOf(octets, start + CHUNK, last);
   // oxlint-disable-next-line unicorn/no-new-array -- of its final size at once: pushing costs a third more
-  const codes = new Array<number>(last - start);
-  for (let i = start; i < last; i++) codes[i - start] = octets[i] ?? 0;
+  const codes = new Array<number>(length);
+  for (let i = 0; i < length; i++) codes[i] = octets[start + i] ?? 0;
   return String.fromCharCode.apply(null, codes);
+}
+
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- an octet within the array is never undefined
+const f = String.fromCharCode as (...codes: readonly (number | undefined)[]) => string;
+
+/** 1 to {@link SHORT} octets as text: as plain arguments, without an array to hold them, in little more than half the time. */
+// oxfmt-ignore
+function shortText(o: Uint8Array, s: number, length: number): string {
+  switch (length) {
+    case 1: return f(o[s]);
+    case 2: return f(o[s], o[s + 1]);
+    case 3: return f(o[s], o[s + 1], o[s + 2]);
+    case 4: return f(o[s], o[s + 1], o[s + 2], o[s + 3]);
+    case 5: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4]);
+    case 6: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5]);
+    case 7: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6]);
+    case 8: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7]);
+    case 9: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8]);
+    case 10: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9]);
+    case 11: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10]);
+    case 12: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11]);
+    case 13: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12]);
+    case 14: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13]);
+    case 15: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14]);
+    case 16: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15]);
+    case 17: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16]);
+    case 18: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17]);
+    case 19: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18]);
+    case 20: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19]);
+    case 21: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20]);
+    case 22: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21]);
+    case 23: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22]);
+    case 24: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23]);
+    case 25: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23], o[s + 24]);
+    case 26: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23], o[s + 24], o[s + 25]);
+    case 27: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23], o[s + 24], o[s + 25], o[s + 26]);
+    case 28: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23], o[s + 24], o[s + 25], o[s + 26], o[s + 27]);
+    case 29: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23], o[s + 24], o[s + 25], o[s + 26], o[s + 27], o[s + 28]);
+    case 30: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23], o[s + 24], o[s + 25], o[s + 26], o[s + 27], o[s + 28], o[s + 29]);
+    case 31: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23], o[s + 24], o[s + 25], o[s + 26], o[s + 27], o[s + 28], o[s + 29], o[s + 30]);
+    case 32: return f(o[s], o[s + 1], o[s + 2], o[s + 3], o[s + 4], o[s + 5], o[s + 6], o[s + 7], o[s + 8], o[s + 9], o[s + 10], o[s + 11], o[s + 12], o[s + 13], o[s + 14], o[s + 15], o[s + 16], o[s + 17], o[s + 18], o[s + 19], o[s + 20], o[s + 21], o[s + 22], o[s + 23], o[s + 24], o[s + 25], o[s + 26], o[s + 27], o[s + 28], o[s + 29], o[s + 30], o[s + 31]);
+    default: return "";
+  }
 }
 
 /** Text as octets: chars up to 255 are one octet each, the others UTF-8. */

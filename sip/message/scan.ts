@@ -9,6 +9,9 @@ import { octetLengthOf, writeText } from "./octets.ts";
 const NO_LENGTH = -1;
 const BAD_LENGTH = -2;
 
+/** The lines of the message that is being read: an array that has grown already. What a scan keeps is a copy of the right size. */
+const scratch: number[] = [];
+
 /**
  * One pass over a message's start line and headers: it finds where things are and nothing of what they mean. The body's octets are not
  * looked at, no string is made. What is wrong is noted once, the first of it, and the scan goes on: the error has to be answered with the
@@ -26,7 +29,7 @@ export class Scan {
   secondEnd = 0;
   status = 0;
   /** See header-lines.ts. */
-  readonly lines: number[] = [];
+  lines: readonly number[] = [];
   bodyStart = 0;
   /** Below 0 when there is none, or none that can be relied on. */
   contentLength = NO_LENGTH;
@@ -38,6 +41,8 @@ export class Scan {
   error: ParseError | undefined = undefined;
 
   #at = 0;
+  /** How many header lines are in {@link scratch}. */
+  #lineCount = 0;
 
   /** An empty one: see {@link read} and {@link withText}. */
   private constructor(octets: Uint8Array, start: number, end: number) {
@@ -50,7 +55,9 @@ export class Scan {
     const scan = new Scan(octets, start, end);
     while (scan.#isCrlfAt(scan.start)) scan.start += 2;
     scan.#startLine();
+    scan.#lineCount = 0;
     while (scan.#headerLine());
+    scan.lines = scratch.slice(0, scan.#lineCount * STRIDE);
     return scan;
   }
 
@@ -67,9 +74,12 @@ export class Scan {
     octets.set(this.octets.subarray(to, end), from - start + length);
     const scan = new Scan(octets, 0, octets.length);
     const moved = (at: number): number => (at <= from ? at : at + length - (to - from)) - start;
-    for (let i = 0; i < this.lines.length; i += STRIDE) {
-      scan.lines.push(this.lines[i] ?? 0, moved(this.lines[i + 1] ?? 0), moved(this.lines[i + 2] ?? 0));
+    const lines = this.lines.slice();
+    for (let i = 0; i < lines.length; i += STRIDE) {
+      lines[i + 1] = moved(lines[i + 1] ?? 0);
+      lines[i + 2] = moved(lines[i + 2] ?? 0);
     }
+    scan.lines = lines;
     scan.isRequest = this.isRequest;
     scan.firstEnd = moved(this.firstEnd);
     scan.secondStart = moved(this.secondStart);
@@ -154,14 +164,21 @@ export class Scan {
     const lineStart = this.#at;
     if (this.#isCrlfAt(lineStart)) return this.#endOfHeaders(lineStart, lineStart + 2);
     let i = lineStart;
-    while (i < end && isTokenOctet(octets[i])) i++;
-    const nameEnd = i;
-    while (i < end && (octets[i] === SP || octets[i] === HTAB)) i++;
-    let id = 0;
-    if (i < end && octets[i] === 0x3a && nameEnd > lineStart) {
-      id = headerIdAt(octets, lineStart, nameEnd);
-      i++;
-    } else if (lineStart < end) this.#fail("header-name", 400, "Malformed Header Name", lineStart);
+    while (i < end && octets[i] !== 0x3a && (octets[i] ?? 0) > SP) i++;
+    // A name that is known is a token; any other is looked at once more.
+    let id = i < end && octets[i] === 0x3a ? headerIdAt(octets, lineStart, i) : 0;
+    if (id === 0) {
+      i = lineStart;
+      while (i < end && isTokenOctet(octets[i])) i++;
+      const nameEnd = i;
+      while (i < end && (octets[i] === SP || octets[i] === HTAB)) i++;
+      if (i < end && octets[i] === 0x3a && nameEnd > lineStart) id = headerIdAt(octets, lineStart, nameEnd);
+      else {
+        if (lineStart < end) this.#fail("header-name", 400, "Malformed Header Name", lineStart);
+        i--;
+      }
+    }
+    i++;
     let valueStart = -1;
     let folded = 0;
     for (;;) {
@@ -187,13 +204,13 @@ export class Scan {
       }
     }
     if (i - lineStart > headerOctetsMax) this.#fail("header-max", 400, "Header Too Long", lineStart);
-    if (this.lines.length === headersMax * STRIDE) {
+    if (this.#lineCount === headersMax) {
       this.#fail("headers-max", 400, "Too Many Headers", lineStart);
       return this.#endOfHeaders(lineStart, end);
     }
     if (valueStart < 0) valueStart = i;
     if (id < 32) this.#note(id);
-    this.lines.push(id | folded, lineStart, valueStart);
+    this.#push(id | folded, lineStart, valueStart);
     if (id === Header.ContentLength) this.#contentLength(valueStart, i);
     this.#at = i + 2;
     return true;
@@ -202,7 +219,7 @@ export class Scan {
   /** That a header is on the line that comes next. */
   #note(id: number): void {
     const bit = 1 << id;
-    if ((this.present & bit) !== 0 && this.repeatedLine < 0 && isSingleHeader(id)) this.repeatedLine = this.lines.length / STRIDE;
+    if ((this.present & bit) !== 0 && this.repeatedLine < 0 && isSingleHeader(id)) this.repeatedLine = this.#lineCount;
     this.present |= bit;
   }
 
@@ -225,9 +242,16 @@ export class Scan {
     this.contentLength = length < 0 ? BAD_LENGTH : length;
   }
 
+  #push(id: number, lineStart: number, valueStart: number): void {
+    const at = this.#lineCount++ * STRIDE;
+    scratch[at] = id;
+    scratch[at + 1] = lineStart;
+    scratch[at + 2] = valueStart;
+  }
+
   /** The sentinel: where the last line ends. */
   #endOfHeaders(at: number, bodyStart: number): false {
-    this.lines.push(0, at, at);
+    this.#push(0, at, at);
     this.bodyStart = bodyStart;
     return false;
   }

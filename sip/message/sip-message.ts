@@ -11,6 +11,9 @@ import { methodOf } from "./methods.ts";
 import { parseNameAddr } from "./name-addr.ts";
 import type { NameAddr } from "./name-addr.ts";
 import { stringOf } from "./octets.ts";
+import { plainCSeqAt, plainNumberAt } from "./plain-numbers.ts";
+import { plainNameAddrAt } from "./plain-name-addr.ts";
+import { plainViaAt } from "./plain-via.ts";
 import { Scan } from "./scan.ts";
 import { parseUri } from "./uri.ts";
 import type { Uri } from "./uri.ts";
@@ -224,12 +227,12 @@ export class SipMessage {
 
   get fromTag(): string | undefined {
     const from = this.from;
-    return isParseError(from) ? undefined : from.params.get("tag");
+    return isParseError(from) ? undefined : from.tag;
   }
 
   get toTag(): string | undefined {
     const to = this.to;
-    return isParseError(to) ? undefined : to.params.get("tag");
+    return isParseError(to) ? undefined : to.tag;
   }
 
   /** `""` when there is none. */
@@ -238,19 +241,26 @@ export class SipMessage {
   }
 
   get cSeq(): CSeq | ParseError {
-    return (this.#cSeq ??= parseCSeq(this.text(Header.CSeq)));
+    return (this.#cSeq ??= this.#readCSeq());
   }
 
   /** Undefined when there is none; the number may be over {@link maxForwardsMax}, checkMandatory refuses that. */
   get maxForwards(): number | undefined | ParseError {
-    const text = this.text(Header.MaxForwards);
-    if (text === undefined) return undefined;
+    const line = this.#find(Header.MaxForwards);
+    if (line < 0) return undefined;
+    const number = plainNumberAt(
+      this.octets,
+      headerLines.valueStart(this.lines, line),
+      headerLines.valueEnd(this.octets, this.lines, line),
+    );
+    if (number >= 0) return number;
+    const text = this.#value(line);
     const value = decimalOf(text, 0, text.length);
     return value < 0 ? parseError("max-forwards", 400, "Malformed Max-Forwards") : value;
   }
 
   get routes(): NameAddr[] | ParseError {
-    return (this.#routes ??= this.#readList(Header.Route, parseNameAddr));
+    return (this.#routes ??= this.nameAddrs(Header.Route));
   }
 
   /** `"*"` when that stands alone (RFC 3261 10.2.2); beside other contacts it is an error. */
@@ -276,7 +286,17 @@ export class SipMessage {
 
   /** All values of a header that holds name-addrs: Record-Route, Path, Service-Route, P-Asserted-Identity, ... */
   nameAddrs(id: HeaderId): NameAddr[] | ParseError {
-    return this.#readList(id, parseNameAddr);
+    const plain = this.#plainValues(id, plainNameAddrAt);
+    if (plain !== undefined) return plain;
+    const ranges = this.valueRanges(id);
+    if (ranges.length > listValuesMax * 2) return parseError("list-max", 400, "Too Many Values", ranges[0]);
+    const nameAddrs: NameAddr[] = [];
+    for (let i = 0; i < ranges.length; i += 2) {
+      const nameAddr = parseNameAddr(this.#textAt(ranges[i] ?? 0, ranges[i + 1] ?? 0));
+      if (isParseError(nameAddr)) return nameAddr;
+      nameAddrs.push(nameAddr);
+    }
+    return nameAddrs;
   }
 
   #find(id: HeaderId): number {
@@ -310,11 +330,18 @@ export class SipMessage {
 
   #readTopVia(): Via | ParseError {
     if (!this.has(Header.Via)) return parseError("via", 400, "Missing Via");
-    const [start, end] = this.#topViaRange();
-    return parseVia(this.#textAt(start, end));
+    const line = this.#find(Header.Via);
+    const end = headerLines.valueEnd(this.octets, this.lines, line);
+    const plain = this.#scan.hasFolds ? undefined : plainViaAt(this.octets, headerLines.valueStart(this.lines, line), end);
+    return plain ?? parseVia(this.#textAt(...this.#topViaRange()));
   }
 
   #readVias(): Via[] | ParseError {
+    const plain = this.#plainValues(Header.Via, plainViaAt);
+    if (plain !== undefined) {
+      this.#topVia ??= plain[0];
+      return plain;
+    }
     const ranges = this.valueRanges(Header.Via);
     if (ranges.length === 0) return [];
     if (ranges.length > listValuesMax * 2) return parseError("list-max", 400, "Too Many Values", ranges[0]);
@@ -329,33 +356,57 @@ export class SipMessage {
     return vias;
   }
 
-  #readNameAddr(id: HeaderId): NameAddr | ParseError {
-    const text = this.text(id);
-    if (text === undefined) return parseError("missing-header", 400, id === Header.From ? "Missing From" : "Missing To");
-    return parseNameAddr(text);
-  }
-
-  #readList<T extends object>(id: HeaderId, parse: (text: string) => T | ParseError): T[] | ParseError {
-    const ranges = this.valueRanges(id);
-    if (ranges.length > listValuesMax * 2) return parseError("list-max", 400, "Too Many Values", ranges[0]);
+  /** All values of a list header; undefined when one of them is not plain, or empty, or there are too many. */
+  #plainValues<T extends { readonly end: number }>(
+    id: HeaderId,
+    read: (octets: Uint8Array, start: number, end: number) => T | undefined,
+  ): T[] | undefined {
+    const { octets, lines } = this;
     const values: T[] = [];
-    for (let i = 0; i < ranges.length; i += 2) {
-      const value = parse(this.#textAt(ranges[i] ?? 0, ranges[i + 1] ?? 0));
-      if (isParseError(value)) return value;
-      values.push(value);
+    if (!this.has(id)) return values;
+    if (this.#scan.hasFolds) return undefined;
+    const count = headerLines.lineCount(lines);
+    for (let line = 0; line < count; line++) {
+      if (headerLines.lineId(lines, line) !== id) continue;
+      const lineValueEnd = headerLines.valueEnd(octets, lines, line);
+      let start = headerLines.valueStart(lines, line);
+      if (start >= lineValueEnd) return undefined;
+      while (start < lineValueEnd) {
+        const value = read(octets, start, lineValueEnd);
+        if (value === undefined || values.length === listValuesMax) return undefined;
+        values.push(value);
+        start = headerLines.trimmedStart(octets, value.end + 1, lineValueEnd);
+      }
     }
     return values;
   }
 
+  #readNameAddr(id: HeaderId): NameAddr | ParseError {
+    const line = this.#find(id);
+    if (line < 0) return parseError("missing-header", 400, id === Header.From ? "Missing From" : "Missing To");
+    const end = headerLines.valueEnd(this.octets, this.lines, line);
+    const plain = this.#scan.hasFolds ? undefined : plainNameAddrAt(this.octets, headerLines.valueStart(this.lines, line), end);
+    // From and To are no lists: a comma ends nothing.
+    return plain?.end === end ? plain : parseNameAddr(this.#value(line));
+  }
+
+  #readCSeq(): CSeq | ParseError {
+    const line = this.#find(Header.CSeq);
+    if (line < 0) return parseError("cseq", 400, "Missing CSeq");
+    const start = headerLines.valueStart(this.lines, line);
+    return plainCSeqAt(this.octets, start, headerLines.valueEnd(this.octets, this.lines, line)) ?? parseCSeq(this.#value(line));
+  }
+
   #readContacts(): NameAddr[] | "*" | ParseError {
-    const contacts = this.#readList(Header.Contact, parseNameAddr);
+    const plain = this.#plainValues(Header.Contact, plainNameAddrAt);
+    if (plain !== undefined) return plain;
+    const contacts = this.nameAddrs(Header.Contact);
     if (isParseError(contacts) || !contacts.some((contact) => contact.text === "*")) return contacts;
     return contacts.length === 1 ? "*" : parseError("contact", 400, "Contact * Beside Others");
   }
 }
 
-function parseCSeq(text: string | undefined): CSeq | ParseError {
-  if (text === undefined) return parseError("cseq", 400, "Missing CSeq");
+function parseCSeq(text: string): CSeq | ParseError {
   let i = 0;
   while (codeAt(text, i) >= 0x30 && codeAt(text, i) <= 0x39) i++;
   const number = decimalOf(text, 0, i);

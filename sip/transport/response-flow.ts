@@ -28,9 +28,19 @@ function stampedVia(via: Via, source: FlowKey, asked: boolean): Via {
   pairs.push("received", source.address);
   if (asked) pairs.push("rport", String(source.port));
   const params = new Params(pairs);
-  const semicolon = via.text.indexOf(";");
-  const head = semicolon < 0 ? via.text : via.text.slice(0, semicolon).trimEnd();
-  return { ...via, received: source.address, rport: asked ? source.port : undefined, params, text: head + params.serialize() };
+  const { text } = via;
+  const semicolon = text.indexOf(";");
+  const head = semicolon < 0 ? text : text.slice(0, semicolon).trimEnd();
+  return {
+    transport: via.transport,
+    host: via.host,
+    port: via.port,
+    branch: via.branch,
+    received: source.address,
+    rport: asked ? source.port : undefined,
+    params,
+    text: head + params.serialize(),
+  };
 }
 
 /**
