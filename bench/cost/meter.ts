@@ -12,7 +12,7 @@ export type ObjectCounts = {
   readonly startedAt: Record<string, number>;
   /** RPC calls by method, fetches as `fetch`: each is a billed request. */
   readonly calls: Record<string, number>;
-  /** Incoming WebSocket messages: 20 are a billed request. */
+  /** Incoming WebSocket messages, answers to those of a pair included: 20 are a billed request. */
   webSocketMessages: number;
   /** Alarms that rang: each is a billed request. */
   alarms: number;
@@ -37,6 +37,8 @@ export type MeterReport = {
 const lingerMs: Readonly<Record<string, number>> = {
   "exchange webSocketMessage": 32_000,
   "exchange takeLineFrame": 32_000,
+  // The pair's WebSocket, which stays open for so long (workers/limits.ts, pairSocketIdleMs).
+  "exchange takePairMessage": 2_000,
 };
 
 type Cursor = { readonly rowsRead: number; readonly rowsWritten: number };
@@ -123,6 +125,8 @@ function meterStorage(storage: Storage, counts: ObjectCounts): void {
 
 function count(counts: ObjectCounts, method: string): void {
   if (method === "webSocketMessage") counts.webSocketMessages += 1;
+  // The answer is one as well, at the other end.
+  else if (method === "takePairMessage") counts.webSocketMessages += 2;
   else if (method === "alarm") counts.alarms += 1;
   else if (method !== "webSocketClose" && method !== "webSocketError") counts.calls[method] = (counts.calls[method] ?? 0) + 1;
 }

@@ -56,6 +56,7 @@ describe("the meter", () => {
       webSocketMessage(): void {
         this.#ctx.storage.sql.exec();
       }
+      takePairMessage(): void {}
       async ask(): Promise<string> {
         await this.#ctx.storage.setAlarm();
         return "answer";
@@ -67,6 +68,7 @@ describe("the meter", () => {
     const Metered = metered("plain", Plain as never) as unknown as new (ctx: { storage: typeof storage; id: { name: string } }) => Plain;
     const object = new Metered({ storage, id: { name: "plain-1" } });
     object.webSocketMessage();
+    object.takePairMessage();
     expect(await object.ask()).toBe("answer");
     expect(() => object.alarm()).toThrow("as it does");
     const worker = meteredWorker({ fetch: () => new Response("the app's") });
@@ -76,7 +78,7 @@ describe("the meter", () => {
     expect(report.objects["plain"]).toMatchObject({
       started: 1,
       calls: { ask: 1 },
-      webSocketMessages: 1,
+      webSocketMessages: 3,
       alarms: 1,
       alarmsSet: 1,
       rowsRead: 2,

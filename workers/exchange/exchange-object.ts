@@ -111,7 +111,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   override fetch(request: Request): Response {
     const who = request.headers.get("tandem-who");
     if (who === null || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response(null, { status: 426 });
-    if (new URL(request.url).pathname.startsWith("/pair/")) return acceptPairSocket((batch) => this.takePairBatch(batch));
+    if (new URL(request.url).pathname.startsWith("/pair/")) return acceptPairSocket((batch) => this.takePairMessage(batch));
     return this.#trunks.accept(who);
   }
 
@@ -171,12 +171,14 @@ export class ExchangeObject extends DurableObject<Environment> {
     return encodeFrame(0, frame.seq, first);
   }
 
-  /** A batch of records from the other replica; the answer. Undefined: that was no such batch, or there is no other replica. */
+  /** A batch of records from the other replica, by a request; the answer. Undefined: that was no such batch, or there is no other replica. */
   takePairBatch(octets: Uint8Array): Uint8Array | undefined {
-    const answer = this.#pair?.take(octets);
-    // Never waits for a commit of this side: the other side's may be waiting for this answer.
-    void this.#carryOut(Date.now(), {});
-    return answer;
+    return this.#takeBatch(octets);
+  }
+
+  /** The same, over the pair's WebSocket: what is billed otherwise has another name. */
+  takePairMessage(octets: Uint8Array): Uint8Array | undefined {
+    return this.#takeBatch(octets);
   }
 
   /** The cell's view has changed. Answers whether this replica serves yet. */
@@ -233,6 +235,13 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** Of what is in memory now: for whoever compares the two replicas. */
   digest(): Digest {
     return digestOf(this.#exchange.store);
+  }
+
+  #takeBatch(octets: Uint8Array): Uint8Array | undefined {
+    const answer = this.#pair?.take(octets);
+    // Never waits for a commit of this side: the other side's may be waiting for this answer.
+    void this.#carryOut(Date.now(), {});
+    return answer;
   }
 
   #setGone(gateway: string, isGone: boolean): void {
