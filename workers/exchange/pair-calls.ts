@@ -12,7 +12,7 @@ export type PairCallsOptions = {
 export class PairCalls {
   readonly #options: PairCallsOptions;
   #socket: PairSocket | undefined;
-  #isOpening = false;
+  /** No WebSocket is asked for before: later than the one that is being opened can come. */
   #notBefore = 0;
   /** Batches in the second that began then. */
   #second = 0;
@@ -50,8 +50,6 @@ export class PairCalls {
   }
 
   async #open(now: number): Promise<void> {
-    if (this.#isOpening) return;
-    this.#isOpening = true;
     this.#notBefore = now + pairSocketRetryMs;
     const controller = new AbortController();
     // No AbortSignal.timeout: one that rings later would end the WebSocket.
@@ -68,7 +66,6 @@ export class PairCalls {
       // Requests do as well.
     } finally {
       clearTimeout(timer);
-      this.#isOpening = false;
     }
   }
 

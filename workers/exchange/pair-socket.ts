@@ -1,5 +1,3 @@
-import { CellAnswerError } from "../cells.ts";
-
 /**
  * A WebSocket between the two replicas of an exchange, for as long as batches are many: each is one event at either end, where a signed request
  * is a handful. Binary messages: a u32 number, big-endian, and the octets of a batch; its answer comes back under the same number, without octets
@@ -33,8 +31,8 @@ export class PairSocket {
   }
 
   /**
-   * Brings a batch to the pair; its answer. Rejects when the socket ends before; when the signal is aborted, with which the socket ends: a
-   * pair that does not answer on it may never do. A {@link CellAnswerError}: the pair took it for no batch.
+   * Brings a batch to the pair; its answer. Rejects when the pair took it for no batch; when the socket ends before; when the signal is aborted, with
+   * which the socket ends: a pair that does not answer on it may never do.
    */
   ask(batch: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     this.#number = (this.#number + 1) >>> 0;
@@ -70,7 +68,7 @@ export class PairSocket {
     if (waiting === undefined) return;
     this.#waiting.delete(message.number);
     if (message.octets.length > 0) waiting.resolve(message.octets);
-    else waiting.reject(new CellAnswerError("the pair took it for no batch"));
+    else waiting.reject(new Error("the pair took it for no batch"));
   }
 }
 
