@@ -58,10 +58,11 @@ export const noncesRememberedMax = 20_000;
 /** One frame between an access and an exchange; workerd takes 32 MiB, we flush at 64 KiB, a single message may exceed that by its header. */
 export const frameOctetsMax = 1024 * 1024;
 /**
- * While something of a trunk is unanswered its frames leave this far apart; one that holds only what can wait (patience.ts) waits for the other
- * time. So a message that comes alone leaves at once, and those of a busy trunk travel together.
+ * How far apart the frames of a busy trunk leave at most, a millisecond for each message that could not wait in the one before; one that holds
+ * only what can wait (patience.ts) waits for the other time. At 500 calls/s it is two milliseconds or one, at 1500 this, which saves a quarter of
+ * all work there; nobody hears it before a telephone rings, and T1 is fifty times as long.
  */
-export const frameDelayMs = 2;
+export const frameDelayMsMax = 10;
 export const patientFrameDelayMs = 20;
 /**
  * A frame from an exchange is acknowledged by the next one of its access, or by one of its own after this: an answer of a phone's brings it along,

@@ -1,4 +1,11 @@
-import { frameAckDelayMs, frameDelayMs, frameFlushOctets, messageOctetsMax, patientFrameDelayMs, trunkQueueOctetsMax } from "../limits.ts";
+import {
+  frameAckDelayMs,
+  frameDelayMsMax,
+  frameFlushOctets,
+  messageOctetsMax,
+  patientFrameDelayMs,
+  trunkQueueOctetsMax,
+} from "../limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, type FrameRecord } from "./frame.ts";
 import { isPatient } from "./patience.ts";
 
@@ -6,9 +13,9 @@ import { isPatient } from "./patience.ts";
  * The access side of one trunk, for gateways and lines: what waits, what is sent and not yet acknowledged, and when the next frame
  * leaves. No clock and no socket: `now` is an argument, frames are returned.
  *
- * A frame leaves at once when nothing of this trunk is unanswered, else `frameDelayMs` after the one before it (when its oldest record is
- * `patientFrameDelayMs` old, where all can wait) or when `frameFlushOctets` are waiting: an idle system adds no latency, a busy one makes large frames,
- * and the cost is per frame.
+ * A frame leaves at once when nothing of this trunk is unanswered, or when `frameFlushOctets` are waiting. Else it keeps a distance from the one before
+ * it, a millisecond for each record of that one that could not wait, `frameDelayMsMax` at most; one with only what can wait leaves when its oldest
+ * record is `patientFrameDelayMs` old. So an idle system adds no latency, and a busy one makes the larger frames the busier it is: the cost is per frame.
  *
  * Records of a frame that was not acknowledged are sent again, in order, on the next connection, where sequence numbers begin at 1
  * again. So a record is delivered at least once: repeats are absorbed by the transaction layer.
@@ -22,8 +29,10 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
   #pendingOctets = 0;
   /** When the first of them must leave. */
   #pendingUntil = Number.POSITIVE_INFINITY;
-  /** When the last frame with records left. */
-  #sentAt = Number.NEGATIVE_INFINITY;
+  /** How many of them cannot wait. */
+  #pendingUrgent = 0;
+  /** The next frame for which somebody waits leaves then, or later. */
+  #nextFrameAt = Number.NEGATIVE_INFINITY;
   /** Sent and not acknowledged, oldest first. */
   #sent: SentFrame<Offered>[] = [];
   #sentOctets = 0;
@@ -87,8 +96,9 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     this.#pending.push(record);
     this.#pendingSince.push(now);
     this.#pendingOctets += octets;
-    const until = isPatient(record) ? now + this.#limits.patientDelayMs : Math.max(now, this.#sentAt + this.#limits.delayMs);
-    this.#pendingUntil = Math.min(this.#pendingUntil, until);
+    const isUrgent = !isPatient(record);
+    if (isUrgent) this.#pendingUrgent += 1;
+    this.#pendingUntil = Math.min(this.#pendingUntil, isUrgent ? Math.max(now, this.#nextFrameAt) : now + this.#limits.patientDelayMs);
     this.#offered += 1;
     return true;
   }
@@ -158,6 +168,8 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     this.#pendingSince = [];
     this.#pendingOctets = 0;
     this.#pendingUntil = Number.POSITIVE_INFINITY;
+    this.#nextFrameAt = now + Math.min(Math.max(1, this.#pendingUrgent), this.#limits.delayMsMax);
+    this.#pendingUrgent = 0;
     return frames;
   }
 
@@ -202,7 +214,10 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
       taken.push(record);
     }
     this.#pendingSince.splice(0, count);
-    if (this.#pending.length === 0) this.#pendingUntil = Number.POSITIVE_INFINITY;
+    if (this.#pending.length === 0) {
+      this.#pendingUntil = Number.POSITIVE_INFINITY;
+      this.#pendingUrgent = 0;
+    }
     this.#settled += taken.length;
     return taken;
   }
@@ -219,7 +234,6 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
     for (const record of records) octets += recordOctets(record.key, record.octets);
     this.#sent.push({ seq: this.#lastSeq, records, since, sentAt: now, octets, isHello: false });
     this.#sentOctets += octets;
-    this.#sentAt = now;
     this.#owesAckSince = undefined;
     return encodeFrame(this.#lastSeq, this.#lastReceived, records);
   }
@@ -233,7 +247,8 @@ export function isCarriable(record: FrameRecord): boolean {
 export type TrunkLimits = {
   /** Octets of records held, waiting and unacknowledged together. */
   readonly queueOctetsMax: number;
-  readonly delayMs: number;
+  /** The largest distance of frames for which somebody waits. */
+  readonly delayMsMax: number;
   /** The same for a record that can wait. */
   readonly patientDelayMs: number;
   readonly flushOctets: number;
@@ -241,7 +256,7 @@ export type TrunkLimits = {
 
 export const defaultTrunkLimits: TrunkLimits = {
   queueOctetsMax: trunkQueueOctetsMax,
-  delayMs: frameDelayMs,
+  delayMsMax: frameDelayMsMax,
   patientDelayMs: patientFrameDelayMs,
   flushOctets: frameFlushOctets,
 };

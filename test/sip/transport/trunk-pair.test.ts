@@ -363,7 +363,7 @@ describe("take-over", () => {
     rig.offer("4");
     rig.lose("a");
     rig.offer("5");
-    rig.wait(2);
+    rig.wait(4);
     expect(rig.put("b")).toEqual(["takeover", "2", "3", "4", "5"]);
     expect(rig.events.at(-1)).toBe("b takes over from a: 3");
   });

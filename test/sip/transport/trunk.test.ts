@@ -5,7 +5,7 @@ import { Trunk, type TrunkLimits } from "../../../sip/transport/trunk.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { frameAckDelayMs, messageOctetsMax } from "../../../sip/limits.ts";
 
-const limits: TrunkLimits = { queueOctetsMax: 1000, delayMs: 2, patientDelayMs: 20, flushOctets: 200 };
+const limits: TrunkLimits = { queueOctetsMax: 1000, delayMsMax: 4, patientDelayMs: 20, flushOctets: 200 };
 const hello: FrameRecord = { kind: RecordKind.hello, key: "g1", octets: new Uint8Array([123, 125]) };
 
 function record(text: string, size = 1): FrameRecord {
@@ -61,6 +61,8 @@ describe("what an exchange has sent", () => {
 });
 
 describe("flush", () => {
+  const bye = { kind: RecordKind.message, key: "bye", octets: octetsOf("BYE sip:a@b SIP/2.0\r\n") };
+
   test("a record leaves at once when nothing is unanswered", () => {
     const trunk = connected();
     expect(trunk.offer(record("1"), 100)).toBe(true);
@@ -70,27 +72,68 @@ describe("flush", () => {
     expect(trunk.tick(100)).toEqual([]);
   });
 
-  test("while a frame is unanswered, records wait until frameDelayMs after the last frame, and share one", () => {
+  test("while a frame is unanswered, records wait until a millisecond after the last frame, and share one", () => {
     const trunk = connected();
     trunk.offer(record("1"), 100);
     trunk.tick(100);
     trunk.offer(record("2"), 100);
+    trunk.offer(record("3"), 100);
+    expect(trunk.nextDeadline()).toBe(101);
+    expect(trunk.tick(100)).toEqual([]);
+    expect(keysOf(trunk.tick(101))).toEqual([["2", "3"]]);
+  });
+
+  test("the more a frame held that could not wait, the longer the next one waits, up to delayMsMax", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 100);
+    trunk.tick(100);
+    const offer = (keys: readonly string[], now: number): void => keys.forEach((key) => expect(trunk.offer(record(key), now)).toBe(true));
+    offer(["2", "3", "4"], 100);
+    expect(keysOf(trunk.tick(101))).toEqual([["2", "3", "4"]]);
+    offer(["5", "6", "7", "8", "9"], 101);
+    expect(trunk.nextDeadline()).toBe(104);
+    expect(keysOf(trunk.tick(104))).toEqual([["5", "6", "7", "8", "9"]]);
+    offer(["10"], 104);
+    expect(trunk.nextDeadline()).toBe(104 + limits.delayMsMax);
+    expect(keysOf(trunk.tick(108))).toEqual([["10"]]);
+    offer(["11"], 108);
+    expect(trunk.nextDeadline()).toBe(109);
+  });
+
+  test("what could wait does not count: it makes nobody wait longer", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 100);
+    trunk.tick(100);
+    for (let i = 0; i < 3; i += 1) trunk.offer(bye, 100);
+    trunk.offer(record("2"), 100);
+    expect(keysOf(trunk.tick(101))).toEqual([["bye", "bye", "bye", "2"]]);
     trunk.offer(record("3"), 101);
     expect(trunk.nextDeadline()).toBe(102);
-    expect(trunk.tick(101)).toEqual([]);
-    expect(keysOf(trunk.tick(102))).toEqual([["2", "3"]]);
+  });
+
+  test("what is taken back makes nobody wait longer", () => {
+    const trunk = connected();
+    trunk.offer(record("1"), 100);
+    trunk.tick(100);
+    trunk.disconnect();
+    for (const key of ["2", "3", "4"]) trunk.offer(record(key), 100);
+    expect(trunk.takeUnacknowledged().map(({ key }) => key)).toEqual(["1", "2", "3", "4"]);
+    trunk.connect(hello, 200);
+    trunk.offer(record("5"), 200);
+    expect(keysOf(trunk.tick(200))).toEqual([["5"]]);
+    trunk.offer(record("6"), 200);
+    expect(trunk.nextDeadline()).toBe(201);
   });
 
   test("a record that can wait does so, until something urgent takes it along or its own time is over", () => {
-    const bye = { kind: RecordKind.message, key: "bye", octets: octetsOf("BYE sip:a@b SIP/2.0\r\n") };
     const trunk = connected();
     trunk.offer(record("1"), 100);
     trunk.tick(100);
     trunk.offer(bye, 100);
     expect(trunk.nextDeadline()).toBe(120);
-    trunk.offer(record("2"), 101);
-    expect(trunk.nextDeadline()).toBe(102);
-    expect(keysOf(trunk.tick(102))).toEqual([["bye", "2"]]);
+    trunk.offer(record("2"), 100);
+    expect(trunk.nextDeadline()).toBe(101);
+    expect(keysOf(trunk.tick(101))).toEqual([["bye", "2"]]);
     trunk.offer(bye, 103);
     expect(trunk.tick(122)).toEqual([]);
     expect(keysOf(trunk.tick(123))).toEqual([["bye"]]);
@@ -284,10 +327,10 @@ test("whenever connections are lost, nothing accepted is lost and the order is k
         expect(trunk.octetsHeld).toBeLessThanOrEqual(limits.queueOctetsMax);
         onTheWay.push(...trunk.tick(now));
       }
-      onTheWay.push(...trunk.tick(now + limits.delayMs));
+      onTheWay.push(...trunk.tick(now + limits.delayMsMax));
       deliver(Number.POSITIVE_INFINITY);
       answer();
-      onTheWay.push(...trunk.tick(now + limits.delayMs));
+      onTheWay.push(...trunk.tick(now + limits.delayMsMax));
       deliver(Number.POSITIVE_INFINITY);
       answer();
       // First arrivals are complete and in order; every repeat run continues where an earlier one began.
