@@ -112,7 +112,7 @@ export class Exchange {
     this.#dialogs = new DialogKeeper(this.store, this.#clock, () => this.#map);
     this.#registrar = new RegistrarDesk(this.store, this.#clock);
     this.#invites = new InviteKeeper(this.store, this.#clock, this.#proxy, this.#transactions);
-    this.#waiting = new WaitingRoom(this.#timers);
+    this.#waiting = new WaitingRoom(this.#timers, (caller, at) => this.credentials(caller, "unavailable", at));
     this.#takeovers = new Takeovers({
       cell: config.cell,
       map: config.map,
@@ -333,7 +333,7 @@ export class Exchange {
   /** Fires what is due. */
   tick(now: number): void {
     this.#tokenCell = this.#config.cell;
-    for (const key of this.#timers.due(now)) this.#fire(key, now);
+    this.#timers.fireDue(now);
     this.#settle(now);
   }
 
@@ -625,12 +625,6 @@ export class Exchange {
     }
     const record = { kind: RecordKind.send, key: split.key, octets };
     this.#effects.push({ type: "send", access: split.access, record, commit });
-  }
-
-  #fire(key: string, now: number): void {
-    if (this.#transactions.fire(key, now) || this.#proxy.fire(key, now) || this.#finder.fire(key, now)) return;
-    const caller = this.#waiting.overdue(key);
-    if (caller !== undefined) this.credentials(caller, "unavailable", now);
   }
 
   /** Gives back what could not even be sent. One round may make the next (another target that is gone too), each with fewer targets. */

@@ -1,6 +1,6 @@
 import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchesPerUserMax, phoneSearchMs } from "../limits.ts";
-import type { TimerTable } from "../transaction/timer-table.ts";
+import { Timer, type TimerTable } from "../transaction/timer-table.ts";
 
 /** A search for a phone, or for any phone of an address-of-record. */
 export type Search = {
@@ -27,16 +27,13 @@ export type FinderOptions = {
 
 type Entry = {
   readonly name: string;
+  readonly timer: Timer;
   readonly search: Search;
   readonly until: number;
   isAsking: boolean;
   pauseMs: number;
   isOver: boolean;
 };
-
-const timerPrefix = "f:";
-/** The timer of {@link PhoneFinder.wayCame}: it has no search's name. */
-const everyone = "";
 
 /**
  * Finds phones that come back on another flow (RFC 5626 4.3): another connection, another gateway, another cell; or on the same one, when it was
@@ -50,6 +47,10 @@ export class PhoneFinder {
   /** To be looked at when the event is over. */
   #due = new Set<Entry>();
   #names = 0;
+  /** All look. */
+  readonly #everyone = new Timer(() => {
+    for (const entry of this.#entries.values()) this.#due.add(entry);
+  });
 
   constructor(options: FinderOptions) {
     this.#options = options;
@@ -66,7 +67,8 @@ export class PhoneFinder {
   start(search: Search, now: number, name: string = this.#newName()): void {
     const isElsewhere = this.#flows(search, now) === undefined;
     const until = isElsewhere ? Math.max(search.until, now + phoneSearchMs) : search.until;
-    const entry = { name, search, until, isAsking: false, pauseMs: phoneAskMsMin, isOver: false };
+    const timer = new Timer((at) => this.#fire(entry, at));
+    const entry: Entry = { name, timer, search, until, isAsking: false, pauseMs: phoneAskMsMin, isOver: false };
     this.#due.add(entry);
     const others = this.#byAddressOfRecord.get(search.addressOfRecord);
     if (this.#entries.size >= phoneSearchesMax || (others?.size ?? 0) >= phoneSearchesPerUserMax) return;
@@ -91,7 +93,7 @@ export class PhoneFinder {
 
   /** An access has connected, or a cell can be reached again: all look at once, when the time has come for events. */
   wayCame(): void {
-    if (this.#entries.size > 0) this.#options.timers.set(timerPrefix + everyone, 0);
+    if (this.#entries.size > 0) this.#options.timers.set(this.#everyone, 0);
   }
 
   /** What another exchange says; too late, nobody listens. */
@@ -105,18 +107,6 @@ export class PhoneFinder {
     entry.pauseMs = Math.min(2 * entry.pauseMs, phoneAskMsMax);
   }
 
-  /** False when the timer is none of these. */
-  fire(timerKey: string, now: number): boolean {
-    if (!timerKey.startsWith(timerPrefix)) return false;
-    const name = timerKey.slice(timerPrefix.length);
-    if (name === everyone) for (const entry of this.#entries.values()) this.#due.add(entry);
-    const entry = this.#entries.get(name);
-    if (entry === undefined) return true;
-    if (now >= entry.until) this.#giveUp(entry, now);
-    else this.#ask(entry, now);
-    return true;
-  }
-
   /** Takes the looks that are due. True when there were any. */
   settle(now: number): boolean {
     if (this.#due.size === 0) return false;
@@ -124,6 +114,12 @@ export class PhoneFinder {
     this.#due = new Set();
     for (const entry of due) if (!entry.isOver) this.#look(entry, now);
     return true;
+  }
+
+  #fire(entry: Entry, now: number): void {
+    if (this.#entries.get(entry.name) !== entry) return;
+    if (now >= entry.until) this.#giveUp(entry, now);
+    else this.#ask(entry, now);
   }
 
   #look(entry: Entry, now: number): void {
@@ -147,7 +143,7 @@ export class PhoneFinder {
   }
 
   #watch(entry: Entry, at: number): void {
-    this.#options.timers.set(timerPrefix + entry.name, Math.min(at, entry.until));
+    this.#options.timers.set(entry.timer, Math.min(at, entry.until));
   }
 
   #giveUp(entry: Entry, now: number): void {
@@ -159,7 +155,7 @@ export class PhoneFinder {
     entry.isOver = true;
     if (this.#entries.get(entry.name) !== entry) return;
     this.#entries.delete(entry.name);
-    this.#options.timers.clear(timerPrefix + entry.name);
+    this.#options.timers.clear(entry.timer);
     const { addressOfRecord } = entry.search;
     const others = this.#byAddressOfRecord.get(addressOfRecord);
     others?.delete(entry);

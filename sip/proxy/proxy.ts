@@ -4,7 +4,7 @@ import { buildResponse } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { serializeUri } from "../message/uri.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import type { TimerTable } from "../transaction/timer-table.ts";
+import { Timer, type TimerTable } from "../transaction/timer-table.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type {
   ClientTransaction,
@@ -38,7 +38,6 @@ import type { Preprocessed } from "./route-preprocessing.ts";
 import { StatelessForwarder } from "./stateless.ts";
 import { withoutTopVia } from "./top-via.ts";
 
-const timerPrefix = "p:";
 /** How long a next hop's addresses are waited for. A resolver gives up after 5 s. */
 const resolveMs = 6_000;
 /** Longer than anybody looks for a phone, who says himself when there is none. */
@@ -59,7 +58,7 @@ export type ForwardOptions = {
 
 /**
  * RFC 3261 16: a stateful proxy over a transaction layer. The owner of the layer's `user` passes on what belongs here: `response`,
- * `timeout`, `transportError` and `fire` say by returning false that it does not.
+ * `timeout` and `transportError` say by returning false that it does not.
  */
 export class Proxy {
   readonly #env: ProxyEnvironment;
@@ -249,11 +248,8 @@ export class Proxy {
     this.#changed(branch.context, now);
   }
 
-  /** A timer that is due: Timer C (RFC 3261 16.8), or the end of a wait. False when it is none of the proxy's. */
-  fire(timerKey: string, now: number): boolean {
-    if (!timerKey.startsWith(timerPrefix)) return this.#stateless.fire(timerKey);
-    const branch = this.#branches.get(timerKey.slice(timerPrefix.length));
-    if (branch === undefined) return true;
+  /** Timer C (RFC 3261 16.8), or the end of a wait. */
+  #fire(branch: Branch, now: number): void {
     switch (branch.state) {
       case "Resolving":
         this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
@@ -271,7 +267,6 @@ export class Proxy {
       default:
         branch.state satisfies never;
     }
-    return true;
   }
 
   /** RFC 3261 16.11, 16.6: forwards the ACK for a 2xx, without state. It is dropped where there is no next hop. */
@@ -610,12 +605,13 @@ export class Proxy {
   /** Sets the branch's timer: Timer C, or how long it is waited for. */
   #watch(branch: Branch, ms: number, now: number): void {
     this.#branches.set(branch.reference, branch);
-    this.#timers.set(timerPrefix + branch.reference, now + ms);
+    branch.timer ??= new Timer((at) => this.#fire(branch, at));
+    this.#timers.set(branch.timer, now + ms);
   }
 
   #forget(branch: Branch): void {
-    if (!this.#branches.delete(branch.reference)) return;
-    this.#timers.clear(timerPrefix + branch.reference);
+    this.#branches.delete(branch.reference);
+    if (branch.timer !== undefined) this.#timers.clear(branch.timer);
   }
 
   #changed(context: ResponseContext, now: number): void {

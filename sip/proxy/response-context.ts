@@ -1,3 +1,4 @@
+import type { Timer } from "../transaction/timer-table.ts";
 import type { ClientTransaction, ServerTransaction } from "../transaction/transaction.ts";
 import type { ViaToken } from "./forward-request.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -44,7 +45,7 @@ export type Branch = {
   readonly context: ResponseContext;
   readonly target: Target;
   state: BranchState;
-  /** Names the branch in timers and questions for addresses; new for every address tried (RFC 3261 16.6 7). */
+  /** Names the branch in questions for addresses; new for every address tried (RFC 3261 16.6 7). */
   reference: string;
   /** Our Via in the request as it was sent last. */
   via: ViaToken;
@@ -56,6 +57,8 @@ export type Branch = {
   /** Its flow has failed: another flow of the same phone may be tried. */
   isLost: boolean;
   client: ClientTransaction | undefined;
+  /** Timer C, or how long it is waited for something; undefined: never set. */
+  timer: Timer | undefined;
 };
 
 /** RFC 3261 16.2: what a stateful proxy remembers of a request while it is forwarded. */
@@ -134,6 +137,7 @@ export function newBranch(context: ResponseContext, target: Target): Branch {
     cancelRequested: false,
     isLost: false,
     client: undefined,
+    timer: undefined,
   };
 }
 

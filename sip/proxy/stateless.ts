@@ -3,7 +3,7 @@ import { isParseError } from "../errors.ts";
 import { messageOctetsMax, phoneReturnMs, phoneSearchMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { serializeUri } from "../message/uri.ts";
-import type { TimerTable } from "../transaction/timer-table.ts";
+import { Timer, type TimerTable } from "../transaction/timer-table.ts";
 import type { TransportSink } from "../transaction/transaction.ts";
 import { splitFlow, isStreamFlow } from "../transport/flow.ts";
 import { fnv1a, makeBranch, verifyViaMark, viaMarkName } from "../transport/token.ts";
@@ -14,7 +14,9 @@ import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import { withoutTopVia } from "./top-via.ts";
 
-const timerPrefix = "k:";
+/** An ACK that waits for an address. */
+type Waiting = { readonly timer: Timer; readonly request: Preprocessed; readonly target: Target };
+
 /** How long an ACK waits for the addresses of its next hop; its client repeats it when the 2xx is repeated. */
 const resolveMs = 6_000;
 /** ACKs that wait for an address at once; over it, the oldest is forgotten. */
@@ -25,7 +27,7 @@ export class StatelessForwarder {
   readonly #env: ProxyEnvironment;
   readonly #timers: TimerTable;
   readonly #transport: TransportSink;
-  readonly #waiting = new Map<string, { readonly request: Preprocessed; readonly target: Target }>();
+  readonly #waiting = new Map<string, Waiting>();
 
   constructor(env: ProxyEnvironment, timers: TimerTable, transport: TransportSink) {
     this.#env = env;
@@ -57,8 +59,9 @@ export class StatelessForwarder {
     const [oldest] = this.#waiting.keys();
     if (this.#waiting.size >= waitingMax && oldest !== undefined) this.#forget(oldest);
     const reference = this.#env.nextReference();
-    this.#waiting.set(reference, { request, target });
-    this.#timers.set(timerPrefix + reference, now + ms);
+    const timer = new Timer(() => this.#forget(reference));
+    this.#waiting.set(reference, { timer, request, target });
+    this.#timers.set(timer, now + ms);
     return reference;
   }
 
@@ -68,13 +71,6 @@ export class StatelessForwarder {
     this.#forget(reference);
     const [flow] = flows;
     if (flow !== undefined) this.#send(waiting.request, waiting.target, flow);
-  }
-
-  /** False when the timer is not one of these. */
-  fire(timerKey: string): boolean {
-    if (!timerKey.startsWith(timerPrefix)) return false;
-    this.#waiting.delete(timerKey.slice(timerPrefix.length));
-    return true;
   }
 
   /**
@@ -107,7 +103,9 @@ export class StatelessForwarder {
   }
 
   #forget(reference: string): void {
+    const waiting = this.#waiting.get(reference);
+    if (waiting === undefined) return;
     this.#waiting.delete(reference);
-    this.#timers.clear(timerPrefix + reference);
+    this.#timers.clear(waiting.timer);
   }
 }

@@ -2,10 +2,8 @@ import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { Via } from "../message/via.ts";
 
-/** RFC 3261 17.1.3 and 17.2.3: which transaction a message belongs to, as the key of the transaction tables and of the timers. */
+/** RFC 3261 17.1.3 and 17.2.3: which transaction a message belongs to, as the key of the transaction tables. */
 
-const serverPrefix = "s:";
-const clientPrefix = "c:";
 const magicCookie = "z9hG4bK";
 
 /**
@@ -18,10 +16,10 @@ const magicCookie = "z9hG4bK";
 export function serverKey(message: SipMessage, method: string): string | undefined {
   const via = message.topVia;
   if (isParseError(via)) return undefined;
-  if (isUniqueBranch(via)) return `${serverPrefix}${via.branch}|${via.host}:${via.port ?? ""}|${method}`;
+  if (isUniqueBranch(via)) return `${via.branch}|${via.host}:${via.port ?? ""}|${method}`;
   const cSeq = message.cSeq;
   if (isParseError(cSeq)) return undefined;
-  return `${serverPrefix}${message.requestUri}|${message.fromTag ?? ""}|${message.callId}|${cSeq.number}|${via.text}|${method}`;
+  return `${message.requestUri}|${message.fromTag ?? ""}|${message.callId}|${cSeq.number}|${via.text}|${method}`;
 }
 
 function isUniqueBranch(via: Via): boolean {
@@ -30,20 +28,12 @@ function isUniqueBranch(via: Via): boolean {
 
 /** RFC 3261 17.1.3: branch, and method because CANCEL has the branch of what it cancels. */
 export function clientKey(branch: string, method: string): string {
-  return `${clientPrefix}${branch}|${method}`;
+  return `${branch}|${method}`;
 }
 
 /** True for a server key that is made of a unique branch, false for that of an RFC 2543 client. */
 export function isUniqueServerKey(key: string): boolean {
-  return key.startsWith(magicCookie, serverPrefix.length);
-}
-
-export function isServerKey(key: string): boolean {
-  return key.startsWith(serverPrefix);
-}
-
-export function isClientKey(key: string): boolean {
-  return key.startsWith(clientPrefix);
+  return key.startsWith(magicCookie);
 }
 
 /** RFC 3261 8.2.2.2: what two requests share when a fork brought one request here twice; undefined inside a dialog. */

@@ -1,11 +1,28 @@
+/** One timer, to be set, moved and cleared in a {@link TimerTable}: what happens when its time comes. */
+export class Timer {
+  readonly fire: (now: number) => void;
+  /** What follows is the table's: when it fires, the turn in which it was set, and its place in the heap. */
+  deadline = 0;
+  order = 0;
+  place = nowhere;
+
+  constructor(fire: (now: number) => void) {
+    this.fire = fire;
+  }
+
+  get isSet(): boolean {
+    return this.place !== nowhere;
+  }
+}
+
 /**
- * All timers of one exchange, by key: a binary heap with the place of every entry known, so that a cleared or moved timer leaves nothing
- * behind. (Lazy deletion was rejected: Timer C stands for three minutes and is cleared after seconds, the heap would be mostly dead.)
- * It maps onto a platform's one alarm: set the alarm to {@link nextDeadline}, and on every event fire what is {@link due}.
+ * All timers of one exchange: a binary heap in which every timer knows its place, so that a cleared or moved one leaves nothing behind. (Lazy
+ * deletion was rejected: Timer C stands for three minutes and is cleared after seconds, the heap would be mostly dead. So were timers by name: a name
+ * had to be made, and found by its letters, whenever one was set or cleared.)
+ * It maps onto a platform's one alarm: set the alarm to {@link nextDeadline}, and on every event {@link fireDue}.
  */
 export class TimerTable {
-  readonly #entries = new Map<string, Entry>();
-  readonly #heap: Entry[] = [];
+  readonly #heap: Timer[] = [];
   /** Counts up: timers with the same deadline fire in the order they were set, so that a run can be repeated exactly. */
   #order = 0;
 
@@ -14,87 +31,80 @@ export class TimerTable {
   }
 
   /** Sets a timer, or moves it. `deadline` is in ms since the epoch, as every time here. */
-  set(key: string, deadline: number): void {
+  set(timer: Timer, deadline: number): void {
     this.#order += 1;
-    const entry = this.#entries.get(key);
-    if (entry === undefined) {
-      const created = { key, deadline, order: this.#order, index: this.#heap.length };
-      this.#entries.set(key, created);
-      this.#heap.push(created);
-      this.#rise(created);
-      return;
+    timer.deadline = deadline;
+    timer.order = this.#order;
+    if (!timer.isSet) {
+      timer.place = this.#heap.length;
+      this.#heap.push(timer);
     }
-    entry.deadline = deadline;
-    entry.order = this.#order;
-    this.#rise(entry);
-    this.#sink(entry);
+    this.#rise(timer);
+    this.#sink(timer);
   }
 
-  clear(key: string): void {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return;
-    this.#entries.delete(key);
-    this.#remove(entry);
+  clear(timer: Timer): void {
+    if (timer.isSet) this.#remove(timer);
   }
 
-  has(key: string): boolean {
-    return this.#entries.has(key);
-  }
-
-  /** The keys whose deadline has come, earliest first; they are removed. */
-  due(now: number): string[] {
-    const keys: string[] = [];
-    for (let first = this.#heap[0]; first !== undefined && first.deadline <= now; first = this.#heap[0]) {
-      this.#entries.delete(first.key);
+  /**
+   * Fires what is due, earliest first. What is set meanwhile waits for the next call, even if it is due; what is cleared or moved meanwhile does not
+   * fire; what one that throws leaves stays set.
+   */
+  fireDue(now: number): void {
+    const last = this.#order;
+    for (let first = this.#heap[0]; first !== undefined && first.deadline <= now && first.order <= last; first = this.#heap[0]) {
       this.#remove(first);
-      keys.push(first.key);
+      first.fire(now);
     }
-    return keys;
   }
 
   nextDeadline(): number | undefined {
     return this.#heap[0]?.deadline;
   }
 
-  #remove(entry: Entry): void {
+  #remove(timer: Timer): void {
+    const { place } = timer;
+    timer.place = nowhere;
     const last = this.#heap.pop();
-    if (last === undefined || last === entry) return;
-    this.#place(last, entry.index);
+    if (last === undefined || last === timer) return;
+    this.#put(last, place);
     this.#rise(last);
     this.#sink(last);
   }
 
-  #rise(entry: Entry): void {
-    while (entry.index > 0) {
-      const parentIndex = (entry.index - 1) >> 1;
-      const parent = this.#heap[parentIndex];
-      if (parent === undefined || !isBefore(entry, parent)) return;
-      this.#place(parent, entry.index);
-      this.#place(entry, parentIndex);
+  #rise(timer: Timer): void {
+    while (timer.place > 0) {
+      const above = (timer.place - 1) >> 1;
+      const parent = this.#heap[above];
+      if (parent === undefined || !isBefore(timer, parent)) return;
+      this.#put(parent, timer.place);
+      this.#put(timer, above);
     }
   }
 
-  #sink(entry: Entry): void {
+  #sink(timer: Timer): void {
     for (;;) {
-      const left = this.#heap[2 * entry.index + 1];
+      const left = this.#heap[2 * timer.place + 1];
       if (left === undefined) return;
-      const right = this.#heap[2 * entry.index + 2];
+      const right = this.#heap[2 * timer.place + 2];
       const child = right !== undefined && isBefore(right, left) ? right : left;
-      if (!isBefore(child, entry)) return;
-      const childIndex = child.index;
-      this.#place(child, entry.index);
-      this.#place(entry, childIndex);
+      if (!isBefore(child, timer)) return;
+      const below = child.place;
+      this.#put(child, timer.place);
+      this.#put(timer, below);
     }
   }
 
-  #place(entry: Entry, index: number): void {
-    this.#heap[index] = entry;
-    entry.index = index;
+  #put(timer: Timer, place: number): void {
+    this.#heap[place] = timer;
+    timer.place = place;
   }
 }
 
-type Entry = { readonly key: string; deadline: number; order: number; index: number };
+/** Place of a timer that is not set. */
+const nowhere = -1;
 
-function isBefore(left: Entry, right: Entry): boolean {
+function isBefore(left: Timer, right: Timer): boolean {
   return left.deadline < right.deadline || (left.deadline === right.deadline && left.order < right.order);
 }

@@ -5,10 +5,10 @@ import type { SipMessage } from "../message/sip-message.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
 import { fireInviteClient, receiveInviteResponse, startInvite, terminateInviteClient } from "./invite-client.ts";
 import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
-import { clientKey, isClientKey, isServerKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
+import { clientKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
 import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
-import type { TimerTable } from "./timer-table.ts";
+import { Timer, type TimerTable } from "./timer-table.ts";
 import { never, readSent, schedule } from "./transaction.ts";
 import type {
   ClientTransaction,
@@ -36,8 +36,8 @@ export type TransactionLayerOptions = {
 };
 
 /**
- * RFC 3261 17: the transactions of one exchange. Messages go in with {@link receive}, time with {@link fire}; what comes out are calls of
- * the transport sink and the transaction user, made before the method returns.
+ * RFC 3261 17: the transactions of one exchange. Messages go in with {@link receive}, time with the timers; what comes out are calls of the
+ * transport sink and the transaction user, made before the method returns.
  */
 export class TransactionLayer {
   readonly #servers = new Map<string, ServerTransaction>();
@@ -225,21 +225,6 @@ export class TransactionLayer {
     if (cancel !== undefined) this.forget(cancel);
   }
 
-  /** A timer that is due. False when it is none of this layer's. */
-  fire(timerKey: string, now: number): boolean {
-    if (isServerKey(timerKey)) {
-      const tx = this.#servers.get(timerKey);
-      if (tx?.kind === "inviteServer") fireInviteServer(tx, this.#machinery, now);
-      else if (tx !== undefined) fireNonInviteServer(tx, this.#machinery, now);
-      return true;
-    }
-    if (!isClientKey(timerKey)) return false;
-    const tx = this.#clients.get(timerKey);
-    if (tx?.kind === "inviteClient") fireInviteClient(tx, this.#machinery, now);
-    else if (tx !== undefined) fireNonInviteClient(tx, this.#machinery, now);
-    return true;
-  }
-
   /**
    * RFC 3261 8.2.2.2: true when the same request has arrived before over another path and is still in progress: a UAS answers 482.
    * Only for what is answered here: a proxy "MUST NOT treat merged requests as an error condition" (16.3).
@@ -335,7 +320,11 @@ export class TransactionLayer {
   #createServer(key: string, method: string, message: SipMessage, flow: string): ServerTransaction {
     const isInvite = method === "INVITE";
     // One literal for both kinds: no copy, and one shape for the engine. The kind and its first state belong together.
-    return {
+    const tx: ServerTransaction = {
+      timer: new Timer((now) => {
+        if (tx.kind === "inviteServer") fireInviteServer(tx, this.#machinery, now);
+        else fireNonInviteServer(tx, this.#machinery, now);
+      }),
       kind: isInvite ? "inviteServer" : "nonInviteServer",
       state: isInvite ? "Proceeding" : "Trying",
       key,
@@ -355,11 +344,16 @@ export class TransactionLayer {
       retransmitAt: never,
       endsAt: never,
     } as ServerTransaction;
+    return tx;
   }
 
   #createClient(octets: Uint8Array, method: string, branch: string, flow: string, owner: unknown): ClientTransaction {
     const isInvite = method === "INVITE";
-    return {
+    const tx: ClientTransaction = {
+      timer: new Timer((now) => {
+        if (tx.kind === "inviteClient") fireInviteClient(tx, this.#machinery, now);
+        else fireNonInviteClient(tx, this.#machinery, now);
+      }),
       kind: isInvite ? "inviteClient" : "nonInviteClient",
       state: isInvite ? "Calling" : "Trying",
       key: clientKey(branch, method),
@@ -373,6 +367,7 @@ export class TransactionLayer {
       retransmitAt: never,
       endsAt: never,
     } as ClientTransaction;
+    return tx;
   }
 
   /** A request that is said again, to the same receiver on another flow, takes the place of its first copy. */
@@ -392,7 +387,7 @@ export class TransactionLayer {
   }
 
   #remove(tx: Transaction): void {
-    this.#machinery.timers.clear(tx.key);
+    this.#machinery.timers.clear(tx.timer);
     if (tx.kind === "inviteServer" || tx.kind === "nonInviteServer") {
       this.#servers.delete(tx.key);
       if (tx.mergeKey !== undefined) this.#merges.delete(tx.mergeKey);

@@ -1,23 +1,23 @@
 import { isParseError } from "../errors.ts";
 import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import type { TimerTable } from "./timer-table.ts";
+import type { Timer, TimerTable } from "./timer-table.ts";
 
 /**
  * The state of transactions (RFC 3261 17, RFC 6026) as plain data; the machines that move it are in invite-server.ts, invite-client.ts,
  * non-invite-server.ts and non-invite-client.ts. Times are ms since the epoch, `Infinity` where nothing is scheduled.
  *
- * A transaction has one entry in the timer table, at the earlier of its two times: `retransmitAt` (Timers A, E, G) and `endsAt`
+ * A transaction has one timer, at the earlier of its two times: `retransmitAt` (Timers A, E, G) and `endsAt`
  * (Timers B, D, F, H, I, J, K, L, M). Which timer that is follows from its state.
  */
 export type ServerTransaction = InviteServerTransaction | NonInviteServerTransaction;
 export type ClientTransaction = InviteClientTransaction | NonInviteClientTransaction;
 export type Transaction = ServerTransaction | ClientTransaction;
 
-type Schedule = { retransmitMs: number; retransmitAt: number; endsAt: number };
+type Schedule = { readonly timer: Timer; retransmitMs: number; retransmitAt: number; endsAt: number };
 
 type ServerCommon = Schedule & {
-  /** RFC 3261 17.2.3: branch, sent-by and method. Also the key of its timer. */
+  /** RFC 3261 17.2.3: branch, sent-by and method. */
   readonly key: string;
   readonly method: string;
   /** The flow the request came on. */
@@ -56,7 +56,7 @@ export type NonInviteServerTransaction = ServerCommon & {
 };
 
 type ClientCommon = Schedule & {
-  /** RFC 3261 17.1.3: branch and method. Also the key of its timer. */
+  /** RFC 3261 17.1.3: branch and method. */
   readonly key: string;
   readonly method: string;
   readonly branch: string;
@@ -117,11 +117,11 @@ export type Machinery = {
 export const never = Number.POSITIVE_INFINITY;
 export const noOctets: Uint8Array = new Uint8Array(0);
 
-/** Puts the transaction's entry in the timer table where its two times say. */
+/** Sets the transaction's timer to what its two times say. */
 export function schedule(tx: Transaction, timers: TimerTable): void {
   const deadline = Math.min(tx.retransmitAt, tx.endsAt);
-  if (deadline === never) timers.clear(tx.key);
-  else timers.set(tx.key, deadline);
+  if (deadline === never) timers.clear(tx.timer);
+  else timers.set(tx.timer, deadline);
 }
 
 /** A request that this side sent, read again; not to be readable is a broken invariant. */

@@ -57,7 +57,7 @@ function advance(ms: number, answers?: readonly PhoneFlow[]): void {
   const end = now + ms;
   for (let next = timers.nextDeadline(); next !== undefined && next <= end; next = timers.nextDeadline()) {
     now = Math.max(now, next);
-    for (const key of timers.due(now)) finder.fire(key, now);
+    timers.fireDue(now);
     finder.settle(now);
     answer(answers);
   }

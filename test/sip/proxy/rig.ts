@@ -169,9 +169,7 @@ export class Rig {
     const end = this.now + ms;
     for (let next = this.timers.nextDeadline(); next !== undefined && next <= end; next = this.timers.nextDeadline()) {
       this.now = Math.max(this.now, next);
-      for (const key of this.timers.due(this.now)) {
-        if (!this.layer.fire(key, this.now) && !this.proxy.fire(key, this.now)) throw new Error(`nobody's timer: ${key}`);
-      }
+      this.timers.fireDue(this.now);
     }
     this.now = end;
   }

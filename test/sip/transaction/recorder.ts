@@ -75,7 +75,7 @@ export class Recorder {
     const end = this.now + ms;
     for (let next = this.timers.nextDeadline(); next !== undefined && next <= end; next = this.timers.nextDeadline()) {
       this.now = Math.max(this.now, next);
-      for (const key of this.timers.due(this.now)) this.layer.fire(key, this.now);
+      this.timers.fireDue(this.now);
     }
     this.now = end;
   }
