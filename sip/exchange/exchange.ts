@@ -16,6 +16,7 @@ import { addressOfRecordOfBindingKey } from "../record/keys.ts";
 import { RecordStore } from "../record/record-store.ts";
 import { makeTombstone, type StateRecord } from "../record/state-record.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
+import { Specimen } from "../specimen.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { ServerTransaction, TransactionUser } from "../transaction/transaction.ts";
@@ -82,6 +83,7 @@ export class Exchange {
   readonly #finder: PhoneFinder;
   readonly #takeovers: Takeovers;
   readonly #late: LateResponses;
+  readonly #specimens = { request: new Specimen(), response: new Specimen() };
   readonly #whereabouts: Whereabouts;
   /** The cell that Vias and Record-Routes name. */
   #tokenCell: string;
@@ -364,6 +366,7 @@ export class Exchange {
     const message = parsed.isRequest ? stampReceived(parsed, flow) : parsed;
     const wrong = message.checkMandatory();
     if (wrong !== undefined) return this.#refuseUnparsed(wrong.of(message), flow);
+    this.#specimens[message.isRequest ? "request" : "response"].keep(message);
     this.#transactions.receive(message, flow, now);
   }
 

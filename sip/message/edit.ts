@@ -1,3 +1,4 @@
+import { Specimen } from "../specimen.ts";
 import * as headerLines from "./header-lines.ts";
 import { canonicalHeaderName } from "./header-names.ts";
 import type { HeaderId } from "./header-names.ts";
@@ -19,6 +20,8 @@ type HeaderEdit = {
 /** Octets of the message from `start` to `end` become `text`. */
 type Splice = { readonly start: number; readonly end: number; readonly text: string };
 
+const specimen = new Specimen();
+
 /**
  * Changes to a message as splices: the octets they do not touch leave exactly as they came, folds, compact names, odd spaces and all.
  *
@@ -32,6 +35,7 @@ export class MessageEdit {
 
   constructor(message: SipMessage) {
     this.#message = message;
+    specimen.keep(this);
   }
 
   /** A new Request-URI; nothing in a response. */

@@ -1,5 +1,6 @@
 import { isParseError, parseError, type ParseError } from "../errors.ts";
 import { recordOctetsMax } from "../limits.ts";
+import { Specimen } from "../specimen.ts";
 import type { LiveRecord, StateRecord, Tombstone } from "./state-record.ts";
 import {
   recordKinds,
@@ -59,6 +60,11 @@ function parseJson(text: string): unknown {
 
 type Fields = Readonly<Record<string, unknown>>;
 
+const specimens = {
+  live: { subscriber: new Specimen(), binding: new Specimen(), invite: new Specimen(), dialog: new Specimen() },
+  tombstone: { subscriber: new Specimen(), binding: new Specimen(), invite: new Specimen(), dialog: new Specimen() },
+};
+
 /** A record from parsed JSON, its shape checked; fields that do not belong to it are dropped. */
 export function recordOf(json: unknown): StateRecord | ParseError {
   if (!isFields(json)) return parseError("record", 400, "Not a Record");
@@ -68,6 +74,7 @@ export function recordOf(json: unknown): StateRecord | ParseError {
   if (kind === undefined) return parseError("record-kind", 400, "Unknown Kind of Record");
   if (!isText(key) || key === "") return parseError("record-key", 400, "Malformed Key of a Record");
   if (!isText(version) || !isVersion(version)) return parseError("record-version", 400, "Malformed Version of a Record");
+  specimens["value" in json ? "live" : "tombstone"][kind].keep(json);
   const record = "value" in json ? liveOf(kind, key, version, json["value"]) : tombstoneOf(kind, key, version, json);
   return record ?? parseError("record-value", 400, `Malformed ${kind} Record`);
 }
