@@ -83,8 +83,6 @@ export class Exchange {
   readonly #takeovers: Takeovers;
   readonly #late: LateResponses;
   readonly #whereabouts: Whereabouts;
-  /** The cell that Vias and Record-Routes name. */
-  #tokenCell: string;
   #isReturning = false;
   /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
   #repeatedUntil: number;
@@ -95,7 +93,6 @@ export class Exchange {
     this.#map = config.map;
     const { primary, secondary } = pairOf(config.map, config.exchange);
     this.store = new RecordStore({ isPaired: primary !== secondary });
-    this.#tokenCell = config.cell;
     this.#repeatedUntil = now + repeatedMs;
     this.#late = new LateResponses(config.cell, now);
     this.#boot = tools.nextId().slice(0, 8);
@@ -115,8 +112,6 @@ export class Exchange {
     this.#waiting = new WaitingRoom(this.#timers, (caller, at) => this.credentials(caller, "unavailable", at));
     this.#takeovers = new Takeovers({
       cell: config.cell,
-      map: config.map,
-      exchange: config.exchange,
       invites: this.#invites,
       transactions: this.#transactions,
       transport,
@@ -258,7 +253,6 @@ export class Exchange {
   /** One record of a frame from an access. Kinds that an exchange does not know are ignored: a newer access may send them. */
   receive(access: string, record: FrameRecord, now: number): void {
     const flow = joinFlow(access, record.key);
-    this.#tokenCell = this.#takeovers.cellFor(access, now, undefined);
     switch (record.kind) {
       case RecordKind.message:
         this.#receiveMessage(record.octets, flow, now);
@@ -283,7 +277,6 @@ export class Exchange {
         break;
     }
     this.#settle(now);
-    this.#tokenCell = this.#config.cell;
   }
 
   /** The answer to a {@link Effect} of type `credentials`. */
@@ -332,7 +325,6 @@ export class Exchange {
 
   /** Fires what is due. */
   tick(now: number): void {
-    this.#tokenCell = this.#config.cell;
     this.#timers.fireDue(now);
     this.#settle(now);
   }
@@ -432,7 +424,6 @@ export class Exchange {
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
     if (request.token === undefined) return this.#processInitial(tx, request, now);
-    this.#tokenCell = this.#takeovers.cellFor(accessOfFlow(tx.flow), now, request.token.cell);
     // Its Record-Route is ours and signed: whoever holds it takes part in the dialog, and is not asked for a password again.
     this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
     this.#proxy.forward(tx, request, [this.#whereabouts.dialogTarget(request, now)], { recordRoute: false }, now);
@@ -557,12 +548,9 @@ export class Exchange {
   }
 
   #environment(): ProxyEnvironment {
-    const tokenCell = (): string => this.#tokenCell;
     return {
       exchange: this.#config.exchange,
-      get cell(): string {
-        return tokenCell();
-      },
+      cell: this.#config.cell,
       sign: this.#tools.sign,
       nextReference: () => {
         this.#references += 1;

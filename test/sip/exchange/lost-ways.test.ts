@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import { phoneReturnMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
+import { octetsOf } from "../../../sip/message/octets.ts";
+import { routingKeyOf } from "../../../sip/placement/routing-key.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
-import { answer, TestExchange, TestPhone, type Sent } from "./harness.ts";
+import { answer, testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
 
 /** What the simulation found: ways that end in the middle of a call. */
 
@@ -207,5 +209,47 @@ describe("a way that is lost in the middle of a call", () => {
     expect(moved.map(({ key, text }) => [key, text.slice(0, 11)])).toEqual([[aliceAgain.key, "SIP/2.0 200"]]);
     // Not to and fro: the callee says it again.
     expect(second.record(RecordKind.undeliverable, aliceAgain.key, lost.text, aliceAgain.access)).toEqual([]);
+  });
+});
+
+type Cut = {
+  readonly first: TestExchange;
+  readonly second: TestExchange;
+  readonly alice: TestPhone;
+  readonly bob: TestPhone;
+  /** The BYE of bob's as alice has it from the second replica. */
+  readonly bye: Sent;
+};
+
+/**
+ * A call of two softphones of cell b that replica a has set up. The cells are cut off from each other: bob's line gives his BYE to replica b, behind
+ * a `takeover`, for nobody can tell a cut from a dead cell.
+ */
+function hungUpInACut(): Cut {
+  const first = new TestExchange();
+  const second = new TestExchange("open", { cell: "b" });
+  for (const { exchange } of [first, second]) exchange.connectAccess("b.0", [{ transport: "WS", host: "example.test", port: 80 }]);
+  const alice = new TestPhone("alice", "198.51.100.7", 5070, "WS", "b.0");
+  const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS", "b.0");
+  for (const phone of [alice, bob]) register(first, phone);
+  const invite = found(first.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"), "b.0"), "INVITE");
+  const ok = found(first.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]), "b.0"), "SIP/2.0 200");
+  for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+  first.exchange.setCells(new Set(["a"]), first.now);
+  second.exchange.setCells(new Set(["b"]), second.now);
+  const routes = ok.message.values(Header.RecordRoute).map((value) => `Route: ${value}`);
+  const parties = ["From: <sip:bob@example.test>;tag=bob-tag", "To: <sip:alice@example.test>;tag=alice-tag", "Call-ID: call-of-alice"];
+  const request = bob.request("BYE", alice.contact.slice(1, -1), [...parties, ...routes]);
+  second.record(RecordKind.takeover, "", "", "b.0");
+  return { first, second, alice, bob, bye: found(second.receive(bob.key, request, "b.0"), "BYE") };
+}
+
+describe("a cut between the cells, which one of them takes for the end of the other", () => {
+  it("what a replica forwards after a takeover is answered to itself: the other one may live, and know nothing of it", () => {
+    const { second, alice, bob, bye } = hungUpInACut();
+    const octets = octetsOf(answer(bye.message, 200, "alice-tag"));
+    expect(routingKeyOf(octets, 0, octets.length, testMap())).toEqual({ exchange: 0, cell: "b" });
+    const ok = found(second.receive(alice.key, octets, "b.0"), "SIP/2.0 200");
+    expect([ok.access, ok.key]).toEqual(["b.0", bob.key]);
   });
 });
