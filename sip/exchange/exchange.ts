@@ -15,6 +15,7 @@ import { HybridClock } from "../record/hybrid-clock.ts";
 import { addressOfRecordOfBindingKey } from "../record/keys.ts";
 import { RecordStore } from "../record/record-store.ts";
 import { makeTombstone, type StateRecord } from "../record/state-record.ts";
+import type { DialogSide } from "../record/values.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
@@ -368,11 +369,14 @@ export class Exchange {
     this.#send(responseFlow(stamped, flow), response, undefined);
   }
 
-  #undeliverable(octets: Uint8Array, flow: string, now: number): void {
+  /** `client`: the side of a dialog that a response without a transaction is for, as it was before that response ended it. */
+  #undeliverable(octets: Uint8Array, flow: string, now: number, client?: DialogSide): void {
     const message = parseMessage(octets);
     if (isParseError(message)) return;
     if (message.isRequest && message.method === "ACK") this.#whereabouts.ackLost(message, flow, now);
-    else if (!this.#transactions.undeliverable(message, flow, now) && !message.isRequest) this.#whereabouts.strayLost(message, flow, now);
+    else if (!this.#transactions.undeliverable(message, flow, now) && !message.isRequest) {
+      this.#whereabouts.strayLost(message, flow, client, now);
+    }
   }
 
   #user(): TransactionUser {
@@ -413,7 +417,10 @@ export class Exchange {
     if (known === "gone" || (known === "theirs" && message.status >= 300)) return;
     const onward = this.#proxy.strayResponse(message, now);
     if (onward === undefined) return;
+    // Before the answer to a BYE ends the dialog that knows it.
+    const client = this.#dialogs.senderOf(message);
     const hasChanged = this.#dialogs.followStray(message, onward.flow, flow, now);
+    if (this.#accesses.usable(onward.flow) === undefined) return this.#undeliverable(onward.octets, onward.flow, now, client);
     const mustWait = hasChanged && cSeq.method === "INVITE";
     this.#send(onward.flow, onward.octets, mustWait ? this.store.sequence : undefined);
   }
