@@ -184,11 +184,6 @@ export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
 export const inviteRefreshMs = 60_000;
 /** How long an access that has lost the other replica is evidence that calls of its are to be taken over here, one by one. */
 export const takeoverEvidenceMs = 10_000;
-/**
- * After a takeover the access says again what the other replica had not acknowledged: requests of that time are given the Via and the
- * Record-Route that that one gave them, so that a phone that has them already sees a retransmission.
- */
-export const replayMs = 1_000;
 /** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */
 export const lostCallsMs = 2_000;
 /**

@@ -15,6 +15,7 @@ import { HybridClock } from "../record/hybrid-clock.ts";
 import { addressOfRecordOfBindingKey } from "../record/keys.ts";
 import { RecordStore } from "../record/record-store.ts";
 import { makeTombstone, type StateRecord } from "../record/state-record.ts";
+import type { DialogSide } from "../record/values.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
 import { Specimen } from "../specimen.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
@@ -85,8 +86,6 @@ export class Exchange {
   readonly #late: LateResponses;
   readonly #specimens = { request: new Specimen(), response: new Specimen() };
   readonly #whereabouts: Whereabouts;
-  /** The cell that Vias and Record-Routes name. */
-  #tokenCell: string;
   #isReturning = false;
   /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
   #repeatedUntil: number;
@@ -97,7 +96,6 @@ export class Exchange {
     this.#map = config.map;
     const { primary, secondary } = pairOf(config.map, config.exchange);
     this.store = new RecordStore({ isPaired: primary !== secondary });
-    this.#tokenCell = config.cell;
     this.#repeatedUntil = now + repeatedMs;
     this.#late = new LateResponses(config.cell, now);
     this.#boot = tools.nextId().slice(0, 8);
@@ -117,8 +115,6 @@ export class Exchange {
     this.#waiting = new WaitingRoom(this.#timers, (caller, at) => this.credentials(caller, "unavailable", at));
     this.#takeovers = new Takeovers({
       cell: config.cell,
-      map: config.map,
-      exchange: config.exchange,
       invites: this.#invites,
       transactions: this.#transactions,
       transport,
@@ -260,7 +256,6 @@ export class Exchange {
   /** One record of a frame from an access. Kinds that an exchange does not know are ignored: a newer access may send them. */
   receive(access: string, record: FrameRecord, now: number): void {
     const flow = joinFlow(access, record.key);
-    this.#tokenCell = this.#takeovers.cellFor(access, now, undefined);
     switch (record.kind) {
       case RecordKind.message:
         this.#receiveMessage(record.octets, flow, now);
@@ -285,7 +280,6 @@ export class Exchange {
         break;
     }
     this.#settle(now);
-    this.#tokenCell = this.#config.cell;
   }
 
   /** The answer to a {@link Effect} of type `credentials`. */
@@ -334,7 +328,6 @@ export class Exchange {
 
   /** Fires what is due. */
   tick(now: number): void {
-    this.#tokenCell = this.#config.cell;
     this.#timers.fireDue(now);
     this.#settle(now);
   }
@@ -379,11 +372,14 @@ export class Exchange {
     this.#send(responseFlow(stamped, flow), response, undefined);
   }
 
-  #undeliverable(octets: Uint8Array, flow: string, now: number): void {
+  /** `client`: the side of a dialog that a response without a transaction is for, as it was before that response ended it. */
+  #undeliverable(octets: Uint8Array, flow: string, now: number, client?: DialogSide): void {
     const message = parseMessage(octets);
     if (isParseError(message)) return;
     if (message.isRequest && message.method === "ACK") this.#whereabouts.ackLost(message, flow, now);
-    else if (!this.#transactions.undeliverable(message, flow, now) && !message.isRequest) this.#whereabouts.strayLost(message, flow, now);
+    else if (!this.#transactions.undeliverable(message, flow, now) && !message.isRequest) {
+      this.#whereabouts.strayLost(message, flow, client, now);
+    }
   }
 
   #user(): TransactionUser {
@@ -424,7 +420,10 @@ export class Exchange {
     if (known === "gone" || (known === "theirs" && message.status >= 300)) return;
     const onward = this.#proxy.strayResponse(message, now);
     if (onward === undefined) return;
+    // Before the answer to a BYE ends the dialog that knows it.
+    const client = this.#dialogs.senderOf(message);
     const hasChanged = this.#dialogs.followStray(message, onward.flow, flow, now);
+    if (this.#accesses.usable(onward.flow) === undefined) return this.#undeliverable(onward.octets, onward.flow, now, client);
     const mustWait = hasChanged && cSeq.method === "INVITE";
     this.#send(onward.flow, onward.octets, mustWait ? this.store.sequence : undefined);
   }
@@ -435,7 +434,6 @@ export class Exchange {
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
     if (request.token === undefined) return this.#processInitial(tx, request, now);
-    this.#tokenCell = this.#takeovers.cellFor(accessOfFlow(tx.flow), now, request.token.cell);
     // Its Record-Route is ours and signed: whoever holds it takes part in the dialog, and is not asked for a password again.
     this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
     this.#proxy.forward(tx, request, [this.#whereabouts.dialogTarget(request, now)], { recordRoute: false }, now);
@@ -560,12 +558,9 @@ export class Exchange {
   }
 
   #environment(): ProxyEnvironment {
-    const tokenCell = (): string => this.#tokenCell;
     return {
       exchange: this.#config.exchange,
-      get cell(): string {
-        return tokenCell();
-      },
+      cell: this.#config.cell,
       sign: this.#tools.sign,
       nextReference: () => {
         this.#references += 1;

@@ -1,19 +1,16 @@
-import { replayMs, takeoverEvidenceMs } from "../limits.ts";
+import { takeoverEvidenceMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { octetsOf } from "../message/octets.ts";
-import { pairOf, type ClusterMap } from "../placement/cluster-map.ts";
 import type { LiveRecord } from "../record/state-record.ts";
 import { cellOfVersion } from "../record/version.ts";
 import { serverKey } from "../transaction/matching.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { InviteServerTransaction, ServerTransaction, TransportSink } from "../transaction/transaction.ts";
-import { accessOfFlow, cellOfLine, isLine } from "../transport/flow.ts";
+import { accessOfFlow } from "../transport/flow.ts";
 import type { InviteKeeper } from "./invite-keeper.ts";
 
 export type TakeoverOptions = {
   readonly cell: string;
-  readonly map: ClusterMap;
-  readonly exchange: number;
   readonly invites: InviteKeeper;
   readonly transactions: TransactionLayer;
   readonly transport: TransportSink;
@@ -42,19 +39,6 @@ export class Takeovers {
     const { invites } = this.#options;
     if (access !== undefined) this.#since.set(access, now);
     for (const record of invites.foreignOf(access)) invites.adopt(record, now);
-  }
-
-  /**
-   * The cell that is named to others. An access that has just lost the replica it prefers repeats what that one may have forwarded already:
-   * it is forwarded as that one did, octet for octet. Its cell is down, so what names it comes here. `named`: by the token of the request.
-   */
-  cellFor(access: string, now: number, named: string | undefined): string {
-    const { cell, map, exchange } = this.#options;
-    const since = this.#since.get(access);
-    if (since === undefined || now - since > replayMs) return cell;
-    const { primary, secondary } = pairOf(map, exchange);
-    const own = named ?? (isLine(access) ? cellOfLine(access) : primary);
-    return own === primary || own === secondary ? own : primary;
   }
 
   /**

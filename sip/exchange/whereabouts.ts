@@ -8,6 +8,7 @@ import type { ClusterMap } from "../placement/cluster-map.ts";
 import type { Wanted } from "../proxy/environment.ts";
 import type { Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
+import type { DialogSide } from "../record/values.ts";
 import { msOfVersion } from "../record/version.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import { accessOfFlow, isReliable, transportOfFlow } from "../transport/flow.ts";
@@ -26,6 +27,9 @@ type Wayward = Phone & {
   /** In our domains; empty: it is from outside, and registered nowhere here. */
   readonly addressOfRecord: string;
 };
+
+/** What is known of a phone that is in no dialog. */
+const stranger = { contact: "", instanceId: "", addressOfRecord: "" };
 
 type Hunt = {
   readonly phone: Wayward;
@@ -152,11 +156,14 @@ export class Whereabouts {
   }
 
   /**
-   * A response that has no transaction here, and whose client is not where its Via says: once more, where the dialog's record finds it. The
-   * callee says a 2xx again until it is acknowledged, so each time counts anew.
+   * A response that has no transaction here, and whose client is not where its Via says: once more, where the dialog's record finds it; `client`: as
+   * that was before this response ended it. Without any, where the client was, when a way there opens: that another cell can be reached again is
+   * known a little later than messages come from it. The callee says a 2xx again until it is acknowledged, so each time counts anew.
    */
-  strayLost(response: SipMessage, lost: string, now: number): void {
-    const side = this.#options.dialogs.senderOf(response);
+  strayLost(response: SipMessage, lost: string, client: DialogSide | undefined, now: number): void {
+    const failed = this.#deadOf(lost);
+    const isAwaited = response.status >= 200 && failed.length === 0 && isReliableFlow(lost);
+    const side = client ?? this.#options.dialogs.senderOf(response) ?? (isAwaited ? stranger : undefined);
     const via = response.topVia;
     if (side === undefined || isParseError(via) || via.branch === undefined) return;
     const { branch } = via;
@@ -168,7 +175,6 @@ export class Whereabouts {
       this.#answeredAgain.add(`${branch} ${flow}`);
       this.#options.send(flow, octets);
     };
-    const failed = this.#deadOf(lost);
     const phone = { ...side, flow: failed.length > 0 ? "" : lost, heardAt: 0 };
     this.#find({ phone, failed, until: now + phoneReturnMs, found }, now);
   }

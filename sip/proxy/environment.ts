@@ -19,7 +19,7 @@ export type Wanted = {
 /** What the proxy needs from around it; everything that is not a function of its arguments. */
 export type ProxyEnvironment = {
   readonly exchange: number;
-  /** The cell that Vias and Record-Routes made now name: the one that responses and in-dialog requests should come to. */
+  /** This one: Vias and Record-Routes made here name it, so that responses and in-dialog requests come to who has the transaction. */
   readonly cell: string;
   readonly sign: Sign;
   /** An id never given before by this replica, over restarts too: letters, digits and `-`. */

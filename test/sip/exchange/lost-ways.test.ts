@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import { phoneReturnMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
+import { octetsOf } from "../../../sip/message/octets.ts";
+import { routingKeyOf } from "../../../sip/placement/routing-key.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
-import { answer, TestExchange, TestPhone, type Sent } from "./harness.ts";
+import { answer, testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
 
 /** What the simulation found: ways that end in the middle of a call. */
 
@@ -207,5 +209,87 @@ describe("a way that is lost in the middle of a call", () => {
     expect(moved.map(({ key, text }) => [key, text.slice(0, 11)])).toEqual([[aliceAgain.key, "SIP/2.0 200"]]);
     // Not to and fro: the callee says it again.
     expect(second.record(RecordKind.undeliverable, aliceAgain.key, lost.text, aliceAgain.access)).toEqual([]);
+  });
+});
+
+type Cut = {
+  /** Replica a. */
+  readonly first: TestExchange;
+  /** Replica b. */
+  readonly second: TestExchange;
+  readonly alice: TestPhone;
+  readonly bob: TestPhone;
+  /** The BYE of bob's as alice has it from the second replica. */
+  readonly bye: Sent;
+};
+
+/**
+ * A call that replica a has set up, of alice on a line of `cell` and bob on one of cell b. Then the cells are cut off from each other: bob's line gives
+ * his BYE to replica b behind a `takeover`, for nobody can tell a cut from a dead cell.
+ */
+function hungUpInACut(cell: "a" | "b"): Cut {
+  const first = new TestExchange();
+  const second = new TestExchange("open", { cell: "b" });
+  for (const { exchange } of [first, second]) exchange.connectAccess("b.0", [{ transport: "WS", host: "example.test", port: 80 }]);
+  const alice = new TestPhone("alice", "198.51.100.7", 5070, "WS", `${cell}.0`);
+  const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS", "b.0");
+  for (const phone of [alice, bob]) register(first, phone);
+  const invite = found(first.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"), alice.access), "INVITE");
+  const accepted = answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]);
+  const ok = found(first.receive(bob.key, accepted, bob.access), "SIP/2.0 200");
+  for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+  const routes = ok.message.values(Header.RecordRoute).map((value) => `Route: ${value}`);
+  const parties = ["From: <sip:bob@example.test>;tag=bob-tag", "To: <sip:alice@example.test>;tag=alice-tag", "Call-ID: call-of-alice"];
+  const request = bob.request("BYE", alice.contact.slice(1, -1), [...parties, ...routes]);
+  second.record(RecordKind.takeover, "", "", bob.access);
+  const bye = found(second.receive(bob.key, request, bob.access), "BYE");
+  first.exchange.setCells(new Set(["a"]), first.now);
+  return { first, second, alice, bob, bye };
+}
+
+/** The answer that alice gives, to the replica of her own cell, for her line cannot reach the other one. */
+function answeredAtTheOther({ first, alice, bye }: Cut): Sent[] {
+  return first.receive(alice.key, answer(bye.message, 200, "alice-tag"), alice.access);
+}
+
+describe("a cut between the cells, which each takes for the end of the other", () => {
+  it("what a replica forwards after a takeover is answered to itself: the other one may live, and know nothing of it", () => {
+    const { second, alice, bob, bye } = hungUpInACut("b");
+    const octets = octetsOf(answer(bye.message, 200, "alice-tag"));
+    expect(routingKeyOf(octets, 0, octets.length, testMap())).toEqual({ exchange: 0, cell: "b" });
+    const ok = found(second.receive(alice.key, octets, alice.access), "SIP/2.0 200");
+    expect([ok.access, ok.key]).toEqual([bob.access, bob.key]);
+  });
+
+  it("the answer to a BYE of the other replica's goes on when the way to its phone opens, though the dialog is over with it", () => {
+    const cut = hungUpInACut("a");
+    const { first, bob } = cut;
+    expect(answeredAtTheOther(cut)).toEqual([]);
+    expect(first.exchange.counts(first.now).dialogs).toBe(0);
+    first.advance(phoneReturnMs - 1_000);
+    first.exchange.setCells(new Set(["a", "b"]), first.now);
+    const ok = found(first.advance(0), "SIP/2.0 200");
+    expect([ok.access, ok.key]).toEqual([bob.access, bob.key]);
+    expect(first.advance(phoneReturnMs)).toEqual([]);
+  });
+
+  it("also at a replica that has never heard of the dialog", () => {
+    const cut = hungUpInACut("a");
+    const stranger = new TestExchange();
+    stranger.exchange.connectAccess("b.0", [{ transport: "WS", host: "example.test", port: 80 }]);
+    stranger.exchange.setCells(new Set(["a"]), stranger.now);
+    expect(answeredAtTheOther({ ...cut, first: stranger })).toEqual([]);
+    stranger.exchange.setCells(new Set(["a", "b"]), stranger.now);
+    expect(found(stranger.advance(0), "SIP/2.0 200").key).toBe(cut.bob.key);
+  });
+
+  it("or at once, to a phone that has a flow in this half as well", () => {
+    const cut = hungUpInACut("a");
+    const { first } = cut;
+    const bobHere = new TestPhone("bob", "203.0.113.9", 5081, "WS", "a.0");
+    bobHere.request("OPTIONS", "sip:example.test"); // its first branch was used on the other flow
+    registerAgain(first, bobHere);
+    const ok = found(answeredAtTheOther(cut), "SIP/2.0 200");
+    expect([ok.access, ok.key]).toEqual([bobHere.access, bobHere.key]);
   });
 });
