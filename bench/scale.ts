@@ -78,7 +78,7 @@ function printModel(): void {
     line("trunks of 8 gateways", ({ trunks }) => trunks),
     line("frames/s into an exchange", ({ framesPerSecond }) => framesPerSecond),
     line("batches/s between two replicas", ({ batchesPerSecond }) => batchesPerSecond),
-    line("requests and frames/s of an exchange", ({ eventsPerSecond }) => eventsPerSecond, "1000"),
+    line("frames and batches/s of an exchange", ({ eventsPerSecond }) => eventsPerSecond, "1000"),
     line("sockets of an exchange", ({ socketsOfExchange }) => socketsOfExchange, "32768"),
     line("memory of an exchange, MiB", ({ memoryMib }) => memoryMib, "128"),
     line("share of its one thread", ({ threadShare }) => threadShare, "1"),

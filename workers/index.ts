@@ -4,9 +4,9 @@ import { cellApi } from "./api/cell-api.ts";
 import { cellsApi } from "./api/cells.ts";
 import { heartbeatApi } from "./api/heartbeat.ts";
 import { settingsApi } from "./api/settings.ts";
-import { isExchange, otherReplicaOf } from "./cells.ts";
-import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "./environment.ts";
-import { signed, type Signed } from "./signed.ts";
+import { clusterMapOf, coreGroupName, lineName, type Environment } from "./environment.ts";
+import { exchangeOfPath, fromItsPair, type OfExchange } from "./exchange-of-path.ts";
+import { signed } from "./signed.ts";
 
 export { CoreGroupObject } from "./core-group/core-group-object.ts";
 export { ExchangeObject } from "./exchange/exchange-object.ts";
@@ -34,16 +34,15 @@ app.get("/", async (context) => {
   return await env.LINE.getByName(lineName(line)).fetch(context.req.raw);
 });
 
-const gateways = new Hono<Signed>();
+const gateways = new Hono<OfExchange>();
 
 gateways.get(
   "/trunk/:exchange{\\d{1,4}}",
   signed((param) => `trunk ${param("exchange") ?? ""}`, 0),
+  exchangeOfPath,
   async (context) => {
-    const exchange = Number(context.req.param("exchange"));
-    if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
     if (!isUpgrade(context.req.raw)) return context.json({ error: "a trunk is a WebSocket" }, 426, { upgrade: "websocket" });
-    return await context.env.EXCHANGE.getByName(exchangeName(exchange)).fetch(signedBy(context.req.raw, context.var.who));
+    return await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who));
   },
 );
 
@@ -57,20 +56,16 @@ gateways.get(
 );
 
 /** From the other replica of an exchange, for batches of records (exchange/pair-socket.ts). */
-const pairs = new Hono<Signed>();
+const pairs = new Hono<OfExchange>();
 
 pairs.get(
   "/pair/:exchange{\\d{1,4}}",
   signed((param) => `pair ${param("exchange") ?? ""}`, 0),
+  exchangeOfPath,
+  fromItsPair,
   async (context) => {
-    const exchange = Number(context.req.param("exchange"));
-    const map = clusterMapOf(context.env);
-    if (!isExchange(map, exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-    const { who } = context.var;
-    if (who !== otherReplicaOf(map, exchange, context.env.CELL))
-      return context.json({ error: `cell ${who} has no other replica of exchange ${exchange}` }, 403);
     if (!isUpgrade(context.req.raw)) return context.json({ error: "batches in requests go to /cell/pair" }, 426, { upgrade: "websocket" });
-    return await context.env.EXCHANGE.getByName(exchangeName(exchange)).fetch(signedBy(context.req.raw, who));
+    return await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who));
   },
 );
 

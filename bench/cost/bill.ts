@@ -15,15 +15,25 @@ export type Bill = {
   readonly workerRequests: number;
   /** RPC calls, fetches and alarms. */
   readonly objectRequests: number;
-  /** Incoming ones; 20 are a request. */
+  /** Incoming ones, of gateways and softphones; 20 are a request. */
   readonly webSocketMessages: number;
+  /** The same, between the two replicas of an exchange. */
+  readonly pairMessages: number;
   /** Alarms that were set included. */
   readonly rowsWritten: number;
   readonly rowsRead: number;
   readonly objectSeconds: number;
 };
 
-const names = ["workerRequests", "objectRequests", "webSocketMessages", "rowsWritten", "rowsRead", "objectSeconds"] as const;
+const names = [
+  "workerRequests",
+  "objectRequests",
+  "webSocketMessages",
+  "pairMessages",
+  "rowsWritten",
+  "rowsRead",
+  "objectSeconds",
+] as const;
 
 /** What cells have counted together. */
 export function billOf(reports: readonly MeterReport[]): Bill {
@@ -32,6 +42,7 @@ export function billOf(reports: readonly MeterReport[]): Bill {
     workerRequests: sum(reports.flatMap(({ worker }) => Object.values(worker))),
     objectRequests: sum(objects.map(({ calls, alarms }) => sum(Object.values(calls)) + alarms)),
     webSocketMessages: sum(objects.map(({ webSocketMessages }) => webSocketMessages)),
+    pairMessages: sum(objects.map(({ pairMessages }) => pairMessages)),
     rowsWritten: sum(objects.map((counts) => counts.rowsWritten + counts.alarmsSet)),
     rowsRead: sum(objects.map(({ rowsRead: rows }) => rows)),
     objectSeconds: sum(objects.map(({ awakeMs }) => awakeMs / 1000)),
@@ -62,7 +73,7 @@ export function dollarsOf(bill: Bill, hasBindings = false): number {
   return (
     worker +
     bill.workerRequests * workerCpuMsPerRequest * workerCpuMs +
-    (bill.objectRequests + bill.webSocketMessages / webSocketMessagesPerRequest) * objectRequest +
+    (bill.objectRequests + (bill.webSocketMessages + bill.pairMessages) / webSocketMessagesPerRequest) * objectRequest +
     bill.rowsWritten * rowWritten +
     bill.rowsRead * rowRead +
     bill.objectSeconds * objectSecond

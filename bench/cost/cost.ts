@@ -39,7 +39,15 @@ const monthOfThousand: Scale = { factor: 1_000 * hoursPerMonth, name: "$ a month
 
 const each = { unit: "each", scale: millions } as const;
 
-const nothing: Bill = { workerRequests: 0, objectRequests: 0, webSocketMessages: 0, rowsWritten: 0, rowsRead: 0, objectSeconds: 0 };
+const nothing: Bill = {
+  workerRequests: 0,
+  objectRequests: 0,
+  webSocketMessages: 0,
+  pairMessages: 0,
+  rowsWritten: 0,
+  rowsRead: 0,
+  objectSeconds: 0,
+};
 
 /** What the figures are about, with dollars: rows for JSON, and a text for people. */
 export type CostReport = { readonly rows: readonly Row[]; readonly text: string };
@@ -196,8 +204,10 @@ function textOf(lines: readonly Line[]): string {
   const cells = lines.map((line) => {
     const { bill } = line;
     const { factor, name } = line.scale;
-    const { workerRequests, objectRequests, webSocketMessages, rowsWritten, rowsRead, objectSeconds } = bill;
-    const counts = [workerRequests, objectRequests, webSocketMessages, rowsWritten, rowsRead, objectSeconds].map(shortNumber);
+    const { workerRequests, objectRequests, webSocketMessages, pairMessages, rowsWritten, rowsRead, objectSeconds } = bill;
+    const counts = [workerRequests, objectRequests, webSocketMessages + pairMessages, rowsWritten, rowsRead, objectSeconds].map(
+      shortNumber,
+    );
     const dollars = [dollarsOf(bill) * factor, dollarsOf(bill, true) * factor].map(shortNumber);
     return [line.what, line.unit, ...counts, name, ...dollars];
   });

@@ -12,8 +12,10 @@ export type ObjectCounts = {
   readonly startedAt: Record<string, number>;
   /** RPC calls by method, fetches as `fetch`: each is a billed request. */
   readonly calls: Record<string, number>;
-  /** Incoming WebSocket messages, answers to those of a pair included: 20 are a billed request. */
+  /** Incoming WebSocket messages: 20 are a billed request. */
   webSocketMessages: number;
+  /** The same from the pair, the answers to them at the other end included. */
+  pairMessages: number;
   /** Alarms that rang: each is a billed request. */
   alarms: number;
   /** Each is a billed row written. */
@@ -62,6 +64,7 @@ function countsOf(kind: string): ObjectCounts {
     startedAt: {},
     calls: {},
     webSocketMessages: 0,
+    pairMessages: 0,
     alarms: 0,
     alarmsSet: 0,
     rowsRead: 0,
@@ -125,8 +128,7 @@ function meterStorage(storage: Storage, counts: ObjectCounts): void {
 
 function count(counts: ObjectCounts, method: string): void {
   if (method === "webSocketMessage") counts.webSocketMessages += 1;
-  // The answer is one as well, at the other end.
-  else if (method === "takePairMessage") counts.webSocketMessages += 2;
+  else if (method === "takePairMessage") counts.pairMessages += 2;
   else if (method === "alarm") counts.alarms += 1;
   else if (method !== "webSocketClose" && method !== "webSocketError") counts.calls[method] = (counts.calls[method] ?? 0) + 1;
 }

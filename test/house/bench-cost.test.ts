@@ -3,13 +3,22 @@ import { type Bill, billOf, dollarsOf, minus, times } from "../../bench/cost/bil
 import { metered, meteredWorker, type MeterReport, type ObjectCounts } from "../../bench/cost/meter.ts";
 import { framesPerCall } from "../../bench/scale/trunk-simulation.ts";
 
-const none: Bill = { workerRequests: 0, objectRequests: 0, webSocketMessages: 0, rowsWritten: 0, rowsRead: 0, objectSeconds: 0 };
+const none: Bill = {
+  workerRequests: 0,
+  objectRequests: 0,
+  webSocketMessages: 0,
+  pairMessages: 0,
+  rowsWritten: 0,
+  rowsRead: 0,
+  objectSeconds: 0,
+};
 
 describe("the bill", () => {
   it("is what Cloudflare's prices make of a million of each", () => {
     const million = 1_000_000;
     expect(dollarsOf({ ...none, objectRequests: million })).toBeCloseTo(0.15);
     expect(dollarsOf({ ...none, webSocketMessages: 20 * million })).toBeCloseTo(0.15);
+    expect(dollarsOf({ ...none, pairMessages: 20 * million })).toBeCloseTo(0.15);
     expect(dollarsOf({ ...none, rowsWritten: million })).toBeCloseTo(1);
     expect(dollarsOf({ ...none, rowsRead: million })).toBeCloseTo(0.001);
     // 128 MB for a million seconds are 125 000 GB-s.
@@ -25,6 +34,7 @@ describe("the bill", () => {
       startedAt: {},
       calls: { takePairBatch: 2, fetch: 1 },
       webSocketMessages: 5,
+      pairMessages: 8,
       alarms: 3,
       alarmsSet: 4,
       rowsRead: 6,
@@ -37,6 +47,7 @@ describe("the bill", () => {
       workerRequests: 18,
       objectRequests: 12,
       webSocketMessages: 10,
+      pairMessages: 16,
       rowsWritten: 22,
       rowsRead: 12,
       objectSeconds: 16,
@@ -78,7 +89,8 @@ describe("the meter", () => {
     expect(report.objects["plain"]).toMatchObject({
       started: 1,
       calls: { ask: 1 },
-      webSocketMessages: 3,
+      webSocketMessages: 1,
+      pairMessages: 2,
       alarms: 1,
       alarmsSet: 1,
       rowsRead: 2,

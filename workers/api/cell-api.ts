@@ -3,11 +3,12 @@ import { frameOctetsMax } from "../../sip/limits.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { cellOfLine } from "../../sip/transport/flow.ts";
 import { decodeFrame, isFrameError } from "../../sip/transport/frame.ts";
-import { isExchange, otherReplicaOf } from "../cells.ts";
-import { clusterMapOf, coreGroupName, exchangeName, lineName } from "../environment.ts";
+import { isExchange } from "../cells.ts";
+import { clusterMapOf, coreGroupName, lineName } from "../environment.ts";
+import { exchangeOfPath, fromItsPair, type OfExchange } from "../exchange-of-path.ts";
 import type { SubscriberChange } from "../exchange/exchange-object.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
-import { signed, type Signed } from "../signed.ts";
+import { signed } from "../signed.ts";
 import { clockHeader, noTime, tooLate, untilOf } from "../timely-calls.ts";
 import { registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
 
@@ -15,7 +16,7 @@ import { registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
  * What other cells ask of this one: `/cell/`, signed by a cell. Frames for lines and exchanges are binary, the rest is JSON; what comes
  * from a cell of ours was checked there.
  */
-export const cellApi = new Hono<Signed>();
+export const cellApi = new Hono<OfExchange>();
 
 cellApi.use(signed(() => "cell", Math.max(frameOctetsMax, apiBodyOctetsMax)));
 
@@ -25,10 +26,8 @@ cellApi.use(async (context, next) => {
   context.header(clockHeader, String(Date.now()));
 });
 
-cellApi.post("/exchange/:exchange{\\d{1,4}}", async (context) => {
-  const exchange = Number(context.req.param("exchange"));
+cellApi.post("/exchange/:exchange{\\d{1,4}}", exchangeOfPath, async (context) => {
   const access = context.req.query("access") ?? "";
-  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
   if (!access.includes(".") || cellOfLine(access) !== context.var.who) {
     return context.json({ error: `${access} is no line of cell ${context.var.who}` }, 403);
   }
@@ -36,18 +35,12 @@ cellApi.post("/exchange/:exchange{\\d{1,4}}", async (context) => {
   if (wrong !== undefined) return context.json(wrong, 400);
   const until = untilOf(context.req.query("until"));
   if (Number.isNaN(until)) return noTime();
-  const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(access, context.var.body, until);
+  const answer = await context.var.exchange.takeLineFrame(access, context.var.body, until);
   return answer === undefined ? tooLate() : context.body(answer as Uint8Array<ArrayBuffer>);
 });
 
-cellApi.post("/pair/:exchange{\\d{1,4}}", async (context) => {
-  const exchange = Number(context.req.param("exchange"));
-  const map = clusterMapOf(context.env);
-  if (!isExchange(map, exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  const { who } = context.var;
-  if (who !== otherReplicaOf(map, exchange, context.env.CELL))
-    return context.json({ error: `cell ${who} has no other replica of exchange ${exchange}` }, 403);
-  const answer = await context.env.EXCHANGE.getByName(exchangeName(exchange)).takePairBatch(context.var.body);
+cellApi.post("/pair/:exchange{\\d{1,4}}", exchangeOfPath, fromItsPair, async (context) => {
+  const answer = await context.var.exchange.takePairBatch(context.var.body);
   if (answer === undefined) return context.json({ error: "no batch of records" }, 400);
   return context.body(answer as Uint8Array<ArrayBuffer>);
 });
@@ -63,18 +56,14 @@ cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
   return answer === undefined ? tooLate() : context.body(answer as Uint8Array<ArrayBuffer>);
 });
 
-cellApi.post("/credentials/:exchange{\\d{1,4}}", async (context) => {
-  const exchange = Number(context.req.param("exchange"));
-  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+cellApi.post("/credentials/:exchange{\\d{1,4}}", exchangeOfPath, async (context) => {
   const addressOfRecord = jsonOf(context.var.body) as string;
-  return context.json((await context.env.EXCHANGE.getByName(exchangeName(exchange)).credentialsOf(addressOfRecord)) ?? null);
+  return context.json((await context.var.exchange.credentialsOf(addressOfRecord)) ?? null);
 });
 
-cellApi.post("/flows/:exchange{\\d{1,4}}", async (context) => {
-  const exchange = Number(context.req.param("exchange"));
-  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
+cellApi.post("/flows/:exchange{\\d{1,4}}", exchangeOfPath, async (context) => {
   const addressOfRecord = jsonOf(context.var.body) as string;
-  return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).flowsOf(addressOfRecord));
+  return context.json(await context.var.exchange.flowsOf(addressOfRecord));
 });
 
 cellApi.get("/summary", async (context) => context.json(await summaryOf(context.env, clusterMapOf(context.env))));
@@ -90,17 +79,13 @@ cellApi.get("/subscribers", async (context) => {
   return context.json(await subscribersOf(context.env, exchanges));
 });
 
-cellApi.post("/subscribers/:exchange{\\d{1,4}}/put", async (context) => {
-  const exchange = Number(context.req.param("exchange"));
-  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  await context.env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(jsonOf(context.var.body) as SubscriberChange[]);
+cellApi.post("/subscribers/:exchange{\\d{1,4}}/put", exchangeOfPath, async (context) => {
+  await context.var.exchange.putSubscribers(jsonOf(context.var.body) as SubscriberChange[]);
   return context.json(true);
 });
 
-cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", async (context) => {
-  const exchange = Number(context.req.param("exchange"));
-  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(jsonOf(context.var.body) as string));
+cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", exchangeOfPath, async (context) => {
+  return context.json(await context.var.exchange.removeSubscriber(jsonOf(context.var.body) as string));
 });
 
 cellApi.post("/draining", async (context) => {
@@ -109,10 +94,8 @@ cellApi.post("/draining", async (context) => {
 });
 
 /** Both replicas of an exchange answer the same when they hold the same. */
-cellApi.get("/digest/:exchange{\\d{1,4}}", async (context) => {
-  const exchange = Number(context.req.param("exchange"));
-  if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  return context.json(await context.env.EXCHANGE.getByName(exchangeName(exchange)).digest());
+cellApi.get("/digest/:exchange{\\d{1,4}}", exchangeOfPath, async (context) => {
+  return context.json(await context.var.exchange.digest());
 });
 
 function frameErrorOf(body: Uint8Array): { readonly error: string } | undefined {
