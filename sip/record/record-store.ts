@@ -285,7 +285,7 @@ export class RecordStore {
     return entry.sequence > this.#acknowledged && entry.first <= this.#given && !entry.isEcho;
   }
 
-  #bindings(keys: readonly string[]): BindingRecord[] {
+  #bindings(keys: Iterable<string>): BindingRecord[] {
     const records: BindingRecord[] = [];
     for (const key of keys) {
       const record = this.get("binding", key);
@@ -373,10 +373,9 @@ export class RecordStore {
 
   /** Keeps what one subscriber can make us remember bounded: over the limit the earliest of its removed bindings is forgotten. */
   #boundBindings(addressOfRecord: string): void {
-    const keys = this.#byAddressOfRecord.keysOf(addressOfRecord);
-    if (keys.length <= bindingRecordsPerAddressOfRecordMax) return;
+    if (this.#byAddressOfRecord.countOf(addressOfRecord) <= bindingRecordsPerAddressOfRecordMax) return;
     let earliest: Entry | undefined;
-    for (const key of keys) {
+    for (const key of this.#byAddressOfRecord.keysOf(addressOfRecord)) {
       const entry = this.#tables.binding.get(key);
       if (entry === undefined || !isTombstone(entry.record)) continue;
       if (earliest === undefined || entry.record.version < earliest.record.version) earliest = entry;
