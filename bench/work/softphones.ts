@@ -125,9 +125,11 @@ async function stormOf(bench: Bench, system: System, count: number): Promise<Sof
   const phones = await startSoftphones(bench, system, count, stormAtATime, [dying]);
   try {
     const connected = await phones.next<SoftphonesOutcome>();
+    if (connected.failed > 0)
+      throw new Error(`${connected.failed} softphones did not connect: a server needs two descriptors for each (ulimit -Hn)`);
     phones.tell("register");
     const registered = await phones.next<SoftphonesOutcome>();
-    if (connected.failed + registered.failed > 0) throw new Error(`${connected.failed + registered.failed} softphones did not register`);
+    if (registered.failed > 0) throw new Error(`${registered.failed} softphones did not register`);
     // What registering left to do is over, and the second server has heard of everything.
     await delay(bench.pick(5_000, 1_000));
     phones.tell(`storm ${heir}`);
