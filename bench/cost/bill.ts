@@ -25,6 +25,16 @@ export type Bill = {
   readonly objectSeconds: number;
 };
 
+export const nothing: Bill = {
+  workerRequests: 0,
+  objectRequests: 0,
+  webSocketMessages: 0,
+  pairMessages: 0,
+  rowsWritten: 0,
+  rowsRead: 0,
+  objectSeconds: 0,
+};
+
 const names = [
   "workerRequests",
   "objectRequests",

@@ -6,7 +6,7 @@ import { type Row, alignedText } from "../report.ts";
 import type { SoftphonesOutcome } from "../softphones.ts";
 import { shortNumber } from "../statistics.ts";
 import { startSoftphones } from "../work/softphones.ts";
-import { type Bill, billOf, combine, dollarsOf, minus, times } from "./bill.ts";
+import { type Bill, billOf, combine, dollarsOf, minus, nothing, times } from "./bill.ts";
 import { MeteredSystem } from "./metered-system.ts";
 
 const hoursPerMonth = 730;
@@ -38,16 +38,6 @@ const month: Scale = { factor: hoursPerMonth, name: "$ a month" };
 const monthOfThousand: Scale = { factor: 1_000 * hoursPerMonth, name: "$ a month for 1000" };
 
 const each = { unit: "each", scale: millions } as const;
-
-const nothing: Bill = {
-  workerRequests: 0,
-  objectRequests: 0,
-  webSocketMessages: 0,
-  pairMessages: 0,
-  rowsWritten: 0,
-  rowsRead: 0,
-  objectSeconds: 0,
-};
 
 /** What the figures are about, with dollars: rows for JSON, and a text for people. */
 export type CostReport = { readonly rows: readonly Row[]; readonly text: string };

@@ -1,31 +1,21 @@
 import { describe, expect, it } from "vitest";
-import { type Bill, billOf, dollarsOf, minus, times } from "../../bench/cost/bill.ts";
+import { billOf, dollarsOf, minus, nothing, times } from "../../bench/cost/bill.ts";
 import { metered, meteredWorker, type MeterReport, type ObjectCounts } from "../../bench/cost/meter.ts";
 import { framesPerCall } from "../../bench/scale/trunk-simulation.ts";
-
-const none: Bill = {
-  workerRequests: 0,
-  objectRequests: 0,
-  webSocketMessages: 0,
-  pairMessages: 0,
-  rowsWritten: 0,
-  rowsRead: 0,
-  objectSeconds: 0,
-};
 
 describe("the bill", () => {
   it("is what Cloudflare's prices make of a million of each", () => {
     const million = 1_000_000;
-    expect(dollarsOf({ ...none, objectRequests: million })).toBeCloseTo(0.15);
-    expect(dollarsOf({ ...none, webSocketMessages: 20 * million })).toBeCloseTo(0.15);
-    expect(dollarsOf({ ...none, pairMessages: 20 * million })).toBeCloseTo(0.15);
-    expect(dollarsOf({ ...none, rowsWritten: million })).toBeCloseTo(1);
-    expect(dollarsOf({ ...none, rowsRead: million })).toBeCloseTo(0.001);
+    expect(dollarsOf({ ...nothing, objectRequests: million })).toBeCloseTo(0.15);
+    expect(dollarsOf({ ...nothing, webSocketMessages: 20 * million })).toBeCloseTo(0.15);
+    expect(dollarsOf({ ...nothing, pairMessages: 20 * million })).toBeCloseTo(0.15);
+    expect(dollarsOf({ ...nothing, rowsWritten: million })).toBeCloseTo(1);
+    expect(dollarsOf({ ...nothing, rowsRead: million })).toBeCloseTo(0.001);
     // 128 MB for a million seconds are 125 000 GB-s.
-    expect(dollarsOf({ ...none, objectSeconds: million })).toBeCloseTo(1.5625);
+    expect(dollarsOf({ ...nothing, objectSeconds: million })).toBeCloseTo(1.5625);
     // A request with a millisecond of CPU time; over a binding the time alone.
-    expect(dollarsOf({ ...none, workerRequests: million })).toBeCloseTo(0.32);
-    expect(dollarsOf({ ...none, workerRequests: million }, true)).toBeCloseTo(0.02);
+    expect(dollarsOf({ ...nothing, workerRequests: million })).toBeCloseTo(0.32);
+    expect(dollarsOf({ ...nothing, workerRequests: million }, true)).toBeCloseTo(0.02);
   });
 
   it("adds up what cells have counted: alarms are requests, and setting one is a row", () => {
