@@ -8,7 +8,7 @@ export type OfExchange = Signed & { readonly Variables: { exchange: ReturnType<E
 
 /** For paths with `:exchange`: 404 when there is no such exchange. Behind the signature: strangers learn nothing. */
 export const exchangeOfPath = createMiddleware<OfExchange>(async (context, next) => {
-  const exchange = numberOf(context.req.param("exchange"));
+  const exchange = Number(context.req.param("exchange"));
   if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
   context.set("exchange", context.env.EXCHANGE.getByName(exchangeName(exchange)));
   return next();
@@ -16,13 +16,9 @@ export const exchangeOfPath = createMiddleware<OfExchange>(async (context, next)
 
 /** Behind {@link exchangeOfPath}: 403 for whoever is not the other replica of that exchange. */
 export const fromItsPair = createMiddleware<OfExchange>(async (context, next) => {
-  const exchange = numberOf(context.req.param("exchange"));
+  const exchange = Number(context.req.param("exchange"));
   const { who } = context.var;
   if (who !== otherReplicaOf(clusterMapOf(context.env), exchange, context.env.CELL))
     return context.json({ error: `cell ${who} has no other replica of exchange ${exchange}` }, 403);
   return next();
 });
-
-function numberOf(param: string | undefined): number {
-  return Number(param ?? Number.NaN);
-}

@@ -74,8 +74,9 @@ export function recordOf(json: unknown): StateRecord | ParseError {
   if (kind === undefined) return parseError("record-kind", 400, "Unknown Kind of Record");
   if (!isText(key) || key === "") return parseError("record-key", 400, "Malformed Key of a Record");
   if (!isText(version) || !isVersion(version)) return parseError("record-version", 400, "Malformed Version of a Record");
-  specimens["value" in json ? "live" : "tombstone"][kind].keep(json);
-  const record = "value" in json ? liveOf(kind, key, version, json["value"]) : tombstoneOf(kind, key, version, json);
+  const isLive = "value" in json;
+  specimens[isLive ? "live" : "tombstone"][kind].keep(json);
+  const record = isLive ? liveOf(kind, key, version, json["value"]) : tombstoneOf(kind, key, version, json);
   return record ?? parseError("record-value", 400, `Malformed ${kind} Record`);
 }
 
