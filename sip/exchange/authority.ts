@@ -11,10 +11,19 @@ import { CredentialCache, type SubscriberCredentials } from "./credential-cache.
 
 /** What digest authentication (RFC 3261 22, RFC 8760) says of a request. */
 export type Verdict =
-  | { readonly type: "granted" }
-  | { readonly type: "refused"; readonly status: number; readonly reason?: string; readonly headers: readonly HeaderField[] }
+  | Granted
+  | Refused
   /** Another exchange serves the user: ask it, and come again. */
   | { readonly type: "ask"; readonly addressOfRecord: string };
+
+export type Granted = { readonly type: "granted" };
+
+export type Refused = {
+  readonly type: "refused";
+  readonly status: number;
+  readonly reason?: string;
+  readonly headers: readonly HeaderField[];
+};
 
 export type AuthorityOptions = {
   readonly sign: Sign;
@@ -30,7 +39,8 @@ export type AuthorityOptions = {
 
 /** See docs/decisions/0005-md5-is-what-we-ask-for.md. */
 const digestDefault: readonly DigestAlgorithm[] = ["MD5"];
-const granted: Verdict = { type: "granted" };
+const granted: Granted = { type: "granted" };
+const notTheirs: Refused = { type: "refused", status: 403, reason: "Not Your Address-of-Record", headers: [] };
 
 /** Asks for passwords and checks the answers, for the registrar (401) and the proxy (407). */
 export class Authority {
@@ -53,9 +63,13 @@ export class Authority {
     this.#nonces.raiseFloor(now - takeoverNonceMs);
   }
 
-  /** RFC 3261 10.3 3 and 4: may this REGISTER change the bindings of this address-of-record? */
-  checkRegister(message: SipMessage, addressOfRecord: string, domain: Domain, now: number): Verdict {
-    return this.#check(message, Header.Authorization, addressOfRecord, domain, now);
+  /**
+   * RFC 3261 10.3 3 and 4: may this REGISTER change the bindings of this address-of-record, which this exchange serves? Somebody whose secrets are
+   * elsewhere may not, whatever the proof: he is somebody else.
+   */
+  checkRegister(message: SipMessage, addressOfRecord: string, domain: Domain, now: number): Granted | Refused {
+    const verdict = this.#check(message, Header.Authorization, addressOfRecord, domain, now);
+    return verdict.type === "ask" ? notTheirs : verdict;
   }
 
   /** RFC 3261 22.3: is this request from the user whose address-of-record its From claims? */
@@ -77,10 +91,7 @@ export class Authority {
     const checked = checkDigest({ message, method, header, realm, secrets, now, sign, hash, nonces, isOurHost });
     if (checked.result !== "ok") return this.#challenge(header, domain, checked.result === "challenge" && checked.stale, now);
     // A user speaks for itself only: one password is not good for another's bindings, nor for calls in another's name.
-    if (!ownsAddressOfRecord(checked.username, claimed)) {
-      return { type: "refused", status: 403, reason: "Not Your Address-of-Record", headers: [] };
-    }
-    return granted;
+    return ownsAddressOfRecord(checked.username, claimed) ? granted : notTheirs;
   }
 
   #secretsOf(addressOfRecord: string, now: number): SubscriberCredentials | undefined | "ask" {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { digestResponse, secretsOf } from "../../../sip/auth/digest.ts";
+import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
 import { hash, testMap, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
 
 /** What a phone does with a challenge: the Authorization that answers the first one of the wanted algorithm. */
@@ -92,6 +93,20 @@ describe("registering with digest [RFC3261 22.1, RFC8760]", () => {
     const [stale] = world.receive(alice.key, alice.register(600, [late]));
     expect(stale?.message.status).toBe(401);
     expect(valuesOf(stale, "WWW-Authenticate")[0]).toContain("stale=true");
+  });
+
+  it("does not take the word of a user whose secrets another exchange has", () => {
+    const map = testMap("digest", 4);
+    const world = new TestExchange("digest", { exchangeCount: 4, exchange: exchangeOf(map, "alice@example.test") });
+    world.addSubscriber("alice", "wonderland");
+    const elsewhere = ["mallory", "eve", "trudy", "oscar"].find(
+      (user) => exchangeOf(map, `${user}@example.test`) !== exchangeOf(map, "alice@example.test"),
+    );
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [challenge] = world.receive(alice.key, alice.register());
+    const guessed = credentials(challenge, { user: elsewhere ?? "", password: "guess", method: "REGISTER", uri: registerUri });
+    expect(statusOf(world.receive(alice.key, alice.register(600, [guessed])))).toEqual([403]);
+    expect(world.exchange.counts(world.now).registrations).toBe(0);
   });
 
   it("refuses unknown extensions before it asks for a password [RFC3261 8.2.2.3]", () => {
