@@ -16,7 +16,6 @@ import { addressOfRecordOfBindingKey } from "../record/keys.ts";
 import { RecordStore } from "../record/record-store.ts";
 import { makeTombstone, type StateRecord } from "../record/state-record.ts";
 import type { DialogSide } from "../record/values.ts";
-import { unsupportedExtensions } from "../registrar/register.ts";
 import { Specimen } from "../specimen.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
@@ -27,13 +26,14 @@ import { responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
-import { addressOfRecordOfTo, callingOf, type Calling } from "./caller.ts";
+import { callingOf, type Calling } from "./caller.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { InviteKeeper } from "./invite-keeper.ts";
 import { LateResponses } from "./late-responses.ts";
 import { PhoneFinder } from "./phone-finder.ts";
+import { RegisterRequests } from "./register-requests.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
 import { Takeovers } from "./takeovers.ts";
 import { WaitingRoom } from "./waiting-room.ts";
@@ -69,12 +69,12 @@ export class Exchange {
   readonly #accesses: Accesses;
   readonly #authority: Authority;
   readonly #registrar: RegistrarDesk;
+  readonly #registers: RegisterRequests;
   readonly #dialogs: DialogKeeper;
   /** Names this start of this replica in references, so that a branch of an earlier start is not taken for one of this one. */
   readonly #boot: string;
   #map: ClusterMap;
   #references = 0;
-  #isFenced = false;
   #effects: Effect[] = [];
   /** Messages for accesses that are not there: they come back as undeliverable when the event that sent them is over. */
   #unsendable: { readonly flow: string; readonly octets: Uint8Array }[] = [];
@@ -148,6 +148,13 @@ export class Exchange {
       isOurHost: (host) => domainOf(this.#map, host) !== undefined,
       now,
     });
+    this.#registers = new RegisterRequests({
+      map: () => this.#map,
+      store: this.store,
+      registrar: this.#registrar,
+      authority: this.#authority,
+      finder: this.#finder,
+    });
   }
 
   /** A new cluster map: domains, aliases and settings count from now on. The exchange count and the place in it do not change. */
@@ -200,7 +207,7 @@ export class Exchange {
 
   /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */
   setFenced(isFenced: boolean): void {
-    this.#isFenced = isFenced;
+    this.#registers.setFenced(isFenced);
   }
 
   /** Where the phones of an address-of-record of this slice are, for another exchange that asks. */
@@ -360,7 +367,7 @@ export class Exchange {
     const wrong = message.checkMandatory();
     if (wrong !== undefined) return this.#refuseUnparsed(wrong.of(message), flow);
     this.#specimens[message.isRequest ? "request" : "response"].keep(message);
-    this.#transactions.receive(message, flow, now);
+    if (!this.#registerAtOnce(message, flow, now)) this.#transactions.receive(message, flow, now);
   }
 
   /** RFC 3261 8.2, 16.3 1: a request that cannot be read is answered without a transaction, as far as it says whom to answer. */
@@ -449,8 +456,8 @@ export class Exchange {
   /** A request outside of dialogs, or within one that we are not on the path of: whose is it, may it, and where does it go. */
   #processInitial(tx: ServerTransaction, request: Preprocessed, now: number): void {
     const { message } = request;
+    if (message.method === "REGISTER") return this.#register(tx, message, now);
     const calling = callingOf(this.#map, message);
-    if (message.method === "REGISTER") return this.#register(tx, message, calling, now);
     if (message.method === "OPTIONS" && calling.callee?.startsWith("@") === true) return this.#answerOptions(tx, message, now);
     const refusal = this.#proxy.checkForwarding(request);
     if (refusal !== undefined) return this.#proxy.refuse(tx, message, refusal, now);
@@ -507,28 +514,18 @@ export class Exchange {
     return this.#registrar.targets(addressOfRecord, now, false).some((target) => target.flow === flow);
   }
 
-  /** RFC 3261 10.3. */
-  #register(tx: ServerTransaction, message: SipMessage, calling: Calling, now: number): void {
-    if (this.#isFenced) return this.#refuseFor(tx, message, 503, now);
-    if (calling.callee === undefined) return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
-    const unsupported = unsupportedExtensions(message);
-    if (unsupported.length > 0) return this.#refuseFor(tx, message, 420, now, undefined, [["Unsupported", unsupported.join(", ")]]);
-    const to = addressOfRecordOfTo(this.#map, message);
-    if (to === undefined || to.addressOfRecord.startsWith("@")) return this.#refuseFor(tx, message, 404, now);
-    if (to.domain.auth === "digest") {
-      const verdict = this.#authority.checkRegister(message, to.addressOfRecord, to.domain, now);
-      if (verdict.type === "refused") return this.#refuseFor(tx, message, verdict.status, now, verdict.reason, verdict.headers);
-    }
-    const result = this.#registrar.register(message, to.addressOfRecord, tx.flow, now);
-    if (result.changes.length > 0) this.#finder.registered(to.addressOfRecord);
-    const response = buildResponse(message, result.status, {
-      ...(result.reason === undefined ? {} : { reason: result.reason }),
-      toTag: this.#tools.nextId(),
-      headers: result.headers,
-    });
-    // What it says may have been changed by an earlier REGISTER that is not committed yet.
-    const mustWait = result.changes.length > 0 || (result.status === 200 && message.has(Header.Contact));
-    this.#transactions.respond(tx, result.status, response, now, mustWait ? this.store.sequence : undefined);
+  /** RFC 3261 10.3, on a transaction. */
+  #register(tx: ServerTransaction, message: SipMessage, now: number): void {
+    const { status, octets, commit } = this.#registers.answer(message, tx.flow, now);
+    this.#transactions.respond(tx, status, octets, now, commit);
+  }
+
+  /** A REGISTER that needs no transaction has been answered. False: it goes on as other requests do. */
+  #registerAtOnce(message: SipMessage, flow: string, now: number): boolean {
+    if (message.method !== "REGISTER" || message.has(Header.Route) || !this.#registers.isAnsweredAlike(message)) return false;
+    const { octets, commit } = this.#registers.answer(message, flow, now);
+    this.#send(responseFlow(message, flow), octets, commit);
+    return true;
   }
 
   /** RFC 3261 11: OPTIONS for the domain itself. */

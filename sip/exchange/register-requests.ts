@@ -1,0 +1,86 @@
+import { isParseError } from "../errors.ts";
+import { retryAfterSeconds } from "../limits.ts";
+import { buildResponse, type HeaderField } from "../message/build.ts";
+import { Header } from "../message/header-names.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import { addressOfRecordOf } from "../placement/address-of-record.ts";
+import type { ClusterMap } from "../placement/cluster-map.ts";
+import type { RecordStore } from "../record/record-store.ts";
+import { unsupportedExtensions } from "../registrar/register.ts";
+import { hashTag } from "../transport/token.ts";
+import type { Authority } from "./authority.ts";
+import { addressOfRecordOfTo } from "./caller.ts";
+import type { PhoneFinder } from "./phone-finder.ts";
+import type { RegistrarDesk } from "./registrar-desk.ts";
+
+/** A response to a REGISTER. `commit`: it leaves when every record up to this sequence number is at the pair; undefined: at once. */
+export type RegisterAnswer = { readonly status: number; readonly octets: Uint8Array; readonly commit: number | undefined };
+
+export type RegisterRequestsOptions = {
+  readonly map: () => ClusterMap;
+  readonly store: RecordStore;
+  readonly registrar: RegistrarDesk;
+  readonly authority: Authority;
+  readonly finder: PhoneFinder;
+};
+
+/** RFC 3261 10.3: answers REGISTER. */
+export class RegisterRequests {
+  readonly #options: RegisterRequestsOptions;
+  #isFenced = false;
+
+  constructor(options: RegisterRequestsOptions) {
+    this.#options = options;
+  }
+
+  /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */
+  setFenced(isFenced: boolean): void {
+    this.#isFenced = isFenced;
+  }
+
+  /**
+   * True for a REGISTER that is answered alike however often it comes, and so needs no transaction (RFC 3261 8.2.7): one that nobody has to prove
+   * anything for, since a repeat has the CSeq that its binding has already, and one that is to be challenged. Credentials count once, so
+   * the transaction of a request with such remembers its answer. For half a minute each, transactions would be most of what a registrar holds.
+   */
+  isAnsweredAlike(message: SipMessage): boolean {
+    return !message.has(Header.Authorization) || addressOfRecordOfTo(this.#options.map(), message)?.domain.auth === "open";
+  }
+
+  /** Its To tag is made of the request, so that repeats have the same one. */
+  answer(message: SipMessage, flow: string, now: number): RegisterAnswer {
+    const { authority, finder, map, registrar, store } = this.#options;
+    const requestUri = message.parsedRequestUri;
+    if (this.#isFenced) return answered(message, 503, undefined, [["Retry-After", String(retryAfterSeconds)]]);
+    if (isParseError(requestUri) || addressOfRecordOf(map(), requestUri) === undefined) return answered(message, 403, "Relaying Denied");
+    const unsupported = unsupportedExtensions(message);
+    if (unsupported.length > 0) return answered(message, 420, undefined, [["Unsupported", unsupported.join(", ")]]);
+    const to = addressOfRecordOfTo(map(), message);
+    if (to === undefined || to.addressOfRecord.startsWith("@")) return answered(message, 404);
+    if (to.domain.auth === "digest") {
+      const verdict = authority.checkRegister(message, to.addressOfRecord, to.domain, now);
+      if (verdict.type === "refused") return answered(message, verdict.status, verdict.reason, verdict.headers);
+    }
+    const { status, reason, headers, changes } = registrar.register(message, to.addressOfRecord, flow, now);
+    if (changes.length > 0) finder.registered(to.addressOfRecord);
+    // What it says may have been changed by an earlier REGISTER that is not committed yet.
+    const mustWait = changes.length > 0 || (status === 200 && message.has(Header.Contact));
+    return answered(message, status, reason, headers, mustWait ? store.sequence : undefined);
+  }
+}
+
+function answered(
+  message: SipMessage,
+  status: number,
+  reason?: string,
+  headers: readonly HeaderField[] = [],
+  commit?: number,
+): RegisterAnswer {
+  const options = { ...(reason === undefined ? {} : { reason }), toTag: tagOf(message), headers };
+  return { status, octets: buildResponse(message, status, options), commit };
+}
+
+/** RFC 3261 8.2.7, 19.3: "a tag for the same request consistently". No dialog comes of it, so nobody gains by guessing it. */
+function tagOf(message: SipMessage): string {
+  return hashTag(`${message.callId} ${message.text(Header.CSeq) ?? ""} ${message.fromTag ?? ""}`);
+}

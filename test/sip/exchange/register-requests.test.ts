@@ -1,0 +1,89 @@
+import { describe, expect, it } from "vitest";
+import { testMap, TestExchange, TestPhone, valuesOf } from "./harness.ts";
+
+describe("REGISTER without a transaction [RFC3261 8.2.7]", () => {
+  it("is answered alike when it comes again, and changes nothing then", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const register = alice.register();
+    const [first] = world.receive(alice.key, register);
+    const before = world.exchange.store.sequence;
+    const [again] = world.receive(alice.key, register);
+    expect(first?.message.status).toBe(200);
+    expect(again?.text).toBe(first?.text);
+    expect(again?.commit).toBe(first?.commit);
+    expect(world.exchange.store.sequence).toBe(before);
+    expect(world.exchange.counts(world.now)).toMatchObject({ registrations: 1, transactions: 0 });
+    expect(world.exchange.nextDeadline()).toBeUndefined();
+  });
+
+  it("says how long is left when it comes again later", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const register = alice.register(600);
+    const [first] = world.receive(alice.key, register);
+    world.advance(4_000);
+    const [again] = world.receive(alice.key, register);
+    expect(valuesOf(again, "Contact")[0]).toContain("expires=596");
+    expect(again?.message.toTag).toBe(first?.message.toTag);
+  });
+
+  it("of another one has another tag", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [first] = world.receive(alice.key, alice.register());
+    const [second] = world.receive(alice.key, alice.register());
+    expect(second?.message.toTag).not.toBe(first?.message.toTag);
+    expect(first?.message.toTag).toMatch(/^[0-9a-z]{7}$/);
+  });
+
+  it("a challenge leaves nothing behind either, and a repeat is challenged again", () => {
+    const world = new TestExchange("digest");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const register = alice.register();
+    for (let time = 0; time < 3; time += 1) expect(world.receive(alice.key, register)[0]?.message.status).toBe(401);
+    expect(world.exchange.counts(world.now)).toMatchObject({ registrations: 0, transactions: 0 });
+  });
+
+  it("credentials count once: their answer is remembered, and repeated as it was", () => {
+    const world = new TestExchange("digest");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const register = alice.register(600, ['Authorization: Digest username="alice", realm="example.test", nonce="x", uri="sip:x", response="y"']);
+    const [first] = world.receive(alice.key, register);
+    expect(first?.message.status).toBe(401);
+    expect(world.exchange.counts(world.now).transactions).toBe(1);
+    expect(world.receive(alice.key, register)[0]?.text).toBe(first?.text);
+  });
+
+  it("what a fenced cell and a domain of somebody else's are answered leaves nothing", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    world.exchange.setFenced(true);
+    const [refused] = world.receive(alice.key, alice.register());
+    expect(refused?.message.status).toBe(503);
+    expect(valuesOf(refused, "Retry-After")).toHaveLength(1);
+    world.exchange.setFenced(false);
+    const elsewhere = alice.request("REGISTER", "sip:elsewhere.test", ["To: <sip:alice@elsewhere.test>"]);
+    expect(world.receive(alice.key, elsewhere)[0]?.message.status).toBe(403);
+    expect(world.exchange.counts(world.now)).toMatchObject({ registrations: 0, transactions: 0 });
+  });
+
+  it("answers where the request came from, over whatever transport", () => {
+    for (const transport of ["UDP", "TCP", "TLS", "WS"] as const) {
+      const world = new TestExchange();
+      const alice = new TestPhone("alice", "198.51.100.7", 5070, transport);
+      const [ok] = world.receive(alice.key, alice.register(), alice.access);
+      expect(ok).toMatchObject({ access: alice.access, key: alice.key });
+      expect(world.exchange.counts(world.now)).toMatchObject({ registrations: 1, transactions: 0 });
+    }
+  });
+
+  it("the map decides whether a proof is needed", () => {
+    const world = new TestExchange("digest");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const register = alice.register();
+    expect(world.receive(alice.key, register)[0]?.message.status).toBe(401);
+    world.exchange.setMap(testMap("open"));
+    expect(world.receive(alice.key, register)[0]?.message.status).toBe(200);
+  });
+});
