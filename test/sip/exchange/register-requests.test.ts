@@ -48,7 +48,9 @@ describe("REGISTER without a transaction [RFC3261 8.2.7]", () => {
   it("credentials count once: their answer is remembered, and repeated as it was", () => {
     const world = new TestExchange("digest");
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
-    const register = alice.register(600, ['Authorization: Digest username="alice", realm="example.test", nonce="x", uri="sip:x", response="y"']);
+    const register = alice.register(600, [
+      'Authorization: Digest username="alice", realm="example.test", nonce="x", uri="sip:x", response="y"',
+    ]);
     const [first] = world.receive(alice.key, register);
     expect(first?.message.status).toBe(401);
     expect(world.exchange.counts(world.now).transactions).toBe(1);
