@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { dirname, resolve } from "node:path";
 import { parse } from "smol-toml";
+import { type Transport, isTransport } from "../sip/transport/flow.ts";
 import { hostInUri, isWildcard } from "./address.ts";
 import { GatewayError, UsageError, codeOf } from "./errors.ts";
 import { type GatewayFlags, parseFlags, parseListen } from "./flags.ts";
@@ -9,7 +10,7 @@ import { connectionsMax } from "./limits.ts";
 
 /** Where the gateway listens, and how phones see it. */
 export type ListenerConfig = {
-  readonly transport: "UDP" | "TCP" | "TLS";
+  readonly transport: Transport;
   /** Address to bind, without brackets: the cluster address. */
   readonly host: string;
   /** 0 (tests only): any free one. */
@@ -104,8 +105,9 @@ function readConfig(file: Section, flags: GatewayFlags, folder: string): Gateway
   const where = flags.listen.length > 0 ? "--listen" : "listeners";
   if (listeners.length === 0) throw file.error("listeners", "is missing: at least one is needed");
   checkListeners(listeners, file, where);
-  if (tls === undefined && listeners.some((listener) => listener.transport === "TLS")) {
-    throw file.error("tls", "is missing: a TLS listener needs tls.cert and tls.key");
+  const secure = listeners.find(({ transport }) => transport === "TLS" || transport === "WSS");
+  if (tls === undefined && secure !== undefined) {
+    throw file.error("tls", `is missing: a ${secure.transport} listener needs tls.cert and tls.key`);
   }
   return {
     name,
@@ -153,8 +155,8 @@ function readListeners(file: Section): ListenerConfig[] {
   return file.sections("listeners").map((section) => {
     section.allow(["transport", "host", "port", "advertise"]);
     const transport = section.required("transport").toUpperCase();
-    if (transport !== "UDP" && transport !== "TCP" && transport !== "TLS") {
-      throw section.error("transport", `must be udp, tcp or tls, is "${section.required("transport")}"`);
+    if (!isTransport(transport)) {
+      throw section.error("transport", `must be udp, tcp, tls, ws or wss, is "${section.required("transport")}"`);
     }
     const host = section.required("host").replace(/^\[(.*)\]$/, "$1");
     if (isIP(host) === 0) throw section.error("host", `must be an IPv4 or IPv6 address, is "${host}"`);

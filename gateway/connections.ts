@@ -1,13 +1,16 @@
 import { type Socket, connect, isIP, isIPv6 } from "node:net";
 import { connect as connectTls } from "node:tls";
+import type { WebSocket } from "ws";
 import { type FlowKey, parseFlowKey, serializeFlowKey } from "../sip/transport/flow.ts";
 import { isWildcard } from "./address.ts";
 import type { ListenerConfig, TlsConfig } from "./config.ts";
-import { Connection, type Failed } from "./connection.ts";
+import type { Connection, ConnectionHandlers, ConnectionNames, Failed } from "./connection.ts";
 import type { Counters } from "./counters.ts";
 import { connectTimeoutMs, connectionIdleMs, partialMessageMs, tcpKeepAliveMs } from "./limits.ts";
+import { StreamConnection } from "./stream-connection.ts";
 import { checkSipIdentity } from "./tls-identity.ts";
 import type { TrunkLink } from "./trunk-link.ts";
+import { WebSocketConnection } from "./websocket-connection.ts";
 
 export type ConnectionsHandlers = {
   /** A message came on a connection. */
@@ -26,42 +29,59 @@ export type ConnectionsOptions = {
 };
 
 /**
- * The TCP and TLS connections of this gateway by flow key. A phone is called on the connection it came on (RFC 5626); `t1..<address>` means
- * any connection to that address, opened when there is none (RFC 3261 18.1.1).
+ * The connections of this gateway by flow key. A phone is called on the connection it came on (RFC 5626); `t1..<address>` means any
+ * connection to that address, opened over TCP and TLS when there is none (RFC 3261 18.1.1). WebSockets are opened by their phones only (RFC 7118 5).
  */
 export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #handlers: ConnectionsHandlers;
+  /** One for all connections. */
+  readonly #heard: ConnectionHandlers;
   readonly #byKey = new Map<string, Connection>();
   /** The connection to use for "any to that address": the latest one that may be. */
   readonly #byAnyKey = new Map<string, Connection>();
   #count = 0;
+  #isStopped = false;
+  /** Called when the last one has ended, after {@link stop}. */
+  #lastEnded = (): void => {};
 
   constructor(options: ConnectionsOptions, handlers: ConnectionsHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    const { counters } = options;
+    this.#heard = {
+      message: (connection, octets) => handlers.message(connection, octets),
+      keepAlive: () => {
+        counters.keepAlives += 1;
+      },
+      junk: () => {
+        counters.junk += 1;
+      },
+      closed: (connection, wasOpen) => this.#closed(connection, wasOpen),
+    };
   }
 
   get size(): number {
     return this.#byKey.size;
   }
 
+  /** True when no connection more may be made. */
+  get isFull(): boolean {
+    return this.#isStopped || this.#byKey.size >= this.#options.connectionsMax;
+  }
+
   /** Takes a connection that a listener accepted. Over the limit it is closed at once. */
   accept(listener: number, socket: Socket): void {
-    const config = this.#options.listeners[listener];
-    const { remoteAddress, remotePort } = socket;
-    if (config === undefined || config.transport === "UDP" || remoteAddress === undefined || remotePort === undefined) {
-      // Gone before it was here.
-      socket.destroy();
-      return;
-    }
-    if (this.#byKey.size >= this.#options.connectionsMax) {
-      this.#options.counters.connectionsRefused += 1;
-      socket.destroy();
-      return;
-    }
-    this.#options.counters.connectionsAccepted += 1;
-    this.#add({ transport: config.transport, listener, connection: "", address: remoteAddress, port: remotePort }, socket, true);
+    const place = this.#admit(listener, socket);
+    if (place !== undefined) this.#add((heard, now) => new StreamConnection(this.#namesOf(place), socket, true, heard, now));
+  }
+
+  /** The same for a WebSocket, of which `socket` is the connection below. */
+  acceptWebSocket(listener: number, webSocket: WebSocket, socket: Socket): void {
+    const place = this.#admit(listener, socket);
+    if (place === undefined) return;
+    const names = { ...this.#namesOf(place), anyKey: undefined };
+    this.#add((heard, now) => new WebSocketConnection(names, webSocket, socket, heard, now));
   }
 
   /**
@@ -80,19 +100,26 @@ export class Connections {
 
   /** Closes a connection, if it is there. */
   close(flowKey: string): void {
-    this.#byKey.get(flowKey)?.close();
+    this.#byKey.get(flowKey)?.close("registrar");
   }
 
   /** Closes what is idle for too long or stuck in the middle of a message. To be called every few seconds. */
   sweep(now: number): void {
     for (const connection of this.#byKey.values()) {
       const isStuck = connection.partialSince !== 0 && now - connection.partialSince > partialMessageMs;
-      if (isStuck || now - connection.activeAt > connectionIdleMs) connection.close();
+      if (isStuck || now - connection.activeAt > connectionIdleMs) connection.close("useless");
     }
   }
 
-  stop(): void {
-    for (const connection of this.#byKey.values()) connection.close();
+  /** Closes everything, and takes nothing new. Resolves when all have ended, which takes a quarter of a second at most (goodbyeMs). */
+  stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#byKey.size === 0) return Promise.resolve();
+    const ended = new Promise<void>((resolve) => {
+      this.#lastEnded = resolve;
+    });
+    for (const connection of this.#byKey.values()) connection.close("stopping");
+    return ended;
   }
 
   /** Opens the connection that `t<listener>..<address>` asks for; undefined where that is not possible. */
@@ -101,12 +128,12 @@ export class Connections {
     // A connection with a name that is not here is gone: nobody else's may be used in its place.
     if (key === undefined || key.connection !== "" || (key.transport !== "TCP" && key.transport !== "TLS")) return undefined;
     const config = this.#listenerFor(key);
-    if (config === undefined || key.port === 0 || this.#byKey.size >= this.#options.connectionsMax) return undefined;
+    if (config === undefined || key.port === 0 || this.isFull) return undefined;
     const socket = key.transport === "TLS" ? this.#connectTls(key, config) : connect(connectOptions(key, config));
     socket.setNoDelay(true);
     socket.setKeepAlive(true, tcpKeepAliveMs);
     this.#options.counters.connectionsOpened += 1;
-    const connection = this.#add(key, socket, false);
+    const connection = this.#add((heard, now) => new StreamConnection(this.#namesOf(key), socket, false, heard, now));
     const timer = setTimeout(() => socket.destroy(), connectTimeoutMs);
     socket.once(key.transport === "TLS" ? "secureConnect" : "connect", () => {
       clearTimeout(timer);
@@ -138,40 +165,45 @@ export class Connections {
     return fits(named) ? named : this.#options.listeners.find(fits);
   }
 
-  #add(identity: FlowKey, socket: Socket, isOpen: boolean): Connection {
-    const { counters, boot } = this.#options;
+  /** Where an accepted connection comes from; undefined: it was closed. */
+  #admit(listener: number, socket: Socket): FlowKey | undefined {
+    const { counters, listeners } = this.#options;
+    const config = listeners[listener];
+    const { remoteAddress, remotePort } = socket;
+    // Gone before it was here.
+    const isGone = config === undefined || remoteAddress === undefined || remotePort === undefined;
+    if (isGone || this.isFull) {
+      if (!isGone) counters.connectionsRefused += 1;
+      socket.destroy();
+      return undefined;
+    }
+    counters.connectionsAccepted += 1;
+    return { transport: config.transport, listener, connection: "", address: remoteAddress, port: remotePort };
+  }
+
+  #namesOf(place: FlowKey): ConnectionNames {
     this.#count += 1;
-    const anyKey = serializeFlowKey(identity);
     // The name to verify is no part of a connection's own key: it was verified when the connection was made.
-    const { serverName: _serverName, ...place } = identity;
-    const key = serializeFlowKey({ ...place, connection: `${boot}${this.#count.toString(36)}` });
-    const connection = new Connection(
-      { key, anyKey, address: identity.address },
-      socket,
-      isOpen,
-      {
-        message: (from, octets) => this.#handlers.message(from, octets),
-        keepAlive: () => {
-          counters.keepAlives += 1;
-        },
-        junk: () => {
-          counters.junk += 1;
-        },
-        closed: (gone, wasOpen) => this.#closed(gone, wasOpen),
-      },
-      Date.now(),
-    );
-    this.#byKey.set(key, connection);
-    this.#byAnyKey.set(anyKey, connection);
+    const { serverName: _serverName, ...bare } = place;
+    const key = serializeFlowKey({ ...bare, connection: `${this.#options.boot}${this.#count.toString(36)}` });
+    return { key, anyKey: serializeFlowKey(place), address: place.address };
+  }
+
+  #add<Made extends Connection>(make: (heard: ConnectionHandlers, now: number) => Made): Made {
+    const connection = make(this.#heard, Date.now());
+    this.#byKey.set(connection.key, connection);
+    if (connection.anyKey !== undefined) this.#byAnyKey.set(connection.anyKey, connection);
     return connection;
   }
 
   #closed(connection: Connection, wasOpen: boolean): void {
     this.#options.counters.connectionsClosed += 1;
     this.#byKey.delete(connection.key);
-    if (this.#byAnyKey.get(connection.anyKey) === connection) this.#byAnyKey.delete(connection.anyKey);
+    const { anyKey } = connection;
+    if (anyKey !== undefined && this.#byAnyKey.get(anyKey) === connection) this.#byAnyKey.delete(anyKey);
     // Nobody can know a connection that was never made.
     if (wasOpen) this.#handlers.closed(connection);
+    if (this.#byKey.size === 0) this.#lastEnded();
   }
 }
 

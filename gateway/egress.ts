@@ -38,10 +38,10 @@ export class Egress {
         break;
       case "TCP":
       case "TLS":
-        this.#connections.send(flowKey, octets, link, failed);
-        break;
       case "WS":
       case "WSS":
+        this.#connections.send(flowKey, octets, link, failed);
+        break;
       case undefined:
         failed();
     }

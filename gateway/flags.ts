@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isTransport } from "../sip/transport/flow.ts";
 import { hostInUri, isWildcard } from "./address.ts";
 import type { ListenerConfig } from "./config.ts";
 import { UsageError } from "./errors.ts";
@@ -25,7 +26,7 @@ export const usageText = `Usage: node gateway/index.ts [--config FILE] [flags; t
   --name NAME               access name, unique in the cluster (g1)
   --secret-file FILE        the cluster's secret
   --cell ID=URL             a cell to ask for the cluster map; may be repeated
-  --listen TRANSPORT:HOST:PORT   udp, tcp or tls; may be repeated
+  --listen TRANSPORT:HOST:PORT   udp, tcp, tls, ws or wss; may be repeated
   --tls-cert FILE --tls-key FILE --tls-ca FILE --tls-verify true|false
   --dns SERVER              DNS server; may be repeated
   --parent-pid PID          exit when that process is gone
@@ -92,11 +93,19 @@ function flagsOf(values: ReadonlyMap<string, readonly string[]>): GatewayFlags {
 
 /** `udp:192.0.2.1:5060`, `tls:[2001:db8::1]:5061`. */
 export function parseListen(text: string): ListenerConfig {
-  const match = /^(udp|tcp|tls):(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
+  const match = /^([a-z]+):(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
   const host = match?.[2] ?? match?.[3] ?? "";
   const family = isIP(host);
   const port = Number(match?.[4]);
-  if (match === null || family === 0 || (family === 6) !== (match[2] !== undefined) || port < 1 || port > 65_535) {
+  const transport = match?.[1]?.toUpperCase();
+  if (
+    match === null ||
+    !isTransport(transport) ||
+    family === 0 ||
+    (family === 6) !== (match[2] !== undefined) ||
+    port < 1 ||
+    port > 65_535
+  ) {
     throw new UsageError(
       `--listen: must be TRANSPORT:ADDRESS:PORT, for example udp:192.0.2.1:5060 or tls:[2001:db8::1]:5061, is "${text}"`,
     );
@@ -104,11 +113,5 @@ export function parseListen(text: string): ListenerConfig {
   if (isWildcard(host)) {
     throw new UsageError(`--listen: ${host} is no address that a phone could send to; use a file with listeners.advertise`);
   }
-  const transport = (match[1] ?? "").toUpperCase();
-  return {
-    transport: transport === "UDP" ? "UDP" : transport === "TCP" ? "TCP" : "TLS",
-    host,
-    port,
-    advertisedHost: hostInUri(host),
-  };
+  return { transport, host, port, advertisedHost: hostInUri(host) };
 }

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type Listener, parseFlowKey } from "../sip/transport/flow.ts";
 import { stringOf } from "../sip/message/octets.ts";
 import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../sip/transport/frame.ts";
-import type { GatewayConfig } from "./config.ts";
+import type { GatewayConfig, ListenerConfig } from "./config.ts";
 import { Connections } from "./connections.ts";
 import { ControlLinks } from "./control-links.ts";
 import { type Counters, newCounters } from "./counters.ts";
@@ -19,6 +19,7 @@ import { isStun, stunAnswer } from "./stun.ts";
 import type { TrunkLink } from "./trunk-link.ts";
 import { Trunks } from "./trunks.ts";
 import { UdpListener } from "./udp-listener.ts";
+import { WebSocketListener } from "./websocket-listener.ts";
 
 /** How often connections are looked over for idle and stuck ones. */
 const sweepMs = 5_000;
@@ -32,7 +33,8 @@ export class Gateway {
   /** New with every start: connections of an earlier one are gone. */
   readonly #boot = randomBytes(6).toString("hex").slice(0, 8);
   readonly #udp = new Map<number, UdpListener>();
-  readonly #streams = new Map<number, StreamListener>();
+  /** Those that accept connections. */
+  readonly #streams = new Map<number, StreamListener | WebSocketListener>();
   readonly #limit: SourceLimit;
   readonly #dns: Dns & { stop?(): void };
   readonly #resolver: NextHopResolver;
@@ -129,18 +131,18 @@ export class Gateway {
     this.#sweeper = setInterval(() => this.connections.sweep(Date.now()), sweepMs);
   }
 
-  /** Closes everything. */
+  /** Closes everything. Softphones are told that it goes, and have a moment to answer. */
   async stop(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#dispatcher?.stop();
-    this.connections.stop();
+    await this.connections.stop();
     this.#control?.stop();
     this.#trunks?.stop();
     this.#dns.stop?.();
     await Promise.all([...this.#udp.values(), ...this.#streams.values()].map((listener) => listener.stop()));
   }
 
-  #makeListener(index: number, config: GatewayConfig["listeners"][number]): void {
+  #makeListener(index: number, config: ListenerConfig): void {
     if (config.transport === "UDP") {
       const listener = new UdpListener(config, index, {
         receive: (flowKey, octets, address) => this.#receiveDatagram(flowKey, octets, address),
@@ -149,16 +151,28 @@ export class Gateway {
       this.#udp.set(index, listener);
       return;
     }
-    const listener = new StreamListener(config, this.#config.tls, {
-      accepted: (socket) => this.connections.accept(index, socket),
-      junk: () => {
-        this.counters.junk += 1;
-      },
-    });
-    this.#streams.set(index, listener);
+    this.#streams.set(index, this.#makeStreamListener(index, config));
   }
 
-  async #bind(index: number, config: GatewayConfig["listeners"][number]): Promise<Listener> {
+  #makeStreamListener(index: number, config: ListenerConfig): StreamListener | WebSocketListener {
+    const { tls, name } = this.#config;
+    const junk = (): void => {
+      this.counters.junk += 1;
+    };
+    if (config.transport !== "WS" && config.transport !== "WSS") {
+      return new StreamListener(config, tls, { junk, accepted: (socket) => this.connections.accept(index, socket) });
+    }
+    return new WebSocketListener(config, tls, name, {
+      junk,
+      isFull: () => this.connections.isFull,
+      refused: () => {
+        this.counters.connectionsRefused += 1;
+      },
+      accepted: (webSocket, socket) => this.connections.acceptWebSocket(index, webSocket, socket),
+    });
+  }
+
+  async #bind(index: number, config: ListenerConfig): Promise<Listener> {
     const port = (await (this.#udp.get(index) ?? this.#streams.get(index))?.start()) ?? config.port;
     return { transport: config.transport, host: config.advertisedHost, port: config.advertisedPort ?? port };
   }

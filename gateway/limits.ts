@@ -2,7 +2,7 @@ import { trunkQueueOctetsMax } from "../sip/limits.ts";
 
 /** Limits and times of the gateway, each with its reason. Units come last in the names. */
 
-/** TCP and TLS connections of one gateway. Each costs about 20 KB; the process needs as many file descriptors (`ulimit -n`). */
+/** TCP, TLS and WebSocket connections of one gateway. Each costs about 20 KB; the process needs as many file descriptors (`ulimit -n`). */
 export const connectionsMax = 20_000;
 /** Nothing in either direction: longer than the longest registration lives (3600 s), so that no phone loses the flow it is called on. */
 export const connectionIdleMs = 3_900_000;
@@ -12,6 +12,11 @@ export const partialMessageMs = 30_000;
 export const tcpKeepAliveMs = 60_000;
 /** TLS handshake of a peer that connected. */
 export const tlsHandshakeMs = 10_000;
+/** Connections to a WebSocket listener that are none yet: softphones that come back all at once, at a millisecond of TLS each. Over: closed, and they come again. */
+export const handshakesMax = 2_000;
+/** HTTP request of a peer that connected, from its first octet to its last; how often those that take longer are looked for. */
+export const httpRequestMs = 10_000;
+export const httpCheckMs = 2_000;
 /** A connection that the gateway opens: below Timer F, so that the next target can still be tried (RFC 3263 4.3). */
 export const connectTimeoutMs = 4_000;
 /** Messages that wait for one connection to be made. */
@@ -20,6 +25,8 @@ export const connectingOctetsMax = 256 * 1024;
 export const unwrittenOctetsMax = 1024 * 1024;
 /** After a last answer, for the peer to take it. */
 export const lingerMs = 1_000;
+/** For softphones to answer the close of their WebSockets when the gateway stops: it has half a second in all. */
+export const goodbyeMs = 250;
 /** Trunks that one connection remembers to tell of its end; over: all are told. */
 export const linksPerConnectionMax = 64;
 

@@ -1,11 +1,11 @@
 import { isIP, isIPv6 } from "node:net";
 import { isParseError } from "../sip/errors.ts";
 import { type SipUri, isSipUri, parseUri } from "../sip/message/uri.ts";
-import { defaultPort, serializeFlowKey } from "../sip/transport/flow.ts";
+import { type Transport, defaultPort, serializeFlowKey } from "../sip/transport/flow.ts";
 import type { Dns, SrvRecord } from "./dns.ts";
 import { flowsPerResolutionMax, resolutionTimeoutMs, resolutionsMax } from "./limits.ts";
 
-type NextTransport = "UDP" | "TCP" | "TLS";
+type NextTransport = Exclude<Transport, "WS" | "WSS">;
 /** Somewhere to send: before its name has an address. */
 type Host = { readonly transport: NextTransport; readonly name: string; readonly port: number };
 type Service = { readonly transport: NextTransport; readonly name: string };
@@ -14,7 +14,7 @@ type Service = { readonly transport: NextTransport; readonly name: string };
 const serverNameMax = 200;
 
 /** Listeners by index: what a flow leaves from. */
-export type ListenerPlace = { readonly transport: NextTransport; readonly host: string };
+export type ListenerPlace = { readonly transport: Transport; readonly host: string };
 
 /** Finds the flows to try, in order, for a next hop that is named by URI (RFC 3263 4). */
 export class NextHopResolver {

@@ -1,9 +1,7 @@
-import { type Server, type Socket, createServer } from "node:net";
+import { type Socket, createServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { bindError } from "./bind-error.ts";
+import { BoundServer, secureServer, socketOptions } from "./bound-server.ts";
 import type { ListenerConfig, TlsConfig } from "./config.ts";
-import { GatewayError } from "./errors.ts";
-import { tcpKeepAliveMs, tlsHandshakeMs } from "./limits.ts";
 
 export type StreamHandlers = {
   /** A connection is made, its TLS handshake included. */
@@ -14,60 +12,27 @@ export type StreamHandlers = {
 
 /** One TCP or TLS listening socket on one cluster address. */
 export class StreamListener {
-  readonly #config: ListenerConfig;
-  readonly #server: Server;
-  /** TLS connections whose handshake is not complete: nobody else knows them. */
-  readonly #shaking = new Set<Socket>();
+  readonly #bound: BoundServer;
 
   constructor(config: ListenerConfig, tls: TlsConfig | undefined, handlers: StreamHandlers) {
-    this.#config = config;
-    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepAliveMs };
+    const accept = (socket: Socket): void => handlers.accepted(socket);
     if (config.transport !== "TLS") {
-      this.#server = createServer(options, (socket) => handlers.accepted(socket));
+      this.#bound = new BoundServer(config, createServer(socketOptions, accept));
       return;
     }
-    this.#server = tlsServer(options, tls, handlers);
-    this.#server.on("connection", (socket: Socket) => {
-      this.#shaking.add(socket);
-      socket.once("close", () => this.#shaking.delete(socket));
-    });
-  }
-
-  /** Binds; the port that it got. Rejects with a GatewayError. */
-  start(): Promise<number> {
-    const { host, port } = this.#config;
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", (error) => reject(bindError(this.#config, error)));
-      this.#server.listen({ host, port, ipv6Only: true, exclusive: true, backlog: 1024 }, () => {
-        this.#server.removeAllListeners("error");
-        // Too many open files, for example: the listener goes on.
-        this.#server.on("error", () => {});
-        const address = this.#server.address();
-        resolve(typeof address === "object" && address !== null ? address.port : port);
-      });
-    });
-  }
-
-  /** Stops listening and drops unfinished handshakes. Connections that were accepted belong to their owner. */
-  stop(): Promise<void> {
-    for (const socket of this.#shaking) socket.destroy();
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-    });
-  }
-}
-
-function tlsServer(options: object, tls: TlsConfig | undefined, handlers: StreamHandlers): Server {
-  if (tls === undefined) throw new GatewayError("a TLS listener needs a certificate");
-  try {
-    const server = createTlsServer(
-      // A client's certificate is neither asked for nor needed: phones authenticate by digest.
-      { ...options, cert: tls.cert, key: tls.key, minVersion: "TLSv1.2", handshakeTimeout: tlsHandshakeMs },
-      (socket) => handlers.accepted(socket),
-    );
+    const server = secureServer("TLS", tls, (secure) => createTlsServer({ ...socketOptions, ...secure }, accept));
     server.on("tlsClientError", () => handlers.junk());
-    return server;
-  } catch (error) {
-    throw new GatewayError(`tls: certificate and key cannot be used (${error instanceof Error ? error.message : String(error)})`);
+    this.#bound = new BoundServer(config, server);
+    server.on("connection", (socket: Socket) => this.#bound.watch(socket));
+  }
+
+  /** See {@link BoundServer.start}. */
+  start(): Promise<number> {
+    return this.#bound.start();
+  }
+
+  /** See {@link BoundServer.stop}. */
+  stop(): Promise<void> {
+    return this.#bound.stop();
   }
 }

@@ -33,6 +33,11 @@ export type FlowKey = {
 const letterOf: Readonly<Record<Transport, string>> = { UDP: "u", TCP: "t", TLS: "s", WS: "w", WSS: "x" };
 const transportOf: Readonly<Record<string, Transport>> = { u: "UDP", t: "TCP", s: "TLS", w: "WS", x: "WSS" };
 
+/** True for the name of a transport, in capitals. */
+export function isTransport(value: unknown): value is Transport {
+  return typeof value === "string" && Object.hasOwn(letterOf, value);
+}
+
 /** True for transports that lose nothing and keep order (RFC 3261 17): no retransmissions over them. */
 export function isReliable(transport: Transport): boolean {
   return transport !== "UDP";

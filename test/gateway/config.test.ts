@@ -86,7 +86,19 @@ describe("a good configuration", () => {
   });
 
   test("flags win over the file, and do without one", () => {
-    const flags = ["--name", "g2", "--cell=b=https://cell.example.test", "--listen", "tls:[::1]:5061", "--listen", "udp:192.0.2.1:5060"];
+    const flags = [
+      "--name",
+      "g2",
+      "--cell=b=https://cell.example.test",
+      "--listen",
+      "tls:[::1]:5061",
+      "--listen",
+      "udp:192.0.2.1:5060",
+      "--listen",
+      "ws:192.0.2.1:5066",
+      "--listen",
+      "WSS:192.0.2.1:443",
+    ];
     const files = ["--secret-file", join(folder, "secret"), "--tls-cert", join(folder, "cert.pem"), "--tls-key", join(folder, "key.pem")];
     for (const from of [["--config", fileWith(good.replace(/secret = .*/, ""))], []]) {
       const { config, json, supervised, parentPid } = readInvocation([
@@ -102,6 +114,8 @@ describe("a good configuration", () => {
       expect(config.listeners.map(({ transport, advertisedHost }) => [transport, advertisedHost])).toEqual([
         ["TLS", "[::1]"],
         ["UDP", "192.0.2.1"],
+        ["WS", "192.0.2.1"],
+        ["WSS", "192.0.2.1"],
       ]);
       expect({ json, supervised, parentPid }).toEqual({ json: true, supervised: true, parentPid: 77 });
     }
@@ -141,7 +155,7 @@ describe("a wrong file is a UsageError with one line: file, key, reason", () => 
       'F: cells[0].url: must be an http or https URL, is "127.0.0.1:8801"',
     ],
     ["no listeners", good.slice(0, good.indexOf("[[listeners]]")), "F: listeners: is missing: at least one is needed"],
-    ["a transport", good.replace('"udp"', '"sctp"'), 'F: listeners[0].transport: must be udp, tcp or tls, is "sctp"'],
+    ["a transport", good.replace('"udp"', '"sctp"'), 'F: listeners[0].transport: must be udp, tcp, tls, ws or wss, is "sctp"'],
     [
       "a host name to bind",
       good.replace('host = "127.0.0.1"', 'host = "localhost"'),
@@ -162,6 +176,7 @@ describe("a wrong file is a UsageError with one line: file, key, reason", () => 
       `${good}[[listeners]]\ntransport = "udp"\nhost = "127.0.0.1"\nport = 5060`,
       "F: listeners[1]: has the address and port of listeners[0]",
     ],
+    ["WSS without certificate", good.replace('"udp"', '"wss"'), "F: tls: is missing: a WSS listener needs tls.cert and tls.key"],
     ["TLS without certificate", good.replace('"udp"', '"tls"'), "F: tls: is missing: a TLS listener needs tls.cert and tls.key"],
     ["tls without key", tls.replace('key = "key.pem"', ""), "F: tls.key: is missing"],
     ["tls that is no table", `tls = 1\n${good}`, "F: tls: must be a table"],

@@ -1,6 +1,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { connect, isIPv6, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { WebSocket } from "ws";
 
 /** Text that arrives, and a bounded wait for it. */
 export class Inbox {
@@ -117,5 +118,64 @@ export class StreamPhone {
 
   close(): void {
     this.socket.destroy();
+  }
+}
+
+/** A softphone (RFC 7118) that says what it is told to. */
+export class WebSocketPhone {
+  /** Messages, one each, as octets that stand for themselves. */
+  readonly inbox = new Inbox();
+  readonly isBinary: boolean[] = [];
+  readonly socket: WebSocket;
+  /** The close frame that came: `1000 reason`. */
+  closing = "";
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket;
+    socket.on("message", (data: Buffer, isBinary) => {
+      this.isBinary.push(isBinary);
+      this.inbox.push(data.toString("latin1"));
+    });
+    socket.on("error", () => {});
+    socket.on("close", (code, reason) => {
+      this.closing = `${code} ${reason.toString()}`;
+      this.inbox.close();
+    });
+  }
+
+  /** `options.ca`: over TLS, checked against that authority. Rejects with what the server answered when that is no WebSocket. */
+  static async open(
+    port: number,
+    options: { ca?: string; host?: string; protocols?: string[]; path?: string } = {},
+  ): Promise<WebSocketPhone> {
+    const { ca, host = "127.0.0.1", protocols = ["sip"], path = "/" } = options;
+    const url = `${ca === undefined ? "ws" : "wss"}://${isIPv6(host) ? `[${host}]` : host}:${port}${path}`;
+    const secure = ca === undefined ? {} : { ca, servername: "example.test" };
+    const socket = new WebSocket(url, protocols, { perMessageDeflate: false, ...secure });
+    const phone = new WebSocketPhone(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.once("open", resolve).once("error", reject);
+      socket.once("unexpected-response", (_request, response) => {
+        let text = "";
+        response.on("data", (data: Buffer) => (text += data.toString()));
+        response.on("end", () => reject(new Error(`${response.statusCode} ${text.trim()}`)));
+      });
+    });
+    return phone;
+  }
+
+  /** Text as a text frame, octets as a binary one. */
+  send(data: string | Uint8Array): void {
+    this.socket.send(data);
+  }
+
+  /** The close frame that ended it. */
+  async untilClosed(): Promise<string> {
+    await this.inbox.until(() => this.inbox.isClosed, "the end of the WebSocket");
+    return this.closing;
+  }
+
+  close(): void {
+    this.socket.terminate();
   }
 }

@@ -6,6 +6,7 @@ import { signature, upgrade } from "./cell.ts";
 export const listeners = [
   { transport: "UDP", host: "192.0.2.1", port: 5060 },
   { transport: "TCP", host: "192.0.2.1", port: 5060 },
+  { transport: "WS", host: "192.0.2.1", port: 5066 },
 ];
 
 /** A UDP flow key of the gateway: 198.51.100.7:5060. */

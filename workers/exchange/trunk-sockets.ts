@@ -1,4 +1,4 @@
-import type { Listener } from "../../sip/transport/flow.ts";
+import { isTransport, type Listener } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, parseJsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { framesOf } from "./frames-of.ts";
 import { Unacknowledged } from "./unacknowledged.ts";
@@ -249,7 +249,7 @@ function readHello(record: FrameRecord): { readonly boot: string; readonly liste
 
 function isListener(value: unknown): value is Listener {
   if (typeof value !== "object" || value === null || !("transport" in value) || !("host" in value) || !("port" in value)) return false;
-  return ["UDP", "TCP", "TLS"].includes(String(value.transport)) && typeof value.host === "string" && typeof value.port === "number";
+  return isTransport(value.transport) && typeof value.host === "string" && typeof value.port === "number";
 }
 
 function closeQuietly(socket: WebSocket, code: number, reason: string): void {

@@ -1,0 +1,114 @@
+import type { Socket } from "node:net";
+import { buildResponse } from "../sip/message/build.ts";
+import { StreamFramer } from "../sip/message/stream-framer.ts";
+import type { ParseError } from "../sip/errors.ts";
+import { Connection, type ConnectionHandlers, type ConnectionNames, type Failed, crlf, gather } from "./connection.ts";
+import { connectingOctetsMax, lingerMs, unwrittenOctetsMax } from "./limits.ts";
+
+/** One TCP or TLS connection: its stream cut into messages, and what waits while it is made. */
+export class StreamConnection extends Connection {
+  readonly #socket: Socket;
+  readonly #handlers: ConnectionHandlers;
+  readonly #framer = new StreamFramer();
+  #isOpen: boolean;
+  #isClosed = false;
+  #waiting: { readonly octets: Uint8Array; readonly failed: Failed }[] = [];
+  #waitingOctets = 0;
+
+  constructor(names: ConnectionNames, socket: Socket, isOpen: boolean, handlers: ConnectionHandlers, now: number) {
+    super(names, now);
+    this.#socket = socket;
+    this.#isOpen = isOpen;
+    this.#handlers = handlers;
+    socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
+    // The error itself says nothing that the close does not.
+    socket.on("error", () => {});
+    socket.on("close", () => this.#finish());
+  }
+
+  /** The connection that was begun is made. */
+  opened(now: number): void {
+    this.#isOpen = true;
+    this.activeAt = now;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingOctets = 0;
+    for (const { octets, failed } of waiting) this.send(octets, failed, now);
+  }
+
+  override send(octets: Uint8Array, failed: Failed, now: number): void {
+    if (this.#isClosed) {
+      failed();
+    } else if (this.#isOpen) {
+      this.#write(octets, failed, now);
+    } else if (this.#waitingOctets + octets.length > connectingOctetsMax) {
+      failed();
+    } else {
+      this.#waiting.push({ octets, failed });
+      this.#waitingOctets += octets.length;
+    }
+  }
+
+  override close(): void {
+    this.#socket.destroy();
+  }
+
+  #write(octets: Uint8Array, failed: Failed, now: number): void {
+    if (this.#socket.writableLength + octets.length > unwrittenOctetsMax) {
+      // It reads too slowly, or sleeps: better a new connection than a queue that only grows.
+      this.#socket.destroy();
+      failed();
+      return;
+    }
+    this.activeAt = now;
+    gather(this.#socket);
+    this.#socket.write(octets);
+  }
+
+  #receive(chunk: Uint8Array): void {
+    const now = Date.now();
+    this.activeAt = now;
+    for (const event of this.#framer.push(chunk)) {
+      if (this.#isClosed) return;
+      switch (event.type) {
+        case "message":
+          this.#handlers.message(this, event.octets);
+          break;
+        case "ping":
+          // RFC 5626 3.5.1: answered at once.
+          this.#handlers.keepAlive();
+          this.#write(crlf, () => {}, now);
+          break;
+        case "pong":
+          break;
+        case "error":
+          this.#refuse(event.error, now);
+          return;
+        default:
+          event satisfies never;
+      }
+    }
+    this.received(this.#framer.buffered === 0, now);
+  }
+
+  /** The stream cannot be followed: what can be answered is, and the connection ends (RFC 3261 18.3). */
+  #refuse(error: ParseError, now: number): void {
+    this.#handlers.junk();
+    const { message } = error;
+    if (message?.isRequest === true && message.isAnswerable && message.method !== "ACK") {
+      this.#write(buildResponse(message, error.status, { reason: error.reason }), () => {}, now);
+    }
+    this.#socket.destroySoon();
+    // A peer that does not read must not keep it open.
+    setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+  }
+
+  #finish(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { failed } of waiting) failed();
+    this.#handlers.closed(this, this.#isOpen);
+  }
+}
