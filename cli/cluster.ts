@@ -24,14 +24,14 @@ const lineCount = 4;
 /** The map that cells are started with. */
 export function clusterMapOf(cluster: ClusterSettings, settings: Settings, layout: Layout): ClusterMap {
   const host = hostInUri(settings.host).toLowerCase();
-  const ports = [...layout.gateways.flatMap(({ sipPort, tlsPort }) => [sipPort, tlsPort]), ...layout.cells.map(({ port }) => port)];
+  const ports = new Set([...layout.gateways.flatMap(({ listeners }) => listeners), ...layout.cells].map(({ port }) => port));
   return {
     version: 1,
     cells: layout.cells.map(({ id, url }) => ({ id, url })),
     exchangeCount: cluster.exchanges,
     lineCount,
     domains: [{ name: cluster.domain, auth: settings.auth, digest: settings.digest }],
-    aliases: [host, ...ports.map((port) => `${host}:${port}`)],
+    aliases: [host, ...Array.from(ports, (port) => `${host}:${port}`)],
     heartbeat: { periodMs: 1_000, missed: 3 },
     replication: { ackTimeoutMs: 200, ...(settings.replication ? {} : { enabled: false }) },
     flushMs: 1_000,

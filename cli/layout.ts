@@ -5,17 +5,12 @@ import { Failure, UsageError, codeOf } from "./errors.ts";
 import type { Settings } from "./settings.ts";
 
 /** Where a gateway listens, as run.json and the gateway's configuration name it. */
-export type Listener = { readonly transport: "UDP" | "TCP" | "TLS"; readonly host: string; readonly port: number };
+export type Listener = { readonly transport: "UDP" | "TCP" | "TLS" | "WS" | "WSS"; readonly host: string; readonly port: number };
 
 /** Which process listens where. */
 export type Layout = {
   readonly cells: readonly { readonly id: string; readonly port: number; readonly url: string }[];
-  readonly gateways: readonly {
-    readonly id: string;
-    readonly sipPort: number;
-    readonly tlsPort: number;
-    readonly listeners: readonly Listener[];
-  }[];
+  readonly gateways: readonly { readonly id: string; readonly listeners: readonly Listener[] }[];
 };
 
 /** An address as it stands in a URI: IPv6 in brackets. */
@@ -32,14 +27,16 @@ export function layoutOf(settings: Settings, cells: number): Layout {
       return { id: String.fromCharCode(97 + index), port, url: `http://${hostInUri(host)}:${port}` };
     }),
     gateways: Array.from({ length: settings.gateways }, (_, index) => {
-      const sipPort = settings.sipPort + 2 * index;
-      const tlsPort = settings.tlsPort + 2 * index;
-      const listeners: Listener[] = [
-        { transport: "UDP", host, port: sipPort },
-        { transport: "TCP", host, port: sipPort },
-        { transport: "TLS", host, port: tlsPort },
+      const at = (transport: Listener["transport"], first: number | undefined): Listener[] =>
+        first === undefined ? [] : [{ transport, host, port: first + 2 * index }];
+      const listeners = [
+        ...at("UDP", settings.sipPort),
+        ...at("TCP", settings.sipPort),
+        ...at("TLS", settings.tlsPort),
+        ...at("WS", settings.wsPort),
+        ...at("WSS", settings.wssPort),
       ];
-      return { id: `g${index + 1}`, sipPort, tlsPort, listeners };
+      return { id: `g${index + 1}`, listeners };
     }),
   };
   checkOverlap(layout);
@@ -48,13 +45,24 @@ export function layoutOf(settings: Settings, cells: number): Layout {
 
 type Need = { readonly kind: "UDP" | "TCP"; readonly port: number; readonly who: string; readonly option: string };
 
+const optionOf: Readonly<Record<Listener["transport"], string>> = {
+  UDP: "--sip",
+  TCP: "--sip",
+  TLS: "--tls-port",
+  WS: "--ws-port",
+  WSS: "--wss-port",
+};
+
 function needsOf(layout: Layout): Need[] {
   return [
-    ...layout.gateways.flatMap(({ id, sipPort, tlsPort }): Need[] => [
-      { kind: "UDP", port: sipPort, who: `gateway ${id} for UDP`, option: "--sip" },
-      { kind: "TCP", port: sipPort, who: `gateway ${id} for TCP`, option: "--sip" },
-      { kind: "TCP", port: tlsPort, who: `gateway ${id} for TLS`, option: "--tls-port" },
-    ]),
+    ...layout.gateways.flatMap(({ id, listeners }) =>
+      listeners.map(({ transport, port }): Need => ({
+        kind: transport === "UDP" ? "UDP" : "TCP",
+        port,
+        who: `gateway ${id} for ${transport}`,
+        option: optionOf[transport],
+      })),
+    ),
     ...layout.cells.map(({ id, port }): Need => ({ kind: "TCP", port, who: `cell ${id} for HTTP`, option: "--http-port" })),
   ];
 }

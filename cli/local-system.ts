@@ -99,9 +99,12 @@ export class LocalSystem {
   }
 
   #gatewaysText(): string {
-    const host = hostInUri(this.#options.settings.host);
     return this.#options.layout.gateways
-      .map(({ id, sipPort, tlsPort }) => `${id} ${host}:${sipPort} UDP TCP, ${host}:${tlsPort} TLS`)
+      .map(({ id, listeners }) => {
+        const places = Map.groupBy(listeners, ({ host, port }) => `${hostInUri(host)}:${port}`);
+        const texts = Array.from(places, ([place, here]) => `${place} ${here.map(({ transport }) => transport).join(" ")}`);
+        return `${id} ${texts.join(", ")}`;
+      })
       .join("; ");
   }
 

@@ -14,6 +14,9 @@ export type Settings = {
   readonly host: string;
   readonly sipPort: number;
   readonly tlsPort: number;
+  /** Undefined: gateways take no softphones over WebSocket, or none over TLS. */
+  readonly wsPort: number | undefined;
+  readonly wssPort: number | undefined;
   readonly httpPort: number;
   readonly cells: number | undefined;
   readonly gateways: number;
@@ -50,6 +53,12 @@ export const upSpec: CommandSpec = {
     { name: "digest", value: "LIST", help: "what phones are asked for: md5, sha-256, or both (md5)" },
     { name: "sip", value: "HOST:PORT", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
     { name: "tls-port", value: "N", help: "TLS of the first gateway (5061); further gateways: the next port pairs" },
+    {
+      name: "ws-port",
+      value: "N",
+      help: "SIP over WebSocket of the first gateway (none); further ones as with TLS",
+    },
+    { name: "wss-port", value: "N", help: "the same over TLS (none)" },
     { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: the next ports" },
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
     { name: "gateways", value: "N", help: "gateways (1)" },
@@ -72,14 +81,11 @@ const exchangesMax = 1024;
 /** Checks every option of `tandem up`. Throws a UsageError with one line. */
 export function settingsOf(args: Arguments): Settings {
   const { values, flags } = args;
-  const port = (option: string, otherwise: number): number => {
-    const text = values.get(option);
-    return text === undefined ? otherwise : wholeNumber(upSpec, option, text, 1, 65_535);
-  };
   const count = (option: string, max: number): number | undefined => {
     const text = values.get(option);
     return text === undefined ? undefined : wholeNumber(upSpec, option, text, 1, max);
   };
+  const port = (option: string): number | undefined => count(option, 65_535);
   const auth = values.get("auth") ?? "digest";
   if (auth !== "digest" && auth !== "open") throw usage(upSpec, `--auth ${auth}: must be digest or open`);
   const replication = values.get("replication") ?? "on";
@@ -95,8 +101,10 @@ export function settingsOf(args: Arguments): Settings {
     digest,
     host,
     sipPort,
-    tlsPort: port("tls-port", 5061),
-    httpPort: port("http-port", 8801),
+    tlsPort: port("tls-port") ?? 5061,
+    wsPort: port("ws-port"),
+    wssPort: port("wss-port"),
+    httpPort: port("http-port") ?? 8801,
     cells: count("cells", cellsMax),
     gateways: count("gateways", gatewaysMax) ?? 1,
     exchanges: count("exchanges", exchangesMax),

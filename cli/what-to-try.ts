@@ -6,17 +6,14 @@ import { tableText } from "./table.ts";
 
 /** What a first user needs: where a phone registers and as whom, and the commands. */
 export function whatToTry(settings: Settings, domain: string, layout: Layout, passwords: Readonly<Record<string, string>>): string {
-  const servers = layout.gateways.map(({ sipPort, tlsPort }) => {
-    const host = hostInUri(settings.host);
-    return `${host}:${sipPort} (UDP, TCP), ${host}:${tlsPort} (TLS)`;
-  });
-  const sockets = layout.cells.map(({ url }) => url.replace("http", "ws"));
-  const lines = [
+  const urls = urlsOf(layout);
+  const lines: readonly (readonly [name: string, value: string])[] = [
     ["Domain", domain],
-    ["Server", servers.join("; ")],
-    ["WebSocket", `${sockets.join(" or ")}, subprotocol sip`],
+    ["Server", serversText(layout)],
+    ["WebSocket", `${layout.cells.map(({ url }) => url.replace("http", "ws")).join(" or ")}, subprotocol sip`],
+    ...(urls.length === 0 ? [] : [["At gateways", `${urls.join(" or ")}, subprotocol sip`] as const]),
     ["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`],
-  ] as const;
+  ];
   const state = settings.state === resolve(defaultState) ? "" : ` --state ${shownPath(settings.state)}`;
   return `
 Register a phone:
@@ -28,6 +25,25 @@ Then:
   npx tandem subscriber add dave --password -${state}
 
 `;
+}
+
+function serversText(layout: Layout): string {
+  return layout.gateways
+    .map(({ listeners }) => {
+      const plain = listeners.filter(({ transport }) => transport !== "WS" && transport !== "WSS");
+      const places = Map.groupBy(plain, ({ host, port }) => `${hostInUri(host)}:${port}`);
+      return Array.from(places, ([place, here]) => `${place} (${here.map(({ transport }) => transport).join(", ")})`).join(", ");
+    })
+    .join("; ");
+}
+
+/** Where gateways take softphones. */
+function urlsOf(layout: Layout): string[] {
+  return layout.gateways.flatMap(({ listeners }) =>
+    listeners
+      .filter(({ transport }) => transport === "WS" || transport === "WSS")
+      .map(({ transport, host, port }) => `${transport.toLowerCase()}://${hostInUri(host)}:${port}`),
+  );
 }
 
 function usersText(settings: Settings, domain: string, passwords: Readonly<Record<string, string>>): string {

@@ -51,6 +51,8 @@ export class MeteredSystem {
       host,
       sipPort: port,
       tlsPort: port + 1,
+      wsPort: undefined,
+      wssPort: undefined,
       httpPort: port + 2 * gateways,
       cells: 2,
       gateways,

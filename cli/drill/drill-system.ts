@@ -37,6 +37,8 @@ export class DrillSystem {
       host,
       sipPort: port,
       tlsPort: port + 1,
+      wsPort: undefined,
+      wssPort: undefined,
       httpPort: port + 4,
       cells: cellIds.length,
       gateways: 2,
@@ -113,7 +115,9 @@ export class DrillSystem {
   targets(transport: DrillTransport): Target[] {
     const { cells, gateways } = this.#layout;
     if (transport === "ws") return cells.map(({ id, port }) => ({ name: `cell ${id}`, host, port }));
-    return gateways.map(({ id, sipPort, tlsPort }) => ({ name: `gateway ${id}`, host, port: transport === "tls" ? tlsPort : sipPort }));
+    return gateways.flatMap(({ id, listeners }) =>
+      listeners.filter((one) => one.transport.toLowerCase() === transport).map(({ port }) => ({ name: `gateway ${id}`, host, port })),
+    );
   }
 
   /** The API of some cells, asked in this order. */

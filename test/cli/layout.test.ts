@@ -12,8 +12,13 @@ afterEach(() => {
 });
 
 async function layoutOfFreePorts(): Promise<Layout> {
-  const sipPort = await freePorts("127.0.0.1", 3);
-  return { cells: [{ id: "a", port: sipPort + 2, url: "" }], gateways: [{ id: "g1", sipPort, tlsPort: sipPort + 1, listeners: [] }] };
+  const port = await freePorts("127.0.0.1", 4);
+  const listeners = (["UDP", "TCP", "TLS", "WS"] as const).map((transport, index) => ({
+    transport,
+    host: "127.0.0.1",
+    port: port + Math.max(0, index - 1),
+  }));
+  return { cells: [{ id: "a", port: port + 3, url: "" }], gateways: [{ id: "g1", listeners }] };
 }
 
 async function listen(port: number): Promise<void> {
@@ -30,13 +35,22 @@ describe("checkPorts", () => {
 
   it("names a UDP port in use and who needs it", async () => {
     const layout = await layoutOfFreePorts();
-    const port = layout.gateways[0]?.sipPort ?? 0;
+    const port = layout.gateways[0]?.listeners[0]?.port ?? 0;
     const socket = createSocket("udp4");
     open.push(() => socket.close());
     socket.bind(port, "127.0.0.1");
     await once(socket, "listening");
     await expect(checkPorts("127.0.0.1", layout)).rejects.toThrow(
       `127.0.0.1:${port} is in use by another process; gateway g1 for UDP needs it (--sip)`,
+    );
+  });
+
+  it("names a port of a gateway's WebSocket listener", async () => {
+    const layout = await layoutOfFreePorts();
+    const port = layout.gateways[0]?.listeners[3]?.port ?? 0;
+    await listen(port);
+    await expect(checkPorts("127.0.0.1", layout)).rejects.toThrow(
+      `127.0.0.1:${port} is in use by another process; gateway g1 for WS needs it (--ws-port)`,
     );
   });
 

@@ -4,6 +4,7 @@ import { parseArguments } from "../../cli/arguments.ts";
 import { clusterMapOf, clusterSettingsOf } from "../../cli/cluster.ts";
 import { layoutOf } from "../../cli/layout.ts";
 import { settingsOf, upSpec, type Settings } from "../../cli/settings.ts";
+import { whatToTry } from "../../cli/what-to-try.ts";
 
 function settings(...args: string[]): Settings {
   return settingsOf(parseArguments(upSpec, args));
@@ -23,6 +24,8 @@ describe("settingsOf", () => {
       host: "127.0.0.1",
       sipPort: 5060,
       tlsPort: 5061,
+      wsPort: undefined,
+      wssPort: undefined,
       httpPort: 8801,
       cells: undefined,
       gateways: 1,
@@ -58,12 +61,42 @@ describe("layoutOf", () => {
     ]);
   });
 
+  it("has gateways take softphones over WebSocket when asked to", () => {
+    const layout = layoutOf(settings("--gateways", "2", "--ws-port", "5080", "--wss-port", "443"), 1);
+    expect(layout.gateways.map(({ listeners }) => listeners.slice(3).map(({ transport, port }) => `${transport} ${port}`))).toEqual([
+      ["WS 5080", "WSS 443"],
+      ["WS 5082", "WSS 445"],
+    ]);
+  });
+
   it.each([
+    [["--ws-port", "5061"], "port 5061 is needed by gateway g1 for TLS and by gateway g1 for WS: change --tls-port or --ws-port"],
     [["--tls-port", "5060"], "port 5060 is needed by gateway g1 for TCP and by gateway g1 for TLS: change --sip or --tls-port"],
     [["--http-port", "5061"], "port 5061 is needed by gateway g1 for TLS and by cell a for HTTP: change --tls-port or --http-port"],
     [["--http-port", "65535"], "cell b for HTTP would need port 65536: choose a lower --http-port"],
   ])("refuses %j with one line", (args, line) => {
     expect(() => layoutOf(settings(...args), 2)).toThrow(line);
+  });
+});
+
+function textFor(...args: string[]): string {
+  const asked = settings("--auth", "open", ...args);
+  return whatToTry(asked, "example.test", layoutOf(asked, 2), {});
+}
+
+describe("whatToTry", () => {
+  it("says where a phone registers, and nothing of doors that are not there", () => {
+    const text = textFor();
+    expect(text).toContain("  Server       127.0.0.1:5060 (UDP, TCP), 127.0.0.1:5061 (TLS)\n");
+    expect(text).toContain("  WebSocket    ws://127.0.0.1:8801 or ws://127.0.0.1:8802, subprotocol sip\n");
+    expect(text).not.toContain("At gateways");
+  });
+
+  it("names the gateways' WebSockets when there are any", () => {
+    const text = textFor("--sip", "[::1]:5060", "--ws-port", "5080", "--wss-port", "5081", "--gateways", "2");
+    expect(text).toContain("  Server       [::1]:5060 (UDP, TCP), [::1]:5061 (TLS); [::1]:5062 (UDP, TCP), [::1]:5063 (TLS)\n");
+    const urls = "ws://[::1]:5080 or wss://[::1]:5081 or ws://[::1]:5082 or wss://[::1]:5083";
+    expect(text).toContain(`  At gateways  ${urls}, subprotocol sip\n`);
   });
 });
 

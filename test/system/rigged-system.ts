@@ -59,6 +59,8 @@ export class RiggedSystem {
       host,
       sipPort: first,
       tlsPort: first + 1,
+      wsPort: undefined,
+      wssPort: undefined,
       httpPort: first + 2,
       cells: cells.length,
       gateways: 1,

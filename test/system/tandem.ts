@@ -26,7 +26,9 @@ export type TandemOptions = {
   readonly host?: string;
   /** Used, and kept, instead of a directory of its own that goes with the system. */
   readonly state?: string;
-  /** First of the consecutive ports: two for each gateway, one for each cell. Any free ones, else. */
+  /** Gateways take softphones over WebSocket too, WS and WSS. */
+  readonly webSocket?: boolean;
+  /** First of the consecutive ports: two for each gateway, one for each cell, two more for each gateway's WebSockets. Any free ones, else. */
   readonly firstPort?: number;
   readonly restart?: boolean;
 };
@@ -60,11 +62,13 @@ export type Tandem = {
 /** Starts a system on free ports and waits until it is ready. Throws with what it said when it does not start. */
 export async function startTandem(options: TandemOptions = {}): Promise<Tandem> {
   const state = options.state ?? mkdtempSync(join(tmpdir(), "tandem-system-"));
-  const { cells = 2, gateways = 1, host = "127.0.0.1" } = options;
+  const { cells = 2, gateways = 1, host = "127.0.0.1", webSocket = false } = options;
   for (;;) {
-    const firstPort = options.firstPort ?? (await freePorts("127.0.0.1", 2 * gateways + cells));
+    const firstPort = options.firstPort ?? (await freePorts("127.0.0.1", (webSocket ? 4 : 2) * gateways + cells));
     const args = ["up", "--json", "--state", state, "--gateways", String(gateways), "--cells", String(cells)];
     args.push("--sip", `${host}:${firstPort}`, "--tls-port", String(firstPort + 1), "--http-port", String(firstPort + 2 * gateways));
+    const webSocketPort = firstPort + 2 * gateways + cells;
+    if (webSocket) args.push("--ws-port", String(webSocketPort), "--wss-port", String(webSocketPort + 1));
     if (options.domain !== undefined) args.push("--domain", options.domain);
     if (options.auth !== undefined) args.push("--auth", options.auth);
     if (options.exchanges !== undefined) args.push("--exchanges", String(options.exchanges));

@@ -26,14 +26,22 @@ function routesOf(sent: Sent, reversed: boolean): string[] {
   return (reversed ? values.toReversed() : values).map((value) => `Route: ${value}`);
 }
 
-const transports: Transport[] = ["UDP", "TCP", "TLS", "WS"];
-const pairings = transports.flatMap((from) => transports.map((to) => [from, to] as const));
+/** Where phones are: at a gateway over each of its transports, or at a line. */
+const places: readonly (readonly [Transport, access: string])[] = [
+  ["UDP", "g1"],
+  ["TCP", "g1"],
+  ["TLS", "g1"],
+  ["WS", "g1"],
+  ["WSS", "g1"],
+  ["WS", "a.0"],
+];
+const pairings = places.flatMap((from) => places.map((to) => [from, to] as const));
 
 describe("a call through the exchange", () => {
-  it.each(pairings)("from %s to %s: INVITE, 100, 180, 200, ACK, re-INVITE from the callee, BYE", (from, to) => {
+  it.each(pairings)("from %j to %j: INVITE, 100, 180, 200, ACK, re-INVITE from the callee, BYE", (from, to) => {
     const world = new TestExchange();
-    const alice = new TestPhone("alice", "198.51.100.7", 5070, from);
-    const bob = new TestPhone("bob", "203.0.113.9", 5080, to);
+    const alice = new TestPhone("alice", "198.51.100.7", 5070, ...from);
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, ...to);
     registered(world, alice, bob);
 
     const first = world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test", [], "v=0"), alice.access);
@@ -74,6 +82,40 @@ describe("a call through the exchange", () => {
     world.advance(200_000);
     expect(world.exchange.counts(world.now).transactions).toBe(0);
     expect(world.exchange.nextDeadline()).toBeUndefined();
+  });
+
+  it("[RFC7118 5] names a gateway's WebSocket in Via and Record-Route, one for each side, and says where a browser's request came from [RFC5658] [RFC3581]", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5060);
+    const browser = new TestPhone("bob", "203.0.113.9", 5080, "WS", "g1");
+    registered(world, alice, browser);
+    const invite = one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    expect(valuesOf(invite, "Via")[0]).toMatch(/^SIP\/2\.0\/WS 192\.0\.2\.1:5080;branch=/);
+    expect(invite.message.values(Header.RecordRoute).map((value) => value.replace(/:[^@]*@/, ":TOKEN@"))).toEqual([
+      "<sip:TOKEN@192.0.2.1:5080;transport=ws;lr>",
+      "<sip:TOKEN@192.0.2.1:5060;lr>",
+    ]);
+    const back = one(world.receive(browser.key, browser.request("INVITE", "sip:alice@example.test"), "g1"), "INVITE");
+    const [ours, theirs] = valuesOf(back, "Via");
+    expect(ours).toMatch(/^SIP\/2\.0\/UDP 192\.0\.2\.1:5060;branch=/);
+    expect(theirs).toMatch(/^SIP\/2\.0\/WS bob\.invalid;branch=\w+;received=203\.0\.113\.9;rport=5080$/);
+    expect(back.message.values(Header.RecordRoute).map((value) => value.replace(/:[^@]*@/, ":TOKEN@"))).toEqual([
+      "<sip:TOKEN@192.0.2.1:5060;lr>",
+      "<sip:TOKEN@192.0.2.1:5080;transport=ws;lr>",
+    ]);
+  });
+
+  it("[RFC3261 26.2.2] a call to a sips URI reaches a browser over WSS, and none over WS", () => {
+    const world = new TestExchange();
+    const secure = new TestPhone("bob", "203.0.113.10", 5081, "WSS", "g1");
+    registered(world, secure, new TestPhone("carol", "203.0.113.9", 5080, "WS", "g1"));
+    const alice = new TestPhone("alice", "198.51.100.7", 5070, "TLS");
+    const toCarol = world.receive(alice.key, alice.request("INVITE", "sips:carol@example.test"));
+    expect(toCarol.filter(({ message }) => message.isRequest)).toEqual([]);
+    const invite = one(world.receive(alice.key, alice.request("INVITE", "sips:bob@example.test")), "INVITE");
+    expect(invite.key).toBe(secure.key);
+    expect(valuesOf(invite, "Via")[0]).toMatch(/^SIP\/2\.0\/WSS 192\.0\.2\.1:443;/);
+    expect(invite.message.values(Header.RecordRoute)[0]).toMatch(/^<sip:[^@]*@192\.0\.2\.1:443;transport=ws;lr>$/);
   });
 
   it("rings every phone of the callee, and stops the others when one answers [RFC3261 16.7 10]", () => {
@@ -118,21 +160,24 @@ describe("a call through the exchange", () => {
     expect([invite.access, invite.key]).toEqual(["g2", bob.key.replace("u0", "u1")]);
   });
 
-  it("tells the caller 480 when the callee's connection is gone and it does not come back, and forgets a browser's binding at once [RFC5626 5.3, RFC7118]", () => {
-    const world = new TestExchange();
-    const browser = new TestPhone("bob", "203.0.113.10", 443, "WS");
-    registered(world, browser);
-    expect(world.exchange.counts(world.now).registrations).toBe(1);
-    world.record(RecordKind.closed, browser.key, "", browser.access);
-    expect(world.exchange.counts(world.now).registrations).toBe(0);
+  it.each(["a.0", "g1"])(
+    "tells the caller 480 when the callee's connection at %s is gone and it does not come back, and forgets a browser's binding at once [RFC5626 5.3, RFC7118]",
+    (access) => {
+      const world = new TestExchange();
+      const browser = new TestPhone("bob", "203.0.113.10", 443, "WS", access);
+      registered(world, browser);
+      expect(world.exchange.counts(world.now).registrations).toBe(1);
+      world.record(RecordKind.closed, browser.key, "", browser.access);
+      expect(world.exchange.counts(world.now).registrations).toBe(0);
 
-    registered(world, browser);
-    const alice = new TestPhone("alice", "198.51.100.7", 5070);
-    const invite = one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
-    expect(world.record(RecordKind.undeliverable, browser.key, invite.text, browser.access)).toEqual([]);
-    expect(world.exchange.counts(world.now).registrations).toBe(0);
-    one(world.advance(phoneReturnMs), "SIP/2.0 480");
-  });
+      registered(world, browser);
+      const alice = new TestPhone("alice", "198.51.100.7", 5070);
+      const invite = one(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+      expect(world.record(RecordKind.undeliverable, browser.key, invite.text, browser.access)).toEqual([]);
+      expect(world.exchange.counts(world.now).registrations).toBe(0);
+      one(world.advance(phoneReturnMs), "SIP/2.0 480");
+    },
+  );
 });
 
 describe("nothing is open to relay", () => {

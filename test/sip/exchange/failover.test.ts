@@ -89,6 +89,8 @@ const flows: readonly (readonly [Transport, Transport])[] = [
   ["TCP", "TLS"],
   ["UDP", "WS"],
   ["WS", "TCP"],
+  // At gateways, where "WS" is at a line.
+  ["WSS", "UDP"],
 ];
 
 describe("a cell dies around every message of a call, and the call goes on through the other one", () => {

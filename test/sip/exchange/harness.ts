@@ -6,7 +6,7 @@ import { Exchange } from "../../../sip/exchange/exchange.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import { parseMessage, type SipMessage } from "../../../sip/message/sip-message.ts";
 import type { ClusterMap } from "../../../sip/placement/cluster-map.ts";
-import { parseFlowKey, serializeFlowKey, type Transport } from "../../../sip/transport/flow.ts";
+import { isLine, parseFlowKey, serializeFlowKey, type Transport } from "../../../sip/transport/flow.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 
 export const startedAt = Date.UTC(2026, 10, 21);
@@ -38,7 +38,14 @@ export const listeners = [
   { transport: "UDP", host: "192.0.2.1", port: 5060 },
   { transport: "TCP", host: "192.0.2.1", port: 5060 },
   { transport: "TLS", host: "192.0.2.1", port: 5061 },
+  { transport: "WS", host: "192.0.2.1", port: 5080 },
+  { transport: "WSS", host: "192.0.2.1", port: 443 },
 ] as const;
+
+/** The listener of an access for a transport: a line has none but that for WS. */
+export function listenerOf(access: string, transport: Transport): number {
+  return isLine(access) ? 0 : listeners.findIndex((listener) => listener.transport === transport);
+}
 
 export type Sent = {
   readonly access: string;
@@ -154,13 +161,14 @@ export class TestPhone {
 
   constructor(user: string, address: string, port: number, transport: Transport = "UDP", access = transport === "WS" ? "a.0" : "g1") {
     this.user = user;
-    const isWebSocket = transport === "WS";
-    const listener = transport === "TCP" ? 1 : transport === "TLS" ? 2 : 0;
+    const isWebSocket = transport === "WS" || transport === "WSS";
+    const listener = listenerOf(access, transport);
     const connection = transport === "UDP" ? "" : `c${port}`;
     this.key = serializeFlowKey({ transport, listener, connection, address, port });
     this.access = access;
     const host = isWebSocket ? `${user}.invalid` : `${address}:${port}`;
-    const parameter = transport === "UDP" ? "" : `;transport=${transport.toLowerCase()}`;
+    // RFC 7118 5.2: `ws` over TLS, too.
+    const parameter = transport === "UDP" ? "" : `;transport=${isWebSocket ? "ws" : transport.toLowerCase()}`;
     this.contact = `<sip:${user}@${host}${parameter}>`;
     this.via = `SIP/2.0/${transport} ${host};rport`;
     if (parseFlowKey(this.key) === undefined) throw new Error(`not a flow key: ${this.key}`);

@@ -5,13 +5,13 @@ import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
 import { serializeFlowKey, type Transport } from "../../../sip/transport/flow.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { CallingPhone } from "./calling-phone.ts";
-import { answer, listeners, TestExchange, testMap, TestPhone, type Sent } from "./harness.ts";
+import { answer, listenerOf, listeners, TestExchange, testMap, TestPhone, type Sent } from "./harness.ts";
 import { PairWorld } from "./pair-world.ts";
 
 /** Requests and responses for a phone that has lost its connection and comes back a moment later (docs/failover.md). */
 
-const otherKey = (transport: Transport, port: number): string =>
-  serializeFlowKey({ transport, listener: transport === "TCP" ? 1 : 0, connection: `n${port}`, address: "203.0.113.9", port });
+const otherKey = (transport: Transport, port: number, access = "g1"): string =>
+  serializeFlowKey({ transport, listener: listenerOf(access, transport), connection: `n${port}`, address: "203.0.113.9", port });
 
 function statuses(sent: readonly Sent[]): string[] {
   return sent.map(({ message }) => (message.isRequest ? message.method : `${message.status} ${message.text(Header.CSeq)?.split(" ")[1]}`));
@@ -45,6 +45,7 @@ type Way = {
 const ways: readonly Way[] = [
   { name: "TCP, its gateway dies", transport: "TCP", from: "g1", to: "g2", lose: (world) => killGateway(world, "g1") },
   { name: "TLS, its gateway dies", transport: "TLS", from: "g1", to: "g2", lose: (world) => killGateway(world, "g1") },
+  { name: "WS, its gateway dies", transport: "WS", from: "g1", to: "g2", lose: (world) => killGateway(world, "g1") },
   { name: "WS, its cell dies", transport: "WS", from: "a.0", to: "b.0", lose: killCell },
 ];
 
@@ -55,7 +56,7 @@ function phones(way: Way): { world: PairWorld; alice: CallingPhone; bob: Calling
   const bob = new CallingPhone(world, "bob", "203.0.113.9", 5080, way.transport, way.from);
   for (const phone of [alice, bob]) phone.register();
   const comeBack = (): void => {
-    bob.moveTo(way.to, otherKey(way.transport, 6001));
+    bob.moveTo(way.to, otherKey(way.transport, 6001, way.to));
     bob.register();
   };
   return { world, alice, bob, comeBack };
@@ -189,7 +190,7 @@ describe("what is waited for, and where", () => {
     world.give("a", "a.0", RecordKind.closed, bob.key, "");
     alice.inDialog("BYE");
     world.advance(500);
-    bob.moveTo("b.0", otherKey("WS", 6001));
+    bob.moveTo("b.0", otherKey("WS", 6001, "b.0"));
     bob.register();
     world.advance(600);
     expect([alice.log.at(-1), callsOf(bob).at(-1)]).toEqual(["200 BYE", "BYE"]);
@@ -207,7 +208,7 @@ describe("what is waited for, and where", () => {
     world.receive(bob.key, bob.register(), bob.access);
     world.record(RecordKind.closed, bob.key, "", bob.access);
     expect(invite()).toEqual(["100 INVITE"]);
-    const gone = world.receive(otherKey("WS", 6001), bob.register(0), bob.access);
+    const gone = world.receive(otherKey("WS", 6001, bob.access), bob.register(0), bob.access);
     expect(statuses(gone).toSorted()).toEqual(["200 REGISTER", "480 INVITE"]);
   });
 
@@ -219,7 +220,7 @@ describe("what is waited for, and where", () => {
     world.record(RecordKind.closed, bob.key, "", bob.access);
     world.advance(1_000);
     expect(world.receive(alice.key, alice.request("MESSAGE", "sip:bob@example.test"))).toEqual([]);
-    const key = otherKey("WS", 6001);
+    const key = otherKey("WS", 6001, "a.0");
     expect(one(world.receive(key, bob.register(), bob.access), "MESSAGE").key).toBe(key);
     const second = one(world.receive(alice.key, alice.request("MESSAGE", "sip:bob@example.test")), "MESSAGE");
     expect(world.record(RecordKind.undeliverable, key, second.text, bob.access)).toEqual([]);
@@ -319,7 +320,7 @@ describe("what is waited for, and where", () => {
     const ack = one(world.receive(alice.key, inDialog("ACK"), "a.0"), "ACK");
     expect(world.record(RecordKind.undeliverable, bob.key, ack.text, "a.0")).toEqual([]);
     world.record(RecordKind.closed, bob.key, "", "a.0");
-    const bobAgain = otherKey("WS", 6001);
+    const bobAgain = otherKey("WS", 6001, "a.0");
     expect(one(world.receive(bobAgain, bob.register(), "a.0"), "ACK").key).toBe(bobAgain);
 
     const bye = one(world.receive(alice.key, inDialog("BYE"), "a.0"), "BYE");
@@ -327,7 +328,7 @@ describe("what is waited for, and where", () => {
     world.record(RecordKind.closed, alice.key, "", "a.0");
     expect(world.record(RecordKind.undeliverable, alice.key, answered.text, "a.0")).toEqual([]);
     world.advance(1_000);
-    const aliceAgain = otherKey("WS", 6002);
+    const aliceAgain = otherKey("WS", 6002, "a.0");
     const moved = world.receive(aliceAgain, alice.register(), "a.0").filter(({ text }) => text === answered.text);
     expect(moved.map(({ key }) => key)).toEqual([aliceAgain]);
   });
@@ -363,7 +364,7 @@ describe("what is waited for, and where", () => {
       world.advance(pause);
     }
     expect(world.flowsAsked).toHaveLength(4);
-    const key = otherKey("WS", 6001);
+    const key = otherKey("WS", 6001, "a.0");
     home.receive(key, caller.register(), "a.0");
     expect(one(tell(), "BYE").key).toBe(key);
     world.advance(phoneReturnMs);

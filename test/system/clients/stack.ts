@@ -11,6 +11,8 @@ export type Transport = (typeof transports)[number];
 /** Where a system takes SIP over a transport. */
 export type Way = {
   readonly transport: Transport;
+  /** WebSocket over TLS. */
+  readonly isSecure?: boolean;
   readonly host: string;
   readonly port: number;
   readonly ca: string;
@@ -66,17 +68,19 @@ async function openPlainStack(way: Way, listener: StackListener): Promise<Endpoi
 }
 
 async function openWebSocketStack(way: Way, { received, heard }: StackListener): Promise<Stack> {
-  const socket = new WebSocket(`ws://${way.host}:${way.port}`, "sip");
+  const isSecure = way.isSecure === true;
+  const protocol = isSecure ? "WSS" : "WS";
+  const socket = new WebSocket(`${protocol.toLowerCase()}://${way.host}:${way.port}`, "sip", isSecure ? { ca: way.ca } : {});
   await once(socket, "open");
   socket.on("error", () => undefined);
   const connection: Connection = {
-    protocol: "WS",
+    protocol,
     release: () => undefined,
     send: (message) => {
       const [top] = message.headers.via ?? [];
       if (message.status === undefined && top !== undefined) {
         top.host = viaHost;
-        top.protocol = "WS";
+        top.protocol = protocol;
       }
       if (socket.readyState === WebSocket.OPEN) socket.send(Buffer.from(sip.stringify(message), "latin1"));
     },
@@ -98,7 +102,7 @@ async function openWebSocketStack(way: Way, { received, heard }: StackListener):
 
   function request(message: Request, callback: (response: Response) => void): void {
     if (message.method !== "CANCEL")
-      (message.headers.via ??= []).unshift({ protocol: "WS", host: viaHost, params: { branch: sip.generateBranch() } });
+      (message.headers.via ??= []).unshift({ protocol, host: viaHost, params: { branch: sip.generateBranch() } });
     if (message.method === "ACK") connection.send(message);
     else transactions.createClientTransaction(connection, message, callback);
   }

@@ -3,15 +3,32 @@ import { join } from "node:path";
 import type { Tandem } from "../tandem.ts";
 import type { Transport, Way } from "./stack.ts";
 
-/** How a system is reached over a transport: by its first gateway, or over WebSocket by a cell of its (a). */
-export function wayOf(system: Tandem, transport: Transport, cell = "a"): Way {
-  const { run, domain, state } = system;
-  const ca = readFileSync(join(state, "tls", "ca.pem"), "utf8");
-  if (transport === "WS") {
-    const url = new URL(run.cells.find(({ id }) => id === cell)?.url ?? "");
+/** A door for softphones: a cell, or the first gateway. */
+export type Door = "a" | "b" | "gateway";
+
+/** How a system is reached over a transport: by its first gateway, or over WebSocket by a cell of its (a) or the gateway. */
+export function wayOf(system: Tandem, transport: Transport, door: Door = "a"): Way {
+  const { run, domain } = system;
+  const ca = caOf(system);
+  if (transport === "WS" && door !== "gateway") {
+    const url = new URL(run.cells.find(({ id }) => id === door)?.url ?? "");
     return { transport, host: url.hostname, port: Number(url.port), ca, domain };
   }
+  return { transport, ...listenerOf(system, transport), ca, domain };
+}
+
+/** Over WebSocket and TLS by the first gateway. */
+export function secureWebSocketWayOf(system: Tandem): Way {
+  return { transport: "WS", isSecure: true, ...listenerOf(system, "WSS"), ca: caOf(system), domain: system.domain };
+}
+
+function caOf({ state }: Tandem): string {
+  return readFileSync(join(state, "tls", "ca.pem"), "utf8");
+}
+
+function listenerOf({ run }: Tandem, transport: string): { readonly host: string; readonly port: number } {
   const listener = run.gateways[0]?.listeners.find((one) => one.transport === transport);
   if (listener === undefined) throw new Error(`no gateway listens for ${transport}`);
-  return { transport, host: listener.host, port: listener.port, ca, domain };
+  const { host, port } = listener;
+  return { host, port };
 }
