@@ -14,7 +14,7 @@ import { registerDigest, registerNew, registerRefresh } from "./work/register.ts
 import { scale } from "./work/scale.ts";
 import { phoneCallWorks } from "./work/phone-calls.ts";
 import { replication } from "./work/replication.ts";
-import { reconnectStorm, softphones } from "./work/softphones.ts";
+import { gatewaySoftphones, reconnectStorm, softphones } from "./work/softphones.ts";
 
 const works: readonly Work[] = [
   registerNew,
@@ -26,6 +26,7 @@ const works: readonly Work[] = [
   latency,
   replication,
   softphones,
+  gatewaySoftphones,
   reconnectStorm,
   registrationMemory,
   readyAgain,

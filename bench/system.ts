@@ -12,6 +12,8 @@ export type SystemOptions = {
   readonly users?: readonly string[];
   /** Softphones will come: Kamailio loads its module. */
   readonly webSocket?: boolean;
+  /** Softphones will come to the gateway: it is the system's WebSocket, in the place of the cells (Tandem). */
+  readonly gatewayWebSocket?: boolean;
   /** False: replicas keep to themselves (Tandem). */
   readonly isReplicated?: boolean;
   /** Phones will come over TLS: Kamailio gets a certificate and listens for them. */
@@ -35,6 +37,8 @@ export type System = {
   readonly webSockets: readonly string[];
   /** The processes whose CPU time and memory count, all their threads included. */
   processes(): readonly number[];
+  /** The same in two parts (Tandem). */
+  readonly parts?: { readonly cells: readonly number[]; readonly gateways: readonly number[] };
   /** Those that belong to it but only watch: not counted, and said when they were not idle. */
   readonly watchers: readonly number[];
   /** Ends the process, or the processes, behind one of the WebSocket URLs at once (SIGKILL). */

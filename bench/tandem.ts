@@ -13,9 +13,10 @@ const domain = "bench.test";
 /** Starts two cells and a gateway, as `npm start` does. Counted are both cells and the gateway; their supervisor is a watcher. */
 export async function startTandem(programs: Programs, options: SystemOptions = {}): Promise<System> {
   const state = options.state ?? programs.directory();
-  const { cells = 2 } = options;
-  const port = await freePorts(2 + cells);
-  const listen = ["--sip", `127.0.0.1:${port}`, "--tls-port", String(port + 1), "--http-port", String(port + 2)];
+  const { cells = 2, gatewayWebSocket = false } = options;
+  const port = await freePorts(3 + cells);
+  const door = gatewayWebSocket ? ["--ws-port", String(port + 2 + cells)] : [];
+  const listen = [...door, "--sip", `127.0.0.1:${port}`, "--tls-port", String(port + 1), "--http-port", String(port + 2)];
   const command = [program, "up", "--json", "--no-restart", "--state", state, "--domain", domain, "--auth", options.auth ?? "open"];
   const size = ["--cells", String(cells), ...(options.exchanges === undefined ? [] : ["--exchanges", String(options.exchanges)])];
   const replication = ["--replication", options.isReplicated === false ? "off" : "on"];
@@ -34,13 +35,15 @@ export async function startTandem(programs: Programs, options: SystemOptions = {
   });
   if (options.users !== undefined) await importSubscribers(state, options.users);
   const run = JSON.parse(readFileSync(join(state, "run.json"), "utf8")) as Run;
+  const parts = { cells: run.cells.map(({ pid }) => pid), gateways: run.gateways.map(({ pid }) => pid) };
   return {
     name: options.isReplicated === false ? "tandem alone" : "tandem",
     domain,
     sip: { host: "127.0.0.1", port },
     tls: { host: "127.0.0.1", port: port + 1, ca: readFileSync(join(state, "tls", "ca.pem"), "utf8") },
-    webSockets: run.cells.map(({ url }) => webSocketOf(url)),
-    processes: () => [...run.cells, ...run.gateways].map(({ pid }) => pid),
+    webSockets: gatewayWebSocket ? [`ws://127.0.0.1:${port + 2 + cells}`] : run.cells.map(({ url }) => webSocketOf(url)),
+    processes: () => [...parts.cells, ...parts.gateways],
+    parts,
     watchers: child.pid === undefined ? [] : [child.pid],
     kill: (webSocket) => {
       const cell = run.cells.find(({ url }) => webSocketOf(url) === webSocket);

@@ -3,7 +3,7 @@ import type { Bench, LoadResult, Work } from "../bench.ts";
 import type { CallPhonesOrder } from "../call-phones.ts";
 import { LineProcess } from "../line-process.ts";
 import type { CallOrder, CallOutcome } from "../phones/call-phones.ts";
-import type { Goal, Measured, Row } from "../report.ts";
+import type { Measured } from "../report.ts";
 import type { System, SystemName } from "../system.ts";
 
 const program = join(import.meta.dirname, "..", "call-phones.ts");
@@ -12,24 +12,31 @@ const talkMs = 1_000;
 const patienceMs = 30_000;
 
 /** Whole calls between phones with a connection each, all of the bench's own: callers and callees are one process, which is not counted. */
-function workOf(transport: "tls" | "ws", rate: number, goal?: Goal): Work {
-  const over = transport === "tls" ? "TLS" : "WebSocket";
+function workOf(transport: "tls" | "ws", rate: number, door: "cells" | "gateway" = "cells"): Work {
+  const isAtGateway = transport === "ws" && door === "gateway";
+  const over = transport === "tls" ? "TLS" : `WebSocket${isAtGateway ? " at a gateway" : ""}`;
   return {
-    name: `calls-${transport}-${rate}`,
+    name: `calls-${transport}${isAtGateway ? "-gateway" : ""}-${rate}`,
     summary: `whole calls over ${over} at ${rate}/s, each phone with a connection of its own`,
     run: async (bench) => {
       const names: SystemName[] = ["tandem", "kamailio"];
       const order = { callsPerSecond: rate, seconds: bench.pick(10, 3), talkMs, patienceMs };
-      const options = transport === "tls" ? { tls: true } : { webSocket: true };
+      const options = transport === "tls" ? { tls: true } : { webSocket: true, gatewayWebSocket: isAtGateway };
       const systems = await bench.withSystems(names, options, async (started) => await rounds(bench, started, transport, order));
-      const row: Row = { measure: `call over ${over}, ${rate}/s`, unit: "us of CPU each", systems };
-      return [goal === undefined ? row : { ...row, goal }];
+      return [{ measure: `call over ${over}, ${rate}/s`, unit: "us of CPU each", systems }];
     },
   };
 }
 
 /** TLS and WebSocket calls at rates that one process of phones makes easily. */
-export const phoneCallWorks: readonly Work[] = [workOf("tls", 200), workOf("tls", 500), workOf("ws", 200), workOf("ws", 500)];
+export const phoneCallWorks: readonly Work[] = [
+  workOf("tls", 200),
+  workOf("tls", 500),
+  workOf("ws", 200),
+  workOf("ws", 500),
+  workOf("ws", 200, "gateway"),
+  workOf("ws", 500, "gateway"),
+];
 
 async function rounds(
   bench: Bench,

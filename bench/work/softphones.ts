@@ -17,7 +17,10 @@ type Figures = {
   readonly connectUs: number;
   readonly registersPerSecond: number;
   readonly registerUs: number;
+  /** Of all processes, and of each part of Tandem. */
   readonly idleKib: number;
+  readonly cellsIdleKib: number;
+  readonly gatewaysIdleKib: number;
   readonly failed: number;
 };
 
@@ -33,12 +36,7 @@ export const softphones: Work = {
         if (system !== undefined) figures.set(name, await figuresOf(bench, system, count));
       });
     }
-    const row = (measure: string, unit: string, of: (one: Figures) => number, goal?: Row["goal"]): Row => {
-      const systems = Object.fromEntries(
-        [...figures].map(([name, one]): [SystemName, Measured] => [name, { value: of(one), samples: [of(one)], failed: one.failed }]),
-      );
-      return goal === undefined ? { measure, unit, systems } : { measure, unit, systems, goal };
-    };
+    const row = rowsOf(figures);
     return [
       row(`${count} softphones connect`, "per s", ({ connectsPerSecond }) => connectsPerSecond),
       row("softphone connects", "us of CPU each", ({ connectUs }) => connectUs),
@@ -49,9 +47,43 @@ export const softphones: Work = {
   },
 };
 
+/** The same at a gateway's WebSocket: what a softphone costs is the gateway's then, and a cell has only its registration. */
+export const gatewaySoftphones: Work = {
+  name: "softphones-gateway",
+  summary: "10 000 softphones over WebSocket at the gateway: connect, register, stay",
+  run: async (bench) => {
+    const count = bench.pick(10_000, 500);
+    const figures = new Map<SystemName, Figures>();
+    await bench.withSystems(["tandem"], { gatewayWebSocket: true }, async ([system]) => {
+      if (system !== undefined) figures.set("tandem", await figuresOf(bench, system, count));
+    });
+    const row = rowsOf(figures);
+    return [
+      row(`${count} softphones connect to a gateway`, "per s", ({ connectsPerSecond }) => connectsPerSecond),
+      row("softphone connects to a gateway", "us of CPU each", ({ connectUs }) => connectUs),
+      row(`${count} softphones register at a gateway`, "per s", ({ registersPerSecond }) => registersPerSecond),
+      row("softphone registers at a gateway", "us of CPU each", ({ registerUs }) => registerUs),
+      row("softphone at a gateway: the cells", "KiB each", ({ cellsIdleKib }) => cellsIdleKib, { of: "value", atMost: 10 }),
+      row("softphone at a gateway: the gateway", "KiB each", ({ gatewaysIdleKib }) => gatewaysIdleKib),
+    ];
+  },
+};
+
+type RowMaker = (measure: string, unit: string, of: (one: Figures) => number, goal?: Row["goal"]) => Row;
+
+function rowsOf(figures: ReadonlyMap<SystemName, Figures>): RowMaker {
+  return (measure, unit, of, goal) => {
+    const systems = Object.fromEntries(
+      [...figures].map(([name, one]): [SystemName, Measured] => [name, { value: of(one), samples: [of(one)], failed: one.failed }]),
+    );
+    return goal === undefined ? { measure, unit, systems } : { measure, unit, systems, goal };
+  };
+}
+
 async function figuresOf(bench: Bench, system: System, count: number): Promise<Figures> {
   const pids = system.processes();
-  const memory = memoryOf(pids);
+  const { cells = pids, gateways = [] } = system.parts ?? {};
+  const memory = { cells: memoryOf(cells), gateways: memoryOf(gateways) };
   const cpu = [cpuSecondsOf(pids)];
   const phones = await startSoftphones(bench, system, count, atATime, system.webSockets);
   try {
@@ -62,12 +94,16 @@ async function figuresOf(bench: Bench, system: System, count: number): Promise<F
     cpu.push(cpuSecondsOf(pids));
     await delay(bench.pick(20_000, 3_000));
     const [before = 0, between = 0, after = 0] = cpu;
+    const kibMore = (part: readonly number[], earlier: number): number => (memoryOf(part) - earlier) / connected.done / 1024;
+    const [cellsIdleKib, gatewaysIdleKib] = [kibMore(cells, memory.cells), kibMore(gateways, memory.gateways)];
     const figures = {
       connectsPerSecond: connected.done / connected.seconds,
       connectUs: ((between - before) * 1e6) / connected.done,
       registersPerSecond: registered.done / registered.seconds,
       registerUs: ((after - between) * 1e6) / registered.done,
-      idleKib: (memoryOf(pids) - memory) / connected.done / 1024,
+      idleKib: cellsIdleKib + gatewaysIdleKib,
+      cellsIdleKib,
+      gatewaysIdleKib,
       failed: connected.failed + registered.failed,
     };
     bench.options.log(`  ${system.name}: ${connected.done} connected, ${registered.done} registered, ${figures.failed} failed`);
