@@ -11,7 +11,7 @@ let chromium: BrowserHost;
 
 beforeAll(async () => {
   system = await startSystem({ auth: "digest" });
-  subscribers = await Subscribers.provision(system, 20);
+  subscribers = await Subscribers.provision(system, 30);
   chromium = await startChromium();
 });
 
@@ -20,9 +20,10 @@ afterAll(async () => {
   await system?.stop();
 });
 
-/** A page at the given cell: 0 is the first. */
-async function openPage(cell: number): Promise<BrowserPhone> {
-  return await chromium.openPhone(accountOf(system, subscribers.next(), "WS"), system.ws[cell] ?? "");
+/** A page at the given cell, of which 0 is the first, or at the gateway. */
+async function openPage(at: number | "gateway"): Promise<BrowserPhone> {
+  const url = at === "gateway" ? system.gatewayWs : (system.ws[at] ?? "");
+  return await chromium.openPhone(accountOf(system, subscribers.next(), "WS"), url);
 }
 
 describe("JsSIP in Chromium", () => {
@@ -30,26 +31,32 @@ describe("JsSIP in Chromium", () => {
     { from: 0, to: 1, hangsUp: "caller" },
     { from: 1, to: 0, hangsUp: "callee" },
     { from: 0, to: 0, hangsUp: "callee" },
-  ] as const)("[RFC7118] a WebRTC call with media from a page at cell $from to a page at cell $to", async ({ from, to, hangsUp }) => {
-    await withPhones([async () => await openPage(from), async () => await openPage(to)], async (caller, callee) => {
-      if (caller === undefined || callee === undefined) throw new Error("two pages are needed");
-      await Promise.all([caller.register(), callee.register()]);
-      await caller.call(addressOfRecord(callee.account));
-      await callee.ringing();
-      await caller.ringback();
-      await callee.answer();
-      await Promise.all([caller.established(), callee.established()]);
-      await Promise.all([caller.media(), callee.media()]);
-      for (const page of [caller, callee]) {
-        const media = await page.mediaStatistics();
-        expect(media.iceState).toMatch(/^(connected|completed)$/);
-        expect(media.packetsReceived).toBeGreaterThan(0);
-        expect(media.packetsSent).toBeGreaterThan(0);
-      }
-      await (hangsUp === "caller" ? caller : callee).hangup();
-      await Promise.all([caller.ended(), callee.ended()]);
-    });
-  });
+    { from: "gateway", to: 1, hangsUp: "caller" },
+    { from: 0, to: "gateway", hangsUp: "callee" },
+    { from: "gateway", to: "gateway", hangsUp: "caller" },
+  ] as const)(
+    "[RFC7118] a WebRTC call with media from a page at $from to a page at $to: cells by number, or the gateway",
+    async ({ from, to, hangsUp }) => {
+      await withPhones([async () => await openPage(from), async () => await openPage(to)], async (caller, callee) => {
+        if (caller === undefined || callee === undefined) throw new Error("two pages are needed");
+        await Promise.all([caller.register(), callee.register()]);
+        await caller.call(addressOfRecord(callee.account));
+        await callee.ringing();
+        await caller.ringback();
+        await callee.answer();
+        await Promise.all([caller.established(), callee.established()]);
+        await Promise.all([caller.media(), callee.media()]);
+        for (const page of [caller, callee]) {
+          const media = await page.mediaStatistics();
+          expect(media.iceState).toMatch(/^(connected|completed)$/);
+          expect(media.packetsReceived).toBeGreaterThan(0);
+          expect(media.packetsSent).toBeGreaterThan(0);
+        }
+        await (hangsUp === "caller" ? caller : callee).hangup();
+        await Promise.all([caller.ended(), callee.ended()]);
+      });
+    },
+  );
 
   test("[RFC3261 9] a page that gives up before the answer ends the ringing of the other page", async () => {
     await withPhones([async () => await openPage(0), async () => await openPage(1)], async (caller, callee) => {

@@ -35,6 +35,8 @@ export interface System {
   readonly tls: Listener;
   /** One URL for each cell. */
   readonly ws: readonly string[];
+  /** The gateway's URL. */
+  readonly gatewayWs: string;
   readonly caFile: string;
   addSubscribers(subscribers: readonly Subscriber[]): Promise<void>;
   registrations(): Promise<readonly Registration[]>;
@@ -52,8 +54,17 @@ interface Run {
 /** Starts `tandem up` with a state directory and ports of its own, and waits until it says that it is ready: 60 s at most. */
 export async function startSystem(options: { auth: "digest" | "open" }): Promise<System> {
   const state = await mkdtemp(join(tmpdir(), "tandem-interop-"));
-  const port = await freePorts(4);
-  const listen = ["--sip", `127.0.0.1:${port}`, "--tls-port", String(port + 1), "--http-port", String(port + 2)];
+  const port = await freePorts(5);
+  const listen = [
+    "--sip",
+    `127.0.0.1:${port}`,
+    "--tls-port",
+    String(port + 1),
+    "--http-port",
+    String(port + 2),
+    "--ws-port",
+    String(port + 4),
+  ];
   const command = ["up", "--state", state, ...listen, "--domain", "example.test", "--auth", options.auth, "--json"];
   const program = new Program(nodeProgram, [tandemProgram, ...command], { name: "tandem up", cwd: project });
   try {
@@ -87,6 +98,7 @@ function systemOf(program: Program, state: string, run: Run): System {
     tcp: listenerOf("TCP"),
     tls: listenerOf("TLS"),
     ws: run.cells.map(({ url }) => new URL("/", url.replace(/^http/, "ws")).href),
+    gatewayWs: webSocketUrlOf(listenerOf("WS")),
     caFile: join(state, "tls", "ca.pem"),
     addSubscribers: async (subscribers) => {
       const file = join(state, "subscribers.csv");
@@ -101,6 +113,10 @@ function systemOf(program: Program, state: string, run: Run): System {
       if (exit.code !== 0) throw new Error(`tandem up ended with ${exit.code ?? exit.signal}, 0 was expected\n${program.lines.tail()}`);
     },
   };
+}
+
+function webSocketUrlOf({ host, port }: Listener): string {
+  return `ws://${host}:${port}/`;
 }
 
 /** What a command of `tandem` prints. Rejects with what it says when it fails. */
