@@ -2,7 +2,8 @@ import type { Host } from "./host.ts";
 import type { End } from "./network.ts";
 import type { Phone } from "./phone.ts";
 
-export type PhoneTransport = "UDP" | "TCP" | "WS";
+/** WS is at a line, WSS at a gateway. */
+export type PhoneTransport = "UDP" | "TCP" | "WS" | "WSS";
 
 export type AttachmentHandlers = {
   message(octets: Uint8Array, from: string): void;
@@ -95,7 +96,7 @@ export class Attachment {
       host,
       target,
       (end) => {
-        if (transport === "TCP") return cluster.gateway(target.name).accept(address, port, end);
+        if (transport === "TCP" || transport === "WSS") return cluster.gateway(target.name).accept(transport, address, port, end);
         return cluster.cell(target.name).line(`${target.name}.0`).accept(address, port, end);
       },
       (end) => {

@@ -87,7 +87,7 @@ export function noGateway({ cluster, faults }: Story, from: number, until: numbe
  */
 export function cameBackInVain({ faults }: Story, phones: readonly (Phone | undefined)[], from: number, until: number): boolean {
   return (
-    phones.some((phone) => phone?.transport === "TCP") &&
+    phones.some((phone) => phone?.transport === "TCP" || phone?.transport === "WSS") &&
     faults.some((fault) => {
       const isSuch = ["freeze a gateway", "cut a gateway from a cell", "isolate a cell"].includes(fault.kind);
       return isSuch && fault.from <= until && fault.until + afterMs >= from;

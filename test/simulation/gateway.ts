@@ -96,10 +96,10 @@ export class Gateway {
   }
 
   /** A phone's connection. */
-  accept(address: string, port: number, end: End): EndHandlers {
+  accept(transport: "TCP" | "WSS", address: string, port: number, end: End): EndHandlers {
     this.#count += 1;
     const connection = `${this.#boot}${this.#count.toString(36)}`;
-    const key = serializeFlowKey({ transport: "TCP", listener: 1, connection, address, port });
+    const key = serializeFlowKey({ transport, listener: transport === "TCP" ? 1 : 2, connection, address, port });
     const links = new Set<string>();
     this.#connections.set(key, { end, links });
     return {
@@ -120,6 +120,7 @@ export class Gateway {
     const listeners: Listener[] = [
       { transport: "UDP", host: this.address, port: 5060 },
       { transport: "TCP", host: this.address, port: 5060 },
+      { transport: "WSS", host: this.address, port: 443 },
     ];
     const hello = { kind: RecordKind.hello, key: this.host.name, octets: jsonOctets({ boot: this.#boot, listeners }) };
     const { primary, secondary } = pairOf(map, exchange);

@@ -74,12 +74,16 @@ export class Phone {
   }
 
   get contact(): string {
-    if (this.transport === "WS") return `sip:${this.user}@p${this.address.slice(7)}.invalid;transport=ws`;
+    if (this.#isSoftphone) return `sip:${this.user}@p${this.address.slice(7)}.invalid;transport=ws`;
     return `sip:${this.user}@${this.address}:5060${this.transport === "TCP" ? ";transport=tcp" : ""}`;
   }
 
   get isReliable(): boolean {
     return this.transport !== "UDP";
+  }
+
+  get #isSoftphone(): boolean {
+    return this.transport === "WS" || this.transport === "WSS";
   }
 
   get isInCall(): boolean {
@@ -92,7 +96,7 @@ export class Phone {
 
   via(): string {
     this.#branches += 1;
-    const host = this.transport === "WS" ? `p${this.address.slice(7)}.invalid` : `${this.address}:5060`;
+    const host = this.#isSoftphone ? `p${this.address.slice(7)}.invalid` : `${this.address}:5060`;
     return `SIP/2.0/${this.transport} ${host};rport;branch=z9hG4bK${this.host.name}x${this.#branches}`;
   }
 

@@ -84,8 +84,8 @@ function makeCluster(world: World): Cluster {
     cluster.gateways.push(new Gateway(cluster, `g${index + 1}`, address, clockOf(random)));
   const users = ["alice", "bob", "carol", "dave", "erin"].slice(0, random.whole(2, 5));
   for (const [index, user] of users.entries()) {
-    const transport = random.pick(["UDP", "UDP", "TCP", "WS"] as const);
-    cluster.phones.push(new Phone(cluster, user, index, transport, transport === "WS" || random.chance(0.3)));
+    const transport = random.pick(["UDP", "UDP", "TCP", "WS", "WSS"] as const);
+    cluster.phones.push(new Phone(cluster, user, index, transport, transport === "WS" || transport === "WSS" || random.chance(0.3)));
   }
   return cluster;
 }
