@@ -2,7 +2,7 @@ import { trunkQueueOctetsMax } from "../sip/limits.ts";
 
 /** Limits and times of the gateway, each with its reason. Units come last in the names. */
 
-/** TCP, TLS and WebSocket connections of one gateway. Each costs about 20 KB; the process needs as many file descriptors (`ulimit -n`). */
+/** TCP, TLS and WebSocket connections of one gateway. A plain one costs some 10 KB, one over TLS some 60; each needs a file descriptor (`ulimit -n`). */
 export const connectionsMax = 20_000;
 /** Nothing in either direction: longer than the longest registration lives (3600 s), so that no phone loses the flow it is called on. */
 export const connectionIdleMs = 3_900_000;
