@@ -24,12 +24,15 @@ export class JunkSenders {
   constructor(system: Tandem) {
     const cell = new URL(system.run.cells[0]?.url ?? "");
     const http = { host: cell.hostname, port: Number(cell.port) };
+    const gatewayWay = wayOf(system, "WS", "gateway");
     this.#senders = [
       udpSender(wayOf(system, "UDP")),
       streamSender("TCP", () => connect(wayOf(system, "TCP")), sipJunk),
       streamSender("TLS", () => overTls(wayOf(system, "TLS")), sipJunk),
       streamSender("TLS port, no TLS", () => connect(wayOf(system, "TLS")), sipJunk),
-      webSocketSender(wayOf(system, "WS", "a")),
+      webSocketSender("WS", wayOf(system, "WS", "a")),
+      webSocketSender("WS at the gateway", gatewayWay),
+      streamSender("WS port of the gateway", () => connect(gatewayWay), httpJunk),
       streamSender("HTTP", () => connect(http), httpJunk),
     ];
   }
@@ -152,9 +155,9 @@ function streamSender(name: string, open: () => Socket, junk: () => Buffer): Sen
   };
 }
 
-function webSocketSender({ host, port }: Way): Sender {
+function webSocketSender(name: string, { host, port }: Way): Sender {
   const sockets: WebSocket[] = [];
-  const counts = { name: "WS", sent: 0, closed: 0 };
+  const counts = { name, sent: 0, closed: 0 };
   let isClosing = false;
   const opened = (): WebSocket => {
     const socket = new WebSocket(`ws://${host}:${port}`, "sip");

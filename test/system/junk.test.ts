@@ -18,7 +18,7 @@ let system: Tandem;
 let calls: GoodCalls;
 
 beforeAll(async () => {
-  system = await startTandem();
+  system = await startTandem({ webSocket: true });
   calls = await GoodCalls.open(system);
 });
 

@@ -25,7 +25,7 @@ function processesOf({ run }: Tandem): { name: string; pid: number }[] {
 
 const megabytes = (system: Tandem): string[] => processesOf(system).map(({ pid }) => (residentKilobytes(pid) / 1024).toFixed(0));
 
-const system = await startTandem();
+const system = await startTandem({ webSocket: true });
 const calls = await GoodCalls.open(system);
 try {
   const before = processesOf(system);
