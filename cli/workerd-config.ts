@@ -93,6 +93,12 @@ export type CellConfig = {
   readonly fromEnvironment: readonly string[];
 };
 
+/**
+ * A young generation of 4 MB: what a message leaves lives for a millisecond, so that more only makes the process larger (100 000 registrations: 337 MiB
+ * instead of 445) and nothing faster (a call at 1500/s: 0.98 of the CPU, which is within the noise).
+ */
+const v8Flags: readonly string[] = ["--max-semi-space-size=4"];
+
 /** The Cap'n Proto text that `workerd serve` reads. */
 export function cellConfigText(config: CellConfig): string {
   const { cell, host, port, settings } = config;
@@ -120,6 +126,7 @@ const config :Workerd.Config = (
   ],
   sockets = [(name = "http", address = ${quote(address)}, http = (), service = "cell")],
   logging = (stdoutPrefix = "", stderrPrefix = ""),
+  v8Flags = [${v8Flags.map(quote).join(", ")}],
 );
 
 const cell :Workerd.Worker = (
