@@ -76,6 +76,11 @@ export const socketMessagesBurstMax = 2_000;
 /** Exchanges that a softphone has talked to and that hear of its end. Its own and its callees': more than these are not remembered. */
 export const socketExchangesMax = 64;
 
+/**
+ * A core group whose process has ended starts again by its alarm after this at the latest, when neither another cell nor a gateway calls before;
+ * both do within a second. Moved on in its second half, so that it is a row every half a minute.
+ */
+export const beatAlarmMs = 60_000;
 /** Gateways that a core group remembers after they went away, the oldest forgotten first: sip/core-group forgets above the same number. */
 export const gatewaysRememberedMax = 1_000;
 /** Changes of the view that are kept: those of a bad day. */

@@ -108,7 +108,7 @@ export class CoreGroup {
     return effects;
   }
 
-  /** When the next regular heartbeats are due, ms: the alarm. */
+  /** When the next regular heartbeats are due, ms. */
   get nextTick(): number {
     return this.#nextTick;
   }

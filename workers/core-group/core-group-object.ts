@@ -7,7 +7,7 @@ import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { exchangesIn } from "../api/cell-share.ts";
 import { isReplicated } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
-import { historyShownMax, refusalsSaidMs, standstillMsMin } from "../limits.ts";
+import { beatAlarmMs, historyShownMax, refusalsSaidMs, standstillMsMin } from "../limits.ts";
 import { ControlSockets } from "./control-sockets.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
@@ -22,15 +22,12 @@ export type CoreGroupStatus = GroupStatus & {
 /** What became of the wish to take a cell out of service. `last`: no other cell is up. `unreplicated`: no other has what this one has. */
 export type Draining = "done" | "last" | "unreplicated";
 
-/** An idle object is put to sleep after about 10 s, and would forget whom it has missed: between slower beats a timer keeps it awake. */
-const sleepMs = 8_000;
-
 /**
- * The core group of this cell: the shell of sip/core-group. It has one alarm every period, in which it calls the other cells and reads
+ * The core group of this cell: the shell of sip/core-group. It has a timer every period, in which it calls the other cells and reads
  * when the gateways were last heard; it holds the gateways' control sockets, and tells them and this cell's exchanges what changes.
  *
- * Whatever wakes the object starts it: an alarm that it left on disk, a heartbeat, a gateway, or wake(). Alarms may be lost, so every
- * event looks whether one is overdue.
+ * Whatever wakes the object starts it: the alarm that it left on disk, a heartbeat, a gateway, or wake(). Timers and alarms may be lost, so
+ * every event looks whether a beat is overdue.
  */
 export class CoreGroupObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
@@ -43,6 +40,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   /** Exchanges that could not be told, and how often that was tried. */
   readonly #untold = new Map<number, number>();
   #settings: GroupSettings;
+  /** When the alarm rings that this object has set, ms; 0: none. */
   #alarmAt = 0;
   #timerAt = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -299,20 +297,21 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return { ...this.#map, version: this.#settings.version, heartbeat: this.#settings.heartbeat };
   }
 
-  /** The regular beat is an alarm, which survives this process; what comes before it is a timer. */
+  /**
+   * The beat is a timer, which keeps this object awake: an idle one would be put to sleep and forget whom it has missed. An alarm for each
+   * beat would be two writes to the disk, or a billed row and a billed request, a second. The one alarm there is starts the group again after
+   * this process has ended, should nobody call.
+   */
   #arm(now: number): void {
-    const { nextTick } = this.#group;
-    if (nextTick !== this.#alarmAt) {
-      this.#alarmAt = nextTick;
-      // Inside of alarm() one that is set for now can be lost.
-      void this.ctx.storage.setAlarm(Math.max(nextTick, now + 1), { allowUnconfirmed: true });
+    if (this.#alarmAt < now + beatAlarmMs / 2) {
+      this.#alarmAt = now + beatAlarmMs;
+      void this.ctx.storage.setAlarm(this.#alarmAt, { allowUnconfirmed: true });
     }
     const deadline = this.#group.nextDeadline();
-    const timerAt = deadline < nextTick || nextTick - now > sleepMs ? deadline : 0;
-    if (timerAt === this.#timerAt) return;
-    this.#timerAt = timerAt;
+    if (deadline === this.#timerAt) return;
+    this.#timerAt = deadline;
     clearTimeout(this.#timer);
-    this.#timer = timerAt === 0 ? null : setTimeout(() => this.#tick(), Math.max(1, timerAt - now));
+    this.#timer = setTimeout(() => this.#tick(), Math.max(1, deadline - now));
   }
 }
 
