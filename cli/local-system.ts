@@ -7,6 +7,7 @@ import { ApiClient } from "./api-client.ts";
 import { type Bundle, ensureBundle, modulesFor, root } from "./bundle.ts";
 import { type TlsFiles, ensureCertificate } from "./certificate.ts";
 import { clusterMapOf } from "./cluster.ts";
+import { descriptorsMax, softphonesFew, softphonesMaxFor } from "./descriptors.ts";
 import { Failure } from "./errors.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
 import { isTable } from "./json.ts";
@@ -113,6 +114,12 @@ export class LocalSystem {
     const map = clusterMapOf(cluster, settings, layout);
     const script = wrap === undefined ? bundle : wrap(bundle);
     const workerd = workerdBinary();
+    const descriptors = descriptorsMax();
+    const softphonesMax = descriptors === undefined ? undefined : softphonesMaxFor(descriptors, map.exchangeCount);
+    if (softphonesMax !== undefined && softphonesMax < softphonesFew) {
+      const cause = `each cell may open ${descriptors} files (ulimit -Hn)`;
+      this.#options.reporter.step("softphones", `at most ${softphonesMax} at each cell: ${cause}`, 0);
+    }
     const specs = layout.cells.map(({ id, port, url }): ProcessSpec => {
       const storage = this.#options.state.file("cells", id);
       mkdirSync(storage, { recursive: true });
@@ -124,7 +131,11 @@ export class LocalSystem {
         settings: readWorkerSettings(join(root, "wrangler.toml"), id),
         modules: modulesFor(script, file),
         storage,
-        texts: { CELL: id, CLUSTER: JSON.stringify(mapFor?.(id, map) ?? map) },
+        texts: {
+          CELL: id,
+          CLUSTER: JSON.stringify(mapFor?.(id, map) ?? map),
+          ...(softphonesMax === undefined ? {} : { SOFTPHONES_MAX: String(softphonesMax) }),
+        },
         fromEnvironment: ["TANDEM_SECRET"],
       });
       this.#options.state.write(`cell-${id}.capnp`, text);

@@ -56,6 +56,11 @@ export class CellSocket {
     return this.#signsOfLife;
   }
 
+  /** Pings without an answer, the last one included. */
+  get pingsMissed(): number {
+    return this.#isUp ? this.#pingsMissed : 0;
+  }
+
   start(): void {
     this.#connect();
   }

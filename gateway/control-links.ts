@@ -3,6 +3,7 @@ import type { Hello } from "../sip/transport/frame.ts";
 import { CellSocket, type Loss } from "./cell-socket.ts";
 import { type CellStates, readView } from "./cell-states.ts";
 import { isClusterMap } from "./cluster-map.ts";
+import type { Heart } from "./heart.ts";
 import { controlOctetsMax, heartbeatDefault } from "./limits.ts";
 import type { Log } from "./log.ts";
 
@@ -12,6 +13,8 @@ export type ControlLinksOptions = {
   readonly hello: Hello;
   /** Cells of the configuration: where the first map comes from. Cells that a map adds are joined to them. */
   readonly cells: readonly { readonly id: string; readonly url: string }[];
+  /** When to ping. Takes the period of the newest map. */
+  readonly heart: Heart;
   readonly log: Log;
 };
 
@@ -35,7 +38,6 @@ export class ControlLinks {
   readonly #links = new Map<string, ControlLink>();
   #version = -1;
   #missedMax: number = heartbeatDefault.missed;
-  #heart: NodeJS.Timeout | undefined;
 
   constructor(options: ControlLinksOptions, handlers: ControlLinksHandlers) {
     this.#options = options;
@@ -44,11 +46,12 @@ export class ControlLinks {
 
   start(): void {
     this.#connectTo(this.#options.cells);
-    this.#beatEvery(heartbeatDefault.periodMs);
+    this.#options.heart.onBeat(() => {
+      for (const { socket } of this.#links.values()) socket.beat(this.#missedMax);
+    });
   }
 
   stop(): void {
-    clearInterval(this.#heart);
     for (const { socket } of this.#links.values()) socket.stop();
     this.#links.clear();
   }
@@ -115,7 +118,7 @@ export class ControlLinks {
   }
 
   #receiveMap(cell: string, map: unknown): void {
-    const { log, cells } = this.#options;
+    const { heart, log, cells } = this.#options;
     if (!isClusterMap(map)) {
       log("map-refused", { cell });
       return;
@@ -124,17 +127,10 @@ export class ControlLinks {
     this.#version = map.version;
     log("map", { cell, version: map.version });
     this.#missedMax = map.heartbeat.missed;
-    this.#beatEvery(map.heartbeat.periodMs);
+    heart.beatBy(map.heartbeat.periodMs);
     const configured = new Map(cells.map(({ id, url }) => [id, url]));
     this.#connectTo(map.cells.map(({ id, url }) => ({ id, url: configured.get(id) ?? url })));
     this.#handlers.mapped(map);
-  }
-
-  #beatEvery(periodMs: number): void {
-    clearInterval(this.#heart);
-    this.#heart = setInterval(() => {
-      for (const { socket } of this.#links.values()) socket.beat(this.#missedMax);
-    }, periodMs);
   }
 }
 

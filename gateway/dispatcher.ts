@@ -3,6 +3,7 @@ import { type FrameRecord, RecordKind } from "../sip/transport/frame.ts";
 import { fnv1a } from "../sip/transport/token.ts";
 import type { Connection } from "./connection.ts";
 import type { Counters } from "./counters.ts";
+import type { Heart } from "./heart.ts";
 import { trunkHoldMs, unplacedOctetsMax } from "./limits.ts";
 import type { LocalAnswers } from "./local-answers.ts";
 import { Standstill } from "./standstill.ts";
@@ -21,11 +22,12 @@ export class Dispatcher {
   #unplacedOctets = 0;
   #unplacedTimer: NodeJS.Timeout | undefined;
 
-  constructor(trunks: Trunks, answers: LocalAnswers, counters: Counters) {
+  constructor(heart: Heart, trunks: Trunks, answers: LocalAnswers, counters: Counters) {
     this.#trunks = trunks;
     this.#answers = answers;
     this.#counters = counters;
     this.#standstill = new Standstill(
+      heart,
       ({ key, octets, connection }) => this.#place(key, octets, connection),
       () => {
         counters.dropped += 1;

@@ -10,6 +10,8 @@ import { isSipLike } from "./datagram.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type Dns, SystemDns } from "./dns.ts";
 import { Egress } from "./egress.ts";
+import { Heart } from "./heart.ts";
+import { heartbeatDefault, lookMsMax } from "./limits.ts";
 import { LocalAnswers } from "./local-answers.ts";
 import type { Log } from "./log.ts";
 import { NextHopResolver } from "./resolver.ts";
@@ -44,7 +46,7 @@ export class Gateway {
   #trunks: Trunks | undefined;
   #control: ControlLinks | undefined;
   #dispatcher: Dispatcher | undefined;
-  #sweeper: NodeJS.Timeout | undefined;
+  #heart: Heart | undefined;
 
   constructor(config: GatewayConfig, log: Log, dns: Dns & { stop?(): void } = new SystemDns(config.dnsServers)) {
     this.#config = config;
@@ -107,7 +109,9 @@ export class Gateway {
       throw error;
     }
     const hello: Hello = { boot: this.#boot, listeners: this.#listeners };
-    const common = { gateway: name, secret, hello, log: this.#log };
+    const heart = new Heart(heartbeatDefault.periodMs, lookMsMax);
+    this.#heart = heart;
+    const common = { gateway: name, secret, hello, heart, log: this.#log };
     this.#trunks = new Trunks(
       { ...common, counters: this.counters, cellUrls: new Map(cells.map(({ id, url }) => [id, url])) },
       {
@@ -116,7 +120,7 @@ export class Gateway {
         displaced: (records) => this.#dispatcher?.displaced(records),
       },
     );
-    this.#dispatcher = new Dispatcher(this.#trunks, this.#answers, this.counters);
+    this.#dispatcher = new Dispatcher(heart, this.#trunks, this.#answers, this.counters);
     this.#control = new ControlLinks(
       { ...common, cells },
       {
@@ -128,12 +132,18 @@ export class Gateway {
       },
     );
     this.#control.start();
-    this.#sweeper = setInterval(() => this.connections.sweep(Date.now()), sweepMs);
+    let sweptAt = 0;
+    heart.onLook(() => {
+      const now = Date.now();
+      if (now - sweptAt < sweepMs) return;
+      sweptAt = now;
+      this.connections.sweep(now);
+    });
   }
 
   /** Closes everything. Softphones are told that it goes, and have a moment to answer. */
   async stop(): Promise<void> {
-    clearInterval(this.#sweeper);
+    this.#heart?.stop();
     this.#dispatcher?.stop();
     await this.connections.stop();
     this.#control?.stop();

@@ -62,7 +62,7 @@ export const movesMax = 4;
 export const exchangeQueueOctetsMax = trunkQueueOctetsMax - 1024;
 /** A cell that another cell declares down is pinged at once, and has so long to answer: a cut between cells is no reason to leave it. */
 export const declaredDownAnswerMs = 250;
-/** How often silence is looked for: a part of the heartbeat's period within these bounds. */
+/** How often silence is looked for, while an answer is owed: a part of the heartbeat's period within these bounds. */
 export const watchMsMin = 10;
 export const watchMsMax = 250;
 /** Pings when no map has said otherwise (design: 1 s x 3). */
@@ -72,6 +72,11 @@ export const controlOctetsMax = 1024 * 1024;
 /** Exchanges that a map may name: a bound against a broken one. */
 export const exchangesMax = 4_096;
 
+/**
+ * How often this process looks at the clock when nothing happens, so that it knows that it stood still: less than what counts as that. Where it is
+ * the heartbeat's period, a look costs nothing; each wake of an idle process costs up to two milliseconds.
+ */
+export const lookMsMax = 1_000;
 /** This process has not run for so long though it should have: it stood still. What is shorter may be a busy machine. */
 export const standstillMsMin = 1_500;
 /**

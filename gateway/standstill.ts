@@ -1,11 +1,9 @@
 import { Backlog } from "../sip/transport/backlog.ts";
 import type { Connection } from "./connection.ts";
+import type { Heart } from "./heart.ts";
 import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "./limits.ts";
 
 export type Message = { readonly key: string; readonly octets: Uint8Array; readonly connection: Connection | undefined };
-
-/** How often this process looks at the clock, so that it knows by how much it stood still. */
-const lookMs = 250;
 
 /**
  * Notices that this process stood still (it was stopped, or its machine was), and then keeps what {@link Backlog} says of what comes on
@@ -16,15 +14,14 @@ export class Standstill {
   readonly #backlog = new Backlog<Message>(standstillMessagesMax);
   readonly #pass: (message: Message) => void;
   readonly #forgotten: () => void;
-  readonly #clock: NodeJS.Timeout;
   #release: NodeJS.Timeout | undefined;
   #aliveAt = Date.now();
 
-  constructor(pass: (message: Message) => void, forgotten: () => void) {
+  /** The heart's looks tell by how much this process stood still when no message does. */
+  constructor(heart: Heart, pass: (message: Message) => void, forgotten: () => void) {
     this.#pass = pass;
     this.#forgotten = forgotten;
-    this.#clock = setInterval(() => this.#look(), lookMs);
-    this.#clock.unref();
+    heart.onLook(() => void this.#look());
   }
 
   /** A message has been read. It passes, now or later, or is forgotten. */
@@ -42,7 +39,6 @@ export class Standstill {
   }
 
   stop(): void {
-    clearInterval(this.#clock);
     clearTimeout(this.#release);
   }
 

@@ -85,6 +85,11 @@ export class TrunkLink {
     this.#socket.drop(reason);
   }
 
+  /** Whether a ping before the last one is unanswered as well, or so many are that the connection may soon be given up. */
+  owesAnswer(missedMax: number): boolean {
+    return this.#socket.pingsMissed > 1 || this.#socket.pingsMissed >= missedMax;
+  }
+
   beat(missedMax: number): void {
     this.#socket.beat(missedMax);
   }

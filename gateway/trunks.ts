@@ -3,6 +3,7 @@ import { type FrameRecord, type Hello, RecordKind } from "../sip/transport/frame
 import type { CellStates } from "./cell-states.ts";
 import type { Counters } from "./counters.ts";
 import { type CellPlace, ExchangeTrunks } from "./exchange-trunks.ts";
+import type { Heart } from "./heart.ts";
 import { heartbeatDefault, watchMsMax, watchMsMin } from "./limits.ts";
 import type { Log } from "./log.ts";
 import type { TrunkLink } from "./trunk-link.ts";
@@ -13,6 +14,8 @@ export type TrunksOptions = {
   readonly hello: Hello;
   /** URLs from the configuration win over the map's: this machine may see a cell elsewhere than others do. */
   readonly cellUrls: ReadonlyMap<string, string>;
+  /** When to ping. Others set its period. */
+  readonly heart: Heart;
   readonly counters: Counters;
   readonly log: Log;
 };
@@ -39,14 +42,15 @@ export class Trunks {
   #draining: ReadonlySet<string> = new Set();
   #dirty = new Set<ExchangeTrunks>();
   #flush: NodeJS.Immediate | undefined;
-  #heart: NodeJS.Timeout | undefined;
+  /** Runs while a replica owes the answer to a ping. */
   #watch: NodeJS.Timeout | undefined;
   #awakeAt = Date.now();
 
   constructor(options: TrunksOptions, handlers: TrunksHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    this.#beatBy(heartbeatDefault);
+    options.heart.onLook(() => void this.#now());
+    options.heart.onBeat(() => this.#beat());
   }
 
   /** The newest cluster map; undefined before the first. */
@@ -76,7 +80,10 @@ export class Trunks {
   /** Makes the trunks fit a new map. Those that stay are not touched. */
   update(map: ClusterMap, now: number): void {
     this.#map = map;
-    if (map.heartbeat.periodMs !== this.#heartbeat.periodMs || map.heartbeat.missed !== this.#heartbeat.missed) this.#beatBy(map.heartbeat);
+    const isChanged = map.heartbeat.periodMs !== this.#heartbeat.periodMs || map.heartbeat.missed !== this.#heartbeat.missed;
+    // The next beat looks whether there is something to watch.
+    if (isChanged) this.#endWatch();
+    this.#heartbeat = map.heartbeat;
     const places = new Map(map.cells.map(({ id, url }) => [id, { id, url: this.#options.cellUrls.get(id) ?? url }]));
     const displaced: FrameRecord[] = [];
     for (const [exchange, trunks] of this.#exchanges) {
@@ -127,8 +134,7 @@ export class Trunks {
   }
 
   stop(): void {
-    clearInterval(this.#heart);
-    clearInterval(this.#watch);
+    this.#endWatch();
     clearImmediate(this.#flush);
     this.#flush = undefined;
     for (const trunks of this.#exchanges.values()) trunks.stop();
@@ -166,20 +172,31 @@ export class Trunks {
     });
   }
 
-  #beatBy(heartbeat: { readonly periodMs: number; readonly missed: number }): void {
-    const { periodMs } = heartbeat;
-    this.#heartbeat = heartbeat;
-    clearInterval(this.#heart);
+  #beat(): void {
+    const { missed } = this.#heartbeat;
+    let owesAnswer = false;
+    for (const link of this.#links()) {
+      link.beat(missed);
+      owesAnswer ||= link.owesAnswer(missed);
+    }
+    if (!owesAnswer) this.#endWatch();
+    else this.#watch ??= setInterval(() => this.#check(), this.#watchMs);
+  }
+
+  /** Whoever has answered every ping so far is not silent before the next beat: nothing is looked for. */
+  #check(): void {
+    const now = this.#now();
+    const { periodMs, missed } = this.#heartbeat;
+    for (const link of this.#links()) link.check(missed, periodMs / 2, now);
+  }
+
+  #endWatch(): void {
     clearInterval(this.#watch);
-    this.#heart = setInterval(() => {
-      this.#now();
-      for (const link of this.#links()) link.beat(this.#heartbeat.missed);
-    }, periodMs);
-    const watchMs = Math.min(watchMsMax, Math.max(watchMsMin, periodMs / 4));
-    this.#watch = setInterval(() => {
-      const now = this.#now();
-      for (const link of this.#links()) link.check(this.#heartbeat.missed, periodMs / 2, now);
-    }, watchMs);
+    this.#watch = undefined;
+  }
+
+  get #watchMs(): number {
+    return Math.min(watchMsMax, Math.max(watchMsMin, this.#heartbeat.periodMs / 4));
   }
 
   /**
@@ -189,7 +206,10 @@ export class Trunks {
   #now(): number {
     const now = Date.now();
     const { periodMs, missed } = this.#heartbeat;
-    if (now - this.#awakeAt > (periodMs * missed) / 2 + watchMsMax) for (const trunks of this.#exchanges.values()) trunks.forgive(now);
+    const lookMs = this.#watch === undefined ? this.#options.heart.lookMs : this.#watchMs;
+    if (now - this.#awakeAt > (periodMs * missed) / 2 + Math.max(lookMs, watchMsMax)) {
+      for (const trunks of this.#exchanges.values()) trunks.forgive(now);
+    }
     this.#awakeAt = now;
     return now;
   }

@@ -11,6 +11,11 @@ export type Environment = {
   readonly CLUSTER: string;
   /** Shared by all cells and gateways: signs requests between them, tokens and nonces. */
   readonly TANDEM_SECRET: string;
+  /**
+   * Softphones that this cell may have at once, a whole number: `tandem up` knows how many file descriptors workerd may open, and what it
+   * does when there is none. Absent on Cloudflare, which has enough.
+   */
+  readonly SOFTPHONES_MAX?: string;
   readonly EXCHANGE: DurableObjectNamespace<ExchangeObject>;
   readonly LINE: DurableObjectNamespace<LineObject>;
   readonly CORE_GROUP: DurableObjectNamespace<CoreGroupObject>;

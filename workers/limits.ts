@@ -76,6 +76,14 @@ export const socketMessagesBurstMax = 2_000;
 /** Exchanges that a softphone has talked to and that hear of its end. Its own and its callees': more than these are not remembered. */
 export const socketExchangesMax = 64;
 
+/**
+ * WebSockets of one line: Cloudflare has 32 768 hibernating ones for an object, and closes none to make room. The margin is for those that are
+ * closing. A cell on a machine of one's own has its own limit for all its lines together, SOFTPHONES_MAX. Over: 503 to the handshake.
+ */
+export const lineSocketsMax = 32_000;
+/** A full line counts its softphones again this often at most: some milliseconds for ten thousand. */
+export const socketsRecountMs = 250;
+
 /** Gateways that a core group remembers after they went away, the oldest forgotten first: sip/core-group forgets above the same number. */
 export const gatewaysRememberedMax = 1_000;
 /** Changes of the view that are kept: those of a bad day. */

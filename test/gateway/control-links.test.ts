@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { ControlLinks } from "../../gateway/control-links.ts";
+import { Heart } from "../../gateway/heart.ts";
 import { FakeCell, mapOf, secret } from "./fake-cell.ts";
 
 const cells: FakeCell[] = [];
 let links: ControlLinks | undefined;
+let heart: Heart | undefined;
 
 async function connected(): Promise<{ readonly a: FakeCell; readonly b: FakeCell; readonly told: string[]; readonly versions: number[] }> {
   const [a, b] = [await new FakeCell("a").start(), await new FakeCell("b").start()];
@@ -12,8 +14,9 @@ async function connected(): Promise<{ readonly a: FakeCell; readonly b: FakeCell
   a.map = map;
   b.map = map;
   const versions: number[] = [];
+  heart = new Heart(1_000, 1_000);
   links = new ControlLinks(
-    { gateway: "g1", secret, hello: { boot: "1", listeners: [] }, cells: map.cells, log: () => {} },
+    { gateway: "g1", secret, hello: { boot: "1", listeners: [] }, cells: map.cells, heart, log: () => {} },
     { mapped: ({ version }) => void versions.push(version), viewed: () => {} },
   );
   links.start();
@@ -29,6 +32,7 @@ function tell(cell: FakeCell, version: number): void {
 
 afterEach(async () => {
   links?.stop();
+  heart?.stop();
   for (const cell of cells.splice(0)) await cell.stop();
 });
 

@@ -31,6 +31,8 @@ export type TandemOptions = {
   /** First of the consecutive ports: two for each gateway, one for each cell, two more for each gateway's WebSockets. Any free ones, else. */
   readonly firstPort?: number;
   readonly restart?: boolean;
+  /** File descriptors that each process may have open (`ulimit -n`). */
+  readonly descriptors?: number;
 };
 
 /** One line of `tandem up --json`. */
@@ -74,7 +76,7 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
     if (options.exchanges !== undefined) args.push("--exchanges", String(options.exchanges));
     if (options.replication !== undefined) args.push("--replication", options.replication);
     if (options.restart === false) args.push("--no-restart");
-    const started = await start(args, state, firstPort, options.state === undefined);
+    const started = await start(args, state, firstPort, options.state === undefined, options.descriptors);
     if (typeof started !== "string") return started;
     // Somebody took one of the ports between finding and using it: other ports will do.
     if (options.firstPort === undefined && started.includes("is in use by another process")) continue;
@@ -86,9 +88,19 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
 
 /** The running system, or what it said when it did not start. */
-async function start(args: readonly string[], state: string, firstPort: number, ownState: boolean): Promise<Tandem | string> {
+async function start(
+  args: readonly string[],
+  state: string,
+  firstPort: number,
+  ownState: boolean,
+  descriptors?: number,
+): Promise<Tandem | string> {
   const startedAt = performance.now();
-  const child: Child = spawn(node, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const command = [node, program, ...args];
+  // The shell becomes the program, its process id the program's own.
+  if (descriptors !== undefined) command.unshift("/bin/sh", "-c", `ulimit -n ${descriptors} && exec "$@"`, "tandem");
+  const [first = "", ...others] = command;
+  const child: Child = spawn(first, others, { stdio: ["ignore", "pipe", "pipe"] });
   const events: UpEvent[] = [];
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => void (errors += text));
@@ -100,18 +112,18 @@ async function start(args: readonly string[], state: string, firstPort: number, 
       if (event.event === "ready") isReady(event);
     });
   });
-  const first = await Promise.race([ready, closed.then(() => undefined)]);
-  if (first === undefined)
+  const begun = await Promise.race([ready, closed.then(() => undefined)]);
+  if (begun === undefined)
     return `tandem ${args.join(" ")} ended with ${child.exitCode}: ${errors}\n${events.map((event) => JSON.stringify(event)).join("\n")}`;
   const readyMs = performance.now() - startedAt;
   let stopped: Promise<{ code: number | null; ms: number }> | undefined;
   return {
-    domain: String(first["domain"]),
+    domain: String(begun["domain"]),
     state,
     pid: child.pid ?? 0,
     firstPort,
     readyMs,
-    passwords: passwordsOf(first),
+    passwords: passwordsOf(begun),
     events,
     get run(): Run {
       return readRun(state);

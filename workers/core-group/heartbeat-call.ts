@@ -12,18 +12,23 @@ export async function callHeartbeat(env: Environment, url: string, heartbeat: He
   const body = new TextEncoder().encode(JSON.stringify(heartbeat));
   let response: Response;
   let text: string;
+  // A signal that has its own timeout would wake this process for it long after the answer.
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(new DOMException("no answer in time", "TimeoutError")), timeoutMs);
   try {
     response = await fetch(new URL("/cell/heartbeat", url), {
       method: "POST",
       headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
       body,
       // A frozen cell takes the connection and says nothing.
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: stop.signal,
     });
     text = await response.text();
   } catch (error) {
     // Whatever else goes wrong here is a connection that is refused or was closed: the runtime names both alike.
     return error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError") ? "timeout" : "refused";
+  } finally {
+    clearTimeout(timer);
   }
   if (response.status === 401) return "bad signature";
   if (refusedStatuses.has(response.status)) return "refused";

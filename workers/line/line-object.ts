@@ -17,6 +17,7 @@ import { randomIds } from "../random-id.ts";
 import { TimelyCalls } from "../timely-calls.ts";
 import { ExchangeLink } from "./exchange-link.ts";
 import { ReplicaChoice } from "./replica-choice.ts";
+import { shareOf, SoftphoneShare } from "./softphone-share.ts";
 import { Softphones } from "./softphones.ts";
 import { StandstillGate } from "./standstill-gate.ts";
 
@@ -33,6 +34,7 @@ export class LineObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
   readonly #access: string;
   readonly #softphones: Softphones;
+  readonly #share: SoftphoneShare;
   /** By `<exchange>.<cell>`. */
   readonly #links = new Map<string, ExchangeLink>();
   readonly #choice = new ReplicaChoice();
@@ -46,6 +48,7 @@ export class LineObject extends DurableObject<Environment> {
     this.#map = clusterMapOf(env);
     this.#access = lineOf(env.CELL, numberOfName(ctx.id));
     this.#softphones = new Softphones(ctx, randomIds());
+    this.#share = new SoftphoneShare(shareOf(env.SOFTPHONES_MAX, this.#map.lineCount), () => ctx.getWebSockets().length);
     this.#calls = new TimelyCalls(env, this.#map);
     this.#gate = new StandstillGate({
       wentOnAt: (told) => void this.#wentOnAt().then(told),
@@ -55,11 +58,12 @@ export class LineObject extends DurableObject<Environment> {
     });
   }
 
+  /** Takes a softphone's WebSocket, or answers 503 with Retry-After (RFC 9110 15.6.4): it is to connect to another cell, or later. */
   override fetch(request: Request): Response {
-    if (Date.now() < this.#fullUntil) {
-      const text = `Cell ${this.env.CELL} is out of service: connect to another one.\n`;
-      return new Response(text, { status: 503, headers: { "retry-after": String(retryAfterSeconds) } });
-    }
+    const now = Date.now();
+    if (now < this.#fullUntil) return unavailable(`Cell ${this.env.CELL} is out of service: connect to another one.`);
+    if (!this.#share.take(now))
+      return unavailable(`Cell ${this.env.CELL} has no room for another softphone: connect to another one, or later.`);
     return this.#softphones.accept(request);
   }
 
@@ -226,6 +230,10 @@ export class LineObject extends DurableObject<Environment> {
     if (isParseError(message) || !message.isRequest || message.method === "ACK") return;
     this.#softphones.send(record.key, buildResponse(message, 503, { headers: [["Retry-After", String(retryAfterSeconds)]] }));
   }
+}
+
+function unavailable(text: string): Response {
+  return new Response(`${text}\n`, { status: 503, headers: { "retry-after": String(retryAfterSeconds) } });
 }
 
 function linkName(exchange: number, cell: string): string {

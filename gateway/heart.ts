@@ -1,0 +1,55 @@
+/**
+ * The clock of a gateway. A process that has nothing to do pays for each time it wakes, whatever it does then: so what is done again and again
+ * (pings on all links, a look at the clock, a sweep) is done at one time, in the order in which it was asked for.
+ */
+export class Heart {
+  readonly #lookMsMax: number;
+  readonly #looks: (() => void)[] = [];
+  readonly #beats: (() => void)[] = [];
+  #periodMs: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `periodMs`: between beats, until {@link beatBy} says otherwise. `lookMsMax`: a longer period has looks in between, at most so far apart. */
+  constructor(periodMs: number, lookMsMax: number) {
+    this.#periodMs = periodMs;
+    this.#lookMsMax = lookMsMax;
+    this.#start();
+  }
+
+  /** Between two looks, ms. */
+  get lookMs(): number {
+    return this.#periodMs / Math.ceil(this.#periodMs / this.#lookMsMax);
+  }
+
+  /** Runs with every beat and in between: at least every {@link lookMs}. */
+  onLook(run: () => void): void {
+    this.#looks.push(run);
+  }
+
+  /** Runs once a period. */
+  onBeat(run: () => void): void {
+    this.#beats.push(run);
+  }
+
+  /** Another period. The next beat is one of it from now. */
+  beatBy(periodMs: number): void {
+    if (periodMs === this.#periodMs) return;
+    this.#periodMs = periodMs;
+    clearInterval(this.#timer);
+    this.#start();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #start(): void {
+    const looksInBeat = Math.ceil(this.#periodMs / this.#lookMsMax);
+    let looks = 0;
+    this.#timer = setInterval(() => {
+      for (const run of this.#looks) run();
+      looks = (looks + 1) % looksInBeat;
+      if (looks === 0) for (const run of this.#beats) run();
+    }, this.lookMs);
+  }
+}
