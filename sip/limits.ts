@@ -97,10 +97,10 @@ export const retryAfterSeconds = 5;
  */
 export const bindingTombstoneMs = 2 * expiresSecondsMax * 1000;
 /**
- * How long the end of an INVITE or a dialog is remembered at least (longer while the pair has not heard of it): two transaction lifetimes
- * of 64*T1, so that no retransmission brings a call back. Not longer: at 300 calls/s this is 20 000 tombstones.
+ * How long the end of an INVITE or a dialog is remembered at least (longer while the pair has not heard of it): the transaction lifetime of
+ * 64*T1 and a quarter, so that no retransmission brings a call back. Not longer: at 750 calls/s this is 60 000 tombstones, a third of what an exchange holds.
  */
-export const callTombstoneMs = 2 * 64 * t1Ms;
+export const callTombstoneMs = 1.25 * 64 * t1Ms;
 /** Records of bindings, removed ones included, of one address-of-record; over: the earliest removed one is forgotten. Four times the bindings. */
 export const bindingRecordsPerAddressOfRecordMax = 4 * contactsPerAddressOfRecordMax;
 /** Call-IDs whose order one binding remembers: a phone makes a new one per start. Over: the earliest is forgotten. */

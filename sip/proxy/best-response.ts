@@ -52,16 +52,18 @@ export function isUnreached(best: Candidate | undefined): boolean {
 
 /** Keeps the response (`octets`: without our Via) when it is better than what is there; the earlier one wins a tie. */
 export function offer(context: ResponseContext, status: number, message?: SipMessage, octets?: Uint8Array): void {
-  if (status === 401 || status === 407) collectChallenges(context.challenges, message);
+  if (status === 401 || status === 407) context.challenges = [...context.challenges, ...challengesOf(message)];
   const { best } = context;
   if (best !== undefined && rankOf(best.status, context.cancelled) <= rankOf(status, context.cancelled)) return;
   context.best = { status, octets };
 }
 
-function collectChallenges(challenges: Challenge[], message: SipMessage | undefined): void {
-  if (message === undefined) return;
-  for (const value of message.values(Header.WwwAuthenticate)) challenges.push({ isProxy: false, value });
-  for (const value of message.values(Header.ProxyAuthenticate)) challenges.push({ isProxy: true, value });
+function challengesOf(message: SipMessage | undefined): Challenge[] {
+  if (message === undefined) return [];
+  return [
+    ...message.values(Header.WwwAuthenticate).map((value) => ({ isProxy: false, value })),
+    ...message.values(Header.ProxyAuthenticate).map((value) => ({ isProxy: true, value })),
+  ];
 }
 
 /** RFC 3261 16.7 7: a 401 or 407 with the challenges of all the others. */

@@ -41,7 +41,7 @@ export class OpenRequests {
 /** Lets a transaction wait for the answer to a request that is being forwarded already. False: too many do. */
 export function join(context: ResponseContext, tx: ServerTransaction, message: SipMessage): boolean {
   if (context.joined.length >= joinedMax) return false;
-  context.joined.push({ tx, vias: message.values(Header.Via) });
+  context.joined = [...context.joined, { tx, vias: message.values(Header.Via) }];
   tx.owner = context;
   return true;
 }

@@ -31,6 +31,7 @@ import {
   newBranch,
   newContext,
   nextBatch,
+  none,
 } from "./response-context.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
 import { preprocess } from "./route-preprocessing.ts";
@@ -320,7 +321,7 @@ export class Proxy {
     this.#open.remove(context);
     context.finalStatus = 500;
     context.request = undefined;
-    context.waiting = [];
+    context.waiting = none;
   }
 
   /** The INVITE has been answered by another replica, with no 2xx, before this one took it up: what may still ring is stopped. */
@@ -362,7 +363,7 @@ export class Proxy {
     while (isOpen(context) && !hasPendingBranch(context)) {
       const batch = nextBatch(context);
       if (batch.length === 0) {
-        context.waiting = []; // only flows of instances that have answered are left
+        context.waiting = none; // only flows of instances that have answered are left
         return;
       }
       context.waiting = context.waiting.filter((target) => !batch.includes(target));
@@ -522,7 +523,7 @@ export class Proxy {
     const index = context.waiting.findIndex((other) => other.group === target.group);
     const next = context.waiting[index];
     if (next === undefined) return false;
-    context.waiting.splice(index, 1);
+    context.waiting = context.waiting.toSpliced(index, 1);
     const count = context.branches.length;
     this.#start(context, next, now);
     return context.branches.length > count;
@@ -540,7 +541,7 @@ export class Proxy {
 
   /** RFC 3261 16.7 10, 16.10: cancels what is ringing; what has not been heard of is cancelled when it is (9.1). */
   #cancelPending(context: ResponseContext, now: number): void {
-    context.waiting = [];
+    context.waiting = none;
     for (const branch of context.branches) {
       if (branch.state === "Resolving") this.#finish(branch);
       else if (branch.state === "Calling" || branch.state === "Proceeding") this.#cancelBranch(branch, now);
@@ -589,8 +590,8 @@ export class Proxy {
     this.#open.remove(context);
     context.request = undefined;
     context.best = undefined;
-    context.challenges = [];
-    context.waiting = [];
+    context.challenges = none;
+    context.waiting = none;
     for (const branch of context.branches) if (branch.state === "Resolving") this.#finish(branch);
     this.#changed(context, now);
   }
@@ -599,7 +600,8 @@ export class Proxy {
     if (branch.state === "Resolving" && branch.target.seek !== undefined) this.#env.stopSeeking(branch.reference);
     this.#forget(branch);
     branch.state = "Finished";
-    branch.alternatives = [];
+    branch.alternatives = none;
+    branch.timer = undefined;
   }
 
   /** Sets the branch's timer: Timer C, or how long it is waited for. */

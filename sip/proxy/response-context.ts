@@ -66,7 +66,7 @@ export type ResponseContext = {
   readonly kind: "responseContext";
   readonly tx: ServerTransaction;
   /** The same request, come again on other ways (RFC 3263 4.3), the latest last: answered as `tx` is, each with its own Vias. */
-  joined: { readonly tx: ServerTransaction; readonly vias: readonly string[] }[];
+  joined: readonly { readonly tx: ServerTransaction; readonly vias: readonly string[] }[];
   /**
    * Set when another replica may have forwarded the same request for another copy of it: the Vias of `tx`, for what the phone answers may have
    * those of the other copy.
@@ -77,12 +77,12 @@ export type ResponseContext = {
   /** What is forwarded; undefined when no more branches can start. */
   request: Preprocessed | undefined;
   /** Targets that have not been tried, highest q first. */
-  waiting: Target[];
+  waiting: readonly Target[];
   readonly branches: Branch[];
   /** Client transactions started; bounds what DNS and flow failures can make of one request. */
   attempts: number;
   best: Candidate | undefined;
-  challenges: Challenge[];
+  challenges: readonly Challenge[];
   /** The final response forwarded; 0: none so far. */
   finalStatus: number;
   /** The client has sent CANCEL. */
@@ -97,6 +97,9 @@ export type ResponseContext = {
   soughtUntil: number;
 };
 
+/** One empty list for all that have none, most of them for as long as they last. */
+export const none: readonly never[] = [];
+
 /** Of a branch that has sent nothing. */
 const noVia: ViaToken = { branch: "", mark: "" };
 
@@ -105,19 +108,19 @@ export function newContext(tx: ServerTransaction, request: Preprocessed, recordR
   return {
     kind: "responseContext",
     tx,
-    joined: [],
+    joined: none,
     ownVias: undefined,
     isInvite: tx.kind === "inviteServer",
     recordRoute,
     request,
-    waiting: [],
+    waiting: none,
     branches: [],
     attempts: 0,
     best: undefined,
-    challenges: [],
+    challenges: none,
     finalStatus: 0,
     cancelled: false,
-    cancelReasons: [],
+    cancelReasons: none,
     declined: false,
     isStarting: false,
     soughtUntil: 0,
@@ -133,7 +136,7 @@ export function newBranch(context: ResponseContext, target: Target): Branch {
     reference: "",
     via: noVia,
     flow: "",
-    alternatives: [],
+    alternatives: none,
     cancelRequested: false,
     isLost: false,
     client: undefined,
@@ -172,11 +175,11 @@ export function addToTargetSet(context: ResponseContext, targets: readonly Targe
   const added: Target[] = [];
   for (const target of targets) {
     const isKnown = (other: Target): boolean => isSameTarget(other, target);
-    if (context.waiting.some(isKnown) || context.branches.some((branch) => isKnown(branch.target))) continue;
-    context.waiting.push(target);
+    if (added.some(isKnown) || context.waiting.some(isKnown) || context.branches.some((branch) => isKnown(branch.target))) continue;
     added.push(target);
   }
-  if (context.waiting.length > 1) context.waiting.sort((left, right) => qOf(right) - qOf(left));
+  const waiting = context.waiting.length === 0 ? added : [...context.waiting, ...added];
+  context.waiting = waiting.length > 1 ? waiting.toSorted((left, right) => qOf(right) - qOf(left)) : waiting;
   return added;
 }
 

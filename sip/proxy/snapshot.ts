@@ -116,10 +116,10 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
   const fresh = newContext(tx, request, snapshot.recordRoute);
   return {
     ...fresh,
-    waiting: [...snapshot.waiting],
+    waiting: snapshot.waiting,
     attempts,
     best: best === undefined ? undefined : { status: best.status, octets: best.octets === undefined ? undefined : octetsOf(best.octets) },
-    challenges: [...snapshot.challenges],
+    challenges: snapshot.challenges,
     cancelled,
     cancelReasons,
     declined,

@@ -21,7 +21,8 @@ export class Interner {
    */
   own(record: StateRecord, earlier: StateRecord | undefined, isCut: boolean): StateRecord {
     if (!isCut && earlier === undefined) return this.#sharing(record);
-    const key = earlier?.key ?? detached(record.key);
+    // Keys are put together and never cut out of anything: see keys.ts.
+    const key = earlier?.key ?? record.key;
     const { version } = record;
     if (record.value === undefined) return { ...record, key, callId: detached(record.callId) };
     if (record.kind === "binding") {

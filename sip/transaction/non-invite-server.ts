@@ -61,6 +61,7 @@ export function respondNonInvite(
         return schedule(tx, machinery.timers);
       }
       tx.request = undefined;
+      tx.owner = undefined;
       tx.state = "Completed";
       tx.endsAt = now + (tx.reliable ? timerJMs.reliable : timerJMs.unreliable);
       return schedule(tx, machinery.timers);

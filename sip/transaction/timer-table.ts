@@ -1,19 +1,29 @@
-/** One timer, to be set, moved and cleared in a {@link TimerTable}: what happens when its time comes. */
-export class Timer {
+/**
+ * What can be set, moved and cleared in a {@link TimerTable}. All but `fire` is the table's: when it fires, the turn in which it was set, and its
+ * place in the heap, {@link nowhere} when it is not set.
+ */
+export type Timed = {
+  deadline: number;
+  order: number;
+  place: number;
+  /** What happens when its time comes. */
+  fire(now: number): void;
+};
+
+/** A timer of its own. What there are many of, transactions, are {@link Timed} themselves: one object, and no closure, for each. */
+export class Timer implements Timed {
   readonly fire: (now: number) => void;
-  /** What follows is the table's: when it fires, the turn in which it was set, and its place in the heap. */
   deadline = 0;
   order = 0;
-  place = nowhere;
+  place: number = nowhere;
 
   constructor(fire: (now: number) => void) {
     this.fire = fire;
   }
-
-  get isSet(): boolean {
-    return this.place !== nowhere;
-  }
 }
+
+/** Place of a timer that is not set. */
+export const nowhere = -1;
 
 /**
  * All timers of one exchange: a binary heap in which every timer knows its place, so that a cleared or moved one leaves nothing behind. (Lazy
@@ -22,7 +32,7 @@ export class Timer {
  * It maps onto a platform's one alarm: set the alarm to {@link nextDeadline}, and on every event {@link fireDue}.
  */
 export class TimerTable {
-  readonly #heap: Timer[] = [];
+  readonly #heap: Timed[] = [];
   /** Counts up: timers with the same deadline fire in the order they were set, so that a run can be repeated exactly. */
   #order = 0;
 
@@ -31,11 +41,11 @@ export class TimerTable {
   }
 
   /** Sets a timer, or moves it. `deadline` is in ms since the epoch, as every time here. */
-  set(timer: Timer, deadline: number): void {
+  set(timer: Timed, deadline: number): void {
     this.#order += 1;
     timer.deadline = deadline;
     timer.order = this.#order;
-    if (!timer.isSet) {
+    if (timer.place === nowhere) {
       timer.place = this.#heap.length;
       this.#heap.push(timer);
     }
@@ -43,8 +53,8 @@ export class TimerTable {
     this.#sink(timer);
   }
 
-  clear(timer: Timer): void {
-    if (timer.isSet) this.#remove(timer);
+  clear(timer: Timed): void {
+    if (timer.place !== nowhere) this.#remove(timer);
   }
 
   /**
@@ -63,7 +73,7 @@ export class TimerTable {
     return this.#heap[0]?.deadline;
   }
 
-  #remove(timer: Timer): void {
+  #remove(timer: Timed): void {
     const { place } = timer;
     timer.place = nowhere;
     const last = this.#heap.pop();
@@ -73,7 +83,7 @@ export class TimerTable {
     this.#sink(last);
   }
 
-  #rise(timer: Timer): void {
+  #rise(timer: Timed): void {
     while (timer.place > 0) {
       const above = (timer.place - 1) >> 1;
       const parent = this.#heap[above];
@@ -83,7 +93,7 @@ export class TimerTable {
     }
   }
 
-  #sink(timer: Timer): void {
+  #sink(timer: Timed): void {
     for (;;) {
       const left = this.#heap[2 * timer.place + 1];
       if (left === undefined) return;
@@ -96,15 +106,12 @@ export class TimerTable {
     }
   }
 
-  #put(timer: Timer, place: number): void {
+  #put(timer: Timed, place: number): void {
     this.#heap[place] = timer;
     timer.place = place;
   }
 }
 
-/** Place of a timer that is not set. */
-const nowhere = -1;
-
-function isBefore(left: Timer, right: Timer): boolean {
+function isBefore(left: Timed, right: Timed): boolean {
   return left.deadline < right.deadline || (left.deadline === right.deadline && left.order < right.order);
 }

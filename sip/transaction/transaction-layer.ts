@@ -8,7 +8,7 @@ import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from 
 import { clientKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
 import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
-import { Timer, type TimerTable } from "./timer-table.ts";
+import { nowhere, type TimerTable } from "./timer-table.ts";
 import { never, readSent, schedule } from "./transaction.ts";
 import type {
   ClientTransaction,
@@ -49,13 +49,25 @@ export class TransactionLayer {
   readonly #machinery: Machinery;
   readonly #isReliable: (flow: string) => boolean;
   readonly #transactionsMax: number;
+  /** What transactions do when their time has come: one function for all of a side. */
+  readonly #fireServer: (this: ServerTransaction, now: number) => void;
+  readonly #fireClient: (this: ClientTransaction, now: number) => void;
 
   constructor(options: TransactionLayerOptions) {
-    this.#machinery = {
+    const machinery: Machinery = {
       timers: options.timers,
       transport: options.transport,
       user: options.user,
       destroy: (tx, now) => this.#destroy(tx, now),
+    };
+    this.#machinery = machinery;
+    this.#fireServer = function fire(now): void {
+      if (this.kind === "inviteServer") fireInviteServer(this, machinery, now);
+      else fireNonInviteServer(this, machinery, now);
+    };
+    this.#fireClient = function fire(now): void {
+      if (this.kind === "inviteClient") fireInviteClient(this, machinery, now);
+      else fireNonInviteClient(this, machinery, now);
     };
     this.#isReliable = (flow) => options.isReliable(flow);
     this.#transactionsMax = options.transactionsMax ?? transactionsMax;
@@ -320,11 +332,11 @@ export class TransactionLayer {
   #createServer(key: string, method: string, message: SipMessage, flow: string): ServerTransaction {
     const isInvite = method === "INVITE";
     // One literal for both kinds: no copy, and one shape for the engine. The kind and its first state belong together.
-    const tx: ServerTransaction = {
-      timer: new Timer((now) => {
-        if (tx.kind === "inviteServer") fireInviteServer(tx, this.#machinery, now);
-        else fireNonInviteServer(tx, this.#machinery, now);
-      }),
+    return {
+      deadline: 0,
+      order: 0,
+      place: nowhere,
+      fire: this.#fireServer,
       kind: isInvite ? "inviteServer" : "nonInviteServer",
       state: isInvite ? "Proceeding" : "Trying",
       key,
@@ -344,16 +356,15 @@ export class TransactionLayer {
       retransmitAt: never,
       endsAt: never,
     } as ServerTransaction;
-    return tx;
   }
 
   #createClient(octets: Uint8Array, method: string, branch: string, flow: string, owner: unknown): ClientTransaction {
     const isInvite = method === "INVITE";
-    const tx: ClientTransaction = {
-      timer: new Timer((now) => {
-        if (tx.kind === "inviteClient") fireInviteClient(tx, this.#machinery, now);
-        else fireNonInviteClient(tx, this.#machinery, now);
-      }),
+    return {
+      deadline: 0,
+      order: 0,
+      place: nowhere,
+      fire: this.#fireClient,
       kind: isInvite ? "inviteClient" : "nonInviteClient",
       state: isInvite ? "Calling" : "Trying",
       key: clientKey(branch, method),
@@ -367,7 +378,6 @@ export class TransactionLayer {
       retransmitAt: never,
       endsAt: never,
     } as ClientTransaction;
-    return tx;
   }
 
   /** A request that is said again, to the same receiver on another flow, takes the place of its first copy. */
@@ -387,7 +397,7 @@ export class TransactionLayer {
   }
 
   #remove(tx: Transaction): void {
-    this.#machinery.timers.clear(tx.timer);
+    this.#machinery.timers.clear(tx);
     if (tx.kind === "inviteServer" || tx.kind === "nonInviteServer") {
       this.#servers.delete(tx.key);
       if (tx.mergeKey !== undefined) this.#merges.delete(tx.mergeKey);

@@ -1,20 +1,20 @@
 import { isParseError } from "../errors.ts";
 import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import type { Timer, TimerTable } from "./timer-table.ts";
+import type { Timed, TimerTable } from "./timer-table.ts";
 
 /**
  * The state of transactions (RFC 3261 17, RFC 6026) as plain data; the machines that move it are in invite-server.ts, invite-client.ts,
  * non-invite-server.ts and non-invite-client.ts. Times are ms since the epoch, `Infinity` where nothing is scheduled.
  *
- * A transaction has one timer, at the earlier of its two times: `retransmitAt` (Timers A, E, G) and `endsAt`
+ * A transaction is its own timer, at the earlier of its two times: `retransmitAt` (Timers A, E, G) and `endsAt`
  * (Timers B, D, F, H, I, J, K, L, M). Which timer that is follows from its state.
  */
 export type ServerTransaction = InviteServerTransaction | NonInviteServerTransaction;
 export type ClientTransaction = InviteClientTransaction | NonInviteClientTransaction;
 export type Transaction = ServerTransaction | ClientTransaction;
 
-type Schedule = { readonly timer: Timer; retransmitMs: number; retransmitAt: number; endsAt: number };
+type Schedule = Timed & { retransmitMs: number; retransmitAt: number; endsAt: number };
 
 type ServerCommon = Schedule & {
   /** RFC 3261 17.2.3: branch, sent-by and method. */
@@ -41,7 +41,7 @@ type ServerCommon = Schedule & {
   responseTag: string | undefined;
   /** Key among merged requests (RFC 3261 8.2.2.2), when it was looked for. */
   mergeKey: string | undefined;
-  /** What the transaction user hangs on it: the proxy its response context. */
+  /** What the transaction user hangs on it: the proxy its response context. Given up with the final response of a non-INVITE. */
   owner: unknown;
 };
 
@@ -120,8 +120,8 @@ export const noOctets: Uint8Array = new Uint8Array(0);
 /** Sets the transaction's timer to what its two times say. */
 export function schedule(tx: Transaction, timers: TimerTable): void {
   const deadline = Math.min(tx.retransmitAt, tx.endsAt);
-  if (deadline === never) timers.clear(tx.timer);
-  else timers.set(tx.timer, deadline);
+  if (deadline === never) timers.clear(tx);
+  else timers.set(tx, deadline);
 }
 
 /** A request that this side sent, read again; not to be readable is a broken invariant. */
