@@ -2,15 +2,9 @@ import { isParseError } from "../errors.ts";
 import type { Via } from "../message/via.ts";
 import { isSipUri, parseUri, type Uri } from "../message/uri.ts";
 import type { Binding } from "../record/values.ts";
-import { defaultPort, isReliable, parseFlowKey, splitFlow, transportOfFlow, type FlowKey } from "../transport/flow.ts";
+import { defaultPort, isReliable, transportOfFlow, type FlowKey } from "../transport/flow.ts";
 import type { BindingChange } from "./binding-change.ts";
 import { isInvalidHost } from "./contact.ts";
-
-/** A flow's key, read; undefined when it is none. */
-export function flowKeyOf(flow: string): FlowKey | undefined {
-  const split = splitFlow(flow);
-  return split === undefined ? undefined : parseFlowKey(split.key);
-}
 
 /**
  * Whether a binding is reached on the flow that its REGISTER came on, rather than by its contact's URI. The flow must come from the

@@ -19,7 +19,8 @@ import { orderOf, type BindingRecord } from "../record/state-record.ts";
 import type { Binding } from "../record/values.ts";
 import type { BindingChange } from "./binding-change.ts";
 import { canonicalContact, grantedExpires, readContact, type RequestedContact } from "./contact.ts";
-import { flowKeyOf, isReachedOnFlow } from "./reachability.ts";
+import { flowKeyOf } from "../transport/flow.ts";
+import { isReachedOnFlow } from "./reachability.ts";
 
 export type RegisterInput = {
   /** A REGISTER that has passed checkMandatory, for one of our domains, from a user who may change this address-of-record. */

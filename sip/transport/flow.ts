@@ -109,11 +109,41 @@ export function joinFlow(access: string, key: string): string {
   return `${access}~${key}`;
 }
 
-/** Splits `<access>~<key>`; undefined when there is no access or no key. */
-export function splitFlow(flow: string): { readonly access: string; readonly key: string } | undefined {
+type Split = { readonly access: string; readonly key: string };
+
+/** A flow text that was read, and what was read of it: `parsed` is made when it is asked for. */
+type Reading = { readonly flow: string; readonly split: Split | undefined; parsed: { readonly key: FlowKey | undefined } | undefined };
+
+/** The last two: a message is asked for the flow it came on and the one it leaves on again and again. The later one first. */
+let latest: Reading = { flow: "", split: undefined, parsed: undefined };
+let earlier: Reading = latest;
+
+function read(flow: string): Reading {
+  if (flow === latest.flow) return latest;
+  const known = flow === earlier.flow ? earlier : { flow, split: split(flow), parsed: undefined };
+  earlier = latest;
+  latest = known;
+  return known;
+}
+
+function split(flow: string): Split | undefined {
   const at = flow.indexOf("~");
   if (at <= 0 || at === flow.length - 1) return undefined;
-  return { access: flow.slice(0, at), key: flow.slice(at + 1) };
+  const access = flow.slice(0, at);
+  // Mostly the same access: one text for all is found in a Map by what it is and not by what it says.
+  return { access: access === latest.split?.access ? latest.split.access : access, key: flow.slice(at + 1) };
+}
+
+/** Splits `<access>~<key>`; undefined when there is no access or no key. */
+export function splitFlow(flow: string): Split | undefined {
+  return read(flow).split;
+}
+
+/** A flow's key, parsed; undefined when it is none. */
+export function flowKeyOf(flow: string): FlowKey | undefined {
+  const reading = read(flow);
+  reading.parsed ??= { key: reading.split === undefined ? undefined : parseFlowKey(reading.split.key) };
+  return reading.parsed.key;
 }
 
 /** The access of a flow text. */

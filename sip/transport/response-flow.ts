@@ -3,7 +3,7 @@ import { messageOctetsMax } from "../limits.ts";
 import { Params } from "../message/params.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { Via } from "../message/via.ts";
-import { addressToHex, defaultPort, joinFlow, parseFlowKey, serializeFlowKey, splitFlow } from "./flow.ts";
+import { addressToHex, defaultPort, flowKeyOf, joinFlow, serializeFlowKey, splitFlow } from "./flow.ts";
 import type { FlowKey } from "./flow.ts";
 
 /** Where responses go (RFC 3261 18.2, RFC 3581), by the top Via and the flow the request came on. `maddr` is not followed. */
@@ -14,7 +14,7 @@ import type { FlowKey } from "./flow.ts";
  */
 export function stampReceived(message: SipMessage, flow: string): SipMessage {
   const via = message.topVia;
-  const source = keyOf(flow);
+  const source = flowKeyOf(flow);
   if (isParseError(via) || source === undefined) return message;
   const asked = via.rport !== undefined;
   if (!asked && via.received === undefined && isSameHost(via.host, source.address)) return message;
@@ -50,7 +50,7 @@ function stampedVia(via: Via, source: FlowKey, asked: boolean): Via {
 export function responseFlow(message: SipMessage, flow: string): string {
   const via = message.topVia;
   const parts = splitFlow(flow);
-  const source = parts === undefined ? undefined : parseFlowKey(parts.key);
+  const source = flowKeyOf(flow);
   if (parts === undefined || source === undefined || isParseError(via)) return flow;
   if (source.transport !== "UDP" || via.rport !== undefined) return flow;
   const port = via.port ?? defaultPort("UDP");
@@ -63,7 +63,7 @@ export function responseFlow(message: SipMessage, flow: string): string {
  */
 export function fallbackFlow(via: Via, flow: string): string | undefined {
   const parts = splitFlow(flow);
-  const source = parts === undefined ? undefined : parseFlowKey(parts.key);
+  const source = flowKeyOf(flow);
   if (parts === undefined || source === undefined || source.connection === "") return undefined;
   const { transport } = source;
   if (transport !== "TCP" && transport !== "TLS") return undefined;
@@ -80,9 +80,4 @@ export function isBehindNat(via: Via): boolean {
 function isSameHost(host: string, address: string): boolean {
   if (host === address) return true;
   return host.startsWith("[") && address.includes(":") && addressToHex(host) === addressToHex(address);
-}
-
-function keyOf(flow: string): FlowKey | undefined {
-  const parts = splitFlow(flow);
-  return parts === undefined ? undefined : parseFlowKey(parts.key);
 }
