@@ -3,7 +3,7 @@ import { maxForwardsDefault } from "../limits.ts";
 import { oneLine } from "./edit.ts";
 import { Header } from "./header-names.ts";
 import type { HeaderId } from "./header-names.ts";
-import { octetLengthOf, writeText } from "./octets.ts";
+import { OctetWriter } from "./octet-writer.ts";
 import { reasonPhrases } from "./reason-phrases.ts";
 import type { SipMessage } from "./sip-message.ts";
 
@@ -23,6 +23,8 @@ export type ResponseOptions = {
   readonly body?: Body;
 };
 
+const writer = new OctetWriter();
+
 /** Methods whose requests create dialogs (RFC 3261 12.1, RFC 6665, RFC 3515). */
 const dialogMethods: readonly string[] = ["INVITE", "SUBSCRIBE", "REFER", "NOTIFY"];
 
@@ -32,31 +34,41 @@ const dialogMethods: readonly string[] = ["INVITE", "SUBSCRIBE", "REFER", "NOTIF
  */
 export function buildResponse(request: SipMessage, status: number, options: ResponseOptions = {}): Uint8Array {
   const reason = options.reason ?? reasonPhrases[status] ?? "";
-  let head = `SIP/2.0 ${status} ${oneLine(reason)}\r\n`;
-  for (const via of request.values(Header.Via)) head += `Via: ${via}\r\n`;
-  if (status > 100 && status < 300 && dialogMethods.includes(request.method)) {
-    for (const route of request.values(Header.RecordRoute)) head += `Record-Route: ${route}\r\n`;
+  writer.begin().text(`SIP/2.0 ${status} ${oneLine(reason)}\r\n`);
+  writeAll(request, Header.Via, "Via: ");
+  if (status > 100 && status < 300 && dialogMethods.includes(request.method)) writeAll(request, Header.RecordRoute, "Record-Route: ");
+  writeFirst(request, Header.From, "From: ");
+  writeFirst(request, Header.To, "To: ", status === 100 ? undefined : options.toTag);
+  writeFirst(request, Header.CallId, "Call-ID: ");
+  writeFirst(request, Header.CSeq, "CSeq: ");
+  if (status === 100) writeFirst(request, Header.Timestamp, "Timestamp: ");
+  return takeWithBody(options.headers ?? [], options.body);
+}
+
+/** All values of a header, a line each. */
+function writeAll(message: SipMessage, id: HeaderId, name: string): void {
+  const ranges = message.valueRanges(id);
+  for (let i = 0; i < ranges.length; i += 2) {
+    writer.text(name);
+    message.writeValue(writer, ranges[i] ?? 0, ranges[i + 1] ?? 0);
+    writer.text("\r\n");
   }
-  head += copied(request, Header.From, "From");
-  head += toOf(request, status, options.toTag);
-  head += copied(request, Header.CallId, "Call-ID");
-  head += copied(request, Header.CSeq, "CSeq");
-  if (status === 100) head += copied(request, Header.Timestamp, "Timestamp");
-  return withBody(head, options.headers ?? [], options.body);
 }
 
-function copied(message: SipMessage, id: HeaderId, name: string): string {
-  const value = message.text(id);
-  return value === undefined ? "" : `${name}: ${value}\r\n`;
+/** The first line of a header, if there is one; `tag`: for a To that has none. */
+function writeFirst(message: SipMessage, id: HeaderId, name: string, tag?: string): void {
+  const range = message.firstValueRange(id);
+  if (range === undefined) return;
+  writer.text(name);
+  message.writeValue(writer, ...range);
+  if (tag !== undefined && !hasToTag(message)) writer.text(`;tag=${oneLine(tag)}`);
+  writer.text("\r\n");
 }
 
-function toOf(request: SipMessage, status: number, toTag: string | undefined): string {
-  const value = request.text(Header.To);
-  if (value === undefined) return "";
+function hasToTag(request: SipMessage): boolean {
   const to = request.to;
   // A To that cannot be read may hold a tag all the same; two would be worse than none.
-  const hasTag = isParseError(to) ? /;\s*tag\s*=/i.test(value) : to.params.has("tag");
-  return toTag === undefined || status === 100 || hasTag ? `To: ${value}\r\n` : `To: ${value};tag=${oneLine(toTag)}\r\n`;
+  return isParseError(to) ? /;\s*tag\s*=/i.test(request.text(Header.To) ?? "") : to.params.has("tag");
 }
 
 export type RequestParts = {
@@ -69,7 +81,8 @@ export type RequestParts = {
 
 /** A request from its parts. CR and LF in given text become spaces. */
 export function buildRequest(parts: RequestParts): Uint8Array {
-  return withBody(`${oneLine(parts.method)} ${oneLine(parts.requestUri)} SIP/2.0\r\n`, parts.headers, parts.body);
+  writer.begin().text(`${oneLine(parts.method)} ${oneLine(parts.requestUri)} SIP/2.0\r\n`);
+  return takeWithBody(parts.headers, parts.body);
 }
 
 /**
@@ -77,37 +90,35 @@ export function buildRequest(parts: RequestParts): Uint8Array {
  * `headers` can add a Reason (RFC 3326).
  */
 export function buildCancel(invite: SipMessage, headers: readonly HeaderField[] = []): Uint8Array {
-  return withBody(headOfSameTransaction(invite, "CANCEL", invite.text(Header.To)), headers, undefined);
+  beginOfSameTransaction(invite, "CANCEL", invite);
+  return takeWithBody(headers, undefined);
 }
 
 /** The ACK to a final response that is no 2xx (RFC 3261 17.1.1.3): as the INVITE was sent, with the To of the response. */
 export function buildAckForNon2xx(invite: SipMessage, response: SipMessage): Uint8Array {
-  return withBody(headOfSameTransaction(invite, "ACK", response.text(Header.To)), [], undefined);
+  beginOfSameTransaction(invite, "ACK", response);
+  return takeWithBody([], undefined);
 }
 
-function headOfSameTransaction(invite: SipMessage, method: string, to: string | undefined): string {
-  let head = `${method} ${invite.requestUri} SIP/2.0\r\n`;
+/** The head of a request in the transaction of an INVITE; its To is that of `toOf`. */
+function beginOfSameTransaction(invite: SipMessage, method: string, toOf: SipMessage): void {
+  writer.begin().text(`${method} ${invite.requestUri} SIP/2.0\r\n`);
   const [via] = invite.values(Header.Via);
-  if (via !== undefined) head += `Via: ${via}\r\n`;
-  for (const route of invite.values(Header.Route)) head += `Route: ${route}\r\n`;
-  head += `Max-Forwards: ${maxForwardsDefault}\r\n`;
-  head += copied(invite, Header.From, "From");
-  if (to !== undefined) head += `To: ${to}\r\n`;
-  head += copied(invite, Header.CallId, "Call-ID");
+  if (via !== undefined) writer.text(`Via: ${via}\r\n`);
+  writeAll(invite, Header.Route, "Route: ");
+  writer.text(`Max-Forwards: ${maxForwardsDefault}\r\n`);
+  writeFirst(invite, Header.From, "From: ");
+  writeFirst(toOf, Header.To, "To: ");
+  writeFirst(invite, Header.CallId, "Call-ID: ");
   const cSeq = invite.cSeq;
-  if (!isParseError(cSeq)) head += `CSeq: ${cSeq.number} ${method}\r\n`;
-  return head;
+  if (!isParseError(cSeq)) writer.text(`CSeq: ${cSeq.number} ${method}\r\n`);
 }
 
-/** Head, headers, Content-Type and Content-Length, the empty line and the body's octets. */
-function withBody(head: string, headers: readonly HeaderField[], body: Body | undefined): Uint8Array {
-  let text = head;
-  for (const [name, value] of headers) text += `${oneLine(name)}: ${oneLine(value)}\r\n`;
-  if (body !== undefined) text += `Content-Type: ${oneLine(body.type)}\r\n`;
-  text += `Content-Length: ${body?.octets.length ?? 0}\r\n\r\n`;
-  const headLength = octetLengthOf(text);
-  const octets = new Uint8Array(headLength + (body?.octets.length ?? 0));
-  writeText(octets, 0, text);
-  if (body !== undefined) octets.set(body.octets, headLength);
-  return octets;
+/** Ends what the writer has: headers, Content-Type and Content-Length, the empty line and the body's octets. */
+function takeWithBody(headers: readonly HeaderField[], body: Body | undefined): Uint8Array {
+  for (const [name, value] of headers) writer.text(`${oneLine(name)}: ${oneLine(value)}\r\n`);
+  if (body === undefined) return writer.text("Content-Length: 0\r\n\r\n").take();
+  const { type, octets } = body;
+  writer.text(`Content-Type: ${oneLine(type)}\r\nContent-Length: ${octets.length}\r\n\r\n`);
+  return writer.octets(octets, 0, octets.length).take();
 }

@@ -10,6 +10,7 @@ import { checkMandatory } from "./mandatory.ts";
 import { methodOf } from "./methods.ts";
 import { parseNameAddr } from "./name-addr.ts";
 import type { NameAddr } from "./name-addr.ts";
+import type { OctetWriter } from "./octet-writer.ts";
 import { stringOf } from "./octets.ts";
 import { plainCSeqAt, plainNumberAt } from "./plain-numbers.ts";
 import { plainNameAddrAt } from "./plain-name-addr.ts";
@@ -153,6 +154,18 @@ export class SipMessage {
   text(id: HeaderId): string | undefined {
     const line = this.#find(id);
     return line < 0 ? undefined : this.#value(line);
+  }
+
+  /** Offsets of the first line's value, trimmed; undefined when there is none. */
+  firstValueRange(id: HeaderId): [start: number, end: number] | undefined {
+    const line = this.#find(id);
+    return line < 0 ? undefined : [headerLines.valueStart(this.lines, line), headerLines.valueEnd(this.octets, this.lines, line)];
+  }
+
+  /** Writes a value, unfolded. */
+  writeValue(writer: OctetWriter, start: number, end: number): void {
+    if (this.#scan.hasFolds) writer.text(headerLines.unfolded(this.octets, start, end));
+    else writer.octets(this.octets, start, end);
   }
 
   /** All values in order: those of a list header one by one (RFC 3261 7.3.1), else one a line. Empty list elements are left out. */
