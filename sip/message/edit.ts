@@ -2,11 +2,12 @@ import { Specimen } from "../specimen.ts";
 import * as headerLines from "./header-lines.ts";
 import { canonicalHeaderName } from "./header-names.ts";
 import type { HeaderId } from "./header-names.ts";
-import { octetLengthOf, writeText } from "./octets.ts";
+import { OctetWriter } from "./octet-writer.ts";
 import type { SipMessage } from "./sip-message.ts";
 
 /** What an edit does to the values of one header. */
 type HeaderEdit = {
+  readonly id: HeaderId;
   /** New lines before the first one; the last of these is the topmost. */
   readonly prepended: string[];
   /** New lines behind the last one. */
@@ -21,6 +22,7 @@ type HeaderEdit = {
 type Splice = { readonly start: number; readonly end: number; readonly text: string };
 
 const specimen = new Specimen();
+const writer = new OctetWriter();
 
 /**
  * Changes to a message as splices: the octets they do not touch leave exactly as they came, folds, compact names, odd spaces and all.
@@ -30,7 +32,8 @@ const specimen = new Specimen();
  */
 export class MessageEdit {
   readonly #message: SipMessage;
-  readonly #edits = new Map<HeaderId, HeaderEdit>();
+  /** In the order in which their headers were first named: a handful. */
+  readonly #edits: HeaderEdit[] = [];
   #requestUri: string | undefined;
 
   constructor(message: SipMessage) {
@@ -100,27 +103,19 @@ export class MessageEdit {
   /** The edited message, in one allocation. Content-Length is as it was: the body cannot be edited. */
   serialize(): Uint8Array {
     const { octets, start, end } = this.#message;
-    const splices = this.#splices();
-    let length = end - start;
-    for (const splice of splices) length += octetLengthOf(splice.text) - (splice.end - splice.start);
-    const target = new Uint8Array(length);
     let from = start;
-    let to = 0;
-    for (const splice of splices) {
-      target.set(octets.subarray(from, splice.start), to);
-      to = writeText(target, to + splice.start - from, splice.text);
+    writer.begin();
+    for (const splice of this.#splices()) {
+      writer.octets(octets, from, splice.start).text(splice.text);
       from = splice.end;
     }
-    target.set(octets.subarray(from, end), to);
-    return target;
+    return writer.octets(octets, from, end).take();
   }
 
   #edit(id: HeaderId): HeaderEdit {
-    let edit = this.#edits.get(id);
-    if (edit === undefined) {
-      edit = { prepended: [], appended: [], removed: 0, replacement: undefined };
-      this.#edits.set(id, edit);
-    }
+    for (const edit of this.#edits) if (edit.id === id) return edit;
+    const edit: HeaderEdit = { id, prepended: [], appended: [], removed: 0, replacement: undefined };
+    this.#edits.push(edit);
     return edit;
   }
 
@@ -139,20 +134,23 @@ export class MessageEdit {
     const top = headerLines.lineStart(message.lines, 0);
     const bottom = headerLines.lineStart(message.lines, headerLines.lineCount(message.lines));
     // Absent headers go to the top in reverse, so that the header first prepended to stays below the others.
-    for (const [id, edit] of [...this.#edits].toReversed()) {
-      if (!message.has(id) && edit.prepended.length > 0) splices.push({ start: top, end: top, text: prependedLines(id, edit) });
+    for (let i = this.#edits.length - 1; i >= 0; i--) {
+      const edit = this.#edits[i];
+      if (edit === undefined || edit.prepended.length === 0 || message.has(edit.id)) continue;
+      splices.push({ start: top, end: top, text: prependedLines(edit) });
     }
-    for (const [id, edit] of this.#edits) {
-      if (message.has(id)) pushLineSplices(message, id, edit, splices);
-      else if (edit.appended.length > 0) splices.push({ start: bottom, end: bottom, text: appendedLines(id, edit) });
+    for (const edit of this.#edits) {
+      if (message.has(edit.id)) pushLineSplices(message, edit, splices);
+      else if (edit.appended.length > 0) splices.push({ start: bottom, end: bottom, text: appendedLines(edit) });
     }
     return splices.toSorted((a, b) => a.start - b.start || a.end - b.end);
   }
 }
 
 /** The splices of a header that the message has. */
-function pushLineSplices(message: SipMessage, id: HeaderId, edit: HeaderEdit, splices: Splice[]): void {
+function pushLineSplices(message: SipMessage, edit: HeaderEdit, splices: Splice[]): void {
   const { lines } = message;
+  const { id } = edit;
   const ranges = edit.removed > 0 || edit.replacement !== undefined ? message.valueRanges(id) : [];
   let value = 0;
   let last = -1;
@@ -160,7 +158,7 @@ function pushLineSplices(message: SipMessage, id: HeaderId, edit: HeaderEdit, sp
     if (headerLines.lineId(lines, line) !== id) continue;
     const start = headerLines.lineStart(lines, line);
     const end = headerLines.lineEnd(lines, line);
-    if (last < 0 && edit.prepended.length > 0) splices.push({ start, end: start, text: prependedLines(id, edit) });
+    if (last < 0 && edit.prepended.length > 0) splices.push({ start, end: start, text: prependedLines(edit) });
     last = line;
     // The values of this line, and how many of them stay.
     const first = value;
@@ -182,19 +180,20 @@ function pushLineSplices(message: SipMessage, id: HeaderId, edit: HeaderEdit, sp
   }
   if (edit.appended.length > 0) {
     const at = headerLines.lineEnd(lines, last);
-    splices.push({ start: at, end: at, text: appendedLines(id, edit) });
+    splices.push({ start: at, end: at, text: appendedLines(edit) });
   }
 }
 
-function prependedLines(id: HeaderId, edit: HeaderEdit): string {
-  return edit.prepended
-    .toReversed()
-    .map((value) => headerLine(id, value))
-    .join("");
+function prependedLines({ id, prepended }: HeaderEdit): string {
+  let text = "";
+  for (const value of prepended) text = headerLine(id, value) + text;
+  return text;
 }
 
-function appendedLines(id: HeaderId, edit: HeaderEdit): string {
-  return edit.appended.map((value) => headerLine(id, value)).join("");
+function appendedLines({ id, appended }: HeaderEdit): string {
+  let text = "";
+  for (const value of appended) text += headerLine(id, value);
+  return text;
 }
 
 function headerLine(id: HeaderId, value: string): string {
