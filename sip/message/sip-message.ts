@@ -197,6 +197,7 @@ export class SipMessage {
   /** Offsets of all values of a header, [start, end, start, end, ...], without the white space around them. */
   valueRanges(id: HeaderId): number[] {
     const ranges: number[] = [];
+    if (!this.has(id)) return ranges;
     const { octets, lines } = this;
     const isList = isListHeader(id);
     const count = headerLines.lineCount(lines);

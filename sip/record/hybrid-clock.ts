@@ -1,4 +1,4 @@
-import { counterMax, makeVersion, parseVersion, type Version } from "./version.ts";
+import { counterMax, isVersion, makeVersion, noVersion, parseVersion, type Version } from "./version.ts";
 
 /**
  * Makes versions: a hybrid logical clock. A version is later than every one this clock made or observed before, and as close to the time
@@ -10,6 +10,8 @@ export class HybridClock {
   readonly cell: string;
   #ms = 0;
   #counter = 0;
+  /** The latest version observed that the next one has not been put behind yet: of many that come together only the last is read. */
+  #observed: Version = noVersion;
 
   constructor(cell: string) {
     this.cell = cell;
@@ -17,6 +19,7 @@ export class HybridClock {
 
   /** The version of a change made at `now` (milliseconds since the epoch). */
   tick(now: number): Version {
+    if (this.#observed !== noVersion) this.#follow(this.#observed);
     if (now > this.#ms) {
       this.#ms = Math.floor(now);
       this.#counter = 0;
@@ -31,6 +34,11 @@ export class HybridClock {
 
   /** Takes note of a version made elsewhere, or read back from the disk. What is no version is ignored. */
   observe(version: Version): void {
+    if (version > this.#observed && isVersion(version)) this.#observed = version;
+  }
+
+  #follow(version: Version): void {
+    this.#observed = noVersion;
     const parts = parseVersion(version);
     if (parts === undefined || parts.ms < this.#ms) return;
     if (parts.ms > this.#ms) {

@@ -156,9 +156,9 @@ class Registration {
   readonly #callId: string;
   readonly #cSeq: number;
   readonly #path: readonly string[];
-  /** What holds now: the bindings before, with the tentative changes. */
-  readonly #bindings = new Map<string, Binding>();
-  readonly #changes = new Map<string, BindingChange>();
+  /** What holds now: the bindings before, with the tentative changes. A dozen at most, mostly one: lists, and no Maps. */
+  readonly #bindings: { readonly key: string; readonly value: Binding }[] = [];
+  readonly #changes: BindingChange[] = [];
   #isOutbound = false;
 
   constructor(input: RegisterInput, cSeq: number, path: readonly string[]) {
@@ -166,17 +166,17 @@ class Registration {
     this.#callId = input.message.callId;
     this.#cSeq = cSeq;
     this.#path = path;
-    for (const { key, value } of input.records) if (value !== undefined) this.#bindings.set(key, value);
+    for (const { key, value } of input.records) if (value !== undefined) this.#bindings.push({ key, value });
   }
 
   process(requested: readonly RequestedContact[]): RegisterResult {
     for (const contact of requested) if (!this.#processContact(contact)) return outOfOrder();
     const { now } = this.#input;
-    const current = [...this.#bindings.values()].filter((binding) => binding.expiresAt > now);
-    const hasAdded = [...this.#changes.values()].some((change) => change.type === "put");
+    const current = currentBindings(this.#bindings, now);
+    const hasAdded = this.#changes.some((change) => change.type === "put");
     if (hasAdded && current.length > contactsPerAddressOfRecordMax) return refused(403, "Too Many Contacts");
     const saysOutbound = this.#isOutbound && understands(this.#input.message, "outbound");
-    return accepted(this.#input, current, [...this.#changes.values()], saysOutbound, this.#path);
+    return accepted(this.#input, current, this.#changes, saysOutbound, this.#path);
   }
 
   /** RFC 3261 10.3 7 for one contact. False: it fails, and with it the request. */
@@ -197,8 +197,8 @@ class Registration {
     }
     if (contact.regId !== 0) this.#isOutbound = true;
     if (isRepeat) return true;
-    const [first, ...rest] = matches.filter((record) => this.#bindings.has(record.key));
-    const tentative = first === undefined && this.#bindings.has(ownKey) ? ownKey : undefined;
+    const [first, ...rest] = matches.filter((record) => this.#indexOf(record.key) >= 0);
+    const tentative = first === undefined && this.#indexOf(ownKey) >= 0 ? ownKey : undefined;
     const key = first?.key ?? tentative ?? ownKey;
     for (const record of rest) this.#remove(record.key);
     if (contact.expires === 0) this.#remove(key);
@@ -228,9 +228,21 @@ class Registration {
     return !isParseError(uri) && equalUris(contact.uri, uri);
   }
 
+  #indexOf(key: string): number {
+    return this.#bindings.findIndex((binding) => binding.key === key);
+  }
+
   #remove(key: string): void {
-    this.#bindings.delete(key);
-    this.#changes.set(key, { type: "remove", key, callId: this.#callId, cSeq: this.#cSeq });
+    const index = this.#indexOf(key);
+    if (index >= 0) this.#bindings.splice(index, 1);
+    this.#change({ type: "remove", key, callId: this.#callId, cSeq: this.#cSeq });
+  }
+
+  /** The last change of a key is what counts. */
+  #change(change: BindingChange): void {
+    const index = this.#changes.findIndex(({ key }) => key === change.key);
+    if (index < 0) this.#changes.push(change);
+    else this.#changes[index] = change;
   }
 
   #put(key: string, contact: RequestedContact, before: Binding | undefined): void {
@@ -258,12 +270,14 @@ class Registration {
       userAgent: (message.text(Header.UserAgent) ?? "").slice(0, userAgentOctetsMax),
       path: this.#path,
     };
-    this.#bindings.set(key, value);
-    this.#changes.set(key, { type: "put", key, value });
+    const index = this.#indexOf(key);
+    if (index < 0) this.#bindings.push({ key, value });
+    else this.#bindings[index] = { key, value };
+    this.#change({ type: "put", key, value });
   }
 }
 
-function currentBindings(records: readonly BindingRecord[], now: number): Binding[] {
+function currentBindings(records: readonly { readonly value: Binding | undefined }[], now: number): Binding[] {
   const bindings: Binding[] = [];
   for (const { value } of records) if (value !== undefined && value.expiresAt > now) bindings.push(value);
   return bindings;

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   accessOfFlow,
   addressToHex,
+  flowKeyOf,
   hexToAddress,
   joinFlow,
   parseFlowKey,
@@ -11,6 +12,22 @@ import {
   transportOfFlow,
   type FlowKey,
 } from "../../../sip/transport/flow.ts";
+
+describe("reading flows", () => {
+  it("is the same in whatever order they are asked for, what is none included", () => {
+    const flows = ["g1~u0..7f00000113c4", "g2~u0..7f00000113c4", "a.0~w0.k1.7f00000113c4", "g1~no key", "g1", "~", ""];
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...flows), { maxLength: 30 }), (asked) => {
+        for (const flow of asked) {
+          const at = flow.indexOf("~");
+          const split = at <= 0 || at === flow.length - 1 ? undefined : { access: flow.slice(0, at), key: flow.slice(at + 1) };
+          expect(splitFlow(flow)).toEqual(split);
+          expect(flowKeyOf(flow)).toEqual(split === undefined ? undefined : parseFlowKey(split.key));
+        }
+      }),
+    );
+  });
+});
 
 describe("flow keys (RFC 5626)", () => {
   it("describe themselves", () => {
