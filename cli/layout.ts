@@ -45,6 +45,11 @@ export function layoutOf(settings: Settings, cells: number): Layout {
 
 type Need = { readonly kind: "UDP" | "TCP"; readonly port: number; readonly who: string; readonly option: string };
 
+/** Listeners by the address and port that they share, as `<host>:<port>`, in their order. */
+export function placesOf(listeners: readonly Listener[]): Map<string, Listener[]> {
+  return Map.groupBy(listeners, ({ host, port }) => `${hostInUri(host)}:${port}`);
+}
+
 const optionOf: Readonly<Record<Listener["transport"], string>> = {
   UDP: "--sip",
   TCP: "--sip",

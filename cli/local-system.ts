@@ -11,7 +11,7 @@ import { descriptorsMax, softphonesFew, softphonesMaxFor } from "./descriptors.t
 import { Failure } from "./errors.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
 import { isTable } from "./json.ts";
-import { type Layout, hostInUri } from "./layout.ts";
+import { type Layout, placesOf } from "./layout.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
@@ -102,8 +102,7 @@ export class LocalSystem {
   #gatewaysText(): string {
     return this.#options.layout.gateways
       .map(({ id, listeners }) => {
-        const places = Map.groupBy(listeners, ({ host, port }) => `${hostInUri(host)}:${port}`);
-        const texts = Array.from(places, ([place, here]) => `${place} ${here.map(({ transport }) => transport).join(" ")}`);
+        const texts = Array.from(placesOf(listeners), ([place, here]) => `${place} ${here.map(({ transport }) => transport).join(" ")}`);
         return `${id} ${texts.join(", ")}`;
       })
       .join("; ");

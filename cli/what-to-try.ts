@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type Layout, hostInUri } from "./layout.ts";
+import { type Layout, hostInUri, placesOf } from "./layout.ts";
 import { type Settings, defaultState } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
 import { tableText } from "./table.ts";
@@ -31,8 +31,7 @@ function serversText(layout: Layout): string {
   return layout.gateways
     .map(({ listeners }) => {
       const plain = listeners.filter(({ transport }) => transport !== "WS" && transport !== "WSS");
-      const places = Map.groupBy(plain, ({ host, port }) => `${hostInUri(host)}:${port}`);
-      return Array.from(places, ([place, here]) => `${place} (${here.map(({ transport }) => transport).join(", ")})`).join(", ");
+      return Array.from(placesOf(plain), ([place, here]) => `${place} (${here.map(({ transport }) => transport).join(", ")})`).join(", ");
     })
     .join("; ");
 }
