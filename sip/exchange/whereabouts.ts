@@ -128,20 +128,23 @@ export class Whereabouts {
 
   /**
    * The connection of a client is gone before it has got its answer: it may have come back on another one, or be about to. Where nothing but its
-   * user is known (a BYE has no Contact, and its dialog is over) any phone that has registered lately will do: a wrong one drops it.
+   * user is known (a BYE has no Contact, and its dialog is over) any phone that has registered lately will do: a wrong one drops it. That the
+   * way to the old connection opens does not end the search: its gateway may have started anew, without it.
    */
   responseLost(tx: ServerTransaction, response: SipMessage, now: number): boolean {
     const { accesses, dialogs, map, moveResponse } = this.#options;
     const lost = tx.responseFlow;
-    const failed = this.#deadOf(lost);
+    const dead = this.#deadOf(lost);
+    // The flow of the request was given up before; who serves its user may not know yet that it is gone.
+    const failed = lost === tx.flow ? dead : [tx.flow, ...dead];
     const addressOfRecord = addressOfRecordOfParty(map(), response.from);
-    if (!isReliableFlow(lost) || (addressOfRecord === "" && failed.length > 0)) return false;
+    if (!isReliableFlow(lost) || (addressOfRecord === "" && dead.length > 0)) return false;
     const contact = tx.request === undefined ? undefined : contactOf(tx.request);
     const { contact: uri = "", instanceId = "" } =
       contact === undefined ? (dialogs.senderOf(response) ?? {}) : { ...contact, contact: contact.uri };
-    const phone = { contact: uri, instanceId, flow: failed.length > 0 ? "" : lost, heardAt: 0, addressOfRecord };
+    const phone = { contact: uri, instanceId, flow: dead.length > 0 ? "" : lost, heardAt: 0, addressOfRecord };
     const found = (flow: string | undefined, at: number): void => {
-      if (flow !== undefined) tx.isMoved = true;
+      if (flow !== undefined && flow !== lost) tx.isMoved = true;
       moveResponse(tx, response, flow, at);
     };
     const instead = (at: number): boolean => {

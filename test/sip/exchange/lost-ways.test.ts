@@ -3,9 +3,10 @@ import { isParseError } from "../../../sip/errors.ts";
 import { phoneReturnMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
+import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
 import { routingKeyOf } from "../../../sip/placement/routing-key.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
-import { answer, testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
+import { answer, listeners, testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
 
 /** What the simulation found: ways that end in the middle of a call. */
 
@@ -209,6 +210,84 @@ describe("a way that is lost in the middle of a call", () => {
     expect(moved.map(({ key, text }) => [key, text.slice(0, 11)])).toEqual([[aliceAgain.key, "SIP/2.0 200"]]);
     // Not to and fro: the callee says it again.
     expect(second.record(RecordKind.undeliverable, aliceAgain.key, lost.text, aliceAgain.access)).toEqual([]);
+  });
+});
+
+/** An INVITE that rings at bob's, on gateway g2, while the gateway of its caller is not there. */
+function ringing(world: TestExchange, caller: TestPhone): { readonly bob: TestPhone; readonly invite: Sent } {
+  world.exchange.connectAccess("g2", listeners);
+  const bob = new TestPhone("bob", "203.0.113.9", 5080, "UDP", "g2");
+  register(world, bob);
+  const invite = found(world.receive(caller.key, caller.request("INVITE", "sip:bob@example.test")), "INVITE");
+  world.receive(bob.key, answer(invite.message, 180, "bob-tag"), bob.access);
+  world.exchange.disconnectAccess("g1", world.now);
+  return { bob, invite };
+}
+
+/** Where answers to an INVITE go. */
+function answersOf(sent: readonly Sent[]): string[] {
+  const answers = sent.filter(
+    ({ message: { isRequest, status, cSeq } }) => !isRequest && status >= 200 && !isParseError(cSeq) && cSeq.method === "INVITE",
+  );
+  return answers.map(({ access, key, message }) => `${message.status} ${access}~${key}`);
+}
+
+/**
+ * The gateway is there again, with none of its connections: an answer that has waited for it comes back from wherever it goes. `say`: another
+ * exchange says where the caller is.
+ */
+function startAnew(world: TestExchange, caller: TestPhone, status: number, say: () => Sent[] = () => []): void {
+  world.advance(300);
+  world.exchange.connectAccess("g1", listeners);
+  world.exchange.forgetConnections("g1", world.now);
+  let sent = world.advance(0);
+  expect(answersOf(sent)).toEqual([`${status} g1~${caller.key}`]);
+  for (let tries = 0; tries < 2 && sent.length > 0; tries += 1) {
+    const { key, text } = found(sent, `SIP/2.0 ${status}`);
+    sent = [...world.record(RecordKind.undeliverable, key, text), ...say()];
+  }
+  expect(answersOf(sent)).toEqual([]);
+}
+
+describe("a gateway that starts anew while the answer to an INVITE waits for it", () => {
+  it.each([
+    ["TCP", 200],
+    ["TCP", 486],
+    ["WSS", 200],
+    ["WSS", 486],
+  ] as const)("%s, %i: the way is there again and the connection is not; the caller gets it at another gateway", (transport, status) => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070, transport);
+    register(world, alice);
+    const { bob, invite } = ringing(world, alice);
+    const octets = answer(invite.message, status, "bob-tag", [`Contact: ${bob.contact}`]);
+    expect(answersOf(world.receive(bob.key, octets, bob.access))).toEqual([]);
+    startAnew(world, alice, status);
+    world.advance(100);
+    expect(answersOf(world.receive(alice.key, alice.register(), "g2"))).toEqual([`${status} g2~${alice.key}`]);
+  });
+
+  it("also a caller of another exchange, which holds the old connection for good a little longer", () => {
+    const map = testMap("open", 2);
+    const here = exchangeOf(map, "bob@example.test");
+    const user = ["alice", "carol", "dave", "erin"].find((each) => exchangeOf(map, `${each}@example.test`) !== here) ?? "";
+    const world = new TestExchange("open", { exchange: here, exchangeCount: 2 });
+    const home = new TestExchange("open", { exchange: 1 - here, exchangeCount: 2 });
+    home.exchange.connectAccess("g2", listeners);
+    const caller = new TestPhone(user, "198.51.100.7", 5070, "TCP");
+    register(home, caller);
+    const say = (): Sent[] => {
+      const { addressOfRecord, reference } = world.flowsAsked.at(-1) ?? { addressOfRecord: "", reference: "" };
+      world.exchange.flows(reference, home.exchange.flowsOf(addressOfRecord, world.now), world.now);
+      return world.drain();
+    };
+    const { bob, invite } = ringing(world, caller);
+    world.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]), bob.access);
+    expect(answersOf(say())).toEqual([]);
+    startAnew(world, caller, 200, say);
+    home.receive(caller.key, caller.register(), "g2");
+    world.advance(100);
+    expect(answersOf(say())).toEqual([`200 g2~${caller.key}`]);
   });
 });
 
