@@ -6,7 +6,6 @@ import { pairSocketBatches, pairSocketIdleMs } from "../../workers/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 
 const text = new TextEncoder();
-const patient = new AbortController().signal;
 
 /** A replica that says what it was told, and by which way, and whose end of the WebSocket a test may take. */
 class Peer {
@@ -14,11 +13,12 @@ class Peer {
   opened = 0;
   readonly overSocket: string[] = [];
   take: (batch: Uint8Array) => Uint8Array | undefined = (batch) => batch;
+  request: (batch: Uint8Array, signal: AbortSignal) => Promise<Uint8Array> = (batch) => Promise.resolve(batch);
   open: () => Promise<WebSocket> = () => Promise.resolve(socketOf(acceptPairSocket((batch) => this.#taken(batch))));
   readonly calls = new PairCalls({
-    request: (batch) => {
+    request: (batch, signal) => {
       this.requests += 1;
-      return Promise.resolve(batch);
+      return this.request(batch, signal);
     },
     open: () => {
       this.opened += 1;
@@ -26,8 +26,8 @@ class Peer {
     },
   });
 
-  async ask(batch: string, signal = patient): Promise<string> {
-    return new TextDecoder().decode(await this.calls.ask(text.encode(batch), signal));
+  async ask(batch: string): Promise<string> {
+    return new TextDecoder().decode(await this.calls.ask(text.encode(batch)).answer);
   }
 
   /** Asks until a batch goes over the WebSocket. */
@@ -114,12 +114,32 @@ describe("batches to the pair", () => {
     await busy(peer);
     const socket = await far;
     const { requests } = peer;
-    const controller = new AbortController();
-    socket.addEventListener("message", () => controller.abort());
-    await expect(peer.ask("frozen", controller.signal)).rejects.toThrow("aborted");
+    const frozen = peer.calls.ask(text.encode("frozen"));
+    socket.addEventListener("message", () => frozen.abandon());
+    await expect(frozen.answer).rejects.toThrow("ended");
     expect(peer.requests).toBe(requests);
     expect(await peer.ask("next")).toBe("next");
     expect(peer.requests).toBe(requests + 1);
+  });
+
+  it("of which nobody waits for the answer end the request that took the WebSocket's place", async () => {
+    const { peer, far } = heldPeer();
+    await busy(peer);
+    const socket = await far;
+    const asked = new Promise<AbortSignal>((resolve) => {
+      peer.request = async (_batch, signal) => {
+        resolve(signal);
+        return await new Promise((_answered, reject) => {
+          signal.addEventListener("abort", () => reject(new Error("aborted")));
+        });
+      };
+    });
+    socket.addEventListener("message", () => socket.close(1011));
+    const question = peer.calls.ask(text.encode("frozen"));
+    const signal = await asked;
+    question.abandon();
+    await expect(question.answer).rejects.toThrow("aborted");
+    expect(signal.aborted).toBe(true);
   });
 
   it("take the first answer: a second one, and one to nothing, are let go", async () => {

@@ -265,7 +265,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       boot,
       map: this.#map,
       store,
-      call: (batch, signal) => calls.ask(batch, signal),
+      call: (batch) => calls.ask(batch),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
       flush: () => this.#flush(),
       flushTogether: () => this.#flushTogether(),

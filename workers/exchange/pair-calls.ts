@@ -1,5 +1,5 @@
 import { pairSocketBatches, pairSocketIdleMs, pairSocketOpenMsMax, pairSocketRetryMs } from "../limits.ts";
-import { PairSocket } from "./pair-socket.ts";
+import { PairSocket, type PairQuestion } from "./pair-socket.ts";
 
 export type PairCallsOptions = {
   /** Brings a batch by a signed request. Rejects when there is no answer. */
@@ -23,20 +23,38 @@ export class PairCalls {
     this.#options = options;
   }
 
-  /** Brings a batch; its answer. Rejects as a request does. */
-  async ask(batch: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  /** Brings a batch. Its answer rejects as a request does. */
+  ask(batch: Uint8Array): PairQuestion {
     const now = Date.now();
     this.#usedAt = now;
-    const socket = this.#socket;
-    if (socket !== undefined) {
-      const answer = await socket.ask(batch, signal).catch(() => undefined);
-      if (answer !== undefined) return answer;
-      signal.throwIfAborted();
-      // Applying a batch twice changes nothing, and only a request tells a pair that has died from a socket that has.
-    } else if (this.#isBusy(now)) {
-      void this.#open(now);
-    }
-    return await this.#options.request(batch, signal);
+    if (this.#socket !== undefined) return this.#askOver(this.#socket, batch);
+    if (this.#isBusy(now)) void this.#open(now);
+    return this.#request(batch);
+  }
+
+  #request(batch: Uint8Array): PairQuestion {
+    const controller = new AbortController();
+    return { answer: this.#options.request(batch, controller.signal), abandon: () => controller.abort() };
+  }
+
+  /** Applying a batch twice changes nothing, and only a request tells a pair that has died from a socket that has. */
+  #askOver(socket: PairSocket, batch: Uint8Array): PairQuestion {
+    const question = socket.ask(batch);
+    let abandon = (): void => question.abandon();
+    let isAbandoned = false;
+    const answer = question.answer.catch((error: unknown) => {
+      if (isAbandoned) throw error;
+      const request = this.#request(batch);
+      abandon = () => request.abandon();
+      return request.answer;
+    });
+    return {
+      answer,
+      abandon: () => {
+        isAbandoned = true;
+        abandon();
+      },
+    };
   }
 
   /** Whether enough batches leave for a WebSocket to be worth it. */

@@ -6,6 +6,7 @@ import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { CellAnswerError } from "../cells.ts";
 import { inputsWaitingMax } from "../limits.ts";
+import type { PairQuestion } from "./pair-socket.ts";
 
 export type PairOptions = {
   readonly cell: string;
@@ -15,8 +16,8 @@ export type PairOptions = {
   readonly boot: string;
   readonly map: ClusterMap;
   readonly store: RecordStore;
-  /** Brings a batch to the pair; its answer. Rejects when there is none. */
-  readonly call: (batch: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>;
+  /** Brings a batch to the pair. Its answer rejects when there is none. */
+  readonly call: (batch: Uint8Array) => PairQuestion;
   readonly apply: (record: StateRecord, now: number) => void;
   /** Writes everything that has changed to the disk. */
   readonly flush: () => void;
@@ -40,7 +41,7 @@ const decoder = new TextDecoder();
 export class Pair {
   readonly #options: PairOptions;
   readonly #link: PairLink;
-  readonly #requests = new Map<number, AbortController>();
+  readonly #questions = new Map<number, PairQuestion>();
   readonly #waiting: (() => void)[] = [];
   #commits: Commit[] = [];
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -150,8 +151,8 @@ export class Pair {
         void this.#send(effect.id, encoder.encode(effect.text));
         return;
       case "abandon":
-        this.#requests.get(effect.id)?.abort();
-        this.#requests.delete(effect.id);
+        this.#questions.get(effect.id)?.abandon();
+        this.#questions.delete(effect.id);
         return;
       case "state":
         this.#options.changed(effect.state, effect.cause);
@@ -176,11 +177,11 @@ export class Pair {
   }
 
   async #send(id: number, batch: Uint8Array): Promise<void> {
-    const controller = new AbortController();
-    this.#requests.set(id, controller);
+    const question = this.#options.call(batch);
+    this.#questions.set(id, question);
     let answer: ReturnType<typeof parseAnswer>;
     try {
-      answer = parseAnswer(decoder.decode(await this.#options.call(batch, controller.signal)));
+      answer = parseAnswer(decoder.decode(await question.answer));
     } catch (error) {
       // Who answers with an error is there, and may be well again with the next batch.
       const isRefused = !(error instanceof CellAnswerError);
@@ -194,7 +195,7 @@ export class Pair {
   }
 
   #ended(id: number, act: () => void, error?: string): void {
-    if (!this.#requests.delete(id)) return;
+    if (!this.#questions.delete(id)) return;
     if (error !== undefined && this.#link.state !== "away") {
       console.warn(`exchange ${this.#options.exchange}: the pair in cell ${this.#options.peer} cannot be reached: ${error}`);
     }
