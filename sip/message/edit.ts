@@ -143,8 +143,27 @@ export class MessageEdit {
       if (message.has(edit.id)) pushLineSplices(message, edit, splices);
       else if (edit.appended.length > 0) splices.push({ start: bottom, end: bottom, text: appendedLines(edit) });
     }
-    return splices.toSorted((a, b) => a.start - b.start || a.end - b.end);
+    return inOrder(splices);
   }
+}
+
+/** Sorts splices by where they are, in place: there are few, and most are in order. */
+function inOrder(splices: Splice[]): Splice[] {
+  for (let i = 1; i < splices.length; i++) {
+    const splice = splices[i];
+    if (splice === undefined) break;
+    let at = i;
+    for (let before = splices[at - 1]; before !== undefined && isBehind(before, splice); before = splices[at - 1]) {
+      splices[at] = before;
+      at--;
+    }
+    splices[at] = splice;
+  }
+  return splices;
+}
+
+function isBehind(one: Splice, other: Splice): boolean {
+  return one.start > other.start || (one.start === other.start && one.end > other.end);
 }
 
 /** The splices of a header that the message has. */

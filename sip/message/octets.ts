@@ -3,12 +3,10 @@
  * octets and whatever a peer sent leaves unchanged; text typed by people (chars above 255) becomes UTF-8 on the way out.
  */
 
-/** How many octets one call of `String.fromCharCode` is given: they go over the stack. */
-const CHUNK = 4096;
-/** The longest text that {@link shortText} makes. */
+/** The longest text that {@link shortText} makes; longer ones are put together of such. */
 const SHORT = 32;
-/** The longest text that is put together of such: beyond, an array costs less. */
-const PIECED = 3 * SHORT;
+/** From this length on texts are put together of such: see {@link blockText}. */
+const BLOCK = 128;
 
 /**
  * The octets from `start` to `end` as text, one char an octet.
@@ -18,11 +16,19 @@ export function stringOf(octets: Uint8Array, start = 0, end: number = octets.len
   const last = end > octets.length ? octets.length : end;
   const length = last - start;
   if (length <= SHORT) return length <= 0 ? "" : shortText(octets, start, length);
-  if (length <= PIECED) return shortText(octets, start, SHORT) + stringOf(octets, start + SHORT, last);
-  if (length > CHUNK) return stringOf(octets, start, start + CHUNK) + stringOf(octets, start + CHUNK, last);
-  // oxlint-disable-next-line unicorn/no-new-array -- of its final size at once: pushing costs a third more
-  const codes = new Array<number>(length);
-  for (let i = 0; i < length; i++) codes[i] = octets[start + i] ?? 0;
+  if (length < BLOCK) return shortText(octets, start, SHORT) + stringOf(octets, start + SHORT, last);
+  let text = "";
+  let at = start;
+  for (; last - at >= BLOCK; at += BLOCK) text += blockText(octets, at);
+  return text + stringOf(octets, at, last);
+}
+
+/** Codes of a block: one list for all, because a list for each text would be four times its size in garbage. */
+const codes: number[] = Array.from({ length: BLOCK }, () => 0);
+
+/** {@link BLOCK} octets as text. */
+function blockText(octets: Uint8Array, start: number): string {
+  for (let i = 0; i < BLOCK; i++) codes[i] = octets[start + i] ?? 0;
   return String.fromCharCode.apply(null, codes);
 }
 

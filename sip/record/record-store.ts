@@ -38,6 +38,8 @@ type Entry = {
   first: number;
   isEcho: boolean;
   onDisk: StateRecord | undefined;
+  /** The disk has not been told of the last change. */
+  isDirty: boolean;
   previous: Entry | undefined;
   next: Entry | undefined;
 };
@@ -58,8 +60,9 @@ export class RecordStore {
   readonly #byFlow = new KeyIndex();
   readonly #interner = new Interner();
   readonly #needsRow: RowPolicy;
-  /** Changed since the last {@link takeDirty}, in the order of the first change. */
-  readonly #dirty = new Set<Entry>();
+  /** Changed since the last {@link takeDirty}, in the order of the first change. What was forgotten meanwhile is here still, and dirty no more. */
+  #dirty: Entry[] = [];
+  #dirtyCount = 0;
   /** Rows of keys that the table has forgotten, by {@link rowId}. */
   readonly #orphans = new Map<string, StateRecord>();
   #oldest: Entry | undefined;
@@ -203,7 +206,7 @@ export class RecordStore {
     this.#isPairAway = isAway;
     this.#ends.clear();
     if (!isAway) return;
-    for (const entry of this.#tables.invite.values()) if (entry.record.value !== undefined) this.#dirty.add(entry);
+    for (const entry of this.#tables.invite.values()) if (entry.record.value !== undefined) this.#soil(entry);
     const since = this.#newest === undefined ? 0 : msOfVersion(this.#newest.record.version) - recentEndMs;
     for (const kind of ["binding", "subscriber"] as const) {
       for (const entry of this.#tables[kind].values()) {
@@ -213,11 +216,11 @@ export class RecordStore {
     for (let entry = this.#newest; entry !== undefined && entry.sequence > this.#acknowledged; entry = entry.previous) {
       if (isTombstone(entry.record) && this.#pairMissesEnd(entry)) this.#ends.add(entry);
     }
-    for (const entry of this.#ends) this.#dirty.add(entry);
+    for (const entry of this.#ends) this.#soil(entry);
   }
 
   get hasDirty(): boolean {
-    return this.#dirty.size > 0 || this.#orphans.size > 0;
+    return this.#dirtyCount > 0 || this.#orphans.size > 0;
   }
 
   /**
@@ -235,9 +238,12 @@ export class RecordStore {
       remove.push({ kind, key });
       this.#orphans.delete(id);
     }
+    let taken = 0;
     for (const entry of this.#dirty) {
       if (put.length + remove.length >= max) break;
-      this.#dirty.delete(entry);
+      taken += 1;
+      if (!entry.isDirty) continue;
+      this.#clean(entry);
       const { record } = entry;
       if (!isTombstone(record)) {
         if (record.kind === "invite" && !this.#isPairAway) continue;
@@ -253,6 +259,7 @@ export class RecordStore {
         entry.onDisk = undefined;
       }
     }
+    this.#dirty = this.#dirty.slice(taken);
     return { put, remove };
   }
 
@@ -305,6 +312,7 @@ export class RecordStore {
       first: origin === "local" ? this.#sequence : 0,
       isEcho: origin === "pair",
       onDisk: origin === "disk" ? record : this.#takeOrphan(own),
+      isDirty: false,
       previous: undefined,
       next: undefined,
     };
@@ -317,7 +325,7 @@ export class RecordStore {
       this.#indexFlow(own);
       this.#boundBindings(addressOfRecord);
     }
-    if (origin !== "disk") this.#dirty.add(entry);
+    if (origin !== "disk") this.#soil(entry);
   }
 
   #replace(entry: Entry, record: StateRecord, merged: Held, origin: Origin): boolean {
@@ -342,7 +350,7 @@ export class RecordStore {
         this.#indexFlow(own);
       }
       entry.record = own;
-      this.#dirty.add(entry);
+      this.#soil(entry);
     }
     if (origin === "disk") this.#noteRow(entry, record);
     return isChanged;
@@ -351,7 +359,20 @@ export class RecordStore {
   #noteRow(entry: Entry, row: StateRecord): void {
     entry.onDisk = row;
     entry.first = 0;
-    this.#dirty.add(entry);
+    this.#soil(entry);
+  }
+
+  #soil(entry: Entry): void {
+    if (entry.isDirty) return;
+    entry.isDirty = true;
+    this.#dirtyCount += 1;
+    this.#dirty.push(entry);
+  }
+
+  #clean(entry: Entry): void {
+    if (!entry.isDirty) return;
+    entry.isDirty = false;
+    this.#dirtyCount -= 1;
   }
 
   /** The row that a key still has on the disk from when it was known before. */
@@ -387,7 +408,7 @@ export class RecordStore {
     const { record } = entry;
     this.#tables[record.kind].delete(record.key);
     this.#unlink(entry);
-    this.#dirty.delete(entry);
+    this.#clean(entry);
     this.#ends.delete(entry);
     this.#count(record, -1);
     if (record.kind === "binding") {
