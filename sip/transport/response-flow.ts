@@ -1,6 +1,6 @@
 import { isParseError } from "../errors.ts";
 import { messageOctetsMax } from "../limits.ts";
-import { Params } from "../message/params.ts";
+import { Params, noParams, parseParams } from "../message/params.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { Via } from "../message/via.ts";
 import { addressToHex, defaultPort, flowKeyOf, joinFlow, serializeFlowKey, splitFlow } from "./flow.ts";
@@ -22,13 +22,28 @@ export function stampReceived(message: SipMessage, flow: string): SipMessage {
   return stamped.octets.length > messageOctetsMax ? message : stamped;
 }
 
+const rport = ";rport";
+
+/** Where the question for `rport` stands in a Via, as nearly every client over UDP asks it (RFC 3581 3); -1: it has to be read with care. */
+function plainRport({ text, received, rport: asked }: Via): number {
+  if (received !== undefined || asked !== true || text.includes('"')) return -1;
+  const at = text.indexOf(rport);
+  const end = at + rport.length;
+  return end === text.length || text.charAt(end) === ";" ? at : -1;
+}
+
 function stampedVia(via: Via, source: FlowKey, asked: boolean): Via {
+  const { text } = via;
+  const at = plainRport(via);
+  if (at >= 0) {
+    const others = text.slice(0, at) + text.slice(at + rport.length);
+    return new StampedVia(via, source, `${others};received=${source.address};rport=${source.port}`);
+  }
   const pairs: string[] = [];
   for (const [name, value] of via.params.entries()) if (name !== "received" && name !== "rport") pairs.push(name, value);
   pairs.push("received", source.address);
   if (asked) pairs.push("rport", String(source.port));
   const params = new Params(pairs);
-  const { text } = via;
   const semicolon = text.indexOf(";");
   const head = semicolon < 0 ? text : text.slice(0, semicolon).trimEnd();
   return {
@@ -41,6 +56,32 @@ function stampedVia(via: Via, source: FlowKey, asked: boolean): Via {
     params,
     text: head + params.serialize(),
   };
+}
+
+/** A Via with its source in it, whose parameters are read when they are asked for. */
+class StampedVia implements Via {
+  readonly transport: string;
+  readonly host: string;
+  readonly port: number | undefined;
+  readonly branch: string | undefined;
+  readonly received: string;
+  readonly rport: number;
+  readonly text: string;
+
+  constructor({ transport, host, port, branch }: Via, source: FlowKey, text: string) {
+    this.transport = transport;
+    this.host = host;
+    this.port = port;
+    this.branch = branch;
+    this.received = source.address;
+    this.rport = source.port;
+    this.text = text;
+  }
+
+  get params(): Params {
+    const params = parseParams(this.text, this.text.indexOf(";"));
+    return isParseError(params) ? noParams : params;
+  }
 }
 
 /**

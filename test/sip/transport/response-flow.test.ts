@@ -45,6 +45,27 @@ describe("stampReceived", () => {
     );
   });
 
+  it.each([
+    ["SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1;rport", "branch=z9hG4bK1"],
+    ["SIP/2.0/UDP 192.0.2.2;rportal;rport;branch=z9hG4bK1", "rportal;branch=z9hG4bK1"],
+    ["SIP/2.0/UDP 192.0.2.2;RPort;branch=z9hG4bK1", "branch=z9hG4bK1"],
+    ["SIP/2.0/UDP 192.0.2.2; rport ;branch=z9hG4bK1", "branch=z9hG4bK1"],
+    ['SIP/2.0/UDP 192.0.2.2;x="a;rport;b";rport;branch=z9hG4bK1', 'x="a;rport;b";branch=z9hG4bK1'],
+  ])("[RFC3581 4] fills rport in however it is asked for: %s", (via, others) => {
+    expect(stamped(via)).toBe(`Via: SIP/2.0/UDP 192.0.2.2;${others};received=192.0.2.2;rport=5060`);
+  });
+
+  it("gives the stamped Via's parameters to whoever asks", () => {
+    const via = topVia(stampReceived(request("SIP/2.0/UDP 192.0.2.2:5070;rport;x=y;branch=z9hG4bK1"), udpFlow));
+    expect(via).toMatchObject({ transport: "UDP", host: "192.0.2.2", port: 5070, branch: "z9hG4bK1", received: "192.0.2.2", rport: 5060 });
+    expect(via.params.entries()).toEqual([
+      ["x", "y"],
+      ["branch", "z9hG4bK1"],
+      ["received", "192.0.2.2"],
+      ["rport", "5060"],
+    ]);
+  });
+
   it("replaces what the client claims", () => {
     expect(stamped("SIP/2.0/UDP 192.0.2.2;received=203.0.113.9;rport=9;branch=z9hG4bK1")).toBe(
       "Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1;received=192.0.2.2;rport=5060",
