@@ -174,6 +174,18 @@ describe("batches to the pair", () => {
     expect(peer).toMatchObject({ requests: 10 * pairSocketBatches, opened: 1 });
   });
 
+  it("leave nothing behind where they were taken: workerd keeps the event that brought one", async () => {
+    const peer = new Peer();
+    await peer.becomeBusy();
+    const taken: Uint8Array[] = [];
+    peer.take = (batch) => {
+      taken.push(batch);
+      return text.encode("taken");
+    };
+    expect(await peer.ask("a batch")).toBe("taken");
+    expect(taken.map((batch) => batch.byteLength)).toEqual([0]);
+  });
+
   it("that are none are asked by a request as well, whose answer says so", async () => {
     const peer = new Peer();
     await peer.becomeBusy();

@@ -9,8 +9,8 @@
 const numberOctets = 4;
 
 /**
- * A batch under way. No AbortSignal: workerd keeps each one, and what its listeners hold, until a full collection, which at 1000 calls/s was
- * most of the garbage that there was.
+ * A batch under way. Without an AbortSignal: workerd keeps each one, and what its listeners hold, until a full collection; every batch would lie
+ * about until then.
  */
 export type PairQuestion = {
   readonly answer: Promise<Uint8Array>;
