@@ -62,7 +62,6 @@ export class RecordStore {
   readonly #needsRow: RowPolicy;
   /** Changed since the last {@link takeDirty}, in the order of the first change. What was forgotten meanwhile is here still, and dirty no more. */
   #dirty: Entry[] = [];
-  #dirtyCount = 0;
   /** Rows of keys that the table has forgotten, by {@link rowId}. */
   readonly #orphans = new Map<string, StateRecord>();
   #oldest: Entry | undefined;
@@ -220,7 +219,7 @@ export class RecordStore {
   }
 
   get hasDirty(): boolean {
-    return this.#dirtyCount > 0 || this.#orphans.size > 0;
+    return this.#orphans.size > 0 || this.#dirty.some(({ isDirty }) => isDirty);
   }
 
   /**
@@ -243,7 +242,7 @@ export class RecordStore {
       if (put.length + remove.length >= max) break;
       taken += 1;
       if (!entry.isDirty) continue;
-      this.#clean(entry);
+      entry.isDirty = false;
       const { record } = entry;
       if (!isTombstone(record)) {
         if (record.kind === "invite" && !this.#isPairAway) continue;
@@ -365,14 +364,7 @@ export class RecordStore {
   #soil(entry: Entry): void {
     if (entry.isDirty) return;
     entry.isDirty = true;
-    this.#dirtyCount += 1;
     this.#dirty.push(entry);
-  }
-
-  #clean(entry: Entry): void {
-    if (!entry.isDirty) return;
-    entry.isDirty = false;
-    this.#dirtyCount -= 1;
   }
 
   /** The row that a key still has on the disk from when it was known before. */
@@ -408,7 +400,7 @@ export class RecordStore {
     const { record } = entry;
     this.#tables[record.kind].delete(record.key);
     this.#unlink(entry);
-    this.#clean(entry);
+    entry.isDirty = false;
     this.#ends.delete(entry);
     this.#count(record, -1);
     if (record.kind === "binding") {

@@ -235,14 +235,7 @@ class Registration {
   #remove(key: string): void {
     const index = this.#indexOf(key);
     if (index >= 0) this.#bindings.splice(index, 1);
-    this.#change({ type: "remove", key, callId: this.#callId, cSeq: this.#cSeq });
-  }
-
-  /** The last change of a key is what counts. */
-  #change(change: BindingChange): void {
-    const index = this.#changes.findIndex(({ key }) => key === change.key);
-    if (index < 0) this.#changes.push(change);
-    else this.#changes[index] = change;
+    putByKey(this.#changes, { type: "remove", key, callId: this.#callId, cSeq: this.#cSeq });
   }
 
   #put(key: string, contact: RequestedContact, before: Binding | undefined): void {
@@ -270,11 +263,16 @@ class Registration {
       userAgent: (message.text(Header.UserAgent) ?? "").slice(0, userAgentOctetsMax),
       path: this.#path,
     };
-    const index = this.#indexOf(key);
-    if (index < 0) this.#bindings.push({ key, value });
-    else this.#bindings[index] = { key, value };
-    this.#change({ type: "put", key, value });
+    putByKey(this.#bindings, { key, value });
+    putByKey(this.#changes, { type: "put", key, value });
   }
+}
+
+/** Puts an item in the place of the one with its key, or behind all others. */
+function putByKey<Item extends { readonly key: string }>(items: Item[], item: Item): void {
+  const index = items.findIndex(({ key }) => key === item.key);
+  if (index < 0) items.push(item);
+  else items[index] = item;
 }
 
 function currentBindings(records: readonly { readonly value: Binding | undefined }[], now: number): Binding[] {

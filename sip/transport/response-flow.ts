@@ -18,7 +18,7 @@ export function stampReceived(message: SipMessage, flow: string): SipMessage {
   if (isParseError(via) || source === undefined) return message;
   const asked = via.rport !== undefined;
   if (!asked && via.received === undefined && isSameHost(via.host, source.address)) return message;
-  const stamped = message.withTopVia(stampedVia(via, source, asked));
+  const stamped = message.withTopVia(new StampedVia(via, source, asked));
   return stamped.octets.length > messageOctetsMax ? message : stamped;
 }
 
@@ -32,30 +32,18 @@ function plainRport({ text, received, rport: asked }: Via): number {
   return end === text.length || text.charAt(end) === ";" ? at : -1;
 }
 
-function stampedVia(via: Via, source: FlowKey, asked: boolean): Via {
+/** The text of a Via with its source in it, behind its other parameters. */
+function stampedText(via: Via, source: FlowKey, asked: boolean): string {
   const { text } = via;
   const at = plainRport(via);
-  if (at >= 0) {
-    const others = text.slice(0, at) + text.slice(at + rport.length);
-    return new StampedVia(via, source, `${others};received=${source.address};rport=${source.port}`);
-  }
+  if (at >= 0) return `${text.slice(0, at)}${text.slice(at + rport.length)};received=${source.address};rport=${source.port}`;
   const pairs: string[] = [];
   for (const [name, value] of via.params.entries()) if (name !== "received" && name !== "rport") pairs.push(name, value);
   pairs.push("received", source.address);
   if (asked) pairs.push("rport", String(source.port));
-  const params = new Params(pairs);
   const semicolon = text.indexOf(";");
   const head = semicolon < 0 ? text : text.slice(0, semicolon).trimEnd();
-  return {
-    transport: via.transport,
-    host: via.host,
-    port: via.port,
-    branch: via.branch,
-    received: source.address,
-    rport: asked ? source.port : undefined,
-    params,
-    text: head + params.serialize(),
-  };
+  return head + new Params(pairs).serialize();
 }
 
 /** A Via with its source in it, whose parameters are read when they are asked for. */
@@ -65,17 +53,17 @@ class StampedVia implements Via {
   readonly port: number | undefined;
   readonly branch: string | undefined;
   readonly received: string;
-  readonly rport: number;
+  readonly rport: number | undefined;
   readonly text: string;
 
-  constructor({ transport, host, port, branch }: Via, source: FlowKey, text: string) {
-    this.transport = transport;
-    this.host = host;
-    this.port = port;
-    this.branch = branch;
+  constructor(via: Via, source: FlowKey, asked: boolean) {
+    this.transport = via.transport;
+    this.host = via.host;
+    this.port = via.port;
+    this.branch = via.branch;
     this.received = source.address;
-    this.rport = source.port;
-    this.text = text;
+    this.rport = asked ? source.port : undefined;
+    this.text = stampedText(via, source, asked);
   }
 
   get params(): Params {
