@@ -114,6 +114,19 @@ describe("two softphones", () => {
   });
 });
 
+describe("a softphone's close frame", () => {
+  it.each([
+    [1000, "bye", 1000],
+    [4000, "mine", 4000],
+    [undefined, undefined, 1000],
+  ])("[RFC6455 5.5.1] is answered with its code: %s %s", async (code, reason, answered) => {
+    const phone = await connect(alice);
+    await phone.register();
+    phone.socket.close(code, reason);
+    expect(await closingOf(phone)).toMatchObject({ code: answered });
+  });
+});
+
 describe("an idle line", () => {
   it("[RFC5626 3.5.1] answers keep-alives asleep, and wakes for a message with its sockets", async () => {
     const phone = await connect(alice);

@@ -1,3 +1,5 @@
+import { closeQuietly } from "../close-socket.ts";
+
 type ControlState = { readonly gateway: string; readonly since: number };
 
 /**
@@ -62,13 +64,5 @@ function sendQuietly(socket: WebSocket, text: string): void {
     socket.send(text);
   } catch {
     // It is closing.
-  }
-}
-
-function closeQuietly(socket: WebSocket, code: number, reason: string): void {
-  try {
-    socket.close(code, reason);
-  } catch {
-    // It is closed already.
   }
 }

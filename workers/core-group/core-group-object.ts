@@ -6,6 +6,7 @@ import type { Change, HeartbeatSettings, SeenCause, View } from "../../sip/core-
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { exchangesIn } from "../api/cell-share.ts";
 import { isReplicated } from "../cells.ts";
+import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
 import { historyShownMax, refusalsSaidMs, standstillMsMin } from "../limits.ts";
 import { ControlSockets } from "./control-sockets.ts";
@@ -99,12 +100,13 @@ export class CoreGroupObject extends DurableObject<Environment> {
     if (lost !== undefined) this.suspect(lost.cell, lost.seen);
   }
 
-  override webSocketClose(socket: WebSocket): void {
-    if (this.#sockets.isLast(socket)) this.#event((now) => this.#group.gatewayClosed(this.#sockets.gatewayOf(socket), now));
+  override webSocketClose(socket: WebSocket, code: number, reason: string): void {
+    answerClose(socket, code, reason);
+    this.webSocketError(socket);
   }
 
   override webSocketError(socket: WebSocket): void {
-    this.webSocketClose(socket);
+    if (this.#sockets.isLast(socket)) this.#event((now) => this.#group.gatewayClosed(this.#sockets.gatewayOf(socket), now));
   }
 
   override alarm(): void {

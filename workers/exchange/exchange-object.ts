@@ -12,6 +12,7 @@ import { isLate } from "../../sip/transport/far-clock.ts";
 import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { openCellSocket, otherReplicaOf } from "../cells.ts";
+import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, numberOfName, type Environment } from "../environment.ts";
 import { diskGroupMs, sweepAlarmMs } from "../limits.ts";
 import { lineListeners } from "../line/line-listeners.ts";
@@ -129,12 +130,13 @@ export class ExchangeObject extends DurableObject<Environment> {
     }
   }
 
-  override async webSocketClose(socket: WebSocket): Promise<void> {
-    await this.#lost(this.#trunks.closed(socket));
+  override webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
+    answerClose(socket, code, reason);
+    return this.webSocketError(socket);
   }
 
-  override webSocketError(socket: WebSocket): Promise<void> {
-    return this.webSocketClose(socket);
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    await this.#lost(this.#trunks.closed(socket));
   }
 
   override async alarm(): Promise<void> {

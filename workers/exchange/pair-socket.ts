@@ -1,3 +1,5 @@
+import { answerClose, closeQuietly } from "../close-socket.ts";
+
 /**
  * A WebSocket between the two replicas of an exchange, for as long as batches are many: each is one event at either end, where a signed request
  * is a handful. Binary messages: a u32 number, big-endian, and the octets of a batch; its answer comes back under the same number, without octets
@@ -100,7 +102,7 @@ export function acceptPairSocket(take: (batch: Uint8Array) => Uint8Array | undef
     }
     release(message.octets);
   });
-  socket.addEventListener("close", () => closeQuietly(socket));
+  socket.addEventListener("close", ({ code, reason }) => answerClose(socket, code, reason));
   return new Response(null, { status: 101, webSocket: far });
 }
 
@@ -122,12 +124,4 @@ function messageOf(data: unknown): { readonly number: number; readonly octets: U
 /** Frees octets that nobody reads any more: workerd keeps the event that brought them until a full collection. */
 function release({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
-}
-
-function closeQuietly(socket: WebSocket): void {
-  try {
-    socket.close(1000);
-  } catch {
-    // It is closed already.
-  }
 }

@@ -1,5 +1,6 @@
 import { isTransport, type Listener } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, parseJsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { closeQuietly } from "../close-socket.ts";
 import { framesOf } from "./frames-of.ts";
 import { Unacknowledged } from "./unacknowledged.ts";
 
@@ -250,13 +251,4 @@ function readHello(record: FrameRecord): { readonly boot: string; readonly liste
 function isListener(value: unknown): value is Listener {
   if (typeof value !== "object" || value === null || !("transport" in value) || !("host" in value) || !("port" in value)) return false;
   return isTransport(value.transport) && typeof value.host === "string" && typeof value.port === "number";
-}
-
-function closeQuietly(socket: WebSocket, code: number, reason: string): void {
-  try {
-    // A close frame carries 123 octets of reason (RFC 6455 5.5).
-    socket.close(code, reason.slice(0, 120));
-  } catch {
-    // It is closed already.
-  }
 }

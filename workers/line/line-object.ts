@@ -11,6 +11,7 @@ import { lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { fnv1a } from "../../sip/transport/token.ts";
 import { servingCells, within } from "../cells.ts";
+import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
 import { drainHoldMs, drainPortion, socketMessagesPerSecondMax, standstillWaitMs } from "../limits.ts";
 import { randomIds } from "../random-id.ts";
@@ -85,15 +86,16 @@ export class LineObject extends DurableObject<Environment> {
     this.#gate.take({ key: this.#softphones.flowKeyOf(socket), octets, socket }, now);
   }
 
-  override webSocketClose(socket: WebSocket): void {
+  override webSocketClose(socket: WebSocket, code: number, reason: string): void {
+    answerClose(socket, code, reason);
+    this.webSocketError(socket);
+  }
+
+  override webSocketError(socket: WebSocket): void {
     const key = this.#softphones.flowKeyOf(socket);
     this.#gate.closed(key);
     const record = { kind: RecordKind.closed, key, octets: new Uint8Array(0) };
     for (const exchange of this.#softphones.exchangesOf(socket)) this.#offer(exchange, undefined, record, Date.now());
-  }
-
-  override webSocketError(socket: WebSocket): void {
-    this.webSocketClose(socket);
   }
 
   /**
