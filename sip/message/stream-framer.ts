@@ -46,6 +46,8 @@ export class StreamFramer {
   #messageLength = 0;
   /** How much of the CRLFCRLF that ends the headers was seen last. */
   #matched = 0;
+  /** Whether the held message is known to begin with a start line of SIP. */
+  #isStarted = false;
   #between: Between = "nothing";
   #isBroken = false;
 
@@ -172,8 +174,19 @@ export class StreamFramer {
       this.#held = grown;
     }
     this.#held.set(chunk.subarray(start, end), this.#length);
+    const added = this.#length;
     this.#length = length;
+    if (!this.#isStarted) this.#checkStart(added, events);
     return end;
+  }
+
+  /** A first line that is no start line (RFC 3261 7.1, 7.2) begins nothing whose end would ever come. `added`: where the last octets were put. */
+  #checkStart(added: number, events: FramerEvent[]): void {
+    const lineEnd = this.#held.subarray(0, this.#length).indexOf(LF, added);
+    if (lineEnd < 0) return;
+    this.#isStarted = true;
+    for (let at = 0; at < lineEnd; at++) if (isVersion(this.#held, at)) return;
+    this.#break(events, parseError("stream", 400, "No SIP Message", lineEnd));
   }
 
   #break(events: FramerEvent[], error: ParseError): void {
@@ -187,5 +200,19 @@ export class StreamFramer {
     this.#length = 0;
     this.#messageLength = 0;
     this.#matched = 0;
+    this.#isStarted = false;
   }
 }
+
+/** `SIP/`, in any case (RFC 3261 7.1). */
+function isVersion(octets: Uint8Array, at: number): boolean {
+  return (
+    octets[at + 3] === slash &&
+    ((octets[at] ?? 0) | lowerCase) === 0x73 &&
+    ((octets[at + 1] ?? 0) | lowerCase) === 0x69 &&
+    ((octets[at + 2] ?? 0) | lowerCase) === 0x70
+  );
+}
+
+const slash = 0x2f;
+const lowerCase = 0x20;

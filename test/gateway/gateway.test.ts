@@ -189,6 +189,28 @@ describe.each(["TCP", "TLS"] as const)("%s, connections that phones made", (tran
     expect(gateway.counters.junk).toBe(1);
   });
 
+  test.each(["v=0 octets that are no message\r\n", invite.replace(/Content-Length: \d+\r\n/, "")])(
+    "[RFC3261 18.3] what comes behind a good request and cannot be followed ends the connection when that is answered: %j",
+    async (beyond) => {
+      const { cell, phone } = await rig();
+      phone.send(invite + beyond);
+      await cell.until(() => cell.messages().length === 1, "the good request");
+      const [{ record } = { record: undefined }] = cell.ofKind(RecordKind.message);
+      const answers = ["SIP/2.0 100 Trying\r\n\r\n", "SIP/2.0 404 Not Found\r\n\r\n"];
+      for (const answer of answers) cell.trunks.get(0)?.send([sendOf(record?.key ?? "", answer)]);
+      const said = await phone.untilClosed();
+      for (const answer of answers) expect(said).toContain(answer);
+    },
+  );
+
+  test("a stream that cannot be followed ends also when nobody answers what came before", async () => {
+    const { cell, phone, gateway } = await rig();
+    phone.send(`${invite}\xff`);
+    await cell.until(() => gateway.counters.junk === 1, "the junk");
+    expect(await phone.untilClosed()).toBe("");
+    expect(cell.messages()).toHaveLength(1);
+  });
+
   test.each([
     ["random octets", "\xff\xfe\x00\x01"],
     ["a start line without end", "INVITE ".repeat(20_000)],

@@ -73,6 +73,19 @@ describe("[RFC3261 18.3] StreamFramer", () => {
     expect(events(text + text)).toEqual([text, text]);
   });
 
+  test("[RFC3261 7] a first line that is no start line breaks the stream at its end, whatever the chunks", () => {
+    const good = message("one");
+    for (const junk of ["v=0\r\n", "m =audio 49217 RTP/AVP 0\r\nc=IN", "GET / HTTP/1.1\r\n"]) {
+      for (let split = 0; split <= junk.length; split++) {
+        const found = events(good + junk.slice(0, split), junk.slice(split));
+        expect(found).toEqual([good, "error 400 stream"]);
+      }
+    }
+    // One that is any is waited for.
+    expect(events(good + "sip/2.0 200 OK\r\nVia: ")).toEqual([good]);
+    expect(events(good + "BYE sip:a Sip/2.0\r\nVia: ")).toEqual([good]);
+  });
+
   test("buffered tells what is held", () => {
     const framer = new StreamFramer();
     framer.push(octetsOf("BYE sip"));
@@ -146,8 +159,9 @@ describe("errors break the stream", () => {
   test("headers without an end are refused at the limit", () => {
     const framer = new StreamFramer({ messageOctetsMax: 1000 });
     const line = octetsOf("x: aaaaaa\r\n");
-    let found: FramerEvent[] = [];
-    let pushed = 0;
+    const start = octetsOf("BYE sip:a SIP/2.0\r\n");
+    let found: FramerEvent[] = framer.push(start);
+    let pushed = start.length;
     for (; found.length === 0 && pushed < 2000; pushed += line.length) found = framer.push(line);
     expect(found).toMatchObject([{ type: "error", error: { status: 513 } }]);
     expect(pushed).toBeLessThanOrEqual(1000 + line.length);
