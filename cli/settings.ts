@@ -50,7 +50,7 @@ export const upSpec: CommandSpec = {
   options: [
     { name: "domain", value: "D", help: `SIP domain (${firstStart.domain})` },
     { name: "auth", value: "digest|open", help: "who may register and call (digest: subscribers with a password)" },
-    { name: "digest", value: "LIST", help: "what phones are asked for: md5, sha-256, or both (md5)" },
+    { name: "digest", value: "LIST", help: "what phones are asked for, and what is taken: md5, sha-256, or both (md5)" },
     { name: "sip", value: "HOST:PORT", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
     { name: "tls-port", value: "N", help: "TLS of the first gateway (5061); further gateways: the next port pairs" },
     {

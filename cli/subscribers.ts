@@ -1,5 +1,6 @@
 import { createHash, randomInt } from "node:crypto";
 import { addressOfRecordOctetsMax, usernameOctetsMax } from "../sip/limits.ts";
+import { canonicalUser, usernameOf } from "../sip/placement/address-of-record.ts";
 import { Failure } from "./errors.ts";
 
 /**
@@ -26,8 +27,8 @@ export function parseAddressOfRecord(text: string, domain: string | undefined): 
   if (host === undefined) throw new Failure(`${text}: the domain is missing (${user}@DOMAIN)`);
   if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(host)) throw new Failure(`${text}: ${JSON.stringify(host)} is no domain`);
   if (domain !== undefined && host !== domain) throw new Failure(`${text}: the domain of this system is ${domain}`);
-  // RFC 3261 25.1: unreserved, user-unreserved, escaped.
-  if (user === "" || !/^(?:[\w.!~*'()&=+$,;?/-]|%[0-9A-Fa-f]{2})+$/.test(user)) {
+  // RFC 3261 25.1: unreserved, user-unreserved, escaped; and `#`, as the registrar reads it.
+  if (user === "" || !/^(?:[\w.!~*'()&=+$,;?/#-]|%[0-9A-Fa-f]{2})+$/.test(user)) {
     throw new Failure(`${text}: ${JSON.stringify(user)} is no user of a SIP address`);
   }
   if (user.length > usernameOctetsMax) throw new Failure(`${text}: a user has at most ${usernameOctetsMax} characters`);
@@ -36,24 +37,17 @@ export function parseAddressOfRecord(text: string, domain: string | undefined): 
   return addressOfRecord;
 }
 
-/** Escapes that are not needed are resolved, the others written in one way, as the registrar does (RFC 3261 10.3 5). */
-function canonicalUser(user: string): string {
-  if (!user.includes("%")) return user;
-  const octets = user.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return octets.replaceAll(/[^\w.!~*'()&=+$,;?/-]/g, (octet) => `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
-}
-
 /** Hashes a password for an address-of-record; the realm is its domain, the username its user part (or, "b", all of it). */
 export function subscriberRecordOf(addressOfRecord: string, password: string): SubscriberRecord {
   const at = addressOfRecord.lastIndexOf("@");
-  const user = addressOfRecord.slice(0, at);
+  const user = usernameOf(addressOfRecord);
   const realm = addressOfRecord.slice(at + 1);
   return {
     aor: addressOfRecord,
     ha1Md5: hashOf("md5", `${user}:${realm}:${password}`),
     ha1Sha256: hashOf("sha256", `${user}:${realm}:${password}`),
-    ha1bMd5: hashOf("md5", `${addressOfRecord}:${realm}:${password}`),
-    ha1bSha256: hashOf("sha256", `${addressOfRecord}:${realm}:${password}`),
+    ha1bMd5: hashOf("md5", `${user}@${realm}:${realm}:${password}`),
+    ha1bSha256: hashOf("sha256", `${user}@${realm}:${realm}:${password}`),
   };
 }
 

@@ -3,6 +3,7 @@ import { bindError } from "./bind-error.ts";
 import type { ListenerConfig, TlsConfig } from "./config.ts";
 import { GatewayError } from "./errors.ts";
 import { tcpKeepAliveMs, tlsHandshakeMs } from "./limits.ts";
+import { tlsVersions, type TlsVersions } from "./tls-versions.ts";
 
 /** What every server makes of the connections that it accepts. */
 export const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepAliveMs } as const;
@@ -57,12 +58,12 @@ export class BoundServer {
 export function secureServer<Made extends Server>(
   transport: string,
   tls: TlsConfig | undefined,
-  make: (options: { cert: string; key: string; minVersion: "TLSv1.2"; handshakeTimeout: number }) => Made,
+  make: (options: { cert: string; key: string; handshakeTimeout: number } & TlsVersions) => Made,
 ): Made {
   if (tls === undefined) throw new GatewayError(`a ${transport} listener needs a certificate`);
   try {
     // A client's certificate is neither asked for nor needed: phones authenticate by digest.
-    return make({ cert: tls.cert, key: tls.key, minVersion: "TLSv1.2", handshakeTimeout: tlsHandshakeMs });
+    return make({ cert: tls.cert, key: tls.key, handshakeTimeout: tlsHandshakeMs, ...tlsVersions });
   } catch (error) {
     throw new GatewayError(`tls: certificate and key cannot be used (${error instanceof Error ? error.message : String(error)})`);
   }

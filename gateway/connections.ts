@@ -9,6 +9,7 @@ import type { Counters } from "./counters.ts";
 import { connectTimeoutMs, connectionIdleMs, partialMessageMs, tcpKeepAliveMs } from "./limits.ts";
 import { StreamConnection } from "./stream-connection.ts";
 import { checkSipIdentity } from "./tls-identity.ts";
+import { tlsVersions } from "./tls-versions.ts";
 import type { TrunkLink } from "./trunk-link.ts";
 import { WebSocketConnection } from "./websocket-connection.ts";
 
@@ -151,7 +152,7 @@ export class Connections {
       ...(isIP(name) === 0 ? { servername: name } : {}),
       ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key }),
       ...(tls?.ca === undefined ? {} : { ca: tls.ca }),
-      minVersion: "TLSv1.2",
+      ...tlsVersions,
       rejectUnauthorized: tls?.verify ?? true,
       checkServerIdentity: (_host, certificate) => checkSipIdentity(name, certificate),
     });

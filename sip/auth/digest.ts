@@ -35,6 +35,8 @@ export type DigestCheck = {
   readonly sign: Sign;
   readonly hash: Hash;
   readonly nonces: NonceMemory;
+  /** Those that challenges offer: credentials of any other are answered like none (RFC 8760 2.4: no way back to the weaker one). */
+  readonly algorithms: readonly DigestAlgorithm[];
   /** Hosts that mean our domains; both the Request-URI and the digest-uri naming one of them is as good as the same host. */
   readonly isOurHost?: (host: string) => boolean;
 };
@@ -80,6 +82,7 @@ function userOfUsername(username: string, domain: string): string | undefined {
  * Checks a request's digest credentials (RFC 7616, RFC 8760, RFC 3261 22.4). The choices:
  * - qop: we offer `auth` only, and take credentials without qop too (RFC 8760 2.6 8, as Kamailio does), but a nonce serves such a client
  *   once: without a nonce count a second use cannot be told from a replay. auth-int and the -sess algorithms are not offered, not taken.
+ * - Only algorithms that were offered count: who asks for SHA-256 alone is not content with MD5.
  * - Of several credentials for the realm the best algorithm counts; all must have the same username.
  * - A nonce that is expired, unknown or used up makes `stale=true` if the digest is right for it, so that phones do not ask their users.
  * - digest-uri need not be the Request-URI letter by letter: same user, and same host or both ours (see {@link isSameResource}).
@@ -91,11 +94,13 @@ export function checkDigest(check: DigestCheck): DigestResult {
   if (first === undefined) return { result: "challenge", stale: false };
   let isAcceptable = false;
   for (const credentials of all) {
-    if (credentials.algorithm === undefined || credentials.username !== first.username || !isWellFormed(credentials)) continue;
+    const { algorithm } = credentials;
+    if (algorithm === undefined || !check.algorithms.includes(algorithm)) continue;
+    if (credentials.username !== first.username || !isWellFormed(credentials)) continue;
     if (!isSameResource(check.message, credentials.uri, check.isOurHost)) continue;
     isAcceptable = true;
-    if (!isResponseRight(check, credentials, credentials.algorithm)) continue;
-    return useNonce(check, credentials, credentials.algorithm);
+    if (!isResponseRight(check, credentials, algorithm)) continue;
+    return useNonce(check, credentials, algorithm);
   }
   return isAcceptable ? { result: "bad", username: first.username } : { result: "challenge", stale: false };
 }
@@ -163,7 +168,7 @@ function isSameResource(message: SipMessage, digestUri: string, isOurHost: ((hos
 
 /**
  * The challenges of a 401 (`Header.Authorization` will answer them) or a 407, in the given order of preference (RFC 8760 2.3), with one
- * nonce. Whatever is offered, an answer with either algorithm is taken: see {@link checkDigest}.
+ * nonce. What is offered is what {@link checkDigest} takes.
  */
 export function challenges(
   header: CredentialsHeader,
@@ -190,7 +195,8 @@ export function challenges(
  */
 export function secretsOf(hash: Hash, addressOfRecord: string, password: string): Required<DigestSecrets> {
   const at = addressOfRecord.lastIndexOf("@");
-  const user = addressOfRecord.slice(0, at);
+  // Phones hash what their users typed: `*21#`, not `*21%23`.
+  const user = unescapeUri(addressOfRecord.slice(0, at));
   const realm = addressOfRecord.slice(at + 1);
   return {
     ha1Md5: hash("MD5", `${user}:${realm}:${password}`),

@@ -88,7 +88,8 @@ export class Authority {
     if (secrets === "ask") return { type: "ask", addressOfRecord: user };
     const { sign, hash, isOurHost } = this.#options;
     const nonces = this.#nonces;
-    const checked = checkDigest({ message, method, header, realm, secrets, now, sign, hash, nonces, isOurHost });
+    const algorithms = algorithmsOf(domain);
+    const checked = checkDigest({ message, method, header, realm, secrets, now, sign, hash, nonces, algorithms, isOurHost });
     if (checked.result !== "ok") return this.#challenge(header, domain, checked.result === "challenge" && checked.stale, now);
     // A user speaks for itself only: one password is not good for another's bindings, nor for calls in another's name.
     return ownsAddressOfRecord(checked.username, claimed) ? granted : notTheirs;
@@ -104,7 +105,11 @@ export class Authority {
 
   #challenge(header: CredentialsHeader, domain: Domain, stale: boolean, now: number): Verdict {
     const { sign, nextId } = this.#options;
-    const headers = challenges(header, domain.name, { now, random: nextId(), sign, stale, algorithms: domain.digest ?? digestDefault });
+    const headers = challenges(header, domain.name, { now, random: nextId(), sign, stale, algorithms: algorithmsOf(domain) });
     return { type: "refused", status: header === Header.Authorization ? 401 : 407, headers };
   }
+}
+
+function algorithmsOf(domain: Domain): readonly DigestAlgorithm[] {
+  return domain.digest ?? digestDefault;
 }

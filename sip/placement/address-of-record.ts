@@ -12,6 +12,15 @@ export function addressOfRecordOf(map: ClusterMap, uri: Uri): string | undefined
   return `${canonicalUser(uri.user ?? "")}@${domain.name}`;
 }
 
-function canonicalUser(user: string): string {
-  return user.includes("%") ? escapeUser(unescapeUri(user)) : user;
+/**
+ * The one spelling of a user part that may stand in a URI: escapes that are not needed resolved, the others in capitals, and `#`, which the
+ * grammar wants escaped and many phones send bare, escaped.
+ */
+export function canonicalUser(user: string): string {
+  return user.includes("%") || user.includes("#") ? escapeUser(unescapeUri(user)) : user;
+}
+
+/** The user of an address-of-record (`user@domain`, canonical) as it stands in a digest username: without escapes. */
+export function usernameOf(addressOfRecord: string): string {
+  return unescapeUri(addressOfRecord.slice(0, addressOfRecord.lastIndexOf("@")));
 }

@@ -5,7 +5,7 @@ export type Domain = {
   readonly name: string;
   /** `open`: nobody is asked for a password. */
   readonly auth: "digest" | "open";
-  /** Algorithms offered in challenges, the preferred one first; absent: MD5. */
+  /** Algorithms offered in challenges, the preferred one first, and taken in answers; absent: MD5. */
   readonly digest?: readonly ("MD5" | "SHA-256")[];
 };
 

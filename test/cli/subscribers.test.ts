@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { parseAddressOfRecord, parseSubscribersCsv, randomPassword, subscriberRecordOf } from "../../cli/subscribers.ts";
 import { isParseError } from "../../sip/errors.ts";
@@ -25,6 +26,7 @@ describe("parseAddressOfRecord", () => {
     ["SIPS:+49(30)123@example.test", "+49(30)123@example.test"],
     ["a%6Cice", "alice@example.test"],
     ["*21%23", "*21%23@example.test"],
+    ["*21#", "*21%23@example.test"],
     ["j%c3%b6rg", "j%C3%B6rg@example.test"],
   ])("[RFC3261 10.3 5] %s is %s, as the registrar makes it", (text, expected) => {
     const aor = parseAddressOfRecord(text, "example.test");
@@ -56,6 +58,16 @@ describe("subscriberRecordOf", () => {
   it("[RFC7616 3.4.2] hashes user:realm:password, and user@domain:realm:password", () => {
     // printf 'alice:example.test:sécret' | md5sum, and so on.
     expect(subscriberRecordOf("alice@example.test", "sécret")).toEqual(expectedRecord);
+  });
+});
+
+describe("subscriberRecordOf a user with escapes", () => {
+  it("[RFC7616 3.4.2] hashes the name as phones send it", () => {
+    expect(subscriberRecordOf("*21%23@example.test", "p")).toMatchObject({
+      aor: "*21%23@example.test",
+      ha1Md5: md5("*21#:example.test:p"),
+      ha1bMd5: md5("*21#@example.test:example.test:p"),
+    });
   });
 });
 
@@ -104,3 +116,7 @@ const expectedRecord = {
   ha1bMd5: "b49e6f2eec434e168a7f946ebd919b30",
   ha1bSha256: "b5ff80a4794ac07bbdc1df0abf53309cf2904235ad86516498e071ee752cc1b4",
 };
+
+function md5(text: string): string {
+  return createHash("md5").update(text).digest("hex");
+}

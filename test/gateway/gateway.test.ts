@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { serializeFlowKey } from "../../sip/transport/flow.ts";
@@ -317,6 +317,24 @@ describe("connections that the gateway makes", () => {
     expect(cell.ofKind(RecordKind.undeliverable)).toHaveLength(delivered ? 0 : 1);
   });
 
+  test.each(["AES128-SHA", "AES256-SHA", "ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA256", "DHE-RSA-AES128-GCM-SHA256"])(
+    "[RFC9325 4.2] a handshake that offers %s alone fails",
+    async (ciphers) => {
+      const { gateway } = await startRig(started, [listenerOf("TLS")], { config: { tls: await certificateFor("example.test") } });
+      const port = gateway.listeners[0]?.port ?? 0;
+      expect(await handshakeOf({ port, ciphers, maxVersion: "TLSv1.2" })).toBe("refused");
+    },
+  );
+
+  test.each([
+    ["ECDHE-ECDSA-AES128-GCM-SHA256", "TLSv1.2"],
+    ["ECDHE-ECDSA-CHACHA20-POLY1305", "TLSv1.2"],
+    ["TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256", "TLSv1.3"],
+  ] as const)("[RFC9325 4.2] one that offers %s has %s", async (ciphers, maxVersion) => {
+    const { gateway } = await startRig(started, [listenerOf("TLS")], { config: { tls: await certificateFor("example.test") } });
+    expect(await handshakeOf({ port: gateway.listeners[0]?.port ?? 0, ciphers, maxVersion })).toBe(maxVersion);
+  });
+
   test("TLS to an unknown authority is refused, unless verify is off", async () => {
     const theirs = await certificateFor("example.test");
     const ours = await certificateFor("example.test");
@@ -393,3 +411,19 @@ test("a source over its limit is ignored, others are not", async () => {
   await cell.until(() => cell.messages().length === 6, "the others");
   expect(gateway.counters.limited).toBe(15);
 });
+
+/** The version that a handshake with these options agrees on. A client's own OpenSSL must still offer old ciphers: its security level is lowered. */
+async function handshakeOf({ ciphers, ...options }: ConnectionOptions & { readonly ciphers: string }): Promise<string> {
+  const socket = connectTls({ ...options, host: "127.0.0.1", ciphers: `${ciphers}:@SECLEVEL=0`, rejectUnauthorized: false });
+  try {
+    return await new Promise((resolve, reject) => {
+      socket.once("secureConnect", () => resolve(socket.getProtocol() ?? ""));
+      socket.once("error", (error: Error & { code?: string }) => {
+        if (error.code?.startsWith("ERR_SSL") === true) resolve("refused");
+        else reject(error);
+      });
+    });
+  } finally {
+    socket.destroy();
+  }
+}

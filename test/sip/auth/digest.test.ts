@@ -87,6 +87,7 @@ class Rig {
       sign,
       hash,
       nonces: this.nonces,
+      algorithms: ["SHA-256", "MD5"],
       ...changes,
     });
   }
@@ -155,6 +156,26 @@ describe("checking credentials", () => {
 
   it.each<DigestAlgorithm>(["MD5", "SHA-256"])("[RFC8760 2.1] takes the right password with %s", (algorithm) => {
     expect(new Rig().check({ algorithm })).toEqual({ result: "ok", username: "bob", algorithm });
+  });
+
+  it.each<[DigestAlgorithm, readonly DigestAlgorithm[]]>([
+    ["MD5", ["SHA-256"]],
+    ["SHA-256", ["MD5"]],
+  ])("[RFC8760 2.4] does not take %s where only %s was offered, and asks again", (algorithm, algorithms) => {
+    const rig = new Rig();
+    const asked = { result: "challenge", stale: false };
+    expect(rig.check({ algorithm }, { algorithms })).toEqual(asked);
+    // Two at once do not get by, whichever stands first.
+    const [wrong] = algorithms;
+    const both = [rig.credentials({ algorithm }), rig.credentials({ algorithm: wrong ?? "MD5", password: "guess" })];
+    for (const values of [both, both.toReversed()])
+      expect(rig.checkValues(values, { algorithms })).toEqual({ result: "bad", username: "bob" });
+  });
+
+  it("[RFC8760 2.4] knows MD5 that does not say so", () => {
+    const rig = new Rig();
+    const unnamed = rig.credentials({ algorithm: "MD5" }).replace(", algorithm=MD5", "");
+    expect(rig.checkValues([unnamed], { algorithms: ["SHA-256"] })).toEqual({ result: "challenge", stale: false });
   });
 
   it("takes MD5 when no algorithm is named", () => {
@@ -293,5 +314,12 @@ describe("whose address-of-record", () => {
     expect(addressOfRecordOfUsername("bob", realm)).toBe("bob@example.test");
     expect(addressOfRecordOfUsername("bob smith@EXAMPLE.test", realm)).toBe("bob%20smith@example.test");
     expect(addressOfRecordOfUsername("bob@other.test", realm)).toBeUndefined();
+  });
+});
+
+describe("the secrets of a subscriber", () => {
+  it("[RFC7616 3.4.2] are of the user name as phones send it, without the escapes of a URI", () => {
+    expect(secretsOf(hash, "*21%23@example.test", "p").ha1Md5).toBe(hash("MD5", "*21#:example.test:p"));
+    expect(secretsOf(hash, "*21%23@example.test", "p").ha1bSha256).toBe(hash("SHA-256", "*21#@example.test:example.test:p"));
   });
 });

@@ -30,6 +30,8 @@ const mark = makeViaMark(branch, { cell: "b", upstream: "g1~u0.7f00000113c4" }, 
 const bob: RoutingKey = { exchange: exchangeOf(map, "bob@example.test") };
 const alice: RoutingKey = { exchange: exchangeOf(map, "alice@example.test") };
 
+const forwarding: RoutingKey = { exchange: exchangeOf(map, "*21%23@example.test") };
+
 function keyOf(text: string): RoutingKey | undefined {
   const octets = octetsOf(text);
   return routingKeyOf(octets, 0, octets.length, map);
@@ -106,6 +108,8 @@ describe("requests without our token", () => {
     ["an alias, with its port", request("INVITE sip:bob@192.0.2.1:5060 SIP/2.0", parties), bob],
     ["an IPv6 alias", request("INVITE sip:bob@[2001:DB8::1];transport=udp SIP/2.0", parties), bob],
     ["sips, escapes and a password", request("INVITE SIPS:b%6Fb:secret@example.test:5071?a=b SIP/2.0", parties), bob],
+    ["`#` as many phones send it", request("INVITE sip:*21#@example.test SIP/2.0", parties), forwarding],
+    ["`#` as the grammar wants it", request("INVITE sip:%2a21%23@example.test;user=phone SIP/2.0", parties), forwarding],
     ["CRLF before the start line", `\r\n\r\n${request("INVITE sip:bob@example.test SIP/2.0", parties)}`, bob],
     ["INVITE to elsewhere: From", request("INVITE sip:bob@192.0.2.1:5080 SIP/2.0", parties), alice],
     ["tel: From", request("INVITE tel:+358 SIP/2.0", ['f: "Alice; \\"<sip:bob@example.test>" <sip:alice@example.test>;tag=1']), alice],
@@ -132,7 +136,7 @@ describe("requests without our token", () => {
 });
 
 test("agrees with the parser on every message that the parser takes", () => {
-  const user = fc.stringMatching(/^[a-z0-9;?&=+$,/%-]{1,8}$/);
+  const user = fc.stringMatching(/^[a-z0-9;?&=+$,/%#-]{1,8}$/);
   const host = fc.constantFrom(
     "example.test",
     "EXAMPLE.TEST",
