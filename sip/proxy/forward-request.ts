@@ -3,11 +3,11 @@ import { isParseError } from "../errors.ts";
 import { maxForwardsDefault } from "../limits.ts";
 import { MessageEdit } from "../message/edit.ts";
 import { Header } from "../message/header-names.ts";
-import type { SipMessage } from "../message/sip-message.ts";
 import { parseUri } from "../message/uri.ts";
 import { fnv1a, makeBranch, makeViaMark, parseViaMark, viaMarkName } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { firstRouteOf, isStrictRouter, requestUriOf } from "./next-hop.ts";
+import { consumeCredentials } from "./own-realms.ts";
 import { hostPortOf, recordRoutesOf } from "./record-route.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -54,24 +54,6 @@ export function forwardRequest(
     edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));
   }
   return edit.serialize();
-}
-
-/**
- * RFC 3261 22.3: credentials for our realms (our domains' names) end here: whoever is called need not have what a password can be guessed
- * from. Those for other realms go on, whichever of them stand together.
- */
-function consumeCredentials(env: ProxyEnvironment, edit: MessageEdit, message: SipMessage): void {
-  if (!message.has(Header.ProxyAuthorization)) return;
-  const values = message.values(Header.ProxyAuthorization);
-  const foreign = values.filter((value) => !env.isOurs(realmOf(value), undefined));
-  if (foreign.length === values.length) return;
-  edit.removeAll(Header.ProxyAuthorization);
-  for (const value of foreign.toReversed()) edit.prepend(Header.ProxyAuthorization, value);
-}
-
-/** The realm of Digest credentials; "" when it cannot be read. */
-function realmOf(credentials: string): string {
-  return /[\s,]realm\s*=\s*"([^"\\]*)"/i.exec(credentials)?.[1] ?? "";
 }
 
 /** RFC 3261 16.6 6: as a strict router expects it: its URI in the Request-URI, the real one as the last Route value. */

@@ -18,6 +18,7 @@ import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, isPhone, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import { join, OpenRequests, withVias } from "./open-requests.ts";
+import { withoutOwnChallenges } from "./own-realms.ts";
 import { checkForwarding } from "./request-validation.ts";
 import type { Refusal } from "./request-validation.ts";
 import {
@@ -191,10 +192,11 @@ export class Proxy {
   }
 
   /** RFC 3261 16.7. */
-  response(tx: ClientTransaction, message: SipMessage, now: number): boolean {
+  response(tx: ClientTransaction, received: SipMessage, now: number): boolean {
     const branch = tx.owner;
     if (tx.method === "CANCEL" && branch === undefined) return true; // 9.1: nobody waits for it
     if (!isBranch(branch)) return false;
+    const message = withoutOwnChallenges(this.#env, received);
     const { status } = message;
     if (status < 200) {
       this.#provisional(branch, message, now);

@@ -10,6 +10,7 @@ import { fnv1a, makeBranch, verifyViaMark, viaMarkName } from "../transport/toke
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
+import { withoutOwnChallenges } from "./own-realms.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import { withoutTopVia } from "./top-via.ts";
@@ -78,14 +79,15 @@ export class StatelessForwarder {
    * When the transaction was here it is late: it has ended, and RFC 6026 7.3 and RFC 4320 4.2 forbid to forward it. Returns the flow it goes
    * on, undefined when it is dropped; the caller sends it.
    */
-  response(message: SipMessage, now: number): { readonly flow: string; readonly octets: Uint8Array } | undefined {
-    const via = message.topVia;
+  response(received: SipMessage, now: number): { readonly flow: string; readonly octets: Uint8Array } | undefined {
+    const via = received.topVia;
     if (isParseError(via) || via.branch === undefined) return undefined;
     const mark = verifyViaMark(via.branch, via.params.get(viaMarkName) ?? "", this.#env.sign);
     if (mark === undefined) return undefined;
-    const cSeq = message.cSeq;
+    const cSeq = received.cSeq;
     if (isParseError(cSeq) || this.#env.isLate(via.branch, mark.cell, cSeq.method, now)) return undefined;
     const { upstream } = mark;
+    const message = withoutOwnChallenges(this.#env, received);
     const octets = withoutTopVia(message, isStreamFlow(upstream));
     return octets !== undefined && splitFlow(upstream) !== undefined && message.status > 100 ? { flow: upstream, octets } : undefined;
   }
