@@ -1,34 +1,70 @@
 import { isParseError, type ParseError } from "../errors.ts";
+import { Header } from "../message/header-names.ts";
 import type { NameAddr } from "../message/name-addr.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
-import { addressOfRecordOf } from "../placement/address-of-record.ts";
-import { domainOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
+import { addressOfRecordOf, canonicalUser, claimOf, type Claim } from "../placement/address-of-record.ts";
+import { claimedDomainOf, domainOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
+import { privacyOf } from "../proxy/identity-headers.ts";
+import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 
 /**
  * Who sends an initial request, and where it wants to go, in terms of our domains: what decides whether it is authenticated, served or
  * refused. Nothing here trusts what it reads; it says what would have to be proved.
  */
 export type Calling = {
-  /** Our domain that the From claims; undefined: a caller from outside. */
+  /** Our domain that the caller claims; undefined: a caller from outside. */
   readonly callerDomain: Domain | undefined;
-  /** Canonical address-of-record of the From, when it is ours. */
+  /** Canonical address-of-record that the caller claims; undefined: none of ours, or one that nobody can have. */
   readonly caller: string | undefined;
   /** Canonical address-of-record of the Request-URI, `@domain` for the domain itself; undefined: somewhere outside. */
   readonly callee: string | undefined;
 };
 
-/** Reads From and Request-URI of a request that has passed checkMandatory. */
+/**
+ * Reads From and Request-URI of a request that has passed checkMandatory. Of a From that is nobody's here, such as an anonymous one, what
+ * P-Preferred-Identity says counts (RFC 3325 6): by that a phone of ours tells who it is, and proves it.
+ */
 export function callingOf(map: ClusterMap, message: SipMessage): Calling {
   const requestUri = message.parsedRequestUri;
   const callee = isParseError(requestUri) ? undefined : addressOfRecordOf(map, requestUri);
-  const from = message.from;
-  const fromUri = isParseError(from) ? undefined : from.parsedUri;
-  if (fromUri === undefined || isParseError(fromUri) || !isSipUri(fromUri)) {
-    return { callerDomain: undefined, caller: undefined, callee };
+  let claim = claimOfParty(map, message.from);
+  if (claim?.domain === undefined && message.hasIdentityHeaders) {
+    const preferred = message.nameAddrs(Header.PPreferredIdentity);
+    claim = isParseError(preferred) ? claim : (preferred.map((each) => claimOfParty(map, each)).find((each) => each?.domain) ?? claim);
   }
-  const callerDomain = domainOf(map, fromUri.host, fromUri.port);
-  return { callerDomain, caller: callerDomain === undefined ? undefined : addressOfRecordOf(map, fromUri), callee };
+  return { callerDomain: claim?.domain, caller: claim?.addressOfRecord, callee };
+}
+
+function claimOfParty(map: ClusterMap, party: NameAddr | ParseError): Claim | undefined {
+  const uri = isParseError(party) ? party : party.parsedUri;
+  return isParseError(uri) ? undefined : claimOf(map, uri);
+}
+
+/** `user@host` as people read it in a name, spaces around the `@` included. */
+const addressInName = /([^\s"<>@,;:()]+)\s*@\s*(\[[0-9a-f:.]+\]|[0-9a-z._-]+)/gi;
+
+/**
+ * True when the display name of the From shows the address of a user of ours who is not the caller: most phones show the name and not the URI.
+ * Only of domains whose users prove who they are. `caller`: who has proved it, undefined for a caller from outside.
+ */
+export function showsAnother(map: ClusterMap, message: SipMessage, caller: string | undefined): boolean {
+  const { from } = message;
+  if (isParseError(from) || !from.displayName.includes("@")) return false;
+  for (const [, user = "", host = ""] of from.displayName.replaceAll("\\", "").matchAll(addressInName)) {
+    const domain = claimedDomainOf(map, host);
+    if (domain?.auth === "digest" && `${canonicalUser(user)}@${domain.name}` !== caller) return true;
+  }
+  return false;
+}
+
+/**
+ * Notes in an authorized request what its forwarding needs to know of its caller. Told to phones of ours is who has proved an identity (where nobody
+ * is asked, nobody has) and does not mind (RFC 3325 7).
+ */
+export function vouch(request: Preprocessed, { callee, caller, callerDomain }: Calling): void {
+  request.isLeaving = callee === undefined;
+  if (callee !== undefined && callerDomain?.auth === "digest" && !privacyOf(request.message).isAnonymous) request.asserted = caller;
 }
 
 /** The canonical address-of-record of a From or To, empty when it is not ours. */

@@ -7,6 +7,7 @@ import { octetsOf } from "../message/octets.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
 import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
 import type { ProxyEnvironment } from "../proxy/environment.ts";
+import { privacyOf } from "../proxy/identity-headers.ts";
 import { Proxy } from "../proxy/proxy.ts";
 import { flowBackTo } from "../proxy/record-route.ts";
 import { isBranch, isResponseContext, type Branch, type ResponseContext, type Target } from "../proxy/response-context.ts";
@@ -26,7 +27,7 @@ import { responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
-import { callingOf, type Calling } from "./caller.ts";
+import { callingOf, showsAnother, vouch, type Calling } from "./caller.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
@@ -464,12 +465,15 @@ export class Exchange {
     if (calling.callee === undefined && calling.callerDomain === undefined)
       return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
     if (calling.callerDomain !== undefined && !this.#isAuthorized(tx, request, calling, calling.callerDomain, now)) return;
+    if (showsAnother(this.#map, message, calling.caller)) return this.#refuseFor(tx, message, 403, now, "Not Your Name");
+    vouch(request, calling);
     this.#forwardInitial(tx, request, calling, now);
   }
 
   #forwardInitial(tx: ServerTransaction, request: Preprocessed, calling: Calling, now: number): void {
     const { message } = request;
     const recordRoute = recordRouteMethods.has(message.method);
+    if (!request.isLeaving && privacyOf(message).isImpossible) return this.#refuseFor(tx, message, 500, now, "Privacy Not Available");
     if (calling.callee === undefined) {
       const outside: Target = { requestUri: message.requestUri, routes: [] };
       return this.#proxy.forward(tx, request, [outside], { recordRoute }, now);
@@ -491,7 +495,12 @@ export class Exchange {
       this.#refuseFor(tx, message, 403, now, "Relaying Denied");
       return false;
     }
-    const verdict = this.#authority.checkCaller(message, calling.caller ?? "", domain, now);
+    // An identity that nobody here can have is not asked for.
+    if (calling.caller === undefined) {
+      this.#refuseFor(tx, message, 403, now, "Unknown Caller");
+      return false;
+    }
+    const verdict = this.#authority.checkCaller(message, calling.caller, domain, now);
     switch (verdict.type) {
       case "granted":
         return true;
@@ -583,6 +592,7 @@ export class Exchange {
       provisional: (context, _branch, _message, now) => this.#invites.rings(context, now),
       final: (context, status, branch, message, now) => this.#final(context, status, branch, message, now),
       changed: (context, now) => this.#invites.changed(context, now),
+      vouch: (request) => vouch(request, callingOf(this.#map, request.message)),
     };
   }
 

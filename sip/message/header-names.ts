@@ -62,7 +62,7 @@ export const Header = {
   PAssertedIdentity: 57,
   PPreferredIdentity: 58,
   Privacy: 59,
-  HistoryInfo: 60,
+  RemotePartyId: 60,
   Diversion: 61,
   RSeq: 62,
   RAck: 63,
@@ -74,10 +74,16 @@ export const Header = {
   Identity: 69,
   Join: 70,
   UserToUser: 71,
+  HistoryInfo: 72,
 } as const;
 
 /** One of {@link Header}'s numbers; 0 stands for a name the core does not know. */
 export type HeaderId = number;
+
+/** True for a header by which elements that trust each other say who somebody is, or that it should not be said (RFC 3325, RFC 3323). */
+export function isIdentityHeader(id: HeaderId): boolean {
+  return id >= Header.PAssertedIdentity && id <= Header.RemotePartyId;
+}
 
 /** A header that may stand once only: two are a broken message (RFC 3261 7.3.1). */
 const SINGLE = 1;
@@ -147,7 +153,7 @@ const rows: readonly HeaderRow[] = [
   [Header.PAssertedIdentity, "P-Asserted-Identity", "", LIST],
   [Header.PPreferredIdentity, "P-Preferred-Identity", "", LIST],
   [Header.Privacy, "Privacy", "", 0],
-  [Header.HistoryInfo, "History-Info", "", LIST],
+  [Header.RemotePartyId, "Remote-Party-ID", "", LIST],
   [Header.Diversion, "Diversion", "", LIST],
   [Header.RSeq, "RSeq", "", 0],
   [Header.RAck, "RAck", "", 0],
@@ -159,6 +165,7 @@ const rows: readonly HeaderRow[] = [
   [Header.Identity, "Identity", "y", 0],
   [Header.Join, "Join", "", 0],
   [Header.UserToUser, "User-to-User", "", 0],
+  [Header.HistoryInfo, "History-Info", "", LIST],
 ];
 
 const byName: ReadonlyMap<string, HeaderId> = new Map(

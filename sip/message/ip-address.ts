@@ -71,3 +71,26 @@ export function canonicalHost(host: string): string {
 export function isIpv6Reference(text: string): boolean {
   return text.startsWith("[") && text.endsWith("]") && parseIpv6(text.slice(1, -1)) !== undefined;
 }
+
+/**
+ * A host in the one spelling by which hosts are compared: lower-case, a name without its final dot (RFC 1034 3.1), an address by its value: `127.000.0.1`
+ * and `[::ffff:7f00:1]` are 127.0.0.1, `[0:0::1]` is `[::1]`. Not for the wire: {@link canonicalHost} keeps what was written.
+ */
+export function oneSpelling(host: string): string {
+  const lower = host.toLowerCase();
+  const name = lower.endsWith(".") ? lower.slice(0, -1) : lower;
+  const first = name.charCodeAt(0);
+  if (first === 0x5b) return ipv6Spelling(name);
+  // A name that begins with a letter is no address.
+  return first >= 0x30 && first <= 0x39 ? (parseIpv4(name)?.join(".") ?? name) : name;
+}
+
+function ipv6Spelling(host: string): string {
+  const groups = parseIpv6(host.slice(1, -1));
+  if (groups === undefined) return host;
+  const [a = 0, b = 0] = groups.slice(6);
+  // IPv4-mapped, or the older IPv4-compatible form (RFC 4291 2.5.5), which no IPv6 host has.
+  const isIpv4Within = groups.slice(0, 5).every((group) => group === 0) && (groups[5] === 0xffff || (groups[5] === 0 && a !== 0));
+  if (isIpv4Within) return `${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`;
+  return `[${groups.map((group) => group.toString(16)).join(":")}]`;
+}

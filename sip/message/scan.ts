@@ -3,7 +3,7 @@ import type { ParseError } from "../errors.ts";
 import { headerOctetsMax, headersMax, startLineOctetsMax } from "../limits.ts";
 import { CR, HTAB, LF, SP, TOKEN, characterClasses } from "./characters.ts";
 import { FOLDED, STRIDE, trimmedEnd } from "./header-lines.ts";
-import { Header, headerIdAt, isSingleHeader } from "./header-names.ts";
+import { Header, headerIdAt, isIdentityHeader, isSingleHeader } from "./header-names.ts";
 import { octetLengthOf, writeText } from "./octets.ts";
 
 const NO_LENGTH = -1;
@@ -36,6 +36,8 @@ export class Scan {
   hasFolds = false;
   /** One bit for each header that is there, of those with ids below 32. */
   present = 0;
+  /** One of them says who somebody is: see isIdentityHeader. */
+  hasIdentityHeaders = false;
   /** The first line of a header that may stand once only and stands there again; -1: none. */
   repeatedLine = -1;
   error: ParseError | undefined = undefined;
@@ -89,6 +91,7 @@ export class Scan {
     scan.contentLength = this.contentLength;
     scan.hasFolds = this.hasFolds;
     scan.present = this.present;
+    scan.hasIdentityHeaders = this.hasIdentityHeaders;
     scan.repeatedLine = this.repeatedLine;
     scan.error = this.error;
     return scan;
@@ -210,6 +213,7 @@ export class Scan {
     }
     if (valueStart < 0) valueStart = i;
     if (id < 32) this.#note(id);
+    else if (isIdentityHeader(id)) this.hasIdentityHeaders = true;
     this.#push(id | folded, lineStart, valueStart);
     if (id === Header.ContentLength) this.#contentLength(valueStart, i);
     this.#at = i + 2;

@@ -145,6 +145,11 @@ export class SipMessage {
     return id < 32 ? (this.#scan.present & (1 << id)) !== 0 : this.#find(id) >= 0;
   }
 
+  /** Whether one of P-Asserted-Identity, P-Preferred-Identity, Remote-Party-ID and Privacy is there. */
+  get hasIdentityHeaders(): boolean {
+    return this.#scan.hasIdentityHeaders;
+  }
+
   /** The line on which a header stands that may stand once only and has stood before (RFC 3261 7.3.1); -1: there is none. */
   get repeatedLine(): number {
     return this.#scan.repeatedLine;

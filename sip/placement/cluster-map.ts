@@ -1,3 +1,4 @@
+import { oneSpelling } from "../message/ip-address.ts";
 import { fnv1a } from "../transport/token.ts";
 
 /** A SIP domain that this cluster serves. */
@@ -52,12 +53,41 @@ export function pairOf(map: ClusterMap, exchange: number): { readonly primary: s
 }
 
 /**
- * The domain that a host and port mean: a domain of ours (whatever the port), or an alias of the first one, written exactly so in the
- * map (`192.0.2.1`, `192.0.2.1:5060`); undefined for anybody else's. The port counts for aliases because a phone may have the same
- * address as a gateway, as on one machine.
+ * The domain that a host and port mean: a domain of ours (whatever the port), or an alias of the first one, as it stands in the map
+ * (`192.0.2.1`, `192.0.2.1:5060`); undefined for anybody else's. The port counts for aliases because a phone may have the same
+ * address as a gateway, as on one machine. Hosts are compared in one spelling: see {@link oneSpelling}.
  */
 export function domainOf(map: ClusterMap, host: string, port?: number): Domain | undefined {
-  const lower = host.toLowerCase();
-  for (const domain of map.domains) if (domain.name === lower) return domain;
-  return map.aliases.includes(port === undefined ? lower : `${lower}:${port}`) ? map.domains[0] : undefined;
+  const name = oneSpelling(host);
+  for (const domain of map.domains) if (domain.name === name) return domain;
+  const alias = port === undefined ? name : `${name}:${port}`;
+  if (map.aliases.includes(alias)) return map.domains[0];
+  return isNumeric(name) && map.aliases.some((each) => aliasOf(each) === alias) ? map.domains[0] : undefined;
+}
+
+/**
+ * The domain that somebody claims to be of who writes this host into a From: as {@link domainOf}, but an alias counts at any port. Who reads
+ * `alice@192.0.2.1:9999` sees one of our users.
+ */
+export function claimedDomainOf(map: ClusterMap, host: string): Domain | undefined {
+  const domain = domainOf(map, host);
+  if (domain !== undefined) return domain;
+  const name = oneSpelling(host);
+  return map.aliases.some((each) => hostOfAlias(aliasOf(each)) === name) ? map.domains[0] : undefined;
+}
+
+function isNumeric(host: string): boolean {
+  return /^[0-9[]/.test(host);
+}
+
+/** An alias with its host in one spelling. */
+function aliasOf(alias: string): string {
+  const host = hostOfAlias(alias);
+  return `${oneSpelling(host)}${alias.slice(host.length)}`;
+}
+
+/** `host` of `host` or `host:port`; an IPv6 address stands in brackets. */
+function hostOfAlias(alias: string): string {
+  const colon = alias.indexOf(":", alias.startsWith("[") ? alias.indexOf("]") : 0);
+  return colon < 0 ? alias : alias.slice(0, colon);
 }

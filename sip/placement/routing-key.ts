@@ -2,8 +2,9 @@ import { CR, HTAB, LF, SP, TOKEN, characterClasses } from "../message/characters
 import { endOfValue } from "../message/header-lines.ts";
 import { stringOf } from "../message/octets.ts";
 import { noParams } from "../message/params.ts";
+import type { SipUri } from "../message/uri.ts";
 import { branchPrefix, dialogTokenPrefix, viaMarkName } from "../transport/token.ts";
-import { addressOfRecordOf } from "./address-of-record.ts";
+import { addressOfRecordOf, claimOf } from "./address-of-record.ts";
 import { exchangeOf, type ClusterMap } from "./cluster-map.ts";
 
 /** Where a message belongs: the exchange, and the cell that a token prefers (it set the call up). */
@@ -15,7 +16,7 @@ export type RoutingKey = { readonly exchange: number; readonly cell?: string };
  * - a response: the token in the topmost Via;
  * - a request with our token in its topmost Route, or in the user part of its Request-URI: that token;
  * - REGISTER: the address-of-record in To;
- * - anything else: the address-of-record in the Request-URI when the domain is ours, else the one in From.
+ * - anything else: the address-of-record in the Request-URI when the domain is ours, else the one that From claims.
  *
  * So CANCEL and the ACK for a non-2xx response go where their INVITE went: they carry its Request-URI, Route, To and From
  * (RFC 3261 9.1, 17.1.1.3). Tokens are read and not verified: the exchange does that. Undefined: any exchange will do, as the message
@@ -119,7 +120,7 @@ function ofRequest(octets: Uint8Array, start: number, lineEnd: number, end: numb
       if (isRegister ? isTo(octets, at) : isFrom(octets, at)) party = valueOf(octets, at, partyEnd);
     }
   }
-  return party < 0 ? undefined : ofNameAddr(octets, party, partyEnd, ofAddressOfRecord, map);
+  return party < 0 ? undefined : ofNameAddr(octets, party, partyEnd, isRegister ? ofAddressOfRecord : ofClaim, map);
 }
 
 type UriReader = (octets: Uint8Array, start: number, end: number, map: ClusterMap) => RoutingKey | undefined;
@@ -158,6 +159,20 @@ function ofToken(octets: Uint8Array, start: number, end: number, map: ClusterMap
 
 /** The address-of-record that a SIP URI names, when its domain is ours. */
 function ofAddressOfRecord(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
+  const uri = plainUriOf(octets, start, end);
+  const addressOfRecord = uri === undefined ? undefined : addressOfRecordOf(map, uri);
+  return addressOfRecord === undefined ? undefined : { exchange: exchangeOf(map, addressOfRecord) };
+}
+
+/** The one that a SIP URI in a From claims. */
+function ofClaim(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
+  const uri = plainUriOf(octets, start, end);
+  const addressOfRecord = uri === undefined ? undefined : claimOf(map, uri).addressOfRecord;
+  return addressOfRecord === undefined ? undefined : { exchange: exchangeOf(map, addressOfRecord) };
+}
+
+/** User, host and port of a SIP URI, nothing else of it. */
+function plainUriOf(octets: Uint8Array, start: number, end: number): SipUri | undefined {
   let at = behindScheme(octets, start, end);
   if (at < 0) return undefined;
   let user: string | undefined;
@@ -173,16 +188,7 @@ function ofAddressOfRecord(octets: Uint8Array, start: number, end: number, map: 
   if (stop === at) return undefined;
   const host = stringOf(octets, at, stop);
   const port = octets[stop] === 0x3a && stop < end ? portAt(octets, stop + 1, end) : undefined;
-  const addressOfRecord = addressOfRecordOf(map, {
-    scheme: "sip",
-    user,
-    password: undefined,
-    host,
-    port,
-    params: noParams,
-    headers: "",
-  });
-  return addressOfRecord === undefined ? undefined : { exchange: exchangeOf(map, addressOfRecord) };
+  return { scheme: "sip", user, password: undefined, host, port, params: noParams, headers: "" };
 }
 
 /** `<exchange><separator><cell><separator>`, as a dialog's token begins; the rest is for the exchange to read and verify. */

@@ -55,6 +55,8 @@ export type ProxyEnvironment = {
    * is missing, and nothing has been sent on it.
    */
   flowFailed(flow: string, target: Target, now: number): "dead" | "unreachable";
+  /** Notes in an authorized initial request what is known of its caller: `asserted` and `isLeaving`. */
+  vouch?(request: Preprocessed): void;
   /** A provisional response is about to be forwarded. */
   provisional?(context: ResponseContext, branch: Branch, message: SipMessage, now: number): void;
   /**

@@ -6,6 +6,7 @@ import { Header } from "../message/header-names.ts";
 import { parseUri } from "../message/uri.ts";
 import { fnv1a, makeBranch, makeViaMark, parseViaMark, viaMarkName } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
+import { writeIdentity } from "./identity-headers.ts";
 import { firstRouteOf, isStrictRouter, requestUriOf } from "./next-hop.ts";
 import { consumeCredentials } from "./own-realms.ts";
 import { hostPortOf, recordRoutesOf } from "./record-route.ts";
@@ -39,6 +40,7 @@ export function forwardRequest(
     for (const route of target.routes.toReversed()) edit.prepend(Header.Route, route);
   }
   consumeCredentials(env, edit, message);
+  writeIdentity(edit, request);
   const maxForwards = message.maxForwards;
   if (maxForwards === undefined) edit.set(Header.MaxForwards, String(maxForwardsDefault));
   else if (!isParseError(maxForwards)) edit.replaceFirst(Header.MaxForwards, String(maxForwards - 1));

@@ -1,4 +1,4 @@
-import type { ParseError } from "../errors.ts";
+import { isParseError, type ParseError } from "../errors.ts";
 import { branchesMax, messageOctetsMax, phoneReturnMs, phoneSearchMs, t1Ms, timerCMs } from "../limits.ts";
 import { buildResponse } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
@@ -86,6 +86,13 @@ export class Proxy {
   /** RFC 3261 16.4: see `preprocess` in route-preprocessing.ts. */
   preprocess(message: SipMessage, flow: string): Preprocessed | ParseError {
     return preprocess(this.#env, message, flow);
+  }
+
+  /** The same for an INVITE that another replica has authorized: as that one forwarded it. */
+  preprocessAdopted(message: SipMessage, flow: string): Preprocessed | ParseError {
+    const request = preprocess(this.#env, message, flow);
+    if (!isParseError(request) && request.token === undefined) this.#env.vouch?.(request);
+    return request;
   }
 
   /** RFC 3261 16.3: what forbids to forward the request; ask before authenticating it. {@link forward} asks when nobody has. */

@@ -27,6 +27,10 @@ export type Preprocessed = {
   readonly direction: "toCallee" | "toCaller" | undefined;
   /** Set by `checkForwarding` when RFC 3261 16.3 has nothing against forwarding it: the loop hash of 16.6 8. */
   loop: string | undefined;
+  /** The address-of-record that its caller has proved to have and that whoever is called may be told (RFC 3325 5); undefined: none. */
+  asserted: string | undefined;
+  /** It leaves our domains for outside. */
+  isLeaving: boolean;
   /** Set with it: a hash of what makes it this request, whichever way and however often it comes. Not of its Vias. */
   identity: string;
 };
@@ -64,6 +68,8 @@ export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: st
     token: isInDialog ? token : undefined,
     direction: isInDialog && token !== undefined ? directionOf(token, message) : undefined,
     loop: undefined,
+    asserted: undefined,
+    isLeaving: false,
     identity: "",
   };
 }

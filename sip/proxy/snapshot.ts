@@ -80,7 +80,7 @@ export function restoreInvite(
 ): ResponseContext | undefined {
   const message = parseMessage(octetsOf(snapshot.request));
   if (isParseError(message)) return undefined;
-  const request = proxy.preprocess(message, snapshot.flow);
+  const request = proxy.preprocessAdopted(message, snapshot.flow);
   if (isParseError(request)) return undefined;
   identify(request);
   const lastResponse = snapshot.lastResponse === undefined ? undefined : octetsOf(snapshot.lastResponse);

@@ -1,16 +1,20 @@
+import { MessageEdit } from "../message/edit.ts";
 import * as headerLines from "../message/header-lines.ts";
 import { Header } from "../message/header-names.ts";
 import { writeText } from "../message/octets.ts";
 import type { SipMessage } from "../message/sip-message.ts";
+import { withoutIdentities } from "./identity-headers.ts";
 
 /**
  * RFC 3261 16.7 3: a response without its topmost Via value, every other octet as it came. Undefined when no Via would be left: it was
  * meant for this element and must not be forwarded. `isStream`: it leaves over TCP or TLS, where a Content-Length must tell its end (18.3); one
  * that came over UDP may have none, and gets one.
  *
- * Every response that passes goes through here. It is `MessageEdit.removeFirst` for this one header, in one look at the header lines.
+ * Every response that passes goes through here. It is `MessageEdit.removeFirst` for this one header, in one look at the header lines. Who it says
+ * that somebody is goes too: see identity-headers.ts.
  */
 export function withoutTopVia(message: SipMessage, isStream: boolean): Uint8Array | undefined {
+  if (message.hasIdentityHeaders) return withoutTopViaAndIdentities(message, isStream);
   const { lines, octets } = message;
   const added = isStream && !message.has(Header.ContentLength) ? `Content-Length: ${message.bodyEnd - message.bodyStart}\r\n` : "";
   const count = headerLines.lineCount(lines);
@@ -25,6 +29,14 @@ export function withoutTopVia(message: SipMessage, isStream: boolean): Uint8Arra
   let second = first + 1;
   while (second < count && headerLines.lineId(lines, second) !== Header.Via) second += 1;
   return second === count ? undefined : without(message, headerLines.lineStart(lines, first), headerLines.lineEnd(lines, first), added);
+}
+
+function withoutTopViaAndIdentities(message: SipMessage, isStream: boolean): Uint8Array | undefined {
+  // Two offsets for each value.
+  if (message.valueRanges(Header.Via).length < 4) return undefined;
+  const edit = withoutIdentities(new MessageEdit(message).removeFirst(Header.Via));
+  if (isStream && !message.has(Header.ContentLength)) edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));
+  return edit.serialize();
 }
 
 /** The message without the octets from `from` to `to`, with `added` as its last header lines. */

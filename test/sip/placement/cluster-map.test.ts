@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { domainOf, exchangeOf, pairOf, type ClusterMap } from "../../../sip/placement/cluster-map.ts";
+import { claimedDomainOf, domainOf, exchangeOf, pairOf, type ClusterMap } from "../../../sip/placement/cluster-map.ts";
 
 function mapOf(cells: number, exchangeCount: number): ClusterMap {
   return {
@@ -50,5 +50,38 @@ describe("placement", () => {
     expect(domainOf(map, "192.0.2.1", 6060)).toBeUndefined();
     expect(domainOf(map, "[2001:db8::1]", 5060)?.name).toBe("example.test");
     expect(domainOf(map, "elsewhere.test")).toBeUndefined();
+  });
+
+  it.each([
+    ["example.test", ["EXAMPLE.test", "example.test.", "Example.Test."]],
+    ["192.0.2.1", ["192.000.002.001", "[::ffff:192.0.2.1]", "[::FFFF:C000:201]", "[0:0:0:0:0:ffff:c000:0201]", "[::192.0.2.1]"]],
+    ["[2001:db8::1]", ["[2001:DB8::1]", "[2001:db8:0:0:0:0:0:1]", "[2001:0db8::0001]"]],
+  ])("[RFC3261 19.1.4, RFC5954 4.2] compares hosts by what they mean: %s", (host, spellings) => {
+    const map = { ...mapOf(2, 2), aliases: ["192.0.2.1", "192.0.2.1:5060", "[2001:db8::1]", "[2001:db8::1]:5060"] };
+    for (const each of [host, ...spellings]) {
+      expect([each, domainOf(map, each)?.name, domainOf(map, each, 5060)?.name]).toEqual([each, "example.test", "example.test"]);
+      expect([each, claimedDomainOf(map, each)?.name]).toEqual([each, "example.test"]);
+    }
+  });
+
+  it.each([
+    "192.0.2.10",
+    "192.0.2.1.test",
+    "[2001:db8::2]",
+    "[::ffff:192.0.2.2]",
+    "[::1]",
+    "example.test.test",
+    "1example.test",
+    "",
+    "[",
+    ".",
+  ])("does not take %j for ours", (host) => {
+    expect([domainOf(mapOf(2, 2), host), claimedDomainOf(mapOf(2, 2), host)]).toEqual([undefined, undefined]);
+  });
+
+  it("takes an alias at any port for a claim: who reads it sees one of our users", () => {
+    expect(claimedDomainOf(mapOf(2, 2), "192.0.2.1")?.name).toBe("example.test");
+    // It stands in the map with its port only.
+    expect(claimedDomainOf(mapOf(2, 2), "[2001:db8:0::1]")?.name).toBe("example.test");
   });
 });

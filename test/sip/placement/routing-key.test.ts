@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import { parseMessage } from "../../../sip/message/sip-message.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
-import { addressOfRecordOf } from "../../../sip/placement/address-of-record.ts";
+import { addressOfRecordOf, claimOf } from "../../../sip/placement/address-of-record.ts";
 import { exchangeOf, type ClusterMap } from "../../../sip/placement/cluster-map.ts";
 import { routingKeyOf, type RoutingKey } from "../../../sip/placement/routing-key.ts";
 import { makeBranch, makeDialogToken, makeViaMark } from "../../../sip/transport/token.ts";
@@ -112,6 +112,12 @@ describe("requests without our token", () => {
     ["`#` as the grammar wants it", request("INVITE sip:%2a21%23@example.test;user=phone SIP/2.0", parties), forwarding],
     ["CRLF before the start line", `\r\n\r\n${request("INVITE sip:bob@example.test SIP/2.0", parties)}`, bob],
     ["INVITE to elsewhere: From", request("INVITE sip:bob@192.0.2.1:5080 SIP/2.0", parties), alice],
+    [
+      "INVITE to elsewhere: an alias at any port in From",
+      request("INVITE sip:x@elsewhere.test SIP/2.0", ["From: <sip:alice@[2001:db8:0::1]:9>"]),
+      alice,
+    ],
+    ["a final dot", request("INVITE sip:bob@example.test. SIP/2.0", parties), bob],
     ["tel: From", request("INVITE tel:+358 SIP/2.0", ['f: "Alice; \\"<sip:bob@example.test>" <sip:alice@example.test>;tag=1']), alice],
     ["From without a display name, folded", request("INVITE tel:+358 SIP/2.0", ["From:\r\n sip:alice@example.test;tag=1"]), alice],
   ])("%s", (_name, text, key) => {
@@ -144,6 +150,10 @@ test("agrees with the parser on every message that the parser takes", () => {
     "192.0.2.1",
     "192.0.2.1:5060",
     "[2001:db8::1]",
+    "[2001:DB8:0::1]:7777",
+    "192.0.2.1:9999",
+    "192.000.002.001",
+    "example.test.",
     "example.test:99",
   );
   const uri = fc
@@ -162,7 +172,9 @@ test("agrees with the parser on every message that the parser takes", () => {
       for (const each of parsed) {
         const found = isParseError(each) || !("displayName" in each) ? each : each.parsedUri;
         if (isParseError(found)) return;
-        const addressOfRecord = addressOfRecordOf(map, found);
+        // From claims what it says at any port; a Request-URI and a To at another one are somewhere else.
+        const isFrom = method !== "REGISTER" && each !== parsed[0];
+        const addressOfRecord = isFrom ? claimOf(map, found).addressOfRecord : addressOfRecordOf(map, found);
         if (expected === undefined && addressOfRecord !== undefined) expected = { exchange: exchangeOf(map, addressOfRecord) };
       }
       expect(routingKeyOf(octets, 0, octets.length, map)).toEqual(expected);
