@@ -1,6 +1,7 @@
 import { createHash, createHmac } from "node:crypto";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
+import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../sip/protocol-version.ts";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
 import { isTable, isText } from "./json.ts";
 
@@ -45,8 +46,10 @@ export class ApiClient {
         problems.push(`${url}: ${networkReasonOf(error)}`);
         continue;
       }
-      const { status, text } = answer;
+      const { status, text, version } = answer;
       if (status >= 200 && status < 300) return parseAnswer(url, text);
+      const theirs = otherVersionOf(status, version);
+      if (status === 401 && theirs !== undefined) throw new Failure(otherVersionText(url, theirs, "this command"));
       if (status === 401) throw new Failure(`${url} does not accept this secret (or the clocks differ by more than 30 s)`);
       if (status < 500) throw new Failure(errorOf(text) ?? `${url} answered ${status} to ${method} ${path}`);
       problems.push(`${url}: ${errorOf(text) ?? `answered ${status}`}`);
@@ -57,12 +60,14 @@ export class ApiClient {
   }
 }
 
-type Answer = { readonly status: number; readonly text: string };
+/** `version`: what it says of the protocol's. */
+type Answer = { readonly status: number; readonly text: string; readonly version: string | undefined };
 
 /** One request. Not `fetch`: that refuses ports that browsers keep for other protocols, 5060 among them. */
 function ask(url: string, method: string, signature: string, body: Uint8Array | undefined): Promise<Answer> {
   const headers = {
     authorization: signature,
+    [versionHeader]: String(protocolVersion),
     ...(body === undefined ? {} : { "content-type": "application/json", "content-length": body.length }),
   };
   const request = url.startsWith("https:") ? requestHttps : requestHttp;
@@ -71,7 +76,9 @@ function ask(url: string, method: string, signature: string, body: Uint8Array | 
       let text = "";
       incoming.setEncoding("utf8");
       incoming.on("data", (chunk: string) => void (text += chunk));
-      incoming.once("end", () => answered({ status: incoming.statusCode ?? 0, text }));
+      incoming.once("end", () =>
+        answered({ status: incoming.statusCode ?? 0, text, version: incoming.headers["tandem-version"]?.toString() }),
+      );
       incoming.once("error", failed);
     });
     outgoing.once("error", failed);

@@ -1,11 +1,15 @@
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
+import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../sip/protocol-version.ts";
 import { Backoff } from "./backoff.ts";
 import { cellAuthorization, cellSocketUrl } from "./cell-authorization.ts";
 import { handshakeTimeoutMs } from "./limits.ts";
 
 export type CellSocketOptions = {
+  /** The cell's id, for people. */
+  readonly cell: string;
   readonly cellUrl: string;
   readonly path: string;
   /** What the signature is for, see {@link cellAuthorization}. */
@@ -16,14 +20,14 @@ export type CellSocketOptions = {
   readonly octetsMax: number;
 };
 
-/** How a connection was lost, in the words that cells have for it. */
-export type Loss = "closed socket" | "connection refused" | "missed heartbeats";
+/** How a connection was lost, in the words that cells have for it. `another version`: there was none, and will be none until one of both is upgraded. */
+export type Loss = "closed socket" | "connection refused" | "missed heartbeats" | "another version";
 
 export type CellSocketHandlers = {
   opened(): void;
   binary(octets: Uint8Array): void;
   text(text: string): void;
-  /** The connection was lost, or the first attempt since then failed; further failed attempts are not told. */
+  /** The connection was lost, or the first attempt since then failed; further failed attempts are not told, but that the cell has another version. */
   down(reason: string, loss: Loss): void;
 };
 
@@ -37,6 +41,7 @@ export class CellSocket {
   #isUp = false;
   #isStopped = false;
   #isDownTold = false;
+  #isVersionTold = false;
   #pingsMissed = 0;
   /** When the last ping left, ms. */
   #pingedAt = 0;
@@ -125,7 +130,9 @@ export class CellSocket {
   /** Gives this connection up and makes another. */
   drop(reason: string, loss: Loss = "closed socket"): void {
     if (!this.#cut()) return;
-    if (!this.#isDownTold) {
+    const isNewVersion = loss === "another version" && !this.#isVersionTold;
+    if (isNewVersion) this.#isVersionTold = true;
+    if (!this.#isDownTold || isNewVersion) {
       this.#isDownTold = true;
       this.#handlers.down(reason, loss);
     }
@@ -135,7 +142,7 @@ export class CellSocket {
   #connect(): void {
     const { cellUrl, path, purpose, gateway, secret, octetsMax } = this.#options;
     const socket = new WebSocket(cellSocketUrl(cellUrl, path), {
-      headers: { authorization: cellAuthorization(secret, purpose, gateway, Date.now()) },
+      headers: { authorization: cellAuthorization(secret, purpose, gateway, Date.now()), [versionHeader]: String(protocolVersion) },
       handshakeTimeout: handshakeTimeoutMs,
       maxPayload: octetsMax,
       perMessageDeflate: false,
@@ -144,10 +151,16 @@ export class CellSocket {
     this.#socket = socket;
     socket.on("upgrade", (response) => {
       this.#stream = response.socket;
+      this.#refuseOtherVersion(response);
+    });
+    socket.on("unexpected-response", (request, response) => {
+      request.destroy();
+      if (!this.#refuseOtherVersion(response)) this.drop(`the cell answered ${response.statusCode ?? 0}`, "missed heartbeats");
     });
     socket.on("open", () => {
       this.#isUp = true;
       this.#isDownTold = false;
+      this.#isVersionTold = false;
       this.#pingsMissed = 0;
       this.#signsOfLife += 1;
       this.#handlers.opened();
@@ -163,6 +176,16 @@ export class CellSocket {
     socket.on("close", (code) => this.drop(`closed with ${code}`));
     // A close follows every error; the first reason is the one that tells.
     socket.on("error", (error) => this.drop(error.message, this.#isUp ? "closed socket" : lossOf(error)));
+  }
+
+  /** True: the cell that answered speaks another version, and this connection is given up. */
+  #refuseOtherVersion({ statusCode, headers }: IncomingMessage): boolean {
+    const { cell, gateway } = this.#options;
+    const said = headers[versionHeader];
+    const theirs = otherVersionOf(statusCode ?? 0, Array.isArray(said) ? said[0] : said);
+    if (theirs === undefined) return false;
+    this.drop(otherVersionText(`cell ${cell}`, theirs, `gateway ${gateway}`), "another version");
+    return true;
   }
 
   /**

@@ -75,7 +75,7 @@ export class ControlLinks {
   #newSocket(cell: string, url: string): CellSocket {
     const { gateway, secret, hello, log } = this.#options;
     const socket = new CellSocket(
-      { cellUrl: url, path: "/control", purpose: "control", gateway, secret, octetsMax: controlOctetsMax },
+      { cell, cellUrl: url, path: "/control", purpose: "control", gateway, secret, octetsMax: controlOctetsMax },
       {
         opened: () => {
           log("control-up", { cell });
@@ -86,7 +86,7 @@ export class ControlLinks {
         text: (text) => this.#receive(cell, text),
         binary: () => {},
         down: (reason, loss) => {
-          log("control-down", { cell, reason });
+          log(loss === "another version" ? "another-version" : "control-down", { cell, reason });
           this.#tellLost(cell, loss);
         },
       },
@@ -95,7 +95,8 @@ export class ControlLinks {
   }
 
   /** The other cells have no connection to this one that would close: they probe it when they hear of it. */
-  #tellLost(cell: string, seen: Loss): void {
+  #tellLost(cell: string, loss: Loss): void {
+    const seen = loss === "another version" ? "missed heartbeats" : loss;
     for (const [id, { socket }] of this.#links) if (id !== cell) socket.send(JSON.stringify({ type: "lost", cell, seen }));
   }
 

@@ -1,5 +1,6 @@
 import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../sip/transport/frame.ts";
 import { type Heartbeat, TrunkPair, type TrunkPairEffect, type TrunkPairLimits } from "../sip/transport/trunk-pair.ts";
+import type { Loss } from "./cell-socket.ts";
 import type { Counters } from "./counters.ts";
 import {
   exchangeQueueOctetsMax,
@@ -101,7 +102,7 @@ export class ExchangeTrunks {
         {
           opened: (each) => this.#opened(each),
           received: (each, frame) => this.#received(each, frame),
-          down: (each, reason) => this.#down(each, reason),
+          down: (each, reason, loss) => this.#down(each, reason, loss),
           answered: (each, record) => void this.offer(record, each.cell, Date.now()),
         },
       );
@@ -174,10 +175,11 @@ export class ExchangeTrunks {
     this.#handlers.dirty(this);
   }
 
-  #down(link: TrunkLink, reason: string): void {
+  #down(link: TrunkLink, reason: string, loss: Loss): void {
     const { counters, log, exchange } = this.#options;
     counters.trunkFailures += 1;
-    log("trunk-down", { exchange, cell: link.cell, reason });
+    // Of another version the control link says it, once for all trunks.
+    if (loss !== "another version") log("trunk-down", { exchange, cell: link.cell, reason });
     const now = this.#handlers.now();
     this.#pair.lost(link.cell, now);
     this.flush(now);

@@ -1,6 +1,6 @@
 import { frameOctetsMax } from "../sip/limits.ts";
 import type { FrameRecord } from "../sip/transport/frame.ts";
-import { CellSocket } from "./cell-socket.ts";
+import { CellSocket, type Loss } from "./cell-socket.ts";
 import { declaredDownAnswerMs } from "./limits.ts";
 
 export type TrunkLinkOptions = {
@@ -14,7 +14,7 @@ export type TrunkLinkHandlers = {
   opened(link: TrunkLink): void;
   received(link: TrunkLink, frame: Uint8Array): void;
   /** The connection was lost and nothing more leaves on it, or the first attempt to make one failed. */
-  down(link: TrunkLink, reason: string): void;
+  down(link: TrunkLink, reason: string, loss: Loss): void;
   /** Something for this exchange, and for this replica if it can still be used. */
   answered(link: TrunkLink, record: FrameRecord): void;
 };
@@ -36,6 +36,7 @@ export class TrunkLink {
     this.url = cell.url;
     this.#socket = new CellSocket(
       {
+        cell: cell.id,
         cellUrl: cell.url,
         path: `/trunk/${exchange}`,
         purpose: `trunk ${exchange}`,
@@ -47,7 +48,7 @@ export class TrunkLink {
         opened: () => handlers.opened(this),
         binary: (octets) => handlers.received(this, octets),
         text: () => {},
-        down: (reason) => handlers.down(this, reason),
+        down: (reason, loss) => handlers.down(this, reason, loss),
       },
     );
   }

@@ -1,4 +1,5 @@
 import { pairOf, type ClusterMap } from "../sip/placement/cluster-map.ts";
+import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../sip/protocol-version.ts";
 import type { Environment } from "./environment.ts";
 import { cellAnswerMsMax } from "./limits.ts";
 import { authorizationFor } from "./signature.ts";
@@ -40,7 +41,12 @@ export class CellAnswerError extends Error {
   override readonly name = "CellAnswerError";
 }
 
-/** Sends a signed request to another cell. Rejects when it is not in the map, or cannot be reached before the signal. */
+/** A cell speaks another version of the protocol: it is as good as not there. The core group says so, in one line. */
+export class OtherVersionError extends Error {
+  override readonly name = "OtherVersionError";
+}
+
+/** Sends a signed request to another cell. Rejects when it is not in the map, cannot be reached before the signal, or speaks another version. */
 export async function fetchCell(
   env: Environment,
   map: ClusterMap,
@@ -51,7 +57,10 @@ export async function fetchCell(
 ): Promise<Response> {
   return await sendToCell(env, map, cell, path, {
     method: body === undefined ? "GET" : "POST",
-    headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
+    headers: {
+      authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()),
+      [versionHeader]: String(protocolVersion),
+    },
     signal,
     ...(body === undefined ? {} : { body }),
   });
@@ -67,7 +76,8 @@ export async function openCellSocket(
   signal: AbortSignal,
 ): Promise<WebSocket> {
   const authorization = authorizationFor(env.TANDEM_SECRET, purpose, env.CELL, undefined, Date.now());
-  const { status, webSocket } = await sendToCell(env, map, cell, path, { headers: { upgrade: "websocket", authorization }, signal });
+  const headers = { upgrade: "websocket", authorization, [versionHeader]: String(protocolVersion) };
+  const { status, webSocket } = await sendToCell(env, map, cell, path, { headers, signal });
   if (webSocket === null) throw new Error(`cell ${cell} opened no WebSocket on ${path}, it answered ${status}`);
   return webSocket;
 }
@@ -83,7 +93,13 @@ async function sendToCell(
   if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
   const binding = env[`CELL_${cell.toUpperCase()}`];
   const target = new URL(path, url);
-  return await (binding === undefined ? fetch(target, request) : binding.fetch(target, request));
+  const response = await (binding === undefined ? fetch(target, request) : binding.fetch(target, request));
+  const theirs = otherVersionOf(response.status, response.headers.get(versionHeader));
+  if (theirs === undefined) return response;
+  response.webSocket?.accept();
+  response.webSocket?.close(1000);
+  await response.body?.cancel();
+  throw new OtherVersionError(otherVersionText(`cell ${cell}`, theirs, `cell ${env.CELL}`));
 }
 
 /** What Cloudflare answers for an origin that refuses connections, or that has no way to it. */

@@ -6,6 +6,7 @@ import { heartbeatApi } from "./api/heartbeat.ts";
 import { settingsApi } from "./api/settings.ts";
 import { clusterMapOf, coreGroupName, lineName, type Environment } from "./environment.ts";
 import { exchangeOfPath, fromItsPair, type OfExchange } from "./exchange-of-path.ts";
+import { ofThisVersion, saysVersion, upgraded } from "./of-this-version.ts";
 import { signed } from "./signed.ts";
 
 export { CoreGroupObject } from "./core-group/core-group-object.ts";
@@ -34,6 +35,9 @@ app.get("/", async (context) => {
   return await env.LINE.getByName(lineName(line)).fetch(context.req.raw);
 });
 
+for (const path of ["/trunk/*", "/control", "/pair/*", "/cell/*"]) app.use(path, ofThisVersion);
+app.use("/api/*", saysVersion);
+
 const gateways = new Hono<OfExchange>();
 
 gateways.get(
@@ -42,7 +46,7 @@ gateways.get(
   exchangeOfPath,
   async (context) => {
     if (!isUpgrade(context.req.raw)) return context.json({ error: "a trunk is a WebSocket" }, 426, { upgrade: "websocket" });
-    return await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who));
+    return upgraded(await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who)));
   },
 );
 
@@ -51,7 +55,7 @@ gateways.get(
   signed(() => "control", 0),
   async (context) => {
     if (!isUpgrade(context.req.raw)) return context.json({ error: "the control link is a WebSocket" }, 426, { upgrade: "websocket" });
-    return await context.env.CORE_GROUP.getByName(coreGroupName).fetch(signedBy(context.req.raw, context.var.who));
+    return upgraded(await context.env.CORE_GROUP.getByName(coreGroupName).fetch(signedBy(context.req.raw, context.var.who)));
   },
 );
 
@@ -65,7 +69,7 @@ pairs.get(
   fromItsPair,
   async (context) => {
     if (!isUpgrade(context.req.raw)) return context.json({ error: "batches in requests go to /cell/pair" }, 426, { upgrade: "websocket" });
-    return await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who));
+    return upgraded(await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who)));
   },
 );
 

@@ -114,3 +114,9 @@ export const drainHoldMs = 5_000;
 
 /** Refused signatures are counted, and said at most this often: strangers do not fill the log. */
 export const refusalsSaidMs = 60_000;
+/**
+ * Parts that are refused because they speak another version are said once each, so many within an hour. Nobody's signature is checked for it, so
+ * strangers may invent names; an installation has a handful of gateways.
+ */
+export const otherVersionsSaidMax = 16;
+export const otherVersionsSaidMs = 3_600_000;

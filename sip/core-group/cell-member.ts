@@ -2,7 +2,7 @@ import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
 import type { Cause, MemberState, SeenCause } from "./view.ts";
 
 /** Why a heartbeat was not answered. `refused`: there is no connection to be had, or it was closed under way. */
-export type Failure = "refused" | "timeout" | "bad signature" | "error";
+export type Failure = "refused" | "timeout" | "bad signature" | "another version" | "error";
 
 /** Another cell, as this one sees it. Plain data; the functions here change it and say when its state is another one. */
 export type CellMember = {
@@ -17,6 +17,8 @@ export type CellMember = {
   /** Connections refused in a row. */
   refused: number;
   suspicion: Cause | undefined;
+  /** What was last said of it because it speaks another version; empty: it does not, as far as is known. */
+  otherVersion: string;
   /** Something about it was learnt since the group started, be it that nobody is there. */
   isKnown: boolean;
   boot: string;
@@ -37,6 +39,7 @@ export function newCellMember(id: string): CellMember {
     missed: 0,
     refused: 0,
     suspicion: undefined,
+    otherVersion: "",
     isKnown: false,
     boot: "",
     sequence: 0,
@@ -49,6 +52,7 @@ export function answered(member: CellMember, heartbeat: Heartbeat, now: number):
   member.missed = 0;
   member.refused = 0;
   member.suspicion = undefined;
+  member.otherVersion = "";
   member.isKnown = true;
   return learn(member, heartbeat, now, true);
 }
@@ -116,6 +120,15 @@ export function missed(member: CellMember, failure: Failure, missedMax: number):
   if (member.missed >= missedMax) return { to: "down", cause, detail: `${member.missed} in a row` };
   member.suspicion ??= cause;
   return undefined;
+}
+
+/** It speaks another version: down at once. Said once, also of one that was down already; `text` names both versions. */
+export function speaksOtherVersion(member: CellMember, text: string): Turn | undefined {
+  member.isKnown = true;
+  member.missed += 1;
+  if (member.otherVersion === text) return undefined;
+  member.otherVersion = text;
+  return { to: "down", cause: "another version", detail: text };
 }
 
 /** The state changes for good: what was suspected is over either way. */

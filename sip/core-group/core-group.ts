@@ -1,5 +1,17 @@
 import { joiningMsMax } from "../limits.ts";
-import { answered, type CellMember, type Failure, learn, missed, newCellMember, refused, suspect, turn, type Turn } from "./cell-member.ts";
+import {
+  answered,
+  type CellMember,
+  type Failure,
+  learn,
+  missed,
+  newCellMember,
+  refused,
+  speaksOtherVersion,
+  suspect,
+  turn,
+  type Turn,
+} from "./cell-member.ts";
 import { closed, deadlineOf, type GatewayMember, judge, newGatewayMember, opened, pingsMissed } from "./gateway-member.ts";
 import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
 import { type GroupSettings, nextVersion } from "./settings.ts";
@@ -151,8 +163,8 @@ export class CoreGroup {
     this.#conclude(now);
   }
 
-  /** A heartbeat was not answered. */
-  failed(sequence: number, failure: Failure, now: number): void {
+  /** A heartbeat was not answered. `text`: what is to be said of a cell that speaks another version. */
+  failed(sequence: number, failure: Failure, now: number, text = ""): void {
     const sent = this.#sent.get(sequence);
     this.#sent.delete(sequence);
     const member = sent === undefined ? undefined : this.#others.get(sent.to);
@@ -162,6 +174,7 @@ export class CoreGroup {
     if (failure === "timeout" && now - sent.at > sent.timeoutMs + periodMs / 2) return;
     const confirmed = failure === "refused" ? refused(member) : undefined;
     if (typeof confirmed === "object") this.#turn(member, confirmed);
+    else if (failure === "another version") this.#turn(member, speaksOtherVersion(member, text));
     else if (sent.isRegular) this.#turn(member, missed(member, failure, missedMax));
     if (confirmed === "probe") this.#send(member, false, now);
     this.#conclude(now);

@@ -48,6 +48,8 @@ export type Cause =
   | "missed heartbeats"
   /** It does not accept our signature: another secret, or a clock far away. */
   | "bad signature"
+  /** It speaks another version of the protocol, so neither uses the other. */
+  | "another version"
   /** The operator takes it out of service. */
   | "drained";
 

@@ -25,6 +25,8 @@ export type PairState = "syncing" | "together" | "lagging" | "away";
 
 /** Why a pair is `away` that nobody has found when it was called: the same word as the core group has for it. */
 export const refusedCause = "connection refused";
+/** The same, of a pair that speaks another version of the protocol. */
+export const otherVersionCause = "another version";
 
 /** What a link wants done. Drain {@link PairLink.takeEffects} after every call. */
 export type PairEffect =
@@ -279,15 +281,15 @@ export class PairLink {
     this.#pump(now);
   }
 
-  /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow. */
-  failed(id: number, isRefused: boolean, now: number): void {
+  /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow; `cause` says why. */
+  failed(id: number, isRefused: boolean, now: number, cause: string = refusedCause): void {
     this.#take(now);
     const flight = this.#flight;
     if (flight === undefined || flight.id !== id) return;
     this.#flight = undefined;
     this.#heardAt = Math.max(this.#heardAt, flight.sentAt);
     this.#retryLater(now);
-    if (isRefused) this.#goOn("away", refusedCause);
+    if (isRefused) this.#goOn("away", cause);
     else if (this.#isServing) this.#goOn(this.#sending === "away" ? "away" : "lagging", "no answer");
   }
 

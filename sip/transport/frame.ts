@@ -1,11 +1,12 @@
 import { frameOctetsMax, messageOctetsMax } from "../limits.ts";
 import { octetsOf, stringOf } from "../message/octets.ts";
+import { protocolVersion } from "../protocol-version.ts";
 
 /**
  * Frames: what travels on a trunk, and between a line and an exchange. One frame carries many records; one codec serves gateway, line
  * and exchange. Layout, big-endian:
  *
- *     u8 version (1) | u32 seq | u32 ack | records...
+ *     u8 version (protocol-version.ts) | u32 seq | u32 ack | records...
  *     record: u8 kind | u8 key length | key | u32 octets length | octets
  *
  * `seq` numbers the frames of one direction of one trunk from 1 (0: an acknowledgement only, never itself acknowledged); `ack` is
@@ -59,7 +60,6 @@ export type Hello = {
 
 export type FrameError = { readonly frameError: string };
 
-const version = 1;
 const headerOctets = 9;
 const noOctets = new Uint8Array(0);
 
@@ -74,7 +74,7 @@ export function encodeFrame(seq: number, ack: number, records: readonly FrameRec
   for (const record of records) length += recordOctets(record.key, record.octets);
   const out = new Uint8Array(length);
   const view = new DataView(out.buffer);
-  out[0] = version;
+  out[0] = protocolVersion;
   view.setUint32(1, seq);
   view.setUint32(5, ack);
   let at = headerOctets;
@@ -97,7 +97,8 @@ export function encodeFrame(seq: number, ack: number, records: readonly FrameRec
 export function decodeFrame(octets: Uint8Array): Frame | FrameError {
   if (octets.length < headerOctets) return { frameError: "shorter than its header" };
   if (octets.length > frameOctetsMax) return { frameError: `longer than ${frameOctetsMax} octets` };
-  if (octets[0] !== version) return { frameError: `version ${octets[0]} is not known` };
+  if (octets[0] !== protocolVersion)
+    return { frameError: `it has version ${octets[0]} of the protocol, this is version ${protocolVersion}` };
   const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
   const records: FrameRecord[] = [];
   let at = headerOctets;

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { ApiClient, authorization } from "../../cli/api-client.ts";
+import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { signerOf } from "../../workers/signature.ts";
 
 const closing: (() => void)[] = [];
@@ -13,14 +14,16 @@ afterEach(() => {
 
 type Seen = { method: string; url: string; authorization: string | undefined; body: string };
 
+const ourVersion = String(protocolVersion);
+
 /** A cell that answers every request with this status and text. */
-async function startCell(status: number, text: string): Promise<{ url: string; seen: Seen[] }> {
+async function startCell(status: number, text: string, version: string | null = ourVersion): Promise<{ url: string; seen: Seen[] }> {
   const seen: Seen[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let body = "";
     for await (const chunk of request) body += String(chunk);
     seen.push({ method: request.method ?? "", url: request.url ?? "", authorization: request.headers.authorization, body });
-    response.writeHead(status).end(text);
+    response.writeHead(status, version === null ? {} : { [versionHeader]: version }).end(text);
   };
   const server = createServer((request, response) => void answer(request, response));
   closing.push(() => {
@@ -67,6 +70,17 @@ describe("ApiClient", () => {
     await expect(new ApiClient([url], "s").get("/api/x")).rejects.toThrow(
       `${url} does not accept this secret (or the clocks differ by more than 30 s)`,
     );
+  });
+
+  it.each([
+    [null, `speaks version 1 of the protocol, this command version ${protocolVersion}: upgrade http`],
+    [
+      `${protocolVersion + 1}`,
+      `speaks version ${protocolVersion + 1} of the protocol, this command version ${protocolVersion}: upgrade this command`,
+    ],
+  ])("says that the system is of another version when it is that which refuses: %s", async (version, words) => {
+    const { url } = await startCell(401, "", version);
+    await expect(new ApiClient([url], "s").get("/api/x")).rejects.toThrow(words);
   });
 
   it("says when the other side is something else", async () => {

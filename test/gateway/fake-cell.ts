@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 
 export const secret = "a secret of the cluster, long enough";
@@ -57,12 +58,17 @@ export class FakeCell {
   attempts: number[] = [];
   map: ClusterMap | undefined;
   #server = createServer();
+  /** The version of the protocol that it says it speaks; undefined: it says none, as old ones. */
+  version: number | undefined = protocolVersion;
   #sockets = new WebSocketServer({ noServer: true });
   #waiting: (() => void)[] = [];
   port = 0;
 
   constructor(id: string) {
     this.id = id;
+    this.#sockets.on("headers", (headers) => {
+      if (this.version !== undefined) headers.push(`${versionHeader}: ${this.version}`);
+    });
   }
 
   get url(): string {
@@ -170,7 +176,8 @@ export class FakeCell {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const status = this.refusesWith === 0 ? this.#check(request) : this.refusesWith;
     if (status !== 0) {
-      socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      const said = this.version === undefined ? "" : `${versionHeader}: ${this.version}\r\n`;
+      socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n${said}\r\n`);
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, request.url ?? ""));

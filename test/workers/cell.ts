@@ -2,6 +2,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { beforeEach, vi } from "vitest";
 import { exchangeOf } from "../../sip/placement/cluster-map.ts";
+import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { clusterMapOf, exchangeName } from "../../workers/environment.ts";
 import { authorizationFor, hashOf } from "../../workers/signature.ts";
 import { PeerReplica } from "./peer-replica.ts";
@@ -46,12 +47,21 @@ beforeEach(() => {
     const request = new Request(...args);
     const replica = replicas[Number(/\/cell\/pair\/(\d+)$/.exec(request.url)?.[1])];
     if (isPeerAway) return Promise.reject(new Error("connection refused"));
-    return replica === undefined ? peer(request) : replica.answer(request);
+    return (replica === undefined ? peer(request) : replica.answer(request)).then(withOurVersion);
   });
 });
 
+/** What every request between parts says. */
+export const ourVersion: Readonly<Record<string, string>> = { [versionHeader]: String(protocolVersion) };
+
+/** Cell b's answers say its version; ours, unless a test says another one. */
+function withOurVersion(response: Response): Response {
+  if (!response.headers.has(versionHeader) && response.webSocket === null) response.headers.set(versionHeader, String(protocolVersion));
+  return response;
+}
+
 export function get(path: string, headers: Record<string, string> = {}): Promise<Response> {
-  return exports.default.fetch(new Request(`http://a.invalid${path}`, { headers }));
+  return exports.default.fetch(new Request(`http://a.invalid${path}`, { headers: { ...ourVersion, ...headers } }));
 }
 
 export function upgrade(path: string, headers: Record<string, string> = {}): Promise<Response> {

@@ -6,7 +6,7 @@ import { servingCells } from "../../workers/cells.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { frameValidMs } from "../../workers/limits.ts";
 import { clockHeader } from "../../workers/timely-calls.ts";
-import { answerAsPeer, callApi, domain, map, signature, subscriberOf, userOf } from "./cell.ts";
+import { answerAsPeer, callApi, domain, map, ourVersion, signature, subscriberOf, userOf } from "./cell.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
 type Seen = { readonly url: string; readonly authorization: string; readonly body: Uint8Array };
@@ -24,7 +24,7 @@ function peerIsLoopback(): Seen[] {
 }
 
 function post(path: string, body: Uint8Array, who = "b"): Promise<Response> {
-  const headers = { authorization: signature("cell", who, body) };
+  const headers = { ...ourVersion, authorization: signature("cell", who, body) };
   return exports.default.fetch(new Request(`http://a.invalid${path}`, { method: "POST", headers, body }));
 }
 

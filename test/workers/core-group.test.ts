@@ -7,7 +7,7 @@ import type { Status } from "../../workers/api/status.ts";
 import type { CoreGroupStatus } from "../../workers/core-group/core-group-object.ts";
 import { GroupDisk } from "../../workers/core-group/group-disk.ts";
 import { coreGroupName, exchangeName } from "../../workers/environment.ts";
-import { answerAsPeer, callApi, get, map, putToSleep, replicas, signature, upgrade } from "./cell.ts";
+import { answerAsPeer, callApi, get, map, ourVersion, putToSleep, replicas, signature, upgrade } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
 
 const group = env.CORE_GROUP.getByName(coreGroupName);
@@ -69,7 +69,7 @@ function peerAnswers(given: Partial<Heartbeat> = {}): Heartbeat[] {
 
 function post(body: unknown, who = "b", authorization?: string): Promise<Response> {
   const octets = new TextEncoder().encode(JSON.stringify(body));
-  const headers = { authorization: authorization ?? signature("cell", who, octets) };
+  const headers = { ...ourVersion, authorization: authorization ?? signature("cell", who, octets) };
   return exports.default.fetch(new Request("http://a.invalid/cell/heartbeat", { method: "POST", headers, body: octets }));
 }
 

@@ -1,13 +1,8 @@
-import { exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { RecordStore } from "../../sip/record/record-store.ts";
 import { digestOf } from "../../workers/exchange/digest.ts";
 import { bindingRecord, bindingTombstone, dialogRecord, version } from "../sip/record/records.ts";
-import { signature } from "./cell.ts";
-
-function get(headers: Record<string, string>): Promise<Response> {
-  return exports.default.fetch(new Request("http://a.invalid/cell/digest/0", { headers }));
-}
+import { get, signature } from "./cell.ts";
 
 describe("the digest of a replica", () => {
   it("is the same for the same records in any order, and another for others", () => {
@@ -28,8 +23,8 @@ describe("the digest of a replica", () => {
   });
 
   it("is what a cell answers to another one, and to nobody else", async () => {
-    const response = await get({ authorization: signature("cell", "b") });
+    const response = await get("/cell/digest/0", { authorization: signature("cell", "b") });
     expect(await response.json()).toEqual(digestOf(new RecordStore()));
-    expect((await get({})).status).toBe(401);
+    expect((await get("/cell/digest/0")).status).toBe(401);
   });
 });

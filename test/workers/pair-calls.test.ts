@@ -4,6 +4,7 @@ import { PairCalls } from "../../workers/exchange/pair-calls.ts";
 import { acceptPairSocket } from "../../workers/exchange/pair-socket.ts";
 import { pairSocketBatches, pairSocketIdleMs } from "../../workers/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
+import { ourVersion } from "./cell.ts";
 
 const text = new TextEncoder();
 
@@ -200,7 +201,7 @@ describe("batches to the pair", () => {
 });
 
 async function get(path: string, authorization: string, upgrade: Record<string, string> = { upgrade: "websocket" }): Promise<Response> {
-  return await exports.default.fetch(new Request(`http://a.invalid${path}`, { headers: { authorization, ...upgrade } }));
+  return await exports.default.fetch(new Request(`http://a.invalid${path}`, { headers: { ...ourVersion, authorization, ...upgrade } }));
 }
 
 function signature(who: string, purpose: string, secret = env.TANDEM_SECRET, ageMs = 0): string {

@@ -10,7 +10,7 @@ import { CoreGroupObject } from "../../workers/core-group/core-group-object.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
 import { diskGroupMs } from "../../workers/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
-import { addSubscriber, callApi, domain, map, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
+import { addSubscriber, callApi, domain, map, ourVersion, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
 import { GatewayTrunk } from "./gateway-trunk.ts";
 import type { PeerReplica } from "./peer-replica.ts";
 import { headerOf, Softphone } from "./softphone.ts";
@@ -302,7 +302,7 @@ describe("POST /cell/pair/<k>", () => {
   const body = new TextEncoder().encode('{"cell":"b"}');
 
   async function post(path: string, authorization: string, octets = body): Promise<number> {
-    const request = new Request(`http://a.invalid${path}`, { method: "POST", headers: { authorization }, body: octets });
+    const request = new Request(`http://a.invalid${path}`, { method: "POST", headers: { ...ourVersion, authorization }, body: octets });
     return (await exports.default.fetch(request)).status;
   }
 

@@ -2,6 +2,7 @@ import { env, exports } from "cloudflare:workers";
 import { isParseError } from "../../sip/errors.ts";
 import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
 import { PairLink } from "../../sip/pair/pair-link.ts";
+import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { HybridClock } from "../../sip/record/hybrid-clock.ts";
 import { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
@@ -89,7 +90,8 @@ export class PeerReplica {
   async #send(link: PairLink, id: number, text: string): Promise<void> {
     if (this.frozen !== undefined) await this.frozen;
     const body = new TextEncoder().encode(text);
-    const headers = { authorization: authorizationFor(env.TANDEM_SECRET, "cell", "b", body, Date.now()) };
+    const authorization = authorizationFor(env.TANDEM_SECRET, "cell", "b", body, Date.now());
+    const headers = { authorization, [versionHeader]: String(protocolVersion) };
     const response = await exports.default.fetch(
       new Request(`http://a.invalid/cell/pair/${this.exchange}`, { method: "POST", headers, body }),
     );

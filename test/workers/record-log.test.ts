@@ -1,6 +1,6 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
 import { makeVersion } from "../../sip/record/version.ts";
 import { exchangeName } from "../../workers/environment.ts";
@@ -9,12 +9,12 @@ import { RecordLog } from "../../workers/exchange/record-log.ts";
 import { logRowOctets, logSlack } from "../../workers/limits.ts";
 
 /** Gives `use` a log of its own: no exchange ever writes invites here. */
-async function withLog(use: (open: () => RecordLog, rows: () => number) => void): Promise<void> {
+async function withLog(use: (open: () => RecordLog, rows: () => number, sql: SqlStorage) => void): Promise<void> {
   await runInDurableObject(env.EXCHANGE.getByName(exchangeName(0)), (_instance, state) => {
     const { sql } = state.storage;
     sql.exec("drop table if exists invite_log");
     const open = (): RecordLog => new RecordLog(sql, "invite");
-    use(open, () => Number(sql.exec("select count(*) as count from invite_log").one()["count"]));
+    use(open, () => Number(sql.exec("select count(*) as count from invite_log").one()["count"]), sql);
   });
 }
 
@@ -116,6 +116,41 @@ describe("the log of an exchange's records", () => {
       log.write([recordOf("one", 1), recordOf("two", 1), recordOf("three", 1)], []);
       sql.exec(`update invite_log set text = replace(text, '"key":"two"', '"key":2')`);
       expect(Object.keys(contentOf(new RecordLog(sql, "invite")))).toEqual(["one", "three"]);
+    });
+  });
+
+  it("reads rows from before rows said their format, and writes beside them", async () => {
+    await withLog((open, _rows, sql) => {
+      sql.exec("create table invite_log (number integer primary key, text text not null)");
+      sql.exec("insert into invite_log (number, text) values (3, ?)", `old\n${JSON.stringify(recordOf("old", 1))}\n`);
+      const log = open();
+      expect(Object.keys(contentOf(log))).toEqual(["old"]);
+      log.write([recordOf("new", 2)], []);
+      expect(Object.keys(contentOf(open()))).toEqual(["new", "old"]);
+      expect(sql.exec("select number, format from invite_log order by number").toArray()).toEqual([
+        { number: 3, format: 1 },
+        { number: 4, format: 2 },
+      ]);
+    });
+  });
+
+  it("leaves rows of a later release as they are, and says so in one line", async () => {
+    const said = vi.spyOn(console, "error").mockImplementation(() => {});
+    await withLog((open, _rows, sql) => {
+      open();
+      for (const number of [7, 8]) sql.exec("insert into invite_log (number, text, format) values (?, 'a form to come', 3)", number);
+      const log = open();
+      expect(contentOf(log)).toEqual({});
+      expect(said.mock.calls).toEqual([
+        ["invite_log: 2 rows are of format 3, this release reads 2: left as they are; start the later release"],
+      ]);
+      // Far more than makes a log clean itself, and all of it ends.
+      for (let ms = 1; ms < 500; ms += 1) log.write([recordOf(`key ${ms}`, ms)], ms === 1 ? [] : [`key ${ms - 1}`]);
+      expect(Object.keys(contentOf(open()))).toEqual(["key 499"]);
+      expect(sql.exec("select number, text from invite_log where format = 3").toArray()).toEqual([
+        { number: 7, text: "a form to come" },
+        { number: 8, text: "a form to come" },
+      ]);
     });
   });
 

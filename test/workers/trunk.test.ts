@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { phoneReturnMs } from "../../sip/limits.ts";
 import { Authority } from "../../sip/exchange/authority.ts";
 import { stringOf } from "../../sip/message/octets.ts";
+import { protocolVersion } from "../../sip/protocol-version.ts";
 import { jsonOctets, RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { domain, putToSleep, userOf } from "./cell.ts";
@@ -206,9 +207,17 @@ describe("a trunk whose other side is confused is closed with the reason", () =>
 
   it.each<[string, string, (trunk: GatewayTrunk) => void]>([
     ["text", "text on a trunk", (trunk) => trunk.socket.send("hello")],
-    ["octets of no frame", "version 255 is not known", (trunk) => trunk.socket.send(new Uint8Array(20).fill(255))],
+    [
+      "octets of no frame",
+      `it has version 255 of the protocol, this is version ${protocolVersion}`,
+      (trunk) => trunk.socket.send(new Uint8Array(20).fill(255)),
+    ],
     ["an empty frame", "shorter than its header", (trunk) => trunk.socket.send(new Uint8Array(0))],
-    ["a record cut off", "record header cut off", (trunk) => trunk.socket.send(new Uint8Array([1, 0, 0, 0, 1, 0, 0, 0, 0, 2, 9]))],
+    [
+      "a record cut off",
+      "record header cut off",
+      (trunk) => trunk.socket.send(new Uint8Array([protocolVersion, 0, 0, 0, 1, 0, 0, 0, 0, 2, 9])),
+    ],
     ["no hello", "the first record is no hello", (trunk) => trunk.sendMessage(options("none"))],
     ["a hello of somebody else", "hello from g2 on a trunk of g1", (trunk) => trunk.send([{ ...hello, key: "g2" }])],
     ["a hello of no JSON", "the first record is no hello", (trunk) => trunk.send([{ ...hello, octets: new Uint8Array([0x7b]) }])],
@@ -217,10 +226,14 @@ describe("a trunk whose other side is confused is closed with the reason", () =>
       "frame 3 after 1",
       (trunk) => {
         trunk.send([hello]);
-        trunk.socket.send(new Uint8Array([1, 0, 0, 0, 3, 0, 0, 0, 0]));
+        trunk.socket.send(new Uint8Array([protocolVersion, 0, 0, 0, 3, 0, 0, 0, 0]));
       },
     ],
-    ["an acknowledgement of nothing", "acknowledges 9 of 0", (trunk) => trunk.socket.send(new Uint8Array([1, 0, 0, 0, 1, 0, 0, 0, 9]))],
+    [
+      "an acknowledgement of nothing",
+      "acknowledges 9 of 0",
+      (trunk) => trunk.socket.send(new Uint8Array([protocolVersion, 0, 0, 0, 1, 0, 0, 0, 9])),
+    ],
   ])("%s", async (_name, reason, confuse) => {
     const trunk = await open();
     confuse(trunk);

@@ -4,6 +4,7 @@ import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
 import type { GroupSettings } from "../../sip/core-group/settings.ts";
 import type { Change, HeartbeatSettings, SeenCause, View } from "../../sip/core-group/view.ts";
 import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { otherVersionText } from "../../sip/protocol-version.ts";
 import { exchangesIn } from "../api/cell-share.ts";
 import { isReplicated } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
@@ -13,6 +14,7 @@ import { ControlSockets } from "./control-sockets.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
 import { LineDrain } from "./line-drain.ts";
+import { VersionRefusals } from "./version-refusals.ts";
 
 /** What a core group says of itself and its members. */
 export type CoreGroupStatus = GroupStatus & {
@@ -50,6 +52,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #signaturesRefused = 0;
   #signaturesLogged = 0;
   #refusalsSaidAt = 0;
+  readonly #versionRefusals = new VersionRefusals();
   /** When this process went on after it had stood still, ms; 0: it never has. */
   #wentOnAt = 0;
 
@@ -178,6 +181,12 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#signaturesRefused += 1;
   }
 
+  /** Somebody who calls itself `who` was refused because it speaks another version. A cell's own heartbeats say that of other cells. */
+  otherVersionRefused(who: string, theirs: number): void {
+    if (this.#map.cells.some(({ id }) => id === who) || !this.#versionRefusals.isNews(who, theirs, Date.now())) return;
+    console.warn(`cell ${this.env.CELL}: refused: ${otherVersionText(who, theirs, `cell ${this.env.CELL}`)}`);
+  }
+
   /** Since the group started. */
   signaturesRefused(): number {
     return this.#signaturesRefused;
@@ -263,7 +272,10 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const answer = await callHeartbeat(this.env, url, heartbeat, timeoutMs);
     this.#event((now) => {
       if (typeof answer === "string") this.#group.failed(heartbeat.sequence, answer, now);
-      else this.#group.answered(heartbeat.sequence, answer, now);
+      else if ("otherVersion" in answer) {
+        const text = otherVersionText(`cell ${cell}`, answer.otherVersion, `cell ${this.env.CELL}`);
+        this.#group.failed(heartbeat.sequence, "another version", now, text);
+      } else this.#group.answered(heartbeat.sequence, answer, now);
     });
   }
 

@@ -1,5 +1,6 @@
 import type { Failure } from "../../sip/core-group/cell-member.ts";
 import { parseHeartbeat, type Heartbeat } from "../../sip/core-group/heartbeat.ts";
+import { otherVersionOf, protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { refusedStatuses } from "../cells.ts";
 import type { Environment } from "../environment.ts";
 import { authorizationFor } from "../signature.ts";
@@ -7,8 +8,16 @@ import { authorizationFor } from "../signature.ts";
 /** What Cloudflare answers for an origin that does not answer in time. */
 const timeoutStatuses: ReadonlySet<number> = new Set([522, 524]);
 
+/** Another cell speaks this version of the protocol, and not ours. */
+export type OtherVersion = { readonly otherVersion: number };
+
 /** Sends a heartbeat to another cell. Resolves with its answer, or with the way in which there was none; never rejects. */
-export async function callHeartbeat(env: Environment, url: string, heartbeat: Heartbeat, timeoutMs: number): Promise<Heartbeat | Failure> {
+export async function callHeartbeat(
+  env: Environment,
+  url: string,
+  heartbeat: Heartbeat,
+  timeoutMs: number,
+): Promise<Heartbeat | Failure | OtherVersion> {
   const body = new TextEncoder().encode(JSON.stringify(heartbeat));
   let response: Response;
   let text: string;
@@ -18,7 +27,10 @@ export async function callHeartbeat(env: Environment, url: string, heartbeat: He
   try {
     response = await fetch(new URL("/cell/heartbeat", url), {
       method: "POST",
-      headers: { authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()) },
+      headers: {
+        authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()),
+        [versionHeader]: String(protocolVersion),
+      },
       body,
       // A frozen cell takes the connection and says nothing.
       signal: stop.signal,
@@ -30,6 +42,8 @@ export async function callHeartbeat(env: Environment, url: string, heartbeat: He
   } finally {
     clearTimeout(timer);
   }
+  const otherVersion = otherVersionOf(response.status, response.headers.get(versionHeader));
+  if (otherVersion !== undefined) return { otherVersion };
   if (response.status === 401) return "bad signature";
   if (refusedStatuses.has(response.status)) return "refused";
   if (timeoutStatuses.has(response.status)) return "timeout";

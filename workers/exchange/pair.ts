@@ -1,10 +1,10 @@
 import { isParseError } from "../../sip/errors.ts";
 import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
-import { PairLink, type PairEffect, type PairState } from "../../sip/pair/pair-link.ts";
+import { otherVersionCause, PairLink, refusedCause, type PairEffect, type PairState } from "../../sip/pair/pair-link.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
-import { CellAnswerError } from "../cells.ts";
+import { CellAnswerError, OtherVersionError } from "../cells.ts";
 import { inputsWaitingMax } from "../limits.ts";
 import type { PairQuestion } from "./pair-socket.ts";
 
@@ -185,7 +185,9 @@ export class Pair {
     } catch (error) {
       // Who answers with an error is there, and may be well again with the next batch.
       const isRefused = !(error instanceof CellAnswerError);
-      this.#ended(id, () => this.#link.failed(id, isRefused, Date.now()), String(error));
+      const isOther = error instanceof OtherVersionError;
+      const cause = isOther ? otherVersionCause : refusedCause;
+      this.#ended(id, () => this.#link.failed(id, isRefused, Date.now(), cause), isOther ? undefined : String(error));
       return;
     }
     this.#ended(id, () => {

@@ -4,6 +4,15 @@ import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { RecordKind } from "../../sip/record/values.ts";
 import { logCleanedMax, logRowOctets, logSlack } from "../limits.ts";
 
+/**
+ * The form of what a row holds. Rows say theirs from 2 on. Raise it with every change after which the release before would misread a row; a field
+ * that it would only leave out is none.
+ *
+ * - 1: until 29 November 2026: lines in pairs, a key and its record as JSON (sip/record/record-text.ts).
+ * - 2: the same, said.
+ */
+const rowFormat = 2;
+
 /** One row: what was written in one go. */
 type Batch = {
   readonly number: number;
@@ -25,7 +34,8 @@ type Line = {
 /**
  * The records of one kind on an object's disk, written in batches of one row each: what Cloudflare bills, and what costs time, is the row. A row
  * is lines, in pairs: a key and its record, or a key and nothing when it is gone. Later batches win over earlier ones. A batch of which nothing
- * counts any more is deleted; when more than half of all lines are of no use, what counts in the oldest batches is written again.
+ * counts any more is deleted; when more than half of all lines are of no use, what counts in the oldest batches is written again. Rows of a format
+ * to come are left alone: the release that wrote them will read them again.
  */
 export class RecordLog {
   readonly #sql: SqlStorage;
@@ -40,14 +50,26 @@ export class RecordLog {
   constructor(sql: SqlStorage, kind: RecordKind) {
     this.#sql = sql;
     this.#table = `${kind}_log`;
-    sql.exec(`create table if not exists ${this.#table} (number integer primary key, text text not null)`);
+    sql.exec(
+      `create table if not exists ${this.#table} (number integer primary key, text text not null, format integer not null default 1)`,
+    );
+    // A table from before rows said it.
+    if (sql.exec("select 1 from pragma_table_info(?) where name = 'format'", this.#table).toArray().length > 0) return;
+    sql.exec(`alter table ${this.#table} add column format integer not null default 1`);
   }
 
   /** All records that are there; one that cannot be read is said and left out. To be called once, before anything is written, and to its end. */
   *read(): IterableIterator<StateRecord> {
     const gone = new Set<string>();
     const batches: Batch[] = [];
-    for (const [number, row] of this.#sql.exec(`select number, text from ${this.#table} order by number desc`).raw<[number, string]>()) {
+    const later: number[] = [];
+    const rows = this.#sql.exec(`select number, text, format from ${this.#table} order by number desc`).raw<[number, string, number]>();
+    for (const [number, row, format] of rows) {
+      this.#last = Math.max(this.#last, number);
+      if (format > rowFormat) {
+        later.push(format);
+        continue;
+      }
       const batch: Batch = { number, live: 0, lines: 0, covers: 0 };
       batches.push(batch);
       for (const [key, text] of linesOf(row)) {
@@ -69,7 +91,7 @@ export class RecordLog {
       this.#lines += batch.lines;
     }
     for (const batch of batches.toReversed()) this.#batches.set(batch.number, batch);
-    this.#last = batches[0]?.number ?? 0;
+    if (later.length > 0) console.error(laterRowsText(this.#table, later));
   }
 
   /** Keeps records and forgets keys, each key at most once. To be called in a transaction. */
@@ -119,7 +141,7 @@ export class RecordLog {
         batch.live += 1;
         this.#places.set(line.key, batch);
       }
-      this.#sql.exec(`insert into ${this.#table} (number, text) values (?, ?)`, batch.number, row);
+      this.#sql.exec(`insert into ${this.#table} (number, text, format) values (?, ?, ?)`, batch.number, row, rowFormat);
       this.#batches.set(batch.number, batch);
       this.#lines += batch.lines;
       start = index + 1;
@@ -154,6 +176,11 @@ export class RecordLog {
       this.#drop(batch);
     }
   }
+}
+
+function laterRowsText(table: string, formats: readonly number[]): string {
+  const rows = formats.length === 1 ? "1 row is" : `${formats.length} rows are`;
+  return `${table}: ${rows} of format ${Math.max(...formats)}, this release reads ${rowFormat}: left as they are; start the later release`;
 }
 
 function* linesOf(row: string): IterableIterator<readonly [key: string, text: string]> {

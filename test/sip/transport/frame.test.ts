@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { frameOctetsMax, messageOctetsMax } from "../../../sip/limits.ts";
+import { protocolVersion } from "../../../sip/protocol-version.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, parseJsonOctets, RecordKind } from "../../../sip/transport/frame.ts";
 
 const records = fc.array(
@@ -33,7 +34,7 @@ describe("frames", () => {
   it("never throw on any octets", () => {
     const property = fc.property(fc.uint8Array({ maxLength: 300 }), (octets) => {
       decodeFrame(octets);
-      decodeFrame(Uint8Array.of(1, ...octets));
+      decodeFrame(Uint8Array.of(protocolVersion, ...octets));
     });
     expect(() => fc.assert(property)).not.toThrow();
   });
@@ -44,10 +45,11 @@ describe("frames", () => {
     expect(isFrameError(decodeFrame(new Uint8Array(frameOctetsMax + 1)))).toBe(true);
   });
 
-  it("refuse another version", () => {
+  it.each([protocolVersion - 1, protocolVersion + 1])("refuse another version: %i", (theirs) => {
     const frame = encodeFrame(1, 0, []);
-    frame[0] = 2;
-    expect(decodeFrame(frame)).toEqual({ frameError: "version 2 is not known" });
+    expect(isFrameError(decodeFrame(frame))).toBe(false);
+    frame[0] = theirs;
+    expect(decodeFrame(frame)).toEqual({ frameError: `it has version ${theirs} of the protocol, this is version ${protocolVersion}` });
   });
 
   it("throw when a key does not fit: that is our own mistake", () => {
