@@ -105,11 +105,6 @@ export const callTombstoneMs = 1.25 * 64 * t1Ms;
 export const bindingRecordsPerAddressOfRecordMax = 4 * contactsPerAddressOfRecordMax;
 /** Call-IDs whose order one binding remembers: a phone makes a new one per start. Over: the earliest is forgotten. */
 export const callIdsPerBindingMax = 8;
-/**
- * By how much the expiry of a binding may differ from its row on the disk. A phone that refreshes every 5 minutes costs one row in half an
- * hour; after the loss of both memories a phone that left without a word is called in vain for half an hour at most.
- */
-export const bindingExpiryLagMs = 30 * 60 * 1000;
 /** Texts that a store keeps one copy of (user agents, transports): beyond, it starts anew. */
 export const internedTextsMax = 4_096;
 /** One record as text: an INVITE of the largest size with every octet escaped, and its branches. */

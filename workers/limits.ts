@@ -41,6 +41,8 @@ export const pairSocketRetryMs = 5_000;
 export const logRowOctets = 256 * 1024;
 /** Lines of no use that a log may have beside as many as are of use: a small log is not worth cleaning. */
 export const logSlack = 256;
+/** Rows of which nothing counts that a log keeps for the batches that come: phones that refresh leave one row now, and two or none another time. */
+export const logDeadRowsMax = 64;
 /** Lines that one write writes again at most to have others deleted: some ten milliseconds. */
 export const logCleanedMax = 4_096;
 /** Commits that wait for the disk, as long as there is no pair to wait for, share a write: 50 a second at most. */

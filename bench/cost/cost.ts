@@ -18,13 +18,13 @@ const warmMs = talkMs + 5_000;
 /** What began before is over by then: timers of transactions end after 32 s. */
 const quietAfterMs = 35_000;
 /**
- * What happens too rarely for a run to see it, as phones do it: a softphone registers for 600 s and again after half of that (JsSIP, SIP.js); a row
- * of a binding follows when its end has moved by half an hour (sip/limits.ts), at each replica.
+ * What happens too rarely for a run to see it, as phones do it: a softphone registers for 600 s and again after half of that (JsSIP, SIP.js). Each
+ * refresh is a row at each replica when no other phone of the exchange registers within the same second.
  */
 const softphoneRegistersPerHour = 12;
 /** Desk phones register for an hour and again after half of it. */
 const phoneRegistersPerHour = 2;
-const bindingRowsPerHour = 2 * 2;
+const rowsPerRefresh = 2;
 /** An exchange with records wakes every 15 minutes, at each replica: an alarm that rings, one that is set (workers/limits.ts), its rows read. */
 const sweepsPerHour = 4 * 2;
 
@@ -127,9 +127,7 @@ async function registrationLines(bench: Bench, system: MeteredSystem): Promise<L
     bench.options.log(`  ${calls} registered, ${failed} failed`);
     lines.push({ what: `REGISTER over UDP of another phone, ${rate}/s`, ...each, bill });
     if (rate !== rates[0]) continue;
-    // Registering again needs no row of its own.
-    const again: Bill = { ...bill, rowsWritten: 0 };
-    const hour = combine(times(again, phoneRegistersPerHour), { ...nothing, rowsWritten: bindingRowsPerHour }, sum);
+    const hour = times({ ...bill, rowsWritten: rowsPerRefresh }, phoneRegistersPerHour);
     lines.push({ what: "phone over UDP, registers every 30 minutes", unit: "an hour", scale: monthOfThousand, bill: hour });
   }
   return lines;
@@ -154,7 +152,6 @@ async function softphoneLines(bench: Bench, system: MeteredSystem, idle: Bill): 
     const again = await during(register);
     const quiet = minus(await idleHour(bench, system), idle);
     const refresh = times(again, 1 / count);
-    const rare: Bill = { ...nothing, rowsWritten: bindingRowsPerHour };
     const alarms = sweepsPerHour * firstStart.exchanges;
     const sweeps: Bill = { ...nothing, objectRequests: alarms, rowsWritten: alarms, rowsRead: sweepsPerHour * count };
     // Less than nothing is a heartbeat that fell outside.
@@ -168,7 +165,7 @@ async function softphoneLines(bench: Bench, system: MeteredSystem, idle: Bill): 
         what: "softphone that also registers every 5 minutes",
         unit: "an hour",
         scale: monthOfThousand,
-        bill: combine(held, combine(times(refresh, softphoneRegistersPerHour), rare, sum), sum),
+        bill: combine(held, times({ ...refresh, rowsWritten: rowsPerRefresh }, softphoneRegistersPerHour), sum),
       },
     ];
   } finally {

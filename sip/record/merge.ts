@@ -81,10 +81,7 @@ function mergeBinding(held: Held, present: BindingRecord, record: BindingRecord)
 function compareWithinCallId(first: BindingRecord, second: BindingRecord): number {
   const bySequence = orderOf(first).cSeq - orderOf(second).cSeq;
   if (bySequence !== 0) return bySequence;
-  const byVersion = compareVersions(first.version, second.version);
-  if (byVersion !== 0 || first.value === undefined || second.value === undefined) return byVersion;
-  // One version, two expiries: one was read back from the disk with an allowance (see row-policy.ts). The other is exact.
-  return second.value.expiresAt - first.value.expiresAt;
+  return compareVersions(first.version, second.version);
 }
 
 /** The latest version first, the others behind it; beyond {@link callIdsPerBindingMax} the earliest are forgotten. */

@@ -4,7 +4,7 @@ import { Interner } from "./interner.ts";
 import { KeyIndex } from "./key-index.ts";
 import { addressOfRecordOfBindingKey } from "./keys.ts";
 import { merge, type Held } from "./merge.ts";
-import { needsRow, recoveredRecord, type RowPolicy } from "./row-policy.ts";
+import { needsRow, type RowPolicy } from "./row-policy.ts";
 import { isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
 import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
 import { msOfVersion } from "./version.ts";
@@ -82,16 +82,12 @@ export class RecordStore {
     this.#acknowledged = options.isPaired === true ? 0 : Number.POSITIVE_INFINITY;
   }
 
-  /**
-   * Merges a record into the table (see merge.ts). True when what counts for its key has changed. A record from the disk counts as
-   * {@link recoveredRecord} says.
-   */
+  /** Merges a record into the table (see merge.ts). True when what counts for its key has changed. */
   apply(record: StateRecord, origin: Origin = "local"): boolean {
     const table = this.#tables[record.kind];
     const entry = table.get(record.key);
-    const incoming = origin === "disk" ? recoveredRecord(record) : record;
     const held: Held | undefined = entry;
-    const merged = merge(held, incoming);
+    const merged = merge(held, record);
     if (entry !== undefined && merged === held) {
       if (origin === "disk") this.#noteRow(entry, record);
       return false;

@@ -25,6 +25,8 @@ import type { Story } from "./simulate.ts";
 const flushedMs = 1_500;
 /** RFC 3261: 64*T1. */
 const transactionMs = 32_000;
+/** From the first copy of a REGISTER to the one that is answered. */
+const registeringMs = transactionMs;
 /** Clocks are fast by up to 10 s a day, and by up to 2 s where one takes over from another. */
 const clockErrorMs = 2_100;
 /** What the end of a wait is: the answer is on its way for so long. */
@@ -34,6 +36,7 @@ const lastMomentMs = 500;
 export function checkAtTheEnd(story: Story): void {
   replicasAreEqual(story);
   registrationsAreKept(story);
+  registrationsEndInTime(story);
   unregisteredStayAway(story);
   callsAreAnswered(story);
   callsAreEnded(story);
@@ -77,12 +80,25 @@ function registrationsAreKept(story: Story): void {
     const { acknowledged, isSettled, isFlowLost } = phone.registration;
     if (acknowledged?.isRegistered !== true || !isSettled || isFlowLost || acknowledged.expiresAt - 3_000 <= cluster.world.now) continue;
     if (bothDied(story, acknowledged.at - 500, acknowledged.at + flushedMs)) continue;
-    // A refresh that moves the expiry only is not on the disk: it is enough that the phone is known.
-    const cSeq = isDouble(story) ? 0 : acknowledged.cSeq;
     for (const cell of cluster.cells) {
-      const isKnown = bindingsOf(cell, phone).some(({ value }) => value.expiresAt > cell.host.now && value.cSeq >= cSeq);
+      const isKnown = bindingsOf(cell, phone).some(({ value }) => value.expiresAt > cell.host.now && value.cSeq >= acknowledged.cSeq);
       if (!isKnown)
         cluster.world.violated("registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is unknown in ${cell.id}`);
+    }
+  }
+}
+
+/** No phone is registered for longer than its last 200 said, whatever has died or slept meanwhile. */
+function registrationsEndInTime({ cluster }: Story): void {
+  for (const phone of cluster.phones) {
+    const { acknowledged, isSettled } = phone.registration;
+    if (acknowledged?.isRegistered !== true || !isSettled) continue;
+    for (const cell of cluster.cells) {
+      for (const { value } of bindingsOf(cell, phone)) {
+        const lateMs = value.expiresAt - cell.host.now - (acknowledged.expiresAt - cluster.world.now);
+        if (lateMs > registeringMs + clockErrorMs)
+          cluster.world.violated("registrationsEndInTime", `${phone.host.name} is kept ${lateMs} ms too long in ${cell.id}`);
+      }
     }
   }
 }

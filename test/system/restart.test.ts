@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { bindingExpiryLagMs } from "../../sip/limits.ts";
 import { wayOf } from "./clients/way.ts";
 import { registerMany } from "./many-phones.ts";
 import { killEverything, startTandem, type Tandem } from "./tandem.ts";
@@ -56,9 +55,8 @@ it(`[RFC3261 10.3] holds ${count} registrations, and has them again after a rest
     expect(await countInStatus()).toBe(count);
     const after = await rows();
     expect(lasting(after)).toEqual(lasting(before));
-    // The disk knows the expiry with a lag, so that a refresh need not be written.
     expect(Math.min(...after.map(({ expiresSeconds }) => expiresSeconds))).toBeGreaterThan(3600 - 60);
-    expect(Math.max(...after.map(({ expiresSeconds }) => expiresSeconds))).toBeLessThanOrEqual(3600 + bindingExpiryLagMs / 1000);
+    expect(Math.max(...after.map(({ expiresSeconds }) => expiresSeconds))).toBeLessThanOrEqual(3600);
   }
 
   // A refresh of each finds its binding, and adds none.

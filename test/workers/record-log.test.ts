@@ -79,6 +79,35 @@ describe("the log of an exchange's records", () => {
     });
   });
 
+  it("costs one row for each write of what is refreshed again and again, and keeps few that count no more", async () => {
+    await runInDurableObject(env.EXCHANGE.getByName(exchangeName(0)), (_instance, state) => {
+      const { sql } = state.storage;
+      sql.exec("drop table if exists invite_log");
+      const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+      const metered = new Proxy(sql, {
+        get:
+          () =>
+          (...args: Parameters<SqlStorage["exec"]>) => {
+            const cursor = sql.exec(...args);
+            cursors.push(cursor);
+            return cursor;
+          },
+      });
+      const rowsWritten = (): number => cursors.reduce((sum, cursor) => sum + cursor.rowsWritten, 0);
+      const log = new RecordLog(metered, "invite");
+      expect(contentOf(log)).toEqual({});
+      const random = randomOf(1);
+      const write = (ms: number): void => log.write([recordOf(`phone ${ms % 300}`, ms), recordOf(`other ${random(300)}`, ms)], []);
+      for (let ms = 1; ms <= 2_000; ms += 1) write(ms);
+      const before = rowsWritten();
+      for (let ms = 2_001; ms <= 4_000; ms += 1) write(ms);
+      // What is cleaned away is the rest.
+      expect(rowsWritten() - before).toBeLessThan(2_000 * 1.05);
+      expect(Number(sql.exec("select count(*) as count from invite_log").one()["count"])).toBeLessThan(600 + logSlack);
+      expect(Object.keys(contentOf(new RecordLog(sql, "invite")))).toHaveLength(600);
+    });
+  });
+
   it("does not keep a thousand ends for the sake of one call that lasts", async () => {
     await withLog((open, rows) => {
       const log = open();

@@ -4,12 +4,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bindingTombstoneMs } from "../../sip/limits.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
-import { addSubscriber, callApi, domain, map, peerIsUp, putToSleep, replicas, userOf } from "./cell.ts";
+import { addSubscriber, callApi, domain, map, peerIsAway, peerIsUp, putToSleep, replicas, userOf } from "./cell.ts";
 import { GatewayTrunk } from "./gateway-trunk.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
 const exchange = env.EXCHANGE.getByName(exchangeName(0));
 const alice = userOf("alice");
+const bob = userOf("bob");
 const phones: Softphone[] = [];
 
 async function connect(user: string, password = "secret"): Promise<Softphone> {
@@ -29,9 +30,19 @@ async function rows(): Promise<{ readonly kind: string }[]> {
   return await runInDurableObject(exchange, (_instance, state) => [...new Disk(state.storage).read()].map(({ kind }) => ({ kind })));
 }
 
+/** When the bindings end that an exchange that starts now would read. */
+async function expiriesOnDisk(): Promise<number[]> {
+  return await runInDurableObject(exchange, (_instance, state) =>
+    [...new Disk(state.storage).read()].flatMap((record) =>
+      record.kind === "binding" && record.value !== undefined ? [record.value.expiresAt] : [],
+    ),
+  );
+}
+
 beforeEach(async () => {
   peerIsUp();
   await addSubscriber(alice, "secret");
+  await addSubscriber(bob, "secret");
 });
 
 afterEach(() => {
@@ -107,6 +118,31 @@ describe("time", () => {
     // The disk follows within flushMs.
     await vi.waitFor(async () => expect((await rows()).some(({ kind }) => kind === "binding")).toBe(false), 3 * map.flushMs);
   });
+
+  it("[RFC3261 10.3] ends a binding exactly also when its exchange has slept, refreshed or not", async () => {
+    const phone = await connect(alice);
+    const other = await connect(bob);
+    await phone.register(600);
+    await other.register(60);
+    await vi.waitFor(async () => expect(await expiriesOnDisk()).toHaveLength(2), 3 * map.flushMs);
+    await phone.register(120);
+    const registeredAt = Date.now();
+    await vi.waitFor(
+      async () => expect(Math.max(...(await expiriesOnDisk())) - registeredAt).toBeLessThanOrEqual(120_000),
+      3 * map.flushMs,
+    );
+    await putToSleep(0);
+    // The pair could tell it.
+    peerIsAway();
+    const [registration] = await registrations(alice);
+    expect(registration?.["expiresSeconds"]).toBeLessThanOrEqual(120);
+    expect(registration?.["expiresSeconds"]).toBeGreaterThan(110);
+    vi.useFakeTimers({ toFake: ["Date"], now: registeredAt + 61_000 });
+    expect(await registrations(bob)).toEqual([]);
+    expect(await registrations(alice)).toHaveLength(1);
+    vi.setSystemTime(registeredAt + 121_000);
+    expect(await registrations(alice)).toEqual([]);
+  }, 20_000);
 
   it("leaves an object without an alarm when it holds nothing that ends", async () => {
     const idle = env.EXCHANGE.getByName(exchangeName(2));

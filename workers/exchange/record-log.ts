@@ -2,7 +2,7 @@ import { isParseError } from "../../sip/errors.ts";
 import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { RecordKind } from "../../sip/record/values.ts";
-import { logCleanedMax, logRowOctets, logSlack } from "../limits.ts";
+import { logCleanedMax, logDeadRowsMax, logRowOctets, logSlack } from "../limits.ts";
 
 /**
  * The form of what a row holds. Rows say theirs from 2 on. Raise it with every change after which the release before would misread a row; a field
@@ -34,8 +34,8 @@ type Line = {
 /**
  * The records of one kind on an object's disk, written in batches of one row each: what Cloudflare bills, and what costs time, is the row. A row
  * is lines, in pairs: a key and its record, or a key and nothing when it is gone. Later batches win over earlier ones. A batch of which nothing
- * counts any more is deleted; when more than half of all lines are of no use, what counts in the oldest batches is written again. Rows of a format
- * to come are left alone: the release that wrote them will read them again.
+ * counts any more gives its row to the next one, or is deleted; when more than half of all lines are of no use, what counts in the oldest batches
+ * is written again. Rows of a format to come are left alone: the release that wrote them will read them again.
  */
 export class RecordLog {
   readonly #sql: SqlStorage;
@@ -46,6 +46,13 @@ export class RecordLog {
   readonly #places = new Map<string, Batch>();
   #lines = 0;
   #last = 0;
+  /**
+   * Batches of which nothing counts, whose rows wait for a batch to take them: Cloudflare bills one row for that, two for deleting one and adding
+   * one. In the order in which they may go: one with covers has all that are older before it.
+   */
+  readonly #dead = new Set<Batch>();
+  /** Rows that the present write has given up, and that must not outlast it. */
+  readonly #free: number[] = [];
 
   constructor(sql: SqlStorage, kind: RecordKind) {
     this.#sql = sql;
@@ -108,11 +115,12 @@ export class RecordLog {
       if (batch !== undefined) ended.push({ key, batch });
       this.#places.delete(key);
     }
-    this.#dropDead(left);
+    this.#giveUpDead(left, new Set(ended.map(({ batch }) => batch)));
     this.#clean(lines, new Set(put.map(({ key }) => key)));
     // A key is gone with its batch.
     for (const { key, batch } of ended) if (this.#batches.has(batch.number)) lines.push({ key, text: "", isCover: true });
     this.#append(lines);
+    for (const number of this.#free.splice(0)) this.#sql.exec(`delete from ${this.#table} where number = ?`, number);
   }
 
   /** What a batch has of a key counts no more. */
@@ -141,7 +149,7 @@ export class RecordLog {
         batch.live += 1;
         this.#places.set(line.key, batch);
       }
-      this.#sql.exec(`insert into ${this.#table} (number, text, format) values (?, ?, ?)`, batch.number, row, rowFormat);
+      this.#writeRow(batch.number, row);
       this.#batches.set(batch.number, batch);
       this.#lines += batch.lines;
       start = index + 1;
@@ -149,19 +157,47 @@ export class RecordLog {
     }
   }
 
-  /** Deletes those of some batches of which nothing counts, and then the oldest ones as far as nothing counts in them. */
-  #dropDead(batches: readonly Batch[]): void {
-    for (const batch of batches) if (batch.live === 0 && batch.covers === 0) this.#drop(batch);
+  #writeRow(number: number, row: string): void {
+    const free = this.#freeRow();
+    if (free === undefined) this.#sql.exec(`insert into ${this.#table} (number, text, format) values (?, ?, ?)`, number, row, rowFormat);
+    else this.#sql.exec(`update ${this.#table} set number = ?, text = ?, format = ? where number = ?`, number, row, rowFormat, free);
+  }
+
+  /** A row that the next batch may take. */
+  #freeRow(): number | undefined {
+    if (this.#free.length === 0) {
+      const [oldest] = this.#dead;
+      if (oldest !== undefined) this.#giveUp(oldest);
+    }
+    return this.#free.pop();
+  }
+
+  /**
+   * Batches of which nothing counts wait for others to take their rows: those of `left`, and the oldest ones, covers and all. A batch whose last key
+   * has ended does not wait: a key is gone with its row, or needs a line that says so.
+   */
+  #giveUpDead(left: readonly Batch[], endings: ReadonlySet<Batch>): void {
+    for (const batch of left) {
+      if (batch.live > 0 || batch.covers > 0) continue;
+      if (endings.has(batch)) this.#giveUp(batch);
+      else this.#dead.add(batch);
+    }
     for (const batch of this.#batches.values()) {
       if (batch.live > 0) break;
-      this.#drop(batch);
+      this.#dead.add(batch);
+    }
+    const max = this.#places.size === 0 ? 0 : logDeadRowsMax;
+    for (const batch of this.#dead) {
+      if (this.#dead.size <= max) break;
+      this.#giveUp(batch);
     }
   }
 
-  #drop(batch: Batch): void {
+  #giveUp(batch: Batch): void {
     if (!this.#batches.delete(batch.number)) return;
+    this.#dead.delete(batch);
     this.#lines -= batch.lines;
-    this.#sql.exec(`delete from ${this.#table} where number = ?`, batch.number);
+    this.#free.push(batch.number);
   }
 
   /** Takes the oldest batches away as long as too much in the log is of no use; what counts in them joins `lines`, but for keys that are `written`. */
@@ -169,11 +205,12 @@ export class RecordLog {
     const max = lines.length + logCleanedMax;
     for (const batch of this.#batches.values()) {
       if (this.#lines <= 2 * this.#places.size + logSlack || lines.length > max) break;
-      const [row] = this.#sql.exec(`select text from ${this.#table} where number = ?`, batch.number).raw<[string]>();
-      for (const [key, text] of linesOf(row?.[0] ?? "")) {
+      const [row = [""]] =
+        batch.live === 0 ? [] : this.#sql.exec(`select text from ${this.#table} where number = ?`, batch.number).raw<[string]>();
+      for (const [key, text] of linesOf(row[0])) {
         if (text !== "" && this.#places.get(key) === batch && !written.has(key)) lines.push({ key, text, isCover: false });
       }
-      this.#drop(batch);
+      this.#giveUp(batch);
     }
   }
 }

@@ -125,13 +125,6 @@ describe("merging bindings", () => {
     expect(held?.others).toHaveLength(callIdsPerBindingMax - 1);
     expect(held?.record.version).toBe(version(1_000));
   });
-
-  it("prefers the exact expiry of the pair over the one that a recovery has extended", () => {
-    const exact = bindingRecord(version(1), { expiresAt: 600_000 });
-    const extended = bindingRecord(version(1), { expiresAt: 2_400_000 });
-    expect(heldAfter([extended, exact])?.record).toBe(exact);
-    expect(heldAfter([exact, extended])?.record).toBe(exact);
-  });
 });
 
 describe("merging dialogs", () => {
