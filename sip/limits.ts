@@ -24,7 +24,8 @@ export const maxForwardsDefault = 70;
 export const usernameOctetsMax = 64;
 export const domainOctetsMax = 64;
 export const addressOfRecordOctetsMax = 256;
-export const contactOctetsMax = 255;
+/** A Contact's URI: one with push parameters has 200 to 500 octets (RFC 8599), with a web push endpoint more. Over: 400. */
+export const contactOctetsMax = 1_024;
 
 /** RFC 3261 10: bindings of one address-of-record, over all its phones. Over: 403. */
 export const contactsPerAddressOfRecordMax = 12;

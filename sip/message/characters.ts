@@ -6,6 +6,7 @@ export const CR = 0x0d;
 export const LF = 0x0a;
 export const SP = 0x20;
 export const HTAB = 0x09;
+export const DEL = 0x7f;
 
 /** RFC 3261 `token`. */
 export const TOKEN = 1;

@@ -82,9 +82,9 @@ function errorInBranch(message: SipMessage): ParseError | undefined {
   return via.branch?.toLowerCase() === "z9hg4bk" ? parseError("branch", 400, "Empty Branch") : undefined;
 }
 
-/** `word [ "@" word ]` (RFC 3261 25.1), read leniently: no white space, nothing empty. */
+/** `word [ "@" word ]` (RFC 3261 25.1), read leniently: no white space, nothing empty; control octets are refused in every header (scan.ts). */
 function errorInCallId(message: SipMessage): ParseError | undefined {
-  return message.callId === "" || /\s/.test(message.callId) ? parseError("call-id", 400, "Malformed Call-ID") : undefined;
+  return message.callId === "" || /[ \t]/.test(message.callId) ? parseError("call-id", 400, "Malformed Call-ID") : undefined;
 }
 
 function errorInCSeq(message: SipMessage): ParseError | undefined {

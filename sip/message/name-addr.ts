@@ -22,6 +22,8 @@ export type NameAddr = {
   readonly params: Params;
   /** The value as it stands in the message, unfolded. */
   readonly text: string;
+  /** The value as it should have been written, where it was read leniently: what strict receivers are sent. */
+  readonly mended: string | undefined;
 };
 
 class TextNameAddr implements NameAddr {
@@ -29,6 +31,7 @@ class TextNameAddr implements NameAddr {
   readonly uri: string;
   readonly params: Params;
   readonly text: string;
+  readonly mended: string | undefined;
   #parsedUri: Uri | ParseError | undefined;
 
   constructor(displayName: string, uri: string, params: Params, text: string) {
@@ -36,6 +39,8 @@ class TextNameAddr implements NameAddr {
     this.uri = uri;
     this.params = params;
     this.text = text;
+    // Empty quotes before a bracket are a display name as any other.
+    this.mended = displayName.length > 2 && displayName.startsWith('""') ? mendedName(displayName, text) : undefined;
   }
 
   get parsedUri(): Uri | ParseError {
@@ -68,12 +73,18 @@ export function parseNameAddr(text: string): NameAddr | ParseError {
   return new TextNameAddr(text.slice(start, open).trimEnd(), text.slice(open + 1, close), params, text);
 }
 
+/** `""name"" <...>` as `"name" <...>`. */
+function mendedName(displayName: string, text: string): string {
+  const start = text.indexOf(displayName);
+  return `${text.slice(0, start)}${displayName.slice(1, -1)}${text.slice(start + displayName.length)}`;
+}
+
 /** Offset of `<` behind a well-formed display name; -1 when the value has no bracket, -2 when what stands before it is no display name. */
 function openingBracket(text: string, start: number): number {
   if (codeAt(text, start) === 0x22) {
     const end = endOfQuoted(text, start);
     if (end < 0) return -2;
-    const open = skipSpace(text, end);
+    const open = skipSpace(text, end === start + 2 ? endOfTwiceQuoted(text, start) : end);
     return codeAt(text, open) === 0x3c ? open : -2;
   }
   let i = start;
@@ -85,6 +96,16 @@ function openingBracket(text: string, start: number): number {
   }
   // No display name of tokens: an addr-spec, unless a bracket follows where none can.
   return codeAt(text, i) !== 0x3a && text.includes("<", i) ? -2 : -1;
+}
+
+/**
+ * Offset behind a display name in two pairs of quotes, `""name""`, as some phones write it; behind the first pair when it is none. Nothing may
+ * stand in it that ends a name elsewhere: all who read it must see the same URI.
+ */
+function endOfTwiceQuoted(text: string, start: number): number {
+  let i = start + 2;
+  while (i < text.length && !'"\\<>,;'.includes(text.charAt(i))) i++;
+  return text.startsWith('""', i) ? i + 2 : start + 2;
 }
 
 function parseAddrSpec(text: string, start: number): NameAddr | ParseError {

@@ -107,4 +107,9 @@ export class PlainNameAddr implements NameAddr {
   get text(): string {
     return stringOf(this.#octets, this.#start, this.end);
   }
+
+  /** What is plain needs none. */
+  get mended(): undefined {
+    return undefined;
+  }
 }

@@ -1,13 +1,16 @@
 import { parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { headerOctetsMax, headersMax, startLineOctetsMax } from "../limits.ts";
-import { CR, HTAB, LF, SP, TOKEN, characterClasses } from "./characters.ts";
+import { CR, DEL, HTAB, LF, SP, TOKEN, characterClasses } from "./characters.ts";
 import { FOLDED, STRIDE, trimmedEnd } from "./header-lines.ts";
 import { Header, headerIdAt, isIdentityHeader, isSingleHeader } from "./header-names.ts";
 import { octetLengthOf, writeText } from "./octets.ts";
 
 const NO_LENGTH = -1;
 const BAD_LENGTH = -2;
+const NO_QUOTES = -1;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 
 /** The lines of the message that is being read: an array that has grown already. What a scan keeps is a copy of the right size. */
 const scratch: number[] = [];
@@ -43,6 +46,9 @@ export class Scan {
   error: ParseError | undefined = undefined;
 
   #at = 0;
+  /** How far the quoted strings of the present line have been followed, and whether that is in one. */
+  #quotesTo = NO_QUOTES;
+  #isQuoted = false;
   /** How many header lines are in {@link scratch}. */
   #lineCount = 0;
 
@@ -106,9 +112,8 @@ export class Scan {
   }
 
   #startLine(): void {
-    const { octets, end, start } = this;
-    let lineEnd = start;
-    while (lineEnd < end && octets[lineEnd] !== CR && octets[lineEnd] !== LF) lineEnd++;
+    const { octets, start } = this;
+    const lineEnd = this.#endOfText(start);
     this.#at = lineEnd;
     if (this.#isCrlfAt(lineEnd)) this.#at = lineEnd + 2;
     else this.#fail("start-line", 400, "Start Line Without CRLF", lineEnd);
@@ -182,6 +187,8 @@ export class Scan {
       }
     }
     i++;
+    this.#quotesTo = hasQuotedNames(id) ? lineStart : NO_QUOTES;
+    this.#isQuoted = false;
     let valueStart = -1;
     let folded = 0;
     for (;;) {
@@ -189,8 +196,7 @@ export class Scan {
         while (i < end && (octets[i] === SP || octets[i] === HTAB)) i++;
         if (octets[i] !== CR) valueStart = i;
       }
-      // One comparison an octet: nearly all of them are above CR.
-      while (i < end && ((octets[i] ?? 0) > CR || (octets[i] !== CR && octets[i] !== LF))) i++;
+      i = this.#endOfText(i);
       if (i >= end) {
         this.#fail("headers-end", 400, "Headers Without End", lineStart);
         return this.#endOfHeaders(lineStart, end);
@@ -218,6 +224,37 @@ export class Scan {
     if (id === Header.ContentLength) this.#contentLength(valueStart, i);
     this.#at = i + 2;
     return true;
+  }
+
+  /**
+   * Offset of the CR or LF, or of the end, that ends the text at `at`. No control octet stands in a header or a start line but the tab, and what a
+   * backslash quotes in a display name or parameter (RFC 3261 25.1): some receivers end a text there, and would read another message than we do.
+   */
+  #endOfText(at: number): number {
+    const { octets, end } = this;
+    let i = at;
+    for (;;) {
+      // One comparison an octet: nearly all are letters. 0x7f and 0xff become 0, what is below a space stays there, as do some above ASCII.
+      while (i < end && (((octets[i] ?? 0) + 1) & 0x7f) > SP) i++;
+      const octet = octets[i] ?? 0;
+      if (i >= end || octet === CR || octet === LF) return i;
+      const isControl = (octet < SP && octet !== HTAB) || octet === DEL;
+      if (isControl && !this.#isQuotedPair(i)) this.#fail("control", 400, "Control Character", i);
+      i++;
+    }
+  }
+
+  /** Whether the octet at `at` is the second one of a quoted-pair (RFC 3261 25.1). Quotes are followed once, and only as far as somebody asks. */
+  #isQuotedPair(at: number): boolean {
+    const { octets } = this;
+    if (this.#quotesTo === NO_QUOTES || octets[at - 1] !== BACKSLASH) return false;
+    let i = this.#quotesTo;
+    for (; i < at; i++) {
+      if (octets[i] === QUOTE) this.#isQuoted = !this.#isQuoted;
+      else if (this.#isQuoted && octets[i] === BACKSLASH) i++;
+    }
+    this.#quotesTo = i;
+    return this.#isQuoted && i === at + 1;
   }
 
   /** That a header is on the line that comes next. */
@@ -259,6 +296,11 @@ export class Scan {
     this.bodyStart = bodyStart;
     return false;
   }
+}
+
+/** Headers of name-addrs: the only ones whose quoted strings are read as such here. */
+function hasQuotedNames(id: number): boolean {
+  return id === Header.From || id === Header.To || id === Header.Contact;
 }
 
 function isTokenOctet(octet: number | undefined): boolean {

@@ -3,6 +3,7 @@ import { isParseError } from "../errors.ts";
 import { maxForwardsDefault } from "../limits.ts";
 import { MessageEdit } from "../message/edit.ts";
 import { Header } from "../message/header-names.ts";
+import type { SipMessage } from "../message/sip-message.ts";
 import { parseUri } from "../message/uri.ts";
 import { fnv1a, makeBranch, makeViaMark, parseViaMark, viaMarkName } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
@@ -39,6 +40,7 @@ export function forwardRequest(
     if (request.ownRoutes > 0) edit.removeFirst(Header.Route, request.ownRoutes);
     for (const route of target.routes.toReversed()) edit.prepend(Header.Route, route);
   }
+  mendNames(edit, message);
   consumeCredentials(env, edit, message);
   writeIdentity(edit, request);
   const maxForwards = message.maxForwards;
@@ -56,6 +58,16 @@ export function forwardRequest(
     edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));
   }
   return edit.serialize();
+}
+
+/** Names that were read leniently leave as they should have been written: a strict phone would drop the request. */
+function mendNames(edit: MessageEdit, message: SipMessage): void {
+  const { contacts, from, to } = message;
+  if (!isParseError(from) && from.mended !== undefined) edit.replaceFirst(Header.From, from.mended);
+  if (!isParseError(to) && to.mended !== undefined) edit.replaceFirst(Header.To, to.mended);
+  if (isParseError(contacts) || contacts === "*") return;
+  const [contact] = contacts;
+  if (contact?.mended !== undefined && contacts.length === 1) edit.replaceFirst(Header.Contact, contact.mended);
 }
 
 /** RFC 3261 16.6 6: as a strict router expects it: its URI in the Request-URI, the real one as the last Route value. */

@@ -33,7 +33,9 @@ export type RequestedContact = {
  * malformed counts as one hour (10.2); any URI scheme may be registered (10.2.1). Errors are 400: what is malformed or too long.
  */
 export function readContact(nameAddr: NameAddr, headerExpires: number | undefined): RequestedContact | ParseError {
-  if (nameAddr.uri.length > contactOctetsMax) return parseError("contact-max", 400, "Contact Too Long", contactOctetsMax);
+  if (nameAddr.uri.length > contactOctetsMax) {
+    return parseError("contact-max", 400, `Contact URI Over ${contactOctetsMax} Octets`, contactOctetsMax);
+  }
   const uri = nameAddr.parsedUri;
   if (isParseError(uri)) return uri;
   const { params } = nameAddr;

@@ -8,7 +8,10 @@ const magicCookie = "z9hG4bK";
 
 /**
  * The key of the server transaction of a request; for an ACK or CANCEL, give `INVITE` to find what it is for.
- * Undefined when the top Via cannot be read.
+ * Undefined when the top Via or the CSeq cannot be read.
+ *
+ * The CSeq number is in it although 17.2.3 does not ask for it: a retransmission has the same one, and so have the ACK and the CANCEL
+ * (17.1.1.3, 9.1). Clients exist that send the request with credentials under the branch of the refused one.
  *
  * A branch without the magic cookie (or with nothing behind it) is an RFC 2543 client's: then Request-URI, From tag, Call-ID, CSeq and
  * top Via decide. The To tag is left out, as the ACK's differs from the INVITE's; the machine checks it.
@@ -16,9 +19,9 @@ const magicCookie = "z9hG4bK";
 export function serverKey(message: SipMessage, method: string): string | undefined {
   const via = message.topVia;
   if (isParseError(via)) return undefined;
-  if (isUniqueBranch(via)) return `${via.branch}|${via.host}:${via.port ?? ""}|${method}`;
   const cSeq = message.cSeq;
   if (isParseError(cSeq)) return undefined;
+  if (isUniqueBranch(via)) return `${via.branch}|${via.host}:${via.port ?? ""}|${cSeq.number} ${method}`;
   return `${message.requestUri}|${message.fromTag ?? ""}|${message.callId}|${cSeq.number}|${via.text}|${method}`;
 }
 

@@ -122,6 +122,21 @@ describe("calling as one of our users [RFC3261 22.3]", () => {
     expect(sent.map((each) => each.text.split("\r\n")[0]?.split(" ")[0] === "INVITE" && each.key)).toContain(bob.key);
   });
 
+  it("takes the INVITE with credentials also under the branch of the refused one: another CSeq is another request [RFC3261 17.2.3]", () => {
+    const world = new TestExchange("digest");
+    world.addSubscriber("alice", "wonderland");
+    world.addSubscriber("bob", "looking-glass");
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const [refused] = world.receive(alice.key, alice.request("INVITE", uri));
+    expect(refused?.message.status).toBe(407);
+    const proof = credentials(refused, { user: "alice", password: "wonderland", method: "INVITE", uri });
+    const again = alice.request("INVITE", uri, [proof]).replace("branch=z9hG4bKalice2", "branch=z9hG4bKalice1");
+    expect(again).toContain("branch=z9hG4bKalice1");
+    // Bob has no phone.
+    expect(statusOf(world.receive(alice.key, again))).toEqual([480]);
+    expect(statusOf(world.receive(alice.key, again))).toEqual([480]);
+  });
+
   it("does not let one user speak in another's name", () => {
     const { world, bob } = twoUsers();
     const asAlice = ["From: <sip:alice@example.test>;tag=x"];

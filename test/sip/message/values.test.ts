@@ -231,9 +231,28 @@ describe("[RFC3261 20.10, 20.20] name-addr and addr-spec", () => {
   });
 
   test.each([
+    ['""name"" <sip:a@b>;tag=1', '""name""', '"name" <sip:a@b>;tag=1'],
+    ['""Desk 1 (2nd) M\xc3\xbcller""<sip:a@b>', '""Desk 1 (2nd) M\xc3\xbcller""', '"Desk 1 (2nd) M\xc3\xbcller"<sip:a@b>'],
+    ['  """" <sip:a@b>', '""""', '  "" <sip:a@b>'],
+    ['"" <sip:a@b>', '""', undefined],
+    ['"name" <sip:a@b>', '"name"', undefined],
+  ])("%s: a display name in two pairs of quotes is one, and is mended", (text, displayName, mended) => {
+    expect(valueOf(parseNameAddr(text))).toMatchObject({ displayName, uri: "sip:a@b", text, mended });
+  });
+
+  test.each([
     "",
     ";tag=1",
     "<>",
+    // In two pairs of quotes nothing may stand that others might take for an end.
+    '""a"b"" <sip:a@b>',
+    '""a\\"" <sip:a@b>',
+    '""a,b"" <sip:a@b>',
+    '""a;b"" <sip:a@b>',
+    '""<sip:x@y>"" <sip:a@b>',
+    '""a" <sip:a@b>',
+    '""a""',
+    '""a"" x <sip:a@b>',
     "<sip:a@b",
     '"Bob <sip:a@b>',
     '"Bob" sip:a@b',

@@ -37,6 +37,21 @@ describe("[RFC3261 16.6] request forwarding", () => {
     expect([out[0], ...out.slice(2)].join("\r\n")).toBe(expected);
   });
 
+  it("writes a name in two pairs of quotes, as some phones do, with one: strict phones would drop the request", () => {
+    const text = request("INVITE")
+      .replace(/^From: .*$/m, 'From: ""name"" <sip:alice@example.test>;tag=a')
+      .replace(/^To: .*$/m, 'To: ""Bob B."" <sip:bob@example.test>')
+      .replace(/^Contact: .*\r\n/m, "")
+      .replace("CSeq", 'Contact: ""name"" <sip:alice@192.0.2.1>;x=y\r\nCSeq');
+    const rig = new Rig();
+    rig.targets = [target(phone1)];
+    rig.receive(text, caller);
+    const { message } = rig.last(phone1);
+    expect(message.text(Header.From)).toBe('"name" <sip:alice@example.test>;tag=a');
+    expect(message.text(Header.To)).toBe('"Bob B." <sip:bob@example.test>');
+    expect(message.text(Header.Contact)).toBe('"name" <sip:alice@192.0.2.1>;x=y');
+  });
+
   it("[RFC3261 16.6 2] removes from the Request-URI what it may not hold", () => {
     const rig = forwarded("INVITE", [target(phone1, { requestUri: "sip:bob@h.invalid;transport=tcp;method=INVITE?Subject=x" })]);
     expect(rig.last(phone1).message.requestUri).toBe("sip:bob@h.invalid;transport=tcp");

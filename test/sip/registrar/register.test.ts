@@ -16,6 +16,11 @@ import { flowOf, headersOf, message, registerMessage, TestRegistrar } from "./re
 const desk = "<sip:bob@192.0.2.4>";
 const mobile = "<sip:bob@198.51.100.7:5070>";
 
+/** One whose URI has so many octets. */
+function pushContact(octets: number): string {
+  return `<${"sip:bob@192.0.2.4;pn-provider=fcm;pn-param=project;pn-prid=".padEnd(octets, "k")}>`;
+}
+
 describe("adding and refreshing bindings", () => {
   it("[RFC3261 10.3 8] lists all current bindings with expires, and says the date", () => {
     const registrar = new TestRegistrar();
@@ -275,6 +280,16 @@ describe("limits", () => {
     registrar.now += 60_000;
     expect(registrar.register({ contacts: [mobile], cSeq: 2 }).status).toBe(200);
     expect(registrar.contacts).toEqual(["sip:bob@198.51.100.7:5070"]);
+  });
+
+  it("[RFC8599 4.1] takes Contacts with push parameters up to the limit, and says the limit to those over it", () => {
+    for (const octets of [255, 256, 500, contactOctetsMax]) {
+      const registrar = new TestRegistrar();
+      expect(registrar.register({ contacts: [pushContact(octets)] }).status).toBe(200);
+      expect(registrar.targets().map(({ requestUri }) => requestUri)).toEqual([pushContact(octets).slice(1, -1)]);
+    }
+    const over = new TestRegistrar().register({ contacts: [pushContact(contactOctetsMax + 1)] });
+    expect([over.status, over.reason]).toEqual([400, "Contact URI Over 1024 Octets"]);
   });
 
   it.each([

@@ -21,6 +21,25 @@ describe("matching requests", () => {
     expect(recorder.events).toEqual(["request OPTIONS", "request OPTIONS"]);
   });
 
+  it("and by CSeq: a client that repeats a refused INVITE with credentials under one branch makes another request", () => {
+    const recorder = new Recorder();
+    recorder.receive(requestText("INVITE", "z9hG4bK1", { cSeq: 1 }), udp);
+    const first = recorder.server;
+    recorder.respond(407);
+    recorder.receive(requestText("INVITE", "z9hG4bK1", { cSeq: 2 }), udp);
+    const second = recorder.server;
+    expect(second).not.toBe(first);
+    // Each has its own retransmissions, ACK and CANCEL.
+    recorder.receive(requestText("INVITE", "z9hG4bK1", { cSeq: 2 }), udp);
+    recorder.receive(requestText("INVITE", "z9hG4bK1", { cSeq: 1 }), udp);
+    expect(recorder.events).toEqual(["request INVITE", "request INVITE"]);
+    recorder.receive(requestText("ACK", "z9hG4bK1", { cSeq: 1 }), udp);
+    expect([first.state, second.state]).toEqual(["Confirmed", "Proceeding"]);
+    recorder.receive(requestText("CANCEL", "z9hG4bK1", { cSeq: 2 }), udp);
+    recorder.receive(requestText("CANCEL", "z9hG4bK1", { cSeq: 3 }), udp);
+    expect(recorder.cancelled).toEqual([second, undefined]);
+  });
+
   it("[RFC3261 9.2] CANCEL has a transaction of its own and finds the INVITE's", () => {
     const recorder = new Recorder();
     recorder.receive(requestText("INVITE"), udp);
