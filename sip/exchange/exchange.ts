@@ -20,7 +20,7 @@ import type { DialogSide } from "../record/values.ts";
 import { Specimen } from "../specimen.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
-import type { ServerTransaction, TransactionUser } from "../transaction/transaction.ts";
+import type { ServerTransaction, TransactionUser, TransportSink } from "../transaction/transaction.ts";
 import { accessOfFlow, isLine, joinFlow, splitFlow, type Listener } from "../transport/flow.ts";
 import { parseJsonOctets, RecordKind, type FrameRecord } from "../transport/frame.ts";
 import { responseFlow, stampReceived } from "../transport/response-flow.ts";
@@ -33,6 +33,7 @@ import { DialogKeeper } from "./dialog-keeper.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { InviteKeeper } from "./invite-keeper.ts";
 import { LateResponses } from "./late-responses.ts";
+import { OrphanedInvites } from "./orphaned-invites.ts";
 import { PhoneFinder } from "./phone-finder.ts";
 import { RegisterRequests } from "./register-requests.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
@@ -84,6 +85,7 @@ export class Exchange {
   readonly #invites: InviteKeeper;
   readonly #finder: PhoneFinder;
   readonly #takeovers: Takeovers;
+  readonly #orphans: OrphanedInvites;
   readonly #late: LateResponses;
   readonly #specimens = { request: new Specimen(), response: new Specimen() };
   readonly #whereabouts: Whereabouts;
@@ -109,7 +111,8 @@ export class Exchange {
       user: this.#user(),
       isReliable: isReliableFlow,
     });
-    this.#proxy = new Proxy(this.#environment(), this.#transactions, this.#timers, transport);
+    const env = this.#environment();
+    this.#proxy = new Proxy(env, this.#transactions, this.#timers, transport);
     this.#dialogs = new DialogKeeper(this.store, this.#clock, () => this.#map);
     this.#registrar = new RegistrarDesk(this.store, this.#clock);
     this.#invites = new InviteKeeper(this.store, this.#clock, this.#proxy, this.#transactions);
@@ -142,6 +145,7 @@ export class Exchange {
       returned: (reference, targets, at) => this.#proxy.returned(reference, targets, at),
       moveResponse: (tx, response, flow, at) => this.#transactions.moveResponse(tx, response, flow, at),
     });
+    this.#orphans = this.#orphanedInvites(env, transport, now);
     this.#authority = new Authority({
       ...tools,
       isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
@@ -186,6 +190,7 @@ export class Exchange {
    */
   takeOver(access: string | undefined, now: number): void {
     this.#authority.tookOver(now);
+    this.#orphans.tookOver(now);
     this.#repeatedUntil = now + repeatedMs;
     this.#takeovers.takeOver(access, now);
     this.#dialogs.confirmAll(now);
@@ -395,7 +400,8 @@ export class Exchange {
       request: (tx, message, now) => this.#request(tx, message, now),
       ack: (message, flow, now) => this.#ack(message, flow, now),
       cancel: (tx, cancelTx, message, now) => {
-        this.#proxy.cancel(tx ?? this.#takeovers.adoptedForCancel(message, now), cancelTx, message, now);
+        const invite = tx ?? this.#takeovers.adoptedForCancel(message, now);
+        if (invite !== undefined || !this.#orphans.cancel(cancelTx, message, now)) this.#proxy.cancel(invite, cancelTx, message, now);
       },
       response: (tx, message, now) => void this.#proxy.response(tx, message, now),
       strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),
@@ -412,6 +418,23 @@ export class Exchange {
     };
   }
 
+  #orphanedInvites(env: ProxyEnvironment, transport: TransportSink, now: number): OrphanedInvites {
+    return new OrphanedInvites(
+      {
+        env,
+        map: () => this.#map,
+        proxy: this.#proxy,
+        transactions: this.#transactions,
+        transport,
+        finder: this.#finder,
+        targets: (addressOfRecord, isSecure, at) => this.#registrar.targets(addressOfRecord, at, isSecure),
+        isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
+        dialogTarget: (request, at) => this.#whereabouts.dialogTarget(request, at),
+      },
+      now,
+    );
+  }
+
   #isServedHere(addressOfRecord: string): boolean {
     return exchangeOf(this.#map, addressOfRecord) === this.#config.exchange;
   }
@@ -426,8 +449,10 @@ export class Exchange {
     if (known === "adopted") return this.#transactions.receive(message, flow, now);
     // Only the replica that has it in hand can acknowledge a refusal, and try another phone.
     if (known === "gone" || (known === "theirs" && message.status >= 300)) return;
-    const onward = this.#proxy.strayResponse(message, now);
-    if (onward === undefined) return;
+    const byVia = this.#proxy.strayResponse(message, now);
+    if (byVia === undefined) return;
+    const onward = { flow: this.#orphans.callerOf(via.branch) ?? byVia.flow, octets: byVia.octets };
+    if (known === undefined) this.#orphans.answered(message, via.branch, now);
     // Before the answer to a BYE ends the dialog that knows it.
     const client = this.#dialogs.senderOf(message);
     const hasChanged = this.#dialogs.followStray(message, onward.flow, flow, now);
@@ -449,7 +474,8 @@ export class Exchange {
 
   #ack(message: SipMessage, flow: string, now: number): void {
     const request = this.#proxy.preprocess(message, flow);
-    if (isParseError(request) || request.token === undefined) return; // RFC 3261 17: an ACK is never answered
+    if (isParseError(request)) return; // RFC 3261 17: an ACK is never answered
+    if (request.token === undefined) return this.#orphans.ack(request, now);
     this.#dialogs.requested(request.message, flowBackTo(request.message, flow), now);
     this.#proxy.ack(request, this.#whereabouts.dialogTarget(request, now), now);
   }

@@ -14,7 +14,7 @@ import { hostPortOf, recordRoutesOf } from "./record-route.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
-/** What our Via says: see token.ts. */
+/** What our Via says: see token.ts. No mark: nothing comes back that it would have to let through. */
 export type ViaToken = { readonly branch: string; readonly mark: string };
 
 /**
@@ -52,7 +52,8 @@ export function forwardRequest(
     for (const value of recordRoutesOf(env, request, target, flow, isSecure, cell)) edit.prepend(Header.RecordRoute, value);
   }
   const listener = env.sentBy(flow);
-  edit.prepend(Header.Via, `SIP/2.0/${listener.transport} ${hostPortOf(listener)};branch=${via.branch};${viaMarkName}=${via.mark}`);
+  const mark = via.mark === "" ? "" : `;${viaMarkName}=${via.mark}`;
+  edit.prepend(Header.Via, `SIP/2.0/${listener.transport} ${hostPortOf(listener)};branch=${via.branch}${mark}`);
   // 16.6 9: over a stream the length must be said.
   if (listener.transport !== "UDP" && !message.has(Header.ContentLength)) {
     edit.append(Header.ContentLength, String(message.bodyEnd - message.bodyStart));

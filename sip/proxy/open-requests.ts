@@ -4,6 +4,7 @@ import { MessageEdit } from "../message/edit.ts";
 import { Header } from "../message/header-names.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
+import type { OwnNames } from "./own-realms.ts";
 import { isSameRequest } from "./request-validation.ts";
 import type { ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -15,6 +16,11 @@ import type { Preprocessed } from "./route-preprocessing.ts";
  */
 export class OpenRequests {
   readonly #byIdentity = new Map<string, ResponseContext>();
+  readonly #names: OwnNames;
+
+  constructor(names: OwnNames) {
+    this.#names = names;
+  }
 
   get size(): number {
     return this.#byIdentity.size;
@@ -34,7 +40,7 @@ export class OpenRequests {
   find(request: Preprocessed): ResponseContext | undefined {
     const context = this.#byIdentity.get(request.identity);
     const known = context?.finalStatus === 0 ? context.request : undefined;
-    return known !== undefined && isSameRequest(known.message, request.message) ? context : undefined;
+    return known !== undefined && isSameRequest(known.message, request.message, this.#names) ? context : undefined;
   }
 }
 

@@ -18,8 +18,11 @@ const realmPattern = /realm\s{0,9}=(?=\s{0,9}("(?:[^"\\]|\\.){0,200}|[^\s,;]{0,2
 const challengeHeaders: readonly HeaderId[] = [Header.WwwAuthenticate, Header.ProxyAuthenticate];
 const credentialsHeaders: readonly HeaderId[] = [Header.Authorization, Header.ProxyAuthorization];
 
+/** What is asked for the names of our domains. */
+export type OwnNames = Pick<ProxyEnvironment, "isOurs">;
+
 /** Whether a challenge or credentials name a realm of ours, or may be read so. */
-function namesOwnRealm(env: ProxyEnvironment, value: string): boolean {
+function namesOwnRealm(env: OwnNames, value: string): boolean {
   const trimmed = value.trimStart().toLowerCase();
   // RFC 3261 22: nobody may ask for a password in the clear, so nobody gets one.
   if (trimmed.startsWith("basic")) return true;
@@ -33,6 +36,11 @@ function namesOwnRealm(env: ProxyEnvironment, value: string): boolean {
   return count === 0 && trimmed.startsWith("digest");
 }
 
+/** The values of a credentials header that are not for realms of ours. */
+export function foreignCredentials(env: OwnNames, message: SipMessage, id: HeaderId): readonly string[] {
+  return message.values(id).filter((value) => !namesOwnRealm(env, value));
+}
+
 /**
  * RFC 3261 22.3: credentials for our realms end here: whoever is called need not have what a password can be guessed from. Those for other realms
  * go on, whichever of them stand together.
@@ -40,9 +48,8 @@ function namesOwnRealm(env: ProxyEnvironment, value: string): boolean {
 export function consumeCredentials(env: ProxyEnvironment, edit: MessageEdit, message: SipMessage): void {
   for (const id of credentialsHeaders) {
     if (!message.has(id)) continue;
-    const values = message.values(id);
-    const foreign = values.filter((value) => !namesOwnRealm(env, value));
-    if (foreign.length === values.length) continue;
+    const foreign = foreignCredentials(env, message, id);
+    if (foreign.length === message.values(id).length) continue;
     edit.removeAll(id);
     for (const value of foreign.toReversed()) edit.prepend(id, value);
   }

@@ -19,7 +19,7 @@ import { forwardRequest, isPhone, placeOf, referenceOf, viaTokenOf } from "./for
 import { nextHopOf } from "./next-hop.ts";
 import { join, OpenRequests, withVias } from "./open-requests.ts";
 import { withoutOwnChallenges } from "./own-realms.ts";
-import { checkForwarding } from "./request-validation.ts";
+import { checkForwarding, identify } from "./request-validation.ts";
 import type { Refusal } from "./request-validation.ts";
 import {
   addToTargetSet,
@@ -69,12 +69,13 @@ export class Proxy {
   /** Branches that have a timer or wait for addresses, by reference. */
   readonly #branches = new Map<string, Branch>();
   readonly #stateless: StatelessForwarder;
-  readonly #open = new OpenRequests();
+  readonly #open: OpenRequests;
 
   constructor(env: ProxyEnvironment, transactions: TransactionLayer, timers: TimerTable, transport: TransportSink) {
     this.#env = env;
     this.#transactions = transactions;
     this.#timers = timers;
+    this.#open = new OpenRequests(env);
     this.#stateless = new StatelessForwarder(env, timers, transport);
   }
 
@@ -97,7 +98,12 @@ export class Proxy {
 
   /** RFC 3261 16.3: what forbids to forward the request; ask before authenticating it. {@link forward} asks when nobody has. */
   checkForwarding(request: Preprocessed): Refusal | undefined {
-    return checkForwarding(request);
+    return checkForwarding(request, this.#env);
+  }
+
+  /** Sets what an INVITE is known by that was forwarded before and is not any more. */
+  identify(request: Preprocessed): void {
+    identify(request, this.#env);
   }
 
   /** Answers a request with a response of our own. */
@@ -121,7 +127,7 @@ export class Proxy {
    */
   forward(tx: ServerTransaction, request: Preprocessed, targets: readonly Target[], options: ForwardOptions, now: number): void {
     if (tx.state !== "Proceeding" && tx.state !== "Trying") return;
-    const refusal = request.loop === undefined ? checkForwarding(request) : undefined;
+    const refusal = request.loop === undefined ? this.checkForwarding(request) : undefined;
     if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
     if (this.join(tx, request, now)) return;
     const context = newContext(tx, request, options.recordRoute);

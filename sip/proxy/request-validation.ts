@@ -1,9 +1,10 @@
 import { base36 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
-import { Header } from "../message/header-names.ts";
+import { Header, type HeaderId } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri, isTelUri } from "../message/uri.ts";
 import { branchPrefix, fnv1a, parseBranch } from "../transport/token.ts";
+import { foreignCredentials, type OwnNames } from "./own-realms.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** Why a request is answered and not forwarded. */
@@ -14,13 +15,13 @@ export type Refusal = {
 
 /** Option-tags in Proxy-Require that this proxy understands: none asks anything of it. */
 const understoodOptionTags: readonly string[] = [];
-const none: readonly (readonly [string, string])[] = [];
+const none: readonly never[] = [];
 
 /**
  * RFC 3261 16.3 2 to 5, for a request that is about to be forwarded: 416 for a scheme we cannot route, 483 when Max-Forwards is used up
  * (whoever answers OPTIONS or REGISTER itself does not ask), 482 for a loop, 420 for a Proxy-Require. Undefined: forward it.
  */
-export function checkForwarding(request: Preprocessed): Refusal | undefined {
+export function checkForwarding(request: Preprocessed, names: OwnNames): Refusal | undefined {
   const { message } = request;
   const uri = message.parsedRequestUri;
   if (isParseError(uri)) return { status: uri.status, headers: none };
@@ -28,7 +29,7 @@ export function checkForwarding(request: Preprocessed): Refusal | undefined {
   const maxForwards = message.maxForwards;
   if (maxForwards !== undefined && isParseError(maxForwards)) return { status: 400, headers: none };
   if (maxForwards === 0) return { status: 483, headers: none };
-  identify(request);
+  identify(request, names);
   if (hasLooped(message, request.loop ?? "")) return { status: 482, headers: none };
   if (message.has(Header.ProxyRequire)) {
     const unsupported = message.optionTags(Header.ProxyRequire).filter((tag) => !understoodOptionTags.includes(tag));
@@ -38,17 +39,31 @@ export function checkForwarding(request: Preprocessed): Refusal | undefined {
 }
 
 /** Sets what a request is known by: its loop hash, and its identity. */
-export function identify(request: Preprocessed): void {
-  const { message } = request;
-  const text = identifyingText(message);
+export function identify(request: Preprocessed, names: OwnNames): void {
+  setIdentity(request, request.message.method, identifyingText(request.message, names));
+}
+
+/**
+ * The same for a CANCEL, or the ACK of a refusal: what the INVITE that it is for was known by. The To tag of an ACK outside of dialogs is that of the
+ * refusal (RFC 3261 17.1.1.3), and its INVITE had none.
+ */
+export function identifyAsInvite(request: Preprocessed, names: OwnNames): void {
+  const { message, token } = request;
+  const toTag = message.method === "ACK" && token === undefined ? "" : message.toTag;
+  setIdentity(request, "INVITE", identifyingText(message, names, toTag));
+}
+
+function setIdentity(request: Preprocessed, method: string, text: string): void {
   request.loop = base36(fnv1a(text), 7);
-  request.identity = `${request.loop}.${base36(fnv1a(`${message.method}\n${text}`), 7)}`;
+  request.identity = `${request.loop}.${base36(fnv1a(`${method}\n${text}`), 7)}`;
 }
 
 /** Whether two requests are the same one, come by different ways: what {@link identify} has hashed is the same, and who says it. */
-export function isSameRequest(one: SipMessage, other: SipMessage): boolean {
+export function isSameRequest(one: SipMessage, other: SipMessage, names: OwnNames): boolean {
   return (
-    one.method === other.method && one.text(Header.From) === other.text(Header.From) && identifyingText(one) === identifyingText(other)
+    one.method === other.method &&
+    one.text(Header.From) === other.text(Header.From) &&
+    identifyingText(one, names) === identifyingText(other, names)
   );
 }
 
@@ -56,17 +71,23 @@ export function isSameRequest(one: SipMessage, other: SipMessage): boolean {
  * RFC 3261 16.6 8 and RFC 5393 4.2: all that decides where a request goes, and what tells transactions apart; neither the method nor
  * the Vias. Its hash is equal on the way back: a loop. Different: a spiral.
  */
-function identifyingText(message: SipMessage): string {
+function identifyingText(message: SipMessage, names: OwnNames, toTag: string | undefined = message.toTag): string {
   const cSeq = message.cSeq;
-  let text = `${message.requestUri}\n${message.callId}\n${isParseError(cSeq) ? "" : cSeq.number}\n${message.fromTag ?? ""}\n${message.toTag ?? ""}`;
-  for (const id of routingHeaders) {
-    if (message.has(id)) text += `\n${message.values(id).join(",")}`;
+  let text = `${message.requestUri}\n${message.callId}\n${isParseError(cSeq) ? "" : cSeq.number}\n${message.fromTag ?? ""}\n${toTag ?? ""}`;
+  for (const id of routingHeaders) if (message.has(id)) text += `\n${message.values(id).join(",")}`;
+  for (const id of credentialHeaders) {
+    const values = message.has(id) ? foreignCredentials(names, message, id) : none;
+    if (values.length > 0) text += `\n${values.join(",")}`;
   }
   return text;
 }
 
-/** With credentials, because phones exist that repeat a challenged request with the same CSeq. */
-const routingHeaders: readonly number[] = [Header.Route, Header.ProxyRequire, Header.ProxyAuthorization, Header.Authorization];
+const routingHeaders: readonly number[] = [Header.Route, Header.ProxyRequire];
+/**
+ * Because phones exist that repeat a request that another proxy has challenged with the same CSeq. Not with those for us: a CANCEL has the branch of
+ * its INVITE, and carries none (RFC 3261 9.1).
+ */
+const credentialHeaders: readonly HeaderId[] = [Header.ProxyAuthorization, Header.Authorization];
 
 /** RFC 5393 4.2.2: any Via of ours, of any replica, with the same hash. Not verified: who forges one only fails his own request. */
 function hasLooped(message: SipMessage, loop: string): boolean {

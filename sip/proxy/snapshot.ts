@@ -7,7 +7,6 @@ import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { Proxy } from "./proxy.ts";
-import { identify } from "./request-validation.ts";
 import { newBranch, newContext } from "./response-context.ts";
 import type { Branch, ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -82,7 +81,7 @@ export function restoreInvite(
   if (isParseError(message)) return undefined;
   const request = proxy.preprocessAdopted(message, snapshot.flow);
   if (isParseError(request)) return undefined;
-  identify(request);
+  proxy.identify(request);
   const lastResponse = snapshot.lastResponse === undefined ? undefined : octetsOf(snapshot.lastResponse);
   const tx = transactions.restoreServer(message, snapshot.flow, snapshot.lastStatus, lastResponse);
   if (tx.owner !== undefined || tx.state !== "Proceeding") return undefined;

@@ -98,9 +98,9 @@ export class StatelessForwarder {
     if (isParseError(via)) return;
     const received = `${via.host}|${via.branch ?? via.text}`;
     const reference = `k${base36(fnv1a(received), 7)}-${base36(fnv1a(`${received}k`), 7)}`;
-    // Not signed: an ACK has no response that a signature would have to let through.
+    // No mark: an ACK has no response, and is the same octets whichever replica forwards it.
     const branch = makeBranch({ exchange: this.#env.exchange, reference, loop: "0" });
-    const octets = forwardRequest(this.#env, request, target, flow, { branch, mark: `${this.#env.cell}**0` }, false);
+    const octets = forwardRequest(this.#env, request, target, flow, { branch, mark: "" }, false);
     if (octets.length <= messageOctetsMax) this.#transport.send(flow, octets);
   }
 

@@ -1,7 +1,8 @@
+import type { Request } from "sip";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { UdpPhone } from "../gateway/phones.ts";
 import { requestText } from "../gateway/sip-text.ts";
-import { establish, exchange } from "./clients/call.ts";
+import { establish, exchange, OutgoingCall, sdpOf } from "./clients/call.ts";
 import { Phone, randomId } from "./clients/phone.ts";
 import { accountOf, subscribe } from "./clients/subscribers.ts";
 import { transports } from "./clients/stack.ts";
@@ -95,6 +96,48 @@ it("[RFC3261 17.1.2] a REGISTER while both cells are down for a moment is served
   for (const { pid } of system.run.cells) process.kill(pid, "SIGKILL");
   for (const phone of phones) expect(await phone.register()).toMatchObject({ status: 200 });
   await everybodyCalls();
+});
+
+type Ringing = { readonly call: OutgoingCall; readonly callee: Phone; readonly invite: Request };
+
+async function ring(caller: Phone, callee: Phone): Promise<Ringing> {
+  const call = new OutgoingCall(caller, callee.addressOfRecord);
+  const invite = await callee.next("INVITE", call.callId);
+  callee.answer(invite, 180, "Ringing");
+  await call.untilProvisional(180);
+  return { call, callee, invite };
+}
+
+/** The caller hangs up: the answers to its CANCEL and to its INVITE. */
+async function cancelled({ call, callee, invite }: Ringing): Promise<number[]> {
+  const { status } = await call.cancel();
+  callee.answer(await callee.next("CANCEL", call.callId), 200, "OK");
+  callee.answer(invite, 487, "Request Terminated");
+  const final = await call.final;
+  await callee.next("ACK", call.callId);
+  return [status, final.status];
+}
+
+/** The callee answers, and the caller ends the call: the answers to INVITE and BYE. */
+async function answered({ call, callee, invite }: Ringing): Promise<number[]> {
+  callee.answer(invite, 200, "OK", sdpOf(callee));
+  const dialog = await call.untilAnswered();
+  await callee.next("ACK", call.callId);
+  const { status } = await call.final;
+  return [status, (await exchange("BYE", dialog, callee)).status];
+}
+
+it("[RFC3261 16.10] both cells are killed while phones ring: those whose callers hang up fall silent, the others can be answered", async () => {
+  const calls: Ringing[] = [];
+  for (const [index, caller] of phones.entries()) calls.push(await ring(caller, phones[(index + 3) % phones.length] ?? caller));
+  // By then every frame with an INVITE is acknowledged: none comes again.
+  await everybodyCalls();
+  const killed = system.run.cells.map(({ pid }) => pid);
+  for (const pid of killed) process.kill(pid, "SIGKILL");
+  await until(() => system.run.cells.every(({ pid }) => !killed.includes(pid)));
+  const statuses = [];
+  for (const [index, call] of calls.entries()) statuses.push(await (index % 2 === 0 ? cancelled(call) : answered(call)));
+  expect(statuses).toEqual(calls.map((_, index) => (index % 2 === 0 ? [200, 487] : [200, 200])));
 });
 
 it("[RFC3261 21.5.4] both cells hang: OPTIONS to the gateway is answered 503, REGISTER 503 with Retry-After; then all is well again", async () => {

@@ -79,7 +79,7 @@ describe("[RFC3261 16.3, RFC3263 4.3] a request that comes again on another way"
     ["another Call-ID", { callId: "call-2" }],
     ["another From tag", { fromTag: "another" }],
     ["another Request-URI: a fork on the way here", { requestUri: "sip:bob@192.0.2.9" }],
-    ["credentials, though the CSeq is the same", { headers: ['Authorization: Digest username="alice", response="x"'] }],
+    ["credentials, though the CSeq is the same", { headers: ['Authorization: Digest username="alice", realm="other.test", response="x"'] }],
   ])("is another one with %s", (_, options) => {
     const rig = forwarded();
     rig.take();

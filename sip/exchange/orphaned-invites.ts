@@ -1,0 +1,141 @@
+import { isParseError } from "../errors.ts";
+import { branchesMax, inviteLifetimeMs, maxForwardsDefault, orphansRememberedMax, phoneReturnMs } from "../limits.ts";
+import { buildResponse } from "../message/build.ts";
+import { Header } from "../message/header-names.ts";
+import { octetsOf } from "../message/octets.ts";
+import { parseMessage, type SipMessage } from "../message/sip-message.ts";
+import type { ClusterMap } from "../placement/cluster-map.ts";
+import type { ProxyEnvironment } from "../proxy/environment.ts";
+import { onwardToTarget } from "../proxy/orphaned-invite.ts";
+import type { Proxy } from "../proxy/proxy.ts";
+import type { Target } from "../proxy/response-context.ts";
+import type { Preprocessed } from "../proxy/route-preprocessing.ts";
+import type { TransactionLayer } from "../transaction/transaction-layer.ts";
+import type { NonInviteServerTransaction, TransportSink } from "../transaction/transaction.ts";
+import { callingOf } from "./caller.ts";
+import type { PhoneFinder } from "./phone-finder.ts";
+
+/** RFC 3326: so that a phone does not show a missed call when another one of its user has answered. */
+const answeredElsewhere = 'Reason: SIP;cause=200;text="Call completed elsewhere"\r\n';
+
+export type OrphanedInvitesOptions = {
+  readonly env: ProxyEnvironment;
+  readonly map: () => ClusterMap;
+  readonly proxy: Proxy;
+  readonly transactions: TransactionLayer;
+  readonly transport: TransportSink;
+  readonly finder: PhoneFinder;
+  /** The targets of a user of this exchange that a way leads to. */
+  readonly targets: (addressOfRecord: string, isSecure: boolean, now: number) => readonly Target[];
+  readonly isServedHere: (addressOfRecord: string) => boolean;
+  readonly dialogTarget: (request: Preprocessed, now: number) => Target;
+};
+
+/**
+ * INVITEs that ring and that no replica remembers: both have died at once. Their callers may hang up all the same (RFC 3261 16.10), and what
+ * the phones refuse is acknowledged. Answers need nothing from here, they go on by their Vias.
+ *
+ * Only as long after a start, or a takeover, as an INVITE of before may ring. Later whoever cancels what is not there gets 481 at once.
+ */
+export class OrphanedInvites {
+  readonly #options: OrphanedInvitesOptions;
+  #until: number;
+  /** Where the caller of a cancelled one listens, by our branch. */
+  readonly #callers = new Map<string, string>();
+
+  constructor(options: OrphanedInvitesOptions, now: number) {
+    this.#options = options;
+    this.#until = now + inviteLifetimeMs;
+  }
+
+  /** Another replica has ended, and perhaps not told of all that it had in hand. */
+  tookOver(now: number): void {
+    this.#until = now + inviteLifetimeMs;
+  }
+
+  /** A CANCEL for an INVITE that nobody knows. False: there cannot be one, or nobody it could be ringing at. */
+  cancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): boolean {
+    const { proxy, transactions, finder, map } = this.#options;
+    const request = now < this.#until ? proxy.preprocess(message, tx.flow) : undefined;
+    if (request === undefined || isParseError(request) || this.#targets(request, now).length === 0) return false;
+    transactions.respond(tx, 200, buildResponse(message, 200, { toTag: this.#options.env.nextTag() }), now);
+    const said = new Set<string>();
+    const look = (_flows: unknown, at: number): boolean => {
+      this.#cancelAll(request, tx.responseFlow, said, at);
+      return false;
+    };
+    // Phones that have lost their connections with us come back, and ring still.
+    const addressOfRecord = request.token === undefined ? (callingOf(map(), message).callee ?? "") : "";
+    finder.start({ addressOfRecord, until: addressOfRecord === "" ? now : now + phoneReturnMs, look, giveUp: () => undefined }, now);
+    return true;
+  }
+
+  /** An ACK outside of dialogs: for a refusal that has gone on by its Vias. */
+  ack(request: Preprocessed, now: number): void {
+    if (now >= this.#until) return;
+    const { env, transport } = this.#options;
+    for (const target of this.#targets(request, now)) {
+      const onward = onwardToTarget(env, request, target);
+      if (onward !== undefined) transport.send(onward.flow, onward.octets);
+    }
+  }
+
+  /**
+   * A 2xx of one that nobody knows has gone on: its other phones stop ringing (RFC 3261 16.7 10). What they were called by is guessed from To, and the
+   * guess is right when the phone that has answered is found by it.
+   */
+  answered(response: SipMessage, branch: string, now: number): void {
+    const { env, proxy, transactions } = this.#options;
+    const cancel = now < this.#until ? cancelOf(response) : undefined;
+    const request = cancel === undefined ? undefined : proxy.preprocess(cancel, "");
+    if (request === undefined || isParseError(request)) return;
+    const onwards = this.#targets(request, now).map((target) => onwardToTarget(env, request, target));
+    if (!onwards.some((onward) => onward?.branch === branch)) return;
+    for (const onward of onwards) {
+      if (onward === undefined || onward.branch === branch) continue;
+      transactions.request(onward.octets, "CANCEL", onward.branch, onward.flow, now, undefined);
+    }
+  }
+
+  /** Where the caller listens whose INVITE had this branch: it may have come back on another connection to hang up. */
+  callerOf(branch: string): string | undefined {
+    return this.#callers.get(branch);
+  }
+
+  #cancelAll(request: Preprocessed, responseFlow: string, said: Set<string>, now: number): void {
+    const { env, transactions } = this.#options;
+    for (const target of this.#targets(request, now)) {
+      const onward = onwardToTarget(env, request, target);
+      const place = `${onward?.flow} ${target.requestUri}`;
+      if (onward === undefined || said.has(place)) continue;
+      said.add(place);
+      const [oldest] = this.#callers.keys();
+      if (this.#callers.size >= orphansRememberedMax && oldest !== undefined) this.#callers.delete(oldest);
+      this.#callers.set(onward.branch, responseFlow);
+      transactions.request(onward.octets, "CANCEL", onward.branch, onward.flow, now, undefined);
+    }
+  }
+
+  #targets(request: Preprocessed, now: number): readonly Target[] {
+    const { map, targets, isServedHere, dialogTarget } = this.#options;
+    const { message, token } = request;
+    if (token !== undefined) return [dialogTarget(request, now)];
+    const { callee } = callingOf(map(), message);
+    if (callee === undefined || (message.toTag !== undefined) !== (message.method === "ACK") || !isServedHere(callee)) return [];
+    return targets(callee, message.requestUri.startsWith("sips:"), now).slice(0, branchesMax);
+  }
+}
+
+/** The CANCEL of the INVITE that a 2xx answers, as its caller would say it; undefined for other responses. */
+function cancelOf(response: SipMessage): SipMessage | undefined {
+  const { cSeq, to, callId, status } = response;
+  if (isParseError(cSeq) || cSeq.method !== "INVITE" || isParseError(to) || status < 200 || status >= 300) return undefined;
+  const cancel = parseMessage(
+    octetsOf(
+      `CANCEL ${to.uri} SIP/2.0\r\nVia: SIP/2.0/UDP invalid.invalid\r\nMax-Forwards: ${maxForwardsDefault}\r\n` +
+        `From: ${response.text(Header.From) ?? ""}\r\nTo: <${to.uri}>\r\nCall-ID: ${callId}\r\nCSeq: ${cSeq.number} CANCEL\r\n` +
+        `${answeredElsewhere}Content-Length: 0\r\n\r\n`,
+    ),
+  );
+  return isParseError(cancel) ? undefined : cancel;
+}

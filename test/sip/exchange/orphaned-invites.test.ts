@@ -1,0 +1,174 @@
+import { describe, expect, it } from "vitest";
+import { inviteLifetimeMs, orphansRememberedMax } from "../../../sip/limits.ts";
+import type { Transport } from "../../../sip/transport/flow.ts";
+import { RecordKind } from "../../../sip/transport/frame.ts";
+import { answer, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
+
+const uri = "sip:bob@example.test";
+const route = "Route: <sip:example.test;lr>";
+const proof = 'Proxy-Authorization: Digest username="alice", realm="example.test", nonce="n", uri="sip:bob@example.test", response="0"';
+
+/** Both replicas have died: a new one has what was on the disk. */
+function startedAnew(dead: TestExchange): TestExchange {
+  const world = new TestExchange("open");
+  world.now = dead.now;
+  for (const record of dead.exchange.store.takeDirty().put) world.exchange.restore(record);
+  return world;
+}
+
+type Ringing = { readonly world: TestExchange; readonly alice: TestPhone; readonly invite: string; readonly heard: readonly Sent[] };
+
+/** Alice's INVITE rings at these phones of Bob's, and then both replicas die. */
+function ringing(bobs: readonly TestPhone[], from: Transport = "UDP", headers: readonly string[] = []): Ringing {
+  const before = new TestExchange("open");
+  const alice = new TestPhone("alice", "198.51.100.7", 5070, from);
+  for (const bob of bobs) before.receive(bob.key, bob.register(), bob.access);
+  const invite = alice.request("INVITE", uri, headers);
+  const heard = before.receive(alice.key, invite, alice.access).filter(({ message }) => message.isRequest);
+  expect(heard).toHaveLength(bobs.length);
+  for (const each of heard) before.receive(each.key, answer(each.message, 180, `b${each.key}`), each.access);
+  expect(before.exchange.store.count("invite")).toBe(1);
+  return { world: startedAnew(before), alice, invite, heard };
+}
+
+/** What the caller of an INVITE says in the same transaction (RFC 3261 9.1, 17.1.1.3): without credentials. */
+function sameTransaction(invite: string, method: string, to = `<${uri}>`): string {
+  const lines = invite.split("\r\n").filter((line) => !/^(?:Proxy-Authorization|Contact|To|CSeq|INVITE)/.test(line));
+  const [, number = ""] = /\r\nCSeq: (\d+)/.exec(invite) ?? [];
+  return [`${method} ${uri} SIP/2.0`, `To: ${to}`, `CSeq: ${number} ${method}`, ...lines].join("\r\n");
+}
+
+function branchOf(sent: Sent | undefined): string {
+  return /;branch=([^;]+)/.exec(valuesOf(sent, "Via")[0] ?? "")?.[1] ?? "";
+}
+
+const said = (sent: readonly Sent[]): string[] => sent.map(({ message }) => (message.isRequest ? message.method : String(message.status)));
+
+describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", () => {
+  it.each([
+    ["UDP", "UDP", []],
+    ["UDP", "TCP", []],
+    ["TCP", "UDP", []],
+    ["TLS", "UDP", []],
+    ["WSS", "TCP", []],
+    ["UDP", "UDP", [route]],
+    ["UDP", "UDP", [proof]],
+  ] as const)("from %s to %s %j: its caller cancels it, and hears the 487 of the phone, which hears the ACK", (from, to, headers) => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, to);
+    const { world, alice, invite, heard } = ringing([bob], from, headers);
+    const [first] = heard;
+    const [ok, cancel] = world.receive(alice.key, sameTransaction(invite, "CANCEL"), alice.access);
+    expect(ok?.message.status).toBe(200);
+    expect(cancel).toMatchObject({ access: bob.access, key: bob.key, message: { method: "CANCEL" } });
+    expect(branchOf(cancel)).toBe(branchOf(first));
+    expect(valuesOf(cancel, "Via")).toHaveLength(1);
+    expect(cancel?.message.requestUri).toBe(first?.message.requestUri);
+    expect(valuesOf(cancel, "Call-ID")).toEqual(valuesOf(first, "Call-ID"));
+    if (first === undefined || cancel === undefined) throw new Error("nothing was forwarded");
+    world.receive(bob.key, answer(cancel.message, 200, "b"), bob.access);
+    const [refusal] = world.receive(bob.key, answer(first.message, 487, "b"), bob.access);
+    expect(refusal).toMatchObject({ access: alice.access, key: alice.key, message: { status: 487 } });
+    const [ack] = world.receive(alice.key, sameTransaction(invite, "ACK", `<${uri}>;tag=b`), alice.access);
+    expect(ack).toMatchObject({ key: bob.key, message: { method: "ACK" } });
+    expect(branchOf(ack)).toBe(branchOf(first));
+    expect(valuesOf(ack, "Via")).toHaveLength(1);
+    world.advance(64_000);
+    expect(world.exchange.counts(world.now).transactions).toBe(0);
+  });
+
+  it("all phones of the called user are cancelled, over UDP until they say that they have heard it", () => {
+    const bobs = [1, 2, 3].map((index) => new TestPhone("bob", `203.0.113.${index}`, 5080));
+    const { world, alice, invite } = ringing(bobs);
+    const sent = world.receive(alice.key, sameTransaction(invite, "CANCEL"));
+    expect(said(sent)).toEqual(["200", "CANCEL", "CANCEL", "CANCEL"]);
+    expect(said(world.advance(500))).toEqual(["CANCEL", "CANCEL", "CANCEL"]);
+  });
+
+  it("a softphone whose connection has died with its cell is cancelled when it is back", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
+    const { world, alice, invite, heard } = ringing([bob]);
+    const [, lost] = world.receive(alice.key, sameTransaction(invite, "CANCEL"));
+    expect(lost?.key).toBe(bob.key);
+    world.record(RecordKind.undeliverable, bob.key, lost?.text ?? "", bob.access);
+    world.advance(2_000);
+    const back = new TestPhone("bob", "203.0.113.9", 5081, "WS");
+    back.register(); // its CSeq goes on
+    const cancels = world.receive(back.key, back.register(), back.access).filter(({ message }) => message.method === "CANCEL");
+    expect(cancels.map(({ key }) => key)).toEqual([back.key]);
+    expect(branchOf(cancels[0])).toBe(branchOf(heard[0]));
+  });
+
+  it("a caller who has come back on another connection hears the 487 there", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, invite, heard } = ringing([bob], "TCP");
+    const back = new TestPhone("alice", "198.51.100.7", 6070, "TCP");
+    world.receive(back.key, sameTransaction(invite, "CANCEL"));
+    const [first] = heard;
+    if (first === undefined) throw new Error("nothing was forwarded");
+    expect(world.receive(bob.key, answer(first.message, 487, "b"))).toMatchObject([{ key: back.key, message: { status: 487 } }]);
+  });
+
+  it("no more than orphansRememberedMax: of the oldest the last word goes where its INVITE came from", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite, heard } = ringing([bob], "TCP");
+    const back = new TestPhone("alice", "198.51.100.7", 6070, "TCP");
+    const cancel = sameTransaction(invite, "CANCEL");
+    const [first] = heard;
+    if (first === undefined) throw new Error("nothing was forwarded");
+    const lastWord = (): Sent[] => world.receive(bob.key, answer(first.message, 487, "b"));
+    world.receive(back.key, cancel);
+    const flood = (from: number, to: number): void => {
+      for (let index = from; index < to; index += 1) {
+        world.receive(back.key, cancel.replace("Call-ID: ", `Call-ID: ${index}-`).replace("z9hG4bK", `z9hG4bK${index}-`));
+      }
+    };
+    flood(1, orphansRememberedMax);
+    expect(lastWord().map(({ key }) => key)).toEqual([back.key]);
+    flood(orphansRememberedMax, orphansRememberedMax + 1);
+    expect(lastWord().map(({ key }) => key)).toEqual([alice.key]);
+  });
+
+  it("is answered all the same, its dialog is known, and the user's other phones stop ringing", () => {
+    const bobs = [1, 2].map((index) => new TestPhone("bob", `203.0.113.${index}`, 5080));
+    const { world, alice, heard } = ringing(bobs);
+    const [first, second] = heard;
+    if (first === undefined) throw new Error("nothing was forwarded");
+    const sent = world.receive(first.key, answer(first.message, 200, "b", [`Contact: <sip:bob@${first.key}.invalid>`]));
+    expect(sent.map(({ key, message }) => `${message.isRequest ? message.method : message.status} ${key}`)).toEqual([
+      `CANCEL ${second?.key}`,
+      `200 ${alice.key}`,
+    ]);
+    expect(branchOf(sent[0])).toBe(branchOf(second));
+    expect(world.exchange.counts(world.now).dialogs).toBe(1);
+  });
+
+  it("a CANCEL for another call has another branch, whatever of it differs: nobody's call but its own ends by it", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite, heard } = ringing([bob]);
+    const cancel = sameTransaction(invite, "CANCEL");
+    const others = [
+      cancel.replace(/Call-ID: /, "Call-ID: x"),
+      cancel.replace(/;tag=alice-tag/, ";tag=other"),
+      cancel.replace(/CSeq: \d+/, "CSeq: 99"),
+      cancel.replace("\r\n", "\r\nRoute: <sip:192.0.2.1;lr>\r\n"),
+    ];
+    for (const [index, other] of others.entries()) {
+      const sent = world.receive(alice.key, other.replace("branch=z9hG4bK", `branch=z9hG4bKother${index}`));
+      const [, forwarded] = sent;
+      expect(forwarded?.message.method).toBe("CANCEL");
+      expect(branchOf(forwarded)).not.toBe(branchOf(heard[0]));
+    }
+  });
+
+  it("[RFC3261 9.2] 481: for a user without phones, to the outside, and when nothing of before can ring any more", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob]);
+    const cancel = sameTransaction(invite, "CANCEL");
+    expect(said(world.receive(alice.key, cancel.replaceAll("bob@example.test", "carol@example.test")))).toEqual(["481"]);
+    expect(said(world.receive(alice.key, cancel.replaceAll("bob@example.test", "bob@192.0.2.77").replace("z9hG4bK", "z9hG4bKo")))).toEqual([
+      "481",
+    ]);
+    world.advance(inviteLifetimeMs);
+    expect(said(world.receive(alice.key, cancel.replace("z9hG4bK", "z9hG4bKl")))).toEqual(["481"]);
+  });
+});
