@@ -178,6 +178,8 @@ export const pairBootsRememberedMax = 8;
  */
 export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
 export const inviteRefreshMs = 60_000;
+/** Questions for addresses that wait for a gateway to come back; over: 503 at once, as if none had been there. */
+export const resolutionsWaitingMax = 1_000;
 /** INVITEs that nobody remembers and whose callers have hung up: where those wait for the last word. The oldest is forgotten. */
 export const orphansRememberedMax = 1_000;
 /** How long an access that has lost the other replica is evidence that calls of its are to be taken over here, one by one. */

@@ -127,6 +127,12 @@ export class Accesses {
     return joinFlow(found.access, serializeFlowKey({ transport, listener: found.listener, connection: "", address: bare, port }));
   }
 
+  /** A gateway has been here, and none may be now. */
+  get hasLostGateway(): boolean {
+    for (const [name, access] of this.#accesses) if (!access.connected && !isLine(name)) return true;
+    return false;
+  }
+
   /** A connected gateway, the preferred one when it is one: for next hops that need DNS. */
   anyGateway(preferred: string | undefined): string | undefined {
     if (preferred !== undefined && !isLine(preferred) && this.isReachable(preferred)) return preferred;

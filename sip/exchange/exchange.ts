@@ -3,7 +3,6 @@ import { isParseError, type ParseError } from "../errors.ts";
 import { repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
 import { buildResponse, type HeaderField } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
-import { octetsOf } from "../message/octets.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
 import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
 import type { ProxyEnvironment } from "../proxy/environment.ts";
@@ -37,6 +36,7 @@ import { OrphanedInvites } from "./orphaned-invites.ts";
 import { PhoneFinder } from "./phone-finder.ts";
 import { RegisterRequests } from "./register-requests.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
+import { Resolutions } from "./resolutions.ts";
 import { Takeovers } from "./takeovers.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { isReliableFlow, Whereabouts } from "./whereabouts.ts";
@@ -80,7 +80,7 @@ export class Exchange {
   #effects: Effect[] = [];
   /** Messages for accesses that are not there: they come back as undeliverable when the event that sent them is over. */
   #unsendable: { readonly flow: string; readonly octets: Uint8Array }[] = [];
-  #unresolvable: string[] = [];
+  readonly #resolutions: Resolutions;
   readonly #waiting: WaitingRoom;
   readonly #invites: InviteKeeper;
   readonly #finder: PhoneFinder;
@@ -104,6 +104,7 @@ export class Exchange {
     this.#boot = tools.nextId().slice(0, 8);
     this.#clock = new HybridClock(config.cell);
     this.#accesses = new Accesses(config.map.domains[0]?.name ?? "", now);
+    this.#resolutions = new Resolutions(this.#accesses, (effect) => this.#effects.push(effect));
     const transport = { send: (flow: string, octets: Uint8Array, commit?: number): void => this.#send(flow, octets, commit) };
     this.#transactions = new TransactionLayer({
       timers: this.#timers,
@@ -242,6 +243,7 @@ export class Exchange {
   /** A trunk opened, or was found again after hibernation; a line before its first frame. As with {@link setCells}, a tick may be wanted. */
   connectAccess(access: string, listeners: readonly Listener[]): void {
     this.#accesses.connect(access, listeners);
+    this.#resolutions.wayCame();
     this.#finder.wayCame();
   }
 
@@ -385,12 +387,15 @@ export class Exchange {
     this.#send(responseFlow(stamped, flow), response, undefined);
   }
 
-  /** `client`: the side of a dialog that a response without a transaction is for, as it was before that response ended it. */
-  #undeliverable(octets: Uint8Array, flow: string, now: number, client?: DialogSide): void {
+  /**
+   * `isWayMissing`: it has not left, for want of a way to its access. `client`: the side of a dialog that a response without a transaction is for, as
+   * it was before that response ended it.
+   */
+  #undeliverable(octets: Uint8Array, flow: string, now: number, isWayMissing = false, client?: DialogSide): void {
     const message = parseMessage(octets);
     if (isParseError(message)) return;
     if (message.isRequest && message.method === "ACK") this.#whereabouts.ackLost(message, flow, now);
-    else if (!this.#transactions.undeliverable(message, flow, now) && !message.isRequest) {
+    else if (!this.#transactions.undeliverable(message, flow, now, isWayMissing) && !message.isRequest) {
       this.#whereabouts.strayLost(message, flow, client, now);
     }
   }
@@ -456,7 +461,7 @@ export class Exchange {
     // Before the answer to a BYE ends the dialog that knows it.
     const client = this.#dialogs.senderOf(message);
     const hasChanged = this.#dialogs.followStray(message, onward.flow, flow, now);
-    if (this.#accesses.usable(onward.flow) === undefined) return this.#undeliverable(onward.octets, onward.flow, now, client);
+    if (this.#accesses.usable(onward.flow) === undefined) return this.#undeliverable(onward.octets, onward.flow, now, true, client);
     const mustWait = hasChanged && cSeq.method === "INVITE";
     this.#send(onward.flow, onward.octets, mustWait ? this.store.sequence : undefined);
   }
@@ -602,7 +607,7 @@ export class Exchange {
       mayBeRepeated: (now) => now < this.#repeatedUntil,
       nextTag: () => this.#tools.nextId(),
       sentBy: (flow) => this.#accesses.sentBy(flow),
-      resolve: (uri, reference) => this.#resolve(uri, reference),
+      resolve: (uri, reference) => this.#resolutions.resolve(uri, reference),
       numericFlow: (uri, near) => this.#accesses.numericFlow(uri, accessOfFlow(near)),
       isOurs: (host, port) => domainOf(this.#map, host, port) !== undefined,
       seek: (wanted, now) => this.#whereabouts.seek(wanted, now),
@@ -638,15 +643,6 @@ export class Exchange {
     return this.store.sequence > before || tx.commit === undefined ? this.store.sequence : tx.commit;
   }
 
-  #resolve(uri: string, reference: string): void {
-    const access = this.#accesses.anyGateway(undefined);
-    if (access === undefined) this.#unresolvable.push(reference);
-    else {
-      const record = { kind: RecordKind.resolve, key: reference, octets: octetsOf(uri) };
-      this.#effects.push({ type: "send", access, record, commit: undefined });
-    }
-  }
-
   #send(flow: string, octets: Uint8Array, commit: number | undefined): void {
     const usable = this.#accesses.usable(flow);
     const split = usable === undefined ? undefined : splitFlow(usable);
@@ -660,12 +656,12 @@ export class Exchange {
 
   /** Gives back what could not even be sent. One round may make the next (another target that is gone too), each with fewer targets. */
   #settle(now: number): void {
-    while (this.#unsendable.length > 0 || this.#unresolvable.length > 0 || this.#finder.settle(now)) {
+    for (;;) {
+      const unresolvable = this.#resolutions.takeUnresolvable();
       const unsendable = this.#unsendable;
-      const unresolvable = this.#unresolvable;
-      this.#unsendable = [];
-      this.#unresolvable = [];
-      for (const { flow, octets } of unsendable) this.#undeliverable(octets, flow, now);
+      if (unsendable.length === 0 && unresolvable.length === 0 && !this.#finder.settle(now)) break;
+      if (unsendable.length > 0) this.#unsendable = [];
+      for (const { flow, octets } of unsendable) this.#undeliverable(octets, flow, now, true);
       for (const reference of unresolvable) this.#proxy.resolved(reference, [], now);
     }
     this.#invites.flush(now);

@@ -1,5 +1,5 @@
 import { isParseError } from "../errors.ts";
-import { retryAfterSeconds, transactionsMax } from "../limits.ts";
+import { retryAfterSeconds, t1Ms, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
@@ -164,14 +164,18 @@ export class TransactionLayer {
   /**
    * A message of ours that the transport could not deliver. A request fails its client transaction (RFC 3261 17.1.4). A response is
    * tried once more where 18.2.2 says for a lost connection; its server transaction stays (RFC 6026 7.1). False: it has no transaction here.
+   *
+   * `isWayMissing`: nothing is known of the receiver, it is the way there that is missing for now. A datagram that has been sent before goes on with its
+   * Timers A, E, B and F then: its answer may have been on the way that was lost.
    */
-  undeliverable(message: SipMessage, flow: string, now: number): boolean {
+  undeliverable(message: SipMessage, flow: string, now: number, isWayMissing = false): boolean {
     const via = message.topVia;
     if (isParseError(via) || via.branch === undefined) return false;
     if (message.isRequest) {
       const tx = this.#clients.get(clientKey(via.branch, message.method));
       if (tx === undefined) return false;
       if (tx.flow !== flow || (tx.state !== "Calling" && tx.state !== "Trying" && tx.state !== "Proceeding")) return true;
+      if (isWayMissing && !tx.reliable && tx.retransmitMs > t1Ms) return true;
       this.terminate(tx, now);
       this.#machinery.user.transportError(tx, now);
       return true;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
-import { phoneReturnMs } from "../../../sip/limits.ts";
+import { phoneReturnMs, resolutionsWaitingMax } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
@@ -12,6 +12,10 @@ import { answer, listeners, testMap, TestExchange, TestPhone, type Sent } from "
 
 function startsOf(sent: readonly Sent[]): string[] {
   return sent.map((each) => each.text.slice(0, 11));
+}
+
+function finals(sent: readonly Sent[]): string[] {
+  return startsOf(sent).filter((start) => !start.startsWith("SIP/2.0 1"));
 }
 
 function found(sent: readonly Sent[], start: string): Sent {
@@ -71,6 +75,83 @@ describe("a gateway whose process has ended", () => {
     world.exchange.accessGone("g1", world.now);
     expect(world.drain()).toEqual([]);
     expect(found(world.advance(600), "OPTIONS").access).toBe("g2");
+  });
+});
+
+type Standing = {
+  readonly world: TestExchange;
+  readonly alice: TestPhone;
+  readonly bob: TestPhone;
+  readonly inDialog: readonly string[];
+};
+
+/** Alice, over UDP, has called Bob's softphone, and has hung up nothing yet. */
+function standing(): Standing {
+  const world = new TestExchange();
+  const alice = new TestPhone("alice", "198.51.100.7", 5070);
+  const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
+  register(world, bob);
+  const invite = found(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+  const ok = answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]);
+  const routes = found(world.receive(bob.key, ok, bob.access), "SIP/2.0 200").message.values(Header.RecordRoute);
+  const parties = ["From: <sip:bob@example.test>;tag=bob-tag", "To: <sip:alice@example.test>;tag=alice-tag", "Call-ID: call-of-alice"];
+  return { world, alice, bob, inDialog: [...parties, ...routes.map((value) => `Route: ${value}`)] };
+}
+
+function gatewayEnds(world: TestExchange): void {
+  world.exchange.disconnectAccess("g1", world.now);
+  world.exchange.accessGone("g1", world.now);
+  world.exchange.unreachable("g1", [], world.now);
+}
+
+describe("a gateway whose process has ended, and a call of a softphone's with one of its phones", () => {
+  it.each(["BYE", "INVITE", "REFER"])(
+    "[RFC3261 17.1.2.2] a %s under way goes on when it is back, and is answered by the phone",
+    (method) => {
+      const { world, alice, bob, inDialog } = standing();
+      const request = bob.request(method, alice.contact.slice(1, -1), inDialog);
+      const first = found(world.receive(bob.key, request, bob.access), method);
+      gatewayEnds(world);
+      expect(finals(world.advance(5_000))).toEqual([]);
+      world.exchange.connectAccess("g1", listeners);
+      const again = found(world.advance(4_000), method);
+      expect(again.text).toBe(first.text);
+      const ok = world.receive(alice.key, answer(again.message, 200, "alice-tag", [`Contact: ${alice.contact}`]));
+      expect(found(ok, "SIP/2.0 200").key).toBe(bob.key);
+    },
+  );
+
+  it("[RFC3261 17.1.2.2] without it ever coming back the transaction ends by itself: no answer of ours to a BYE", () => {
+    const { world, alice, bob, inDialog } = standing();
+    found(world.receive(bob.key, bob.request("BYE", alice.contact.slice(1, -1), inDialog), bob.access), "BYE");
+    gatewayEnds(world);
+    expect(finals(world.advance(64_000))).toEqual([]);
+    expect(world.exchange.counts(world.now).transactions).toBe(0);
+  });
+
+  it("a request that comes while it is away waits for it", () => {
+    const { world, alice, bob, inDialog } = standing();
+    gatewayEnds(world);
+    expect(world.receive(bob.key, bob.request("BYE", alice.contact.slice(1, -1), inDialog), bob.access)).toEqual([]);
+    world.advance(3_000);
+    world.exchange.connectAccess("g1", listeners);
+    world.drain();
+    const [question] = world.resolving;
+    expect(question?.uri).toBe("sip:alice@198.51.100.7:5070");
+    const sent = world.record(RecordKind.resolved, question?.id ?? "", JSON.stringify([alice.key]));
+    expect(found(sent, "BYE").key).toBe(alice.key);
+  });
+
+  it("no more of them than resolutionsWaitingMax", () => {
+    const { world, alice, bob, inDialog } = standing();
+    gatewayEnds(world);
+    const others = inDialog.filter((line) => !line.startsWith("Call-ID"));
+    const send = (index: number): Sent[] => {
+      const line = bob.request("INFO", alice.contact.slice(1, -1), [...others, `Call-ID: ${index}`]);
+      return world.receive(bob.key, line, bob.access);
+    };
+    for (let index = 0; index < resolutionsWaitingMax; index += 1) expect(send(index)).toEqual([]);
+    expect(startsOf(send(resolutionsWaitingMax))).toEqual(["SIP/2.0 500"]);
   });
 });
 
