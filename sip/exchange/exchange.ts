@@ -243,6 +243,7 @@ export class Exchange {
   /** A trunk opened, or was found again after hibernation; a line before its first frame. As with {@link setCells}, a tick may be wanted. */
   connectAccess(access: string, listeners: readonly Listener[]): void {
     this.#accesses.connect(access, listeners);
+    if (!isLine(access)) this.#late.mayHaveMissed();
     this.#resolutions.wayCame();
     this.#finder.wayCame();
   }
@@ -457,7 +458,7 @@ export class Exchange {
     const byVia = this.#proxy.strayResponse(message, now);
     if (byVia === undefined) return;
     const onward = { flow: this.#orphans.callerOf(via.branch) ?? byVia.flow, octets: byVia.octets };
-    if (known === undefined) this.#orphans.answered(message, via.branch, now);
+    if (known === undefined) this.#orphans.answered(message, via.branch, byVia.flow, now);
     // Before the answer to a BYE ends the dialog that knows it.
     const client = this.#dialogs.senderOf(message);
     const hasChanged = this.#dialogs.followStray(message, onward.flow, flow, now);
@@ -594,6 +595,15 @@ export class Exchange {
     this.#transactions.respond(tx, status, response, now);
   }
 
+  /** Of the two cells of this exchange the one that a request comes to by itself is the one to be named, as long as that makes no difference. */
+  #cellFor({ token, flow }: Preprocessed, next: string, now: number): string {
+    const { cell, exchange } = this.#config;
+    const { primary, secondary } = pairOf(this.#map, exchange);
+    const preferred = token?.cell ?? primary;
+    if (preferred === cell || (preferred !== primary && preferred !== secondary)) return cell;
+    return this.#takeovers.cellFor(preferred, accessOfFlow(flow), accessOfFlow(next), now);
+  }
+
   #environment(): ProxyEnvironment {
     return {
       exchange: this.#config.exchange,
@@ -603,6 +613,7 @@ export class Exchange {
         this.#references += 1;
         return `${this.#boot}-${this.#references.toString(36)}`;
       },
+      cellFor: (request, flow, now) => (now < this.#repeatedUntil ? this.#cellFor(request, flow, now) : this.#config.cell),
       isLate: (branch, cell, method, now) => this.#late.isLate(branch, cell, method, now),
       mayBeRepeated: (now) => now < this.#repeatedUntil,
       nextTag: () => this.#tools.nextId(),

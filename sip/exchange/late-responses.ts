@@ -11,7 +11,9 @@ import { fnv1a } from "../transport/token.ts";
  */
 export class LateResponses {
   readonly #cell: string;
-  readonly #startedAt: number;
+  /** Since when this replica knows what is forwarded in its cell's name. */
+  #startedAt: number;
+  #hasMissed = false;
   #young = new Set<number>();
   #old = new Set<number>();
   #turnedAt = 0;
@@ -39,8 +41,15 @@ export class LateResponses {
     return this.#young.has(hash) || this.#old.has(hash);
   }
 
-  /** Nothing of an earlier start can be in progress any more. */
+  /** An access has connected: the other replica may have forwarded in this cell's name what came by it before. */
+  mayHaveMissed(): void {
+    this.#hasMissed = true;
+  }
+
+  /** Nothing of an earlier start can be in progress any more, or of a time when this replica could not be reached. */
   #isOld(now: number): boolean {
+    if (this.#hasMissed) this.#startedAt = now;
+    this.#hasMissed = false;
     return now - this.#startedAt > 2 * inviteLifetimeMs;
   }
 }

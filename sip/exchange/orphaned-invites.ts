@@ -75,7 +75,7 @@ export class OrphanedInvites {
     if (now >= this.#until) return;
     const { env, transport } = this.#options;
     for (const target of this.#targets(request, now)) {
-      const onward = onwardToTarget(env, request, target);
+      const onward = onwardToTarget(env, request, target, now);
       if (onward !== undefined) transport.send(onward.flow, onward.octets);
     }
   }
@@ -84,12 +84,12 @@ export class OrphanedInvites {
    * A 2xx of one that nobody knows has gone on: its other phones stop ringing (RFC 3261 16.7 10). What they were called by is guessed from To, and the
    * guess is right when the phone that has answered is found by it.
    */
-  answered(response: SipMessage, branch: string, now: number): void {
+  answered(response: SipMessage, branch: string, upstream: string, now: number): void {
     const { env, proxy, transactions } = this.#options;
     const cancel = now < this.#until ? cancelOf(response) : undefined;
-    const request = cancel === undefined ? undefined : proxy.preprocess(cancel, "");
+    const request = cancel === undefined ? undefined : proxy.preprocess(cancel, upstream);
     if (request === undefined || isParseError(request)) return;
-    const onwards = this.#targets(request, now).map((target) => onwardToTarget(env, request, target));
+    const onwards = this.#targets(request, now).map((target) => onwardToTarget(env, request, target, now));
     if (!onwards.some((onward) => onward?.branch === branch)) return;
     for (const onward of onwards) {
       if (onward === undefined || onward.branch === branch) continue;
@@ -105,7 +105,7 @@ export class OrphanedInvites {
   #cancelAll(request: Preprocessed, responseFlow: string, said: Set<string>, now: number): void {
     const { env, transactions } = this.#options;
     for (const target of this.#targets(request, now)) {
-      const onward = onwardToTarget(env, request, target);
+      const onward = onwardToTarget(env, request, target, now);
       const place = `${onward?.flow} ${target.requestUri}`;
       if (onward === undefined || said.has(place)) continue;
       said.add(place);
@@ -132,7 +132,7 @@ function cancelOf(response: SipMessage): SipMessage | undefined {
   if (isParseError(cSeq) || cSeq.method !== "INVITE" || isParseError(to) || status < 200 || status >= 300) return undefined;
   const cancel = parseMessage(
     octetsOf(
-      `CANCEL ${to.uri} SIP/2.0\r\nVia: SIP/2.0/UDP invalid.invalid\r\nMax-Forwards: ${maxForwardsDefault}\r\n` +
+      `CANCEL ${to.uri} SIP/2.0\r\nVia: SIP/2.0/UDP invalid.invalid;rport=0\r\nMax-Forwards: ${maxForwardsDefault}\r\n` +
         `From: ${response.text(Header.From) ?? ""}\r\nTo: <${to.uri}>\r\nCall-ID: ${callId}\r\nCSeq: ${cSeq.number} CANCEL\r\n` +
         `${answeredElsewhere}Content-Length: 0\r\n\r\n`,
     ),

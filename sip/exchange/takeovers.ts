@@ -1,4 +1,4 @@
-import { takeoverEvidenceMs } from "../limits.ts";
+import { repeatedMs, takeoverEvidenceMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { octetsOf } from "../message/octets.ts";
 import type { LiveRecord } from "../record/state-record.ts";
@@ -6,7 +6,7 @@ import { cellOfVersion } from "../record/version.ts";
 import { serverKey } from "../transaction/matching.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { InviteServerTransaction, ServerTransaction, TransportSink } from "../transaction/transaction.ts";
-import { accessOfFlow } from "../transport/flow.ts";
+import { accessOfFlow, isLine } from "../transport/flow.ts";
 import type { InviteKeeper } from "./invite-keeper.ts";
 
 export type TakeoverOptions = {
@@ -39,6 +39,17 @@ export class Takeovers {
     const { invites } = this.#options;
     if (access !== undefined) this.#since.set(access, now);
     for (const record of invites.foreignOf(access)) invites.adopt(record, now);
+  }
+
+  /**
+   * The cell that the Via of a request names, forwarded here on its way from one access to another: this one, where its answer belongs. But for a while
+   * after a takeover the one that it would have gone to before, so that a request that may have left there is the same octets once more. Only between
+   * gateways that have lost that cell: their answers come here all the same. A line says nothing of others, for it may be cut off with its cell.
+   */
+  cellFor(preferred: string, from: string, to: string, now: number): string {
+    const hasLost = (access: string): boolean =>
+      !isLine(access) && now - (this.#since.get(access) ?? Number.NEGATIVE_INFINITY) <= repeatedMs;
+    return hasLost(from) && hasLost(to) ? preferred : this.#options.cell;
   }
 
   /**

@@ -21,6 +21,8 @@ export type ProxyEnvironment = {
   readonly exchange: number;
   /** This one: Vias and Record-Routes made here name it, so that responses and in-dialog requests come to who has the transaction. */
   readonly cell: string;
+  /** The cell to name instead in a request that may have been forwarded before, and leaves on `flow`; absent: this one. */
+  cellFor?(request: Preprocessed, flow: string, now: number): string;
   readonly sign: Sign;
   /** An id never given before by this replica, over restarts too: letters, digits and `-`. */
   nextReference(): string;

@@ -79,10 +79,10 @@ function routeStrictly(edit: MessageEdit, request: Preprocessed, target: Target,
   edit.append(Header.Route, `<${requestUri}>`);
 }
 
-/** Our Via for a request that goes on under this reference (16.6 8); `upstream`: the flow that its responses go to. */
-export function viaTokenOf(env: ProxyEnvironment, reference: string, upstream: string, loop: string): ViaToken {
+/** Our Via for a request that goes on under this reference (16.6 8); `upstream`: the flow that its responses go to, at this cell. */
+export function viaTokenOf(env: ProxyEnvironment, reference: string, upstream: string, loop: string, cell: string): ViaToken {
   const branch = makeBranch({ exchange: env.exchange, reference, loop });
-  return { branch, mark: makeViaMark(branch, { cell: env.cell, upstream }, env.sign) };
+  return { branch, mark: makeViaMark(branch, { cell, upstream }, env.sign) };
 }
 
 /**

@@ -1,10 +1,10 @@
 import { isParseError } from "../errors.ts";
-import { MessageEdit } from "../message/edit.ts";
+import { buildAckForNon2xx, buildCancel } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { parseMessage } from "../message/sip-message.ts";
-import { makeBranch } from "../transport/token.ts";
+import { responseFlow } from "../transport/response-flow.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import { forwardRequest, placeOf, referenceOf } from "./forward-request.ts";
+import { forwardRequest, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import { identifyAsInvite } from "./request-validation.ts";
 import type { Target } from "./response-context.ts";
@@ -19,19 +19,21 @@ export type Onward = { readonly flow: string; readonly branch: string; readonly 
  *
  * A name that would have to be looked up, or a phone that is looked for, is undefined: nothing is sent there.
  */
-export function onwardToTarget(env: ProxyEnvironment, request: Preprocessed, target: Target): Onward | undefined {
+export function onwardToTarget(env: ProxyEnvironment, request: Preprocessed, target: Target, now: number): Onward | undefined {
   const { message } = request;
   if (message.maxForwards === 0 || isParseError(message.maxForwards)) return undefined;
   const flow = target.flow ?? flowByUri(env, request, target);
   if (flow === undefined) return undefined;
   identifyAsInvite(request, env);
   const reference = referenceOf(request.identity, placeOf(target, flow), 0);
-  const branch = makeBranch({ exchange: env.exchange, reference, loop: request.loop ?? "0" });
-  const forwarded = parseMessage(forwardRequest(env, request, target, flow, { branch, mark: "" }, false));
-  if (isParseError(forwarded)) return undefined;
-  // RFC 3261 9.1, 17.1.1.3: one Via, that of the INVITE. Answers end here.
-  const [via = ""] = forwarded.values(Header.Via);
-  return { flow, branch, octets: new MessageEdit(forwarded).removeAll(Header.Via).prepend(Header.Via, via).serialize() };
+  const cell = env.cellFor?.(request, flow, now) ?? env.cell;
+  const via = viaTokenOf(env, reference, responseFlow(message, request.flow), request.loop ?? "0", cell);
+  const sent = parseMessage(forwardRequest(env, request, target, flow, via, false));
+  if (isParseError(sent)) return undefined;
+  // RFC 3261 9.1, 17.1.1.3: as the INVITE was sent, with its Via alone.
+  const reasons = message.values(Header.Reason).map((reason): [string, string] => ["Reason", reason]);
+  const octets = message.method === "ACK" ? buildAckForNon2xx(sent, sent) : buildCancel(sent, reasons);
+  return { flow, branch: via.branch, octets };
 }
 
 function flowByUri(env: ProxyEnvironment, request: Preprocessed, target: Target): string | undefined {

@@ -436,7 +436,8 @@ export class Proxy {
     branch.reference = this.#env.nextReference();
     branch.flow = flow;
     const reference = referenceOf(request.identity, place, before);
-    branch.via = viaTokenOf(this.#env, reference, tx.responseFlow, request.loop ?? "0");
+    const cell = this.#env.cellFor?.(request, flow, now) ?? this.#env.cell;
+    branch.via = viaTokenOf(this.#env, reference, tx.responseFlow, request.loop ?? "0", cell);
     const octets = forwardRequest(this.#env, request, target, flow, branch.via, context.recordRoute);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";

@@ -22,6 +22,8 @@ export class CallingPhone implements Receiver {
   key: string;
   /** Requests taken for new, final answers to its own requests: `INVITE`, `200 BYE`. */
   readonly log: string[] = [];
+  /** Requests that came again in other words, both copies. */
+  readonly differing: string[] = [];
   manner: Manner = "answers";
   /** What the caller does when it hears ringing. */
   cancelsOnRinging = false;
@@ -30,6 +32,7 @@ export class CallingPhone implements Receiver {
   readonly #repeating = new Map<string, Repeating>();
   readonly #answered = new Map<string, string>();
   readonly #sent = new Map<string, string>();
+  readonly #heard = new Map<string, string>();
   #invite: SipMessage | undefined;
   #ok: SipMessage | undefined;
   #answerAt = Number.POSITIVE_INFINITY;
@@ -110,6 +113,10 @@ export class CallingPhone implements Receiver {
 
   #receiveRequest(message: SipMessage, now: number): void {
     const key = transactionOf(message);
+    const text = stringOf(message.octets, message.start, message.end);
+    const first = this.#heard.get(key);
+    if (first === undefined) this.#heard.set(key, text);
+    else if (first !== text) this.differing.push(`${first}\n---\n${text}`);
     if (message.method === "ACK") {
       this.#repeating.delete("final");
       if (this.log.at(-1) !== "ACK") this.log.push("ACK");
