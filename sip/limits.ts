@@ -178,7 +178,7 @@ export const pairBootsRememberedMax = 8;
  */
 export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
 export const inviteRefreshMs = 60_000;
-/** Questions for addresses that wait for a gateway to come back; over: 503 at once, as if none had been there. */
+/** Questions for addresses that wait for a gateway to come back; over: refused at once, as if none had been there. */
 export const resolutionsWaitingMax = 1_000;
 /** INVITEs that nobody remembers and whose callers have hung up: where those wait for the last word. The oldest is forgotten. */
 export const orphansRememberedMax = 1_000;
@@ -200,6 +200,11 @@ export const phoneSearchMs = 2_000;
 export const phoneReturnMs = 6_000;
 /** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
 export const phoneLostMs = 30_000;
+/**
+ * An in-dialog request of which nothing has been heard for so long is said on its phone's other flow as well, if there is one: its connection may be half
+ * open (RFC 5626 4.3). Half of T1: phones answer sooner, and who waits for a BYE or a re-INVITE hears nothing of it.
+ */
+export const phoneSilentMs: number = t1Ms / 2;
 /** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */
 export const phoneAskMsMin = 100;
 export const phoneAskMsMax = 1_000;

@@ -8,6 +8,8 @@ export type Search = {
   readonly addressOfRecord: string;
   /** Until when it is waited for, ms since the epoch; one look is always taken. */
   readonly until: number;
+  /** Another exchange is asked once only. */
+  readonly isOnce?: boolean;
   /**
    * Looks whether it is there. `flows`: those of its address-of-record; undefined: another exchange has them, and has not said yet. True: the
    * search is over.
@@ -68,7 +70,15 @@ export class PhoneFinder {
     const isElsewhere = this.#flows(search, now) === undefined;
     const until = isElsewhere ? Math.max(search.until, now + phoneSearchMs) : search.until;
     const timer = new Timer((at) => this.#fire(entry, at));
-    const entry: Entry = { name, timer, search, until, isAsking: false, pauseMs: phoneAskMsMin, isOver: false };
+    const entry: Entry = {
+      name,
+      timer,
+      search,
+      until,
+      isAsking: false,
+      pauseMs: phoneAskMsMin,
+      isOver: false,
+    };
     this.#due.add(entry);
     const others = this.#byAddressOfRecord.get(search.addressOfRecord);
     if (this.#entries.size >= phoneSearchesMax || (others?.size ?? 0) >= phoneSearchesPerUserMax) return;
@@ -102,7 +112,7 @@ export class PhoneFinder {
     if (entry === undefined) return;
     entry.isAsking = false;
     if (entry.search.look(flows, now)) return this.#end(entry);
-    if (now >= entry.until) return this.#giveUp(entry, now);
+    if (entry.search.isOnce === true || now >= entry.until) return this.#giveUp(entry, now);
     this.#watch(entry, now + entry.pauseMs);
     entry.pauseMs = Math.min(2 * entry.pauseMs, phoneAskMsMax);
   }

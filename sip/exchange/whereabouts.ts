@@ -79,8 +79,9 @@ export class Whereabouts {
     const { message } = request;
     const { requestUri } = message;
     const phone = this.#receiverOf(request);
-    if (phone.flow === "") return { requestUri, routes: [] };
     const { addressOfRecord } = phone;
+    // By its Contact; a phone of ours that has moved is found by its bindings, when nothing comes back.
+    if (phone.flow === "") return addressOfRecord === "" ? { requestUri, routes: [] } : { requestUri, routes: [], seek: "onFailure" };
     const flows = (addressOfRecord === "" ? undefined : this.#options.flowsHere(addressOfRecord, now)) ?? [];
     const flow = presentFlow(phone, flows, (each) => this.#options.accesses.usable(each) !== undefined);
     if (flow === undefined) return { requestUri, routes: [], seek: "first" };
@@ -99,11 +100,15 @@ export class Whereabouts {
       resolved(reference, flow === undefined ? [] : [flow], at);
     };
     const instead = (at: number): boolean => {
-      const flow = this.#contactFlow(request, phone.contact, failed);
+      // One look: it answers where it was, though as if it were another.
+      const flow = until <= now ? undefined : this.#contactFlow(request, phone.contact, failed);
       if (flow !== undefined) resolved(reference, [flow], at);
       return flow !== undefined;
     };
-    this.#find({ phone, failed, until, found, instead }, now, reference);
+    if (wanted.target.seek !== "onSilence") return this.#find({ phone, failed, until, found, instead }, now, reference);
+    // It goes on where it is as long as nothing better is known.
+    const foundLater = (flow: string | undefined, at: number): void => (flow === undefined ? undefined : found(flow, at));
+    this.#find({ phone, failed, until, found: foundLater }, now, reference);
   }
 
   /** See `ProxyEnvironment.mayReturn`. */
@@ -196,7 +201,8 @@ export class Whereabouts {
     };
     const { addressOfRecord } = phone;
     const giveUp = (at: number): void => found(undefined, at);
-    finder.start({ addressOfRecord, until: this.#mayComeBack(phone, failed, now) ? until : now, look, giveUp }, now, name);
+    const search = { addressOfRecord, until: this.#mayComeBack(phone, failed, now) ? until : now, isOnce: until <= now, look, giveUp };
+    finder.start(search, now, name);
   }
 
   /** Whether it is worth to wait: for the way to its flow, or for its REGISTER. */

@@ -1,5 +1,5 @@
 import { isParseError, type ParseError } from "../errors.ts";
-import { branchesMax, messageOctetsMax, phoneReturnMs, phoneSearchMs, t1Ms, timerCMs } from "../limits.ts";
+import { branchesMax, messageOctetsMax, phoneReturnMs, phoneSearchMs, phoneSilentMs, t1Ms, timerCMs } from "../limits.ts";
 import { buildResponse } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { serializeUri } from "../message/uri.ts";
@@ -256,8 +256,10 @@ export class Proxy {
   resolved(reference: string, flows: readonly string[], now: number): void {
     const branch = this.#branches.get(reference);
     if (branch === undefined) return this.#stateless.resolved(reference, flows);
-    if (branch.state !== "Resolving") return;
     const [flow, ...alternatives] = flows.slice(0, addressesMax);
+    // The same branch: a phone that has heard the first copy takes it for a retransmission.
+    if (branch.state === "Calling" && branch.isSought && flow !== undefined) return this.#send(branch, flow, now);
+    if (branch.state !== "Resolving") return;
     if (flow === undefined) return this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
     branch.alternatives = alternatives;
     this.#send(branch, flow, now);
@@ -271,9 +273,11 @@ export class Proxy {
         this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
         break;
       case "Calling":
+        if (branch.target.seek === "onFailure" && !branch.isSought) this.#seekSilent(branch, now);
+        else if (branch.context.isInvite) this.#giveUp(branch, now); // others have Timer F
+        break;
       case "Cancelling":
-        if (branch.client !== undefined) this.#transactions.terminate(branch.client, now);
-        this.#fail(branch, 408, now);
+        this.#giveUp(branch, now);
         break;
       case "Proceeding":
         this.#cancelBranch(branch, now);
@@ -442,14 +446,32 @@ export class Proxy {
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
     branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch);
-    if (context.isInvite) this.#watch(branch, timerCMs, now);
+    if (target.seek === "onFailure" && !branch.isSought) this.#watch(branch, phoneSilentMs, now);
+    else if (context.isInvite) this.#watch(branch, timerCMs, now);
+  }
+
+  #giveUp(branch: Branch, now: number): void {
+    if (branch.client !== undefined) this.#transactions.terminate(branch.client, now);
+    this.#fail(branch, 408, now);
+  }
+
+  /** Nothing has come back from a phone of a dialog: it may be on another flow by now, and this one half open. */
+  #seekSilent(branch: Branch, now: number): void {
+    const { context, target, flow, reference } = branch;
+    const { request } = context;
+    branch.isSought = true;
+    this.#watch(branch, timerCMs, now);
+    if (request === undefined) return;
+    this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed: [flow], until: now + phoneReturnMs, reference }, now);
   }
 
   #provisional(branch: Branch, message: SipMessage, now: number): void {
     const { context } = branch;
     const isNews = message.status > 100 && context.isInvite && context.tx.lastStatus !== message.status;
+    const isHeard = branch.state === "Calling" && branch.target.seek === "onFailure";
     if (branch.state === "Calling") branch.state = "Proceeding";
-    if (message.status > 100 && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
+    if (isHeard) this.#stopSeeking(branch);
+    if ((message.status > 100 || isHeard) && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
     if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
     // 16.7 5; RFC 4320 4.1: nothing but 100 answers a non-INVITE before its final response.
     if (message.status > 100 && context.isInvite && context.finalStatus === 0) {
@@ -484,6 +506,7 @@ export class Proxy {
     if (status === 482 && this.#isSaidAgain(branch, now)) return this.#goOnWaiting(branch, now);
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
+    if (status === 481 && branch.target.seek === "onFailure" && isOpen(context)) this.#seekElsewhere(branch, now);
     if (status === 430 && branch.target.flow !== undefined) {
       branch.isLost = true;
       this.#env.flowFailed(branch.target.flow, branch.target, now);
@@ -498,6 +521,12 @@ export class Proxy {
     }
     this.#proceed(context, now);
     this.#changed(context, now);
+  }
+
+  /** RFC 3261 12.2.1.2: what knows nothing of the dialog may be another phone, at the address that this one had: is it on a later flow? One look. */
+  #seekElsewhere({ context, target }: Branch, now: number): void {
+    context.soughtUntil = now;
+    this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first" }, now);
   }
 
   /** Whether a phone may have had this INVITE before: on another flow, or from another replica. */
@@ -613,11 +642,15 @@ export class Proxy {
   }
 
   #finish(branch: Branch): void {
-    if (branch.state === "Resolving" && branch.target.seek !== undefined) this.#env.stopSeeking(branch.reference);
+    this.#stopSeeking(branch);
     this.#forget(branch);
     branch.state = "Finished";
     branch.alternatives = none;
     branch.timer = undefined;
+  }
+
+  #stopSeeking({ state, target, isSought, reference }: Branch): void {
+    if (isSought || (state === "Resolving" && target.seek !== undefined)) this.#env.stopSeeking(reference);
   }
 
   /** Sets the branch's timer: Timer C, or how long it is waited for. */

@@ -16,10 +16,10 @@ export type Target = {
   readonly group?: string;
   /**
    * In-dialog requests: the phone may be elsewhere than its flow says (RFC 5626 4.3). `first`: its present flow is looked for, or waited for,
-   * before anything is sent. `onFailure`: when the flow fails. Initial requests: `registration` is no place, but stands for phones that have lost
+   * before anything is sent. `onFailure`: when the flow fails, or is silent (`onSilence`: so it is said then, and the branch goes on meanwhile). Initial requests: `registration` is no place, but stands for phones that have lost
    * their connections and are waited for: when one registers, its target is added (RFC 3261 16.5).
    */
-  readonly seek?: "first" | "onFailure" | "registration";
+  readonly seek?: "first" | "onFailure" | "onSilence" | "registration";
   /** RFC 3261 20.10: higher ones first, equal ones in parallel. Absent is 1. */
   readonly q?: number;
 };
@@ -56,6 +56,8 @@ export type Branch = {
   cancelRequested: boolean;
   /** Its flow has failed: another flow of the same phone may be tried. */
   isLost: boolean;
+  /** Nothing has come back, and its phone is looked for, or was found, on another flow. */
+  isSought: boolean;
   client: ClientTransaction | undefined;
   /** Timer C, or how long it is waited for something; undefined: never set. */
   timer: Timer | undefined;
@@ -139,6 +141,7 @@ export function newBranch(context: ResponseContext, target: Target): Branch {
     alternatives: none,
     cancelRequested: false,
     isLost: false,
+    isSought: false,
     client: undefined,
     timer: undefined,
   };

@@ -52,7 +52,7 @@ export type InviteTarget = {
   readonly flow?: string;
   readonly group?: string;
   readonly q?: number;
-  readonly seek?: "first" | "onFailure" | "registration";
+  readonly seek?: "first" | "onFailure" | "onSilence" | "registration";
   /** Key of the binding that it was made from. */
   readonly bindingKey?: string;
 };

@@ -151,7 +151,7 @@ describe("a gateway whose process has ended, and a call of a softphone's with on
       return world.receive(bob.key, line, bob.access);
     };
     for (let index = 0; index < resolutionsWaitingMax; index += 1) expect(send(index)).toEqual([]);
-    expect(startsOf(send(resolutionsWaitingMax))).toEqual(["SIP/2.0 500"]);
+    expect(startsOf(send(resolutionsWaitingMax))).toEqual(["SIP/2.0 480"]);
   });
 });
 

@@ -1,0 +1,210 @@
+import { describe, expect, it } from "vitest";
+import { phoneReturnMs, phoneSearchMs, phoneSilentMs } from "../../../sip/limits.ts";
+import { Header } from "../../../sip/message/header-names.ts";
+import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
+import { joinFlow, type Transport } from "../../../sip/transport/flow.ts";
+import { answer, testMap, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
+
+/** A phone changes its network in a call: its old connection stays open, and says nothing more. It registers again on another one. */
+
+const map = testMap("open", 2);
+const bobsExchange = exchangeOf(map, "bob@example.test");
+const strangers = Array.from({ length: 40 }, (_, index) => `caller${index}`);
+/** A user of the other exchange. */
+const elsewhere = strangers.find((user) => exchangeOf(map, `${user}@example.test`) !== bobsExchange) ?? "";
+/** A user of the same exchange. */
+const here = strangers.find((user) => exchangeOf(map, `${user}@example.test`) === bobsExchange) ?? "";
+
+type Call = {
+  readonly world: TestExchange;
+  readonly mover: TestPhone;
+  readonly bob: TestPhone;
+  /** A request of Bob's to the phone that moves. */
+  readonly fromBob: (method: string) => Sent[];
+};
+
+/** A phone over UDP that is behind a NAT: nothing but its flow leads to it. */
+function behindNat(user: string, port: number): TestPhone {
+  const phone = new TestPhone(user, "198.51.100.7", port);
+  return Object.assign(phone, { via: "SIP/2.0/UDP 10.0.0.7:5060;rport", contact: `<sip:${user}@10.0.0.7:5060>` });
+}
+
+function phoneOf(user: string, transport: Transport, port: number): TestPhone {
+  return transport === "UDP" ? behindNat(user, port) : new TestPhone(user, "198.51.100.7", port, transport);
+}
+
+/** The phone that will move has called Bob, and the call stands. */
+function standing(mover: TestPhone): Call {
+  const world = new TestExchange("open", { exchange: bobsExchange, exchangeCount: 2 });
+  const bob = new TestPhone("bob", "203.0.113.9", 5080);
+  world.receive(bob.key, bob.register());
+  const sent = world.receive(mover.key, mover.request("INVITE", "sip:bob@example.test"), mover.access);
+  const invite = sent.find(({ message }) => message.method === "INVITE");
+  if (invite === undefined) throw new Error("no INVITE");
+  const [ok] = world.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]));
+  const routes = (ok?.message.values(Header.RecordRoute) ?? []).map((value) => `Route: ${value}`);
+  const ackRoutes = (ok?.message.values(Header.RecordRoute) ?? []).toReversed().map((value) => `Route: ${value}`);
+  const [, number = ""] = /CSeq: (\d+)/.exec(invite.text) ?? [];
+  const toBob = ["To: <sip:bob@example.test>;tag=bob-tag", `CSeq: ${number} ACK`, ...ackRoutes];
+  expect(world.receive(mover.key, mover.request("ACK", "sip:bob@203.0.113.9:5080", toBob), mover.access)).toHaveLength(1);
+  world.advance(1_000);
+  const uri = mover.contact.slice(1, -1);
+  const parties = [
+    "From: <sip:bob@example.test>;tag=bob-tag",
+    `To: <sip:${mover.user}@example.test>;tag=${mover.user}-tag`,
+    `Call-ID: call-of-${mover.user}`,
+  ];
+  const fromBob = (method: string): Sent[] => world.receive(bob.key, bob.request(method, uri, [...parties, ...routes]));
+  return { world, mover, bob, fromBob };
+}
+
+const requestsIn = (sent: readonly Sent[], method: string): Sent[] => sent.filter(({ message }) => message.method === method);
+const keysOf = (sent: readonly Sent[], method: string): string[] => requestsIn(sent, method).map(({ key }) => key);
+const statuses = (sent: readonly Sent[]): number[] => sent.map(({ message }) => message.status).filter((status) => status >= 200);
+const viaOf = (sent: Sent | undefined): string => (valuesOf(sent, "Via")[0] ?? "").replace(/^[^;]*/, "");
+
+/** The other exchange answers: what is registered there. */
+function registeredThere({ world, mover }: Call, phones: readonly TestPhone[]): Sent[] {
+  const asked = world.flowsAsked.at(-1);
+  if (asked === undefined) throw new Error("nobody was asked");
+  expect(asked.addressOfRecord).toBe(`${mover.user}@example.test`);
+  const flows = phones.map(({ contact, access, key }) => {
+    return { contact: contact.slice(1, -1), instanceId: "", flow: joinFlow(access, key), registeredAt: world.now };
+  });
+  world.exchange.flows(asked.reference, flows, world.now);
+  return world.drain();
+}
+
+/** The same phone on its new connection: its Contact stays. */
+function moved(phone: TestPhone, transport: Transport): TestPhone {
+  const again = phoneOf(phone.user, transport, 6070);
+  return Object.assign(again, { contact: phone.contact });
+}
+
+const transports: readonly Transport[] = ["TCP", "TLS", "WS", "WSS", "UDP"];
+
+describe.each(transports)("a caller over %s whom another exchange serves, and whose old connection is half open", (transport) => {
+  it.each(["BYE", "INVITE", "REFER"])(
+    "[RFC5626 4.3] a %s of the other side reaches it on its latest binding, before T1 is over",
+    (method) => {
+      const call = standing(phoneOf(elsewhere, transport, 5070));
+      const { world, mover, bob, fromBob } = call;
+      const [first] = requestsIn(fromBob(method), method);
+      expect(first?.key).toBe(mover.key);
+      expect(world.flowsAsked).toEqual([]);
+      const again = moved(mover, transport);
+      expect(keysOf(world.advance(phoneSilentMs), method)).toEqual([]);
+      const [second] = requestsIn(registeredThere(call, [again]), method);
+      expect(second).toMatchObject({ access: again.access, key: again.key });
+      expect(viaOf(second)).toBe(viaOf(first));
+      if (second === undefined) throw new Error("not said again");
+      const answered = world.receive(
+        again.key,
+        answer(second.message, 200, `${mover.user}-tag`, [`Contact: ${again.contact}`]),
+        again.access,
+      );
+      expect(answered).toMatchObject([{ key: bob.key, message: { status: 200 } }]);
+      // What follows goes there at once, as long as there is a dialog.
+      expect(keysOf(fromBob("INFO"), "INFO")).toEqual([method === "BYE" ? mover.key : again.key]);
+    },
+  );
+
+  it("nobody is asked about a phone that answers, be it with a provisional response", () => {
+    const { world, mover, bob, fromBob } = standing(phoneOf(elsewhere, transport, 5070));
+    const [invite] = requestsIn(fromBob("INVITE"), "INVITE");
+    if (invite === undefined) throw new Error("no INVITE");
+    world.receive(mover.key, answer(invite.message, 100, ""), mover.access);
+    expect(requestsIn(world.advance(10_000), "CANCEL")).toEqual([]);
+    expect(world.flowsAsked).toEqual([]);
+    const ok = answer(invite.message, 200, `${mover.user}-tag`, [`Contact: ${mover.contact}`]);
+    expect(statuses(world.receive(mover.key, ok, mover.access))).toEqual([200]);
+    const [bye] = requestsIn(fromBob("BYE"), "BYE");
+    if (bye === undefined) throw new Error("no BYE");
+    expect(world.receive(mover.key, answer(bye.message, 200, `${mover.user}-tag`), mover.access)).toMatchObject([{ key: bob.key }]);
+    world.advance(10_000);
+    expect(world.flowsAsked).toEqual([]);
+  });
+
+  it("one that is slow, and has not moved, gets nothing on another flow, and its answer counts", () => {
+    const call = standing(phoneOf(elsewhere, transport, 5070));
+    const { world, mover, fromBob } = call;
+    const [bye] = requestsIn(fromBob("BYE"), "BYE");
+    world.advance(phoneSilentMs);
+    expect(registeredThere(call, [mover])).toEqual([]);
+    if (bye === undefined) throw new Error("no BYE");
+    expect(statuses(world.receive(mover.key, answer(bye.message, 200, `${mover.user}-tag`), mover.access))).toEqual([200]);
+    const asked = world.flowsAsked.length;
+    world.advance(phoneReturnMs);
+    expect(world.flowsAsked).toHaveLength(asked);
+  });
+
+  it("one that registers again a little later gets it then", () => {
+    const call = standing(phoneOf(elsewhere, transport, 5070));
+    const { world, mover, fromBob } = call;
+    const first = requestsIn(fromBob("BYE"), "BYE");
+    world.advance(phoneSilentMs);
+    registeredThere(call, [mover]);
+    world.advance(1_500);
+    const again = moved(mover, transport);
+    const [second] = requestsIn(registeredThere(call, [again]), "BYE");
+    expect([second?.key, viaOf(second)]).toEqual([again.key, viaOf(first[0])]);
+  });
+
+  it("[RFC3261 12.2.1.2] a 481 of who is at its old address is not the last word while it has a later binding", () => {
+    const call = standing(phoneOf(elsewhere, transport, 5070));
+    const { world, mover, fromBob } = call;
+    const [first] = requestsIn(fromBob("BYE"), "BYE");
+    if (first === undefined) throw new Error("no BYE");
+    expect(world.receive(mover.key, answer(first.message, 481, "other"), mover.access)).toEqual([]);
+    const again = moved(mover, transport);
+    const [second] = requestsIn(registeredThere(call, [again]), "BYE");
+    if (second === undefined) throw new Error("not said again");
+    expect(second.key).toBe(again.key);
+    expect(statuses(world.receive(again.key, answer(second.message, 200, `${mover.user}-tag`), again.access))).toEqual([200]);
+  });
+
+  it("[RFC3261 12.2.1.2] else it is, after one question", () => {
+    const call = standing(phoneOf(elsewhere, transport, 5070));
+    const { world, mover, fromBob } = call;
+    const [first] = requestsIn(fromBob("BYE"), "BYE");
+    if (first === undefined) throw new Error("no BYE");
+    world.receive(mover.key, answer(first.message, 481, "other"), mover.access);
+    expect(statuses(registeredThere(call, [mover]))).toEqual([481]);
+    expect(world.flowsAsked).toHaveLength(1);
+  });
+
+  it("[RFC3261 12.2.1.2] also when the other exchange says nothing", () => {
+    const { world, mover, fromBob } = standing(phoneOf(elsewhere, transport, 5070));
+    const [first] = requestsIn(fromBob("BYE"), "BYE");
+    if (first === undefined) throw new Error("no BYE");
+    world.receive(mover.key, answer(first.message, 481, "other"), mover.access);
+    expect(statuses(world.advance(phoneSearchMs))).toEqual([481]);
+  });
+});
+
+it("[RFC5626 4.3] a caller over UDP whose address has changed is found by its binding, too", () => {
+  const call = standing(new TestPhone(elsewhere, "198.51.100.7", 5070));
+  const { world, mover, fromBob } = call;
+  const [first] = requestsIn(fromBob("BYE"), "BYE");
+  expect(first?.key).toBe(mover.key);
+  world.advance(phoneSilentMs);
+  const again = Object.assign(new TestPhone(elsewhere, "198.51.100.99", 5070), { contact: mover.contact });
+  const [second] = requestsIn(registeredThere(call, [again]), "BYE");
+  expect([second?.key, viaOf(second)]).toEqual([again.key, viaOf(first)]);
+});
+
+it.each(transports)(
+  "[RFC5626 4.3] a caller over %s of the same exchange that registers while a request is under way gets it there",
+  (transport) => {
+    const call = standing(phoneOf(here, transport, 5070));
+    const { world, mover, fromBob } = call;
+    world.receive(mover.key, mover.register(), mover.access);
+    const [first] = requestsIn(fromBob("BYE"), "BYE");
+    expect(first?.key).toBe(mover.key);
+    expect(keysOf(world.advance(phoneSilentMs + 100), "BYE")).toEqual([]);
+    const again = moved(mover, transport);
+    for (let used = 0; used < 5; used += 1) again.register(); // its CSeq goes on
+    const [second] = requestsIn(world.receive(again.key, again.register(), again.access), "BYE");
+    expect([second?.key, viaOf(second)]).toEqual([again.key, viaOf(first)]);
+  },
+);
