@@ -52,7 +52,8 @@ export class DialogKeeper {
     const { request } = tx;
     if (request?.toTag !== undefined) return this.finished(request, status, response, now);
     if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return;
-    const { flow = "", group = "" } = branch.target;
+    const { group = "" } = branch.target;
+    const flow = branch.target.flow === undefined ? "" : branch.flow;
     const map = this.#map();
     if (request === undefined) {
       // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.

@@ -94,7 +94,7 @@ export class Whereabouts {
     if (wanted.target.seek === "registration") return this.#awaitRegistration(wanted, now);
     const { request, failed, until, reference } = wanted;
     const { dialogs, resolved } = this.#options;
-    const phone = this.#receiverOf(request);
+    const phone = request.token === undefined ? this.#calledPhone(wanted) : this.#receiverOf(request);
     const found = (flow: string | undefined, at: number): void => {
       if (flow !== undefined) dialogs.receiverMoved(request.message, flow, at);
       resolved(reference, flow === undefined ? [] : [flow], at);
@@ -246,6 +246,12 @@ export class Whereabouts {
     if (side === undefined) return { contact: message.requestUri, instanceId: "", flow: tokenFlow, heardAt: 0, addressOfRecord };
     const { contact, instanceId, version } = side;
     return { contact, instanceId, flow: side.flow === "" ? tokenFlow : side.flow, heardAt: msOfVersion(version), addressOfRecord };
+  }
+
+  /** The phone that an initial request has gone to. */
+  #calledPhone({ request, target }: Wanted): Wayward {
+    const addressOfRecord = callingOf(this.#options.map(), request.message).callee ?? "";
+    return { contact: target.requestUri, instanceId: target.group ?? "", flow: target.flow ?? "", heardAt: 0, addressOfRecord };
   }
 
   /**

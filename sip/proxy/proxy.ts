@@ -239,7 +239,7 @@ export class Proxy {
     const branch = tx.owner;
     if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
     const { context, target, flow } = branch;
-    const isTargetFlow = target.flow === flow || target.seek !== undefined;
+    const isTargetFlow = isPhone(target);
     branch.isLost = true;
     if (isTargetFlow && this.#env.flowFailed(flow, target, now) === "unreachable") {
       context.branches.splice(context.branches.indexOf(branch), 1);
@@ -258,7 +258,13 @@ export class Proxy {
     if (branch === undefined) return this.#stateless.resolved(reference, flows);
     const [flow, ...alternatives] = flows.slice(0, addressesMax);
     // The same branch: a phone that has heard the first copy takes it for a retransmission.
-    if (branch.state === "Calling" && branch.isSought && flow !== undefined) return this.#send(branch, flow, now);
+    if (branch.isSought && flow !== undefined) {
+      if (branch.state === "Calling") return this.#send(branch, flow, now);
+      if (branch.state === "Cancelling" && branch.client !== undefined) {
+        this.#transactions.cancel(branch.client, now, branch.context.cancelReasons, flow);
+        return;
+      }
+    }
     if (branch.state !== "Resolving") return;
     if (flow === undefined) return this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
     branch.alternatives = alternatives;
@@ -273,11 +279,12 @@ export class Proxy {
         this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
         break;
       case "Calling":
-        if (branch.target.seek === "onFailure" && !branch.isSought) this.#seekSilent(branch, now);
+        if (mayBeSilent(branch)) this.#seekSilent(branch, now);
         else if (branch.context.isInvite) this.#giveUp(branch, now); // others have Timer F
         break;
       case "Cancelling":
-        this.#giveUp(branch, now);
+        if (mayBeSilent(branch)) this.#seekSilent(branch, now);
+        else this.#giveUp(branch, now);
         break;
       case "Proceeding":
         this.#cancelBranch(branch, now);
@@ -315,7 +322,7 @@ export class Proxy {
       }
       if (branch.state === "Calling" && branch.client.state === "Proceeding") branch.state = "Proceeding";
       if (branch.state === "Proceeding" && branch.cancelRequested) branch.state = "Cancelling";
-      this.#watch(branch, branch.state === "Cancelling" ? cancelMs : timerCMs, now);
+      this.#watchPhone(branch, now);
       // Nobody knows whether the CANCEL arrived; a second one does no harm (9.2).
       if (branch.state === "Cancelling") this.#transactions.cancel(branch.client, now, context.cancelReasons);
     }
@@ -327,7 +334,9 @@ export class Proxy {
   requestOf(branch: Branch): Uint8Array {
     const { context, target, flow, via } = branch;
     if (context.request === undefined) throw new RangeError("nothing to forward");
-    return forwardRequest(this.#env, context.request, target, flow, via, context.recordRoute);
+    // A phone that was found on another flow than its target's is in its dialog with that.
+    const place = target.flow === undefined || target.flow === flow ? target : { ...target, flow };
+    return forwardRequest(this.#env, context.request, place, flow, via, context.recordRoute);
   }
 
   /** Another replica goes on with this INVITE: it is forgotten without a word. */
@@ -442,12 +451,17 @@ export class Proxy {
     const reference = referenceOf(request.identity, place, before);
     const cell = this.#env.cellFor?.(request, flow, now) ?? this.#env.cell;
     branch.via = viaTokenOf(this.#env, reference, tx.responseFlow, request.loop ?? "0", cell);
-    const octets = forwardRequest(this.#env, request, target, flow, branch.via, context.recordRoute);
+    const octets = this.requestOf(branch);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
     branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch);
-    if (target.seek === "onFailure" && !branch.isSought) this.#watch(branch, phoneSilentMs, now);
-    else if (context.isInvite) this.#watch(branch, timerCMs, now);
+    if (context.isInvite || mayBeSilent(branch)) this.#watchPhone(branch, now);
+  }
+
+  /** How long something is waited for from who has the request: a sign of life first, then the answer. */
+  #watchPhone(branch: Branch, now: number): void {
+    const isSilent = branch.state !== "Proceeding" && mayBeSilent(branch);
+    this.#watch(branch, isSilent ? phoneSilentMs : branch.state === "Cancelling" ? cancelMs : timerCMs, now);
   }
 
   #giveUp(branch: Branch, now: number): void {
@@ -455,12 +469,12 @@ export class Proxy {
     this.#fail(branch, 408, now);
   }
 
-  /** Nothing has come back from a phone of a dialog: it may be on another flow by now, and this one half open. */
+  /** Nothing has come back from a phone: it may be on another flow by now, and this one half open. */
   #seekSilent(branch: Branch, now: number): void {
-    const { context, target, flow, reference } = branch;
+    const { context, target, flow, reference, state } = branch;
     const { request } = context;
     branch.isSought = true;
-    this.#watch(branch, timerCMs, now);
+    this.#watch(branch, (state === "Cancelling" ? cancelMs : timerCMs) - phoneSilentMs, now);
     if (request === undefined) return;
     this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed: [flow], until: now + phoneReturnMs, reference }, now);
   }
@@ -468,7 +482,7 @@ export class Proxy {
   #provisional(branch: Branch, message: SipMessage, now: number): void {
     const { context } = branch;
     const isNews = message.status > 100 && context.isInvite && context.tx.lastStatus !== message.status;
-    const isHeard = branch.state === "Calling" && branch.target.seek === "onFailure";
+    const isHeard = branch.state === "Calling" && isPhone(branch.target);
     if (branch.state === "Calling") branch.state = "Proceeding";
     if (isHeard) this.#stopSeeking(branch);
     if ((message.status > 100 || isHeard) && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
@@ -543,7 +557,7 @@ export class Proxy {
     const { via, flow } = branch;
     branch.client = this.#transactions.restoreClient(this.requestOf(branch), via.branch, flow, "Proceeding", now, branch);
     if (branch.state === "Calling") branch.state = "Proceeding";
-    this.#watch(branch, branch.state === "Cancelling" ? cancelMs : timerCMs, now);
+    this.#watchPhone(branch, now);
     if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
     this.#changed(branch.context, now);
   }
@@ -598,7 +612,8 @@ export class Proxy {
     branch.cancelRequested = true;
     if (branch.state !== "Proceeding" || branch.client === undefined) return;
     branch.state = "Cancelling";
-    this.#watch(branch, cancelMs, now);
+    branch.isSought = false;
+    this.#watchPhone(branch, now);
     this.#transactions.cancel(branch.client, now, branch.context.cancelReasons);
   }
 
@@ -673,6 +688,11 @@ export class Proxy {
 /** The copy of a request that came last: its caller listens there. */
 function latestOf({ joined, tx }: ResponseContext): ServerTransaction {
   return joined.at(-1)?.tx ?? tx;
+}
+
+/** Whether silence would mean that the phone is looked for on another flow: it is reached on one of its own, and has not been looked for. */
+function mayBeSilent({ target, isSought }: Branch): boolean {
+  return !isSought && (target.seek === "onFailure" || (target.seek === undefined && target.flow !== undefined));
 }
 
 /** Whether a branch needs another name than one to the same place. To a phone that one has failed on another flow, it is said again. */

@@ -145,12 +145,14 @@ export class TransactionLayer {
 
   /**
    * RFC 3261 9.1: cancels an INVITE that has had a provisional response and no final one; false when it is not in that state.
-   * `reasons` are values of Reason (RFC 3326). The CANCEL's own transaction has the owner undefined: nobody waits for its answer.
+   * `reasons` are values of Reason (RFC 3326). The CANCEL's own transaction has the owner undefined: nobody waits for its answer. `flow`: said once
+   * more there, where the phone is now.
    */
-  cancel(tx: ClientTransaction, now: number, reasons: readonly string[] = []): boolean {
-    if (tx.kind !== "inviteClient" || tx.state !== "Proceeding" || this.#clients.has(clientKey(tx.branch, "CANCEL"))) return false;
+  cancel(tx: ClientTransaction, now: number, reasons: readonly string[] = [], flow?: string): boolean {
+    if (tx.kind !== "inviteClient" || tx.state !== "Proceeding") return false;
+    if (flow === undefined && this.#clients.has(clientKey(tx.branch, "CANCEL"))) return false;
     const headers = reasons.map((reason): [string, string] => ["Reason", reason]);
-    this.request(buildCancel(readSent(tx.octets), headers), "CANCEL", tx.branch, tx.flow, now, undefined);
+    this.request(buildCancel(readSent(tx.octets), headers), "CANCEL", tx.branch, flow ?? tx.flow, now, undefined);
     return true;
   }
 

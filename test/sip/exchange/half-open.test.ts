@@ -208,3 +208,54 @@ it.each(transports)(
     expect([second?.key, viaOf(second)]).toEqual([again.key, viaOf(first)]);
   },
 );
+
+describe.each(transports)("a called phone over %s that changes its network", (transport) => {
+  /** Somebody calls Bob's phone; where it is afterwards. */
+  function called(): {
+    readonly world: TestExchange;
+    readonly bob: TestPhone;
+    readonly back: TestPhone;
+    readonly caller: TestPhone;
+    readonly invite: Sent;
+  } {
+    const world = new TestExchange();
+    const bob = phoneOf("bob", transport, 5080);
+    const caller = new TestPhone("alice", "203.0.113.9", 5070);
+    world.receive(bob.key, bob.register(), bob.access);
+    const [invite] = requestsIn(world.receive(caller.key, caller.request("INVITE", "sip:bob@example.test")), "INVITE");
+    if (invite === undefined) throw new Error("no INVITE");
+    const back = moved(bob, transport);
+    for (let used = 0; used < 5; used += 1) back.register(); // its CSeq goes on
+    return { world, bob, back, caller, invite };
+  }
+
+  it("[RFC5626 4.3] hears of a call that went to its old connection as soon as it has registered", () => {
+    const { world, bob, back, caller, invite } = called();
+    expect(invite.key).toBe(bob.key);
+    world.advance(2_000);
+    const [again] = requestsIn(world.receive(back.key, back.register(), back.access), "INVITE");
+    expect([again?.key, viaOf(again)]).toEqual([back.key, viaOf(invite)]);
+    if (again === undefined) throw new Error("no INVITE");
+    const ok = world.receive(back.key, answer(again.message, 200, "bob-tag", [`Contact: ${back.contact}`]), back.access);
+    expect(ok).toMatchObject([{ key: caller.key, message: { status: 200 } }]);
+    // It is in the dialog with that.
+    const routes = (ok[0]?.message.values(Header.RecordRoute) ?? []).toReversed().map((value) => `Route: ${value}`);
+    const bye = caller.request("BYE", back.contact.slice(1, -1), ["To: <sip:bob@example.test>;tag=bob-tag", ...routes]);
+    expect(keysOf(world.receive(caller.key, bye), "BYE")).toEqual([back.key]);
+  });
+
+  it("[RFC3261 9.1] stops ringing when its caller hangs up", () => {
+    const { world, bob, back, caller, invite } = called();
+    world.receive(bob.key, answer(invite.message, 180, "bob-tag"), bob.access);
+    world.advance(1_000);
+    world.receive(back.key, back.register(), back.access);
+    const branch = /;branch=z9hG4bK\w+/.exec(caller.request("INVITE", "sip:bob@example.test"))?.[0].replace(/\d+$/, "1") ?? "";
+    const cancel = caller.request("CANCEL", "sip:bob@example.test", ["CSeq: 1 CANCEL"]).replace(/;branch=z9hG4bK\w+/, branch);
+    expect(keysOf(world.receive(caller.key, cancel), "CANCEL")).toEqual([bob.key]);
+    const [again] = requestsIn(world.advance(phoneSilentMs), "CANCEL");
+    expect([again?.key, viaOf(again)]).toEqual([back.key, viaOf(invite)]);
+    if (again === undefined) throw new Error("no CANCEL");
+    world.receive(back.key, answer(again.message, 200, "bob-tag"), back.access);
+    expect(statuses(world.receive(back.key, answer(invite.message, 487, "bob-tag"), back.access))).toEqual([487]);
+  });
+});
