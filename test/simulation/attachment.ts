@@ -76,6 +76,15 @@ export class Attachment {
     this.#handlers.attached();
   }
 
+  /** Goes on over another connection; the one before is as it is for who is at its other end. */
+  move(): void {
+    this.#phone.trace(() => "changes its network");
+    this.#attempt += 1;
+    this.#choice += 1;
+    this.#end = undefined;
+    this.#connect();
+  }
+
   /** Where gateways share an address the routers choose. */
   #gateway(to: string | undefined): Phone["cluster"]["gateways"][number] | undefined {
     const { gateways } = this.#phone.cluster;

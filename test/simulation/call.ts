@@ -1,5 +1,6 @@
 import { Header } from "../../sip/message/header-names.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
+import { Acceptance } from "./acceptance.ts";
 import { domain } from "./cluster.ts";
 import type { Phone } from "./phone.ts";
 import { branchOf, cSeqOf, requestOf, uriOf, type Line } from "./sip-text.ts";
@@ -14,7 +15,9 @@ export type CallPlan = {
   /** The caller hangs up before an answer; undefined: waits. */
   readonly cancelMs: number | undefined;
   readonly byeBy: "caller" | "callee";
-  readonly reinvites: boolean;
+  /** Who says something else within the call, if anybody does. */
+  readonly reinviteBy: "caller" | "callee" | "nobody";
+  readonly referBy: "caller" | "callee" | "nobody";
 };
 
 type Dialog = { readonly route: readonly string[]; target: string; readonly local: string; readonly remote: string };
@@ -42,6 +45,9 @@ export class OutgoingCall {
   wasCancelled = false;
   lastStatus = 0;
   readonly #tag: string;
+  readonly #acceptance: Acceptance;
+  /** Of the REFER. */
+  referStatus: number | undefined;
   #branch = "";
   #via = "";
   #cSeq = 1;
@@ -57,6 +63,7 @@ export class OutgoingCall {
     this.callId = `${phone.host.name}-${index}`;
     this.startedAt = phone.host.world.now;
     this.#tag = `t${phone.host.name}${index}`;
+    this.#acceptance = new Acceptance(phone, this.#tag);
     phone.cluster.plans.set(this.callId, plan);
   }
 
@@ -96,14 +103,19 @@ export class OutgoingCall {
     else if (branchOf(message) === this.#branch) this.#acknowledgeRefusal(message);
   }
 
-  acknowledged(_ack: SipMessage): void {}
+  acknowledged(ack: SipMessage): void {
+    this.#acceptance.acknowledged(ack);
+  }
 
   /** A request of the other side. */
   requested(request: SipMessage): void {
     if (this.#dialog === undefined) return this.#phone.respond(request, 481, this.#tag);
+    if (this.isEnded && request.method !== "BYE") return this.#phone.respond(request, 481, this.#tag);
     this.#checkOrder(request);
+    if (request.method === "INVITE") return this.#acceptance.accept(request);
     this.#phone.respond(request, 200, this.#tag);
     if (request.method !== "BYE") return;
+    this.#acceptance.stop();
     this.isEnded = true;
     this.endedAt = this.#phone.host.world.now;
   }
@@ -189,7 +201,8 @@ export class OutgoingCall {
   #talk(): void {
     const { host } = this.#phone;
     const { plan } = this;
-    if (plan.reinvites) host.after(plan.talkMs / 2, () => this.#reinvite());
+    if (plan.reinviteBy === "caller") host.after(plan.talkMs / 2, () => this.#reinvite());
+    if (plan.referBy === "caller") host.after(plan.talkMs / 3, () => this.#refer());
     if (this.wasCancelled) this.#hangUpCall();
     else if (plan.byeBy === "caller") host.after(plan.talkMs, () => this.#hangUpCall());
   }
@@ -209,6 +222,19 @@ export class OutgoingCall {
       response: (message) => (message.status >= 200 ? ended(message.status) : undefined),
       timeout: () => ended(408),
     });
+  }
+
+  #refer(): void {
+    const dialog = this.#dialog;
+    if (dialog === undefined || this.isEnded || this.#hasHungUp) return;
+    this.#cSeq += 1;
+    const lines: Line[] = [...this.#lines(this.#cSeq, "REFER", dialog), ["Refer-To", `<sip:nobody@${domain}>`]];
+    this.#phone.request(
+      "REFER",
+      dialog.target,
+      lines,
+      finallyTold((status) => (this.referStatus = status)),
+    );
   }
 
   #reinvite(): void {
@@ -286,6 +312,10 @@ export class IncomingCall {
   #acksMissing = new Set<number>();
   #remoteCSeq = 0;
   #cSeq = 1_000;
+  /** Of its own re-INVITE and REFER. */
+  reinviteStatus: number | undefined;
+  referStatus: number | undefined;
+  #acks = new Map<number, Uint8Array>();
 
   constructor(phone: Phone, invite: SipMessage) {
     this.#phone = phone;
@@ -340,7 +370,7 @@ export class IncomingCall {
     if (this.#acksMissing.size === 0 && this.#again !== undefined) this.#again.isOff = true;
     if (this.state === "answered" || this.state === "unacknowledged") {
       this.state = "acknowledged";
-      if (this.plan?.byeBy === "callee") this.#phone.host.after(this.plan.talkMs, () => this.#bye());
+      this.#talk();
     }
   }
 
@@ -414,31 +444,85 @@ export class IncomingCall {
     again();
   }
 
+  /** A final response whose transaction is over. */
+  late(message: SipMessage): void {
+    const ack = this.#acks.get(cSeqOf(message).number);
+    if (message.callId === this.invite.callId && message.status < 300 && ack !== undefined) this.#phone.send(ack);
+  }
+
+  #talk(): void {
+    const { host } = this.#phone;
+    const { plan } = this;
+    if (plan?.byeBy === "callee") host.after(plan.talkMs, () => this.#bye());
+    if (plan?.reinviteBy === "callee") host.after(plan.talkMs / 2, () => this.#reinvite());
+    if (plan?.referBy === "callee") host.after(plan.talkMs / 3, () => this.#refer());
+  }
+
   #bye(): void {
     if (this.state === "ended") return;
-    const routes = this.invite.values(Header.RecordRoute);
-    this.#cSeq += 1;
-    const to = this.invite.text(Header.From) ?? "";
-    const from = `${this.invite.text(Header.To) ?? ""};tag=${this.#tag}`;
-    const lines: Line[] = [
-      ...routes.map((value): Line => ["Route", value]),
-      ["From", from],
-      ["To", to],
-      ["Call-ID", this.invite.callId],
-      ["CSeq", `${this.#cSeq} BYE`],
-    ];
     this.state = "ended";
-    this.#phone.request("BYE", uriOf(this.invite.text(Header.Contact) ?? ""), lines, {
-      response: (message) => {
-        if (message.status < 200) return;
-        this.byeStatus = message.status;
-        this.endedAt = this.#phone.host.world.now;
-      },
-      timeout: () => {
-        this.byeStatus = 408;
-      },
+    this.#cSeq += 1;
+    const told = finallyTold((status) => {
+      this.byeStatus = status;
+      if (status !== 408) this.endedAt = this.#phone.host.world.now;
     });
+    this.#phone.request("BYE", this.#target, this.#lines(this.#cSeq, "BYE"), told);
   }
+
+  #refer(): void {
+    if (this.state !== "acknowledged") return;
+    this.#cSeq += 1;
+    const lines: Line[] = [...this.#lines(this.#cSeq, "REFER"), ["Refer-To", `<sip:nobody@${domain}>`]];
+    this.#phone.request(
+      "REFER",
+      this.#target,
+      lines,
+      finallyTold((status) => (this.referStatus = status)),
+    );
+  }
+
+  #reinvite(): void {
+    if (this.state !== "acknowledged") return;
+    this.#cSeq += 1;
+    const cSeq = this.#cSeq;
+    const via = this.#phone.via();
+    const ackOf = (ackVia: string): Uint8Array => {
+      return requestOf("ACK", this.#target, [["Via", ackVia], ["Max-Forwards", "70"], ...this.#lines(cSeq, "ACK")]);
+    };
+    const answered = {
+      response: (message: SipMessage): void => {
+        if (message.status < 200) return;
+        this.reinviteStatus = message.status;
+        const ack = ackOf(message.status < 300 ? this.#phone.via() : via);
+        if (message.status < 300) this.#acks.set(cSeq, ack);
+        this.#phone.send(ack);
+      },
+      timeout: (): void => {
+        this.reinviteStatus = 408;
+      },
+    };
+    this.#phone.request("INVITE", this.#target, [...this.#lines(cSeq, "INVITE"), ...this.#contact()], answered, via, "v=1");
+  }
+
+  get #target(): string {
+    return uriOf(this.invite.text(Header.Contact) ?? "");
+  }
+
+  /** What a request of its own says of the dialog. */
+  #lines(cSeq: number, method: string): Line[] {
+    return [
+      ...this.invite.values(Header.RecordRoute).map((value): Line => ["Route", value]),
+      ["From", `${this.invite.text(Header.To) ?? ""};tag=${this.#tag}`],
+      ["To", this.invite.text(Header.From) ?? ""],
+      ["Call-ID", this.invite.callId],
+      ["CSeq", `${cSeq} ${method}`],
+    ];
+  }
+}
+
+/** Hears of the end of a request: its final status, 408 when there is none. */
+function finallyTold(told: (status: number) => void): { response(message: SipMessage): void; timeout(): void } {
+  return { response: ({ status }) => (status < 200 ? undefined : told(status)), timeout: () => told(408) };
 }
 
 /**

@@ -90,6 +90,13 @@ export class Phone {
     return this.outgoing.some((call) => !call.isOver) || [...this.incoming.values()].some((call) => !call.isOver);
   }
 
+  /** Takes another network: its old connection stays open, and nobody is there any more. Not while it waits for an answer: that goes to the old one. */
+  move(): void {
+    if (this.transport === "UDP" || this.registration.acknowledged?.isRegistered !== true) return;
+    if (this.outgoing.some((call) => call.outcome === undefined)) this.host.after(500, () => this.move());
+    else this.#attachment.move();
+  }
+
   get isIdle(): boolean {
     return this.#clients.size === 0;
   }
@@ -210,7 +217,10 @@ export class Phone {
     if (method === "INVITE" && message.status >= 200) for (const call of this.outgoing) call.finals(branch, message);
     if (tx === undefined) {
       // A 2xx, or its repetition, is the call's business (RFC 3261 13.2.2.4).
-      if (method === "INVITE" && message.status >= 200) for (const call of this.outgoing) call.late(branch, message);
+      if (method === "INVITE" && message.status >= 200) {
+        for (const call of this.outgoing) call.late(branch, message);
+        this.incoming.get(message.callId)?.late(message);
+      }
       return;
     }
     if (message.status >= 100) tx.status = message.status;

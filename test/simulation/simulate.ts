@@ -57,6 +57,7 @@ export function simulate({ seed, isVerbose = false, faults: kinds = faultKinds }
   const faults = planFaults(cluster, kinds, lastMs);
   planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs);
   planRegistrations(cluster, lastMs);
+  planMoves(cluster, new Random(seed + 0.25), lastMs);
   const isEndless = planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
   const quietFrom = Math.max(5_000 + lastMs, ...faults.map(({ until }) => until));
   const story: Story = { cluster, faults, quietFrom };
@@ -120,7 +121,8 @@ function planCalls(cluster: Cluster, count: number, from: number, until: number,
       talkMs: random.whole(200, isProbe ? 1_000 : 15_000),
       cancelMs: manner === "lets ring" || (!isProbe && random.chance(0.15)) ? random.whole(0, 9_000) : undefined,
       byeBy: random.pick(["caller", "callee"] as const),
-      reinvites: random.chance(0.25),
+      reinviteBy: random.pick(["caller", "callee", "nobody", "nobody"] as const),
+      referBy: random.pick(["caller", "callee", "nobody", "nobody"] as const),
     };
     world.at(random.whole(from, until), () => {
       if (isProbe || caller.registration.acknowledged?.isRegistered === true) caller.call(plan);
@@ -134,11 +136,18 @@ function planEndlessCall(cluster: Cluster, random: Random, lastMs: number): bool
   const { phones, world } = cluster;
   const caller = random.pick(phones);
   const { user } = random.pick(phones.filter((phone) => phone !== caller));
-  const rest = { ringMs: 0, talkMs: 0, cancelMs: undefined, byeBy: "caller", reinvites: false } as const;
+  const rest = { ringMs: 0, talkMs: 0, cancelMs: undefined, byeBy: "caller", reinviteBy: "nobody", referBy: "nobody" } as const;
   world.at(random.whole(5_000, 5_000 + lastMs), () => {
     if (caller.registration.acknowledged?.isRegistered === true) caller.call({ callee: user, manner: "lets ring", ...rest });
   });
   return true;
+}
+
+/** Phones change their network, in calls too: their old connections are half open. */
+function planMoves({ phones, world }: Cluster, random: Random, lastMs: number): void {
+  for (const phone of phones) {
+    if (random.chance(0.3)) world.at(random.whole(5_000, 5_000 + lastMs), () => phone.move());
+  }
 }
 
 /** Some phones go, some of them come back. */
