@@ -8,6 +8,8 @@ export type Member = {
   readonly epoch?: number;
   /** Since it was last heard, ms; absent: never. */
   readonly heardMs?: number;
+  /** Heartbeats or pings missed in a row; absent: none. */
+  readonly missed?: number;
   /** Present while it is suspected: why. */
   readonly suspicion?: string;
   /** It cuts itself off, because it reaches nobody. */
@@ -35,7 +37,7 @@ export type Status = {
   readonly gateways: readonly Member[];
   readonly registrations: number;
   readonly dialogs: number;
-  /** 1/sum((n_i/N)^2) over the cells' registrations: 1.00 = all on one, 2.00 = two even. */
+  /** 1/sum((n_i/N)^2) over the live cells' registrations: 1.00 = all on one, 2.00 = two even. */
   readonly loadBalance: number;
   /** The cell that computes the map. */
   readonly coordinator: string;

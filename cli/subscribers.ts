@@ -29,12 +29,21 @@ export function parseAddressOfRecord(text: string, domain: string | undefined): 
   if (domain !== undefined && host !== domain) throw new Failure(`${text}: the domain of this system is ${domain}`);
   // RFC 3261 25.1: unreserved, user-unreserved, escaped; and `#`, as the registrar reads it.
   if (user === "" || !/^(?:[\w.!~*'()&=+$,;?/#-]|%[0-9A-Fa-f]{2})+$/.test(user)) {
-    throw new Failure(`${text}: ${JSON.stringify(user)} is no user of a SIP address`);
+    const hint = user === "" ? "it is empty" : `it may hold letters a-z, digits and -_.!~*'()&=+$,;?/#, else write ${escapedUser(user)}`;
+    throw new Failure(`${text}: ${JSON.stringify(user)} is no user of a SIP address: ${hint}`);
   }
   if (user.length > usernameOctetsMax) throw new Failure(`${text}: a user has at most ${usernameOctetsMax} characters`);
   const addressOfRecord = `${canonicalUser(user)}@${host}`;
   if (addressOfRecord.length > addressOfRecordOctetsMax) throw new Failure(`${text}: longer than ${addressOfRecordOctetsMax} characters`);
   return addressOfRecord;
+}
+
+/** A user as it stands in a SIP address: octets of UTF-8 that may not stand there as `%XX` (RFC 3261 25.1). */
+function escapedUser(user: string): string {
+  const octets = [...new TextEncoder().encode(user)].map((octet) => String.fromCharCode(octet));
+  return octets
+    .map((octet) => (/[\w.!~*'()&=+$,;?/-]/.test(octet) ? octet : `%${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`))
+    .join("");
 }
 
 /** Hashes a password for an address-of-record; the realm is its domain, the username its user part (or, "b", all of it). */
@@ -97,6 +106,23 @@ export function parseSubscribersCsv(text: string, domain: string | undefined): {
     throw new Failure(`${shown}${mistakes.length > 3 ? `; and ${mistakes.length - 3} more` : ""} (nothing was imported)`);
   }
   return subscribers;
+}
+
+/** The text of a CSV file, which must be UTF-8. Throws a {@link Failure} that names the line of the first octet that is not. */
+export function decodeCsv(octets: Uint8Array): string {
+  if (octets.includes(0)) throw new Failure("is no text in UTF-8 (save it as CSV UTF-8)");
+  for (let line = 1, start = 0; start < octets.length; line += 1) {
+    const newline = octets.indexOf(0x0a, start);
+    const end = newline < 0 ? octets.length : newline + 1;
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(octets.subarray(start, end));
+    } catch {
+      const looks = new TextDecoder("windows-1252").decode(octets.subarray(start, end)).trim();
+      throw new Failure(`line ${line}: is not UTF-8 (Latin-1? it would be ${JSON.stringify(looks)}): save the file as UTF-8`);
+    }
+    start = end;
+  }
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(octets);
 }
 
 type Row = { readonly line: number; readonly fields: string[] };

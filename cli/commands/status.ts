@@ -14,14 +14,14 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   else io.out(`Coordinator ${answer.coordinator}\n\n`);
   io.out(
     `${tableText(
-      ["CELL", "STATE", "EPOCH", "HEARD"],
-      answer.cells.map((cell) => [cell.id, stateText(cell), cell.epoch ?? 0, heardText(cell)]),
+      ["CELL", "STATE", "EPOCH", "HEARD", "MISSED"],
+      answer.cells.map((cell) => [cell.id, stateText(cell), cell.epoch ?? 0, heardText(cell), cell.missed ?? 0]),
     )}\n`,
   );
   io.out(
     `${tableText(
-      ["GATEWAY", "STATE", "HEARD"],
-      answer.gateways.map((gateway) => [gateway.id, stateText(gateway), heardText(gateway)]),
+      ["GATEWAY", "STATE", "HEARD", "MISSED"],
+      answer.gateways.map((gateway) => [gateway.id, stateText(gateway), heardText(gateway), gateway.missed ?? 0]),
     )}\n`,
   );
   io.out(`Registrations ${answer.registrations}, dialogs ${answer.dialogs}, load balance ${answer.loadBalance.toFixed(2)}\n`);

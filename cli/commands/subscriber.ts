@@ -3,8 +3,8 @@ import { type Arguments, usage } from "../arguments.ts";
 import { subscriberAddSpec } from "../command-specs.ts";
 import { Failure, codeOf, reasonOf } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { isListOf, isText } from "../json.ts";
-import { parseAddressOfRecord, parseSubscribersCsv, subscriberRecordOf } from "../subscribers.ts";
+import { isListOf, isTable, isText } from "../json.ts";
+import { decodeCsv, parseAddressOfRecord, parseSubscribersCsv, subscriberRecordOf } from "../subscribers.ts";
 import { findTarget } from "../target.ts";
 
 /** Subscribers of one request: its body stays below 256 KiB, and a cell's answer well below its time limit. */
@@ -17,9 +17,9 @@ export async function add(args: Arguments, io: Io): Promise<void> {
   const aor = parseAddressOfRecord(args.positionals[0] ?? "", target.domain);
   const password = given === "-" ? ((await io.readStdin()).split(/\r?\n/, 1)[0] ?? "") : given;
   if (password === "") throw new Failure("the password is empty");
-  await target.api.put("/api/subscribers", [subscriberRecordOf(aor, password)]);
+  const answer = await target.api.put("/api/subscribers", [subscriberRecordOf(aor, password)]);
   target.state?.forgetPasswords([aor]);
-  io.out(`${aor} may register\n`);
+  io.out(changedOf(answer) > 0 ? `${aor} was there already: the password is changed\n` : `${aor} may register\n`);
 }
 
 export async function remove(args: Arguments, io: Io): Promise<void> {
@@ -42,24 +42,35 @@ export async function list(args: Arguments, io: Io): Promise<void> {
 export async function importFile(args: Arguments, io: Io): Promise<void> {
   const target = findTarget(args, io.environment);
   const file = args.positionals[0] ?? "";
-  let subscribers;
-  try {
-    subscribers = parseSubscribersCsv(readFileSync(file, "utf8"), target.domain);
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") throw new Failure(`${file} does not exist`);
-    throw new Failure(`${file}: ${reasonOf(error)}`);
-  }
+  const subscribers = readSubscribersFile(file, target.domain);
+  let changed = 0;
   for (let at = 0; at < subscribers.length; at += batchSize) {
     const batch = subscribers.slice(at, at + batchSize);
     try {
-      await target.api.put(
-        "/api/subscribers",
-        batch.map(({ aor, password }) => subscriberRecordOf(aor, password)),
-      );
+      const records = batch.map(({ aor, password }) => subscriberRecordOf(aor, password));
+      changed += changedOf(await target.api.put("/api/subscribers", records));
     } catch (error) {
       throw new Failure(`${at} of ${subscribers.length} imported, then: ${reasonOf(error)} (importing the file again does no harm)`);
     }
     target.state?.forgetPasswords(batch.map(({ aor }) => aor));
   }
-  io.out(`${subscribers.length} subscribers imported\n`);
+  const known = changed === 0 ? "" : `, ${changed} of them were there already: their passwords are changed`;
+  io.out(`${subscribers.length} subscribers imported${known}\n`);
+}
+
+function readSubscribersFile(file: string, domain: string | undefined): ReturnType<typeof parseSubscribersCsv> {
+  try {
+    return parseSubscribersCsv(decodeCsv(readFileSync(file)), domain);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === "ENOENT") throw new Failure(`${file} does not exist`);
+    if (code === "EISDIR") throw new Failure(`${file} is a directory: name the CSV file`);
+    if (code === "EACCES") throw new Failure(`${file} may not be read by this user`);
+    throw new Failure(`${file}: ${reasonOf(error)}`);
+  }
+}
+
+/** How many of those that were put had been there before; cells of an older version do not say. */
+function changedOf(answer: unknown): number {
+  return isTable(answer) && typeof answer["changed"] === "number" ? answer["changed"] : 0;
 }

@@ -36,7 +36,7 @@ export type Registration = {
   readonly contact: string;
   readonly transport: string;
   readonly expiresSeconds: number;
-  /** The cell that took the last REGISTER of this binding. */
+  /** The cell that took the last REGISTER of this binding, or, when that is down, the one that says so. */
   readonly primary: string;
   readonly userAgent: string;
   /** The access that its flow belongs to: a gateway or a line. */

@@ -89,6 +89,8 @@ export class Exchange {
   readonly #late: LateResponses;
   readonly #specimens = { request: new Specimen(), response: new Specimen() };
   readonly #whereabouts: Whereabouts;
+  /** Cells that can be reached, by the last view; undefined: none has come. */
+  #reachable: ReadonlySet<string> | undefined;
   #isReturning = false;
   /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
   #repeatedUntil: number;
@@ -204,6 +206,7 @@ export class Exchange {
    * the next {@link tick}, which is wanted at once then.
    */
   setCells(reachable: ReadonlySet<string>, now: number): void {
+    this.#reachable = reachable;
     this.#takeovers.setCells(reachable);
     this.#accesses.setCells(reachable, now);
     this.#finder.wayCame();
@@ -330,7 +333,11 @@ export class Exchange {
   }
 
   registrations(addressOfRecord: string | undefined, now: number): Registration[] {
-    return this.#registrar.registrations(addressOfRecord, now);
+    const rows = this.#registrar.registrations(addressOfRecord, now);
+    const reachable = this.#reachable;
+    if (reachable === undefined || rows.every(({ primary }) => reachable.has(primary))) return rows;
+    // A cell that is down serves nobody: what it took is served here.
+    return rows.map((row) => (reachable.has(row.primary) ? row : { ...row, primary: this.#config.cell }));
   }
 
   counts(now: number): ExchangeCounts {

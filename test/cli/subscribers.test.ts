@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { parseAddressOfRecord, parseSubscribersCsv, randomPassword, subscriberRecordOf } from "../../cli/subscribers.ts";
+import { parseAddressOfRecord, decodeCsv, parseSubscribersCsv, randomPassword, subscriberRecordOf } from "../../cli/subscribers.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { parseUri } from "../../sip/message/uri.ts";
 import { addressOfRecordOf } from "../../sip/placement/address-of-record.ts";
@@ -101,6 +101,25 @@ describe("parseSubscribersCsv", () => {
     ["aor,password\n,a\n,b\n,c\n,d", "; and 1 more (nothing was imported)"],
   ])("refuses %j as a whole", (text, line) => {
     expect(() => parseSubscribersCsv(text, "example.test")).toThrow(line);
+  });
+
+  it("names the line of an octet that is not UTF-8, as Latin-1 has them, and takes UTF-8 with its mark", () => {
+    const latin1 = Buffer.from("aor,password\nalice,p\nm\u00fcller,gr\u00fcn\n", "latin1");
+    expect(() => decodeCsv(latin1)).toThrow('line 3: is not UTF-8 (Latin-1? it would be "müller,grün"): save the file as UTF-8');
+    expect(() => decodeCsv(Buffer.from("\ufeffaor,password\n", "utf16le"))).toThrow("is no text in UTF-8");
+    const utf8 = Buffer.from("\ufeffaor,password\nalice,gr\u00fcn\n");
+    expect(parseSubscribersCsv(decodeCsv(utf8), "example.test")).toEqual([{ aor: "alice@example.test", password: "grün" }]);
+  });
+
+  it.each([
+    ["front door", "front%20door"],
+    ["m\u00fcller", "m%C3%BCller"],
+    ["a:b", "a%3Ab"],
+  ])("says what a name may hold, and how to write %s: the same is taken", (name, escaped) => {
+    expect(() => parseAddressOfRecord(name, "example.test")).toThrow(
+      `is no user of a SIP address: it may hold letters a-z, digits and -_.!~*'()&=+$,;?/#, else write ${escaped}`,
+    );
+    expect(parseAddressOfRecord(escaped, "example.test")).toBe(`${escaped}@example.test`);
   });
 
   it("takes 50 000 lines in a moment", () => {

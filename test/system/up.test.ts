@@ -125,7 +125,10 @@ describe("a system of two cells and a gateway", () => {
       code: 0,
       out: `dave@${domain} may register\n`,
     });
-    expect(await system.cli("subscriber", "add", `sip:carol@${domain}`, "--password", "p")).toMatchObject({ code: 0 });
+    expect(await system.cli("subscriber", "add", `sip:carol@${domain}`, "--password", "p")).toMatchObject({
+      code: 0,
+      out: `carol@${domain} was there already: the password is changed\n`,
+    });
     writeFileSync(file, "aor,password\nerin,p1\nfrank,p2\n");
     expect(await system.cli("subscriber", "import", file)).toEqual({ code: 0, out: "2 subscribers imported\n", err: "" });
     expect(await system.cli("subscriber", "remove", "bob")).toMatchObject({ code: 0, out: `bob@${domain} is removed\n` });
@@ -133,11 +136,19 @@ describe("a system of two cells and a gateway", () => {
     const { out } = await system.cli("subscriber", "list", "--json");
     expect(JSON.parse(out)).toEqual(["alice", "carol", "dave", "erin", "frank"].map((user) => `${user}@${domain}`));
     expect(Object.keys(JSON.parse(readFileSync(join(system.state, "passwords.json"), "utf8")).passwords)).toEqual([`alice@${domain}`]);
+    expect(await system.cli("subscriber", "import", file)).toMatchObject({
+      out: "2 subscribers imported, 2 of them were there already: their passwords are changed\n",
+    });
+    expect(await system.cli("subscriber", "import", system.state)).toEqual({
+      code: 1,
+      out: "",
+      err: `tandem: ${system.state} is a directory: name the CSV file\n`,
+    });
     writeFileSync(file, "aor,password\nzoe,p1\n,p2\n");
     expect(await system.cli("subscriber", "import", file)).toEqual({
       code: 1,
       out: "",
-      err: `tandem: ${file}: line 3: : "" is no user of a SIP address (nothing was imported)\n`,
+      err: `tandem: ${file}: line 3: : "" is no user of a SIP address: it is empty (nothing was imported)\n`,
     });
   });
 

@@ -25,7 +25,11 @@ describe("/api/subscribers", () => {
       "/subscribers",
       users.map((user) => subscriberOf(user, "secret")),
     );
-    expect(await put.json()).toEqual({ stored: 4 });
+    expect(await put.json()).toEqual({ stored: 4, changed: 0 });
+    const [known = ""] = users;
+    const again = await callApi("PUT", "/subscribers", [subscriberOf(known, "other"), subscriberOf(userOf("listed", 2), "secret")]);
+    expect(await again.json()).toEqual({ stored: 2, changed: 1 });
+    expect((await callApi("DELETE", `/subscribers?aor=${userOf("listed", 2)}@${domain}`)).status).toBe(200);
     const sorted = users.map((user) => `${user}@${domain}`).toSorted();
     expect(await (await callApi("GET", "/subscribers")).json()).toEqual(sorted);
 

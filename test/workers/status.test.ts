@@ -38,7 +38,7 @@ describe("/api/status", () => {
     await vi.waitFor(async () =>
       expect((await status()).cells).toEqual([
         { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0 },
-        { id: "b", state: "down", epoch: 0 },
+        { id: "b", state: "down", epoch: 0, missed: expect.any(Number) },
       ]),
     );
     const answer = await status();

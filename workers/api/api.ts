@@ -56,7 +56,9 @@ api.put("/subscribers", async (context) => {
   }
   const results = await Promise.allSettled([...groups].map(([exchange, group]) => put(context, map, exchange, group)));
   const missing = [...groups.keys()].filter((_, index) => results[index]?.status === "rejected");
-  return missing.length > 0 ? unreachable(context, missing) : context.json({ stored: changes.length });
+  if (missing.length > 0) return unreachable(context, missing);
+  const changed = results.reduce((sum, result) => sum + (result.status === "fulfilled" ? result.value : 0), 0);
+  return context.json({ stored: changes.length, changed });
 });
 
 api.delete("/subscribers", async (context) => {
@@ -79,12 +81,14 @@ api.delete("/subscribers", async (context) => {
   return wasThere ? context.json({ removed: addressOfRecord }) : context.json({ error: `${addressOfRecord} is no subscriber` }, 404);
 });
 
-async function put(context: Context<Signed>, map: ClusterMap, exchange: number, changes: readonly SubscriberChange[]): Promise<void> {
+/** Resolves with how many of them had been there before. */
+async function put(context: Context<Signed>, map: ClusterMap, exchange: number, changes: readonly SubscriberChange[]): Promise<number> {
   const { env } = context;
-  await atOneOf(env, map, exchange, async (cell) => {
-    if (cell === env.CELL) await env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(changes);
-    else await askCell(env, map, cell, `/cell/subscribers/${exchange}/put`, changes);
-  });
+  return await atOneOf(env, map, exchange, async (cell) =>
+    cell === env.CELL
+      ? await env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(changes)
+      : await askCell<number>(env, map, cell, `/cell/subscribers/${exchange}/put`, changes),
+  );
 }
 
 /** Has one replica of an exchange do something: the nearest, or the other one when that cannot be reached. To do it twice is the same. */

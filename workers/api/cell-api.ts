@@ -80,8 +80,7 @@ cellApi.get("/subscribers", async (context) => {
 });
 
 cellApi.post("/subscribers/:exchange{\\d{1,4}}/put", exchangeOfPath, async (context) => {
-  await context.var.exchange.putSubscribers(jsonOf(context.var.body) as SubscriberChange[]);
-  return context.json(true);
+  return context.json(await context.var.exchange.putSubscribers(jsonOf(context.var.body) as SubscriberChange[]));
 });
 
 cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", exchangeOfPath, async (context) => {

@@ -1,5 +1,5 @@
 import type { Cause, Change, HeartbeatSettings, MemberState, MemberStatus } from "../../sip/core-group/view.ts";
-import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { callCell, servingCells } from "../cells.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
 import { summaryAnswerMsMax, suspectAnswerMsMax } from "../limits.ts";
@@ -10,6 +10,8 @@ type MemberOfStatus = {
   readonly state: MemberState;
   /** Since the asked cell last heard it, ms; absent: never. */
   readonly heardMs?: number;
+  /** Present when it is not 0: heartbeats or pings missed in a row. */
+  readonly missed?: number;
   /** Present while it is suspected, which changes nothing yet: why. */
   readonly suspicion?: Cause;
 };
@@ -26,7 +28,7 @@ export type Status = {
   readonly gateways: readonly MemberOfStatus[];
   readonly registrations: number;
   readonly dialogs: number;
-  /** How many cells carry the registrations, effectively: 2 of 2 when they are even, 1 when one has all, 0 when there are none. */
+  /** How many live cells carry the registrations, effectively: 2 of 2 when they are even, 1 when one has all, 0 when there are none. */
   readonly loadBalance: number;
   /** The live cell that is first in the map. */
   readonly coordinator: string;
@@ -52,8 +54,8 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
   let dialogs = 0;
   for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) {
     const counts = countsOf(map, summaries, exchange);
-    const { primary } = pairOf(map, exchange);
-    registrationsByCell.set(primary, (registrationsByCell.get(primary) ?? 0) + counts.registrations);
+    if (counts === undefined) continue;
+    registrationsByCell.set(counts.cell, (registrationsByCell.get(counts.cell) ?? 0) + counts.registrations);
     registrations += counts.registrations;
     dialogs += counts.dialogs;
   }
@@ -94,18 +96,25 @@ async function summaryFrom(env: Environment, map: ClusterMap, cell: string, time
   return JSON.parse(new TextDecoder().decode(octets)) as CellSummary;
 }
 
-function memberOf({ id, state, heardMs, suspicion }: MemberStatus): MemberOfStatus {
-  return { id, state, ...(heardMs === undefined ? {} : { heardMs }), ...(suspicion === undefined ? {} : { suspicion }) };
+function memberOf({ id, state, heardMs, missed, suspicion }: MemberStatus): MemberOfStatus {
+  return {
+    id,
+    state,
+    ...(heardMs === undefined ? {} : { heardMs }),
+    ...(missed === 0 ? {} : { missed }),
+    ...(suspicion === undefined ? {} : { suspicion }),
+  };
 }
 
+/** What an exchange holds, and the cell that serves it: its primary, or the other one while that does not answer. Undefined: neither does. */
 function countsOf(
   map: ClusterMap,
   summaries: ReadonlyMap<string, CellSummary>,
   exchange: number,
-): { readonly registrations: number; readonly dialogs: number } {
+): { readonly cell: string; readonly registrations: number; readonly dialogs: number } | undefined {
   for (const cell of servingCells(map, exchange)) {
     const counts = summaries.get(cell)?.exchanges.find((each) => each.exchange === exchange);
-    if (counts !== undefined) return counts;
+    if (counts !== undefined) return { cell, registrations: counts.registrations, dialogs: counts.dialogs };
   }
-  return { registrations: 0, dialogs: 0 };
+  return undefined;
 }

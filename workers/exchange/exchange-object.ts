@@ -204,11 +204,16 @@ export class ExchangeObject extends DurableObject<Environment> {
     return this.#enter(() => this.#exchange.flowsOf(addressOfRecord, Date.now()));
   }
 
-  /** Adds or replaces subscribers. Answered when they are on disk, and at the pair if it is there. */
-  async putSubscribers(changes: readonly SubscriberChange[]): Promise<void> {
+  /** Adds or replaces subscribers. Answered when they are on disk, and at the pair if it is there: with how many were replaced. */
+  async putSubscribers(changes: readonly SubscriberChange[]): Promise<number> {
+    let replaced = 0;
     await this.#change((now) => {
-      for (const { aor, ...credentials } of changes) this.#exchange.putSubscriber(aor, credentials, now);
+      for (const { aor, ...credentials } of changes) {
+        if (this.#exchange.store.subscriber(aor) !== undefined) replaced += 1;
+        this.#exchange.putSubscriber(aor, credentials, now);
+      }
     });
+    return replaced;
   }
 
   /** Removes a subscriber. False: there was none. */

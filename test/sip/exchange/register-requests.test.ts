@@ -70,6 +70,22 @@ describe("REGISTER without a transaction [RFC3261 8.2.7]", () => {
     expect(world.exchange.counts(world.now)).toMatchObject({ registrations: 0, transactions: 0 });
   });
 
+  it("a cell that is down is nobody's primary: what it took is served here", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    world.receive(alice.key, alice.register());
+    const primaries = (): string[] => world.exchange.registrations(undefined, world.now).map(({ primary }) => primary);
+    const taken = world.exchange.store.records("binding").next().value;
+    if (taken === undefined) throw new Error("nobody is registered");
+    // As cell b would have made it, a moment later.
+    world.exchange.store.apply({ ...taken, version: `${taken.version.slice(0, -1).replace(/.$/, "z")}b` }, "pair");
+    expect(primaries()).toEqual(["b"]);
+    world.exchange.setCells(new Set(["a", "b"]), world.now);
+    expect(primaries()).toEqual(["b"]);
+    world.exchange.setCells(new Set(["a"]), world.now);
+    expect(primaries()).toEqual(["a"]);
+  });
+
   it("answers where the request came from, over whatever transport", () => {
     for (const transport of ["UDP", "TCP", "TLS", "WS"] as const) {
       const world = new TestExchange();
