@@ -1,11 +1,17 @@
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { isIP } from "node:net";
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { generate } from "selfsigned";
+import { Failure, codeOf, reasonOf } from "./errors.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
 /** Paths of the TLS files of a system: what a phone may be told to trust, and what a gateway shows. */
-export type TlsFiles = { readonly ca: string; readonly certificate: string; readonly key: string };
+export type TlsFiles = {
+  /** Undefined: the certificate is the operator's own, and phones know its authority or not. */
+  readonly ca: string | undefined;
+  readonly certificate: string;
+  readonly key: string;
+};
 
 const dayMs = 86_400_000;
 const certificateDays = 365;
@@ -17,20 +23,31 @@ const renewalDays = 30;
  * Makes DIR/tls: a certificate authority of our own (kept for ten years, so that phones need to be told once) and a server certificate
  * (a year) for the domain, the address and localhost. What is there and good is kept.
  * RSA, because desk phones exist that take nothing else.
+ *
+ * A certificate of somebody else's making is never replaced: a {@link Failure} says what to do with it. What cannot be told to be ours, a damaged
+ * file or a key without its certificate, is kept under another name.
  */
-export async function ensureCertificate(state: StateDirectory, domain: string, host: string, now: Date): Promise<TlsFiles> {
-  const files: TlsFiles = {
+export async function ensureCertificate(
+  state: StateDirectory,
+  domain: string,
+  host: string,
+  now: Date,
+): Promise<TlsFiles & { readonly ca: string }> {
+  const files = {
     ca: state.file("tls", "ca.pem"),
     certificate: state.file("tls", "cert.pem"),
     key: state.file("tls", "key.pem"),
   };
   mkdirSync(state.file("tls"), { recursive: true, mode: 0o700 });
+  refuseForeign(files);
   const authority = readPair(files.ca, state.file("tls", "ca-key.pem"));
+  if (authority === undefined) for (const file of [files.ca, state.file("tls", "ca-key.pem")]) keepAside(file);
   const keepAuthority = authority !== undefined && lasts(authority.certificate, now, certificateDays);
   const ca = keepAuthority ? { cert: authority.cert, key: authority.key } : await makeAuthority(state, domain, now);
   const server = readPair(files.certificate, files.key);
   const issuer = new X509Certificate(ca.cert);
   if (server !== undefined && lasts(server.certificate, now, renewalDays) && serves(server.certificate, issuer, domain, host)) return files;
+  if (server === undefined) for (const file of [files.certificate, files.key]) keepAside(file);
   const made = await generate([{ name: "commonName", value: domain }], {
     algorithm: "sha256",
     keySize: 2048,
@@ -48,7 +65,7 @@ export async function ensureCertificate(state: StateDirectory, domain: string, h
           { type: 6, value: `sip:${domain}` },
           { type: 2, value: domain },
           { type: 2, value: "localhost" },
-          { type: 7, ip: host },
+          isIP(host) === 0 ? { type: 2, value: host } : { type: 7, ip: host },
         ],
       },
     ],
@@ -58,8 +75,93 @@ export async function ensureCertificate(state: StateDirectory, domain: string, h
   return files;
 }
 
+/** Begins the name of every authority that was made here: by it our own certificates are known. */
+const authorityName = "Tandem CA of";
+
+/** Throws when there is a certificate that no authority of ours has signed: it was put there by somebody, and is theirs. */
+function refuseForeign(files: { readonly ca: string; readonly certificate: string; readonly key: string }): void {
+  for (const file of [files.certificate, files.ca]) {
+    const certificate = readCertificate(file);
+    if (certificate === undefined || certificate.issuer.startsWith(`CN=${authorityName} `)) continue;
+    throw new Failure(
+      `${file} is not of tandem's making, and is not replaced: name it, --tls-cert ${files.certificate} --tls-key ${files.key}, or move it away`,
+    );
+  }
+}
+
+function readCertificate(file: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(readFileSync(file));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Gives a file a name that is free: `cert.pem.1`. */
+function keepAside(file: string): void {
+  if (!existsSync(file)) return;
+  for (let number = 1; ; number += 1) {
+    if (existsSync(`${file}.${number}`)) continue;
+    renameSync(file, `${file}.${number}`);
+    return;
+  }
+}
+
+/**
+ * The operator's own certificate and key, with all that can be wrong about them found before anything starts. Throws a {@link Failure}, one line.
+ * `names`: what of the domain and the address it does not name; phones that check will not accept it there.
+ */
+export function ownCertificate(
+  certificateFile: string,
+  keyFile: string,
+  names: readonly string[],
+  now: Date,
+): { readonly files: TlsFiles; readonly unnamed: readonly string[] } {
+  const cert = readPem("--tls-cert", certificateFile);
+  const keyText = readPem("--tls-key", keyFile);
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(cert);
+  } catch {
+    throw new Failure(`--tls-cert ${certificateFile}: is no certificate in PEM`);
+  }
+  let key;
+  try {
+    key = createPrivateKey(keyText);
+  } catch {
+    const isLocked = keyText.includes("ENCRYPTED");
+    throw new Failure(`--tls-key ${keyFile}: ${isLocked ? "has a passphrase: take it off" : "is no private key in PEM"}`);
+  }
+  if (!certificate.checkPrivateKey(key)) throw new Failure(`--tls-key ${keyFile}: is not the key of ${certificateFile}`);
+  if (certificate.validToDate <= now) throw new Failure(`--tls-cert ${certificateFile}: expired on ${dayOf(certificate.validToDate)}`);
+  if (certificate.validFromDate > now) {
+    throw new Failure(`--tls-cert ${certificateFile}: is valid from ${dayOf(certificate.validFromDate)} on only`);
+  }
+  const unnamed = names.filter((name) => (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) === undefined);
+  return { files: { ca: undefined, certificate: certificateFile, key: keyFile }, unnamed };
+}
+
+function readPem(option: string, file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const code = codeOf(error);
+    const reason =
+      code === "ENOENT"
+        ? "does not exist"
+        : code === "EACCES"
+          ? "may not be read by this user"
+          : `cannot be read (${code ?? reasonOf(error)})`;
+    throw new Failure(`${option} ${file}: ${reason}`);
+  }
+}
+
+function dayOf(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
 async function makeAuthority(state: StateDirectory, domain: string, now: Date): Promise<{ cert: string; key: string }> {
-  const made = await generate([{ name: "commonName", value: `Tandem CA of ${domain}` }], {
+  const made = await generate([{ name: "commonName", value: `${authorityName} ${domain}` }], {
     algorithm: "sha256",
     keySize: 2048,
     notBeforeDate: new Date(now.getTime() - dayMs),

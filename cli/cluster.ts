@@ -1,7 +1,7 @@
 import type { ClusterMap } from "../sip/placement/cluster-map.ts";
 import { UsageError } from "./errors.ts";
-import { type Layout, hostInUri } from "./layout.ts";
-import { type Settings, firstStart } from "./settings.ts";
+import { type Layout, advertisedHostOf, hostInUri } from "./layout.ts";
+import { type Settings, firstStart, isWildcard } from "./settings.ts";
 import type { ClusterSettings } from "./state-directory.ts";
 
 /**
@@ -23,7 +23,10 @@ const lineCount = 4;
 
 /** The map that cells are started with. */
 export function clusterMapOf(cluster: ClusterSettings, settings: Settings, layout: Layout): ClusterMap {
-  const host = hostInUri(settings.host).toLowerCase();
+  // What phones may dial as a domain: every address that leads here.
+  const hosts = new Set(
+    [settings.host, advertisedHostOf(settings), settings.httpHost ?? settings.host].filter((host) => !isWildcard(host)),
+  );
   const ports = new Set([...layout.gateways.flatMap(({ listeners }) => listeners), ...layout.cells].map(({ port }) => port));
   return {
     version: 1,
@@ -31,7 +34,10 @@ export function clusterMapOf(cluster: ClusterSettings, settings: Settings, layou
     exchangeCount: cluster.exchanges,
     lineCount,
     domains: [{ name: cluster.domain, auth: settings.auth, digest: settings.digest }],
-    aliases: [host, ...Array.from(ports, (port) => `${host}:${port}`)],
+    aliases: Array.from(hosts, (address) => hostInUri(address).toLowerCase()).flatMap((host) => [
+      host,
+      ...Array.from(ports, (port) => `${host}:${port}`),
+    ]),
     heartbeat: { periodMs: 1_000, missed: 3 },
     replication: { ackTimeoutMs: 200, ...(settings.replication ? {} : { enabled: false }) },
     flushMs: 1_000,

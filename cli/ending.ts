@@ -1,3 +1,4 @@
+import { ignoresHangup, startedBy } from "./hangup.ts";
 import { startOf, parentOf, nameOf } from "./process-table.ts";
 
 /** A second signal is meant as "at once"; one that comes together with the first is the same one, passed on by npm or by a terminal. */
@@ -7,6 +8,8 @@ const npmPollMs = 200;
 /**
  * Calls `end` when this process is to stop: a signal, the end of the launcher that started it (cli/tandem.mjs), or of the npm that runs
  * it as a script. `cause` says which. Called again for a second signal. Returns a function that stops watching.
+ *
+ * Under nohup a SIGHUP ends nothing, and neither does the end of an npm that it has taken along: npm does not ignore it.
  */
 export function onEnd(end: (cause: string) => void): () => void {
   let firstAt: number | undefined;
@@ -16,8 +19,10 @@ export function onEnd(end: (cause: string) => void): () => void {
     firstAt ??= now;
     end(cause);
   };
+  const livesOn = ignoresHangup(startedBy());
+  const parent = process.ppid;
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  const handlers = signals.map((signal) => [signal, (): void => ended(signal)] as const);
+  const handlers = signals.map((signal) => [signal, (): void => (livesOn && signal === "SIGHUP" ? undefined : ended(signal))] as const);
   for (const [signal, handler] of handlers) process.on(signal, handler);
   const launcherGone = (): void => ended("the launcher is gone");
   process.once("disconnect", launcherGone);
@@ -26,6 +31,9 @@ export function onEnd(end: (cause: string) => void): () => void {
   const timer = setInterval(() => {
     if (npm === undefined || (npm !== "gone" && startOf(npm) === npmStart)) return;
     clearInterval(timer);
+    // Who stops npm otherwise has the shell between us end as well, or this process itself.
+    if (livesOn && process.ppid === parent) return;
+    if (livesOn && npm === parent) return;
     ended("npm is gone");
   }, npmPollMs);
   return () => {

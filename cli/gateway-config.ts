@@ -1,14 +1,25 @@
 import { stringify } from "smol-toml";
 import type { TlsFiles } from "./certificate.ts";
-import type { Layout } from "./layout.ts";
+import { type Layout, hostInUri } from "./layout.ts";
 
-/** The configuration file of one gateway, as `gateway/config.ts` reads it. The secret stays in its own file. */
-export function gatewayConfigText(gateway: Layout["gateways"][number], cells: Layout["cells"], secretFile: string, tls: TlsFiles): string {
+/** The configuration file of one gateway, as `gateway/config.ts` reads it. The secret stays in its own file. `advertise`: the host that phones use. */
+export function gatewayConfigText(
+  gateway: Layout["gateways"][number],
+  cells: Layout["cells"],
+  secretFile: string,
+  tls: TlsFiles,
+  advertise: string | undefined,
+): string {
   return `# Made by "tandem up" for gateway ${gateway.id}; written again at every start.\n${stringify({
     name: gateway.id,
     secretFile,
     cells: cells.map(({ id, url }) => ({ id, url })),
-    listeners: gateway.listeners.map(({ transport, host, port }) => ({ transport: transport.toLowerCase(), host, port })),
+    listeners: gateway.listeners.map(({ transport, host, port }) => ({
+      transport: transport.toLowerCase(),
+      host,
+      port,
+      ...(advertise === undefined ? {} : { advertise: `${hostInUri(advertise)}:${port}` }),
+    })),
     tls: { cert: tls.certificate, key: tls.key },
   })}\n`;
 }

@@ -2,7 +2,7 @@ import { createSocket } from "node:dgram";
 import { isIPv6, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Failure, UsageError, codeOf } from "./errors.ts";
-import type { Settings } from "./settings.ts";
+import { isWildcard, type Settings } from "./settings.ts";
 
 /** Where a gateway listens, as run.json and the gateway's configuration name it. */
 export type Listener = { readonly transport: "UDP" | "TCP" | "TLS" | "WS" | "WSS"; readonly host: string; readonly port: number };
@@ -18,13 +18,29 @@ export function hostInUri(address: string): string {
   return isIPv6(address) ? `[${address}]` : address;
 }
 
+/** Where the cells listen: on the loopback unless asked, for their doors are without TLS. */
+export function httpHostOf({ host, httpHost }: Pick<Settings, "host" | "httpHost">): string {
+  return httpHost ?? (host === "::1" || host.startsWith("127.") ? host : "127.0.0.1");
+}
+
+/** The address or name that phones use. */
+export function advertisedHostOf({ host, advertise }: Pick<Settings, "host" | "advertise">): string {
+  return advertise ?? host;
+}
+
+/** Where somebody on this machine finds what listens at an address. */
+function reachedAt(host: string): string {
+  return isWildcard(host) ? (isIPv6(host) ? "::1" : "127.0.0.1") : host;
+}
+
 /** Cells a, b, ... on the ports from --http-port on; gateways g1, g2, ... each two ports after the one before. */
 export function layoutOf(settings: Settings, cells: number): Layout {
   const { host } = settings;
+  const cellHost = reachedAt(httpHostOf(settings));
   const layout: Layout = {
     cells: Array.from({ length: cells }, (_, index) => {
       const port = settings.httpPort + index;
-      return { id: String.fromCharCode(97 + index), port, url: `http://${hostInUri(host)}:${port}` };
+      return { id: String.fromCharCode(97 + index), port, url: `http://${hostInUri(cellHost)}:${port}` };
     }),
     gateways: Array.from({ length: settings.gateways }, (_, index) => {
       const at = (transport: Listener["transport"], first: number | undefined): Listener[] =>
@@ -43,7 +59,7 @@ export function layoutOf(settings: Settings, cells: number): Layout {
   return layout;
 }
 
-type Need = { readonly kind: "UDP" | "TCP"; readonly port: number; readonly who: string; readonly option: string };
+type Need = { readonly kind: "UDP" | "TCP"; readonly host: string; readonly port: number; readonly who: string; readonly option: string };
 
 /** Listeners by the address and port that they share, as `<host>:<port>`, in their order. */
 export function placesOf(listeners: readonly Listener[]): Map<string, Listener[]> {
@@ -58,17 +74,24 @@ const optionOf: Readonly<Record<Listener["transport"], string>> = {
   WSS: "--wss-port",
 };
 
-function needsOf(layout: Layout): Need[] {
+function needsOf(layout: Layout, host = "", httpHost = ""): Need[] {
   return [
     ...layout.gateways.flatMap(({ id, listeners }) =>
       listeners.map(({ transport, port }): Need => ({
         kind: transport === "UDP" ? "UDP" : "TCP",
+        host,
         port,
         who: `gateway ${id} for ${transport}`,
         option: optionOf[transport],
       })),
     ),
-    ...layout.cells.map(({ id, port }): Need => ({ kind: "TCP", port, who: `cell ${id} for HTTP`, option: "--http-port" })),
+    ...layout.cells.map(({ id, port }): Need => ({
+      kind: "TCP",
+      host: httpHost,
+      port,
+      who: `cell ${id} for HTTP`,
+      option: "--http-port",
+    })),
   ];
 }
 
@@ -88,26 +111,28 @@ function checkOverlap(layout: Layout): void {
  * Binds every port for a moment, before anything starts. Throws a {@link Failure} that names the port and who needs it.
  * Ports in use are waited for during `patienceMs`: a system that was killed a moment ago may still be about to end.
  */
-export async function checkPorts(host: string, layout: Layout, patienceMs = 0): Promise<void> {
+export async function checkPorts(host: string, layout: Layout, patienceMs = 0, httpHost = host): Promise<void> {
   const until = performance.now() + patienceMs;
-  for (const need of needsOf(layout)) {
-    let code = await tryBind(host, need);
+  for (const need of needsOf(layout, host, httpHost)) {
+    let code = await tryBind(need);
     while (code === "EADDRINUSE" && performance.now() < until) {
       await delay(50);
-      code = await tryBind(host, need);
+      code = await tryBind(need);
     }
     if (code === undefined) continue;
-    const where = `${hostInUri(host)}:${need.port}`;
+    const where = `${hostInUri(need.host)}:${need.port}`;
     if (code === "EADDRINUSE") throw new Failure(`${where} is in use by another process; ${need.who} needs it (${need.option})`);
-    if (code === "EADDRNOTAVAIL") throw new Failure(`${host} is not an address of this machine (--sip)`);
+    if (code === "EADDRNOTAVAIL") {
+      throw new Failure(`${need.host} is not an address of this machine (${need.option === "--http-port" ? "--http-host" : "--sip"})`);
+    }
     if (code === "EACCES") throw new Failure(`${where} may not be opened by this user; ${need.who} needs it (${need.option})`);
     throw new Failure(`${where} cannot be opened (${code}); ${need.who} needs it (${need.option})`);
   }
 }
 
 /** The error code of binding a port, undefined when it can be bound. */
-function tryBind(host: string, need: Need): Promise<string | undefined> {
-  return need.kind === "UDP" ? tryUdp(host, need.port) : tryTcp(host, need.port);
+function tryBind({ kind, host, port }: Need): Promise<string | undefined> {
+  return kind === "UDP" ? tryUdp(host, port) : tryTcp(host, port);
 }
 
 function tryTcp(host: string, port: number): Promise<string | undefined> {

@@ -5,13 +5,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { ClusterMap } from "../sip/placement/cluster-map.ts";
 import { ApiClient } from "./api-client.ts";
 import { type Bundle, ensureBundle, modulesFor, root } from "./bundle.ts";
-import { type TlsFiles, ensureCertificate } from "./certificate.ts";
+import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { clusterMapOf } from "./cluster.ts";
 import { descriptorsMax, softphonesFew, softphonesMaxFor } from "./descriptors.ts";
 import { Failure } from "./errors.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
 import { isTable } from "./json.ts";
-import { type Layout, placesOf } from "./layout.ts";
+import { type Layout, advertisedHostOf, httpHostOf, placesOf } from "./layout.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
@@ -60,19 +60,16 @@ export class LocalSystem {
 
   /** Starts everything and waits until a phone would be answered. The first subscribers' passwords by address-of-record. */
   async start(signal: AbortSignal): Promise<Passwords["passwords"]> {
-    const { cluster, state, settings, layout, reporter } = this.#options;
+    const { state, layout, reporter } = this.#options;
     const secret = state.secret();
     // The first start has both to make: at the same time, though the lines come one after the other.
-    const [bundle, tls] = await Promise.all([
-      timed(ensureBundle(state.file("bundle"), signal)),
-      timed(ensureCertificate(state, cluster.domain, settings.host, new Date())),
-    ]);
+    const [bundle, tls] = await Promise.all([timed(ensureBundle(state.file("bundle"), signal)), timed(this.#certificate())]);
     reporter.step("bundle", bundle.result.fromCache ? "as made before" : "made", bundle.ms);
-    reporter.step("certificate", shownPath(tls.result.certificate), tls.ms);
+    reporter.step("certificate", tls.result.text, tls.ms);
     signal.throwIfAborted();
     const cells = await timed(this.#startCells(bundle.result, secret));
     reporter.step("cells", layout.cells.map(({ id, url }) => `${id} ${url}`).join(", "), cells.ms);
-    const gateways = await timed(this.#startGateways(tls.result));
+    const gateways = await timed(this.#startGateways(tls.result.files));
     const api = new ApiClient(
       layout.cells.map(({ url }) => url),
       secret,
@@ -97,6 +94,18 @@ export class LocalSystem {
   /** Does not wait for anything to end by itself. */
   kill(): void {
     this.#supervisor.kill();
+  }
+
+  async #certificate(): Promise<{ readonly files: TlsFiles; readonly text: string }> {
+    const { cluster, state, settings } = this.#options;
+    const host = advertisedHostOf(settings);
+    if (settings.tls === undefined) {
+      const files = await ensureCertificate(state, cluster.domain, host, new Date());
+      return { files, text: shownPath(files.certificate) };
+    }
+    const { files, unnamed } = ownCertificate(settings.tls.certificate, settings.tls.key, [cluster.domain, host], new Date());
+    const lack = unnamed.length === 0 ? "" : `, does not name ${unnamed.join(" or ")}`;
+    return { files, text: `${shownPath(files.certificate)}${lack}` };
   }
 
   #gatewaysText(): string {
@@ -125,7 +134,7 @@ export class LocalSystem {
       const file = this.#options.state.file(`cell-${id}.capnp`);
       const text = cellConfigText({
         cell: id,
-        host: settings.host,
+        host: httpHostOf(settings),
         port,
         settings: readWorkerSettings(join(root, "wrangler.toml"), id),
         modules: modulesFor(script, file),
@@ -150,9 +159,13 @@ export class LocalSystem {
 
   async #startGateways(tls: TlsFiles): Promise<void> {
     const program = join(root, "gateway", "index.ts");
+    const { advertise } = this.#options.settings;
     const specs = this.#options.layout.gateways.map((gateway): ProcessSpec => {
       const name = `gateway-${gateway.id}.toml`;
-      this.#options.state.write(name, gatewayConfigText(gateway, this.#options.layout.cells, this.#options.state.file("secret"), tls));
+      this.#options.state.write(
+        name,
+        gatewayConfigText(gateway, this.#options.layout.cells, this.#options.state.file("secret"), tls, advertise),
+      );
       return {
         name: `gateway ${gateway.id}`,
         command: [process.execPath, program, "--config", this.#options.state.file(name), "--supervised"],

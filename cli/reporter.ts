@@ -16,17 +16,18 @@ export type Reporter = {
 type Output = { out(text: string): void };
 
 /**
- * Lines for people. What processes write while they are started is shown only when the start fails: it would bury the steps.
+ * Lines for people, each that comes after the start with its time (UTC, as the gateways' own). What processes write while they are started is shown only when the start fails: it would bury the steps.
  */
 export function humanReporter(io: Output, now: () => Date): Reporter {
-  const time = (): string => now().toTimeString().slice(0, 8);
+  const time = (): string => now().toISOString();
   let held: string[] | undefined = [];
   return {
     step: (name, detail, ms) => io.out(`  ${name.padEnd(11)}  ${detail} (${(ms / 1000).toFixed(1)} s)\n`),
     event: (process, event, cause) => io.out(`${time()} ${process} ${event}${cause === "" ? "" : `: ${cause}`}\n`),
     line: (process, text) => {
-      // The gateway's own lines name it already.
-      const line = text.includes(process) ? `${text}\n` : `${process}: ${text}\n`;
+      // Lines of a gateway have their time and name it already; those of a cell may name it.
+      const named = text.includes(process) ? text : `${process}: ${text}`;
+      const line = /^\d{4}-\d\d-\d\dT/.test(text) ? `${named}\n` : `${time()} ${named}\n`;
       if (held === undefined) io.out(line);
       else held.push(line);
     },

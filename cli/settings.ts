@@ -10,8 +10,14 @@ export type Settings = {
   readonly auth: "digest" | "open";
   /** Algorithms that challenges offer, the preferred one first. */
   readonly digest: readonly DigestAlgorithm[];
-  /** Address of the listeners, an IPv4 or IPv6 address without brackets. */
+  /** Address of the gateways' listeners, an IPv4 or IPv6 address without brackets; `0.0.0.0` or `::` for all of this machine's. */
   readonly host: string;
+  /** The address or name that phones use, IPv6 without brackets; absent: {@link host}. */
+  readonly advertise?: string | undefined;
+  /** Address of the cells' HTTP doors; absent: {@link host} when that is a loopback address, else 127.0.0.1. */
+  readonly httpHost?: string | undefined;
+  /** The operator's own certificate and key, absolute paths; absent: one is made. */
+  readonly tls?: { readonly certificate: string; readonly key: string } | undefined;
   readonly sipPort: number;
   readonly tlsPort: number;
   /** Undefined: gateways take no softphones over WebSocket, or none over TLS. */
@@ -51,7 +57,8 @@ export const upSpec: CommandSpec = {
     { name: "domain", value: "D", help: `SIP domain (${firstStart.domain})` },
     { name: "auth", value: "digest|open", help: "who may register and call (digest: subscribers with a password)" },
     { name: "digest", value: "LIST", help: "what phones are asked for, and what is taken: md5, sha-256, or both (md5)" },
-    { name: "sip", value: "HOST:PORT", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
+    { name: "sip", value: "ADDRESS[:PORT]", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
+    { name: "advertise", value: "HOST", help: "the address or name that phones use, where --sip is 0.0.0.0 or behind a NAT" },
     { name: "tls-port", value: "N", help: "TLS of the first gateway (5061); further gateways: the next port pairs" },
     {
       name: "ws-port",
@@ -59,6 +66,13 @@ export const upSpec: CommandSpec = {
       help: "SIP over WebSocket of the first gateway (none); further ones as with TLS",
     },
     { name: "wss-port", value: "N", help: "the same over TLS (none)" },
+    { name: "tls-cert", value: "FILE", help: "your own certificate for TLS and WSS, PEM, with its chain (one is made)" },
+    { name: "tls-key", value: "FILE", help: "its key" },
+    {
+      name: "http-host",
+      value: "ADDRESS",
+      help: "where the cells listen, without TLS (127.0.0.1)",
+    },
     { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: the next ports" },
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
     { name: "gateways", value: "N", help: "gateways (1)" },
@@ -74,6 +88,8 @@ export const upSpec: CommandSpec = {
   ],
 };
 
+/** RFC 1035 2.3.4. */
+const hostOctetsMax = 253;
 const cellsMax = 26;
 const gatewaysMax = 64;
 const exchangesMax = 1024;
@@ -94,12 +110,20 @@ export function settingsOf(args: Arguments): Settings {
   const digest = Object.hasOwn(digestChoices, digestText) ? digestChoices[digestText] : undefined;
   if (digest === undefined) throw usage(upSpec, `--digest ${digestText}: must be ${Object.keys(digestChoices).join(", or ")}`);
   const domain = values.get("domain");
-  const { host, port: sipPort } = parseSip(values.get("sip") ?? "127.0.0.1:5060");
+  const sip = values.get("sip") ?? "127.0.0.1:5060";
+  const { host, port: sipPort } = parseSip(sip);
+  const advertised = values.get("advertise");
+  if (isWildcard(host) && advertised === undefined) {
+    throw usage(upSpec, `--sip ${sip}: phones cannot send to ${host}: add --advertise with the address or name that they use`);
+  }
   return {
     domain: domain === undefined ? undefined : parseDomain(domain),
     auth,
     digest,
     host,
+    advertise: advertised === undefined ? undefined : parseAdvertise(advertised),
+    httpHost: parseHttpHost(values.get("http-host")),
+    tls: parseTls(values.get("tls-cert"), values.get("tls-key")),
     sipPort,
     tlsPort: port("tls-port") ?? 5061,
     wsPort: port("ws-port"),
@@ -117,20 +141,53 @@ export function settingsOf(args: Arguments): Settings {
 
 function parseSip(text: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(text);
-  if (match === null) throw usage(upSpec, `--sip ${text}: must be HOST:PORT, for example 127.0.0.1:5060 or [::1]:5060`);
+  if (match === null) throw usage(upSpec, `--sip ${text}: must be ADDRESS or ADDRESS:PORT, for example 127.0.0.1:5060 or [::1]:5060`);
   const host = match[1] ?? match[2] ?? "";
   const family = isIP(host);
   if (family === 0 || (family === 6) !== (match[1] !== undefined)) {
-    throw usage(upSpec, `--sip ${text}: HOST must be an address of this machine, for example 127.0.0.1 or [::1]`);
+    throw usage(upSpec, `--sip ${text}: ADDRESS must be an address of this machine, for example 127.0.0.1 or [::1]`);
   }
-  if (host === "0.0.0.0" || /^[0:]+$/.test(host)) throw usage(upSpec, `--sip ${text}: HOST must be the one address that phones use`);
   return { host, port: wholeNumber(upSpec, "sip", match[3] ?? "5060", 1, 65_535) };
+}
+
+/** All addresses of a machine: good to listen at, and nothing that a phone could send to. */
+export function isWildcard(host: string): boolean {
+  return host === "0.0.0.0" || /^[0:]+$/.test(host);
+}
+
+/** An address, IPv6 with or without brackets, or a name. */
+function parseAdvertise(text: string): string {
+  const host = text.replace(/^\[(.*)\]$/, "$1").toLowerCase();
+  const isName = host.length <= hostOctetsMax && /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/.test(host) && !/^[\d.]+$/.test(host);
+  if (isWildcard(host) || (isIP(host) === 0 && !isName)) {
+    throw usage(upSpec, `--advertise ${text}: must be the address or the name that phones use, without a port`);
+  }
+  return host;
+}
+
+function parseHttpHost(text: string | undefined): string | undefined {
+  const host = text?.replace(/^\[(.*)\]$/, "$1");
+  if (host === undefined || isIP(host) !== 0) return host;
+  throw usage(upSpec, `--http-host ${text}: must be an address of this machine, for example 127.0.0.1 or 0.0.0.0`);
+}
+
+function parseTls(certificate: string | undefined, key: string | undefined): Settings["tls"] {
+  if (certificate === undefined && key === undefined) return undefined;
+  if (certificate === undefined) throw usage(upSpec, "--tls-key needs --tls-cert beside it");
+  if (key === undefined) throw usage(upSpec, "--tls-cert needs --tls-key beside it");
+  return { certificate: resolve(certificate), key: resolve(key) };
 }
 
 function parseDomain(text: string): string {
   const domain = text.toLowerCase();
   const label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
-  if (domain.length > domainOctetsMax || isIP(domain) !== 0 || !new RegExp(`^${label}(?:\\.${label})*$`).test(domain)) {
+  if (isIP(domain.replace(/^\[(.*)\]$/, "$1")) !== 0) {
+    throw usage(
+      upSpec,
+      `--domain ${text}: an address is no domain, for it would end with its machine: leave it to --sip, phones may use it as their domain too`,
+    );
+  }
+  if (domain.length > domainOctetsMax || !new RegExp(`^${label}(?:\\.${label})*$`).test(domain)) {
     throw usage(upSpec, `--domain ${text}: must be a domain name of at most ${domainOctetsMax} characters`);
   }
   // A domain that is also a server's name cannot be served by another server when this one is down.

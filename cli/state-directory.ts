@@ -136,6 +136,7 @@ export class StateDirectory {
   write(name: string, text: string, mode = 0o644): void {
     const file = this.file(name);
     const fresh = `${file}.new`;
+    this.#refuseForeign(name);
     try {
       writeFileSync(fresh, text, { mode });
       chmodSync(fresh, mode);
@@ -143,6 +144,17 @@ export class StateDirectory {
     } catch (error) {
       throw new Failure(`${file}: cannot be written: ${reasonOf(error)}`);
     }
+  }
+
+  /** Throws when a file that is about to be replaced is none that was written here: whoever put it there has no other copy perhaps. */
+  #refuseForeign(name: string): void {
+    const isOurs = { "run.json": isRun, "cluster.json": isClusterSettings, "passwords.json": isPasswords }[name];
+    const isGenerated = /^(?:cell-[a-z]+\.capnp|gateway-\w+\.toml)$/.test(name);
+    if (isOurs === undefined && !isGenerated) return;
+    const text = this.#read(name);
+    if (text === undefined) return;
+    if (isGenerated ? text.startsWith(generatedMark) : isOurs?.(parseJson(text)) === true) return;
+    throw new Failure(`${this.file(name)} is not of tandem's making, and is not replaced: move it away, or use another --state`);
   }
 
   #read(name: string): string | undefined {
@@ -165,6 +177,17 @@ export class StateDirectory {
     }
     if (!isWanted(value)) throw new Failure(`${this.file(name)} is damaged: it does not hold what this version of tandem writes there`);
     return value;
+  }
+}
+
+/** How every configuration that is made again at each start begins. */
+const generatedMark = '# Made by "tandem up"';
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

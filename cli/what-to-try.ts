@@ -1,18 +1,23 @@
 import { resolve } from "node:path";
-import { type Layout, hostInUri, placesOf } from "./layout.ts";
-import { type Settings, defaultState } from "./settings.ts";
+import { type Layout, advertisedHostOf, hostInUri, httpHostOf, placesOf } from "./layout.ts";
+import { type Settings, defaultState, isWildcard } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
 import { tableText } from "./table.ts";
 
 /** What a first user needs: where a phone registers and as whom, and the commands. */
 export function whatToTry(settings: Settings, domain: string, layout: Layout, passwords: Readonly<Record<string, string>>): string {
-  const urls = urlsOf(layout);
+  const host = advertisedHostOf(settings);
+  const urls = urlsOf(layout, host);
+  const httpHost = httpHostOf(settings);
+  const cellUrls = layout.cells.map(({ port, url }) =>
+    isWildcard(httpHost) ? `ws://${hostInUri(host)}:${port}` : url.replace("http", "ws"),
+  );
   const lines: readonly (readonly [name: string, value: string])[] = [
     ["Domain", domain],
-    ["Server", serversText(layout)],
-    ["WebSocket", `${layout.cells.map(({ url }) => url.replace("http", "ws")).join(" or ")}, subprotocol sip`],
+    ["Server", serversText(layout, host)],
+    ["WebSocket", `${cellUrls.join(" or ")}, subprotocol sip`],
     ...(urls.length === 0 ? [] : [["At gateways", `${urls.join(" or ")}, subprotocol sip`] as const]),
-    ["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`],
+    ...(settings.tls === undefined ? [["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`] as const] : []),
   ];
   const state = settings.state === resolve(defaultState) ? "" : ` --state ${shownPath(settings.state)}`;
   return `
@@ -27,21 +32,23 @@ Then:
 `;
 }
 
-function serversText(layout: Layout): string {
+function serversText(layout: Layout, host: string): string {
   return layout.gateways
     .map(({ listeners }) => {
-      const plain = listeners.filter(({ transport }) => transport !== "WS" && transport !== "WSS");
+      const plain = listeners
+        .filter(({ transport }) => transport !== "WS" && transport !== "WSS")
+        .map((listener) => ({ ...listener, host }));
       return Array.from(placesOf(plain), ([place, here]) => `${place} (${here.map(({ transport }) => transport).join(", ")})`).join(", ");
     })
     .join("; ");
 }
 
 /** Where gateways take softphones. */
-function urlsOf(layout: Layout): string[] {
+function urlsOf(layout: Layout, host: string): string[] {
   return layout.gateways.flatMap(({ listeners }) =>
     listeners
       .filter(({ transport }) => transport === "WS" || transport === "WSS")
-      .map(({ transport, host, port }) => `${transport.toLowerCase()}://${hostInUri(host)}:${port}`),
+      .map(({ transport, port }) => `${transport.toLowerCase()}://${hostInUri(host)}:${port}`),
   );
 }
 

@@ -3,6 +3,7 @@ import { isIPv6 } from "node:net";
 import { parse } from "smol-toml";
 import { Failure, reasonOf } from "./errors.ts";
 import { type Table, isTable } from "./json.ts";
+import { isWildcard } from "./settings.ts";
 
 /** What wrangler.toml says about one environment, as far as a workerd process needs it. */
 export type WorkerSettings = {
@@ -102,6 +103,8 @@ const v8Flags: readonly string[] = ["--max-semi-space-size=8"];
 /** The Cap'n Proto text that `workerd serve` reads. */
 export function cellConfigText(config: CellConfig): string {
   const { cell, host, port, settings } = config;
+  // Cells of this machine reach each other on the loopback when they listen at every address.
+  const near = isWildcard(host) ? (isIPv6(host) ? "::1" : "127.0.0.1") : host;
   const address = isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
   const texts = Object.entries({ ...settings.variables, ...config.texts }).filter(([name]) => !config.fromEnvironment.includes(name));
   const bindings = [
@@ -122,7 +125,7 @@ const config :Workerd.Config = (
     (name = "cell", worker = .cell),
     (name = "storage", disk = (path = ${quote(config.storage)}, writable = true)),
     # The internet, and of the private networks only the address where the other cells are.
-    (name = "internet", network = (allow = ["public", ${quote(`${host}/${isIPv6(host) ? 128 : 32}`)}], tlsOptions = (trustBrowserCas = true))),
+    (name = "internet", network = (allow = ["public", ${quote(`${near}/${isIPv6(near) ? 128 : 32}`)}], tlsOptions = (trustBrowserCas = true))),
   ],
   sockets = [(name = "http", address = ${quote(address)}, http = (), service = "cell")],
   logging = (stdoutPrefix = "", stderrPrefix = ""),

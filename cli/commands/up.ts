@@ -2,7 +2,7 @@ import type { Arguments } from "../arguments.ts";
 import { clusterSettingsOf } from "../cluster.ts";
 import { onEnd } from "../ending.ts";
 import type { Io } from "../io.ts";
-import { checkPorts, layoutOf } from "../layout.ts";
+import { checkPorts, httpHostOf, layoutOf } from "../layout.ts";
 import { humanReporter, jsonReporter } from "../reporter.ts";
 import { settingsOf } from "../settings.ts";
 import { StateDirectory } from "../state-directory.ts";
@@ -21,7 +21,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   state.create();
   const wasKilled = state.lock();
   try {
-    await checkPorts(settings.host, layout, wasKilled ? portPatienceMs : 0);
+    await checkPorts(settings.host, layout, wasKilled ? portPatienceMs : 0, httpHostOf(settings));
     state.writeCluster(cluster);
     const reporter = settings.json ? jsonReporter(io, () => new Date()) : humanReporter(io, () => new Date());
     await runToItsEnd({ settings, cluster, layout, state, reporter });

@@ -1,11 +1,12 @@
-import { X509Certificate } from "node:crypto";
+import { X509Certificate, createPrivateKey } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, createServer } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ensureCertificate } from "../../cli/certificate.ts";
+import { generate } from "selfsigned";
+import { ensureCertificate, ownCertificate } from "../../cli/certificate.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
 
 const now = new Date();
@@ -88,5 +89,91 @@ describe("ensureCertificate", () => {
     await ensureCertificate(state, "example.test", "127.0.0.1", now);
     expect(read("ca.pem")).not.toBe(before);
     expect(new X509Certificate(read("cert.pem")).verify(new X509Certificate(read("ca.pem")).publicKey)).toBe(true);
+  });
+
+  it("keeps what it cannot tell to be its own under another name", async () => {
+    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    const key = read("key.pem");
+    writeFileSync(state.file("tls", "cert.pem"), "half of somebody's certificate");
+    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    expect([read("cert.pem.1"), read("key.pem.1")]).toEqual(["half of somebody's certificate", key]);
+    expect(new X509Certificate(read("cert.pem")).checkPrivateKey(createPrivateKey(read("key.pem")))).toBe(true);
+  });
+
+  it("replaces no certificate that somebody put there, be it good, expired or of another authority, and leaves all files as they are", async () => {
+    for (const name of ["cert.pem", "ca.pem"]) {
+      await ensureCertificate(state, "example.test", "127.0.0.1", now);
+      const foreign = await foreignPair("example.test", 1);
+      writeFileSync(state.file("tls", name), foreign.cert);
+      if (name === "cert.pem") writeFileSync(state.file("tls", "key.pem"), foreign.key);
+      const before = ["cert.pem", "key.pem", "ca.pem", "ca-key.pem"].map(read);
+      for (const at of [now, daysLater(400)]) {
+        await expect(ensureCertificate(state, "example.test", "127.0.0.2", at)).rejects.toThrow(
+          `${state.file("tls", name)} is not of tandem's making, and is not replaced`,
+        );
+      }
+      expect(["cert.pem", "key.pem", "ca.pem", "ca-key.pem"].map(read)).toEqual(before);
+      for (const each of ["cert.pem", "key.pem", "ca.pem", "ca-key.pem"]) rmSync(state.file("tls", each));
+    }
+  });
+});
+
+async function foreignPair(domain: string, days: number): Promise<{ readonly cert: string; readonly key: string }> {
+  const made = await generate([{ name: "commonName", value: domain }], {
+    algorithm: "sha256",
+    keySize: 2048,
+    notBeforeDate: now,
+    notAfterDate: daysLater(days),
+    extensions: [{ name: "subjectAltName", altNames: [{ type: 2, value: domain }] }],
+  });
+  return { cert: made.cert, key: made.private };
+}
+
+describe("ownCertificate", () => {
+  const names = ["example.test", "192.0.2.1"];
+  let cert: string;
+  let key: string;
+
+  beforeEach(async () => {
+    const made = await foreignPair("example.test", 10);
+    [cert, key] = [state.file("my.pem"), state.file("my-key.pem")];
+    writeFileSync(cert, made.cert);
+    writeFileSync(key, made.key);
+  });
+
+  it("is used as it is; what it does not name is said", () => {
+    expect(ownCertificate(cert, key, names, now)).toEqual({
+      files: { ca: undefined, certificate: cert, key },
+      unnamed: ["192.0.2.1"],
+    });
+  });
+
+  it.each<[string, () => Promise<void> | void, string, number]>([
+    ["is missing", () => rmSync(cert), "--tls-cert CERT: does not exist", 0],
+    ["has no key", () => rmSync(key), "--tls-key KEY: does not exist", 0],
+    ["is a directory", () => (rmSync(cert), mkdirSync(cert), undefined), "--tls-cert CERT: cannot be read (EISDIR)", 0],
+    ["is none", () => writeFileSync(cert, "x"), "--tls-cert CERT: is no certificate in PEM", 0],
+    ["has a key that is none", () => writeFileSync(key, "x"), "--tls-key KEY: is no private key in PEM", 0],
+    [
+      "has a key with a passphrase",
+      () =>
+        writeFileSync(
+          key,
+          createPrivateKey(readFileSync(key)).export({ type: "pkcs8", format: "pem", cipher: "aes-128-cbc", passphrase: "p" }),
+        ),
+      "--tls-key KEY: has a passphrase: take it off",
+      0,
+    ],
+    [
+      "has another one's key",
+      async () => writeFileSync(key, (await foreignPair("example.test", 10)).key),
+      "--tls-key KEY: is not the key of CERT",
+      0,
+    ],
+    ["has expired", () => {}, `--tls-cert CERT: expired on ${daysLater(10).toISOString().slice(0, 10)}`, 11],
+    ["is for later", () => {}, `--tls-cert CERT: is valid from ${now.toISOString().slice(0, 10)} on only`, -2],
+  ])("one that %s is refused in one line", async (_, spoil, line, days) => {
+    await spoil();
+    expect(() => ownCertificate(cert, key, names, daysLater(days))).toThrow(line.replaceAll("CERT", cert).replaceAll("KEY", key));
   });
 });

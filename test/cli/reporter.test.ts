@@ -16,11 +16,19 @@ describe("humanReporter", () => {
     reporter.step("cells", "a http://x", 1_234);
     reporter.ready({});
     reporter.line("cell a", "oh");
-    reporter.line("gateway g1", "2026 gateway g1 control-up");
+    reporter.line("gateway g1", "2026-01-02T03:04:05.678Z gateway g1 control-up");
+    reporter.line("cell a", "cell a: view 2");
     reporter.event("cell a", "died", "process 7 was ended by SIGKILL");
-    expect(text()).toBe(
-      "  cells        a http://x (1.2 s)\nready\ncell a: oh\n2026 gateway g1 control-up\n03:04:05 cell a died: process 7 was ended by SIGKILL\n",
-    );
+    const time = now().toISOString();
+    expect(text().split("\n")).toEqual([
+      "  cells        a http://x (1.2 s)",
+      "ready",
+      `${time} cell a: oh`,
+      "2026-01-02T03:04:05.678Z gateway g1 control-up",
+      `${time} cell a: view 2`,
+      `${time} cell a died: process 7 was ended by SIGKILL`,
+      "",
+    ]);
   });
 
   it("shows what processes said when the start fails", () => {
@@ -29,7 +37,7 @@ describe("humanReporter", () => {
     reporter.line("cell a", "no luck");
     expect(text()).toBe("");
     reporter.failed();
-    expect(text()).toBe("cell a: no luck\n");
+    expect(text()).toBe(`${now().toISOString()} cell a: no luck\n`);
   });
 });
 

@@ -2,7 +2,8 @@ import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseArguments } from "../../cli/arguments.ts";
 import { clusterMapOf, clusterSettingsOf } from "../../cli/cluster.ts";
-import { layoutOf } from "../../cli/layout.ts";
+import { gatewayConfigText } from "../../cli/gateway-config.ts";
+import { httpHostOf, layoutOf } from "../../cli/layout.ts";
 import { settingsOf, upSpec, type Settings } from "../../cli/settings.ts";
 import { whatToTry } from "../../cli/what-to-try.ts";
 
@@ -40,6 +41,34 @@ describe("settingsOf", () => {
   it("takes an IPv6 address in brackets, and 5060 when no port is named", () => {
     expect(settings("--sip", "[::1]:15060")).toMatchObject({ host: "::1", sipPort: 15_060 });
     expect(settings("--sip", "[::1]")).toMatchObject({ host: "::1", sipPort: 5060 });
+  });
+
+  it("keeps the cells' doors on the loopback, whatever phones use, unless it is told otherwise", () => {
+    const urls = (...args: string[]): string[] => layoutOf(settings(...args), 1).cells.map(({ url }) => url);
+    expect(urls("--sip", "192.0.2.10")).toEqual(["http://127.0.0.1:8801"]);
+    expect(urls("--sip", "127.0.0.7")).toEqual(["http://127.0.0.7:8801"]);
+    expect(urls("--sip", "192.0.2.10", "--http-host", "192.0.2.11")).toEqual(["http://192.0.2.11:8801"]);
+    // Commands and gateways of this machine find what listens everywhere here.
+    expect(urls("--sip", "192.0.2.10", "--http-host", "0.0.0.0")).toEqual(["http://127.0.0.1:8801"]);
+    expect(httpHostOf(settings("--sip", "192.0.2.10"))).toBe("127.0.0.1");
+    expect(httpHostOf(settings("--sip", "192.0.2.10", "--http-host", "0.0.0.0"))).toBe("0.0.0.0");
+  });
+
+  it("listens everywhere, and says the one address that phones use", () => {
+    const wide = settings("--sip", "0.0.0.0", "--advertise", "PBX.example.org");
+    expect(wide).toMatchObject({ host: "0.0.0.0", sipPort: 5060, advertise: "pbx.example.org" });
+    const layout = layoutOf(wide, 1);
+    const [gateway] = layout.gateways;
+    const tls = { ca: undefined, certificate: "c", key: "k" };
+    const text = gateway === undefined ? "" : gatewayConfigText(gateway, layout.cells, "secret", tls, wide.advertise);
+    expect(text).toContain('host = "0.0.0.0"\nport = 5060\nadvertise = "pbx.example.org:5060"');
+    const { aliases } = clusterMapOf(clusterSettingsOf(wide, undefined), wide, layout);
+    expect(aliases).toContain("pbx.example.org");
+    expect(aliases).toContain("pbx.example.org:5060");
+    expect(aliases.join(" ")).not.toContain("0.0.0.0");
+    expect(whatToTry(wide, "example.org", layout, {})).toContain("pbx.example.org:5060 (UDP, TCP), pbx.example.org:5061 (TLS)");
+    const inner = settings("--sip", "[::]:5070", "--advertise", "[2001:db8::1]");
+    expect(inner).toMatchObject({ host: "::", advertise: "2001:db8::1" });
   });
 
   it("takes a domain in any case", () => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -34,6 +34,18 @@ describe("StateDirectory", () => {
     expect(() => state.readCluster()).toThrow(`${state.file("cluster.json")} is damaged: it does not hold what this version`);
     writeFileSync(state.file("secret"), "\n");
     expect(() => state.secret()).toThrow(`${state.file("secret")} is empty`);
+  });
+
+  it.each([
+    ["run.json", "[1, 2]"],
+    ["cluster.json", "mine"],
+    ["passwords.json", '{"root":"x"}'],
+    ["cell-a.capnp", "@0xbf5147cbbecf40c1;"],
+    ["gateway-g1.toml", "name = 'other'"],
+  ])("replaces no %s that somebody else has written", (name, text) => {
+    writeFileSync(state.file(name), text);
+    expect(() => state.write(name, "ours")).toThrow(`${state.file(name)} is not of tandem's making, and is not replaced`);
+    expect(readFileSync(state.file(name), "utf8")).toBe(text);
   });
 
   it("forgets the passwords that are not true any more", () => {

@@ -35,16 +35,33 @@ describe("tandem", () => {
     [["up", "--auth", "none"], "tandem: --auth none: must be digest or open (see tandem up --help)\n"],
     [
       ["up", "--domain", "127.0.0.1"],
-      "tandem: --domain 127.0.0.1: must be a domain name of at most 64 characters (see tandem up --help)\n",
+      "tandem: --domain 127.0.0.1: an address is no domain, for it would end with its machine: leave it to --sip, phones may use it as their domain too (see tandem up --help)\n",
     ],
-    [["up", "--sip", "0.0.0.0:5060"], "tandem: --sip 0.0.0.0:5060: HOST must be the one address that phones use (see tandem up --help)\n"],
+    [
+      ["up", "--domain", "no_domain"],
+      "tandem: --domain no_domain: must be a domain name of at most 64 characters (see tandem up --help)\n",
+    ],
+    ...["0.0.0.0:5060", "[::]:5060"].map((sip): [string[], string] => [
+      ["up", "--sip", sip],
+      `tandem: --sip ${sip}: phones cannot send to ${sip.replace(/^\[|\]?:5060$/g, "")}: add --advertise with the address or name that they use (see tandem up --help)\n`,
+    ]),
+    ...["0.0.0.0", "192.0.2.1:5060", "a b", "::"].map((host): [string[], string] => [
+      ["up", "--sip", "0.0.0.0", "--advertise", host],
+      `tandem: --advertise ${host}: must be the address or the name that phones use, without a port (see tandem up --help)\n`,
+    ]),
+    [
+      ["up", "--http-host", "here"],
+      "tandem: --http-host here: must be an address of this machine, for example 127.0.0.1 or 0.0.0.0 (see tandem up --help)\n",
+    ],
+    [["up", "--tls-cert", "c.pem"], "tandem: --tls-cert needs --tls-key beside it (see tandem up --help)\n"],
+    [["up", "--tls-key", "k.pem"], "tandem: --tls-key needs --tls-cert beside it (see tandem up --help)\n"],
     [
       ["up", "--sip", "localhost"],
-      "tandem: --sip localhost: HOST must be an address of this machine, for example 127.0.0.1 or [::1] (see tandem up --help)\n",
+      "tandem: --sip localhost: ADDRESS must be an address of this machine, for example 127.0.0.1 or [::1] (see tandem up --help)\n",
     ],
     [
       ["up", "--sip", "::1:5060"],
-      "tandem: --sip ::1:5060: must be HOST:PORT, for example 127.0.0.1:5060 or [::1]:5060 (see tandem up --help)\n",
+      "tandem: --sip ::1:5060: must be ADDRESS or ADDRESS:PORT, for example 127.0.0.1:5060 or [::1]:5060 (see tandem up --help)\n",
     ],
   ])("%j is a usage error: one line, exit code 2", async (words, line) => {
     expect(await runCommand(words)).toEqual({ code: 2, out: "", err: line });
