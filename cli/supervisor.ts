@@ -172,14 +172,15 @@ export class Supervisor {
     const { reporter } = this.#options;
     const { spec } = running;
     createInterface({ input: child.stderr }).on("line", (line) => {
-      if (line.trim() === "") return;
+      // What they say of each other's ends at ours is no news.
+      if (line.trim() === "" || this.#stopping !== undefined) return;
       running.lastWords = line;
       running.lastWordsAt = Date.now();
       reporter.line(spec.name, line);
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
       if ("line" in spec.readiness && spec.readiness.line.test(line)) running.onReadyLine?.();
-      else if (line.trim() !== "") reporter.line(spec.name, line);
+      else if (line.trim() !== "" && this.#stopping === undefined) reporter.line(spec.name, line);
     });
   }
 

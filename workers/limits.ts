@@ -37,6 +37,11 @@ export const pairSocketIdleMs = 2_000;
 export const pairSocketOpenMsMax = 2_000;
 export const pairSocketRetryMs = 5_000;
 
+/** A replica that has been without its pair for so long says so. Less is a moment of a busy machine, or of a cell that is started again. */
+export const pairLastingMs = 5_000;
+/** Exchanges that lose their pairs, or find them again, within this are said in one line. */
+export const loneSaidMs = 1_500;
+
 /** A row of an exchange's disk may have 2 MB; this much holds some hundred records, and is read back in a millisecond. */
 export const logRowOctets = 256 * 1024;
 /** Lines of no use that a log may have beside as many as are of use: a small log is not worth cleaning. */

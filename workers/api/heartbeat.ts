@@ -3,9 +3,16 @@ import { parseHeartbeat } from "../../sip/core-group/heartbeat.ts";
 import { coreGroupName } from "../environment.ts";
 import { heartbeatOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
+import { clockHeader } from "../timely-calls.ts";
 
 /** `POST /cell/heartbeat`: another cell's heartbeat, answered with ours. It wakes the core group and nothing else. */
 export const heartbeatApi = new Hono<Signed>();
+
+/** Whose signature is refused may learn from our clock that his is wrong. */
+heartbeatApi.use("/heartbeat", async (context, next) => {
+  await next();
+  if (context.res.status === 401) context.header(clockHeader, String(Date.now()));
+});
 
 heartbeatApi.post(
   "/heartbeat",

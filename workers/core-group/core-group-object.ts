@@ -14,6 +14,8 @@ import { ControlSockets } from "./control-sockets.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
 import { LineDrain } from "./line-drain.ts";
+import { LoneExchanges } from "./lone-exchanges.ts";
+import { SignatureNews } from "./signature-news.ts";
 import { VersionRefusals } from "./version-refusals.ts";
 
 /** What a core group says of itself and its members. */
@@ -45,6 +47,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
   readonly #listeners = new Set<number>();
   /** Exchanges that could not be told, and how often that was tried. */
   readonly #untold = new Map<number, number>();
+  readonly #lone: LoneExchanges;
+  readonly #signatureNews: SignatureNews;
   #settings: GroupSettings;
   #alarmAt = 0;
   #timerAt = 0;
@@ -62,6 +66,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#disk = new GroupDisk(ctx.storage);
     this.#sockets = new ControlSockets(ctx);
     this.#lineDrain = new LineDrain(env, this.#map.lineCount);
+    this.#lone = new LoneExchanges(env.CELL);
+    this.#signatureNews = new SignatureNews(env.CELL);
     const stored = this.#disk.readSettings();
     // A map that was deployed after the last change has the higher version, and wins.
     const isStored = stored !== undefined && stored.version > this.#map.version;
@@ -141,11 +147,19 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return this.#wentOnAt;
   }
 
-  /** The view, for an exchange that wakes. From now on it hears of every change by setView(). `isSyncing`: it will say caughtUp(). */
-  viewFor(exchange: number, isSyncing: boolean): View {
+  /**
+   * The view, for an exchange that wakes. From now on it hears of every change by setView(). `isSyncing`: it will say caughtUp(). `isAlone`: it was told
+   * that it has no second replica.
+   */
+  viewFor(exchange: number, isSyncing: boolean): View & { readonly isAlone: boolean } {
     this.#listeners.add(exchange);
     if (isSyncing) this.#group.catchingUp(exchange);
-    return this.#group.view();
+    return { ...this.#group.view(), isAlone: this.#lone.has(exchange) };
+  }
+
+  /** An exchange of this cell has had no second replica for a while, and why; undefined: it has one again. */
+  replicaIsAlone(exchange: number, cause: string | undefined): void {
+    this.#lone.set(exchange, cause, Date.now());
   }
 
   /** An exchange of this cell knows what its pair knows, or serves without. */
@@ -208,6 +222,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
       this.#arm(Date.now());
     }
     for (const exchange of this.#untold.keys()) this.#tell(exchange);
+    say(this.#lone.line(Date.now()));
     if (this.#signaturesRefused > this.#signaturesLogged && Date.now() >= this.#refusalsSaidAt + refusalsSaidMs) {
       this.#refusalsSaidAt = Date.now();
       const count = this.#signaturesRefused - this.#signaturesLogged;
@@ -269,7 +284,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   async #beat(cell: string, heartbeat: Heartbeat, timeoutMs: number): Promise<void> {
     const url = this.#map.cells.find(({ id }) => id === cell)?.url ?? "";
-    const answer = await callHeartbeat(this.env, url, heartbeat, timeoutMs);
+    const answer = await callHeartbeat(this.env, url, heartbeat, timeoutMs, (aheadMs) => say(this.#signatureNews.refused(cell, aheadMs)));
+    if (typeof answer !== "string" && !("otherVersion" in answer)) say(this.#signatureNews.accepted(cell));
     this.#event((now) => {
       if (typeof answer === "string") this.#group.failed(heartbeat.sequence, answer, now);
       else if ("otherVersion" in answer) {
@@ -328,6 +344,10 @@ export class CoreGroupObject extends DurableObject<Environment> {
     clearTimeout(this.#timer);
     this.#timer = timerAt === 0 ? null : setTimeout(() => this.#tick(), Math.max(1, timerAt - now));
   }
+}
+
+function say(line: string | undefined): void {
+  if (line !== undefined) console.warn(line);
 }
 
 /** A few: what fails so often fails for a reason that a view does not mend. */

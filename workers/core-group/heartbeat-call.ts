@@ -4,6 +4,7 @@ import { otherVersionOf, protocolVersion, versionHeader } from "../../sip/protoc
 import { refusedStatuses } from "../cells.ts";
 import type { Environment } from "../environment.ts";
 import { authorizationFor } from "../signature.ts";
+import { clockHeader } from "../timely-calls.ts";
 
 /** What Cloudflare answers for an origin that does not answer in time. */
 const timeoutStatuses: ReadonlySet<number> = new Set([522, 524]);
@@ -11,12 +12,16 @@ const timeoutStatuses: ReadonlySet<number> = new Set([522, 524]);
 /** Another cell speaks this version of the protocol, and not ours. */
 export type OtherVersion = { readonly otherVersion: number };
 
-/** Sends a heartbeat to another cell. Resolves with its answer, or with the way in which there was none; never rejects. */
+/**
+ * Sends a heartbeat to another cell. Resolves with its answer, or with the way in which there was none; never rejects. `refused` is called when it
+ * does not accept our signature, with how far its clock is ahead of ours, ms, if it says that.
+ */
 export async function callHeartbeat(
   env: Environment,
   url: string,
   heartbeat: Heartbeat,
   timeoutMs: number,
+  refused: (aheadMs: number | undefined) => void,
 ): Promise<Heartbeat | Failure | OtherVersion> {
   const body = new TextEncoder().encode(JSON.stringify(heartbeat));
   let response: Response;
@@ -44,7 +49,11 @@ export async function callHeartbeat(
   }
   const otherVersion = otherVersionOf(response.status, response.headers.get(versionHeader));
   if (otherVersion !== undefined) return { otherVersion };
-  if (response.status === 401) return "bad signature";
+  if (response.status === 401) {
+    const far = Number(response.headers.get(clockHeader) ?? Number.NaN);
+    refused(Number.isFinite(far) ? far - Date.now() : undefined);
+    return "bad signature";
+  }
   if (refusedStatuses.has(response.status)) return "refused";
   if (timeoutStatuses.has(response.status)) return "timeout";
   return (response.status === 200 ? parseHeartbeat(parseJson(text)) : undefined) ?? "error";

@@ -28,6 +28,7 @@ import { OtherExchanges } from "./other-exchanges.ts";
 import { Outbox } from "./outbox.ts";
 import { Pair } from "./pair.ts";
 import { PairCalls } from "./pair-calls.ts";
+import { PairNews } from "./pair-news.ts";
 import { acceptPairSocket } from "./pair-socket.ts";
 import { isTrunkError, TrunkSockets, type LostTrunk, type TrunkInput } from "./trunk-sockets.ts";
 
@@ -57,6 +58,12 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** The cell of the other replica; undefined: there is none. */
   readonly #peer: string | undefined;
   readonly #pair: Pair | undefined;
+  readonly #news = new PairNews(
+    (cause) =>
+      void this.#coreGroup()
+        .replicaIsAlone(this.#number, cause)
+        .catch(() => undefined),
+  );
   /** Gateways whose process has ended, by the last view. */
   readonly #gone = new Set<string>();
   #flushTimer: ReturnType<typeof setTimeout> | null = null;
@@ -282,7 +289,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   #pairChanged(peer: string, state: PairState, cause: string): void {
-    console.log(`exchange ${this.#number}: ${state} with its pair in cell ${peer}: ${cause}`);
+    this.#news.changed(state, () => this.#pair?.lastError || cause);
     this.#exchange.store.setPairAway(state !== "together");
     this.#flushLater();
     if (state !== "syncing") this.#trunks.tellServing(true);
@@ -304,7 +311,9 @@ export class ExchangeObject extends DurableObject<Environment> {
   async #askForView(): Promise<void> {
     const isSyncing = !this.#isServing;
     try {
-      this.setView(await this.#coreGroup().viewFor(this.#number, isSyncing));
+      const { isAlone, ...view } = await this.#coreGroup().viewFor(this.#number, isSyncing);
+      if (isAlone) this.#news.wasTold();
+      this.setView(view);
       if (!isSyncing) return;
       await this.#pair?.enter(() => {}, false);
       await this.#coreGroup().caughtUp(this.#number);

@@ -47,6 +47,7 @@ export class Pair {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
   #sequence: number;
+  #lastError = "";
 
   constructor(options: PairOptions) {
     this.#options = options;
@@ -61,6 +62,11 @@ export class Pair {
 
   get state(): PairState {
     return this.#link.state;
+  }
+
+  /** What the last batch that was not answered met; empty: none has failed. */
+  get lastError(): string {
+    return this.#lastError;
   }
 
   get isServing(): boolean {
@@ -185,9 +191,9 @@ export class Pair {
     } catch (error) {
       // Who answers with an error is there, and may be well again with the next batch.
       const isRefused = !(error instanceof CellAnswerError);
-      const isOther = error instanceof OtherVersionError;
-      const cause = isOther ? otherVersionCause : refusedCause;
-      this.#ended(id, () => this.#link.failed(id, isRefused, Date.now(), cause), isOther ? undefined : String(error));
+      const cause = error instanceof OtherVersionError ? otherVersionCause : refusedCause;
+      const text = error instanceof Error ? error.message : String(error);
+      this.#ended(id, () => this.#link.failed(id, isRefused, Date.now(), cause), text);
       return;
     }
     this.#ended(id, () => {
@@ -198,9 +204,7 @@ export class Pair {
 
   #ended(id: number, act: () => void, error?: string): void {
     if (!this.#questions.delete(id)) return;
-    if (error !== undefined && this.#link.state !== "away") {
-      console.warn(`exchange ${this.#options.exchange}: the pair in cell ${this.#options.peer} cannot be reached: ${error}`);
-    }
+    if (error !== undefined) this.#lastError = error;
     act();
     this.#settle();
   }

@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { LoneExchanges } from "../../workers/core-group/lone-exchanges.ts";
+import { SignatureNews } from "../../workers/core-group/signature-news.ts";
+import { PairNews } from "../../workers/exchange/pair-news.ts";
+import { loneSaidMs, pairLastingMs } from "../../workers/limits.ts";
+
+describe("PairNews", () => {
+  const told: (string | undefined)[] = [];
+  let news: PairNews;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    told.length = 0;
+    news = new PairNews((cause) => void told.push(cause));
+  });
+
+  afterEach(() => void vi.useRealTimers());
+
+  it("says nothing of waking, nor of what is over in a moment", () => {
+    for (let wakes = 0; wakes < 10; wakes += 1) {
+      news.changed("lagging", () => "caught up");
+      vi.advanceTimersByTime(pairLastingMs - 1);
+      news.changed("together", () => "it has everything");
+      vi.advanceTimersByTime(60_000);
+    }
+    expect(told).toEqual([]);
+  });
+
+  it("says once what lasts, with the cause of then, and once that it is over", () => {
+    let cause = "no answer within 200 ms";
+    news.changed("lagging", () => cause);
+    cause = "connection refused";
+    news.changed("away", () => cause);
+    vi.advanceTimersByTime(pairLastingMs);
+    news.changed("lagging", () => cause);
+    vi.advanceTimersByTime(60_000);
+    expect(told).toEqual(["connection refused"]);
+    news.changed("together", () => "");
+    expect(told).toEqual(["connection refused", undefined]);
+    vi.advanceTimersByTime(60_000);
+    expect(told).toHaveLength(2);
+  });
+
+  it("says the end of what was told before this object slept, whichever is known first", () => {
+    news.changed("lagging", () => "");
+    news.wasTold();
+    news.changed("together", () => "");
+    expect(told).toEqual([undefined]);
+    const other = new PairNews((cause) => void told.push(cause));
+    other.changed("together", () => "");
+    other.wasTold();
+    expect(told).toEqual([undefined, undefined]);
+  });
+});
+
+describe("LoneExchanges", () => {
+  it("are said in one line when no more come, and once when it is over", () => {
+    const lone = new LoneExchanges("b");
+    expect(lone.line(10_000)).toBeUndefined();
+    for (const exchange of [2, 0, 1]) lone.set(exchange, "cell a answered 401 to /cell/pair", 20_000 + exchange);
+    expect(lone.line(20_100)).toBeUndefined();
+    expect(lone.line(20_002 + loneSaidMs)).toBe(
+      "cell b: no second replica of exchanges 0 to 2: cell a answered 401 to /cell/pair; what changes there is in this cell only",
+    );
+    for (let at = 30_000; at < 90_000; at += 1_000) expect(lone.line(at)).toBeUndefined();
+    lone.set(1, undefined, 90_000);
+    expect(lone.line(90_000 + loneSaidMs)).toBe("cell b: a second replica again of exchange 1, none yet of exchanges 0, 2");
+    for (const exchange of [0, 2]) lone.set(exchange, undefined, 100_000);
+    expect(lone.line(100_000 + loneSaidMs)).toBe("cell b: a second replica again of exchanges 0, 2");
+    expect(lone.line(200_000)).toBeUndefined();
+  });
+
+  it("says nothing of one that comes and goes before it is said", () => {
+    const lone = new LoneExchanges("b");
+    lone.set(0, "refused", 20_000);
+    lone.set(0, undefined, 20_500);
+    expect(lone.line(90_000)).toBeUndefined();
+  });
+});
+
+describe("SignatureNews", () => {
+  it("names the clock that is off, and by how much, once; and says that it is over, once", () => {
+    const news = new SignatureNews("a");
+    expect(news.accepted("b")).toBeUndefined();
+    expect(news.refused("b", 3_600_400)).toBe(
+      "cell a: cell b does not accept this cell's signature: the clock of cell b is 3600 s ahead of this one's, 30 s are allowed: set the one that is wrong",
+    );
+    expect(news.refused("b", 3_600_400)).toBeUndefined();
+    expect(news.accepted("b")).toBe("cell a: cell b accepts this cell's signature again");
+    expect(news.accepted("b")).toBeUndefined();
+    expect(news.refused("b", -40_000)).toContain("the clock of cell b is 40 s behind this one's");
+  });
+
+  it.each([0, 29_000, undefined])("takes it for the secret when the clocks agree, or the other does not say (%s)", (aheadMs) => {
+    expect(new SignatureNews("a").refused("b", aheadMs)).toBe(
+      "cell a: cell b does not accept this cell's signature: it has another secret, or another version of Tandem",
+    );
+  });
+});

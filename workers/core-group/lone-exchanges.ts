@@ -1,0 +1,49 @@
+import { loneSaidMs } from "../limits.ts";
+
+/** The exchanges of a cell that have no second replica: what they know ends with this cell. Said in one line, once, and once when it is over. */
+export class LoneExchanges {
+  readonly #cell: string;
+  /** Causes by exchange. */
+  readonly #lone = new Map<number, string>();
+  readonly #said = new Set<number>();
+  #changedAt = 0;
+
+  constructor(cell: string) {
+    this.#cell = cell;
+  }
+
+  has(exchange: number): boolean {
+    return this.#lone.has(exchange);
+  }
+
+  /** `cause` undefined: it has a second replica again. */
+  set(exchange: number, cause: string | undefined, now: number): void {
+    if (cause === undefined) this.#lone.delete(exchange);
+    else this.#lone.set(exchange, cause);
+    this.#changedAt = now;
+  }
+
+  /** What is to be said at `now`, if anything: exchanges come one after the other, and are one line. */
+  line(now: number): string | undefined {
+    if (now - this.#changedAt < loneSaidMs) return undefined;
+    const fresh = [...this.#lone.keys()].filter((exchange) => !this.#said.has(exchange));
+    const over = [...this.#said].filter((exchange) => !this.#lone.has(exchange));
+    for (const exchange of fresh) this.#said.add(exchange);
+    for (const exchange of over) this.#said.delete(exchange);
+    if (fresh.length > 0) {
+      const causes = [...new Set(fresh.map((exchange) => this.#lone.get(exchange) ?? ""))].join("; ");
+      return `cell ${this.#cell}: no second replica of ${exchangesText(fresh)}: ${causes}; what changes there is in this cell only`;
+    }
+    if (over.length === 0) return undefined;
+    const rest = this.#said.size === 0 ? "" : `, none yet of ${exchangesText([...this.#said])}`;
+    return `cell ${this.#cell}: a second replica again of ${exchangesText(over)}${rest}`;
+  }
+}
+
+function exchangesText(exchanges: readonly number[]): string {
+  const numbers = exchanges.toSorted((one, other) => one - other);
+  const [first = 0] = numbers;
+  const last = numbers.at(-1) ?? first;
+  if (numbers.length === 1) return `exchange ${first}`;
+  return `exchanges ${last - first + 1 === numbers.length && numbers.length > 2 ? `${first} to ${last}` : numbers.join(", ")}`;
+}
