@@ -130,7 +130,8 @@ export class LocalSystem {
     }
     const specs = layout.cells.map(({ id, port, url }): ProcessSpec => {
       const storage = this.#options.state.file("cells", id);
-      mkdirSync(storage, { recursive: true });
+      const room = join(storage, "room");
+      mkdirSync(room, { recursive: true });
       const file = this.#options.state.file(`cell-${id}.capnp`);
       const text = cellConfigText({
         cell: id,
@@ -139,6 +140,7 @@ export class LocalSystem {
         settings: readWorkerSettings(join(root, "wrangler.toml"), id),
         modules: modulesFor(script, file),
         storage,
+        room,
         texts: {
           CELL: id,
           CLUSTER: JSON.stringify(mapFor?.(id, map) ?? map),

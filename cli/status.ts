@@ -14,6 +14,8 @@ export type Member = {
   readonly suspicion?: string;
   /** It cuts itself off, because it reaches nobody. */
   readonly isFenced?: true;
+  /** Its disk has no room: what changes is in memory only. */
+  readonly isDiskFull?: true;
   /** Present while it is out of service and sends its softphones elsewhere: how many it still has. */
   readonly softphonesLeft?: number;
 };

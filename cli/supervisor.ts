@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { get } from "node:http";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { ChildLines } from "./child-lines.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { Guard } from "./guard.ts";
 import type { Reporter } from "./reporter.ts";
@@ -22,6 +23,7 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 type Running = {
   readonly spec: ProcessSpec;
+  readonly lines: ChildLines;
   /** The present process, or the one that died last. */
   child: Child | undefined;
   pid: number;
@@ -76,6 +78,7 @@ export class Supervisor {
   async start(spec: ProcessSpec): Promise<void> {
     const running: Running = {
       spec,
+      lines: new ChildLines(),
       child: undefined,
       pid: 0,
       startedAt: 0,
@@ -173,10 +176,11 @@ export class Supervisor {
     const { spec } = running;
     createInterface({ input: child.stderr }).on("line", (line) => {
       // What they say of each other's ends at ours is no news.
-      if (line.trim() === "" || this.#stopping !== undefined) return;
-      running.lastWords = line;
+      const shown = this.#stopping === undefined ? running.lines.shown(line, Date.now()) : undefined;
+      if (shown === undefined) return;
+      running.lastWords = shown;
       running.lastWordsAt = Date.now();
-      reporter.line(spec.name, line);
+      reporter.line(spec.name, shown);
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
       if ("line" in spec.readiness && spec.readiness.line.test(line)) running.onReadyLine?.();

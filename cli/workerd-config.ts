@@ -88,6 +88,8 @@ export type CellConfig = {
   readonly modules: readonly BundleModule[];
   /** Absolute path of the directory of the objects' databases. */
   readonly storage: string;
+  /** Absolute path of a directory on the same disk, where the cell's script finds out whether there is room. */
+  readonly room: string;
   /** Text bindings; they win over wrangler.toml's variables of the same name. */
   readonly texts: Readonly<Record<string, string>>;
   /** Bindings whose values workerd takes from its environment, so that secrets are in no file. */
@@ -110,6 +112,7 @@ export function cellConfigText(config: CellConfig): string {
   const bindings = [
     ...texts.map(([name, value]) => `(name = ${quote(name)}, text = ${quote(value)})`),
     ...config.fromEnvironment.map((name) => `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`),
+    `(name = "DISK", service = "room")`,
     ...settings.objects.map(({ binding, className }) => `(name = ${quote(binding)}, durableObjectNamespace = ${quote(className)})`),
   ];
   const namespaces = settings.objects.map(
@@ -124,6 +127,7 @@ const config :Workerd.Config = (
   services = [
     (name = "cell", worker = .cell),
     (name = "storage", disk = (path = ${quote(config.storage)}, writable = true)),
+    (name = "room", disk = (path = ${quote(config.room)}, writable = true)),
     # The internet, and of the private networks only the address where the other cells are.
     (name = "internet", network = (allow = ["public", ${quote(`${near}/${isIPv6(near) ? 128 : 32}`)}], tlsOptions = (trustBrowserCas = true))),
   ],

@@ -16,6 +16,8 @@ export type Environment = {
    * does when there is none. Absent on Cloudflare, which has enough.
    */
   readonly SOFTPHONES_MAX?: string;
+  /** A directory on the disk of the objects, where files show whether there is room: `tandem up` only. Absent on Cloudflare. */
+  readonly DISK?: Fetcher;
   readonly EXCHANGE: DurableObjectNamespace<ExchangeObject>;
   readonly LINE: DurableObjectNamespace<LineObject>;
   readonly CORE_GROUP: DurableObjectNamespace<CoreGroupObject>;

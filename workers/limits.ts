@@ -42,6 +42,21 @@ export const pairLastingMs = 5_000;
 /** Exchanges that lose their pairs, or find them again, within this are said in one line. */
 export const loneSaidMs = 1_500;
 
+/** Room that is asked for beyond what is to be written: the database's log writes whole pages, those of its index too. */
+export const roomSlackOctets = 128 * 1024;
+/** What every object keeps free for what the runtime writes by itself: an alarm's end is three pages of 4 KiB. */
+export const roomReserveOctets = 64 * 1024;
+/** An object that wakes opens its database anew, for which the runtime makes an index of 32 KiB and a log: kept for each object of a cell. */
+export const wakeReserveOctets = 48 * 1024;
+/** While the disk is full the objects of a cell are kept awake, by a call this often: an idle one is put to sleep after about 10 s. */
+export const keepAwakeMs = 5_000;
+/** A disk that was full has room again when there is this much: less would come and go with each write. */
+export const roomAgainOctets = 1024 * 1024;
+/** A record on the disk, with what the database adds: a binding has some 500 octets, 1300 with a long Contact, and is written to the log and the table. */
+export const recordOctetsUsual = 2_048;
+/** What a change of the view takes on the disk, at most: the epoch, and a line of history for each member. */
+export const viewOctets = 64 * 1024;
+
 /** A row of an exchange's disk may have 2 MB; this much holds some hundred records, and is read back in a millisecond. */
 export const logRowOctets = 256 * 1024;
 /** Lines of no use that a log may have beside as many as are of use: a small log is not worth cleaning. */

@@ -33,11 +33,12 @@ export async function run(args: Arguments, io: Io): Promise<void> {
 /** Enough for what happened last; `--json` has more. */
 const changesShown = 5;
 
-function stateText({ state, suspicion, isFenced, softphonesLeft }: Member): string {
+function stateText({ state, suspicion, isFenced, isDiskFull, softphonesLeft }: Member): string {
   return [
     state,
     ...(softphonesLeft === undefined ? [] : [softphonesLeft === 0 ? "no softphones left" : `${softphonesLeft} softphones left`]),
     ...(isFenced === true ? ["fenced"] : []),
+    ...(isDiskFull === true ? ["disk full"] : []),
     ...(suspicion === undefined ? [] : [`suspect: ${suspicion}`]),
   ].join(", ");
 }

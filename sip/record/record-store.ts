@@ -218,6 +218,11 @@ export class RecordStore {
     return this.#orphans.size > 0 || this.#dirty.some(({ isDirty }) => isDirty);
   }
 
+  /** How many rows {@link takeDirty} may put or delete, at most. */
+  get dirtyMost(): number {
+    return this.#orphans.size + this.#dirty.length;
+  }
+
   /**
    * What the disk must be told, the longest waiting first; they count as written from now on: when writing fails the caller must give
    * the whole store up and recover. At most `max` rows; see {@link hasDirty} for the rest.

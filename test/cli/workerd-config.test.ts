@@ -59,6 +59,7 @@ describe("cellConfigText", () => {
       { name: "x.wasm", path: "bundle/x.wasm" },
     ],
     storage: '/state "x"/cells/b',
+    room: "/room",
     texts: { CELL: "b", CLUSTER: '{"é":"\n"}' },
     fromEnvironment: ["TANDEM_SECRET"],
   };

@@ -3,6 +3,7 @@ import { exchangeOf, type ClusterMap } from "../../sip/placement/cluster-map.ts"
 import { askCell, servingCells } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
 import type { SubscriberChange } from "../exchange/exchange-object.ts";
+import { diskFullText } from "../disk-room.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { joinArrays, registrationsOf, subscribersOf } from "./cell-share.ts";
@@ -56,6 +57,7 @@ api.put("/subscribers", async (context) => {
   }
   const results = await Promise.allSettled([...groups].map(([exchange, group]) => put(context, map, exchange, group)));
   const missing = [...groups.keys()].filter((_, index) => results[index]?.status === "rejected");
+  if (results.some((result) => result.status === "rejected" && isDiskFull(result.reason))) return full(context);
   if (missing.length > 0) return unreachable(context, missing);
   const changed = results.reduce((sum, result) => sum + (result.status === "fulfilled" ? result.value : 0), 0);
   return context.json({ stored: changes.length, changed });
@@ -75,6 +77,7 @@ api.delete("/subscribers", async (context) => {
         : await askCell<boolean>(env, map, cell, `/cell/subscribers/${exchange}/remove`, addressOfRecord),
     );
   } catch (error) {
+    if (isDiskFull(error)) return full(context);
     console.warn(String(error));
     return unreachable(context, [exchange]);
   }
@@ -103,10 +106,18 @@ async function atOneOf<Result>(
     try {
       return await act(cell);
     } catch (error) {
-      failure = error;
+      if (!isDiskFull(failure)) failure = error;
     }
   }
   throw failure;
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && error.message === diskFullText;
+}
+
+function full(context: Context<Signed>): Response {
+  return context.json({ error: `${diskFullText}: nothing is stored` }, 503);
 }
 
 function unreachable(context: Context<Signed>, exchanges: readonly number[]): Response {

@@ -13,6 +13,8 @@ export type CellSummary = {
   readonly signaturesRefused: number;
   /** While this cell is out of service: its softphones that have not gone elsewhere yet, if that is known. */
   readonly softphonesLeft?: number | undefined;
+  /** Present while this cell's disk has no room: what changes is in memory only. */
+  readonly isDiskFull?: true;
   /** Of every replica in this cell. */
   readonly exchanges: readonly CountsOfExchange[];
 };
@@ -30,11 +32,11 @@ export function exchangesIn(map: ClusterMap, cell: string): number[] {
 export async function summaryOf(env: Environment, map: ClusterMap): Promise<CellSummary> {
   const counts = exchangesIn(map, env.CELL).map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).counts());
   const group = env.CORE_GROUP.getByName(coreGroupName);
-  const [signaturesRefused, softphonesLeft, ...exchanges] = await within(
-    Promise.all([group.signaturesRefused(), group.softphonesLeft(), ...counts] as const),
+  const [signaturesRefused, softphonesLeft, isDiskFull, ...exchanges] = await within(
+    Promise.all([group.signaturesRefused(), group.softphonesLeft(), group.isDiskFull(), ...counts] as const),
     cellAnswerMsMax,
   );
-  return { cell: env.CELL, signaturesRefused, softphonesLeft, exchanges };
+  return { cell: env.CELL, signaturesRefused, softphonesLeft, ...(isDiskFull ? { isDiskFull } : {}), exchanges };
 }
 
 /** Registrations of some of this cell's exchanges, as a JSON array. */

@@ -22,6 +22,8 @@ export type Status = {
   readonly cells: readonly (MemberOfStatus & {
     readonly epoch: number;
     readonly isFenced?: true;
+    /** Its disk has no room: what changes is in memory only. */
+    readonly isDiskFull?: true;
     /** Present while the cell sends its softphones elsewhere: how many it still has. */
     readonly softphonesLeft?: number;
   })[];
@@ -68,6 +70,7 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
         ...memberOf(member),
         epoch,
         ...(view.isFenced && member.id === view.cell ? { isFenced: true } : {}),
+        ...(summaries.get(member.id)?.isDiskFull === true ? { isDiskFull: true } : {}),
         ...(softphonesLeft === undefined ? {} : { softphonesLeft }),
       };
     }),

@@ -8,8 +8,17 @@ import { otherVersionText } from "../../sip/protocol-version.ts";
 import { exchangesIn } from "../api/cell-share.ts";
 import { isReplicated } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
-import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
-import { historyShownMax, refusalsSaidMs, standstillMsMin } from "../limits.ts";
+import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "../environment.ts";
+import { DiskRoom, diskFullText } from "../disk-room.ts";
+import {
+  historyShownMax,
+  keepAwakeMs,
+  refusalsSaidMs,
+  roomReserveOctets,
+  standstillMsMin,
+  viewOctets,
+  wakeReserveOctets,
+} from "../limits.ts";
 import { ControlSockets } from "./control-sockets.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
@@ -40,6 +49,7 @@ const sleepMs = 8_000;
 export class CoreGroupObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
   readonly #disk: GroupDisk;
+  readonly #room: DiskRoom;
   readonly #sockets: ControlSockets;
   readonly #group: CoreGroup;
   readonly #lineDrain: LineDrain;
@@ -53,6 +63,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #alarmAt = 0;
   #timerAt = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
+  #isFullSaid = false;
+  #keptAwakeAt = 0;
+  #arming: Promise<void> | undefined;
   #signaturesRefused = 0;
   #signaturesLogged = 0;
   #refusalsSaidAt = 0;
@@ -64,6 +77,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     super(ctx, env);
     this.#map = clusterMapOf(env);
     this.#disk = new GroupDisk(ctx.storage);
+    this.#room = new DiskRoom(env.DISK, coreGroupName, roomReserveOctets + this.#objects().length * wakeReserveOctets);
     this.#sockets = new ControlSockets(ctx);
     this.#lineDrain = new LineDrain(env, this.#map.lineCount);
     this.#lone = new LoneExchanges(env.CELL);
@@ -118,9 +132,12 @@ export class CoreGroupObject extends DurableObject<Environment> {
     if (this.#sockets.isLast(socket)) this.#event((now) => this.#group.gatewayClosed(this.#sockets.gatewayOf(socket), now));
   }
 
-  override alarm(): void {
+  override async alarm(): Promise<void> {
     this.#alarmAt = 0;
+    // The end of this alarm is a write of the runtime's own: without room the reserve is given up for it.
+    await this.#lookForRoom();
     this.#tick();
+    await this.#arming;
   }
 
   /** Starts the group when nothing else has: an object that nobody ever called has no alarm. */
@@ -181,8 +198,13 @@ export class CoreGroupObject extends DurableObject<Environment> {
   setDraining(isDraining: boolean): Draining {
     if (isDraining && this.#map.cells.length > 1 && !isReplicated(this.#map)) return "unreplicated";
     const outcome = this.#event((now) => this.#group.setDraining(isDraining, now));
-    if (outcome === "done") this.#disk.writeDraining(isDraining);
+    if (outcome === "done") this.#room.write(viewOctets, () => this.#disk.writeDraining(isDraining));
     return outcome;
+  }
+
+  /** Whether the disk has no room: what changes is in memory only. */
+  isDiskFull(): boolean {
+    return this.#room.isFull;
   }
 
   /** Softphones that are still to go elsewhere; undefined: none is to go, or how many is not known yet. */
@@ -256,7 +278,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
         void this.#beat(effect.to, effect.heartbeat, effect.timeoutMs);
         return;
       case "view":
-        this.#disk.writeView(effect.view, effect.changes);
+        this.#room.write(viewOctets, () => this.#disk.writeView(effect.view, effect.changes));
         for (const change of effect.changes) console.log(lineOf(this.env.CELL, change));
         this.#sockets.send({ type: "view", view: effect.view });
         this.#tellConcerned(new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id)));
@@ -264,7 +286,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
         return;
       case "settings": {
         this.#settings = effect.settings;
-        this.#disk.writeSettings(effect.settings);
+        this.#room.write(viewOctets, () => this.#disk.writeSettings(effect.settings));
         const { version, heartbeat } = effect.settings;
         console.log(
           `cell ${this.env.CELL}: map ${version}: a heartbeat every ${heartbeat.periodMs} ms, down when ${heartbeat.missed} are missed`,
@@ -329,20 +351,78 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return { ...this.#map, version: this.#settings.version, heartbeat: this.#settings.heartbeat };
   }
 
-  /** The regular beat is an alarm, which survives this process; what comes before it is a timer. */
+  /** The regular beat is an alarm, which survives this process; what comes before it is a timer, and all is while the disk takes no alarm. */
   #arm(now: number): void {
     const { nextTick } = this.#group;
-    if (nextTick !== this.#alarmAt) {
+    if (nextTick !== this.#alarmAt && !this.#room.isFull) {
       this.#alarmAt = nextTick;
-      // Inside of alarm() one that is set for now can be lost.
-      void this.ctx.storage.setAlarm(Math.max(nextTick, now + 1), { allowUnconfirmed: true });
+      const room = this.#room.ask(0);
+      if (room === true) this.#setAlarm(nextTick, now);
+      else this.#arming = this.#setAlarmIf(room);
     }
     const deadline = this.#group.nextDeadline();
-    const timerAt = deadline < nextTick || nextTick - now > sleepMs ? deadline : 0;
+    const timerAt = deadline < nextTick || nextTick - now > sleepMs || this.#room.isFull ? deadline : 0;
     if (timerAt === this.#timerAt) return;
     this.#timerAt = timerAt;
     clearTimeout(this.#timer);
-    this.#timer = timerAt === 0 ? null : setTimeout(() => this.#tick(), Math.max(1, timerAt - now));
+    this.#timer = timerAt === 0 ? null : setTimeout(() => void this.#timerRang(), Math.max(1, timerAt - now));
+  }
+
+  async #timerRang(): Promise<void> {
+    if (this.#room.isFull) {
+      await this.#lookForRoom();
+      this.#keepAwake(Date.now());
+    }
+    this.#tick();
+  }
+
+  /** The objects of this cell that have databases. */
+  #objects(): (() => Promise<unknown>)[] {
+    const { EXCHANGE, LINE, CELL } = this.env;
+    return [
+      ...exchangesIn(this.#map, CELL).map((exchange) => async () => await EXCHANGE.getByName(exchangeName(exchange)).counts()),
+      ...Array.from({ length: this.#map.lineCount }, (_, line) => async () => await LINE.getByName(lineName(line)).stayAwake()),
+    ];
+  }
+
+  /** One that slept now could not wake: its database needs room to be opened. The reserve that was given up is for those that sleep already. */
+  #keepAwake(now: number): void {
+    if (now - this.#keptAwakeAt < keepAwakeMs) return;
+    this.#keptAwakeAt = now;
+    // One that does not wake is refused to those who need it, and tried again.
+    for (const call of this.#objects()) void call().catch(() => undefined);
+  }
+
+  async #setAlarmIf(room: Promise<boolean>): Promise<void> {
+    const isRoom = await room;
+    this.#tellRoom();
+    if (isRoom) return this.#setAlarm(this.#alarmAt, Date.now());
+    this.#alarmAt = 0;
+    this.#arm(Date.now());
+  }
+
+  #setAlarm(at: number, now: number): void {
+    // Inside of alarm() one that is set for now can be lost.
+    void this.ctx.storage.setAlarm(Math.max(at, now + 1), { allowUnconfirmed: true });
+  }
+
+  /** Writes what waits for room, if there is any now. */
+  async #lookForRoom(): Promise<void> {
+    await this.#room.retry();
+    this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    const { isFull } = this.#room;
+    if (isFull === this.#isFullSaid) return;
+    this.#isFullSaid = isFull;
+    if (isFull) this.#keepAwake(Date.now());
+    const kept = isReplicated(this.#map)
+      ? "what changes now is kept in the memory of two cells only, and is lost when both end"
+      : "registrations and other changes are refused";
+    console.error(
+      `cell ${this.env.CELL}: ${isFull ? `${diskFullText}: ${kept}: free some space` : "the disk has room again, and takes what has changed"}`,
+    );
   }
 }
 

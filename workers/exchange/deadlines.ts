@@ -1,3 +1,4 @@
+import type { DiskRoom } from "../disk-room.ts";
 import { timerSpacingMs } from "../limits.ts";
 
 /**
@@ -6,14 +7,16 @@ import { timerSpacingMs } from "../limits.ts";
  */
 export class Deadlines {
   readonly #storage: DurableObjectStorage;
+  readonly #room: DiskRoom;
   readonly #fire: () => void;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
   /** Infinity: no alarm is set. Undefined: the storage has not been asked since this object woke up. */
   #alarmAt: number | undefined;
 
-  constructor(storage: DurableObjectStorage, fire: () => void) {
+  constructor(storage: DurableObjectStorage, room: DiskRoom, fire: () => void) {
     this.#storage = storage;
+    this.#room = room;
     this.#fire = fire;
   }
 
@@ -38,8 +41,13 @@ export class Deadlines {
   /** Has the object's alarm ring at `at` (ms since the epoch) at the latest. */
   async armAlarm(at: number): Promise<void> {
     this.#alarmAt ??= (await this.#storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
-    if (this.#alarmAt <= at) return;
+    if (this.#alarmAt <= at || this.#room.isFull) return;
     this.#alarmAt = at;
+    // Without room it is left until something asks for it again: nothing but memory waits for it.
+    if (!(await this.#room.ask(0))) {
+      this.#alarmAt = undefined;
+      return;
+    }
     // A failure resets the object, and its next start sets the alarm again.
     await this.#storage.setAlarm(at);
   }

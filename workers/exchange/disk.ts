@@ -3,6 +3,7 @@ import type { Rows } from "../../sip/record/record-store.ts";
 import { parseRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { recordKinds, type RecordKind } from "../../sip/record/values.ts";
+import { logCleanedMax, recordOctetsUsual } from "../limits.ts";
 import { RecordLog } from "./record-log.ts";
 
 /**
@@ -34,6 +35,11 @@ export class Disk {
   write({ put, remove }: Rows): void {
     if (put.length === 0 && remove.length === 0) return;
     this.#storage.transactionSync(() => this.#append({ put, remove }));
+  }
+
+  /** What the next write may write again so that its logs stay small. */
+  get cleaningOctets(): number {
+    return recordKinds.some((kind) => this.#logs[kind].isToBeCleaned) ? logCleanedMax * recordOctetsUsual : 0;
   }
 
   #append({ put, remove }: Rows): void {

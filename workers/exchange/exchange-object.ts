@@ -13,14 +13,16 @@ import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { openCellSocket, otherReplicaOf } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
-import { clusterMapOf, coreGroupName, numberOfName, type Environment } from "../environment.ts";
-import { diskGroupMs, sweepAlarmMs } from "../limits.ts";
+import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
+import { DiskRoom, diskFullText } from "../disk-room.ts";
+import { sweepAlarmMs } from "../limits.ts";
 import { lineListeners } from "../line/line-listeners.ts";
 import { randomIds } from "../random-id.ts";
 import { hashOf, tokenSigner } from "../signature.ts";
 import { TimelyCalls } from "../timely-calls.ts";
 import { Deadlines } from "./deadlines.ts";
 import { digestOf, type Digest } from "./digest.ts";
+import { DiskWriter } from "./disk-writer.ts";
 import { Disk } from "./disk.ts";
 import { framesOf } from "./frames-of.ts";
 import { LineCouriers } from "./line-couriers.ts";
@@ -50,6 +52,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   readonly #number: number;
   readonly #exchange: Exchange;
   readonly #disk: Disk;
+  readonly #room: DiskRoom;
+  readonly #writer: DiskWriter;
   readonly #trunks: TrunkSockets;
   readonly #calls: TimelyCalls;
   readonly #lines: LineCouriers;
@@ -66,10 +70,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   );
   /** Gateways whose process has ended, by the last view. */
   readonly #gone = new Set<string>();
-  #flushTimer: ReturnType<typeof setTimeout> | null = null;
-  #flushedAt = 0;
-  /** The write that commits wait for, when it has not come yet. */
-  #writing: Promise<void> | undefined;
+  /** By the last view. */
+  #isFenced = false;
   /** What has waited for commits and is about to leave: see {@link ExchangeObject.#sendReleased}. */
   #released = new Outbox();
   #isReleasing = false;
@@ -87,8 +89,10 @@ export class ExchangeObject extends DurableObject<Environment> {
       Date.now(),
     );
     this.#disk = new Disk(ctx.storage);
+    this.#room = new DiskRoom(env.DISK, exchangeName(this.#number));
     for (const record of this.#disk.read()) this.#exchange.restore(record);
-    this.#trunks = new TrunkSockets(ctx);
+    this.#writer = this.#newWriter();
+    this.#trunks = new TrunkSockets(ctx, this.#room);
     for (const { access, listeners } of this.#trunks.opened()) this.#exchange.connectAccess(access, listeners);
     this.#calls = new TimelyCalls(env, this.#map);
     this.#lines = new LineCouriers(
@@ -104,7 +108,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       for (let line = 0; line < this.#map.lineCount; line += 1) this.#exchange.connectAccess(lineOf(id, line), listeners);
     }
     this.#others = new OtherExchanges(env, this.#map);
-    this.#deadlines = new Deadlines(ctx.storage, () => void this.#event((now) => this.#exchange.tick(now)));
+    this.#deadlines = new Deadlines(ctx.storage, this.#room, () => void this.#event((now) => this.#exchange.tick(now)));
     this.#peer = otherReplicaOf(this.#map, this.#number, env.CELL);
     this.#pair = this.#peer === undefined ? undefined : this.#pairWith(this.#peer, nextId());
     // There is no pair to wait for: a removed record needs no row once the disk knows.
@@ -113,6 +117,8 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#arm(Date.now());
     this.#pair?.start();
     void this.#askForView();
+    // Nothing is promised before it is known whether it can be kept.
+    if (env.DISK !== undefined) void ctx.blockConcurrencyWhile(async () => void (await this.#writer.hasRoom()));
   }
 
   /** Takes a gateway's trunk, or the pair's WebSocket. The caller has checked the signature and says whose it is. */
@@ -148,6 +154,8 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   override async alarm(): Promise<void> {
     this.#deadlines.alarmRang();
+    // The end of this alarm is a write of the runtime's own: without room the reserve is given up for it.
+    await this.#writer.hasRoom();
     await this.#event((now) => {
       this.#nextSweep = now;
       this.#exchange.tick(now);
@@ -194,7 +202,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   setView(view: View): { readonly isServing: boolean } {
     const reachable = view.cells.filter(({ id }) => id === this.env.CELL || isReachable(view, id)).map(({ id }) => id);
     this.#exchange.setCells(new Set(reachable), Date.now());
-    this.#exchange.setFenced(view.isFenced);
+    this.#isFenced = view.isFenced;
+    this.#fence();
     if (this.#peer !== undefined) this.#pair?.see(reachable.includes(this.#peer), view.heartbeat);
     void this.#carryOut(Date.now(), {});
     for (const { id, isGone } of view.gateways) this.#setGone(id, isGone);
@@ -281,8 +290,8 @@ export class ExchangeObject extends DurableObject<Environment> {
       store,
       call: (batch) => calls.ask(batch),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
-      flush: () => this.#flush(),
-      flushTogether: () => this.#flushTogether(),
+      flush: () => this.#writer.flush(),
+      flushTogether: () => this.#writer.flushTogether(),
       released: () => this.#sendReleased(),
       changed: (state, cause) => this.#pairChanged(peer, state, cause),
     });
@@ -291,7 +300,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   #pairChanged(peer: string, state: PairState, cause: string): void {
     this.#news.changed(state, () => this.#pair?.lastError || cause);
     this.#exchange.store.setPairAway(state !== "together");
-    this.#flushLater();
+    this.#fence();
+    this.#writer.flushLater();
     if (state !== "syncing") this.#trunks.tellServing(true);
     // Whoever cannot reach a cell says so at once: the core group confirms it by a probe.
     if (state === "away" && cause === refusedCause)
@@ -383,8 +393,9 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   /** A change by an operator: it is on disk and at the pair before this resolves, whatever the core wants sent. */
   async #change(run: (now: number) => void): Promise<void> {
+    if (!(await this.#writer.hasRoom())) throw new Error(diskFullText);
     await this.#event(run);
-    this.#flush();
+    await this.#writer.flush();
     await this.#pair?.commit(this.#exchange.store.sequence);
   }
 
@@ -416,7 +427,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       this.#follow(committed);
       this.#send(early);
       this.#arm(now);
-      this.#flushLater();
+      this.#writer.flushLater();
       return answer;
     }
     // Before anything is written: the output gate holds back what is sent after a write, until it is on disk.
@@ -424,7 +435,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#arm(now);
     const wait = this.#commit(sequence);
     this.#follow(committed);
-    this.#flushLater();
+    this.#writer.flushLater();
     if (wait === undefined) {
       answer.push(...late.take(answering));
       this.#send(late);
@@ -498,7 +509,7 @@ export class ExchangeObject extends DurableObject<Environment> {
    * Undefined: it does already. The output gate holds what is sent after a write until the disk has it.
    */
   #commit(sequence: number): Promise<void> | undefined {
-    return this.#pair === undefined ? this.#flushTogether() : this.#pair.commit(sequence);
+    return this.#pair === undefined ? this.#writer.flushTogether() : this.#pair.commit(sequence);
   }
 
   /** What came of an event is on its way to the pair; `committed` is called when it is there. */
@@ -508,44 +519,25 @@ export class ExchangeObject extends DurableObject<Environment> {
     else this.#pair.follow(committed);
   }
 
-  #flush(): void {
-    clearTimeout(this.#flushTimer);
-    this.#flushTimer = null;
-    this.#flushedAt = Date.now();
-    try {
-      this.#disk.write(this.#exchange.store.takeDirty());
-    } catch (error) {
-      // Memory counts as written what is not: this start is over, the next one has the disk and the pair.
-      console.error(`exchange ${this.#number}: the disk does not take records:`, String(error));
-      this.ctx.abort("the disk does not take records");
-      throw error;
-    }
-  }
-
-  /**
-   * What was changed is written now, or, when something has just been written, together with what others change meanwhile; then resolves
-   * when it is. One write for each commit would be most of the work of a replica that is alone.
-   */
-  #flushTogether(): Promise<void> | undefined {
-    if (this.#writing !== undefined) return this.#writing;
-    const waitMs = Math.min(this.#flushedAt + diskGroupMs - Date.now(), diskGroupMs);
-    if (waitMs <= 0) {
-      this.#flush();
-      return undefined;
-    }
-    this.#writing = new Promise((resolve) => {
-      setTimeout(() => {
-        this.#writing = undefined;
-        this.#flush();
-        resolve();
-      }, waitMs);
+  #newWriter(): DiskWriter {
+    return new DiskWriter({
+      disk: this.#disk,
+      room: this.#room,
+      store: this.#exchange.store,
+      flushMs: this.#map.flushMs,
+      changed: () => this.#fence(),
+      broken: (error) => {
+        // Memory counts as written what is not: this start is over, the next one has the disk and the pair.
+        console.error(`exchange ${this.#number}: the disk does not take records: ${String(error)}`);
+        this.ctx.abort("the disk does not take records");
+      },
     });
-    return this.#writing;
   }
 
-  #flushLater(): void {
-    if (this.#flushTimer !== null || !this.#exchange.store.hasDirty) return;
-    this.#flushTimer = setTimeout(() => this.#flush(), this.#map.flushMs);
+  /** Registrations are refused that nobody else would ever hear of, or that nothing but this memory would keep. */
+  #fence(): void {
+    const isKept = !this.#writer.isFull || this.#pair?.state === "together";
+    this.#exchange.setFenced(this.#isFenced || !isKept);
   }
 
   /** Transactions in progress keep the object awake; records that will expire one day only have it wake for a moment. */

@@ -19,8 +19,8 @@ export type PairOptions = {
   /** Brings a batch to the pair. Its answer rejects when there is none. */
   readonly call: (batch: Uint8Array) => PairQuestion;
   readonly apply: (record: StateRecord, now: number) => void;
-  /** Writes everything that has changed to the disk. */
-  readonly flush: () => void;
+  /** Writes everything that has changed to the disk, if it takes it. Undefined: it is written. */
+  readonly flush: () => Promise<void> | undefined;
   /** The same, together with what other commits want written about now: resolves when it is; undefined: it is. */
   readonly flushTogether: () => Promise<void> | undefined;
   /** Some of what waited was {@link Pair.follow}ed to its end. */
@@ -174,7 +174,12 @@ export class Pair {
   }
 
   #committed(sequence: number, needsDisk: boolean): void {
-    if (needsDisk) this.#options.flush();
+    const flushing = needsDisk ? this.#options.flush() : undefined;
+    if (flushing === undefined) this.#resolve(sequence);
+    else void flushing.then(() => this.#resolve(sequence));
+  }
+
+  #resolve(sequence: number): void {
     // Sequence numbers only rise: those that are done come first.
     let done = 0;
     while (done < this.#commits.length && (this.#commits[done]?.sequence ?? 0) <= sequence) done += 1;

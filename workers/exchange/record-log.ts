@@ -123,6 +123,11 @@ export class RecordLog {
     for (const number of this.#free.splice(0)) this.#sql.exec(`delete from ${this.#table} where number = ?`, number);
   }
 
+  /** Whether the next write may write lines of the oldest batches again. */
+  get isToBeCleaned(): boolean {
+    return this.#lines > 2 * this.#places.size;
+  }
+
   /** What a batch has of a key counts no more. */
   #leave(key: string, left: Batch[]): Batch | undefined {
     const batch = this.#places.get(key);

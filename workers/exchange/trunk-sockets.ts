@@ -1,6 +1,7 @@
 import { isTransport, type Listener } from "../../sip/transport/flow.ts";
 import { decodeFrame, encodeFrame, isFrameError, parseJsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
 import { closeQuietly } from "../close-socket.ts";
+import type { DiskRoom } from "../disk-room.ts";
 import { framesOf } from "./frames-of.ts";
 import { Unacknowledged } from "./unacknowledged.ts";
 
@@ -48,8 +49,14 @@ export type LostTrunk = { readonly access: string; readonly records: readonly Fr
 
 export type TrunkError = { readonly trunkError: string };
 
+/** One row. */
+const bootOctets = 4_096;
+
 export class TrunkSockets {
   readonly #ctx: DurableObjectState;
+  readonly #room: DiskRoom;
+  /** Boots that were met since this object woke: the disk may not know them yet. */
+  readonly #boots = new Map<string, string>();
   /** The trunk in use of each access: the newest one that said hello. */
   readonly #current = new Map<string, WebSocket>();
   readonly #states = new WeakMap<WebSocket, TrunkState>();
@@ -57,8 +64,9 @@ export class TrunkSockets {
   readonly #unfinished = new WeakMap<WebSocket, number[]>();
   readonly #unacknowledged = new WeakMap<WebSocket, Unacknowledged>();
 
-  constructor(ctx: DurableObjectState) {
+  constructor(ctx: DurableObjectState, room: DiskRoom) {
     this.#ctx = ctx;
+    this.#room = room;
     // A gateway's pings are answered by the runtime: they neither wake this object nor are billed.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     for (const socket of ctx.getWebSockets()) {
@@ -185,8 +193,11 @@ export class TrunkSockets {
   #replace(socket: WebSocket, boot: string): Pick<Opened, "isNewBoot" | "again"> {
     const access = this.#stateOf(socket)?.access ?? "";
     const { kv } = this.#ctx.storage;
-    const isNewBoot = kv.get<string>(`boot ${access}`) !== boot;
-    if (isNewBoot) kv.put(`boot ${access}`, boot);
+    const isNewBoot = (this.#boots.get(access) ?? kv.get<string>(`boot ${access}`)) !== boot;
+    if (isNewBoot) {
+      this.#boots.set(access, boot);
+      this.#room.write(bootOctets, () => kv.put(`boot ${access}`, boot));
+    }
     this.#current.set(access, socket);
     const again: FrameRecord[] = [];
     for (const other of this.#ctx.getWebSockets(access)) {

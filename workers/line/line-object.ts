@@ -68,6 +68,9 @@ export class LineObject extends DurableObject<Environment> {
     return this.#softphones.accept(request);
   }
 
+  /** Does nothing else. */
+  stayAwake(): void {}
+
   override webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): void {
     const octets = typeof data === "string" ? utf8(data) : new Uint8Array(data);
     if (octets === undefined || octets.length > messageOctetsMax) {

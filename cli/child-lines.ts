@@ -1,0 +1,33 @@
+/** The same words within this are one line. */
+const sameWordsMs = 60_000;
+/** Of a line that the runtime writes for its own developers. */
+const lengthMax = 300;
+
+/** What of a process's lines is shown: not the runtime's own stacks, which are addresses, nor the same complaint again and again. */
+export class ChildLines {
+  /** By complaint: when it was shown last, ms. */
+  readonly #shownAt = new Map<string, number>();
+
+  /** The line as it is to be shown; undefined: it is not. */
+  shown(line: string, now: number): string | undefined {
+    if (line.trim() === "" || line.startsWith("stack: ")) return undefined;
+    const complaint = /^workerd\/\S+: (?:error|warning|info): (.*)$/.exec(line)?.[1];
+    if (complaint === undefined) return line;
+    // The cell has asked whether there is room, and says by itself that there is none.
+    if (complaint.includes("No space left on device")) return undefined;
+    // An alarm that was set for another time while it rang: it rings then.
+    if (complaint.includes("alarm handler canceled with requestScheduledAlarm")) return undefined;
+    const text = complaint
+      .replace(/^e = \S+ /, "")
+      .replace(/; sentryErrorContext.*$/, "")
+      .slice(0, lengthMax);
+    if (now - (this.#shownAt.get(text) ?? Number.NEGATIVE_INFINITY) < sameWordsMs) return undefined;
+    // There are few kinds; should a complaint hold a number, they are forgotten together.
+    if (this.#shownAt.size >= complaintsMax) this.#shownAt.clear();
+    this.#shownAt.set(text, now);
+    return `workerd: ${text}`;
+  }
+}
+
+/** More different complaints than these are not told apart. */
+const complaintsMax = 100;
