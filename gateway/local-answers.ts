@@ -1,5 +1,6 @@
 import { isParseError } from "../sip/errors.ts";
 import { buildResponse, type HeaderField } from "../sip/message/build.ts";
+import { capabilityHeaders } from "../sip/message/capabilities.ts";
 import { Header } from "../sip/message/header-names.ts";
 import { type SipMessage, parseMessage } from "../sip/message/sip-message.ts";
 import { isSipUri } from "../sip/message/uri.ts";
@@ -20,8 +21,6 @@ export type LocalAnswersOptions = {
   send(flowKey: string, octets: Uint8Array): void;
 };
 
-const methods = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH, MESSAGE, INFO, REFER, PRACK, UPDATE";
-
 /** What the gateway answers by itself, without state (RFC 3261 8.2.7): OPTIONS to it, and refusals when no exchange can be reached. */
 export class LocalAnswers {
   readonly #options: LocalAnswersOptions;
@@ -41,10 +40,7 @@ export class LocalAnswers {
     // A malformed one is refused by the exchange, which knows how.
     if (message.checkMandatory() !== undefined) return false;
     if (this.#options.isReachable()) {
-      this.#answer(flowKey, message, 200, [
-        ["Allow", methods],
-        ["Supported", "path, outbound, gruu"],
-      ]);
+      this.#answer(flowKey, message, 200, capabilityHeaders);
     } else {
       this.#answer(flowKey, message, 503, [["Retry-After", String(retryAfterSeconds)]]);
     }

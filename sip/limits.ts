@@ -33,6 +33,12 @@ export const expiresSecondsMin = 60;
 export const expiresSecondsDefault = 600;
 export const expiresSecondsMax = 3600;
 
+/**
+ * RFC 3261 18.1.1: what is larger than 1300 octets does not go over UDP to a phone that has registered over a connection as well: datagrams of several
+ * fragments get lost in NATs. What we add to a request, Via and Record-Route, is 300.
+ */
+export const datagramRequestOctetsMax: number = 1_300 - 300;
+
 /** RFC 3261 17.1.1.1: estimate of the round trip. */
 export const t1Ms = 500;
 export const t2Ms = 4_000;
@@ -102,7 +108,7 @@ export const bindingTombstoneMs = 2 * expiresSecondsMax * 1000;
  * 64*T1 and a quarter, so that no retransmission brings a call back. Not longer: at 750 calls/s this is 60 000 tombstones, a third of what an exchange holds.
  */
 export const callTombstoneMs = 1.25 * 64 * t1Ms;
-/** Records of bindings, removed ones included, of one address-of-record; over: the earliest removed one is forgotten. Four times the bindings. */
+/** Records of bindings, removed ones included, of one address-of-record; over: the earliest removed or expired one is forgotten. Four times the bindings. */
 export const bindingRecordsPerAddressOfRecordMax = 4 * contactsPerAddressOfRecordMax;
 /** Call-IDs whose order one binding remembers: a phone makes a new one per start. Over: the earliest is forgotten. */
 export const callIdsPerBindingMax = 8;

@@ -2,6 +2,7 @@ import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
 import { repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
 import { buildResponse, type HeaderField } from "../message/build.ts";
+import { capabilityHeaders } from "../message/capabilities.ts";
 import { Header } from "../message/header-names.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
 import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
@@ -517,7 +518,7 @@ export class Exchange {
       const outside: Target = { requestUri: message.requestUri, routes: [] };
       return this.#proxy.forward(tx, request, [outside], { recordRoute }, now);
     }
-    const targets = this.#registrar.targets(calling.callee, now, message.requestUri.startsWith("sips:"));
+    const targets = this.#registrar.targets(calling.callee, now, message.requestUri.startsWith("sips:"), message.end - message.start);
     if (targets.length > 0 || this.#whereabouts.mayReturn(request, now)) {
       return this.#proxy.forward(tx, request, targets, { recordRoute }, now);
     }
@@ -578,11 +579,7 @@ export class Exchange {
 
   /** RFC 3261 11: OPTIONS for the domain itself. */
   #answerOptions(tx: ServerTransaction, message: SipMessage, now: number): void {
-    this.#refuseFor(tx, message, 200, now, undefined, [
-      ["Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK, PUBLISH"],
-      ["Accept", "*/*"],
-      ["Supported", "path, outbound"],
-    ]);
+    this.#refuseFor(tx, message, 200, now, undefined, capabilityHeaders);
   }
 
   /** Answers a request ourselves; 503 always says when to come again. */

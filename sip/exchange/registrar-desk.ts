@@ -1,10 +1,11 @@
 import { phoneFlowsOf, type PhoneFlow } from "../dialog/present-flow.ts";
-import { phoneLostMs } from "../limits.ts";
+import { datagramRequestOctetsMax, phoneLostMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { HybridClock } from "../record/hybrid-clock.ts";
 import type { RecordStore } from "../record/record-store.ts";
 import { cellOfVersion, msOfVersion } from "../record/version.ts";
 import { recordOfChange, type BindingChange } from "../registrar/binding-change.ts";
+import { streamsFirst } from "../registrar/large-requests.ts";
 import { flowClosed, withoutFlow } from "../registrar/reachability.ts";
 import { processRegister, type RegisterResult } from "../registrar/register.ts";
 import { targetsOf, type BindingTarget } from "../registrar/targets.ts";
@@ -29,8 +30,11 @@ export class RegistrarDesk {
     return result;
   }
 
-  targets(addressOfRecord: string, now: number, isSecure: boolean): BindingTarget[] {
-    return targetsOf(this.#store.bindingsOf(addressOfRecord), now, isSecure);
+  /** `octets`: of the request as it came. */
+  targets(addressOfRecord: string, now: number, isSecure: boolean, octets = 0): BindingTarget[] {
+    const targets = targetsOf(this.#store.bindingsOf(addressOfRecord), now, isSecure);
+    if (octets <= datagramRequestOctetsMax || targets.length < 2) return targets;
+    return streamsFirst(targets, (key) => this.#store.binding(key));
   }
 
   /** Where the phones of an address-of-record are now. */

@@ -323,7 +323,7 @@ export class RecordStore {
       const addressOfRecord = own.value?.addressOfRecord ?? addressOfRecordOfBindingKey(own.key);
       this.#byAddressOfRecord.add(addressOfRecord, own.key);
       this.#indexFlow(own);
-      this.#boundBindings(addressOfRecord);
+      this.#boundBindings(addressOfRecord, msOfVersion(own.version));
     }
     if (origin !== "disk") this.#soil(entry);
   }
@@ -385,13 +385,14 @@ export class RecordStore {
     if (record.value !== undefined && record.value.flow !== "") this.#byFlow.remove(record.value.flow, record.key);
   }
 
-  /** Keeps what one subscriber can make us remember bounded: over the limit the earliest of its removed bindings is forgotten. */
-  #boundBindings(addressOfRecord: string): void {
+  /** Keeps what one subscriber can make us remember bounded: over the limit the earliest of its removed and expired bindings is forgotten. */
+  #boundBindings(addressOfRecord: string, now: number): void {
     if (this.#byAddressOfRecord.countOf(addressOfRecord) <= bindingRecordsPerAddressOfRecordMax) return;
     let earliest: Entry | undefined;
     for (const key of this.#byAddressOfRecord.keysOf(addressOfRecord)) {
       const entry = this.#tables.binding.get(key);
-      if (entry === undefined || !isTombstone(entry.record)) continue;
+      const value = entry?.record.value;
+      if (entry === undefined || (value !== undefined && "expiresAt" in value && value.expiresAt > now)) continue;
       if (earliest === undefined || entry.record.version < earliest.record.version) earliest = entry;
     }
     if (earliest !== undefined) this.#forget(earliest);

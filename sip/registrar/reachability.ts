@@ -10,24 +10,26 @@ import { isInvalidHost } from "./contact.ts";
  * Whether a binding is reached on the flow that its REGISTER came on, rather than by its contact's URI. The flow must come from the
  * phone itself: behind another proxy the Path, or the contact, says where to go.
  *
- * - RFC 5626 5.3, RFC 7118: outbound and WebSocket always; so does a contact with a host that cannot be dialled.
+ * - RFC 5626 5.3, RFC 7118: outbound and WebSocket always; so does a contact with a host that cannot be dialled, or one that says `ob` (5.4).
  * - TCP and TLS: when the contact names the host that the phone says it is, or the one we see: its connection is there already.
- * - UDP: when the contact is what the phone says it is while a NAT shows another address (RFC 3581), or is exactly the address seen.
+ * - UDP: when the contact is what the phone says it is while a NAT shows another address (RFC 3581), or is exactly the address seen. A port that
+ *   differs shows a NAT only when the phone asks for `rport`: without, it listens on the port that it names (RFC 3261 18.2.2).
  *
  * Anything else is a contact somewhere else: a third party's registration (RFC 3261 10.2), or another port of the same phone.
  */
 export function isReachedOnFlow(contact: Uri, topVia: Via, key: FlowKey, isOutbound: boolean): boolean {
   if (isOutbound || key.transport === "WS" || key.transport === "WSS") return true;
   if (!isSipUri(contact)) return false;
-  if (isInvalidHost(contact)) return true;
+  if (isInvalidHost(contact) || contact.params.has("ob")) return true;
   const seen = bare(key.address);
   const contactHost = bare(contact.host);
   const sentByHost = bare(topVia.host);
   if (isReliable(key.transport)) return contactHost === sentByHost || contactHost === seen;
   const port = contact.port ?? defaultPort("UDP");
   if (contactHost === seen && port === key.port) return true;
-  const isBehindNat = sentByHost !== seen || (topVia.port ?? defaultPort("UDP")) !== key.port;
-  return isBehindNat && contactHost === sentByHost && port === (topVia.port ?? defaultPort("UDP"));
+  const sentByPort = topVia.port ?? defaultPort("UDP");
+  const isBehindNat = sentByHost !== seen || (topVia.rport !== undefined && sentByPort !== key.port);
+  return isBehindNat && contactHost === sentByHost && port === sentByPort;
 }
 
 function bare(host: string): string {

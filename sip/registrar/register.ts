@@ -9,6 +9,7 @@ import {
   userAgentOctetsMax,
 } from "../limits.ts";
 import type { HeaderField } from "../message/build.ts";
+import { supportedExtensions } from "../message/capabilities.ts";
 import { Header } from "../message/header-names.ts";
 import type { NameAddr } from "../message/name-addr.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -21,6 +22,7 @@ import type { BindingChange } from "./binding-change.ts";
 import { canonicalContact, grantedExpires, readContact, type RequestedContact } from "./contact.ts";
 import { flowKeyOf } from "../transport/flow.ts";
 import { isReachedOnFlow } from "./reachability.ts";
+import { ghostsOf } from "./room.ts";
 
 export type RegisterInput = {
   /** A REGISTER that has passed checkMandatory, for one of our domains, from a user who may change this address-of-record. */
@@ -46,9 +48,6 @@ export type RegisterResult = {
   readonly changes: readonly BindingChange[];
 };
 
-/** Option tags that a REGISTER may require of us. */
-const supportedExtensions: readonly string[] = ["path", "outbound"];
-
 /** RFC 3261 10.3 2, 8.2.2.3: option tags in Require that we do not understand; they go into Unsupported of a 420, before authentication. */
 export function unsupportedExtensions(message: SipMessage): string[] {
   return message.optionTags(Header.Require).filter((tag) => !supportedExtensions.includes(tag));
@@ -67,6 +66,9 @@ export function unsupportedExtensions(message: SipMessage): string[] {
  *   requests for the sips URI only go to secure ones: see targetsOf.
  * - A contact with reg-id replaces a plain binding with the same URI, and a removal without reg-id removes an outbound binding with the
  *   same URI: otherwise a phone that changes its mind would ring twice.
+ * - An instance without reg-id has one REGISTER's contacts on each transport: those of the latest. Phones exist that name another port each time
+ *   they connect; one that is registered over UDP and TCP stays so (18.1.1).
+ * - A full list first gives up what may be a ghost of a phone: see room.ts.
  */
 export function processRegister(input: RegisterInput): RegisterResult {
   const { message, records, now } = input;
@@ -171,10 +173,16 @@ class Registration {
 
   process(requested: readonly RequestedContact[]): RegisterResult {
     for (const contact of requested) if (!this.#processContact(contact)) return outOfOrder();
+    if (!this.#supersedeInstances()) return outOfOrder();
     const { now } = this.#input;
-    const current = currentBindings(this.#bindings, now);
+    let current = currentBindings(this.#bindings, now);
     const hasAdded = this.#changes.some((change) => change.type === "put");
-    if (hasAdded && current.length > contactsPerAddressOfRecordMax) return refused(403, "Too Many Contacts");
+    if (hasAdded && current.length > contactsPerAddressOfRecordMax) {
+      const added = this.#changes.flatMap((change) => (change.type === "put" ? [change] : []));
+      for (const key of ghostsOf(this.#bindings, added, current.length - contactsPerAddressOfRecordMax, now)) this.#remove(key);
+      current = currentBindings(this.#bindings, now);
+      if (current.length > contactsPerAddressOfRecordMax) return refused(403, "Too Many Contacts");
+    }
     const saysOutbound = this.#isOutbound && understands(this.#input.message, "outbound");
     return accepted(this.#input, current, this.#changes, saysOutbound, this.#path);
   }
@@ -207,6 +215,25 @@ class Registration {
       this.#remove(first.key);
       this.#put(ownKey, contact, first.value);
     } else this.#put(key, contact, first?.value);
+    return true;
+  }
+
+  /**
+   * On this transport an instance without reg-id has its contacts of this REGISTER alone. False: a later one of the same Call-ID has come before (RFC
+   * 3261 10.3 7).
+   */
+  #supersedeInstances(): boolean {
+    // What is removed meanwhile comes behind.
+    for (let index = 0, count = this.#changes.length; index < count; index += 1) {
+      const change = this.#changes[index];
+      if (change?.type !== "put" || change.value.instanceId === "" || change.value.regId !== 0) continue;
+      for (const { key, value } of this.#bindings.toReversed()) {
+        const isOther = value.instanceId !== change.value.instanceId || value.transport !== change.value.transport;
+        if (isOther || value.regId !== 0) continue;
+        if (value.callId !== this.#callId || value.cSeq < this.#cSeq) this.#remove(key);
+        else if (value.cSeq > this.#cSeq) return false;
+      }
+    }
     return true;
   }
 

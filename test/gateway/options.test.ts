@@ -22,6 +22,9 @@ describe("[RFC3261 11.2] OPTIONS to the gateway itself", () => {
     const answer = await phone.inbox.untilText("\r\n\r\n");
     expect(answer).toMatch(/^SIP\/2\.0 200 OK\r\n/);
     expect(answer).toMatch(/^Allow: INVITE, /m);
+    // No gruu: there is none.
+    expect(answer).toMatch(/^Supported: path, outbound\r$/m);
+    expect(answer).toMatch(/^Accept: \*\/\*\r$/m);
     expect(answer).toContain(`;received=127.0.0.1;rport=${phone.port}`);
     const tcp = await StreamPhone.tcp(ports[1] ?? 0);
     started.add(() => tcp.close());

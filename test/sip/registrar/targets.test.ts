@@ -11,7 +11,18 @@ describe("which way a phone is reached", () => {
     ["UDP, a third party's host", "sip:bob@198.51.100.1", "SIP/2.0/UDP 192.0.2.4:5060", flowOf("UDP"), false],
     ["UDP behind a NAT", "sip:bob@10.0.0.5", "SIP/2.0/UDP 10.0.0.5", flowOf("UDP", "203.0.113.9", 40_000), true],
     ["UDP behind a NAT, somebody else", "sip:bob@198.51.100.1", "SIP/2.0/UDP 10.0.0.5", flowOf("UDP", "203.0.113.9", 40_000), false],
-    ["UDP, a NAT that changes the port only", "sip:bob@192.0.2.4", "SIP/2.0/UDP 192.0.2.4", flowOf("UDP", "192.0.2.4", 61_000), true],
+    ["UDP, a NAT that changes the port only", "sip:bob@192.0.2.4", "SIP/2.0/UDP 192.0.2.4;rport", flowOf("UDP", "192.0.2.4", 61_000), true],
+    [
+      "UDP, without rport: it listens where it says",
+      "sip:bob@192.0.2.4",
+      "SIP/2.0/UDP 192.0.2.4",
+      flowOf("UDP", "192.0.2.4", 61_000),
+      false,
+    ],
+    ["UDP, without rport, port named", "sip:bob@192.0.2.4:5070", "SIP/2.0/UDP 192.0.2.4:5070", flowOf("UDP", "192.0.2.4", 61_000), false],
+    ["UDP behind a NAT, without rport", "sip:bob@10.0.0.5:5070", "SIP/2.0/UDP 10.0.0.5:5070", flowOf("UDP", "203.0.113.9", 40_000), true],
+    ["UDP, ob, whatever the host", "sip:bob@phone.test;ob", "SIP/2.0/UDP 192.0.2.4;rport", flowOf("UDP"), true],
+    ["TCP, ob, whatever the host", "sip:bob@198.51.100.1;transport=tcp;ob", "SIP/2.0/TCP 192.0.2.4", flowOf("TCP"), true],
     ["UDP over IPv6", "sip:bob@[2001:db8::1]", "SIP/2.0/UDP [2001:db8::1]", flowOf("UDP", "2001:db8::1"), true],
     [
       "TCP from a port of the moment",
@@ -65,7 +76,7 @@ describe("the target set", () => {
   it("[RFC5626 7] groups the contacts of one instance with one q, with or without reg-id", () => {
     const registrar = new TestRegistrar();
     const contacts = ['<sip:old@192.0.2.4>;+sip.instance="<urn:x:1>";q=0.2'];
-    registrar.register({ contacts });
+    registrar.register({ contacts, flow: flowOf("TCP") });
     registrar.now += 1;
     registrar.register({ contacts: ['<sip:new@192.0.2.4>;+sip.instance="<urn:x:1>";q=0.8'], cSeq: 2 });
     expect(registrar.targets().map(({ requestUri, group, q }) => [requestUri, group, q])).toEqual([
