@@ -1,4 +1,4 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../sip/protocol-version.ts";
@@ -15,6 +15,8 @@ export class ApiClient {
   readonly #urls: readonly string[];
   readonly #secret: string;
   readonly #purpose: Purpose;
+  /** By URL. */
+  readonly #cells = new Map<string, string>();
 
   /** `purpose` "cell": for what cells ask of each other, `/cell/...`. */
   constructor(urls: readonly string[], secret: string, purpose: Purpose = "api") {
@@ -35,13 +37,25 @@ export class ApiClient {
     return this.#request("DELETE", path, undefined);
   }
 
+  /** The cell at a URL: what is signed for one cell no other one takes. What is no cell is asked all the same, and says so. */
+  async #cellAt(url: string): Promise<string> {
+    const known = this.#cells.get(url);
+    if (known !== undefined) return known;
+    const { cell } = await ask(`${url}/`, "GET");
+    if (cell !== "") this.#cells.set(url, cell);
+    return cell === "" ? "unknown" : cell;
+  }
+
   async #request(method: string, path: string, body: unknown): Promise<unknown> {
     const octets = body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(body));
     const problems: string[] = [];
     for (const url of this.#urls) {
       let answer: Answer;
       try {
-        answer = await ask(`${url}${path}`, method, authorization(this.#secret, octets, Date.now(), this.#purpose), octets);
+        const to = await this.#cellAt(url);
+        const { pathname, search } = new URL(`${url}${path}`);
+        const signed = { purpose: this.#purpose, to, method, path: pathname + search, body: octets };
+        answer = await ask(`${url}${path}`, method, authorization(this.#secret, signed, Date.now()), octets);
       } catch (error) {
         problems.push(`${url}: ${networkReasonOf(error)}`);
         continue;
@@ -60,13 +74,13 @@ export class ApiClient {
   }
 }
 
-/** `version`: what it says of the protocol's. */
-type Answer = { readonly status: number; readonly text: string; readonly version: string | undefined };
+/** `version`: what it says of the protocol's. `cell`: which one it says it is; empty: it says nothing. */
+type Answer = { readonly status: number; readonly text: string; readonly version: string | undefined; readonly cell: string };
 
 /** One request. Not `fetch`: that refuses ports that browsers keep for other protocols, 5060 among them. */
-function ask(url: string, method: string, signature: string, body: Uint8Array | undefined): Promise<Answer> {
+function ask(url: string, method: string, signature?: string, body?: Uint8Array): Promise<Answer> {
   const headers = {
-    authorization: signature,
+    ...(signature === undefined ? {} : { authorization: signature }),
     [versionHeader]: String(protocolVersion),
     ...(body === undefined ? {} : { "content-type": "application/json", "content-length": body.length }),
   };
@@ -76,8 +90,9 @@ function ask(url: string, method: string, signature: string, body: Uint8Array | 
       let text = "";
       incoming.setEncoding("utf8");
       incoming.on("data", (chunk: string) => void (text += chunk));
+      const { "tandem-version": version, "tandem-cell": cell } = incoming.headers;
       incoming.once("end", () =>
-        answered({ status: incoming.statusCode ?? 0, text, version: incoming.headers["tandem-version"]?.toString() }),
+        answered({ status: incoming.statusCode ?? 0, text, version: version?.toString(), cell: cell?.toString() ?? "" }),
       );
       incoming.once("error", failed);
     });
@@ -86,12 +101,25 @@ function ask(url: string, method: string, signature: string, body: Uint8Array | 
   });
 }
 
-/** The signature that every request carries; who is `cli`. */
-export function authorization(secret: string, body: Uint8Array | undefined, nowMs: number, purpose: Purpose = "api"): string {
-  const seconds = Math.floor(nowMs / 1000);
-  const bodyHash = body === undefined || body.length === 0 ? "" : createHash("sha256").update(body).digest("hex");
-  const signature = createHmac("sha256", secret).update(`${purpose}\ncli\n${seconds}\n${bodyHash}`).digest("hex");
-  return `Tandem cli ${seconds} ${signature}`;
+/** What is signed of a request; `path` has its query. */
+export type ToSign = {
+  readonly purpose: Purpose;
+  /** The cell that it is for. */
+  readonly to: string;
+  readonly method: string;
+  readonly path: string;
+  readonly body: Uint8Array | undefined;
+};
+
+/** What signatures begin with; cells refuse those of other versions (workers/signature.ts). */
+const signatureScheme = "Tandem2";
+
+/** The signature that every request carries; who is `cli`. It is good once. */
+export function authorization(secret: string, { purpose, to, method, path, body }: ToSign, nowMs: number): string {
+  const bodyHash = body === undefined || body.length === 0 ? "-" : createHash("sha256").update(body).digest("hex");
+  const nonce = randomBytes(9).toString("base64url");
+  const text = [signatureScheme, purpose, "cli", to, nowMs, nonce, method, path, bodyHash].join("\n");
+  return `${signatureScheme} cli ${to} ${nowMs} ${nonce} ${bodyHash} ${createHmac("sha256", secret).update(text).digest("hex")}`;
 }
 
 function networkReasonOf(error: unknown): string {

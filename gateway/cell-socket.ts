@@ -8,7 +8,7 @@ import { cellAuthorization, cellSocketUrl } from "./cell-authorization.ts";
 import { handshakeTimeoutMs } from "./limits.ts";
 
 export type CellSocketOptions = {
-  /** The cell's id, for people. */
+  /** Its id in the map: what is signed for one cell no other one takes. */
   readonly cell: string;
   readonly cellUrl: string;
   readonly path: string;
@@ -140,9 +140,11 @@ export class CellSocket {
   }
 
   #connect(): void {
-    const { cellUrl, path, purpose, gateway, secret, octetsMax } = this.#options;
-    const socket = new WebSocket(cellSocketUrl(cellUrl, path), {
-      headers: { authorization: cellAuthorization(secret, purpose, gateway, Date.now()), [versionHeader]: String(protocolVersion) },
+    const { cell, cellUrl, path, purpose, gateway, secret, octetsMax } = this.#options;
+    const url = new URL(cellSocketUrl(cellUrl, path));
+    const signed = { purpose, gateway, cell, path: url.pathname + url.search };
+    const socket = new WebSocket(url, {
+      headers: { authorization: cellAuthorization(secret, signed, Date.now()), [versionHeader]: String(protocolVersion) },
       handshakeTimeout: handshakeTimeoutMs,
       maxPayload: octetsMax,
       perMessageDeflate: false,
@@ -155,7 +157,7 @@ export class CellSocket {
     });
     socket.on("unexpected-response", (request, response) => {
       request.destroy();
-      if (!this.#refuseOtherVersion(response)) this.drop(`the cell answered ${response.statusCode ?? 0}`, "missed heartbeats");
+      if (!this.#refuseOtherVersion(response)) this.drop(refusalText(response.statusCode ?? 0), "missed heartbeats");
     });
     socket.on("open", () => {
       this.#isUp = true;
@@ -211,6 +213,10 @@ export class CellSocket {
     socket.on("error", () => {});
     return socket;
   }
+}
+
+function refusalText(status: number): string {
+  return status === 401 ? "the cell does not accept this secret, or the clocks differ by more than 30 s" : `the cell answered ${status}`;
 }
 
 /** Why there was no connection to be had. Whoever does not answer may be frozen. */

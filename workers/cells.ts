@@ -2,7 +2,7 @@ import { pairOf, type ClusterMap } from "../sip/placement/cluster-map.ts";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../sip/protocol-version.ts";
 import type { Environment } from "./environment.ts";
 import { cellAnswerMsMax } from "./limits.ts";
-import { authorizationFor } from "./signature.ts";
+import { authorizationFor, signedPathOf } from "./signature.ts";
 
 /**
  * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one. The only
@@ -55,12 +55,9 @@ export async function fetchCell(
   body: Uint8Array | undefined,
   signal: AbortSignal,
 ): Promise<Response> {
-  return await sendToCell(env, map, cell, path, {
+  return await sendToCell(env, map, cell, path, "cell", {
     method: body === undefined ? "GET" : "POST",
-    headers: {
-      authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()),
-      [versionHeader]: String(protocolVersion),
-    },
+    headers: {},
     signal,
     ...(body === undefined ? {} : { body }),
   });
@@ -75,25 +72,39 @@ export async function openCellSocket(
   purpose: string,
   signal: AbortSignal,
 ): Promise<WebSocket> {
-  const authorization = authorizationFor(env.TANDEM_SECRET, purpose, env.CELL, undefined, Date.now());
-  const headers = { upgrade: "websocket", authorization, [versionHeader]: String(protocolVersion) };
-  const { status, webSocket } = await sendToCell(env, map, cell, path, { headers, signal });
+  const request = { method: "GET", headers: { upgrade: "websocket" }, signal };
+  const { status, webSocket } = await sendToCell(env, map, cell, path, purpose, request);
   if (webSocket === null) throw new Error(`cell ${cell} opened no WebSocket on ${path}, it answered ${status}`);
   return webSocket;
 }
+
+type CellRequest = {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  readonly body?: Uint8Array;
+};
 
 async function sendToCell(
   env: Environment,
   map: ClusterMap,
   cell: string,
   path: string,
-  request: RequestInit<RequestInitCfProperties>,
+  purpose: string,
+  { method, headers, signal, body }: CellRequest,
 ): Promise<Response> {
   const url = map.cells.find((each) => each.id === cell)?.url;
   if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
   const binding = env[`CELL_${cell.toUpperCase()}`];
-  const target = new URL(path, url);
-  const response = await (binding === undefined ? fetch(target, request) : binding.fetch(target, request));
+  const { href } = new URL(path, url);
+  const toSign = { purpose, who: env.CELL, to: cell, method, path: signedPathOf(href), body };
+  const signed = {
+    ...headers,
+    authorization: authorizationFor(env.TANDEM_SECRET, toSign, Date.now()),
+    [versionHeader]: String(protocolVersion),
+  };
+  const request = { method, headers: signed, signal, ...(body === undefined ? {} : { body }) };
+  const response = await (binding === undefined ? fetch(href, request) : binding.fetch(href, request));
   const theirs = otherVersionOf(response.status, response.headers.get(versionHeader));
   if (theirs === undefined) return response;
   response.webSocket?.accept();

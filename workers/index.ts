@@ -27,6 +27,9 @@ app.get("/", async (context) => {
     context.executionCtx.waitUntil(env.CORE_GROUP.getByName(coreGroupName).wake());
     return context.text(
       `Tandem, a SIP registrar and proxy. This is cell ${env.CELL}; softphones connect here over WebSocket, subprotocol sip.\n`,
+      200,
+      // Commands know a cell by its URL, and sign for the cell.
+      { "tandem-cell": env.CELL },
     );
   }
   const offered = (context.req.header("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim().toLowerCase());

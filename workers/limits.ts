@@ -3,6 +3,16 @@
 /** Clocks of cells and gateways may differ by this much, and a signed request may be under way this long. */
 export const signatureAgeSecondsMax = 30;
 
+/**
+ * Signatures that one memory of used ones holds: 4000 a second, each for {@link signatureAgeSecondsMax} and the 10 s of its span, some 15 MB. A replica
+ * gets some hundred frames and batches a second. Over: refused.
+ */
+export const signaturesRememberedMax = 160_000;
+/** Refused signatures are told to the core group together, after this. */
+export const refusalsGatheredMs = 200;
+/** Bodies that are being read by the routes of one kind, together. Over: 503. Only who has the secret has one read. */
+export const bodiesOctetsMax = 16 * 1024 * 1024;
+
 /** A body of the API: 10 000 subscribers with both HA1 values and their names are 2 MB. */
 export const apiBodyOctetsMax = 8 * 1024 * 1024;
 /** Subscribers in one PUT: one transaction on one object's disk should stay below 100 ms. */

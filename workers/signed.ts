@@ -1,6 +1,9 @@
 import { createMiddleware } from "hono/factory";
+import { readBounded, TakenOctets } from "./bounded-body.ts";
 import { coreGroupName, type Environment } from "./environment.ts";
-import { signerOf } from "./signature.ts";
+import { bodiesOctetsMax, refusalsGatheredMs } from "./limits.ts";
+import { checkSignature, isBodyOf, signatureScheme, signedPathOf, type NoSignature } from "./signature.ts";
+import { UsedSignatures } from "./used-signatures.ts";
 
 /** What a route behind {@link signed} finds in its context. */
 export type Signed = {
@@ -13,19 +16,59 @@ export type Signed = {
 };
 
 /**
- * Lets a request pass only when it is signed for the purpose (see signature.ts); else 401, and the core group counts it. Reads the body,
- * 413 when it is longer than `bodyOctetsMax`: the signature covers it, so it is read before anybody is known.
+ * Where it is remembered which signatures were used. `core group`: by the one object of this cell, whichever isolate the request came to.
+ * `isolate`: what is asked hundreds of times a second, and does no harm when it is done twice: docs/decisions/0015.
  */
-export function signed(purposeOf: (param: (name: string) => string | undefined) => string, bodyOctetsMax: number): SignedHandler {
+export type Memory = "core group" | "isolate";
+
+type Refusal = NoSignature["refusal"] | "used";
+
+/** What a refused request is told, in a line. */
+const refusals: Readonly<Record<Refusal, string>> = {
+  wrong: "the signature is missing, wrong or too old",
+  used: "the signature has been used",
+  version: `the signature is of another version of Tandem: this cell takes ${signatureScheme}; start the same version everywhere`,
+};
+
+/**
+ * Lets a request pass only when it is signed for the purpose, and only once (see signature.ts); else 401, and the core group counts it. The body is
+ * read behind that: 413 when it is longer than `bodyOctetsMax`, 503 while too many are being read.
+ */
+export function signed(
+  purposeOf: (param: (name: string) => string | undefined) => string,
+  bodyOctetsMax: number,
+  memoryOf: (path: string) => Memory = () => "core group",
+): SignedHandler {
+  const used = new UsedSignatures();
+  const taken = new TakenOctets(Math.max(bodiesOctetsMax, bodyOctetsMax));
+  const refused = new Refused();
   return createMiddleware<Signed>(async (context, next) => {
-    const body = await readBody(context.req.raw, bodyOctetsMax);
-    if (body === undefined) return context.json({ error: `a body has at most ${bodyOctetsMax} octets here` }, 413);
-    const purpose = purposeOf((name) => context.req.param(name));
-    const who = signerOf(context.req.header("authorization"), context.env.TANDEM_SECRET, purpose, body, Date.now());
-    if (who === undefined) {
-      context.executionCtx.waitUntil(context.env.CORE_GROUP.getByName(coreGroupName).signatureRefused());
-      return context.json({ error: "the signature is missing, wrong or too old" }, 401, { "www-authenticate": "Tandem" });
-    }
+    const { env } = context;
+    const refuse = (refusal: Refusal): Response => {
+      const telling = refused.count((count) => env.CORE_GROUP.getByName(coreGroupName).signaturesWereRefused(count));
+      if (telling !== undefined) context.executionCtx.waitUntil(telling);
+      return context.json({ error: refusals[refusal] }, 401, { "www-authenticate": signatureScheme });
+    };
+    const { raw } = context.req;
+    const received = {
+      purpose: purposeOf((name) => context.req.param(name)),
+      to: env.CELL,
+      method: raw.method,
+      path: signedPathOf(raw.url),
+    };
+    const now = Date.now();
+    const signature = checkSignature(context.req.header("authorization"), env.TANDEM_SECRET, received, now);
+    if ("refusal" in signature) return refuse(signature.refusal);
+    const { who, nonce, madeAt } = signature;
+    const isFirst =
+      memoryOf(received.path) === "isolate"
+        ? used.use(nonce, madeAt, now)
+        : await env.CORE_GROUP.getByName(coreGroupName).useSignature(nonce, madeAt);
+    if (!isFirst) return refuse("used");
+    const body = await readBounded(raw, bodyOctetsMax, taken);
+    if (body === "too long") return context.json({ error: `a body has at most ${bodyOctetsMax} octets here` }, 413);
+    if (body === "too many") return context.json({ error: "too many bodies are being read" }, 503, { "retry-after": "1" });
+    if (!isBodyOf(signature, body)) return refuse("wrong");
     context.set("who", who);
     context.set("body", body);
     return next();
@@ -34,23 +77,22 @@ export function signed(purposeOf: (param: (name: string) => string | undefined) 
 
 export type SignedHandler = ReturnType<typeof createMiddleware<Signed>>;
 
-async function readBody(request: Request, octetsMax: number): Promise<Uint8Array | undefined> {
-  if (request.body === null) return new Uint8Array(0);
-  if (Number(request.headers.get("content-length") ?? 0) > octetsMax) return undefined;
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.body as ReadableStream<Uint8Array>) {
-    length += chunk.length;
-    if (length > octetsMax) return undefined;
-    chunks.push(chunk);
+/** Refusals that the core group has not been told of: strangers decide how many there are, and must not have it called for each. */
+class Refused {
+  #count = 0;
+
+  /** Counts one. A promise: the first of some, it resolves when they have been told. */
+  count(tell: (count: number) => Promise<void>): Promise<void> | undefined {
+    this.#count += 1;
+    return this.#count === 1 ? this.#tellLater(tell) : undefined;
   }
-  const [only] = chunks;
-  if (chunks.length === 1 && only !== undefined) return only;
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
+
+  async #tellLater(tell: (count: number) => Promise<void>): Promise<void> {
+    await new Promise((later) => {
+      setTimeout(later, refusalsGatheredMs);
+    });
+    const count = this.#count;
+    this.#count = 0;
+    await tell(count);
   }
-  return body;
 }

@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { ApiClient, authorization } from "../../cli/api-client.ts";
+import { ApiClient } from "../../cli/api-client.ts";
 import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
-import { signerOf } from "../../workers/signature.ts";
+import { checkSignature, isBodyOf } from "../../workers/signature.ts";
 
 const closing: (() => void)[] = [];
 
@@ -22,8 +22,10 @@ async function startCell(status: number, text: string, version: string | null = 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     let body = "";
     for await (const chunk of request) body += String(chunk);
+    // Commands ask first which cell it is.
+    if (request.url === "/") return void response.writeHead(200, { "tandem-cell": "a" }).end();
     seen.push({ method: request.method ?? "", url: request.url ?? "", authorization: request.headers.authorization, body });
-    response.writeHead(status, version === null ? {} : { [versionHeader]: version }).end(text);
+    response.writeHead(status, { "tandem-cell": "a", ...(version === null ? {} : { [versionHeader]: version }) }).end(text);
   };
   const server = createServer((request, response) => void answer(request, response));
   closing.push(() => {
@@ -43,10 +45,23 @@ describe("ApiClient", () => {
     const [request] = seen;
     expect(request).toMatchObject({ method: "PUT", url: "/api/subscribers", body: '[{"aor":"ä"}]' });
     const body = new TextEncoder().encode(request?.body);
-    expect(signerOf(request?.authorization, "secret", "api", body, Date.now())).toBe("cli");
-    expect(signerOf(request?.authorization, "other", "api", body, Date.now())).toBeUndefined();
-    expect(signerOf(request?.authorization, "secret", "api", new Uint8Array(1), Date.now())).toBeUndefined();
-    expect(signerOf(authorization("secret", undefined, 60_000), "secret", "api", undefined, 60_999)).toBe("cli");
+    const received = { purpose: "api", to: "a", method: "PUT", path: "/api/subscribers" };
+    const signature = checkSignature(request?.authorization, "secret", received, Date.now());
+    if ("refusal" in signature) throw new Error(signature.refusal);
+    expect(signature.who).toBe("cli");
+    expect([isBodyOf(signature, body), isBodyOf(signature, new Uint8Array(1))]).toEqual([true, false]);
+    for (const change of [{ purpose: "cell" }, { to: "b" }, { method: "DELETE" }, { path: "/api/status" }]) {
+      expect(checkSignature(request?.authorization, "secret", { ...received, ...change }, Date.now())).toEqual({ refusal: "wrong" });
+    }
+  });
+
+  it("signs each request anew, with its query", async () => {
+    const { url, seen } = await startCell(200, "{}");
+    const api = new ApiClient([url], "secret");
+    for (let times = 0; times < 2; times += 1) await api.get("/api/registrations?aor=a%40b");
+    const received = { purpose: "api", to: "a", method: "GET", path: "/api/registrations?aor=a%40b" };
+    for (const { authorization } of seen) expect(checkSignature(authorization, "secret", received, Date.now())).toHaveProperty("who");
+    expect(new Set(seen.map(({ authorization }) => authorization)).size).toBe(2);
   });
 
   it("asks the next cell when one does not answer, or answers 5xx", async () => {

@@ -62,6 +62,7 @@ export class FakeCell {
   version: number | undefined = protocolVersion;
   #sockets = new WebSocketServer({ noServer: true });
   #waiting: (() => void)[] = [];
+  readonly #nonces = new Set<string>();
   port = 0;
 
   constructor(id: string) {
@@ -166,11 +167,16 @@ export class FakeCell {
   }
 
   #check(request: IncomingMessage): number {
-    const [scheme, name = "", seconds = "", signature] = (request.headers.authorization ?? "").split(" ");
-    const path = (request.url ?? "").slice(1).split("/");
-    const signed = `${path.join(" ")}\n${name}\n${seconds}\n`;
+    const [scheme, name = "", to, madeAt = "", nonce = "", bodyHash, signature] = (request.headers.authorization ?? "").split(" ");
+    const path = request.url ?? "";
+    const purpose = path.slice(1).split("/").join(" ");
+    const signed = ["Tandem2", purpose, name, this.id, madeAt, nonce, "GET", path, "-"].join("\n");
     const expected = createHmac("sha256", secret).update(signed).digest("hex");
-    return scheme === "Tandem" && signature === expected && Math.abs(Date.now() / 1000 - Number(seconds)) < 60 ? 0 : 401;
+    const isRight = scheme === "Tandem2" && to === this.id && bodyHash === "-" && signature === expected;
+    // Each is good once.
+    if (!isRight || Math.abs(Date.now() - Number(madeAt)) > 30_000 || this.#nonces.has(nonce)) return 401;
+    this.#nonces.add(nonce);
+    return 0;
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

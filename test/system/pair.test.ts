@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { ApiClient } from "../../cli/api-client.ts";
 import { isStatus } from "../../cli/status.ts";
+import { authorizationFor } from "../../workers/signature.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
 import { until } from "./until.ts";
 
@@ -202,15 +203,14 @@ describe("a batch that is signed with another secret, or was signed long ago", (
     const system = await start({ restart: false });
     const url = urlOf(system, "b");
     const body = Buffer.from(JSON.stringify({ cell: "a", boot: "x", peerBoot: "", after: 0, sequence: 0, isComplete: false, records: [] }));
-    const post = async (secret: string, seconds: number): Promise<number> => {
-      const hash = createHash("sha256").update(body).digest("hex");
-      const signature = createHmac("sha256", secret).update(`cell\na\n${seconds}\n${hash}`).digest("hex");
-      const headers = { authorization: `Tandem a ${seconds} ${signature}` };
+    const post = async (secret: string, madeAt: number): Promise<number> => {
+      const toSign = { purpose: "cell", who: "a", to: "b", method: "POST", path: "/cell/pair/0", body };
+      const headers = { authorization: authorizationFor(secret, toSign, madeAt) };
       return (await fetch(new URL("/cell/pair/0", url), { method: "POST", headers, body })).status;
     };
-    const now = Math.floor(Date.now() / 1000);
+    const now = Date.now();
     expect(await post("0".repeat(64), now)).toBe(401);
-    expect(await post(secretOf(system), now - 60)).toBe(401);
+    expect(await post(secretOf(system), now - 60_000)).toBe(401);
     const status = await new ApiClient([url], secretOf(system)).get("/api/status");
     expect(isStatus(status) && status.signaturesRefused).toBeGreaterThanOrEqual(2);
   });

@@ -1,12 +1,10 @@
-import { env, exports } from "cloudflare:workers";
+import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { subscribersPerRequestMax } from "../../workers/limits.ts";
 import { exchangeOf } from "../../sip/placement/cluster-map.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
-import { answerAsPeer, callApi, domain, map, subscriberOf, userOf } from "./cell.ts";
-
-const loopback = (request: Request): Promise<Response> => exports.default.fetch(request);
+import { answerAsPeer, callApi, domain, loopback, map, subscriberOf, userOf } from "./cell.ts";
 
 async function errorOf(response: Response): Promise<{ readonly status: number; readonly error: string }> {
   return { status: response.status, error: (await response.json<{ error: string }>()).error };

@@ -4,7 +4,7 @@ import { beforeEach, vi } from "vitest";
 import { exchangeOf } from "../../sip/placement/cluster-map.ts";
 import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { clusterMapOf, exchangeName } from "../../workers/environment.ts";
-import { authorizationFor, hashOf } from "../../workers/signature.ts";
+import { authorizationFor, checkSignature, hashOf, isBodyOf, signedPathOf } from "../../workers/signature.ts";
 import { PeerReplica } from "./peer-replica.ts";
 
 /** The cell under test, as its peers see it. */
@@ -21,6 +21,19 @@ export const replicas: readonly PeerReplica[] = Array.from({ length: map.exchang
 /** What cell b is in this test, apart from its replicas: its requests come here. Nobody, unless a test says otherwise. */
 export function answerAsPeer(answer: (request: Request) => Promise<Response>): void {
   peer = answer;
+}
+
+/** Cell b as another name of cell a: what was signed for it is checked, and asked of this cell. */
+export async function loopback(request: Request): Promise<Response> {
+  const { url, method, headers } = request;
+  const body = new Uint8Array(await request.arrayBuffer());
+  const path = signedPathOf(url);
+  const received = { purpose: "cell", to: "b", method, path };
+  const signed = checkSignature(headers.get("authorization") ?? "", env.TANDEM_SECRET, received, Date.now());
+  if ("refusal" in signed || !isBodyOf(signed, body)) return new Response(null, { status: 401 });
+  const authorization = signature("cell", signed.who, `${method} ${path}`, body);
+  const init = { method, headers: { ...ourVersion, authorization } };
+  return await exports.default.fetch(new Request(url, method === "GET" ? init : { ...init, body }));
 }
 
 /** Cell b is not there at all: its replicas neither. */
@@ -68,14 +81,16 @@ export function upgrade(path: string, headers: Record<string, string> = {}): Pro
   return get(path, { upgrade: "websocket", ...headers });
 }
 
-export function signature(purpose: string, who: string, body?: Uint8Array): string {
-  return authorizationFor(env.TANDEM_SECRET, purpose, who, body, Date.now());
+/** A signature for this cell. `request`: its method and path, `GET /trunk/0`. */
+export function signature(purpose: string, who: string, request: string, body?: Uint8Array): string {
+  const [method = "", path = ""] = request.split(" ");
+  return authorizationFor(env.TANDEM_SECRET, { purpose, who, to: env.CELL, method, path, body }, Date.now());
 }
 
 /** A request to the API as the `tandem` command makes it. */
 export function callApi(method: string, path: string, json?: unknown): Promise<Response> {
   const body = json === undefined ? undefined : new TextEncoder().encode(JSON.stringify(json));
-  const headers = { authorization: signature("api", "cli", body) };
+  const headers = { authorization: signature("api", "cli", `${method} /api${path}`, body) };
   return exports.default.fetch(
     new Request(`http://a.invalid/api${path}`, body === undefined ? { method, headers } : { method, headers, body }),
   );

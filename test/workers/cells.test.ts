@@ -6,25 +6,24 @@ import { servingCells } from "../../workers/cells.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { frameValidMs } from "../../workers/limits.ts";
 import { clockHeader } from "../../workers/timely-calls.ts";
-import { answerAsPeer, callApi, domain, map, ourVersion, signature, subscriberOf, userOf } from "./cell.ts";
+import { answerAsPeer, callApi, domain, loopback, map, ourVersion, signature, subscriberOf, userOf } from "./cell.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
 type Seen = { readonly url: string; readonly authorization: string; readonly body: Uint8Array };
 
-/** Cell b as another name of cell a: what a cell asks of its peer is answered by the same code, over the same protocol. */
+/** What a cell asks of its peer is answered by the same code, over the same protocol: {@link loopback}. */
 function peerIsLoopback(): Seen[] {
   const seen: Seen[] = [];
   answerAsPeer(async (request) => {
-    const { url, method, headers } = request;
-    const body = new Uint8Array(await request.arrayBuffer());
-    seen.push({ url, authorization: headers.get("authorization") ?? "", body });
-    return await exports.default.fetch(new Request(url, method === "GET" ? { headers } : { method, headers, body }));
+    const body = new Uint8Array(await request.clone().arrayBuffer());
+    seen.push({ url: request.url, authorization: request.headers.get("authorization") ?? "", body });
+    return await loopback(request);
   });
   return seen;
 }
 
 function post(path: string, body: Uint8Array, who = "b"): Promise<Response> {
-  const headers = { ...ourVersion, authorization: signature("cell", who, body) };
+  const headers = { ...ourVersion, authorization: signature("cell", who, `POST ${path}`, body) };
   return exports.default.fetch(new Request(`http://a.invalid${path}`, { method: "POST", headers, body }));
 }
 
@@ -86,7 +85,7 @@ describe("a line of one cell and an exchange of another", () => {
       const until = Number(/\?access=a\.\d&until=(\d+)$/.exec(path)?.[1]);
       expect(Math.abs(until - frameValidMs - Date.now())).toBeLessThan(frameValidMs);
     }
-    expect(seen.every(({ authorization }) => authorization.startsWith("Tandem a "))).toBe(true);
+    expect(seen.every(({ authorization }) => authorization.startsWith("Tandem2 a b "))).toBe(true);
     phone.socket.close();
   });
 

@@ -15,7 +15,7 @@ const sockets: WebSocket[] = [];
 let peerSequence = 0;
 
 async function control(gateway: string): Promise<{ readonly socket: WebSocket; readonly texts: string[] }> {
-  const { webSocket } = await upgrade("/control", { authorization: signature("control", gateway) });
+  const { webSocket } = await upgrade("/control", { authorization: signature("control", gateway, "GET /control") });
   if (webSocket === null) throw new Error("no control socket");
   const texts: string[] = [];
   webSocket.addEventListener("message", ({ data }) => {
@@ -69,7 +69,7 @@ function peerAnswers(given: Partial<Heartbeat> = {}): Heartbeat[] {
 
 function post(body: unknown, who = "b", authorization?: string): Promise<Response> {
   const octets = new TextEncoder().encode(JSON.stringify(body));
-  const headers = { ...ourVersion, authorization: authorization ?? signature("cell", who, octets) };
+  const headers = { ...ourVersion, authorization: authorization ?? signature("cell", who, "POST /cell/heartbeat", octets) };
   return exports.default.fetch(new Request("http://a.invalid/cell/heartbeat", { method: "POST", headers, body: octets }));
 }
 
@@ -142,7 +142,7 @@ describe("heartbeats between cells", () => {
   });
 
   it("with a wrong signature, of somebody else, or that are none are refused", async () => {
-    const refused = await post(heartbeatOf(), "b", signature("cell", "b"));
+    const refused = await post(heartbeatOf(), "b", signature("cell", "b", "POST /cell/heartbeat"));
     expect(refused.status).toBe(401);
     // Whoever has another time learns it.
     expect(Math.abs(Number(refused.headers.get("tandem-now")) - Date.now())).toBeLessThan(5_000);

@@ -23,7 +23,7 @@ describe("the digest of a replica", () => {
   });
 
   it("is what a cell answers to another one, and to nobody else", async () => {
-    const response = await get("/cell/digest/0", { authorization: signature("cell", "b") });
+    const response = await get("/cell/digest/0", { authorization: signature("cell", "b", "GET /cell/digest/0") });
     expect(await response.json()).toEqual(digestOf(new RecordStore()));
     expect((await get("/cell/digest/0")).status).toBe(401);
   });

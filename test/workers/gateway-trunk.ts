@@ -36,7 +36,9 @@ export class GatewayTrunk {
 
   /** A trunk without its hello. */
   static async open(exchange: number, access = "g1"): Promise<GatewayTrunk> {
-    const response = await upgrade(`/trunk/${exchange}`, { authorization: signature(`trunk ${exchange}`, access) });
+    const response = await upgrade(`/trunk/${exchange}`, {
+      authorization: signature(`trunk ${exchange}`, access, `GET /trunk/${exchange}`),
+    });
     if (response.webSocket === null) throw new Error(`no trunk: ${response.status} ${await response.text()}`);
     return new GatewayTrunk(response.webSocket);
   }

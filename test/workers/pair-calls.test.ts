@@ -204,15 +204,15 @@ async function get(path: string, authorization: string, upgrade: Record<string, 
   return await exports.default.fetch(new Request(`http://a.invalid${path}`, { headers: { ...ourVersion, authorization, ...upgrade } }));
 }
 
-function signature(who: string, purpose: string, secret = env.TANDEM_SECRET, ageMs = 0): string {
-  return authorizationFor(secret, purpose, who, undefined, Date.now() - ageMs);
+function signature(who: string, purpose: string, secret = env.TANDEM_SECRET, ageMs = 0, path = "/pair/0"): string {
+  return authorizationFor(secret, { purpose, who, to: "a", method: "GET", path }, Date.now() - ageMs);
 }
 
 describe("GET /pair/<k>", () => {
   it("is for the cell of the other replica alone, signed for this exchange's pair", async () => {
     expect((await get("/pair/0", signature("a", "pair 0"))).status).toBe(403);
     expect((await get("/pair/0", signature("c", "pair 0"))).status).toBe(403);
-    expect((await get("/pair/9", signature("b", "pair 9"))).status).toBe(404);
+    expect((await get("/pair/9", signature("b", "pair 9", env.TANDEM_SECRET, 0, "/pair/9"))).status).toBe(404);
     expect((await get("/pair/0", signature("b", "cell"))).status).toBe(401);
     expect((await get("/pair/0", signature("b", "pair 1"))).status).toBe(401);
     expect((await get("/pair/0", signature("b", "pair 0", "another secret"))).status).toBe(401);

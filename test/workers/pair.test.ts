@@ -307,18 +307,21 @@ describe("POST /cell/pair/<k>", () => {
   }
 
   it("is for the cell of the other replica alone, and for whom the cluster's secret is known", async () => {
-    expect(await post("/cell/pair/0", signature("cell", "a", body))).toBe(403);
-    expect(await post("/cell/pair/0", signature("cell", "c", body))).toBe(403);
-    expect(await post("/cell/pair/9", signature("cell", "b", body))).toBe(404);
-    expect(await post("/cell/pair/0", authorizationFor("another secret", "cell", "b", body, Date.now()))).toBe(401);
-    expect(await post("/cell/pair/0", authorizationFor(env.TANDEM_SECRET, "cell", "b", body, Date.now() - 60_000))).toBe(401);
-    expect(await post("/cell/pair/0", signature("cell", "b", body), new TextEncoder().encode('{"cell":"c"}'))).toBe(401);
+    const toSign = { purpose: "cell", who: "b", to: "a", method: "POST", path: "/cell/pair/0", body };
+    expect(await post("/cell/pair/0", signature("cell", "a", "POST /cell/pair/0", body))).toBe(403);
+    expect(await post("/cell/pair/0", signature("cell", "c", "POST /cell/pair/0", body))).toBe(403);
+    expect(await post("/cell/pair/9", signature("cell", "b", "POST /cell/pair/9", body))).toBe(404);
+    expect(await post("/cell/pair/0", authorizationFor("another secret", toSign, Date.now()))).toBe(401);
+    expect(await post("/cell/pair/0", authorizationFor(env.TANDEM_SECRET, toSign, Date.now() - 60_000))).toBe(401);
+    expect(await post("/cell/pair/0", signature("cell", "b", "POST /cell/pair/0", body), new TextEncoder().encode('{"cell":"c"}'))).toBe(
+      401,
+    );
   });
 
   it("refuses what is no batch, and serves on", async () => {
     for (const text of ["", "[]", '{"cell":"b","boot":"x"}', "\u0000"]) {
       const octets = new TextEncoder().encode(text);
-      expect(await post("/cell/pair/0", signature("cell", "b", octets), octets)).toBe(400);
+      expect(await post("/cell/pair/0", signature("cell", "b", "POST /cell/pair/0", octets), octets)).toBe(400);
     }
     expect(await pairState()).toBe("together");
   });

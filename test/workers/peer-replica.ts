@@ -90,7 +90,8 @@ export class PeerReplica {
   async #send(link: PairLink, id: number, text: string): Promise<void> {
     if (this.frozen !== undefined) await this.frozen;
     const body = new TextEncoder().encode(text);
-    const authorization = authorizationFor(env.TANDEM_SECRET, "cell", "b", body, Date.now());
+    const toSign = { purpose: "cell", who: "b", to: env.CELL, method: "POST", path: `/cell/pair/${this.exchange}`, body };
+    const authorization = authorizationFor(env.TANDEM_SECRET, toSign, Date.now());
     const headers = { authorization, [versionHeader]: String(protocolVersion) };
     const response = await exports.default.fetch(
       new Request(`http://a.invalid/cell/pair/${this.exchange}`, { method: "POST", headers, body }),

@@ -1,45 +1,71 @@
 import { describe, expect, it } from "vitest";
 import { signatureAgeSecondsMax } from "../../workers/limits.ts";
-import { authorizationFor, hashOf, signerOf, tokenSigner } from "../../workers/signature.ts";
+import { authorizationFor, checkSignature, hashOf, isBodyOf, tokenSigner } from "../../workers/signature.ts";
 
 const now = 1_790_000_000_000;
 const body = new TextEncoder().encode("a body");
 
+const request = { purpose: "cell", to: "a", method: "POST", path: "/cell/pair/0?x=1" };
+const toSign = { ...request, who: "b", body };
+
 describe("signed requests", () => {
-  it("are accepted for their purpose, body and time, and say who signed", () => {
-    const header = authorizationFor("secret", "cell", "b", body, now);
-    expect(signerOf(header, "secret", "cell", body, now)).toBe("b");
-    expect(signerOf(header, "secret", "cell", body, now + signatureAgeSecondsMax * 1000)).toBe("b");
+  it("are accepted for what they were signed for, and say who signed", () => {
+    const header = authorizationFor("secret", toSign, now);
+    for (const age of [-signatureAgeSecondsMax, 0, signatureAgeSecondsMax]) {
+      const signature = checkSignature(header, "secret", request, now + age * 1000);
+      expect(signature).toMatchObject({ who: "b", madeAt: now });
+      expect("who" in signature && isBodyOf(signature, body)).toBe(true);
+    }
   });
 
   it.each([
     ["another purpose", { purpose: "api" }],
     ["another secret", { secret: "Secret" }],
-    ["another body", { body: new TextEncoder().encode("a bode") }],
-    ["no body", { body: undefined }],
-    ["too late", { now: now + (signatureAgeSecondsMax + 1) * 1000 }],
-    ["too early", { now: now - (signatureAgeSecondsMax + 1) * 1000 }],
+    ["another method", { method: "PUT" }],
+    ["another path", { path: "/cell/pair/1?x=1" }],
+    ["another query", { path: "/cell/pair/0?x=2" }],
+    ["another cell", { to: "b" }],
+    ["too late", { now: now + signatureAgeSecondsMax * 1000 + 1 }],
+    ["too early", { now: now - signatureAgeSecondsMax * 1000 - 1 }],
   ])("are refused with %s", (_name, change) => {
-    const given = { secret: "secret", purpose: "cell", body, now, ...change };
-    const header = authorizationFor("secret", "cell", "b", body, now);
-    expect(signerOf(header, given.secret, given.purpose, given.body, given.now)).toBeUndefined();
+    const given = { secret: "secret", now, ...request, ...change };
+    const header = authorizationFor("secret", toSign, now);
+    expect(checkSignature(header, given.secret, given, given.now)).toEqual({ refusal: "wrong" });
   });
 
-  it.each([
-    undefined,
-    "",
-    "Tandem",
-    "Tandem b 1790000000 00",
-    "Digest username=b",
-    `Tandem ${"b".repeat(65)} 1790000000 ${"0".repeat(64)}`,
-  ])("are refused with the header %s", (header) => {
-    expect(signerOf(header, "secret", "cell", body, now)).toBeUndefined();
+  it("are refused with another body, or none, or one where there was none", () => {
+    const signature = checkSignature(authorizationFor("secret", toSign, now), "secret", request, now);
+    const bare = checkSignature(authorizationFor("secret", { ...toSign, body: undefined }, now), "secret", request, now);
+    if ("refusal" in signature || "refusal" in bare) throw new Error("refused");
+    for (const other of [new TextEncoder().encode("a bode"), new Uint8Array(0), undefined]) expect(isBodyOf(signature, other)).toBe(false);
+    expect([isBodyOf(bare, undefined), isBodyOf(bare, new Uint8Array(0)), isBodyOf(bare, body)]).toEqual([true, true, false]);
   });
 
-  it("are refused with another's name on a true signature", () => {
-    const header = authorizationFor("secret", "trunk 3", "g1", undefined, now);
-    expect(signerOf(header, "secret", "trunk 3", undefined, now)).toBe("g1");
-    expect(signerOf(header.replace("g1", "g2"), "secret", "trunk 3", undefined, now)).toBeUndefined();
+  it("are refused with any one thing in the header changed", () => {
+    const header = authorizationFor("secret", toSign, now);
+    expect(checkSignature(header, "secret", request, now)).toHaveProperty("who");
+    for (let at = 0; at < header.length; at += 1) {
+      const changed = header.slice(0, at) + (header[at] === "0" ? "1" : "0") + header.slice(at + 1);
+      expect(checkSignature(changed, "secret", request, now)).toHaveProperty("refusal");
+    }
+  });
+
+  it.each([undefined, "", "Tandem2", "Tandem2 b a 1790000000000 0123456789ab - 00", "Digest username=b", `Tandem2 ${"b".repeat(10_000)}`])(
+    "are refused with the header %s",
+    (header) => {
+      expect(checkSignature(header, "secret", request, now)).toEqual({ refusal: "wrong" });
+    },
+  );
+
+  it("of other versions are known as such", () => {
+    for (const header of [`Tandem b 1790000000 ${"0".repeat(64)}`, "Tandem3 whatever"]) {
+      expect(checkSignature(header, "secret", request, now)).toEqual({ refusal: "version" });
+    }
+  });
+
+  it("are never the same twice", () => {
+    const headers = Array.from({ length: 1_000 }, () => authorizationFor("secret", toSign, now));
+    expect(new Set(headers).size).toBe(1_000);
   });
 });
 
@@ -52,8 +78,9 @@ describe("token signatures", () => {
   });
 
   it("are no signatures of requests: their keys differ", () => {
-    const header = authorizationFor("secret", "cell", "b", undefined, now);
-    const text = `cell\nb\n${now / 1000}\n`;
+    const header = authorizationFor("secret", toSign, now);
+    const [, , , , nonce, bodyHash] = header.split(" ");
+    const text = `Tandem2\ncell\nb\na\n${now}\n${nonce}\nPOST\n${toSign.path}\n${bodyHash}`;
     expect(header.endsWith(tokenSigner("secret")(text))).toBe(false);
     expect(header.includes(tokenSigner("secret")(text))).toBe(false);
   });

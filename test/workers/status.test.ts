@@ -16,7 +16,7 @@ async function status(): Promise<Status> {
 }
 
 function callAs(who: string, path: string): Promise<Response> {
-  return get(path, { authorization: signature("cell", who) });
+  return get(path, { authorization: signature("cell", who, `GET ${path}`) });
 }
 
 describe("load balance", () => {

@@ -44,7 +44,7 @@ describe("a door for parts of the system", () => {
     async (method, path, purpose, who) => {
       for (const theirs of [before, ahead]) {
         const headers = {
-          authorization: signature(purpose, who),
+          authorization: signature(purpose, who, `${method} ${path}`),
           ...(method === "GET" ? { upgrade: "websocket" } : {}),
           ...saying(theirs),
         };
@@ -61,7 +61,11 @@ describe("a door for parts of the system", () => {
   );
 
   it.each(doors)("%s %s opens to ours", async (method, path, purpose, who) => {
-    const headers = { ...ourVersion, authorization: signature(purpose, who), ...(method === "GET" ? { upgrade: "websocket" } : {}) };
+    const headers = {
+      ...ourVersion,
+      authorization: signature(purpose, who, `${method} ${path}`),
+      ...(method === "GET" ? { upgrade: "websocket" } : {}),
+    };
     const response = await request(method, path, headers);
     expect(response.status).not.toBe(otherVersionStatus);
     response.webSocket?.accept();
@@ -70,11 +74,11 @@ describe("a door for parts of the system", () => {
   });
 
   it("says our version when it opens, also to an upgrade: the other side may be the one that is to refuse", async () => {
-    const response = await upgrade("/control", { authorization: signature("control", "g7") });
+    const response = await upgrade("/control", { authorization: signature("control", "g7", "GET /control") });
     expect([response.status, response.headers.get(versionHeader)]).toEqual([101, String(protocolVersion)]);
     response.webSocket?.accept();
     response.webSocket?.close(1000);
-    const summary = await get("/cell/summary", { authorization: signature("cell", "b") });
+    const summary = await get("/cell/summary", { authorization: signature("cell", "b", "GET /cell/summary") });
     expect([summary.status, summary.headers.get(versionHeader)]).toEqual([200, String(protocolVersion)]);
     expect((await callApi("GET", "/status")).headers.get(versionHeader)).toBe(String(protocolVersion));
   });
@@ -87,7 +91,7 @@ describe("a door for parts of the system", () => {
     const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
     for (let tries = 0; tries < 5; tries += 1) {
       for (const path of ["/control", "/trunk/0", "/trunk/1"]) {
-        await request("GET", path, { authorization: signature("control", "g-old"), upgrade: "websocket" });
+        await request("GET", path, { authorization: signature("control", "g-old", `GET ${path}`), upgrade: "websocket" });
       }
     }
     const group = env.CORE_GROUP.getByName(coreGroupName);

@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { frameOctetsMax } from "../../sip/limits.ts";
+import { pairBatchOctetsMax } from "../../sip/limits.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { cellOfLine } from "../../sip/transport/flow.ts";
 import { decodeFrame, isFrameError } from "../../sip/transport/frame.ts";
@@ -18,7 +18,16 @@ import { registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
  */
 export const cellApi = new Hono<OfExchange>();
 
-cellApi.use(signed(() => "cell", Math.max(frameOctetsMax, apiBodyOctetsMax)));
+/** Frames and batches: a frame names the time until which it is wanted, and a batch that is merged twice changes nothing. */
+const oftenAsked = /^\/cell\/(?:exchange|line|pair)\//;
+
+cellApi.use(
+  signed(
+    () => "cell",
+    Math.max(pairBatchOctetsMax, apiBodyOctetsMax),
+    (path) => (oftenAsked.test(path) ? "isolate" : "core group"),
+  ),
+);
 
 /** Whoever asks learns our clock: what it sends next says by it until when it is wanted. */
 cellApi.use(async (context, next) => {

@@ -19,6 +19,7 @@ import {
   viewOctets,
   wakeReserveOctets,
 } from "../limits.ts";
+import { UsedSignatures } from "../used-signatures.ts";
 import { ControlSockets } from "./control-sockets.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
@@ -66,6 +67,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #isFullSaid = false;
   #keptAwakeAt = 0;
   #arming: Promise<void> | undefined;
+  readonly #usedSignatures = new UsedSignatures();
   #signaturesRefused = 0;
   #signaturesLogged = 0;
   #refusalsSaidAt = 0;
@@ -212,9 +214,14 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return this.#lineDrain.left;
   }
 
-  /** Counts a request whose signature was refused. */
-  signatureRefused(): void {
-    this.#signaturesRefused += 1;
+  /** Uses a signature that is right (see signature.ts). False: it was used before. */
+  useSignature(nonce: string, madeAt: number): boolean {
+    return this.#usedSignatures.use(nonce, madeAt, Date.now());
+  }
+
+  /** Counts requests whose signatures were refused. */
+  signaturesWereRefused(count: number): void {
+    this.#signaturesRefused += count;
   }
 
   /** Somebody who calls itself `who` was refused because it speaks another version. A cell's own heartbeats say that of other cells. */
@@ -306,7 +313,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   async #beat(cell: string, heartbeat: Heartbeat, timeoutMs: number): Promise<void> {
     const url = this.#map.cells.find(({ id }) => id === cell)?.url ?? "";
-    const answer = await callHeartbeat(this.env, url, heartbeat, timeoutMs, (aheadMs) => say(this.#signatureNews.refused(cell, aheadMs)));
+    const answer = await callHeartbeat(this.env, cell, url, heartbeat, timeoutMs, (aheadMs) =>
+      say(this.#signatureNews.refused(cell, aheadMs)),
+    );
     if (typeof answer !== "string" && !("otherVersion" in answer)) say(this.#signatureNews.accepted(cell));
     this.#event((now) => {
       if (typeof answer === "string") this.#group.failed(heartbeat.sequence, answer, now);

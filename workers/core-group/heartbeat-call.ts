@@ -9,6 +9,8 @@ import { clockHeader } from "../timely-calls.ts";
 /** What Cloudflare answers for an origin that does not answer in time. */
 const timeoutStatuses: ReadonlySet<number> = new Set([522, 524]);
 
+const beatRequest = { purpose: "cell", method: "POST", path: "/cell/heartbeat" } as const;
+
 /** Another cell speaks this version of the protocol, and not ours. */
 export type OtherVersion = { readonly otherVersion: number };
 
@@ -18,6 +20,7 @@ export type OtherVersion = { readonly otherVersion: number };
  */
 export async function callHeartbeat(
   env: Environment,
+  cell: string,
   url: string,
   heartbeat: Heartbeat,
   timeoutMs: number,
@@ -30,10 +33,10 @@ export async function callHeartbeat(
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(new DOMException("no answer in time", "TimeoutError")), timeoutMs);
   try {
-    response = await fetch(new URL("/cell/heartbeat", url), {
-      method: "POST",
+    response = await fetch(new URL(beatRequest.path, url), {
+      method: beatRequest.method,
       headers: {
-        authorization: authorizationFor(env.TANDEM_SECRET, "cell", env.CELL, body, Date.now()),
+        authorization: authorizationFor(env.TANDEM_SECRET, { ...beatRequest, who: env.CELL, to: cell, body }, Date.now()),
         [versionHeader]: String(protocolVersion),
       },
       body,
