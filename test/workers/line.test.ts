@@ -221,7 +221,7 @@ describe("a WebSocket", () => {
     expect(await closingOf(phone)).toEqual({ code: 1009, reason: "a SIP message has at most 65536 octets" });
   });
 
-  it("is closed when it floods", async () => {
+  it("is closed when it floods", { timeout: 20_000 }, async () => {
     const phone = await connect(alice);
     // All within a moment, however busy the machine is.
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
