@@ -2,7 +2,7 @@ import type { Server, Socket } from "node:net";
 import { bindError } from "./bind-error.ts";
 import type { ListenerConfig, TlsConfig } from "./config.ts";
 import { GatewayError } from "./errors.ts";
-import { tcpKeepAliveMs, tlsHandshakeMs } from "./limits.ts";
+import { handshakeMs, tcpKeepAliveMs } from "./limits.ts";
 import { tlsVersions, type TlsVersions } from "./tls-versions.ts";
 
 /** What every server makes of the connections that it accepts. */
@@ -17,11 +17,6 @@ export class BoundServer {
   constructor(config: ListenerConfig, server: Server) {
     this.#config = config;
     this.#server = server;
-  }
-
-  /** Connections that {@link watch} was told of and that have not ended. */
-  get watched(): number {
-    return this.#shaking.size;
   }
 
   /** Ends this connection with the listener. */
@@ -63,7 +58,7 @@ export function secureServer<Made extends Server>(
   if (tls === undefined) throw new GatewayError(`a ${transport} listener needs a certificate`);
   try {
     // A client's certificate is neither asked for nor needed: phones authenticate by digest.
-    return make({ cert: tls.cert, key: tls.key, handshakeTimeout: tlsHandshakeMs, ...tlsVersions });
+    return make({ cert: tls.cert, key: tls.key, handshakeTimeout: handshakeMs, ...tlsVersions });
   } catch (error) {
     throw new GatewayError(`tls: certificate and key cannot be used (${error instanceof Error ? error.message : String(error)})`);
   }

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { linksPerConnectionMax } from "./limits.ts";
+import type { Guest } from "./doorkeeper.ts";
 import type { TrunkLink } from "./trunk-link.ts";
 
 /** Called when a message could not be sent. */
@@ -10,7 +11,7 @@ export type Ending = "registrar" | "useless" | "stopping";
 
 export type ConnectionHandlers = {
   message(connection: Connection, octets: Uint8Array): void;
-  keepAlive(): void;
+  keepAlive(connection: Connection): void;
   junk(): void;
   /** The connection is gone; `wasOpen`: it had been made. */
   closed(connection: Connection, wasOpen: boolean): void;
@@ -41,6 +42,8 @@ export abstract class Connection implements ConnectionNames {
   readonly anyKey: string | undefined;
   readonly address: string;
   readonly #links = new Set<TrunkLink>();
+  /** Who it is at the door; undefined: the gateway opened it. */
+  guest: Guest | undefined;
   /** When something last came or went, ms. */
   activeAt: number;
   /** Since when a message is incomplete, ms; 0: none is. */

@@ -6,6 +6,8 @@ import { isWildcard } from "./address.ts";
 import type { ListenerConfig, TlsConfig } from "./config.ts";
 import type { Connection, ConnectionHandlers, ConnectionNames, Failed } from "./connection.ts";
 import type { Counters } from "./counters.ts";
+import type { Doorkeeper, Guest } from "./doorkeeper.ts";
+import { isRegistered } from "./grant.ts";
 import { connectTimeoutMs, connectionIdleMs, partialMessageMs, tcpKeepAliveMs } from "./limits.ts";
 import { StreamConnection } from "./stream-connection.ts";
 import { checkSipIdentity } from "./tls-identity.ts";
@@ -23,7 +25,7 @@ export type ConnectionsHandlers = {
 export type ConnectionsOptions = {
   readonly listeners: readonly ListenerConfig[];
   readonly tls: TlsConfig | undefined;
-  readonly connectionsMax: number;
+  readonly doorkeeper: Doorkeeper;
   /** Letters and digits that no other start of this gateway uses: a flow key of an earlier one must never name a connection of this one. */
   readonly boot: string;
   readonly counters: Counters;
@@ -49,11 +51,15 @@ export class Connections {
   constructor(options: ConnectionsOptions, handlers: ConnectionsHandlers) {
     this.#options = options;
     this.#handlers = handlers;
-    const { counters } = options;
+    const { counters, doorkeeper } = options;
     this.#heard = {
-      message: (connection, octets) => handlers.message(connection, octets),
-      keepAlive: () => {
+      message: (connection, octets) => {
+        if (connection.guest !== undefined) doorkeeper.spoke(connection.guest);
+        handlers.message(connection, octets);
+      },
+      keepAlive: ({ guest }) => {
         counters.keepAlives += 1;
+        if (guest !== undefined) doorkeeper.spoke(guest);
       },
       junk: () => {
         counters.junk += 1;
@@ -66,23 +72,21 @@ export class Connections {
     return this.#byKey.size;
   }
 
-  /** True when no connection more may be made. */
-  get isFull(): boolean {
-    return this.#isStopped || this.#byKey.size >= this.#options.connectionsMax;
-  }
-
-  /** Takes a connection that a listener accepted. Over the limit it is closed at once. */
+  /** Takes a connection that a listener accepted and the doorkeeper admitted. */
   accept(listener: number, socket: Socket): void {
-    const place = this.#admit(listener, socket);
-    if (place !== undefined) this.#add((heard, now) => new StreamConnection(this.#namesOf(place), socket, true, heard, now));
+    const place = this.#greet(listener, socket);
+    if (place === undefined) return;
+    const connection = this.#add((heard, now) => new StreamConnection(this.#namesOf(place), socket, true, heard, now));
+    connection.guest = place.guest;
   }
 
   /** The same for a WebSocket, of which `socket` is the connection below. */
   acceptWebSocket(listener: number, webSocket: WebSocket, socket: Socket): void {
-    const place = this.#admit(listener, socket);
+    const place = this.#greet(listener, socket);
     if (place === undefined) return;
     const names = { ...this.#namesOf(place), anyKey: undefined };
-    this.#add((heard, now) => new WebSocketConnection(names, webSocket, socket, heard, now));
+    const connection = this.#add((heard, now) => new WebSocketConnection(names, webSocket, socket, heard, now));
+    connection.guest = place.guest;
   }
 
   /**
@@ -97,6 +101,8 @@ export class Connections {
     }
     if (link !== undefined) connection.usedBy(link);
     connection.send(octets, failed, Date.now());
+    const { guest } = connection;
+    if (guest !== undefined && guest.stage !== "known" && isRegistered(octets)) this.#options.doorkeeper.proved(guest);
   }
 
   /** Closes a connection, if it is there. */
@@ -129,8 +135,9 @@ export class Connections {
     // A connection with a name that is not here is gone: nobody else's may be used in its place.
     if (key === undefined || key.connection !== "" || (key.transport !== "TCP" && key.transport !== "TLS")) return undefined;
     const config = this.#listenerFor(key);
-    if (config === undefined || key.port === 0 || this.isFull) return undefined;
+    if (config === undefined || key.port === 0 || this.#isStopped || !this.#options.doorkeeper.mayOpen()) return undefined;
     const socket = key.transport === "TLS" ? this.#connectTls(key, config) : connect(connectOptions(key, config));
+    this.#options.doorkeeper.opened(socket);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, tcpKeepAliveMs);
     this.#options.counters.connectionsOpened += 1;
@@ -167,25 +174,25 @@ export class Connections {
   }
 
   /** Where an accepted connection comes from; undefined: it was closed. */
-  #admit(listener: number, socket: Socket): FlowKey | undefined {
-    const { counters, listeners } = this.#options;
+  #greet(listener: number, socket: Socket): (FlowKey & { readonly guest: Guest }) | undefined {
+    const { counters, doorkeeper, listeners } = this.#options;
     const config = listeners[listener];
     const { remoteAddress, remotePort } = socket;
+    const guest = this.#isStopped ? undefined : doorkeeper.greeted(socket);
     // Gone before it was here.
-    const isGone = config === undefined || remoteAddress === undefined || remotePort === undefined;
-    if (isGone || this.isFull) {
-      if (!isGone) counters.connectionsRefused += 1;
+    if (guest === undefined || config === undefined || remoteAddress === undefined || remotePort === undefined) {
       socket.destroy();
       return undefined;
     }
     counters.connectionsAccepted += 1;
-    return { transport: config.transport, listener, connection: "", address: remoteAddress, port: remotePort };
+    return { transport: config.transport, listener, connection: "", address: remoteAddress, port: remotePort, guest };
   }
 
   #namesOf(place: FlowKey): ConnectionNames {
     this.#count += 1;
     // The name to verify is no part of a connection's own key: it was verified when the connection was made.
-    const { serverName: _serverName, ...bare } = place;
+    const { transport, listener, address, port } = place;
+    const bare = { transport, listener, address, port };
     const key = serializeFlowKey({ ...bare, connection: `${this.#options.boot}${this.#count.toString(36)}` });
     return { key, anyKey: serializeFlowKey(place), address: place.address };
   }

@@ -22,6 +22,8 @@ export type Counters = {
   connectionsOpened: number;
   connectionsAccepted: number;
   connectionsRefused: number;
+  /** Of strangers, closed to make room for others. */
+  connectionsEvicted: number;
   connectionsClosed: number;
   resolutions: number;
 };
@@ -44,6 +46,7 @@ export function newCounters(): Counters {
     connectionsOpened: 0,
     connectionsAccepted: 0,
     connectionsRefused: 0,
+    connectionsEvicted: 0,
     connectionsClosed: 0,
     resolutions: 0,
   };

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
 import { type Listener, parseFlowKey } from "../sip/transport/flow.ts";
 import { stringOf } from "../sip/message/octets.ts";
 import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../sip/transport/frame.ts";
@@ -9,6 +10,7 @@ import { type Counters, newCounters } from "./counters.ts";
 import { isSipLike } from "./datagram.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { type Dns, SystemDns } from "./dns.ts";
+import { Doorkeeper } from "./doorkeeper.ts";
 import { Egress } from "./egress.ts";
 import { Heart } from "./heart.ts";
 import { heartbeatDefault, lookMsMax } from "./limits.ts";
@@ -30,6 +32,7 @@ const sweepMs = 5_000;
 export class Gateway {
   readonly counters: Counters = newCounters();
   readonly connections: Connections;
+  readonly doorkeeper: Doorkeeper;
   readonly #config: GatewayConfig;
   readonly #log: Log;
   /** New with every start: connections of an earlier one are gone. */
@@ -54,11 +57,12 @@ export class Gateway {
     this.#dns = dns;
     this.#limit = new SourceLimit(config.limits.messagesPerSource);
     this.#resolver = new NextHopResolver(dns, config.listeners);
+    this.doorkeeper = new Doorkeeper(config.limits.connectionsMax, this.counters);
     this.connections = new Connections(
       {
         listeners: config.listeners,
         tls: config.tls,
-        connectionsMax: config.limits.connectionsMax,
+        doorkeeper: this.doorkeeper,
         boot: this.#boot,
         counters: this.counters,
       },
@@ -135,6 +139,7 @@ export class Gateway {
     let sweptAt = 0;
     heart.onLook(() => {
       const now = Date.now();
+      this.doorkeeper.sweep(now);
       if (now - sweptAt < sweepMs) return;
       sweptAt = now;
       this.connections.sweep(now);
@@ -169,12 +174,14 @@ export class Gateway {
     const junk = (): void => {
       this.counters.junk += 1;
     };
+    const admit = (socket: Socket): boolean => this.doorkeeper.admit(socket, config.transport, Date.now());
     if (config.transport !== "WS" && config.transport !== "WSS") {
-      return new StreamListener(config, tls, { junk, accepted: (socket) => this.connections.accept(index, socket) });
+      return new StreamListener(config, tls, { junk, admit, accepted: (socket) => this.connections.accept(index, socket) });
     }
     return new WebSocketListener(config, tls, name, {
       junk,
-      isFull: () => this.connections.isFull,
+      admit,
+      isSurplus: (socket) => this.doorkeeper.isSurplus(socket),
       refused: () => {
         this.counters.connectionsRefused += 1;
       },

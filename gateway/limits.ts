@@ -10,10 +10,30 @@ export const connectionIdleMs = 3_900_000;
 export const partialMessageMs = 30_000;
 /** TCP keep-alive finds dead peers (a laptop that sleeps, a NAT that forgot) long before the idle time. */
 export const tcpKeepAliveMs = 60_000;
-/** TLS handshake of a peer that connected. */
-export const tlsHandshakeMs = 10_000;
-/** Connections to a WebSocket listener that are none yet: softphones that come back all at once, at a millisecond of TLS each. Over: closed, and they come again. */
+/**
+ * Handshakes of a peer that connected, TLS and WebSocket together, from the moment when it was accepted.
+ */
+export const handshakeMs = 10_000;
+/** Who connected and has not sent a whole message, or a keep-alive, after this is of no use. Phones register at once. */
+export const firstMessageMs = 30_000;
+/**
+ * Connections of all listeners in the middle of their handshakes: softphones that come back all at once, at a millisecond of TLS each. Over: one is closed of
+ * the address that has the most.
+ */
 export const handshakesMax = 2_000;
+/**
+ * Connections from one address (IPv6: one /64) whose phones have not registered, whatever their stage: an office behind one address that comes back all
+ * at once registers some thousand a second.
+ */
+export const strangersPerSourceMax = 5_000;
+/** Where room is made within one address, only those go that have been there longer: what has just begun may be a phone. */
+export const greetingMs = 5_000;
+/** Of all connections, those that the gateway may have opened: an exchange that is told to, by a stranger's Via for one, must not fill it. */
+export const openedShareMax = 0.25;
+/** Softphones over the limit that are let in at once, to be told 503. */
+export const refusedTogetherMax = 64;
+/** Frames that one message of a softphone may come in: no client makes more than one of 64 KiB, and each costs a hundred octets. */
+export const framesPerMessageMax = 64;
 /** HTTP request of a peer that connected, from its first octet to its last; how often those that take longer are looked for. */
 export const httpRequestMs = 10_000;
 export const httpCheckMs = 2_000;

@@ -17,6 +17,12 @@ export class MessageBoundary {
   #payload = 0;
   #left = 0;
   #isFragmented = false;
+  #frames = 0;
+
+  /** Frames that the present message has come in so far. */
+  get frames(): number {
+    return this.#frames;
+  }
 
   /** Takes what came next. True: it ends where a message ends. */
   follow(chunk: Uint8Array): boolean {
@@ -56,6 +62,8 @@ export class MessageBoundary {
   /** Control frames may come between the fragments of a message (5.4). */
   #frameEnds(): void {
     const isControl = (this.#start & 0x08) !== 0;
-    if (!isControl) this.#isFragmented = (this.#start & 0x80) === 0;
+    if (isControl) return;
+    this.#isFragmented = (this.#start & 0x80) === 0;
+    this.#frames = this.#isFragmented ? this.#frames + 1 : 0;
   }
 }

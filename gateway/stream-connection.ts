@@ -87,7 +87,7 @@ export class StreamConnection extends Connection {
           break;
         case "ping":
           // RFC 5626 3.5.1: answered at once.
-          this.#handlers.keepAlive();
+          this.#handlers.keepAlive(this);
           this.#write(crlf, () => {}, now);
           break;
         case "pong":

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { type RawData, WebSocket } from "ws";
 import { Connection, type ConnectionHandlers, type ConnectionNames, type Ending, type Failed, crlf, gather } from "./connection.ts";
 import { isSipLike } from "./datagram.ts";
-import { goodbyeMs, lingerMs, unwrittenOctetsMax } from "./limits.ts";
+import { framesPerMessageMax, goodbyeMs, lingerMs, unwrittenOctetsMax } from "./limits.ts";
 import { MessageBoundary } from "./message-boundary.ts";
 
 const crlfcrlf = 4;
@@ -27,7 +27,7 @@ export class WebSocketConnection extends Connection {
     this.#webSocket = webSocket;
     this.#socket = socket;
     this.#handlers = handlers;
-    socket.on("data", (chunk: Uint8Array) => this.received(this.#boundary.follow(chunk), Date.now()));
+    socket.on("data", (chunk: Uint8Array) => this.#follow(chunk));
     webSocket.on("message", (data, isBinary) => this.#receive(data, isBinary));
     // A message that is too long, or frames against RFC 6455: the library says so to the peer, and waits for its answer.
     webSocket.on("error", () => {
@@ -56,6 +56,13 @@ export class WebSocketConnection extends Connection {
     this.#endAfter(ending === "stopping" ? goodbyeMs : lingerMs);
   }
 
+  #follow(chunk: Uint8Array): void {
+    this.received(this.#boundary.follow(chunk), Date.now());
+    // The library answers pings, also those of a peer that does not read, and keeps a message's frames one by one.
+    const isFlood = this.#boundary.frames > framesPerMessageMax || this.#socket.writableLength > unwrittenOctetsMax;
+    if (isFlood) this.#webSocket.terminate();
+  }
+
   #write(octets: Uint8Array, isBinary: boolean): void {
     gather(this.#socket);
     this.#webSocket.send(octets, { binary: isBinary });
@@ -66,7 +73,7 @@ export class WebSocketConnection extends Connection {
     if (data.length <= crlfcrlf && data.every((octet) => octet === 0x0d || octet === 0x0a)) {
       if (data.length < crlfcrlf) return;
       // RFC 5626 3.5.1, RFC 7118 6: answered at once.
-      this.#handlers.keepAlive();
+      this.#handlers.keepAlive(this);
       this.#write(crlf, isBinary);
     } else if (isSipLike(data)) {
       this.#handlers.message(this, data);

@@ -6,14 +6,16 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { messageOctetsMax, retryAfterSeconds } from "../sip/limits.ts";
 import { BoundServer, secureServer, socketOptions } from "./bound-server.ts";
 import type { ListenerConfig, TlsConfig } from "./config.ts";
-import { handshakesMax, httpCheckMs, httpRequestMs } from "./limits.ts";
+import { httpCheckMs, httpRequestMs } from "./limits.ts";
 
 export type WebSocketHandlers = {
+  /** A peer has connected. False: it was closed at once. */
+  admit(socket: Socket): boolean;
   /** A softphone is connected; `socket` is the connection below. */
   accepted(webSocket: WebSocket, socket: Socket): void;
-  /** True when no connection more may be made. */
-  isFull(): boolean;
-  /** A connection was refused because of that, or because too many are being made. */
+  /** True when there is no place for this one. */
+  isSurplus(socket: Socket): boolean;
+  /** A connection was refused because of that. */
   refused(): void;
   /** A TLS handshake failed, or what came is no HTTP. */
   junk(): void;
@@ -39,15 +41,14 @@ export class WebSocketListener {
     handleProtocols: () => "sip",
   });
 
-  /** Connections that have become WebSockets and have not ended. */
-  #accepted = 0;
-
   constructor(config: ListenerConfig, tls: TlsConfig | undefined, gateway: string, handlers: WebSocketHandlers) {
     this.#gateway = gateway;
     this.#handlers = handlers;
     const server = config.transport === "WSS" ? this.#secureServer(tls) : createServer(httpOptions);
     this.#bound = new BoundServer(config, server);
-    server.on("connection", (socket: Socket) => this.#watch(socket));
+    server.on("connection", (socket: Socket) => {
+      if (handlers.admit(socket)) this.#bound.watch(socket);
+    });
     server.on("request", (request, response) => this.#answer(request, response));
     server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     server.on("clientError", (_error, socket) => {
@@ -74,30 +75,17 @@ export class WebSocketListener {
     return server;
   }
 
-  #watch(socket: Socket): void {
-    // Those that never ask for anything need descriptors as well, until their time is over.
-    if (this.#bound.watched - this.#accepted < handshakesMax) return this.#bound.watch(socket);
-    this.#handlers.refused();
-    socket.destroy();
-  }
-
   /** RFC 7118 5: the answer names the one subprotocol that is spoken here, and is none to who does not offer it. */
   #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
     if (!isForRoot(request)) return refuse(stream, 404, nothingHere(request));
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim().toLowerCase());
     if (!offered.includes("sip")) return refuse(stream, 400, "This WebSocket speaks SIP: ask for subprotocol sip (RFC 7118).\n");
-    if (this.#handlers.isFull()) {
+    if (this.#handlers.isSurplus(request.socket)) {
       this.#handlers.refused();
       return refuse(stream, 503, `Gateway ${this.#gateway} has no place for another softphone.\n`, `Retry-After: ${retryAfterSeconds}\r\n`);
     }
     const { socket } = request;
-    this.#handshakes.handleUpgrade(request, stream, head, (webSocket) => {
-      this.#accepted += 1;
-      socket.once("close", () => {
-        this.#accepted -= 1;
-      });
-      this.#handlers.accepted(webSocket, socket);
-    });
+    this.#handshakes.handleUpgrade(request, stream, head, (webSocket) => this.#handlers.accepted(webSocket, socket));
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {

@@ -183,7 +183,7 @@ describe("the handshake", () => {
   });
 
   test("more connections that are no WebSockets yet than may be: the newest are closed", { timeout: 60_000 }, async () => {
-    const { cell, gateway, port } = await rigOf();
+    const { cell, gateway, port } = await rigOf({ connectionsMax: 2 * handshakesMax, messagesPerSource: 0 });
     const phones: StreamPhone[] = [];
     started.add(() => {
       for (const phone of phones) phone.close();
