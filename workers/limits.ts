@@ -105,6 +105,14 @@ export const standstillMessagesMax = 2_000;
  */
 export const socketMessagesPerSecondMax = 1_000;
 export const socketMessagesBurstMax = 2_000;
+/**
+ * Octets that one softphone may have been sent without having shown that it reads: as at a gateway. Over: closed. It is asked to show it, by the branch
+ * of what it is sent, whenever this much more may be unread.
+ */
+export const unreadOctetsMax = 1024 * 1024;
+export const unreadProofOctets: number = unreadOctetsMax / 8;
+/** So much a second is taken for read all the same: answers to REGISTERs and OPTIONS have no branch of ours. Who reads nothing gets 4 MB in an hour by it. */
+export const unreadLeakOctetsPerSecond = 1_024;
 /** Exchanges that a softphone has talked to and that hear of its end. Its own and its callees': more than these are not remembered. */
 export const socketExchangesMax = 64;
 

@@ -3,9 +3,9 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { messageOctetsMax, phoneReturnMs } from "../../sip/limits.ts";
 import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
-import { lineName } from "../../workers/environment.ts";
+import { exchangeName, lineName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
-import { drainHoldMs, drainPortion, socketMessagesBurstMax } from "../../workers/limits.ts";
+import { drainHoldMs, drainPortion, socketMessagesBurstMax, unreadOctetsMax } from "../../workers/limits.ts";
 import { addSubscriber, callApi, domain, map, userOf } from "./cell.ts";
 import { headerOf, headersOf, Softphone } from "./softphone.ts";
 
@@ -124,6 +124,35 @@ describe("a softphone's close frame", () => {
     await phone.register();
     phone.socket.close(code, reason);
     expect(await closingOf(phone)).toMatchObject({ code: answered });
+  });
+});
+
+describe("a softphone that does not read", () => {
+  /** Sends a phone what an exchange would send it, until the line takes no more; how many octets that were. */
+  async function flood(phone: Softphone, most: number): Promise<number> {
+    const line = await lineOf(phone.user);
+    const [present] = await env.EXCHANGE.getByName(exchangeName(0)).flowsOf(`${phone.user}@${domain}`);
+    const key = present?.flow.split("~")[1] ?? "";
+    const message = `MESSAGE ${phone.contact} SIP/2.0\r\nVia: SIP/2.0/WS example.test;branch=z9hG4bKx\r\n\r\n${"x".repeat(50_000)}`;
+    const frame = encodeFrame(0, 0, [{ kind: RecordKind.send, key, octets: new TextEncoder().encode(message) }]);
+    for (let sent = 0; sent < most; sent += message.length) {
+      const answer = decodeFrame((await line.deliver(frame)) ?? frame);
+      if (isFrameError(answer) || answer.records.length > 0) return sent;
+    }
+    return most;
+  }
+
+  it("is closed before it fills the memory, keep-alives or not, and others are not", async () => {
+    const [phone, other] = [await connect(alice), await connect(bob)];
+    await phone.register();
+    await other.register();
+    const keepAlive = setInterval(() => phone.closed ?? phone.socket.send("\r\n\r\n"), 5);
+    const sent = await flood(phone, 4 * unreadOctetsMax);
+    clearInterval(keepAlive);
+    expect(sent).toBeGreaterThan(unreadOctetsMax / 2);
+    expect(sent).toBeLessThanOrEqual(unreadOctetsMax);
+    expect(await closingOf(phone)).toMatchObject({ code: 1008 });
+    expect(await other.register()).toMatch(/^SIP\/2\.0 200 /);
   });
 });
 

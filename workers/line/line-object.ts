@@ -86,6 +86,7 @@ export class LineObject extends DurableObject<Environment> {
       if (octets.length === crlfcrlf) this.#softphones.answerKeepAlive(socket);
       return;
     }
+    this.#softphones.heard(socket, octets);
     this.#gate.take({ key: this.#softphones.flowKeyOf(socket), octets, socket }, now);
   }
 

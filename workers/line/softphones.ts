@@ -1,7 +1,9 @@
 import { addressToHex, parseFlowKey, serializeFlowKey } from "../../sip/transport/flow.ts";
+import { closeQuietly } from "../close-socket.ts";
 import { socketExchangesMax, socketMessagesBurstMax, socketMessagesPerSecondMax } from "../limits.ts";
 import { listenerIndex } from "./line-listeners.ts";
 import { RateBound } from "./rate-bound.ts";
+import { ReadingProof } from "./reading-proof.ts";
 
 /**
  * The softphones' WebSockets of a line (RFC 7118). What is known of one is in its attachment, and its connection's name is its tag: an
@@ -12,6 +14,8 @@ type Softphone = {
   readonly flowKey: string;
   /** Exchanges that it has talked to, the latest last: they hear of its end. */
   readonly exchanges: readonly number[];
+  /** Octets that it may not have read, as of when that was much: {@link ReadingProof}. */
+  readonly unread?: number;
 };
 
 const crlf = new Uint8Array([0x0d, 0x0a]);
@@ -22,6 +26,7 @@ export class Softphones {
   readonly #rates = new WeakMap<WebSocket, RateBound>();
   /** When a message last came or went, ms; nothing since this object woke when absent. */
   readonly #heardAt = new WeakMap<WebSocket, number>();
+  readonly #proofs = new WeakMap<WebSocket, ReadingProof>();
   /** Attachments that were read or written since this object woke: reading one costs some microseconds, and every message needs it. */
   readonly #known = new WeakMap<WebSocket, Softphone>();
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -54,10 +59,11 @@ export class Softphones {
 
   /** Notes that this softphone talks to an exchange. */
   remember(socket: WebSocket, exchange: number): void {
-    const { flowKey, exchanges } = this.#softphoneOf(socket);
+    const softphone = this.#softphoneOf(socket);
+    const { exchanges } = softphone;
     if (exchanges.includes(exchange)) return;
     const kept = exchanges.length < socketExchangesMax ? exchanges : exchanges.slice(1);
-    this.#keep(socket, { flowKey, exchanges: [...kept, exchange] });
+    this.#keep(socket, { ...softphone, exchanges: [...kept, exchange] });
   }
 
   /** Counts a message. False: this softphone sends too many. */
@@ -71,11 +77,18 @@ export class Softphones {
     return rate.take(now);
   }
 
-  /** RFC 7118 4.2: text where the message is UTF-8, binary otherwise. False: the flow is gone. */
+  /** A message has come whole: it may show that its softphone reads. */
+  heard(socket: WebSocket, octets: Uint8Array): void {
+    this.#proofs.get(socket)?.heard(octets);
+  }
+
+  /** RFC 7118 4.2: text where the message is UTF-8, binary otherwise. False: the flow is gone, or is closed now. */
   send(flowKey: string, octets: Uint8Array): boolean {
     const socket = this.#find(flowKey);
     if (socket === undefined) return false;
-    this.#heardAt.set(socket, Date.now());
+    const now = Date.now();
+    this.#heardAt.set(socket, now);
+    if (!this.#mayBeRead(socket, octets, now)) return false;
     try {
       socket.send(this.#textOf(octets) ?? octets);
       return true;
@@ -99,6 +112,16 @@ export class Softphones {
     const quiet = open.filter((socket) => now - (this.#heardAt.get(socket) ?? 0) >= quietMs).slice(0, count);
     for (const socket of quiet) socket.close(1012, "this cell is out of service: connect to another one");
     return open.length - quiet.length;
+  }
+
+  #mayBeRead(socket: WebSocket, octets: Uint8Array, now: number): boolean {
+    let proof = this.#proofs.get(socket);
+    if (proof === undefined) this.#proofs.set(socket, (proof = new ReadingProof(this.#softphoneOf(socket).unread ?? 0, now)));
+    const state = proof.sent(octets, now);
+    if (state === "fine") return true;
+    if (state === "ask") this.#keep(socket, { ...this.#softphoneOf(socket), unread: proof.octets });
+    else closeQuietly(socket, 1008, "it does not read what it is sent");
+    return state === "ask";
   }
 
   #find(flowKey: string): WebSocket | undefined {
