@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Transport } from "../sip/transport/flow.ts";
+import { sourceOfAddress } from "../sip/transport/source.ts";
 import type { Counters } from "./counters.ts";
 import { Crowd } from "./crowd.ts";
 import {
@@ -11,7 +12,6 @@ import {
   refusedTogetherMax,
   strangersPerSourceMax,
 } from "./limits.ts";
-import { sourceOf } from "./source-of.ts";
 
 /**
  * `handshake`: of TLS, or of a WebSocket. `silent`: it can speak, and no whole message of its has come. `stranger`: it has spoken. `known`: a REGISTER
@@ -71,7 +71,7 @@ export class Doorkeeper {
     const key = keyOf(socket);
     // Gone before it was here.
     if (key === undefined) return refuse(socket);
-    const source = sourceOf(socket.remoteAddress ?? "");
+    const source = sourceOfAddress(socket.remoteAddress ?? "");
     const hasHandshake = transport !== "TCP";
     const isSurplus = !this.#hasRoomFor(source, hasHandshake, now);
     if (isSurplus && (!speaksHttp(transport) || this.#surplus >= refusedTogetherMax)) {

@@ -53,10 +53,26 @@ export const joinedMax = 4;
 /** How long after its start, or a takeover, a replica may be asked what the other one has forwarded already: a transaction's lifetime. */
 export const repeatedMs = 32_000;
 /**
- * Server transactions that one exchange holds; a new request over it gets 503 with Retry-After. Finished ones over UDP count for 32 s
- * (Timer J), two a call: this is 4000 calls/s.
+ * Server transactions that one exchange holds; a new request over it gets 503 with Retry-After. A finished one is about a kilobyte, and Cloudflare has
+ * 128 MB for an object. Finished ones over UDP count for 32 s (Timer J), two a call: this is 1800 calls/s.
  */
-export const transactionsMax = 250_000;
+export const transactionsMax = 120_000;
+/** Above this share of them those over UDP that finish are forgotten after {@link t4Ms}: by then their clients have the answer, or have asked again three times. */
+export const transactionsFewShare = 0.5;
+/**
+ * Octets of requests that wait for a final response, in one exchange: an unanswered INVITE is 9.7 KB, with its transactions, its context and its record,
+ * so these are 4000. With as many finished transactions as there may be the object stays below Cloudflare's 128 MB. Over: 503 with Retry-After, stateless.
+ */
+export const heldOctetsMax = 40 * 1024 * 1024;
+/** Of one source, an address or an IPv6 /64: a thousand calls that ring at once, more than an office behind one address has. */
+export const heldOctetsPerSourceMax: number = heldOctetsMax / 4;
+/** For one address-of-record: 250 calls that ring at once, a busy queue. */
+export const heldOctetsPerCalleeMax: number = heldOctetsMax / 16;
+/** Of all who have shown no password: the rest is for subscribers, whatever strangers send from however many addresses. */
+export const heldOctetsOfStrangersMax: number = heldOctetsMax / 2;
+/** What an INVITE and another request are, without the octets of their messages: measured with test/system/memory.ts. */
+export const heldInviteOctets = 6 * 1024;
+export const heldRequestOctets = 2 * 1024;
 /** RFC 7616 nonces: seconds until `stale=true`. */
 export const nonceLifetimeSeconds = 300;
 /** Nonces whose count is remembered; forgetting one makes it stale, never replayable. */

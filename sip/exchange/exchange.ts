@@ -516,10 +516,13 @@ export class Exchange {
     if (!request.isLeaving && privacyOf(message).isImpossible) return this.#refuseFor(tx, message, 500, now, "Privacy Not Available");
     if (calling.callee === undefined) {
       const outside: Target = { requestUri: message.requestUri, routes: [] };
+      if (!this.#transactions.mayWait(tx, "", calling.callerDomain === undefined, 1)) return this.#refuseFor(tx, message, 503, now);
       return this.#proxy.forward(tx, request, [outside], { recordRoute }, now);
     }
     const targets = this.#registrar.targets(calling.callee, now, message.requestUri.startsWith("sips:"), message.end - message.start);
     if (targets.length > 0 || this.#whereabouts.mayReturn(request, now)) {
+      const isStranger = calling.callerDomain === undefined;
+      if (!this.#transactions.mayWait(tx, calling.callee, isStranger, targets.length)) return this.#refuseFor(tx, message, 503, now);
       return this.#proxy.forward(tx, request, targets, { recordRoute }, now);
     }
     const isKnown = this.store.subscriber(calling.callee) !== undefined;

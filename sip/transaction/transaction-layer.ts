@@ -1,8 +1,10 @@
 import { isParseError } from "../errors.ts";
-import { retryAfterSeconds, t1Ms, transactionsMax } from "../limits.ts";
+import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
+import { sourceOfFlow } from "../transport/source.ts";
+import { HeldRequests, type Held } from "./held-requests.ts";
 import { fireInviteClient, receiveInviteResponse, startInvite, terminateInviteClient } from "./invite-client.ts";
 import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
 import { clientKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
@@ -42,6 +44,8 @@ export type TransactionLayerOptions = {
 export class TransactionLayer {
   readonly #servers = new Map<string, ServerTransaction>();
   readonly #clients = new Map<string, ClientTransaction>();
+  /** Requests that wait for their final responses. */
+  readonly #held = new HeldRequests();
   /** RFC 3261 8.2.2.2: merge keys of the requests that were asked about, and whose they are. */
   readonly #merges = new Map<string, ServerTransaction>();
   /** Requests waiting for a response, by the connection they were written to. */
@@ -94,8 +98,9 @@ export class TransactionLayer {
     if (key === undefined) return;
     const tx = this.#servers.get(key);
     if (tx !== undefined) return this.#receiveAgain(tx, flow);
-    if (this.#isOverloaded(message)) return this.#refuse(message, flow);
-    const created = this.#createServer(key, method, message, flow);
+    const held = this.#isOverloaded(message) ? undefined : this.#hold(message, method, flow);
+    if (held === undefined) return this.#refuse(message, flow);
+    const created = this.#createServer(key, method, message, flow, held);
     this.#servers.set(key, created);
     if (created.kind === "inviteServer") return this.#machinery.user.request(created, message, now);
     startNonInvite(created, now);
@@ -112,7 +117,18 @@ export class TransactionLayer {
   respond(tx: ServerTransaction, status: number, response: Uint8Array, now: number, commit?: number): void {
     if (status >= 300 && !isUniqueServerKey(tx.key)) tx.responseTag = readSent(response).toTag;
     if (tx.kind === "inviteServer") respondInvite(tx, status, response, this.#machinery, now, commit);
-    else respondNonInvite(tx, status, response, this.#machinery, now, commit);
+    else this.#respondNonInvite(tx, status, response, now, commit);
+    if (status >= 200) this.#held.release(tx.held);
+  }
+
+  /**
+   * A request goes on to a callee of ours (""; none), in so many copies. False: too much waits for that one already, or of strangers; it is to be
+   * answered 503.
+   */
+  mayWait(tx: ServerTransaction, callee: string, isStranger: boolean, copies: number): boolean {
+    const length = tx.request === undefined ? 0 : lengthOf(tx.request);
+    // A record in progress is the request as text, and each branch as text: as much again.
+    return this.#held.charge(tx.held, callee, isStranger, (tx.kind === "inviteServer" ? 2 : 1) * copies * length);
   }
 
   /**
@@ -266,7 +282,9 @@ export class TransactionLayer {
     if (key === undefined) throw new RangeError("an INVITE without a Via cannot have been received");
     const known = this.#servers.get(key);
     if (known?.kind === "inviteServer") return known;
-    const tx = this.#createServer(key, "INVITE", message, flow);
+    // What the other replica has let in is not refused here.
+    const held = this.#held.hold(sourceOfFlow(flow), lengthOf(message), true, Number.POSITIVE_INFINITY);
+    const tx = this.#createServer(key, "INVITE", message, flow, held ?? nothingHeld());
     if (tx.kind !== "inviteServer") throw new RangeError("not an INVITE");
     tx.lastStatus = lastStatus;
     tx.lastResponse = lastResponse;
@@ -328,6 +346,18 @@ export class TransactionLayer {
     return message.toTag === undefined || size >= this.#transactionsMax * inDialogShare;
   }
 
+  #hold(message: SipMessage, method: string, flow: string): Held | undefined {
+    const share = message.toTag === undefined ? 1 : inDialogShare;
+    return this.#held.hold(sourceOfFlow(flow), lengthOf(message), method === "INVITE", share);
+  }
+
+  #respondNonInvite(tx: NonInviteServerTransaction, status: number, response: Uint8Array, now: number, commit: number | undefined): void {
+    respondNonInvite(tx, status, response, this.#machinery, now, commit);
+    if (this.#servers.size <= this.#transactionsMax * transactionsFewShare || tx.state !== "Completed" || tx.endsAt <= now + t4Ms) return;
+    tx.endsAt = now + t4Ms;
+    schedule(tx, this.#machinery.timers);
+  }
+
   /** 503 without a transaction: state is what there is too much of. */
   #refuse(message: SipMessage, flow: string): void {
     const headers: [string, string][] = [["Retry-After", String(retryAfterSeconds)]];
@@ -335,7 +365,7 @@ export class TransactionLayer {
     this.#machinery.transport.send(responseFlow(message, flow), response);
   }
 
-  #createServer(key: string, method: string, message: SipMessage, flow: string): ServerTransaction {
+  #createServer(key: string, method: string, message: SipMessage, flow: string, held: Held): ServerTransaction {
     const isInvite = method === "INVITE";
     // One literal for both kinds: no copy, and one shape for the engine. The kind and its first state belong together.
     return {
@@ -356,6 +386,7 @@ export class TransactionLayer {
       lastStatus: 0,
       commit: undefined,
       responseTag: undefined,
+      held,
       mergeKey: undefined,
       owner: undefined,
       retransmitMs: 0,
@@ -406,6 +437,7 @@ export class TransactionLayer {
     this.#machinery.timers.clear(tx);
     if (tx.kind === "inviteServer" || tx.kind === "nonInviteServer") {
       this.#servers.delete(tx.key);
+      this.#held.release(tx.held);
       if (tx.mergeKey !== undefined) this.#merges.delete(tx.mergeKey);
       return;
     }
@@ -415,6 +447,14 @@ export class TransactionLayer {
     others?.delete(tx);
     if (others?.size === 0) this.#clientsByFlow.delete(tx.flow);
   }
+}
+
+function lengthOf(message: SipMessage): number {
+  return message.end - message.start;
+}
+
+function nothingHeld(): Held {
+  return { source: "", octets: 0, callee: "", isStranger: false };
 }
 
 function isNoInvite(tx: ClientTransaction): boolean {

@@ -1,6 +1,7 @@
 import { isParseError } from "../errors.ts";
 import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
+import type { Held } from "./held-requests.ts";
 import type { Timed, TimerTable } from "./timer-table.ts";
 
 /**
@@ -39,6 +40,8 @@ type ServerCommon = Schedule & {
   commit: number | undefined;
   /** To tag of the final response: matches the ACK of an RFC 2543 client, whose Via has no unique branch. */
   responseTag: string | undefined;
+  /** What it counts for among those that wait for a final response. */
+  readonly held: Held;
   /** Key among merged requests (RFC 3261 8.2.2.2), when it was looked for. */
   mergeKey: string | undefined;
   /** What the transaction user hangs on it: the proxy its response context. Given up with the final response of a non-INVITE. */

@@ -10,17 +10,26 @@ import type { FlowKey } from "./flow.ts";
 
 /**
  * RFC 3261 18.2.1 and RFC 3581 4: the request with the source it came from in its top Via: `received` when that is not the sent-by host or
- * the client asked for `rport`. What the client wrote there itself is replaced. The same message when there is nothing to write.
+ * the client asked for `rport`. What the client wrote there itself is replaced. What comes back may be kept for minutes: its octets keep no others.
  */
 export function stampReceived(message: SipMessage, flow: string): SipMessage {
   const via = message.topVia;
   const source = flowKeyOf(flow);
   if (isParseError(via) || source === undefined) return message;
   const asked = via.rport !== undefined;
-  if (!asked && via.received === undefined && isSameHost(via.host, source.address)) return message;
+  if (!asked && via.received === undefined && isSameHost(via.host, source.address))
+    return isAlone(message) ? message : message.withTopVia(via);
   const stamped = message.withTopVia(new StampedVia(via, source, asked));
   return stamped.octets.length > messageOctetsMax ? message : stamped;
 }
+
+/** False: the octets of the message are a small part of what came with them, which a message that is kept would keep as well. */
+function isAlone({ octets, start, end }: SipMessage): boolean {
+  return octets.buffer.byteLength <= 2 * (end - start) + keptOctetsMin;
+}
+
+/** Less than this is not worth a copy. */
+const keptOctetsMin = 4_096;
 
 const rport = ";rport";
 

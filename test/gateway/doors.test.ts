@@ -15,7 +15,6 @@ import {
   strangersPerSourceMax,
   unwrittenOctetsMax,
 } from "../../gateway/limits.ts";
-import { sourceOf } from "../../gateway/source-of.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { RecordKind } from "../../sip/transport/frame.ts";
 import { Started, certificateFor, listenerOf, startRig, type Rig } from "./harness.ts";
@@ -24,20 +23,6 @@ import { requestText } from "./sip-text.ts";
 
 const started = new Started();
 afterEach(() => started.end());
-
-describe("a source", () => {
-  test.each([
-    ["192.0.2.7", "192.0.2.7"],
-    ["::ffff:192.0.2.7", "192.0.2.7"],
-    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
-    ["2001:db8:1:2::6", "2001:db8:1:2"],
-    ["2001:db8::6", "2001:db8:0:0"],
-    ["fe80::1%eth0", "fe80:0:0:0"],
-    ["::1", "0:0:0:0"],
-  ])("%s is %s", (address, source) => {
-    expect(sourceOf(address)).toBe(source);
-  });
-});
 
 test("a crowd knows its largest source and who came first, whatever comes and goes", () => {
   const step = fc.record({ source: fc.constantFrom("a", "b", "c", "d"), leaves: fc.boolean(), which: fc.nat(20) });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { heldInviteOctets, heldOctetsPerSourceMax, transactionsFewShare } from "../../../sip/limits.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { parsed, Recorder, requestText, tcp, udp } from "./recorder.ts";
 
@@ -140,6 +141,68 @@ describe("transactionsMax", () => {
     recorder.receive(requestText("OPTIONS", "z9hG4bK3"), tcp);
     expect(recorder.take()).toEqual(["200"]);
     expect(recorder.events.filter((event) => event === "request OPTIONS")).toHaveLength(2);
+  });
+});
+
+/** A flow of one of many sources. */
+function of(host: number): string {
+  return `g1~u0..c0000${(0x200 + host).toString(16)}13c4`;
+}
+
+describe("octets that wait", () => {
+  it("[RFC3261 21.5.4] over a source's share its requests get 503 with Retry-After and no state; others are served", () => {
+    const recorder = new Recorder();
+    for (let number = 0; number < 3_000; number += 1) recorder.receive(requestText("INVITE", `z9hG4bK-${number}`), of(1));
+    const { size } = recorder.layer;
+    expect(size * heldInviteOctets).toBeLessThan(heldOctetsPerSourceMax);
+    expect(size).toBeGreaterThan(1_000);
+    expect(recorder.sent).toHaveLength(3_000 - size);
+    expect(recorder.sent[0]?.text).toMatch(/^SIP\/2.0 503 [^]*\r\nRetry-After: 5\r\n/);
+    recorder.receive(requestText("INVITE", "z9hG4bKother"), of(2));
+    expect(recorder.layer.size).toBe(size + 1);
+    // In a call there is a reserve.
+    recorder.receive(requestText("INVITE", "z9hG4bKwithin", { toTag: "b" }), of(1));
+    expect(recorder.layer.size).toBe(size + 2);
+  });
+
+  it("are given back with the final response, however long the transaction stays for retransmissions", () => {
+    const recorder = new Recorder();
+    for (let number = 0; number < 3_000; number += 1) {
+      for (const method of ["INVITE", "MESSAGE"]) {
+        recorder.receive(requestText(method, `z9hG4bK${method}${number}`), of(1));
+        recorder.respond(method === "INVITE" ? 200 : 404);
+      }
+    }
+    expect(recorder.layer.size).toBe(6_000);
+    expect(recorder.sent.filter(({ message }) => message.status === 503)).toEqual([]);
+  });
+
+  it("are given back when a transaction is given up", () => {
+    const recorder = new Recorder();
+    for (let number = 0; number < 6_000; number += 1) {
+      recorder.receive(requestText("MESSAGE", `z9hG4bK${number}`), of(1));
+      recorder.layer.abandon(recorder.server, recorder.now);
+    }
+    expect(recorder.sent).toEqual([]);
+  });
+
+  it("finished transactions of a flood are forgotten early, those of a normal day are not", () => {
+    const few = 1_000 * transactionsFewShare;
+    const recorder = new Recorder({ transactionsMax: 1_000 });
+    const flood = (count: number, name: string): void => {
+      for (let number = 0; number < count; number += 1) {
+        recorder.receive(requestText("OPTIONS", `z9hG4bK${name}${number}`), of(number % 200));
+        recorder.respond(200);
+      }
+    };
+    flood(few, "few");
+    recorder.advance(10_000);
+    expect(recorder.layer.size).toBe(few);
+    flood(few / 2, "many");
+    recorder.advance(5_000);
+    expect(recorder.layer.size).toBe(few);
+    recorder.advance(20_000);
+    expect(recorder.layer.size).toBe(0);
   });
 });
 

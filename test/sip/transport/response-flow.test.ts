@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import { stringOf } from "../../../sip/message/octets.ts";
-import type { SipMessage } from "../../../sip/message/sip-message.ts";
+import { parseMessage, type SipMessage } from "../../../sip/message/sip-message.ts";
 import type { Via } from "../../../sip/message/via.ts";
 import { fallbackFlow, isBehindNat, responseFlow, stampReceived } from "../../../sip/transport/response-flow.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
@@ -37,6 +37,16 @@ describe("stampReceived", () => {
   it("[RFC3261 18.2.1] leaves the message as it is where it is the same", () => {
     const message = request("SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1");
     expect(stampReceived(message, udpFlow)).toBe(message);
+  });
+
+  it("copies what came among much else: a message that is kept keeps nothing of others", () => {
+    const text = stringOf(request("SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1").octets);
+    const frame = octetsOf("x".repeat(60_000) + text);
+    const message = parseMessage(frame.subarray(60_000));
+    if (isParseError(message)) throw new Error(message.reason);
+    const alone = stampReceived(message, udpFlow);
+    expect(stringOf(alone.octets, alone.start, alone.end)).toBe(text);
+    expect(alone.octets.buffer.byteLength).toBe(text.length);
   });
 
   it("[RFC3581 4] fills rport in, with received even when it is identical", () => {

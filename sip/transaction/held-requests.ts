@@ -1,0 +1,96 @@
+import {
+  heldInviteOctets,
+  heldOctetsMax,
+  heldOctetsOfStrangersMax,
+  heldOctetsPerCalleeMax,
+  heldOctetsPerSourceMax,
+  heldRequestOctets,
+} from "../limits.ts";
+
+/** What is known of a request that waits for its final response. It is 0 octets when it has had one. */
+export type Held = {
+  readonly source: string;
+  octets: number;
+  /** The address-of-record that it is for; "": not known, or none of ours. */
+  callee: string;
+  /** Whoever sent it has shown no password. */
+  isStranger: boolean;
+};
+
+export type HeldLimits = {
+  readonly all: number;
+  readonly perSource: number;
+  readonly perCallee: number;
+  readonly ofStrangers: number;
+};
+
+const limits: HeldLimits = {
+  all: heldOctetsMax,
+  perSource: heldOctetsPerSourceMax,
+  perCallee: heldOctetsPerCalleeMax,
+  ofStrangers: heldOctetsOfStrangersMax,
+};
+
+/**
+ * The octets of requests that wait for their final responses: for somebody to answer, for secrets, for an address, for a phone to come back. They are
+ * bounded in all, for each source, for each callee, and for all strangers together, so that none of these takes the place of the others.
+ */
+export class HeldRequests {
+  readonly #limits: HeldLimits;
+  readonly #bySource = new Map<string, number>();
+  readonly #byCallee = new Map<string, number>();
+  #octets = 0;
+  #ofStrangers = 0;
+
+  constructor(given: HeldLimits = limits) {
+    this.#limits = given;
+  }
+
+  get octets(): number {
+    return this.#octets;
+  }
+
+  /** Holds a request of so many octets. `share`: what may be had of the limits, 1 for all. Undefined: there is no room for it. */
+  hold(source: string, length: number, isInvite: boolean, share: number): Held | undefined {
+    const octets = (isInvite ? heldInviteOctets : heldRequestOctets) + 2 * length;
+    const ofSource = (this.#bySource.get(source) ?? 0) + octets;
+    if (this.#octets + octets > share * this.#limits.all || ofSource > share * this.#limits.perSource) return undefined;
+    this.#octets += octets;
+    this.#bySource.set(source, ofSource);
+    return { source, octets, callee: "", isStranger: false };
+  }
+
+  /** It goes on to a callee, with so many octets more. False: too much waits for that one, or of strangers. It stays held. */
+  charge(held: Held, callee: string, isStranger: boolean, more: number): boolean {
+    if (held.octets === 0 || held.callee !== "" || held.isStranger) return true;
+    const octets = held.octets + more;
+    const ofCallee = callee === "" ? 0 : (this.#byCallee.get(callee) ?? 0) + octets;
+    if (this.#octets + more > this.#limits.all || ofCallee > this.#limits.perCallee) return false;
+    if (isStranger && this.#ofStrangers + octets > this.#limits.ofStrangers) return false;
+    add(this.#bySource, held.source, more);
+    this.#octets += more;
+    if (callee !== "") this.#byCallee.set(callee, ofCallee);
+    if (isStranger) this.#ofStrangers += octets;
+    held.octets = octets;
+    held.callee = callee;
+    held.isStranger = isStranger;
+    return true;
+  }
+
+  /** It has had its final response. */
+  release(held: Held): void {
+    const { octets } = held;
+    if (octets === 0) return;
+    held.octets = 0;
+    this.#octets -= octets;
+    add(this.#bySource, held.source, -octets);
+    if (held.callee !== "") add(this.#byCallee, held.callee, -octets);
+    if (held.isStranger) this.#ofStrangers -= octets;
+  }
+}
+
+function add(counts: Map<string, number>, key: string, octets: number): void {
+  const count = (counts.get(key) ?? 0) + octets;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
+}
