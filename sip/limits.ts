@@ -181,6 +181,13 @@ export const pairBatchOctetsMax = 8 * 1024 * 1024;
 export const pairDelayMs = 50;
 /** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link pairDelayMs}. */
 export const pairBurstMax = 4;
+/**
+ * An answer of the pair that takes longer than this comes from far away: what somebody waits for leaves beside the batch that is under way. So a commit
+ * costs one way there and back, and not up to two. Answers of a pair nearby take a few milliseconds, and one batch after the other groups best.
+ */
+export const pairOverlapMs = 25;
+/** Batches under way at once: one each {@link pairDelayMs} for as long as an answer may take before the pair counts as lagging, twice that to be safe. */
+export const pairFlightsMax = 8;
 /** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */
 export const pairSyncMs = 2_000;
 export const pairSyncMsMax = 10_000;

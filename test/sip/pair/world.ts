@@ -19,6 +19,8 @@ export type Network = {
   readonly loss: number;
   readonly duplicates: number;
   readonly delayMsMax: number;
+  /** The shortest way; default 1 ms. */
+  readonly delayMsMin?: number;
 };
 
 export const calm: Network = { loss: 0, duplicates: 0, delayMsMax: 3 };
@@ -100,11 +102,11 @@ export class World {
 
   /** Carries something one way: late, twice, or not at all. */
   carry(run: () => void): void {
-    const { loss, duplicates, delayMsMax } = this.network;
+    const { loss, duplicates, delayMsMax, delayMsMin = 1 } = this.network;
     const copies = this.random() < duplicates ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1) {
       if (this.isCut || this.random() < loss) continue;
-      this.after(1 + this.random() * delayMsMax, run);
+      this.after(delayMsMin + this.random() * delayMsMax, run);
     }
   }
 }
@@ -121,6 +123,8 @@ export class Replica {
   readonly flights = new Set<number>();
   flightsMax = 0;
   readonly states: string[] = [];
+  /** Why each of them came. */
+  readonly causes: string[] = [];
   batches = 0;
   batchOctetsMax = 0;
   readonly #disk = new Map<string, string>();
@@ -293,6 +297,7 @@ export class Replica {
         return;
       case "state":
         this.states.push(effect.state);
+        this.causes.push(effect.cause);
         this.store.setPairAway(effect.state === "lagging" || effect.state === "away");
         return;
       case "committed":

@@ -1,0 +1,62 @@
+import { pairFlightsMax, pairOverlapMs } from "../limits.ts";
+
+/** A batch that has left and is not answered. */
+export type Flight = {
+  readonly id: number;
+  sentAt: number;
+  /** Up to here the pair has everything when it has taken this batch, and all before it. */
+  readonly sequence: number;
+  readonly isComplete: boolean;
+  /** What the pair had acknowledged when it left. */
+  readonly held: number;
+};
+
+/**
+ * The batches under way to the pair, in the order in which they left. In the rule one: the next one collects until its answer is there. An answer that
+ * takes longer than {@link pairOverlapMs} comes from far away, and then a commit would wait for two answers, the one under way and its own; so
+ * another one may leave before, where somebody waits.
+ */
+export class Flights {
+  #list: Flight[] = [];
+
+  get isEmpty(): boolean {
+    return this.#list.length === 0;
+  }
+
+  get oldest(): Flight | undefined {
+    return this.#list[0];
+  }
+
+  get latest(): Flight | undefined {
+    return this.#list.at(-1);
+  }
+
+  add(flight: Flight): void {
+    this.#list.push(flight);
+  }
+
+  /** Takes one out, which is answered or has failed; undefined: nobody waits for it any more. */
+  take(id: number): Flight | undefined {
+    const index = this.#list.findIndex((flight) => flight.id === id);
+    return index < 0 ? undefined : this.#list.splice(index, 1)[0];
+  }
+
+  /** Takes out those that left after this time. */
+  takeAfter(id: number): Flight[] {
+    const taken = this.#list.filter((flight) => flight.id > id);
+    if (taken.length > 0) this.#list = this.#list.filter((flight) => flight.id <= id);
+    return taken;
+  }
+
+  /** When another batch may leave beside those that are under way, ms; undefined: not before an answer. Only what is small and whole is overtaken. */
+  get overlapAt(): number | undefined {
+    const { latest } = this;
+    if (latest === undefined || !latest.isComplete || this.#list.length >= pairFlightsMax) return undefined;
+    return latest.sentAt + pairOverlapMs;
+  }
+
+  /** The clock was set back by so much. */
+  setBack(ms: number): void {
+    for (const flight of this.#list) flight.sentAt -= ms;
+  }
+}
