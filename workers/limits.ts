@@ -160,3 +160,6 @@ export const refusalsSaidMs = 60_000;
  */
 export const otherVersionsSaidMax = 16;
 export const otherVersionsSaidMs = 3_600_000;
+
+/** Parts of a replica's digest. At 100 changes a second one change is on its way to the pair at a time, so that nearly all parts are the same in both. */
+export const digestParts = 64;

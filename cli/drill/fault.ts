@@ -5,7 +5,7 @@ import type { DrillSystem } from "./drill-system.ts";
 import { LoadThread } from "./load-thread.ts";
 import type { LoadReport } from "./load.ts";
 import type { DrillTransport, Fault, Plan, Times } from "./plan.ts";
-import { areIdentical } from "./replicas.ts";
+import { Replicas } from "./replicas.ts";
 
 /** What one fault cost the users of one transport. */
 export type FaultResult = {
@@ -18,7 +18,7 @@ export type FaultResult = {
   /** Phones that are, in their own eyes and in those of the cells, registered in the end. */
   readonly registrations: { readonly kept: number; readonly lost: number };
   readonly newCalls: LoadReport["newCalls"];
-  /** After the fault both replicas of every exchange came to hold the same records, so many ms after its end; undefined: not in time. */
+  /** So many ms after the end of the fault both replicas of every exchange had been seen to hold the same records, part by part; undefined: not in time. */
   readonly identicalAfterMs: number | undefined;
   /** Every member was up again in the end. */
   readonly isWhole: boolean;
@@ -166,11 +166,12 @@ async function inflict(system: DrillSystem, fault: Fault, times: Times, say: Say
   }
 }
 
-/** How long after `since` both replicas of every exchange hold the same; undefined: not within the time that is promised. */
+/** How long after `since` both replicas of every exchange have been the same; undefined: not within the time that is promised. */
 async function untilIdentical(system: DrillSystem, since: number, signal: AbortSignal): Promise<number | undefined> {
+  const replicas = new Replicas(system.exchangeCount);
   for (;;) {
     const at = performance.now();
-    if (await areIdentical(system)) return Math.round(at - since);
+    if (await replicas.look((cell, exchange) => system.cellApi(cell).get(`/cell/digest/${exchange}`))) return Math.round(at - since);
     if (at - since > identicalMsMax) return undefined;
     await delay(identicalPollMs, undefined, { signal });
   }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { WebSocket } from "ws";
 import { ApiClient } from "../../cli/api-client.ts";
 import { isStatus } from "../../cli/status.ts";
@@ -205,7 +206,7 @@ describe("a batch that is signed with another secret, or was signed long ago", (
     const body = Buffer.from(JSON.stringify({ cell: "a", boot: "x", peerBoot: "", after: 0, sequence: 0, isComplete: false, records: [] }));
     const post = async (secret: string, madeAt: number): Promise<number> => {
       const toSign = { purpose: "cell", who: "a", to: "b", method: "POST", path: "/cell/pair/0", body };
-      const headers = { authorization: authorizationFor(secret, toSign, madeAt) };
+      const headers = { authorization: authorizationFor(secret, toSign, madeAt), [versionHeader]: String(protocolVersion) };
       return (await fetch(new URL("/cell/pair/0", url), { method: "POST", headers, body })).status;
     };
     const now = Date.now();

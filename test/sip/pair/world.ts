@@ -216,6 +216,15 @@ export class Replica {
     });
   }
 
+  /** Any change; nobody waits for it. */
+  put(record: StateRecord): void {
+    this.#do(() => {
+      this.#clock.observe(record.version);
+      this.store.apply(record);
+      this.link.changed(this.world.now);
+    });
+  }
+
   /** What a user would ask for. */
   input(run: () => void = () => {}): void {
     this.#do(run);
