@@ -184,7 +184,10 @@ export class LocalSystem {
     for (;;) {
       const status = await api.get("/api/status");
       if (!isStatus(status)) throw new Failure("the cells' answer is no status: are they of another version?");
-      const up = new Set([...status.cells, ...status.gateways].filter(({ state }) => state === "up").map(({ id }) => id));
+      // A cell that was out of service when the system stopped is so when it starts, and serves.
+      const up = new Set(
+        [...status.cells, ...status.gateways].filter(({ state }) => state === "up" || state === "draining").map(({ id }) => id),
+      );
       const missing = [...this.#options.layout.cells, ...this.#options.layout.gateways].filter(({ id }) => !up.has(id));
       if (missing.length === 0) return;
       if (performance.now() > until) {
