@@ -41,7 +41,8 @@ export class CellSocket {
   #isUp = false;
   #isStopped = false;
   #isDownTold = false;
-  #isVersionTold = false;
+  /** What was told last of the cell's version; empty: it was ours, or none was heard yet. */
+  #versionTold = "";
   #pingsMissed = 0;
   /** When the last ping left, ms. */
   #pingedAt = 0;
@@ -130,9 +131,9 @@ export class CellSocket {
   /** Gives this connection up and makes another. */
   drop(reason: string, loss: Loss = "closed socket"): void {
     if (!this.#cut()) return;
-    const isNewVersion = loss === "another version" && !this.#isVersionTold;
-    if (isNewVersion) this.#isVersionTold = true;
-    if (!this.#isDownTold || isNewVersion) {
+    const isNews = loss === "another version" && reason !== this.#versionTold;
+    if (isNews) this.#versionTold = reason;
+    if (!this.#isDownTold || isNews) {
       this.#isDownTold = true;
       this.#handlers.down(reason, loss);
     }
@@ -162,7 +163,7 @@ export class CellSocket {
     socket.on("open", () => {
       this.#isUp = true;
       this.#isDownTold = false;
-      this.#isVersionTold = false;
+      this.#versionTold = "";
       this.#pingsMissed = 0;
       this.#signsOfLife += 1;
       this.#handlers.opened();

@@ -16,8 +16,11 @@ const unsaidVersion = 1;
 /** HTTP header of every request, upgrade and answer between cells, gateways and commands. */
 export const versionHeader = "tandem-version";
 
-/** Status of a refusal, for a part that speaks another version. Its signature was not looked at: that may have another form as well. */
-export const otherVersionStatus = 409;
+/**
+ * Status of a refusal, for a part that speaks another version. Its signature was not looked at: that may have another form as well. This is what
+ * Cloudflare says for a server that is down: to a release that does not know versions the cell is not there, which it says once.
+ */
+export const otherVersionStatus = 521;
 
 /** The version that a header says; 0: something that is none. */
 export function versionOf(header: string | null | undefined): number {
@@ -27,7 +30,7 @@ export function versionOf(header: string | null | undefined): number {
 
 /**
  * The version of whoever gave this answer, if it is another one than ours; undefined: it is ours. A failure that says none comes from whatever
- * stands between, as Cloudflare's 521 does.
+ * stands between, Cloudflare perhaps.
  */
 export function otherVersionOf(status: number, header: string | null | undefined, ours: number = protocolVersion): number | undefined {
   if (status >= 500 && (header === null || header === undefined)) return undefined;

@@ -3,7 +3,7 @@ import { otherVersionStatus, otherVersionText, protocolVersion, versionHeader, v
 import { coreGroupName, type Environment } from "./environment.ts";
 
 /**
- * Lets a request pass only when its sender speaks our version of the protocol; else 409, and the core group says so. Before the signature is
+ * Lets a request pass only when its sender speaks our version of the protocol; else 521, and the core group says so. Before the signature is
  * looked at: that may have another form there. Who signs nothing is no part of any version, and is refused for that. Answers say our version, but
  * for upgrades: {@link upgraded}.
  */
@@ -18,7 +18,7 @@ export const ofThisVersion = createMiddleware<{ readonly Bindings: Environment }
   const { CELL, CORE_GROUP } = context.env;
   context.executionCtx.waitUntil(CORE_GROUP.getByName(coreGroupName).otherVersionRefused(who, theirs));
   const error = otherVersionText(who, theirs, `cell ${CELL}`);
-  return context.json({ error }, otherVersionStatus, { [versionHeader]: String(protocolVersion) });
+  return Response.json({ error }, { status: otherVersionStatus, headers: { [versionHeader]: String(protocolVersion) } });
 });
 
 /** An answer that says our version, whoever asks. */

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { protocolVersion } from "../../sip/protocol-version.ts";
+import { otherVersionStatus, protocolVersion } from "../../sip/protocol-version.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { FakeCell, mapOf } from "./fake-cell.ts";
 import { configOf, listenerOf, Started } from "./harness.ts";
@@ -29,10 +29,10 @@ async function start(
 
 describe("a cell of another version than the gateway's", () => {
   test.each([
-    ["before, refusing", protocolVersion - 1, 409],
+    ["before, refusing", protocolVersion - 1, otherVersionStatus],
     ["before, refusing the signature", undefined, 401],
     ["before, opening", undefined, 0],
-    ["to come, refusing", protocolVersion + 1, 409],
+    ["to come, refusing", protocolVersion + 1, otherVersionStatus],
     ["to come, opening", protocolVersion + 1, 0],
   ] as const)("is not used, and that is said in one line: the version %s", async (_, theirs, refusesWith) => {
     const { b, gateway, said } = await start(theirs, refusesWith);
@@ -47,12 +47,22 @@ describe("a cell of another version than the gateway's", () => {
   });
 
   test("is used as soon as it is upgraded", async () => {
-    const { b, gateway, said } = await start(protocolVersion - 1, 409);
+    const { b, gateway, said } = await start(protocolVersion - 1, otherVersionStatus);
     b.version = protocolVersion;
     b.refusesWith = 0;
     await b.until(() => b.trunks.size === 4 && gateway.routeOf(0, "b") === "b", "trunks to cell b");
     expect(said.map(({ event }) => event)).toContain("another-version");
     expect(said.filter(({ event, fields }) => event === "control-up" && JSON.stringify(fields).includes('"b"'))).toHaveLength(1);
+  });
+
+  test("is said anew when it changes to a third one", async () => {
+    const { b, said } = await start(protocolVersion - 1, otherVersionStatus);
+    b.version = protocolVersion + 1;
+    const ofVersions = (): Said[] => said.filter(({ event }) => event === "another-version");
+    await b.until(() => ofVersions().length === 2, "the second line");
+    const attempts = b.attempts.length;
+    await b.until(() => b.attempts.length > attempts + 5, "further tries");
+    expect(ofVersions()).toHaveLength(2);
   });
 
   test("that lost its version with a restart is said when it comes back with another one", async () => {

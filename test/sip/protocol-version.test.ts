@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { otherVersionOf, otherVersionText, protocolVersion, versionOf } from "../../sip/protocol-version.ts";
+import { otherVersionOf, otherVersionStatus, otherVersionText, protocolVersion, versionOf } from "../../sip/protocol-version.ts";
 
 describe("the version of the protocol between the parts of a system", () => {
   it("is 1 of whoever says none, and 0 of whoever says what is no version", () => {
@@ -10,7 +10,7 @@ describe("the version of the protocol between the parts of a system", () => {
   it("is another one when it is not ours, the one before as well as the one to come", () => {
     expect(otherVersionOf(200, String(protocolVersion))).toBeUndefined();
     expect(otherVersionOf(401, String(protocolVersion - 1))).toBe(protocolVersion - 1);
-    expect(otherVersionOf(409, String(protocolVersion + 1))).toBe(protocolVersion + 1);
+    expect(otherVersionOf(otherVersionStatus, String(protocolVersion + 1))).toBe(protocolVersion + 1);
     expect(otherVersionOf(401, undefined)).toBe(1);
   });
 
