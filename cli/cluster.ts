@@ -41,5 +41,6 @@ export function clusterMapOf(cluster: ClusterSettings, settings: Settings, layou
     heartbeat: { periodMs: 1_000, missed: 3 },
     replication: { ackTimeoutMs: 200, ...(settings.replication ? {} : { enabled: false }) },
     flushMs: 1_000,
+    ...(settings.failedLogins === undefined ? {} : { failedLogins: settings.failedLogins }),
   };
 }

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
-import { domainOctetsMax } from "../sip/limits.ts";
+import { domainOctetsMax, failedLoginsPerAddressDefault, failedLoginsPerAddressMax } from "../sip/limits.ts";
 import { type Arguments, type CommandSpec, usage, wholeNumber } from "./arguments.ts";
 
 /** What `tandem up` was asked for. `undefined` where the state directory may know better than a default does. */
@@ -10,6 +10,8 @@ export type Settings = {
   readonly auth: "digest" | "open";
   /** Algorithms that challenges offer, the preferred one first. */
   readonly digest: readonly DigestAlgorithm[];
+  /** Wrong passwords that one address may send at once; 0: as many as it likes; undefined: the default. */
+  readonly failedLogins: number | undefined;
   /** Address of the gateways' listeners, an IPv4 or IPv6 address without brackets; `0.0.0.0` or `::` for all of this machine's. */
   readonly host: string;
   /** The address or name that phones use, IPv6 without brackets; absent: {@link host}. */
@@ -57,6 +59,7 @@ export const upSpec: CommandSpec = {
     { name: "domain", value: "D", help: `SIP domain (${firstStart.domain})` },
     { name: "auth", value: "digest|open", help: "who may register and call (digest: subscribers with a password)" },
     { name: "digest", value: "LIST", help: "what phones are asked for, and what is taken: md5, sha-256, or both (md5)" },
+    { name: "failed-logins", value: "N", help: `wrong passwords at once from one address; 0: no limit (${failedLoginsPerAddressDefault})` },
     { name: "sip", value: "ADDRESS[:PORT]", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
     { name: "advertise", value: "HOST", help: "the address or name that phones use, where --sip is 0.0.0.0 or behind a NAT" },
     { name: "tls-port", value: "N", help: "TLS of the first gateway (5061); further gateways: the next port pairs" },
@@ -120,6 +123,7 @@ export function settingsOf(args: Arguments): Settings {
     domain: domain === undefined ? undefined : parseDomain(domain),
     auth,
     digest,
+    failedLogins: failedLoginsOf(values.get("failed-logins")),
     host,
     advertise: advertised === undefined ? undefined : parseAdvertise(advertised),
     httpHost: parseHttpHost(values.get("http-host")),
@@ -137,6 +141,10 @@ export function settingsOf(args: Arguments): Settings {
     restart: !flags.has("no-restart"),
     json: flags.has("json"),
   };
+}
+
+function failedLoginsOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : wholeNumber(upSpec, "failed-logins", text, 0, failedLoginsPerAddressMax);
 }
 
 function parseSip(text: string): { host: string; port: number } {

@@ -215,11 +215,6 @@ export const orphansRememberedMax = 1_000;
 export const takeoverEvidenceMs = 10_000;
 /** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */
 export const lostCallsMs = 2_000;
-/**
- * Nonces made this long before a takeover are still taken (their phones are in the middle of an exchange); older ones are stale, because
- * this replica does not know which counts the other one has seen.
- */
-export const takeoverNonceMs = 10_000;
 /** How long another exchange is waited for that knows where a phone is now. */
 export const phoneSearchMs = 2_000;
 /**
@@ -243,3 +238,27 @@ export const phoneSearchesMax = 2_000;
 export const phoneSearchesPerUserMax: number = phoneSearchesMax / 4;
 /** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
 export const recentEndMs = 10_000;
+
+/**
+ * Wrong passwords (auth/guess-brake.ts). One address may send so many at once, for whomever, unless `failedLogins` of the cluster map says
+ * otherwise, and one more every six seconds: 14 400 a day from one address, where 3000 a second were. An office behind one address has some
+ * phones with old passwords on a bad day. One flow may send a quarter of it as one user, and one more a minute: such a phone tries twice
+ * a minute and takes nothing of what its neighbours have. Against one user all that have failed may send twice as many together.
+ */
+export const failedLoginsPerAddressDefault = 40;
+export const failedLoginMsPerAddress = 6_000;
+export const failedLoginMsPerFlow = 60_000;
+/** What `failedLogins` may say at most: who wants more means 0, none at all. */
+export const failedLoginsPerAddressMax = 100_000;
+/** Flows, addresses, users, and pairs of them that are remembered for it, of each so many: 3 MB together. The one that failed longest ago is forgotten. */
+export const failedLoginsRememberedMax = 5_000;
+/** Users at the addresses where they gave the right password: 6 MB; on how many flows there (phones behind one NAT); how often that is noted anew. */
+export const knownLoginsMax = 20_000;
+export const knownFlowsMax = 4;
+export const knownLoginMs = 60_000;
+/** Lines of failed logins in the log: so many at once, then one every 200 ms: 60 MB a day at worst. */
+export const failedLoginLinesMax = 100;
+export const failedLoginLineMs = 200;
+/** What such a line shows of a user and of a method. */
+export const failedLoginUserOctetsMax = 128;
+export const failedLoginMethodOctetsMax = 32;

@@ -48,6 +48,7 @@ export class MeteredSystem {
       domain: "bench.test",
       auth: "open",
       digest: ["MD5"],
+      failedLogins: undefined,
       host,
       sipPort: port,
       tlsPort: port + 1,

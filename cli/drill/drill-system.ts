@@ -34,6 +34,7 @@ export class DrillSystem {
       domain,
       auth: "open",
       digest: ["MD5"],
+      failedLogins: undefined,
       host,
       sipPort: port,
       tlsPort: port + 1,

@@ -7,7 +7,7 @@ import type { SipMessage } from "../message/sip-message.ts";
 import { escapeUser, isSipUri, parseUri, unescapeUri } from "../message/uri.ts";
 import { equalInConstantTime, type Sign } from "../transport/token.ts";
 import { credentialsFor, type CredentialsHeader, type DigestAlgorithm, type DigestCredentials } from "./credentials.ts";
-import { isOutdated, makeNonce, parseNonce } from "./nonce.ts";
+import { isOutdated, makeNonce, parseNonce, type NonceIssuer } from "./nonce.ts";
 import type { NonceMemory } from "./nonce-memory.ts";
 
 /** A hash as lower-case hex, over the text's octets (one char is one octet). */
@@ -35,6 +35,11 @@ export type DigestCheck = {
   readonly sign: Sign;
   readonly hash: Hash;
   readonly nonces: NonceMemory;
+  readonly issuer: NonceIssuer;
+  /** Where the request comes from: nonces are made for one source. */
+  readonly source: string;
+  /** The message's credentials for the realm, when they are known already. */
+  readonly credentials?: readonly DigestCredentials[];
   /** Those that challenges offer: credentials of any other are answered like none (RFC 8760 2.4: no way back to the weaker one). */
   readonly algorithms: readonly DigestAlgorithm[];
   /** Hosts that mean our domains; both the Request-URI and the digest-uri naming one of them is as good as the same host. */
@@ -43,7 +48,7 @@ export type DigestCheck = {
 
 /**
  * - ok: `username` has proved that it knows the password.
- * - challenge: answer 401 or 407 with {@link challenges}; `stale`: the password was right, only the nonce was not good any more.
+ * - challenge: answer 401 or 407 with {@link challenges}; `stale`: the nonce was not good any more, and nothing is said of the password.
  * - bad: wrong password, or no such user. Answer like a challenge without stale (RFC 3261 22.1 allows 403; a 401 lets the user try again,
  *   and says nothing about which users exist).
  */
@@ -51,11 +56,6 @@ export type DigestResult =
   | { readonly result: "ok"; readonly username: string; readonly algorithm: DigestAlgorithm }
   | { readonly result: "challenge"; readonly stale: boolean }
   | { readonly result: "bad"; readonly username: string };
-
-/** The username of the request's credentials for a realm: whose secrets to look up. Undefined: there are none, challenge. */
-export function digestUsername(message: SipMessage, header: CredentialsHeader, realm: string): string | undefined {
-  return credentialsFor(message, header, realm)[0]?.username;
-}
 
 /**
  * The address-of-record of a username, given as `user` or as `user@domain` (as Kamailio takes them): whose secrets to look up. Undefined
@@ -84,35 +84,35 @@ function userOfUsername(username: string, domain: string): string | undefined {
  *   once: without a nonce count a second use cannot be told from a replay. auth-int and the -sess algorithms are not offered, not taken.
  * - Only algorithms that were offered count: who asks for SHA-256 alone is not content with MD5.
  * - Of several credentials for the realm the best algorithm counts; all must have the same username.
- * - A nonce that is expired, unknown or used up makes `stale=true` if the digest is right for it, so that phones do not ask their users.
+ * - A nonce that is expired, unknown, another's or used up makes `stale=true` (RFC 7616 3.3), so that phones do not ask their users. The password
+ *   is not looked at unless the nonce is good: guesses count at the address that was asked, and an old nonce tells nothing about them.
  * - digest-uri need not be the Request-URI letter by letter: same user, and same host or both ours (see {@link isSameResource}).
  * ACK and CANCEL must never be challenged (RFC 3261 22.1): the caller's business.
  */
 export function checkDigest(check: DigestCheck): DigestResult {
-  const all = credentialsFor(check.message, check.header, check.realm).slice(0, credentialsCheckedMax);
+  const { algorithms, issuer, message, nonces, now, realm, sign, source } = check;
+  const all = (check.credentials ?? credentialsFor(message, check.header, realm)).slice(0, credentialsCheckedMax);
   const [first] = all;
   if (first === undefined) return { result: "challenge", stale: false };
-  let isAcceptable = false;
+  let isStale = false;
+  let isChecked = false;
   for (const credentials of all) {
-    const { algorithm } = credentials;
-    if (algorithm === undefined || !check.algorithms.includes(algorithm)) continue;
-    if (credentials.username !== first.username || !isWellFormed(credentials)) continue;
-    if (!isSameResource(check.message, credentials.uri, check.isOurHost)) continue;
-    isAcceptable = true;
+    const { algorithm, username } = credentials;
+    if (algorithm === undefined || !algorithms.includes(algorithm)) continue;
+    if (username !== first.username || !isWellFormed(credentials)) continue;
+    if (!isSameResource(message, credentials.uri, check.isOurHost)) continue;
+    const nonce = parseNonce(credentials.nonce, issuer, { realm, source }, sign);
+    if (nonce === undefined || isOutdated(nonce, now) || nonce.issuedAt < nonces.floor) {
+      isStale = true;
+      continue;
+    }
+    isChecked = true;
     if (!isResponseRight(check, credentials, algorithm)) continue;
-    return useNonce(check, credentials, algorithm);
+    // Without qop: the highest count there is, so that nothing can follow.
+    const count = credentials.qop === "" ? cSeqMax : Number.parseInt(credentials.nc, 16);
+    return nonces.use(nonce, count, now) ? { result: "ok", username, algorithm } : { result: "challenge", stale: true };
   }
-  return isAcceptable ? { result: "bad", username: first.username } : { result: "challenge", stale: false };
-}
-
-function useNonce(check: DigestCheck, credentials: DigestCredentials, algorithm: DigestAlgorithm): DigestResult {
-  const stale: DigestResult = { result: "challenge", stale: true };
-  const nonce = parseNonce(credentials.nonce, check.realm, check.sign);
-  if (nonce === undefined || isOutdated(nonce, check.now)) return stale;
-  // Without qop: the highest count there is, so that nothing can follow.
-  const count = credentials.qop === "" ? cSeqMax : Number.parseInt(credentials.nc, 16);
-  if (!check.nonces.use(nonce, count, check.now)) return stale;
-  return { result: "ok", username: credentials.username, algorithm };
+  return isChecked ? { result: "bad", username: first.username } : { result: "challenge", stale: isStale };
 }
 
 function isWellFormed(credentials: DigestCredentials): boolean {
@@ -174,6 +174,9 @@ export function challenges(
   header: CredentialsHeader,
   realm: string,
   options: {
+    readonly issuer: NonceIssuer;
+    /** Where the request came from. */
+    readonly source: string;
     readonly now: number;
     readonly random: string;
     readonly sign: Sign;
@@ -182,7 +185,7 @@ export function challenges(
   },
 ): HeaderField[] {
   const name = header === Header.Authorization ? "WWW-Authenticate" : "Proxy-Authenticate";
-  const nonce = makeNonce(realm, options.now, options.random, options.sign);
+  const nonce = makeNonce(options.issuer, { realm, source: options.source }, options.now, options.random, options.sign);
   const stale = options.stale ? ", stale=true" : "";
   return options.algorithms.map((algorithm) => [
     name,

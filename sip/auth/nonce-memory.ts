@@ -26,11 +26,6 @@ export class NonceMemory {
     return this.#floor;
   }
 
-  /** Makes every nonce from before `time` stale: a replica that takes over does not know what the other one has seen. */
-  raiseFloor(time: number): void {
-    this.#floor = Math.max(this.#floor, time);
-  }
-
   get size(): number {
     return this.#uses.size;
   }

@@ -2,8 +2,9 @@ import { nonceLifetimeSeconds } from "../limits.ts";
 import { equalInConstantTime, type Sign } from "../transport/token.ts";
 
 /**
- * Nonces that remember nothing: `<ms, base 36>.<random>.<signature>`. Any exchange of the cluster, and any replica of it, can tell a nonce that the
- * cluster made, and when; what was used is the business of {@link NonceMemory}.
+ * Nonces that remember nothing: `<ms, base 36>.<boot><random>.<signature>`. What was used is the business of {@link NonceMemory}, and that is the memory
+ * of one process: so a nonce is good at the one start of the one replica of the one exchange that made it, and for the address that it was
+ * made for. Everywhere else it is stale, whatever came with it (docs/decisions/0014-who-somebody-is.md).
  */
 export type Nonce = {
   /** When it was made, milliseconds since the epoch. */
@@ -12,30 +13,41 @@ export type Nonce = {
   readonly id: string;
 };
 
+/** Who makes nonces. */
+export type NonceIssuer = {
+  /** The replica, for example `3 a`: exchange and cell. */
+  readonly replica: string;
+  /** Names this start of it: `[0-9a-z]`. */
+  readonly boot: string;
+};
+
+/** What a nonce is for: one of one domain is none of another, and what was asked of one address is not answered by another. */
+export type NonceUse = { readonly realm: string; readonly source: string };
+
 const noncePattern = /^([0-9a-z]{8,9})\.([0-9A-Za-z_-]{1,64})\.([^.]{1,128})$/;
 
-/** `random`: 64 bits or more, of unreserved characters without dots. `realm`: a nonce of one domain is none of another. */
-export function makeNonce(realm: string, now: number, random: string, sign: Sign): string {
-  const id = `${Math.floor(now).toString(36)}.${random}`;
-  return `${id}.${sign(signedText(realm, id))}`;
+/** `random`: 64 bits or more, of unreserved characters without dots. */
+export function makeNonce(issuer: NonceIssuer, use: NonceUse, now: number, random: string, sign: Sign): string {
+  const id = `${Math.floor(now).toString(36)}.${issuer.boot}${random}`;
+  return `${id}.${sign(signedText(issuer, use, id))}`;
 }
 
-/** Undefined when the cluster did not make it for this realm. */
-export function parseNonce(text: string, realm: string, sign: Sign): Nonce | undefined {
+/** Undefined when this issuer did not make it for this use. */
+export function parseNonce(text: string, issuer: NonceIssuer, use: NonceUse, sign: Sign): Nonce | undefined {
   const match = noncePattern.exec(text);
   if (match === null) return undefined;
   const [, time = "", random = "", signature = ""] = match;
   const id = `${time}.${random}`;
-  if (!equalInConstantTime(signature, sign(signedText(realm, id)))) return undefined;
+  if (!random.startsWith(issuer.boot) || !equalInConstantTime(signature, sign(signedText(issuer, use, id)))) return undefined;
   return { issuedAt: Number.parseInt(time, 36), id };
 }
 
 /** The word in front keeps a nonce's signature from being that of a Via branch or a route. */
-function signedText(realm: string, id: string): string {
-  return `nonce ${realm.toLowerCase()} ${id}`;
+function signedText({ replica }: NonceIssuer, { realm, source }: NonceUse, id: string): string {
+  return `nonce ${replica} ${realm.toLowerCase()} ${source} ${id}`;
 }
 
-/** True when its time is over, or has not come: cells' clocks may differ by a lifetime, not by more. */
+/** True when its time is over, or has not come: clocks may be set. */
 export function isOutdated(nonce: Nonce, now: number): boolean {
   return Math.abs(now - nonce.issuedAt) > nonceLifetimeSeconds * 1000;
 }

@@ -1,13 +1,16 @@
-import { addressOfRecordOfUsername, challenges, checkDigest, digestUsername, ownsAddressOfRecord, type Hash } from "../auth/digest.ts";
+import { addressOfRecordOfUsername, challenges, checkDigest, ownsAddressOfRecord, type Hash } from "../auth/digest.ts";
+import { credentialsFor, type CredentialsHeader, type DigestAlgorithm } from "../auth/credentials.ts";
+import { GuessBrake } from "../auth/guess-brake.ts";
+import type { NonceIssuer } from "../auth/nonce.ts";
 import { NonceMemory } from "../auth/nonce-memory.ts";
-import type { CredentialsHeader, DigestAlgorithm } from "../auth/credentials.ts";
-import { takeoverNonceMs } from "../limits.ts";
 import type { HeaderField } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { Domain } from "../placement/cluster-map.ts";
+import { addressOf, sourceOf } from "../transport/flow.ts";
 import type { Sign } from "../transport/token.ts";
 import { CredentialCache, type SubscriberCredentials } from "./credential-cache.ts";
+import type { FailedLogin } from "./failed-logins.ts";
 
 /** What digest authentication (RFC 3261 22, RFC 8760) says of a request. */
 export type Verdict =
@@ -35,6 +38,12 @@ export type AuthorityOptions = {
   readonly isOurHost: (host: string) => boolean;
   /** When this replica started, ms: nonces used before are not known to it. */
   readonly now: number;
+  /** This start of this replica, as nonces name it. */
+  readonly issuer: NonceIssuer;
+  /** See {@link GuessBrake}; undefined: the default. */
+  readonly failedLoginsPerAddress: number | undefined;
+  /** Somebody has failed to prove who he is. */
+  readonly failed: (login: FailedLogin, now: number) => void;
 };
 
 /** See docs/decisions/0005-md5-is-what-we-ask-for.md. */
@@ -46,11 +55,13 @@ const notTheirs: Refused = { type: "refused", status: 403, reason: "Not Your Add
 export class Authority {
   readonly #options: AuthorityOptions;
   readonly #nonces: NonceMemory;
+  readonly #brake: GuessBrake;
   readonly #cache = new CredentialCache();
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
     this.#nonces = new NonceMemory(options.now);
+    this.#brake = new GuessBrake(options.failedLoginsPerAddress);
   }
 
   /** What another exchange said about a subscriber of its own. */
@@ -58,41 +69,59 @@ export class Authority {
     this.#cache.put(addressOfRecord, answer, now);
   }
 
-  /** This replica serves users of the other one: nonces from before that are stale, but those of an exchange that is going on. */
-  tookOver(now: number): void {
-    this.#nonces.raiseFloor(now - takeoverNonceMs);
-  }
-
   /**
    * RFC 3261 10.3 3 and 4: may this REGISTER change the bindings of this address-of-record, which this exchange serves? Somebody whose secrets are
    * elsewhere may not, whatever the proof: he is somebody else.
    */
-  checkRegister(message: SipMessage, addressOfRecord: string, domain: Domain, now: number): Granted | Refused {
-    const verdict = this.#check(message, Header.Authorization, addressOfRecord, domain, now);
+  checkRegister(message: SipMessage, addressOfRecord: string, domain: Domain, flow: string, now: number): Granted | Refused {
+    const verdict = this.#check(message, Header.Authorization, addressOfRecord, domain, flow, now);
     return verdict.type === "ask" ? notTheirs : verdict;
   }
 
   /** RFC 3261 22.3: is this request from the user whose address-of-record its From claims? */
-  checkCaller(message: SipMessage, addressOfRecord: string, domain: Domain, now: number): Verdict {
-    return this.#check(message, Header.ProxyAuthorization, addressOfRecord, domain, now);
+  checkCaller(message: SipMessage, addressOfRecord: string, domain: Domain, flow: string, now: number): Verdict {
+    return this.#check(message, Header.ProxyAuthorization, addressOfRecord, domain, flow, now);
   }
 
-  #check(message: SipMessage, header: CredentialsHeader, claimed: string, domain: Domain, now: number): Verdict {
+  /** True when the password in this request would not be looked at: too many were wrong. */
+  isBraked(message: SipMessage, header: CredentialsHeader, domain: Domain, flow: string, now: number): boolean {
+    if (this.#brake.isReleased) return false;
+    const [first] = credentialsFor(message, header, domain.name);
+    const user = first === undefined ? undefined : addressOfRecordOfUsername(first.username, domain.name);
+    return user !== undefined && this.#brake.waitMs({ flow, source: sourceOf(flow), user }, now) > 0;
+  }
+
+  #check(message: SipMessage, header: CredentialsHeader, claimed: string, domain: Domain, flow: string, now: number): Verdict {
     const realm = domain.name;
+    const source = sourceOf(flow);
+    const credentials = credentialsFor(message, header, realm);
+    const [first] = credentials;
+    const user = first === undefined ? undefined : addressOfRecordOfUsername(first.username, realm);
+    if (user === undefined) return this.#challenge(header, domain, source, false, now);
     const { method } = message;
-    const username = digestUsername(message, header, realm);
-    if (username === undefined) return this.#challenge(header, domain, false, now);
-    const user = addressOfRecordOfUsername(username, realm);
-    if (user === undefined) return this.#challenge(header, domain, false, now);
+    const login = { flow, source, user };
+    const waitMs = this.#brake.waitMs(login, now);
+    if (waitMs > 0) {
+      this.#options.failed({ address: addressOf(flow), addressOfRecord: user, method, isChecked: false }, now);
+      return braked(waitMs);
+    }
     const secrets = this.#secretsOf(user, now);
     if (secrets === "ask") return { type: "ask", addressOfRecord: user };
-    const { sign, hash, isOurHost } = this.#options;
+    const { sign, hash, isOurHost, issuer } = this.#options;
     const nonces = this.#nonces;
     const algorithms = algorithmsOf(domain);
-    const checked = checkDigest({ message, method, header, realm, secrets, now, sign, hash, nonces, algorithms, isOurHost });
-    if (checked.result !== "ok") return this.#challenge(header, domain, checked.result === "challenge" && checked.stale, now);
-    // A user speaks for itself only: one password is not good for another's bindings, nor for calls in another's name.
-    return ownsAddressOfRecord(checked.username, claimed) ? granted : notTheirs;
+    const secret = { sign, hash, nonces, issuer, algorithms, isOurHost };
+    const checked = checkDigest({ ...secret, message, method, header, realm, credentials, secrets, source, now });
+    if (checked.result === "ok") {
+      this.#brake.succeeded(login, now);
+      // A user speaks for itself only: one password is not good for another's bindings, nor for calls in another's name.
+      return ownsAddressOfRecord(checked.username, claimed) ? granted : notTheirs;
+    }
+    if (checked.result === "bad") {
+      this.#brake.failed(login, now);
+      this.#options.failed({ address: addressOf(flow), addressOfRecord: user, method, isChecked: true }, now);
+    }
+    return this.#challenge(header, domain, source, checked.result === "challenge" && checked.stale, now);
   }
 
   #secretsOf(addressOfRecord: string, now: number): SubscriberCredentials | undefined | "ask" {
@@ -103,11 +132,20 @@ export class Authority {
     return known === "unknown" ? undefined : known;
   }
 
-  #challenge(header: CredentialsHeader, domain: Domain, stale: boolean, now: number): Verdict {
-    const { sign, nextId } = this.#options;
-    const headers = challenges(header, domain.name, { now, random: nextId(), sign, stale, algorithms: algorithmsOf(domain) });
+  #challenge(header: CredentialsHeader, domain: Domain, source: string, stale: boolean, now: number): Refused {
+    const { issuer, sign, nextId } = this.#options;
+    const options = { issuer, source, now, random: nextId(), sign, stale, algorithms: algorithmsOf(domain) };
+    const headers = challenges(header, domain.name, options);
     return { type: "refused", status: header === Header.Authorization ? 401 : 407, headers };
   }
+}
+
+/**
+ * 503 and not 403: phones come again after Retry-After, and do not tell their users that the password is wrong. It may be right: nobody has
+ * looked. RFC 3261 21.5.4.
+ */
+function braked(waitMs: number): Refused {
+  return { type: "refused", status: 503, reason: "Too Many Failed Logins", headers: [["Retry-After", String(Math.ceil(waitMs / 1000))]] };
 }
 
 function algorithmsOf(domain: Domain): readonly DigestAlgorithm[] {

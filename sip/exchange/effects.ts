@@ -14,6 +14,11 @@ export type Effect =
       readonly commit: number | undefined;
     }
   | {
+      /** A line for the log. */
+      readonly type: "log";
+      readonly text: string;
+    }
+  | {
       /** Ask that exchange for a subscriber's secrets; the answer comes back as {@link Exchange.credentials}. */
       readonly type: "credentials";
       readonly addressOfRecord: string;

@@ -30,6 +30,7 @@ import { Authority } from "./authority.ts";
 import { callingOf, showsAnother, vouch, type Calling } from "./caller.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
+import { FailedLoginLines } from "./failed-logins.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { InviteKeeper } from "./invite-keeper.ts";
 import { LateResponses } from "./late-responses.ts";
@@ -92,6 +93,7 @@ export class Exchange {
   readonly #whereabouts: Whereabouts;
   /** Cells that can be reached, by the last view; undefined: none has come. */
   #reachable: ReadonlySet<string> | undefined;
+  readonly #failedLogins = new FailedLoginLines();
   #isReturning = false;
   /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
   #repeatedUntil: number;
@@ -156,6 +158,12 @@ export class Exchange {
       subscriber: (addressOfRecord) => this.store.subscriber(addressOfRecord),
       isOurHost: (host) => domainOf(this.#map, host) !== undefined,
       now,
+      issuer: { replica: `${config.exchange} ${config.cell}`, boot: this.#boot },
+      failedLoginsPerAddress: config.map.failedLogins,
+      failed: (login, at) => {
+        const text = this.#failedLogins.lineOf(login, at);
+        if (text !== undefined) this.#effects.push({ type: "log", text });
+      },
     });
     this.#registers = new RegisterRequests({
       map: () => this.#map,
@@ -193,7 +201,6 @@ export class Exchange {
    * (frame record `takeover`); undefined: all of them, the cell is down.
    */
   takeOver(access: string | undefined, now: number): void {
-    this.#authority.tookOver(now);
     this.#orphans.tookOver(now);
     this.#repeatedUntil = now + repeatedMs;
     this.#takeovers.takeOver(access, now);
@@ -543,7 +550,7 @@ export class Exchange {
       this.#refuseFor(tx, message, 403, now, "Unknown Caller");
       return false;
     }
-    const verdict = this.#authority.checkCaller(message, calling.caller, domain, now);
+    const verdict = this.#authority.checkCaller(message, calling.caller, domain, tx.flow, now);
     switch (verdict.type) {
       case "granted":
         return true;
@@ -574,7 +581,7 @@ export class Exchange {
 
   /** A REGISTER that needs no transaction has been answered. False: it goes on as other requests do. */
   #registerAtOnce(message: SipMessage, flow: string, now: number): boolean {
-    if (message.method !== "REGISTER" || message.has(Header.Route) || !this.#registers.isAnsweredAlike(message)) return false;
+    if (message.method !== "REGISTER" || message.has(Header.Route) || !this.#registers.isAnsweredAlike(message, flow, now)) return false;
     const { octets, commit } = this.#registers.answer(message, flow, now);
     this.#send(responseFlow(message, flow), octets, commit);
     return true;
@@ -597,7 +604,7 @@ export class Exchange {
     const response = buildResponse(message, status, {
       ...(reason === undefined ? {} : { reason }),
       toTag: this.#tools.nextId(),
-      headers: status === 503 ? [...headers, ["Retry-After", String(retryAfterSeconds)]] : headers,
+      headers: status === 503 && headers.length === 0 ? [["Retry-After", String(retryAfterSeconds)]] : headers,
     });
     this.#transactions.respond(tx, status, response, now);
   }

@@ -40,11 +40,15 @@ export class RegisterRequests {
 
   /**
    * True for a REGISTER that is answered alike however often it comes, and so needs no transaction (RFC 3261 8.2.7): one that nobody has to prove
-   * anything for, since a repeat has the CSeq that its binding has already, and one that is to be challenged. Credentials count once, so
+   * anything for, since a repeat has the CSeq that its binding has already, and one that is to be challenged, or whose password is not
+   * even looked at. Credentials count once, so
    * the transaction of a request with such remembers its answer. For half a minute each, transactions would be most of what a registrar holds.
    */
-  isAnsweredAlike(message: SipMessage): boolean {
-    return !message.has(Header.Authorization) || addressOfRecordOfTo(this.#options.map(), message)?.domain.auth === "open";
+  isAnsweredAlike(message: SipMessage, flow: string, now: number): boolean {
+    if (!message.has(Header.Authorization)) return true;
+    const { authority, map } = this.#options;
+    const domain = addressOfRecordOfTo(map(), message)?.domain;
+    return domain?.auth === "open" || (domain !== undefined && authority.isBraked(message, Header.Authorization, domain, flow, now));
   }
 
   /** Its To tag is made of the request, so that repeats have the same one. */
@@ -58,7 +62,7 @@ export class RegisterRequests {
     const to = addressOfRecordOfTo(map(), message);
     if (to === undefined || to.addressOfRecord.startsWith("@")) return answered(message, 404);
     if (to.domain.auth === "digest") {
-      const verdict = authority.checkRegister(message, to.addressOfRecord, to.domain, now);
+      const verdict = authority.checkRegister(message, to.addressOfRecord, to.domain, flow, now);
       if (verdict.type === "refused") return answered(message, verdict.status, verdict.reason, verdict.headers);
     }
     const { status, reason, headers, changes } = registrar.register(message, to.addressOfRecord, flow, now);

@@ -31,6 +31,8 @@ export type ClusterMap = {
   /** `enabled` false: replicas keep to themselves, to measure what the pair costs. Absent: they are pairs. */
   readonly replication: { readonly ackTimeoutMs: number; readonly enabled?: boolean };
   readonly flushMs: number;
+  /** Wrong passwords that one address may send at once (auth/guess-brake.ts); 0: as many as it likes. Absent: the default. */
+  readonly failedLogins?: number;
 };
 
 /** The exchange that serves an address-of-record (canonical form, see address-of-record.ts). */

@@ -146,6 +146,23 @@ export function flowKeyOf(flow: string): FlowKey | undefined {
   return reading.parsed.key;
 }
 
+/**
+ * Whoever sends on a flow, as limits count: an IPv4 address, or the /64 of an IPv6 address, of which one customer has all the others, too. `addressOf`
+ * says the address itself. A flow that cannot be read is one source like all of those.
+ */
+export function sourceOf(flow: string): string {
+  const address = addressOf(flow);
+  if (!address.includes(":")) return address;
+  const hex = addressToHex(address);
+  // An IPv4 address in IPv6 clothes (RFC 4291 2.5.5.2).
+  return hex.startsWith("00000000000000000000ffff") ? hexToAddress(hex.slice(24)) : hex.slice(0, 16);
+}
+
+/** The remote address of a flow, empty when it cannot be read. */
+export function addressOf(flow: string): string {
+  return flowKeyOf(flow)?.address ?? "";
+}
+
 /** The access of a flow text. */
 export function accessOfFlow(flow: string): string {
   const at = flow.indexOf("~");

@@ -17,11 +17,21 @@ describe("settingsOf", () => {
     expect(() => settings("--digest", "toString")).toThrow("--digest toString: must be md5, or sha-256, or sha-256,md5, or md5,sha-256");
   });
 
+  it("takes how many wrong passwords are borne, none or any number", () => {
+    for (const count of [0, 1, 250]) {
+      const asked = settings("--failed-logins", String(count));
+      const map = clusterMapOf({ domain: "example.test", exchanges: 2, cells: 2 }, asked, layoutOf(asked, 2));
+      expect(map.failedLogins).toBe(count);
+    }
+    expect(() => settings("--failed-logins", "-1")).toThrow("--failed-logins -1: must be a whole number from 0 to 100000");
+  });
+
   it("has the defaults of the contract", () => {
     expect(settings()).toEqual({
       domain: undefined,
       auth: "digest",
       digest: ["MD5"],
+      failedLogins: undefined,
       host: "127.0.0.1",
       sipPort: 5060,
       tlsPort: 5061,

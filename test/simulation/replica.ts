@@ -296,6 +296,9 @@ export class Replica {
         else this.#notTaken(access, [record], now);
         return commit ?? 0;
       }
+      case "log":
+        this.#cell.host.trace(() => effect.text);
+        return 0;
       case "credentials":
         this.#ask<ReturnType<Exchange["credentialsOf"]>>(
           effect.exchange,

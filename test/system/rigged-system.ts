@@ -56,6 +56,7 @@ export class RiggedSystem {
       domain: undefined,
       auth: "open",
       digest: ["MD5"],
+      failedLogins: undefined,
       host,
       sipPort: first,
       tlsPort: first + 1,

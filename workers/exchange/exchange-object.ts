@@ -473,6 +473,9 @@ export class ExchangeObject extends DurableObject<Environment> {
         else this.#notTaken(access, [record], now);
         return commit ?? 0;
       }
+      case "log":
+        console.warn(effect.text);
+        return 0;
       case "credentials":
         void this.#askForCredentials(effect.addressOfRecord, effect.exchange);
         return 0;

@@ -57,18 +57,30 @@ export type Sent = {
   readonly message: SipMessage;
 };
 
+/** `now`: when it starts, if not with the others; a later start has other ids. */
+export type TestExchangeOptions = {
+  readonly exchange?: number;
+  readonly exchangeCount?: number;
+  readonly cell?: string;
+  readonly now?: number;
+  readonly map?: Partial<ClusterMap>;
+};
+
 /** One exchange with a gateway g1 and a line a.0, simulated time, and what it sent. Nothing is faked but the world around it. */
 export class TestExchange {
   readonly exchange: Exchange;
-  now = startedAt;
+  now: number;
   sent: Sent[] = [];
   asked: string[] = [];
+  logged: string[] = [];
   flowsAsked: { readonly addressOfRecord: string; readonly exchange: number; readonly reference: string }[] = [];
   resolving: { readonly id: string; readonly uri: string }[] = [];
   #ids = 0;
 
-  constructor(auth: "digest" | "open" = "open", options: { exchange?: number; exchangeCount?: number; cell?: string } = {}) {
-    const map = testMap(auth, options.exchangeCount ?? 1);
+  constructor(auth: "digest" | "open" = "open", options: TestExchangeOptions = {}) {
+    const map = { ...testMap(auth, options.exchangeCount ?? 1), ...options.map };
+    this.now = options.now ?? startedAt;
+    const boot = options.now === undefined ? "" : (options.now - startedAt + 1_000_000).toString(36);
     this.exchange = new Exchange(
       { exchange: options.exchange ?? 0, cell: options.cell ?? "a", map },
       {
@@ -76,7 +88,7 @@ export class TestExchange {
         hash,
         nextId: () => {
           this.#ids += 1;
-          return `id${options.cell ?? "a"}${this.#ids.toString(36).padStart(14, "0")}`;
+          return `id${options.cell ?? "a"}${boot}${this.#ids.toString(36).padStart(14, "0")}`;
         },
       },
       this.now,
@@ -124,6 +136,10 @@ export class TestExchange {
   #carryOut(effect: Effect, now: Sent[]): void {
     if (effect.type === "flows") {
       this.flowsAsked.push(effect);
+      return;
+    }
+    if (effect.type === "log") {
+      this.logged.push(effect.text);
       return;
     }
     if (effect.type === "credentials") {

@@ -11,6 +11,8 @@ import {
   splitFlow,
   transportOfFlow,
   type FlowKey,
+  addressOf,
+  sourceOf,
 } from "../../../sip/transport/flow.ts";
 
 describe("reading flows", () => {
@@ -82,3 +84,22 @@ describe("flow keys (RFC 5626)", () => {
     expect(splitFlow("g1")).toBeUndefined();
   });
 });
+
+describe("who sends on a flow, as limits count", () => {
+  it.each([
+    ["198.51.100.7", "198.51.100.7"],
+    ["2001:db8:1:2:3:4:5:6", "20010db800010002"],
+    ["2001:db8:1:2::", "20010db800010002"],
+    ["::ffff:198.51.100.7", "198.51.100.7"],
+  ])("%s is %s", (address, source) => {
+    expect(sourceOf(flowOf(address))).toBe(source);
+  });
+
+  it("is nobody's where there is no address", () => {
+    expect([sourceOf("g1~junk"), sourceOf(""), addressOf("g1~junk")]).toEqual(["", "", ""]);
+  });
+});
+
+function flowOf(address: string): string {
+  return `g1~${serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address, port: 5060 })}`;
+}

@@ -1,0 +1,141 @@
+import {
+  failedLoginMsPerAddress,
+  failedLoginMsPerFlow,
+  failedLoginsPerAddressDefault,
+  failedLoginsRememberedMax,
+  knownFlowsMax,
+  knownLoginMs,
+  knownLoginsMax,
+} from "../limits.ts";
+
+/**
+ * How many wrong passwords were sent of late, each under a key. As many as `burst` are borne at once, and one more every `refillMs`. What a key
+ * has left is one number, the time when all is forgotten (the generic cell rate algorithm). Bounded: the one that failed longest ago is
+ * forgotten first.
+ */
+class Failures {
+  readonly #forgottenAt = new Map<string, number>();
+  readonly #burst: number;
+  readonly #refillMs: number;
+
+  constructor(burst: number, refillMs: number) {
+    this.#burst = burst;
+    this.#refillMs = refillMs;
+  }
+
+  get size(): number {
+    return this.#forgottenAt.size;
+  }
+
+  has(key: string, now: number): boolean {
+    return (this.#forgottenAt.get(key) ?? 0) > now;
+  }
+
+  /** How long until another one is borne, ms; 0: now. */
+  waitMs(key: string, now: number): number {
+    const forgottenAt = this.#forgottenAt.get(key);
+    return forgottenAt === undefined ? 0 : Math.max(0, forgottenAt - now - (this.#burst - 1) * this.#refillMs);
+  }
+
+  add(key: string, now: number): void {
+    const forgottenAt = Math.max(this.#forgottenAt.get(key) ?? 0, now) + this.#refillMs;
+    this.#forgottenAt.delete(key);
+    makeRoom(this.#forgottenAt, failedLoginsRememberedMax);
+    this.#forgottenAt.set(key, forgottenAt);
+  }
+
+  forget(key: string): void {
+    this.#forgottenAt.delete(key);
+  }
+}
+
+function makeRoom(map: Map<string, unknown>, max: number): void {
+  if (map.size < max) return;
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
+}
+
+/** Who asks to be let in: the flow it sends on (port or connection included), the address as limits count it (see sourceOf), and as whom. */
+export type Login = { readonly flow: string; readonly source: string; readonly user: string };
+
+/** When a user last gave the right password at an address, and on which flows there, the latest first. */
+type Known = { readonly at: number; readonly flows: readonly string[] };
+
+/**
+ * The brake on guessing: who has sent too many wrong passwords is not checked for a while, right or wrong. What counts:
+ *
+ * - one flow as one user. A phone with an old password uses up its own, and not its neighbours' behind the same NAT;
+ * - one address for all users;
+ * - one user from all addresses that have failed. Nobody is locked out by strangers: an address that has not failed is checked all the same.
+ *
+ * Where a user was right before, others are no hindrance: on a flow that it was right on, its own failures count alone; at an address
+ * that it was right at, those that were made in its name there.
+ *
+ * Whoever is counted was asked at that very address (nonces are made for one): a forged source counts for nobody. Each replica counts
+ * for itself.
+ */
+export class GuessBrake {
+  readonly #flows: Failures;
+  readonly #sources: Failures;
+  readonly #pairs: Failures;
+  readonly #users: Failures;
+  readonly #known = new Map<string, Known>();
+  readonly #isOff: boolean;
+
+  /** `perAddress`: wrong passwords that one address may send at once, for whomever; 0: as many as it likes. */
+  constructor(perAddress: number = failedLoginsPerAddressDefault) {
+    this.#isOff = perAddress === 0;
+    this.#flows = new Failures(Math.ceil(perAddress / 4), failedLoginMsPerFlow);
+    this.#sources = new Failures(perAddress, failedLoginMsPerAddress);
+    this.#pairs = new Failures(perAddress, failedLoginMsPerAddress);
+    this.#users = new Failures(perAddress * 2, failedLoginMsPerAddress);
+  }
+
+  /** Everything that is remembered, for the limits' tests. */
+  get size(): number {
+    return this.#flows.size + this.#sources.size + this.#pairs.size + this.#users.size + this.#known.size;
+  }
+
+  /** True when nobody has failed. */
+  get isReleased(): boolean {
+    return this.#sources.size === 0;
+  }
+
+  /** How long this one must wait before a password is checked, ms; 0: it is checked now. */
+  waitMs({ flow, source, user }: Login, now: number): number {
+    // Nearly always.
+    if (this.isReleased) return 0;
+    const own = this.#flows.waitMs(keyOf(flow, user), now);
+    const pair = keyOf(source, user);
+    const known = this.#known.get(pair);
+    if (own > 0 || known?.flows.includes(flow) === true) return own;
+    if (known !== undefined) return this.#pairs.waitMs(pair, now);
+    const wait = this.#sources.waitMs(source, now);
+    return wait > 0 || !this.#sources.has(source, now) ? wait : this.#users.waitMs(user, now);
+  }
+
+  failed({ flow, source, user }: Login, now: number): void {
+    if (this.#isOff) return;
+    this.#flows.add(keyOf(flow, user), now);
+    this.#sources.add(source, now);
+    this.#pairs.add(keyOf(source, user), now);
+    this.#users.add(user, now);
+  }
+
+  succeeded({ flow, source, user }: Login, now: number): void {
+    if (this.#isOff) return;
+    if (!this.isReleased) this.#flows.forget(keyOf(flow, user));
+    const pair = keyOf(source, user);
+    const known = this.#known.get(pair);
+    const isThere = known?.flows.includes(flow) === true;
+    if (known !== undefined && isThere && now - known.at < knownLoginMs) return;
+    const others = known === undefined ? [] : known.flows.filter((each) => each !== flow).slice(0, knownFlowsMax - 1);
+    this.#known.delete(pair);
+    makeRoom(this.#known, knownLoginsMax);
+    this.#known.set(pair, { at: now, flows: [flow, ...others] });
+  }
+}
+
+function keyOf(place: string, user: string): string {
+  return `${place} ${user}`;
+}
