@@ -163,8 +163,21 @@ export const endedKeysMax = 50_000;
 /** How often expired records are looked for. Going through 10 000 of them takes about a millisecond. */
 export const sweepMs = 60_000;
 
-/** A dialog of which nothing is heard ends: no call of interest lasts longer, and a forgotten one must not count for ever. */
-export const dialogLifetimeMs = 12 * 3600 * 1000;
+/**
+ * A dialog of which nothing is heard ends: a forgotten one must not count for ever. A week, since nothing but its record lets its requests pass, and
+ * lines that stand for days without a session timer exist. It is also how long a token is good where its dialog's record has been lost.
+ */
+export const dialogLifetimeMs = 7 * 24 * 3600 * 1000;
+/** Record-Route values that a dialog's record keeps of one side, of proxies that are not ours. Five of the longest seen; over: none is kept. */
+export const routeSetOctetsMax = 4_096;
+/** A subscription that says no end (RFC 6665 4.2.1.1: it should), and the longest that is believed. */
+export const subscriptionSecondsDefault = 3_600;
+export const subscriptionSecondsMax = 7 * 24 * 3600;
+/**
+ * SUBSCRIBEs and REFERs whose first NOTIFY may overtake their answer: 150 a second for 64 s. A hundred octets each. Over: the earliest is forgotten,
+ * and a NOTIFY that comes before the answer is refused.
+ */
+export const subscriptionsAwaitedMax = 10_000;
 /** A 2xx that no ACK follows: the callee gives up after 64*T1 (RFC 3261 13.3.1.4). */
 export const dialogUnacknowledgedMs = 64 * t1Ms;
 /** RFC 4028 4: the smallest Session-Expires. */

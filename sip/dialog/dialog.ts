@@ -5,11 +5,12 @@ import type { SipMessage } from "../message/sip-message.ts";
 import { dialogKey } from "../record/keys.ts";
 import type { Dialog, DialogSide } from "../record/values.ts";
 import type { Version } from "../record/version.ts";
+import { routeSetsOf } from "./route-set.ts";
 import { expiresAtOf } from "./session-timer.ts";
 
 /**
- * The proxy's record of a dialog (RFC 3261 12): what its tokens in the routes cannot carry, the present targets and flows of both sides,
- * and that the call exists. Routing an in-dialog request never depends on it.
+ * The proxy's record of a dialog (RFC 3261 12): what its tokens in the routes cannot carry, the present targets, routes and flows of both sides,
+ * and that the call exists. While there is none that anybody could have, tokens alone route in-dialog requests.
  *
  * Functions of a dialog return the dialog to store, the same object when nothing has changed. `version` is the version of the record
  * that will hold the result.
@@ -18,11 +19,13 @@ import { expiresAtOf } from "./session-timer.ts";
 /** The two sides: who sent the INVITE that made the dialog, and who answered it. */
 export type Side = "caller" | "callee";
 
-/** The key of the dialog that a message belongs to; undefined outside of any: no To tag (RFC 3261 12.2), no From tag (RFC 2543). */
+/**
+ * The key of the dialog that a message belongs to, if it belongs to one. A phone of RFC 2543 has no tag, which counts as an empty one. Undefined: its
+ * tags tell no sides.
+ */
 export function dialogKeyOf(message: SipMessage): string | undefined {
-  const { callId, fromTag, toTag } = message;
-  if (callId === "" || fromTag === undefined || fromTag === "" || toTag === undefined || toTag === "") return undefined;
-  return dialogKey(callId, fromTag, toTag);
+  const { callId, fromTag = "", toTag = "" } = message;
+  return callId === "" || fromTag === toTag ? undefined : dialogKey(callId, fromTag, toTag);
 }
 
 /** What is known of a side from elsewhere than the messages. */
@@ -46,19 +49,19 @@ export type DialogStart = {
 };
 
 /**
- * The dialog that a 2xx to an initial INVITE makes (RFC 3261 12.1). Undefined when the response has no To tag or the messages cannot be
- * read: such a dialog cannot be told from others. A 2xx that repeats, or answers a re-INVITE, belongs to {@link onResponse}.
+ * The dialog that a 2xx to an initial INVITE makes (RFC 3261 12.1). Undefined when the messages cannot be read. A 2xx that repeats, or answers a re-INVITE, belongs to {@link onResponse}.
  */
 export function dialogFrom2xx(start: DialogStart): { readonly key: string; readonly value: Dialog } | undefined {
   const { request, response, version, now } = start;
   const key = dialogKeyOf(response);
-  const { fromTag, toTag } = response;
+  const { fromTag = "", toTag = "" } = response;
   const cSeq = request.cSeq;
-  if (key === undefined || fromTag === undefined || toTag === undefined || isParseError(cSeq)) return undefined;
+  if (key === undefined || isParseError(cSeq)) return undefined;
+  const routes = routeSetsOf(response, request.has(Header.RecordRoute) ? request.values(Header.RecordRoute).length : 0);
   const value: Dialog = {
     callId: response.callId,
-    caller: sideFrom(start.caller, fromTag, request, cSeq.number, version),
-    callee: sideFrom(start.callee, toTag, response, -1, version),
+    caller: withRoutes(sideFrom(start.caller, fromTag, request, cSeq.number, version), routes.caller),
+    callee: withRoutes(sideFrom(start.callee, toTag, response, -1, version), routes.callee),
     state: "answered",
     createdAt: now,
     expiresAt: expiresAtOf(response, now),
@@ -73,12 +76,13 @@ export function dialogFrom2xx(start: DialogStart): { readonly key: string; reado
 export function dialogFromPassing2xx(start: Omit<DialogStart, "request">): { readonly key: string; readonly value: Dialog } | undefined {
   const { response, caller, version, now } = start;
   const key = dialogKeyOf(response);
-  const { fromTag, toTag } = response;
-  if (key === undefined || fromTag === undefined || toTag === undefined) return undefined;
+  const { fromTag = "", toTag = "" } = response;
+  if (key === undefined) return undefined;
+  const routes = routeSetsOf(response, undefined);
   const value: Dialog = {
     callId: response.callId,
-    caller: { ...caller, tag: fromTag, contact: "", cSeq: -1, version },
-    callee: sideFrom(start.callee, toTag, response, -1, version),
+    caller: withRoutes({ ...caller, tag: fromTag, contact: "", cSeq: -1, version }, routes.caller),
+    callee: withRoutes(sideFrom(start.callee, toTag, response, -1, version), routes.callee),
     state: "answered",
     createdAt: now,
     expiresAt: expiresAtOf(response, now),
@@ -92,10 +96,15 @@ function sideFrom(context: SideContext, tag: string, message: SipMessage, cSeq: 
   return { tag, addressOfRecord: context.addressOfRecord, contact: contact?.uri ?? "", flow: context.flow, instanceId, cSeq, version };
 }
 
+function withRoutes(side: DialogSide, routes: readonly string[]): DialogSide {
+  return routes.length === 0 ? side : { ...side, routes };
+}
+
 /** Which side sent a request of this dialog (a response: whose request it answers), by its From tag. */
 export function senderOf(dialog: Dialog, message: SipMessage): Side | undefined {
-  if (message.fromTag === dialog.caller.tag) return "caller";
-  return message.fromTag === dialog.callee.tag ? "callee" : undefined;
+  const { fromTag = "" } = message;
+  if (fromTag === dialog.caller.tag) return "caller";
+  return fromTag === dialog.callee.tag ? "callee" : undefined;
 }
 
 export function otherSide(side: Side): Side {

@@ -36,7 +36,8 @@ export function callingOf(map: ClusterMap, message: SipMessage): Calling {
   return { callerDomain: claim?.domain, caller: claim?.addressOfRecord, callee };
 }
 
-function claimOfParty(map: ClusterMap, party: NameAddr | ParseError): Claim | undefined {
+/** What a From, or whatever names a caller, claims of ours; undefined: it is no SIP URI. */
+export function claimOfParty(map: ClusterMap, party: NameAddr | ParseError): Claim | undefined {
   const uri = isParseError(party) ? party : party.parsedUri;
   return isParseError(uri) ? undefined : claimOf(map, uri);
 }

@@ -10,6 +10,7 @@ import {
   otherSide,
   senderOf,
   withFlow,
+  type Side,
 } from "../dialog/dialog.ts";
 import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -17,6 +18,7 @@ import type { ClusterMap } from "../placement/cluster-map.ts";
 import { flowBackTo } from "../proxy/record-route.ts";
 import type { Branch } from "../proxy/response-context.ts";
 import type { HybridClock } from "../record/hybrid-clock.ts";
+import { isSubscriptionKey, subscriptionKey } from "../record/keys.ts";
 import type { RecordStore } from "../record/record-store.ts";
 import { makeTombstone } from "../record/state-record.ts";
 import type { Dialog, DialogSide } from "../record/values.ts";
@@ -24,15 +26,20 @@ import { cellOfVersion } from "../record/version.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import { isReliable, transportOfFlow } from "../transport/flow.ts";
 import { addressOfRecordOfParty, callingOf } from "./caller.ts";
+import { isOfSubscription, SubscriptionKeeper } from "./subscription-keeper.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
 export type AnsweredSide = { readonly addressOfRecord: string; readonly flow: string; readonly instanceId: string };
 
+/** The record of a message's dialog, or of the subscription in it, and the side that its From names. */
+export type KnownDialog = { readonly key: string; readonly dialog: Dialog; readonly sender: Side };
+
 /**
  * Keeps the dialog records of the calls that pass: made by the 2xx, confirmed by the ACK, moved by target refreshes, ended by the answer
- * to a BYE. Routing does not need them (tokens carry it); counting, and finding a phone that came back on another flow, do.
+ * to a BYE. They say where in-dialog requests may go, and where a phone is that came back on another flow.
  */
 export class DialogKeeper {
+  readonly subscriptions: SubscriptionKeeper;
   readonly #store: RecordStore;
   readonly #clock: HybridClock;
   readonly #map: () => ClusterMap;
@@ -41,16 +48,25 @@ export class DialogKeeper {
     this.#map = map;
     this.#store = store;
     this.#clock = clock;
+    this.subscriptions = new SubscriptionKeeper(store, clock);
   }
 
+  /** Calls, not subscriptions: goes through them all. */
   get count(): number {
-    return this.#store.count("dialog");
+    let count = 0;
+    for (const { key } of this.#store.records("dialog")) if (!isSubscriptionKey(key)) count += 1;
+    return count;
   }
 
   /** A final response is about to be forwarded: what it means for the dialog. `branch` and `response` undefined: it is one of our own. */
   follow(tx: ServerTransaction, status: number, branch: Branch | undefined, response: SipMessage | undefined, now: number): void {
     const { request } = tx;
-    if (request?.toTag !== undefined) return this.finished(request, status, response, now);
+    if (request !== undefined && isOfSubscription(tx.method)) this.#followSubscription(tx, request, status, branch, response, now);
+    // RFC 2543: the callee may have no tag.
+    const isInDialog = (each: SipMessage): boolean => {
+      return each.toTag !== undefined || (tx.kind !== "inviteServer" && this.#known(each) !== undefined);
+    };
+    if (request !== undefined && isInDialog(request)) return this.finished(request, status, response, now);
     if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return;
     const { group = "" } = branch.target;
     const flow = branch.target.flow === undefined ? "" : branch.flow;
@@ -64,6 +80,22 @@ export class DialogKeeper {
     const calling = callingOf(map, request);
     const caller = sideOf(calling.caller ?? "", flowBackTo(request, tx.flow));
     this.answered(request, response, caller, { ...sideOf(calling.callee ?? "", flow), instanceId: group }, now);
+  }
+
+  #followSubscription(
+    tx: ServerTransaction,
+    request: SipMessage,
+    status: number,
+    branch: Branch | undefined,
+    response: SipMessage | undefined,
+    now: number,
+  ): void {
+    const map = this.#map();
+    const { flow = "", group = "" } = branch?.target ?? {};
+    const sender = sideOf(addressOfRecordOfParty(map, request.from), flowBackTo(request, tx.flow));
+    const receiver = { ...sideOf(addressOfRecordOfParty(map, request.to), flow), instanceId: group };
+    const dialog = this.#known(request)?.dialog;
+    this.subscriptions.finished({ request, status, response, sender, receiver, dialog, now });
   }
 
   /** The same for a response whose request another replica forwarded: it came on `flow` and goes on to `upstream`. True: something changed. */
@@ -84,11 +116,23 @@ export class DialogKeeper {
   /** An in-dialog request passes. A BYE changes nothing until it is answered. */
   requested(request: SipMessage, flow: string, now: number): void {
     if (request.method === "BYE") return;
-    const key = dialogKeyOf(request);
-    const dialog = key === undefined ? undefined : this.#store.dialog(key);
-    if (key === undefined || dialog === undefined) return;
+    const known = this.#known(request);
+    if (known === undefined) return;
+    const { key, dialog } = known;
     const version = this.#clock.tick(now);
     this.#put(key, dialog, onInDialogRequest(dialog, request, flow, version).dialog, version, now);
+  }
+
+  /** What is known of a message's dialog; undefined: there is no record of it that counts. */
+  known(message: SipMessage, now: number): KnownDialog | undefined {
+    const known = this.#known(message);
+    return known !== undefined && isSubscriptionKey(known.key) && known.dialog.expiresAt <= now ? undefined : known;
+  }
+
+  /** Whether it is remembered that a dialog is over. */
+  hasEnded(key: string): boolean {
+    const record = this.#store.get("dialog", key);
+    return record !== undefined && record.value === undefined;
   }
 
   /** The side that an in-dialog request is for; undefined: there is no record of the dialog. */
@@ -158,12 +202,18 @@ export class DialogKeeper {
     if (isEnding(request.method, status)) this.#put(key, dialog, undefined, version, now);
   }
 
-  /** The record of a message's dialog, and the side that its From names. */
-  #known(message: SipMessage): { readonly key: string; readonly dialog: Dialog; readonly sender: "caller" | "callee" } | undefined {
-    const key = dialogKeyOf(message);
-    const dialog = key === undefined ? undefined : this.#store.dialog(key);
+  #known(message: SipMessage): KnownDialog | undefined {
+    const call = dialogKeyOf(message);
+    if (call === undefined) return undefined;
+    let key = call;
+    let dialog = this.#store.dialog(call);
+    if (dialog === undefined) {
+      const { callId, fromTag = "", toTag = "" } = message;
+      key = subscriptionKey(callId, fromTag, toTag);
+      dialog = this.#store.dialog(key);
+    }
     const sender = dialog === undefined ? undefined : senderOf(dialog, message);
-    return key === undefined || dialog === undefined || sender === undefined ? undefined : { key, dialog, sender };
+    return dialog === undefined || sender === undefined ? undefined : { key, dialog, sender };
   }
 
   #endUnknown(key: string, now: number): boolean {

@@ -1,3 +1,4 @@
+import { memoryFrom, type Memory } from "../dialog/memory.ts";
 import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
 import { repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
@@ -30,6 +31,7 @@ import { Authority } from "./authority.ts";
 import { callingOf, showsAnother, vouch, type Calling } from "./caller.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
+import { DialogWays, type NoWay } from "./dialog-ways.ts";
 import { FailedLoginLines } from "./failed-logins.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { InviteKeeper } from "./invite-keeper.ts";
@@ -43,7 +45,13 @@ import { Takeovers } from "./takeovers.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { isReliableFlow, Whereabouts } from "./whereabouts.ts";
 
-export type ExchangeConfig = { readonly exchange: number; readonly cell: string; readonly map: ClusterMap };
+export type ExchangeConfig = {
+  readonly exchange: number;
+  readonly cell: string;
+  readonly map: ClusterMap;
+  /** How far its memory of dialogs goes back; absent: it begins now. */
+  readonly memory?: Memory;
+};
 
 /** What is not a function of the arguments, given by the shell. */
 export type ExchangeTools = {
@@ -55,7 +63,8 @@ export type ExchangeTools = {
   readonly nextId: () => string;
 };
 
-const recordRouteMethods: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", "REFER"]);
+/** RFC 3261 16.6 4, RFC 6665 4.3. */
+const recordRouteMethods: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", "REFER", "NOTIFY"]);
 
 /**
  * One replica of an exchange: the registrar and proxy of a slice of the addresses-of-record, as a pure machine. Events go in through the
@@ -95,6 +104,9 @@ export class Exchange {
   #reachable: ReadonlySet<string> | undefined;
   readonly #failedLogins = new FailedLoginLines();
   #isReturning = false;
+  #memory: Memory;
+  /** Nobody has said that the two replicas are together. */
+  #pairKnownUntil = Number.NEGATIVE_INFINITY;
   /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
   #repeatedUntil: number;
 
@@ -139,10 +151,21 @@ export class Exchange {
         this.#effects.push({ type: "flows", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord), reference });
       },
     });
+    this.#memory = config.memory ?? memoryFrom(now);
+    const ways = new DialogWays({
+      ...config,
+      map: () => this.#map,
+      dialogs: this.#dialogs,
+      memory: () => this.#memory,
+      pairKnownUntil: () => this.#pairKnownUntil,
+      inviteOf: (callId, callerTag) => this.#proxy.inviteOf(callId, callerTag),
+      mayBeElsewhere: (callId) => this.#invites.mayBeForeign(callId),
+    });
     this.#whereabouts = new Whereabouts({
       map: () => this.#map,
       accesses: this.#accesses,
       dialogs: this.#dialogs,
+      ways,
       finder: this.#finder,
       registrar: this.#registrar,
       flowsHere,
@@ -221,6 +244,17 @@ export class Exchange {
     const isDoubtful = (flow: string): boolean => isLine(accessOfFlow(flow)) && !this.#accesses.isReachable(accessOfFlow(flow));
     this.#transactions.flowsDoubtful(isDoubtful, now);
     this.#settle(now);
+  }
+
+  /** How far this replica's memory of dialogs goes back, its pair's included. */
+  setMemory(memory: Memory): void {
+    this.#memory = memory;
+  }
+
+  /** Whether each replica is told at once what the other one changes. */
+  setTogether(isTogether: boolean, now: number): void {
+    if (isTogether) this.#pairKnownUntil = Number.POSITIVE_INFINITY;
+    else if (this.#pairKnownUntil === Number.POSITIVE_INFINITY) this.#pairKnownUntil = now;
   }
 
   /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */
@@ -487,18 +521,29 @@ export class Exchange {
     if (tx.kind === "inviteServer" && this.#takeovers.repeatedInvite(tx, message, now)) return;
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
-    if (request.token === undefined) return this.#processInitial(tx, request, now);
-    // Its Record-Route is ours and signed: whoever holds it takes part in the dialog, and is not asked for a password again.
+    const target = this.#dialogTarget(request, now);
+    if (target === undefined) return this.#processInitial(tx, request, now);
+    // Whoever brings the token of this dialog, or knows its Call-ID and both tags, takes part in it, and is not asked for a password again.
+    if ("status" in target) return this.#refuseFor(tx, request.message, target.status, now, target.reason);
     this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
-    this.#proxy.forward(tx, request, [this.#whereabouts.dialogTarget(request, now)], { recordRoute: false }, now);
+    // RFC 6665 4.3: a NOTIFY may be what makes the dialog for its subscriber.
+    this.#proxy.forward(tx, request, [target], { recordRoute: request.message.method === "NOTIFY" }, now);
   }
 
   #ack(message: SipMessage, flow: string, now: number): void {
     const request = this.#proxy.preprocess(message, flow);
     if (isParseError(request)) return; // RFC 3261 17: an ACK is never answered
-    if (request.token === undefined) return this.#orphans.ack(request, now);
+    const target = this.#dialogTarget(request, now);
+    if (target === undefined) return this.#orphans.ack(request, now);
+    if ("status" in target) return;
     this.#dialogs.requested(request.message, flowBackTo(request.message, flow), now);
-    this.#proxy.ack(request, this.#whereabouts.dialogTarget(request, now), now);
+    this.#proxy.ack(request, target, now);
+  }
+
+  /** Undefined: the request is outside of dialogs, or in one that we are not on the path of. */
+  #dialogTarget(request: Preprocessed, now: number): Target | NoWay | undefined {
+    if (request.token === undefined && request.message.toTag === undefined && request.message.method !== "ACK") return undefined;
+    return this.#whereabouts.dialogTarget(request, now);
   }
 
   /** A request outside of dialogs, or within one that we are not on the path of: whose is it, may it, and where does it go. */
@@ -509,6 +554,8 @@ export class Exchange {
     if (message.method === "OPTIONS" && calling.callee?.startsWith("@") === true) return this.#answerOptions(tx, message, now);
     const refusal = this.#proxy.checkForwarding(request);
     if (refusal !== undefined) return this.#proxy.refuse(tx, message, refusal, now);
+    // A stranger speaks to phones within dialogs that we know, or begins one.
+    if (message.toTag !== undefined && calling.callerDomain === undefined) return this.#refuseFor(tx, message, 481, now);
     if (calling.callee === undefined && calling.callerDomain === undefined)
       return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
     if (calling.callerDomain !== undefined && !this.#isAuthorized(tx, request, calling, calling.callerDomain, now)) return;
@@ -521,6 +568,7 @@ export class Exchange {
     const { message } = request;
     const recordRoute = recordRouteMethods.has(message.method);
     if (!request.isLeaving && privacyOf(message).isImpossible) return this.#refuseFor(tx, message, 500, now, "Privacy Not Available");
+    if (message.method === "SUBSCRIBE" || message.method === "REFER") this.#dialogs.subscriptions.begins(message, now);
     if (calling.callee === undefined) {
       const outside: Target = { requestUri: message.requestUri, routes: [] };
       if (!this.#transactions.mayWait(tx, "", calling.callerDomain === undefined, 1)) return this.#refuseFor(tx, message, 503, now);

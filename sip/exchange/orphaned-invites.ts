@@ -13,6 +13,7 @@ import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { NonInviteServerTransaction, TransportSink } from "../transaction/transaction.ts";
 import { callingOf } from "./caller.ts";
+import type { NoWay } from "./dialog-ways.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
 
 /** RFC 3326: so that a phone does not show a missed call when another one of its user has answered. */
@@ -28,7 +29,7 @@ export type OrphanedInvitesOptions = {
   /** The targets of a user of this exchange that a way leads to. */
   readonly targets: (addressOfRecord: string, isSecure: boolean, now: number) => readonly Target[];
   readonly isServedHere: (addressOfRecord: string) => boolean;
-  readonly dialogTarget: (request: Preprocessed, now: number) => Target;
+  readonly dialogTarget: (request: Preprocessed, now: number) => Target | NoWay | undefined;
 };
 
 /**
@@ -119,7 +120,8 @@ export class OrphanedInvites {
   #targets(request: Preprocessed, now: number): readonly Target[] {
     const { map, targets, isServedHere, dialogTarget } = this.#options;
     const { message, token } = request;
-    if (token !== undefined) return [dialogTarget(request, now)];
+    const inDialog = token === undefined ? undefined : dialogTarget(request, now);
+    if (token !== undefined) return inDialog === undefined || "status" in inDialog ? [] : [inDialog];
     const { callee } = callingOf(map(), message);
     if (callee === undefined || (message.toTag !== undefined) !== (message.method === "ACK") || !isServedHere(callee)) return [];
     return targets(callee, message.requestUri.startsWith("sips:"), now).slice(0, branchesMax);

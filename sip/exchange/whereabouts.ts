@@ -1,5 +1,6 @@
 import { contactOf } from "../dialog/dialog.ts";
 import { presentFlow, type Phone, type PhoneFlow } from "../dialog/present-flow.ts";
+import { isAlong } from "../dialog/route-set.ts";
 import { isParseError } from "../errors.ts";
 import { phoneReturnMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -9,13 +10,13 @@ import type { Wanted } from "../proxy/environment.ts";
 import type { Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import type { DialogSide } from "../record/values.ts";
-import { msOfVersion } from "../record/version.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import { accessOfFlow, isReliable, transportOfFlow } from "../transport/flow.ts";
 import { fallbackFlow } from "../transport/response-flow.ts";
 import type { Accesses } from "./accesses.ts";
 import { addressOfRecordOfParty, callingOf } from "./caller.ts";
 import type { DialogKeeper } from "./dialog-keeper.ts";
+import type { DialogWays, NoWay } from "./dialog-ways.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
 import type { RegistrarDesk } from "./registrar-desk.ts";
 
@@ -30,6 +31,10 @@ type Wayward = Phone & {
 
 /** What is known of a phone that is in no dialog. */
 const stranger = { contact: "", instanceId: "", addressOfRecord: "" };
+
+const noRoutes: readonly string[] = [];
+const offTheRoute: NoWay = { status: 403, reason: "Not the Route of This Dialog" };
+const nowhere: NoWay = { status: 481, reason: "Call/Transaction Does Not Exist" };
 
 type Hunt = {
   readonly phone: Wayward;
@@ -47,6 +52,7 @@ export type WhereaboutsOptions = {
   readonly map: () => ClusterMap;
   readonly accesses: Accesses;
   readonly dialogs: DialogKeeper;
+  readonly ways: DialogWays;
   readonly finder: PhoneFinder;
   readonly registrar: RegistrarDesk;
   /** The flows of an address-of-record of this exchange; undefined: another one serves it. */
@@ -74,19 +80,31 @@ export class Whereabouts {
     this.#options = options;
   }
 
-  /** Where an in-dialog request goes: by its Request-URI, or on the flow that its phone has now. */
-  dialogTarget(request: Preprocessed, now: number): Target {
+  /**
+   * Where a request within a dialog goes: on the flow that its phone has now, or to its Contact, by the proxies that were recorded there. Not where
+   * its Request-URI and its Route say, if that is elsewhere. Undefined: it is in no dialog that is known, and brings no token.
+   */
+  dialogTarget(request: Preprocessed, now: number): Target | NoWay | undefined {
     const { message } = request;
     const { requestUri } = message;
-    const phone = this.#receiverOf(request);
-    const { addressOfRecord } = phone;
-    // By its Contact; a phone of ours that has moved is found by its bindings, when nothing comes back.
-    if (phone.flow === "") return addressOfRecord === "" ? { requestUri, routes: [] } : { requestUri, routes: [], seek: "onFailure" };
+    const phone = this.#options.ways.receiverOf(request, now);
+    if (phone === undefined || "status" in phone) return phone;
+    const { addressOfRecord, contact, routes: recorded } = phone;
+    const hasRoutes = request.routes.length > 0;
+    if (recorded !== undefined && hasRoutes && !isAlong(request.routes, recorded)) return offTheRoute;
+    // RFC 3261 12.2.1.1: who has lost the route set goes by it all the same.
+    const routes = hasRoutes || recorded === undefined ? noRoutes : recorded;
+    if (phone.flow === "") {
+      if (contact === "") return nowhere;
+      const target = contact === requestUri ? { requestUri, routes } : { requestUri, routes, nextHop: contact };
+      // A phone of ours that has moved is found by its bindings, when nothing comes back.
+      return addressOfRecord === "" ? target : { ...target, seek: "onFailure" };
+    }
     const flows = (addressOfRecord === "" ? undefined : this.#options.flowsHere(addressOfRecord, now)) ?? [];
     const flow = presentFlow(phone, flows, (each) => this.#options.accesses.usable(each) !== undefined);
-    if (flow === undefined) return { requestUri, routes: [], seek: "first" };
+    if (flow === undefined) return { requestUri, routes, seek: "first" };
     if (flow !== phone.flow) this.#options.dialogs.receiverMoved(message, flow, now);
-    return { requestUri, routes: [], flow, seek: "onFailure" };
+    return { requestUri, routes, flow, seek: "onFailure" };
   }
 
   /** See `ProxyEnvironment.seek`. */
@@ -94,7 +112,8 @@ export class Whereabouts {
     if (wanted.target.seek === "registration") return this.#awaitRegistration(wanted, now);
     const { request, failed, until, reference } = wanted;
     const { dialogs, resolved } = this.#options;
-    const phone = request.token === undefined ? this.#calledPhone(wanted) : this.#receiverOf(request);
+    const phone = this.#options.ways.receiverOf(request, now) ?? this.#calledPhone(wanted);
+    if ("status" in phone) return resolved(reference, [], now);
     const found = (flow: string | undefined, at: number): void => {
       if (flow !== undefined) dialogs.receiverMoved(request.message, flow, at);
       resolved(reference, flow === undefined ? [] : [flow], at);
@@ -234,18 +253,6 @@ export class Whereabouts {
   /** The flow, unless it is the way there that is missing. */
   #deadOf(flow: string): readonly string[] {
     return this.#options.accesses.usable(flow) === undefined ? [] : [flow];
-  }
-
-  /** The phone that an in-dialog request is for, as the dialog's record knows it, else as the token and the request do. */
-  #receiverOf(request: Preprocessed): Wayward {
-    const { message, token, direction } = request;
-    const tokenFlow = (direction === "toCaller" ? token?.caller : token?.callee) ?? "";
-    const side = this.#options.dialogs.receiverOf(message);
-    const addressOfRecord =
-      side === undefined || side.addressOfRecord === "" ? addressOfRecordOfParty(this.#options.map(), message.to) : side.addressOfRecord;
-    if (side === undefined) return { contact: message.requestUri, instanceId: "", flow: tokenFlow, heardAt: 0, addressOfRecord };
-    const { contact, instanceId, version } = side;
-    return { contact, instanceId, flow: side.flow === "" ? tokenFlow : side.flow, heardAt: msOfVersion(version), addressOfRecord };
   }
 
   /** The phone that an initial request has gone to. */

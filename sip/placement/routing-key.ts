@@ -3,9 +3,9 @@ import { endOfValue } from "../message/header-lines.ts";
 import { stringOf } from "../message/octets.ts";
 import { noParams } from "../message/params.ts";
 import type { SipUri } from "../message/uri.ts";
-import { branchPrefix, dialogTokenPrefix, viaMarkName } from "../transport/token.ts";
+import { branchPrefix, dialogTokenPrefix, oldTokenPrefix, viaMarkName } from "../transport/token.ts";
 import { addressOfRecordOf, claimOf } from "./address-of-record.ts";
-import { exchangeOf, type ClusterMap } from "./cluster-map.ts";
+import { domainOf, exchangeOf, type ClusterMap } from "./cluster-map.ts";
 
 /** Where a message belongs: the exchange, and the cell that a token prefers (it set the call up). */
 export type RoutingKey = { readonly exchange: number; readonly cell?: string };
@@ -14,7 +14,7 @@ export type RoutingKey = { readonly exchange: number; readonly cell?: string };
  * Chooses the exchange for a message by reading only what that needs, without parsing it:
  *
  * - a response: the token in the topmost Via;
- * - a request with our token in its topmost Route, or in the user part of its Request-URI: that token;
+ * - a request with our token in its Route, the topmost one, or in the user part of its Request-URI: that token;
  * - REGISTER: the address-of-record in To;
  * - anything else: the address-of-record in the Request-URI when the domain is ours, else the one that From claims.
  *
@@ -97,9 +97,9 @@ function ofRequest(octets: Uint8Array, start: number, lineEnd: number, end: numb
     if (initial === 0x72) {
       const value = isName(octets, at, "route") ? valueOf(octets, at, headerEnd) : -1;
       if (value >= 0) {
-        const key = ofRoute(octets, value, endOfValue(octets, value, headerEnd), map);
-        if (key !== undefined) return key;
-        break;
+        const key = ofRoutes(octets, value, headerEnd, map);
+        if (key === undefined) break;
+        if (key !== ours) return key;
       }
     } else if (party < 0 && (isRegister ? isTo(octets, at) : isFrom(octets, at))) {
       party = valueOf(octets, at, headerEnd);
@@ -125,8 +125,25 @@ function ofRequest(octets: Uint8Array, start: number, lineEnd: number, end: numb
 
 type UriReader = (octets: Uint8Array, start: number, end: number, map: ClusterMap) => RoutingKey | undefined;
 
-function ofRoute(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
-  return ofNameAddr(octets, start, end, ofToken, map);
+/** The first value is ours without a token: it says nothing, and the next one may. */
+const ours: RoutingKey = { exchange: -1 };
+
+/** The first token among the Route values of a line, behind values of ours: phones put their outbound proxy above the route set of a dialog. */
+function ofRoutes(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
+  for (let at = start; at < end; at = skipSpace(octets, at + 1, end)) {
+    const valueEnd = endOfValue(octets, at, end);
+    const key = ofNameAddr(octets, at, valueEnd, ofRouteUri, map);
+    if (key !== ours) return key;
+    at = valueEnd;
+  }
+  return ours;
+}
+
+function ofRouteUri(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
+  const token = ofToken(octets, start, end, map);
+  const uri = token === undefined ? plainUriOf(octets, start, end) : undefined;
+  if (uri === undefined) return token;
+  return domainOf(map, uri.host, uri.port) === undefined ? undefined : ours;
 }
 
 /** Finds the URI of `[ display-name ] "<" URI ">"` or `URI params`, and reads it. */
@@ -153,7 +170,8 @@ function ofNameAddr(octets: Uint8Array, start: number, end: number, read: UriRea
 /** Our token as the user part of a URI. */
 function ofToken(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
   const user = behindScheme(octets, start, end);
-  if (user < 0 || !startsWith(octets, user, end, dialogTokenPrefix)) return undefined;
+  if (user < 0) return undefined;
+  if (!startsWith(octets, user, end, dialogTokenPrefix) && !startsWith(octets, user, end, oldTokenPrefix)) return undefined;
   return ofParts(octets, user + dialogTokenPrefix.length, end, 0x2a, map);
 }
 

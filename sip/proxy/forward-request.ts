@@ -49,7 +49,7 @@ export function forwardRequest(
   if (recordRoute) {
     const isSecure = isSips(requestUri) || (firstRoute !== undefined && isSips(firstRoute));
     const cell = parseViaMark(via.mark)?.cell ?? env.cell;
-    for (const value of recordRoutesOf(env, request, target, flow, isSecure, cell)) edit.prepend(Header.RecordRoute, value);
+    for (const value of recordRoutesOf(env, request, flow, isSecure, cell)) edit.prepend(Header.RecordRoute, value);
   }
   const listener = env.sentBy(flow);
   const mark = via.mark === "" ? "" : `;${viaMarkName}=${via.mark}`;

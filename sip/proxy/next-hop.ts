@@ -15,12 +15,12 @@ export type NextHop = {
 };
 
 /**
- * The first Route value, the target's before the request's own, else the Request-URI. With a SIPS Request-URI it is taken as a SIPS URI.
+ * The first Route value, the target's before the request's own, else the target's own, else the Request-URI. With a SIPS Request-URI it is taken as a SIPS URI.
  * Undefined when that is no SIP URI: there is nowhere to send it.
  */
 export function nextHopOf(request: Preprocessed, target: Target): NextHop | undefined {
   const route = firstRouteOf(request, target);
-  const uri = parseUri(route ?? target.requestUri);
+  const uri = parseUri(route ?? target.nextHop ?? target.requestUri);
   if (isParseError(uri) || !isSipUri(uri)) return undefined;
   const isStrict = route !== undefined && isStrictRouter(uri);
   const isSecure = target.requestUri.slice(0, 5).toLowerCase() === "sips:";

@@ -16,6 +16,8 @@ import type { Preprocessed } from "./route-preprocessing.ts";
  */
 export class OpenRequests {
   readonly #byIdentity = new Map<string, ResponseContext>();
+  /** INVITEs outside of dialogs, by {@link inviteName}. */
+  readonly #invites = new Map<string, ResponseContext>();
   readonly #names: OwnNames;
 
   constructor(names: OwnNames) {
@@ -27,13 +29,24 @@ export class OpenRequests {
   }
 
   add(context: ResponseContext): void {
-    if (context.request !== undefined) this.#byIdentity.set(context.request.identity, context);
+    if (context.request === undefined) return;
+    this.#byIdentity.set(context.request.identity, context);
+    const { message } = context.request;
+    if (context.isInvite && message.toTag === undefined) this.#invites.set(inviteName(message.callId, message.fromTag ?? ""), context);
   }
 
   /** To be called before the context's request is given up. */
   remove(context: ResponseContext): void {
-    const identity = context.request?.identity;
-    if (identity !== undefined && this.#byIdentity.get(identity) === context) this.#byIdentity.delete(identity);
+    if (context.request === undefined) return;
+    const { identity, message } = context.request;
+    if (this.#byIdentity.get(identity) === context) this.#byIdentity.delete(identity);
+    const name = context.isInvite && message.toTag === undefined ? inviteName(message.callId, message.fromTag ?? "") : "";
+    if (this.#invites.get(name) === context) this.#invites.delete(name);
+  }
+
+  /** The INVITE that has made the early dialogs of this Call-ID and caller, and is not answered yet. */
+  inviteOf(callId: string, callerTag: string): ResponseContext | undefined {
+    return this.#invites.get(inviteName(callId, callerTag));
   }
 
   /** The context of the same request, when it has not been answered yet. */
@@ -42,6 +55,10 @@ export class OpenRequests {
     const known = context?.finalStatus === 0 ? context.request : undefined;
     return known !== undefined && isSameRequest(known.message, request.message, this.#names) ? context : undefined;
   }
+}
+
+function inviteName(callId: string, callerTag: string): string {
+  return `${callId} ${callerTag}`;
 }
 
 /** Lets a transaction wait for the answer to a request that is being forwarded already. False: too many do. */

@@ -112,11 +112,9 @@ export class Proxy {
     this.#transactions.respond(tx, refusal.status, response, now);
   }
 
-  /** The target of an in-dialog request: its Request-URI, by the flow that the token has for that side. */
-  dialogTarget(request: Preprocessed): Target {
-    const { token, direction, message } = request;
-    const flow = token === undefined ? "" : direction === "toCaller" ? token.caller : token.callee;
-    return { requestUri: message.requestUri, routes: [], ...(flow === "" ? {} : { flow }) };
+  /** The INVITE in progress that an early dialog belongs to (RFC 3261 12.1). */
+  inviteOf(callId: string, callerTag: string): ResponseContext | undefined {
+    return this.#open.inviteOf(callId, callerTag);
   }
 
   /**
@@ -130,6 +128,7 @@ export class Proxy {
     const refusal = request.loop === undefined ? this.checkForwarding(request) : undefined;
     if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
     if (this.join(tx, request, now)) return;
+    if (request.at === 0) request.at = now;
     const context = newContext(tx, request, options.recordRoute);
     if (this.#env.mayBeRepeated?.(now) === true) context.ownVias = request.message.values(Header.Via);
     tx.owner = context;

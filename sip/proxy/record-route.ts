@@ -2,11 +2,9 @@ import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { transportOfFlow } from "../transport/flow.ts";
 import type { Listener } from "../transport/flow.ts";
-import { isBehindNat } from "../transport/response-flow.ts";
-import { hashTag, makeDialogToken } from "../transport/token.ts";
-import type { DialogToken } from "../transport/token.ts";
+import { isBehindNat, responseFlow } from "../transport/response-flow.ts";
+import { makeDialogToken } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /**
@@ -14,15 +12,8 @@ import type { Preprocessed } from "./route-preprocessing.ts";
  * listeners, two (RFC 5658): the side it came from first, the side it goes to last and so on top (RFC 3261 16.6 4).
  * Their user part is the dialog token: all that an in-dialog request needs to find its way.
  */
-export function recordRoutesOf(
-  env: ProxyEnvironment,
-  request: Preprocessed,
-  target: Target,
-  flow: string,
-  isSecure: boolean,
-  cell: string,
-): string[] {
-  const user = makeDialogToken(request.token ?? tokenOf(env, request, target, cell), env.sign);
+export function recordRoutesOf(env: ProxyEnvironment, request: Preprocessed, flow: string, isSecure: boolean, cell: string): string[] {
+  const user = request.tokenText ?? tokenFor(env, request, flow, cell);
   const from = env.sentBy(request.flow);
   const to = env.sentBy(flow);
   const facingTarget = recordRoute(user, to, isSecure);
@@ -30,14 +21,11 @@ export function recordRoutesOf(
   return [recordRoute(user, from, isSecure), facingTarget];
 }
 
-function tokenOf(env: ProxyEnvironment, request: Preprocessed, target: Target, cell: string): DialogToken {
-  return {
-    exchange: env.exchange,
-    cell,
-    callerTag: hashTag(request.message.fromTag ?? ""),
-    caller: flowBackTo(request.message, request.flow),
-    callee: target.flow ?? "",
-  };
+/** Both flows are named, also where a Contact is the better way: where no record says that, they are all there is. */
+function tokenFor(env: ProxyEnvironment, request: Preprocessed, callee: string, cell: string): string {
+  const { message, at } = request;
+  const token = { exchange: env.exchange, cell, madeAt: at, caller: responseFlow(message, request.flow), callee };
+  return makeDialogToken(token, { callId: message.callId, callerTag: message.fromTag ?? "" }, env.sign);
 }
 
 /**

@@ -12,6 +12,8 @@ export type Target = {
   readonly routes: readonly string[];
   /** Send there, whatever Request-URI and Route say. */
   readonly flow?: string;
+  /** Without a flow: the URI that says where to send, whatever the Request-URI says. A Route comes first. */
+  readonly nextHop?: string;
   /** RFC 5626 7: targets that are flows to one instance have the same group: one at a time, the next only when this one fails. */
   readonly group?: string;
   /**

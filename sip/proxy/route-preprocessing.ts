@@ -7,8 +7,8 @@ import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri, parseUri, serializeUri } from "../message/uri.ts";
 import type { SipUri } from "../message/uri.ts";
-import { dialogTokenPrefix, hashTag, verifyDialogToken } from "../transport/token.ts";
-import type { DialogToken } from "../transport/token.ts";
+import { dialogTokenPrefix, isDialogToken, oldTokenPrefix, verifyDialogToken } from "../transport/token.ts";
+import type { DialogToken, VerifiedToken } from "../transport/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 
 /** A request after RFC 3261 16.4, ready to be served here or forwarded. */
@@ -23,8 +23,12 @@ export type Preprocessed = {
   readonly routes: readonly NameAddr[];
   /** What our Record-Route said of the dialog; undefined outside a dialog, or when we did not record a route. */
   readonly token: DialogToken | undefined;
-  /** Which way an in-dialog request goes, by its From tag. Undefined without a token. */
+  /** Its text; undefined without one. */
+  readonly tokenText: string | undefined;
+  /** Which way an in-dialog request goes, by its tags. Undefined without a token. */
   readonly direction: "toCallee" | "toCaller" | undefined;
+  /** When it is forwarded first, ms since the epoch; 0: not yet. Says how old its dialog's token is. */
+  at: number;
   /** Set by `checkForwarding` when RFC 3261 16.3 has nothing against forwarding it: the loop hash of 16.6 8. */
   loop: string | undefined;
   /** The address-of-record that its caller has proved to have and that whoever is called may be told (RFC 3325 5); undefined: none. */
@@ -35,10 +39,13 @@ export type Preprocessed = {
   identity: string;
 };
 
+/** Without a To tag these make a dialog, and are in none (RFC 3261 12.2; RFC 6665 4.1.2, RFC 3515 2.4.4). */
+const dialogMakingMethods: readonly string[] = ["INVITE", "SUBSCRIBE", "REFER"];
+
 /**
  * RFC 3261 16.4: undoes what a strict router did, strips a `maddr` that is ours, finds our own values on top of Route (one, or the two of
  * RFC 5658) and verifies the token in them. Errors: 400 for Route or Request-URI that cannot be read, 403 for a token of ours that has
- * been tampered with (RFC 5626 5.3), 404 for a Record-Route URI of ours that leads nowhere.
+ * been tampered with or is of another dialog (RFC 5626 5.3), 404 for a Record-Route URI of ours that leads nowhere.
  */
 export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: string): Preprocessed | ParseError {
   const message = withoutOwnMaddr(env, withoutStrictRouting(env, received));
@@ -46,27 +53,28 @@ export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: st
   const routes = message.routes;
   if (isParseError(routes)) return routes;
   let ownRoutes = 0;
-  let token: DialogToken | undefined;
+  let verified: VerifiedToken | undefined;
   let tokenText: string | undefined;
   for (const route of routes) {
-    const own = ownRouteOf(env, route.uri);
+    const own = ownRouteOf(env, route.uri, message, tokenText);
     if (own === undefined) break;
     if (isParseError(own)) return own;
-    // A second token of another dialog's iteration (a spiral) is for the next time the request comes by.
-    if (own.user !== undefined && tokenText !== undefined && own.user !== tokenText) break;
-    token ??= own.token;
+    verified ??= own.verified;
     tokenText ??= own.user;
     ownRoutes += 1;
   }
-  // A token is for requests inside the dialog (RFC 3261 16.6 4: "only valid for the lifetime of any dialog").
-  const isInDialog = message.toTag !== undefined && token !== undefined;
+  // A token is for requests inside the dialog (RFC 3261 16.6 4: "only valid for the lifetime of any dialog"). A phone of RFC 2543 has no tag.
+  const isInDialog = message.toTag !== undefined || !dialogMakingMethods.includes(message.method);
+  const { token, direction } = (isInDialog ? verified : undefined) ?? none;
   return {
     message,
     flow,
     ownRoutes,
     routes: ownRoutes === 0 ? routes : routes.slice(ownRoutes),
-    token: isInDialog ? token : undefined,
-    direction: isInDialog && token !== undefined ? directionOf(token, message) : undefined,
+    token,
+    tokenText: token === undefined ? undefined : tokenText,
+    direction,
+    at: 0,
     loop: undefined,
     asserted: undefined,
     isLeaving: false,
@@ -74,18 +82,25 @@ export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: st
   };
 }
 
-function directionOf(token: DialogToken, message: SipMessage): "toCallee" | "toCaller" {
-  return hashTag(message.fromTag ?? "") === token.callerTag ? "toCallee" : "toCaller";
-}
+const none = { token: undefined, direction: undefined } as const;
 
-/** Undefined: not a value of ours. `user` is the token's text. */
-function ownRouteOf(env: ProxyEnvironment, text: string): { user?: string; token?: DialogToken } | ParseError | undefined {
+/**
+ * Undefined: not a value of ours, or the token of another pass (a spiral), which is for the next time that the request comes by. `user` is the
+ * token's text; `known`: one that has been verified.
+ */
+function ownRouteOf(
+  env: ProxyEnvironment,
+  text: string,
+  message: SipMessage,
+  known: string | undefined,
+): { user?: string; verified?: VerifiedToken } | ParseError | undefined {
   const uri = parseUri(text);
   if (isParseError(uri) || !isSipUri(uri)) return undefined;
   const user = uri.user;
-  if (user === undefined || !user.startsWith(dialogTokenPrefix)) return env.isOurs(uri.host, uri.port) ? {} : undefined;
-  const token = verifyDialogToken(user, env.sign);
-  if (token !== undefined) return { user, token };
+  if (user === undefined || !isDialogToken(user)) return env.isOurs(uri.host, uri.port) ? {} : undefined;
+  if (known !== undefined) return user === known ? { user } : undefined;
+  const verified = verifyDialogToken(user, message, env.sign);
+  if (verified !== undefined) return { user, verified };
   return env.isOurs(uri.host, uri.port) ? parseError("dialog-token", 403, "Forbidden") : undefined;
 }
 
@@ -94,11 +109,12 @@ function ownRouteOf(env: ProxyEnvironment, text: string): { user?: string; token
  * back as a loose router would have sent them; the value of ours goes on top of Route, to be read with the others.
  */
 function withoutStrictRouting(env: ProxyEnvironment, message: SipMessage): SipMessage | ParseError {
-  if (!message.requestUri.includes(dialogTokenPrefix)) return message;
-  const own = ownRouteOf(env, message.requestUri);
+  const { requestUri } = message;
+  if (!requestUri.includes(dialogTokenPrefix) && !requestUri.includes(oldTokenPrefix)) return message;
+  const own = ownRouteOf(env, requestUri, message, undefined);
   if (own === undefined) return message;
   if (isParseError(own)) return own;
-  if (own.token === undefined) return message;
+  if (own.verified === undefined) return message;
   const routes = message.routes;
   if (isParseError(routes)) return routes;
   const last = routes.at(-1);

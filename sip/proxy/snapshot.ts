@@ -30,6 +30,7 @@ export function snapshotInvite(context: ResponseContext, now: number): Invite | 
   return {
     expiresAt: now + inviteLifetimeMs,
     request: text,
+    at: request.at,
     flow: request.flow,
     responseFlow: tx.responseFlow,
     lastStatus: tx.lastStatus,
@@ -81,6 +82,7 @@ export function restoreInvite(
   if (isParseError(message)) return undefined;
   const request = proxy.preprocessAdopted(message, snapshot.flow);
   if (isParseError(request)) return undefined;
+  request.at = snapshot.at ?? now;
   proxy.identify(request);
   const lastResponse = snapshot.lastResponse === undefined ? undefined : octetsOf(snapshot.lastResponse);
   const tx = transactions.restoreServer(message, snapshot.flow, snapshot.lastStatus, lastResponse);

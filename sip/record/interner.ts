@@ -92,6 +92,7 @@ function ownSide(side: DialogSide, earlier: DialogSide | undefined): DialogSide 
     contact: again(side.contact, earlier?.contact),
     flow: again(side.flow, earlier?.flow),
     instanceId: again(side.instanceId, earlier?.instanceId),
+    ...(side.routes === undefined ? {} : { routes: side.routes.map((route, index) => again(route, earlier?.routes?.[index])) }),
     cSeq: side.cSeq,
     version: side.version,
   };

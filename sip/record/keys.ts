@@ -22,3 +22,12 @@ export function addressOfRecordOfBindingKey(key: string): string {
 export function dialogKey(callId: string, oneTag: string, otherTag: string): string {
   return oneTag < otherTag ? [callId, " ", oneTag, " ", otherTag].join("") : [callId, " ", otherTag, " ", oneTag].join("");
 }
+
+/** What a subscription makes of the dialog that it is in (RFC 6665 4.1.2, RFC 3515 2.4.4): a call in it ends apart. */
+export function subscriptionKey(callId: string, oneTag: string, otherTag: string): string {
+  return [dialogKey(callId, oneTag, otherTag), " s"].join("");
+}
+
+export function isSubscriptionKey(key: string): boolean {
+  return key.endsWith(" s") && key.split(" ").length === 4;
+}

@@ -161,7 +161,9 @@ function inviteOf(json: Fields): Invite | undefined {
   if (waiting === undefined || branches === undefined || challenges === undefined || !isTexts(cancelReasons)) return undefined;
   if (best === undefined && json["best"] !== undefined) return undefined;
   const progress = { lastStatus, lastResponse, recordRoute, waiting, branches, attempts, best, challenges };
-  return { expiresAt, request, flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
+  const at = json["at"];
+  if (!(at === undefined || isTime(at))) return undefined;
+  return { expiresAt, request, ...(at === undefined ? {} : { at }), flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
 }
 
 /** A list whose every element can be read. */
@@ -177,15 +179,16 @@ function listOf<Value>(json: unknown, read: (fields: Fields) => Value | undefine
 }
 
 function targetOf(json: Fields): InviteTarget | undefined {
-  const { requestUri, routes, flow, group, q, seek, bindingKey } = json;
+  const { requestUri, routes, flow, nextHop, group, q, seek, bindingKey } = json;
   if (!isText(requestUri) || !isTexts(routes)) return undefined;
-  if (!isOptionalText(flow) || !isOptionalText(group) || !isOptionalText(bindingKey)) return undefined;
+  if (!isOptionalText(flow) || !isOptionalText(nextHop) || !isOptionalText(group) || !isOptionalText(bindingKey)) return undefined;
   if (!(q === undefined || isNumber(q))) return undefined;
   if (!(seek === undefined || seek === "first" || seek === "onFailure" || seek === "registration")) return undefined;
   return {
     requestUri,
     routes,
     ...(flow === undefined ? {} : { flow }),
+    ...(nextHop === undefined ? {} : { nextHop }),
     ...(group === undefined ? {} : { group }),
     ...(q === undefined ? {} : { q }),
     ...(seek === undefined ? {} : { seek }),
@@ -225,10 +228,11 @@ function dialogOf(json: Fields): Dialog | undefined {
 
 function sideOf(json: unknown): DialogSide | undefined {
   if (!isFields(json)) return undefined;
-  const { tag, addressOfRecord, contact, flow, instanceId, cSeq, version } = json;
+  const { tag, addressOfRecord, contact, flow, instanceId, routes, cSeq, version } = json;
   if (!isText(tag) || !isText(addressOfRecord) || !isText(contact) || !isText(flow) || !isText(instanceId)) return undefined;
   if (!isText(version) || !isVersion(version) || !isNumber(cSeq) || !Number.isInteger(cSeq) || cSeq < -1) return undefined;
-  return { tag, addressOfRecord, contact, flow, instanceId, cSeq, version };
+  if (!(routes === undefined || isTexts(routes))) return undefined;
+  return { tag, addressOfRecord, contact, flow, instanceId, ...(routes === undefined ? {} : { routes }), cSeq, version };
 }
 
 function isFields(value: unknown): value is Fields {

@@ -50,6 +50,7 @@ export type InviteTarget = {
   readonly requestUri: string;
   readonly routes: readonly string[];
   readonly flow?: string;
+  readonly nextHop?: string;
   readonly group?: string;
   readonly q?: number;
   readonly seek?: "first" | "onFailure" | "onSilence" | "registration";
@@ -82,6 +83,8 @@ export type Invite = {
   readonly expiresAt: number;
   /** The request as it was received and stamped (RFC 3261 18.2.1). */
   readonly request: string;
+  /** When it was forwarded first, ms since the epoch; absent in records made before 29 November 2026. */
+  readonly at?: number;
   readonly flow: string;
   readonly responseFlow: string;
   /** Last provisional response sent; its To tag is in it. */
@@ -109,13 +112,15 @@ export type DialogSide = {
   readonly flow: string;
   /** `+sip.instance`; empty when unknown. */
   readonly instanceId: string;
+  /** Values of Route for the proxies between us and it, the nearest to us first; absent: none. */
+  readonly routes?: readonly string[];
   /** Highest CSeq number that it has sent in this dialog; -1: none yet. */
   readonly cSeq: number;
   /** Version of the change that wrote this side: the sides are merged apart. */
   readonly version: Version;
 };
 
-/** A dialog made by an INVITE. Key: see keys.ts. When it ends it becomes a tombstone. */
+/** A dialog made by an INVITE, or a subscription's (RFC 6665). Key: see keys.ts. When it ends it becomes a tombstone. */
 export type Dialog = {
   readonly callId: string;
   readonly caller: DialogSide;

@@ -11,10 +11,13 @@ import { base36 } from "../base-36.ts";
  * They are two, because a request that is forwarded once more (by the other replica, for a caller who came back on another flow) must have
  * the same branch, so that its receiver takes it for a retransmission, while what comes back must go where the caller is now.
  *
- * A Record-Route user part (RFC 5626 5.2) says which exchange serves the dialog, which cell set it up, and both sides' flows, so that
- * any replica can route an in-dialog request without a dialog record:
+ * A Record-Route user part (RFC 5626 5.2) says which exchange serves the dialog, which cell set it up and when, and both sides' flows, so that any
+ * replica can route an in-dialog request of that dialog without a dialog record:
  *
- *     td1*<exchange>*<cell>*<caller's tag, hashed>*<caller's flow>*<callee's flow>*<signature>
+ *     td2*<exchange>*<cell>*<seconds>*<caller's flow>*<callee's flow>*<signature>
+ *
+ * Its signature covers the dialog's Call-ID and its caller's tag as well, which the request that brings it back must have: it is good for its
+ * dialog only (docs/decisions/0012-a-token-is-for-its-dialog.md). `td1`, which was not, is read for the calls that stand over an upgrade.
  *
  * All are signed: what we did not make is neither followed nor relayed. `sign` is a keyed hash given by the shell; it returns
  * unreserved characters only, and the same text for the same input everywhere in the cluster.
@@ -41,18 +44,29 @@ export type ViaMark = {
 export type DialogToken = {
   readonly exchange: number;
   readonly cell: string;
-  /** {@link hashTag} of the From tag of the request that set the dialog up: tells an in-dialog request's direction. */
-  readonly callerTag: string;
-  /** Flow text of the caller's side; empty: route by URI. */
+  /** When it was made, ms since the epoch in whole seconds; undefined: a `td1`, for which the dialog's record has to speak. */
+  readonly madeAt: number | undefined;
+  /** Flow text of the caller's side: where responses to the INVITE went. */
   readonly caller: string;
-  /** Flow text of the callee's side; empty: route by URI. */
+  /** Flow text of the callee's side: where the INVITE went. */
   readonly callee: string;
 };
+
+/** What a token is bound to. The tag is "" for who has none (RFC 2543). */
+export type TokenDialog = { readonly callId: string; readonly callerTag: string };
+
+/** A token that belongs to the message that brought it, and which way that goes: its sender has the caller's tag, or its receiver has. */
+export type VerifiedToken = { readonly token: DialogToken; readonly direction: "toCallee" | "toCaller" };
+
+/** Call-ID and tags of a message. */
+type Tagged = { readonly callId: string; readonly fromTag: string | undefined; readonly toTag: string | undefined };
 
 export const branchPrefix = "z9hG4bKtd";
 /** The Via parameter of {@link ViaMark}; a Via's parameters come back in responses as they were sent (RFC 3261 8.2.6.2). */
 export const viaMarkName = "td";
-export const dialogTokenPrefix = "td1*";
+export const dialogTokenPrefix = "td2*";
+/** Of tokens made before 29 November 2026. */
+export const oldTokenPrefix = "td1*";
 
 export function makeBranch(token: BranchToken): string {
   return `${branchPrefix}${token.exchange.toString(36)}.${token.reference}.${token.loop}`;
@@ -91,28 +105,51 @@ export function verifyViaMark(branch: string, text: string, sign: Sign): ViaMark
   return equalInConstantTime(text.slice(end + 1), sign(`${branch}*${text.slice(0, end)}`)) ? mark : undefined;
 }
 
-export function makeDialogToken(token: DialogToken, sign: Sign): string {
-  const text = `${dialogTokenPrefix}${token.exchange.toString(36)}*${token.cell}*${token.callerTag}*${token.caller}*${token.callee}`;
-  return `${text}*${sign(text)}`;
+export function makeDialogToken(token: DialogToken & { readonly madeAt: number }, dialog: TokenDialog, sign: Sign): string {
+  const seconds = Math.floor(token.madeAt / 1000).toString(36);
+  const text = `${dialogTokenPrefix}${token.exchange.toString(36)}*${token.cell}*${seconds}*${token.caller}*${token.callee}`;
+  return `${text}*${signDialog(text, dialog.callId, dialog.callerTag, sign)}`;
+}
+
+/** The length stands before the tag, so that no other tag and Call-ID make the same text. */
+function signDialog(text: string, callId: string, callerTag: string, sign: Sign): string {
+  return sign(`${text}*${callerTag.length}*${callerTag}*${callId}`);
+}
+
+export function isDialogToken(user: string): boolean {
+  return user.startsWith(dialogTokenPrefix) || user.startsWith(oldTokenPrefix);
 }
 
 /** Reads a Record-Route user part without verifying it. Undefined when it is not ours. */
 export function parseDialogToken(user: string): DialogToken | undefined {
-  if (!user.startsWith(dialogTokenPrefix)) return undefined;
+  if (!isDialogToken(user)) return undefined;
   const parts = user.split("*");
   if (parts.length !== 7) return undefined;
-  const [, exchangeText = "", cell = "", callerTag = "", caller = "", callee = ""] = parts;
+  const [, exchangeText = "", cell = "", fourth = "", caller = "", callee = ""] = parts;
   const exchange = parseExchange(exchangeText);
   if (exchange === undefined || cell === "") return undefined;
-  return { exchange, cell, callerTag, caller, callee };
+  if (user.startsWith(oldTokenPrefix)) return { exchange, cell, madeAt: undefined, caller, callee };
+  if (!/^[0-9a-z]{1,8}$/.test(fourth)) return undefined;
+  return { exchange, cell, madeAt: Number.parseInt(fourth, 36) * 1000, caller, callee };
 }
 
-/** Reads a Record-Route user part and checks its signature in constant time (RFC 5626 5.3: a bad one is answered 403). */
-export function verifyDialogToken(user: string, sign: Sign): DialogToken | undefined {
-  const token = parseDialogToken(user);
+/**
+ * Reads a Record-Route user part, and checks in constant time that it was made for the dialog of the message that brought it (RFC 5626 5.3: a bad
+ * one is answered 403). Two equal tags say nothing of the direction, and are refused.
+ */
+export function verifyDialogToken(user: string, { callId, fromTag = "", toTag = "" }: Tagged, sign: Sign): VerifiedToken | undefined {
+  const token = fromTag === toTag ? undefined : parseDialogToken(user);
   if (token === undefined) return undefined;
   const end = user.lastIndexOf("*");
-  return equalInConstantTime(user.slice(end + 1), sign(user.slice(0, end))) ? token : undefined;
+  const signature = user.slice(end + 1);
+  const text = user.slice(0, end);
+  if (token.madeAt !== undefined) {
+    if (equalInConstantTime(signature, signDialog(text, callId, fromTag, sign))) return { token, direction: "toCallee" };
+    return equalInConstantTime(signature, signDialog(text, callId, toTag, sign)) ? { token, direction: "toCaller" } : undefined;
+  }
+  const callerTag = user.split("*")[3];
+  const direction = callerTag === hashTag(fromTag) ? "toCallee" : callerTag === hashTag(toTag) ? "toCaller" : undefined;
+  return direction !== undefined && equalInConstantTime(signature, sign(text)) ? { token, direction } : undefined;
 }
 
 /** A tag as 32 bits in base 36. */

@@ -21,7 +21,13 @@ import { bindingRecord, bindingTombstone, side, version } from "../record/record
 
 const now = 1_700_000_000_000;
 
-type Parts = { readonly contact?: string; readonly cSeq?: number; readonly headers?: readonly string[]; readonly fromCallee?: boolean };
+type Parts = {
+  readonly contact?: string;
+  readonly cSeq?: number;
+  readonly headers?: readonly string[];
+  readonly fromCallee?: boolean;
+  readonly sameTags?: boolean;
+};
 
 /** A message of the dialog between alice (tag a) and bob (tag b). */
 function message(startLine: string, method: string, parts: Parts = {}, toTag = true): SipMessage {
@@ -34,7 +40,7 @@ function message(startLine: string, method: string, parts: Parts = {}, toTag = t
       [
         startLine,
         "Via: SIP/2.0/UDP 192.0.2.4;branch=z9hG4bK1",
-        `From: <sip:${from}`,
+        `From: <sip:${parts.sameTags === true ? to : from}`,
         `To: <sip:${toTag ? to : to.replace(/;tag=./, "")}`,
         "Call-ID: call-1",
         `CSeq: ${parts.cSeq ?? 1} ${method}`,
@@ -100,13 +106,14 @@ describe("the dialog of a call", () => {
     });
   });
 
-  it("[RFC3261 12] has one key from both sides, and none outside of a dialog", () => {
+  it("[RFC3261 12] has one key from both sides; a missing tag is an empty one [RFC2543], and two of them are none", () => {
     expect(dialogKeyOf(request("BYE"))).toBe("call-1 a b");
     expect(dialogKeyOf(request("BYE", { fromCallee: true }))).toBe("call-1 a b");
-    expect(dialogKeyOf(request("INVITE", {}, false))).toBeUndefined();
+    expect(dialogKeyOf(request("BYE", {}, false))).toBe("call-1  a");
+    expect(dialogKeyOf(message("BYE sip:bob@192.0.2.9 SIP/2.0", "BYE", { sameTags: true }))).toBeUndefined();
   });
 
-  it("[RFC3261 12.1] is not made by a 2xx without a To tag", () => {
+  it("[RFC2543] is made by a 2xx without a To tag too: its ACK and BYE have none either", () => {
     const context = { addressOfRecord: "", flow: "", instanceId: "" };
     const made = dialogFrom2xx({
       request: request("INVITE", {}, false),
@@ -116,10 +123,14 @@ describe("the dialog of a call", () => {
       version: version(now),
       now,
     });
-    expect(made).toBeUndefined();
+    expect(made?.key).toBe("call-1  a");
+    expect(made?.value.callee.tag).toBe("");
+    if (made === undefined) return;
+    expect(onInDialogRequest(made.value, request("ACK", {}, false), "", version(now + 1)).sender).toBe("caller");
+    expect(onResponse(made.value, request("BYE", {}, false), response(200, "BYE"), version(now + 2), now).dialog).toBeUndefined();
   });
 
-  it("[RFC3261 13.3.1.4] is over soon when no ACK comes, and lives for 12 hours once confirmed", () => {
+  it("[RFC3261 13.3.1.4] is over soon when no ACK comes, and lives for a week once confirmed", () => {
     const dialog = started();
     expect(endOfDialog(dialog)).toBe(now + dialogUnacknowledgedMs);
     const acknowledged = onInDialogRequest(dialog, request("ACK"), "", version(now + 1)).dialog;

@@ -24,7 +24,11 @@ const map: ClusterMap = {
 };
 
 const sign = (text: string): string => `s${text.length}`;
-const token = makeDialogToken({ exchange: 77, cell: "b", callerTag: "1a", caller: "g1~u0..7f00000113c4", callee: "" }, sign);
+const token = makeDialogToken(
+  { exchange: 77, cell: "b", madeAt: 1_795_000_000_000, caller: "g1~u0..7f00000113c4", callee: "g1~u0..7f00000213c4" },
+  { callId: "call-1", callerTag: "1" },
+  sign,
+);
 const branch = makeBranch({ exchange: 78, reference: "r1", loop: "l1" });
 const mark = makeViaMark(branch, { cell: "b", upstream: "g1~u0.7f00000113c4" }, sign);
 const bob: RoutingKey = { exchange: exchangeOf(map, "bob@example.test") };
@@ -89,7 +93,12 @@ describe("requests with our token", () => {
     expect(keyOf(text)).toEqual({ exchange: 77, cell: "b" });
   });
 
-  test("a token in the second Route does not count", () => {
+  test("a token in the second Route counts behind an outbound proxy that is us, and behind nobody else", () => {
+    const proxied = [parties[0] ?? "", "Route: <sip:192.0.2.1:5060;lr>, <sip:example.test;lr>", `Route: <sip:${token}@192.0.2.1;lr>`];
+    expect(keyOf(request("BYE sip:bob@192.0.2.7 SIP/2.0", proxied))).toEqual({ exchange: 77, cell: "b" });
+    const initial = request("INVITE sip:bob@example.test SIP/2.0", ["Route: <sip:192.0.2.1:5060;lr>", ...parties]);
+    expect(keyOf(initial)).toEqual(bob);
+
     const routes = ["Route: <sip:proxy.test;lr>", `Route: <sip:${token}@192.0.2.1;lr>`];
     expect(keyOf(request("BYE sip:bob@example.test SIP/2.0", [...routes, ...parties]))).toEqual(bob);
   });

@@ -7,6 +7,7 @@ import type { ProxyEnvironment } from "../../../sip/proxy/environment.ts";
 import { Proxy } from "../../../sip/proxy/proxy.ts";
 import { isResponseContext } from "../../../sip/proxy/response-context.ts";
 import type { ResponseContext, Target } from "../../../sip/proxy/response-context.ts";
+import type { Preprocessed } from "../../../sip/proxy/route-preprocessing.ts";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 import { TransactionLayer } from "../../../sip/transaction/transaction-layer.ts";
 import type { ServerTransaction, TransactionUser } from "../../../sip/transaction/transaction.ts";
@@ -101,7 +102,7 @@ export class Rig {
       request: (tx, message, now) => this.#request(tx, message, now),
       ack: (message, flow, now) => {
         const ack = this.proxy.preprocess(message, flow);
-        if (!isParseError(ack)) this.proxy.ack(ack, this.proxy.dialogTarget(ack), now);
+        if (!isParseError(ack)) this.proxy.ack(ack, dialogTarget(ack), now);
       },
       cancel: (tx, cancelTx, message, now) => this.proxy.cancel(tx, cancelTx, message, now),
       response: (tx, message, now) => void this.proxy.response(tx, message, now),
@@ -130,7 +131,7 @@ export class Rig {
     const received = this.proxy.preprocess(message, tx.flow);
     if (isParseError(received)) return this.proxy.refuse(tx, message, { status: received.status, headers: [] }, now);
     const isInside = received.token !== undefined || this.targets.length === 0;
-    const targets = isInside ? [this.proxy.dialogTarget(received)] : this.targets;
+    const targets = isInside ? [dialogTarget(received)] : this.targets;
     this.proxy.forward(tx, received, targets, { recordRoute: this.recordRoute }, now);
   }
 
@@ -190,6 +191,12 @@ export class Rig {
   get isIdle(): boolean {
     return this.layer.size === 0 && this.proxy.size === 0 && this.timers.size === 0;
   }
+}
+
+/** By the flow that the token has for that side, else by the Request-URI: what an exchange without any records would do. */
+export function dialogTarget({ token, direction, message: { requestUri } }: Preprocessed): Target {
+  const flow = direction === "toCaller" ? token?.caller : token?.callee;
+  return { requestUri, routes: [], ...(flow === undefined ? {} : { flow }) };
 }
 
 const names: ReadonlyMap<string, string> = new Map([

@@ -3,7 +3,7 @@ import { isParseError } from "../../../sip/errors.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import type { Preprocessed } from "../../../sip/proxy/route-preprocessing.ts";
 import { parsed } from "../transaction/recorder.ts";
-import { caller, callerTcp, phone1, phone2, phoneTcp, request, Rig, target, valuesOf } from "./rig.ts";
+import { caller, callerTcp, dialogTarget, phone1, phone2, phoneTcp, request, Rig, target, valuesOf } from "./rig.ts";
 import type { RequestOptions } from "./rig.ts";
 
 function preprocessed(rig: Rig, method: string, options: RequestOptions): Preprocessed {
@@ -65,7 +65,7 @@ describe("[RFC3261 16.4] route preprocessing", () => {
     expect(result.message.requestUri).toBe("sip:bob@192.0.2.13:5062");
     expect(result.routes.map((route) => route.text)).toEqual(["<sip:192.0.2.12;lr>"]);
     expect(result.direction).toBe("toCallee");
-    expect(rig.proxy.dialogTarget(result).flow).toBe(phone1);
+    expect(dialogTarget(result).flow).toBe(phone1);
     expect(refused(rig, { requestUri: uri, toTag: "bob" })).toBe(404);
   });
 });
@@ -75,9 +75,9 @@ describe("dialog tokens in Route", () => {
     const rig = new Rig();
     const values = recorded(rig, callerTcp, phoneTcp);
     const toCallee = preprocessed(rig, "BYE", { toTag: "bob", headers: [`Route: ${values.toReversed().join(", ")}`] });
-    expect([toCallee.direction, toCallee.ownRoutes, rig.proxy.dialogTarget(toCallee).flow]).toEqual(["toCallee", 1, phoneTcp]);
+    expect([toCallee.direction, toCallee.ownRoutes, dialogTarget(toCallee).flow]).toEqual(["toCallee", 1, phoneTcp]);
     const toCaller = preprocessed(rig, "BYE", { fromTag: "bob", toTag: "from-alice", headers: [`Route: ${values.join(", ")}`] });
-    expect([toCaller.direction, toCaller.ownRoutes, rig.proxy.dialogTarget(toCaller).flow]).toEqual(["toCaller", 1, callerTcp]);
+    expect([toCaller.direction, toCaller.ownRoutes, dialogTarget(toCaller).flow]).toEqual(["toCaller", 1, callerTcp]);
   });
 
   it("[RFC5658] both values of one pass go together; the token of another pass stays for its turn", () => {
@@ -127,7 +127,7 @@ describe("dialog tokens in Route", () => {
 });
 
 describe("[RFC3261 16.12] in-dialog requests end to end", () => {
-  it("BYE of the callee reaches a caller without a recorded flow by its Contact", () => {
+  it("BYE of the callee reaches a caller over UDP on the flow that responses went on", () => {
     const rig = new Rig();
     const [value = ""] = recorded(rig, caller, phone1);
     rig.receive(
@@ -162,10 +162,11 @@ describe("[RFC3261 16.12] in-dialog requests end to end", () => {
     const rig = new Rig();
     const [value = ""] = recorded(rig, caller, phone1);
     const headers = [`Route: ${value}`];
-    rig.receive(request("ACK", { fromTag: "bob", toTag: "from-alice", requestUri: "sip:alice@far.test", headers }), phone1);
-    expect(rig.take()).toEqual([]);
+    const ack = preprocessed(rig, "ACK", { toTag: "bob", headers });
+    rig.proxy.ack(ack, { requestUri: "sip:bob@example.test", routes: [], nextHop: "sip:bob@far.test" }, rig.now);
+    expect([rig.take(), rig.resolves[0]?.uri]).toEqual([[], "sip:bob@far.test"]);
     rig.proxy.resolved(rig.resolves[0]?.reference ?? "", [phone2], rig.now);
-    expect(rig.take()).toEqual(["phone2 ACK"]);
+    expect([rig.take(), rig.last(phone2).message.requestUri]).toEqual([["phone2 ACK"], "sip:bob@example.test"]);
     rig.receive(request("ACK", { toTag: "bob", maxForwards: 0, headers }), caller);
     expect(rig.take()).toEqual([]);
   });

@@ -1,0 +1,136 @@
+import { contactOf, dialogKeyOf, otherSide } from "../dialog/dialog.ts";
+import { mayBeUnknown, type Memory } from "../dialog/memory.ts";
+import type { Phone } from "../dialog/present-flow.ts";
+import { callerRoutesOf, routeSetsOf } from "../dialog/route-set.ts";
+import { isParseError } from "../errors.ts";
+import { dialogLifetimeMs, recentEndMs } from "../limits.ts";
+import { Header } from "../message/header-names.ts";
+import { parseMessage, type SipMessage } from "../message/sip-message.ts";
+import type { ClusterMap } from "../placement/cluster-map.ts";
+import type { ResponseContext } from "../proxy/response-context.ts";
+import type { Preprocessed } from "../proxy/route-preprocessing.ts";
+import type { DialogSide } from "../record/values.ts";
+import { msOfVersion } from "../record/version.ts";
+import type { DialogToken } from "../transport/token.ts";
+import { callingOf, claimOfParty, showsAnother } from "./caller.ts";
+import type { DialogKeeper, KnownDialog } from "./dialog-keeper.ts";
+
+/** The side that an in-dialog request is for. */
+export type Receiver = Phone & {
+  /** In our domains; empty: it is from outside, or nobody knows, and not to be looked for among our registrations. */
+  readonly addressOfRecord: string;
+  /** The proxies towards it (RFC 3261 12.1); undefined: nobody knows. */
+  readonly routes: readonly string[] | undefined;
+};
+
+/** Why an in-dialog request is not forwarded. */
+export type NoWay = { readonly status: number; readonly reason: string };
+
+export type DialogWaysOptions = {
+  readonly exchange: number;
+  readonly cell: string;
+  readonly map: () => ClusterMap;
+  readonly dialogs: DialogKeeper;
+  readonly memory: () => Memory;
+  /** Until when everything is known that the other replica has made: `Infinity` while the two are together. */
+  readonly pairKnownUntil: () => number;
+  /** The INVITE in progress that made an early dialog. */
+  readonly inviteOf: (callId: string, callerTag: string) => ResponseContext | undefined;
+  /** Whether the other replica may have such an INVITE in progress. */
+  readonly mayBeElsewhere: (callId: string) => boolean;
+};
+
+const ended: NoWay = { status: 481, reason: "Call/Transaction Does Not Exist" };
+const forbidden: NoWay = { status: 403, reason: "Forbidden" };
+const noRoutes: readonly string[] = [];
+
+/**
+ * Says for whom a request within a dialog is, and whether it may go there (docs/decisions/0012-a-token-is-for-its-dialog.md). The dialog's record
+ * says it, or the INVITE in progress, and no URI of the sender's choosing. Where neither can be known the flows in the token do; where the dialog
+ * is known to be over, nothing does.
+ */
+export class DialogWays {
+  readonly #options: DialogWaysOptions;
+
+  constructor(options: DialogWaysOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined: there is neither a token nor a record, so the request is not known to be in any dialog. */
+  receiverOf(request: Preprocessed, now: number): Receiver | NoWay | undefined {
+    const { message, token } = request;
+    const known = this.#options.dialogs.known(message, now);
+    if (known !== undefined) return this.#ofRecord(request, known);
+    if (token === undefined) return undefined;
+    // A token from before it was bound to its dialog: only the record could speak for it.
+    if (token.madeAt === undefined) return forbidden;
+    if (token.exchange !== this.#options.exchange) return ended;
+    const callerTag = (request.direction === "toCallee" ? message.fromTag : message.toTag) ?? "";
+    const invite = this.#options.inviteOf(message.callId, callerTag);
+    if (invite?.request !== undefined) return this.#ofInvite(request, token, invite, invite.request);
+    return this.#mayPass(request, token.madeAt, token.cell, now) ? ofToken(request) : ended;
+  }
+
+  #ofRecord(request: Preprocessed, { dialog, sender }: KnownDialog): Receiver | NoWay {
+    if (sender === "caller" && this.#isAnotherName(request.message, dialog.caller.addressOfRecord)) return forbidden;
+    const side = dialog[otherSide(sender)];
+    const { contact, instanceId, addressOfRecord, routes = noRoutes, version } = side;
+    const flow = side.flow === "" && !hasAddress(side) ? flowOfToken(request) : side.flow;
+    return { contact, instanceId, flow, addressOfRecord, routes, heardAt: msOfVersion(version) };
+  }
+
+  /** An early dialog (RFC 3261 12.1): PRACK, UPDATE, BYE before the 2xx. */
+  #ofInvite(request: Preprocessed, token: DialogToken, context: ResponseContext, { message, at }: Preprocessed): Receiver | NoWay {
+    const { caller = "", callee = "" } = callingOf(this.#options.map(), message);
+    if (request.direction === "toCaller") {
+      const { uri = "", instanceId = "" } = contactOf(message) ?? {};
+      const routes = callerRoutesOf(message);
+      return { contact: uri, instanceId, flow: token.caller, addressOfRecord: caller, routes, heardAt: at };
+    }
+    if (this.#isAnotherName(request.message, caller)) return forbidden;
+    const target = context.branches.find(({ flow }) => flow === token.callee)?.target;
+    const phone = { contact: target?.requestUri ?? "", instanceId: target?.group ?? "" };
+    return { ...phone, flow: token.callee, addressOfRecord: callee, routes: earlyRoutesOf(context, request.message), heardAt: at };
+  }
+
+  /** RFC 3261 12.2.1.1: the caller says the name that the INVITE said, which was proved then; ours are nobody else's to say. */
+  #isAnotherName(request: SipMessage, addressOfRecord: string): boolean {
+    const map = this.#options.map();
+    const claim = claimOfParty(map, request.from);
+    if (claim?.domain !== undefined && claim.addressOfRecord !== addressOfRecord) return true;
+    return showsAnother(map, request, addressOfRecord === "" ? undefined : addressOfRecord);
+  }
+
+  /** Without a record. */
+  #mayPass({ message, direction }: Preprocessed, madeAt: number, cell: string, now: number): boolean {
+    const { dialogs, memory, pairKnownUntil, mayBeElsewhere } = this.#options;
+    const { method, callId } = message;
+    const key = dialogKeyOf(message);
+    // What is repeated, and the BYEs of two who hang up at once.
+    if (key !== undefined && dialogs.hasEnded(key)) return method === "ACK" || method === "BYE";
+    if (method === "NOTIFY" && direction === "toCaller" && dialogs.subscriptions.isAwaited(callId, message.toTag ?? "", now)) return true;
+    if (mayBeElsewhere(callId)) return true;
+    if (now - madeAt > dialogLifetimeMs) return false;
+    return mayBeUnknown(memory(), madeAt) || (cell !== this.#options.cell && madeAt > pairKnownUntil() - recentEndMs);
+  }
+}
+
+/** By the flows of the token alone. What it is asked to reach on them is nobody else. */
+function ofToken(request: Preprocessed): Receiver {
+  return { contact: "", instanceId: "", flow: flowOfToken(request), addressOfRecord: "", routes: undefined, heardAt: 0 };
+}
+
+function flowOfToken({ token, direction }: Preprocessed): string {
+  return (direction === "toCaller" ? token?.caller : token?.callee) ?? "";
+}
+
+function hasAddress({ contact }: DialogSide): boolean {
+  return /^sips?:/i.test(contact);
+}
+
+/** The callee's route set, by the latest provisional response; undefined when that is of another phone. */
+function earlyRoutesOf({ tx, request }: ResponseContext, message: SipMessage): readonly string[] | undefined {
+  const response = tx.lastResponse === undefined ? undefined : parseMessage(tx.lastResponse);
+  if (response === undefined || isParseError(response) || response.toTag !== message.toTag) return undefined;
+  return routeSetsOf(response, request?.message.values(Header.RecordRoute).length).callee;
+}
