@@ -1,5 +1,5 @@
 import { contactOf, dialogKeyOf, otherSide } from "../dialog/dialog.ts";
-import { mayBeUnknown, type Memory } from "../dialog/memory.ts";
+import { mayBeUnknown, type Memory } from "../record/memory.ts";
 import type { Phone } from "../dialog/present-flow.ts";
 import { callerRoutesOf, routeSetsOf } from "../dialog/route-set.ts";
 import { isParseError } from "../errors.ts";

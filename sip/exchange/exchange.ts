@@ -1,4 +1,4 @@
-import { memoryFrom, type Memory } from "../dialog/memory.ts";
+import { memoryFrom, type Memory } from "../record/memory.ts";
 import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
 import { repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
@@ -45,13 +45,7 @@ import { Takeovers } from "./takeovers.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { isReliableFlow, Whereabouts } from "./whereabouts.ts";
 
-export type ExchangeConfig = {
-  readonly exchange: number;
-  readonly cell: string;
-  readonly map: ClusterMap;
-  /** How far its memory of dialogs goes back; absent: it begins now. */
-  readonly memory?: Memory;
-};
+export type ExchangeConfig = { readonly exchange: number; readonly cell: string; readonly map: ClusterMap };
 
 /** What is not a function of the arguments, given by the shell. */
 export type ExchangeTools = {
@@ -151,7 +145,7 @@ export class Exchange {
         this.#effects.push({ type: "flows", addressOfRecord, exchange: exchangeOf(this.#map, addressOfRecord), reference });
       },
     });
-    this.#memory = config.memory ?? memoryFrom(now);
+    this.#memory = memoryFrom(now);
     const ways = new DialogWays({
       ...config,
       map: () => this.#map,
@@ -246,7 +240,12 @@ export class Exchange {
     this.#settle(now);
   }
 
-  /** How far this replica's memory of dialogs goes back, its pair's included. */
+  /** How far this replica's memory of dialogs goes back. */
+  get memory(): Memory {
+    return this.#memory;
+  }
+
+  /** At its start, with what is on its disk; and when its pair has told everything that it has. */
   setMemory(memory: Memory): void {
     this.#memory = memory;
   }

@@ -1,5 +1,6 @@
 import { isParseError, parseError, type ParseError } from "../errors.ts";
 import { pairBatchOctetsMax } from "../limits.ts";
+import { memoryOf, type Memory } from "../record/memory.ts";
 import { recordOf } from "../record/record-text.ts";
 import type { StateRecord } from "../record/state-record.ts";
 
@@ -24,6 +25,8 @@ export type BatchHeader = {
   readonly sequence: number;
   /** With this batch the receiver has all that there is. */
   readonly isComplete: boolean;
+  /** How far the sender's memory goes back, until the receiver has all of it for the first time. Absent: nothing new. */
+  readonly memory?: Memory;
 };
 
 export type PairAnswer = {
@@ -57,7 +60,9 @@ export function parseBatch(text: string): PairBatch | ParseError {
     const record = recordOf(each);
     if (!isParseError(record)) records.push(record);
   }
-  return { cell, boot, peerBoot, after, sequence, isComplete, records, unreadable: list.length - records.length };
+  const memory = memoryOf(json["memory"]);
+  const batch = { cell, boot, peerBoot, after, sequence, isComplete, records, unreadable: list.length - records.length };
+  return memory === undefined ? batch : { ...batch, memory };
 }
 
 export function serializeAnswer(answer: PairAnswer): string {

@@ -9,6 +9,7 @@ import {
   pairSyncMs,
   pairSyncMsMax,
 } from "../limits.ts";
+import type { Memory } from "../record/memory.ts";
 import type { Changes } from "../record/record-store.ts";
 import { serializeRecord } from "../record/record-text.ts";
 import type { StateRecord } from "../record/state-record.ts";
@@ -36,6 +37,8 @@ export type PairEffect =
   /** Nobody waits for the answer to that batch any more. */
   | { readonly type: "abandon"; readonly id: number }
   | { readonly type: "state"; readonly state: PairState; readonly cause: string }
+  /** The pair has told everything, and how far back that goes. */
+  | { readonly type: "memory"; readonly memory: Memory }
   /** Commits up to this sequence number are done. `needsDisk`: not by the pair, so write everything to the disk before they count. */
   | { readonly type: "committed"; readonly sequence: number; readonly needsDisk: boolean }
   /** Input may be processed (again): what {@link PairLink.admit} held back comes first. */
@@ -48,6 +51,8 @@ export type PairLinkOptions = {
   readonly ackTimeoutMs: number;
   /** After this long without hearing from the pair a replica may have been frozen and replaced: `heartbeat.periodMs * missed`. */
   readonly leaseMs: number;
+  /** How far this replica's memory goes back. Absent: the pair is not told. */
+  readonly memory?: () => Memory;
 };
 
 /** What a link needs of its record store. */
@@ -222,6 +227,7 @@ export class PairLink {
     if (batch.peerBoot === boot && batch.after <= this.#received) {
       records = batch.records;
       this.#received = Math.max(this.#received, batch.sequence);
+      if (batch.isComplete && batch.memory !== undefined) this.#effects.push({ type: "memory", memory: batch.memory });
       if (!this.#isServing) {
         if (batch.isComplete) this.#serve(this.#sending, "caught up");
         else this.#syncUntil = Math.min(now + pairSyncMs, this.#startedAt + pairSyncMsMax);
@@ -410,12 +416,13 @@ export class PairLink {
     this.#isDoubting = false;
     this.#burstAt = Math.max(now, this.#burstAt) + pairDelayMs;
     this.#lastId += 1;
-    const { cell, boot } = this.#options;
+    const { cell, boot, memory } = this.#options;
     const after = this.#flights.latest?.sequence ?? this.#after;
     // Nothing but a question to a pair that is not known, or that has failed to answer.
     const isQuestion = this.#peerBoot === "" || this.#failures > 0;
     const { texts, sequence, isComplete } = isQuestion ? { texts: [], sequence: after, isComplete: false } : this.#collect();
-    const text = serializeBatch({ cell, boot, peerBoot: this.#peerBoot, after, sequence, isComplete }, texts);
+    const told = this.#isTold || memory === undefined ? {} : { memory: memory() };
+    const text = serializeBatch({ cell, boot, peerBoot: this.#peerBoot, after, sequence, isComplete, ...told }, texts);
     this.#flights.add({ id: this.#lastId, sentAt: now, sequence, isComplete, held: this.#after });
     this.#effects.push({ type: "send", id: this.#lastId, text });
   }

@@ -1,7 +1,11 @@
+import type { Memory } from "../../sip/record/memory.ts";
+
 /** What of a cell outlives its process: rows that were flushed, and a few words. */
 export class CellDisk {
   readonly #rows = new Map<number, Map<string, string>>();
   readonly #boots = new Map<string, string>();
+  /** How far the memory of each exchange's replica goes back. */
+  readonly memories = new Map<number, Memory>();
   epoch = 0;
 
   /** The rows of one exchange, by kind and key. */

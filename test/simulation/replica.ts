@@ -9,6 +9,8 @@ import { sweepMs } from "../../sip/limits.ts";
 import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
 import { PairLink, refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
 import { pairOf } from "../../sip/placement/cluster-map.ts";
+import { msOfVersion } from "../../sip/record/version.ts";
+import { joinMemories, memoryOnStart, type Memory } from "../../sip/record/memory.ts";
 import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
 import { stillWanted } from "../../sip/transport/backlog.ts";
 import { isLate } from "../../sip/transport/far-clock.ts";
@@ -65,11 +67,17 @@ export class Replica {
     const { host } = cell;
     const { now } = host;
     this.exchange = new Exchange({ exchange: number, cell: cell.id, map }, { sign: simulatedSign, hash: simulatedHash, nextId }, now);
+    let latest = 0;
     for (const text of cell.disk.rowsOf(number).values()) {
       const record = parseRecord(text);
       if (isParseError(record)) cell.host.threw(new Error(`unreadable row: ${record.reason}`));
-      else this.exchange.restore(record);
+      else {
+        this.exchange.restore(record);
+        latest = Math.max(latest, msOfVersion(record.version));
+      }
     }
+    const known = cell.disk.memories.get(number);
+    this.#remember(known === undefined ? this.exchange.memory : memoryOnStart(known, latest, now));
     this.trunks = new Trunks(
       cell.disk,
       number,
@@ -93,7 +101,13 @@ export class Replica {
     const { primary, secondary } = pairOf(map, number);
     this.peer = primary === cell.id ? secondary : primary;
     const { store } = this.exchange;
-    const options = { cell: cell.id, boot: nextId(), ackTimeoutMs: map.replication.ackTimeoutMs, leaseMs: leaseMsOf(map) };
+    const options = {
+      cell: cell.id,
+      boot: nextId(),
+      ackTimeoutMs: map.replication.ackTimeoutMs,
+      leaseMs: leaseMsOf(map),
+      memory: () => this.exchange.memory,
+    };
     this.#link = new PairLink(options, store, now);
     this.#seen = store.sequence;
     this.#sweep(now);
@@ -400,6 +414,9 @@ export class Replica {
           case "state":
             this.#changed(effect.state, effect.cause);
             break;
+          case "memory":
+            this.#remember(joinMemories(this.exchange.memory, effect.memory));
+            break;
           case "committed":
             this.#committed(effect.sequence, effect.needsDisk);
             break;
@@ -432,10 +449,16 @@ export class Replica {
     this.#requests.set(id, abort);
   }
 
+  #remember(memory: Memory): void {
+    this.exchange.setMemory(memory);
+    this.#cell.disk.memories.set(this.number, memory);
+  }
+
   #changed(state: PairState, cause: string): void {
     this.#cell.host.trace(() => `exchange ${this.number}: ${state} with its pair: ${cause}`);
     this.#cell.cluster.pairStates.changed(this.#cell.id, this.number, state);
     this.exchange.store.setPairAway(state !== "together");
+    this.exchange.setTogether(state === "together", this.#cell.host.now);
     this.#flushLater();
     if (state !== "syncing") this.trunks.tellServing(true);
     if (state === "away" && cause === refusedCause) this.#cell.host.soon(() => this.#cell.suspect(this.peer, refusedCause));

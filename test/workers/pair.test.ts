@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { View } from "../../sip/core-group/view.ts";
+import { memoryFrom, type Memory } from "../../sip/record/memory.ts";
 import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
 import { RecordKind } from "../../sip/transport/frame.ts";
@@ -32,6 +33,10 @@ async function connect(user: string): Promise<Softphone> {
 
 async function rows(): Promise<string[]> {
   return await runInDurableObject(exchange(), (_instance, state) => [...new Disk(state.storage).read()].map(serializeRecord));
+}
+
+function memory(): Promise<Memory | undefined> {
+  return runInDurableObject(exchange(), (_instance, state) => new Disk(state.storage).readMemory());
 }
 
 async function contactsOf(user: string): Promise<string[]> {
@@ -201,6 +206,19 @@ describe("commit before forward", () => {
 });
 
 describe("a replica that starts again", () => {
+  it("remembers since when it has known of every call, its sleep left out until the pair has told", async () => {
+    await addSubscriber(userOf("dave"), "secret");
+    expect(await memory()).toEqual(memoryFrom(1));
+    await putToSleep(0);
+    peerIsAway();
+    const wokenAt = Date.now();
+    await addSubscriber(userOf("erin"), "secret");
+    const alone = await memory();
+    expect(alone?.since).toBe(1);
+    expect(alone?.gapUntil).toBeGreaterThanOrEqual(wokenAt);
+    expect(alone?.gapFrom).toBeLessThan(wokenAt);
+  });
+
   it("reads back and catches up before it answers anything", async () => {
     const carol = userOf("carol");
     await putToSleep(0);

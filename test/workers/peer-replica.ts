@@ -4,6 +4,7 @@ import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-ba
 import { PairLink } from "../../sip/pair/pair-link.ts";
 import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { HybridClock } from "../../sip/record/hybrid-clock.ts";
+import { memoryFrom } from "../../sip/record/memory.ts";
 import { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { clusterMapOf } from "../../workers/environment.ts";
@@ -70,6 +71,7 @@ export class PeerReplica {
       boot: `b${this.exchange}-${this.#boots}`,
       ackTimeoutMs: replication.ackTimeoutMs,
       leaseMs: heartbeat.periodMs * heartbeat.missed,
+      memory: () => memoryFrom(1),
     };
     return new PairLink(options, this.store, Date.now());
   }

@@ -1,4 +1,5 @@
 import { isParseError } from "../../sip/errors.ts";
+import { memoryOfText, type Memory } from "../../sip/record/memory.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
 import { parseRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
@@ -13,6 +14,8 @@ import { RecordLog } from "./record-log.ts";
 export class Disk {
   readonly #storage: DurableObjectStorage;
   readonly #logs: Readonly<Record<RecordKind, RecordLog>>;
+  #memory: Memory | undefined;
+  #isMemoryWritten = true;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -23,6 +26,19 @@ export class Disk {
       invite: new RecordLog(sql, "invite"),
       dialog: new RecordLog(sql, "dialog"),
     };
+    sql.exec("create table if not exists memory (id integer primary key, json text not null)");
+  }
+
+  /** How far the memory of this disk's replica goes back. Undefined: this is the first start with it. */
+  readMemory(): Memory | undefined {
+    const [row] = this.#storage.sql.exec("select json from memory where id = 0").raw<[string]>();
+    return row === undefined ? undefined : memoryOfText(row[0]);
+  }
+
+  /** Written with the next records: without any, whatever else is on the disk says the same. */
+  setMemory(memory: Memory): void {
+    this.#memory = memory;
+    this.#isMemoryWritten = false;
   }
 
   /** Everything there is, to be read to its end before anything is written. */
@@ -34,7 +50,12 @@ export class Disk {
   /** Writes records in one transaction: in the rule a row for each kind that has any. */
   write({ put, remove }: Rows): void {
     if (put.length === 0 && remove.length === 0) return;
-    this.#storage.transactionSync(() => this.#append({ put, remove }));
+    this.#storage.transactionSync(() => {
+      this.#append({ put, remove });
+      if (this.#isMemoryWritten) return;
+      this.#storage.sql.exec("insert or replace into memory (id, json) values (0, ?)", JSON.stringify(this.#memory));
+    });
+    this.#isMemoryWritten = true;
   }
 
   /** What the next write may write again so that its logs stay small. */

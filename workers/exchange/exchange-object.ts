@@ -7,6 +7,8 @@ import { Exchange } from "../../sip/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
 import { refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { joinMemories, memoryOnStart, type Memory } from "../../sip/record/memory.ts";
+import { msOfVersion } from "../../sip/record/version.ts";
 import { stillWanted } from "../../sip/transport/backlog.ts";
 import { isLate } from "../../sip/transport/far-clock.ts";
 import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
@@ -88,9 +90,10 @@ export class ExchangeObject extends DurableObject<Environment> {
       { sign: tokenSigner(env.TANDEM_SECRET), hash: hashOf, nextId },
       Date.now(),
     );
+    this.#peer = otherReplicaOf(this.#map, this.#number, env.CELL);
     this.#disk = new Disk(ctx.storage);
     this.#room = new DiskRoom(env.DISK, exchangeName(this.#number));
-    for (const record of this.#disk.read()) this.#exchange.restore(record);
+    this.#restore();
     this.#writer = this.#newWriter();
     this.#trunks = new TrunkSockets(ctx, this.#room);
     for (const { access, listeners } of this.#trunks.opened()) this.#exchange.connectAccess(access, listeners);
@@ -109,7 +112,6 @@ export class ExchangeObject extends DurableObject<Environment> {
     }
     this.#others = new OtherExchanges(env, this.#map);
     this.#deadlines = new Deadlines(ctx.storage, this.#room, () => void this.#event((now) => this.#exchange.tick(now)));
-    this.#peer = otherReplicaOf(this.#map, this.#number, env.CELL);
     this.#pair = this.#peer === undefined ? undefined : this.#pairWith(this.#peer, nextId());
     // There is no pair to wait for: a removed record needs no row once the disk knows.
     if (this.#pair === undefined) this.#exchange.store.acknowledge(Number.POSITIVE_INFINITY);
@@ -290,6 +292,8 @@ export class ExchangeObject extends DurableObject<Environment> {
       store,
       call: (batch) => calls.ask(batch),
       apply: (record, now) => this.#run(() => this.#exchange.applyFromPair(record, now)),
+      memory: () => this.#exchange.memory,
+      remember: (pair) => this.#remember(joinMemories(this.#exchange.memory, pair)),
       flush: () => this.#writer.flush(),
       flushTogether: () => this.#writer.flushTogether(),
       released: () => this.#sendReleased(),
@@ -297,9 +301,27 @@ export class ExchangeObject extends DurableObject<Environment> {
     });
   }
 
+  /** Reads back what is on the disk, and how far that goes back. Alone, nothing is answered that is not there. */
+  #restore(): void {
+    const known = this.#disk.readMemory();
+    let latest = 0;
+    for (const record of this.#disk.read()) {
+      this.#exchange.restore(record);
+      latest = Math.max(latest, msOfVersion(record.version));
+    }
+    if (known === undefined) this.#remember(this.#exchange.memory);
+    else this.#remember(this.#peer === undefined ? known : memoryOnStart(known, latest, Date.now()));
+  }
+
+  #remember(memory: Memory): void {
+    this.#exchange.setMemory(memory);
+    this.#disk.setMemory(memory);
+  }
+
   #pairChanged(peer: string, state: PairState, cause: string): void {
     this.#news.changed(state, () => this.#pair?.lastError || cause);
     this.#exchange.store.setPairAway(state !== "together");
+    this.#exchange.setTogether(state === "together", Date.now());
     this.#fence();
     this.#writer.flushLater();
     if (state !== "syncing") this.#trunks.tellServing(true);

@@ -2,6 +2,7 @@ import { isParseError } from "../../sip/errors.ts";
 import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
 import { otherVersionCause, PairLink, refusedCause, type PairEffect, type PairState } from "../../sip/pair/pair-link.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { Memory } from "../../sip/record/memory.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { CellAnswerError, OtherVersionError } from "../cells.ts";
@@ -19,6 +20,9 @@ export type PairOptions = {
   /** Brings a batch to the pair. Its answer rejects when there is none. */
   readonly call: (batch: Uint8Array) => PairQuestion;
   readonly apply: (record: StateRecord, now: number) => void;
+  readonly memory: () => Memory;
+  /** The pair has told everything, and how far back that goes. */
+  readonly remember: (pair: Memory) => void;
   /** Writes everything that has changed to the disk, if it takes it. Undefined: it is written. */
   readonly flush: () => Promise<void> | undefined;
   /** The same, together with what other commits want written about now: resolves when it is; undefined: it is. */
@@ -51,10 +55,10 @@ export class Pair {
 
   constructor(options: PairOptions) {
     this.#options = options;
-    const { cell, boot, map, store } = options;
+    const { cell, boot, map, store, memory } = options;
     this.#sequence = store.sequence;
     this.#link = new PairLink(
-      { cell, boot, ackTimeoutMs: map.replication.ackTimeoutMs, leaseMs: leaseMsOf(map.heartbeat) },
+      { cell, boot, ackTimeoutMs: map.replication.ackTimeoutMs, leaseMs: leaseMsOf(map.heartbeat), memory },
       store,
       Date.now(),
     );
@@ -162,6 +166,9 @@ export class Pair {
         return;
       case "state":
         this.#options.changed(effect.state, effect.cause);
+        return;
+      case "memory":
+        this.#options.remember(effect.memory);
         return;
       case "committed":
         this.#committed(effect.sequence, effect.needsDisk);

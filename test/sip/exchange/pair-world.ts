@@ -102,6 +102,7 @@ export class PairWorld {
       const isAlone = this.isCut || this.dead.has(to);
       const { store } = this.replicas[from].exchange;
       if (this.dead.has(from)) continue;
+      this.replicas[from].exchange.setTogether(!isAlone, this.now);
       if (!isAlone) {
         const { records, sequence } = store.changedSince(this.#given[from], 10_000);
         this.#given[from] = sequence;

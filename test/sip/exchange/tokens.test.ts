@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { callTombstoneMs, dialogLifetimeMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
+import { joinMemories, memoryFrom, memoryOnStart } from "../../../sip/record/memory.ts";
 import type { Transport } from "../../../sip/transport/flow.ts";
 import { DialogCall, one, told } from "./dialog-call.ts";
 import { answer, startedAt, TestExchange, TestPhone } from "./harness.ts";
@@ -211,6 +212,40 @@ describe("both replicas have started anew, with nothing on their disks", () => {
     const call = established(new TestExchange());
     const world = new TestExchange("open", { now: startedAt + dialogLifetimeMs + 1_000 });
     expect(told(call.send(world, "BYE", "caller"))).toEqual([`${alice.key} 481`]);
+  });
+});
+
+describe("what a replica knows of dialogs without a record [decision 0012]", () => {
+  const later = startedAt + 60_000;
+
+  it("a young replica that has its pair's memory knows that a call of before its start has ended", () => {
+    const call = established(new TestExchange());
+    const world = new TestExchange("open", { now: later });
+    world.exchange.setMemory(memoryFrom(startedAt - 1));
+    expect(told(call.send(world, "BYE", "caller"))).toEqual([`${alice.key} 481`]);
+  });
+
+  it("what was made while it was away may stand, until its pair has told", () => {
+    const world = new TestExchange("open", { now: later });
+    world.exchange.setMemory(memoryOnStart(memoryFrom(startedAt - 1), startedAt, later));
+    const call = established(new TestExchange());
+    expect(told(call.send(world, "INFO", "caller"))).toEqual([`${bob.key} INFO`]);
+    world.exchange.setMemory(joinMemories(world.exchange.memory, memoryFrom(startedAt - 5)));
+    expect(told(call.send(world, "INFO", "caller"))).toEqual([`${alice.key} 481`]);
+  });
+
+  it("what the other replica makes is known while the two are together, and not from then on", () => {
+    const there = new TestExchange("open", { cell: "b" });
+    const world = new TestExchange();
+    const before = established(there);
+    world.exchange.setTogether(true, world.now);
+    expect(told(before.send(world, "INFO", "caller"))).toEqual([`${alice.key} 481`]);
+    world.advance(20_000);
+    there.advance(20_000);
+    world.exchange.setTogether(false, world.now);
+    expect(told(before.send(world, "INFO", "caller"))).toEqual([`${alice.key} 481`]);
+    there.advance(1_000);
+    expect(told(established(there).send(world, "INFO", "caller"))).toEqual([`${bob.key} INFO`]);
   });
 });
 

@@ -56,6 +56,18 @@ describe("two replicas that start", () => {
     expect([world.a.link.state, isServed]).toEqual(["lagging", true]);
   });
 
+  it("have the memory of the one that goes back further, as soon as it has told everything", () => {
+    const world = together();
+    const { since } = world.a.memory;
+    world.pass(60_000);
+    world.b.kill();
+    world.pass(60_000);
+    world.b.restart();
+    expect(world.b.memory.since).toBe(world.now);
+    world.pass(1_000);
+    expect([world.a.memory.since, world.b.memory.since]).toEqual([since, since]);
+  });
+
   it("serve soon when the view says that the pair's cell is down", () => {
     const world = new World();
     world.b.freeze();

@@ -1,4 +1,5 @@
 import { HybridClock } from "../../../sip/record/hybrid-clock.ts";
+import { joinMemories, memoryFrom, type Memory } from "../../../sip/record/memory.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { serializeRecord } from "../../../sip/record/record-text.ts";
 import { makeTombstone, orderOf, type StateRecord } from "../../../sip/record/state-record.ts";
@@ -127,6 +128,8 @@ export class Replica {
   readonly causes: string[] = [];
   batches = 0;
   batchOctetsMax = 0;
+  /** How far it goes back: not on its disk. */
+  memory: Memory = memoryFrom(0);
   readonly #disk = new Map<string, string>();
   readonly #clock: HybridClock;
   #inputs: (() => void)[] = [];
@@ -271,7 +274,9 @@ export class Replica {
     this.flights.clear();
     this.#deadline = undefined;
     this.#flushBehind(this.boot);
-    return new PairLink({ cell: this.cell, boot: this.boot, ackTimeoutMs, leaseMs }, this.store, this.world.now);
+    this.memory = memoryFrom(this.world.now);
+    const memory = (): Memory => this.memory;
+    return new PairLink({ cell: this.cell, boot: this.boot, ackTimeoutMs, leaseMs, memory }, this.store, this.world.now);
   }
 
   #flushBehind(boot: string): void {
@@ -308,6 +313,9 @@ export class Replica {
         this.states.push(effect.state);
         this.causes.push(effect.cause);
         this.store.setPairAway(effect.state === "lagging" || effect.state === "away");
+        return;
+      case "memory":
+        this.memory = joinMemories(this.memory, effect.memory);
         return;
       case "committed":
         this.#committed(effect.sequence, effect.needsDisk);
