@@ -174,7 +174,7 @@ export const routeSetOctetsMax = 4_096;
 export const subscriptionSecondsDefault = 3_600;
 export const subscriptionSecondsMax = 7 * 24 * 3600;
 /**
- * SUBSCRIBEs and REFERs whose first NOTIFY may overtake their answer: 150 a second for 64 s. A hundred octets each. Over: the earliest is forgotten,
+ * SUBSCRIBEs and REFERs whose first NOTIFY may overtake their answer: 150 a second for 64 s. Thirty octets each. Over: the earliest is forgotten,
  * and a NOTIFY that comes before the answer is refused.
  */
 export const subscriptionsAwaitedMax = 10_000;

@@ -30,6 +30,8 @@ export function dialogKeyOf(message: SipMessage): string | undefined {
 
 /** What is known of a side from elsewhere than the messages. */
 export type SideContext = {
+  /** Of the callee, when it is another than its address-of-record: the one of ours that To names, which it says as its own (RFC 3261 12.2.1.1). */
+  readonly name?: string;
   /** Its address-of-record in our domains; empty: it is from outside. */
   readonly addressOfRecord: string;
   /** Its flow; empty: by URI. */
@@ -93,7 +95,9 @@ export function dialogFromPassing2xx(start: Omit<DialogStart, "request">): { rea
 function sideFrom(context: SideContext, tag: string, message: SipMessage, cSeq: number, version: Version): DialogSide {
   const contact = contactOf(message);
   const instanceId = context.instanceId === "" ? (contact?.instanceId ?? "") : context.instanceId;
-  return { tag, addressOfRecord: context.addressOfRecord, contact: contact?.uri ?? "", flow: context.flow, instanceId, cSeq, version };
+  const { addressOfRecord, name } = context;
+  const named = name === undefined ? {} : { name };
+  return { tag, addressOfRecord, ...named, contact: contact?.uri ?? "", flow: context.flow, instanceId, cSeq, version };
 }
 
 function withRoutes(side: DialogSide, routes: readonly string[]): DialogSide {
@@ -149,7 +153,7 @@ export type InDialogResponse = {
 /**
  * A final response to an in-dialog request passes.
  * - The dialog ends with any answer to a BYE but a challenge (RFC 3261 15.1.1: it is over when the BYE is sent; 401 and 407 say that the
- *   BYE has not been taken), and with 481 or 408 to whatever request (12.2.1.2). Call it with a 408 when the request timed out.
+ *   BYE has not been taken), and with 481 or 408 to whatever is of the call (12.2.1.2). Call it with a 408 when the request timed out.
  * - A 2xx to a target refresh request moves both sides' targets to the Contacts of the request and the response (12.2.1.2, 12.2.2), and
  *   sets a session timer anew (RFC 4028).
  */
@@ -174,10 +178,18 @@ export function onBye(status: number): boolean {
   return isEnding("BYE", status);
 }
 
-/** Whether a final response with this status to an in-dialog request ends the dialog, whoever made it. */
-export function isEnding(method: string, status: number): boolean {
-  if (status === 481 || status === 408) return true;
+/** Whose failure is that of the call. What else is in its dialog fails alone (RFC 5057 5.1): a subscription, a MESSAGE. */
+const callMethods: readonly string[] = ["INVITE", "UPDATE", "BYE", "PRACK", "INFO"];
+
+/** Whether a final response of a phone with this status to an in-dialog request ends the call. */
+function isEnding(method: string, status: number): boolean {
+  if (status === 481 || status === 408) return callMethods.includes(method);
   return method === "BYE" && status >= 200 && status !== 401 && status !== 407;
+}
+
+/** The same for a response of our own: a phone that cannot be reached for an INFO now may be back before its call is missed. */
+export function isEndingOfOurs(method: string, status: number): boolean {
+  return method !== "INFO" && method !== "PRACK" && isEnding(method, status);
 }
 
 /**

@@ -3,7 +3,7 @@ import {
   dialogFrom2xx,
   dialogFromPassing2xx,
   dialogKeyOf,
-  isEnding,
+  isEndingOfOurs,
   onBye,
   onInDialogRequest,
   onResponse,
@@ -11,6 +11,7 @@ import {
   senderOf,
   withFlow,
   type Side,
+  type SideContext,
 } from "../dialog/dialog.ts";
 import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -25,11 +26,11 @@ import type { Dialog, DialogSide } from "../record/values.ts";
 import { cellOfVersion } from "../record/version.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import { isReliable, transportOfFlow } from "../transport/flow.ts";
-import { addressOfRecordOfParty, callingOf } from "./caller.ts";
+import { addressOfRecordOfParty, callingOf, claimOfParty } from "./caller.ts";
 import { isOfSubscription, SubscriptionKeeper } from "./subscription-keeper.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
-export type AnsweredSide = { readonly addressOfRecord: string; readonly flow: string; readonly instanceId: string };
+export type AnsweredSide = SideContext;
 
 /** The record of a message's dialog, or of the subscription in it, and the side that its From names. */
 export type KnownDialog = { readonly key: string; readonly dialog: Dialog; readonly sender: Side };
@@ -79,7 +80,10 @@ export class DialogKeeper {
     }
     const calling = callingOf(map, request);
     const caller = sideOf(calling.caller ?? "", flowBackTo(request, tx.flow));
-    this.answered(request, response, caller, { ...sideOf(calling.callee ?? "", flow), instanceId: group }, now);
+    const callee = { ...sideOf(calling.callee ?? "", flow), instanceId: group };
+    const name = claimOfParty(map, request.to)?.addressOfRecord ?? "";
+    const isNamed = name !== "" && name !== callee.addressOfRecord;
+    this.answered(request, response, caller, isNamed ? { ...callee, name } : callee, now);
   }
 
   #followSubscription(
@@ -199,7 +203,7 @@ export class DialogKeeper {
     }
     const version = this.#clock.tick(now);
     if (response !== undefined) return this.#put(key, dialog, onResponse(dialog, request, response, version, now).dialog, version, now);
-    if (isEnding(request.method, status)) this.#put(key, dialog, undefined, version, now);
+    if (isEndingOfOurs(request.method, status)) this.#put(key, dialog, undefined, version, now);
   }
 
   #known(message: SipMessage): KnownDialog | undefined {

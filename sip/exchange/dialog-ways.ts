@@ -72,7 +72,7 @@ export class DialogWays {
   }
 
   #ofRecord(request: Preprocessed, { dialog, sender }: KnownDialog): Receiver | NoWay {
-    if (sender === "caller" && this.#isAnotherName(request.message, dialog.caller.addressOfRecord)) return forbidden;
+    if (this.#isAnotherName(request.message, dialog[sender])) return forbidden;
     const side = dialog[otherSide(sender)];
     const { contact, instanceId, addressOfRecord, routes = noRoutes, version } = side;
     const flow = side.flow === "" && !hasAddress(side) ? flowOfToken(request) : side.flow;
@@ -83,22 +83,25 @@ export class DialogWays {
   #ofInvite(request: Preprocessed, token: DialogToken, context: ResponseContext, { message, at }: Preprocessed): Receiver | NoWay {
     const { caller = "", callee = "" } = callingOf(this.#options.map(), message);
     if (request.direction === "toCaller") {
+      const name = claimOfParty(this.#options.map(), message.to)?.addressOfRecord ?? "";
+      if (this.#isAnotherName(request.message, { addressOfRecord: callee, name })) return forbidden;
       const { uri = "", instanceId = "" } = contactOf(message) ?? {};
       const routes = callerRoutesOf(message);
       return { contact: uri, instanceId, flow: token.caller, addressOfRecord: caller, routes, heardAt: at };
     }
-    if (this.#isAnotherName(request.message, caller)) return forbidden;
+    if (this.#isAnotherName(request.message, { addressOfRecord: caller })) return forbidden;
     const target = context.branches.find(({ flow }) => flow === token.callee)?.target;
     const phone = { contact: target?.requestUri ?? "", instanceId: target?.group ?? "" };
     return { ...phone, flow: token.callee, addressOfRecord: callee, routes: earlyRoutesOf(context, request.message), heardAt: at };
   }
 
-  /** RFC 3261 12.2.1.1: the caller says the name that the INVITE said, which was proved then; ours are nobody else's to say. */
-  #isAnotherName(request: SipMessage, addressOfRecord: string): boolean {
+  /** RFC 3261 12.2.1.1: a side says the name that the INVITE had for it, which the caller has proved; ours are nobody else's to say. */
+  #isAnotherName(request: SipMessage, { addressOfRecord, name }: Pick<DialogSide, "addressOfRecord" | "name">): boolean {
     const map = this.#options.map();
     const claim = claimOfParty(map, request.from);
-    if (claim?.domain !== undefined && claim.addressOfRecord !== addressOfRecord) return true;
-    return showsAnother(map, request, addressOfRecord === "" ? undefined : addressOfRecord);
+    const claimed = claim?.addressOfRecord ?? "";
+    if (claim?.domain !== undefined && (claimed === "" || (claimed !== addressOfRecord && claimed !== name))) return true;
+    return showsAnother(map, request, claimed === "" ? undefined : claimed);
   }
 
   /** Without a record. */

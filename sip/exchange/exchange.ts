@@ -146,20 +146,11 @@ export class Exchange {
       },
     });
     this.#memory = memoryFrom(now);
-    const ways = new DialogWays({
-      ...config,
-      map: () => this.#map,
-      dialogs: this.#dialogs,
-      memory: () => this.#memory,
-      pairKnownUntil: () => this.#pairKnownUntil,
-      inviteOf: (callId, callerTag) => this.#proxy.inviteOf(callId, callerTag),
-      mayBeElsewhere: (callId) => this.#invites.mayBeForeign(callId),
-    });
     this.#whereabouts = new Whereabouts({
       map: () => this.#map,
       accesses: this.#accesses,
       dialogs: this.#dialogs,
-      ways,
+      ways: this.#dialogWays(config),
       finder: this.#finder,
       registrar: this.#registrar,
       flowsHere,
@@ -470,6 +461,19 @@ export class Exchange {
         if (isResponseContext(context) && this.#invites.isAdopted(context)) this.#proxy.endedElsewhere(context, now);
       },
     };
+  }
+
+  #dialogWays({ exchange, cell }: ExchangeConfig): DialogWays {
+    return new DialogWays({
+      exchange,
+      cell,
+      map: () => this.#map,
+      dialogs: this.#dialogs,
+      memory: () => this.#memory,
+      pairKnownUntil: () => this.#pairKnownUntil,
+      inviteOf: (callId, callerTag) => this.#proxy.inviteOf(callId, callerTag),
+      mayBeElsewhere: (callId) => this.#invites.mayBeForeign(callId),
+    });
   }
 
   #orphanedInvites(env: ProxyEnvironment, transport: TransportSink, now: number): OrphanedInvites {

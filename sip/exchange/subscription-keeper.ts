@@ -7,6 +7,7 @@ import type { HybridClock } from "../record/hybrid-clock.ts";
 import { subscriptionKey } from "../record/keys.ts";
 import type { RecordStore } from "../record/record-store.ts";
 import type { Dialog, DialogSide } from "../record/values.ts";
+import { fnv1a } from "../transport/token.ts";
 
 /** Of a request that a subscription lives by, and what is known of its two ends. */
 export type SubscriptionEvent = {
@@ -39,12 +40,20 @@ export function isOfSubscription(method: string): boolean {
 export class SubscriptionKeeper {
   readonly #store: RecordStore;
   readonly #clock: HybridClock;
-  /** Call-ID and tag of subscribers whose first NOTIFY may come before anything else, with when that was; the earliest first. */
-  readonly #awaited = new Map<string, number>();
+  /**
+   * Subscribers whose first NOTIFY may come before anything else, with when that was; the earliest first. By a hash of Call-ID and tag: who makes two
+   * collide lets a NOTIFY to himself pass.
+   */
+  readonly #awaited = new Map<number, number>();
 
   constructor(store: RecordStore, clock: HybridClock) {
     this.#store = store;
     this.#clock = clock;
+  }
+
+  /** How many are awaited. */
+  get size(): number {
+    return this.#awaited.size;
   }
 
   /** A SUBSCRIBE or REFER outside of dialogs is about to be forwarded. */
@@ -120,6 +129,6 @@ function secondsOf(text: string | undefined): number | undefined {
   return text === undefined || !/^\d{1,10}$/.test(text) ? undefined : Math.min(Number(text), subscriptionSecondsMax);
 }
 
-function idOf(callId: string, subscriberTag: string): string {
-  return `${callId} ${subscriberTag}`;
+function idOf(callId: string, subscriberTag: string): number {
+  return fnv1a(`${callId} ${subscriberTag}`);
 }

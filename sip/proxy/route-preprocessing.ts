@@ -39,8 +39,8 @@ export type Preprocessed = {
   identity: string;
 };
 
-/** Without a To tag these make a dialog, and are in none (RFC 3261 12.2; RFC 6665 4.1.2, RFC 3515 2.4.4). */
-const dialogMakingMethods: readonly string[] = ["INVITE", "SUBSCRIBE", "REFER"];
+/** These are in a dialog without a To tag too, if its phone is one of RFC 2543. Others begin one then, or are in none (RFC 3261 12.2). */
+const inDialogMethods: readonly string[] = ["ACK", "BYE", "PRACK", "UPDATE", "INFO", "NOTIFY"];
 
 /**
  * RFC 3261 16.4: undoes what a strict router did, strips a `maddr` that is ours, finds our own values on top of Route (one, or the two of
@@ -63,8 +63,8 @@ export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: st
     tokenText ??= own.user;
     ownRoutes += 1;
   }
-  // A token is for requests inside the dialog (RFC 3261 16.6 4: "only valid for the lifetime of any dialog"). A phone of RFC 2543 has no tag.
-  const isInDialog = message.toTag !== undefined || !dialogMakingMethods.includes(message.method);
+  // A token is for requests inside the dialog (RFC 3261 16.6 4: "only valid for the lifetime of any dialog").
+  const isInDialog = message.toTag !== undefined || inDialogMethods.includes(message.method);
   const { token, direction } = (isInDialog ? verified : undefined) ?? none;
   return {
     message,

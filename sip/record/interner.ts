@@ -89,6 +89,7 @@ function ownSide(side: DialogSide, earlier: DialogSide | undefined): DialogSide 
   return {
     tag: again(side.tag, earlier?.tag),
     addressOfRecord: again(side.addressOfRecord, earlier?.addressOfRecord),
+    ...(side.name === undefined ? {} : { name: again(side.name, earlier?.name) }),
     contact: again(side.contact, earlier?.contact),
     flow: again(side.flow, earlier?.flow),
     instanceId: again(side.instanceId, earlier?.instanceId),

@@ -228,11 +228,12 @@ function dialogOf(json: Fields): Dialog | undefined {
 
 function sideOf(json: unknown): DialogSide | undefined {
   if (!isFields(json)) return undefined;
-  const { tag, addressOfRecord, contact, flow, instanceId, routes, cSeq, version } = json;
+  const { tag, addressOfRecord, name, contact, flow, instanceId, routes, cSeq, version } = json;
   if (!isText(tag) || !isText(addressOfRecord) || !isText(contact) || !isText(flow) || !isText(instanceId)) return undefined;
   if (!isText(version) || !isVersion(version) || !isNumber(cSeq) || !Number.isInteger(cSeq) || cSeq < -1) return undefined;
-  if (!(routes === undefined || isTexts(routes))) return undefined;
-  return { tag, addressOfRecord, contact, flow, instanceId, ...(routes === undefined ? {} : { routes }), cSeq, version };
+  if (!(routes === undefined || isTexts(routes)) || !isOptionalText(name)) return undefined;
+  const named = name === undefined ? {} : { name };
+  return { tag, addressOfRecord, ...named, contact, flow, instanceId, ...(routes === undefined ? {} : { routes }), cSeq, version };
 }
 
 function isFields(value: unknown): value is Fields {

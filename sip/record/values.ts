@@ -106,6 +106,8 @@ export type DialogSide = {
   readonly tag: string;
   /** Its address-of-record when that is in our domains, else empty. */
   readonly addressOfRecord: string;
+  /** Of ours, when it says another one as its own: the callee what the caller has dialled. */
+  readonly name?: string;
   /** Remote target (RFC 3261 12.1): the URI of its latest Contact. */
   readonly contact: string;
   /** Its present flow; empty: by URI. */

@@ -3,6 +3,7 @@ import {
   confirmed,
   dialogFrom2xx,
   dialogKeyOf,
+  isEndingOfOurs,
   onBye,
   onInDialogRequest,
   onResponse,
@@ -230,7 +231,20 @@ describe("answers within a dialog", () => {
     expect(onBye(status)).toBe(false);
   });
 
-  it.each([481, 408])("[RFC3261 12.2.1.2] %i to any request ends it", (status) => {
+  it.each([481, 408])("[RFC5057 5.1] %i to what is not of the call leaves it alone", (status) => {
+    for (const method of ["NOTIFY", "REFER", "SUBSCRIBE", "MESSAGE", "OPTIONS"]) {
+      expect(onResponse(dialog, request(method, { cSeq: 2 }), response(status, method), version(now + 1), now).dialog).toBe(dialog);
+    }
+    expect(["INFO", "PRACK", "INVITE", "UPDATE", "BYE"].map((method) => isEndingOfOurs(method, status))).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+    ]);
+  });
+
+  it.each([481, 408])("[RFC3261 12.2.1.2] %i to any request of the call ends it", (status) => {
     expect(onResponse(dialog, request("INFO", { cSeq: 2 }), response(status, "INFO"), version(now + 1), now).dialog).toBeUndefined();
   });
 });

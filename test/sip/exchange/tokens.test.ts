@@ -1,8 +1,10 @@
+import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { callTombstoneMs, dialogLifetimeMs } from "../../../sip/limits.ts";
+import { callTombstoneMs, dialogLifetimeMs, routeSetOctetsMax } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { joinMemories, memoryFrom, memoryOnStart } from "../../../sip/record/memory.ts";
 import type { Transport } from "../../../sip/transport/flow.ts";
+import { hashTag } from "../../../sip/transport/token.ts";
 import { DialogCall, one, told } from "./dialog-call.ts";
 import { answer, startedAt, TestExchange, TestPhone } from "./harness.ts";
 
@@ -58,6 +60,61 @@ describe("the relay: a stranger's token of a call that rang once", () => {
     const behind = { routes: [...call.recorded, `<sip:${carrier.contact.slice(5, -1)};lr>`] };
     expect(told(call.send(open, "INFO", "caller", behind))).toEqual([`${eve.key} 403`]);
     expect(told(call.send(open, "INFO", "caller"))).toEqual([`${bob.key} INFO`]);
+  });
+});
+
+describe("names within a dialog [RFC3261 12.2.1.1]", () => {
+  it("a callee says its own, or the one that was dialled, and no other of ours", () => {
+    const world = registered(new TestExchange(), alice, bob);
+    const call = new DialogCall(world, alice, bob, { headers: ["To: <sip:sales@example.test>"] });
+    for (const status of [183, 200]) {
+      call.answer(world, status);
+      expect(told(call.send(world, "UPDATE", "callee", { fromUri: "sip:sales@example.test" }))).toEqual([`${alice.key} UPDATE`]);
+      expect(told(call.send(world, "UPDATE", "callee", { fromUri: "sip:bob@example.test" }))).toEqual([`${alice.key} UPDATE`]);
+      expect(told(call.send(world, "UPDATE", "callee", { fromUri: "sip:ceo@example.test" }))).toEqual([`${bob.key} 403`]);
+      expect(told(call.send(world, "UPDATE", "caller", { fromUri: "sip:ceo@example.test" }))).toEqual([`${alice.key} 403`]);
+    }
+  });
+
+  it("a callee outside says none of ours", () => {
+    const world = registered(new TestExchange(), alice);
+    const call = new DialogCall(world, alice, eve, { uri: "sip:eve@198.51.100.66:5066" });
+    call.answer(world, 200);
+    expect(told(call.send(world, "MESSAGE", "callee", { fromUri: "sip:ceo@example.test" }))).toEqual([`${eve.key} 403`]);
+    expect(told(call.send(world, "MESSAGE", "callee"))).toEqual([`${alice.key} MESSAGE`]);
+  });
+});
+
+function signOfTest(text: string): string {
+  return createHmac("sha256", "test").update(text).digest("hex").slice(0, 20);
+}
+
+describe("a token of before it was bound to its dialog (td1)", () => {
+  it("is served while a record speaks for the call, and 403 else, wherever it wants to go", () => {
+    const world = new TestExchange();
+    const call = established(world);
+    const text = `td1*0*a*${hashTag("caller-tag")}**`;
+    const routes = [`<sip:${text}*${signOfTest(text)}@192.0.2.1:5060;lr>`];
+    expect(told(call.send(world, "INFO", "caller", { routes, uri: carrier.contact.slice(1, -1) }))).toEqual([`${bob.key} INFO`]);
+    expect(told(call.send(world, "INFO", "callee", { routes }))).toEqual([`${alice.key} INFO`]);
+    expect(told(call.send(world, "INFO", "caller", { routes, callId: "another" }))).toEqual([`${alice.key} 403`]);
+    const anew = new TestExchange("open", { now: startedAt + 60_000 });
+    expect(told(call.send(anew, "INFO", "caller", { routes, uri: carrier.contact.slice(1, -1) }))).toEqual([`${alice.key} 403`]);
+  });
+});
+
+describe("limits of what a dialog's record keeps", () => {
+  it("a route set of more than routeSetOctetsMax is not kept, and its Route leads nowhere", () => {
+    const world = registered(new TestExchange(), alice);
+    const far = new TestPhone("far", "198.51.100.20", 5060);
+    const above = [`<sip:${"x".repeat(routeSetOctetsMax - 30)}@198.51.100.20:5060;lr>`];
+    const kept = new DialogCall(world, alice, far, { uri: "sip:100@198.51.100.20", above, callId: "kept" });
+    kept.answer(world, 200);
+    expect(told(kept.send(world, "INFO", "caller"))).toEqual([`${far.key} INFO`]);
+    const longer = [...above, "<sip:198.51.100.21:5060;lr>"];
+    const call = new DialogCall(world, alice, far, { uri: "sip:100@198.51.100.20", above: longer });
+    expect(told(call.answer(world, 200))).toEqual([`${alice.key} 200`]);
+    expect(told(call.send(world, "INFO", "caller"))).toEqual([`${alice.key} 403`]);
   });
 });
 
