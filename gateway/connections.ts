@@ -7,7 +7,7 @@ import type { ListenerConfig, TlsConfig } from "./config.ts";
 import type { Connection, ConnectionHandlers, ConnectionNames, Failed } from "./connection.ts";
 import type { Counters } from "./counters.ts";
 import type { Doorkeeper, Guest } from "./doorkeeper.ts";
-import { isRegistered } from "./grant.ts";
+import { isRegistered } from "../sip/transport/grant.ts";
 import { connectTimeoutMs, connectionIdleMs, partialMessageMs, tcpKeepAliveMs } from "./limits.ts";
 import { StreamConnection } from "./stream-connection.ts";
 import { checkSipIdentity } from "./tls-identity.ts";

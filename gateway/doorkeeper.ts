@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Transport } from "../sip/transport/flow.ts";
 import { sourceOfAddress } from "../sip/transport/source.ts";
 import type { Counters } from "./counters.ts";
-import { Crowd } from "./crowd.ts";
+import { Crowd } from "../sip/transport/crowd.ts";
 import {
   firstMessageMs,
   greetingMs,

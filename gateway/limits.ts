@@ -22,10 +22,10 @@ export const firstMessageMs = 30_000;
  */
 export const handshakesMax = 2_000;
 /**
- * Connections from one address (IPv6: one /64) whose phones have not registered, whatever their stage: an office behind one address that comes back all
- * at once registers some thousand a second.
+ * Connections from one address (IPv6: one /64) whose phones have not registered, whatever their stage: ten thousand softphones behind one address may
+ * connect before the first of them registers.
  */
-export const strangersPerSourceMax = 5_000;
+export const strangersPerSourceMax = 12_000;
 /** Where room is made within one address, only those go that have been there longer: what has just begun may be a phone. */
 export const greetingMs = 5_000;
 /** Of all connections, those that the gateway may have opened: an exchange that is told to, by a stranger's Via for one, must not fill it. */

@@ -121,6 +121,15 @@ export const socketExchangesMax = 64;
  * closing. A cell on a machine of one's own has its own limit for all its lines together, SOFTPHONES_MAX. Over: 503 to the handshake.
  */
 export const lineSocketsMax = 32_000;
+/**
+ * WebSockets of one line from one address (IPv6: one /64) on which nobody has registered: ten thousand softphones behind one address may connect to the
+ * four lines of a cell before the first of them registers. Over: 503.
+ */
+export const strangersPerSourceMax = 3_000;
+/** Of those that a full line has closed to make room, so many may still be there: descriptors are kept for them (cli/descriptors.ts). */
+export const strangersLeavingMax = 64;
+/** A WebSocket that has brought no whole message, and no keep-alive, after this is closed. Softphones register at once. */
+export const firstMessageMs = 30_000;
 /** A full line counts its softphones again this often at most: some milliseconds for ten thousand. */
 export const socketsRecountMs = 250;
 

@@ -3,9 +3,9 @@ import { connect as connectTls } from "node:tls";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { newCounters } from "../../gateway/counters.ts";
-import { Crowd } from "../../gateway/crowd.ts";
+import { Crowd } from "../../sip/transport/crowd.ts";
 import { Doorkeeper } from "../../gateway/doorkeeper.ts";
-import { isRegistered } from "../../gateway/grant.ts";
+import { isRegistered } from "../../sip/transport/grant.ts";
 import {
   firstMessageMs,
   framesPerMessageMax,
@@ -143,7 +143,7 @@ describe("the doorkeeper", () => {
   });
 
   test("those who register make room for others of their address", () => {
-    const world = new World(20_000);
+    const world = new World(3 * strangersPerSourceMax);
     for (let n = 0; n < 2 * strangersPerSourceMax; n += 1) world.register(world.come("192.0.2.1", 0));
     expect(world.doorkeeper.size).toBe(2 * strangersPerSourceMax);
     expect(world.counters.connectionsRefused).toBe(0);

@@ -5,7 +5,7 @@ import { messageOctetsMax, phoneReturnMs } from "../../sip/limits.ts";
 import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
 import { exchangeName, lineName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
-import { drainHoldMs, drainPortion, socketMessagesBurstMax, unreadOctetsMax } from "../../workers/limits.ts";
+import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesBurstMax, unreadOctetsMax } from "../../workers/limits.ts";
 import { addSubscriber, callApi, domain, map, userOf } from "./cell.ts";
 import { headerOf, headersOf, Softphone } from "./softphone.ts";
 
@@ -127,21 +127,21 @@ describe("a softphone's close frame", () => {
   });
 });
 
-describe("a softphone that does not read", () => {
-  /** Sends a phone what an exchange would send it, until the line takes no more; how many octets that were. */
-  async function flood(phone: Softphone, most: number): Promise<number> {
-    const line = await lineOf(phone.user);
-    const [present] = await env.EXCHANGE.getByName(exchangeName(0)).flowsOf(`${phone.user}@${domain}`);
-    const key = present?.flow.split("~")[1] ?? "";
-    const message = `MESSAGE ${phone.contact} SIP/2.0\r\nVia: SIP/2.0/WS example.test;branch=z9hG4bKx\r\n\r\n${"x".repeat(50_000)}`;
-    const frame = encodeFrame(0, 0, [{ kind: RecordKind.send, key, octets: new TextEncoder().encode(message) }]);
-    for (let sent = 0; sent < most; sent += message.length) {
-      const answer = decodeFrame((await line.deliver(frame)) ?? frame);
-      if (isFrameError(answer) || answer.records.length > 0) return sent;
-    }
-    return most;
+/** Sends a phone what an exchange would send it, until the line takes no more; how many octets that were. */
+async function flood(phone: Softphone, most: number): Promise<number> {
+  const line = await lineOf(phone.user);
+  const [present] = await env.EXCHANGE.getByName(exchangeName(0)).flowsOf(`${phone.user}@${domain}`);
+  const key = present?.flow.split("~")[1] ?? "";
+  const message = `MESSAGE ${phone.contact} SIP/2.0\r\nVia: SIP/2.0/WS example.test;branch=z9hG4bKx\r\n\r\n${"x".repeat(50_000)}`;
+  const frame = encodeFrame(0, 0, [{ kind: RecordKind.send, key, octets: new TextEncoder().encode(message) }]);
+  for (let sent = 0; sent < most; sent += message.length) {
+    const answer = decodeFrame((await line.deliver(frame)) ?? frame);
+    if (isFrameError(answer) || answer.records.length > 0) return sent;
   }
+  return most;
+}
 
+describe("a softphone that does not read", () => {
   it("is closed before it fills the memory, keep-alives or not, and others are not", async () => {
     const [phone, other] = [await connect(alice), await connect(bob)];
     await phone.register();
@@ -153,6 +153,47 @@ describe("a softphone that does not read", () => {
     expect(sent).toBeLessThanOrEqual(unreadOctetsMax);
     expect(await closingOf(phone)).toMatchObject({ code: 1008 });
     expect(await other.register()).toMatch(/^SIP\/2\.0 200 /);
+  });
+});
+
+describe("a WebSocket that says nothing", () => {
+  it("is closed after its time, and not before; those that have spoken or registered are not, however long that was ago", async () => {
+    const line = env.LINE.getByName(lineName(1));
+    const open = async (): Promise<WebSocket> => {
+      const headers = { upgrade: "websocket", "sec-websocket-protocol": "sip" };
+      const { webSocket } = await line.fetch("http://a.invalid/", { headers });
+      if (webSocket === null) throw new Error("no WebSocket");
+      webSocket.accept();
+      return webSocket;
+    };
+    const [silent, keepAlive, stranger] = [await open(), await open(), await open()];
+    const closed: string[] = [];
+    silent.addEventListener("close", ({ code }) => closed.push(`silent ${code}`));
+    for (const [name, socket] of [
+      ["keep-alive", keepAlive],
+      ["stranger", stranger],
+    ] as const) {
+      socket.addEventListener("close", () => closed.push(name));
+    }
+    const answered = new Promise((resolve) => keepAlive.addEventListener("message", resolve));
+    keepAlive.send("\r\n\r\n");
+    await answered;
+    const refused = new Promise((resolve) => stranger.addEventListener("message", resolve));
+    stranger.send(
+      "MESSAGE sip:nobody@example.test SIP/2.0\r\nVia: SIP/2.0/WS x.invalid;branch=z9hG4bKs\r\nFrom: <sip:a@elsewhere.test>;tag=1\r\nTo: <sip:nobody@example.test>\r\nCall-ID: s\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+    );
+    await refused;
+    for (const [ms, outcome] of [
+      [firstMessageMs - 5_000, []],
+      [firstMessageMs + 5_000, ["silent 1008"]],
+    ] as const) {
+      await evictDurableObject(line, { webSockets: "hibernate" });
+      vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
+      await runInDurableObject(line, (instance) => instance.alarm?.());
+      vi.useRealTimers();
+      await vi.waitFor(() => expect(closed).toEqual(outcome));
+    }
+    for (const socket of [keepAlive, stranger]) socket.close();
   });
 });
 

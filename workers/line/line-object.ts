@@ -13,7 +13,7 @@ import { fnv1a } from "../../sip/transport/token.ts";
 import { servingCells, within } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
-import { drainHoldMs, drainPortion, socketMessagesPerSecondMax, standstillWaitMs } from "../limits.ts";
+import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesPerSecondMax, standstillWaitMs } from "../limits.ts";
 import { randomIds } from "../random-id.ts";
 import { TimelyCalls } from "../timely-calls.ts";
 import { ExchangeLink } from "./exchange-link.ts";
@@ -43,6 +43,8 @@ export class LineObject extends DurableObject<Environment> {
   readonly #gate: StandstillGate<Spoken>;
   /** No new softphones before this, ms. */
   #fullUntil = 0;
+  /** When it will be looked for those that say nothing, ms; 0: not, for all that this start knows. */
+  #alarmAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -63,9 +65,27 @@ export class LineObject extends DurableObject<Environment> {
   override fetch(request: Request): Response {
     const now = Date.now();
     if (now < this.#fullUntil) return unavailable(`Cell ${this.env.CELL} is out of service: connect to another one.`);
-    if (!this.#share.take(now))
+    if (!this.#softphones.mayCome(request))
+      return unavailable(`Cell ${this.env.CELL} has too many from your address that do not register.`);
+    if (!this.#share.take(now) && !this.#softphones.makeRoomFor(request))
       return unavailable(`Cell ${this.env.CELL} has no room for another softphone: connect to another one, or later.`);
-    return this.#softphones.accept(request);
+    const response = this.#softphones.accept(request);
+    this.#lookForSilentAt(now + firstMessageMs);
+    return response;
+  }
+
+  /** Some have been here for a while: those that have said nothing are closed. */
+  override alarm(): void {
+    this.#alarmAt = 0;
+    const now = Date.now();
+    if (this.#softphones.closeSilent(now)) this.#lookForSilentAt(now + firstMessageMs);
+  }
+
+  #lookForSilentAt(at: number): void {
+    if (this.#alarmAt > 0) return;
+    this.#alarmAt = at;
+    // Without a disk that takes it nobody is looked for: it is only for order.
+    void this.ctx.storage.setAlarm(at).catch(() => undefined);
   }
 
   /** Does nothing else. */
@@ -97,6 +117,7 @@ export class LineObject extends DurableObject<Environment> {
 
   override webSocketError(socket: WebSocket): void {
     const key = this.#softphones.flowKeyOf(socket);
+    this.#softphones.ended(socket);
     this.#gate.closed(key);
     const record = { kind: RecordKind.closed, key, octets: new Uint8Array(0) };
     for (const exchange of this.#softphones.exchangesOf(socket)) this.#offer(exchange, undefined, record, Date.now());

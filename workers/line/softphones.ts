@@ -1,9 +1,19 @@
 import { addressToHex, parseFlowKey, serializeFlowKey } from "../../sip/transport/flow.ts";
+import { isRegistered } from "../../sip/transport/grant.ts";
+import { sourceOfAddress } from "../../sip/transport/source.ts";
 import { closeQuietly } from "../close-socket.ts";
-import { socketExchangesMax, socketMessagesBurstMax, socketMessagesPerSecondMax } from "../limits.ts";
+import {
+  firstMessageMs,
+  socketExchangesMax,
+  socketMessagesBurstMax,
+  socketMessagesPerSecondMax,
+  strangersLeavingMax,
+  strangersPerSourceMax,
+} from "../limits.ts";
 import { listenerIndex } from "./line-listeners.ts";
 import { RateBound } from "./rate-bound.ts";
 import { ReadingProof } from "./reading-proof.ts";
+import { Strangers } from "./strangers.ts";
 
 /**
  * The softphones' WebSockets of a line (RFC 7118). What is known of one is in its attachment, and its connection's name is its tag: an
@@ -16,6 +26,10 @@ type Softphone = {
   readonly exchanges: readonly number[];
   /** Octets that it may not have read, as of when that was much: {@link ReadingProof}. */
   readonly unread?: number;
+  /** When it came, ms. */
+  readonly since?: number;
+  /** Somebody has registered on it. */
+  readonly isKnown?: true;
 };
 
 const crlf = new Uint8Array([0x0d, 0x0a]);
@@ -29,6 +43,8 @@ export class Softphones {
   readonly #proofs = new WeakMap<WebSocket, ReadingProof>();
   /** Attachments that were read or written since this object woke: reading one costs some microseconds, and every message needs it. */
   readonly #known = new WeakMap<WebSocket, Softphone>();
+  /** Undefined until they are needed: an object that woke has to look for them. */
+  #strangers: Strangers | undefined;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
   constructor(ctx: DurableObjectState, nextId: () => string) {
@@ -38,15 +54,47 @@ export class Softphones {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("\r\n\r\n", "\r\n"));
   }
 
+  /** True when one more may come from where this request does. */
+  mayCome(request: Request): boolean {
+    return this.#strangersNow().mayCome(sourceOfAddress(remoteOf(request).address));
+  }
+
+  /** Closes one of those on which nobody has registered, for the sake of this request. False: there is none that should go. */
+  makeRoomFor(request: Request): boolean {
+    const socket = this.#strangersNow().makeRoomFor(sourceOfAddress(remoteOf(request).address));
+    if (socket !== undefined) closeQuietly(socket, 1013, "this cell is full: register at once, or come later");
+    return socket !== undefined;
+  }
+
   /** Accepts an upgrade that asks for subprotocol `sip`. */
   accept(request: Request): Response {
     const pair = new WebSocketPair();
     const connection = this.#nextId();
     const transport = new URL(request.url).protocol === "https:" ? "WSS" : "WS";
-    const flowKey = serializeFlowKey({ transport, listener: listenerIndex(transport), connection, ...remoteOf(request) });
-    this.#keep(pair[1], { flowKey, exchanges: [] });
+    const remote = remoteOf(request);
+    const flowKey = serializeFlowKey({ transport, listener: listenerIndex(transport), connection, ...remote });
+    this.#keep(pair[1], { flowKey, exchanges: [], since: Date.now() });
     this.#ctx.acceptWebSocket(pair[1], [connection]);
+    this.#strangersNow().add(pair[1], sourceOfAddress(remote.address));
     return new Response(null, { status: 101, webSocket: pair[0], headers: { "sec-websocket-protocol": "sip" } });
+  }
+
+  /** Closes those that have had {@link firstMessageMs} and said nothing. True: there are others that have said nothing yet. */
+  closeSilent(now: number): boolean {
+    let areLeft = false;
+    for (const socket of this.#strangersNow().sockets()) {
+      const { exchanges, since = 0 } = this.#softphoneOf(socket);
+      const hasSpoken = exchanges.length > 0 || this.#ctx.getWebSocketAutoResponseTimestamp(socket) !== null;
+      if (hasSpoken || socket.readyState !== WebSocket.OPEN) continue;
+      if (now - since >= firstMessageMs) closeQuietly(socket, 1008, "it says nothing");
+      else areLeft = true;
+    }
+    return areLeft;
+  }
+
+  /** It is gone. */
+  ended(socket: WebSocket): void {
+    this.#strangers?.remove(socket);
   }
 
   flowKeyOf(socket: WebSocket): string {
@@ -89,6 +137,11 @@ export class Softphones {
     const now = Date.now();
     this.#heardAt.set(socket, now);
     if (!this.#mayBeRead(socket, octets, now)) return false;
+    const softphone = this.#softphoneOf(socket);
+    if (softphone.isKnown !== true && isRegistered(octets)) {
+      this.#strangersNow().remove(socket);
+      this.#keep(socket, { ...softphone, isKnown: true });
+    }
     try {
       socket.send(this.#textOf(octets) ?? octets);
       return true;
@@ -112,6 +165,17 @@ export class Softphones {
     const quiet = open.filter((socket) => now - (this.#heardAt.get(socket) ?? 0) >= quietMs).slice(0, count);
     for (const socket of quiet) socket.close(1012, "this cell is out of service: connect to another one");
     return open.length - quiet.length;
+  }
+
+  #strangersNow(): Strangers {
+    if (this.#strangers !== undefined) return this.#strangers;
+    const strangers = new Strangers({ perSourceMax: strangersPerSourceMax, leavingMax: strangersLeavingMax });
+    this.#strangers = strangers;
+    for (const socket of this.#ctx.getWebSockets()) {
+      const { flowKey, isKnown } = this.#softphoneOf(socket);
+      if (isKnown !== true) strangers.add(socket, sourceOfAddress(parseFlowKey(flowKey)?.address ?? ""));
+    }
+    return strangers;
   }
 
   #mayBeRead(socket: WebSocket, octets: Uint8Array, now: number): boolean {

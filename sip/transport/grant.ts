@@ -1,4 +1,4 @@
-import { octetsOf } from "../sip/message/octets.ts";
+import { octetsOf, stringOf } from "../message/octets.ts";
 
 const grantStart = octetsOf("SIP/2.0 2");
 const cSeqOfRegister = /^CSeq[ \t]*:\s*\d+\s+REGISTER\s*$/im;
@@ -10,7 +10,7 @@ const bodyStart = "\r\n\r\n";
  */
 export function isRegistered(octets: Uint8Array): boolean {
   for (let at = 0; at < grantStart.length; at += 1) if (octets[at] !== grantStart[at]) return false;
-  const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length).toString("latin1");
+  const text = stringOf(octets);
   const head = text.indexOf(bodyStart);
   return cSeqOfRegister.test(head < 0 ? text : text.slice(0, head));
 }
