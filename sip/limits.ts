@@ -73,6 +73,11 @@ export const heldOctetsOfStrangersMax: number = heldOctetsMax / 2;
 /** What an INVITE and another request are, without the octets of their messages: measured with test/system/memory.ts. */
 export const heldInviteOctets = 6 * 1024;
 export const heldRequestOctets = 2 * 1024;
+/**
+ * Octets that a source which has proved nothing gets back at most for each octet of a datagram that is refused (RFC 3261 26.3.2.4): it may be
+ * forged, and we no amplifier. A challenge to the smallest INVITE that phones send is one and a half times as long.
+ */
+export const unprovenAnswerFactor = 2;
 /** RFC 7616 nonces: seconds until `stale=true`. */
 export const nonceLifetimeSeconds = 300;
 /** Nonces whose count is remembered; forgetting one makes it stale, never replayable. */

@@ -22,6 +22,7 @@ import { Specimen } from "../specimen.ts";
 import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { ServerTransaction, TransactionUser, TransportSink } from "../transaction/transaction.ts";
+import { briefResponse, tagOfRefusal } from "../transport/brief-response.ts";
 import { accessOfFlow, isLine, joinFlow, splitFlow, type Listener } from "../transport/flow.ts";
 import { parseJsonOctets, RecordKind, type FrameRecord } from "../transport/frame.ts";
 import { responseFlow, stampReceived } from "../transport/response-flow.ts";
@@ -423,8 +424,9 @@ export class Exchange {
     const { message } = error;
     if (message === undefined || !message.isRequest || message.method === "ACK" || !message.isAnswerable) return;
     const stamped = stampReceived(message, flow);
-    const response = buildResponse(stamped, error.status, { reason: error.reason, toTag: this.#tools.nextId() });
-    this.#send(responseFlow(stamped, flow), response, undefined);
+    const response = buildResponse(stamped, error.status, { reason: error.reason, toTag: tagOfRefusal(stamped) });
+    const back = responseFlow(stamped, flow);
+    this.#send(back, briefResponse(stamped, back, response), undefined);
   }
 
   /**
@@ -528,6 +530,7 @@ export class Exchange {
     if (target === undefined) return this.#processInitial(tx, request, now);
     // Whoever brings the token of this dialog, or knows its Call-ID and both tags, takes part in it, and is not asked for a password again.
     if ("status" in target) return this.#refuseFor(tx, request.message, target.status, now, target.reason);
+    tx.isProven = true;
     this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
     // RFC 6665 4.3: a NOTIFY may be what makes the dialog for its subscriber.
     this.#proxy.forward(tx, request, [target], { recordRoute: request.message.method === "NOTIFY" }, now);
@@ -604,8 +607,11 @@ export class Exchange {
     const verdict = this.#authority.checkCaller(message, calling.caller, domain, tx.flow, now);
     switch (verdict.type) {
       case "granted":
+        tx.isProven = true;
         return true;
       case "refused":
+        // Somebody else than he says, but somebody: his nonce is used up.
+        tx.isProven = verdict.status === 403;
         this.#refuseFor(tx, message, verdict.status, now, verdict.reason, verdict.headers);
         return false;
       case "ask":
@@ -627,14 +633,17 @@ export class Exchange {
   /** RFC 3261 10.3, on a transaction. */
   #register(tx: ServerTransaction, message: SipMessage, now: number): void {
     const { status, octets, commit } = this.#registers.answer(message, tx.flow, now);
-    this.#transactions.respond(tx, status, octets, now, commit);
+    // Whoever has failed to prove anything leaves nothing behind.
+    if (status === 401 || status === 503) this.#transactions.refuse(tx, status, octets, now);
+    else this.#transactions.respond(tx, status, octets, now, commit);
   }
 
   /** A REGISTER that needs no transaction has been answered. False: it goes on as other requests do. */
   #registerAtOnce(message: SipMessage, flow: string, now: number): boolean {
     if (message.method !== "REGISTER" || message.has(Header.Route) || !this.#registers.isAnsweredAlike(message, flow, now)) return false;
-    const { octets, commit } = this.#registers.answer(message, flow, now);
-    this.#send(responseFlow(message, flow), octets, commit);
+    const { status, octets, commit } = this.#registers.answer(message, flow, now);
+    const back = responseFlow(message, flow);
+    this.#send(back, status < 300 ? octets : briefResponse(message, back, octets), commit);
     return true;
   }
 
@@ -654,10 +663,10 @@ export class Exchange {
   ): void {
     const response = buildResponse(message, status, {
       ...(reason === undefined ? {} : { reason }),
-      toTag: this.#tools.nextId(),
+      toTag: tagOfRefusal(message),
       headers: status === 503 && headers.length === 0 ? [["Retry-After", String(retryAfterSeconds)]] : headers,
     });
-    this.#transactions.respond(tx, status, response, now);
+    this.#transactions.refuse(tx, status, response, now);
   }
 
   /** Of the two cells of this exchange the one that a request comes to by itself is the one to be named, as long as that makes no difference. */

@@ -7,7 +7,7 @@ import { addressOfRecordOf } from "../placement/address-of-record.ts";
 import type { ClusterMap } from "../placement/cluster-map.ts";
 import type { RecordStore } from "../record/record-store.ts";
 import { unsupportedExtensions } from "../registrar/register.ts";
-import { hashTag } from "../transport/token.ts";
+import { tagOfRefusal } from "../transport/brief-response.ts";
 import type { Authority } from "./authority.ts";
 import { addressOfRecordOfTo } from "./caller.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
@@ -80,11 +80,6 @@ function answered(
   headers: readonly HeaderField[] = [],
   commit?: number,
 ): RegisterAnswer {
-  const options = { ...(reason === undefined ? {} : { reason }), toTag: tagOf(message), headers };
+  const options = { ...(reason === undefined ? {} : { reason }), toTag: tagOfRefusal(message), headers };
   return { status, octets: buildResponse(message, status, options), commit };
-}
-
-/** RFC 3261 8.2.7, 19.3: "a tag for the same request consistently". No dialog comes of it, so nobody gains by guessing it. */
-function tagOf(message: SipMessage): string {
-  return hashTag(`${message.callId} ${message.text(Header.CSeq) ?? ""} ${message.fromTag ?? ""}`);
 }

@@ -13,6 +13,7 @@ import type {
   ServerTransaction,
   TransportSink,
 } from "../transaction/transaction.ts";
+import { tagOfRefusal } from "../transport/brief-response.ts";
 import { aggregateChallenges, isUnreached, offer } from "./best-response.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, isPhone, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
@@ -108,8 +109,8 @@ export class Proxy {
 
   /** Answers a request with a response of our own. */
   refuse(tx: ServerTransaction, message: SipMessage, refusal: Refusal, now: number): void {
-    const response = buildResponse(message, refusal.status, { toTag: this.#env.nextTag(), headers: refusal.headers });
-    this.#transactions.respond(tx, refusal.status, response, now);
+    const response = buildResponse(message, refusal.status, { toTag: tagOfRefusal(message), headers: refusal.headers });
+    this.#transactions.refuse(tx, refusal.status, response, now);
   }
 
   /** The INVITE in progress that an early dialog belongs to (RFC 3261 12.1). */

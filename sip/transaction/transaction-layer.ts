@@ -2,6 +2,7 @@ import { isParseError } from "../errors.ts";
 import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
+import { briefResponse, tagOfRefusal } from "../transport/brief-response.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
 import { sourceOfFlow } from "../transport/source.ts";
 import { HeldRequests, type Held } from "./held-requests.ts";
@@ -129,6 +130,19 @@ export class TransactionLayer {
     const length = tx.request === undefined ? 0 : lengthOf(tx.request);
     // A record in progress is the request as text, and each branch as text: as much again.
     return this.#held.charge(tx.held, callee, isStranger, (tx.kind === "inviteServer" ? 2 : 1) * copies * length);
+  }
+
+  /**
+   * Answers a request ourselves. One that has proved nothing, and has not been forwarded, is answered once, and forgotten: RFC 3261 26.3.2.4 wants
+   * neither a retransmission to an address that may be forged, nor a transaction that somebody unknown can fill memory with. A repeated one is
+   * answered again (8.2.7), and its ACK belongs to nothing.
+   */
+  refuse(tx: ServerTransaction, status: number, response: Uint8Array, now: number): void {
+    if (tx.isProven || tx.owner !== undefined || tx.lastStatus !== 0) return this.respond(tx, status, response, now);
+    const { request, responseFlow: flow } = tx;
+    if (tx.state === "Terminated" || request === undefined) return;
+    this.forget(tx);
+    this.#machinery.transport.send(flow, briefResponse(request, flow, response));
   }
 
   /**
@@ -361,8 +375,8 @@ export class TransactionLayer {
   /** 503 without a transaction: state is what there is too much of. */
   #refuse(message: SipMessage, flow: string): void {
     const headers: [string, string][] = [["Retry-After", String(retryAfterSeconds)]];
-    const response = buildResponse(message, 503, { headers, toTag: "overload" });
-    this.#machinery.transport.send(responseFlow(message, flow), response);
+    const response = buildResponse(message, 503, { headers, toTag: tagOfRefusal(message) });
+    this.#machinery.transport.send(responseFlow(message, flow), briefResponse(message, flow, response));
   }
 
   #createServer(key: string, method: string, message: SipMessage, flow: string, held: Held): ServerTransaction {
@@ -381,6 +395,7 @@ export class TransactionLayer {
       responseFlow: responseFlow(message, flow),
       isMoved: false,
       reliable: this.#isReliable(flow),
+      isProven: false,
       request: message,
       lastResponse: undefined,
       lastStatus: 0,

@@ -28,6 +28,8 @@ type ServerCommon = Schedule & {
   /** Its connection was lost, and the user has found another one. */
   isMoved: boolean;
   readonly reliable: boolean;
+  /** Its sender has proved who it is, or that it takes part in the dialog: see {@link TransactionLayer.refuse}. */
+  isProven: boolean;
   /**
    * The request; given up when the final response has been sent, so that a finished transaction holds no message. (Not by an INVITE over a
    * connection that waits for the ACK: its response may have to find another one.)
