@@ -48,6 +48,19 @@ export const timerCMs = 181_000;
 
 /** Branches of one response context: every binding of an address-of-record can ring. */
 export const branchesMax = 12;
+/** Client transactions that one request may start, over all addresses and flows of its targets. */
+export const attemptsMax: number = 3 * branchesMax;
+/** RFC 5393 5.3.3: branches that one request may have at once, over all proxies. The recommended value. None left: 440. */
+export const breadthMax = 60;
+/**
+ * How often a request may come back that has been forwarded here (RFC 3261 16.3 4: a spiral; RFC 5393), by the signed Vias of this cluster in it,
+ * whatever its Request-URI and Routes have become. Two users who are forwarded abroad and back are two. Over: 482.
+ */
+export const spiralsMax = 2;
+/** What one that has come back may start, each time. */
+export const spiralAttemptsMax = 4;
+/** What one request that is received may make us send in all, over all exchanges and rounds; CANCELs and retransmissions are not counted. */
+export const requestsCausedMax: number = attemptsMax * (1 + spiralAttemptsMax + spiralAttemptsMax ** spiralsMax);
 /** More ways that one request may come by while it is being answered: a client has a few servers to ask. Over: 482. */
 export const joinedMax = 4;
 /** How long after its start, or a takeover, a replica may be asked what the other one has forwarded already: a transaction's lifetime. */

@@ -13,6 +13,7 @@ import {
   type Listener,
   type Transport,
 } from "../transport/flow.ts";
+import { OwnAddresses } from "./own-addresses.ts";
 
 type Access = { readonly listeners: readonly Listener[]; connected: boolean; lostAt: number };
 
@@ -26,6 +27,7 @@ const transports: Readonly<Record<string, Transport>> = { udp: "UDP", tcp: "TCP"
  */
 export class Accesses {
   readonly #accesses = new Map<string, Access>();
+  readonly own = new OwnAddresses();
   /** Listener of a line that has not introduced itself: softphones ignore where a Via points, they answer on their WebSocket. */
   readonly #lineListener: Listener;
 
@@ -41,6 +43,7 @@ export class Accesses {
   }
 
   connect(access: string, listeners: readonly Listener[]): void {
+    this.own.add(listeners);
     this.#accesses.set(access, { listeners, connected: true, lostAt: this.#accesses.get(access)?.lostAt ?? never });
   }
 

@@ -127,7 +127,7 @@ export class Exchange {
     const env = this.#environment();
     this.#proxy = new Proxy(env, this.#transactions, this.#timers, transport);
     this.#dialogs = new DialogKeeper(this.store, this.#clock, () => this.#map);
-    this.#registrar = new RegistrarDesk(this.store, this.#clock);
+    this.#registrar = new RegistrarDesk(this.store, this.#clock, (uri) => this.#accesses.own.namedBy(this.#map, uri));
     this.#invites = new InviteKeeper(this.store, this.#clock, this.#proxy, this.#transactions);
     this.#waiting = new WaitingRoom(this.#timers, (caller, at) => this.credentials(caller, "unavailable", at));
     this.#takeovers = new Takeovers({
@@ -540,6 +540,8 @@ export class Exchange {
     const request = this.#proxy.preprocess(message, flow);
     if (isParseError(request)) return; // RFC 3261 17: an ACK is never answered
     const target = this.#dialogTarget(request, now);
+    // For a refusal of ours, which has no transaction: nobody else has to do with it.
+    if (target === undefined && message.toTag === tagOfRefusal(message)) return;
     if (target === undefined) return this.#orphans.ack(request, now);
     if ("status" in target) return;
     this.#dialogs.requested(request.message, flowBackTo(request.message, flow), now);
@@ -695,6 +697,10 @@ export class Exchange {
       resolve: (uri, reference) => this.#resolutions.resolve(uri, reference),
       numericFlow: (uri, near) => this.#accesses.numericFlow(uri, accessOfFlow(near)),
       isOurs: (host, port) => domainOf(this.#map, host, port) !== undefined,
+      leadsHere: (flow) => this.#accesses.own.has(flow),
+      // As Kamailio does: nobody may say which way we call. The route set of a dialog that is not ours (RFC 3261 12.2) leads somewhere else.
+      followsRoutes: ({ message, token }) =>
+        token !== undefined || (message.toTag !== undefined && callingOf(this.#map, message).callee === undefined),
       seek: (wanted, now) => this.#whereabouts.seek(wanted, now),
       stopSeeking: (reference) => this.#finder.stop(reference),
       mayReturn: (request, now) => this.#whereabouts.mayReturn(request, now),

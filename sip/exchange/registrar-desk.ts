@@ -3,6 +3,7 @@ import { datagramRequestOctetsMax, phoneLostMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { HybridClock } from "../record/hybrid-clock.ts";
 import type { RecordStore } from "../record/record-store.ts";
+import type { Binding } from "../record/values.ts";
 import { cellOfVersion, msOfVersion } from "../record/version.ts";
 import { recordOfChange, type BindingChange } from "../registrar/binding-change.ts";
 import { streamsFirst } from "../registrar/large-requests.ts";
@@ -12,29 +13,52 @@ import { targetsOf, type BindingTarget } from "../registrar/targets.ts";
 import { accessOfFlow } from "../transport/flow.ts";
 import type { Registration } from "./effects.ts";
 
+const leadsHere: RegisterResult = { status: 403, reason: "Contact Is This Server", headers: [], changes: [] };
+
 /** The registrar over the record store: whatever changes a binding becomes a record here, and goes in through `apply`. */
 export class RegistrarDesk {
   readonly #store: RecordStore;
   readonly #clock: HybridClock;
 
-  constructor(store: RecordStore, clock: HybridClock) {
+  readonly #ownNamedBy: (uri: string) => "name" | "address" | undefined;
+
+  /** `ownNamedBy` says what in a URI, or a name-addr, leads to this cluster itself: nobody is reached there. */
+  constructor(store: RecordStore, clock: HybridClock, ownNamedBy: (uri: string) => "name" | "address" | undefined) {
     this.#store = store;
     this.#clock = clock;
+    this.#ownNamedBy = ownNamedBy;
   }
 
   /** RFC 3261 10.3 6 to 8. The changes are applied when the result says 200. */
   register(message: SipMessage, addressOfRecord: string, flow: string, now: number): RegisterResult {
     const records = this.#store.bindingsOf(addressOfRecord);
     const result = processRegister({ message, addressOfRecord, flow, now, records });
+    for (const change of result.changes) {
+      if (change.type === "put" && this.#leadsHere(change.value)) return leadsHere;
+    }
     this.#apply(result.changes, now);
     return result;
   }
 
   /** `octets`: of the request as it came. */
   targets(addressOfRecord: string, now: number, isSecure: boolean, octets = 0): BindingTarget[] {
-    const targets = targetsOf(this.#store.bindingsOf(addressOfRecord), now, isSecure);
+    const targets = this.#abroad(targetsOf(this.#store.bindingsOf(addressOfRecord), now, isSecure));
     if (octets <= datagramRequestOctetsMax || targets.length < 2) return targets;
     return streamsFirst(targets, (key) => this.#store.binding(key));
+  }
+
+  /** Those that do not lead back to us. */
+  #abroad(targets: BindingTarget[]): BindingTarget[] {
+    if (!targets.some((target) => target.flow === undefined)) return targets;
+    return targets.filter(({ flow, requestUri, routes }) => flow !== undefined || this.#ownNamedBy(routes[0] ?? requestUri) === undefined);
+  }
+
+  /**
+   * Whether requests for this binding would come back to us. On the flow of its REGISTER its phone is reached, whatever the Contact says. A Contact in
+   * our own domain is a URI that says nothing (RFC 4475 3.1.1.12 has one): it is taken, and leads nowhere.
+   */
+  #leadsHere({ contact, flow, path }: Binding): boolean {
+    return flow === "" && (path.some((value) => this.#ownNamedBy(value) !== undefined) || this.#ownNamedBy(contact) === "address");
   }
 
   /** Where the phones of an address-of-record are now. */
@@ -52,6 +76,7 @@ export class RegistrarDesk {
       const isYoung = now - msOfVersion(version) <= phoneLostMs;
       if (value === undefined) return record.isLost === true && isYoung;
       if (value.expiresAt <= now) return false;
+      if (value.flow === "" && this.#ownNamedBy(value.path[0] ?? value.contact) !== undefined) return false;
       // A binding over TCP or TLS that has lost its flow was changed then, one that has a new one as well.
       return isYoung || (value.flow !== "" && isLostLately(value.flow));
     });

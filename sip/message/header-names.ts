@@ -75,6 +75,7 @@ export const Header = {
   Join: 70,
   UserToUser: 71,
   HistoryInfo: 72,
+  MaxBreadth: 73,
 } as const;
 
 /** One of {@link Header}'s numbers; 0 stands for a name the core does not know. */
@@ -166,6 +167,7 @@ const rows: readonly HeaderRow[] = [
   [Header.Join, "Join", "", 0],
   [Header.UserToUser, "User-to-User", "", 0],
   [Header.HistoryInfo, "History-Info", "", LIST],
+  [Header.MaxBreadth, "Max-Breadth", "", 0],
 ];
 
 const byName: ReadonlyMap<string, HeaderId> = new Map(

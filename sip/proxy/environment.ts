@@ -50,6 +50,10 @@ export type ProxyEnvironment = {
   mayReturn(request: Preprocessed, now: number): boolean;
   /** The flow to a next hop that needs no DNS; undefined: resolve it. `near`: the flow the request came on, whose access is preferred. */
   numericFlow(uri: SipUri, near: string): string | undefined;
+  /** True for a flow to a listener of this cluster: what is sent there comes back. */
+  leadsHere?(flow: string): boolean;
+  /** False: the request goes by its Request-URI, whatever Route it has behind values of ours. */
+  followsRoutes?(request: Preprocessed): boolean;
   /** True for a host (and port, when one is given) that names this cluster: a domain, an alias, a cluster address. */
   isOurs(host: string, port: number | undefined): boolean;
   /**

@@ -6,6 +6,7 @@ import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { parseUri } from "../message/uri.ts";
 import { fnv1a, makeBranch, makeViaMark, parseViaMark, viaMarkName } from "../transport/token.ts";
+import { setBreadth } from "./breadth.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { writeIdentity } from "./identity-headers.ts";
 import { firstRouteOf, isStrictRouter, requestUriOf } from "./next-hop.ts";
@@ -28,6 +29,7 @@ export function forwardRequest(
   flow: string,
   via: ViaToken,
   recordRoute: boolean,
+  breadth: number,
 ): Uint8Array {
   const { message } = request;
   const edit = new MessageEdit(message);
@@ -46,6 +48,7 @@ export function forwardRequest(
   const maxForwards = message.maxForwards;
   if (maxForwards === undefined) edit.set(Header.MaxForwards, String(maxForwardsDefault));
   else if (!isParseError(maxForwards)) edit.replaceFirst(Header.MaxForwards, String(maxForwards - 1));
+  setBreadth(edit, message, breadth);
   if (recordRoute) {
     const isSecure = isSips(requestUri) || (firstRoute !== undefined && isSips(firstRoute));
     const cell = parseViaMark(via.mark)?.cell ?? env.cell;

@@ -3,10 +3,11 @@ import { buildAckForNon2xx, buildCancel } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { parseMessage } from "../message/sip-message.ts";
 import { responseFlow } from "../transport/response-flow.ts";
+import { breadthOf } from "./breadth.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
-import { identifyAsInvite } from "./request-validation.ts";
+import { identifyAsInvite, spiralsOf } from "./request-validation.ts";
 import type { Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
@@ -23,12 +24,14 @@ export function onwardToTarget(env: ProxyEnvironment, request: Preprocessed, tar
   const { message } = request;
   if (message.maxForwards === 0 || isParseError(message.maxForwards)) return undefined;
   const flow = target.flow ?? flowByUri(env, request, target);
-  if (flow === undefined) return undefined;
+  if (flow === undefined || env.leadsHere?.(flow) === true) return undefined;
+  // It has been here: it is said by hop, with one Via, and its sender is we (decision 0013).
+  if (spiralsOf(message, "", env.sign) > 0) return undefined;
   identifyAsInvite(request, env);
   const reference = referenceOf(request.identity, placeOf(target, flow), 0);
   const cell = env.cellFor?.(request, flow, now) ?? env.cell;
   const via = viaTokenOf(env, reference, responseFlow(message, request.flow), request.loop ?? "0", cell);
-  const sent = parseMessage(forwardRequest(env, request, target, flow, via, false));
+  const sent = parseMessage(forwardRequest(env, request, target, flow, via, false, breadthOf(message)));
   if (isParseError(sent)) return undefined;
   // RFC 3261 9.1, 17.1.1.3: as the INVITE was sent, with its Via alone.
   const reasons = message.values(Header.Reason).map((reason): [string, string] => ["Reason", reason]);

@@ -15,12 +15,13 @@ import type {
 } from "../transaction/transaction.ts";
 import { tagOfRefusal } from "../transport/brief-response.ts";
 import { aggregateChallenges, isUnreached, offer } from "./best-response.ts";
+import { freeBreadth, shareOf } from "./breadth.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, isPhone, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import { join, OpenRequests, withVias } from "./open-requests.ts";
 import { withoutOwnChallenges } from "./own-realms.ts";
-import { checkForwarding, identify } from "./request-validation.ts";
+import { checkForwarding, identify, spiralsOf } from "./request-validation.ts";
 import type { Refusal } from "./request-validation.ts";
 import {
   addToTargetSet,
@@ -34,6 +35,7 @@ import {
   newContext,
   nextBatch,
   none,
+  qOf,
 } from "./response-context.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
 import { preprocess } from "./route-preprocessing.ts";
@@ -47,8 +49,6 @@ const resolveMs = 6_000;
 const seekMs: number = phoneReturnMs + phoneSearchMs;
 /** RFC 3261 9.1: how long a cancelled branch is waited for. */
 const cancelMs: number = 64 * t1Ms;
-/** Client transactions that one request may start in all, over all addresses and flows of its targets. */
-const attemptsMax: number = 3 * branchesMax;
 /** Addresses of one next hop that are tried (RFC 3263 4.3). */
 const addressesMax = 8;
 /** RFC 3326: so that a phone does not show a missed call when another one of its user has answered. */
@@ -87,12 +87,14 @@ export class Proxy {
 
   /** RFC 3261 16.4: see `preprocess` in route-preprocessing.ts. */
   preprocess(message: SipMessage, flow: string): Preprocessed | ParseError {
-    return preprocess(this.#env, message, flow);
+    const request = preprocess(this.#env, message, flow);
+    if (isParseError(request) || request.routes.length === 0 || this.#env.followsRoutes?.(request) !== false) return request;
+    return { ...request, ownRoutes: request.ownRoutes + request.routes.length, routes: none };
   }
 
   /** The same for an INVITE that another replica has authorized: as that one forwarded it. */
   preprocessAdopted(message: SipMessage, flow: string): Preprocessed | ParseError {
-    const request = preprocess(this.#env, message, flow);
+    const request = this.preprocess(message, flow);
     if (!isParseError(request) && request.token === undefined) this.#env.vouch?.(request);
     return request;
   }
@@ -105,6 +107,7 @@ export class Proxy {
   /** Sets what an INVITE is known by that was forwarded before and is not any more. */
   identify(request: Preprocessed): void {
     identify(request, this.#env);
+    request.spirals = spiralsOf(request.message, "", this.#env.sign);
   }
 
   /** Answers a request with a response of our own. */
@@ -145,7 +148,8 @@ export class Proxy {
   join(tx: ServerTransaction, request: Preprocessed, now: number): boolean {
     const context = this.#open.find(request);
     if (context === undefined) return false;
-    if (!join(context, tx, request.message)) {
+    // One that has come back would wait for itself: what it came of waits for it.
+    if (request.spirals > 0 || !join(context, tx, request.message)) {
       this.refuse(tx, request.message, { status: 482, headers: [] }, now);
       return true;
     }
@@ -165,7 +169,7 @@ export class Proxy {
     if (added.length === 0) return true;
     const ready = added.filter((target) => !isGroupTaken(context, target));
     context.waiting = context.waiting.filter((target) => !ready.includes(target));
-    this.#startAll(context, ready, now);
+    this.#startAll(context, ready, now, true);
     this.#proceed(context, now);
     this.#changed(context, now);
     return true;
@@ -246,7 +250,8 @@ export class Proxy {
     }
     if (target.seek !== undefined && isOpen(context) && context.branches.length < branchesMax) {
       this.#finish(branch);
-      this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first" }, now);
+      const again: Target = { requestUri: target.requestUri, routes: target.routes, seek: "first" };
+      this.#start(context, again, freeBreadth(context), now);
       this.#changed(context, now);
     } else if (!this.#tryNextAddress(branch, now)) this.#fail(branch, isTargetFlow ? 430 : 503, now);
     return true;
@@ -336,7 +341,7 @@ export class Proxy {
     if (context.request === undefined) throw new RangeError("nothing to forward");
     // A phone that was found on another flow than its target's is in its dialog with that.
     const place = target.flow === undefined || target.flow === flow ? target : { ...target, flow };
-    return forwardRequest(this.#env, context.request, place, flow, via, context.recordRoute);
+    return forwardRequest(this.#env, context.request, place, flow, via, context.recordRoute, branch.breadth);
   }
 
   /** Another replica goes on with this INVITE: it is forgotten without a word. */
@@ -368,11 +373,21 @@ export class Proxy {
 
   /** Goes on with what is waiting, or ends with the best response when nothing is. */
   #proceed(context: ResponseContext, now: number): void {
-    if (context.isStarting || context.finalStatus !== 0 || hasPendingBranch(context)) return;
+    if (context.isStarting || context.finalStatus !== 0) return;
+    if (hasPendingBranch(context)) return this.#fillUp(context, now);
     if (isOpen(context) && context.waiting.length > 0) this.#startBatch(context, now);
     if (context.finalStatus !== 0 || hasPendingBranch(context)) return;
     if (context.branches.some(isAwaiting) && isUnreached(context.best)) return;
     this.#sendBest(context, now);
+  }
+
+  /** RFC 5393 5.3.3.1: a branch has ended, and its Max-Breadth is good for one that waits for it. */
+  #fillUp(context: ResponseContext, now: number): void {
+    if (context.crowdedQ === undefined || !isOpen(context) || freeBreadth(context) === 0) return;
+    const batch = nextBatch(context).filter((target) => qOf(target) === context.crowdedQ);
+    context.crowdedQ = undefined;
+    context.waiting = context.waiting.filter((target) => !batch.includes(target));
+    this.#startAll(context, batch, now);
   }
 
   /** The flow of a phone has failed, or there is no phone: who comes back in time is called as well (RFC 3261 16.5). */
@@ -383,7 +398,7 @@ export class Proxy {
     const waiting = context.branches.findIndex(isAwaiting);
     // Looked for anew: it may have come back before this flow was known to be dead.
     for (const branch of waiting < 0 ? [] : context.branches.splice(waiting, 1)) this.#finish(branch);
-    this.#start(context, { requestUri: request.message.requestUri, routes: [], seek: "registration" }, now);
+    this.#start(context, { requestUri: request.message.requestUri, routes: [], seek: "registration" }, 0, now);
   }
 
   /** RFC 3261 16.6: starts the waiting targets of the highest q, of each RFC 5626 group one; lower ones when all of them fail at once. */
@@ -399,16 +414,30 @@ export class Proxy {
     }
   }
 
-  /** Nothing is concluded from a target that fails at once before the last one has been started. */
-  #startAll(context: ResponseContext, targets: readonly Target[], now: number): void {
+  /**
+   * Nothing is concluded from a target that fails at once before the last one has been started. Those for which no Max-Breadth is left wait
+   * (RFC 5393 5.3.3). Late ones do not: where the request had no Max-Breadth, it is ours to say that it had one more for each.
+   */
+  #startAll(context: ResponseContext, targets: readonly Target[], now: number, areLate = false): void {
+    const isOurOwn = areLate && context.request?.message.has(Header.MaxBreadth) === false;
+    const free = Math.max(freeBreadth(context), isOurOwn ? targets.length : 0);
+    const count = Math.min(targets.length, free);
+    const [crowded] = targets.slice(count);
+    if (crowded !== undefined) {
+      context.crowdedQ = qOf(crowded);
+      context.waiting = [...targets.slice(count), ...context.waiting];
+    }
     context.isStarting = true;
-    for (const target of targets) this.#start(context, target, now);
+    for (let index = 0; index < count; index += 1) {
+      const target = targets[index];
+      if (target !== undefined) this.#start(context, target, shareOf(free, count, index), now);
+    }
     context.isStarting = false;
   }
 
-  #start(context: ResponseContext, target: Target, now: number): void {
+  #start(context: ResponseContext, target: Target, breadth: number, now: number): void {
     if (!isOpen(context) || context.branches.length >= branchesMax) return;
-    const branch = newBranch(context, target);
+    const branch = newBranch(context, target, breadth);
     context.branches.push(branch);
     this.#startBranch(branch, now);
   }
@@ -442,7 +471,8 @@ export class Proxy {
     const { context, target } = branch;
     const { request, tx } = context;
     this.#forget(branch);
-    if (request === undefined || context.attempts >= attemptsMax) return this.#fail(branch, 408, now);
+    if (request === undefined || context.attempts >= context.attemptsMax) return this.#fail(branch, 408, now);
+    if (this.#env.leadsHere?.(flow) === true) return this.#tryNextAddress(branch, now) ? undefined : this.#fail(branch, 482, now);
     context.attempts += 1;
     const place = placeOf(target, flow);
     const before = context.branches.filter((other) => other !== branch && isSentTo(other, place)).length;
@@ -540,7 +570,7 @@ export class Proxy {
   /** RFC 3261 12.2.1.2: what knows nothing of the dialog may be another phone, at the address that this one had: is it on a later flow? One look. */
   #seekElsewhere({ context, target }: Branch, now: number): void {
     context.soughtUntil = now;
-    this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first" }, now);
+    this.#start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first" }, freeBreadth(context), now);
   }
 
   /** Whether a phone may have had this INVITE before: on another flow, or from another replica. */
@@ -584,7 +614,7 @@ export class Proxy {
     if (next === undefined) return false;
     context.waiting = context.waiting.toSpliced(index, 1);
     const count = context.branches.length;
-    this.#start(context, next, now);
+    this.#start(context, next, freeBreadth(context), now);
     return context.branches.length > count;
   }
 

@@ -1,9 +1,12 @@
 import { base36 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
+import { spiralsMax } from "../limits.ts";
 import { Header, type HeaderId } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri, isTelUri } from "../message/uri.ts";
-import { branchPrefix, fnv1a, parseBranch } from "../transport/token.ts";
+import { parseVia } from "../message/via.ts";
+import { branchPrefix, fnv1a, parseBranch, verifyViaMark, viaMarkName, type Sign } from "../transport/token.ts";
+import { breadthOf } from "./breadth.ts";
 import { foreignCredentials, type OwnNames } from "./own-realms.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
@@ -19,9 +22,9 @@ const none: readonly never[] = [];
 
 /**
  * RFC 3261 16.3 2 to 5, for a request that is about to be forwarded: 416 for a scheme we cannot route, 483 when Max-Forwards is used up
- * (whoever answers OPTIONS or REGISTER itself does not ask), 482 for a loop, 420 for a Proxy-Require. Undefined: forward it.
+ * (whoever answers OPTIONS or REGISTER itself does not ask), 440 when its Max-Breadth is (RFC 5393 5.3.3), 482 for a loop, 420 for a Proxy-Require. Undefined: forward it.
  */
-export function checkForwarding(request: Preprocessed, names: OwnNames): Refusal | undefined {
+export function checkForwarding(request: Preprocessed, env: OwnNames & { readonly sign: Sign }): Refusal | undefined {
   const { message } = request;
   const uri = message.parsedRequestUri;
   if (isParseError(uri)) return { status: uri.status, headers: none };
@@ -29,8 +32,10 @@ export function checkForwarding(request: Preprocessed, names: OwnNames): Refusal
   const maxForwards = message.maxForwards;
   if (maxForwards !== undefined && isParseError(maxForwards)) return { status: 400, headers: none };
   if (maxForwards === 0) return { status: 483, headers: none };
-  identify(request, names);
-  if (hasLooped(message, request.loop ?? "")) return { status: 482, headers: none };
+  if (breadthOf(message) === 0) return { status: 440, headers: none };
+  identify(request, env);
+  request.spirals = spiralsOf(message, request.loop ?? "", env.sign);
+  if (request.spirals > spiralsMax) return { status: 482, headers: none };
   if (message.has(Header.ProxyRequire)) {
     const unsupported = message.optionTags(Header.ProxyRequire).filter((tag) => !understoodOptionTags.includes(tag));
     if (unsupported.length > 0) return { status: 420, headers: [["Unsupported", unsupported.join(", ")]] };
@@ -89,14 +94,21 @@ const routingHeaders: readonly number[] = [Header.Route, Header.ProxyRequire];
  */
 const credentialHeaders: readonly HeaderId[] = [Header.ProxyAuthorization, Header.Authorization];
 
-/** RFC 5393 4.2.2: any Via of ours, of any replica, with the same hash. Not verified: who forges one only fails his own request. */
-function hasLooped(message: SipMessage, loop: string): boolean {
+/**
+ * How often the request has been forwarded by this cluster: the Vias that it has signed. Those of another one look alike. RFC 5393 4.2.2: infinite
+ * when one of ours, of any replica, has the same hash; that one is not verified: who forges it only fails his own request.
+ */
+export function spiralsOf(message: SipMessage, loop: string, sign: Sign): number {
+  let count = 0;
   for (const value of message.values(Header.Via)) {
     const at = value.indexOf(branchPrefix);
     if (at < 0) continue;
     const end = value.slice(at).search(/[;,\s]/);
     const branch = end < 0 ? value.slice(at) : value.slice(at, at + end);
-    if (parseBranch(branch)?.loop === loop) return true;
+    if (parseBranch(branch)?.loop === loop) return Number.POSITIVE_INFINITY;
+    const via = parseVia(value);
+    if (isParseError(via) || via.branch === undefined) continue;
+    if (verifyViaMark(via.branch, via.params.get(viaMarkName) ?? "", sign) !== undefined) count += 1;
   }
-  return false;
+  return count;
 }

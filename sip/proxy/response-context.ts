@@ -1,5 +1,7 @@
+import { attemptsMax, spiralAttemptsMax } from "../limits.ts";
 import type { Timer } from "../transaction/timer-table.ts";
 import type { ClientTransaction, ServerTransaction } from "../transaction/transaction.ts";
+import { breadthOf } from "./breadth.ts";
 import type { ViaToken } from "./forward-request.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
@@ -52,6 +54,8 @@ export type Branch = {
   /** Our Via in the request as it was sent last. */
   via: ViaToken;
   flow: string;
+  /** RFC 5393 5.3.3: its Max-Breadth; 0 of one that has sent nothing. */
+  breadth: number;
   /** RFC 3263 4.3: addresses to try when this one fails. */
   alternatives: readonly string[];
   /** RFC 3261 9.1: a CANCEL waits for the first provisional response. */
@@ -83,8 +87,13 @@ export type ResponseContext = {
   /** Targets that have not been tried, highest q first. */
   waiting: readonly Target[];
   readonly branches: Branch[];
-  /** Client transactions started; bounds what DNS and flow failures can make of one request. */
+  /** RFC 5393 5.3.3: the Incoming Max-Breadth. */
+  readonly breadth: number;
+  /** Set while targets of this q wait for breadth: they need not wait for all the others to end (5.3.3.1). */
+  crowdedQ: number | undefined;
+  /** Client transactions started, and how many may be; bounds what DNS and flow failures can make of one request. */
   attempts: number;
+  readonly attemptsMax: number;
   best: Candidate | undefined;
   challenges: readonly Challenge[];
   /** The final response forwarded; 0: none so far. */
@@ -119,7 +128,10 @@ export function newContext(tx: ServerTransaction, request: Preprocessed, recordR
     request,
     waiting: none,
     branches: [],
+    breadth: breadthOf(request.message),
+    crowdedQ: undefined,
     attempts: 0,
+    attemptsMax: request.spirals === 0 ? attemptsMax : spiralAttemptsMax,
     best: undefined,
     challenges: none,
     finalStatus: 0,
@@ -131,7 +143,7 @@ export function newContext(tx: ServerTransaction, request: Preprocessed, recordR
   };
 }
 
-export function newBranch(context: ResponseContext, target: Target): Branch {
+export function newBranch(context: ResponseContext, target: Target, breadth: number): Branch {
   return {
     kind: "branch",
     context,
@@ -140,6 +152,7 @@ export function newBranch(context: ResponseContext, target: Target): Branch {
     reference: "",
     via: noVia,
     flow: "",
+    breadth,
     alternatives: none,
     cancelRequested: false,
     isLost: false,
@@ -204,7 +217,7 @@ export function isGroupTaken(context: ResponseContext, target: Target): boolean 
   return target.group !== undefined && context.branches.some((branch) => branch.target.group === target.group && !branch.isLost);
 }
 
-function qOf(target: Target): number {
+export function qOf(target: Target): number {
   return target.q ?? 1;
 }
 

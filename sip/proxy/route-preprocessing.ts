@@ -35,6 +35,8 @@ export type Preprocessed = {
   asserted: string | undefined;
   /** It leaves our domains for outside. */
   isLeaving: boolean;
+  /** Set with it: how often the request has been forwarded here before (see `spiralsMax`). */
+  spirals: number;
   /** Set with it: a hash of what makes it this request, whichever way and however often it comes. Not of its Vias. */
   identity: string;
 };
@@ -78,6 +80,7 @@ export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: st
     loop: undefined,
     asserted: undefined,
     isLeaving: false,
+    spirals: 0,
     identity: "",
   };
 }

@@ -58,6 +58,7 @@ function snapshotBranch(branch: Branch): InviteBranch {
     branch: branch.state === "Finished" || branch.client === undefined ? "" : branch.via.branch,
     mark: branch.via.mark,
     flow: branch.flow,
+    breadth: branch.breadth,
     alternatives: branch.alternatives,
     cancelRequested: branch.cancelRequested,
     isLost: branch.isLost,
@@ -129,7 +130,7 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
 
 function branchOf(
   context: ResponseContext,
-  { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost }: InviteBranch,
+  { target, state, reference, branch, mark, flow, breadth = 1, alternatives, cancelRequested, isLost }: InviteBranch,
 ): Branch {
-  return { ...newBranch(context, target), state, reference, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
+  return { ...newBranch(context, target, breadth), state, reference, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
 }

@@ -7,6 +7,7 @@ import { Timer, type TimerTable } from "../transaction/timer-table.ts";
 import type { TransportSink } from "../transaction/transaction.ts";
 import { splitFlow, isStreamFlow } from "../transport/flow.ts";
 import { fnv1a, makeBranch, verifyViaMark, viaMarkName } from "../transport/token.ts";
+import { breadthOf } from "./breadth.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
@@ -94,13 +95,14 @@ export class StatelessForwarder {
 
   /** RFC 3261 16.11: the branch is a function of the received one, so that a repeated ACK is the same message. */
   #send(request: Preprocessed, target: Target, flow: string): void {
+    if (this.#env.leadsHere?.(flow) === true) return;
     const via = request.message.topVia;
     if (isParseError(via)) return;
     const received = `${via.host}|${via.branch ?? via.text}`;
     const reference = `k${base36(fnv1a(received), 7)}-${base36(fnv1a(`${received}k`), 7)}`;
     // No mark: an ACK has no response, and is the same octets whichever replica forwards it.
     const branch = makeBranch({ exchange: this.#env.exchange, reference, loop: "0" });
-    const octets = forwardRequest(this.#env, request, target, flow, { branch, mark: "" }, false);
+    const octets = forwardRequest(this.#env, request, target, flow, { branch, mark: "" }, false, breadthOf(request.message));
     if (octets.length <= messageOctetsMax) this.#transport.send(flow, octets);
   }
 

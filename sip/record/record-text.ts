@@ -202,7 +202,10 @@ function branchOf(json: Fields): InviteBranch | undefined {
   const state = branchStates.find((each) => each === json["state"]);
   if (target === undefined || state === undefined || !isText(reference) || !isText(branch) || !isText(flow)) return undefined;
   if (!isText(mark) || !isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
-  return { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost: json["isLost"] === true };
+  const breadth = json["breadth"];
+  if (!(breadth === undefined || isSequence(breadth))) return undefined;
+  const known = breadth === undefined ? {} : { breadth };
+  return { target, state, reference, branch, mark, flow, ...known, alternatives, cancelRequested, isLost: json["isLost"] === true };
 }
 
 const branchStates = ["Resolving", "Calling", "Proceeding", "Cancelling", "Finished"] as const;

@@ -68,6 +68,8 @@ export type InviteBranch = {
   /** What stands beside it: see sip/transport/token.ts. */
   readonly mark: string;
   readonly flow: string;
+  /** RFC 5393 Max-Breadth of the request as it was sent; absent: of a replica that did not say it. */
+  readonly breadth?: number;
   readonly alternatives: readonly string[];
   readonly cancelRequested: boolean;
   readonly isLost: boolean;

@@ -12,9 +12,13 @@ import { hashTag } from "./token.ts";
  * get more from us than from the one who forges it. A connection has proved its source.
  */
 
-/** RFC 3261 8.2.7, 19.3: "a tag for the same request consistently". No dialog comes of it, so nobody gains by guessing it. */
+/**
+ * RFC 3261 8.2.7, 19.3: "a tag for the same request consistently". No dialog comes of it, so nobody gains by guessing it. Of an ACK: that of the
+ * refusal which it would be for, if it is for one of ours.
+ */
 export function tagOfRefusal(request: SipMessage): string {
-  return hashTag(`${request.callId} ${request.text(Header.CSeq) ?? ""} ${request.fromTag ?? ""}`);
+  const { callId, cSeq, fromTag } = request;
+  return hashTag(`${callId} ${isParseError(cSeq) ? "" : cSeq.number} ${fromTag ?? ""}`);
 }
 
 /**

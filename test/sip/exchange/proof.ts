@@ -1,15 +1,20 @@
-import { digestResponse, secretsOf } from "../../../sip/auth/digest.ts";
-import { hash, valuesOf, type Sent } from "./harness.ts";
+import { credentials } from "./credentials.ts";
+import type { Sent, TestExchange, TestPhone } from "./harness.ts";
 
-/** What a phone does with a challenge: the header line that answers its MD5 one. */
+/** The header line that answers a challenge. */
 export function proofOf(challenge: Sent | undefined, method: string, uri: string, user: string, password = "password"): string {
-  const isProxy = challenge?.message.status === 407;
-  const text = valuesOf(challenge, isProxy ? "Proxy-Authenticate" : "WWW-Authenticate").find((value) => value.includes("MD5")) ?? "";
-  const nonce = /nonce="([^"]+)"/.exec(text)?.[1] ?? "";
-  const realm = /realm="([^"]+)"/.exec(text)?.[1] ?? "";
-  const { ha1Md5 } = secretsOf(hash, `${user}@${realm}`, password);
-  const response = digestResponse(hash, "MD5", ha1Md5, method, { nonce, nc: "00000001", cnonce: "c", qop: "auth", uri });
-  const header = isProxy ? "Proxy-Authorization" : "Authorization";
-  const parts = `username="${user}", realm="${realm}", nonce="${nonce}", uri="${uri}", response="${response}"`;
-  return `${header}: Digest ${parts}, algorithm=MD5, cnonce="c", qop=auth, nc=00000001`;
+  return credentials(challenge, { user, password, method, uri });
+}
+
+/** A request of a phone that has been challenged, and proves who it is. */
+export function proved(world: TestExchange, phone: TestPhone, method: string, uri: string, headers: readonly string[] = []): Sent[] {
+  const [challenge] = world.receive(phone.key, phone.request(method, uri, headers), phone.access);
+  return world.receive(phone.key, phone.request(method, uri, [...headers, proofOf(challenge, method, uri, phone.user)]), phone.access);
+}
+
+/** REGISTER with the right password: what is answered. */
+export function registered(world: TestExchange, phone: TestPhone, headers: readonly string[] = [], expires = 600): Sent | undefined {
+  const [challenge] = world.receive(phone.key, phone.register(expires, headers), phone.access);
+  const proof = proofOf(challenge, "REGISTER", "sip:example.test", phone.user);
+  return world.receive(phone.key, phone.register(expires, [...headers, proof]), phone.access)[0];
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { unprovenAnswerFactor } from "../../../sip/limits.ts";
 import { testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
-import { proofOf } from "./proof.ts";
+import { proofOf, registered } from "./proof.ts";
 
 /** Somebody who writes another's address on his datagrams. */
 const victim = "u0..c6336407138e";
@@ -104,6 +104,21 @@ describe("[RFC3261 26.3.2.4] a request that has proved nothing is refused once, 
     expect(refusal?.text.split("\r\n")[0]).toBe("SIP/2.0 400 Request Too Short");
     const [challenge] = exchange.receive(victim, shortest({ from: ours, headers: `s:${"a longer subject ".repeat(8)}\r\n` }));
     expect(challenge?.message.status).toBe(407);
+  });
+
+  it("[RFC3261 17.1.1.3] the ACK of a refusal of ours goes to nobody, by whichever replica", () => {
+    const exchange = world();
+    registered(exchange, new TestPhone("b", "203.0.113.9", 5080));
+    const invite = shortest({ from: ours });
+    const [refusal] = exchange.receive(victim, invite);
+    const ack = invite
+      .replaceAll("INVITE", "ACK")
+      .replace("t:<sip:b@example.test>", `t:<sip:b@example.test>;tag=${refusal?.message.toTag}`);
+    expect(ack).toContain(";tag=");
+    expect(exchange.receive(victim, ack)).toEqual([]);
+    const other = new TestExchange("digest", { cell: "b" });
+    for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    expect(other.receive(victim, ack)).toEqual([]);
   });
 
   it("in a domain where nobody proves anything, too", () => {

@@ -33,6 +33,7 @@ describe("[RFC3261 16.6] request forwarding", () => {
     const expected = text
       .replace("sip:bob@example.test", target(phone1).requestUri)
       .replace("Max-Forwards: 70", "Max-Forwards: 69")
+      .replace("\r\n\r\n", "\r\nMax-Breadth: 60\r\n\r\n")
       .replace(";rport;branch=z9hG4bKcaller", ";branch=z9hG4bKcaller;received=192.0.2.1;rport=5060");
     expect([out[0], ...out.slice(2)].join("\r\n")).toBe(expected);
   });
