@@ -253,6 +253,8 @@ export const phoneSearchMs = 2_000;
  * 2 s, then 4), callers do not hang up yet, and it is far from Timers B and F (32 s). Then 480.
  */
 export const phoneReturnMs = 6_000;
+/** What a 480 says in Retry-After for a phone that was waited for (seconds): by then it has tried again (RFC 5626 4.5), or will not. */
+export const awayRetryAfterSeconds = 30;
 /** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
 export const phoneLostMs = 30_000;
 /**

@@ -588,7 +588,8 @@ export class Exchange {
       if (!this.#transactions.mayWait(tx, calling.callee, isStranger, targets.length)) return this.#refuseFor(tx, message, 503, now);
       return this.#proxy.forward(tx, request, targets, { recordRoute }, now);
     }
-    const isKnown = this.store.subscriber(calling.callee) !== undefined;
+    // Where nobody is provisioned, who has been here is known.
+    const isKnown = this.store.subscriber(calling.callee) !== undefined || this.store.bindingsOf(calling.callee).length > 0;
     this.#refuseFor(tx, message, isKnown ? 480 : 404, now);
   }
 

@@ -47,7 +47,13 @@ function rankWithinClass(status: number): number {
 
 /** True while all that is known is that phones could not be reached: their connections, or the ways to them, failed. */
 export function isUnreached(best: Candidate | undefined): boolean {
-  return best === undefined || best.status === 430 || (best.status === 503 && best.octets === undefined);
+  return best === undefined || best.status === 430;
+}
+
+/** RFC 3261 16.7 6: a 503 says that we cannot serve anybody, so a 500 is sent. RFC 5626 11.5: endpoints should never receive a 430. */
+export function upstreamStatus(status: number): number {
+  if (status === 503) return 500;
+  return status === 430 ? 480 : status;
 }
 
 /** Keeps the response (`octets`: without our Via) when it is better than what is there; the earlier one wins a tie. */

@@ -12,7 +12,7 @@ import { writeIdentity } from "./identity-headers.ts";
 import { firstRouteOf, isStrictRouter, requestUriOf } from "./next-hop.ts";
 import { consumeCredentials } from "./own-realms.ts";
 import { hostPortOf, recordRoutesOf } from "./record-route.ts";
-import type { Target } from "./response-context.ts";
+import type { Branch, Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** What our Via says: see token.ts. No mark: nothing comes back that it would have to let through. */
@@ -108,6 +108,11 @@ export function placeOf(target: Target, flow: string): string {
 /** Whether a target is one phone, reached on a flow of its own; else it is a URI, of which each address may be another server. */
 export function isPhone(target: Target): boolean {
   return target.flow !== undefined || target.seek !== undefined;
+}
+
+/** Whether a branch needs another name than one to the same place. To a phone that one has failed on another flow, it is said again. */
+export function isSentTo(branch: Branch, place: string): boolean {
+  return (branch.state !== "Finished" || !isPhone(branch.target)) && placeOf(branch.target, branch.flow) === place;
 }
 
 function isSips(uri: string): boolean {

@@ -1,6 +1,15 @@
 import { isParseError, type ParseError } from "../errors.ts";
-import { branchesMax, messageOctetsMax, phoneReturnMs, phoneSearchMs, phoneSilentMs, t1Ms, timerCMs } from "../limits.ts";
-import { buildResponse } from "../message/build.ts";
+import {
+  awayRetryAfterSeconds,
+  branchesMax,
+  messageOctetsMax,
+  phoneReturnMs,
+  phoneSearchMs,
+  phoneSilentMs,
+  t1Ms,
+  timerCMs,
+} from "../limits.ts";
+import { buildResponse, type HeaderField } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { serializeUri } from "../message/uri.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -14,10 +23,10 @@ import type {
   TransportSink,
 } from "../transaction/transaction.ts";
 import { tagOfRefusal } from "../transport/brief-response.ts";
-import { aggregateChallenges, isUnreached, offer } from "./best-response.ts";
+import { aggregateChallenges, isUnreached, offer, upstreamStatus } from "./best-response.ts";
 import { freeBreadth, shareOf } from "./breadth.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import { forwardRequest, isPhone, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
+import { forwardRequest, isPhone, isSentTo, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import { join, OpenRequests, withVias } from "./open-requests.ts";
 import { withoutOwnChallenges } from "./own-realms.ts";
@@ -31,6 +40,7 @@ import {
   isGroupTaken,
   isOpen,
   isResponseContext,
+  latestOf,
   newBranch,
   newContext,
   nextBatch,
@@ -236,7 +246,8 @@ export class Proxy {
   }
 
   /**
-   * RFC 3261 16.9: as a 503; over a flow of the target's, as a 430 (RFC 5626 5.3.1). The next address or flow is tried. A flow to which there is
+   * RFC 3261 16.9, RFC 5626 5.3.1: as a 430, wherever it was for, so that its caller hears that nobody is there (480), and not that we have failed
+   * (500, for a 503; see docs/statuses.md). The next address or flow is tried. A flow to which there is
    * no way counts as one that has not been tried: should there be one in time, it gets the same branch.
    */
   transportError(tx: ClientTransaction, now: number): boolean {
@@ -253,7 +264,7 @@ export class Proxy {
       const again: Target = { requestUri: target.requestUri, routes: target.routes, seek: "first" };
       this.#start(context, again, freeBreadth(context), now);
       this.#changed(context, now);
-    } else if (!this.#tryNextAddress(branch, now)) this.#fail(branch, isTargetFlow ? 430 : 503, now);
+    } else if (!this.#tryNextAddress(branch, now)) this.#fail(branch, 430, now);
     return true;
   }
 
@@ -271,7 +282,7 @@ export class Proxy {
       }
     }
     if (branch.state !== "Resolving") return;
-    if (flow === undefined) return this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
+    if (flow === undefined) return this.#fail(branch, 430, now);
     branch.alternatives = alternatives;
     this.#send(branch, flow, now);
     this.#changed(branch.context, now);
@@ -281,7 +292,7 @@ export class Proxy {
   #fire(branch: Branch, now: number): void {
     switch (branch.state) {
       case "Resolving":
-        this.#fail(branch, branch.target.seek === undefined ? 503 : 430, now);
+        this.#fail(branch, 430, now);
         break;
       case "Calling":
         if (mayBeSilent(branch)) this.#seekSilent(branch, now);
@@ -662,7 +673,10 @@ export class Proxy {
     context.finalStatus = status;
     const octets = status === best.status ? aggregateChallenges(best, context.challenges) : undefined;
     const commit = this.#env.final?.(context, status, undefined, undefined, now);
-    const own = octets ?? (request === undefined ? undefined : buildResponse(request.message, status, { toTag: this.#env.nextTag() }));
+    // Whoever was waited for comes back soon, or not at all.
+    const headers: HeaderField[] = status === 480 && context.soughtUntil !== 0 ? [["Retry-After", String(awayRetryAfterSeconds)]] : [];
+    const own =
+      octets ?? (request === undefined ? undefined : buildResponse(request.message, status, { toTag: this.#env.nextTag(), headers }));
     if (own !== undefined) this.#respond(context, status, own, now, commit);
     this.#close(context, now);
   }
@@ -715,23 +729,7 @@ export class Proxy {
   }
 }
 
-/** The copy of a request that came last: its caller listens there. */
-function latestOf({ joined, tx }: ResponseContext): ServerTransaction {
-  return joined.at(-1)?.tx ?? tx;
-}
-
 /** Whether silence would mean that the phone is looked for on another flow: it is reached on one of its own, and has not been looked for. */
 function mayBeSilent({ target, isSought }: Branch): boolean {
   return !isSought && (target.seek === "onFailure" || (target.seek === undefined && target.flow !== undefined));
-}
-
-/** Whether a branch needs another name than one to the same place. To a phone that one has failed on another flow, it is said again. */
-function isSentTo(branch: Branch, place: string): boolean {
-  return (branch.state !== "Finished" || !isPhone(branch.target)) && placeOf(branch.target, branch.flow) === place;
-}
-
-/** RFC 3261 16.7 6: a 503 says that we cannot serve anybody, so a 500 is sent. RFC 5626 11.5: endpoints should never receive a 430. */
-function upstreamStatus(status: number): number {
-  if (status === 503) return 500;
-  return status === 430 ? 480 : status;
 }

@@ -170,6 +170,11 @@ export function isBranch(owner: unknown): owner is Branch {
   return typeof owner === "object" && owner !== null && "kind" in owner && owner.kind === "branch";
 }
 
+/** The copy of a request that came last: its caller listens there. */
+export function latestOf({ joined, tx }: ResponseContext): ServerTransaction {
+  return joined.at(-1)?.tx ?? tx;
+}
+
 /** Whether something is under way; a phone that is only waited for is not. */
 export function hasPendingBranch(context: ResponseContext): boolean {
   return context.branches.some((branch) => branch.state !== "Finished" && !isAwaiting(branch));

@@ -196,7 +196,7 @@ describe("what is waited for, and where", () => {
     expect([alice.log.at(-1), callsOf(bob).at(-1)]).toEqual(["200 BYE", "BYE"]);
   });
 
-  it("a phone that has taken itself off is not: 404 or 480 at once, also when it does so while it is waited for", () => {
+  it("a phone that has taken itself off is not: 480 at once, also when it does so while it is waited for", () => {
     const world = new TestExchange();
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
@@ -204,7 +204,7 @@ describe("what is waited for, and where", () => {
     world.receive(bob.key, bob.register(), bob.access);
     world.receive(bob.key, bob.register(0), bob.access);
     world.record(RecordKind.closed, bob.key, "", bob.access);
-    expect(invite()).toEqual(["404 INVITE"]);
+    expect(invite()).toEqual(["480 INVITE"]);
     world.receive(bob.key, bob.register(), bob.access);
     world.record(RecordKind.closed, bob.key, "", bob.access);
     expect(invite()).toEqual(["100 INVITE"]);

@@ -253,12 +253,12 @@ describe("[RFC3261 16.8] Timer C", () => {
 });
 
 describe("[RFC3261 16.9] transport errors", () => {
-  it("count as 503: the caller gets 500, or what another branch says", () => {
+  it("say that nobody is there: the caller gets 480, and not that we have failed (docs/statuses.md)", () => {
     const rig = new Rig();
     rig.targets = [{ requestUri: "sip:bob@192.0.2.11", routes: [] }];
     rig.receive(request("INVITE"), caller);
     rig.undeliverable(phone1);
-    expect(finals(rig)).toEqual(["caller 500"]);
+    expect(finals(rig)).toEqual(["caller 480"]);
   });
 
   it("of responses change nothing", () => {
