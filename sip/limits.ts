@@ -269,6 +269,15 @@ export const phoneAskMsMax = 1_000;
 export const phoneSearchesMax = 2_000;
 /** The same for one address-of-record, each of whose REGISTERs looks for all of them, some microseconds each. A quarter: users share the place. */
 export const phoneSearchesPerUserMax: number = phoneSearchesMax / 4;
+/**
+ * Looks through all bindings of an exchange for a Contact, for its own callers and for other exchanges: 10 000 take a millisecond. Attended transfers to
+ * softphones are rarer. Over: 480.
+ */
+export const contactSearchesPerSecondMax = 50;
+/** Of one caller's, so that nobody takes the others' share. */
+export const contactSearchesPerCallerMax = 5;
+/** Other exchanges that are asked for one Contact; in a larger cluster it may not be found. */
+export const exchangesAskedMax = 64;
 /** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
 export const recentEndMs = 10_000;
 

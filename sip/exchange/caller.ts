@@ -1,12 +1,13 @@
 import { isParseError, type ParseError } from "../errors.ts";
 import { Header } from "../message/header-names.ts";
-import type { NameAddr } from "../message/name-addr.ts";
+import { parseNameAddr, type NameAddr } from "../message/name-addr.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
 import { addressOfRecordOf, canonicalUser, claimOf, type Claim } from "../placement/address-of-record.ts";
 import { claimedDomainOf, domainOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
 import { privacyOf } from "../proxy/identity-headers.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
+import { isUndialable } from "../registrar/contact.ts";
 
 /**
  * Who sends an initial request, and where it wants to go, in terms of our domains: what decides whether it is authenticated, served or
@@ -64,14 +65,20 @@ export function showsAnother(map: ClusterMap, message: SipMessage, caller: strin
  * is asked, nobody has) and does not mind (RFC 3325 7).
  */
 export function vouch(request: Preprocessed, { callee, caller, callerDomain }: Calling): void {
-  request.isLeaving = callee === undefined;
-  if (callee !== undefined && callerDomain?.auth === "digest" && !privacyOf(request.message).isAnonymous) request.asserted = caller;
+  const uri = request.message.parsedRequestUri;
+  request.isLeaving = callee === undefined && (isParseError(uri) || !isSipUri(uri) || !isUndialable(uri));
+  if (!request.isLeaving && callerDomain?.auth === "digest" && !privacyOf(request.message).isAnonymous) request.asserted = caller;
 }
 
 /** The canonical address-of-record of a From or To, empty when it is not ours. */
 export function addressOfRecordOfParty(map: ClusterMap, party: NameAddr | ParseError): string {
   const uri = isParseError(party) ? party : party.parsedUri;
   return (isParseError(uri) ? undefined : addressOfRecordOf(map, uri)) ?? "";
+}
+
+/** The same of a header's text that holds one (Referred-By). */
+export function addressOfRecordIn(map: ClusterMap, text: string): string {
+  return addressOfRecordOfParty(map, parseNameAddr(text));
 }
 
 /** RFC 3261 10.3 5: the address-of-record that a REGISTER is about; undefined when its To is not in a domain of ours. */

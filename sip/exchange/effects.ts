@@ -26,7 +26,7 @@ export type Effect =
     }
   | {
       /**
-       * Ask that exchange where an address-of-record's phones are now ({@link Exchange.flowsOf}); the answer comes back as
+       * Ask that exchange where an address-of-record's phones are now, or (a URI, `sip:...`) those that have registered this Contact ({@link Exchange.flowsOf}); the answer comes back as
        * {@link Exchange.flows}. Not answered in time, it counts as unavailable.
        */
       readonly type: "flows";

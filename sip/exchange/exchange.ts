@@ -6,6 +6,7 @@ import { buildResponse, type HeaderField } from "../message/build.ts";
 import { capabilityHeaders } from "../message/capabilities.ts";
 import { Header } from "../message/header-names.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
+import { isSipUri } from "../message/uri.ts";
 import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
 import type { ProxyEnvironment } from "../proxy/environment.ts";
 import { privacyOf } from "../proxy/identity-headers.ts";
@@ -16,6 +17,7 @@ import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
 import { addressOfRecordOfBindingKey } from "../record/keys.ts";
 import { RecordStore } from "../record/record-store.ts";
+import { isUndialable } from "../registrar/contact.ts";
 import { makeTombstone, type StateRecord } from "../record/state-record.ts";
 import type { DialogSide } from "../record/values.ts";
 import { Specimen } from "../specimen.ts";
@@ -29,7 +31,8 @@ import { responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
-import { callingOf, showsAnother, vouch, type Calling } from "./caller.ts";
+import { addressOfRecordIn, callingOf, showsAnother, vouch, type Calling } from "./caller.ts";
+import { ContactFinder, type ContactWaiter } from "./contact-finder.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
 import { DialogWays, type NoWay } from "./dialog-ways.ts";
@@ -90,6 +93,7 @@ export class Exchange {
   readonly #waiting: WaitingRoom;
   readonly #invites: InviteKeeper;
   readonly #finder: PhoneFinder;
+  readonly #contacts: ContactFinder;
   readonly #takeovers: Takeovers;
   readonly #orphans: OrphanedInvites;
   readonly #late: LateResponses;
@@ -161,6 +165,14 @@ export class Exchange {
       moveResponse: (tx, response, flow, at) => this.#transactions.moveResponse(tx, response, flow, at),
     });
     this.#orphans = this.#orphanedInvites(env, transport, now);
+    this.#contacts = new ContactFinder({
+      timers: this.#timers,
+      exchange: config.exchange,
+      exchangeCount: () => this.#map.exchangeCount,
+      bindings: () => this.store.records("binding"),
+      ask: (contact, exchange, reference) => this.#effects.push({ type: "flows", addressOfRecord: contact, exchange, reference }),
+      found: (waiter, flow, at) => this.#forwardToContact(waiter, flow, at),
+    });
     this.#authority = new Authority({
       ...tools,
       isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
@@ -253,14 +265,15 @@ export class Exchange {
     this.#registers.setFenced(isFenced);
   }
 
-  /** Where the phones of an address-of-record of this slice are, for another exchange that asks. */
-  flowsOf(addressOfRecord: string, now: number): PhoneFlow[] {
-    return this.#registrar.flowsOf(addressOfRecord, now);
+  /** Where the phones of an address-of-record of this slice are, or those with this Contact (`sip:...`), for another exchange that asks. */
+  flowsOf(name: string, now: number): PhoneFlow[] {
+    return /^sips?:/i.test(name) ? this.#contacts.flowsOf(name, now) : this.#registrar.flowsOf(name, now);
   }
 
   /** The answer to a {@link Effect} of type `flows`. One that nobody waits for any more is ignored. */
   flows(reference: string, answer: readonly PhoneFlow[] | "unavailable", now: number): void {
-    this.#finder.answered(reference, answer === "unavailable" ? [] : answer, now);
+    const flows = answer === "unavailable" ? [] : answer;
+    if (!this.#contacts.answered(reference, flows, now)) this.#finder.answered(reference, flows, now);
     this.#settle(now);
   }
 
@@ -577,6 +590,13 @@ export class Exchange {
     const recordRoute = recordRouteMethods.has(message.method);
     if (!request.isLeaving && privacyOf(message).isImpossible) return this.#refuseFor(tx, message, 500, now, "Privacy Not Available");
     if (message.method === "SUBSCRIBE" || message.method === "REFER") this.#dialogs.subscriptions.begins(message, now);
+    const uri = message.parsedRequestUri;
+    if (calling.callee === undefined && !isParseError(uri) && isSipUri(uri) && isUndialable(uri)) {
+      this.#transactions.trying(tx, now);
+      const referrer = message.has(Header.ReferredBy) ? addressOfRecordIn(this.#map, message.text(Header.ReferredBy) ?? "") : "";
+      const first = referrer === "" ? undefined : exchangeOf(this.#map, referrer);
+      return this.#contacts.find({ tx, request, caller: calling.caller ?? "", first }, now);
+    }
     if (calling.callee === undefined) {
       const outside: Target = { requestUri: message.requestUri, routes: [] };
       if (!this.#transactions.mayWait(tx, "", calling.callerDomain === undefined, 1)) return this.#refuseFor(tx, message, 503, now);
@@ -591,6 +611,14 @@ export class Exchange {
     // Where nobody is provisioned, who has been here is known.
     const isKnown = this.store.subscriber(calling.callee) !== undefined || this.store.bindingsOf(calling.callee).length > 0;
     this.#refuseFor(tx, message, isKnown ? 480 : 404, now);
+  }
+
+  /** A softphone is called by its Contact, as a phone does that has been referred to it (RFC 3515, RFC 3891). */
+  #forwardToContact({ tx, request }: ContactWaiter, flow: string | undefined, now: number): void {
+    const { method, requestUri } = request.message;
+    if (flow === undefined) return this.#refuseFor(tx, request.message, 480, now);
+    if (!this.#transactions.mayWait(tx, "", false, 1)) return this.#refuseFor(tx, request.message, 503, now);
+    this.#proxy.forward(tx, request, [{ requestUri, routes: [], flow }], { recordRoute: recordRouteMethods.has(method) }, now);
   }
 
   /** True: go on. False: the request has been answered, or waits for the caller's secrets. */

@@ -103,6 +103,12 @@ export function canonicalContact(uri: Uri): string {
   return `${uri.scheme}:${user}${uri.host}${port}${params}${headers}`;
 }
 
+/** A URI that nobody can be reached at but on the connection of who has registered it: only clients open WebSockets (RFC 7118 5). */
+export function isUndialable(uri: SipUri): boolean {
+  const transport = uri.params.get("transport")?.toLowerCase();
+  return isInvalidHost(uri) || transport === "ws" || transport === "wss";
+}
+
 /** A host that no one can dial: what browsers put into their Contact (RFC 2606, RFC 7118 5). */
 export function isInvalidHost(uri: SipUri): boolean {
   return uri.host === "invalid" || uri.host.endsWith(".invalid");

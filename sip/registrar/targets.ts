@@ -3,7 +3,7 @@ import { isSipUri, parseUri } from "../message/uri.ts";
 import type { BindingRecord } from "../record/state-record.ts";
 import type { Binding } from "../record/values.ts";
 import { transportOfFlow } from "../transport/flow.ts";
-import { isInvalidHost } from "./contact.ts";
+import { isUndialable } from "./contact.ts";
 
 /** Where a request for an address-of-record may go (RFC 3261 16.5, RFC 5626 7): what the proxy takes as a target, and whose binding it is. */
 export type BindingTarget = {
@@ -54,10 +54,7 @@ export function targetsOf(records: readonly BindingRecord[], now: number, isSecu
 function isUsable(binding: Binding, isSecure: boolean): boolean {
   const uri = parseUri(binding.contact);
   if (isParseError(uri) || !isSipUri(uri)) return false;
-  if (binding.flow === "" && binding.path.length === 0) {
-    const transport = uri.params.get("transport")?.toLowerCase();
-    if (isInvalidHost(uri) || transport === "ws" || transport === "wss") return false;
-  }
+  if (binding.flow === "" && binding.path.length === 0 && isUndialable(uri)) return false;
   if (!isSecure || uri.scheme === "sips") return true;
   const transport = transportOfFlow(binding.flow);
   return transport === "TLS" || transport === "WSS";

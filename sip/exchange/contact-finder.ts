@@ -1,0 +1,151 @@
+import type { PhoneFlow } from "../dialog/present-flow.ts";
+import { isParseError } from "../errors.ts";
+import { contactSearchesPerCallerMax, contactSearchesPerSecondMax, exchangesAskedMax, phoneSearchMs } from "../limits.ts";
+import { isSipUri, parseUri, unescapeUri, type SipUri } from "../message/uri.ts";
+import type { Preprocessed } from "../proxy/route-preprocessing.ts";
+import type { BindingRecord } from "../record/state-record.ts";
+import { Timer, type TimerTable } from "../transaction/timer-table.ts";
+import type { ServerTransaction } from "../transaction/transaction.ts";
+
+export type ContactFinderOptions = {
+  readonly timers: TimerTable;
+  /** This exchange, and how many there are. */
+  readonly exchange: number;
+  readonly exchangeCount: () => number;
+  readonly bindings: () => Iterable<BindingRecord>;
+  /** Asks another exchange; the answer comes as {@link ContactFinder.answered}. */
+  readonly ask: (contact: string, exchange: number, reference: string) => void;
+  /** Where a request goes; undefined: nobody has registered that Contact. */
+  readonly found: (waiter: ContactWaiter, flow: string | undefined, now: number) => void;
+};
+
+export type ContactWaiter = {
+  readonly tx: ServerTransaction;
+  readonly request: Preprocessed;
+  /** Who calls, as has been proved. */
+  readonly caller: string;
+  /** The exchange that is likely to know: of who has sent the caller there (Referred-By). */
+  readonly first: number | undefined;
+};
+
+type Search = { readonly timer: Timer; readonly waiter: ContactWaiter; pending: number };
+
+/**
+ * Finds the phone that has registered a Contact which nobody can dial: a softphone's (RFC 7118 5, a host under `.invalid`). A phone that is
+ * told to call it (Refer-To with Replaces, RFC 3891) sends such a request, and no address-of-record stands in it. So it is looked for here, and
+ * where it is not, all other exchanges are asked at once. That is rare and costs a look at every binding: for callers who have proved who they are, and so
+ * many times a second.
+ */
+export class ContactFinder {
+  readonly #options: ContactFinderOptions;
+  readonly #searches = new Map<string, Search>();
+  #names = 0;
+  #second = 0;
+  #looks = 0;
+  readonly #callers = new Map<string, number>();
+
+  constructor(options: ContactFinderOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#searches.size;
+  }
+
+  /** What another exchange asks: the flows on which phones have registered a Contact here. */
+  flowsOf(contact: string, now: number): PhoneFlow[] {
+    return this.#mayLook(now) ? this.#look(contact, now) : [];
+  }
+
+  /** Looks for the phone of a Request-URI; `found` is called, perhaps before this returns. */
+  find(waiter: ContactWaiter, now: number): void {
+    const contact = waiter.request.message.requestUri;
+    if (!this.#mayLook(now) || !this.#mayAsk(waiter.caller)) return this.#options.found(waiter, undefined, now);
+    const flow = latestOf(this.#look(contact, now));
+    const others = flow === undefined ? this.#others(waiter.first) : [];
+    if (others.length === 0) return this.#options.found(waiter, flow, now);
+    this.#names += 1;
+    const name = `${prefix}${this.#names.toString(36)}`;
+    const timer = new Timer((at) => this.#end(name, undefined, at));
+    this.#searches.set(name, { timer, waiter, pending: others.length });
+    this.#options.timers.set(timer, now + phoneSearchMs);
+    for (const exchange of others) this.#options.ask(contact, exchange, name);
+  }
+
+  /** What another exchange says; too late, nobody listens. False: it is no answer to this. */
+  answered(name: string, flows: readonly PhoneFlow[], now: number): boolean {
+    if (!name.startsWith(prefix)) return false;
+    const search = this.#searches.get(name);
+    if (search === undefined) return true;
+    search.pending -= 1;
+    const flow = latestOf(flows);
+    if (flow !== undefined || search.pending === 0) this.#end(name, flow, now);
+    return true;
+  }
+
+  #end(name: string, flow: string | undefined, now: number): void {
+    const search = this.#searches.get(name);
+    if (search === undefined) return;
+    this.#searches.delete(name);
+    this.#options.timers.clear(search.timer);
+    this.#options.found(search.waiter, flow, now);
+  }
+
+  #look(contact: string, now: number): PhoneFlow[] {
+    const uri = parseUri(contact);
+    if (isParseError(uri) || !isSipUri(uri)) return [];
+    const flows: PhoneFlow[] = [];
+    for (const { value } of this.#options.bindings()) {
+      if (value === undefined || value.flow === "" || value.expiresAt <= now) continue;
+      if (!value.contact.toLowerCase().includes(uri.host) || !isSamePhone(uri, value.contact)) continue;
+      const { instanceId, flow, registeredAt } = value;
+      flows.push({ contact: value.contact, instanceId, flow, registeredAt });
+    }
+    return flows;
+  }
+
+  #others(first: number | undefined): number[] {
+    const { exchange, exchangeCount } = this.#options;
+    const count = exchangeCount();
+    const others: number[] = first === undefined || first === exchange ? [] : [first];
+    for (let step = 1; step < count && others.length < exchangesAskedMax; step += 1) {
+      const other = (exchange + step) % count;
+      if (other !== first) others.push(other);
+    }
+    return others;
+  }
+
+  /** A look goes through all bindings: so many in one second. */
+  #mayLook(now: number): boolean {
+    const second = Math.floor(now / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#looks = 0;
+      this.#callers.clear();
+    }
+    this.#looks += 1;
+    return this.#looks <= contactSearchesPerSecondMax;
+  }
+
+  #mayAsk(caller: string): boolean {
+    const count = (this.#callers.get(caller) ?? 0) + 1;
+    this.#callers.set(caller, count);
+    return count <= contactSearchesPerCallerMax;
+  }
+}
+
+/** Of names under which answers come: other searches begin otherwise. */
+const prefix = "c~";
+
+/** Whether a Contact was made by who has made this URI: user, host and port; parameters come and go (`ob`, `transport`). */
+function isSamePhone(uri: SipUri, contact: string): boolean {
+  const other = parseUri(contact);
+  if (isParseError(other) || !isSipUri(other)) return false;
+  return other.host === uri.host && other.port === uri.port && unescapeUri(other.user ?? "") === unescapeUri(uri.user ?? "");
+}
+
+function latestOf(flows: readonly PhoneFlow[]): string | undefined {
+  let latest: PhoneFlow | undefined;
+  for (const each of flows) if (latest === undefined || each.registeredAt > latest.registeredAt) latest = each;
+  return latest?.flow;
+}
