@@ -62,6 +62,8 @@ export class RecordStore {
   readonly #needsRow: RowPolicy;
   /** Changed since the last {@link takeDirty}, in the order of the first change. What was forgotten meanwhile is here still, and dirty no more. */
   #dirty: Entry[] = [];
+  /** See {@link takeShortened}. */
+  #isShortened = false;
   /** Rows of keys that the table has forgotten, by {@link rowId}. */
   readonly #orphans = new Map<string, StateRecord>();
   #oldest: Entry | undefined;
@@ -214,6 +216,16 @@ export class RecordStore {
     for (const entry of this.#ends) this.#soil(entry);
   }
 
+  /**
+   * Whether a binding has been taken off, or is to end earlier, since the last call, of which the disk says otherwise: who is told of that must not be
+   * found registered after the loss of both memories.
+   */
+  takeShortened(): boolean {
+    const isShortened = this.#isShortened;
+    this.#isShortened = false;
+    return isShortened;
+  }
+
   get hasDirty(): boolean {
     return this.#orphans.size > 0 || this.#dirty.some(({ isDirty }) => isDirty);
   }
@@ -350,6 +362,7 @@ export class RecordStore {
         this.#indexFlow(own);
       }
       entry.record = own;
+      if (own.kind === "binding" && endsEarlier(own, entry.onDisk)) this.#isShortened = true;
       this.#soil(entry);
     }
     if (origin === "disk") this.#noteRow(entry, record);
@@ -442,6 +455,12 @@ export class RecordStore {
     for (let entry = this.#newest; entry !== undefined && entry.sequence > after; entry = entry.previous) found = entry;
     return found;
   }
+}
+
+/** Of a connection that was lost nobody is told. */
+function endsEarlier(record: BindingRecord, onDisk: StateRecord | undefined): boolean {
+  if (onDisk?.kind !== "binding" || onDisk.value === undefined) return false;
+  return record.value === undefined ? record.isLost !== true : record.value.expiresAt < onDisk.value.expiresAt;
 }
 
 function endOfCall(record: LiveRecord<"invite" | "dialog">): number {

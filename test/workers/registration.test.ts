@@ -144,6 +144,16 @@ describe("time", () => {
     expect(await registrations(alice)).toEqual([]);
   }, 20_000);
 
+  it("is not longer on the disk than the phone was told: what takes a binding off, or has it end earlier, is there before the 200", async () => {
+    const phone = await connect(alice);
+    await phone.register(600);
+    await vi.waitFor(async () => expect(await expiriesOnDisk()).toHaveLength(1), 3 * map.flushMs);
+    await phone.register(60);
+    expect(Math.max(...(await expiriesOnDisk()))).toBeLessThanOrEqual(Date.now() + 60_000);
+    await phone.register(0);
+    expect(await expiriesOnDisk()).toEqual([]);
+  });
+
   it("leaves an object without an alarm when it holds nothing that ends", async () => {
     const idle = env.EXCHANGE.getByName(exchangeName(2));
     await idle.counts();

@@ -77,6 +77,20 @@ export class DiskWriter {
     this.#timer = setTimeout(() => void this.flush(), flushMs);
   }
 
+  /**
+   * Within flushMs, or now, when a binding has ended earlier than the disk knows: to be called before anybody is told. What is sent after a
+   * write waits for it at the output gate.
+   */
+  flushDue(): void {
+    if (this.#options.store.takeShortened()) void this.flush();
+    else this.flushLater();
+  }
+
+  /** The same for commits: resolves when such an end is on the disk. Undefined: there was none, or it is. */
+  flushShortened(): Promise<void> | undefined {
+    return this.#options.store.takeShortened() ? this.flushTogether() : undefined;
+  }
+
   /** Whether something may be written now that must be kept or refused. */
   async hasRoom(): Promise<boolean> {
     const { room } = this.#options;

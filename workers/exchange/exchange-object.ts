@@ -449,21 +449,23 @@ export class ExchangeObject extends DurableObject<Environment> {
       this.#follow(committed);
       this.#send(early);
       this.#arm(now);
-      this.#writer.flushLater();
+      this.#writer.flushDue();
       return answer;
     }
     // Before anything is written: the output gate holds back what is sent after a write, until it is on disk.
     this.#send(early);
     this.#arm(now);
     const wait = this.#commit(sequence);
+    const written = this.#writer.flushShortened();
     this.#follow(committed);
     this.#writer.flushLater();
-    if (wait === undefined) {
+    if (wait === undefined && written === undefined) {
       answer.push(...late.take(answering));
       this.#send(late);
       return answer;
     }
     await wait;
+    if (written !== undefined) await written;
     answer.push(...late.take(answering));
     this.#released.addAll(late);
     this.#sendReleased();

@@ -252,6 +252,28 @@ describe("what the disk has not seen", () => {
     expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
   });
 
+  it("says when a binding ends earlier than its row does, and is to be written at once", () => {
+    const store = new RecordStore({ isPaired: true });
+    const shortened = (record: StateRecord, origin: "local" | "pair" = "local"): boolean => {
+      store.apply(record, origin);
+      return store.takeShortened();
+    };
+    const lost = { ...bindingTombstone(version(9), "call-1", 7), isLost: true } as const;
+    expect(shortened(bindingRecord(version(1), { expiresAt: 600_000 }))).toBe(false);
+    // Nothing is on the disk yet.
+    expect(shortened(bindingRecord(version(2), { cSeq: 2, expiresAt: 500_000 }))).toBe(false);
+    store.takeDirty();
+    expect(shortened(bindingRecord(version(3), { cSeq: 3, expiresAt: 900_000 }))).toBe(false);
+    expect(shortened(bindingRecord(version(4), { cSeq: 4, expiresAt: 499_999 }), "pair")).toBe(true);
+    expect(store.takeShortened()).toBe(false);
+    store.takeDirty();
+    expect(shortened(bindingTombstone(version(5), "call-1", 5))).toBe(true);
+    store.takeDirty();
+    expect(shortened(bindingRecord(version(6), { cSeq: 6 }))).toBe(false);
+    store.takeDirty();
+    expect(shortened(lost)).toBe(false);
+  });
+
   it("forgets no phone and keeps none too long: what recovers from the rows alone has the expiry of the last flush", () => {
     const step = fc.record({
       at: fc.integer({ min: 1, max: 6_000_000 }),
