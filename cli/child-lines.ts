@@ -12,7 +12,7 @@ export class ChildLines {
   shown(line: string, now: number): string | undefined {
     if (line.trim() === "" || line.startsWith("stack: ")) return undefined;
     const complaint = /^workerd\/\S+: (?:error|warning|info): (.*)$/.exec(line)?.[1];
-    if (complaint === undefined) return line;
+    if (complaint === undefined) return line.endsWith(": internal error") && !this.#isNew(line, now) ? undefined : line;
     // The cell has asked whether there is room, and says by itself that there is none.
     if (complaint.includes("No space left on device")) return undefined;
     // An alarm that was set for another time while it rang: it rings then.
@@ -21,11 +21,15 @@ export class ChildLines {
       .replace(/^e = \S+ /, "")
       .replace(/; sentryErrorContext.*$/, "")
       .slice(0, lengthMax);
-    if (now - (this.#shownAt.get(text) ?? Number.NEGATIVE_INFINITY) < sameWordsMs) return undefined;
+    return this.#isNew(text, now) ? `workerd: ${text}` : undefined;
+  }
+
+  #isNew(text: string, now: number): boolean {
+    if (now - (this.#shownAt.get(text) ?? Number.NEGATIVE_INFINITY) < sameWordsMs) return false;
     // There are few kinds; should a complaint hold a number, they are forgotten together.
     if (this.#shownAt.size >= complaintsMax) this.#shownAt.clear();
     this.#shownAt.set(text, now);
-    return `workerd: ${text}`;
+    return true;
   }
 }
 

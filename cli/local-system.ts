@@ -2,15 +2,16 @@ import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ClusterMap } from "../sip/placement/cluster-map.ts";
+import { pairOf, type ClusterMap } from "../sip/placement/cluster-map.ts";
 import { ApiClient } from "./api-client.ts";
 import { type Bundle, ensureBundle, modulesFor, root } from "./bundle.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { clusterMapOf } from "./cluster.ts";
+import { setBrokenAside } from "./databases.ts";
 import { descriptorsMax, softphonesFew, softphonesMaxFor } from "./descriptors.ts";
 import { Failure } from "./errors.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
-import { isTable } from "./json.ts";
+import { isListOf, isTable } from "./json.ts";
 import { type Layout, advertisedHostOf, httpHostOf, placesOf } from "./layout.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
@@ -19,11 +20,13 @@ import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-di
 import { isStatus } from "./status.ts";
 import { firstUsers, randomPassword, subscriberRecordOf } from "./subscribers.ts";
 import { type ProcessSpec, Supervisor } from "./supervisor.ts";
-import { cellConfigText, readWorkerSettings } from "./workerd-config.ts";
+import { type WorkerSettings, cellConfigText, objectsOf, readWorkerSettings } from "./workerd-config.ts";
 
 /** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
 const connectMsMax = 10_000;
 const pollMs = 25;
+/** 100 000 records come within a few seconds; a pair that is not there is not waited for any longer. */
+const refillMsMax = 10_000;
 
 export type LocalSystemOptions = {
   readonly settings: Settings;
@@ -45,6 +48,10 @@ export class LocalSystem {
   /** Process ids by process name. */
   readonly #pids = new Map<string, number>();
   #started = false;
+  /** Cells by objects whose databases could not be read since the start. */
+  readonly #brokenIn = new Map<string, Set<string>>();
+  /** By cell: exchanges that are to be filled by their pairs. */
+  readonly #refilling = new Map<string, Set<number>>();
 
   constructor(options: LocalSystemOptions) {
     this.#options = options;
@@ -68,13 +75,14 @@ export class LocalSystem {
     reporter.step("certificate", tls.result.text, tls.ms);
     signal.throwIfAborted();
     const cells = await timed(this.#startCells(bundle.result, secret));
+    await this.#untilRefilled(secret);
     reporter.step("cells", layout.cells.map(({ id, url }) => `${id} ${url}`).join(", "), cells.ms);
     const gateways = await timed(this.#startGateways(tls.result.files));
     const api = new ApiClient(
       layout.cells.map(({ url }) => url),
       secret,
     );
-    const connected = await timed(this.#untilConnected(api));
+    const connected = await timed(this.#untilConnected(api, cells.result));
     reporter.step("gateways", this.#gatewaysText(), gateways.ms + connected.ms);
     this.#started = true;
     state.writeRun(this.run);
@@ -117,7 +125,8 @@ export class LocalSystem {
       .join("; ");
   }
 
-  async #startCells(bundle: Bundle, secret: string): Promise<void> {
+  /** Returns the names of the processes that serve. */
+  async #startCells(bundle: Bundle, secret: string): Promise<ReadonlySet<string>> {
     const { cluster, settings, layout, mapFor, wrap } = this.#options;
     const map = clusterMapOf(cluster, settings, layout);
     const script = wrap === undefined ? bundle : wrap(bundle);
@@ -133,11 +142,12 @@ export class LocalSystem {
       const room = join(storage, "room");
       mkdirSync(room, { recursive: true });
       const file = this.#options.state.file(`cell-${id}.capnp`);
+      const worker = readWorkerSettings(join(root, "wrangler.toml"), id);
       const text = cellConfigText({
         cell: id,
         host: httpHostOf(settings),
         port,
-        settings: readWorkerSettings(join(root, "wrangler.toml"), id),
+        settings: worker,
         modules: modulesFor(script, file),
         storage,
         room,
@@ -154,9 +164,34 @@ export class LocalSystem {
         command: [workerd, "serve", file, "config"],
         environment: { TANDEM_SECRET: secret },
         readiness: { url: `${url}/` },
+        prepare: () => this.#lookAtDatabases(id, storage, worker, map),
       };
     });
-    await Promise.all(specs.map((spec) => this.#supervisor.start(spec)));
+    return await this.#supervisor.startSome(specs);
+  }
+
+  /** Sets databases aside that cannot be read, and says what follows from it. */
+  #lookAtDatabases(cell: string, storage: string, { objects }: WorkerSettings, map: ClusterMap): void {
+    const { reporter, state } = this.#options;
+    for (const { object, keptAs, reason } of setBrokenAside(storage, objectsOf(cell, objects, map), new Date())) {
+      const whose = object === undefined ? "a file of the runtime" : `the database of ${object.replace(/-(?=\d)/, " ")}`;
+      const exchange = Number(/^exchange-(\d+)$/.exec(object ?? "")?.[1] ?? Number.NaN);
+      const cells = this.#brokenIn.get(object ?? "") ?? new Set();
+      this.#brokenIn.set(object ?? "", cells.add(cell));
+      const { primary, secondary } = Number.isNaN(exchange) ? { primary: cell, secondary: cell } : pairOf(map, exchange);
+      const isLost = !Number.isNaN(exchange) && [primary, secondary].every((each) => cells.has(each) || map.replication.enabled === false);
+      const other = primary === cell ? secondary : primary;
+      const next = Number.isNaN(exchange)
+        ? "it is made again"
+        : isLost
+          ? "no other has what was in it: phones register again by themselves; import the subscribers, or stop and put a backup of the cells in place"
+          : `what was in it comes from cell ${other}`;
+      if (!Number.isNaN(exchange) && !isLost) this.#refilling.set(cell, (this.#refilling.get(cell) ?? new Set()).add(exchange));
+      reporter.event(`cell ${cell}`, "set aside", `${whose} cannot be read (${reason}) and is kept as ${shownPath(keptAs)}; ${next}`);
+      const known = isLost ? state.readPasswords() : undefined;
+      // The first subscribers are known: those are put again.
+      if (known !== undefined) state.writePasswords({ ...known, provisioned: false });
+    }
   }
 
   async #startGateways(tls: TlsFiles): Promise<void> {
@@ -178,8 +213,27 @@ export class LocalSystem {
     await Promise.all(specs.map((spec) => this.#supervisor.start(spec)));
   }
 
+  /** Nobody is to be refused for what is on its way: an exchange whose database was set aside has what its pair knows, before gateways come. */
+  async #untilRefilled(secret: string): Promise<void> {
+    const until = performance.now() + refillMsMax;
+    for (const [cell, exchanges] of this.#refilling) {
+      const api = new ApiClient(
+        this.#options.layout.cells.filter(({ id }) => id === cell).map(({ url }) => url),
+        secret,
+        "cell",
+      );
+      while (exchanges.size > 0 && performance.now() < until) {
+        // It may be the cell that does not start.
+        const summary = await api.get("/cell/summary").catch(() => undefined);
+        for (const exchange of togetherIn(summary)) exchanges.delete(exchange);
+        if (exchanges.size > 0) await delay(pollMs);
+      }
+      exchanges.clear();
+    }
+  }
+
   /** A gateway listens before it has reached a cell; "ready" is to mean that a phone is answered. */
-  async #untilConnected(api: ApiClient): Promise<void> {
+  async #untilConnected(api: ApiClient, serving: ReadonlySet<string>): Promise<void> {
     const until = performance.now() + connectMsMax;
     for (;;) {
       const status = await api.get("/api/status");
@@ -188,7 +242,8 @@ export class LocalSystem {
       const up = new Set(
         [...status.cells, ...status.gateways].filter(({ state }) => state === "up" || state === "draining").map(({ id }) => id),
       );
-      const missing = [...this.#options.layout.cells, ...this.#options.layout.gateways].filter(({ id }) => !up.has(id));
+      const { cells, gateways } = this.#options.layout;
+      const missing = [...cells.filter(({ id }) => serving.has(`cell ${id}`)), ...gateways].filter(({ id }) => !up.has(id));
       if (missing.length === 0) return;
       if (performance.now() > until) {
         throw new Failure(`not connected after ${connectMsMax / 1000} s, as the cells see it: ${missing.map(({ id }) => id).join(", ")}`);
@@ -228,6 +283,13 @@ export class LocalSystem {
       gateways: this.#options.layout.gateways.map(({ id, listeners }) => ({ id, pid: pid(`gateway ${id}`), listeners })),
     };
   }
+}
+
+/** The exchanges of a cell whose pairs have what they have, and the other way round. */
+function togetherIn(summary: unknown): number[] {
+  const exchanges = isTable(summary) ? summary["exchanges"] : undefined;
+  if (!isListOf(exchanges, isTable)) return [];
+  return exchanges.filter(({ pair }) => pair === "together").map(({ exchange }) => Number(exchange));
 }
 
 async function timed<T>(work: Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {

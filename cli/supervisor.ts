@@ -15,6 +15,8 @@ export type ProcessSpec = {
   /** Program and arguments. The process id is the program's own. */
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** Called before each start of it, the first one and those after a death. */
+  readonly prepare?: () => void;
   /** When it serves: an HTTP URL answers 200, or it prints such a line on stdout. */
   readonly readiness: { readonly url: string } | { readonly line: RegExp };
 };
@@ -72,6 +74,26 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Starts processes of which some can do the work of others. Throws a {@link Failure} when none serves; one that does not is said, and tried again.
+   * Returns the names of those that serve.
+   */
+  async startSome(specs: readonly ProcessSpec[]): Promise<ReadonlySet<string>> {
+    const { restart, reporter } = this.#options;
+    const outcomes = await Promise.allSettled(specs.map((spec) => this.start(spec)));
+    const serving = new Set(specs.filter((_, index) => outcomes[index]?.status === "fulfilled").map(({ name }) => name));
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.status === "fulfilled") continue;
+      if (serving.size === 0 || !(outcome.reason instanceof Failure)) throw outcome.reason;
+      const running = this.#all.get(specs[index]?.name ?? "");
+      if (running === undefined) continue;
+      reporter.event(running.spec.name, "failed", `${reasonOf(outcome.reason)}; the others go on without it`);
+      running.failures += 1;
+      if (restart && this.#stopping === undefined) this.#restart(running);
+    }
+    return serving;
   }
 
   /** Starts a process and waits until it serves. Throws a {@link Failure} with the cause when it does not. */
@@ -148,6 +170,7 @@ export class Supervisor {
     if (this.#stopping !== undefined) throw new Failure("it is being stopped");
     const { spec } = running;
     running.lastWords = "";
+    spec.prepare?.();
     // The shell waits for one line and then becomes the program: when that line comes, the guard knows the process id already.
     const child: Child = spawn("/bin/sh", ["-c", 'read -r go && exec "$@"', spec.name, ...spec.command], {
       detached: true,
@@ -175,8 +198,7 @@ export class Supervisor {
     const { reporter } = this.#options;
     const { spec } = running;
     createInterface({ input: child.stderr }).on("line", (line) => {
-      // What they say of each other's ends at ours is no news.
-      const shown = this.#stopping === undefined ? running.lines.shown(line, Date.now()) : undefined;
+      const shown = running.lines.shown(line, Date.now());
       if (shown === undefined) return;
       running.lastWords = shown;
       running.lastWordsAt = Date.now();
@@ -184,7 +206,7 @@ export class Supervisor {
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
       if ("line" in spec.readiness && spec.readiness.line.test(line)) running.onReadyLine?.();
-      else if (line.trim() !== "" && this.#stopping === undefined) reporter.line(spec.name, line);
+      else if (line.trim() !== "") reporter.line(spec.name, line);
     });
   }
 

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { parse } from "smol-toml";
+import type { ClusterMap } from "../sip/placement/cluster-map.ts";
+import type { NamedObject } from "./databases.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { type Table, isTable } from "./json.ts";
 import { isWildcard } from "./settings.ts";
@@ -78,6 +80,22 @@ function storageKeysOf(migrations: readonly unknown[]): Map<string, string> {
   return keys;
 }
 
+/** Names the data of a class of a cell: the directory of its databases. */
+function uniqueKeyOf(cell: string, storageKey: string): string {
+  return `tandem-${cell}-${storageKey}`;
+}
+
+/** The objects that a cell may have, by the names that `workers/environment.ts` gives them. */
+export function objectsOf(cell: string, objects: WorkerSettings["objects"], map: ClusterMap): NamedObject[] {
+  return objects.flatMap(({ className, storageKey }) => {
+    const uniqueKey = uniqueKeyOf(cell, storageKey);
+    const numbered = (name: string, count: number): NamedObject[] =>
+      Array.from({ length: count }, (_, number) => ({ name: `${name}-${number}`, uniqueKey }));
+    if (className === "ExchangeObject") return numbered("exchange", map.exchangeCount);
+    return className === "LineObject" ? numbered("line", map.lineCount) : [{ name: "core-group", uniqueKey }];
+  });
+}
+
 /** The configuration of one cell's workerd process. */
 export type CellConfig = {
   readonly cell: string;
@@ -117,7 +135,7 @@ export function cellConfigText(config: CellConfig): string {
   ];
   const namespaces = settings.objects.map(
     ({ className, storageKey }) =>
-      `(className = ${quote(className)}, uniqueKey = ${quote(`tandem-${cell}-${storageKey}`)}, enableSql = true)`,
+      `(className = ${quote(className)}, uniqueKey = ${quote(uniqueKeyOf(cell, storageKey))}, enableSql = true)`,
   );
   const modules = config.modules.map(({ name, path }) => `(name = ${quote(name)}, ${moduleKind(name)} = embed ${quote(path)})`);
   return `# Made by "tandem up" for cell ${cell}; written again at every start.

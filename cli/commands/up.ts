@@ -3,7 +3,7 @@ import { clusterSettingsOf } from "../cluster.ts";
 import { onEnd } from "../ending.ts";
 import type { Io } from "../io.ts";
 import { checkPorts, httpHostOf, layoutOf } from "../layout.ts";
-import { humanReporter, jsonReporter } from "../reporter.ts";
+import { type Reporter, humanReporter, jsonReporter } from "../reporter.ts";
 import { settingsOf } from "../settings.ts";
 import { StateDirectory } from "../state-directory.ts";
 import { LocalSystem, type LocalSystemOptions } from "../local-system.ts";
@@ -34,8 +34,10 @@ export async function run(args: Arguments, io: Io): Promise<void> {
 /** Starts everything, then waits for the end: a signal, or that of the launcher. */
 async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
   const { reporter } = options;
-  const system = new LocalSystem(options);
   const stop = new AbortController();
+  // What processes say of each other's ends at ours is no news.
+  const line: Reporter["line"] = (process, text) => (stop.signal.aborted ? undefined : reporter.line(process, text));
+  const system = new LocalSystem({ ...options, reporter: { ...reporter, line } });
   const ended = new Promise<void>((end) => stop.signal.addEventListener("abort", () => end()));
   const unwatch = onEnd((cause) => {
     if (stop.signal.aborted) return system.kill();

@@ -49,6 +49,22 @@ describe("Supervisor", () => {
     expect(lines.toSorted()).toEqual([`it> hello ${pids[0]}`, "it> out"]);
   });
 
+  it("goes on with those that start, says who does not, and tries that one again", async () => {
+    const { supervisor, lines } = supervise();
+    const tries: number[] = [];
+    const failing = { ...script("process.exit(3)"), name: "cell a", prepare: () => void tries.push(1) };
+    const names = await supervisor.startSome([failing, { ...script(serving), name: "cell b" }]);
+    expect([...names]).toEqual(["cell b"]);
+    expect(lines).toEqual(["cell a failed: cell a does not start: ended with code 3; the others go on without it"]);
+    await until(() => tries.length > 2);
+  });
+
+  it("fails when none of them starts", async () => {
+    const { supervisor } = supervise();
+    const failing = script("process.exit(3)");
+    await expect(supervisor.startSome([failing, { ...failing, name: "cell b" }])).rejects.toThrow("it does not start: ended with code 3");
+  });
+
   it("says why a program does not start", async () => {
     const { supervisor } = supervise();
     await expect(supervisor.start(script('console.error("no such luck"); process.exit(3)'))).rejects.toThrow(
