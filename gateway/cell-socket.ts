@@ -20,6 +20,9 @@ export type CellSocketOptions = {
   readonly octetsMax: number;
 };
 
+/** A cell closes so what a newer connection of the same name has replaced; this gateway has made none. */
+const replacedCode = 4001;
+
 /** How a connection was lost, in the words that cells have for it. `another version`: there was none, and will be none until one of both is upgraded. */
 export type Loss = "closed socket" | "connection refused" | "missed heartbeats" | "another version";
 
@@ -176,7 +179,7 @@ export class CellSocket {
       if (isBinary) this.#handlers.binary(data);
       else if (data.length !== 4 || data.toString("latin1") !== "pong") this.#handlers.text(data.toString("utf8"));
     });
-    socket.on("close", (code) => this.drop(`closed with ${code}`));
+    socket.on("close", (code) => this.drop(code === replacedCode ? "another gateway has this name" : `closed with ${code}`));
     // A close follows every error; the first reason is the one that tells.
     socket.on("error", (error) => this.drop(error.message, this.#isUp ? "closed socket" : lossOf(error)));
   }

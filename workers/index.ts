@@ -87,7 +87,9 @@ app.route("/api", api);
 app.notFound((context) => context.json({ error: `${context.req.method} ${context.req.path}: there is nothing here` }, 404));
 
 app.onError((error, context) => {
-  console.error(`${context.req.method} ${context.req.path}:`, error.stack ?? error.message);
+  // The runtime's own failures have no stack that says anything.
+  const isInternal = error.message.startsWith("internal error");
+  console.error(`${context.req.method} ${context.req.path}: ${isInternal ? "internal error" : (error.stack ?? error.message)}`);
   return context.json({ error: error.message.split("\n", 1)[0] }, 500);
 });
 

@@ -49,6 +49,8 @@ export const pairSocketRetryMs = 5_000;
 
 /** A replica that has been without its pair for so long says so. Less is a moment of a busy machine, or of a cell that is started again. */
 export const pairLastingMs = 5_000;
+/** Two gateways of one name take turns within seconds: that is said this often. */
+export const nameTakenSaidMs = 60_000;
 /** Exchanges that lose their pairs, or find them again, within this are said in one line. */
 export const loneSaidMs = 1_500;
 

@@ -12,7 +12,7 @@ import {
   turn,
   type Turn,
 } from "./cell-member.ts";
-import { closed, deadlineOf, type GatewayMember, judge, newGatewayMember, opened, pingsMissed } from "./gateway-member.ts";
+import { areLost, closed, deadlineOf, type GatewayMember, judge, newGatewayMember, opened, pingsMissed } from "./gateway-member.ts";
 import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
 import { type GroupSettings, nextVersion } from "./settings.ts";
 import {
@@ -204,9 +204,9 @@ export class CoreGroup {
     this.#conclude(now);
   }
 
-  /** Its last control socket has closed. */
-  gatewayClosed(id: string, now: number): void {
-    closed(this.#gateway(id, now), now);
+  /** Its last control socket has closed. `hasLeft`: it said that it ends (1001). */
+  gatewayClosed(id: string, now: number, hasLeft = false): void {
+    closed(this.#gateway(id, now), now, hasLeft);
     this.#conclude(now);
   }
 
@@ -365,7 +365,7 @@ export class CoreGroup {
     this.#notice(now);
     for (const gateway of this.#gateways.values()) {
       if (judge(gateway, this.#settings.heartbeat, this.#graceFrom, now)) this.#hasNews(now);
-      this.#merge(gateway);
+      this.#merge(gateway, now);
     }
     this.#judgeSelf(now);
     if (this.#changes.length > 0) {
@@ -375,11 +375,11 @@ export class CoreGroup {
       this.#changes = [];
       this.#effects.push({ type: "view", view: this.view(), changes });
     }
-    this.#judgeFence();
+    this.#judgeFence(now);
   }
 
   /** A gateway is as well as the cell that sees it best says: one that has lost its way to one cell still serves. */
-  #merge(gateway: GatewayMember): void {
+  #merge(gateway: GatewayMember, now: number): void {
     const reports: GatewayReport[] = [];
     for (const { gateways } of this.#others.values()) {
       const report = gateways.get(gateway.id);
@@ -388,12 +388,14 @@ export class CoreGroup {
     const isKnown = gateway.isUp !== undefined || reports.length > 0;
     if (!isKnown && gateway.state !== "down") return;
     const isUp = gateway.isUp === true || reports.some((report) => report.isUp);
+    if (isUp) gateway.wasUp = true;
     if (isUp === (gateway.state === "up") && gateway.state !== "joining") return;
     const to = isUp ? "up" : "down";
     if (gateway.state === to) return;
     const cause = isUp ? (gateway.state === "down" ? "returned" : "joined") : causeOfLoss(gateway, reports);
     this.#changes.push({ kind: "gateway", id: gateway.id, from: gateway.state, to, cause, detail: "" });
     gateway.state = to;
+    gateway.downAt = now;
     const seen = gateway.isUp === undefined ? reports : [gateway, ...reports];
     gateway.isGone = !isUp && seen.every((each) => each.cause === "closed socket");
   }
@@ -420,11 +422,12 @@ export class CoreGroup {
     return this.#joiningSince + (this.#catchingUp.size === 0 ? 1 : joiningMsMax);
   }
 
-  #judgeFence(): void {
+  #judgeFence(now: number): void {
     const others = [...this.#others.values()];
     const gateways = [...this.#gateways.values()];
     const isAlone = others.length > 0 && others.every(({ state }) => state === "down");
-    const isFenced = isAlone && gateways.length > 0 && gateways.every(({ isUp }) => isUp === false);
+    const reachesNone = gateways.length > 0 && gateways.every(({ isUp }) => isUp === false);
+    const isFenced = isAlone ? reachesNone : others.length > 0 && areLost(gateways, now);
     if (isFenced === this.#isFenced) return;
     this.#isFenced = isFenced;
     this.#effects.push({ type: "fence", isFenced, view: this.view() });

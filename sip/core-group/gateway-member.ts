@@ -20,10 +20,19 @@ export type GatewayMember = {
   lostAt: number;
   lostCause: Cause;
   suspicion: Cause | undefined;
+  /** It was up, in anybody's eyes, since this group started: one that was gone before tells nothing of a cut. */
+  wasUp: boolean;
+  /** It has said that it ends: nobody waits for it. */
+  hasLeft: boolean;
+  /** When it was last found down, ms. */
+  downAt: number;
 };
 
 /** A closed control socket is made anew at once when its gateway lives; this much later it does not. */
 export const closedGraceMs = 250;
+
+/** A gateway whose process has ended, and that is not there again after this, is lost: a supervisor starts it within a second. */
+export const lostGatewayMs = 5_000;
 
 /** One known from before the start of this core group is given the time that a silent one is given. */
 export function newGatewayMember(id: string, state: MemberState, now: number, settings: HeartbeatSettings): GatewayMember {
@@ -38,6 +47,9 @@ export function newGatewayMember(id: string, state: MemberState, now: number, se
     lostAt: now + silenceMsMax(settings),
     lostCause: "missed heartbeats",
     suspicion: undefined,
+    wasUp: false,
+    hasLeft: false,
+    downAt: now,
   };
 }
 
@@ -47,11 +59,14 @@ export function silenceMsMax({ periodMs, missed }: HeartbeatSettings): number {
 }
 
 export function opened(gateway: GatewayMember, now: number): void {
+  gateway.hasLeft = false;
   gateway.isOpen = true;
   gateway.heardAt = now;
 }
 
-export function closed(gateway: GatewayMember, now: number): void {
+/** Its last control socket has closed. `hasLeft`: it said that it ends. */
+export function closed(gateway: GatewayMember, now: number, hasLeft: boolean): void {
+  gateway.hasLeft = hasLeft;
   if (!gateway.isOpen) return;
   gateway.isOpen = false;
   gateway.lostAt = now + closedGraceMs;
@@ -81,6 +96,15 @@ export function judge(gateway: GatewayMember, settings: HeartbeatSettings, grace
     }
   }
   return gateway.isUp !== before;
+}
+
+/**
+ * Whether the gateways have been lost, all of them, though the cells may hear each other: what they fell out of is where the phones are. Those that are
+ * silent were cut off; those whose processes ended are started again within moments, or not at all. Who has left by itself is not lost.
+ */
+export function areLost(gateways: readonly GatewayMember[], now: number): boolean {
+  if (gateways.some(({ state }) => state === "up")) return false;
+  return gateways.some(({ wasUp, hasLeft, isGone, downAt }) => wasUp && !hasLeft && (!isGone || now - downAt >= lostGatewayMs));
 }
 
 /** Pings in a row that did not come. */

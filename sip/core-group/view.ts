@@ -29,7 +29,10 @@ export type View = {
   readonly gateways: readonly { readonly id: string; readonly state: MemberState; readonly isGone: boolean }[];
   /** The settings in force; a change of these alone is no new epoch. */
   readonly heartbeat: HeartbeatSettings;
-  /** This cell can reach no other cell and no gateway: it must not take registrations that nobody else will ever know of. */
+  /**
+   * This cell can reach no other cell and no gateway, or all gateways are lost to it and to all cells that it hears: it must not take
+   * registrations of which those who are to call will never know.
+   */
   readonly isFenced: boolean;
 };
 

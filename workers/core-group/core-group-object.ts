@@ -21,6 +21,7 @@ import {
 } from "../limits.ts";
 import { UsedSignatures } from "../used-signatures.ts";
 import { ControlSockets } from "./control-sockets.ts";
+import { GatewayNames } from "./gateway-names.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
 import { LineDrain } from "./line-drain.ts";
@@ -59,6 +60,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   /** Exchanges that could not be told, and how often that was tried. */
   readonly #untold = new Map<number, number>();
   readonly #lone: LoneExchanges;
+  readonly #gatewayNames = new GatewayNames();
   readonly #signatureNews: SignatureNews;
   #settings: GroupSettings;
   #alarmAt = 0;
@@ -117,21 +119,28 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /**
-   * A gateway tells one thing, `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its control socket to that cell. All else
+   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and one thing more, `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its control socket to that cell. All else
    * is for later versions.
    */
-  override webSocketMessage(_socket: WebSocket, data: ArrayBuffer | string): void {
+  override webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): void {
     const lost = lostCellOf(data);
     if (lost !== undefined) this.suspect(lost.cell, lost.seen);
+    const boot = bootOf(data);
+    const line = boot === undefined ? undefined : this.#gatewayNames.hello(this.#sockets.gatewayOf(socket), boot, Date.now());
+    if (line !== undefined) say(`cell ${this.env.CELL}: ${line}`);
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string): void {
     answerClose(socket, code, reason);
-    this.webSocketError(socket);
+    this.#closed(socket, code === goingAway);
   }
 
   override webSocketError(socket: WebSocket): void {
-    if (this.#sockets.isLast(socket)) this.#event((now) => this.#group.gatewayClosed(this.#sockets.gatewayOf(socket), now));
+    this.#closed(socket, false);
+  }
+
+  #closed(socket: WebSocket, hasLeft: boolean): void {
+    if (this.#sockets.isLast(socket)) this.#event((now) => this.#group.gatewayClosed(this.#sockets.gatewayOf(socket), now, hasLeft));
   }
 
   override async alarm(): Promise<void> {
@@ -303,7 +312,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
         return;
       }
       case "fence":
-        console.warn(`cell ${this.env.CELL}: ${effect.isFenced ? "fenced: it reaches no other cell and no gateway" : "no longer fenced"}`);
+        console.warn(`cell ${this.env.CELL}: ${effect.isFenced ? fencedText(effect.view) : "no longer fenced"}`);
         this.#sockets.send({ type: "view", view: effect.view });
         for (const exchange of exchangesIn(this.#map, this.env.CELL)) this.#tell(exchange);
         return;
@@ -435,6 +444,15 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 }
 
+/** RFC 6455 7.4.1: who closes so ends by itself. */
+const goingAway = 1001;
+
+function fencedText({ cell, cells }: View): string {
+  const hearsOthers = cells.some(({ id, state }) => id !== cell && state !== "down");
+  const lost = hearsOthers ? "all gateways are lost to it and to the cells that it hears" : "it reaches no other cell and no gateway";
+  return `fenced: ${lost}: registrations are refused (503)`;
+}
+
 function say(line: string | undefined): void {
   if (line !== undefined) console.warn(line);
 }
@@ -451,16 +469,27 @@ function lineOf(cell: string, { epoch, kind, id, from, to, cause, detail }: Chan
   return `cell ${cell}: view ${epoch}: ${kind} ${id} is ${to}, was ${from}: ${cause}${detail === "" ? "" : ` (${detail})`}`;
 }
 
-function lostCellOf(data: ArrayBuffer | string): { readonly cell: string; readonly seen: SeenCause } | undefined {
-  if (typeof data !== "string") return undefined;
-  let message: unknown;
+/** What a hello says of the start of its gateway. */
+function bootOf(data: ArrayBuffer | string): string | undefined {
+  const { type, boot } = messageOf(data) as { readonly type?: unknown; readonly boot?: unknown };
+  return type === "hello" && typeof boot === "string" ? boot.slice(0, bootOctetsMax) : undefined;
+}
+
+/** Longer is none of ours, and not worth keeping. */
+const bootOctetsMax = 64;
+
+function messageOf(data: ArrayBuffer | string): object {
+  if (typeof data !== "string") return {};
   try {
-    message = JSON.parse(data);
+    const message: unknown = JSON.parse(data);
+    return typeof message === "object" && message !== null ? message : {};
   } catch {
-    return undefined;
+    return {};
   }
-  if (typeof message !== "object" || message === null) return undefined;
-  const { type, cell, seen } = message as { readonly type?: unknown; readonly cell?: unknown; readonly seen?: unknown };
+}
+
+function lostCellOf(data: ArrayBuffer | string): { readonly cell: string; readonly seen: SeenCause } | undefined {
+  const { type, cell, seen } = messageOf(data) as { readonly type?: unknown; readonly cell?: unknown; readonly seen?: unknown };
   if (type !== "lost" || typeof cell !== "string") return undefined;
   return { cell, seen: seenCauses.find((each) => each === seen) ?? "closed socket" };
 }

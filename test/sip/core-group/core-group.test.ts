@@ -328,6 +328,45 @@ describe("partition", () => {
     expect(simulation.until(() => !simulation.isFenced("a"), 2_000)).toBeLessThan(1_100);
   });
 
+  it.each([
+    ["frozen or cut off", (simulation: Simulation) => ["g1", "g2"].forEach((id) => simulation.freezeGateway(id)), 3_000, 4_500],
+    ["killed, and not started again", (simulation: Simulation) => ["g1", "g2"].forEach((id) => simulation.killGateway(id)), 5_000, 7_000],
+  ])("all gateways lost (%s): cells that hear each other are fenced as well, until one is back", (_, lose, after, before) => {
+    const simulation = running();
+    lose(simulation);
+    const ms = simulation.until(() => simulation.isFenced("a") && simulation.isFenced("b"), 10_000);
+    expect(ms).toBeGreaterThan(after);
+    expect(ms).toBeLessThan(before);
+    expect(simulation.stateOf("b", "a")).toBe("up");
+    simulation.startGateway("g1");
+    expect(simulation.until(() => !simulation.isFenced("a") && !simulation.isFenced("b"), 3_000)).toBeLessThan(2_500);
+  });
+
+  it("a gateway that is started again within a moment, one that another cell hears, and those that left by themselves fence nobody", () => {
+    const simulation = running();
+    const fenced = (): boolean[] => [simulation.isFenced("a"), simulation.isFenced("b")];
+    const leave = (gateway: string): void => {
+      for (const cell of ["a", "b"]) simulation.tell(cell, (group, now) => group.gatewayClosed(gateway, now, true));
+    };
+    simulation.cut("a", "g2");
+    simulation.cut("b", "g2");
+    leave("g2");
+    simulation.killGateway("g1");
+    simulation.run(1_000);
+    simulation.startGateway("g1");
+    simulation.run(10_000);
+    expect(fenced()).toEqual([false, false]);
+    simulation.cut("a", "g1");
+    simulation.run(10_000);
+    expect(simulation.stateOf("g1", "a")).toBe("up");
+    expect(fenced()).toEqual([false, false]);
+    simulation.cut("b", "g1");
+    leave("g1");
+    simulation.run(10_000);
+    expect(["g1", "g2"].map((id) => simulation.stateOf(id, "b"))).toEqual(["down", "down"]);
+    expect(fenced()).toEqual([false, false]);
+  });
+
   it("a link that flaps makes an epoch for each real change, and none below the threshold", () => {
     const simulation = running();
     const { epoch } = simulation.view("a");
