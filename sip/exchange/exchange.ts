@@ -461,7 +461,9 @@ export class Exchange {
       ack: (message, flow, now) => this.#ack(message, flow, now),
       cancel: (tx, cancelTx, message, now) => {
         const invite = tx ?? this.#takeovers.adoptedForCancel(message, now);
-        if (invite !== undefined || !this.#orphans.cancel(cancelTx, message, now)) this.#proxy.cancel(invite, cancelTx, message, now);
+        if (invite === undefined && this.#orphans.cancel(cancelTx, message, now)) return;
+        this.#proxy.cancel(invite, cancelTx, message, now);
+        if (invite !== undefined) this.#orphans.alsoCancel(cancelTx, message, now);
       },
       response: (tx, message, now) => void this.#proxy.response(tx, message, now),
       strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),
@@ -522,6 +524,7 @@ export class Exchange {
     if (known === "adopted") return this.#transactions.receive(message, flow, now);
     // Only the replica that has it in hand can acknowledge a refusal, and try another phone.
     if (known === "gone" || (known === "theirs" && message.status >= 300)) return;
+    if (cSeq.method === "INVITE" && message.status >= 300 && this.#orphans.refused(message, via.branch)) return;
     const byVia = this.#proxy.strayResponse(message, now);
     if (byVia === undefined) return;
     const onward = { flow: this.#orphans.callerOf(via.branch) ?? byVia.flow, octets: byVia.octets };

@@ -1,6 +1,6 @@
 import { isParseError } from "../errors.ts";
 import { branchesMax, inviteLifetimeMs, maxForwardsDefault, orphansRememberedMax, phoneReturnMs } from "../limits.ts";
-import { buildResponse } from "../message/build.ts";
+import { buildAckForNon2xx, buildResponse } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { octetsOf } from "../message/octets.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
@@ -18,6 +18,14 @@ import type { PhoneFinder } from "./phone-finder.ts";
 
 /** RFC 3326: so that a phone does not show a missed call when another one of its user has answered. */
 const answeredElsewhere = 'Reason: SIP;cause=200;text="Call completed elsewhere"\r\n';
+
+type Cancelled = {
+  /** Where its caller listens; undefined: it has had its last word. */
+  readonly responseFlow: string | undefined;
+  /** Where its phone was told, and what. */
+  readonly flow: string;
+  readonly cancel: Uint8Array;
+};
 
 export type OrphanedInvitesOptions = {
   readonly env: ProxyEnvironment;
@@ -41,8 +49,8 @@ export type OrphanedInvitesOptions = {
 export class OrphanedInvites {
   readonly #options: OrphanedInvitesOptions;
   #until: number;
-  /** Where the caller of a cancelled one listens, by our branch. */
-  readonly #callers = new Map<string, string>();
+  /** Those that were cancelled, by our branch. */
+  readonly #cancelled = new Map<string, Cancelled>();
 
   constructor(options: OrphanedInvitesOptions, now: number) {
     this.#options = options;
@@ -56,19 +64,27 @@ export class OrphanedInvites {
 
   /** A CANCEL for an INVITE that nobody knows. False: there cannot be one, or nobody it could be ringing at. */
   cancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): boolean {
-    const { proxy, transactions, finder, map } = this.#options;
+    const { proxy, transactions, env } = this.#options;
     const request = now < this.#until ? proxy.preprocess(message, tx.flow) : undefined;
     if (request === undefined || isParseError(request) || this.#targets(request, now).length === 0) return false;
-    transactions.respond(tx, 200, buildResponse(message, 200, { toTag: this.#options.env.nextTag() }), now);
-    const said = new Set<string>();
-    const look = (_flows: unknown, at: number): boolean => {
-      this.#cancelAll(request, tx.responseFlow, said, at);
-      return false;
-    };
-    // Phones that have lost their connections with us come back, and ring still.
-    const addressOfRecord = request.token === undefined ? (callingOf(map(), message).callee ?? "") : "";
-    finder.start({ addressOfRecord, until: addressOfRecord === "" ? now : now + phoneReturnMs, look, giveUp: () => undefined }, now);
+    transactions.respond(tx, 200, buildResponse(message, 200, { toTag: env.nextTag() }), now);
+    this.#cancelWhereItRings(request, tx.responseFlow, now);
     return true;
+  }
+
+  /** The same for one that has come again, and may ring where it went before: at a phone that has no connection now. */
+  alsoCancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+    const request = now < this.#until ? this.#options.proxy.preprocess(message, tx.flow) : undefined;
+    if (request !== undefined && !isParseError(request)) this.#cancelWhereItRings(request, undefined, now);
+  }
+
+  /** A refusal without a transaction. True: that is all, its caller has had the last word. */
+  refused(response: SipMessage, branch: string): boolean {
+    const cancelled = this.#cancelled.get(branch);
+    if (cancelled === undefined) return false;
+    const cancel = parseMessage(cancelled.cancel);
+    if (!isParseError(cancel)) this.#options.transport.send(cancelled.flow, buildAckForNon2xx(cancel, response));
+    return cancelled.responseFlow === undefined;
   }
 
   /** An ACK outside of dialogs: for a refusal that has gone on by its Vias. */
@@ -100,19 +116,32 @@ export class OrphanedInvites {
 
   /** Where the caller listens whose INVITE had this branch: it may have come back on another connection to hang up. */
   callerOf(branch: string): string | undefined {
-    return this.#callers.get(branch);
+    return this.#cancelled.get(branch)?.responseFlow;
   }
 
-  #cancelAll(request: Preprocessed, responseFlow: string, said: Set<string>, now: number): void {
+  #cancelWhereItRings(request: Preprocessed, responseFlow: string | undefined, now: number): void {
+    const { finder, map } = this.#options;
+    const said = new Set<string>();
+    const look = (_flows: unknown, at: number): boolean => {
+      this.#cancelAll(request, responseFlow, said, at);
+      return false;
+    };
+    // Phones that have lost their connections with us come back, and ring still.
+    const addressOfRecord = request.token === undefined ? (callingOf(map(), request.message).callee ?? "") : "";
+    finder.start({ addressOfRecord, until: addressOfRecord === "" ? now : now + phoneReturnMs, look, giveUp: () => undefined }, now);
+  }
+
+  #cancelAll(request: Preprocessed, responseFlow: string | undefined, said: Set<string>, now: number): void {
     const { env, transactions } = this.#options;
     for (const target of this.#targets(request, now)) {
       const onward = onwardToTarget(env, request, target, now);
       const place = `${onward?.flow} ${target.requestUri}`;
       if (onward === undefined || said.has(place)) continue;
       said.add(place);
-      const [oldest] = this.#callers.keys();
-      if (this.#callers.size >= orphansRememberedMax && oldest !== undefined) this.#callers.delete(oldest);
-      this.#callers.set(onward.branch, responseFlow);
+      if (responseFlow === undefined && transactions.hasClient(onward.branch)) continue; // the proxy has it in hand
+      const [oldest] = this.#cancelled.keys();
+      if (this.#cancelled.size >= orphansRememberedMax && oldest !== undefined) this.#cancelled.delete(oldest);
+      this.#cancelled.set(onward.branch, { responseFlow, flow: onward.flow, cancel: onward.octets });
       transactions.request(onward.octets, "CANCEL", onward.branch, onward.flow, now, undefined);
     }
   }

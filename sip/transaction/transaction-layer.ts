@@ -186,6 +186,11 @@ export class TransactionLayer {
     return true;
   }
 
+  /** Whether an INVITE with this branch of ours is waited for. */
+  hasClient(branch: string): boolean {
+    return this.#clients.has(clientKey(branch, "INVITE"));
+  }
+
   /** Ends a client transaction that the user waits for no longer (RFC 3261 9.1, 16.8). Later responses are stray. */
   terminate(tx: ClientTransaction, now: number): void {
     if (tx.state === "Terminated") return;

@@ -66,11 +66,13 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     expect(valuesOf(cancel, "Call-ID")).toEqual(valuesOf(first, "Call-ID"));
     if (first === undefined || cancel === undefined) throw new Error("nothing was forwarded");
     world.receive(bob.key, answer(cancel.message, 200, "b"), bob.access);
-    const [refusal] = world.receive(bob.key, answer(first.message, 487, "b"), bob.access);
+    const [ackOfOurs, refusal] = world.receive(bob.key, answer(first.message, 487, "b"), bob.access);
+    expect(ackOfOurs).toMatchObject({ key: bob.key, message: { method: "ACK" } });
     expect(refusal).toMatchObject({ access: alice.access, key: alice.key, message: { status: 487 } });
     const [ack] = world.receive(alice.key, sameTransaction(invite, "ACK", `<${uri}>;tag=b`), alice.access);
     expect(ack).toMatchObject({ key: bob.key, message: { method: "ACK" } });
     expect(branchOf(ack)).toBe(branchOf(first));
+    expect(ack?.text).toBe(ackOfOurs?.text);
     expect(valuesOf(ack, "Via")).toHaveLength(1);
     world.advance(64_000);
     expect(world.exchange.counts(world.now).transactions).toBe(0);
@@ -98,6 +100,22 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     expect(branchOf(cancels[0])).toBe(branchOf(heard[0]));
   });
 
+  it("one that has come again while its softphone was away is cancelled there as well when that is back; its last words stay here", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
+    const { world, alice, invite, heard } = ringing([bob]);
+    const [lost] = world.receive(alice.key, invite).filter(({ message }) => message.method === "INVITE");
+    world.record(RecordKind.undeliverable, bob.key, lost?.text ?? "", bob.access);
+    expect(said(world.receive(alice.key, sameTransaction(invite, "CANCEL")))).toEqual(["200", "487"]);
+    const back = new TestPhone("bob", "203.0.113.9", 5081, "WS");
+    back.register(); // its CSeq goes on
+    const sent = world.receive(back.key, back.register(), back.access);
+    const [cancel] = sent.filter(({ message }) => message.method === "CANCEL");
+    const [first] = heard;
+    expect([cancel?.key, branchOf(cancel)]).toEqual([back.key, branchOf(first)]);
+    if (first === undefined) throw new Error("nothing was forwarded");
+    expect(said(world.receive(back.key, answer(first.message, 487, "b"), back.access))).toEqual(["ACK"]);
+  });
+
   it("a caller who has come back on another connection hears the 487 there", () => {
     const bob = new TestPhone("bob", "203.0.113.9", 5080);
     const { world, invite, heard } = ringing([bob], "TCP");
@@ -105,7 +123,10 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     world.receive(back.key, sameTransaction(invite, "CANCEL"));
     const [first] = heard;
     if (first === undefined) throw new Error("nothing was forwarded");
-    expect(world.receive(bob.key, answer(first.message, 487, "b"))).toMatchObject([{ key: back.key, message: { status: 487 } }]);
+    expect(world.receive(bob.key, answer(first.message, 487, "b"))).toMatchObject([
+      { key: bob.key, message: { method: "ACK" } },
+      { key: back.key, message: { status: 487 } },
+    ]);
   });
 
   it("no more than orphansRememberedMax: of the oldest the last word goes where its INVITE came from", () => {
@@ -115,7 +136,7 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     const cancel = sameTransaction(invite, "CANCEL");
     const [first] = heard;
     if (first === undefined) throw new Error("nothing was forwarded");
-    const lastWord = (): Sent[] => world.receive(bob.key, answer(first.message, 487, "b"));
+    const lastWord = (): Sent[] => world.receive(bob.key, answer(first.message, 487, "b")).filter(({ message }) => !message.isRequest);
     world.receive(back.key, cancel);
     const flood = (from: number, to: number): void => {
       for (let index = from; index < to; index += 1) {
