@@ -54,7 +54,7 @@ async function drillOnce(
   const state = join(directory, `${fault}-${transport}`);
   rmSync(state, { recursive: true, force: true });
   const port = plan.port ?? (await freePorts("127.0.0.1", portsNeeded));
-  const system = new DrillSystem(state, port, reporterOf(say));
+  const system = new DrillSystem(state, port, reporterOf(say), plan.exchanges);
   const kill = (): void => system.kill();
   signal.addEventListener("abort", kill);
   try {

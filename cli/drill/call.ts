@@ -1,7 +1,7 @@
 import { isParseError } from "../../sip/errors.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
-import type { Outcome, RequestParts } from "./client-transactions.ts";
+import type { Outcome, RequestParts, Started } from "./client-transactions.ts";
 import type { Phone, Reply, Response } from "./phone.ts";
 
 /** 200 to an INVITE is repeated until the ACK comes (RFC 3261 13.3.1.4), to the other target after a while as well. */
@@ -9,8 +9,10 @@ const acceptMsMin = 500;
 const acceptMsMax = 4_000;
 const acceptMs = 32_000;
 const elsewhereMs = 4_000;
+/** RFC 3261 9.1: a caller who has hung up waits so long for the last word. */
+const cancelMsMax = 32_000;
 
-export type CallKind = "established" | "ringing" | "new";
+export type CallKind = "established" | "ringing" | "cancelled" | "new";
 export type Side = "caller" | "callee";
 
 /** What became of a call, as its two phones saw it. Times are those of `performance.now()`. */
@@ -59,14 +61,18 @@ export class Call {
   readonly #caller: Dialog;
   readonly #callee: Dialog;
   #inviteReply: Reply | undefined;
+  /** Of the INVITE as it came. */
+  #inviteBranch: string | undefined;
+  #outgoing: Started | undefined;
+  #isCancelled = false;
+  #cancelReceivedAt = 0;
+  #isRefused = false;
   #accepts: Accept | undefined;
   #rings = 0;
   #rangAt = 0;
   #answeredAt = 0;
   #acceptedAt = 0;
   #acknowledgedAt = 0;
-  /** Of the latest INVITE. */
-  #inviteHistory: readonly string[] = [];
   /** What the phones received, for the report of a lost call. */
   readonly #seen: string[] = [];
   #byeReceivedBy: Side | undefined;
@@ -108,6 +114,7 @@ export class Call {
   /** The caller sends its INVITE. */
   start(): void {
     this.#invite(this.#caller, `<${this.#caller.remoteUri}>`, this.#caller.remoteUri, (outcome) => {
+      if (this.#isCancelled) return this.#ended487(outcome);
       if (outcome.status < 200 || outcome.status >= 300) return this.#lost(`INVITE: ${outcome.history}`);
       this.#acceptedAt = performance.now();
       this.#delayMs = this.#acceptedAt - this.startedAt - (this.#answeredAt - this.#rangAt);
@@ -123,6 +130,38 @@ export class Call {
       this.#acknowledgedAt = performance.now();
       this.#check();
     });
+  }
+
+  /** The caller hangs up before an answer. */
+  cancel(): void {
+    if (!this.isRinging || this.#outgoing === undefined) return;
+    this.#isCancelled = true;
+    this.#outgoing.cancel(({ status, history }) => {
+      // Who answers is of no interest as long as it is over, but nobody must say that there is no call.
+      if (status === 481 && this.#cancelReceivedAt === 0) this.#lost(`CANCEL: ${history}`);
+    });
+    const late = (): void => {
+      this.#lost(`cancelled, ${this.#isRefused ? "487, but the other side had no CANCEL" : "and no last word"}: ${this.#stateText()}`);
+    };
+    setTimeout(late, cancelMsMax).unref();
+  }
+
+  /** A REFER within the call. It must be answered, or the call is lost. */
+  refer(side: Side, done: () => void): void {
+    if (!this.stands) return;
+    const dialog = this.#sideOf(side);
+    dialog.cSeq += 1;
+    const parts = partsOf(dialog, "REFER", toOf(dialog), dialog.target, dialog.cSeq);
+    dialog.phone.request({ ...parts, head: `${parts.head}Refer-To: <sip:nobody@drill.invalid>\r\n` }, (outcome) => {
+      if (this.#isOver) return;
+      if (outcome.status === 200) done();
+      else this.#lost(`REFER of the ${side}: ${outcome.history}`);
+    });
+  }
+
+  /** The phone of one side changes its network. */
+  move(side: Side): void {
+    if (this.stands) this.#sideOf(side).phone.changeNetwork();
   }
 
   /** A re-INVITE within the call. It must be answered, or the call is lost. */
@@ -155,6 +194,7 @@ export class Call {
     const cSeq = message.cSeq;
     const number = isParseError(cSeq) ? 0 : cSeq.number;
     this.#seen.push(`${message.method} ${number} at ${this.#sinceStart()}`);
+    if (message.method === "CANCEL") return this.#receiveCancel(message, reply);
     if (message.toTag === undefined) return this.#receiveInvite(message, reply, number);
     const side = message.toTag === this.#caller.tag ? "caller" : message.toTag === this.#callee.tag ? "callee" : undefined;
     if (side === undefined || this.#isOver || this.#byeReceivedBy !== undefined) return void reply(481, "");
@@ -197,8 +237,35 @@ export class Call {
     this.#callee.routes = message.values(Header.RecordRoute);
     this.#callee.target = contactOf(message) ?? "";
     this.#inviteReply = reply;
+    this.#inviteBranch = branchOf(message);
     reply(180, this.#callee.tag, [["Contact", this.#callee.phone.contact]]);
     this.#options.progress(this, "rings");
+  }
+
+  /** RFC 3261 9.2. A refusal over UDP is repeated until it is acknowledged (17.2.1). */
+  #receiveCancel(message: SipMessage, reply: Reply): void {
+    if (branchOf(message) !== this.#inviteBranch || this.#inviteReply === undefined) return void reply(481, "none");
+    reply(200, this.#callee.tag);
+    if (this.#answeredAt > 0 || this.#cancelReceivedAt > 0) return;
+    this.#cancelReceivedAt = performance.now();
+    const response = this.#inviteReply(487, this.#callee.tag);
+    if (!this.#callee.phone.isReliable)
+      this.#accepts = new Accept(
+        response,
+        () => undefined,
+        () => undefined,
+      );
+  }
+
+  #ended487({ status, history }: Outcome): void {
+    if (status !== 487) return this.#lost(`cancelled INVITE: ${history}`);
+    this.#isRefused = true;
+    this.#checkCancelled();
+  }
+
+  /** Over when both know: the caller may hear of it before a phone that has to come back first. */
+  #checkCancelled(): void {
+    if (this.#isRefused && this.#cancelReceivedAt > 0) this.#end();
   }
 
   #invite(dialog: Dialog, to: string, requestUri: string, done: (outcome: Outcome) => void): void {
@@ -211,7 +278,7 @@ export class Call {
       dialog.target = contactOf(response) ?? dialog.target;
       dialog.phone.acknowledge(partsOf(dialog, "ACK", toOf(dialog), dialog.target, cSeq));
     };
-    this.#inviteHistory = dialog.phone.request(
+    this.#outgoing = dialog.phone.request(
       { ...partsOf(dialog, "INVITE", to, requestUri, cSeq), hasContact: true },
       (outcome) => {
         if (outcome.message !== undefined && outcome.status < 300) acknowledge(outcome.message);
@@ -260,7 +327,8 @@ export class Call {
   #end(): void {
     this.#isOver = true;
     this.#endedAt = performance.now();
-    this.#accepts?.stop();
+    // A refusal is said until it is acknowledged: its caller may have had it before.
+    if (!this.#isCancelled) this.#accepts?.stop();
     this.#options.over(this);
   }
 
@@ -274,7 +342,7 @@ export class Call {
 
   #stateText(): string {
     const at = (time: number, what: string): string => (time === 0 ? `not ${what}` : `${what} at ${Math.round(time - this.startedAt)} ms`);
-    return `${at(this.#rangAt, "rang")}, ${at(this.#answeredAt, "answered")}, ${at(this.#acceptedAt, "accepted")}, ${at(this.#acknowledgedAt, "acknowledged")}; received: ${this.#seen.join(", ")}; sent: ${this.#inviteHistory.join(", ")}`;
+    return `${at(this.#rangAt, "rang")}, ${at(this.#answeredAt, "answered")}, ${at(this.#acceptedAt, "accepted")}, ${at(this.#acknowledgedAt, "acknowledged")}; received: ${this.#seen.join(", ")}; sent: ${this.#outgoing?.history.join(", ") ?? "nothing"}`;
   }
 }
 
@@ -337,4 +405,9 @@ function partsOf(dialog: Dialog, method: string, to: string, requestUri: string,
 function contactOf(message: SipMessage): string | undefined {
   const contacts = message.contacts;
   return isParseError(contacts) || contacts === "*" ? undefined : contacts[0]?.uri;
+}
+
+function branchOf(message: SipMessage): string | undefined {
+  const via = message.topVia;
+  return isParseError(via) ? undefined : via.branch;
 }

@@ -1,5 +1,5 @@
 import { isParseError } from "../../sip/errors.ts";
-import { buildAckForNon2xx } from "../../sip/message/build.ts";
+import { buildAckForNon2xx, buildCancel } from "../../sip/message/build.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
 import type { Link } from "./link.ts";
@@ -20,6 +20,14 @@ export type RequestParts = {
   readonly head: string;
   /** The Contact of the flow that it leaves on is to be added. */
   readonly hasContact: boolean;
+};
+
+/** A request on its way. */
+export type Started = {
+  /** For people: what happens to it, growing. */
+  readonly history: readonly string[];
+  /** RFC 3261 9.1: says CANCEL where the request was sent last, once a provisional response has come. */
+  cancel(done: (outcome: Outcome) => void): void;
 };
 
 export type Outcome = {
@@ -70,6 +78,8 @@ type Transaction = {
   isDone: boolean;
   wasMoved: boolean;
   timer: NodeJS.Timeout | undefined;
+  /** What is done when a provisional response comes. */
+  whenHeard: (() => void) | undefined;
 };
 
 let branchCount = 0;
@@ -87,35 +97,41 @@ function nextBranch(): string {
  */
 export class ClientTransactions {
   readonly #flows: PhoneFlows;
-  readonly #byBranch = new Map<string, Transaction>();
+  /** By branch and method: a CANCEL has the branch of its INVITE. */
+  readonly #byKey = new Map<string, Transaction>();
   #isStopped = false;
 
   constructor(flows: PhoneFlows) {
     this.#flows = flows;
   }
 
-  /** Starts a transaction. What happens to it is written into the list that this returns, for people. */
-  start(parts: RequestParts, handlers: Handlers): readonly string[] {
-    const tx: Transaction = {
-      parts,
-      handlers,
-      startedAt: performance.now(),
-      branches: [],
-      history: [],
-      link: undefined,
-      octets: new Uint8Array(0),
-      sentAt: 0,
-      intervalMs: t1Ms,
-      isProceeding: false,
-      isDone: false,
-      wasMoved: false,
-      timer: undefined,
-    };
+  /** Starts a transaction. */
+  start(parts: RequestParts, handlers: Handlers): Started {
+    const tx = transactionOf(parts, handlers);
+    this.#begin(tx, true);
+    return { history: tx.history, cancel: (done) => this.#cancel(tx, done) };
+  }
+
+  #begin(tx: Transaction, isNew: boolean): void {
     if (this.#linkFor(tx) === undefined) tx.history.push("no flow");
     // Also the end of one that never finds a flow.
     tx.timer = setTimeout(() => this.#end(tx, 0, undefined), transactionMs);
-    this.#send(tx, true);
-    return tx.history;
+    this.#send(tx, isNew);
+  }
+
+  #cancel(invite: Transaction, done: (outcome: Outcome) => void): void {
+    if (!invite.isProceeding) {
+      invite.whenHeard = (): void => this.#cancel(invite, done);
+      return;
+    }
+    const message = parseMessage(invite.octets);
+    const branch = invite.branches.at(-1);
+    if (isParseError(message) || branch === undefined) throw new RangeError("nothing to cancel");
+    const tx = transactionOf({ ...invite.parts, method: "CANCEL", hasContact: false }, { done });
+    tx.octets = buildCancel(message);
+    tx.branches.push(branch);
+    this.#byKey.set(`${branch} CANCEL`, tx);
+    this.#begin(tx, false);
   }
 
   /** Sends an ACK for a 2xx: no transaction. */
@@ -130,8 +146,8 @@ export class ClientTransactions {
     const via = message.topVia;
     const cSeq = message.cSeq;
     if (isParseError(via) || via.branch === undefined || isParseError(cSeq)) return;
-    const tx = this.#byBranch.get(via.branch);
-    if (tx === undefined || cSeq.method !== tx.parts.method) return;
+    const tx = this.#byKey.get(`${via.branch} ${cSeq.method}`);
+    if (tx === undefined) return;
     const { status } = message;
     const isPresent = via.branch === tx.branches.at(-1);
     if (status < 200) {
@@ -140,6 +156,8 @@ export class ClientTransactions {
       tx.history.push(`${status} at ${Math.round(performance.now() - tx.startedAt)} ms`);
       // RFC 3261 17.1.1.2: no Timer B from here on; people may let it ring.
       if (tx.parts.method === "INVITE") clearTimeout(tx.timer);
+      tx.whenHeard?.();
+      tx.whenHeard = undefined;
       return;
     }
     if (tx.parts.method === "INVITE" && status >= 300) this.#acknowledgeRefusal(tx, message);
@@ -150,7 +168,7 @@ export class ClientTransactions {
 
   /** A connection is gone. */
   closed(link: Link, cause: string): void {
-    for (const tx of new Set(this.#byBranch.values())) {
+    for (const tx of new Set(this.#byKey.values())) {
       if (tx.link !== link || tx.isDone) continue;
       tx.history.push(`flow to ${link.target.name} lost: ${cause}`);
       if (tx.handlers.only !== undefined) {
@@ -158,13 +176,13 @@ export class ClientTransactions {
         continue;
       }
       tx.wasMoved = true;
-      this.#send(tx, !tx.isProceeding);
+      this.#send(tx, !tx.isProceeding && !isCancel(tx));
     }
   }
 
   stop(): void {
     this.#isStopped = true;
-    for (const tx of this.#byBranch.values()) clearTimeout(tx.timer);
+    for (const tx of this.#byKey.values()) clearTimeout(tx.timer);
   }
 
   #linkFor(tx: Transaction): Link | undefined {
@@ -183,7 +201,7 @@ export class ClientTransactions {
     if (isNew) {
       const branch = nextBranch();
       tx.branches.push(branch);
-      this.#byBranch.set(branch, tx);
+      this.#byKey.set(`${branch} ${tx.parts.method}`, tx);
       tx.octets = octetsOf(this.#textOf(tx.parts, link, branch));
       tx.isProceeding = false;
     }
@@ -216,7 +234,7 @@ export class ClientTransactions {
     else if (!tx.isProceeding && now - tx.sentAt >= targetMs - 1) {
       this.#flows.giveUp(link);
       tx.wasMoved = true;
-      return this.#send(tx, true);
+      return this.#send(tx, !isCancel(tx));
     } else {
       link.send(tx.octets);
       const doubled = tx.intervalMs * 2;
@@ -232,7 +250,7 @@ export class ClientTransactions {
     clearTimeout(tx.timer);
     // Late and repeated responses still find it for a while (RFC 3261 Timers D and K, 13.2.2.4).
     setTimeout(() => {
-      for (const branch of tx.branches) this.#byBranch.delete(branch);
+      for (const branch of tx.branches) this.#byKey.delete(`${branch} ${tx.parts.method}`);
     }, transactionMs).unref();
     tx.history.push(`${status === 0 ? "no final response" : status} at ${Math.round(performance.now() - tx.startedAt)} ms`);
     tx.handlers.done({ status, message, history: tx.history.join(", "), wasMoved: tx.wasMoved });
@@ -243,4 +261,28 @@ export class ClientTransactions {
     const invite = parseMessage(tx.octets);
     if (!isParseError(invite)) this.#flows.present()?.send(buildAckForNon2xx(invite, response));
   }
+}
+
+function transactionOf(parts: RequestParts, handlers: Handlers): Transaction {
+  return {
+    parts,
+    handlers,
+    startedAt: performance.now(),
+    branches: [],
+    history: [],
+    link: undefined,
+    octets: new Uint8Array(0),
+    sentAt: 0,
+    intervalMs: t1Ms,
+    isProceeding: false,
+    isDone: false,
+    wasMoved: false,
+    timer: undefined,
+    whenHeard: undefined,
+  };
+}
+
+/** Its branch is that of its INVITE, wherever it is said. */
+function isCancel({ parts }: Transaction): boolean {
+  return parts.method === "CANCEL";
 }

@@ -29,7 +29,7 @@ export class DrillSystem {
   readonly #relays: ReadonlyMap<CellId, { readonly relay: Relay; readonly port: number }>;
 
   /** `port`: the first of eight. The state directory must be new. */
-  constructor(directory: string, port: number, reporter: Reporter) {
+  constructor(directory: string, port: number, reporter: Reporter, exchanges?: number) {
     const settings: Settings = {
       domain,
       auth: "open",
@@ -43,7 +43,7 @@ export class DrillSystem {
       httpPort: port + 4,
       cells: cellIds.length,
       gateways: 2,
-      exchanges: undefined,
+      exchanges,
       replication: true,
       state: directory,
       restart: false,

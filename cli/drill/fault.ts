@@ -15,6 +15,7 @@ export type FaultResult = {
   readonly detectionMs: number | undefined;
   readonly established: LoadReport["established"];
   readonly ringing: LoadReport["ringing"];
+  readonly cancelled: LoadReport["cancelled"];
   /** Phones that are, in their own eyes and in those of the cells, registered in the end. */
   readonly registrations: { readonly kept: number; readonly lost: number };
   readonly newCalls: LoadReport["newCalls"];
@@ -94,6 +95,7 @@ export async function runFault(
       detectionMs: detection?.ms,
       established: report.established,
       ringing: report.ringing,
+      cancelled: report.cancelled,
       registrations: {
         kept: amounts.registered - Math.max(missing.length, report.phones.lost),
         lost: Math.max(missing.length, report.phones.lost),

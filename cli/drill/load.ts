@@ -30,6 +30,8 @@ export type LoadOptions = {
 export type LoadReport = {
   readonly established: { readonly ended: number; readonly lost: number };
   readonly ringing: { readonly completed: number; readonly lost: number };
+  /** Ringing calls whose callers hung up: the phone was told, and the caller that it was. */
+  readonly cancelled: { readonly ended: number; readonly lost: number };
   readonly phones: { readonly registered: number; readonly lost: number };
   readonly newCalls: {
     readonly made: number;
@@ -57,6 +59,7 @@ export class Load {
   readonly #calls = new Map<string, Call>();
   readonly #standing: Call[] = [];
   readonly #ringing: Call[] = [];
+  readonly #cancelled: Call[] = [];
   readonly #anomalies: Record<string, number> = {};
   readonly #reports: CallReport[] = [];
   readonly #run = Math.random().toString(36).slice(2, 8);
@@ -121,9 +124,12 @@ export class Load {
 
   /** Lets the calls ring that are to ring. */
   async ring(withinMs: number): Promise<void> {
-    const calls = Array.from({ length: this.#options.amounts.ringing }, () => this.#make("ringing"));
-    await this.#begin(calls, withinMs, "ring", (call) => call.isRinging);
-    this.#ringing.push(...calls);
+    const { ringing } = this.#options.amounts;
+    const answered = Array.from({ length: ringing }, () => this.#make("ringing"));
+    const cancelled = Array.from({ length: Math.ceil(ringing / 2) }, () => this.#make("cancelled"));
+    await this.#begin([...answered, ...cancelled], withinMs, "ring", (call) => call.isRinging);
+    this.#ringing.push(...answered);
+    this.#cancelled.push(...cancelled);
   }
 
   /** New calls from now on, at the rate. */
@@ -145,24 +151,21 @@ export class Load {
   }
 
   /**
-   * The fault happens now. The standing calls end, and the ringing ones are answered, spread over `windowMs` from now on: both sides hang up,
-   * a quarter of the calls has a re-INVITE before.
+   * The fault happens now. The standing calls end, and of the ringing ones two thirds are answered and one third is cancelled, spread over `windowMs`
+   * from now on. Both sides hang up. Of eight calls one has a re-INVITE before, one a REFER, and of one a phone changes its network, before the
+   * other side re-invites it or hangs up: callers and callees in turn.
    */
   fault(windowMs: number): void {
     this.#faultAt = performance.now();
     this.#standing.forEach((call, index) => {
-      const side: Side = index % 2 === 0 ? "caller" : "callee";
-      setTimeout(
-        () => {
-          if (index % 4 < 3 || !call.stands) call.hangUp(side);
-          else call.refresh(Math.floor(index / 4) % 2 === 0 ? "caller" : "callee", () => call.hangUp(side));
-        },
-        (windowMs * index) / this.#standing.length,
-      );
+      setTimeout(() => endStanding(call, index), (windowMs * index) / this.#standing.length);
     });
-    this.#ringing.forEach((call, index) => {
-      setTimeout(() => call.answer(), (windowMs * 0.7 * index) / this.#ringing.length);
-    });
+    for (const [calls, act] of [
+      [this.#ringing, (call: Call): void => call.answer()],
+      [this.#cancelled, (call: Call): void => call.cancel()],
+    ] as const) {
+      calls.forEach((call, index) => setTimeout(() => act(call), (windowMs * 0.7 * index) / calls.length));
+    }
   }
 
   /** Waits until every call is over; what does not come to an end is lost. */
@@ -198,12 +201,12 @@ export class Load {
   report(): LoadReport {
     const faultAt = this.#faultAt;
     const of = (kind: CallKind): CallReport[] => this.#reports.filter((report) => report.kind === kind);
-    const [established, ringing, all] = [of("established"), of("ringing"), of("new")];
+    const [established, ringing, cancelled, all] = [of("established"), of("ringing"), of("cancelled"), of("new")];
     const before = lost(all).filter(({ endedAt }) => endedAt < faultAt);
     const made = all.filter(({ endedAt }) => endedAt >= faultAt);
     const failed = lost(made);
     const ofPhones = this.#phones.filter(({ isRegistered }) => !isRegistered);
-    const losses = [lost(established), lost(ringing), failed, before]
+    const losses = [lost(established), lost(ringing), lost(cancelled), failed, before]
       .flatMap((calls) => calls.slice(0, lossesMax))
       .map(
         ({ kind, startedAt, endedAt, failure }) =>
@@ -214,6 +217,7 @@ export class Load {
     return {
       established: { ended: established.length - lost(established).length, lost: lost(established).length },
       ringing: { completed: ringing.length - lost(ringing).length, lost: lost(ringing).length },
+      cancelled: { ended: cancelled.length - lost(cancelled).length, lost: lost(cancelled).length },
       phones: { registered: this.#phones.length - ofPhones.length, lost: ofPhones.length },
       newCalls: {
         made: made.length,
@@ -273,7 +277,7 @@ export class Load {
     if (event === "rings") {
       if (call.kind === "established") call.answer();
       if (call.kind === "new") setTimeout(() => call.answer(), Math.random() * answerMs);
-    } else if (call.kind !== "established") {
+    } else if (call.kind === "new" || call.kind === "ringing") {
       const side: Side = Math.random() < 0.5 ? "caller" : "callee";
       setTimeout(() => call.hangUp(side), talkMs * (1 + Math.random() / 2));
     }
@@ -310,6 +314,26 @@ export class Load {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const each of waiting) each();
+  }
+}
+
+/** How a call ends that stood when the fault happened: see {@link Load.fault}. */
+function endStanding(call: Call, index: number): void {
+  const side: Side = index % 2 === 0 ? "caller" : "callee";
+  const round = Math.floor(index / 8);
+  const inTurn: Side = round % 2 === 0 ? "caller" : "callee";
+  const other: Side = inTurn === "caller" ? "callee" : "caller";
+  if (!call.stands) return call.hangUp(side);
+  switch (index % 8) {
+    case 3:
+      return call.refresh(inTurn, () => call.hangUp(side));
+    case 7:
+      return call.refer(inTurn, () => call.hangUp(side));
+    case 5:
+      call.move(inTurn);
+      return round % 4 < 2 ? call.hangUp(other) : call.refresh(other, () => call.hangUp(other));
+    default:
+      return call.hangUp(side);
   }
 }
 

@@ -1,7 +1,7 @@
 import { isParseError } from "../../sip/errors.ts";
 import { buildResponse, type HeaderField } from "../../sip/message/build.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
-import { ClientTransactions, type Outcome, type RequestParts } from "./client-transactions.ts";
+import { ClientTransactions, type Outcome, type RequestParts, type Started } from "./client-transactions.ts";
 import { type Link, type LinkOptions, type Target, UdpEndpoint, openLink } from "./link.ts";
 
 /** How long a request may be sent again (RFC 3261 17.2). */
@@ -79,6 +79,8 @@ export class Phone {
   /** Of the first flow. */
   #contactHost: string | undefined;
   #isStopped = false;
+  /** Connections of a network that this phone has left: open still, and nobody is there. */
+  readonly #left = new Set<Link>();
   /** Resolved by the first 200 of every flow. */
   #onRegistered: (() => void) | undefined;
   /** What became of REGISTERs that were not answered 200. */
@@ -118,6 +120,24 @@ export class Phone {
     }));
   }
 
+  /** Loses nothing that it says: does not repeat refusals. */
+  get isReliable(): boolean {
+    return this.#options.transport !== "udp";
+  }
+
+  /** Takes another network: new connections, while the server holds the old ones for good. Datagrams know no connection. */
+  changeNetwork(): void {
+    if (!this.isReliable || this.#isStopped) return;
+    for (const slot of this.#slots) {
+      const { link } = slot;
+      if (link === undefined) continue;
+      this.#left.add(link);
+      this.#unlink(slot, link);
+      this.#connect(slot);
+      this.#transactions.closed(link, "the phone has left its network");
+    }
+  }
+
   get isRegistered(): boolean {
     return this.#slots.some(({ isRegistered }) => isRegistered);
   }
@@ -149,12 +169,13 @@ export class Phone {
       clearInterval(slot.keepAlive);
       slot.link?.close("stopped");
     }
+    for (const link of this.#left) link.close("stopped");
     this.#transactions.stop();
     this.#endpoint?.close();
   }
 
-  /** Sends a request. `again`: final responses that come after the first one. Returns what happens on the way, growing. */
-  request(parts: RequestParts, done: (outcome: Outcome) => void, again?: (message: SipMessage) => void): readonly string[] {
+  /** Sends a request. `again`: final responses that come after the first one. */
+  request(parts: RequestParts, done: (outcome: Outcome) => void, again?: (message: SipMessage) => void): Started {
     return this.#transactions.start(parts, again === undefined ? { done } : { done, again });
   }
 
@@ -207,6 +228,7 @@ export class Phone {
   }
 
   #received(octets: Uint8Array, link: Link): void {
+    if (this.#left.has(link)) return;
     for (const slot of this.#slots) if (slot.link === link) slot.heardAt = performance.now();
     const message = parseMessage(octets);
     if (isParseError(message)) return;
@@ -238,7 +260,7 @@ export class Phone {
       const other = this.#endpoint?.links.find((each) => each !== link) ?? link;
       return other.send(octets);
     }
-    if (link.isOpen) link.send(octets);
+    if (link.isOpen && !this.#left.has(link)) link.send(octets);
     else this.#whenOpen(() => this.#present()?.send(octets));
   }
 
@@ -289,13 +311,17 @@ export class Phone {
     for (const act of this.#queue.splice(0)) act();
   }
 
-  #closed(slot: Slot, link: Link, cause: string): void {
-    if (this.#isStopped) return;
+  #unlink(slot: Slot, link: Link): void {
     clearInterval(slot.keepAlive);
     if (slot.link === link) slot.link = undefined;
     slot.isRegistered = false;
     slot.isRegistering = false;
     clearTimeout(slot.timer);
+  }
+
+  #closed(slot: Slot, link: Link, cause: string): void {
+    if (this.#isStopped || this.#left.delete(link)) return;
+    this.#unlink(slot, link);
     this.lastLinkEnd = `${link.target.name}: ${cause}`;
     if (this.#slots.length === 1) slot.targetAt += 1;
     const waitMs = Math.min(reconnectMsMin * 2 ** slot.failures, reconnectMsMax) * (0.5 + Math.random());

@@ -18,7 +18,7 @@ export type Amounts = {
   readonly rate: number;
   /** Calls that stand when the fault happens. */
   readonly established: number;
-  /** Calls that ring when the fault happens. */
+  /** Calls that ring when the fault happens and are answered; half as many more are cancelled. */
   readonly ringing: number;
   /** Phones, each registered under an address-of-record of its own. */
   readonly registered: number;
@@ -48,6 +48,8 @@ export type Plan = {
   /** Where the systems' state is kept, absolute; undefined: a directory of its own that is removed. */
   readonly state: string | undefined;
   readonly json: boolean;
+  /** Exchanges of the systems; undefined: as many as `tandem up` takes. */
+  readonly exchanges: number | undefined;
 };
 
 const whole: { readonly amounts: Amounts; readonly times: Times } = {
@@ -70,9 +72,10 @@ export const drillSpec: CommandSpec = {
     { name: "transport", value: "T", help: `${transports.join(", ")} (all)` },
     { name: "rate", value: "N", help: `new calls a second (${whole.amounts.rate})` },
     { name: "established", value: "N", help: `calls that stand when it happens (${whole.amounts.established})` },
-    { name: "ringing", value: "N", help: `calls that ring when it happens (${whole.amounts.ringing})` },
+    { name: "ringing", value: "N", help: `calls that ring when it happens (${whole.amounts.ringing}), and half as many to be cancelled` },
     { name: "registered", value: "N", help: `phones (${whole.amounts.registered})` },
     { name: "quick", help: "small numbers and short times" },
+    { name: "exchanges", value: "N", help: "exchanges of the system: with one, callers and callees share it (as tandem up)" },
     { name: "port", value: "N", help: "first of eight consecutive ports for the system (any free ones)" },
     { name: "state", value: "DIR", help: "keep the systems' state and logs there (nothing is kept)" },
     { name: "json", help: "the figures as JSON, with what became of each lost call" },
@@ -84,6 +87,7 @@ export const portsNeeded = 8;
 
 const amountMax = 20_000;
 const phonesMin = 4;
+const exchangesMax = 64;
 
 /** Checks every option of `tandem drill`. Throws a UsageError with one line. */
 export function planOf(args: Arguments): Plan {
@@ -94,6 +98,7 @@ export function planOf(args: Arguments): Plan {
     return text === undefined ? base.amounts[option] : wholeNumber(drillSpec, option, text, min, amountMax);
   };
   const port = values.get("port");
+  const exchanges = values.get("exchanges");
   const state = values.get("state");
   return {
     faults: chosen("fault", faults, values.get("fault")),
@@ -108,6 +113,7 @@ export function planOf(args: Arguments): Plan {
     port: port === undefined ? undefined : wholeNumber(drillSpec, "port", port, 1, 65_535 - portsNeeded),
     state: state === undefined ? undefined : resolve(state),
     json: flags.has("json"),
+    exchanges: exchanges === undefined ? undefined : wholeNumber(drillSpec, "exchanges", exchanges, 1, exchangesMax),
   };
 }
 

@@ -9,6 +9,8 @@ const headings = [
   "LOST",
   "RINGING: COMPLETED",
   "LOST",
+  "CANCELLED",
+  "LOST",
   "REGISTERED",
   "LOST",
   "NEW CALLS",
@@ -24,7 +26,7 @@ export function resultTable(results: readonly FaultResult[]): string {
 }
 
 function rowOf(result: FaultResult): (string | number)[] {
-  const { fault, transport, detectionMs, established, ringing, registrations, newCalls, identicalAfterMs } = result;
+  const { fault, transport, detectionMs, established, ringing, cancelled, registrations, newCalls, identicalAfterMs } = result;
   return [
     fault,
     transport.toUpperCase(),
@@ -33,6 +35,8 @@ function rowOf(result: FaultResult): (string | number)[] {
     established.lost,
     ringing.completed,
     ringing.lost,
+    cancelled.ended,
+    cancelled.lost,
     registrations.kept,
     registrations.lost,
     newCalls.made,
@@ -44,15 +48,16 @@ function rowOf(result: FaultResult): (string | number)[] {
 }
 
 /**
- * What was promised and not kept, for each fault and transport; empty when all was. Ringing and new calls are nobody's promise while both
- * cells are dead; while a cell is frozen new calls may fail for five seconds.
+ * What was promised and not kept, for each fault and transport; empty when all was. That ringing calls are answered, and new ones, is nobody's promise while
+ * both cells are dead; while a cell is frozen new calls may fail for five seconds.
  */
 export function missesOf(results: readonly FaultResult[]): string[] {
   return results.flatMap((result) => {
-    const { fault, established, ringing, registrations, newCalls } = result;
+    const { fault, established, ringing, cancelled, registrations, newCalls } = result;
     const misses: string[] = [];
     if (established.lost > 0) misses.push(`${established.lost} established calls`);
     if (ringing.lost > 0 && fault !== "kill-both") misses.push(`${ringing.lost} ringing calls`);
+    if (cancelled.lost > 0) misses.push(`${cancelled.lost} cancelled calls`);
     if (registrations.lost > 0) misses.push(`${registrations.lost} registrations`);
     const isTooLate = fault === "freeze-cell" ? (newCalls.lastFailedMs ?? 0) > 5_000 : newCalls.failed > 0;
     if (isTooLate && fault !== "kill-both") misses.push(`${newCalls.failed} new calls`);

@@ -29,6 +29,7 @@ describe("tandem drill", () => {
         detectionMs: expect.any(Number),
         established: { ended: 20, lost: 0 },
         ringing: { completed: 6, lost: 0 },
+        cancelled: { ended: 3, lost: 0 },
         registrations: { kept: 40, lost: 0 },
         newCalls: { made: expect.any(Number), failed: 0, slow: expect.any(Number), slowestMs: expect.any(Number) },
         identicalAfterMs: expect.any(Number),

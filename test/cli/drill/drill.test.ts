@@ -59,6 +59,7 @@ const good: FaultResult = {
   detectionMs: 412,
   established: { ended: 500, lost: 0 },
   ringing: { completed: 50, lost: 0 },
+  cancelled: { ended: 25, lost: 0 },
   registrations: { kept: 2_000, lost: 0 },
   newCalls: { made: 1_400, failed: 0, slow: 3, lastFailedMs: undefined, slowestMs: 1_512 },
   identicalAfterMs: 20,
@@ -80,10 +81,10 @@ describe("the table", () => {
       identicalAfterMs: undefined,
     };
     expect(resultTable([good, bad, { ...good, fault: "kill-both", detectionMs: undefined }]).split("\n")).toEqual([
-      "FAULT        TRANSPORT  DETECTED ms  ENDED WELL  LOST  RINGING: COMPLETED  LOST  REGISTERED  LOST  NEW CALLS  FAILED  SLOW  LAST FAILED ms  IDENTICAL ms",
-      "kill-cell    UDP        412                 500     0                  50     0        2000     0       1400       0     3  -               20",
-      "freeze-cell  WS         never               499     1                  50     0        2000     0       1400      12     3  4100            never",
-      "kill-both    UDP        -                   500     0                  50     0        2000     0       1400       0     3  -               20",
+      "FAULT        TRANSPORT  DETECTED ms  ENDED WELL  LOST  RINGING: COMPLETED  LOST  CANCELLED  LOST  REGISTERED  LOST  NEW CALLS  FAILED  SLOW  LAST FAILED ms  IDENTICAL ms",
+      "kill-cell    UDP        412                 500     0                  50     0         25     0        2000     0       1400       0     3  -               20",
+      "freeze-cell  WS         never               499     1                  50     0         25     0        2000     0       1400      12     3  4100            never",
+      "kill-both    UDP        -                   500     0                  50     0         25     0        2000     0       1400       0     3  -               20",
       "",
     ]);
   });

@@ -17,6 +17,8 @@ export class Registrations {
   readonly users = new Map<string, Send>();
   /** The way back of each request, by the branch that it left with. */
   readonly ways = new Map<string, Send>();
+  /** Requests that nobody has answered, by the same branch: a user who registers elsewhere gets them there. */
+  readonly unanswered = new Map<string, { readonly user: string; readonly octets: Uint8Array }>();
 }
 
 /**
@@ -82,6 +84,7 @@ export class TinyPeer {
     if (message.method === "REGISTER") {
       const name = /<sip:([^@]+)@/.exec(message.text(Header.To) ?? "")?.[1] ?? "";
       this.#registrations.users.set(name, answer);
+      for (const { user: waiting, octets: request } of this.#registrations.unanswered.values()) if (waiting === name) answer(request);
       return answer(buildResponse(message, 200, { toTag: "r" }));
     }
     const target = this.#registrations.users.get(user);
@@ -90,12 +93,15 @@ export class TinyPeer {
     const via = message.topVia;
     const way = `${isParseError(via) ? "" : via.branch}x${this.port}`;
     this.#registrations.ways.set(way, answer);
-    target(new MessageEdit(message).prepend(Header.Via, `SIP/2.0/UDP 127.0.0.1:${this.port};branch=${way}`).serialize());
+    const forwarded = new MessageEdit(message).prepend(Header.Via, `SIP/2.0/UDP 127.0.0.1:${this.port};branch=${way}`).serialize();
+    if (message.method !== "ACK") this.#registrations.unanswered.set(way, { user, octets: forwarded });
+    target(forwarded);
   }
 
   #return(response: SipMessage): void {
     const via = response.topVia;
     const way = isParseError(via) ? undefined : this.#registrations.ways.get(via.branch ?? "");
+    if (!isParseError(via)) this.#registrations.unanswered.delete(via.branch ?? "");
     way?.(new MessageEdit(response).removeFirst(Header.Via).serialize());
   }
 }
