@@ -283,13 +283,15 @@ export const recentEndMs = 10_000;
 
 /**
  * Wrong passwords (auth/guess-brake.ts). One address may send so many at once, for whomever, unless `failedLogins` of the cluster map says
- * otherwise, and one more every six seconds: 14 400 a day from one address, where 3000 a second were. An office behind one address has some
- * phones with old passwords on a bad day. One flow may send a quarter of it as one user, and one more a minute: such a phone tries twice
- * a minute and takes nothing of what its neighbours have. Against one user all that have failed may send twice as many together.
+ * otherwise, and one more a second, where 3000 were. An office behind one address has some phones with old passwords on a bad day, and its
+ * new ones must get in between somebody's guesses. One flow may send a quarter of it as one user, and one more a minute: such a phone tries
+ * twice a minute and takes nothing of what its neighbours have. Against one user all that have failed may send twice as many together, and
+ * one more every six seconds: 14 400 a day.
  */
 export const failedLoginsPerAddressDefault = 40;
-export const failedLoginMsPerAddress = 6_000;
+export const failedLoginMsPerAddress = 1_000;
 export const failedLoginMsPerFlow = 60_000;
+export const failedLoginMsPerUser = 6_000;
 /** What `failedLogins` may say at most: who wants more means 0, none at all. */
 export const failedLoginsPerAddressMax = 100_000;
 /** Flows, addresses, users, and pairs of them that are remembered for it, of each so many: 3 MB together. The one that failed longest ago is forgotten. */

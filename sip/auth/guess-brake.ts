@@ -1,6 +1,7 @@
 import {
   failedLoginMsPerAddress,
   failedLoginMsPerFlow,
+  failedLoginMsPerUser,
   failedLoginsPerAddressDefault,
   failedLoginsRememberedMax,
   knownFlowsMax,
@@ -66,7 +67,7 @@ type Known = { readonly at: number; readonly flows: readonly string[] };
  *
  * - one flow as one user. A phone with an old password uses up its own, and not its neighbours' behind the same NAT;
  * - one address for all users;
- * - one user from all addresses that have failed. Nobody is locked out by strangers: an address that has not failed is checked all the same.
+ * - one user from all addresses that have failed as that one. Nobody is locked out by strangers: an address that has not is checked all the same.
  *
  * Where a user was right before, others are no hindrance: on a flow that it was right on, its own failures count alone; at an address
  * that it was right at, those that were made in its name there.
@@ -87,8 +88,8 @@ export class GuessBrake {
     this.#isOff = perAddress === 0;
     this.#flows = new Failures(Math.ceil(perAddress / 4), failedLoginMsPerFlow);
     this.#sources = new Failures(perAddress, failedLoginMsPerAddress);
-    this.#pairs = new Failures(perAddress, failedLoginMsPerAddress);
-    this.#users = new Failures(perAddress * 2, failedLoginMsPerAddress);
+    this.#pairs = new Failures(perAddress, failedLoginMsPerUser);
+    this.#users = new Failures(perAddress * 2, failedLoginMsPerUser);
   }
 
   /** Everything that is remembered, for the limits' tests. */
@@ -111,7 +112,7 @@ export class GuessBrake {
     if (own > 0 || known?.flows.includes(flow) === true) return own;
     if (known !== undefined) return this.#pairs.waitMs(pair, now);
     const wait = this.#sources.waitMs(source, now);
-    return wait > 0 || !this.#sources.has(source, now) ? wait : this.#users.waitMs(user, now);
+    return wait > 0 || !this.#pairs.has(pair, now) ? wait : this.#users.waitMs(user, now);
   }
 
   failed({ flow, source, user }: Login, now: number): void {

@@ -13,8 +13,7 @@ export const TOKEN = 1;
 export const DIGIT = 2;
 export const ALPHA = 4;
 /**
- * RFC 3261 `user` without `%`. `#` is let through though it should be escaped: dialled feature codes (`*98#`) come raw from many phones,
- * and a SIP URI has no fragment it could be mistaken for.
+ * RFC 3261 `user` without `%`, and what {@link BARE} adds.
  */
 export const USER = 8;
 /** RFC 3261 `paramchar` of a URI without `%`. */
@@ -32,9 +31,17 @@ export const PARAM_VALUE = 128;
 /** RFC 3261 `unreserved`: what never needs an escape in a URI. */
 export const UNRESERVED = 256;
 
+/**
+ * Characters of a user part that are let through though they should be escaped: dialled feature codes (`*98#`) and names (`jörg`, `a|b`) come raw from
+ * many phones, and nothing in a SIP URI is told by them. Not those that end a URI in a header or a line: white space, controls, `"`, `<` and `>`.
+ */
+export const BARE = 512;
+
 const alpha = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const digit = "0123456789";
 const unreserved = `${alpha}${digit}-_.!~*'()`;
+
+const bare = `#[]\\^\`{|}${Array.from({ length: 128 }, (_, i) => String.fromCharCode(0x80 + i)).join("")}`;
 
 /** The classes of an octet, as bits. */
 export const characterClasses: Uint16Array = makeClasses();
@@ -51,7 +58,8 @@ function makeClasses(): Uint16Array {
   add(digit, DIGIT);
   add(alpha, ALPHA);
   add(unreserved, UNRESERVED);
-  add(`${unreserved}&=+$,;?/#`, USER);
+  add(`${unreserved}&=+$,;?/`, USER);
+  add(bare, USER | BARE);
   add(`${unreserved}[]/:&+$`, URI_PARAM);
   add(`${unreserved}[]/?:+$&=`, URI_HEADER);
   add(`${alpha}${digit}-._`, HOST);

@@ -1,7 +1,7 @@
 import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { listValuesMax, startLineOctetsMax } from "../limits.ts";
-import { ALPHA, DIGIT, UNRESERVED, URI_HEADER, URI_PARAM, USER, codeAt, isOf } from "./characters.ts";
+import { ALPHA, BARE, DIGIT, UNRESERVED, URI_HEADER, URI_PARAM, USER, codeAt, isOf } from "./characters.ts";
 import { parseHostPort } from "./host-port.ts";
 import { parseIpv6 } from "./ip-address.ts";
 import { octetsOf } from "./octets.ts";
@@ -209,8 +209,9 @@ export function unescapeUri(text: string): string {
 export function escapeUser(text: string): string {
   let escaped = "";
   for (const octet of octetsOf(text)) {
-    // `#` is read leniently and written strictly.
-    escaped += isOf(octet, USER) && octet !== 0x23 ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, "0")}`;
+    // What is read leniently is written strictly.
+    escaped +=
+      isOf(octet, USER) && !isOf(octet, BARE) ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, "0")}`;
   }
   return escaped;
 }

@@ -1,3 +1,4 @@
+import { BARE, isOf } from "../message/characters.ts";
 import { escapeUser, isSipUri, isTelUri, unescapeUri, type Uri } from "../message/uri.ts";
 import { claimedDomainOf, domainOf, type ClusterMap, type Domain } from "./cluster-map.ts";
 
@@ -39,11 +40,15 @@ export function claimOf(map: ClusterMap, uri: Uri): Claim {
 }
 
 /**
- * The one spelling of a user part that may stand in a URI: escapes that are not needed resolved, the others in capitals, and `#`, which the
- * grammar wants escaped and many phones send bare, escaped.
+ * The one spelling of a user part that may stand in a URI: escapes that are not needed resolved, the others in capitals, and what the grammar
+ * wants escaped and many phones send bare (see BARE), escaped.
  */
 export function canonicalUser(user: string): string {
-  return user.includes("%") || user.includes("#") ? escapeUser(unescapeUri(user)) : user;
+  for (let i = 0; i < user.length; i += 1) {
+    const code = user.charCodeAt(i);
+    if (code === 0x25 || isOf(code, BARE)) return escapeUser(unescapeUri(user));
+  }
+  return user;
 }
 
 /** The user of an address-of-record (`user@domain`, canonical) as it stands in a digest username: without escapes. */

@@ -21,6 +21,10 @@ describe("the canonical address-of-record [RFC3261 10.3 5]", () => {
     ["a%5b%5D", "a%5B%5d"],
     ["a%5e%7C%60", "%61%5E%7c%60"],
     ["50%25", "5%30%25"],
+    ["a|b", "a%7Cb"],
+    ["a^`b", "a%5e%60b"],
+    ["{a}[b]\\", "%7Ba%7D%5Bb%5D%5C"],
+    ["j\u00c3\u00b6rg", "j%C3%B6rg"],
   ])("%s and %s are one user", (one, other) => {
     expect(ofUri(`sip:${one}@example.test`)).toBe(ofUri(`sip:${other}@Example.Test;user=phone`));
   });
