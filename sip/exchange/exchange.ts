@@ -667,8 +667,8 @@ export class Exchange {
   /** RFC 3261 10.3, on a transaction. */
   #register(tx: ServerTransaction, message: SipMessage, now: number): void {
     const { status, octets, commit } = this.#registers.answer(message, tx.flow, now);
-    // Whoever has failed to prove anything leaves nothing behind.
-    if (status === 401 || status === 503) this.#transactions.refuse(tx, status, octets, now);
+    // Whoever is refused leaves nothing behind.
+    if (status >= 300) this.#transactions.refuse(tx, status, octets, now);
     else this.#transactions.respond(tx, status, octets, now, commit);
   }
 

@@ -1,7 +1,7 @@
 import { isParseError } from "../errors.ts";
 import { isSipUri, parseUri, type SipUri } from "../message/uri.ts";
 import { domainOf, type ClusterMap } from "../placement/cluster-map.ts";
-import { addressToHex, defaultPort, type Listener, type Transport } from "../transport/flow.ts";
+import { addressToHex, defaultPort, isTransport, type Listener, type Transport } from "../transport/flow.ts";
 
 /** An address that another one is reached under as well: by the same machine (0.0.0.0), or over IPv6 (RFC 4291 2.5.5.2). */
 const anyAddress = "00000000";
@@ -9,32 +9,35 @@ const mapped = "00000000000000000000ffff";
 
 /**
  * The addresses and names under which this cluster itself is reached. What is sent there comes back, and a user whose Contact or Path lies there
- * makes many requests of one (RFC 5393 3). The port counts: a phone may share our address.
+ * makes many requests of one (RFC 5393 3). The port counts, and whether it is one of UDP: a phone may share our address, and take the next port.
  */
 export class OwnAddresses {
-  /** Address and port of each listener, in hex as in flow keys. */
+  /** Of each listener `u` for UDP, `t` for the others, and its address and port in hex as in flow keys. */
   readonly #remotes = new Set<string>();
 
   add(listeners: readonly Listener[]): void {
-    for (const { host, port } of listeners) {
+    for (const { transport, host, port } of listeners) {
+      const kind = kindOf(transport);
       const address = addressToHex(host);
       const portHex = port.toString(16).padStart(4, "0");
       // A name: its domain or alias says that it is ours.
       if (/^0+$/.test(address)) continue;
-      this.#remotes.add(address + portHex);
+      this.#remotes.add(kind + address + portHex);
       if (address.length !== 8) continue;
-      this.#remotes.add(anyAddress + portHex);
-      this.#remotes.add(mapped + address + portHex);
+      this.#remotes.add(kind + anyAddress + portHex);
+      this.#remotes.add(kind + mapped + address + portHex);
     }
   }
 
   /** True for a flow that is no connection and leads to a listener of ours. */
   has(flow: string): boolean {
     // `<access>~<transport and listener>.<connection>.<address and port>`: no connection, two points.
-    const at = flow.indexOf("..", flow.indexOf("~"));
+    const tilde = flow.indexOf("~");
+    const at = flow.indexOf("..", tilde);
     if (at < 0) return false;
     const end = flow.indexOf(".", at + 2);
-    return this.#remotes.has(end < 0 ? flow.slice(at + 2) : flow.slice(at + 2, end));
+    const remote = end < 0 ? flow.slice(at + 2) : flow.slice(at + 2, end);
+    return this.#remotes.has((flow.charAt(tilde + 1) === "u" ? "u" : "t") + remote);
   }
 
   /** What in a URI, or a name-addr, leads to us: the name of a domain or alias of ours, or address and port of a listener. */
@@ -52,14 +55,23 @@ export class OwnAddresses {
     const address = addressToHex(host);
     // Not an address: whatever its port, the name is ours or it is not.
     if (!isIpv6 && address === anyAddress && host !== "0.0.0.0") return domainOf(map, host) === undefined ? undefined : "name";
-    const port = uri.port ?? defaultPort(transportOf(uri));
-    if (this.#remotes.has(address + port.toString(16).padStart(4, "0"))) return "address";
+    const transport = transportOf(uri);
+    const port = uri.port ?? defaultPort(transport);
+    const remote = address + port.toString(16).padStart(4, "0");
+    if (this.#remotes.has(kindOf(transport) + remote)) return "address";
+    if (this.#remotes.has(`u${remote}`) || this.#remotes.has(`t${remote}`)) return undefined;
     const bracketed = isIpv6 && !host.startsWith("[") ? `[${host}]` : host;
     return domainOf(map, bracketed, port) === undefined ? undefined : "address";
   }
 }
 
+function kindOf(transport: Transport): "u" | "t" {
+  return transport === "UDP" ? "u" : "t";
+}
+
+/** RFC 3263 4.1, of an address: what is named, TLS for sips, else UDP. */
 function transportOf(uri: SipUri): Transport {
   const named = uri.params.get("transport")?.toUpperCase();
-  return uri.scheme === "sips" || named === "TLS" ? "TLS" : "UDP";
+  if (uri.scheme === "sips") return "TLS";
+  return isTransport(named) ? named : "UDP";
 }

@@ -199,10 +199,10 @@ export class Proxy {
 
   /** RFC 3261 16.10, 9.2. `tx` undefined: there is no INVITE to cancel, 481. */
   cancel(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: number): void {
-    const status = tx === undefined ? 481 : 200;
+    if (tx === undefined) return this.refuse(cancelTx, message, { status: 481, headers: [] }, now);
     const toTag = this.#env.nextTag();
-    this.#transactions.respond(cancelTx, status, buildResponse(message, status, { toTag }), now);
-    if (tx === undefined || tx.state !== "Proceeding") return;
+    this.#transactions.respond(cancelTx, 200, buildResponse(message, 200, { toTag }), now);
+    if (tx.state !== "Proceeding") return;
     const context = isResponseContext(tx.owner) ? tx.owner : undefined;
     if (context !== undefined && context.finalStatus !== 0) return;
     // Not forwarded yet: the INVITE ends here (9.2), and `forward` will find it answered. Or its caller waits on another way now.

@@ -65,9 +65,13 @@ describe("what leads to this cluster itself is nowhere [RFC5393]", () => {
     const near = new TestPhone("alice", "192.0.2.1", 5070);
     expect(register(exchange, near, [])).toBe(200);
     expect(called(exchange)).toEqual([near.key]);
-    const named = world();
-    expect(register(named, alice, ["Contact: <sip:alice@192.0.2.1:5062>"])).toBe(200);
-    expect(called(named)).toHaveLength(1);
+    for (const contact of ["sip:alice@192.0.2.1:5062", "sip:alice@192.0.2.1:5061", "sip:alice@192.0.2.1;transport=ws"]) {
+      expect([contact, register(world(), alice, [`Contact: <${contact}>`])]).toEqual([contact, 200]);
+    }
+    // 5061 is where we listen for TLS: over UDP it is free.
+    const next = world();
+    const beside = new TestPhone("alice", "192.0.2.1", 5061);
+    expect([register(next, beside, []), called(next)]).toEqual([200, [beside.key]]);
   });
 
   it("a Contact in a domain of ours is taken, and leads nowhere: two users who point at each other are away", () => {

@@ -47,6 +47,12 @@ const refused: readonly [what: string, status: number, Forged][] = [
   ],
   ["a REGISTER for somebody else's domain", 404, { method: "REGISTER", uri: "sip:example.test", from: ours, to: "sip:a@x" }],
   ["an OPTIONS for the domain", 200, { method: "OPTIONS", uri: "sip:example.test" }],
+  ["a CANCEL of nothing", 481, { method: "CANCEL" }],
+  [
+    "a REGISTER with what we do not have, and a password",
+    420,
+    { method: "REGISTER", uri: "sip:example.test", from: ours, to: ours, headers: `Require:x\r\n${badProof.slice(6)}` },
+  ],
   ["a BYE of no dialog", 404, { method: "BYE", uri: "sip:n@example.test" }],
 ];
 
