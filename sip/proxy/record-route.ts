@@ -1,5 +1,6 @@
 import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
+import { isSipUri } from "../message/uri.ts";
 import { transportOfFlow } from "../transport/flow.ts";
 import type { Listener } from "../transport/flow.ts";
 import { isBehindNat, responseFlow } from "../transport/response-flow.ts";
@@ -29,13 +30,21 @@ function tokenFor(env: ProxyEnvironment, request: Preprocessed, callee: string, 
 }
 
 /**
- * RFC 5626 5.3: the flow that a request came on when only that leads back to its sender: its own connection, or a hole in a NAT. Empty: it is
- * reached by its Contact.
+ * RFC 5626 5.3: the flow that a request came on when only that leads back to its sender: its own connection, or a hole in a NAT; or when its Contact
+ * asks for it by `ob` (4.3). Empty: it is reached by its Contact.
  */
 export function flowBackTo(request: SipMessage, flow: string): string {
   if (transportOfFlow(flow) !== "UDP") return flow;
   const via = request.topVia;
-  return !isParseError(via) && isBehindNat(via) ? flow : "";
+  return (!isParseError(via) && isBehindNat(via)) || saysOb(request) ? flow : "";
+}
+
+function saysOb({ contacts }: SipMessage): boolean {
+  const contact = isParseError(contacts) || contacts === "*" ? undefined : contacts[0];
+  // Seldom, and to be read into its parts only then.
+  if (contact?.uri.includes(";ob") !== true) return false;
+  const uri = contact.parsedUri;
+  return !isParseError(uri) && isSipUri(uri) && uri.params.has("ob");
 }
 
 /** SIPS where the Request-URI or the top Route is (16.6 4); the transport is named where it is not the scheme's first choice. */

@@ -10,7 +10,7 @@ import { isInvalidHost } from "./contact.ts";
  * Whether a binding is reached on the flow that its REGISTER came on, rather than by its contact's URI. The flow must come from the
  * phone itself: behind another proxy the Path, or the contact, says where to go.
  *
- * - RFC 5626 5.3, RFC 7118: outbound and WebSocket always; so does a contact with a host that cannot be dialled, or one that says `ob` (5.4).
+ * - RFC 5626 5.3, RFC 7118: outbound and WebSocket always; so does a contact with a host that cannot be dialled, or one that says `ob` (4.3).
  * - TCP and TLS: when the contact names the host that the phone says it is, or the one we see: its connection is there already.
  * - UDP: when the contact is what the phone says it is while a NAT shows another address (RFC 3581), or is exactly the address seen. A port that
  *   differs shows a NAT only when the phone asks for `rport`: without, it listens on the port that it names (RFC 3261 18.2.2).

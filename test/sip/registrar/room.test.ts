@@ -90,7 +90,7 @@ describe("one instance without reg-id", () => {
   });
 });
 
-describe("[RFC5626 5.4] a Contact with ob and without", () => {
+describe("[RFC5626 4.3] a Contact with ob and without", () => {
   it("is one binding, refreshed and taken off either way", () => {
     const registrar = new TestRegistrar();
     registrar.register({ contacts: ["<sip:bob@192.0.2.4;ob>"] });
