@@ -5,6 +5,7 @@ import { Header } from "../sip/message/header-names.ts";
 import { type SipMessage, parseMessage } from "../sip/message/sip-message.ts";
 import { isSipUri } from "../sip/message/uri.ts";
 import { type ClusterMap, domainOf } from "../sip/placement/cluster-map.ts";
+import { briefResponse } from "../sip/transport/brief-response.ts";
 import { type Listener, defaultPort, joinFlow, splitFlow } from "../sip/transport/flow.ts";
 import { responseFlow, stampReceived } from "../sip/transport/response-flow.ts";
 import { fnv1a } from "../sip/transport/token.ts";
@@ -77,8 +78,10 @@ export class LocalAnswers {
     const via = request.topVia;
     const branch = isParseError(via) ? "" : (via.branch ?? "");
     const toTag = fnv1a(`${this.#options.boot} ${branch} ${request.callId}`).toString(36);
-    const to = splitFlow(responseFlow(request, flow));
-    this.#options.send(to?.key ?? flowKey, buildResponse(request, status, { toTag, headers }));
+    const back = responseFlow(request, flow);
+    // Whoever asks may have forged its source: see brief-response.ts.
+    const response = briefResponse(request, back, buildResponse(request, status, { toTag, headers }));
+    this.#options.send(splitFlow(back)?.key ?? flowKey, response);
   }
 }
 

@@ -165,14 +165,7 @@ export class Exchange {
       moveResponse: (tx, response, flow, at) => this.#transactions.moveResponse(tx, response, flow, at),
     });
     this.#orphans = this.#orphanedInvites(env, transport, now);
-    this.#contacts = new ContactFinder({
-      timers: this.#timers,
-      exchange: config.exchange,
-      exchangeCount: () => this.#map.exchangeCount,
-      bindings: () => this.store.records("binding"),
-      ask: (contact, exchange, reference) => this.#effects.push({ type: "flows", addressOfRecord: contact, exchange, reference }),
-      found: (waiter, flow, at) => this.#forwardToContact(waiter, flow, at),
-    });
+    this.#contacts = this.#contactFinder();
     this.#authority = new Authority({
       ...tools,
       isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
@@ -614,6 +607,17 @@ export class Exchange {
     // Where nobody is provisioned, who has been here is known.
     const isKnown = this.store.subscriber(calling.callee) !== undefined || this.store.bindingsOf(calling.callee).length > 0;
     this.#refuseFor(tx, message, isKnown ? 480 : 404, now);
+  }
+
+  #contactFinder(): ContactFinder {
+    return new ContactFinder({
+      timers: this.#timers,
+      exchange: this.#config.exchange,
+      exchangeCount: () => this.#map.exchangeCount,
+      bindings: () => this.store.records("binding"),
+      ask: (contact, exchange, reference) => this.#effects.push({ type: "flows", addressOfRecord: contact, exchange, reference }),
+      found: (waiter, flow, at) => this.#forwardToContact(waiter, flow, at),
+    });
   }
 
   /** A softphone is called by its Contact, as a phone does that has been referred to it (RFC 3515, RFC 3891). */

@@ -33,6 +33,16 @@ describe("[RFC3261 11.2] OPTIONS to the gateway itself", () => {
     expect(cell.messages()).toEqual([]);
   });
 
+  test("a short one, whose source may be forged, gets twice its octets at most", async () => {
+    const { ports } = await startRig(started, [listenerOf("UDP")]);
+    const phone = await udpPhone();
+    const options = `OPTIONS sip:example.test SIP/2.0\r\nv:SIP/2.0/UDP v;rport;branch=z9hG4bK1\r\nf:<sip:a@x>;tag=1\r\nt:<sip:x>\r\ni:1\r\nCSeq:1 OPTIONS\r\n\r\n`;
+    phone.send(options, ports[0] ?? 0);
+    const answer = await phone.inbox.untilText("\r\n\r\n");
+    expect(answer).toMatch(/^SIP\/2\.0 200 /);
+    expect(answer.length).toBeLessThanOrEqual(2 * options.length);
+  });
+
   test("503 with Retry-After when no cell can be reached", async () => {
     const cell = await new FakeCell("a").start();
     await cell.stop();
