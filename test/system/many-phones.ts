@@ -17,7 +17,7 @@ type Pending = { readonly octets: Buffer; readonly sentAt: number; lastSentAt: n
  * Registers user0, user1, ... of a domain with `auth: "open"`, each with one contact, over UDP from one socket, as fast as the answers
  * come. Throws at the first answer that is no 200, and when one does not come for 32 s.
  */
-export async function registerMany(way: Way, count: number, fromPort = 0): Promise<Registered> {
+export async function registerMany(way: Way, count: number, fromPort = 0, expires = 3600): Promise<Registered> {
   const socket = createSocket({ type: "udp4", recvBufferSize: receiveBufferOctets });
   socket.bind(fromPort, "127.0.0.1");
   await once(socket, "listening");
@@ -30,7 +30,7 @@ export async function registerMany(way: Way, count: number, fromPort = 0): Promi
 
   const fill = (): void => {
     for (; next < count && pending.size < windowMax; next += 1) {
-      const octets = Buffer.from(registerOf(`user${next}`, way.domain, port, `${run}-${next}`), "latin1");
+      const octets = Buffer.from(registerOf(`user${next}`, way.domain, port, `${run}-${next}`, expires), "latin1");
       const now = performance.now();
       pending.set(String(next), { octets, sentAt: now, lastSentAt: now });
       socket.send(octets, way.port, way.host);
@@ -67,7 +67,7 @@ export async function registerMany(way: Way, count: number, fromPort = 0): Promi
   return { ms: performance.now() - startedAt, retransmissions, port };
 }
 
-function registerOf(user: string, domain: string, port: number, callId: string): string {
+function registerOf(user: string, domain: string, port: number, callId: string, expires: number): string {
   return [
     `REGISTER sip:${domain} SIP/2.0`,
     `Via: SIP/2.0/UDP 127.0.0.1:${port};rport;branch=z9hG4bK${callId}`,
@@ -77,7 +77,7 @@ function registerOf(user: string, domain: string, port: number, callId: string):
     `Call-ID: ${callId}`,
     "CSeq: 1 REGISTER",
     `Contact: <sip:${user}@127.0.0.1:${port}>`,
-    "Expires: 3600",
+    `Expires: ${expires}`,
     "User-Agent: many phones",
     "Content-Length: 0",
     "",

@@ -5,11 +5,15 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { wayOf } from "./clients/way.ts";
 import { registerMany } from "./many-phones.ts";
 import { killEverything, startTandem, type Tandem } from "./tandem.ts";
+import { until } from "./until.ts";
 
 /** `ten-thousand.ts` measures the same by hand. */
 const count = 10_000;
 /** Far above what it takes anywhere: a start that read its records one after the other from somewhere would show. */
 const readyMsMax = 20_000;
+/** Of `tandem up`, and what a busy machine adds to it. */
+const flushMs = 1_000;
+const lateMs = 1_000;
 const state = mkdtempSync(join(tmpdir(), "tandem-restart-"));
 
 let system: Tandem;
@@ -62,4 +66,29 @@ it(`[RFC3261 10.3] holds ${count} registrations, and has them again after a rest
   // A refresh of each finds its binding, and adds none.
   await registerMany(wayOf(system, "UDP"), count, port);
   expect(await countInStatus()).toBe(count);
+});
+
+it("[RFC3261 10.3] ends registrations when it said, also after all was killed: those shortened last at once, those refreshed within flushMs", async () => {
+  const some = 50;
+  const flushed = async (): Promise<void> => {
+    const at = performance.now();
+    await until(() => performance.now() - at > flushMs + lateMs);
+  };
+  const { port } = await registerMany(wayOf(system, "UDP"), some, 0, 3600);
+  await flushed();
+  const restart = async (): Promise<number[]> => {
+    const { firstPort } = system;
+    await killEverything(system);
+    system = await startTandem({ state, auth: "open", firstPort });
+    const theirs = (await rows()).filter(({ contact }) => contact.includes(`:${port}`));
+    expect(theirs).toHaveLength(some);
+    return theirs.map(({ expiresSeconds }) => expiresSeconds);
+  };
+  await registerMany(wayOf(system, "UDP"), some, port, 600);
+  expect(Math.max(...(await restart()))).toBeLessThanOrEqual(600);
+  await registerMany(wayOf(system, "UDP"), some, port, 1800);
+  await flushed();
+  const after = await restart();
+  expect(Math.max(...after)).toBeLessThanOrEqual(1800);
+  expect(Math.min(...after)).toBeGreaterThan(1800 - 60);
 });
