@@ -250,6 +250,10 @@ const cases: Readonly<Record<string, (one: Case) => void>> = {
     one.register(one.browser);
     one.call(one.browser.contact.slice(1, -1));
   },
+  "a stranger in a call that nobody knows": (one) => {
+    one.register(one.bob);
+    one.call(bobUri, [`To: <${bobUri}>;tag=b`], "BYE");
+  },
   "a caller whose secrets cannot be asked for": (one) => {
     const far = new TestExchange("digest", { exchangeCount: 64 });
     far.sent = one.world.sent;
