@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { WebSocket } from "ws";
+import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
 import { randomId } from "./clients/phone.ts";
 import type { Way } from "./clients/stack.ts";
 import { wayOf } from "./clients/way.ts";
@@ -105,7 +106,7 @@ function httpJunk(): Buffer {
   const body = randomBytes(randomInt(200));
   const head =
     `${["GET", "POST", "PUT"][randomInt(3)]} ${path} HTTP/1.1\r\nHost: example.test\r\n${randomInt(2) === 0 ? upgrade : ""}` +
-    `Authorization: Tandem g1 ${Math.floor(Date.now() / 1000)} ${randomId()}\r\nContent-Length: ${body.length}\r\n\r\n`;
+    `Authorization: Tandem2 g1 a ${Date.now()} ${randomId()}\r\n${versionHeader}: ${protocolVersion}\r\nContent-Length: ${body.length}\r\n\r\n`;
   return Buffer.concat([Buffer.from(head, "latin1"), body]);
 }
 
