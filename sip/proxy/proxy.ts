@@ -677,6 +677,7 @@ export class Proxy {
     const headers: HeaderField[] = status === 480 && context.soughtUntil !== 0 ? [["Retry-After", String(awayRetryAfterSeconds)]] : [];
     const own =
       octets ?? (request === undefined ? undefined : buildResponse(request.message, status, { toTag: this.#env.nextTag(), headers }));
+    if (own !== undefined && octets === undefined) this.#transactions.boundRepeats(tx, own);
     if (own !== undefined) this.#respond(context, status, own, now, commit);
     this.#close(context, now);
   }

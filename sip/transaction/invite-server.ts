@@ -91,7 +91,10 @@ export function fireInviteServer(tx: InviteServerTransaction, machinery: Machine
   switch (tx.state) {
     case "Completed":
       if (tx.endsAt <= now) return terminate(tx, machinery, now); // Timer H: the ACK never came
-      if (tx.lastResponse !== undefined) machinery.transport.send(tx.responseFlow, tx.lastResponse, tx.commit);
+      if (tx.lastResponse !== undefined && tx.lastResponse.length <= tx.repeatOctets) {
+        tx.repeatOctets -= tx.lastResponse.length;
+        machinery.transport.send(tx.responseFlow, tx.lastResponse, tx.commit);
+      }
       tx.retransmitMs = Math.min(2 * tx.retransmitMs, t2Ms); // Timer G
       tx.retransmitAt = now + tx.retransmitMs;
       return schedule(tx, machinery.timers);

@@ -1,8 +1,8 @@
 import { isParseError } from "../errors.ts";
-import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsMax } from "../limits.ts";
+import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsMax, unprovenAnswerFactor } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { briefResponse, tagOfRefusal } from "../transport/brief-response.ts";
+import { briefResponse, receivedLength, tagOfRefusal } from "../transport/brief-response.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
 import { sourceOfFlow } from "../transport/source.ts";
 import { HeldRequests, type Held } from "./held-requests.ts";
@@ -143,6 +143,16 @@ export class TransactionLayer {
     if (tx.state === "Terminated" || request === undefined) return;
     this.forget(tx);
     this.#machinery.transport.send(flow, briefResponse(request, flow, response));
+  }
+
+  /**
+   * A refusal of ours, after a while, of a datagram that has proved nothing: Timer G says it again as often as the octets of the request allow, the
+   * 100 counted (RFC 3261 26.3.2.4). A repeated INVITE is answered all the same. What a phone has answered is not bounded: its caller has been heard.
+   */
+  boundRepeats(tx: ServerTransaction, response: Uint8Array): void {
+    if (tx.isProven || tx.reliable || tx.request === undefined) return;
+    const spent = (tx.lastResponse?.length ?? 0) + response.length;
+    tx.repeatOctets = unprovenAnswerFactor * receivedLength(tx.request) - spent;
   }
 
   /**
@@ -401,6 +411,7 @@ export class TransactionLayer {
       isMoved: false,
       reliable: this.#isReliable(flow),
       isProven: false,
+      repeatOctets: Number.POSITIVE_INFINITY,
       request: message,
       lastResponse: undefined,
       lastStatus: 0,

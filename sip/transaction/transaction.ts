@@ -30,6 +30,8 @@ type ServerCommon = Schedule & {
   readonly reliable: boolean;
   /** Its sender has proved who it is, or that it takes part in the dialog: see {@link TransactionLayer.refuse}. */
   isProven: boolean;
+  /** Octets that Timer G may still send; see {@link TransactionLayer.boundRepeats}. */
+  repeatOctets: number;
   /**
    * The request; given up when the final response has been sent, so that a finished transaction holds no message. (Not by an INVITE over a
    * connection that waits for the ACK: its response may have to find another one.)

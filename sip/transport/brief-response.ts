@@ -41,7 +41,7 @@ export function briefResponse(request: SipMessage, flow: string, response: Uint8
 }
 
 /** Octets of a request as it was received: without what `stampReceived` has written. */
-function receivedLength(request: SipMessage): number {
+export function receivedLength(request: SipMessage): number {
   const via = request.topVia;
   const length = request.end - request.start;
   if (isParseError(via)) return length;

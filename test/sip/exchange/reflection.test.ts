@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { unprovenAnswerFactor } from "../../../sip/limits.ts";
+import { RecordKind } from "../../../sip/transport/frame.ts";
 import { testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
 import { proofOf, registered } from "./proof.ts";
 
@@ -110,6 +111,22 @@ describe("[RFC3261 26.3.2.4] a request that has proved nothing is refused once, 
     expect(refusal?.text.split("\r\n")[0]).toBe("SIP/2.0 400 Request Too Short");
     const [challenge] = exchange.receive(victim, shortest({ from: ours, headers: `s:${"a longer subject ".repeat(8)}\r\n` }));
     expect(challenge?.message.status).toBe(407);
+  });
+
+  it.each([0, 300, 900])("a refusal of ours that comes later is said again as often as its request is long: %i octets more", (more) => {
+    const exchange = world();
+    const bob = new TestPhone("b", "203.0.113.9", 5080, "WS");
+    registered(exchange, bob);
+    exchange.record(RecordKind.closed, bob.key, "", bob.access);
+    const invite = shortest({ headers: more === 0 ? "" : `x-long:${"x".repeat(more)}\r\n` });
+    const answers = [...exchange.receive(victim, invite), ...exchange.advance(120_000)];
+    const [first, second, ...repeats] = answers;
+    expect([first?.message.status, second?.message.status]).toEqual([100, 480]);
+    // The two themselves are more, where it is shorter than any phone's.
+    const bound = Math.max(unprovenAnswerFactor * invite.length, octetsOf(answers.slice(0, 2)));
+    expect(octetsOf(answers)).toBeLessThanOrEqual(bound);
+    expect(repeats.length > 0).toBe(more > 0);
+    expect(exchange.exchange.counts(exchange.now).transactions).toBe(0);
   });
 
   it("[RFC3261 17.1.1.3] the ACK of a refusal of ours goes to nobody, by whichever replica", () => {
