@@ -40,7 +40,8 @@ async function untilOver(load: Load): Promise<LoadReport> {
 describe.each(["udp", "tcp"] as const)("a load over %s", (transport) => {
   it("[RFC3261 12, 13, 15] registers, calls, lets ring, and ends every call from either side", async () => {
     const peer = await open();
-    const load = loadOf(transport, [peer], { rate: 50 });
+    // The peer has no memory: nobody moves in these, as a caller may have to say an INVITE anew then.
+    const load = loadOf(transport, [peer], { rate: 50, established: 5 });
     await load.register(5_000);
     await load.establish(5_000);
     load.startCalls();
@@ -53,7 +54,7 @@ describe.each(["udp", "tcp"] as const)("a load over %s", (transport) => {
     expect(losses).toEqual([]);
     expect(newCalls).toMatchObject({ failed: 0, slow: 0, lastFailedMs: undefined });
     expect(report).toEqual({
-      established: { ended: 8, lost: 0 },
+      established: { ended: 5, lost: 0 },
       ringing: { completed: 3, lost: 0 },
       cancelled: { ended: 2, lost: 0 },
       phones: { registered: 8, lost: 0 },
@@ -85,6 +86,20 @@ describe.each(["udp", "tcp"] as const)("a load over %s", (transport) => {
     await load.register(5_000);
     await expect(load.establish(300)).rejects.toThrow("8 of 8 calls do not stand: not in time");
   });
+});
+
+it("[RFC5626 4.3] phones over TCP that change their network in calls leave their old connections open, and end their calls on new ones", async () => {
+  const peer = await open();
+  const load = loadOf("tcp", [peer], { established: 16, ringing: 0, registered: 32 });
+  await load.register(5_000);
+  await load.establish(5_000);
+  const registers = (): number => peer.seen.filter((what) => what.startsWith("REGISTER")).length;
+  const before = registers();
+  const open0 = peer.openConnections;
+  expect(await untilOver(load)).toMatchObject({ established: { ended: 16, lost: 0 }, losses: [], anomalies: { "flow given up": 0 } });
+  // A caller's and a callee's phone, which may have two connections each.
+  expect(registers()).toBeGreaterThanOrEqual(before + 2);
+  expect(peer.openConnections).toBe(open0 + registers() - before);
 });
 
 describe("phones with two targets", () => {

@@ -66,6 +66,10 @@ export class TinyPeer {
     return new TinyPeer(port, udp, tcp, registrations);
   }
 
+  get openConnections(): number {
+    return [...this.#sockets].filter((socket) => !socket.destroyed).length;
+  }
+
   /** As a killed process: connections are reset, datagrams go nowhere. */
   close(): void {
     for (const socket of this.#sockets) socket.destroy();
