@@ -249,12 +249,8 @@ export class Call {
     if (this.#answeredAt > 0 || this.#cancelReceivedAt > 0) return;
     this.#cancelReceivedAt = performance.now();
     const response = this.#inviteReply(487, this.#callee.tag);
-    if (!this.#callee.phone.isReliable)
-      this.#accepts = new Accept(
-        response,
-        () => undefined,
-        () => undefined,
-      );
+    if (!this.#callee.phone.isReliable) this.#accepts = new Accept(response, nothing, nothing);
+    this.#checkCancelled();
   }
 
   #ended487({ status, history }: Outcome): void {
@@ -345,6 +341,8 @@ export class Call {
     return `${at(this.#rangAt, "rang")}, ${at(this.#answeredAt, "answered")}, ${at(this.#acceptedAt, "accepted")}, ${at(this.#acknowledgedAt, "acknowledged")}; received: ${this.#seen.join(", ")}; sent: ${this.#outgoing?.history.join(", ") ?? "nothing"}`;
   }
 }
+
+function nothing(): void {}
 
 /** A 200 to an INVITE on its way until its ACK comes. */
 class Accept {

@@ -730,7 +730,7 @@ export class Proxy {
   }
 }
 
-/** Whether silence would mean that the phone is looked for on another flow: it is reached on one of its own, and has not been looked for. */
+/** Whether silence would mean that the phone is looked for on another flow: it is a phone's, and has not been looked for since it was sent. */
 function mayBeSilent({ target, isSought }: Branch): boolean {
-  return !isSought && (target.seek === "onFailure" || (target.seek === undefined && target.flow !== undefined));
+  return !isSought && isPhone(target);
 }

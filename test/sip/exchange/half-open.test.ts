@@ -3,6 +3,7 @@ import { phoneReturnMs, phoneSearchMs, phoneSilentMs } from "../../../sip/limits
 import { Header } from "../../../sip/message/header-names.ts";
 import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
 import { joinFlow, type Transport } from "../../../sip/transport/flow.ts";
+import { RecordKind } from "../../../sip/transport/frame.ts";
 import { answer, testMap, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
 
 /** A phone changes its network in a call: its old connection stays open, and says nothing more. It registers again on another one. */
@@ -148,6 +149,18 @@ describe.each(transports)("a caller over %s whom another exchange serves, and wh
     const again = moved(mover, transport);
     const [second] = requestsIn(registeredThere(call, [again]), "BYE");
     expect([second?.key, viaOf(second)]).toEqual([again.key, viaOf(first[0])]);
+  });
+
+  it("also when its flow was dead, and it was found on another one that is half open by then", () => {
+    const call = standing(phoneOf(elsewhere, transport, 5070));
+    const { world, mover, fromBob } = call;
+    const [first] = requestsIn(fromBob("BYE"), "BYE");
+    world.record(RecordKind.undeliverable, mover.key, first?.text ?? "", mover.access);
+    const [second, third] = [6071, 6072].map((port) => Object.assign(phoneOf(elsewhere, transport, port), { contact: mover.contact }));
+    if (second === undefined || third === undefined) throw new Error("no phones");
+    expect(keysOf(registeredThere(call, [second]), "BYE")).toEqual([second.key]);
+    world.advance(phoneSilentMs);
+    expect(keysOf(registeredThere(call, [third]), "BYE")).toEqual([third.key]);
   });
 
   it("[RFC3261 12.2.1.2] a 481 of who is at its old address is not the last word while it has a later binding", () => {

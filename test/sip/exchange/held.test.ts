@@ -366,7 +366,9 @@ describe("what is waited for, and where", () => {
     expect(world.flowsAsked).toHaveLength(4);
     const key = otherKey("WS", 6001, "a.0");
     home.receive(key, caller.register(), "a.0");
-    expect(one(tell(), "BYE").key).toBe(key);
+    const found = one(tell(), "BYE");
+    expect(found.key).toBe(key);
+    world.receive(key, answer(found.message, 200, "found"));
     world.advance(phoneReturnMs);
     expect(world.flowsAsked).toHaveLength(4);
   });
