@@ -1,4 +1,4 @@
-import { roomAgainOctets, roomReserveOctets, roomSlackOctets } from "./limits.ts";
+import { roomAgainOctets, roomProvenMs, roomReserveOctets, roomSlackOctets } from "./limits.ts";
 
 /** What a change that needs the disk is refused with while there is no room. */
 export const diskFullText = "the disk is full";
@@ -18,6 +18,9 @@ export class DiskRoom {
   readonly #reserveOctets: number;
   #isFull = false;
   #hasReserve = false;
+  /** Until when so many octets more may be written without another question. */
+  #provenUntil = 0;
+  #provenOctets = 0;
   #asking: Promise<boolean> | undefined;
   #askedOctets = 0;
   readonly #waiting: Waiting[] = [];
@@ -38,6 +41,10 @@ export class DiskRoom {
   ask(octets: number): true | Promise<boolean> {
     const files = this.#files;
     if (files === undefined) return true;
+    if (Date.now() < this.#provenUntil && octets <= this.#provenOctets) {
+      this.#provenOctets -= octets;
+      return true;
+    }
     if (this.#asking !== undefined && this.#askedOctets >= octets) return this.#asking;
     this.#askedOctets = octets;
     const asking = this.#look(files, octets).finally(() => {
@@ -64,6 +71,7 @@ export class DiskRoom {
   }
 
   async #look(files: Fetcher, octets: number): Promise<boolean> {
+    this.#provenUntil = 0;
     const isRoom = await put(files, `${this.#name}.room`, Math.max(octets, this.#isFull ? roomAgainOctets : 0) + roomSlackOctets);
     if (isRoom) {
       await remove(files, `${this.#name}.room`);
@@ -74,6 +82,7 @@ export class DiskRoom {
       await remove(files, `${this.#name}.reserve`);
     }
     this.#isFull = !isRoom;
+    if (isRoom) [this.#provenUntil, this.#provenOctets] = [Date.now() + roomProvenMs, roomSlackOctets / 2];
     return isRoom;
   }
 }

@@ -56,6 +56,8 @@ export const loneSaidMs = 1_500;
 
 /** Room that is asked for beyond what is to be written: the database's log writes whole pages, those of its index too. */
 export const roomSlackOctets = 128 * 1024;
+/** Half of that may be written for so long before room is asked for again: a replica that is alone writes 50 times a second, and asks 5 times. */
+export const roomProvenMs = 200;
 /** What every object keeps free for what the runtime writes by itself: an alarm's end is three pages of 4 KiB. */
 export const roomReserveOctets = 64 * 1024;
 /** An object that wakes opens its database anew, for which the runtime makes an index of 32 KiB and a log: kept for each object of a cell. */

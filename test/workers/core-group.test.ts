@@ -154,9 +154,20 @@ describe("heartbeats between cells", () => {
   it("that the other refuses for our signature end in down for that reason", async () => {
     peerAnswers();
     await until("b", "up");
-    answerAsPeer(() => Promise.resolve(new Response(null, { status: 401 })));
+    const said = vi.spyOn(console, "warn");
+    const headers = { "tandem-now": String(Date.now() + 3_600_000) };
+    answerAsPeer(() => Promise.resolve(new Response(null, { status: 401, headers })));
     await until("b", "down");
     expect(await lastChangeOf("b")).toMatchObject({ id: "b", to: "down", cause: "bad signature" });
+    const lines = (): string[] =>
+      said.mock.calls.map(([line]) => String(line)).filter((line) => line.includes("cell b") && line.includes("signature"));
+    expect(lines()).toEqual([
+      expect.stringMatching(/^cell a: cell b does not accept .*: the clock of cell b is 36\d\d s ahead of this one's/),
+    ]);
+    peerAnswers();
+    await until("b", "up");
+    expect(lines().slice(1)).toEqual(["cell a: cell b accepts this cell's signature again"]);
+    said.mockRestore();
   });
 });
 

@@ -1,6 +1,6 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { DiskRoom } from "../../workers/disk-room.ts";
-import { roomAgainOctets, roomReserveOctets, roomSlackOctets } from "../../workers/limits.ts";
+import { roomAgainOctets, roomProvenMs, roomReserveOctets, roomSlackOctets } from "../../workers/limits.ts";
 
 /** A directory on a disk with so many octets free. */
 class SmallDisk {
@@ -43,7 +43,7 @@ describe("DiskRoom", () => {
   it("gives its reserve up when there is no room: what the runtime writes by itself finds that", async () => {
     await room.ask(0);
     disk.free = roomSlackOctets - 1;
-    expect(await room.ask(0)).toBe(false);
+    expect(await room.ask(roomSlackOctets)).toBe(false);
     expect(disk.free).toBe(roomSlackOctets - 1 + roomReserveOctets);
     expect(disk.files.size).toBe(0);
   });
@@ -51,6 +51,7 @@ describe("DiskRoom", () => {
   it("does not come and go with what it has given up: there is room again when there is much", async () => {
     await room.ask(0);
     disk.free = 0;
+    expect(await room.ask(roomSlackOctets)).toBe(false);
     for (const free of [0, roomSlackOctets + roomReserveOctets, roomAgainOctets]) {
       disk.free = free;
       expect(await room.ask(0)).toBe(false);
@@ -65,7 +66,7 @@ describe("DiskRoom", () => {
     const written: number[] = [];
     await room.ask(0);
     disk.free = 0;
-    expect(await room.ask(0)).toBe(false);
+    expect(await room.ask(roomSlackOctets)).toBe(false);
     for (const each of [1, 2, 3]) room.write(100, () => void written.push(each));
     expect(await room.retry()).toBe(false);
     expect(written).toEqual([]);
@@ -74,6 +75,20 @@ describe("DiskRoom", () => {
     expect(written).toEqual([1, 2, 3]);
     expect(await room.retry()).toBe(true);
     expect(written).toHaveLength(3);
+  });
+
+  it("asks once for what many small writes take within a moment, and again when that is used up or some time ago", async () => {
+    expect(await room.ask(0)).toBe(true);
+    disk.free = 0;
+    expect(room.ask(roomSlackOctets / 4)).toBe(true);
+    expect(room.ask(roomSlackOctets / 4)).toBe(true);
+    expect(await room.ask(1)).toBe(false);
+    disk.free = 4 * roomAgainOctets;
+    expect(await room.ask(0)).toBe(true);
+    disk.free = 0;
+    vi.useFakeTimers({ now: Date.now() + roomProvenMs });
+    expect(await room.ask(1)).toBe(false);
+    vi.useRealTimers();
   });
 
   it("where no disk can be full everything is written at once, and nothing is asked", () => {
