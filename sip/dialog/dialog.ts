@@ -96,8 +96,8 @@ function sideFrom(context: SideContext, tag: string, message: SipMessage, cSeq: 
   const contact = contactOf(message);
   const instanceId = context.instanceId === "" ? (contact?.instanceId ?? "") : context.instanceId;
   const { addressOfRecord, name } = context;
-  const named = name === undefined ? {} : { name };
-  return { tag, addressOfRecord, ...named, contact: contact?.uri ?? "", flow: context.flow, instanceId, cSeq, version };
+  const side = { tag, addressOfRecord, contact: contact?.uri ?? "", flow: context.flow, instanceId, cSeq, version };
+  return name === undefined ? side : { ...side, name };
 }
 
 function withRoutes(side: DialogSide, routes: readonly string[]): DialogSide {

@@ -18,7 +18,8 @@ const noRouteSets: RouteSets = { caller: noRoutes, callee: noRoutes };
  * that look so. A set that is longer than {@link routeSetOctetsMax} counts as none.
  */
 export function routeSetsOf(response: SipMessage, before: number | undefined): RouteSets {
-  if (!response.has(Header.RecordRoute)) return noRouteSets;
+  // With our own value alone, as most have, there is nothing to read.
+  if (!response.has(Header.RecordRoute) || (before === 0 && response.valueRanges(Header.RecordRoute).length === 2)) return noRouteSets;
   const values = response.values(Header.RecordRoute);
   const users = values.map(tokenOf);
   const last = before === undefined ? users.findLastIndex((user) => user !== undefined) : values.length - before - 1;

@@ -37,6 +37,11 @@ export function callingOf(map: ClusterMap, message: SipMessage): Calling {
   return { callerDomain: claim?.domain, caller: claim?.addressOfRecord, callee };
 }
 
+/** Whether a From or To is this address-of-record, by its text: most are, and need not be read for that. */
+export function isPlainly(party: NameAddr | ParseError, addressOfRecord: string): boolean {
+  return !isParseError(party) && party.uri.length === addressOfRecord.length + 4 && party.uri === `sip:${addressOfRecord}`;
+}
+
 /** What a From, or whatever names a caller, claims of ours; undefined: it is no SIP URI. */
 export function claimOfParty(map: ClusterMap, party: NameAddr | ParseError): Claim | undefined {
   const uri = isParseError(party) ? party : party.parsedUri;

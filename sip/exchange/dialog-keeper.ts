@@ -26,7 +26,7 @@ import type { Dialog, DialogSide } from "../record/values.ts";
 import { cellOfVersion } from "../record/version.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import { isReliable, transportOfFlow } from "../transport/flow.ts";
-import { addressOfRecordOfParty, callingOf, claimOfParty } from "./caller.ts";
+import { addressOfRecordOfParty, callingOf, claimOfParty, isPlainly } from "./caller.ts";
 import { isOfSubscription, SubscriptionKeeper } from "./subscription-keeper.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
@@ -81,8 +81,8 @@ export class DialogKeeper {
     const calling = callingOf(map, request);
     const caller = sideOf(calling.caller ?? "", flowBackTo(request, tx.flow));
     const callee = { ...sideOf(calling.callee ?? "", flow), instanceId: group };
-    const name = claimOfParty(map, request.to)?.addressOfRecord ?? "";
-    const isNamed = name !== "" && name !== callee.addressOfRecord;
+    const name = isPlainly(request.to, callee.addressOfRecord) ? undefined : claimOfParty(map, request.to)?.addressOfRecord;
+    const isNamed = name !== undefined && name !== callee.addressOfRecord;
     this.answered(request, response, caller, isNamed ? { ...callee, name } : callee, now);
   }
 

@@ -12,7 +12,7 @@ import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import type { DialogSide } from "../record/values.ts";
 import { msOfVersion } from "../record/version.ts";
 import type { DialogToken } from "../transport/token.ts";
-import { callingOf, claimOfParty, showsAnother } from "./caller.ts";
+import { callingOf, claimOfParty, isPlainly, showsAnother } from "./caller.ts";
 import type { DialogKeeper, KnownDialog } from "./dialog-keeper.ts";
 
 /** The side that an in-dialog request is for. */
@@ -98,6 +98,7 @@ export class DialogWays {
   /** RFC 3261 12.2.1.1: a side says the name that the INVITE had for it, which the caller has proved; ours are nobody else's to say. */
   #isAnotherName(request: SipMessage, { addressOfRecord, name }: Pick<DialogSide, "addressOfRecord" | "name">): boolean {
     const map = this.#options.map();
+    if (isPlainly(request.from, addressOfRecord)) return showsAnother(map, request, addressOfRecord);
     const claim = claimOfParty(map, request.from);
     const claimed = claim?.addressOfRecord ?? "";
     if (claim?.domain !== undefined && (claimed === "" || (claimed !== addressOfRecord && claimed !== name))) return true;

@@ -86,16 +86,21 @@ function ownDialog(dialog: Dialog, earlier: Dialog | undefined): Dialog {
 
 function ownSide(side: DialogSide, earlier: DialogSide | undefined): DialogSide {
   if (side === earlier) return side;
-  return {
+  const own = {
     tag: again(side.tag, earlier?.tag),
     addressOfRecord: again(side.addressOfRecord, earlier?.addressOfRecord),
-    ...(side.name === undefined ? {} : { name: again(side.name, earlier?.name) }),
     contact: again(side.contact, earlier?.contact),
     flow: again(side.flow, earlier?.flow),
     instanceId: again(side.instanceId, earlier?.instanceId),
-    ...(side.routes === undefined ? {} : { routes: side.routes.map((route, index) => again(route, earlier?.routes?.[index])) }),
     cSeq: side.cSeq,
     version: side.version,
+  };
+  const { name, routes } = side;
+  if (name === undefined && routes === undefined) return own;
+  return {
+    ...own,
+    ...(name === undefined ? {} : { name: again(name, earlier?.name) }),
+    ...(routes === undefined ? {} : { routes: routes.map((route, index) => again(route, earlier?.routes?.[index])) }),
   };
 }
 

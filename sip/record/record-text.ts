@@ -160,10 +160,11 @@ function inviteOf(json: Fields): Invite | undefined {
   const best = json["best"] === undefined ? undefined : bestOf(json["best"]);
   if (waiting === undefined || branches === undefined || challenges === undefined || !isTexts(cancelReasons)) return undefined;
   if (best === undefined && json["best"] !== undefined) return undefined;
-  const progress = { lastStatus, lastResponse, recordRoute, waiting, branches, attempts, best, challenges };
   const at = json["at"];
   if (!(at === undefined || isTime(at))) return undefined;
-  return { expiresAt, request, ...(at === undefined ? {} : { at }), flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
+  const progress = { lastStatus, lastResponse, recordRoute, waiting, branches, attempts, best, challenges };
+  const texts = at === undefined ? { request } : { request, at };
+  return { expiresAt, ...texts, flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
 }
 
 /** A list whose every element can be read. */
@@ -235,8 +236,10 @@ function sideOf(json: unknown): DialogSide | undefined {
   if (!isText(tag) || !isText(addressOfRecord) || !isText(contact) || !isText(flow) || !isText(instanceId)) return undefined;
   if (!isText(version) || !isVersion(version) || !isNumber(cSeq) || !Number.isInteger(cSeq) || cSeq < -1) return undefined;
   if (!(routes === undefined || isTexts(routes)) || !isOptionalText(name)) return undefined;
-  const named = name === undefined ? {} : { name };
-  return { tag, addressOfRecord, ...named, contact, flow, instanceId, ...(routes === undefined ? {} : { routes }), cSeq, version };
+  const side = { tag, addressOfRecord, contact, flow, instanceId, cSeq, version };
+  // Most have neither.
+  if (name === undefined && routes === undefined) return side;
+  return { ...side, ...(name === undefined ? {} : { name }), ...(routes === undefined ? {} : { routes }) };
 }
 
 function isFields(value: unknown): value is Fields {
