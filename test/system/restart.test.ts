@@ -68,12 +68,14 @@ it(`[RFC3261 10.3] holds ${count} registrations, and has them again after a rest
   expect(await countInStatus()).toBe(count);
 });
 
+/** What has changed until now is on the disks: nothing but time tells that. */
+async function flushed(): Promise<void> {
+  const at = performance.now();
+  await until(() => performance.now() - at > flushMs + lateMs);
+}
+
 it("[RFC3261 10.3] ends registrations when it said, also after all was killed: those shortened last at once, those refreshed within flushMs", async () => {
   const some = 50;
-  const flushed = async (): Promise<void> => {
-    const at = performance.now();
-    await until(() => performance.now() - at > flushMs + lateMs);
-  };
   const { port } = await registerMany(wayOf(system, "UDP"), some, 0, 3600);
   await flushed();
   const restart = async (): Promise<number[]> => {

@@ -37,6 +37,16 @@ function guesses(brake: GuessBrake, loginOf: (n: number) => Login, ms: number): 
   return checked;
 }
 
+/** A user of its own for each guess. */
+function userOf(n: number): Login {
+  return from("198.51.100.7", `user${n}`);
+}
+
+/** A port of its own for each guess. */
+function portOf(n: number): Login {
+  return from("198.51.100.7", "alice", n);
+}
+
 describe("the brake on guessing", () => {
   it("looks at a quarter of the burst on one flow as one user, and at one more a minute", () => {
     const brake = new GuessBrake();
@@ -48,15 +58,13 @@ describe("the brake on guessing", () => {
   });
 
   it("looks at the burst of one address for many users, and at one more a second", () => {
-    const loginOf = (n: number): Login => from("198.51.100.7", `user${n}`);
-    expect(guesses(new GuessBrake(), loginOf, 500)).toBe(perAddress);
-    expect(guesses(new GuessBrake(), loginOf, 60_000)).toBe(perAddress + 60_000 / failedLoginMsPerAddress - 1);
+    expect(guesses(new GuessBrake(), userOf, 500)).toBe(perAddress);
+    expect(guesses(new GuessBrake(), userOf, 60_000)).toBe(perAddress + 60_000 / failedLoginMsPerAddress - 1);
   });
 
   it("looks at twice as many for one user from many ports of one address in an hour, and at ten more a minute", () => {
-    const loginOf = (n: number): Login => from("198.51.100.7", "alice", n);
-    expect(guesses(new GuessBrake(), loginOf, 500)).toBe(perAddress);
-    expect(guesses(new GuessBrake(), loginOf, 600_000)).toBe(perAddress * 2 + 600_000 / failedLoginMsPerUser - 1);
+    expect(guesses(new GuessBrake(), portOf, 500)).toBe(perAddress);
+    expect(guesses(new GuessBrake(), portOf, 600_000)).toBe(perAddress * 2 + 600_000 / failedLoginMsPerUser - 1);
   });
 
   it("looks at the first guess of every address, when all together have guessed too much for one user", () => {
