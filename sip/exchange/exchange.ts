@@ -151,19 +151,7 @@ export class Exchange {
       },
     });
     this.#memory = memoryFrom(now);
-    this.#whereabouts = new Whereabouts({
-      map: () => this.#map,
-      accesses: this.#accesses,
-      dialogs: this.#dialogs,
-      ways: this.#dialogWays(config),
-      finder: this.#finder,
-      registrar: this.#registrar,
-      flowsHere,
-      send: (flow, octets) => this.#send(flow, octets, undefined),
-      resolved: (reference, flows, at) => this.#proxy.resolved(reference, flows, at),
-      returned: (reference, targets, at) => this.#proxy.returned(reference, targets, at),
-      moveResponse: (tx, response, flow, at) => this.#transactions.moveResponse(tx, response, flow, at),
-    });
+    this.#whereabouts = this.#newWhereabouts(flowsHere);
     this.#orphans = this.#orphanedInvites(env, transport, now);
     this.#contacts = this.#contactFinder();
     this.#authority = new Authority({
@@ -483,6 +471,22 @@ export class Exchange {
       pairKnownUntil: () => this.#pairKnownUntil,
       inviteOf: (callId, callerTag) => this.#proxy.inviteOf(callId, callerTag),
       mayBeElsewhere: (callId) => this.#invites.mayBeForeign(callId),
+    });
+  }
+
+  #newWhereabouts(flowsHere: (addressOfRecord: string, now: number) => PhoneFlow[] | undefined): Whereabouts {
+    return new Whereabouts({
+      map: () => this.#map,
+      accesses: this.#accesses,
+      dialogs: this.#dialogs,
+      ways: this.#dialogWays(this.#config),
+      finder: this.#finder,
+      registrar: this.#registrar,
+      flowsHere,
+      send: (flow, octets) => this.#send(flow, octets, undefined),
+      resolved: (reference, flows, at) => this.#proxy.resolved(reference, flows, at),
+      returned: (reference, targets, at) => this.#proxy.returned(reference, targets, at),
+      moveResponse: (tx, response, flow, at) => this.#transactions.moveResponse(tx, response, flow, at),
     });
   }
 
