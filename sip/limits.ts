@@ -217,6 +217,8 @@ export const pairBurstMax = 4;
  * costs one way there and back, and not up to two. Answers of a pair nearby take a few milliseconds, and one batch after the other groups best.
  */
 export const pairOverlapMs = 25;
+/** A timer that rings so late rings on a machine that is held up: its pair's answer may be there, unread. Idle machines are late by a few milliseconds. */
+export const pairLateMs = 20;
 /** Batches under way at once: one each {@link pairDelayMs} for as long as an answer may take before the pair counts as lagging, twice that to be safe. */
 export const pairFlightsMax = 8;
 /** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */

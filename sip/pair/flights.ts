@@ -1,4 +1,4 @@
-import { pairFlightsMax, pairOverlapMs } from "../limits.ts";
+import { pairFlightsMax, pairLateMs, pairOverlapMs } from "../limits.ts";
 
 /** A batch that has left and is not answered. */
 export type Flight = {
@@ -9,7 +9,26 @@ export type Flight = {
   readonly isComplete: boolean;
   /** What the pair had acknowledged when it left. */
   readonly held: number;
+  /** So much longer its answer is waited for, because this side was late itself; 0: it has not been yet. */
+  excusedMs: number;
 };
+
+/** When a pair that has not answered this batch is judged, ms. */
+export function judgedAt({ sentAt, excusedMs }: Flight, ackTimeoutMs: number): number {
+  return sentAt + ackTimeoutMs + excusedMs;
+}
+
+/**
+ * Whether a pair that has not answered is too late. Not when this side looks late: it was held up itself, and the answer may lie unread. It waits as much
+ * longer then, once for each batch.
+ */
+export function isLagging(flight: Flight, ackTimeoutMs: number, now: number): boolean {
+  const lateMs = now - judgedAt(flight, ackTimeoutMs);
+  if (lateMs < 0) return false;
+  if (lateMs < pairLateMs || flight.excusedMs > 0) return true;
+  flight.excusedMs = lateMs + Math.min(lateMs, ackTimeoutMs);
+  return false;
+}
 
 /**
  * The batches under way to the pair, in the order in which they left. In the rule one: the next one collects until its answer is there. An answer that

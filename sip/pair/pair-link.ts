@@ -13,7 +13,7 @@ import type { Memory } from "../record/memory.ts";
 import type { Changes } from "../record/record-store.ts";
 import { serializeRecord } from "../record/record-text.ts";
 import type { StateRecord } from "../record/state-record.ts";
-import { Flights, type Flight } from "./flights.ts";
+import { Flights, isLagging, judgedAt, type Flight } from "./flights.ts";
 import { serializeBatch, type PairAnswer, type PairBatch } from "./pair-batch.ts";
 
 /**
@@ -321,7 +321,7 @@ export class PairLink {
       if (age >= this.#answerMsMax) {
         this.#effects.push({ type: "abandon", id: flight.id });
         this.failed(flight.id, false, now);
-      } else if (age >= this.#options.ackTimeoutMs && this.#sending === "together") {
+      } else if (this.#sending === "together" && isLagging(flight, this.#options.ackTimeoutMs, now)) {
         this.#goOn("lagging", `no answer within ${this.#options.ackTimeoutMs} ms`);
       }
     }
@@ -334,7 +334,8 @@ export class PairLink {
   nextDeadline(): number | undefined {
     const flight = this.#flights.oldest;
     let deadline = Number.POSITIVE_INFINITY;
-    if (flight !== undefined) deadline = flight.sentAt + (this.#sending === "together" ? this.#options.ackTimeoutMs : this.#answerMsMax);
+    if (flight !== undefined)
+      deadline = this.#sending === "together" ? judgedAt(flight, this.#options.ackTimeoutMs) : flight.sentAt + this.#answerMsMax;
     const leavesAt = this.#leavesAt;
     if (leavesAt !== undefined) deadline = Math.min(deadline, leavesAt);
     if (!this.#isServing) deadline = Math.min(deadline, this.#syncUntil);
@@ -423,7 +424,7 @@ export class PairLink {
     const { texts, sequence, isComplete } = isQuestion ? { texts: [], sequence: after, isComplete: false } : this.#collect();
     const told = this.#isTold || memory === undefined ? {} : { memory: memory() };
     const text = serializeBatch({ cell, boot, peerBoot: this.#peerBoot, after, sequence, isComplete, ...told }, texts);
-    this.#flights.add({ id: this.#lastId, sentAt: now, sequence, isComplete, held: this.#after });
+    this.#flights.add({ id: this.#lastId, sentAt: now, sequence, isComplete, held: this.#after, excusedMs: 0 });
     this.#effects.push({ type: "send", id: this.#lastId, text });
   }
 

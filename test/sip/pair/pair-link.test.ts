@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { pairBatchOctets, pairBurstMax, pairDelayMs, pairFlightsMax, pairQuietMs, pairSyncMs } from "../../../sip/limits.ts";
+import { pairBatchOctets, pairBurstMax, pairDelayMs, pairFlightsMax, pairLateMs, pairQuietMs, pairSyncMs } from "../../../sip/limits.ts";
 import { PairLink } from "../../../sip/pair/pair-link.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
+import { binding, version } from "../record/records.ts";
 import { ackTimeoutMs, calm, leaseMs, randomFrom, World, type Replica, type Told } from "./world.ts";
 
 const key = (name: string | number): string => `bob@example.test ${name}`;
@@ -435,6 +436,47 @@ describe("a pair far away", () => {
     world.isCut = false;
     world.pass(5_000);
     expect(world.b.table()).toEqual(world.a.table());
+  });
+});
+
+describe("a replica on a machine that is held up", () => {
+  /** A link that is together with its pair, and what it has sent last. */
+  function waiting(): { readonly link: PairLink; readonly id: number; readonly sequence: number; readonly states: () => string[] } {
+    const store = new RecordStore({ isPaired: true });
+    const link = new PairLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, store, 0);
+    answerAs(link, "b1", 1);
+    link.receive({ cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 0, isComplete: true, records: [], unreadable: 0 }, 600);
+    answerAs(link, "b1", 601);
+    store.apply({ kind: "binding", key: key("x"), version: version(1), value: binding() });
+    expect(link.commit(store.sequence, 2_000)).toBe("wait");
+    const effects = link.takeEffects();
+    const [sent] = effects.filter(({ type }) => type === "send");
+    if (sent?.type !== "send") throw new Error("nothing is sent");
+    const states = (): string[] => link.takeEffects().flatMap((effect) => (effect.type === "state" ? [effect.state] : []));
+    return { link, id: sent.id, sequence: store.sequence, states };
+  }
+
+  it("judges at its time when it is not late", () => {
+    const { link, states } = waiting();
+    expect(link.nextDeadline()).toBe(2_000 + ackTimeoutMs);
+    link.tick(2_000 + ackTimeoutMs + pairLateMs - 1);
+    expect(states()).toEqual(["lagging"]);
+  });
+
+  it("does not judge when it looks late: the answer may lie unread, and is waited for as long again", () => {
+    const { link, id, sequence, states } = waiting();
+    link.tick(2_000 + ackTimeoutMs + 150);
+    expect([link.state, link.nextDeadline()]).toEqual(["together", 2_000 + ackTimeoutMs + 300]);
+    link.answered(id, { boot: "b1", received: sequence, ahead: 0 }, 2_000 + ackTimeoutMs + 200);
+    expect([link.state, states()]).toEqual(["together", []]);
+  });
+
+  it("waits so once, and for a bounded time, however late it is", () => {
+    const { link, states } = waiting();
+    link.tick(2_000 + 2 * ackTimeoutMs + 500);
+    expect(link.nextDeadline()).toBe(2_000 + 3 * ackTimeoutMs + 500);
+    link.tick(2_000 + 3 * ackTimeoutMs + 550);
+    expect(states()).toEqual(["lagging"]);
   });
 });
 
