@@ -108,7 +108,7 @@ describe("a system of two cells and a gateway", () => {
     });
     const { code, out } = await system.cli("status");
     expect(code).toBe(0);
-    expect(out).toMatch(/^Domain example\.test, coordinator a\n\nCELL {2}STATE {2}EPOCH {2}HEARD\na {5}up /);
+    expect(out).toMatch(/^Domain example\.test, coordinator a\n\nCELL {2}STATE {2}EPOCH {2}HEARD {6}MISSED\na {5}up /);
   });
 
   it("has nobody registered", async () => {
