@@ -439,23 +439,23 @@ describe("a pair far away", () => {
   });
 });
 
-describe("a replica on a machine that is held up", () => {
-  /** A link that is together with its pair, and what it has sent last. */
-  function waiting(): { readonly link: PairLink; readonly id: number; readonly sequence: number; readonly states: () => string[] } {
-    const store = new RecordStore({ isPaired: true });
-    const link = new PairLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, store, 0);
-    answerAs(link, "b1", 1);
-    link.receive({ cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 0, isComplete: true, records: [], unreadable: 0 }, 600);
-    answerAs(link, "b1", 601);
-    store.apply({ kind: "binding", key: key("x"), version: version(1), value: binding() });
-    expect(link.commit(store.sequence, 2_000)).toBe("wait");
-    const effects = link.takeEffects();
-    const [sent] = effects.filter(({ type }) => type === "send");
-    if (sent?.type !== "send") throw new Error("nothing is sent");
-    const states = (): string[] => link.takeEffects().flatMap((effect) => (effect.type === "state" ? [effect.state] : []));
-    return { link, id: sent.id, sequence: store.sequence, states };
-  }
+/** A link that is together with its pair, and what it has sent last. */
+function waiting(): { readonly link: PairLink; readonly id: number; readonly sequence: number; readonly states: () => string[] } {
+  const store = new RecordStore({ isPaired: true });
+  const link = new PairLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, store, 0);
+  answerAs(link, "b1", 1);
+  link.receive({ cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 0, isComplete: true, records: [], unreadable: 0 }, 600);
+  answerAs(link, "b1", 601);
+  store.apply({ kind: "binding", key: key("x"), version: version(1), value: binding() });
+  expect(link.commit(store.sequence, 2_000)).toBe("wait");
+  const effects = link.takeEffects();
+  const [sent] = effects.filter(({ type }) => type === "send");
+  if (sent?.type !== "send") throw new Error("nothing is sent");
+  const states = (): string[] => link.takeEffects().flatMap((effect) => (effect.type === "state" ? [effect.state] : []));
+  return { link, id: sent.id, sequence: store.sequence, states };
+}
 
+describe("a replica on a machine that is held up", () => {
   it("judges at its time when it is not late", () => {
     const { link, states } = waiting();
     expect(link.nextDeadline()).toBe(2_000 + ackTimeoutMs);
