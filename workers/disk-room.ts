@@ -46,6 +46,18 @@ export class DiskRoom {
       return true;
     }
     if (this.#asking !== undefined && this.#askedOctets >= octets) return this.#asking;
+    return this.#askAnew(files, octets);
+  }
+
+  /**
+   * The same for `blockConcurrencyWhile`, inside of which the answer to a question that was asked outside never comes: whoever awaited that
+   * there would wait until the runtime gives the object up, 30 s later.
+   */
+  askInside(octets: number): true | Promise<boolean> {
+    return this.#files === undefined ? true : this.#askAnew(this.#files, octets);
+  }
+
+  #askAnew(files: Fetcher, octets: number): Promise<boolean> {
     this.#askedOctets = octets;
     const asking = this.#look(files, octets).finally(() => {
       if (this.#asking === asking) this.#asking = undefined;

@@ -92,11 +92,19 @@ export class DiskWriter {
   }
 
   /** Whether something may be written now that must be kept or refused. */
-  async hasRoom(): Promise<boolean> {
-    const { room } = this.#options;
-    const wasFull = room.isFull;
-    const isRoom = await room.ask(this.#octets());
-    if (room.isFull !== wasFull) this.#options.changed();
+  hasRoom(): Promise<boolean> {
+    return this.#told(this.#options.room.ask(this.#octets()));
+  }
+
+  /** The same, asked first of all, while nothing else may happen. */
+  async hasRoomAtFirst(): Promise<void> {
+    await this.#told(this.#options.room.askInside(this.#octets()));
+  }
+
+  async #told(room: true | Promise<boolean>): Promise<boolean> {
+    const wasFull = this.isFull;
+    const isRoom = await room;
+    if (this.isFull !== wasFull) this.#options.changed();
     return isRoom;
   }
 

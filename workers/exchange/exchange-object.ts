@@ -120,7 +120,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#pair?.start();
     void this.#askForView();
     // Nothing is promised before it is known whether it can be kept.
-    if (env.DISK !== undefined) void ctx.blockConcurrencyWhile(async () => void (await this.#writer.hasRoom()));
+    if (env.DISK !== undefined) void ctx.blockConcurrencyWhile(() => this.#writer.hasRoomAtFirst());
   }
 
   /** Takes a gateway's trunk, or the pair's WebSocket. The caller has checked the signature and says whose it is. */
