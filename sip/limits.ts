@@ -264,6 +264,11 @@ export const phoneLostMs = 30_000;
  * open (RFC 5626 4.3). Half of T1: phones answer sooner, and who waits for a BYE or a re-INVITE hears nothing of it.
  */
 export const phoneSilentMs: number = t1Ms / 2;
+/**
+ * How long a silent phone of a dialog is looked for: as long as the request is waited for (Timer F). Cells that are cut from each other do not know
+ * where it has registered until they meet again; nobody but the two of a call can make us look.
+ */
+export const silentSearchMs: number = 64 * t1Ms - phoneSilentMs;
 /** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */
 export const phoneAskMsMin = 100;
 export const phoneAskMsMax = 1_000;

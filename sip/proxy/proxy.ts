@@ -6,6 +6,7 @@ import {
   phoneReturnMs,
   phoneSearchMs,
   phoneSilentMs,
+  silentSearchMs,
   t1Ms,
   timerCMs,
 } from "../limits.ts";
@@ -517,7 +518,8 @@ export class Proxy {
     branch.isSought = true;
     this.#watch(branch, (state === "Cancelling" ? cancelMs : timerCMs) - phoneSilentMs, now);
     if (request === undefined) return;
-    this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed: [flow], until: now + phoneReturnMs, reference }, now);
+    const until = now + (request.token === undefined ? phoneReturnMs : silentSearchMs);
+    this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed: [flow], until, reference }, now);
   }
 
   #provisional(branch: Branch, message: SipMessage, now: number): void {

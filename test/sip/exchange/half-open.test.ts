@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { phoneReturnMs, phoneSearchMs, phoneSilentMs } from "../../../sip/limits.ts";
+import { phoneAskMsMax, phoneReturnMs, phoneSearchMs, phoneSilentMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
 import { joinFlow, type Transport } from "../../../sip/transport/flow.ts";
@@ -85,6 +85,19 @@ function moved(phone: TestPhone, transport: Transport): TestPhone {
 const transports: readonly Transport[] = ["TCP", "TLS", "WS", "WSS", "UDP"];
 
 describe.each(transports)("a caller over %s whom another exchange serves, and whose old connection is half open", (transport) => {
+  it("[RFC5626 4.3] is looked for as long as the BYE is waited for: cells that are cut from each other learn late where it is", () => {
+    const call = standing(phoneOf(elsewhere, transport, 5070));
+    const { world, mover, fromBob } = call;
+    fromBob("BYE");
+    world.advance(phoneSilentMs);
+    const again = moved(mover, transport);
+    for (const until = world.now + 25_000; world.now < until; world.advance(phoneAskMsMax)) registeredThere(call, []);
+    expect(requestsIn(world.sent, "BYE").every(({ key }) => key === mover.key)).toBe(true);
+    expect(keysOf(registeredThere(call, [again]), "BYE")).toEqual([again.key]);
+    // A question after growing pauses, no more than one in the longest of them.
+    expect(world.flowsAsked.length).toBeLessThan(25_000 / phoneAskMsMax + 6);
+  });
+
   it.each(["BYE", "INVITE", "REFER"])(
     "[RFC5626 4.3] a %s of the other side reaches it on its latest binding, before T1 is over",
     (method) => {
