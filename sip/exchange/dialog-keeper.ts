@@ -70,7 +70,8 @@ export class DialogKeeper {
     if (request !== undefined && isInDialog(request)) return this.finished(request, status, response, now);
     if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return;
     const { group = "" } = branch.target;
-    const flow = branch.target.flow === undefined ? "" : branch.flow;
+    // A phone that moves while it rings answers on its new connection.
+    const flow = branch.target.flow === undefined ? "" : branch.client?.answeredOn || branch.flow;
     const map = this.#map();
     if (request === undefined) {
       // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.

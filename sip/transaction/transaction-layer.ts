@@ -365,6 +365,7 @@ export class TransactionLayer {
     if (isParseError(via) || isParseError(cSeq) || via.branch === undefined) return;
     const tx = this.#clients.get(clientKey(via.branch, cSeq.method));
     if (tx === undefined) return this.#machinery.user.strayResponse(message, flow, now);
+    if (flow !== tx.flow && tx.reliable && message.status >= 200 && message.status < 300 && this.#isReliable(flow)) tx.answeredOn = flow;
     if (tx.kind === "inviteClient") receiveInviteResponse(tx, message, this.#machinery, now);
     else receiveResponse(tx, message, this.#machinery, now);
   }
@@ -440,6 +441,7 @@ export class TransactionLayer {
       branch,
       flow,
       reliable: this.#isReliable(flow),
+      answeredOn: "",
       octets,
       owner,
       retransmitMs: 0,

@@ -69,6 +69,8 @@ type ClientCommon = Schedule & {
   readonly branch: string;
   readonly flow: string;
   readonly reliable: boolean;
+  /** The connection that a 2xx came on, when it is another one: whoever was called has moved (RFC 5626 4.3). Else empty. */
+  answeredOn: string;
   /** The request as it was sent, for retransmission, ACK and CANCEL; the ACK in state Completed; empty when neither is needed any more. */
   octets: Uint8Array;
   readonly owner: unknown;

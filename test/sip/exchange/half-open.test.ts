@@ -285,3 +285,27 @@ describe.each(transports)("a called phone over %s that changes its network", (tr
     expect(statuses(world.receive(back.key, answer(invite.message, 487, "bob-tag"), back.access))).toEqual([487]);
   });
 });
+
+describe.each(["TCP", "TLS", "WS"] as const)("a callee over %s that moves while it rings, its old connection half open", (transport) => {
+  it("[RFC3261 13.2.2.4] has the ACK and what follows on the connection that its 200 came on", () => {
+    const world = new TestExchange();
+    const [bob, alice] = [phoneOf("bob", transport, 5070), new TestPhone("alice", "203.0.113.9", 5080)];
+    world.receive(bob.key, bob.register(), bob.access);
+    const sent = world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"));
+    const [invite] = requestsIn(sent, "INVITE");
+    if (invite === undefined) throw new Error("no INVITE");
+    world.receive(bob.key, answer(invite.message, 180, "bob-tag"), bob.access);
+    const again = moved(bob, transport);
+    world.receive(again.key, again.register(), again.access);
+    world.advance(1_000);
+    const ok = answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]);
+    const [passed] = world.receive(again.key, ok, again.access);
+    const routes = (passed?.message.values(Header.RecordRoute) ?? []).toReversed().map((value) => `Route: ${value}`);
+    const [, number = ""] = /CSeq: (\d+)/.exec(invite.text) ?? [];
+    const parties = ["To: <sip:bob@example.test>;tag=bob-tag", ...routes];
+    const uri = bob.contact.slice(1, -1);
+    const acks = world.receive(alice.key, alice.request("ACK", uri, [...parties, `CSeq: ${number} ACK`]));
+    expect(keysOf(acks, "ACK")).toEqual([again.key]);
+    expect(keysOf(world.receive(alice.key, alice.request("BYE", uri, parties)), "BYE")).toEqual([again.key]);
+  });
+});
