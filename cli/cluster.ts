@@ -21,6 +21,9 @@ export function clusterSettingsOf(settings: Settings, known: ClusterSettings | u
 /** Lines of each cell: what a few hundred softphones need on one machine. */
 const lineCount = 4;
 
+/** How long an exchange's disk may be behind its memory. */
+export const flushMs = 1_000;
+
 /** The map that cells are started with. */
 export function clusterMapOf(cluster: ClusterSettings, settings: Settings, layout: Layout): ClusterMap {
   // What phones may dial as a domain: every address that leads here.
@@ -40,7 +43,7 @@ export function clusterMapOf(cluster: ClusterSettings, settings: Settings, layou
     ]),
     heartbeat: { periodMs: 1_000, missed: 3 },
     replication: { ackTimeoutMs: 200, ...(settings.replication ? {} : { enabled: false }) },
-    flushMs: 1_000,
+    flushMs,
     ...(settings.failedLogins === undefined ? {} : { failedLogins: settings.failedLogins }),
   };
 }

@@ -22,7 +22,12 @@ export function onEnd(end: (cause: string) => void): () => void {
   const livesOn = ignoresHangup(startedBy());
   const parent = process.ppid;
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  const handlers = signals.map((signal) => [signal, (): void => (livesOn && signal === "SIGHUP" ? undefined : ended(signal))] as const);
+  let isHungUp = false;
+  const take = (signal: (typeof signals)[number]): void => {
+    if (livesOn && signal === "SIGHUP") isHungUp = true;
+    else ended(signal);
+  };
+  const handlers = signals.map((signal) => [signal, (): void => take(signal)] as const);
   for (const [signal, handler] of handlers) process.on(signal, handler);
   const launcherGone = (): void => ended("the launcher is gone");
   process.once("disconnect", launcherGone);
@@ -31,8 +36,8 @@ export function onEnd(end: (cause: string) => void): () => void {
   const timer = setInterval(() => {
     if (npm === undefined || (npm !== "gone" && startOf(npm) === npmStart)) return;
     clearInterval(timer);
-    // Who stops npm otherwise has the shell between us end as well, or this process itself.
-    if (livesOn && process.ppid === parent) return;
+    // The SIGHUP of a terminal that is closed takes npm along, and the shell between us. Who stops npm otherwise has that end as well, or us.
+    if (isHungUp || (livesOn && process.ppid === parent)) return;
     if (livesOn && npm === parent) return;
     ended("npm is gone");
   }, npmPollMs);

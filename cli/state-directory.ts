@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
 import { isListOf, isTable, isText } from "./json.ts";
 import type { Listener } from "./layout.ts";
@@ -30,7 +30,7 @@ export class StateDirectory {
   /** Makes the directory when there is none. Throws a {@link Failure}. */
   create(): void {
     try {
-      mkdirSync(this.path, { recursive: true, mode: 0o700 });
+      makeDirectory(this.path);
     } catch (error) {
       throw new Failure(`${this.path}: cannot be made a state directory: ${reasonOf(error)}`);
     }
@@ -214,4 +214,17 @@ function isPasswords(value: unknown): value is Passwords {
 
 function isLock(value: unknown): value is { readonly pid: number; readonly started: string } {
   return isTable(value) && typeof value["pid"] === "number" && isText(value["started"]);
+}
+
+/** As `mkdirSync` does it with `recursive`, which does not end where a parent is there and takes no entries (/proc). */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) === "EEXIST" && statSync(path).isDirectory()) return;
+    const parent = dirname(path);
+    if (codeOf(error) !== "ENOENT" || existsSync(parent)) throw error;
+    makeDirectory(parent);
+    mkdirSync(path, { mode: 0o700 });
+  }
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { get } from "node:http";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { ChildLines } from "./child-lines.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { Guard } from "./guard.ts";
@@ -64,6 +65,9 @@ export type SupervisorOptions = {
   /** Called with every new process id of a process. */
   readonly onStarted: (name: string, pid: number) => void;
 };
+
+/** Processes that are stopped before the others, by how their names begin, and how long the others go on after that, ms. */
+export type StoppedBefore = { readonly prefix: string; readonly pauseMs: number };
 
 /** Starts processes, keeps them running, and stops them all; none outlives this process, whatever ends it. */
 export class Supervisor {
@@ -131,9 +135,12 @@ export class Supervisor {
     }
   }
 
-  /** Stops everything: SIGTERM, then SIGKILL for what is still there after a second. */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#stopAll();
+  /**
+   * Stops everything: SIGTERM, then SIGKILL for what is still there after a second. `before`: what is stopped before the rest, and how long the rest
+   * has then for what it has taken.
+   */
+  stop(before?: StoppedBefore): Promise<void> {
+    this.#stopping ??= this.#stopAll(before);
     return this.#stopping;
   }
 
@@ -142,23 +149,37 @@ export class Supervisor {
     this.#signal("SIGKILL");
   }
 
-  async #stopAll(): Promise<void> {
+  async #stopAll(before: StoppedBefore | undefined): Promise<void> {
     for (const running of this.#all.values()) clearTimeout(running.restartTimer);
-    const ended = Promise.all(
-      [...this.#all.values()].map(async ({ child }) => {
-        if (child !== undefined && !hasExited(child)) await new Promise((exited) => child.once("exit", exited));
-      }),
-    );
-    this.#signal("SIGTERM");
-    const escalation = setTimeout(() => this.#signal("SIGKILL"), politeMs);
+    const ended = this.#end(() => true);
+    if (before !== undefined) {
+      await this.#terminate((name) => name.startsWith(before.prefix));
+      await Promise.race([ended, delay(before.pauseMs, undefined, { ref: false })]);
+    }
+    await this.#terminate(() => true);
     await ended;
-    clearTimeout(escalation);
     this.#guard.close();
   }
 
-  #signal(signal: NodeJS.Signals): void {
-    for (const { child } of this.#all.values()) {
-      if (child === undefined || hasExited(child)) continue;
+  /** SIGTERM, and SIGKILL after a second. */
+  async #terminate(isMeant: (name: string) => boolean): Promise<void> {
+    this.#signal("SIGTERM", isMeant);
+    const escalation = setTimeout(() => this.#signal("SIGKILL", isMeant), politeMs);
+    await this.#end(isMeant);
+    clearTimeout(escalation);
+  }
+
+  async #end(isMeant: (name: string) => boolean): Promise<void> {
+    await Promise.all(
+      [...this.#all].map(async ([name, { child }]) => {
+        if (isMeant(name) && child !== undefined && !hasExited(child)) await new Promise((exited) => child.once("exit", exited));
+      }),
+    );
+  }
+
+  #signal(signal: NodeJS.Signals, isMeant: (name: string) => boolean = () => true): void {
+    for (const [name, { child }] of this.#all) {
+      if (child === undefined || hasExited(child) || !isMeant(name)) continue;
       child.kill(signal);
       // A gateway also ends when its input does; this is for one that has not come so far as to handle signals.
       child.stdin.destroy();

@@ -78,8 +78,8 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     io.err(`tandem: ${reasonOf(error)}\n`);
     if (error instanceof UsageError) return 2;
-    // Anything else is a defect: its stack helps whoever has to find it.
-    if (!(error instanceof Failure) && error instanceof Error) io.err(`${error.stack ?? ""}\n`);
+    // What the system refuses (a full disk, a file that may not be read) says so itself. Anything else is a defect: its stack helps whoever has to find it.
+    if (!(error instanceof Failure) && error instanceof Error && !("syscall" in error)) io.err(`${error.stack ?? ""}\n`);
     return 1;
   }
 }

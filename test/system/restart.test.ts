@@ -94,3 +94,15 @@ it("[RFC3261 10.3] ends registrations when it said, also after all was killed: t
   expect(Math.max(...after)).toBeLessThanOrEqual(1800);
   expect(Math.min(...after)).toBeGreaterThan(1800 - 60);
 });
+
+it("has what was answered a moment before it was stopped", async () => {
+  const some = 20;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    const { port } = await registerMany(wayOf(system, "UDP"), some, 0, 3600);
+    const { firstPort } = system;
+    const { ms } = await system.stop(signal);
+    expect(ms).toBeLessThan(3_000 + lateMs);
+    system = await startTandem({ state, auth: "open", firstPort });
+    expect((await rows()).filter(({ contact }) => contact.includes(`:${port}`))).toHaveLength(some);
+  }
+});
