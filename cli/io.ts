@@ -4,5 +4,5 @@ export type Io = {
   err(text: string): void;
   readonly environment: NodeJS.ProcessEnv;
   /** Everything on standard input. */
-  readStdin(): Promise<string>;
+  readStdin(): Promise<Uint8Array>;
 };

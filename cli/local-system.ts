@@ -7,9 +7,10 @@ import { ApiClient } from "./api-client.ts";
 import { type Bundle, ensureBundle, modulesFor, root } from "./bundle.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { clusterMapOf, flushMs } from "./cluster.ts";
-import { setBrokenAside } from "./databases.ts";
+import { type Broken, setBrokenAside } from "./databases.ts";
 import { descriptorsMax, softphonesFew, softphonesMaxFor } from "./descriptors.ts";
 import { Failure } from "./errors.ts";
+import { makeFirstSubscribers, planFirstSubscribers } from "./first-subscribers.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
 import { isListOf, isTable } from "./json.ts";
 import { type Layout, advertisedHostOf, httpHostOf, placesOf } from "./layout.ts";
@@ -18,9 +19,8 @@ import type { Settings } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
 import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
 import { isStatus } from "./status.ts";
-import { firstUsers, randomPassword, subscriberRecordOf } from "./subscribers.ts";
 import { type ProcessSpec, Supervisor } from "./supervisor.ts";
-import { type WorkerSettings, cellConfigText, objectsOf, readWorkerSettings } from "./workerd-config.ts";
+import { cellConfigText, objectsOf, readWorkerSettings } from "./workerd-config.ts";
 
 /** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
 const connectMsMax = 10_000;
@@ -43,6 +43,8 @@ export type LocalSystemOptions = {
 
 /** A flush that is due may come so much later. */
 const flushedLateMs = 100;
+
+type BrokenOfCell = Broken & { readonly cell: string };
 
 /** One system on this machine: its processes, and the files that say what runs. */
 export class LocalSystem {
@@ -72,6 +74,7 @@ export class LocalSystem {
   async start(signal: AbortSignal): Promise<Passwords["passwords"]> {
     const { state, layout, reporter } = this.#options;
     const secret = state.secret();
+    planFirstSubscribers(state, this.#options.cluster.domain, reporter);
     // The first start has both to make: at the same time, though the lines come one after the other.
     const [bundle, tls] = await Promise.all([timed(ensureBundle(state.file("bundle"), signal)), timed(this.#certificate())]);
     reporter.step("bundle", bundle.result.fromCache ? "as made before" : "made", bundle.ms);
@@ -143,6 +146,7 @@ export class LocalSystem {
       const cause = `each cell may open ${descriptors} files (ulimit -Hn)`;
       this.#options.reporter.step("softphones", `at most ${softphonesMax} at each cell: ${cause}`, 0);
     }
+    const broken: BrokenOfCell[] = [];
     const specs = layout.cells.map(({ id, port, url }): ProcessSpec => {
       const storage = this.#options.state.file("cells", id);
       const room = join(storage, "room");
@@ -165,33 +169,46 @@ export class LocalSystem {
         fromEnvironment: ["TANDEM_SECRET"],
       });
       this.#options.state.write(`cell-${id}.capnp`, text);
+      const look = (): BrokenOfCell[] =>
+        setBrokenAside(storage, objectsOf(id, worker.objects, map), new Date()).map((each) => ({ ...each, cell: id }));
+      broken.push(...look());
+      let isFirst = true;
       return {
         name: `cell ${id}`,
         command: [workerd, "serve", file, "config"],
         environment: { TANDEM_SECRET: secret },
         readiness: { url: `${url}/` },
-        prepare: () => this.#lookAtDatabases(id, storage, worker, map),
+        prepare: () => {
+          // At the start all have been looked at, before the first line: what it promises may be broken in the next cell.
+          if (!isFirst) this.#sayWhatIsBroken(look(), map);
+          isFirst = false;
+        },
       };
     });
+    this.#sayWhatIsBroken(broken, map);
     return await this.#supervisor.startSome(specs);
   }
 
-  /** Sets databases aside that cannot be read, and says what follows from it. */
-  #lookAtDatabases(cell: string, storage: string, { objects }: WorkerSettings, map: ClusterMap): void {
+  /** Says of databases that were set aside what follows from it. */
+  #sayWhatIsBroken(all: readonly BrokenOfCell[], map: ClusterMap): void {
     const { reporter, state } = this.#options;
-    for (const { object, keptAs, reason } of setBrokenAside(storage, objectsOf(cell, objects, map), new Date())) {
+    for (const { object = "", cell } of all) this.#brokenIn.set(object, (this.#brokenIn.get(object) ?? new Set()).add(cell));
+    for (const [index, { object, keptAs, reason, cell }] of all.entries()) {
       const whose = object === undefined ? "a file of the runtime" : `the database of ${object.replace(/-(?=\d)/, " ")}`;
       const exchange = Number(/^exchange-(\d+)$/.exec(object ?? "")?.[1] ?? Number.NaN);
       const cells = this.#brokenIn.get(object ?? "") ?? new Set();
-      this.#brokenIn.set(object ?? "", cells.add(cell));
       const { primary, secondary } = Number.isNaN(exchange) ? { primary: cell, secondary: cell } : pairOf(map, exchange);
       const isLost = !Number.isNaN(exchange) && [primary, secondary].every((each) => cells.has(each) || map.replication.enabled === false);
       const other = primary === cell ? secondary : primary;
+      // How to go on is said once, with the last of them.
+      const isSaidLater = all.slice(index + 1).some((each) => each.object === object);
       const next = Number.isNaN(exchange)
         ? "it is made again"
-        : isLost
-          ? "no other has what was in it: phones register again by themselves; import the subscribers, or stop and put a backup of the cells in place"
-          : `what was in it comes from cell ${other}`;
+        : !isLost
+          ? `what was in it comes from cell ${other}`
+          : isSaidLater
+            ? `that of cell ${other} cannot be read either`
+            : "no other has what was in it: phones register again by themselves; import the subscribers, or stop and put a backup of the cells in place";
       if (!Number.isNaN(exchange) && !isLost) this.#refilling.set(cell, (this.#refilling.get(cell) ?? new Set()).add(exchange));
       reporter.event(`cell ${cell}`, "set aside", `${whose} cannot be read (${reason}) and is kept as ${shownPath(keptAs)}; ${next}`);
       const known = isLost ? state.readPasswords() : undefined;
@@ -258,19 +275,11 @@ export class LocalSystem {
     }
   }
 
-  /** The first subscribers, made once. Written down before they are sent: a start that is cut off is finished by the next one. */
+  /** The first subscribers, made once. */
   async #ensureSubscribers(api: ApiClient): Promise<Passwords["passwords"]> {
     if (this.#options.settings.auth === "open") return {};
-    const known = this.#options.state.readPasswords();
-    const passwords =
-      known?.passwords ?? Object.fromEntries(firstUsers.map((user) => [`${user}@${this.#options.cluster.domain}`, randomPassword()]));
     const start = performance.now();
-    if (known?.provisioned !== true) {
-      this.#options.state.writePasswords({ provisioned: false, passwords });
-      const records = Object.entries(passwords).map(([aor, password]) => subscriberRecordOf(aor, password));
-      await api.put("/api/subscribers", records);
-      this.#options.state.writePasswords({ provisioned: true, passwords });
-    }
+    const passwords = (await makeFirstSubscribers(this.#options.state, api)) ?? {};
     const names = Object.keys(passwords).map((aor) => aor.slice(0, aor.lastIndexOf("@")));
     this.#options.reporter.step("subscribers", names.join(", ") || "as provisioned", performance.now() - start);
     return passwords;

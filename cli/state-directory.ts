@@ -75,8 +75,31 @@ export class StateDirectory {
     this.write("cluster.json", `${JSON.stringify(settings, undefined, 2)}\n`);
   }
 
+  /** Undefined: there are none, or the file is damaged. Nothing that serves phones depends on it. */
   readPasswords(): Passwords | undefined {
-    return this.#readJson("passwords.json", isPasswords);
+    try {
+      return this.#readJson("passwords.json", isPasswords);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Gives a passwords.json that cannot be read another name, that is free. Undefined: it is whole, or not there. */
+  setPasswordsAside(): { readonly keptAs: string; readonly reason: string } | undefined {
+    try {
+      this.#readJson("passwords.json", isPasswords);
+      return undefined;
+    } catch (error) {
+      const file = this.file("passwords.json");
+      let number = 1;
+      while (existsSync(`${file}.${number}`)) number += 1;
+      try {
+        renameSync(file, `${file}.${number}`);
+      } catch (cause) {
+        throw new Failure(`${file}: cannot be renamed: ${reasonOf(cause)}`);
+      }
+      return { keptAs: `${file}.${number}`, reason: reasonOf(error) };
+    }
   }
 
   writePasswords(passwords: Passwords): void {

@@ -23,6 +23,8 @@ export function parseAddressOfRecord(text: string, domain: string | undefined): 
   const bare = text.trim().replace(/^sips?:/i, "");
   const at = bare.lastIndexOf("@");
   const user = at < 0 ? bare : bare.slice(0, at);
+  // What Node makes of octets on a command line that are not UTF-8.
+  if (user.includes("\uFFFD")) throw new Failure(`${text}: the name is not UTF-8`);
   const host = at < 0 ? domain : bare.slice(at + 1).toLowerCase();
   if (host === undefined) throw new Failure(`${text}: the domain is missing (${user}@DOMAIN)`);
   if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(host)) throw new Failure(`${text}: ${JSON.stringify(host)} is no domain`);
@@ -49,19 +51,37 @@ function escapedUser(user: string): string {
 /** Hashes a password for an address-of-record; the realm is its domain, the username its user part (or, "b", all of it). */
 export function subscriberRecordOf(addressOfRecord: string, password: string): SubscriberRecord {
   const at = addressOfRecord.lastIndexOf("@");
-  const user = usernameOf(addressOfRecord);
+  // One char of it is one octet, as the core has all names: made UTF-8 a second time, no phone would have the same hash.
+  const user = Buffer.from(usernameOf(addressOfRecord), "latin1");
   const realm = addressOfRecord.slice(at + 1);
   return {
     aor: addressOfRecord,
-    ha1Md5: hashOf("md5", `${user}:${realm}:${password}`),
-    ha1Sha256: hashOf("sha256", `${user}:${realm}:${password}`),
-    ha1bMd5: hashOf("md5", `${user}@${realm}:${realm}:${password}`),
-    ha1bSha256: hashOf("sha256", `${user}@${realm}:${realm}:${password}`),
+    ha1Md5: hashOf("md5", user, `:${realm}:${password}`),
+    ha1Sha256: hashOf("sha256", user, `:${realm}:${password}`),
+    ha1bMd5: hashOf("md5", user, `@${realm}:${realm}:${password}`),
+    ha1bSha256: hashOf("sha256", user, `@${realm}:${realm}:${password}`),
   };
 }
 
-function hashOf(algorithm: "md5" | "sha256", text: string): string {
-  return createHash(algorithm).update(text, "utf8").digest("hex");
+function hashOf(algorithm: "md5" | "sha256", user: Uint8Array, rest: string): string {
+  return createHash(algorithm).update(user).update(rest, "utf8").digest("hex");
+}
+
+/**
+ * The password in the first line of standard input, which must be UTF-8: phones hash it so, and whatever else it is would be another password.
+ * Throws a {@link Failure}.
+ */
+export function passwordOfInput(octets: Uint8Array): string {
+  const newline = octets.indexOf(0x0a);
+  const line = newline < 0 ? octets : octets.subarray(0, newline);
+  const notText =
+    "the password on standard input is not UTF-8, as phones send it: type it in a terminal of UTF-8, or convert it (iconv -t UTF-8)";
+  if (line.includes(0)) throw new Failure(notText);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(line).replace(/\r$/, "");
+  } catch {
+    throw new Failure(notText);
+  }
 }
 
 /** Who can register at the first start of a system. */

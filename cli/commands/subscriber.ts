@@ -4,7 +4,7 @@ import { subscriberAddSpec } from "../command-specs.ts";
 import { Failure, codeOf, reasonOf } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { isListOf, isTable, isText } from "../json.ts";
-import { decodeCsv, parseAddressOfRecord, parseSubscribersCsv, subscriberRecordOf } from "../subscribers.ts";
+import { decodeCsv, parseAddressOfRecord, parseSubscribersCsv, passwordOfInput, subscriberRecordOf } from "../subscribers.ts";
 import { findTarget } from "../target.ts";
 
 /** Subscribers of one request: its body stays below 256 KiB, and a cell's answer well below its time limit. */
@@ -15,8 +15,10 @@ export async function add(args: Arguments, io: Io): Promise<void> {
   if (given === undefined) throw usage(subscriberAddSpec, "--password is missing (- reads it from standard input)");
   const target = findTarget(args, io.environment);
   const aor = parseAddressOfRecord(args.positionals[0] ?? "", target.domain);
-  const password = given === "-" ? ((await io.readStdin()).split(/\r?\n/, 1)[0] ?? "") : given;
+  const password = given === "-" ? passwordOfInput(await io.readStdin()) : given;
   if (password === "") throw new Failure("the password is empty");
+  // What Node makes of octets on a command line that are not UTF-8.
+  if (password.includes("\uFFFD")) throw new Failure("the password is not UTF-8, as phones send it");
   const answer = await target.api.put("/api/subscribers", [subscriberRecordOf(aor, password)]);
   target.state?.forgetPasswords([aor]);
   io.out(changedOf(answer) > 0 ? `${aor} was there already: the password is changed\n` : `${aor} may register\n`);

@@ -3,7 +3,7 @@ import { main } from "../../cli/tandem.ts";
 /** Runs one command line in this process. */
 export async function runCommand(
   words: readonly string[],
-  options: { readonly environment?: NodeJS.ProcessEnv; readonly stdin?: string } = {},
+  options: { readonly environment?: NodeJS.ProcessEnv; readonly stdin?: string | Uint8Array } = {},
 ): Promise<{ code: number; out: string; err: string }> {
   let out = "";
   let err = "";
@@ -11,7 +11,7 @@ export async function runCommand(
     out: (text) => void (out += text),
     err: (text) => void (err += text),
     environment: options.environment ?? {},
-    readStdin: async () => options.stdin ?? "",
+    readStdin: async () => Buffer.from(options.stdin ?? ""),
   });
   return { code, out, err };
 }

@@ -1,10 +1,19 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { parseAddressOfRecord, decodeCsv, parseSubscribersCsv, randomPassword, subscriberRecordOf } from "../../cli/subscribers.ts";
+import {
+  parseAddressOfRecord,
+  decodeCsv,
+  parseSubscribersCsv,
+  passwordOfInput,
+  randomPassword,
+  subscriberRecordOf,
+} from "../../cli/subscribers.ts";
+import { secretsOf } from "../../sip/auth/digest.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { parseUri } from "../../sip/message/uri.ts";
 import { addressOfRecordOf } from "../../sip/placement/address-of-record.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { hashOf } from "../../workers/signature.ts";
 
 const map: ClusterMap = {
   version: 1,
@@ -42,6 +51,7 @@ describe("parseAddressOfRecord", () => {
     ["al ice", 'al ice: "al ice" is no user of a SIP address'],
     ["a%4", 'a%4: "a%4" is no user of a SIP address'],
     ["a\u0007", 'a\u0007: "a\\u0007" is no user of a SIP address'],
+    ["j\uFFFDrgen", "j\uFFFDrgen: the name is not UTF-8"],
     ["alice@-", 'alice@-: "-" is no domain'],
     ["a".repeat(65), `${"a".repeat(65)}: a user has at most 64 characters`],
   ])("refuses %j", (text, line) => {
@@ -68,6 +78,35 @@ describe("subscriberRecordOf a user with escapes", () => {
       ha1Md5: md5("*21#:example.test:p"),
       ha1bMd5: md5("*21#@example.test:example.test:p"),
     });
+  });
+
+  it.each(["jürgen", "李", "zoë 🎷"])(
+    "[RFC7616 3.4.2, RFC7616 4] hashes %s over its octets of UTF-8, once, and so does the core",
+    (name) => {
+      const aor = parseAddressOfRecord(encodeURIComponent(name), "example.test");
+      const record = subscriberRecordOf(aor, "sécret");
+      expect(record).toMatchObject({
+        ha1Md5: md5(`${name}:example.test:sécret`),
+        ha1bMd5: md5(`${name}@example.test:example.test:sécret`),
+      });
+      expect(record).toEqual({ aor, ...secretsOf(hashOf, aor, Buffer.from("sécret").toString("latin1")) });
+    },
+  );
+});
+
+describe("passwordOfInput", () => {
+  it.each([
+    [Buffer.from("pä ss\nmore"), "pä ss"],
+    [Buffer.from("pass\r\n"), "pass"],
+    [Buffer.from("pass"), "pass"],
+    [Buffer.from("\n"), ""],
+    [Buffer.concat([Buffer.from("pass\n"), Buffer.from([0xe4])]), "pass"],
+  ])("is the first line of %j", (octets, password) => {
+    expect(passwordOfInput(octets)).toBe(password);
+  });
+
+  it.each(["p\u00e4ss\n", "p\u0000a\u0000\n"])("refuses octets that are not UTF-8, which no phone would send so: %j", (text) => {
+    expect(() => passwordOfInput(Buffer.from(text, "latin1"))).toThrow("the password on standard input is not UTF-8");
   });
 });
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { secretsOf } from "../../../sip/auth/digest.ts";
 import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
@@ -29,6 +30,21 @@ describe("registering with digest [RFC3261 22.1, RFC8760]", () => {
     expect(world.exchange.registrations(undefined, world.now)).toMatchObject([
       { aor: "alice@example.test", transport: "udp", expiresSeconds: 600, primary: "a", gateway: "g1" },
     ]);
+  });
+
+  it("[RFC7616 4] takes a user whose name is not ASCII: its octets of UTF-8, as they are in username and hashed once", () => {
+    const world = new TestExchange("digest");
+    // printf 'jürgen:example.test:x3' | md5sum, and so on.
+    const ha1Md5 = createHash("md5").update("jürgen:example.test:x3", "utf8").digest("hex");
+    const ha1Sha256 = createHash("sha256").update("jürgen:example.test:x3", "utf8").digest("hex");
+    world.exchange.putSubscriber("j%C3%BCrgen@example.test", { ha1Md5, ha1Sha256, ha1bMd5: "", ha1bSha256: "" }, world.now);
+    const octets = Buffer.from("jürgen", "utf8").toString("latin1");
+    const phone = new TestPhone("j%C3%BCrgen", "198.51.100.7", 5070);
+    const [challenge] = world.receive(phone.key, phone.register());
+    const proof = credentials(challenge, { user: octets, password: "x3", method: "REGISTER", uri: registerUri });
+    expect(proof).toContain(`username="${octets}"`);
+    expect(statusOf(world.receive(phone.key, phone.register(600, [proof])))).toEqual([200]);
+    expect(world.exchange.registrations(undefined, world.now)).toMatchObject([{ aor: "j%C3%BCrgen@example.test" }]);
   });
 
   it("asks for MD5 alone unless the domain says otherwise: many phones stop at an algorithm they do not know", () => {
