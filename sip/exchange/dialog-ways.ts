@@ -6,7 +6,7 @@ import { isParseError } from "../errors.ts";
 import { dialogLifetimeMs, recentEndMs } from "../limits.ts";
 import { Header } from "../message/header-names.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
-import type { ClusterMap } from "../placement/cluster-map.ts";
+import type { ClusterMap, Domain } from "../placement/cluster-map.ts";
 import type { ResponseContext } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import type { DialogSide } from "../record/values.ts";
@@ -21,7 +21,12 @@ export type Receiver = Phone & {
   readonly addressOfRecord: string;
   /** The proxies towards it (RFC 3261 12.1); undefined: nobody knows. */
   readonly routes: readonly string[] | undefined;
+  /** What the sender says that he is, and what nothing here speaks for: he is to prove it first. */
+  readonly unproved?: Claimant;
 };
+
+/** A name of ours in a From, in a domain that asks for passwords; `caller` undefined: one that nobody can have. */
+export type Claimant = { readonly caller: string | undefined; readonly domain: Domain };
 
 /** Why an in-dialog request is not forwarded. */
 export type NoWay = { readonly status: number; readonly reason: string };
@@ -68,7 +73,23 @@ export class DialogWays {
     const callerTag = (request.direction === "toCallee" ? message.fromTag : message.toTag) ?? "";
     const invite = this.#options.inviteOf(message.callId, callerTag);
     if (invite?.request !== undefined) return this.#ofInvite(request, token, invite, invite.request);
-    return this.#mayPass(request, token.madeAt, token.cell, now) ? ofToken(request) : ended;
+    return this.#mayPass(request, token.madeAt, token.cell, now) ? this.#ofToken(request, now) : ended;
+  }
+
+  /** By the flows of the token alone. What it is asked to reach on them is nobody else, and who asks is whoever proves it. */
+  #ofToken(request: Preprocessed, now: number): Receiver | NoWay {
+    const { message, direction } = request;
+    const receiver = { contact: "", instanceId: "", flow: flowOfToken(request), addressOfRecord: "", routes: undefined, heardAt: 0 };
+    // It begins nothing, and nobody could ask it for a password (RFC 3261 22.1).
+    if (message.method === "ACK") return receiver;
+    const map = this.#options.map();
+    const { domain, addressOfRecord: caller } = claimOfParty(map, message.from) ?? {};
+    if (showsAnother(map, message, caller)) return forbidden;
+    if (domain?.auth !== "digest") return receiver;
+    const { subscriptions } = this.#options.dialogs;
+    const isAsked = message.method === "NOTIFY" && direction === "toCaller" && caller !== undefined;
+    if (isAsked && subscriptions.isAwaitedOf(caller, message.callId, message.toTag ?? "", now)) return receiver;
+    return { ...receiver, unproved: { caller, domain } };
   }
 
   #ofRecord(request: Preprocessed, { dialog, sender }: KnownDialog): Receiver | NoWay {
@@ -117,11 +138,6 @@ export class DialogWays {
     if (now - madeAt > dialogLifetimeMs) return false;
     return mayBeUnknown(memory(), madeAt) || (cell !== this.#options.cell && madeAt > pairKnownUntil() - recentEndMs);
   }
-}
-
-/** By the flows of the token alone. What it is asked to reach on them is nobody else. */
-function ofToken(request: Preprocessed): Receiver {
-  return { contact: "", instanceId: "", flow: flowOfToken(request), addressOfRecord: "", routes: undefined, heardAt: 0 };
 }
 
 function flowOfToken({ token, direction }: Preprocessed): string {

@@ -31,7 +31,7 @@ import { responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
-import { addressOfRecordIn, callingOf, showsAnother, vouch, type Calling } from "./caller.ts";
+import { addressOfRecordIn, callingOf, claimOfParty, showsAnother, vouch, type Calling } from "./caller.ts";
 import { ContactFinder, type ContactWaiter } from "./contact-finder.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
@@ -47,7 +47,7 @@ import { RegistrarDesk } from "./registrar-desk.ts";
 import { Resolutions } from "./resolutions.ts";
 import { Takeovers } from "./takeovers.ts";
 import { WaitingRoom } from "./waiting-room.ts";
-import { isReliableFlow, Whereabouts } from "./whereabouts.ts";
+import { isReliableFlow, Whereabouts, type DialogTarget } from "./whereabouts.ts";
 
 export type ExchangeConfig = { readonly exchange: number; readonly cell: string; readonly map: ClusterMap };
 
@@ -333,7 +333,7 @@ export class Exchange {
     if (answer !== "unavailable") this.#authority.learn(addressOfRecord, answer, now);
     for (const { tx, request } of this.#waiting.leave(addressOfRecord)) {
       if (answer === "unavailable") this.#refuseFor(tx, request.message, 503, now);
-      else this.#processInitial(tx, request, now);
+      else this.#process(tx, request, now);
     }
     this.#settle(now);
   }
@@ -539,10 +539,17 @@ export class Exchange {
     if (tx.kind === "inviteServer" && this.#takeovers.repeatedInvite(tx, message, now)) return;
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
+    this.#process(tx, request, now);
+  }
+
+  /** At first, and when what was asked about its sender is known. */
+  #process(tx: ServerTransaction, request: Preprocessed, now: number): void {
     const target = this.#dialogTarget(request, now);
     if (target === undefined) return this.#processInitial(tx, request, now);
-    // Whoever brings the token of this dialog, or knows its Call-ID and both tags, takes part in it, and is not asked for a password again.
+    // Who brings the token of this dialog, or knows its Call-ID and both tags, takes part in it. Where its record knows him too he is not asked again.
     if ("status" in target) return this.#refuseFor(tx, request.message, target.status, now, target.reason);
+    const { unproved } = target;
+    if (unproved !== undefined && !this.#isProved(tx, request, unproved.caller, unproved.domain, now)) return;
     tx.isProven = true;
     this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
     // RFC 6665 4.3: a NOTIFY may be what makes the dialog for its subscriber.
@@ -562,7 +569,7 @@ export class Exchange {
   }
 
   /** Undefined: the request is outside of dialogs, or in one that we are not on the path of. */
-  #dialogTarget(request: Preprocessed, now: number): Target | NoWay | undefined {
+  #dialogTarget(request: Preprocessed, now: number): DialogTarget | NoWay | undefined {
     if (request.token === undefined && request.message.toTag === undefined && request.message.method !== "ACK") return undefined;
     return this.#whereabouts.dialogTarget(request, now);
   }
@@ -589,7 +596,8 @@ export class Exchange {
     const { message } = request;
     const recordRoute = recordRouteMethods.has(message.method);
     if (!request.isLeaving && privacyOf(message).isImpossible) return this.#refuseFor(tx, message, 500, now, "Privacy Not Available");
-    if (message.method === "SUBSCRIBE" || message.method === "REFER") this.#dialogs.subscriptions.begins(message, now);
+    if (message.method === "SUBSCRIBE" || message.method === "REFER")
+      this.#dialogs.subscriptions.begins(message, now, claimOfParty(this.#map, message.to)?.addressOfRecord);
     const uri = message.parsedRequestUri;
     if (calling.callee === undefined && !isParseError(uri) && isSipUri(uri) && isUndialable(uri)) {
       this.#transactions.trying(tx, now);
@@ -634,19 +642,24 @@ export class Exchange {
 
   /** True: go on. False: the request has been answered, or waits for the caller's secrets. */
   #isAuthorized(tx: ServerTransaction, request: Preprocessed, calling: Calling, domain: Domain, now: number): boolean {
-    const { message } = request;
     if (domain.auth === "open") {
       // Nobody proves anything here, so nobody is relayed to the outside but phones that are registered on this very flow.
       if (calling.callee !== undefined || this.#isRegisteredOn(calling.caller ?? "", tx.flow, now)) return true;
-      this.#refuseFor(tx, message, 403, now, "Relaying Denied");
+      this.#refuseFor(tx, request.message, 403, now, "Relaying Denied");
       return false;
     }
+    return this.#isProved(tx, request, calling.caller, domain, now);
+  }
+
+  /** The same, by the caller's password. */
+  #isProved(tx: ServerTransaction, request: Preprocessed, caller: string | undefined, domain: Domain, now: number): boolean {
+    const { message } = request;
     // An identity that nobody here can have is not asked for.
-    if (calling.caller === undefined) {
+    if (caller === undefined) {
       this.#refuseFor(tx, message, 403, now, "Unknown Caller");
       return false;
     }
-    const verdict = this.#authority.checkCaller(message, calling.caller, domain, tx.flow, now);
+    const verdict = this.#authority.checkCaller(message, caller, domain, tx.flow, now);
     switch (verdict.type) {
       case "granted":
         tx.isProven = true;

@@ -41,10 +41,10 @@ export class SubscriptionKeeper {
   readonly #store: RecordStore;
   readonly #clock: HybridClock;
   /**
-   * Subscribers whose first NOTIFY may come before anything else, with when that was; the earliest first. By a hash of Call-ID and tag: who makes two
-   * collide lets a NOTIFY to himself pass.
+   * Subscribers whose first NOTIFY may come before anything else, with when that was, and a hash of whom they asked; the earliest first. By a hash of
+   * Call-ID and tag: who makes two collide lets a NOTIFY to himself pass.
    */
-  readonly #awaited = new Map<number, number>();
+  readonly #awaited = new Map<number, { readonly at: number; readonly notifier: number }>();
 
   constructor(store: RecordStore, clock: HybridClock) {
     this.#store = store;
@@ -56,19 +56,25 @@ export class SubscriptionKeeper {
     return this.#awaited.size;
   }
 
-  /** A SUBSCRIBE or REFER outside of dialogs is about to be forwarded. */
-  begins(request: SipMessage, now: number): void {
-    for (const [id, at] of this.#awaited) {
+  /** A SUBSCRIBE or REFER outside of dialogs is about to be forwarded. `notifier`: the address-of-record in its To, empty when it is not ours. */
+  begins(request: SipMessage, now: number, notifier = ""): void {
+    for (const [id, { at }] of this.#awaited) {
       if (now - at <= 2 * lateMs && this.#awaited.size < subscriptionsAwaitedMax) break;
       this.#awaited.delete(id);
     }
-    this.#awaited.set(idOf(request.callId, request.fromTag ?? ""), now);
+    this.#awaited.set(idOf(request.callId, request.fromTag ?? ""), { at: now, notifier: fnv1a(notifier) });
   }
 
   /** Whether a NOTIFY to this subscriber may be the first of a subscription (RFC 6665 4.4.1). */
   isAwaited(callId: string, subscriberTag: string, now: number): boolean {
-    const at = this.#awaited.get(idOf(callId, subscriberTag));
-    return at !== undefined && now - at <= 2 * lateMs;
+    const awaited = this.#awaited.get(idOf(callId, subscriberTag));
+    return awaited !== undefined && now - awaited.at <= 2 * lateMs;
+  }
+
+  /** Whether it is this one that the subscriber asked: it says its name in the first NOTIFY, though no record says so yet. */
+  isAwaitedOf(notifier: string, callId: string, subscriberTag: string, now: number): boolean {
+    if (!this.isAwaited(callId, subscriberTag, now)) return false;
+    return this.#awaited.get(idOf(callId, subscriberTag))?.notifier === fnv1a(notifier);
   }
 
   /** A final response to SUBSCRIBE, REFER or NOTIFY passes. */

@@ -16,7 +16,7 @@ import { fallbackFlow } from "../transport/response-flow.ts";
 import type { Accesses } from "./accesses.ts";
 import { addressOfRecordOfParty, callingOf } from "./caller.ts";
 import type { DialogKeeper } from "./dialog-keeper.ts";
-import type { DialogWays, NoWay } from "./dialog-ways.ts";
+import type { Claimant, DialogWays, NoWay, Receiver } from "./dialog-ways.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
 import type { RegistrarDesk } from "./registrar-desk.ts";
 
@@ -35,6 +35,9 @@ const stranger = { contact: "", instanceId: "", addressOfRecord: "" };
 const noRoutes: readonly string[] = [];
 const offTheRoute: NoWay = { status: 403, reason: "Not the Route of This Dialog" };
 const nowhere: NoWay = { status: 481, reason: "Call/Transaction Does Not Exist" };
+
+/** Where an in-dialog request goes, once its sender has proved what he says that he is. */
+export type DialogTarget = Target & { readonly unproved?: Claimant };
 
 type Hunt = {
   readonly phone: Wayward;
@@ -84,11 +87,16 @@ export class Whereabouts {
    * Where a request within a dialog goes: on the flow that its phone has now, or to its Contact, by the proxies that were recorded there. Not where
    * its Request-URI and its Route say, if that is elsewhere. Undefined: it is in no dialog that is known, and brings no token.
    */
-  dialogTarget(request: Preprocessed, now: number): Target | NoWay | undefined {
-    const { message } = request;
-    const { requestUri } = message;
+  dialogTarget(request: Preprocessed, now: number): DialogTarget | NoWay | undefined {
     const phone = this.#options.ways.receiverOf(request, now);
     if (phone === undefined || "status" in phone) return phone;
+    const target = this.#targetOf(phone, request, now);
+    return phone.unproved === undefined || "status" in target ? target : { ...target, unproved: phone.unproved };
+  }
+
+  #targetOf(phone: Receiver, request: Preprocessed, now: number): Target | NoWay {
+    const { message } = request;
+    const { requestUri } = message;
     const { addressOfRecord, contact, routes: recorded } = phone;
     const hasRoutes = request.routes.length > 0;
     if (recorded !== undefined && hasRoutes && !isAlong(request.routes, recorded)) return offTheRoute;

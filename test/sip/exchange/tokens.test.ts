@@ -1,12 +1,15 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { callTombstoneMs, dialogLifetimeMs, routeSetOctetsMax } from "../../../sip/limits.ts";
+import { secretsOf } from "../../../sip/auth/digest.ts";
 import { Header } from "../../../sip/message/header-names.ts";
+import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
 import { joinMemories, memoryFrom, memoryOnStart } from "../../../sip/record/memory.ts";
 import type { Transport } from "../../../sip/transport/flow.ts";
 import { hashTag } from "../../../sip/transport/token.ts";
 import { DialogCall, one, told } from "./dialog-call.ts";
-import { answer, startedAt, TestExchange, TestPhone } from "./harness.ts";
+import { answer, hash, startedAt, TestExchange, TestPhone, testMap, type Sent, type TestExchangeOptions } from "./harness.ts";
+import { proofOf, registered as registeredWithPassword } from "./proof.ts";
 
 const places: readonly (readonly [Transport, access: string])[] = [
   ["UDP", "g1"],
@@ -31,6 +34,21 @@ function established(world: TestExchange, caller = alice, callee = bob): DialogC
   call.answer(world, 200);
   one(call.send(world, "ACK", "caller"), "ACK");
   return call;
+}
+
+/** Where a password is asked for, which is `password` for both. */
+function secured(options: TestExchangeOptions = {}): TestExchange {
+  const world = new TestExchange("digest", options);
+  for (const { user } of [alice, bob]) world.addSubscriber(user, "password");
+  return world;
+}
+
+/** What is sent when its sender is asked for his password, and gives it. */
+function proven(world: TestExchange, call: DialogCall, method: string, by: "caller" | "callee", changes: { uri?: string } = {}): Sent[] {
+  const challenge = one(call.send(world, method, by, changes), "SIP/2.0 407");
+  const [sender, receiver] = by === "caller" ? [call.caller, call.callee] : [call.callee, call.caller];
+  const uri = changes.uri ?? receiver.contact.slice(1, -1);
+  return call.send(world, method, by, { uri, headers: [proofOf(challenge, method, uri, sender.user)] });
 }
 
 const eve = new TestPhone("eve", "198.51.100.66", 5066);
@@ -131,6 +149,18 @@ describe("[RFC3261 16.6 4] a token ends with its dialog", () => {
     world.exchange.sweep(world.now);
     expect(told(call.send(world, "BYE", "callee"))).toEqual([`${bob.key} 481`]);
     expect(told(call.send(world, "ACK", "caller"))).toEqual([]);
+  });
+
+  it("and in a name of ours only with its password", () => {
+    const world = secured();
+    world.exchange.setMemory(memoryFrom(startedAt - 1));
+    const open = new TestExchange();
+    const call = established(open);
+    for (const record of open.exchange.store.records("dialog")) world.exchange.restore(record);
+    const bye = one(call.send(world, "BYE", "caller"), "BYE");
+    one(world.receive(bob.key, answer(bye.message, 200, "x")), "SIP/2.0 200");
+    expect(told(call.send(world, "BYE", "callee"))).toEqual([`${bob.key} 407`]);
+    expect(told(proven(world, call, "BYE", "callee"))).toContain(`${alice.key} BYE`);
   });
 
   it("a call that nobody says anything in for five days does not end with it", () => {
@@ -245,16 +275,60 @@ describe("both replicas have started anew, with nothing on their disks", () => {
     const caller = new TestPhone("alice", "198.51.100.7", 5070, ...from);
     const callee = new TestPhone("bob", "203.0.113.9", 5080, ...to);
     const call = established(new TestExchange(), caller, callee);
-    const world = new TestExchange("digest", { now: later });
-    const again = one(call.send(world, "INVITE", "callee"), "INVITE");
+    const world = secured({ now: later });
+    const again = one(proven(world, call, "INVITE", "callee"), "INVITE");
     expect([again.access, again.key]).toEqual([caller.access, caller.key]);
     one(world.receive(caller.key, answer(again.message, 200, "x", [`Contact: ${caller.contact}`]), caller.access), "SIP/2.0 200");
     expect(told(call.send(world, "ACK", "callee"))).toEqual([`${caller.key} ACK`]);
-    expect(told(call.send(world, "INVITE", "caller", { uri: carrier.contact.slice(1, -1) }))).toContain(`${callee.key} INVITE`);
-    const bye = one(call.send(world, "BYE", "caller"), "BYE");
+    expect(told(proven(world, call, "INVITE", "caller", { uri: carrier.contact.slice(1, -1) }))).toContain(`${callee.key} INVITE`);
+    const bye = one(proven(world, call, "BYE", "caller"), "BYE");
     expect([bye.access, bye.key]).toEqual([callee.access, callee.key]);
     one(world.receive(callee.key, answer(bye.message, 200, "x"), callee.access), "SIP/2.0 200");
     expect(told(call.send(world, "INVITE", "callee"))).toEqual([`${callee.key} 481`]);
+  });
+
+  const toTags = ["callee-tag", undefined];
+  const asBob = ["INVITE", "INFO", "NOTIFY", "BYE"].flatMap((method) => toTags.map((toTag) => [method, toTag] as const));
+
+  it.each(asBob)("a stranger's %s with To tag %s in the name of one of ours is asked for a password, and rings nobody", (method, toTag) => {
+    const before = registered(new TestExchange(), alice);
+    const call = new DialogCall(before, eve, alice, { from: fromEve, uri: "sip:alice@example.test" });
+    call.answer(before, 200);
+    const world = secured({ now: later });
+    const headers = method === "NOTIFY" ? ["Event: dialog", "Subscription-State: active;expires=600"] : [];
+    const asked = { toTag, headers, fromUri: "sip:bob@example.test" };
+    expect(told(call.send(world, method, "caller", asked))).toEqual(expect.arrayContaining([`${eve.key} 407`]));
+    expect(told(call.send(world, method, "caller", { ...asked, fromUri: "im:bob@example.test" }))).toEqual([`${eve.key} 403`]);
+    expect(told(call.send(world, "ACK", "caller"))).toEqual([`${alice.key} ACK`]);
+    expect(told(world.sent).filter((each) => each.startsWith(alice.key))).toEqual([`${alice.key} ACK`]);
+    // In his own name he is served, as a stranger.
+    expect(told(call.send(world, "BYE", "caller"))).toEqual([`${alice.key} BYE`]);
+  });
+
+  it("a stranger's From that shows the address of one of ours is 403", () => {
+    const before = registered(new TestExchange(), alice);
+    const call = new DialogCall(before, eve, alice, { from: fromEve, uri: "sip:alice@example.test" });
+    call.answer(before, 200);
+    const world = secured({ now: later });
+    const text = call.request("INFO", "caller").replace("From: <", 'From: "bob@example.test" <');
+    expect(told(world.receive(eve.key, text))).toEqual([`${eve.key} 403`]);
+  });
+
+  it("one whose secrets another exchange has waits for them, and then goes on in its dialog", () => {
+    const [elsewhere = ""] = Array.from({ length: 64 }, (_, i) => `u${i}`).filter(
+      (user) => exchangeOf(testMap("digest", 2), `${user}@example.test`) === 1,
+    );
+    const caller = new TestPhone(elsewhere, "198.51.100.7", 5070);
+    const before = registered(new TestExchange("open", { exchangeCount: 2 }), bob);
+    const call = new DialogCall(before, caller, bob);
+    call.answer(before, 200);
+    const world = new TestExchange("digest", { exchangeCount: 2, now: later });
+    const uri = bob.contact.slice(1, -1);
+    const [challenge] = call.send(world, "BYE", "caller");
+    expect(told(call.send(world, "BYE", "caller", { headers: [proofOf(challenge, "BYE", uri, elsewhere)] }))).toEqual([]);
+    expect(world.asked).toEqual([`${elsewhere}@example.test`]);
+    world.exchange.credentials(`${elsewhere}@example.test`, secretsOf(hash, `${elsewhere}@example.test`, "password"), world.now);
+    expect(told(world.drain())).toEqual([`${bob.key} BYE`]);
   });
 
   it("another phone that To and Request-URI name is not looked for", () => {
@@ -354,6 +428,21 @@ describe("[RFC6665] [RFC3515] subscriptions make dialogs too", () => {
     world.advance(300_000);
     expect(told(call.send(world, "SUBSCRIBE", "caller"))).toEqual([`${bob.key} SUBSCRIBE`]);
     expect(world.exchange.counts(world.now).dialogs).toBe(0);
+  });
+
+  it("where passwords are asked for that NOTIFY needs none in the name that was asked, and one in another of ours", () => {
+    const world = secured();
+    const phone = proofOf(
+      one(world.receive(alice.key, alice.request("MESSAGE", "sip:bob@example.test")), "SIP/2.0 407"),
+      "SUBSCRIBE",
+      "sip:bob@example.test",
+      "alice",
+    );
+    for (const each of [alice, bob]) registeredWithPassword(world, each);
+    const call = new DialogCall(world, alice, bob, { method: "SUBSCRIBE", headers: [phone] });
+    const asked = { headers: [active], fromUri: "sip:alice@example.test" };
+    expect(told(call.send(world, "NOTIFY", "callee", asked))).toEqual([`${bob.key} 407`]);
+    expect(told(call.send(world, "NOTIFY", "callee", { headers: [active] }))).toEqual([`${alice.key} NOTIFY`]);
   });
 
   it("a long one goes on for as long as it is refreshed, and is over when it says so, or when it is not", () => {
