@@ -24,6 +24,8 @@ export const maxForwardsDefault = 70;
 export const usernameOctetsMax = 64;
 export const domainOctetsMax = 64;
 export const addressOfRecordOctetsMax = 256;
+/** Addresses in a display name that are looked at, each for some microseconds; a name with more is refused as if it showed another's. */
+export const addressesInNameMax = 8;
 /** A Contact's URI: one with push parameters has 200 to 500 octets (RFC 8599), with a web push endpoint more. Over: 400. */
 export const contactOctetsMax = 1_024;
 
@@ -81,6 +83,12 @@ export const heldOctetsMax = 40 * 1024 * 1024;
 export const heldOctetsPerSourceMax: number = heldOctetsMax / 4;
 /** For one address-of-record: 250 calls that ring at once, a busy queue. */
 export const heldOctetsPerCalleeMax: number = heldOctetsMax / 16;
+/**
+ * Of a callee's share, for all who have shown no password: who has is called through whatever strangers do. And for one source of theirs: 60 calls that
+ * ring at once, what a carrier brings to a queue; two sources are needed to keep other strangers from one callee.
+ */
+export const heldStrangersShare = 0.5;
+export const heldStrangerShare: number = heldStrangersShare / 2;
 /** Of all who have shown no password: the rest is for subscribers, whatever strangers send from however many addresses. */
 export const heldOctetsOfStrangersMax: number = heldOctetsMax / 2;
 /** What an INVITE and another request are, without the octets of their messages: measured with test/system/memory.ts. */

@@ -1,7 +1,7 @@
 import { memoryFrom, type Memory } from "../record/memory.ts";
 import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
-import { repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
+import { messageOctetsMax, repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
 import { buildResponse, type HeaderField } from "../message/build.ts";
 import { capabilityHeaders } from "../message/capabilities.ts";
 import { Header } from "../message/header-names.ts";
@@ -61,6 +61,8 @@ export type ExchangeTools = {
   readonly nextId: () => string;
 };
 
+/** Requests that are always within something that another one has begun (RFC 3261 15.1, RFC 3262, 3311, 6086, RFC 6665 4.1.2). */
+const beginNothing: ReadonlySet<string> = new Set(["BYE", "PRACK", "UPDATE", "INFO", "NOTIFY"]);
 /** RFC 3261 16.6 4, RFC 6665 4.3. */
 const recordRouteMethods: ReadonlySet<string> = new Set(["INVITE", "SUBSCRIBE", "REFER", "NOTIFY"]);
 
@@ -583,7 +585,8 @@ export class Exchange {
     const refusal = this.#proxy.checkForwarding(request);
     if (refusal !== undefined) return this.#proxy.refuse(tx, message, refusal, now);
     // A stranger speaks to phones within dialogs that we know, or begins one.
-    if (message.toTag !== undefined && calling.callerDomain === undefined) return this.#refuseFor(tx, message, 481, now);
+    const isWithin = message.toTag !== undefined || beginNothing.has(message.method);
+    if (isWithin && calling.callerDomain === undefined) return this.#refuseFor(tx, message, 481, now);
     if (calling.callee === undefined && calling.callerDomain === undefined)
       return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
     if (calling.callerDomain !== undefined && !this.#isAuthorized(tx, request, calling, calling.callerDomain, now)) return;
@@ -788,6 +791,8 @@ export class Exchange {
   }
 
   #send(flow: string, octets: Uint8Array, commit: number | undefined): void {
+    // A refusal that repeats the longest of Vias: no frame takes it, and its trunk would be lost over it.
+    if (octets.length > messageOctetsMax) return;
     const usable = this.#accesses.usable(flow);
     const split = usable === undefined ? undefined : splitFlow(usable);
     if (split === undefined) {

@@ -12,28 +12,31 @@ import type { ProxyEnvironment } from "./environment.ts";
 
 /**
  * Every `realm` of a challenge or of credentials, also one inside of another value: its value in quotes, with escapes, or bare. No name of a
- * domain is longer, so that a long header costs no more than its length.
+ * domain is longer, so that a long header costs no more than its length. White space is one space each by then.
  */
-const realmPattern = /realm\s{0,9}=(?=\s{0,9}("(?:[^"\\]|\\.){0,200}|[^\s,;]{0,200}))/gi;
+const realmPattern = /realm ?=(?= ?("(?:[^"\\]|\\.){0,200}|[^\s,;]{0,200}))/gi;
 const challengeHeaders: readonly HeaderId[] = [Header.WwwAuthenticate, Header.ProxyAuthenticate];
 const credentialsHeaders: readonly HeaderId[] = [Header.Authorization, Header.ProxyAuthorization];
 
 /** What is asked for the names of our domains. */
 export type OwnNames = Pick<ProxyEnvironment, "isOurs">;
 
+/** Schemes that have no realm. What else has none cannot be read, and a phone may take it for ours. */
+const schemeWithoutRealm = /^(?:bearer|negotiate|ntlm|kerberos) /;
+
 /** Whether a challenge or credentials name a realm of ours, or may be read so. */
 function namesOwnRealm(env: OwnNames, value: string): boolean {
-  const trimmed = value.trimStart().toLowerCase();
+  const text = value.replaceAll(/\s+/g, " ").trimStart();
+  const lower = text.toLowerCase();
   // RFC 3261 22: nobody may ask for a password in the clear, so nobody gets one.
-  if (trimmed.startsWith("basic")) return true;
+  if (lower.startsWith("basic")) return true;
   let count = 0;
-  for (const [, text = ""] of value.matchAll(realmPattern)) {
+  for (const [, quoted = ""] of text.matchAll(realmPattern)) {
     count += 1;
-    const realm = text.replaceAll(/\\(.)/g, "$1").replaceAll('"', "").trim().replace(/\.+$/, "").toLowerCase();
-    if (env.isOurs(realm, undefined)) return true;
+    const realm = quoted.replaceAll(/\\(.)/g, "$1").replaceAll('"', "").trim().replace(/\.+$/, "").toLowerCase();
+    if (realm === "" || env.isOurs(realm, undefined)) return true;
   }
-  // Digest without a realm: a phone may take it for whichever it knows.
-  return count === 0 && trimmed.startsWith("digest");
+  return count === 0 && !schemeWithoutRealm.test(lower);
 }
 
 /** The values of a credentials header that are not for realms of ours. */

@@ -5,6 +5,8 @@ import {
   heldOctetsPerCalleeMax,
   heldOctetsPerSourceMax,
   heldRequestOctets,
+  heldStrangersShare,
+  heldStrangerShare,
 } from "../limits.ts";
 
 /** What is known of a request that waits for its final response. It is 0 octets when it has had one. */
@@ -39,6 +41,8 @@ export class HeldRequests {
   readonly #limits: HeldLimits;
   readonly #bySource = new Map<string, number>();
   readonly #byCallee = new Map<string, number>();
+  /** Of strangers only: for each callee, and of each source for each callee (a text of both). */
+  readonly #strangersByCallee = new Map<string, number>();
   #octets = 0;
   #ofStrangers = 0;
 
@@ -66,11 +70,12 @@ export class HeldRequests {
     const octets = held.octets + more;
     const ofCallee = callee === "" ? 0 : (this.#byCallee.get(callee) ?? 0) + octets;
     if (this.#octets + more > this.#limits.all || ofCallee > this.#limits.perCallee) return false;
-    if (isStranger && this.#ofStrangers + octets > this.#limits.ofStrangers) return false;
+    if (isStranger && (this.#ofStrangers + octets > this.#limits.ofStrangers || !this.#hasRoomForStranger(held, callee, octets)))
+      return false;
     add(this.#bySource, held.source, more);
     this.#octets += more;
     if (callee !== "") this.#byCallee.set(callee, ofCallee);
-    if (isStranger) this.#ofStrangers += octets;
+    if (isStranger) this.#countStranger(held.source, callee, octets);
     held.octets = octets;
     held.callee = callee;
     held.isStranger = isStranger;
@@ -85,7 +90,23 @@ export class HeldRequests {
     this.#octets -= octets;
     add(this.#bySource, held.source, -octets);
     if (held.callee !== "") add(this.#byCallee, held.callee, -octets);
-    if (held.isStranger) this.#ofStrangers -= octets;
+    if (held.isStranger) this.#countStranger(held.source, held.callee, -octets);
+  }
+
+  /** Strangers leave room for callers who have shown a password, and one of them for others. */
+  #hasRoomForStranger({ source }: Held, callee: string, octets: number): boolean {
+    if (callee === "") return true;
+    const { perCallee } = this.#limits;
+    const ofAll = (this.#strangersByCallee.get(callee) ?? 0) + octets;
+    const ofOne = (this.#strangersByCallee.get(`${source} ${callee}`) ?? 0) + octets;
+    return ofAll <= perCallee * heldStrangersShare && ofOne <= perCallee * heldStrangerShare;
+  }
+
+  #countStranger(source: string, callee: string, octets: number): void {
+    this.#ofStrangers += octets;
+    if (callee === "") return;
+    add(this.#strangersByCallee, callee, octets);
+    add(this.#strangersByCallee, `${source} ${callee}`, octets);
   }
 }
 

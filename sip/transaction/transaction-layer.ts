@@ -147,7 +147,8 @@ export class TransactionLayer {
 
   /**
    * A refusal of ours, after a while, of a datagram that has proved nothing: Timer G says it again as often as the octets of the request allow, the
-   * 100 counted (RFC 3261 26.3.2.4). A repeated INVITE is answered all the same. What a phone has answered is not bounded: its caller has been heard.
+   * 100 counted (RFC 3261 26.3.2.4). A repeated INVITE is answered all the same. What a phone has answered is not bounded: a caller who has heard it
+   * ring repeats nothing, and would wait for ever for an answer that was lost once.
    */
   boundRepeats(tx: ServerTransaction, response: Uint8Array): void {
     if (tx.isProven || tx.reliable || tx.request === undefined) return;

@@ -120,10 +120,31 @@ describe("a From that looks like one of our users is proved, or refused", () => 
     ['"eve@elsewhere.test"', "forwarded"],
     ['"Eve (alice at example.test)"', "forwarded"],
     ['"@"', "forwarded"],
+    ['"@@@@@@@@"', "forwarded"],
+    ['"@@@@@@@@@"', 403],
   ])("a display name %s from outside: %s", (name, outcome) => {
     const { world, bob, eve } = worldOf();
     const sent = world.receive(eve.key, eve.request("INVITE", bobUri, [`From: ${name} <sip:eve@elsewhere.test>;tag=e`]));
     expect(outcomeOf(sent, bob)).toBe(outcome);
+  });
+
+  it("a display name costs no more than its length", () => {
+    const { world, bob, eve } = worldOf();
+    const names = [
+      `${"a".repeat(15_900)} x @`,
+      `a${"@a".repeat(7_900)}`,
+      `a${" ".repeat(15_900)}@`,
+      `@${" ".repeat(15_900)}@`,
+      `${"a ".repeat(7_900)}@`,
+    ];
+    const cpuMs = (name: string): number => {
+      const before = process.cpuUsage().user;
+      world.receive(eve.key, eve.request("MESSAGE", bobUri, [`From: "${name}" <sip:eve@elsewhere.test>;tag=e`]));
+      return (process.cpuUsage().user - before) / 1000;
+    };
+    // The shortest of some: a quadratic one took a second each time.
+    for (const name of names) expect(Math.min(cpuMs(name), cpuMs(name), cpuMs(name))).toBeLessThan(100);
+    expect(bob).toBeDefined();
   });
 
   it("a display name with one's own address is one's own", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { unprovenAnswerFactor } from "../../../sip/limits.ts";
+import { messageOctetsMax, unprovenAnswerFactor } from "../../../sip/limits.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
 import { proofOf, registered } from "./proof.ts";
@@ -54,7 +54,10 @@ const refused: readonly [what: string, status: number, Forged][] = [
     420,
     { method: "REGISTER", uri: "sip:example.test", from: ours, to: ours, headers: `Require:x\r\n${badProof.slice(6)}` },
   ],
-  ["a BYE of no dialog", 404, { method: "BYE", uri: "sip:n@example.test" }],
+  ["an INFO that is within nothing", 481, { method: "INFO" }],
+  ["an UPDATE that is within nothing", 481, { method: "UPDATE" }],
+  ["a NOTIFY that nobody has asked for", 481, { method: "NOTIFY", headers: "o:check-sync\r\n" }],
+  ["a BYE of no dialog", 481, { method: "BYE", uri: "sip:n@example.test" }],
 ];
 
 function world(): TestExchange {
@@ -129,6 +132,16 @@ describe("[RFC3261 26.3.2.4] a request that has proved nothing is refused once, 
     expect(exchange.exchange.counts(exchange.now).transactions).toBe(0);
   });
 
+  it("[RFC3261 8.1.3.5] an answer that no frame takes is none: a request with the longest of Vias", () => {
+    const exchange = world();
+    const vias = Array.from({ length: 4 }, () => `v:SIP/2.0/UDP a;branch=z9hG4bKx,${"SIP/2.0/UDP a,".repeat(1_130)}SIP/2.0/UDP a\r\n`).join(
+      "",
+    );
+    const request = shortest({}).replace(/v:.*\r\n/, vias);
+    expect(request.length).toBeLessThanOrEqual(messageOctetsMax);
+    for (const sent of exchange.receive(victim, request)) expect(sent.text.length).toBeLessThanOrEqual(messageOctetsMax);
+  });
+
   it("[RFC3261 17.1.1.3] the ACK of a refusal of ours goes to nobody, by whichever replica", () => {
     const exchange = world();
     registered(exchange, new TestPhone("b", "203.0.113.9", 5080));
@@ -162,9 +175,9 @@ describe("[RFC3261 26.3.2.4] a request that has proved nothing is refused once, 
 
   it("a connection has proved where it comes from: its answers are written out", () => {
     const exchange = world();
-    const [answer] = exchange.receive("t1.c9.c6336407138e", shortest({ from: ours, headers: "l:0\r\n" }));
-    expect(answer?.message.status).toBe(407);
-    expect(answer?.text).toContain("Content-Length: 0\r\n");
+    const [answered] = exchange.receive("t1.c9.c6336407138e", shortest({ from: ours, headers: "l:0\r\n" }));
+    expect(answered?.message.status).toBe(407);
+    expect(answered?.text).toContain("Content-Length: 0\r\n");
     expect(exchange.exchange.counts(exchange.now).transactions).toBe(0);
   });
 

@@ -15,6 +15,12 @@ const ours: readonly string[] = [
   'Digest realm="elsewhere.test", nonce="n", Digest realm="example.test", nonce="m"',
   'Digest nonce="realm=", realm="example.test"',
   'Digest nonce="n"',
+  `Digest realm=${" ".repeat(12)}"example.test", nonce="n"`,
+  `Digest realm${" ".repeat(400)}=${" ".repeat(400)}"example.test", nonce="n"`,
+  `Digest realm="elsewhere.test", realm${" \t".repeat(6)}="example.test", nonce="n"`,
+  'Digest realm="", nonce="n"',
+  'Digest realm=, nonce="n"',
+  'nonce="n"',
   'digest realm="198.51.100.1", nonce="n"',
   'Basic realm="elsewhere.test"',
 ];

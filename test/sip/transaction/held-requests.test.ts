@@ -6,10 +6,16 @@ import {
   heldOctetsOfStrangersMax,
   heldOctetsPerCalleeMax,
   heldOctetsPerSourceMax,
+  heldStrangerShare,
+  heldStrangersShare,
 } from "../../../sip/limits.ts";
 import { HeldRequests, type Held } from "../../../sip/transaction/held-requests.ts";
 
 const length = 900;
+
+function bob(): string {
+  return "bob";
+}
 
 /** Holds INVITEs, as many as may be. */
 function fill(requests: HeldRequests, sourceOf: (n: number) => string, calleeOf: (n: number) => string, isStranger: boolean): Held[] {
@@ -75,6 +81,19 @@ describe("requests that wait", () => {
     expect(requests.hold("in a call", length, true, 1.25)).toBeDefined();
   });
 
+  it("of strangers leave room at each callee for callers who have shown a password, and one of them for others", () => {
+    const requests = new HeldRequests();
+    const flood = fill(requests, () => "flood", bob, true);
+    expect(flood.length).toBeGreaterThan(50);
+    expect(requests.octets).toBeLessThanOrEqual(heldOctetsPerCalleeMax * heldStrangerShare);
+    const others = fill(requests, (n) => `source ${n}`, bob, true);
+    expect(others.length).toBeGreaterThan(50);
+    expect(requests.octets).toBeLessThanOrEqual(heldOctetsPerCalleeMax * heldStrangersShare);
+    expect(fill(requests, () => "alice", bob, false).length).toBeGreaterThan(100);
+    for (const one of [...flood, ...others]) requests.release(one);
+    expect(fill(requests, () => "flood", bob, true).length).toBeGreaterThan(50);
+  });
+
   it("count for what they are: large ones are few", () => {
     const requests = new HeldRequests();
     let count = 0;
@@ -105,7 +124,7 @@ describe("requests that wait", () => {
         expect(requests.octets).toBe(0);
         // All limits are as at the start.
         const full = requests.hold("a", 10_000, true, 1);
-        expect(full !== undefined && requests.charge(full, "x", true, 40_000 - full.octets)).toBe(true);
+        expect(full !== undefined && requests.charge(full, "x", true, limits.perCallee * heldStrangerShare - full.octets)).toBe(true);
       }),
     );
   });
