@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
+import { freePorts } from "../../cli/drill/free-ports.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { serializeFlowKey } from "../../sip/transport/flow.ts";
 import { RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
@@ -42,19 +43,6 @@ async function outside(make: (onSocket: (socket: Socket) => void) => Server): Pr
     server.close();
   });
   return { port: (server.address() as AddressInfo).port, accepted };
-}
-
-/** A port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return port;
 }
 
 const invite = requestText("INVITE", "sip:bob@example.test", { body: "v=0\r\n" });
@@ -284,7 +272,13 @@ describe("connections that the gateway makes", () => {
 
   test("refused: all that waited comes back as undeliverable, and closed is not told of what never was", async () => {
     const { cell } = await startRig(started, [listenerOf("TCP")]);
-    const key = serializeFlowKey({ transport: "TCP", listener: 0, connection: "", address: "127.0.0.1", port: await freePort() });
+    const key = serializeFlowKey({
+      transport: "TCP",
+      listener: 0,
+      connection: "",
+      address: "127.0.0.1",
+      port: await freePorts("127.0.0.1", 1),
+    });
     cell.trunks.get(0)?.send([sendOf(key, "one"), sendOf(key, "two")]);
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === 2, "undeliverable");
     expect(cell.ofKind(RecordKind.closed)).toEqual([]);

@@ -10,7 +10,6 @@ import { until } from "../system/until.ts";
 import { type Sipp, type SippResult, runSipp, startSipp } from "./clients/sipp.ts";
 import { type BrowserHost, type BrowserPhone, startChromium } from "./clients/chromium-jssip.ts";
 import { addressOfRecord } from "./clients/phone.ts";
-import { freePorts as freePort } from "./free-port.ts";
 
 /*
  * The faults of `tandem drill` with SIPp as the phones, and JsSIP: witnesses that know nothing of our own phones. SIPp has one target and one
@@ -66,7 +65,7 @@ async function startCalls(
   const [first, second] = system.targets("udp");
   const [calleeServer, callerServer] = [registeredAt === 0 ? first : second, second];
   if (calleeServer === undefined || callerServer === undefined) throw new Error("two gateways were expected");
-  const localPort = await freePort();
+  const localPort = await freePorts("127.0.0.1", 1);
   const variables = { domain: system.domain };
   const registration = { transport, server: calleeServer, scenario: "register", service: "callee", variables, calls: 1, localPort };
   expect((await runSipp(registration)).exit.code).toBe(0);
