@@ -2,6 +2,7 @@ import { Header } from "../../sip/message/header-names.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import { Acceptance } from "./acceptance.ts";
 import { domain } from "./cluster.ts";
+import { RemoteNumbers } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
 import { branchOf, cSeqOf, requestOf, uriOf, type Line } from "./sip-text.ts";
 import type { Planned } from "./world.ts";
@@ -53,7 +54,7 @@ export class OutgoingCall {
   #cSeq = 1;
   #dialog: Dialog | undefined;
   #acks = new Map<string, Uint8Array>();
-  #remoteCSeq = 0;
+  readonly #remoteNumbers: RemoteNumbers;
   #cancelSent = false;
   #hasHungUp = false;
 
@@ -64,6 +65,7 @@ export class OutgoingCall {
     this.startedAt = phone.host.world.now;
     this.#tag = `t${phone.host.name}${index}`;
     this.#acceptance = new Acceptance(phone, this.#tag);
+    this.#remoteNumbers = new RemoteNumbers(phone);
     phone.cluster.plans.set(this.callId, plan);
   }
 
@@ -111,24 +113,13 @@ export class OutgoingCall {
   requested(request: SipMessage): void {
     if (this.#dialog === undefined) return this.#phone.respond(request, 481, this.#tag);
     if (this.isEnded && request.method !== "BYE") return this.#phone.respond(request, 481, this.#tag);
-    this.#checkOrder(request);
+    if (!this.#remoteNumbers.take(request)) return this.#phone.respond(request, 500, this.#tag);
     if (request.method === "INVITE") return this.#acceptance.accept(request);
     this.#phone.respond(request, 200, this.#tag);
     if (request.method !== "BYE") return;
     this.#acceptance.stop();
     this.isEnded = true;
     this.endedAt = this.#phone.host.world.now;
-  }
-
-  #checkOrder(request: SipMessage): void {
-    const { number, method } = cSeqOf(request);
-    if (isOutOfOrder(method, number, this.#remoteCSeq)) {
-      this.#phone.cluster.world.violated(
-        "cSeqRises",
-        `${this.#phone.host.name}: ${method} ${number} after ${this.#remoteCSeq} in ${this.callId}`,
-      );
-    }
-    this.#remoteCSeq = number;
   }
 
   #lines(cSeq: number, method: string, dialog: Dialog | undefined): Line[] {
@@ -310,7 +301,7 @@ export class IncomingCall {
   #again: Planned | undefined;
   #againMs = 500;
   #acksMissing = new Set<number>();
-  #remoteCSeq = 0;
+  readonly #remoteNumbers: RemoteNumbers;
   #cSeq = 1_000;
   /** Of its own re-INVITE and REFER. */
   reinviteStatus: number | undefined;
@@ -324,7 +315,7 @@ export class IncomingCall {
     this.at = phone.host.world.now;
     this.plan = phone.cluster.plans.get(invite.callId);
     this.#tag = `c${phone.host.name}${phone.incoming.size}`;
-    this.#remoteCSeq = cSeqOf(invite).number;
+    this.#remoteNumbers = new RemoteNumbers(phone, cSeqOf(invite).number);
   }
 
   isSame(invite: SipMessage): boolean {
@@ -376,15 +367,8 @@ export class IncomingCall {
 
   requested(request: SipMessage): void {
     const { method } = request;
-    const { number } = cSeqOf(request);
     if (this.state === "refused" || this.state === "rings" || this.state === "ended") return this.#phone.respond(request, 481, this.#tag);
-    if (isOutOfOrder(method, number, this.#remoteCSeq)) {
-      this.#phone.cluster.world.violated(
-        "cSeqRises",
-        `${this.#phone.host.name}: ${method} ${number} after ${this.#remoteCSeq} in ${this.invite.callId}`,
-      );
-    }
-    this.#remoteCSeq = number;
+    if (!this.#remoteNumbers.take(request)) return this.#phone.respond(request, 500, this.#tag);
     if (method === "INVITE") return this.#ok(request);
     this.#phone.respond(request, 200, this.#tag);
     if (method !== "BYE") return;
@@ -523,14 +507,6 @@ export class IncomingCall {
 /** Hears of the end of a request: its final status, 408 when there is none. */
 function finallyTold(told: (status: number) => void): { response(message: SipMessage): void; timeout(): void } {
   return { response: ({ status }) => (status < 200 ? undefined : told(status)), timeout: () => told(408) };
-}
-
-/**
- * RFC 3261 12.2.2: what is older than what came before. The same one again, by another way, must not be done again; a BYE alone may come
- * twice, because nothing comes of it.
- */
-function isOutOfOrder(method: string, number: number, before: number): boolean {
-  return number < before || (number === before && method !== "BYE");
 }
 
 /** As the caller has it. */

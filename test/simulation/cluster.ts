@@ -7,6 +7,7 @@ import type { CallPlan } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Datagrams, Gateway } from "./gateway.ts";
 import { Network } from "./network.ts";
+import { Overtaking } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
 import type { Random } from "./random.ts";
 import type { World } from "./world.ts";
@@ -21,6 +22,7 @@ export class Cluster {
   readonly cells: Cell[] = [];
   readonly gateways: Gateway[] = [];
   readonly pairStates = new PairStates();
+  readonly overtaking = new Overtaking();
   /** Phones that datagrams reach, by `address:port`. */
   readonly plans = new Map<string, CallPlan>();
   readonly phones: Phone[] = [];

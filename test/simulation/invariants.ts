@@ -42,6 +42,7 @@ export function checkAtTheEnd(story: Story): void {
   callsAreEnded(story);
   nobodyRingsTwice(story);
   oneFinalAnswer(story);
+  orderIsKept(story);
 }
 
 /** Both replicas of every exchange hold the same live records, and serve together. */
@@ -212,6 +213,13 @@ function oneFinalAnswer(story: Story): void {
     if (statuses.length > 1 && !isAfterwards) {
       cluster.world.violated("oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`);
     }
+  }
+}
+
+/** Requests of one dialog overtake each other as datagrams, and where a way has failed that one of them was on. */
+function orderIsKept(story: Story): void {
+  for (const { what, isByDatagram, from, until } of story.cluster.overtaking.overtaken) {
+    if (!isByDatagram && !wasDisturbed(story, from, until)) story.cluster.world.violated("orderIsKept", `${what} was overtaken`);
   }
 }
 

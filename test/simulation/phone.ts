@@ -116,6 +116,7 @@ export class Phone {
   /** Starts a client transaction. Returns its branch. */
   request(method: string, uri: string, lines: readonly Line[], answered: Answered, via = this.via(), body = ""): string {
     const octets = requestOf(method, uri, [["Via", via], ["Max-Forwards", "70"], ...lines], body);
+    if (method !== "CANCEL" && method !== "REGISTER") this.cluster.overtaking.sent(octets, this.#unanswered(), this.host.world.now);
     const branch = via.slice(via.indexOf(";branch=") + 8);
     const key = `${branch} ${method}`;
     const tx: ClientTransaction = {
@@ -173,6 +174,10 @@ export class Phone {
       if (tx.status === 0 && tx.method !== "REGISTER") this.#transmit(tx);
     }
     for (const call of this.incoming.values()) call.resendRefusal();
+  }
+
+  *#unanswered(): IterableIterator<Uint8Array> {
+    for (const { method, octets } of this.#clients.values()) if (method !== "CANCEL" && method !== "REGISTER") yield octets;
   }
 
   #transmit(tx: ClientTransaction): void {
