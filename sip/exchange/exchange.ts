@@ -518,7 +518,7 @@ export class Exchange {
     const via = message.topVia;
     const cSeq = message.cSeq;
     if (isParseError(via) || via.branch === undefined || isParseError(cSeq)) return;
-    const isSaidOnce = message.status >= 300 && isReliableFlow(flow);
+    const isSaidOnce = message.status >= 300 ? isReliableFlow(flow) : message.status >= 200;
     const known = cSeq.method === "INVITE" ? this.#takeovers.ofResponse(via.branch, flow, isSaidOnce, now) : undefined;
     if (known === "adopted") return this.#transactions.receive(message, flow, now);
     // Only the replica that has it in hand can acknowledge a refusal, and try another phone.

@@ -94,8 +94,8 @@ export class Takeovers {
 
   /**
    * A response without a transaction here that belongs to an INVITE of the other replica. `adopted`: it can be received now. `theirs`: that
-   * one goes on with it. Undefined: it belongs to none. `isSaidOnce`: a refusal over a connection, which the other replica would never hear
-   * of, so whoever has it takes the INVITE.
+   * one goes on with it. Undefined: it belongs to none. `isSaidOnce`: what the other replica would never hear of, so whoever has it takes the
+   * INVITE: a refusal over a connection; a 2xx, which is not said again once it has passed.
    */
   ofResponse(branch: string, flow: string, isSaidOnce: boolean, now: number): "adopted" | "gone" | "theirs" | undefined {
     const { invites } = this.#options;

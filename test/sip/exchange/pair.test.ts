@@ -28,13 +28,14 @@ function tablesOf(world: PairWorld, cell: Cell): string {
     .join("\n");
 }
 
-/** Bob rings; then a stands still, and the accesses go to b. */
-function frozen(): { world: PairWorld; alice: CallingPhone; bob: CallingPhone } {
+/** Bob rings, and so do others at his address-of-record; then a stands still, and the accesses go to b. */
+function frozen(others: (world: PairWorld) => CallingPhone[] = () => []): { world: PairWorld; alice: CallingPhone; bob: CallingPhone } {
   const world = new PairWorld();
   const alice = new CallingPhone(world, "alice", "198.51.100.7", 5070, "UDP");
   const bob = new CallingPhone(world, "bob", "203.0.113.9", 5080, "UDP", "g2");
-  for (const phone of [alice, bob]) phone.register();
-  bob.manner = "rings";
+  const bobs = [bob, ...others(world)];
+  for (const phone of [alice, ...bobs]) phone.register();
+  for (const phone of bobs) phone.manner = "rings";
   alice.call("bob");
   world.advance(300);
   world.kill("a");
@@ -234,6 +235,33 @@ describe("a replica that was frozen", () => {
       ["200 REGISTER", "INVITE", "ACK", "BYE"],
     ]);
   });
+
+  it.each(["UDP", "TCP"] as const)(
+    "passes an old 200 of a phone over %s on, and the other one knows of it: no other phone rings on",
+    (transport) => {
+      const others: CallingPhone[] = [];
+      const { world, alice, bob } = frozen((around) => {
+        others.push(new CallingPhone(around, "bob", "203.0.113.10", 5090, transport, "g2"));
+        return others;
+      });
+      const { a, b } = world.replicas;
+      const [{ key, phone } = bob] = others;
+      const invite = a.sent.find((sent) => sent.key === key && sent.message.method === "INVITE");
+      if (invite === undefined) throw new Error("it does not ring");
+      world.dead.delete("a");
+      world.link();
+      for (const replica of [a, b]) replica.sent = [];
+      world.give("a", "g2", RecordKind.message, key, answer(invite.message, 200, "other-tag", [`Contact: ${phone.contact}`]));
+      expect([...b.exchange.store.records("invite")].filter(({ value }) => value !== undefined)).toEqual([]);
+      world.advance(timerCMs + 300_000);
+      expect([alice.log, bob.log]).toEqual([
+        ["200 REGISTER", "200 INVITE"],
+        ["200 REGISTER", "INVITE", "CANCEL", "ACK"],
+      ]);
+      expect([...a.sent, ...b.sent].filter((sent) => sent.key === alice.key && sent.message.status >= 300)).toEqual([]);
+      for (const { exchange } of [a, b]) expect(exchange.counts(world.now).transactions).toBe(0);
+    },
+  );
 
   it("takes the call that was answered meanwhile for answered: an old INVITE rings nobody", () => {
     const { world, alice, bob } = frozen();
