@@ -45,6 +45,11 @@ export const datagramRequestOctetsMax: number = 1_300 - 300;
 export const t1Ms = 500;
 export const t2Ms = 4_000;
 export const t4Ms = 5_000;
+/**
+ * How long a caller who has hung up waits for phones that do not answer the CANCEL: one repetition of it. Then 487 is ours. The same for a call that one
+ * phone has declined for all (6xx). Phones go on being cancelled for 64*T1 (RFC 3261 9.1).
+ */
+export const cancelAnswerMs: number = 2 * t1Ms;
 /** RFC 3261 16.6 11: Timer C must be greater than three minutes. */
 export const timerCMs = 181_000;
 

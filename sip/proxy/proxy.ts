@@ -2,6 +2,7 @@ import { isParseError, type ParseError } from "../errors.ts";
 import {
   awayRetryAfterSeconds,
   branchesMax,
+  cancelAnswerMs,
   messageOctetsMax,
   phoneReturnMs,
   phoneSearchMs,
@@ -276,7 +277,7 @@ export class Proxy {
     const [flow, ...alternatives] = flows.slice(0, addressesMax);
     // The same branch: a phone that has heard the first copy takes it for a retransmission.
     if (branch.isSought && flow !== undefined) {
-      if (branch.state === "Calling") return this.#send(branch, flow, now);
+      if (branch.state === "Calling") return branch.cancelRequested ? undefined : this.#send(branch, flow, now);
       if (branch.state === "Cancelling" && branch.client !== undefined) {
         this.#transactions.cancel(branch.client, now, branch.context.cancelReasons, flow);
         return;
@@ -344,6 +345,7 @@ export class Proxy {
       if (branch.state === "Cancelling") this.#transactions.cancel(branch.client, now, context.cancelReasons);
     }
     context.isStarting = false;
+    if (context.cancelled || context.declined) this.#answerSoon(context, now);
     this.#proceed(context, now);
   }
 
@@ -641,13 +643,27 @@ export class Proxy {
     return true;
   }
 
-  /** RFC 3261 16.7 10, 16.10: cancels what is ringing; what has not been heard of is cancelled when it is (9.1). */
+  /**
+   * RFC 3261 16.7 10, 16.10: cancels what is ringing; what has not been heard of is cancelled when it is (9.1). The caller waits for none of them
+   * for long.
+   */
   #cancelPending(context: ResponseContext, now: number): void {
     context.waiting = none;
     for (const branch of context.branches) {
       if (branch.state === "Resolving") this.#finish(branch);
       else if (branch.state === "Calling" || branch.state === "Proceeding") this.#cancelBranch(branch, now);
     }
+    if (context.finalStatus === 0 && hasPendingBranch(context)) this.#answerSoon(context, now);
+  }
+
+  /** A branch that says nothing when it is cancelled goes on by itself: it is cancelled when it speaks, and its late 2xx passes (16.7 5). */
+  #answerSoon(context: ResponseContext, now: number): void {
+    const timer = new Timer((at) => {
+      if (context.finalStatus !== 0) return;
+      if (context.cancelled) offer(context, 487);
+      this.#sendBest(context, at);
+    });
+    this.#timers.set(timer, now + cancelAnswerMs);
   }
 
   #cancelBranch(branch: Branch, now: number): void {

@@ -1,4 +1,4 @@
-import { attemptsMax, spiralAttemptsMax } from "../limits.ts";
+import { attemptsMax, spiralAttemptsMax, t1Ms } from "../limits.ts";
 import type { Timer } from "../transaction/timer-table.ts";
 import type { ClientTransaction, ServerTransaction } from "../transaction/transaction.ts";
 import { breadthOf } from "./breadth.ts";
@@ -175,9 +175,14 @@ export function latestOf({ joined, tx }: ResponseContext): ServerTransaction {
   return joined.at(-1)?.tx ?? tx;
 }
 
-/** Whether something is under way; a phone that is only waited for is not. */
+/** Whether an answer is under way; of a phone that is only waited for none is, nor of one that was silent when it was to be cancelled. */
 export function hasPendingBranch(context: ResponseContext): boolean {
-  return context.branches.some((branch) => branch.state !== "Finished" && !isAwaiting(branch));
+  return context.branches.some((branch) => branch.state !== "Finished" && !isAwaiting(branch) && !isLeftAlone(branch));
+}
+
+/** RFC 3261 9.1, 16.10: to be cancelled, and silent for so long that the INVITE was said twice. A phone answers within T1. */
+function isLeftAlone({ cancelRequested, state, client }: Branch): boolean {
+  return cancelRequested && state === "Calling" && client !== undefined && client.retransmitMs > t1Ms;
 }
 
 /** Stands for phones that are waited for: see `Target.seek`. */

@@ -80,6 +80,8 @@ export function respondInvite(
     case "Completed":
     case "Confirmed":
     case "Terminated":
+      // RFC 3261 16.7 5: "Any 2xx response to an INVITE request MUST be forwarded immediately", after another final response as well.
+      if (status >= 200 && status < 300) machinery.transport.send(tx.responseFlow, response, commit);
       return;
     default:
       tx.state satisfies never;

@@ -137,6 +137,35 @@ describe("a call through the exchange", () => {
     expect(one(answered, "CANCEL").key).toBe(second.key);
   });
 
+  it.each(["UDP", "TCP"] as const)(
+    "[RFC3261 16.7 5, 16.10] a caller over %s who has heard 487 can end the call that a phone takes all the same",
+    (transport) => {
+      const world = new TestExchange();
+      const silent = new TestPhone("bob", "203.0.113.9", 5080);
+      registered(world, silent);
+      const alice = new TestPhone("alice", "198.51.100.7", 5070, transport);
+      const inviting = alice.request("INVITE", "sip:bob@example.test");
+      const [branch = ""] = /branch=\w+/.exec(inviting) ?? [];
+      const within = (method: string, headers: readonly string[] = []): string =>
+        alice.request(method, "sip:bob@example.test", ["CSeq: 1 " + method, ...headers]).replace(/branch=\w+/, branch);
+      const invite = one(world.receive(alice.key, inviting), "INVITE");
+      world.advance(5_000);
+      const refused = one(world.receive(alice.key, within("CANCEL")).slice(1), "SIP/2.0 487");
+      world.receive(alice.key, within("ACK", [`To: <sip:bob@example.test>;tag=${refused.message.toTag}`]));
+      world.advance(10_000);
+      const ok = one(world.receive(silent.key, answer(invite.message, 200, "late", [`Contact: ${silent.contact}`])), "SIP/2.0 200");
+      expect(ok.key).toBe(alice.key);
+      const inDialog = ["To: <sip:bob@example.test>;tag=late", ...routesOf(ok, true)];
+      const uri = silent.contact.slice(1, -1);
+      expect(one(world.receive(alice.key, alice.request("ACK", uri, ["CSeq: 1 ACK", ...inDialog])), "ACK").key).toBe(silent.key);
+      const bye = one(world.receive(alice.key, alice.request("BYE", uri, inDialog)), "BYE");
+      expect(bye.key).toBe(silent.key);
+      one(world.receive(silent.key, answer(bye.message, 200, "late")), "SIP/2.0 200");
+      world.advance(200_000);
+      expect(world.exchange.counts(world.now)).toMatchObject({ dialogs: 0, transactions: 0 });
+    },
+  );
+
   it("answers 480 for a subscriber without a phone, 404 for nobody [RFC3261 21.4.5, 21.4.18]", () => {
     const world = new TestExchange();
     world.addSubscriber("bob", "secret");

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { cancelAnswerMs } from "../../../sip/limits.ts";
 import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import type { Invite } from "../../../sip/record/values.ts";
 import { caller, callerTcp, phone1, phone2, phone3, phoneTcp, request, Rig, target } from "./rig.ts";
@@ -91,7 +92,7 @@ describe("an INVITE taken up by the other replica", () => {
     a.receive(request("CANCEL"), caller);
     const cancelling = takenOver(a);
     expect(cancelling.log().at(-1)).toBe("phone1 CANCEL");
-    cancelling.advance(32_000);
+    cancelling.advance(cancelAnswerMs);
     expect(cancelling.log()).toContain("caller 487");
   });
 
