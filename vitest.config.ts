@@ -11,7 +11,14 @@ process.env["TANDEM_SECRET"] = "for tests only";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "core", include: ["test/sip/**/*.test.ts", "test/house/**/*.test.ts", "test/simulation/**/*.test.ts"] } },
+      {
+        test: {
+          name: "core",
+          include: ["test/sip/**/*.test.ts", "test/house/**/*.test.ts", "test/simulation/**/*.test.ts"],
+          // For what hangs: how long a test takes on a busy machine says nothing.
+          testTimeout: 60_000,
+        },
+      },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml", environment: "a" } })],
         test: { name: "workers", include: ["test/workers/**/*.test.ts"] },
