@@ -26,6 +26,8 @@ export const domainOctetsMax = 64;
 export const addressOfRecordOctetsMax = 256;
 /** Addresses in a display name that are looked at, each for some microseconds; a name with more is refused as if it showed another's. */
 export const addressesInNameMax = 8;
+/** Percent escapes within percent escapes of a name that are undone (`%2540`), each a pass over it. No phone is known that undoes more than two. */
+export const escapesDepthMax = 4;
 /** A Contact's URI: one with push parameters has 200 to 500 octets (RFC 8599), with a web push endpoint more. Over: 400. */
 export const contactOctetsMax = 1_024;
 

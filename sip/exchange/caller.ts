@@ -1,11 +1,12 @@
 import { isParseError, type ParseError } from "../errors.ts";
-import { addressesInNameMax } from "../limits.ts";
 import { Header } from "../message/header-names.ts";
 import { parseNameAddr, type NameAddr } from "../message/name-addr.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
-import { addressOfRecordOf, canonicalUser, claimOf, type Claim } from "../placement/address-of-record.ts";
-import { claimedDomainOf, domainOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
+import { addressOfRecordOf } from "../placement/address-of-record.ts";
+import { claimOf, type Claim } from "../placement/claim.ts";
+import { domainOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
+import { showsAddress } from "../placement/shown-address.ts";
 import { privacyOf } from "../proxy/identity-headers.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { isUndialable } from "../registrar/contact.ts";
@@ -49,31 +50,13 @@ export function claimOfParty(map: ClusterMap, party: NameAddr | ParseError): Cla
   return isParseError(uri) ? undefined : claimOf(map, uri);
 }
 
-/** What stands before and behind an `@` when people read it as an address, spaces around it included. Looked for at that `@` only: no text costs more than its length. */
-const userBefore = /[^\s"<>@,;:()]+\s{0,9}$/;
-const hostBehind = /^\s{0,9}(\[[0-9a-f:.]+\]|[0-9a-z._-]+)/i;
-/** No user and no host of ours is longer. */
-const readAroundAt = 320;
-
 /**
  * True when the display name of the From shows the address of a user of ours who is not the caller: most phones show the name and not the URI.
  * Only of domains whose users prove who they are. `caller`: who has proved it, undefined for a caller from outside.
  */
 export function showsAnother(map: ClusterMap, message: SipMessage, caller: string | undefined): boolean {
   const { from } = message;
-  if (isParseError(from) || !from.displayName.includes("@")) return false;
-  const name = from.displayName.replaceAll("\\", "").replaceAll(/\s+/g, " ");
-  let ats = 0;
-  for (let at = name.indexOf("@"); at >= 0; at = name.indexOf("@", at + 1)) {
-    ats += 1;
-    // Nobody has so many addresses in his name: it is there to be looked at.
-    if (ats > addressesInNameMax) return true;
-    const user = userBefore.exec(name.slice(Math.max(0, at - readAroundAt), at))?.[0].trimEnd();
-    const host = hostBehind.exec(name.slice(at + 1, at + readAroundAt))?.[1];
-    const domain = user === undefined || host === undefined ? undefined : claimedDomainOf(map, host);
-    if (domain?.auth === "digest" && `${canonicalUser(user ?? "")}@${domain.name}` !== caller) return true;
-  }
-  return false;
+  return !isParseError(from) && showsAddress(map, from.displayName, caller);
 }
 
 /**

@@ -45,6 +45,7 @@ import { PhoneFinder } from "./phone-finder.ts";
 import { RegisterRequests } from "./register-requests.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
 import { Resolutions } from "./resolutions.ts";
+import { ofStranger, refusalOfStranger } from "./strangers.ts";
 import { Takeovers } from "./takeovers.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { isReliableFlow, Whereabouts, type DialogTarget } from "./whereabouts.ts";
@@ -590,9 +591,11 @@ export class Exchange {
     if (calling.callee === undefined && calling.callerDomain === undefined)
       return this.#refuseFor(tx, message, 403, now, "Relaying Denied");
     if (calling.callerDomain !== undefined && !this.#isAuthorized(tx, request, calling, calling.callerDomain, now)) return;
+    const wrong = calling.callerDomain === undefined ? refusalOfStranger(this.#map, message) : undefined;
+    if (wrong !== undefined) return this.#refuseFor(tx, message, wrong.status, now, wrong.reason);
     if (showsAnother(this.#map, message, calling.caller)) return this.#refuseFor(tx, message, 403, now, "Not Your Name");
     vouch(request, calling);
-    this.#forwardInitial(tx, request, calling, now);
+    this.#forwardInitial(tx, calling.callerDomain === undefined ? ofStranger(this.#map, request) : request, calling, now);
   }
 
   #forwardInitial(tx: ServerTransaction, request: Preprocessed, calling: Calling, now: number): void {

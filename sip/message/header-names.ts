@@ -76,6 +76,14 @@ export const Header = {
   UserToUser: 71,
   HistoryInfo: 72,
   MaxBreadth: 73,
+  PCalledPartyId: 74,
+  PServedUser: 75,
+  AnswerMode: 76,
+  PrivAnswerMode: 77,
+  PAutoAnswer: 78,
+  PAlertingMode: 79,
+  XAutoAnswer: 80,
+  ResourcePriority: 81,
 } as const;
 
 /** One of {@link Header}'s numbers; 0 stands for a name the core does not know. */
@@ -168,6 +176,14 @@ const rows: readonly HeaderRow[] = [
   [Header.UserToUser, "User-to-User", "", 0],
   [Header.HistoryInfo, "History-Info", "", LIST],
   [Header.MaxBreadth, "Max-Breadth", "", 0],
+  [Header.PCalledPartyId, "P-Called-Party-ID", "", LIST],
+  [Header.PServedUser, "P-Served-User", "", 0],
+  [Header.AnswerMode, "Answer-Mode", "", 0],
+  [Header.PrivAnswerMode, "Priv-Answer-Mode", "", 0],
+  [Header.PAutoAnswer, "P-Auto-Answer", "", 0],
+  [Header.PAlertingMode, "P-Alerting-Mode", "", 0],
+  [Header.XAutoAnswer, "X-AutoAnswer", "", 0],
+  [Header.ResourcePriority, "Resource-Priority", "", LIST],
 ];
 
 const byName: ReadonlyMap<string, HeaderId> = new Map(

@@ -73,8 +73,8 @@ export function isIpv6Reference(text: string): boolean {
 }
 
 /**
- * A host in the one spelling by which hosts are compared: lower-case, a name without its final dot (RFC 1034 3.1), an address by its value: `127.000.0.1`
- * and `[::ffff:7f00:1]` are 127.0.0.1, `[0:0::1]` is `[::1]`. Not for the wire: {@link canonicalHost} keeps what was written.
+ * A host in the one spelling by which hosts are compared: lower-case, a name without its final dot (RFC 1034 3.1), an address by its value: `127.000.0.1`,
+ * `[::ffff:7f00:1]`, `127.1` and `0x7f000001` are 127.0.0.1, `[0:0::1]` is `[::1]`. Not for the wire: {@link canonicalHost} keeps what was written.
  */
 export function oneSpelling(host: string): string {
   const lower = host.toLowerCase();
@@ -82,7 +82,21 @@ export function oneSpelling(host: string): string {
   const first = name.charCodeAt(0);
   if (first === 0x5b) return ipv6Spelling(name);
   // A name that begins with a letter is no address.
-  return first >= 0x30 && first <= 0x39 ? (parseIpv4(name)?.join(".") ?? name) : name;
+  return first >= 0x30 && first <= 0x39 ? (parseIpv4(name) ?? looseIpv4(name) ?? [name]).join(".") : name;
+}
+
+/**
+ * The four octets of an IPv4 address as `inet_aton` reads it, which many resolvers do: one to four numbers, decimal, octal or hexadecimal, the last one
+ * for all octets that are left. Undefined for any other text.
+ */
+function looseIpv4(text: string): number[] | undefined {
+  const parts = text.length > 48 ? [] : text.split(".");
+  if (parts.length === 0 || parts.length > 4 || !parts.every((part) => /^(?:0x[0-9a-f]+|[0-9]+)$/.test(part))) return undefined;
+  const numbers = parts.map((part) => Number.parseInt(part, part.startsWith("0x") ? 16 : part.startsWith("0") ? 8 : 10));
+  const last = numbers.pop() ?? Number.NaN;
+  const left = 4 - numbers.length;
+  if (!numbers.every((each) => each < 256) || !(last < 256 ** left)) return undefined;
+  return [...numbers, ...Array.from({ length: left }, (_, i) => Math.floor(last / 256 ** (left - 1 - i)) % 256)];
 }
 
 function ipv6Spelling(host: string): string {

@@ -74,8 +74,35 @@ export function domainOf(map: ClusterMap, host: string, port?: number): Domain |
 export function claimedDomainOf(map: ClusterMap, host: string): Domain | undefined {
   const domain = domainOf(map, host);
   if (domain !== undefined) return domain;
+  return aliasHostsOf(map).has(oneSpelling(host)) ? map.domains[0] : undefined;
+}
+
+const aliasHosts = new WeakMap<ClusterMap, ReadonlySet<string>>();
+
+/** The hosts of the aliases, in one spelling. Made once for a map. */
+function aliasHostsOf(map: ClusterMap): ReadonlySet<string> {
+  let hosts = aliasHosts.get(map);
+  if (hosts === undefined) {
+    hosts = new Set(map.aliases.map((each) => hostOfAlias(aliasOf(each))));
+    aliasHosts.set(map, hosts);
+  }
+  return hosts;
+}
+
+/** Names of the machine itself (RFC 6761 6.3, and what /etc/hosts usually has). */
+const localNames = /^(?:localhost|localhost6|localhost4|ip6-localhost|ip6-loopback|localhost\.localdomain|.*\.localhost)$/;
+/** Addresses of the machine itself: 127.0.0.0/8, 0.0.0.0/8, `::1` and `::` (RFC 6890 2.2.2, RFC 4291 2.5). */
+const localAddresses = /^(?:0|127)\.\d+\.\d+\.\d+$|^\[(?:0:){7}[01]\]$/;
+
+/**
+ * The domain that people read in an address that comes from outside: as {@link claimedDomainOf}, and the first one for the names and addresses
+ * that each machine has for itself. Nobody outside has those: who reads `alice@localhost` takes her for one of this place.
+ */
+export function shownDomainOf(map: ClusterMap, host: string): Domain | undefined {
+  const domain = claimedDomainOf(map, host);
+  if (domain !== undefined) return domain;
   const name = oneSpelling(host);
-  return map.aliases.some((each) => hostOfAlias(aliasOf(each)) === name) ? map.domains[0] : undefined;
+  return (isNumeric(name) ? localAddresses : localNames).test(name) ? map.domains[0] : undefined;
 }
 
 function isNumeric(host: string): boolean {

@@ -4,7 +4,8 @@ import { stringOf } from "../message/octets.ts";
 import { noParams } from "../message/params.ts";
 import type { SipUri } from "../message/uri.ts";
 import { branchPrefix, dialogTokenPrefix, oldTokenPrefix, viaMarkName } from "../transport/token.ts";
-import { addressOfRecordOf, claimOf } from "./address-of-record.ts";
+import { addressOfRecordOf } from "./address-of-record.ts";
+import { claimOf } from "./claim.ts";
 import { domainOf, exchangeOf, type ClusterMap } from "./cluster-map.ts";
 
 /** Where a message belongs: the exchange, and the cell that a token prefers (it set the call up). */

@@ -31,6 +31,11 @@ class Case {
     return this.world.receive(this.eve.key, this.eve.request(method, uri, [fromOutside, ...headers]));
   }
 
+  /** Eve calls, and says that she is this one. */
+  callFrom(name: string, method = "INVITE"): void {
+    this.world.receive(this.eve.key, this.eve.request(method, bobUri, [`From: ${name};tag=e`]));
+  }
+
   /** Alice calls, and proves who she is. */
   callProved(uri: string): Sent[] {
     this.#caller = this.alice;
@@ -253,6 +258,38 @@ const cases: Readonly<Record<string, (one: Case) => void>> = {
   "a stranger in a call that nobody knows": (one) => {
     one.register(one.bob);
     one.call(bobUri, [`To: <${bobUri}>;tag=b`], "BYE");
+  },
+  "a stranger who refers a phone (REFER) outside of a call": (one) => {
+    one.register(one.bob);
+    one.call(bobUri, ["Refer-To: <sip:1900@carrier.test>"], "REFER");
+  },
+  "a stranger who subscribes to what a phone does": (one) => {
+    one.register(one.bob);
+    one.call(bobUri, ["Event: dialog"], "SUBSCRIBE");
+  },
+  "a stranger who publishes something (PUBLISH)": (one) => {
+    one.register(one.bob);
+    one.call(bobUri, ["Event: presence"], "PUBLISH");
+  },
+  "a stranger with a method that we do not know": (one) => {
+    one.register(one.bob);
+    one.call(bobUri, [], "BENOTIFY");
+  },
+  "a stranger whose name shows an address of ours": (one) => {
+    one.register(one.bob);
+    one.callFrom('"carol%40example.test" <sip:eve@evil.test>');
+  },
+  "a stranger whose user part is an address of ours": (one) => {
+    one.register(one.bob);
+    one.callFrom("<sip:carol%40example.test@evil.test>");
+  },
+  "a caller at localhost without credentials": (one) => {
+    one.register(one.bob);
+    one.callFrom("<sip:carol@localhost>");
+  },
+  "a REFER of a caller of ours without credentials": (one) => {
+    one.register(one.bob);
+    one.callFrom("<sip:carol@example.test>", "REFER");
   },
   "a caller whose secrets cannot be asked for": (one) => {
     const far = new TestExchange("digest", { exchangeCount: 64 });

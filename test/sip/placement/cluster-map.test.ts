@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { claimedDomainOf, domainOf, exchangeOf, pairOf, type ClusterMap } from "../../../sip/placement/cluster-map.ts";
+import { claimedDomainOf, domainOf, exchangeOf, pairOf, shownDomainOf, type ClusterMap } from "../../../sip/placement/cluster-map.ts";
 
 function mapOf(cells: number, exchangeCount: number): ClusterMap {
   return {
@@ -54,6 +54,7 @@ describe("placement", () => {
 
   it.each([
     ["example.test", ["EXAMPLE.test", "example.test.", "Example.Test."]],
+    ["192.0.2.1", ["192.0.513", "3221225985", "0xC0000201", "0300.0.2.1", "192.0x0.2.1"]],
     ["192.0.2.1", ["192.000.002.001", "[::ffff:192.0.2.1]", "[::FFFF:C000:201]", "[0:0:0:0:0:ffff:c000:0201]", "[::192.0.2.1]"]],
     ["[2001:db8::1]", ["[2001:DB8::1]", "[2001:db8:0:0:0:0:0:1]", "[2001:0db8::0001]"]],
   ])("[RFC3261 19.1.4, RFC5954 4.2] compares hosts by what they mean: %s", (host, spellings) => {
@@ -62,6 +63,46 @@ describe("placement", () => {
       expect([each, domainOf(map, each)?.name, domainOf(map, each, 5060)?.name]).toEqual([each, "example.test", "example.test"]);
       expect([each, claimedDomainOf(map, each)?.name]).toEqual([each, "example.test"]);
     }
+  });
+
+  it.each([
+    "localhost",
+    "LocalHost.",
+    "pbx.localhost",
+    "localhost.localdomain",
+    "ip6-localhost",
+    "127.0.0.1",
+    "127.9.9.9",
+    "127.1",
+    "0x7f000001",
+    "0",
+    "0.0.0.0",
+    "[::1]",
+    "[::]",
+  ])("shows %s as a place of ours, and does not take it for one", (host) => {
+    const map = mapOf(2, 2);
+    expect([shownDomainOf(map, host)?.name, claimedDomainOf(map, host), domainOf(map, host)]).toEqual([
+      "example.test",
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it.each([
+    "elsewhere.test",
+    "localhost.test",
+    "mylocalhost",
+    "128.0.0.1",
+    "12.7.0.1",
+    "1270.0.0.1",
+    "0x7g",
+    "[::2]",
+    "192.0.2.2",
+    "192.0.514",
+    "4294967296",
+    "1.2.3.4.5",
+  ])("does not show %s as ours", (host) => {
+    expect(shownDomainOf(mapOf(2, 2), host)).toBeUndefined();
   });
 
   it.each([
