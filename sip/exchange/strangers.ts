@@ -1,8 +1,10 @@
-import { isParseError } from "../errors.ts";
+import { isParseError, type ParseError } from "../errors.ts";
 import { MessageEdit } from "../message/edit.ts";
 import * as headerLines from "../message/header-lines.ts";
 import { Header, type HeaderId } from "../message/header-names.ts";
+import type { NameAddr } from "../message/name-addr.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
+import { isSipUri } from "../message/uri.ts";
 import type { ClusterMap } from "../placement/cluster-map.ts";
 import { showsAddress } from "../placement/shown-address.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
@@ -45,10 +47,18 @@ for (const [id] of rows) isTakenOff[id] = 1;
 /** Why a stranger's initial request goes no further; undefined: it may. */
 export function refusalOfStranger(map: ClusterMap, message: SipMessage): { readonly status: number; readonly reason: string } | undefined {
   if (!begun.has(message.method)) return { status: 403, reason: "Password Needed" };
+  if (asksToAnswer(message.to)) return { status: 403, reason: "Password Needed" };
   const { contacts } = message;
   if (isParseError(contacts) || contacts === "*") return undefined;
   const isMasked = contacts.some(({ displayName }) => showsAddress(map, displayName, undefined));
   return isMasked ? { status: 403, reason: "Not Your Name" } : undefined;
+}
+
+/** Some makers' phones answer at once for `intercom=true` in To, which is not ours to change (RFC 3261 16.6). */
+function asksToAnswer(to: NameAddr | ParseError): boolean {
+  if (isParseError(to)) return false;
+  const uri = to.parsedUri;
+  return to.params.has("intercom") || (!isParseError(uri) && isSipUri(uri) && uri.params.has("intercom"));
 }
 
 /** A stranger's request without what is not his to say; the same one when there is nothing of it. */

@@ -171,6 +171,17 @@ describe("users of ours go on saying it", () => {
 });
 
 describe("what a stranger may begin", () => {
+  it.each([
+    "<sip:bob@example.test;intercom=true>",
+    "<sip:bob@example.test;%69ntercom=true>",
+    "<sip:bob@example.test>;intercom",
+    "sip:bob@example.test;Intercom=true",
+  ])("no call to %s, which some phones answer at once; a user of ours may", (to) => {
+    const rig = worldOf();
+    expect(told(rig.world.receive(rig.eve.key, rig.eve.request("INVITE", bobUri, [fromEve, `To: ${to}`])))).toEqual([`${rig.eve.key} 403`]);
+    expect(toBob(proved(rig.world, rig.alice, "INVITE", bobUri, [`To: ${to}`]), rig)?.text).toContain(`To: ${to}`);
+  });
+
   it.each(["INVITE", "MESSAGE", "OPTIONS"])("%s", (method) => {
     const rig = worldOf();
     expect(toBob(rig.world.receive(rig.eve.key, rig.eve.request(method, bobUri, [fromEve])), rig)?.message.method).toBe(method);
