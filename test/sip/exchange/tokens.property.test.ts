@@ -9,39 +9,59 @@ const carrier = "198.51.100.99:5062";
 const eve = new TestPhone("eve", "198.51.100.66", 5066);
 const carol = new TestPhone("carol", "203.0.113.30", 5090);
 
-const places: readonly (readonly [Transport, access: string])[] = [
+type Place = readonly [Transport, access: string];
+const places: readonly Place[] = [
   ["UDP", "g1"],
   ["TCP", "g1"],
+  ["TLS", "g1"],
   ["WS", "a.0"],
 ];
 
-type State = "early" | "confirmed" | "ended" | "anew";
+/**
+ * What its exchange knows of a call: an INVITE in progress; a record, here, at the other replica or after a start with what was on the disk; that it has
+ * ended; nothing, because both replicas have started anew, or because this one is the other one and was never told.
+ */
+const states = ["early", "confirmed", "taken over", "started again", "ended", "anew", "untold"] as const;
+type State = (typeof states)[number];
 
-type Scene = { readonly call: DialogCall; readonly world: TestExchange; readonly other: DialogCall; readonly isOutside: boolean };
+/** Who of the two is from outside. */
+const kinds = ["nobody outside", "callee outside", "caller outside"] as const;
+type Kind = (typeof kinds)[number];
 
-/** A call of alice's to bob, or to a server outside, and another one of hers; and carol, who has nothing to do with either. */
-function sceneOf(state: State, from: (typeof places)[number], to: (typeof places)[number], isOutside: boolean): Scene {
+type Scene = { readonly call: DialogCall; readonly world: TestExchange; readonly other: DialogCall; readonly kind: Kind };
+
+const fromMallory = "From: <sip:mallory@evil.invalid>;tag=caller-tag";
+
+/** A call of alice's to bob, of hers to a server outside, or of somebody outside to bob; another one of the caller's; and carol, who has nothing to do with it. */
+function sceneOf(state: State, from: Place, to: Place, kind: Kind): Scene {
   const first = new TestExchange();
-  const alice = new TestPhone("alice", "198.51.100.7", 5070, ...from);
-  const bob = isOutside ? new TestPhone("100", "203.0.113.20", 5060) : new TestPhone("bob", "203.0.113.9", 5080, ...to);
-  const users = isOutside ? [alice, carol] : [alice, bob, carol];
+  const isCallerOutside = kind === "caller outside";
+  const caller = isCallerOutside ? new TestPhone("mallory", "198.51.100.77", 5077) : new TestPhone("alice", "198.51.100.7", 5070, ...from);
+  const isCalleeOutside = kind === "callee outside";
+  const callee = isCalleeOutside ? new TestPhone("100", "203.0.113.20", 5060) : new TestPhone("bob", "203.0.113.9", 5080, ...to);
+  const users = [...(isCallerOutside ? [] : [caller]), ...(isCalleeOutside ? [] : [callee]), carol];
   for (const each of users) one(first.receive(each.key, each.register(), each.access), "SIP/2.0 200");
-  const uri = isOutside ? { uri: "sip:100@203.0.113.20" } : {};
-  const call = new DialogCall(first, alice, bob, uri);
+  const as = isCallerOutside ? { from: fromMallory } : {};
+  const call = new DialogCall(first, caller, callee, { ...as, ...(isCalleeOutside ? { uri: "sip:100@203.0.113.20" } : {}) });
   call.answer(first, 183);
-  const other = new DialogCall(first, alice, carol, { callId: "the-other-call", uri: "sip:carol@example.test" });
+  const other = new DialogCall(first, caller, carol, { ...as, callId: "the-other-call", uri: "sip:carol@example.test" });
   other.answer(first, 200);
-  if (state === "early") return { call, world: first, other, isOutside };
+  if (state === "early") return { call, world: first, other, kind };
   call.answer(first, 200);
   one(call.send(first, "ACK", "caller"), "ACK");
   if (state === "ended") {
     const bye = one(call.send(first, "BYE", "caller"), "BYE");
-    one(first.receive(bob.key, answer(bye.message, 200, "x"), bob.access), "SIP/2.0 200");
+    one(first.receive(callee.key, answer(bye.message, 200, "x"), callee.access), "SIP/2.0 200");
   }
-  if (state !== "anew") return { call, world: first, other, isOutside };
-  const world = new TestExchange("open", { now: startedAt + 60_000 });
+  if (state === "ended" || state === "confirmed") return { call, world: first, other, kind };
+  const isElsewhere = state === "taken over" || state === "untold";
+  const world = new TestExchange("open", { now: startedAt + 60_000, ...(isElsewhere ? { cell: "b" } : {}) });
+  const { records } = first.exchange.store.changedSince(0, 1_000);
+  if (state === "taken over") for (const record of records) world.exchange.applyFromPair(record, world.now);
+  if (state === "started again") for (const record of records) world.exchange.restore(record);
   for (const each of users) one(world.receive(each.key, each.register(), each.access), "SIP/2.0 200");
-  return { call, world, other, isOutside };
+  expect(world.exchange.counts(world.now).dialogs).toBe(state === "taken over" || state === "started again" ? 2 : 0);
+  return { call, world, other, kind };
 }
 
 /** What is another than the call's own, given what the caller would send; `nobody`: it must not even reach the call's phones. */
@@ -56,6 +76,12 @@ function inRoute(change: (parts: { scheme: string; user: string; host: string; p
       const next = { ...parts, ...change(parts) };
       return `Route: <${next.scheme}:${next.user}@${next.host}${next.port}${next.rest}>`;
     });
+}
+
+/** The token in the second of two Routes, if there are two. */
+function inSecond(change: (user: string) => string): Change["of"] {
+  return (text) =>
+    text.replace(/^(Route: .*\r\nRoute: <sips?:)([^@]*)@/m, (_all, before: string, user: string) => `${before}${change(user)}@`);
 }
 
 /** One of the parts of the token that `*` separates. */
@@ -131,6 +157,17 @@ const changes: Readonly<Record<string, Change>> = {
       return behindRoutes(`<sip:${carrier}>`)(withUri(token)(text.replaceAll(/^Route: .*\r\n/gm, ""), {} as Scene), {} as Scene);
     },
   },
+  "the second of two Routes: signature": { nobody: false, of: inSecond((user) => `${user.slice(0, -1)}${user.endsWith("0") ? "1" : "0"}`) },
+  "the second of two Routes: no token": { nobody: false, of: inSecond(() => "x") },
+  "the second of two Routes: the other call's": {
+    nobody: false,
+    of: (text, scene) => inSecond(() => /<sips?:([^@]*)@/.exec(scene.other.recorded[0] ?? "")?.[1] ?? "")(text, scene),
+  },
+  "the first Route twice": { nobody: false, of: (text) => text.replace(/^Route: .*\r\n/m, (line) => line + line) },
+  "the last Route only": {
+    nobody: false,
+    of: (text) => text.replace(/^(?:Route: .*\r\n)+/m, (lines) => lines.slice(lines.lastIndexOf("Route:"))),
+  },
   "no Route, to somebody else": {
     nobody: false,
     of: (text) => withUri(`sip:x@${carrier}`)(text.replaceAll(/^Route: .*\r\n/gm, ""), {} as Scene),
@@ -139,37 +176,77 @@ const changes: Readonly<Record<string, Change>> = {
 
 const methods = ["INVITE", "ACK", "BYE", "MESSAGE", "NOTIFY", "REFER", "SUBSCRIBE", "INFO", "PRACK", "UPDATE", "OPTIONS"];
 
+/**
+ * Sends a request with one thing changed, and says whom it reaches that it must not. `isOwn`: whoever is outside sends it himself, from where he is; else
+ * somebody who has got hold of the token.
+ */
+function reaches(change: Change, scene: Scene, method: string, by: "caller" | "callee", isOwn: boolean): string[] {
+  const { call, world, kind } = scene;
+  const fromOutside = { fromUri: "sip:eve@evil.invalid", headers: [] };
+  const text = change.of(call.request(method, by, by === "caller" ? {} : fromOutside), scene);
+  const { length } = world.sent;
+  if (isOwn && kind === `${by} outside`) world.receive(call[by].key, text, call[by].access);
+  else world.receive(eve.key, text.replaceAll(/^Via: .*/gm, `Via: ${eve.via};branch=z9hG4bKeve`));
+  world.advance(40_000);
+  const sent = world.sent.slice(length).filter(({ message }) => message.isRequest && message.callId !== "another-register");
+  const allowed = change.nobody ? [] : [call.caller.key, call.callee.key];
+  const wrong = sent.filter(({ key }) => !allowed.includes(key)).map(({ key, message }) => `${key} ${message.method}`);
+  return [...wrong, ...world.resolving.map(({ uri }) => `asked for ${uri}`)];
+}
+
 describe("a genuine token with any one thing changed", () => {
   it.each(Object.entries(changes))("%s: reaches nobody that the dialog's own would not have reached", (_name, change) => {
-    const states = fc.constantFrom<State>("early", "confirmed", "ended", "anew");
-    const scenes = fc.tuple(states, fc.constantFrom(...places), fc.constantFrom(...places), fc.boolean());
+    const scenes = fc.tuple(fc.constantFrom(...states), fc.constantFrom(...places), fc.constantFrom(...places), fc.constantFrom(...kinds));
     fc.assert(
-      fc.property(scenes, fc.constantFrom(...methods), fc.constantFrom("caller" as const, "callee" as const), (which, method, by) => {
-        const scene = sceneOf(...which);
-        const { call, world } = scene;
-        const fromOutside = { fromUri: "sip:eve@evil.invalid", headers: [] };
-        const text = change.of(call.request(method, by, by === "caller" ? {} : fromOutside), scene);
-        const { length } = world.sent;
-        world.receive(eve.key, text.replaceAll(/^Via: .*/gm, `Via: ${eve.via};branch=z9hG4bKeve`));
-        world.advance(40_000);
-        const sent = world.sent.slice(length).filter(({ message }) => message.isRequest && message.callId !== "another-register");
-        const allowed = change.nobody ? [] : [call.caller.key, call.callee.key];
-        expect(
-          sent.map(({ key, message }) => `${key} ${message.method}`).filter((line) => !allowed.includes(line.split(" ")[0] ?? "")),
-        ).toEqual([]);
-        expect(world.resolving).toEqual([]);
-      }),
+      fc.property(
+        scenes,
+        fc.constantFrom(...methods),
+        fc.constantFrom("caller" as const, "callee" as const),
+        fc.boolean(),
+        (which, method, by, isOwn) => {
+          expect(reaches(change, sceneOf(...which), method, by, isOwn)).toEqual([]);
+        },
+      ),
       { numRuns: 25 },
     );
+  });
+
+  const named = [
+    "Call-ID",
+    "caller's tag",
+    "callee's tag",
+    "direction",
+    "caller's flow",
+    "callee's flow",
+    "transport of the Route",
+    "domain of the Route",
+  ];
+  const all = named.flatMap((name) => states.map((state) => [name, state] as const));
+
+  it.each(all)("%s, %s: whoever sends whatever, and whoever of the two is outside", (name, state) => {
+    const change = changes[name];
+    if (change === undefined) throw new Error(name);
+    for (const kind of kinds) {
+      for (const by of ["caller", "callee"] as const) {
+        for (const isOwn of kind === `${by} outside` ? [true, false] : [false]) {
+          for (const method of ["INVITE", "BYE", "MESSAGE"]) {
+            const scene = sceneOf(state, ["UDP", "g1"], ["WS", "a.0"], kind);
+            expect([kind, by, method, reaches(change, scene, method, by, isOwn)]).toEqual([kind, by, method, []]);
+          }
+        }
+      }
+    }
   });
 
   it("unchanged, reaches the other side of a call that stands", () => {
     for (const from of places) {
       for (const to of places) {
-        for (const state of ["early", "confirmed", "anew"] as const) {
-          const { call, world } = sceneOf(state, from, to, false);
-          expect(one(call.send(world, "INFO", "caller"), "INFO").key).toBe(call.callee.key);
-          expect(one(call.send(world, "INFO", "callee"), "INFO").key).toBe(call.caller.key);
+        for (const state of states.filter((each) => each !== "ended")) {
+          for (const kind of kinds) {
+            const { call, world } = sceneOf(state, from, to, kind);
+            expect([state, kind, one(call.send(world, "INFO", "caller"), "INFO").key]).toEqual([state, kind, call.callee.key]);
+            expect([state, kind, one(call.send(world, "INFO", "callee"), "INFO").key]).toEqual([state, kind, call.caller.key]);
+          }
         }
       }
     }
