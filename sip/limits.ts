@@ -272,6 +272,11 @@ export const phoneSearchMs = 2_000;
 export const phoneReturnMs = 6_000;
 /** What a 480 says in Retry-After for a phone that was waited for (seconds): by then it has tried again (RFC 5626 4.5), or will not. */
 export const awayRetryAfterSeconds = 30;
+/**
+ * Flows that a binding remembers to have had: the one that died with both replicas, and two that its phone tried meanwhile. 40 octets each, of phones
+ * that have moved. Older ones are forgotten.
+ */
+export const formerFlowsMax = 3;
 /** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
 export const phoneLostMs = 30_000;
 /**

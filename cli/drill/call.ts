@@ -254,7 +254,7 @@ export class Call {
   }
 
   #ended487({ status, history }: Outcome): void {
-    if (status !== 487) return this.#lost(`cancelled INVITE: ${history}`);
+    if (status !== 487) return this.#lost(`cancelled INVITE: ${history}; ${this.#stateText()}`);
     this.#isRefused = true;
     this.#checkCancelled();
   }

@@ -127,7 +127,11 @@ export class ClientTransactions {
     const message = parseMessage(invite.octets);
     const branch = invite.branches.at(-1);
     if (isParseError(message) || branch === undefined) throw new RangeError("nothing to cancel");
-    const tx = transactionOf({ ...invite.parts, method: "CANCEL", hasContact: false }, { done });
+    const told = (outcome: Outcome): void => {
+      invite.history.push(`(its CANCEL: ${outcome.history})`);
+      done(outcome);
+    };
+    const tx = transactionOf({ ...invite.parts, method: "CANCEL", hasContact: false }, { done: told });
     tx.octets = buildCancel(message);
     tx.branches.push(branch);
     this.#byKey.set(`${branch} CANCEL`, tx);

@@ -8,6 +8,8 @@ export type PhoneFlow = {
   readonly flow: string;
   /** When it was registered, ms since the epoch. */
   readonly registeredAt: number;
+  /** The flows that the phone had before, the latest first; absent: none. */
+  readonly formerFlows?: readonly string[];
 };
 
 /** A phone that is looked for: a side of a dialog, or whoever sent a request. */
@@ -27,8 +29,9 @@ export function phoneFlowsOf(records: Iterable<BindingRecord>, now: number): Pho
   const flows: PhoneFlow[] = [];
   for (const { value } of records) {
     if (value === undefined || value.flow === "" || value.expiresAt <= now) continue;
-    const { contact, instanceId, flow, registeredAt } = value;
-    flows.push({ contact, instanceId, flow, registeredAt });
+    const { contact, instanceId, flow, registeredAt, formerFlows } = value;
+    const found = { contact, instanceId, flow, registeredAt };
+    flows.push(formerFlows === undefined ? found : { ...found, formerFlows });
   }
   return flows;
 }

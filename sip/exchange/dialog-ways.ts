@@ -21,6 +21,8 @@ export type Receiver = Phone & {
   readonly addressOfRecord: string;
   /** The proxies towards it (RFC 3261 12.1); undefined: nobody knows. */
   readonly routes: readonly string[] | undefined;
+  /** Only its flow is known, of the token. */
+  readonly isKnownByFlow?: true;
   /** What the sender says that he is, and what nothing here speaks for: he is to prove it first. */
   readonly unproved?: Claimant;
 };
@@ -79,7 +81,8 @@ export class DialogWays {
   /** By the flows of the token alone. What it is asked to reach on them is nobody else, and who asks is whoever proves it. */
   #ofToken(request: Preprocessed, now: number): Receiver | NoWay {
     const { message, direction } = request;
-    const receiver = { contact: "", instanceId: "", flow: flowOfToken(request), addressOfRecord: "", routes: undefined, heardAt: 0 };
+    const nobody = { contact: "", instanceId: "", addressOfRecord: "", routes: undefined, heardAt: 0 };
+    const receiver = { ...nobody, flow: flowOfToken(request), isKnownByFlow: true } as const;
     // It begins nothing, and nobody could ask it for a password (RFC 3261 22.1).
     if (message.method === "ACK") return receiver;
     const map = this.#options.map();

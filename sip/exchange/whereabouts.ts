@@ -27,6 +27,10 @@ const sentAgainMax = 1_000;
 type Wayward = Phone & {
   /** In our domains; empty: it is from outside, and registered nowhere here. */
   readonly addressOfRecord: string;
+  /** The flow that it had, where `flow` does not say it any more. */
+  readonly had?: string;
+  /** Nothing is known of it but that flow, and nobody else may be taken for it. */
+  readonly isKnownByFlow?: true;
 };
 
 /** What is known of a phone that is in no dialog. */
@@ -120,8 +124,9 @@ export class Whereabouts {
     if (wanted.target.seek === "registration") return this.#awaitRegistration(wanted, now);
     const { request, failed, until, reference } = wanted;
     const { dialogs, resolved } = this.#options;
-    const phone = this.#options.ways.receiverOf(request, now) ?? this.#calledPhone(wanted);
-    if ("status" in phone) return resolved(reference, [], now);
+    const known = this.#options.ways.receiverOf(request, now) ?? this.#calledPhone(wanted);
+    if ("status" in known) return resolved(reference, [], now);
+    const phone = "isKnownByFlow" in known ? this.#byFlow(request.message, known.flow) : known;
     const found = (flow: string | undefined, at: number): void => {
       if (flow !== undefined) dialogs.receiverMoved(request.message, flow, at);
       resolved(reference, flow === undefined ? [] : [flow], at);
@@ -148,9 +153,9 @@ export class Whereabouts {
 
   /** The ACK of a 2xx is repeated by nobody when its connection has been lost: once more, where the phone is now, or will be. */
   ackLost(ack: SipMessage, failed: string, now: number): void {
-    const side = this.#options.dialogs.receiverOf(ack);
+    const side = this.#options.dialogs.receiverOf(ack) ?? this.#byFlow(ack, failed);
     const via = ack.topVia;
-    if (side === undefined || isParseError(via) || via.branch === undefined || this.#ackedAgain.has(via.branch)) return;
+    if (isParseError(via) || via.branch === undefined || this.#ackedAgain.has(via.branch)) return;
     if (this.#ackedAgain.size >= sentAgainMax) this.#ackedAgain.clear();
     this.#ackedAgain.add(via.branch);
     const octets = ack.octets.slice(ack.start, ack.end);
@@ -174,7 +179,7 @@ export class Whereabouts {
     const contact = tx.request === undefined ? undefined : contactOf(tx.request);
     const { contact: uri = "", instanceId = "" } =
       contact === undefined ? (dialogs.senderOf(response) ?? {}) : { ...contact, contact: contact.uri };
-    const phone = { contact: uri, instanceId, flow: dead.length > 0 ? "" : lost, heardAt: 0, addressOfRecord };
+    const phone = { contact: uri, instanceId, flow: dead.length > 0 ? "" : lost, had: lost, heardAt: 0, addressOfRecord };
     const found = (flow: string | undefined, at: number): void => {
       if (flow !== undefined && flow !== lost) tx.isMoved = true;
       moveResponse(tx, response, flow, at);
@@ -210,7 +215,7 @@ export class Whereabouts {
       this.#answeredAgain.add(`${branch} ${flow}`);
       this.#options.send(flow, octets);
     };
-    const phone = { ...side, flow: failed.length > 0 ? "" : lost, heardAt: 0 };
+    const phone = { ...side, flow: failed.length > 0 ? "" : lost, had: lost, heardAt: 0 };
     this.#find({ phone, failed, until: now + phoneReturnMs, found }, now);
   }
 
@@ -219,7 +224,7 @@ export class Whereabouts {
     const isGood = (flow: string): boolean => !failed.includes(flow) && accesses.usable(flow) !== undefined;
     let isFirst = true;
     const look = (flows: readonly PhoneFlow[] | undefined, at: number): boolean => {
-      const flow = presentFlow(phone, isAnyone(phone) ? lateOnes(flows ?? [], at) : (flows ?? []), isGood);
+      const flow = presentFlow(phone, isAnyone(phone) ? likelyOnes(phone, flows ?? [], at) : (flows ?? []), isGood);
       if (flow !== undefined) found(flow, at);
       if (flow !== undefined || flows === undefined) return flow !== undefined;
       const isInstead = isFirst && instead?.(at) === true;
@@ -263,6 +268,15 @@ export class Whereabouts {
     return this.#options.accesses.usable(flow) === undefined ? [] : [flow];
   }
 
+  /**
+   * The receiver of a request within a dialog that has no record. Its To says whose bindings are looked at; the flow, which its token has named or it has
+   * been sent on, says which of them it is. So whoever writes another name there finds nobody.
+   */
+  #byFlow({ to }: SipMessage, flow: string): Wayward {
+    const addressOfRecord = addressOfRecordOfParty(this.#options.map(), to);
+    return { contact: "", instanceId: "", flow, heardAt: 0, addressOfRecord, isKnownByFlow: true };
+  }
+
   /** The phone that an initial request has gone to. */
   #calledPhone({ request, target }: Wanted): Wayward {
     const addressOfRecord = callingOf(this.#options.map(), request.message).callee ?? "";
@@ -287,10 +301,15 @@ function isAnyone({ contact, instanceId }: Phone): boolean {
   return contact === "" && instanceId === "";
 }
 
-/** The flows that were registered so lately that they may have taken the place of a lost one, as those of a phone of which nothing is known. */
-function lateOnes(flows: readonly PhoneFlow[], now: number): PhoneFlow[] {
-  const late = flows.filter(({ registeredAt }) => now - registeredAt <= phoneReturnMs);
-  return late.map((each) => ({ ...each, contact: "", instanceId: "" }));
+/**
+ * Where a phone of which nothing else is known may be now: what was registered in the place of its flow; else, if others may be taken for it, what was
+ * registered so lately that it may have been.
+ */
+function likelyOnes({ flow, had = flow, isKnownByFlow }: Wayward, flows: readonly PhoneFlow[], now: number): PhoneFlow[] {
+  const own = flows.filter(({ formerFlows }) => formerFlows?.includes(had) === true);
+  const isCertain = own.length > 0 || isKnownByFlow === true;
+  const likely = isCertain ? own : flows.filter(({ registeredAt }) => now - registeredAt <= phoneReturnMs);
+  return likely.map((each) => ({ ...each, contact: "", instanceId: "" }));
 }
 
 /** True for flows that are connections. */

@@ -43,7 +43,7 @@ export class Interner {
   }
 
   #binding(binding: Binding, earlier: Binding | undefined): Binding {
-    return {
+    const own: Binding = {
       addressOfRecord: again(binding.addressOfRecord, earlier?.addressOfRecord),
       contact: again(binding.contact, earlier?.contact),
       parameters: again(binding.parameters, earlier?.parameters),
@@ -60,6 +60,9 @@ export class Interner {
       userAgent: this.#shared(binding.userAgent),
       path: binding.path.length === 0 ? noPath : binding.path.map((route, index) => again(route, earlier?.path[index])),
     };
+    const { formerFlows } = binding;
+    if (formerFlows === undefined) return own;
+    return { ...own, formerFlows: formerFlows.map((flow, index) => again(flow, earlier?.formerFlows?.[index])) };
   }
 
   /** One copy of a text that many records have. */

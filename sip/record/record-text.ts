@@ -85,8 +85,10 @@ function tombstoneOf(kind: RecordKind, key: string, version: Version, json: Fiel
   const callId = json["callId"];
   const cSeq = json["cSeq"];
   if (!isTime(until) || !isText(callId) || !isSequence(cSeq)) return undefined;
-  const lost = json["isLost"] === true ? ({ isLost: true } as const) : {};
-  return { kind, key, version, value: undefined, until, callId, cSeq, ...lost } satisfies Tombstone;
+  const tombstone = { kind, key, version, value: undefined, until, callId, cSeq } satisfies Tombstone;
+  if (json["isLost"] !== true) return tombstone;
+  const formerFlows = json["formerFlows"];
+  return { ...tombstone, isLost: true, ...(isTexts(formerFlows) ? { formerFlows } : {}) };
 }
 
 function liveOf(kind: RecordKind, key: string, version: Version, json: unknown): LiveRecord | undefined {
@@ -120,13 +122,13 @@ function subscriberOf(json: Fields): Subscriber | undefined {
 
 function bindingOf(json: Fields): Binding | undefined {
   const { addressOfRecord, contact, parameters, q, callId, cSeq, registeredAt, expiresAt } = json;
-  const { instanceId, regId, flow, transport, received, userAgent, path } = json;
+  const { instanceId, regId, flow, formerFlows, transport, received, userAgent, path } = json;
   if (!isText(addressOfRecord) || !isText(contact) || !isText(parameters) || !isText(callId)) return undefined;
   if (!(q === undefined || (isNumber(q) && q >= 0 && q <= 1))) return undefined;
   if (!isSequence(cSeq) || !isTime(registeredAt) || !isTime(expiresAt) || !isSequence(regId)) return undefined;
   if (!isText(instanceId) || !isText(flow) || !isText(transport) || !isText(received) || !isText(userAgent)) return undefined;
   if (!Array.isArray(path) || !path.every(isText)) return undefined;
-  return {
+  const binding: Binding = {
     addressOfRecord,
     contact,
     parameters,
@@ -143,6 +145,7 @@ function bindingOf(json: Fields): Binding | undefined {
     userAgent,
     path: path.length === 0 ? noPath : path,
   };
+  return isTexts(formerFlows) ? { ...binding, formerFlows } : binding;
 }
 
 /** One empty list for all bindings without a path. */

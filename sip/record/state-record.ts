@@ -26,6 +26,8 @@ export type Tombstone<Kind extends RecordKind = RecordKind> = {
     readonly cSeq: number;
     /** Bindings: its connection was lost; the phone has not taken itself off. */
     readonly isLost?: true;
+    /** With it: the flows that it had, the latest first. */
+    readonly formerFlows?: readonly string[];
   };
 }[Kind];
 
@@ -48,7 +50,7 @@ export function makeTombstone<Kind extends RecordKind>(
   key: string,
   version: Version,
   now: number,
-  order: { readonly callId: string; readonly cSeq: number; readonly isLost?: true } = { callId: "", cSeq: 0 },
+  order: Pick<Tombstone, "callId" | "cSeq" | "isLost" | "formerFlows"> = { callId: "", cSeq: 0 },
 ): Tombstone<Kind> {
   return { kind, key, version, value: undefined, until: now + tombstoneMs(kind), ...order };
 }

@@ -36,6 +36,8 @@ export type Binding = {
   readonly regId: number;
   /** The flow to reach it on; empty: go by path or contact. */
   readonly flow: string;
+  /** Those that it had before, the latest first; absent: none. See former-flows.ts. */
+  readonly formerFlows?: readonly string[];
   /** Transport of the REGISTER, upper-case. */
   readonly transport: string;
   /** Where the REGISTER came from as we saw it, `address:port`. */

@@ -13,11 +13,14 @@ export type BindingChange =
       readonly cSeq: number;
       /** Its connection was lost; the phone has not taken itself off. */
       readonly isLost?: true;
+      /** With it: the flows that it had, the latest first. */
+      readonly formerFlows?: readonly string[];
     };
 
 /** The record of a change. `version`: from the replica's clock, one for each change. */
 export function recordOfChange(change: BindingChange, version: Version, now: number): BindingRecord {
   if (change.type === "put") return { kind: "binding", key: change.key, version, value: change.value };
-  const { key, callId, cSeq, isLost } = change;
-  return makeTombstone("binding", key, version, now, { callId, cSeq, ...(isLost === undefined ? {} : { isLost }) });
+  const { key, callId, cSeq, isLost, formerFlows } = change;
+  const lost = isLost === undefined ? {} : { isLost, ...(formerFlows === undefined ? {} : { formerFlows }) };
+  return makeTombstone("binding", key, version, now, { callId, cSeq, ...lost });
 }

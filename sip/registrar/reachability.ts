@@ -5,6 +5,7 @@ import type { Binding } from "../record/values.ts";
 import { defaultPort, isReliable, transportOfFlow, type FlowKey } from "../transport/flow.ts";
 import type { BindingChange } from "./binding-change.ts";
 import { isInvalidHost } from "./contact.ts";
+import { formerFlowsOf } from "./former-flows.ts";
 
 /**
  * Whether a binding is reached on the flow that its REGISTER came on, rather than by its contact's URI. The flow must come from the
@@ -47,11 +48,13 @@ export function withoutFlow(key: string, binding: Binding, flow: string): Bindin
   const transport = transportOfFlow(flow);
   const uri = parseUri(binding.contact);
   const isDiallable = !isParseError(uri) && isSipUri(uri) && !isInvalidHost(uri);
+  const former = formerFlowsOf("", [binding]);
+  const formerly = former === undefined ? {} : { formerFlows: former };
   if (binding.regId !== 0 || !isDiallable || transport === "WS" || transport === "WSS") {
-    return { type: "remove", key, callId: binding.callId, cSeq: binding.cSeq, isLost: true };
+    return { type: "remove", key, callId: binding.callId, cSeq: binding.cSeq, isLost: true, ...formerly };
   }
   if (transport === "UDP") return undefined;
-  return { type: "put", key, value: { ...binding, flow: "" } };
+  return { type: "put", key, value: { ...binding, flow: "", ...formerly } };
 }
 
 /** The changes of all bindings that were reached on a flow which is gone: `bindingsOnFlow` of the store, seen through {@link withoutFlow}. */

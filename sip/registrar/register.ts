@@ -21,6 +21,7 @@ import type { Binding } from "../record/values.ts";
 import type { BindingChange } from "./binding-change.ts";
 import { canonicalContact, grantedExpires, readContact, type RequestedContact } from "./contact.ts";
 import { flowKeyOf } from "../transport/flow.ts";
+import { formerFlowsOf, formerFlowsOfRecords } from "./former-flows.ts";
 import { isReachedOnFlow } from "./reachability.ts";
 import { ghostsOf } from "./room.ts";
 
@@ -213,8 +214,8 @@ class Registration {
     else if (contact.regId !== 0 && first !== undefined && first.key !== ownKey) {
       // A plain binding becomes an outbound one: another key.
       this.#remove(first.key);
-      this.#put(ownKey, contact, first.value);
-    } else this.#put(key, contact, first?.value);
+      this.#put(ownKey, contact, first.value, matches);
+    } else this.#put(key, contact, first?.value, matches);
     return true;
   }
 
@@ -230,11 +231,23 @@ class Registration {
       for (const { key, value } of this.#bindings.toReversed()) {
         const isOther = value.instanceId !== change.value.instanceId || value.transport !== change.value.transport;
         if (isOther || value.regId !== 0) continue;
-        if (value.callId !== this.#callId || value.cSeq < this.#cSeq) this.#remove(key);
+        if (value.callId !== this.#callId || value.cSeq < this.#cSeq) this.#succeed(index, key, value);
         else if (value.cSeq > this.#cSeq) return false;
       }
     }
     return true;
+  }
+
+  /** A binding of the same phone goes, and leaves its flows to that of this change. */
+  #succeed(index: number, key: string, old: Binding): void {
+    const change = this.#changes[index];
+    this.#remove(key);
+    if (change?.type !== "put") return;
+    const formerFlows = formerFlowsOf(change.value.flow, [change.value, old]);
+    if (formerFlows === undefined) return;
+    const value = { ...change.value, formerFlows };
+    putByKey(this.#bindings, { key: change.key, value });
+    putByKey(this.#changes, { type: "put", key: change.key, value });
   }
 
   /** The records, live or removed, that this contact is about. The one with its own key comes first. */
@@ -265,7 +278,8 @@ class Registration {
     putByKey(this.#changes, { type: "remove", key, callId: this.#callId, cSeq: this.#cSeq });
   }
 
-  #put(key: string, contact: RequestedContact, before: Binding | undefined): void {
+  /** `known`: what is, or was, bound to this contact. */
+  #put(key: string, contact: RequestedContact, before: Binding | undefined, known: readonly BindingRecord[]): void {
     const { message, addressOfRecord, flow, now, jitter } = this.#input;
     const topVia = message.topVia;
     const flowKey = flowKeyOf(flow);
@@ -273,7 +287,8 @@ class Registration {
     const isOnFlow =
       isDirect && flowKey !== undefined && !isParseError(topVia) && isReachedOnFlow(contact.uri, topVia, flowKey, contact.regId !== 0);
     const address = flowKey?.address.includes(":") === true ? `[${flowKey.address}]` : flowKey?.address;
-    const value: Binding = {
+    const former = formerFlowsOfRecords(isOnFlow ? flow : "", known);
+    const binding: Binding = {
       addressOfRecord: before?.addressOfRecord ?? addressOfRecord,
       contact: contact.contact,
       parameters: contact.parameters,
@@ -290,6 +305,7 @@ class Registration {
       userAgent: (message.text(Header.UserAgent) ?? "").slice(0, userAgentOctetsMax),
       path: this.#path,
     };
+    const value = former === undefined ? binding : { ...binding, formerFlows: former };
     putByKey(this.#bindings, { key, value });
     putByKey(this.#changes, { type: "put", key, value });
   }

@@ -26,6 +26,13 @@ describe("records as text", () => {
     const lost = { ...off, isLost: true } as const;
     for (const record of [off, lost]) expect(parseRecord(serializeRecord(record))).toStrictEqual(record);
     expect(parseRecord(JSON.stringify({ ...off, isLost: "yes" }))).toStrictEqual(off);
+    const moved = { ...lost, formerFlows: ["a.0~w0.c1.7f0000010001"] } as const;
+    expect(parseRecord(serializeRecord(moved))).toStrictEqual(moved);
+    expect(parseRecord(JSON.stringify({ ...moved, formerFlows: 3 }))).toStrictEqual(lost);
+    const binding = bindingRecord(version(1));
+    const back = bindingRecord(version(1), { formerFlows: moved.formerFlows });
+    expect(parseRecord(serializeRecord(back))).toStrictEqual(back);
+    expect(parseRecord(serializeRecord(binding))).toStrictEqual(binding);
   });
 
   it("drop fields they do not know", () => {

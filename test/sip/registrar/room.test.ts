@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bindingRecordsPerAddressOfRecordMax, contactsPerAddressOfRecordMax } from "../../../sip/limits.ts";
+import { bindingRecordsPerAddressOfRecordMax, contactsPerAddressOfRecordMax, formerFlowsMax } from "../../../sip/limits.ts";
 import { flowClosed } from "../../../sip/registrar/reachability.ts";
 import type { Transport } from "../../../sip/transport/flow.ts";
 import { bob, flowOf, TestRegistrar, type Register } from "./registering.ts";
@@ -44,6 +44,22 @@ describe("one instance without reg-id", () => {
         const register = from(transport, 20_000 + n, { cSeq: n, parameters: `;${instance}` });
         expect(registrar.register(register).status).toBe(200);
         expect(registrar.targets().map(({ flow }) => flow)).toEqual([register.flow]);
+        if (isClosing) close(registrar, register.flow ?? "");
+      }
+    }
+  });
+
+  it.each(["TCP", "TLS"] as const)("takes along the flows that it had, formerFlowsMax of them, over %s", (transport) => {
+    for (const isClosing of [true, false]) {
+      const registrar = new TestRegistrar();
+      const flows: string[] = [];
+      for (let n = 1; n <= 2 * formerFlowsMax; n += 1) {
+        const register = from(transport, 20_000 + n, { cSeq: n, parameters: `;${instance}` });
+        registrar.register(register);
+        const [target] = registrar.targets();
+        const binding = registrar.store.binding(target?.bindingKey ?? "");
+        expect(binding?.formerFlows ?? []).toEqual(flows.slice(0, formerFlowsMax));
+        flows.unshift(register.flow ?? "");
         if (isClosing) close(registrar, register.flow ?? "");
       }
     }

@@ -1,0 +1,211 @@
+import { describe, expect, it } from "vitest";
+import { formerFlowsMax, phoneReturnMs } from "../../../sip/limits.ts";
+import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
+import { joinFlow, type Transport } from "../../../sip/transport/flow.ts";
+import { RecordKind } from "../../../sip/transport/frame.ts";
+import { DialogCall, one, told } from "./dialog-call.ts";
+import { answer, TestExchange, testMap, TestPhone, type Sent, type TestExchangeOptions } from "./harness.ts";
+
+/** Both replicas have died with a call that was young: no disk has it. Its phones have lost their connections, and come back on others. */
+
+const bobsExchange = exchangeOf(testMap("open", 2), "bob@example.test");
+const options: TestExchangeOptions = { exchange: bobsExchange, exchangeCount: 2 };
+const users = Array.from({ length: 40 }, (_, index) => `caller${index}`);
+const here = users.find((user) => exchangeOf(testMap("open", 2), `${user}@example.test`) === bobsExchange) ?? "";
+const elsewhere = users.find((user) => exchangeOf(testMap("open", 2), `${user}@example.test`) !== bobsExchange) ?? "";
+
+/** A phone that has registered, and comes back. */
+class Returning {
+  readonly #of: (port: number) => TestPhone;
+  readonly #headers: readonly string[];
+  #port: number;
+  #cSeq = 0;
+  phone: TestPhone;
+
+  constructor(user: string, port: number, transport: Transport, access?: string, isOutbound = false) {
+    const { contact: own, via } = new TestPhone(user, "203.0.113.9", port, transport, access);
+    // A Contact stays (RFC 7118 5, RFC 5626 4.2).
+    const contact = own.replace(`@${user}.`, `@${user}-${port}.`);
+    this.#of = (at) => Object.assign(new TestPhone(user, "203.0.113.9", at, transport, access), { contact, via });
+    const instance = `;reg-id=1;+sip.instance="<urn:uuid:00000000-0000-4000-a000-00000000${port}>"`;
+    this.#headers = [
+      `To: <sip:${user}@example.test>`,
+      `Call-ID: register-of-${port}`,
+      "Expires: 600",
+      ...(isOutbound ? [`Contact: ${contact}${instance}`, "Supported: outbound, path"] : []),
+    ];
+    this.#port = port;
+    this.phone = this.#of(port);
+  }
+
+  register(world: TestExchange): Sent[] {
+    this.#cSeq += 1;
+    const { phone } = this;
+    const text = phone.request("REGISTER", "sip:example.test", [...this.#headers, `CSeq: ${this.#cSeq} REGISTER`]);
+    return world.receive(phone.key, text, phone.access);
+  }
+
+  /** Its connection is gone. */
+  leave(): void {
+    this.#port += 1_000;
+    this.phone = this.#of(this.#port);
+  }
+
+  comeBack(world: TestExchange): Sent[] {
+    this.leave();
+    return this.register(world);
+  }
+}
+
+/** A new replica has the registrations that were on the disk, and nothing else. */
+function startedAnew(dead: TestExchange): TestExchange {
+  const world = new TestExchange("open", { ...options, now: dead.now + 2_000 });
+  for (const record of dead.exchange.store.takeDirty().put) if (record.kind === "binding") world.exchange.restore(record);
+  return world;
+}
+
+/** What is sent on connections that are gone comes back; the rest of what was sent. */
+function withoutDead(world: TestExchange, sent: readonly Sent[], dead: readonly string[]): Sent[] {
+  return sent.flatMap((each) => {
+    if (!dead.includes(each.key)) return [each];
+    return withoutDead(world, world.record(RecordKind.undeliverable, each.key, each.text, each.access), dead);
+  });
+}
+
+type Call = {
+  readonly world: TestExchange;
+  readonly call: DialogCall;
+  readonly caller: Returning;
+  readonly bob: Returning;
+  dead: string[];
+};
+
+function young(caller: Returning, bob: Returning): Call {
+  const before = new TestExchange("open", options);
+  caller.register(before);
+  bob.register(before);
+  const call = new DialogCall(before, caller.phone, bob.phone);
+  call.answer(before, 200);
+  one(call.send(before, "ACK", "caller"), "ACK");
+  return { world: startedAnew(before), call, caller, bob, dead: [caller.phone.key, bob.phone.key] };
+}
+
+/** A request within the call, from where its sender is now. */
+function say({ world, call, caller, bob, dead }: Call, method: string, by: "caller" | "callee", changes = {}): Sent[] {
+  const { key, access } = (by === "caller" ? caller : bob).phone;
+  return withoutDead(world, world.receive(key, call.request(method, by, changes), access), dead);
+}
+
+const kinds: readonly (readonly [Transport, access: string, isOutbound: boolean])[] = [
+  ["WS", "a.0", true],
+  ["WS", "a.0", false],
+  ["WSS", "g1", true],
+  ["TCP", "g1", true],
+  ["TLS", "g1", false],
+];
+
+function pairOf([transport, access, isOutbound]: (typeof kinds)[number], user = here): [Returning, Returning] {
+  return [new Returning(user, 5070, transport, access, isOutbound), new Returning("bob", 5080, transport, access, isOutbound)];
+}
+
+describe.each(kinds)("[RFC5626 4.3] over %s of %s, outbound %j: a call that was young when both replicas died", (...kind) => {
+  it.each(["BYE", "INVITE", "REFER"])("%s reaches either side where it has registered since", (method) => {
+    for (const by of ["caller", "callee"] as const) {
+      const call = young(...pairOf(kind));
+      call.caller.comeBack(call.world);
+      call.bob.comeBack(call.world);
+      const [sender, receiver] = by === "caller" ? [call.caller, call.bob] : [call.bob, call.caller];
+      const request = one(say(call, method, by), method);
+      expect([request.access, request.key]).toEqual([receiver.phone.access, receiver.phone.key]);
+      const sent = call.world.receive(receiver.phone.key, answer(request.message, 200, "x"), receiver.phone.access);
+      expect(told(sent)).toEqual([`${sender.phone.key} 200`]);
+    }
+  });
+
+  it("waits for a side that is not back yet, and for one whose first return did not last", () => {
+    for (const by of ["caller", "callee"] as const) {
+      const call = young(...pairOf(kind));
+      const [sender, receiver] = by === "caller" ? [call.caller, call.bob] : [call.bob, call.caller];
+      sender.comeBack(call.world);
+      receiver.comeBack(call.world);
+      call.dead.push(receiver.phone.key);
+      expect(told(say(call, "BYE", by)).filter((each) => each.endsWith("BYE"))).toEqual([]);
+      call.world.advance(phoneReturnMs / 2);
+      const found = withoutDead(call.world, receiver.comeBack(call.world), call.dead);
+      expect(told(found)).toContain(`${receiver.phone.key} BYE`);
+    }
+  });
+
+  it("the ACK of its 2xx goes on as well", () => {
+    const call = young(...pairOf(kind));
+    call.caller.comeBack(call.world);
+    call.bob.comeBack(call.world);
+    expect(told(say(call, "ACK", "caller"))).toEqual([`${call.bob.phone.key} ACK`]);
+  });
+
+  it("nobody else is reached: not whom the To names, nor another phone of the user, however lately it has registered", () => {
+    for (const by of ["caller", "callee"] as const) {
+      const call = young(...pairOf(kind));
+      const other = new Returning(by === "caller" ? "bob" : here, 5090, kind[0], kind[1], kind[2]);
+      const carol = new Returning(users.find((user) => user !== here && user !== elsewhere) ?? "", 5095, kind[0], kind[1], kind[2]);
+      for (const each of [other, carol]) each.comeBack(call.world);
+      (by === "caller" ? call.bob : call.caller).comeBack(call.world);
+      const toUri = `sip:${carol.phone.user}@example.test`;
+      expect(told(say(call, "INFO", by, { toUri })).filter((each) => each.endsWith("INFO"))).toEqual([]);
+      const gone = young(...pairOf(kind));
+      const late = new Returning(by === "caller" ? "bob" : here, 5090, kind[0], kind[1], kind[2]);
+      late.comeBack(gone.world);
+      expect(told(say(gone, "INFO", by)).filter((each) => each.endsWith("INFO"))).toEqual([]);
+      const answers = gone.world.advance(phoneReturnMs + 2_000).map(({ message }) => message.status);
+      expect(answers.filter((status) => status !== 100)).toEqual([480]);
+    }
+  });
+});
+
+describe("[RFC5626 4.3] a caller whom another exchange serves", () => {
+  it("is asked for there, and found by the flow that it had", () => {
+    const call = young(...pairOf(["WS", "a.0", true], elsewhere));
+    call.bob.comeBack(call.world);
+    const [gone = ""] = call.dead;
+    expect(told(say(call, "BYE", "callee"))).toEqual([]);
+    const asked = call.world.flowsAsked.at(-1);
+    expect(asked?.addressOfRecord).toBe(`${elsewhere}@example.test`);
+    const at = (key: string, formerFlows: readonly string[]): { flow: string } & Record<string, unknown> => {
+      return { contact: "sip:x@y.invalid", instanceId: "", flow: joinFlow("a.0", key), registeredAt: call.world.now, formerFlows };
+    };
+    const [other, own] = [new TestPhone(elsewhere, "203.0.113.9", 6099, "WS"), new TestPhone(elsewhere, "203.0.113.9", 6070, "WS")];
+    const flows = [at(other.key, [joinFlow("a.0", "w0.c1.7f0000010001")]), at(own.key, [joinFlow("a.0", gone)])];
+    call.world.exchange.flows(asked?.reference ?? "", flows as never, call.world.now);
+    expect(told(call.world.drain())).toEqual([`${own.key} BYE`]);
+  });
+});
+
+describe("limits", () => {
+  it("a binding remembers formerFlowsMax flows, and a phone that stays where it is none", () => {
+    const world = new TestExchange("open", options);
+    const bob = new Returning("bob", 5080, "WS", "a.0", true);
+    bob.register(world);
+    bob.register(world);
+    const flows = (): readonly (readonly string[] | undefined)[] =>
+      world.exchange.flowsOf("bob@example.test", world.now).map((each) => each.formerFlows);
+    expect(flows()).toEqual([undefined]);
+    const keys: string[] = [];
+    for (let index = 0; index < 2 * formerFlowsMax; index += 1) {
+      keys.unshift(joinFlow("a.0", bob.phone.key));
+      bob.comeBack(world);
+    }
+    bob.register(world);
+    expect(flows()).toEqual([keys.slice(0, formerFlowsMax)]);
+  });
+
+  it("one that has lost its connection remembers it until it is back", () => {
+    const world = new TestExchange("open", options);
+    const bob = new Returning("bob", 5080, "WS", "a.0", true);
+    bob.register(world);
+    const { key } = bob.phone;
+    world.record(RecordKind.closed, key, "", "a.0");
+    expect(world.exchange.flowsOf("bob@example.test", world.now)).toEqual([]);
+    bob.comeBack(world);
+    expect(world.exchange.flowsOf("bob@example.test", world.now)).toMatchObject([{ formerFlows: [joinFlow("a.0", key)] }]);
+  });
+});
