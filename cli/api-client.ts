@@ -65,7 +65,8 @@ export class ApiClient {
       const theirs = otherVersionOf(status, version);
       if (status === 401 && theirs !== undefined) throw new Failure(otherVersionText(url, theirs, "this command"));
       if (status === 401) throw new Failure(`${url} does not accept this secret (or the clocks differ by more than 30 s)`);
-      if (status < 500) throw new Failure(errorOf(text) ?? `${url} answered ${status} to ${method} ${path}`);
+      // A full disk: the cell has asked both replicas.
+      if (status < 500 || status === 507) throw new Failure(errorOf(text) ?? `${url} answered ${status} to ${method} ${path}`);
       problems.push(`${url}: ${errorOf(text) ?? `answered ${status}`}`);
     }
     throw new Failure(

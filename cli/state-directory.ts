@@ -165,6 +165,7 @@ export class StateDirectory {
       chmodSync(fresh, mode);
       renameSync(fresh, file);
     } catch (error) {
+      removeHalf(fresh);
       throw new Failure(`${file}: cannot be written: ${reasonOf(error)}`);
     }
   }
@@ -237,6 +238,15 @@ function isPasswords(value: unknown): value is Passwords {
 
 function isLock(value: unknown): value is { readonly pid: number; readonly started: string } {
   return isTable(value) && typeof value["pid"] === "number" && isText(value["started"]);
+}
+
+/** What a full disk has cut off. */
+function removeHalf(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // It is no file: nothing of it is ours.
+  }
 }
 
 /** As `mkdirSync` does it with `recursive`, which does not end where a parent is there and takes no entries (/proc). */

@@ -1,5 +1,6 @@
 import { pairOf, type ClusterMap } from "../sip/placement/cluster-map.ts";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../sip/protocol-version.ts";
+import { diskFullStatus, diskFullText } from "./disk-room.ts";
 import type { Environment } from "./environment.ts";
 import { cellAnswerMsMax } from "./limits.ts";
 import { authorizationFor, signedPathOf } from "./signature.ts";
@@ -121,6 +122,7 @@ export async function octetsOfAnswer(response: Response, cell: string, path: str
   const octets = new Uint8Array(await response.arrayBuffer());
   const { status } = response;
   if (status === 200) return octets;
+  if (status === diskFullStatus) throw new Error(diskFullText);
   const text = `cell ${cell} answered ${status} to ${path}`;
   throw refusedStatuses.has(status) ? new Error(text) : new CellAnswerError(text);
 }

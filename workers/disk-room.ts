@@ -2,6 +2,8 @@ import { roomAgainOctets, roomProvenMs, roomReserveOctets, roomSlackOctets } fro
 
 /** What a change that needs the disk is refused with while there is no room. */
 export const diskFullText = "the disk is full";
+/** The same between cells, and to commands (RFC 4918 11.5: Insufficient Storage). */
+export const diskFullStatus = 507;
 
 type Waiting = { readonly octets: number; readonly write: () => void };
 

@@ -4,6 +4,7 @@ import { cellApi } from "./api/cell-api.ts";
 import { cellsApi } from "./api/cells.ts";
 import { heartbeatApi } from "./api/heartbeat.ts";
 import { settingsApi } from "./api/settings.ts";
+import { diskFullStatus, diskFullText } from "./disk-room.ts";
 import { clusterMapOf, coreGroupName, lineName, type Environment } from "./environment.ts";
 import { exchangeOfPath, fromItsPair, type OfExchange } from "./exchange-of-path.ts";
 import { ofThisVersion, saysVersion, upgraded } from "./of-this-version.ts";
@@ -87,6 +88,8 @@ app.route("/api", api);
 app.notFound((context) => context.json({ error: `${context.req.method} ${context.req.path}: there is nothing here` }, 404));
 
 app.onError((error, context) => {
+  // The core group says it, once.
+  if (error.message === diskFullText) return context.json({ error: diskFullText }, diskFullStatus);
   // The runtime's own failures have no stack that says anything.
   const isInternal = error.message.startsWith("internal error");
   console.error(`${context.req.method} ${context.req.path}: ${isInternal ? "internal error" : (error.stack ?? error.message)}`);

@@ -5,7 +5,7 @@ import { Failure, codeOf, reasonOf } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { isListOf, isTable, isText } from "../json.ts";
 import { decodeCsv, parseAddressOfRecord, parseSubscribersCsv, passwordOfInput, subscriberRecordOf } from "../subscribers.ts";
-import { findTarget } from "../target.ts";
+import { findTarget, type Target } from "../target.ts";
 
 /** Subscribers of one request: its body stays below 256 KiB, and a cell's answer well below its time limit. */
 const batchSize = 1_000;
@@ -20,15 +20,16 @@ export async function add(args: Arguments, io: Io): Promise<void> {
   // What Node makes of octets on a command line that are not UTF-8.
   if (password.includes("\uFFFD")) throw new Failure("the password is not UTF-8, as phones send it");
   const answer = await target.api.put("/api/subscribers", [subscriberRecordOf(aor, password)]);
-  target.state?.forgetPasswords([aor]);
-  io.out(changedOf(answer) > 0 ? `${aor} was there already: the password is changed\n` : `${aor} may register\n`);
+  const done = changedOf(answer) > 0 ? `${aor} was there already: the password is changed` : `${aor} may register`;
+  forgetPasswords(target, [aor], done);
+  io.out(`${done}\n`);
 }
 
 export async function remove(args: Arguments, io: Io): Promise<void> {
   const target = findTarget(args, io.environment);
   const aor = parseAddressOfRecord(args.positionals[0] ?? "", target.domain);
   await target.api.delete(`/api/subscribers?aor=${encodeURIComponent(aor)}`);
-  target.state?.forgetPasswords([aor]);
+  forgetPasswords(target, [aor], `${aor} is removed`);
   io.out(`${aor} is removed\n`);
 }
 
@@ -54,10 +55,28 @@ export async function importFile(args: Arguments, io: Io): Promise<void> {
     } catch (error) {
       throw new Failure(`${at} of ${subscribers.length} imported, then: ${reasonOf(error)} (importing the file again does no harm)`);
     }
-    target.state?.forgetPasswords(batch.map(({ aor }) => aor));
+    const aors = batch.map(({ aor }) => aor);
+    forgetPasswords(target, aors, `${at + batch.length} of ${subscribers.length} imported`);
   }
-  const known = changed === 0 ? "" : `, ${changed} of them were there already: their passwords are changed`;
-  io.out(`${subscribers.length} subscribers imported${known}\n`);
+  io.out(`${importedText(subscribers.length, changed)}\n`);
+}
+
+function importedText(count: number, changed: number): string {
+  if (count === 0) return "no subscribers imported: the file has none";
+  const imported = `${count} ${count === 1 ? "subscriber" : "subscribers"} imported`;
+  if (changed === 0) return imported;
+  if (count === 1) return `${imported}, who was there already: the password is changed`;
+  if (changed === 1) return `${imported}, 1 of them was there already: that password is changed`;
+  return `${imported}, ${changed} of them were there already: their passwords are changed`;
+}
+
+/** What a start prints is not true any more. The change itself is done by then, and is said. */
+function forgetPasswords({ state }: Target, aors: readonly string[], done: string): void {
+  try {
+    state?.forgetPasswords(aors);
+  } catch (error) {
+    throw new Failure(`${done}; but the next start prints passwords as they were: ${reasonOf(error)}`);
+  }
 }
 
 function readSubscribersFile(file: string, domain: string | undefined): ReturnType<typeof parseSubscribersCsv> {

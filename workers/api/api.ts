@@ -2,8 +2,8 @@ import { Hono, type Context } from "hono";
 import { exchangeOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { askCell, servingCells } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
-import type { SubscriberChange } from "../exchange/exchange-object.ts";
-import { diskFullText } from "../disk-room.ts";
+import type { SubscriberChange } from "../exchange/operator-changes.ts";
+import { diskFullStatus, diskFullText } from "../disk-room.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { joinArrays, registrationsOf, subscribersOf } from "./cell-share.ts";
@@ -57,7 +57,13 @@ api.put("/subscribers", async (context) => {
   }
   const results = await Promise.allSettled([...groups].map(([exchange, group]) => put(context, map, exchange, group)));
   const missing = [...groups.keys()].filter((_, index) => results[index]?.status === "rejected");
-  if (results.some((result) => result.status === "rejected" && isDiskFull(result.reason))) return full(context);
+  if (results.some((result) => result.status === "rejected" && isDiskFull(result.reason))) {
+    return full(
+      context,
+      [...groups.values()].flatMap((group, index) => (results[index]?.status === "fulfilled" ? group : [])).length,
+      changes.length,
+    );
+  }
   if (missing.length > 0) return unreachable(context, missing);
   const changed = results.reduce((sum, result) => sum + (result.status === "fulfilled" ? result.value : 0), 0);
   return context.json({ stored: changes.length, changed });
@@ -116,8 +122,10 @@ function isDiskFull(error: unknown): boolean {
   return error instanceof Error && error.message === diskFullText;
 }
 
-function full(context: Context<Signed>): Response {
-  return context.json({ error: `${diskFullText}: nothing is stored` }, 503);
+/** So many of them are stored: those of an exchange whose disk had room. */
+function full(context: Context<Signed>, stored = 0, all = 0): Response {
+  const what = stored === 0 ? "nothing is stored" : `${stored} of ${all} stored`;
+  return context.json({ error: `${diskFullText}: ${what}` }, diskFullStatus);
 }
 
 function unreachable(context: Context<Signed>, exchanges: readonly number[]): Response {

@@ -3,7 +3,7 @@ import { addressOfRecordOctetsMax, usernameOctetsMax } from "../../sip/limits.ts
 import { parseUri } from "../../sip/message/uri.ts";
 import { addressOfRecordOf } from "../../sip/placement/address-of-record.ts";
 import { domainOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
-import type { SubscriberChange } from "../exchange/exchange-object.ts";
+import type { SubscriberChange } from "../exchange/operator-changes.ts";
 import { subscribersPerRequestMax } from "../limits.ts";
 
 /** What an operator typed was wrong; the text says what. */

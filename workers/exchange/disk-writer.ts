@@ -91,9 +91,9 @@ export class DiskWriter {
     return this.#options.store.takeShortened() ? this.flushTogether() : undefined;
   }
 
-  /** Whether something may be written now that must be kept or refused. */
-  hasRoom(): Promise<boolean> {
-    return this.#told(this.#options.room.ask(this.#octets()));
+  /** Whether something may be written now that must be kept or refused, with so many records more. */
+  hasRoom(records = 0): Promise<boolean> {
+    return this.#told(this.#options.room.ask(this.#octets() + records * recordOctetsUsual));
   }
 
   /** The same, asked first of all, while nothing else may happen. */

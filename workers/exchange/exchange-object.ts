@@ -16,7 +16,7 @@ import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type Fr
 import { openCellSocket, otherReplicaOf } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
-import { DiskRoom, diskFullText } from "../disk-room.ts";
+import { DiskRoom } from "../disk-room.ts";
 import { sweepAlarmMs } from "../limits.ts";
 import { lineListeners } from "../line/line-listeners.ts";
 import { randomIds } from "../random-id.ts";
@@ -28,6 +28,7 @@ import { DiskWriter } from "./disk-writer.ts";
 import { Disk } from "./disk.ts";
 import { framesOf } from "./frames-of.ts";
 import { LineCouriers } from "./line-couriers.ts";
+import { OperatorChanges, type SubscriberChange } from "./operator-changes.ts";
 import { OtherExchanges } from "./other-exchanges.ts";
 import { Outbox } from "./outbox.ts";
 import { Pair } from "./pair.ts";
@@ -38,9 +39,6 @@ import { isTrunkError, TrunkSockets, type LostTrunk, type TrunkInput } from "./t
 
 /** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none. */
 export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; readonly pair: PairState | "alone" };
-
-/** A subscriber to provision. */
-export type SubscriberChange = { readonly aor: string } & SubscriberCredentials;
 
 /** Who gets what an event has for it as an answer, and what is to be done when all that the event changed is committed. */
 type Aftermath = { readonly answering?: string | undefined; readonly committed?: () => void };
@@ -56,6 +54,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   readonly #disk: Disk;
   readonly #room: DiskRoom;
   readonly #writer: DiskWriter;
+  readonly #changes: OperatorChanges;
   readonly #trunks: TrunkSockets;
   readonly #calls: TimelyCalls;
   readonly #lines: LineCouriers;
@@ -95,6 +94,12 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#room = new DiskRoom(env.DISK, exchangeName(this.#number));
     this.#restore();
     this.#writer = this.#newWriter();
+    this.#changes = new OperatorChanges({
+      exchange: this.#exchange,
+      writer: this.#writer,
+      event: (run) => this.#event(run),
+      committed: () => this.#pair?.commit(this.#exchange.store.sequence),
+    });
     this.#trunks = new TrunkSockets(ctx, this.#room);
     for (const { access, listeners } of this.#trunks.opened()) this.#exchange.connectAccess(access, listeners);
     this.#calls = new TimelyCalls(env, this.#map);
@@ -223,24 +228,13 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   /** Adds or replaces subscribers. Answered when they are on disk, and at the pair if it is there: with how many were replaced. */
-  async putSubscribers(changes: readonly SubscriberChange[]): Promise<number> {
-    let replaced = 0;
-    await this.#change((now) => {
-      for (const { aor, ...credentials } of changes) {
-        if (this.#exchange.store.subscriber(aor) !== undefined) replaced += 1;
-        this.#exchange.putSubscriber(aor, credentials, now);
-      }
-    });
-    return replaced;
+  putSubscribers(changes: readonly SubscriberChange[]): Promise<number> {
+    return this.#changes.put(changes);
   }
 
   /** Removes a subscriber. False: there was none. */
-  async removeSubscriber(addressOfRecord: string): Promise<boolean> {
-    let wasThere = false;
-    await this.#change((now) => {
-      wasThere = this.#exchange.removeSubscriber(addressOfRecord, now);
-    });
-    return wasThere;
+  removeSubscriber(addressOfRecord: string): Promise<boolean> {
+    return this.#changes.remove(addressOfRecord);
   }
 
   subscribers(): Promise<string[]> {
@@ -411,14 +405,6 @@ export class ExchangeObject extends DurableObject<Environment> {
     // Only what an access could send to the other replica instead is refused when too much waits.
     const isBounded = aftermath.answering !== undefined || aftermath.committed !== undefined;
     return this.#pair === undefined ? act() : Promise.resolve(this.#pair.enter(act, isBounded));
-  }
-
-  /** A change by an operator: it is on disk and at the pair before this resolves, whatever the core wants sent. */
-  async #change(run: (now: number) => void): Promise<void> {
-    if (!(await this.#writer.hasRoom())) throw new Error(diskFullText);
-    await this.#event(run);
-    await this.#writer.flush();
-    await this.#pair?.commit(this.#exchange.store.sequence);
   }
 
   #receive(access: string, records: readonly FrameRecord[], now: number): void {
