@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { generate } from "selfsigned";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
+import { quoted } from "./shown-path.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
 /** Paths of the TLS files of a system: what a phone may be told to trust, and what a gateway shows. */
@@ -84,7 +85,7 @@ function refuseForeign(files: { readonly ca: string; readonly certificate: strin
     const certificate = readCertificate(file);
     if (certificate === undefined || certificate.issuer.startsWith(`CN=${authorityName} `)) continue;
     throw new Failure(
-      `${file} is not of tandem's making, and is not replaced: name it, --tls-cert ${files.certificate} --tls-key ${files.key}, or move it away`,
+      `${file} is not of tandem's making, and is not replaced: name it, --tls-cert ${quoted(files.certificate)} --tls-key ${quoted(files.key)}, or move it away`,
     );
   }
 }
@@ -119,12 +120,7 @@ export function ownCertificate(
 ): { readonly files: TlsFiles; readonly unnamed: readonly string[] } {
   const cert = readPem("--tls-cert", certificateFile);
   const keyText = readPem("--tls-key", keyFile);
-  let certificate: X509Certificate;
-  try {
-    certificate = new X509Certificate(cert);
-  } catch {
-    throw new Failure(`--tls-cert ${certificateFile}: is no certificate in PEM`);
-  }
+  const [certificate, ...chain] = readChain(certificateFile, cert);
   let key;
   try {
     key = createPrivateKey(keyText);
@@ -133,12 +129,36 @@ export function ownCertificate(
     throw new Failure(`--tls-key ${keyFile}: ${isLocked ? "has a passphrase: take it off" : "is no private key in PEM"}`);
   }
   if (!certificate.checkPrivateKey(key)) throw new Failure(`--tls-key ${keyFile}: is not the key of ${certificateFile}`);
-  if (certificate.validToDate <= now) throw new Failure(`--tls-cert ${certificateFile}: expired on ${dayOf(certificate.validToDate)}`);
-  if (certificate.validFromDate > now) {
-    throw new Failure(`--tls-cert ${certificateFile}: is valid from ${dayOf(certificate.validFromDate)} on only`);
+  for (const [index, each] of [certificate, ...chain].entries()) {
+    const which = index === 0 ? "" : `certificate ${index + 1} of its chain `;
+    if (each.validToDate <= now) throw new Failure(`--tls-cert ${certificateFile}: ${which}expired on ${dayOf(each.validToDate)}`);
+    if (each.validFromDate > now) {
+      throw new Failure(`--tls-cert ${certificateFile}: ${which}is valid from ${dayOf(each.validFromDate)} on only`);
+    }
   }
   const unnamed = names.filter((name) => (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) === undefined);
   return { files: { ca: undefined, certificate: certificateFile, key: keyFile }, unnamed };
+}
+
+/** All certificates of a file, the server's first. One that cannot be read is not left out: phones would miss it, and nobody knew why. */
+function readChain(file: string, text: string): [X509Certificate, ...X509Certificate[]] {
+  const begin = "-----BEGIN CERTIFICATE-----";
+  const [, ...blocks] = text.split(begin);
+  const certificates = blocks.map((block, index) => {
+    try {
+      if (!block.includes("-----END CERTIFICATE-----")) throw new Error("it does not end");
+      return new X509Certificate(begin + block);
+    } catch {
+      throw new Failure(
+        `--tls-cert ${file}: ${index === 0 ? "is no certificate in PEM" : `certificate ${index + 1} of its chain cannot be read`}`,
+      );
+    }
+  });
+  const marks = text.match(/(?:BEGIN|END) CERTIFICATE/g)?.length ?? 0;
+  if (marks !== 2 * blocks.length) throw new Failure(`--tls-cert ${file}: a BEGIN or END line of a certificate is damaged`);
+  const [first, ...rest] = certificates;
+  if (first === undefined) throw new Failure(`--tls-cert ${file}: is no certificate in PEM`);
+  return [first, ...rest];
 }
 
 function readPem(option: string, file: string): string {

@@ -45,6 +45,14 @@ export async function makeFirstSubscribers(
   return passwords;
 }
 
+/** Who may register, for the line of the start: those by name whose passwords are printed, of the others how many they are. */
+export function subscribersText(all: readonly string[], printed: readonly string[]): string {
+  const names = printed.map((aor) => aor.slice(0, aor.lastIndexOf("@")));
+  const others = all.filter((aor) => !printed.includes(aor)).length;
+  if (names.length === 0) return others === 0 ? "none yet" : `${others}, whose passwords are not printed`;
+  return others === 0 ? names.join(", ") : `${names.join(", ")}, and ${others} more, whose passwords are not printed`;
+}
+
 /** True when a cell has written a database here, be it one that was set aside since. What cannot be looked at is taken for data. */
 function hasData(state: StateDirectory): boolean {
   try {

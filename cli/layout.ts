@@ -109,11 +109,13 @@ function checkOverlap(layout: Layout): void {
 
 /**
  * Binds every port for a moment, before anything starts. Throws a {@link Failure} that names the port and who needs it.
- * Ports in use are waited for during `patienceMs`: a system that was killed a moment ago may still be about to end.
+ * Ports in use are waited for during `patienceMs`: a system that was killed a moment ago may still be about to end. `option`: what chooses all ports of
+ * this command, where each has none of its own.
  */
-export async function checkPorts(host: string, layout: Layout, patienceMs = 0, httpHost = host): Promise<void> {
+export async function checkPorts(host: string, layout: Layout, patienceMs = 0, httpHost = host, option?: string): Promise<void> {
   const until = performance.now() + patienceMs;
-  for (const need of needsOf(layout, host, httpHost)) {
+  for (const each of needsOf(layout, host, httpHost)) {
+    const need = option === undefined ? each : { ...each, option };
     let code = await tryBind(need);
     while (code === "EADDRINUSE" && performance.now() < until) {
       await delay(50);

@@ -10,9 +10,9 @@ import { clusterMapOf, flushMs } from "./cluster.ts";
 import { type Broken, setBrokenAside } from "./databases.ts";
 import { descriptorsMax, softphonesFew, softphonesMaxFor } from "./descriptors.ts";
 import { Failure } from "./errors.ts";
-import { makeFirstSubscribers, planFirstSubscribers } from "./first-subscribers.ts";
+import { makeFirstSubscribers, planFirstSubscribers, subscribersText } from "./first-subscribers.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
-import { isListOf, isTable } from "./json.ts";
+import { isListOf, isTable, isText } from "./json.ts";
 import { type Layout, advertisedHostOf, httpHostOf, placesOf } from "./layout.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
@@ -280,8 +280,10 @@ export class LocalSystem {
     if (this.#options.settings.auth === "open") return {};
     const start = performance.now();
     const passwords = (await makeFirstSubscribers(this.#options.state, api)) ?? {};
-    const names = Object.keys(passwords).map((aor) => aor.slice(0, aor.lastIndexOf("@")));
-    this.#options.reporter.step("subscribers", names.join(", ") || "as provisioned", performance.now() - start);
+    const printed = Object.keys(passwords);
+    const answer = await api.get("/api/subscribers").catch(() => undefined);
+    const all = isListOf(answer, isText) ? answer : printed;
+    this.#options.reporter.step("subscribers", subscribersText(all, printed), performance.now() - start);
     return passwords;
   }
 

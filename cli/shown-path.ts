@@ -6,3 +6,8 @@ export function shownPath(path: string): string {
   if (short === "") return ".";
   return short.length < path.length ? short : path;
 }
+
+/** A word as a shell reads it: in quotes when it has spaces or the like. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
 import { isListOf, isTable, isText } from "./json.ts";
@@ -22,6 +22,8 @@ export type Passwords = { readonly provisioned: boolean; readonly passwords: Rea
 /** The directory that holds everything of one system: data, keys, settings. Files are replaced whole, never half-written. */
 export class StateDirectory {
   readonly path: string;
+  /** Directories that this process has made, the innermost first. */
+  #made: readonly string[] = [];
 
   constructor(path: string) {
     this.path = path;
@@ -30,9 +32,18 @@ export class StateDirectory {
   /** Makes the directory when there is none. Throws a {@link Failure}. */
   create(): void {
     try {
-      makeDirectory(this.path);
+      this.#made = makeDirectory(this.path);
     } catch (error) {
       throw new Failure(`${this.path}: cannot be made a state directory: ${reasonOf(error)}`);
+    }
+  }
+
+  /** Removes what {@link create} has made and nothing has been put into: of a start that was refused nothing is left. */
+  removeEmpty(): void {
+    try {
+      for (const directory of this.#made) rmdirSync(directory);
+    } catch {
+      // Something is in it.
     }
   }
 
@@ -249,15 +260,17 @@ function removeHalf(file: string): void {
   }
 }
 
-/** As `mkdirSync` does it with `recursive`, which does not end where a parent is there and takes no entries (/proc). */
-function makeDirectory(path: string): void {
+/** As `mkdirSync` does it with `recursive`, which does not end where a parent is there and takes no entries (/proc). What was made, the innermost first. */
+function makeDirectory(path: string): string[] {
   try {
     mkdirSync(path, { mode: 0o700 });
+    return [path];
   } catch (error) {
-    if (codeOf(error) === "EEXIST" && statSync(path).isDirectory()) return;
+    if (codeOf(error) === "EEXIST" && statSync(path).isDirectory()) return [];
     const parent = dirname(path);
     if (codeOf(error) !== "ENOENT" || existsSync(parent)) throw error;
-    makeDirectory(parent);
+    const made = makeDirectory(parent);
     mkdirSync(path, { mode: 0o700 });
+    return [path, ...made];
   }
 }

@@ -4,6 +4,7 @@ import { commandSpecs } from "./command-specs.ts";
 import { Failure, UsageError, reasonOf } from "./errors.ts";
 import type { Io } from "./io.ts";
 import { isTable, isText } from "./json.ts";
+import { meantForUp } from "./npm-options.ts";
 
 type Run = (args: Arguments, io: Io) => Promise<void>;
 
@@ -67,6 +68,8 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
       io.out(found.help);
       return 0;
     }
+    const meant = found.spec.name === "up" ? meantForUp(found.spec, found.rest, io.environment) : undefined;
+    if (meant !== undefined) throw new UsageError(`npm keeps options for itself unless -- comes before them: ${meant}`);
     const args = parseArguments(found.spec, found.rest);
     if (args.help) {
       io.out(helpOf(found.spec));

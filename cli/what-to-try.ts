@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { type Layout, advertisedHostOf, hostInUri, httpHostOf, placesOf } from "./layout.ts";
 import { type Settings, defaultState, isWildcard } from "./settings.ts";
-import { shownPath } from "./shown-path.ts";
+import { quoted, shownPath } from "./shown-path.ts";
 import { tableText } from "./table.ts";
 
 /** What a first user needs: where a phone registers and as whom, and the commands. */
@@ -19,7 +19,7 @@ export function whatToTry(settings: Settings, domain: string, layout: Layout, pa
     ...(urls.length === 0 ? [] : [["At gateways", `${urls.join(" or ")}, subprotocol sip`] as const]),
     ...(settings.tls === undefined ? [["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`] as const] : []),
   ];
-  const state = settings.state === resolve(defaultState) ? "" : ` --state ${shownPath(settings.state)}`;
+  const state = stateOption(settings);
   return `
 Register a phone:
 ${lines.map(([name, value]) => `  ${name.padEnd(11)}  ${value}\n`).join("")}
@@ -30,6 +30,11 @@ Then:
   npx tandem subscriber add dave --password -${state}
 
 `;
+}
+
+/** How a command finds this system; nothing where it does by itself. */
+function stateOption({ state }: Settings): string {
+  return state === resolve(defaultState) ? "" : ` --state ${quoted(shownPath(state))}`;
 }
 
 function serversText(layout: Layout, host: string): string {
@@ -55,7 +60,7 @@ function urlsOf(layout: Layout, host: string): string[] {
 function usersText(settings: Settings, domain: string, passwords: Readonly<Record<string, string>>): string {
   if (settings.auth === "open") return `Any user of ${domain} may register, without a password (--auth open).\n`;
   const rows = Object.entries(passwords).map(([aor, password]) => [aor.slice(0, aor.lastIndexOf("@")), password]);
-  if (rows.length === 0) return "npx tandem subscriber list shows who may register.\n";
+  if (rows.length === 0) return `npx tandem subscriber list${stateOption(settings)} shows who may register.\n`;
   return tableText(["USER", "PASSWORD"], rows)
     .split("\n")
     .map((line) => (line === "" ? "" : `  ${line}`))

@@ -1,4 +1,5 @@
 import type { Arguments } from "../arguments.ts";
+import { ownCertificate } from "../certificate.ts";
 import { clusterSettingsOf } from "../cluster.ts";
 import { onEnd } from "../ending.ts";
 import type { Io } from "../io.ts";
@@ -18,16 +19,22 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const state = new StateDirectory(settings.state);
   const cluster = clusterSettingsOf(settings, state.readCluster());
   const layout = layoutOf(settings, cluster.cells);
+  // What is wrong with it is said before anything is made.
+  if (settings.tls !== undefined) ownCertificate(settings.tls.certificate, settings.tls.key, [], new Date());
   state.create();
-  const wasKilled = state.lock();
   try {
-    await checkPorts(settings.host, layout, wasKilled ? portPatienceMs : 0, httpHostOf(settings));
-    state.writeCluster(cluster);
-    const reporter = settings.json ? jsonReporter(io, () => new Date()) : humanReporter(io, () => new Date());
-    await runToItsEnd({ settings, cluster, layout, state, reporter });
+    const wasKilled = state.lock();
+    try {
+      await checkPorts(settings.host, layout, wasKilled ? portPatienceMs : 0, httpHostOf(settings));
+      state.writeCluster(cluster);
+      const reporter = settings.json ? jsonReporter(io, () => new Date()) : humanReporter(io, () => new Date());
+      await runToItsEnd({ settings, cluster, layout, state, reporter });
+    } finally {
+      state.removeRun();
+      state.unlock();
+    }
   } finally {
-    state.removeRun();
-    state.unlock();
+    state.removeEmpty();
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { ApiClient } from "../api-client.ts";
 import { clusterSettingsOf } from "../cluster.ts";
-import { Failure } from "../errors.ts";
+import { Failure, codeOf } from "../errors.ts";
 import { type Layout, checkPorts, layoutOf } from "../layout.ts";
 import { LocalSystem } from "../local-system.ts";
 import type { Reporter } from "../reporter.ts";
@@ -73,8 +73,8 @@ export class DrillSystem {
   async start(signal: AbortSignal): Promise<void> {
     mkdirSync(this.#state.path, { recursive: true, mode: 0o700 });
     this.#state.lock();
-    await checkPorts(host, this.#layout);
-    for (const { relay, port } of this.#relays.values()) await relay.listen(host, port);
+    await checkPorts(host, this.#layout, 0, host, "--port");
+    for (const [cell, { relay, port }] of this.#relays) await listenAs(relay, port, cell);
     await this.#system.start(signal);
   }
 
@@ -186,4 +186,13 @@ function isAllUp(status: unknown): boolean {
     readonly gateways: readonly { readonly state: string }[];
   };
   return [...members.cells, ...members.gateways].every(({ state }) => state === "up");
+}
+
+async function listenAs(relay: Relay, port: number, cell: CellId): Promise<void> {
+  try {
+    await relay.listen(host, port);
+  } catch (error) {
+    if (codeOf(error) !== "EADDRINUSE") throw error;
+    throw new Failure(`${host}:${port} is in use by another process; the way to cell ${cell} needs it (--port)`);
+  }
 }

@@ -1,6 +1,6 @@
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, createServer } from "node:tls";
@@ -118,11 +118,11 @@ describe("ensureCertificate", () => {
   });
 });
 
-async function foreignPair(domain: string, days: number): Promise<{ readonly cert: string; readonly key: string }> {
+async function foreignPair(domain: string, days: number, from = 0): Promise<{ readonly cert: string; readonly key: string }> {
   const made = await generate([{ name: "commonName", value: domain }], {
     algorithm: "sha256",
     keySize: 2048,
-    notBeforeDate: now,
+    notBeforeDate: daysLater(from),
     notAfterDate: daysLater(days),
     extensions: [{ name: "subjectAltName", altNames: [{ type: 2, value: domain }] }],
   });
@@ -139,6 +139,15 @@ describe("ownCertificate", () => {
     [cert, key] = [state.file("my.pem"), state.file("my-key.pem")];
     writeFileSync(cert, made.cert);
     writeFileSync(key, made.key);
+  });
+
+  const begin = "-----BEGIN CERTIFICATE-----";
+  const end = "-----END CERTIFICATE-----";
+  const appendChain = (text: string): void => appendFileSync(cert, `\n${text}`);
+
+  it("is taken with its chain", async () => {
+    appendChain(`# the authority\n${(await foreignPair("ca.test", 10)).cert}`);
+    expect(ownCertificate(cert, key, names, now).files.certificate).toBe(cert);
   });
 
   it("is used as it is; what it does not name is said", () => {
@@ -172,6 +181,26 @@ describe("ownCertificate", () => {
     ],
     ["has expired", () => {}, `--tls-cert CERT: expired on ${daysLater(10).toISOString().slice(0, 10)}`, 11],
     ["is for later", () => {}, `--tls-cert CERT: is valid from ${now.toISOString().slice(0, 10)} on only`, -2],
+    ["has a chain that cannot be read", () => appendChain(`${begin}\ngarbage\n${end}\n`), "certificate 2 of its chain cannot be read", 0],
+    ["has a chain that does not end", () => appendChain(`${begin}\nMIIB\n`), "certificate 2 of its chain cannot be read", 0],
+    [
+      "has a chain with a damaged line",
+      async () => appendChain((await foreignPair("ca.test", 10)).cert.replace(begin, begin.slice(2))),
+      "--tls-cert CERT: a BEGIN or END line of a certificate is damaged",
+      0,
+    ],
+    [
+      "has a chain that has expired",
+      async () => appendChain((await foreignPair("ca.test", 5)).cert),
+      `--tls-cert CERT: certificate 2 of its chain expired on ${daysLater(5).toISOString().slice(0, 10)}`,
+      6,
+    ],
+    [
+      "has a chain that is for later",
+      async () => appendChain((await foreignPair("ca.test", 20, 5)).cert),
+      `--tls-cert CERT: certificate 2 of its chain is valid from ${daysLater(5).toISOString().slice(0, 10)} on only`,
+      1,
+    ],
   ])("one that %s is refused in one line", async (_, spoil, line, days) => {
     await spoil();
     expect(() => ownCertificate(cert, key, names, daysLater(days))).toThrow(line.replaceAll("CERT", cert).replaceAll("KEY", key));

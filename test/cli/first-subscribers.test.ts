@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeFirstSubscribers, planFirstSubscribers } from "../../cli/first-subscribers.ts";
+import { makeFirstSubscribers, planFirstSubscribers, subscribersText } from "../../cli/first-subscribers.ts";
 import { isListOf, isTable } from "../../cli/json.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
 import { subscriberRecordOf } from "../../cli/subscribers.ts";
@@ -135,5 +135,18 @@ describe("first subscribers", () => {
     expect([readFileSync(`${file}.1`, "utf8"), readFileSync(`${file}.2`, "utf8")]).toEqual(["an older one", text]);
     plan();
     expect(events).toHaveLength(1);
+  });
+});
+
+describe("the line of the start", () => {
+  const dave = "dave@example.test";
+
+  it.each([
+    [[alice, bob], [alice, bob], "alice, bob"],
+    [[alice, bob, dave], [alice], "alice, and 2 more, whose passwords are not printed"],
+    [[alice, dave], [], "2, whose passwords are not printed"],
+    [[], [], "none yet"],
+  ])("%j may register, the passwords of %j are known: %s", (all, printed, text) => {
+    expect(subscribersText(all, printed)).toBe(text);
   });
 });

@@ -63,6 +63,15 @@ describe("checkPorts", () => {
     );
   });
 
+  it("names the option that chooses all ports of a command, where there is but one", async () => {
+    const layout = await layoutOfFreePorts();
+    const port = layout.cells[0]?.port ?? 0;
+    await listen(port);
+    await expect(checkPorts("127.0.0.1", layout, 0, "127.0.0.1", "--port")).rejects.toThrow(
+      `127.0.0.1:${port} is in use by another process; cell a for HTTP needs it (--port)`,
+    );
+  });
+
   it("waits for a port that is given back in time", async () => {
     const layout = await layoutOfFreePorts();
     await listen(layout.cells[0]?.port ?? 0);

@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -90,6 +92,32 @@ describe("tandem", () => {
       });
     },
   );
+
+  it.each(["the state", "the parent"])("up that is refused leaves nothing of its own behind: %s", async (what) => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const made = join(empty, "refused");
+    const state = what === "the state" ? made : join(made, "deep", "er");
+    const { code, err } = await runCommand(["up", "--sip", `127.0.0.1:${port}`, "--state", state]);
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: `tandem: 127.0.0.1:${port} is in use by another process; gateway g1 for TCP needs it (--sip)\n`,
+    });
+    expect(existsSync(made)).toBe(false);
+    mkdirSync(state, { recursive: true });
+    await runCommand(["up", "--sip", `127.0.0.1:${port}`, "--state", state]);
+    expect(readdirSync(state)).toEqual([]);
+    rmSync(made, { recursive: true });
+    const [certificate, key] = [join(empty, "none.pem"), join(empty, "none.key")];
+    expect(await runCommand(["up", "--tls-cert", certificate, "--tls-key", key, "--state", state])).toMatchObject({
+      code: 1,
+      err: `tandem: --tls-cert ${certificate}: does not exist\n`,
+    });
+    expect(existsSync(made)).toBe(false);
+    server.close();
+  });
 
   it("needs the secret for a system elsewhere", async () => {
     const environment = { TANDEM_URL: "http://127.0.0.1:9" };

@@ -1,0 +1,35 @@
+import { resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parseArguments } from "../../cli/arguments.ts";
+import { layoutOf } from "../../cli/layout.ts";
+import { settingsOf, upSpec } from "../../cli/settings.ts";
+import { quoted } from "../../cli/shown-path.ts";
+import { whatToTry } from "../../cli/what-to-try.ts";
+
+function hints(...words: string[]): string[] {
+  const settings = settingsOf(parseArguments(upSpec, words));
+  const text = whatToTry(settings, "example.test", layoutOf(settings, 2), {});
+  return text.split("\n").filter((line) => line.includes("npx tandem"));
+}
+
+describe("what to try", () => {
+  it("names commands that can be pasted, whatever the path of the state directory", () => {
+    expect(hints()).toEqual([
+      "npx tandem subscriber list shows who may register.",
+      "  npx tandem status",
+      "  npx tandem registrations",
+      "  npx tandem subscriber add dave --password -",
+    ]);
+    expect(hints("--state", resolve("my state"))[1]).toBe("  npx tandem status --state 'my state'");
+    expect(hints("--state", "it's")[0]).toBe(`npx tandem subscriber list --state 'it'\\''s' shows who may register.`);
+  });
+
+  it.each([
+    ["/srv/tandem_1.2", "/srv/tandem_1.2"],
+    ["a b", "'a b'"],
+    ["$HOME", "'$HOME'"],
+    ["", "''"],
+  ])("a shell reads %j from %s", (word, text) => {
+    expect(quoted(word)).toBe(text);
+  });
+});
