@@ -70,6 +70,7 @@ type Asked = {
   readonly overTcp: boolean;
   readonly at: number;
   acknowledged: boolean;
+  cancelled: boolean;
 };
 
 /** Plays the events; requests are numbered, their number is in branch, Call-ID and From tag. */
@@ -85,7 +86,16 @@ class Play {
         const flow = event.overTcp ? callerTcp : caller;
         const number = this.requests.length;
         const text = this.#text(event.method, number, event.overTcp);
-        this.requests.push({ text, method: event.method, flow, number, overTcp: event.overTcp, at: rig.now, acknowledged: false });
+        this.requests.push({
+          text,
+          method: event.method,
+          flow,
+          number,
+          overTcp: event.overTcp,
+          at: rig.now,
+          acknowledged: false,
+          cancelled: false,
+        });
         return rig.receive(text, flow);
       }
       case "again":
@@ -102,6 +112,7 @@ class Play {
         if (known.method !== "INVITE") return;
         const method = event.type === "cancel" ? "CANCEL" : "ACK";
         known.acknowledged ||= method === "ACK";
+        known.cancelled ||= method === "CANCEL";
         const text = this.#text(method, known.number, known.overTcp);
         return rig.receive(event.type === "ackOf2xx" ? text.replace("z9hG4bKr", "z9hG4bKack").replace("To: ", "To: x ") : text, known.flow);
       }
@@ -162,13 +173,11 @@ const longEnoughMs = 3_600_000;
 /** What the rules of RFC 3261 16.7 5 do not allow. */
 function violations(play: Play): string[] {
   const found: string[] = [];
-  for (const { number, method } of play.requests) {
+  for (const { number, method, cancelled } of play.requests) {
     const finals = play.finalsOf(number, method);
-    const successes = finals.filter((status) => status < 300).length;
     const isAllowed =
       method === "INVITE"
-        ? // "either exactly one non-2xx response or one or more 2xx responses"
-          finals.length - successes === (successes > 0 ? 0 : 1)
+        ? isAllowedForInvite(finals, cancelled)
         : // "exactly one final response to a non-INVITE request"; RFC 4320 4.2: or none, and never 408
           finals.length <= 1 && !finals.includes(408);
     if (!isAllowed) found.push(`${method} ${number}: ${finals.join(" ")}`);
@@ -176,8 +185,18 @@ function violations(play: Play): string[] {
   return found;
 }
 
+/**
+ * "either exactly one non-2xx response or one or more 2xx responses". Who has hung up, or been declined for all, waits for no phone that is silent: its
+ * late 2xx "MUST be forwarded immediately", after the other one.
+ */
+function isAllowedForInvite(finals: readonly number[], isCancelled: boolean): boolean {
+  const [first = 0, ...later] = finals;
+  if (first < 300) return first >= 200 && later.every((status) => status < 300);
+  return later.length === 0 || ((isCancelled || first >= 600) && later.every((status) => status < 300));
+}
+
 describe("any sequence of requests, responses, losses and timers", () => {
-  it("[RFC3261 16.7 5] ends, with one non-2xx or any number of 2xx to an INVITE, at most one final to others, and nothing left", () => {
+  it("[RFC3261 16.7 5] ends, with one non-2xx or any number of 2xx to an INVITE, a late 2xx after a CANCEL, at most one final to others, and nothing left", () => {
     fc.assert(
       fc.property(fc.array(anyEvent, { maxLength: 80 }), (events) => {
         const play = new Play();
