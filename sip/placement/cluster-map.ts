@@ -64,7 +64,7 @@ export function domainOf(map: ClusterMap, host: string, port?: number): Domain |
   for (const domain of map.domains) if (domain.name === name) return domain;
   const alias = port === undefined ? name : `${name}:${port}`;
   if (map.aliases.includes(alias)) return map.domains[0];
-  return isNumeric(name) && map.aliases.some((each) => aliasOf(each) === alias) ? map.domains[0] : undefined;
+  return isNumeric(name) && spelledOf(map).aliases.has(alias) ? map.domains[0] : undefined;
 }
 
 /**
@@ -74,19 +74,23 @@ export function domainOf(map: ClusterMap, host: string, port?: number): Domain |
 export function claimedDomainOf(map: ClusterMap, host: string): Domain | undefined {
   const domain = domainOf(map, host);
   if (domain !== undefined) return domain;
-  return aliasHostsOf(map).has(oneSpelling(host)) ? map.domains[0] : undefined;
+  return spelledOf(map).hosts.has(oneSpelling(host)) ? map.domains[0] : undefined;
 }
 
-const aliasHosts = new WeakMap<ClusterMap, ReadonlySet<string>>();
+/** The aliases of a map, and their hosts alone, in one spelling. */
+type Spelled = { readonly aliases: ReadonlySet<string>; readonly hosts: ReadonlySet<string> };
 
-/** The hosts of the aliases, in one spelling. Made once for a map. */
-function aliasHostsOf(map: ClusterMap): ReadonlySet<string> {
-  let hosts = aliasHosts.get(map);
-  if (hosts === undefined) {
-    hosts = new Set(map.aliases.map((each) => hostOfAlias(aliasOf(each))));
-    aliasHosts.set(map, hosts);
+const spelled = new WeakMap<ClusterMap, Spelled>();
+
+/** Made once for a map: it is asked for each caller from outside. */
+function spelledOf(map: ClusterMap): Spelled {
+  let known = spelled.get(map);
+  if (known === undefined) {
+    const aliases = map.aliases.map((each) => aliasOf(each));
+    known = { aliases: new Set(aliases), hosts: new Set(aliases.map((each) => hostOfAlias(each))) };
+    spelled.set(map, known);
   }
-  return hosts;
+  return known;
 }
 
 /** Names of the machine itself (RFC 6761 6.3, and what /etc/hosts usually has). */
