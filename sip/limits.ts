@@ -59,6 +59,11 @@ export const timerCMs = 181_000;
 export const branchesMax = 12;
 /** Client transactions that one request may start, over all addresses and flows of its targets. */
 export const attemptsMax: number = 3 * branchesMax;
+/**
+ * Of these, those that go over UDP to a Contact that is not where its REGISTER came from, and where nobody has ever answered: the user may have named
+ * somebody else's address. Each is said once there, so a datagram brings four. The latest registered go first; nobody has more such phones that are new.
+ */
+export const unprovenTargetsMax = 4;
 /** RFC 5393 5.3.3: branches that one request may have at once, over all proxies. The recommended value. None left: 440. */
 export const breadthMax = 60;
 /**
@@ -257,8 +262,19 @@ export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
 export const inviteRefreshMs = 60_000;
 /** Questions for addresses that wait for a gateway to come back; over: refused at once, as if none had been there. */
 export const resolutionsWaitingMax = 1_000;
-/** INVITEs that nobody remembers and whose callers have hung up: where those wait for the last word. The oldest is forgotten. */
+/**
+ * INVITEs that nobody remembers and whose callers have hung up, or phones refused: where those wait for the last word. The oldest is forgotten. So many
+ * such CANCELs in all are under way at once; what a phone has said 487 to is no more. Over: 481.
+ */
 export const orphansRememberedMax = 1_000;
+/** Of one source with a connection, or a registered phone: an office whose calls end together. */
+export const orphansPerSourceMax: number = orphansRememberedMax / 10;
+/** Of one source whose datagrams may be forged, which nobody is registered at; of all of those; and of those for one callee. True ones are answered in a moment. */
+export const orphansPerStrangerMax = 20;
+export const orphansOfStrangersMax: number = orphansRememberedMax / 5;
+export const orphansPerCalleeMax: number = 2 * orphansPerStrangerMax;
+/** How long one counts that no phone knows: its transaction with the phones (64*T1). */
+export const orphanCancelMs: number = 64 * t1Ms;
 /** How long an access that has lost the other replica is evidence that calls of its are to be taken over here, one by one. */
 export const takeoverEvidenceMs = 10_000;
 /** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */

@@ -504,6 +504,7 @@ export class Exchange {
         finder: this.#finder,
         targets: (addressOfRecord, isSecure, at) => this.#registrar.targets(addressOfRecord, at, isSecure),
         isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
+        isKnown: (flow) => isReliableFlow(flow) || this.store.bindingsOnFlow(flow).length > 0,
         dialogTarget: (request, at) => this.#whereabouts.dialogTarget(request, at),
       },
       now,
@@ -763,6 +764,8 @@ export class Exchange {
       seek: (wanted, now) => this.#whereabouts.seek(wanted, now),
       stopSeeking: (reference) => this.#finder.stop(reference),
       mayReturn: (request, now) => this.#whereabouts.mayReturn(request, now),
+      isUnproven: (bindingKey, flow) => !this.#registrar.isProvenAt(bindingKey, flow),
+      proved: (bindingKey, flow, now) => this.#registrar.proved(bindingKey, flow, now),
       flowFailed: (flow, target, now) => {
         // That it cannot be reached from here says nothing about the phone.
         if (this.#accesses.usable(flow) === undefined) return "unreachable";

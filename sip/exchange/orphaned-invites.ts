@@ -1,20 +1,34 @@
 import { isParseError } from "../errors.ts";
-import { branchesMax, inviteLifetimeMs, maxForwardsDefault, orphansRememberedMax, phoneReturnMs } from "../limits.ts";
+import {
+  branchesMax,
+  inviteLifetimeMs,
+  maxForwardsDefault,
+  orphansRememberedMax,
+  phoneReturnMs,
+  t1Ms,
+  unprovenTargetsMax,
+} from "../limits.ts";
 import { buildAckForNon2xx, buildResponse } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { octetsOf } from "../message/octets.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
 import type { ClusterMap } from "../placement/cluster-map.ts";
 import type { ProxyEnvironment } from "../proxy/environment.ts";
-import { onwardToTarget } from "../proxy/orphaned-invite.ts";
+import { onwardToTarget, type Onward } from "../proxy/orphaned-invite.ts";
 import type { Proxy } from "../proxy/proxy.ts";
 import type { Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
+import { isUnproven } from "../proxy/unproven-places.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { NonInviteServerTransaction, TransportSink } from "../transaction/transaction.ts";
 import { callingOf } from "./caller.ts";
+import { sourceOfFlow } from "../transport/source.ts";
 import type { NoWay } from "./dialog-ways.ts";
+import { OrphanShares, type Orphan } from "./orphan-shares.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
+
+/** Long enough for four copies (Timer E). */
+const strangersCancelMs: number = 8 * t1Ms;
 
 /** RFC 3326: so that a phone does not show a missed call when another one of its user has answered. */
 const answeredElsewhere = 'Reason: SIP;cause=200;text="Call completed elsewhere"\r\n';
@@ -25,6 +39,18 @@ type Cancelled = {
   /** Where its phone was told, and what. */
   readonly flow: string;
   readonly cancel: Uint8Array;
+  readonly orphan: Orphan;
+};
+
+/** A CANCEL that goes where its INVITE may ring. */
+type Hangup = {
+  readonly request: Preprocessed;
+  readonly orphan: Orphan;
+  /** Undefined: its caller has had its last word. */
+  readonly responseFlow: string | undefined;
+  /** Where it has been said, and how often at places that nobody has proven. */
+  readonly said: Set<string>;
+  unproven: number;
 };
 
 export type OrphanedInvitesOptions = {
@@ -37,6 +63,8 @@ export type OrphanedInvitesOptions = {
   /** The targets of a user of this exchange that a way leads to. */
   readonly targets: (addressOfRecord: string, isSecure: boolean, now: number) => readonly Target[];
   readonly isServedHere: (addressOfRecord: string) => boolean;
+  /** Whether who sends on this flow is there: by a connection, or a registration. */
+  readonly isKnown: (flow: string) => boolean;
   readonly dialogTarget: (request: Preprocessed, now: number) => Target | NoWay | undefined;
 };
 
@@ -51,6 +79,9 @@ export class OrphanedInvites {
   #until: number;
   /** Those that were cancelled, by our branch. */
   readonly #cancelled = new Map<string, Cancelled>();
+  /** Those whose refusals have gone on, and wait for their ACKs. */
+  readonly #refused = new Set<string>();
+  readonly #shares = new OrphanShares();
 
   constructor(options: OrphanedInvitesOptions, now: number) {
     this.#options = options;
@@ -62,56 +93,72 @@ export class OrphanedInvites {
     this.#until = now + inviteLifetimeMs;
   }
 
-  /** A CANCEL for an INVITE that nobody knows. False: there cannot be one, or nobody it could be ringing at. */
+  /** A CANCEL for an INVITE that nobody knows. False: there cannot be one, or nobody it could be ringing at; or there are too many that were not true. */
   cancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): boolean {
     const { proxy, transactions, env } = this.#options;
     const request = now < this.#until ? proxy.preprocess(message, tx.flow) : undefined;
     if (request === undefined || isParseError(request) || this.#targets(request, now).length === 0) return false;
+    const orphan = this.#orphanOf(request);
+    if (!this.#shares.count(orphan, now)) return false;
     transactions.respond(tx, 200, buildResponse(message, 200, { toTag: env.nextTag() }), now);
-    this.#cancelWhereItRings(request, tx.responseFlow, now);
+    this.#cancelWhereItRings({ request, orphan, responseFlow: tx.responseFlow, said: new Set(), unproven: 0 }, now);
     return true;
   }
 
   /** The same for one that has come again, and may ring where it went before: at a phone that has no connection now. */
   alsoCancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
     const request = now < this.#until ? this.#options.proxy.preprocess(message, tx.flow) : undefined;
-    if (request !== undefined && !isParseError(request)) this.#cancelWhereItRings(request, undefined, now);
+    if (request === undefined || isParseError(request)) return;
+    this.#cancelWhereItRings({ request, orphan: this.#orphanOf(request), responseFlow: undefined, said: new Set(), unproven: 0 }, now);
   }
 
   /** A refusal without a transaction. True: that is all, its caller has had the last word. */
   refused(response: SipMessage, branch: string): boolean {
     const cancelled = this.#cancelled.get(branch);
     if (cancelled === undefined) return false;
+    this.#shares.release(cancelled.orphan);
     const cancel = parseMessage(cancelled.cancel);
     if (!isParseError(cancel)) this.#options.transport.send(cancelled.flow, buildAckForNon2xx(cancel, response));
     return cancelled.responseFlow === undefined;
   }
 
-  /** An ACK outside of dialogs: for a refusal that has gone on by its Vias. */
+  /** An ACK outside of dialogs: for a refusal that has gone on by its Vias. It goes where that came from, and nowhere else. */
   ack(request: Preprocessed, now: number): void {
-    if (now >= this.#until) return;
+    if (now >= this.#until || (this.#refused.size === 0 && this.#cancelled.size === 0)) return;
     const { env, transport } = this.#options;
     for (const target of this.#targets(request, now)) {
       const onward = onwardToTarget(env, request, target, now);
-      if (onward !== undefined) transport.send(onward.flow, onward.octets);
+      if (onward === undefined || !(this.#refused.has(onward.branch) || this.#cancelled.has(onward.branch))) continue;
+      transport.send(onward.flow, onward.octets);
     }
   }
 
   /**
-   * A 2xx of one that nobody knows has gone on: its other phones stop ringing (RFC 3261 16.7 10). What they were called by is guessed from To, and the
+   * A response of one that nobody knows goes on. After a 2xx its other phones stop ringing (RFC 3261 16.7 10). What they were called by is guessed from To, and the
    * guess is right when the phone that has answered is found by it.
    */
   answered(response: SipMessage, branch: string, upstream: string, now: number): void {
     const { env, proxy, transactions } = this.#options;
+    if (now < this.#until) this.#noteRefusal(response, branch);
     const cancel = now < this.#until ? cancelOf(response) : undefined;
     const request = cancel === undefined ? undefined : proxy.preprocess(cancel, upstream);
     if (request === undefined || isParseError(request)) return;
-    const onwards = this.#targets(request, now).map((target) => onwardToTarget(env, request, target, now));
+    const targets = this.#targets(request, now);
+    const onwards = targets.map((target) => onwardToTarget(env, request, target, now));
     if (!onwards.some((onward) => onward?.branch === branch)) return;
-    for (const onward of onwards) {
-      if (onward === undefined || onward.branch === branch) continue;
-      transactions.request(onward.octets, "CANCEL", onward.branch, onward.flow, now, undefined);
+    for (const [index, onward] of onwards.entries()) {
+      const target = targets[index];
+      if (onward === undefined || onward.branch === branch || target === undefined || transactions.hasClient(onward.branch, "CANCEL"))
+        continue;
+      this.#say(onward, isUnproven(env, target, onward.flow), true, now);
     }
+  }
+
+  #noteRefusal({ cSeq, status }: SipMessage, branch: string): void {
+    if (status < 300 || isParseError(cSeq) || cSeq.method !== "INVITE") return;
+    const [oldest] = this.#refused;
+    if (this.#refused.size >= orphansRememberedMax && oldest !== undefined) this.#refused.delete(oldest);
+    this.#refused.add(branch);
   }
 
   /** Where the caller listens whose INVITE had this branch: it may have come back on another connection to hang up. */
@@ -119,31 +166,48 @@ export class OrphanedInvites {
     return this.#cancelled.get(branch)?.responseFlow;
   }
 
-  #cancelWhereItRings(request: Preprocessed, responseFlow: string | undefined, now: number): void {
-    const { finder, map } = this.#options;
-    const said = new Set<string>();
+  #orphanOf(request: Preprocessed): Orphan {
+    const { map, isKnown } = this.#options;
+    const { flow } = request;
+    const callee = request.token === undefined ? (callingOf(map(), request.message).callee ?? "") : "";
+    return { source: sourceOfFlow(flow), callee, isStranger: !isKnown(flow), until: 0 };
+  }
+
+  #cancelWhereItRings(hangup: Hangup, now: number): void {
     const look = (_flows: unknown, at: number): boolean => {
-      this.#cancelAll(request, responseFlow, said, at);
+      this.#cancelAll(hangup, at);
       return false;
     };
     // Phones that have lost their connections with us come back, and ring still.
-    const addressOfRecord = request.token === undefined ? (callingOf(map(), request.message).callee ?? "") : "";
-    finder.start({ addressOfRecord, until: addressOfRecord === "" ? now : now + phoneReturnMs, look, giveUp: () => undefined }, now);
+    const addressOfRecord = hangup.orphan.callee;
+    const until = addressOfRecord === "" ? now : now + phoneReturnMs;
+    this.#options.finder.start({ addressOfRecord, until, look, giveUp: () => undefined }, now);
   }
 
-  #cancelAll(request: Preprocessed, responseFlow: string | undefined, said: Set<string>, now: number): void {
+  #cancelAll(hangup: Hangup, now: number): void {
     const { env, transactions } = this.#options;
+    const { request, responseFlow, said, orphan } = hangup;
     for (const target of this.#targets(request, now)) {
       const onward = onwardToTarget(env, request, target, now);
       const place = `${onward?.flow} ${target.requestUri}`;
       if (onward === undefined || said.has(place)) continue;
       said.add(place);
       if (responseFlow === undefined && transactions.hasClient(onward.branch)) continue; // the proxy has it in hand
+      const isDoubtful = isUnproven(env, target, onward.flow);
+      if (isDoubtful && hangup.unproven >= unprovenTargetsMax) continue;
+      if (isDoubtful) hangup.unproven += 1;
+      if (!this.#shares.count(orphan, now)) return;
       const [oldest] = this.#cancelled.keys();
       if (this.#cancelled.size >= orphansRememberedMax && oldest !== undefined) this.#cancelled.delete(oldest);
-      this.#cancelled.set(onward.branch, { responseFlow, flow: onward.flow, cancel: onward.octets });
-      transactions.request(onward.octets, "CANCEL", onward.branch, onward.flow, now, undefined);
+      this.#cancelled.set(onward.branch, { responseFlow, flow: onward.flow, cancel: onward.octets, orphan });
+      this.#say(onward, isDoubtful, orphan.isStranger, now);
     }
+  }
+
+  /** Over UDP it is repeated until it is heard; for a stranger, who may have made it up, a few times. */
+  #say({ octets, branch, flow }: Onward, isOnce: boolean, isStranger: boolean, now: number): void {
+    const tx = this.#options.transactions.request(octets, "CANCEL", branch, flow, now, undefined, isOnce);
+    if (isStranger) tx.endsAt = now + strangersCancelMs;
   }
 
   #targets(request: Preprocessed, now: number): readonly Target[] {

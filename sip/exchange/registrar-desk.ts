@@ -10,7 +10,7 @@ import { streamsFirst } from "../registrar/large-requests.ts";
 import { flowClosed, withoutFlow } from "../registrar/reachability.ts";
 import { processRegister, type RegisterResult } from "../registrar/register.ts";
 import { targetsOf, type BindingTarget } from "../registrar/targets.ts";
-import { accessOfFlow } from "../transport/flow.ts";
+import { accessOfFlow, placeOfFlow } from "../transport/flow.ts";
 import type { Registration } from "./effects.ts";
 
 const leadsHere: RegisterResult = { status: 403, reason: "Contact Is This Server", headers: [], changes: [] };
@@ -105,6 +105,20 @@ export class RegistrarDesk {
     const binding = this.#store.binding(bindingKey);
     const change = binding === undefined ? undefined : withoutFlow(bindingKey, binding, flow);
     if (change !== undefined) this.#apply([change], now);
+  }
+
+  /** Whether somebody at the far end of this flow has shown that requests for this binding are wanted there: see unproven-places.ts. */
+  isProvenAt(bindingKey: string, flow: string): boolean {
+    const binding = this.#store.binding(bindingKey);
+    const place = placeOfFlow(flow);
+    return binding !== undefined && (binding.provenAt === place || binding.received === place);
+  }
+
+  /** A request for this binding has been answered by who is at the far end of this flow. */
+  proved(bindingKey: string, flow: string, now: number): void {
+    const value = this.#store.binding(bindingKey);
+    if (value === undefined || value.flow !== "" || this.isProvenAt(bindingKey, flow)) return;
+    this.#apply([{ type: "put", key: bindingKey, value: { ...value, provenAt: placeOfFlow(flow) } }], now);
   }
 
   /** A gateway has started anew: every connection of the one before is gone. `isGone` says so of a flow. */

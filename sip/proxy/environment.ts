@@ -50,6 +50,10 @@ export type ProxyEnvironment = {
   mayReturn(request: Preprocessed, now: number): boolean;
   /** The flow to a next hop that needs no DNS; undefined: resolve it. `near`: the flow the request came on, whose access is preferred. */
   numericFlow(uri: SipUri, near: string): string | undefined;
+  /** Whether nobody has ever answered for this binding at the far end of this flow. */
+  isUnproven?(bindingKey: string, flow: string): boolean;
+  /** Somebody has. */
+  proved?(bindingKey: string, flow: string, now: number): void;
   /** True for a flow to a listener of this cluster: what is sent there comes back. */
   leadsHere?(flow: string): boolean;
   /** False: the request goes by its Request-URI, whatever Route it has behind values of ours. */

@@ -54,6 +54,7 @@ import { preprocess } from "./route-preprocessing.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import { StatelessForwarder } from "./stateless.ts";
 import { withoutTopVia } from "./top-via.ts";
+import { answeredThere, isUnproven, mayGo } from "./unproven-places.ts";
 
 /** How long a next hop's addresses are waited for. A resolver gives up after 5 s. */
 const resolveMs = 6_000;
@@ -225,6 +226,7 @@ export class Proxy {
     const branch = tx.owner;
     if (tx.method === "CANCEL" && branch === undefined) return true; // 9.1: nobody waits for it
     if (!isBranch(branch)) return false;
+    if (branch.isUnproven) answeredThere(this.#env, branch, received, now);
     const message = withoutOwnChallenges(this.#env, received);
     const { status } = message;
     if (status < 200) {
@@ -358,6 +360,11 @@ export class Proxy {
     return forwardRequest(this.#env, context.request, place, flow, via, context.recordRoute, branch.breadth);
   }
 
+  /** See unproven-places.ts: of a branch that another replica has sent. */
+  isUnproven({ target, flow }: Branch): boolean {
+    return isUnproven(this.#env, target, flow);
+  }
+
   /** Another replica goes on with this INVITE: it is forgotten without a word. */
   drop(context: ResponseContext): void {
     for (const branch of context.branches) {
@@ -487,6 +494,7 @@ export class Proxy {
     this.#forget(branch);
     if (request === undefined || context.attempts >= context.attemptsMax) return this.#fail(branch, 408, now);
     if (this.#env.leadsHere?.(flow) === true) return this.#tryNextAddress(branch, now) ? undefined : this.#fail(branch, 482, now);
+    if (target.flow === undefined && !mayGo(this.#env, branch, flow)) return this.#fail(branch, 430, now);
     context.attempts += 1;
     const place = placeOf(target, flow);
     const before = context.branches.filter((other) => other !== branch && isSentTo(other, place)).length;
@@ -498,7 +506,7 @@ export class Proxy {
     const octets = this.requestOf(branch);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
-    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch);
+    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, branch.isUnproven);
     if (context.isInvite || mayBeSilent(branch)) this.#watchPhone(branch, now);
   }
 

@@ -62,6 +62,8 @@ export type Branch = {
   cancelRequested: boolean;
   /** Its flow has failed: another flow of the same phone may be tried. */
   isLost: boolean;
+  /** Nobody has ever answered there: it is said once. See unproven-places.ts. */
+  isUnproven: boolean;
   /** Nothing has come back, and its phone is looked for, or was found, on another flow. */
   isSought: boolean;
   client: ClientTransaction | undefined;
@@ -91,6 +93,8 @@ export type ResponseContext = {
   readonly breadth: number;
   /** Set while targets of this q wait for breadth: they need not wait for all the others to end (5.3.3.1). */
   crowdedQ: number | undefined;
+  /** Places of {@link Branch.isUnproven} that it has been sent to. */
+  unproven: number;
   /** Client transactions started, and how many may be; bounds what DNS and flow failures can make of one request. */
   attempts: number;
   readonly attemptsMax: number;
@@ -130,6 +134,7 @@ export function newContext(tx: ServerTransaction, request: Preprocessed, recordR
     branches: [],
     breadth: breadthOf(request.message),
     crowdedQ: undefined,
+    unproven: 0,
     attempts: 0,
     attemptsMax: request.spirals === 0 ? attemptsMax : spiralAttemptsMax,
     best: undefined,
@@ -156,6 +161,7 @@ export function newBranch(context: ResponseContext, target: Target, breadth: num
     alternatives: none,
     cancelRequested: false,
     isLost: false,
+    isUnproven: false,
     isSought: false,
     client: undefined,
     timer: undefined,

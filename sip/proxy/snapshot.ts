@@ -106,7 +106,8 @@ export function restoreInvite(
       if (known === undefined || known.branch === "") return undefined;
       const isUnheard = branch.state === "Calling" && ageMs < 64 * t1Ms;
       const state = isUnheard ? "Calling" : "Proceeding";
-      return transactions.restoreClient(proxy.requestOf(branch), known.branch, known.flow, state, now, branch);
+      branch.isUnproven = proxy.isUnproven(branch);
+      return transactions.restoreClient(proxy.requestOf(branch), known.branch, known.flow, state, now, branch, branch.isUnproven);
     },
     now,
   );

@@ -60,9 +60,13 @@ export class Interner {
       userAgent: this.#shared(binding.userAgent),
       path: binding.path.length === 0 ? noPath : binding.path.map((route, index) => again(route, earlier?.path[index])),
     };
-    const { formerFlows } = binding;
-    if (formerFlows === undefined) return own;
-    return { ...own, formerFlows: formerFlows.map((flow, index) => again(flow, earlier?.formerFlows?.[index])) };
+    const { formerFlows, provenAt } = binding;
+    if (formerFlows === undefined && provenAt === undefined) return own;
+    return {
+      ...own,
+      ...(formerFlows === undefined ? {} : { formerFlows: formerFlows.map((flow, index) => again(flow, earlier?.formerFlows?.[index])) }),
+      ...(provenAt === undefined ? {} : { provenAt: again(provenAt, earlier?.provenAt) }),
+    };
   }
 
   /** One copy of a text that many records have. */

@@ -122,12 +122,12 @@ function subscriberOf(json: Fields): Subscriber | undefined {
 
 function bindingOf(json: Fields): Binding | undefined {
   const { addressOfRecord, contact, parameters, q, callId, cSeq, registeredAt, expiresAt } = json;
-  const { instanceId, regId, flow, formerFlows, transport, received, userAgent, path } = json;
+  const { instanceId, regId, flow, formerFlows, transport, received, userAgent, path, provenAt } = json;
   if (!isText(addressOfRecord) || !isText(contact) || !isText(parameters) || !isText(callId)) return undefined;
   if (!(q === undefined || (isNumber(q) && q >= 0 && q <= 1))) return undefined;
   if (!isSequence(cSeq) || !isTime(registeredAt) || !isTime(expiresAt) || !isSequence(regId)) return undefined;
   if (!isText(instanceId) || !isText(flow) || !isText(transport) || !isText(received) || !isText(userAgent)) return undefined;
-  if (!Array.isArray(path) || !path.every(isText)) return undefined;
+  if (!Array.isArray(path) || !path.every(isText) || !isOptionalText(provenAt)) return undefined;
   const binding: Binding = {
     addressOfRecord,
     contact,
@@ -145,7 +145,8 @@ function bindingOf(json: Fields): Binding | undefined {
     userAgent,
     path: path.length === 0 ? noPath : path,
   };
-  return isTexts(formerFlows) ? { ...binding, formerFlows } : binding;
+  if (provenAt === undefined) return isTexts(formerFlows) ? { ...binding, formerFlows } : binding;
+  return { ...binding, ...(isTexts(formerFlows) ? { formerFlows } : {}), provenAt };
 }
 
 /** One empty list for all bindings without a path. */

@@ -45,6 +45,8 @@ export type Binding = {
   readonly userAgent: string;
   /** RFC 3327: Route values towards it, topmost first. */
   readonly path: readonly string[];
+  /** Without a flow: where a request for it has been answered from, `address:port`. Absent: nowhere yet. See unproven-places.ts. */
+  readonly provenAt?: string;
 };
 
 /** A place to forward an INVITE to: see `Target` of the proxy. */

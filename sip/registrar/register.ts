@@ -20,7 +20,7 @@ import { orderOf, type BindingRecord } from "../record/state-record.ts";
 import type { Binding } from "../record/values.ts";
 import type { BindingChange } from "./binding-change.ts";
 import { canonicalContact, grantedExpires, readContact, type RequestedContact } from "./contact.ts";
-import { flowKeyOf } from "../transport/flow.ts";
+import { flowKeyOf, placeOfFlow } from "../transport/flow.ts";
 import { formerFlowsOf, formerFlowsOfRecords } from "./former-flows.ts";
 import { isReachedOnFlow } from "./reachability.ts";
 import { ghostsOf } from "./room.ts";
@@ -286,7 +286,6 @@ class Registration {
     const isDirect = message.valueRanges(Header.Via).length === 2 && this.#path.length === 0;
     const isOnFlow =
       isDirect && flowKey !== undefined && !isParseError(topVia) && isReachedOnFlow(contact.uri, topVia, flowKey, contact.regId !== 0);
-    const address = flowKey?.address.includes(":") === true ? `[${flowKey.address}]` : flowKey?.address;
     const former = formerFlowsOfRecords(isOnFlow ? flow : "", known);
     const binding: Binding = {
       addressOfRecord: before?.addressOfRecord ?? addressOfRecord,
@@ -301,11 +300,12 @@ class Registration {
       regId: contact.regId,
       flow: isOnFlow ? flow : "",
       transport: flowKey?.transport ?? "",
-      received: flowKey === undefined ? "" : `${address}:${flowKey.port}`,
+      received: placeOfFlow(flow),
       userAgent: (message.text(Header.UserAgent) ?? "").slice(0, userAgentOctetsMax),
       path: this.#path,
     };
-    const value = former === undefined ? binding : { ...binding, formerFlows: former };
+    const moved = former === undefined ? binding : { ...binding, formerFlows: former };
+    const value = isOnFlow || before?.provenAt === undefined ? moved : { ...moved, provenAt: before.provenAt };
     putByKey(this.#bindings, { key, value });
     putByKey(this.#changes, { type: "put", key, value });
   }

@@ -11,6 +11,7 @@ import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from 
 import { clientKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
 import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
+import { newClientTransaction, sayOnce } from "./new-client.ts";
 import { nowhere, type TimerTable } from "./timer-table.ts";
 import { never, readSent, schedule } from "./transaction.ts";
 import type {
@@ -174,13 +175,23 @@ export class TransactionLayer {
 
   /**
    * Starts a client transaction: sends `octets`, whose top Via has `branch`, on `flow`. `owner` comes back with every event.
-   * A transport error is reported later through {@link undeliverable}, never from inside this call.
+   * A transport error is reported later through {@link undeliverable}, never from inside this call. `isOnce`: without Timers A and E, to a receiver
+   * who may not have asked for it.
    */
-  request(octets: Uint8Array, method: string, branch: string, flow: string, now: number, owner: unknown): ClientTransaction {
+  request(
+    octets: Uint8Array,
+    method: string,
+    branch: string,
+    flow: string,
+    now: number,
+    owner: unknown,
+    isOnce = false,
+  ): ClientTransaction {
     const tx = this.#createClient(octets, method, branch, flow, owner);
     this.#addClient(tx);
     if (tx.kind === "inviteClient") startInvite(tx, this.#machinery, now);
     else startRequest(tx, this.#machinery, now);
+    if (isOnce) sayOnce(tx, this.#machinery.timers);
     return tx;
   }
 
@@ -197,9 +208,9 @@ export class TransactionLayer {
     return true;
   }
 
-  /** Whether an INVITE with this branch of ours is waited for. */
-  hasClient(branch: string): boolean {
-    return this.#clients.has(clientKey(branch, "INVITE"));
+  /** Whether a request with this branch of ours is waited for, or was answered a moment ago. */
+  hasClient(branch: string, method = "INVITE"): boolean {
+    return this.#clients.has(clientKey(branch, method));
   }
 
   /** Ends a client transaction that the user waits for no longer (RFC 3261 9.1, 16.8). Later responses are stray. */
@@ -330,6 +341,7 @@ export class TransactionLayer {
     state: "Calling" | "Proceeding",
     now: number,
     owner: unknown,
+    isOnce = false,
   ): InviteClientTransaction {
     const tx = this.#createClient(octets, "INVITE", branch, flow, owner);
     if (tx.kind !== "inviteClient") throw new RangeError("not an INVITE");
@@ -337,6 +349,7 @@ export class TransactionLayer {
     this.#addClient(tx);
     if (state === "Proceeding") return tx;
     startInvite(tx, this.#machinery, now);
+    if (isOnce) sayOnce(tx, this.#machinery.timers);
     return tx;
   }
 
@@ -429,26 +442,7 @@ export class TransactionLayer {
   }
 
   #createClient(octets: Uint8Array, method: string, branch: string, flow: string, owner: unknown): ClientTransaction {
-    const isInvite = method === "INVITE";
-    return {
-      deadline: 0,
-      order: 0,
-      place: nowhere,
-      fire: this.#fireClient,
-      kind: isInvite ? "inviteClient" : "nonInviteClient",
-      state: isInvite ? "Calling" : "Trying",
-      key: clientKey(branch, method),
-      method,
-      branch,
-      flow,
-      reliable: this.#isReliable(flow),
-      answeredOn: "",
-      octets,
-      owner,
-      retransmitMs: 0,
-      retransmitAt: never,
-      endsAt: never,
-    } as ClientTransaction;
+    return newClientTransaction(octets, method, branch, flow, this.#isReliable(flow), owner, this.#fireClient);
   }
 
   /** A request that is said again, to the same receiver on another flow, takes the place of its first copy. */

@@ -163,6 +163,13 @@ export function addressOf(flow: string): string {
   return flowKeyOf(flow)?.address ?? "";
 }
 
+/** The far end of a flow as `address:port`; empty when it cannot be read. */
+export function placeOfFlow(flow: string): string {
+  const key = flowKeyOf(flow);
+  if (key === undefined) return "";
+  return key.address.includes(":") ? `[${key.address}]:${key.port}` : `${key.address}:${key.port}`;
+}
+
 /** The access of a flow text. */
 export function accessOfFlow(flow: string): string {
   const at = flow.indexOf("~");

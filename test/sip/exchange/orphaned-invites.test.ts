@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { inviteLifetimeMs, orphansRememberedMax } from "../../../sip/limits.ts";
+import {
+  contactsPerAddressOfRecordMax,
+  inviteLifetimeMs,
+  orphanCancelMs,
+  orphansOfStrangersMax,
+  orphansPerCalleeMax,
+  orphansPerSourceMax,
+  orphansPerStrangerMax,
+  orphansRememberedMax,
+  unprovenTargetsMax,
+} from "../../../sip/limits.ts";
 import type { Transport } from "../../../sip/transport/flow.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { answer, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
@@ -138,13 +148,17 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     if (first === undefined) throw new Error("nothing was forwarded");
     const lastWord = (): Sent[] => world.receive(bob.key, answer(first.message, 487, "b")).filter(({ message }) => !message.isRequest);
     world.receive(back.key, cancel);
+    // Of many sources, each of which has as many as it may.
     const flood = (from: number, to: number): void => {
       for (let index = from; index < to; index += 1) {
-        world.receive(back.key, cancel.replace("Call-ID: ", `Call-ID: ${index}-`).replace("z9hG4bK", `z9hG4bK${index}-`));
+        const other = new TestPhone("alice", `192.0.3.${Math.floor(index / orphansPerSourceMax)}`, 6070, "TCP");
+        world.receive(other.key, cancel.replace("Call-ID: ", `Call-ID: ${index}-`).replace("z9hG4bK", `z9hG4bK${index}-`));
       }
     };
     flood(1, orphansRememberedMax);
     expect(lastWord().map(({ key }) => key)).toEqual([back.key]);
+    // Those of before do not count any more, but are remembered.
+    world.advance(orphanCancelMs);
     flood(orphansRememberedMax, orphansRememberedMax + 1);
     expect(lastWord().map(({ key }) => key)).toEqual([alice.key]);
   });
@@ -191,5 +205,107 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     ]);
     world.advance(inviteLifetimeMs);
     expect(said(world.receive(alice.key, cancel.replace("z9hG4bK", "z9hG4bKl")))).toEqual(["481"]);
+  });
+});
+
+/** Somebody who has heard of no INVITE, and says that it is over; a source, a callee and a call of its own for each. */
+function lie(source: string, callee: string, n: number, method = "CANCEL"): string {
+  return (
+    `${method} sip:${callee}@example.test SIP/2.0\r\nVia: SIP/2.0/UDP ${source}:5060;branch=z9hG4bKlie${n}\r\nMax-Forwards: 70\r\n` +
+    `From: <sip:eve@outside.test>;tag=e\r\nTo: <sip:${callee}@example.test>${method === "ACK" ? ";tag=b" : ""}\r\nCall-ID: lie${n}\r\nCSeq: 1 ${method}\r\nContent-Length: 0\r\n\r\n`
+  );
+}
+
+const userOf = (n: number): string => `user${n}`;
+const keyOf = (n: number): string => new TestPhone("eve", `192.${n >> 16}.${(n >> 8) & 255}.${n & 255}`, 5060).key;
+
+/** Users of a disk that has been read, each with so many phones; `where`: their Contacts, if not where they are. */
+function withUsers(users: readonly string[], phones: number, where?: (index: number) => string): TestExchange {
+  const before = new TestExchange("open");
+  for (const user of users) {
+    for (let index = 0; index < phones; index += 1) {
+      const phone = new TestPhone(user, `203.0.113.${index + 1}`, 5080);
+      const contact = where === undefined ? [] : [`Contact: <sip:${user}@${where(index)}>`];
+      before.receive(
+        phone.key,
+        phone.register(600, [`Call-ID: ${user}${index}`, ...contact]).replace(`Call-ID: register-of-${user}\r\n`, ""),
+      );
+    }
+    expect(before.exchange.registrations(`${user}@example.test`, before.now)).toHaveLength(phones);
+  }
+  return startedAnew(before);
+}
+
+const cancelsIn = (sent: readonly Sent[]): Sent[] => sent.filter(({ message }) => message.method === "CANCEL");
+
+describe("a stranger who cancels or acknowledges what there never was", () => {
+  it("one CANCEL is said four times at most to each phone, in all 48 for one", () => {
+    const world = withUsers(["bob"], contactsPerAddressOfRecordMax);
+    const sent = [...world.receive(keyOf(1), lie("192.0.0.1", "bob", 1)), ...world.advance(inviteLifetimeMs)];
+    expect(cancelsIn(sent)).toHaveLength(4 * contactsPerAddressOfRecordMax);
+    expect(world.exchange.counts(world.now).transactions).toBe(0);
+  });
+
+  it("once, and to few, where nobody has asked for anything", () => {
+    const world = withUsers(["bob"], contactsPerAddressOfRecordMax, (index) => `192.0.2.99:${6000 + index}`);
+    const text = lie("192.0.0.1", "bob", 1);
+    const sent = cancelsIn([...world.receive(keyOf(1), text), ...world.advance(inviteLifetimeMs)]);
+    expect(sent).toHaveLength(unprovenTargetsMax);
+    expect(sent.reduce((sum, each) => sum + each.text.length, 0)).toBeLessThan(2 * unprovenTargetsMax * text.length);
+  });
+
+  it("an ACK goes to nobody who has not refused anything", () => {
+    const world = withUsers(["bob"], contactsPerAddressOfRecordMax);
+    for (let n = 0; n < 100; n += 1) expect(world.receive(keyOf(n), lie("192.0.0.1", "bob", n, "ACK"))).toEqual([]);
+    expect(world.advance(inviteLifetimeMs)).toEqual([]);
+  });
+
+  it.each([
+    ["one source, for all callees", orphansPerStrangerMax, (): number => 1, userOf],
+    ["one callee, of all sources", orphansPerCalleeMax, (n: number): number => n, (): string => userOf(0)],
+    ["all sources, for all callees", orphansOfStrangersMax, (n: number): number => n, userOf],
+  ])("%s: %i at once, and 481 for what is more", (_what, max, sourceOf, calleeOf) => {
+    const users = Array.from({ length: orphansOfStrangersMax + 5 }, (_, n) => userOf(n));
+    const world = withUsers(users, 1);
+    const statuses = (from: number, to: number): number[] =>
+      Array.from({ length: to - from }, (_, index) => {
+        const n = from + index;
+        return world.receive(keyOf(sourceOf(n)), lie("192.0.0.1", calleeOf(n % users.length), n))[0]?.message.status ?? 0;
+      });
+    expect(statuses(0, max + 5)).toEqual([...Array.from({ length: max }, () => 200), 481, 481, 481, 481, 481]);
+    world.advance(orphanCancelMs);
+    expect(statuses(1_000, 1_001)).toEqual([200]);
+  });
+
+  it("takes no place from who is known: a connection, or a phone that is registered", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    for (const isRegistered of [true, false]) {
+      const before = new TestExchange("open");
+      const alice = new TestPhone("alice", "198.51.100.7", 5070, isRegistered ? "UDP" : "TCP");
+      before.receive(bob.key, bob.register());
+      if (isRegistered) before.receive(alice.key, alice.register());
+      const invite = alice.request("INVITE", uri);
+      before.receive(alice.key, invite);
+      const world = startedAnew(before);
+      for (let n = 0; n < 2 * orphansOfStrangersMax; n += 1) world.receive(keyOf(n), lie("192.0.0.1", "bob", n));
+      expect(said(world.receive(alice.key, sameTransaction(invite, "CANCEL")))).toEqual(["200", "CANCEL"]);
+    }
+  });
+
+  it("what a phone has said 487 to counts no more: a stranger may end as many true calls as he has", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const before = new TestExchange("open");
+    const carrier = new TestPhone("carrier", "198.51.100.7", 5070);
+    before.receive(bob.key, bob.register());
+    const calls = Array.from({ length: orphansPerCalleeMax + 10 }, (_, n) => {
+      const invite = carrier.request("INVITE", uri, ["From: <sip:c@outside.test>;tag=c", `Call-ID: call${n}`]);
+      return { invite, heard: before.receive(carrier.key, invite).find(({ message }) => message.method === "INVITE") };
+    });
+    const world = startedAnew(before);
+    for (const { invite, heard } of calls) {
+      expect(said(world.receive(carrier.key, sameTransaction(invite, "CANCEL")))).toEqual(["200", "CANCEL"]);
+      if (heard === undefined) throw new Error("nothing was forwarded");
+      expect(said(world.receive(bob.key, answer(heard.message, 487, "b")))).toEqual(["ACK", "487"]);
+    }
   });
 });
