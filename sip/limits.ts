@@ -335,6 +335,14 @@ export const failedLoginsPerAddressDefault = 40;
 export const failedLoginMsPerAddress = 1_000;
 export const failedLoginMsPerFlow = 60_000;
 export const failedLoginMsPerUser = 6_000;
+/**
+ * Of these one address may send a tenth as one user, whatever others do, and one more every ten minutes: three strangers cannot keep out who mistypes a
+ * password at a new place. Together ten times as many may be had so against one user, and one more every six seconds: a hundred addresses
+ * are needed to take a newcomer all his tries but the first, which nobody can.
+ */
+export const newcomersTriesShare = 0.1;
+export const failedLoginMsPerNewcomer = 600_000;
+export const newcomersTriesFactor = 10;
 /** What `failedLogins` may say at most: who wants more means 0, none at all. */
 export const failedLoginsPerAddressMax = 100_000;
 /** Flows, addresses, users, and pairs of them that are remembered for it, of each so many: 3 MB together. The one that failed longest ago is forgotten. */

@@ -1,12 +1,15 @@
 import {
   failedLoginMsPerAddress,
   failedLoginMsPerFlow,
+  failedLoginMsPerNewcomer,
   failedLoginMsPerUser,
   failedLoginsPerAddressDefault,
   failedLoginsRememberedMax,
   knownFlowsMax,
   knownLoginMs,
   knownLoginsMax,
+  newcomersTriesFactor,
+  newcomersTriesShare,
 } from "../limits.ts";
 
 /**
@@ -39,7 +42,8 @@ class Failures {
   }
 
   add(key: string, now: number): void {
-    const forgottenAt = Math.max(this.#forgottenAt.get(key) ?? 0, now) + this.#refillMs;
+    // What was let through over the burst makes nobody wait for longer.
+    const forgottenAt = Math.min(Math.max(this.#forgottenAt.get(key) ?? 0, now), now + (this.#burst - 1) * this.#refillMs) + this.#refillMs;
     this.#forgottenAt.delete(key);
     makeRoom(this.#forgottenAt, failedLoginsRememberedMax);
     this.#forgottenAt.set(key, forgottenAt);
@@ -67,7 +71,10 @@ type Known = { readonly at: number; readonly flows: readonly string[] };
  *
  * - one flow as one user. A phone with an old password uses up its own, and not its neighbours' behind the same NAT;
  * - one address for all users;
- * - one user from all addresses that have failed as that one. Nobody is locked out by strangers: an address that has not is checked all the same.
+ * - one user from all addresses that have failed as that one.
+ *
+ * Nobody is locked out by strangers. The first guess of an address as a user is looked at, whatever others do; some more are counted apart from those of
+ * persistent guessers, each of whom has used up his own (decision 0014).
  *
  * Where a user was right before, others are no hindrance: on a flow that it was right on, its own failures count alone; at an address
  * that it was right at, those that were made in its name there.
@@ -80,6 +87,9 @@ export class GuessBrake {
   readonly #sources: Failures;
   readonly #pairs: Failures;
   readonly #users: Failures;
+  /** What each address has of its own as one user, and what all of them have had so as that one. */
+  readonly #newcomers: Failures;
+  readonly #newcomersOf: Failures;
   readonly #known = new Map<string, Known>();
   readonly #isOff: boolean;
 
@@ -90,11 +100,14 @@ export class GuessBrake {
     this.#sources = new Failures(perAddress, failedLoginMsPerAddress);
     this.#pairs = new Failures(perAddress, failedLoginMsPerUser);
     this.#users = new Failures(perAddress * 2, failedLoginMsPerUser);
+    this.#newcomers = new Failures(Math.ceil(perAddress * newcomersTriesShare), failedLoginMsPerNewcomer);
+    this.#newcomersOf = new Failures(perAddress * newcomersTriesFactor, failedLoginMsPerUser);
   }
 
   /** Everything that is remembered, for the limits' tests. */
   get size(): number {
-    return this.#flows.size + this.#sources.size + this.#pairs.size + this.#users.size + this.#known.size;
+    const ofUsers = this.#users.size + this.#newcomers.size + this.#newcomersOf.size;
+    return this.#flows.size + this.#sources.size + this.#pairs.size + ofUsers + this.#known.size;
   }
 
   /** True when nobody has failed. */
@@ -112,15 +125,25 @@ export class GuessBrake {
     if (own > 0 || known?.flows.includes(flow) === true) return own;
     if (known !== undefined) return this.#pairs.waitMs(pair, now);
     const wait = this.#sources.waitMs(source, now);
-    return wait > 0 || !this.#pairs.has(pair, now) ? wait : this.#users.waitMs(user, now);
+    return wait > 0 || !this.#newcomers.has(pair, now) ? wait : this.#waitOfOthers(pair, user, now);
+  }
+
+  /** Of an address that has failed as this user, and was never right: it may use what all have together, or else what it has of its own. */
+  #waitOfOthers(pair: string, user: string, now: number): number {
+    const wait = this.#users.waitMs(user, now);
+    if (wait === 0 || this.#newcomers.waitMs(pair, now) > 0) return wait;
+    return Math.min(wait, this.#newcomersOf.waitMs(user, now));
   }
 
   failed({ flow, source, user }: Login, now: number): void {
     if (this.#isOff) return;
     this.#flows.add(keyOf(flow, user), now);
     this.#sources.add(source, now);
-    this.#pairs.add(keyOf(source, user), now);
-    this.#users.add(user, now);
+    const pair = keyOf(source, user);
+    const isKnown = this.#known.has(pair);
+    (isKnown ? this.#pairs : this.#newcomers).add(pair, now);
+    if (this.#users.waitMs(user, now) === 0) this.#users.add(user, now);
+    else if (!isKnown) this.#newcomersOf.add(user, now);
   }
 
   succeeded({ flow, source, user }: Login, now: number): void {

@@ -9,11 +9,14 @@ import {
   failedLoginsRememberedMax,
   knownFlowsMax,
   knownLoginsMax,
+  newcomersTriesFactor,
+  newcomersTriesShare,
 } from "../../../sip/limits.ts";
 
 const now = 1_700_000_000_000;
 const perFlow = failedLoginsPerAddressDefault / 4;
 const perAddress = failedLoginsPerAddressDefault;
+const newcomersTries = perAddress * newcomersTriesShare;
 
 /** A login from a port of an address. */
 function from(source: string, user: string, port = 5060): Login {
@@ -71,8 +74,8 @@ describe("the brake on guessing", () => {
     const brake = new GuessBrake();
     let checked = 0;
     for (let n = 0; n < 1_000; n += 1) checked += guesses(brake, () => from(`203.0.113.${n}`, "alice"), 3);
-    // Three each until the user's share is used up, then one each.
-    expect(checked).toBeLessThan(1_000 + perAddress * 2);
+    // Three each until the user's share and that of newcomers are used up, then one each.
+    expect(checked).toBeLessThan(1_000 + perAddress * 2 + perAddress * newcomersTriesFactor);
     expect(guesses(brake, () => from("203.0.113.5", "alice"), 1_000)).toBe(0);
   });
 
@@ -90,6 +93,53 @@ describe("the brake on guessing", () => {
         }
       }),
     );
+  });
+
+  it("a newcomer has some tries of his own at a user whom others guess at, for as long as these have fewer than a hundred addresses", () => {
+    for (const strangers of [3, 90]) {
+      const brake = new GuessBrake();
+      for (let second = 0; second < 3_600; second += 1) {
+        const at = now + second * 1_000;
+        for (let n = 0; n < strangers; n += 1) {
+          const login = from(`203.0.113.${n}`, "alice", 5060 + (second % 50));
+          if (brake.waitMs(login, at) === 0) brake.failed(login, at);
+        }
+        if (second % 600 !== 599) continue;
+        // Each time at a new place, where a password is mistyped three times.
+        for (let mistakes = 0; mistakes < newcomersTries; mistakes += 1) {
+          const alice = from(`198.51.100.${second / 599}`, "alice");
+          expect(brake.waitMs(alice, at)).toBe(0);
+          brake.failed(alice, at);
+        }
+        expect(brake.waitMs(from(`198.51.100.${second / 599}`, "alice"), at)).toBeGreaterThan(0);
+      }
+    }
+  });
+
+  it.each([
+    [1, 700],
+    [3, 720],
+    [100, 2_700],
+    [1_000, 10_000],
+  ])("%i addresses that guess at one user for an hour have %i guesses looked at, not more", (strangers, max) => {
+    const brake = new GuessBrake();
+    let checked = 0;
+    for (let second = 0; second < 3_600; second += 6) {
+      const at = now + second * 1_000;
+      for (let n = 0; n < strangers; n += 1) {
+        const login = from(`203.${n >> 8}.113.${n & 255}`, "alice", 5060 + (second % 50));
+        if (brake.waitMs(login, at) > 0) continue;
+        brake.failed(login, at);
+        checked += 1;
+      }
+    }
+    expect(checked).toBeLessThanOrEqual(max);
+  });
+
+  it("what was let through over the burst makes nobody wait for longer than the next turn", () => {
+    const brake = new GuessBrake();
+    for (let n = 0; n < 3_000; n += 1) brake.failed(from(`203.0.${n >> 8}.${n & 255}`, "alice"), now);
+    expect(brake.waitMs(from("203.0.0.1", "alice"), now + failedLoginMsPerUser)).toBe(0);
   });
 
   it("a flow that a user was right on does not suffer from anybody else at its address, in its own name or another's", () => {

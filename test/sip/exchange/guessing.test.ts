@@ -73,6 +73,18 @@ describe("guessing passwords", () => {
     expect(register(world, new TestPhone("alice", "198.51.100.7", 5070), "secret")).toBe(200);
   });
 
+  it("three addresses that guess on and on do not keep out who mistypes the password three times at a new place", () => {
+    const world = digestWorld();
+    for (let minute = 0; minute < 10; minute += 1) {
+      for (let n = 0; n < 3; n += 1) guess(world, new TestPhone("alice", `203.0.113.${n}`, 6666 + minute), 100);
+      world.advance(60_000);
+    }
+    for (let n = 0; n < 3; n += 1) guess(world, new TestPhone("alice", `203.0.113.${n}`, 7777), 100);
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    expect([1, 2, 3].map((n) => register(world, alice, `mistyped${n}`))).toEqual([401, 401, 401]);
+    expect(register(world, alice, "secret")).toBe(200);
+  });
+
   it("a phone that is registered goes on behind the NAT where others guess; they do not", () => {
     const world = digestWorld();
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
