@@ -55,6 +55,13 @@ export const cancelAnswerMs: number = 2 * t1Ms;
 /** RFC 3261 16.6 11: Timer C must be greater than three minutes. */
 export const timerCMs = 181_000;
 
+/**
+ * Provisional responses of one branch that are forwarded at once, and one more a second: a phone says few, a queue one every some seconds. More cost us, and
+ * whoever may have been forged as the caller.
+ */
+export const provisionalsMax = 64;
+export const provisionalMs = 1_000;
+
 /** Branches of one response context: every binding of an address-of-record can ring. */
 export const branchesMax = 12;
 /** Client transactions that one request may start, over all addresses and flows of its targets. */

@@ -457,6 +457,7 @@ export class Exchange {
         if (isBranch(tx.owner)) this.#late.ended(tx.owner.via.branch, tx.owner.via.mark, tx.method, now);
       },
       responseLost: (tx, response, now) => this.#whereabouts.responseLost(tx, response, now),
+      isRegisteredOn: (flow) => this.store.bindingsOnFlow(flow).length > 0,
       answeredElsewhere: (tx, now) => {
         const context = tx.owner;
         if (isResponseContext(context) && this.#invites.isAdopted(context)) this.#proxy.endedElsewhere(context, now);

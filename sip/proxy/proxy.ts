@@ -42,6 +42,7 @@ import {
   isGroupTaken,
   isOpen,
   isResponseContext,
+  isTooOften,
   latestOf,
   newBranch,
   newContext,
@@ -541,14 +542,15 @@ export class Proxy {
     if ((message.status > 100 || isHeard) && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
     if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
     // 16.7 5; RFC 4320 4.1: nothing but 100 answers a non-INVITE before its final response.
-    if (message.status > 100 && context.isInvite && context.finalStatus === 0) {
+    const isDropped = message.status > 100 && isTooOften(branch, now);
+    if (message.status > 100 && context.isInvite && context.finalStatus === 0 && !isDropped) {
       const upstream = withoutTopVia(message, context.tx.reliable);
       if (upstream === undefined) return;
       this.#env.provisional?.(context, branch, message, now);
       this.#respond(context, message.status, upstream, now);
     }
     // That a branch has said 100 is nothing that another replica needs to know.
-    if (isNews || branch.cancelRequested) this.#changed(context, now);
+    if ((isNews && !isDropped) || branch.cancelRequested) this.#changed(context, now);
   }
 
   /** RFC 3261 16.7 5: a 2xx is forwarded at once, every one of an INVITE, and ends the search (16.7 10). */
@@ -701,9 +703,8 @@ export class Proxy {
     const commit = this.#env.final?.(context, status, undefined, undefined, now);
     // Whoever was waited for comes back soon, or not at all.
     const headers: HeaderField[] = status === 480 && context.soughtUntil !== 0 ? [["Retry-After", String(awayRetryAfterSeconds)]] : [];
-    const own =
-      octets ?? (request === undefined ? undefined : buildResponse(request.message, status, { toTag: this.#env.nextTag(), headers }));
-    if (own !== undefined && octets === undefined) this.#transactions.boundRepeats(tx, own);
+    const make = (message: SipMessage): Uint8Array => buildResponse(message, status, { toTag: this.#env.nextTag(), headers });
+    const own = octets ?? (request === undefined ? undefined : this.#transactions.brief(tx, make(request.message)));
     if (own !== undefined) this.#respond(context, status, own, now, commit);
     this.#close(context, now);
   }

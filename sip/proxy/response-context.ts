@@ -1,4 +1,4 @@
-import { attemptsMax, spiralAttemptsMax, t1Ms } from "../limits.ts";
+import { attemptsMax, provisionalMs, provisionalsMax, spiralAttemptsMax, t1Ms } from "../limits.ts";
 import type { Timer } from "../transaction/timer-table.ts";
 import type { ClientTransaction, ServerTransaction } from "../transaction/transaction.ts";
 import { breadthOf } from "./breadth.ts";
@@ -66,6 +66,8 @@ export type Branch = {
   isUnproven: boolean;
   /** Nothing has come back, and its phone is looked for, or was found, on another flow. */
   isSought: boolean;
+  /** When as many provisional responses as ever may be forwarded at once: see {@link isTooOften}. */
+  provisionalsFullAt: number;
   client: ClientTransaction | undefined;
   /** Timer C, or how long it is waited for something; undefined: never set. */
   timer: Timer | undefined;
@@ -163,6 +165,7 @@ export function newBranch(context: ResponseContext, target: Target, breadth: num
     isLost: false,
     isUnproven: false,
     isSought: false,
+    provisionalsFullAt: 0,
     client: undefined,
     timer: undefined,
   };
@@ -194,6 +197,13 @@ function isLeftAlone({ cancelRequested, state, client }: Branch): boolean {
 /** Stands for phones that are waited for: see `Target.seek`. */
 export function isAwaiting(branch: Branch): boolean {
   return branch.state !== "Finished" && branch.target.seek === "registration";
+}
+
+/** Notes a provisional response of a branch. True: it has had too many of late, this one is not forwarded. */
+export function isTooOften(branch: Branch, now: number): boolean {
+  if (branch.provisionalsFullAt - now > (provisionalsMax - 1) * provisionalMs) return true;
+  branch.provisionalsFullAt = Math.max(branch.provisionalsFullAt, now) + provisionalMs;
+  return false;
 }
 
 /** Whether a new branch may still start (RFC 3261 16.7 5, 10; RFC 4320 4.2). */

@@ -1,7 +1,8 @@
-import { t1Ms, t2Ms, t4Ms } from "../limits.ts";
+import { t1Ms, t4Ms } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { never, schedule } from "./transaction.ts";
 import type { InviteServerTransaction, Machinery } from "./transaction.ts";
+import { nextRepeatMs, sayAgain } from "./unproven-callers.ts";
 
 /** RFC 3261 17.2.1, figure 7, as RFC 6026 8.5 corrects it: the INVITE server transaction. */
 
@@ -61,6 +62,7 @@ export function respondInvite(
       tx.lastStatus = status;
       tx.commit = commit;
       tx.lastResponse = status >= 200 && status < 300 ? undefined : response;
+      tx.octetsLeft -= response.length;
       machinery.transport.send(tx.responseFlow, response, commit);
       if (status < 200) return;
       if (!tx.reliable || status < 300) tx.request = undefined;
@@ -93,11 +95,8 @@ export function fireInviteServer(tx: InviteServerTransaction, machinery: Machine
   switch (tx.state) {
     case "Completed":
       if (tx.endsAt <= now) return terminate(tx, machinery, now); // Timer H: the ACK never came
-      if (tx.lastResponse !== undefined && tx.lastResponse.length <= tx.repeatOctets) {
-        tx.repeatOctets -= tx.lastResponse.length;
-        machinery.transport.send(tx.responseFlow, tx.lastResponse, tx.commit);
-      }
-      tx.retransmitMs = Math.min(2 * tx.retransmitMs, t2Ms); // Timer G
+      sayAgain(tx, machinery.transport);
+      tx.retransmitMs = nextRepeatMs(tx); // Timer G
       tx.retransmitAt = now + tx.retransmitMs;
       return schedule(tx, machinery.timers);
     case "Accepted": // Timer L

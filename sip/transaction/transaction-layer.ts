@@ -1,8 +1,8 @@
 import { isParseError } from "../errors.ts";
-import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsMax, unprovenAnswerFactor } from "../limits.ts";
+import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { briefResponse, receivedLength, tagOfRefusal } from "../transport/brief-response.ts";
+import { briefResponse, tagOfRefusal } from "../transport/brief-response.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
 import { sourceOfFlow } from "../transport/source.ts";
 import { HeldRequests, type Held } from "./held-requests.ts";
@@ -25,6 +25,7 @@ import type {
   TransactionUser,
   TransportSink,
 } from "./transaction.ts";
+import { askedAgain, isTooShortForTrying, openAccount, withinAccount } from "./unproven-callers.ts";
 
 /** What in-dialog requests may use over `transactionsMax`, so that calls in progress can end while new ones are refused. */
 const inDialogShare = 1.25;
@@ -118,8 +119,10 @@ export class TransactionLayer {
   /** Sends a response of the user's on a server transaction. What the state does not allow is dropped, as the RFC says. */
   respond(tx: ServerTransaction, status: number, response: Uint8Array, now: number, commit?: number): void {
     if (status >= 300 && !isUniqueServerKey(tx.key)) tx.responseTag = readSent(response).toTag;
-    if (tx.kind === "inviteServer") respondInvite(tx, status, response, this.#machinery, now, commit);
-    else this.#respondNonInvite(tx, status, response, now, commit);
+    if (tx.kind === "inviteServer") {
+      if (status >= 300 && tx.state === "Proceeding") openAccount(tx, response, this.#machinery.user);
+      respondInvite(tx, status, response, this.#machinery, now, commit);
+    } else this.#respondNonInvite(tx, status, response, now, commit);
     if (status >= 200) this.#held.release(tx.held);
   }
 
@@ -146,15 +149,9 @@ export class TransactionLayer {
     this.#machinery.transport.send(flow, briefResponse(request, flow, response));
   }
 
-  /**
-   * A refusal of ours, after a while, of a datagram that has proved nothing: Timer G says it again as often as the octets of the request allow, the
-   * 100 counted (RFC 3261 26.3.2.4). A repeated INVITE is answered all the same. What a phone has answered is not bounded: a caller who has heard it
-   * ring repeats nothing, and would wait for ever for an answer that was lost once.
-   */
-  boundRepeats(tx: ServerTransaction, response: Uint8Array): void {
-    if (tx.isProven || tx.reliable || tx.request === undefined) return;
-    const spent = (tx.lastResponse?.length ?? 0) + response.length;
-    tx.repeatOctets = unprovenAnswerFactor * receivedLength(tx.request) - spent;
+  /** A refusal of ours, after a while: to a datagram that has proved nothing in few octets. */
+  brief(tx: ServerTransaction, response: Uint8Array): Uint8Array {
+    return withinAccount(tx, response, this.#machinery.user);
   }
 
   /**
@@ -163,7 +160,8 @@ export class TransactionLayer {
    */
   trying(tx: ServerTransaction, now: number): void {
     if (tx.kind !== "inviteServer" || tx.lastStatus !== 0 || tx.request === undefined) return;
-    respondInvite(tx, 100, buildResponse(tx.request, 100), this.#machinery, now);
+    const response = buildResponse(tx.request, 100);
+    if (!isTooShortForTrying(tx, tx.request, response)) respondInvite(tx, 100, response, this.#machinery, now);
   }
 
   /** RFC 4320 4.2: ends a server transaction that will not be answered at all. */
@@ -363,7 +361,10 @@ export class TransactionLayer {
   #receiveCancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
     const inviteKey = serverKey(message, "INVITE");
     const invite = inviteKey === undefined ? undefined : this.#servers.get(inviteKey);
-    this.#machinery.user.cancel(invite?.kind === "inviteServer" ? invite : undefined, tx, message, now);
+    if (invite?.kind !== "inviteServer") return this.#machinery.user.cancel(undefined, tx, message, now);
+    const wasRefused = invite.state === "Completed";
+    this.#machinery.user.cancel(invite, tx, message, now);
+    if (wasRefused) askedAgain(invite, tx, message, this.#machinery.transport);
   }
 
   #receiveAck(message: SipMessage, flow: string, now: number): void {
@@ -426,7 +427,7 @@ export class TransactionLayer {
       isMoved: false,
       reliable: this.#isReliable(flow),
       isProven: false,
-      repeatOctets: Number.POSITIVE_INFINITY,
+      octetsLeft: 0,
       request: message,
       lastResponse: undefined,
       lastStatus: 0,

@@ -30,8 +30,8 @@ type ServerCommon = Schedule & {
   readonly reliable: boolean;
   /** Its sender has proved who it is, or that it takes part in the dialog: see {@link TransactionLayer.refuse}. */
   isProven: boolean;
-  /** Octets that Timer G may still send; see {@link TransactionLayer.boundRepeats}. */
-  repeatOctets: number;
+  /** Octets that may still be sent to who has proved nothing, and what has been sent taken off: see unproven-callers.ts. */
+  octetsLeft: number;
   /**
    * The request; given up when the final response has been sent, so that a finished transaction holds no message. (Not by an INVITE over a
    * connection that waits for the ACK: its response may have to find another one.)
@@ -110,6 +110,8 @@ export type TransactionUser = {
    * False: RFC 3261 18.2.2.
    */
   responseLost?(tx: ServerTransaction, response: SipMessage, now: number): boolean;
+  /** Whether somebody is known to be at the far end of this flow, who has proved nothing with his request: a registered phone. Absent: everywhere. */
+  isRegisteredOn?(flow: string): boolean;
   /** An ACK has come for an INVITE in state Proceeding: another replica has answered it. */
   answeredElsewhere?(tx: InviteServerTransaction, now: number): void;
 };

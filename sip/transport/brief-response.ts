@@ -24,11 +24,11 @@ export function tagOfRefusal(request: SipMessage): string {
 /**
  * A response of ours to a stamped request that came on this flow, of {@link unprovenAnswerFactor} times its octets at most. Requests of real phones
  * are long enough for any answer. To a short one it is written as short as it can be (RFC 3261 7.3.3), without what can be left out. One that
- * is too short for a challenge is refused, 400.
+ * is too short for a challenge is refused, 400. `spent`: octets that it has been answered with already.
  */
-export function briefResponse(request: SipMessage, flow: string, response: Uint8Array): Uint8Array {
+export function briefResponse(request: SipMessage, flow: string, response: Uint8Array, spent = 0): Uint8Array {
   if (transportOfFlow(flow) !== "UDP") return response;
-  const octetsMax = unprovenAnswerFactor * receivedLength(request);
+  const octetsMax = unprovenAnswerFactor * receivedLength(request) - spent;
   if (response.length <= octetsMax) return response;
   const message = parseMessage(response);
   if (isParseError(message)) return response;

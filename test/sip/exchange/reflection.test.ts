@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { messageOctetsMax, unprovenAnswerFactor } from "../../../sip/limits.ts";
+import { messageOctetsMax, provisionalMs, provisionalsMax, unprovenAnswerFactor } from "../../../sip/limits.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
-import { testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
-import { proofOf, registered } from "./proof.ts";
+import { answer, testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
+import { proofOf, proved, registered } from "./proof.ts";
 
 /** Somebody who writes another's address on his datagrams. */
 const victim = "u0..c6336407138e";
@@ -25,6 +25,15 @@ function shortest({ method = "INVITE", uri = "sip:b@example.test", from = "sip:e
 const ours = "sip:a@example.test";
 const badProof =
   'Proxy-Authorization:Digest username="a",realm="example.test",nonce="x",uri="sip:b@example.test",response="0",cnonce="c",nc=00000001,qop=auth\r\n';
+
+/** The same with names as phones write them. */
+function written(forged: Forged): string {
+  return shortest(forged)
+    .replace("v:", "Via: ")
+    .replace("\r\nf:", "\r\nFrom: ")
+    .replace("\r\nt:", "\r\nTo: ")
+    .replace("\r\ni:", "\r\nCall-ID: ");
+}
 
 /** What is refused at once, and how. */
 const refused: readonly [what: string, status: number, Forged][] = [
@@ -116,21 +125,23 @@ describe("[RFC3261 26.3.2.4] a request that has proved nothing is refused once, 
     expect(challenge?.message.status).toBe(407);
   });
 
-  it.each([0, 300, 900])("a refusal of ours that comes later is said again as often as its request is long: %i octets more", (more) => {
-    const exchange = world();
-    const bob = new TestPhone("b", "203.0.113.9", 5080, "WS");
-    registered(exchange, bob);
-    exchange.record(RecordKind.closed, bob.key, "", bob.access);
-    const invite = shortest({ headers: more === 0 ? "" : `x-long:${"x".repeat(more)}\r\n` });
-    const answers = [...exchange.receive(victim, invite), ...exchange.advance(120_000)];
-    const [first, second, ...repeats] = answers;
-    expect([first?.message.status, second?.message.status]).toEqual([100, 480]);
-    // The two themselves are more, where it is shorter than any phone's.
-    const bound = Math.max(unprovenAnswerFactor * invite.length, octetsOf(answers.slice(0, 2)));
-    expect(octetsOf(answers)).toBeLessThanOrEqual(bound);
-    expect(repeats.length > 0).toBe(more > 0);
-    expect(exchange.exchange.counts(exchange.now).transactions).toBe(0);
-  });
+  it.each([0, 30, 60, 100, 150, 300, 900])(
+    "a refusal of ours that comes later, the 100 and its copies are twice the octets at most: %i octets more",
+    (more) => {
+      const exchange = world();
+      const bob = new TestPhone("b", "203.0.113.9", 5080, "WS");
+      registered(exchange, bob);
+      exchange.record(RecordKind.closed, bob.key, "", bob.access);
+      const invite = shortest({ headers: more === 0 ? "" : `x-long:${"x".repeat(more)}\r\n` });
+      const answers = [...exchange.receive(victim, invite), ...exchange.advance(120_000)];
+      const statuses = answers.map((each) => each.message.status);
+      // One that is shorter than any phone's has no 100: it is repeated until the answer is there, if somebody sends it.
+      expect(statuses.slice(0, 2)).toEqual(more < 60 ? [480] : [100, 480]);
+      expect(octetsOf(answers)).toBeLessThanOrEqual(unprovenAnswerFactor * invite.length);
+      expect(statuses.length > 2).toBe(more > 150);
+      expect(exchange.exchange.counts(exchange.now).transactions).toBe(0);
+    },
+  );
 
   it("[RFC3261 8.1.3.5] an answer that no frame takes is none: a request with the longest of Vias", () => {
     const exchange = world();
@@ -200,5 +211,113 @@ describe("[RFC3261 26.3.2.4] a request that has proved nothing is refused once, 
       480,
     ]);
     expect(exchange.advance(600).map((each) => each.message.status)).toEqual([480]);
+  });
+});
+
+describe("[RFC3261 26.3.2.4, 17.2.1] what a phone refuses is said again within twice the octets of a datagram that has proved nothing", () => {
+  const bob = new TestPhone("b", "203.0.113.9", 5080);
+  const long = `x-long:${"x".repeat(900)}\r\n`;
+
+  /** A stranger's INVITE, which rings and is refused. */
+  function refusedBy(status: number, invite: string, from = victim): { readonly exchange: TestExchange; readonly sent: readonly Sent[] } {
+    const exchange = world();
+    registered(exchange, new TestPhone("b", "203.0.113.9", 5080));
+    const first = exchange.receive(from, invite);
+    const [heard] = first.filter(({ message }) => message.isRequest);
+    if (heard === undefined) throw new Error("nothing was forwarded");
+    const rings = exchange.receive(bob.key, answer(heard.message, 180, "bob"));
+    const refuses = exchange.receive(bob.key, answer(heard.message, status, "bob"));
+    return { exchange, sent: [...first, ...rings, ...refuses].filter(({ message }) => !message.isRequest) };
+  }
+
+  it.each([302, 404, 486, 503, 603])("%i", (status) => {
+    for (const headers of ["", `x-long:${"x".repeat(300)}\r\n`, long]) {
+      const invite = written({ headers });
+      const { exchange, sent } = refusedBy(status, invite);
+      const repeats = exchange.advance(120_000).filter(({ message }) => !message.isRequest);
+      expect(sent.at(-1)?.message.status).toBe(status === 503 ? 500 : status);
+      // What the phone says is said once whatever it is; no copy is over the account.
+      expect(octetsOf([...sent, ...repeats])).toBeLessThanOrEqual(Math.max(unprovenAnswerFactor * invite.length, octetsOf(sent)));
+      expect(repeats.length).toBeLessThanOrEqual(3);
+      expect(headers !== long || repeats.length > 0).toBe(true);
+      expect(exchange.exchange.counts(exchange.now).transactions).toBe(0);
+    }
+  });
+
+  it("its few copies come after 0.5, 2.5 and 10.5 s: they outlast bad weather", () => {
+    const { exchange } = refusedBy(486, written({ headers: `${long}${long}` }));
+    const copies = [600, 2_000, 8_000, 100_000].map((ms) => exchange.advance(ms).filter(({ message }) => !message.isRequest).length);
+    expect(copies).toEqual([1, 1, 1, 0]);
+  });
+
+  it("a caller who repeats the INVITE, or hangs up, hears it again, however often", () => {
+    const invite = written({});
+    const { exchange } = refusedBy(486, invite);
+    exchange.advance(20_000);
+    for (let time = 0; time < 3; time += 1) expect(exchange.receive(victim, invite).map(({ message }) => message.status)).toEqual([486]);
+    const cancel = written({
+      method: "CANCEL",
+      headers: "s:I have heard nothing, and do not want to wait any longer for what may never come; here are the octets for it\r\n",
+    });
+    const heard = exchange.receive(victim, cancel);
+    expect(heard.map(({ message }) => message.valuesOf("CSeq").join())).toEqual(["1 CANCEL", "1 INVITE"]);
+    expect(octetsOf(heard)).toBeLessThanOrEqual(unprovenAnswerFactor * cancel.length);
+  });
+
+  it("a forged CANCEL does not bring more than twice its octets either", () => {
+    for (const headers of ["", long]) {
+      const cancel = written({ method: "CANCEL" });
+      const { exchange, sent } = refusedBy(486, written({ headers }));
+      const sentLater = [...exchange.receive(victim, cancel), ...exchange.advance(120_000)].filter(({ message }) => !message.isRequest);
+      const paid = unprovenAnswerFactor * (written({ headers }).length + cancel.length);
+      const ok = octetsOf(sentLater.filter(({ message }) => message.valuesOf("CSeq").join() === "1 CANCEL"));
+      expect(octetsOf([...sent, ...sentLater])).toBeLessThanOrEqual(Math.max(paid, octetsOf(sent) + ok));
+    }
+  });
+
+  it("who has shown a password, and a registered phone of a domain that asks for none, hear it until they acknowledge it", () => {
+    const alice = new TestPhone("a", "198.51.100.7", 5070);
+    const copiesFor = (exchange: TestExchange, sent: readonly Sent[]): number => {
+      const [heard] = sent.filter(({ message }) => message.isRequest);
+      if (heard === undefined) throw new Error("nothing was forwarded");
+      exchange.receive(bob.key, answer(heard.message, 486, "bob"));
+      return exchange.advance(120_000).filter(({ key }) => key === alice.key).length;
+    };
+    const asked = world();
+    registered(asked, new TestPhone("b", "203.0.113.9", 5080));
+    expect(copiesFor(asked, proved(asked, alice, "INVITE", "sip:b@example.test"))).toBe(10);
+    const open = new TestExchange("open");
+    for (const phone of [new TestPhone("b", "203.0.113.9", 5080), new TestPhone("a", "198.51.100.7", 5070)])
+      open.receive(phone.key, phone.register());
+    expect(copiesFor(open, open.receive(alice.key, alice.request("INVITE", "sip:b@example.test")))).toBe(10);
+    const stranger = new TestExchange("open");
+    stranger.receive(bob.key, new TestPhone("b", "203.0.113.9", 5080).register());
+    expect(copiesFor(stranger, stranger.receive(alice.key, alice.request("INVITE", "sip:b@example.test")))).toBeLessThanOrEqual(2);
+  });
+});
+
+describe("[RFC3261 16.7 5] provisional responses of a phone that says too many", () => {
+  it("so many at once and one a second are forwarded, and nothing more is written", () => {
+    const exchange = world();
+    const bob = new TestPhone("b", "203.0.113.9", 5080);
+    registered(exchange, bob);
+    const [heard] = exchange.receive(victim, written({})).filter(({ message }) => message.isRequest);
+    if (heard === undefined) throw new Error("nothing was forwarded");
+    const say = (count: number): number => {
+      let forwarded = 0;
+      for (let n = 0; n < count; n += 1) {
+        const headers = n % 2 === 0 ? [] : ["Require: 100rel", `RSeq: ${n}`];
+        forwarded += exchange.receive(bob.key, answer(heard.message, n % 2 === 0 ? 180 : 183, "bob", headers)).length;
+      }
+      return forwarded;
+    };
+    expect(say(300)).toBe(provisionalsMax);
+    const before = exchange.exchange.store.sequence;
+    expect(say(100)).toBe(0);
+    expect(exchange.exchange.store.sequence).toBe(before);
+    exchange.advance(10 * provisionalMs);
+    expect(say(100)).toBe(10);
+    // The answer passes.
+    expect(exchange.receive(bob.key, answer(heard.message, 486, "bob")).filter(({ message }) => !message.isRequest)).toHaveLength(1);
   });
 });

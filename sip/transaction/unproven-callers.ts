@@ -1,0 +1,62 @@
+import { t2Ms, unprovenAnswerFactor } from "../limits.ts";
+import type { SipMessage } from "../message/sip-message.ts";
+import { briefResponse, receivedLength } from "../transport/brief-response.ts";
+import type { InviteServerTransaction, ServerTransaction, TransactionUser, TransportSink } from "./transaction.ts";
+
+/**
+ * RFC 3261 26.3.2.4: the source of a datagram may be forged, and whoever is there must not get more of us than of the one who forges it. So an INVITE over
+ * UDP whose sender has proved nothing has an account: twice its octets, and what is answered is taken off; the first copy of each answer is said in any
+ * case. Timer G says a refusal again only while there is something left, and at longer pauses, so that the few copies outlast bad weather.
+ *
+ * A caller who has heard it ring repeats no INVITE. Should he have heard none of the copies, he hangs up in the end: his CANCEL asks once more, and
+ * fills the account.
+ */
+
+/** As long as it has proved nothing, and a datagram could have been forged. */
+function isDoubtful(tx: ServerTransaction, user: TransactionUser): boolean {
+  return !tx.isProven && !tx.reliable && user.isRegisteredOn?.(tx.flow) === false;
+}
+
+/** The 100 of one that is shorter than any phone's is left out: with the answer it would be more than the account has. */
+export function isTooShortForTrying(tx: ServerTransaction, request: SipMessage, trying: Uint8Array): boolean {
+  return !tx.isProven && !tx.reliable && trying.length > receivedLength(request);
+}
+
+/** A refusal of ours, within what is left of the account. */
+export function withinAccount(tx: ServerTransaction, response: Uint8Array, user: TransactionUser): Uint8Array {
+  if (tx.request === undefined || !isDoubtful(tx, user)) return response;
+  return briefResponse(tx.request, tx.responseFlow, response, -tx.octetsLeft);
+}
+
+/** A refusal of an INVITE is about to be sent, and may be repeated. It is paid for in any case. */
+export function openAccount(tx: ServerTransaction, response: Uint8Array, user: TransactionUser): void {
+  const { request } = tx;
+  const isBounded = request !== undefined && isDoubtful(tx, user);
+  tx.octetsLeft = isBounded ? Math.max(response.length, tx.octetsLeft + boundOf(request)) : Number.POSITIVE_INFINITY;
+}
+
+/** A CANCEL for an INVITE that was refused has been answered: its caller may not have heard that. */
+export function askedAgain(tx: InviteServerTransaction, cancelTx: ServerTransaction, cancel: SipMessage, transport: TransportSink): void {
+  if (tx.state !== "Completed" || tx.lastResponse === undefined || tx.octetsLeft === Number.POSITIVE_INFINITY) return;
+  const bound = boundOf(cancel);
+  tx.octetsLeft += bound - (cancelTx.lastResponse?.length ?? 0);
+  const response = briefResponse(cancel, tx.responseFlow, tx.lastResponse, bound - tx.octetsLeft);
+  if (response.length > tx.octetsLeft) return;
+  tx.octetsLeft -= response.length;
+  transport.send(tx.responseFlow, response, tx.commit);
+}
+
+export function sayAgain(tx: InviteServerTransaction, transport: TransportSink): void {
+  if (tx.lastResponse === undefined || tx.lastResponse.length > tx.octetsLeft) return;
+  tx.octetsLeft -= tx.lastResponse.length;
+  transport.send(tx.responseFlow, tx.lastResponse, tx.commit);
+}
+
+/** Timer G. The few copies of an account are sent after 0.5, 2.5 and 10.5 s. */
+export function nextRepeatMs({ octetsLeft, retransmitMs }: InviteServerTransaction): number {
+  return octetsLeft === Number.POSITIVE_INFINITY ? Math.min(2 * retransmitMs, t2Ms) : 4 * retransmitMs;
+}
+
+function boundOf(request: SipMessage): number {
+  return unprovenAnswerFactor * receivedLength(request);
+}
