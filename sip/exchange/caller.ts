@@ -80,6 +80,11 @@ export function addressOfRecordIn(map: ClusterMap, text: string): string {
   return addressOfRecordOfParty(map, parseNameAddr(text));
 }
 
+/** Whether users of the domain of this address-of-record prove nothing. */
+export function asksNobody(map: ClusterMap, addressOfRecord: string): boolean {
+  return domainOf(map, addressOfRecord.slice(addressOfRecord.lastIndexOf("@") + 1))?.auth === "open";
+}
+
 /** RFC 3261 10.3 5: the address-of-record that a REGISTER is about; undefined when its To is not in a domain of ours. */
 export function addressOfRecordOfTo(
   map: ClusterMap,

@@ -31,7 +31,7 @@ import { responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
-import { addressOfRecordIn, callingOf, claimOfParty, showsAnother, vouch, type Calling } from "./caller.ts";
+import { addressOfRecordIn, asksNobody, callingOf, claimOfParty, showsAnother, vouch, type Calling } from "./caller.ts";
 import { ContactFinder, type ContactWaiter } from "./contact-finder.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
@@ -457,7 +457,7 @@ export class Exchange {
         if (isBranch(tx.owner)) this.#late.ended(tx.owner.via.branch, tx.owner.via.mark, tx.method, now);
       },
       responseLost: (tx, response, now) => this.#whereabouts.responseLost(tx, response, now),
-      isRegisteredOn: (flow) => this.store.bindingsOnFlow(flow).length > 0,
+      isTrustedOn: (flow) => this.store.bindingsOnFlow(flow).some(({ value }) => asksNobody(this.#map, value.addressOfRecord)),
       answeredElsewhere: (tx, now) => {
         const context = tx.owner;
         if (isResponseContext(context) && this.#invites.isAdopted(context)) this.#proxy.endedElsewhere(context, now);

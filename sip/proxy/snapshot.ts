@@ -91,6 +91,8 @@ export function restoreInvite(
   // Its caller has asked again here before it was known.
   if (proxy.join(tx, request, now)) return undefined;
   tx.responseFlow = snapshot.responseFlow;
+  // It has been let in: who has a name of ours has shown a password.
+  tx.isProven = request.token !== undefined || request.asserted !== undefined;
   const context = contextOf(snapshot, tx, request);
   tx.owner = context;
   const sent = new Map<Branch, InviteBranch>();

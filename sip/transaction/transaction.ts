@@ -110,8 +110,8 @@ export type TransactionUser = {
    * False: RFC 3261 18.2.2.
    */
   responseLost?(tx: ServerTransaction, response: SipMessage, now: number): boolean;
-  /** Whether somebody is known to be at the far end of this flow, who has proved nothing with his request: a registered phone. Absent: everywhere. */
-  isRegisteredOn?(flow: string): boolean;
+  /** Whether a phone is registered on this flow that nobody asks for a password. Absent: everywhere. */
+  isTrustedOn?(flow: string): boolean;
   /** An ACK has come for an INVITE in state Proceeding: another replica has answered it. */
   answeredElsewhere?(tx: InviteServerTransaction, now: number): void;
 };

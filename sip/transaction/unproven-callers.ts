@@ -12,14 +12,18 @@ import type { InviteServerTransaction, ServerTransaction, TransactionUser, Trans
  * fills the account.
  */
 
+/** What stampReceived writes into a Via: an address and a port. Nearly all INVITEs are longer than their 100 by more than that. */
+const stampOctetsMax = 64;
+
 /** As long as it has proved nothing, and a datagram could have been forged. */
 function isDoubtful(tx: ServerTransaction, user: TransactionUser): boolean {
-  return !tx.isProven && !tx.reliable && user.isRegisteredOn?.(tx.flow) === false;
+  return !tx.isProven && !tx.reliable && user.isTrustedOn?.(tx.flow) === false;
 }
 
 /** The 100 of one that is shorter than any phone's is left out: with the answer it would be more than the account has. */
 export function isTooShortForTrying(tx: ServerTransaction, request: SipMessage, trying: Uint8Array): boolean {
-  return !tx.isProven && !tx.reliable && trying.length > receivedLength(request);
+  if (tx.isProven || tx.reliable || trying.length <= request.end - request.start - stampOctetsMax) return false;
+  return trying.length > receivedLength(request);
 }
 
 /** A refusal of ours, within what is left of the account. */

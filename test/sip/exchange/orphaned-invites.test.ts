@@ -175,6 +175,8 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     ]);
     expect(branchOf(sent[0])).toBe(branchOf(second));
     expect(world.exchange.counts(world.now).dialogs).toBe(1);
+    // Said again, it cancels nothing more.
+    expect(said(world.receive(first.key, answer(first.message, 200, "b", [`Contact: <sip:bob@${first.key}.invalid>`])))).toEqual(["200"]);
   });
 
   it("a CANCEL for another call has another branch, whatever of it differs: nobody's call but its own ends by it", () => {

@@ -275,6 +275,33 @@ describe("[RFC3261 26.3.2.4, 17.2.1] what a phone refuses is said again within t
     }
   });
 
+  it("who has shown a password to the replica that has died hears it from the other one", () => {
+    const exchange = world();
+    const alice = new TestPhone("a", "198.51.100.7", 5070);
+    registered(exchange, new TestPhone("b", "203.0.113.9", 5080));
+    const [heard] = proved(exchange, alice, "INVITE", "sip:b@example.test").filter(({ message }) => message.isRequest);
+    if (heard === undefined) throw new Error("nothing was forwarded");
+    exchange.receive(bob.key, answer(heard.message, 180, "bob"));
+    const other = new TestExchange("digest", { cell: "b" });
+    for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    other.exchange.takeOver(undefined, other.now);
+    other.drain();
+    other.receive(bob.key, answer(heard.message, 486, "bob"));
+    expect(other.advance(120_000).filter(({ key }) => key === alice.key)).toHaveLength(10);
+  });
+
+  it("an INVITE with the address of a registered phone, which somebody else has sent, is not more to it", () => {
+    const exchange = world();
+    const alice = new TestPhone("a", "198.51.100.7", 5070);
+    registered(exchange, alice);
+    registered(exchange, new TestPhone("b", "203.0.113.9", 5080));
+    const forged = alice.request("INVITE", "sip:b@example.test", ["From: <sip:e@x>;tag=1"]);
+    const [heard] = exchange.receive(alice.key, forged).filter(({ message }) => message.isRequest);
+    if (heard === undefined) throw new Error("nothing was forwarded");
+    exchange.receive(bob.key, answer(heard.message, 486, "bob"));
+    expect(exchange.advance(120_000).filter(({ message }) => !message.isRequest).length).toBeLessThanOrEqual(1);
+  });
+
   it("who has shown a password, and a registered phone of a domain that asks for none, hear it until they acknowledge it", () => {
     const alice = new TestPhone("a", "198.51.100.7", 5070);
     const copiesFor = (exchange: TestExchange, sent: readonly Sent[]): number => {
