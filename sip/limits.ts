@@ -267,6 +267,11 @@ export const pairBootsRememberedMax = 8;
  */
 export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
 export const inviteRefreshMs = 60_000;
+/**
+ * INVITEs of the other replica that are read for a request of an early dialog, which may be a stranger's: 1000 take 0.2 ms. With more of them its token
+ * is believed for as long as they ring.
+ */
+export const foreignInvitesReadMax = 1_000;
 /** Questions for addresses that wait for a gateway to come back; over: refused at once, as if none had been there. */
 export const resolutionsWaitingMax = 1_000;
 /**

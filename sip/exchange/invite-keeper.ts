@@ -1,4 +1,4 @@
-import { inviteLifetimeMs, inviteRefreshMs, lostCallsMs } from "../limits.ts";
+import { foreignInvitesReadMax, inviteLifetimeMs, inviteRefreshMs, lostCallsMs } from "../limits.ts";
 import type { Proxy } from "../proxy/proxy.ts";
 import type { ResponseContext } from "../proxy/response-context.ts";
 import { restoreInvite, snapshotInvite } from "../proxy/snapshot.ts";
@@ -9,9 +9,6 @@ import type { Invite } from "../record/values.ts";
 import { cellOfVersion, msOfVersion } from "../record/version.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import { accessOfFlow } from "../transport/flow.ts";
-
-/** A request of an early dialog comes here seldom, and a stranger's must cost little: 1000 are read in 0.2 ms. */
-const foreignInvitesRead = 1_000;
 
 type InProgress = { readonly context: ResponseContext; writtenAt: number };
 
@@ -107,13 +104,13 @@ export class InviteKeeper {
     return undefined;
   }
 
-  /** Whether one of another replica may have this Call-ID: of the first {@link foreignInvitesRead} it is said for certain. */
+  /** Whether one of another replica may have this Call-ID: of the first {@link foreignInvitesReadMax} it is said for certain. */
   mayBeForeign(callId: string): boolean {
     let read = 0;
     for (const { key, value } of this.#store.records("invite")) {
       if (this.#inProgress.has(key)) continue;
       read += 1;
-      if (read > foreignInvitesRead || value.request.includes(callId)) return true;
+      if (read > foreignInvitesReadMax || value.request.includes(callId)) return true;
     }
     return false;
   }
