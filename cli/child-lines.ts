@@ -15,6 +15,8 @@ export class ChildLines {
     if (complaint === undefined) return line.endsWith(": internal error") && !this.#isNew(line, now) ? undefined : line;
     // The cell has asked whether there is room, and says by itself that there is none.
     if (complaint.includes("No space left on device")) return undefined;
+    // A process at the other end has ended: the supervisor says which, and the cells that it is down.
+    if (complaint.includes("Network connection lost") || complaint.includes("disconnected: ")) return undefined;
     // An alarm that was set for another time while it rang: it rings then.
     if (complaint.includes("alarm handler canceled with requestScheduledAlarm")) return undefined;
     const text = complaint

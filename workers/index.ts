@@ -9,6 +9,7 @@ import { clusterMapOf, coreGroupName, lineName, type Environment } from "./envir
 import { exchangeOfPath, fromItsPair, type OfExchange } from "./exchange-of-path.ts";
 import { ofThisVersion, saysVersion, upgraded } from "./of-this-version.ts";
 import { signed } from "./signed.ts";
+import { isWayLost } from "./way-lost.ts";
 
 export { CoreGroupObject } from "./core-group/core-group-object.ts";
 export { ExchangeObject } from "./exchange/exchange-object.ts";
@@ -90,6 +91,7 @@ app.notFound((context) => context.json({ error: `${context.req.method} ${context
 app.onError((error, context) => {
   // The core group says it, once.
   if (error.message === diskFullText) return context.json({ error: diskFullText }, diskFullStatus);
+  if (isWayLost(error)) return context.json({ error: "the way there was lost" }, 500);
   // The runtime's own failures have no stack that says anything.
   const isInternal = error.message.startsWith("internal error");
   console.error(`${context.req.method} ${context.req.path}: ${isInternal ? "internal error" : (error.stack ?? error.message)}`);

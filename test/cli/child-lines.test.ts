@@ -18,6 +18,13 @@ it("shows what a process says, but no stacks of the runtime, nor the same compla
   expect(
     lines.shown("workerd/jsg/util.c++:320: error: e = rust/worker/ffi.rs:104: overloaded: No space left on device (os error 28)", 4),
   ).toBe(undefined);
+  // What the supervisor and the cells say in words of their own.
+  for (const lost of [
+    "workerd/io/io-context.c++:654: info: uncaught exception; source = Uncaught (in promise); stack = Error: Network connection lost.",
+    "workerd/server/server.c++:1: error: e = rust/worker/ffi.rs:104: disconnected: Connection refused (os error 111)",
+  ]) {
+    expect(lines.shown(lost, 4)).toBeUndefined();
+  }
   expect(
     lines.shown(
       "workerd/io/actor-sqlite.c++:9: info: NOSENTRY SQLite alarm handler canceled with requestScheduledAlarm.; actorId = 0cc",

@@ -10,6 +10,7 @@ import { joinArrays, registrationsOf, subscribersOf } from "./cell-share.ts";
 import { allExchanges, gather } from "./exchange-groups.ts";
 import { statusOf } from "./status.ts";
 import { isInputError, readAddressOfRecord, readSubscribers } from "./subscribers.ts";
+import { warnOf } from "../way-lost.ts";
 
 /** What the `tandem` command asks: `/api/`, JSON, signed by `cli`. Any cell answers for the whole cluster. */
 export const api = new Hono<Signed>();
@@ -84,7 +85,7 @@ api.delete("/subscribers", async (context) => {
     );
   } catch (error) {
     if (isDiskFull(error)) return full(context);
-    console.warn(String(error));
+    warnOf(`exchange ${exchange} does not remove ${addressOfRecord}`, error);
     return unreachable(context, [exchange]);
   }
   return wasThere ? context.json({ removed: addressOfRecord }) : context.json({ error: `${addressOfRecord} is no subscriber` }, 404);

@@ -4,6 +4,7 @@ import type { Draining } from "../core-group/core-group-object.ts";
 import { clusterMapOf, coreGroupName } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
+import { warnOf } from "../way-lost.ts";
 
 /** `/api/cells/<id>`: `PUT {"draining": true}` takes a cell out of service, `false` back. Any cell takes it, and passes it on. */
 export const cellsApi = new Hono<Signed>();
@@ -22,7 +23,7 @@ cellsApi.put("/:cell", async (context) => {
     if (cell === env.CELL) outcome = await env.CORE_GROUP.getByName(coreGroupName).setDraining(isDraining);
     else outcome = await askCell<Draining>(env, map, cell, "/cell/draining", isDraining);
   } catch (error) {
-    console.warn(String(error));
+    warnOf(`cell ${cell} is not told whether it is in service`, error);
     return context.json({ error: `cell ${cell} cannot be reached` }, 503);
   }
   if (outcome !== "done") return context.json({ error: `cell ${cell} stays in service: ${reasons[outcome]}` }, 409);

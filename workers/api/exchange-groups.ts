@@ -1,5 +1,6 @@
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { servingCells } from "../cells.ts";
+import { warnOf } from "../way-lost.ts";
 
 /** An answer from a cell for some exchanges, and the exchanges that no cell answered for. */
 export type Gathered<Answer> = { readonly answers: readonly Answer[]; readonly missing: readonly number[] };
@@ -29,7 +30,7 @@ export async function gather<Answer>(
         try {
           answers.push(await ask(cell, group));
         } catch (error) {
-          console.warn(`cell ${cell} did not answer for exchanges ${group.join(", ")}: ${String(error)}`);
+          warnOf(`cell ${cell} did not answer for exchanges ${group.join(", ")}`, error);
           without.push(...group);
         }
       }),

@@ -7,6 +7,7 @@ import { lineName, type Environment } from "../environment.ts";
 import { frameAnswerMsMax, frameValidMs, lineQueueRecordsMax } from "../limits.ts";
 import type { TimelyCalls } from "../timely-calls.ts";
 import { framesOf } from "./frames-of.ts";
+import { warnOf } from "../way-lost.ts";
 
 /** `since`: when the oldest of what waits came, ms. */
 type Queue = { waiting: FrameRecord[]; since: number; isBusy: boolean };
@@ -85,7 +86,7 @@ export class LineCouriers {
       const answer = decodeFrame(await this.#call(access, encodeFrame(0, 0, records)));
       return isFrameError(answer) ? undefined : answer.records;
     } catch (error) {
-      console.warn(`exchange ${this.#exchange}: line ${access} is unreachable: ${String(error)}`);
+      warnOf(`exchange ${this.#exchange}: line ${access} is unreachable`, error);
       return undefined;
     }
   }

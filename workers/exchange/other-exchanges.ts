@@ -4,6 +4,7 @@ import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
 import { askCell, servingCells, within } from "../cells.ts";
 import { exchangeName, type Environment } from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";
+import { warnOf } from "../way-lost.ts";
 
 /** What an exchange asks of others: of the replica in its own cell when there is one, else of the primary, then of the other one. */
 export class OtherExchanges {
@@ -44,7 +45,7 @@ export class OtherExchanges {
         if (cell !== this.#env.CELL) return await far(cell);
         return (await within(near(this.#env.EXCHANGE.getByName(exchangeName(exchange))), cellAnswerMsMax)) as Answer;
       } catch (error) {
-        console.warn(`exchange ${exchange} in cell ${cell} cannot be asked: ${String(error)}`);
+        warnOf(`exchange ${exchange} in cell ${cell} cannot be asked`, error);
       }
     }
     return "unavailable";

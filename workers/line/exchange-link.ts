@@ -1,6 +1,7 @@
 import type { FrameRecord } from "../../sip/transport/frame.ts";
 import { jsonOctets, RecordKind } from "../../sip/transport/frame.ts";
 import { Trunk } from "../../sip/transport/trunk.ts";
+import { warnOf } from "../way-lost.ts";
 
 /** How a link reaches its replica, and whom it tells. */
 export type LinkOptions = {
@@ -83,7 +84,7 @@ export class ExchangeLink {
   }
 
   #fail(error: unknown): void {
-    console.warn(`line ${this.#options.access}: ${String(error)}`);
+    warnOf(`line ${this.#options.access}`, error);
     this.#connection += 1;
     clearTimeout(this.#timer);
     this.#trunk.disconnect();
