@@ -16,6 +16,8 @@ export type CommandSpec = {
   readonly summary: string;
   /** Placeholders of the positional arguments; in brackets: may be left out. */
   readonly positionals: readonly string[];
+  /** What a positional is, where its name does not say it. */
+  readonly explained?: Readonly<Record<string, string>>;
   readonly options: readonly Option[];
 };
 
@@ -84,9 +86,12 @@ export function usage(spec: CommandSpec, reason: string): UsageError {
 /** The help of one command: usage, summary, aligned options. */
 export function helpOf(spec: CommandSpec): string {
   const options = [...spec.options, helpOption];
-  const left = options.map((option) => (option.value === undefined ? `--${option.name}` : `--${option.name} ${option.value}`));
-  const width = Math.max(...left.map((text) => text.length));
-  const lines = options.map((option, index) => `  ${(left[index] ?? "").padEnd(width)}  ${option.help}`);
+  const rows = [
+    ...Object.entries(spec.explained ?? {}),
+    ...options.map(({ name, value, help }) => [value === undefined ? `--${name}` : `--${name} ${value}`, help] as const),
+  ];
+  const width = Math.max(...rows.map(([left]) => left.length));
+  const lines = rows.map(([left, help]) => `  ${left.padEnd(width)}  ${help}`);
   const words = ["tandem", spec.name, ...spec.positionals, "[options]"].join(" ");
   return `Usage: ${words}\n\n${spec.summary}\n\n${lines.join("\n")}\n`;
 }

@@ -7,6 +7,8 @@ const targetOptions: readonly Option[] = [
   { name: "url", value: "U", help: "URL of a cell (or TANDEM_URL), with the secret in TANDEM_SECRET" },
   { name: "state", value: "DIR", help: `state directory of a system on this machine (${defaultState})` },
 ];
+const aorExplained = { AOR: "a user: alice, alice@example.test or sip:alice@example.test" };
+const cellExplained = { CELL: "its letter, as tandem status shows it" };
 const jsonOption: Option = { name: "json", help: "the answer as JSON" };
 
 export const statusSpec: CommandSpec = {
@@ -20,6 +22,7 @@ export const registrationsSpec: CommandSpec = {
   name: "registrations",
   summary: "Shows who is registered, and where.",
   positionals: ["[AOR]"],
+  explained: aorExplained,
   options: [jsonOption, ...targetOptions],
 };
 
@@ -39,6 +42,7 @@ export const drainSpec: CommandSpec = {
   name: "drain",
   summary: "Takes a cell out of service without losing a call.",
   positionals: ["CELL"],
+  explained: cellExplained,
   options: targetOptions,
 };
 
@@ -46,6 +50,7 @@ export const undrainSpec: CommandSpec = {
   name: "undrain",
   summary: "Takes a cell back into service.",
   positionals: ["CELL"],
+  explained: cellExplained,
   options: targetOptions,
 };
 
@@ -53,13 +58,15 @@ export const subscriberAddSpec: CommandSpec = {
   name: "subscriber add",
   summary: "Adds a subscriber, or gives one another password.",
   positionals: ["AOR"],
-  options: [{ name: "password", value: "P", help: "the password; - reads it from standard input" }, ...targetOptions],
+  explained: aorExplained,
+  options: [{ name: "password", value: "P", help: "the password; - asks for it, or reads it from standard input" }, ...targetOptions],
 };
 
 export const subscriberRemoveSpec: CommandSpec = {
   name: "subscriber remove",
   summary: "Removes a subscriber.",
   positionals: ["AOR"],
+  explained: aorExplained,
   options: targetOptions,
 };
 
@@ -74,6 +81,7 @@ export const subscriberImportSpec: CommandSpec = {
   name: "subscriber import",
   summary: "Adds the subscribers of a CSV file with the header aor,password.",
   positionals: ["FILE.csv"],
+  explained: { "FILE.csv": "in UTF-8; all of them or none when the file has a mistake" },
   options: targetOptions,
 };
 

@@ -5,6 +5,7 @@ import { Failure, UsageError, reasonOf } from "./errors.ts";
 import type { Io } from "./io.ts";
 import { isTable, isText } from "./json.ts";
 import { meantForUp } from "./npm-options.ts";
+import { askPassword } from "./password-prompt.ts";
 
 type Run = (args: Arguments, io: Io) => Promise<void>;
 
@@ -93,6 +94,11 @@ function version(): string {
 }
 
 async function readStdin(): Promise<Uint8Array> {
+  if (process.stdin.isTTY) {
+    const typed = await askPassword(process.stdin, (text) => void process.stderr.write(text));
+    if (typed === undefined) throw new Failure("no password was typed");
+    return Buffer.from(typed);
+  }
   const chunks: Uint8Array[] = [];
   for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);

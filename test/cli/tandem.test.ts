@@ -78,6 +78,15 @@ describe("tandem", () => {
     },
   );
 
+  it.each([
+    [["subscriber", "add"], "\n  AOR           a user: alice, alice@example.test or sip:alice@example.test\n"],
+    [["registrations"], "\n  AOR          a user: "],
+    [["drain"], "\n  CELL         its letter, "],
+    [["subscriber", "import"], "\n  FILE.csv     in UTF-8; "],
+  ])("%j --help explains its arguments", async (words, line) => {
+    expect((await runCommand([...words, "--help"])).out).toContain(line);
+  });
+
   it("tells its version", async () => {
     expect(await runCommand(["--version"])).toEqual({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), err: "" });
   });
