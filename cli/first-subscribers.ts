@@ -49,8 +49,9 @@ export async function makeFirstSubscribers(
 export function subscribersText(all: readonly string[], printed: readonly string[]): string {
   const names = printed.map((aor) => aor.slice(0, aor.lastIndexOf("@")));
   const others = all.filter((aor) => !printed.includes(aor)).length;
-  if (names.length === 0) return others === 0 ? "none yet" : `${others}, whose passwords are not printed`;
-  return others === 0 ? names.join(", ") : `${names.join(", ")}, and ${others} more, whose passwords are not printed`;
+  const unprinted = others === 1 ? "whose password is not printed" : "whose passwords are not printed";
+  if (names.length === 0) return others === 0 ? "none yet" : `${others}, ${unprinted}`;
+  return others === 0 ? names.join(", ") : `${names.join(", ")}, and ${others} more, ${unprinted}`;
 }
 
 /** True when a cell has written a database here, be it one that was set aside since. What cannot be looked at is taken for data. */

@@ -144,6 +144,7 @@ describe("the line of the start", () => {
   it.each([
     [[alice, bob], [alice, bob], "alice, bob"],
     [[alice, bob, dave], [alice], "alice, and 2 more, whose passwords are not printed"],
+    [[alice, bob, carol, dave], [alice, bob, carol], "alice, bob, carol, and 1 more, whose password is not printed"],
     [[alice, dave], [], "2, whose passwords are not printed"],
     [[], [], "none yet"],
   ])("%j may register, the passwords of %j are known: %s", (all, printed, text) => {
