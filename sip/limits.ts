@@ -333,6 +333,8 @@ export const contactSearchesPerSecondMax = 50;
 export const contactSearchesPerCallerMax = 5;
 /** Other exchanges that are asked for one Contact; in a larger cluster it may not be found. */
 export const exchangesAskedMax = 64;
+/** Records whose text is kept for the disk: more wait for it only when it is full, and 10 000 texts are some 5 MB. */
+export const keptTextsMax = 10_000;
 /** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
 export const recentEndMs = 10_000;
 

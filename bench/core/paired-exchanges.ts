@@ -1,5 +1,6 @@
 import type { Exchange } from "../../sip/exchange/exchange.ts";
 import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { FrameRecord } from "../../sip/transport/frame.ts";
 import type { CoreModules } from "./core-modules.ts";
 
@@ -87,7 +88,8 @@ export class PairedExchanges {
   /** A second of the disk's: what would be written. */
   flush(): void {
     const before = process.threadCpuUsage();
-    for (const record of this.#primary.store.takeDirty().put) this.#core.serializeRecord(record);
+    const textOf = this.#textOf();
+    for (const record of this.#primary.store.takeDirty().put) textOf(record);
     this.#secondary.store.takeDirty();
     this.#primary.sweep(this.now);
     this.#secondary.sweep(this.now);
@@ -95,17 +97,23 @@ export class PairedExchanges {
   }
 
   #replicate(): void {
-    const { serializeBatch, serializeRecord, parseBatch } = this.#core;
+    const { serializeBatch, parseBatch } = this.#core;
     const { records, sequence } = this.#primary.store.changedSince(this.#given, Number.MAX_SAFE_INTEGER);
     if (records.length === 0) return;
     const header = { cell: "a", boot: "a1", peerBoot: "b1", after: this.#given, sequence, isComplete: true };
-    const octets = new TextEncoder().encode(serializeBatch(header, records.map(serializeRecord)));
+    const octets = new TextEncoder().encode(serializeBatch(header, records.map(this.#textOf())));
     const batch = parseBatch(new TextDecoder().decode(octets));
     if ("error" in batch) throw new Error(batch.reason);
     for (const record of batch.records) this.#secondary.applyFromPair(record, this.now);
     this.#secondary.takeEffects();
     this.#primary.store.acknowledge(sequence);
     this.#given = sequence;
+  }
+
+  /** As its shells make a record's text. Checkouts from before a store kept it make it anew each time. */
+  #textOf(): (record: StateRecord) => string {
+    const store: { textOf?: (record: StateRecord) => string } = this.#primary.store;
+    return store.textOf === undefined ? this.#core.serializeRecord : (record) => this.#primary.store.textOf(record);
   }
 
   #takeSends(): FrameRecord[] {

@@ -11,7 +11,6 @@ import {
 } from "../limits.ts";
 import type { Memory } from "../record/memory.ts";
 import type { Changes } from "../record/record-store.ts";
-import { serializeRecord } from "../record/record-text.ts";
 import type { StateRecord } from "../record/state-record.ts";
 import { Flights, isLagging, judgedAt, type Flight } from "./flights.ts";
 import { serializeBatch, type PairAnswer, type PairBatch } from "./pair-batch.ts";
@@ -59,6 +58,7 @@ export type PairLinkOptions = {
 export type PairedStore = {
   readonly sequence: number;
   changedSince(after: number, max: number, all?: boolean): Changes;
+  textOf(record: StateRecord): string;
   acknowledge(sequence: number): void;
   forgetPair(): void;
 };
@@ -437,7 +437,7 @@ export class PairLink {
       const changes = this.#store.changedSince(sequence, 1, sequence < this.#wholeUntil);
       if (changes.records.length === 0) return { texts, sequence: this.#store.sequence, isComplete: true };
       for (const record of changes.records) {
-        const text = serializeRecord(record);
+        const text = this.#store.textOf(record);
         texts.push(text);
         octets += text.length + 1;
       }

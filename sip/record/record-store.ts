@@ -1,9 +1,10 @@
-import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, recentEndMs } from "../limits.ts";
+import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, keptTextsMax, recentEndMs } from "../limits.ts";
 import { endOfDialog } from "./dialog-end.ts";
 import { Interner } from "./interner.ts";
 import { KeyIndex } from "./key-index.ts";
 import { addressOfRecordOfBindingKey } from "./keys.ts";
 import { merge, type Held } from "./merge.ts";
+import { serializeRecord } from "./record-text.ts";
 import { needsRow, type RowPolicy } from "./row-policy.ts";
 import { isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
 import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
@@ -38,6 +39,8 @@ type Entry = {
   first: number;
   isEcho: boolean;
   onDisk: StateRecord | undefined;
+  /** The record as text, while the disk has not been told of it; empty: nobody has asked for it. */
+  text: string;
   /** The disk has not been told of the last change. */
   isDirty: boolean;
   previous: Entry | undefined;
@@ -257,22 +260,42 @@ export class RecordStore {
       if (!entry.isDirty) continue;
       entry.isDirty = false;
       const { record } = entry;
-      if (!isTombstone(record)) {
-        if (record.kind === "invite" && !this.#isPairAway) continue;
-        if (!this.#needsRow(entry.onDisk, record)) continue;
+      const next = this.#rowOf(entry);
+      if (next === "put") {
         put.push(record);
         entry.onDisk = record;
-      } else if (this.#ends.delete(entry) || this.#pairMissesEnd(entry) || (this.#isPairAway && !isOfCall(record))) {
-        if (entry.onDisk === undefined && !this.#isPairAway) continue;
-        put.push(record);
-        entry.onDisk = record;
-      } else if (entry.onDisk !== undefined) {
-        remove.push({ kind: record.kind, key: record.key });
-        entry.onDisk = undefined;
+        continue;
       }
+      entry.text = "";
+      if (next === "keep" || entry.onDisk === undefined) continue;
+      remove.push({ kind: record.kind, key: record.key });
+      entry.onDisk = undefined;
     }
     this.#dirty = this.#dirty.slice(taken);
     return { put, remove };
+  }
+
+  /**
+   * A record as text. The pair is told of a change and the disk keeps it, within `flushMs` of each other: it is made once for both, and given up
+   * when the disk has asked for what {@link takeDirty} gave.
+   */
+  textOf(record: StateRecord): string {
+    const entry = this.#tables[record.kind].get(record.key);
+    if (entry?.record !== record) return serializeRecord(record);
+    const text = entry.text === "" ? serializeRecord(record) : entry.text;
+    entry.text = entry.isDirty && this.#dirty.length <= keptTextsMax ? text : "";
+    return text;
+  }
+
+  /** What is to become of a key's row. */
+  #rowOf(entry: Entry): "put" | "keep" | "remove" {
+    const { record, onDisk } = entry;
+    if (!isTombstone(record)) {
+      if (record.kind === "invite" && !this.#isPairAway) return "keep";
+      return this.#needsRow(onDisk, record) ? "put" : "keep";
+    }
+    if (!this.#ends.delete(entry) && !this.#pairMissesEnd(entry) && !(this.#isPairAway && !isOfCall(record))) return "remove";
+    return onDisk === undefined && !this.#isPairAway ? "keep" : "put";
   }
 
   /**
@@ -324,6 +347,7 @@ export class RecordStore {
       first: origin === "local" ? this.#sequence : 0,
       isEcho: origin === "pair",
       onDisk: origin === "disk" ? record : this.#takeOrphan(own),
+      text: "",
       isDirty: false,
       previous: undefined,
       next: undefined,
@@ -362,6 +386,7 @@ export class RecordStore {
         this.#indexFlow(own);
       }
       entry.record = own;
+      entry.text = "";
       if (own.kind === "binding" && endsEarlier(own, entry.onDisk)) this.#isShortened = true;
       this.#soil(entry);
     }

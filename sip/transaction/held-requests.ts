@@ -9,12 +9,17 @@ import {
   heldStrangerShare,
 } from "../limits.ts";
 
+/** What waits of one source, or for one callee. */
+type Count = { readonly name: string; octets: number; ofStrangers: number };
+
 /** What is known of a request that waits for its final response. It is 0 octets when it has had one. */
 export type Held = {
-  readonly source: string;
+  readonly source: Count;
   octets: number;
-  /** The address-of-record that it is for; "": not known, or none of ours. */
-  callee: string;
+  /** The address-of-record that it is for; undefined: not known, or none of ours. */
+  callee: Count | undefined;
+  /** It has been counted for where it goes. */
+  isCharged: boolean;
   /** Whoever sent it has shown no password. */
   isStranger: boolean;
 };
@@ -39,10 +44,10 @@ const limits: HeldLimits = {
  */
 export class HeldRequests {
   readonly #limits: HeldLimits;
-  readonly #bySource = new Map<string, number>();
-  readonly #byCallee = new Map<string, number>();
-  /** Of strangers only: for each callee, and of each source for each callee (a text of both). */
-  readonly #strangersByCallee = new Map<string, number>();
+  readonly #sources = new Map<string, Count>();
+  readonly #callees = new Map<string, Count>();
+  /** Of each stranger's source for each callee (a text of both). */
+  readonly #strangers = new Map<string, Count>();
   #octets = 0;
   #ofStrangers = 0;
 
@@ -57,61 +62,73 @@ export class HeldRequests {
   /** Holds a request of so many octets. `share`: what may be had of the limits, 1 for all. Undefined: there is no room for it. */
   hold(source: string, length: number, isInvite: boolean, share: number): Held | undefined {
     const octets = (isInvite ? heldInviteOctets : heldRequestOctets) + 2 * length;
-    const ofSource = (this.#bySource.get(source) ?? 0) + octets;
+    const known = this.#sources.get(source);
+    const ofSource = (known?.octets ?? 0) + octets;
     if (this.#octets + octets > share * this.#limits.all || ofSource > share * this.#limits.perSource) return undefined;
     this.#octets += octets;
-    this.#bySource.set(source, ofSource);
-    return { source, octets, callee: "", isStranger: false };
+    const count = known ?? countOf(this.#sources, source);
+    count.octets = ofSource;
+    return { source: count, octets, callee: undefined, isCharged: false, isStranger: false };
   }
 
   /** It goes on to a callee, with so many octets more. False: too much waits for that one, or of strangers. It stays held. */
   charge(held: Held, callee: string, isStranger: boolean, more: number): boolean {
-    if (held.octets === 0 || held.callee !== "" || held.isStranger) return true;
+    if (held.octets === 0 || held.isCharged) return true;
     const octets = held.octets + more;
-    const ofCallee = callee === "" ? 0 : (this.#byCallee.get(callee) ?? 0) + octets;
+    const known = callee === "" ? undefined : this.#callees.get(callee);
+    const ofCallee = callee === "" ? 0 : (known?.octets ?? 0) + octets;
     if (this.#octets + more > this.#limits.all || ofCallee > this.#limits.perCallee) return false;
-    if (isStranger && (this.#ofStrangers + octets > this.#limits.ofStrangers || !this.#hasRoomForStranger(held, callee, octets)))
-      return false;
-    add(this.#bySource, held.source, more);
+    if (isStranger && !this.#hasRoomForStranger(held, callee, known, octets)) return false;
     this.#octets += more;
-    if (callee !== "") this.#byCallee.set(callee, ofCallee);
-    if (isStranger) this.#countStranger(held.source, callee, octets);
+    held.source.octets += more;
     held.octets = octets;
-    held.callee = callee;
+    held.isCharged = true;
+    held.callee = callee === "" ? undefined : (known ?? countOf(this.#callees, callee));
+    if (held.callee !== undefined) held.callee.octets = ofCallee;
     held.isStranger = isStranger;
+    if (isStranger) this.#countStranger(held, octets);
     return true;
   }
 
   /** It has had its final response. */
   release(held: Held): void {
-    const { octets } = held;
+    const { octets, source, callee } = held;
     if (octets === 0) return;
     held.octets = 0;
     this.#octets -= octets;
-    add(this.#bySource, held.source, -octets);
-    if (held.callee !== "") add(this.#byCallee, held.callee, -octets);
-    if (held.isStranger) this.#countStranger(held.source, held.callee, -octets);
+    if (held.isStranger) this.#countStranger(held, -octets);
+    takeOff(this.#sources, source, octets);
+    if (callee !== undefined) takeOff(this.#callees, callee, octets);
   }
 
   /** Strangers leave room for callers who have shown a password, and one of them for others. */
-  #hasRoomForStranger({ source }: Held, callee: string, octets: number): boolean {
+  #hasRoomForStranger({ source }: Held, callee: string, known: Count | undefined, octets: number): boolean {
+    const { perCallee, ofStrangers } = this.#limits;
+    if (this.#ofStrangers + octets > ofStrangers) return false;
     if (callee === "") return true;
-    const { perCallee } = this.#limits;
-    const ofAll = (this.#strangersByCallee.get(callee) ?? 0) + octets;
-    const ofOne = (this.#strangersByCallee.get(`${source} ${callee}`) ?? 0) + octets;
+    const ofAll = (known?.ofStrangers ?? 0) + octets;
+    const ofOne = (this.#strangers.get(`${source.name} ${callee}`)?.octets ?? 0) + octets;
     return ofAll <= perCallee * heldStrangersShare && ofOne <= perCallee * heldStrangerShare;
   }
 
-  #countStranger(source: string, callee: string, octets: number): void {
+  #countStranger({ source, callee }: Held, octets: number): void {
     this.#ofStrangers += octets;
-    if (callee === "") return;
-    add(this.#strangersByCallee, callee, octets);
-    add(this.#strangersByCallee, `${source} ${callee}`, octets);
+    if (callee === undefined) return;
+    callee.ofStrangers += octets;
+    const name = `${source.name} ${callee.name}`;
+    takeOff(this.#strangers, this.#strangers.get(name) ?? countOf(this.#strangers, name), -octets);
   }
 }
 
-function add(counts: Map<string, number>, key: string, octets: number): void {
-  const count = (counts.get(key) ?? 0) + octets;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
+/** A new count under a name. */
+function countOf(counts: Map<string, Count>, name: string): Count {
+  const count = { name, octets: 0, ofStrangers: 0 };
+  counts.set(name, count);
+  return count;
+}
+
+/** What counts nothing is forgotten. */
+function takeOff(counts: Map<string, Count>, count: Count, octets: number): void {
+  count.octets -= octets;
+  if (count.octets <= 0) counts.delete(count.name);
 }

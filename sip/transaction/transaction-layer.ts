@@ -483,7 +483,7 @@ function lengthOf(message: SipMessage): number {
 }
 
 function nothingHeld(): Held {
-  return { source: "", octets: 0, callee: "", isStranger: false };
+  return { source: { name: "", octets: 0, ofStrangers: 0 }, octets: 0, callee: undefined, isCharged: false, isStranger: false };
 }
 
 function isNoInvite(tx: ClientTransaction): boolean {

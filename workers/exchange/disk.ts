@@ -17,14 +17,15 @@ export class Disk {
   #memory: Memory | undefined;
   #isMemoryWritten = true;
 
-  constructor(storage: DurableObjectStorage) {
+  /** `textOf`: see {@link RecordLog}. */
+  constructor(storage: DurableObjectStorage, textOf?: (record: StateRecord) => string) {
     this.#storage = storage;
     const { sql } = storage;
     this.#logs = {
-      subscriber: new RecordLog(sql, "subscriber"),
-      binding: new RecordLog(sql, "binding"),
-      invite: new RecordLog(sql, "invite"),
-      dialog: new RecordLog(sql, "dialog"),
+      subscriber: new RecordLog(sql, "subscriber", textOf),
+      binding: new RecordLog(sql, "binding", textOf),
+      invite: new RecordLog(sql, "invite", textOf),
+      dialog: new RecordLog(sql, "dialog", textOf),
     };
     sql.exec("create table if not exists memory (id integer primary key, json text not null)");
   }

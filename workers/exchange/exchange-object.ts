@@ -90,7 +90,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       Date.now(),
     );
     this.#peer = otherReplicaOf(this.#map, this.#number, env.CELL);
-    this.#disk = new Disk(ctx.storage);
+    this.#disk = new Disk(ctx.storage, (record) => this.#exchange.store.textOf(record));
     this.#room = new DiskRoom(env.DISK, exchangeName(this.#number));
     this.#restore();
     this.#writer = this.#newWriter();

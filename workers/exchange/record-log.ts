@@ -40,6 +40,7 @@ type Line = {
 export class RecordLog {
   readonly #sql: SqlStorage;
   readonly #table: string;
+  readonly #textOf: (record: StateRecord) => string;
   /** Oldest first. */
   readonly #batches = new Map<number, Batch>();
   /** Where the present line of a key is. */
@@ -54,8 +55,10 @@ export class RecordLog {
   /** Rows that the present write has given up, and that must not outlast it. */
   readonly #free: number[] = [];
 
-  constructor(sql: SqlStorage, kind: RecordKind) {
+  /** `textOf`: where a record's text is known already. */
+  constructor(sql: SqlStorage, kind: RecordKind, textOf: (record: StateRecord) => string = serializeRecord) {
     this.#sql = sql;
+    this.#textOf = textOf;
     this.#table = `${kind}_log`;
     sql.exec(
       `create table if not exists ${this.#table} (number integer primary key, text text not null, format integer not null default 1)`,
@@ -108,7 +111,7 @@ export class RecordLog {
     const ended: { readonly key: string; readonly batch: Batch }[] = [];
     for (const record of put) {
       const batch = this.#leave(record.key, left);
-      lines.push({ key: record.key, text: serializeRecord(record), isCover: batch !== undefined });
+      lines.push({ key: record.key, text: this.#textOf(record), isCover: batch !== undefined });
     }
     for (const key of remove) {
       const batch = this.#leave(key, left);

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, dialogUnacknowledgedMs } from "../../../sip/limits.ts";
 import { RecordStore, type Rows } from "../../../sip/record/record-store.ts";
+import { serializeRecord } from "../../../sip/record/record-text.ts";
 import { makeTombstone, orderOf, type StateRecord } from "../../../sip/record/state-record.ts";
 import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, version } from "./records.ts";
 
@@ -64,6 +65,29 @@ describe("looking up", () => {
     expect(store.bindingsOf("bob@example.test")).toHaveLength(bindingRecordsPerAddressOfRecordMax);
     expect(store.get("binding", "bob@example.test sip:499@192.0.2.4")).toBeDefined();
     expect(store.get("binding", "bob@example.test sip:0@192.0.2.4")).toBeUndefined();
+  });
+});
+
+describe("records as text", () => {
+  it("are as they stand, whoever has asked before: the pair, the disk, both, or neither", () => {
+    const step = fc.record({
+      origin: fc.constantFrom("local" as const, "pair" as const, "disk" as const),
+      then: fc.subarray(["ask", "give", "flush", "forgotten"] as const),
+    });
+    fc.assert(
+      fc.property(recordsArbitrary, fc.array(step, { minLength: 14, maxLength: 14 }), (records, steps) => {
+        const store = new RecordStore({ isPaired: true });
+        for (const [n, record] of records.entries()) {
+          const { origin = "local", then = [] } = steps[n] ?? {};
+          store.apply(record, origin);
+          if (then.includes("ask")) expect(store.textOf(record)).toBe(serializeRecord(record));
+          for (const each of then.includes("give") ? store.changedSince(0, 100, true).records : [])
+            expect(store.textOf(each)).toBe(serializeRecord(each));
+          const rows = then.includes("flush") ? store.takeDirty().put : [];
+          for (const row of then.includes("forgotten") ? [] : rows) expect(store.textOf(row)).toBe(serializeRecord(row));
+        }
+      }),
+    );
   });
 });
 
