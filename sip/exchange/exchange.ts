@@ -452,6 +452,7 @@ export class Exchange {
       response: (tx, message, now) => void this.#proxy.response(tx, message, now),
       strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),
       timeout: (tx, now) => void this.#proxy.timeout(tx, now),
+      silent: (tx, now) => this.#proxy.silent(tx, now),
       transportError: (tx, now) => void this.#proxy.transportError(tx, now),
       terminated: (tx, now) => {
         if (isBranch(tx.owner)) this.#late.ended(tx.owner.via.branch, tx.owner.via.mark, tx.method, now);

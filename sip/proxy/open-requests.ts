@@ -16,8 +16,8 @@ import type { Preprocessed } from "./route-preprocessing.ts";
  */
 export class OpenRequests {
   readonly #byIdentity = new Map<string, ResponseContext>();
-  /** INVITEs outside of dialogs, by {@link inviteName}. */
-  readonly #invites = new Map<string, ResponseContext>();
+  /** INVITEs outside of dialogs, by Call-ID; where several callers use the same one, by their tags. */
+  readonly #invites = new Map<string, ResponseContext | Map<string, ResponseContext>>();
   readonly #names: OwnNames;
 
   constructor(names: OwnNames) {
@@ -32,7 +32,11 @@ export class OpenRequests {
     if (context.request === undefined) return;
     this.#byIdentity.set(context.request.identity, context);
     const { message } = context.request;
-    if (context.isInvite && message.toTag === undefined) this.#invites.set(inviteName(message.callId, message.fromTag ?? ""), context);
+    if (!context.isInvite || message.toTag !== undefined) return;
+    const present = this.#invites.get(message.callId);
+    if (present === undefined) this.#invites.set(message.callId, context);
+    else if (present instanceof Map) present.set(callerTagOf(context), context);
+    else this.#invites.set(message.callId, new Map([present, context].map((each) => [callerTagOf(each), each])));
   }
 
   /** To be called before the context's request is given up. */
@@ -40,13 +44,18 @@ export class OpenRequests {
     if (context.request === undefined) return;
     const { identity, message } = context.request;
     if (this.#byIdentity.get(identity) === context) this.#byIdentity.delete(identity);
-    const name = context.isInvite && message.toTag === undefined ? inviteName(message.callId, message.fromTag ?? "") : "";
-    if (this.#invites.get(name) === context) this.#invites.delete(name);
+    if (!context.isInvite || message.toTag !== undefined) return;
+    const present = this.#invites.get(message.callId);
+    const tag = callerTagOf(context);
+    if (present instanceof Map && present.get(tag) === context) present.delete(tag);
+    if (present === context || (present instanceof Map && present.size === 0)) this.#invites.delete(message.callId);
   }
 
   /** The INVITE that has made the early dialogs of this Call-ID and caller, and is not answered yet. */
   inviteOf(callId: string, callerTag: string): ResponseContext | undefined {
-    return this.#invites.get(inviteName(callId, callerTag));
+    const present = this.#invites.get(callId);
+    if (present instanceof Map) return present.get(callerTag);
+    return present !== undefined && callerTagOf(present) === callerTag ? present : undefined;
   }
 
   /** The context of the same request, when it has not been answered yet. */
@@ -57,8 +66,9 @@ export class OpenRequests {
   }
 }
 
-function inviteName(callId: string, callerTag: string): string {
-  return `${callId} ${callerTag}`;
+/** Of a context whose request has not been given up. */
+function callerTagOf({ request }: ResponseContext): string {
+  return request?.message.fromTag ?? "";
 }
 
 /** Lets a transaction wait for the answer to a request that is being forwarded already. False: too many do. */

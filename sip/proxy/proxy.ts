@@ -250,6 +250,12 @@ export class Proxy {
     return true;
   }
 
+  /** A phone has not answered a non-INVITE, nor said that it has it. */
+  silent(tx: ClientTransaction, now: number): void {
+    const branch = tx.owner;
+    if (isBranch(branch) && branch.state === "Calling" && mayBeSilent(branch)) this.#seekSilent(branch, now);
+  }
+
   /**
    * RFC 3261 16.9, RFC 5626 5.3.1: as a 430, wherever it was for, so that its caller hears that nobody is there (480), and not that we have failed
    * (500, for a 503; see docs/statuses.md). The next address or flow is tried. A flow to which there is
@@ -301,7 +307,7 @@ export class Proxy {
         break;
       case "Calling":
         if (mayBeSilent(branch)) this.#seekSilent(branch, now);
-        else if (branch.context.isInvite) this.#giveUp(branch, now); // others have Timer F
+        else if (branch.context.isInvite) this.#giveUp(branch, now);
         break;
       case "Cancelling":
         if (mayBeSilent(branch)) this.#seekSilent(branch, now);
@@ -507,8 +513,10 @@ export class Proxy {
     const octets = this.requestOf(branch);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
-    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, branch.isUnproven);
-    if (context.isInvite || mayBeSilent(branch)) this.#watchPhone(branch, now);
+    const isWatched = !branch.isUnproven && mayBeSilent(branch);
+    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, branch.isUnproven, isWatched);
+    // Of others the transaction tells (see `silent`), and has Timer F.
+    if (context.isInvite) this.#watchPhone(branch, now);
   }
 
   /** How long something is waited for from who has the request: a sign of life first, then the answer. */
@@ -748,8 +756,9 @@ export class Proxy {
   }
 
   #forget(branch: Branch): void {
+    if (branch.timer === undefined) return;
     this.#branches.delete(branch.reference);
-    if (branch.timer !== undefined) this.#timers.clear(branch.timer);
+    this.#timers.clear(branch.timer);
   }
 
   #changed(context: ResponseContext, now: number): void {

@@ -99,6 +99,9 @@ const credentialHeaders: readonly HeaderId[] = [Header.ProxyAuthorization, Heade
  * when one of ours, of any replica, has the same hash; that one is not verified: who forges it only fails his own request.
  */
 export function spiralsOf(message: SipMessage, loop: string, sign: Sign): number {
+  // Most come from their phone, whose Via is the only one, and not ours.
+  const top = message.topVia;
+  if (!isParseError(top) && top.branch?.startsWith(branchPrefix) === false && message.valueRanges(Header.Via).length === 2) return 0;
   let count = 0;
   for (const value of message.values(Header.Via)) {
     const at = value.indexOf(branchPrefix);

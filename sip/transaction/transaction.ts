@@ -102,6 +102,8 @@ export type TransactionUser = {
   strayResponse(message: SipMessage, flow: string, now: number): void;
   /** Timer B or F. */
   timeout(tx: ClientTransaction, now: number): void;
+  /** Nothing has come back for a request that was to be watched, for as long as a phone needs. */
+  silent?(tx: NonInviteClientTransaction, now: number): void;
   /** RFC 3261 17.1.4. */
   transportError(tx: ClientTransaction, now: number): void;
   terminated?(tx: Transaction, now: number): void;

@@ -72,15 +72,27 @@ export function sipHash([k0, K0, k1, K1]: SipHashKey, text: string): string {
   return base36((a ^ b ^ c ^ d) >>> 0, 7) + base36((A ^ B ^ C ^ D) >>> 0, 7);
 }
 
+const noOctets = "a text to be signed that is not of octets";
+
 /** Four octets, the first one lowest; 0 behind the end. */
 function wordAt(text: string, at: number): number {
+  if (at + 4 > text.length) return lastWordAt(text, at);
+  const a = text.charCodeAt(at);
+  const b = text.charCodeAt(at + 1);
+  const c = text.charCodeAt(at + 2);
+  const d = text.charCodeAt(at + 3);
+  if ((a | b | c | d) > 0xff) throw new RangeError(noOctets);
+  return a | (b << 8) | (c << 16) | (d << 24);
+}
+
+function lastWordAt(text: string, at: number): number {
   return octetAt(text, at) | (octetAt(text, at + 1) << 8) | (octetAt(text, at + 2) << 16) | (octetAt(text, at + 3) << 24);
 }
 
 function octetAt(text: string, at: number): number {
   if (at >= text.length) return 0;
   const code = text.charCodeAt(at);
-  if (code > 0xff) throw new RangeError("a text to be signed that is not of octets");
+  if (code > 0xff) throw new RangeError(noOctets);
   return code;
 }
 
