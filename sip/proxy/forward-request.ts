@@ -15,6 +15,9 @@ import { hostPortOf, recordRoutesOf } from "./record-route.ts";
 import type { Branch, Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
+/** Of the second hash in a reference: any number will do. */
+const otherBasis = 0x1f2e3d4c;
+
 /** What our Via says: see token.ts. No mark: nothing comes back that it would have to let through. */
 export type ViaToken = { readonly branch: string; readonly mark: string };
 
@@ -96,7 +99,8 @@ export function viaTokenOf(env: ProxyEnvironment, reference: string, upstream: s
  */
 export function referenceOf(identity: string, place: string, nth: number): string {
   const again = nth === 0 ? "" : `-${nth}`;
-  return `${base36(fnv1a(`${identity}|${place}`), 7)}-${base36(fnv1a(`${place}|${identity}`), 7)}${again}`;
+  const text = `${identity}|${place}`;
+  return `${base36(fnv1a(text), 7)}-${base36(fnv1a(text, otherBasis), 7)}${again}`;
 }
 
 /** Where a target is, for {@link referenceOf}: a phone is the same one on whichever flow. */

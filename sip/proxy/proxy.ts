@@ -81,8 +81,8 @@ export class Proxy {
   readonly #env: ProxyEnvironment;
   readonly #transactions: TransactionLayer;
   readonly #timers: TimerTable;
-  /** Branches that have a timer or wait for addresses, by reference. */
-  readonly #branches = new Map<string, Branch>();
+  /** Branches for which an address or a phone is looked for, by reference. */
+  readonly #sought = new Map<string, Branch>();
   readonly #stateless: StatelessForwarder;
   readonly #open: OpenRequests;
 
@@ -94,9 +94,9 @@ export class Proxy {
     this.#stateless = new StatelessForwarder(env, timers, transport);
   }
 
-  /** Requests and branches in progress, and ACKs waiting for an address: zero when nothing is going on. */
+  /** Requests in progress, what is looked for, and ACKs waiting for an address: zero when nothing is going on. */
   get size(): number {
-    return this.#branches.size + this.#stateless.size + this.#open.size;
+    return this.#sought.size + this.#stateless.size + this.#open.size;
   }
 
   /** RFC 3261 16.4: see `preprocess` in route-preprocessing.ts. */
@@ -194,7 +194,7 @@ export class Proxy {
    * nor is a phone called twice that has moved on while it is called already.
    */
   returned(reference: string, targets: readonly Target[], now: number): void {
-    const branch = this.#branches.get(reference);
+    const branch = this.#sought.get(reference);
     if (branch?.state !== "Resolving") return;
     const called = branch.context.branches.filter(({ state }) => state !== "Finished").map(({ target }) => target.requestUri);
     const fresh = targets.filter(({ requestUri }) => !called.includes(requestUri));
@@ -281,7 +281,7 @@ export class Proxy {
 
   /** The flows to a next hop that was asked for, best first; none when the name has no address. Late answers are ignored. */
   resolved(reference: string, flows: readonly string[], now: number): void {
-    const branch = this.#branches.get(reference);
+    const branch = this.#sought.get(reference);
     if (branch === undefined) return this.#stateless.resolved(reference, flows);
     const [flow, ...alternatives] = flows.slice(0, addressesMax);
     // The same branch: a phone that has heard the first copy takes it for a retransmission.
@@ -477,11 +477,11 @@ export class Proxy {
     if (request === undefined) return this.#fail(branch, 408, now);
     if (target.seek === "first" || target.seek === "registration") {
       branch.state = "Resolving";
-      branch.reference = this.#env.nextReference();
       this.#watch(branch, seekMs, now);
+      const reference = this.#name(branch);
       if (context.soughtUntil === 0) context.soughtUntil = now + phoneReturnMs;
       const failed = context.branches.map((other) => other.flow).filter((flow) => flow !== "");
-      return this.#env.seek({ request, target, failed, until: context.soughtUntil, reference: branch.reference }, now);
+      return this.#env.seek({ request, target, failed, until: context.soughtUntil, reference }, now);
     }
     if (target.flow !== undefined) return this.#send(branch, target.flow, now);
     const nextHop = nextHopOf(request, target);
@@ -489,9 +489,8 @@ export class Proxy {
     const flow = this.#env.numericFlow(nextHop.uri, request.flow);
     if (flow !== undefined) return this.#send(branch, flow, now);
     branch.state = "Resolving";
-    branch.reference = this.#env.nextReference();
     this.#watch(branch, resolveMs, now);
-    this.#env.resolve(serializeUri(nextHop.uri), branch.reference);
+    this.#env.resolve(serializeUri(nextHop.uri), this.#name(branch));
   }
 
   /** RFC 3261 16.6 8 to 11. */
@@ -504,8 +503,8 @@ export class Proxy {
     if (target.flow === undefined && !mayGo(this.#env, branch, flow)) return this.#fail(branch, 430, now);
     context.attempts += 1;
     const place = placeOf(target, flow);
-    const before = context.branches.filter((other) => other !== branch && isSentTo(other, place)).length;
-    branch.reference = this.#env.nextReference();
+    let before = 0;
+    for (const other of context.branches) if (other !== branch && isSentTo(other, place)) before += 1;
     branch.flow = flow;
     const reference = referenceOf(request.identity, place, before);
     const cell = this.#env.cellFor?.(request, flow, now) ?? this.#env.cell;
@@ -532,13 +531,13 @@ export class Proxy {
 
   /** Nothing has come back from a phone: it may be on another flow by now, and this one half open. */
   #seekSilent(branch: Branch, now: number): void {
-    const { context, target, flow, reference, state } = branch;
+    const { context, target, flow, state } = branch;
     const { request } = context;
     branch.isSought = true;
     this.#watch(branch, (state === "Cancelling" ? cancelMs : timerCMs) - phoneSilentMs, now);
     if (request === undefined) return;
     const until = now + (request.token === undefined ? phoneReturnMs : silentSearchMs);
-    this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed: [flow], until, reference }, now);
+    this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed: [flow], until, reference: this.#name(branch) }, now);
   }
 
   #provisional(branch: Branch, message: SipMessage, now: number): void {
@@ -750,15 +749,23 @@ export class Proxy {
 
   /** Sets the branch's timer: Timer C, or how long it is waited for. */
   #watch(branch: Branch, ms: number, now: number): void {
-    this.#branches.set(branch.reference, branch);
     branch.timer ??= new Timer((at) => this.#fire(branch, at));
     this.#timers.set(branch.timer, now + ms);
   }
 
+  /** A name under which something is looked for, for the branch. */
+  #name(branch: Branch): string {
+    this.#sought.delete(branch.reference);
+    branch.reference = this.#env.nextReference();
+    this.#sought.set(branch.reference, branch);
+    return branch.reference;
+  }
+
   #forget(branch: Branch): void {
-    if (branch.timer === undefined) return;
-    this.#branches.delete(branch.reference);
-    this.#timers.clear(branch.timer);
+    if (branch.timer !== undefined) this.#timers.clear(branch.timer);
+    if (branch.reference === "") return;
+    this.#sought.delete(branch.reference);
+    branch.reference = "";
   }
 
   #changed(context: ResponseContext, now: number): void {

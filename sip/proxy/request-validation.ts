@@ -60,7 +60,7 @@ export function identifyAsInvite(request: Preprocessed, names: OwnNames): void {
 
 function setIdentity(request: Preprocessed, method: string, text: string): void {
   request.loop = base36(fnv1a(text), 7);
-  request.identity = `${request.loop}.${base36(fnv1a(`${method}\n${text}`), 7)}`;
+  request.identity = `${request.loop}.${base36(fnv1a(text, fnv1a(method)), 7)}`;
 }
 
 /** Whether two requests are the same one, come by different ways: what {@link identify} has hashed is the same, and who says it. */

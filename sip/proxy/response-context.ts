@@ -49,7 +49,7 @@ export type Branch = {
   readonly context: ResponseContext;
   readonly target: Target;
   state: BranchState;
-  /** Names the branch in questions for addresses; new for every address tried (RFC 3261 16.6 7). */
+  /** Names the branch in questions for addresses and phones; new for every question, and empty while none is asked. */
   reference: string;
   /** Our Via in the request as it was sent last. */
   via: ViaToken;

@@ -54,7 +54,7 @@ function snapshotBranch(branch: Branch): InviteBranch {
   return {
     target: branch.target,
     state: branch.state,
-    reference: branch.reference,
+    reference: "",
     branch: branch.state === "Finished" || branch.client === undefined ? "" : branch.via.branch,
     mark: branch.via.mark,
     flow: branch.flow,
@@ -133,7 +133,7 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
 
 function branchOf(
   context: ResponseContext,
-  { target, state, reference, branch, mark, flow, breadth = 1, alternatives, cancelRequested, isLost }: InviteBranch,
+  { target, state, branch, mark, flow, breadth = 1, alternatives, cancelRequested, isLost }: InviteBranch,
 ): Branch {
-  return { ...newBranch(context, target, breadth), state, reference, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
+  return { ...newBranch(context, target, breadth), state, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
 }

@@ -157,9 +157,9 @@ export function hashTag(tag: string): string {
   return base36(fnv1a(tag), 7);
 }
 
-/** FNV-1a over UTF-16 units, 32 bits, finished so that low bits are good for `mod`. */
-export function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
+/** FNV-1a over UTF-16 units, 32 bits, finished so that low bits are good for `mod`. Another `basis` makes another hash of the same text. */
+export function fnv1a(text: string, basis = 0x811c9dc5): number {
+  let hash = basis;
   for (let index = 0; index < text.length; index += 1) {
     hash ^= text.charCodeAt(index);
     hash = Math.imul(hash, 0x01000193);
