@@ -5,6 +5,7 @@ import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import { parseMessage } from "../../../sip/message/sip-message.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { TestExchange, TestPhone } from "../exchange/harness.ts";
+import { cpuMs } from "../cpu-time.ts";
 
 /** All but HTAB, and CR and LF, which end lines. */
 const controls: readonly string[] = Array.from({ length: 0x80 }, (_, code) => code)
@@ -107,9 +108,9 @@ describe("[RFC3261 25.1] control octets", () => {
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     const pairs = "\\\0".repeat(headerOctetsMax / 2 - 100);
     const octets = octetsOf(messageOf(alice, [['To: "B"', `To: "${pairs}"`]]));
-    const begun = performance.now();
+    const begun = cpuMs();
     for (let count = 0; count < 20; count += 1) expect(isParseError(parseMessage(octets))).toBe(false);
     // Were each looked for from the beginning, it would be seconds.
-    expect(performance.now() - begun).toBeLessThan(500);
+    expect(cpuMs() - begun).toBeLessThan(500);
   });
 });

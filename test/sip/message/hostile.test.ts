@@ -9,6 +9,7 @@ import { parseMessage } from "../../../sip/message/sip-message.ts";
 import type { SipMessage } from "../../../sip/message/sip-message.ts";
 import { serializeUri } from "../../../sip/message/uri.ts";
 import { tortureMessage, tortureNames } from "../../fixtures/torture.ts";
+import { cpuMs } from "../cpu-time.ts";
 
 /** Asks a message everything there is to ask. Nothing may throw. */
 function readAll(message: SipMessage): void {
@@ -146,8 +147,8 @@ describe("work stays linear in the size of the message", () => {
     ["escapes", `From: <sip:${"%41".repeat(1_300)}@b>`],
     ["ats", `From: <sip:${"@".repeat(4_000)}>`],
   ])("%s", (_name, line) => {
-    const start = performance.now();
+    const start = cpuMs();
     feed(octetsOf(`INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\n${`${line}\r\n`.repeat(3)}\r\n`));
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(cpuMs() - start).toBeLessThan(2000);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { stringOf } from "../../../sip/message/octets.ts";
 import { buildResponse } from "../../../sip/message/build.ts";
 import { callerTcp, caller, phone1, phone2, request, Rig, target, valuesOf } from "./rig.ts";
+import { cpuMs } from "../cpu-time.ts";
 
 /** Ways to write our realm, or what a careless phone takes for it. */
 const ours: readonly string[] = [
@@ -142,8 +143,8 @@ describe("[RFC3261 22.3] passwords for our realms are asked for by us alone", ()
   });
 
   it("a header full of realms costs no more than its length", () => {
-    const started = performance.now();
+    const started = cpuMs();
     forwarded("INVITE", [`Authorization: ${'realm="'.repeat(2_300)}`]);
-    expect(performance.now() - started).toBeLessThan(100);
+    expect(cpuMs() - started).toBeLessThan(100);
   });
 });

@@ -5,6 +5,7 @@ import { RecordStore, type Rows } from "../../../sip/record/record-store.ts";
 import { serializeRecord } from "../../../sip/record/record-text.ts";
 import { makeTombstone, orderOf, type StateRecord } from "../../../sip/record/state-record.ts";
 import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, version } from "./records.ts";
+import { cpuMs } from "../cpu-time.ts";
 
 function keysOf(rows: Rows): unknown {
   return { put: rows.put.map((record) => record.version), remove: rows.remove.map(({ key }) => key) };
@@ -30,10 +31,10 @@ describe("looking up", () => {
         bindingRecord(version(n + 1), { addressOfRecord, flow: `g1~t0.c${n}.c000020413c4` }, `${addressOfRecord} sip:u@192.0.2.4`),
       );
     }
-    const started = performance.now();
+    const started = cpuMs();
     for (let n = 0; n < 10_000; n += 1) expect(store.bindingsOf(`user${n}@example.test`).length).toBe(1);
     // A scan of the table each time would be 100 000 000 steps.
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(cpuMs() - started).toBeLessThan(2_000);
     expect(store.bindingsOnFlow("g1~t0.c77.c000020413c4").map((record) => record.value.addressOfRecord)).toEqual(["user77@example.test"]);
     expect(store.count("binding")).toBe(10_000);
   });
@@ -187,13 +188,13 @@ describe("what the pair has not seen", () => {
   it("is not searched from the beginning for a few changes", () => {
     const store = new RecordStore();
     for (let n = 0; n < 20_000; n += 1) store.apply({ ...dialogRecord(version(n + 1)), key: `d${n}` });
-    const started = performance.now();
+    const started = cpuMs();
     for (let n = 0; n < 5_000; n += 1) {
       const before = store.sequence;
       store.apply({ ...dialogRecord(version(30_000 + n), { expiresAt: n }), key: `d${n}` });
       expect(store.changedSince(before, 10).records.length).toBe(1);
     }
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(cpuMs() - started).toBeLessThan(2_000);
   });
 });
 
