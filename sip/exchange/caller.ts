@@ -41,7 +41,9 @@ export function callingOf(map: ClusterMap, message: SipMessage): Calling {
 
 /** Whether a From or To is this address-of-record, by its text: most are, and need not be read for that. */
 export function isPlainly(party: NameAddr | ParseError, addressOfRecord: string): boolean {
-  return !isParseError(party) && party.uri.length === addressOfRecord.length + 4 && party.uri === `sip:${addressOfRecord}`;
+  if (isParseError(party)) return false;
+  const { uri } = party;
+  return uri.length === addressOfRecord.length + 4 && uri.startsWith("sip:") && uri.endsWith(addressOfRecord);
 }
 
 /** What a From, or whatever names a caller, claims of ours; undefined: it is no SIP URI. */

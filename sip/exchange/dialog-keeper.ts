@@ -118,14 +118,14 @@ export class DialogKeeper {
     this.#store.apply({ kind: "dialog", key: dialog.key, version, value: dialog.value });
   }
 
-  /** An in-dialog request passes. A BYE changes nothing until it is answered. */
+  /** An in-dialog request that came on this flow passes. A BYE changes nothing until it is answered. */
   requested(request: SipMessage, flow: string, now: number): void {
     if (request.method === "BYE") return;
     const known = this.#known(request);
     if (known === undefined) return;
     const { key, dialog } = known;
     const version = this.#clock.tick(now);
-    this.#put(key, dialog, onInDialogRequest(dialog, request, flow, version).dialog, version, now);
+    this.#put(key, dialog, onInDialogRequest(dialog, request, flowBackTo(request, flow), version).dialog, version, now);
   }
 
   /** What is known of a message's dialog; undefined: there is no record of it that counts. */

@@ -11,7 +11,6 @@ import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../p
 import type { ProxyEnvironment } from "../proxy/environment.ts";
 import { privacyOf } from "../proxy/identity-headers.ts";
 import { Proxy } from "../proxy/proxy.ts";
-import { flowBackTo } from "../proxy/record-route.ts";
 import { isBranch, isResponseContext, type Branch, type ResponseContext, type Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { HybridClock } from "../record/hybrid-clock.ts";
@@ -557,7 +556,7 @@ export class Exchange {
     const { unproved } = target;
     if (unproved !== undefined && !this.#isProved(tx, request, unproved.caller, unproved.domain, now)) return;
     tx.isProven = true;
-    this.#dialogs.requested(request.message, flowBackTo(request.message, tx.flow), now);
+    this.#dialogs.requested(request.message, tx.flow, now);
     // RFC 6665 4.3: a NOTIFY may be what makes the dialog for its subscriber.
     this.#proxy.forward(tx, request, [target], { recordRoute: request.message.method === "NOTIFY" }, now);
   }
@@ -570,7 +569,7 @@ export class Exchange {
     if (target === undefined && message.toTag === tagOfRefusal(message)) return;
     if (target === undefined) return this.#orphans.ack(request, now);
     if ("status" in target) return;
-    this.#dialogs.requested(request.message, flowBackTo(request.message, flow), now);
+    this.#dialogs.requested(request.message, flow, now);
     this.#proxy.ack(request, target, now);
   }
 

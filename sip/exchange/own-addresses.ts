@@ -5,6 +5,7 @@ import { addressToHex, defaultPort, isTransport, type Listener, type Transport }
 
 /** An address that another one is reached under as well: by the same machine (0.0.0.0), or over IPv6 (RFC 4291 2.5.5.2). */
 const anyAddress = "00000000";
+const portDigits = 4;
 const mapped = "00000000000000000000ffff";
 
 /**
@@ -14,6 +15,8 @@ const mapped = "00000000000000000000ffff";
 export class OwnAddresses {
   /** Of each listener `u` for UDP, `t` for the others, and its address and port in hex as in flow keys. */
   readonly #remotes = new Set<string>();
+  /** Their ports as in flow keys: nearly all flows lead to others. */
+  readonly #ports = new Set<string>();
 
   add(listeners: readonly Listener[]): void {
     for (const { transport, host, port } of listeners) {
@@ -23,6 +26,7 @@ export class OwnAddresses {
       // A name: its domain or alias says that it is ours.
       if (/^0+$/.test(address)) continue;
       this.#remotes.add(kind + address + portHex);
+      this.#ports.add(portHex);
       if (address.length !== 8) continue;
       this.#remotes.add(kind + anyAddress + portHex);
       this.#remotes.add(kind + mapped + address + portHex);
@@ -36,6 +40,7 @@ export class OwnAddresses {
     const at = flow.indexOf("..", tilde);
     if (at < 0) return false;
     const end = flow.indexOf(".", at + 2);
+    if (!this.#ports.has(flow.slice((end < 0 ? flow.length : end) - portDigits, end < 0 ? flow.length : end))) return false;
     const remote = end < 0 ? flow.slice(at + 2) : flow.slice(at + 2, end);
     return this.#remotes.has((flow.charAt(tilde + 1) === "u" ? "u" : "t") + remote);
   }
