@@ -137,6 +137,21 @@ export class ExchangeTrunks {
     this.#arm(now);
   }
 
+  /** One beat of the heart. True: a replica owes an answer, and is to be looked at in between. */
+  beat(missed: number, now: number): boolean {
+    let owesAnswer = false;
+    for (const link of this.#links.values()) {
+      link.beat(this.#pair.missedMax(link.cell, now));
+      owesAnswer ||= link.owesAnswer(missed);
+    }
+    return owesAnswer;
+  }
+
+  /** Gives up who is silent. */
+  check(answerMs: number, now: number): void {
+    for (const link of this.#links.values()) link.check(this.#pair.missedMax(link.cell, now), answerMs, now);
+  }
+
   /** Answers may lie unread: silence so far proves nothing. */
   forgive(now: number): void {
     this.#pair.awoke(now);
@@ -181,7 +196,7 @@ export class ExchangeTrunks {
     // Of another version the control link says it, once for all trunks.
     if (loss !== "another version") log("trunk-down", { exchange, cell: link.cell, reason });
     const now = this.#handlers.now();
-    this.#pair.lost(link.cell, now);
+    this.#pair.lost(link.cell, now, loss === "missed heartbeats");
     this.flush(now);
   }
 

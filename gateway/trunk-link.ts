@@ -114,7 +114,7 @@ export class TrunkLink {
     this.#socket.ping();
     this.#probe = setTimeout(() => {
       this.#probe = undefined;
-      if (this.#socket.signsOfLife === signsOfLife) this.drop(`declared down by cell ${by}, and silent`);
+      if (this.#socket.signsOfLife === signsOfLife) this.#socket.drop(`declared down by cell ${by}, and silent`, "missed heartbeats");
     }, declaredDownAnswerMs);
   }
 }

@@ -173,12 +173,9 @@ export class Trunks {
   }
 
   #beat(): void {
-    const { missed } = this.#heartbeat;
+    const now = Date.now();
     let owesAnswer = false;
-    for (const link of this.#links()) {
-      link.beat(missed);
-      owesAnswer ||= link.owesAnswer(missed);
-    }
+    for (const trunks of this.#exchanges.values()) if (trunks.beat(this.#heartbeat.missed, now)) owesAnswer = true;
     if (!owesAnswer) this.#endWatch();
     else this.#watch ??= setInterval(() => this.#check(), this.#watchMs);
   }
@@ -186,8 +183,7 @@ export class Trunks {
   /** Whoever has answered every ping so far is not silent before the next beat: nothing is looked for. */
   #check(): void {
     const now = this.#now();
-    const { periodMs, missed } = this.#heartbeat;
-    for (const link of this.#links()) link.check(missed, periodMs / 2, now);
+    for (const trunks of this.#exchanges.values()) trunks.check(this.#heartbeat.periodMs / 2, now);
   }
 
   #endWatch(): void {

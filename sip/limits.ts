@@ -140,6 +140,18 @@ export const patientFrameDelayMs = 20;
 export const frameAckDelayMs = 10;
 /** A frame leaves when it holds this much. */
 export const frameFlushOctets = 64 * 1024;
+/**
+ * A replica that has left a frame unanswered for so long is late, half of T1: phones are about to say again over UDP what it has not read. Copies of what
+ * is on its way there are dropped, of so many datagrams, a second at 1000 calls/s. Over: copies pass.
+ */
+export const trunkLateMs: number = t1Ms / 2;
+export const datagramsUnderWayMax = 4_000;
+/**
+ * A replica that falls silent so soon after the other one was given up for silence is waited for so many times as long: both are on a machine that is busy.
+ * The first of them is given up as fast as ever.
+ */
+export const busyMachineMs = 10_000;
+export const busyMachineFactor = 3;
 /** What an access keeps for one trunk, unsent and unacknowledged together; over: the newest request is refused with 503. */
 export const trunkQueueOctetsMax = 8 * 1024 * 1024;
 
@@ -148,6 +160,16 @@ export const trunkQueueOctetsMax = 8 * 1024 * 1024;
  * That is a second at 1000 calls/s; acknowledgements take {@link frameAckDelayMs} and the way.
  */
 export const unacknowledgedOctetsMax = 4 * 1024 * 1024;
+
+/**
+ * A frame of an exchange that a gateway has answered after so long says that what is read here had waited: silence is judged by when the others spoke, so
+ * timers ring later by that. Less is the gateway's own delay, and a busy moment.
+ */
+export const readLateMsMin = 100;
+/** No later than this: Timers B and F then end after 40 s. */
+export const readLateMsMax = 8_000;
+/** What was measured longer ago counts no more. */
+export const readLateKnownMs = 2_000;
 
 /** How long an exchange believes what another one said about a subscriber's secrets: a changed password counts everywhere after this. */
 export const credentialsCacheMs = 60_000;

@@ -44,8 +44,14 @@ export type GroupOptions = {
 
 /** What the shell has to do. */
 export type Effect =
-  /** Send a heartbeat; tell answered() or failed() with its sequence. */
-  | { readonly type: "heartbeat"; readonly to: string; readonly timeoutMs: number; readonly heartbeat: Heartbeat }
+  /** Send a heartbeat; tell late() with its sequence when `timeoutMs` have passed, and answered() or failed(), `lateMs` after it left at the latest. */
+  | {
+      readonly type: "heartbeat";
+      readonly to: string;
+      readonly timeoutMs: number;
+      readonly lateMs: number;
+      readonly heartbeat: Heartbeat;
+    }
   /** A new view. Keep its epoch, then tell gateways and exchanges. */
   | { readonly type: "view"; readonly view: View; readonly changes: readonly Change[] }
   /** Other settings: keep them; they are a new version of the map for gateways, and part of the view for exchanges. */
@@ -53,7 +59,7 @@ export type Effect =
   | { readonly type: "fence"; readonly isFenced: boolean; readonly view: View };
 
 /** What a heartbeat under way is for: only regular ones count as missed, or a burst of news would make three of one lost second. */
-type Sent = { readonly to: string; readonly at: number; readonly timeoutMs: number; readonly isRegular: boolean };
+type Sent = { readonly to: string; readonly at: number; readonly timeoutMs: number; readonly isRegular: boolean; isLate: boolean };
 
 /** What the whole group is right now, for people. */
 export type GroupStatus = {
@@ -163,19 +169,33 @@ export class CoreGroup {
     this.#conclude(now);
   }
 
+  /**
+   * A heartbeat was not answered in time: it is missed. An answer that comes all the same is one: a cell on a busy machine is late, and whoever has
+   * died answers nothing any more.
+   */
+  late(sequence: number, now: number): void {
+    const sent = this.#sent.get(sequence);
+    const member = sent === undefined ? undefined : this.#others.get(sent.to);
+    if (sent === undefined || member === undefined || sent.isLate) return;
+    sent.isLate = true;
+    const { periodMs, missed: missedMax } = this.#settings.heartbeat;
+    // The failure comes long after it was due: this group was frozen, and the other may have answered all the time.
+    if (!sent.isRegular || now - sent.at > sent.timeoutMs + periodMs / 2) return;
+    this.#turn(member, missed(member, "timeout", missedMax));
+    this.#conclude(now);
+  }
+
   /** A heartbeat was not answered. `text`: what is to be said of a cell that speaks another version. */
   failed(sequence: number, failure: Failure, now: number, text = ""): void {
+    if (failure === "timeout") this.late(sequence, now);
     const sent = this.#sent.get(sequence);
     this.#sent.delete(sequence);
     const member = sent === undefined ? undefined : this.#others.get(sent.to);
-    if (sent === undefined || member === undefined) return;
-    const { periodMs, missed: missedMax } = this.#settings.heartbeat;
-    // The failure comes long after it was due: this group was frozen, and the other may have answered all the time.
-    if (failure === "timeout" && now - sent.at > sent.timeoutMs + periodMs / 2) return;
+    if (sent === undefined || member === undefined || failure === "timeout") return;
     const confirmed = failure === "refused" ? refused(member) : undefined;
     if (typeof confirmed === "object") this.#turn(member, confirmed);
     else if (failure === "another version") this.#turn(member, speaksOtherVersion(member, text));
-    else if (sent.isRegular) this.#turn(member, missed(member, failure, missedMax));
+    else if (sent.isRegular && !sent.isLate) this.#turn(member, missed(member, failure, this.#settings.heartbeat.missed));
     if (confirmed === "probe") this.#send(member, false, now);
     this.#conclude(now);
   }
@@ -300,9 +320,10 @@ export class CoreGroup {
   #send(member: CellMember, isRegular: boolean, now: number): void {
     const heartbeat = this.#heartbeat();
     // Less than the period: the last of those that have to be missed is known to be before the next would leave.
-    const timeoutMs = Math.ceil(this.#settings.heartbeat.periodMs * 0.75);
-    this.#sent.set(heartbeat.sequence, { to: member.id, at: now, timeoutMs, isRegular });
-    this.#effects.push({ type: "heartbeat", to: member.id, timeoutMs, heartbeat });
+    const { periodMs, missed: missedMax } = this.#settings.heartbeat;
+    const timeoutMs = Math.ceil(periodMs * 0.75);
+    this.#sent.set(heartbeat.sequence, { to: member.id, at: now, timeoutMs, isRegular, isLate: false });
+    this.#effects.push({ type: "heartbeat", to: member.id, timeoutMs, lateMs: periodMs * missedMax, heartbeat });
   }
 
   /** A heartbeat out of turn, unless one is under way that will show the same. */

@@ -38,6 +38,7 @@ import { DialogWays, type NoWay } from "./dialog-ways.ts";
 import { FailedLoginLines } from "./failed-logins.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { InviteKeeper } from "./invite-keeper.ts";
+import { Lateness } from "./lateness.ts";
 import { LateResponses } from "./late-responses.ts";
 import { OrphanedInvites } from "./orphaned-invites.ts";
 import { PhoneFinder } from "./phone-finder.ts";
@@ -104,6 +105,7 @@ export class Exchange {
   /** Cells that can be reached, by the last view; undefined: none has come. */
   #reachable: ReadonlySet<string> | undefined;
   readonly #failedLogins = new FailedLoginLines();
+  readonly #lateness = new Lateness();
   #isReturning = false;
   #memory: Memory;
   /** Nobody has said that the two replicas are together. */
@@ -330,6 +332,11 @@ export class Exchange {
     this.#settle(now);
   }
 
+  /** A gateway has answered a frame, so many ms after it was sent. Tell it before what came with the answer. */
+  answeredAfter(roundTripMs: number, now: number): void {
+    this.#lateness.measured(roundTripMs, now);
+  }
+
   /** The answer to a {@link Effect} of type `credentials`. */
   credentials(addressOfRecord: string, answer: SubscriberCredentials | "unknown" | "unavailable", now: number): void {
     if (answer !== "unavailable") this.#authority.learn(addressOfRecord, answer, now);
@@ -380,7 +387,7 @@ export class Exchange {
 
   /** Fires what is due. */
   tick(now: number): void {
-    this.#timers.fireDue(now);
+    this.#timers.fireDue(now, this.#lateness.readUntil(now));
     this.#settle(now);
   }
 
@@ -389,7 +396,8 @@ export class Exchange {
    * time. {@link nextSweep} says when records should be looked at.
    */
   nextDeadline(): number | undefined {
-    return this.#timers.nextDeadline();
+    const deadline = this.#timers.nextDeadline();
+    return deadline === undefined ? undefined : deadline + this.#lateness.ms;
   }
 
   /** Forgets what has expired. Returns when to come again: far away when little is held, undefined when nothing is. */

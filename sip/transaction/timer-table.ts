@@ -59,11 +59,11 @@ export class TimerTable {
 
   /**
    * Fires what is due, earliest first. What is set meanwhile waits for the next call, even if it is due; what is cleared or moved meanwhile does not
-   * fire; what one that throws leaves stays set.
+   * fire; what one that throws leaves stays set. `until`: what was due after that is not yet, for it may have been answered.
    */
-  fireDue(now: number): void {
+  fireDue(now: number, until: number = now): void {
     const last = this.#order;
-    for (let first = this.#heap[0]; first !== undefined && first.deadline <= now && first.order <= last; first = this.#heap[0]) {
+    for (let first = this.#heap[0]; first !== undefined && first.deadline <= until && first.order <= last; first = this.#heap[0]) {
       this.#remove(first);
       first.fire(now);
     }

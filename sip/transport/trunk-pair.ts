@@ -1,5 +1,7 @@
+import { busyMachineFactor, busyMachineMs, trunkLateMs } from "../limits.ts";
 import { type FrameError, type FrameRecord, RecordKind, recordOctets } from "./frame.ts";
 import { Trunk, isCarriable } from "./trunk.ts";
+import { isDatagram, isSameRecord, UnderWay } from "./under-way.ts";
 
 /**
  * A gateway's trunks to the replicas of one exchange: which of them a message goes to, what moves to the other when one is lost, and when it
@@ -99,10 +101,11 @@ export class TrunkPair {
     this.#review(now);
   }
 
-  /** The connection is gone, or could not be made. The caller has seen to it that nothing more leaves on it. */
-  lost(cell: string, now: number): void {
+  /** The connection is gone, or could not be made. The caller has seen to it that nothing more leaves on it. `isSilent`: it was given up for silence. */
+  lost(cell: string, now: number, isSilent = false): void {
     const side = this.#sideOf(cell);
     if (side === undefined) return;
+    if (isSilent) side.silentAt = now;
     if (side.calls === "own") side.calls = "orphaned";
     this.#takeBack(side, now);
     this.#review(now);
@@ -115,6 +118,7 @@ export class TrunkPair {
     const records = side.trunk.receive(octets, now);
     if ("frameError" in records) return records;
     for (const route of this.#routes) if (route.last === side && side.trunk.settled >= route.mark) route.drainedAt ??= now;
+    if (side.underWay !== undefined && side.trunk.unansweredSince === undefined) side.underWay = undefined;
     if (!records.some(isServingRecord)) return records;
     for (const record of records) if (isServingRecord(record)) side.saysServing = record.key === "1";
     this.#review(now);
@@ -134,8 +138,10 @@ export class TrunkPair {
     const { kind, key, octets: content } = record;
     const carried: Carried = { kind, key, octets: content, cell, arrival: this.#arrivals, moves: 0, heldSince: now };
     const route = this.#routeOf(cell);
-    if (route.isOpen && route.side !== undefined) this.#giveBy(route, route.side, carried, now);
-    else if (!this.#isHeld(carried)) this.#hold(carried, now);
+    if (!route.isOpen || route.side === undefined) {
+      if (!this.#isHeld(carried)) this.#hold(carried, now);
+    } else if (now - (route.side.trunk.unansweredSince ?? now) < trunkLateMs) this.#giveBy(route, route.side, carried, now);
+    else this.#giveLate(route, route.side, carried, now);
     return (route.side ?? this.#sideOf(cell ?? "") ?? this.#sides[0])?.cell;
   }
 
@@ -145,7 +151,7 @@ export class TrunkPair {
       const reason = this.#faultOf(side, now);
       if (reason === undefined) continue;
       this.#effects.push({ type: "drop", cell: side.cell, reason });
-      this.lost(side.cell, now);
+      this.lost(side.cell, now, true);
     }
     this.#review(now);
     this.#expire(now);
@@ -181,6 +187,15 @@ export class TrunkPair {
   /** This process stood still, and answers may lie unread: silence so far proves nothing. */
   awoke(now: number): void {
     this.#awakeSince = now;
+  }
+
+  /**
+   * How many heartbeat periods a replica that has been silent since then may be silent. When the other one was given up for that a moment before, it is the
+   * machine that is busy, and everything would go from one to the other and back, and be done twice each time.
+   */
+  missedMax(cell: string, since: number): number {
+    const otherSilentAt = this.#sides.find((side) => side.cell !== cell)?.silentAt ?? Number.NEGATIVE_INFINITY;
+    return this.#heartbeat.missed * (since - otherSilentAt < busyMachineMs ? busyMachineFactor : 1);
   }
 
   /** The end: all records that nobody acknowledged, in order. */
@@ -288,8 +303,8 @@ export class TrunkPair {
    * A datagram that repeats one which is held adds nothing; held for itself it would go out later than its original is given up, and the call
    * ring after its caller was refused.
    */
-  #isHeld({ kind, key, octets }: Carried): boolean {
-    return this.#held.some((each) => each.key === key && each.kind === kind && isSame(each.octets, octets));
+  #isHeld(record: Carried): boolean {
+    return this.#held.some((each) => isSameRecord(each, record));
   }
 
   #hold(record: Carried, now: number): void {
@@ -339,6 +354,15 @@ export class TrunkPair {
     route.drainedAt = undefined;
   }
 
+  /** To a replica that is late a datagram that repeats one on its way there adds nothing but work. */
+  #giveLate(route: Route, side: Side, record: Carried, now: number): void {
+    const { trunk } = side;
+    const isRepeatable = isDatagram(record);
+    if (isRepeatable && side.underWay?.has(record, trunk.settled) === true) return;
+    this.#giveBy(route, side, record, now);
+    if (isRepeatable) (side.underWay ??= new UnderWay()).add(record, trunk.offered, trunk.settled);
+  }
+
   #give(side: Side, record: Carried, now: number): void {
     // The answer to a question of the other replica: this one never asked.
     if (record.kind === RecordKind.resolved && record.cell !== undefined && record.cell !== side.cell) return;
@@ -378,13 +402,14 @@ export class TrunkPair {
     if (!side.isConnected) return undefined;
     if (side.trunk.isSpent) return "sequence numbers are used up";
     if (now < this.#faultAt(side)) return undefined;
-    return `a frame is unanswered for ${Math.round(now - (side.trunk.unansweredSince ?? now))} ms`;
+    const since = Math.max(side.trunk.unansweredSince ?? now, side.trunk.answeredAt);
+    return `a frame is unanswered for ${Math.round(now - since)} ms`;
   }
 
-  /** When silence on this trunk becomes a fault, ms. */
-  #faultAt({ trunk }: Side): number {
-    const { periodMs, missed } = this.#heartbeat;
-    const records = Math.max(trunk.unansweredRecordsSince ?? Number.POSITIVE_INFINITY, this.#awakeSince) + periodMs * missed;
+  /** When silence on this trunk becomes a fault, ms. Who answers, however late, is not silent: the other replica may be as busy. */
+  #faultAt({ cell, trunk }: Side): number {
+    const since = Math.max(trunk.unansweredRecordsSince ?? Number.POSITIVE_INFINITY, trunk.answeredAt, this.#awakeSince);
+    const records = since + this.#heartbeat.periodMs * this.missedMax(cell, since);
     if (!trunk.isHelloUnanswered) return records;
     return Math.min(records, Math.max(trunk.unansweredSince ?? 0, this.#awakeSince) + this.#limits.helloAnswerMs);
   }
@@ -449,6 +474,10 @@ type Side = {
   readySince: number | undefined;
   /** It came and went within `flapMs`, and has not been stable for a period since. */
   isFlapping: boolean;
+  /** When its connection was last given up because it was silent, ms. */
+  silentAt: number;
+  /** Datagrams that it was given while it was late; undefined: it was not. */
+  underWay: UnderWay | undefined;
   /** Who has its calls: itself, nobody since it was lost, the other since that was told. */
   calls: "own" | "orphaned" | "adopted";
 };
@@ -478,6 +507,8 @@ function newSide(cell: string): Side {
     isReady: false,
     readySince: undefined,
     isFlapping: false,
+    silentAt: Number.NEGATIVE_INFINITY,
+    underWay: undefined,
     calls: "own",
   };
 }
@@ -488,12 +519,6 @@ function newRoute(): Route {
 
 function takeoverRecord(now: number): Carried {
   return { kind: RecordKind.takeover, key: "", octets: noOctets, cell: undefined, arrival: 0, moves: 0, heldSince: now };
-}
-
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  if (one.length !== other.length) return false;
-  for (let at = one.length - 1; at >= 0; at -= 1) if (one[at] !== other[at]) return false;
-  return true;
 }
 
 function isServingRecord({ kind }: FrameRecord): boolean {

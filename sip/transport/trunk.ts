@@ -42,6 +42,8 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
   #owesAckSince: number | undefined;
   #offered = 0;
   #settled = 0;
+  /** When it was last acknowledged something, ms. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
 
   constructor(limits: TrunkLimits = defaultTrunkLimits) {
     this.#limits = limits;
@@ -64,6 +66,14 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
   /** When the oldest unacknowledged frame that carries records was sent, ms: as {@link unansweredSince}, but for the hello. */
   get unansweredRecordsSince(): number | undefined {
     return (this.isHelloUnanswered ? this.#sent[1] : this.#sent[0])?.sentAt;
+  }
+
+  /**
+   * When the other side last acknowledged something, ms: whoever answers one frame after the other is late and not silent, however many are before
+   * the latest.
+   */
+  get answeredAt(): number {
+    return this.#answeredAt;
   }
 
   get isHelloUnanswered(): boolean {
@@ -143,7 +153,10 @@ export class Trunk<Offered extends FrameRecord = FrameRecord> {
       this.#settled += sent.records.length;
       acknowledged += 1;
     }
-    if (acknowledged > 0) this.#sent.splice(0, acknowledged);
+    if (acknowledged > 0) {
+      this.#sent.splice(0, acknowledged);
+      this.#answeredAt = now;
+    }
     return frame.records;
   }
 

@@ -28,6 +28,7 @@ type TrunkInput = {
   readonly access: string;
   readonly seq: number;
   readonly records: readonly FrameRecord[];
+  readonly roundTripMs: number | undefined;
   readonly opened: { readonly listeners: readonly Listener[]; readonly isNewBoot: boolean; readonly again: FrameRecord[] } | undefined;
 };
 
@@ -66,18 +67,18 @@ export class Trunks {
     const { seq, ack } = frame;
     if (seq !== 0 && seq !== state.received + 1) return `frame ${seq} after ${state.received}`;
     if (ack > state.sent) return `acknowledges ${ack} of ${state.sent}`;
-    state.unacknowledged.acknowledge(ack);
+    const roundTripMs = state.unacknowledged.acknowledge(ack, this.#now());
     if (seq !== 0) {
       state.received = seq;
       state.unfinished.push(seq);
     }
-    if (state.boot !== undefined) return { access: state.access, seq, records: frame.records, opened: undefined };
+    if (state.boot !== undefined) return { access: state.access, seq, records: frame.records, roundTripMs, opened: undefined };
     const [first, ...records] = frame.records;
     if (first?.kind !== RecordKind.hello || first.key !== state.access) return "the first record is no hello";
     const hello = parseJsonOctets(first.octets) as Hello;
     state.boot = hello.boot;
     const opened = { listeners: hello.listeners as readonly Listener[], ...this.#replace(end, state.access, hello.boot) };
-    return { access: state.access, seq, records, opened };
+    return { access: state.access, seq, records, roundTripMs, opened };
   }
 
   finish(end: End, seq: number): void {

@@ -211,7 +211,8 @@ export class Replica {
       this.#cell.host.threw(new Error(`exchange ${this.number}: the trunk of a confused gateway: ${input}`));
       return this.trunks.refuse(end);
     }
-    const { access, seq, records, opened } = input;
+    const { access, seq, records, opened, roundTripMs } = input;
+    if (roundTripMs !== undefined) this.exchange.answeredAfter(roundTripMs, this.#cell.host.now);
     const committed = (): void => this.trunks.finish(end, seq);
     if (opened !== undefined) {
       this.exchange.connectAccess(access, opened.listeners);

@@ -16,8 +16,8 @@ describe("what was sent on a trunk", () => {
   it("is kept in order until it is acknowledged", () => {
     const sent = new Unacknowledged();
     for (const seq of [1, 2, 3]) sent.add(seq, [send(`${seq}a`), send(`${seq}b`)], 0);
-    sent.acknowledge(0);
-    sent.acknowledge(1);
+    sent.acknowledge(0, 0);
+    sent.acknowledge(1, 0);
     expect(namesOf(sent.take(0))).toEqual(["2a", "2b", "3a", "3b"]);
     expect([sent.take(0), sent.isEmpty]).toEqual([[], true]);
   });
@@ -49,5 +49,17 @@ describe("what was sent on a trunk", () => {
     expect(namesOf(left).at(-1)).toBe(String(frames));
     sent.add(frames + 1, [send("after")], 0);
     expect(namesOf(sent.take(0))).toEqual(["after"]);
+  });
+
+  it("says how long one frame's answer took, and times the next one then; datagrams are timed as well", () => {
+    const sent = new Unacknowledged();
+    expect(sent.acknowledge(0, 0)).toBeUndefined();
+    sent.add(1, [send("first", udpFlow)], 100);
+    sent.add(2, [send("second")], 900);
+    expect(sent.acknowledge(0, 1_000)).toBeUndefined();
+    expect(sent.acknowledge(1, 1_100)).toBe(1_000);
+    expect(sent.acknowledge(2, 1_200)).toBeUndefined();
+    sent.add(3, [], 1_300);
+    expect(sent.acknowledge(3, 1_303)).toBe(3);
   });
 });

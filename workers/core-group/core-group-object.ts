@@ -291,7 +291,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #carryOut(effect: Effect): void {
     switch (effect.type) {
       case "heartbeat":
-        void this.#beat(effect.to, effect.heartbeat, effect.timeoutMs);
+        void this.#beat(effect);
         return;
       case "view":
         this.#room.write(viewOctets, () => this.#disk.writeView(effect.view, effect.changes));
@@ -320,9 +320,10 @@ export class CoreGroupObject extends DurableObject<Environment> {
     effect satisfies never;
   }
 
-  async #beat(cell: string, heartbeat: Heartbeat, timeoutMs: number): Promise<void> {
+  async #beat({ to: cell, heartbeat, timeoutMs, lateMs }: Extract<Effect, { type: "heartbeat" }>): Promise<void> {
     const url = this.#map.cells.find(({ id }) => id === cell)?.url ?? "";
-    const answer = await callHeartbeat(this.env, cell, url, heartbeat, timeoutMs, (aheadMs) =>
+    const late = (): void => this.#event((now) => this.#group.late(heartbeat.sequence, now));
+    const answer = await callHeartbeat(this.env, cell, url, heartbeat, { timeoutMs, lateMs, late }, (aheadMs) =>
       say(this.#signatureNews.refused(cell, aheadMs)),
     );
     if (typeof answer !== "string" && !("otherVersion" in answer)) say(this.#signatureNews.accepted(cell));

@@ -14,6 +14,15 @@ const beatRequest = { purpose: "cell", method: "POST", path: "/cell/heartbeat" }
 /** Another cell speaks this version of the protocol, and not ours. */
 export type OtherVersion = { readonly otherVersion: number };
 
+/** How long the answer to a heartbeat may take. */
+export type Patience = {
+  /** Then `late` is called. */
+  readonly timeoutMs: number;
+  /** Then nobody waits any more. */
+  readonly lateMs: number;
+  readonly late: () => void;
+};
+
 /**
  * Sends a heartbeat to another cell. Resolves with its answer, or with the way in which there was none; never rejects. `refused` is called when it
  * does not accept our signature, with how far its clock is ahead of ours, ms, if it says that.
@@ -23,7 +32,7 @@ export async function callHeartbeat(
   cell: string,
   url: string,
   heartbeat: Heartbeat,
-  timeoutMs: number,
+  { timeoutMs, lateMs, late }: Patience,
   refused: (aheadMs: number | undefined) => void,
 ): Promise<Heartbeat | Failure | OtherVersion> {
   const body = new TextEncoder().encode(JSON.stringify(heartbeat));
@@ -31,7 +40,10 @@ export async function callHeartbeat(
   let text: string;
   // A signal that has its own timeout would wake this process for it long after the answer.
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(new DOMException("no answer in time", "TimeoutError")), timeoutMs);
+  let timer = setTimeout(() => {
+    timer = setTimeout(() => stop.abort(new DOMException("no answer in time", "TimeoutError")), lateMs - timeoutMs);
+    late();
+  }, timeoutMs);
   try {
     response = await fetch(new URL(beatRequest.path, url), {
       method: beatRequest.method,

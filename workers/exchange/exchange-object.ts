@@ -348,7 +348,8 @@ export class ExchangeObject extends DurableObject<Environment> {
     }
   }
 
-  async #takeTrunkFrame(socket: WebSocket, { access, seq, records, opened }: TrunkInput): Promise<void> {
+  async #takeTrunkFrame(socket: WebSocket, { access, seq, records, opened, roundTripMs }: TrunkInput): Promise<void> {
+    if (roundTripMs !== undefined) this.#exchange.answeredAfter(roundTripMs, Date.now());
     const committed = (): void => this.#trunks.finish(socket, seq);
     if (opened !== undefined) {
       this.#exchange.connectAccess(access, opened.listeners);

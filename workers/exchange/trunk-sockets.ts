@@ -32,6 +32,8 @@ export type TrunkInput = {
   /** Number of the frame: {@link TrunkSockets.finish} it. */
   readonly seq: number;
   readonly records: readonly FrameRecord[];
+  /** How long a frame to the access was under way and the answer back, ms, if that is known now. */
+  readonly roundTripMs?: number | undefined;
   /** Set when the trunk has just opened. */
   readonly opened?: Opened;
 };
@@ -105,13 +107,13 @@ export class TrunkSockets {
     if (isFrameError(frame)) return { trunkError: frame.frameError };
     if (frame.seq !== 0 && frame.seq !== state.received + 1) return { trunkError: `frame ${frame.seq} after ${state.received}` };
     if (frame.ack > state.sent) return { trunkError: `acknowledges ${frame.ack} of ${state.sent}` };
-    this.#unacknowledged.get(socket)?.acknowledge(frame.ack);
+    const roundTripMs = this.#unacknowledged.get(socket)?.acknowledge(frame.ack, Date.now());
     const { seq } = frame;
     const received = Math.max(state.received, seq);
     if (state.boot !== undefined) {
       this.#keep(socket, { ...state, received });
       this.#begin(socket, seq);
-      return { access: state.access, seq, records: frame.records };
+      return { access: state.access, seq, records: frame.records, roundTripMs };
     }
     const [first, ...records] = frame.records;
     const hello = first === undefined ? undefined : readHello(first);

@@ -11,12 +11,19 @@ type Sent = { readonly seq: number; readonly at: number; readonly records: reado
 export class Unacknowledged {
   #sent: Sent[] = [];
   #octets = 0;
+  /** A frame whose acknowledgement is waited for, to see how long that takes; 0: none is. */
+  #timedSeq = 0;
+  #timedAt = 0;
 
   get isEmpty(): boolean {
     return this.#sent.length === 0;
   }
 
   add(seq: number, records: readonly FrameRecord[], now: number): void {
+    if (this.#timedSeq === 0) {
+      this.#timedSeq = seq;
+      this.#timedAt = now;
+    }
     const kept = records.filter(isSaidOnce);
     if (kept.length === 0) return;
     let octets = 0;
@@ -26,9 +33,12 @@ export class Unacknowledged {
     while (this.#octets > unacknowledgedOctetsMax) this.#forgetFirst();
   }
 
-  /** Every frame up to this one has been processed. */
-  acknowledge(seq: number): void {
+  /** Every frame up to this one has been processed. Returns how long that took, ms, of one that is timed. */
+  acknowledge(seq: number, now: number): number | undefined {
     while ((this.#sent[0]?.seq ?? Number.POSITIVE_INFINITY) <= seq) this.#forgetFirst();
+    if (this.#timedSeq === 0 || this.#timedSeq > seq) return undefined;
+    this.#timedSeq = 0;
+    return Math.max(0, now - this.#timedAt);
   }
 
   /** All that is left, in order, and that somebody may wait for still. Forgets it. */

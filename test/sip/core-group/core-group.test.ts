@@ -177,6 +177,19 @@ describe("failure of a cell", () => {
     }
   });
 
+  it("late, and never down: a cell on a busy machine that answers each heartbeat after more than its time; silent it is down as fast as ever", () => {
+    for (const latencyMs of [400, 600, 900, 1_300]) {
+      const simulation = running({ latencyMs }).run(10_000);
+      const { epoch } = simulation.view("a");
+      simulation.run(60_000);
+      expect(simulation.view("a").epoch).toBe(epoch);
+      expect([simulation.stateOf("b", "a"), simulation.stateOf("a", "b")]).toEqual(["up", "up"]);
+      simulation.freezeCell("b");
+      // What it has answered before is still under way.
+      expect(simulation.until(() => simulation.stateOf("b", "a") === "down", 10_000)).toBeLessThan(4_000 + latencyMs);
+    }
+  });
+
   it("one that does not accept our signature is down for that reason", () => {
     const simulation = running();
     simulation.cut("a", "b");

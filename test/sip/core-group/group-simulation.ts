@@ -235,7 +235,7 @@ export class Simulation {
     for (const effect of group.takeEffects()) {
       switch (effect.type) {
         case "heartbeat":
-          this.#ask(node, effect.to, effect.heartbeat, effect.timeoutMs);
+          this.#ask(node, effect.to, effect.heartbeat, effect);
           break;
         case "view":
           node.disk.epoch = effect.view.epoch;
@@ -266,7 +266,7 @@ export class Simulation {
     });
   }
 
-  #ask(from: Node, to: string, heartbeat: Heartbeat, timeoutMs: number): void {
+  #ask(from: Node, to: string, heartbeat: Heartbeat, { timeoutMs, lateMs }: { timeoutMs: number; lateMs: number }): void {
     const { latencyMs = 1 } = this.#options;
     const other = this.#node(to);
     const { group } = from;
@@ -277,7 +277,10 @@ export class Simulation {
       isOver = true;
       this.#act(from, () => from.group === group && act(this.#clock(from)));
     };
-    this.#after(timeoutMs, () => over((now) => group?.failed(heartbeat.sequence, "timeout", now)));
+    this.#after(timeoutMs, () =>
+      this.#act(from, () => from.group === group && !isOver && group?.late(heartbeat.sequence, this.#clock(from))),
+    );
+    this.#after(lateMs, () => over((now) => group?.failed(heartbeat.sequence, "timeout", now)));
     if (this.#cuts.has(`${from.id} ${to}`)) return;
     this.#after(latencyMs, () => {
       if (other.group === undefined) {

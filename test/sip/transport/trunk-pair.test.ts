@@ -9,6 +9,7 @@ import {
   isFrameError,
   recordOctets,
 } from "../../../sip/transport/frame.ts";
+import { busyMachineFactor, busyMachineMs, datagramsUnderWayMax, trunkLateMs } from "../../../sip/limits.ts";
 import { TrunkPair, type TrunkPairLimits } from "../../../sip/transport/trunk-pair.ts";
 
 const limits: TrunkPairLimits = {
@@ -464,6 +465,28 @@ describe("take-over", () => {
   });
 });
 
+/** b falls silent so long after a, which was silent, is back: when that is found, ms. */
+function detectedAfter(pauseMs: number): number {
+  const rig = both();
+  rig.offer("1");
+  rig.run();
+  rig.wait(3_000);
+  expect(rig.events.at(0)).toBe("drop a");
+  rig.settle();
+  rig.open("a");
+  rig.settle();
+  rig.wait(pauseMs);
+  rig.offerTo("b", "2");
+  rig.run();
+  const from = rig.now;
+  while (!rig.events.includes("drop b")) {
+    rig.wait(10);
+    rig.process("a");
+    rig.answer("a");
+  }
+  return rig.now - from;
+}
+
 describe("silence", () => {
   test("a frame unanswered for periodMs x missed, from the oldest on, ends the connection; not a moment before", () => {
     const rig = both();
@@ -486,6 +509,36 @@ describe("silence", () => {
       rig.answer("a");
     }
     expect(rig.events).toEqual([]);
+  });
+
+  test("a replica that answers frame after frame is late, not silent, however late; from its last answer on it is silent", () => {
+    const rig = both();
+    for (let i = 0; i < 30; i += 1) {
+      rig.offer(String(i));
+      rig.wait(400);
+      if (i % 5 !== 4) continue;
+      rig.process("a", 1);
+      rig.answer("a");
+    }
+    expect(rig.events).toEqual([]);
+    rig.wait(2_999);
+    expect(rig.events).toEqual([]);
+    rig.wait(1);
+    expect(rig.events.at(0)).toBe("drop a");
+  });
+
+  test("a replica that falls silent soon after the other is waited for longer: the machine is busy; later it is not", () => {
+    expect(detectedAfter(0)).toBe(3_000 * busyMachineFactor);
+    expect(detectedAfter(busyMachineMs)).toBe(3_000);
+  });
+
+  test("a replica whose connection closed says nothing of the machine: the other one is given up as fast as ever", () => {
+    const rig = both();
+    rig.lose("a");
+    rig.offer("1");
+    rig.run();
+    rig.wait(3_000);
+    expect(rig.events).toContain("drop b");
   });
 
   test("a new heartbeat counts at once", () => {
@@ -820,3 +873,74 @@ function checkDelivery(rig: Rig, accepted: readonly Accepted[]): void {
     }
   }
 }
+
+function asOctets(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+const datagramKey = "u0..c633640713c4";
+const streamKey = "t1.1.c633640713c4";
+
+/** What is put on the trunk to a of datagrams that come, and come again, when its first frame has been unanswered for so long. */
+function putAfter(ms: number, key: string, texts: readonly string[]): number {
+  const rig = both();
+  rig.offer("first");
+  rig.run();
+  rig.wait(ms);
+  for (const text of texts) rig.pair.offer({ kind: RecordKind.message, key, octets: asOctets(text) }, undefined, rig.now);
+  rig.wait(100);
+  return rig.put("a").length - 1;
+}
+
+describe("a replica that is late", () => {
+  test("is not given copies of a datagram that is on its way to it; others pass, and so does all before it is late", () => {
+    expect(putAfter(trunkLateMs, datagramKey, ["INVITE 1", "INVITE 1", "INVITE 2", "INVITE 1", "INVITE 2"])).toBe(2);
+    expect(putAfter(trunkLateMs - 1, datagramKey, ["INVITE 1", "INVITE 1", "INVITE 2", "INVITE 1", "INVITE 2"])).toBe(5);
+    expect(putAfter(trunkLateMs, streamKey, ["INVITE 1", "INVITE 1"])).toBe(2);
+  });
+
+  test("is given the copy when it has read the first one", () => {
+    const rig = both();
+    rig.offer("first");
+    rig.run();
+    rig.wait(trunkLateMs);
+    const record = { kind: RecordKind.message, key: datagramKey, octets: asOctets("BYE") };
+    rig.pair.offer(record, undefined, rig.now);
+    rig.wait(50);
+    rig.pair.offer({ ...record, key: `${datagramKey.slice(0, -1)}5` }, undefined, rig.now);
+    rig.wait(50);
+    rig.process("a", 2);
+    rig.answer("a");
+    rig.wait(trunkLateMs);
+    rig.pair.offer(record, undefined, rig.now);
+    rig.wait(50);
+    expect(rig.put("a")).toEqual(["first", datagramKey, `${datagramKey.slice(0, -1)}5`, datagramKey]);
+  });
+
+  test(`is remembered ${datagramsUnderWayMax} datagrams: copies of more pass, and nothing is lost`, () => {
+    const rig = new Rig(["a", "b"], 0, { octetsMax: 8 * 1024 * 1024 });
+    rig.open("a");
+    rig.open("b");
+    rig.offer("first");
+    rig.run();
+    rig.wait(trunkLateMs);
+    const texts = Array.from({ length: datagramsUnderWayMax + 10 }, (_, index) => `INVITE ${index}`);
+    for (const text of [...texts, ...texts])
+      rig.pair.offer({ kind: RecordKind.message, key: datagramKey, octets: asOctets(text) }, undefined, rig.now);
+    rig.wait(100);
+    expect(rig.put("a").length - 1).toBe(texts.length + 10);
+  });
+
+  test("what it was given is taken to the other when it is lost, once", () => {
+    const rig = both();
+    rig.offer("first");
+    rig.run();
+    rig.wait(trunkLateMs);
+    for (const text of ["INVITE", "INVITE"])
+      rig.pair.offer({ kind: RecordKind.message, key: datagramKey, octets: asOctets(text) }, undefined, rig.now);
+    rig.wait(50);
+    rig.lose("a");
+    rig.wait(50);
+    expect(rig.put("b")).toEqual(["takeover", "first", datagramKey]);
+  });
+});
