@@ -168,6 +168,9 @@ export const unacknowledgedOctetsMax = 4 * 1024 * 1024;
 export const readLateMsMin = 100;
 /** No later than this: Timers B and F then end after 40 s. */
 export const readLateMsMax = 8_000;
+/** It is said in the log when it is so much, for so long: after a standstill it is for a moment. */
+export const readLateSaidMs = 1_000;
+export const readLateLastingMs = 3_000;
 /** What was measured longer ago counts no more. */
 export const readLateKnownMs = 2_000;
 

@@ -334,7 +334,8 @@ export class Exchange {
 
   /** A gateway has answered a frame, so many ms after it was sent. Tell it before what came with the answer. */
   answeredAfter(roundTripMs: number, now: number): void {
-    this.#lateness.measured(roundTripMs, now);
+    const text = this.#lateness.measured(roundTripMs, now);
+    if (text !== undefined) this.#effects.push({ type: "log", text: `exchange ${this.#config.exchange} ${text}` });
   }
 
   /** The answer to a {@link Effect} of type `credentials`. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { phoneSilentMs, readLateKnownMs, readLateMsMax, readLateMsMin, t1Ms } from "../../../sip/limits.ts";
+import { phoneSilentMs, readLateKnownMs, readLateMsMax, readLateMsMin, readLateSaidMs, t1Ms } from "../../../sip/limits.ts";
 import { answer, TestExchange, TestPhone, type Sent } from "./harness.ts";
 
 const alice = (): TestPhone => new TestPhone("alice", "198.51.100.7", 5070);
@@ -59,5 +59,22 @@ describe("a replica that reads late", () => {
     const { world } = calling(3_600_000);
     const sent = world.advance(64 * t1Ms + readLateMsMax);
     expect(startLines(sent).filter((line) => line === "SIP/2.0 408" || line === "SIP/2.0 480")).toHaveLength(1);
+  });
+
+  it("says so once when it lasts, and once when it is over; a standstill is no news", () => {
+    const world = new TestExchange();
+    const read = (lateMs: number): void => {
+      world.exchange.answeredAfter(lateMs, world.now);
+      world.drain();
+      world.advance(500);
+    };
+    for (const lateMs of [9_000, 5, 9_000, 3, readLateSaidMs - 1, 5]) read(lateMs);
+    expect(world.logged).toEqual([]);
+    for (let ms = 0; ms < 10_000; ms += 500) read(2_400);
+    for (const lateMs of [readLateMsMin, 900, 5, 5, 900, 5]) read(lateMs);
+    expect(world.logged).toEqual([
+      "exchange 0 reads what gateways bring 2.4 s late: its machine is too busy, calls take as much longer",
+      "exchange 0 reads in time again",
+    ]);
   });
 });
