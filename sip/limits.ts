@@ -300,7 +300,7 @@ export const foreignInvitesReadMax = 1_000;
 /** Questions for addresses that wait for a gateway to come back; over: refused at once, as if none had been there. */
 export const resolutionsWaitingMax = 1_000;
 /**
- * INVITEs that nobody remembers and whose callers have hung up, or phones refused: where those wait for the last word. The oldest is forgotten. So many
+ * INVITEs that nobody remembers and whose callers have hung up, or phones refused: where those wait for the last word, and what they said. The oldest is forgotten. So many
  * such CANCELs in all are under way at once; what a phone has said 487 to is no more. Over: 481.
  */
 export const orphansRememberedMax = 1_000;

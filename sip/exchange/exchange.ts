@@ -198,7 +198,10 @@ export class Exchange {
   applyFromPair(record: StateRecord, now: number): void {
     this.#clock.observe(record.version);
     const isNews = this.store.apply(record, "pair");
-    if (record.kind === "invite") this.#invites.cameFromPair(record.key, now);
+    if (record.kind === "invite") {
+      this.#invites.cameFromPair(record.key, now);
+      this.#cancelEarly(record.key, now);
+    }
     if (record.kind === "binding" && isNews && this.#finder.registered(addressOfRecordOfBindingKey(record.key))) this.#settle(now);
   }
 
@@ -454,14 +457,18 @@ export class Exchange {
       cancel: (tx, cancelTx, message, now) => {
         const invite = tx ?? this.#takeovers.adoptedForCancel(message, now);
         if (invite === undefined && this.#orphans.cancel(cancelTx, message, now)) return;
+        if (tx === undefined && invite !== undefined) this.#orphans.remember(cancelTx, message);
         this.#proxy.cancel(invite, cancelTx, message, now);
-        if (invite !== undefined) this.#orphans.alsoCancel(cancelTx, message, now);
+        if (invite !== undefined) this.#orphans.alsoCancel(cancelTx, message, invite.owner, now);
       },
       response: (tx, message, now) => void this.#proxy.response(tx, message, now),
       strayResponse: (message, flow, now) => this.#strayResponse(message, flow, now),
       timeout: (tx, now) => void this.#proxy.timeout(tx, now),
       silent: (tx, now) => this.#proxy.silent(tx, now),
-      transportError: (tx, now) => void this.#proxy.transportError(tx, now),
+      transportError: (tx, now) => {
+        if (isBranch(tx.owner)) this.#late.undelivered(tx.owner.via.branch, tx.method);
+        this.#proxy.transportError(tx, now);
+      },
       terminated: (tx, now) => {
         if (isBranch(tx.owner)) this.#late.ended(tx.owner.via.branch, tx.owner.via.mark, tx.method, now);
       },
@@ -548,9 +555,19 @@ export class Exchange {
     this.#send(onward.flow, onward.octets, mustWait ? this.store.sequence : undefined);
   }
 
+  /** The other replica has an INVITE in hand whose CANCEL was answered here: it did not know of that. */
+  #cancelEarly(key: string, now: number): void {
+    const early = this.#orphans.earlyCancelOf(key);
+    const invite = early === undefined ? undefined : this.#takeovers.adoptedForCancel(early.message, now);
+    if (early === undefined || invite === undefined) return;
+    this.#proxy.cancel(invite, early.tx, early.message, now);
+    this.#settle(now);
+  }
+
   /** A new request: RFC 3261 16.2. */
   #request(tx: ServerTransaction, message: SipMessage, now: number): void {
     if (tx.kind === "inviteServer" && this.#takeovers.repeatedInvite(tx, message, now)) return;
+    if (tx.kind === "inviteServer" && this.#orphans.earlyCancelOf(tx.key) !== undefined) return this.#refuseFor(tx, message, 487, now);
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
     this.#process(tx, request, now);

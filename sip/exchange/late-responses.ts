@@ -34,6 +34,13 @@ export class LateResponses {
     this.#young.add(hashOf(branch, method));
   }
 
+  /** It never left, or did not arrive. The phone may have had it from another replica all the same, and answer that. */
+  undelivered(branch: string, method: string): void {
+    const hash = hashOf(branch, method);
+    this.#young.delete(hash);
+    this.#old.delete(hash);
+  }
+
   /** `cell`: the one that the branch's mark names. */
   isLate(branch: string, cell: string, method: string, now: number): boolean {
     if (this.#isOld(now) && cell === this.#cell) return true;

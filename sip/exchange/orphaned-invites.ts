@@ -5,6 +5,7 @@ import {
   maxForwardsDefault,
   orphansRememberedMax,
   phoneReturnMs,
+  phoneSilentMs,
   t1Ms,
   unprovenTargetsMax,
 } from "../limits.ts";
@@ -16,9 +17,10 @@ import type { ClusterMap } from "../placement/cluster-map.ts";
 import type { ProxyEnvironment } from "../proxy/environment.ts";
 import { onwardToTarget, type Onward } from "../proxy/orphaned-invite.ts";
 import type { Proxy } from "../proxy/proxy.ts";
-import type { Target } from "../proxy/response-context.ts";
+import { isResponseContext, type ResponseContext, type Target } from "../proxy/response-context.ts";
 import type { Preprocessed } from "../proxy/route-preprocessing.ts";
 import { isUnproven } from "../proxy/unproven-places.ts";
+import { serverKey } from "../transaction/matching.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { NonInviteServerTransaction, TransportSink } from "../transaction/transaction.ts";
 import { callingOf } from "./caller.ts";
@@ -51,7 +53,12 @@ type Hangup = {
   /** Where it has been said, and how often at places that nobody has proven. */
   readonly said: Set<string>;
   unproven: number;
+  /** The same INVITE come again, that the proxy has in hand; and when it was to be cancelled. */
+  readonly copy: ResponseContext | undefined;
+  readonly at: number;
 };
+
+export type EarlyCancel = { readonly tx: NonInviteServerTransaction; readonly message: SipMessage };
 
 export type OrphanedInvitesOptions = {
   readonly env: ProxyEnvironment;
@@ -83,6 +90,9 @@ export class OrphanedInvites {
   readonly #refused = new Set<string>();
   readonly #shares = new OrphanShares();
 
+  /** CANCELs of INVITEs that were not in hand here, by the keys of those: a copy may come here yet, or the other replica may go on with it. */
+  readonly #early = new Map<string, EarlyCancel>();
+
   constructor(options: OrphanedInvitesOptions, now: number) {
     this.#options = options;
     this.#until = now + inviteLifetimeMs;
@@ -101,15 +111,36 @@ export class OrphanedInvites {
     const orphan = this.#orphanOf(request);
     if (!this.#shares.count(orphan, now)) return false;
     transactions.respond(tx, 200, buildResponse(message, 200, { toTag: env.nextTag() }), now);
-    this.#cancelWhereItRings({ request, orphan, responseFlow: tx.responseFlow, said: new Set(), unproven: 0 }, now);
+    this.#cancelWhereItRings(
+      { request, orphan, responseFlow: tx.responseFlow, said: new Set(), unproven: 0, copy: undefined, at: now },
+      now,
+    );
+    this.remember(tx, message);
     return true;
   }
 
-  /** The same for one that has come again, and may ring where it went before: at a phone that has no connection now. */
-  alsoCancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+  /** A CANCEL was answered whose INVITE the other replica has in hand, or may have. */
+  remember(tx: NonInviteServerTransaction, message: SipMessage): void {
+    const [oldest] = this.#early.keys();
+    if (this.#early.size >= orphansRememberedMax && oldest !== undefined) this.#early.delete(oldest);
+    this.#early.set(serverKey(message, "INVITE") ?? "", { tx, message });
+  }
+
+  /** The CANCEL that was answered here for the INVITE with this key, before that was in hand; undefined: none. */
+  earlyCancelOf(key: string): EarlyCancel | undefined {
+    return this.#early.size === 0 ? undefined : this.#early.get(key);
+  }
+
+  /**
+   * The same for one that has come again, and may ring where it went before: at a phone that has no connection now, or whose answer to the copy goes
+   * another way (it says what it has said, with the Vias of the first one). `owner`: of the copy's transaction.
+   */
+  alsoCancel(tx: NonInviteServerTransaction, message: SipMessage, owner: unknown, now: number): void {
     const request = now < this.#until ? this.#options.proxy.preprocess(message, tx.flow) : undefined;
     if (request === undefined || isParseError(request)) return;
-    this.#cancelWhereItRings({ request, orphan: this.#orphanOf(request), responseFlow: undefined, said: new Set(), unproven: 0 }, now);
+    const copy = isResponseContext(owner) ? owner : undefined;
+    const orphan = this.#orphanOf(request);
+    this.#cancelWhereItRings({ request, orphan, responseFlow: undefined, said: new Set(), unproven: 0, copy, at: now }, now);
   }
 
   /** A refusal without a transaction. True: that is all, its caller has had the last word. */
@@ -182,17 +213,19 @@ export class OrphanedInvites {
     const addressOfRecord = hangup.orphan.callee;
     const until = addressOfRecord === "" ? now : now + phoneReturnMs;
     this.#options.finder.start({ addressOfRecord, until, look, giveUp: () => undefined }, now);
+    if (hangup.copy === undefined) return;
+    const whenSilent = (at: number): void => this.#cancelAll(hangup, at);
+    this.#options.finder.start({ addressOfRecord, until: now + phoneSilentMs, look: () => false, giveUp: whenSilent }, now);
   }
 
   #cancelAll(hangup: Hangup, now: number): void {
-    const { env, transactions } = this.#options;
+    const { env } = this.#options;
     const { request, responseFlow, said, orphan } = hangup;
     for (const target of this.#targets(request, now)) {
       const onward = onwardToTarget(env, request, target, now);
       const place = `${onward?.flow} ${target.requestUri}`;
-      if (onward === undefined || said.has(place)) continue;
+      if (onward === undefined || said.has(place) || isSeenTo(hangup, onward.branch, now)) continue;
       said.add(place);
-      if (responseFlow === undefined && transactions.hasClient(onward.branch)) continue; // the proxy has it in hand
       const isDoubtful = isUnproven(env, target, onward.flow);
       if (isDoubtful && hangup.unproven >= unprovenTargetsMax) continue;
       if (isDoubtful) hangup.unproven += 1;
@@ -219,6 +252,16 @@ export class OrphanedInvites {
     if (callee === undefined || (message.toTag !== undefined) !== (message.method === "ACK") || !isServedHere(callee)) return [];
     return targets(callee, message.requestUri.startsWith("sips:"), now).slice(0, branchesMax);
   }
+}
+
+/**
+ * Whether the proxy sees to the phone of this branch of the copy: it has answered, or has just been called and is not to be cancelled before it has (RFC
+ * 3261 9.1). One that is silent, or was not reached, may ring by the first copy.
+ */
+function isSeenTo({ copy, at }: Hangup, branch: string, now: number): boolean {
+  const found = copy?.branches.findLast(({ via }) => via.branch === branch);
+  if (found === undefined) return false;
+  return found.state === "Finished" ? !found.isLost : found.state !== "Calling" || now - at < phoneSilentMs;
 }
 
 /** The CANCEL of the INVITE that a 2xx answers, as its caller would say it; undefined for other responses. */

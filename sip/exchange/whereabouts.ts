@@ -126,7 +126,7 @@ export class Whereabouts {
     const { dialogs, resolved } = this.#options;
     const known = this.#options.ways.receiverOf(request, now) ?? this.#calledPhone(wanted);
     if ("status" in known) return resolved(reference, [], now);
-    const phone = "isKnownByFlow" in known ? this.#byFlow(request.message, known.flow) : known;
+    const phone = "isKnownByFlow" in known ? this.#byFlow(request.message.to, known.flow) : known;
     const found = (flow: string | undefined, at: number): void => {
       if (flow !== undefined) dialogs.receiverMoved(request.message, flow, at);
       resolved(reference, flow === undefined ? [] : [flow], at);
@@ -153,7 +153,7 @@ export class Whereabouts {
 
   /** The ACK of a 2xx is repeated by nobody when its connection has been lost: once more, where the phone is now, or will be. */
   ackLost(ack: SipMessage, failed: string, now: number): void {
-    const side = this.#options.dialogs.receiverOf(ack) ?? this.#byFlow(ack, failed);
+    const side = this.#options.dialogs.receiverOf(ack) ?? this.#byFlow(ack.to, failed);
     const via = ack.topVia;
     if (isParseError(via) || via.branch === undefined || this.#ackedAgain.has(via.branch)) return;
     if (this.#ackedAgain.size >= sentAgainMax) this.#ackedAgain.clear();
@@ -203,9 +203,11 @@ export class Whereabouts {
   strayLost(response: SipMessage, lost: string, client: DialogSide | undefined, now: number): void {
     const failed = this.#deadOf(lost);
     const isAwaited = response.status >= 200 && failed.length === 0 && isReliableFlow(lost);
-    const side = client ?? this.#options.dialogs.senderOf(response) ?? (isAwaited ? stranger : undefined);
+    const known = client ?? this.#options.dialogs.senderOf(response);
+    // What a phone says again has the Vias of the first copy, and the flow that is signed in them may have died with both replicas.
+    const side = known ?? (isAwaited ? stranger : this.#byFlow(response.from, lost));
     const via = response.topVia;
-    if (side === undefined || isParseError(via) || via.branch === undefined) return;
+    if (isParseError(via) || via.branch === undefined) return;
     const { branch } = via;
     if (this.#answeredAgain.delete(`${branch} ${lost}`)) return;
     const octets = response.octets.slice(response.start, response.end);
@@ -269,11 +271,11 @@ export class Whereabouts {
   }
 
   /**
-   * The receiver of a request within a dialog that has no record. Its To says whose bindings are looked at; the flow, which its token has named or it has
-   * been sent on, says which of them it is. So whoever writes another name there finds nobody.
+   * A phone of which no record speaks: the receiver of a request within a dialog, by its To, or the client of a response, by its From. That says whose
+   * bindings are looked at; the flow, which a token or a Via of ours has named, says which of them it is. So whoever writes another name finds nobody.
    */
-  #byFlow({ to }: SipMessage, flow: string): Wayward {
-    const addressOfRecord = addressOfRecordOfParty(this.#options.map(), to);
+  #byFlow(party: SipMessage["to"], flow: string): Wayward {
+    const addressOfRecord = addressOfRecordOfParty(this.#options.map(), party);
     return { contact: "", instanceId: "", flow, heardAt: 0, addressOfRecord, isKnownByFlow: true };
   }
 

@@ -265,6 +265,8 @@ export class Proxy {
     const branch = tx.owner;
     if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
     const { context, target, flow } = branch;
+    const silentFlow = branch.silentFlows.at(-1);
+    if (silentFlow !== undefined) return this.#goBack(branch, silentFlow, now);
     const isTargetFlow = isPhone(target);
     branch.isLost = true;
     if (isTargetFlow && this.#env.flowFailed(flow, target, now) === "unreachable") {
@@ -279,6 +281,16 @@ export class Proxy {
     return true;
   }
 
+  /** A silent phone is not on that other flow either. It may only be slow where it was: it is waited for there, or on a third one. */
+  #goBack(branch: Branch, silentFlow: string, now: number): true {
+    const { silentFlows, flow } = branch;
+    branch.silentFlows = none;
+    branch.isSought = true;
+    this.#send(branch, silentFlow, now);
+    if (branch.state === "Calling" && !branch.cancelRequested) this.#seekSilent(branch, now, [...silentFlows, flow]);
+    return true;
+  }
+
   /** The flows to a next hop that was asked for, best first; none when the name has no address. Late answers are ignored. */
   resolved(reference: string, flows: readonly string[], now: number): void {
     const branch = this.#sought.get(reference);
@@ -286,7 +298,12 @@ export class Proxy {
     const [flow, ...alternatives] = flows.slice(0, addressesMax);
     // The same branch: a phone that has heard the first copy takes it for a retransmission.
     if (branch.isSought && flow !== undefined) {
-      if (branch.state === "Calling") return branch.cancelRequested ? undefined : this.#send(branch, flow, now);
+      if (branch.state === "Calling") {
+        if (branch.cancelRequested || branch.context.attempts >= branch.context.attemptsMax) return;
+        branch.silentFlows = [...branch.silentFlows, branch.flow];
+        branch.isSought = false; // it may be half open as well
+        return this.#send(branch, flow, now);
+      }
       if (branch.state === "Cancelling" && branch.client !== undefined) {
         this.#transactions.cancel(branch.client, now, branch.context.cancelReasons, flow);
         return;
@@ -530,14 +547,14 @@ export class Proxy {
   }
 
   /** Nothing has come back from a phone: it may be on another flow by now, and this one half open. */
-  #seekSilent(branch: Branch, now: number): void {
-    const { context, target, flow, state } = branch;
+  #seekSilent(branch: Branch, now: number, failed: readonly string[] = [...branch.silentFlows, branch.flow]): void {
+    const { context, target, state } = branch;
     const { request } = context;
     branch.isSought = true;
     this.#watch(branch, (state === "Cancelling" ? cancelMs : timerCMs) - phoneSilentMs, now);
     if (request === undefined) return;
     const until = now + (request.token === undefined ? phoneReturnMs : silentSearchMs);
-    this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed: [flow], until, reference: this.#name(branch) }, now);
+    this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed, until, reference: this.#name(branch) }, now);
   }
 
   #provisional(branch: Branch, message: SipMessage, now: number): void {

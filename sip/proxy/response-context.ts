@@ -68,6 +68,8 @@ export type Branch = {
   isSought: boolean;
   /** When as many provisional responses as ever may be forwarded at once: see {@link isTooOften}. */
   provisionalsFullAt: number;
+  /** The flows on which it was silent before it was found on this one, the latest last. */
+  silentFlows: readonly string[];
   client: ClientTransaction | undefined;
   /** Timer C, or how long it is waited for something; undefined: never set. */
   timer: Timer | undefined;
@@ -166,6 +168,7 @@ export function newBranch(context: ResponseContext, target: Target, breadth: num
     isUnproven: false,
     isSought: false,
     provisionalsFullAt: 0,
+    silentFlows: none,
     client: undefined,
     timer: undefined,
   };

@@ -201,7 +201,9 @@ export class TransactionLayer {
    */
   cancel(tx: ClientTransaction, now: number, reasons: readonly string[] = [], flow?: string): boolean {
     if (tx.kind !== "inviteClient" || tx.state !== "Proceeding") return false;
-    if (flow === undefined && this.#clients.has(clientKey(tx.branch, "CANCEL"))) return false;
+    const earlier = this.#clients.get(clientKey(tx.branch, "CANCEL"));
+    // One that was answered before the INVITE rang has ended nothing: it has overtaken that.
+    if (flow === undefined && earlier !== undefined && earlier.state !== "Completed") return false;
     const headers = reasons.map((reason): [string, string] => ["Reason", reason]);
     this.request(buildCancel(readSent(tx.octets), headers), "CANCEL", tx.branch, flow ?? tx.flow, now, undefined);
     return true;

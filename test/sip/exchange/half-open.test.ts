@@ -164,6 +164,25 @@ describe.each(transports)("a caller over %s whom another exchange serves, and wh
     expect([second?.key, viaOf(second)]).toEqual([again.key, viaOf(first[0])]);
   });
 
+  it("also when the flow that it was found on is half open as well, by then, and never on one again where it was silent", () => {
+    const call = standing(phoneOf(elsewhere, transport, 5070));
+    const { world, mover, bob, fromBob } = call;
+    const [first] = requestsIn(fromBob("BYE"), "BYE");
+    world.advance(phoneSilentMs);
+    const phones = [6071, 6072].map((port) => Object.assign(phoneOf(elsewhere, transport, port), { contact: mover.contact }));
+    const [second, third] = phones;
+    if (second === undefined || third === undefined) throw new Error("no phones");
+    expect(keysOf(registeredThere(call, [second]), "BYE")).toEqual([second.key]);
+    world.advance(phoneSilentMs);
+    expect(keysOf(registeredThere(call, [second, mover]), "BYE")).toEqual([]);
+    world.advance(phoneAskMsMax);
+    const [last] = requestsIn(registeredThere(call, [second, third]), "BYE");
+    expect([last?.key, viaOf(last)]).toEqual([third.key, viaOf(first)]);
+    if (last === undefined) throw new Error("not said again");
+    const ok = world.receive(third.key, answer(last.message, 200, `${mover.user}-tag`), third.access);
+    expect(ok).toMatchObject([{ key: bob.key, message: { status: 200 } }]);
+  });
+
   it("also when its flow was dead, and it was found on another one that is half open by then", () => {
     const call = standing(phoneOf(elsewhere, transport, 5070));
     const { world, mover, fromBob } = call;
@@ -307,5 +326,57 @@ describe.each(["TCP", "TLS", "WS"] as const)("a callee over %s that moves while 
     const acks = world.receive(alice.key, alice.request("ACK", uri, [...parties, `CSeq: ${number} ACK`]));
     expect(keysOf(acks, "ACK")).toEqual([again.key]);
     expect(keysOf(world.receive(alice.key, alice.request("BYE", uri, parties)), "BYE")).toEqual([again.key]);
+  });
+});
+
+describe("[RFC5626 4.2] a phone that is slow, and whose other flow is dead", () => {
+  const instance = '+sip.instance="<urn:uuid:00000000-0000-4000-a000-000000000001>"';
+
+  function slow(): {
+    readonly world: TestExchange;
+    readonly alice: TestPhone;
+    readonly flows: readonly TestPhone[];
+    readonly invite: Sent;
+  } {
+    const world = new TestExchange("open");
+    const alice = new TestPhone("alice", "203.0.113.9", 5070);
+    const flows = [2, 1].map((regId) => {
+      const bob = new TestPhone("bob", "198.51.100.7", 5080 + regId, "TCP");
+      const headers = [`Contact: ${bob.contact};reg-id=${regId};${instance}`, "Supported: outbound, path", `CSeq: ${9 - regId} REGISTER`];
+      world.receive(bob.key, bob.register(600, headers), bob.access);
+      world.advance(1);
+      return bob;
+    });
+    const [invite] = requestsIn(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    if (invite === undefined) throw new Error("no INVITE");
+    return { world, alice, flows, invite };
+  }
+
+  it("is waited for where it is", () => {
+    const { world, alice, flows, invite } = slow();
+    const [dead, alive] = flows;
+    if (dead === undefined || alive === undefined) throw new Error("no flows");
+    expect(invite.key).toBe(alive.key);
+    const [other] = requestsIn(world.advance(phoneSilentMs), "INVITE");
+    expect(other?.key).toBe(dead.key);
+    const sent = world.record(RecordKind.undeliverable, dead.key, other?.text ?? "");
+    expect(sent.map(({ key, text }) => [key, text])).toEqual([[alive.key, invite.text]]);
+    expect(statuses(world.advance(5_000))).toEqual([]);
+    const rings = world.receive(alive.key, answer(invite.message, 180, "bob-tag"));
+    expect(rings).toMatchObject([{ key: alice.key, message: { status: 180 } }]);
+    const ok = world.receive(alive.key, answer(invite.message, 200, "bob-tag", [`Contact: ${alive.contact}`]));
+    expect(ok).toMatchObject([{ key: alice.key, message: { status: 200 } }]);
+  });
+
+  it("is away when that connection is dead as well", () => {
+    const { world, flows, invite } = slow();
+    const [dead] = flows;
+    const [other] = requestsIn(world.advance(phoneSilentMs), "INVITE");
+    world.record(RecordKind.undeliverable, dead?.key ?? "", other?.text ?? "");
+    // The other one is tried once more by itself (RFC 5626 7).
+    const [last] = requestsIn(world.record(RecordKind.undeliverable, invite.key, invite.text), "INVITE");
+    world.record(RecordKind.undeliverable, dead?.key ?? "", last?.text ?? "");
+    world.advance(phoneReturnMs + 1_000);
+    expect(statuses(world.sent)).toContain(480);
   });
 });

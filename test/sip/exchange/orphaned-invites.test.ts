@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  cancelAnswerMs,
   contactsPerAddressOfRecordMax,
   inviteLifetimeMs,
   orphanCancelMs,
@@ -8,6 +9,8 @@ import {
   orphansPerSourceMax,
   orphansPerStrangerMax,
   orphansRememberedMax,
+  phoneSilentMs,
+  t1Ms,
   unprovenTargetsMax,
 } from "../../../sip/limits.ts";
 import type { Transport } from "../../../sip/transport/flow.ts";
@@ -19,8 +22,8 @@ const route = "Route: <sip:example.test;lr>";
 const proof = 'Proxy-Authorization: Digest username="alice", realm="example.test", nonce="n", uri="sip:bob@example.test", response="0"';
 
 /** Both replicas have died: a new one has what was on the disk. */
-function startedAnew(dead: TestExchange): TestExchange {
-  const world = new TestExchange("open");
+function startedAnew(dead: TestExchange, cell = "a"): TestExchange {
+  const world = new TestExchange("open", { cell });
   world.now = dead.now;
   for (const record of dead.exchange.store.takeDirty().put) world.exchange.restore(record);
   return world;
@@ -161,6 +164,23 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     world.advance(orphanCancelMs);
     flood(orphansRememberedMax, orphansRememberedMax + 1);
     expect(lastWord().map(({ key }) => key)).toEqual([alice.key]);
+  });
+
+  it("no more than orphansRememberedMax CANCELs without an INVITE: a copy of the oldest goes on", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob], "TCP");
+    const cancel = sameTransaction(invite, "CANCEL");
+    world.receive(alice.key, cancel);
+    const others = Array.from({ length: orphansRememberedMax }, (_, index) => {
+      const { key } = new TestPhone("alice", `192.0.3.${Math.floor(index / orphansPerSourceMax)}`, 6070, "TCP");
+      return { key, text: cancel.replace("Call-ID: ", `Call-ID: ${index}-`).replace("z9hG4bK", `z9hG4bK${index}-`) };
+    });
+    const last = others.pop();
+    for (const { key, text } of others) world.receive(key, text);
+    expect(said(world.receive(alice.key, invite))).toEqual(["487"]);
+    world.advance(orphanCancelMs);
+    world.receive(last?.key ?? "", last?.text ?? "");
+    expect(said(world.receive(alice.key, invite))).toEqual(["100", "INVITE"]);
   });
 
   it("is answered all the same, its dialog is known, and the user's other phones stop ringing", () => {
@@ -309,5 +329,193 @@ describe("a stranger who cancels or acknowledges what there never was", () => {
       if (heard === undefined) throw new Error("nothing was forwarded");
       expect(said(world.receive(bob.key, answer(heard.message, 487, "b")))).toEqual(["ACK", "487"]);
     }
+  });
+});
+
+/** The same phone, on a new connection where it had one. */
+function reconnected(phone: TestPhone, transport: Transport): TestPhone {
+  const again = transport === "UDP" ? phone : new TestPhone(phone.user, "203.0.113.77", 6080, transport);
+  return Object.assign(again, { contact: phone.contact, via: phone.via });
+}
+
+/** It registers again, as the phone that it was. */
+function returned(world: TestExchange, phone: TestPhone, transport: Transport): TestPhone {
+  const again = reconnected(phone, transport);
+  const headers = [`To: <sip:${phone.user}@example.test>`, "Expires: 600", `Call-ID: register-of-${phone.user}`, "CSeq: 99 REGISTER"];
+  world.receive(again.key, again.request("REGISTER", "sip:example.test", headers), again.access);
+  return again;
+}
+
+/** One replica tells the other one what it has. */
+function tell(from: TestExchange, to: TestExchange): void {
+  for (const record of from.exchange.store.changedSince(0, 1_000).records) to.exchange.applyFromPair(record, to.now);
+  to.drain();
+}
+
+const statusesTo = (sent: readonly Sent[], phone: TestPhone): number[] => {
+  return sent.filter(({ key, message }) => key === phone.key && !message.isRequest).map(({ message }) => message.status);
+};
+const cancelsOf = (sent: readonly Sent[]): string[] =>
+  sent.filter(({ message }) => message.method === "CANCEL").map((each) => `${each.key} ${branchOf(each)}`);
+
+describe("[RFC3261 16.10] an INVITE that rings, no replica remembers, and its caller says again", () => {
+  // What the phone says to the copy has the Vias of the first one, and goes where those lead.
+  const transports: readonly Transport[] = ["UDP", "TCP", "TLS", "WS", "WSS"];
+
+  it.each(transports)("over %s: is cancelled where it rings, though what the phone says to the copy goes another way", (transport) => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, transport);
+    const { world, alice, invite, heard } = ringing([bob], transport);
+    const [first] = heard;
+    const again = returned(world, bob, transport);
+    const caller = reconnected(alice, transport);
+    const [copy] = world.receive(caller.key, invite, caller.access).filter(({ message }) => message.method === "INVITE");
+    expect([copy?.key, branchOf(copy)]).toEqual([again.key, branchOf(first)]);
+    const sent = world.receive(caller.key, sameTransaction(invite, "CANCEL"), caller.access);
+    expect(statusesTo(sent, caller)).toEqual([200]);
+    expect(cancelsOf(sent)).toEqual([]);
+    expect(cancelsOf(world.advance(phoneSilentMs))).toEqual([`${again.key} ${branchOf(first)}`]);
+    expect(statusesTo(world.advance(cancelAnswerMs), caller)).toEqual([487]);
+  });
+
+  it.each(transports)("over %s: is not cancelled before it is heard of, nor twice, when the phone answers the copy", (transport) => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, transport);
+    const { world, alice, invite } = ringing([bob], transport);
+    const again = returned(world, bob, transport);
+    const caller = reconnected(alice, transport);
+    const [copy] = world.receive(caller.key, invite, caller.access).filter(({ message }) => message.method === "INVITE");
+    if (copy === undefined) throw new Error("nothing was forwarded");
+    expect(cancelsOf(world.receive(caller.key, sameTransaction(invite, "CANCEL"), caller.access))).toEqual([]);
+    const cancels = world
+      .receive(again.key, answer(copy.message, 180, "b"), again.access)
+      .filter(({ message }) => message.method === "CANCEL");
+    const [cancel] = cancels;
+    if (cancel === undefined) throw new Error("not cancelled");
+    world.receive(again.key, answer(cancel.message, 200, "b"), again.access);
+    expect(statusesTo(world.receive(again.key, answer(copy.message, 487, "b"), again.access), caller)).toEqual([487]);
+    expect(cancelsOf(world.advance(10_000))).toEqual([]);
+  });
+
+  it("a softphone that comes back while its dead connection is not known to be dead is cancelled all the same", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
+    const { world, alice, invite, heard } = ringing([bob]);
+    const [lost] = world.receive(alice.key, invite).filter(({ message }) => message.method === "INVITE");
+    expect(statusesTo(world.receive(alice.key, sameTransaction(invite, "CANCEL")), alice)).toEqual([200]);
+    const again = returned(world, bob, "WS");
+    expect(statusesTo(world.record(RecordKind.undeliverable, bob.key, lost?.text ?? "", bob.access), alice)).toEqual([487]);
+    expect(cancelsOf(world.advance(phoneSilentMs))).toEqual([`${again.key} ${branchOf(heard[0])}`]);
+  });
+
+  it("is refused when its CANCEL has come first", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob], "TCP");
+    world.receive(alice.key, sameTransaction(invite, "CANCEL"));
+    for (let copy = 0; copy < 2; copy += 1) expect(said(world.receive(alice.key, invite))).toEqual(["487"]);
+    const other = invite.replace("branch=z9hG4bK", "branch=z9hG4bKother").replace("Call-ID: ", "Call-ID: other-");
+    expect(said(world.receive(alice.key, other))).toEqual(["100", "INVITE"]);
+  });
+
+  it("is over when the other replica has it in hand, and this one has answered the CANCEL before it knew of that", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob], "TCP");
+    const other = startedAnew(world, "b");
+    for (const record of world.exchange.store.records("binding")) other.exchange.restore(record);
+    world.receive(alice.key, invite);
+    expect(said(other.receive(alice.key, sameTransaction(invite, "CANCEL")))).toEqual(["200", "CANCEL"]);
+    for (const record of world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    other.drain();
+    other.advance(cancelAnswerMs);
+    expect(statusesTo(other.sent, alice)).toEqual([200, 487]);
+    for (const record of other.exchange.store.changedSince(0, 1_000).records) world.exchange.applyFromPair(record, world.now);
+    world.advance(10_000);
+    expect(statusesTo(world.sent, alice)).toEqual([100]);
+  });
+
+  it("is over when the other replica goes on with it, and does not know that this one has taken it up for the CANCEL", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
+    const { world, alice, invite } = ringing([bob], "TCP");
+    const other = startedAnew(world, "b");
+    for (const record of world.exchange.store.records("binding")) other.exchange.restore(record);
+    const [lost] = world.receive(alice.key, invite).filter(({ message }) => message.method === "INVITE");
+    tell(world, other);
+    other.receive(alice.key, sameTransaction(invite, "CANCEL"));
+    world.advance(1);
+    world.record(RecordKind.undeliverable, bob.key, lost?.text ?? "", bob.access);
+    tell(world, other);
+    tell(other, world);
+    other.advance(cancelAnswerMs);
+    expect(statusesTo(other.sent, alice)).toEqual([200, 487]);
+    world.advance(10_000);
+    expect(statusesTo(world.sent, alice)).toEqual([100]);
+  });
+
+  it("[RFC3261 9.1] a CANCEL that has overtaken the INVITE ends nothing: the phone is cancelled when it rings", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob]);
+    const [copy] = world.receive(alice.key, invite).filter(({ message }) => message.method === "INVITE");
+    world.receive(alice.key, sameTransaction(invite, "CANCEL"));
+    const [early] = world.advance(phoneSilentMs).filter(({ message }) => message.method === "CANCEL");
+    if (copy === undefined || early === undefined) throw new Error("nothing was forwarded");
+    world.receive(bob.key, answer(early.message, 481, "b"));
+    expect(cancelsOf(world.receive(bob.key, answer(copy.message, 180, "b")))).toEqual([`${bob.key} ${branchOf(copy)}`]);
+    expect(cancelsOf(world.advance(t1Ms))).toEqual([`${bob.key} ${branchOf(copy)}`]);
+  });
+});
+
+describe("[RFC3261 18.2.2] what a phone says to an INVITE that no replica remembers", () => {
+  it.each(["TCP", "TLS", "WS", "WSS"] as const)(
+    "over %s finds its caller on the connection that took the place of the dead one",
+    (transport) => {
+      const bob = new TestPhone("bob", "203.0.113.9", 5080);
+      for (const isBackFirst of [true, false]) {
+        for (const status of [180, 487]) {
+          const { world, alice, heard } = ringing([bob], transport);
+          const [first] = heard;
+          if (first === undefined) throw new Error("nothing was forwarded");
+          // The replica that the phone reaches knows the caller by its registration alone.
+          const before = new TestExchange("open", { now: world.now });
+          before.receive(alice.key, alice.register(), alice.access);
+          for (const record of before.exchange.store.takeDirty().put) world.exchange.restore(record);
+          if (isBackFirst) returned(world, alice, transport);
+          const caller = reconnected(alice, transport);
+          const [lost] = world.receive(bob.key, answer(first.message, status, "b")).filter(({ message }) => !message.isRequest);
+          expect([lost?.key, lost?.message.status]).toEqual([alice.key, status]);
+          const sent = world.sent.length;
+          world.record(RecordKind.undeliverable, alice.key, lost?.text ?? "", alice.access);
+          if (!isBackFirst) returned(world, alice, transport);
+          world.advance(0);
+          expect(statusesTo(world.sent.slice(sent), caller)).toContain(status);
+        }
+      }
+    },
+  );
+
+  it("is not late, though a copy of that INVITE has not reached it and has ended", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
+    const { world, alice, invite, heard } = ringing([bob]);
+    const [first] = heard;
+    const [lost] = world.receive(alice.key, invite).filter(({ message }) => message.method === "INVITE");
+    world.record(RecordKind.undeliverable, bob.key, lost?.text ?? "", bob.access);
+    if (first === undefined) throw new Error("nothing was forwarded");
+    const again = reconnected(bob, "WS"); // its answers come before its REGISTER
+    for (const status of [180, 486]) {
+      expect(statusesTo(world.receive(again.key, answer(first.message, status, "b"), again.access), alice)).toEqual([status]);
+    }
+  });
+
+  it("goes to nobody else, whom its From may name and however lately that one has registered", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, heard } = ringing([bob], "WS");
+    const [first] = heard;
+    if (first === undefined) throw new Error("nothing was forwarded");
+    const carol = new TestPhone("carol", "203.0.113.50", 5050, "WS");
+    const other = new TestPhone("alice", "203.0.113.51", 5051, "WS");
+    for (const each of [carol, other]) world.receive(each.key, each.register(), each.access);
+    for (const from of ["alice", "carol"]) {
+      const text = answer(first.message, 487, "b").replace("From: <sip:alice@", `From: <sip:${from}@`);
+      const [lost] = world.receive(bob.key, text).filter(({ message }) => !message.isRequest);
+      world.record(RecordKind.undeliverable, alice.key, lost?.text ?? "", alice.access);
+      world.advance(10_000);
+    }
+    expect(world.sent.filter(({ key, message }) => (key === carol.key || key === other.key) && message.status !== 200)).toEqual([]);
   });
 });
