@@ -29,37 +29,47 @@ export function sipHash([k0, K0, k1, K1]: SipHashKey, text: string): string {
   let d = k1 ^ 0x79746573;
   let D = K1 ^ 0x74656462;
   const last = text.length & ~7;
+  let rounds = 2;
   // Blocks of eight octets, the last one with the length on top; behind them the end, which has no block and more rounds.
   for (let at = 0; at <= last + 8; at += 8) {
-    const isEnd = at > last;
-    const m = isEnd ? 0 : wordAt(text, at);
-    const M = isEnd ? 0 : at === last ? wordAt(text, at + 4) | (text.length << 24) : wordAt(text, at + 4);
+    let m = 0;
+    let M = 0;
+    if (at < last) {
+      m = wordIn(text, at);
+      M = wordIn(text, at + 4);
+    } else if (at === last) {
+      m = lastWord(text, at);
+      M = lastWord(text, at + 4) | (text.length << 24);
+    } else {
+      c ^= 0xff;
+      rounds = 4;
+    }
     d ^= m;
     D ^= M;
-    if (isEnd) c ^= 0xff;
-    for (let round = isEnd ? 4 : 2; round > 0; round -= 1) {
+    for (let round = rounds; round > 0; round -= 1) {
+      // A sum of low halves that is less than one of them is carried to the high ones.
       let sum = (a + b) | 0;
-      A = (A + B + carryOf(a, b, sum)) | 0;
+      A = (A + B + (sum >>> 0 < a >>> 0 ? 1 : 0)) | 0;
       a = sum;
       let turned = (b << 13) | (B >>> 19);
       B = ((B << 13) | (b >>> 19)) ^ A;
       b = turned ^ a;
       sum = (c + d) | 0;
-      C = (C + D + carryOf(c, d, sum)) | 0;
+      C = (C + D + (sum >>> 0 < c >>> 0 ? 1 : 0)) | 0;
       c = sum;
       turned = (d << 16) | (D >>> 16);
       D = ((D << 16) | (d >>> 16)) ^ C;
       d = turned ^ c;
       // The first one's halves have changed places from here on.
       sum = (A + d) | 0;
-      const high = (a + D + carryOf(A, d, sum)) | 0;
+      const high = (a + D + (sum >>> 0 < A >>> 0 ? 1 : 0)) | 0;
       a = sum;
       A = high;
       turned = (d << 21) | (D >>> 11);
       D = ((D << 21) | (d >>> 11)) ^ A;
       d = turned ^ a;
       sum = (c + b) | 0;
-      C = (C + B + carryOf(c, b, sum)) | 0;
+      C = (C + B + (sum >>> 0 < c >>> 0 ? 1 : 0)) | 0;
       turned = (b << 17) | (B >>> 15);
       B = ((B << 17) | (b >>> 15)) ^ C;
       b = turned ^ sum;
@@ -74,9 +84,8 @@ export function sipHash([k0, K0, k1, K1]: SipHashKey, text: string): string {
 
 const noOctets = "a text to be signed that is not of octets";
 
-/** Four octets, the first one lowest; 0 behind the end. */
-function wordAt(text: string, at: number): number {
-  if (at + 4 > text.length) return lastWordAt(text, at);
+/** Four octets, the first one lowest. */
+function wordIn(text: string, at: number): number {
   const a = text.charCodeAt(at);
   const b = text.charCodeAt(at + 1);
   const c = text.charCodeAt(at + 2);
@@ -85,18 +94,13 @@ function wordAt(text: string, at: number): number {
   return a | (b << 8) | (c << 16) | (d << 24);
 }
 
-function lastWordAt(text: string, at: number): number {
-  return octetAt(text, at) | (octetAt(text, at + 1) << 8) | (octetAt(text, at + 2) << 16) | (octetAt(text, at + 3) << 24);
-}
-
-function octetAt(text: string, at: number): number {
-  if (at >= text.length) return 0;
-  const code = text.charCodeAt(at);
-  if (code > 0xff) throw new RangeError(noOctets);
-  return code;
-}
-
-/** What is carried to the high half when the low halves `x` and `y` have this sum. */
-function carryOf(x: number, y: number, sum: number): number {
-  return ((x & y) | ((x | y) & ~sum)) >>> 31;
+/** The same where the text may end: 0 behind it. */
+function lastWord(text: string, at: number): number {
+  let word = 0;
+  for (let index = Math.min(at + 4, text.length) - 1; index >= at; index -= 1) {
+    const code = text.charCodeAt(index);
+    if (code > 0xff) throw new RangeError(noOctets);
+    word |= code << (8 * (index - at));
+  }
+  return word;
 }
