@@ -45,9 +45,9 @@ function rankWithinClass(status: number): number {
   }
 }
 
-/** True while all that is known is that phones could not be reached: their connections, or the ways to them, failed. */
+/** True while nothing better is known than that phones could not be reached: their connections, or the ways to them, failed. */
 export function isUnreached(best: Candidate | undefined): boolean {
-  return best === undefined || best.status === 430;
+  return best === undefined || rankOf(best.status, false) >= rankOf(430, false);
 }
 
 /** RFC 3261 16.7 6: a 503 says that we cannot serve anybody, so a 500 is sent. RFC 5626 11.5: endpoints should never receive a 430. */

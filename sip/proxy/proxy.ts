@@ -183,7 +183,10 @@ export class Proxy {
     if (added.length === 0) return true;
     const ready = added.filter((target) => !isGroupTaken(context, target));
     context.waiting = context.waiting.filter((target) => !ready.includes(target));
+    const count = context.branches.length;
     this.#startAll(context, ready, now, true);
+    const awaiting = context.branches.length > count ? context.branches.find(isAwaiting) : undefined;
+    if (awaiting !== undefined) awaiting.isSought = true;
     this.#proceed(context, now);
     this.#changed(context, now);
     return true;
@@ -435,15 +438,16 @@ export class Proxy {
     this.#startAll(context, batch, now);
   }
 
-  /** The flow of a phone has failed, or there is no phone: who comes back in time is called as well (RFC 3261 16.5). */
-  #awaitPhone(context: ResponseContext, now: number): void {
+  /** The flow of a phone has failed, or there is no phone: who comes back in time is called as well (RFC 3261 16.5). True: it is waited for. */
+  #awaitPhone(context: ResponseContext, now: number): boolean {
     const { request, soughtUntil } = context;
-    if (request === undefined || !isOpen(context) || (soughtUntil !== 0 && soughtUntil <= now)) return;
-    if (!this.#env.mayReturn(request, now)) return;
+    if (request === undefined || !isOpen(context) || (soughtUntil !== 0 && soughtUntil <= now)) return false;
+    if (!this.#env.mayReturn(request, now)) return false;
     const waiting = context.branches.findIndex(isAwaiting);
     // Looked for anew: it may have come back before this flow was known to be dead.
     for (const branch of waiting < 0 ? [] : context.branches.splice(waiting, 1)) this.#finish(branch);
     this.#start(context, { requestUri: request.message.requestUri, routes: [], seek: "registration" }, 0, now);
+    return context.branches.some(isAwaiting);
   }
 
   /** RFC 3261 16.6: starts the waiting targets of the highest q, of each RFC 5626 group one; lower ones when all of them fail at once. */
@@ -605,8 +609,7 @@ export class Proxy {
       this.#env.flowFailed(branch.target.flow, branch.target, now);
     }
     if ((status !== 430 && status !== 408) || !this.#tryNextFlow(branch, now)) {
-      offer(context, status, message, upstream);
-      if (branch.isLost) this.#awaitPhone(context, now);
+      if (!(branch.isLost && this.#awaitPhone(context, now))) offer(context, status, message, upstream);
       if (status >= 600) {
         context.declined = true;
         this.#cancelPending(context, now);
@@ -648,8 +651,9 @@ export class Proxy {
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
     const isReplaced = (status === 408 || status === 430) && this.#tryNextFlow(branch, now);
-    if (!isReplaced) offer(context, context.cancelled ? 487 : status);
-    if (!isReplaced && branch.isLost) this.#awaitPhone(context, now);
+    // Where the phone is waited for the end of that says whether it was reached; when it has come back, its own answer counts.
+    const isOpenYet = isReplaced || hasFound(branch) || (branch.isLost && this.#awaitPhone(context, now));
+    if (!isOpenYet) offer(context, context.cancelled ? 487 : status);
     this.#proceed(context, now);
     this.#changed(context, now);
   }
@@ -788,6 +792,11 @@ export class Proxy {
   #changed(context: ResponseContext, now: number): void {
     if (context.isInvite) this.#env.changed?.(context, now);
   }
+}
+
+/** Whether a phone that was waited for has come back. */
+function hasFound({ isSought, target }: Branch): boolean {
+  return isSought && target.seek === "registration";
 }
 
 /** Whether silence would mean that the phone is looked for on another flow: it is a phone's, and has not been looked for since it was sent. */

@@ -64,7 +64,7 @@ export type Branch = {
   isLost: boolean;
   /** Nobody has ever answered there: it is said once. See unproven-places.ts. */
   isUnproven: boolean;
-  /** Nothing has come back, and its phone is looked for, or was found, on another flow. */
+  /** Nothing has come back, and its phone is looked for, or was found, on another flow. Of one that waits: a phone has come back. */
   isSought: boolean;
   /** When as many provisional responses as ever may be forwarded at once: see {@link isTooOften}. */
   provisionalsFullAt: number;

@@ -125,6 +125,11 @@ const cases: Readonly<Record<string, (one: Case) => void>> = {
     one.close(one.browser);
     one.call();
   },
+  "a phone that comes back, and does not answer": (one) => {
+    one.register(one.bobTcp);
+    one.undeliverable(one.call());
+    one.register(one.other);
+  },
   "a phone over TCP, 34 s after it went": (one) => {
     one.register(one.bobTcp);
     one.close(one.bobTcp);

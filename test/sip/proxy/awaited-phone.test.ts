@@ -88,6 +88,43 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
     expect(rig.take()).toEqual([]);
   });
 
+  it.each([
+    [408, 408],
+    [487, 487],
+    [503, 500],
+    [500, 500],
+  ])("gets what the phone says that has come back, be it %i, and not that it was away", (says, gets) => {
+    for (const isUnreachable of [false, true]) {
+      const rig = calling([target(phoneTcp)]);
+      if (isUnreachable) rig.unreachable.add(phoneTcp);
+      rig.undeliverable(phoneTcp);
+      rig.unreachable.clear();
+      rig.proxy.returned(sought(rig), [isUnreachable ? target(phoneTcp) : same(phone1)], rig.now);
+      rig.answer(isUnreachable ? phoneTcp : phone1, 180);
+      rig.proxy.resolved(sought(rig), [], rig.now);
+      rig.answer(isUnreachable ? phoneTcp : phone1, says);
+      expect(rig.take().at(-1)).toBe(`caller ${gets}`);
+    }
+  });
+
+  it.each([408, 487, 500])("waits on when another phone says %i, and calls who comes back", (says) => {
+    const rig = calling([target(phoneTcp), target(phone2)]);
+    rig.undeliverable(phoneTcp);
+    rig.answer(phone2, says);
+    expect(rig.take()).toEqual(["phone2 ACK"]);
+    rig.proxy.returned(sought(rig), [same(phone1)], rig.now);
+    rig.answer(phone1, 200);
+    expect(rig.take()).toEqual(["phone1 INVITE", "caller 200"]);
+  });
+
+  it.each([408, 487])("gets 480 when one phone has not come back, and another one said %i", (says) => {
+    const rig = calling([target(phoneTcp), target(phone2)]);
+    rig.undeliverable(phoneTcp);
+    rig.answer(phone2, says);
+    rig.proxy.resolved(sought(rig), [], rig.now);
+    expect(rig.take()).toEqual(["phone2 ACK", "caller 480"]);
+  });
+
   it("rings the others meanwhile, undisturbed, and whoever comes back too", () => {
     const rig = calling([target(phoneTcp), target(phone2)]);
     rig.answer(phone2, 180);
