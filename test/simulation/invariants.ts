@@ -1,4 +1,4 @@
-import { timerCMs } from "../../sip/limits.ts";
+import { cancelAnswerMs, timerCMs } from "../../sip/limits.ts";
 import { exchangeOf } from "../../sip/placement/cluster-map.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
 import type { LiveRecord } from "../../sip/record/state-record.ts";
@@ -210,10 +210,16 @@ function oneFinalAnswer(story: Story): void {
     // A replica that stood still does not know what the other one, which had lost its memory, let pass: its caller has had the answer long ago.
     const [first = 0, ...others] = statuses;
     const isAfterwards = isDouble(story) && first < 300 && others.every((status) => status >= 300);
-    if (statuses.length > 1 && !isAfterwards) {
+    if (statuses.length > 1 && !isAfterwards && !isAnsweredLate(story, call)) {
       cluster.world.violated("oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`);
     }
   }
+}
+
+/** RFC 3261 9.1, 16.7 5: the caller has hung up; a phone that a fault has kept silent meanwhile had picked up, or does so: that call is ended with a BYE. */
+function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }: OutgoingCall): boolean {
+  const isSuch = wasCancelled && finalStatuses.length === 2 && finalStatuses[0] === 487 && finalStatuses[1] === 200;
+  return isSuch && wasDisturbed(story, outcomeAt - cancelAnswerMs, outcomeAt);
 }
 
 /** Requests of one dialog overtake each other as datagrams, and where a way has failed that one of them was on. */

@@ -10,6 +10,7 @@ const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
   ["a REFER that a re-INVITE has overtaken", [1707, 2972, 9000, 10511, 10531, 10944, 12130]],
   ["a 200 read by a replica that had been frozen: the other one rang on", [2307]],
   ["a phone that came back and rang for ever: 480", [1846, 10381, 10472, 11245]],
+  ["a phone that answers when its caller has had the 487 of a cancelled call", [20189, 21166, 21286, 22229]],
 ];
 
 describe("a cluster in a seeded world", () => {
