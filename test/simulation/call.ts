@@ -4,6 +4,7 @@ import { Acceptance } from "./acceptance.ts";
 import { domain } from "./cluster.ts";
 import { RemoteNumbers } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
+import type { Doing } from "./repertoire.ts";
 import { branchOf, cSeqOf, requestOf, uriOf, type Line } from "./sip-text.ts";
 import type { Planned } from "./world.ts";
 
@@ -42,13 +43,13 @@ export class OutgoingCall {
   endedAt: number | undefined;
   /** The other side has said BYE. */
   isEnded = false;
+  /** Of its own re-INVITE and REFER; 0: not answered yet. */
   reinviteStatus: number | undefined;
+  referStatus: number | undefined;
   wasCancelled = false;
   lastStatus = 0;
   readonly #tag: string;
   readonly #acceptance: Acceptance;
-  /** Of the REFER. */
-  referStatus: number | undefined;
   #branch = "";
   #via = "";
   #cSeq = 1;
@@ -209,6 +210,7 @@ export class OutgoingCall {
 
   #bye(dialog: Dialog, ended: (status: number) => void): void {
     this.#cSeq += 1;
+    this.#notes("BYE of the caller");
     this.#phone.request("BYE", dialog.target, this.#lines(this.#cSeq, "BYE", dialog), {
       response: (message) => (message.status >= 200 ? ended(message.status) : undefined),
       timeout: () => ended(408),
@@ -219,6 +221,8 @@ export class OutgoingCall {
     const dialog = this.#dialog;
     if (dialog === undefined || this.isEnded || this.#hasHungUp) return;
     this.#cSeq += 1;
+    this.#notes("REFER of the caller");
+    this.referStatus = 0;
     const lines: Line[] = [...this.#lines(this.#cSeq, "REFER", dialog), ["Refer-To", `<sip:nobody@${domain}>`]];
     this.#phone.request(
       "REFER",
@@ -228,10 +232,19 @@ export class OutgoingCall {
     );
   }
 
+  #notes(what: Doing): void {
+    const { cluster } = this.#phone;
+    cluster.notes(what);
+    const callee = cluster.phones.find(({ user }) => user === this.plan.callee);
+    if ((callee?.movedAt ?? 0) > this.startedAt) cluster.notes("a request for a callee that has moved");
+  }
+
   #reinvite(): void {
     const dialog = this.#dialog;
     if (dialog === undefined || this.isEnded || this.#hasHungUp) return;
     this.#cSeq += 1;
+    this.#notes("re-INVITE of the caller");
+    this.reinviteStatus = 0;
     const via = this.#phone.via();
     const lines: Line[] = [...this.#lines(this.#cSeq, "INVITE", dialog), ["Contact", `<${this.#phone.contact}>`]];
     const cSeq = this.#cSeq;
@@ -270,6 +283,7 @@ export class OutgoingCall {
   #cancel(): void {
     if (this.#cancelSent || this.outcome !== undefined) return;
     this.#cancelSent = true;
+    this.#phone.cluster.notes("CANCEL");
     this.#phone.request(
       "CANCEL",
       `sip:${this.plan.callee}@${domain}`,
@@ -303,7 +317,7 @@ export class IncomingCall {
   #acksMissing = new Set<number>();
   readonly #remoteNumbers: RemoteNumbers;
   #cSeq = 1_000;
-  /** Of its own re-INVITE and REFER. */
+  /** Of its own re-INVITE and REFER; 0: not answered yet. */
   reinviteStatus: number | undefined;
   referStatus: number | undefined;
   #acks = new Map<number, Uint8Array>();
@@ -450,12 +464,15 @@ export class IncomingCall {
       this.byeStatus = status;
       if (status !== 408) this.endedAt = this.#phone.host.world.now;
     });
+    this.#notes("BYE of the callee");
     this.#phone.request("BYE", this.#target, this.#lines(this.#cSeq, "BYE"), told);
   }
 
   #refer(): void {
     if (this.state !== "acknowledged") return;
     this.#cSeq += 1;
+    this.#notes("REFER of the callee");
+    this.referStatus = 0;
     const lines: Line[] = [...this.#lines(this.#cSeq, "REFER"), ["Refer-To", `<sip:nobody@${domain}>`]];
     this.#phone.request(
       "REFER",
@@ -469,6 +486,8 @@ export class IncomingCall {
     if (this.state !== "acknowledged") return;
     this.#cSeq += 1;
     const cSeq = this.#cSeq;
+    this.#notes("re-INVITE of the callee");
+    this.reinviteStatus = 0;
     const via = this.#phone.via();
     const ackOf = (ackVia: string): Uint8Array => {
       return requestOf("ACK", this.#target, [["Via", ackVia], ["Max-Forwards", "70"], ...this.#lines(cSeq, "ACK")]);
@@ -486,6 +505,13 @@ export class IncomingCall {
       },
     };
     this.#phone.request("INVITE", this.#target, [...this.#lines(cSeq, "INVITE"), ...this.#contact()], answered, via, "v=1");
+  }
+
+  #notes(what: Doing): void {
+    const { cluster } = this.#phone;
+    cluster.notes(what);
+    const caller = cluster.phones.find(({ outgoing }) => outgoing.some(({ callId }) => callId === this.invite.callId));
+    if ((caller?.movedAt ?? 0) > this.at) cluster.notes("a request for a caller that has moved");
   }
 
   get #target(): string {

@@ -10,6 +10,7 @@ import { Network } from "./network.ts";
 import { Overtaking } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
 import type { Random } from "./random.ts";
+import type { Doing, Done } from "./repertoire.ts";
 import type { World } from "./world.ts";
 
 export const domain = "example.test";
@@ -23,6 +24,7 @@ export class Cluster {
   readonly gateways: Gateway[] = [];
   readonly pairStates = new PairStates();
   readonly overtaking = new Overtaking();
+  readonly done: Done[] = [];
   /** Phones that datagrams reach, by `address:port`. */
   readonly plans = new Map<string, CallPlan>();
   readonly phones: Phone[] = [];
@@ -36,6 +38,10 @@ export class Cluster {
 
   get random(): Random {
     return this.world.random;
+  }
+
+  notes(what: Doing): void {
+    this.done.push({ what, at: this.world.now });
   }
 
   cell(id: string): Cell {

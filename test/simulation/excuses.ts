@@ -95,11 +95,13 @@ export function cameBackInVain({ faults }: Story, phones: readonly (Phone | unde
   );
 }
 
-/** The answer to its BYE passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */
+/** A refusal, or the answer to its BYE, passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */
 export function endedInACrash({ faults }: Story, call: OutgoingCall, incoming: IncomingCall | undefined): boolean {
+  const refusedAt = (call.outcome ?? 0) >= 300 ? call.outcomeAt : undefined;
   return faults.some(
     ({ kind, from }) =>
-      kind.startsWith("crash") && [call.endedAt, incoming?.endedAt].some((at) => at !== undefined && at > from - 100 && at < from + 50),
+      kind.startsWith("crash") &&
+      [call.endedAt, incoming?.endedAt, refusedAt].some((at) => at !== undefined && at > from - 100 && at < from + 50),
   );
 }
 

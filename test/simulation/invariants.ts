@@ -40,6 +40,7 @@ export function checkAtTheEnd(story: Story): void {
   unregisteredStayAway(story);
   callsAreAnswered(story);
   callsAreEnded(story);
+  requestsInCallsAreAnswered(story);
   nobodyRingsTwice(story);
   oneFinalAnswer(story);
   orderIsKept(story);
@@ -164,13 +165,8 @@ function isExplained(story: Story, phone: Phone, call: OutgoingCall): boolean {
 function callsAreEnded(story: Story): void {
   const { cluster } = story;
   for (const [phone, call] of callsOf(cluster)) {
-    const [callee, incoming] = calleeOf(cluster, call);
-    const mayBeLost =
-      isDouble(story) ||
-      noGateway(story, call.startedAt, cluster.world.now) ||
-      cameBackInVain(story, [phone, callee], call.startedAt, cluster.world.now) ||
-      wasAway(story, callee, call.startedAt, cluster.world.now) ||
-      wasAway(story, phone, call.startedAt, cluster.world.now);
+    const [, incoming] = calleeOf(cluster, call);
+    const mayBeLost = mayLose(story, phone, call);
     if (incoming?.state === "unacknowledged" && !mayBeLost && !diedWithItsCell(story, phone, call)) {
       cluster.world.violated("callsAreEnded", `the 200 of ${call.callId} was never acknowledged (the caller has ${call.outcome})`);
     }
@@ -182,6 +178,35 @@ function callsAreEnded(story: Story): void {
     }
     if (call.outcome !== 200 || call.isOver || mayBeLost) continue;
     cluster.world.violated("callsAreEnded", `${call.callId} of ${phone.host.name} is still going on`);
+  }
+}
+
+/** What is said within this call may come to nothing. */
+function mayLose(story: Story, phone: Phone, call: OutgoingCall): boolean {
+  const { now } = story.cluster.world;
+  const [callee] = calleeOf(story.cluster, call);
+  return (
+    isDouble(story) ||
+    noGateway(story, call.startedAt, now) ||
+    cameBackInVain(story, [phone, callee], call.startedAt, now) ||
+    wasAway(story, callee, call.startedAt, now) ||
+    wasAway(story, phone, call.startedAt, now)
+  );
+}
+
+/** A re-INVITE or REFER within a call is done at the other side, as a BYE is; 500: it was overtaken; 481: that side has hung up meanwhile. */
+function requestsInCallsAreAnswered(story: Story): void {
+  const { cluster } = story;
+  for (const [phone, call] of callsOf(cluster)) {
+    const [, incoming] = calleeOf(cluster, call);
+    const hasEnded = call.isEnded || incoming?.state === "ended";
+    const wasOvertaken = cluster.overtaking.overtaken.some(({ what }) => what.startsWith(`${call.callId} `));
+    const statuses = [call.reinviteStatus, call.referStatus, incoming?.reinviteStatus, incoming?.referStatus];
+    for (const status of statuses) {
+      if (status === undefined || status === 200 || (status === 481 && hasEnded) || (status === 500 && wasOvertaken)) continue;
+      if (mayLose(story, phone, call) || story.faults.some(({ kind }) => kind === "cut a phone off" || kind === "bad weather")) continue;
+      cluster.world.violated("requestsInCallsAreAnswered", `a request within ${call.callId} got ${status}`);
+    }
   }
 }
 
@@ -218,7 +243,10 @@ function oneFinalAnswer(story: Story): void {
 
 /** RFC 3261 9.1, 16.7 5: the caller has hung up; a phone that a fault has kept silent meanwhile had picked up, or does so: that call is ended with a BYE. */
 function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }: OutgoingCall): boolean {
-  const isSuch = wasCancelled && finalStatuses.length === 2 && finalStatuses[0] === 487 && finalStatuses[1] === 200;
+  const [first, second] = finalStatuses;
+  // What a phone says to the other replica passes there, which has not heard that the caller was answered.
+  const isUnheard = second === 486 && story.faults.some(({ kind }) => kind === "cut between cells" || kind === "isolate a cell");
+  const isSuch = wasCancelled && finalStatuses.length === 2 && first === 487 && (second === 200 || isUnheard);
   return isSuch && wasDisturbed(story, outcomeAt - cancelAnswerMs, outcomeAt);
 }
 

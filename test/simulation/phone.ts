@@ -49,6 +49,8 @@ export class Phone {
   readonly #clients = new Map<string, ClientTransaction>();
   readonly #servers = new Map<string, ServerTransaction>();
   #branches = 0;
+  /** When it took another network last, true time; undefined: never. */
+  movedAt: number | undefined;
   /** It has taken itself off at some time. */
   hasBeenAway = false;
 
@@ -90,11 +92,22 @@ export class Phone {
     return this.outgoing.some((call) => !call.isOver) || [...this.incoming.values()].some((call) => !call.isOver);
   }
 
+  isTalkingAs(part: "caller" | "callee"): boolean {
+    if (part === "caller") return this.outgoing.some((call) => call.isEstablished && !call.isOver);
+    return [...this.incoming.values()].some((call) => call.state === "acknowledged");
+  }
+
   /** Takes another network: its old connection stays open, and nobody is there any more. Not while it waits for an answer: that goes to the old one. */
   move(): void {
     if (this.transport === "UDP" || this.registration.acknowledged?.isRegistered !== true) return;
     if (this.outgoing.some((call) => call.outcome === undefined)) this.host.after(500, () => this.move());
-    else this.#attachment.move();
+    else this.#changeNetwork();
+  }
+
+  #changeNetwork(): void {
+    this.movedAt = this.host.world.now;
+    for (const part of ["caller", "callee"] as const) if (this.isTalkingAs(part)) this.cluster.notes(`the ${part} moves`);
+    this.#attachment.move();
   }
 
   get isIdle(): boolean {

@@ -1,14 +1,16 @@
 import { parseArgs } from "node:util";
 import { faultKinds } from "./faults.ts";
+import { Repertoire } from "./repertoire.ts";
 import { simulate, type Outcome } from "./simulate.ts";
 
-/** `node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--verbose]`: N runs from seed S on. */
+/** `node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--verbose] [--repertoire]`: N runs from seed S on, and what was done in which fault. */
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "300" },
     seed: { type: "string", default: "1" },
     faults: { type: "string" },
     verbose: { type: "boolean", default: false },
+    repertoire: { type: "boolean", default: false },
   },
 });
 
@@ -17,6 +19,7 @@ const runs = Number(values.runs);
 const faults = values.faults === undefined ? faultKinds : faultKinds.filter((kind) => values.faults?.split(/, */).includes(kind));
 const startedAt = performance.now();
 const failed: Outcome[] = [];
+const repertoire = new Repertoire();
 let events = 0;
 let calls = 0;
 let simulatedMs = 0;
@@ -24,6 +27,7 @@ for (let seed = first; seed < first + runs; seed += 1) {
   const outcome = simulate({ seed, faults, isVerbose: values.verbose });
   events += outcome.events;
   calls += outcome.calls;
+  repertoire.add(outcome.faults, outcome.done);
   simulatedMs += outcome.simulatedMs;
   if (outcome.violations.length === 0) continue;
   failed.push(outcome);
@@ -38,6 +42,7 @@ for (const { seed, violations } of failed) {
   for (const name of new Set(violations.map(({ invariant }) => invariant))) byInvariant.set(name, [...(byInvariant.get(name) ?? []), seed]);
 }
 for (const [name, seeds] of byInvariant) console.log(`${name}: ${seeds.length} runs, seeds ${seeds.slice(0, 12).join(" ")}`);
+if (values.repertoire) console.log(repertoire.table);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
 function say({ seed, violations, faults: happened }: Outcome, only: string | undefined): void {

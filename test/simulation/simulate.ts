@@ -7,6 +7,7 @@ import type { Clock } from "./host.ts";
 import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
 import { Phone } from "./phone.ts";
 import { Random } from "./random.ts";
+import type { Done } from "./repertoire.ts";
 import { World, type Violation } from "./world.ts";
 
 export type Options = {
@@ -28,6 +29,7 @@ export type Outcome = {
   readonly seed: number;
   readonly violations: readonly Violation[];
   readonly faults: readonly Fault[];
+  readonly done: readonly Done[];
   readonly events: number;
   readonly simulatedMs: number;
   readonly calls: number;
@@ -58,6 +60,7 @@ export function simulate({ seed, isVerbose = false, faults: kinds = faultKinds }
   planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs);
   planRegistrations(cluster, lastMs);
   planMoves(cluster, new Random(seed + 0.25), lastMs);
+  planMovesInFaults(cluster, new Random(seed + 0.75), faults);
   const isEndless = planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
   const quietFrom = Math.max(5_000 + lastMs, ...faults.map(({ until }) => until));
   const story: Story = { cluster, faults, quietFrom };
@@ -72,7 +75,7 @@ export function simulate({ seed, isVerbose = false, faults: kinds = faultKinds }
   for (const until = world.now + 300_000; world.now < until && !isEmpty(cluster);) world.runUntil(world.now + 5_000);
   checkEmpty(story);
   const calls = cluster.phones.reduce((sum, phone) => sum + phone.outgoing.length, 0);
-  return { seed, violations: world.violations, faults, events: world.events, simulatedMs: world.now, calls };
+  return { seed, violations: world.violations, faults, done: cluster.done, events: world.events, simulatedMs: world.now, calls };
 }
 
 function makeCluster(world: World): Cluster {
@@ -147,6 +150,18 @@ function planEndlessCall(cluster: Cluster, random: Random, lastMs: number): bool
 function planMoves({ phones, world }: Cluster, random: Random, lastMs: number): void {
   for (const phone of phones) {
     if (random.chance(0.3)) world.at(random.whole(5_000, 5_000 + lastMs), () => phone.move());
+  }
+}
+
+/** Phones that are in a call change their network while a fault is there, or has hardly gone. */
+function planMovesInFaults({ phones, world }: Cluster, random: Random, faults: readonly Fault[]): void {
+  for (const { from, until } of faults) {
+    if (!random.chance(0.8)) continue;
+    const part = random.pick(["caller", "callee"] as const);
+    world.at(random.whole(from, until + 2_000), () => {
+      const movers = phones.filter((phone) => phone.isReliable && phone.isTalkingAs(part));
+      if (movers.length > 0) random.pick(movers).move();
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { faultKinds } from "./faults.ts";
+import { Repertoire } from "./repertoire.ts";
 import { simulate } from "./simulate.ts";
 
 /** More: `node test/simulation/run.ts --runs 3000`. */
@@ -10,19 +11,23 @@ const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
   ["a REFER that a re-INVITE has overtaken", [1707, 2972, 9000, 10511, 10531, 10944, 12130]],
   ["a 200 read by a replica that had been frozen: the other one rang on", [2307]],
   ["a phone that came back and rang for ever: 480", [1846, 10381, 10472, 11245]],
-  ["a phone that answers when its caller has had the 487 of a cancelled call", [20189, 21166, 21286, 22229]],
+  ["a phone that answers when its caller has had the 487 of a cancelled call", [20189, 21166, 21286, 22229, 31874]],
+  ["an INVITE that was refused just before its cell died", [30760]],
 ];
 
 describe("a cluster in a seeded world", () => {
-  it(`${runs} runs with up to three faults of every kind keep what they promise`, () => {
+  it(`${runs} runs with up to three faults of every kind keep what they promise, and come upon all that people do`, () => {
     const failed: string[] = [];
+    const repertoire = new Repertoire();
     for (let seed = 1; seed <= runs; seed += 1) {
-      const { violations } = simulate({ seed });
+      const { violations, faults, done } = simulate({ seed });
+      repertoire.add(faults, done);
       if (violations.length === 0) continue;
       failed.push(`node test/simulation/run.ts --runs 1 --seed ${seed} --verbose`);
       for (const { invariant, at, detail } of violations.slice(0, 3)) failed.push(`  ${at} ms ${invariant}: ${detail}`);
     }
     expect(failed).toEqual([]);
+    expect(repertoire.missing).toEqual([]);
   }, 120_000);
 
   it.each(mended)(
