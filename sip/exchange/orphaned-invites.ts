@@ -86,7 +86,7 @@ export class OrphanedInvites {
   #until: number;
   /** Those that were cancelled, by our branch. */
   readonly #cancelled = new Map<string, Cancelled>();
-  /** Those whose refusals have gone on, and wait for their ACKs. */
+  /** Those whose refusals have gone on, and wait for their ACKs: our branches and their Call-IDs. */
   readonly #refused = new Set<string>();
   readonly #shares = new OrphanShares();
 
@@ -148,6 +148,7 @@ export class OrphanedInvites {
     const cancelled = this.#cancelled.get(branch);
     if (cancelled === undefined) return false;
     this.#shares.release(cancelled.orphan);
+    this.#noteRefusal(response, branch);
     const cancel = parseMessage(cancelled.cancel);
     if (!isParseError(cancel)) this.#options.transport.send(cancelled.flow, buildAckForNon2xx(cancel, response));
     return cancelled.responseFlow === undefined;
@@ -159,7 +160,9 @@ export class OrphanedInvites {
     const { env, transport } = this.#options;
     for (const target of this.#targets(request, now)) {
       const onward = onwardToTarget(env, request, target, now);
-      if (onward === undefined || !(this.#refused.has(onward.branch) || this.#cancelled.has(onward.branch))) continue;
+      // By its call where the ACK is not quite as the INVITE was: phones exist that write it anew.
+      const isKnown = this.#refused.has(request.message.callId) || this.#refused.has(onward?.branch ?? "");
+      if (onward === undefined || !(isKnown || this.#cancelled.has(onward.branch))) continue;
       transport.send(onward.flow, onward.octets);
     }
   }
@@ -185,11 +188,13 @@ export class OrphanedInvites {
     }
   }
 
-  #noteRefusal({ cSeq, status }: SipMessage, branch: string): void {
+  #noteRefusal({ callId, cSeq, status }: SipMessage, branch: string): void {
     if (status < 300 || isParseError(cSeq) || cSeq.method !== "INVITE") return;
-    const [oldest] = this.#refused;
-    if (this.#refused.size >= orphansRememberedMax && oldest !== undefined) this.#refused.delete(oldest);
-    this.#refused.add(branch);
+    for (const each of [branch, callId]) {
+      const [oldest] = this.#refused;
+      if (this.#refused.size >= 2 * orphansRememberedMax && oldest !== undefined) this.#refused.delete(oldest);
+      this.#refused.add(each);
+    }
   }
 
   /** Where the caller listens whose INVITE had this branch: it may have come back on another connection to hang up. */
