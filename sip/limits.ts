@@ -118,6 +118,17 @@ export const heldRequestOctets = 2 * 1024;
  * forged, and we no amplifier. A challenge to the smallest INVITE that phones send is one and a half times as long.
  */
 export const unprovenAnswerFactor = 2;
+/**
+ * Copies of a refusal that a caller gets who has heard it ring, whatever his INVITE pays for: he repeats it no more, and where 30 % of all datagrams are lost
+ * one in 120 such answers never arrives; with one copy it would be one in three.
+ */
+export const unprovenCopies = 4;
+/**
+ * What an exchange lends for that, and at once at most: some 30 refusals a second of carriers without an account. Forgers get no more than this beyond what
+ * their requests pay for, however many they send.
+ */
+export const unpaidOctetsPerSecond = 32_000;
+export const unpaidOctetsMax = 64_000;
 /** RFC 7616 nonces: seconds until `stale=true`. */
 export const nonceLifetimeSeconds = 300;
 /** Nonces whose count is remembered; forgetting one makes it stale, never replayable. */

@@ -25,7 +25,7 @@ import type {
   TransactionUser,
   TransportSink,
 } from "./transaction.ts";
-import { askedAgain, isTooShortForTrying, openAccount, withinAccount } from "./unproven-callers.ts";
+import { askedAgain, isTooShortForTrying, openAccount, UnpaidOctets, withinAccount } from "./unproven-callers.ts";
 
 /** What in-dialog requests may use over `transactionsMax`, so that calls in progress can end while new ones are refused. */
 const inDialogShare = 1.25;
@@ -49,6 +49,7 @@ export class TransactionLayer {
   readonly #clients = new Map<string, ClientTransaction>();
   /** Requests that wait for their final responses. */
   readonly #held = new HeldRequests();
+  readonly #unpaid = new UnpaidOctets();
   /** RFC 3261 8.2.2.2: merge keys of the requests that were asked about, and whose they are. */
   readonly #merges = new Map<string, ServerTransaction>();
   /** Requests waiting for a response, by the connection they were written to. */
@@ -120,7 +121,7 @@ export class TransactionLayer {
   respond(tx: ServerTransaction, status: number, response: Uint8Array, now: number, commit?: number): void {
     if (status >= 300 && !isUniqueServerKey(tx.key)) tx.responseTag = readSent(response).toTag;
     if (tx.kind === "inviteServer") {
-      if (status >= 300 && tx.state === "Proceeding") openAccount(tx, response, this.#machinery.user);
+      if (status >= 300 && tx.state === "Proceeding") openAccount(tx, response, this.#machinery.user, this.#unpaid, now);
       respondInvite(tx, status, response, this.#machinery, now, commit);
     } else this.#respondNonInvite(tx, status, response, now, commit);
     if (status >= 200) this.#held.release(tx.held);

@@ -1,4 +1,4 @@
-import { t2Ms, unprovenAnswerFactor } from "../limits.ts";
+import { t2Ms, unpaidOctetsMax, unpaidOctetsPerSecond, unprovenAnswerFactor, unprovenCopies } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { briefResponse, receivedLength } from "../transport/brief-response.ts";
 import type { InviteServerTransaction, ServerTransaction, TransactionUser, TransportSink } from "./transaction.ts";
@@ -8,9 +8,23 @@ import type { InviteServerTransaction, ServerTransaction, TransactionUser, Trans
  * UDP whose sender has proved nothing has an account: twice its octets, and what is answered is taken off; the first copy of each answer is said in any
  * case. Timer G says a refusal again only while there is something left, and at longer pauses, so that the few copies outlast bad weather.
  *
- * A caller who has heard it ring repeats no INVITE. Should he have heard none of the copies, he hangs up in the end: his CANCEL asks once more, and
- * fills the account.
+ * A caller who has heard it ring repeats no INVITE. He may be a carrier without an account, and must not wait for ever for an answer that was lost. So his
+ * account pays for four copies in any case, as long as there are few such: what is not paid for is bounded in all. Should he have heard none of the copies,
+ * he hangs up in the end: his CANCEL asks once more, and fills the account.
  */
+
+/** What is lent to accounts whose INVITEs do not pay for the copies of a refusal: see {@link unpaidOctetsPerSecond}. */
+export class UnpaidOctets {
+  /** When all of it may be lent again. */
+  #fullAt = 0;
+
+  lend(octets: number, now: number): boolean {
+    const fullAt = Math.max(this.#fullAt, now) + (octets * 1_000) / unpaidOctetsPerSecond;
+    if (fullAt - now > (unpaidOctetsMax * 1_000) / unpaidOctetsPerSecond) return false;
+    this.#fullAt = fullAt;
+    return true;
+  }
+}
 
 /** What stampReceived writes into a Via: an address and a port. Nearly all INVITEs are longer than their 100 by more than that. */
 const stampOctetsMax = 64;
@@ -33,10 +47,16 @@ export function withinAccount(tx: ServerTransaction, response: Uint8Array, user:
 }
 
 /** A refusal of an INVITE is about to be sent, and may be repeated. It is paid for in any case. */
-export function openAccount(tx: ServerTransaction, response: Uint8Array, user: TransactionUser): void {
+export function openAccount(tx: ServerTransaction, response: Uint8Array, user: TransactionUser, unpaid: UnpaidOctets, now: number): void {
   const { request } = tx;
-  const isBounded = request !== undefined && isDoubtful(tx, user);
-  tx.octetsLeft = isBounded ? Math.max(response.length, tx.octetsLeft + boundOf(request)) : Number.POSITIVE_INFINITY;
+  if (request === undefined || !isDoubtful(tx, user)) {
+    tx.octetsLeft = Number.POSITIVE_INFINITY;
+    return;
+  }
+  const paid = Math.max(response.length, tx.octetsLeft + boundOf(request));
+  const wanted = unprovenCopies * response.length;
+  const isLent = tx.lastStatus > 100 && paid < wanted && unpaid.lend(wanted - paid, now);
+  tx.octetsLeft = isLent ? wanted : paid;
 }
 
 /** A CANCEL for an INVITE that was refused has been answered: its caller may not have heard that. */

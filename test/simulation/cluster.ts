@@ -25,6 +25,8 @@ export class Cluster {
   readonly pairStates = new PairStates();
   readonly overtaking = new Overtaking();
   readonly done: Done[] = [];
+  /** Refusals of INVITEs that were sent as datagrams, copies counted, by Call-ID. */
+  readonly refusalsSent = new Map<string, number>();
   /** Phones that datagrams reach, by `address:port`. */
   readonly plans = new Map<string, CallPlan>();
   readonly phones: Phone[] = [];

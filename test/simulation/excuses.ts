@@ -1,3 +1,4 @@
+import { unprovenCopies } from "../../sip/limits.ts";
 import type { IncomingCall, OutgoingCall } from "./call.ts";
 import type { Phone } from "./phone.ts";
 import type { Story } from "./simulate.ts";
@@ -93,6 +94,15 @@ export function cameBackInVain({ faults }: Story, phones: readonly (Phone | unde
       return isSuch && fault.from <= until && fault.until + afterMs >= from;
     })
   );
+}
+
+/**
+ * RFC 3261 26.3.2.4: who has shown no password, and has heard it ring, gets so many copies of a refusal, and repeats nothing. In bad weather one in some
+ * hundred of those loses them all.
+ */
+export function lostAllCopies({ cluster, faults }: Story, phone: Phone, call: OutgoingCall): boolean {
+  const isStormy = faults.some(({ kind, until }) => kind === "bad weather" && until >= call.startedAt);
+  return isStormy && !phone.isReliable && (cluster.refusalsSent.get(call.callId) ?? 0) >= unprovenCopies && call.finalStatuses.length === 0;
 }
 
 /** A refusal, or the answer to its BYE, passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */

@@ -14,6 +14,7 @@ import type { Cluster } from "./cluster.ts";
 import { GatewayLink } from "./gateway-link.ts";
 import { Host, type Clock } from "./host.ts";
 import type { End, EndHandlers } from "./network.ts";
+import { cSeqOf } from "./sip-text.ts";
 import type { Planned } from "./world.ts";
 
 /** gateway/limits.ts */
@@ -270,11 +271,19 @@ export class Gateway {
   #sendDatagram(address: string, port: number, octets: Uint8Array): void {
     const phone = this.cluster.datagrams.get(`${address}:${port}`);
     if (phone === undefined) return;
+    this.#countRefusal(octets);
     this.cluster.network.datagram(
       this.host,
       () => phone.host(),
       () => phone.receive(octets, this.address),
     );
+  }
+
+  #countRefusal(octets: Uint8Array): void {
+    const message = startsRefusal(octets) ? parseMessage(octets) : undefined;
+    if (message === undefined || isParseError(message) || cSeqOf(message).method !== "INVITE") return;
+    const { refusalsSent } = this.cluster;
+    refusalsSent.set(message.callId, (refusalsSent.get(message.callId) ?? 0) + 1);
   }
 
   #refuse(flowKey: string, octets: Uint8Array): void {
@@ -330,4 +339,10 @@ export class Gateway {
         break;
     }
   }
+}
+
+/** `SIP/2.0 3xx` to `6xx`; no request of a phone has a digit there. */
+function startsRefusal(octets: Uint8Array): boolean {
+  const digit = octets[8] ?? 0;
+  return digit >= 0x33 && digit <= 0x36;
 }

@@ -14,6 +14,7 @@ import {
   isDouble,
   isEndless,
   isForgotten,
+  lostAllCopies,
   noGateway,
   wasAway,
   wasDisturbed,
@@ -126,7 +127,7 @@ function callsAreAnswered(story: Story): void {
     const who = `${phone.host.name} to ${plan.callee} (${callId})`;
     if (outcome === undefined) {
       if (isDouble(story) || diedWithItsCell(story, phone, call) || isForgotten(story, phone, call)) continue;
-      if (cameBackInVain(story, [phone], startedAt, world.now)) continue;
+      if (cameBackInVain(story, [phone], startedAt, world.now) || lostAllCopies(story, phone, call)) continue;
       // A refusal is said again by the replica that said it, and that is gone before one of them arrived.
       if (story.faults.some(({ kind }) => kind === "bad weather") && story.faults.some(({ kind }) => kind.startsWith("crash"))) continue;
       // What was said to it while it was cut off is lost with its connection.

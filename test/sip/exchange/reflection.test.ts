@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { messageOctetsMax, provisionalMs, provisionalsMax, unprovenAnswerFactor } from "../../../sip/limits.ts";
+import {
+  messageOctetsMax,
+  provisionalMs,
+  provisionalsMax,
+  unpaidOctetsMax,
+  unpaidOctetsPerSecond,
+  unprovenAnswerFactor,
+  unprovenCopies,
+} from "../../../sip/limits.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { answer, testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
 import { proofOf, proved, registered } from "./proof.ts";
@@ -214,18 +222,23 @@ describe("[RFC3261 26.3.2.4] a request that has proved nothing is refused once, 
   });
 });
 
-describe("[RFC3261 26.3.2.4, 17.2.1] what a phone refuses is said again within twice the octets of a datagram that has proved nothing", () => {
+describe("[RFC3261 26.3.2.4, 17.2.1] what a phone refuses is said four times to a datagram that has proved nothing, or within twice its octets", () => {
   const bob = new TestPhone("b", "203.0.113.9", 5080);
   const long = `x-long:${"x".repeat(900)}\r\n`;
 
-  /** A stranger's INVITE, which rings and is refused. */
-  function refusedBy(status: number, invite: string, from = victim): { readonly exchange: TestExchange; readonly sent: readonly Sent[] } {
+  /** A stranger's INVITE, which rings, perhaps, and is refused. */
+  function refusedBy(
+    status: number,
+    invite: string,
+    from = victim,
+    isRinging = true,
+  ): { readonly exchange: TestExchange; readonly sent: readonly Sent[] } {
     const exchange = world();
     registered(exchange, new TestPhone("b", "203.0.113.9", 5080));
     const first = exchange.receive(from, invite);
     const [heard] = first.filter(({ message }) => message.isRequest);
     if (heard === undefined) throw new Error("nothing was forwarded");
-    const rings = exchange.receive(bob.key, answer(heard.message, 180, "bob"));
+    const rings = isRinging ? exchange.receive(bob.key, answer(heard.message, 180, "bob")) : [];
     const refuses = exchange.receive(bob.key, answer(heard.message, status, "bob"));
     return { exchange, sent: [...first, ...rings, ...refuses].filter(({ message }) => !message.isRequest) };
   }
@@ -236,12 +249,47 @@ describe("[RFC3261 26.3.2.4, 17.2.1] what a phone refuses is said again within t
       const { exchange, sent } = refusedBy(status, invite);
       const repeats = exchange.advance(120_000).filter(({ message }) => !message.isRequest);
       expect(sent.at(-1)?.message.status).toBe(status === 503 ? 500 : status);
-      // What the phone says is said once whatever it is; no copy is over the account.
-      expect(octetsOf([...sent, ...repeats])).toBeLessThanOrEqual(Math.max(unprovenAnswerFactor * invite.length, octetsOf(sent)));
-      expect(repeats.length).toBeLessThanOrEqual(3);
-      expect(headers !== long || repeats.length > 0).toBe(true);
+      // Who has heard it ring repeats nothing: the refusal, and three copies, are said in any case.
+      expect(repeats.map(({ text }) => text)).toEqual(Array.from({ length: unprovenCopies - 1 }, () => sent.at(-1)?.text));
       expect(exchange.exchange.counts(exchange.now).transactions).toBe(0);
     }
+  });
+
+  it.each([0, 300])("who has not heard it ring gets no copy that his INVITE does not pay for: %i octets more", (more) => {
+    for (const status of [404, 486]) {
+      const invite = written({ headers: more === 0 ? "" : `x-long:${"x".repeat(more)}\r\n` });
+      const { exchange, sent } = refusedBy(status, invite, victim, false);
+      const repeats = exchange.advance(120_000).filter(({ message }) => !message.isRequest);
+      expect(octetsOf([...sent, ...repeats])).toBeLessThanOrEqual(Math.max(unprovenAnswerFactor * invite.length, octetsOf(sent)));
+    }
+  });
+
+  it("a thousand forged INVITEs bring no more copies than are lent in all", () => {
+    const exchange = world();
+    registered(exchange, new TestPhone("b", "203.0.113.9", 5080));
+    let octets = 0;
+    let copies = 0;
+    const count = (sent: readonly Sent[]): void => {
+      const answers = sent.filter(({ message }) => !message.isRequest);
+      octets += octetsOf(answers);
+      copies += answers.length;
+    };
+    const startedAt = exchange.now;
+    for (let time = 0; time < 1_000; time += 1) {
+      const [heard] = exchange
+        .receive(victim, written({}).replace("z9hG4bK1", `z9hG4bK${time}`))
+        .filter(({ message }) => message.isRequest);
+      if (heard === undefined) throw new Error("nothing was forwarded");
+      exchange.receive(bob.key, answer(heard.message, 180, "bob"));
+      exchange.receive(bob.key, answer(heard.message, 486, "bob"));
+      count(exchange.advance(1));
+    }
+    const lentUntil = exchange.now;
+    count(exchange.advance(120_000));
+    expect(octets).toBeLessThanOrEqual(unpaidOctetsMax + ((lentUntil - startedAt) * unpaidOctetsPerSecond) / 1_000);
+    // Those that had come before it was all lent have theirs.
+    expect(copies).toBeGreaterThan(100);
+    expect(copies).toBeLessThan(1_000);
   });
 
   it("its few copies come after 0.5, 2.5 and 10.5 s: they outlast bad weather", () => {
@@ -271,7 +319,8 @@ describe("[RFC3261 26.3.2.4, 17.2.1] what a phone refuses is said again within t
       const sentLater = [...exchange.receive(victim, cancel), ...exchange.advance(120_000)].filter(({ message }) => !message.isRequest);
       const paid = unprovenAnswerFactor * (written({ headers }).length + cancel.length);
       const ok = octetsOf(sentLater.filter(({ message }) => message.valuesOf("CSeq").join() === "1 CANCEL"));
-      expect(octetsOf([...sent, ...sentLater])).toBeLessThanOrEqual(Math.max(paid, octetsOf(sent) + ok));
+      const lent = (unprovenCopies - 1) * octetsOf(sent.slice(-1));
+      expect(octetsOf([...sent, ...sentLater])).toBeLessThanOrEqual(Math.max(paid, octetsOf(sent) + ok) + lent);
     }
   });
 
