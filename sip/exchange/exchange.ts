@@ -24,7 +24,7 @@ import { TimerTable } from "../transaction/timer-table.ts";
 import { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { ServerTransaction, TransactionUser, TransportSink } from "../transaction/transaction.ts";
 import { briefResponse, tagOfRefusal } from "../transport/brief-response.ts";
-import { accessOfFlow, isLine, joinFlow, splitFlow, type Listener } from "../transport/flow.ts";
+import { accessOfFlow, isLine, isOfBoot, joinFlow, splitFlow, type Listener } from "../transport/flow.ts";
 import { parseJsonOctets, RecordKind, type FrameRecord } from "../transport/frame.ts";
 import { responseFlow, stampReceived } from "../transport/response-flow.ts";
 import type { Sign } from "../transport/token.ts";
@@ -289,9 +289,12 @@ export class Exchange {
     this.#accesses.disconnect(access, now);
   }
 
-  /** The access has started anew: its connections are gone, though it could not say so. */
-  forgetConnections(access: string, now: number): void {
-    const isGone = (flow: string): boolean => accessOfFlow(flow) === access && isReliableFlow(flow);
+  /**
+   * The access has started anew: its connections are gone, though it could not say so. Not those of its present start, `boot`, which the pair has told
+   * of: this replica may have been away when the access started.
+   */
+  forgetConnections(access: string, now: number, boot?: string): void {
+    const isGone = (flow: string): boolean => accessOfFlow(flow) === access && isReliableFlow(flow) && !isOfBoot(flow, boot);
     this.#registrar.flowsGone(isGone, now);
     this.#transactions.flowsGone(isGone, now);
     this.#settle(now);

@@ -176,6 +176,13 @@ export function accessOfFlow(flow: string): string {
   return at < 0 ? flow : flow.slice(0, at);
 }
 
+/** Whether a connection was made in this start of its access: its name begins with that. */
+export function isOfBoot(flow: string, boot: string | undefined): boolean {
+  if (boot === undefined || boot === "") return false;
+  const key = splitFlow(flow)?.key;
+  return key !== undefined && parseFlowKey(key)?.connection.startsWith(boot) === true;
+}
+
 /** The transport of a flow text `<access>~<key>`. */
 export function transportOfFlow(flow: string): Transport | undefined {
   return transportOf[flow.charAt(flow.indexOf("~") + 1)];

@@ -29,7 +29,9 @@ type TrunkInput = {
   readonly seq: number;
   readonly records: readonly FrameRecord[];
   readonly roundTripMs: number | undefined;
-  readonly opened: { readonly listeners: readonly Listener[]; readonly isNewBoot: boolean; readonly again: FrameRecord[] } | undefined;
+  readonly opened:
+    | { readonly listeners: readonly Listener[]; readonly boot: string; readonly isNewBoot: boolean; readonly again: FrameRecord[] }
+    | undefined;
 };
 
 /** The gateways' ends of their trunks to one replica, as workers/exchange/trunk-sockets.ts keeps them. */
@@ -77,7 +79,8 @@ export class Trunks {
     if (first?.kind !== RecordKind.hello || first.key !== state.access) return "the first record is no hello";
     const hello = parseJsonOctets(first.octets) as Hello;
     state.boot = hello.boot;
-    const opened = { listeners: hello.listeners as readonly Listener[], ...this.#replace(end, state.access, hello.boot) };
+    const { boot } = hello;
+    const opened = { listeners: hello.listeners as readonly Listener[], boot, ...this.#replace(end, state.access, boot) };
     return { access: state.access, seq, records, roundTripMs, opened };
   }
 

@@ -228,7 +228,7 @@ export class Replica {
     }
     const run = (now: number): void => {
       if (opened?.isNewBoot === true) {
-        this.exchange.forgetConnections(access, now);
+        this.exchange.forgetConnections(access, now, opened.boot);
         this.#notTaken(access, opened.again, now);
       }
       this.#receive(access, records, now);

@@ -13,6 +13,7 @@ const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
   ["a phone that came back and rang for ever: 480", [1846, 10381, 10472, 11245]],
   ["a phone that answers when its caller has had the 487 of a cancelled call", [20189, 21166, 21286, 22229, 31874]],
   ["a caller without a password who never heard that his callee was busy", [40305, 40723, 50417]],
+  ["a gateway that started anew while a cell was away: its phones were forgotten", [51112]],
   ["an INVITE that was refused just before its cell died", [30760]],
 ];
 

@@ -361,7 +361,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     if (records.length > 0 || opened?.isNewBoot === true) {
       const run = (now: number): void => {
         if (opened?.isNewBoot === true) {
-          this.#exchange.forgetConnections(access, now);
+          this.#exchange.forgetConnections(access, now, opened.boot);
           this.#notTaken(access, opened.again, now);
         }
         this.#receive(access, records, now);

@@ -40,6 +40,8 @@ export type TrunkInput = {
 
 export type Opened = {
   readonly listeners: readonly Listener[];
+  /** Which start of the access it is. */
+  readonly boot: string;
   /** The access was started again, its connections are gone. */
   readonly isNewBoot: boolean;
   /** What it may not have got on the trunk before. If it did, sent again it is a retransmission for its phones. */
@@ -121,7 +123,12 @@ export class TrunkSockets {
     if (first.key !== state.access) return { trunkError: `hello from ${first.key} on a trunk of ${state.access}` };
     this.#keep(socket, { ...state, ...hello, received });
     this.#begin(socket, seq);
-    return { access: state.access, seq, records, opened: { listeners: hello.listeners, ...this.#replace(socket, hello.boot) } };
+    return {
+      access: state.access,
+      seq,
+      records,
+      opened: { listeners: hello.listeners, boot: hello.boot, ...this.#replace(socket, hello.boot) },
+    };
   }
 
   /** What came of a frame is done and committed: it may be acknowledged, as soon as all before it may. */

@@ -449,3 +449,19 @@ describe("a cut between the cells, which each takes for the end of the other", (
     expect([ok.access, ok.key]).toEqual([bobHere.access, bobHere.key]);
   });
 });
+
+describe("a gateway that started anew while this replica was away", () => {
+  it("loses the phones of the start before, and none that the pair has registered since", () => {
+    const world = new TestExchange();
+    // Names of connections begin with the start that they were made in.
+    const [before, since] = [new TestPhone("alice", "198.51.100.7", 5070, "WSS"), new TestPhone("bob", "203.0.113.9", 6080, "WSS")];
+    const pair = new TestExchange("open", { cell: "b" });
+    for (const phone of [before, since]) register(pair, phone);
+    for (const record of pair.exchange.store.changedSince(0, 1_000).records) world.exchange.applyFromPair(record, world.now);
+    world.exchange.forgetConnections("g1", world.now, "c6");
+    expect(world.exchange.registrations(undefined, world.now).map(({ aor }) => aor)).toEqual(["bob@example.test"]);
+    // Of another start, all are gone.
+    world.exchange.forgetConnections("g1", world.now, "c7");
+    expect(world.exchange.registrations(undefined, world.now)).toEqual([]);
+  });
+});
