@@ -36,6 +36,7 @@ import { checkForwarding, identify, spiralsOf } from "./request-validation.ts";
 import type { Refusal } from "./request-validation.ts";
 import {
   addToTargetSet,
+  hasFound,
   hasPendingBranch,
   isAwaiting,
   isBranch,
@@ -792,11 +793,6 @@ export class Proxy {
   #changed(context: ResponseContext, now: number): void {
     if (context.isInvite) this.#env.changed?.(context, now);
   }
-}
-
-/** Whether a phone that was waited for has come back. */
-function hasFound({ isSought, target }: Branch): boolean {
-  return isSought && target.seek === "registration";
 }
 
 /** Whether silence would mean that the phone is looked for on another flow: it is a phone's, and has not been looked for since it was sent. */

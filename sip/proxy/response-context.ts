@@ -202,6 +202,11 @@ export function isAwaiting(branch: Branch): boolean {
   return branch.state !== "Finished" && branch.target.seek === "registration";
 }
 
+/** Whether a phone that was waited for has come back. */
+export function hasFound({ isSought, target }: Branch): boolean {
+  return isSought && target.seek === "registration";
+}
+
 /** Notes a provisional response of a branch. True: it has had too many of late, this one is not forwarded. */
 export function isTooOften(branch: Branch, now: number): boolean {
   if (branch.provisionalsFullAt - now > (provisionalsMax - 1) * provisionalMs) return true;

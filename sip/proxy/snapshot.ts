@@ -7,7 +7,7 @@ import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { Proxy } from "./proxy.ts";
-import { newBranch, newContext } from "./response-context.ts";
+import { hasFound, newBranch, newContext } from "./response-context.ts";
 import type { Branch, ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
@@ -62,6 +62,7 @@ function snapshotBranch(branch: Branch): InviteBranch {
     alternatives: branch.alternatives,
     cancelRequested: branch.cancelRequested,
     isLost: branch.isLost,
+    hasFound: hasFound(branch) ? true : undefined,
   };
 }
 
@@ -133,7 +134,16 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
 
 function branchOf(
   context: ResponseContext,
-  { target, state, branch, mark, flow, breadth = 1, alternatives, cancelRequested, isLost }: InviteBranch,
+  { target, state, branch, mark, flow, breadth = 1, alternatives, cancelRequested, isLost, hasFound: isSought = false }: InviteBranch,
 ): Branch {
-  return { ...newBranch(context, target, breadth), state, via: { branch, mark }, flow, alternatives, cancelRequested, isLost };
+  return {
+    ...newBranch(context, target, breadth),
+    state,
+    via: { branch, mark },
+    flow,
+    alternatives,
+    cancelRequested,
+    isLost,
+    isSought,
+  };
 }

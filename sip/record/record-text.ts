@@ -209,7 +209,7 @@ function branchOf(json: Fields): InviteBranch | undefined {
   if (!isText(mark) || !isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
   const breadth = json["breadth"];
   if (!(breadth === undefined || isSequence(breadth))) return undefined;
-  const known = breadth === undefined ? {} : { breadth };
+  const known = { ...(breadth === undefined ? {} : { breadth }), ...(json["hasFound"] === true ? { hasFound: true } : {}) };
   return { target, state, reference, branch, mark, flow, ...known, alternatives, cancelRequested, isLost: json["isLost"] === true };
 }
 

@@ -77,6 +77,8 @@ export type InviteBranch = {
   readonly alternatives: readonly string[];
   readonly cancelRequested: boolean;
   readonly isLost: boolean;
+  /** A phone that was waited for has come back, and has it; absent: it has not, or the record was made before 30 November 2026. */
+  readonly hasFound?: boolean | undefined;
 };
 
 /**

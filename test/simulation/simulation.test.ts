@@ -14,6 +14,7 @@ const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
   ["a phone that answers when its caller has had the 487 of a cancelled call", [20189, 21166, 21286, 22229, 31874]],
   ["a caller without a password who never heard that his callee was busy", [40305, 40723, 50417]],
   ["a gateway that started anew while a cell was away: its phones were forgotten", [51112]],
+  ["a phone that came back, and its caller's cell died while it rang: 480", [40526]],
   ["an INVITE that was refused just before its cell died", [30760]],
 ];
 

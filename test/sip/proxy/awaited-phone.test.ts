@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { branchesMax, phoneReturnMs } from "../../../sip/limits.ts";
+import { buildResponse } from "../../../sip/message/build.ts";
+import { stringOf } from "../../../sip/message/octets.ts";
 import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import { recordOf } from "../../../sip/record/record-text.ts";
 import type { Invite } from "../../../sip/record/values.ts";
@@ -208,6 +210,25 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
     expect(b.sought).toMatchObject([{ failed: [phoneTcp], seek: "registration" }]);
     b.proxy.returned(sought(b), [target(phone3, { group: "i" })], b.now);
     expect(b.take()).toEqual(["phone3 INVITE"]);
+  });
+
+  it.each([
+    [487, 487],
+    [408, 408],
+    [500, 500],
+  ])("that is taken over when the phone has come back gets what that says, be it %i", (says, gets) => {
+    const a = calling([target(phoneTcp)]);
+    a.undeliverable(phoneTcp);
+    a.proxy.returned(sought(a), [same(phone1)], a.now);
+    a.answer(phone1, 180);
+    const b = new Rig({ cell: "b" });
+    b.mayReturn = true;
+    b.now = a.now + 1_000;
+    expect(restoreInvite(overText(snapshotInvite(a.context, a.now)), b.proxy, b.layer, b.now)).toBeDefined();
+    b.proxy.resolved(sought(b), [], b.now);
+    // The phone answers the request that the first replica has sent.
+    b.receive(stringOf(buildResponse(a.last(phone1, "INVITE").message, says, { toTag: "of-phone1", headers: [] })), phone1);
+    expect(b.take().at(-1)).toBe(`caller ${gets}`);
   });
 });
 
