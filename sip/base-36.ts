@@ -16,3 +16,12 @@ export function base36(value: number, width: number): string {
   }
   return text;
 }
+
+/** A number of 32 bits, 0 and above, as seven characters: the same as `base36(value, 7)`, in less time. Tokens are made of them. */
+export function base36Of32(value: number): string {
+  const high = Math.floor(value / 1_679_616);
+  const low = value - high * 1_679_616;
+  const highest = (high / 1296) | 0;
+  const third = (low / 1296) | 0;
+  return `${digits[highest] ?? ""}${pairs[high - highest * 1296] ?? ""}${pairs[third] ?? ""}${pairs[low - third * 1296] ?? ""}`;
+}

@@ -1,4 +1,4 @@
-import { base36 } from "../sip/base-36.ts";
+import { base36Of32 } from "../sip/base-36.ts";
 
 const poolLength = 256;
 
@@ -12,7 +12,7 @@ export function randomIds(): () => string {
       used = 0;
     }
     used += 1;
-    return base36(pool[used - 1] ?? 0, 7);
+    return base36Of32(pool[used - 1] ?? 0);
   };
   return () => next() + next();
 }

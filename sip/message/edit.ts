@@ -9,9 +9,9 @@ import type { SipMessage } from "./sip-message.ts";
 type HeaderEdit = {
   readonly id: HeaderId;
   /** New lines before the first one; the last of these is the topmost. */
-  readonly prepended: string[];
+  prepended: readonly string[];
   /** New lines behind the last one. */
-  readonly appended: string[];
+  appended: readonly string[];
   /** How many of the message's own values go, from the first. */
   removed: number;
   /** What stands in place of the first own value that stays. */
@@ -21,6 +21,8 @@ type HeaderEdit = {
 /** Octets of the message from `start` to `end` become `text`. */
 type Splice = { readonly start: number; readonly end: number; readonly text: string };
 
+/** Most headers have one kind of change, and one line of it. */
+const noLines: readonly string[] = [];
 const specimen = new Specimen();
 const writer = new OctetWriter();
 
@@ -49,22 +51,24 @@ export class MessageEdit {
 
   /** A new line before the first of that header, or at the top of the headers when there is none. The last one prepended is topmost. */
   prepend(id: HeaderId, value: string): this {
-    this.#edit(id).prepended.push(oneLine(value));
+    const edit = this.#edit(id);
+    edit.prepended = withLine(edit.prepended, value);
     return this;
   }
 
   /** A new line behind the last of that header, or at the end of the headers when there is none. */
   append(id: HeaderId, value: string): this {
-    this.#edit(id).appended.push(oneLine(value));
+    const edit = this.#edit(id);
+    edit.appended = withLine(edit.appended, value);
     return this;
   }
 
   /** Another first value: of a comma list that value only. Nothing happens when the header is absent. */
   replaceFirst(id: HeaderId, value: string): this {
     const edit = this.#edit(id);
-    if (edit.prepended.length > 0) edit.prepended[edit.prepended.length - 1] = oneLine(value);
+    if (edit.prepended.length > 0) edit.prepended = edit.prepended.with(-1, oneLine(value));
     else if (edit.removed < this.#ownCount(id)) edit.replacement = oneLine(value);
-    else if (edit.appended.length > 0) edit.appended[0] = oneLine(value);
+    else if (edit.appended.length > 0) edit.appended = edit.appended.with(0, oneLine(value));
     return this;
   }
 
@@ -73,11 +77,11 @@ export class MessageEdit {
     const edit = this.#edit(id);
     const ownCount = this.#ownCount(id);
     for (let i = 0; i < count; i++) {
-      if (edit.prepended.length > 0) edit.prepended.pop();
+      if (edit.prepended.length > 0) edit.prepended = edit.prepended.slice(0, -1);
       else if (edit.removed < ownCount) {
         edit.removed++;
         edit.replacement = undefined;
-      } else if (edit.appended.length > 0) edit.appended.shift();
+      } else if (edit.appended.length > 0) edit.appended = edit.appended.slice(1);
       else break;
     }
     return this;
@@ -85,8 +89,8 @@ export class MessageEdit {
 
   removeAll(id: HeaderId): this {
     const edit = this.#edit(id);
-    edit.prepended.length = 0;
-    edit.appended.length = 0;
+    edit.prepended = noLines;
+    edit.appended = noLines;
     edit.removed = Number.MAX_SAFE_INTEGER;
     edit.replacement = undefined;
     return this;
@@ -95,9 +99,7 @@ export class MessageEdit {
   /** One line with this value, whatever was there: where the header's first line was, else at the end of the headers. */
   set(id: HeaderId, value: string): this {
     this.removeAll(id);
-    const list = this.#message.has(id) ? this.#edit(id).prepended : this.#edit(id).appended;
-    list.push(oneLine(value));
-    return this;
+    return this.#message.has(id) ? this.prepend(id, value) : this.append(id, value);
   }
 
   /** The edited message, in one allocation. Content-Length is as it was: the body cannot be edited. */
@@ -114,7 +116,7 @@ export class MessageEdit {
 
   #edit(id: HeaderId): HeaderEdit {
     for (const edit of this.#edits) if (edit.id === id) return edit;
-    const edit: HeaderEdit = { id, prepended: [], appended: [], removed: 0, replacement: undefined };
+    const edit: HeaderEdit = { id, prepended: noLines, appended: noLines, removed: 0, replacement: undefined };
     this.#edits.push(edit);
     return edit;
   }
@@ -145,6 +147,10 @@ export class MessageEdit {
     }
     return inOrder(splices);
   }
+}
+
+function withLine(lines: readonly string[], value: string): readonly string[] {
+  return lines.length === 0 ? [oneLine(value)] : [...lines, oneLine(value)];
 }
 
 /** Sorts splices by where they are, in place: there are few, and most are in order. */

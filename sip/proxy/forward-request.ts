@@ -1,4 +1,4 @@
-import { base36 } from "../base-36.ts";
+import { base36Of32 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
 import { maxForwardsDefault } from "../limits.ts";
 import { MessageEdit } from "../message/edit.ts";
@@ -100,7 +100,7 @@ export function viaTokenOf(env: ProxyEnvironment, reference: string, upstream: s
 export function referenceOf(identity: string, place: string, nth: number): string {
   const again = nth === 0 ? "" : `-${nth}`;
   const text = `${identity}|${place}`;
-  return `${base36(fnv1a(text), 7)}-${base36(fnv1a(text, otherBasis), 7)}${again}`;
+  return `${base36Of32(fnv1a(text))}-${base36Of32(fnv1a(text, otherBasis))}${again}`;
 }
 
 /** Where a target is, for {@link referenceOf}: a phone is the same one on whichever flow. */

@@ -1,4 +1,4 @@
-import { base36 } from "../base-36.ts";
+import { base36Of32 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
 import { spiralsMax } from "../limits.ts";
 import { Header, type HeaderId } from "../message/header-names.ts";
@@ -59,8 +59,8 @@ export function identifyAsInvite(request: Preprocessed, names: OwnNames): void {
 }
 
 function setIdentity(request: Preprocessed, method: string, text: string): void {
-  request.loop = base36(fnv1a(text), 7);
-  request.identity = `${request.loop}.${base36(fnv1a(text, fnv1a(method)), 7)}`;
+  request.loop = base36Of32(fnv1a(text));
+  request.identity = `${request.loop}.${base36Of32(fnv1a(text, fnv1a(method)))}`;
 }
 
 /** Whether two requests are the same one, come by different ways: what {@link identify} has hashed is the same, and who says it. */

@@ -1,4 +1,4 @@
-import { base36 } from "../base-36.ts";
+import { base36Of32 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
 import { messageOctetsMax, phoneReturnMs, phoneSearchMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -99,7 +99,7 @@ export class StatelessForwarder {
     const via = request.message.topVia;
     if (isParseError(via)) return;
     const received = `${via.host}|${via.branch ?? via.text}`;
-    const reference = `k${base36(fnv1a(received), 7)}-${base36(fnv1a(`${received}k`), 7)}`;
+    const reference = `k${base36Of32(fnv1a(received))}-${base36Of32(fnv1a(`${received}k`))}`;
     // No mark: an ACK has no response, and is the same octets whichever replica forwards it.
     const branch = makeBranch({ exchange: this.#env.exchange, reference, loop: "0" });
     const octets = forwardRequest(this.#env, request, target, flow, { branch, mark: "" }, false, breadthOf(request.message));

@@ -1,4 +1,4 @@
-import { counterMax, isVersion, makeVersion, noVersion, parseVersion, type Version } from "./version.ts";
+import { counterMax, isVersion, msTextOf, noVersion, parseVersion, versionIn, type Version } from "./version.ts";
 
 /**
  * Makes versions: a hybrid logical clock. A version is later than every one this clock made or observed before, and as close to the time
@@ -9,6 +9,8 @@ import { counterMax, isVersion, makeVersion, noVersion, parseVersion, type Versi
 export class HybridClock {
   readonly cell: string;
   #ms = 0;
+  /** The beginning of this millisecond's versions: many changes are made in one. Empty: not made yet. */
+  #msText = "";
   #counter = 0;
   /** The latest version observed that the next one has not been put behind yet: of many that come together only the last is read. */
   #observed: Version = noVersion;
@@ -21,15 +23,21 @@ export class HybridClock {
   tick(now: number): Version {
     if (this.#observed !== noVersion) this.#follow(this.#observed);
     if (now > this.#ms) {
-      this.#ms = Math.floor(now);
+      this.#setMs(Math.floor(now));
       this.#counter = 0;
     } else if (this.#counter === counterMax) {
-      this.#ms += 1;
+      this.#setMs(this.#ms + 1);
       this.#counter = 0;
     } else {
       this.#counter += 1;
     }
-    return makeVersion({ ms: this.#ms, counter: this.#counter, cell: this.cell });
+    if (this.#msText === "") this.#msText = msTextOf(this.#ms);
+    return versionIn(this.#msText, this.#counter, this.cell);
+  }
+
+  #setMs(ms: number): void {
+    this.#ms = ms;
+    this.#msText = "";
   }
 
   /** Takes note of a version made elsewhere, or read back from the disk. What is no version is ignored. */
@@ -42,7 +50,7 @@ export class HybridClock {
     const parts = parseVersion(version);
     if (parts === undefined || parts.ms < this.#ms) return;
     if (parts.ms > this.#ms) {
-      this.#ms = parts.ms;
+      this.#setMs(parts.ms);
       this.#counter = parts.counter;
     } else if (parts.counter > this.#counter) {
       this.#counter = parts.counter;

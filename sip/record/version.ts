@@ -30,10 +30,20 @@ const msMax = 36 ** msDigits - 1;
 
 const versionPattern = /^[0-9a-z]{13}[0-9A-Za-z-]{1,32}$/;
 
-export function makeVersion(parts: VersionParts): Version {
-  if (!(parts.ms >= 0 && parts.ms <= msMax)) throw new RangeError(`no time for a version: ${parts.ms}`);
+export function makeVersion({ ms, counter, cell }: VersionParts): Version {
+  return versionIn(msTextOf(ms), counter, cell);
+}
+
+/** The beginning of all versions of a millisecond. */
+export function msTextOf(ms: number): string {
+  if (!(ms >= 0 && ms <= msMax)) throw new RangeError(`no time for a version: ${ms}`);
+  return base36(Math.floor(ms), msDigits);
+}
+
+/** A version with this beginning: see {@link msTextOf}. */
+export function versionIn(msText: string, counter: number, cell: string): Version {
   // join() makes one flat string; a template of three would keep its parts alive.
-  return [base36(Math.floor(parts.ms), msDigits), base36(parts.counter, counterDigits), parts.cell].join("");
+  return [msText, base36(counter, counterDigits), cell].join("");
 }
 
 /** The parts of a version; undefined for text that {@link makeVersion} cannot have made. */

@@ -1,4 +1,4 @@
-import { base36 } from "../base-36.ts";
+import { base36Of32 } from "../base-36.ts";
 
 /**
  * SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits that nobody can compute or forge without the key of 128 bits, made for
@@ -79,7 +79,7 @@ export function sipHash([k0, K0, k1, K1]: SipHashKey, text: string): string {
     a ^= m;
     A ^= M;
   }
-  return base36((a ^ b ^ c ^ d) >>> 0, 7) + base36((A ^ B ^ C ^ D) >>> 0, 7);
+  return base36Of32((a ^ b ^ c ^ d) >>> 0) + base36Of32((A ^ B ^ C ^ D) >>> 0);
 }
 
 const noOctets = "a text to be signed that is not of octets";

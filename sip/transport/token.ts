@@ -1,4 +1,4 @@
-import { base36 } from "../base-36.ts";
+import { base36Of32 } from "../base-36.ts";
 
 /**
  * Tokens: routes that describe themselves, so that no dialog depends on one process.
@@ -154,7 +154,7 @@ export function verifyDialogToken(user: string, { callId, fromTag = "", toTag = 
 
 /** A tag as 32 bits in base 36. */
 export function hashTag(tag: string): string {
-  return base36(fnv1a(tag), 7);
+  return base36Of32(fnv1a(tag));
 }
 
 /** FNV-1a over UTF-16 units, 32 bits, finished so that low bits are good for `mod`. Another `basis` makes another hash of the same text. */

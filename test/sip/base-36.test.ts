@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { base36 } from "../../sip/base-36.ts";
+import { base36, base36Of32 } from "../../sip/base-36.ts";
 
 test.each([
   [0, 7],
@@ -13,6 +13,10 @@ test.each([
   [Number.MAX_SAFE_INTEGER, 11],
 ])("%i in %i digits", (value, width) => {
   expect(base36(value, width)).toBe(value.toString(36).padStart(width, "0"));
+});
+
+test.each([0, 35, 36, 1295, 1296, 46_655, 46_656, 1_679_615, 1_679_616, 60_466_175, 2 ** 31, 2 ** 32 - 1])("%i of 32 bits", (value) => {
+  expect(base36Of32(value)).toBe(base36(value, 7));
 });
 
 test("what does not fit is cut off in front", () => {
