@@ -254,7 +254,7 @@ export class Proxy {
     return true;
   }
 
-  /** A phone has not answered a non-INVITE, nor said that it has it. */
+  /** A phone has not answered, nor said that it has the request. */
   silent(tx: ClientTransaction, now: number): void {
     const branch = tx.owner;
     if (isBranch(branch) && branch.state === "Calling" && mayBeSilent(branch)) this.#seekSilent(branch, now);
@@ -534,10 +534,9 @@ export class Proxy {
     const octets = this.requestOf(branch);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
+    // It tells of silence, and has Timers B and F.
     const isWatched = !branch.isUnproven && mayBeSilent(branch);
     branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, branch.isUnproven, isWatched);
-    // Of others the transaction tells (see `silent`), and has Timer F.
-    if (context.isInvite) this.#watchPhone(branch, now);
   }
 
   /** How long something is waited for from who has the request: a sign of life first, then the answer. */
@@ -565,10 +564,10 @@ export class Proxy {
   #provisional(branch: Branch, message: SipMessage, now: number): void {
     const { context } = branch;
     const isNews = message.status > 100 && context.isInvite && context.tx.lastStatus !== message.status;
-    const isHeard = branch.state === "Calling" && isPhone(branch.target);
-    if (branch.state === "Calling") branch.state = "Proceeding";
-    if (isHeard) this.#stopSeeking(branch);
-    if ((message.status > 100 || isHeard) && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
+    const isFirst = branch.state === "Calling";
+    if (isFirst) branch.state = "Proceeding";
+    if (isFirst && isPhone(branch.target)) this.#stopSeeking(branch);
+    if ((message.status > 100 || isFirst) && context.isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
     if (branch.cancelRequested && branch.state === "Proceeding") this.#cancelBranch(branch, now);
     // 16.7 5; RFC 4320 4.1: nothing but 100 answers a non-INVITE before its final response.
     const isDropped = message.status > 100 && isTooOften(branch, now);

@@ -1,7 +1,7 @@
 import { t1Ms } from "../limits.ts";
 import { buildAckForNon2xx } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { never, noOctets, readSent, schedule } from "./transaction.ts";
+import { beforeCopies, never, noOctets, readSent, schedule, startCopies, tellSilence } from "./transaction.ts";
 import type { InviteClientTransaction, Machinery } from "./transaction.ts";
 
 /** RFC 3261 17.1.1, figure 5, as RFC 6026 8.4 corrects it: the INVITE client transaction. */
@@ -9,11 +9,10 @@ import type { InviteClientTransaction, Machinery } from "./transaction.ts";
 /** RFC 3261 17.1.1.2: "at least 32 seconds", whatever our T1 is. */
 const timerDMs = 32_000;
 
-/** Sends the INVITE. */
-export function startInvite(tx: InviteClientTransaction, machinery: Machinery, now: number): void {
+/** Sends the INVITE. `isWatched`: the user is told when nothing has come back for a while. */
+export function startInvite(tx: InviteClientTransaction, machinery: Machinery, now: number, isWatched = false): void {
   machinery.transport.send(tx.flow, tx.octets);
-  tx.retransmitMs = t1Ms;
-  tx.retransmitAt = tx.reliable ? never : now + t1Ms; // Timer A
+  startCopies(tx, isWatched, now); // Timer A
   tx.endsAt = now + 64 * t1Ms; // Timer B
   schedule(tx, machinery.timers);
 }
@@ -83,6 +82,7 @@ export function fireInviteClient(tx: InviteClientTransaction, machinery: Machine
         terminateInviteClient(tx, machinery, now); // Timer B
         return machinery.user.timeout(tx, now);
       }
+      if (tx.retransmitMs === beforeCopies) return tellSilence(tx, machinery, now);
       machinery.transport.send(tx.flow, tx.octets);
       tx.retransmitMs *= 2; // Timer A
       tx.retransmitAt = now + tx.retransmitMs;

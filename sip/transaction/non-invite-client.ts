@@ -1,18 +1,14 @@
-import { phoneSilentMs, t1Ms, t2Ms, t4Ms } from "../limits.ts";
+import { t1Ms, t2Ms, t4Ms } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { never, noOctets, schedule } from "./transaction.ts";
+import { beforeCopies, never, noOctets, schedule, startCopies, tellSilence } from "./transaction.ts";
 import type { Machinery, NonInviteClientTransaction } from "./transaction.ts";
 
 /** RFC 3261 17.1.2, figure 6: the non-INVITE client transaction. */
 
-/** Instead of the time to the next retransmission: silence is told first. */
-const beforeTimerE = 0;
-
-/** Sends the request. `isWatched`: the user is told when nothing has come back after {@link phoneSilentMs}, which is before Timer E. */
+/** Sends the request. `isWatched`: the user is told when nothing has come back for a while. */
 export function startRequest(tx: NonInviteClientTransaction, machinery: Machinery, now: number, isWatched: boolean): void {
   machinery.transport.send(tx.flow, tx.octets);
-  tx.retransmitMs = isWatched ? beforeTimerE : t1Ms;
-  tx.retransmitAt = isWatched ? now + phoneSilentMs : tx.reliable ? never : now + t1Ms; // Timer E
+  startCopies(tx, isWatched, now); // Timer E
   tx.endsAt = now + 64 * t1Ms; // Timer F
   schedule(tx, machinery.timers);
 }
@@ -56,12 +52,7 @@ export function fireNonInviteClient(tx: NonInviteClientTransaction, machinery: M
         terminateNonInviteClient(tx, machinery, now); // Timer F
         return machinery.user.timeout(tx, now);
       }
-      if (tx.retransmitMs === beforeTimerE) {
-        tx.retransmitMs = t1Ms;
-        tx.retransmitAt = tx.reliable ? never : now + t1Ms - phoneSilentMs;
-        schedule(tx, machinery.timers);
-        return machinery.user.silent?.(tx, now);
-      }
+      if (tx.retransmitMs === beforeCopies) return tellSilence(tx, machinery, now);
       machinery.transport.send(tx.flow, tx.octets);
       tx.retransmitMs = tx.state === "Proceeding" ? t2Ms : Math.min(2 * tx.retransmitMs, t2Ms); // Timer E
       tx.retransmitAt = now + tx.retransmitMs;

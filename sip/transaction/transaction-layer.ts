@@ -175,7 +175,7 @@ export class TransactionLayer {
   /**
    * Starts a client transaction: sends `octets`, whose top Via has `branch`, on `flow`. `owner` comes back with every event.
    * A transport error is reported later through {@link undeliverable}, never from inside this call. `isOnce`: without Timers A and E, to a receiver
-   * who may not have asked for it. `isWatched`, and not that: a non-INVITE's silence is told.
+   * who may not have asked for it. `isWatched`, and not that: its silence is told.
    */
   request(
     octets: Uint8Array,
@@ -189,7 +189,7 @@ export class TransactionLayer {
   ): ClientTransaction {
     const tx = this.#createClient(octets, method, branch, flow, owner);
     this.#addClient(tx);
-    if (tx.kind === "inviteClient") startInvite(tx, this.#machinery, now);
+    if (tx.kind === "inviteClient") startInvite(tx, this.#machinery, now, isWatched);
     else startRequest(tx, this.#machinery, now, isWatched);
     if (isOnce) sayOnce(tx, this.#machinery.timers);
     return tx;

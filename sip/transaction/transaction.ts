@@ -1,4 +1,5 @@
 import { isParseError } from "../errors.ts";
+import { phoneSilentMs, t1Ms } from "../limits.ts";
 import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { Held } from "./held-requests.ts";
@@ -103,7 +104,7 @@ export type TransactionUser = {
   /** Timer B or F. */
   timeout(tx: ClientTransaction, now: number): void;
   /** Nothing has come back for a request that was to be watched, for as long as a phone needs. */
-  silent?(tx: NonInviteClientTransaction, now: number): void;
+  silent?(tx: ClientTransaction, now: number): void;
   /** RFC 3261 17.1.4. */
   transportError(tx: ClientTransaction, now: number): void;
   terminated?(tx: Transaction, now: number): void;
@@ -128,6 +129,8 @@ export type Machinery = {
 };
 
 export const never = Number.POSITIVE_INFINITY;
+/** `retransmitMs` of a request whose silence has not been told yet: it fires for that first, before Timer A or E. */
+export const beforeCopies = 0;
 export const noOctets: Uint8Array = new Uint8Array(0);
 
 /** Sets the transaction's timer to what its two times say. */
@@ -135,6 +138,20 @@ export function schedule(tx: Transaction, timers: TimerTable): void {
   const deadline = Math.min(tx.retransmitAt, tx.endsAt);
   if (deadline === never) timers.clear(tx);
   else timers.set(tx, deadline);
+}
+
+/** Sets Timers A and E, or, for who is to be told of it (`isWatched`), when silence is long. */
+export function startCopies(tx: ClientTransaction, isWatched: boolean, now: number): void {
+  tx.retransmitMs = isWatched ? beforeCopies : t1Ms;
+  tx.retransmitAt = isWatched ? now + phoneSilentMs : tx.reliable ? never : now + t1Ms;
+}
+
+/** Nothing has come back for {@link phoneSilentMs}: the first copy leaves T1 after the request, which is 63 T1 before its end (Timers B and F). */
+export function tellSilence(tx: ClientTransaction, { timers, user }: Machinery, now: number): void {
+  tx.retransmitMs = t1Ms;
+  tx.retransmitAt = tx.reliable ? never : tx.endsAt - 63 * t1Ms;
+  schedule(tx, timers);
+  user.silent?.(tx, now);
 }
 
 /** A request that this side sent, read again; not to be readable is a broken invariant. */
