@@ -59,6 +59,8 @@ function parseJson(text: string): unknown {
 }
 
 type Fields = Readonly<Record<string, unknown>>;
+/** While it is made: fields that may be absent are added one by one, which costs less than spreading objects. */
+type Writable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
 
 const specimens = {
   live: { subscriber: new Specimen(), binding: new Specimen(), invite: new Specimen(), dialog: new Specimen() },
@@ -166,9 +168,25 @@ function inviteOf(json: Fields): Invite | undefined {
   if (best === undefined && json["best"] !== undefined) return undefined;
   const at = json["at"];
   if (!(at === undefined || isTime(at))) return undefined;
-  const progress = { lastStatus, lastResponse, recordRoute, waiting, branches, attempts, best, challenges };
-  const texts = at === undefined ? { request } : { request, at };
-  return { expiresAt, ...texts, flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
+  const invite: Writable<Invite> = {
+    expiresAt,
+    request,
+    flow,
+    responseFlow,
+    lastStatus,
+    lastResponse,
+    recordRoute,
+    waiting,
+    branches,
+    attempts,
+    best,
+    challenges,
+    cancelled,
+    cancelReasons,
+    declined,
+  };
+  if (at !== undefined) invite.at = at;
+  return invite;
 }
 
 /** A list whose every element can be read. */
@@ -189,16 +207,14 @@ function targetOf(json: Fields): InviteTarget | undefined {
   if (!isOptionalText(flow) || !isOptionalText(nextHop) || !isOptionalText(group) || !isOptionalText(bindingKey)) return undefined;
   if (!(q === undefined || isNumber(q))) return undefined;
   if (!(seek === undefined || seek === "first" || seek === "onFailure" || seek === "registration")) return undefined;
-  return {
-    requestUri,
-    routes,
-    ...(flow === undefined ? {} : { flow }),
-    ...(nextHop === undefined ? {} : { nextHop }),
-    ...(group === undefined ? {} : { group }),
-    ...(q === undefined ? {} : { q }),
-    ...(seek === undefined ? {} : { seek }),
-    ...(bindingKey === undefined ? {} : { bindingKey }),
-  };
+  const target: Writable<InviteTarget> = { requestUri, routes };
+  if (flow !== undefined) target.flow = flow;
+  if (nextHop !== undefined) target.nextHop = nextHop;
+  if (group !== undefined) target.group = group;
+  if (q !== undefined) target.q = q;
+  if (seek !== undefined) target.seek = seek;
+  if (bindingKey !== undefined) target.bindingKey = bindingKey;
+  return target;
 }
 
 function branchOf(json: Fields): InviteBranch | undefined {
@@ -209,8 +225,11 @@ function branchOf(json: Fields): InviteBranch | undefined {
   if (!isText(mark) || !isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
   const breadth = json["breadth"];
   if (!(breadth === undefined || isSequence(breadth))) return undefined;
-  const known = { ...(breadth === undefined ? {} : { breadth }), ...(json["hasFound"] === true ? { hasFound: true } : {}) };
-  return { target, state, reference, branch, mark, flow, ...known, alternatives, cancelRequested, isLost: json["isLost"] === true };
+  const isLost = json["isLost"] === true;
+  const known: Writable<InviteBranch> = { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost };
+  if (breadth !== undefined) known.breadth = breadth;
+  if (json["hasFound"] === true) known.hasFound = true;
+  return known;
 }
 
 const branchStates = ["Resolving", "Calling", "Proceeding", "Cancelling", "Finished"] as const;
