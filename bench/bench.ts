@@ -13,6 +13,8 @@ export type BenchOptions = {
   readonly quick: boolean;
   /** Measured rounds; a round to warm up comes before them. */
   readonly rounds: number;
+  /** Another checkout, installed: it is given the same load in turn, in the place of all other systems. */
+  readonly against?: string | undefined;
   readonly log: (line: string) => void;
 };
 
@@ -58,6 +60,7 @@ export class Bench {
     this.options.log(`  starts ${name}`);
     if (name === "tandem") return await startTandem(this.programs, options);
     if (name === "tandem alone") return await startTandem(this.programs, { ...options, isReplicated: false });
+    if (name === "other") return await startTandem(this.programs, { ...options, checkout: this.options.against ?? "" });
     if (name === "null") return await startNullProxy(this.programs);
     return name === "kamailio" ? await startKamailio(this.programs, options) : await startKamailioPair(this.programs, options);
   }
@@ -66,11 +69,17 @@ export class Bench {
   async withSystems<T>(names: readonly SystemName[], options: SystemOptions, use: (systems: readonly System[]) => Promise<T>): Promise<T> {
     const systems: System[] = [];
     try {
-      for (const name of names) systems.push(await this.start(name, options));
+      for (const name of this.#inTurn(names)) systems.push(await this.start(name, options));
       return await use(systems);
     } finally {
       await Promise.all(systems.map(async (system) => await system.stop()));
     }
+  }
+
+  /** Of works that compare systems, the two checkouts; other works have what they ask for. */
+  #inTurn(names: readonly SystemName[]): readonly SystemName[] {
+    if (this.options.against === undefined || names.length < 2 || !names.includes("tandem")) return names;
+    return ["tandem", "other"];
   }
 
   /**

@@ -1,5 +1,6 @@
 import { accessSync, constants } from "node:fs";
 import { cpus, loadavg } from "node:os";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Bench, type Work } from "./bench.ts";
 import { cost as costOf } from "./cost/cost.ts";
@@ -45,6 +46,7 @@ kamailio-websocket-modules and sip-tester must be there.
   --only NAME,...  these works only
   --rounds N       measured rounds, 3 when not given (1 with --quick)
   --json           JSON on stdout instead of a table
+  --against DIR    another checkout, installed with npm ci, in turn with this one and instead of Kamailio
   --cost           counts what Cloudflare would bill, in a run of Tandem alone, and multiplies it by the prices
 
 Works:
@@ -55,6 +57,7 @@ type Options = {
   readonly json: boolean;
   readonly cost: boolean;
   readonly rounds: number;
+  readonly against: string | undefined;
   readonly chosen: readonly Work[];
 };
 
@@ -67,6 +70,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
         quick: { type: "boolean", default: false },
         only: { type: "string" },
         rounds: { type: "string" },
+        against: { type: "string" },
         json: { type: "boolean", default: false },
         cost: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
@@ -79,7 +83,10 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
     const unknown = names?.find((name) => !works.some((work) => work.name.startsWith(name)));
     if (unknown !== undefined) return { text: `--only ${unknown}: no such work, see --help\n`, code: 2 };
     const chosen = works.filter((work) => (names === undefined ? work.isExtra !== true : names.some((name) => work.name.startsWith(name))));
-    return { quick: values.quick, json: values.json, cost: values.cost, rounds, chosen };
+    const against = values.against === undefined ? undefined : resolve(values.against);
+    if (against !== undefined && !isProgram(join(against, "node_modules/.bin/node")))
+      return { text: `--against ${against}: no checkout in which npm ci has run\n`, code: 2 };
+    return { quick: values.quick, json: values.json, cost: values.cost, rounds, against, chosen };
   } catch (error) {
     return { text: `${error instanceof Error ? error.message : String(error)}\n`, code: 2 };
   }
@@ -95,11 +102,12 @@ function isProgram(file: string): boolean {
 }
 
 /** The programs that are not there, as one line; undefined when all are. */
-function missingPrograms(): string | undefined {
+function missingPrograms(against: string | undefined): string | undefined {
   const paths = (process.env["PATH"] ?? "").split(":");
   const missing: string[] = [];
   if (process.platform !== "linux") return "the bench reads CPU time from Linux's /proc: it runs on Linux only";
-  if (!isProgram(kamailioProgram)) missing.push(`${kamailioProgram} (Debian: kamailio kamailio-websocket-modules)`);
+  if (against === undefined && !isProgram(kamailioProgram))
+    missing.push(`${kamailioProgram} (Debian: kamailio kamailio-websocket-modules)`);
   if (!paths.some((path) => isProgram(`${path}/sipp`))) missing.push("sipp (Debian: sip-tester)");
   return missing.length === 0 ? undefined : `missing: ${missing.join(", ")}`;
 }
@@ -118,8 +126,8 @@ function jsonText(rows: readonly Row[], about: Readonly<Record<string, unknown>>
   return `${JSON.stringify({ ...about, rows: withRatios }, null, 2)}\n`;
 }
 
-async function run({ quick, json, cost, rounds, chosen }: Options): Promise<void> {
-  const bench = new Bench({ quick, rounds, log: (line) => process.stderr.write(`${line}\n`) });
+async function run({ quick, json, cost, rounds, against, chosen }: Options): Promise<void> {
+  const bench = new Bench({ quick, rounds, against, log: (line) => process.stderr.write(`${line}\n`) });
   const stop = (signal: NodeJS.Signals): void => {
     process.stderr.write(`${signal}: stops\n`);
     void bench.programs.stopAll().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));
@@ -157,7 +165,7 @@ if ("text" in options) {
   (options.code === 0 ? process.stdout : process.stderr).write(options.text);
   process.exitCode = options.code;
 } else {
-  const missing = missingPrograms();
+  const missing = missingPrograms(options.against);
   if (missing === undefined) await run(options);
   else {
     process.stderr.write(`${missing}\n`);

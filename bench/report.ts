@@ -26,7 +26,7 @@ export type Row = {
 /** A bound that Tandem is to keep: of its value, of the ratio of its value and Kamailio's, or of that and the null proxy's. */
 export type Goal = { readonly of: "value" | "ratio" | "null"; readonly atMost?: number; readonly atLeast?: number };
 
-export const others = ["kamailio", "kamailio+dmq", "null"] as const;
+export const others = ["kamailio", "kamailio+dmq", "null", "other"] as const;
 
 /** Tandem's value over another system's; undefined when one is missing. */
 export function ratioOf(row: Row, other: (typeof others)[number]): number | undefined {
@@ -45,7 +45,22 @@ export function isMet(row: Row): boolean | undefined {
 
 /** The rows under headings, columns aligned, numbers to the right. */
 export function reportText(rows: readonly Row[]): string {
-  const headings = ["MEASURE", "UNIT", "TANDEM", "KAMAILIO", "RATIO", "WITH DMQ", "RATIO", "NULL", "RATIO", "GOAL", "FAILED", "SENT AGAIN"];
+  const headings = [
+    "MEASURE",
+    "UNIT",
+    "TANDEM",
+    "KAMAILIO",
+    "RATIO",
+    "WITH DMQ",
+    "RATIO",
+    "NULL",
+    "RATIO",
+    "OTHER",
+    "RATIO",
+    "GOAL",
+    "FAILED",
+    "SENT AGAIN",
+  ];
   const cells = rows.map((row) => [
     row.measure,
     row.unit,

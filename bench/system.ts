@@ -1,8 +1,8 @@
 /** Where something listens. */
 export type Endpoint = { readonly host: string; readonly port: number };
 
-/** Columns of the table. `null`: the null proxy, see bench/null-proxy/. */
-export type SystemName = "tandem" | "tandem alone" | "kamailio" | "kamailio+dmq" | "null";
+/** Columns of the table. `null`: the null proxy, see bench/null-proxy/. `other`: another checkout of Tandem. */
+export type SystemName = "tandem" | "tandem alone" | "other" | "kamailio" | "kamailio+dmq" | "null";
 
 /** What a system is started with. */
 export type SystemOptions = {
@@ -21,6 +21,8 @@ export type SystemOptions = {
   /** Of Tandem; as many as `npm start` makes when absent. */
   readonly cells?: number;
   readonly exchanges?: number;
+  /** The checkout that is started, this one when absent (Tandem). */
+  readonly checkout?: string;
   /** Used, and kept, instead of a directory of its own (Tandem). */
   readonly state?: string;
 };

@@ -7,7 +7,7 @@ import type { Programs } from "./programs.ts";
 import type { System, SystemOptions } from "./system.ts";
 import type { Run } from "../cli/state-directory.ts";
 
-const program = resolve(import.meta.dirname, "../cli/tandem.ts");
+const ownCheckout = resolve(import.meta.dirname, "..");
 const domain = "bench.test";
 
 /** Starts two cells and a gateway, as `npm start` does. Counted are both cells and the gateway; their supervisor is a watcher. */
@@ -17,7 +17,19 @@ export async function startTandem(programs: Programs, options: SystemOptions = {
   const port = await freePorts(3 + cells);
   const door = gatewayWebSocket ? ["--ws-port", String(port + 2 + cells)] : [];
   const listen = [...door, "--sip", `127.0.0.1:${port}`, "--tls-port", String(port + 1), "--http-port", String(port + 2)];
-  const command = [program, "up", "--json", "--no-restart", "--state", state, "--domain", domain, "--auth", options.auth ?? "open"];
+  const { checkout = ownCheckout } = options;
+  const command = [
+    programOf(checkout),
+    "up",
+    "--json",
+    "--no-restart",
+    "--state",
+    state,
+    "--domain",
+    domain,
+    "--auth",
+    options.auth ?? "open",
+  ];
   const size = ["--cells", String(cells), ...(options.exchanges === undefined ? [] : ["--exchanges", String(options.exchanges)])];
   const replication = ["--replication", options.isReplicated === false ? "off" : "on"];
   const launch = [...command, ...listen, ...size, ...replication];
@@ -33,11 +45,11 @@ export async function startTandem(programs: Programs, options: SystemOptions = {
     });
     child.once("close", (code) => failed(new Error(`tandem up ended with ${code}: ${said.slice(-5).join("\n")}`)));
   });
-  if (options.users !== undefined) await importSubscribers(state, options.users);
+  if (options.users !== undefined) await importSubscribers(checkout, state, options.users);
   const run = JSON.parse(readFileSync(join(state, "run.json"), "utf8")) as Run;
   const parts = { cells: run.cells.map(({ pid }) => pid), gateways: run.gateways.map(({ pid }) => pid) };
   return {
-    name: options.isReplicated === false ? "tandem alone" : "tandem",
+    name: checkout !== ownCheckout ? "other" : options.isReplicated === false ? "tandem alone" : "tandem",
     domain,
     sip: { host: "127.0.0.1", port },
     tls: { host: "127.0.0.1", port: port + 1, ca: readFileSync(join(state, "tls", "ca.pem"), "utf8") },
@@ -61,11 +73,15 @@ function webSocketOf(url: string): string {
   return url.replace(/^http/, "ws");
 }
 
-async function importSubscribers(state: string, users: readonly string[]): Promise<void> {
+function programOf(checkout: string): string {
+  return join(checkout, "cli/tandem.ts");
+}
+
+async function importSubscribers(checkout: string, state: string, users: readonly string[]): Promise<void> {
   const file = join(state, "subscribers.csv");
   writeFileSync(file, `aor,password\n${users.map((user) => `${user}@${domain},bench\n`).join("")}`);
   await new Promise<void>((done, failed) => {
-    execFile(process.execPath, [program, "subscriber", "import", file, "--state", state], (error, _, text) =>
+    execFile(process.execPath, [programOf(checkout), "subscriber", "import", file, "--state", state], (error, _, text) =>
       error === null ? done() : failed(new Error(text)),
     );
   });

@@ -21,7 +21,7 @@ function workOf(transport: "UDP" | "TCP", rate: number, names: readonly SystemNa
       );
       const row: Row = { measure: `call over ${transport}, ${rate}/s`, unit: "us of CPU each", systems };
       // The same rounds under another heading: a row has one goal.
-      const toNull: Row[] = names.includes("null") ? [nullRow(row)] : [];
+      const toNull: Row[] = systems.null === undefined ? [] : [nullRow(row)];
       return [goal === undefined ? row : { ...row, goal }, ...toNull];
     },
   };

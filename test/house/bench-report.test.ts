@@ -19,6 +19,7 @@ describe("the bench's table", () => {
   it("divides Tandem's value by the other's, and leaves out what was not measured", () => {
     expect(ratioOf(row, "kamailio")).toBe(0.75);
     expect(ratioOf(row, "kamailio+dmq")).toBeUndefined();
+    expect(ratioOf({ ...row, systems: { ...row.systems, other: measured(200) } }, "other")).toBe(1.5);
     expect(ratioOf({ ...row, systems: { kamailio: measured(1) } }, "kamailio")).toBeUndefined();
   });
 
