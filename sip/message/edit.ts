@@ -66,7 +66,7 @@ export class MessageEdit {
   /** Another first value: of a comma list that value only. Nothing happens when the header is absent. */
   replaceFirst(id: HeaderId, value: string): this {
     const edit = this.#edit(id);
-    if (edit.prepended.length > 0) edit.prepended = edit.prepended.with(-1, oneLine(value));
+    if (edit.prepended.length > 0) edit.prepended = withLine(edit.prepended.slice(0, -1), value);
     else if (edit.removed < this.#ownCount(id)) edit.replacement = oneLine(value);
     else if (edit.appended.length > 0) edit.appended = edit.appended.with(0, oneLine(value));
     return this;
