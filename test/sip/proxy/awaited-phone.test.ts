@@ -127,6 +127,19 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
     expect(rig.take()).toEqual(["phone2 ACK", "caller 480"]);
   });
 
+  it.each(["while one phone is waited for", "when one phone has not come back"])(
+    "gets 487 at once when it is cancelled %s, and another one rings",
+    (when) => {
+      const rig = calling([target(phoneTcp), target(phone2)]);
+      rig.answer(phone2, 180);
+      rig.undeliverable(phoneTcp);
+      if (when.startsWith("when")) rig.proxy.resolved(sought(rig), [], rig.now);
+      rig.receive(request("CANCEL"), caller);
+      rig.answer(phone2, 487);
+      expect(rig.take()).toEqual(["caller 180", "caller 200", "phone2 CANCEL", "phone2 ACK", "caller 487"]);
+    },
+  );
+
   it("rings the others meanwhile, undisturbed, and whoever comes back too", () => {
     const rig = calling([target(phoneTcp), target(phone2)]);
     rig.answer(phone2, 180);
