@@ -327,6 +327,8 @@ export const orphanCancelMs: number = 64 * t1Ms;
 export const takeoverEvidenceMs = 10_000;
 /** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */
 export const lostCallsMs = 2_000;
+/** A dialog that comes from the pair so long after it was made: one of the two stood still, and what it has in hand may have been answered meanwhile. */
+export const lateRecordMs = 1_000;
 /** How long another exchange is waited for that knows where a phone is now. */
 export const phoneSearchMs = 2_000;
 /**

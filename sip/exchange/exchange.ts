@@ -202,6 +202,7 @@ export class Exchange {
       this.#invites.cameFromPair(record.key, now);
       this.#cancelEarly(record.key, now);
     }
+    if (record.kind === "dialog" && isNews && this.#invites.answeredThere(record, now)) this.#settle(now);
     if (record.kind === "binding" && isNews && this.#finder.registered(addressOfRecordOfBindingKey(record.key))) this.#settle(now);
   }
 

@@ -1,10 +1,10 @@
-import { foreignInvitesReadMax, inviteLifetimeMs, inviteRefreshMs, lostCallsMs } from "../limits.ts";
+import { foreignInvitesReadMax, inviteLifetimeMs, inviteRefreshMs, lateRecordMs, lostCallsMs } from "../limits.ts";
 import type { Proxy } from "../proxy/proxy.ts";
 import type { ResponseContext } from "../proxy/response-context.ts";
 import { restoreInvite, snapshotInvite } from "../proxy/snapshot.ts";
 import type { HybridClock } from "../record/hybrid-clock.ts";
 import type { RecordStore } from "../record/record-store.ts";
-import { makeTombstone, type LiveRecord } from "../record/state-record.ts";
+import { makeTombstone, type LiveRecord, type StateRecord } from "../record/state-record.ts";
 import type { Invite } from "../record/values.ts";
 import { cellOfVersion, msOfVersion } from "../record/version.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
@@ -24,6 +24,8 @@ export class InviteKeeper {
   /** What this replica has in hand, by the key of the server transaction. */
   readonly #inProgress = new Map<string, InProgress>();
   readonly #dirty = new Set<ResponseContext>();
+  /** Made when it is wanted; undefined: it may have changed. */
+  #byCallId: ReadonlyMap<string, string> | undefined;
   /** Those that were taken up from another replica. */
   readonly #adopted = new WeakSet<ResponseContext>();
   /** When the other replica took which one away. */
@@ -57,6 +59,7 @@ export class InviteKeeper {
   /** Writes the records of what the event has changed. */
   flush(now: number): void {
     if (this.#dirty.size === 0) return;
+    this.#byCallId = undefined;
     for (const context of this.#dirty) {
       const value = snapshotInvite(context, now);
       if (value === undefined) continue;
@@ -81,6 +84,31 @@ export class InviteKeeper {
       this.#lost.delete(other);
     }
     this.#lost.set(key, now);
+  }
+
+  /**
+   * A dialog of the pair's, as late as if this replica had stood still. Its INVITE may be in hand here, and the pair has had no record of it: it has let
+   * the answer pass all the same: nothing else may be said to that caller, and what still rings is stopped. What comes in time is not looked at.
+   */
+  answeredThere({ key, version }: StateRecord, now: number): boolean {
+    if (this.#inProgress.size === 0 || now - msOfVersion(version) < lateRecordMs) return false;
+    const invite = this.#invitesByCallId().get(key.slice(0, key.indexOf(" ")));
+    const context = invite === undefined ? undefined : this.#inProgress.get(invite)?.context;
+    if (context === undefined || !key.split(" ").includes(context.request?.message.fromTag ?? "")) return false;
+    this.#proxy.endedElsewhere(context, now);
+    return true;
+  }
+
+  /** Initial INVITEs in hand. Many dialogs come at once, when two replicas compare what they have. */
+  #invitesByCallId(): ReadonlyMap<string, string> {
+    if (this.#byCallId !== undefined) return this.#byCallId;
+    const found = new Map<string, string>();
+    for (const [key, { context }] of this.#inProgress) {
+      const message = context.request?.message;
+      if (message !== undefined && message.toTag === undefined) found.set(message.callId, key);
+    }
+    this.#byCallId = found;
+    return found;
   }
 
   /** The record of an INVITE in progress that another replica, or an earlier start of this one, had in hand. */

@@ -406,7 +406,7 @@ export class Proxy {
     context.waiting = none;
   }
 
-  /** The INVITE has been answered by another replica, with no 2xx, before this one took it up: what may still ring is stopped. */
+  /** The INVITE has been answered by another replica: what may still ring is stopped. */
   endedElsewhere(context: ResponseContext, now: number): void {
     if (context.finalStatus !== 0) return;
     context.finalStatus = 487;
