@@ -91,6 +91,23 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
     expect(world.exchange.counts(world.now).transactions).toBe(0);
   });
 
+  it.each(["that passed with the answer to the CANCEL", "of a phone that was never cancelled here"])(
+    "[RFC3261 17.1.1.3] an ACK that its caller writes anew, by another Request-URI, reaches the phone whose refusal it is for: %s",
+    (which) => {
+      const bob = new TestPhone("bob", "203.0.113.9", 5080);
+      const { world, alice, invite, heard } = ringing([bob]);
+      const [first] = heard;
+      if (first === undefined) throw new Error("nothing was forwarded");
+      if (which.startsWith("that")) world.receive(alice.key, sameTransaction(invite, "CANCEL"));
+      const refusal = world.receive(bob.key, answer(first.message, which.startsWith("that") ? 487 : 486, "b"));
+      expect(said(refusal).filter((each) => each !== "ACK")).toHaveLength(1);
+      const anew = sameTransaction(invite, "ACK", `<${uri}>;tag=b`).replace(uri, `${uri};user=phone`);
+      expect(world.receive(alice.key, anew)).toMatchObject([{ key: bob.key, message: { method: "ACK" } }]);
+      // Of another call nobody has refused anything.
+      expect(world.receive(alice.key, anew.replace("call-of-alice", "call-of-another"))).toEqual([]);
+    },
+  );
+
   it("all phones of the called user are cancelled, over UDP until they say that they have heard it", () => {
     const bobs = [1, 2, 3].map((index) => new TestPhone("bob", `203.0.113.${index}`, 5080));
     const { world, alice, invite } = ringing(bobs);
