@@ -8,7 +8,7 @@ import type { Story } from "./simulate.ts";
 /** A phone on a connection takes so long to find out that nobody is at its other end. */
 const noticeMs = 11_000;
 /** Everybody has noticed a fault, or its end. */
-const afterMs = 5_000;
+export const afterMs = 5_000;
 
 /** Both cells' memories were lost within this time. */
 export function bothDied({ cluster, faults }: Story, from: number, until: number): boolean {

@@ -7,6 +7,7 @@ import type { IncomingCall, OutgoingCall } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Cluster } from "./cluster.ts";
 import {
+  afterMs,
   bothDied,
   cameBackInVain,
   diedWithItsCell,
@@ -236,7 +237,7 @@ function oneFinalAnswer(story: Story): void {
     // A replica that stood still does not know what the other one, which had lost its memory, let pass: its caller has had the answer long ago.
     const [first = 0, ...others] = statuses;
     const isAfterwards = isDouble(story) && first < 300 && others.every((status) => status >= 300);
-    if (statuses.length > 1 && !isAfterwards && !isAnsweredLate(story, call)) {
+    if (statuses.length > 1 && !isAfterwards && !isAnsweredLate(story, call) && !isMadeAnew(story, phone, call)) {
       cluster.world.violated("oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`);
     }
   }
@@ -249,6 +250,18 @@ function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }
   const isUnheard = second === 486 && story.faults.some(({ kind }) => kind === "cut between cells" || kind === "isolate a cell");
   const isSuch = wasCancelled && finalStatuses.length === 2 && first === 487 && (second === 200 || isUnheard);
   return isSuch && wasDisturbed(story, outcomeAt - cancelAnswerMs, outcomeAt);
+}
+
+/**
+ * RFC 3261 26.3.2.4: a refusal of a datagram that has proved nothing leaves nothing behind. A copy of it that was late makes the call anew, when the phone
+ * has registered meanwhile.
+ */
+function isMadeAnew(story: Story, phone: Phone, { finalStatuses, plan, startedAt, outcomeAt }: OutgoingCall): boolean {
+  const [first, second] = finalStatuses;
+  const callee = story.cluster.phones.find(({ user }) => user === plan.callee);
+  const isRefused = !phone.isReliable && finalStatuses.length === 2 && (first === 480 || first === 404) && second !== 503;
+  const isLate = story.faults.some(({ kind, from, until }) => kind === "bad weather" && from <= outcomeAt && until + afterMs >= startedAt);
+  return isRefused && isLate && wasAway(story, callee, startedAt, outcomeAt);
 }
 
 /** Requests of one dialog overtake each other as datagrams, and where a way has failed that one of them was on. */
