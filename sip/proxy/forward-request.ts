@@ -15,9 +15,6 @@ import { hostPortOf, recordRoutesOf } from "./record-route.ts";
 import type { Branch, Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
-/** Of the second hash in a reference: any number will do. */
-const otherBasis = 0x1f2e3d4c;
-
 /** What our Via says: see token.ts. No mark: nothing comes back that it would have to let through. */
 export type ViaToken = { readonly branch: string; readonly mark: string };
 
@@ -97,10 +94,9 @@ export function viaTokenOf(env: ProxyEnvironment, reference: string, upstream: s
  * when nobody knows whether the first one brought it there; once more for a caller who asks again elsewhere (RFC 3263 4.3). Two hashes: 64 bits;
  * who makes two requests of his own collide harms himself. `nth`: tried there before.
  */
-export function referenceOf(identity: string, place: string, nth: number): string {
+export function referenceOf({ routingHash, identityHash }: Preprocessed, place: string, nth: number): string {
   const again = nth === 0 ? "" : `-${nth}`;
-  const text = `${identity}|${place}`;
-  return `${base36Of32(fnv1a(text))}-${base36Of32(fnv1a(text, otherBasis))}${again}`;
+  return `${base36Of32(fnv1a(place, routingHash))}-${base36Of32(fnv1a(place, identityHash))}${again}`;
 }
 
 /** Where a target is, for {@link referenceOf}: a phone is the same one on whichever flow. */

@@ -15,7 +15,8 @@ import type { Preprocessed } from "./route-preprocessing.ts";
  * "MUST NOT treat merged requests as an error condition" (16.3): the second copy waits for the answer of the first.
  */
 export class OpenRequests {
-  readonly #byIdentity = new Map<string, ResponseContext>();
+  /** Two may have the same hash: the later one is found. */
+  readonly #byIdentity = new Map<number, ResponseContext>();
   /** INVITEs outside of dialogs, by Call-ID; where several callers use the same one, by their tags. */
   readonly #invites = new Map<string, ResponseContext | Map<string, ResponseContext>>();
   readonly #names: OwnNames;
@@ -30,7 +31,7 @@ export class OpenRequests {
 
   add(context: ResponseContext): void {
     if (context.request === undefined) return;
-    this.#byIdentity.set(context.request.identity, context);
+    this.#byIdentity.set(context.request.identityHash, context);
     const { message } = context.request;
     if (!context.isInvite || message.toTag !== undefined) return;
     const present = this.#invites.get(message.callId);
@@ -42,8 +43,8 @@ export class OpenRequests {
   /** To be called before the context's request is given up. */
   remove(context: ResponseContext): void {
     if (context.request === undefined) return;
-    const { identity, message } = context.request;
-    if (this.#byIdentity.get(identity) === context) this.#byIdentity.delete(identity);
+    const { identityHash, message } = context.request;
+    if (this.#byIdentity.get(identityHash) === context) this.#byIdentity.delete(identityHash);
     if (!context.isInvite || message.toTag !== undefined) return;
     const present = this.#invites.get(message.callId);
     const tag = callerTagOf(context);
@@ -60,7 +61,7 @@ export class OpenRequests {
 
   /** The context of the same request, when it has not been answered yet. */
   find(request: Preprocessed): ResponseContext | undefined {
-    const context = this.#byIdentity.get(request.identity);
+    const context = this.#byIdentity.get(request.identityHash);
     const known = context?.finalStatus === 0 ? context.request : undefined;
     return known !== undefined && isSameRequest(known.message, request.message, this.#names) ? context : undefined;
   }

@@ -28,7 +28,7 @@ export function onwardToTarget(env: ProxyEnvironment, request: Preprocessed, tar
   // It has been here: it is said by hop, with one Via, and its sender is we (decision 0013).
   if (spiralsOf(message, "", env.sign) > 0) return undefined;
   identifyAsInvite(request, env);
-  const reference = referenceOf(request.identity, placeOf(target, flow), 0);
+  const reference = referenceOf(request, placeOf(target, flow), 0);
   const cell = env.cellFor?.(request, flow, now) ?? env.cell;
   const via = viaTokenOf(env, reference, responseFlow(message, request.flow), request.loop ?? "0", cell);
   const sent = parseMessage(forwardRequest(env, request, target, flow, via, false, breadthOf(message)));

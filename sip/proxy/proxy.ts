@@ -528,7 +528,7 @@ export class Proxy {
     let before = 0;
     for (const other of context.branches) if (other !== branch && isSentTo(other, place)) before += 1;
     branch.flow = flow;
-    const reference = referenceOf(request.identity, place, before);
+    const reference = referenceOf(request, place, before);
     const cell = this.#env.cellFor?.(request, flow, now) ?? this.#env.cell;
     branch.via = viaTokenOf(this.#env, reference, tx.responseFlow, request.loop ?? "0", cell);
     const octets = this.requestOf(branch);

@@ -59,8 +59,9 @@ export function identifyAsInvite(request: Preprocessed, names: OwnNames): void {
 }
 
 function setIdentity(request: Preprocessed, method: string, text: string): void {
-  request.loop = base36Of32(fnv1a(text));
-  request.identity = `${request.loop}.${base36Of32(fnv1a(text, fnv1a(method)))}`;
+  request.routingHash = fnv1a(text) | 0;
+  request.identityHash = fnv1a(text, fnv1a(method)) | 0;
+  request.loop = base36Of32(request.routingHash >>> 0);
 }
 
 /** Whether two requests are the same one, come by different ways: what {@link identify} has hashed is the same, and who says it. */

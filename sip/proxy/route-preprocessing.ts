@@ -37,8 +37,10 @@ export type Preprocessed = {
   isLeaving: boolean;
   /** Set with it: how often the request has been forwarded here before (see `spiralsMax`). */
   spirals: number;
-  /** Set with it: a hash of what makes it this request, whichever way and however often it comes. Not of its Vias. */
-  identity: string;
+  /** Set with it: the same as a number of 32 bits, with a sign. */
+  routingHash: number;
+  /** Set with it: a hash of what makes it this request, whichever way and however often it comes. Not of its Vias. As many bits. */
+  identityHash: number;
 };
 
 /** These are in a dialog without a To tag too, if its phone is one of RFC 2543. Others begin one then, or are in none (RFC 3261 12.2). */
@@ -81,7 +83,8 @@ export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: st
     asserted: undefined,
     isLeaving: false,
     spirals: 0,
-    identity: "",
+    routingHash: 0,
+    identityHash: 0,
   };
 }
 
