@@ -603,7 +603,6 @@ export class Proxy {
     if (status === 482 && this.#isSaidAgain(branch, now)) return this.#goOnWaiting(branch, now);
     this.#finish(branch);
     if (context.finalStatus !== 0) return;
-    if (status === 481 && branch.target.seek === "onFailure" && isOpen(context)) this.#seekElsewhere(branch, now);
     if (status === 430 && branch.target.flow !== undefined) {
       branch.isLost = true;
       this.#env.flowFailed(branch.target.flow, branch.target, now);
@@ -615,6 +614,8 @@ export class Proxy {
         this.#cancelPending(context, now);
       }
     }
+    // What the phone has said is noted first: that nobody else is found may be known at once.
+    if (status === 481 && branch.target.seek === "onFailure" && isOpen(context)) this.#seekElsewhere(branch, now);
     this.#proceed(context, now);
     this.#changed(context, now);
   }

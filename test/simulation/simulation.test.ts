@@ -17,6 +17,7 @@ const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
   ["a phone that came back, and its caller's cell died while it rang: 480", [40526]],
   ["an INVITE whose cell stood still, and whose 200 the other one passed: 480 as well", [40905]],
   ["a copy of a refused INVITE that came when the phone had registered", [51442]],
+  ["a 481 to what a BYE had overtaken, which became 480", [60299]],
   ["an INVITE that was refused just before its cell died", [30760]],
 ];
 

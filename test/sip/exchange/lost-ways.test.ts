@@ -188,6 +188,23 @@ describe("a way that is lost in the middle of a call", () => {
     expect(world.exchange.counts(world.now).dialogs).toBe(0);
   });
 
+  it.each(["INFO", "REFER"])("[RFC3261 12.2.1.2] a BYE overtakes a %s: the phone says 481 to that, and its caller hears it", (method) => {
+    const world = new TestExchange();
+    const [alice, bob] = [new TestPhone("alice", "198.51.100.7", 5070), new TestPhone("bob", "203.0.113.9", 5080)];
+    for (const phone of [alice, bob]) register(world, phone);
+    const invite = found(world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    const ok = found(world.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`])), "SIP/2.0 200");
+    const routes = ok.message.values(Header.RecordRoute).map((value) => `Route: ${value}`);
+    const send = (sent: string): Sent => {
+      const request = alice.request(sent, bob.contact.slice(1, -1), ["To: <sip:bob@example.test>;tag=bob-tag", ...routes]);
+      return found(world.receive(alice.key, request), sent);
+    };
+    const [overtaken, bye] = [send(method), send("BYE")];
+    expect(finals(world.receive(bob.key, answer(bye.message, 200, "bob-tag")))).toEqual(["SIP/2.0 200"]);
+    // The dialog is over, so nobody is looked for.
+    expect(finals(world.receive(bob.key, answer(overtaken.message, 481, "bob-tag")))).toEqual(["SIP/2.0 481"]);
+  });
+
   it("a BYE ends a dialog that only the other replica has heard of, and will tell of later", () => {
     const first = new TestExchange();
     const second = new TestExchange("open", { cell: "b" });
