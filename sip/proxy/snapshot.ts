@@ -30,7 +30,6 @@ export function snapshotInvite(context: ResponseContext, now: number): Invite | 
   return {
     expiresAt: now + inviteLifetimeMs,
     request: text,
-    at: request.at,
     flow: request.flow,
     responseFlow: tx.responseFlow,
     lastStatus: tx.lastStatus,
@@ -47,6 +46,8 @@ export function snapshotInvite(context: ResponseContext, now: number): Invite | 
     cancelled: context.cancelled,
     cancelReasons: context.cancelReasons,
     declined: context.declined,
+    // As record-text.ts writes them: what may be absent stands last, and the text is the same in both cells.
+    at: request.at,
   };
 }
 
@@ -58,10 +59,10 @@ function snapshotBranch(branch: Branch): InviteBranch {
     branch: branch.state === "Finished" || branch.client === undefined ? "" : branch.via.branch,
     mark: branch.via.mark,
     flow: branch.flow,
-    breadth: branch.breadth,
     alternatives: branch.alternatives,
     cancelRequested: branch.cancelRequested,
     isLost: branch.isLost,
+    breadth: branch.breadth,
     hasFound: hasFound(branch) ? true : undefined,
   };
 }

@@ -225,6 +225,15 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
     expect(b.take()).toEqual(["phone3 INVITE"]);
   });
 
+  it("has a record of the same text in both cells", () => {
+    const rig = calling([target(phoneTcp), target(phone2)]);
+    rig.undeliverable(phoneTcp);
+    rig.proxy.returned(sought(rig), [same(phone1)], rig.now);
+    rig.answer(phone1, 180);
+    const snapshot = snapshotInvite(rig.context, rig.now);
+    expect(JSON.stringify(overText(snapshot))).toBe(JSON.stringify(snapshot));
+  });
+
   it.each([
     [487, 487],
     [408, 408],
