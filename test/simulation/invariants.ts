@@ -200,13 +200,16 @@ function mayLose(story: Story, phone: Phone, call: OutgoingCall): boolean {
 function requestsInCallsAreAnswered(story: Story): void {
   const { cluster } = story;
   for (const [phone, call] of callsOf(cluster)) {
-    const [, incoming] = calleeOf(cluster, call);
+    const [callee, incoming] = calleeOf(cluster, call);
     const hasEnded = call.isEnded || incoming?.state === "ended";
     const wasOvertaken = cluster.overtaking.overtaken.some(({ what }) => what.startsWith(`${call.callId} `));
     const statuses = [call.reinviteStatus, call.referStatus, incoming?.reinviteStatus, incoming?.referStatus];
     for (const status of statuses) {
       if (status === undefined || status === 200 || (status === 481 && hasEnded) || (status === 500 && wasOvertaken)) continue;
       if (mayLose(story, phone, call) || story.faults.some(({ kind }) => kind === "cut a phone off" || kind === "bad weather")) continue;
+      // The answer was written to a connection that is half open: the phone has taken another network meanwhile, and ended the call.
+      if (status === 0 && hasEnded && [phone, callee].some((each) => each?.isReliable === true && (each.movedAt ?? 0) > call.startedAt))
+        continue;
       cluster.world.violated("requestsInCallsAreAnswered", `a request within ${call.callId} got ${status}`);
     }
   }
@@ -235,8 +238,7 @@ function oneFinalAnswer(story: Story): void {
     const statuses =
       isOneAddress && !isDouble(story) ? call.finalStatuses : call.finalStatuses.filter((status) => status !== 503 && status !== 482);
     // A replica that stood still does not know what the other one, which had lost its memory, let pass: its caller has had the answer long ago.
-    const [first = 0, ...others] = statuses;
-    const isAfterwards = isDouble(story) && first < 300 && others.every((status) => status >= 300);
+    const isAfterwards = isDouble(story) && statuses.slice(1).every((status) => status >= 300);
     if (statuses.length > 1 && !isAfterwards && !isAnsweredLate(story, call) && !isMadeAnew(story, phone, call)) {
       cluster.world.violated("oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`);
     }
@@ -247,8 +249,11 @@ function oneFinalAnswer(story: Story): void {
 function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }: OutgoingCall): boolean {
   const [first, second] = finalStatuses;
   // What a phone says to the other replica passes there, which has not heard that the caller was answered.
-  const isUnheard = second === 486 && story.faults.some(({ kind }) => kind === "cut between cells" || kind === "isolate a cell");
-  const isSuch = wasCancelled && finalStatuses.length === 2 && first === 487 && (second === 200 || isUnheard);
+  const isCut = story.faults.some(({ kind }) => kind === "cut between cells" || kind === "isolate a cell");
+  const isUnheard = second === 486 && isCut;
+  // The same the other way round: the replica that has passed the CANCEL has not heard of the 200 that the other one passed.
+  const isUnseen = first === 200 && second === 487 && isCut;
+  const isSuch = wasCancelled && finalStatuses.length === 2 && ((first === 487 && (second === 200 || isUnheard)) || isUnseen);
   return isSuch && wasDisturbed(story, outcomeAt - cancelAnswerMs, outcomeAt);
 }
 

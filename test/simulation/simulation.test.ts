@@ -18,6 +18,10 @@ const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
   ["an INVITE whose cell stood still, and whose 200 the other one passed: 480 as well", [40905]],
   ["a copy of a refused INVITE that came when the phone had registered", [51442]],
   ["a 481 to what a BYE had overtaken, which became 480", [60299]],
+  ["a phone that took another network while its re-INVITE was answered, and hung up", [60112]],
+  ["a 200 that one cell passed, while the other one had the CANCEL and was cut off from it", [60327]],
+  ["records of an INVITE that were not the same text in both cells", [62437]],
+  ["a 486 that a cell without the record of its INVITE passed, and Timer C in the other one", [62747]],
   ["an INVITE that was refused just before its cell died", [30760]],
 ];
 
