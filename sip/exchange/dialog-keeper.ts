@@ -128,10 +128,11 @@ export class DialogKeeper {
     this.#put(key, dialog, onInDialogRequest(dialog, request, flowBackTo(request, flow), version).dialog, version, now);
   }
 
-  /** What is known of a message's dialog; undefined: there is no record of it that counts. */
+  /** What is known of a message's dialog; undefined: there is no record of it that counts. That of a subscription counts for its own requests only (RFC 5057). */
   known(message: SipMessage, now: number): KnownDialog | undefined {
     const known = this.#known(message);
-    return known !== undefined && isSubscriptionKey(known.key) && known.dialog.expiresAt <= now ? undefined : known;
+    if (known === undefined || !isSubscriptionKey(known.key)) return known;
+    return known.dialog.expiresAt > now && (message.method === "NOTIFY" || message.method === "SUBSCRIBE") ? known : undefined;
   }
 
   /** Whether it is remembered that a dialog is over. */

@@ -14,6 +14,8 @@ import { msOfVersion } from "../record/version.ts";
 import type { DialogToken } from "../transport/token.ts";
 import { callingOf, claimOfParty, isPlainly, showsAnother } from "./caller.ts";
 import type { DialogKeeper, KnownDialog } from "./dialog-keeper.ts";
+import { isNotToBeSaid } from "./strangers.ts";
+import { isNeverWithin, mayStrangerSend, type Stage } from "./strangers-within.ts";
 
 /** The side that an in-dialog request is for. */
 export type Receiver = Phone & {
@@ -23,6 +25,8 @@ export type Receiver = Phone & {
   readonly routes: readonly string[] | undefined;
   /** Only its flow is known, of the token. */
   readonly isKnownByFlow?: true;
+  /** The sender is none of our users: what is not his to say is taken off. */
+  readonly isOfStranger?: boolean;
   /** What the sender says that he is, and what nothing here speaks for: he is to prove it first. */
   readonly unproved?: Claimant;
 };
@@ -66,15 +70,16 @@ export class DialogWays {
   /** Undefined: there is neither a token nor a record, so the request is not known to be in any dialog. */
   receiverOf(request: Preprocessed, now: number): Receiver | NoWay | undefined {
     const { message, token } = request;
+    if (isNeverWithin(message.method)) return token === undefined ? undefined : forbidden;
     const known = this.#options.dialogs.known(message, now);
-    if (known !== undefined) return this.#ofRecord(request, known);
+    if (known !== undefined) return this.#ofRecord(request, known, now);
     if (token === undefined) return undefined;
     // A token from before it was bound to its dialog: only the record could speak for it.
     if (token.madeAt === undefined) return forbidden;
     if (token.exchange !== this.#options.exchange) return ended;
     const callerTag = (request.direction === "toCallee" ? message.fromTag : message.toTag) ?? "";
     const invite = this.#options.inviteOf(message.callId, callerTag);
-    if (invite?.request !== undefined) return this.#ofInvite(request, token, invite, invite.request);
+    if (invite?.request !== undefined) return this.#ofInvite(request, token, invite, invite.request, now);
     return this.#mayPass(request, token.madeAt, token.cell, now) ? this.#ofToken(request, now) : ended;
   }
 
@@ -83,40 +88,66 @@ export class DialogWays {
     const { message, direction } = request;
     const nobody = { contact: "", instanceId: "", addressOfRecord: "", routes: undefined, heardAt: 0 };
     const receiver = { ...nobody, flow: flowOfToken(request), isKnownByFlow: true } as const;
-    // It begins nothing, and nobody could ask it for a password (RFC 3261 22.1).
-    if (message.method === "ACK") return receiver;
     const map = this.#options.map();
     const { domain, addressOfRecord: caller } = claimOfParty(map, message.from) ?? {};
+    const isOfStranger = domain === undefined;
+    // It begins nothing, and nobody could ask it for a password (RFC 3261 22.1).
+    if (message.method === "ACK") return { ...receiver, isOfStranger };
     if (showsAnother(map, message, caller)) return forbidden;
-    if (domain?.auth !== "digest") return receiver;
+    if (isOfStranger) {
+      // The other replica may have the INVITE in progress.
+      const stage = this.#options.mayBeElsewhere(message.callId) ? "early" : "byToken";
+      return this.#mayStrangerSend(request, stage, now) ? { ...receiver, isOfStranger } : forbidden;
+    }
+    if (domain.auth !== "digest") return receiver;
     const { subscriptions } = this.#options.dialogs;
     const isAsked = message.method === "NOTIFY" && direction === "toCaller" && caller !== undefined;
     if (isAsked && subscriptions.isAwaitedOf(caller, message.callId, message.toTag ?? "", now)) return receiver;
     return { ...receiver, unproved: { caller, domain } };
   }
 
-  #ofRecord(request: Preprocessed, { dialog, sender }: KnownDialog): Receiver | NoWay {
+  #ofRecord(request: Preprocessed, { dialog, sender }: KnownDialog, now: number): Receiver | NoWay {
     if (this.#isAnotherName(request.message, dialog[sender])) return forbidden;
     const side = dialog[otherSide(sender)];
+    const isOfStranger = dialog[sender].addressOfRecord === "";
+    if (isOfStranger && !this.#mayStrangerSend(request, "answered", now)) return forbidden;
+    if (side.addressOfRecord === "") this.#options.dialogs.subscriptions.asksOutside(request.message, now);
     const { contact, instanceId, addressOfRecord, routes = noRoutes, version } = side;
     const flow = side.flow === "" && !hasAddress(side) ? flowOfToken(request) : side.flow;
-    return { contact, instanceId, flow, addressOfRecord, routes, heardAt: msOfVersion(version) };
+    return { contact, instanceId, flow, addressOfRecord, routes, heardAt: msOfVersion(version), isOfStranger };
   }
 
   /** An early dialog (RFC 3261 12.1): PRACK, UPDATE, BYE before the 2xx. */
-  #ofInvite(request: Preprocessed, token: DialogToken, context: ResponseContext, { message, at }: Preprocessed): Receiver | NoWay {
+  #ofInvite(
+    request: Preprocessed,
+    token: DialogToken,
+    context: ResponseContext,
+    { message, at }: Preprocessed,
+    now: number,
+  ): Receiver | NoWay {
     const { caller = "", callee = "" } = callingOf(this.#options.map(), message);
+    const isOfStranger = (request.direction === "toCaller" ? callee : caller) === "";
+    if (isOfStranger && !this.#mayStrangerSend(request, "early", now)) return forbidden;
     if (request.direction === "toCaller") {
       const name = claimOfParty(this.#options.map(), message.to)?.addressOfRecord ?? "";
       if (this.#isAnotherName(request.message, { addressOfRecord: callee, name })) return forbidden;
       const { uri = "", instanceId = "" } = contactOf(message) ?? {};
       const routes = callerRoutesOf(message);
-      return { contact: uri, instanceId, flow: token.caller, addressOfRecord: caller, routes, heardAt: at };
+      return { contact: uri, instanceId, flow: token.caller, addressOfRecord: caller, routes, heardAt: at, isOfStranger };
     }
     if (this.#isAnotherName(request.message, { addressOfRecord: caller })) return forbidden;
     const target = context.branches.find(({ flow }) => flow === token.callee)?.target;
     const phone = { contact: target?.requestUri ?? "", instanceId: target?.group ?? "" };
-    return { ...phone, flow: token.callee, addressOfRecord: callee, routes: earlyRoutesOf(context, request.message), heardAt: at };
+    const routes = earlyRoutesOf(context, request.message);
+    return { ...phone, flow: token.callee, addressOfRecord: callee, routes, heardAt: at, isOfStranger };
+  }
+
+  #mayStrangerSend({ message, direction }: Preprocessed, stage: Stage, now: number): boolean {
+    // Of what a SUBSCRIBE has made the subscriber is the caller: where only the token is known, he counts as that.
+    const isAsked = (): boolean => {
+      return (stage === "byToken" && direction === "toCaller") || this.#options.dialogs.subscriptions.isAsked(message, now);
+    };
+    return mayStrangerSend(message, stage, isAsked) && !isNotToBeSaid(this.#options.map(), message);
   }
 
   /** RFC 3261 12.2.1.1: a side says the name that the INVITE had for it, which the caller has proved; ours are nobody else's to say. */

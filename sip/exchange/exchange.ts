@@ -588,7 +588,8 @@ export class Exchange {
     tx.isProven = true;
     this.#dialogs.requested(request.message, tx.flow, now);
     // RFC 6665 4.3: a NOTIFY may be what makes the dialog for its subscriber.
-    this.#proxy.forward(tx, request, [target], { recordRoute: request.message.method === "NOTIFY" }, now);
+    const said = target.isOfStranger === true ? ofStranger(this.#map, request) : request;
+    this.#proxy.forward(tx, said, [target], { recordRoute: request.message.method === "NOTIFY" }, now);
   }
 
   #ack(message: SipMessage, flow: string, now: number): void {
@@ -600,7 +601,7 @@ export class Exchange {
     if (target === undefined) return this.#orphans.ack(request, now);
     if ("status" in target) return;
     this.#dialogs.requested(request.message, flow, now);
-    this.#proxy.ack(request, target, now);
+    this.#proxy.ack(target.isOfStranger === true ? ofStranger(this.#map, request) : request, target, now);
   }
 
   /** Undefined: the request is outside of dialogs, or in one that we are not on the path of. */

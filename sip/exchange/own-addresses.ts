@@ -1,6 +1,6 @@
 import { isParseError } from "../errors.ts";
 import { isSipUri, parseUri, type SipUri } from "../message/uri.ts";
-import { domainOf, type ClusterMap } from "../placement/cluster-map.ts";
+import { domainOf, isLocalName, type ClusterMap } from "../placement/cluster-map.ts";
 import { addressToHex, defaultPort, isTransport, type Listener, type Transport } from "../transport/flow.ts";
 
 /** An address that another one is reached under as well: by the same machine (0.0.0.0), or over IPv6 (RFC 4291 2.5.5.2). */
@@ -22,13 +22,13 @@ export class OwnAddresses {
     for (const { transport, host, port } of listeners) {
       const kind = kindOf(transport);
       const address = addressToHex(host);
-      const portHex = port.toString(16).padStart(4, "0");
+      const portHex = portHexOf(port);
       // A name: its domain or alias says that it is ours.
       if (/^0+$/.test(address)) continue;
       this.#remotes.add(kind + address + portHex);
       this.#ports.add(portHex);
-      if (address.length !== 8) continue;
       this.#remotes.add(kind + anyAddress + portHex);
+      if (address.length !== 8) continue;
       this.#remotes.add(kind + mapped + address + portHex);
     }
   }
@@ -58,16 +58,24 @@ export class OwnAddresses {
     const host = written.toLowerCase().replace(/\.+$/, "");
     const isIpv6 = host.includes(":");
     const address = addressToHex(host);
-    // Not an address: whatever its port, the name is ours or it is not.
-    if (!isIpv6 && address === anyAddress && host !== "0.0.0.0") return domainOf(map, host) === undefined ? undefined : "name";
     const transport = transportOf(uri);
     const port = uri.port ?? defaultPort(transport);
-    const remote = address + port.toString(16).padStart(4, "0");
+    if (!isIpv6 && address === anyAddress && host !== "0.0.0.0") {
+      // Not an address: whatever its port, the name is ours or it is not.
+      if (domainOf(map, host) !== undefined) return "name";
+      // The gateway's own machine: with the port of a listener it is that listener.
+      return isLocalName(host) && this.#remotes.has(kindOf(transport) + anyAddress + portHexOf(port)) ? "address" : undefined;
+    }
+    const remote = address + portHexOf(port);
     if (this.#remotes.has(kindOf(transport) + remote)) return "address";
     if (this.#remotes.has(`u${remote}`) || this.#remotes.has(`t${remote}`)) return undefined;
     const bracketed = isIpv6 && !host.startsWith("[") ? `[${host}]` : host;
     return domainOf(map, bracketed, port) === undefined ? undefined : "address";
   }
+}
+
+function portHexOf(port: number): string {
+  return port.toString(16).padStart(portDigits, "0");
 }
 
 function kindOf(transport: Transport): "u" | "t" {

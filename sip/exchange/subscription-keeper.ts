@@ -8,6 +8,7 @@ import { subscriptionKey } from "../record/keys.ts";
 import type { RecordStore } from "../record/record-store.ts";
 import type { Dialog, DialogSide } from "../record/values.ts";
 import { fnv1a } from "../transport/token.ts";
+import { isOfRefer } from "./strangers-within.ts";
 
 /** Of a request that a subscription lives by, and what is known of its two ends. */
 export type SubscriptionEvent = {
@@ -77,6 +78,20 @@ export class SubscriptionKeeper {
     return this.#awaited.get(idOf(callId, subscriberTag))?.notifier === fnv1a(notifier);
   }
 
+  /** A REFER or SUBSCRIBE of a user of ours goes to somebody from outside within a call: his NOTIFY may come before the 2xx does. */
+  asksOutside(request: SipMessage, now: number): void {
+    if (request.method === "REFER" || request.method === "SUBSCRIBE") this.begins(request, now);
+  }
+
+  /** Whether the receiver of a NOTIFY has asked its sender for it. */
+  isAsked(notify: SipMessage, now: number): boolean {
+    const { callId, fromTag = "", toTag = "" } = notify;
+    if (this.isAwaited(callId, toTag, now)) return true;
+    const known = this.#store.dialog(subscriptionKey(callId, fromTag, toTag));
+    // Two who refer each other have one record.
+    return known !== undefined && known.expiresAt > now && (known.caller.tag === toTag || isOfRefer(notify));
+  }
+
   /** A final response to SUBSCRIBE, REFER or NOTIFY passes. */
   finished(event: SubscriptionEvent): void {
     const { request, status, response, now } = event;
@@ -95,7 +110,9 @@ export class SubscriptionKeeper {
     const key = subscriptionKey(callId, fromTag, toTag);
     const known = this.#store.dialog(key);
     const version = this.#clock.tick(now);
-    const value = known ?? event.dialog ?? this.#newDialog(event, response, version);
+    const subscriberTag = request.method === "NOTIFY" ? toTag : fromTag;
+    const value =
+      known ?? (event.dialog === undefined ? this.#newDialog(event, response, version) : withCaller(event.dialog, subscriberTag));
     if (value === undefined) return;
     this.#store.apply({ kind: "dialog", key, version, value: { ...value, state: "confirmed", expiresAt } });
   }
@@ -116,6 +133,11 @@ export class SubscriptionKeeper {
     if (known === undefined || known.expiresAt <= now) return;
     this.#store.apply({ kind: "dialog", key, version: this.#clock.tick(now), value: { ...known, expiresAt: now } });
   }
+}
+
+/** The dialog of a call as that of a subscription in it: who has subscribed is its caller. */
+function withCaller(dialog: Dialog, tag: string): Dialog {
+  return dialog.caller.tag === tag ? dialog : { ...dialog, caller: dialog.callee, callee: dialog.caller };
 }
 
 /** When a subscription is over, by what a request and its 2xx say of it. Undefined: they say nothing. */

@@ -40,8 +40,8 @@ const noRoutes: readonly string[] = [];
 const offTheRoute: NoWay = { status: 403, reason: "Not the Route of This Dialog" };
 const nowhere: NoWay = { status: 481, reason: "Call/Transaction Does Not Exist" };
 
-/** Where an in-dialog request goes, once its sender has proved what he says that he is. */
-export type DialogTarget = Target & { readonly unproved?: Claimant };
+/** Where an in-dialog request goes, once its sender has proved what he says that he is, and without what is not his to say. */
+export type DialogTarget = Target & { readonly unproved?: Claimant; readonly isOfStranger?: boolean };
 
 type Hunt = {
   readonly phone: Wayward;
@@ -95,7 +95,9 @@ export class Whereabouts {
     const phone = this.#options.ways.receiverOf(request, now);
     if (phone === undefined || "status" in phone) return phone;
     const target = this.#targetOf(phone, request, now);
-    return phone.unproved === undefined || "status" in target ? target : { ...target, unproved: phone.unproved };
+    if ("status" in target) return target;
+    if (phone.isOfStranger === true) return { ...target, isOfStranger: true };
+    return phone.unproved === undefined ? target : { ...target, unproved: phone.unproved };
   }
 
   #targetOf(phone: Receiver, request: Preprocessed, now: number): Target | NoWay {

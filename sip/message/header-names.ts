@@ -84,6 +84,9 @@ export const Header = {
   PAlertingMode: 79,
   XAutoAnswer: 80,
   ResourcePriority: 81,
+  PAssertedService: 82,
+  AutoAnswer: 83,
+  XAutoAnswerDashed: 84,
 } as const;
 
 /** One of {@link Header}'s numbers; 0 stands for a name the core does not know. */
@@ -184,6 +187,9 @@ const rows: readonly HeaderRow[] = [
   [Header.PAlertingMode, "P-Alerting-Mode", "", 0],
   [Header.XAutoAnswer, "X-AutoAnswer", "", 0],
   [Header.ResourcePriority, "Resource-Priority", "", LIST],
+  [Header.PAssertedService, "P-Asserted-Service", "", LIST],
+  [Header.AutoAnswer, "Auto-Answer", "", 0],
+  [Header.XAutoAnswerDashed, "X-Auto-Answer", "", 0],
 ];
 
 const byName: ReadonlyMap<string, HeaderId> = new Map(

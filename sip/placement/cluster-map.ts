@@ -109,6 +109,11 @@ export function shownDomainOf(map: ClusterMap, host: string): Domain | undefined
   return (isNumeric(name) ? localAddresses : localNames).test(name) ? map.domains[0] : undefined;
 }
 
+/** Whether it is a name that each machine has for itself. */
+export function isLocalName(host: string): boolean {
+  return localNames.test(host);
+}
+
 function isNumeric(host: string): boolean {
   return /^[0-9[]/.test(host);
 }

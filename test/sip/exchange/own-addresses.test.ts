@@ -43,6 +43,10 @@ describe("what leads to this cluster itself is nowhere [RFC5393]", () => {
     "sip:alice@[::ffff:192.0.2.1]:5060",
     "sip:alice@0.0.0.0:5060",
     "sip:alice@elsewhere.test;maddr=192.0.2.1",
+    "sip:alice@localhost:5060",
+    "sip:alice@LocalHost.",
+    "sip:alice@ip6-localhost:5060;transport=tcp",
+    "sip:alice@elsewhere.test;maddr=localhost",
   ])("a Contact with address and port of a listener is refused: %s", (contact) => {
     const exchange = world();
     expect(register(exchange, alice, [`Contact: <${contact}>`])).toBe(403);
@@ -50,7 +54,7 @@ describe("what leads to this cluster itself is nowhere [RFC5393]", () => {
     expect(called(exchange)).toEqual([480]);
   });
 
-  it.each(["sip:192.0.2.1:5060;lr", "sip:example.test;lr", "sip:x@EXAMPLE.test.;lr", "sip:192.0.2.1;lr;ob"])(
+  it.each(["sip:192.0.2.1:5060;lr", "sip:example.test;lr", "sip:x@EXAMPLE.test.;lr", "sip:192.0.2.1;lr;ob", "sip:localhost:5060;lr"])(
     "a Path with such a value anywhere is refused: %s",
     (value) => {
       for (const path of [`<${value}>`, `<${value}>, <sip:edge.test;lr>`, `<sip:edge.test;lr>,"us" <${value}>`]) {
@@ -65,7 +69,12 @@ describe("what leads to this cluster itself is nowhere [RFC5393]", () => {
     const near = new TestPhone("alice", "192.0.2.1", 5070);
     expect(register(exchange, near, [])).toBe(200);
     expect(called(exchange)).toEqual([near.key]);
-    for (const contact of ["sip:alice@192.0.2.1:5062", "sip:alice@192.0.2.1:5061", "sip:alice@192.0.2.1;transport=ws"]) {
+    for (const contact of [
+      "sip:alice@192.0.2.1:5062",
+      "sip:alice@192.0.2.1:5061",
+      "sip:alice@192.0.2.1;transport=ws",
+      "sip:alice@localhost:5062",
+    ]) {
       expect([contact, register(world(), alice, [`Contact: <${contact}>`])]).toEqual([contact, 200]);
     }
     // 5061 is where we listen for TLS: over UDP it is free.

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { spiralsMax } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
+import { DialogCall } from "./dialog-call.ts";
 import { answer, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
 import { proofOf, proved, registered } from "./proof.ts";
 
@@ -62,6 +63,12 @@ class Case {
     if (invite !== undefined) this.world.receive(phone.key, answer(invite.message, status, "b", headers), phone.access);
   }
 
+  /** Bob answers the last request of this method. */
+  answersNow(method: string, status: number): void {
+    const request = this.world.sent.findLast(({ key, message }) => key === this.bob.key && message.method === method);
+    if (request !== undefined) this.world.receive(this.bob.key, answer(request.message, status, "x", [`Contact: ${this.bob.contact}`]));
+  }
+
   /** Whatever was sent to this place takes no connection. */
   undeliverable(sent: readonly Sent[], method = "INVITE"): void {
     for (const { key, text, message, access } of sent) {
@@ -80,6 +87,16 @@ class Case {
     if (!this.world.sent.some(isFinal)) this.world.advance(40_000);
     return this.world.sent.find((sent) => isFinal(sent) && (this.#caller === this.eve || !isFirstChallenge(sent, this.world.sent)));
   }
+}
+
+/** Eve has called Bob, whose phone has said this, and sends a request within that call. */
+function within(one: Case, status: number, method: string, headers: readonly string[]): DialogCall {
+  one.register(one.bob);
+  const call = new DialogCall(one.world, one.eve, one.bob, { from: "From: <sip:eve@evil.test>;tag=caller-tag" });
+  call.answer(one.world, status);
+  one.world.sent = [];
+  call.send(one.world, method, "caller", { headers });
+  return call;
 }
 
 /** Alice is challenged before she proves anything: that is not what her call comes to. */
@@ -263,6 +280,19 @@ const cases: Readonly<Record<string, (one: Case) => void>> = {
   "a stranger in a call that nobody knows": (one) => {
     one.register(one.bob);
     one.call(bobUri, [`To: <${bobUri}>;tag=b`], "BYE");
+  },
+  "a stranger's INFO to a phone that rings": (one) => within(one, 180, "INFO", []),
+  "a stranger who subscribes to what a phone does, within a call": (one) => within(one, 200, "SUBSCRIBE", ["Event: dialog"]),
+  "a stranger who notifies unasked, within a call": (one) => within(one, 200, "NOTIFY", ["Event: check-sync"]),
+  "a REGISTER or PUBLISH with the token of a call": (one) => within(one, 200, "PUBLISH", ["Event: presence"]),
+  "an INFO for a call that has ended, where its subscription goes on": (one) => {
+    const call = within(one, 200, "REFER", ["Refer-To: <sip:x@evil.test>"]);
+    one.answersNow("REFER", 202);
+    one.world.receive(one.eve.key, call.request("BYE", "caller"));
+    one.answersNow("BYE", 200);
+    one.world.advance(41_000);
+    one.world.sent = [];
+    one.world.receive(one.eve.key, call.request("INFO", "caller"));
   },
   "a stranger who refers a phone (REFER) outside of a call": (one) => {
     one.register(one.bob);

@@ -55,6 +55,9 @@ const lines = [
   "P-Auto-Answer: normal",
   "P-Alerting-Mode: MAO",
   "X-AutoAnswer: TRUE",
+  "Auto-Answer: yes",
+  "X-Auto-Answer: yes",
+  "P-Asserted-Service: urn:urn-7:3gpp-service.ims.icsi.mmtel",
   "Resource-Priority: dsn.flash-override",
 ];
 
@@ -203,7 +206,7 @@ describe("what a stranger may begin", () => {
     ).toBe(method);
   });
 
-  it("within a call of his he goes on as everybody", () => {
+  it("within a call of his he takes part in it", () => {
     const rig = worldOf();
     const call = new DialogCall(rig.world, rig.eve, rig.bob, { from: "From: <sip:eve@elsewhere.test>;tag=caller-tag" });
     call.answer(rig.world, 200);

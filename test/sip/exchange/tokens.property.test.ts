@@ -244,10 +244,46 @@ describe("a genuine token with any one thing changed", () => {
         for (const state of states.filter((each) => each !== "ended")) {
           for (const kind of kinds) {
             const { call, world } = sceneOf(state, from, to, kind);
-            expect([state, kind, one(call.send(world, "INFO", "caller"), "INFO").key]).toEqual([state, kind, call.callee.key]);
-            expect([state, kind, one(call.send(world, "INFO", "callee"), "INFO").key]).toEqual([state, kind, call.caller.key]);
+            // A stranger has no more than the call's own to say before it is answered.
+            const method = state === "early" ? "UPDATE" : "INFO";
+            expect([state, kind, one(call.send(world, method, "caller"), method).key]).toEqual([state, kind, call.callee.key]);
+            expect([state, kind, one(call.send(world, method, "callee"), method).key]).toEqual([state, kind, call.caller.key]);
           }
         }
+      }
+    }
+  });
+});
+
+/** What a genuine token carries of a stranger, by what is known of its call. */
+const ofCall = ["ACK", "BYE", "PRACK", "UPDATE"];
+const answered = [...ofCall, "INFO", "INVITE", "MESSAGE", "OPTIONS", "REFER"];
+const byToken = [...ofCall, "INFO", "INVITE"];
+const carried: Readonly<Record<State, readonly string[]>> = {
+  early: ofCall,
+  confirmed: answered,
+  "taken over": answered,
+  "started again": answered,
+  ended: ["ACK", "BYE"],
+  anew: byToken,
+  untold: byToken,
+};
+
+describe("a genuine token in the hands of the stranger whose call it is", () => {
+  const all = [...methods, "PUBLISH", "REGISTER", "FOO"];
+  const said = ["Alert-Info: Auto Answer", "Referred-By: <sip:carol@example.test>", "Event: dialog"];
+
+  it.each(states)("%s: carries what such a call needs, without what makes phones act", (state) => {
+    for (const kind of ["caller outside", "callee outside"] as const) {
+      const by = kind === "caller outside" ? "caller" : "callee";
+      for (const method of all) {
+        const { call, world } = sceneOf(state, ["UDP", "g1"], ["UDP", "g1"], kind);
+        const sent = call.send(world, method, by, { headers: said }).filter(({ message }) => message.isRequest);
+        // A NOTIFY may be of what a user of ours has subscribed to before nobody knew of it any more.
+        const isNotified = method === "NOTIFY" && by === "callee" && (state === "anew" || state === "untold");
+        const isCarried = isNotified || carried[state].includes(method);
+        expect([kind, method, sent.map(({ message }) => message.method)]).toEqual([kind, method, isCarried ? [method] : []]);
+        for (const { text } of sent) expect(text).not.toMatch(/Alert-Info|Referred-By/);
       }
     }
   });
