@@ -784,6 +784,7 @@ export class Exchange {
       cellFor: (request, flow, now) => (now < this.#repeatedUntil ? this.#cellFor(request, flow, now) : this.#config.cell),
       isLate: (branch, cell, method, now) => this.#late.isLate(branch, cell, method, now),
       mayBeRepeated: (now) => now < this.#repeatedUntil,
+      mayBeCopy: (flow, now) => now < this.#repeatedUntil && this.#takeovers.mayBeCopy(flow, now),
       nextTag: () => this.#tools.nextId(),
       sentBy: (flow) => this.#accesses.sentBy(flow),
       resolve: (uri, reference) => this.#resolutions.resolve(uri, reference),

@@ -244,7 +244,7 @@ export class OrphanedInvites {
 
   /** Over UDP it is repeated until it is heard; for a stranger, who may have made it up, a few times. */
   #say({ octets, branch, flow }: Onward, isOnce: boolean, isStranger: boolean, now: number): void {
-    const tx = this.#options.transactions.request(octets, "CANCEL", branch, flow, now, undefined, isOnce);
+    const tx = this.#options.transactions.request(octets, "CANCEL", branch, flow, now, undefined, isOnce ? "once" : "usual");
     if (isStranger) tx.endsAt = now + strangersCancelMs;
   }
 

@@ -1,4 +1,4 @@
-import { repeatedMs, takeoverEvidenceMs } from "../limits.ts";
+import { repeatedMs, replayedMs, takeoverEvidenceMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { octetsOf } from "../message/octets.ts";
 import type { LiveRecord } from "../record/state-record.ts";
@@ -50,6 +50,11 @@ export class Takeovers {
     const hasLost = (access: string): boolean =>
       !isLine(access) && now - (this.#since.get(access) ?? Number.NEGATIVE_INFINITY) <= repeatedMs;
     return hasLost(from) && hasLost(to) ? preferred : this.#options.cell;
+  }
+
+  /** What an access had sent to the other replica, and has no acknowledgement for, it sends here with the change. */
+  mayBeCopy(flow: string, now: number): boolean {
+    return now - (this.#since.get(accessOfFlow(flow)) ?? Number.NEGATIVE_INFINITY) <= replayedMs;
   }
 
   /**

@@ -33,6 +33,8 @@ export type ProxyEnvironment = {
   isLate(branch: string, cell: string, method: string, now: number): boolean;
   /** Whether another replica may have forwarded just now what comes here: this one has taken over, or has just started. */
   mayBeRepeated?(now: number): boolean;
+  /** Whether a request that came on this flow may have come to the other replica before, which may have forwarded it. */
+  mayBeCopy?(flow: string, now: number): boolean;
   /** A tag for a response of our own (RFC 3261 19.3). */
   nextTag(): string;
   /** What goes into our Via and Record-Route for messages that leave on this flow. */

@@ -21,6 +21,7 @@ import type {
   ClientTransaction,
   InviteServerTransaction,
   NonInviteServerTransaction,
+  SendingManner,
   ServerTransaction,
   TransportSink,
 } from "../transaction/transaction.ts";
@@ -535,8 +536,14 @@ export class Proxy {
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
     branch.state = "Calling";
     // It tells of silence, and has Timers B and F.
-    const isWatched = !branch.isUnproven && mayBeSilent(branch);
-    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, branch.isUnproven, isWatched);
+    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, this.#mannerOf(branch, now));
+  }
+
+  #mannerOf(branch: Branch, now: number): SendingManner {
+    const { isInvite, request } = branch.context;
+    if (branch.isUnproven) return "once";
+    if (isInvite && request !== undefined && this.#env.mayBeCopy?.(request.flow, now) === true) return "copy";
+    return mayBeSilent(branch) ? "watched" : "usual";
   }
 
   /** How long something is waited for from who has the request: a sign of life first, then the answer. */

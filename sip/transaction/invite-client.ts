@@ -1,4 +1,4 @@
-import { t1Ms } from "../limits.ts";
+import { copyDelayMs, t1Ms } from "../limits.ts";
 import { buildAckForNon2xx } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { beforeCopies, never, noOctets, readSent, schedule, startCopies, tellSilence } from "./transaction.ts";
@@ -13,6 +13,17 @@ const timerDMs = 32_000;
 export function startInvite(tx: InviteClientTransaction, machinery: Machinery, now: number, isWatched = false): void {
   machinery.transport.send(tx.flow, tx.octets);
   startCopies(tx, isWatched, now); // Timer A
+  tx.endsAt = now + 64 * t1Ms; // Timer B
+  schedule(tx, machinery.timers);
+}
+
+/**
+ * Waits before it sends an INVITE that its phone may have had already: a phone that has answered repeats its 2xx within T1 (RFC 3261 13.3.1.4), and
+ * some give a call up over a copy of what they have answered. One that has had nothing hears it so much later.
+ */
+export function startCopy(tx: InviteClientTransaction, machinery: Machinery, now: number): void {
+  tx.retransmitMs = t1Ms / 2;
+  tx.retransmitAt = now + copyDelayMs;
   tx.endsAt = now + 64 * t1Ms; // Timer B
   schedule(tx, machinery.timers);
 }

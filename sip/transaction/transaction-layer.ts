@@ -6,7 +6,7 @@ import { briefResponse, tagOfRefusal } from "../transport/brief-response.ts";
 import { fallbackFlow, responseFlow } from "../transport/response-flow.ts";
 import { sourceOfFlow } from "../transport/source.ts";
 import { HeldRequests, type Held } from "./held-requests.ts";
-import { fireInviteClient, receiveInviteResponse, startInvite, terminateInviteClient } from "./invite-client.ts";
+import { fireInviteClient, receiveInviteResponse, startCopy, startInvite, terminateInviteClient } from "./invite-client.ts";
 import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
 import { clientKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
@@ -20,6 +20,7 @@ import type {
   InviteServerTransaction,
   Machinery,
   NonInviteServerTransaction,
+  SendingManner,
   ServerTransaction,
   Transaction,
   TransactionUser,
@@ -174,8 +175,7 @@ export class TransactionLayer {
 
   /**
    * Starts a client transaction: sends `octets`, whose top Via has `branch`, on `flow`. `owner` comes back with every event.
-   * A transport error is reported later through {@link undeliverable}, never from inside this call. `isOnce`: without Timers A and E, to a receiver
-   * who may not have asked for it. `isWatched`, and not that: its silence is told.
+   * A transport error is reported later through {@link undeliverable}, never from inside this call.
    */
   request(
     octets: Uint8Array,
@@ -184,14 +184,15 @@ export class TransactionLayer {
     flow: string,
     now: number,
     owner: unknown,
-    isOnce = false,
-    isWatched = false,
+    manner: SendingManner = "usual",
   ): ClientTransaction {
     const tx = this.#createClient(octets, method, branch, flow, owner);
     this.#addClient(tx);
-    if (tx.kind === "inviteClient") startInvite(tx, this.#machinery, now, isWatched);
-    else startRequest(tx, this.#machinery, now, isWatched);
-    if (isOnce) sayOnce(tx, this.#machinery.timers);
+    const isWatched = manner === "watched" || manner === "copy";
+    if (tx.kind !== "inviteClient") startRequest(tx, this.#machinery, now, isWatched);
+    else if (manner === "copy" && !tx.reliable) startCopy(tx, this.#machinery, now);
+    else startInvite(tx, this.#machinery, now, isWatched);
+    if (manner === "once") sayOnce(tx, this.#machinery.timers);
     return tx;
   }
 
@@ -335,7 +336,7 @@ export class TransactionLayer {
     return tx;
   }
 
-  /** An INVITE's client transaction taken over from another replica. Unanswered and on an unreliable flow, it is sent again (Timer A). */
+  /** An INVITE's client transaction taken over from another replica. Unanswered it is sent again; over UDP see {@link startCopy}. */
   restoreClient(
     octets: Uint8Array,
     branch: string,
@@ -350,7 +351,8 @@ export class TransactionLayer {
     tx.state = state;
     this.#addClient(tx);
     if (state === "Proceeding") return tx;
-    startInvite(tx, this.#machinery, now);
+    if (!tx.reliable && !isOnce) startCopy(tx, this.#machinery, now);
+    else startInvite(tx, this.#machinery, now);
     if (isOnce) sayOnce(tx, this.#machinery.timers);
     return tx;
   }

@@ -87,6 +87,12 @@ export type NonInviteClientTransaction = ClientCommon & {
   state: "Trying" | "Proceeding" | "Completed" | "Terminated";
 };
 
+/**
+ * How a request is sent. `watched`: its silence is told. `once`: without Timers A and E, to a receiver who may not have asked for it. `copy`: its
+ * receiver may have had it already, from the other replica.
+ */
+export type SendingManner = "usual" | "watched" | "once" | "copy";
+
 /** Where messages leave. `commit`: the version of the replicated state that the message must wait for. */
 export type TransportSink = { send(flow: string, octets: Uint8Array, commit?: number): void };
 

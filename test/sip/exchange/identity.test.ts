@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { copyDelayMs } from "../../../sip/limits.ts";
 import { isParseError } from "../../../sip/errors.ts";
 import { parseMessage } from "../../../sip/message/sip-message.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
@@ -259,7 +260,8 @@ describe("who calls is said by us alone [RFC3325 5]", () => {
     const other = new TestExchange("digest", { cell: "b" });
     other.exchange.connectAccess("g1", listeners);
     for (const record of rig.world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
-    const again = toBob(other.record(RecordKind.takeover, "", ""), rig.bob);
+    other.record(RecordKind.takeover, "", "");
+    const again = toBob(other.advance(copyDelayMs), rig.bob);
     expect(valuesOf(again, "P-Asserted-Identity")).toEqual(["<sip:alice@example.test>"]);
     expect(again?.text).toBe(first?.text);
   });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { copyDelayMs } from "../../../sip/limits.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { TestExchange, TestPhone, valuesOf } from "./harness.ts";
 import { proofOf } from "./proof.ts";
@@ -164,7 +165,8 @@ describe("which way an initial request goes is not its sender's to say", () => {
     exchange.receive(outsider.key, outsider.request("INVITE", "sip:alice@example.test", [fromOutside, foreign[0] ?? ""]));
     const other = new TestExchange("digest", { cell: "b" });
     for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
-    const again = other.record(RecordKind.takeover, "", "").find(({ message }) => message.method === "INVITE");
+    other.record(RecordKind.takeover, "", "");
+    const again = other.advance(copyDelayMs).find(({ message }) => message.method === "INVITE");
     expect([again?.key, valuesOf(again, "Route")]).toEqual([alice.key, []]);
   });
 });

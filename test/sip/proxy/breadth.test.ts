@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { breadthMax } from "../../../sip/limits.ts";
+import { breadthMax, copyDelayMs } from "../../../sip/limits.ts";
 import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import { caller, phone1, phone2, phone3, request, Rig, target, valuesOf } from "./rig.ts";
 
@@ -100,11 +100,13 @@ describe("[RFC5393 5.3.3] Max-Breadth", () => {
     const snapshot = snapshotInvite(rig.context, rig.now);
     const other = new Rig({ cell: "b" });
     if (snapshot !== undefined) restoreInvite(snapshot, other.proxy, other.layer, other.now);
+    other.advance(copyDelayMs);
     expect(breadths(other)).toEqual(["2", "2", "1"]);
     // One from a replica that did not know of it.
     const branches = snapshot?.branches.map(({ breadth: _breadth, ...rest }) => rest) ?? [];
     const old = new Rig({ cell: "b" });
     if (snapshot !== undefined) restoreInvite({ ...snapshot, branches }, old.proxy, old.layer, old.now);
+    old.advance(copyDelayMs);
     expect(breadths(old)).toEqual(["1", "1", "1"]);
   });
 
