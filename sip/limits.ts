@@ -352,8 +352,13 @@ export const phoneLostMs = 30_000;
 export const phoneSilentMs: number = t1Ms / 2;
 /** How long a copy of an INVITE over UDP waits after a takeover: T1, in which a phone repeats its 2xx, and a fifth more for its way. */
 export const copyDelayMs: number = 1.2 * t1Ms;
-/** What comes from an access so soon after it has changed to this replica was sent to the other one before, perhaps. */
-export const replayedMs = 100;
+/**
+ * What comes from an access so soon after it has changed to this replica was sent to the other one before, perhaps: the access says it again at once, its
+ * caller after T1.
+ */
+export const replayedMs: number = 1.2 * t1Ms;
+/** Branches of INVITEs that are remembered because their 2xx has passed without state; more take the place of the oldest. */
+export const passedMax = 1_000;
 /**
  * How long a silent phone of a dialog is looked for: as long as the request is waited for (Timer F). Cells that are cut from each other do not know
  * where it has registered until they meet again; nobody but the two of a call can make us look.

@@ -26,7 +26,7 @@ import type { Dialog, DialogSide } from "../record/values.ts";
 import { cellOfVersion } from "../record/version.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import { isReliable, transportOfFlow } from "../transport/flow.ts";
-import { addressOfRecordOfParty, callingOf, claimOfParty, isPlainly } from "./caller.ts";
+import { callingOf, claimOfParty, isPlainly } from "./caller.ts";
 import { isOfSubscription, SubscriptionKeeper } from "./subscription-keeper.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
@@ -75,8 +75,8 @@ export class DialogKeeper {
     const map = this.#map();
     if (request === undefined) {
       // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.
-      const caller = sideOf(addressOfRecordOfParty(map, response.from), flowIfReliable(tx.flow));
-      this.passed(response, caller, { ...sideOf(addressOfRecordOfParty(map, response.to), flow), instanceId: group }, now);
+      const caller = sideOf(claimedBy(map, response.from), flowIfReliable(tx.flow));
+      this.passed(response, caller, { ...sideOf(claimedBy(map, response.to), flow), instanceId: group }, now);
       return;
     }
     const calling = callingOf(map, request);
@@ -97,8 +97,8 @@ export class DialogKeeper {
   ): void {
     const map = this.#map();
     const { flow = "", group = "" } = branch?.target ?? {};
-    const sender = sideOf(addressOfRecordOfParty(map, request.from), flowBackTo(request, tx.flow));
-    const receiver = { ...sideOf(addressOfRecordOfParty(map, request.to), flow), instanceId: group };
+    const sender = sideOf(claimedBy(map, request.from), flowBackTo(request, tx.flow));
+    const receiver = { ...sideOf(claimedBy(map, request.to), flow), instanceId: group };
     const dialog = this.#known(request)?.dialog;
     this.subscriptions.finished({ request, status, response, sender, receiver, dialog, now });
   }
@@ -106,8 +106,8 @@ export class DialogKeeper {
   /** The same for a response whose request another replica forwarded: it came on `flow` and goes on to `upstream`. True: something changed. */
   followStray(response: SipMessage, upstream: string, flow: string, now: number): boolean {
     const map = this.#map();
-    const caller = sideOf(addressOfRecordOfParty(map, response.from), flowIfReliable(upstream));
-    return this.passed(response, caller, sideOf(addressOfRecordOfParty(map, response.to), flowIfReliable(flow)), now);
+    const caller = sideOf(claimedBy(map, response.from), flowIfReliable(upstream));
+    return this.passed(response, caller, sideOf(claimedBy(map, response.to), flowIfReliable(flow)), now);
   }
 
   /** A 2xx to an initial INVITE is about to be forwarded. */
@@ -231,6 +231,11 @@ export class DialogKeeper {
     if (after === before) return;
     this.#store.apply(after === undefined ? makeTombstone("dialog", key, version, now) : { kind: "dialog", key, version, value: after });
   }
+}
+
+/** The address-of-record that a party says as its own, as in the request that made the dialog; empty when it is none of ours. */
+function claimedBy(map: ClusterMap, party: SipMessage["from"]): string {
+  return claimOfParty(map, party)?.addressOfRecord ?? "";
 }
 
 function sideOf(addressOfRecord: string, flow: string): AnsweredSide {

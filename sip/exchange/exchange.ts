@@ -550,6 +550,7 @@ export class Exchange {
     const byVia = this.#proxy.strayResponse(message, now);
     if (byVia === undefined) return;
     const onward = { flow: this.#orphans.callerOf(via.branch) ?? byVia.flow, octets: byVia.octets };
+    if (cSeq.method === "INVITE" && message.status < 300 && message.status >= 200) this.#takeovers.passed(via.branch);
     if (known === undefined) this.#orphans.answered(message, via.branch, byVia.flow, now);
     // Before the answer to a BYE ends the dialog that knows it.
     const client = this.#dialogs.senderOf(message);
@@ -784,6 +785,7 @@ export class Exchange {
       cellFor: (request, flow, now) => (now < this.#repeatedUntil ? this.#cellFor(request, flow, now) : this.#config.cell),
       isLate: (branch, cell, method, now) => this.#late.isLate(branch, cell, method, now),
       mayBeRepeated: (now) => now < this.#repeatedUntil,
+      hasPassed: (branch) => this.#takeovers.hasPassed(branch),
       mayBeCopy: (flow, now) => now < this.#repeatedUntil && this.#takeovers.mayBeCopy(flow, now),
       nextTag: () => this.#tools.nextId(),
       sentBy: (flow) => this.#accesses.sentBy(flow),

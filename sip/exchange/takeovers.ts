@@ -1,4 +1,4 @@
-import { repeatedMs, replayedMs, takeoverEvidenceMs } from "../limits.ts";
+import { passedMax, repeatedMs, replayedMs, takeoverEvidenceMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { octetsOf } from "../message/octets.ts";
 import type { LiveRecord } from "../record/state-record.ts";
@@ -24,6 +24,8 @@ export class Takeovers {
   readonly #options: TakeoverOptions;
   /** When which access said that it has lost the other replica. */
   readonly #since = new Map<string, number>();
+  /** Branches, the oldest first. */
+  readonly #passed = new Set<string>();
   #cells: ReadonlySet<string> | undefined;
 
   constructor(options: TakeoverOptions) {
@@ -50,6 +52,18 @@ export class Takeovers {
     const hasLost = (access: string): boolean =>
       !isLine(access) && now - (this.#since.get(access) ?? Number.NEGATIVE_INFINITY) <= repeatedMs;
     return hasLost(from) && hasLost(to) ? preferred : this.#options.cell;
+  }
+
+  /** A 2xx to an INVITE has passed whose request another replica forwarded. */
+  passed(branch: string): void {
+    const [oldest] = this.#passed;
+    if (this.#passed.size >= passedMax && oldest !== undefined) this.#passed.delete(oldest);
+    this.#passed.add(branch);
+  }
+
+  /** Whether the INVITE of this branch of ours has been answered by such a 2xx: a copy of it has come late. */
+  hasPassed(branch: string): boolean {
+    return this.#passed.has(branch);
   }
 
   /** What an access had sent to the other replica, and has no acknowledgement for, it sends here with the change. */

@@ -35,6 +35,8 @@ export type ProxyEnvironment = {
   mayBeRepeated?(now: number): boolean;
   /** Whether a request that came on this flow may have come to the other replica before, which may have forwarded it. */
   mayBeCopy?(flow: string, now: number): boolean;
+  /** Whether a 2xx has passed to an INVITE of this branch that another replica had forwarded. */
+  hasPassed?(branch: string): boolean;
   /** A tag for a response of our own (RFC 3261 19.3). */
   nextTag(): string;
   /** What goes into our Via and Record-Route for messages that leave on this flow. */

@@ -534,9 +534,12 @@ export class Proxy {
     branch.via = viaTokenOf(this.#env, reference, tx.responseFlow, request.loop ?? "0", cell);
     const octets = this.requestOf(branch);
     if (octets.length > messageOctetsMax) return this.#fail(branch, 513, now);
+    const manner = this.#mannerOf(branch, now);
+    // Its caller has the answer, or gets it once more from the phone.
+    if (manner === "copy" && this.#env.hasPassed?.(branch.via.branch) === true) return this.drop(context);
     branch.state = "Calling";
     // It tells of silence, and has Timers B and F.
-    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, this.#mannerOf(branch, now));
+    branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, manner);
   }
 
   #mannerOf(branch: Branch, now: number): SendingManner {

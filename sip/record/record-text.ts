@@ -168,10 +168,25 @@ function inviteOf(json: Fields): Invite | undefined {
   if (best === undefined && json["best"] !== undefined) return undefined;
   const at = json["at"];
   if (!(at === undefined || isTime(at))) return undefined;
-  const progress = { lastStatus, lastResponse, recordRoute, waiting, branches, attempts, best, challenges };
-  // The order of fields is that of the sender's: replicas are compared by their texts.
-  const texts = at === undefined ? { expiresAt, request } : { expiresAt, request, at };
-  return { ...texts, flow, responseFlow, ...progress, cancelled, cancelReasons, declined };
+  const invite: Writable<Invite> = {
+    expiresAt,
+    request,
+    flow,
+    responseFlow,
+    lastStatus,
+    lastResponse,
+    recordRoute,
+    waiting,
+    branches,
+    attempts,
+    best,
+    challenges,
+    cancelled,
+    cancelReasons,
+    declined,
+  };
+  if (at !== undefined) invite.at = at;
+  return invite;
 }
 
 /** A list whose every element can be read. */
@@ -210,8 +225,11 @@ function branchOf(json: Fields): InviteBranch | undefined {
   if (!isText(mark) || !isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
   const breadth = json["breadth"];
   if (!(breadth === undefined || isSequence(breadth))) return undefined;
-  const known = { ...(breadth === undefined ? {} : { breadth }), ...(json["hasFound"] === true ? { hasFound: true } : {}) };
-  return { target, state, reference, branch, mark, flow, ...known, alternatives, cancelRequested, isLost: json["isLost"] === true };
+  const isLost = json["isLost"] === true;
+  const known: Writable<InviteBranch> = { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost };
+  if (breadth !== undefined) known.breadth = breadth;
+  if (json["hasFound"] === true) known.hasFound = true;
+  return known;
 }
 
 const branchStates = ["Resolving", "Calling", "Proceeding", "Cancelling", "Finished"] as const;
