@@ -36,7 +36,7 @@ export function isNeverWithin(method: string): boolean {
 }
 
 /** Whether it is about a REFER. Who says two Events means another one. */
-export function isOfRefer(message: SipMessage): boolean {
+function isOfRefer(message: SipMessage): boolean {
   const [event, ...others] = message.values(Header.Event);
   return others.length === 0 && event !== undefined && /^refer\s*(?:;|$)/i.test(event);
 }

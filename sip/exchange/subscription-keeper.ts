@@ -8,7 +8,6 @@ import { subscriptionKey } from "../record/keys.ts";
 import type { RecordStore } from "../record/record-store.ts";
 import type { Dialog, DialogSide } from "../record/values.ts";
 import { fnv1a } from "../transport/token.ts";
-import { isOfRefer } from "./strangers-within.ts";
 
 /** Of a request that a subscription lives by, and what is known of its two ends. */
 export type SubscriptionEvent = {
@@ -88,8 +87,7 @@ export class SubscriptionKeeper {
     const { callId, fromTag = "", toTag = "" } = notify;
     if (this.isAwaited(callId, toTag, now)) return true;
     const known = this.#store.dialog(subscriptionKey(callId, fromTag, toTag));
-    // Two who refer each other have one record.
-    return known !== undefined && known.expiresAt > now && (known.caller.tag === toTag || isOfRefer(notify));
+    return known !== undefined && known.expiresAt > now && known.caller.tag === toTag;
   }
 
   /** A final response to SUBSCRIBE, REFER or NOTIFY passes. */

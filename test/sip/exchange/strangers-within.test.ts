@@ -142,8 +142,10 @@ describe("in a call that was answered a stranger", () => {
   it("who has referred a phone of ours may ask no more of it, and tell it nothing else", () => {
     const { world, bob, eve, call } = called(200);
     answers(world, bob, one(call.send(world, "REFER", "caller", { headers: ["Refer-To: <sip:x@elsewhere.test>"] }), "REFER"), 202);
-    const reboot = { headers: ["Event: check-sync;reboot=true", "Subscription-State: active"] };
-    expect(told(call.send(world, "NOTIFY", "caller", reboot))).toEqual([`${eve.key} 403`]);
+    for (const event of ["check-sync;reboot=true", "talk", "refer"]) {
+      const notify = { headers: [`Event: ${event}`, "Subscription-State: active"] };
+      expect(told(call.send(world, "NOTIFY", "caller", notify))).toEqual([`${eve.key} 403`]);
+    }
     expect(told(call.send(world, "SUBSCRIBE", "caller", { headers: ["Event: dialog"] }))).toEqual([`${eve.key} 403`]);
     expect(told(call.send(world, "SUBSCRIBE", "caller", { headers: ["Event: refer", "Expires: 0"] }))).toEqual([`${bob.key} SUBSCRIBE`]);
     expect(told(call.send(world, "NOTIFY", "callee", { headers: ["Event: refer"] }))).toEqual([`${eve.key} NOTIFY`]);
