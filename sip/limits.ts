@@ -378,7 +378,7 @@ export const phoneSearchesPerUserMax: number = phoneSearchesMax / 4;
 export const contactSearchesPerSecondMax = 50;
 /** Of one caller's, so that nobody takes the others' share. */
 export const contactSearchesPerCallerMax = 5;
-/** Other exchanges that are asked for one Contact; in a larger cluster it may not be found. */
+/** Other exchanges that are asked for one Contact. In a larger cluster only that of the user in Referred-By is: 480 when he has not registered it. */
 export const exchangesAskedMax = 64;
 /** Records whose text is kept for the disk: more wait for it only when it is full, and 10 000 texts are some 5 MB. */
 export const keptTextsMax = 10_000;

@@ -2,6 +2,8 @@ import type { BindingRecord } from "../record/state-record.ts";
 
 /** A flow that a phone has registered: what another exchange needs to know of a binding to find the phone. */
 export type PhoneFlow = {
+  /** Whose it is, where phones were looked for by their Contact alone. */
+  readonly addressOfRecord?: string;
   readonly contact: string;
   /** `+sip.instance`; empty when there was none. */
   readonly instanceId: string;

@@ -24,17 +24,29 @@ export type ContactWaiter = {
   readonly request: Preprocessed;
   /** Who calls, as has been proved. */
   readonly caller: string;
-  /** The exchange that is likely to know: of who has sent the caller there (Referred-By). */
+  /** The user of ours that Referred-By names; empty: none. */
+  readonly referrer: string;
+  /** The exchange of that user. */
   readonly first: number | undefined;
 };
 
-type Search = { readonly timer: Timer; readonly waiter: ContactWaiter; pending: number };
+type Search = {
+  readonly timer: Timer;
+  readonly waiter: ContactWaiter;
+  readonly holders: PhoneFlow[];
+  pending: number;
+  /** Not everybody who may know has said it. */
+  isPartial: boolean;
+};
 
 /**
  * Finds the phone that has registered a Contact which nobody can dial: a softphone's (RFC 7118 5, a host under `.invalid`). A phone that is
  * told to call it (Refer-To with Replaces, RFC 3891) sends such a request, and no address-of-record stands in it. So it is looked for here, and
- * where it is not, all other exchanges are asked at once. That is rare and costs a look at every binding: for callers who have proved who they are, and so
+ * all other exchanges are asked at once. That is rare and costs a look at every binding: for callers who have proved who they are, and so
  * many times a second.
+ *
+ * A Contact is no secret, and nothing keeps a subscriber from registering that of another one. So the user whom Referred-By names has it, if he has registered it.
+ * Else it must be that of one user only, and every exchange must have said so: otherwise nobody is called.
  */
 export class ContactFinder {
   readonly #options: ContactFinderOptions;
@@ -52,34 +64,37 @@ export class ContactFinder {
     return this.#searches.size;
   }
 
-  /** What another exchange asks: the flows on which phones have registered a Contact here. */
-  flowsOf(contact: string, now: number): PhoneFlow[] {
-    return this.#mayLook(now) ? this.#look(contact, now) : [];
+  /** What another exchange asks: the flows on which phones have registered a Contact here. Unavailable: there were too many questions. */
+  flowsOf(contact: string, now: number): PhoneFlow[] | "unavailable" {
+    return this.#mayLook(now) ? this.#look(contact, now) : "unavailable";
   }
 
   /** Looks for the phone of a Request-URI; `found` is called, perhaps before this returns. */
   find(waiter: ContactWaiter, now: number): void {
     const contact = waiter.request.message.requestUri;
     if (!this.#mayLook(now) || !this.#mayAsk(waiter.caller)) return this.#options.found(waiter, undefined, now);
-    const flow = latestOf(this.#look(contact, now));
-    const others = flow === undefined ? this.#others(waiter.first) : [];
-    if (others.length === 0) return this.#options.found(waiter, flow, now);
+    const holders = this.#look(contact, now);
+    const sure = flowOf(holders, waiter.referrer);
+    const { others, isPartial } = this.#others(waiter.first);
+    if (sure !== undefined || others.length === 0) return this.#options.found(waiter, sure ?? onlyFlow(holders, isPartial), now);
     this.#names += 1;
     const name = `${prefix}${this.#names.toString(36)}`;
     const timer = new Timer((at) => this.#end(name, undefined, at));
-    this.#searches.set(name, { timer, waiter, pending: others.length });
+    this.#searches.set(name, { timer, waiter, holders, pending: others.length, isPartial });
     this.#options.timers.set(timer, now + phoneSearchMs);
     for (const exchange of others) this.#options.ask(contact, exchange, name);
   }
 
   /** What another exchange says; too late, nobody listens. False: it is no answer to this. */
-  answered(name: string, flows: readonly PhoneFlow[], now: number): boolean {
+  answered(name: string, answer: readonly PhoneFlow[] | "unavailable", now: number): boolean {
     if (!name.startsWith(prefix)) return false;
     const search = this.#searches.get(name);
     if (search === undefined) return true;
     search.pending -= 1;
-    const flow = latestOf(flows);
-    if (flow !== undefined || search.pending === 0) this.#end(name, flow, now);
+    if (answer === "unavailable") search.isPartial = true;
+    else search.holders.push(...answer);
+    const sure = flowOf(search.holders, search.waiter.referrer);
+    if (sure !== undefined || search.pending === 0) this.#end(name, sure ?? onlyFlow(search.holders, search.isPartial), now);
     return true;
   }
 
@@ -98,21 +113,19 @@ export class ContactFinder {
     for (const { value } of this.#options.bindings()) {
       if (value === undefined || value.flow === "" || value.expiresAt <= now) continue;
       if (!value.contact.toLowerCase().includes(uri.host) || !isSamePhone(uri, value.contact)) continue;
-      const { instanceId, flow, registeredAt } = value;
-      flows.push({ contact: value.contact, instanceId, flow, registeredAt });
+      const { addressOfRecord, instanceId, flow, registeredAt } = value;
+      flows.push({ addressOfRecord, contact: value.contact, instanceId, flow, registeredAt });
     }
     return flows;
   }
 
-  #others(first: number | undefined): number[] {
+  /** Who is asked. Where all cannot be, nobody but the user of Referred-By can have it. */
+  #others(first: number | undefined): { readonly others: readonly number[]; readonly isPartial: boolean } {
     const { exchange, exchangeCount } = this.#options;
     const count = exchangeCount();
-    const others: number[] = first === undefined || first === exchange ? [] : [first];
-    for (let step = 1; step < count && others.length < exchangesAskedMax; step += 1) {
-      const other = (exchange + step) % count;
-      if (other !== first) others.push(other);
-    }
-    return others;
+    if (count - 1 > exchangesAskedMax) return { others: first === undefined || first === exchange ? [] : [first], isPartial: true };
+    const others = Array.from({ length: count }, (_, index) => index).filter((index) => index !== exchange);
+    return { others, isPartial: false };
   }
 
   /** A look goes through all bindings: so many in one second. */
@@ -144,8 +157,20 @@ function isSamePhone(uri: SipUri, contact: string): boolean {
   return other.host === uri.host && other.port === uri.port && unescapeUri(other.user ?? "") === unescapeUri(uri.user ?? "");
 }
 
-function latestOf(flows: readonly PhoneFlow[]): string | undefined {
+/** Of the latest binding of this user that has it. */
+function flowOf(holders: readonly PhoneFlow[], addressOfRecord: string | undefined): string | undefined {
   let latest: PhoneFlow | undefined;
-  for (const each of flows) if (latest === undefined || each.registeredAt > latest.registeredAt) latest = each;
+  if (addressOfRecord === "") return undefined;
+  for (const each of holders) {
+    if (each.addressOfRecord === addressOfRecord && (latest === undefined || each.registeredAt > latest.registeredAt)) latest = each;
+  }
   return latest?.flow;
+}
+
+/** The same of the only user who has it; undefined: there are more, or may be. */
+function onlyFlow(holders: readonly PhoneFlow[], isPartial: boolean): string | undefined {
+  const [holder] = holders;
+  if (holder === undefined || isPartial || holders.some(({ addressOfRecord }) => addressOfRecord !== holder.addressOfRecord))
+    return undefined;
+  return flowOf(holders, holder.addressOfRecord);
 }

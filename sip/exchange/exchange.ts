@@ -255,14 +255,13 @@ export class Exchange {
   }
 
   /** Where the phones of an address-of-record of this slice are, or those with this Contact (`sip:...`), for another exchange that asks. */
-  flowsOf(name: string, now: number): PhoneFlow[] {
+  flowsOf(name: string, now: number): PhoneFlow[] | "unavailable" {
     return /^sips?:/i.test(name) ? this.#contacts.flowsOf(name, now) : this.#registrar.flowsOf(name, now);
   }
 
   /** The answer to a {@link Effect} of type `flows`. One that nobody waits for any more is ignored. */
   flows(reference: string, answer: readonly PhoneFlow[] | "unavailable", now: number): void {
-    const flows = answer === "unavailable" ? [] : answer;
-    if (!this.#contacts.answered(reference, flows, now)) this.#finder.answered(reference, flows, now);
+    if (!this.#contacts.answered(reference, answer, now)) this.#finder.answered(reference, answer === "unavailable" ? [] : answer, now);
     this.#settle(now);
   }
 
@@ -643,7 +642,7 @@ export class Exchange {
       this.#transactions.trying(tx, now);
       const referrer = message.has(Header.ReferredBy) ? addressOfRecordIn(this.#map, message.text(Header.ReferredBy) ?? "") : "";
       const first = referrer === "" ? undefined : exchangeOf(this.#map, referrer);
-      return this.#contacts.find({ tx, request, caller: calling.caller ?? "", first }, now);
+      return this.#contacts.find({ tx, request, caller: calling.caller ?? "", referrer, first }, now);
     }
     if (calling.callee === undefined) {
       const outside: Target = { requestUri: message.requestUri, routes: [] };

@@ -196,7 +196,7 @@ export class Replica {
   }
 
   /** For an exchange of this cell that has a call with one of these phones. */
-  flowsOf(addressOfRecord: string, answer: (flows: PhoneFlow[]) => void): void {
+  flowsOf(addressOfRecord: string, answer: (flows: PhoneFlow[] | "unavailable") => void): void {
     this.#enter(() => answer(this.exchange.flowsOf(addressOfRecord, this.#cell.host.now)), undefined);
   }
 
@@ -323,7 +323,7 @@ export class Replica {
         return 0;
       case "flows":
         this.#cell.host.trace(() => `exchange ${this.number} asks exchange ${effect.exchange} where ${effect.addressOfRecord} is`);
-        this.#ask<readonly PhoneFlow[]>(
+        this.#ask<readonly PhoneFlow[] | "unavailable">(
           effect.exchange,
           (other, answer) => other.flowsOf(effect.addressOfRecord, answer),
           (found, at) => this.exchange.flows(effect.reference, found, at),

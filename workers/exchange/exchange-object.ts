@@ -223,7 +223,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   /** Where a user's phones are, for an exchange that has a call with one of them. */
-  flowsOf(addressOfRecord: string): Promise<PhoneFlow[]> {
+  flowsOf(addressOfRecord: string): Promise<PhoneFlow[] | "unavailable"> {
     return this.#enter(() => this.#exchange.flowsOf(addressOfRecord, Date.now()));
   }
 

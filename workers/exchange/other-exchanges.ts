@@ -28,7 +28,7 @@ export class OtherExchanges {
 
   /** Where an address-of-record's phones are now. */
   flows(addressOfRecord: string, exchange: number): Promise<readonly PhoneFlow[] | "unavailable"> {
-    return this.#ask<readonly PhoneFlow[]>(
+    return this.#ask<readonly PhoneFlow[] | "unavailable">(
       exchange,
       (object) => object.flowsOf(addressOfRecord),
       (cell) => askCell(this.#env, this.#map, cell, `/cell/flows/${exchange}`, addressOfRecord),

@@ -53,6 +53,13 @@ function statuses(sent: readonly Sent[]): number[] {
   return sent.filter(({ message }) => !message.isRequest).map(({ message }) => message.status);
 }
 
+/** The exchanges that are asked for a Contact that Bob calls. */
+function asked(exchangeCount: number, headers: readonly string[]): number[] {
+  const world = World.of(exchangeCount);
+  proved(world.bobs, bob, "INVITE", contact, headers);
+  return world.bobs.flowsAsked.map(({ exchange }) => exchange);
+}
+
 /** As many as it takes to have Bob and Carol served by two. */
 const several = [2, 3, 4, 5, 6, 7, 8].find((count) => {
   const map = testMap("digest", count);
@@ -142,14 +149,13 @@ describe("a softphone is called by the Contact that it has registered", () => {
     expect(world.answerQuestions()).toEqual([]);
   });
 
-  it("exchangesAskedMax: no more are asked, the one of who referred to it first", () => {
-    const world = World.of(1_000);
-    proved(world.bobs, bob, "INVITE", contact, referral);
-    const asked = world.bobs.flowsAsked.map(({ exchange }) => exchange);
-    expect(asked).toHaveLength(exchangesAskedMax);
-    expect(new Set(asked).size).toBe(exchangesAskedMax);
-    expect(asked[0]).toBe(exchangeOf(testMap("digest", 1_000), "alice@example.test"));
-    expect(asked).not.toContain(exchangeOf(testMap("digest", 1_000), "bob@example.test"));
+  it("exchangesAskedMax: no more are asked; of a larger cluster that of who referred to it, and no other one", () => {
+    const all = asked(exchangesAskedMax + 1, []);
+    expect(all).toHaveLength(exchangesAskedMax);
+    expect(new Set(all).size).toBe(exchangesAskedMax);
+    expect(all).not.toContain(exchangeOf(testMap("digest", exchangesAskedMax + 1), "bob@example.test"));
+    expect(asked(1_000, [])).toEqual([]);
+    expect(asked(1_000, referral)).toEqual([exchangeOf(testMap("digest", 1_000), "alice@example.test")]);
   });
 
   it("contactSearchesPerCallerMax, contactSearchesPerSecondMax: more find nobody, until the next second", () => {
@@ -158,9 +164,121 @@ describe("a softphone is called by the Contact that it has registered", () => {
     for (let call = 0; call < 20; call += 1) proved(world.bobs, bob, "MESSAGE", contact);
     expect(world.bobs.flowsAsked.length).toBeLessThanOrEqual(contactSearchesPerCallerMax * 7);
     const { exchange, now } = world.carols;
-    const answers = Array.from({ length: 1_000 }, () => exchange.flowsOf(contact, now).length);
-    expect(answers.filter((count) => count > 0)).toHaveLength(contactSearchesPerSecondMax);
+    const answers = Array.from({ length: 1_000 }, () => exchange.flowsOf(contact, now));
+    // Who has not looked does not say that there is nobody: else a flood of questions would hide whose Contact it is.
+    expect(answers.filter((each) => each !== "unavailable")).toEqual(
+      Array.from({ length: contactSearchesPerSecondMax }, () => [expect.objectContaining({ contact })]),
+    );
     expect(exchange.flowsOf(contact, now + 1_000)).toHaveLength(1);
     expect(exchange.flowsOf("sip:", now + 1_000)).toEqual([]);
+  });
+});
+
+/** Another subscriber, who has read Carol's Contact in a call of hers, and registers it as his own. */
+const mallory = Object.assign(new TestPhone("mal", "198.51.100.66", 5099, "WS"), { contact: carol.contact });
+
+/** So many exchanges, and users at whichever of them serves each. */
+class Cluster {
+  readonly count: number;
+  readonly #exchanges = new Map<number, TestExchange>();
+
+  constructor(count: number) {
+    this.count = count;
+    for (const user of ["bob", "carol", "mal"]) this.of(user).addSubscriber(user, "password");
+  }
+
+  numberOf(user: string): number {
+    return exchangeOf(testMap("digest", this.count), `${user}@example.test`);
+  }
+
+  of(user: string): TestExchange {
+    const exchange = this.numberOf(user);
+    const known = this.#exchanges.get(exchange) ?? new TestExchange("digest", { exchange, exchangeCount: this.count });
+    this.#exchanges.set(exchange, known);
+    return known;
+  }
+
+  register(phone: TestPhone, expires = 600): void {
+    const world = this.of(phone.user);
+    // One who registers later.
+    world.now += 1_000;
+    expect(registered(world, phone, [], expires)?.message.status).toBe(200);
+  }
+
+  /** Whose phones an INVITE of Bob's to Carol's Contact reaches, and the final status that he hears at once. */
+  call(headers: readonly string[], isReversed = false, isMute: (exchange: number) => boolean = () => false): (string | number)[] {
+    const world = this.of("bob");
+    const sent = proved(world, bob, "INVITE", contact, headers);
+    const questions = world.flowsAsked.splice(0);
+    for (const { addressOfRecord, exchange, reference } of isReversed ? questions.toReversed() : questions) {
+      if (isMute(exchange)) continue;
+      const other = this.#exchanges.get(exchange);
+      world.exchange.flows(reference, other?.exchange.flowsOf(addressOfRecord, other.now) ?? [], world.now);
+    }
+    const names = new Map([carol, mallory].map(({ key, user }) => [key, user]));
+    return [...sent, ...world.drain()].flatMap(({ key, message }): (string | number)[] => {
+      if (message.isRequest) return [names.get(key) ?? "somebody else"];
+      return message.status >= 200 && message.status !== 407 ? [message.status] : [];
+    });
+  }
+}
+
+/** The three users at one exchange; at three; and each two of them at one. */
+const clusters: readonly number[] = [1, ...apart()];
+
+function apart(): number[] {
+  const users = ["bob", "carol", "mal"].map((user) => `${user}@example.test`);
+  const patterns = new Map<string, number>();
+  for (let count = 2; count <= exchangesAskedMax; count += 1) {
+    const [bobs = 0, carols = 0, mals = 0] = users.map((user) => exchangeOf(testMap("digest", count), user));
+    const pattern = `${bobs === carols} ${bobs === mals} ${carols === mals}`;
+    if (!patterns.has(pattern)) patterns.set(pattern, count);
+  }
+  return [...patterns.values()];
+}
+
+describe.each(clusters)("a Contact that another subscriber has registered as well (%i exchanges)", (count) => {
+  const byCarol = ["Referred-By: <sip:carol@example.test>"];
+  const bySomebody = [[], ["Referred-By: <sip:dave@example.test>"], ["Referred-By: <sip:carol@outside.test>"], ["Referred-By: nonsense"]];
+
+  it.each([false, true])("is not his: it is Carol's when Referred-By names her, else nobody's (answers reversed: %s)", (isReversed) => {
+    for (const isHersFirst of [true, false]) {
+      const cluster = new Cluster(count);
+      for (const phone of isHersFirst ? [carol, mallory] : [mallory, carol]) cluster.register(phone);
+      expect(cluster.call(byCarol, isReversed)).toEqual(["carol"]);
+      for (const headers of bySomebody) {
+        cluster.of("bob").now += 1_000;
+        expect(cluster.call(headers, isReversed)).toEqual([480]);
+      }
+    }
+  });
+
+  it("is hers alone when he has gone", () => {
+    const cluster = new Cluster(count);
+    cluster.register(carol);
+    cluster.register(mallory);
+    cluster.register(mallory, 0);
+    expect(cluster.call([])).toEqual(["carol"]);
+  });
+
+  it("is not his while the exchange of Carol is silent, cannot be reached, or has been asked too much", () => {
+    const cluster = new Cluster(count);
+    const isHers = (exchange: number): boolean => exchange === cluster.numberOf("carol");
+    if (isHers(cluster.numberOf("bob"))) return;
+    cluster.register(carol);
+    cluster.register(mallory);
+    for (const headers of [byCarol, ...bySomebody]) {
+      const world = cluster.of("bob");
+      world.now += 1_000;
+      expect(cluster.call(headers, false, isHers)).toEqual([]);
+      // It is repeated until it is acknowledged.
+      const sent = world.advance(phoneSearchMs);
+      expect([sent.every(({ key }) => key === bob.key), new Set(statuses(sent))]).toEqual([true, new Set([480])]);
+    }
+    const hers = cluster.of("carol");
+    for (let question = 0; question < contactSearchesPerSecondMax; question += 1) hers.exchange.flowsOf(contact, hers.now);
+    expect(cluster.call(byCarol)).toEqual([480]);
+    cluster.of("bob").now += 1_000;
+    expect(cluster.call([])).toEqual([480]);
   });
 });

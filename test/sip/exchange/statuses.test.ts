@@ -261,6 +261,11 @@ const cases: Readonly<Record<string, (one: Case) => void>> = {
     one.callProved("sip:x@y.invalid;transport=ws");
     one.resolves();
   },
+  "a `.invalid` Contact that two users have registered": (one) => {
+    one.register(one.browser);
+    one.register(Object.assign(new TestPhone("alice", "198.51.100.8", 5099, "WS"), { contact: one.browser.contact }));
+    one.callProved(one.browser.contact.slice(1, -1));
+  },
   "a tel: URI": (one) => void one.callProved("tel:+1555"),
   "a caller of ours without credentials": (one) => one.callAs([]),
   "a caller of ours with a wrong password": (one) => {
