@@ -1,10 +1,11 @@
 import { memoryFrom, type Memory } from "../record/memory.ts";
 import type { PhoneFlow } from "../dialog/present-flow.ts";
 import { isParseError, type ParseError } from "../errors.ts";
-import { messageOctetsMax, repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
+import { inviteLifetimeMs, messageOctetsMax, repeatedMs, retryAfterSeconds, sweepMs } from "../limits.ts";
 import { buildResponse, type HeaderField } from "../message/build.ts";
 import { capabilityHeaders } from "../message/capabilities.ts";
 import { Header } from "../message/header-names.ts";
+import { octetsOf } from "../message/octets.ts";
 import { parseMessage, type SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
 import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../placement/cluster-map.ts";
@@ -50,7 +51,13 @@ import { Takeovers } from "./takeovers.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { isReliableFlow, Whereabouts, type DialogTarget } from "./whereabouts.ts";
 
-export type ExchangeConfig = { readonly exchange: number; readonly cell: string; readonly map: ClusterMap };
+export type ExchangeConfig = {
+  readonly exchange: number;
+  readonly cell: string;
+  readonly map: ClusterMap;
+  /** Until when an INVITE may ring that this exchange had in hand and has forgotten, ms; absent: any that there may have been before now. */
+  readonly orphansUntil?: number | undefined;
+};
 
 /** What is not a function of the arguments, given by the shell. */
 export type ExchangeTools = {
@@ -200,7 +207,7 @@ export class Exchange {
     const isNews = this.store.apply(record, "pair");
     if (record.kind === "invite") {
       this.#invites.cameFromPair(record.key, now);
-      this.#cancelEarly(record.key, now);
+      if (this.#orphans.hasEarlyCancels) this.#cancelEarly(record, now);
     }
     if (record.kind === "dialog" && isNews && this.#invites.answeredThere(record, now)) this.#settle(now);
     if (record.kind === "binding" && isNews && this.#finder.registered(addressOfRecordOfBindingKey(record.key))) this.#settle(now);
@@ -231,6 +238,11 @@ export class Exchange {
     const isDoubtful = (flow: string): boolean => isLine(accessOfFlow(flow)) && !this.#accesses.isReachable(accessOfFlow(flow));
     this.#transactions.flowsDoubtful(isDoubtful, now);
     this.#settle(now);
+  }
+
+  /** Until when an INVITE may ring that nobody remembers, ms: what an exchange that slept with nothing in hand is told when it wakes. */
+  get orphansUntil(): number {
+    return this.#orphans.until;
   }
 
   /** How far this replica's memory of dialogs goes back. */
@@ -460,7 +472,7 @@ export class Exchange {
       cancel: (tx, cancelTx, message, now) => {
         const invite = tx ?? this.#takeovers.adoptedForCancel(message, now);
         if (invite === undefined && this.#orphans.cancel(cancelTx, message, now)) return;
-        if (tx === undefined && invite !== undefined) this.#orphans.remember(cancelTx, message);
+        if (tx === undefined && invite !== undefined) this.#orphans.remember(cancelTx, message, now);
         this.#proxy.cancel(invite, cancelTx, message, now);
         if (invite !== undefined) this.#orphans.alsoCancel(cancelTx, message, invite.owner, now);
       },
@@ -527,7 +539,7 @@ export class Exchange {
         isKnown: (flow) => isReliableFlow(flow) || this.store.bindingsOnFlow(flow).length > 0,
         dialogTarget: (request, at) => this.#whereabouts.dialogTarget(request, at),
       },
-      now,
+      this.#config.orphansUntil ?? now + inviteLifetimeMs,
     );
   }
 
@@ -560,8 +572,10 @@ export class Exchange {
   }
 
   /** The other replica has an INVITE in hand whose CANCEL was answered here: it did not know of that. */
-  #cancelEarly(key: string, now: number): void {
-    const early = this.#orphans.earlyCancelOf(key);
+  #cancelEarly({ key, value }: StateRecord & { readonly kind: "invite" }, now: number): void {
+    const message = value === undefined ? undefined : parseMessage(octetsOf(value.request));
+    if (value === undefined || message === undefined || isParseError(message)) return;
+    const early = this.#orphans.earlyCancelOf(key, message, value.flow, now);
     const invite = early === undefined ? undefined : this.#takeovers.adoptedForCancel(early.message, now);
     if (early === undefined || invite === undefined) return;
     this.#proxy.cancel(invite, early.tx, early.message, now);
@@ -571,7 +585,8 @@ export class Exchange {
   /** A new request: RFC 3261 16.2. */
   #request(tx: ServerTransaction, message: SipMessage, now: number): void {
     if (tx.kind === "inviteServer" && this.#takeovers.repeatedInvite(tx, message, now)) return;
-    if (tx.kind === "inviteServer" && this.#orphans.earlyCancelOf(tx.key) !== undefined) return this.#refuseFor(tx, message, 487, now);
+    if (tx.kind === "inviteServer" && this.#orphans.earlyCancelOf(tx.key, message, tx.flow, now) !== undefined)
+      return this.#refuseFor(tx, message, 487, now);
     const request = this.#proxy.preprocess(message, tx.flow);
     if (isParseError(request)) return this.#refuseFor(tx, message, request.status, now, request.reason);
     this.#process(tx, request, now);

@@ -58,7 +58,12 @@ type Hangup = {
   readonly at: number;
 };
 
-export type EarlyCancel = { readonly tx: NonInviteServerTransaction; readonly message: SipMessage };
+export type EarlyCancel = {
+  readonly tx: NonInviteServerTransaction;
+  readonly message: SipMessage;
+  /** When no copy of its INVITE can come any more. */
+  readonly until: number;
+};
 
 export type OrphanedInvitesOptions = {
   readonly env: ProxyEnvironment;
@@ -79,7 +84,8 @@ export type OrphanedInvitesOptions = {
  * INVITEs that ring and that no replica remembers: both have died at once. Their callers may hang up all the same (RFC 3261 16.10), and what
  * the phones refuse is acknowledged. Answers need nothing from here, they go on by their Vias.
  *
- * Only as long after a start, or a takeover, as an INVITE of before may ring. Later whoever cancels what is not there gets 481 at once.
+ * Only as long after a start, or a takeover, as an INVITE of before may ring. Later whoever cancels what is not there gets 481 at once. An exchange that
+ * wakes has slept with nothing in hand: it has lost none.
  */
 export class OrphanedInvites {
   readonly #options: OrphanedInvitesOptions;
@@ -90,12 +96,19 @@ export class OrphanedInvites {
   readonly #refused = new Set<string>();
   readonly #shares = new OrphanShares();
 
-  /** CANCELs of INVITEs that were not in hand here, by the keys of those: a copy may come here yet, or the other replica may go on with it. */
+  /** CANCELs of INVITEs that were not in hand here, by whose they are: a copy may come here yet, or the other replica may go on with it. */
   readonly #early = new Map<string, EarlyCancel>();
+  /** The latest end of theirs. */
+  #earlyUntil = 0;
 
-  constructor(options: OrphanedInvitesOptions, now: number) {
+  /** `until`: when nothing of before can ring any more. */
+  constructor(options: OrphanedInvitesOptions, until: number) {
     this.#options = options;
-    this.#until = now + inviteLifetimeMs;
+    this.#until = until;
+  }
+
+  get until(): number {
+    return this.#until;
   }
 
   /** Another replica has ended, and perhaps not told of all that it had in hand. */
@@ -115,20 +128,35 @@ export class OrphanedInvites {
       { request, orphan, responseFlow: tx.responseFlow, said: new Set(), unproven: 0, copy: undefined, at: now },
       now,
     );
-    this.remember(tx, message);
+    this.#remember(tx, message, this.#until);
     return true;
   }
 
-  /** A CANCEL was answered whose INVITE the other replica has in hand, or may have. */
-  remember(tx: NonInviteServerTransaction, message: SipMessage): void {
-    const [oldest] = this.#early.keys();
-    if (this.#early.size >= orphansRememberedMax && oldest !== undefined) this.#early.delete(oldest);
-    this.#early.set(serverKey(message, "INVITE") ?? "", { tx, message });
+  /** A CANCEL was answered whose INVITE the other replica has in hand. */
+  remember(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+    this.#remember(tx, message, now + inviteLifetimeMs);
   }
 
-  /** The CANCEL that was answered here for the INVITE with this key, before that was in hand; undefined: none. */
-  earlyCancelOf(key: string): EarlyCancel | undefined {
-    return this.#early.size === 0 ? undefined : this.#early.get(key);
+  #remember(tx: NonInviteServerTransaction, message: SipMessage, until: number): void {
+    const [oldest] = this.#early.keys();
+    if (this.#early.size >= orphansRememberedMax && oldest !== undefined) this.#early.delete(oldest);
+    this.#early.set(earlyKey(serverKey(message, "INVITE"), message, tx.flow), { tx, message, until });
+    this.#earlyUntil = Math.max(this.#earlyUntil, until);
+  }
+
+  get hasEarlyCancels(): boolean {
+    return this.#early.size > 0;
+  }
+
+  /**
+   * The CANCEL that was answered here for the INVITE with this key, before that was in hand; undefined: none. One that proves nothing ends nothing but
+   * what has the same source, Call-ID and From tag: a branch can be guessed.
+   */
+  earlyCancelOf(key: string, invite: SipMessage, flow: string, now: number): EarlyCancel | undefined {
+    if (this.#early.size === 0) return undefined;
+    if (now >= this.#earlyUntil) this.#early.clear();
+    const early = this.#early.get(earlyKey(key, invite, flow));
+    return early === undefined || now >= early.until ? undefined : early;
   }
 
   /**
@@ -257,6 +285,10 @@ export class OrphanedInvites {
     if (callee === undefined || (message.toTag !== undefined) !== (message.method === "ACK") || !isServedHere(callee)) return [];
     return targets(callee, message.requestUri.startsWith("sips:"), now).slice(0, branchesMax);
   }
+}
+
+function earlyKey(key: string | undefined, { callId, fromTag = "" }: SipMessage, flow: string): string {
+  return `${key ?? ""} ${callId} ${fromTag} ${sourceOfFlow(flow)}`;
 }
 
 /**

@@ -39,6 +39,11 @@ export function isUniqueServerKey(key: string): boolean {
   return key.startsWith(magicCookie);
 }
 
+/** Whether Call-ID and From tag are the same: those of a CANCEL are its INVITE's (RFC 3261 9.1). */
+export function isSameCall(one: SipMessage, other: SipMessage): boolean {
+  return one.callId === other.callId && one.fromTag === other.fromTag;
+}
+
 /** RFC 3261 8.2.2.2: what two requests share when a fork brought one request here twice; undefined inside a dialog. */
 export function mergeKeyOf(message: SipMessage): string | undefined {
   const cSeq = message.cSeq;

@@ -8,7 +8,7 @@ import { sourceOfFlow } from "../transport/source.ts";
 import { HeldRequests, type Held } from "./held-requests.ts";
 import { fireInviteClient, receiveInviteResponse, startCopy, startInvite, terminateInviteClient } from "./invite-client.ts";
 import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
-import { clientKey, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
+import { clientKey, isSameCall, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
 import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
 import { newClientTransaction, sayOnce } from "./new-client.ts";
@@ -367,7 +367,9 @@ export class TransactionLayer {
   #receiveCancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
     const inviteKey = serverKey(message, "INVITE");
     const invite = inviteKey === undefined ? undefined : this.#servers.get(inviteKey);
-    if (invite?.kind !== "inviteServer") return this.#machinery.user.cancel(undefined, tx, message, now);
+    // RFC 3261 9.1: they are the same. A branch alone can be guessed.
+    if (invite?.kind !== "inviteServer" || (invite.request !== undefined && !isSameCall(invite.request, message)))
+      return this.#machinery.user.cancel(undefined, tx, message, now);
     const wasRefused = invite.state === "Completed";
     this.#machinery.user.cancel(invite, tx, message, now);
     if (wasRefused) askedAgain(invite, tx, message, this.#machinery.transport);

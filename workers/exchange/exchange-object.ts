@@ -35,6 +35,7 @@ import { Pair } from "./pair.ts";
 import { PairCalls } from "./pair-calls.ts";
 import { PairNews } from "./pair-news.ts";
 import { acceptPairSocket } from "./pair-socket.ts";
+import { Rest } from "./rest.ts";
 import { isTrunkError, TrunkSockets, type LostTrunk, type TrunkInput } from "./trunk-sockets.ts";
 
 /** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none. */
@@ -76,6 +77,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** What has waited for commits and is about to leave: see {@link ExchangeObject.#sendReleased}. */
   #released = new Outbox();
   #isReleasing = false;
+  readonly #rest: Rest;
   /** When records are to be looked at for what has expired, ms. */
   #nextSweep = 0;
 
@@ -84,8 +86,9 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#map = clusterMapOf(env);
     this.#number = numberOfName(ctx.id);
     const nextId = randomIds();
+    this.#rest = new Rest(`${env.CELL} ${this.#number}`);
     this.#exchange = new Exchange(
-      { exchange: this.#number, cell: env.CELL, map: this.#map },
+      { exchange: this.#number, cell: env.CELL, map: this.#map, orphansUntil: this.#rest.orphansUntil },
       { sign: tokenSigner(env.TANDEM_SECRET), hash: hashOf, nextId },
       Date.now(),
     );
@@ -557,6 +560,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** Transactions in progress keep the object awake; records that will expire one day only have it wake for a moment. */
   #arm(now: number): void {
     const deadline = this.#exchange.nextDeadline();
+    if (deadline === undefined) this.#rest.begin(this.#exchange.orphansUntil);
+    else this.#rest.end();
     if (deadline !== undefined) return this.#deadlines.armTimer(deadline, now);
     this.#deadlines.disarmTimer();
     if (this.#exchange.store.size > this.#exchange.store.count("subscriber")) void this.#deadlines.armAlarm(now + sweepAlarmMs);

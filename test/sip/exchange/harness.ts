@@ -64,6 +64,8 @@ export type TestExchangeOptions = {
   readonly cell?: string;
   readonly now?: number;
   readonly map?: Partial<ClusterMap>;
+  /** What one that wakes knows of before it slept. */
+  readonly orphansUntil?: number;
 };
 
 /** One exchange with a gateway g1 and a line a.0, simulated time, and what it sent. Nothing is faked but the world around it. */
@@ -82,7 +84,7 @@ export class TestExchange {
     this.now = options.now ?? startedAt;
     const boot = options.now === undefined ? "" : (options.now - startedAt + 1_000_000).toString(36);
     this.exchange = new Exchange(
-      { exchange: options.exchange ?? 0, cell: options.cell ?? "a", map },
+      { exchange: options.exchange ?? 0, cell: options.cell ?? "a", map, orphansUntil: options.orphansUntil },
       {
         sign: (text) => createHmac("sha256", "test").update(text).digest("hex").slice(0, 20),
         hash,

@@ -15,7 +15,7 @@ import {
 } from "../../../sip/limits.ts";
 import type { Transport } from "../../../sip/transport/flow.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
-import { answer, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
+import { answer, startedAt, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
 
 const uri = "sip:bob@example.test";
 const route = "Route: <sip:example.test;lr>";
@@ -247,6 +247,50 @@ describe("[RFC3261 16.10] an INVITE that rings and that no replica remembers", (
   });
 });
 
+/** What a stranger's CANCEL of nothing brings. */
+const saidTo = (world: TestExchange): string[] => said(world.receive(keyOf(1), lie("192.0.0.1", "bob", 1)));
+
+describe("an exchange that wakes", () => {
+  const halfHour = 1_800_000;
+
+  /** Bob's phone is on the disk; undefined: a start. */
+  function woken(orphansUntil?: number): TestExchange {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const before = new TestExchange("open");
+    before.receive(bob.key, bob.register(2 * 3_600));
+    const world = new TestExchange("open", { now: before.now + halfHour, ...(orphansUntil === undefined ? {} : { orphansUntil }) });
+    for (const record of before.exchange.store.takeDirty().put) world.exchange.restore(record);
+    return world;
+  }
+
+  it("has lost no INVITE by sleeping: the window is that of its start, and 481 after it", () => {
+    expect(saidTo(woken())).toEqual(["200", "CANCEL"]);
+    expect(saidTo(woken(startedAt + inviteLifetimeMs))).toEqual(["481"]);
+    expect(saidTo(woken(startedAt + halfHour + 1))).toEqual(["200", "CANCEL"]);
+    expect(saidTo(woken(startedAt + halfHour))).toEqual(["481"]);
+  });
+
+  it("may have lost one when the other replica ends then: a takeover opens the window, and the next sleep does not close it", () => {
+    const world = woken(startedAt);
+    world.exchange.takeOver(undefined, world.now);
+    world.drain();
+    expect(world.exchange.orphansUntil).toBe(world.now + inviteLifetimeMs);
+    expect(saidTo(world)).toEqual(["200", "CANCEL"]);
+  });
+
+  it("knows when it was at rest: not while a phone rings", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const alice = new TestPhone("alice", "198.51.100.7", 5070, "TCP");
+    const world = new TestExchange("open");
+    world.receive(bob.key, bob.register());
+    const [heard] = world.receive(alice.key, alice.request("INVITE", uri)).filter(({ message }) => message.method === "INVITE");
+    if (heard === undefined) throw new Error("nothing was forwarded");
+    world.receive(bob.key, answer(heard.message, 180, "b"));
+    world.advance(120_000);
+    expect(world.exchange.nextDeadline()).toBeDefined();
+  });
+});
+
 /** Somebody who has heard of no INVITE, and says that it is over; a source, a callee and a call of its own for each. */
 function lie(source: string, callee: string, n: number, method = "CANCEL"): string {
   return (
@@ -429,6 +473,83 @@ describe("[RFC3261 16.10] an INVITE that rings, no replica remembers, and its ca
     for (let copy = 0; copy < 2; copy += 1) expect(said(world.receive(alice.key, invite))).toEqual(["487"]);
     const other = invite.replace("branch=z9hG4bK", "branch=z9hG4bKother").replace("Call-ID: ", "Call-ID: other-");
     expect(said(world.receive(alice.key, other))).toEqual(["100", "INVITE"]);
+  });
+
+  it("is not refused for a CANCEL of somebody else, who has guessed its branch", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob], "TCP");
+    const eve = new TestPhone("eve", "198.51.100.66", 5060);
+    const cancel = sameTransaction(invite, "CANCEL");
+    // By another source; from the same address (an office), but of another call; by another party of the same call.
+    const lies: readonly (readonly [TestPhone, string])[] = [
+      [eve, cancel],
+      [new TestPhone("eve", "198.51.100.7", 6060), cancel.replace(/Call-ID: /, "Call-ID: x")],
+      [new TestPhone("eve", "198.51.100.7", 6061), cancel.replace(/;tag=alice-tag/, ";tag=other")],
+      [eve, cancel.replace(/Call-ID: /, "Call-ID: y").replace(/;tag=alice-tag/, ";tag=other")],
+    ];
+    for (const [from, text] of lies) world.receive(from.key, text, from.access);
+    expect(said(world.receive(alice.key, invite))).toEqual(["100", "INVITE"]);
+  });
+
+  it("and rings on when somebody else cancels it under its branch", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob], "TCP");
+    const [copy] = world.receive(alice.key, invite).filter(({ message }) => message.method === "INVITE");
+    if (copy === undefined) throw new Error("nothing was forwarded");
+    world.receive(bob.key, answer(copy.message, 180, "b"));
+    const eve = new TestPhone("eve", "198.51.100.66", 5060);
+    const changes = [
+      (text: string) => text.replace(/Call-ID: /, "Call-ID: x"),
+      (text: string) => text.replace(/;tag=alice-tag/, ";tag=other"),
+    ];
+    for (const change of changes) {
+      world.receive(eve.key, change(sameTransaction(invite, "CANCEL")));
+      const sent = world.advance(40_000);
+      expect(statusesTo(sent, alice)).toEqual([]);
+      expect(cancelsOf(sent)).not.toContain(`${bob.key} ${branchOf(copy)}`);
+    }
+    expect(statusesTo(world.receive(alice.key, sameTransaction(invite, "CANCEL")), alice)).toEqual([200]);
+  });
+
+  it("is refused for its CANCEL, though somebody else has sent one under its branch before or after", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    for (const isFirst of [true, false]) {
+      const { world, alice, invite } = ringing([bob], "TCP");
+      const eve = new TestPhone("eve", "198.51.100.66", 5060);
+      const guess = sameTransaction(invite, "CANCEL").replace(/Call-ID: /, "Call-ID: x");
+      const cancels: (readonly [TestPhone, string])[] = [
+        [eve, guess],
+        [alice, sameTransaction(invite, "CANCEL")],
+      ];
+      for (const [from, text] of isFirst ? cancels : cancels.toReversed()) {
+        world.receive(from.key, text, from.access);
+        // The CANCEL before it has been answered long enough.
+        world.advance(33_000);
+      }
+      expect(said(world.receive(alice.key, invite))).toEqual(["487"]);
+    }
+  });
+
+  it("inviteLifetimeMs: an INVITE after the window is another call, whatever was cancelled in it", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob], "TCP");
+    world.advance(inviteLifetimeMs - 1_000);
+    world.receive(alice.key, sameTransaction(invite, "CANCEL"));
+    world.advance(1_000);
+    expect(said(world.receive(alice.key, invite))).toEqual(["100", "INVITE"]);
+  });
+
+  it("the other replica's goes on, when who has cancelled it here is somebody else", () => {
+    const bob = new TestPhone("bob", "203.0.113.9", 5080);
+    const { world, alice, invite } = ringing([bob], "TCP");
+    const other = startedAnew(world, "b");
+    for (const record of world.exchange.store.records("binding")) other.exchange.restore(record);
+    const eve = new TestPhone("eve", "198.51.100.66", 5060);
+    other.receive(eve.key, sameTransaction(invite, "CANCEL").replace(/Call-ID: /, "Call-ID: x"));
+    world.receive(alice.key, invite);
+    tell(world, other);
+    other.advance(cancelAnswerMs);
+    expect(statusesTo(other.sent, alice)).toEqual([]);
   });
 
   it("is over when the other replica has it in hand, and this one has answered the CANCEL before it knew of that", () => {
