@@ -10,6 +10,7 @@ export class Failure extends Error {
 
 /** The message of anything that was thrown, in one line. */
 export function reasonOf(thrown: unknown): string {
+  if (codeOf(thrown) === "ENOSPC") return "the disk is full: make room where the state directory lies, then try again";
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   return text.replaceAll(/\s*\n\s*/g, " ").trim();
 }

@@ -132,9 +132,9 @@ export class StateDirectory {
    */
   lock(): boolean {
     const own = this.file(`lock.${process.pid}`);
-    writeFileSync(own, `${JSON.stringify({ pid: process.pid, started: startOf(process.pid) })}\n`);
     let stale = false;
     try {
+      writeFileSync(own, `${JSON.stringify({ pid: process.pid, started: startOf(process.pid) })}\n`);
       // Linking fails when the name is taken, and the file is whole from its first moment on.
       for (let attempt = 0; attempt < 3; attempt += 1) {
         try {
