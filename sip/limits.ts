@@ -28,7 +28,10 @@ export const addressOfRecordOctetsMax = 256;
 export const addressesInNameMax = 8;
 /** Percent escapes within percent escapes of a name that are undone (`%2540`), each a pass over it. No phone is known that undoes more than two. */
 export const escapesDepthMax = 4;
-/** A Contact's URI: one with push parameters has 200 to 500 octets (RFC 8599), with a web push endpoint more. Over: 400. */
+/**
+ * A Contact's URI: one with push parameters has 200 to 500 octets (RFC 8599), with a web push endpoint more. Over: 400 to a REGISTER. A dialog has none then,
+ * and goes by the flows in its token.
+ */
 export const contactOctetsMax = 1_024;
 
 /** RFC 3261 10: bindings of one address-of-record, over all its phones. Over: 403. */
@@ -249,6 +252,29 @@ export const sweepMs = 60_000;
  * lines that stand for days without a session timer exist. It is also how long a token is good where its dialog's record has been lost.
  */
 export const dialogLifetimeMs = 7 * 24 * 3600 * 1000;
+/**
+ * Octets of dialogs that stand, in one exchange: an ordinary call is 2 KB (docs/performance.md), so these are 24 000. With what rings and what has finished
+ * the object stays below Cloudflare's 128 MB. Over: 503 with Retry-After to whoever begins another one.
+ */
+export const dialogOctetsMax = 48 * 1024 * 1024;
+/** Of all that strangers have begun, who have shown no password: 6000 ordinary calls. The rest is for subscribers, whatever strangers send. */
+export const dialogOctetsOfStrangersMax: number = dialogOctetsMax / 4;
+/** Of one source of theirs, an address or an IPv6 /64: 1500 calls, as many as a carrier without an account brings to one exchange. */
+export const dialogOctetsPerSourceMax: number = dialogOctetsOfStrangersMax / 4;
+/** Of theirs with one address-of-record: 380 calls, a conference. A door phone that answers by itself takes no more. */
+export const dialogOctetsPerCalleeMax: number = dialogOctetsOfStrangersMax / 16;
+/**
+ * What rings when a share is full may still be answered: so much of it is kept then. Over: the answer passes, and nothing else of that dialog. It takes one
+ * phone that answers an INVITE a thousand times, or answers all that ring at once.
+ */
+export const dialogOctetsFactor = 1.5;
+/** What a dialog is without its texts: measured, a call of 2.1 KiB. */
+export const dialogOctets = 1_792;
+/**
+ * A stranger's dialog of which nothing has been heard for so long goes, where strangers have taken half of a share that it counts in; else it has its week. A
+ * carrier's call says something in that time: session timers are half an hour (RFC 4028). Four hours, for as long other strangers may be kept out.
+ */
+export const strangersSilentMs = 4 * 3600 * 1000;
 /** Record-Route values that a dialog's record keeps of one side, of proxies that are not ours. Five of the longest seen; over: none is kept. */
 export const routeSetOctetsMax = 4_096;
 /** A subscription that says no end (RFC 6665 4.2.1.1: it should), and the longest that is believed. */

@@ -1,4 +1,5 @@
 import { isParseError } from "../errors.ts";
+import { contactOctetsMax, instanceIdOctetsMax } from "../limits.ts";
 import { Header } from "../message/header-names.ts";
 import { unquote } from "../message/params.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -38,6 +39,8 @@ export type SideContext = {
   readonly flow: string;
   /** `+sip.instance` of its binding; empty: see the Contact. */
   readonly instanceId: string;
+  /** Of a caller from outside: where the INVITE came from, as limits count it. */
+  readonly source?: string;
 };
 
 export type DialogStart = {
@@ -68,7 +71,7 @@ export function dialogFrom2xx(start: DialogStart): { readonly key: string; reado
     createdAt: now,
     expiresAt: expiresAtOf(response, now),
   };
-  return { key, value };
+  return { key, value: withSource(value, start.caller) };
 }
 
 /**
@@ -76,7 +79,8 @@ export function dialogFrom2xx(start: DialogStart): { readonly key: string; reado
  * request tells more.
  */
 export function dialogFromPassing2xx(start: Omit<DialogStart, "request">): { readonly key: string; readonly value: Dialog } | undefined {
-  const { response, caller, version, now } = start;
+  const { response, version, now } = start;
+  const { source: _, ...caller } = start.caller;
   const key = dialogKeyOf(response);
   const { fromTag = "", toTag = "" } = response;
   if (key === undefined) return undefined;
@@ -89,7 +93,11 @@ export function dialogFromPassing2xx(start: Omit<DialogStart, "request">): { rea
     createdAt: now,
     expiresAt: expiresAtOf(response, now),
   };
-  return { key, value };
+  return { key, value: withSource(value, start.caller) };
+}
+
+function withSource(dialog: Dialog, { source }: SideContext): Dialog {
+  return source === undefined ? dialog : { ...dialog, source };
 }
 
 function sideFrom(context: SideContext, tag: string, message: SipMessage, cSeq: number, version: Version): DialogSide {
@@ -223,14 +231,15 @@ function changedSide(side: DialogSide, changes: Partial<DialogSide>, version: Ve
   return isSame ? side : { ...next, version };
 }
 
-/** The URI of the first Contact, and its `+sip.instance`. */
+/** The URI of the first Contact, and its `+sip.instance`. One that is too long to be kept counts as none. */
 export function contactOf(message: SipMessage): { readonly uri: string; readonly instanceId: string } | undefined {
   if (!message.has(Header.Contact)) return undefined;
   const contacts = message.contacts;
   if (isParseError(contacts) || contacts === "*") return undefined;
   const [contact] = contacts;
-  if (contact === undefined) return undefined;
+  if (contact === undefined || contact.uri.length > contactOctetsMax) return undefined;
   const instance = unquote(contact.params.get("+sip.instance") ?? "");
   const bare = instance.startsWith("<") && instance.endsWith(">") ? instance.slice(1, -1) : instance;
+  if (bare.length > instanceIdOctetsMax) return { uri: contact.uri, instanceId: "" };
   return { uri: contact.uri, instanceId: /^urn:uuid:/i.test(bare) ? bare.toLowerCase() : bare };
 }

@@ -26,7 +26,8 @@ import type { Dialog, DialogSide } from "../record/values.ts";
 import { cellOfVersion } from "../record/version.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import { isReliable, transportOfFlow } from "../transport/flow.ts";
-import { callingOf, claimOfParty, isPlainly } from "./caller.ts";
+import { sourceOfFlow } from "../transport/source.ts";
+import { callingOf, claimOfParty, isPlainly, type Calling } from "./caller.ts";
 import { isOfSubscription, SubscriptionKeeper } from "./subscription-keeper.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
@@ -75,12 +76,12 @@ export class DialogKeeper {
     const map = this.#map();
     if (request === undefined) {
       // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.
-      const caller = sideOf(claimedBy(map, response.from), flowIfReliable(tx.flow));
+      const caller = callerOf(claimedBy(map, response.from), flowIfReliable(tx.flow), tx.flow);
       this.passed(response, caller, { ...sideOf(claimedBy(map, response.to), flow), instanceId: group }, now);
       return;
     }
     const calling = callingOf(map, request);
-    const caller = sideOf(calling.caller ?? "", flowBackTo(request, tx.flow));
+    const caller = callerOf(calling.caller ?? "", flowBackTo(request, tx.flow), tx.flow);
     const callee = { ...sideOf(calling.callee ?? "", flow), instanceId: group };
     const name = isPlainly(request.to, callee.addressOfRecord) ? undefined : claimOfParty(map, request.to)?.addressOfRecord;
     const isNamed = name !== undefined && name !== callee.addressOfRecord;
@@ -106,7 +107,7 @@ export class DialogKeeper {
   /** The same for a response whose request another replica forwarded: it came on `flow` and goes on to `upstream`. True: something changed. */
   followStray(response: SipMessage, upstream: string, flow: string, now: number): boolean {
     const map = this.#map();
-    const caller = sideOf(claimedBy(map, response.from), flowIfReliable(upstream));
+    const caller = callerOf(claimedBy(map, response.from), flowIfReliable(upstream), upstream);
     return this.passed(response, caller, sideOf(claimedBy(map, response.to), flowIfReliable(flow)), now);
   }
 
@@ -114,7 +115,7 @@ export class DialogKeeper {
   answered(request: SipMessage, response: SipMessage, caller: AnsweredSide, callee: AnsweredSide, now: number): void {
     const version = this.#clock.tick(now);
     const dialog = dialogFrom2xx({ request, response, caller, callee, version, now });
-    if (dialog === undefined || this.#store.dialog(dialog.key) !== undefined) return;
+    if (dialog === undefined || this.#store.dialog(dialog.key) !== undefined || !this.#store.dialogShares.mayKeep(dialog.value)) return;
     this.#store.apply({ kind: "dialog", key: dialog.key, version, value: dialog.value });
   }
 
@@ -126,6 +127,11 @@ export class DialogKeeper {
     const { key, dialog } = known;
     const version = this.#clock.tick(now);
     this.#put(key, dialog, onInDialogRequest(dialog, request, flowBackTo(request, flow), version).dialog, version, now);
+  }
+
+  /** Whether there is room for another dialog of this caller; `flow`: where his INVITE came from. */
+  mayBegin({ caller, callee = "" }: Calling, flow: string): boolean {
+    return this.#store.dialogShares.mayBegin(callee, caller === undefined ? (): string => sourceOfFlow(flow) : undefined);
   }
 
   /** What is known of a message's dialog; undefined: there is no record of it that counts. That of a subscription counts for its own requests only (RFC 5057). */
@@ -179,7 +185,11 @@ export class DialogKeeper {
     if (cSeq.method !== "INVITE" || response.status >= 300 || known !== undefined) return false;
     const version = this.#clock.tick(now);
     const dialog = dialogFromPassing2xx({ response, caller, callee, version, now });
-    return dialog !== undefined && this.#store.apply({ kind: "dialog", key, version, value: dialog.value });
+    return (
+      dialog !== undefined &&
+      this.#store.dialogShares.mayKeep(dialog.value) &&
+      this.#store.apply({ kind: "dialog", key, version, value: dialog.value })
+    );
   }
 
   /** Nobody here can know whether the ACKs that the other replica saw have passed: its dialogs count as confirmed. */
@@ -240,6 +250,12 @@ function claimedBy(map: ClusterMap, party: SipMessage["from"]): string {
 
 function sideOf(addressOfRecord: string, flow: string): AnsweredSide {
   return { addressOfRecord, flow, instanceId: "" };
+}
+
+/** Nothing is known of a caller from outside but where he is. */
+function callerOf(addressOfRecord: string, flow: string, cameOn: string): AnsweredSide {
+  const side = sideOf(addressOfRecord, flow);
+  return addressOfRecord === "" ? { ...side, source: sourceOfFlow(cameOn) } : side;
 }
 
 function flowIfReliable(flow: string): string {

@@ -642,6 +642,7 @@ export class Exchange {
     const wrong = calling.callerDomain === undefined ? refusalOfStranger(this.#map, message) : undefined;
     if (wrong !== undefined) return this.#refuseFor(tx, message, wrong.status, now, wrong.reason);
     if (showsAnother(this.#map, message, calling.caller)) return this.#refuseFor(tx, message, 403, now, "Not Your Name");
+    if (tx.kind === "inviteServer" && !isWithin && !this.#dialogs.mayBegin(calling, tx.flow)) return this.#refuseFor(tx, message, 503, now);
     vouch(request, calling);
     this.#forwardInitial(tx, calling.callerDomain === undefined ? ofStranger(this.#map, request) : request, calling, now);
   }

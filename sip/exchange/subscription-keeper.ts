@@ -111,7 +111,7 @@ export class SubscriptionKeeper {
     const subscriberTag = request.method === "NOTIFY" ? toTag : fromTag;
     const value =
       known ?? (event.dialog === undefined ? this.#newDialog(event, response, version) : withCaller(event.dialog, subscriberTag));
-    if (value === undefined) return;
+    if (value === undefined || (known === undefined && !this.#store.dialogShares.mayKeep(value))) return;
     this.#store.apply({ kind: "dialog", key, version, value: { ...value, state: "confirmed", expiresAt } });
   }
 

@@ -81,7 +81,7 @@ export class Interner {
 }
 
 function ownDialog(dialog: Dialog, earlier: Dialog | undefined): Dialog {
-  return {
+  const own: Dialog = {
     callId: again(dialog.callId, earlier?.callId),
     caller: ownSide(dialog.caller, earlier?.caller),
     callee: ownSide(dialog.callee, earlier?.callee),
@@ -89,6 +89,8 @@ function ownDialog(dialog: Dialog, earlier: Dialog | undefined): Dialog {
     createdAt: dialog.createdAt,
     expiresAt: dialog.expiresAt,
   };
+  const { source } = dialog;
+  return source === undefined ? own : { ...own, source: again(source, earlier?.source) };
 }
 
 function ownSide(side: DialogSide, earlier: DialogSide | undefined): DialogSide {

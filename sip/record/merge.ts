@@ -104,7 +104,9 @@ function joinDialogs(first: LiveRecord<"dialog">, second: LiveRecord<"dialog">):
   const createdAt = Math.min(first.value.createdAt, second.value.createdAt);
   const version = laterVersion(first.version, second.version);
   const expiresAt = laterExpiry(first, second);
+  const source = laterSource(first.value.source, second.value.source);
   const isFirst =
+    source === first.value.source &&
     caller === first.value.caller &&
     callee === first.value.callee &&
     state === first.value.state &&
@@ -113,7 +115,14 @@ function joinDialogs(first: LiveRecord<"dialog">, second: LiveRecord<"dialog">):
     version === first.version;
   if (isFirst) return first;
   const value: Dialog = { callId: first.value.callId, caller, callee, state, createdAt, expiresAt };
+  if (source !== undefined) return { kind: "dialog", key: first.key, version, value: { ...value, source } };
   return { kind: "dialog", key: first.key, version, value };
+}
+
+/** Any of two, the same whichever comes first. */
+function laterSource(first: string | undefined, second: string | undefined): string | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return first < second ? second : first;
 }
 
 /** The expiry that the later version says: session timers may shorten it (RFC 4028). */

@@ -1,12 +1,13 @@
 import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, keptTextsMax, recentEndMs } from "../limits.ts";
-import { endOfDialog } from "./dialog-end.ts";
+import { endOfCall } from "./dialog-end.ts";
+import { DialogShares } from "./dialog-shares.ts";
 import { Interner } from "./interner.ts";
 import { KeyIndex } from "./key-index.ts";
 import { addressOfRecordOfBindingKey } from "./keys.ts";
 import { merge, type Held } from "./merge.ts";
 import { serializeRecord } from "./record-text.ts";
 import { needsRow, type RowPolicy } from "./row-policy.ts";
-import { isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
+import { endsEarlier, isOfCall, isTombstone, rowId, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
 import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
 import { msOfVersion } from "./version.ts";
 
@@ -59,6 +60,8 @@ export class RecordStore {
     dialog: new Map(),
   };
   readonly #live: Record<RecordKind, number> = { subscriber: 0, binding: 0, invite: 0, dialog: 0 };
+  /** What the dialogs among them take. */
+  readonly dialogShares = new DialogShares();
   readonly #byAddressOfRecord = new KeyIndex();
   readonly #byFlow = new KeyIndex();
   readonly #interner = new Interner();
@@ -300,11 +303,13 @@ export class RecordStore {
 
   /**
    * Forgets what may be forgotten at `now`: tombstones whose time is over and that the pair has (or never needed), bindings that
-   * expired as long ago as a tombstone would be kept, calls that ended for want of anything heard. Returns those calls: invites and
-   * dialogs whose end nobody has recorded. Goes through everything: call it every ten seconds or so.
+   * expired as long ago as a tombstone would be kept, calls that ended for want of anything heard, and strangers' where there is little room. Returns
+   * those calls: invites and dialogs whose end nobody has recorded. Goes through everything: call it every ten seconds or so.
    */
   sweep(now: number): LiveRecord<"invite" | "dialog">[] {
     const ended: LiveRecord<"invite" | "dialog">[] = [];
+    // Only when all have been looked at: so it is the same ones at both replicas.
+    const silent: Entry[] = [];
     for (const kind of recordKinds) {
       for (const entry of this.#tables[kind].values()) {
         const { record } = entry;
@@ -316,9 +321,13 @@ export class RecordStore {
         } else if (record.kind !== "subscriber" && endOfCall(record) + callTombstoneMs <= now) {
           ended.push(record);
           this.#forget(entry);
+        } else if (record.kind === "dialog" && this.dialogShares.isToGo(record.value, now)) {
+          ended.push(record);
+          silent.push(entry);
         }
       }
     }
+    for (const entry of silent) this.#forget(entry);
     return ended;
   }
 
@@ -379,8 +388,9 @@ export class RecordStore {
     entry.others = merged.others;
     if (isChanged) {
       const own = this.#interner.own(merged.record, before, origin === "local");
-      this.#count(before, -1);
-      this.#count(own, 1);
+      if (!isTombstone(before)) this.#live[before.kind] -= 1;
+      if (!isTombstone(own)) this.#live[own.kind] += 1;
+      if (before.kind === "dialog" && own.kind === "dialog") this.dialogShares.replaced(before, own);
       if (before.kind === "binding" && own.kind === "binding" && before.value?.flow !== own.value?.flow) {
         this.#unindexFlow(before);
         this.#indexFlow(own);
@@ -452,6 +462,7 @@ export class RecordStore {
 
   #count(record: StateRecord, by: 1 | -1): void {
     if (!isTombstone(record)) this.#live[record.kind] += by;
+    if (record.kind === "dialog") this.dialogShares.count(record, by);
   }
 
   #append(entry: Entry): void {
@@ -480,22 +491,4 @@ export class RecordStore {
     for (let entry = this.#newest; entry !== undefined && entry.sequence > after; entry = entry.previous) found = entry;
     return found;
   }
-}
-
-/** Of a connection that was lost nobody is told. */
-function endsEarlier(record: BindingRecord, onDisk: StateRecord | undefined): boolean {
-  if (onDisk?.kind !== "binding" || onDisk.value === undefined) return false;
-  return record.value === undefined ? record.isLost !== true : record.value.expiresAt < onDisk.value.expiresAt;
-}
-
-function endOfCall(record: LiveRecord<"invite" | "dialog">): number {
-  return record.kind === "dialog" ? endOfDialog(record.value) : record.value.expiresAt;
-}
-
-function isOfCall(record: StateRecord): boolean {
-  return record.kind === "invite" || record.kind === "dialog";
-}
-
-function rowId(record: StateRecord): string {
-  return `${record.kind} ${record.key}`;
 }

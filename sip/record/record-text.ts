@@ -250,6 +250,8 @@ function dialogOf(json: Fields): Dialog | undefined {
   const callee = sideOf(json["callee"]);
   if (caller === undefined || callee === undefined || !isText(callId) || !isTime(createdAt) || !isTime(expiresAt)) return undefined;
   if (state !== "answered" && state !== "confirmed") return undefined;
+  const { source } = json;
+  if (source !== undefined && isText(source)) return { callId, caller, callee, state, createdAt, expiresAt, source };
   return { callId, caller, callee, state, createdAt, expiresAt };
 }
 

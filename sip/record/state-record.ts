@@ -59,3 +59,18 @@ export function makeTombstone<Kind extends RecordKind>(
 export function orderOf(record: BindingRecord): { readonly callId: string; readonly cSeq: number } {
   return record.value ?? record;
 }
+
+/** Whether a binding ends earlier than its row says. Of a connection that was lost nobody is told. */
+export function endsEarlier(record: BindingRecord, onDisk: StateRecord | undefined): boolean {
+  if (onDisk?.kind !== "binding" || onDisk.value === undefined) return false;
+  return record.value === undefined ? record.isLost !== true : record.value.expiresAt < onDisk.value.expiresAt;
+}
+
+export function isOfCall(record: StateRecord): boolean {
+  return record.kind === "invite" || record.kind === "dialog";
+}
+
+/** Names a row among those of all kinds. */
+export function rowId(record: StateRecord): string {
+  return `${record.kind} ${record.key}`;
+}

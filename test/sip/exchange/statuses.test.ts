@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { spiralsMax } from "../../../sip/limits.ts";
+import { dialogOctetsPerCalleeMax, spiralsMax } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
 import { DialogCall } from "./dialog-call.ts";
@@ -338,6 +338,18 @@ const cases: Readonly<Record<string, (one: Case) => void>> = {
     far.receive(one.alice.key, one.alice.request("INVITE", bobUri, [proofOf(challenge, "INVITE", bobUri, "alice")]));
     one.callAs([]);
     one.world.sent = [...one.world.sent.slice(0, 1), ...far.advance(5_000)];
+  },
+  "a stranger, while as many answered calls of strangers stand as may": (one) => {
+    one.register(one.bob);
+    one.call();
+    one.answers(one.bob, 200, ["Contact: <sip:bob@203.0.113.9:5080>"]);
+    // Many calls, as one that is as large.
+    const record = one.world.exchange.store.records("dialog").next().value;
+    if (record === undefined) return;
+    const caller = { ...record.value.caller, contact: "x".repeat(dialogOctetsPerCalleeMax) };
+    one.world.exchange.restore({ ...record, key: "others one two", value: { ...record.value, caller } });
+    one.world.sent = [];
+    one.call(bobUri, ["Call-ID: another"]);
   },
   "a request that cannot be read": (one) => one.call(bobUri, ["Max-Forwards: many"]),
   "Max-Forwards is used up": (one) => one.call(bobUri, ["Max-Forwards: 0"]),

@@ -124,11 +124,19 @@ export const recordsArbitrary: fc.Arbitrary<StateRecord[]> = fc
             version: at,
             value: {
               callId: "d",
-              caller: side("alice", { cSeq, version: at, flow: at }),
-              callee: side("bob", { cSeq: other, version: at, flow: at }),
+              // A stranger's every other time, with Contacts and routes of other lengths.
+              caller: side("alice", { cSeq, version: at, flow: at, ...(ms % 2 === 0 ? { addressOfRecord: "" } : {}) }),
+              callee: side("bob", {
+                cSeq: other,
+                version: at,
+                flow: at,
+                contact: "x".repeat(ms),
+                ...(ms % 3 === 0 ? { routes: [at, at] } : {}),
+              }),
               state: isConfirmed ? "confirmed" : "answered",
               createdAt: ms,
               expiresAt: 1_000 + ms,
+              ...(ms % 5 === 0 ? {} : { source: `source-${cell}` }),
             },
           };
         case "end":
