@@ -191,7 +191,7 @@ export class TrunkPair {
 
   /**
    * How many heartbeat periods a replica that has been silent since then may be silent. When the other one was given up for that a moment before, it is the
-   * machine that is busy, and everything would go from one to the other and back, and be done twice each time.
+   * machine that is busy. Everything would go from one to the other and back then, and be done twice each time.
    */
   missedMax(cell: string, since: number): number {
     const otherSilentAt = this.#sides.find((side) => side.cell !== cell)?.silentAt ?? Number.NEGATIVE_INFINITY;
