@@ -306,14 +306,21 @@ function isAnyone({ contact, instanceId }: Phone): boolean {
 }
 
 /**
- * Where a phone of which nothing else is known may be now: what was registered in the place of its flow; else, if others may be taken for it, what was
- * registered so lately that it may have been.
+ * Where a phone of which nothing else is known may be now: on the flows of whatever was registered in the place of its flow; else, if others may be
+ * taken for it, on what was registered so lately that it may have been.
  */
 function likelyOnes({ flow, had = flow, isKnownByFlow }: Wayward, flows: readonly PhoneFlow[], now: number): PhoneFlow[] {
-  const own = flows.filter(({ formerFlows }) => formerFlows?.includes(had) === true);
+  const own = flowsBeside(had, flows);
   const isCertain = own.length > 0 || isKnownByFlow === true;
   const likely = isCertain ? own : flows.filter(({ registeredAt }) => now - registeredAt <= phoneReturnMs);
   return likely.map((each) => ({ ...each, contact: "", instanceId: "" }));
+}
+
+/** The flows of the phone that has, or had, this one: a phone with two of them has two bindings of one instance (RFC 5626 4.2). */
+function flowsBeside(had: string, flows: readonly PhoneFlow[]): readonly PhoneFlow[] {
+  const there = flows.filter(({ flow, formerFlows }) => flow === had || formerFlows?.includes(had) === true);
+  const instances = there.map(({ instanceId }) => instanceId);
+  return flows.filter((each) => there.includes(each) || (each.instanceId !== "" && instances.includes(each.instanceId)));
 }
 
 /** True for flows that are connections. */

@@ -22,12 +22,12 @@ class Returning {
   #cSeq = 0;
   phone: TestPhone;
 
-  constructor(user: string, port: number, transport: Transport, access?: string, isOutbound = false) {
+  constructor(user: string, port: number, transport: Transport, access?: string, isOutbound = false, [regId, name] = [1, port]) {
     const { contact: own, via } = new TestPhone(user, "203.0.113.9", port, transport, access);
     // A Contact stays (RFC 7118 5, RFC 5626 4.2).
     const contact = own.replace(`@${user}.`, `@${user}-${port}.`);
     this.#of = (at) => Object.assign(new TestPhone(user, "203.0.113.9", at, transport, access), { contact, via });
-    const instance = `;reg-id=1;+sip.instance="<urn:uuid:00000000-0000-4000-a000-00000000${port}>"`;
+    const instance = `;reg-id=${regId};+sip.instance="<urn:uuid:00000000-0000-4000-a000-00000000${name}>"`;
     this.#headers = [
       `To: <sip:${user}@example.test>`,
       `Call-ID: register-of-${port}`,
@@ -177,6 +177,52 @@ describe("[RFC5626 4.3] a caller whom another exchange serves", () => {
     const flows = [at(other.key, [joinFlow("a.0", "w0.c1.7f0000010001")]), at(own.key, [joinFlow("a.0", gone)])];
     call.world.exchange.flows(asked?.reference ?? "", flows as never, call.world.now);
     expect(told(call.world.drain())).toEqual([`${own.key} BYE`]);
+  });
+});
+
+/**
+ * A cut between the cells that nobody knows of yet: what a replica has been told since is nowhere else. Here is a call of phones with a flow at either
+ * cell, at the replica that has never heard of it, and reaches its own cell only.
+ */
+function youngInACut(): { readonly call: Call; readonly second: Record<"caller" | "callee", Returning> } {
+  const before = new TestExchange("open", options);
+  const caller = new Returning(here, 5070, "WS", "a.0", true);
+  const bob = new Returning("bob", 5080, "WS", "a.0", true);
+  const second = {
+    caller: new Returning(here, 5071, "WS", "b.0", true, [2, 5070]),
+    callee: new Returning("bob", 5081, "WS", "b.0", true, [2, 5080]),
+  };
+  before.exchange.connectAccess("b.0", [{ transport: "WS", host: "example.test", port: 80 }]);
+  for (const each of [second.caller, second.callee, caller, bob]) each.register(before);
+  const call = new DialogCall(before, caller.phone, bob.phone);
+  call.answer(before, 200);
+  one(call.send(before, "ACK", "caller"), "ACK");
+  const world = startedAnew(before);
+  world.exchange.connectAccess("b.0", [{ transport: "WS", host: "example.test", port: 80 }]);
+  world.exchange.setCells(new Set(["b"]), world.now);
+  return { call: { world, call, caller, bob, dead: [] }, second };
+}
+
+describe("[RFC5626 4.2] a phone with two flows, of a call that is known at the other side of a cut only", () => {
+  it.each(["BYE", "INVITE", "INFO"])("%s reaches it on the flow that it has on this side", (method) => {
+    for (const by of ["caller", "callee"] as const) {
+      const { call, second } = youngInACut();
+      const [sender, receiver] = by === "caller" ? [second.caller, second.callee] : [second.callee, second.caller];
+      const { key, access } = sender.phone;
+      const request = one(call.world.receive(key, call.call.request(method, by), access), method);
+      expect([request.access, request.key]).toEqual([receiver.phone.access, receiver.phone.key]);
+      const sent = call.world.receive(receiver.phone.key, answer(request.message, 200, "x"), receiver.phone.access);
+      expect(told(sent)).toEqual([`${key} 200`]);
+    }
+  });
+
+  it("not another phone of the user's that has one there", () => {
+    const { call, second } = youngInACut();
+    const other = new Returning("bob", 5091, "WS", "b.0", true);
+    other.register(call.world);
+    const { key, access } = second.caller.phone;
+    const request = one(call.world.receive(key, call.call.request("BYE", "caller"), access), "BYE");
+    expect(request.key).toBe(second.callee.phone.key);
   });
 });
 
