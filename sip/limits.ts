@@ -386,8 +386,8 @@ export const replayedMs: number = 1.2 * t1Ms;
 /** Branches of INVITEs that are remembered because their 2xx has passed without state; more take the place of the oldest. */
 export const passedMax = 1_000;
 /**
- * How long a silent phone of a dialog is looked for: as long as the request is waited for (Timer F). Cells that are cut from each other do not know
- * where it has registered until they meet again; nobody but the two of a call can make us look.
+ * How long a silent phone of a dialog is looked for, or the way to its flow is waited for where nothing else is known of it: as long as the request is
+ * (Timer F). Cells that are cut from each other do not know where it has registered until they meet again; nobody but the two of a call can make us look.
  */
 export const silentSearchMs: number = 64 * t1Ms - phoneSilentMs;
 /** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */

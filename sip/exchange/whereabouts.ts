@@ -124,11 +124,14 @@ export class Whereabouts {
   /** See `ProxyEnvironment.seek`. */
   seek(wanted: Wanted, now: number): void {
     if (wanted.target.seek === "registration") return this.#awaitRegistration(wanted, now);
-    const { request, failed, until, reference } = wanted;
+    const { request, failed, reference } = wanted;
     const { dialogs, resolved } = this.#options;
     const known = this.#options.ways.receiverOf(request, now) ?? this.#calledPhone(wanted);
     if ("status" in known) return resolved(reference, [], now);
-    const phone = "isKnownByFlow" in known ? this.#byFlow(request.message.to, known.flow) : known;
+    const isKnownByFlow = "isKnownByFlow" in known;
+    const phone = isKnownByFlow ? this.#byFlow(request.message.to, known.flow) : known;
+    // A dialog that is unknown here, on a flow that is out of reach, is known behind a cut: so is where its phone is now.
+    const until = isKnownByFlow && this.#isWayMissing(phone.flow, failed) ? (wanted.wayUntil ?? wanted.until) : wanted.until;
     const found = (flow: string | undefined, at: number): void => {
       if (flow !== undefined) dialogs.receiverMoved(request.message, flow, at);
       resolved(reference, flow === undefined ? [] : [flow], at);
@@ -243,10 +246,15 @@ export class Whereabouts {
 
   /** Whether it is worth to wait: for the way to its flow, or for its REGISTER. */
   #mayComeBack({ flow, addressOfRecord }: Wayward, failed: readonly string[], now: number): boolean {
-    const { accesses, flowsHere, registrar } = this.#options;
-    if (flow !== "" && !failed.includes(flow) && accesses.usable(flow) === undefined) return true;
+    const { flowsHere, registrar } = this.#options;
+    if (this.#isWayMissing(flow, failed)) return true;
     if (addressOfRecord === "") return false;
     return flowsHere(addressOfRecord, now) === undefined || registrar.mayReturn(addressOfRecord, now, () => true);
+  }
+
+  /** Whether its flow is not known to be dead, but cannot be reached: its gateway is away, or its cell, perhaps for this one only. */
+  #isWayMissing(flow: string, failed: readonly string[]): boolean {
+    return flow !== "" && !failed.includes(flow) && this.#options.accesses.usable(flow) === undefined;
   }
 
   /** An initial request goes to every phone that registers in time (RFC 3261 16.5), and to flows to which a way opens. */

@@ -13,6 +13,8 @@ export type Wanted = {
   readonly failed: readonly string[];
   /** How long it is worth to wait, ms since the epoch. */
   readonly until: number;
+  /** The same where its dialog is unknown, and it is the way to its flow that is missing; absent: `until`. */
+  readonly wayUntil?: number;
   readonly reference: string;
 };
 

@@ -61,8 +61,6 @@ import { answeredThere, isUnproven, mayGo } from "./unproven-places.ts";
 
 /** How long a next hop's addresses are waited for. A resolver gives up after 5 s. */
 const resolveMs = 6_000;
-/** Longer than anybody looks for a phone, who says himself when there is none. */
-const seekMs: number = phoneReturnMs + phoneSearchMs;
 /** RFC 3261 9.1: how long a cancelled branch is waited for. */
 const cancelMs: number = 64 * t1Ms;
 /** Addresses of one next hop that are tried (RFC 3263 4.3). */
@@ -500,11 +498,15 @@ export class Proxy {
     if (request === undefined) return this.#fail(branch, 408, now);
     if (target.seek === "first" || target.seek === "registration") {
       branch.state = "Resolving";
-      this.#watch(branch, seekMs, now);
       const reference = this.#name(branch);
       if (context.soughtUntil === 0) context.soughtUntil = now + phoneReturnMs;
+      const until = context.soughtUntil;
+      // One look is one look. Who is in no dialog may be called elsewhere instead.
+      const wayUntil = request.token === undefined || until <= now ? until : until + silentSearchMs - phoneReturnMs;
+      // Longer than anybody looks, who says himself when there is none.
+      this.#watch(branch, Math.max(wayUntil - now, phoneSearchMs) + phoneSearchMs, now);
       const failed = context.branches.map((other) => other.flow).filter((flow) => flow !== "");
-      return this.#env.seek({ request, target, failed, until: context.soughtUntil, reference }, now);
+      return this.#env.seek({ request, target, failed, until, wayUntil, reference }, now);
     }
     if (target.flow !== undefined) return this.#send(branch, target.flow, now);
     const nextHop = nextHopOf(request, target);

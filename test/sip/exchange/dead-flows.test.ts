@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formerFlowsMax, phoneReturnMs } from "../../../sip/limits.ts";
+import { formerFlowsMax, phoneReturnMs, phoneSearchMs, silentSearchMs } from "../../../sip/limits.ts";
 import { exchangeOf } from "../../../sip/placement/cluster-map.ts";
 import { joinFlow, type Transport } from "../../../sip/transport/flow.ts";
 import { RecordKind } from "../../../sip/transport/frame.ts";
@@ -58,9 +58,11 @@ class Returning {
 }
 
 /** A new replica has the registrations that were on the disk, and nothing else. */
-function startedAnew(dead: TestExchange): TestExchange {
+function startedAnew(dead: TestExchange, unknown?: string): TestExchange {
   const world = new TestExchange("open", { ...options, now: dead.now + 2_000 });
-  for (const record of dead.exchange.store.takeDirty().put) if (record.kind === "binding") world.exchange.restore(record);
+  for (const record of dead.exchange.store.takeDirty().put) {
+    if (record.kind === "binding" && record.value?.addressOfRecord !== unknown) world.exchange.restore(record);
+  }
   return world;
 }
 
@@ -182,9 +184,9 @@ describe("[RFC5626 4.3] a caller whom another exchange serves", () => {
 
 /**
  * A cut between the cells that nobody knows of yet: what a replica has been told since is nowhere else. Here is a call of phones with a flow at either
- * cell, at the replica that has never heard of it, and reaches its own cell only.
+ * cell, at the replica that has never heard of it, and reaches its own cell only. `unknown`: whose registrations are known behind the cut only.
  */
-function youngInACut(): { readonly call: Call; readonly second: Record<"caller" | "callee", Returning> } {
+function youngInACut(unknown?: string): { readonly call: Call; readonly second: Record<"caller" | "callee", Returning> } {
   const before = new TestExchange("open", options);
   const caller = new Returning(here, 5070, "WS", "a.0", true);
   const bob = new Returning("bob", 5080, "WS", "a.0", true);
@@ -193,11 +195,13 @@ function youngInACut(): { readonly call: Call; readonly second: Record<"caller" 
     callee: new Returning("bob", 5081, "WS", "b.0", true, [2, 5080]),
   };
   before.exchange.connectAccess("b.0", [{ transport: "WS", host: "example.test", port: 80 }]);
-  for (const each of [second.caller, second.callee, caller, bob]) each.register(before);
+  for (const each of [second.caller, second.callee]) each.register(before);
+  before.advance(1_000);
+  for (const each of [caller, bob]) each.register(before);
   const call = new DialogCall(before, caller.phone, bob.phone);
   call.answer(before, 200);
   one(call.send(before, "ACK", "caller"), "ACK");
-  const world = startedAnew(before);
+  const world = startedAnew(before, unknown);
   world.exchange.connectAccess("b.0", [{ transport: "WS", host: "example.test", port: 80 }]);
   world.exchange.setCells(new Set(["b"]), world.now);
   return { call: { world, call, caller, bob, dead: [] }, second };
@@ -214,6 +218,25 @@ describe("[RFC5626 4.2] a phone with two flows, of a call that is known at the o
       const sent = call.world.receive(receiver.phone.key, answer(request.message, 200, "x"), receiver.phone.access);
       expect(told(sent)).toEqual([`${key} 200`]);
     }
+  });
+
+  it("one that has none here is waited for as long as the request is: behind the cut it is known", () => {
+    const { call, second } = youngInACut("bob@example.test");
+    const { world, bob } = call;
+    const { key, access } = second.caller.phone;
+    expect(told(world.receive(key, call.call.request("BYE", "caller"), access))).toEqual([]);
+    expect(told(world.advance(silentSearchMs - 1_000))).toEqual([`${key} 100`]);
+    world.exchange.setCells(new Set(["a", "b"]), world.now);
+    const request = one(world.advance(0), "BYE");
+    expect([request.access, request.key]).toEqual([bob.phone.access, bob.phone.key]);
+    expect(told(world.receive(bob.phone.key, answer(request.message, 200, "x"), bob.phone.access))).toEqual([`${key} 200`]);
+  });
+
+  it("and no longer", () => {
+    const { call, second } = youngInACut("bob@example.test");
+    const { key, access } = second.caller.phone;
+    call.world.receive(key, call.call.request("BYE", "caller"), access);
+    expect(told(call.world.advance(silentSearchMs + phoneSearchMs))).toEqual([`${key} 100`, `${key} 480`]);
   });
 
   it("not another phone of the user's that has one there", () => {
