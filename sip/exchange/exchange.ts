@@ -824,6 +824,7 @@ export class Exchange {
         return "dead";
       },
       provisional: (context, _branch, _message, now) => this.#invites.rings(context, now),
+      unacknowledged: (tx, response, now) => this.#whereabouts.unacknowledged(tx, response, now),
       final: (context, status, branch, message, now) => this.#final(context, status, branch, message, now),
       changed: (context, now) => this.#invites.changed(context, now),
       vouch: (request) => vouch(request, callingOf(this.#map, request.message)),

@@ -3,7 +3,7 @@ import { presentFlow, type Phone, type PhoneFlow } from "../dialog/present-flow.
 import { isAlong } from "../dialog/route-set.ts";
 import { isParseError } from "../errors.ts";
 import { phoneReturnMs } from "../limits.ts";
-import type { SipMessage } from "../message/sip-message.ts";
+import { parseMessage, type SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
 import type { ClusterMap } from "../placement/cluster-map.ts";
 import type { Wanted } from "../proxy/environment.ts";
@@ -198,6 +198,20 @@ export class Whereabouts {
     };
     this.#find({ phone, failed, until: now + phoneReturnMs, found, instead }, now);
     return true;
+  }
+
+  /**
+   * A 2xx that its phone says again has reached nobody: the connection of its client may be half open, and the client on another one (RFC 5626 4.3).
+   * It is said there, too, and next time first there.
+   */
+  unacknowledged(tx: ServerTransaction, octets: Uint8Array, now: number): void {
+    const { dialogs, moveResponse } = this.#options;
+    const response = parseMessage(octets);
+    if (isParseError(response)) return;
+    const lost = tx.responseFlow;
+    const side = dialogs.senderOf(response) ?? this.#byFlow(response.from, lost);
+    const found = (flow: string | undefined, at: number): void => (flow === undefined ? undefined : moveResponse(tx, response, flow, at));
+    this.#find({ phone: { ...side, flow: "", had: lost, heardAt: 0 }, failed: [lost], until: now, found }, now);
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { SipMessage } from "../message/sip-message.ts";
 import type { SipUri } from "../message/uri.ts";
+import type { ServerTransaction } from "../transaction/transaction.ts";
 import type { Listener } from "../transport/flow.ts";
 import type { Sign } from "../transport/token.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
@@ -86,6 +87,8 @@ export type ProxyEnvironment = {
     message: SipMessage | undefined,
     now: number,
   ): number | undefined;
+  /** A 2xx has been forwarded once more, on a connection: nobody has acknowledged it. */
+  unacknowledged?(tx: ServerTransaction, response: Uint8Array, now: number): void;
   /** What `snapshotInvite` would give for this INVITE is another thing now, or nothing any more (`finalStatus` is not 0). */
   changed?(context: ResponseContext, now: number): void;
 };

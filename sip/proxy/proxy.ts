@@ -602,7 +602,7 @@ export class Proxy {
     const isFirst = context.finalStatus === 0;
     if (isFirst) context.finalStatus = message.status;
     this.#respond(context, message.status, upstream, now, commit);
-    if (!isFirst) return;
+    if (!isFirst) return context.tx.reliable ? this.#env.unacknowledged?.(context.tx, upstream, now) : undefined;
     context.cancelReasons = answeredElsewhere;
     this.#cancelPending(context, now);
     this.#close(context, now);

@@ -65,7 +65,7 @@ const statuses = (sent: readonly Sent[]): number[] => sent.map(({ message }) => 
 const viaOf = (sent: Sent | undefined): string => (valuesOf(sent, "Via")[0] ?? "").replace(/^[^;]*/, "");
 
 /** The other exchange answers: what is registered there. */
-function registeredThere({ world, mover }: Call, phones: readonly TestPhone[]): Sent[] {
+function registeredThere({ world, mover }: Pick<Call, "world" | "mover">, phones: readonly TestPhone[]): Sent[] {
   const asked = world.flowsAsked.at(-1);
   if (asked === undefined) throw new Error("nobody was asked");
   expect(asked.addressOfRecord).toBe(`${mover.user}@example.test`);
@@ -378,5 +378,50 @@ describe("[RFC5626 4.2] a phone that is slow, and whose other flow is dead", () 
     world.record(RecordKind.undeliverable, dead?.key ?? "", last?.text ?? "");
     world.advance(phoneReturnMs + 1_000);
     expect(statuses(world.sent)).toContain(480);
+  });
+});
+
+describe.each(["TCP", "TLS", "WS", "WSS"] as const)("a caller over %s that moves while it waits for the answer", (transport) => {
+  type Accepted = {
+    readonly world: TestExchange;
+    readonly mover: TestPhone;
+    /** Its phone says the 2xx once more. */
+    readonly again: () => Sent[];
+  };
+
+  /** Bob's phone has accepted a call whose caller is gone from its connection. */
+  function accepted(user: string): Accepted {
+    const world = new TestExchange("open", { exchange: bobsExchange, exchangeCount: 2 });
+    const [mover, bob] = [phoneOf(user, transport, 5070), new TestPhone("bob", "203.0.113.9", 5080)];
+    world.receive(bob.key, bob.register());
+    if (user === here) world.receive(mover.key, mover.register(), mover.access);
+    const sent = world.receive(mover.key, mover.request("INVITE", "sip:bob@example.test", [`Contact: ${mover.contact}`]), mover.access);
+    const [invite] = requestsIn(sent, "INVITE");
+    if (invite === undefined) throw new Error("no INVITE");
+    const again = (): Sent[] => world.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]));
+    world.advance(1_000);
+    expect(again()).toMatchObject([{ key: mover.key, message: { status: 200 } }]);
+    return { world, mover, again };
+  }
+
+  it.each([here, elsewhere])("[RFC5626 4.3] hears of a 2xx that nobody acknowledges where it has registered since: %s", (user) => {
+    const { world, mover, again } = accepted(user);
+    const back = moved(mover, transport);
+    for (let used = 0; used < 5; used += 1) back.register(); // its CSeq goes on
+    if (user === here) world.receive(back.key, back.register(), back.access);
+    world.advance(500);
+    const sent = again();
+    if (user === elsewhere) sent.push(...registeredThere({ world, mover }, [back]));
+    expect(sent.map(({ key, message }) => `${key} ${message.status}`)).toEqual([`${mover.key} 200`, `${back.key} 200`]);
+    world.advance(1_000);
+    expect(again().map(({ key }) => key)).toContain(back.key);
+  });
+
+  it("nobody else does, and nothing is said twice where it has not moved", () => {
+    const { world, mover, again } = accepted(elsewhere);
+    world.advance(500);
+    expect(again().map(({ key }) => key)).toEqual([mover.key]);
+    const other = Object.assign(phoneOf(elsewhere, transport, 7070), { contact: "<sip:other@other.invalid>" });
+    expect(registeredThere({ world, mover }, [mover, other])).toEqual([]);
   });
 });
