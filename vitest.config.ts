@@ -14,7 +14,7 @@ export default defineConfig({
       {
         test: {
           name: "core",
-          include: ["test/sip/**/*.test.ts", "test/house/**/*.test.ts", "test/simulation/**/*.test.ts"],
+          include: ["test/{sip,cluster,actors}/**/*.test.ts", "test/house/**/*.test.ts", "test/simulation/**/*.test.ts"],
           // For what hangs: how long a test takes on a busy machine says nothing.
           testTimeout: 60_000,
         },

@@ -8,7 +8,7 @@ import type { Bill } from "./cost/bill.ts";
 import { type Row, alignedText } from "./report.ts";
 import { type Load, type Measured, loadOf } from "./scale/model.ts";
 import { type Panel, svgOf } from "./scale/plot.ts";
-import { framesPerCall } from "./scale/trunk-simulation.ts";
+import { framesPerCall } from "./scale/backhaul-simulation.ts";
 import { shortNumber } from "./statistics.ts";
 
 /** Two data centres of one region. */
@@ -75,7 +75,7 @@ function printModel(): void {
   ];
   const lines = [
     line("objects (two replicas of each exchange)", ({ objects }) => objects),
-    line("trunks of 8 gateways", ({ trunks }) => trunks),
+    line("backhauls of 8 gateways", ({ backhauls }) => backhauls),
     line("frames/s into an exchange", ({ framesPerSecond }) => framesPerSecond),
     line("batches/s between two replicas", ({ batchesPerSecond }) => batchesPerSecond),
     line("frames and batches/s of an exchange", ({ eventsPerSecond }) => eventsPerSecond, "1000"),

@@ -48,7 +48,7 @@ export function modulesFor(bundle: Bundle, configFile: string): BundleModule[] {
 /** Changes with everything that a bundle is made of. */
 function sourcesHash(): string {
   const hash = createHash("sha256");
-  for (const part of ["package-lock.json", "wrangler.toml", "workers", "sip"]) {
+  for (const part of ["package-lock.json", "wrangler.toml", "workers", "actors", "cluster", "sip"]) {
     const path = join(root, part);
     if (!existsSync(path)) throw new Failure(`${path} is missing: this is not a whole checkout`);
     for (const file of statSync(path).isDirectory() ? filesIn(path) : [path]) {

@@ -1,4 +1,4 @@
-import type { ClusterMap } from "../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { UsageError } from "./errors.ts";
 import { type Layout, advertisedHostOf, hostInUri } from "./layout.ts";
 import { type Settings, firstStart, isWildcard } from "./settings.ts";

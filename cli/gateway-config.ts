@@ -2,7 +2,7 @@ import { stringify } from "smol-toml";
 import type { TlsFiles } from "./certificate.ts";
 import { type Layout, hostInUri } from "./layout.ts";
 
-/** The configuration file of one gateway, as `gateway/config.ts` reads it. The secret stays in its own file. `advertise`: the host that phones use. */
+/** The configuration file of one gateway, as `gateway/config/config.ts` reads it. The secret stays in its own file. `advertise`: the host that phones use. */
 export function gatewayConfigText(
   gateway: Layout["gateways"][number],
   cells: Layout["cells"],

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { pairOf, type ClusterMap } from "../sip/placement/cluster-map.ts";
+import { pairOf, type ClusterMap } from "../cluster/map/cluster-map.ts";
 import { ApiClient } from "./api-client.ts";
 import { type Bundle, ensureBundle, modulesFor, root } from "./bundle.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";

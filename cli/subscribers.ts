@@ -1,6 +1,6 @@
 import { createHash, randomInt } from "node:crypto";
 import { addressOfRecordOctetsMax, usernameOctetsMax } from "../sip/limits.ts";
-import { canonicalUser, usernameOf } from "../sip/placement/address-of-record.ts";
+import { canonicalUser, usernameOf } from "../cluster/map/address-of-record.ts";
 import { Failure } from "./errors.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { parse } from "smol-toml";
-import type { ClusterMap } from "../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import type { NamedObject } from "./databases.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { type Table, isTable } from "./json.ts";

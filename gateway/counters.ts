@@ -15,7 +15,7 @@ export type Counters = {
   undeliverable: number;
   framesIn: number;
   framesOut: number;
-  trunkFailures: number;
+  backhaulFailures: number;
   /** Lost replicas whose calls the other was told to take over, and messages that moved with them. */
   takeovers: number;
   messagesMoved: number;
@@ -40,7 +40,7 @@ export function newCounters(): Counters {
     undeliverable: 0,
     framesIn: 0,
     framesOut: 0,
-    trunkFailures: 0,
+    backhaulFailures: 0,
     takeovers: 0,
     messagesMoved: 0,
     connectionsOpened: 0,

@@ -1,19 +1,19 @@
-import { routingKeyOf } from "../sip/placement/routing-key.ts";
-import { type FrameRecord, RecordKind } from "../sip/transport/frame.ts";
-import { fnv1a } from "../sip/transport/token.ts";
-import type { Connection } from "./connection.ts";
+import { routingKeyOf } from "../cluster/map/routing-key.ts";
+import { type FrameRecord, RecordKind } from "../cluster/backhaul/frame.ts";
+import { fnv1a } from "../sip/flow/token.ts";
+import type { Connection } from "./connections/connection.ts";
 import type { Counters } from "./counters.ts";
 import type { Heart } from "./heart.ts";
-import { trunkHoldMs, unplacedOctetsMax } from "./limits.ts";
+import { backhaulHoldMs, unplacedOctetsMax } from "./limits.ts";
 import type { LocalAnswers } from "./local-answers.ts";
 import { Standstill } from "./standstill.ts";
-import type { Trunks } from "./trunks.ts";
+import type { Backhauls } from "./links/backhauls.ts";
 
 type Unplaced = { readonly flowKey: string; readonly octets: Uint8Array; readonly connection: Connection | undefined };
 
 /** Takes every message that came from outside to the exchange it belongs to. */
 export class Dispatcher {
-  readonly #trunks: Trunks;
+  readonly #backhauls: Backhauls;
   readonly #answers: LocalAnswers;
   readonly #counters: Counters;
   readonly #standstill: Standstill;
@@ -22,8 +22,8 @@ export class Dispatcher {
   #unplacedOctets = 0;
   #unplacedTimer: NodeJS.Timeout | undefined;
 
-  constructor(heart: Heart, trunks: Trunks, answers: LocalAnswers, counters: Counters) {
-    this.#trunks = trunks;
+  constructor(heart: Heart, backhauls: Backhauls, answers: LocalAnswers, counters: Counters) {
+    this.#backhauls = backhauls;
     this.#answers = answers;
     this.#counters = counters;
     this.#standstill = new Standstill(
@@ -53,7 +53,7 @@ export class Dispatcher {
     for (const { flowKey, octets, connection } of unplaced) this.#place(flowKey, octets, connection);
   }
 
-  /** Records of trunks that are no more: messages find their new place, the rest is of no use to another exchange. */
+  /** Records of backhauls that are no more: messages find their new place, the rest is of no use to another exchange. */
   displaced(records: readonly FrameRecord[]): void {
     for (const { kind, key, octets } of records) if (kind === RecordKind.message) this.#place(key, octets, undefined);
   }
@@ -69,14 +69,14 @@ export class Dispatcher {
   }
 
   #place(flowKey: string, octets: Uint8Array, connection: Connection | undefined): void {
-    const { map } = this.#trunks;
+    const { map } = this.#backhauls;
     if (map === undefined) {
       this.#hold({ flowKey, octets, connection });
       return;
     }
     const key = routingKeyOf(octets, 0, octets.length, map);
     const exchange = key?.exchange ?? fnv1a(flowKey) % map.exchangeCount;
-    const link = this.#trunks.offer(exchange, key?.cell, { kind: RecordKind.message, key: flowKey, octets }, Date.now());
+    const link = this.#backhauls.offer(exchange, key?.cell, { kind: RecordKind.message, key: flowKey, octets }, Date.now());
     if (link === undefined) this.#refuse(flowKey, octets);
     else connection?.usedBy(link);
   }
@@ -92,7 +92,7 @@ export class Dispatcher {
       const held = this.#unplaced;
       this.#forgetUnplaced();
       for (const { flowKey, octets } of held) this.#refuse(flowKey, octets);
-    }, trunkHoldMs);
+    }, backhaulHoldMs);
   }
 
   #forgetUnplaced(): void {

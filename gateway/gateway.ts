@@ -1,34 +1,34 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
-import { type Listener, parseFlowKey } from "../sip/transport/flow.ts";
+import { type Listener, parseFlowKey } from "../sip/flow/flow.ts";
 import { stringOf } from "../sip/message/octets.ts";
-import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../sip/transport/frame.ts";
-import type { GatewayConfig, ListenerConfig } from "./config.ts";
-import { Connections } from "./connections.ts";
-import { ControlLinks } from "./control-links.ts";
+import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../cluster/backhaul/frame.ts";
+import type { GatewayConfig, ListenerConfig } from "./config/config.ts";
+import { Connections } from "./connections/connections.ts";
+import { ControlLinks } from "./links/control-links.ts";
 import { type Counters, newCounters } from "./counters.ts";
-import { isSipLike } from "./datagram.ts";
+import { isSipLike } from "./listen/datagram.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { type Dns, SystemDns } from "./dns.ts";
-import { Doorkeeper } from "./doorkeeper.ts";
-import { Egress } from "./egress.ts";
+import { type Dns, SystemDns } from "./dns/dns.ts";
+import { Doorkeeper } from "./connections/doorkeeper.ts";
+import { Egress } from "./connections/egress.ts";
 import { Heart } from "./heart.ts";
 import { heartbeatDefault, lookMsMax } from "./limits.ts";
 import { LocalAnswers } from "./local-answers.ts";
 import type { Log } from "./log.ts";
-import { NextHopResolver } from "./resolver.ts";
-import { SourceLimit } from "./source-limit.ts";
-import { StreamListener } from "./stream-listener.ts";
-import { isStun, stunAnswer } from "./stun.ts";
-import type { TrunkLink } from "./trunk-link.ts";
-import { Trunks } from "./trunks.ts";
-import { UdpListener } from "./udp-listener.ts";
-import { WebSocketListener } from "./websocket-listener.ts";
+import { NextHopResolver } from "./dns/resolver.ts";
+import { SourceLimit } from "./connections/source-limit.ts";
+import { StreamListener } from "./listen/stream-listener.ts";
+import { isStun, stunAnswer } from "./listen/stun.ts";
+import type { BackhaulLink } from "./links/backhaul-link.ts";
+import { Backhauls } from "./links/backhauls.ts";
+import { UdpListener } from "./listen/udp-listener.ts";
+import { WebSocketListener } from "./listen/websocket-listener.ts";
 
 /** How often connections are looked over for idle and stuck ones. */
 const sweepMs = 5_000;
 
-/** One gateway: its listeners, connections, trunks and control links, put together. It keeps no call state. */
+/** One gateway: its listeners, connections, backhauls and control links, put together. It keeps no call state. */
 export class Gateway {
   readonly counters: Counters = newCounters();
   readonly connections: Connections;
@@ -46,7 +46,7 @@ export class Gateway {
   readonly #egress: Egress;
   readonly #answers: LocalAnswers;
   #listeners: readonly Listener[] = [];
-  #trunks: Trunks | undefined;
+  #backhauls: Backhauls | undefined;
   #control: ControlLinks | undefined;
   #dispatcher: Dispatcher | undefined;
   #heart: Heart | undefined;
@@ -72,7 +72,7 @@ export class Gateway {
         },
         closed: (connection) => {
           this.#dispatcher?.closed(connection.key);
-          this.#trunks?.tellClosed(connection.key, connection.links, Date.now());
+          this.#backhauls?.tellClosed(connection.key, connection.links, Date.now());
         },
       },
     );
@@ -81,8 +81,8 @@ export class Gateway {
       gateway: config.name,
       boot: this.#boot,
       listeners: () => this.#listeners,
-      map: () => this.#trunks?.map,
-      isReachable: () => this.#trunks?.isReachable ?? false,
+      map: () => this.#backhauls?.map,
+      isReachable: () => this.#backhauls?.isReachable ?? false,
       send: (flowKey, octets) => this.#egress.send(flowKey, octets, undefined),
     });
     for (const [index, listener] of config.listeners.entries()) this.#makeListener(index, listener);
@@ -95,12 +95,12 @@ export class Gateway {
 
   /** True when at least one exchange can be reached. */
   get isReachable(): boolean {
-    return this.#trunks?.isReachable ?? false;
+    return this.#backhauls?.isReachable ?? false;
   }
 
   /** The cell that messages of this exchange go to now, with this cell in their token or with none; undefined: they wait. */
   routeOf(exchange: number, cell?: string): string | undefined {
-    return this.#trunks?.routeOf(exchange, cell);
+    return this.#backhauls?.routeOf(exchange, cell);
   }
 
   /** Binds all listeners, then looks for the cells. Rejects with a GatewayError when an address cannot be had; nothing is left open then. */
@@ -116,7 +116,7 @@ export class Gateway {
     const heart = new Heart(heartbeatDefault.periodMs, lookMsMax);
     this.#heart = heart;
     const common = { gateway: name, secret, hello, heart, log: this.#log };
-    this.#trunks = new Trunks(
+    this.#backhauls = new Backhauls(
       { ...common, counters: this.counters, cellUrls: new Map(cells.map(({ id, url }) => [id, url])) },
       {
         receive: (link, records) => this.#receive(link, records),
@@ -124,15 +124,15 @@ export class Gateway {
         displaced: (records) => this.#dispatcher?.displaced(records),
       },
     );
-    this.#dispatcher = new Dispatcher(heart, this.#trunks, this.#answers, this.counters);
+    this.#dispatcher = new Dispatcher(heart, this.#backhauls, this.#answers, this.counters);
     this.#control = new ControlLinks(
       { ...common, cells },
       {
         mapped: (map) => {
-          this.#trunks?.update(map, Date.now());
+          this.#backhauls?.update(map, Date.now());
           this.#dispatcher?.mapChanged();
         },
-        viewed: (by, states) => this.#trunks?.viewed(by, states),
+        viewed: (by, states) => this.#backhauls?.viewed(by, states),
       },
     );
     this.#control.start();
@@ -152,7 +152,7 @@ export class Gateway {
     this.#dispatcher?.stop();
     await this.connections.stop();
     this.#control?.stop();
-    this.#trunks?.stop();
+    this.#backhauls?.stop();
     this.#dns.stop?.();
     await Promise.all([...this.#udp.values(), ...this.#streams.values()].map((listener) => listener.stop()));
   }
@@ -217,7 +217,7 @@ export class Gateway {
     return false;
   }
 
-  #receive(link: TrunkLink, records: readonly FrameRecord[]): void {
+  #receive(link: BackhaulLink, records: readonly FrameRecord[]): void {
     for (const { kind, key, octets } of records) {
       switch (kind) {
         case RecordKind.send:
@@ -238,7 +238,7 @@ export class Gateway {
   }
 
   /** Answers the exchange's question where a next hop is (RFC 3263). */
-  async #resolve(link: TrunkLink, id: string, uri: string): Promise<void> {
+  async #resolve(link: BackhaulLink, id: string, uri: string): Promise<void> {
     const flows = await this.#resolver.resolve(uri);
     link.answer({ kind: RecordKind.resolved, key: id, octets: jsonOctets(flows) });
   }

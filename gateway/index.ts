@@ -1,6 +1,6 @@
-import { type Invocation, readInvocation } from "./config.ts";
+import { type Invocation, readInvocation } from "./config/config.ts";
 import { GatewayError, UsageError } from "./errors.ts";
-import { usageText } from "./flags.ts";
+import { usageText } from "./config/flags.ts";
 import { Gateway } from "./gateway.ts";
 import { stderrLog } from "./log.ts";
 

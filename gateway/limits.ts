@@ -1,4 +1,4 @@
-import { trunkQueueOctetsMax } from "../sip/limits.ts";
+import { backhaulQueueOctetsMax } from "../cluster/limits.ts";
 
 /** Limits and times of the gateway, each with its reason. Units come last in the names. */
 
@@ -49,7 +49,7 @@ export const lingerMs = 1_000;
 export const lastAnswersMs = 2_000;
 /** For softphones to answer the close of their WebSockets when the gateway stops: it has half a second in all. */
 export const goodbyeMs = 250;
-/** Trunks that one connection remembers to tell of its end; over: all are told. */
+/** Backhauls that one connection remembers to tell of its end; over: all are told. */
 export const linksPerConnectionMax = 64;
 
 /** Socket buffers of a UDP listener: bursts of a second at 1000 calls/s. The kernel may give less (net.core.rmem_max). */
@@ -58,15 +58,15 @@ export const udpBufferOctets = 4 * 1024 * 1024;
 export const flowsRememberedMax = 65_536;
 
 /** What cannot reach its exchange is held so long, for a cell that comes back; then requests are answered 503. Above the backoff. */
-export const trunkHoldMs = 4_000;
+export const backhaulHoldMs = 4_000;
 /** Before the first map: octets held of messages that nobody can place yet. */
 export const unplacedOctetsMax = 1024 * 1024;
-/** Backoff of trunks and control links: the first retry is immediate, then doubling with jitter. */
+/** Backoff of backhauls and control links: the first retry is immediate, then doubling with jitter. */
 export const reconnectMsMin = 50;
 export const reconnectMsMax = 2_000;
 /** WebSocket handshake with a cell. */
 export const handshakeTimeoutMs = 3_000;
-/** A hello that an exchange never answers, though its runtime answers pings: it hangs; the trunk is made anew. */
+/** A hello that an exchange never answers, though its runtime answers pings: it hangs; the backhaul is made anew. */
 export const helloAnswerMs = 10_000;
 /** An exchange that answered the hello and did not say whether it serves: an older one, which always does. */
 export const servingAssumedMs = 1_000;
@@ -78,10 +78,10 @@ export const flapMs = 1_000;
  */
 export const returnWaitMs = 200;
 export const returnSettleMs = 100;
-/** How often one message is taken from a lost trunk to the next: one that ends every process that reads it must not go round for ever. */
+/** How often one message is taken from a lost backhaul to the next: one that ends every process that reads it must not go round for ever. */
 export const movesMax = 4;
-/** What two trunks and all that waits for them may hold for one exchange: a margin below one trunk's limit, for what takes over. */
-export const exchangeQueueOctetsMax = trunkQueueOctetsMax - 1024;
+/** What two backhauls and all that waits for them may hold for one exchange: a margin below one backhaul's limit, for what takes over. */
+export const exchangeQueueOctetsMax = backhaulQueueOctetsMax - 1024;
 /** A cell that another cell declares down is pinged at once, and has so long to answer: a cut between cells is no reason to leave it. */
 export const declaredDownAnswerMs = 250;
 /** How often silence is looked for, while an answer is owed: a part of the heartbeat's period within these bounds. */

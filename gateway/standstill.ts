@@ -1,5 +1,5 @@
-import { Backlog } from "../sip/transport/backlog.ts";
-import type { Connection } from "./connection.ts";
+import { Backlog } from "../cluster/backhaul/backlog.ts";
+import type { Connection } from "./connections/connection.ts";
 import type { Heart } from "./heart.ts";
 import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "./limits.ts";
 

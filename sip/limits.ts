@@ -24,10 +24,6 @@ export const maxForwardsDefault = 70;
 export const usernameOctetsMax = 64;
 export const domainOctetsMax = 64;
 export const addressOfRecordOctetsMax = 256;
-/** Addresses in a display name that are looked at, each for some microseconds; a name with more is refused as if it showed another's. */
-export const addressesInNameMax = 8;
-/** Percent escapes within percent escapes of a name that are undone (`%2540`), each a pass over it. No phone is known that undoes more than two. */
-export const escapesDepthMax = 4;
 /**
  * A Contact's URI: one with push parameters has 200 to 500 octets (RFC 8599), with a web push endpoint more. Over: 400 to a REGISTER. A dialog has none then,
  * and goes by the flows in its token.
@@ -39,12 +35,6 @@ export const contactsPerAddressOfRecordMax = 12;
 export const expiresSecondsMin = 60;
 export const expiresSecondsDefault = 600;
 export const expiresSecondsMax = 3600;
-
-/**
- * RFC 3261 18.1.1: what is larger than 1300 octets does not go over UDP to a phone that has registered over a connection as well: datagrams of several
- * fragments get lost in NATs. What we add to a request, Via and Record-Route, is 300.
- */
-export const datagramRequestOctetsMax: number = 1_300 - 300;
 
 /** RFC 3261 17.1.1.1: estimate of the round trip. */
 export const t1Ms = 500;
@@ -87,8 +77,6 @@ export const spiralAttemptsMax = 4;
 export const requestsCausedMax: number = attemptsMax * (1 + spiralAttemptsMax + spiralAttemptsMax ** spiralsMax);
 /** More ways that one request may come by while it is being answered: a client has a few servers to ask. Over: 482. */
 export const joinedMax = 4;
-/** How long after its start, or a takeover, a replica may be asked what the other one has forwarded already: a transaction's lifetime. */
-export const repeatedMs = 32_000;
 /**
  * Server transactions that one exchange holds; a new request over it gets 503 with Retry-After. A finished one is about a kilobyte, and Cloudflare has
  * 128 MB for an object. Finished ones over UDP count for 32 s (Timer J), two a call: this is 1800 calls/s.
@@ -136,65 +124,6 @@ export const unpaidOctetsMax = 64_000;
 export const nonceLifetimeSeconds = 300;
 /** Nonces whose count is remembered; forgetting one makes it stale, never replayable. */
 export const noncesRememberedMax = 20_000;
-
-/** One frame between an access and an exchange; workerd takes 32 MiB, we flush at 64 KiB, a single message may exceed that by its header. */
-export const frameOctetsMax = 1024 * 1024;
-/**
- * How far apart the frames of a busy trunk leave at most, a millisecond for each message that could not wait in the one before; one that holds
- * only what can wait (patience.ts) waits for the other time. At 500 calls/s it is two milliseconds or one, at 1500 this, which saves a quarter of
- * all work there; nobody hears it before a telephone rings, and T1 is fifty times as long.
- */
-export const frameDelayMsMax = 10;
-export const patientFrameDelayMs = 20;
-/**
- * A frame from an exchange is acknowledged by the next one of its access, or by one of its own after this: an answer of a phone's brings it along,
- * so that a busy trunk has none of those. What is unacknowledged when a trunk is lost is tried another way, though it may have arrived: so it is not
- * long.
- */
-export const frameAckDelayMs = 10;
-/** A frame leaves when it holds this much. */
-export const frameFlushOctets = 64 * 1024;
-/**
- * A replica that has left a frame unanswered for so long is late, half of T1: phones are about to say again over UDP what it has not read. Copies of what
- * is on its way there are dropped, of so many datagrams, a second at 1000 calls/s. Over: copies pass.
- */
-export const trunkLateMs: number = t1Ms / 2;
-export const datagramsUnderWayMax = 4_000;
-/**
- * A replica that falls silent so soon after the other one was given up for silence is waited for so many times as long: both are on a machine that is busy.
- * The first of them is given up as fast as ever.
- */
-export const busyMachineMs = 10_000;
-export const busyMachineFactor = 3;
-/** What an access keeps for one trunk, unsent and unacknowledged together; over: the newest request is refused with 503. */
-export const trunkQueueOctetsMax = 8 * 1024 * 1024;
-
-/**
- * What an exchange keeps of what it has sent on one trunk and has no acknowledgement for; over: the oldest is forgotten, as if it had arrived.
- * That is a second at 1000 calls/s; acknowledgements take {@link frameAckDelayMs} and the way.
- */
-export const unacknowledgedOctetsMax = 4 * 1024 * 1024;
-
-/**
- * A frame of an exchange that a gateway has answered after so long says that what is read here had waited: silence is judged by when the others spoke, so
- * timers ring later by that. Less is the gateway's own delay, and a busy moment.
- */
-export const readLateMsMin = 100;
-/** No later than this: Timers B and F then end after 40 s. */
-export const readLateMsMax = 8_000;
-/** It is said in the log when it is so much, for so long: after a standstill it is for a moment. */
-export const readLateSaidMs = 1_000;
-export const readLateLastingMs = 3_000;
-/** What was measured longer ago counts no more. */
-export const readLateKnownMs = 2_000;
-
-/** How long an exchange believes what another one said about a subscriber's secrets: a changed password counts everywhere after this. */
-export const credentialsCacheMs = 60_000;
-/** Callers of other exchanges whose secrets one exchange remembers; the oldest goes first and is asked for again. */
-export const credentialsCachedMax = 10_000;
-/** Requests that wait for a caller's secrets at once, and how long; over: 503 with Retry-After. */
-export const credentialsWaitingMax = 5_000;
-export const credentialsWaitMs = 3_000;
 /** What a 503 says in Retry-After (seconds). */
 export const retryAfterSeconds = 5;
 
@@ -239,11 +168,6 @@ export const credentialsParametersMax = 20;
 export const credentialsCheckedMax = 4;
 /** Nonce counts below the highest one that are still told apart: how far datagrams may overtake each other. At most 32 (bits of a number). */
 export const nonceWindow = 32;
-/**
- * Client transactions that ended lately and are remembered, so that a late response to them is dropped, over two generations twice as many;
- * the oldest are forgotten first, and a response to those is passed on by its Vias. Only while a replica is young, or for another's.
- */
-export const endedKeysMax = 50_000;
 /** How often expired records are looked for. Going through 10 000 of them takes about a millisecond. */
 export const sweepMs = 60_000;
 
@@ -277,84 +201,16 @@ export const dialogOctets = 1_792;
 export const strangersSilentMs = 4 * 3600 * 1000;
 /** Record-Route values that a dialog's record keeps of one side, of proxies that are not ours. Five of the longest seen; over: none is kept. */
 export const routeSetOctetsMax = 4_096;
-/** A subscription that says no end (RFC 6665 4.2.1.1: it should), and the longest that is believed. */
-export const subscriptionSecondsDefault = 3_600;
-export const subscriptionSecondsMax = 7 * 24 * 3600;
-/**
- * SUBSCRIBEs and REFERs whose first NOTIFY may overtake their answer: 150 a second for 64 s. Thirty octets each. Over: the earliest is forgotten,
- * and a NOTIFY that comes before the answer is refused.
- */
-export const subscriptionsAwaitedMax = 10_000;
 /** A 2xx that no ACK follows: the callee gives up after 64*T1 (RFC 3261 13.3.1.4). */
 export const dialogUnacknowledgedMs = 64 * t1Ms;
 /** RFC 4028 4: the smallest Session-Expires. */
 export const sessionExpiresSecondsMin = 90;
-
-/** A batch to the pair leaves with this many characters of records: a full table goes in chunks that take the other side some milliseconds each. */
-export const pairBatchOctets = 256 * 1024;
-/** The largest batch that is read: one with a last record of the largest size. */
-export const pairBatchOctetsMax = 8 * 1024 * 1024;
-/**
- * A batch costs as much as three calls, whatever is in it: changes that nobody waits for go to the pair after this at the latest. Nothing is
- * lost by waiting: the frames that made them are not acknowledged before.
- */
-export const pairDelayMs = 50;
-/** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link pairDelayMs}. */
-export const pairBurstMax = 4;
-/**
- * An answer of the pair that takes longer than this comes from far away: what somebody waits for leaves beside the batch that is under way. So a commit
- * costs one way there and back, and not up to two. Answers of a pair nearby take a few milliseconds, and one batch after the other groups best.
- */
-export const pairOverlapMs = 25;
-/** A timer that rings so late rings on a machine that is held up: its pair's answer may be there, unread. Idle machines are late by a few milliseconds. */
-export const pairLateMs = 20;
-/** Batches under way at once: one each {@link pairDelayMs} for as long as an answer may take before the pair counts as lagging, twice that to be safe. */
-export const pairFlightsMax = 8;
-/** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */
-export const pairSyncMs = 2_000;
-export const pairSyncMsMax = 10_000;
-/** A cell that has started joins for no longer than its exchanges may take for it, and one of them may have died over it. */
-export const joiningMsMax = pairSyncMsMax + pairSyncMs;
-/** A pair that does not answer is tried again after this, then after twice as long, up to the maximum. */
-export const pairRetryMs = 50;
-export const pairRetryMsMax = 1_000;
-/** With nothing new to tell, a pair that is away is not tried for longer: an idle exchange sleeps, and the one that comes back speaks first. */
-export const pairQuietMs = 60_000;
-/** Starts of the pair that are over and that are remembered: what one of them sent and arrives late counts no more. */
-export const pairBootsRememberedMax = 8;
 
 /**
  * An INVITE in progress of which its owner has said nothing for this long is over: Timer C, and the time that its CANCEL may take. Owners
  * that ring for longer write again after {@link inviteRefreshMs}.
  */
 export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
-export const inviteRefreshMs = 60_000;
-/**
- * INVITEs of the other replica that are read for a request of an early dialog, which may be a stranger's: 1000 take 0.2 ms. With more of them its token
- * is believed for as long as they ring.
- */
-export const foreignInvitesReadMax = 1_000;
-/** Questions for addresses that wait for a gateway to come back; over: refused at once, as if none had been there. */
-export const resolutionsWaitingMax = 1_000;
-/**
- * INVITEs that nobody remembers and whose callers have hung up, or phones refused: where those wait for the last word, and what they said. The oldest is forgotten. So many
- * such CANCELs in all are under way at once; what a phone has said 487 to is no more. Over: 481.
- */
-export const orphansRememberedMax = 1_000;
-/** Of one source with a connection, or a registered phone: an office whose calls end together. */
-export const orphansPerSourceMax: number = orphansRememberedMax / 10;
-/** Of one source whose datagrams may be forged, which nobody is registered at; of all of those; and of those for one callee. True ones are answered in a moment. */
-export const orphansPerStrangerMax = 20;
-export const orphansOfStrangersMax: number = orphansRememberedMax / 5;
-export const orphansPerCalleeMax: number = 2 * orphansPerStrangerMax;
-/** How long one counts that no phone knows: its transaction with the phones (64*T1). */
-export const orphanCancelMs: number = 64 * t1Ms;
-/** How long an access that has lost the other replica is evidence that calls of its are to be taken over here, one by one. */
-export const takeoverEvidenceMs = 10_000;
-/** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */
-export const lostCallsMs = 2_000;
-/** A dialog that comes from the pair so long after it was made: one of the two stood still, and what it has in hand may have been answered meanwhile. */
-export const lateRecordMs = 1_000;
 /** How long another exchange is waited for that knows where a phone is now. */
 export const phoneSearchMs = 2_000;
 /**
@@ -369,8 +225,6 @@ export const awayRetryAfterSeconds = 30;
  * that have moved. Older ones are forgotten.
  */
 export const formerFlowsMax = 3;
-/** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
-export const phoneLostMs = 30_000;
 /**
  * An in-dialog request of which nothing has been heard for so long is said on its phone's other flow as well, if there is one: its connection may be half
  * open (RFC 5626 4.3). Half of T1: phones answer sooner, and who waits for a BYE or a re-INVITE hears nothing of it.
@@ -379,33 +233,10 @@ export const phoneSilentMs: number = t1Ms / 2;
 /** How long a copy of an INVITE over UDP waits after a takeover: T1, in which a phone repeats its 2xx, and a fifth more for its way. */
 export const copyDelayMs: number = 1.2 * t1Ms;
 /**
- * What comes from an access so soon after it has changed to this replica was sent to the other one before, perhaps: the access says it again at once, its
- * caller after T1.
- */
-export const replayedMs: number = 1.2 * t1Ms;
-/** Branches of INVITEs that are remembered because their 2xx has passed without state; more take the place of the oldest. */
-export const passedMax = 1_000;
-/**
  * How long a silent phone of a dialog is looked for, or the way to its flow is waited for where nothing else is known of it: as long as the request is
  * (Timer F). Cells that are cut from each other do not know where it has registered until they meet again; nobody but the two of a call can make us look.
  */
 export const silentSearchMs: number = 64 * t1Ms - phoneSilentMs;
-/** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */
-export const phoneAskMsMin = 100;
-export const phoneAskMsMax = 1_000;
-/** Phones that are searched and waited for at once, by requests, responses and ACKs: 300 a second of them for {@link phoneReturnMs}. Over: 480. */
-export const phoneSearchesMax = 2_000;
-/** The same for one address-of-record, each of whose REGISTERs looks for all of them, some microseconds each. A quarter: users share the place. */
-export const phoneSearchesPerUserMax: number = phoneSearchesMax / 4;
-/**
- * Looks through all bindings of an exchange for a Contact, for its own callers and for other exchanges: 10 000 take a millisecond. Attended transfers to
- * softphones are rarer. Over: 480.
- */
-export const contactSearchesPerSecondMax = 50;
-/** Of one caller's, so that nobody takes the others' share. */
-export const contactSearchesPerCallerMax = 5;
-/** Other exchanges that are asked for one Contact. In a larger cluster only that of the user in Referred-By is: 480 when he has not registered it. */
-export const exchangesAskedMax = 64;
 /** Records whose text is kept for the disk: more wait for it only when it is full, and 10 000 texts are some 5 MB. */
 export const keptTextsMax = 10_000;
 /** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
@@ -438,9 +269,3 @@ export const failedLoginsRememberedMax = 5_000;
 export const knownLoginsMax = 20_000;
 export const knownFlowsMax = 4;
 export const knownLoginMs = 60_000;
-/** Lines of failed logins in the log: so many at once, then one every 200 ms: 60 MB a day at worst. */
-export const failedLoginLinesMax = 100;
-export const failedLoginLineMs = 200;
-/** What such a line shows of a user and of a method. */
-export const failedLoginUserOctetsMax = 128;
-export const failedLoginMethodOctetsMax = 32;

@@ -1,5 +1,5 @@
-import { pairOf, type ClusterMap } from "../sip/placement/cluster-map.ts";
-import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../sip/protocol-version.ts";
+import { pairOf, type ClusterMap } from "../cluster/map/cluster-map.ts";
+import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../cluster/protocol-version.ts";
 import { diskFullStatus, diskFullText } from "./disk-room.ts";
 import type { Environment } from "./environment.ts";
 import { cellAnswerMsMax } from "./limits.ts";

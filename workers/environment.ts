@@ -1,4 +1,4 @@
-import type { ClusterMap } from "../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import type { CoreGroupObject } from "./core-group/core-group-object.ts";
 import type { ExchangeObject } from "./exchange/exchange-object.ts";
 import type { LineObject } from "./line/line-object.ts";

@@ -40,17 +40,17 @@ app.get("/", async (context) => {
   return await env.LINE.getByName(lineName(line)).fetch(context.req.raw);
 });
 
-for (const path of ["/trunk/*", "/control", "/pair/*", "/cell/*"]) app.use(path, ofThisVersion);
+for (const path of ["/backhaul/*", "/control", "/pair/*", "/cell/*"]) app.use(path, ofThisVersion);
 app.use("/api/*", saysVersion);
 
 const gateways = new Hono<OfExchange>();
 
 gateways.get(
-  "/trunk/:exchange{\\d{1,4}}",
-  signed((param) => `trunk ${param("exchange") ?? ""}`, 0),
+  "/backhaul/:exchange{\\d{1,4}}",
+  signed((param) => `backhaul ${param("exchange") ?? ""}`, 0),
   exchangeOfPath,
   async (context) => {
-    if (!isUpgrade(context.req.raw)) return context.json({ error: "a trunk is a WebSocket" }, 426, { upgrade: "websocket" });
+    if (!isUpgrade(context.req.raw)) return context.json({ error: "a backhaul is a WebSocket" }, 426, { upgrade: "websocket" });
     return upgraded(await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who)));
   },
 );

@@ -33,7 +33,7 @@ export const unreachableMs = 3_000;
 export const lineQueueRecordsMax = 10_000;
 /**
  * Inputs (frames of accesses, mostly) that wait while a replica catches up or asks its pair what it has missed: some hundred
- * milliseconds of a busy exchange. Over: the trunk is closed, and the gateway goes to the other replica.
+ * milliseconds of a busy exchange. Over: the backhaul is closed, and the gateway goes to the other replica.
  */
 export const inputsWaitingMax = 2_000;
 
@@ -137,7 +137,7 @@ export const firstMessageMs = 30_000;
 /** A full line counts its softphones again this often at most: some milliseconds for ten thousand. */
 export const socketsRecountMs = 250;
 
-/** Gateways that a core group remembers after they went away, the oldest forgotten first: sip/core-group forgets above the same number. */
+/** Gateways that a core group remembers after they went away, the oldest forgotten first: cluster/group forgets above the same number. */
 export const gatewaysRememberedMax = 1_000;
 /** Changes of the view that are kept: those of a bad day. */
 export const historyRowsMax = 500;

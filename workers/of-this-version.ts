@@ -1,5 +1,5 @@
 import { createMiddleware } from "hono/factory";
-import { otherVersionStatus, otherVersionText, protocolVersion, versionHeader, versionOf } from "../sip/protocol-version.ts";
+import { otherVersionStatus, otherVersionText, protocolVersion, versionHeader, versionOf } from "../cluster/protocol-version.ts";
 import { coreGroupName, type Environment } from "./environment.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from "node:crypto";
 import { base36 } from "../sip/base-36.ts";
-import { sipHash, sipHashKeyOf } from "../sip/transport/sip-hash.ts";
-import { equalInConstantTime, type Sign } from "../sip/transport/token.ts";
+import { sipHash, sipHashKeyOf } from "../sip/flow/sip-hash.ts";
+import { equalInConstantTime, type Sign } from "../sip/flow/token.ts";
 import { signatureAgeSecondsMax } from "./limits.ts";
 
 /**
@@ -9,7 +9,7 @@ import { signatureAgeSecondsMax } from "./limits.ts";
  *
  *     Authorization: Tandem2 <who> <to> <unix ms> <nonce> <sha256 hex of the body, - for none> <hex HMAC-SHA256(secret, ...)>
  *
- * What is signed: `Tandem2`, purpose, who, to, ms, nonce, method, path with query, and the hash of the body, a line each. The purpose (`trunk 3`,
+ * What is signed: `Tandem2`, purpose, who, to, ms, nonce, method, path with query, and the hash of the body, a line each. The purpose (`backhaul 3`,
  * `control`, `cell`, `api`) and the cell that it is for keep a signature that was made for one use from serving another. The hash of the body stands in
  * the header, so that a body is not even read before it is known whose it is. The nonce makes it good once: docs/decisions/0015.
  */

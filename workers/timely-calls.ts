@@ -1,5 +1,5 @@
-import type { ClusterMap } from "../sip/placement/cluster-map.ts";
-import { FarClock, TimelySend } from "../sip/transport/far-clock.ts";
+import type { ClusterMap } from "../cluster/map/cluster-map.ts";
+import { FarClock, TimelySend } from "../cluster/time/far-clock.ts";
 import { fetchCell, octetsOfAnswer } from "./cells.ts";
 import type { Environment } from "./environment.ts";
 import { frameAnswerMsMax, frameValidMs } from "./limits.ts";

@@ -8,7 +8,7 @@ export type Load = {
   step(): void;
 };
 
-/** As many messages as a frame of a busy trunk has. */
+/** As many messages as a frame of a busy backhaul has. */
 const perFrame = 4;
 const sdp = `v=0\r\no=sipp 1 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n`;
 

@@ -1,7 +1,7 @@
-import type { Exchange } from "../../sip/exchange/exchange.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { Exchange } from "../../actors/exchange/exchange.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
-import type { FrameRecord } from "../../sip/transport/frame.ts";
+import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
 import type { CoreModules } from "./core-modules.ts";
 
 export const domain = "bench.test";

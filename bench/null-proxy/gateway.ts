@@ -10,7 +10,7 @@ const frameOctets = 65_536;
 
 const [port = "0", url = ""] = process.argv.slice(2);
 const udp = createSocket({ type: "udp4", recvBufferSize: 4_194_304, sendBufferSize: 4_194_304 });
-const trunk = new WebSocket(url, { perMessageDeflate: false, skipUTF8Validation: true });
+const backhaul = new WebSocket(url, { perMessageDeflate: false, skipUTF8Validation: true });
 
 let waiting: Buffer[] = [];
 let waitingOctets = 0;
@@ -21,7 +21,7 @@ function flush(): void {
   clearTimeout(timer);
   timer = undefined;
   if (waiting.length === 0) return;
-  trunk.send(Buffer.concat(waiting, waitingOctets));
+  backhaul.send(Buffer.concat(waiting, waitingOctets));
   unanswered += 1;
   waiting = [];
   waitingOctets = 0;
@@ -40,7 +40,7 @@ udp.on("message", (message, { address, port: from }) => {
   else timer ??= setTimeout(flush, frameDelayMs);
 });
 
-trunk.on("message", (data) => {
+backhaul.on("message", (data) => {
   const frame = data as Buffer;
   for (let at = 0; at < frame.length;) {
     const start = at + 5 + (frame[at] ?? 0);
@@ -53,4 +53,4 @@ trunk.on("message", (data) => {
   if (unanswered === 0) flush();
 });
 
-trunk.once("open", () => udp.bind(Number(port), "127.0.0.1", () => process.stdout.write("ready\n")));
+backhaul.once("open", () => udp.bind(Number(port), "127.0.0.1", () => process.stdout.write("ready\n")));

@@ -1,7 +1,7 @@
 import type { Bill } from "../cost/bill.ts";
 import { dollarsOf, times } from "../cost/bill.ts";
 import { gigabyteMonth, objectSecond } from "../cost/prices.ts";
-import { framesPerCall } from "./trunk-simulation.ts";
+import { framesPerCall } from "./backhaul-simulation.ts";
 
 /** What is to be carried, and what is known of a part of it. */
 export type Plan = {
@@ -32,7 +32,7 @@ export type Measured = {
 /** What one object, one gateway and the bill come to. */
 export type Load = {
   readonly objects: number;
-  readonly trunks: number;
+  readonly backhauls: number;
   readonly socketsOfExchange: number;
   readonly framesPerSecond: number;
   readonly batchesPerSecond: number;
@@ -55,14 +55,14 @@ export function loadOf(plan: Plan, measured: Measured, answerMs: number): Load {
   const { exchanges, gateways } = plan;
   const calls = plan.callsPerSecond / exchanges;
   const registers = (plan.phones * plan.registersPerHour) / 3600 / exchanges;
-  // Each gateway has its own trunk, and gathers only what came to it. A REGISTER is a frame at the worst.
+  // Each gateway has its own backhaul, and gathers only what came to it. A REGISTER is a frame at the worst.
   const frames = gateways * (calls / gateways) * framesPerCall(calls / gateways, answerMs) + registers;
   const batches = Math.min(1000 / answerMs, calls * measured.batchesPerCall + registers);
   const dialogs = plan.callsPerSecond * plan.callSeconds;
   const memory = measured.objectMib + (plan.phones * measured.registrationKib + dialogs * measured.dialogKib) / exchanges / 1024;
   return {
     objects: 2 * exchanges,
-    trunks: 2 * exchanges * gateways,
+    backhauls: 2 * exchanges * gateways,
     socketsOfExchange: gateways,
     framesPerSecond: frames,
     batchesPerSecond: batches,

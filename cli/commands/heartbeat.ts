@@ -1,4 +1,4 @@
-import { periodMsMax, periodMsMin, missedMax, missedMin } from "../../sip/core-group/settings.ts";
+import { periodMsMax, periodMsMin, missedMax, missedMin } from "../../cluster/group/settings.ts";
 import { type Arguments, wholeNumber } from "../arguments.ts";
 import { heartbeatSpec } from "../command-specs.ts";
 import { Failure } from "../errors.ts";

@@ -5,7 +5,7 @@ import type { HeaderField } from "../message/build.ts";
 import { quote } from "../message/params.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { escapeUser, isSipUri, parseUri, unescapeUri } from "../message/uri.ts";
-import { equalInConstantTime, type Sign } from "../transport/token.ts";
+import { equalInConstantTime, type Sign } from "../flow/token.ts";
 import { credentialsFor, type CredentialsHeader, type DigestAlgorithm, type DigestCredentials } from "./credentials.ts";
 import { isOutdated, makeNonce, parseNonce, type NonceIssuer } from "./nonce.ts";
 import type { NonceMemory } from "./nonce-memory.ts";

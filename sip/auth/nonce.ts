@@ -1,5 +1,5 @@
 import { nonceLifetimeSeconds } from "../limits.ts";
-import { equalInConstantTime, type Sign } from "../transport/token.ts";
+import { equalInConstantTime, type Sign } from "../flow/token.ts";
 
 /**
  * Nonces that remember nothing: `<ms, base 36>.<boot><random>.<signature>`. What was used is the business of {@link NonceMemory}, and that is the memory

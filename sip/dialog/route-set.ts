@@ -4,7 +4,7 @@ import { Header } from "../message/header-names.ts";
 import { parseNameAddr, type NameAddr } from "../message/name-addr.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri, parseUri, type SipUri } from "../message/uri.ts";
-import { isDialogToken } from "../transport/token.ts";
+import { isDialogToken } from "../flow/token.ts";
 
 /** RFC 3261 12.1: the proxies between us and each side of a dialog, as values of Route, the nearest to us first. */
 export type RouteSets = { readonly caller: readonly string[]; readonly callee: readonly string[] };

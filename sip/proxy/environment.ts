@@ -1,8 +1,8 @@
 import type { SipMessage } from "../message/sip-message.ts";
 import type { SipUri } from "../message/uri.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
-import type { Listener } from "../transport/flow.ts";
-import type { Sign } from "../transport/token.ts";
+import type { Listener } from "../flow/flow.ts";
+import type { Sign } from "../flow/token.ts";
 import type { Branch, ResponseContext, Target } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 

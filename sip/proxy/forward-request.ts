@@ -5,7 +5,7 @@ import { MessageEdit } from "../message/edit.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { parseUri } from "../message/uri.ts";
-import { fnv1a, makeBranch, makeViaMark, parseViaMark, viaMarkName } from "../transport/token.ts";
+import { fnv1a, makeBranch, makeViaMark, parseViaMark, viaMarkName } from "../flow/token.ts";
 import { setBreadth } from "./breadth.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { writeIdentity } from "./identity-headers.ts";

@@ -2,7 +2,7 @@ import { isParseError } from "../errors.ts";
 import { buildAckForNon2xx, buildCancel } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import { parseMessage } from "../message/sip-message.ts";
-import { responseFlow } from "../transport/response-flow.ts";
+import { responseFlow } from "../flow/response-flow.ts";
 import { breadthOf } from "./breadth.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";

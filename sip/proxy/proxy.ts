@@ -25,7 +25,7 @@ import type {
   ServerTransaction,
   TransportSink,
 } from "../transaction/transaction.ts";
-import { tagOfRefusal } from "../transport/brief-response.ts";
+import { tagOfRefusal } from "../flow/brief-response.ts";
 import { aggregateChallenges, isUnreached, offer, upstreamStatus } from "./best-response.ts";
 import { freeBreadth, shareOf } from "./breadth.ts";
 import type { ProxyEnvironment } from "./environment.ts";

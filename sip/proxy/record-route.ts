@@ -1,10 +1,10 @@
 import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
-import { transportOfFlow } from "../transport/flow.ts";
-import type { Listener } from "../transport/flow.ts";
-import { isBehindNat, responseFlow } from "../transport/response-flow.ts";
-import { makeDialogToken } from "../transport/token.ts";
+import { transportOfFlow } from "../flow/flow.ts";
+import type { Listener } from "../flow/flow.ts";
+import { isBehindNat, responseFlow } from "../flow/response-flow.ts";
+import { makeDialogToken } from "../flow/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 

@@ -5,7 +5,7 @@ import { Header, type HeaderId } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri, isTelUri } from "../message/uri.ts";
 import { parseVia } from "../message/via.ts";
-import { branchPrefix, fnv1a, parseBranch, verifyViaMark, viaMarkName, type Sign } from "../transport/token.ts";
+import { branchPrefix, fnv1a, parseBranch, verifyViaMark, viaMarkName, type Sign } from "../flow/token.ts";
 import { breadthOf } from "./breadth.ts";
 import { foreignCredentials, type OwnNames } from "./own-realms.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";

@@ -7,8 +7,8 @@ import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri, parseUri, serializeUri } from "../message/uri.ts";
 import type { SipUri } from "../message/uri.ts";
-import { dialogTokenPrefix, isDialogToken, oldTokenPrefix, verifyDialogToken } from "../transport/token.ts";
-import type { DialogToken, VerifiedToken } from "../transport/token.ts";
+import { dialogTokenPrefix, isDialogToken, oldTokenPrefix, verifyDialogToken } from "../flow/token.ts";
+import type { DialogToken, VerifiedToken } from "../flow/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 
 /** A request after RFC 3261 16.4, ready to be served here or forwarded. */

@@ -70,7 +70,7 @@ function snapshotBranch(branch: Branch): InviteBranch {
 /**
  * Goes on with an INVITE of another replica: its server transaction answers retransmissions and CANCEL, its branches have their timers
  * again, and what was unanswered is sent again with the same branch (design: the failure of a cell), unless it is so old (`ageMs`) that nobody
- * waits for it. Over connections too: the trunk that carried it to its access may be what failed, and a phone that has it sees it again (RFC 3261
+ * waits for it. Over connections too: the backhaul that carried it to its access may be what failed, and a phone that has it sees it again (RFC 3261
  * 17.2.1). A branch whose next hop was being looked up, or whose phone is waited for, starts over.
  * The context; undefined when it cannot be read, or this replica has the INVITE already.
  */

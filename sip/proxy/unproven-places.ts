@@ -1,8 +1,8 @@
 import { isParseError } from "../errors.ts";
 import { unprovenTargetsMax } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { transportOfFlow } from "../transport/flow.ts";
-import { viaMarkName } from "../transport/token.ts";
+import { transportOfFlow } from "../flow/flow.ts";
+import { viaMarkName } from "../flow/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import type { Branch, Target } from "./response-context.ts";
 

@@ -69,7 +69,7 @@ export type InviteBranch = {
   readonly reference: string;
   /** Via branch parameter of the request as it was sent; empty while the next hop is looked up. */
   readonly branch: string;
-  /** What stands beside it: see sip/transport/token.ts. */
+  /** What stands beside it: see sip/flow/token.ts. */
   readonly mark: string;
   readonly flow: string;
   /** RFC 5393 Max-Breadth of the request as it was sent; absent: of a replica that did not say it. */

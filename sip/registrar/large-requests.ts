@@ -1,5 +1,5 @@
 import type { Binding } from "../record/values.ts";
-import { transportOfFlow } from "../transport/flow.ts";
+import { transportOfFlow } from "../flow/flow.ts";
 import { isSamePhone } from "./room.ts";
 import type { BindingTarget } from "./targets.ts";
 

@@ -2,7 +2,7 @@ import { isParseError } from "../errors.ts";
 import type { Via } from "../message/via.ts";
 import { isSipUri, parseUri, type Uri } from "../message/uri.ts";
 import type { Binding } from "../record/values.ts";
-import { defaultPort, isReliable, transportOfFlow, type FlowKey } from "../transport/flow.ts";
+import { defaultPort, isReliable, transportOfFlow, type FlowKey } from "../flow/flow.ts";
 import type { BindingChange } from "./binding-change.ts";
 import { isInvalidHost } from "./contact.ts";
 import { formerFlowsOf } from "./former-flows.ts";

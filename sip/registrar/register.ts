@@ -20,7 +20,7 @@ import { orderOf, type BindingRecord } from "../record/state-record.ts";
 import type { Binding } from "../record/values.ts";
 import type { BindingChange } from "./binding-change.ts";
 import { canonicalContact, grantedExpires, readContact, type RequestedContact } from "./contact.ts";
-import { flowKeyOf, placeOfFlow } from "../transport/flow.ts";
+import { flowKeyOf, placeOfFlow } from "../flow/flow.ts";
 import { formerFlowsOf, formerFlowsOfRecords } from "./former-flows.ts";
 import { isReachedOnFlow } from "./reachability.ts";
 import { ghostsOf } from "./room.ts";

@@ -2,7 +2,7 @@ import { isParseError } from "../errors.ts";
 import { isSipUri, parseUri } from "../message/uri.ts";
 import type { BindingRecord } from "../record/state-record.ts";
 import type { Binding } from "../record/values.ts";
-import { transportOfFlow } from "../transport/flow.ts";
+import { transportOfFlow } from "../flow/flow.ts";
 import { isUndialable } from "./contact.ts";
 
 /** Where a request for an address-of-record may go (RFC 3261 16.5, RFC 5626 7): what the proxy takes as a target, and whose binding it is. */

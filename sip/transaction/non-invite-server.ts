@@ -9,7 +9,7 @@ import type { Machinery, NonInviteServerTransaction } from "./transaction.ts";
 export const tryingAfterMs: number = 7 * t1Ms;
 
 /**
- * Timer J. RFC 3261 lets it be zero over reliable transports, as clients repeat nothing there. But an access does, when its trunk dies
+ * Timer J. RFC 3261 lets it be zero over reliable transports, as clients repeat nothing there. But an access does, when its backhaul dies
  * before a frame was acknowledged: its phone then still waits for this response, and a MESSAGE must not be delivered twice.
  */
 const timerJMs = { unreliable: 64 * t1Ms, reliable: t4Ms } as const;

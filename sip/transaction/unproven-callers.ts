@@ -1,6 +1,6 @@
 import { t2Ms, unpaidOctetsMax, unpaidOctetsPerSecond, unprovenAnswerFactor, unprovenCopies } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { briefResponse, receivedLength } from "../transport/brief-response.ts";
+import { briefResponse, receivedLength } from "../flow/brief-response.ts";
 import type { InviteServerTransaction, ServerTransaction, TransactionUser, TransportSink } from "./transaction.ts";
 
 /**

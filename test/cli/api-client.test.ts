@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { ApiClient } from "../../cli/api-client.ts";
-import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
+import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { checkSignature, isBodyOf } from "../../workers/signature.ts";
 
 const closing: (() => void)[] = [];

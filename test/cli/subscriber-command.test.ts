@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
+import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { runCommand } from "./captured-io.ts";
 
 let directory: string;

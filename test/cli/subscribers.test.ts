@@ -11,8 +11,8 @@ import {
 import { secretsOf } from "../../sip/auth/digest.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { parseUri } from "../../sip/message/uri.ts";
-import { addressOfRecordOf } from "../../sip/placement/address-of-record.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { addressOfRecordOf } from "../../cluster/map/address-of-record.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { hashOf } from "../../workers/signature.ts";
 
 const map: ClusterMap = {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readInvocation } from "../../gateway/config.ts";
+import { readInvocation } from "../../gateway/config/config.ts";
 import { certificateFor } from "./harness.ts";
 
 let folder = "";

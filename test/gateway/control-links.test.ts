@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { ControlLinks } from "../../gateway/control-links.ts";
+import { ControlLinks } from "../../gateway/links/control-links.ts";
 import { Heart } from "../../gateway/heart.ts";
 import { FakeCell, mapOf, secret } from "./fake-cell.ts";
 

@@ -3,9 +3,9 @@ import { connect as connectTls } from "node:tls";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { newCounters } from "../../gateway/counters.ts";
-import { Crowd } from "../../sip/transport/crowd.ts";
-import { Doorkeeper } from "../../gateway/doorkeeper.ts";
-import { isRegistered } from "../../sip/transport/grant.ts";
+import { Crowd } from "../../sip/flow/crowd.ts";
+import { Doorkeeper } from "../../gateway/connections/doorkeeper.ts";
+import { isRegistered } from "../../sip/flow/grant.ts";
 import {
   firstMessageMs,
   framesPerMessageMax,
@@ -16,7 +16,7 @@ import {
   unwrittenOctetsMax,
 } from "../../gateway/limits.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
-import { RecordKind } from "../../sip/transport/frame.ts";
+import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { Started, certificateFor, listenerOf, startRig, type Rig } from "./harness.ts";
 import { StreamPhone, WebSocketPhone } from "./phones.ts";
 import { requestText } from "./sip-text.ts";

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { RecordKind } from "../../sip/transport/frame.ts";
+import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { exchangeQueueOctetsMax, flapMs } from "../../gateway/limits.ts";
 import { type FakeCell, mapOf, mirror } from "./fake-cell.ts";
 import { type PairRig, Started, startPair } from "./harness.ts";
@@ -88,7 +88,7 @@ const moments: readonly [string, (rig: PairRig & { caller: Caller }) => Promise<
     "the first answered, the others not",
     async ({ a, caller }) => {
       await caller.send(messageOf("0"));
-      await a.until(() => a.trunks.get(0)?.done === 2, "the answer");
+      await a.until(() => a.backhauls.get(0)?.done === 2, "the answer");
       a.acknowledges = false;
       await caller.send(messageOf("1"), messageOf("2"));
       await a.until(() => told(a).length === 3, "all");
@@ -141,20 +141,20 @@ describe("silence", () => {
     const ms = performance.now() - begin;
     expect(ms).toBeGreaterThan(silenceMs - heartbeat.periodMs);
     expect(ms).toBeLessThan(silenceMs + 900);
-    expect(gateway.counters.trunkFailures).toBeGreaterThan(0);
-    expect(events.find(({ event }) => event === "trunk-down")?.fields).toMatchObject({ cell: "a", reason: "missed 3 pings" });
+    expect(gateway.counters.backhaulFailures).toBeGreaterThan(0);
+    expect(events.find(({ event }) => event === "backhaul-down")?.fields).toMatchObject({ cell: "a", reason: "missed 3 pings" });
   });
 
   test("two lost heartbeats change nothing", async () => {
     const { a, b, gateway } = await start({ heartbeat: { periodMs: 250, missed: 3 } });
     let pings = 0;
     a.pongs = false;
-    a.trunks.get(0)?.socket.on("message", () => {
+    a.backhauls.get(0)?.socket.on("message", () => {
       pings += 1;
       if (pings === 2) a.pongs = true;
     });
     await a.until(() => pings >= 6, "six pings");
-    expect(gateway.counters.trunkFailures).toBe(0);
+    expect(gateway.counters.backhaulFailures).toBe(0);
     expect(told(b)).toEqual([]);
   });
 
@@ -183,9 +183,9 @@ describe("silence", () => {
 
   test("a cell that was frozen gets nothing late: its connections end with a reset when it wakes", async () => {
     const { a, b, gateway, caller } = await start();
-    const [trunk] = a.trunks.values();
+    const [backhaul] = a.backhauls.values();
     let closedWith = 0;
-    trunk?.socket.on("close", (code: number) => {
+    backhaul?.socket.on("close", (code: number) => {
       closedWith = code;
     });
     a.freeze();
@@ -263,7 +263,7 @@ describe("return to the primary", () => {
     for (let i = 0; i < 5; i += 1) {
       const before = a.ofKind(RecordKind.hello).length;
       a.reset();
-      await a.until(() => a.ofKind(RecordKind.hello).length > before, "a new trunk");
+      await a.until(() => a.ofKind(RecordKind.hello).length > before, "a new backhaul");
       await caller.send(messageOf(`flap${i}`));
       await caller.phone.inbox.untilText(`flap${i}`);
     }
@@ -363,7 +363,7 @@ describe("views", () => {
     await b.until(() => told(b).length === 2, "the switch");
     expect(performance.now() - begin).toBeLessThan(1_200);
     expect(told(b)).toEqual(["takeover", "1"]);
-    expect(events.find(({ event }) => event === "trunk-down")?.fields).toMatchObject({ reason: "declared down by cell b, and silent" });
+    expect(events.find(({ event }) => event === "backhaul-down")?.fields).toMatchObject({ reason: "declared down by cell b, and silent" });
   });
 
   test("a cut between the cells: each declares the other down, both answer here, nobody is left", async () => {
@@ -372,12 +372,12 @@ describe("views", () => {
     b.sendView({ a: "down", b: "up" });
     await a.until(() => events.filter(({ event }) => event === "view").length === 2, "the views");
     let pings = 0;
-    for (const cell of [a, b]) cell.trunks.get(0)?.socket.on("message", () => (pings += 1));
+    for (const cell of [a, b]) cell.backhauls.get(0)?.socket.on("message", () => (pings += 1));
     await a.until(() => pings > 10, "more pings than a doubt lasts");
     await caller.send(messageOf("1"), messageOf("2", "b"));
     await a.until(() => told(a).length + told(b).length === 2, "both");
     expect([told(a), told(b)]).toEqual([["1"], ["2"]]);
-    expect(gateway.counters).toMatchObject({ trunkFailures: 0, takeovers: 0 });
+    expect(gateway.counters).toMatchObject({ backhaulFailures: 0, takeovers: 0 });
   });
 
   test("a cell that is up again is connected to at once, whatever the backoff", async () => {
@@ -406,18 +406,18 @@ describe("views", () => {
     for (const control of b.controls) control.send(JSON.stringify({ type: "view", view }));
     for (const control of b.controls) control.send(JSON.stringify({ type: "view", view: { epoch: 4, cells: [] } }));
     await b.until(() => events.filter(({ event }) => event === "view").length === 2, "the next good one");
-    expect(gateway.counters.trunkFailures).toBe(0);
-    expect(a.trunks.size).toBe(1);
+    expect(gateway.counters.backhaulFailures).toBe(0);
+    expect(a.backhauls.size).toBe(1);
   });
 });
 
 describe("what is no message", () => {
   test("the end of a connection and what could not be delivered are told to the other when the one that had them is lost", async () => {
     const { a, b, gateway } = await start();
-    a.trunks.get(0)?.send([{ kind: RecordKind.send, key: "t0.gone.7f00000113c4", octets: Buffer.from("BYE") }]);
+    a.backhauls.get(0)?.send([{ kind: RecordKind.send, key: "t0.gone.7f00000113c4", octets: Buffer.from("BYE") }]);
     await a.until(() => told(a).length === 1, "undeliverable");
     a.acknowledges = false;
-    a.trunks.get(0)?.send([{ kind: RecordKind.send, key: "t0.gone.7f00000113c5", octets: Buffer.from("BYE") }]);
+    a.backhauls.get(0)?.send([{ kind: RecordKind.send, key: "t0.gone.7f00000113c5", octets: Buffer.from("BYE") }]);
     await b.until(() => told(b).length === 2, "the switch");
     expect(told(b)).toEqual(["takeover", `${RecordKind.undeliverable} t0.gone.7f00000113c5`]);
     expect(gateway.counters.undeliverable).toBe(2);

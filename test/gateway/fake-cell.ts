@@ -3,14 +3,14 @@ import { type IncomingMessage, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
-import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
+import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 
 export const secret = "a secret of the cluster, long enough";
 
-/** A trunk's end at a test double of a cell: it checks sequence numbers and acknowledges every frame, as an exchange does. */
-export class FakeTrunk {
+/** A backhaul's end at a test double of a cell: it checks sequence numbers and acknowledges every frame, as an exchange does. */
+export class FakeBackhaul {
   readonly exchange: number;
   readonly socket: WebSocket;
   seq = 0;
@@ -35,15 +35,15 @@ export class FakeTrunk {
   }
 }
 
-export type Arrival = { readonly exchange: number; readonly record: FrameRecord; readonly trunk: FakeTrunk };
+export type Arrival = { readonly exchange: number; readonly record: FrameRecord; readonly backhaul: FakeBackhaul };
 
-/** A test double of one cell: serves the map on /control and takes trunks on /trunk/<exchange>. */
+/** A test double of one cell: serves the map on /control and takes backhauls on /backhaul/<exchange>. */
 export class FakeCell {
   readonly id: string;
   readonly arrivals: Arrival[] = [];
   readonly hellos: unknown[] = [];
   readonly frameSizes: number[] = [];
-  readonly trunks = new Map<number, FakeTrunk>();
+  readonly backhauls = new Map<number, FakeBackhaul>();
   readonly controls = new Set<WebSocket>();
   /** What a received record is answered with, in one frame with its acknowledgement. */
   answer: (arrival: Arrival) => readonly FrameRecord[] = () => [];
@@ -97,7 +97,7 @@ export class FakeCell {
   async stop(): Promise<void> {
     this.#frozen = undefined;
     for (const client of this.#sockets.clients) client.terminate();
-    this.trunks.clear();
+    this.backhauls.clear();
     this.controls.clear();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -121,7 +121,7 @@ export class FakeCell {
 
   /** Connections break, and can be made again at once. */
   reset(): void {
-    for (const { socket } of this.trunks.values()) socket.terminate();
+    for (const { socket } of this.backhauls.values()) socket.terminate();
   }
 
   /** Waits until a condition holds; it is looked at whenever something arrives. */
@@ -155,10 +155,10 @@ export class FakeCell {
     for (const control of this.controls) control.send(JSON.stringify({ type: "map", map }));
   }
 
-  /** Says on all trunks whether it serves, now and after each hello. */
+  /** Says on all backhauls whether it serves, now and after each hello. */
   say(serving: boolean): void {
     this.serving = serving;
-    for (const trunk of this.trunks.values()) trunk.send([servingRecord(serving)]);
+    for (const backhaul of this.backhauls.values()) backhaul.send([servingRecord(serving)]);
   }
 
   sendView(states: Readonly<Record<string, string>>, epoch = 2): void {
@@ -191,7 +191,7 @@ export class FakeCell {
 
   #accept(socket: WebSocket, url: string): void {
     socket.on("error", () => {});
-    const exchange = /^\/trunk\/(\d+)$/.exec(url)?.[1];
+    const exchange = /^\/backhaul\/(\d+)$/.exec(url)?.[1];
     if (exchange === undefined) {
       this.controls.add(socket);
       socket.on("message", (data: Buffer) => {
@@ -203,10 +203,10 @@ export class FakeCell {
       if (this.map !== undefined) socket.send(JSON.stringify({ type: "map", map: this.map }));
       return;
     }
-    const trunk = new FakeTrunk(Number(exchange), socket);
-    this.trunks.set(trunk.exchange, trunk);
+    const backhaul = new FakeBackhaul(Number(exchange), socket);
+    this.backhauls.set(backhaul.exchange, backhaul);
     socket.on("message", (data: Buffer, isBinary: boolean) => {
-      if (isBinary) this.#frame(trunk, data);
+      if (isBinary) this.#frame(backhaul, data);
       else this.#pong(socket);
     });
     socket.on("close", () => this.#notify());
@@ -216,31 +216,31 @@ export class FakeCell {
     if (this.pongs) socket.send("pong");
   }
 
-  #frame(trunk: FakeTrunk, octets: Buffer): void {
+  #frame(backhaul: FakeBackhaul, octets: Buffer): void {
     const frame = decodeFrame(octets);
-    if (isFrameError(frame) || (frame.seq !== trunk.received + 1 && frame.seq !== 0)) {
-      trunk.socket.close(1002);
+    if (isFrameError(frame) || (frame.seq !== backhaul.received + 1 && frame.seq !== 0)) {
+      backhaul.socket.close(1002);
       return;
     }
     if (frame.seq === 0) {
-      trunk.acknowledged = frame.ack;
+      backhaul.acknowledged = frame.ack;
       this.#notify();
       return;
     }
     this.frameSizes.push(frame.records.length);
-    trunk.acknowledged = frame.ack;
+    backhaul.acknowledged = frame.ack;
     const answers: FrameRecord[] = [];
     for (const record of frame.records) {
-      if (record.kind === RecordKind.hello && this.serving !== undefined) trunk.send([servingRecord(this.serving)]);
-      const arrival = { exchange: trunk.exchange, record, trunk };
+      if (record.kind === RecordKind.hello && this.serving !== undefined) backhaul.send([servingRecord(this.serving)]);
+      const arrival = { exchange: backhaul.exchange, record, backhaul };
       this.arrivals.push(arrival);
       answers.push(...this.answer(arrival));
     }
-    trunk.received = frame.seq;
+    backhaul.received = frame.seq;
     if (this.acknowledges) {
-      trunk.done = frame.seq;
-      if (answers.length > 0) trunk.send(answers);
-      else trunk.acknowledge();
+      backhaul.done = frame.seq;
+      if (answers.length > 0) backhaul.send(answers);
+      else backhaul.acknowledge();
     }
     this.#notify();
   }

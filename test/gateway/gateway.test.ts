@@ -3,8 +3,8 @@ import { connect as connectTls, createServer as createTlsServer, type Connection
 import { afterEach, describe, expect, test } from "vitest";
 import { freePorts } from "../../cli/drill/free-ports.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
-import { serializeFlowKey } from "../../sip/transport/flow.ts";
-import { RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { serializeFlowKey } from "../../sip/flow/flow.ts";
+import { RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { mirror } from "./fake-cell.ts";
 import { Started, certificateFor, listenerOf, startRig } from "./harness.ts";
 import { StreamPhone, UdpPhone } from "./phones.ts";
@@ -80,7 +80,7 @@ describe("UDP", () => {
     const key = first.cell.ofKind(RecordKind.message)[0]?.record.key ?? "";
     await first.gateway.stop();
     const second = await startRig(started, [listenerOf("UDP", "127.0.0.1", first.ports[0])]);
-    second.cell.trunks.get(0)?.send([sendOf(key, "BYE for the phone")]);
+    second.cell.backhauls.get(0)?.send([sendOf(key, "BYE for the phone")]);
     expect(await phone.inbox.untilText("BYE")).toBe("BYE for the phone");
   });
 
@@ -116,7 +116,7 @@ describe("UDP", () => {
     const { cell } = await startRig(started, [listenerOf("UDP"), listenerOf("UDP", "::1")]);
     const phone = await udpPhone(host);
     const key = serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address: host, port: phone.port });
-    cell.trunks.get(0)?.send([sendOf(listener + key.slice(2), "BYE for the phone")]);
+    cell.backhauls.get(0)?.send([sendOf(listener + key.slice(2), "BYE for the phone")]);
     expect(await phone.inbox.untilText("BYE")).toBe("BYE for the phone");
     expect(cell.ofKind(RecordKind.undeliverable)).toEqual([]);
   });
@@ -124,7 +124,7 @@ describe("UDP", () => {
   test("what the system refuses to send comes back as undeliverable, with its octets", async () => {
     const { cell } = await startRig(started, [listenerOf("UDP")]);
     const keys = ["u0..7f0000010000", "u9..7f0000010000", "u0..20010db800000000000000000000000113c4", "junk"];
-    cell.trunks.get(0)?.send(keys.map((key) => sendOf(key, `to ${key}`)));
+    cell.backhauls.get(0)?.send(keys.map((key) => sendOf(key, `to ${key}`)));
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === keys.length, "undeliverable");
     const back = new Set(
       cell.ofKind(RecordKind.undeliverable).map(({ record }) => `${record.key}: ${Buffer.from(record.octets).toString()}`),
@@ -185,7 +185,7 @@ describe.each(["TCP", "TLS"] as const)("%s, connections that phones made", (tran
       await cell.until(() => cell.messages().length === 1, "the good request");
       const [{ record } = { record: undefined }] = cell.ofKind(RecordKind.message);
       const answers = ["SIP/2.0 100 Trying\r\n\r\n", "SIP/2.0 404 Not Found\r\n\r\n"];
-      for (const answer of answers) cell.trunks.get(0)?.send([sendOf(record?.key ?? "", answer)]);
+      for (const answer of answers) cell.backhauls.get(0)?.send([sendOf(record?.key ?? "", answer)]);
       const said = await phone.untilClosed();
       for (const answer of answers) expect(said).toContain(answer);
     },
@@ -218,7 +218,7 @@ describe.each(["TCP", "TLS"] as const)("%s, connections that phones made", (tran
     phone.close();
     await cell.until(() => cell.ofKind(RecordKind.closed).length === 1, "closed");
     expect(cell.ofKind(RecordKind.closed)[0]?.record.key).toBe(key);
-    cell.trunks.get(0)?.send([sendOf(key, "late")]);
+    cell.backhauls.get(0)?.send([sendOf(key, "late")]);
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === 1, "undeliverable");
   });
 
@@ -236,7 +236,7 @@ describe.each(["TCP", "TLS"] as const)("%s, connections that phones made", (tran
     phone.send(invite);
     await cell.until(() => cell.messages().length === 1, "the message");
     const key = cell.ofKind(RecordKind.message)[0]?.record.key ?? "";
-    cell.trunks.get(0)?.send([{ kind: RecordKind.closeFlow, key, octets: new Uint8Array(0) }]);
+    cell.backhauls.get(0)?.send([{ kind: RecordKind.closeFlow, key, octets: new Uint8Array(0) }]);
     expect(await phone.untilClosed()).toBe("");
   });
 });
@@ -246,11 +246,11 @@ describe("connections that the gateway makes", () => {
     const { cell, gateway } = await startRig(started, [listenerOf("TCP", "127.0.0.3")]);
     const hop = await outside((onSocket) => createServer(onSocket));
     const key = serializeFlowKey({ transport: "TCP", listener: 0, connection: "", address: "127.0.0.1", port: hop.port });
-    cell.trunks.get(0)?.send([sendOf(key, "first "), sendOf(key, "second ")]);
+    cell.backhauls.get(0)?.send([sendOf(key, "first "), sendOf(key, "second ")]);
     await cell.until(() => hop.accepted.length === 1, "a connection");
     const [peer] = hop.accepted;
     await peer?.inbox.untilText("first second ");
-    cell.trunks.get(0)?.send([sendOf(key, "third")]);
+    cell.backhauls.get(0)?.send([sendOf(key, "third")]);
     await peer?.inbox.untilText("first second third");
     expect(peer?.socket.remoteAddress).toBe("127.0.0.3");
     peer?.send(invite);
@@ -265,7 +265,7 @@ describe("connections that the gateway makes", () => {
     phone.send(invite);
     await cell.until(() => cell.messages().length === 1, "the message");
     const key = cell.ofKind(RecordKind.message)[0]?.record.key ?? "";
-    cell.trunks.get(0)?.send([sendOf(key.replace(/\.[^.]*\./, ".."), "hello")]);
+    cell.backhauls.get(0)?.send([sendOf(key.replace(/\.[^.]*\./, ".."), "hello")]);
     await phone.inbox.untilText("hello");
     expect(gateway.counters.connectionsOpened).toBe(0);
   });
@@ -279,7 +279,7 @@ describe("connections that the gateway makes", () => {
       address: "127.0.0.1",
       port: await freePorts("127.0.0.1", 1),
     });
-    cell.trunks.get(0)?.send([sendOf(key, "one"), sendOf(key, "two")]);
+    cell.backhauls.get(0)?.send([sendOf(key, "one"), sendOf(key, "two")]);
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === 2, "undeliverable");
     expect(cell.ofKind(RecordKind.closed)).toEqual([]);
   });
@@ -290,7 +290,7 @@ describe("connections that the gateway makes", () => {
     phone.send(invite);
     await cell.until(() => cell.messages().length === 1, "the message");
     const key = cell.ofKind(RecordKind.message)[0]?.record.key ?? "";
-    cell.trunks.get(0)?.send([sendOf(key.replace(/\.[^.]*\./, ".0000000a1."), "for another")]);
+    cell.backhauls.get(0)?.send([sendOf(key.replace(/\.[^.]*\./, ".0000000a1."), "for another")]);
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === 1, "undeliverable");
     expect(phone.inbox.all).toBe("");
   });
@@ -303,7 +303,7 @@ describe("connections that the gateway makes", () => {
     const { cell } = await startRig(started, [listenerOf("TLS")], { config: { tls } });
     const hop = await outside((onSocket) => createTlsServer({ cert: tls.cert, key: tls.key }, onSocket));
     const key = serializeFlowKey({ transport: "TLS", listener: 0, connection: "", address: "127.0.0.1", port: hop.port, serverName });
-    cell.trunks.get(0)?.send([sendOf(key, "over TLS")]);
+    cell.backhauls.get(0)?.send([sendOf(key, "over TLS")]);
     await cell.until(
       () => hop.accepted.some(({ inbox }) => inbox.all === "over TLS") || cell.ofKind(RecordKind.undeliverable).length > 0,
       "an outcome",
@@ -343,7 +343,7 @@ describe("connections that the gateway makes", () => {
         port: hop.port,
         serverName: "example.test",
       });
-      cell.trunks.get(0)?.send([sendOf(key, "over TLS")]);
+      cell.backhauls.get(0)?.send([sendOf(key, "over TLS")]);
       await cell.until(
         () => hop.accepted.some(({ inbox }) => inbox.all !== "") || cell.ofKind(RecordKind.undeliverable).length > 0,
         "an outcome",

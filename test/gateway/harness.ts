@@ -1,8 +1,8 @@
 import { generate } from "selfsigned";
-import type { GatewayConfig, ListenerConfig, TlsConfig } from "../../gateway/config.ts";
-import type { Dns } from "../../gateway/dns.ts";
+import type { GatewayConfig, ListenerConfig, TlsConfig } from "../../gateway/config/config.ts";
+import type { Dns } from "../../gateway/dns/dns.ts";
 import { Gateway } from "../../gateway/gateway.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { FakeCell, mapOf, secret } from "./fake-cell.ts";
 
 /** What a test started, ended in reverse order when it is over. */
@@ -40,7 +40,7 @@ export function configOf(
 
 export type Rig = { readonly gateway: Gateway; readonly cell: FakeCell; readonly ports: number[]; readonly events: string[] };
 
-/** A gateway with one cell that has trunks, ready to carry messages. */
+/** A gateway with one cell that has backhauls, ready to carry messages. */
 export async function startRig(
   started: Started,
   listeners: readonly ListenerConfig[],
@@ -53,8 +53,8 @@ export async function startRig(
   const gateway = new Gateway(configOf([cell], listeners, changes.config), (event) => events.push(event), changes.dns);
   await gateway.start();
   started.add(() => gateway.stop());
-  await cell.until(() => cell.trunks.size === (cell.map?.exchangeCount ?? 1), "trunks");
-  await cell.until(() => gateway.isReachable, "trunks that are up");
+  await cell.until(() => cell.backhauls.size === (cell.map?.exchangeCount ?? 1), "backhauls");
+  await cell.until(() => gateway.isReachable, "backhauls that are up");
   return { gateway, cell, ports: gateway.listeners.map(({ port }) => port), events };
 }
 
@@ -79,7 +79,7 @@ export async function startPair(started: Started, map: Partial<ClusterMap> = {})
   await gateway.start();
   started.add(() => gateway.stop());
   const count = a.map?.exchangeCount ?? 1;
-  await a.until(() => a.trunks.size === count && b.trunks.size === count, "trunks");
+  await a.until(() => a.backhauls.size === count && b.backhauls.size === count, "backhauls");
   for (let k = 0; k < count; k += 1) {
     for (const cell of ["a", "b"]) await a.until(() => gateway.routeOf(k, cell) === cell, `exchange ${k} in cell ${cell}`);
   }

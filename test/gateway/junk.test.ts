@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { isSipLike } from "../../gateway/datagram.ts";
+import { isSipLike } from "../../gateway/listen/datagram.ts";
 import { LocalAnswers } from "../../gateway/local-answers.ts";
-import { isStun, stunAnswer } from "../../gateway/stun.ts";
-import { routingKeyOf } from "../../sip/placement/routing-key.ts";
+import { isStun, stunAnswer } from "../../gateway/listen/stun.ts";
+import { routingKeyOf } from "../../cluster/map/routing-key.ts";
 import { tortureMessage, tortureNames } from "../fixtures/torture.ts";
 import { FakeCell, mapOf } from "./fake-cell.ts";
 import { Started, certificateFor, listenerOf, startRig } from "./harness.ts";

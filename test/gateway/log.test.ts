@@ -14,14 +14,14 @@ describe("what a gateway says", () => {
     log("control-up", { cell: "a" });
     log("map", { cell: "a", version: 1 });
     log("view", { cell: "a", epoch: 2 });
-    log("trunk-up", { exchange: 0, cell: "a" });
-    log("trunk-down", { exchange: 0, cell: "a", reason: "closed" });
-    log("trunk-up", { exchange: 1, cell: "a" });
-    log("trunk-up", { exchange: 0, cell: "a" });
+    log("backhaul-up", { exchange: 0, cell: "a" });
+    log("backhaul-down", { exchange: 0, cell: "a", reason: "closed" });
+    log("backhaul-up", { exchange: 1, cell: "a" });
+    log("backhaul-up", { exchange: 0, cell: "a" });
     log("map", { cell: "a", version: 2 });
     expect(lines).toEqual([
-      "gateway g1 trunk-down exchange=0 cell=a reason=closed",
-      "gateway g1 trunk-up exchange=0 cell=a",
+      "gateway g1 backhaul-down exchange=0 cell=a reason=closed",
+      "gateway g1 backhaul-up exchange=0 cell=a",
       "gateway g1 map cell=a version=2",
     ]);
   });

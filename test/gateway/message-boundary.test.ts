@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { MessageBoundary } from "../../gateway/message-boundary.ts";
+import { MessageBoundary } from "../../gateway/connections/message-boundary.ts";
 
 type Frame = { readonly isLast: boolean; readonly opcode: number; readonly length: number };
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { freePorts } from "../../cli/drill/free-ports.ts";
-import { RecordKind } from "../../sip/transport/frame.ts";
+import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { FakeCell, mapOf, mirror, secret } from "./fake-cell.ts";
 import { Started, listenerOf } from "./harness.ts";
 import { Gateway } from "../../gateway/gateway.ts";
@@ -65,25 +65,25 @@ describe("the process", () => {
     const port = await freePorts("127.0.0.1", 1);
     const { child, out } = run(["--config", await fileFor(cell, port)]);
     await out.untilText("\n");
-    await cell.until(() => cell.trunks.size === 1, "the trunk");
+    await cell.until(() => cell.backhauls.size === 1, "the backhaul");
     const phone = await UdpPhone.open();
     started.add(() => phone.close());
     cell.acknowledges = false;
     phone.send(requestText("MESSAGE", "sip:bob@example.test", { callId: "before" }), port);
     await cell.until(() => cell.messages().length === 1, "the message");
-    const [trunk] = cell.trunks.values();
+    const [backhaul] = cell.backhauls.values();
     const attempts = cell.attempts.length;
     child.kill("SIGSTOP");
     cell.acknowledges = true;
-    if (trunk !== undefined) trunk.done = trunk.received;
-    trunk?.acknowledge();
+    if (backhaul !== undefined) backhaul.done = backhaul.received;
+    backhaul?.acknowledge();
     // Longer than 3 periods of 100 ms, which is what a cell may be silent.
     const begin = performance.now();
     await cell.until(() => performance.now() - begin > 1_000, "a second");
     child.kill("SIGCONT");
     phone.send(requestText("MESSAGE", "sip:bob@example.test", { callId: "after" }), port);
     await cell.until(() => cell.messages().length === 2, "the next message");
-    expect(cell.ofKind(RecordKind.message).map((arrival) => arrival.trunk)).toEqual([trunk, trunk]);
+    expect(cell.ofKind(RecordKind.message).map((arrival) => arrival.backhaul)).toEqual([backhaul, backhaul]);
     expect(cell.attempts.length).toBe(attempts);
   });
 
@@ -92,7 +92,7 @@ describe("the process", () => {
     const port = await freePorts("127.0.0.1", 1);
     const { child, out } = run(["--config", await fileFor(cell, port)]);
     await out.untilText("\n");
-    await cell.until(() => cell.trunks.size === 1, "the trunk");
+    await cell.until(() => cell.backhauls.size === 1, "the backhaul");
     const [gone, there, datagrams] = [await StreamPhone.tcp(port), await StreamPhone.tcp(port), await UdpPhone.open()];
     for (const phone of [gone, there, datagrams]) started.add(() => phone.close());
     gone.send(message("before"));
@@ -179,16 +179,16 @@ describe("the process", () => {
     phone.send(requestText("INVITE", "sip:bob@example.test"), port);
     await cell.until(() => cell.messages().length === 1, "the INVITE");
     const key = cell.ofKind(RecordKind.message)[0]?.record.key ?? "";
-    const before = cell.trunks.get(0);
+    const before = cell.backhauls.get(0);
     first.child.kill("SIGKILL");
     await first.exit;
     const second = run(["--config", file]);
     await second.out.untilText("ready");
-    // At once, before the new process can have a map or a trunk.
+    // At once, before the new process can have a map or a backhaul.
     phone.send(requestText("BYE", "sip:bob@example.test"), port);
     await cell.until(() => cell.messages().length === 2, "the BYE");
-    expect(cell.trunks.get(0)).not.toBe(before);
-    cell.trunks.get(0)?.send([{ kind: RecordKind.send, key, octets: Buffer.from("200 for the BYE") }]);
+    expect(cell.backhauls.get(0)).not.toBe(before);
+    cell.backhauls.get(0)?.send([{ kind: RecordKind.send, key, octets: Buffer.from("200 for the BYE") }]);
     await phone.inbox.untilText("200 for the BYE");
   });
 });

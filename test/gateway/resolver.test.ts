@@ -1,10 +1,10 @@
 import { createSocket } from "node:dgram";
 import { afterEach, describe, expect, test } from "vitest";
-import { SystemDns, type Dns, type NaptrRecord, type SrvRecord } from "../../gateway/dns.ts";
-import { NextHopResolver, orderByPriority, type ListenerPlace } from "../../gateway/resolver.ts";
+import { SystemDns, type Dns, type NaptrRecord, type SrvRecord } from "../../gateway/dns/dns.ts";
+import { NextHopResolver, orderByPriority, type ListenerPlace } from "../../gateway/dns/resolver.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
-import { parseFlowKey } from "../../sip/transport/flow.ts";
-import { RecordKind, parseJsonOctets } from "../../sip/transport/frame.ts";
+import { parseFlowKey } from "../../sip/flow/flow.ts";
+import { RecordKind, parseJsonOctets } from "../../cluster/backhaul/frame.ts";
 import { Started, listenerOf, startRig } from "./harness.ts";
 
 const started = new Started();
@@ -184,9 +184,9 @@ test("a server that never answers: an empty answer in bounded time, others are n
 
 test("the exchange asks with a resolve record and gets flows to try in order", async () => {
   const { cell } = await startRig(started, [listenerOf("UDP")], { dns: dnsOf({ addresses: { "next.test": ["127.0.0.7", "127.0.0.8"] } }) });
-  const trunk = cell.trunks.get(0);
-  trunk?.send([{ kind: RecordKind.resolve, key: "q1", octets: octetsOf("sip:next.test:5099") }]);
-  trunk?.send([{ kind: RecordKind.resolve, key: "q2", octets: octetsOf("sip:nowhere.test:5099") }]);
+  const backhaul = cell.backhauls.get(0);
+  backhaul?.send([{ kind: RecordKind.resolve, key: "q1", octets: octetsOf("sip:next.test:5099") }]);
+  backhaul?.send([{ kind: RecordKind.resolve, key: "q2", octets: octetsOf("sip:nowhere.test:5099") }]);
   await cell.until(() => cell.ofKind(RecordKind.resolved).length === 2, "answers");
   const answers = Object.fromEntries(cell.ofKind(RecordKind.resolved).map(({ record }) => [record.key, parseJsonOctets(record.octets)]));
   expect(answers).toEqual({ q1: ["u0..7f00000713eb", "u0..7f00000813eb"], q2: [] });

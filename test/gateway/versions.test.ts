@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { otherVersionStatus, protocolVersion } from "../../sip/protocol-version.ts";
+import { otherVersionStatus, protocolVersion } from "../../cluster/protocol-version.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { FakeCell, mapOf } from "./fake-cell.ts";
 import { configOf, listenerOf, Started } from "./harness.ts";
@@ -23,7 +23,7 @@ async function start(
   const gateway = new Gateway(configOf([a, b], [listenerOf("UDP")]), (event, fields) => void said.push({ event, fields }));
   await gateway.start();
   started.add(() => gateway.stop());
-  await a.until(() => a.trunks.size === 4, "trunks to cell a");
+  await a.until(() => a.backhauls.size === 4, "backhauls to cell a");
   return { a, b, gateway, said };
 }
 
@@ -36,7 +36,7 @@ describe("a cell of another version than the gateway's", () => {
     ["to come, opening", protocolVersion + 1, 0],
   ] as const)("is not used, and that is said in one line: the version %s", async (_, theirs, refusesWith) => {
     const { b, gateway, said } = await start(theirs, refusesWith);
-    // A control link and four trunks, each tried several times.
+    // A control link and four backhauls, each tried several times.
     await b.until(() => b.attempts.length >= 20, "further tries");
     const version = theirs ?? 1;
     const older = version < protocolVersion ? "cell b" : "gateway g1";
@@ -50,7 +50,7 @@ describe("a cell of another version than the gateway's", () => {
     const { b, gateway, said } = await start(protocolVersion - 1, otherVersionStatus);
     b.version = protocolVersion;
     b.refusesWith = 0;
-    await b.until(() => b.trunks.size === 4 && gateway.routeOf(0, "b") === "b", "trunks to cell b");
+    await b.until(() => b.backhauls.size === 4 && gateway.routeOf(0, "b") === "b", "backhauls to cell b");
     expect(said.map(({ event }) => event)).toContain("another-version");
     expect(said.filter(({ event, fields }) => event === "control-up" && JSON.stringify(fields).includes('"b"'))).toHaveLength(1);
   });
@@ -67,7 +67,7 @@ describe("a cell of another version than the gateway's", () => {
 
   test("that lost its version with a restart is said when it comes back with another one", async () => {
     const { b, said } = await start(protocolVersion, 0);
-    await b.until(() => b.trunks.size === 4, "trunks to cell b");
+    await b.until(() => b.backhauls.size === 4, "backhauls to cell b");
     await b.stop();
     b.version = protocolVersion + 1;
     await b.start();

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, test } from "vitest";
 import { handshakesMax, httpRequestMs, unwrittenOctetsMax } from "../../gateway/limits.ts";
 import { messageOctetsMax } from "../../sip/limits.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
-import { serializeFlowKey } from "../../sip/transport/flow.ts";
-import { RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { serializeFlowKey } from "../../sip/flow/flow.ts";
+import { RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { type FakeCell, mirror } from "./fake-cell.ts";
 import { type Rig, Started, certificateFor, listenerOf, startRig } from "./harness.ts";
 import { StreamPhone, WebSocketPhone } from "./phones.ts";
@@ -83,7 +83,7 @@ describe.each(["WS", "WSS"] as const)("%s, a softphone's WebSocket", (transport)
     expect(cell.ofKind(RecordKind.closed)[0]?.record.key).toBe(key);
     // Nor is anybody else called in its place, or a connection made (RFC 7118 5).
     const any = key.replace(/\.[^.]*\./, "..");
-    cell.trunks.get(0)?.send([sendOf(key, "late"), sendOf(any, "to any")]);
+    cell.backhauls.get(0)?.send([sendOf(key, "late"), sendOf(any, "to any")]);
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === 2, "undeliverable");
     expect(gateway.counters.connectionsOpened).toBe(0);
   });
@@ -92,7 +92,7 @@ describe.each(["WS", "WSS"] as const)("%s, a softphone's WebSocket", (transport)
     const { cell, phone } = await rig();
     phone.send(invite);
     const key = await flowOf(cell);
-    cell.trunks.get(0)?.send([{ kind: RecordKind.closeFlow, key, octets: new Uint8Array(0) }]);
+    cell.backhauls.get(0)?.send([{ kind: RecordKind.closeFlow, key, octets: new Uint8Array(0) }]);
     expect(await phone.untilClosed()).toBe("1000 closed by the registrar");
     await cell.until(() => cell.ofKind(RecordKind.closed).length === 1, "closed");
   });
@@ -312,11 +312,11 @@ describe("messages", () => {
     const octets = new Uint8Array(60_000).fill(0x78);
     let sent = 0;
     while (cell.ofKind(RecordKind.closed).length === 0) {
-      cell.trunks.get(0)?.send([sendOf(key, octets)]);
+      cell.backhauls.get(0)?.send([sendOf(key, octets)]);
       sent += octets.length;
       // What the kernel's buffers take is not the gateway's.
       expect(sent).toBeLessThan(64 * unwrittenOctetsMax);
-      await cell.until(() => cell.trunks.get(0)?.acknowledged !== 0, "the trunk");
+      await cell.until(() => cell.backhauls.get(0)?.acknowledged !== 0, "the backhaul");
       await new Promise((resolve) => {
         setImmediate(resolve);
       });
@@ -341,7 +341,7 @@ describe("connections that keep nobody company", () => {
     const now = Date.now();
     gateway.connections.sweep(now + afterMs / 2);
     // It would be undeliverable on a connection that is being closed.
-    cell.trunks.get(0)?.send([sendOf(await flowOf(cell), "still there")]);
+    cell.backhauls.get(0)?.send([sendOf(await flowOf(cell), "still there")]);
     await phone.inbox.untilText("still there");
     gateway.connections.sweep(now + afterMs);
     await phone.inbox.until((all) => all.includes("\x03\xe8idle"), "1000");
@@ -356,7 +356,7 @@ describe("connections that keep nobody company", () => {
     phone.send(invite);
     const key = await flowOf(cell);
     phone.socket.pause();
-    cell.trunks.get(0)?.send([{ kind: RecordKind.closeFlow, key, octets: new Uint8Array(0) }, sendOf(key, "late")]);
+    cell.backhauls.get(0)?.send([{ kind: RecordKind.closeFlow, key, octets: new Uint8Array(0) }, sendOf(key, "late")]);
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === 1, "undeliverable");
     await cell.until(() => gateway.connections.size === 0, "its end");
     expect(phone.closing).toBe("");
@@ -368,8 +368,8 @@ test("a connection of an earlier start is never mistaken for one of this", async
   const phone = await phoneAt(port);
   phone.send(invite);
   const key = await flowOf(cell);
-  cell.trunks.get(0)?.send([sendOf(key.replace(/\.[^.]*\./, ".0000000a1."), "for another")]);
-  cell.trunks
+  cell.backhauls.get(0)?.send([sendOf(key.replace(/\.[^.]*\./, ".0000000a1."), "for another")]);
+  cell.backhauls
     .get(0)
     ?.send([sendOf(serializeFlowKey({ transport: "WS", listener: 0, connection: "", address: "127.0.0.1", port: 9 }), "to nobody")]);
   await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === 2, "undeliverable");

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { billOf, dollarsOf, minus, nothing, times } from "../../bench/cost/bill.ts";
 import { metered, meteredWorker, type MeterReport, type ObjectCounts } from "../../bench/cost/meter.ts";
-import { framesPerCall } from "../../bench/scale/trunk-simulation.ts";
+import { framesPerCall } from "../../bench/scale/backhaul-simulation.ts";
 
 describe("the bill", () => {
   it("is what Cloudflare's prices make of a million of each", () => {

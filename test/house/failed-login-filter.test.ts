@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { humanReporter, jsonReporter, type Reporter } from "../../cli/reporter.ts";
-import { FailedLoginLines } from "../../sip/exchange/failed-logins.ts";
+import { FailedLoginLines } from "../../actors/exchange/failed-logins.ts";
 
 const operations = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
 

@@ -1,7 +1,7 @@
-import { CoreGroup, type Effect } from "../../sip/core-group/core-group.ts";
-import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
-import type { SeenCause, View } from "../../sip/core-group/view.ts";
-import { pairOf } from "../../sip/placement/cluster-map.ts";
+import { CoreGroup, type Effect } from "../../cluster/group/core-group.ts";
+import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
+import type { SeenCause, View } from "../../cluster/group/view.ts";
+import { pairOf } from "../../cluster/map/cluster-map.ts";
 import { standstillMsMin } from "../../workers/limits.ts";
 import { CellDisk } from "./cell-disk.ts";
 import type { Cluster } from "./cluster.ts";
@@ -91,8 +91,8 @@ export class Cell {
     return line;
   }
 
-  /** A gateway's trunk; pings are answered by the runtime. */
-  acceptTrunk(exchange: number, gateway: string, end: End): EndHandlers {
+  /** A gateway's backhaul; pings are answered by the runtime. */
+  acceptBackhaul(exchange: number, gateway: string, end: End): EndHandlers {
     const replica = this.replica(exchange);
     const handlers = replica.accept(gateway, end);
     return { message: (data) => (data === "ping" ? end.send("pong") : handlers.message(data)), closed: () => handlers.closed() };

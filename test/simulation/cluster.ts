@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import type { Listener } from "../../sip/transport/flow.ts";
-import { fnv1a } from "../../sip/transport/token.ts";
-import type { PairState } from "../../sip/pair/pair-link.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { Listener } from "../../sip/flow/flow.ts";
+import { fnv1a } from "../../sip/flow/token.ts";
+import type { PairState } from "../../cluster/replication/pair-link.ts";
 import type { CallPlan } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Datagrams, Gateway } from "./gateway.ts";

@@ -1,6 +1,6 @@
-import { cellOfLine } from "../../sip/transport/flow.ts";
-import { stillWanted } from "../../sip/transport/backlog.ts";
-import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../sip/transport/frame.ts";
+import { cellOfLine } from "../../sip/flow/flow.ts";
+import { stillWanted } from "../../cluster/backhaul/backlog.ts";
+import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { frameAnswerMsMax, frameValidMs } from "../../workers/limits.ts";
 import type { Cell } from "./cell.ts";
 import { TimelyCalls } from "./timely.ts";

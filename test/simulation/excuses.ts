@@ -82,7 +82,7 @@ export function noGateway({ cluster, faults }: Story, from: number, until: numbe
 }
 
 /**
- * What an exchange sent to a gateway that was cut off from that cell comes back to it with the end of the trunk, and there may be no other way to
+ * What an exchange sent to a gateway that was cut off from that cell comes back to it with the end of the backhaul, and there may be no other way to
  * the phone's connection by then but through the other replica. What a frozen gateway reads is written to connections whose phones have gone.
  * A datagram is said again.
  */

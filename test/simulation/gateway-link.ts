@@ -16,7 +16,7 @@ export type LinkHandlers = {
   down(reason: string): void;
 };
 
-/** A WebSocket to a cell that is made anew whenever it is lost (gateway/cell-socket.ts, trunk-link.ts). */
+/** A WebSocket to a cell that is made anew whenever it is lost (gateway/links/cell-socket.ts, backhaul-link.ts). */
 export class GatewayLink {
   readonly #host: Host;
   readonly #cell: Cell;

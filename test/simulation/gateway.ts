@@ -1,14 +1,14 @@
 import { isParseError } from "../../sip/errors.ts";
-import type { SeenCause, View } from "../../sip/core-group/view.ts";
+import type { SeenCause, View } from "../../cluster/group/view.ts";
 import { buildResponse } from "../../sip/message/build.ts";
 import { parseMessage } from "../../sip/message/sip-message.ts";
-import { pairOf } from "../../sip/placement/cluster-map.ts";
-import { routingKeyOf } from "../../sip/placement/routing-key.ts";
-import { joinFlow, parseFlowKey, serializeFlowKey, splitFlow, transportOfFlowKey, type Listener } from "../../sip/transport/flow.ts";
-import { jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
-import { responseFlow, stampReceived } from "../../sip/transport/response-flow.ts";
-import { TrunkPair, type TrunkPairEffect, type TrunkPairLimits } from "../../sip/transport/trunk-pair.ts";
-import { Backlog, type ReadMessage } from "../../sip/transport/backlog.ts";
+import { pairOf } from "../../cluster/map/cluster-map.ts";
+import { routingKeyOf } from "../../cluster/map/routing-key.ts";
+import { joinFlow, parseFlowKey, serializeFlowKey, splitFlow, transportOfFlowKey, type Listener } from "../../sip/flow/flow.ts";
+import { jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+import { responseFlow, stampReceived } from "../../sip/flow/response-flow.ts";
+import { BackhaulPair, type BackhaulPairEffect, type BackhaulPairLimits } from "../../cluster/backhaul/backhaul-pair.ts";
+import { Backlog, type ReadMessage } from "../../cluster/backhaul/backlog.ts";
 import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "../../gateway/limits.ts";
 import type { Cluster } from "./cluster.ts";
 import { GatewayLink } from "./gateway-link.ts";
@@ -18,7 +18,7 @@ import { cSeqOf } from "./sip-text.ts";
 import type { Planned } from "./world.ts";
 
 /** gateway/limits.ts */
-const limits: TrunkPairLimits = {
+const limits: BackhaulPairLimits = {
   octetsMax: 8 * 1024 * 1024 - 1024,
   holdMs: 4_000,
   servingAssumedMs: 1_000,
@@ -37,21 +37,21 @@ type Read = ReadMessage & { readonly links: Set<string> | undefined };
 /** Who takes datagrams for an address. */
 export type Datagrams = { host(): Host | undefined; receive(octets: Uint8Array, from: string): void };
 
-type Trunks = {
-  readonly pair: TrunkPair;
+type Backhauls = {
+  readonly pair: BackhaulPair;
   readonly links: Map<string, GatewayLink>;
   timer: Planned | undefined;
   timerAt: number;
   isFlushing: boolean;
 };
 
-/** A gateway as gateway/ runs it: the real pair of trunks for each exchange, with its sockets, its pings, and its phones. */
+/** A gateway as gateway/ runs it: the real pair of backhauls for each exchange, with its sockets, its pings, and its phones. */
 export class Gateway {
   readonly cluster: Cluster;
   readonly host: Host;
   readonly address: string;
   #boot = "";
-  #trunks = new Map<number, Trunks>();
+  #backhauls = new Map<number, Backhauls>();
   #controls: GatewayLink[] = [];
   #connections = new Map<string, { readonly end: End; readonly links: Set<string> }>();
   #declaredDown = new Map<string, ReadonlySet<string>>();
@@ -70,7 +70,7 @@ export class Gateway {
   /** Octets on their way to exchanges. */
   get octetsHeld(): number {
     let octets = 0;
-    for (const { pair } of this.#trunks.values()) octets += pair.octetsHeld;
+    for (const { pair } of this.#backhauls.values()) octets += pair.octetsHeld;
     return octets;
   }
 
@@ -78,14 +78,14 @@ export class Gateway {
     this.host.start(() => {
       const { map, random } = this.cluster;
       this.#boot = random.id().slice(0, 8);
-      this.#trunks = new Map();
+      this.#backhauls = new Map();
       this.#connections = new Map();
       this.#declaredDown = new Map();
       this.#awakeAt = this.host.now;
       this.#backlog = new Backlog(standstillMessagesMax);
       this.#aliveAt = this.host.now;
       this.#controls = map.cells.map(({ id }) => this.#control(id));
-      for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) this.#trunks.set(exchange, this.#trunksTo(exchange));
+      for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) this.#backhauls.set(exchange, this.#backhaulsTo(exchange));
       this.#beat();
     });
   }
@@ -116,7 +116,7 @@ export class Gateway {
     };
   }
 
-  #trunksTo(exchange: number): Trunks {
+  #backhaulsTo(exchange: number): Backhauls {
     const { map } = this.cluster;
     const listeners: Listener[] = [
       { transport: "UDP", host: this.address, port: 5060 },
@@ -125,26 +125,26 @@ export class Gateway {
     ];
     const hello = { kind: RecordKind.hello, key: this.host.name, octets: jsonOctets({ boot: this.#boot, listeners }) };
     const { primary, secondary } = pairOf(map, exchange);
-    const pair = new TrunkPair([primary, secondary], { hello, heartbeat: map.heartbeat, limits }, this.host.now);
-    const trunks: Trunks = { pair, links: new Map(), timer: undefined, timerAt: Number.POSITIVE_INFINITY, isFlushing: false };
+    const pair = new BackhaulPair([primary, secondary], { hello, heartbeat: map.heartbeat, limits }, this.host.now);
+    const backhauls: Backhauls = { pair, links: new Map(), timer: undefined, timerAt: Number.POSITIVE_INFINITY, isFlushing: false };
     for (const cell of [primary, secondary]) {
       const link = new GatewayLink(this.host, this.cluster.cell(cell), {
-        accept: (end) => this.cluster.cell(cell).acceptTrunk(exchange, this.host.name, end),
+        accept: (end) => this.cluster.cell(cell).acceptBackhaul(exchange, this.host.name, end),
         opened: () => {
           pair.opened(cell, this.#now());
-          this.#flush(trunks);
+          this.#flush(backhauls);
         },
-        received: (data) => this.#received(exchange, trunks, cell, data as Uint8Array),
+        received: (data) => this.#received(exchange, backhauls, cell, data as Uint8Array),
         down: (reason) => {
-          this.host.trace(() => `trunk of exchange ${exchange} to ${cell} is down: ${reason}`);
+          this.host.trace(() => `backhaul of exchange ${exchange} to ${cell} is down: ${reason}`);
           pair.lost(cell, this.#now());
-          this.#flush(trunks);
+          this.#flush(backhauls);
         },
       });
-      trunks.links.set(cell, link);
+      backhauls.links.set(cell, link);
       link.start();
     }
-    return trunks;
+    return backhauls;
   }
 
   #control(cell: string): GatewayLink {
@@ -165,7 +165,7 @@ export class Gateway {
     const before = this.#declaredDown.get(by);
     const down = new Set(view.cells.filter(({ id, state }) => state === "down" && id !== by).map(({ id }) => id));
     this.#declaredDown.set(by, down);
-    for (const { links } of this.#trunks.values()) {
+    for (const { links } of this.#backhauls.values()) {
       for (const [cell, link] of links) {
         if (down.has(cell)) link.doubt(by);
         else if (before?.has(cell) === true) link.hurry();
@@ -188,7 +188,7 @@ export class Gateway {
 
   *#links(): IterableIterator<GatewayLink> {
     yield* this.#controls;
-    for (const { links } of this.#trunks.values()) yield* links.values();
+    for (const { links } of this.#backhauls.values()) yield* links.values();
   }
 
   /** After a time in which this process stood still nobody is judged by it. */
@@ -196,7 +196,7 @@ export class Gateway {
     const now = this.#look();
     const { periodMs, missed } = this.cluster.map.heartbeat;
     if (now - this.#awakeAt > (periodMs * missed) / 2 + watchMsMax) {
-      for (const { pair, links } of this.#trunks.values()) {
+      for (const { pair, links } of this.#backhauls.values()) {
         pair.awoke(now);
         for (const link of links.values()) link.forgive();
       }
@@ -233,18 +233,18 @@ export class Gateway {
   }
 
   #offer(exchange: number, record: FrameRecord, cell: string | undefined): string | undefined {
-    const trunks = this.#trunks.get(exchange);
-    if (trunks === undefined) return undefined;
-    const taker = trunks.pair.offer(record, cell, this.host.now);
-    this.host.soon(() => this.#flush(trunks));
+    const backhauls = this.#backhauls.get(exchange);
+    if (backhauls === undefined) return undefined;
+    const taker = backhauls.pair.offer(record, cell, this.host.now);
+    this.host.soon(() => this.#flush(backhauls));
     return taker;
   }
 
-  #received(exchange: number, trunks: Trunks, cell: string, octets: Uint8Array): void {
-    const records = trunks.pair.receive(cell, octets, this.host.now);
+  #received(exchange: number, backhauls: Backhauls, cell: string, octets: Uint8Array): void {
+    const records = backhauls.pair.receive(cell, octets, this.host.now);
     if ("frameError" in records) {
       this.host.threw(new Error(`frame from ${cell}: ${records.frameError}`));
-      trunks.links.get(cell)?.drop(records.frameError);
+      backhauls.links.get(cell)?.drop(records.frameError);
       return;
     }
     for (const { kind, key, octets: content } of records) {
@@ -252,7 +252,7 @@ export class Gateway {
       else if (kind === RecordKind.resolve) this.#offer(exchange, { kind: RecordKind.resolved, key, octets: jsonOctets([]) }, cell);
       else if (kind === RecordKind.closeFlow) this.#connections.get(key)?.end.close();
     }
-    this.host.soon(() => this.#flush(trunks));
+    this.host.soon(() => this.#flush(backhauls));
   }
 
   #send(exchange: number, cell: string, key: string, octets: Uint8Array): void {
@@ -299,34 +299,34 @@ export class Gateway {
     else if (target !== undefined) this.#sendDatagram(target.address, target.port, response);
   }
 
-  #flush(trunks: Trunks): void {
-    if (trunks.isFlushing) {
-      this.host.soon(() => this.#flush(trunks));
+  #flush(backhauls: Backhauls): void {
+    if (backhauls.isFlushing) {
+      this.host.soon(() => this.#flush(backhauls));
       return;
     }
-    trunks.isFlushing = true;
+    backhauls.isFlushing = true;
     const now = this.#now();
-    trunks.pair.tick(now);
-    for (const effect of trunks.pair.takeEffects()) this.#carryOut(trunks, effect);
-    trunks.isFlushing = false;
-    const deadline = trunks.pair.nextDeadline();
-    if (deadline === undefined || trunks.timerAt <= deadline) return;
-    if (trunks.timer !== undefined) trunks.timer.isOff = true;
-    trunks.timerAt = deadline;
-    trunks.timer = this.host.at(Math.max(deadline, now + 1), () => {
-      trunks.timerAt = Number.POSITIVE_INFINITY;
-      this.#flush(trunks);
+    backhauls.pair.tick(now);
+    for (const effect of backhauls.pair.takeEffects()) this.#carryOut(backhauls, effect);
+    backhauls.isFlushing = false;
+    const deadline = backhauls.pair.nextDeadline();
+    if (deadline === undefined || backhauls.timerAt <= deadline) return;
+    if (backhauls.timer !== undefined) backhauls.timer.isOff = true;
+    backhauls.timerAt = deadline;
+    backhauls.timer = this.host.at(Math.max(deadline, now + 1), () => {
+      backhauls.timerAt = Number.POSITIVE_INFINITY;
+      this.#flush(backhauls);
     });
   }
 
-  #carryOut(trunks: Trunks, effect: TrunkPairEffect): void {
+  #carryOut(backhauls: Backhauls, effect: BackhaulPairEffect): void {
     switch (effect.type) {
       case "frame":
-        trunks.links.get(effect.cell)?.send(effect.octets);
+        backhauls.links.get(effect.cell)?.send(effect.octets);
         break;
       case "drop":
-        this.host.trace(() => `drops a trunk to ${effect.cell}: ${effect.reason}`);
-        trunks.links.get(effect.cell)?.drop(effect.reason);
+        this.host.trace(() => `drops a backhaul to ${effect.cell}: ${effect.reason}`);
+        backhauls.links.get(effect.cell)?.drop(effect.reason);
         break;
       case "abandoned":
         for (const { kind, key, octets } of effect.records) if (kind === RecordKind.message) this.#refuse(key, octets);

@@ -1,5 +1,5 @@
 import { cancelAnswerMs, timerCMs } from "../../sip/limits.ts";
-import { exchangeOf } from "../../sip/placement/cluster-map.ts";
+import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
 import type { LiveRecord } from "../../sip/record/state-record.ts";
 import { recordKinds } from "../../sip/record/values.ts";

@@ -1,13 +1,13 @@
 import { isParseError } from "../../sip/errors.ts";
 import { buildResponse } from "../../sip/message/build.ts";
 import { parseMessage } from "../../sip/message/sip-message.ts";
-import { pairOf } from "../../sip/placement/cluster-map.ts";
-import { routingKeyOf } from "../../sip/placement/routing-key.ts";
-import { serializeFlowKey } from "../../sip/transport/flow.ts";
-import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
-import { stillWanted } from "../../sip/transport/backlog.ts";
-import { isLate } from "../../sip/transport/far-clock.ts";
-import { Trunk } from "../../sip/transport/trunk.ts";
+import { pairOf } from "../../cluster/map/cluster-map.ts";
+import { routingKeyOf } from "../../cluster/map/routing-key.ts";
+import { serializeFlowKey } from "../../sip/flow/flow.ts";
+import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+import { stillWanted } from "../../cluster/backhaul/backlog.ts";
+import { isLate } from "../../cluster/time/far-clock.ts";
+import { Backhaul } from "../../cluster/backhaul/backhaul.ts";
 import { ReplicaChoice } from "../../workers/line/replica-choice.ts";
 import { StandstillGate } from "../../workers/line/standstill-gate.ts";
 import type { Cell } from "./cell.ts";
@@ -154,7 +154,7 @@ export class Line {
 
 type LinkHandlers = { received(records: readonly FrameRecord[]): void; failed(records: readonly FrameRecord[]): void };
 
-/** workers/line/exchange-link.ts: a trunk with calls in the place of a WebSocket, one at a time to another cell. */
+/** workers/line/exchange-link.ts: a backhaul with calls in the place of a WebSocket, one at a time to another cell. */
 class Link {
   readonly #cell: Cell;
   readonly #access: string;
@@ -162,7 +162,7 @@ class Link {
   readonly #target: string;
   readonly #handlers: LinkHandlers;
   readonly #calls: TimelyCalls;
-  readonly #trunk = new Trunk();
+  readonly #backhaul = new Backhaul();
   #timer: Planned | undefined;
   #connection = 0;
   /** Frames to another cell: the first is under way. */
@@ -178,24 +178,24 @@ class Link {
   }
 
   get isIdle(): boolean {
-    return this.#trunk.octetsHeld === 0;
+    return this.#backhaul.octetsHeld === 0;
   }
 
   get offered(): number {
-    return this.#trunk.offered;
+    return this.#backhaul.offered;
   }
 
   get settled(): number {
-    return this.#trunk.settled;
+    return this.#backhaul.settled;
   }
 
   offer(record: FrameRecord): boolean {
     const { now } = this.#cell.host;
-    if (!this.#trunk.offer(record, now)) return false;
-    if (!this.#trunk.isConnected) {
+    if (!this.#backhaul.offer(record, now)) return false;
+    if (!this.#backhaul.isConnected) {
       this.#connection += 1;
       const hello = { kind: RecordKind.hello, key: this.#access, octets: jsonOctets({ boot: "", listeners: [] }) };
-      for (const frame of this.#trunk.connect(hello, now)) this.#send(frame);
+      for (const frame of this.#backhaul.connect(hello, now)) this.#send(frame);
     }
     this.#flush();
     return true;
@@ -203,9 +203,9 @@ class Link {
 
   #flush(): void {
     const { now } = this.#cell.host;
-    for (const frame of this.#trunk.tick(now)) this.#send(frame);
+    for (const frame of this.#backhaul.tick(now)) this.#send(frame);
     if (this.#timer !== undefined) this.#timer.isOff = true;
-    const deadline = this.#trunk.nextDeadline();
+    const deadline = this.#backhaul.nextDeadline();
     this.#timer = deadline === undefined ? undefined : this.#cell.host.at(Math.max(deadline, now + 1), () => this.#flush());
   }
 
@@ -240,13 +240,13 @@ class Link {
 
   #answered(answer: Uint8Array | undefined, connection: number): void {
     if (connection !== this.#connection) return;
-    const records = answer === undefined ? undefined : this.#trunk.receive(answer, this.#cell.host.now);
+    const records = answer === undefined ? undefined : this.#backhaul.receive(answer, this.#cell.host.now);
     if (records === undefined || "frameError" in records) {
       if (records !== undefined) this.#cell.host.threw(new Error(records.frameError));
       this.#connection += 1;
       if (this.#timer !== undefined) this.#timer.isOff = true;
-      this.#trunk.disconnect();
-      this.#handlers.failed(this.#trunk.takeUnacknowledged());
+      this.#backhaul.disconnect();
+      this.#handlers.failed(this.#backhaul.takeUnacknowledged());
       return;
     }
     this.#handlers.received(records);

@@ -9,7 +9,7 @@ export type Overtaken = { readonly what: string; readonly isByDatagram: boolean;
 
 /**
  * Requests of one side of a call that were under way at the same time. SIP keeps no order between transactions: datagrams overtake each other,
- * and where a trunk has failed the later one may find a way before the earlier one.
+ * and where a backhaul has failed the later one may find a way before the earlier one.
  */
 export class Overtaking {
   readonly overtaken: Overtaken[] = [];

@@ -1,26 +1,26 @@
 import { describe, describeRecord } from "./sip-text.ts";
 import { isParseError } from "../../sip/errors.ts";
-import type { View } from "../../sip/core-group/view.ts";
-import { isReachable } from "../../sip/core-group/view.ts";
+import type { View } from "../../cluster/group/view.ts";
+import { isReachable } from "../../cluster/group/view.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
-import type { Effect } from "../../sip/exchange/effects.ts";
-import { Exchange } from "../../sip/exchange/exchange.ts";
+import type { Effect } from "../../actors/exchange/effects.ts";
+import { Exchange } from "../../actors/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
-import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
-import { PairLink, refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
-import { pairOf } from "../../sip/placement/cluster-map.ts";
+import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/pair-batch.ts";
+import { PairLink, refusedCause, type PairState } from "../../cluster/replication/pair-link.ts";
+import { pairOf } from "../../cluster/map/cluster-map.ts";
 import { msOfVersion } from "../../sip/record/version.ts";
 import { joinMemories, memoryOnStart, type Memory } from "../../sip/record/memory.ts";
 import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
-import { stillWanted } from "../../sip/transport/backlog.ts";
-import { isLate } from "../../sip/transport/far-clock.ts";
-import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
-import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { stillWanted } from "../../cluster/backhaul/backlog.ts";
+import { isLate } from "../../cluster/time/far-clock.ts";
+import { cellOfLine, isLine, lineOf } from "../../sip/flow/flow.ts";
+import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import type { Cell } from "./cell.ts";
 import { Couriers } from "./couriers.ts";
 import { leaseMsOf, lineListeners, simulatedHash, simulatedSign } from "./cluster.ts";
 import type { End, EndHandlers } from "./network.ts";
-import { Trunks } from "./replica-trunks.ts";
+import { Backhauls } from "./replica-backhauls.ts";
 import type { Planned } from "./world.ts";
 
 /** Timers may be this late: workers/limits.ts. */
@@ -43,7 +43,7 @@ export class Replica {
   readonly exchange: Exchange;
   readonly number: number;
   readonly peer: string;
-  readonly trunks: Trunks;
+  readonly backhauls: Backhauls;
   readonly #cell: Cell;
   readonly #link: PairLink;
   readonly #couriers: Couriers;
@@ -78,13 +78,13 @@ export class Replica {
     }
     const known = cell.disk.memories.get(number);
     this.#remember(known === undefined ? this.exchange.memory : memoryOnStart(known, latest, now));
-    this.trunks = new Trunks(
+    this.backhauls = new Backhauls(
       cell.disk,
       number,
       () => host.now,
       (access, records) => {
         this.#event((at) => {
-          if (this.trunks.has(access)) return this.#sendAgain(access, records);
+          if (this.backhauls.has(access)) return this.#sendAgain(access, records);
           this.exchange.disconnectAccess(access, at);
           this.#notTaken(access, records, at);
         });
@@ -131,12 +131,12 @@ export class Replica {
     );
   }
 
-  /** A gateway's trunk. */
+  /** A gateway's backhaul. */
   accept(access: string, end: End): EndHandlers {
-    this.trunks.accept(access, end);
+    this.backhauls.accept(access, end);
     return {
-      message: (data) => this.#trunkFrame(end, data as Uint8Array),
-      closed: () => this.trunks.closed(end),
+      message: (data) => this.#backhaulFrame(end, data as Uint8Array),
+      closed: () => this.backhauls.closed(end),
     };
   }
 
@@ -204,26 +204,26 @@ export class Replica {
     this.#enter(() => answer(this.exchange.credentialsOf(addressOfRecord)), undefined);
   }
 
-  #trunkFrame(end: End, octets: Uint8Array): void {
-    const input = this.trunks.receive(end, octets);
+  #backhaulFrame(end: End, octets: Uint8Array): void {
+    const input = this.backhauls.receive(end, octets);
     if (typeof input === "string") {
       // Only our own gateways speak here.
-      this.#cell.host.threw(new Error(`exchange ${this.number}: the trunk of a confused gateway: ${input}`));
-      return this.trunks.refuse(end);
+      this.#cell.host.threw(new Error(`exchange ${this.number}: the backhaul of a confused gateway: ${input}`));
+      return this.backhauls.refuse(end);
     }
     const { access, seq, records, opened, roundTripMs } = input;
     if (roundTripMs !== undefined) this.exchange.answeredAfter(roundTripMs, this.#cell.host.now);
-    const committed = (): void => this.trunks.finish(end, seq);
+    const committed = (): void => this.backhauls.finish(end, seq);
     if (opened !== undefined) {
       this.exchange.connectAccess(access, opened.listeners);
       this.#arm(this.#cell.host.now);
       if (records.length === 0 && !opened.isNewBoot) committed();
-      this.trunks.tellServing(this.#link.isServing, access);
+      this.backhauls.tellServing(this.#link.isServing, access);
       if (!opened.isNewBoot) this.#sendAgain(access, opened.again);
     }
     if (records.length === 0 && opened?.isNewBoot !== true) {
       committed();
-      this.trunks.send(access, []);
+      this.backhauls.send(access, []);
       return;
     }
     const run = (now: number): void => {
@@ -235,9 +235,9 @@ export class Replica {
     };
     const done = (): void => {
       committed();
-      this.trunks.send(access, []);
+      this.backhauls.send(access, []);
     };
-    this.#event(run, { committed: done }, () => this.trunks.refuse(end));
+    this.#event(run, { committed: done }, () => this.backhauls.refuse(end));
   }
 
   /** Runs when this replica may serve, in order. `refused`: too much waits. */
@@ -307,7 +307,7 @@ export class Replica {
         this.#cell.host.trace(
           () => `exchange ${this.number} > ${access}: ${describe(record)}${commit === undefined ? "" : `, when ${commit} is committed`}`,
         );
-        if (isLine(access) || this.trunks.has(access)) add(commit === undefined ? early : late, access, record);
+        if (isLine(access) || this.backhauls.has(access)) add(commit === undefined ? early : late, access, record);
         else this.#notTaken(access, [record], now);
         return commit ?? 0;
       }
@@ -354,16 +354,16 @@ export class Replica {
   #send(outbox: ReadonlyMap<string, FrameRecord[]>): void {
     for (const [access, records] of outbox) {
       if (isLine(access)) this.#couriers.send(access, records);
-      else if (!this.trunks.send(access, records)) this.#event((now) => this.#notTaken(access, records, now));
+      else if (!this.backhauls.send(access, records)) this.#event((now) => this.#notTaken(access, records, now));
     }
   }
 
   #sendAgain(access: string, records: readonly FrameRecord[]): void {
-    if (records.length > 0 && !this.trunks.send(access, records)) this.#event((now) => this.#notTaken(access, records, now));
+    if (records.length > 0 && !this.backhauls.send(access, records)) this.#event((now) => this.#notTaken(access, records, now));
   }
 
   #notTaken(access: string, records: readonly FrameRecord[], now: number): void {
-    if (!isLine(access) && !this.trunks.has(access)) this.exchange.disconnectAccess(access, now);
+    if (!isLine(access) && !this.backhauls.has(access)) this.exchange.disconnectAccess(access, now);
     this.#run(() => this.exchange.unreachable(access, records, now));
     const questions = records.filter(({ kind }) => kind === RecordKind.resolve);
     this.#receive(
@@ -461,7 +461,7 @@ export class Replica {
     this.exchange.store.setPairAway(state !== "together");
     this.exchange.setTogether(state === "together", this.#cell.host.now);
     this.#flushLater();
-    if (state !== "syncing") this.trunks.tellServing(true);
+    if (state !== "syncing") this.backhauls.tellServing(true);
     if (state === "away" && cause === refusedCause) this.#cell.host.soon(() => this.#cell.suspect(this.peer, refusedCause));
   }
 
@@ -470,7 +470,7 @@ export class Replica {
     let done = 0;
     while (done < this.#commits.length && (this.#commits[done]?.sequence ?? 0) <= sequence) done += 1;
     for (const { run } of this.#commits.splice(0, done)) this.#cell.host.soon(run);
-    if (done > 0) this.#cell.host.soon(() => this.trunks.acknowledge());
+    if (done > 0) this.#cell.host.soon(() => this.backhauls.acknowledge());
   }
 
   #armLink(): void {

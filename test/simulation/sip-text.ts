@@ -3,7 +3,7 @@ import { octetsOf, stringOf } from "../../sip/message/octets.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
-import { RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 
 export type Line = readonly [name: string, value: string];
 

@@ -1,4 +1,4 @@
-import { FarClock, TimelySend } from "../../sip/transport/far-clock.ts";
+import { FarClock, TimelySend } from "../../cluster/time/far-clock.ts";
 import { frameAnswerMsMax, frameValidMs } from "../../workers/limits.ts";
 import type { Cell } from "./cell.ts";
 

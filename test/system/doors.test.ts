@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
+import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { residentKilobytes } from "./memory.ts";
 import { startTandem, type Tandem } from "./tandem.ts";

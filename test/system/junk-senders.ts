@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { WebSocket } from "ws";
-import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
+import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { randomId } from "./clients/phone.ts";
 import type { Way } from "./clients/stack.ts";
 import { wayOf } from "./clients/way.ts";
@@ -92,8 +92,8 @@ function httpJunk(): Buffer {
   if (randomInt(2) === 0) return randomBytes(randomInt(1, octetsMax));
   const paths = [
     "/",
-    "/trunk/0",
-    "/trunk/99999",
+    "/backhaul/0",
+    "/backhaul/99999",
     "/control",
     "/cell/exchange/0?access=a.0",
     "/cell/line/0",

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
+import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { WebSocket } from "ws";
 import { ApiClient } from "../../cli/api-client.ts";
 import { isStatus } from "../../cli/status.ts";

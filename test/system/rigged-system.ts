@@ -9,7 +9,7 @@ import { LocalSystem } from "../../cli/local-system.ts";
 import type { Settings } from "../../cli/settings.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
 import { type Change, isStatus, type Status } from "../../cli/status.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { freePorts } from "../../cli/drill/free-ports.ts";
 
 const host = "127.0.0.1";

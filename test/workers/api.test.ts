@@ -1,7 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { subscribersPerRequestMax } from "../../workers/limits.ts";
-import { exchangeOf } from "../../sip/placement/cluster-map.ts";
+import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { answerAsPeer, callApi, domain, loopback, map, subscriberOf, userOf } from "./cell.ts";

@@ -1,8 +1,8 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { beforeEach, vi } from "vitest";
-import { exchangeOf } from "../../sip/placement/cluster-map.ts";
-import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
+import { exchangeOf } from "../../cluster/map/cluster-map.ts";
+import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { clusterMapOf, exchangeName } from "../../workers/environment.ts";
 import { authorizationFor, checkSignature, hashOf, isBodyOf, signedPathOf } from "../../workers/signature.ts";
 import { PeerReplica } from "./peer-replica.ts";
@@ -81,7 +81,7 @@ export function upgrade(path: string, headers: Record<string, string> = {}): Pro
   return get(path, { upgrade: "websocket", ...headers });
 }
 
-/** A signature for this cell. `request`: its method and path, `GET /trunk/0`. */
+/** A signature for this cell. `request`: its method and path, `GET /backhaul/0`. */
 export function signature(purpose: string, who: string, request: string, body?: Uint8Array): string {
   const [method = "", path = ""] = request.split(" ");
   return authorizationFor(env.TANDEM_SECRET, { purpose, who, to: env.CELL, method, path, body }, Date.now());

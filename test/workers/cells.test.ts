@@ -1,7 +1,7 @@
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { exchangeOf } from "../../sip/placement/cluster-map.ts";
-import { decodeFrame, encodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
+import { exchangeOf } from "../../cluster/map/cluster-map.ts";
+import { decodeFrame, encodeFrame, isFrameError, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { servingCells } from "../../workers/cells.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { frameValidMs } from "../../workers/limits.ts";

@@ -1,8 +1,8 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
-import type { Change, View } from "../../sip/core-group/view.ts";
+import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
+import type { Change, View } from "../../cluster/group/view.ts";
 import type { Status } from "../../workers/api/status.ts";
 import type { CoreGroupStatus } from "../../workers/core-group/core-group-object.ts";
 import { GroupDisk } from "../../workers/core-group/group-disk.ts";

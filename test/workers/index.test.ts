@@ -1,6 +1,6 @@
 import { env, exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { encodeFrame } from "../../sip/transport/frame.ts";
+import { encodeFrame } from "../../cluster/backhaul/frame.ts";
 import { callApi, get, ourVersion, signature, upgrade } from "./cell.ts";
 
 const wrong = { authorization: `Tandem2 g1 a ${Date.now()} 0123456789ab - ${"0".repeat(64)}` };
@@ -34,11 +34,11 @@ describe("the cell's URL", () => {
 });
 
 describe("requests without a right signature", () => {
-  it.each(["/trunk/0", "/control"])("do not open %s", async (path) => {
+  it.each(["/backhaul/0", "/control"])("do not open %s", async (path) => {
     for (const headers of [
       {},
       wrong,
-      ...["api", "trunk 1"].map((purpose) => ({ authorization: signature(purpose, "g1", `GET ${path}`) })),
+      ...["api", "backhaul 1"].map((purpose) => ({ authorization: signature(purpose, "g1", `GET ${path}`) })),
     ]) {
       const response = await upgrade(path, headers);
       expect(response.status).toBe(401);
@@ -64,13 +64,13 @@ describe("requests without a right signature", () => {
 
 describe("paths that name a number", () => {
   it("do not know an exchange beyond the map", async () => {
-    const response = await upgrade("/trunk/99", { authorization: signature("trunk 99", "g1", "GET /trunk/99") });
+    const response = await upgrade("/backhaul/99", { authorization: signature("backhaul 99", "g1", "GET /backhaul/99") });
     expect(response.status).toBe(404);
     expect(await response.json()).toEqual({ error: "there is no exchange 99" });
   });
 
   it("want an upgrade for a WebSocket", async () => {
-    const response = await get("/trunk/0", { authorization: signature("trunk 0", "g1", "GET /trunk/0") });
+    const response = await get("/backhaul/0", { authorization: signature("backhaul 0", "g1", "GET /backhaul/0") });
     expect(response.status).toBe(426);
   });
 });
@@ -118,7 +118,7 @@ describe("a signature", () => {
   });
 
   it.each([
-    ["/trunk/0", "trunk 0", "g1"],
+    ["/backhaul/0", "backhaul 0", "g1"],
     ["/control", "control", "g1"],
     ["/pair/0", "pair 0", "b"],
   ])("is good once: a WebSocket on %s", async (path, purpose, who) => {

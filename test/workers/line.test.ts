@@ -2,7 +2,7 @@ import { evictDurableObject, listDurableObjectIds, runInDurableObject } from "cl
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { messageOctetsMax, phoneReturnMs } from "../../sip/limits.ts";
-import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../sip/transport/frame.ts";
+import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { exchangeName, lineName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesBurstMax, unreadOctetsMax } from "../../workers/limits.ts";

@@ -1,18 +1,18 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { View } from "../../sip/core-group/view.ts";
+import type { View } from "../../cluster/group/view.ts";
 import { memoryFrom, type Memory } from "../../sip/record/memory.ts";
 import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
-import { RecordKind } from "../../sip/transport/frame.ts";
+import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { CoreGroupObject } from "../../workers/core-group/core-group-object.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
 import { diskGroupMs } from "../../workers/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { addSubscriber, callApi, domain, map, ourVersion, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
-import { GatewayTrunk } from "./gateway-trunk.ts";
+import { GatewayBackhaul } from "./gateway-backhaul.ts";
 import type { PeerReplica } from "./peer-replica.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
@@ -191,17 +191,17 @@ describe("commit before forward", () => {
   });
 
   it("acknowledges a frame only when the pair has what it changed", async () => {
-    const trunk = await GatewayTrunk.connect(0, "g3");
-    await vi.waitFor(() => expect(trunk.acknowledged).toBe(trunk.sent));
+    const backhaul = await GatewayBackhaul.connect(0, "g3");
+    await vi.waitFor(() => expect(backhaul.acknowledged).toBe(backhaul.sent));
     const phone = await connect(alice);
     await phone.register();
     const thaw = freeze();
-    trunk.send([{ kind: RecordKind.closed, key: flowKeyOf(await flowOf(phone)), octets: new Uint8Array(0) }]);
-    trunk.send([]);
+    backhaul.send([{ kind: RecordKind.closed, key: flowKeyOf(await flowOf(phone)), octets: new Uint8Array(0) }]);
+    backhaul.send([]);
     await new Promise((resolve) => setTimeout(resolve, map.replication.ackTimeoutMs / 2));
     thaw();
-    await vi.waitFor(() => expect(trunk.acknowledged).toBe(trunk.sent));
-    trunk.socket.close();
+    await vi.waitFor(() => expect(backhaul.acknowledged).toBe(backhaul.sent));
+    backhaul.socket.close();
   });
 });
 
@@ -228,19 +228,21 @@ describe("a replica that starts again", () => {
   });
 
   it("has its inputs wait, in their order, until it has", async () => {
-    const trunk = await GatewayTrunk.connect(0, "g4");
+    const backhaul = await GatewayBackhaul.connect(0, "g4");
     await putToSleep(0);
     const thaw = freeze();
-    for (const name of ["one", "two", "three"]) trunk.sendMessage(options(name));
+    for (const name of ["one", "two", "three"]) backhaul.sendMessage(options(name));
     await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(trunk.frames.flatMap(({ records }) => records).filter(({ kind }) => kind === RecordKind.send)).toEqual([]);
+    expect(backhaul.frames.flatMap(({ records }) => records).filter(({ kind }) => kind === RecordKind.send)).toEqual([]);
     expect(await pairState()).toBe("syncing");
     thaw();
-    const answers = [await trunk.take(), await trunk.take(), await trunk.take()];
+    const answers = [await backhaul.take(), await backhaul.take(), await backhaul.take()];
     expect(answers.map(({ text }) => headerOf(text, "Call-ID"))).toEqual(["one", "two", "three"]);
     // It slept through the gateway's hello, and what it said then still holds.
-    expect(trunk.frames.flatMap(({ records }) => records).some(({ kind, key }) => kind === RecordKind.serving && key === "0")).toBe(false);
-    trunk.socket.close();
+    expect(backhaul.frames.flatMap(({ records }) => records).some(({ kind, key }) => kind === RecordKind.serving && key === "0")).toBe(
+      false,
+    );
+    backhaul.socket.close();
   });
 
   it("serves alone when its pair is not there", async () => {
@@ -253,14 +255,14 @@ describe("a replica that starts again", () => {
   it("tells gateways that it does not serve, and then that it does", async () => {
     await putToSleep(0);
     const thaw = freeze();
-    const trunk = await GatewayTrunk.open(0, "g5");
-    trunk.send([{ kind: RecordKind.hello, key: "g5", octets: new TextEncoder().encode('{"boot":"b","listeners":[]}') }]);
+    const backhaul = await GatewayBackhaul.open(0, "g5");
+    backhaul.send([{ kind: RecordKind.hello, key: "g5", octets: new TextEncoder().encode('{"boot":"b","listeners":[]}') }]);
     const said = (): string[] =>
-      trunk.frames.flatMap(({ records }) => records.filter(({ kind }) => kind === RecordKind.serving).map(({ key }) => key));
+      backhaul.frames.flatMap(({ records }) => records.filter(({ kind }) => kind === RecordKind.serving).map(({ key }) => key));
     await vi.waitFor(() => expect(said()).toEqual(["0"]));
     thaw();
     await vi.waitFor(() => expect(said()).toEqual(["0", "1"]));
-    trunk.socket.close();
+    backhaul.socket.close();
   });
 
   it("brings back a pair that has lost everything", async () => {

@@ -1,9 +1,9 @@
 import { env, exports } from "cloudflare:workers";
 import { isParseError } from "../../sip/errors.ts";
-import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
-import { PairLink } from "../../sip/pair/pair-link.ts";
-import { protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
-import { HybridClock } from "../../sip/record/hybrid-clock.ts";
+import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/pair-batch.ts";
+import { PairLink } from "../../cluster/replication/pair-link.ts";
+import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
+import { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import { memoryFrom } from "../../sip/record/memory.ts";
 import { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";

@@ -5,7 +5,7 @@ import { bindingTombstoneMs } from "../../sip/limits.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
 import { addSubscriber, callApi, domain, map, peerIsAway, peerIsUp, putToSleep, replicas, userOf } from "./cell.ts";
-import { GatewayTrunk } from "./gateway-trunk.ts";
+import { GatewayBackhaul } from "./gateway-backhaul.ts";
 import { headerOf, Softphone } from "./softphone.ts";
 
 const exchange = env.EXCHANGE.getByName(exchangeName(0));
@@ -78,13 +78,13 @@ describe("a REGISTER from a softphone", () => {
     await putToSleep(0);
     expect(await registrations(alice)).toHaveLength(1);
     // And the exchange reaches the softphone on the flow that it remembers.
-    const trunk = await GatewayTrunk.connect(0);
-    trunk.sendMessage(messageTo(alice));
+    const backhaul = await GatewayBackhaul.connect(0);
+    backhaul.sendMessage(messageTo(alice));
     const request = await phone.take();
     expect(request).toMatch(new RegExp(`^MESSAGE ${phone.contact} SIP/2.0`));
     phone.respond(request, "200 OK");
-    expect((await trunk.take()).text).toMatch(/^SIP\/2\.0 (401|407|200) /);
-    trunk.socket.close();
+    expect((await backhaul.take()).text).toMatch(/^SIP\/2\.0 (401|407|200) /);
+    backhaul.socket.close();
   });
 
   it("[RFC3261 10.2.2] unregisters with Expires 0", async () => {

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { Authority } from "../../sip/exchange/authority.ts";
+import { Authority } from "../../actors/exchange/authority.ts";
 import { inviteLifetimeMs } from "../../sip/limits.ts";
 import { Rest } from "../../workers/exchange/rest.ts";
 import { domain, putToSleep, userOf } from "./cell.ts";
-import { GatewayTrunk } from "./gateway-trunk.ts";
+import { GatewayBackhaul } from "./gateway-backhaul.ts";
 
 describe("Rest", () => {
   it("outlives the sleep of an object, not a reset in the middle of its work", () => {
@@ -31,24 +31,24 @@ describe("an exchange that slept", () => {
   const from = "From: <sip:x@example.net>;tag=1\r\n";
 
   /** A stranger cancels what there never was; the status. */
-  async function cancelled(trunk: GatewayTrunk, callee: string, n: number): Promise<string> {
+  async function cancelled(backhaul: GatewayBackhaul, callee: string, n: number): Promise<string> {
     const to = `To: <sip:${callee}@${domain}>\r\nCall-ID: rest${n}\r\nCSeq: 1 CANCEL\r\nContent-Length: 0\r\n\r\n`;
-    trunk.sendMessage(`CANCEL sip:${callee}@${domain} SIP/2.0\r\n${via(n)}${from}${to}`);
-    const { text } = await trunk.take();
+    backhaul.sendMessage(`CANCEL sip:${callee}@${domain} SIP/2.0\r\n${via(n)}${from}${to}`);
+    const { text } = await backhaul.take();
     return text.slice(8, 11);
   }
 
   it("does not open the window for INVITEs of before its start again", async () => {
     vi.spyOn(Authority.prototype, "checkRegister").mockReturnValue({ type: "granted" });
     const bob = userOf("resting");
-    const trunk = await GatewayTrunk.connect(0);
+    const backhaul = await GatewayBackhaul.connect(0);
     const identity = `From: <sip:${bob}@${domain}>;tag=1\r\nTo: <sip:${bob}@${domain}>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n`;
     const contact = "Contact: <sip:x@198.51.100.7;transport=tcp>;expires=3600\r\nContent-Length: 0\r\n\r\n";
-    trunk.sendMessage(`REGISTER sip:${domain} SIP/2.0\r\n${via(0)}${identity}${contact}`);
-    expect((await trunk.take()).text.slice(8, 11)).toBe("200");
+    backhaul.sendMessage(`REGISTER sip:${domain} SIP/2.0\r\n${via(0)}${identity}${contact}`);
+    expect((await backhaul.take()).text.slice(8, 11)).toBe("200");
     await putToSleep(0);
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + inviteLifetimeMs });
-    expect(await cancelled(trunk, bob, 1)).toBe("481");
-    trunk.socket.close();
+    expect(await cancelled(backhaul, bob, 1)).toBe("481");
+    backhaul.socket.close();
   });
 });

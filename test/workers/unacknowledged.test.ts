@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { messageOctetsMax, t1Ms, unacknowledgedOctetsMax } from "../../sip/limits.ts";
-import { RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { unacknowledgedOctetsMax } from "../../actors/limits.ts";
+import { messageOctetsMax, t1Ms } from "../../sip/limits.ts";
+import { RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { Unacknowledged } from "../../workers/exchange/unacknowledged.ts";
-import { tcpFlow, udpFlow } from "./gateway-trunk.ts";
+import { tcpFlow, udpFlow } from "./gateway-backhaul.ts";
 
 function send(name: string, key = tcpFlow, size = 0): FrameRecord {
   return { kind: RecordKind.send, key, octets: new TextEncoder().encode(name.padEnd(size)) };
@@ -12,7 +13,7 @@ function namesOf(records: readonly FrameRecord[]): string[] {
   return records.map(({ octets }) => new TextDecoder().decode(octets).trim());
 }
 
-describe("what was sent on a trunk", () => {
+describe("what was sent on a backhaul", () => {
   it("is kept in order until it is acknowledged", () => {
     const sent = new Unacknowledged();
     for (const seq of [1, 2, 3]) sent.add(seq, [send(`${seq}a`), send(`${seq}b`)], 0);

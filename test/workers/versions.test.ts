@@ -1,6 +1,6 @@
 import { env, exports } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { otherVersionStatus, protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
+import { otherVersionStatus, protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { callCell, openCellSocket, OtherVersionError } from "../../workers/cells.ts";
 import { otherVersionsSaidMax, otherVersionsSaidMs } from "../../workers/limits.ts";
 import { VersionRefusals } from "../../workers/core-group/version-refusals.ts";
@@ -24,7 +24,7 @@ afterEach(() => {
 });
 
 const doors: readonly [method: string, path: string, purpose: string, who: string][] = [
-  ["GET", "/trunk/0", "trunk 0", "g7"],
+  ["GET", "/backhaul/0", "backhaul 0", "g7"],
   ["GET", "/control", "control", "g7"],
   ["GET", "/pair/0", "pair 0", "b"],
   ["POST", "/cell/heartbeat", "cell", "b"],
@@ -90,7 +90,7 @@ describe("a door for parts of the system", () => {
   it("is said once of a gateway, not with each of its tries", async () => {
     const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
     for (let tries = 0; tries < 5; tries += 1) {
-      for (const path of ["/control", "/trunk/0", "/trunk/1"]) {
+      for (const path of ["/control", "/backhaul/0", "/backhaul/1"]) {
         await request("GET", path, { authorization: signature("control", "g-old", `GET ${path}`), upgrade: "websocket" });
       }
     }

@@ -1,5 +1,5 @@
 import { Hono, type Context } from "hono";
-import { exchangeOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { askCell, servingCells } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
 import type { SubscriberChange } from "../exchange/operator-changes.ts";

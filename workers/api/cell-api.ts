@@ -1,8 +1,8 @@
 import { Hono } from "hono";
-import { pairBatchOctetsMax } from "../../sip/limits.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { cellOfLine } from "../../sip/transport/flow.ts";
-import { decodeFrame, isFrameError } from "../../sip/transport/frame.ts";
+import { pairBatchOctetsMax } from "../../cluster/limits.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { cellOfLine } from "../../sip/flow/flow.ts";
+import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import { isExchange } from "../cells.ts";
 import { clusterMapOf, coreGroupName, lineName } from "../environment.ts";
 import { exchangeOfPath, fromItsPair, type OfExchange } from "../exchange-of-path.ts";

@@ -1,5 +1,5 @@
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { pairOf } from "../../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { pairOf } from "../../cluster/map/cluster-map.ts";
 import { within } from "../cells.ts";
 import { coreGroupName, exchangeName, type Environment } from "../environment.ts";
 import type { CountsOfExchange } from "../exchange/exchange-object.ts";

@@ -1,4 +1,4 @@
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { servingCells } from "../cells.ts";
 import { warnOf } from "../way-lost.ts";
 

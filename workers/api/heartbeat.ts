@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { parseHeartbeat } from "../../sip/core-group/heartbeat.ts";
+import { parseHeartbeat } from "../../cluster/group/heartbeat.ts";
 import { coreGroupName } from "../environment.ts";
 import { heartbeatOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";

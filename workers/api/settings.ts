@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { readHeartbeatSettings } from "../../sip/core-group/settings.ts";
+import { readHeartbeatSettings } from "../../cluster/group/settings.ts";
 import { coreGroupName } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";

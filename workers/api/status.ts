@@ -1,5 +1,5 @@
-import type { Cause, Change, HeartbeatSettings, MemberState, MemberStatus } from "../../sip/core-group/view.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { Cause, Change, HeartbeatSettings, MemberState, MemberStatus } from "../../cluster/group/view.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { callCell, servingCells } from "../cells.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
 import { summaryAnswerMsMax, suspectAnswerMsMax } from "../limits.ts";

@@ -1,8 +1,8 @@
 import { isParseError } from "../../sip/errors.ts";
 import { addressOfRecordOctetsMax, usernameOctetsMax } from "../../sip/limits.ts";
 import { parseUri } from "../../sip/message/uri.ts";
-import { addressOfRecordOf } from "../../sip/placement/address-of-record.ts";
-import { domainOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { addressOfRecordOf } from "../../cluster/map/address-of-record.ts";
+import { domainOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { SubscriberChange } from "../exchange/operator-changes.ts";
 import { subscribersPerRequestMax } from "../limits.ts";
 

@@ -1,10 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
-import { CoreGroup, type Effect, type GroupStatus } from "../../sip/core-group/core-group.ts";
-import type { Heartbeat } from "../../sip/core-group/heartbeat.ts";
-import type { GroupSettings } from "../../sip/core-group/settings.ts";
-import type { Change, HeartbeatSettings, SeenCause, View } from "../../sip/core-group/view.ts";
-import { pairOf, type ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { otherVersionText } from "../../sip/protocol-version.ts";
+import { CoreGroup, type Effect, type GroupStatus } from "../../cluster/group/core-group.ts";
+import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
+import type { GroupSettings } from "../../cluster/group/settings.ts";
+import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
+import { pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { otherVersionText } from "../../cluster/protocol-version.ts";
 import { exchangesIn } from "../api/cell-share.ts";
 import { isReplicated } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
@@ -42,7 +42,7 @@ export type Draining = "done" | "last" | "unreplicated";
 const sleepMs = 8_000;
 
 /**
- * The core group of this cell: the shell of sip/core-group. It has one alarm every period, in which it calls the other cells and reads
+ * The core group of this cell: the shell of cluster/group. It has one alarm every period, in which it calls the other cells and reads
  * when the gateways were last heard; it holds the gateways' control sockets, and tells them and this cell's exchanges what changes.
  *
  * Whatever wakes the object starts it: an alarm that it left on disk, a heartbeat, a gateway, or wake(). Alarms may be lost, so every

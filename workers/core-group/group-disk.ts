@@ -1,5 +1,5 @@
-import { readSettings, type GroupSettings } from "../../sip/core-group/settings.ts";
-import type { Cause, Change, MemberState, View } from "../../sip/core-group/view.ts";
+import { readSettings, type GroupSettings } from "../../cluster/group/settings.ts";
+import type { Cause, Change, MemberState, View } from "../../cluster/group/view.ts";
 import { gatewaysRememberedMax, historyRowsMax } from "../limits.ts";
 
 type ChangeRow = { epoch: number; at: number; kind: string; member: string; before: string; after: string; cause: string; detail: string };

@@ -1,6 +1,6 @@
-import type { Failure } from "../../sip/core-group/cell-member.ts";
-import { parseHeartbeat, type Heartbeat } from "../../sip/core-group/heartbeat.ts";
-import { otherVersionOf, protocolVersion, versionHeader } from "../../sip/protocol-version.ts";
+import type { Failure } from "../../cluster/group/cell-member.ts";
+import { parseHeartbeat, type Heartbeat } from "../../cluster/group/heartbeat.ts";
+import { otherVersionOf, protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { refusedStatuses } from "../cells.ts";
 import type { Environment } from "../environment.ts";
 import { authorizationFor } from "../signature.ts";

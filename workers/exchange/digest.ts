@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { RecordStore } from "../../sip/record/record-store.ts";
-import { fnv1a } from "../../sip/transport/token.ts";
+import { fnv1a } from "../../sip/flow/token.ts";
 import { recordKinds } from "../../sip/record/values.ts";
 import { digestParts } from "../limits.ts";
 

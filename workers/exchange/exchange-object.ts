@@ -1,18 +1,18 @@
 import { DurableObject } from "cloudflare:workers";
-import { isReachable, type View } from "../../sip/core-group/view.ts";
+import { isReachable, type View } from "../../cluster/group/view.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
-import type { SubscriberCredentials } from "../../sip/exchange/credential-cache.ts";
-import type { Effect, ExchangeCounts } from "../../sip/exchange/effects.ts";
-import { Exchange } from "../../sip/exchange/exchange.ts";
+import type { SubscriberCredentials } from "../../actors/exchange/credential-cache.ts";
+import type { Effect, ExchangeCounts } from "../../actors/exchange/effects.ts";
+import { Exchange } from "../../actors/exchange/exchange.ts";
 import { sweepMs } from "../../sip/limits.ts";
-import { refusedCause, type PairState } from "../../sip/pair/pair-link.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { refusedCause, type PairState } from "../../cluster/replication/pair-link.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { joinMemories, memoryOnStart, type Memory } from "../../sip/record/memory.ts";
 import { msOfVersion } from "../../sip/record/version.ts";
-import { stillWanted } from "../../sip/transport/backlog.ts";
-import { isLate } from "../../sip/transport/far-clock.ts";
-import { cellOfLine, isLine, lineOf } from "../../sip/transport/flow.ts";
-import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../sip/transport/frame.ts";
+import { stillWanted } from "../../cluster/backhaul/backlog.ts";
+import { isLate } from "../../cluster/time/far-clock.ts";
+import { cellOfLine, isLine, lineOf } from "../../sip/flow/flow.ts";
+import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { openCellSocket, otherReplicaOf } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
@@ -36,7 +36,7 @@ import { PairCalls } from "./pair-calls.ts";
 import { PairNews } from "./pair-news.ts";
 import { acceptPairSocket } from "./pair-socket.ts";
 import { Rest } from "./rest.ts";
-import { isTrunkError, TrunkSockets, type LostTrunk, type TrunkInput } from "./trunk-sockets.ts";
+import { isBackhaulError, BackhaulSockets, type LostBackhaul, type BackhaulInput } from "./backhaul-sockets.ts";
 
 /** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none. */
 export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; readonly pair: PairState | "alone" };
@@ -45,7 +45,7 @@ export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; rea
 type Aftermath = { readonly answering?: string | undefined; readonly committed?: () => void };
 
 /**
- * One replica of one exchange: a thin shell. It gives events to the core (sip/exchange), one at a time, and carries out what the core
+ * One replica of one exchange: a thin shell. It gives events to the core (actors/exchange), one at a time, and carries out what the core
  * wants after each: frames to accesses, records to the pair and to disk, deadlines, questions to other exchanges.
  */
 export class ExchangeObject extends DurableObject<Environment> {
@@ -56,7 +56,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   readonly #room: DiskRoom;
   readonly #writer: DiskWriter;
   readonly #changes: OperatorChanges;
-  readonly #trunks: TrunkSockets;
+  readonly #backhauls: BackhaulSockets;
   readonly #calls: TimelyCalls;
   readonly #lines: LineCouriers;
   readonly #others: OtherExchanges;
@@ -103,8 +103,8 @@ export class ExchangeObject extends DurableObject<Environment> {
       event: (run) => this.#event(run),
       committed: () => this.#pair?.commit(this.#exchange.store.sequence),
     });
-    this.#trunks = new TrunkSockets(ctx, this.#room);
-    for (const { access, listeners } of this.#trunks.opened()) this.#exchange.connectAccess(access, listeners);
+    this.#backhauls = new BackhaulSockets(ctx, this.#room);
+    for (const { access, listeners } of this.#backhauls.opened()) this.#exchange.connectAccess(access, listeners);
     this.#calls = new TimelyCalls(env, this.#map);
     this.#lines = new LineCouriers(
       env,
@@ -131,25 +131,25 @@ export class ExchangeObject extends DurableObject<Environment> {
     if (env.DISK !== undefined) void ctx.blockConcurrencyWhile(() => this.#writer.hasRoomAtFirst());
   }
 
-  /** Takes a gateway's trunk, or the pair's WebSocket. The caller has checked the signature and says whose it is. */
+  /** Takes a gateway's backhaul, or the pair's WebSocket. The caller has checked the signature and says whose it is. */
   override fetch(request: Request): Response {
     const who = request.headers.get("tandem-who");
     if (who === null || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response(null, { status: 426 });
     if (new URL(request.url).pathname.startsWith("/pair/")) return acceptPairSocket((batch) => this.takePairMessage(batch));
-    return this.#trunks.accept(who);
+    return this.#backhauls.accept(who);
   }
 
   override async webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): Promise<void> {
-    const input = this.#trunks.receive(socket, data);
-    if (isTrunkError(input)) {
-      console.warn(`exchange ${this.#number}: closed the trunk of a confused gateway: ${input.trunkError}`);
-      await this.#lost(this.#trunks.refuse(socket, input.trunkError));
+    const input = this.#backhauls.receive(socket, data);
+    if (isBackhaulError(input)) {
+      console.warn(`exchange ${this.#number}: closed the backhaul of a confused gateway: ${input.backhaulError}`);
+      await this.#lost(this.#backhauls.refuse(socket, input.backhaulError));
       return;
     }
     try {
-      await this.#takeTrunkFrame(socket, input);
+      await this.#takeBackhaulFrame(socket, input);
     } catch (error) {
-      await this.#lost(this.#trunks.refuse(socket, error instanceof Error ? error.message : String(error), 1013));
+      await this.#lost(this.#backhauls.refuse(socket, error instanceof Error ? error.message : String(error), 1013));
     }
   }
 
@@ -159,7 +159,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    await this.#lost(this.#trunks.closed(socket));
+    await this.#lost(this.#backhauls.closed(socket));
   }
 
   override async alarm(): Promise<void> {
@@ -321,7 +321,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     this.#exchange.setTogether(state === "together", Date.now());
     this.#fence();
     this.#writer.flushLater();
-    if (state !== "syncing") this.#trunks.tellServing(true);
+    if (state !== "syncing") this.#backhauls.tellServing(true);
     // Whoever cannot reach a cell says so at once: the core group confirms it by a probe.
     if (state === "away" && cause === refusedCause)
       void this.#coreGroup()
@@ -351,14 +351,14 @@ export class ExchangeObject extends DurableObject<Environment> {
     }
   }
 
-  async #takeTrunkFrame(socket: WebSocket, { access, seq, records, opened, roundTripMs }: TrunkInput): Promise<void> {
+  async #takeBackhaulFrame(socket: WebSocket, { access, seq, records, opened, roundTripMs }: BackhaulInput): Promise<void> {
     if (roundTripMs !== undefined) this.#exchange.answeredAfter(roundTripMs, Date.now());
-    const committed = (): void => this.#trunks.finish(socket, seq);
+    const committed = (): void => this.#backhauls.finish(socket, seq);
     if (opened !== undefined) {
       this.#exchange.connectAccess(access, opened.listeners);
       this.#arm(Date.now());
       if (records.length === 0 && !opened.isNewBoot) committed();
-      this.#trunks.tellServing(this.#isServing, access);
+      this.#backhauls.tellServing(this.#isServing, access);
       if (!opened.isNewBoot) this.#sendAgain(access, opened.again);
     }
     if (records.length > 0 || opened?.isNewBoot === true) {
@@ -373,25 +373,25 @@ export class ExchangeObject extends DurableObject<Environment> {
     } else {
       committed();
     }
-    this.#trunks.send(access, []);
+    this.#backhauls.send(access, []);
   }
 
   /**
-   * The event waits at the gate while a hello does not: a newer trunk of the same gateway may be there when it runs. What the old one may not have
+   * The event waits at the gate while a hello does not: a newer backhaul of the same gateway may be there when it runs. What the old one may not have
    * delivered is tried another way all the same.
    */
-  async #lost(lost: LostTrunk | undefined): Promise<void> {
+  async #lost(lost: LostBackhaul | undefined): Promise<void> {
     if (lost === undefined) return;
     const { access, records } = lost;
     await this.#event((now) => {
-      if (this.#trunks.has(access)) return this.#sendAgain(access, records);
+      if (this.#backhauls.has(access)) return this.#sendAgain(access, records);
       this.#exchange.disconnectAccess(access, now);
       this.#notTaken(access, records, now);
     });
   }
 
   #sendAgain(access: string, records: readonly FrameRecord[]): void {
-    if (records.length > 0 && !this.#trunks.send(access, records)) void this.#event((now) => this.#notTaken(access, records, now));
+    if (records.length > 0 && !this.#backhauls.send(access, records)) void this.#event((now) => this.#notTaken(access, records, now));
   }
 
   /** Runs what reads or changes the records when this replica may serve; bounded by what waits already. */
@@ -474,7 +474,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       const released = this.#released;
       this.#released = new Outbox();
       this.#send(released);
-      this.#trunks.acknowledge();
+      this.#backhauls.acknowledge();
     });
   }
 
@@ -483,7 +483,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     switch (effect.type) {
       case "send": {
         const { access, record, commit } = effect;
-        if (isLine(access) || this.#trunks.has(access)) (commit === undefined ? early : late).add(access, record);
+        if (isLine(access) || this.#backhauls.has(access)) (commit === undefined ? early : late).add(access, record);
         else this.#notTaken(access, [record], now);
         return commit ?? 0;
       }
@@ -502,7 +502,7 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   #send(outbox: Outbox): void {
     for (const [access, records] of outbox.entries()) {
-      const isTaken = isLine(access) ? this.#lines.send(access, records) : this.#trunks.send(access, records);
+      const isTaken = isLine(access) ? this.#lines.send(access, records) : this.#backhauls.send(access, records);
       if (!isTaken) void this.#event((now) => this.#notTaken(access, records, now));
     }
   }
@@ -514,7 +514,7 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   /** An access that cannot be reached from here: its phones may be well. */
   #notTaken(access: string, records: readonly FrameRecord[], now: number): void {
-    if (!isLine(access) && !this.#trunks.has(access)) this.#exchange.disconnectAccess(access, now);
+    if (!isLine(access) && !this.#backhauls.has(access)) this.#exchange.disconnectAccess(access, now);
     this.#run(() => this.#exchange.unreachable(access, records, now));
     const questions = records.filter(({ kind }) => kind === RecordKind.resolve);
     const answers = questions.map(({ key }) => ({ kind: RecordKind.resolved, key, octets: jsonOctets([]) }));

@@ -1,5 +1,5 @@
-import { frameOctetsMax } from "../../sip/limits.ts";
-import { recordOctets, type FrameRecord } from "../../sip/transport/frame.ts";
+import { frameOctetsMax } from "../../cluster/limits.ts";
+import { recordOctets, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 
 /** Divides records among frames that the codec takes: nearly always one. */
 export function* framesOf(records: readonly FrameRecord[]): IterableIterator<readonly FrameRecord[]> {

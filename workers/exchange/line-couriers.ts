@@ -1,7 +1,7 @@
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { stillWanted } from "../../sip/transport/backlog.ts";
-import { cellOfLine } from "../../sip/transport/flow.ts";
-import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../sip/transport/frame.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { stillWanted } from "../../cluster/backhaul/backlog.ts";
+import { cellOfLine } from "../../sip/flow/flow.ts";
+import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { within } from "../cells.ts";
 import { lineName, type Environment } from "../environment.ts";
 import { frameAnswerMsMax, frameValidMs, lineQueueRecordsMax } from "../limits.ts";

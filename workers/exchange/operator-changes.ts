@@ -1,5 +1,5 @@
-import type { SubscriberCredentials } from "../../sip/exchange/credential-cache.ts";
-import type { Exchange } from "../../sip/exchange/exchange.ts";
+import type { SubscriberCredentials } from "../../actors/exchange/credential-cache.ts";
+import type { Exchange } from "../../actors/exchange/exchange.ts";
 import { diskFullText } from "../disk-room.ts";
 import type { DiskWriter } from "./disk-writer.ts";
 

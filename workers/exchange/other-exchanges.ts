@@ -1,6 +1,6 @@
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
-import type { SubscriberCredentials } from "../../sip/exchange/credential-cache.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import type { SubscriberCredentials } from "../../actors/exchange/credential-cache.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { askCell, servingCells, within } from "../cells.ts";
 import { exchangeName, type Environment } from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";

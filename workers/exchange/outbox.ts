@@ -1,4 +1,4 @@
-import type { FrameRecord } from "../../sip/transport/frame.ts";
+import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
 
 /** Collects what one event sends, so that each access gets it as one frame: cost is per frame. */
 export class Outbox {

@@ -1,4 +1,4 @@
-import type { PairState } from "../../sip/pair/pair-link.ts";
+import type { PairState } from "../../cluster/replication/pair-link.ts";
 import { pairLastingMs } from "../limits.ts";
 
 /**

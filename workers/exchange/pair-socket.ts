@@ -3,7 +3,7 @@ import { answerClose, closeQuietly } from "../close-socket.ts";
 /**
  * A WebSocket between the two replicas of an exchange, for as long as batches are many: each is one event at either end, where a signed request
  * is a handful. Binary messages: a u32 number, big-endian, and the octets of a batch; its answer comes back under the same number, without octets
- * when it was refused. Whoever has batches to push opens it; signatures are checked when it opens, as with a gateway's trunk.
+ * when it was refused. Whoever has batches to push opens it; signatures are checked when it opens, as with a gateway's backhaul.
  *
  * Nothing depends on it: what it does not bring is asked again by a request, which also tells whether the pair is there.
  */

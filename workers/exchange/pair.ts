@@ -1,7 +1,7 @@
 import { isParseError } from "../../sip/errors.ts";
-import { parseAnswer, parseBatch, serializeAnswer } from "../../sip/pair/pair-batch.ts";
-import { otherVersionCause, PairLink, refusedCause, type PairEffect, type PairState } from "../../sip/pair/pair-link.ts";
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
+import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/pair-batch.ts";
+import { otherVersionCause, PairLink, refusedCause, type PairEffect, type PairState } from "../../cluster/replication/pair-link.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
@@ -39,7 +39,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * The link to the other replica (sip/pair) with its clock, its timer and its requests; what waits for commits; and the gate, before
+ * The link to the other replica (cluster/replication) with its clock, its timer and its requests; what waits for commits; and the gate, before
  * which input waits in order while this replica must not serve.
  */
 export class Pair {

@@ -1,11 +1,12 @@
-import { t1Ms, unacknowledgedOctetsMax } from "../../sip/limits.ts";
-import { isReliable, transportOfFlowKey } from "../../sip/transport/flow.ts";
-import { RecordKind, recordOctets, type FrameRecord } from "../../sip/transport/frame.ts";
+import { unacknowledgedOctetsMax } from "../../actors/limits.ts";
+import { t1Ms } from "../../sip/limits.ts";
+import { isReliable, transportOfFlowKey } from "../../sip/flow/flow.ts";
+import { RecordKind, recordOctets, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 
 type Sent = { readonly seq: number; readonly at: number; readonly records: readonly FrameRecord[]; readonly octets: number };
 
 /**
- * What was sent to an access on one trunk and is not acknowledged: it may never have arrived. Datagrams are not kept, for transactions say them
+ * What was sent to an access on one backhaul and is not acknowledged: it may never have arrived. Datagrams are not kept, for transactions say them
  * again by themselves; nor what closes connections, which end with their access.
  */
 export class Unacknowledged {

@@ -1,6 +1,6 @@
-import type { FrameRecord } from "../../sip/transport/frame.ts";
-import { jsonOctets, RecordKind } from "../../sip/transport/frame.ts";
-import { Trunk } from "../../sip/transport/trunk.ts";
+import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
+import { jsonOctets, RecordKind } from "../../cluster/backhaul/frame.ts";
+import { Backhaul } from "../../cluster/backhaul/backhaul.ts";
 import { warnOf } from "../way-lost.ts";
 
 /** How a link reaches its replica, and whom it tells. */
@@ -18,12 +18,12 @@ export type LinkOptions = {
 };
 
 /**
- * A line's way to one replica of one exchange: the trunk of a gateway, with calls in the place of a WebSocket. Every call carries a
+ * A line's way to one replica of one exchange: the backhaul of a gateway, with calls in the place of a WebSocket. Every call carries a
  * frame and its answer acknowledges it.
  */
 export class ExchangeLink {
   readonly #options: LinkOptions;
-  readonly #trunk = new Trunk();
+  readonly #backhaul = new Backhaul();
   #timer: ReturnType<typeof setTimeout> | null = null;
   /** Counts connections: what an earlier one's calls answer late counts no more. */
   #connection = 0;
@@ -35,20 +35,20 @@ export class ExchangeLink {
 
   /** How many records it has been offered, and how many of those are off its hands. */
   get offered(): number {
-    return this.#trunk.offered;
+    return this.#backhaul.offered;
   }
 
   get settled(): number {
-    return this.#trunk.settled;
+    return this.#backhaul.settled;
   }
 
   /** Takes a record; it leaves at once, or together with others a little later. False: too much waits here already. */
   offer(record: FrameRecord, now: number): boolean {
-    if (!this.#trunk.offer(record, now)) return false;
-    if (!this.#trunk.isConnected) {
+    if (!this.#backhaul.offer(record, now)) return false;
+    if (!this.#backhaul.isConnected) {
       this.#connection += 1;
       const hello = { kind: RecordKind.hello, key: this.#options.access, octets: jsonOctets({ boot: "", listeners: [] }) };
-      for (const frame of this.#trunk.connect(hello, now)) void this.#send(frame);
+      for (const frame of this.#backhaul.connect(hello, now)) void this.#send(frame);
     }
     this.#flush();
     return true;
@@ -56,9 +56,9 @@ export class ExchangeLink {
 
   #flush(): void {
     const now = Date.now();
-    for (const frame of this.#trunk.tick(now)) void this.#send(frame);
+    for (const frame of this.#backhaul.tick(now)) void this.#send(frame);
     clearTimeout(this.#timer);
-    const deadline = this.#trunk.nextDeadline();
+    const deadline = this.#backhaul.nextDeadline();
     this.#timer = deadline === undefined ? null : setTimeout(() => this.#flush(), Math.max(1, deadline - now));
   }
 
@@ -68,7 +68,7 @@ export class ExchangeLink {
       const call = this.#options.isUnordered ? this.#afterLast(frame, connection) : this.#options.call(frame);
       const answer = await call;
       if (answer === undefined || connection !== this.#connection) return;
-      const records = this.#trunk.receive(answer, Date.now());
+      const records = this.#backhaul.receive(answer, Date.now());
       if ("frameError" in records) throw new Error(records.frameError);
       this.#options.received(records);
       this.#flush();
@@ -87,7 +87,7 @@ export class ExchangeLink {
     warnOf(`line ${this.#options.access}`, error);
     this.#connection += 1;
     clearTimeout(this.#timer);
-    this.#trunk.disconnect();
-    this.#options.failed(this.#trunk.takeUnacknowledged());
+    this.#backhaul.disconnect();
+    this.#options.failed(this.#backhaul.takeUnacknowledged());
   }
 }

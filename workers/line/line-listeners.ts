@@ -1,5 +1,5 @@
-import type { ClusterMap } from "../../sip/placement/cluster-map.ts";
-import { defaultPort, type Listener, type Transport } from "../../sip/transport/flow.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { defaultPort, type Listener, type Transport } from "../../sip/flow/flow.ts";
 
 /**
  * Where the lines of a cell listen, as Via and Record-Route name them (RFC 7118 5): by the domain and the port of the cell's URL. All

@@ -1,6 +1,6 @@
-import { addressToHex, parseFlowKey, serializeFlowKey } from "../../sip/transport/flow.ts";
-import { isRegistered } from "../../sip/transport/grant.ts";
-import { sourceOfAddress } from "../../sip/transport/source.ts";
+import { addressToHex, parseFlowKey, serializeFlowKey } from "../../sip/flow/flow.ts";
+import { isRegistered } from "../../sip/flow/grant.ts";
+import { sourceOfAddress } from "../../sip/flow/source.ts";
 import { closeQuietly } from "../close-socket.ts";
 import {
   firstMessageMs,

@@ -1,4 +1,4 @@
-import { Backlog, isNewRequest, type ReadMessage } from "../../sip/transport/backlog.ts";
+import { Backlog, isNewRequest, type ReadMessage } from "../../cluster/backhaul/backlog.ts";
 import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "../limits.ts";
 
 export type StandstillGateOptions<Message> = {

@@ -1,4 +1,4 @@
-import { Crowd } from "../../sip/transport/crowd.ts";
+import { Crowd } from "../../sip/flow/crowd.ts";
 
 type Stranger = { readonly source: string; readonly socket: WebSocket };
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { TestExchange, TestPhone, valuesOf } from "../exchange/harness.ts";
+import { TestExchange, TestPhone, valuesOf } from "../../actors/exchange/harness.ts";
 
 it("[RFC3261 11.2] an OPTIONS for the domain is told what there is, and what a REGISTER may require", () => {
   const world = new TestExchange();

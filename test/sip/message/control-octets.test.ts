@@ -3,8 +3,8 @@ import { isParseError } from "../../../sip/errors.ts";
 import { headerOctetsMax } from "../../../sip/limits.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import { parseMessage } from "../../../sip/message/sip-message.ts";
-import { RecordKind } from "../../../sip/transport/frame.ts";
-import { TestExchange, TestPhone } from "../exchange/harness.ts";
+import { RecordKind } from "../../../cluster/backhaul/frame.ts";
+import { TestExchange, TestPhone } from "../../actors/exchange/harness.ts";
 import { cpuMs } from "../cpu-time.ts";
 
 /** All but HTAB, and CR and LF, which end lines. */

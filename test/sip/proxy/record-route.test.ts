@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { flowBackTo } from "../../../sip/proxy/record-route.ts";
-import { stampReceived } from "../../../sip/transport/response-flow.ts";
+import { stampReceived } from "../../../sip/flow/response-flow.ts";
 import { parsed, tcp, udp } from "../transaction/recorder.ts";
 
 /** What leads back to the sender of an INVITE over UDP from 192.0.2.2:5060, or over TCP. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseBranch, verifyViaMark } from "../../../sip/transport/token.ts";
+import { parseBranch, verifyViaMark } from "../../../sip/flow/token.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { caller, callerTcp, phone1, phone2, phoneTcp, request, Rig, target, valuesOf } from "./rig.ts";
 import type { RequestOptions } from "./rig.ts";

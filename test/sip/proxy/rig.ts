@@ -11,9 +11,9 @@ import type { Preprocessed } from "../../../sip/proxy/route-preprocessing.ts";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 import { TransactionLayer } from "../../../sip/transaction/transaction-layer.ts";
 import type { ServerTransaction, TransactionUser } from "../../../sip/transaction/transaction.ts";
-import { isReliable, transportOfFlow } from "../../../sip/transport/flow.ts";
-import { stampReceived } from "../../../sip/transport/response-flow.ts";
-import { fnv1a } from "../../../sip/transport/token.ts";
+import { isReliable, transportOfFlow } from "../../../sip/flow/flow.ts";
+import { stampReceived } from "../../../sip/flow/response-flow.ts";
+import { fnv1a } from "../../../sip/flow/token.ts";
 import { parsed } from "../transaction/recorder.ts";
 import type { Sent } from "../transaction/recorder.ts";
 

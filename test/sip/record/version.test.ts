@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { HybridClock } from "../../../sip/record/hybrid-clock.ts";
+import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
 import {
   cellOfVersion,
   compareVersions,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { streamsFirst } from "../../../sip/registrar/large-requests.ts";
-import { RecordKind } from "../../../sip/transport/frame.ts";
-import { answer, TestExchange, TestPhone } from "../exchange/harness.ts";
+import { RecordKind } from "../../../cluster/backhaul/frame.ts";
+import { answer, TestExchange, TestPhone } from "../../actors/exchange/harness.ts";
 import { bob, flowOf, TestRegistrar } from "./registering.ts";
 
 const instance = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-aabbccddeeff>"';

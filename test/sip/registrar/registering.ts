@@ -1,13 +1,13 @@
 import { isParseError } from "../../../sip/errors.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { parseMessage, type SipMessage } from "../../../sip/message/sip-message.ts";
-import { HybridClock } from "../../../sip/record/hybrid-clock.ts";
+import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import type { Binding } from "../../../sip/record/values.ts";
 import { recordOfChange, type BindingChange } from "../../../sip/registrar/binding-change.ts";
 import { processRegister, type RegisterResult } from "../../../sip/registrar/register.ts";
 import { targetsOf, type BindingTarget } from "../../../sip/registrar/targets.ts";
-import { joinFlow, serializeFlowKey, type Transport } from "../../../sip/transport/flow.ts";
+import { joinFlow, serializeFlowKey, type Transport } from "../../../sip/flow/flow.ts";
 
 export const bob = "bob@example.test";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { bindingRecordsPerAddressOfRecordMax, contactsPerAddressOfRecordMax, formerFlowsMax } from "../../../sip/limits.ts";
 import { flowClosed } from "../../../sip/registrar/reachability.ts";
-import type { Transport } from "../../../sip/transport/flow.ts";
+import type { Transport } from "../../../sip/flow/flow.ts";
 import { bob, flowOf, TestRegistrar, type Register } from "./registering.ts";
 
 const instance = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-aabbccddeeff>"';

@@ -6,7 +6,7 @@ import type { SipMessage } from "../../../sip/message/sip-message.ts";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 import { TransactionLayer } from "../../../sip/transaction/transaction-layer.ts";
 import type { ServerTransaction, TransactionUser } from "../../../sip/transaction/transaction.ts";
-import { isReliable, transportOfFlow } from "../../../sip/transport/flow.ts";
+import { isReliable, transportOfFlow } from "../../../sip/flow/flow.ts";
 
 /** A message that left: where to, and what. */
 export type Sent = { readonly flow: string; readonly message: SipMessage; readonly text: string; readonly commit: number | undefined };

@@ -1,0 +1,32 @@
+import { credentialsCachedMax, credentialsCacheMs } from "../limits.ts";
+import type { Subscriber } from "../../sip/record/values.ts";
+
+/** A subscriber's secrets as an exchange needs them: RFC 8760 HA1 values, hex. Never the password. */
+export type SubscriberCredentials = Subscriber;
+
+type Entry = { readonly answer: SubscriberCredentials | "unknown"; readonly until: number };
+
+/**
+ * What other exchanges said about their subscribers, for a short while: a call is authenticated where the callee is served, and the
+ * caller's secrets live in the caller's exchange. A changed password counts after {@link credentialsCacheMs} at the latest.
+ */
+export class CredentialCache {
+  readonly #entries = new Map<string, Entry>();
+
+  get(addressOfRecord: string, now: number): SubscriberCredentials | "unknown" | undefined {
+    const entry = this.#entries.get(addressOfRecord);
+    if (entry === undefined) return undefined;
+    if (entry.until > now) return entry.answer;
+    this.#entries.delete(addressOfRecord);
+    return undefined;
+  }
+
+  put(addressOfRecord: string, answer: SubscriberCredentials | "unknown", now: number): void {
+    this.#entries.delete(addressOfRecord);
+    if (this.#entries.size >= credentialsCachedMax) {
+      const oldest = this.#entries.keys().next().value;
+      if (oldest !== undefined) this.#entries.delete(oldest);
+    }
+    this.#entries.set(addressOfRecord, { answer, until: now + credentialsCacheMs });
+  }
+}

@@ -1,0 +1,192 @@
+import { foreignInvitesReadMax, inviteRefreshMs, lateRecordMs, lostCallsMs } from "../limits.ts";
+import { inviteLifetimeMs } from "../../sip/limits.ts";
+import type { Proxy } from "../../sip/proxy/proxy.ts";
+import type { ResponseContext } from "../../sip/proxy/response-context.ts";
+import { restoreInvite, snapshotInvite } from "../../sip/proxy/snapshot.ts";
+import type { HybridClock } from "../../cluster/time/hybrid-clock.ts";
+import type { RecordStore } from "../../sip/record/record-store.ts";
+import { makeTombstone, type LiveRecord, type StateRecord } from "../../sip/record/state-record.ts";
+import type { Invite } from "../../sip/record/values.ts";
+import { cellOfVersion, msOfVersion } from "../../sip/record/version.ts";
+import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
+import { accessOfFlow } from "../../sip/flow/flow.ts";
+
+type InProgress = { readonly context: ResponseContext; writtenAt: number };
+
+/**
+ * The INVITEs in progress and their records, so that a call that is ringing outlives the replica that has it in hand. A record is written
+ * once at the end of an event, however much the event has changed; its end goes in at once, before what answers the caller leaves.
+ */
+export class InviteKeeper {
+  readonly #store: RecordStore;
+  readonly #clock: HybridClock;
+  readonly #proxy: Proxy;
+  readonly #transactions: TransactionLayer;
+  /** What this replica has in hand, by the key of the server transaction. */
+  readonly #inProgress = new Map<string, InProgress>();
+  readonly #dirty = new Set<ResponseContext>();
+  /** Made when it is wanted; undefined: it may have changed. */
+  #byCallId: ReadonlyMap<string, string> | undefined;
+  /** Those that were taken up from another replica. */
+  readonly #adopted = new WeakSet<ResponseContext>();
+  /** When the other replica took which one away. */
+  readonly #lost = new Map<string, number>();
+
+  constructor(store: RecordStore, clock: HybridClock, proxy: Proxy, transactions: TransactionLayer) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#proxy = proxy;
+    this.#transactions = transactions;
+  }
+
+  changed(context: ResponseContext, now: number): void {
+    if (context.finalStatus === 0) this.#dirty.add(context);
+    else this.ended(context, now);
+  }
+
+  /** It rings on: the record of a call that rings for long must not look like a forgotten one. */
+  rings(context: ResponseContext, now: number): void {
+    const known = this.#inProgress.get(context.tx.key);
+    if (known !== undefined && now - known.writtenAt > inviteRefreshMs) this.#dirty.add(context);
+  }
+
+  /** It has its final answer. */
+  ended(context: ResponseContext, now: number): void {
+    this.#dirty.delete(context);
+    const { key } = context.tx;
+    if (this.#inProgress.delete(key)) this.#end(key, now);
+  }
+
+  /** Writes the records of what the event has changed. */
+  flush(now: number): void {
+    if (this.#dirty.size === 0) return;
+    this.#byCallId = undefined;
+    for (const context of this.#dirty) {
+      const value = snapshotInvite(context, now);
+      if (value === undefined) continue;
+      const { key } = context.tx;
+      this.#store.apply({ kind: "invite", key, version: this.#clock.tick(now), value });
+      this.#inProgress.set(key, { context, writtenAt: now });
+    }
+    this.#dirty.clear();
+  }
+
+  /** A record of an INVITE has come from the pair: one in hand here is let go when another cell has it now, or has ended it. */
+  cameFromPair(key: string, now: number): void {
+    const known = this.#inProgress.get(key);
+    if (known === undefined) return;
+    const record = this.#store.get("invite", key);
+    if (record?.value !== undefined && cellOfVersion(record.version) === this.#clock.cell) return;
+    this.#inProgress.delete(key);
+    this.#dirty.delete(known.context);
+    this.#proxy.drop(known.context);
+    for (const [other, at] of this.#lost) {
+      if (now - at <= lostCallsMs) break;
+      this.#lost.delete(other);
+    }
+    this.#lost.set(key, now);
+  }
+
+  /**
+   * A dialog of the pair's, as late as if this replica had stood still. Its INVITE may be in hand here, and the pair has had no record of it: it has let
+   * the answer pass all the same: nothing else may be said to that caller, and what still rings is stopped. What comes in time is not looked at.
+   */
+  answeredThere({ key, version }: StateRecord, now: number): boolean {
+    if (this.#inProgress.size === 0 || now - msOfVersion(version) < lateRecordMs) return false;
+    const invite = this.#invitesByCallId().get(key.slice(0, key.indexOf(" ")));
+    const context = invite === undefined ? undefined : this.#inProgress.get(invite)?.context;
+    if (context === undefined || !key.split(" ").includes(context.request?.message.fromTag ?? "")) return false;
+    this.#proxy.endedElsewhere(context, now);
+    return true;
+  }
+
+  /** Initial INVITEs in hand. Many dialogs come at once, when two replicas compare what they have. */
+  #invitesByCallId(): ReadonlyMap<string, string> {
+    if (this.#byCallId !== undefined) return this.#byCallId;
+    const found = new Map<string, string>();
+    for (const [key, { context }] of this.#inProgress) {
+      const message = context.request?.message;
+      if (message !== undefined && message.toTag === undefined) found.set(message.callId, key);
+    }
+    this.#byCallId = found;
+    return found;
+  }
+
+  /** The record of an INVITE in progress that another replica, or an earlier start of this one, had in hand. */
+  foreign(key: string | undefined): LiveRecord<"invite"> | undefined {
+    if (key === undefined || this.#inProgress.has(key)) return undefined;
+    const record = this.#store.get("invite", key);
+    return record?.value === undefined ? undefined : record;
+  }
+
+  hasEnded(key: string): boolean {
+    const record = this.#store.get("invite", key);
+    return record !== undefined && record.value === undefined;
+  }
+
+  /** Which of them a branch of ours belongs to. Goes through all: responses without a transaction are rare. */
+  foreignOfBranch(branch: string): LiveRecord<"invite"> | undefined {
+    for (const record of this.#store.records("invite")) {
+      if (this.#inProgress.has(record.key)) continue;
+      if (record.value.branches.some((each) => each.branch === branch)) return record;
+    }
+    return undefined;
+  }
+
+  /** Whether one of another replica may have this Call-ID: of the first {@link foreignInvitesReadMax} it is said for certain. */
+  mayBeForeign(callId: string): boolean {
+    let read = 0;
+    for (const { key, value } of this.#store.records("invite")) {
+      if (this.#inProgress.has(key)) continue;
+      read += 1;
+      if (read > foreignInvitesReadMax || value.request.includes(callId)) return true;
+    }
+    return false;
+  }
+
+  /** Those that came or went by this access; undefined: all. */
+  foreignOf(access: string | undefined): LiveRecord<"invite">[] {
+    const found: LiveRecord<"invite">[] = [];
+    for (const record of this.#store.records("invite")) {
+      if (!this.#inProgress.has(record.key) && (access === undefined || usesAccess(record.value, access))) found.push(record);
+    }
+    return found;
+  }
+
+  /** When the other replica has taken this one away; undefined: not lately. */
+  lostAt(key: string, now: number): number | undefined {
+    const at = this.#lost.get(key);
+    return at !== undefined && now - at <= lostCallsMs ? at : undefined;
+  }
+
+  isAdopted(context: ResponseContext): boolean {
+    return this.#adopted.has(context);
+  }
+
+  /** Goes on with an INVITE. Undefined: nobody waits for it any more, or it cannot be read. */
+  adopt(record: LiveRecord<"invite">, now: number): ResponseContext | undefined {
+    const { key, value, version } = record;
+    const ageMs = now - msOfVersion(version);
+    const context = ageMs > inviteLifetimeMs ? undefined : restoreInvite(value, this.#proxy, this.#transactions, now, ageMs);
+    if (context === undefined) {
+      this.#end(key, now);
+      return undefined;
+    }
+    this.#adopted.add(context);
+    this.#lost.delete(key);
+    // It may have come to its end just now, for want of anywhere to go.
+    if (context.finalStatus === 0) {
+      this.#inProgress.set(key, { context, writtenAt: now });
+      this.#dirty.add(context);
+    } else this.#end(key, now);
+    return context;
+  }
+
+  #end(key: string, now: number): void {
+    this.#store.apply(makeTombstone("invite", key, this.#clock.tick(now), now));
+  }
+}
+
+function usesAccess(invite: Invite, access: string): boolean {
+  return accessOfFlow(invite.responseFlow) === access || invite.branches.some(({ flow }) => flow !== "" && accessOfFlow(flow) === access);
+}

@@ -1,0 +1,180 @@
+import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
+import { phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchesPerUserMax } from "../limits.ts";
+import { phoneSearchMs } from "../../sip/limits.ts";
+import { Timer, type TimerTable } from "../../sip/transaction/timer-table.ts";
+
+/** A search for a phone, or for any phone of an address-of-record. */
+export type Search = {
+  /** In our domains; empty: registered nowhere here, only a way may come back. */
+  readonly addressOfRecord: string;
+  /** Until when it is waited for, ms since the epoch; one look is always taken. */
+  readonly until: number;
+  /** Another exchange is asked once only. */
+  readonly isOnce?: boolean;
+  /**
+   * Looks whether it is there. `flows`: those of its address-of-record; undefined: another exchange has them, and has not said yet. True: the
+   * search is over.
+   */
+  readonly look: (flows: readonly PhoneFlow[] | undefined, now: number) => boolean;
+  /** Its time is over. */
+  readonly giveUp: (now: number) => void;
+};
+
+export type FinderOptions = {
+  readonly timers: TimerTable;
+  /** The flows of an address-of-record of this exchange; undefined: another one serves it. */
+  readonly flowsHere: (addressOfRecord: string, now: number) => readonly PhoneFlow[] | undefined;
+  /** Asks the exchange that serves it; the answer comes as {@link PhoneFinder.answered}. */
+  readonly ask: (addressOfRecord: string, name: string) => void;
+};
+
+type Entry = {
+  readonly name: string;
+  readonly timer: Timer;
+  readonly search: Search;
+  readonly until: number;
+  isAsking: boolean;
+  pauseMs: number;
+  isOver: boolean;
+};
+
+/**
+ * Finds phones that come back on another flow (RFC 5626 4.3): another connection, another gateway, another cell; or on the same one, when it was
+ * the way to their access that was missing. A search waits for what may end it: a REGISTER, here or at the pair; a way that opens. Another
+ * exchange is asked, again and again after growing pauses. Nothing goes on while nobody is looked for.
+ */
+export class PhoneFinder {
+  readonly #options: FinderOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #byAddressOfRecord = new Map<string, Set<Entry>>();
+  /** To be looked at when the event is over. */
+  #due = new Set<Entry>();
+  #names = 0;
+  /** All look. */
+  readonly #everyone = new Timer(() => {
+    for (const entry of this.#entries.values()) this.#due.add(entry);
+  });
+
+  constructor(options: FinderOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /**
+   * Begins a search; nothing is called before {@link settle}. Over {@link phoneSearchesMax} or {@link phoneSearchesPerUserMax} it is looked once,
+   * here only.
+   */
+  start(search: Search, now: number, name: string = this.#newName()): void {
+    const isElsewhere = this.#flows(search, now) === undefined;
+    const until = isElsewhere ? Math.max(search.until, now + phoneSearchMs) : search.until;
+    const timer = new Timer((at) => this.#fire(entry, at));
+    const entry: Entry = {
+      name,
+      timer,
+      search,
+      until,
+      isAsking: false,
+      pauseMs: phoneAskMsMin,
+      isOver: false,
+    };
+    this.#due.add(entry);
+    const others = this.#byAddressOfRecord.get(search.addressOfRecord);
+    if (this.#entries.size >= phoneSearchesMax || (others?.size ?? 0) >= phoneSearchesPerUserMax) return;
+    this.#entries.set(name, entry);
+    if (others === undefined) this.#byAddressOfRecord.set(search.addressOfRecord, new Set([entry]));
+    else others.add(entry);
+  }
+
+  /** Nobody wants to know any more. */
+  stop(name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) this.#end(entry);
+  }
+
+  /** The bindings of an address-of-record have changed. True: somebody waits for that. */
+  registered(addressOfRecord: string): boolean {
+    const waiting = this.#byAddressOfRecord.get(addressOfRecord);
+    if (waiting === undefined) return false;
+    for (const entry of waiting) this.#due.add(entry);
+    return true;
+  }
+
+  /** An access has connected, or a cell can be reached again: all look at once, when the time has come for events. */
+  wayCame(): void {
+    if (this.#entries.size > 0) this.#options.timers.set(this.#everyone, 0);
+  }
+
+  /** What another exchange says; too late, nobody listens. */
+  answered(name: string, flows: readonly PhoneFlow[], now: number): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    entry.isAsking = false;
+    if (entry.search.look(flows, now)) return this.#end(entry);
+    if (entry.search.isOnce === true || now >= entry.until) return this.#giveUp(entry, now);
+    this.#watch(entry, now + entry.pauseMs);
+    entry.pauseMs = Math.min(2 * entry.pauseMs, phoneAskMsMax);
+  }
+
+  /** Takes the looks that are due. True when there were any. */
+  settle(now: number): boolean {
+    if (this.#due.size === 0) return false;
+    const due = this.#due;
+    this.#due = new Set();
+    for (const entry of due) if (!entry.isOver) this.#look(entry, now);
+    return true;
+  }
+
+  #fire(entry: Entry, now: number): void {
+    if (this.#entries.get(entry.name) !== entry) return;
+    if (now >= entry.until) this.#giveUp(entry, now);
+    else this.#ask(entry, now);
+  }
+
+  #look(entry: Entry, now: number): void {
+    const { search, name } = entry;
+    const flows = this.#flows(search, now);
+    if (search.look(flows, now)) return this.#end(entry);
+    const isHeld = this.#entries.get(name) === entry;
+    if (!isHeld || now >= entry.until) this.#giveUp(entry, now);
+    else if (flows === undefined && !entry.isAsking) this.#ask(entry, now);
+    else if (flows !== undefined) this.#watch(entry, entry.until);
+  }
+
+  #flows({ addressOfRecord }: Search, now: number): readonly PhoneFlow[] | undefined {
+    return addressOfRecord === "" ? [] : this.#options.flowsHere(addressOfRecord, now);
+  }
+
+  #ask(entry: Entry, now: number): void {
+    entry.isAsking = true;
+    this.#watch(entry, now + phoneSearchMs);
+    this.#options.ask(entry.search.addressOfRecord, entry.name);
+  }
+
+  #watch(entry: Entry, at: number): void {
+    this.#options.timers.set(entry.timer, Math.min(at, entry.until));
+  }
+
+  #giveUp(entry: Entry, now: number): void {
+    this.#end(entry);
+    entry.search.giveUp(now);
+  }
+
+  #end(entry: Entry): void {
+    entry.isOver = true;
+    if (this.#entries.get(entry.name) !== entry) return;
+    this.#entries.delete(entry.name);
+    this.#options.timers.clear(entry.timer);
+    const { addressOfRecord } = entry.search;
+    const others = this.#byAddressOfRecord.get(addressOfRecord);
+    others?.delete(entry);
+    if (others?.size === 0) this.#byAddressOfRecord.delete(addressOfRecord);
+  }
+
+  #newName(): string {
+    this.#names += 1;
+    return `~${this.#names.toString(36)}`;
+  }
+}

@@ -1,0 +1,45 @@
+import { resolutionsWaitingMax } from "../limits.ts";
+import { octetsOf } from "../../sip/message/octets.ts";
+import { RecordKind } from "../../cluster/backhaul/frame.ts";
+import type { Accesses } from "./accesses.ts";
+import type { Effect } from "./effects.ts";
+
+/** Questions for the addresses of next hops (RFC 3263), which gateways answer. While none is there but one has been, they wait for it. */
+export class Resolutions {
+  readonly #accesses: Accesses;
+  readonly #effect: (effect: Effect) => void;
+  /** What nobody can answer: references. */
+  #unresolvable: string[] = [];
+  /** URIs by reference. Who asked gives up by himself; an answer that is late is ignored. */
+  readonly #waiting = new Map<string, string>();
+
+  constructor(accesses: Accesses, effect: (effect: Effect) => void) {
+    this.#accesses = accesses;
+    this.#effect = effect;
+  }
+
+  resolve(uri: string, reference: string): void {
+    const access = this.#accesses.anyGateway(undefined);
+    if (access !== undefined) this.#ask(access, uri, reference);
+    else if (this.#accesses.hasLostGateway && this.#waiting.size < resolutionsWaitingMax) this.#waiting.set(reference, uri);
+    else this.#unresolvable.push(reference);
+  }
+
+  /** A gateway may be there again. */
+  wayCame(): void {
+    const access = this.#waiting.size === 0 ? undefined : this.#accesses.anyGateway(undefined);
+    if (access === undefined) return;
+    for (const [reference, uri] of this.#waiting) this.#ask(access, uri, reference);
+    this.#waiting.clear();
+  }
+
+  takeUnresolvable(): readonly string[] {
+    const unresolvable = this.#unresolvable;
+    if (unresolvable.length > 0) this.#unresolvable = [];
+    return unresolvable;
+  }
+
+  #ask(access: string, uri: string, reference: string): void {
+    this.#effect({ type: "send", access, record: { kind: RecordKind.resolve, key: reference, octets: octetsOf(uri) }, commit: undefined });
+  }
+}

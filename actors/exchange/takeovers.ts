@@ -1,0 +1,126 @@
+import { passedMax, repeatedMs, replayedMs, takeoverEvidenceMs } from "../limits.ts";
+import type { SipMessage } from "../../sip/message/sip-message.ts";
+import { octetsOf } from "../../sip/message/octets.ts";
+import type { LiveRecord } from "../../sip/record/state-record.ts";
+import { cellOfVersion } from "../../sip/record/version.ts";
+import { serverKey } from "../../sip/transaction/matching.ts";
+import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
+import type { InviteServerTransaction, ServerTransaction, TransportSink } from "../../sip/transaction/transaction.ts";
+import { accessOfFlow, isLine } from "../../sip/flow/flow.ts";
+import type { InviteKeeper } from "./invite-keeper.ts";
+
+export type TakeoverOptions = {
+  readonly cell: string;
+  readonly invites: InviteKeeper;
+  readonly transactions: TransactionLayer;
+  readonly transport: TransportSink;
+};
+
+/**
+ * Decides which INVITEs of the other replica this one takes up, and when. All of an access that says it has lost the other one; and one by
+ * one, for a message that belongs to it.
+ */
+export class Takeovers {
+  readonly #options: TakeoverOptions;
+  /** When which access said that it has lost the other replica. */
+  readonly #since = new Map<string, number>();
+  /** Branches, the oldest first. */
+  readonly #passed = new Set<string>();
+  #cells: ReadonlySet<string> | undefined;
+
+  constructor(options: TakeoverOptions) {
+    this.#options = options;
+  }
+
+  setCells(reachable: ReadonlySet<string>): void {
+    this.#cells = reachable;
+  }
+
+  /** See `Exchange.takeOver`. */
+  takeOver(access: string | undefined, now: number): void {
+    const { invites } = this.#options;
+    if (access !== undefined) this.#since.set(access, now);
+    for (const record of invites.foreignOf(access)) invites.adopt(record, now);
+  }
+
+  /**
+   * The cell that the Via of a request names, forwarded here on its way from one access to another: this one, where its answer belongs. But for a while
+   * after a takeover the one that it would have gone to before, so that a request that may have left there is the same octets once more. Only between
+   * gateways that have lost that cell: their answers come here all the same. A line says nothing of others, for it may be cut off with its cell.
+   */
+  cellFor(preferred: string, from: string, to: string, now: number): string {
+    const hasLost = (access: string): boolean =>
+      !isLine(access) && now - (this.#since.get(access) ?? Number.NEGATIVE_INFINITY) <= repeatedMs;
+    return hasLost(from) && hasLost(to) ? preferred : this.#options.cell;
+  }
+
+  /** A 2xx to an INVITE has passed whose request another replica forwarded. */
+  passed(branch: string): void {
+    const [oldest] = this.#passed;
+    if (this.#passed.size >= passedMax && oldest !== undefined) this.#passed.delete(oldest);
+    this.#passed.add(branch);
+  }
+
+  /** Whether the INVITE of this branch of ours has been answered by such a 2xx: a copy of it has come late. */
+  hasPassed(branch: string): boolean {
+    return this.#passed.has(branch);
+  }
+
+  /** What an access had sent to the other replica, and has no acknowledgement for, it sends here with the change. */
+  mayBeCopy(flow: string, now: number): boolean {
+    return now - (this.#since.get(accessOfFlow(flow)) ?? Number.NEGATIVE_INFINITY) <= replayedMs;
+  }
+
+  /**
+   * Whether an INVITE that the other replica has in hand may be taken up here because of one message. Gladly, when its cell is down or this
+   * access has lost it. Not, when it is this replica that had been away, and reads what was waiting for it.
+   */
+  #mayAdopt(record: LiveRecord<"invite">, access: string, now: number): "surely" | "perhaps" | "no" {
+    const owner = cellOfVersion(record.version);
+    const since = this.#since.get(access);
+    if (owner === this.#options.cell || this.#cells?.has(owner) === false) return "surely";
+    const lostAt = this.#options.invites.lostAt(record.key, now);
+    if (lostAt !== undefined && lostAt >= (since ?? 0)) return "no";
+    return since !== undefined && now - since <= takeoverEvidenceMs ? "surely" : "perhaps";
+  }
+
+  /**
+   * The INVITE of the other replica that a CANCEL is for, taken up. Undefined: there is none. Always: once it is answered nobody says it again, and
+   * be it old, the caller has hung up.
+   */
+  adoptedForCancel(cancel: SipMessage, now: number): InviteServerTransaction | undefined {
+    const record = this.#options.invites.foreign(serverKey(cancel, "INVITE"));
+    if (record === undefined) return undefined;
+    const tx = this.#options.invites.adopt(record, now)?.tx;
+    return tx?.kind === "inviteServer" ? tx : undefined;
+  }
+
+  /** An INVITE that this replica, or the other one, has had before. False: it is new. */
+  repeatedInvite(tx: ServerTransaction, message: SipMessage, now: number): boolean {
+    const record = this.#options.invites.foreign(tx.key);
+    if (record === undefined && !this.#options.invites.hasEnded(tx.key)) return false;
+    this.#options.transactions.forget(tx);
+    if (record === undefined) return true; // answered: the caller has, or gets, what was said
+    if (this.#mayAdopt(record, accessOfFlow(tx.flow), now) === "surely") {
+      if (this.#options.invites.adopt(record, now) !== undefined) this.#options.transactions.receive(message, tx.flow, now);
+      return true;
+    }
+    // Who has it in hand goes on with it; that it was heard is all there is to say.
+    const { responseFlow: upstream, lastResponse } = record.value;
+    if (lastResponse !== undefined) this.#options.transport.send(upstream, octetsOf(lastResponse));
+    return true;
+  }
+
+  /**
+   * A response without a transaction here that belongs to an INVITE of the other replica. `adopted`: it can be received now. `theirs`: that
+   * one goes on with it. Undefined: it belongs to none. `isSaidOnce`: what the other replica would never hear of, so whoever has it takes the
+   * INVITE: a refusal over a connection; a 2xx, which is not said again once it has passed.
+   */
+  ofResponse(branch: string, flow: string, isSaidOnce: boolean, now: number): "adopted" | "gone" | "theirs" | undefined {
+    const { invites } = this.#options;
+    const record = invites.foreignOfBranch(branch);
+    if (record === undefined) return undefined;
+    if (!isSaidOnce && this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return "theirs";
+    return invites.adopt(record, now) === undefined ? "gone" : "adopted";
+  }
+}

@@ -1,0 +1,109 @@
+import { t1Ms } from "../sip/limits.ts";
+
+/** Every limit of the actors, each with its reason. Units come last in the names. */
+
+/**
+ * RFC 3261 18.1.1: what is larger than 1300 octets does not go over UDP to a phone that has registered over a connection as well: datagrams of several
+ * fragments get lost in NATs. What we add to a request, Via and Record-Route, is 300.
+ */
+export const datagramRequestOctetsMax: number = 1_300 - 300;
+/** How long after its start, or a takeover, a replica may be asked what the other one has forwarded already: a transaction's lifetime. */
+export const repeatedMs = 32_000;
+
+/**
+ * What an exchange keeps of what it has sent on one backhaul and has no acknowledgement for; over: the oldest is forgotten, as if it had arrived.
+ * That is a second at 1000 calls/s; acknowledgements take {@link frameAckDelayMs} and the way.
+ */
+export const unacknowledgedOctetsMax = 4 * 1024 * 1024;
+
+/**
+ * A frame of an exchange that a gateway has answered after so long says that what is read here had waited: silence is judged by when the others spoke, so
+ * timers ring later by that. Less is the gateway's own delay, and a busy moment.
+ */
+export const readLateMsMin = 100;
+/** No later than this: Timers B and F then end after 40 s. */
+export const readLateMsMax = 8_000;
+/** It is said in the log when it is so much, for so long: after a standstill it is for a moment. */
+export const readLateSaidMs = 1_000;
+export const readLateLastingMs = 3_000;
+/** What was measured longer ago counts no more. */
+export const readLateKnownMs = 2_000;
+
+/** How long an exchange believes what another one said about a subscriber's secrets: a changed password counts everywhere after this. */
+export const credentialsCacheMs = 60_000;
+/** Callers of other exchanges whose secrets one exchange remembers; the oldest goes first and is asked for again. */
+export const credentialsCachedMax = 10_000;
+/** Requests that wait for a caller's secrets at once, and how long; over: 503 with Retry-After. */
+export const credentialsWaitingMax = 5_000;
+export const credentialsWaitMs = 3_000;
+/**
+ * Client transactions that ended lately and are remembered, so that a late response to them is dropped, over two generations twice as many;
+ * the oldest are forgotten first, and a response to those is passed on by its Vias. Only while a replica is young, or for another's.
+ */
+export const endedKeysMax = 50_000;
+/** A subscription that says no end (RFC 6665 4.2.1.1: it should), and the longest that is believed. */
+export const subscriptionSecondsDefault = 3_600;
+export const subscriptionSecondsMax = 7 * 24 * 3600;
+/**
+ * SUBSCRIBEs and REFERs whose first NOTIFY may overtake their answer: 150 a second for 64 s. Thirty octets each. Over: the earliest is forgotten,
+ * and a NOTIFY that comes before the answer is refused.
+ */
+export const subscriptionsAwaitedMax = 10_000;
+export const inviteRefreshMs = 60_000;
+/**
+ * INVITEs of the other replica that are read for a request of an early dialog, which may be a stranger's: 1000 take 0.2 ms. With more of them its token
+ * is believed for as long as they ring.
+ */
+export const foreignInvitesReadMax = 1_000;
+/** Questions for addresses that wait for a gateway to come back; over: refused at once, as if none had been there. */
+export const resolutionsWaitingMax = 1_000;
+/**
+ * INVITEs that nobody remembers and whose callers have hung up, or phones refused: where those wait for the last word, and what they said. The oldest is forgotten. So many
+ * such CANCELs in all are under way at once; what a phone has said 487 to is no more. Over: 481.
+ */
+export const orphansRememberedMax = 1_000;
+/** Of one source with a connection, or a registered phone: an office whose calls end together. */
+export const orphansPerSourceMax: number = orphansRememberedMax / 10;
+/** Of one source whose datagrams may be forged, which nobody is registered at; of all of those; and of those for one callee. True ones are answered in a moment. */
+export const orphansPerStrangerMax = 20;
+export const orphansOfStrangersMax: number = orphansRememberedMax / 5;
+export const orphansPerCalleeMax: number = 2 * orphansPerStrangerMax;
+/** How long one counts that no phone knows: its transaction with the phones (64*T1). */
+export const orphanCancelMs: number = 64 * t1Ms;
+/** How long an access that has lost the other replica is evidence that calls of its are to be taken over here, one by one. */
+export const takeoverEvidenceMs = 10_000;
+/** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */
+export const lostCallsMs = 2_000;
+/** A dialog that comes from the pair so long after it was made: one of the two stood still, and what it has in hand may have been answered meanwhile. */
+export const lateRecordMs = 1_000;
+/** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
+export const phoneLostMs = 30_000;
+/**
+ * What comes from an access so soon after it has changed to this replica was sent to the other one before, perhaps: the access says it again at once, its
+ * caller after T1.
+ */
+export const replayedMs: number = 1.2 * t1Ms;
+/** Branches of INVITEs that are remembered because their 2xx has passed without state; more take the place of the oldest. */
+export const passedMax = 1_000;
+/** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */
+export const phoneAskMsMin = 100;
+export const phoneAskMsMax = 1_000;
+/** Phones that are searched and waited for at once, by requests, responses and ACKs: 300 a second of them for {@link phoneReturnMs}. Over: 480. */
+export const phoneSearchesMax = 2_000;
+/** The same for one address-of-record, each of whose REGISTERs looks for all of them, some microseconds each. A quarter: users share the place. */
+export const phoneSearchesPerUserMax: number = phoneSearchesMax / 4;
+/**
+ * Looks through all bindings of an exchange for a Contact, for its own callers and for other exchanges: 10 000 take a millisecond. Attended transfers to
+ * softphones are rarer. Over: 480.
+ */
+export const contactSearchesPerSecondMax = 50;
+/** Of one caller's, so that nobody takes the others' share. */
+export const contactSearchesPerCallerMax = 5;
+/** Other exchanges that are asked for one Contact. In a larger cluster only that of the user in Referred-By is: 480 when he has not registered it. */
+export const exchangesAskedMax = 64;
+/** Lines of failed logins in the log: so many at once, then one every 200 ms: 60 MB a day at worst. */
+export const failedLoginLinesMax = 100;
+export const failedLoginLineMs = 200;
+/** What such a line shows of a user and of a method. */
+export const failedLoginUserOctetsMax = 128;
+export const failedLoginMethodOctetsMax = 32;

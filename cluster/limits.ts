@@ -1,0 +1,73 @@
+import { t1Ms } from "../sip/limits.ts";
+
+/** Every limit of what makes one system of many, each with its reason. Units come last in the names. */
+
+/** Addresses in a display name that are looked at, each for some microseconds; a name with more is refused as if it showed another's. */
+export const addressesInNameMax = 8;
+/** Percent escapes within percent escapes of a name that are undone (`%2540`), each a pass over it. No phone is known that undoes more than two. */
+export const escapesDepthMax = 4;
+
+/** One frame between an access and an exchange; workerd takes 32 MiB, we flush at 64 KiB, a single message may exceed that by its header. */
+export const frameOctetsMax = 1024 * 1024;
+/**
+ * How far apart the frames of a busy backhaul leave at most, a millisecond for each message that could not wait in the one before; one that holds
+ * only what can wait (patience.ts) waits for the other time. At 500 calls/s it is two milliseconds or one, at 1500 this, which saves a quarter of
+ * all work there; nobody hears it before a telephone rings, and T1 is fifty times as long.
+ */
+export const frameDelayMsMax = 10;
+export const patientFrameDelayMs = 20;
+/**
+ * A frame from an exchange is acknowledged by the next one of its access, or by one of its own after this: an answer of a phone's brings it along,
+ * so that a busy backhaul has none of those. What is unacknowledged when a backhaul is lost is tried another way, though it may have arrived: so it is not
+ * long.
+ */
+export const frameAckDelayMs = 10;
+/** A frame leaves when it holds this much. */
+export const frameFlushOctets = 64 * 1024;
+/**
+ * A replica that has left a frame unanswered for so long is late, half of T1: phones are about to say again over UDP what it has not read. Copies of what
+ * is on its way there are dropped, of so many datagrams, a second at 1000 calls/s. Over: copies pass.
+ */
+export const backhaulLateMs: number = t1Ms / 2;
+export const datagramsUnderWayMax = 4_000;
+/**
+ * A replica that falls silent so soon after the other one was given up for silence is waited for so many times as long: both are on a machine that is busy.
+ * The first of them is given up as fast as ever.
+ */
+export const busyMachineMs = 10_000;
+export const busyMachineFactor = 3;
+/** What an access keeps for one backhaul, unsent and unacknowledged together; over: the newest request is refused with 503. */
+export const backhaulQueueOctetsMax = 8 * 1024 * 1024;
+
+/** A batch to the pair leaves with this many characters of records: a full table goes in chunks that take the other side some milliseconds each. */
+export const pairBatchOctets = 256 * 1024;
+/** The largest batch that is read: one with a last record of the largest size. */
+export const pairBatchOctetsMax = 8 * 1024 * 1024;
+/**
+ * A batch costs as much as three calls, whatever is in it: changes that nobody waits for go to the pair after this at the latest. Nothing is
+ * lost by waiting: the frames that made them are not acknowledged before.
+ */
+export const pairDelayMs = 50;
+/** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link pairDelayMs}. */
+export const pairBurstMax = 4;
+/**
+ * An answer of the pair that takes longer than this comes from far away: what somebody waits for leaves beside the batch that is under way. So a commit
+ * costs one way there and back, and not up to two. Answers of a pair nearby take a few milliseconds, and one batch after the other groups best.
+ */
+export const pairOverlapMs = 25;
+/** A timer that rings so late rings on a machine that is held up: its pair's answer may be there, unread. Idle machines are late by a few milliseconds. */
+export const pairLateMs = 20;
+/** Batches under way at once: one each {@link pairDelayMs} for as long as an answer may take before the pair counts as lagging, twice that to be safe. */
+export const pairFlightsMax = 8;
+/** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */
+export const pairSyncMs = 2_000;
+export const pairSyncMsMax = 10_000;
+/** A cell that has started joins for no longer than its exchanges may take for it, and one of them may have died over it. */
+export const joiningMsMax = pairSyncMsMax + pairSyncMs;
+/** A pair that does not answer is tried again after this, then after twice as long, up to the maximum. */
+export const pairRetryMs = 50;
+export const pairRetryMsMax = 1_000;
+/** With nothing new to tell, a pair that is away is not tried for longer: an idle exchange sleeps, and the one that comes back speaks first. */
+export const pairQuietMs = 60_000;
+/** Starts of the pair that are over and that are remembered: what one of them sent and arrives late counts no more. */
+export const pairBootsRememberedMax = 8;

@@ -1,0 +1,144 @@
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { Hello } from "../../cluster/backhaul/frame.ts";
+import { CellSocket, type Loss } from "./cell-socket.ts";
+import { type CellStates, readView } from "./cell-states.ts";
+import { isClusterMap } from "../config/cluster-map.ts";
+import type { Heart } from "../heart.ts";
+import { controlOctetsMax, heartbeatDefault } from "../limits.ts";
+import type { Log } from "../log.ts";
+
+export type ControlLinksOptions = {
+  readonly gateway: string;
+  readonly secret: string;
+  readonly hello: Hello;
+  /** Cells of the configuration: where the first map comes from. Cells that a map adds are joined to them. */
+  readonly cells: readonly { readonly id: string; readonly url: string }[];
+  /** When to ping. Takes the period of the newest map. */
+  readonly heart: Heart;
+  readonly log: Log;
+};
+
+export type ControlLinksHandlers = {
+  /** A newer map than the last. */
+  mapped(map: ClusterMap): void;
+  /** How a cell sees the others now. */
+  viewed(by: string, states: CellStates): void;
+};
+
+type ControlLink = { readonly url: string; readonly socket: CellSocket; epoch: number };
+
+/**
+ * The control link to every cell. The gateway says who it is, `{"type":"hello","name","boot","listeners"}`; the cell sends
+ * `{"type":"map","map"}` on open and whenever the map changes, and `{"type":"view","view"}` likewise. The newest map counts, whichever
+ * cell it came from; views are each cell's own. When the link to a cell is lost the others are told, `{"type":"lost","cell","seen"}`.
+ */
+export class ControlLinks {
+  readonly #options: ControlLinksOptions;
+  readonly #handlers: ControlLinksHandlers;
+  readonly #links = new Map<string, ControlLink>();
+  #version = -1;
+  #missedMax: number = heartbeatDefault.missed;
+
+  constructor(options: ControlLinksOptions, handlers: ControlLinksHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  start(): void {
+    this.#connectTo(this.#options.cells);
+    this.#options.heart.onBeat(() => {
+      for (const { socket } of this.#links.values()) socket.beat(this.#missedMax);
+    });
+  }
+
+  stop(): void {
+    for (const { socket } of this.#links.values()) socket.stop();
+    this.#links.clear();
+  }
+
+  #connectTo(cells: readonly { readonly id: string; readonly url: string }[]): void {
+    for (const { id, url } of cells) {
+      const present = this.#links.get(id);
+      if (present?.url === url) continue;
+      present?.socket.stop();
+      const socket = this.#newSocket(id, url);
+      this.#links.set(id, { url, socket, epoch: -1 });
+      socket.start();
+    }
+    for (const [id, { socket }] of this.#links) {
+      if (cells.some((cell) => cell.id === id)) continue;
+      socket.stop();
+      this.#links.delete(id);
+    }
+  }
+
+  #newSocket(cell: string, url: string): CellSocket {
+    const { gateway, secret, hello, log } = this.#options;
+    const socket = new CellSocket(
+      { cell, cellUrl: url, path: "/control", purpose: "control", gateway, secret, octetsMax: controlOctetsMax },
+      {
+        opened: () => {
+          log("control-up", { cell });
+          const link = this.#links.get(cell);
+          if (link !== undefined) link.epoch = -1;
+          socket.send(JSON.stringify({ type: "hello", name: gateway, ...hello }));
+        },
+        text: (text) => this.#receive(cell, text),
+        binary: () => {},
+        down: (reason, loss) => {
+          log(loss === "another version" ? "another-version" : "control-down", { cell, reason });
+          this.#tellLost(cell, loss);
+        },
+      },
+    );
+    return socket;
+  }
+
+  /** The other cells have no connection to this one that would close: they probe it when they hear of it. */
+  #tellLost(cell: string, loss: Loss): void {
+    const seen = loss === "another version" ? "missed heartbeats" : loss;
+    for (const [id, { socket }] of this.#links) if (id !== cell) socket.send(JSON.stringify({ type: "lost", cell, seen }));
+  }
+
+  #receive(cell: string, text: string): void {
+    const message = parseJson(text);
+    if (typeof message !== "object" || message === null || !("type" in message)) return;
+    if (message.type === "map") this.#receiveMap(cell, "map" in message ? message.map : undefined);
+    else if (message.type === "view") this.#receiveView(cell, "view" in message ? message.view : undefined);
+  }
+
+  #receiveView(cell: string, value: unknown): void {
+    const view = readView(value);
+    const link = this.#links.get(cell);
+    if (view === undefined) this.#options.log("view-refused", { cell });
+    // Epochs only grow; a cell that lost its own begins again with a new connection.
+    if (view === undefined || link === undefined || view.epoch < link.epoch) return;
+    link.epoch = view.epoch;
+    this.#options.log("view", { cell, epoch: view.epoch });
+    this.#handlers.viewed(cell, view.cells);
+  }
+
+  #receiveMap(cell: string, map: unknown): void {
+    const { heart, log, cells } = this.#options;
+    if (!isClusterMap(map)) {
+      log("map-refused", { cell });
+      return;
+    }
+    if (map.version <= this.#version) return;
+    this.#version = map.version;
+    log("map", { cell, version: map.version });
+    this.#missedMax = map.heartbeat.missed;
+    heart.beatBy(map.heartbeat.periodMs);
+    const configured = new Map(cells.map(({ id, url }) => [id, url]));
+    this.#connectTo(map.cells.map(({ id, url }) => ({ id, url: configured.get(id) ?? url })));
+    this.#handlers.mapped(map);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,243 @@
+import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../../cluster/backhaul/frame.ts";
+import { type Heartbeat, BackhaulPair, type BackhaulPairEffect, type BackhaulPairLimits } from "../../cluster/backhaul/backhaul-pair.ts";
+import type { Loss } from "./cell-socket.ts";
+import type { Counters } from "../counters.ts";
+import {
+  exchangeQueueOctetsMax,
+  flapMs,
+  helloAnswerMs,
+  movesMax,
+  returnSettleMs,
+  returnWaitMs,
+  servingAssumedMs,
+  backhaulHoldMs,
+} from "../limits.ts";
+import type { Log } from "../log.ts";
+import { BackhaulLink } from "./backhaul-link.ts";
+
+export type ExchangeBackhaulsOptions = {
+  readonly exchange: number;
+  readonly gateway: string;
+  readonly secret: string;
+  readonly hello: Hello;
+  readonly heartbeat: Heartbeat;
+  readonly counters: Counters;
+  readonly log: Log;
+};
+
+export type ExchangeBackhaulsHandlers = {
+  /** Records arrived from the exchange. */
+  receive(link: BackhaulLink, records: readonly FrameRecord[]): void;
+  /** Records that no replica took in time. */
+  abandoned(records: readonly FrameRecord[]): void;
+  /** Something may be due: flush at the end of this turn. */
+  dirty(backhauls: ExchangeBackhauls): void;
+  /** The time, to be asked for before anything is judged by it. */
+  now(): number;
+};
+
+export type CellPlace = { readonly id: string; readonly url: string };
+
+const limits: BackhaulPairLimits = {
+  octetsMax: exchangeQueueOctetsMax,
+  holdMs: backhaulHoldMs,
+  servingAssumedMs,
+  helloAnswerMs,
+  flapMs,
+  returnWaitMs,
+  returnSettleMs,
+  movesMax,
+};
+
+/** The backhauls to both replicas of one exchange: their sockets, and the clock for what the pair decides. */
+export class ExchangeBackhauls {
+  readonly #options: ExchangeBackhaulsOptions;
+  readonly #handlers: ExchangeBackhaulsHandlers;
+  readonly #pair: BackhaulPair;
+  readonly #links = new Map<string, BackhaulLink>();
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, ms. */
+  #wakesAt = Number.POSITIVE_INFINITY;
+  #isFlushing = false;
+
+  constructor(places: readonly CellPlace[], options: ExchangeBackhaulsOptions, handlers: ExchangeBackhaulsHandlers, now: number) {
+    this.#options = options;
+    this.#handlers = handlers;
+    const hello = { kind: RecordKind.hello, key: options.gateway, octets: jsonOctets(options.hello) };
+    this.#pair = new BackhaulPair([], { hello, heartbeat: options.heartbeat, limits }, now);
+    this.update(places, options.heartbeat, now);
+  }
+
+  /** True when a message would be sent now. */
+  get isUsable(): boolean {
+    return this.#pair.isUsable;
+  }
+
+  routeOf(cell: string | undefined): string | undefined {
+    return this.#pair.routeOf(cell);
+  }
+
+  get links(): IterableIterator<BackhaulLink> {
+    return this.#links.values();
+  }
+
+  /** Makes the backhauls fit a new map: `places` has the primary first. Those that stay are not touched. */
+  update(places: readonly CellPlace[], heartbeat: Heartbeat, now: number): void {
+    const { exchange, gateway, secret } = this.#options;
+    for (const [id, link] of this.#links) {
+      if (places.some((place) => place.id === id && place.url === link.url)) continue;
+      link.abandon();
+      this.#links.delete(id);
+      this.#pair.lost(id, now);
+    }
+    this.#pair.setCells(
+      places.map(({ id }) => id),
+      now,
+    );
+    this.#pair.setHeartbeat(heartbeat, now);
+    for (const place of places) {
+      if (this.#links.has(place.id)) continue;
+      const link = new BackhaulLink(
+        { exchange, cell: place, gateway, secret },
+        {
+          opened: (each) => this.#opened(each),
+          received: (each, frame) => this.#received(each, frame),
+          down: (each, reason, loss) => this.#down(each, reason, loss),
+          answered: (each, record) => void this.offer(record, each.cell, Date.now()),
+        },
+      );
+      this.#links.set(place.id, link);
+      link.start();
+    }
+    this.#handlers.dirty(this);
+  }
+
+  /** Cells that are out of service: what is new goes to the other replica. */
+  setDraining(cells: ReadonlySet<string>, now: number): void {
+    this.#pair.setDraining(cells, now);
+    this.#handlers.dirty(this);
+  }
+
+  /** Takes a record for the exchange. The backhaul that it takes; undefined: nobody has room, or nobody was there for too long. */
+  offer(record: FrameRecord, cell: string | undefined, now: number): BackhaulLink | undefined {
+    const taker = this.#pair.offer(record, cell, now);
+    if (taker === undefined) return undefined;
+    this.#handlers.dirty(this);
+    return this.#links.get(taker);
+  }
+
+  /** Sends what is due, and comes back when more will be. */
+  flush(now: number): void {
+    // What is carried out below may bring the next event at once.
+    if (this.#isFlushing) return this.#handlers.dirty(this);
+    this.#isFlushing = true;
+    this.#pair.tick(now);
+    for (const effect of this.#pair.takeEffects()) this.#carryOut(effect);
+    this.#isFlushing = false;
+    this.#arm(now);
+  }
+
+  /** One beat of the heart. True: a replica owes an answer, and is to be looked at in between. */
+  beat(missed: number, now: number): boolean {
+    let owesAnswer = false;
+    for (const link of this.#links.values()) {
+      link.beat(this.#pair.missedMax(link.cell, now));
+      owesAnswer ||= link.owesAnswer(missed);
+    }
+    return owesAnswer;
+  }
+
+  /** Gives up who is silent. */
+  check(answerMs: number, now: number): void {
+    for (const link of this.#links.values()) link.check(this.#pair.missedMax(link.cell, now), answerMs, now);
+  }
+
+  /** Answers may lie unread: silence so far proves nothing. */
+  forgive(now: number): void {
+    this.#pair.awoke(now);
+    for (const link of this.#links.values()) link.forgive();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    for (const link of this.#links.values()) link.stop();
+    this.#links.clear();
+  }
+
+  /** The map has this exchange no more: everything that nobody acknowledged. */
+  dissolve(now: number): FrameRecord[] {
+    clearTimeout(this.#timer);
+    for (const link of this.#links.values()) link.abandon();
+    this.#links.clear();
+    return this.#pair.takeAll(now);
+  }
+
+  #opened(link: BackhaulLink): void {
+    const now = this.#handlers.now();
+    this.#options.log("backhaul-up", { exchange: link.exchange, cell: link.cell });
+    this.#pair.opened(link.cell, now);
+    this.flush(now);
+  }
+
+  #received(link: BackhaulLink, frame: Uint8Array): void {
+    this.#options.counters.framesIn += 1;
+    const records = this.#pair.receive(link.cell, frame, Date.now());
+    if ("frameError" in records) {
+      link.drop(`a frame that is none: ${records.frameError}`);
+      return;
+    }
+    if (records.length > 0) this.#handlers.receive(link, records);
+    this.#handlers.dirty(this);
+  }
+
+  #down(link: BackhaulLink, reason: string, loss: Loss): void {
+    const { counters, log, exchange } = this.#options;
+    counters.backhaulFailures += 1;
+    // Of another version the control link says it, once for all backhauls.
+    if (loss !== "another version") log("backhaul-down", { exchange, cell: link.cell, reason });
+    const now = this.#handlers.now();
+    this.#pair.lost(link.cell, now, loss === "missed heartbeats");
+    this.flush(now);
+  }
+
+  #carryOut(effect: BackhaulPairEffect): void {
+    const { counters, log, exchange } = this.#options;
+    switch (effect.type) {
+      case "frame":
+        counters.framesOut += 1;
+        this.#links.get(effect.cell)?.send(effect.octets);
+        break;
+      case "drop":
+        this.#links.get(effect.cell)?.drop(effect.reason);
+        break;
+      case "abandoned":
+        this.#handlers.abandoned(effect.records);
+        break;
+      case "takenOver":
+        counters.takeovers += 1;
+        counters.messagesMoved += effect.records;
+        log("takeover", { exchange, from: effect.from, to: effect.to, records: effect.records });
+        break;
+      case "returned":
+        log("return", { exchange, from: effect.from, to: effect.to });
+        break;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  /** One timer, for the next deadline; one that fires too early finds nothing to do. */
+  #arm(now: number): void {
+    const deadline = this.#pair.nextDeadline();
+    if (deadline === undefined || (this.#timer !== undefined && this.#wakesAt <= deadline)) return;
+    clearTimeout(this.#timer);
+    this.#wakesAt = deadline;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.flush(this.#handlers.now());
+      },
+      Math.max(1, deadline - now),
+    );
+  }
+}

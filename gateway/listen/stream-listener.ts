@@ -1,0 +1,45 @@
+import { type Socket, createServer } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { BoundServer, secureServer, socketOptions } from "./bound-server.ts";
+import type { ListenerConfig, TlsConfig } from "../config/config.ts";
+
+export type StreamHandlers = {
+  /** A peer has connected. False: it was closed at once. */
+  admit(socket: Socket): boolean;
+  /** A connection is made, its TLS handshake included. */
+  accepted(socket: Socket): void;
+  /** A TLS handshake failed. */
+  junk(): void;
+};
+
+/** One TCP or TLS listening socket on one cluster address. */
+export class StreamListener {
+  readonly #bound: BoundServer;
+
+  constructor(config: ListenerConfig, tls: TlsConfig | undefined, handlers: StreamHandlers) {
+    const accept = (socket: Socket): void => handlers.accepted(socket);
+    if (config.transport !== "TLS") {
+      this.#bound = new BoundServer(
+        config,
+        createServer(socketOptions, (socket) => void (handlers.admit(socket) && accept(socket))),
+      );
+      return;
+    }
+    const server = secureServer("TLS", tls, (secure) => createTlsServer({ ...socketOptions, ...secure }, accept));
+    server.on("tlsClientError", () => handlers.junk());
+    this.#bound = new BoundServer(config, server);
+    server.on("connection", (socket: Socket) => {
+      if (handlers.admit(socket)) this.#bound.watch(socket);
+    });
+  }
+
+  /** See {@link BoundServer.start}. */
+  start(): Promise<number> {
+    return this.#bound.start();
+  }
+
+  /** See {@link BoundServer.stop}. */
+  stop(): Promise<void> {
+    return this.#bound.stop();
+  }
+}

@@ -1,0 +1,43 @@
+import { expect, it, vi } from "vitest";
+import { InviteKeeper } from "../../../actors/exchange/invite-keeper.ts";
+import { foreignInvitesReadMax } from "../../../actors/limits.ts";
+import { snapshotInvite } from "../../../sip/proxy/snapshot.ts";
+import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
+import { RecordStore } from "../../../sip/record/record-store.ts";
+import { caller, phone1, request, Rig, target } from "../../sip/proxy/rig.ts";
+
+/** The keeper of a replica whose pair has so many INVITEs in hand; how many records it reads for an answer. */
+function keeperBeside(invites: number): { readonly keeper: InviteKeeper; readonly read: () => number } {
+  const rig = new Rig();
+  rig.targets = [target(phone1)];
+  rig.receive(request("INVITE", { callId: "call-of-theirs" }), caller);
+  const value = snapshotInvite(rig.context, rig.now);
+  if (value === undefined) throw new Error("nothing is forwarded");
+  const store = new RecordStore();
+  const clock = new HybridClock("b");
+  for (let index = 0; index < invites; index += 1) {
+    const text = value.request.replace("call-of-theirs", `call-${index}`);
+    store.apply({ kind: "invite", key: `invite ${index}`, version: clock.tick(rig.now), value: { ...value, request: text } });
+  }
+  let read = 0;
+  const records = store.records.bind(store);
+  vi.spyOn(store, "records").mockImplementation(function* counted(kind) {
+    for (const record of records(kind)) {
+      read += 1;
+      yield record;
+    }
+  } as typeof records);
+  return { keeper: new InviteKeeper(store, new HybridClock("a"), rig.proxy, rig.layer), read: () => read };
+}
+
+it("knows for certain of up to foreignInvitesReadMax INVITEs of the other replica whether one has a Call-ID", () => {
+  const { keeper } = keeperBeside(foreignInvitesReadMax);
+  expect(keeper.mayBeForeign(`call-${foreignInvitesReadMax - 1}`)).toBe(true);
+  expect(keeper.mayBeForeign("a-stranger's")).toBe(false);
+});
+
+it("foreignInvitesReadMax: with ten times as many a stranger's request costs no more, and is not refused for what was not read", () => {
+  const { keeper, read } = keeperBeside(10 * foreignInvitesReadMax);
+  expect(keeper.mayBeForeign("a-stranger's")).toBe(true);
+  expect(read()).toBeLessThanOrEqual(foreignInvitesReadMax + 1);
+});

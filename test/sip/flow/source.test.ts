@@ -1,0 +1,27 @@
+import { describe, expect, it } from "vitest";
+import { joinFlow, serializeFlowKey } from "../../../sip/flow/flow.ts";
+import { sourceOfAddress, sourceOfFlow } from "../../../sip/flow/source.ts";
+
+describe("a source", () => {
+  it.each([
+    ["192.0.2.7", "c0000207"],
+    ["::ffff:192.0.2.7", "c0000207"],
+    ["2001:db8:1:2:3:4:5:6", "20010db800010002"],
+    ["2001:db8:1:2::6", "20010db800010002"],
+    ["2001:db8::6", "20010db800000000"],
+    ["fe80::1%eth0", "fe80000000000000"],
+    ["::1", "0000000000000000"],
+  ])("is the same for an address and for any flow from it: %s", (address, source) => {
+    expect(sourceOfAddress(address)).toBe(source);
+    const keys = [
+      { transport: "UDP", listener: 0, connection: "", address, port: 5060 },
+      { transport: "WSS", listener: 11, connection: "k1", address, port: 9 },
+      { transport: "TLS", listener: 1, connection: "", address, port: 65_535, serverName: "sip.example.test" },
+    ] as const;
+    for (const key of keys) for (const access of ["g1", "a.2"]) expect(sourceOfFlow(joinFlow(access, serializeFlowKey(key)))).toBe(source);
+  });
+
+  it.each(["", "g1", "g1~", "caller", "g1~u0"])("of what is no flow is that text: %j", (flow) => {
+    expect(sourceOfFlow(flow)).toBe(flow);
+  });
+});
