@@ -256,10 +256,9 @@ export class Exchange {
     this.#memory = memory;
   }
 
-  /** Whether each replica is told at once what the other one changes. */
-  setTogether(isTogether: boolean, now: number): void {
-    if (isTogether) this.#pairKnownUntil = Number.POSITIVE_INFINITY;
-    else if (this.#pairKnownUntil === Number.POSITIVE_INFINITY) this.#pairKnownUntil = now;
+  /** Until when everything is known that the other replica has made, ms; `Infinity` while each is told at once what the other one changes. */
+  setPairKnown(until: number): void {
+    this.#pairKnownUntil = until;
   }
 
   /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */

@@ -36,6 +36,8 @@ export type PairEffect =
   /** Nobody waits for the answer to that batch any more. */
   | { readonly type: "abandon"; readonly id: number }
   | { readonly type: "state"; readonly state: PairState; readonly cause: string }
+  /** Everything is known here that the pair has made until then, ms; `Infinity`: and it goes on so. */
+  | { readonly type: "known"; readonly until: number }
   /** The pair has told everything, and how far back that goes. */
   | { readonly type: "memory"; readonly memory: Memory }
   /** Commits up to this sequence number are done. `needsDisk`: not by the pair, so write everything to the disk before they count. */
@@ -97,6 +99,12 @@ export class PairLink {
   #received = 0;
   /** It waits until we have brought it up to here. */
   #promised = 0;
+  /** It has said that it is ahead of us up to here. */
+  #owed = 0;
+  /** The effect `known` has said `Infinity`. */
+  #isKnown = false;
+  /** When it last told us something, or the latest batch left that it has answered. */
+  #toldAt = Number.NEGATIVE_INFINITY;
 
   readonly #flights = new Flights();
   #lastId = 0;
@@ -201,10 +209,24 @@ export class PairLink {
     if (!this.#isServing || this.#confirm !== undefined) return false;
     const latest = this.#sending === "together" ? this.#heardAt : Math.max(this.#heardAt, this.#flights.latest?.sentAt ?? 0);
     if (now - latest <= this.#options.leaseMs) return true;
+    this.#askWhatWasMissed(now);
+    return false;
+  }
+
+  /**
+   * Whether this replica stood still while a batch was under way: else it would have been given up long before. The pair has gone on alone, and is asked
+   * before any input, not taken for one that does not answer.
+   */
+  #stoodStill({ sentAt }: Flight, now: number): boolean {
+    if (!this.#isServing || this.#confirm !== undefined || now - sentAt <= this.#options.leaseMs) return false;
+    this.#askWhatWasMissed(now);
+    return true;
+  }
+
+  #askWhatWasMissed(now: number): void {
     this.#confirm = { since: now, until: now + this.#options.ackTimeoutMs, ahead: 0 };
     this.#abandon();
     this.#send(now);
-    return false;
   }
 
   /** A batch has come from the pair. Apply the records that are returned, then answer, then look at the effects. */
@@ -227,6 +249,7 @@ export class PairLink {
     if (batch.peerBoot === boot && batch.after <= this.#received) {
       records = batch.records;
       this.#received = Math.max(this.#received, batch.sequence);
+      this.#toldAt = now;
       if (batch.isComplete && batch.memory !== undefined) this.#effects.push({ type: "memory", memory: batch.memory });
       if (!this.#isServing) {
         if (batch.isComplete) this.#serve(this.#sending, "caught up");
@@ -234,6 +257,7 @@ export class PairLink {
       }
       this.#settleConfirm();
     }
+    this.#settleKnown();
     const ahead = this.#hasUntold() ? this.#store.sequence : 0;
     this.#promised = Math.max(this.#promised, ahead);
     this.#pump(now);
@@ -267,9 +291,12 @@ export class PairLink {
     this.#failures = 0;
     this.#notBefore = now;
     this.#heardAt = Math.max(this.#heardAt, flight.sentAt);
+    this.#toldAt = Math.max(this.#toldAt, flight.sentAt);
     if (answer.boot !== this.#peerBoot) this.#meet(answer.boot, now);
     else if (answer.isUnknown === true || answer.received < flight.sequence) this.#missed(flight, answer, now);
     else this.#acknowledged(flight, answer.received, now);
+    this.#owed = Math.max(this.#owed, answer.ahead);
+    this.#settleKnown();
     if (this.#confirm !== undefined && flight.sentAt >= this.#confirm.since) {
       this.#confirm.ahead = answer.ahead;
       this.#confirm.until = now + pairSyncMs;
@@ -286,6 +313,7 @@ export class PairLink {
     if (flight === undefined) return;
     this.#abandon();
     this.#heardAt = Math.max(this.#heardAt, flight.sentAt);
+    if (this.#stoodStill(flight, now)) return;
     this.#retryLater(now);
     if (isRefused) this.#goOn("away", cause);
     else if (this.#isServing) this.#goOn(this.#sending === "away" ? "away" : "lagging", "no answer");
@@ -354,6 +382,7 @@ export class PairLink {
     this.#now = now;
     if (back <= 0) return;
     this.#startedAt -= back;
+    this.#toldAt -= back;
     this.#syncUntil -= back;
     this.#notBefore -= back;
     this.#lastNeed -= back;
@@ -498,6 +527,7 @@ export class PairLink {
     this.#covered = 0;
     this.#received = 0;
     this.#promised = 0;
+    this.#owed = 0;
     this.#wholeUntil = this.#store.sequence;
     this.#isTold = false;
     this.#gaps = 0;
@@ -539,7 +569,17 @@ export class PairLink {
     if (this.#sending === state) return;
     this.#sending = state;
     if (this.#isServing) this.#effects.push({ type: "state", state, cause });
-    if (state !== "together") this.#release();
+    if (state === "together") return;
+    this.#release();
+    this.#settleKnown();
+  }
+
+  /** That the pair has everything of ours does not say that we have everything of its. */
+  #settleKnown(): void {
+    const isTogether = this.#isServing && this.#sending === "together";
+    if (isTogether ? this.#isKnown || this.#received < this.#owed : !this.#isKnown) return;
+    this.#isKnown = isTogether;
+    this.#effects.push({ type: "known", until: isTogether ? Number.POSITIVE_INFINITY : this.#toldAt });
   }
 
   /** Commits that are done, and all of them when the pair is not to be waited for. */

@@ -415,6 +415,9 @@ export class Replica {
           case "state":
             this.#changed(effect.state, effect.cause);
             break;
+          case "known":
+            this.exchange.setPairKnown(effect.until);
+            break;
           case "memory":
             this.#remember(joinMemories(this.exchange.memory, effect.memory));
             break;
@@ -459,7 +462,6 @@ export class Replica {
     this.#cell.host.trace(() => `exchange ${this.number}: ${state} with its pair: ${cause}`);
     this.#cell.cluster.pairStates.changed(this.#cell.id, this.number, state);
     this.exchange.store.setPairAway(state !== "together");
-    this.exchange.setTogether(state === "together", this.#cell.host.now);
     this.#flushLater();
     if (state !== "syncing") this.backhauls.tellServing(true);
     if (state === "away" && cause === refusedCause) this.#cell.host.soon(() => this.#cell.suspect(this.peer, refusedCause));

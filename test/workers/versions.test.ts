@@ -91,7 +91,11 @@ describe("a door for parts of the system", () => {
     const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
     for (let tries = 0; tries < 5; tries += 1) {
       for (const path of ["/control", "/backhaul/0", "/backhaul/1"]) {
-        await request("GET", path, { authorization: signature("control", "g-old", `GET ${path}`), upgrade: "websocket" });
+        await request("GET", path, {
+          authorization: signature("control", "g-old", `GET ${path}`),
+          upgrade: "websocket",
+          ...saying(before),
+        });
       }
     }
     const group = env.CORE_GROUP.getByName(coreGroupName);

@@ -294,6 +294,7 @@ export class ExchangeObject extends DurableObject<Environment> {
       flush: () => this.#writer.flush(),
       flushTogether: () => this.#writer.flushTogether(),
       released: () => this.#sendReleased(),
+      known: (until) => this.#exchange.setPairKnown(until),
       changed: (state, cause) => this.#pairChanged(peer, state, cause),
     });
   }
@@ -318,7 +319,6 @@ export class ExchangeObject extends DurableObject<Environment> {
   #pairChanged(peer: string, state: PairState, cause: string): void {
     this.#news.changed(state, () => this.#pair?.lastError || cause);
     this.#exchange.store.setPairAway(state !== "together");
-    this.#exchange.setTogether(state === "together", Date.now());
     this.#fence();
     this.#writer.flushLater();
     if (state !== "syncing") this.#backhauls.tellServing(true);

@@ -29,6 +29,8 @@ export type PairOptions = {
   readonly flushTogether: () => Promise<void> | undefined;
   /** Some of what waited was {@link Pair.follow}ed to its end. */
   readonly released: () => void;
+  /** Until when everything is known that the pair has made, ms; `Infinity`: and it goes on so. */
+  readonly known: (until: number) => void;
   /** The replica is something else to its pair than it was. */
   readonly changed: (state: PairState, cause: string) => void;
 };
@@ -166,6 +168,9 @@ export class Pair {
         return;
       case "state":
         this.#options.changed(effect.state, effect.cause);
+        return;
+      case "known":
+        this.#options.known(effect.until);
         return;
       case "memory":
         this.#options.remember(effect.memory);

@@ -36,6 +36,8 @@ export class PairWorld {
   readonly #arriving: { readonly phone: Receiver; readonly text: string }[] = [];
   readonly #held: Record<Cell, Held[]> = { a: [], b: [] };
   readonly #given: Record<Cell, number> = { a: 0, b: 0 };
+  /** Whether each has been told at once what the other one changes. */
+  readonly #isKnown = { a: false, b: false };
   /** Counts messages from phones. */
   events = 0;
   /** What happens around a message from a phone; returns false when the message is lost with the replica that it was for. */
@@ -102,7 +104,8 @@ export class PairWorld {
       const isAlone = this.isCut || this.dead.has(to);
       const { store } = this.replicas[from].exchange;
       if (this.dead.has(from)) continue;
-      this.replicas[from].exchange.setTogether(!isAlone, this.now);
+      if (this.#isKnown[from] === isAlone) this.replicas[from].exchange.setPairKnown(isAlone ? this.now : Number.POSITIVE_INFINITY);
+      this.#isKnown[from] = !isAlone;
       if (!isAlone) {
         const { records, sequence } = store.changedSince(this.#given[from], 10_000);
         this.#given[from] = sequence;

@@ -123,6 +123,8 @@ export class Replica {
   /** Batches under way, as this replica sees it, and the most there ever were. */
   readonly flights = new Set<number>();
   flightsMax = 0;
+  /** Everything that the pair has made until then is known here. */
+  knownUntil = Number.NEGATIVE_INFINITY;
   readonly states: string[] = [];
   /** Why each of them came. */
   readonly causes: string[] = [];
@@ -313,6 +315,9 @@ export class Replica {
         this.states.push(effect.state);
         this.causes.push(effect.cause);
         this.store.setPairAway(effect.state === "lagging" || effect.state === "away");
+        return;
+      case "known":
+        this.knownUntil = effect.until;
         return;
       case "memory":
         this.memory = joinMemories(this.memory, effect.memory);
