@@ -2,7 +2,9 @@
  * What reading one SIP message costs here and with the SIP parsers on npm: `node bench/parse.ts [--rounds N]`. Each reads the same messages and
  * takes out of each what a proxy needs to route it; that all of them find the same is checked first. Rounds are interleaved: every parser has its
  * turn with every message, then the next round. All are given octets, as a socket gives them; those who read text make it of them.
+ * `npm ci --prefix bench` installs them: nothing else needs them.
  */
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Header } from "../sip/message/header-names.ts";
 import { MessageEdit } from "../sip/message/edit.ts";
@@ -116,6 +118,10 @@ function message(octets: Uint8Array): Exclude<ReturnType<typeof parseMessage>, {
 
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "60" } } });
 const rounds = Number(values.rounds);
+if (!existsSync(new URL("node_modules", import.meta.url))) {
+  process.stderr.write("The parsers to compare with are not installed: npm ci --prefix bench\n");
+  process.exit(1);
+}
 const parsers = await allParsers();
 checkAll(parsers);
 report(parsers, measure(parsers, rounds));

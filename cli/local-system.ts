@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pairOf, type ClusterMap } from "../cluster/map/cluster-map.ts";
 import { ApiClient } from "./api-client.ts";
-import { type Bundle, ensureBundle, modulesFor, root } from "./bundle.ts";
+import { type Bundle, makeBundle, modulesFor, root } from "./bundle.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { clusterMapOf, flushMs } from "./cluster.ts";
 import { type Broken, setBrokenAside } from "./databases.ts";
@@ -76,8 +76,8 @@ export class LocalSystem {
     const secret = state.secret();
     planFirstSubscribers(state, this.#options.cluster.domain, reporter);
     // The first start has both to make: at the same time, though the lines come one after the other.
-    const [bundle, tls] = await Promise.all([timed(ensureBundle(state.file("bundle"), signal)), timed(this.#certificate())]);
-    reporter.step("bundle", bundle.result.fromCache ? "as made before" : "made", bundle.ms);
+    const [bundle, tls] = await Promise.all([timed(makeBundle(state.file("bundle"))), timed(this.#certificate())]);
+    reporter.step("bundle", "made", bundle.ms);
     reporter.step("certificate", tls.result.text, tls.ms);
     signal.throwIfAborted();
     const cells = await timed(this.#startCells(bundle.result, secret));

@@ -10,6 +10,8 @@ import { isWildcard } from "./settings.ts";
 /** What wrangler.toml says about one environment, as far as a workerd process needs it. */
 export type WorkerSettings = {
   readonly main: string;
+  /** Whether functions keep their names where the bundler renames them: wrangler's `keep_names`. */
+  readonly keepNames: boolean;
   readonly compatibilityDate: string;
   readonly compatibilityFlags: readonly string[];
   readonly variables: Readonly<Record<string, string>>;
@@ -46,6 +48,7 @@ export function workerSettingsOf(toml: string, cell: string): WorkerSettings {
   const bindings = listOf(tableOf(environment["durable_objects"])["bindings"]);
   return {
     main: textOf(setting("main"), "main"),
+    keepNames: setting("keep_names") !== false,
     compatibilityDate: textOf(setting("compatibility_date"), "compatibility_date"),
     compatibilityFlags: listOf(setting("compatibility_flags")).map((flag) => textOf(flag, "compatibility_flags")),
     variables: Object.fromEntries(

@@ -20,6 +20,7 @@ describe("workerSettingsOf", () => {
   it("takes what the environment of a cell says; data keeps the name of the class that it was made with", () => {
     const settings = {
       main: "workers/index.ts",
+      keepNames: true,
       compatibilityDate: "2026-11-01",
       compatibilityFlags: ["one"],
       variables: { CELL: "a", LIMIT: "3" },
