@@ -45,6 +45,12 @@ export const t4Ms = 5_000;
  * phone has declined for all (6xx). Phones go on being cancelled for 64*T1 (RFC 3261 9.1).
  */
 export const cancelAnswerMs: number = 2 * t1Ms;
+/** RFC 3261 9.1: how long a branch is waited for that has been cancelled. */
+export const cancelWaitMs: number = 64 * t1Ms;
+/** How long the addresses of a next hop are waited for. A resolver gives up after 5 s, and a client says an ACK again with each 2xx. */
+export const resolveMs = 6_000;
+/** Addresses of one next hop that are tried (RFC 3263 4.3): more are no more reachable, and each costs its Timer B. */
+export const nextHopAddressesMax = 8;
 /** RFC 3261 16.6 11: Timer C must be greater than three minutes. */
 export const timerCMs = 181_000;
 

@@ -17,7 +17,7 @@ import { isParseError } from "../../sip/errors.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { flowBackTo } from "../../sip/proxy/record-route.ts";
-import type { Branch } from "../../sip/proxy/response-context.ts";
+import type { Branch } from "../../sip/proxy/branch.ts";
 import type { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import { isSubscriptionKey, subscriptionKey } from "../../sip/record/keys.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";

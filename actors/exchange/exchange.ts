@@ -13,7 +13,9 @@ import { domainOf, exchangeOf, pairOf, type ClusterMap, type Domain } from "../.
 import type { ProxyEnvironment } from "../../sip/proxy/environment.ts";
 import { privacyOf } from "../../sip/proxy/identity-headers.ts";
 import { Proxy } from "../../sip/proxy/proxy.ts";
-import { isBranch, isResponseContext, type Branch, type ResponseContext, type Target } from "../../sip/proxy/response-context.ts";
+import { isBranch, type Branch } from "../../sip/proxy/branch.ts";
+import { isResponseContext, type ResponseContext } from "../../sip/proxy/response-context.ts";
+import type { Target } from "../../sip/proxy/target-set.ts";
 import type { Preprocessed } from "../../sip/proxy/route-preprocessing.ts";
 import { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import { addressOfRecordOfBindingKey } from "../../sip/record/keys.ts";
@@ -823,7 +825,7 @@ export class Exchange {
         if (binding !== undefined && !this.#isReturning) this.#registrar.flowFailed(binding, flow, now);
         return "dead";
       },
-      provisional: (context, _branch, _message, now) => this.#invites.rings(context, now),
+      provisional: (context, now) => this.#invites.rings(context, now),
       unacknowledged: (tx, response, now) => this.#whereabouts.unacknowledged(tx, response, now),
       final: (context, status, branch, message, now) => this.#final(context, status, branch, message, now),
       changed: (context, now) => this.#invites.changed(context, now),

@@ -1,7 +1,7 @@
 import { foreignInvitesReadMax, inviteRefreshMs, lateRecordMs, lostCallsMs } from "../limits.ts";
 import { inviteLifetimeMs } from "../../sip/limits.ts";
 import type { Proxy } from "../../sip/proxy/proxy.ts";
-import type { ResponseContext } from "../../sip/proxy/response-context.ts";
+import { hasEnded, type ResponseContext } from "../../sip/proxy/response-context.ts";
 import { restoreInvite, snapshotInvite } from "../../sip/proxy/snapshot.ts";
 import type { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
@@ -40,7 +40,7 @@ export class InviteKeeper {
   }
 
   changed(context: ResponseContext, now: number): void {
-    if (context.finalStatus === 0) this.#dirty.add(context);
+    if (!hasEnded(context)) this.#dirty.add(context);
     else this.ended(context, now);
   }
 
@@ -175,7 +175,7 @@ export class InviteKeeper {
     this.#adopted.add(context);
     this.#lost.delete(key);
     // It may have come to its end just now, for want of anywhere to go.
-    if (context.finalStatus === 0) {
+    if (!hasEnded(context)) {
       this.#inProgress.set(key, { context, writtenAt: now });
       this.#dirty.add(context);
     } else this.#end(key, now);

@@ -7,7 +7,7 @@ import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts"
 import { isSipUri } from "../../sip/message/uri.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { Wanted } from "../../sip/proxy/environment.ts";
-import type { Target } from "../../sip/proxy/response-context.ts";
+import type { Target } from "../../sip/proxy/target-set.ts";
 import type { Preprocessed } from "../../sip/proxy/route-preprocessing.ts";
 import type { DialogSide } from "../../sip/record/values.ts";
 import type { ServerTransaction } from "../../sip/transaction/transaction.ts";

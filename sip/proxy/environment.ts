@@ -3,8 +3,10 @@ import type { SipUri } from "../message/uri.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import type { Listener } from "../flow/flow.ts";
 import type { Sign } from "../flow/token.ts";
-import type { Branch, ResponseContext, Target } from "./response-context.ts";
+import type { Branch } from "./branch.ts";
+import type { ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
+import type { Target } from "./target-set.ts";
 
 /** A phone that is looked for, or waited for. */
 export type Wanted = {
@@ -24,8 +26,8 @@ export type ProxyEnvironment = {
   readonly exchange: number;
   /** This one: Vias and Record-Routes made here name it, so that responses and in-dialog requests come to who has the transaction. */
   readonly cell: string;
-  /** The cell to name instead in a request that may have been forwarded before, and leaves on `flow`; absent: this one. */
-  cellFor?(request: Preprocessed, flow: string, now: number): string;
+  /** The cell to name instead in a request that may have been forwarded before, and leaves on `flow`; else this one. */
+  cellFor(request: Preprocessed, flow: string, now: number): string;
   readonly sign: Sign;
   /** An id never given before by this replica, over restarts too: letters, digits and `-`. */
   nextReference(): string;
@@ -35,11 +37,11 @@ export type ProxyEnvironment = {
    */
   isLate(branch: string, cell: string, method: string, now: number): boolean;
   /** Whether another replica may have forwarded just now what comes here: this one has taken over, or has just started. */
-  mayBeRepeated?(now: number): boolean;
+  mayBeRepeated(now: number): boolean;
   /** Whether a request that came on this flow may have come to the other replica before, which may have forwarded it. */
-  mayBeCopy?(flow: string, now: number): boolean;
+  mayBeCopy(flow: string, now: number): boolean;
   /** Whether a 2xx has passed to an INVITE of this branch that another replica had forwarded. */
-  hasPassed?(branch: string): boolean;
+  hasPassed(branch: string): boolean;
   /** A tag for a response of our own (RFC 3261 19.3). */
   nextTag(): string;
   /** What goes into our Via and Record-Route for messages that leave on this flow. */
@@ -58,13 +60,13 @@ export type ProxyEnvironment = {
   /** The flow to a next hop that needs no DNS; undefined: resolve it. `near`: the flow the request came on, whose access is preferred. */
   numericFlow(uri: SipUri, near: string): string | undefined;
   /** Whether nobody has ever answered for this binding at the far end of this flow. */
-  isUnproven?(bindingKey: string, flow: string): boolean;
+  isUnproven(bindingKey: string, flow: string): boolean;
   /** Somebody has. */
-  proved?(bindingKey: string, flow: string, now: number): void;
+  proved(bindingKey: string, flow: string, now: number): void;
   /** True for a flow to a listener of this cluster: what is sent there comes back. */
-  leadsHere?(flow: string): boolean;
+  leadsHere(flow: string): boolean;
   /** False: the request goes by its Request-URI, whatever Route it has behind values of ours. */
-  followsRoutes?(request: Preprocessed): boolean;
+  followsRoutes(request: Preprocessed): boolean;
   /** True for a host (and port, when one is given) that names this cluster: a domain, an alias, a cluster address. */
   isOurs(host: string, port: number | undefined): boolean;
   /**
@@ -73,14 +75,14 @@ export type ProxyEnvironment = {
    */
   flowFailed(flow: string, target: Target, now: number): "dead" | "unreachable";
   /** Notes in an authorized initial request what is known of its caller: `asserted` and `isLeaving`. */
-  vouch?(request: Preprocessed): void;
+  vouch(request: Preprocessed): void;
   /** A provisional response is about to be forwarded. */
-  provisional?(context: ResponseContext, branch: Branch, message: SipMessage, now: number): void;
+  provisional(context: ResponseContext, now: number): void;
   /**
    * A final response is about to be forwarded; `branch` and `message` are undefined for one of our own. Returns the version of the
    * replicated state that it must wait for, undefined when it may leave at once.
    */
-  final?(
+  final(
     context: ResponseContext,
     status: number,
     branch: Branch | undefined,
@@ -88,7 +90,7 @@ export type ProxyEnvironment = {
     now: number,
   ): number | undefined;
   /** A 2xx has been forwarded once more, on a connection: nobody has acknowledged it. */
-  unacknowledged?(tx: ServerTransaction, response: Uint8Array, now: number): void;
-  /** What `snapshotInvite` would give for this INVITE is another thing now, or nothing any more (`finalStatus` is not 0). */
-  changed?(context: ResponseContext, now: number): void;
+  unacknowledged(tx: ServerTransaction, response: Uint8Array, now: number): void;
+  /** What `snapshotInvite` would give for this INVITE is another thing now, or nothing any more (its state is Ended). */
+  changed(context: ResponseContext, now: number): void;
 };

@@ -12,7 +12,8 @@ import { writeIdentity } from "./identity-headers.ts";
 import { firstRouteOf, isStrictRouter, requestUriOf } from "./next-hop.ts";
 import { consumeCredentials } from "./own-realms.ts";
 import { hostPortOf, recordRoutesOf } from "./record-route.ts";
-import type { Branch, Target } from "./response-context.ts";
+import type { Branch } from "./branch.ts";
+import type { Target } from "./target-set.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** What our Via says: see token.ts. No mark: nothing comes back that it would have to let through. */

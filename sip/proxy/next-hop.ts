@@ -3,7 +3,7 @@ import type { ParseError } from "../errors.ts";
 import { parseNameAddr } from "../message/name-addr.ts";
 import { isSipUri, parseUri, serializeUri } from "../message/uri.ts";
 import type { SipUri, Uri } from "../message/uri.ts";
-import type { Target } from "./response-context.ts";
+import type { Target } from "./target-set.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** Where a request goes next by its own contents (RFC 3261 16.6 6 and 7). */

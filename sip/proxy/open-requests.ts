@@ -6,7 +6,7 @@ import { parseMessage, type SipMessage } from "../message/sip-message.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import type { OwnNames } from "./own-realms.ts";
 import { isSameRequest } from "./request-validation.ts";
-import type { ResponseContext } from "./response-context.ts";
+import { hasEnded, type ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /**
@@ -62,7 +62,7 @@ export class OpenRequests {
   /** The context of the same request, when it has not been answered yet. */
   find(request: Preprocessed): ResponseContext | undefined {
     const context = this.#byIdentity.get(request.identityHash);
-    const known = context?.finalStatus === 0 ? context.request : undefined;
+    const known = context === undefined || hasEnded(context) ? undefined : context.request;
     return known !== undefined && isSameRequest(known.message, request.message, this.#names) ? context : undefined;
   }
 }

@@ -8,7 +8,7 @@ import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest, placeOf, referenceOf, viaTokenOf } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import { identifyAsInvite, spiralsOf } from "./request-validation.ts";
-import type { Target } from "./response-context.ts";
+import type { Target } from "./target-set.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** A message that leaves without a response context. */
@@ -24,12 +24,12 @@ export function onwardToTarget(env: ProxyEnvironment, request: Preprocessed, tar
   const { message } = request;
   if (message.maxForwards === 0 || isParseError(message.maxForwards)) return undefined;
   const flow = target.flow ?? flowByUri(env, request, target);
-  if (flow === undefined || env.leadsHere?.(flow) === true) return undefined;
+  if (flow === undefined || env.leadsHere(flow)) return undefined;
   // It has been here: it is said by hop, with one Via, and its sender is we (decision 0013).
   if (spiralsOf(message, "", env.sign) > 0) return undefined;
   identifyAsInvite(request, env);
   const reference = referenceOf(request, placeOf(target, flow), 0);
-  const cell = env.cellFor?.(request, flow, now) ?? env.cell;
+  const cell = env.cellFor(request, flow, now);
   const via = viaTokenOf(env, reference, responseFlow(message, request.flow), request.loop ?? "0", cell);
   const sent = parseMessage(forwardRequest(env, request, target, flow, via, false, breadthOf(message)));
   if (isParseError(sent)) return undefined;

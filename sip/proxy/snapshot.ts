@@ -7,8 +7,8 @@ import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { Proxy } from "./proxy.ts";
-import { hasFound, newBranch, newContext } from "./response-context.ts";
-import type { Branch, ResponseContext } from "./response-context.ts";
+import { firstState, newBranch, type Branch, type BranchState } from "./branch.ts";
+import { hasEnded, newContext, type ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /** The text of INVITEs, which does not change: made once. */
@@ -20,7 +20,7 @@ const texts = new WeakMap<SipMessage, string>();
  */
 export function snapshotInvite(context: ResponseContext, now: number): Invite | undefined {
   const { tx, request } = context;
-  if (!context.isInvite || context.finalStatus !== 0 || request === undefined) return undefined;
+  if (!context.isInvite || hasEnded(context) || request === undefined) return undefined;
   const { message } = request;
   let text = texts.get(message);
   if (text === undefined) {
@@ -54,7 +54,7 @@ export function snapshotInvite(context: ResponseContext, now: number): Invite | 
 function snapshotBranch(branch: Branch): InviteBranch {
   return {
     target: branch.target,
-    state: branch.state,
+    state: recordedState(branch.state),
     reference: "",
     branch: branch.state === "Finished" || branch.client === undefined ? "" : branch.via.branch,
     mark: branch.via.mark,
@@ -63,8 +63,13 @@ function snapshotBranch(branch: Branch): InviteBranch {
     cancelRequested: branch.cancelRequested,
     isLost: branch.isLost,
     breadth: branch.breadth,
-    hasFound: hasFound(branch) ? true : undefined,
+    hasFound: branch.hasFound ? true : undefined,
   };
+}
+
+/** A record calls all that have sent nothing Resolving: its target says what such a branch waits for, see {@link firstState}. */
+function recordedState(state: BranchState): InviteBranch["state"] {
+  return state === "Seeking" || state === "Awaiting" ? "Resolving" : state;
 }
 
 /**
@@ -123,6 +128,7 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
   const fresh = newContext(tx, request, snapshot.recordRoute);
   return {
     ...fresh,
+    state: cancelled || declined ? "Closing" : "Open",
     waiting: snapshot.waiting,
     attempts,
     best: best === undefined ? undefined : { status: best.status, octets: best.octets === undefined ? undefined : octetsOf(best.octets) },
@@ -135,16 +141,16 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
 
 function branchOf(
   context: ResponseContext,
-  { target, state, branch, mark, flow, breadth = 1, alternatives, cancelRequested, isLost, hasFound: isSought = false }: InviteBranch,
+  { target, state, branch, mark, flow, breadth = 1, alternatives, cancelRequested, isLost, hasFound = false }: InviteBranch,
 ): Branch {
   return {
     ...newBranch(context, target, breadth),
-    state,
+    state: state === "Resolving" ? firstState(target) : state,
     via: { branch, mark },
     flow,
     alternatives,
     cancelRequested,
     isLost,
-    isSought,
+    hasFound,
   };
 }

@@ -1,6 +1,6 @@
 import { base36Of32 } from "../base-36.ts";
 import { isParseError } from "../errors.ts";
-import { messageOctetsMax, phoneReturnMs, phoneSearchMs } from "../limits.ts";
+import { messageOctetsMax, phoneReturnMs, phoneSearchMs, resolveMs } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { serializeUri } from "../message/uri.ts";
 import { Timer, type TimerTable } from "../transaction/timer-table.ts";
@@ -12,15 +12,13 @@ import type { ProxyEnvironment } from "./environment.ts";
 import { forwardRequest } from "./forward-request.ts";
 import { nextHopOf } from "./next-hop.ts";
 import { withoutOwnChallenges } from "./own-realms.ts";
-import type { Target } from "./response-context.ts";
+import type { Target } from "./target-set.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import { withoutTopVia } from "./top-via.ts";
 
 /** An ACK that waits for an address. */
 type Waiting = { readonly timer: Timer; readonly request: Preprocessed; readonly target: Target };
 
-/** How long an ACK waits for the addresses of its next hop; its client repeats it when the 2xx is repeated. */
-const resolveMs = 6_000;
 /** ACKs that wait for an address at once; over it, the oldest is forgotten. */
 const waitingMax = 1_000;
 
@@ -95,7 +93,7 @@ export class StatelessForwarder {
 
   /** RFC 3261 16.11: the branch is a function of the received one, so that a repeated ACK is the same message. */
   #send(request: Preprocessed, target: Target, flow: string): void {
-    if (this.#env.leadsHere?.(flow) === true) return;
+    if (this.#env.leadsHere(flow)) return;
     const via = request.message.topVia;
     if (isParseError(via)) return;
     const received = `${via.host}|${via.branch ?? via.text}`;

@@ -4,7 +4,8 @@ import type { SipMessage } from "../message/sip-message.ts";
 import { transportOfFlow } from "../flow/flow.ts";
 import { viaMarkName } from "../flow/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
-import type { Branch, Target } from "./response-context.ts";
+import type { Branch } from "./branch.ts";
+import type { Target } from "./target-set.ts";
 
 /**
  * Whoever has a password may register Contacts at addresses of others, and a stranger's datagram would go to all of them, again and again until they
@@ -14,7 +15,7 @@ import type { Branch, Target } from "./response-context.ts";
  * A phone on the flow of its REGISTER, most are, costs nothing here. Another one is proven with its first answer, and that is in its binding.
  */
 export function isUnproven(env: ProxyEnvironment, target: Target, flow: string): boolean {
-  if (target.flow !== undefined || env.isUnproven === undefined || transportOfFlow(flow) !== "UDP") return false;
+  if (target.flow !== undefined || transportOfFlow(flow) !== "UDP") return false;
   const key = bindingKeyOf(target);
   return key !== undefined && env.isUnproven(key, flow);
 }
@@ -34,7 +35,7 @@ export function answeredThere(env: ProxyEnvironment, branch: Branch, { topVia }:
   const key = bindingKeyOf(branch.target);
   if (key === undefined || isParseError(topVia) || topVia.params.get(viaMarkName) !== branch.via.mark) return;
   branch.isUnproven = false;
-  env.proved?.(key, branch.flow, now);
+  env.proved(key, branch.flow, now);
 }
 
 function bindingKeyOf(target: Target): string | undefined {

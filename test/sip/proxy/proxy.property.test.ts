@@ -6,7 +6,7 @@ import { stringOf } from "../../../sip/message/octets.ts";
 import type { SipMessage } from "../../../sip/message/sip-message.ts";
 import type { Invite } from "../../../sip/record/values.ts";
 import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
-import type { Target } from "../../../sip/proxy/response-context.ts";
+import type { Target } from "../../../sip/proxy/target-set.ts";
 import { isResponseContext } from "../../../sip/proxy/response-context.ts";
 import { caller, callerTcp, phone1, phone2, phone3, phoneTcp, request, Rig, target } from "./rig.ts";
 

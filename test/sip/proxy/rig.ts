@@ -3,10 +3,10 @@ import { buildResponse } from "../../../sip/message/build.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import type { SipMessage } from "../../../sip/message/sip-message.ts";
-import type { ProxyEnvironment } from "../../../sip/proxy/environment.ts";
 import { Proxy } from "../../../sip/proxy/proxy.ts";
 import { isResponseContext } from "../../../sip/proxy/response-context.ts";
-import type { ResponseContext, Target } from "../../../sip/proxy/response-context.ts";
+import type { ResponseContext } from "../../../sip/proxy/response-context.ts";
+import type { Target } from "../../../sip/proxy/target-set.ts";
 import type { Preprocessed } from "../../../sip/proxy/route-preprocessing.ts";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 import { TransactionLayer } from "../../../sip/transaction/transaction-layer.ts";
@@ -15,6 +15,7 @@ import { isReliable, transportOfFlow } from "../../../sip/flow/flow.ts";
 import { stampReceived } from "../../../sip/flow/response-flow.ts";
 import { fnv1a } from "../../../sip/flow/token.ts";
 import { parsed } from "../transaction/recorder.ts";
+import { environment } from "./environment.ts";
 import type { Sent } from "../transaction/recorder.ts";
 
 /** 192.0.2.1 is the caller, .11, .12, .13 are phones of the callee, 198.51.100.1 is the cluster. */
@@ -68,7 +69,7 @@ export class Rig {
     const cell = options.cell ?? "a";
     const secret = options.secret ?? "secret";
     this.sign = (text) => fnv1a(secret + text).toString(36) + fnv1a(text + secret).toString(36);
-    const env: ProxyEnvironment = {
+    const env = environment({
       exchange: 3,
       cell,
       sign: this.sign,
@@ -92,7 +93,7 @@ export class Rig {
         return this.commit;
       },
       changed: (context) => this.changes.push(context),
-    };
+    });
     const transport = {
       send: (flow: string, octets: Uint8Array, commit?: number): void => {
         this.sent.push({ flow, message: parsed(octets), text: stringOf(octets), commit });

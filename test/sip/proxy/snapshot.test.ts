@@ -162,7 +162,8 @@ describe("snapshotInvite", () => {
     const a = calling([target(phone1)]);
     a.answer(phone1, 200);
     expect(snapshotInvite(a.context, a.now)).toBeUndefined();
-    expect(a.changes.at(-1)?.finalStatus).toBe(200);
+    expect(a.changes.at(-1)?.state).toBe("Ended");
+    expect(a.finals).toEqual([200]);
     const other = new Rig();
     other.targets = [target(phone1)];
     other.receive(request("MESSAGE"), caller);
