@@ -11,6 +11,21 @@ export const datagramRequestOctetsMax: number = 1_300 - 300;
 export const repeatedMs = 32_000;
 
 /**
+ * Nothing happened here for so long, though something should have: the process stood still. Phones that watch their connections give up after
+ * about as long. What is shorter may be a busy machine.
+ */
+export const standstillMsMin = 1_500;
+/**
+ * After a standstill a line reads what had waited in its sockets. New requests wait this long, until the ends of the connections behind them have
+ * been read as well. A thousand softphones' last words take a second.
+ */
+export const lineStandstillWaitMs = 1_500;
+/** New requests, and what came behind them, that wait in one access then. Over: they pass. */
+export const standstillMessagesMax = 2_000;
+/** A line does not try an unreachable replica before this has passed, as long as the other one answers. */
+export const unreachableMs = 3_000;
+
+/**
  * What an exchange keeps of what it has sent on one backhaul and has no acknowledgement for; over: the oldest is forgotten, as if it had arrived.
  * That is a second at 1000 calls/s; acknowledgements take {@link frameAckDelayMs} and the way.
  */

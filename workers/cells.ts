@@ -1,4 +1,5 @@
 import { pairOf, type ClusterMap } from "../cluster/map/cluster-map.ts";
+import { isReplicated } from "../cluster/map/serving-cells.ts";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../cluster/protocol-version.ts";
 import { diskFullStatus, diskFullText } from "./disk-room.ts";
 import type { Environment } from "./environment.ts";
@@ -9,21 +10,6 @@ import { authorizationFor, signedPathOf } from "./signature.ts";
  * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one. The only
  * outgoing WebSocket is that of a busy pair (exchange/pair-socket.ts): an open one keeps its object awake.
  */
-
-/**
- * The cells that may serve an exchange, in the order to try them: one's own, when it is one of the pair, then the primary, then the
- * other. Replicas share their records, so the nearest is the best; without replication only the primary knows anything.
- */
-export function servingCells(map: ClusterMap, exchange: number, own?: string): readonly string[] {
-  const { primary, secondary } = pairOf(map, exchange);
-  if (primary === secondary) return [primary];
-  return own === secondary && isReplicated(map) ? [secondary, primary] : [primary, secondary];
-}
-
-/** Whether the two replicas of an exchange keep each other's records. */
-export function isReplicated(map: ClusterMap): boolean {
-  return map.cells.length > 1 && map.replication.enabled !== false;
-}
 
 /** The cell of the other replica of an exchange; undefined: `cell` has no replica of it, or the only one. */
 export function otherReplicaOf(map: ClusterMap, exchange: number, cell: string): string | undefined {

@@ -27,8 +27,6 @@ export const frameAnswerMsMax = 2_000;
  * was told nothing, can go elsewhere.
  */
 export const frameValidMs = 1_500;
-/** An unreachable replica is not tried before this has passed, as long as the other one answers. */
-export const unreachableMs = 3_000;
 /** Records that wait for a line of another cell, while a frame to it is under way. Over: undeliverable. */
 export const lineQueueRecordsMax = 10_000;
 /**
@@ -89,19 +87,6 @@ export const timerSpacingMs = 10;
  * lookup; each wake is an event and a billed row.
  */
 export const sweepAlarmMs = 15 * 60_000;
-
-/**
- * Nothing happened here for so long, though something should have: the process stood still. Phones that watch their connections give up after
- * about as long; what is shorter may be a busy machine.
- */
-export const standstillMsMin = 1_500;
-/**
- * After a standstill what had waited in sockets is read: new requests wait this long, until the ends of the connections behind them have been
- * read as well. A thousand softphones' last words take a second.
- */
-export const standstillWaitMs = 1_500;
-/** New requests, and what came behind them, that wait in one line then. Over: they pass. */
-export const standstillMessagesMax = 2_000;
 
 /**
  * Messages of one softphone: sustained rate and burst. A phone in a call sends a handful; a whole office behind one WebSocket stays

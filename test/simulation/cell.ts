@@ -2,7 +2,7 @@ import { CoreGroup, type Effect } from "../../cluster/group/core-group.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { SeenCause, View } from "../../cluster/group/view.ts";
 import { pairOf } from "../../cluster/map/cluster-map.ts";
-import { standstillMsMin } from "../../workers/limits.ts";
+import { standstillMsMin } from "../../actors/limits.ts";
 import { CellDisk } from "./cell-disk.ts";
 import type { Cluster } from "./cluster.ts";
 import { Host, type Clock } from "./host.ts";

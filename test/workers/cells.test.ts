@@ -2,7 +2,6 @@ import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind } from "../../cluster/backhaul/frame.ts";
-import { servingCells } from "../../workers/cells.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { frameValidMs } from "../../workers/limits.ts";
 import { clockHeader } from "../../workers/timely-calls.ts";
@@ -32,31 +31,6 @@ afterEach(() => {
 });
 
 const noFrame = encodeFrame(0, 0, []);
-
-describe("placement", () => {
-  it("asks one's own replica of an exchange first, then the primary", () => {
-    expect([0, 1, 2, 3].map((exchange) => servingCells(map, exchange, "b"))).toEqual([0, 1, 2, 3].map(() => ["b", "a"]));
-    expect([0, 1].map((exchange) => servingCells(map, exchange, "z"))).toEqual([
-      ["a", "b"],
-      ["b", "a"],
-    ]);
-    expect(servingCells({ ...map, cells: map.cells.slice(0, 1) }, 0, "a")).toEqual(["a"]);
-  });
-
-  it("asks the primary first when replicas keep to themselves", () => {
-    const apart = { ...map, replication: { ...map.replication, enabled: false } };
-    expect(servingCells(apart, 0, "b")).toEqual(["a", "b"]);
-  });
-
-  it("asks an exchange's primary first when one has no replica", () => {
-    expect([0, 1, 2, 3].map((exchange) => servingCells(map, exchange))).toEqual([
-      ["a", "b"],
-      ["b", "a"],
-      ["a", "b"],
-      ["b", "a"],
-    ]);
-  });
-});
 
 describe("a line of one cell and an exchange of another", () => {
   it("speak in signed requests when the replica of this cell fails: a takeover first, then what was not acknowledged", async () => {

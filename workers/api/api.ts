@@ -1,6 +1,7 @@
 import { Hono, type Context } from "hono";
 import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { askCell, servingCells } from "../cells.ts";
+import { servingCells } from "../../cluster/map/serving-cells.ts";
+import { askCell } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
 import type { SubscriberChange } from "../exchange/operator-changes.ts";
 import { diskFullStatus, diskFullText } from "../disk-room.ts";

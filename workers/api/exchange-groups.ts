@@ -1,5 +1,5 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { servingCells } from "../cells.ts";
+import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { warnOf } from "../way-lost.ts";
 
 /** An answer from a cell for some exchanges, and the exchanges that no cell answered for. */

@@ -1,6 +1,7 @@
 import type { Cause, Change, HeartbeatSettings, MemberState, MemberStatus } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { callCell, servingCells } from "../cells.ts";
+import { servingCells } from "../../cluster/map/serving-cells.ts";
+import { callCell } from "../cells.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
 import { summaryAnswerMsMax, suspectAnswerMsMax } from "../limits.ts";
 import { summaryOf, type CellSummary } from "./cell-share.ts";

@@ -4,21 +4,14 @@ import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { GroupSettings } from "../../cluster/group/settings.ts";
 import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
 import { pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { isReplicated } from "../../cluster/map/serving-cells.ts";
 import { otherVersionText } from "../../cluster/protocol-version.ts";
 import { exchangesIn } from "../api/cell-share.ts";
-import { isReplicated } from "../cells.ts";
+import { standstillMsMin } from "../../actors/limits.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "../environment.ts";
 import { DiskRoom, diskFullText } from "../disk-room.ts";
-import {
-  historyShownMax,
-  keepAwakeMs,
-  refusalsSaidMs,
-  roomReserveOctets,
-  standstillMsMin,
-  viewOctets,
-  wakeReserveOctets,
-} from "../limits.ts";
+import { historyShownMax, keepAwakeMs, refusalsSaidMs, roomReserveOctets, viewOctets, wakeReserveOctets } from "../limits.ts";
 import { UsedSignatures } from "../used-signatures.ts";
 import { ControlSockets } from "./control-sockets.ts";
 import { GatewayNames } from "./gateway-names.ts";

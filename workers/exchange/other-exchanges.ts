@@ -1,7 +1,8 @@
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import type { SubscriberCredentials } from "../../actors/exchange/credential-cache.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { askCell, servingCells, within } from "../cells.ts";
+import { servingCells } from "../../cluster/map/serving-cells.ts";
+import { askCell, within } from "../cells.ts";
 import { exchangeName, type Environment } from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 import { warnOf } from "../way-lost.ts";

@@ -1,46 +1,30 @@
 import { DurableObject } from "cloudflare:workers";
-import { isParseError } from "../../sip/errors.ts";
 import { messageOctetsMax, retryAfterSeconds } from "../../sip/limits.ts";
-import { buildResponse } from "../../sip/message/build.ts";
-import { parseMessage } from "../../sip/message/sip-message.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { routingKeyOf } from "../../cluster/map/routing-key.ts";
-import { stillWanted } from "../../cluster/backhaul/backlog.ts";
-import { isLate } from "../../cluster/time/far-clock.ts";
 import { lineOf } from "../../sip/flow/flow.ts";
-import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
-import { fnv1a } from "../../sip/flow/token.ts";
-import { servingCells, within } from "../cells.ts";
+import { Line, type LinePorts } from "../../actors/line/line.ts";
+import { lineStandstillWaitMs } from "../../actors/limits.ts";
+import { within } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
-import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesPerSecondMax, standstillWaitMs } from "../limits.ts";
+import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesPerSecondMax } from "../limits.ts";
 import { randomIds } from "../random-id.ts";
 import { TimelyCalls } from "../timely-calls.ts";
-import { ExchangeLink } from "./exchange-link.ts";
-import { ReplicaChoice } from "./replica-choice.ts";
+import { TimeoutTimer } from "../timeout-timer.ts";
+import { warnOf } from "../way-lost.ts";
 import { shareOf, SoftphoneShare } from "./softphone-share.ts";
 import { Softphones } from "./softphones.ts";
-import { StandstillGate } from "./standstill-gate.ts";
-
-/** A message of a softphone's. */
-type Spoken = { readonly key: string; readonly octets: Uint8Array; readonly socket: WebSocket };
 
 const crlfcrlf = 4;
 
-/**
- * A pipe between softphones' WebSockets and exchanges, without call state: what a gateway is to phones. A message goes to the exchange
- * that its routing key names; what exchanges send goes to the flow that they name.
- */
+/** The object of a line: it gives {@link Line} WebSockets, calls to exchanges, clock and timers, and says who may connect. */
 export class LineObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
   readonly #access: string;
   readonly #softphones: Softphones;
   readonly #share: SoftphoneShare;
-  /** By `<exchange>.<cell>`. */
-  readonly #links = new Map<string, ExchangeLink>();
-  readonly #choice = new ReplicaChoice();
   readonly #calls: TimelyCalls;
-  readonly #gate: StandstillGate<Spoken>;
+  readonly #line: Line<WebSocket>;
   /** No new softphones before this, ms. */
   #fullUntil = 0;
   /** When it will be looked for those that say nothing, ms; 0: not, for all that this start knows. */
@@ -53,12 +37,26 @@ export class LineObject extends DurableObject<Environment> {
     this.#softphones = new Softphones(ctx, randomIds());
     this.#share = new SoftphoneShare(shareOf(env.SOFTPHONES_MAX, this.#map.lineCount), () => ctx.getWebSockets().length);
     this.#calls = new TimelyCalls(env, this.#map);
-    this.#gate = new StandstillGate({
-      wentOnAt: (told) => void this.#wentOnAt().then(told),
-      pass: (message) => this.#toExchange(message, Date.now()),
-      after: (ms, run) => void setTimeout(run, ms),
+    this.#line = new Line({ access: this.#access, cell: env.CELL, map: this.#map }, this.#ports());
+  }
+
+  #ports(): LinePorts<WebSocket> {
+    return {
       now: () => Date.now(),
-    });
+      timer: (run) => new TimeoutTimer(run),
+      send: (flowKey, octets) => this.#softphones.send(flowKey, octets),
+      close: (flowKey) => this.#softphones.close(flowKey, 1000, "closed by the registrar"),
+      remember: (socket, exchange) => this.#softphones.remember(socket, exchange),
+      exchangesOf: (socket) => this.#softphones.exchangesOf(socket),
+      call: (exchange, cell, frame, over) => {
+        // What fails over its answer has failed as well.
+        void this.#call(exchange, cell, frame)
+          .then(over)
+          .catch((error: unknown) => over(error instanceof Error ? error : new Error(String(error))));
+      },
+      wentOnAt: (told) => void this.#wentOnAt().then(told),
+      unreachable: (_exchange, _cell, reason) => warnOf(`line ${this.#access}`, reason),
+    };
   }
 
   /** Takes a softphone's WebSocket, or answers 503 with Retry-After (RFC 9110 15.6.4): it is to connect to another cell, or later. */
@@ -107,7 +105,7 @@ export class LineObject extends DurableObject<Environment> {
       return;
     }
     this.#softphones.heard(socket, octets);
-    this.#gate.take({ key: this.#softphones.flowKeyOf(socket), octets, socket }, now);
+    this.#line.said({ key: this.#softphones.flowKeyOf(socket), octets, softphone: socket }, now);
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string): void {
@@ -118,9 +116,7 @@ export class LineObject extends DurableObject<Environment> {
   override webSocketError(socket: WebSocket): void {
     const key = this.#softphones.flowKeyOf(socket);
     this.#softphones.ended(socket);
-    this.#gate.closed(key);
-    const record = { kind: RecordKind.closed, key, octets: new Uint8Array(0) };
-    for (const exchange of this.#softphones.exchangesOf(socket)) this.#offer(exchange, undefined, record, Date.now());
+    this.#line.ended(key, socket);
   }
 
   /**
@@ -143,83 +139,12 @@ export class LineObject extends DurableObject<Environment> {
    * given it up; no new request of it was delivered.
    */
   deliver(octets: Uint8Array, until?: number): Uint8Array | undefined {
-    const frame = decodeFrame(octets);
-    if (isFrameError(frame)) throw new Error(`frame to line ${this.#access}: ${frame.frameError}`);
-    if (isLate(until, Date.now())) {
-      this.#carryOut(stillWanted(frame.records));
-      return undefined;
-    }
-    return encodeFrame(0, 0, this.#carryOut(frame.records));
-  }
-
-  /** Writes to softphones. Returns what could not be delivered. */
-  #carryOut(records: readonly FrameRecord[]): FrameRecord[] {
-    const returned: FrameRecord[] = [];
-    for (const { kind, key, octets } of records) {
-      if (kind === RecordKind.send) {
-        if (!this.#softphones.send(key, octets)) returned.push({ kind: RecordKind.undeliverable, key, octets });
-      } else if (kind === RecordKind.closeFlow) {
-        this.#softphones.close(key, 1000, "closed by the registrar");
-      } else if (kind === RecordKind.resolve) {
-        // A line has no way to addresses outside.
-        returned.push({ kind: RecordKind.resolved, key, octets: jsonOctets([]) });
-      }
-    }
-    return returned;
-  }
-
-  #toExchange({ key: flowKey, octets, socket }: Spoken, now: number): void {
-    // Any exchange answers junk; one softphone's always goes to the same.
-    const key = routingKeyOf(octets, 0, octets.length, this.#map) ?? { exchange: fnv1a(flowKey) % this.#map.exchangeCount };
-    this.#softphones.remember(socket, key.exchange);
-    this.#offer(key.exchange, key.cell, { kind: RecordKind.message, key: flowKey, octets }, now);
-  }
-
-  /** Gives a record to the first replica that can be reached: the one that the routing key names, then this cell's own, then as the map says. */
-  #offer(exchange: number, preferredCell: string | undefined, record: FrameRecord, now: number): void {
-    const cells = this.#inOrder(exchange, preferredCell);
-    this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now) ?? cells[0], record, now);
-  }
-
-  #inOrder(exchange: number, preferredCell: string | undefined): readonly string[] {
-    const serving = servingCells(this.#map, exchange, this.env.CELL);
-    const isPreferred = preferredCell !== undefined && serving.includes(preferredCell);
-    return isPreferred ? [preferredCell, ...serving.filter((cell) => cell !== preferredCell)] : serving;
-  }
-
-  #give(exchange: number, cells: readonly string[], cell: string | undefined, record: FrameRecord, now: number): void {
-    if (cell === undefined) return this.#refuse(record);
-    const link = this.#linkTo(exchange, cell);
-    // What a lost one had in progress for this line's phones is to be taken over before they say anything again.
-    if (this.#choice.owesTakeover(exchange, cell, cells))
-      link.offer({ kind: RecordKind.takeover, key: "", octets: new Uint8Array(0) }, now);
-    if (!link.offer(record, now)) return this.#refuse(record);
-    this.#choice.given(exchange, cell, cells[0], record.key, link.offered);
-  }
-
-  #linkTo(exchange: number, cell: string): ExchangeLink {
-    const name = linkName(exchange, cell);
-    const known = this.#links.get(name);
-    if (known !== undefined) return known;
-    const link = new ExchangeLink({
-      access: this.#access,
-      call: (frame) => this.#call(exchange, cell, frame),
-      isUnordered: cell !== this.env.CELL,
-      received: (records) => {
-        this.#choice.answered(exchange, cell, link.settled);
-        const returned = this.#carryOut(records);
-        const now = Date.now();
-        for (const record of returned) link.offer(record, now);
-      },
-      failed: (records) => this.#failed(exchange, cell, records),
-    });
-    this.#links.set(name, link);
-    return link;
+    return this.#line.deliver(octets, until);
   }
 
   async #wentOnAt(): Promise<number> {
     try {
-      return await within(this.env.CORE_GROUP.getByName(coreGroupName).wentOnAt(), standstillWaitMs);
+      return await within(this.env.CORE_GROUP.getByName(coreGroupName).wentOnAt(), lineStandstillWaitMs);
     } catch (error) {
       console.warn(`line ${this.#access}: the core group does not say whether this cell stood still: ${String(error)}`);
       return 0;
@@ -237,34 +162,10 @@ export class LineObject extends DurableObject<Environment> {
     if (answer === undefined) throw new Error(`exchange ${exchange} does not take what may come at any time`);
     return answer;
   }
-
-  /** A replica is away: what it has not taken goes to the other one, unless that is away too. */
-  #failed(exchange: number, cell: string, records: readonly FrameRecord[]): void {
-    const now = Date.now();
-    const cells = this.#inOrder(exchange, cell);
-    const isUntold = records.some(({ kind }) => kind === RecordKind.takeover);
-    this.#choice.failed(exchange, cell, isUntold ? cells : [], now);
-    for (const record of records) {
-      if (record.kind === RecordKind.takeover) continue;
-      this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now), record, now);
-    }
-  }
-
-  /** RFC 3261 21.5.4: nobody can take this request now. What is no request is dropped; its sender will say it again. */
-  #refuse(record: FrameRecord): void {
-    if (record.kind !== RecordKind.message) return;
-    const message = parseMessage(record.octets);
-    if (isParseError(message) || !message.isRequest || message.method === "ACK") return;
-    this.#softphones.send(record.key, buildResponse(message, 503, { headers: [["Retry-After", String(retryAfterSeconds)]] }));
-  }
 }
 
 function unavailable(text: string): Response {
   return new Response(`${text}\n`, { status: 503, headers: { "retry-after": String(retryAfterSeconds) } });
-}
-
-function linkName(exchange: number, cell: string): string {
-  return `${exchange}.${cell}`;
 }
 
 /** Text as octets; undefined when it is too long for a message whatever its characters are. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { octetsOf } from "../../sip/message/octets.ts";
-import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "../../workers/limits.ts";
-import { StandstillGate } from "../../workers/line/standstill-gate.ts";
+import { octetsOf } from "../../../sip/message/octets.ts";
+import { standstillMessagesMax, standstillMsMin, lineStandstillWaitMs } from "../../../actors/limits.ts";
+import { StandstillGate } from "../../../actors/line/standstill-gate.ts";
 
 type Said = { readonly key: string; readonly octets: Uint8Array; readonly name: string };
 
@@ -25,7 +25,10 @@ class Rig {
       this.tell = told;
     },
     pass: ({ name }) => void this.passed.push(name),
-    after: (ms, run) => void this.#timers.push({ at: this.now + ms, run }),
+    timer: (run) => ({
+      set: (delayMs) => void (this.#timers = [{ at: this.now + delayMs, run }]),
+      clear: () => void (this.#timers = []),
+    }),
     now: () => this.now,
   });
 
@@ -90,7 +93,7 @@ describe("a line whose process stood still", () => {
     rig.read(said("gone", "CANCEL"), said("late", "INVITE"));
     rig.gate.closed("gone");
     expect(rig.passed).toEqual(["gone CANCEL"]);
-    rig.wait(standstillWaitMs - 1);
+    rig.wait(lineStandstillWaitMs - 1);
     expect(rig.passed).toEqual(["gone CANCEL"]);
     rig.wait(1);
     expect(rig.passed).toEqual(["gone CANCEL", "there INVITE", "late INVITE"]);
@@ -104,7 +107,7 @@ describe("a line whose process stood still", () => {
     rig.read(said("gone", "INVITE"));
     rig.gate.closed("gone");
     rig.tell(rig.now);
-    rig.wait(standstillWaitMs);
+    rig.wait(lineStandstillWaitMs);
     expect(rig.passed).toEqual([]);
   });
 
@@ -117,7 +120,7 @@ describe("a line whose process stood still", () => {
     expect([rig.asked, rig.passed]).toEqual([2, []]);
     rig.tell(rig.now);
     rig.gate.closed("gone");
-    rig.wait(standstillWaitMs);
+    rig.wait(lineStandstillWaitMs);
     expect(rig.passed).toEqual(["there INVITE"]);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { unreachableMs } from "../../workers/limits.ts";
-import { ReplicaChoice } from "../../workers/line/replica-choice.ts";
+import { unreachableMs } from "../../../actors/limits.ts";
+import { ReplicaChoice } from "../../../actors/line/replica-choice.ts";
 
 const cells = ["a", "b"];
 

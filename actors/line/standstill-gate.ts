@@ -1,11 +1,12 @@
 import { Backlog, isNewRequest, type ReadMessage } from "../../cluster/backhaul/backlog.ts";
-import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "../limits.ts";
+import { lineStandstillWaitMs, standstillMessagesMax, standstillMsMin } from "../limits.ts";
+import type { MakeTimer, Timer } from "../timer.ts";
 
 export type StandstillGateOptions<Message> = {
   /** Asks when this process went on after it last stood still, ms; 0: never. Who has timers knows: an idle line sleeps. */
   readonly wentOnAt: (told: (at: number) => void) => void;
   readonly pass: (message: Message) => void;
-  readonly after: (ms: number, run: () => void) => void;
+  readonly timer: MakeTimer;
   readonly now: () => number;
 };
 
@@ -19,9 +20,14 @@ export class StandstillGate<Message extends ReadMessage> {
   /** When this process was last known to be going on, ms. */
   #surelyAt = Number.NEGATIVE_INFINITY;
   #isAsking = false;
+  /** Rings when what is kept has waited, */
+  readonly #timer: Timer;
+  /** which is then, ms. */
+  #waitsUntil = 0;
 
   constructor(options: StandstillGateOptions<Message>) {
     this.#options = options;
+    this.#timer = options.timer(() => this.#waited());
   }
 
   /** A message has been read from a socket. It passes, now or later. */
@@ -39,24 +45,26 @@ export class StandstillGate<Message extends ReadMessage> {
   #ask(now: number): void {
     this.#surelyAt = now;
     this.#isAsking = true;
+    this.#timer.clear();
     this.#backlog.expect(Number.POSITIVE_INFINITY);
     this.#options.wentOnAt((at) => {
       this.#isAsking = false;
-      this.#conclude(at + standstillWaitMs);
+      this.#conclude(at + lineStandstillWaitMs);
     });
   }
 
   #conclude(until: number): void {
     this.#backlog.expect(until);
     const now = this.#options.now();
-    if (now < until) this.#options.after(until - now, () => this.#waited(until));
-    else this.#release(now);
+    if (now >= until) return this.#release(now);
+    this.#waitsUntil = until;
+    this.#timer.set(until - now);
   }
 
-  #waited(until: number): void {
+  #waited(): void {
     const now = this.#options.now();
     // This has come late itself: the process stood still once more.
-    if (now - until >= standstillMsMin) this.#ask(now);
+    if (now - this.#waitsUntil >= standstillMsMin) this.#ask(now);
     else this.#release(now);
   }
 

@@ -1,0 +1,116 @@
+import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
+import { jsonOctets, RecordKind } from "../../cluster/backhaul/frame.ts";
+import { Backhaul } from "../../cluster/backhaul/backhaul.ts";
+import type { MakeTimer, Timer } from "../timer.ts";
+
+/** How a call to a replica ended: with the frame that it answers, or with why it cannot be reached. */
+export type CallOutcome = Uint8Array | Error;
+
+/** How a link reaches its replica, and whom it tells. */
+export type LinkOptions = {
+  /** The line's access name. */
+  readonly access: string;
+  readonly now: () => number;
+  readonly timer: MakeTimer;
+  /** Brings a frame to the replica. */
+  readonly call: (frame: Uint8Array, over: (outcome: CallOutcome) => void) => void;
+  /** Calls overtake each other: one at a time. Within a cell they do not. */
+  readonly isUnordered: boolean;
+  /** What the replica has for this line. */
+  readonly received: (records: readonly FrameRecord[]) => void;
+  /** The replica cannot be reached: all that it has not acknowledged, in order. */
+  readonly failed: (records: readonly FrameRecord[], reason: Error) => void;
+};
+
+type Outgoing = { readonly frame: Uint8Array; readonly connection: number };
+
+/**
+ * A line's way to one replica of one exchange: the backhaul of a gateway, with calls in the place of a WebSocket. Every call carries a
+ * frame and its answer acknowledges it.
+ */
+export class ExchangeLink {
+  readonly #options: LinkOptions;
+  readonly #backhaul = new Backhaul();
+  readonly #timer: Timer;
+  /** Counts connections: what an earlier one's calls answer late counts no more. */
+  #connection = 0;
+  /** Frames of an unordered link: the first is under way. */
+  readonly #queue: Outgoing[] = [];
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#timer = options.timer(() => this.#flush());
+  }
+
+  /** How many records it has been offered, and how many of those are off its hands. */
+  get offered(): number {
+    return this.#backhaul.offered;
+  }
+
+  get settled(): number {
+    return this.#backhaul.settled;
+  }
+
+  /** Octets of records that wait here or are unacknowledged. */
+  get octetsHeld(): number {
+    return this.#backhaul.octetsHeld;
+  }
+
+  /** Takes a record; it leaves at once, or together with others a little later. False: too much waits here already. */
+  offer(record: FrameRecord, now: number): boolean {
+    if (!this.#backhaul.offer(record, now)) return false;
+    if (!this.#backhaul.isConnected) {
+      this.#connection += 1;
+      const hello = { kind: RecordKind.hello, key: this.#options.access, octets: jsonOctets({ boot: "", listeners: [] }) };
+      for (const frame of this.#backhaul.connect(hello, now)) this.#send(frame);
+    }
+    this.#flush();
+    return true;
+  }
+
+  #flush(): void {
+    const now = this.#options.now();
+    for (const frame of this.#backhaul.tick(now)) this.#send(frame);
+    const deadline = this.#backhaul.nextDeadline();
+    if (deadline === undefined) this.#timer.clear();
+    else this.#timer.set(Math.max(1, deadline - now));
+  }
+
+  #send(frame: Uint8Array): void {
+    if (!this.#options.isUnordered) return this.#call(frame, this.#connection);
+    this.#queue.push({ frame, connection: this.#connection });
+    if (this.#queue.length === 1) this.#callNext();
+  }
+
+  #call(frame: Uint8Array, connection: number): void {
+    this.#options.call(frame, (outcome) => this.#over(outcome, connection));
+  }
+
+  /** The first of the queue stays in it as long as it is under way. Those of an earlier connection are forgotten. */
+  #callNext(): void {
+    while (this.#queue[0] !== undefined && this.#queue[0].connection !== this.#connection) this.#queue.shift();
+    const next = this.#queue[0];
+    if (next === undefined) return;
+    this.#options.call(next.frame, (outcome) => {
+      this.#over(outcome, next.connection);
+      this.#queue.shift();
+      this.#callNext();
+    });
+  }
+
+  #over(outcome: CallOutcome, connection: number): void {
+    if (connection !== this.#connection) return;
+    if (outcome instanceof Error) return this.#fail(outcome);
+    const records = this.#backhaul.receive(outcome, this.#options.now());
+    if ("frameError" in records) return this.#fail(new Error(records.frameError));
+    this.#options.received(records);
+    this.#flush();
+  }
+
+  #fail(reason: Error): void {
+    this.#connection += 1;
+    this.#timer.clear();
+    this.#backhaul.disconnect();
+    this.#options.failed(this.#backhaul.takeUnacknowledged(), reason);
+  }
+}

@@ -1,0 +1,197 @@
+import { isParseError } from "../../sip/errors.ts";
+import { retryAfterSeconds } from "../../sip/limits.ts";
+import { buildResponse } from "../../sip/message/build.ts";
+import { parseMessage } from "../../sip/message/sip-message.ts";
+import { fnv1a } from "../../sip/flow/token.ts";
+import { stillWanted } from "../../cluster/backhaul/backlog.ts";
+import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { routingKeyOf } from "../../cluster/map/routing-key.ts";
+import { servingCells } from "../../cluster/map/serving-cells.ts";
+import { isLate } from "../../cluster/time/far-clock.ts";
+import type { MakeTimer } from "../timer.ts";
+import { ExchangeLink, type CallOutcome } from "./exchange-link.ts";
+import { ReplicaChoice } from "./replica-choice.ts";
+import { StandstillGate } from "./standstill-gate.ts";
+
+export type LineOptions = {
+  /** The line's access name, as flows have it. */
+  readonly access: string;
+  /** The cell that it is in. */
+  readonly cell: string;
+  readonly map: ClusterMap;
+};
+
+/** What a line needs of the world. `Softphone`: a connection to one, as its adapter knows it. */
+export type LinePorts<Softphone> = {
+  /** The clock of this process, ms since the epoch. */
+  readonly now: () => number;
+  readonly timer: MakeTimer;
+  /** Writes a message to a flow. False: the flow is gone. */
+  readonly send: (flowKey: string, octets: Uint8Array) => boolean;
+  /** Closes a flow, if it is there. */
+  readonly close: (flowKey: string) => void;
+  /** Notes that a softphone talks to an exchange, which is to hear of its end. */
+  readonly remember: (softphone: Softphone, exchange: number) => void;
+  /** Those that were noted. */
+  readonly exchangesOf: (softphone: Softphone) => Iterable<number>;
+  /** Brings a frame to an exchange's replica in a cell. */
+  readonly call: (exchange: number, cell: string, frame: Uint8Array, over: (outcome: CallOutcome) => void) => void;
+  /** Asks when this process went on after it last stood still, ms; 0: never, or nobody knows. */
+  readonly wentOnAt: (told: (at: number) => void) => void;
+  /** For the log: a replica cannot be reached. */
+  readonly unreachable: (exchange: number, cell: string, reason: Error) => void;
+};
+
+/** A message of a softphone's, on this flow. */
+type Spoken<Softphone> = { readonly key: string; readonly octets: Uint8Array; readonly softphone: Softphone };
+
+const noOctets = new Uint8Array(0);
+
+/**
+ * A pipe between softphones and exchanges, without call state: what a gateway is to phones. A message goes to the exchange that its routing key
+ * names. What exchanges send goes to the flow that they name.
+ */
+export class Line<Softphone> {
+  readonly #options: LineOptions;
+  readonly #ports: LinePorts<Softphone>;
+  /** By `<exchange>.<cell>`. */
+  readonly #links = new Map<string, ExchangeLink>();
+  readonly #choice = new ReplicaChoice();
+  readonly #gate: StandstillGate<Spoken<Softphone>>;
+
+  constructor(options: LineOptions, ports: LinePorts<Softphone>) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#gate = new StandstillGate({
+      wentOnAt: ports.wentOnAt,
+      pass: (message) => this.#toExchange(message, ports.now()),
+      timer: ports.timer,
+      now: ports.now,
+    });
+  }
+
+  /** Octets of records that no exchange has acknowledged. */
+  get octetsHeld(): number {
+    let octets = 0;
+    for (const link of this.#links.values()) octets += link.octetsHeld;
+    return octets;
+  }
+
+  /** A softphone has said a message. */
+  said(message: Spoken<Softphone>, now: number): void {
+    this.#gate.take(message, now);
+  }
+
+  /** A softphone's connection has ended. */
+  ended(flowKey: string, softphone: Softphone): void {
+    this.#gate.closed(flowKey);
+    const record = { kind: RecordKind.closed, key: flowKey, octets: noOctets };
+    for (const exchange of this.#ports.exchangesOf(softphone)) this.#offer(exchange, undefined, record, this.#ports.now());
+  }
+
+  /**
+   * A frame from an exchange. The answer brings back what could not be delivered. Undefined: it came after this time (ms), and the exchange has
+   * given it up; no new request of it was delivered.
+   */
+  deliver(octets: Uint8Array, until?: number): Uint8Array | undefined {
+    const frame = decodeFrame(octets);
+    if (isFrameError(frame)) throw new Error(`frame to line ${this.#options.access}: ${frame.frameError}`);
+    if (isLate(until, this.#ports.now())) {
+      this.#carryOut(stillWanted(frame.records));
+      return undefined;
+    }
+    return encodeFrame(0, 0, this.#carryOut(frame.records));
+  }
+
+  /** Writes to softphones. Returns what could not be delivered. */
+  #carryOut(records: readonly FrameRecord[]): FrameRecord[] {
+    const returned: FrameRecord[] = [];
+    for (const { kind, key, octets } of records) {
+      if (kind === RecordKind.send) {
+        if (!this.#ports.send(key, octets)) returned.push({ kind: RecordKind.undeliverable, key, octets });
+      } else if (kind === RecordKind.closeFlow) {
+        this.#ports.close(key);
+      } else if (kind === RecordKind.resolve) {
+        // A line has no way to addresses outside.
+        returned.push({ kind: RecordKind.resolved, key, octets: jsonOctets([]) });
+      }
+    }
+    return returned;
+  }
+
+  #toExchange({ key: flowKey, octets, softphone }: Spoken<Softphone>, now: number): void {
+    const { map } = this.#options;
+    // Any exchange answers junk; one softphone's always goes to the same.
+    const key = routingKeyOf(octets, 0, octets.length, map) ?? { exchange: fnv1a(flowKey) % map.exchangeCount };
+    this.#ports.remember(softphone, key.exchange);
+    this.#offer(key.exchange, key.cell, { kind: RecordKind.message, key: flowKey, octets }, now);
+  }
+
+  /** Gives a record to the first replica that can be reached: the one that the routing key names, then this cell's own, then as the map says. */
+  #offer(exchange: number, preferredCell: string | undefined, record: FrameRecord, now: number): void {
+    const cells = this.#inOrder(exchange, preferredCell);
+    this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now) ?? cells[0], record, now);
+  }
+
+  #inOrder(exchange: number, preferredCell: string | undefined): readonly string[] {
+    const serving = servingCells(this.#options.map, exchange, this.#options.cell);
+    const isPreferred = preferredCell !== undefined && serving.includes(preferredCell);
+    return isPreferred ? [preferredCell, ...serving.filter((cell) => cell !== preferredCell)] : serving;
+  }
+
+  #give(exchange: number, cells: readonly string[], cell: string | undefined, record: FrameRecord, now: number): void {
+    if (cell === undefined) return this.#refuse(record);
+    const link = this.#linkTo(exchange, cell);
+    // What a lost one had in progress for this line's phones is to be taken over before they say anything again.
+    if (this.#choice.owesTakeover(exchange, cell, cells)) link.offer({ kind: RecordKind.takeover, key: "", octets: noOctets }, now);
+    if (!link.offer(record, now)) return this.#refuse(record);
+    this.#choice.given(exchange, cell, cells[0], record.key, link.offered);
+  }
+
+  #linkTo(exchange: number, cell: string): ExchangeLink {
+    const name = `${exchange}.${cell}`;
+    const known = this.#links.get(name);
+    if (known !== undefined) return known;
+    const { access, cell: own } = this.#options;
+    const { now, timer, call } = this.#ports;
+    const link = new ExchangeLink({
+      access,
+      now,
+      timer,
+      call: (frame, over) => call(exchange, cell, frame, over),
+      isUnordered: cell !== own,
+      received: (records) => {
+        this.#choice.answered(exchange, cell, link.settled);
+        const returned = this.#carryOut(records);
+        for (const record of returned) link.offer(record, now());
+      },
+      failed: (records, reason) => {
+        this.#ports.unreachable(exchange, cell, reason);
+        this.#failed(exchange, cell, records);
+      },
+    });
+    this.#links.set(name, link);
+    return link;
+  }
+
+  /** A replica is away: what it has not taken goes to the other one, unless that is away too. */
+  #failed(exchange: number, cell: string, records: readonly FrameRecord[]): void {
+    const now = this.#ports.now();
+    const cells = this.#inOrder(exchange, cell);
+    const isUntold = records.some(({ kind }) => kind === RecordKind.takeover);
+    this.#choice.failed(exchange, cell, isUntold ? cells : [], now);
+    for (const record of records) {
+      if (record.kind === RecordKind.takeover) continue;
+      this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now), record, now);
+    }
+  }
+
+  /** RFC 3261 21.5.4: nobody can take this request now. What is no request is dropped; its sender will say it again. */
+  #refuse(record: FrameRecord): void {
+    if (record.kind !== RecordKind.message) return;
+    const message = parseMessage(record.octets);
+    if (isParseError(message) || !message.isRequest || message.method === "ACK") return;
+    this.#ports.send(record.key, buildResponse(message, 503, { headers: [["Retry-After", String(retryAfterSeconds)]] }));
+  }
+}

@@ -1,0 +1,16 @@
+import { pairOf, type ClusterMap } from "./cluster-map.ts";
+
+/**
+ * The cells that may serve an exchange, in the order to try them: one's own, when it is one of the pair, then the primary, then the
+ * other. Replicas share their records, so the nearest is the best; without replication only the primary knows anything.
+ */
+export function servingCells(map: ClusterMap, exchange: number, own?: string): readonly string[] {
+  const { primary, secondary } = pairOf(map, exchange);
+  if (primary === secondary) return [primary];
+  return own === secondary && isReplicated(map) ? [secondary, primary] : [primary, secondary];
+}
+
+/** Whether the two replicas of an exchange keep each other's records. */
+export function isReplicated(map: ClusterMap): boolean {
+  return map.cells.length > 1 && map.replication.enabled !== false;
+}

@@ -1,0 +1,261 @@
+import { describe, expect, it } from "vitest";
+import type { CallOutcome } from "../../../actors/line/exchange-link.ts";
+import { Line } from "../../../actors/line/line.ts";
+import { unreachableMs } from "../../../actors/limits.ts";
+import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
+import { exchangeOf, type ClusterMap } from "../../../cluster/map/cluster-map.ts";
+import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
+
+const map: ClusterMap = {
+  version: 1,
+  cells: ["a", "b"].map((id) => ({ id, url: "http://127.0.0.1" })),
+  exchangeCount: 4,
+  lineCount: 1,
+  domains: [{ name: "example.test", auth: "digest" }],
+  aliases: [],
+  heartbeat: { periodMs: 1_000, missed: 3 },
+  replication: { ackTimeoutMs: 200 },
+  flushMs: 1_000,
+};
+const bobs = exchangeOf(map, "bob@example.test");
+
+function request(method: string, branch = "1"): Uint8Array {
+  return octetsOf(
+    `${method} sip:bob@example.test SIP/2.0\r\nVia: SIP/2.0/WS x.invalid;branch=z9hG4bK${branch}\r\nMax-Forwards: 70\r\n` +
+      `From: <sip:alice@example.test>;tag=1\r\nTo: <sip:bob@example.test>\r\nCall-ID: c\r\nCSeq: 1 ${method}\r\n\r\n`,
+  );
+}
+
+type Softphone = { readonly key: string; readonly exchanges: Set<number>; readonly heard: string[] };
+type Call = {
+  readonly exchange: number;
+  readonly cell: string;
+  readonly seq: number;
+  readonly records: readonly FrameRecord[];
+  over: (outcome: CallOutcome) => void;
+};
+
+/** A line in cell b, its clock, and calls that are over when a test says so. */
+class Rig {
+  now = 1_790_000_000_000;
+  readonly lost: string[] = [];
+  readonly exchanges: number[] = [];
+  /** All that was brought to exchanges, as `cell: kinds`. */
+  readonly brought: string[] = [];
+  #underWay: Call[] = [];
+  readonly #softphones = new Map<string, Softphone>();
+  readonly line = new Line<Softphone>(
+    { access: "b.0", cell: "b", map },
+    {
+      now: () => this.now,
+      timer: () => ({ set: () => undefined, clear: () => undefined }),
+      send: (key, octets) => this.#softphones.get(key)?.heard.push(stringOf(octets).split("\r\n", 1)[0] ?? "") !== undefined,
+      close: (key) => void this.#softphones.delete(key),
+      remember: ({ exchanges }, exchange) => void exchanges.add(exchange),
+      exchangesOf: ({ exchanges }) => exchanges,
+      call: (exchange, cell, frame, over) => this.#called(exchange, cell, frame, over),
+      wentOnAt: (told) => told(0),
+      unreachable: (exchange, cell) => void this.lost.push(`${exchange} ${cell}`),
+    },
+  );
+
+  softphone(key: string): Softphone {
+    const softphone = { key, exchanges: new Set<number>(), heard: [] };
+    this.#softphones.set(key, softphone);
+    return softphone;
+  }
+
+  says(softphone: Softphone, octets: Uint8Array): void {
+    this.line.said({ key: softphone.key, octets, softphone }, this.now);
+  }
+
+  /** The oldest call that is under way: it is answered when a test says so. */
+  taken(): Call {
+    const call = this.#underWay.shift();
+    if (call === undefined) throw new Error("no call is under way");
+    return call;
+  }
+
+  /** The oldest call is answered with these records. */
+  answer(...records: FrameRecord[]): void {
+    const { seq, over } = this.taken();
+    over(encodeFrame(0, seq, records));
+  }
+
+  refuse(): void {
+    this.taken().over(new Error("refused"));
+  }
+
+  /** All calls are answered. */
+  settle(): void {
+    while (this.#underWay.length > 0) this.answer();
+  }
+
+  refuseAll(): void {
+    while (this.#underWay.length > 0) this.refuse();
+  }
+
+  #called(exchange: number, cell: string, frame: Uint8Array, over: (outcome: CallOutcome) => void): void {
+    const decoded = decodeFrame(frame);
+    if (isFrameError(decoded)) throw new Error(decoded.frameError);
+    const { seq, records } = decoded;
+    this.exchanges.push(exchange);
+    this.brought.push(`${cell}: ${records.map(({ kind }) => nameOf(kind)).join(" ")}`);
+    this.#underWay.push({ exchange, cell, seq, records, over });
+  }
+}
+
+function recordsOf(frame: Uint8Array): readonly FrameRecord[] {
+  const decoded = decodeFrame(frame);
+  if (isFrameError(decoded)) throw new Error(decoded.frameError);
+  return decoded.records;
+}
+
+function nameOf(kind: number): string {
+  return Object.entries(RecordKind).find(([, value]) => value === kind)?.[0] ?? String(kind);
+}
+
+function send(key: string, method: string): FrameRecord {
+  return { kind: RecordKind.send, key, octets: request(method) };
+}
+
+describe("a softphone's message", () => {
+  it("goes to the exchange of its routing key, in this cell, and what that answers goes to the softphone", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    rig.says(alice, request("OPTIONS"));
+    rig.answer();
+    expect([rig.brought, rig.exchanges]).toEqual([
+      ["b: hello", "b: message"],
+      [bobs, bobs],
+    ]);
+    rig.answer({ kind: RecordKind.send, key: "alice", octets: octetsOf("SIP/2.0 200 OK\r\n\r\n") });
+    expect(alice.heard).toEqual(["SIP/2.0 200 OK"]);
+  });
+
+  it("goes to the other replica behind a takeover when this cell's cannot be reached, and there as long as that is so", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    rig.says(alice, request("INVITE"));
+    rig.answer();
+    rig.refuse();
+    expect(rig.lost).toEqual([`${bobs} b`]);
+    rig.settle();
+    expect(rig.brought.slice(2)).toEqual(["a: hello", "a: takeover", "a: message"]);
+    rig.now += unreachableMs - 1;
+    rig.says(alice, request("OPTIONS", "2"));
+    rig.settle();
+    rig.now += 1;
+    rig.says(alice, request("OPTIONS", "3"));
+    rig.settle();
+    // In its own cell again, on a new connection.
+    expect(rig.brought.slice(5)).toEqual(["a: message", "b: hello", "b: message"]);
+  });
+
+  it("[RFC3261 21.5.4] is answered 503 when no replica can be reached; an ACK and a response are not", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    for (const octets of [request("OPTIONS"), request("ACK"), octetsOf("SIP/2.0 200 OK\r\n\r\n")]) rig.says(alice, octets);
+    rig.refuseAll();
+    expect(alice.heard).toEqual(["SIP/2.0 503 Service Unavailable"]);
+  });
+
+  it("of an earlier connection is over: what is said about it late counts no more", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    rig.says(alice, request("OPTIONS"));
+    rig.answer();
+    rig.says(alice, request("CANCEL"));
+    rig.now += 10;
+    rig.says(alice, request("OPTIONS", "2"));
+    const late = rig.taken();
+    rig.refuse();
+    const before = [...rig.brought];
+    late.over(encodeFrame(0, late.seq, [send("alice", "BYE")]));
+    expect([alice.heard, rig.brought]).toEqual([[], before]);
+  });
+
+  it("to another cell waits until the one before it is answered: requests between cells overtake each other", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    rig.says(alice, request("INVITE"));
+    rig.answer();
+    rig.refuse();
+    rig.settle();
+    const before = rig.brought.length;
+    for (const branch of ["2", "3"]) {
+      rig.now += 10;
+      rig.says(alice, request("OPTIONS", branch));
+    }
+    expect(rig.brought.slice(before)).toEqual(["a: message"]);
+    rig.answer();
+    expect(rig.brought.slice(before)).toEqual(["a: message", "a: message"]);
+    rig.settle();
+    expect(rig.line.octetsHeld).toBe(0);
+  });
+});
+
+describe("what an exchange sends", () => {
+  it("goes back when its softphone has gone, as an answer and after one", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    const returned = rig.line.deliver(encodeFrame(0, 0, [send("gone", "INVITE"), send("alice", "INVITE")]));
+    expect([recordsOf(returned ?? new Uint8Array(0)).map(({ key }) => key), alice.heard.length]).toEqual([["gone"], 1]);
+    rig.says(alice, request("OPTIONS"));
+    rig.answer();
+    rig.answer(send("gone", "BYE"));
+    expect(rig.brought.slice(2)).toEqual(["b: undeliverable"]);
+  });
+
+  it("and comes late begins nothing; what belongs to calls is delivered", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    const cancel = encodeFrame(0, 0, [send("alice", "INVITE"), send("alice", "CANCEL")]);
+    expect(rig.line.deliver(cancel, rig.now - 1)).toBeUndefined();
+    expect(alice.heard).toEqual(["CANCEL sip:bob@example.test SIP/2.0"]);
+    expect(rig.line.deliver(cancel, rig.now)).toBeDefined();
+    expect(alice.heard).toHaveLength(3);
+  });
+
+  it("closes a flow, and finds no address outside", () => {
+    const rig = new Rig();
+    rig.softphone("alice");
+    const frame = encodeFrame(0, 0, [
+      { kind: RecordKind.closeFlow, key: "alice", octets: new Uint8Array(0) },
+      { kind: RecordKind.resolve, key: "question", octets: octetsOf("sip:elsewhere.test") },
+      send("alice", "INVITE"),
+    ]);
+    const returned = recordsOf(rig.line.deliver(frame) ?? frame);
+    expect(returned.map(({ kind, octets }) => [nameOf(kind), kind === RecordKind.resolved ? stringOf(octets) : ""])).toEqual([
+      ["resolved", "[]"],
+      ["undeliverable", ""],
+    ]);
+  });
+
+  it("that is no frame is an error of its sender", () => {
+    expect(() => new Rig().line.deliver(new Uint8Array(3))).toThrow("frame to line b.0: shorter than its header");
+  });
+});
+
+describe("the end of a softphone", () => {
+  it("is told to the exchanges that it has talked to, behind its last words", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    rig.says(alice, request("OPTIONS"));
+    rig.line.ended("alice", alice);
+    expect(rig.line.octetsHeld).toBeGreaterThan(0);
+    rig.settle();
+    expect([rig.brought, rig.line.octetsHeld]).toEqual([["b: hello", "b: message closed"], 0]);
+  });
+
+  it("is told to the replica that has taken its calls over", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("alice");
+    rig.says(alice, request("OPTIONS"));
+    rig.answer();
+    rig.refuse();
+    rig.line.ended("alice", alice);
+    rig.settle();
+    expect(rig.brought.slice(2)).toEqual(["a: hello", "a: takeover", "a: message closed"]);
+  });
+});
