@@ -3,7 +3,7 @@ import { faultKinds } from "./faults.ts";
 import { Repertoire } from "./repertoire.ts";
 import { simulate, type Outcome } from "./simulate.ts";
 
-/** `node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--verbose] [--repertoire]`: N runs from seed S on, and what was done in which fault. */
+/** `node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--verbose] [--repertoire] [--until-failed]`: N runs from seed S on, and what was done in which fault. */
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "300" },
@@ -11,6 +11,7 @@ const { values } = parseArgs({
     faults: { type: "string" },
     verbose: { type: "boolean", default: false },
     repertoire: { type: "boolean", default: false },
+    "until-failed": { type: "boolean", default: false },
   },
 });
 
@@ -32,6 +33,7 @@ for (let seed = first; seed < first + runs; seed += 1) {
   if (outcome.violations.length === 0) continue;
   failed.push(outcome);
   say(outcome, values.faults);
+  if (values["until-failed"]) break;
 }
 const seconds = (performance.now() - startedAt) / 1000;
 console.log(

@@ -228,6 +228,17 @@ describe("what is waited for, and where", () => {
     expect(one(world.receive(bob.key, bob.register(), bob.access), "MESSAGE").key).toBe(bob.key);
   });
 
+  it("a MESSAGE under way on a connection that ends is said on the next one at once, not when it has been silent for a while", () => {
+    const world = new TestExchange();
+    const alice = new TestPhone("alice", "198.51.100.7", 5070);
+    const bob = new TestPhone("bob", "203.0.113.9", 5080, "WS");
+    world.receive(bob.key, bob.register(), bob.access);
+    one(world.receive(alice.key, alice.request("MESSAGE", "sip:bob@example.test")), "MESSAGE");
+    expect(world.record(RecordKind.closed, bob.key, "", bob.access)).toEqual([]);
+    const key = otherKey("WS", 6001, "a.0");
+    expect(one(world.receive(key, bob.register(), bob.access), "MESSAGE").key).toBe(key);
+  });
+
   it("[RFC5626 5.3] a phone that is reached on its flow only (`ob`): its Contact is not dialled, which would be another phone's address by now", () => {
     const world = new TestExchange();
     const alice = new TestPhone("alice", "198.51.100.7", 5070);

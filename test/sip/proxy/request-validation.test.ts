@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { spiralsMax } from "../../../sip/limits.ts";
 import { identify } from "../../../sip/proxy/request-validation.ts";
 import { isParseError } from "../../../sip/errors.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
@@ -20,6 +21,17 @@ function sentBack(rig: Rig, change: (text: string) => string = (text) => text): 
   const back = text.replace("\r\n", `\r\n${via}`).replace(target(phone1).requestUri, "sip:bob@example.test");
   rig.take();
   rig.receive(change(back), phone1);
+}
+
+/** Another replica, to which the next element has sent the request for another user. */
+function spiralled(rig: Rig, user: string): Rig {
+  const { text } = rig.last(phone1, "INVITE");
+  const other = new Rig();
+  other.targets = [target(phone1)];
+  const via = "Via: SIP/2.0/UDP 192.0.2.11:5060;branch=z9hG4bKback\r\n";
+  const back = text.replace("\r\n", `\r\n${via}`);
+  other.receive(back.replace(target(phone1).requestUri, `sip:${user}@example.test`), phone1);
+  return other;
 }
 
 function hash(method: string, options: RequestOptions = {}): string {
@@ -76,6 +88,19 @@ describe("[RFC5393 4.2] loops", () => {
     const rig = answered("INVITE", {});
     sentBack(rig, (text) => text.replace("INVITE sip:bob@example.test", "INVITE sip:carol@example.test"));
     expect(rig.take()).toEqual(["phone1 100", "phone1 INVITE"]);
+  });
+
+  it("[RFC5393 4.2.2] knows a loop by the Via of another replica, though nothing is in progress here", () => {
+    expect(spiralled(answered("INVITE", {}), "bob").take()).toEqual(["phone1 482"]);
+  });
+
+  it(`lets a request spiral ${spiralsMax} times, through whichever replicas, and refuses it then`, () => {
+    let rig = answered("INVITE", {});
+    for (let count = 1; count <= spiralsMax; count += 1) {
+      rig = spiralled(rig, `bob${count}`);
+      expect(rig.log()).toEqual(["phone1 100", "phone1 INVITE"]);
+    }
+    expect(spiralled(rig, "last").take()).toEqual(["phone1 482"]);
   });
 
   it("[RFC5393 4.2.1] the hash does not depend on the method, but on what routes the request", () => {

@@ -5,7 +5,7 @@ import { merge, type Held } from "../../../sip/record/merge.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { recordKinds } from "../../../sip/record/values.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
-import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, side, version } from "./records.ts";
+import { bindingRecord, bindingTombstone, dialogRecord, invite, recordsArbitrary, side, version } from "./records.ts";
 
 function heldAfter(records: readonly StateRecord[]): Held | undefined {
   let held: Held | undefined;
@@ -72,6 +72,15 @@ describe("merging", () => {
         }
       }),
     );
+  });
+});
+
+describe("merging INVITEs in progress", () => {
+  it("takes the later version, whichever comes first", () => {
+    const earlier: StateRecord = { kind: "invite", key: "i", version: version(1, "b"), value: { ...invite, lastStatus: 100 } };
+    const later: StateRecord = { kind: "invite", key: "i", version: version(2, "a"), value: { ...invite, lastStatus: 180 } };
+    expect(heldAfter([earlier, later])?.record).toBe(later);
+    expect(heldAfter([later, earlier])?.record).toBe(later);
   });
 });
 

@@ -51,6 +51,16 @@ describe("matching requests", () => {
     expect(recorder.cancelled).toEqual([invite]);
   });
 
+  it("[RFC3261 9.1] CANCEL of another call, or of another caller, does not match, though its branch does", () => {
+    const cancel = requestText("CANCEL");
+    for (const other of [cancel.replace("call-1", "call-2"), cancel.replace(";tag=a", ";tag=z")]) {
+      const recorder = new Recorder();
+      recorder.receive(requestText("INVITE"), udp);
+      recorder.receive(other, udp);
+      expect(recorder.cancelled).toEqual([undefined]);
+    }
+  });
+
   it("[RFC3261 9.2] CANCEL that matches nothing is passed on as such", () => {
     const recorder = new Recorder();
     recorder.receive(requestText("OPTIONS"), udp);
