@@ -10,6 +10,12 @@ process.env["TANDEM_SECRET"] = "for tests only";
  */
 export default defineConfig({
   test: {
+    // `npm run coverage`: lines that the tests of these rooms run. What runs inside workerd, or in a process of its own, is not seen.
+    coverage: {
+      provider: "v8",
+      include: ["sip/**/*.ts", "cluster/**/*.ts", "actors/**/*.ts", "gateway/**/*.ts", "cli/**/*.ts"],
+      reporter: ["text"],
+    },
     projects: [
       {
         test: {

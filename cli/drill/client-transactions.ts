@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { isParseError } from "../../sip/errors.ts";
 import { buildAckForNon2xx, buildCancel } from "../../sip/message/build.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
@@ -82,12 +83,9 @@ type Transaction = {
   whenHeard: (() => void) | undefined;
 };
 
-let branchCount = 0;
-const run = Math.random().toString(36).slice(2, 8);
-
-function nextBranch(): string {
-  branchCount += 1;
-  return `z9hG4bK${run}${branchCount.toString(36)}`;
+/** A branch that no other transaction has (RFC 3261 8.1.1.7). */
+function newBranch(): string {
+  return `z9hG4bK${randomUUID()}`;
 }
 
 /**
@@ -142,7 +140,7 @@ export class ClientTransactions {
   acknowledge(parts: RequestParts): void {
     this.#flows.whenOpen(() => {
       const link = this.#flows.present();
-      link?.send(octetsOf(this.#textOf(parts, link, nextBranch())));
+      link?.send(octetsOf(this.#textOf(parts, link, newBranch())));
     });
   }
 
@@ -203,7 +201,7 @@ export class ClientTransactions {
     tx.link = link;
     tx.history.push(`${tx.parts.method} to ${link.target.name} at ${Math.round(now - tx.startedAt)} ms`);
     if (isNew) {
-      const branch = nextBranch();
+      const branch = newBranch();
       tx.branches.push(branch);
       this.#byKey.set(`${branch} ${tx.parts.method}`, tx);
       tx.octets = octetsOf(this.#textOf(tx.parts, link, branch));

@@ -1,7 +1,7 @@
 import { tableText } from "../table.ts";
 import type { FaultResult } from "./fault.ts";
 
-const headings = [
+const headings: readonly string[] = [
   "FAULT",
   "TRANSPORT",
   "DETECTED ms",

@@ -14,3 +14,13 @@ export function servingCells(map: ClusterMap, exchange: number, own?: string): r
 export function isReplicated(map: ClusterMap): boolean {
   return map.cells.length > 1 && map.replication.enabled !== false;
 }
+
+/** The exchanges that have a replica in a cell. */
+export function exchangesIn(map: ClusterMap, cell: string): number[] {
+  const exchanges: number[] = [];
+  for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) {
+    const { primary, secondary } = pairOf(map, exchange);
+    if (primary === cell || secondary === cell) exchanges.push(exchange);
+  }
+  return exchanges;
+}

@@ -34,9 +34,21 @@ export const usageText = `Usage: node gateway/index.ts [--config FILE] [flags; t
   --json                    log and ready line as JSON
 `;
 
-const withValue = ["config", "name", "secret-file", "cell", "listen", "tls-cert", "tls-key", "tls-ca", "tls-verify", "dns", "parent-pid"];
-const repeated = ["cell", "listen", "dns"];
-const withoutValue = ["json", "supervised"];
+const withValue: readonly string[] = [
+  "config",
+  "name",
+  "secret-file",
+  "cell",
+  "listen",
+  "tls-cert",
+  "tls-key",
+  "tls-ca",
+  "tls-verify",
+  "dns",
+  "parent-pid",
+];
+const repeated: readonly string[] = ["cell", "listen", "dns"];
+const withoutValue: readonly string[] = ["json", "supervised"];
 
 /** Reads the command line. Throws {@link UsageError} with one line that names the flag. */
 export function parseFlags(args: readonly string[]): GatewayFlags {

@@ -239,14 +239,18 @@ const nameLengths: Uint8Array = Uint8Array.from(entries, (entry) => entry[0].len
 const nameStarts = new Uint16Array(entries.length);
 const nameOctets: Uint8Array = Uint8Array.from(entries.map((entry) => entry[0]).join(""), (character) => character.charCodeAt(0));
 
-let nameStart = 0;
-for (const [entry, [name]] of entries.entries()) {
-  nameStarts[entry] = nameStart;
-  nameStart += name.length;
-  if (entry === 0) continue;
-  const bucket = bucketOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
-  nextInBucket[entry] = firstInBucket[bucket] ?? 0;
-  firstInBucket[bucket] = entry;
+fillTables();
+
+function fillTables(): void {
+  let nameStart = 0;
+  for (const [entry, [name]] of entries.entries()) {
+    nameStarts[entry] = nameStart;
+    nameStart += name.length;
+    if (entry === 0) continue;
+    const bucket = bucketOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
+    nextInBucket[entry] = firstInBucket[bucket] ?? 0;
+    firstInBucket[bucket] = entry;
+  }
 }
 
 function bucketOf(length: number, first: number, last: number): number {

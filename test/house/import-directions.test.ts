@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { codeOf, sourcesOf, textOf } from "./sources.ts";
 
 /**
  * Imports point one way. For each folder: the folders of ours it may import from (itself always). A new folder must be entered here,
@@ -25,12 +25,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   actors: ["cluster", "sip"],
   "actors/*": ["actors", "cluster", "cluster/*", "sip", "sip/*"],
   workers: ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers/*"],
-  "workers/*": ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers", "workers/*"],
+  "workers/exchange": ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers", "workers/line"],
+  "workers/line": ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers"],
+  "workers/core-group": ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers"],
+  "workers/api": ["cluster", "cluster/*", "sip", "sip/*", "workers", "workers/exchange", "workers/core-group"],
   gateway: ["cluster", "cluster/*", "sip", "sip/message", "sip/flow", "gateway/*"],
   "gateway/*": ["cluster", "cluster/*", "sip", "sip/message", "sip/flow", "gateway", "gateway/*"],
   cli: ["cli/drill", "cluster", "cluster/map", "sip"],
   "cli/commands": ["cli", "cli/drill", "cluster/map", "cluster/group", "sip"],
   "cli/drill": ["cli", "sip", "sip/message"],
+  bench: ["bench/*", "cli", "cli/drill", "sip", "sip/message"],
+  "bench/*": ["bench", "bench/*", "cli", "cli/drill", "actors/*", "cluster/*", "sip", "sip/*", "workers"],
 };
 
 /** What has no clock, no random and no socket: event in, effects out. */
@@ -38,15 +43,11 @@ const pure = ["sip", "cluster", "actors"];
 
 const root = resolve(import.meta.dirname, "../..");
 
-function sourcesOf(folder: string): string[] {
-  return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts"))
-    .map((name) => join(folder, name));
-}
-
-function importsOf(file: string): string[] {
-  const text = readFileSync(join(root, file), "utf8");
-  return [...text.matchAll(/^(?:import|export)\s[^;]*?from\s+"([^"]+)"|^import\s+"([^"]+)"/gm)].map((match) => match[1] ?? match[2] ?? "");
+/** What a file imports: all of it, or what is left when types are erased. */
+function importsOf(file: string, kind: "all" | "values" = "all"): string[] {
+  return [...textOf(file).matchAll(/^(?:import|export)\s(type\s)?[^;]*?from\s+"([^"]+)"|^import\s+"([^"]+)"/gm)]
+    .filter((match) => kind === "all" || match[1] === undefined)
+    .map((match) => match[2] ?? match[3] ?? "");
 }
 
 function ruleOf(folder: string): readonly string[] | undefined {
@@ -58,7 +59,7 @@ function allowed(rule: readonly string[], folder: string): boolean {
 }
 
 describe("the house", () => {
-  const sources = [...pure, "workers", "gateway", "cli"].flatMap(sourcesOf);
+  const sources = [...pure, "workers", "gateway", "cli", "bench"].flatMap(sourcesOf);
 
   it("has sources to look at", () => {
     expect(sources.length).toBeGreaterThan(20);
@@ -82,6 +83,18 @@ describe("the house", () => {
     expect(wrong).toEqual([]);
   });
 
+  it("keeps the framework of the HTTP API out of the Durable Objects", () => {
+    const objects = sources.filter((file) => /^workers\/(?:exchange|line|core-group)\//.test(file));
+    expect(objects.length).toBeGreaterThan(20);
+    const behind = new Set(objects);
+    for (const file of behind) {
+      for (const target of importsOf(file, "values")) {
+        if (target.startsWith(".")) behind.add(relative(root, resolve(root, dirname(file), target)));
+      }
+    }
+    expect([...behind].filter((file) => importsOf(file).some((target) => /^hono(?:\/|$)/.test(target)))).toEqual([]);
+  });
+
   it("keeps the core pure: it imports nothing from outside", () => {
     const outside = sources
       .filter((file) => pure.some((room) => file.startsWith(`${room}/`)))
@@ -93,16 +106,12 @@ describe("the house", () => {
   it("keeps the core pure: no clock and no random", () => {
     const impure = sources
       .filter((file) => pure.some((room) => file.startsWith(`${room}/`)))
-      .filter((file) => /\b(Date\.now|new Date\(\)|Math\.random|setTimeout|performance\.now|crypto\.)/.test(withoutComments(file)));
+      .filter((file) => /\b(Date\.now|new Date\(\)|Math\.random|setTimeout|performance\.now|crypto\.)/.test(codeOf(file)));
     expect(impure).toEqual([]);
   });
 
   it("leaves nothing for later in the sources", () => {
-    const left = sources.filter((file) => /\b(TODO|FIXME|XXX)\b/.test(readFileSync(join(root, file), "utf8")));
+    const left = sources.filter((file) => /\b(TODO|FIXME|XXX)\b/.test(textOf(file)));
     expect(left).toEqual([]);
   });
 });
-
-function withoutComments(file: string): string {
-  return readFileSync(join(root, file), "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
-}

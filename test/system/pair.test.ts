@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
@@ -112,9 +112,26 @@ async function usersIn(system: Tandem, cell: string): Promise<string[] | undefin
   }
 }
 
+/** The state of a cell, as another one says it. */
+async function stateSeenBy(system: Tandem, cell: string, of: string): Promise<string | undefined> {
+  const status = await new ApiClient([urlOf(system, cell)], secretOf(system)).get("/api/status");
+  return isStatus(status) ? status.cells.find(({ id }) => id === of)?.state : undefined;
+}
+
+/** Whether a text stands in the databases of a cell's exchanges, or in the logs that SQLite writes ahead of them. */
+function isOnDisk(system: Tandem, cell: string, text: string): boolean {
+  const directory = join(system.state, "cells", cell, `tandem-${cell}-ExchangeObject`);
+  return readdirSync(directory).some(
+    (name) => /\.sqlite(?:-wal)?$/.test(name) && readFileSync(join(directory, name), "latin1").includes(text),
+  );
+}
+
 function kill(system: Tandem, cell: string): void {
   process.kill(system.run.cells.find(({ id }) => id === cell)?.pid ?? 0, "SIGKILL");
 }
+
+/** How long a replica believes itself after it has heard its peer: 3 heartbeats of 1 s, and some more. */
+const believedMs = 3_500;
 
 // Their addresses-of-record are in all four exchanges.
 const users = ["u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8"];
@@ -171,8 +188,8 @@ describe("two cells", () => {
       const startedAt = performance.now();
       for (const each of meanwhile) expect(await each.register()).toBe(200);
       expect(performance.now() - startedAt).toBeLessThan(users.length * 500);
-      // For longer than a replica believes itself: 3 heartbeats of 1 s.
-      await new Promise((resolve) => setTimeout(resolve, 3_500));
+      const isGivenUp = async (): Promise<boolean> => (await stateSeenBy(system, "b", "a")) === "down";
+      await until(async () => performance.now() - startedAt > believedMs && (await isGivenUp()));
     } finally {
       process.kill(pid, "SIGCONT");
     }
@@ -185,8 +202,7 @@ describe("two cells", () => {
     const system = await start({ restart: true });
     const phone = await Phone.connect(system, "a", "u1");
     await phone.register();
-    // Both disks follow within flushMs (1 s).
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    for (const cell of ["a", "b"]) await until(() => isOnDisk(system, cell, "sip:u1@u1.invalid"));
     const pids = system.run.cells.map(({ pid }) => pid);
     kill(system, "a");
     kill(system, "b");

@@ -15,8 +15,12 @@ export class PeerReplica {
   readonly exchange: number;
   readonly clock = new HybridClock("b");
   store = new RecordStore({ isPaired: true });
-  /** Batches that came, and how many at once at most. */
+  /** Batches that were taken. */
   batches = 0;
+  /** Requests that came, answered or not. */
+  asked = 0;
+  /** Keys of the records that came, in their order. */
+  readonly keys: string[] = [];
   /** Held back until the test says so: the peer is frozen. */
   frozen: Promise<void> | undefined;
   #link: PairLink;
@@ -49,12 +53,14 @@ export class PeerReplica {
   /** A request of cell a's to this replica. */
   async answer(request: Request): Promise<Response> {
     const batch = parseBatch(await request.text());
+    this.asked += 1;
     if (this.frozen !== undefined) await this.frozen;
     if (isParseError(batch)) return new Response(batch.reason, { status: 400 });
     this.batches += 1;
     const now = Date.now();
     const { answer, records } = this.#link.receive(batch, now);
     for (const record of records) {
+      this.keys.push(record.key);
       this.clock.observe(record.version);
       this.store.apply(record, "pair");
     }

@@ -1,5 +1,5 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { pairOf } from "../../cluster/map/cluster-map.ts";
+import { exchangesIn } from "../../cluster/map/serving-cells.ts";
 import { within } from "../cells.ts";
 import { coreGroupName, exchangeName, type Environment } from "../environment.ts";
 import type { CountsOfExchange } from "../exchange/exchange-object.ts";
@@ -18,16 +18,6 @@ export type CellSummary = {
   /** Of every replica in this cell. */
   readonly exchanges: readonly CountsOfExchange[];
 };
-
-/** The exchanges that have a replica in this cell. */
-export function exchangesIn(map: ClusterMap, cell: string): number[] {
-  const exchanges: number[] = [];
-  for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) {
-    const { primary, secondary } = pairOf(map, exchange);
-    if (primary === cell || secondary === cell) exchanges.push(exchange);
-  }
-  return exchanges;
-}
 
 export async function summaryOf(env: Environment, map: ClusterMap): Promise<CellSummary> {
   const counts = exchangesIn(map, env.CELL).map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).counts());

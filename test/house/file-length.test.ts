@@ -1,0 +1,32 @@
+import { describe, expect, it } from "vitest";
+import { sourcesOf, textOf } from "./sources.ts";
+
+/** A file holds one idea. One that is longer has a second one, or is a table. */
+const linesMax = 500;
+
+/** Longer files, with the lines that each may have and why it is not shorter. The numbers may only fall; a file that has become short goes. */
+const exceptions: Readonly<Record<string, { readonly linesMax: number; readonly reason: string }>> = {
+  "actors/exchange/exchange.ts": { linesMax: 890, reason: "assembly and request pipeline stand together; they are being parted" },
+  "workers/exchange/exchange-object.ts": { linesMax: 590, reason: "its decisions are on their way to a pure actor" },
+  "cluster/replication/pair-link.ts": { linesMax: 630, reason: "sending, receiving and lease stand together; they are being parted" },
+  "cluster/backhaul/backhaul-pair.ts": { linesMax: 530, reason: "one machine: two ways, one of them in use" },
+  "test/cluster/backhaul/backhaul-pair.test.ts": { linesMax: 950, reason: "every event in every state of that machine" },
+  "test/actors/exchange/orphaned-invites.test.ts": { linesMax: 670, reason: "each case needs a call that both cells have lost" },
+  "test/cluster/replication/pair-link.test.ts": { linesMax: 710, reason: "every event in every state of that link" },
+  "test/cluster/group/core-group.test.ts": { linesMax: 590, reason: "every change of a view, one by one" },
+  "test/simulation/call.ts": { linesMax: 550, reason: "a caller and a callee, and what both have to have seen" },
+  "test/actors/exchange/lost-ways.test.ts": { linesMax: 550, reason: "each case needs a call whose way is lost" },
+  "test/simulation/replica.ts": { linesMax: 550, reason: "a copy of the shell, which goes when the shell is an actor" },
+};
+
+describe("a file", () => {
+  it(`has at most ${linesMax} lines, or as many as the list says`, () => {
+    const files = ["sip", "cluster", "actors", "workers", "gateway", "cli", "bench", "test"].flatMap(sourcesOf);
+    const long = files.flatMap((file) => {
+      const lines = textOf(file).split("\n").length - 1;
+      const max = exceptions[file]?.linesMax ?? linesMax;
+      return lines > max ? [`${file}: ${lines} lines, at most ${max}`] : [];
+    });
+    expect(long).toEqual([]);
+  });
+});
