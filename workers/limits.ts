@@ -20,20 +20,6 @@ export const subscribersPerRequestMax = 20_000;
 
 /** A cell that has not answered after this is not asked for its share of a status or a list. */
 export const cellAnswerMsMax = 2_000;
-/** A cell that has not taken a frame after this is unreachable: the other replica is tried. A transaction's T1 is 500 ms. */
-export const frameAnswerMsMax = 2_000;
-/**
- * A frame is to be delivered within this, or not at all: less than its answer is waited for, so that who was told that it did not arrive, or
- * was told nothing, can go elsewhere.
- */
-export const frameValidMs = 1_500;
-/** Records that wait for a line of another cell, while a frame to it is under way. Over: undeliverable. */
-export const lineQueueRecordsMax = 10_000;
-/**
- * Inputs (frames of accesses, mostly) that wait while a replica catches up or asks its pair what it has missed: some hundred
- * milliseconds of a busy exchange. Over: the backhaul is closed, and the gateway goes to the other replica.
- */
-export const inputsWaitingMax = 2_000;
 
 /**
  * Batches to the pair in one second from which on a WebSocket carries them: opening one costs as much as two requests. It keeps both replicas awake, so
@@ -64,8 +50,6 @@ export const wakeReserveOctets = 48 * 1024;
 export const keepAwakeMs = 5_000;
 /** A disk that was full has room again when there is this much: less would come and go with each write. */
 export const roomAgainOctets = 1024 * 1024;
-/** A record on the disk, with what the database adds: a binding has some 500 octets, 1300 with a long Contact, and is written to the log and the table. */
-export const recordOctetsUsual = 2_048;
 /** What a change of the view takes on the disk, at most: the epoch, and a line of history for each member. */
 export const viewOctets = 64 * 1024;
 
@@ -77,16 +61,6 @@ export const logSlack = 256;
 export const logDeadRowsMax = 64;
 /** Lines that one write writes again at most to have others deleted: some ten milliseconds. */
 export const logCleanedMax = 4_096;
-/** Commits that wait for the disk, as long as there is no pair to wait for, share a write: 50 a second at most. */
-export const diskGroupMs = 20;
-
-/** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */
-export const timerSpacingMs = 10;
-/**
- * An idle exchange that holds records wakes this often to forget what has expired. Expiry itself is exact, it is looked at with every
- * lookup; each wake is an event and a billed row.
- */
-export const sweepAlarmMs = 15 * 60_000;
 
 /**
  * Messages of one softphone: sustained rate and burst. A phone in a call sends a handful; a whole office behind one WebSocket stays

@@ -1,8 +1,8 @@
+import { frameAnswerMsMax, frameValidMs } from "../actors/limits.ts";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { FarClock, TimelySend } from "../cluster/time/far-clock.ts";
 import { fetchCell, octetsOfAnswer } from "./cells.ts";
 import type { Environment } from "./environment.ts";
-import { frameAnswerMsMax, frameValidMs } from "./limits.ts";
 
 /**
  * Requests that come in time or have no effect, in HTTP: the query `until` names the time, ms by the receiver's clock, after which what the

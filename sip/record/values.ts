@@ -15,6 +15,9 @@ export type Subscriber = {
   readonly ha1bSha256: string;
 };
 
+/** A subscriber as an operator adds it. */
+export type SubscriberChange = Subscriber & { readonly aor: string };
+
 /** RFC 3261 10.3, RFC 3327, RFC 5626: where one contact of an address-of-record can be reached. Key: see keys.ts. */
 export type Binding = {
   readonly addressOfRecord: string;

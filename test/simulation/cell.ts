@@ -19,6 +19,8 @@ export class Cell {
   readonly cluster: Cluster;
   readonly host: Host;
   readonly disk = new CellDisk();
+  /** What exchanges that sleep have lost nothing of (workers/exchange/rest.ts): it ends with the process. */
+  readonly resting = new Map<number, number>();
   readonly #replicas = new Map<number, Replica>();
   readonly #lines = new Map<string, Line>();
   readonly #controls = new Map<string, Control>();
@@ -35,6 +37,7 @@ export class Cell {
   start(): void {
     this.host.start(() => {
       this.#replicas.clear();
+      this.resting.clear();
       this.#lines.clear();
       this.#controls.clear();
       this.#wentOnAt = 0;

@@ -68,10 +68,6 @@ export class PairStates {
   }
 }
 
-export function leaseMsOf(map: ClusterMap): number {
-  return map.heartbeat.periodMs * map.heartbeat.missed;
-}
-
 export function clusterMap(cells: readonly string[], exchangeCount: number, addresses: readonly string[]): ClusterMap {
   return {
     version: 1,

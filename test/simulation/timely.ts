@@ -1,5 +1,5 @@
 import { FarClock, TimelySend } from "../../cluster/time/far-clock.ts";
-import { frameAnswerMsMax, frameValidMs } from "../../workers/limits.ts";
+import { frameAnswerMsMax, frameValidMs } from "../../actors/limits.ts";
 import type { Cell } from "./cell.ts";
 
 type Answer = { readonly octets: Uint8Array | undefined; readonly clock: number };

@@ -2,8 +2,7 @@ import { once } from "node:events";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { phoneReturnMs } from "../../sip/limits.ts";
-import { standstillMsMin } from "../../actors/limits.ts";
-import { frameValidMs } from "../../workers/limits.ts";
+import { frameValidMs, standstillMsMin } from "../../actors/limits.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
 import { until } from "./until.ts";
 

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
-import { frameValidMs } from "../../workers/limits.ts";
+import { frameValidMs } from "../../actors/limits.ts";
 import { clockHeader } from "../../workers/timely-calls.ts";
 import { answerAsPeer, callApi, domain, loopback, map, ourVersion, signature, subscriberOf, userOf } from "./cell.ts";
 import { headerOf, Softphone } from "./softphone.ts";

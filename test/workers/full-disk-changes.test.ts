@@ -2,7 +2,8 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DiskRoom } from "../../workers/disk-room.ts";
 import { exchangeName } from "../../workers/environment.ts";
-import { recordOctetsUsual, roomSlackOctets } from "../../workers/limits.ts";
+import { recordOctetsUsual } from "../../actors/limits.ts";
+import { roomSlackOctets } from "../../workers/limits.ts";
 import { answerAsPeer, callApi, domain, loopback, subscriberOf, userOf } from "./cell.ts";
 
 /** Subscribers that an operator changes while the disk is full: it is said, and nothing has changed. */

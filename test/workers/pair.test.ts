@@ -9,7 +9,7 @@ import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { CoreGroupObject } from "../../workers/core-group/core-group-object.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
-import { diskGroupMs } from "../../workers/limits.ts";
+import { diskGroupMs } from "../../actors/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { addSubscriber, callApi, domain, map, ourVersion, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
 import { GatewayBackhaul, tcpFlow } from "./gateway-backhaul.ts";

@@ -3,7 +3,7 @@ import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { askCell } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
-import type { SubscriberChange } from "../exchange/operator-changes.ts";
+import type { SubscriberChange } from "../../sip/record/values.ts";
 import { diskFullStatus, diskFullText } from "../disk-room.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";

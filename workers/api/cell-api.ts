@@ -6,7 +6,7 @@ import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import { isExchange } from "../cells.ts";
 import { clusterMapOf, coreGroupName, lineName } from "../environment.ts";
 import { exchangeOfPath, fromItsPair, type OfExchange } from "../exchange-of-path.ts";
-import type { SubscriberChange } from "../exchange/operator-changes.ts";
+import type { SubscriberChange } from "../../sip/record/values.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed } from "../signed.ts";
 import { clockHeader, noTime, tooLate, untilOf } from "../timely-calls.ts";

@@ -3,7 +3,7 @@ import { addressOfRecordOctetsMax, usernameOctetsMax } from "../../sip/limits.ts
 import { parseUri } from "../../sip/message/uri.ts";
 import { addressOfRecordOf } from "../../cluster/map/address-of-record.ts";
 import { domainOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
-import type { SubscriberChange } from "../exchange/operator-changes.ts";
+import type { SubscriberChange } from "../../sip/record/values.ts";
 import { subscribersPerRequestMax } from "../limits.ts";
 
 /** What an operator typed was wrong; the text says what. */

@@ -4,7 +4,8 @@ import type { Rows } from "../../sip/record/record-store.ts";
 import { parseRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { recordKinds, type RecordKind } from "../../sip/record/values.ts";
-import { logCleanedMax, recordOctetsUsual } from "../limits.ts";
+import { recordOctetsUsual } from "../../actors/limits.ts";
+import { logCleanedMax } from "../limits.ts";
 import { RecordLog } from "./record-log.ts";
 
 /**

@@ -1,5 +1,6 @@
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import type { SubscriberCredentials } from "../../actors/exchange/credential-cache.ts";
+import type { OtherExchangesPort } from "../../actors/exchange/ports.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { askCell, within } from "../cells.ts";
@@ -8,7 +9,7 @@ import { cellAnswerMsMax } from "../limits.ts";
 import { warnOf } from "../way-lost.ts";
 
 /** What an exchange asks of others: of the replica in its own cell when there is one, else of the primary, then of the other one. */
-export class OtherExchanges {
+export class OtherExchanges implements OtherExchangesPort {
   readonly #env: Environment;
   readonly #map: ClusterMap;
 
@@ -17,23 +18,24 @@ export class OtherExchanges {
     this.#map = map;
   }
 
-  /** A subscriber's secrets. */
-  async credentials(addressOfRecord: string, exchange: number): Promise<SubscriberCredentials | "unknown" | "unavailable"> {
-    const answer = await this.#ask<SubscriberCredentials | undefined | null>(
+  credentials(
+    addressOfRecord: string,
+    exchange: number,
+    answered: (answer: SubscriberCredentials | "unknown" | "unavailable", now: number) => void,
+  ): void {
+    void this.#ask<SubscriberCredentials | undefined | null>(
       exchange,
       (object) => object.credentialsOf(addressOfRecord),
       (cell) => askCell(this.#env, this.#map, cell, `/cell/credentials/${exchange}`, addressOfRecord),
-    );
-    return answer === "unavailable" ? answer : (answer ?? "unknown");
+    ).then((answer) => answered(answer ?? "unknown", Date.now()));
   }
 
-  /** Where an address-of-record's phones are now. */
-  flows(addressOfRecord: string, exchange: number): Promise<readonly PhoneFlow[] | "unavailable"> {
-    return this.#ask<readonly PhoneFlow[] | "unavailable">(
+  flows(addressOfRecord: string, exchange: number, answered: (answer: readonly PhoneFlow[] | "unavailable", now: number) => void): void {
+    void this.#ask<readonly PhoneFlow[] | "unavailable">(
       exchange,
       (object) => object.flowsOf(addressOfRecord),
       (cell) => askCell(this.#env, this.#map, cell, `/cell/flows/${exchange}`, addressOfRecord),
-    );
+    ).then((answer) => answered(answer, Date.now()));
   }
 
   async #ask<Answer>(

@@ -1,4 +1,4 @@
-import { unacknowledgedOctetsMax } from "../../actors/limits.ts";
+import { unacknowledgedOctetsMax } from "../limits.ts";
 import { t1Ms } from "../../sip/limits.ts";
 import { isReliable, transportOfFlowKey } from "../../sip/flow/flow.ts";
 import { RecordKind, recordOctets, type FrameRecord } from "../../cluster/backhaul/frame.ts";

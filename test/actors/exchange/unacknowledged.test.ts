@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { unacknowledgedOctetsMax } from "../../actors/limits.ts";
-import { messageOctetsMax, t1Ms } from "../../sip/limits.ts";
-import { RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
-import { Unacknowledged } from "../../workers/exchange/unacknowledged.ts";
-import { tcpFlow, udpFlow } from "./gateway-backhaul.ts";
+import { unacknowledgedOctetsMax } from "../../../actors/limits.ts";
+import { messageOctetsMax, t1Ms } from "../../../sip/limits.ts";
+import { RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
+import { Unacknowledged } from "../../../actors/exchange/unacknowledged.ts";
+
+const udpFlow = "u0..c633640713c4";
+const tcpFlow = "t1.c1.c633640713c4";
 
 function send(name: string, key = tcpFlow, size = 0): FrameRecord {
   return { kind: RecordKind.send, key, octets: new TextEncoder().encode(name.padEnd(size)) };

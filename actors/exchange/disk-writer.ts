@@ -1,0 +1,160 @@
+import type { RecordStore } from "../../sip/record/record-store.ts";
+import { diskGroupMs, recordOctetsUsual } from "../limits.ts";
+import type { DiskPort, RoomPort, TimerPort } from "./ports.ts";
+
+export type DiskWriterOptions = {
+  readonly disk: DiskPort;
+  readonly room: RoomPort;
+  readonly timers: TimerPort;
+  readonly store: RecordStore;
+  readonly flushMs: number;
+  /** The disk has become full, or has room again. */
+  readonly changed: () => void;
+};
+
+type Written = (now: number) => void;
+
+/**
+ * When an exchange's records go to its disk: soon, together, or at once; and when there is no room, later. What takes a `written` returns true when
+ * it is written; else it calls back when it is, or when there was no room for it.
+ */
+export class DiskWriter {
+  readonly #options: DiskWriterOptions;
+  #isPlanned = false;
+  #flushedAt = 0;
+  /** Who waits for the write that commits share, when that has not come yet. */
+  #sharing: Written[] | undefined;
+  /** Who waits for a write that waits for an answer about room. */
+  #flushing: Written[] | undefined;
+  #isAgain = false;
+  #wasFull: boolean;
+
+  constructor(options: DiskWriterOptions) {
+    this.#options = options;
+    this.#wasFull = options.room.isFull;
+  }
+
+  /** There is no room: what is dirty is in memory only. */
+  get isFull(): boolean {
+    return this.#options.room.isFull;
+  }
+
+  /** Writes what has changed, if there is room; else it is tried again. */
+  flush(now: number, written?: Written): boolean {
+    if (this.#isPlanned) this.#options.timers.clear("flush");
+    this.#isPlanned = false;
+    this.#flushedAt = now;
+    if (this.#flushing !== undefined) this.#isAgain = true;
+    else if (this.#options.room.ask(this.#octets(), this.#roomTold)) {
+      this.#write();
+      return true;
+    } else this.#flushing = [];
+    if (written !== undefined) this.#flushing.push(written);
+    return false;
+  }
+
+  /**
+   * What was changed is written now, or, when something has just been written, together with what others change meanwhile. One write for each
+   * commit would be most of the work of a replica that is alone.
+   */
+  flushTogether(now: number, written: Written): boolean {
+    if (this.#sharing === undefined) {
+      const waitMs = Math.min(this.#flushedAt + diskGroupMs - now, diskGroupMs);
+      if (waitMs <= 0) return this.flush(now, written);
+      this.#sharing = [];
+      this.#options.timers.set("group", waitMs);
+    }
+    this.#sharing.push(written);
+    return false;
+  }
+
+  /** Within flushMs. As long as something is to be written the timer keeps the object awake: its memory may be the only place. */
+  flushLater(): void {
+    const { store, flushMs, timers } = this.#options;
+    if (this.#isPlanned || !store.hasDirty) return;
+    this.#isPlanned = true;
+    timers.set("flush", flushMs);
+  }
+
+  /**
+   * Within flushMs, or now, when a binding has ended earlier than the disk knows: to be called before anybody is told. What is sent after a
+   * write waits for it at the output gate.
+   */
+  flushDue(now: number): void {
+    if (this.#options.store.takeShortened()) this.flush(now);
+    else this.flushLater();
+  }
+
+  /** The same for commits. True as well when there was no such end. */
+  flushShortened(now: number, written: Written): boolean {
+    return !this.#options.store.takeShortened() || this.flushTogether(now, written);
+  }
+
+  /** The timer `flush` has rung. */
+  flushRang(now: number): void {
+    this.#isPlanned = false;
+    this.flush(now);
+  }
+
+  /** The timer `group` has rung. */
+  groupRang(now: number): void {
+    const sharing = this.#sharing ?? [];
+    this.#sharing = undefined;
+    const callAll = (at: number): void => {
+      for (const written of sharing) written(at);
+    };
+    if (this.flush(now, callAll)) callAll(now);
+  }
+
+  /** Tells, now or later, whether something may be written now that must be kept or refused, with so many records more. */
+  hasRoom(records: number, now: number, told: (isRoom: boolean, now: number) => void): void {
+    const answered = (isRoom: boolean, at: number): void => {
+      this.#look();
+      told(isRoom, at);
+    };
+    if (this.#options.room.ask(this.#octets() + records * recordOctetsUsual, answered)) answered(true, now);
+  }
+
+  /** The same, asked first of all, while nothing else may happen. */
+  hasRoomAtFirst(now: number, told: (isRoom: boolean, now: number) => void): void {
+    const answered = (isRoom: boolean, at: number): void => {
+      this.#look();
+      told(isRoom, at);
+    };
+    if (this.#options.room.askInside(this.#octets(), answered)) answered(true, now);
+  }
+
+  readonly #roomTold = (isRoom: boolean, now: number): void => {
+    for (let mayWrite = isRoom; mayWrite;) {
+      this.#write();
+      // What was changed while room was asked for is in it; what asked for a write after that is not.
+      if (!this.#isAgain) break;
+      this.#isAgain = false;
+      mayWrite = this.#options.room.ask(this.#octets(), this.#roomTold);
+      if (!mayWrite) return;
+    }
+    this.#isAgain = false;
+    this.#look();
+    const flushing = this.#flushing ?? [];
+    this.#flushing = undefined;
+    this.flushLater();
+    for (const written of flushing) written(now);
+  };
+
+  #look(): void {
+    if (this.isFull === this.#wasFull) return;
+    this.#wasFull = this.isFull;
+    this.#options.changed();
+  }
+
+  #write(): void {
+    const { disk, store } = this.#options;
+    disk.write(store.takeDirty());
+  }
+
+  /** What a write may take at most, as it looks now. */
+  #octets(): number {
+    const { store, disk } = this.#options;
+    return store.dirtyMost * recordOctetsUsual + disk.cleaningOctets;
+  }
+}

@@ -1,0 +1,272 @@
+import { jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+import { isLine } from "../../sip/flow/flow.ts";
+import { sweepMs } from "../../sip/limits.ts";
+import { sweepAlarmMs, timerSpacingMs } from "../limits.ts";
+import type { Backhauls } from "./backhauls.ts";
+import type { DiskWriter } from "./disk-writer.ts";
+import type { Effect } from "./effects.ts";
+import type { Exchange } from "./exchange.ts";
+import { LineCouriers } from "./line-couriers.ts";
+import { Outbox } from "./outbox.ts";
+import type { Pair } from "./pair.ts";
+import type { ExchangePorts } from "./ports.ts";
+import { Release, Wait } from "./release.ts";
+
+/** What comes after an event. */
+export type Aftermath = {
+  /** An access that waits for an answer: what the event has for it goes into that. */
+  readonly answering?: string | undefined;
+  /** All that the event changed is at the peer, or there is no peer to wait for. */
+  readonly committed?: (now: number) => void;
+  /** The event is over: what it sends has left, but for what is for `answering`. */
+  readonly over?: (answer: FrameRecord[], now: number) => void;
+  /** Too much waits already: the event does not happen. Absent: it must not be refused. */
+  readonly refused?: () => void;
+};
+
+export type EventRunnerOptions = {
+  readonly exchange: Exchange;
+  readonly writer: DiskWriter;
+  readonly backhauls: Backhauls;
+  readonly ports: ExchangePorts;
+};
+
+const nothingMore: Aftermath = {};
+
+/**
+ * Gives events to the core, one at a time, and carries out what it wants after each: frames to accesses, commits, records to the peer and to disk,
+ * deadlines, questions to other exchanges.
+ */
+export class EventRunner {
+  readonly #exchange: Exchange;
+  readonly #writer: DiskWriter;
+  readonly #backhauls: Backhauls;
+  readonly #ports: ExchangePorts;
+  readonly lines: LineCouriers;
+  readonly release: Release;
+  #pair: Pair | undefined;
+  /** What the timer of the transactions is set to, ms. */
+  #timerAt = Number.POSITIVE_INFINITY;
+  /** When records are to be looked at for what has expired, ms. */
+  #nextSweep = 0;
+
+  constructor({ exchange, writer, backhauls, ports }: EventRunnerOptions) {
+    this.#exchange = exchange;
+    this.#writer = writer;
+    this.#backhauls = backhauls;
+    this.#ports = ports;
+    const threw = (error: unknown): void => ports.log.threw(error);
+    this.lines = new LineCouriers({
+      lines: ports.lines,
+      returned: (access, records, now) => this.event((at) => this.receive(access, records, at), now),
+      unreachable: (access, records, now) => this.event((at) => this.notTaken(access, records, at), now),
+      threw,
+    });
+    this.release = new Release({
+      soon: ports.soon,
+      send: (outbox, now) => this.#send(outbox, now),
+      acknowledge: (now) => backhauls.acknowledge(now),
+      threw,
+    });
+  }
+
+  /** Called once, before the first event. Undefined: there is no other replica. */
+  start(pair: Pair | undefined, now: number): void {
+    this.#pair = pair;
+    this.#sweep(now);
+    this.arm(now);
+  }
+
+  /** One event on the core, and what it wants done: now, or when this replica may serve. */
+  event(run: (now: number) => void, now: number, aftermath: Aftermath = nothingMore): void {
+    if (this.#pair === undefined || this.#pair.admits(now)) this.#happen(run, now, aftermath);
+    else if (!this.#pair.keep((at) => this.#happen(run, at, aftermath), aftermath.refused !== undefined)) aftermath.refused?.();
+  }
+
+  /** Runs what only reads, when this replica may serve. It must not be refused unless `refused` is there. */
+  whenServing(run: (now: number) => void, now: number, refused?: () => void): void {
+    if (this.#pair === undefined || this.#pair.admits(now)) run(now);
+    else if (!this.#pair.keep(run, refused !== undefined)) refused?.();
+  }
+
+  /** A broken invariant must not take the other calls of this exchange along: it is said, and the next event served. */
+  guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#ports.log.threw(error);
+    }
+  }
+
+  /** Records of an access, within an event. */
+  receive(access: string, records: readonly FrameRecord[], now: number): void {
+    for (const record of records) {
+      if (record.kind === RecordKind.hello) continue;
+      try {
+        this.#exchange.receive(access, record, now);
+      } catch (error) {
+        this.#ports.log.threw(error);
+      }
+    }
+  }
+
+  /** An access that cannot be reached from here: its phones may be well. Within an event. */
+  notTaken(access: string, records: readonly FrameRecord[], now: number): void {
+    if (!isLine(access) && !this.#backhauls.has(access)) this.#exchange.disconnectAccess(access, now);
+    this.guard(() => this.#exchange.unreachable(access, records, now));
+    const questions = records.filter(({ kind }) => kind === RecordKind.resolve);
+    const answers = questions.map(({ key }) => ({ kind: RecordKind.resolved, key, octets: jsonOctets([]) }));
+    this.receive(access, answers, now);
+  }
+
+  /** Sends records to an access again, or for the first time: as an event of its own when they are not taken. */
+  send(access: string, records: readonly FrameRecord[], now: number): void {
+    if (records.length === 0 || this.#isTaken(access, records, now)) return;
+    this.event((at) => this.notTaken(access, records, at), now);
+  }
+
+  /** The timer of the transactions has rung. */
+  rang(now: number): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.event((at) => this.#exchange.tick(at), now);
+  }
+
+  /** The object was woken for what has expired. */
+  wake(now: number, over: () => void): void {
+    this.event(
+      (at) => {
+        this.#nextSweep = at;
+        this.#exchange.tick(at);
+      },
+      now,
+      { over },
+    );
+  }
+
+  /** Everything up to this sequence number survives the end of this process: true, or `done` is called. See {@link Pair.commit}. */
+  commit(sequence: number, now: number, done: (now: number) => void): boolean {
+    return this.#pair === undefined ? this.#writer.flushTogether(now, done) : this.#pair.commit(sequence, now, done);
+  }
+
+  /** What came of an event is on its way to the peer; `committed` is called when it is there. */
+  follow(now: number, committed: ((now: number) => void) | undefined): void {
+    if (this.#pair === undefined) committed?.(now);
+    else if (committed === undefined) this.#pair.look(now);
+    else this.#pair.follow(now, committed);
+  }
+
+  /** Transactions in progress keep the object awake; records that will expire one day only have it wake for a moment. */
+  arm(now: number): void {
+    const { timers, rest, alarm } = this.#ports;
+    const deadline = this.#exchange.nextDeadline();
+    if (deadline !== undefined) {
+      rest.end();
+      const at = Math.max(deadline, now + timerSpacingMs);
+      // One that rings too early finds nothing due, and the next is set.
+      if (this.#timerAt <= at) return;
+      this.#timerAt = at;
+      timers.set("transactions", at - now);
+      return;
+    }
+    rest.begin(this.#exchange.orphansUntil);
+    if (this.#timerAt !== Number.POSITIVE_INFINITY) timers.clear("transactions");
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    if (this.#exchange.store.size > this.#exchange.store.count("subscriber")) alarm.arm(now + sweepAlarmMs);
+  }
+
+  /** Carries out what the core wants. Called at the end of every event, and after what changes the core otherwise. */
+  carryOut(now: number, aftermath: Aftermath = nothingMore): void {
+    this.#sweep(now);
+    const early = new Outbox();
+    const late = new Outbox();
+    let sequence = 0;
+    for (let effects = this.#exchange.takeEffects(); effects.length > 0; effects = this.#exchange.takeEffects()) {
+      for (const effect of effects) sequence = Math.max(sequence, this.#sort(effect, early, late, now));
+    }
+    if (!late.isEmpty) return this.#leaveLate(early, late, sequence, now, aftermath);
+    const answer = early.take(aftermath.answering);
+    this.follow(now, aftermath.committed);
+    this.#send(early, now);
+    this.arm(now);
+    this.#writer.flushDue(now);
+    aftermath.over?.(answer, now);
+  }
+
+  #happen(run: (now: number) => void, now: number, aftermath: Aftermath): void {
+    try {
+      run(now);
+    } catch (error) {
+      this.#ports.log.threw(error);
+    }
+    this.carryOut(now, aftermath);
+  }
+
+  /** Some of what an event sends waits for a commit. */
+  #leaveLate(early: Outbox, late: Outbox, sequence: number, now: number, { answering, committed, over }: Aftermath): void {
+    const answer = early.take(answering);
+    // Before anything is written: the output gate holds back what is sent after a write, until it is on disk.
+    this.#send(early, now);
+    this.arm(now);
+    const wait = new Wait(() => {
+      answer.push(...late.take(answering));
+      this.release.add(late, over === undefined ? undefined : (at) => over(answer, at));
+    });
+    wait.for(this.commit(sequence, now, wait.done));
+    wait.for(this.#writer.flushShortened(now, wait.done));
+    this.follow(now, committed);
+    this.#writer.flushLater();
+    if (!wait.isOver) return;
+    answer.push(...late.take(answering));
+    this.#send(late, now);
+    over?.(answer, now);
+  }
+
+  /** Returns the sequence number that must be committed first; 0: none. */
+  #sort(effect: Effect, early: Outbox, late: Outbox, now: number): number {
+    const { log, others } = this.#ports;
+    switch (effect.type) {
+      case "send": {
+        const { access, record, commit } = effect;
+        if (isLine(access) || this.#backhauls.has(access)) (commit === undefined ? early : late).add(access, record);
+        else this.notTaken(access, [record], now);
+        return commit ?? 0;
+      }
+      case "log":
+        log.warn(effect.text);
+        return 0;
+      case "credentials": {
+        const { addressOfRecord, exchange } = effect;
+        others.credentials(addressOfRecord, exchange, (answer, answeredAt) =>
+          this.event((at) => this.#exchange.credentials(addressOfRecord, answer, at), answeredAt),
+        );
+        return 0;
+      }
+      case "flows": {
+        const { addressOfRecord, exchange, reference } = effect;
+        others.flows(addressOfRecord, exchange, (answer, answeredAt) =>
+          this.event((at) => this.#exchange.flows(reference, answer, at), answeredAt),
+        );
+        return 0;
+      }
+    }
+    return effect satisfies never;
+  }
+
+  #send(outbox: Outbox, now: number): void {
+    for (const [access, records] of outbox.entries()) this.send(access, records, now);
+  }
+
+  #isTaken(access: string, records: readonly FrameRecord[], now: number): boolean {
+    try {
+      return isLine(access) ? this.lines.send(access, records, now) : this.#backhauls.send(access, records, now);
+    } catch (error) {
+      this.#ports.log.threw(error);
+      return false;
+    }
+  }
+
+  #sweep(now: number): void {
+    if (now < this.#nextSweep) return;
+    this.#nextSweep = this.#exchange.sweep(now) ?? now + sweepMs;
+  }
+}

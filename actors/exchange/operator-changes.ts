@@ -1,0 +1,92 @@
+import type { SubscriberChange } from "../../sip/record/values.ts";
+import type { SubscriberCredentials } from "./credential-cache.ts";
+import type { DiskWriter } from "./disk-writer.ts";
+import type { EventRunner } from "./event-runner.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** `full`: the disk has no room, and nothing has changed. */
+export type ChangeOutcome = "done" | "full";
+
+export type OperatorChangesOptions = {
+  readonly exchange: Exchange;
+  readonly writer: DiskWriter;
+  readonly events: EventRunner;
+  /** Whether there is a peer that is to have everything too. */
+  readonly isPaired: boolean;
+};
+
+type Change = {
+  /** So many records at most. */
+  readonly records: number;
+  readonly run: (now: number) => void;
+  readonly undo: (now: number) => void;
+  readonly done: (outcome: ChangeOutcome) => void;
+};
+
+/** What an operator changes of an exchange: its subscribers. It is on the disk and at the peer before it is answered, or nothing has changed. */
+export class OperatorChanges {
+  readonly #options: OperatorChangesOptions;
+
+  constructor(options: OperatorChangesOptions) {
+    this.#options = options;
+  }
+
+  /** Adds or replaces subscribers. `done` is told how many were replaced. */
+  put(changes: readonly SubscriberChange[], now: number, done: (replaced: number | "full") => void): void {
+    const { exchange } = this.#options;
+    const before: { readonly aor: string; readonly known: SubscriberCredentials | undefined }[] = [];
+    const run = (at: number): void => {
+      for (const { aor, ...credentials } of changes) {
+        before.push({ aor, known: exchange.store.subscriber(aor) });
+        exchange.putSubscriber(aor, credentials, at);
+      }
+    };
+    const undo = (at: number): void => {
+      for (const { aor, known } of before) {
+        if (known === undefined) exchange.removeSubscriber(aor, at);
+        else exchange.putSubscriber(aor, known, at);
+      }
+    };
+    const told = (outcome: ChangeOutcome): void =>
+      done(outcome === "full" ? outcome : before.filter(({ known }) => known !== undefined).length);
+    this.#askForRoom({ records: changes.length, run, undo, done: told }, now);
+  }
+
+  /** Removes a subscriber. `done` is told whether there was one. */
+  remove(addressOfRecord: string, now: number, done: (wasThere: boolean | "full") => void): void {
+    const { exchange } = this.#options;
+    let known: SubscriberCredentials | undefined;
+    const run = (at: number): void => {
+      known = exchange.store.subscriber(addressOfRecord);
+      exchange.removeSubscriber(addressOfRecord, at);
+    };
+    const undo = (at: number): void => {
+      if (known !== undefined) exchange.putSubscriber(addressOfRecord, known, at);
+    };
+    this.#askForRoom({ records: 1, run, undo, done: (outcome) => done(outcome === "full" ? outcome : known !== undefined) }, now);
+  }
+
+  #askForRoom(change: Change, now: number): void {
+    const { writer, events } = this.#options;
+    writer.hasRoom(change.records, now, (isRoom, toldAt) => {
+      if (isRoom) events.event(change.run, toldAt, { over: (_answer, at) => this.#write(change, at) });
+      else change.done("full");
+    });
+  }
+
+  /** Somebody else may have taken the room before this is written: then it is taken back. */
+  #write(change: Change, now: number): void {
+    const { exchange, writer, events } = this.#options;
+    const written = (at: number): void => {
+      if (writer.isFull && exchange.store.hasDirty) events.event(change.undo, at, { over: () => change.done("full") });
+      else this.#commit(change, at);
+    };
+    if (writer.flush(now, written)) written(now);
+  }
+
+  #commit({ done }: Change, now: number): void {
+    const { exchange, events, isPaired } = this.#options;
+    const committed = (): void => done("done");
+    if (!isPaired || events.commit(exchange.store.sequence, now, committed)) committed();
+  }
+}

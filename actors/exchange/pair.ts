@@ -1,0 +1,229 @@
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/pair-batch.ts";
+import { PairLink, type PairEffect, type PairState } from "../../cluster/replication/pair-link.ts";
+import { isParseError } from "../../sip/errors.ts";
+import type { Memory } from "../../sip/record/memory.ts";
+import type { RecordStore } from "../../sip/record/record-store.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
+import type { DiskWriter } from "./disk-writer.ts";
+import { Gate } from "./gate.ts";
+import type { ExchangePorts } from "./ports.ts";
+import type { Release } from "./release.ts";
+
+export type PairOptions = {
+  readonly cell: string;
+  /** The cell of the other replica. */
+  readonly peer: string;
+  readonly exchange: number;
+  readonly boot: string;
+  readonly map: ClusterMap;
+  readonly store: RecordStore;
+  readonly ports: Pick<ExchangePorts, "timers" | "soon" | "peer" | "log">;
+  readonly writer: DiskWriter;
+  readonly release: Release;
+  readonly apply: (record: StateRecord, now: number) => void;
+  readonly memory: () => Memory;
+  /** The peer has told everything, and how far back that goes. */
+  readonly remember: (pair: Memory) => void;
+  /** Until when everything is known that the peer has made, ms; `Infinity`: and it goes on so. */
+  readonly known: (until: number) => void;
+  /** The replica is something else to its peer than it was. */
+  readonly changed: (state: PairState, cause: string, now: number) => void;
+};
+
+type Commit = { readonly sequence: number; readonly done: (now: number) => void };
+
+/**
+ * One replica's side of its pair: the link to the peer (cluster/replication) and what it wants done; what waits for commits; and the gate, before which
+ * input waits while this replica must not serve.
+ */
+export class Pair {
+  readonly #options: PairOptions;
+  readonly #link: PairLink;
+  readonly #gate: Gate;
+  #commits: Commit[] = [];
+  #timerAt = Number.POSITIVE_INFINITY;
+  #sequence: number;
+  #isSettling = false;
+
+  constructor(options: PairOptions, now: number) {
+    this.#options = options;
+    const { cell, boot, map, store, memory, ports } = options;
+    this.#gate = new Gate(ports.soon);
+    this.#sequence = store.sequence;
+    this.#link = new PairLink(
+      { cell, boot, ackTimeoutMs: map.replication.ackTimeoutMs, leaseMs: leaseMsOf(map.heartbeat), memory },
+      store,
+      now,
+    );
+  }
+
+  get state(): PairState {
+    return this.#link.state;
+  }
+
+  get isServing(): boolean {
+    return this.#link.isServing;
+  }
+
+  /** Speaks to the peer for the first time. */
+  start(now: number): void {
+    this.#settle(now);
+  }
+
+  /** Whether an input may be processed now. False: {@link keep} it, for it comes behind all that waits already. */
+  admits(now: number): boolean {
+    if (this.#gate.isEmpty && this.#link.admit(now)) return true;
+    this.#settle(now);
+    return false;
+  }
+
+  /** See {@link Gate.keep}. */
+  keep(input: (now: number) => void, isBounded: boolean): boolean {
+    return this.#gate.keep(input, isBounded);
+  }
+
+  /**
+   * True: everything up to this sequence number of the store would survive the end of this process. The peer has it, or the disk. Else `done` is
+   * called when that is so.
+   */
+  commit(sequence: number, now: number, done: (now: number) => void): boolean {
+    const verdict = this.#link.commit(sequence, now);
+    let isDone = true;
+    if (verdict === "disk") isDone = this.#options.writer.flushTogether(now, done);
+    else if (verdict === "wait") {
+      isDone = false;
+      this.#commits.push({ sequence, done });
+    }
+    this.#sequence = this.#options.store.sequence;
+    this.#settle(now);
+    return isDone;
+  }
+
+  /**
+   * An event is over: what it changed leaves soon. Calls back when everything that has changed is at the peer, or when there is no peer
+   * to wait for: now, perhaps.
+   */
+  follow(now: number, done: (now: number) => void): void {
+    this.look(now);
+    if (this.#link.follow(this.#sequence, now) === "done") done(now);
+    else this.#commits.push({ sequence: this.#sequence, done });
+    this.#settle(now);
+  }
+
+  /** An event is over: what it changed leaves soon. */
+  look(now: number): void {
+    const { sequence } = this.#options.store;
+    if (sequence === this.#sequence) return;
+    this.#sequence = sequence;
+    this.#link.changed(now);
+    this.#settle(now);
+  }
+
+  /** A batch of the peer's. Returns the answer; undefined: that was no batch of the peer's. */
+  take(text: string, now: number): string | undefined {
+    const { peer, exchange, ports, apply, store } = this.#options;
+    const batch = parseBatch(text);
+    if (isParseError(batch) || batch.cell !== peer) return undefined;
+    if (batch.unreadable > 0) ports.log.error(`exchange ${exchange}: ${batch.unreadable} records of the pair are unreadable`);
+    const { answer, records } = this.#link.receive(batch, now);
+    for (const record of records) apply(record, now);
+    this.#sequence = store.sequence;
+    this.#link.applied(now);
+    this.#settle(now);
+    return serializeAnswer(answer);
+  }
+
+  /** The peer has answered a batch. */
+  answered(id: number, text: string, now: number): void {
+    const answer = parseAnswer(text);
+    if (isParseError(answer)) this.#link.failed(id, false, now);
+    else this.#link.answered(id, answer, now);
+    this.#settle(now);
+  }
+
+  /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow. */
+  failed(id: number, isRefused: boolean, cause: string, now: number): void {
+    this.#link.failed(id, isRefused, now, cause);
+    this.#settle(now);
+  }
+
+  /** What the core group says of the peer's cell. */
+  see(isUp: boolean, heartbeat: ClusterMap["heartbeat"], now: number): void {
+    this.#link.configure(this.#options.map.replication.ackTimeoutMs, leaseMsOf(heartbeat));
+    this.#link.see(isUp, now);
+    this.#settle(now);
+  }
+
+  /** The timer `pair` has rung. */
+  rang(now: number): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#link.tick(now);
+    this.#settle(now);
+  }
+
+  /** What an effect brings about may call again: the outermost call carries everything out, in order. */
+  #settle(now: number): void {
+    if (this.#isSettling) return;
+    this.#isSettling = true;
+    try {
+      for (let effects = this.#link.takeEffects(); effects.length > 0; effects = this.#link.takeEffects()) {
+        for (const effect of effects) this.#carryOut(effect, now);
+      }
+    } finally {
+      this.#isSettling = false;
+    }
+    this.#arm(now);
+  }
+
+  #carryOut(effect: PairEffect, now: number): void {
+    const { ports, changed, known, remember } = this.#options;
+    switch (effect.type) {
+      case "send":
+        return ports.peer.send(effect.id, effect.text);
+      case "abandon":
+        return ports.peer.abandon(effect.id);
+      case "state":
+        return changed(effect.state, effect.cause, now);
+      case "known":
+        return known(effect.until);
+      case "memory":
+        return remember(effect.memory);
+      case "committed":
+        return this.#committed(effect.sequence, effect.needsDisk, now);
+      case "open":
+        return this.#gate.open();
+    }
+    return effect satisfies never;
+  }
+
+  #committed(sequence: number, needsDisk: boolean, now: number): void {
+    if (!needsDisk || this.#options.writer.flush(now, () => this.#resolve(sequence))) this.#resolve(sequence);
+  }
+
+  #resolve(sequence: number): void {
+    // Sequence numbers only rise: those that are done come first.
+    let count = 0;
+    while (count < this.#commits.length && (this.#commits[count]?.sequence ?? 0) <= sequence) count += 1;
+    for (const { done } of this.#commits.splice(0, count)) this.#options.release.committed(done);
+  }
+
+  #arm(now: number): void {
+    const { timers } = this.#options.ports;
+    const deadline = this.#link.nextDeadline();
+    if (deadline === undefined) {
+      if (this.#timerAt !== Number.POSITIVE_INFINITY) timers.clear("pair");
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      return;
+    }
+    // One that rings too early finds nothing due, and the next is set.
+    if (this.#timerAt <= deadline) return;
+    this.#timerAt = deadline;
+    timers.set("pair", Math.max(1, deadline - now));
+  }
+}
+
+/** After so long without a word from its peer a replica may be one that everybody believes dead. */
+function leaseMsOf({ periodMs, missed }: ClusterMap["heartbeat"]): number {
+  return periodMs * missed;
+}

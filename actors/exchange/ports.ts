@@ -1,0 +1,151 @@
+import type { SeenCause } from "../../cluster/group/view.ts";
+import type { PairState } from "../../cluster/replication/pair-link.ts";
+import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
+import type { Listener } from "../../sip/flow/flow.ts";
+import type { Memory } from "../../sip/record/memory.ts";
+import type { Rows } from "../../sip/record/record-store.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
+import type { SubscriberCredentials } from "./credential-cache.ts";
+
+/**
+ * What an exchange actor needs of the process that it lives in. A port never calls back before it has returned, unless it says so. Every call back
+ * says the time, ms since the epoch.
+ */
+export type ExchangePorts = {
+  readonly timers: TimerPort;
+  /** Runs when the present event is over and before the next one: a microtask. */
+  readonly soon: (run: (now: number) => void) => void;
+  readonly alarm: AlarmPort;
+  readonly rest: RestPort;
+  readonly disk: DiskPort;
+  readonly boots: BootsPort;
+  readonly room: RoomPort;
+  readonly peer: PeerPort;
+  readonly lines: LinePort;
+  readonly others: OtherExchangesPort;
+  readonly coreGroup: CoreGroupPort;
+  readonly log: LogPort;
+};
+
+/**
+ * What an actor waits for: transactions, its peer, a write that is due, a write that commits share. Each rings once, as `ring` of the actor.
+ */
+export type ExchangeTimer = "transactions" | "pair" | "flush" | "group";
+
+/** Timers keep an object awake. */
+export type TimerPort = {
+  /** Rings after so many ms; in the place of what this timer was set to. */
+  set(timer: ExchangeTimer, ms: number): void;
+  clear(timer: ExchangeTimer): void;
+};
+
+/** Wakes an object that sleeps. */
+export type AlarmPort = {
+  /** Rings at this time at the latest, as `alarmRang` of the actor. */
+  arm(at: number): void;
+};
+
+/** What a replica that sleeps has lost nothing of: it outlives the actor, and ends with the process. */
+export type RestPort = {
+  /** Nothing is in progress. `orphansUntil`: what the next start of this actor is to be given. Called with every event. */
+  begin(orphansUntil: number): void;
+  /** Something is. */
+  end(): void;
+};
+
+/** All of it happens within the call. */
+export type DiskPort = {
+  /** How far the memory of this disk's replica goes back. Undefined: this is the first start with it. */
+  readMemory(): Memory | undefined;
+  /** Is written with the next records. */
+  setMemory(memory: Memory): void;
+  read(): Iterable<StateRecord>;
+  /** Throws when the disk does not take it: then this actor is over, because its memory counts as written what is not. */
+  write(rows: Rows): void;
+  /** What the next write may write beside what it is given. */
+  readonly cleaningOctets: number;
+};
+
+/** Which start of each access was met last. It outlives the actor. */
+export type BootsPort = {
+  of(access: string): string | undefined;
+  /** Known from now on; written when there is room. */
+  keep(access: string, boot: string): void;
+};
+
+/** Whether the disk has room. */
+export type RoomPort = {
+  /** As it was found when it was asked last. */
+  readonly isFull: boolean;
+  /** Whether so many octets may be written now. True: yes, and `told` is not called. Else it is called, and a write has to be done within that call. */
+  ask(octets: number, told: (isRoom: boolean, now: number) => void): boolean;
+  /** The same while nothing else may happen, at the start. */
+  askInside(octets: number, told: (isRoom: boolean, now: number) => void): boolean;
+};
+
+/** The other replica. */
+export type PeerPort = {
+  /** Brings a batch to it. What became of it is told to the actor: `peerAnswered` or `peerFailed`. */
+  send(id: number, batch: string): void;
+  /** Nobody waits for that answer any more. Nothing is told. */
+  abandon(id: number): void;
+};
+
+export type LinePort = {
+  /** Brings a frame to a line. `done` gets the frame that answers it; undefined: the line did not take it, or not in time. */
+  bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined, now: number) => void): void;
+};
+
+/** Questions to the other exchanges. Not answered in time they are answered with `unavailable`. */
+export type OtherExchangesPort = {
+  credentials(
+    addressOfRecord: string,
+    exchange: number,
+    answered: (answer: SubscriberCredentials | "unknown" | "unavailable", now: number) => void,
+  ): void;
+  flows(addressOfRecord: string, exchange: number, answered: (answer: readonly PhoneFlow[] | "unavailable", now: number) => void): void;
+};
+
+export type CoreGroupPort = {
+  /** Asks for the view, which is told to the actor: `setFirstView`. `isSyncing`: `caughtUp` will follow. */
+  askForView(isSyncing: boolean): void;
+  /** This replica has caught up with its peer. */
+  caughtUp(): void;
+  /** A cell cannot be reached from here. */
+  suspect(cell: string, cause: SeenCause): void;
+  /** This replica is something else to its peer than it was. */
+  pairChanged(state: PairState, cause: string): void;
+};
+
+export type LogPort = {
+  warn(text: string): void;
+  error(text: string): void;
+  /** An invariant is broken. */
+  threw(error: unknown): void;
+};
+
+/** What must be known of a backhaul when the actor wakes: plain data. */
+export type BackhaulState = {
+  /** Undefined until the hello. */
+  readonly boot: string | undefined;
+  readonly access: string;
+  readonly listeners: readonly Listener[];
+  /** Numbers of the last frame sent and received. */
+  readonly sent: number;
+  readonly received: number;
+  /** The last frame that may be acknowledged: all that came of it is committed. */
+  readonly done: number;
+  /** The last acknowledgement sent. */
+  readonly acknowledged: number;
+  /** Whether it was told last that this replica serves; undefined: nothing yet. */
+  readonly toldServing: boolean | undefined;
+};
+
+/** The socket of one backhaul. */
+export type BackhaulSocket = {
+  /** False: it has died, and its end has not been told yet. */
+  send(frame: Uint8Array): boolean;
+  close(code: number, reason: string): void;
+  /** Keeps what an actor that wakes is given. Called with every frame. */
+  keep(state: BackhaulState): void;
+};

@@ -1,0 +1,257 @@
+import { createHmac } from "node:crypto";
+import type { BackhaulEnd } from "../../../actors/exchange/backhauls.ts";
+import { ExchangeActor } from "../../../actors/exchange/exchange-actor.ts";
+import type { BackhaulSocket, BackhaulState, ExchangePorts, ExchangeTimer } from "../../../actors/exchange/ports.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  isFrameError,
+  jsonOctets,
+  RecordKind,
+  type Frame,
+  type FrameRecord,
+} from "../../../cluster/backhaul/frame.ts";
+import { parseBatch, serializeAnswer, serializeBatch } from "../../../cluster/replication/pair-batch.ts";
+import { isParseError } from "../../../sip/errors.ts";
+import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
+import type { Memory } from "../../../sip/record/memory.ts";
+import type { StateRecord } from "../../../sip/record/state-record.ts";
+import { hash, listeners, startedAt, testMap } from "./harness.ts";
+
+const lineListeners = [{ transport: "WS", host: "example.test", port: 80 }] as const;
+
+export type ActorWorldOptions = {
+  /** Cell b has no replica. */
+  readonly isAlone?: boolean;
+  readonly disk?: readonly StateRecord[];
+};
+
+/** A gateway's side of one backhaul. */
+export class TestBackhaul implements BackhaulSocket {
+  readonly frames: Frame[] = [];
+  readonly closed: string[] = [];
+  readonly end: BackhaulEnd;
+  isDead = false;
+  kept: BackhaulState | undefined;
+  readonly #world: ActorWorld;
+  #seq = 0;
+
+  constructor(world: ActorWorld, access: string) {
+    this.#world = world;
+    this.end = world.actor.acceptBackhaul(access, this);
+  }
+
+  send(octets: Uint8Array): boolean {
+    if (this.isDead) return false;
+    this.#world.happened.push("send");
+    this.frames.push(frameOf(octets));
+    return true;
+  }
+
+  close(code: number, reason: string): void {
+    this.closed.push(`${code} ${reason}`);
+  }
+
+  keep(state: BackhaulState): void {
+    this.kept = state;
+  }
+
+  hello(access = "g1", boot = "boot1"): void {
+    this.give([{ kind: RecordKind.hello, key: access, octets: jsonOctets({ boot, listeners }) }]);
+  }
+
+  /** One frame with these records. */
+  give(records: readonly FrameRecord[], ack = this.frames.at(-1)?.seq ?? 0): void {
+    this.#seq += 1;
+    this.#world.take((now) => this.#world.actor.takeBackhaulFrame(this.end, encodeFrame(this.#seq, ack, records), now, () => {}));
+  }
+
+  message(key: string, text: string): void {
+    this.give([{ kind: RecordKind.message, key, octets: octetsOf(text) }]);
+  }
+
+  /** What was sent to phones, as text. */
+  get texts(): string[] {
+    return this.frames.flatMap(({ records }) => textsOf(records));
+  }
+}
+
+/** One exchange actor, its ports written down, and a peer that answers when it is told to. */
+export class ActorWorld {
+  readonly actor: ExchangeActor;
+  now = startedAt;
+  /** What happened at the ports, in order. */
+  readonly happened: string[] = [];
+  readonly timers = new Map<ExchangeTimer, number>();
+  readonly batches = new Map<number, string>();
+  readonly toLines: {
+    readonly access: string;
+    readonly frame: Frame;
+    readonly done: (answer: Uint8Array | undefined, now: number) => void;
+  }[] = [];
+  readonly thrown: unknown[] = [];
+  readonly warned: string[] = [];
+  rows = 0;
+  alarmAt: number | undefined;
+  resting: number | undefined;
+  /** Undefined: there is room. Else questions wait in `room`. */
+  isRoomKnown = true;
+  isFull = false;
+  readonly room: ((isRoom: boolean, now: number) => void)[] = [];
+  readonly #soon: ((now: number) => void)[] = [];
+  readonly #boots = new Map<string, string>();
+  readonly #disk: readonly StateRecord[];
+  #memory: Memory | undefined;
+
+  constructor({ isAlone = false, disk = [] }: ActorWorldOptions = {}) {
+    this.#disk = disk;
+    let ids = 0;
+    this.actor = new ExchangeActor(
+      {
+        exchange: 0,
+        cell: "a",
+        peer: isAlone ? undefined : "b",
+        boot: "ours",
+        map: testMap(),
+        orphansUntil: undefined,
+        lineListeners: () => lineListeners,
+      },
+      {
+        sign: (text) => createHmac("sha256", "test").update(text).digest("hex").slice(0, 20),
+        hash,
+        nextId: () => `id${String((ids += 1)).padStart(14, "0")}`,
+      },
+      this.#ports(),
+      this.now,
+    );
+    this.take((now) => this.actor.start(now));
+  }
+
+  /** Something reaches the actor; what it wants done soon is done. */
+  take(act: (now: number) => void): void {
+    act(this.now);
+    for (let run = this.#soon.shift(); run !== undefined; run = this.#soon.shift()) run(this.now);
+  }
+
+  /** Time goes on; timers ring. */
+  advance(ms: number): void {
+    const until = this.now + ms;
+    for (;;) {
+      const [next] = [...this.timers].toSorted(([, one], [, other]) => one - other);
+      if (next === undefined || next[1] > until) break;
+      this.now = Math.max(this.now, next[1]);
+      this.timers.delete(next[0]);
+      this.take((now) => this.actor.ring(next[0], now));
+    }
+    this.now = until;
+  }
+
+  /** The peer takes and answers every batch that is under way, and those that come of it. */
+  answerBatches(): void {
+    while (this.batches.size > 0) {
+      for (const [id, text] of this.batches) {
+        this.batches.delete(id);
+        const batch = parseBatch(text);
+        if (isParseError(batch)) throw new Error(batch.reason);
+        const received = batch.peerBoot === "peer" ? batch.sequence : 0;
+        this.take((now) => this.actor.peerAnswered(id, serializeAnswer({ boot: "peer", received, ahead: 0 }), now));
+      }
+    }
+  }
+
+  /** The peer is there, and has nothing. */
+  join(): this {
+    const header = { cell: "b", boot: "peer", peerBoot: "ours", after: 0, sequence: 0, isComplete: true };
+    this.take((now) => this.actor.takePeerBatch(serializeBatch(header, []), now));
+    this.answerBatches();
+    return this;
+  }
+
+  backhaul(access = "g1", boot = "boot1"): TestBackhaul {
+    const backhaul = new TestBackhaul(this, access);
+    backhaul.hello(access, boot);
+    return backhaul;
+  }
+
+  /** A frame of a line; the answers it gets, and why it was refused. */
+  lineFrame(access: string, records: readonly FrameRecord[], until?: number): { answers: (Frame | undefined)[]; refused: string[] } {
+    const got: { answers: (Frame | undefined)[]; refused: string[] } = { answers: [], refused: [] };
+    this.take((now) =>
+      this.actor.takeLineFrame({ access, octets: encodeFrame(1, 0, records), until }, now, {
+        answered: (frame) => got.answers.push(frame === undefined ? undefined : frameOf(frame)),
+        refused: (reason) => got.refused.push(reason),
+      }),
+    );
+    return got;
+  }
+
+  #ports(): ExchangePorts {
+    const ask = (_octets: number, told: (isRoom: boolean, now: number) => void): boolean => {
+      if (!this.isRoomKnown) this.room.push(told);
+      return this.isRoomKnown;
+    };
+    const isFull = (): boolean => this.isFull;
+    return {
+      timers: {
+        set: (timer, ms) => this.timers.set(timer, this.now + ms),
+        clear: (timer) => this.timers.delete(timer),
+      },
+      soon: (run) => this.#soon.push(run),
+      alarm: { arm: (at) => (this.alarmAt = at) },
+      rest: { begin: (orphansUntil) => (this.resting = orphansUntil), end: () => (this.resting = undefined) },
+      disk: {
+        readMemory: () => this.#memory,
+        setMemory: (memory) => (this.#memory = memory),
+        read: () => this.#disk,
+        write: ({ put, remove }) => {
+          if (put.length + remove.length === 0) return;
+          this.rows += put.length;
+          this.happened.push("write");
+        },
+        cleaningOctets: 0,
+      },
+      boots: { of: (access) => this.#boots.get(access), keep: (access, boot) => this.#boots.set(access, boot) },
+      room: {
+        ask,
+        askInside: ask,
+        get isFull() {
+          return isFull();
+        },
+      },
+      peer: {
+        send: (id, batch) => this.batches.set(id, batch),
+        abandon: (id) => this.batches.delete(id),
+      },
+      lines: { bring: (access, frame, done) => this.toLines.push({ access, frame: frameOf(frame), done }) },
+      others: {
+        credentials: (addressOfRecord) => this.happened.push(`credentials ${addressOfRecord}`),
+        flows: (addressOfRecord) => this.happened.push(`flows ${addressOfRecord}`),
+      },
+      coreGroup: {
+        askForView: (isSyncing) => this.happened.push(isSyncing ? "view, syncing" : "view"),
+        caughtUp: () => this.happened.push("caught up"),
+        suspect: (cell, cause) => this.happened.push(`suspect ${cell}: ${cause}`),
+        pairChanged: (state) => this.happened.push(state),
+      },
+      log: {
+        warn: (text) => this.warned.push(text),
+        error: (text) => this.warned.push(text),
+        threw: (error) => this.thrown.push(error),
+      },
+    };
+  }
+}
+
+export function frameOf(octets: Uint8Array): Frame {
+  const frame = decodeFrame(octets);
+  if (isFrameError(frame)) throw new Error(frame.frameError);
+  return frame;
+}
+
+export function textsOf(records: readonly FrameRecord[]): string[] {
+  return records.filter(({ kind }) => kind === RecordKind.send).map(({ octets }) => stringOf(octets));
+}
+
+export function messageOf(key: string, text: string): FrameRecord {
+  return { kind: RecordKind.message, key, octets: octetsOf(text) };
+}

@@ -1,0 +1,119 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { DiskWriter } from "../../../actors/exchange/disk-writer.ts";
+import type { ExchangeTimer } from "../../../actors/exchange/ports.ts";
+import { diskGroupMs } from "../../../actors/limits.ts";
+import { RecordStore, type Rows } from "../../../sip/record/record-store.ts";
+import { secretsOf } from "../../../sip/auth/digest.ts";
+import { makeVersion } from "../../../sip/record/version.ts";
+import { hash } from "./harness.ts";
+
+describe("a disk writer", () => {
+  let store: RecordStore;
+  let writer: DiskWriter;
+  let isRoomKnown: boolean;
+  let isFull: boolean;
+  const timers = new Map<ExchangeTimer, number>();
+  const asked: ((isRoom: boolean, now: number) => void)[] = [];
+  const written: Rows[] = [];
+  const done: string[] = [];
+  let changes = 0;
+  let ms = 0;
+
+  /** One more record to write. */
+  function change(name: string): void {
+    ms += 1;
+    const value = secretsOf(hash, name, "secret");
+    store.apply({ kind: "subscriber", key: name, version: makeVersion({ ms, counter: 0, cell: "a" }), value });
+  }
+
+  beforeEach(() => {
+    store = new RecordStore({ isPaired: true });
+    isRoomKnown = true;
+    isFull = false;
+    changes = 0;
+    for (const list of [asked, written, done]) list.length = 0;
+    timers.clear();
+    const ask = (_octets: number, told: (isRoom: boolean, now: number) => void): boolean => {
+      if (!isRoomKnown) asked.push(told);
+      return isRoomKnown;
+    };
+    writer = new DiskWriter({
+      store,
+      flushMs: 1_000,
+      disk: { readMemory: () => undefined, setMemory: () => {}, read: () => [], write: (rows) => written.push(rows), cleaningOctets: 0 },
+      room: {
+        ask,
+        askInside: ask,
+        get isFull() {
+          return isFull;
+        },
+      },
+      timers: { set: (timer, delay) => timers.set(timer, delay), clear: (timer) => timers.delete(timer) },
+      changed: () => (changes += 1),
+    });
+  });
+
+  const keys = (): string[][] => written.map(({ put }) => put.map(({ key }) => key));
+
+  it("writes at once when there is room, and plans no write for what is written", () => {
+    change("one");
+    writer.flushLater();
+    expect(timers.get("flush")).toBe(1_000);
+    expect(writer.flush(0)).toBe(true);
+    writer.flushLater();
+    expect([keys(), timers.size]).toEqual([[["one"]], 0]);
+  });
+
+  it("has commits of a moment share a write", () => {
+    expect(writer.flush(1_000)).toBe(true);
+    change("one");
+    expect(writer.flushTogether(1_005, () => done.push("one"))).toBe(false);
+    change("two");
+    expect(writer.flushTogether(1_010, () => done.push("two"))).toBe(false);
+    expect([timers.get("group"), done]).toEqual([diskGroupMs - 5, []]);
+    writer.groupRang(1_020);
+    expect([keys().at(-1), done]).toEqual([
+      ["one", "two"],
+      ["one", "two"],
+    ]);
+    expect(writer.flushTogether(2_000, () => done.push("three"))).toBe(true);
+  });
+
+  it("writes when it hears of room, and again what asked for a write meanwhile", () => {
+    isRoomKnown = false;
+    change("one");
+    expect(writer.flush(0, () => done.push("one"))).toBe(false);
+    change("two");
+    expect(writer.flush(0, () => done.push("two"))).toBe(false);
+    expect(asked).toHaveLength(1);
+    asked[0]?.(true, 5);
+    expect([keys(), done, asked.length]).toEqual([[["one", "two"]], [], 2]);
+    asked[1]?.(true, 6);
+    expect(done).toEqual(["one", "two"]);
+  });
+
+  it("tells that the disk is full and that it has room again, goes on, and tries again", () => {
+    isRoomKnown = false;
+    change("one");
+    writer.flush(0, () => done.push("one"));
+    isFull = true;
+    asked[0]?.(false, 5);
+    expect([keys(), done, changes, timers.get("flush")]).toEqual([[], ["one"], 1, 1_000]);
+    writer.flushRang(1_005);
+    isFull = false;
+    asked[1]?.(true, 1_006);
+    expect([keys(), changes, timers.size]).toEqual([[["one"]], 2, 1]);
+  });
+
+  it("tells whether there is room", () => {
+    const told: boolean[] = [];
+    writer.hasRoom(3, 0, (isRoom) => told.push(isRoom));
+    isRoomKnown = false;
+    writer.hasRoom(3, 0, (isRoom) => told.push(isRoom));
+    writer.hasRoomAtFirst(0, (isRoom) => told.push(isRoom));
+    expect(told).toEqual([true]);
+    isFull = true;
+    for (const answer of asked) answer(false, 0);
+    expect([told, changes]).toEqual([[true, false, false], 1]);
+  });
+});

@@ -1,0 +1,56 @@
+import type { PeerPort } from "../../actors/exchange/ports.ts";
+import { otherVersionCause, refusedCause } from "../../cluster/replication/pair-link.ts";
+import { CellAnswerError, OtherVersionError } from "../cells.ts";
+import type { PairQuestion } from "./pair-socket.ts";
+
+export type PeerBatchesOptions = {
+  /** Brings a batch to the peer. Its answer rejects when there is none. */
+  readonly call: (batch: Uint8Array) => PairQuestion;
+  readonly answered: (id: number, answer: string, now: number) => void;
+  readonly failed: (id: number, isRefused: boolean, cause: string, now: number) => void;
+};
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Batches under way to the peer. */
+export class PeerBatches implements PeerPort {
+  readonly #options: PeerBatchesOptions;
+  readonly #questions = new Map<number, PairQuestion>();
+  #lastError = "";
+
+  constructor(options: PeerBatchesOptions) {
+    this.#options = options;
+  }
+
+  /** What the last batch that was not answered met; empty: none has failed. */
+  get lastError(): string {
+    return this.#lastError;
+  }
+
+  send(id: number, batch: string): void {
+    void this.#ask(id, encoder.encode(batch));
+  }
+
+  abandon(id: number): void {
+    this.#questions.get(id)?.abandon();
+    this.#questions.delete(id);
+  }
+
+  async #ask(id: number, batch: Uint8Array): Promise<void> {
+    const question = this.#options.call(batch);
+    this.#questions.set(id, question);
+    let answer: string;
+    try {
+      answer = decoder.decode(await question.answer);
+    } catch (error) {
+      if (!this.#questions.delete(id)) return;
+      this.#lastError = error instanceof Error ? error.message : String(error);
+      // Who answers with an error is there, and may be well again with the next batch.
+      const cause = error instanceof OtherVersionError ? otherVersionCause : refusedCause;
+      this.#options.failed(id, !(error instanceof CellAnswerError), cause, Date.now());
+      return;
+    }
+    if (this.#questions.delete(id)) this.#options.answered(id, answer, Date.now());
+  }
+}
