@@ -1,11 +1,12 @@
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import { diskGroupMs, recordOctetsUsual } from "../limits.ts";
-import type { DiskPort, RoomPort, TimerPort } from "./ports.ts";
+import type { Timer } from "../timer.ts";
+import type { DiskPort, MakeTimer, RoomPort } from "./ports.ts";
 
 export type DiskWriterOptions = {
   readonly disk: DiskPort;
   readonly room: RoomPort;
-  readonly timers: TimerPort;
+  readonly timer: MakeTimer;
   readonly store: RecordStore;
   readonly flushMs: number;
   /** The disk has become full, or has room again. */
@@ -20,8 +21,12 @@ type Written = (now: number) => void;
  */
 export class DiskWriter {
   readonly #options: DiskWriterOptions;
+  /** For the write that is due. */
+  readonly #flushTimer: Timer;
   #isPlanned = false;
   #flushedAt = 0;
+  /** For the write that commits share. */
+  readonly #groupTimer: Timer;
   /** Who waits for the write that commits share, when that has not come yet. */
   #sharing: Written[] | undefined;
   /** Who waits for a write that waits for an answer about room. */
@@ -32,6 +37,11 @@ export class DiskWriter {
   constructor(options: DiskWriterOptions) {
     this.#options = options;
     this.#wasFull = options.room.isFull;
+    this.#flushTimer = options.timer((now) => {
+      this.#isPlanned = false;
+      this.flush(now);
+    });
+    this.#groupTimer = options.timer((now) => this.#writeShared(now));
   }
 
   /** There is no room: what is dirty is in memory only. */
@@ -41,7 +51,7 @@ export class DiskWriter {
 
   /** Writes what has changed, if there is room; else it is tried again. */
   flush(now: number, written?: Written): boolean {
-    if (this.#isPlanned) this.#options.timers.clear("flush");
+    if (this.#isPlanned) this.#flushTimer.clear();
     this.#isPlanned = false;
     this.#flushedAt = now;
     if (this.#flushing !== undefined) this.#isAgain = true;
@@ -62,7 +72,7 @@ export class DiskWriter {
       const waitMs = Math.min(this.#flushedAt + diskGroupMs - now, diskGroupMs);
       if (waitMs <= 0) return this.flush(now, written);
       this.#sharing = [];
-      this.#options.timers.set("group", waitMs);
+      this.#groupTimer.set(waitMs);
     }
     this.#sharing.push(written);
     return false;
@@ -70,10 +80,10 @@ export class DiskWriter {
 
   /** Within flushMs. As long as something is to be written the timer keeps the object awake: its memory may be the only place. */
   flushLater(): void {
-    const { store, flushMs, timers } = this.#options;
+    const { store, flushMs } = this.#options;
     if (this.#isPlanned || !store.hasDirty) return;
     this.#isPlanned = true;
-    timers.set("flush", flushMs);
+    this.#flushTimer.set(flushMs);
   }
 
   /**
@@ -88,22 +98,6 @@ export class DiskWriter {
   /** The same for commits. True as well when there was no such end. */
   flushShortened(now: number, written: Written): boolean {
     return !this.#options.store.takeShortened() || this.flushTogether(now, written);
-  }
-
-  /** The timer `flush` has rung. */
-  flushRang(now: number): void {
-    this.#isPlanned = false;
-    this.flush(now);
-  }
-
-  /** The timer `group` has rung. */
-  groupRang(now: number): void {
-    const sharing = this.#sharing ?? [];
-    this.#sharing = undefined;
-    const callAll = (at: number): void => {
-      for (const written of sharing) written(at);
-    };
-    if (this.flush(now, callAll)) callAll(now);
   }
 
   /** Tells, now or later, whether something may be written now that must be kept or refused, with so many records more. */
@@ -122,6 +116,15 @@ export class DiskWriter {
       told(isRoom, at);
     };
     if (this.#options.room.askInside(this.#octets(), answered)) answered(true, now);
+  }
+
+  #writeShared(now: number): void {
+    const sharing = this.#sharing ?? [];
+    this.#sharing = undefined;
+    const callAll = (at: number): void => {
+      for (const written of sharing) written(at);
+    };
+    if (this.flush(now, callAll)) callAll(now);
   }
 
   readonly #roomTold = (isRoom: boolean, now: number): void => {

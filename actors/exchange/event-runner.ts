@@ -2,6 +2,7 @@ import { jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul
 import { isLine } from "../../sip/flow/flow.ts";
 import { sweepMs } from "../../sip/limits.ts";
 import { sweepAlarmMs, timerSpacingMs } from "../limits.ts";
+import type { Timer } from "../timer.ts";
 import type { Backhauls } from "./backhauls.ts";
 import type { DiskWriter } from "./disk-writer.ts";
 import type { Effect } from "./effects.ts";
@@ -45,7 +46,9 @@ export class EventRunner {
   readonly lines: LineCouriers;
   readonly release: Release;
   #pair: Pair | undefined;
-  /** What the timer of the transactions is set to, ms. */
+  /** For transactions. */
+  readonly #timer: Timer;
+  /** What it is set to, ms. */
   #timerAt = Number.POSITIVE_INFINITY;
   /** When records are to be looked at for what has expired, ms. */
   #nextSweep = 0;
@@ -55,6 +58,7 @@ export class EventRunner {
     this.#writer = writer;
     this.#backhauls = backhauls;
     this.#ports = ports;
+    this.#timer = ports.timer((now) => this.#rang(now));
     const threw = (error: unknown): void => ports.log.threw(error);
     this.lines = new LineCouriers({
       lines: ports.lines,
@@ -125,12 +129,6 @@ export class EventRunner {
     this.event((at) => this.notTaken(access, records, at), now);
   }
 
-  /** The timer of the transactions has rung. */
-  rang(now: number): void {
-    this.#timerAt = Number.POSITIVE_INFINITY;
-    this.event((at) => this.#exchange.tick(at), now);
-  }
-
   /** The object was woken for what has expired. */
   wake(now: number, over: () => void): void {
     this.event(
@@ -157,7 +155,7 @@ export class EventRunner {
 
   /** Transactions in progress keep the object awake; records that will expire one day only have it wake for a moment. */
   arm(now: number): void {
-    const { timers, rest, alarm } = this.#ports;
+    const { rest, alarm } = this.#ports;
     const deadline = this.#exchange.nextDeadline();
     if (deadline !== undefined) {
       rest.end();
@@ -165,11 +163,11 @@ export class EventRunner {
       // One that rings too early finds nothing due, and the next is set.
       if (this.#timerAt <= at) return;
       this.#timerAt = at;
-      timers.set("transactions", at - now);
+      this.#timer.set(at - now);
       return;
     }
     rest.begin(this.#exchange.orphansUntil);
-    if (this.#timerAt !== Number.POSITIVE_INFINITY) timers.clear("transactions");
+    if (this.#timerAt !== Number.POSITIVE_INFINITY) this.#timer.clear();
     this.#timerAt = Number.POSITIVE_INFINITY;
     if (this.#exchange.store.size > this.#exchange.store.count("subscriber")) alarm.arm(now + sweepAlarmMs);
   }
@@ -190,6 +188,11 @@ export class EventRunner {
     this.arm(now);
     this.#writer.flushDue(now);
     aftermath.over?.(answer, now);
+  }
+
+  #rang(now: number): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.event((at) => this.#exchange.tick(at), now);
   }
 
   #happen(run: (now: number) => void, now: number, aftermath: Aftermath): void {

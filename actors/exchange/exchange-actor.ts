@@ -14,7 +14,7 @@ import { Exchange, type ExchangeTools } from "./exchange.ts";
 import { framesOf } from "./frames-of.ts";
 import { OperatorChanges } from "./operator-changes.ts";
 import { Pair } from "./pair.ts";
-import type { BackhaulSocket, BackhaulState, ExchangePorts, ExchangeTimer } from "./ports.ts";
+import type { BackhaulSocket, BackhaulState, ExchangePorts } from "./ports.ts";
 
 export type ExchangeActorOptions = {
   readonly exchange: number;
@@ -77,8 +77,8 @@ export class ExchangeActor {
     this.exchange = new Exchange({ exchange, cell, map, orphansUntil }, tools, now);
     this.#restore(now);
     const { store } = this.exchange;
-    const { disk, room, timers } = ports;
-    this.#writer = new DiskWriter({ disk, room, timers, store, flushMs: map.flushMs, changed: () => this.#fence() });
+    const { disk, room, timer } = ports;
+    this.#writer = new DiskWriter({ disk, room, timer, store, flushMs: map.flushMs, changed: () => this.#fence() });
     this.#backhauls = new Backhauls(ports.boots);
     this.#events = new EventRunner({ exchange: this.exchange, writer: this.#writer, backhauls: this.#backhauls, ports });
     this.#pair = peer === undefined ? undefined : this.#pairWith(peer, now);
@@ -116,21 +116,6 @@ export class ExchangeActor {
   /** Tells whether there is room on the disk, asked while nothing else may happen: nothing is promised before it is known whether it can be kept. */
   askForRoomAtFirst(now: number, told: () => void): void {
     this.#writer.hasRoomAtFirst(now, told);
-  }
-
-  /** A timer has rung. */
-  ring(timer: ExchangeTimer, now: number): void {
-    switch (timer) {
-      case "transactions":
-        return this.#events.rang(now);
-      case "pair":
-        return this.#pair?.rang(now);
-      case "flush":
-        return this.#writer.flushRang(now);
-      case "group":
-        return this.#writer.groupRang(now);
-    }
-    return timer satisfies never;
   }
 
   /** The alarm has rung. `over` is called when what is due has been done. */

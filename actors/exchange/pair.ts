@@ -5,6 +5,7 @@ import { isParseError } from "../../sip/errors.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
+import type { Timer } from "../timer.ts";
 import type { DiskWriter } from "./disk-writer.ts";
 import { Gate } from "./gate.ts";
 import type { ExchangePorts } from "./ports.ts";
@@ -18,7 +19,7 @@ export type PairOptions = {
   readonly boot: string;
   readonly map: ClusterMap;
   readonly store: RecordStore;
-  readonly ports: Pick<ExchangePorts, "timers" | "soon" | "peer" | "log">;
+  readonly ports: Pick<ExchangePorts, "timer" | "soon" | "peer" | "log">;
   readonly writer: DiskWriter;
   readonly release: Release;
   readonly apply: (record: StateRecord, now: number) => void;
@@ -41,6 +42,7 @@ export class Pair {
   readonly #options: PairOptions;
   readonly #link: PairLink;
   readonly #gate: Gate;
+  readonly #timer: Timer;
   #commits: Commit[] = [];
   #timerAt = Number.POSITIVE_INFINITY;
   #sequence: number;
@@ -50,6 +52,7 @@ export class Pair {
     this.#options = options;
     const { cell, boot, map, store, memory, ports } = options;
     this.#gate = new Gate(ports.soon);
+    this.#timer = ports.timer((at) => this.#rang(at));
     this.#sequence = store.sequence;
     this.#link = new PairLink(
       { cell, boot, ackTimeoutMs: map.replication.ackTimeoutMs, leaseMs: leaseMsOf(map.heartbeat), memory },
@@ -155,13 +158,6 @@ export class Pair {
     this.#settle(now);
   }
 
-  /** The timer `pair` has rung. */
-  rang(now: number): void {
-    this.#timerAt = Number.POSITIVE_INFINITY;
-    this.#link.tick(now);
-    this.#settle(now);
-  }
-
   /** What an effect brings about may call again: the outermost call carries everything out, in order. */
   #settle(now: number): void {
     if (this.#isSettling) return;
@@ -208,18 +204,23 @@ export class Pair {
     for (const { done } of this.#commits.splice(0, count)) this.#options.release.committed(done);
   }
 
+  #rang(now: number): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#link.tick(now);
+    this.#settle(now);
+  }
+
   #arm(now: number): void {
-    const { timers } = this.#options.ports;
     const deadline = this.#link.nextDeadline();
     if (deadline === undefined) {
-      if (this.#timerAt !== Number.POSITIVE_INFINITY) timers.clear("pair");
+      if (this.#timerAt !== Number.POSITIVE_INFINITY) this.#timer.clear();
       this.#timerAt = Number.POSITIVE_INFINITY;
       return;
     }
     // One that rings too early finds nothing due, and the next is set.
     if (this.#timerAt <= deadline) return;
     this.#timerAt = deadline;
-    timers.set("pair", Math.max(1, deadline - now));
+    this.#timer.set(Math.max(1, deadline - now));
   }
 }
 

@@ -5,14 +5,18 @@ import type { Listener } from "../../sip/flow/flow.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
+import type { Timer } from "../timer.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
+
+/** Makes a timer that does this. It keeps an object awake. */
+export type MakeTimer = (run: (now: number) => void) => Timer;
 
 /**
  * What an exchange actor needs of the process that it lives in. A port never calls back before it has returned, unless it says so. Every call back
  * says the time, ms since the epoch.
  */
 export type ExchangePorts = {
-  readonly timers: TimerPort;
+  readonly timer: MakeTimer;
   /** Runs when the present event is over and before the next one: a microtask. */
   readonly soon: (run: (now: number) => void) => void;
   readonly alarm: AlarmPort;
@@ -25,18 +29,6 @@ export type ExchangePorts = {
   readonly others: OtherExchangesPort;
   readonly coreGroup: CoreGroupPort;
   readonly log: LogPort;
-};
-
-/**
- * What an actor waits for: transactions, its peer, a write that is due, a write that commits share. Each rings once, as `ring` of the actor.
- */
-export type ExchangeTimer = "transactions" | "pair" | "flush" | "group";
-
-/** Timers keep an object awake. */
-export type TimerPort = {
-  /** Rings after so many ms; in the place of what this timer was set to. */
-  set(timer: ExchangeTimer, ms: number): void;
-  clear(timer: ExchangeTimer): void;
 };
 
 /** Wakes an object that sleeps. */

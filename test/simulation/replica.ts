@@ -13,9 +13,9 @@ import { cellOfLine } from "../../sip/flow/flow.ts";
 import { cellAnswerMsMax } from "../../workers/limits.ts";
 import type { Cell } from "./cell.ts";
 import { lineListeners, simulatedHash, simulatedSign } from "./cluster.ts";
+import { timersOf } from "./host-timer.ts";
 import type { End, EndHandlers } from "./network.ts";
 import { describe, describeRecord } from "./sip-text.ts";
-import { SimulatedTimers } from "./timers.ts";
 import { TimelyCalls } from "./timely.ts";
 import type { Planned } from "./world.ts";
 
@@ -28,7 +28,6 @@ export class Replica {
   readonly #cell: Cell;
   readonly #peer: string;
   readonly #actor: ExchangeActor;
-  readonly #timers: SimulatedTimers;
   readonly #calls: TimelyCalls;
   /** Batches under way to the peer: how to give them up. */
   readonly #batches = new Map<number, () => void>();
@@ -43,7 +42,6 @@ export class Replica {
     const { host } = cell;
     const { primary, secondary } = pairOf(map, number);
     this.#peer = primary === cell.id ? secondary : primary;
-    this.#timers = new SimulatedTimers(host, (timer, now) => this.#actor.ring(timer, now));
     this.#calls = new TimelyCalls(cell);
     const nextId = (): string => random.id();
     this.#actor = new ExchangeActor(
@@ -71,9 +69,9 @@ export class Replica {
     return this.#actor.pairState;
   }
 
-  /** Nothing is under way, and nothing is waited for but a write. */
+  /** Nothing is under way, and no transaction waits. */
   get isIdle(): boolean {
-    return this.#batches.size === 0 && this.#framesToLines === 0 && this.#timers.areIdleBut("flush");
+    return this.#batches.size === 0 && this.#framesToLines === 0 && this.exchange.nextDeadline() === undefined;
   }
 
   /** A gateway's backhaul. */
@@ -131,7 +129,7 @@ export class Replica {
     const { host, disk, resting } = this.#cell;
     const { number } = this;
     return {
-      timers: this.#timers,
+      timer: (run) => timersOf(host)(() => run(host.now)),
       soon: (run) => host.soon(() => run(host.now)),
       alarm: { arm: (at) => this.#armAlarm(at) },
       rest: { begin: (orphansUntil) => resting.set(number, orphansUntil), end: () => resting.delete(number) },

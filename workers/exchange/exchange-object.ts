@@ -18,6 +18,7 @@ import { lineListeners } from "../line/line-listeners.ts";
 import { randomIds } from "../random-id.ts";
 import { hashOf, tokenSigner } from "../signature.ts";
 import { TimelyCalls } from "../timely-calls.ts";
+import { TimeoutTimer } from "../timeout-timer.ts";
 import { Alarm } from "./alarm.ts";
 import { BackhaulSockets } from "./backhaul-sockets.ts";
 import { Boots } from "./boots.ts";
@@ -31,7 +32,6 @@ import { acceptPairSocket } from "./pair-socket.ts";
 import { PeerBatches } from "./peer-batches.ts";
 import { Rest } from "./rest.ts";
 import { Room } from "./room.ts";
-import { Timers } from "./timers.ts";
 
 /** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none. */
 export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; readonly pair: PairState | "alone" };
@@ -209,7 +209,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     const calls = new TimelyCalls(env, this.#map);
     const batches = peer === undefined ? undefined : this.#peerBatches(peer, calls);
     return {
-      timers: new Timers((timer, now) => this.#actor.ring(timer, now)),
+      timer: (run) => new TimeoutTimer(() => run(Date.now())),
       soon: (run) => queueMicrotask(() => run(Date.now())),
       alarm: this.#alarm,
       rest,

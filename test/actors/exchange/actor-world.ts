@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import type { BackhaulEnd } from "../../../actors/exchange/backhauls.ts";
 import { ExchangeActor } from "../../../actors/exchange/exchange-actor.ts";
-import type { BackhaulSocket, BackhaulState, ExchangePorts, ExchangeTimer } from "../../../actors/exchange/ports.ts";
+import type { BackhaulSocket, BackhaulState, ExchangePorts } from "../../../actors/exchange/ports.ts";
 import {
   decodeFrame,
   encodeFrame,
@@ -82,7 +82,8 @@ export class ActorWorld {
   now = startedAt;
   /** What happened at the ports, in order. */
   readonly happened: string[] = [];
-  readonly timers = new Map<ExchangeTimer, number>();
+  /** Timers that are set, and when they ring. */
+  readonly timers = new Map<(now: number) => void, number>();
   readonly batches = new Map<number, string>();
   readonly toLines: {
     readonly access: string;
@@ -141,7 +142,7 @@ export class ActorWorld {
       if (next === undefined || next[1] > until) break;
       this.now = Math.max(this.now, next[1]);
       this.timers.delete(next[0]);
-      this.take((now) => this.actor.ring(next[0], now));
+      this.take(next[0]);
     }
     this.now = until;
   }
@@ -192,10 +193,10 @@ export class ActorWorld {
     };
     const isFull = (): boolean => this.isFull;
     return {
-      timers: {
-        set: (timer, ms) => this.timers.set(timer, this.now + ms),
-        clear: (timer) => this.timers.delete(timer),
-      },
+      timer: (run) => ({
+        set: (ms) => this.timers.set(run, this.now + ms),
+        clear: () => this.timers.delete(run),
+      }),
       soon: (run) => this.#soon.push(run),
       alarm: { arm: (at) => (this.alarmAt = at) },
       rest: { begin: (orphansUntil) => (this.resting = orphansUntil), end: () => (this.resting = undefined) },

@@ -237,7 +237,7 @@ describe("an exchange actor without a peer", () => {
     expect(world.resting).toBeUndefined();
     gateway.message(alice.key, alice.request("CANCEL", "sip:bob@example.test"));
     world.advance(600_000);
-    expect([world.timers.has("transactions"), world.resting]).toEqual([false, world.actor.exchange.orphansUntil]);
+    expect([world.timers.size, world.resting]).toEqual([0, world.actor.exchange.orphansUntil]);
     expect(world.alarmAt).toBeGreaterThan(sweepAlarmMs);
   });
 
