@@ -1,6 +1,6 @@
-import { frameAnswerMsMax, frameValidMs } from "../actors/limits.ts";
+import { frameAnswerMsMax } from "../actors/limits.ts";
+import { TimelyCalls as Calls, type TimelyOutcome } from "../actors/timely-calls.ts";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
-import { FarClock, TimelySend } from "../cluster/time/far-clock.ts";
 import { fetchCell, octetsOfAnswer } from "./cells.ts";
 import type { Environment } from "./environment.ts";
 
@@ -13,43 +13,46 @@ export const clockHeader = "tandem-now";
 const tooLateStatus = 412;
 const noTimeStatus = 428;
 
-/** Frames to other cells, which must not be delivered when they are not waited for any more, and what is known of those cells' clocks. */
+type Frame = { readonly path: string; readonly octets: Uint8Array };
+
+/** Frames to other cells, which must not be delivered when they are not waited for any more, as signed requests. */
 export class TimelyCalls {
   readonly #env: Environment;
   readonly #map: ClusterMap;
-  readonly #clocks = new Map<string, FarClock>();
+  readonly #calls = new Calls<Frame>((cell, frame, until, over) => {
+    void this.#send(cell, frame, until).then((outcome) => over(outcome, Date.now()));
+  });
 
   constructor(env: Environment, map: ClusterMap) {
     this.#env = env;
     this.#map = map;
   }
 
-  /** Brings a frame to another cell within {@link frameValidMs}; the answer's octets. Rejects when it was not delivered, or nobody knows. */
-  async bring(cell: string, path: string, frame: Uint8Array): Promise<Uint8Array> {
-    const send = new TimelySend(this.#clockOf(cell), Date.now(), frameValidMs, frameAnswerMsMax);
-    for (;;) {
-      const timed = `${path}&until=${send.until(Date.now()) ?? ""}`;
-      const response = await fetchCell(this.#env, this.#map, cell, timed, frame, AbortSignal.timeout(frameAnswerMsMax));
-      const isRefused = response.status === tooLateStatus || response.status === noTimeStatus;
-      if (!isRefused || !send.refused(clockOf(response), Date.now())) return await this.#read(response, cell, timed);
-      await response.body?.cancel();
-    }
+  /** Brings a frame to another cell in time; the answer's octets. Rejects when it was not delivered, or nobody knows. */
+  bring(cell: string, path: string, octets: Uint8Array): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.#calls.bring(cell, { path, octets }, Date.now(), (result) => (result instanceof Error ? reject(result) : resolve(result)));
+    });
   }
 
   /** Asks what may be answered at any time; learns the cell's clock by it. */
   async ask(cell: string, path: string, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    return await this.#read(await fetchCell(this.#env, this.#map, cell, path, body, signal), cell, path);
-  }
-
-  async #read(response: Response, cell: string, path: string): Promise<Uint8Array> {
-    this.#clockOf(cell).heard(clockOf(response), Date.now());
+    const response = await fetchCell(this.#env, this.#map, cell, path, body, signal);
+    this.#calls.heard(cell, clockOf(response), Date.now());
     return await octetsOfAnswer(response, cell, path);
   }
 
-  #clockOf(cell: string): FarClock {
-    let clock = this.#clocks.get(cell);
-    if (clock === undefined) this.#clocks.set(cell, (clock = new FarClock()));
-    return clock;
+  async #send(cell: string, { path, octets }: Frame, until: number | undefined): Promise<TimelyOutcome> {
+    const timed = `${path}&until=${until ?? ""}`;
+    let [isRefused, clock, heardAt] = [false, Number.NaN, Date.now()];
+    try {
+      const response = await fetchCell(this.#env, this.#map, cell, timed, octets, AbortSignal.timeout(frameAnswerMsMax));
+      isRefused = response.status === tooLateStatus || response.status === noTimeStatus;
+      [clock, heardAt] = [clockOf(response), Date.now()];
+      return { result: await octetsOfAnswer(response, cell, timed), isRefused, clock, heardAt };
+    } catch (error) {
+      return { result: error instanceof Error ? error : new Error(String(error)), isRefused, clock, heardAt };
+    }
   }
 }
 

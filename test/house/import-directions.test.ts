@@ -22,7 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "cluster/group": ["cluster", "cluster/map", "sip"],
   "cluster/backhaul": ["cluster", "sip", "sip/message", "sip/flow"],
   "cluster/replication": ["cluster", "sip", "sip/record"],
-  actors: ["cluster", "sip"],
+  actors: ["cluster", "cluster/time", "sip"],
   "actors/*": ["actors", "cluster", "cluster/*", "sip", "sip/*"],
   workers: ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers/*"],
   "workers/exchange": ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers", "workers/line"],

@@ -1,50 +1,48 @@
-import { FarClock, TimelySend } from "../../cluster/time/far-clock.ts";
-import { frameAnswerMsMax, frameValidMs } from "../../actors/limits.ts";
+import { frameAnswerMsMax } from "../../actors/limits.ts";
+import { TimelyCalls as Calls, type TimelyOutcome } from "../../actors/timely-calls.ts";
 import type { Cell } from "./cell.ts";
 
 type Answer = { readonly octets: Uint8Array | undefined; readonly clock: number };
 
-/** Frames to other cells that come in time or not at all: workers/timely-calls.ts. */
+/** Runs at the other cell; it answers undefined when it is too late by then. */
+type Handle = (until: number, answer: (octets: Uint8Array | undefined) => void) => void;
+
+const unanswered = new Error("no answer");
+
+/** Frames to other cells that come in time or not at all, over the simulated network. */
 export class TimelyCalls {
   readonly #cell: Cell;
-  readonly #clocks = new Map<string, FarClock>();
+  readonly #calls = new Calls<Handle>((cell, handle, until, over) => this.#send(cell, handle, until, over));
 
   constructor(cell: Cell) {
     this.#cell = cell;
   }
 
-  /** `handle` runs at the target, unless it is too late there; it answers undefined when it is too late by then. */
-  bring(
-    target: Cell,
-    handle: (until: number, answer: (octets: Uint8Array | undefined) => void) => void,
-    done: (octets: Uint8Array | undefined) => void,
-  ): void {
+  bring(target: Cell, handle: Handle, done: (octets: Uint8Array | undefined) => void): void {
+    this.#calls.bring(target.id, handle, this.#cell.host.now, (result) => done(result instanceof Error ? undefined : result));
+  }
+
+  #send(cell: string, handle: Handle, until: number | undefined, over: (outcome: TimelyOutcome, now: number) => void): void {
     const { host, cluster } = this.#cell;
-    const clock = this.#clocks.get(target.id) ?? new FarClock();
-    this.#clocks.set(target.id, clock);
-    const send = new TimelySend(clock, host.now, frameValidMs, frameAnswerMsMax);
-    const attempt = (): void => {
-      const until = send.until(host.now);
-      const timer = host.after(frameAnswerMsMax, () => {
-        abort();
-        done(undefined);
-      });
-      const abort = cluster.network.request<Answer>(
-        host,
-        target.host,
-        (reply) => {
-          const answer = (octets: Uint8Array | undefined): void => reply({ octets, clock: target.host.now });
-          if (until === undefined) answer(undefined);
-          else handle(until, answer);
-        },
-        (answer) => {
-          timer.isOff = true;
-          if (answer?.octets !== undefined) clock.heard(answer.clock, host.now);
-          else if (answer !== undefined && send.refused(answer.clock, host.now)) return attempt();
-          done(answer?.octets);
-        },
-      );
-    };
-    attempt();
+    const target = cluster.cell(cell);
+    const end = (result: Uint8Array | Error, isRefused: boolean, clock: number): void =>
+      over({ result, isRefused, clock, heardAt: host.now }, host.now);
+    const timer = host.after(frameAnswerMsMax, () => {
+      abort();
+      end(unanswered, false, Number.NaN);
+    });
+    const abort = cluster.network.request<Answer>(
+      host,
+      target.host,
+      (reply) => {
+        const answer = (octets: Uint8Array | undefined): void => reply({ octets, clock: target.host.now });
+        if (until === undefined) answer(undefined);
+        else handle(until, answer);
+      },
+      (answer) => {
+        timer.isOff = true;
+        end(answer?.octets ?? unanswered, answer !== undefined && answer.octets === undefined, answer?.clock ?? Number.NaN);
+      },
+    );
   }
 }
