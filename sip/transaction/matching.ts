@@ -43,10 +43,3 @@ export function isUniqueServerKey(key: string): boolean {
 export function isSameCall(one: SipMessage, other: SipMessage): boolean {
   return one.callId === other.callId && one.fromTag === other.fromTag;
 }
-
-/** RFC 3261 8.2.2.2: what two requests share when a fork brought one request here twice; undefined inside a dialog. */
-export function mergeKeyOf(message: SipMessage): string | undefined {
-  const cSeq = message.cSeq;
-  if (message.toTag !== undefined || isParseError(cSeq)) return undefined;
-  return `${message.fromTag ?? ""}|${message.callId}|${cSeq.number} ${cSeq.method}`;
-}

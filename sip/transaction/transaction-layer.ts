@@ -8,7 +8,7 @@ import { sourceOfFlow } from "../flow/source.ts";
 import { HeldRequests, type Held } from "./held-requests.ts";
 import { fireInviteClient, receiveInviteResponse, startCopy, startInvite, terminateInviteClient } from "./invite-client.ts";
 import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
-import { clientKey, isSameCall, isUniqueServerKey, mergeKeyOf, serverKey } from "./matching.ts";
+import { clientKey, isSameCall, isUniqueServerKey, serverKey } from "./matching.ts";
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
 import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
 import { newClientTransaction, sayOnce } from "./new-client.ts";
@@ -51,8 +51,6 @@ export class TransactionLayer {
   /** Requests that wait for their final responses. */
   readonly #held = new HeldRequests();
   readonly #unpaid = new UnpaidOctets();
-  /** RFC 3261 8.2.2.2: merge keys of the requests that were asked about, and whose they are. */
-  readonly #merges = new Map<string, ServerTransaction>();
   /** Requests waiting for a response, by the connection they were written to. */
   readonly #clientsByFlow = new Map<string, Set<ClientTransaction>>();
   readonly #machinery: Machinery;
@@ -304,20 +302,6 @@ export class TransactionLayer {
   }
 
   /**
-   * RFC 3261 8.2.2.2: true when the same request has arrived before over another path and is still in progress: a UAS answers 482.
-   * Only for what is answered here: a proxy "MUST NOT treat merged requests as an error condition" (16.3).
-   */
-  isMerged(tx: ServerTransaction): boolean {
-    const mergeKey = tx.request === undefined ? undefined : mergeKeyOf(tx.request);
-    if (mergeKey === undefined) return false;
-    const other = this.#merges.get(mergeKey);
-    if (other !== undefined) return other !== tx;
-    this.#merges.set(mergeKey, tx);
-    tx.mergeKey = mergeKey;
-    return false;
-  }
-
-  /**
    * An INVITE's server transaction taken over from another replica, in state Proceeding with its last provisional response.
    * The one that exists already is returned when the request has been here before.
    */
@@ -442,7 +426,6 @@ export class TransactionLayer {
       commit: undefined,
       responseTag: undefined,
       held,
-      mergeKey: undefined,
       owner: undefined,
       retransmitMs: 0,
       retransmitAt: never,
@@ -475,7 +458,6 @@ export class TransactionLayer {
     if (tx.kind === "inviteServer" || tx.kind === "nonInviteServer") {
       this.#servers.delete(tx.key);
       this.#held.release(tx.held);
-      if (tx.mergeKey !== undefined) this.#merges.delete(tx.mergeKey);
       return;
     }
     if (this.#clients.get(tx.key) === tx) this.#clients.delete(tx.key);

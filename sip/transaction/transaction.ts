@@ -47,8 +47,6 @@ type ServerCommon = Schedule & {
   responseTag: string | undefined;
   /** What it counts for among those that wait for a final response. */
   readonly held: Held;
-  /** Key among merged requests (RFC 3261 8.2.2.2), when it was looked for. */
-  mergeKey: string | undefined;
   /** What the transaction user hangs on it: the proxy its response context. Given up with the final response of a non-INVITE. */
   owner: unknown;
 };

@@ -74,21 +74,6 @@ describe("matching requests", () => {
     expect(recorder.events).toEqual(["ack ACK"]);
     expect(recorder.layer.size).toBe(0);
   });
-
-  it("[RFC3261 8.2.2.2] tells a merged request, until the first one has ended", () => {
-    const recorder = new Recorder();
-    recorder.receive(requestText("OPTIONS", "z9hG4bK1"), udp);
-    const first = recorder.server;
-    expect(recorder.layer.isMerged(first)).toBe(false);
-    expect(recorder.layer.isMerged(first)).toBe(false);
-    recorder.receive(requestText("OPTIONS", "z9hG4bK2"), udp);
-    expect(recorder.layer.isMerged(recorder.server)).toBe(true);
-    recorder.receive(requestText("OPTIONS", "z9hG4bK3", { toTag: "inside" }), udp);
-    expect(recorder.layer.isMerged(recorder.server)).toBe(false);
-    recorder.layer.abandon(first, recorder.now);
-    recorder.receive(requestText("OPTIONS", "z9hG4bK4"), udp);
-    expect(recorder.layer.isMerged(recorder.server)).toBe(false);
-  });
 });
 
 describe("responses", () => {
