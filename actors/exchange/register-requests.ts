@@ -17,7 +17,7 @@ import type { RegistrarDesk } from "./registrar-desk.ts";
 export type RegisterAnswer = { readonly status: number; readonly octets: Uint8Array; readonly commit: number | undefined };
 
 export type RegisterRequestsOptions = {
-  readonly map: () => ClusterMap;
+  readonly map: ClusterMap;
   readonly store: RecordStore;
   readonly registrar: RegistrarDesk;
   readonly authority: Authority;
@@ -47,7 +47,7 @@ export class RegisterRequests {
   isAnsweredAlike(message: SipMessage, flow: string, now: number): boolean {
     if (!message.has(Header.Authorization)) return true;
     const { authority, map } = this.#options;
-    const domain = addressOfRecordOfTo(map(), message)?.domain;
+    const domain = addressOfRecordOfTo(map, message)?.domain;
     return domain?.auth === "open" || (domain !== undefined && authority.isBraked(message, Header.Authorization, domain, flow, now));
   }
 
@@ -56,10 +56,10 @@ export class RegisterRequests {
     const { authority, finder, map, registrar, store } = this.#options;
     const requestUri = message.parsedRequestUri;
     if (this.#isFenced) return answered(message, 503, undefined, [["Retry-After", String(retryAfterSeconds)]]);
-    if (isParseError(requestUri) || addressOfRecordOf(map(), requestUri) === undefined) return answered(message, 403, "Relaying Denied");
+    if (isParseError(requestUri) || addressOfRecordOf(map, requestUri) === undefined) return answered(message, 403, "Relaying Denied");
     const unsupported = unsupportedExtensions(message);
     if (unsupported.length > 0) return answered(message, 420, undefined, [["Unsupported", unsupported.join(", ")]]);
-    const to = addressOfRecordOfTo(map(), message);
+    const to = addressOfRecordOfTo(map, message);
     if (to === undefined || to.addressOfRecord.startsWith("@")) return answered(message, 404);
     if (to.domain.auth === "digest") {
       const verdict = authority.checkRegister(message, to.addressOfRecord, to.domain, flow, now);

@@ -2,20 +2,20 @@ import { resolutionsWaitingMax } from "../limits.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import type { Accesses } from "./accesses.ts";
-import type { Effect } from "./effects.ts";
+import type { Outgoing } from "./outgoing.ts";
 
 /** Questions for the addresses of next hops (RFC 3263), which gateways answer. While none is there but one has been, they wait for it. */
 export class Resolutions {
   readonly #accesses: Accesses;
-  readonly #effect: (effect: Effect) => void;
+  readonly #outgoing: Outgoing;
   /** What nobody can answer: references. */
   #unresolvable: string[] = [];
   /** URIs by reference. Who asked gives up by himself; an answer that is late is ignored. */
   readonly #waiting = new Map<string, string>();
 
-  constructor(accesses: Accesses, effect: (effect: Effect) => void) {
+  constructor(accesses: Accesses, outgoing: Outgoing) {
     this.#accesses = accesses;
-    this.#effect = effect;
+    this.#outgoing = outgoing;
   }
 
   resolve(uri: string, reference: string): void {
@@ -40,6 +40,11 @@ export class Resolutions {
   }
 
   #ask(access: string, uri: string, reference: string): void {
-    this.#effect({ type: "send", access, record: { kind: RecordKind.resolve, key: reference, octets: octetsOf(uri) }, commit: undefined });
+    this.#outgoing.push({
+      type: "send",
+      access,
+      record: { kind: RecordKind.resolve, key: reference, octets: octetsOf(uri) },
+      commit: undefined,
+    });
   }
 }

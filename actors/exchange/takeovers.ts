@@ -10,10 +10,9 @@ import { accessOfFlow, isLine } from "../../sip/flow/flow.ts";
 import type { InviteKeeper } from "./invite-keeper.ts";
 
 export type TakeoverOptions = {
-  readonly cell: string;
   readonly invites: InviteKeeper;
   readonly transactions: TransactionLayer;
-  readonly transport: TransportSink;
+  readonly outgoing: TransportSink;
 };
 
 /**
@@ -21,6 +20,7 @@ export type TakeoverOptions = {
  * one, for a message that belongs to it.
  */
 export class Takeovers {
+  readonly #cell: string;
   readonly #options: TakeoverOptions;
   /** When which access said that it has lost the other replica. */
   readonly #since = new Map<string, number>();
@@ -28,7 +28,8 @@ export class Takeovers {
   readonly #passed = new Set<string>();
   #cells: ReadonlySet<string> | undefined;
 
-  constructor(options: TakeoverOptions) {
+  constructor(cell: string, options: TakeoverOptions) {
+    this.#cell = cell;
     this.#options = options;
   }
 
@@ -51,7 +52,7 @@ export class Takeovers {
   cellFor(preferred: string, from: string, to: string, now: number): string {
     const hasLost = (access: string): boolean =>
       !isLine(access) && now - (this.#since.get(access) ?? Number.NEGATIVE_INFINITY) <= repeatedMs;
-    return hasLost(from) && hasLost(to) ? preferred : this.#options.cell;
+    return hasLost(from) && hasLost(to) ? preferred : this.#cell;
   }
 
   /** A 2xx to an INVITE has passed whose request another replica forwarded. */
@@ -78,7 +79,7 @@ export class Takeovers {
   #mayAdopt(record: LiveRecord<"invite">, access: string, now: number): "surely" | "perhaps" | "no" {
     const owner = cellOfVersion(record.version);
     const since = this.#since.get(access);
-    if (owner === this.#options.cell || this.#cells?.has(owner) === false) return "surely";
+    if (owner === this.#cell || this.#cells?.has(owner) === false) return "surely";
     const lostAt = this.#options.invites.lostAt(record.key, now);
     if (lostAt !== undefined && lostAt >= (since ?? 0)) return "no";
     return since !== undefined && now - since <= takeoverEvidenceMs ? "surely" : "perhaps";
@@ -107,7 +108,7 @@ export class Takeovers {
     }
     // Who has it in hand goes on with it; that it was heard is all there is to say.
     const { responseFlow: upstream, lastResponse } = record.value;
-    if (lastResponse !== undefined) this.#options.transport.send(upstream, octetsOf(lastResponse));
+    if (lastResponse !== undefined) this.#options.outgoing.send(upstream, octetsOf(lastResponse));
     return true;
   }
 

@@ -1,12 +1,8 @@
 import { credentialsWaitingMax, credentialsWaitMs } from "../limits.ts";
-import type { Preprocessed } from "../../sip/proxy/route-preprocessing.ts";
 import { Timer, type TimerTable } from "../../sip/transaction/timer-table.ts";
-import type { ServerTransaction } from "../../sip/transaction/transaction.ts";
+import type { Asked } from "./request-step.ts";
 
-/** A request that waits for its caller's secrets. */
-export type Waiter = { readonly tx: ServerTransaction; readonly request: Preprocessed };
-
-type Group = { readonly timer: Timer; readonly waiters: Waiter[] };
+type Group = { readonly timer: Timer; readonly waiters: Asked[] };
 
 /** Requests of one caller that wait together. */
 const waitersPerCallerMax = 64;
@@ -24,7 +20,7 @@ export class WaitingRoom {
   }
 
   /** `asked`: the question is out already. `full`: there is no room. */
-  enter(addressOfRecord: string, waiter: Waiter, now: number): "ask" | "asked" | "full" {
+  enter(addressOfRecord: string, waiter: Asked, now: number): "ask" | "asked" | "full" {
     const waiters = this.#waiting.get(addressOfRecord)?.waiters;
     if (waiters !== undefined) {
       if (waiters.length >= waitersPerCallerMax) return "full";
@@ -39,7 +35,7 @@ export class WaitingRoom {
   }
 
   /** All who wait for this one; they leave. */
-  leave(addressOfRecord: string): readonly Waiter[] {
+  leave(addressOfRecord: string): readonly Asked[] {
     const group = this.#waiting.get(addressOfRecord);
     if (group === undefined) return [];
     this.#waiting.delete(addressOfRecord);

@@ -134,8 +134,8 @@ const proxy: readonly Mutation[] = [
   {
     name: "open-relay",
     rule: "Who is none of ours and calls none of ours is not relayed.",
-    find: "if (calling.callee === undefined && calling.callerDomain === undefined)",
-    replace: "if (false)",
+    find: 'return calling.callee === undefined && calling.callerDomain === undefined ? relayingDenied : "goOn";',
+    replace: 'return "goOn";',
     tests: ["test/actors/exchange/calls.test.ts"],
     isSimulated: false,
   },
@@ -278,8 +278,8 @@ const callers: readonly Mutation[] = [
   {
     name: "name-of-another",
     rule: "Nobody shows a name of ours that he has not proved (RFC 3325).",
-    find: "if (showsAnother(this.#map, message, calling.caller))",
-    replace: "if (false)",
+    find: 'return showsAnother(map, request.message, calling.caller) ? notYourName : "goOn";',
+    replace: 'return "goOn";',
     tests: ["test/actors/exchange/identity.test.ts"],
     isSimulated: false,
   },
@@ -366,7 +366,7 @@ const pair: readonly Mutation[] = [
   {
     name: "2xx-before-its-commit",
     rule: "The 2xx of an INVITE leaves when the peer knows the dialog, and the end of the INVITE.",
-    find: "return this.store.sequence > before || tx.commit === undefined ? this.store.sequence : tx.commit;",
+    find: "return store.sequence > before || tx.commit === undefined ? store.sequence : tx.commit;",
     replace: "return before < 0 ? 0 : undefined;",
     tests: ["test/actors/exchange/pair.test.ts", "test/actors/exchange/calls.test.ts"],
     isSimulated: false,
@@ -426,7 +426,7 @@ const failures: readonly Mutation[] = [
   {
     name: "takeover-is-ignored",
     rule: "A replica that is told of a takeover adopts the INVITEs that ring.",
-    find: "this.#takeovers.takeOver(access, now);",
+    find: "this.#parts.takeovers.takeOver(access, now);",
     replace: "",
     tests: ["test/actors/exchange/pair.test.ts", "test/actors/exchange/failover.test.ts"],
     isSimulated: true,
@@ -482,7 +482,7 @@ const failures: readonly Mutation[] = [
   {
     name: "dead-flow-is-not-left",
     rule: "What was written to a connection that has ended is tried another way at once.",
-    find: "this.#transactions.flowClosed(flow, now);",
+    find: "this.#parts.transactions.flowClosed(flow, now);",
     replace: "",
     tests: ["test/actors/exchange/held.test.ts"],
     isSimulated: false,

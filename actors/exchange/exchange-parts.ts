@@ -1,0 +1,242 @@
+import { domainOf, exchangeOf, pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { HybridClock } from "../../cluster/time/hybrid-clock.ts";
+import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
+import { inviteLifetimeMs } from "../../sip/limits.ts";
+import { isBranch } from "../../sip/proxy/branch.ts";
+import type { ProxyEnvironment } from "../../sip/proxy/environment.ts";
+import { Proxy } from "../../sip/proxy/proxy.ts";
+import { isResponseContext } from "../../sip/proxy/response-context.ts";
+import { memoryFrom, type Memory } from "../../sip/record/memory.ts";
+import { RecordStore } from "../../sip/record/record-store.ts";
+import { TimerTable } from "../../sip/transaction/timer-table.ts";
+import { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
+import type { TransactionUser } from "../../sip/transaction/transaction.ts";
+import { repeatedMs } from "../limits.ts";
+import { Accesses } from "./accesses.ts";
+import { Authority } from "./authority.ts";
+import { asksNobody } from "./caller.ts";
+import { Cancels } from "./cancels.ts";
+import { ContactFinder } from "./contact-finder.ts";
+import { DialogKeeper } from "./dialog-keeper.ts";
+import { DialogWays } from "./dialog-ways.ts";
+import type { ExchangeConfig, ExchangeTools } from "./exchange.ts";
+import { FailedLoginLines } from "./failed-logins.ts";
+import { InviteKeeper } from "./invite-keeper.ts";
+import { LateResponses } from "./late-responses.ts";
+import { OrphanedInvites } from "./orphaned-invites.ts";
+import { Outgoing } from "./outgoing.ts";
+import { PhoneFinder } from "./phone-finder.ts";
+import { proxyEnvironment } from "./proxy-environment.ts";
+import { Reception } from "./reception.ts";
+import { RegisterRequests } from "./register-requests.ts";
+import { RegistrarDesk } from "./registrar-desk.ts";
+import { RequestPipeline } from "./request-pipeline.ts";
+import { Resolutions } from "./resolutions.ts";
+import { StrayResponses } from "./stray-responses.ts";
+import { Takeovers } from "./takeovers.ts";
+import { Undeliverables } from "./undeliverables.ts";
+import { WaitingRoom } from "./waiting-room.ts";
+import { isReliableFlow, Whereabouts } from "./whereabouts.ts";
+
+/**
+ * What an exchange is made of, put together. A part is given those that were made before it. One that calls a part made later gets this
+ * whole, under a type that says what it uses, and looks there when it is called.
+ */
+export class ExchangeParts {
+  readonly store: RecordStore;
+  readonly config: ExchangeConfig;
+  readonly clock: HybridClock;
+  readonly timers = new TimerTable();
+  readonly accesses: Accesses;
+  readonly outgoing: Outgoing;
+  readonly transactions: TransactionLayer;
+  readonly proxy: Proxy;
+  readonly authority: Authority;
+  readonly registrar: RegistrarDesk;
+  readonly registers: RegisterRequests;
+  readonly dialogs: DialogKeeper;
+  readonly resolutions: Resolutions;
+  readonly waiting: WaitingRoom;
+  readonly invites: InviteKeeper;
+  readonly finder: PhoneFinder;
+  readonly contacts: ContactFinder;
+  readonly takeovers: Takeovers;
+  readonly orphans: OrphanedInvites;
+  readonly cancels: Cancels;
+  readonly late: LateResponses;
+  readonly whereabouts: Whereabouts;
+  readonly undeliverables: Undeliverables;
+  readonly strays: StrayResponses;
+  readonly reception: Reception;
+  readonly pipeline: RequestPipeline;
+  readonly #failedLogins = new FailedLoginLines();
+  map: ClusterMap;
+  /** How far this replica's memory of dialogs goes back. */
+  memory: Memory;
+  /** Until when everything is known that the other replica has made; nobody has said so at first. */
+  pairKnownUntil = Number.NEGATIVE_INFINITY;
+  /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
+  repeatedUntil: number;
+
+  constructor(config: ExchangeConfig, tools: ExchangeTools, now: number) {
+    this.config = config;
+    this.map = config.map;
+    this.memory = memoryFrom(now);
+    this.repeatedUntil = now + repeatedMs;
+    // Names this start of this replica in references, so that a branch of an earlier start is not taken for one of this one.
+    const boot = tools.nextId().slice(0, 8);
+    const { primary, secondary } = pairOf(config.map, config.exchange);
+
+    this.store = new RecordStore({ isPaired: primary !== secondary });
+    this.clock = new HybridClock(config.cell);
+    this.late = new LateResponses(config.cell, now);
+    this.accesses = new Accesses(config.map.domains[0]?.name ?? "", now);
+    this.outgoing = new Outgoing(this.accesses);
+    this.resolutions = new Resolutions(this.accesses, this.outgoing);
+    this.dialogs = new DialogKeeper(this.store, this.clock, () => this.map);
+    this.registrar = new RegistrarDesk(this.store, this.clock, (uri) => this.accesses.own.namedBy(this.map, uri));
+    this.finder = this.#phoneFinder();
+    this.contacts = this.#contactFinder();
+
+    this.transactions = new TransactionLayer({
+      timers: this.timers,
+      transport: this.outgoing,
+      user: this.#user(),
+      isReliable: isReliableFlow,
+    });
+    const env = proxyEnvironment(this, tools, boot);
+    this.proxy = new Proxy(env, this.transactions, this.timers, this.outgoing);
+
+    this.invites = new InviteKeeper(this.store, this.clock, this.proxy, this.transactions);
+    this.takeovers = new Takeovers(config.cell, this);
+    this.whereabouts = this.#newWhereabouts();
+    this.undeliverables = new Undeliverables(this.transactions, this.whereabouts);
+    this.orphans = this.#orphanedInvites(env, now);
+    this.cancels = new Cancels(this.proxy, this.takeovers, this.orphans);
+    this.strays = new StrayResponses(this);
+
+    this.authority = this.#newAuthority(tools, boot, now);
+    this.registers = new RegisterRequests(this);
+    this.reception = new Reception(this.transactions, this.registers, this.outgoing);
+    this.waiting = new WaitingRoom(this.timers, (caller, at) => this.pipeline.credentials(caller, "unavailable", at));
+    this.pipeline = new RequestPipeline(this);
+  }
+
+  #user(): TransactionUser {
+    return {
+      request: (tx, message, now) => this.pipeline.begin(tx, message, now),
+      ack: (message, flow, now) => this.pipeline.ack(message, flow, now),
+      cancel: (tx, cancelTx, message, now) => this.cancels.receive(tx, cancelTx, message, now),
+      response: (tx, message, now) => void this.proxy.response(tx, message, now),
+      strayResponse: (message, flow, now) => this.strays.receive(message, flow, now),
+      timeout: (tx, now) => void this.proxy.timeout(tx, now),
+      silent: (tx, now) => this.proxy.silent(tx, now),
+      transportError: (tx, now) => {
+        if (isBranch(tx.owner)) this.late.undelivered(tx.owner.via.branch, tx.method);
+        this.proxy.transportError(tx, now);
+      },
+      terminated: (tx, now) => {
+        if (isBranch(tx.owner)) this.late.ended(tx.owner.via.branch, tx.owner.via.mark, tx.method, now);
+      },
+      responseLost: (tx, response, now) => this.whereabouts.responseLost(tx, response, now),
+      isTrustedOn: (flow) => this.store.bindingsOnFlow(flow).some(({ value }) => asksNobody(this.map, value.addressOfRecord)),
+      answeredElsewhere: (tx, now) => {
+        const context = tx.owner;
+        if (isResponseContext(context) && this.invites.isAdopted(context)) this.proxy.endedElsewhere(context, now);
+      },
+    };
+  }
+
+  #dialogWays({ exchange, cell }: ExchangeConfig): DialogWays {
+    return new DialogWays({
+      exchange,
+      cell,
+      map: () => this.map,
+      dialogs: this.dialogs,
+      memory: () => this.memory,
+      pairKnownUntil: () => this.pairKnownUntil,
+      inviteOf: (callId, callerTag) => this.proxy.inviteOf(callId, callerTag),
+      mayBeElsewhere: (callId) => this.invites.mayBeForeign(callId),
+    });
+  }
+
+  #newWhereabouts(): Whereabouts {
+    return new Whereabouts({
+      map: () => this.map,
+      accesses: this.accesses,
+      dialogs: this.dialogs,
+      ways: this.#dialogWays(this.config),
+      finder: this.finder,
+      registrar: this.registrar,
+      flowsHere: (addressOfRecord, at) => this.#flowsHere(addressOfRecord, at),
+      send: (flow, octets) => this.outgoing.send(flow, octets),
+      resolved: (reference, flows, at) => this.proxy.resolved(reference, flows, at),
+      returned: (reference, targets, at) => this.proxy.returned(reference, targets, at),
+      moveResponse: (tx, response, flow, at) => this.transactions.moveResponse(tx, response, flow, at),
+    });
+  }
+
+  #orphanedInvites(env: ProxyEnvironment, now: number): OrphanedInvites {
+    return new OrphanedInvites(
+      {
+        env,
+        map: () => this.map,
+        proxy: this.proxy,
+        transactions: this.transactions,
+        transport: this.outgoing,
+        finder: this.finder,
+        targets: (addressOfRecord, isSecure, at) => this.registrar.targets(addressOfRecord, at, isSecure),
+        isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
+        isKnown: (flow) => isReliableFlow(flow) || this.store.bindingsOnFlow(flow).length > 0,
+        dialogTarget: (request, at) => this.whereabouts.dialogTarget(request, at),
+      },
+      this.config.orphansUntil ?? now + inviteLifetimeMs,
+    );
+  }
+
+  #isServedHere(addressOfRecord: string): boolean {
+    return exchangeOf(this.map, addressOfRecord) === this.config.exchange;
+  }
+
+  /** The phones of an address-of-record of this exchange; undefined: another one serves it. */
+  #flowsHere(addressOfRecord: string, now: number): PhoneFlow[] | undefined {
+    return this.#isServedHere(addressOfRecord) ? this.registrar.flowsOf(addressOfRecord, now) : undefined;
+  }
+
+  #phoneFinder(): PhoneFinder {
+    return new PhoneFinder({
+      timers: this.timers,
+      flowsHere: (addressOfRecord, at) => this.#flowsHere(addressOfRecord, at),
+      ask: (addressOfRecord, reference) => {
+        this.outgoing.push({ type: "flows", addressOfRecord, exchange: exchangeOf(this.map, addressOfRecord), reference });
+      },
+    });
+  }
+
+  #contactFinder(): ContactFinder {
+    return new ContactFinder({
+      timers: this.timers,
+      exchange: this.config.exchange,
+      exchangeCount: () => this.map.exchangeCount,
+      bindings: () => this.store.records("binding"),
+      ask: (contact, exchange, reference) => this.outgoing.push({ type: "flows", addressOfRecord: contact, exchange, reference }),
+      found: (waiter, flow, at) => this.pipeline.foundContact(waiter, flow, at),
+    });
+  }
+
+  #newAuthority(tools: ExchangeTools, boot: string, now: number): Authority {
+    return new Authority({
+      ...tools,
+      isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
+      subscriber: (addressOfRecord) => this.store.subscriber(addressOfRecord),
+      isOurHost: (host) => domainOf(this.map, host) !== undefined,
+      now,
+      issuer: { replica: `${this.config.exchange} ${this.config.cell}`, boot },
+      failedLoginsPerAddress: this.config.map.failedLogins,
+      failed: (login, at) => {
+        const text = this.#failedLogins.lineOf(login, at);
+        if (text !== undefined) this.outgoing.push({ type: "log", text });
+      },
+    });
+  }
+}

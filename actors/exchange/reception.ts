@@ -1,0 +1,53 @@
+import { isParseError, type ParseError } from "../../sip/errors.ts";
+import { briefResponse, tagOfRefusal } from "../../sip/flow/brief-response.ts";
+import { responseFlow, stampReceived } from "../../sip/flow/response-flow.ts";
+import { buildResponse } from "../../sip/message/build.ts";
+import { Header } from "../../sip/message/header-names.ts";
+import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
+import { Specimen } from "../../sip/specimen.ts";
+import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
+import type { Outgoing } from "./outgoing.ts";
+import type { RegisterRequests } from "./register-requests.ts";
+
+/** Octets from an access become messages of the transaction layer; what needs no transaction is answered here. */
+export class Reception {
+  readonly #transactions: TransactionLayer;
+  readonly #registers: RegisterRequests;
+  readonly #outgoing: Outgoing;
+  readonly #specimens = { request: new Specimen(), response: new Specimen() };
+
+  constructor(transactions: TransactionLayer, registers: RegisterRequests, outgoing: Outgoing) {
+    this.#transactions = transactions;
+    this.#registers = registers;
+    this.#outgoing = outgoing;
+  }
+
+  receive(octets: Uint8Array, flow: string, now: number): void {
+    const parsed = parseMessage(octets);
+    if (isParseError(parsed)) return this.#refuseUnparsed(parsed, flow);
+    const message = parsed.isRequest ? stampReceived(parsed, flow) : parsed;
+    const wrong = message.checkMandatory();
+    if (wrong !== undefined) return this.#refuseUnparsed(wrong.of(message), flow);
+    this.#specimens[message.isRequest ? "request" : "response"].keep(message);
+    if (!this.#registerAtOnce(message, flow, now)) this.#transactions.receive(message, flow, now);
+  }
+
+  /** RFC 3261 8.2, 16.3 1: a request that cannot be read is answered without a transaction, as far as it says whom to answer. */
+  #refuseUnparsed(error: ParseError, flow: string): void {
+    const { message } = error;
+    if (message === undefined || !message.isRequest || message.method === "ACK" || !message.isAnswerable) return;
+    const stamped = stampReceived(message, flow);
+    const response = buildResponse(stamped, error.status, { reason: error.reason, toTag: tagOfRefusal(stamped) });
+    const back = responseFlow(stamped, flow);
+    this.#outgoing.send(back, briefResponse(stamped, back, response));
+  }
+
+  /** A REGISTER that needs no transaction has been answered. False: it goes on as other requests do. */
+  #registerAtOnce(message: SipMessage, flow: string, now: number): boolean {
+    if (message.method !== "REGISTER" || message.has(Header.Route) || !this.#registers.isAnsweredAlike(message, flow, now)) return false;
+    const { status, octets, commit } = this.#registers.answer(message, flow, now);
+    const back = responseFlow(message, flow);
+    this.#outgoing.send(back, status < 300 ? octets : briefResponse(message, back, octets), commit);
+    return true;
+  }
+}
