@@ -1,19 +1,11 @@
-import {
-  pairBatchOctets,
-  pairBootsRememberedMax,
-  pairBurstMax,
-  pairDelayMs,
-  pairQuietMs,
-  pairRetryMs,
-  pairRetryMsMax,
-  pairSyncMs,
-  pairSyncMsMax,
-} from "../limits.ts";
+import { pairBootsRememberedMax, pairDelayMs } from "../limits.ts";
 import type { Memory } from "../../sip/record/memory.ts";
-import type { Changes } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
-import { Flights, isLagging, judgedAt, type Flight } from "./flights.ts";
-import { serializeBatch, type PairAnswer, type PairBatch } from "./pair-batch.ts";
+import { isLagging, judgedAt, type Flight } from "./flights.ts";
+import type { PairAnswer, PairBatch } from "./pair-batch.ts";
+import { PairLease } from "./pair-lease.ts";
+import { PairReceiving } from "./pair-receiving.ts";
+import { PairSending, type PairedStore } from "./pair-sending.ts";
 
 /**
  * What a replica is to its pair.
@@ -56,15 +48,6 @@ export type PairLinkOptions = {
   readonly memory?: () => Memory;
 };
 
-/** What a link needs of its record store. */
-export type PairedStore = {
-  readonly sequence: number;
-  changedSince(after: number, max: number, all?: boolean): Changes;
-  textOf(record: StateRecord): string;
-  acknowledge(sequence: number): void;
-  forgetPair(): void;
-};
-
 /**
  * One replica's side of the link between the two replicas of an exchange, as a pure machine: time is an argument, batches are returned.
  *
@@ -72,75 +55,40 @@ export type PairedStore = {
  * order (flights.ts). A side that meets a new boot of the other tells it everything from the beginning, in chunks; a gap sends it back to what the
  * other has. Applying is commutative and idempotent, so loss, repetition and reordering on the way cost time only.
  *
+ * What the pair has of us is in pair-sending.ts, what we have of it in pair-receiving.ts, and whether we may have missed something while we stood
+ * still in pair-lease.ts. Here they meet: what one event means for all three, and what the replica is to its pair.
+ *
  * Comparing digests of the tables first was rejected: whoever reads back from its disk has missed what changed since, and to digest 20 000 records on
  * both sides costs half of what it costs to push them (measured: 2 x 58 ms, against 45 ms here and 210 ms there, in chunks of some 7 ms).
  */
 export class PairLink {
   #options: PairLinkOptions;
-  readonly #store: PairedStore;
   #effects: PairEffect[] = [];
 
+  readonly #sending: PairSending;
+  readonly #receiving: PairReceiving;
+  readonly #lease = new PairLease();
   #isServing = false;
-  #sending: "together" | "lagging" | "away" = "lagging";
-  #startedAt: number;
-  #syncUntil: number;
-
-  /** The pair's boot; empty until it is met. Everything below it belongs to it. */
+  /** What the replica is to its pair, once it serves. */
+  #standing: "together" | "lagging" | "away" = "lagging";
+  /** The pair's present start; empty until it is met. Everything that is known of the pair belongs to it. */
   #peerBoot = "";
   readonly #retired: string[] = [];
-  /** The pair has everything up to here; `#covered` is further when what follows came from the pair itself. */
-  #after = 0;
-  #covered = 0;
-  /** Up to here it is told even what came from the pair: its earlier boot may have forgotten it. */
-  #wholeUntil = 0;
-  /** It has acknowledged a complete batch. */
-  #isTold = false;
-  /** What we have of it. */
-  #received = 0;
-  /** It waits until we have brought it up to here. */
-  #promised = 0;
-  /** It has said that it is ahead of us up to here. */
-  #owed = 0;
-  /** The effect `known` has said `Infinity`. */
-  #isKnown = false;
-  /** When it last told us something, or the latest batch left that it has answered. */
-  #toldAt = Number.NEGATIVE_INFINITY;
-
-  readonly #flights = new Flights();
-  #lastId = 0;
-  /** When the next batch is wanted, and before when it must not leave. */
-  #sendAt: number | undefined;
-  #notBefore = 0;
-  #failures = 0;
-  #gaps = 0;
-  /** Whether the pair is still the one that is known is to be asked. */
-  #isDoubting = false;
-  /** Somebody waits for everything up to `#wanted`, and for what is up to `#urgent` as soon as can be. */
+  /** Somebody waits for commits up to here; 0: nobody does. */
   #wanted = 0;
-  #urgent = 0;
-  #lastNeed: number;
-  /** When the burst of commits that leave at once is whole again; each one takes {@link pairDelayMs} of it. */
-  #burstAt = 0;
-
-  /** When the latest batch left of which we know what became: nothing that happened since can have been missed for longer. */
-  #heardAt = Number.NEGATIVE_INFINITY;
-  #confirm: { since: number; until: number; ahead: number } | undefined;
   /** The latest time that this link was told. */
   #now: number;
 
   constructor(options: PairLinkOptions, store: PairedStore, now: number) {
     this.#options = options;
-    this.#store = store;
     this.#now = now;
-    this.#startedAt = now;
-    this.#lastNeed = now;
-    this.#syncUntil = now + pairSyncMs;
-    this.#sendAt = now;
+    this.#sending = new PairSending(store, now);
+    this.#receiving = new PairReceiving(now);
     this.#pump(now);
   }
 
   get state(): PairState {
-    return this.#isServing ? this.#sending : "syncing";
+    return this.#isServing ? this.#standing : "syncing";
   }
 
   /** False until it has caught up, or has given up waiting for that. */
@@ -162,8 +110,8 @@ export class PairLink {
   /** Records have changed here. They leave within {@link pairDelayMs}. */
   changed(now: number): void {
     this.#take(now);
-    this.#lastNeed = now;
-    this.#sendBy(now + pairDelayMs);
+    this.#sending.need(now);
+    this.#sending.sendBy(now + pairDelayMs);
   }
 
   /**
@@ -172,19 +120,18 @@ export class PairLink {
    */
   commit(sequence: number, now: number): "done" | "disk" | "wait" {
     this.#take(now);
-    this.#lastNeed = now;
-    if (this.#sending !== "together") {
-      this.#sendBy(now + pairDelayMs);
+    this.#sending.need(now);
+    if (this.#standing !== "together") {
+      this.#sending.sendBy(now + pairDelayMs);
       return "disk";
     }
-    if (sequence > this.#covered) {
+    if (sequence > this.#sending.covered) {
       this.#wanted = Math.max(this.#wanted, sequence);
-      this.#urgent = Math.max(this.#urgent, sequence);
-      this.#hurry(now);
+      this.#sending.hurry(sequence, now);
       this.#pump(now);
     }
     // Nothing of it was for the pair: it said so itself.
-    return sequence <= this.#covered ? "done" : "wait";
+    return sequence <= this.#sending.covered ? "done" : "wait";
   }
 
   /**
@@ -193,9 +140,9 @@ export class PairLink {
    */
   follow(sequence: number, now: number): "done" | "wait" {
     this.#take(now);
-    if (this.#sending !== "together" || sequence <= this.#covered || !this.#hasUntold()) return "done";
+    if (this.#standing !== "together" || sequence <= this.#sending.covered || !this.#sending.hasUntold()) return "done";
     this.#wanted = Math.max(this.#wanted, sequence);
-    this.#sendBy(now + pairDelayMs);
+    this.#sending.sendBy(now + pairDelayMs);
     return "wait";
   }
 
@@ -205,10 +152,11 @@ export class PairLink {
    */
   admit(now: number): boolean {
     this.#take(now);
-    this.#lastNeed = now;
-    if (!this.#isServing || this.#confirm !== undefined) return false;
-    const latest = this.#sending === "together" ? this.#heardAt : Math.max(this.#heardAt, this.#flights.latest?.sentAt ?? 0);
-    if (now - latest <= this.#options.leaseMs) return true;
+    this.#sending.need(now);
+    if (!this.#isServing || this.#lease.isAsking) return false;
+    // To a pair that is not together with us what is under way counts: it may not be there.
+    const sentAt = this.#standing === "together" ? 0 : (this.#sending.flights.latest?.sentAt ?? 0);
+    if (!this.#lease.isOver(this.#options.leaseMs, sentAt, now)) return true;
     this.#askWhatWasMissed(now);
     return false;
   }
@@ -218,14 +166,14 @@ export class PairLink {
    * before any input, not taken for one that does not answer.
    */
   #stoodStill({ sentAt }: Flight, now: number): boolean {
-    if (!this.#isServing || this.#confirm !== undefined || now - sentAt <= this.#options.leaseMs) return false;
+    if (!this.#isServing || this.#lease.isAsking || now - sentAt <= this.#options.leaseMs) return false;
     this.#askWhatWasMissed(now);
     return true;
   }
 
   #askWhatWasMissed(now: number): void {
-    this.#confirm = { since: now, until: now + this.#options.ackTimeoutMs, ahead: 0 };
-    this.#abandon();
+    this.#lease.ask(now, this.#options.ackTimeoutMs);
+    this.#abandonAfter(0);
     this.#send(now);
   }
 
@@ -239,29 +187,26 @@ export class PairLink {
       if (this.#peerBoot !== "") return this.#doubt(now);
       this.#meet(batch.boot, now);
     }
-    if (this.#sending !== "together") {
-      if (this.#sending === "away") this.#become("lagging", "it has spoken");
-      this.#failures = 0;
-      this.#notBefore = now;
-      this.#sendBy(now);
+    if (this.#standing !== "together") {
+      if (this.#standing === "away") this.#become("lagging", "it has spoken");
+      this.#sending.isThere(now);
+      this.#sending.sendBy(now);
     }
     let records: readonly StateRecord[] = [];
-    if (batch.peerBoot === boot && batch.after <= this.#received) {
+    if (this.#receiving.take(batch, boot, now)) {
       records = batch.records;
-      this.#received = Math.max(this.#received, batch.sequence);
-      this.#toldAt = now;
       if (batch.isComplete && batch.memory !== undefined) this.#effects.push({ type: "memory", memory: batch.memory });
       if (!this.#isServing) {
-        if (batch.isComplete) this.#serve(this.#sending, "caught up");
-        else this.#syncUntil = Math.min(now + pairSyncMs, this.#startedAt + pairSyncMsMax);
+        if (batch.isComplete) this.#serve(this.#standing, "caught up");
+        else this.#receiving.waitForMore(now);
       }
-      this.#settleConfirm();
+      this.#settleQuestion();
     }
     this.#settleKnown();
-    const ahead = this.#hasUntold() ? this.#store.sequence : 0;
-    this.#promised = Math.max(this.#promised, ahead);
+    const { ahead } = this.#sending;
+    this.#sending.promise(ahead);
     this.#pump(now);
-    return { answer: { boot, received: this.#received, ahead }, records };
+    return { answer: { boot, received: this.#receiving.received, ahead }, records };
   }
 
   /**
@@ -269,54 +214,47 @@ export class PairLink {
    * started since). Only an answer to a question of ours tells.
    */
   #doubt(now: number): { readonly answer: PairAnswer; readonly records: readonly StateRecord[] } {
-    this.#isDoubting = true;
-    this.#notBefore = now;
-    this.#sendBy(now);
+    this.#sending.doubt(now);
     this.#pump(now);
-    return { answer: { boot: this.#options.boot, received: 0, ahead: this.#store.sequence, isUnknown: true }, records: [] };
+    return { answer: { boot: this.#options.boot, received: 0, ahead: this.#sending.sequence, isUnknown: true }, records: [] };
   }
 
   /** The records of a batch have been applied: what they met here may be news to the pair. */
   applied(now: number): void {
     this.#take(now);
-    if (this.#hasUntold()) this.#sendBy(now + pairDelayMs);
+    if (this.#sending.hasUntold()) this.#sending.sendBy(now + pairDelayMs);
   }
 
   /** The pair has answered a batch. */
   answered(id: number, answer: PairAnswer, now: number): void {
     this.#take(now);
     if (this.#retired.includes(answer.boot)) return this.failed(id, false, now);
-    const flight = this.#flights.take(id);
+    const flight = this.#sending.flights.take(id);
     if (flight === undefined) return;
-    this.#failures = 0;
-    this.#notBefore = now;
-    this.#heardAt = Math.max(this.#heardAt, flight.sentAt);
-    this.#toldAt = Math.max(this.#toldAt, flight.sentAt);
+    this.#sending.isThere(now);
+    this.#lease.heard(flight.sentAt);
+    this.#receiving.heard(flight.sentAt);
     if (answer.boot !== this.#peerBoot) this.#meet(answer.boot, now);
     else if (answer.isUnknown === true || answer.received < flight.sequence) this.#missed(flight, answer, now);
     else this.#acknowledged(flight, answer.received, now);
-    this.#owed = Math.max(this.#owed, answer.ahead);
+    this.#receiving.owes(answer.ahead);
     this.#settleKnown();
-    if (this.#confirm !== undefined && flight.sentAt >= this.#confirm.since) {
-      this.#confirm.ahead = answer.ahead;
-      this.#confirm.until = now + pairSyncMs;
-      this.#settleConfirm();
-    }
-    if (this.#urgent > this.#told) this.#hurry(now);
+    if (this.#lease.answered(flight.sentAt, answer.ahead, now)) this.#settleQuestion();
+    this.#sending.hurryOn(now);
     this.#pump(now);
   }
 
   /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow; `cause` says why. */
   failed(id: number, isRefused: boolean, now: number, cause: string = refusedCause): void {
     this.#take(now);
-    const flight = this.#flights.take(id);
+    const flight = this.#sending.flights.take(id);
     if (flight === undefined) return;
-    this.#abandon();
-    this.#heardAt = Math.max(this.#heardAt, flight.sentAt);
+    this.#abandonAfter(0);
+    this.#lease.heard(flight.sentAt);
     if (this.#stoodStill(flight, now)) return;
-    this.#retryLater(now);
+    this.#sending.retryLater(this.#options.leaseMs, now);
     if (isRefused) this.#goOn("away", cause);
-    else if (this.#isServing) this.#goOn(this.#sending === "away" ? "away" : "lagging", "no answer");
+    else if (this.#isServing) this.#goOn(this.#standing === "away" ? "away" : "lagging", "no answer");
   }
 
   /** What the core group says of the pair's cell. What the pair itself says counts more. */
@@ -324,15 +262,14 @@ export class PairLink {
     this.#take(now);
     if (!isUp) {
       // Whoever has just started knows nothing yet: one answer's time is given to a pair that may be there after all.
-      if (!this.#isServing) this.#syncUntil = Math.min(this.#syncUntil, now + this.#options.ackTimeoutMs);
+      if (!this.#isServing) this.#receiving.waitNoLongerThan(now + this.#options.ackTimeoutMs);
       else this.#goOn("away", "its cell is down");
-      if (this.#flights.isEmpty) this.#retryLater(now);
+      if (this.#sending.flights.isEmpty) this.#sending.retryLater(this.#options.leaseMs, now);
       return;
     }
-    if (this.#sending === "together") return;
-    this.#failures = 0;
-    this.#notBefore = now;
-    this.#sendBy(now);
+    if (this.#standing === "together") return;
+    this.#sending.isThere(now);
+    this.#sending.sendBy(now);
     this.#pump(now);
   }
 
@@ -343,31 +280,31 @@ export class PairLink {
 
   tick(now: number): void {
     this.#take(now);
-    const flight = this.#flights.oldest;
+    const flight = this.#sending.flights.oldest;
     if (flight !== undefined) {
       const age = now - flight.sentAt;
       if (age >= this.#answerMsMax) {
         this.#effects.push({ type: "abandon", id: flight.id });
         this.failed(flight.id, false, now);
-      } else if (this.#sending === "together" && isLagging(flight, this.#options.ackTimeoutMs, now)) {
+      } else if (this.#standing === "together" && isLagging(flight, this.#options.ackTimeoutMs, now)) {
         this.#goOn("lagging", `no answer within ${this.#options.ackTimeoutMs} ms`);
       }
     }
-    if (!this.#isServing && now >= this.#syncUntil) this.#goOn("lagging", "it does not tell us what it has");
-    if (this.#confirm !== undefined && now >= this.#confirm.until) this.#goOn("lagging", "it does not tell us what we have missed");
+    if (!this.#isServing && now >= this.#receiving.syncUntil) this.#goOn("lagging", "it does not tell us what it has");
+    if (now >= this.#lease.asksUntil) this.#goOn("lagging", "it does not tell us what we have missed");
     this.#pump(now);
   }
 
   /** When {@link tick} is wanted, ms; undefined: not before something else happens. */
   nextDeadline(): number | undefined {
-    const flight = this.#flights.oldest;
+    const flight = this.#sending.flights.oldest;
     let deadline = Number.POSITIVE_INFINITY;
     if (flight !== undefined)
-      deadline = this.#sending === "together" ? judgedAt(flight, this.#options.ackTimeoutMs) : flight.sentAt + this.#answerMsMax;
+      deadline = this.#standing === "together" ? judgedAt(flight, this.#options.ackTimeoutMs) : flight.sentAt + this.#answerMsMax;
     const leavesAt = this.#leavesAt;
     if (leavesAt !== undefined) deadline = Math.min(deadline, leavesAt);
-    if (!this.#isServing) deadline = Math.min(deadline, this.#syncUntil);
-    if (this.#confirm !== undefined) deadline = Math.min(deadline, this.#confirm.until);
+    if (!this.#isServing) deadline = Math.min(deadline, this.#receiving.syncUntil);
+    deadline = Math.min(deadline, this.#lease.asksUntil);
     return deadline === Number.POSITIVE_INFINITY ? undefined : deadline;
   }
 
@@ -381,223 +318,107 @@ export class PairLink {
     const back = this.#now - now;
     this.#now = now;
     if (back <= 0) return;
-    this.#startedAt -= back;
-    this.#toldAt -= back;
-    this.#syncUntil -= back;
-    this.#notBefore -= back;
-    this.#lastNeed -= back;
-    this.#heardAt -= back;
-    this.#burstAt -= back;
-    if (this.#sendAt !== undefined) this.#sendAt -= back;
-    this.#flights.setBack(back);
-    if (this.#confirm === undefined) return;
-    this.#confirm.since -= back;
-    this.#confirm.until -= back;
-  }
-
-  #hurry(now: number): void {
-    this.#sendBy(Math.max(now, this.#burstAt - pairBurstMax * pairDelayMs));
-  }
-
-  #sendBy(at: number): void {
-    if (this.#sendAt === undefined || at < this.#sendAt) this.#sendAt = at;
+    this.#sending.setBack(back);
+    this.#receiving.setBack(back);
+    this.#lease.setBack(back);
   }
 
   #pump(now: number): void {
     const leavesAt = this.#leavesAt;
     if (leavesAt === undefined || leavesAt > now) return;
     // While it is not known to be there an empty batch asks.
-    if (this.#sending === "together" && !this.#isDoubting && !this.#hasUntold() && this.#after >= this.#promised) {
-      this.#sendAt = undefined;
+    if (this.#standing === "together" && this.#sending.rest()) {
       this.#release();
       return;
     }
     this.#send(now);
   }
 
-  /** When the next batch may leave, ms; undefined: none is wanted, or one is under way that must be answered first. */
+  /** When the next batch may leave, ms; undefined: not before something else happens. */
   get #leavesAt(): number | undefined {
-    if (this.#sendAt === undefined) return undefined;
-    const at = Math.max(this.#sendAt, this.#notBefore);
-    if (this.#flights.isEmpty) return at;
-    // Beside others leaves only what somebody waits for, and only to a pair that has all but what is under way.
-    const mayOverlap = this.#sending === "together" && this.#isTold && !this.#isDoubting && this.#confirm === undefined;
-    const overlapAt = mayOverlap && this.#urgent > this.#told ? this.#flights.overlapAt : undefined;
-    return overlapAt === undefined ? undefined : Math.max(at, overlapAt);
-  }
-
-  /** Up to here the pair has everything, or it is under way. */
-  get #told(): number {
-    return Math.max(this.#covered, this.#flights.latest?.sequence ?? 0);
-  }
-
-  /** True when there is something that the pair has not got from us and did not tell us. */
-  #hasUntold(): boolean {
-    if (this.#peerBoot === "" || !this.#isTold) return true;
-    if (this.#covered === this.#store.sequence) return false;
-    if (this.#store.changedSince(this.#covered, 1).records.length > 0) return true;
-    // All that has changed since came from the pair.
-    this.#cover(this.#store.sequence);
-    return false;
+    return this.#sending.leavesAt(this.#standing === "together" && !this.#lease.isAsking);
   }
 
   #send(now: number): void {
-    this.#sendAt = undefined;
-    this.#isDoubting = false;
-    this.#burstAt = Math.max(now, this.#burstAt) + pairDelayMs;
-    this.#lastId += 1;
     const { cell, boot, memory } = this.#options;
-    const after = this.#flights.latest?.sequence ?? this.#after;
-    // Nothing but a question to a pair that is not known, or that has failed to answer.
-    const isQuestion = this.#peerBoot === "" || this.#failures > 0;
-    const { texts, sequence, isComplete } = isQuestion ? { texts: [], sequence: after, isComplete: false } : this.#collect();
-    const told = this.#isTold || memory === undefined ? {} : { memory: memory() };
-    const text = serializeBatch({ cell, boot, peerBoot: this.#peerBoot, after, sequence, isComplete, ...told }, texts);
-    this.#flights.add({ id: this.#lastId, sentAt: now, sequence, isComplete, held: this.#after, excusedMs: 0 });
-    this.#effects.push({ type: "send", id: this.#lastId, text });
-  }
-
-  /** The next chunk. */
-  #collect(): { readonly texts: string[]; readonly sequence: number; readonly isComplete: boolean } {
-    const texts: string[] = [];
-    let octets = 0;
-    let sequence = this.#told;
-    while (octets < pairBatchOctets) {
-      const changes = this.#store.changedSince(sequence, 1, sequence < this.#wholeUntil);
-      if (changes.records.length === 0) return { texts, sequence: this.#store.sequence, isComplete: true };
-      for (const record of changes.records) {
-        const text = this.#store.textOf(record);
-        texts.push(text);
-        octets += text.length + 1;
-      }
-      ({ sequence } = changes);
-    }
-    return { texts, sequence, isComplete: sequence === this.#store.sequence };
+    const { id, text } = this.#sending.next({ cell, boot, peerBoot: this.#peerBoot }, memory, now);
+    this.#effects.push({ type: "send", id, text });
   }
 
   #acknowledged(flight: Flight, received: number, now: number): void {
-    this.#gaps = 0;
-    this.#after = Math.max(this.#after, received);
-    this.#cover(Math.max(this.#covered, received));
+    this.#sending.acknowledged(flight, received, now);
     this.#release();
-    if (!flight.isComplete) {
-      this.#sendBy(now);
-      return;
-    }
-    this.#isTold = true;
+    if (!flight.isComplete) return;
     this.#become("together", "it has everything");
-    if (this.#hasUntold() || this.#after < this.#promised) this.#sendBy(now + pairDelayMs);
+    this.#sending.goOn(now);
   }
 
-  #cover(sequence: number): void {
-    this.#covered = sequence;
-    this.#store.acknowledge(sequence);
-  }
-
-  /**
-   * The pair did not take a batch, nor what left later. When it has all that it had when this one left, this one has only overtaken another, and is
-   * said again.
-   */
-  #missed(flight: Flight, { received, isUnknown }: PairAnswer, now: number): void {
-    for (const { id } of this.#flights.takeAfter(flight.id)) this.#effects.push({ type: "abandon", id });
-    if (isUnknown !== true && received >= flight.held) this.#sendBy(now);
-    else this.#goBack(received, now);
-  }
-
-  /** The pair lacks what we thought it had. Once that is an accident of the way; again and again it must not be a storm. */
-  #goBack(received: number, now: number): void {
-    this.#after = received;
-    this.#covered = received;
-    if (received === 0) this.#wholeUntil = this.#store.sequence;
-    this.#gaps += 1;
-    if (this.#gaps > 1) this.#retryLater(now);
-    else this.#sendBy(now);
-    if (this.#sending === "together") this.#become("lagging", "it lacks records");
+  /** The pair did not take a batch, nor what left later. */
+  #missed(flight: Flight, answer: PairAnswer, now: number): void {
+    this.#abandonAfter(flight.id);
+    if (!this.#sending.missed(flight, answer, this.#options.leaseMs, now)) return;
+    if (this.#standing === "together") this.#become("lagging", "it lacks records");
   }
 
   /** A boot of the pair that we have not met: it has nothing of us, and we may lack something of it. */
   #meet(boot: string, now: number): void {
-    if (this.#peerBoot !== "") {
+    const isFirst = this.#peerBoot === "";
+    if (!isFirst) {
       this.#retired.push(this.#peerBoot);
       if (this.#retired.length > pairBootsRememberedMax) this.#retired.shift();
     }
-    const isFirst = this.#peerBoot === "";
     this.#peerBoot = boot;
-    this.#after = 0;
-    this.#covered = 0;
-    this.#received = 0;
-    this.#promised = 0;
-    this.#owed = 0;
-    this.#wholeUntil = this.#store.sequence;
-    this.#isTold = false;
-    this.#gaps = 0;
-    this.#store.forgetPair();
-    this.#abandon();
-    this.#sendBy(now);
-    if (!isFirst && this.#sending === "together") this.#become("lagging", "it has started anew");
+    this.#sending.meet(now);
+    this.#receiving.meet();
+    this.#abandonAfter(0);
+    if (!isFirst && this.#standing === "together") this.#become("lagging", "it has started anew");
   }
 
-  #abandon(): void {
-    for (const { id } of this.#flights.takeAfter(0)) this.#effects.push({ type: "abandon", id });
-  }
-
-  #retryLater(now: number): void {
-    const { leaseMs } = this.#options;
-    const most = Math.min(pairRetryMsMax, leaseMs / 4);
-    this.#notBefore = now + Math.min(pairRetryMs * 2 ** Math.min(this.#failures, 10), most);
-    this.#failures += 1;
-    const isQuiet = now - this.#lastNeed > pairQuietMs;
-    this.#sendAt = isQuiet ? undefined : this.#notBefore;
+  /** Nobody waits for the answers to batches behind this one any more. */
+  #abandonAfter(id: number): void {
+    for (const flight of this.#sending.flights.takeAfter(id)) this.#effects.push({ type: "abandon", id: flight.id });
   }
 
   /** There is nobody to wait for: what waited goes on alone. */
   #goOn(state: "lagging" | "away", cause: string): void {
     if (this.#isServing) this.#become(state, cause);
     else this.#serve(state, cause);
-    if (this.#confirm === undefined) return;
-    this.#confirm = undefined;
-    this.#effects.push({ type: "open" });
+    if (this.#lease.giveUp()) this.#effects.push({ type: "open" });
   }
 
   #serve(state: "together" | "lagging" | "away", cause: string): void {
     this.#isServing = true;
-    this.#sending = state;
+    this.#standing = state;
     this.#effects.push({ type: "state", state, cause }, { type: "open" });
   }
 
   #become(state: "together" | "lagging" | "away", cause: string): void {
-    if (this.#sending === state) return;
-    this.#sending = state;
+    if (this.#standing === state) return;
+    this.#standing = state;
     if (this.#isServing) this.#effects.push({ type: "state", state, cause });
     if (state === "together") return;
     this.#release();
     this.#settleKnown();
   }
 
-  /** That the pair has everything of ours does not say that we have everything of its. */
   #settleKnown(): void {
-    const isTogether = this.#isServing && this.#sending === "together";
-    if (isTogether ? this.#isKnown || this.#received < this.#owed : !this.#isKnown) return;
-    this.#isKnown = isTogether;
-    this.#effects.push({ type: "known", until: isTogether ? Number.POSITIVE_INFINITY : this.#toldAt });
+    const until = this.#receiving.takeKnown(this.#isServing && this.#standing === "together");
+    if (until !== undefined) this.#effects.push({ type: "known", until });
   }
 
   /** Commits that are done, and all of them when the pair is not to be waited for. */
   #release(): void {
     if (this.#wanted === 0) return;
-    if (this.#sending !== "together") {
+    if (this.#standing !== "together") {
       this.#effects.push({ type: "committed", sequence: this.#wanted, needsDisk: true });
       this.#wanted = 0;
       return;
     }
-    this.#effects.push({ type: "committed", sequence: this.#covered, needsDisk: false });
-    if (this.#covered >= this.#wanted) this.#wanted = 0;
+    this.#effects.push({ type: "committed", sequence: this.#sending.covered, needsDisk: false });
+    if (this.#sending.covered >= this.#wanted) this.#wanted = 0;
   }
 
-  #settleConfirm(): void {
-    if (this.#confirm === undefined || this.#received < this.#confirm.ahead) return;
-    if (this.#heardAt < this.#confirm.since) return;
-    this.#confirm = undefined;
-    this.#effects.push({ type: "open" });
+  #settleQuestion(): void {
+    if (this.#lease.settle(this.#receiving.received)) this.#effects.push({ type: "open" });
   }
 }

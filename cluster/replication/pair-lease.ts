@@ -1,0 +1,66 @@
+import { pairSyncMs } from "../limits.ts";
+
+/**
+ * Whether a replica may still take itself for one of two that know of each other. One that has heard nothing of its pair for so long that it may have
+ * been frozen asks what it has missed before any input: the pair has taken over what it had in progress.
+ */
+export class PairLease {
+  /** When the latest batch left of which we know what became: nothing that happened since can have been missed for longer. */
+  #heardAt = Number.NEGATIVE_INFINITY;
+  /** What is asked since when, until when, and up to where the pair has said that it is ahead of us. */
+  #question: { since: number; until: number; ahead: number } | undefined;
+
+  /** What became of a batch that left at this time is known. */
+  heard(sentAt: number): void {
+    this.#heardAt = Math.max(this.#heardAt, sentAt);
+  }
+
+  /** `sentAt`: when a batch left that counts as heard of, though it is under way yet. */
+  isOver(leaseMs: number, sentAt: number, now: number): boolean {
+    return now - Math.max(this.#heardAt, sentAt) > leaseMs;
+  }
+
+  get isAsking(): boolean {
+    return this.#question !== undefined;
+  }
+
+  /** Until when the answer is waited for; Infinity: nothing is asked. */
+  get asksUntil(): number {
+    return this.#question?.until ?? Number.POSITIVE_INFINITY;
+  }
+
+  ask(now: number, ackTimeoutMs: number): void {
+    this.#question = { since: now, until: now + ackTimeoutMs, ahead: 0 };
+  }
+
+  /** A batch that left at this time has been answered. True: that says how far the pair is ahead, for it left after the question was put. */
+  answered(sentAt: number, ahead: number, now: number): boolean {
+    if (this.#question === undefined || sentAt < this.#question.since) return false;
+    this.#question.ahead = ahead;
+    this.#question.until = now + pairSyncMs;
+    return true;
+  }
+
+  /** `received`: what we have of the pair. True: nothing is missed any more. */
+  settle(received: number): boolean {
+    const question = this.#question;
+    if (question === undefined || received < question.ahead || this.#heardAt < question.since) return false;
+    this.#question = undefined;
+    return true;
+  }
+
+  /** There is nobody who would answer. True: something was asked. */
+  giveUp(): boolean {
+    const wasAsking = this.#question !== undefined;
+    this.#question = undefined;
+    return wasAsking;
+  }
+
+  /** The clock was set back by so much. */
+  setBack(ms: number): void {
+    this.#heardAt -= ms;
+    if (this.#question === undefined) return;
+    this.#question.since -= ms;
+    this.#question.until -= ms;
+  }
+}

@@ -1,0 +1,247 @@
+import { pairBatchOctets, pairBurstMax, pairDelayMs, pairQuietMs, pairRetryMs, pairRetryMsMax } from "../limits.ts";
+import type { Memory } from "../../sip/record/memory.ts";
+import type { Changes } from "../../sip/record/record-store.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
+import { Flights, type Flight } from "./flights.ts";
+import { serializeBatch, type PairAnswer } from "./pair-batch.ts";
+
+/** What a link needs of its record store. */
+export type PairedStore = {
+  readonly sequence: number;
+  changedSince(after: number, max: number, all?: boolean): Changes;
+  textOf(record: StateRecord): string;
+  acknowledge(sequence: number): void;
+  forgetPair(): void;
+};
+
+/** Whose batch it is, and for which start of the pair; empty: none is known, the batch only asks. */
+export type Addressing = { readonly cell: string; readonly boot: string; readonly peerBoot: string };
+
+/** What the pair has of a replica, and when and in which chunks it gets the rest. */
+export class PairSending {
+  readonly flights = new Flights();
+  readonly #store: PairedStore;
+  /** The pair has everything up to here; `#covered` is further when what follows came from the pair itself. */
+  #after = 0;
+  #covered = 0;
+  /** Up to here it is told even what came from the pair: its earlier boot may have forgotten it. */
+  #wholeUntil = 0;
+  /** It has acknowledged a complete batch. */
+  #isTold = false;
+  /** It waits until we have brought it up to here. */
+  #promised = 0;
+  #lastId = 0;
+  /** When the next batch is wanted, and before when it must not leave. */
+  #sendAt: number | undefined;
+  #notBefore = 0;
+  #failures = 0;
+  #gaps = 0;
+  /** Whether the pair is still the one that is known is to be asked. */
+  #isDoubting = false;
+  /** Somebody waits for what is up to here, as soon as can be. */
+  #urgent = 0;
+  /** When something was last wanted of the pair. */
+  #lastNeed: number;
+  /** When the burst of commits that leave at once is whole again; each one takes {@link pairDelayMs} of it. */
+  #burstAt = 0;
+
+  constructor(store: PairedStore, now: number) {
+    this.#store = store;
+    this.#lastNeed = now;
+    this.#sendAt = now;
+  }
+
+  /** The pair holds everything up to here. */
+  get covered(): number {
+    return this.#covered;
+  }
+
+  /** Where the replica is itself. */
+  get sequence(): number {
+    return this.#store.sequence;
+  }
+
+  /** The same, when there is something that the pair has not got; 0: it has everything. */
+  get ahead(): number {
+    return this.hasUntold() ? this.#store.sequence : 0;
+  }
+
+  /** A start of the pair that was not known: it has nothing of us. */
+  meet(now: number): void {
+    this.#after = 0;
+    this.#covered = 0;
+    this.#promised = 0;
+    this.#wholeUntil = this.#store.sequence;
+    this.#isTold = false;
+    this.#gaps = 0;
+    this.#store.forgetPair();
+    this.sendBy(now);
+  }
+
+  /** Somebody is interested: a pair that does not answer goes on being asked. */
+  need(now: number): void {
+    this.#lastNeed = now;
+  }
+
+  sendBy(at: number): void {
+    if (this.#sendAt === undefined || at < this.#sendAt) this.#sendAt = at;
+  }
+
+  /** Somebody waits for everything up to here. */
+  hurry(sequence: number, now: number): void {
+    this.#urgent = Math.max(this.#urgent, sequence);
+    this.#hurry(now);
+  }
+
+  /** The pair is there: whatever kept a batch from leaving counts no more. */
+  isThere(now: number): void {
+    this.#failures = 0;
+    this.#notBefore = now;
+  }
+
+  /** Another start of the pair has spoken: it is asked at once which one it is. */
+  doubt(now: number): void {
+    this.#isDoubting = true;
+    this.#notBefore = now;
+    this.sendBy(now);
+  }
+
+  /** The pair has been told that we are ahead of it up to here. */
+  promise(sequence: number): void {
+    this.#promised = Math.max(this.#promised, sequence);
+  }
+
+  /**
+   * When the next batch may leave, ms; undefined: none is wanted, or one is under way that must be answered first. Beside others leaves only what
+   * somebody waits for, and only to a pair that has all but what is under way (`mayOverlap`).
+   */
+  leavesAt(mayOverlap: boolean): number | undefined {
+    if (this.#sendAt === undefined) return undefined;
+    const at = Math.max(this.#sendAt, this.#notBefore);
+    if (this.flights.isEmpty) return at;
+    const isWanted = mayOverlap && this.#isTold && !this.#isDoubting && this.#urgent > this.#told;
+    const overlapAt = isWanted ? this.flights.overlapAt : undefined;
+    return overlapAt === undefined ? undefined : Math.max(at, overlapAt);
+  }
+
+  /** True when there is something that the pair has not got from us and did not tell us. */
+  hasUntold(): boolean {
+    if (!this.#isTold) return true;
+    if (this.#covered === this.#store.sequence) return false;
+    if (this.#store.changedSince(this.#covered, 1).records.length > 0) return true;
+    // All that has changed since came from the pair.
+    this.#cover(this.#store.sequence);
+    return false;
+  }
+
+  /** True when a pair that is there wants nothing of us, and is not to be asked anything: no batch leaves. */
+  rest(): boolean {
+    if (this.#isDoubting || this.hasUntold() || this.#after < this.#promised) return false;
+    this.#sendAt = undefined;
+    return true;
+  }
+
+  /** The next batch, as it leaves now. `memory`: of the replica, for a pair that has not got everything yet. */
+  next(to: Addressing, memory: (() => Memory) | undefined, now: number): { readonly id: number; readonly text: string } {
+    this.#sendAt = undefined;
+    this.#isDoubting = false;
+    this.#burstAt = Math.max(now, this.#burstAt) + pairDelayMs;
+    this.#lastId += 1;
+    const { cell, boot, peerBoot } = to;
+    const after = this.flights.latest?.sequence ?? this.#after;
+    // Nothing but a question to a pair that is not known, or that has failed to answer.
+    const isQuestion = peerBoot === "" || this.#failures > 0;
+    const { texts, sequence, isComplete } = isQuestion ? { texts: [], sequence: after, isComplete: false } : this.#collect();
+    const told = this.#isTold || memory === undefined ? {} : { memory: memory() };
+    const text = serializeBatch({ cell, boot, peerBoot, after, sequence, isComplete, ...told }, texts);
+    this.flights.add({ id: this.#lastId, sentAt: now, sequence, isComplete, held: this.#after, excusedMs: 0 });
+    return { id: this.#lastId, text };
+  }
+
+  /** The pair has everything up to `received`. */
+  acknowledged({ isComplete }: Flight, received: number, now: number): void {
+    this.#gaps = 0;
+    this.#after = Math.max(this.#after, received);
+    this.#cover(Math.max(this.#covered, received));
+    if (isComplete) this.#isTold = true;
+    else this.sendBy(now);
+  }
+
+  /** After a complete batch: is there more already? */
+  goOn(now: number): void {
+    if (this.hasUntold() || this.#after < this.#promised) this.sendBy(now + pairDelayMs);
+  }
+
+  /** What somebody waits for is not under way yet. */
+  hurryOn(now: number): void {
+    if (this.#urgent > this.#told) this.#hurry(now);
+  }
+
+  /**
+   * The pair did not take a batch. False: it has all that it had when this one left, so this one has only overtaken another, and is said again. True:
+   * it lacks what we thought it had. Once that is an accident of the way; again and again it must not be a storm.
+   */
+  missed({ held }: Flight, { received, isUnknown }: PairAnswer, leaseMs: number, now: number): boolean {
+    if (isUnknown !== true && received >= held) {
+      this.sendBy(now);
+      return false;
+    }
+    this.#after = received;
+    this.#covered = received;
+    if (received === 0) this.#wholeUntil = this.#store.sequence;
+    this.#gaps += 1;
+    if (this.#gaps > 1) this.retryLater(leaseMs, now);
+    else this.sendBy(now);
+    return true;
+  }
+
+  /** Nobody has answered: it is asked again after growing pauses, and not at all when nobody has wanted anything for long. */
+  retryLater(leaseMs: number, now: number): void {
+    const most = Math.min(pairRetryMsMax, leaseMs / 4);
+    this.#notBefore = now + Math.min(pairRetryMs * 2 ** Math.min(this.#failures, 10), most);
+    this.#failures += 1;
+    const isQuiet = now - this.#lastNeed > pairQuietMs;
+    this.#sendAt = isQuiet ? undefined : this.#notBefore;
+  }
+
+  /** The clock was set back by so much. */
+  setBack(ms: number): void {
+    this.#notBefore -= ms;
+    this.#lastNeed -= ms;
+    this.#burstAt -= ms;
+    if (this.#sendAt !== undefined) this.#sendAt -= ms;
+    this.flights.setBack(ms);
+  }
+
+  #hurry(now: number): void {
+    this.sendBy(Math.max(now, this.#burstAt - pairBurstMax * pairDelayMs));
+  }
+
+  /** Up to here the pair has everything, or it is under way. */
+  get #told(): number {
+    return Math.max(this.#covered, this.flights.latest?.sequence ?? 0);
+  }
+
+  /** The next chunk. */
+  #collect(): { readonly texts: string[]; readonly sequence: number; readonly isComplete: boolean } {
+    const texts: string[] = [];
+    let octets = 0;
+    let sequence = this.#told;
+    while (octets < pairBatchOctets) {
+      const changes = this.#store.changedSince(sequence, 1, sequence < this.#wholeUntil);
+      if (changes.records.length === 0) return { texts, sequence: this.#store.sequence, isComplete: true };
+      for (const record of changes.records) {
+        const text = this.#store.textOf(record);
+        texts.push(text);
+        octets += text.length + 1;
+      }
+      ({ sequence } = changes);
+    }
+    return { texts, sequence, isComplete: sequence === this.#store.sequence };
+  }
+
+  #cover(sequence: number): void {
+    this.#covered = sequence;
+    this.#store.acknowledge(sequence);
+  }
+}
