@@ -151,6 +151,8 @@ export const callIdsPerBindingMax = 8;
 export const internedTextsMax = 4_096;
 /** One record as text: an INVITE of the largest size with every octet escaped, and its branches. */
 export const recordOctetsMax = 8 * messageOctetsMax;
+/** Letters in the name of a kind of record that this release does not know: ours have ten. */
+export const unreadKindCharactersMax = 32;
 
 /** What a binding keeps of a REGISTER. Call-ID (longest seen: 130) and Contact parameters (a full set of RFC 3840 features is 400); over: 400. */
 export const callIdOctetsMax = 255;

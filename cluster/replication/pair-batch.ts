@@ -1,7 +1,7 @@
 import { isParseError, parseError, type ParseError } from "../../sip/errors.ts";
 import { pairBatchOctetsMax } from "../limits.ts";
 import { memoryOf, type Memory } from "../../sip/record/memory.ts";
-import { recordOf } from "../../sip/record/record-text.ts";
+import { anyRecordOf } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { StateRecord } from "../../sip/record/state-record.ts";
  */
 export type PairBatch = BatchHeader & {
   readonly records: readonly StateRecord[];
-  /** Records that could not be read, by a sender of another release perhaps: they are left out, the others count. */
+  /** Texts that are no records: they are left out, the others count. Records of kinds that are not known are among the others. */
   readonly unreadable: number;
 };
 
@@ -57,7 +57,7 @@ export function parseBatch(text: string): PairBatch | ParseError {
   if (typeof isComplete !== "boolean" || !Array.isArray(list)) return parseError("pair-batch", 400, "Malformed Batch");
   const records: StateRecord[] = [];
   for (const each of list) {
-    const record = recordOf(each);
+    const record = anyRecordOf(each);
     if (!isParseError(record)) records.push(record);
   }
   const memory = memoryOf(json["memory"]);

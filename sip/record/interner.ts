@@ -1,5 +1,5 @@
 import { internedTextsMax } from "../limits.ts";
-import { noPath } from "./record-text.ts";
+import { noPath } from "./binding-record.ts";
 import type { StateRecord } from "./state-record.ts";
 import type { Binding, Dialog, DialogSide } from "./values.ts";
 

@@ -31,3 +31,8 @@ export function subscriptionKey(callId: string, oneTag: string, otherTag: string
 export function isSubscriptionKey(key: string): boolean {
   return key.endsWith(" s") && key.split(" ").length === 4;
 }
+
+/** A record of a kind that is not known here: the kind, and its own key. */
+export function unreadKey(kind: string, key: string): string {
+  return [kind, " ", key].join("");
+}

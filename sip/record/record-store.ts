@@ -4,7 +4,8 @@ import { DialogShares } from "./dialog-shares.ts";
 import { Interner } from "./interner.ts";
 import { KeyIndex } from "./key-index.ts";
 import { addressOfRecordOfBindingKey } from "./keys.ts";
-import { merge, type Held } from "./merge.ts";
+import type { Held } from "./kind-definition.ts";
+import { merge } from "./merge.ts";
 import { serializeRecord } from "./record-text.ts";
 import { needsRow, type RowPolicy } from "./row-policy.ts";
 import { endsEarlier, isOfCall, isTombstone, rowId, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
@@ -58,8 +59,9 @@ export class RecordStore {
     binding: new Map(),
     invite: new Map(),
     dialog: new Map(),
+    unread: new Map(),
   };
-  readonly #live: Record<RecordKind, number> = { subscriber: 0, binding: 0, invite: 0, dialog: 0 };
+  readonly #live: Record<RecordKind, number> = { subscriber: 0, binding: 0, invite: 0, dialog: 0, unread: 0 };
   /** What the dialogs among them take. */
   readonly dialogShares = new DialogShares();
   readonly #byAddressOfRecord = new KeyIndex();
@@ -318,6 +320,8 @@ export class RecordStore {
           if (record.until <= now && !this.#pairMissesEnd(entry)) this.#forget(entry);
         } else if (record.kind === "binding") {
           if (record.value.expiresAt + bindingTombstoneMs <= now) this.#forget(entry);
+        } else if (record.kind === "unread") {
+          if (record.value.forgottenAt !== undefined && record.value.forgottenAt <= now) this.#forget(entry);
         } else if (record.kind !== "subscriber" && endOfCall(record) + callTombstoneMs <= now) {
           ended.push(record);
           this.#forget(entry);

@@ -147,13 +147,25 @@ export type Dialog = {
   readonly expiresAt: number;
 };
 
+/** A record of a kind that this release does not know, carried as it came. Key: see keys.ts. */
+export type Unread = {
+  /** The whole record as JSON. */
+  readonly text: string;
+  /** When it may be forgotten; undefined: it does not say. */
+  readonly forgottenAt: number | undefined;
+};
+
 export type RecordValues = {
   readonly subscriber: Subscriber;
   readonly binding: Binding;
   readonly invite: Invite;
   readonly dialog: Dialog;
+  readonly unread: Unread;
 };
 
 export type RecordKind = keyof RecordValues;
 
-export const recordKinds: readonly RecordKind[] = ["subscriber", "binding", "invite", "dialog"];
+/** The kinds that stand in records. */
+export const namedKinds: readonly Exclude<RecordKind, "unread">[] = ["subscriber", "binding", "invite", "dialog"];
+
+export const recordKinds: readonly RecordKind[] = [...namedKinds, "unread"];

@@ -15,7 +15,7 @@ import type { NameAddr } from "../message/name-addr.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { equalUris, isSipUri, parseUri } from "../message/uri.ts";
 import { contactBindingKey, outboundBindingKey } from "../record/keys.ts";
-import { noPath } from "../record/record-text.ts";
+import { noPath } from "../record/binding-record.ts";
 import { orderOf, type BindingRecord } from "../record/state-record.ts";
 import type { Binding } from "../record/values.ts";
 import type { BindingChange } from "./binding-change.ts";

@@ -322,8 +322,8 @@ const records: readonly Mutation[] = [
   {
     name: "call-over-comes-back",
     rule: "A call that is over stays over, whatever version comes later.",
-    find: "if (isOver !== (record.value === undefined)) return !isOver;",
-    replace: "",
+    find: "const isLater = isOver === (record.value === undefined) ? isLaterVersion(record, held.record) : !isOver;",
+    replace: "const isLater = isLaterVersion(record, held.record) && isOver !== undefined;",
     tests: ["test/sip/record/merge.test.ts"],
     isSimulated: false,
   },

@@ -1,7 +1,10 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
-import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
+import { isParseError } from "../../sip/errors.ts";
+import { unreadKey } from "../../sip/record/keys.ts";
+import { parseAnyRecord, serializeRecord } from "../../sip/record/record-text.ts";
+import { makeTombstone, type LiveRecord, type StateRecord } from "../../sip/record/state-record.ts";
 import { makeVersion } from "../../sip/record/version.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
@@ -16,6 +19,24 @@ async function withLog(use: (open: () => RecordLog, rows: () => number, sql: Sql
     const open = (): RecordLog => new RecordLog(sql, "invite");
     use(open, () => Number(sql.exec("select count(*) as count from invite_log").one()["count"]), sql);
   });
+}
+
+/** Disks over the same storage, with nothing of invites and of unknown kinds on it at first. */
+async function withUnread(use: (open: () => Disk, state: DurableObjectState) => void): Promise<void> {
+  await runInDurableObject(env.EXCHANGE.getByName(exchangeName(0)), (_instance, state) => {
+    for (const table of ["invite_log", "unread_log"]) state.storage.sql.exec(`drop table if exists ${table}`);
+    use(() => new Disk(state.storage), state);
+  });
+}
+
+function unreadIn(disk: Disk): StateRecord[] {
+  return [...disk.read()].filter(({ kind }) => kind === "unread");
+}
+
+function unread(text: string): LiveRecord<"unread"> {
+  const record = parseAnyRecord(text);
+  if (isParseError(record) || record.kind !== "unread" || record.value === undefined) throw new Error("it is known");
+  return record;
 }
 
 function recordOf(key: string, ms: number): StateRecord {
@@ -180,6 +201,42 @@ describe("the log of an exchange's records", () => {
         { number: 7, text: "a form to come" },
         { number: 8, text: "a form to come" },
       ]);
+    });
+  });
+
+  it("keeps records of kinds that are not known, as they came", async () => {
+    const text = JSON.stringify({
+      kind: "voicemail-box",
+      key: "k",
+      version: makeVersion({ ms: 1, counter: 0, cell: "a" }),
+      value: { x: 1 },
+    });
+    await withUnread((open, state) => {
+      open().write({ put: [unread(text)], remove: [] });
+      for (let start = 0; start < 2; start += 1) expect(unreadIn(open()).map(serializeRecord)).toEqual([text]);
+      const [again] = unreadIn(open());
+      expect(again?.key).toBe("voicemail-box k");
+      const disk = open();
+      expect(unreadIn(disk)).toHaveLength(1);
+      disk.write({ put: [], remove: [{ kind: "unread", key: "voicemail-box k" }] });
+      expect(unreadIn(open())).toEqual([]);
+      expect(state.storage.sql.exec("select count(*) as count from unread_log").one()["count"]).toBe(0);
+    });
+  });
+
+  it("moves what an earlier release carried to the log of its kind, once the kind is known; a later word that is there stands", async () => {
+    await withUnread((open, state) => {
+      const carried = (key: string, ms: number): StateRecord => ({
+        ...unread(JSON.stringify({ ...recordOf(key, ms), kind: "later" })),
+        key: unreadKey("invite", key),
+        value: { text: serializeRecord(recordOf(key, ms)), forgottenAt: undefined },
+      });
+      open().write({ put: [carried("moved", 1), carried("older", 1), recordOf("older", 2)], remove: [] });
+      const all = [...open().read()].filter(({ key }) => key === "moved" || key === "older");
+      expect(all).toEqual([recordOf("older", 2), recordOf("moved", 1), recordOf("older", 1)]);
+      expect(state.storage.sql.exec("select count(*) as count from unread_log").one()["count"]).toBe(0);
+      const again = [...open().read()].filter(({ key }) => key === "moved" || key === "older");
+      expect(again).toEqual([recordOf("moved", 1), recordOf("older", 2)]);
     });
   });
 

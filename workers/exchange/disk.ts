@@ -1,6 +1,7 @@
 import { isParseError } from "../../sip/errors.ts";
 import { memoryOfText, type Memory } from "../../sip/record/memory.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
+import { unreadKey } from "../../sip/record/keys.ts";
 import { parseRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { recordKinds, type RecordKind } from "../../sip/record/values.ts";
@@ -27,6 +28,7 @@ export class Disk {
       binding: new RecordLog(sql, "binding", textOf),
       invite: new RecordLog(sql, "invite", textOf),
       dialog: new RecordLog(sql, "dialog", textOf),
+      unread: new RecordLog(sql, "unread", textOf),
     };
     sql.exec("create table if not exists memory (id integer primary key, json text not null)");
   }
@@ -45,7 +47,8 @@ export class Disk {
 
   /** Everything there is, to be read to its end before anything is written. */
   *read(): IterableIterator<StateRecord> {
-    for (const kind of recordKinds) yield* this.#logs[kind].read();
+    for (const kind of recordKinds) if (kind !== "unread") yield* this.#logs[kind].read();
+    yield* this.#readUnread();
     yield* this.#readRows();
   }
 
@@ -71,6 +74,19 @@ export class Disk {
       const keys = remove.filter((each) => each.kind === kind).map(({ key }) => key);
       if (records.length > 0 || keys.length > 0) this.#logs[kind].write(records, keys);
     }
+  }
+
+  /** What a release carried that did not know it. Of kinds that this one knows it moves to their logs; what is there already is of a later one. */
+  *#readUnread(): IterableIterator<StateRecord> {
+    const known: StateRecord[] = [];
+    for (const record of this.#logs.unread.read()) {
+      if (record.kind !== "unread") known.push(record);
+      yield record;
+    }
+    if (known.length === 0) return;
+    const put = known.filter(({ kind, key }) => !this.#logs[kind].has(key));
+    const remove = known.map(({ kind, key }) => ({ kind: "unread", key: unreadKey(kind, key) }) as const);
+    this.#storage.transactionSync(() => this.#append({ put, remove }));
   }
 
   /** Takes over what an exchange wrote when a record was a row: before 22 November 2026. */

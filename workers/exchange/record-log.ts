@@ -1,5 +1,5 @@
 import { isParseError } from "../../sip/errors.ts";
-import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
+import { parseAnyRecord, serializeRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { RecordKind } from "../../sip/record/values.ts";
 import { logCleanedMax, logDeadRowsMax, logRowOctets, logSlack } from "../limits.ts";
@@ -39,6 +39,7 @@ type Line = {
  */
 export class RecordLog {
   readonly #sql: SqlStorage;
+  readonly #kind: RecordKind;
   readonly #table: string;
   readonly #textOf: (record: StateRecord) => string;
   /** Oldest first. */
@@ -58,6 +59,7 @@ export class RecordLog {
   /** `textOf`: where a record's text is known already. */
   constructor(sql: SqlStorage, kind: RecordKind, textOf: (record: StateRecord) => string = serializeRecord) {
     this.#sql = sql;
+    this.#kind = kind;
     this.#textOf = textOf;
     this.#table = `${kind}_log`;
     sql.exec(
@@ -85,14 +87,14 @@ export class RecordLog {
       for (const [key, text] of linesOf(row)) {
         batch.lines += 1;
         if (gone.has(key) || this.#places.has(key)) continue;
-        const record = text === "" ? undefined : parseRecord(text);
+        const record = text === "" ? undefined : parseAnyRecord(text);
         if (record === undefined || isParseError(record)) {
           gone.add(key);
           if (record !== undefined) console.error(`a record of the disk is unreadable: ${record.reason}`);
           continue;
         }
-        // Its own key, not the one of the line: that would hold on to the whole row's text.
-        this.#places.set(record.key, batch);
+        // Its own key, not the one of the line: that would hold on to the whole row's text. Of a kind that has its own log by now only the line's counts.
+        this.#places.set(record.kind === this.#kind ? record.key : key, batch);
         batch.live += 1;
         yield record;
       }
@@ -124,6 +126,11 @@ export class RecordLog {
     for (const { key, batch } of ended) if (this.#batches.has(batch.number)) lines.push({ key, text: "", isCover: true });
     this.#append(lines);
     for (const number of this.#free.splice(0)) this.#sql.exec(`delete from ${this.#table} where number = ?`, number);
+  }
+
+  /** Whether there is a record of this key. */
+  has(key: string): boolean {
+    return this.#places.has(key);
   }
 
   /** Whether the next write may write lines of the oldest batches again. */

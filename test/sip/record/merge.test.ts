@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { callIdsPerBindingMax } from "../../../sip/limits.ts";
-import { merge, type Held } from "../../../sip/record/merge.ts";
+import type { Held } from "../../../sip/record/kind-definition.ts";
+import { merge } from "../../../sip/record/merge.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { recordKinds } from "../../../sip/record/values.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";

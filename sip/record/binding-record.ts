@@ -1,0 +1,99 @@
+import { callIdsPerBindingMax } from "../limits.ts";
+import { isNumber, isOptionalText, isSequence, isText, isTexts, isTime, type Fields } from "./fields.ts";
+import { needsRowOfItsVersion, type Held, type KindDefinition } from "./kind-definition.ts";
+import { orderOf, type BindingRecord } from "./state-record.ts";
+import type { Binding } from "./values.ts";
+import { compareVersions } from "./version.ts";
+
+/**
+ * Where a phone can be reached. Every refresh has a row: one that is behind either forgets a phone too early or calls one that has gone
+ * (docs/decisions/0016-expiries-are-exact.md).
+ */
+export const bindingKind: KindDefinition<"binding"> = {
+  read: bindingOf,
+  merge: (held, record) => (held.record.kind === "binding" ? mergeBinding(held, held.record, record) : held),
+  needsRow: needsRowOfItsVersion,
+};
+
+const none: readonly BindingRecord[] = [];
+
+function bindingOf(json: Fields): Binding | undefined {
+  const { addressOfRecord, contact, parameters, q, callId, cSeq, registeredAt, expiresAt } = json;
+  const { instanceId, regId, flow, formerFlows, transport, received, userAgent, path, provenAt } = json;
+  if (!isText(addressOfRecord) || !isText(contact) || !isText(parameters) || !isText(callId)) return undefined;
+  if (!(q === undefined || (isNumber(q) && q >= 0 && q <= 1))) return undefined;
+  if (!isSequence(cSeq) || !isTime(registeredAt) || !isTime(expiresAt) || !isSequence(regId)) return undefined;
+  if (!isText(instanceId) || !isText(flow) || !isText(transport) || !isText(received) || !isText(userAgent)) return undefined;
+  if (!Array.isArray(path) || !path.every(isText) || !isOptionalText(provenAt)) return undefined;
+  const binding: Binding = {
+    addressOfRecord,
+    contact,
+    parameters,
+    q,
+    callId,
+    cSeq,
+    registeredAt,
+    expiresAt,
+    instanceId,
+    regId,
+    flow,
+    transport,
+    received,
+    userAgent,
+    path: path.length === 0 ? noPath : path,
+  };
+  if (provenAt === undefined) return isTexts(formerFlows) ? { ...binding, formerFlows } : binding;
+  return { ...binding, ...(isTexts(formerFlows) ? { formerFlows } : {}), provenAt };
+}
+
+/** One empty list for all bindings without a path. */
+export const noPath: readonly string[] = [];
+
+/**
+ * RFC 3261 10.3: within a Call-ID the higher CSeq wins, whatever the versions say; between Call-IDs, and within one CSeq, the later
+ * version.
+ *
+ * Keeping only the winner would make the outcome depend on the order of arrival: X/5 at version 1, Y/1 at version 2, X/4 at version 3
+ * beat each other in a circle. So the latest record of each Call-ID is kept, and the one with the latest version of these counts. In
+ * normal operation there is one; a phone that starts again has a new Call-ID, and the old one is swept when its phone could not matter
+ * any more.
+ */
+function mergeBinding(held: Held, present: BindingRecord, record: BindingRecord): Held {
+  const { callId } = orderOf(record);
+  if (orderOf(present).callId === callId) {
+    if (compareWithinCallId(record, present) <= 0) return held;
+    return held.others.length === 0 ? { record, others: none } : electBinding([record, ...held.others]);
+  }
+  const all: BindingRecord[] = [present];
+  let isKnown = false;
+  for (const other of held.others) {
+    if (orderOf(other).callId !== callId) {
+      all.push(other);
+      continue;
+    }
+    if (compareWithinCallId(record, other) <= 0) return held;
+    isKnown = true;
+    all.push(record);
+  }
+  if (!isKnown) all.push(record);
+  const elected = electBinding(all);
+  return elected.record === present && isSameSet(elected.others, held.others) ? held : elected;
+}
+
+function compareWithinCallId(first: BindingRecord, second: BindingRecord): number {
+  const bySequence = orderOf(first).cSeq - orderOf(second).cSeq;
+  if (bySequence !== 0) return bySequence;
+  return compareVersions(first.version, second.version);
+}
+
+/** The latest version first, the others behind it; beyond {@link callIdsPerBindingMax} the earliest are forgotten. */
+function electBinding(records: BindingRecord[]): Held {
+  records.sort((first, second) => compareVersions(second.version, first.version));
+  const [record, ...others] = records;
+  if (record === undefined) throw new RangeError("nothing to elect from");
+  return { record, others: others.slice(0, callIdsPerBindingMax - 1) };
+}
+
+function isSameSet(first: readonly BindingRecord[], second: readonly BindingRecord[]): boolean {
+  return first.length === second.length && first.every((record, index) => record === second[index]);
+}

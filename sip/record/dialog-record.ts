@@ -1,0 +1,99 @@
+import { isFields, isNumber, isOptionalText, isText, isTexts, isTime, type Fields } from "./fields.ts";
+import { mergeCall, type KindDefinition } from "./kind-definition.ts";
+import type { LiveRecord } from "./state-record.ts";
+import type { Dialog, DialogSide } from "./values.ts";
+import { compareVersions, isVersion, laterVersion } from "./version.ts";
+
+/**
+ * A dialog: its sides are merged apart. It has a new row when a side has moved, not for every CSeq: those order what arrives, and nothing
+ * that is under way outlives both memories.
+ */
+export const dialogKind: KindDefinition<"dialog"> = {
+  read: dialogOf,
+  merge: (held, record) => {
+    const present = held.record;
+    if (present.kind !== "dialog" || present.value === undefined || record.value === undefined) return mergeCall(held, record);
+    const joined = joinDialogs(present, record);
+    return joined === present ? held : { record: joined, others: none };
+  },
+  needsRow: (onDisk, record) => isDialogMoved(onDisk.value, record.value),
+};
+
+const none: readonly never[] = [];
+
+function dialogOf(json: Fields): Dialog | undefined {
+  const { callId, state, createdAt, expiresAt } = json;
+  const caller = sideOf(json["caller"]);
+  const callee = sideOf(json["callee"]);
+  if (caller === undefined || callee === undefined || !isText(callId) || !isTime(createdAt) || !isTime(expiresAt)) return undefined;
+  if (state !== "answered" && state !== "confirmed") return undefined;
+  const { source } = json;
+  if (source !== undefined && isText(source)) return { callId, caller, callee, state, createdAt, expiresAt, source };
+  return { callId, caller, callee, state, createdAt, expiresAt };
+}
+
+function sideOf(json: unknown): DialogSide | undefined {
+  if (!isFields(json)) return undefined;
+  const { tag, addressOfRecord, name, contact, flow, instanceId, routes, cSeq, version } = json;
+  if (!isText(tag) || !isText(addressOfRecord) || !isText(contact) || !isText(flow) || !isText(instanceId)) return undefined;
+  if (!isText(version) || !isVersion(version) || !isNumber(cSeq) || !Number.isInteger(cSeq) || cSeq < -1) return undefined;
+  if (!(routes === undefined || isTexts(routes)) || !isOptionalText(name)) return undefined;
+  const side = { tag, addressOfRecord, contact, flow, instanceId, cSeq, version };
+  // Most have neither.
+  if (name === undefined && routes === undefined) return side;
+  return { ...side, ...(name === undefined ? {} : { name }), ...(routes === undefined ? {} : { routes }) };
+}
+
+/** Both sides' later halves, the later state and the later end. Returns `first` itself when the second adds nothing. */
+function joinDialogs(first: LiveRecord<"dialog">, second: LiveRecord<"dialog">): LiveRecord<"dialog"> {
+  const caller = laterSide(first.value.caller, second.value.caller);
+  const callee = laterSide(first.value.callee, second.value.callee);
+  const state = first.value.state === "confirmed" ? first.value.state : second.value.state;
+  const createdAt = Math.min(first.value.createdAt, second.value.createdAt);
+  const version = laterVersion(first.version, second.version);
+  const expiresAt = laterExpiry(first, second);
+  const source = laterSource(first.value.source, second.value.source);
+  const isFirst =
+    source === first.value.source &&
+    caller === first.value.caller &&
+    callee === first.value.callee &&
+    state === first.value.state &&
+    createdAt === first.value.createdAt &&
+    expiresAt === first.value.expiresAt &&
+    version === first.version;
+  if (isFirst) return first;
+  const value: Dialog = { callId: first.value.callId, caller, callee, state, createdAt, expiresAt };
+  if (source !== undefined) return { kind: "dialog", key: first.key, version, value: { ...value, source } };
+  return { kind: "dialog", key: first.key, version, value };
+}
+
+/** Any of two, the same whichever comes first. */
+function laterSource(first: string | undefined, second: string | undefined): string | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return first < second ? second : first;
+}
+
+/** The expiry that the later version says: session timers may shorten it (RFC 4028). */
+function laterExpiry(first: LiveRecord<"dialog">, second: LiveRecord<"dialog">): number {
+  const order = compareVersions(first.version, second.version);
+  if (order === 0) return Math.max(first.value.expiresAt, second.value.expiresAt);
+  return (order > 0 ? first : second).value.expiresAt;
+}
+
+function laterSide(first: DialogSide, second: DialogSide): DialogSide {
+  const order = first.cSeq - second.cSeq || compareVersions(first.version, second.version);
+  return order >= 0 ? first : second;
+}
+
+function isDialogMoved(onDisk: Dialog, dialog: Dialog): boolean {
+  return (
+    dialog.state !== onDisk.state ||
+    dialog.expiresAt !== onDisk.expiresAt ||
+    isSideMoved(onDisk.caller, dialog.caller) ||
+    isSideMoved(onDisk.callee, dialog.callee)
+  );
+}
+
+function isSideMoved(onDisk: DialogSide, side: DialogSide): boolean {
+  return side.contact !== onDisk.contact || side.flow !== onDisk.flow || side.instanceId !== onDisk.instanceId;
+}

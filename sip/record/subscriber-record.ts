@@ -1,0 +1,18 @@
+import { isText, type Fields } from "./fields.ts";
+import { isLaterVersion, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
+import type { Subscriber } from "./values.ts";
+
+/** A user that we authenticate: whatever was said last counts. */
+export const subscriberKind: KindDefinition<"subscriber"> = {
+  read: subscriberOf,
+  merge: (held, record) => (isLaterVersion(record, held.record) ? { record, others: none } : held),
+  needsRow: needsRowOfItsVersion,
+};
+
+const none: readonly never[] = [];
+
+function subscriberOf(json: Fields): Subscriber | undefined {
+  const { ha1Md5, ha1Sha256, ha1bMd5, ha1bSha256 } = json;
+  if (!isText(ha1Md5) || !isText(ha1Sha256) || !isText(ha1bMd5) || !isText(ha1bSha256)) return undefined;
+  return { ha1Md5, ha1Sha256, ha1bMd5, ha1bSha256 };
+}

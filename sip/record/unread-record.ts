@@ -1,0 +1,39 @@
+import { bindingTombstoneMs, recordOctetsMax, unreadKindCharactersMax } from "../limits.ts";
+import { isFields, isText, isTime, type Fields } from "./fields.ts";
+import { isLaterVersion, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
+import { unreadKey } from "./keys.ts";
+import type { LiveRecord } from "./state-record.ts";
+import type { Unread } from "./values.ts";
+import { isVersion } from "./version.ts";
+
+/**
+ * Records of kinds that this release does not know. A replica that runs an earlier release than its pair, or than it ran itself, carries them: as
+ * they came, from the pair to its disk and back. It cannot merge them, so of each the later version counts; who knows the kind merges what it
+ * gets. It forgets one when its text says that it has been over for longer than anybody remembers an end.
+ */
+export const unreadKind: KindDefinition<"unread"> = {
+  // What is read is never of this kind by its own words: see unreadOf.
+  read: () => undefined,
+  merge: (held, record) => (isLaterVersion(record, held.record) ? { record, others: none } : held),
+  needsRow: needsRowOfItsVersion,
+};
+
+const none: readonly never[] = [];
+
+/** A record of a kind that is not known; undefined: it is no record. */
+export function unreadOf(json: Fields): LiveRecord<"unread"> | undefined {
+  const { kind, key, version } = json;
+  if (!isText(kind) || !/^[a-z][a-z-]*$/.test(kind) || kind.length > unreadKindCharactersMax) return undefined;
+  if (!isText(key) || key === "" || !isText(version) || !isVersion(version)) return undefined;
+  const text = JSON.stringify(json);
+  if (text.length > recordOctetsMax) return undefined;
+  const value: Unread = { text, forgottenAt: forgottenAt(json) };
+  return { kind: "unread", key: unreadKey(kind, key), version, value };
+}
+
+/** All kinds say the same way when they end: a tombstone in `until`, what is alive in its value's `expiresAt`. */
+function forgottenAt({ until, value }: Fields): number | undefined {
+  if (isTime(until)) return until;
+  const expiresAt = isFields(value) ? value["expiresAt"] : undefined;
+  return isTime(expiresAt) ? expiresAt + bindingTombstoneMs : undefined;
+}
