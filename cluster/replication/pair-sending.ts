@@ -1,6 +1,6 @@
 import { pairBatchOctets, pairBurstMax, pairDelayMs, pairQuietMs, pairRetryMs, pairRetryMsMax } from "../limits.ts";
 import type { Memory } from "../../sip/record/memory.ts";
-import type { Changes } from "../../sip/record/record-store.ts";
+import type { Changes } from "../../sip/record/change-feed.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { Flights, type Flight } from "./flights.ts";
 import { serializeBatch, type PairAnswer } from "./pair-batch.ts";

@@ -1,6 +1,9 @@
-import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, keptTextsMax, recentEndMs } from "../limits.ts";
+import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, recentEndMs } from "../limits.ts";
+import { ChangeFeed, type Changes } from "./change-feed.ts";
 import { endOfCall } from "./dialog-end.ts";
 import { DialogShares } from "./dialog-shares.ts";
+import { DirtyRows } from "./dirty-rows.ts";
+import type { Entry } from "./entry.ts";
 import { Interner } from "./interner.ts";
 import { KeyIndex } from "./key-index.ts";
 import { addressOfRecordOfBindingKey } from "./keys.ts";
@@ -8,7 +11,7 @@ import type { Held } from "./kind-definition.ts";
 import { merge } from "./merge.ts";
 import { serializeRecord } from "./record-text.ts";
 import { needsRow, type RowPolicy } from "./row-policy.ts";
-import { endsEarlier, isOfCall, isTombstone, rowId, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
+import { endsEarlier, isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
 import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
 import { msOfVersion } from "./version.ts";
 
@@ -21,37 +24,9 @@ export type Rows = {
   readonly remove: readonly { readonly kind: RecordKind; readonly key: string }[];
 };
 
-/** Records changed after some sequence number. */
-export type Changes = {
-  readonly records: readonly StateRecord[];
-  /** Goes on from here: acknowledge it, or ask for what changed after it. */
-  readonly sequence: number;
-  /** True when there are more than were asked for. */
-  readonly more: boolean;
-};
-
-/** One key's place in the table. Linked in the order of the last change. */
-type Entry = {
-  record: StateRecord;
-  others: readonly BindingRecord[];
-  /** Whoever has everything up to this sequence number has the others too; Infinity: nobody can be sure. */
-  othersKnownAt: number;
-  /** Sequence number of the last change, of the first one; 0: the pair had it before we did, or may have. */
-  sequence: number;
-  first: number;
-  isEcho: boolean;
-  onDisk: StateRecord | undefined;
-  /** The record as text, while the disk has not been told of it; empty: nobody has asked for it. */
-  text: string;
-  /** The disk has not been told of the last change. */
-  isDirty: boolean;
-  previous: Entry | undefined;
-  next: Entry | undefined;
-};
-
 /**
- * The records of one exchange in memory, with one way in: {@link apply}. Around it: looking up by key, address-of-record and flow; what
- * the pair has not seen yet; what the disk has not seen yet; and forgetting.
+ * The records of one exchange in memory, with one way in: {@link apply}. Here they are looked up by key, address-of-record and flow, and forgotten.
+ * What the pair has not seen yet is in change-feed.ts, what the disk has not seen yet in dirty-rows.ts.
  */
 export class RecordStore {
   readonly #tables: Readonly<Record<RecordKind, Map<string, Entry>>> = {
@@ -67,29 +42,15 @@ export class RecordStore {
   readonly #byAddressOfRecord = new KeyIndex();
   readonly #byFlow = new KeyIndex();
   readonly #interner = new Interner();
-  readonly #needsRow: RowPolicy;
-  /** Changed since the last {@link takeDirty}, in the order of the first change. What was forgotten meanwhile is here still, and dirty no more. */
-  #dirty: Entry[] = [];
+  readonly #feed: ChangeFeed;
+  readonly #rows: DirtyRows;
   /** See {@link takeShortened}. */
   #isShortened = false;
-  /** Rows of keys that the table has forgotten, by {@link rowId}. */
-  readonly #orphans = new Map<string, StateRecord>();
-  #oldest: Entry | undefined;
-  #newest: Entry | undefined;
-  #sequence = 0;
-  /** The highest sequence number that was ever given out to the pair, and the highest that it has acknowledged. */
-  #given = 0;
-  #acknowledged: number;
-  #isPairAway = false;
-  /** Ends that are to have rows although nothing else says so: see {@link setPairAway}. */
-  readonly #ends = new Set<Entry>();
-  /** Where {@link changedSince} stopped: the next chunk goes on there. */
-  #cursor: Entry | undefined;
 
   /** `isPaired`: another replica is told of the changes, and ends are remembered until it acknowledges them. Default: there is none. */
   constructor(options: { readonly isPaired?: boolean; readonly needsRow?: RowPolicy } = {}) {
-    this.#needsRow = options.needsRow ?? needsRow;
-    this.#acknowledged = options.isPaired === true ? 0 : Number.POSITIVE_INFINITY;
+    this.#feed = new ChangeFeed(options.isPaired === true);
+    this.#rows = new DirtyRows(this.#feed, options.needsRow ?? needsRow);
   }
 
   /** Merges a record into the table (see merge.ts). True when what counts for its key has changed. */
@@ -99,7 +60,7 @@ export class RecordStore {
     const held: Held | undefined = entry;
     const merged = merge(held, record);
     if (entry !== undefined && merged === held) {
-      if (origin === "disk") this.#noteRow(entry, record);
+      if (origin === "disk") this.#rows.noteRow(entry, record);
       return false;
     }
     if (entry !== undefined) return this.#replace(entry, record, merged, origin);
@@ -163,7 +124,7 @@ export class RecordStore {
 
   /** The sequence number of the latest change. They begin at 1 when the store is made: a peer must know which start they belong to. */
   get sequence(): number {
-    return this.#sequence;
+    return this.#feed.sequence;
   }
 
   /**
@@ -171,34 +132,22 @@ export class RecordStore {
    * a pair that has started again needs everything (`after` 0, and then the sequence of each answer).
    */
   changedSince(after: number, max: number, all = false): Changes {
-    const records: StateRecord[] = [];
-    let sequence = after;
-    let entry = this.#firstAfter(after);
-    for (; entry !== undefined && records.length < max; entry = entry.next) {
-      sequence = entry.sequence;
-      this.#cursor = entry;
-      if (entry.isEcho && !all) continue;
-      if (all || after < entry.othersKnownAt) records.push(...entry.others);
-      records.push(entry.record);
-    }
-    if (sequence > this.#given) this.#given = sequence;
-    return { records, sequence, more: entry !== undefined };
+    return this.#feed.changedSince(after, max, all);
   }
 
   /** The pair holds everything up to this sequence number. `Infinity`: there is no pair to wait for. */
   acknowledge(sequence: number): void {
-    if (sequence > this.#acknowledged) this.#acknowledged = sequence;
+    this.#feed.acknowledge(sequence);
   }
 
   /** The pair is new, or has started anew, and holds nothing: ends wait for it from now on. */
   forgetPair(): void {
-    this.#acknowledged = 0;
-    this.#cursor = undefined;
+    this.#feed.forgetPair();
   }
 
   /** The highest sequence number that the pair holds; `Infinity`: there is none. */
   get acknowledged(): number {
-    return this.#acknowledged;
+    return this.#feed.acknowledged;
   }
 
   /**
@@ -207,21 +156,26 @@ export class RecordStore {
    * disk knew: what it has on its disk would come back alive.
    */
   setPairAway(isAway: boolean): void {
-    if (isAway === this.#isPairAway) return;
-    this.#isPairAway = isAway;
-    this.#ends.clear();
-    if (!isAway) return;
-    for (const entry of this.#tables.invite.values()) if (entry.record.value !== undefined) this.#soil(entry);
-    const since = this.#newest === undefined ? 0 : msOfVersion(this.#newest.record.version) - recentEndMs;
+    if (isAway === this.#rows.isPairAway) return;
+    if (!isAway) return this.#rows.setPairAway(false, []);
+    for (const entry of this.#tables.invite.values()) if (entry.record.value !== undefined) this.#rows.soil(entry);
+    this.#rows.setPairAway(true, this.#endsToKeep());
+  }
+
+  /** Ends of which the pair has not heard, or only just. */
+  #endsToKeep(): Set<Entry> {
+    const ends = new Set<Entry>();
+    const { newest } = this.#feed;
+    const since = newest === undefined ? 0 : msOfVersion(newest.record.version) - recentEndMs;
     for (const kind of ["binding", "subscriber"] as const) {
       for (const entry of this.#tables[kind].values()) {
-        if (isTombstone(entry.record) && msOfVersion(entry.record.version) > since) this.#ends.add(entry);
+        if (isTombstone(entry.record) && msOfVersion(entry.record.version) > since) ends.add(entry);
       }
     }
-    for (let entry = this.#newest; entry !== undefined && entry.sequence > this.#acknowledged; entry = entry.previous) {
-      if (isTombstone(entry.record) && this.#pairMissesEnd(entry)) this.#ends.add(entry);
+    for (let entry = newest; entry !== undefined && entry.sequence > this.#feed.acknowledged; entry = entry.previous) {
+      if (isTombstone(entry.record) && this.#feed.pairMissesEnd(entry)) ends.add(entry);
     }
-    for (const entry of this.#ends) this.#soil(entry);
+    return ends;
   }
 
   /**
@@ -235,12 +189,12 @@ export class RecordStore {
   }
 
   get hasDirty(): boolean {
-    return this.#orphans.size > 0 || this.#dirty.some(({ isDirty }) => isDirty);
+    return this.#rows.hasAny;
   }
 
   /** How many rows {@link takeDirty} may put or delete, at most. */
   get dirtyMost(): number {
-    return this.#orphans.size + this.#dirty.length;
+    return this.#rows.most;
   }
 
   /**
@@ -251,33 +205,7 @@ export class RecordStore {
    * knows that it has ended, a tombstone's row while it does not, so that a restart cannot get it back from the pair.
    */
   takeDirty(max: number = Number.MAX_SAFE_INTEGER): Rows {
-    const put: StateRecord[] = [];
-    const remove: { kind: RecordKind; key: string }[] = [];
-    for (const [id, { kind, key }] of this.#orphans) {
-      if (remove.length >= max) break;
-      remove.push({ kind, key });
-      this.#orphans.delete(id);
-    }
-    let taken = 0;
-    for (const entry of this.#dirty) {
-      if (put.length + remove.length >= max) break;
-      taken += 1;
-      if (!entry.isDirty) continue;
-      entry.isDirty = false;
-      const { record } = entry;
-      const next = this.#rowOf(entry);
-      if (next === "put") {
-        put.push(record);
-        entry.onDisk = record;
-        continue;
-      }
-      entry.text = "";
-      if (next === "keep" || entry.onDisk === undefined) continue;
-      remove.push({ kind: record.kind, key: record.key });
-      entry.onDisk = undefined;
-    }
-    this.#dirty = this.#dirty.slice(taken);
-    return { put, remove };
+    return this.#rows.take(max);
   }
 
   /**
@@ -288,19 +216,8 @@ export class RecordStore {
     const entry = this.#tables[record.kind].get(record.key);
     if (entry?.record !== record) return serializeRecord(record);
     const text = entry.text === "" ? serializeRecord(record) : entry.text;
-    entry.text = entry.isDirty && this.#dirty.length <= keptTextsMax ? text : "";
+    entry.text = this.#rows.keepsTextOf(entry) ? text : "";
     return text;
-  }
-
-  /** What is to become of a key's row. */
-  #rowOf(entry: Entry): "put" | "keep" | "remove" {
-    const { record, onDisk } = entry;
-    if (!isTombstone(record)) {
-      if (record.kind === "invite" && !this.#isPairAway) return "keep";
-      return this.#needsRow(onDisk, record) ? "put" : "keep";
-    }
-    if (!this.#ends.delete(entry) && !this.#pairMissesEnd(entry) && !(this.#isPairAway && !isOfCall(record))) return "remove";
-    return onDisk === undefined && !this.#isPairAway ? "keep" : "put";
   }
 
   /**
@@ -317,7 +234,7 @@ export class RecordStore {
         const { record } = entry;
         if (entry.others.length > 0) entry.others = entry.others.filter((other) => msOfVersion(other.version) + bindingTombstoneMs > now);
         if (isTombstone(record)) {
-          if (record.until <= now && !this.#pairMissesEnd(entry)) this.#forget(entry);
+          if (record.until <= now && !this.#feed.pairMissesEnd(entry)) this.#forget(entry);
         } else if (record.kind === "binding") {
           if (record.value.expiresAt + bindingTombstoneMs <= now) this.#forget(entry);
         } else if (record.kind === "unread") {
@@ -335,11 +252,6 @@ export class RecordStore {
     return ended;
   }
 
-  /** True when the pair may hold what this tombstone ends. What was never given out to it, it cannot hold. */
-  #pairMissesEnd(entry: Entry): boolean {
-    return entry.sequence > this.#acknowledged && entry.first <= this.#given && !entry.isEcho;
-  }
-
   #bindings(keys: Iterable<string>): BindingRecord[] {
     const records: BindingRecord[] = [];
     for (const key of keys) {
@@ -351,22 +263,22 @@ export class RecordStore {
 
   #insert(record: StateRecord, merged: Held, origin: Origin): void {
     const own = this.#interner.own(merged.record, undefined, origin === "local");
-    this.#sequence += 1;
+    const sequence = this.#feed.next();
     const entry: Entry = {
       record: own,
       others: merged.others,
       othersKnownAt: Number.POSITIVE_INFINITY,
-      sequence: this.#sequence,
-      first: origin === "local" ? this.#sequence : 0,
+      sequence,
+      first: origin === "local" ? sequence : 0,
       isEcho: origin === "pair",
-      onDisk: origin === "disk" ? record : this.#takeOrphan(own),
+      onDisk: origin === "disk" ? record : this.#rows.takeOrphan(own),
       text: "",
       isDirty: false,
       previous: undefined,
       next: undefined,
     };
     this.#tables[own.kind].set(own.key, entry);
-    this.#append(entry);
+    this.#feed.append(entry);
     this.#count(own, 1);
     if (own.kind === "binding") {
       const addressOfRecord = own.value?.addressOfRecord ?? addressOfRecordOfBindingKey(own.key);
@@ -374,21 +286,20 @@ export class RecordStore {
       this.#indexFlow(own);
       this.#boundBindings(addressOfRecord, msOfVersion(own.version));
     }
-    if (origin !== "disk") this.#soil(entry);
+    if (origin !== "disk") this.#rows.soil(entry);
   }
 
   #replace(entry: Entry, record: StateRecord, merged: Held, origin: Origin): boolean {
     const before = entry.record;
     const isChanged = merged.record !== before;
     // The pair needs nothing of this when it has what we had before, or when nothing of that is left.
-    const hasOurs = entry.isEcho || entry.sequence <= this.#acknowledged;
+    const hasOurs = entry.isEcho || entry.sequence <= this.#feed.acknowledged;
     // A phone that takes another Call-ID each time must not have all of them sent each time.
     entry.othersKnownAt = hasOurs && merged.record === record ? entry.sequence : Number.POSITIVE_INFINITY;
     entry.isEcho = origin === "pair" && (hasOurs || (merged.record === record && merged.others.length === 0));
-    this.#sequence += 1;
-    entry.sequence = this.#sequence;
-    this.#unlink(entry);
-    this.#append(entry);
+    entry.sequence = this.#feed.next();
+    this.#feed.remove(entry);
+    this.#feed.append(entry);
     entry.others = merged.others;
     if (isChanged) {
       const own = this.#interner.own(merged.record, before, origin === "local");
@@ -402,31 +313,10 @@ export class RecordStore {
       entry.record = own;
       entry.text = "";
       if (own.kind === "binding" && endsEarlier(own, entry.onDisk)) this.#isShortened = true;
-      this.#soil(entry);
+      this.#rows.soil(entry);
     }
-    if (origin === "disk") this.#noteRow(entry, record);
+    if (origin === "disk") this.#rows.noteRow(entry, record);
     return isChanged;
-  }
-
-  #noteRow(entry: Entry, row: StateRecord): void {
-    entry.onDisk = row;
-    entry.first = 0;
-    this.#soil(entry);
-  }
-
-  #soil(entry: Entry): void {
-    if (entry.isDirty) return;
-    entry.isDirty = true;
-    this.#dirty.push(entry);
-  }
-
-  /** The row that a key still has on the disk from when it was known before. */
-  #takeOrphan(record: StateRecord): StateRecord | undefined {
-    if (this.#orphans.size === 0) return undefined;
-    const id = rowId(record);
-    const row = this.#orphans.get(id);
-    this.#orphans.delete(id);
-    return row;
   }
 
   #indexFlow(record: BindingRecord): void {
@@ -453,46 +343,17 @@ export class RecordStore {
   #forget(entry: Entry): void {
     const { record } = entry;
     this.#tables[record.kind].delete(record.key);
-    this.#unlink(entry);
-    entry.isDirty = false;
-    this.#ends.delete(entry);
+    this.#feed.remove(entry);
+    this.#rows.forget(entry);
     this.#count(record, -1);
     if (record.kind === "binding") {
       this.#byAddressOfRecord.remove(addressOfRecordOfBindingKey(record.key), record.key);
       this.#unindexFlow(record);
     }
-    if (entry.onDisk !== undefined) this.#orphans.set(rowId(record), entry.onDisk);
   }
 
   #count(record: StateRecord, by: 1 | -1): void {
     if (!isTombstone(record)) this.#live[record.kind] += by;
     if (record.kind === "dialog") this.dialogShares.count(record, by);
-  }
-
-  #append(entry: Entry): void {
-    entry.previous = this.#newest;
-    entry.next = undefined;
-    if (this.#newest === undefined) this.#oldest = entry;
-    else this.#newest.next = entry;
-    this.#newest = entry;
-  }
-
-  #unlink(entry: Entry): void {
-    if (this.#cursor === entry) this.#cursor = undefined;
-    if (entry.previous === undefined) this.#oldest = entry.next;
-    else entry.previous.next = entry.next;
-    if (entry.next === undefined) this.#newest = entry.previous;
-    else entry.next.previous = entry.previous;
-    entry.previous = undefined;
-    entry.next = undefined;
-  }
-
-  /** The entry that changed first after `after`: from the cursor when a chunk is continued, else back from the newest one. */
-  #firstAfter(after: number): Entry | undefined {
-    if (after <= 0) return this.#oldest;
-    if (this.#cursor !== undefined && this.#cursor.sequence === after) return this.#cursor.next;
-    let found: Entry | undefined;
-    for (let entry = this.#newest; entry !== undefined && entry.sequence > after; entry = entry.previous) found = entry;
-    return found;
   }
 }

@@ -330,7 +330,7 @@ const records: readonly Mutation[] = [
   {
     name: "tombstone-forgotten",
     rule: "The end of a record is remembered until its time is over and the peer has it.",
-    find: "if (record.until <= now && !this.#pairMissesEnd(entry)) this.#forget(entry);",
+    find: "if (record.until <= now && !this.#feed.pairMissesEnd(entry)) this.#forget(entry);",
     replace: "this.#forget(entry);",
     tests: ["test/sip/record/record-store.test.ts"],
     isSimulated: true,

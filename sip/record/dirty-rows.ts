@@ -1,0 +1,124 @@
+import { keptTextsMax } from "../limits.ts";
+import type { ChangeFeed } from "./change-feed.ts";
+import type { Entry } from "./entry.ts";
+import type { Rows } from "./record-store.ts";
+import type { RowPolicy } from "./row-policy.ts";
+import { isOfCall, isTombstone, rowId, type StateRecord } from "./state-record.ts";
+import type { RecordKind } from "./values.ts";
+
+/** What the disk must be told of a table: which keys have changed, and what becomes of their rows. */
+export class DirtyRows {
+  readonly #feed: ChangeFeed;
+  readonly #needsRow: RowPolicy;
+  /** Changed since the last {@link take}, in the order of the first change. What was forgotten meanwhile is here still, and dirty no more. */
+  #dirty: Entry[] = [];
+  /** Rows of keys that the table has forgotten, by {@link rowId}. */
+  readonly #orphans = new Map<string, StateRecord>();
+  #isPairAway = false;
+  /** Ends that are to have rows although nothing else says so: see `RecordStore.setPairAway`. */
+  readonly #ends = new Set<Entry>();
+
+  constructor(feed: ChangeFeed, policy: RowPolicy) {
+    this.#feed = feed;
+    this.#needsRow = policy;
+  }
+
+  get isPairAway(): boolean {
+    return this.#isPairAway;
+  }
+
+  /** `ends`: while the pair is away, those that are to have rows. */
+  setPairAway(isAway: boolean, ends: Iterable<Entry>): void {
+    this.#isPairAway = isAway;
+    this.#ends.clear();
+    for (const entry of ends) {
+      this.#ends.add(entry);
+      this.soil(entry);
+    }
+  }
+
+  get hasAny(): boolean {
+    return this.#orphans.size > 0 || this.#dirty.some(({ isDirty }) => isDirty);
+  }
+
+  /** How many rows {@link take} may put or delete, at most. */
+  get most(): number {
+    return this.#orphans.size + this.#dirty.length;
+  }
+
+  /** Whether a record's text is worth keeping until the disk asks for it. */
+  keepsTextOf(entry: Entry): boolean {
+    return entry.isDirty && this.#dirty.length <= keptTextsMax;
+  }
+
+  /** See `RecordStore.takeDirty`. */
+  take(max: number): Rows {
+    const put: StateRecord[] = [];
+    const remove: { kind: RecordKind; key: string }[] = [];
+    for (const [id, { kind, key }] of this.#orphans) {
+      if (remove.length >= max) break;
+      remove.push({ kind, key });
+      this.#orphans.delete(id);
+    }
+    let taken = 0;
+    for (const entry of this.#dirty) {
+      if (put.length + remove.length >= max) break;
+      taken += 1;
+      if (!entry.isDirty) continue;
+      entry.isDirty = false;
+      const { record } = entry;
+      const next = this.#rowOf(entry);
+      if (next === "put") {
+        put.push(record);
+        entry.onDisk = record;
+        continue;
+      }
+      entry.text = "";
+      if (next === "keep" || entry.onDisk === undefined) continue;
+      remove.push({ kind: record.kind, key: record.key });
+      entry.onDisk = undefined;
+    }
+    this.#dirty = this.#dirty.slice(taken);
+    return { put, remove };
+  }
+
+  soil(entry: Entry): void {
+    if (entry.isDirty) return;
+    entry.isDirty = true;
+    this.#dirty.push(entry);
+  }
+
+  /** The table has read this row of a key. */
+  noteRow(entry: Entry, row: StateRecord): void {
+    entry.onDisk = row;
+    entry.first = 0;
+    this.soil(entry);
+  }
+
+  /** The table has forgotten this key. */
+  forget(entry: Entry): void {
+    entry.isDirty = false;
+    this.#ends.delete(entry);
+    if (entry.onDisk !== undefined) this.#orphans.set(rowId(entry.record), entry.onDisk);
+  }
+
+  /** The row that a key still has on the disk from when it was known before. */
+  takeOrphan(record: StateRecord): StateRecord | undefined {
+    if (this.#orphans.size === 0) return undefined;
+    const id = rowId(record);
+    const row = this.#orphans.get(id);
+    this.#orphans.delete(id);
+    return row;
+  }
+
+  /** What is to become of a key's row. */
+  #rowOf(entry: Entry): "put" | "keep" | "remove" {
+    const { record, onDisk } = entry;
+    if (!isTombstone(record)) {
+      if (record.kind === "invite" && !this.#isPairAway) return "keep";
+      return this.#needsRow(onDisk, record) ? "put" : "keep";
+    }
+    if (!this.#ends.delete(entry) && !this.#feed.pairMissesEnd(entry) && !(this.#isPairAway && !isOfCall(record))) return "remove";
+    return onDisk === undefined && !this.#isPairAway ? "keep" : "put";
+  }
+}

@@ -1,0 +1,20 @@
+import type { BindingRecord, StateRecord } from "./state-record.ts";
+
+/** One key's place in the table. Linked in the order of the last change. */
+export type Entry = {
+  record: StateRecord;
+  others: readonly BindingRecord[];
+  /** Whoever has everything up to this sequence number has the others too; Infinity: nobody can be sure. */
+  othersKnownAt: number;
+  /** Sequence number of the last change, of the first one; 0: the pair had it before we did, or may have. */
+  sequence: number;
+  first: number;
+  isEcho: boolean;
+  onDisk: StateRecord | undefined;
+  /** The record as text, while the disk has not been told of it; empty: nobody has asked for it. */
+  text: string;
+  /** The disk has not been told of the last change. */
+  isDirty: boolean;
+  previous: Entry | undefined;
+  next: Entry | undefined;
+};
