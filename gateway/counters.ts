@@ -1,31 +1,21 @@
+import type { Counters as ActorCounters } from "../actors/gateway/ports.ts";
+
 /** What happened since the start, for metrics and tests. Plain numbers that the parts of the gateway raise. */
-export type Counters = {
-  messagesIn: number;
+export type Counters = ActorCounters & {
   messagesOut: number;
   keepAlives: number;
   /** Datagrams that are no SIP, and streams that lost their framing. */
   junk: number;
   /** Messages from a source over its limit. */
   limited: number;
-  /** Requests that the gateway answered with 503 itself. */
-  refused: number;
-  /** Responses and ACKs that could not reach an exchange, and datagrams that this process was too late to read. */
-  dropped: number;
   /** Messages that could not be delivered to a flow, reported to the exchange. */
   undeliverable: number;
-  framesIn: number;
-  framesOut: number;
-  backhaulFailures: number;
-  /** Lost replicas whose calls the other was told to take over, and messages that moved with them. */
-  takeovers: number;
-  messagesMoved: number;
   connectionsOpened: number;
   connectionsAccepted: number;
   connectionsRefused: number;
   /** Of strangers, closed to make room for others. */
   connectionsEvicted: number;
   connectionsClosed: number;
-  resolutions: number;
 };
 
 export function newCounters(): Counters {

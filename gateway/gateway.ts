@@ -1,34 +1,28 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { type Listener, parseFlowKey } from "../sip/flow/flow.ts";
-import { stringOf } from "../sip/message/octets.ts";
-import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../cluster/backhaul/frame.ts";
+import { GatewayActor, type GatewayPorts } from "../actors/gateway/gateway-actor.ts";
+import type { Log } from "../actors/gateway/ports.ts";
+import { isClusterMap } from "./config/cluster-map.ts";
 import type { GatewayConfig, ListenerConfig } from "./config/config.ts";
 import { Connections } from "./connections/connections.ts";
-import { ControlLinks } from "./links/control-links.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { isSipLike } from "./listen/datagram.ts";
-import { Dispatcher } from "./dispatcher.ts";
 import { type Dns, SystemDns } from "./dns/dns.ts";
 import { Doorkeeper } from "./connections/doorkeeper.ts";
 import { Egress } from "./connections/egress.ts";
-import { Heart } from "./heart.ts";
-import { heartbeatDefault, lookMsMax } from "./limits.ts";
-import { LocalAnswers } from "./local-answers.ts";
-import type { Log } from "./log.ts";
 import { NextHopResolver } from "./dns/resolver.ts";
 import { SourceLimit } from "./connections/source-limit.ts";
 import { StreamListener } from "./listen/stream-listener.ts";
 import { isStun, stunAnswer } from "./listen/stun.ts";
-import type { BackhaulLink } from "./links/backhaul-link.ts";
-import { Backhauls } from "./links/backhauls.ts";
+import { processPorts } from "./process-ports.ts";
 import { UdpListener } from "./listen/udp-listener.ts";
 import { WebSocketListener } from "./listen/websocket-listener.ts";
 
 /** How often connections are looked over for idle and stuck ones. */
 const sweepMs = 5_000;
 
-/** One gateway: its listeners, connections, backhauls and control links, put together. It keeps no call state. */
+/** One gateway: it gives {@link GatewayActor} listeners, connections, ways to cells, names and timers. It keeps no call state. */
 export class Gateway {
   readonly counters: Counters = newCounters();
   readonly connections: Connections;
@@ -44,12 +38,10 @@ export class Gateway {
   readonly #dns: Dns & { stop?(): void };
   readonly #resolver: NextHopResolver;
   readonly #egress: Egress;
-  readonly #answers: LocalAnswers;
   #listeners: readonly Listener[] = [];
-  #backhauls: Backhauls | undefined;
-  #control: ControlLinks | undefined;
-  #dispatcher: Dispatcher | undefined;
-  #heart: Heart | undefined;
+  /** Undefined until all listeners are bound. */
+  #actor: GatewayActor | undefined;
+  #sweptAt = 0;
 
   constructor(config: GatewayConfig, log: Log, dns: Dns & { stop?(): void } = new SystemDns(config.dnsServers)) {
     this.#config = config;
@@ -68,23 +60,12 @@ export class Gateway {
       },
       {
         message: (connection, octets) => {
-          if (this.#allows(connection.address)) this.#dispatcher?.receive(connection.key, octets, connection);
+          if (this.#allows(connection.address)) this.#actor?.receive(connection.key, octets, connection);
         },
-        closed: (connection) => {
-          this.#dispatcher?.closed(connection.key);
-          this.#backhauls?.tellClosed(connection.key, connection.links, Date.now());
-        },
+        closed: (connection) => this.#actor?.closed(connection),
       },
     );
     this.#egress = new Egress(this.#udp, this.connections, this.counters);
-    this.#answers = new LocalAnswers({
-      gateway: config.name,
-      boot: this.#boot,
-      listeners: () => this.#listeners,
-      map: () => this.#backhauls?.map,
-      isReachable: () => this.#backhauls?.isReachable ?? false,
-      send: (flowKey, octets) => this.#egress.send(flowKey, octets, undefined),
-    });
     for (const [index, listener] of config.listeners.entries()) this.#makeListener(index, listener);
   }
 
@@ -95,64 +76,50 @@ export class Gateway {
 
   /** True when at least one exchange can be reached. */
   get isReachable(): boolean {
-    return this.#backhauls?.isReachable ?? false;
+    return this.#actor?.isReachable ?? false;
   }
 
   /** The cell that messages of this exchange go to now, with this cell in their token or with none; undefined: they wait. */
   routeOf(exchange: number, cell?: string): string | undefined {
-    return this.#backhauls?.routeOf(exchange, cell);
+    return this.#actor?.routeOf(exchange, cell);
   }
 
   /** Binds all listeners, then looks for the cells. Rejects with a GatewayError when an address cannot be had; nothing is left open then. */
   async start(): Promise<void> {
-    const { name, secret, cells } = this.#config;
     try {
       this.#listeners = await Promise.all(this.#config.listeners.map((listener, index) => this.#bind(index, listener)));
     } catch (error) {
       await this.stop();
       throw error;
     }
-    const hello: Hello = { boot: this.#boot, listeners: this.#listeners };
-    const heart = new Heart(heartbeatDefault.periodMs, lookMsMax);
-    this.#heart = heart;
-    const common = { gateway: name, secret, hello, heart, log: this.#log };
-    this.#backhauls = new Backhauls(
-      { ...common, counters: this.counters, cellUrls: new Map(cells.map(({ id, url }) => [id, url])) },
-      {
-        receive: (link, records) => this.#receive(link, records),
-        abandoned: (records) => this.#dispatcher?.abandoned(records),
-        displaced: (records) => this.#dispatcher?.displaced(records),
-      },
-    );
-    this.#dispatcher = new Dispatcher(heart, this.#backhauls, this.#answers, this.counters);
-    this.#control = new ControlLinks(
-      { ...common, cells },
-      {
-        mapped: (map) => {
-          this.#backhauls?.update(map, Date.now());
-          this.#dispatcher?.mapChanged();
-        },
-        viewed: (by, states) => this.#backhauls?.viewed(by, states),
-      },
-    );
-    this.#control.start();
-    let sweptAt = 0;
-    heart.onLook(() => {
-      const now = Date.now();
-      this.doorkeeper.sweep(now);
-      if (now - sweptAt < sweepMs) return;
-      sweptAt = now;
-      this.connections.sweep(now);
-    });
+    const { name, cells } = this.#config;
+    this.#actor = new GatewayActor({ name, boot: this.#boot, listeners: this.#listeners, cells, counters: this.counters }, this.#ports());
+  }
+
+  #ports(): GatewayPorts {
+    const { name, secret } = this.#config;
+    return {
+      ...processPorts({ gateway: name, secret }, this.#log),
+      send: (flowKey, octets, link) => this.#egress.send(flowKey, octets, link),
+      close: (flowKey) => this.connections.close(flowKey),
+      resolve: (uri, found) => void this.#resolver.resolve(uri).then(found),
+      isClusterMap,
+      looked: () => this.#sweep(Date.now()),
+    };
+  }
+
+  #sweep(now: number): void {
+    this.doorkeeper.sweep(now);
+    if (now - this.#sweptAt < sweepMs) return;
+    this.#sweptAt = now;
+    this.connections.sweep(now);
   }
 
   /** Closes everything. Softphones are told that it goes, and have a moment to answer. */
   async stop(): Promise<void> {
-    this.#heart?.stop();
-    this.#dispatcher?.stop();
+    this.#actor?.stopReading();
     await this.connections.stop();
-    this.#control?.stop();
-    this.#backhauls?.stop();
+    this.#actor?.stop();
     this.#dns.stop?.();
     await Promise.all([...this.#udp.values(), ...this.#streams.values()].map((listener) => listener.stop()));
   }
@@ -198,7 +165,7 @@ export class Gateway {
     if (!isSipLike(octets)) {
       this.#receiveOther(flowKey, octets);
     } else if (this.#allows(address)) {
-      this.#dispatcher?.receive(flowKey, octets, undefined);
+      this.#actor?.receive(flowKey, octets, undefined);
     }
   }
 
@@ -215,31 +182,5 @@ export class Gateway {
     if (this.#config.limits.messagesPerSource === 0 || this.#limit.allows(address, Date.now())) return true;
     this.counters.limited += 1;
     return false;
-  }
-
-  #receive(link: BackhaulLink, records: readonly FrameRecord[]): void {
-    for (const { kind, key, octets } of records) {
-      switch (kind) {
-        case RecordKind.send:
-          this.#egress.send(key, octets, link);
-          break;
-        case RecordKind.resolve:
-          this.counters.resolutions += 1;
-          void this.#resolve(link, key, stringOf(octets));
-          break;
-        case RecordKind.closeFlow:
-          this.connections.close(key);
-          break;
-        default:
-          // A newer exchange may say more than this gateway knows.
-          break;
-      }
-    }
-  }
-
-  /** Answers the exchange's question where a next hop is (RFC 3263). */
-  async #resolve(link: BackhaulLink, id: string, uri: string): Promise<void> {
-    const flows = await this.#resolver.resolve(uri);
-    link.answer({ kind: RecordKind.resolved, key: id, octets: jsonOctets(flows) });
   }
 }

@@ -1,5 +1,3 @@
-import { backhaulQueueOctetsMax } from "../cluster/limits.ts";
-
 /** Limits and times of the gateway, each with its reason. Units come last in the names. */
 
 /** TCP, TLS and WebSocket connections of one gateway. A plain one costs some 10 KB, one over TLS some 60; each needs a file descriptor (`ulimit -n`). */
@@ -57,57 +55,14 @@ export const udpBufferOctets = 4 * 1024 * 1024;
 /** UDP address pairs whose flow key is remembered; it is only a cache. */
 export const flowsRememberedMax = 65_536;
 
-/** What cannot reach its exchange is held so long, for a cell that comes back; then requests are answered 503. Above the backoff. */
-export const backhaulHoldMs = 4_000;
-/** Before the first map: octets held of messages that nobody can place yet. */
-export const unplacedOctetsMax = 1024 * 1024;
-/** Backoff of backhauls and control links: the first retry is immediate, then doubling with jitter. */
-export const reconnectMsMin = 50;
-export const reconnectMsMax = 2_000;
 /** WebSocket handshake with a cell. */
 export const handshakeTimeoutMs = 3_000;
-/** A hello that an exchange never answers, though its runtime answers pings: it hangs; the backhaul is made anew. */
-export const helloAnswerMs = 10_000;
-/** An exchange that answered the hello and did not say whether it serves: an older one, which always does. */
-export const servingAssumedMs = 1_000;
-/** A replica that could be used for less than this comes and goes: next time it must be stable for one heartbeat period first. */
-export const flapMs = 1_000;
-/**
- * Going back to the primary: the other's answers are waited for so long, and the records between the replicas so long after the last. In the rule
- * an answer means that the primary has them; one that has only just caught up may get them after the 20 ms of a batch and its way from cell to cell.
- */
-export const returnWaitMs = 200;
-export const returnSettleMs = 100;
-/** How often one message is taken from a lost backhaul to the next: one that ends every process that reads it must not go round for ever. */
-export const movesMax = 4;
-/** What two backhauls and all that waits for them may hold for one exchange: a margin below one backhaul's limit, for what takes over. */
-export const exchangeQueueOctetsMax = backhaulQueueOctetsMax - 1024;
-/** A cell that another cell declares down is pinged at once, and has so long to answer: a cut between cells is no reason to leave it. */
-export const declaredDownAnswerMs = 250;
-/** How often silence is looked for, while an answer is owed: a part of the heartbeat's period within these bounds. */
-export const watchMsMin = 10;
-export const watchMsMax = 250;
-/** Pings when no map has said otherwise (design: 1 s x 3). */
-export const heartbeatDefault = { periodMs: 1_000, missed: 3 } as const;
+/** A cell has so long to answer the close of a WebSocket. */
+export const closeAnswerMs = 300;
 /** What a control link may send: a map of a thousand cells fits. */
 export const controlOctetsMax = 1024 * 1024;
 /** Exchanges that a map may name: a bound against a broken one. */
 export const exchangesMax = 4_096;
-
-/**
- * How often this process looks at the clock when nothing happens, so that it knows that it stood still: less than what counts as that. Where it is
- * the heartbeat's period, a look costs nothing; each wake of an idle process costs up to two milliseconds.
- */
-export const lookMsMax = 1_000;
-/** This process has not run for so long though it should have: it stood still. What is shorter may be a busy machine. */
-export const standstillMsMin = 1_500;
-/**
- * What had waited in sockets is read within this afterwards: new requests wait so long for the ends of their connections, new ones in datagrams
- * are left to be said again (after 500 ms the first time).
- */
-export const standstillWaitMs = 500;
-/** New requests, and what came behind them, that wait then. Over: they pass. */
-export const standstillMessagesMax = 2_000;
 
 /** RFC 3263: one question to one server, tries of it, and one resolution with all its steps. */
 export const dnsQueryTimeoutMs = 1_000;

@@ -1,5 +1,4 @@
-/** One event as one line. Only changes of state are logged, never messages: a flood of SIP is no flood of lines. */
-export type Log = (event: string, details?: Readonly<Record<string, string | number>>) => void;
+import type { Log } from "../actors/gateway/ports.ts";
 
 /**
  * Lines on stderr, as text or as JSON. What goes well is not said: the first map, every view (the cells keep their history), a connection that

@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { linksPerConnectionMax } from "../limits.ts";
 import type { Guest } from "./doorkeeper.ts";
-import type { BackhaulLink } from "../links/backhaul-link.ts";
+import type { PhoneConnection } from "../../actors/gateway/dispatcher.ts";
+import type { BackhaulLink } from "../../actors/gateway/backhaul-link.ts";
 
 /** Called when a message could not be sent. */
 export type Failed = () => void;
@@ -37,7 +38,7 @@ export function gather(socket: Socket): void {
 }
 
 /** One connection of a phone or a next hop, whatever carries it: its names, when it was last of use, and which backhauls must hear of its end. */
-export abstract class Connection implements ConnectionNames {
+export abstract class Connection implements ConnectionNames, PhoneConnection {
   readonly key: string;
   readonly anyKey: string | undefined;
   readonly address: string;

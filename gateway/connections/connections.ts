@@ -12,7 +12,7 @@ import { connectTimeoutMs, connectionIdleMs, partialMessageMs, tcpKeepAliveMs } 
 import { StreamConnection } from "./stream-connection.ts";
 import { checkSipIdentity } from "../listen/tls-identity.ts";
 import { tlsVersions } from "../listen/tls-versions.ts";
-import type { BackhaulLink } from "../links/backhaul-link.ts";
+import type { BackhaulLink } from "../../actors/gateway/backhaul-link.ts";
 import { WebSocketConnection } from "./websocket-connection.ts";
 
 export type ConnectionsHandlers = {

@@ -1,10 +1,9 @@
 import { isIPv6 } from "node:net";
 import { type FlowKey, parseFlowKey, transportOfFlowKey } from "../../sip/flow/flow.ts";
-import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import type { Connections } from "./connections.ts";
 import type { Counters } from "../counters.ts";
 import { flowsRememberedMax } from "../limits.ts";
-import type { BackhaulLink } from "../links/backhaul-link.ts";
+import type { BackhaulLink } from "../../actors/gateway/backhaul-link.ts";
 import type { UdpListener } from "../listen/udp-listener.ts";
 
 type UdpTarget = { readonly listener: UdpListener; readonly address: string; readonly port: number };
@@ -73,6 +72,6 @@ export class Egress {
 
   #undeliverable(flowKey: string, octets: Uint8Array, link: BackhaulLink | undefined): void {
     this.#counters.undeliverable += 1;
-    link?.answer({ kind: RecordKind.undeliverable, key: flowKey, octets });
+    link?.undeliverable(flowKey, octets);
   }
 }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { Gateway } from "../../gateway/gateway.ts";
-import { delayMs } from "../../gateway/links/backoff.ts";
+import { delayMs } from "../../actors/gateway/backoff.ts";
 import { backhaulQueueOctetsMax } from "../../cluster/limits.ts";
 import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { FakeCell, mapOf, mirror } from "./fake-cell.ts";

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { ControlLinks } from "../../gateway/links/control-links.ts";
-import { Heart } from "../../gateway/heart.ts";
+import { ControlLinks } from "../../actors/gateway/control-links.ts";
+import { Heart } from "../../actors/gateway/heart.ts";
+import { isClusterMap } from "../../gateway/config/cluster-map.ts";
+import { processPorts } from "../../gateway/process-ports.ts";
 import { FakeCell, mapOf, secret } from "./fake-cell.ts";
 
 const cells: FakeCell[] = [];
@@ -14,9 +16,10 @@ async function connected(): Promise<{ readonly a: FakeCell; readonly b: FakeCell
   a.map = map;
   b.map = map;
   const versions: number[] = [];
-  heart = new Heart(1_000, 1_000);
+  const ports = processPorts({ gateway: "g1", secret }, () => {});
+  heart = new Heart(1_000, 1_000, ports.timer);
   links = new ControlLinks(
-    { gateway: "g1", secret, hello: { boot: "1", listeners: [] }, cells: map.cells, heart, log: () => {} },
+    { gateway: "g1", hello: { boot: "1", listeners: [] }, cells: map.cells, heart, ports, isClusterMap },
     { mapped: ({ version }) => void versions.push(version), viewed: () => {} },
   );
   links.start();

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { RecordKind } from "../../cluster/backhaul/frame.ts";
-import { exchangeQueueOctetsMax, flapMs } from "../../gateway/limits.ts";
+import { exchangeQueueOctetsMax, flapMs } from "../../actors/gateway/limits.ts";
 import { type FakeCell, mapOf, mirror } from "./fake-cell.ts";
 import { type PairRig, Started, startPair } from "./harness.ts";
 import { UdpPhone } from "./phones.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { isSipLike } from "../../gateway/listen/datagram.ts";
-import { LocalAnswers } from "../../gateway/local-answers.ts";
+import { LocalAnswers } from "../../actors/gateway/local-answers.ts";
 import { isStun, stunAnswer } from "../../gateway/listen/stun.ts";
 import { routingKeyOf } from "../../cluster/map/routing-key.ts";
 import { tortureMessage, tortureNames } from "../fixtures/torture.ts";

@@ -11,7 +11,7 @@ import { FakeCell, mapOf, mirror, secret } from "./fake-cell.ts";
 import { Started, listenerOf } from "./harness.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { configOf } from "./harness.ts";
-import { standstillMsMin } from "../../gateway/limits.ts";
+import { standstillMsMin } from "../../actors/limits.ts";
 import { Inbox, StreamPhone, UdpPhone } from "./phones.ts";
 import { requestText } from "./sip-text.ts";
 

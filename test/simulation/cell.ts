@@ -104,17 +104,18 @@ export class Cell {
   acceptControl(gateway: string, end: End): EndHandlers {
     const control = { end, heardAt: this.host.now };
     this.#controls.set(gateway, control);
-    end.send({ view: this.view });
+    end.send(JSON.stringify({ type: "map", map: this.cluster.map }));
+    end.send(viewText(this.view));
     this.#event((now) => this.group.gatewayOpened(gateway, now));
     return {
       message: (data) => {
         if (data === "ping") {
           control.heardAt = this.host.now;
           end.send("pong");
-        } else {
-          const { lost, seen } = data as { readonly lost: string; readonly seen: SeenCause };
-          this.suspect(lost, seen);
+          return;
         }
+        const { type, cell, seen } = JSON.parse(String(data)) as { readonly type: string; readonly cell: string; readonly seen: SeenCause };
+        if (type === "lost") this.suspect(cell, seen);
       },
       closed: () => {
         if (this.#controls.get(gateway) !== control) return;
@@ -160,13 +161,13 @@ export class Cell {
         this.disk.epoch = effect.view.epoch;
         for (const { kind, id, from, to, cause } of effect.changes)
           this.host.trace(() => `view: ${kind} ${id} ${to}, was ${from}: ${cause}`);
-        for (const { end } of this.#controls.values()) end.send({ view: effect.view });
+        for (const { end } of this.#controls.values()) end.send(viewText(effect.view));
         const cells = new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id));
         return this.#tell(cells);
       }
       case "fence":
         this.host.trace(() => (effect.isFenced ? "is fenced" : "is no longer fenced"));
-        for (const { end } of this.#controls.values()) end.send({ view: effect.view });
+        for (const { end } of this.#controls.values()) end.send(viewText(effect.view));
         return this.#tell(new Set(this.cluster.map.cells.map(({ id }) => id)));
       case "settings":
         return undefined;
@@ -215,4 +216,9 @@ export class Cell {
     if (answer === undefined) throw new Error("no answer to a heartbeat");
     return answer;
   }
+}
+
+/** As it goes to gateways. */
+function viewText(view: View): string {
+  return JSON.stringify({ type: "view", view });
 }

@@ -1,21 +1,21 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { Hello } from "../../cluster/backhaul/frame.ts";
-import { CellSocket, type Loss } from "./cell-socket.ts";
+import { CellLink, type Loss } from "./cell-link.ts";
 import { type CellStates, readView } from "./cell-states.ts";
-import { isClusterMap } from "../config/cluster-map.ts";
-import type { Heart } from "../heart.ts";
-import { controlOctetsMax, heartbeatDefault } from "../limits.ts";
-import type { Log } from "../log.ts";
+import type { Heart } from "./heart.ts";
+import { heartbeatDefault } from "./limits.ts";
+import type { ProcessPorts } from "./ports.ts";
 
 export type ControlLinksOptions = {
   readonly gateway: string;
-  readonly secret: string;
   readonly hello: Hello;
   /** Cells of the configuration: where the first map comes from. Cells that a map adds are joined to them. */
   readonly cells: readonly { readonly id: string; readonly url: string }[];
   /** When to ping. Takes the period of the newest map. */
   readonly heart: Heart;
-  readonly log: Log;
+  readonly ports: ProcessPorts;
+  /** Whether what came over the network has the shape of a cluster map. */
+  readonly isClusterMap: (value: unknown) => value is ClusterMap;
 };
 
 export type ControlLinksHandlers = {
@@ -25,7 +25,7 @@ export type ControlLinksHandlers = {
   viewed(by: string, states: CellStates): void;
 };
 
-type ControlLink = { readonly url: string; readonly socket: CellSocket; epoch: number };
+type ControlLink = { readonly url: string; readonly link: CellLink; epoch: number };
 
 /**
  * The control link to every cell. The gateway says who it is, `{"type":"hello","name","boot","listeners"}`; the cell sends
@@ -47,12 +47,12 @@ export class ControlLinks {
   start(): void {
     this.#connectTo(this.#options.cells);
     this.#options.heart.onBeat(() => {
-      for (const { socket } of this.#links.values()) socket.beat(this.#missedMax);
+      for (const { link } of this.#links.values()) link.beat(this.#missedMax);
     });
   }
 
   stop(): void {
-    for (const { socket } of this.#links.values()) socket.stop();
+    for (const { link } of this.#links.values()) link.stop();
     this.#links.clear();
   }
 
@@ -60,44 +60,41 @@ export class ControlLinks {
     for (const { id, url } of cells) {
       const present = this.#links.get(id);
       if (present?.url === url) continue;
-      present?.socket.stop();
-      const socket = this.#newSocket(id, url);
-      this.#links.set(id, { url, socket, epoch: -1 });
-      socket.start();
+      present?.link.stop();
+      const link = this.#newLink(id, url);
+      this.#links.set(id, { url, link, epoch: -1 });
+      link.start();
     }
-    for (const [id, { socket }] of this.#links) {
+    for (const [id, { link }] of this.#links) {
       if (cells.some((cell) => cell.id === id)) continue;
-      socket.stop();
+      link.stop();
       this.#links.delete(id);
     }
   }
 
-  #newSocket(cell: string, url: string): CellSocket {
-    const { gateway, secret, hello, log } = this.#options;
-    const socket = new CellSocket(
-      { cell, cellUrl: url, path: "/control", purpose: "control", gateway, secret, octetsMax: controlOctetsMax },
-      {
-        opened: () => {
-          log("control-up", { cell });
-          const link = this.#links.get(cell);
-          if (link !== undefined) link.epoch = -1;
-          socket.send(JSON.stringify({ type: "hello", name: gateway, ...hello }));
-        },
-        text: (text) => this.#receive(cell, text),
-        binary: () => {},
-        down: (reason, loss) => {
-          log(loss === "another version" ? "another-version" : "control-down", { cell, reason });
-          this.#tellLost(cell, loss);
-        },
+  #newLink(cell: string, url: string): CellLink {
+    const { gateway, hello, ports } = this.#options;
+    const link: CellLink = new CellLink({ cell, url, exchange: "control" }, ports, {
+      opened: () => {
+        ports.log("control-up", { cell });
+        const known = this.#links.get(cell);
+        if (known !== undefined) known.epoch = -1;
+        link.send(JSON.stringify({ type: "hello", name: gateway, ...hello }));
       },
-    );
-    return socket;
+      text: (text) => this.#receive(cell, text),
+      binary: () => {},
+      down: (reason, loss) => {
+        ports.log(loss === "another version" ? "another-version" : "control-down", { cell, reason });
+        this.#tellLost(cell, loss);
+      },
+    });
+    return link;
   }
 
   /** The other cells have no connection to this one that would close: they probe it when they hear of it. */
   #tellLost(cell: string, loss: Loss): void {
     const seen = loss === "another version" ? "missed heartbeats" : loss;
-    for (const [id, { socket }] of this.#links) if (id !== cell) socket.send(JSON.stringify({ type: "lost", cell, seen }));
+    for (const [id, { link }] of this.#links) if (id !== cell) link.send(JSON.stringify({ type: "lost", cell, seen }));
   }
 
   #receive(cell: string, text: string): void {
@@ -110,23 +107,23 @@ export class ControlLinks {
   #receiveView(cell: string, value: unknown): void {
     const view = readView(value);
     const link = this.#links.get(cell);
-    if (view === undefined) this.#options.log("view-refused", { cell });
+    if (view === undefined) this.#options.ports.log("view-refused", { cell });
     // Epochs only grow; a cell that lost its own begins again with a new connection.
     if (view === undefined || link === undefined || view.epoch < link.epoch) return;
     link.epoch = view.epoch;
-    this.#options.log("view", { cell, epoch: view.epoch });
+    this.#options.ports.log("view", { cell, epoch: view.epoch });
     this.#handlers.viewed(cell, view.cells);
   }
 
   #receiveMap(cell: string, map: unknown): void {
-    const { heart, log, cells } = this.#options;
+    const { heart, ports, cells, isClusterMap } = this.#options;
     if (!isClusterMap(map)) {
-      log("map-refused", { cell });
+      ports.log("map-refused", { cell });
       return;
     }
     if (map.version <= this.#version) return;
     this.#version = map.version;
-    log("map", { cell, version: map.version });
+    ports.log("map", { cell, version: map.version });
     this.#missedMax = map.heartbeat.missed;
     heart.beatBy(map.heartbeat.periodMs);
     const configured = new Map(cells.map(({ id, url }) => [id, url]));

@@ -1,15 +1,15 @@
-import { isParseError } from "../sip/errors.ts";
-import { buildResponse, type HeaderField } from "../sip/message/build.ts";
-import { capabilityHeaders } from "../sip/message/capabilities.ts";
-import { Header } from "../sip/message/header-names.ts";
-import { type SipMessage, parseMessage } from "../sip/message/sip-message.ts";
-import { isSipUri } from "../sip/message/uri.ts";
-import { type ClusterMap, domainOf } from "../cluster/map/cluster-map.ts";
-import { briefResponse } from "../sip/flow/brief-response.ts";
-import { type Listener, defaultPort, joinFlow, splitFlow } from "../sip/flow/flow.ts";
-import { responseFlow, stampReceived } from "../sip/flow/response-flow.ts";
-import { fnv1a } from "../sip/flow/token.ts";
-import { retryAfterSeconds } from "../sip/limits.ts";
+import { isParseError } from "../../sip/errors.ts";
+import { buildResponse, type HeaderField } from "../../sip/message/build.ts";
+import { capabilityHeaders } from "../../sip/message/capabilities.ts";
+import { Header } from "../../sip/message/header-names.ts";
+import { type SipMessage, parseMessage } from "../../sip/message/sip-message.ts";
+import { isSipUri } from "../../sip/message/uri.ts";
+import { type ClusterMap, domainOf } from "../../cluster/map/cluster-map.ts";
+import { briefResponse } from "../../sip/flow/brief-response.ts";
+import { type Listener, defaultPort, joinFlow, splitFlow } from "../../sip/flow/flow.ts";
+import { responseFlow, stampReceived } from "../../sip/flow/response-flow.ts";
+import { fnv1a } from "../../sip/flow/token.ts";
+import { retryAfterSeconds } from "../../sip/limits.ts";
 
 export type LocalAnswersOptions = {
   readonly gateway: string;

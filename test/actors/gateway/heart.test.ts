@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { Heart } from "../../gateway/heart.ts";
+import { TimeoutTimer } from "../../../gateway/timeout-timer.ts";
+import { Heart } from "../../../actors/gateway/heart.ts";
 
 let heart: Heart;
 let told: string[];
 
 function started(periodMs: number, lookMsMax: number): void {
-  heart = new Heart(periodMs, lookMsMax);
+  heart = new Heart(periodMs, lookMsMax, (run) => new TimeoutTimer(run));
   told = [];
   heart.onBeat(() => void told.push(`beat ${performance.now()}`));
   heart.onLook(() => void told.push(`look ${performance.now()}`));

@@ -1,23 +1,22 @@
 import { type ClusterMap, pairOf } from "../../cluster/map/cluster-map.ts";
 import { type FrameRecord, type Hello, RecordKind } from "../../cluster/backhaul/frame.ts";
-import type { CellStates } from "./cell-states.ts";
-import type { Counters } from "../counters.ts";
-import { type CellPlace, ExchangeBackhauls } from "./exchange-backhauls.ts";
-import type { Heart } from "../heart.ts";
-import { heartbeatDefault, watchMsMax, watchMsMin } from "../limits.ts";
-import type { Log } from "../log.ts";
+import type { Timer } from "../timer.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
+import type { CellStates } from "./cell-states.ts";
+import { type CellPlace, ExchangeBackhauls } from "./exchange-backhauls.ts";
+import type { Heart } from "./heart.ts";
+import { heartbeatDefault, watchMsMax, watchMsMin } from "./limits.ts";
+import type { Counters, ProcessPorts } from "./ports.ts";
 
 export type BackhaulsOptions = {
   readonly gateway: string;
-  readonly secret: string;
   readonly hello: Hello;
   /** URLs from the configuration win over the map's: this machine may see a cell elsewhere than others do. */
   readonly cellUrls: ReadonlyMap<string, string>;
   /** When to ping. Others set its period. */
   readonly heart: Heart;
   readonly counters: Counters;
-  readonly log: Log;
+  readonly ports: ProcessPorts;
 };
 
 export type BackhaulsHandlers = {
@@ -41,14 +40,18 @@ export class Backhauls {
   /** Cells that say of themselves that they are out of service. */
   #draining: ReadonlySet<string> = new Set();
   #dirty = new Set<ExchangeBackhauls>();
-  #flush: NodeJS.Immediate | undefined;
-  /** Runs while a replica owes the answer to a ping. */
-  #watch: NodeJS.Timeout | undefined;
-  #awakeAt = Date.now();
+  #isFlushPlanned = false;
+  readonly #flush = (): void => this.#flushDirty();
+  /** Rings again and again while a replica owes the answer to a ping. */
+  readonly #watch: Timer;
+  #isWatching = false;
+  #awakeAt: number;
 
   constructor(options: BackhaulsOptions, handlers: BackhaulsHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    this.#watch = options.ports.timer(() => this.#check());
+    this.#awakeAt = options.ports.now();
     options.heart.onLook(() => void this.#now());
     options.heart.onBeat(() => this.#beat());
   }
@@ -56,6 +59,13 @@ export class Backhauls {
   /** The newest cluster map; undefined before the first. */
   get map(): ClusterMap | undefined {
     return this.#map;
+  }
+
+  /** Octets of records that no exchange has acknowledged. */
+  get octetsHeld(): number {
+    let octets = 0;
+    for (const backhauls of this.#exchanges.values()) octets += backhauls.octetsHeld;
+    return octets;
   }
 
   /** True when at least one exchange can be used. */
@@ -117,7 +127,7 @@ export class Backhauls {
     const isDraining = states.get(by) === "draining";
     if (isDraining !== this.#draining.has(by)) {
       this.#draining = new Set(isDraining ? [...this.#draining, by] : [...this.#draining].filter((cell) => cell !== by));
-      for (const backhauls of this.#exchanges.values()) backhauls.setDraining(this.#draining, Date.now());
+      for (const backhauls of this.#exchanges.values()) backhauls.setDraining(this.#draining, this.#options.ports.now());
     }
     for (const link of this.#links()) {
       if (down.has(link.cell)) link.doubt(by);
@@ -135,17 +145,16 @@ export class Backhauls {
 
   stop(): void {
     this.#endWatch();
-    clearImmediate(this.#flush);
-    this.#flush = undefined;
+    this.#dirty.clear();
     for (const backhauls of this.#exchanges.values()) backhauls.stop();
     this.#exchanges.clear();
   }
 
   #newExchange(exchange: number, places: readonly CellPlace[], now: number): ExchangeBackhauls {
-    const { gateway, secret, hello, counters, log } = this.#options;
+    const { gateway, hello, counters, ports } = this.#options;
     return new ExchangeBackhauls(
       places,
-      { exchange, gateway, secret, hello, heartbeat: this.#heartbeat, counters, log },
+      { exchange, gateway, hello, heartbeat: this.#heartbeat, counters, ports },
       {
         receive: (link, records) => this.#handlers.receive(link, records),
         abandoned: (records) => this.#handlers.abandoned(records),
@@ -163,32 +172,40 @@ export class Backhauls {
   /** Frames leave at the end of the event loop's turn: what came in one turn goes in one frame, and nothing waits for it. */
   #markDirty(backhauls: ExchangeBackhauls): void {
     this.#dirty.add(backhauls);
-    this.#flush ??= setImmediate(() => {
-      this.#flush = undefined;
-      const dirty = this.#dirty;
-      this.#dirty = new Set();
-      const now = this.#now();
-      for (const each of dirty) each.flush(now);
-    });
+    if (this.#isFlushPlanned) return;
+    this.#isFlushPlanned = true;
+    this.#options.ports.afterThisTurn(this.#flush);
+  }
+
+  #flushDirty(): void {
+    this.#isFlushPlanned = false;
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    const now = this.#now();
+    for (const each of dirty) each.flush(now);
   }
 
   #beat(): void {
-    const now = Date.now();
+    const now = this.#options.ports.now();
     let owesAnswer = false;
     for (const backhauls of this.#exchanges.values()) if (backhauls.beat(this.#heartbeat.missed, now)) owesAnswer = true;
     if (!owesAnswer) this.#endWatch();
-    else this.#watch ??= setInterval(() => this.#check(), this.#watchMs);
+    else if (!this.#isWatching) {
+      this.#isWatching = true;
+      this.#watch.set(this.#watchMs);
+    }
   }
 
   /** Whoever has answered every ping so far is not silent before the next beat: nothing is looked for. */
   #check(): void {
+    this.#watch.set(this.#watchMs);
     const now = this.#now();
     for (const backhauls of this.#exchanges.values()) backhauls.check(this.#heartbeat.periodMs / 2, now);
   }
 
   #endWatch(): void {
-    clearInterval(this.#watch);
-    this.#watch = undefined;
+    this.#isWatching = false;
+    this.#watch.clear();
   }
 
   get #watchMs(): number {
@@ -200,9 +217,9 @@ export class Backhauls {
    * judged by that time: their answers are waiting to be read.
    */
   #now(): number {
-    const now = Date.now();
+    const now = this.#options.ports.now();
     const { periodMs, missed } = this.#heartbeat;
-    const lookMs = this.#watch === undefined ? this.#options.heart.lookMs : this.#watchMs;
+    const lookMs = this.#isWatching ? this.#watchMs : this.#options.heart.lookMs;
     if (now - this.#awakeAt > (periodMs * missed) / 2 + Math.max(lookMs, watchMsMax)) {
       for (const backhauls of this.#exchanges.values()) backhauls.forgive(now);
     }

@@ -1,15 +1,21 @@
-import { reconnectMsMax, reconnectMsMin } from "../limits.ts";
+import type { MakeTimer, Timer } from "../timer.ts";
+import { reconnectMsMax, reconnectMsMin } from "./limits.ts";
 
 /** When to try again: at once after a success, then after 50, 100, ... 2000 ms, each shortened at random so that gateways do not come together. */
 export class Backoff {
   readonly #attempt: () => void;
   readonly #random: () => number;
   #failures = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer: Timer;
+  #isPlanned = false;
 
-  constructor(attempt: () => void, random: () => number = Math.random) {
+  constructor(attempt: () => void, { timer, random }: { readonly timer: MakeTimer; readonly random: () => number }) {
     this.#attempt = attempt;
     this.#random = random;
+    this.#timer = timer(() => {
+      this.#isPlanned = false;
+      attempt();
+    });
   }
 
   succeeded(): void {
@@ -18,27 +24,21 @@ export class Backoff {
 
   /** Plans the next attempt. */
   retry(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.#attempt();
-      },
-      delayMs(this.#failures, this.#random()),
-    );
+    this.#isPlanned = true;
+    this.#timer.set(delayMs(this.#failures, this.#random()));
     this.#failures += 1;
   }
 
   /** Makes the planned attempt now. */
   hurry(): void {
-    if (this.#timer === undefined) return;
+    if (!this.#isPlanned) return;
     this.stop();
     this.#attempt();
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#isPlanned = false;
+    this.#timer.clear();
   }
 }
 

@@ -1,7 +1,8 @@
 import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../../cluster/backhaul/frame.ts";
 import { type Heartbeat, BackhaulPair, type BackhaulPairEffect, type BackhaulPairLimits } from "../../cluster/backhaul/backhaul-pair.ts";
-import type { Loss } from "./cell-socket.ts";
-import type { Counters } from "../counters.ts";
+import type { Timer } from "../timer.ts";
+import { BackhaulLink } from "./backhaul-link.ts";
+import type { Loss } from "./cell-link.ts";
 import {
   exchangeQueueOctetsMax,
   flapMs,
@@ -11,18 +12,16 @@ import {
   returnWaitMs,
   servingAssumedMs,
   backhaulHoldMs,
-} from "../limits.ts";
-import type { Log } from "../log.ts";
-import { BackhaulLink } from "./backhaul-link.ts";
+} from "./limits.ts";
+import type { Counters, ProcessPorts } from "./ports.ts";
 
 export type ExchangeBackhaulsOptions = {
   readonly exchange: number;
   readonly gateway: string;
-  readonly secret: string;
   readonly hello: Hello;
   readonly heartbeat: Heartbeat;
   readonly counters: Counters;
-  readonly log: Log;
+  readonly ports: ProcessPorts;
 };
 
 export type ExchangeBackhaulsHandlers = {
@@ -55,17 +54,26 @@ export class ExchangeBackhauls {
   readonly #handlers: ExchangeBackhaulsHandlers;
   readonly #pair: BackhaulPair;
   readonly #links = new Map<string, BackhaulLink>();
-  #timer: NodeJS.Timeout | undefined;
-  /** When the timer fires, ms. */
+  readonly #timer: Timer;
+  /** When the timer fires, ms; Infinity: never. */
   #wakesAt = Number.POSITIVE_INFINITY;
   #isFlushing = false;
 
   constructor(places: readonly CellPlace[], options: ExchangeBackhaulsOptions, handlers: ExchangeBackhaulsHandlers, now: number) {
     this.#options = options;
     this.#handlers = handlers;
+    this.#timer = options.ports.timer(() => {
+      this.#wakesAt = Number.POSITIVE_INFINITY;
+      this.flush(handlers.now());
+    });
     const hello = { kind: RecordKind.hello, key: options.gateway, octets: jsonOctets(options.hello) };
     this.#pair = new BackhaulPair([], { hello, heartbeat: options.heartbeat, limits }, now);
     this.update(places, options.heartbeat, now);
+  }
+
+  /** Octets of records that no replica has acknowledged. */
+  get octetsHeld(): number {
+    return this.#pair.octetsHeld;
   }
 
   /** True when a message would be sent now. */
@@ -83,7 +91,7 @@ export class ExchangeBackhauls {
 
   /** Makes the backhauls fit a new map: `places` has the primary first. Those that stay are not touched. */
   update(places: readonly CellPlace[], heartbeat: Heartbeat, now: number): void {
-    const { exchange, gateway, secret } = this.#options;
+    const { exchange, ports } = this.#options;
     for (const [id, link] of this.#links) {
       if (places.some((place) => place.id === id && place.url === link.url)) continue;
       link.abandon();
@@ -97,15 +105,12 @@ export class ExchangeBackhauls {
     this.#pair.setHeartbeat(heartbeat, now);
     for (const place of places) {
       if (this.#links.has(place.id)) continue;
-      const link = new BackhaulLink(
-        { exchange, cell: place, gateway, secret },
-        {
-          opened: (each) => this.#opened(each),
-          received: (each, frame) => this.#received(each, frame),
-          down: (each, reason, loss) => this.#down(each, reason, loss),
-          answered: (each, record) => void this.offer(record, each.cell, Date.now()),
-        },
-      );
+      const link = new BackhaulLink(exchange, place, ports, {
+        opened: (each) => this.#opened(each),
+        received: (each, frame) => this.#received(each, frame),
+        down: (each, reason, loss) => this.#down(each, reason, loss),
+        answered: (each, record) => void this.offer(record, each.cell, ports.now()),
+      });
       this.#links.set(place.id, link);
       link.start();
     }
@@ -159,14 +164,14 @@ export class ExchangeBackhauls {
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#timer.clear();
     for (const link of this.#links.values()) link.stop();
     this.#links.clear();
   }
 
   /** The map has this exchange no more: everything that nobody acknowledged. */
   dissolve(now: number): FrameRecord[] {
-    clearTimeout(this.#timer);
+    this.#timer.clear();
     for (const link of this.#links.values()) link.abandon();
     this.#links.clear();
     return this.#pair.takeAll(now);
@@ -174,14 +179,14 @@ export class ExchangeBackhauls {
 
   #opened(link: BackhaulLink): void {
     const now = this.#handlers.now();
-    this.#options.log("backhaul-up", { exchange: link.exchange, cell: link.cell });
+    this.#options.ports.log("backhaul-up", { exchange: link.exchange, cell: link.cell });
     this.#pair.opened(link.cell, now);
     this.flush(now);
   }
 
   #received(link: BackhaulLink, frame: Uint8Array): void {
     this.#options.counters.framesIn += 1;
-    const records = this.#pair.receive(link.cell, frame, Date.now());
+    const records = this.#pair.receive(link.cell, frame, this.#options.ports.now());
     if ("frameError" in records) {
       link.drop(`a frame that is none: ${records.frameError}`);
       return;
@@ -191,17 +196,17 @@ export class ExchangeBackhauls {
   }
 
   #down(link: BackhaulLink, reason: string, loss: Loss): void {
-    const { counters, log, exchange } = this.#options;
+    const { counters, exchange, ports } = this.#options;
     counters.backhaulFailures += 1;
     // Of another version the control link says it, once for all backhauls.
-    if (loss !== "another version") log("backhaul-down", { exchange, cell: link.cell, reason });
+    if (loss !== "another version") ports.log("backhaul-down", { exchange, cell: link.cell, reason });
     const now = this.#handlers.now();
     this.#pair.lost(link.cell, now, loss === "missed heartbeats");
     this.flush(now);
   }
 
   #carryOut(effect: BackhaulPairEffect): void {
-    const { counters, log, exchange } = this.#options;
+    const { counters, exchange, ports } = this.#options;
     switch (effect.type) {
       case "frame":
         counters.framesOut += 1;
@@ -216,10 +221,10 @@ export class ExchangeBackhauls {
       case "takenOver":
         counters.takeovers += 1;
         counters.messagesMoved += effect.records;
-        log("takeover", { exchange, from: effect.from, to: effect.to, records: effect.records });
+        ports.log("takeover", { exchange, from: effect.from, to: effect.to, records: effect.records });
         break;
       case "returned":
-        log("return", { exchange, from: effect.from, to: effect.to });
+        ports.log("return", { exchange, from: effect.from, to: effect.to });
         break;
       default:
         effect satisfies never;
@@ -229,15 +234,8 @@ export class ExchangeBackhauls {
   /** One timer, for the next deadline; one that fires too early finds nothing to do. */
   #arm(now: number): void {
     const deadline = this.#pair.nextDeadline();
-    if (deadline === undefined || (this.#timer !== undefined && this.#wakesAt <= deadline)) return;
-    clearTimeout(this.#timer);
+    if (deadline === undefined || this.#wakesAt <= deadline) return;
     this.#wakesAt = deadline;
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.flush(this.#handlers.now());
-      },
-      Math.max(1, deadline - now),
-    );
+    this.#timer.set(Math.max(1, deadline - now));
   }
 }

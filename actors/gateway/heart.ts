@@ -1,3 +1,5 @@
+import type { MakeTimer, Timer } from "../timer.ts";
+
 /**
  * The clock of a gateway. A process that has nothing to do pays for each time it wakes, whatever it does then: so what is done again and again
  * (pings on all links, a look at the clock, a sweep) is done at one time, in the order in which it was asked for.
@@ -7,13 +9,16 @@ export class Heart {
   readonly #looks: (() => void)[] = [];
   readonly #beats: (() => void)[] = [];
   #periodMs: number;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer: Timer;
+  /** Looks since the last beat. */
+  #looked = 0;
 
   /** `periodMs`: between beats, until {@link beatBy} says otherwise. `lookMsMax`: a longer period has looks in between, at most so far apart. */
-  constructor(periodMs: number, lookMsMax: number) {
+  constructor(periodMs: number, lookMsMax: number, timer: MakeTimer) {
     this.#periodMs = periodMs;
     this.#lookMsMax = lookMsMax;
-    this.#start();
+    this.#timer = timer(() => this.#look());
+    this.#timer.set(this.lookMs);
   }
 
   /** Between two looks, ms. */
@@ -35,21 +40,18 @@ export class Heart {
   beatBy(periodMs: number): void {
     if (periodMs === this.#periodMs) return;
     this.#periodMs = periodMs;
-    clearInterval(this.#timer);
-    this.#start();
+    this.#looked = 0;
+    this.#timer.set(this.lookMs);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#timer.clear();
   }
 
-  #start(): void {
-    const looksInBeat = Math.ceil(this.#periodMs / this.#lookMsMax);
-    let looks = 0;
-    this.#timer = setInterval(() => {
-      for (const run of this.#looks) run();
-      looks = (looks + 1) % looksInBeat;
-      if (looks === 0) for (const run of this.#beats) run();
-    }, this.lookMs);
+  #look(): void {
+    this.#timer.set(this.lookMs);
+    for (const run of this.#looks) run();
+    this.#looked = (this.#looked + 1) % Math.ceil(this.#periodMs / this.#lookMsMax);
+    if (this.#looked === 0) for (const run of this.#beats) run();
   }
 }

@@ -1,9 +1,12 @@
-import { Backlog } from "../cluster/backhaul/backlog.ts";
-import type { Connection } from "./connections/connection.ts";
+import { Backlog } from "../../cluster/backhaul/backlog.ts";
+import { standstillMessagesMax, standstillMsMin } from "../limits.ts";
+import type { Timer } from "../timer.ts";
+import type { PhoneConnection } from "./dispatcher.ts";
 import type { Heart } from "./heart.ts";
-import { standstillMessagesMax, standstillMsMin, standstillWaitMs } from "./limits.ts";
+import { standstillWaitMs } from "./limits.ts";
+import type { ProcessPorts } from "./ports.ts";
 
-export type Message = { readonly key: string; readonly octets: Uint8Array; readonly connection: Connection | undefined };
+export type Message = { readonly key: string; readonly octets: Uint8Array; readonly connection: PhoneConnection | undefined };
 
 /**
  * Notices that this process stood still (it was stopped, or its machine was), and then keeps what {@link Backlog} says of what comes on
@@ -14,13 +17,19 @@ export class Standstill {
   readonly #backlog = new Backlog<Message>(standstillMessagesMax);
   readonly #pass: (message: Message) => void;
   readonly #forgotten: () => void;
-  #release: NodeJS.Timeout | undefined;
-  #aliveAt = Date.now();
+  readonly #now: () => number;
+  readonly #release: Timer;
+  #aliveAt: number;
 
   /** The heart's looks tell by how much this process stood still when no message does. */
-  constructor(heart: Heart, pass: (message: Message) => void, forgotten: () => void) {
+  constructor(heart: Heart, { now, timer }: ProcessPorts, pass: (message: Message) => void, forgotten: () => void) {
     this.#pass = pass;
     this.#forgotten = forgotten;
+    this.#now = now;
+    this.#aliveAt = now();
+    this.#release = timer(() => {
+      for (const message of this.#backlog.release(this.#look())) this.#pass(message);
+    });
     heart.onLook(() => void this.#look());
   }
 
@@ -39,11 +48,11 @@ export class Standstill {
   }
 
   stop(): void {
-    clearTimeout(this.#release);
+    this.#release.clear();
   }
 
   #look(): number {
-    const now = Date.now();
+    const now = this.#now();
     if (now - this.#aliveAt >= standstillMsMin) this.#wentOn(now);
     this.#aliveAt = now;
     return now;
@@ -51,9 +60,6 @@ export class Standstill {
 
   #wentOn(now: number): void {
     this.#backlog.expect(now + standstillWaitMs);
-    clearTimeout(this.#release);
-    this.#release = setTimeout(() => {
-      for (const message of this.#backlog.release(this.#look())) this.#pass(message);
-    }, standstillWaitMs + 1);
+    this.#release.set(standstillWaitMs + 1);
   }
 }

@@ -1,15 +1,26 @@
-import { routingKeyOf } from "../cluster/map/routing-key.ts";
-import { type FrameRecord, RecordKind } from "../cluster/backhaul/frame.ts";
-import { fnv1a } from "../sip/flow/token.ts";
-import type { Connection } from "./connections/connection.ts";
-import type { Counters } from "./counters.ts";
+import { routingKeyOf } from "../../cluster/map/routing-key.ts";
+import { type FrameRecord, RecordKind } from "../../cluster/backhaul/frame.ts";
+import { fnv1a } from "../../sip/flow/token.ts";
+import type { Timer } from "../timer.ts";
+import type { BackhaulLink } from "./backhaul-link.ts";
+import type { Backhauls } from "./backhauls.ts";
 import type { Heart } from "./heart.ts";
 import { backhaulHoldMs, unplacedOctetsMax } from "./limits.ts";
 import type { LocalAnswers } from "./local-answers.ts";
+import type { Counters, ProcessPorts } from "./ports.ts";
 import { Standstill } from "./standstill.ts";
-import type { Backhauls } from "./links/backhauls.ts";
 
-type Unplaced = { readonly flowKey: string; readonly octets: Uint8Array; readonly connection: Connection | undefined };
+/** A connection of a phone, as its adapter knows it. */
+export type PhoneConnection = {
+  /** Its flow key. */
+  readonly key: string;
+  /** Backhauls that its messages went over; undefined: too many to remember. */
+  readonly links: ReadonlySet<BackhaulLink> | undefined;
+  /** A message of it went over this backhaul, which is to hear of its end. */
+  usedBy(link: BackhaulLink): void;
+};
+
+type Unplaced = { readonly flowKey: string; readonly octets: Uint8Array; readonly connection: PhoneConnection | undefined };
 
 /** Takes every message that came from outside to the exchange it belongs to. */
 export class Dispatcher {
@@ -20,14 +31,22 @@ export class Dispatcher {
   /** What came before the first map: a gateway that was killed is back before its map, and phones go on calling. */
   #unplaced: Unplaced[] = [];
   #unplacedOctets = 0;
-  #unplacedTimer: NodeJS.Timeout | undefined;
+  readonly #unplacedTimer: Timer;
+  readonly #now: () => number;
 
-  constructor(heart: Heart, backhauls: Backhauls, answers: LocalAnswers, counters: Counters) {
+  constructor(heart: Heart, ports: ProcessPorts, backhauls: Backhauls, answers: LocalAnswers, counters: Counters) {
+    this.#now = ports.now;
+    this.#unplacedTimer = ports.timer(() => {
+      const held = this.#unplaced;
+      this.#forgetUnplaced();
+      for (const { flowKey, octets } of held) this.#refuse(flowKey, octets);
+    });
     this.#backhauls = backhauls;
     this.#answers = answers;
     this.#counters = counters;
     this.#standstill = new Standstill(
       heart,
+      ports,
       ({ key, octets, connection }) => this.#place(key, octets, connection),
       () => {
         counters.dropped += 1;
@@ -36,7 +55,7 @@ export class Dispatcher {
   }
 
   /** One SIP message from a flow. */
-  receive(flowKey: string, octets: Uint8Array, connection: Connection | undefined): void {
+  receive(flowKey: string, octets: Uint8Array, connection: PhoneConnection | undefined): void {
     this.#counters.messagesIn += 1;
     if (!this.#answers.answerOptions(flowKey, octets)) this.#standstill.take({ key: flowKey, octets, connection });
   }
@@ -68,7 +87,7 @@ export class Dispatcher {
     this.#forgetUnplaced();
   }
 
-  #place(flowKey: string, octets: Uint8Array, connection: Connection | undefined): void {
+  #place(flowKey: string, octets: Uint8Array, connection: PhoneConnection | undefined): void {
     const { map } = this.#backhauls;
     if (map === undefined) {
       this.#hold({ flowKey, octets, connection });
@@ -76,7 +95,7 @@ export class Dispatcher {
     }
     const key = routingKeyOf(octets, 0, octets.length, map);
     const exchange = key?.exchange ?? fnv1a(flowKey) % map.exchangeCount;
-    const link = this.#backhauls.offer(exchange, key?.cell, { kind: RecordKind.message, key: flowKey, octets }, Date.now());
+    const link = this.#backhauls.offer(exchange, key?.cell, { kind: RecordKind.message, key: flowKey, octets }, this.#now());
     if (link === undefined) this.#refuse(flowKey, octets);
     else connection?.usedBy(link);
   }
@@ -88,16 +107,11 @@ export class Dispatcher {
     }
     this.#unplaced.push(unplaced);
     this.#unplacedOctets += unplaced.octets.length;
-    this.#unplacedTimer ??= setTimeout(() => {
-      const held = this.#unplaced;
-      this.#forgetUnplaced();
-      for (const { flowKey, octets } of held) this.#refuse(flowKey, octets);
-    }, backhaulHoldMs);
+    if (this.#unplaced.length === 1) this.#unplacedTimer.set(backhaulHoldMs);
   }
 
   #forgetUnplaced(): void {
-    clearTimeout(this.#unplacedTimer);
-    this.#unplacedTimer = undefined;
+    this.#unplacedTimer.clear();
     this.#unplaced = [];
     this.#unplacedOctets = 0;
   }

@@ -1,0 +1,146 @@
+import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../../cluster/backhaul/frame.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { Listener } from "../../sip/flow/flow.ts";
+import { stringOf } from "../../sip/message/octets.ts";
+import type { BackhaulLink } from "./backhaul-link.ts";
+import { Backhauls } from "./backhauls.ts";
+import { ControlLinks } from "./control-links.ts";
+import { Dispatcher, type PhoneConnection } from "./dispatcher.ts";
+import { Heart } from "./heart.ts";
+import { heartbeatDefault, lookMsMax } from "./limits.ts";
+import { LocalAnswers } from "./local-answers.ts";
+import type { Counters, ProcessPorts } from "./ports.ts";
+
+export type GatewayOptions = {
+  readonly name: string;
+  /** New with every start: connections of an earlier one are gone. */
+  readonly boot: string;
+  /** Where phones find it, with the ports that were really bound. */
+  readonly listeners: readonly Listener[];
+  /** Cells of the configuration: where the first map comes from. Their URLs win over the map's: this machine may see a cell elsewhere than others do. */
+  readonly cells: readonly { readonly id: string; readonly url: string }[];
+  readonly counters: Counters;
+};
+
+export type GatewayPorts = ProcessPorts & {
+  /** Writes a message to a flow. `link` is told when that is not possible; undefined: for a message that nobody waits for. */
+  readonly send: (flowKey: string, octets: Uint8Array, link: BackhaulLink | undefined) => void;
+  /** Closes a flow, if it is there. */
+  readonly close: (flowKey: string) => void;
+  /** Looks where the next hop of a URI is (RFC 3263): flow keys to try in order. */
+  readonly resolve: (uri: string, found: (flowKeys: readonly string[]) => void) => void;
+  /** Whether what came over the network has the shape of a cluster map. */
+  readonly isClusterMap: (value: unknown) => value is ClusterMap;
+  /** A moment to look for what has been here for too long; comes with every beat of the heart and in between. */
+  readonly looked: () => void;
+};
+
+/** What a gateway decides. It keeps no call state: phones' messages go to exchanges, and what exchanges send goes to flows. */
+export class GatewayActor {
+  readonly #ports: GatewayPorts;
+  readonly #counters: Counters;
+  readonly #heart: Heart;
+  readonly #backhauls: Backhauls;
+  readonly #dispatcher: Dispatcher;
+  readonly #control: ControlLinks;
+
+  constructor({ name, boot, listeners, cells, counters }: GatewayOptions, ports: GatewayPorts) {
+    this.#ports = ports;
+    this.#counters = counters;
+    this.#heart = new Heart(heartbeatDefault.periodMs, lookMsMax, ports.timer);
+    const hello: Hello = { boot, listeners };
+    const common = { gateway: name, hello, heart: this.#heart, ports };
+    this.#backhauls = new Backhauls(
+      { ...common, counters, cellUrls: new Map(cells.map(({ id, url }) => [id, url])) },
+      {
+        receive: (link, records) => this.#receive(link, records),
+        abandoned: (records) => this.#dispatcher.abandoned(records),
+        displaced: (records) => this.#dispatcher.displaced(records),
+      },
+    );
+    const answers = new LocalAnswers({
+      gateway: name,
+      boot,
+      listeners: () => listeners,
+      map: () => this.#backhauls.map,
+      isReachable: () => this.#backhauls.isReachable,
+      send: (flowKey, octets) => ports.send(flowKey, octets, undefined),
+    });
+    this.#dispatcher = new Dispatcher(this.#heart, ports, this.#backhauls, answers, counters);
+    this.#control = new ControlLinks(
+      { ...common, cells, isClusterMap: ports.isClusterMap },
+      {
+        mapped: (map) => {
+          this.#backhauls.update(map, ports.now());
+          this.#dispatcher.mapChanged();
+        },
+        viewed: (by, states) => this.#backhauls.viewed(by, states),
+      },
+    );
+    this.#control.start();
+    this.#heart.onLook(ports.looked);
+  }
+
+  /** Octets of records that no exchange has acknowledged. */
+  get octetsHeld(): number {
+    return this.#backhauls.octetsHeld;
+  }
+
+  /** True when at least one exchange can be reached. */
+  get isReachable(): boolean {
+    return this.#backhauls.isReachable;
+  }
+
+  /** The cell that messages of this exchange go to now, with this cell in their token or with none; undefined: they wait. */
+  routeOf(exchange: number, cell?: string): string | undefined {
+    return this.#backhauls.routeOf(exchange, cell);
+  }
+
+  /** One SIP message from a flow. */
+  receive(flowKey: string, octets: Uint8Array, connection: PhoneConnection | undefined): void {
+    this.#dispatcher.receive(flowKey, octets, connection);
+  }
+
+  /** A connection has ended: the exchanges that it talked to must know (RFC 5626 5.3). */
+  closed(connection: PhoneConnection): void {
+    this.#dispatcher.closed(connection.key);
+    this.#backhauls.tellClosed(connection.key, connection.links, this.#ports.now());
+  }
+
+  /** Nothing new is looked at or sent any more. Connections of phones may still say goodbye. */
+  stopReading(): void {
+    this.#heart.stop();
+    this.#dispatcher.stop();
+  }
+
+  /** Closes all ways to cells. */
+  stop(): void {
+    this.#control.stop();
+    this.#backhauls.stop();
+  }
+
+  #receive(link: BackhaulLink, records: readonly FrameRecord[]): void {
+    for (const { kind, key, octets } of records) {
+      switch (kind) {
+        case RecordKind.send:
+          this.#ports.send(key, octets, link);
+          break;
+        case RecordKind.resolve:
+          this.#counters.resolutions += 1;
+          this.#resolve(link, key, stringOf(octets));
+          break;
+        case RecordKind.closeFlow:
+          this.#ports.close(key);
+          break;
+        default:
+          // A newer exchange may say more than this gateway knows.
+          break;
+      }
+    }
+  }
+
+  /** Answers the exchange's question where a next hop is (RFC 3263). */
+  #resolve(link: BackhaulLink, id: string, uri: string): void {
+    this.#ports.resolve(uri, (flowKeys) => link.answer({ kind: RecordKind.resolved, key: id, octets: jsonOctets(flowKeys) }));
+  }
+}

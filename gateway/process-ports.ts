@@ -1,0 +1,15 @@
+import type { Log, ProcessPorts } from "../actors/gateway/ports.ts";
+import { CellSocket, type CellSocketSigner } from "./links/cell-socket.ts";
+import { TimeoutTimer } from "./timeout-timer.ts";
+
+/** Clock, timers, chance and WebSockets of this process, for what a gateway decides. */
+export function processPorts(signer: CellSocketSigner, log: Log): ProcessPorts {
+  return {
+    now: () => Date.now(),
+    timer: (run) => new TimeoutTimer(run),
+    afterThisTurn: (run) => void setImmediate(run),
+    random: () => Math.random(),
+    connect: (target, events) => new CellSocket(target, signer, events),
+    log,
+  };
+}
