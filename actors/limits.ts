@@ -24,6 +24,8 @@ export const lineStandstillWaitMs = 1_500;
 export const standstillMessagesMax = 2_000;
 /** A line does not try an unreachable replica before this has passed, as long as the other one answers. */
 export const unreachableMs = 3_000;
+/** An exchange that could not be told of a view is told again with so many beats: what fails so often fails for a reason that a view does not mend. */
+export const tellTriesMax = 5;
 
 /**
  * What an exchange keeps of what it has sent on one backhaul and has no acknowledgement for; over: the oldest is forgotten, as if it had arrived.

@@ -1,8 +1,6 @@
-import { CoreGroup, type Effect } from "../../cluster/group/core-group.ts";
+import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupPorts } from "../../actors/core-group/core-group-actor.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { SeenCause, View } from "../../cluster/group/view.ts";
-import { pairOf } from "../../cluster/map/cluster-map.ts";
-import { standstillMsMin } from "../../actors/limits.ts";
 import { CellDisk } from "./cell-disk.ts";
 import type { Cluster } from "./cluster.ts";
 import { Host, type Clock } from "./host.ts";
@@ -24,8 +22,7 @@ export class Cell {
   readonly #replicas = new Map<number, Replica>();
   readonly #lines = new Map<string, Line>();
   readonly #controls = new Map<string, Control>();
-  #group: CoreGroup | undefined;
-  #wentOnAt = 0;
+  #group: CoreGroupActor | undefined;
   #timer: Planned | undefined;
 
   constructor(cluster: Cluster, id: string, clock: Clock) {
@@ -40,28 +37,20 @@ export class Cell {
       this.resting.clear();
       this.#lines.clear();
       this.#controls.clear();
-      this.#wentOnAt = 0;
       const { map, random } = this.cluster;
-      this.#group = new CoreGroup(
-        {
-          cell: this.id,
-          boot: random.id(),
-          cells: map.cells.map(({ id }) => id),
-          settings: { version: map.version, heartbeat: map.heartbeat },
-          epoch: this.disk.epoch,
-          gateways: [],
-        },
-        this.host.now,
+      this.#group = new CoreGroupActor(
+        { cell: this.id, boot: random.id(), map, settings: undefined, epoch: this.disk.epoch, gateways: [], isDraining: false },
+        this.#ports(),
       );
-      this.#event(() => {});
+      this.#group.tick();
     });
   }
 
   get view(): View {
-    return this.group.view();
+    return this.#actor.view;
   }
 
-  get group(): CoreGroup {
+  get #actor(): CoreGroupActor {
     if (this.#group === undefined) throw new Error("no core group");
     return this.#group;
   }
@@ -81,6 +70,7 @@ export class Cell {
       this.host.trace(() => `exchange ${exchange} starts`);
       replica = new Replica(this, exchange);
       this.#replicas.set(exchange, replica);
+      this.#actor.viewFor(exchange, false);
     }
     return replica;
   }
@@ -106,7 +96,7 @@ export class Cell {
     this.#controls.set(gateway, control);
     end.send(JSON.stringify({ type: "map", map: this.cluster.map }));
     end.send(viewText(this.view));
-    this.#event((now) => this.group.gatewayOpened(gateway, now));
+    this.#actor.gatewayOpened(gateway);
     return {
       message: (data) => {
         if (data === "ping") {
@@ -120,101 +110,69 @@ export class Cell {
       closed: () => {
         if (this.#controls.get(gateway) !== control) return;
         this.#controls.delete(gateway);
-        this.#event((now) => this.group.gatewayClosed(gateway, now));
+        this.#actor.gatewayClosed(gateway, false);
       },
     };
   }
 
   suspect(cell: string, seen: SeenCause): void {
-    this.#event((now) => this.group.suspect(cell, seen, now));
+    this.#actor.suspect(cell, seen);
   }
 
   /** When it went on after it had stood still, as its core group sees it. */
   get wentOnAt(): number {
-    this.#event(() => {});
-    return this.#wentOnAt;
+    return this.#actor.wentOnAt();
   }
 
-  #event(act: (now: number) => void): void {
-    const { now } = this.host;
-    for (const [gateway, { heardAt }] of this.#controls) this.group.gatewayHeard(gateway, heardAt);
-    if (now - this.group.nextTick >= standstillMsMin) this.#wentOnAt = now;
-    if (now - this.group.nextTick > this.cluster.map.heartbeat.periodMs) this.group.tick(now);
-    act(now);
-    this.#carryOut();
-    const deadline = this.group.nextDeadline();
-    if (this.#timer !== undefined) this.#timer.isOff = true;
-    this.#timer = this.host.at(Math.max(deadline, now + 1), () => this.#event((time) => this.group.tick(time)));
+  #ports(): CoreGroupPorts {
+    const { host } = this;
+    return {
+      now: () => host.now,
+      heard: () => [...this.#controls].map(([gateway, { heardAt }]) => [gateway, heardAt] as const),
+      arm: (_nextTick, nextDeadline, now) => {
+        if (this.#timer !== undefined) this.#timer.isOff = true;
+        this.#timer = host.at(Math.max(nextDeadline, now + 1), () => this.#actor.tick());
+      },
+      beat: (beat, late, over) => this.#beat(beat, late, over),
+      keepView: ({ epoch }, changes) => {
+        this.disk.epoch = epoch;
+        for (const { kind, id, from, to, cause } of changes) host.trace(() => `view: ${kind} ${id} ${to}, was ${from}: ${cause}`);
+      },
+      keepSettings: () => undefined,
+      sendToGateways: (message) => {
+        for (const { end } of this.#controls.values()) end.send(JSON.stringify(message));
+      },
+      tellExchange: (exchange, view, told) =>
+        host.soon(() => {
+          this.replica(exchange).setView(view);
+          told({ isServing: true });
+        }),
+      drainLines: () => undefined,
+      fenced: (isFenced) => host.trace(() => (isFenced ? "is fenced" : "is no longer fenced")),
+      untold: (_exchange, _view, reason) => host.threw(reason),
+    };
   }
 
-  #carryOut(): void {
-    for (let effects = this.group.takeEffects(); effects.length > 0; effects = this.group.takeEffects()) {
-      for (const effect of effects) this.#do(effect);
-    }
-  }
-
-  #do(effect: Effect): void {
-    switch (effect.type) {
-      case "heartbeat":
-        return this.#beat(effect.to, effect.heartbeat, effect.timeoutMs);
-      case "view": {
-        this.disk.epoch = effect.view.epoch;
-        for (const { kind, id, from, to, cause } of effect.changes)
-          this.host.trace(() => `view: ${kind} ${id} ${to}, was ${from}: ${cause}`);
-        for (const { end } of this.#controls.values()) end.send(viewText(effect.view));
-        const cells = new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id));
-        return this.#tell(cells);
-      }
-      case "fence":
-        this.host.trace(() => (effect.isFenced ? "is fenced" : "is no longer fenced"));
-        for (const { end } of this.#controls.values()) end.send(viewText(effect.view));
-        return this.#tell(new Set(this.cluster.map.cells.map(({ id }) => id)));
-      case "settings":
-        return undefined;
-    }
-    return effect satisfies never;
-  }
-
-  /** The exchanges that run, and those whose pair it is about. */
-  #tell(cells: ReadonlySet<string>): void {
-    const { exchangeCount } = this.cluster.map;
-    for (let exchange = 0; exchange < exchangeCount; exchange += 1) {
-      const { primary, secondary } = pairOf(this.cluster.map, exchange);
-      const other = primary === this.id ? secondary : secondary === this.id ? primary : undefined;
-      if (other === undefined || !(this.#replicas.has(exchange) || cells.has(other))) continue;
-      this.host.soon(() => this.replica(exchange).setView(this.view));
-    }
-  }
-
-  #beat(to: string, heartbeat: Heartbeat, timeoutMs: number): void {
+  #beat({ to, heartbeat, timeoutMs, lateMs }: Beat, late: () => void, over: (outcome: BeatOutcome) => void): void {
     const { host } = this;
     const other = this.cluster.cell(to);
-    const { sequence } = heartbeat;
     const abort = this.cluster.network.request<Heartbeat>(
       host,
       other.host,
-      (reply) => reply(other.#heard(heartbeat)),
+      (reply) => reply(other.#actor.heartbeat(heartbeat)),
       (answer) => {
         timer.isOff = true;
-        this.#event((now) => {
-          if (answer === undefined) this.group.failed(sequence, "refused", now);
-          else this.group.answered(sequence, answer, now);
-        });
+        over(answer ?? { failure: "refused" });
       },
     );
-    const timer = host.after(timeoutMs, () => {
+    const giveUp = (): void => {
       abort();
-      this.#event((now) => this.group.failed(sequence, "timeout", now));
+      over({ failure: "timeout" });
+    };
+    let timer = host.after(timeoutMs, () => {
+      timer = host.after(lateMs - timeoutMs, giveUp);
+      late();
     });
-  }
-
-  #heard(heartbeat: Heartbeat): Heartbeat {
-    let answer: Heartbeat | undefined;
-    this.#event((now) => {
-      answer = this.group.received(heartbeat, now);
-    });
-    if (answer === undefined) throw new Error("no answer to a heartbeat");
-    return answer;
   }
 }
 

@@ -1,12 +1,12 @@
 import { DurableObject } from "cloudflare:workers";
-import { CoreGroup, type Effect, type GroupStatus } from "../../cluster/group/core-group.ts";
+import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupPorts } from "../../actors/core-group/core-group-actor.ts";
+import type { GroupStatus } from "../../cluster/group/core-group.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { GroupSettings } from "../../cluster/group/settings.ts";
 import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
-import { pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { exchangesIn, isReplicated } from "../../cluster/map/serving-cells.ts";
 import { otherVersionText } from "../../cluster/protocol-version.ts";
-import { standstillMsMin } from "../../actors/limits.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "../environment.ts";
 import { DiskRoom, diskFullText } from "../disk-room.ts";
@@ -34,8 +34,8 @@ export type Draining = "done" | "last" | "unreplicated";
 const sleepMs = 8_000;
 
 /**
- * The core group of this cell: the shell of cluster/group. It has one alarm every period, in which it calls the other cells and reads
- * when the gateways were last heard; it holds the gateways' control sockets, and tells them and this cell's exchanges what changes.
+ * The object of this cell's core group: it gives {@link CoreGroupActor} control sockets, calls to cells and exchanges, a disk, and an alarm every
+ * period.
  *
  * Whatever wakes the object starts it: an alarm that it left on disk, a heartbeat, a gateway, or wake(). Alarms may be lost, so every
  * event looks whether one is overdue.
@@ -45,16 +45,11 @@ export class CoreGroupObject extends DurableObject<Environment> {
   readonly #disk: GroupDisk;
   readonly #room: DiskRoom;
   readonly #sockets: ControlSockets;
-  readonly #group: CoreGroup;
+  readonly #group: CoreGroupActor;
   readonly #lineDrain: LineDrain;
-  /** Exchanges of this cell that have asked for the view since this object started: they want to hear of every change. */
-  readonly #listeners = new Set<number>();
-  /** Exchanges that could not be told, and how often that was tried. */
-  readonly #untold = new Map<number, number>();
   readonly #lone: LoneExchanges;
   readonly #gatewayNames = new GatewayNames();
   readonly #signatureNews: SignatureNews;
-  #settings: GroupSettings;
   #alarmAt = 0;
   #timerAt = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -66,8 +61,6 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #signaturesLogged = 0;
   #refusalsSaidAt = 0;
   readonly #versionRefusals = new VersionRefusals();
-  /** When this process went on after it had stood still, ms; 0: it never has. */
-  #wentOnAt = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -78,25 +71,44 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#lineDrain = new LineDrain(env, this.#map.lineCount);
     this.#lone = new LoneExchanges(env.CELL);
     this.#signatureNews = new SignatureNews(env.CELL);
-    const stored = this.#disk.readSettings();
-    // A map that was deployed after the last change has the higher version, and wins.
-    const isStored = stored !== undefined && stored.version > this.#map.version;
-    this.#settings = isStored ? stored : { version: this.#map.version, heartbeat: this.#map.heartbeat };
-    const now = Date.now();
-    this.#group = new CoreGroup(
+    this.#group = new CoreGroupActor(
       {
         cell: env.CELL,
         boot: crypto.randomUUID(),
-        cells: this.#map.cells.map(({ id }) => id),
-        settings: this.#settings,
+        map: this.#map,
+        settings: this.#disk.readSettings(),
         epoch: this.#disk.readEpoch(),
         gateways: this.#disk.readGateways(),
         isDraining: this.#disk.readDraining(),
       },
-      now,
+      this.#ports(),
     );
-    for (const gateway of this.#sockets.heard().keys()) this.#group.gatewayOpened(gateway, now);
     this.#tick();
+  }
+
+  #ports(): CoreGroupPorts {
+    const { CELL } = this.env;
+    return {
+      now: () => Date.now(),
+      heard: () => this.#sockets.heard(),
+      arm: (nextTick, nextDeadline, now) => this.#arm(nextTick, nextDeadline, now),
+      beat: (beat, late, over) => void this.#beat(beat, late).then(over),
+      keepView: (view, changes) => {
+        this.#room.write(viewOctets, () => this.#disk.writeView(view, changes));
+        for (const change of changes) console.log(lineOf(CELL, change));
+      },
+      keepSettings: (settings) => {
+        this.#room.write(viewOctets, () => this.#disk.writeSettings(settings));
+        const { version, heartbeat } = settings;
+        console.log(`cell ${CELL}: map ${version}: a heartbeat every ${heartbeat.periodMs} ms, down when ${heartbeat.missed} are missed`);
+      },
+      sendToGateways: (message) => this.#sockets.send(message),
+      tellExchange: (exchange, view, told) => void this.#tellExchange(exchange, view).then(told),
+      drainLines: (isWanted) => this.#lineDrain.set(isWanted),
+      fenced: (isFenced, view) => console.warn(`cell ${CELL}: ${isFenced ? fencedText(view) : "no longer fenced"}`),
+      untold: (exchange, { epoch }, reason) =>
+        console.warn(`cell ${CELL}: exchange ${exchange} was not told of view ${epoch}: ${String(reason)}`),
+    };
   }
 
   /** Takes a gateway's control socket. The caller has checked the signature and says whose it is. */
@@ -104,9 +116,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const gateway = request.headers.get("tandem-who");
     if (gateway === null || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response(null, { status: 426 });
     const { response, socket } = this.#sockets.accept(gateway);
-    socket.send(JSON.stringify({ type: "map", map: this.#currentMap() }));
-    socket.send(JSON.stringify({ type: "view", view: this.#group.view() }));
-    this.#event((now) => this.#group.gatewayOpened(gateway, now));
+    socket.send(JSON.stringify({ type: "map", map: this.#group.map }));
+    socket.send(JSON.stringify({ type: "view", view: this.#group.view }));
+    this.#group.gatewayOpened(gateway);
     return response;
   }
 
@@ -132,7 +144,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   #closed(socket: WebSocket, hasLeft: boolean): void {
-    if (this.#sockets.isLast(socket)) this.#event((now) => this.#group.gatewayClosed(this.#sockets.gatewayOf(socket), now, hasLeft));
+    if (this.#sockets.isLast(socket)) this.#group.gatewayClosed(this.#sockets.gatewayOf(socket), hasLeft);
   }
 
   override async alarm(): Promise<void> {
@@ -145,17 +157,17 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   /** Starts the group when nothing else has: an object that nobody ever called has no alarm. */
   wake(): void {
-    this.#event(() => {});
+    this.#group.wake();
   }
 
   /** A heartbeat of another cell. Returns the answer. */
   heartbeat(heartbeat: Heartbeat): Heartbeat {
-    return this.#event((now) => this.#group.received(heartbeat, now));
+    return this.#group.heartbeat(heartbeat);
   }
 
   /** Somebody saw a connection to a cell close or be refused: it is probed at once. */
   suspect(cell: string, seen: SeenCause): void {
-    this.#event((now) => this.#group.suspect(cell, seen, now));
+    this.#group.suspect(cell, seen);
   }
 
   /**
@@ -163,8 +175,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
    * by the beat, so nothing shorter than a period is.
    */
   wentOnAt(): number {
-    this.#event(() => {});
-    return this.#wentOnAt;
+    return this.#group.wentOnAt();
   }
 
   /**
@@ -172,9 +183,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
    * that it has no second replica.
    */
   viewFor(exchange: number, isSyncing: boolean): View & { readonly isAlone: boolean } {
-    this.#listeners.add(exchange);
-    if (isSyncing) this.#group.catchingUp(exchange);
-    return { ...this.#group.view(), isAlone: this.#lone.has(exchange) };
+    return { ...this.#group.viewFor(exchange, isSyncing), isAlone: this.#lone.has(exchange) };
   }
 
   /** An exchange of this cell has had no second replica for a while, and why; undefined: it has one again. */
@@ -184,23 +193,23 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   /** An exchange of this cell knows what its pair knows, or serves without. */
   caughtUp(exchange: number): void {
-    this.#event((now) => this.#group.caughtUp(exchange, now));
+    this.#group.caughtUp(exchange);
   }
 
   settings(): GroupSettings {
-    return this.#settings;
+    return this.#group.settings;
   }
 
   /** Other settings for the whole cluster, checked by the caller. Returns them with the version of the map that they make. */
   setHeartbeat(heartbeat: HeartbeatSettings): GroupSettings {
-    this.#event((now) => this.#group.setHeartbeat(heartbeat, now));
-    return this.#settings;
+    this.#group.setHeartbeat(heartbeat);
+    return this.#group.settings;
   }
 
   /** The operator takes this cell out of service, or back. Anything but `done`: why it stays in service. */
   setDraining(isDraining: boolean): Draining {
     if (isDraining && this.#map.cells.length > 1 && !isReplicated(this.#map)) return "unreplicated";
-    const outcome = this.#event((now) => this.#group.setDraining(isDraining, now));
+    const outcome = this.#group.setDraining(isDraining);
     if (outcome === "done") this.#room.write(viewOctets, () => this.#disk.writeDraining(isDraining));
     return outcome;
   }
@@ -237,21 +246,19 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   status(): CoreGroupStatus {
-    const now = Date.now();
-    this.#hear();
-    return { ...this.#group.status(now), history: this.#disk.readHistory(historyShownMax) };
+    return { ...this.#group.status(), history: this.#disk.readHistory(historyShownMax) };
   }
 
   /** A broken invariant must not end the beat: it is said, and the next one comes. */
   #tick(): void {
     this.#timerAt = 0;
     try {
-      this.#event((now) => this.#group.tick(now));
+      this.#group.tick();
     } catch (error) {
       console.error(`core group of cell ${this.env.CELL}:`, error instanceof Error ? (error.stack ?? error.message) : String(error));
-      this.#arm(Date.now());
+      this.#group.arm();
     }
-    for (const exchange of this.#untold.keys()) this.#tell(exchange);
+    this.#group.tellUntold();
     say(this.#lone.line(Date.now()));
     if (this.#signaturesRefused > this.#signaturesLogged && Date.now() >= this.#refusalsSaidAt + refusalsSaidMs) {
       this.#refusalsSaidAt = Date.now();
@@ -261,117 +268,36 @@ export class CoreGroupObject extends DurableObject<Environment> {
     }
   }
 
-  /** One event on the group, and what it wants done. */
-  #event<Result>(act: (now: number) => Result): Result {
-    const now = Date.now();
-    this.#hear();
-    if (now - this.#group.nextTick >= standstillMsMin) this.#wentOnAt = now;
-    // The watchdog: this alarm should have rung long ago.
-    if (now - this.#group.nextTick > this.#settings.heartbeat.periodMs) this.#group.tick(now);
-    const result = act(now);
-    for (let effects = this.#group.takeEffects(); effects.length > 0; effects = this.#group.takeEffects()) {
-      for (const effect of effects) this.#carryOut(effect);
-    }
-    this.#arm(now);
-    return result;
-  }
-
-  #hear(): void {
-    for (const [gateway, at] of this.#sockets.heard()) this.#group.gatewayHeard(gateway, at);
-  }
-
-  #carryOut(effect: Effect): void {
-    switch (effect.type) {
-      case "heartbeat":
-        void this.#beat(effect);
-        return;
-      case "view":
-        this.#room.write(viewOctets, () => this.#disk.writeView(effect.view, effect.changes));
-        for (const change of effect.changes) console.log(lineOf(this.env.CELL, change));
-        this.#sockets.send({ type: "view", view: effect.view });
-        this.#tellConcerned(new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id)));
-        this.#lineDrain.set(isHandingOver(effect.view));
-        return;
-      case "settings": {
-        this.#settings = effect.settings;
-        this.#room.write(viewOctets, () => this.#disk.writeSettings(effect.settings));
-        const { version, heartbeat } = effect.settings;
-        console.log(
-          `cell ${this.env.CELL}: map ${version}: a heartbeat every ${heartbeat.periodMs} ms, down when ${heartbeat.missed} are missed`,
-        );
-        this.#sockets.send({ type: "map", map: this.#currentMap() });
-        for (const exchange of this.#listeners) this.#tell(exchange);
-        return;
-      }
-      case "fence":
-        console.warn(`cell ${this.env.CELL}: ${effect.isFenced ? fencedText(effect.view) : "no longer fenced"}`);
-        this.#sockets.send({ type: "view", view: effect.view });
-        for (const exchange of exchangesIn(this.#map, this.env.CELL)) this.#tell(exchange);
-        return;
-    }
-    effect satisfies never;
-  }
-
-  async #beat({ to: cell, heartbeat, timeoutMs, lateMs }: Extract<Effect, { type: "heartbeat" }>): Promise<void> {
+  async #beat({ to: cell, heartbeat, timeoutMs, lateMs }: Beat, late: () => void): Promise<BeatOutcome> {
     const url = this.#map.cells.find(({ id }) => id === cell)?.url ?? "";
-    const late = (): void => this.#event((now) => this.#group.late(heartbeat.sequence, now));
     const answer = await callHeartbeat(this.env, cell, url, heartbeat, { timeoutMs, lateMs, late }, (aheadMs) =>
       say(this.#signatureNews.refused(cell, aheadMs)),
     );
-    if (typeof answer !== "string" && !("otherVersion" in answer)) say(this.#signatureNews.accepted(cell));
-    this.#event((now) => {
-      if (typeof answer === "string") this.#group.failed(heartbeat.sequence, answer, now);
-      else if ("otherVersion" in answer) {
-        const text = otherVersionText(`cell ${cell}`, answer.otherVersion, `cell ${this.env.CELL}`);
-        this.#group.failed(heartbeat.sequence, "another version", now, text);
-      } else this.#group.answered(heartbeat.sequence, answer, now);
-    });
+    if (typeof answer === "string") return { failure: answer };
+    if ("otherVersion" in answer) {
+      return { failure: "another version", text: otherVersionText(`cell ${cell}`, answer.otherVersion, `cell ${this.env.CELL}`) };
+    }
+    say(this.#signatureNews.accepted(cell));
+    return answer;
   }
 
-  /** Those that listen, and those whose pair it is about: that one is to wake, because it has calls to take over or to give back. */
-  #tellConcerned(cells: ReadonlySet<string>): void {
-    const concerned = exchangesIn(this.#map, this.env.CELL).filter((exchange) => {
-      const { primary, secondary } = pairOf(this.#map, exchange);
-      return [primary, secondary].some((cell) => cell !== this.env.CELL && cells.has(cell));
-    });
-    for (const exchange of new Set([...this.#listeners, ...concerned])) this.#tell(exchange);
-  }
-
-  #tell(exchange: number): void {
-    void this.#telling(exchange);
-  }
-
-  /** An exchange that cannot be told is told with the next beats; one that never can has said why in the log. */
-  async #telling(exchange: number): Promise<void> {
-    const view = this.#group.view();
-    // Perhaps it has only been woken by this.
-    this.#group.catchingUp(exchange);
+  async #tellExchange(exchange: number, view: View): Promise<{ readonly isServing: boolean } | Error> {
     try {
       const { isServing } = await this.env.EXCHANGE.getByName(exchangeName(exchange)).setView(view);
-      this.#untold.delete(exchange);
-      if (isServing) this.caughtUp(exchange);
+      return { isServing };
     } catch (error) {
-      const tries = (this.#untold.get(exchange) ?? 0) + 1;
-      if (tries < tellTriesMax) this.#untold.set(exchange, tries);
-      else this.#untold.delete(exchange);
-      if (tries === 1) console.warn(`cell ${this.env.CELL}: exchange ${exchange} was not told of view ${view.epoch}: ${String(error)}`);
+      return error instanceof Error ? error : new Error(String(error));
     }
   }
 
-  #currentMap(): ClusterMap {
-    return { ...this.#map, version: this.#settings.version, heartbeat: this.#settings.heartbeat };
-  }
-
   /** The regular beat is an alarm, which survives this process; what comes before it is a timer, and all is while the disk takes no alarm. */
-  #arm(now: number): void {
-    const { nextTick } = this.#group;
+  #arm(nextTick: number, deadline: number, now: number): void {
     if (nextTick !== this.#alarmAt && !this.#room.isFull) {
       this.#alarmAt = nextTick;
       const room = this.#room.ask(0);
       if (room === true) this.#setAlarm(nextTick, now);
       else this.#arming = this.#setAlarmIf(room);
     }
-    const deadline = this.#group.nextDeadline();
     const timerAt = deadline < nextTick || nextTick - now > sleepMs || this.#room.isFull ? deadline : 0;
     if (timerAt === this.#timerAt) return;
     this.#timerAt = timerAt;
@@ -409,7 +335,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#tellRoom();
     if (isRoom) return this.#setAlarm(this.#alarmAt, Date.now());
     this.#alarmAt = 0;
-    this.#arm(Date.now());
+    this.#group.arm();
   }
 
   #setAlarm(at: number, now: number): void {
@@ -448,14 +374,6 @@ function fencedText({ cell, cells }: View): string {
 
 function say(line: string | undefined): void {
   if (line !== undefined) console.warn(line);
-}
-
-/** A few: what fails so often fails for a reason that a view does not mend. */
-const tellTriesMax = 5;
-
-/** Whether a cell that is out of service has somebody who is not. */
-function isHandingOver({ cell, cells }: View): boolean {
-  return cells.some(({ id, state }) => id === cell && state === "draining") && cells.some(({ state }) => state === "up");
 }
 
 function lineOf(cell: string, { epoch, kind, id, from, to, cause, detail }: Change): string {

@@ -1,0 +1,261 @@
+import { pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { exchangesIn } from "../../cluster/map/serving-cells.ts";
+import type { Failure } from "../../cluster/group/cell-member.ts";
+import { CoreGroup, type Effect, type GroupStatus } from "../../cluster/group/core-group.ts";
+import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
+import type { GroupSettings } from "../../cluster/group/settings.ts";
+import type { Change, HeartbeatSettings, MemberState, SeenCause, View } from "../../cluster/group/view.ts";
+import { standstillMsMin, tellTriesMax } from "../limits.ts";
+
+export type CoreGroupOptions = {
+  /** The cell whose core group this is. */
+  readonly cell: string;
+  /** Random, new with every start. */
+  readonly boot: string;
+  readonly map: ClusterMap;
+  /** What was changed last, if anything was since this map. */
+  readonly settings: GroupSettings | undefined;
+  /** The last epoch that was used here. */
+  readonly epoch: number;
+  /** Gateways that were known before, as they were then. */
+  readonly gateways: readonly { readonly id: string; readonly state: MemberState }[];
+  /** The operator had taken this cell out of service, and not yet back. */
+  readonly isDraining: boolean;
+};
+
+/** What a gateway is told on its control socket. */
+export type ControlMessage = { readonly type: "map"; readonly map: ClusterMap } | { readonly type: "view"; readonly view: View };
+
+/** How a heartbeat ended: with its answer, or with why there is none. `text`: what is to be said of a cell that speaks another version. */
+export type BeatOutcome = Heartbeat | { readonly failure: Failure; readonly text?: string };
+
+export type Beat = Extract<Effect, { type: "heartbeat" }>;
+
+export type CoreGroupPorts = {
+  /** The clock of this process, ms since the epoch. */
+  readonly now: () => number;
+  /** When each gateway that has an open control socket was last heard, ms. */
+  readonly heard: () => Iterable<readonly [gateway: string, at: number]>;
+  /** The group is to have its tick at `nextTick`, though this process ends before, and at `nextDeadline`, which is not later. */
+  readonly arm: (nextTick: number, nextDeadline: number, now: number) => void;
+  /** Sends a heartbeat. `late` when `timeoutMs` have passed, `over` when it is answered or not waited for any more, `lateMs` after it left at the latest. */
+  readonly beat: (beat: Beat, late: () => void, over: (outcome: BeatOutcome) => void) => void;
+  /** Keeps the epoch of a view before anybody hears of it, and says what changed. */
+  readonly keepView: (view: View, changes: readonly Change[]) => void;
+  readonly keepSettings: (settings: GroupSettings) => void;
+  readonly sendToGateways: (message: ControlMessage) => void;
+  /** Tells an exchange of this cell, which starts if it has not. Says whether it serves, or why it could not be told. */
+  readonly tellExchange: (exchange: number, view: View, told: (outcome: { readonly isServing: boolean } | Error) => void) => void;
+  /** Softphones are to go elsewhere, or are taken again. */
+  readonly drainLines: (isWanted: boolean) => void;
+  readonly fenced: (isFenced: boolean, view: View) => void;
+  /** For the log: an exchange could not be told of a view, for the first time. */
+  readonly untold: (exchange: number, view: View, reason: Error) => void;
+};
+
+/**
+ * What the core group of a cell decides: the members are {@link CoreGroup}'s. This has the beat, sees that the process stood still, tells gateways and
+ * exchanges of what changes, and hears of those that have caught up.
+ */
+export class CoreGroupActor {
+  readonly #cell: string;
+  readonly #map: ClusterMap;
+  readonly #ports: CoreGroupPorts;
+  readonly #group: CoreGroup;
+  /** Exchanges of this cell that have asked for the view since this group started: they want to hear of every change. */
+  readonly #listeners = new Set<number>();
+  /** Exchanges that could not be told, and how often that was tried. */
+  readonly #untold = new Map<number, number>();
+  #settings: GroupSettings;
+  /** When this process went on after it had stood still, ms; 0: it never has. */
+  #wentOnAt = 0;
+
+  /** Call {@link tick} next. */
+  constructor({ cell, boot, map, settings, epoch, gateways, isDraining }: CoreGroupOptions, ports: CoreGroupPorts) {
+    this.#cell = cell;
+    this.#map = map;
+    this.#ports = ports;
+    // A map that was deployed after the last change has the higher version, and wins.
+    const isKept = settings !== undefined && settings.version > map.version;
+    this.#settings = isKept ? settings : { version: map.version, heartbeat: map.heartbeat };
+    const cells = map.cells.map(({ id }) => id);
+    const now = ports.now();
+    this.#group = new CoreGroup({ cell, boot, cells, settings: this.#settings, epoch, gateways, isDraining }, now);
+    for (const [gateway] of ports.heard()) this.#group.gatewayOpened(gateway, now);
+  }
+
+  get settings(): GroupSettings {
+    return this.#settings;
+  }
+
+  /** The newest map: what gateways work from. */
+  get map(): ClusterMap {
+    return { ...this.#map, version: this.#settings.version, heartbeat: this.#settings.heartbeat };
+  }
+
+  get view(): View {
+    return this.#group.view();
+  }
+
+  status(): GroupStatus {
+    this.#hear();
+    return this.#group.status(this.#ports.now());
+  }
+
+  /** Something woke this process: a beat that is overdue comes now. */
+  wake(): void {
+    this.#event(() => {});
+  }
+
+  /** A deadline has come, or may have. */
+  tick(): void {
+    this.#event((now) => this.#group.tick(now));
+  }
+
+  /** Exchanges that could not be told hear of it with the next beat. */
+  tellUntold(): void {
+    for (const exchange of this.#untold.keys()) this.#tell(exchange);
+  }
+
+  /** A gateway has a control socket; it has been told map and view on it. */
+  gatewayOpened(gateway: string): void {
+    this.#event((now) => this.#group.gatewayOpened(gateway, now));
+  }
+
+  /** The last control socket of a gateway has closed. `hasLeft`: it said that it ends. */
+  gatewayClosed(gateway: string, hasLeft: boolean): void {
+    this.#event((now) => this.#group.gatewayClosed(gateway, now, hasLeft));
+  }
+
+  /** A heartbeat of another cell. Returns the answer. */
+  heartbeat(heartbeat: Heartbeat): Heartbeat {
+    return this.#event((now) => this.#group.received(heartbeat, now));
+  }
+
+  /** Somebody saw a connection to a cell close or be refused: it is probed at once. */
+  suspect(cell: string, seen: SeenCause): void {
+    this.#event((now) => this.#group.suspect(cell, seen, now));
+  }
+
+  /** When this process went on after it had stood still, ms; 0: it has not since this group started. Seen by the beat, so nothing shorter than a period is. */
+  wentOnAt(): number {
+    this.wake();
+    return this.#wentOnAt;
+  }
+
+  /** The view, for an exchange that starts. From now on it hears of every change. `isSyncing`: it will have {@link caughtUp}. */
+  viewFor(exchange: number, isSyncing: boolean): View {
+    this.#listeners.add(exchange);
+    if (isSyncing) this.#group.catchingUp(exchange);
+    return this.#group.view();
+  }
+
+  /** An exchange of this cell knows what its pair knows, or serves without. */
+  caughtUp(exchange: number): void {
+    this.#event((now) => this.#group.caughtUp(exchange, now));
+  }
+
+  setHeartbeat(heartbeat: HeartbeatSettings): void {
+    this.#event((now) => this.#group.setHeartbeat(heartbeat, now));
+  }
+
+  /** The operator takes this cell out of service, or back. `last`: no other cell is up, so it stays. */
+  setDraining(isDraining: boolean): "done" | "last" {
+    return this.#event((now) => this.#group.setDraining(isDraining, now));
+  }
+
+  /** Arms what is due next, where an event has failed to. */
+  arm(): void {
+    this.#ports.arm(this.#group.nextTick, this.#group.nextDeadline(), this.#ports.now());
+  }
+
+  /** One event on the group, and what it wants done. */
+  #event<Result>(act: (now: number) => Result): Result {
+    const now = this.#ports.now();
+    this.#hear();
+    if (now - this.#group.nextTick >= standstillMsMin) this.#wentOnAt = now;
+    // The watchdog: the tick should have come long ago.
+    if (now - this.#group.nextTick > this.#settings.heartbeat.periodMs) this.#group.tick(now);
+    const result = act(now);
+    for (let effects = this.#group.takeEffects(); effects.length > 0; effects = this.#group.takeEffects()) {
+      for (const effect of effects) this.#carryOut(effect);
+    }
+    this.#ports.arm(this.#group.nextTick, this.#group.nextDeadline(), now);
+    return result;
+  }
+
+  #hear(): void {
+    for (const [gateway, at] of this.#ports.heard()) this.#group.gatewayHeard(gateway, at);
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.type) {
+      case "heartbeat":
+        this.#beat(effect);
+        return;
+      case "view":
+        this.#ports.keepView(effect.view, effect.changes);
+        this.#ports.sendToGateways({ type: "view", view: effect.view });
+        this.#tellConcerned(new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id)));
+        this.#ports.drainLines(isHandingOver(effect.view));
+        return;
+      case "settings":
+        this.#settings = effect.settings;
+        this.#ports.keepSettings(effect.settings);
+        this.#ports.sendToGateways({ type: "map", map: this.map });
+        for (const exchange of this.#listeners) this.#tell(exchange);
+        return;
+      case "fence":
+        this.#ports.fenced(effect.isFenced, effect.view);
+        this.#ports.sendToGateways({ type: "view", view: effect.view });
+        for (const exchange of exchangesIn(this.#map, this.#cell)) this.#tell(exchange);
+        return;
+    }
+    effect satisfies never;
+  }
+
+  #beat(beat: Beat): void {
+    const { sequence } = beat.heartbeat;
+    this.#ports.beat(
+      beat,
+      () => this.#event((now) => this.#group.late(sequence, now)),
+      (outcome) =>
+        this.#event((now) => {
+          if ("failure" in outcome) this.#group.failed(sequence, outcome.failure, now, outcome.text);
+          else this.#group.answered(sequence, outcome, now);
+        }),
+    );
+  }
+
+  /** Those that listen, and those whose pair it is about: that one is to wake, because it has calls to take over or to give back. */
+  #tellConcerned(cells: ReadonlySet<string>): void {
+    const concerned = exchangesIn(this.#map, this.#cell).filter((exchange) => {
+      const { primary, secondary } = pairOf(this.#map, exchange);
+      return [primary, secondary].some((cell) => cell !== this.#cell && cells.has(cell));
+    });
+    for (const exchange of new Set([...this.#listeners, ...concerned])) this.#tell(exchange);
+  }
+
+  /** An exchange that cannot be told is told with the next beats; one that never can has said why in the log. */
+  #tell(exchange: number): void {
+    const view = this.#group.view();
+    // Perhaps it has only been woken by this.
+    this.#group.catchingUp(exchange);
+    this.#ports.tellExchange(exchange, view, (outcome) => {
+      if (!(outcome instanceof Error)) {
+        this.#untold.delete(exchange);
+        if (outcome.isServing) this.caughtUp(exchange);
+        return;
+      }
+      const tries = (this.#untold.get(exchange) ?? 0) + 1;
+      if (tries < tellTriesMax) this.#untold.set(exchange, tries);
+      else this.#untold.delete(exchange);
+      if (tries === 1) this.#ports.untold(exchange, view, outcome);
+    });
+  }
+}
+
+/** Whether a cell that is out of service has somebody who is not. */
+function isHandingOver({ cell, cells }: View): boolean {
+  return cells.some(({ id, state }) => id === cell && state === "draining") && cells.some(({ state }) => state === "up");
+}
