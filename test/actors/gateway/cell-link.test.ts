@@ -2,22 +2,21 @@ import { describe, expect, it } from "vitest";
 import { CellLink, type CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
 import { reconnectMsMin } from "../../../actors/gateway/limits.ts";
 import type { ProcessPorts } from "../../../actors/gateway/ports.ts";
-import type { Timer } from "../../../actors/timer.ts";
+import { VirtualTime } from "../virtual-time.ts";
 
 /** A link to cell a, its clock, and connections that a test opens and loses. */
 class Rig {
-  now = 1_790_000_000_000;
+  readonly time = new VirtualTime();
   readonly told: string[] = [];
   /** What became of each connection: what was sent on it, and how it ended. */
   readonly connections: string[][] = [];
   events: CellConnectionEvents | undefined;
-  #timers: { readonly at: number; readonly run: () => void }[] = [];
   readonly link: CellLink;
 
   constructor() {
     const ports: ProcessPorts = {
-      now: () => this.now,
-      timer: (run) => this.#timer(run),
+      now: () => this.time.now,
+      timer: (run) => this.time.timer(run),
       afterThisTurn: (run) => run(),
       random: () => 0,
       log: () => {},
@@ -40,29 +39,6 @@ class Rig {
     });
     this.link.start();
   }
-
-  wait(ms: number): void {
-    const until = this.now + ms;
-    for (;;) {
-      const [next] = this.#timers.filter(({ at }) => at <= until).toSorted((one, other) => one.at - other.at);
-      if (next === undefined) break;
-      this.now = next.at;
-      this.#timers = this.#timers.filter((timer) => timer !== next);
-      next.run();
-    }
-    this.now = until;
-  }
-
-  #timer(run: () => void): Timer {
-    const clear = (): void => void (this.#timers = this.#timers.filter((timer) => timer.run !== run));
-    return {
-      clear,
-      set: (delayMs) => {
-        clear();
-        this.#timers.push({ at: this.now + delayMs, run });
-      },
-    };
-  }
 }
 
 describe("a link to a cell", () => {
@@ -71,9 +47,9 @@ describe("a link to a cell", () => {
     for (const ms of [0, reconnectMsMin, 2 * reconnectMsMin, 4 * reconnectMsMin]) {
       rig.events?.lost("nobody listens", "connection refused");
       const before = rig.connections.length;
-      rig.wait(ms - 1);
+      rig.time.pass(ms - 1);
       expect(rig.connections).toHaveLength(before);
-      rig.wait(1);
+      rig.time.pass(1);
       expect(rig.connections).toHaveLength(before + 1);
     }
     rig.events?.opened();
@@ -84,16 +60,16 @@ describe("a link to a cell", () => {
     const rig = new Rig();
     rig.events?.opened();
     rig.events?.lost("closed", "closed socket");
-    rig.wait(0);
+    rig.time.pass(0);
     rig.events?.opened();
     rig.events?.lost("closed", "closed socket");
-    rig.wait(reconnectMsMin - 1);
+    rig.time.pass(reconnectMsMin - 1);
     expect(rig.connections).toHaveLength(2);
-    rig.wait(1);
+    rig.time.pass(1);
     rig.events?.opened();
     rig.events?.text("hello");
     rig.events?.lost("closed", "closed socket");
-    rig.wait(0);
+    rig.time.pass(0);
     expect(rig.connections).toHaveLength(4);
   });
 
@@ -102,11 +78,11 @@ describe("a link to a cell", () => {
     rig.events?.opened();
     for (let beat = 0; beat < 3; beat += 1) rig.link.beat(3);
     expect(rig.link.pingsMissed).toBe(3);
-    rig.wait(499);
-    rig.link.check(3, 500, rig.now);
+    rig.time.pass(499);
+    rig.link.check(3, 500, rig.time.now);
     expect(rig.link.isUp).toBe(true);
-    rig.wait(1);
-    rig.link.check(3, 500, rig.now);
+    rig.time.pass(1);
+    rig.link.check(3, 500, rig.time.now);
     expect([rig.connections[0], rig.told.at(-1)]).toEqual([["ping", "ping", "ping", "cut"], "missed heartbeats: missed 3 pings"]);
   });
 
@@ -126,7 +102,7 @@ describe("a link to a cell", () => {
     const rig = new Rig();
     for (const version of ["5", "5", "6"]) {
       rig.events?.lost(`it speaks ${version}`, "another version");
-      rig.wait(10_000);
+      rig.time.pass(10_000);
     }
     expect(rig.told).toEqual(["another version: it speaks 5", "another version: it speaks 6"]);
     rig.events?.opened();
@@ -146,7 +122,7 @@ describe("a link to a cell", () => {
       const rig = new Rig();
       rig.events?.opened();
       rig.link[end]();
-      rig.wait(60_000);
+      rig.time.pass(60_000);
       rig.link.hurry();
       rig.link.send("more");
       expect(rig.connections).toEqual([[how]]);

@@ -1,0 +1,217 @@
+import { describe, expect, it } from "vitest";
+import type { BackhaulLink } from "../../../actors/gateway/backhaul-link.ts";
+import type { CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
+import type { PhoneConnection } from "../../../actors/gateway/dispatcher.ts";
+import { GatewayActor } from "../../../actors/gateway/gateway-actor.ts";
+import { backhaulHoldMs, standstillWaitMs } from "../../../actors/gateway/limits.ts";
+import { standstillMsMin } from "../../../actors/limits.ts";
+import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
+import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
+import { newCounters } from "../../../gateway/counters.ts";
+import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
+import { VirtualTime } from "../virtual-time.ts";
+
+const map: ClusterMap = {
+  version: 1,
+  cells: [{ id: "a", url: "http://127.0.0.1:8801" }],
+  exchangeCount: 1,
+  lineCount: 1,
+  domains: [{ name: "example.test", auth: "digest" }],
+  aliases: [],
+  heartbeat: { periodMs: 1_000, missed: 3 },
+  replication: { ackTimeoutMs: 200 },
+  flushMs: 1_000,
+};
+const udp = "u0..c6336407138e";
+
+function request(method: string, uri = "sip:bob@example.test"): Uint8Array {
+  return octetsOf(
+    `${method} ${uri} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5006;branch=z9hG4bK${method}\r\nMax-Forwards: 70\r\n` +
+      `From: <sip:alice@example.test>;tag=1\r\nTo: <sip:bob@example.test>\r\nCall-ID: c\r\nCSeq: 1 ${method}\r\n\r\n`,
+  );
+}
+
+/** A gateway with one cell, its clock, and phones that keep what they are sent. */
+class Rig {
+  readonly time = new VirtualTime();
+  readonly counters = newCounters();
+  /** What phones were sent, as `flow: start line`. */
+  readonly sent: string[] = [];
+  /** What the exchange was brought, as `kind key`. */
+  readonly brought: string[] = [];
+  /** Flows that are there: everything that is sent to another one cannot be delivered. */
+  readonly flows = new Set([udp]);
+  #control: CellConnectionEvents | undefined;
+  #backhaul: CellConnectionEvents | undefined;
+  #seq = 0;
+  #turn: (() => void)[] = [];
+  readonly actor: GatewayActor;
+
+  constructor() {
+    this.actor = new GatewayActor(
+      {
+        name: "g1",
+        boot: "1",
+        listeners: [{ transport: "UDP", host: "192.0.2.1", port: 5060 }],
+        cells: map.cells,
+        counters: this.counters,
+      },
+      {
+        now: () => this.time.now,
+        timer: (run) => this.time.timer(run),
+        afterThisTurn: (run) => void this.#turn.push(run),
+        random: () => 0,
+        connect: ({ exchange }, events) => {
+          if (exchange === "control") this.#control = events;
+          else this.#backhaul = events;
+          return { send: (data) => this.#took(data), close: () => undefined, cut: () => undefined };
+        },
+        log: () => undefined,
+        send: (flowKey, octets, link) => this.#send(flowKey, octets, link),
+        close: (flowKey) => void this.flows.delete(flowKey),
+        resolve: (uri, found) => found([`to ${uri}`]),
+        isClusterMap: (value): value is ClusterMap => value !== undefined,
+        looked: () => undefined,
+      },
+    );
+    this.#control?.opened();
+  }
+
+  /** The cell sends its map, and its exchange serves. */
+  up(): this {
+    this.#control?.text(JSON.stringify({ type: "map", map }));
+    this.#backhaul?.opened();
+    this.turn();
+    this.answers(1, { kind: RecordKind.serving, key: "1", octets: new Uint8Array(0) });
+    return this;
+  }
+
+  /** Nothing of it is looked at any more. */
+  settled(): this {
+    this.brought.length = 0;
+    return this;
+  }
+
+  /** What comes next is read in another turn. */
+  turn(): void {
+    for (const run of this.#turn.splice(0)) run();
+  }
+
+  /** The exchange has processed frames up to `ack`, and has this for the gateway. */
+  answers(ack: number, ...records: FrameRecord[]): void {
+    this.#seq += 1;
+    this.#backhaul?.binary(encodeFrame(this.#seq, ack, records));
+    this.turn();
+  }
+
+  says(method: string, connection?: PhoneConnection): void {
+    this.actor.receive(connection?.key ?? udp, request(method), connection);
+    this.turn();
+  }
+
+  connection(key: string): PhoneConnection {
+    const links = new Set<BackhaulLink>();
+    return { key, links, usedBy: (link) => void links.add(link) };
+  }
+
+  #send(flowKey: string, octets: Uint8Array, link: BackhaulLink | undefined): void {
+    if (this.flows.has(flowKey)) this.sent.push(`${flowKey}: ${stringOf(octets).split("\r\n", 1)[0] ?? ""}`);
+    else link?.undeliverable(flowKey, octets);
+  }
+
+  #took(data: Uint8Array | string): void {
+    if (typeof data === "string") return;
+    const frame = decodeFrame(data);
+    if (isFrameError(frame)) throw new Error(frame.frameError);
+    for (const { kind, key } of frame.records) this.brought.push(`${nameOf(kind)} ${key}`);
+  }
+}
+
+function nameOf(kind: number): string {
+  return Object.entries(RecordKind).find(([, value]) => value === kind)?.[0] ?? String(kind);
+}
+
+describe("a message", () => {
+  it("goes to its exchange, and what that sends goes to the flow", () => {
+    const rig = new Rig().up().settled();
+    rig.says("INVITE");
+    expect(rig.brought).toEqual([`message ${udp}`]);
+    rig.answers(2, { kind: RecordKind.send, key: udp, octets: octetsOf("SIP/2.0 100 Trying\r\n\r\n") });
+    expect(rig.sent).toEqual([`${udp}: SIP/2.0 100 Trying`]);
+  });
+
+  it("that comes before the first map is placed when that is there", () => {
+    const rig = new Rig();
+    rig.says("MESSAGE");
+    rig.time.pass(backhaulHoldMs - 1);
+    rig.up();
+    expect(rig.brought).toEqual(["hello g1", `message ${udp}`]);
+    rig.time.pass(1);
+    expect(rig.counters.refused).toBe(0);
+  });
+
+  it("[RFC3261 21.5.4] and is held in vain is answered 503, an ACK by nothing", () => {
+    const rig = new Rig();
+    rig.says("MESSAGE");
+    rig.says("ACK");
+    rig.time.pass(backhaulHoldMs);
+    expect(rig.sent).toEqual([`${udp}: SIP/2.0 503 Service Unavailable`]);
+    expect([rig.counters.refused, rig.counters.dropped]).toEqual([1, 1]);
+  });
+
+  it("[RFC3261 11.2] that asks the gateway itself is answered by it", () => {
+    const rig = new Rig();
+    const probe = request("OPTIONS", "sip:192.0.2.1:5060");
+    rig.actor.receive(udp, probe, undefined);
+    rig.up();
+    rig.actor.receive(udp, probe, undefined);
+    expect(rig.sent).toEqual([`${udp}: SIP/2.0 503 Service Unavailable`, `${udp}: SIP/2.0 200 OK`]);
+  });
+});
+
+describe("what an exchange wants", () => {
+  it("is given back where it cannot be delivered", () => {
+    const rig = new Rig().up().settled();
+    rig.answers(1, { kind: RecordKind.send, key: "gone", octets: request("INVITE") });
+    expect(rig.brought).toEqual(["undeliverable gone"]);
+  });
+
+  it("may be a question where a next hop is, or the end of a flow", () => {
+    const rig = new Rig().up().settled();
+    rig.answers(
+      1,
+      { kind: RecordKind.resolve, key: "7", octets: octetsOf("sip:elsewhere.test") },
+      { kind: RecordKind.closeFlow, key: udp, octets: new Uint8Array(0) },
+    );
+    expect([rig.brought, rig.flows.size, rig.counters.resolutions]).toEqual([["resolved 7"], 0, 1]);
+  });
+});
+
+describe("the end of a connection", () => {
+  it("is told to the exchange that its messages went to, and to no other", () => {
+    const rig = new Rig().up().settled();
+    const [spoke, silent] = [rig.connection("t1.1.c6336407138e"), rig.connection("t1.2.c6336407138f")];
+    rig.says("REGISTER", spoke);
+    rig.actor.closed(spoke);
+    rig.actor.closed(silent);
+    rig.turn();
+    rig.answers(2);
+    rig.time.pass(100);
+    expect(rig.brought).toEqual([`message ${spoke.key}`, `closed ${spoke.key}`]);
+  });
+});
+
+describe("a process that stood still", () => {
+  it("makes no new call of a phone that has gone, and those of the others", () => {
+    const rig = new Rig().up().settled();
+    const [gone, there] = [rig.connection("t1.1.c6336407138e"), rig.connection("t1.2.c6336407138f")];
+    rig.time.standStill(standstillMsMin + 1_000);
+    for (const connection of [gone, there]) rig.says("INVITE", connection);
+    rig.says("MESSAGE");
+    rig.actor.closed(gone);
+    expect([rig.brought, rig.counters.dropped]).toEqual([[], 1]);
+    rig.time.pass(standstillWaitMs + 1);
+    rig.turn();
+    expect(rig.brought).toEqual([`message ${there.key}`]);
+  });
+});
