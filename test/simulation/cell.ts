@@ -50,6 +50,16 @@ export class Cell {
     return this.#actor.view;
   }
 
+  /** The view, for an exchange that starts: see the actor's. */
+  viewFor(exchange: number, isSyncing: boolean): View {
+    return this.#actor.viewFor(exchange, isSyncing);
+  }
+
+  /** An exchange knows what its peer knows, or serves without. */
+  caughtUp(exchange: number): void {
+    this.#actor.caughtUp(exchange);
+  }
+
   get #actor(): CoreGroupActor {
     if (this.#group === undefined) throw new Error("no core group");
     return this.#group;
@@ -70,7 +80,6 @@ export class Cell {
       this.host.trace(() => `exchange ${exchange} starts`);
       replica = new Replica(this, exchange);
       this.#replicas.set(exchange, replica);
-      this.#actor.viewFor(exchange, false);
     }
     return replica;
   }
@@ -144,8 +153,9 @@ export class Cell {
       },
       tellExchange: (exchange, view, told) =>
         host.soon(() => {
-          this.replica(exchange).setView(view);
-          told({ isServing: true });
+          const replica = this.replica(exchange);
+          replica.setView(view);
+          told({ isServing: replica.isServing });
         }),
       drainLines: () => undefined,
       fenced: (isFenced) => host.trace(() => (isFenced ? "is fenced" : "is no longer fenced")),

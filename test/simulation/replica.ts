@@ -65,6 +65,10 @@ export class Replica {
     return this.#actor.exchange;
   }
 
+  get isServing(): boolean {
+    return this.#actor.isServing;
+  }
+
   get state(): PairState | "alone" {
     return this.#actor.pairState;
   }
@@ -140,8 +144,8 @@ export class Replica {
       lines: this.#linePort(),
       others: this.#othersPort(),
       coreGroup: {
-        askForView: () => host.soon(() => this.#actor.setFirstView(this.#cell.view, host.now)),
-        caughtUp: () => {},
+        askForView: (isSyncing) => host.soon(() => this.#actor.setFirstView(this.#cell.viewFor(number, isSyncing), host.now)),
+        caughtUp: () => host.soon(() => this.#cell.caughtUp(number)),
         suspect: (cell, cause) => host.soon(() => this.#cell.suspect(cell, cause)),
         pairChanged: (state, cause) => {
           host.trace(() => `exchange ${number}: ${state} with its pair: ${cause}`);
