@@ -24,6 +24,8 @@ export class Attachment {
   #choice: number;
   #end: End | undefined;
   #attempt = 0;
+  /** Where it was connected last. */
+  #lastTarget: string | undefined;
   /** Written while there was no connection. */
   #unsent: Uint8Array[] = [];
   #isAnswered = true;
@@ -59,7 +61,10 @@ export class Attachment {
     cluster.network.datagram(
       host,
       () => gateway.host,
-      () => gateway.datagram(address, 5060, octets),
+      () => {
+        this.#phone.registration.arrives(octets);
+        gateway.datagram(address, 5060, octets);
+      },
     );
   }
 
@@ -137,7 +142,10 @@ export class Attachment {
   }
 
   #opened(end: End, attempt: number): void {
-    this.#phone.trace(() => `is connected to ${this.#target().name}`);
+    const { name } = this.#target();
+    this.#phone.trace(() => `is connected to ${name}`);
+    if (this.#lastTarget !== undefined && this.#lastTarget !== name) this.#phone.returnsElsewhere();
+    this.#lastTarget = name;
     this.#end = end;
     this.#isAnswered = true;
     this.#keepAlive(attempt);

@@ -6,6 +6,7 @@ import type { PairState } from "../../cluster/replication/pair-link.ts";
 import type { CallPlan } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Datagrams, Gateway } from "./gateway.ts";
+import { Moments } from "./moments.ts";
 import { Network } from "./network.ts";
 import { Overtaking } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
@@ -25,6 +26,7 @@ export class Cluster {
   readonly pairStates = new PairStates();
   readonly overtaking = new Overtaking();
   readonly done: Done[] = [];
+  readonly moments = new Moments();
   /** Refusals of INVITEs that were sent as datagrams, copies counted, by Call-ID. */
   readonly refusalsSent = new Map<string, number>();
   /** Phones that datagrams reach, by `address:port`. */

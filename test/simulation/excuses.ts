@@ -1,5 +1,6 @@
 import { unprovenCopies } from "../../sip/limits.ts";
-import type { IncomingCall, OutgoingCall } from "./call.ts";
+import type { OutgoingCall } from "./call.ts";
+import type { IncomingCall } from "./incoming-call.ts";
 import type { Phone } from "./phone.ts";
 import type { Story } from "./simulate.ts";
 

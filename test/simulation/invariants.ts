@@ -3,7 +3,8 @@ import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
 import type { LiveRecord } from "../../sip/record/state-record.ts";
 import { recordKinds } from "../../sip/record/values.ts";
-import type { IncomingCall, OutgoingCall } from "./call.ts";
+import type { OutgoingCall } from "./call.ts";
+import type { IncomingCall } from "./incoming-call.ts";
 import type { Cell } from "./cell.ts";
 import type { Cluster } from "./cluster.ts";
 import {
@@ -206,6 +207,8 @@ function requestsInCallsAreAnswered(story: Story): void {
     const statuses = [call.reinviteStatus, call.referStatus, incoming?.reinviteStatus, incoming?.referStatus];
     for (const status of statuses) {
       if (status === undefined || status === 200 || (status === 481 && hasEnded) || (status === 500 && wasOvertaken)) continue;
+      // RFC 3261 14.1: glare.
+      if (status === 491 && call.reinviteStatus !== undefined && incoming?.reinviteStatus !== undefined) continue;
       if (mayLose(story, phone, call) || story.faults.some(({ kind }) => kind === "cut a phone off" || kind === "bad weather")) continue;
       // The answer was written to a connection that is half open: the phone has taken another network meanwhile, and ended the call.
       if (status === 0 && hasEnded && [phone, callee].some((each) => each?.isReliable === true && (each.movedAt ?? 0) > call.startedAt))
@@ -250,7 +253,11 @@ function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }
   const [first, second] = finalStatuses;
   // What a phone says to the other replica passes there, which has not heard that the caller was answered.
   const isCut = story.faults.some(({ kind }) => kind === "cut between cells" || kind === "isolate a cell");
-  const isUnheard = second === 486 && isCut;
+  // Or has lost its memory since, and the phone says its refusal for as long as nobody acknowledges it.
+  const hasForgotten = story.faults.some(
+    ({ kind, from }) => /^crash.*cell/.test(kind) && from >= outcomeAt && from <= outcomeAt + transactionMs,
+  );
+  const isUnheard = second === 486 && (isCut || hasForgotten);
   // The same the other way round: the replica that has passed the CANCEL has not heard of the 200 that the other one passed.
   const isUnseen = first === 200 && second === 487 && isCut;
   const isSuch = wasCancelled && finalStatuses.length === 2 && ((first === 487 && (second === 200 || isUnheard)) || isUnseen);

@@ -2,10 +2,11 @@ import { isParseError } from "../../sip/errors.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import { stringOf } from "../../sip/message/octets.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
-import { IncomingCall, OutgoingCall, type CallPlan } from "./call.ts";
+import { OutgoingCall, type CallPlan } from "./call.ts";
 import { domain, type Cluster } from "./cluster.ts";
 import { Attachment, type PhoneTransport } from "./attachment.ts";
 import { Host } from "./host.ts";
+import { IncomingCall } from "./incoming-call.ts";
 import { Registration } from "./registration.ts";
 import { branchOf, cSeqOf, requestOf, responseTo, type Line } from "./sip-text.ts";
 import type { Planned } from "./world.ts";
@@ -102,6 +103,22 @@ export class Phone {
     if (this.transport === "UDP" || this.registration.acknowledged?.isRegistered !== true) return;
     if (this.outgoing.some((call) => call.outcome === undefined)) this.host.after(500, () => this.move());
     else this.#changeNetwork();
+  }
+
+  /** Picks up what rings, or says something else in its calls. */
+  hurry(): void {
+    for (const call of this.incoming.values()) {
+      if (call.state === "rings") call.pickUp();
+      else call.speak();
+    }
+    for (const call of this.outgoing) if (!call.isOver) call.speak();
+  }
+
+  /** It has a connection again, at another access than the one before. */
+  returnsElsewhere(): void {
+    const { moments } = this.cluster;
+    if (this.isTalkingAs("caller") || this.isTalkingAs("callee")) moments.reached("a phone in a call returns to another access");
+    if ([...this.incoming.values()].some(({ state }) => state === "rings")) moments.reached("a phone that rings returns to another access");
   }
 
   #changeNetwork(): void {

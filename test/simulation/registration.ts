@@ -1,4 +1,5 @@
 import { Header } from "../../sip/message/header-names.ts";
+import { stringOf } from "../../sip/message/octets.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import { domain } from "./cluster.ts";
 import type { Phone } from "./phone.ts";
@@ -32,6 +33,8 @@ export class Registration {
   isWanted = false;
   #timer: Planned | undefined;
   #isStopped = false;
+  /** The latest that has come to a gateway as a datagram. */
+  #arrived = { cSeq: 0, isRemoval: false };
 
   constructor(phone: Phone, isOutbound: boolean) {
     this.#phone = phone;
@@ -71,6 +74,16 @@ export class Registration {
   /** Says nothing any more, like a phone without power. */
   stop(): void {
     this.#isStopped = true;
+  }
+
+  /** One of its datagrams has come to a gateway. */
+  arrives(octets: Uint8Array): void {
+    if (stringOf(octets, 0, 9) !== "REGISTER ") return;
+    const text = stringOf(octets);
+    const cSeq = Number(/\r\nCSeq: (\d+)/.exec(text)?.[1] ?? "0");
+    if (cSeq > this.#arrived.cSeq) this.#arrived = { cSeq, isRemoval: text.includes(";expires=0") };
+    else if (cSeq < this.#arrived.cSeq && this.#arrived.isRemoval)
+      this.#phone.cluster.moments.reached("a REGISTER behind the one that took its phone off");
   }
 
   #send(): void {

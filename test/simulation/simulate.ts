@@ -5,7 +5,18 @@ import { faultKinds, makeFault, type Fault, type FaultKind } from "./faults.ts";
 import { Gateway } from "./gateway.ts";
 import type { Clock } from "./host.ts";
 import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
+import { Onlooker, type Moments } from "./moments.ts";
 import { Phone } from "./phone.ts";
+import {
+  planCalls,
+  planEndlessCall,
+  planHastyLeaves,
+  planHurry,
+  planMoves,
+  planMovesInFaults,
+  planProbes,
+  planRegistrations,
+} from "./plans.ts";
 import { Random } from "./random.ts";
 import type { Done } from "./repertoire.ts";
 import { World, type Violation } from "./world.ts";
@@ -13,6 +24,8 @@ import { World, type Violation } from "./world.ts";
 export type Options = {
   readonly seed: number;
   readonly isVerbose?: boolean;
+  /** `first`: without what was added since to what people do, so that a seed that failed once is what it was. */
+  readonly edition?: "first" | "present";
   /** Only these; undefined: all. */
   readonly faults?: readonly FaultKind[];
 };
@@ -30,6 +43,7 @@ export type Outcome = {
   readonly violations: readonly Violation[];
   readonly faults: readonly Fault[];
   readonly done: readonly Done[];
+  readonly moments: Moments;
   readonly events: number;
   readonly simulatedMs: number;
   readonly calls: number;
@@ -39,7 +53,7 @@ export type Outcome = {
 const settleMs = 40_000;
 
 /** One run: a cluster, phones, calls and faults made from the seed; then quiet; then what must be true. */
-export function simulate({ seed, isVerbose = false, faults: kinds = faultKinds }: Options): Outcome {
+export function simulate({ seed, isVerbose = false, edition = "present", faults: kinds = faultKinds }: Options): Outcome {
   const world = new World(seed, isVerbose);
   const cluster = makeCluster(world);
   const { random } = world;
@@ -57,8 +71,13 @@ export function simulate({ seed, isVerbose = false, faults: kinds = faultKinds }
   }
   const lastMs = random.whole(15_000, 40_000);
   const faults = planFaults(cluster, kinds, lastMs);
-  planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs);
+  new Onlooker(cluster).watch(faults);
+  planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs, edition === "first" ? undefined : new Random(seed + 0.125));
   planRegistrations(cluster, lastMs);
+  if (edition !== "first") {
+    planHastyLeaves(cluster, new Random(seed + 0.375), lastMs);
+    planHurry(cluster, new Random(seed + 0.625), faults);
+  }
   planMoves(cluster, new Random(seed + 0.25), lastMs);
   planMovesInFaults(cluster, new Random(seed + 0.75), faults);
   const isEndless = planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
@@ -68,14 +87,23 @@ export function simulate({ seed, isVerbose = false, faults: kinds = faultKinds }
   world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs : 0));
   checkAtTheEnd(story);
   const before = cluster.phones.map((phone) => phone.outgoing.length);
-  planCalls(cluster, 3, world.now, world.now + 2_000, true);
+  planProbes(cluster);
   world.runUntil(world.now + 20_000);
   checkProbes(story, before);
   for (const { registration } of cluster.phones) registration.stop();
   for (const until = world.now + 300_000; world.now < until && !isEmpty(cluster);) world.runUntil(world.now + 5_000);
   checkEmpty(story);
   const calls = cluster.phones.reduce((sum, phone) => sum + phone.outgoing.length, 0);
-  return { seed, violations: world.violations, faults, done: cluster.done, events: world.events, simulatedMs: world.now, calls };
+  return {
+    seed,
+    violations: world.violations,
+    faults,
+    done: cluster.done,
+    moments: cluster.moments,
+    events: world.events,
+    simulatedMs: world.now,
+    calls,
+  };
 }
 
 function makeCluster(world: World): Cluster {
@@ -109,71 +137,6 @@ function planFaults(cluster: Cluster, kinds: readonly FaultKind[], lastMs: numbe
     faults.push(makeFault(cluster, random.pick(kinds), from, random.pick([50, 300, 1_500, 4_000, 12_000]) + random.whole(0, 500)));
   }
   return faults;
-}
-
-function planCalls(cluster: Cluster, count: number, from: number, until: number, isProbe = false): void {
-  const { random, phones, world } = cluster;
-  for (let each = 0; each < count; each += 1) {
-    const caller = random.pick(phones);
-    const callee = random.pick(phones.filter((phone) => phone !== caller));
-    const manner = isProbe ? "answers" : random.pick(["answers", "answers", "answers", "is busy", "lets ring"] as const);
-    const plan = {
-      callee: callee.user,
-      manner,
-      ringMs: random.whole(50, isProbe ? 500 : 6_000),
-      talkMs: random.whole(200, isProbe ? 1_000 : 15_000),
-      cancelMs: manner === "lets ring" || (!isProbe && random.chance(0.15)) ? random.whole(0, 9_000) : undefined,
-      byeBy: random.pick(["caller", "callee"] as const),
-      reinviteBy: random.pick(["caller", "callee", "nobody", "nobody"] as const),
-      referBy: random.pick(["caller", "callee", "nobody", "nobody"] as const),
-    };
-    world.at(random.whole(from, until), () => {
-      if (isProbe || caller.registration.acknowledged?.isRegistered === true) caller.call(plan);
-    });
-  }
-}
-
-/** Now and then nobody answers and nobody hangs up: Timer C (RFC 3261 16.8) ends the call, wherever it is by then. */
-function planEndlessCall(cluster: Cluster, random: Random, lastMs: number): boolean {
-  if (!random.chance(0.15)) return false;
-  const { phones, world } = cluster;
-  const caller = random.pick(phones);
-  const { user } = random.pick(phones.filter((phone) => phone !== caller));
-  const rest = { ringMs: 0, talkMs: 0, cancelMs: undefined, byeBy: "caller", reinviteBy: "nobody", referBy: "nobody" } as const;
-  world.at(random.whole(5_000, 5_000 + lastMs), () => {
-    if (caller.registration.acknowledged?.isRegistered === true) caller.call({ callee: user, manner: "lets ring", ...rest });
-  });
-  return true;
-}
-
-/** Phones change their network, in calls too: their old connections are half open. */
-function planMoves({ phones, world }: Cluster, random: Random, lastMs: number): void {
-  for (const phone of phones) {
-    if (random.chance(0.3)) world.at(random.whole(5_000, 5_000 + lastMs), () => phone.move());
-  }
-}
-
-/** Phones that are in a call change their network while a fault is there, or has hardly gone. */
-function planMovesInFaults({ phones, world }: Cluster, random: Random, faults: readonly Fault[]): void {
-  for (const { from, until } of faults) {
-    if (!random.chance(0.8)) continue;
-    const part = random.pick(["caller", "callee"] as const);
-    world.at(random.whole(from, until + 2_000), () => {
-      const movers = phones.filter((phone) => phone.isReliable && phone.isTalkingAs(part));
-      if (movers.length > 0) random.pick(movers).move();
-    });
-  }
-}
-
-/** Some phones go, some of them come back. */
-function planRegistrations(cluster: Cluster, lastMs: number): void {
-  const { random, phones, world } = cluster;
-  for (const phone of phones) {
-    if (!random.chance(0.3)) continue;
-    const at = random.whole(5_000, 5_000 + lastMs);
-    world.at(at, () => phone.registration.wish(false));
-    if (random.chance(0.5)) world.at(at + random.whole(100, 10_000), () => phone.registration.wish(true));
-  }
 }
 
 function isEmpty(cluster: Cluster): boolean {

@@ -1,0 +1,141 @@
+import { cellOfVersion } from "../../sip/record/version.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Fault } from "./faults.ts";
+
+/** States that a proof must have been in: runs that never reach one say nothing of it. */
+export const moments = [
+  "glare: re-INVITEs of both sides at once",
+  "BYEs of both sides at once",
+  "a CANCEL crosses a 200",
+  "a takeover while it rings",
+  "a takeover while it is answered",
+  "a takeover of a cancelled call",
+  "a takeover of a re-INVITE",
+  "a merge after a cut",
+  "a REGISTER behind the one that took its phone off",
+  "a phone in a call returns to another access",
+  "a phone that rings returns to another access",
+] as const;
+
+export type Moment = (typeof moments)[number];
+
+/** How often each was reached. */
+export class Moments {
+  readonly #counts = new Map<Moment, number>();
+
+  reached(moment: Moment): void {
+    this.#counts.set(moment, this.count(moment) + 1);
+  }
+
+  count(moment: Moment): number {
+    return this.#counts.get(moment) ?? 0;
+  }
+
+  add(other: Moments): void {
+    for (const [moment, count] of other.#counts) this.#counts.set(moment, this.count(moment) + count);
+  }
+
+  get missing(): Moment[] {
+    return moments.filter((moment) => this.count(moment) === 0);
+  }
+
+  /** A line for each. */
+  get table(): string {
+    return moments.map((moment) => `${String(this.count(moment)).padStart(7)} ${moment}`).join("\n");
+  }
+}
+
+/** How often the cells are looked at, and for how long after a fault. */
+const lookMs = 10;
+const afterMs = 10_000;
+
+/**
+ * Looks at what the replicas hold, for the moments that no phone can see: an INVITE that the other replica goes on with, and two tables that have grown
+ * apart and become one again.
+ */
+export class Onlooker {
+  readonly #cluster: Cluster;
+  /** Which cell has had an INVITE in hand first, by exchange and key. */
+  readonly #owners = new Map<string, string>();
+  readonly #told = new Set<string>();
+  /** What each of two replicas that were apart had then, by exchange. */
+  readonly #apart = new Map<number, readonly number[]>();
+  #until = 0;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** While one of these is there, and until everybody has noticed its end. */
+  watch(faults: readonly Fault[]): void {
+    const { world } = this.#cluster;
+    for (const { from, until } of faults) world.at(from - lookMs, () => this.#watchUntil(until + afterMs));
+  }
+
+  #watchUntil(until: number): void {
+    const isWatching = this.#until > this.#cluster.world.now;
+    this.#until = Math.max(this.#until, until);
+    if (!isWatching) this.#look();
+  }
+
+  #look(): void {
+    const { map, world } = this.#cluster;
+    for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) {
+      this.#lookForTakeovers(exchange);
+      this.#lookForMerge(exchange);
+    }
+    if (world.now + lookMs < this.#until) world.after(lookMs, () => this.#look());
+  }
+
+  /** Who has an INVITE in hand is another cell than before, or is silent. */
+  #lookForTakeovers(exchange: number): void {
+    for (const cell of this.#cluster.cells) {
+      const replica = cell.host.state === "up" ? [...cell.replicas].find(({ number }) => number === exchange) : undefined;
+      for (const { key, value, version } of replica?.exchange.store.records("invite") ?? []) {
+        const owner = cellOfVersion(version);
+        const name = `${exchange} ${key}`;
+        const first = this.#owners.get(name) ?? owner;
+        this.#owners.set(name, first);
+        if (first !== owner || this.#cluster.cell(owner).host.state !== "up") this.#takenOver(name, value.request);
+      }
+    }
+  }
+
+  #takenOver(name: string, request: string): void {
+    const { phones } = this.#cluster;
+    if (/\r\nTo:[^\r]*;tag=/i.test(request)) return this.#reached(name, "a takeover of a re-INVITE");
+    const callId = /\r\nCall-ID: *([^\r]*)/i.exec(request)?.[1] ?? "";
+    const call = phones.flatMap(({ outgoing }) => outgoing).find((each) => each.callId === callId);
+    if (call === undefined || call.outcome !== undefined) return;
+    if (call.wasCancelled) this.#reached(name, "a takeover of a cancelled call");
+    for (const { incoming } of phones) {
+      const state = incoming.get(callId)?.state;
+      if (state === "rings") this.#reached(name, "a takeover while it rings");
+      if (state === "answered") this.#reached(name, "a takeover while it is answered");
+    }
+  }
+
+  /** Once for each INVITE. */
+  #reached(name: string, moment: Moment): void {
+    if (this.#told.has(`${name} ${moment}`)) return;
+    this.#told.add(`${name} ${moment}`);
+    this.#cluster.moments.reached(moment);
+  }
+
+  #lookForMerge(exchange: number): void {
+    const replicas = this.#cluster.cells.flatMap((cell) =>
+      cell.host.state === "up" ? [...cell.replicas].filter(({ number }) => number === exchange) : [],
+    );
+    const sequences = replicas.map((replica) => replica.exchange.store.sequence);
+    const isPair = replicas.length === this.#cluster.cells.length;
+    if (!isPair) this.#apart.delete(exchange);
+    else if (replicas.every(({ state }) => state === "away" || state === "lagging")) {
+      if (!this.#apart.has(exchange)) this.#apart.set(exchange, sequences);
+    } else if (replicas.every(({ state }) => state === "together")) {
+      const before = this.#apart.get(exchange);
+      this.#apart.delete(exchange);
+      if (before?.every((sequence, index) => (sequences[index] ?? 0) > sequence) === true)
+        this.#cluster.moments.reached("a merge after a cut");
+    }
+  }
+}
