@@ -27,6 +27,8 @@ export class Cluster {
   readonly overtaking = new Overtaking();
   readonly done: Done[] = [];
   readonly moments = new Moments();
+  /** Call-IDs of which a CANCEL came to a phone before the INVITE, or when that was over. */
+  readonly cancelsRefused = new Set<string>();
   /** Refusals of INVITEs that were sent as datagrams, copies counted, by Call-ID. */
   readonly refusalsSent = new Map<string, number>();
   /** Phones that datagrams reach, by `address:port`. */

@@ -1,13 +1,17 @@
-import { unprovenCopies } from "../../sip/limits.ts";
+import { phoneReturnMs, unprovenCopies } from "../../sip/limits.ts";
+import { frameAnswerMsMax } from "../../actors/limits.ts";
 import type { OutgoingCall } from "./call.ts";
 import type { IncomingCall } from "./incoming-call.ts";
 import type { Phone } from "./phone.ts";
+import type { Fault } from "./faults.ts";
 import type { Story } from "./simulate.ts";
 
 /** What is no fault of the cluster: more died than two places can bear, or a phone could not be reached. True times. */
 
 /** A phone on a connection takes so long to find out that nobody is at its other end. */
 const noticeMs = 11_000;
+/** What the end of a wait is: the answer is on its way for so long. */
+const lastMomentMs = 500;
 /** Everybody has noticed a fault, or its end. */
 export const afterMs = 5_000;
 
@@ -22,21 +26,23 @@ export function bothDied({ cluster, faults }: Story, from: number, until: number
 }
 
 /** Two faults of cells at a time, or one after the other before all was well again: state may have been in no living memory. */
-export function isDouble({ faults }: Story): boolean {
+export function isDouble({ faults }: Story, from: number, until: number): boolean {
   const ofCells = faults.filter(({ kind }) => kind.includes("cell"));
+  const isNear = (fault: Fault): boolean => fault.from <= until && fault.until + afterMs >= from;
   return ofCells.some((one, index) =>
     ofCells.some((other, at) => {
-      if (one.kind === "crash both cells") return true;
-      return at > index && one.from < other.until + afterMs && other.from < one.until + afterMs;
+      if (one.kind === "crash both cells") return isNear(one);
+      return at > index && one.from < other.until + afterMs && other.from < one.until + afterMs && (isNear(one) || isNear(other));
     }),
   );
 }
 
 /** The phone could not be called at some moment of this time. */
 export function wasAway(story: Story, phone: Phone | undefined, from: number, until: number): boolean {
-  if (phone === undefined || phone.hasBeenAway) return true;
-  if (phone.transport === "WS" && isLineUnreachable(story, from, until)) return true;
+  if (phone === undefined) return true;
   const isSilent = story.faults.some(({ kind }) => !kind.startsWith("crash"));
+  const { absences } = phone.registration;
+  if (absences.some((absence) => absence.from - noticeMs <= until && absence.until + lastMomentMs >= from)) return true;
   return phone.registration.outages.some((outage) => outage.from - (isSilent ? noticeMs : 0) <= until && outage.until >= from);
 }
 
@@ -44,10 +50,23 @@ export function wasAway(story: Story, phone: Phone | undefined, from: number, un
  * Softphones on a cell that is frozen, or cut off from the other one, hear from exchanges of their own cell only: there is no way round by a
  * gateway.
  */
-function isLineUnreachable({ faults }: Story, from: number, until: number): boolean {
+export function isLineUnreachable({ faults }: Story, phone: Phone | undefined, from: number, until: number): boolean {
+  if (phone?.transport !== "WS") return false;
   return faults.some((fault) => {
     const isSuch = ["freeze a cell", "cut between cells", "isolate a cell"].includes(fault.kind);
     return isSuch && fault.from <= until && fault.until + afterMs >= from;
+  });
+}
+
+/**
+ * A call was on its way to a line when the other cell could not be reached, and was given up when it could be again: its flow counts as one that has
+ * failed, and is not tried once more while its phone is waited for.
+ */
+export function wasGivenUpLate({ faults }: Story, phone: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
+  if (phone?.transport !== "WS") return false;
+  return faults.some(({ kind, from, until }) => {
+    const isSuch = ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind);
+    return isSuch && startedAt >= from - afterMs && startedAt <= until && outcomeAt <= until + phoneReturnMs + frameAnswerMsMax;
   });
 }
 
@@ -75,13 +94,6 @@ export function isForgotten({ faults }: Story, phone: Phone, call: OutgoingCall)
   return isEndless(call) && phone.transport === "WS" && faults.some(({ kind, until }) => kind.includes("cell") && until >= call.startedAt);
 }
 
-/** There was no gateway at all. */
-export function noGateway({ cluster, faults }: Story, from: number, until: number): boolean {
-  return cluster.gateways.every(({ host }) =>
-    faults.some((fault) => fault.target === host.name && fault.from <= until && fault.until + afterMs >= from),
-  );
-}
-
 /**
  * What an exchange sent to a gateway that was cut off from that cell comes back to it with the end of the backhaul, and there may be no other way to
  * the phone's connection by then but through the other replica. What a frozen gateway reads is written to connections whose phones have gone.
@@ -99,10 +111,12 @@ export function cameBackInVain({ faults }: Story, phones: readonly (Phone | unde
 
 /**
  * RFC 3261 26.3.2.4: who has shown no password, and has heard it ring, gets so many copies of a refusal, and repeats nothing. In bad weather one in some
- * hundred of those loses them all.
+ * hundred of those loses them all. So does who is cut off meanwhile.
  */
 export function lostAllCopies({ cluster, faults }: Story, phone: Phone, call: OutgoingCall): boolean {
-  const isStormy = faults.some(({ kind, until }) => kind === "bad weather" && until >= call.startedAt);
+  const isStormy = faults.some(({ kind, target, until }) => {
+    return (kind === "bad weather" || (kind === "cut a phone off" && target === phone.host.name)) && until >= call.startedAt;
+  });
   return isStormy && !phone.isReliable && (cluster.refusalsSent.get(call.callId) ?? 0) >= unprovenCopies && call.finalStatuses.length === 0;
 }
 
@@ -119,4 +133,20 @@ export function endedInACrash({ faults }: Story, call: OutgoingCall, incoming: I
 /** Some fault was there, or had hardly gone, at some moment of this time. */
 export function wasDisturbed({ faults }: Story, from: number, until: number): boolean {
   return faults.some((fault) => fault.from <= until && fault.until + afterMs >= from);
+}
+
+/** What was said to a phone on a connection while it was cut off is lost with that; what it said meanwhile as well. */
+export function wasCutOff({ faults }: Story, phones: readonly (Phone | undefined)[], from: number, until: number): boolean {
+  return faults.some((fault) => {
+    const isIts = fault.kind === "cut a phone off" && phones.some((phone) => phone?.host.name === fault.target);
+    return isIts && fault.from <= until && fault.until + afterMs >= from;
+  });
+}
+
+/** Datagrams of one of these phones met bad weather, all copies of one of them perhaps. */
+export function wasRainedOn({ faults }: Story, phones: readonly (Phone | undefined)[], from: number, until: number): boolean {
+  return (
+    phones.some((phone) => phone?.isReliable === false) &&
+    faults.some((fault) => fault.kind === "bad weather" && fault.from <= until && fault.until + afterMs >= from)
+  );
 }

@@ -15,14 +15,24 @@ export const faultKinds = [
   "cut a phone off",
 ] as const;
 
+/** Kinds that came later. They have a random stream of their own, so that a seed of the others is what it was. */
+export const laterFaultKinds = ["step a clock"] as const;
+
+export type LaterFaultKind = (typeof laterFaultKinds)[number];
 export type FaultKind = (typeof faultKinds)[number];
 
 /** One fault of a run: what was done to whom, and when (true time). */
-export type Fault = { readonly kind: FaultKind; readonly target: string; readonly from: number; readonly until: number };
+export type Fault = { readonly kind: FaultKind | LaterFaultKind; readonly target: string; readonly from: number; readonly until: number };
 
 /** Plans one fault. */
-export function makeFault(cluster: Cluster, kind: FaultKind, from: number, lastMs: number): Fault {
-  const { random, world } = cluster;
+export function makeFault(
+  cluster: Cluster,
+  kind: FaultKind | LaterFaultKind,
+  from: number,
+  lastMs: number,
+  random: Random = cluster.random,
+): Fault {
+  const { world } = cluster;
   const until = from + lastMs;
   const plan = (target: string, begin: () => void, end: () => void): Fault => {
     world.at(from, () => {
@@ -77,6 +87,15 @@ export function makeFault(cluster: Cluster, kind: FaultKind, from: number, lastM
         cluster.network.weather = before;
       };
       return plan(`${Math.round(weather.loss * 100)} % lost`, begin, end);
+    }
+    case "step a clock": {
+      const { host } = random.pick([...cluster.cells, ...cluster.gateways]);
+      const stepMs = random.pick([100, 2_000, 60_000, 3_600_000]) * random.pick([1, -1]);
+      return plan(
+        `${host.name}, ${stepMs} ms`,
+        () => host.step(stepMs),
+        () => {},
+      );
     }
     case "cut a phone off": {
       const phone = random.pick(cluster.phones);

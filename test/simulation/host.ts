@@ -20,7 +20,7 @@ export class Host {
   readonly name: string;
   readonly world: World;
   readonly #rate: number;
-  readonly #startsAt: number;
+  #startsAt: number;
   #state: HostState = "down";
   /** Since when it is what it is, true time. */
   #since = 0;
@@ -73,6 +73,12 @@ export class Host {
     this.#soon = [];
     for (const told of this.onDown) told();
     this.onDown.clear();
+  }
+
+  /** Its wall clock is set: forwards, or back. What was planned comes when it would have come. */
+  step(ms: number): void {
+    this.trace(() => `has its clock set by ${ms} ms`);
+    this.#startsAt += ms;
   }
 
   freeze(): void {

@@ -16,11 +16,15 @@ import {
   isDouble,
   isEndless,
   isForgotten,
+  isLineUnreachable,
   lostAllCopies,
-  noGateway,
   wasAway,
+  wasCutOff,
   wasDisturbed,
+  wasGivenUpLate,
+  wasRainedOn,
 } from "./excuses.ts";
+import type { Pleas } from "./pardons.ts";
 import type { Phone } from "./phone.ts";
 import type { Story } from "./simulate.ts";
 
@@ -47,6 +51,11 @@ export function checkAtTheEnd(story: Story): void {
   nobodyRingsTwice(story);
   oneFinalAnswer(story);
   orderIsKept(story);
+}
+
+/** Something is wrong, unless one of these excuses it. */
+function accuse({ cluster, pardons }: Story, invariant: string, detail: string, pleas: Pleas): void {
+  if (!pardons.grant(pleas)) cluster.world.violated(invariant, detail);
 }
 
 /** Both replicas of every exchange hold the same live records, and serve together. */
@@ -84,11 +93,12 @@ function registrationsAreKept(story: Story): void {
   for (const phone of cluster.phones) {
     const { acknowledged, isSettled, isFlowLost } = phone.registration;
     if (acknowledged?.isRegistered !== true || !isSettled || isFlowLost || acknowledged.expiresAt - 3_000 <= cluster.world.now) continue;
-    if (bothDied(story, acknowledged.at - 500, acknowledged.at + flushedMs)) continue;
     for (const cell of cluster.cells) {
       const isKnown = bindingsOf(cell, phone).some(({ value }) => value.expiresAt > cell.host.now && value.cSeq >= acknowledged.cSeq);
-      if (!isKnown)
-        cluster.world.violated("registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is unknown in ${cell.id}`);
+      if (isKnown) continue;
+      accuse(story, "registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is unknown in ${cell.id}`, {
+        "both cells died before a disk had it": () => bothDied(story, acknowledged.at - 500, acknowledged.at + flushedMs),
+      });
     }
   }
 }
@@ -114,9 +124,11 @@ function unregisteredStayAway(story: Story): void {
   for (const phone of cluster.phones) {
     const { acknowledged, isSettled } = phone.registration;
     if (acknowledged?.isRegistered !== false || !isSettled) continue;
-    if (bothDied(story, acknowledged.at - 500, acknowledged.at + flushedMs)) continue;
     for (const cell of cluster.cells) {
-      if (bindingsOf(cell, phone).length > 0) cluster.world.violated("unregisteredStayAway", `${phone.host.name} is back in ${cell.id}`);
+      if (bindingsOf(cell, phone).length === 0) continue;
+      accuse(story, "unregisteredStayAway", `${phone.host.name} is back in ${cell.id}`, {
+        "both cells died before a disk had it": () => bothDied(story, acknowledged.at - 500, acknowledged.at + flushedMs),
+      });
     }
   }
 }
@@ -128,40 +140,55 @@ function callsAreAnswered(story: Story): void {
     const { callId, outcome, plan, startedAt } = call;
     const who = `${phone.host.name} to ${plan.callee} (${callId})`;
     if (outcome === undefined) {
-      if (isDouble(story) || diedWithItsCell(story, phone, call) || isForgotten(story, phone, call)) continue;
-      if (cameBackInVain(story, [phone], startedAt, world.now) || lostAllCopies(story, phone, call)) continue;
-      // A refusal is said again by the replica that said it, and that is gone before one of them arrived.
-      if (story.faults.some(({ kind }) => kind === "bad weather") && story.faults.some(({ kind }) => kind.startsWith("crash"))) continue;
-      // What was said to it while it was cut off is lost with its connection.
-      if (phone.isReliable && story.faults.some(({ kind, target }) => kind === "cut a phone off" && target === phone.host.name)) continue;
-      world.violated("callsAreAnswered", `${who} has had no answer for ${world.now - startedAt} ms`);
-    } else if (!isExplained(story, phone, call)) {
-      world.violated("callsAreAnswered", `${who} ended with ${outcome}, planned: ${plan.manner}`);
+      accuse(story, "callsAreAnswered", `${who} has had no answer for ${world.now - startedAt} ms`, {
+        "two faults of cells at a time": () => isDouble(story, startedAt, world.now),
+        "its line died with the replica that had it": () => diedWithItsCell(story, phone, call),
+        "nobody speaks again of a call that rings for ever": () => isForgotten(story, phone, call),
+        "it came back in vain to a connection": () => cameBackInVain(story, [phone], startedAt, world.now),
+        "all copies were lost": () => lostAllCopies(story, phone, call),
+        "its phone was cut off": () => phone.isReliable && wasCutOff(story, [phone], startedAt, world.now),
+      });
+    } else if (!isPlanned(call)) {
+      accuse(story, "callsAreAnswered", `${who} ended with ${outcome}, planned: ${plan.manner}`, pleasFor(story, phone, call));
     }
   }
 }
 
-function isExplained(story: Story, phone: Phone, call: OutgoingCall): boolean {
+/** Needs no excuse. RFC 3261 16.8: Timer C is never early. */
+function isPlanned(call: OutgoingCall): boolean {
   const { outcome, outcomeAt, plan, startedAt, wasCancelled } = call;
-  if (outcome === 200 || (outcome === 486 && plan.manner === "is busy") || (outcome === 487 && wasCancelled)) return true;
-  const callee = story.cluster.phones.find(({ user }) => user === plan.callee);
-  // RFC 3261 16.8: Timer C, which is never early. A phone whose connection was lost meanwhile does not get its CANCEL.
-  if (isEndless(call) && outcomeAt - startedAt >= timerCMs - clockErrorMs) {
-    if (outcome === 487 || (outcome === 408 && wasAway(story, callee, startedAt, outcomeAt))) return true;
-  }
+  if (outcome === 487 && isEndless(call) && outcomeAt - startedAt >= timerCMs - clockErrorMs) return true;
+  return outcome === 200 || (outcome === 486 && plan.manner === "is busy") || (outcome === 487 && wasCancelled);
+}
+
+/** What explains an outcome that nobody has planned. */
+function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
+  const { outcome, outcomeAt, startedAt, wasCancelled } = call;
+  const [callee] = calleeOf(story.cluster, call);
   if (outcome === 480 || outcome === 404) {
-    if (noGateway(story, startedAt, outcomeAt)) return true;
     // It is waited for: that it was away for a moment explains nothing.
-    return wasAway(story, callee, Math.max(startedAt, outcomeAt - lastMomentMs), outcomeAt) || isDouble(story);
+    const from = Math.max(startedAt, outcomeAt - lastMomentMs);
+    return {
+      "the callee could not be called": () => wasAway(story, callee, from, outcomeAt),
+      "its line heard its own cell only": () => isLineUnreachable(story, callee, from, outcomeAt),
+      "the way was back before it was given up": () => wasGivenUpLate(story, callee, startedAt, outcomeAt),
+      "two faults of cells at a time": () => isDouble(story, startedAt - afterMs, outcomeAt),
+    };
   }
-  // RFC 3261 9.1: nobody answers the CANCEL that a phone which has gone never got.
-  if (outcome === 408 && wasCancelled && wasAway(story, callee, startedAt, outcomeAt)) return true;
-  // The faults that a phone sees as silence, and those that leave nobody to answer.
-  if (outcome === 408 && wasAway(story, phone, startedAt, outcomeAt)) return true;
+  // RFC 3261 9.1: nobody answers the CANCEL that a phone which has gone never got, be it Timer C's or its caller's.
+  const isUnheard = outcome === 408 && (wasCancelled || isEndless(call));
   const isHard = story.faults.some(
     ({ kind }) => ["bad weather", "cut a phone off", "isolate a cell"].includes(kind) || kind.includes("gateway"),
   );
-  return (isHard || isDouble(story)) && wasDisturbed(story, startedAt - transactionMs, outcomeAt);
+  return {
+    "the callee could not be called": () => isUnheard && wasAway(story, callee, startedAt, outcomeAt),
+    // The faults that a phone sees as silence, and those that leave nobody to answer.
+    "the caller could not be reached": () => outcome === 408 && wasAway(story, phone, startedAt, outcomeAt),
+    "its line heard its own cell only": () =>
+      outcome === 408 && [phone, isUnheard ? callee : phone].some((each) => isLineUnreachable(story, each, startedAt, outcomeAt)),
+    "two faults of cells at a time": () => isDouble(story, startedAt - transactionMs, outcomeAt),
+    "the silence of a fault": () => isHard && wasDisturbed(story, startedAt - transactionMs, outcomeAt),
+  };
 }
 
 /** An established call is acknowledged, and ends with a BYE that is answered. */
@@ -169,32 +196,47 @@ function callsAreEnded(story: Story): void {
   const { cluster } = story;
   for (const [phone, call] of callsOf(cluster)) {
     const [, incoming] = calleeOf(cluster, call);
-    const mayBeLost = mayLose(story, phone, call);
-    if (incoming?.state === "unacknowledged" && !mayBeLost && !diedWithItsCell(story, phone, call)) {
-      cluster.world.violated("callsAreEnded", `the 200 of ${call.callId} was never acknowledged (the caller has ${call.outcome})`);
+    const pleas = pleasWithin(story, phone, call);
+    if (incoming?.state === "unacknowledged") {
+      accuse(story, "callsAreEnded", `the 200 of ${call.callId} was never acknowledged (the caller has ${call.outcome})`, {
+        ...pleas,
+        // RFC 3261 9.2, 17.2.3: a later CANCEL has the same branch, and is answered by the same 481.
+        "its CANCEL came before it, and counts once": () => call.wasCancelled && cluster.cancelsRefused.has(call.callId),
+        "its line died with the replica that had it": () => diedWithItsCell(story, phone, call),
+      });
     }
     for (const status of [call.byeStatus, incoming?.byeStatus]) {
       if (status === undefined || status === 200) continue;
       if (status === 481 && (call.isEnded || incoming?.state === "ended" || incoming?.state === "unacknowledged")) continue;
-      if (mayBeLost || story.faults.some(({ kind }) => kind === "cut a phone off" || kind === "bad weather")) continue;
-      cluster.world.violated("callsAreEnded", `BYE of ${call.callId} got ${status}`);
+      accuse(story, "callsAreEnded", `BYE of ${call.callId} got ${status}`, { ...pleas, ...pleasOfLoss(story, phone, call) });
     }
-    if (call.outcome !== 200 || call.isOver || mayBeLost) continue;
-    cluster.world.violated("callsAreEnded", `${call.callId} of ${phone.host.name} is still going on`);
+    if (call.outcome === 200 && !call.isOver)
+      accuse(story, "callsAreEnded", `${call.callId} of ${phone.host.name} is still going on`, pleas);
   }
 }
 
 /** What is said within this call may come to nothing. */
-function mayLose(story: Story, phone: Phone, call: OutgoingCall): boolean {
+function pleasWithin(story: Story, phone: Phone, call: OutgoingCall): Pleas {
+  const { now } = story.cluster.world;
+  const { startedAt } = call;
+  const [callee] = calleeOf(story.cluster, call);
+  return {
+    "two faults of cells at a time": () => isDouble(story, startedAt, now),
+    "it came back in vain to a connection": () => cameBackInVain(story, [phone, callee], startedAt, now),
+    "the callee could not be called": () => wasAway(story, callee, startedAt, now),
+    "the caller could not be reached": () => wasAway(story, phone, startedAt, now),
+    "its line heard its own cell only": () => [phone, callee].some((each) => isLineUnreachable(story, each, startedAt, now)),
+  };
+}
+
+/** Requests within this call, or their answers, may have been lost on the last way to a phone. */
+function pleasOfLoss(story: Story, phone: Phone, call: OutgoingCall): Pleas {
   const { now } = story.cluster.world;
   const [callee] = calleeOf(story.cluster, call);
-  return (
-    isDouble(story) ||
-    noGateway(story, call.startedAt, now) ||
-    cameBackInVain(story, [phone, callee], call.startedAt, now) ||
-    wasAway(story, callee, call.startedAt, now) ||
-    wasAway(story, phone, call.startedAt, now)
-  );
+  return {
+    "its phone was cut off": () => wasCutOff(story, [phone, callee], call.startedAt, now),
+    "its datagrams were lost": () => wasRainedOn(story, [phone, callee], call.startedAt, now),
+  };
 }
 
 /** A re-INVITE or REFER within a call is done at the other side, as a BYE is; 500: it was overtaken; 481: that side has hung up meanwhile. */
@@ -209,11 +251,13 @@ function requestsInCallsAreAnswered(story: Story): void {
       if (status === undefined || status === 200 || (status === 481 && hasEnded) || (status === 500 && wasOvertaken)) continue;
       // RFC 3261 14.1: glare.
       if (status === 491 && call.reinviteStatus !== undefined && incoming?.reinviteStatus !== undefined) continue;
-      if (mayLose(story, phone, call) || story.faults.some(({ kind }) => kind === "cut a phone off" || kind === "bad weather")) continue;
-      // The answer was written to a connection that is half open: the phone has taken another network meanwhile, and ended the call.
-      if (status === 0 && hasEnded && [phone, callee].some((each) => each?.isReliable === true && (each.movedAt ?? 0) > call.startedAt))
-        continue;
-      cluster.world.violated("requestsInCallsAreAnswered", `a request within ${call.callId} got ${status}`);
+      accuse(story, "requestsInCallsAreAnswered", `a request within ${call.callId} got ${status}`, {
+        ...pleasWithin(story, phone, call),
+        ...pleasOfLoss(story, phone, call),
+        // The answer was written to a connection that is half open: the phone has taken another network meanwhile, and ended the call.
+        "a phone has moved, and hung up": () =>
+          status === 0 && hasEnded && [phone, callee].some((each) => each?.isReliable === true && (each.movedAt ?? 0) > call.startedAt),
+      });
     }
   }
 }
@@ -238,13 +282,16 @@ function oneFinalAnswer(story: Story): void {
   const isOneAddress = new Set(cluster.gateways.map(({ address }) => address)).size === 1;
   for (const [phone, call] of callsOf(cluster)) {
     // While no cell is there a gateway refuses by itself, without state: not what the other gateway holds, or comes when a cell is back.
+    const wasDouble = isDouble(story, call.startedAt, story.cluster.world.now);
     const statuses =
-      isOneAddress && !isDouble(story) ? call.finalStatuses : call.finalStatuses.filter((status) => status !== 503 && status !== 482);
-    // A replica that stood still does not know what the other one, which had lost its memory, let pass: its caller has had the answer long ago.
-    const isAfterwards = isDouble(story) && statuses.slice(1).every((status) => status >= 300);
-    if (statuses.length > 1 && !isAfterwards && !isAnsweredLate(story, call) && !isMadeAnew(story, phone, call)) {
-      cluster.world.violated("oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`);
-    }
+      isOneAddress && !wasDouble ? call.finalStatuses : call.finalStatuses.filter((status) => status !== 503 && status !== 482);
+    if (statuses.length < 2) continue;
+    accuse(story, "oneFinalAnswer", `${phone.host.name} got ${call.finalStatuses.join(" and ")} for ${call.callId}`, {
+      // A replica that stood still does not know what the other one, which had lost its memory, let pass: its caller has had the answer long ago.
+      "two faults of cells at a time": () => wasDouble && statuses.slice(1).every((status) => status >= 300),
+      "the replica that passes it has not heard of the other answer": () => isAnsweredLate(story, call),
+      "a late copy makes the call anew": () => isMadeAnew(story, phone, call),
+    });
   }
 }
 
@@ -279,7 +326,8 @@ function isMadeAnew(story: Story, phone: Phone, { finalStatuses, plan, startedAt
 /** Requests of one dialog overtake each other as datagrams, and where a way has failed that one of them was on. */
 function orderIsKept(story: Story): void {
   for (const { what, isByDatagram, from, until } of story.cluster.overtaking.overtaken) {
-    if (!isByDatagram && !wasDisturbed(story, from, until)) story.cluster.world.violated("orderIsKept", `${what} was overtaken`);
+    if (isByDatagram) continue;
+    accuse(story, "orderIsKept", `${what} was overtaken`, { "a way has failed on which one was": () => wasDisturbed(story, from, until) });
   }
 }
 
@@ -304,23 +352,26 @@ export function checkProbes(story: Story, before: readonly number[]): void {
 /** Nothing is left but registrations. */
 export function checkEmpty(story: Story): void {
   const { cluster } = story;
-  const isLossExcused =
-    isDouble(story) ||
-    [...callsOf(cluster)].some(
-      ([phone, call]) => diedWithItsCell(story, phone, call) || isForgotten(story, phone, call) || isCutShort(story, call),
-    );
+  const isAny = (may: (phone: Phone, call: OutgoingCall) => boolean): boolean =>
+    [...callsOf(cluster)].some(([phone, call]) => may(phone, call));
+  const pleas: Pleas = {
+    "two faults of cells at a time": () => isDouble(story, 0, cluster.world.now),
+    "its line died with the replica that had it": () => isAny((phone, call) => diedWithItsCell(story, phone, call)),
+    "nobody speaks again of a call that rings for ever": () => isAny((phone, call) => isForgotten(story, phone, call)),
+    "its end was never heard": () => isAny((_, call) => isCutShort(story, call)),
+  };
   for (const { host, octetsHeld } of cluster.gateways) {
     if (octetsHeld > 0) cluster.world.violated("nothingIsLeft", `${host.name} holds ${octetsHeld} octets`);
   }
   for (const cell of cluster.cells) {
     for (const replica of cell.replicas) {
-      const { transactions, dialogs: held } = replica.exchange.counts(cell.host.now);
-      const dialogs = isLossExcused ? 0 : held;
-      const invites = isLossExcused ? 0 : replica.exchange.store.count("invite");
-      if (transactions + dialogs + invites === 0 && replica.isIdle) continue;
+      const { transactions, dialogs } = replica.exchange.counts(cell.host.now);
+      const invites = replica.exchange.store.count("invite");
+      const isBusy = transactions > 0 || !replica.isIdle;
+      if (!isBusy && dialogs + invites === 0) continue;
       const keys = Array.from(replica.exchange.store.records("dialog"), ({ key }) => key).join(", ");
-      const all = `${transactions} transactions, ${held} dialogs (${keys}), ${invites} invites, ${replica.isIdle ? "idle" : "busy"}`;
-      cluster.world.violated("nothingIsLeft", `exchange ${replica.number} in ${cell.id} holds ${all}`);
+      const all = `${transactions} transactions, ${dialogs} dialogs (${keys}), ${invites} invites, ${replica.isIdle ? "idle" : "busy"}`;
+      accuse(story, "nothingIsLeft", `exchange ${replica.number} in ${cell.id} holds ${all}`, isBusy ? {} : pleas);
     }
     for (const line of cell.lines) if (line.octetsHeld > 0) cluster.world.violated("nothingIsLeft", `line ${line.access} holds records`);
   }

@@ -52,8 +52,6 @@ export class Phone {
   #branches = 0;
   /** When it took another network last, true time; undefined: never. */
   movedAt: number | undefined;
-  /** It has taken itself off at some time. */
-  hasBeenAway = false;
 
   constructor(cluster: Cluster, user: string, index: number, transport: PhoneTransport, isOutbound: boolean) {
     this.cluster = cluster;
@@ -296,6 +294,7 @@ export class Phone {
       const isKnown = known?.branch === branchOf(message);
       this.respond(message, isKnown ? 200 : 481, "cancelled");
       if (isKnown) known.cancelled();
+      else this.cluster.cancelsRefused.add(callId);
     } else if (outgoing !== undefined) outgoing.requested(message);
     else if (known !== undefined) known.requested(message);
     else this.respond(message, 481, "unknown");

@@ -12,6 +12,11 @@ export class Random {
     for (let i = 0; i < 12; i += 1) this.#next();
   }
 
+  /** One of several streams of a seed (whole), independent of each other; 0 is `new Random(seed)`. A fraction of a seed makes none. */
+  static stream(seed: number, number: number): Random {
+    return new Random(seed + number * 2 ** 32);
+  }
+
   /** In [0, 1). */
   real(): number {
     return this.#next() / 2 ** 32;

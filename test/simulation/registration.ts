@@ -30,6 +30,8 @@ export class Registration {
   isFlowLost = false;
   /** When it could not be called, though it should: from the loss of its connection until it has registered on another one. True time. */
   readonly outages: { readonly from: number; until: number }[] = [];
+  /** Before it was registered first, and when it had taken itself off, until it was registered again. True time. */
+  readonly absences: { readonly from: number; until: number }[] = [{ from: 0, until: Number.POSITIVE_INFINITY }];
   isWanted = false;
   #timer: Planned | undefined;
   #isStopped = false;
@@ -55,7 +57,8 @@ export class Registration {
       return;
     }
     this.isWanted = isWanted;
-    if (!isWanted) this.#phone.hasBeenAway = true;
+    if (!isWanted && this.absences.at(-1)?.until !== Number.POSITIVE_INFINITY)
+      this.absences.push({ from: this.#phone.host.world.now, until: Number.POSITIVE_INFINITY });
     this.#send();
   }
 
@@ -117,6 +120,8 @@ export class Registration {
     if (cSeq !== this.lastCSeq || message.status < 200) return;
     if (message.status !== 200) return this.#again(cSeq, 1_000 * Number(message.text(Header.RetryAfter) ?? "1"));
     const { now } = this.#phone.host.world;
+    const absence = this.absences.at(-1);
+    if (absence !== undefined && expires > 0) absence.until = Math.min(absence.until, now);
     const outage = this.outages.at(-1);
     if (outage !== undefined && !this.isFlowLost) outage.until = Math.min(outage.until, now);
     this.acknowledged = { isRegistered: expires > 0, cSeq, at: now, expiresAt: sentAt + expires * 1_000 };

@@ -1,4 +1,4 @@
-import { faultKinds, type Fault, type FaultKind } from "./faults.ts";
+import { faultKinds, type Fault } from "./faults.ts";
 
 /** What people and phones do that a fault may come upon. */
 export const doings = [
@@ -37,7 +37,7 @@ export class Repertoire {
     }
   }
 
-  count(kind: FaultKind, what: Doing): number {
+  count(kind: Fault["kind"], what: Doing): number {
     return this.#counts.get(nameOf(kind, what)) ?? 0;
   }
 
@@ -65,6 +65,6 @@ function sideless(what: Doing): string {
   return what.replace(/calle[er]/, "");
 }
 
-function nameOf(kind: FaultKind, what: Doing): string {
+function nameOf(kind: Fault["kind"], what: Doing): string {
   return `${kind}: ${what}`;
 }

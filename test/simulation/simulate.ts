@@ -1,11 +1,12 @@
 import { timerCMs } from "../../sip/limits.ts";
 import { Cell } from "./cell.ts";
 import { Cluster, clusterMap } from "./cluster.ts";
-import { faultKinds, makeFault, type Fault, type FaultKind } from "./faults.ts";
+import { faultKinds, makeFault, type Fault, type FaultKind, type LaterFaultKind } from "./faults.ts";
 import { Gateway } from "./gateway.ts";
 import type { Clock } from "./host.ts";
 import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
 import { Onlooker, type Moments } from "./moments.ts";
+import { Pardons } from "./pardons.ts";
 import { Phone } from "./phone.ts";
 import {
   planCalls,
@@ -28,6 +29,8 @@ export type Options = {
   readonly edition?: "first" | "present";
   /** Only these; undefined: all. */
   readonly faults?: readonly FaultKind[];
+  /** Of those that came later; undefined: none. */
+  readonly laterFaults?: readonly LaterFaultKind[];
 };
 
 /** How a run was made up: what invariants may excuse. */
@@ -36,6 +39,7 @@ export type Story = {
   readonly faults: readonly Fault[];
   /** When the last fault is over, and when everybody has had the time to notice. */
   readonly quietFrom: number;
+  readonly pardons: Pardons;
 };
 
 export type Outcome = {
@@ -44,6 +48,7 @@ export type Outcome = {
   readonly faults: readonly Fault[];
   readonly done: readonly Done[];
   readonly moments: Moments;
+  readonly pardons: Pardons;
   readonly events: number;
   readonly simulatedMs: number;
   readonly calls: number;
@@ -53,7 +58,13 @@ export type Outcome = {
 const settleMs = 40_000;
 
 /** One run: a cluster, phones, calls and faults made from the seed; then quiet; then what must be true. */
-export function simulate({ seed, isVerbose = false, edition = "present", faults: kinds = faultKinds }: Options): Outcome {
+export function simulate({
+  seed,
+  isVerbose = false,
+  edition = "present",
+  faults: kinds = faultKinds,
+  laterFaults: laterKinds = [],
+}: Options): Outcome {
   const world = new World(seed, isVerbose);
   const cluster = makeCluster(world);
   const { random } = world;
@@ -71,18 +82,20 @@ export function simulate({ seed, isVerbose = false, edition = "present", faults:
   }
   const lastMs = random.whole(15_000, 40_000);
   const faults = planFaults(cluster, kinds, lastMs);
+  if (laterKinds.length > 0) faults.push(...planLaterFaults(cluster, Random.stream(seed, 4), laterKinds, lastMs));
   new Onlooker(cluster).watch(faults);
-  planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs, edition === "first" ? undefined : new Random(seed + 0.125));
+  planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs, edition === "first" ? undefined : Random.stream(seed, 1));
   planRegistrations(cluster, lastMs);
   if (edition !== "first") {
-    planHastyLeaves(cluster, new Random(seed + 0.375), lastMs);
-    planHurry(cluster, new Random(seed + 0.625), faults);
+    planHastyLeaves(cluster, Random.stream(seed, 2), lastMs);
+    planHurry(cluster, Random.stream(seed, 3), faults);
   }
   planMoves(cluster, new Random(seed + 0.25), lastMs);
   planMovesInFaults(cluster, new Random(seed + 0.75), faults);
   const isEndless = planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
   const quietFrom = Math.max(5_000 + lastMs, ...faults.map(({ until }) => until));
-  const story: Story = { cluster, faults, quietFrom };
+  const pardons = new Pardons();
+  const story: Story = { cluster, faults, quietFrom, pardons };
   // Whoever takes an INVITE over last gives it the whole of Timer C again.
   world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs : 0));
   checkAtTheEnd(story);
@@ -100,6 +113,7 @@ export function simulate({ seed, isVerbose = false, edition = "present", faults:
     faults,
     done: cluster.done,
     moments: cluster.moments,
+    pardons,
     events: world.events,
     simulatedMs: world.now,
     calls,
@@ -137,6 +151,12 @@ function planFaults(cluster: Cluster, kinds: readonly FaultKind[], lastMs: numbe
     faults.push(makeFault(cluster, random.pick(kinds), from, random.pick([50, 300, 1_500, 4_000, 12_000]) + random.whole(0, 500)));
   }
   return faults;
+}
+
+/** Those of later kinds come beside the others, in some runs. */
+function planLaterFaults(cluster: Cluster, random: Random, kinds: readonly LaterFaultKind[], lastMs: number): Fault[] {
+  if (!random.chance(0.3)) return [];
+  return [makeFault(cluster, random.pick(kinds), random.whole(4_000, 5_000 + lastMs), random.pick([50, 4_000]), random)];
 }
 
 function isEmpty(cluster: Cluster): boolean {
