@@ -66,5 +66,5 @@ function say({ seed, violations, faults: happened }: Outcome, only: string | und
   console.log(`seed ${seed}: ${happened.map((fault) => `${fault.kind} (${fault.target}) ${fault.from}..${fault.until}`).join("; ")}`);
   for (const { invariant, at, detail } of violations.slice(0, 5)) console.log(`  ${(at / 1000).toFixed(3)} s ${invariant}: ${detail}`);
   const option = only === undefined ? "" : ` --faults "${only}"`;
-  console.log(`  node test/simulation/run.ts --runs 1 --seed ${seed}${option} --verbose`);
+  console.log(`  node test/simulation/run.ts --runs 1 --seed ${seed}${option}${values.later ? " --later" : ""} --verbose`);
 }
