@@ -18,7 +18,10 @@ export const faultKinds = [
 /** Kinds that came later. They have a random stream of their own, so that a seed of the others is what it was. */
 export const laterFaultKinds = ["step a clock"] as const;
 
-export type LaterFaultKind = (typeof laterFaultKinds)[number];
+/** Kinds that the product does not bear yet: nobody plans them who is not asked to. */
+export const openFaultKinds = ["set a clock"] as const;
+
+export type LaterFaultKind = (typeof laterFaultKinds)[number] | (typeof openFaultKinds)[number];
 export type FaultKind = (typeof faultKinds)[number];
 
 /** One fault of a run: what was done to whom, and when (true time). */
@@ -88,9 +91,10 @@ export function makeFault(
       };
       return plan(`${Math.round(weather.loss * 100)} % lost`, begin, end);
     }
-    case "step a clock": {
+    case "step a clock":
+    case "set a clock": {
       const { host } = random.pick([...cluster.cells, ...cluster.gateways]);
-      const stepMs = random.pick([100, 2_000, 60_000, 3_600_000]) * random.pick([1, -1]);
+      const stepMs = random.pick(kind === "step a clock" ? [100, 500, 2_000] : [60_000, 3_600_000]) * random.pick([1, -1]);
       return plan(
         `${host.name}, ${stepMs} ms`,
         () => host.step(stepMs),

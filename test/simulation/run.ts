@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { faultKinds, laterFaultKinds } from "./faults.ts";
+import { faultKinds, laterFaultKinds, openFaultKinds } from "./faults.ts";
 import { Moments } from "./moments.ts";
 import { Pardons } from "./pardons.ts";
 import { Repertoire } from "./repertoire.ts";
@@ -23,7 +23,8 @@ const runsThatMeetAll = 300;
 
 const first = Number(values.seed);
 const runs = Number(values.runs);
-const laterFaults = values.later ? laterFaultKinds : [];
+const bornFaults = values.faults === undefined ? laterFaultKinds : [];
+const laterFaults = values.later ? [...bornFaults, ...openFaultKinds] : bornFaults;
 const faults = values.faults === undefined ? faultKinds : faultKinds.filter((kind) => values.faults?.split(/, */).includes(kind));
 const startedAt = performance.now();
 const failed: Outcome[] = [];

@@ -1,7 +1,7 @@
 import { timerCMs } from "../../sip/limits.ts";
 import { Cell } from "./cell.ts";
 import { Cluster, clusterMap } from "./cluster.ts";
-import { faultKinds, makeFault, type Fault, type FaultKind, type LaterFaultKind } from "./faults.ts";
+import { faultKinds, laterFaultKinds, makeFault, type Fault, type FaultKind, type LaterFaultKind } from "./faults.ts";
 import { Gateway } from "./gateway.ts";
 import type { Clock } from "./host.ts";
 import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
@@ -63,7 +63,7 @@ export function simulate({
   isVerbose = false,
   edition = "present",
   faults: kinds = faultKinds,
-  laterFaults: laterKinds = [],
+  laterFaults: laterKinds = edition === "first" || kinds !== faultKinds ? [] : laterFaultKinds,
 }: Options): Outcome {
   const world = new World(seed, isVerbose);
   const cluster = makeCluster(world);

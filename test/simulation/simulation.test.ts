@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { faultKinds } from "./faults.ts";
+import { faultKinds, laterFaultKinds } from "./faults.ts";
 import { Moments } from "./moments.ts";
 import { Repertoire } from "./repertoire.ts";
 import { simulate } from "./simulate.ts";
@@ -79,6 +79,14 @@ describe("a cluster in a seeded world", () => {
     "finds nothing to complain of after one kind of fault: %s",
     (kind) => {
       for (let seed = 1001; seed <= 1010; seed += 1) expect(simulate({ seed, faults: [kind] }).violations).toEqual([]);
+    },
+    20_000,
+  );
+
+  it.each(laterFaultKinds)(
+    "nor of a kind that came later: %s",
+    (kind) => {
+      for (let seed = 1001; seed <= 1030; seed += 1) expect(simulate({ seed, faults: [], laterFaults: [kind] }).violations).toEqual([]);
     },
     20_000,
   );
