@@ -13,14 +13,14 @@ export default defineConfig({
     // `npm run coverage`: lines that the tests of these rooms run. What runs inside workerd, or in a process of its own, is not seen.
     coverage: {
       provider: "v8",
-      include: ["sip/**/*.ts", "cluster/**/*.ts", "actors/**/*.ts", "gateway/**/*.ts", "cli/**/*.ts"],
+      include: ["sip/**/*.ts", "cluster/**/*.ts", "actors/**/*.ts", "schemas/**/*.ts", "gateway/**/*.ts", "cli/**/*.ts"],
       reporter: ["text"],
     },
     projects: [
       {
         test: {
           name: "core",
-          include: ["test/{sip,cluster,actors}/**/*.test.ts", "test/house/**/*.test.ts", "test/simulation/**/*.test.ts"],
+          include: ["test/{sip,cluster,actors,schemas}/**/*.test.ts", "test/house/**/*.test.ts", "test/simulation/**/*.test.ts"],
           // For what hangs: how long a test takes on a busy machine says nothing.
           testTimeout: 60_000,
         },

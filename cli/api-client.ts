@@ -2,8 +2,9 @@ import { createHash, createHmac, randomBytes } from "node:crypto";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../cluster/protocol-version.ts";
+import { refusalSchema } from "../schemas/api-answers.ts";
+import { read } from "../schemas/reading.ts";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
-import { isTable, isText } from "./json.ts";
 
 const answerMsMax = 5_000;
 
@@ -141,8 +142,8 @@ function parseAnswer(url: string, text: string): unknown {
 
 function errorOf(text: string): string | undefined {
   try {
-    const answer: unknown = JSON.parse(text);
-    if (isTable(answer) && isText(answer["error"])) return answer["error"];
+    const { value } = read(refusalSchema, JSON.parse(text));
+    if (value !== undefined) return value.error;
   } catch {
     // Not JSON: a plain text is an error text when it is short.
   }

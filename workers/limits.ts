@@ -15,8 +15,6 @@ export const bodiesOctetsMax = 16 * 1024 * 1024;
 
 /** A body of the API: 10 000 subscribers with both HA1 values and their names are 2 MB. */
 export const apiBodyOctetsMax = 8 * 1024 * 1024;
-/** Subscribers in one PUT: one transaction on one object's disk should stay below 100 ms. */
-export const subscribersPerRequestMax = 20_000;
 
 /** A cell that has not answered after this is not asked for its share of a status or a list. */
 export const cellAnswerMsMax = 2_000;

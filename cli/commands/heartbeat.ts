@@ -1,12 +1,11 @@
 import { periodMsMax, periodMsMin, missedMax, missedMin } from "../../cluster/group/settings.ts";
+import { type Settings, settingsSchema } from "../../schemas/api-answers.ts";
+import { read } from "../../schemas/reading.ts";
 import { type Arguments, wholeNumber } from "../arguments.ts";
 import { heartbeatSpec } from "../command-specs.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { isTable } from "../json.ts";
 import { findTarget } from "../target.ts";
-
-type Settings = { readonly version: number; readonly heartbeat: { readonly periodMs: number; readonly missed: number } };
 
 /** Shows how failures are detected, or changes it: no restart, in force everywhere within milliseconds. */
 export async function run(args: Arguments, io: Io): Promise<void> {
@@ -23,14 +22,8 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   io.out(`A heartbeat every ${answer.heartbeat.periodMs} ms; down when ${answer.heartbeat.missed} in a row are missed\n`);
 }
 
-function settingsOf(value: unknown): Settings {
-  const heartbeat = isTable(value) ? value["heartbeat"] : undefined;
-  if (isTable(value) && isTable(heartbeat)) {
-    const { version } = value;
-    const { periodMs, missed } = heartbeat;
-    if (typeof version === "number" && typeof periodMs === "number" && typeof missed === "number") {
-      return { version, heartbeat: { periodMs, missed } };
-    }
-  }
-  throw new Failure("the cell's answer are no settings: is it of another version?");
+function settingsOf(answer: unknown): Settings {
+  const { value, fault } = read(settingsSchema, answer);
+  if (fault !== undefined) throw new Failure("the cell's answer are no settings: is it of another version?");
+  return value;
 }

@@ -1,38 +1,22 @@
+import { registrationsSchema } from "../../schemas/api-answers.ts";
+import { read } from "../../schemas/reading.ts";
 import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { isListOf, isTable, isText } from "../json.ts";
 import { parseAddressOfRecord } from "../subscribers.ts";
 import { durationText, tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
-
-/** One element of the answer of `GET /api/registrations`. */
-export type Registration = {
-  readonly aor: string;
-  readonly contact: string;
-  readonly transport: string;
-  readonly expiresSeconds: number;
-  /** Cell that serves it. */
-  readonly primary: string;
-  readonly userAgent: string;
-  readonly gateway: string;
-};
 
 export async function run(args: Arguments, io: Io): Promise<void> {
   const { api, domain } = findTarget(args, io.environment);
   const [typed] = args.positionals;
   const query = typed === undefined ? "" : `?aor=${encodeURIComponent(parseAddressOfRecord(typed, domain))}`;
-  const answer = await api.get(`/api/registrations${query}`);
-  if (!isListOf(answer, isRegistration)) throw new Failure("the cell's answer is no list of registrations: is it of another version?");
+  const { value: answer, fault } = read(registrationsSchema, await api.get(`/api/registrations${query}`));
+  if (fault !== undefined) throw new Failure("the cell's answer is no list of registrations: is it of another version?");
   if (args.flags.has("json")) return io.out(`${JSON.stringify(answer)}\n`);
   if (answer.length === 0) return io.out(typed === undefined ? "Nobody is registered.\n" : `${typed} is not registered.\n`);
   const rows = answer
     .toSorted((one, other) => one.aor.localeCompare(other.aor))
     .map((one) => [one.aor, one.contact, one.transport, durationText(one.expiresSeconds), one.primary, one.gateway, one.userAgent]);
   io.out(tableText(["AOR", "CONTACT", "TRANSPORT", "EXPIRES", "PRIMARY", "GATEWAY", "USER AGENT"], rows));
-}
-
-function isRegistration(value: unknown): value is Registration {
-  if (!isTable(value) || typeof value["expiresSeconds"] !== "number") return false;
-  return ["aor", "contact", "transport", "primary", "userAgent", "gateway"].every((name) => isText(value[name]));
 }

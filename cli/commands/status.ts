@@ -1,7 +1,8 @@
+import type { Change, Member } from "../../schemas/api-answers.ts";
 import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { type Change, isStatus, type Member } from "../status.ts";
+import { isStatus } from "../status.ts";
 import { durationText, tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
 

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
+import { subscribersSchema, subscribersStoredSchema } from "../../schemas/api-answers.ts";
+import { read } from "../../schemas/reading.ts";
 import { type Arguments, usage } from "../arguments.ts";
 import { subscriberAddSpec } from "../command-specs.ts";
 import { Failure, codeOf, reasonOf } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { isListOf, isTable, isText } from "../json.ts";
 import { decodeCsv, parseAddressOfRecord, parseSubscribersCsv, passwordOfInput, subscriberRecordOf } from "../subscribers.ts";
 import { findTarget, type Target } from "../target.ts";
 
@@ -35,8 +36,8 @@ export async function remove(args: Arguments, io: Io): Promise<void> {
 
 export async function list(args: Arguments, io: Io): Promise<void> {
   const { api } = findTarget(args, io.environment);
-  const answer = await api.get("/api/subscribers");
-  if (!isListOf(answer, isText)) throw new Failure("the cell's answer is no list of subscribers: is it of another version?");
+  const { value: answer, fault } = read(subscribersSchema, await api.get("/api/subscribers"));
+  if (fault !== undefined) throw new Failure("the cell's answer is no list of subscribers: is it of another version?");
   if (args.flags.has("json")) return io.out(`${JSON.stringify(answer)}\n`);
   for (const aor of answer) io.out(`${aor}\n`);
 }
@@ -91,7 +92,7 @@ function readSubscribersFile(file: string, domain: string | undefined): ReturnTy
   }
 }
 
-/** How many of those that were put had been there before; cells of an older version do not say. */
+/** How many of those that were put had been there before. */
 function changedOf(answer: unknown): number {
-  return isTable(answer) && typeof answer["changed"] === "number" ? answer["changed"] : 0;
+  return read(subscribersStoredSchema, answer).value?.changed ?? 0;
 }

@@ -1,5 +1,6 @@
 import type { ApiClient } from "../api-client.ts";
-import { type Status, isStatus } from "../status.ts";
+import type { Status } from "../../schemas/api-answers.ts";
+import { isStatus } from "../status.ts";
 
 const pollMs = 50;
 /** Questions under way at once: a cell that hangs on one may answer the next. */

@@ -10,16 +10,11 @@ export const periodMsMax = 60_000;
 export const missedMin = 1;
 export const missedMax = 20;
 
-/** Whether heartbeat settings are within bounds; else what is wrong with them. */
-export function readHeartbeatSettings(value: unknown): HeartbeatSettings | { readonly error: string } {
-  if (typeof value !== "object" || value === null) return { error: "heartbeat must be {periodMs, missed}" };
+/** Heartbeat settings that are within bounds; undefined when they are not. */
+function readHeartbeatSettings(value: unknown): HeartbeatSettings | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
   const { periodMs, missed } = value as { readonly periodMs?: unknown; readonly missed?: unknown };
-  if (!isWholeBetween(periodMs, periodMsMin, periodMsMax)) {
-    return { error: `heartbeat.periodMs must be a whole number from ${periodMsMin} to ${periodMsMax}` };
-  }
-  if (!isWholeBetween(missed, missedMin, missedMax)) {
-    return { error: `heartbeat.missed must be a whole number from ${missedMin} to ${missedMax}` };
-  }
+  if (!isWholeBetween(periodMs, periodMsMin, periodMsMax) || !isWholeBetween(missed, missedMin, missedMax)) return undefined;
   return { periodMs, missed };
 }
 
@@ -28,7 +23,7 @@ export function readSettings(value: unknown): GroupSettings | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { version, heartbeat } = value as { readonly version?: unknown; readonly heartbeat?: unknown };
   const read = readHeartbeatSettings(heartbeat);
-  return isWholeBetween(version, 0, Number.MAX_SAFE_INTEGER) && !("error" in read) ? { version, heartbeat: read } : undefined;
+  return isWholeBetween(version, 0, Number.MAX_SAFE_INTEGER) && read !== undefined ? { version, heartbeat: read } : undefined;
 }
 
 /**

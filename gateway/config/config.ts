@@ -3,8 +3,10 @@ import { isIP } from "node:net";
 import { dirname, resolve } from "node:path";
 import { parse } from "smol-toml";
 import { type Transport, isTransport } from "../../sip/flow/flow.ts";
+import { read } from "../../schemas/reading.ts";
 import { hostInUri, isWildcard } from "./address.ts";
 import { GatewayError, UsageError, codeOf } from "../errors.ts";
+import { type ConfigFile, configFileSchema } from "./config-file.ts";
 import { type GatewayFlags, parseFlags, parseListen } from "./flags.ts";
 import { connectionsMax } from "../limits.ts";
 
@@ -63,8 +65,8 @@ export type Invocation = {
 export function readInvocation(args: readonly string[]): Invocation {
   const flags = parseFlags(args);
   const file = flags.config;
-  const table = file === undefined ? {} : readToml(file);
-  const config = readConfig(new Section(table, file ?? "flags", ""), flags, file === undefined ? "." : dirname(file));
+  const source = new Source(file ?? "flags", file === undefined ? {} : readToml(file));
+  const config = readConfig(source, flags, file === undefined ? "." : dirname(file));
   return {
     config,
     json: flags.json,
@@ -94,9 +96,8 @@ function readText(path: string, where: string): string {
   }
 }
 
-function readConfig(file: Section, flags: GatewayFlags, folder: string): GatewayConfig {
-  file.allow(["name", "secret", "secretFile", "cells", "listeners", "tls", "dns", "limits"]);
-  const name = flags.name ?? file.text("name");
+function readConfig(file: Source, flags: GatewayFlags, folder: string): GatewayConfig {
+  const name = flags.name ?? file.content.name;
   if (name === undefined) throw file.error("name", "is missing");
   // It is the access part of a flow: it rides in URIs, and a dot would make it a line's name.
   if (!/^[0-9A-Za-z-]{1,32}$/.test(name)) throw file.error("name", `must be 1 to 32 letters, digits or hyphens, is "${name}"`);
@@ -116,13 +117,13 @@ function readConfig(file: Section, flags: GatewayFlags, folder: string): Gateway
     listeners,
     ...(tls === undefined ? {} : { tls }),
     dnsServers: readDnsServers(file, flags),
-    limits: readLimits(file),
+    limits: readLimits(file.content),
   };
 }
 
-function readSecret(file: Section, flags: GatewayFlags, folder: string): string {
-  const inline = file.text("secret");
-  const path = flags.secretFile ?? pathIn(folder, file.text("secretFile"));
+function readSecret(file: Source, flags: GatewayFlags, folder: string): string {
+  const inline = file.content.secret;
+  const path = flags.secretFile ?? pathIn(folder, file.content.secretFile);
   if (inline !== undefined && path !== undefined) throw file.error("secretFile", "stands beside secret: only one of them may be given");
   const secret = path === undefined ? inline : readText(path, `${file.where}: secretFile`).trim();
   if (secret === undefined) throw file.error("secret", "is missing: secret or secretFile is needed");
@@ -130,16 +131,14 @@ function readSecret(file: Section, flags: GatewayFlags, folder: string): string 
   return secret;
 }
 
-function readCells(file: Section, flags: GatewayFlags): GatewayConfig["cells"] {
+function readCells(file: Source, flags: GatewayFlags): GatewayConfig["cells"] {
   const cells = flags.cells.map((text) => ({
     id: text.slice(0, text.indexOf("=")),
     url: text.slice(text.indexOf("=") + 1),
     where: `--cell ${text}`,
   }));
-  for (const cell of flags.cells.length > 0 ? [] : file.sections("cells")) {
-    cell.allow(["id", "url"]);
-    cells.push({ id: cell.required("id"), url: cell.required("url"), where: cell.path });
-  }
+  if (cells.length === 0)
+    for (const [index, cell] of (file.content.cells ?? []).entries()) cells.push({ ...cell, where: `cells[${index}]` });
   if (cells.length === 0) throw file.error("cells", "is missing: at least one is needed");
   const ids = new Set<string>();
   for (const { id, url, where } of cells) {
@@ -151,24 +150,20 @@ function readCells(file: Section, flags: GatewayFlags): GatewayConfig["cells"] {
   return cells.map(({ id, url }) => ({ id, url }));
 }
 
-function readListeners(file: Section): ListenerConfig[] {
-  return file.sections("listeners").map((section) => {
-    section.allow(["transport", "host", "port", "advertise"]);
-    const transport = section.required("transport").toUpperCase();
-    if (!isTransport(transport)) {
-      throw section.error("transport", `must be udp, tcp, tls, ws or wss, is "${section.required("transport")}"`);
-    }
-    const host = section.required("host").replace(/^\[(.*)\]$/, "$1");
-    if (isIP(host) === 0) throw section.error("host", `must be an IPv4 or IPv6 address, is "${host}"`);
-    const port = section.wholeNumber("port", 1, 65_535);
-    if (port === undefined) throw section.error("port", "is missing");
-    const advertise = section.text("advertise");
+function readListeners(file: Source): ListenerConfig[] {
+  return (file.content.listeners ?? []).map((listener, index) => {
+    const error = (key: string, reason: string): UsageError => file.error(`listeners[${index}].${key}`, reason);
+    const { port, advertise } = listener;
+    const transport = listener.transport.toUpperCase();
+    if (!isTransport(transport)) throw error("transport", `must be udp, tcp, tls, ws or wss, is "${listener.transport}"`);
+    const host = listener.host.replace(/^\[(.*)\]$/, "$1");
+    if (isIP(host) === 0) throw error("host", `must be an IPv4 or IPv6 address, is "${host}"`);
     if (advertise === undefined) {
-      if (isWildcard(host)) throw section.error("advertise", `is missing: ${host} is no address that a phone could send to`);
+      if (isWildcard(host)) throw error("advertise", `is missing: ${host} is no address that a phone could send to`);
       return { transport, host, port, advertisedHost: hostInUri(host) };
     }
     const match = /^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::(\d{1,5}))?$/.exec(advertise);
-    if (match === null) throw section.error("advertise", `must be HOST or HOST:PORT, is "${advertise}"`);
+    if (match === null) throw error("advertise", `must be HOST or HOST:PORT, is "${advertise}"`);
     return {
       transport,
       host,
@@ -179,7 +174,7 @@ function readListeners(file: Section): ListenerConfig[] {
   });
 }
 
-function checkListeners(listeners: readonly ListenerConfig[], file: Section, where: string): void {
+function checkListeners(listeners: readonly ListenerConfig[], file: Source, where: string): void {
   const seen = new Map<string, number>();
   for (const [index, { transport, host, port }] of listeners.entries()) {
     const key = `${transport === "UDP" ? "udp" : "tcp"} ${host} ${port}`;
@@ -191,13 +186,12 @@ function checkListeners(listeners: readonly ListenerConfig[], file: Section, whe
   }
 }
 
-function readTls(file: Section, flags: GatewayFlags, folder: string): TlsConfig | undefined {
-  const section = file.section("tls");
-  section?.allow(["cert", "key", "ca", "verify"]);
-  const certPath = flags.tlsCert ?? pathIn(folder, section?.text("cert"));
-  const keyPath = flags.tlsKey ?? pathIn(folder, section?.text("key"));
-  const caPath = flags.tlsCa ?? pathIn(folder, section?.text("ca"));
-  if (section === undefined && certPath === undefined && keyPath === undefined) return undefined;
+function readTls(file: Source, flags: GatewayFlags, folder: string): TlsConfig | undefined {
+  const { tls } = file.content;
+  const certPath = flags.tlsCert ?? pathIn(folder, tls?.cert);
+  const keyPath = flags.tlsKey ?? pathIn(folder, tls?.key);
+  const caPath = flags.tlsCa ?? pathIn(folder, tls?.ca);
+  if (tls === undefined && certPath === undefined && keyPath === undefined) return undefined;
   if (certPath === undefined) throw file.error("tls.cert", "is missing");
   if (keyPath === undefined) throw file.error("tls.key", "is missing");
   const cert = readText(certPath, `${file.where}: tls.cert`);
@@ -206,13 +200,11 @@ function readTls(file: Section, flags: GatewayFlags, folder: string): TlsConfig 
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key)) throw file.error("tls.key", `${keyPath} is no PEM private key`);
   const ca = caPath === undefined ? undefined : readText(caPath, `${file.where}: tls.ca`);
   if (ca !== undefined && !ca.includes("-----BEGIN CERTIFICATE-----")) throw file.error("tls.ca", `${caPath} is no PEM certificate`);
-  return { cert, key, ...(ca === undefined ? {} : { ca }), verify: flags.tlsVerify ?? section?.boolean("verify") ?? true };
+  return { cert, key, ...(ca === undefined ? {} : { ca }), verify: flags.tlsVerify ?? tls?.verify ?? true };
 }
 
-function readDnsServers(file: Section, flags: GatewayFlags): readonly string[] {
-  const section = file.section("dns");
-  section?.allow(["servers"]);
-  const servers = flags.dns.length > 0 ? flags.dns : (section?.texts("servers") ?? []);
+function readDnsServers(file: Source, flags: GatewayFlags): readonly string[] {
+  const servers = flags.dns.length > 0 ? flags.dns : (file.content.dns?.servers ?? []);
   for (const server of servers) {
     const address = /^\[(.+)\](?::\d{1,5})?$/.exec(server)?.[1] ?? /^([\d.]+)(?::\d{1,5})?$/.exec(server)?.[1] ?? server;
     if (isIP(address) === 0) throw file.error("dns.servers", `must be addresses, with a port or without, has "${server}"`);
@@ -220,96 +212,28 @@ function readDnsServers(file: Section, flags: GatewayFlags): readonly string[] {
   return servers;
 }
 
-function readLimits(file: Section): GatewayConfig["limits"] {
-  const section = file.section("limits");
-  section?.allow(["connections", "messagesPerSource"]);
-  return {
-    connectionsMax: section?.wholeNumber("connections", 1, 1_000_000) ?? connectionsMax,
-    messagesPerSource: section?.wholeNumber("messagesPerSource", 0, 1_000_000) ?? 0,
-  };
+function readLimits({ limits }: ConfigFile): GatewayConfig["limits"] {
+  return { connectionsMax: limits?.connections ?? connectionsMax, messagesPerSource: limits?.messagesPerSource ?? 0 };
 }
 
 function pathIn(folder: string, path: string | undefined): string | undefined {
   return path === undefined ? undefined : resolve(folder, path);
 }
 
-/** One table of the file, which knows where it stands, so that every complaint names its key. */
-class Section {
-  readonly #table: Readonly<Record<string, unknown>>;
+/** What was read, and where it stands, so that every complaint names its key. */
+class Source {
   readonly where: string;
-  /** Key of this table, "" for the file itself. */
-  readonly path: string;
+  readonly content: ConfigFile;
 
-  constructor(table: Readonly<Record<string, unknown>>, where: string, path: string) {
-    this.#table = table;
+  /** Throws {@link UsageError} for the first key that is not known or has a value of another kind. */
+  constructor(where: string, table: Readonly<Record<string, unknown>>) {
     this.where = where;
-    this.path = path;
+    const { value, fault } = read(configFileSchema, table);
+    if (fault !== undefined) throw this.error(fault.path, fault.reason);
+    this.content = value;
   }
 
   error(key: string, reason: string): UsageError {
-    return new UsageError(`${this.where}: ${this.#key(key)}: ${reason}`);
+    return new UsageError(`${this.where}: ${key}: ${reason}`);
   }
-
-  allow(keys: readonly string[]): void {
-    for (const key of Object.keys(this.#table)) {
-      if (!keys.includes(key)) throw this.error(key, `is not known; known here: ${keys.join(", ")}`);
-    }
-  }
-
-  text(key: string): string | undefined {
-    const value = this.#table[key];
-    if (value === undefined) return undefined;
-    if (typeof value !== "string" || value === "") throw this.error(key, "must be a text in quotes");
-    return value;
-  }
-
-  required(key: string): string {
-    const value = this.text(key);
-    if (value === undefined) throw this.error(key, "is missing");
-    return value;
-  }
-
-  texts(key: string): string[] | undefined {
-    const value = this.#table[key];
-    if (value === undefined) return undefined;
-    if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) throw this.error(key, "must be a list of texts");
-    return value;
-  }
-
-  boolean(key: string): boolean | undefined {
-    const value = this.#table[key];
-    if (value !== undefined && typeof value !== "boolean") throw this.error(key, "must be true or false");
-    return value;
-  }
-
-  wholeNumber(key: string, min: number, max: number): number | undefined {
-    const value = this.#table[key];
-    if (value === undefined) return undefined;
-    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
-      throw this.error(key, `must be a whole number from ${min} to ${max}, is ${JSON.stringify(value)}`);
-    }
-    return value;
-  }
-
-  section(key: string): Section | undefined {
-    const value = this.#table[key];
-    if (value === undefined) return undefined;
-    if (!isTable(value)) throw this.error(key, "must be a table");
-    return new Section(value, this.where, this.#key(key));
-  }
-
-  sections(key: string): Section[] {
-    const value = this.#table[key];
-    if (value === undefined) return [];
-    if (!Array.isArray(value) || !value.every(isTable)) throw this.error(key, `must be tables: [[${key}]]`);
-    return value.map((table, index) => new Section(table, this.where, `${this.#key(key)}[${index}]`));
-  }
-
-  #key(key: string): string {
-    return this.path === "" ? key : `${this.path}.${key}`;
-  }
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { parseArgs } from "node:util";
 import { isTransport } from "../../sip/flow/flow.ts";
 import { hostInUri, isWildcard } from "./address.ts";
 import type { ListenerConfig } from "./config.ts";
@@ -34,40 +35,36 @@ export const usageText = `Usage: node gateway/index.ts [--config FILE] [flags; t
   --json                    log and ready line as JSON
 `;
 
-const withValue: readonly string[] = [
-  "config",
-  "name",
-  "secret-file",
-  "cell",
-  "listen",
-  "tls-cert",
-  "tls-key",
-  "tls-ca",
-  "tls-verify",
-  "dns",
-  "parent-pid",
-];
-const repeated: readonly string[] = ["cell", "listen", "dns"];
-const withoutValue: readonly string[] = ["json", "supervised"];
+const options: Readonly<Record<string, { readonly type: "string" | "boolean"; readonly multiple?: true }>> = {
+  config: { type: "string" },
+  name: { type: "string" },
+  "secret-file": { type: "string" },
+  cell: { type: "string", multiple: true },
+  listen: { type: "string", multiple: true },
+  "tls-cert": { type: "string" },
+  "tls-key": { type: "string" },
+  "tls-ca": { type: "string" },
+  "tls-verify": { type: "string" },
+  dns: { type: "string", multiple: true },
+  "parent-pid": { type: "string" },
+  json: { type: "boolean" },
+  supervised: { type: "boolean" },
+};
 
 /** Reads the command line. Throws {@link UsageError} with one line that names the flag. */
 export function parseFlags(args: readonly string[]): GatewayFlags {
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true });
   const values = new Map<string, string[]>();
-  for (let at = 0; at < args.length; at += 1) {
-    const argument = args[at] ?? "";
-    const match = /^--([a-z-]+)(?:=(.*))?$/.exec(argument);
-    const flag = match?.[1] ?? "";
-    if (match === null || (!withValue.includes(flag) && !withoutValue.includes(flag))) throw new UsageError(`${argument}: is not known`);
-    if (values.has(flag) && !repeated.includes(flag)) throw new UsageError(`--${flag}: is given twice`);
-    let value = match[2];
-    if (withoutValue.includes(flag)) {
-      if (value !== undefined) throw new UsageError(`--${flag}: takes no value`);
-    } else if (value === undefined) {
-      at += 1;
-      value = args[at];
-    }
-    if (withValue.includes(flag) && (value === undefined || value === "")) throw new UsageError(`--${flag}: needs a value`);
-    values.set(flag, [...(values.get(flag) ?? []), value ?? ""]);
+  for (const token of tokens) {
+    if (token.kind !== "option") throw new UsageError(`${args[token.index] ?? ""}: is not known`);
+    const { name, rawName, value } = token;
+    const option = rawName.startsWith("--") && Object.hasOwn(options, name) ? options[name] : undefined;
+    if (option === undefined) throw new UsageError(`${args[token.index] ?? rawName}: is not known`);
+    const earlier = values.get(name);
+    if (earlier !== undefined && option.multiple !== true) throw new UsageError(`${rawName}: is given twice`);
+    if (option.type === "boolean" && value !== undefined) throw new UsageError(`${rawName}: takes no value`);
+    if (option.type === "string" && (value === undefined || value === "")) throw new UsageError(`${rawName}: needs a value`);
+    values.set(name, [...(earlier ?? []), value ?? ""]);
   }
   return flagsOf(values);
 }

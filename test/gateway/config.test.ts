@@ -199,6 +199,10 @@ describe("a wrong flag is a UsageError with one line", () => {
   test.each([
     [["--nonsense"], "--nonsense: is not known"],
     [["gateway.toml"], "gateway.toml: is not known"],
+    [["--"], "--: is not known"],
+    [["-n", "g1"], "-n: is not known"],
+    [["--constructor=x"], "--constructor=x: is not known"],
+    [["--supervised", "--supervised"], "--supervised: is given twice"],
     [["--name"], "--name: needs a value"],
     [["--name="], "--name: needs a value"],
     [["--json=1"], "--json: takes no value"],

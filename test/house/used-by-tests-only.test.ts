@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { codeOf, sourcesOf } from "./sources.ts";
 
 /** Where what is offered has to be used by somebody who is no test. */
-const checked = ["sip", "cluster", "actors", "workers", "gateway"];
+const checked = ["sip", "cluster", "actors", "schemas", "workers", "gateway"];
 /** Who counts as a user. */
 const users = [...checked, "cli", "bench"];
 

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ApiClient } from "../../cli/api-client.ts";
-import { isStatus, type Change, type Status } from "../../cli/status.ts";
+import type { Change, Status } from "../../schemas/api-answers.ts";
+import { isStatus } from "../../cli/status.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
 import { until } from "./until.ts";
 

@@ -8,7 +8,8 @@ import { layoutOf } from "../../cli/layout.ts";
 import { LocalSystem } from "../../cli/local-system.ts";
 import type { Settings } from "../../cli/settings.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
-import { type Change, isStatus, type Status } from "../../cli/status.ts";
+import type { Change, Status } from "../../schemas/api-answers.ts";
+import { isStatus } from "../../cli/status.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { freePorts } from "../../cli/drill/free-ports.ts";
 

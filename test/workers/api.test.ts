@@ -1,6 +1,8 @@
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { subscribersPerRequestMax } from "../../workers/limits.ts";
+import { apiRoutes } from "../../schemas/api-routes.ts";
+import app from "../../workers/index.ts";
+import { subscribersPerRequestMax } from "../../schemas/limits.ts";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
@@ -64,11 +66,9 @@ describe("/api/subscribers", () => {
       [subscriberOf("a", "b"), { ...subscriberOf("a", "b"), aor: "a@example.org" }],
       "subscriber 2: example.org is none of our domains",
     ],
-    [
-      "a password",
-      [{ aor: `a@${domain}`, ha1Md5: "secret", ha1Sha256: "secret" }],
-      "subscriber 1: ha1Md5 must be 32 and ha1Sha256 64 hex digits",
-    ],
+    ["a password", [{ aor: `a@${domain}`, ha1Md5: "secret", ha1Sha256: "secret" }], "subscriber 1: ha1Md5 must be 32 hex digits"],
+    ["a short hash", [{ ...subscriberOf("a", "b"), ha1Sha256: "ab" }], "subscriber 1: ha1Sha256 must be 64 hex digits"],
+    ["no object", [subscriberOf("a", "b"), 7], "subscriber 2: not an object"],
     ["a long name", [{ ...subscriberOf("a", "b"), aor: `${"a".repeat(65)}@${domain}` }], "subscriber 1: a username has at most 64 octets"],
     [
       "too many",
@@ -77,6 +77,14 @@ describe("/api/subscribers", () => {
     ],
   ])("refuses %s and stores nothing", async (_name, body, error) => {
     expect(await errorOf(await callApi("PUT", "/subscribers", body))).toEqual({ status: 400, error });
+  });
+});
+
+describe("docs/api.md", () => {
+  it("has every route that there is, and no other", () => {
+    const served = app.routes.filter(({ method, path }) => method !== "ALL" && path.startsWith("/api/"));
+    const known = apiRoutes.map(({ method, path }) => `${method} ${path}`);
+    expect(new Set(served.map(({ method, path }) => `${method} ${path}`))).toEqual(new Set(known));
   });
 });
 

@@ -3,7 +3,7 @@ import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { Change, View } from "../../cluster/group/view.ts";
-import type { Status } from "../../workers/api/status.ts";
+import type { Status } from "../../schemas/api-answers.ts";
 import type { CoreGroupStatus } from "../../workers/core-group/core-group-object.ts";
 import { GroupDisk } from "../../workers/core-group/group-disk.ts";
 import { coreGroupName, exchangeName } from "../../workers/environment.ts";

@@ -2,7 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import type { StateRecord } from "../../sip/record/state-record.ts";
-import type { Status } from "../../workers/api/status.ts";
+import type { Status } from "../../schemas/api-answers.ts";
 import { loadBalanceOf } from "../../workers/api/status.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";

@@ -1,6 +1,7 @@
 import { Hono, type Context } from "hono";
 import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
+import type { SubscriberRemoved, SubscribersStored } from "../../schemas/api-answers.ts";
 import { askCell } from "../cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
 import type { SubscriberChange } from "../../sip/record/values.ts";
@@ -10,6 +11,7 @@ import { signed, type Signed } from "../signed.ts";
 import { joinArrays, registrationsOf, subscribersOf } from "./cell-share.ts";
 import { allExchanges, gather } from "./exchange-groups.ts";
 import { statusOf } from "./status.ts";
+import { jsonOf } from "./json-body.ts";
 import { isInputError, readAddressOfRecord, readSubscribers } from "./subscribers.ts";
 import { warnOf } from "../way-lost.ts";
 
@@ -48,7 +50,7 @@ api.get("/subscribers", async (context) => {
 
 api.put("/subscribers", async (context) => {
   const map = clusterMapOf(context.env);
-  const changes = readSubscribers(map, parseJson(context.var.body));
+  const changes = readSubscribers(map, jsonOf(context.var.body));
   if (isInputError(changes)) return context.json(changes, 400);
   const groups = new Map<number, SubscriberChange[]>();
   for (const change of changes) {
@@ -68,7 +70,7 @@ api.put("/subscribers", async (context) => {
   }
   if (missing.length > 0) return unreachable(context, missing);
   const changed = results.reduce((sum, result) => sum + (result.status === "fulfilled" ? result.value : 0), 0);
-  return context.json({ stored: changes.length, changed });
+  return context.json({ stored: changes.length, changed } satisfies SubscribersStored);
 });
 
 api.delete("/subscribers", async (context) => {
@@ -89,7 +91,9 @@ api.delete("/subscribers", async (context) => {
     warnOf(`exchange ${exchange} does not remove ${addressOfRecord}`, error);
     return unreachable(context, [exchange]);
   }
-  return wasThere ? context.json({ removed: addressOfRecord }) : context.json({ error: `${addressOfRecord} is no subscriber` }, 404);
+  return wasThere
+    ? context.json({ removed: addressOfRecord } satisfies SubscriberRemoved)
+    : context.json({ error: `${addressOfRecord} is no subscriber` }, 404);
 });
 
 /** Resolves with how many of them had been there before. */
@@ -133,12 +137,4 @@ function full(context: Context<Signed>, stored = 0, all = 0): Response {
 function unreachable(context: Context<Signed>, exchanges: readonly number[]): Response {
   const plural = exchanges.length === 1 ? "exchange" : "exchanges";
   return context.json({ error: `${plural} ${exchanges.toSorted((a, b) => a - b).join(", ")} cannot be reached` }, 503);
-}
-
-function parseJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(body));
-  } catch {
-    return undefined;
-  }
 }

@@ -1,10 +1,14 @@
 import { Hono } from "hono";
+import type { CellDraining } from "../../schemas/api-answers.ts";
+import { drainingBodySchema, drainingMessage } from "../../schemas/api-bodies.ts";
+import { read } from "../../schemas/reading.ts";
 import { askCell } from "../cells.ts";
 import type { Draining } from "../core-group/core-group-object.ts";
 import { clusterMapOf, coreGroupName } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { warnOf } from "../way-lost.ts";
+import { jsonOf } from "./json-body.ts";
 
 /** `/api/cells/<id>`: `PUT {"draining": true}` takes a cell out of service, `false` back. Any cell takes it, and passes it on. */
 export const cellsApi = new Hono<Signed>();
@@ -16,8 +20,9 @@ cellsApi.put("/:cell", async (context) => {
   const map = clusterMapOf(env);
   const cell = context.req.param("cell");
   if (!map.cells.some(({ id }) => id === cell)) return context.json({ error: `there is no cell ${cell}` }, 404);
-  const isDraining = drainingOf(context.var.body);
-  if (isDraining === undefined) return context.json({ error: 'the body must be {"draining": true} or {"draining": false}' }, 400);
+  const { value, fault } = read(drainingBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: drainingMessage }, 400);
+  const isDraining = value.draining;
   let outcome: Draining;
   try {
     if (cell === env.CELL) outcome = await env.CORE_GROUP.getByName(coreGroupName).setDraining(isDraining);
@@ -27,20 +32,10 @@ cellsApi.put("/:cell", async (context) => {
     return context.json({ error: `cell ${cell} cannot be reached` }, 503);
   }
   if (outcome !== "done") return context.json({ error: `cell ${cell} stays in service: ${reasons[outcome]}` }, 409);
-  return context.json({ id: cell, draining: isDraining });
+  return context.json({ id: cell, draining: isDraining } satisfies CellDraining);
 });
 
 const reasons: Readonly<Record<Exclude<Draining, "done">, string>> = {
   last: "no other cell is up that could take over",
   unreplicated: "without replication no other cell knows what it knows",
 };
-
-function drainingOf(body: Uint8Array): boolean | undefined {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(body));
-    const draining = typeof value === "object" && value !== null && "draining" in value ? value.draining : undefined;
-    return typeof draining === "boolean" ? draining : undefined;
-  } catch {
-    return undefined;
-  }
-}

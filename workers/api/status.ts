@@ -1,46 +1,13 @@
-import type { Cause, Change, HeartbeatSettings, MemberState, MemberStatus } from "../../cluster/group/view.ts";
+import type { MemberStatus } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
+import type { Status } from "../../schemas/api-answers.ts";
 import { callCell } from "../cells.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
 import { summaryAnswerMsMax, suspectAnswerMsMax } from "../limits.ts";
 import { summaryOf, type CellSummary } from "./cell-share.ts";
 
-type MemberOfStatus = {
-  readonly id: string;
-  readonly state: MemberState;
-  /** Since the asked cell last heard it, ms; absent: never. */
-  readonly heardMs?: number;
-  /** Present when it is not 0: heartbeats or pings missed in a row. */
-  readonly missed?: number;
-  /** Present while it is suspected, which changes nothing yet: why. */
-  readonly suspicion?: Cause;
-};
-
-/** The answer of `GET /api/status`: a contract, see `tandem status`. Members are as the asked cell sees them. */
-export type Status = {
-  /** `epoch`: of the member's own view, as it last said; 0: never heard. */
-  readonly cells: readonly (MemberOfStatus & {
-    readonly epoch: number;
-    readonly isFenced?: true;
-    /** Its disk has no room: what changes is in memory only. */
-    readonly isDiskFull?: true;
-    /** Present while the cell sends its softphones elsewhere: how many it still has. */
-    readonly softphonesLeft?: number;
-  })[];
-  readonly gateways: readonly MemberOfStatus[];
-  readonly registrations: number;
-  readonly dialogs: number;
-  /** How many live cells carry the registrations, effectively: 2 of 2 when they are even, 1 when one has all, 0 when there are none. */
-  readonly loadBalance: number;
-  /** The live cell that is first in the map. */
-  readonly coordinator: string;
-  readonly heartbeat: HeartbeatSettings;
-  /** Requests that the answering cells refused for their signature since they started. */
-  readonly signaturesRefused: number;
-  /** The latest changes of the view, the newest last. */
-  readonly history: readonly Change[];
-};
+type MemberOfStatus = Status["gateways"][number];
 
 /** Asks every cell that may answer for what it holds; its exchanges are counted where their pair is when it does not. */
 export async function statusOf(env: Environment, map: ClusterMap): Promise<Status> {

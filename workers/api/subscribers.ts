@@ -3,8 +3,9 @@ import { addressOfRecordOctetsMax, usernameOctetsMax } from "../../sip/limits.ts
 import { parseUri } from "../../sip/message/uri.ts";
 import { addressOfRecordOf } from "../../cluster/map/address-of-record.ts";
 import { domainOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { subscribersBodySchema } from "../../schemas/api-bodies.ts";
+import { type Fault, read } from "../../schemas/reading.ts";
 import type { SubscriberChange } from "../../sip/record/values.ts";
-import { subscribersPerRequestMax } from "../limits.ts";
 
 /** What an operator typed was wrong; the text says what. */
 export type InputError = { readonly error: string };
@@ -29,38 +30,20 @@ export function readAddressOfRecord(map: ClusterMap, text: string): string | Inp
 
 /** Checks the body of `PUT /api/subscribers`: one wrong entry refuses them all. */
 export function readSubscribers(map: ClusterMap, json: unknown): SubscriberChange[] | InputError {
-  if (!Array.isArray(json)) return { error: "the body must be a JSON array of {aor, ha1Md5, ha1Sha256, ha1bMd5, ha1bSha256}" };
-  if (json.length > subscribersPerRequestMax) return { error: `at most ${subscribersPerRequestMax} subscribers in one request` };
+  const { value, fault } = read(subscribersBodySchema, json);
+  if (fault !== undefined) return { error: subscriberFaultText(fault) };
   const changes: SubscriberChange[] = [];
-  for (const [index, entry] of json.entries()) {
-    const change = readSubscriber(map, entry);
-    if (isInputError(change)) return { error: `subscriber ${index + 1}: ${change.error}` };
-    changes.push(change);
+  for (const [index, subscriber] of value.entries()) {
+    const aor = readAddressOfRecord(map, subscriber.aor);
+    if (typeof aor !== "string") return { error: `subscriber ${index + 1}: ${aor.error}` };
+    changes.push({ ...subscriber, aor });
   }
   return changes;
 }
 
-function readSubscriber(map: ClusterMap, entry: unknown): SubscriberChange | InputError {
-  if (typeof entry !== "object" || entry === null) return { error: "not an object" };
-  const fields = entry as Readonly<Record<string, unknown>>;
-  const { aor } = fields as { readonly aor?: unknown };
-  if (typeof aor !== "string") return { error: "aor is missing" };
-  const addressOfRecord = readAddressOfRecord(map, aor);
-  if (typeof addressOfRecord !== "string") return addressOfRecord;
-  const ha1Md5 = hexOf(fields, "ha1Md5", 32);
-  const ha1Sha256 = hexOf(fields, "ha1Sha256", 64);
-  if (ha1Md5 === undefined || ha1Sha256 === undefined) return { error: "ha1Md5 must be 32 and ha1Sha256 64 hex digits" };
-  // For phones that put user@domain into username. Without them such phones are refused.
-  return {
-    aor: addressOfRecord,
-    ha1Md5,
-    ha1Sha256,
-    ha1bMd5: hexOf(fields, "ha1bMd5", 32) ?? "",
-    ha1bSha256: hexOf(fields, "ha1bSha256", 64) ?? "",
-  };
-}
-
-function hexOf(fields: Readonly<Record<string, unknown>>, name: string, length: number): string | undefined {
-  const value = fields[name];
-  return typeof value === "string" && value.length === length && /^[0-9a-f]+$/i.test(value) ? value.toLowerCase() : undefined;
+/** People count from one, and call an element of this list a subscriber. */
+function subscriberFaultText({ path, reason }: Fault): string {
+  const [, index, key = ""] = /^\[(\d+)\]\.?(.*)$/.exec(path) ?? [];
+  if (index === undefined) return reason;
+  return `subscriber ${Number(index) + 1}: ${key === "" ? "" : `${key} `}${reason}`;
 }
