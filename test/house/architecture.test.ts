@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -16,4 +16,28 @@ describe("the documents", () => {
       expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([]);
     },
   );
+
+  it("link to headings that exist", () => {
+    const pages = ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/operations.md"];
+    const dead = pages.flatMap((page) =>
+      [...readFileSync(join(root, page), "utf8").matchAll(/\]\(([\w./-]*)#([\w-]+)\)/g)]
+        .map(([, file = "", anchor = ""]) => ({ file: file === "" ? page : join(dirname(page), file), anchor }))
+        .filter(({ file, anchor }) => !anchorsOf(file).has(anchor))
+        .map(({ file, anchor }) => `${page}: ${file}#${anchor}`),
+    );
+    expect(dead).toEqual([]);
+  });
 });
+
+/** As GitHub makes them of headings. */
+function anchorsOf(file: string): ReadonlySet<string> {
+  const headings = readFileSync(join(root, file), "utf8").matchAll(/^#+ (.*)$/gm);
+  return new Set(
+    Array.from(headings, ([, text = ""]) =>
+      text
+        .toLowerCase()
+        .replaceAll(/[^\w -]/g, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
+}
