@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 
@@ -16,6 +16,16 @@ describe("the documents", () => {
       expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([]);
     },
   );
+
+  it.each(["docs/outsiders.md", "docs/limits.md"])("%s names only tests that exist", (document) => {
+    const tests = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".test.ts"));
+    const named = [...readFileSync(join(root, document), "utf8").matchAll(/`(?:test\/)?([\w./-]+\.test\.ts)`/g)].map(
+      (match) => match[1] ?? "",
+    );
+    expect(named.length).toBeGreaterThan(20);
+    // A name without its folder stands behind another test of it.
+    expect(named.filter((name) => !tests.some((test) => test === name || test.endsWith(`/${name}`)))).toEqual([]);
+  });
 
   it("link to headings that exist", () => {
     const pages = ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/operations.md"];
