@@ -1,11 +1,10 @@
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
-import { parse } from "smol-toml";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import type { NamedObject } from "./databases.ts";
 import { Failure, reasonOf } from "./errors.ts";
-import { type Table, isTable } from "./json.ts";
 import { isWildcard } from "./settings.ts";
+import { type Migration, wranglerFileOf } from "./wrangler-file.ts";
 
 /** What wrangler.toml says about one environment, as far as a workerd process needs it. */
 export type WorkerSettings = {
@@ -35,50 +34,40 @@ export function readWorkerSettings(file: string, cell: string): WorkerSettings {
 
 /** Reads wrangler.toml for one cell. A cell without an environment of its own is made as cell a is. Throws a {@link Failure}. */
 export function workerSettingsOf(toml: string, cell: string): WorkerSettings {
-  let root: Table;
-  try {
-    root = parse(toml);
-  } catch (error) {
-    throw new Failure(`wrangler.toml: ${reasonOf(error)}`);
-  }
-  const environments = tableOf(root["env"]);
-  const environment = tableOf(environments[cell] ?? environments["a"]);
-  const setting = (name: string): unknown => environment[name] ?? root[name];
-  const storageKeys = storageKeysOf(listOf(environment["migrations"] ?? root["migrations"]));
-  const bindings = listOf(tableOf(environment["durable_objects"])["bindings"]);
+  const root = wranglerFileOf(toml);
+  // Variables and bindings are not inherited by environments, all else is.
+  const own = root.env?.[cell] ?? root.env?.["a"] ?? {};
+  const settings = { ...root, ...own };
+  const { main, compatibility_date: compatibilityDate } = settings;
+  if (main === undefined) throw new Failure("wrangler.toml: main is missing");
+  if (compatibilityDate === undefined) throw new Failure("wrangler.toml: compatibility_date is missing");
+  const storageKeys = storageKeysOf(settings.migrations ?? []);
   return {
-    main: textOf(setting("main"), "main"),
-    keepNames: setting("keep_names") !== false,
-    compatibilityDate: textOf(setting("compatibility_date"), "compatibility_date"),
-    compatibilityFlags: listOf(setting("compatibility_flags")).map((flag) => textOf(flag, "compatibility_flags")),
+    main,
+    keepNames: settings.keep_names ?? true,
+    compatibilityDate,
+    compatibilityFlags: settings.compatibility_flags ?? [],
     variables: Object.fromEntries(
-      Object.entries(tableOf(environment["vars"])).map(([name, value]) => [
-        name,
-        typeof value === "string" ? value : JSON.stringify(value),
-      ]),
+      Object.entries(own.vars ?? {}).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]),
     ),
-    objects: bindings.map((entry) => {
-      const binding = tableOf(entry);
-      const className = textOf(binding["class_name"], "durable_objects.bindings.class_name");
+    objects: (own.durable_objects?.bindings ?? []).map(({ name, class_name: className }) => {
       const storageKey = storageKeys.get(className);
       if (storageKey === undefined) throw new Failure(`wrangler.toml: no migration makes ${className} a class with SQLite`);
-      return { binding: textOf(binding["name"], "durable_objects.bindings.name"), className, storageKey };
+      return { binding: name, className, storageKey };
     }),
   };
 }
 
 /** As Cloudflare does: data belongs to the name under which a class was first made, whatever it is called today. */
-function storageKeysOf(migrations: readonly unknown[]): Map<string, string> {
+function storageKeysOf(migrations: readonly Migration[]): Map<string, string> {
   const keys = new Map<string, string>();
-  for (const entry of migrations) {
-    const migration = tableOf(entry);
-    for (const name of listOf(migration["new_sqlite_classes"])) keys.set(String(name), String(name));
-    for (const renamed of listOf(migration["renamed_classes"]).map(tableOf)) {
-      const from = String(renamed["from"]);
-      keys.set(String(renamed["to"]), keys.get(from) ?? from);
+  for (const migration of migrations) {
+    for (const name of migration.new_sqlite_classes ?? []) keys.set(name, name);
+    for (const { from, to } of migration.renamed_classes ?? []) {
+      keys.set(to, keys.get(from) ?? from);
       keys.delete(from);
     }
-    for (const name of listOf(migration["deleted_classes"])) keys.delete(String(name));
+    for (const name of migration.deleted_classes ?? []) keys.delete(name);
   }
   return keys;
 }
@@ -187,17 +176,4 @@ export function quote(text: string): string {
     else quoted += character;
   }
   return `"${quoted}"`;
-}
-
-function tableOf(value: unknown): Table {
-  return isTable(value) ? value : {};
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function textOf(value: unknown, key: string): string {
-  if (typeof value !== "string") throw new Failure(`wrangler.toml: ${key} must be a text`);
-  return value;
 }

@@ -27,6 +27,7 @@ describe("workerSettingsOf", () => {
       objects: [{ binding: "EXCHANGE", className: "ExchangeObject", storageKey: "Exchange" }],
     };
     expect(workerSettingsOf(toml, "a")).toEqual(settings);
+    expect(workerSettingsOf(`vars = { ROOT = 1 }\n${toml}`, "a")).toEqual(settings);
     // A third cell on this machine has no environment of its own.
     expect(workerSettingsOf(toml, "c")).toEqual(settings);
   });
@@ -34,6 +35,10 @@ describe("workerSettingsOf", () => {
   it.each([
     ["main = 1", "wrangler.toml: main must be a text"],
     ["main =", "wrangler.toml: Invalid TOML document"],
+    ["name = 1", "wrangler.toml: main is missing"],
+    ['main = "m"', "wrangler.toml: compatibility_date is missing"],
+    ['env.a.compatibility_flags = "one"', "wrangler.toml: env.a.compatibility_flags must be a list"],
+    ["env.a.durable_objects.bindings = [{ name = 1 }]", "wrangler.toml: env.a.durable_objects.bindings[0].name must be a text"],
     [
       'main = "m"\ncompatibility_date = "2026-01-01"\nenv.a.durable_objects.bindings = [{ name = "X", class_name = "Y" }]',
       "wrangler.toml: no migration makes Y a class with SQLite",
