@@ -16,7 +16,6 @@ const named: Readonly<Record<string, string>> = {
   serializeRecords: "the inverse of parseRecords",
   parseRecords: "records of tests, as a replica would have them told",
   serverCount: "how many transactions are left: no request may leave one behind",
-  isMerged: "it goes with the tests that call it",
   setMap: "a map that changes while the system runs",
 };
 
