@@ -28,7 +28,7 @@ const transactions: readonly Mutation[] = [
     find: "machinery.transport.send(tx.flow, tx.octets);\n      tx.retransmitMs = tx.state",
     replace: "tx.retransmitMs = tx.state",
     tests: ["test/sip/transaction/non-invite-client.test.ts"],
-    isSimulated: true,
+    isSimulated: false,
   },
   {
     name: "no-timer-g",
