@@ -150,7 +150,7 @@ const proxy: readonly Mutation[] = [
   {
     name: "declined-is-not-the-last-word",
     rule: "A 6xx ends the search (RFC 3261 16.7 5).",
-    find: "context.declined = true;",
+    find: "if (status >= 600) this.#decline(context, now);",
     replace: "",
     tests: ["test/sip/proxy/response-processing.test.ts"],
     isSimulated: false,
