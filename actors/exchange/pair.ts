@@ -76,9 +76,9 @@ export class Pair {
 
   /** Whether an input may be processed now. False: {@link keep} it, for it comes behind all that waits already. */
   admits(now: number): boolean {
-    if (this.#gate.isEmpty && this.#link.admit(now)) return true;
-    this.#settle(now);
-    return false;
+    const isAdmitted = this.#gate.isEmpty && this.#link.admit(now);
+    if (!isAdmitted || this.#link.state !== "together") this.#settle(now);
+    return isAdmitted;
   }
 
   /** See {@link Gate.keep}. */

@@ -156,9 +156,13 @@ export class PairLink {
     if (!this.#isServing || this.#lease.isAsking) return false;
     // To a pair that is not together with us what is under way counts: it may not be there.
     const sentAt = this.#standing === "together" ? 0 : (this.#sending.flights.latest?.sentAt ?? 0);
-    if (!this.#lease.isOver(this.#options.leaseMs, sentAt, now)) return true;
-    this.#askWhatWasMissed(now);
-    return false;
+    if (this.#lease.isOver(this.#options.leaseMs, sentAt, now)) {
+      this.#askWhatWasMissed(now);
+      return false;
+    }
+    // While nobody wanted anything it was not asked any more.
+    if (this.#standing !== "together") this.#sending.sendBy(now);
+    return true;
   }
 
   /**

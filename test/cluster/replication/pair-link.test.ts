@@ -499,6 +499,22 @@ describe("a replica that stood still while its batch was under way", () => {
 
 const knownOf = (link: PairLink): number[] => link.takeEffects().flatMap((effect) => (effect.type === "known" ? [effect.until] : []));
 
+describe("a pair of which nobody has wanted anything for long", () => {
+  it("is not asked any more, and is with the first input, be it one that changes nothing", () => {
+    const { link, id } = waiting();
+    link.failed(id, false, 2_100);
+    let now = 2_100;
+    for (let next = link.nextDeadline(); next !== undefined && now < 600_000; next = link.nextDeadline()) {
+      now = next;
+      link.tick(now);
+      for (const effect of link.takeEffects()) if (effect.type === "send") link.failed(effect.id, false, now);
+    }
+    expect([link.state, link.nextDeadline(), now > 2_100 + pairQuietMs]).toEqual(["lagging", undefined, true]);
+    for (const at of [now + 1, now + 2]) link.admit(at);
+    expect(link.nextDeadline()).toBeLessThan(now + leaseMs);
+  });
+});
+
 describe("what the pair has made", () => {
   it("is known when the pair has told it, not when the pair has what we have", () => {
     const { link, id, sequence } = waiting();
