@@ -509,7 +509,7 @@ describe("a pair of which nobody has wanted anything for long", () => {
       link.tick(now);
       for (const effect of link.takeEffects()) if (effect.type === "send") link.failed(effect.id, false, now);
     }
-    expect([link.state, link.nextDeadline(), now > 2_100 + pairQuietMs]).toEqual(["lagging", undefined, true]);
+    expect([link.state, link.nextDeadline(), now > 2_000 + pairQuietMs]).toEqual(["lagging", undefined, true]);
     for (const at of [now + 1, now + 2]) link.admit(at);
     expect(link.nextDeadline()).toBeLessThan(now + leaseMs);
   });
