@@ -406,8 +406,8 @@ const pair: readonly Mutation[] = [
   {
     name: "frozen-replica-goes-on",
     rule: "A replica that stood still asks its peer before it reads what waits for it.",
-    find: "if (!this.#lease.isOver(this.#options.leaseMs, sentAt, now)) return true;",
-    replace: "if (sentAt >= 0) return true;",
+    find: "if (this.#lease.isOver(this.#options.leaseMs, sentAt, now)) {",
+    replace: "if (sentAt < 0) {",
     tests: ["test/cluster/replication/pair-link.test.ts"],
     isSimulated: false,
   },
