@@ -1,4 +1,4 @@
-import { pairSyncMs } from "../limits.ts";
+import { pairSyncMs, pairSyncMsMax } from "../limits.ts";
 
 /**
  * Whether a replica may still take itself for one of two that know of each other. One that has heard nothing of its pair for so long that it may have
@@ -39,6 +39,12 @@ export class PairLease {
     this.#question.ahead = ahead;
     this.#question.until = now + pairSyncMs;
     return true;
+  }
+
+  /** The pair says something: it is there, and has perhaps much to say before it comes to the answer. */
+  spoke(now: number): void {
+    if (this.#question === undefined) return;
+    this.#question.until = Math.max(this.#question.until, Math.min(now + pairSyncMs, this.#question.since + pairSyncMsMax));
   }
 
   /** `received`: what we have of the pair. True: nothing is missed any more. */

@@ -191,6 +191,7 @@ export class PairLink {
       if (this.#peerBoot !== "") return this.#doubt(now);
       this.#meet(batch.boot, now);
     }
+    this.#lease.spoke(now);
     if (this.#standing !== "together") {
       if (this.#standing === "away") this.#become("lagging", "it has spoken");
       this.#sending.isThere(now);
@@ -290,7 +291,7 @@ export class PairLink {
       if (age >= this.#answerMsMax) {
         this.#effects.push({ type: "abandon", id: flight.id });
         this.failed(flight.id, false, now);
-      } else if (this.#standing === "together" && isLagging(flight, this.#options.ackTimeoutMs, now)) {
+      } else if (this.#isJudging && isLagging(flight, this.#options.ackTimeoutMs, now)) {
         this.#goOn("lagging", `no answer within ${this.#options.ackTimeoutMs} ms`);
       }
     }
@@ -299,12 +300,16 @@ export class PairLink {
     this.#pump(now);
   }
 
+  /** Whether a pair that is slow with an answer counts as lagging. What a replica that stood still asks for has a time of its own. */
+  get #isJudging(): boolean {
+    return this.#standing === "together" && !this.#lease.isAsking;
+  }
+
   /** When {@link tick} is wanted, ms; undefined: not before something else happens. */
   nextDeadline(): number | undefined {
     const flight = this.#sending.flights.oldest;
     let deadline = Number.POSITIVE_INFINITY;
-    if (flight !== undefined)
-      deadline = this.#standing === "together" ? judgedAt(flight, this.#options.ackTimeoutMs) : flight.sentAt + this.#answerMsMax;
+    if (flight !== undefined) deadline = this.#isJudging ? judgedAt(flight, this.#options.ackTimeoutMs) : flight.sentAt + this.#answerMsMax;
     const leavesAt = this.#leavesAt;
     if (leavesAt !== undefined) deadline = Math.min(deadline, leavesAt);
     if (!this.#isServing) deadline = Math.min(deadline, this.#receiving.syncUntil);

@@ -10,7 +10,7 @@ import {
 } from "../../../cluster/limits.ts";
 import { PairLink } from "../../../cluster/replication/pair-link.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
-import { binding, version } from "../../sip/record/records.ts";
+import { answerAs, waiting } from "./waiting-link.ts";
 import { ackTimeoutMs, calm, leaseMs, randomFrom, World, type Replica, type Told } from "./world.ts";
 
 const key = (name: string | number): string => `bob@example.test ${name}`;
@@ -447,99 +447,6 @@ describe("a pair far away", () => {
   });
 });
 
-/** A link that is together with its pair, and what it has sent last. */
-function waiting(): { readonly link: PairLink; readonly id: number; readonly sequence: number; readonly states: () => string[] } {
-  const store = new RecordStore({ isPaired: true });
-  const link = new PairLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, store, 0);
-  answerAs(link, "b1", 1);
-  link.receive({ cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 0, isComplete: true, records: [], unreadable: 0 }, 600);
-  answerAs(link, "b1", 601);
-  store.apply({ kind: "binding", key: key("x"), version: version(1), value: binding() });
-  expect(link.commit(store.sequence, 2_000)).toBe("wait");
-  const effects = link.takeEffects();
-  const [sent] = effects.filter(({ type }) => type === "send");
-  if (sent?.type !== "send") throw new Error("nothing is sent");
-  const states = (): string[] => link.takeEffects().flatMap((effect) => (effect.type === "state" ? [effect.state] : []));
-  return { link, id: sent.id, sequence: store.sequence, states };
-}
-
-describe("a replica that stood still while its batch was under way", () => {
-  const thawedAt = 12_000;
-  type Thaw = (frozen: ReturnType<typeof waiting>) => void;
-  /** What it comes to first when it goes on. */
-  const firsts: readonly (readonly [what: string, Thaw])[] = [
-    ["its timer", ({ link }) => link.tick(thawedAt)],
-    ["the end of its question, at a pair that has given it up", ({ link, id }) => link.failed(id, true, thawedAt)],
-    ["the same, without an answer", ({ link, id }) => link.failed(id, false, thawedAt)],
-    ["an input", ({ link }) => void link.admit(thawedAt)],
-  ];
-
-  it.each(firsts)("asks what it has missed, and lets no input in before it has that: %s", (_what, thaw) => {
-    const frozen = waiting();
-    const { link, sequence, states } = frozen;
-    thaw(frozen);
-    expect(link.admit(thawedAt + 1)).toBe(false);
-    const question = link.takeEffects().findLast(({ type }) => type === "send");
-    if (question?.type !== "send") throw new Error("nothing is asked");
-    // Its pair has gone on alone, and has five changes that are nowhere else.
-    link.answered(question.id, { boot: "b1", received: sequence, ahead: 5 }, thawedAt + 20);
-    expect(link.admit(thawedAt + 21)).toBe(false);
-    const batch = { cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 5, isComplete: true, records: [], unreadable: 0 };
-    link.receive(batch, thawedAt + 40);
-    expect([link.admit(thawedAt + 41), link.state, states()]).toEqual([true, "together", []]);
-  });
-
-  it.each(firsts)("goes on alone when nobody answers: %s", (_what, thaw) => {
-    const frozen = waiting();
-    thaw(frozen);
-    frozen.link.tick(thawedAt + ackTimeoutMs + 1);
-    expect([frozen.link.admit(thawedAt + ackTimeoutMs + 2), frozen.states()]).toEqual([true, ["lagging"]]);
-  });
-});
-
-const knownOf = (link: PairLink): number[] => link.takeEffects().flatMap((effect) => (effect.type === "known" ? [effect.until] : []));
-
-describe("a pair of which nobody has wanted anything for long", () => {
-  it("is not asked any more, and is with the first input, be it one that changes nothing", () => {
-    const { link, id } = waiting();
-    link.failed(id, false, 2_100);
-    let now = 2_100;
-    for (let next = link.nextDeadline(); next !== undefined && now < 600_000; next = link.nextDeadline()) {
-      now = next;
-      link.tick(now);
-      for (const effect of link.takeEffects()) if (effect.type === "send") link.failed(effect.id, false, now);
-    }
-    expect([link.state, link.nextDeadline(), now > 2_000 + pairQuietMs]).toEqual(["lagging", undefined, true]);
-    for (const at of [now + 1, now + 2]) link.admit(at);
-    expect(link.nextDeadline()).toBeLessThan(now + leaseMs);
-  });
-});
-
-describe("what the pair has made", () => {
-  it("is known when the pair has told it, not when the pair has what we have", () => {
-    const { link, id, sequence } = waiting();
-    link.failed(id, false, 2_100);
-    // Until the pair last told something.
-    expect(knownOf(link)).toEqual([600]);
-    // First it is asked whether it is there, then it is told the rest.
-    link.tick(2_300);
-    for (const at of [2_310, 2_320]) {
-      const batch = link.takeEffects().find(({ type }) => type === "send");
-      if (batch?.type !== "send") throw new Error("nothing is sent");
-      link.answered(batch.id, { boot: "b1", received: sequence, ahead: 7 }, at);
-    }
-    expect([link.state, knownOf(link)]).toEqual(["together", []]);
-    link.receive({ cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 7, isComplete: true, records: [], unreadable: 0 }, 2_340);
-    expect(knownOf(link)).toEqual([Number.POSITIVE_INFINITY]);
-  });
-
-  it("stays so while the two are together, whatever is under way", () => {
-    const { link, id, sequence } = waiting();
-    link.answered(id, { boot: "b1", received: sequence, ahead: 9 }, 2_010);
-    expect(knownOf(link)).toEqual([]);
-  });
-});
-
 describe("a replica on a machine that is held up", () => {
   it("judges at its time when it is not late", () => {
     const { link, states } = waiting();
@@ -625,18 +532,6 @@ function killSafely(world: World, victim: Replica, downMs: number): void {
   if (!victim.isUp || victim.isFrozen || (!isHeld && victim.store.hasDirty)) return;
   victim.kill();
   world.after(downMs, () => victim.restart());
-}
-
-/** Answers whatever is asked, as this start of the pair, until nothing is. */
-function answerAs(link: PairLink, boot: string, now: number): void {
-  for (let at = now; at < now + 500; at += 5) {
-    for (const effect of link.takeEffects()) {
-      if (effect.type !== "send") continue;
-      const { sequence } = JSON.parse(effect.text) as { readonly sequence: number };
-      link.answered(effect.id, { boot, received: sequence, ahead: 0 }, at);
-    }
-    link.tick(at);
-  }
 }
 
 describe("words of an earlier start of the pair that arrive late", () => {
