@@ -1,21 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { answer, startedAt, TestExchange, TestPhone, type Sent } from "./harness.ts";
 import { DialogCall, one, told } from "./dialog-call.ts";
-import { proofOf, proved, registered } from "./proof.ts";
+import { proofOf, proved, rigOf, type Rig } from "./proof.ts";
 
 const fromEve = "From: <sip:eve@elsewhere.test>;tag=caller-tag";
 const elsewhere = new TestPhone("eve", "198.51.100.67", 5066);
-
-type Rig = { readonly world: TestExchange; readonly alice: TestPhone; readonly bob: TestPhone; readonly eve: TestPhone };
-
-function rigOf(): Rig {
-  const world = new TestExchange("digest");
-  for (const user of ["alice", "bob", "carol"]) world.addSubscriber(user, "password");
-  const alice = new TestPhone("alice", "198.51.100.7", 5070);
-  const bob = new TestPhone("bob", "203.0.113.9", 5080);
-  for (const phone of [alice, bob]) expect(registered(world, phone)?.message.status).toBe(200);
-  return { world, alice, bob, eve: new TestPhone("eve", "198.51.100.66", 5066) };
-}
 
 /** Eve has called Bob, whose phone has said this. */
 function called(status: 180 | 200): Rig & { readonly call: DialogCall } {

@@ -3,25 +3,13 @@ import { copyDelayMs } from "../../../sip/limits.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import { RecordKind } from "../../../cluster/backhaul/frame.ts";
 import { DialogCall, told } from "./dialog-call.ts";
-import { listeners, TestExchange, TestPhone, type Sent } from "./harness.ts";
-import { proofOf, proved, registered } from "./proof.ts";
+import { listeners, TestExchange, type Sent } from "./harness.ts";
+import { proofOf, proved, rigOf, type Rig } from "./proof.ts";
 
 const bobUri = "sip:bob@example.test";
 const fromEve = "From: <sip:eve@elsewhere.test>;tag=e";
 
-type World = { readonly world: TestExchange; readonly alice: TestPhone; readonly bob: TestPhone; readonly eve: TestPhone };
-
-/** Alice, bob and carol are ours, alice and bob are registered; eve is somebody at an address. */
-function worldOf(): World {
-  const world = new TestExchange("digest");
-  for (const user of ["alice", "bob", "carol"]) world.addSubscriber(user, "password");
-  const alice = new TestPhone("alice", "198.51.100.7", 5070);
-  const bob = new TestPhone("bob", "203.0.113.9", 5080);
-  for (const phone of [alice, bob]) expect(registered(world, phone)?.message.status).toBe(200);
-  return { world, alice, bob, eve: new TestPhone("eve", "198.51.100.66", 5066) };
-}
-
-function toBob(sent: readonly Sent[], { bob }: World): Sent | undefined {
+function toBob(sent: readonly Sent[], { bob }: Rig): Sent | undefined {
   return sent.find(({ key, message }) => key === bob.key && message.isRequest);
 }
 
@@ -78,7 +66,7 @@ function linesOf(sent: Sent | undefined): string[] {
 
 describe("what a stranger may not say is taken off his requests", () => {
   it.each(lines)("%s", (line) => {
-    const rig = worldOf();
+    const rig = rigOf();
     for (const method of ["INVITE", "MESSAGE", "OPTIONS"]) {
       const plain = rig.eve.request(method, bobUri, [`${fromEve}${method}`, "Subject: x"]);
       const request = toBob(rig.world.receive(rig.eve.key, plain.replace("Subject: x", `${line}\r\nSubject: x`)), rig);
@@ -90,10 +78,10 @@ describe("what a stranger may not say is taken off his requests", () => {
   });
 
   it("all of it at once, and nothing else", () => {
-    const rig = worldOf();
+    const rig = rigOf();
     const text = rig.eve.request("INVITE", bobUri, [fromEve, ...lines.filter((line) => !line.startsWith("Reply-To")), ...kept], "v=0\r\n");
     const bare = rig.eve.request("INVITE", bobUri, [fromEve, ...kept], "v=0\r\n");
-    const other = worldOf();
+    const other = rigOf();
     const branch = /branch=[^\r]*/;
     const [taken, untouched] = [toBob(rig.world.receive(rig.eve.key, text), rig), toBob(other.world.receive(other.eve.key, bare), other)];
     expect(linesOf(taken)).toEqual(linesOf(untouched));
@@ -102,7 +90,7 @@ describe("what a stranger may not say is taken off his requests", () => {
   });
 
   it("stays off when the other replica takes the INVITE up, and in the same octets", () => {
-    const rig = worldOf();
+    const rig = rigOf();
     const text = rig.eve.request("INVITE", bobUri, [fromEve, "Alert-Info: Auto Answer", "Diversion: <sip:carol@example.test>"]);
     const first = toBob(rig.world.receive(rig.eve.key, text), rig);
     const other = new TestExchange("digest", { cell: "b" });
@@ -115,7 +103,7 @@ describe("what a stranger may not say is taken off his requests", () => {
   });
 
   it("a header cannot hide in a folded line or behind odd spaces", () => {
-    const rig = worldOf();
+    const rig = rigOf();
     for (const line of ["Alert-Info \t: <http://x>\r\n ;info=alert-autoanswer", "Call-Info:\r\n\t<sip:x>;answer-after=0"]) {
       const text = rig.eve
         .request("MESSAGE", bobUri, [`${fromEve}${line.length}`, "Subject: x"])
@@ -125,7 +113,7 @@ describe("what a stranger may not say is taken off his requests", () => {
   });
 
   it("many lines cost no more than their length", () => {
-    const rig = worldOf();
+    const rig = rigOf();
     const many = Array.from({ length: 200 }, (_, i) =>
       i % 2 === 0 ? `Reply-To: "${"x".repeat(200)}@" <sip:eve@elsewhere.test>` : "Alert-Info: a",
     );
@@ -140,12 +128,12 @@ describe("users of ours go on saying it", () => {
   const theirs = lines.filter((line) => !/^(?:p-asserted|remote-party|privacy|b:|alert-info: R|ALERT-INFO|reply-to: what)/i.test(line));
 
   it.each(theirs)("%s", (line) => {
-    const rig = worldOf();
+    const rig = rigOf();
     expect(toBob(proved(rig.world, rig.alice, "MESSAGE", bobUri, [line]), rig)?.text).toContain(line);
   });
 
   it("but in nobody else's name", () => {
-    const rig = worldOf();
+    const rig = rigOf();
     const lies = [
       "P-Asserted-Identity: <sip:carol@example.test>",
       "P-Preferred-Identity: <sip:carol@example.test>",
@@ -161,7 +149,7 @@ describe("users of ours go on saying it", () => {
   });
 
   it("a password that is wrong makes nobody a user of ours", () => {
-    const rig = worldOf();
+    const rig = rigOf();
     const [challenge] = rig.world.receive(rig.alice.key, rig.alice.request("MESSAGE", bobUri));
     const wrong = proofOf(challenge, "MESSAGE", bobUri, "alice", "guess");
     expect(
@@ -182,18 +170,18 @@ describe("what a stranger may begin", () => {
     "<sip:bob@example.test>;intercom",
     "sip:bob@example.test;Intercom=true",
   ])("no call to %s, which some phones answer at once; a user of ours may", (to) => {
-    const rig = worldOf();
+    const rig = rigOf();
     expect(told(rig.world.receive(rig.eve.key, rig.eve.request("INVITE", bobUri, [fromEve, `To: ${to}`])))).toEqual([`${rig.eve.key} 403`]);
     expect(toBob(proved(rig.world, rig.alice, "INVITE", bobUri, [`To: ${to}`]), rig)?.text).toContain(`To: ${to}`);
   });
 
   it.each(["INVITE", "MESSAGE", "OPTIONS"])("%s", (method) => {
-    const rig = worldOf();
+    const rig = rigOf();
     expect(toBob(rig.world.receive(rig.eve.key, rig.eve.request(method, bobUri, [fromEve])), rig)?.message.method).toBe(method);
   });
 
   it.each(["REFER", "SUBSCRIBE", "PUBLISH", "Refer", "BENOTIFY", "SERVICE", "FOO"])("not %s: 403, and no phone hears of it", (method) => {
-    const rig = worldOf();
+    const rig = rigOf();
     const headers = [fromEve, "Refer-To: <sip:1900@carrier.test>", "Event: dialog"];
     expect(told(rig.world.receive(rig.eve.key, rig.eve.request(method, bobUri, headers)))).toEqual([`${rig.eve.key} 403`]);
     expect(told(rig.world.receive(rig.eve.key, rig.eve.request(method, "sip:nobody@example.test", headers)))).toEqual([
@@ -202,14 +190,14 @@ describe("what a stranger may begin", () => {
   });
 
   it.each(["REFER", "SUBSCRIBE", "PUBLISH"])("%s of a user of ours goes on, with a password", (method) => {
-    const rig = worldOf();
+    const rig = rigOf();
     expect(
       toBob(proved(rig.world, rig.alice, method, bobUri, ["Event: presence", "Refer-To: <sip:carol@example.test>"]), rig)?.message.method,
     ).toBe(method);
   });
 
   it("within a call of his he takes part in it", () => {
-    const rig = worldOf();
+    const rig = rigOf();
     const call = new DialogCall(rig.world, rig.eve, rig.bob, { from: "From: <sip:eve@elsewhere.test>;tag=caller-tag" });
     call.answer(rig.world, 200);
     expect(told(call.send(rig.world, "ACK", "caller"))).toEqual([`${rig.bob.key} ACK`]);
@@ -243,7 +231,7 @@ const masks: readonly (readonly [string, number])[] = [
 
 describe("a stranger who looks like one of ours", () => {
   it.each(masks)("From: %s: %s", (from, status) => {
-    const rig = worldOf();
+    const rig = rigOf();
     for (const method of ["INVITE", "MESSAGE", "OPTIONS"]) {
       const text = octetsOf(Buffer.from(rig.eve.request(method, bobUri, [`From: ${from};tag=e`]), "utf8").toString("latin1"));
       expect(told(rig.world.receive(rig.eve.key, stringOf(text)))).toEqual([`${rig.eve.key} ${status}`]);
@@ -251,7 +239,7 @@ describe("a stranger who looks like one of ours", () => {
   });
 
   it.each(masks.filter(([, status]) => status === 403))("within a call of his neither: %s", (from) => {
-    const rig = worldOf();
+    const rig = rigOf();
     const call = new DialogCall(rig.world, rig.eve, rig.bob, { from: "From: <sip:eve@elsewhere.test>;tag=caller-tag" });
     call.answer(rig.world, 200);
     const text = call.request("INFO", "caller").replace(/^From: [^;]*/m, `From: ${from}`);
@@ -259,7 +247,7 @@ describe("a stranger who looks like one of ours", () => {
   });
 
   it("in his Contact neither", () => {
-    const rig = worldOf();
+    const rig = rigOf();
     const headers = [fromEve, 'Contact: "bob%40example.test" <sip:eve@198.51.100.66:5066>'];
     expect(told(rig.world.receive(rig.eve.key, rig.eve.request("INVITE", bobUri, headers)))).toEqual([`${rig.eve.key} 403`]);
   });
