@@ -16,6 +16,8 @@ type RequestOptions = {
 };
 
 const retryMs = 500;
+/** Requests signed for one: as often as a nonce may have become stale on the way. */
+const staleMax = 3;
 const sdpType = "application/sdp";
 
 /** A phone of npm's `sip`: what that stack leaves to its user (digest by hand, dialogs, 2xx retransmissions), and no more. */
@@ -66,7 +68,10 @@ export class Phone {
     });
   }
 
-  /** A request outside of a dialog. A challenge is answered once. Resolves with the final response, 408 and 503 of the stack included. */
+  /**
+   * A request outside of a dialog. A challenge is answered once, and again while it says only that the nonce was stale (RFC 7616 3.3): a replica
+   * that takes over between challenge and credentials knows no older nonce. Resolves with the final response, 408 and 503 of the stack included.
+   */
   async request(method: string, uri: string, to: string, options: RequestOptions = {}): Promise<Response> {
     const callId = options.headers?.["call-id"] ?? randomId();
     const make = (): Request => {
@@ -87,11 +92,13 @@ export class Phone {
         content: options.content ?? "",
       };
     };
-    const first = await this.transact(make(), options);
-    if (first.status !== 401 && first.status !== 407) return first;
-    const second = make();
-    this.#sign(second, first);
-    return await this.transact(second, options);
+    let response = await this.transact(make(), options);
+    for (let signed = 0; isChallenge(response) && (signed === 0 || (signed < staleMax && isStale(response))); signed += 1) {
+      const again = make();
+      this.#sign(again, response);
+      response = await this.transact(again, options);
+    }
+    return response;
   }
 
   /** Sends a request as it is, except for the Via that the stack adds. Resolves with the final response; every repeated 2xx is told again. */
@@ -175,6 +182,15 @@ export class Phone {
 
 export function randomId(): string {
   return randomBytes(8).toString("hex");
+}
+
+function isChallenge({ status }: Response): boolean {
+  return status === 401 || status === 407;
+}
+
+function isStale({ headers }: Response): boolean {
+  const challenges = [...(headers["www-authenticate"] ?? []), ...(headers["proxy-authenticate"] ?? [])];
+  return challenges.some(({ stale = "" }) => stale.replaceAll('"', "").toLowerCase() === "true");
 }
 
 function isMd5({ algorithm = "MD5" }: Challenge): boolean {
