@@ -20,7 +20,12 @@ export default defineConfig({
       {
         test: {
           name: "core",
-          include: ["test/{sip,cluster,actors,schemas}/**/*.test.ts", "test/house/**/*.test.ts", "test/simulation/**/*.test.ts"],
+          include: [
+            "test/{sip,cluster,actors,schemas}/**/*.test.ts",
+            "test/kit/phone/**/*.test.ts",
+            "test/house/**/*.test.ts",
+            "test/simulation/**/*.test.ts",
+          ],
           // For what hangs: how long a test takes on a busy machine says nothing.
           testTimeout: 60_000,
         },
@@ -32,7 +37,12 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          include: ["test/gateway/**/*.test.ts", "test/cli/**/*.test.ts", "test/system/**/*.test.ts"],
+          include: [
+            "test/gateway/**/*.test.ts",
+            "test/kit/{connections,world}/**/*.test.ts",
+            "test/cli/**/*.test.ts",
+            "test/system/**/*.test.ts",
+          ],
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

@@ -6,7 +6,7 @@
 import { createInterface } from "node:readline";
 import { type Link, type Target, openLink } from "../cli/drill/link.ts";
 import { type CallOrder, CallPhones } from "./phones/call-phones.ts";
-import { messageText } from "./phones/message-lines.ts";
+import { messageText } from "../kit/phone/message-text.ts";
 
 /** What the process is started with, as JSON. */
 export type CallPhonesOrder = {

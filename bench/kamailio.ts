@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { ensureCertificate } from "../cli/certificate.ts";
 import { StateDirectory } from "../cli/state-directory.ts";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../kit/world/free-ports.ts";
 import { processTree } from "./process-usage.ts";
 import { type Programs, hasEnded } from "./programs.ts";
 import { SipClient } from "./sip-client.ts";

@@ -1,5 +1,5 @@
 import type { LoadResult } from "./bench.ts";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../kit/world/free-ports.ts";
 import type { Programs } from "./programs.ts";
 import { SipClient, registerAll } from "./sip-client.ts";
 import { Sipp, type SippRun } from "./sipp.ts";

@@ -1,5 +1,6 @@
 import { type Socket, createSocket } from "node:dgram";
 import { once } from "node:events";
+import { messageText, uriIn, valueOf, valuesOf } from "../kit/phone/message-text.ts";
 import type { Endpoint } from "./system.ts";
 
 /** RFC 3261 17.1.2: Timer E begins with T1, and F gives up. A busy machine is given the whole time. */
@@ -52,14 +53,14 @@ export class SipClient {
     const uri = `sip:${user}@${domain}`;
     const contact = `Contact: <sip:probe@127.0.0.1:${this.#socket.address().port}>`;
     const sentAt = performance.now();
-    const invite = ["INVITE", uri, id, 1, from, `<${uri}>`, [contact, "Content-Type: application/sdp"], offer] as const;
+    const invite = ["INVITE", uri, id, 1, from, `<${uri}>`, [contact], offer] as const;
     const answer = await this.#request(endpoint, ...invite);
     const ringingAt = this.#ringingAt.get(id);
     this.#ringingAt.delete(id);
     if (!answer.startsWith("SIP/2.0 200")) throw new Error(`a call was refused: ${answer.split("\r\n", 1)[0]}`);
     const routes = valuesOf(answer, "Record-Route").toReversed();
-    const target = /<([^>]*)>/.exec(valuesOf(answer, "Contact")[0] ?? "")?.[1] ?? uri;
-    const to = valuesOf(answer, "To")[0] ?? "";
+    const target = uriIn(valueOf(answer, "Contact"));
+    const to = valueOf(answer, "To");
     const route = routes.map((value) => `Route: ${value}`);
     this.#send(endpoint, this.#text("ACK", target, id, 1, from, to, route));
     await this.#request(endpoint, "BYE", target, id, 2, from, to, route);
@@ -89,19 +90,19 @@ export class SipClient {
   }
 
   #text(method: string, uri: string, id: string, cSeq: number, from: string, to: string, headers: readonly string[], body = ""): string {
-    return [
+    return messageText(
       `${method} ${uri} SIP/2.0`,
-      `Via: SIP/2.0/UDP 127.0.0.1:${this.#socket.address().port};branch=z9hG4bK${id}x${cSeq}${method};rport`,
-      "Max-Forwards: 70",
-      `From: ${from}`,
-      `To: ${to}`,
-      `Call-ID: ${id}`,
-      `CSeq: ${cSeq} ${method}`,
-      ...headers,
-      `Content-Length: ${body.length}`,
-      "",
+      [
+        `Via: SIP/2.0/UDP 127.0.0.1:${this.#socket.address().port};branch=z9hG4bK${id}x${cSeq}${method};rport`,
+        "Max-Forwards: 70",
+        `From: ${from}`,
+        `To: ${to}`,
+        `Call-ID: ${id}`,
+        `CSeq: ${cSeq} ${method}`,
+        ...headers,
+      ],
       body,
-    ].join("\r\n");
+    );
   }
 
   /** Sends a request until its final response comes. */
@@ -124,20 +125,15 @@ export class SipClient {
   }
 
   #receive(response: string): void {
-    const id = valuesOf(response, "Call-ID")[0] ?? "";
+    const id = valueOf(response, "Call-ID");
     if (response.startsWith("SIP/2.0 180")) this.#ringingAt.set(id, performance.now());
     if (!/^SIP\/2\.0 [2-6]/.test(response)) return;
-    const cSeq = Number.parseInt(valuesOf(response, "CSeq")[0] ?? "", 10);
+    const cSeq = Number.parseInt(valueOf(response, "CSeq"), 10);
     this.#waiting.get(`${id} ${cSeq}`)?.(response);
   }
 }
 
 type RestOfRequest = [from: string, to: string, headers: readonly string[], body?: string];
-
-/** The values of a header's lines, in their order; a list of several in one line is not taken apart, as it may be copied as it is. */
-function valuesOf(message: string, header: string): string[] {
-  return [...message.matchAll(new RegExp(`^${header}: *(.*?)\\r$`, "gim"))].map((match) => match[1] ?? "");
-}
 
 /** Registers users with contacts, some at a time. Throws when one is refused. */
 export async function registerAll(

@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { WebSocket } from "ws";
+import { messageText } from "../kit/phone/message-text.ts";
 import { percentile } from "./statistics.ts";
 
 /*
@@ -38,8 +39,7 @@ function connect(url: string): Promise<WebSocket> {
 
 function registerText(domain: string, { index, cSeq }: Phone): string {
   const user = `soft${index}`;
-  return [
-    `REGISTER sip:${domain} SIP/2.0`,
+  return messageText(`REGISTER sip:${domain} SIP/2.0`, [
     `Via: SIP/2.0/WS p${index}.invalid;branch=z9hG4bKs${index}x${cSeq}`,
     "Max-Forwards: 70",
     `From: <sip:${user}@${domain}>;tag=s${index}`,
@@ -48,10 +48,7 @@ function registerText(domain: string, { index, cSeq }: Phone): string {
     `CSeq: ${cSeq} REGISTER`,
     `Contact: <sip:${user}@p${index}.invalid;transport=ws>`,
     "Expires: 3600",
-    "Content-Length: 0",
-    "",
-    "",
-  ].join("\r\n");
+  ]);
 }
 
 function register(domain: string, phone: Phone): Promise<void> {

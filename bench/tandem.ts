@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { freePorts } from "./free-ports.ts";
+import { freePorts } from "../kit/world/free-ports.ts";
 import type { Programs } from "./programs.ts";
 import type { System, SystemOptions } from "./system.ts";
 import type { Run } from "../cli/state-directory.ts";

@@ -9,7 +9,7 @@ import { LocalSystem } from "../../cli/local-system.ts";
 import { jsonReporter } from "../../cli/reporter.ts";
 import type { Settings } from "../../cli/settings.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
-import { freePorts } from "../free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import type { Programs } from "../programs.ts";
 import type { Endpoint } from "../system.ts";
 import type { MeterReport } from "./meter.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { transformSync } from "esbuild";
-import { freePorts } from "../free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import type { Programs } from "../programs.ts";
 import type { System } from "../system.ts";
 

@@ -1,4 +1,4 @@
-import { linesOf, messageText, responseText, routesOf, uriIn } from "./message-lines.ts";
+import { linesOf, messageText, responseText, routesOf, uriIn } from "../../kit/phone/message-text.ts";
 import type { Link } from "../../cli/drill/link.ts";
 
 /** As SIPp's scenarios have them: what stands in an INVITE and its 200, and how long a callee rings. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Bench, Work } from "../bench.ts";
-import { freePorts } from "../free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { type Callees, callLoad } from "../load.ts";
 import type { Measured, Row } from "../report.ts";
 import { SipClient } from "../sip-client.ts";

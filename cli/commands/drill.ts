@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Arguments } from "../arguments.ts";
 import { DrillSystem } from "../drill/drill-system.ts";
 import { type FaultResult, runFault } from "../drill/fault.ts";
-import { freePorts } from "../drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { type DrillTransport, type Fault, type Plan, concerns, planOf, portsNeeded } from "../drill/plan.ts";
 import { missesOf, resultTable } from "../drill/result-table.ts";
 import { onEnd } from "../ending.ts";
@@ -53,7 +53,7 @@ async function drillOnce(
   };
   const state = join(directory, `${fault}-${transport}`);
   rmSync(state, { recursive: true, force: true });
-  const port = plan.port ?? (await freePorts("127.0.0.1", portsNeeded));
+  const port = plan.port ?? (await freePorts(portsNeeded));
   const system = new DrillSystem(state, port, reporterOf(say), plan.exchanges);
   const kill = (): void => system.kill();
   signal.addEventListener("abort", kill);

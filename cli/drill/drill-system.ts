@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
+import { comesTrue } from "../../kit/world/until.ts";
 import { ApiClient } from "../api-client.ts";
 import { clusterSettingsOf } from "../cluster.ts";
 import { Failure, codeOf } from "../errors.ts";
@@ -17,6 +17,7 @@ const domain = "drill.test";
 const cellIds = ["a", "b"] as const;
 export type CellId = (typeof cellIds)[number];
 const upMsMax = 15_000;
+const upPollMs = 100;
 
 /** The system that a drill does its worst to: two cells that reach each other through relays, two gateways. */
 export class DrillSystem {
@@ -163,8 +164,7 @@ export class DrillSystem {
 
   /** Waits until every cell and gateway is up in the eyes of the cells. False: not within 15 s. */
   async untilUp(): Promise<boolean> {
-    const until = performance.now() + upMsMax;
-    while (performance.now() < until) {
+    const isUpEverywhere = async (): Promise<boolean> => {
       const up = await Promise.all(
         cellIds.map(
           async (id) =>
@@ -173,10 +173,9 @@ export class DrillSystem {
               .then(isAllUp, () => false),
         ),
       );
-      if (up.every(Boolean)) return true;
-      await delay(100);
-    }
-    return false;
+      return up.every(Boolean);
+    };
+    return await comesTrue(isUpEverywhere, upMsMax, upPollMs);
   }
 }
 

@@ -1,3 +1,4 @@
+import { comesTrue } from "../../kit/world/until.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { Call, type CallKind, type CallReport, type Side } from "./call.ts";
 import type { Target } from "./link.ts";
@@ -14,6 +15,8 @@ const talkMs = 1_000;
 const togetherMax = 50;
 /** What has not come to an end by then, after the last new call, never will: a transaction gives up after 32 s. */
 const overMs = 40_000;
+/** How often it is asked whether all phones are registered. */
+const settlePollMs = 100;
 
 export type LoadOptions = {
   readonly transport: DrillTransport;
@@ -192,10 +195,7 @@ export class Load {
 
   /** Gives phones that have lost their flow the time to be registered again. */
   async settle(withinMs: number): Promise<void> {
-    const until = performance.now() + withinMs;
-    while (this.#phones.some(({ isRegistered }) => !isRegistered) && performance.now() < until) {
-      await new Promise((next) => setTimeout(next, 100));
-    }
+    await comesTrue(() => this.#phones.every(({ isRegistered }) => isRegistered), withinMs, settlePollMs);
   }
 
   report(): LoadReport {

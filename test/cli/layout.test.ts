@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { checkPorts, type Layout } from "../../cli/layout.ts";
-import { freePorts } from "../../cli/drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 
 const open: (() => void)[] = [];
 
@@ -12,7 +12,7 @@ afterEach(() => {
 });
 
 async function layoutOfFreePorts(): Promise<Layout> {
-  const port = await freePorts("127.0.0.1", 4);
+  const port = await freePorts(4);
   const listeners = (["UDP", "TCP", "TLS", "WS"] as const).map((transport, index) => ({
     transport,
     host: "127.0.0.1",

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { startOf } from "../../cli/process-table.ts";
 import type { Reporter } from "../../cli/reporter.ts";
 import { Supervisor, type ProcessSpec } from "../../cli/supervisor.ts";
-import { until } from "../system/until.ts";
+import { until } from "../../kit/world/until.ts";
 
 const supervisors: Supervisor[] = [];
 const helpers: ChildProcess[] = [];

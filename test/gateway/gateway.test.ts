@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer, type ConnectionOptions } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
-import { freePorts } from "../../cli/drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { serializeFlowKey } from "../../sip/flow/flow.ts";
 import { RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
@@ -277,7 +277,7 @@ describe("connections that the gateway makes", () => {
       listener: 0,
       connection: "",
       address: "127.0.0.1",
-      port: await freePorts("127.0.0.1", 1),
+      port: await freePorts(1),
     });
     cell.backhauls.get(0)?.send([sendOf(key, "one"), sendOf(key, "two")]);
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === 2, "undeliverable");

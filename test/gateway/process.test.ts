@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { freePorts } from "../../cli/drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { FakeCell, mapOf, mirror, secret } from "./fake-cell.ts";
 import { Started, listenerOf } from "./harness.ts";
@@ -62,7 +62,7 @@ async function startCell(): Promise<FakeCell> {
 describe("the process", () => {
   test("stopped and continued: it does not blame the cells for answers that it has not read yet", async () => {
     const cell = await startCell();
-    const port = await freePorts("127.0.0.1", 1);
+    const port = await freePorts(1);
     const { child, out } = run(["--config", await fileFor(cell, port)]);
     await out.untilText("\n");
     await cell.until(() => cell.backhauls.size === 1, "the backhaul");
@@ -89,7 +89,7 @@ describe("the process", () => {
 
   test("stopped and continued: no call of a phone that has gone, those of the others, and new requests in datagrams when they are said again", async () => {
     const cell = await startCell();
-    const port = await freePorts("127.0.0.1", 1);
+    const port = await freePorts(1);
     const { child, out } = run(["--config", await fileFor(cell, port)]);
     await out.untilText("\n");
     await cell.until(() => cell.backhauls.size === 1, "the backhaul");
@@ -116,7 +116,7 @@ describe("the process", () => {
   test("says ready when it listens, carries messages, and stops on SIGTERM within a second", async () => {
     const cell = await startCell();
     cell.answer = mirror;
-    const port = await freePorts("127.0.0.1", 1);
+    const port = await freePorts(1);
     const { child, out, exit } = run(["--config", await fileFor(cell, port)]);
     expect(await out.untilText("\n")).toBe("gateway g1 ready\n");
     const phone = await UdpPhone.open();
@@ -130,7 +130,7 @@ describe("the process", () => {
   });
 
   test("--json: one JSON line with what it listens on", async () => {
-    const port = await freePorts("127.0.0.1", 1);
+    const port = await freePorts(1);
     const { child, out } = run(["--config", await fileFor(await startCell(), port), "--json"]);
     expect(JSON.parse(await out.untilText("\n"))).toEqual({
       event: "ready",
@@ -144,7 +144,7 @@ describe("the process", () => {
   });
 
   test("--supervised: ends when its stdin does", async () => {
-    const { child, out, exit } = run(["--config", await fileFor(await startCell(), await freePorts("127.0.0.1", 1)), "--supervised"]);
+    const { child, out, exit } = run(["--config", await fileFor(await startCell(), await freePorts(1)), "--supervised"]);
     await out.untilText("ready");
     child.stdin?.end();
     expect(await exit).toBe(0);
@@ -156,12 +156,7 @@ describe("the process", () => {
       parent.on("close", resolve);
     });
     started.add(() => parent.kill("SIGKILL"));
-    const { out, exit } = run([
-      "--config",
-      await fileFor(await startCell(), await freePorts("127.0.0.1", 1)),
-      "--parent-pid",
-      String(parent.pid),
-    ]);
+    const { out, exit } = run(["--config", await fileFor(await startCell(), await freePorts(1)), "--parent-pid", String(parent.pid)]);
     await out.untilText("ready");
     parent.kill("SIGKILL");
     await gone;
@@ -170,7 +165,7 @@ describe("the process", () => {
 
   test("kill -9 and start again in the middle of a call over UDP: the call goes on", async () => {
     const cell = await startCell();
-    const file = await fileFor(cell, await freePorts("127.0.0.1", 1));
+    const file = await fileFor(cell, await freePorts(1));
     const port = Number(/port = (\d+)/.exec(await readText(file))?.[1]);
     const first = run(["--config", file]);
     await first.out.untilText("ready");
@@ -201,7 +196,7 @@ async function readText(file: string): Promise<string> {
 describe("what it cannot do, it says in one line", () => {
   test.each(["udp", "tcp"])("exit 1: a second instance for the same cluster address (%s)", async (transport) => {
     const cell = await startCell();
-    const port = await freePorts("127.0.0.1", 1);
+    const port = await freePorts(1);
     const file = await fileFor(cell, port, [transport]);
     const first = run(["--config", file]);
     await first.out.untilText("ready");
@@ -249,7 +244,7 @@ describe("what it cannot do, it says in one line", () => {
       taken.bind(0, "127.0.0.1", resolve);
     });
     started.add(() => taken.close());
-    const free = await freePorts("127.0.0.1", 1);
+    const free = await freePorts(1);
     const listeners = [listenerOf("TCP", "127.0.0.1", free), listenerOf("UDP", "127.0.0.1", taken.address().port)];
     const gateway = new Gateway(configOf([new FakeCell("a")], listeners), () => {});
     await expect(gateway.start()).rejects.toThrow(/is in use/);

@@ -9,7 +9,7 @@ describe("the documents", () => {
     "%s names only files that exist",
     (document) => {
       const text = readFileSync(join(root, document), "utf8");
-      const named = [...text.matchAll(/`((?:sip|cluster|actors|schemas|workers|gateway|cli|test|bench|docs|\.ci)\/[\w./-]+)`/g)].map(
+      const named = [...text.matchAll(/`((?:sip|cluster|actors|schemas|workers|gateway|kit|cli|test|bench|docs|\.ci)\/[\w./-]+)`/g)].map(
         (match) => match[1] ?? "",
       );
       expect(named.length).toBeGreaterThan(0);

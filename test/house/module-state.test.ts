@@ -24,7 +24,7 @@ const exceptions: Readonly<Record<string, string>> = {
 
 describe("a module", () => {
   it("keeps no state, but for what is named here", () => {
-    const found = ["sip", "cluster", "actors", "schemas", "workers", "gateway", "cli"].flatMap(sourcesOf).flatMap((file) => {
+    const found = ["sip", "cluster", "actors", "schemas", "workers", "gateway", "kit", "cli"].flatMap(sourcesOf).flatMap((file) => {
       const code = codeOf(file);
       const names = [variable, collection, declared].flatMap((pattern) => [...code.matchAll(pattern)].map((match) => match[1] ?? ""));
       return Array.from(new Set(names), (name) => `${file} ${name}`);

@@ -4,7 +4,7 @@ import { codeOf, sourcesOf } from "./sources.ts";
 /** Where what is offered has to be used by somebody who is no test. */
 const checked = ["sip", "cluster", "actors", "schemas", "workers", "gateway"];
 /** Who counts as a user. */
-const users = [...checked, "cli", "bench"];
+const users = [...checked, "kit", "cli", "bench"];
 
 /** What only tests use, and why it is there all the same. */
 const named: Readonly<Record<string, string>> = {

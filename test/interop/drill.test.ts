@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { startOf } from "../../cli/process-table.ts";
 import { tandem } from "../system/tandem.ts";
-import { until } from "../system/until.ts";
+import { until } from "../../kit/world/until.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const node = resolve(root, "node_modules/.bin/node");

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { type CellId, DrillSystem } from "../../cli/drill/drill-system.ts";
-import { freePorts } from "../../cli/drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { portsNeeded } from "../../cli/drill/plan.ts";
 import type { Reporter } from "../../cli/reporter.ts";
-import { until } from "../system/until.ts";
+import { until } from "../../kit/world/until.ts";
 import { type Sipp, type SippResult, runSipp, startSipp } from "./clients/sipp.ts";
 import { type BrowserHost, type BrowserPhone, startChromium } from "./clients/chromium-jssip.ts";
 import { addressOfRecord } from "./clients/phone.ts";
@@ -34,7 +34,7 @@ afterEach(async () => {
 
 async function startSystem(): Promise<DrillSystem> {
   const directory = mkdtempSync(join(tmpdir(), "tandem-failover-"));
-  const system = new DrillSystem(directory, await freePorts("127.0.0.1", portsNeeded), silent);
+  const system = new DrillSystem(directory, await freePorts(portsNeeded), silent);
   undo.push(async () => {
     await system.stop();
     rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
@@ -65,7 +65,7 @@ async function startCalls(
   const [first, second] = system.targets("udp");
   const [calleeServer, callerServer] = [registeredAt === 0 ? first : second, second];
   if (calleeServer === undefined || callerServer === undefined) throw new Error("two gateways were expected");
-  const localPort = await freePorts("127.0.0.1", 1);
+  const localPort = await freePorts(1);
   const variables = { domain: system.domain };
   const registration = { transport, server: calleeServer, scenario: "register", service: "callee", variables, calls: 1, localPort };
   expect((await runSipp(registration)).exit.code).toBe(0);

@@ -1,5 +1,5 @@
 import { type SippResult, type SippStatistics, runSipp, startSipp } from "./clients/sipp.ts";
-import { freePorts } from "../../cli/drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { type Listener, startSystem } from "./system.ts";
 
 /*
@@ -24,7 +24,7 @@ export interface LoadResult {
 export async function runLoad(server: Listener, domain: string, plan: LoadPlan): Promise<LoadResult> {
   const calls = plan.callsPerSecond * plan.seconds;
   const end = { transport: "UDP", server } as const;
-  const localPort = await freePorts("127.0.0.1", 1);
+  const localPort = await freePorts(1);
   const registered = await runSipp({ ...end, scenario: "register", service: "callee", variables: { domain }, calls: 1, localPort });
   if (registered.exit.code !== 0) throw new Error(`the callee could not register: ${registered.errors}`);
   const callee = await startSipp({ ...end, scenario: "uas", localPort, calls });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Subscribers } from "./call.ts";
 import { runSipp, startSipp } from "./clients/sipp.ts";
-import { freePorts } from "../../cli/drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { type Subscriber, type System, startSystem } from "./system.ts";
 
 const transports = ["UDP", "TCP"] as const;
@@ -43,7 +43,7 @@ describe.each(transports)("SIPp over %s with digest", (transport) => {
 
   test("[RFC3261 16.3, 22.3] calls to a phone that rings, each challenged with 407, along the recorded route", async () => {
     const [caller, callee] = [subscribers.next(), subscribers.next()];
-    const localPort = await freePorts("127.0.0.1", 1);
+    const localPort = await freePorts(1);
     expect(await runSipp({ ...server(), ...credentials(callee), scenario: "register-digest", calls: 1, localPort })).toMatchObject(
       clean(1),
     );
@@ -72,7 +72,7 @@ describe.each(transports)("SIPp over %s with open authentication", (transport) =
   test("REGISTER and 100 calls without a challenge", async () => {
     const server = { transport, server: transport === "UDP" ? system.udp : system.tcp };
     const domain = { domain: system.domain };
-    const localPort = await freePorts("127.0.0.1", 1);
+    const localPort = await freePorts(1);
     expect(await runSipp({ ...server, scenario: "register", service: "callee", variables: domain, calls: 1, localPort })).toMatchObject(
       clean(1),
     );

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Account, PhoneTransport } from "./clients/phone.ts";
-import { freePorts } from "../../cli/drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { Program } from "./program.ts";
 
 const project = join(import.meta.dirname, "..", "..");
@@ -54,7 +54,7 @@ interface Run {
 /** Starts `tandem up` with a state directory and ports of its own, and waits until it says that it is ready: 60 s at most. */
 export async function startSystem(options: { auth: "digest" | "open" }): Promise<System> {
   const state = await mkdtemp(join(tmpdir(), "tandem-interop-"));
-  const port = await freePorts("127.0.0.1", 5);
+  const port = await freePorts(5);
   const listen = [
     "--sip",
     `127.0.0.1:${port}`,

@@ -5,7 +5,7 @@ import { transports, type Transport } from "./clients/stack.ts";
 import { accountOf, subscribe } from "./clients/subscribers.ts";
 import { wayOf } from "./clients/way.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** Two of each transport: a call from UDP to UDP takes two phones as well. */
 const callers = transports.map((transport) => ({ transport, user: `caller-${transport.toLowerCase()}` }));

@@ -8,7 +8,7 @@ import { accountOf, subscribe } from "./clients/subscribers.ts";
 import { transports } from "./clients/stack.ts";
 import { wayOf } from "./clients/way.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** Enough users that either cell serves some of them. */
 const users = Array.from({ length: 8 }, (_, index) => `user${index}`);

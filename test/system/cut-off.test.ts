@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Registrant } from "./clients/registrant.ts";
 import { RiggedSystem } from "./rigged-system.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 let system: RiggedSystem | undefined;
 const softphones: Registrant[] = [];

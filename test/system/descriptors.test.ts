@@ -4,7 +4,7 @@ import { softphonesMaxFor } from "../../cli/descriptors.ts";
 import { startOf } from "../../cli/process-table.ts";
 import { GoodCalls } from "./good-calls.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** Few enough that some hundred softphones are too many. */
 const descriptors = 400;

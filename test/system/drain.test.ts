@@ -10,7 +10,7 @@ import { Registrant } from "./clients/registrant.ts";
 import { accountOf } from "./clients/subscribers.ts";
 import { wayOf } from "./clients/way.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 const running: Tandem[] = [];
 const phones: { close(): void }[] = [];

@@ -9,7 +9,7 @@ import { addedPasswords, copyEarlierState, databasesOf } from "../fixtures/earli
 import { Phone } from "./clients/phone.ts";
 import { wayOf } from "./clients/way.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 const state = mkdtempSync(join(tmpdir(), "tandem-earlier-"));
 const tlsFiles = ["ca.pem", "ca-key.pem", "cert.pem", "key.pem"].map((name) => join(state, "tls", name));

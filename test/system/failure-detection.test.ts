@@ -6,7 +6,7 @@ import { ApiClient } from "../../cli/api-client.ts";
 import type { Change, Status } from "../../schemas/api-answers.ts";
 import { isStatus } from "../../cli/status.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 let system: Tandem;
 /** Processes that a test has frozen. */

@@ -2,7 +2,7 @@ import { afterEach, expect, it } from "vitest";
 import { Random } from "../simulation/random.ts";
 import { Registrant } from "./clients/registrant.ts";
 import { RiggedSystem } from "./rigged-system.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** Fast enough that the disk is written to most of the time. */
 const flushMs = 20;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { Registrant } from "./clients/registrant.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** A disk of a few megabytes, or why there is none to be had: only root may mount one. */
 function smallDisk(): string | Error {

@@ -5,7 +5,7 @@ import { accountOf, subscribe } from "./clients/subscribers.ts";
 import type { Transport } from "./clients/stack.ts";
 import { wayOf } from "./clients/way.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** A gateway holds no call: killed with -9 in the middle of one over UDP and started again by the supervisor, the call goes on. */
 

@@ -6,7 +6,7 @@ import type { Way } from "./clients/stack.ts";
 import { accountOf, subscribe } from "./clients/subscribers.ts";
 import { secureWebSocketWayOf, wayOf } from "./clients/way.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** What is particular to softphones whose WebSockets are at a gateway; that they call and are called is in softphones.test.ts. */
 

@@ -3,7 +3,7 @@ import { GoodCalls } from "./good-calls.ts";
 import { JunkSenders } from "./junk-senders.ts";
 import { residentKilobytes } from "./memory.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** `junk.ts` does the same for 20 s by hand, and prints what it saw. */
 const perSecond = 300;

@@ -1,5 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { messageText } from "../../kit/phone/message-text.ts";
 import { randomId } from "./clients/phone.ts";
 import type { Way } from "./clients/stack.ts";
 
@@ -68,8 +69,7 @@ export async function registerMany(way: Way, count: number, fromPort = 0, expire
 }
 
 function registerOf(user: string, domain: string, port: number, callId: string, expires: number): string {
-  return [
-    `REGISTER sip:${domain} SIP/2.0`,
+  return messageText(`REGISTER sip:${domain} SIP/2.0`, [
     `Via: SIP/2.0/UDP 127.0.0.1:${port};rport;branch=z9hG4bK${callId}`,
     "Max-Forwards: 70",
     `From: <sip:${user}@${domain}>;tag=1`,
@@ -79,8 +79,5 @@ function registerOf(user: string, domain: string, port: number, callId: string, 
     `Contact: <sip:${user}@127.0.0.1:${port}>`,
     `Expires: ${expires}`,
     "User-Agent: many phones",
-    "Content-Length: 0",
-    "",
-    "",
-  ].join("\r\n");
+  ]);
 }

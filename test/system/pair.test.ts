@@ -9,7 +9,7 @@ import { ApiClient } from "../../cli/api-client.ts";
 import { isStatus } from "../../cli/status.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** Two real cells: what one of them is told the other knows, whatever happens to the first. */
 

@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from "vitest";
 import { Registrant } from "./clients/registrant.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 let system: Tandem | undefined;
 

@@ -9,7 +9,7 @@ import { databasesOf } from "../fixtures/earlier-state.ts";
 import { wayOf } from "./clients/way.ts";
 import { registerMany } from "./many-phones.ts";
 import { killEverything, startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 /** `ten-thousand.ts` measures the same by hand. */
 const count = 10_000;

@@ -11,7 +11,7 @@ import { StateDirectory } from "../../cli/state-directory.ts";
 import type { Change, Status } from "../../schemas/api-answers.ts";
 import { isStatus } from "../../cli/status.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { freePorts } from "../../cli/drill/free-ports.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 
 const host = "127.0.0.1";
 const cells = ["a", "b"] as const;
@@ -52,7 +52,7 @@ export class RiggedSystem {
 
   static async start({ flushMs, heartbeat }: RiggedOptions = {}): Promise<RiggedSystem> {
     const directory = mkdtempSync(join(tmpdir(), "tandem-rigged-"));
-    const first = await freePorts("127.0.0.1", 6);
+    const first = await freePorts(6);
     const settings: Settings = {
       domain: undefined,
       auth: "open",

@@ -4,7 +4,7 @@ import { WebSocket } from "ws";
 import { phoneReturnMs } from "../../sip/limits.ts";
 import { frameValidMs, standstillMsMin } from "../../actors/limits.ts";
 import { startTandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 let system: Tandem;
 const softphones: Softphone[] = [];

@@ -8,8 +8,8 @@ import type { Readable } from "node:stream";
 import { isListOf, isTable } from "../../cli/json.ts";
 import { startOf } from "../../cli/process-table.ts";
 import type { Run } from "../../cli/state-directory.ts";
-import { freePorts } from "../../cli/drill/free-ports.ts";
-import { until } from "./until.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
+import { until } from "../../kit/world/until.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const node = join(root, "node_modules", ".bin", "node");
@@ -66,7 +66,7 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
   const state = options.state ?? mkdtempSync(join(tmpdir(), "tandem-system-"));
   const { cells = 2, gateways = 1, host = "127.0.0.1", webSocket = false } = options;
   for (;;) {
-    const firstPort = options.firstPort ?? (await freePorts("127.0.0.1", (webSocket ? 4 : 2) * gateways + cells));
+    const firstPort = options.firstPort ?? (await freePorts((webSocket ? 4 : 2) * gateways + cells));
     const args = ["up", "--json", "--state", state, "--gateways", String(gateways), "--cells", String(cells)];
     args.push("--sip", `${host}:${firstPort}`, "--tls-port", String(firstPort + 1), "--http-port", String(firstPort + 2 * gateways));
     const webSocketPort = firstPort + 2 * gateways + cells;

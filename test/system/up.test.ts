@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { startOf } from "../../cli/process-table.ts";
 import { startTandem, tandem, type Tandem } from "./tandem.ts";
-import { until } from "./until.ts";
+import { until } from "../../kit/world/until.ts";
 
 const running: Tandem[] = [];
 const directories: string[] = [];

@@ -1,6 +1,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { linesOf, messageText, responseText, valueOf } from "../../kit/phone/message-text.ts";
 import { phoneReturnMs } from "../../sip/limits.ts";
 import { Authority } from "../../actors/exchange/authority.ts";
 import { stringOf } from "../../sip/message/octets.ts";
@@ -9,7 +10,6 @@ import { jsonOctets, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { domain, putToSleep, userOf } from "./cell.ts";
 import { GatewayBackhaul, listeners, tcpFlow, udpFlow } from "./gateway-backhaul.ts";
-import { headerOf } from "./softphone.ts";
 
 const stub = env.EXCHANGE.getByName(exchangeName(0));
 const backhauls: GatewayBackhaul[] = [];
@@ -34,10 +34,9 @@ async function closingOf(backhaul: GatewayBackhaul): Promise<{ readonly code: nu
 }
 
 function options(callId: string): string {
-  return (
-    `OPTIONS sip:${domain} SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.7;rport;branch=z9hG4bK${crypto.randomUUID()}\r\nMax-Forwards: 70\r\n` +
-    `From: <sip:x@example.net>;tag=1\r\nTo: <sip:${domain}>\r\nCall-ID: ${callId}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n`
-  );
+  const via = `Via: SIP/2.0/TCP 198.51.100.7;rport;branch=z9hG4bK${crypto.randomUUID()}`;
+  const parties = ["From: <sip:x@example.net>;tag=1", `To: <sip:${domain}>`, `Call-ID: ${callId}`, "CSeq: 1 OPTIONS"];
+  return messageText(`OPTIONS sip:${domain} SIP/2.0`, [via, "Max-Forwards: 70", ...parties]);
 }
 
 afterEach(() => {
@@ -67,7 +66,7 @@ describe("a backhaul", () => {
     const { flow, text } = await backhaul.take();
     expect(flow).toBe(tcpFlow);
     expect(text).toMatch(/^SIP\/2\.0 200 /);
-    expect(headerOf(text, "Call-ID")).toBe("carries");
+    expect(valueOf(text, "Call-ID")).toBe("carries");
     expect(backhaul.frames.length).toBe(before + 1);
     expect(backhaul.frames.at(-1)).toMatchObject({ seq: 2, ack: 2 });
   });
@@ -88,7 +87,7 @@ describe("a backhaul", () => {
     await putToSleep(0);
     backhaul.sendMessage(options("after"));
     const { text } = await backhaul.take();
-    expect(headerOf(text, "Call-ID")).toBe("after");
+    expect(valueOf(text, "Call-ID")).toBe("after");
     // It may have said anew that it serves: one frame more, in the same sequence.
     const sequence = backhaul.frames.map(({ seq }) => seq).filter((seq) => seq > 0);
     expect(sequence.length).toBeGreaterThanOrEqual(3);
@@ -110,8 +109,8 @@ describe("a backhaul", () => {
     const second = await connect("g2");
     first.sendMessage(options("first"));
     second.sendMessage(options("second"));
-    expect(headerOf((await first.take()).text, "Call-ID")).toBe("first");
-    expect(headerOf((await second.take()).text, "Call-ID")).toBe("second");
+    expect(valueOf((await first.take()).text, "Call-ID")).toBe("first");
+    expect(valueOf((await second.take()).text, "Call-ID")).toBe("second");
   });
 });
 
@@ -161,7 +160,7 @@ describe("what a gateway has not acknowledged when its backhaul is lost", () => 
     got.socket.close();
     const again = await other?.take();
     expect(again?.text).toMatch(/^MESSAGE /);
-    other?.sendMessage(answerTo(again?.text ?? ""), again?.flow);
+    other?.sendMessage(responseText("200 OK", linesOf(again?.text ?? ""), "answer"), again?.flow);
     expect((await caller.take()).text).toMatch(/^SIP\/2\.0 200 /);
   });
 
@@ -191,17 +190,12 @@ function request(method: string, from: string, to: string, more: readonly string
   const uri = method === "REGISTER" ? `sip:${domain}` : `sip:${to}@${domain}`;
   const parties = [`From: <sip:${from}@${domain}>;tag=1`, `To: <sip:${to}@${domain}>`, `Call-ID: ${crypto.randomUUID()}`];
   const via = `Via: SIP/2.0/TCP 198.51.100.7;rport;branch=z9hG4bK${crypto.randomUUID()}`;
-  return `${[`${method} ${uri} SIP/2.0`, via, "Max-Forwards: 70", ...parties, `CSeq: 1 ${method}`, ...more, "Content-Length: 0"].join("\r\n")}\r\n\r\n`;
+  return messageText(`${method} ${uri} SIP/2.0`, [via, "Max-Forwards: 70", ...parties, `CSeq: 1 ${method}`, ...more]);
 }
 
 function messagesTo(backhaul: GatewayBackhaul): number {
   const records = backhaul.frames.flatMap((frame) => frame.records);
   return records.filter(({ kind, octets }) => kind === RecordKind.send && stringOf(octets).startsWith("MESSAGE ")).length;
-}
-
-function answerTo(text: string): string {
-  const copied = text.split("\r\n").filter((line) => /^(Via|From|To|Call-ID|CSeq):/i.test(line));
-  return `${["SIP/2.0 200 OK", ...copied, "Content-Length: 0"].join("\r\n")}\r\n\r\n`;
 }
 
 describe("a backhaul whose other side is confused is closed with the reason", () => {
@@ -265,7 +259,7 @@ describe("junk in good frames", () => {
     backhaul.sendMessage(options("good"));
     await vi.waitFor(() => expect(backhaul.acknowledged).toBe(backhaul.sent));
     const answered = backhaul.frames.flatMap(({ records }) => records).map(({ octets }) => new TextDecoder().decode(octets));
-    expect(answered.some((text) => headerOf(text, "Call-ID") === "good")).toBe(true);
+    expect(answered.some((text) => valueOf(text, "Call-ID") === "good")).toBe(true);
   });
 });
 

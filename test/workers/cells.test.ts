@@ -1,12 +1,13 @@
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { valueOf } from "../../kit/phone/message-text.ts";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { frameValidMs } from "../../actors/limits.ts";
 import { clockHeader } from "../../workers/timely-calls.ts";
 import { answerAsPeer, callApi, domain, loopback, map, ourVersion, signature, subscriberOf, userOf } from "./cell.ts";
-import { headerOf, Softphone } from "./softphone.ts";
+import { Softphone } from "./softphone.ts";
 
 type Seen = { readonly url: string; readonly authorization: string; readonly body: Uint8Array };
 
@@ -83,7 +84,7 @@ describe("a line of one cell and an exchange of another", () => {
     const uri = `sip:${callee}@${domain}`;
     const answer = await phone.transact("MESSAGE", uri, [`From: <sip:${caller}@${domain}>;tag=1`, `To: <${uri}>`, "Call-ID: no-secrets"]);
     expect(answer).toMatch(/^SIP\/2\.0 503 /);
-    expect(headerOf(answer, "Retry-After")).not.toBe("");
+    expect(valueOf(answer, "Retry-After")).not.toBe("");
     phone.socket.close();
   });
 

@@ -1,13 +1,14 @@
 import { evictDurableObject, listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { valueOf, valuesOf } from "../../kit/phone/message-text.ts";
 import { messageOctetsMax, phoneReturnMs } from "../../sip/limits.ts";
 import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { exchangeName, lineName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesBurstMax, unreadOctetsMax } from "../../workers/limits.ts";
 import { addSubscriber, callApi, domain, map, userOf } from "./cell.ts";
-import { headerOf, headersOf, Softphone } from "./softphone.ts";
+import { Softphone } from "./softphone.ts";
 
 const alice = userOf("alice");
 const bob = userOf("bob", 2);
@@ -54,8 +55,8 @@ describe("two softphones", () => {
 
     const invite = await callee.take();
     expect(invite).toMatch(new RegExp(`^INVITE ${callee.contact.replaceAll(".", "\\.")} SIP/2.0`));
-    expect(headersOf(invite, "Via")).toHaveLength(2);
-    expect(headerOf(invite, "Via")).toMatch(/^SIP\/2\.0\/WS example\.test/);
+    expect(valuesOf(invite, "Via")).toHaveLength(2);
+    expect(valueOf(invite, "Via")).toMatch(/^SIP\/2\.0\/WS example\.test/);
     expect(invite.endsWith(sdp)).toBe(true);
     callee.respond(invite, "180 Ringing");
     callee.respond(invite, "200 OK", [`Contact: <${callee.contact};ob>`], "");
@@ -63,14 +64,14 @@ describe("two softphones", () => {
     const answer = await answering;
     expect(answer).toMatch(/^SIP\/2\.0 200 /);
     expect(caller.messages.some((message) => message.startsWith("SIP/2.0 180 "))).toBe(true);
-    const target = /<([^>]+)>/.exec(headerOf(answer, "Contact"))?.[1] ?? "";
-    const routes = headersOf(answer, "Record-Route")
+    const target = /<([^>]+)>/.exec(valueOf(answer, "Contact"))?.[1] ?? "";
+    const routes = valuesOf(answer, "Record-Route")
       .toReversed()
       .map((route) => `Route: ${route}`);
     expect(routes.length).toBeGreaterThan(0);
-    const to = `To: ${headerOf(answer, "To")}`;
+    const to = `To: ${valueOf(answer, "To")}`;
     const within = [dialog[0] ?? "", to, dialog[2] ?? "", ...routes];
-    const number = /^(\d+)/.exec(headerOf(answer, "CSeq"))?.[1] ?? "";
+    const number = /^(\d+)/.exec(valueOf(answer, "CSeq"))?.[1] ?? "";
     caller.socket.send(caller.request("ACK", target, [...within, `CSeq: ${number} ACK`]));
     expect(await callee.take()).toMatch(/^ACK /);
 
@@ -394,8 +395,8 @@ describe("a cell that cannot be reached", () => {
     phone.socket.send(phone.request("MESSAGE", uri, [...headers, "Call-ID: nobody"]));
     const refused = await phone.takeFinal();
     expect(refused).toMatch(/^SIP\/2\.0 503 /);
-    expect(headerOf(refused, "Retry-After")).toBe("5");
-    expect(headerOf(refused, "Call-ID")).toBe("nobody");
+    expect(valueOf(refused, "Retry-After")).toBe("5");
+    expect(valueOf(refused, "Call-ID")).toBe("nobody");
   });
 });
 

@@ -1,6 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { messageText, valueOf } from "../../kit/phone/message-text.ts";
 import type { View } from "../../cluster/group/view.ts";
 import { memoryFrom, type Memory } from "../../sip/record/memory.ts";
 import { makeTombstone, type StateRecord } from "../../sip/record/state-record.ts";
@@ -14,7 +15,7 @@ import { authorizationFor } from "../../workers/signature.ts";
 import { addSubscriber, callApi, domain, map, ourVersion, peerIsAway, putToSleep, replicas, signature, userOf } from "./cell.ts";
 import { GatewayBackhaul, tcpFlow } from "./gateway-backhaul.ts";
 import type { PeerReplica } from "./peer-replica.ts";
-import { headerOf, Softphone } from "./softphone.ts";
+import { Softphone } from "./softphone.ts";
 
 const replica = replicas[0] as PeerReplica;
 const alice = userOf("alice");
@@ -247,7 +248,7 @@ describe("a replica that starts again", () => {
     expect(await pairState()).toBe("syncing");
     thaw();
     const answers = [await backhaul.take(), await backhaul.take(), await backhaul.take()];
-    expect(answers.map(({ text }) => headerOf(text, "Call-ID"))).toEqual(["one", "two", "three"]);
+    expect(answers.map(({ text }) => valueOf(text, "Call-ID"))).toEqual(["one", "two", "three"]);
     // It slept through the gateway's hello, and what it said then still holds.
     expect(backhaul.frames.flatMap(({ records }) => records).some(({ kind, key }) => kind === RecordKind.serving && key === "0")).toBe(
       false,
@@ -322,7 +323,7 @@ describe("the view", () => {
     await exchange().setView(view("up", true));
     const refused = await phone.register();
     expect(refused).toMatch(/^SIP\/2\.0 503 /);
-    expect(headerOf(refused, "Retry-After")).not.toBe("");
+    expect(valueOf(refused, "Retry-After")).not.toBe("");
     await exchange().setView(view("up"));
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
   });
@@ -358,8 +359,7 @@ describe("POST /cell/pair/<k>", () => {
 });
 
 function options(callId: string): string {
-  return (
-    `OPTIONS sip:${domain} SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.7;rport;branch=z9hG4bK${crypto.randomUUID()}\r\nMax-Forwards: 70\r\n` +
-    `From: <sip:x@example.net>;tag=1\r\nTo: <sip:${domain}>\r\nCall-ID: ${callId}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n`
-  );
+  const via = `Via: SIP/2.0/TCP 198.51.100.7;rport;branch=z9hG4bK${crypto.randomUUID()}`;
+  const parties = ["From: <sip:x@example.net>;tag=1", `To: <sip:${domain}>`, `Call-ID: ${callId}`, "CSeq: 1 OPTIONS"];
+  return messageText(`OPTIONS sip:${domain} SIP/2.0`, [via, "Max-Forwards: 70", ...parties]);
 }

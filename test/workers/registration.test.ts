@@ -1,12 +1,13 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { valueOf } from "../../kit/phone/message-text.ts";
 import { bindingTombstoneMs } from "../../sip/limits.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
 import { addSubscriber, callApi, domain, map, peerIsAway, peerIsUp, putToSleep, replicas, userOf } from "./cell.ts";
 import { GatewayBackhaul } from "./gateway-backhaul.ts";
-import { headerOf, Softphone } from "./softphone.ts";
+import { Softphone } from "./softphone.ts";
 
 const exchange = env.EXCHANGE.getByName(exchangeName(0));
 const alice = userOf("alice");
@@ -55,7 +56,7 @@ describe("a REGISTER from a softphone", () => {
     const phone = await connect(alice);
     const response = await phone.register();
     expect(response).toMatch(/^SIP\/2\.0 200 /);
-    expect(headerOf(response, "Contact")).toContain(phone.contact);
+    expect(valueOf(response, "Contact")).toContain(phone.contact);
     expect(replicas[0]?.store.bindingsOf(`${alice}@${domain}`)).toHaveLength(1);
     await vi.waitFor(async () => expect((await rows()).filter(({ kind }) => kind === "binding")).toHaveLength(1), 3 * map.flushMs);
     const [registration, ...others] = await registrations(alice);

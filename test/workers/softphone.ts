@@ -1,4 +1,5 @@
 import { vi } from "vitest";
+import { linesOf, messageText, responseText } from "../../kit/phone/message-text.ts";
 import { phoneReturnMs } from "../../sip/limits.ts";
 import { hashOf } from "../../workers/signature.ts";
 import { domain, upgrade } from "./cell.ts";
@@ -81,16 +82,9 @@ export class Softphone {
     const branch = `z9hG4bK${crypto.randomUUID().replaceAll("-", "")}`;
     const has = (name: string): boolean => headers.some((header) => header.startsWith(`${name}:`));
     if (!has("CSeq")) this.#cSeq += 1;
-    const lines = [
-      `${method} ${uri} SIP/2.0`,
-      `Via: SIP/2.0/WS ${this.user}.invalid;branch=${branch}`,
-      "Max-Forwards: 70",
-      ...headers,
-      ...(has("CSeq") ? [] : [`CSeq: ${this.#cSeq} ${method}`]),
-      ...(body === "" ? [] : ["Content-Type: application/sdp"]),
-      `Content-Length: ${body.length}`,
-    ];
-    return `${lines.join("\r\n")}\r\n\r\n${body}`;
+    const via = `Via: SIP/2.0/WS ${this.user}.invalid;branch=${branch}`;
+    const lines = [via, "Max-Forwards: 70", ...headers, ...(has("CSeq") ? [] : [`CSeq: ${this.#cSeq} ${method}`])];
+    return messageText(`${method} ${uri} SIP/2.0`, lines, body);
   }
 
   /** Sends a request, answers a challenge, returns the final response. */
@@ -122,19 +116,13 @@ export class Softphone {
   ackOf(response: string, uri: string, headers: readonly string[]): string {
     const sent = headers.filter((header) => /^(From|Call-ID):/.test(header));
     const cSeq = /^CSeq: (\d+)/m.exec(response)?.[1] ?? "0";
-    const via = headerOf(response, "Via");
-    const to = headerOf(response, "To");
-    return `${[`ACK ${uri} SIP/2.0`, `Via: ${via}`, "Max-Forwards: 70", ...sent, `To: ${to}`, `CSeq: ${cSeq} ACK`].join("\r\n")}\r\nContent-Length: 0\r\n\r\n`;
+    const { vias, to } = linesOf(response);
+    return messageText(`ACK ${uri} SIP/2.0`, [...vias, "Max-Forwards: 70", ...sent, to, `CSeq: ${cSeq} ACK`]);
   }
 
   /** A response to a request that came. */
   respond(request: string, status: string, headers: readonly string[] = [], body = ""): void {
-    const copied = request.split("\r\n").filter((line) => /^(Via|From|Call-ID|CSeq|Record-Route):/i.test(line));
-    const to = headerOf(request, "To");
-    const tagged = /;tag=/.test(to) ? to : `${to};tag=${this.user}`;
-    this.socket.send(
-      `${[`SIP/2.0 ${status}`, ...copied, `To: ${tagged}`, ...headers, `Content-Length: ${body.length}`].join("\r\n")}\r\n\r\n${body}`,
-    );
+    this.socket.send(responseText(status, linesOf(request), this.user, headers, body));
   }
 
   #answer(challenge: string, method: string, uri: string): string {
@@ -145,14 +133,4 @@ export class Softphone {
     const response = hashOf("MD5", `${ha1}:${nonce}:00000001:cnonce:auth:${ha2}`);
     return `Digest username="${this.user}", realm="${value("realm")}", nonce="${nonce}", uri="${uri}", response="${response}", algorithm=MD5, cnonce="cnonce", qop=auth, nc=00000001`;
   }
-}
-
-/** The first value line of a header. */
-export function headerOf(message: string, name: string): string {
-  return new RegExp(`^${name}: *(.*)$`, "im").exec(message)?.[1]?.trim() ?? "";
-}
-
-/** All value lines of a header, in order. */
-export function headersOf(message: string, name: string): string[] {
-  return [...message.matchAll(new RegExp(`^${name}: *(.*)$`, "gim"))].map((match) => (match[1] ?? "").trim());
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type Socket, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "../../../cli/drill/free-ports.ts";
+import { freePorts } from "../../../kit/world/free-ports.ts";
 import { Program } from "../program.ts";
 import { Timeline } from "../timeline.ts";
 import { writeTone } from "../tone.ts";
@@ -23,7 +23,7 @@ interface Message {
 /** Starts baresip without sound hardware: a file is its microphone, a bridge to nowhere its loudspeaker. */
 export async function startBaresip(account: Account): Promise<Phone> {
   const directory = await mkdtemp(join(tmpdir(), "tandem-baresip-"));
-  const controlPort = await freePorts("127.0.0.1", 1);
+  const controlPort = await freePorts(1);
   await writeFile(join(directory, "config"), configuration(account, directory, controlPort));
   await writeTone(join(directory, "tone.wav"), 60);
   await writeFile(join(directory, "accounts"), "");

@@ -1,4 +1,4 @@
-import { freePorts } from "../../../cli/drill/free-ports.ts";
+import { freePorts } from "../../../kit/world/free-ports.ts";
 import { type Account, type Phone, RegistrationRefused } from "./phone.ts";
 import { type Sipp, startSipp } from "./sipp.ts";
 
@@ -10,7 +10,7 @@ export type SippMedia = "rtp" | "webrtc";
  * for the BYE; as a caller it hangs up by itself half a second after the answer. So `answer` and `hangup` have nothing left to do.
  */
 export async function startSippPhone(account: Account, media: SippMedia): Promise<Phone> {
-  return new SippPhone(account, media, await freePorts("127.0.0.1", 1));
+  return new SippPhone(account, media, await freePorts(1));
 }
 
 class SippPhone implements Phone {
@@ -40,7 +40,7 @@ class SippPhone implements Phone {
   async call(uri: string): Promise<void> {
     const user = /^sips?:([^@]+)@/.exec(uri)?.[1];
     if (user === undefined) throw new Error(`SIPp calls users of its own domain only, not ${uri}`);
-    this.#caller = await this.#start(`phone-caller-${this.#media}`, user, await freePorts("127.0.0.1", 1));
+    this.#caller = await this.#start(`phone-caller-${this.#media}`, user, await freePorts(1));
   }
 
   async ringback(): Promise<void> {

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePorts } from "../../../cli/drill/free-ports.ts";
+import { freePorts } from "../../../kit/world/free-ports.ts";
 import { type Exit, Program } from "../program.ts";
 
 const scenarios = join(import.meta.dirname, "..", "scenarios");
@@ -70,7 +70,7 @@ export interface SippResult {
 /** Starts SIPp with a scenario. It listens on 127.0.0.1. */
 export async function startSipp(run: SippRun): Promise<Sipp> {
   const directory = await mkdtemp(join(tmpdir(), "tandem-sipp-"));
-  const port = run.localPort ?? (await freePorts("127.0.0.1", 1));
+  const port = run.localPort ?? (await freePorts(1));
   const statisticsFile = join(directory, "statistics.csv");
   const errorFile = join(directory, "errors.log");
   const program = new Program("sipp", sippArguments(run, port, statisticsFile, errorFile), {

@@ -1,5 +1,5 @@
 import type { Headers, Request, Response } from "sip";
-import { until } from "../until.ts";
+import { until } from "../../../kit/world/until.ts";
 import { randomId, type Phone } from "./phone.ts";
 
 /** Description of a session without media: what it says is not what is tested. */

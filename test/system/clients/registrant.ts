@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { WebSocket } from "ws";
-import { until } from "../until.ts";
+import { messageText } from "../../../kit/phone/message-text.ts";
+import { until } from "../../../kit/world/until.ts";
 
 export type Registered = { readonly status: number; readonly retryAfter: string | undefined };
 
@@ -43,7 +44,6 @@ export class Registrant {
     registration.cSeq += 1;
     const branch = `z9hG4bK${randomUUID()}`;
     const lines = [
-      `REGISTER sip:${this.domain} SIP/2.0`,
       `Via: SIP/2.0/WS ${this.#host};branch=${branch}`,
       "Max-Forwards: 70",
       `From: <sip:${user}@${this.domain}>;tag=${user}`,
@@ -51,11 +51,10 @@ export class Registrant {
       `Call-ID: ${registration.callId}`,
       `CSeq: ${registration.cSeq} REGISTER`,
       ...Array.from({ length: contacts }, (_, index) => `Contact: <sip:${user}.${index}@${this.#host};transport=ws>;expires=600`),
-      "Content-Length: 0",
     ];
     return await new Promise((resolve) => {
       this.#answers.set(branch, resolve);
-      this.socket.send(`${lines.join("\r\n")}\r\n\r\n`);
+      this.socket.send(messageText(`REGISTER sip:${this.domain} SIP/2.0`, lines));
     });
   }
 

@@ -1,7 +1,7 @@
 import { UA, WebSocketInterface } from "jssip";
 import type { RTCSession } from "jssip/lib/RTCSession.js";
 import type { IncomingMessageEvent } from "jssip/lib/UA.js";
-import { until } from "../until.ts";
+import { until } from "../../../kit/world/until.ts";
 import type { Account } from "./phone.ts";
 import type { Way } from "./stack.ts";
 

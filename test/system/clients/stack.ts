@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import sip, { type Connection, type Message, type Request, type Response, type Stack } from "sip";
 import { WebSocket } from "ws";
-import { freePorts } from "../../../cli/drill/free-ports.ts";
+import { freePorts } from "../../../kit/world/free-ports.ts";
 
 export const transports = ["UDP", "TCP", "TLS", "WS"] as const;
 
@@ -58,7 +58,7 @@ async function openPlainStack(way: Way, listener: StackListener): Promise<Endpoi
   const { received, heard } = listener;
   if (way.transport === "WS") return { stack: await openWebSocketStack(way, listener), host: viaHost, port: undefined };
   const host = "127.0.0.1";
-  const port = await freePorts("127.0.0.1", 1);
+  const port = await freePorts(1);
   // Under its address it would take our Route, which has the same, for its own.
   const common = { address: host, publicAddress: viaHost, port, tls_port: port, udp: false, tcp: false, logger: { recv: heard } };
   if (way.transport === "TLS") {

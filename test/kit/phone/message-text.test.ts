@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { linesOf, messageText, responseText, routesOf, uriIn } from "../../bench/phones/message-lines.ts";
+import { linesOf, messageText, responseText, routesOf, uriIn, valueOf, valuesOf } from "../../../kit/phone/message-text.ts";
 
 const invite = messageText("INVITE sip:bob@example.test SIP/2.0", [
   "Via: SIP/2.0/TLS proxy;branch=z9hG4bK1",
@@ -13,7 +13,7 @@ const invite = messageText("INVITE sip:bob@example.test SIP/2.0", [
   "Contact: <sip:alice@phone;transport=tls>",
 ]);
 
-describe("the bench's own phones", () => {
+describe("the texts of phones", () => {
   it("answer with what RFC 3261 8.2.6.2 has them copy, and a tag of their own", () => {
     const response = responseText("180 Ringing", linesOf(invite), "b");
     expect(response.split("\r\n", 9)).toEqual([
@@ -38,5 +38,17 @@ describe("the bench's own phones", () => {
     const bye = linesOf(invite.replace("To: <sip:bob@example.test>", "To: <sip:bob@example.test>;tag=old"));
     expect(responseText("200 OK", bye, "new")).toContain("To: <sip:bob@example.test>;tag=old\r\n");
     expect(uriIn(bye.contact)).toBe("sip:alice@phone;transport=tls");
+  });
+
+  it("say how long their bodies are, and of which type", () => {
+    const [head, body] = messageText("INVITE sip:bob@example.test SIP/2.0", ["Call-ID: x2"], "v=0\r\n").split("\r\n\r\n");
+    expect(head?.split("\r\n").slice(1)).toEqual(["Call-ID: x2", "Content-Type: application/sdp", "Content-Length: 5"]);
+    expect(body).toBe("v=0\r\n");
+  });
+
+  it("are read by the names of headers, whatever their case", () => {
+    expect(valueOf(invite, "call-id")).toBe("x1");
+    expect(valuesOf(invite, "Record-Route")).toEqual(["<sip:one;lr>, <sip:two;lr>", "<sip:three;lr>"]);
+    expect(valueOf(invite, "Route")).toBe("");
   });
 });

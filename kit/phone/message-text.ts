@@ -1,4 +1,4 @@
-/** The lines of a SIP message that a phone of the bench copies or looks at, as whole lines without their ends. */
+/** The lines of a SIP message that a phone copies or looks at, as whole lines without their ends. */
 export type MessageLines = {
   readonly startLine: string;
   readonly vias: readonly string[];
@@ -11,8 +11,8 @@ export type MessageLines = {
 };
 
 /**
- * Takes a message apart as far as the bench's own phones need it: header names in full, nothing folded, which is how these phones write and
- * how proxies leave it. Not Tandem's parser: what is measured must not measure itself.
+ * Takes a message apart as far as phones need it that are cheap or write by hand. Header names stand in full and nothing is folded: these phones
+ * write so, and proxies leave it so. This is not Tandem's parser, because what is measured or tested must not do it itself.
  */
 export function linesOf(text: string): MessageLines {
   const vias: string[] = [];
@@ -49,6 +49,16 @@ export function linesOf(text: string): MessageLines {
     }
   }
   return { startLine, vias, recordRoutes, from, to, callId, cSeq, contact };
+}
+
+/** The first value line of a header; empty when there is none. */
+export function valueOf(text: string, name: string): string {
+  return valuesOf(text, name)[0] ?? "";
+}
+
+/** All value lines of a header, in order. A list of several values in one line is not taken apart. */
+export function valuesOf(text: string, name: string): string[] {
+  return [...text.matchAll(new RegExp(`^${name}: *(.*?)\\r?$`, "gim"))].map((match) => (match[1] ?? "").trim());
 }
 
 /** The URI between angle brackets. */
