@@ -91,7 +91,7 @@ export const orphanCancelMs: number = 64 * t1Ms;
 export const takeoverEvidenceMs = 10_000;
 /** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */
 export const lostCallsMs = 2_000;
-/** A dialog that comes from the pair so long after it was made: one of the two stood still, and what it has in hand may have been answered meanwhile. */
+/** A dialog that comes from the peer so long after it was made: one of the two stood still, and what it has in hand may have been answered meanwhile. */
 export const lateRecordMs = 1_000;
 /** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
 export const phoneLostMs = 30_000;
@@ -135,14 +135,14 @@ export const frameValidMs = 1_500;
 /** Records that wait for a line of another cell, while a frame to it is under way. Over: undeliverable. */
 export const lineQueueRecordsMax = 10_000;
 /**
- * Inputs (frames of accesses, mostly) that wait while a replica catches up or asks its pair what it has missed: some hundred
+ * Inputs (frames of accesses, mostly) that wait while a replica catches up or asks its peer what it has missed: some hundred
  * milliseconds of a busy exchange. Over: the backhaul is closed, and the gateway goes to the other replica.
  */
 export const inputsWaitingMax = 2_000;
 
 /** A record on the disk, with what the database adds: a binding has some 500 octets, 1300 with a long Contact, and is written to the log and the table. */
 export const recordOctetsUsual = 2_048;
-/** Commits that wait for the disk, as long as there is no pair to wait for, share a write: 50 a second at most. */
+/** Commits that wait for the disk, as long as there is no peer to wait for, share a write: 50 a second at most. */
 export const diskGroupMs = 20;
 
 /** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */

@@ -16,7 +16,7 @@ const answerMs = 10;
 const plan = { phones: 1_000_000, callsPerSecond: 10_000, gateways: 8, callSeconds: 180, registersPerHour: 2 };
 /** docs/performance.md, memory of registrations and dialogs; an object with nothing in it is what a cell has at its start, generously. */
 const memory = { registrationKib: 1.5, dialogKib: 4, objectMib: 10 };
-/** What a cell sends to its pair for a call that shares no batch: INVITE, 200, ACK, BYE. */
+/** What a cell sends to its peer for a call that shares no batch: INVITE, 200, ACK, BYE. */
 const batchesPerCall = 4;
 
 const rows = process.argv.slice(2).flatMap((file) => (JSON.parse(readFileSync(file, "utf8")) as { readonly rows: readonly Row[] }).rows);

@@ -21,7 +21,7 @@ const notADatabase = 26;
 
 /**
  * Looks at every database of a cell before workerd does: one that it cannot read has it end, or fail with all that is for one object. Those are
- * renamed, never deleted; their objects start empty, and are filled by their pairs. Databases that others use are left alone.
+ * renamed, never deleted; their objects start empty, and are filled by their peers. Databases that others use are left alone.
  */
 export function setBrokenAside(storage: string, objects: readonly NamedObject[], now: Date): Broken[] {
   const names = new Map(objects.map(({ name, uniqueKey }) => [objectIdOf(uniqueKey, name), name]));

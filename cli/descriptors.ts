@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 const perSoftphone = 2;
 /** What a cell has beside its exchanges: its own files, core group, lines, other cells' requests, and control links of some dozen gateways. */
 const reservedForCell = 192;
-/** An exchange's database has three, its pair's link two, and the backhaul of each gateway two: five gateways. */
+/** An exchange's database has three, its peer's link two, and the backhaul of each gateway two: five gateways. */
 const reservedPerExchange = 15;
 /**
  * Of all there are, for connections that have been accepted and not answered yet, the refused ones too, and for those that have closed and are

@@ -25,7 +25,7 @@ import { cellConfigText, objectsOf, readWorkerSettings } from "./workerd-config.
 /** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
 const connectMsMax = 10_000;
 const pollMs = 25;
-/** 100 000 records come within a few seconds; a pair that is not there is not waited for any longer. */
+/** 100 000 records come within a few seconds; a peer that is not there is not waited for any longer. */
 const refillMsMax = 10_000;
 
 export type LocalSystemOptions = {
@@ -55,7 +55,7 @@ export class LocalSystem {
   #started = false;
   /** Cells by objects whose databases could not be read since the start. */
   readonly #brokenIn = new Map<string, Set<string>>();
-  /** By cell: exchanges that are to be filled by their pairs. */
+  /** By cell: exchanges that are to be filled by their peers. */
   readonly #refilling = new Map<string, Set<number>>();
 
   constructor(options: LocalSystemOptions) {
@@ -236,7 +236,7 @@ export class LocalSystem {
     await Promise.all(specs.map((spec) => this.#supervisor.start(spec)));
   }
 
-  /** Nobody is to be refused for what is on its way: an exchange whose database was set aside has what its pair knows, before gateways come. */
+  /** Nobody is to be refused for what is on its way: an exchange whose database was set aside has what its peer knows, before gateways come. */
   async #untilRefilled(secret: string): Promise<void> {
     const until = performance.now() + refillMsMax;
     for (const [cell, exchanges] of this.#refilling) {
@@ -302,7 +302,7 @@ export class LocalSystem {
   }
 }
 
-/** The exchanges of a cell whose pairs have what they have, and the other way round. */
+/** The exchanges of a cell whose peers have what they have, and the other way round. */
 function togetherIn(summary: unknown): number[] {
   const exchanges = isTable(summary) ? summary["exchanges"] : undefined;
   if (!isListOf(exchanges, isTable)) return [];

@@ -39,35 +39,35 @@ export const busyMachineFactor = 3;
 /** What an access keeps for one backhaul, unsent and unacknowledged together; over: the newest request is refused with 503. */
 export const backhaulQueueOctetsMax = 8 * 1024 * 1024;
 
-/** A batch to the pair leaves with this many characters of records: a full table goes in chunks that take the other side some milliseconds each. */
-export const pairBatchOctets = 256 * 1024;
+/** A batch to the peer leaves with this many characters of records: a full table goes in chunks that take the other side some milliseconds each. */
+export const peerBatchOctets = 256 * 1024;
 /** The largest batch that is read: one with a last record of the largest size. */
-export const pairBatchOctetsMax = 8 * 1024 * 1024;
+export const peerBatchOctetsMax = 8 * 1024 * 1024;
 /**
- * A batch costs as much as three calls, whatever is in it: changes that nobody waits for go to the pair after this at the latest. Nothing is
+ * A batch costs as much as three calls, whatever is in it: changes that nobody waits for go to the peer after this at the latest. Nothing is
  * lost by waiting: the frames that made them are not acknowledged before.
  */
-export const pairDelayMs = 50;
-/** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link pairDelayMs}. */
-export const pairBurstMax = 4;
+export const peerDelayMs = 50;
+/** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link peerDelayMs}. */
+export const peerBurstMax = 4;
 /**
- * An answer of the pair that takes longer than this comes from far away: what somebody waits for leaves beside the batch that is under way. So a commit
- * costs one way there and back, and not up to two. Answers of a pair nearby take a few milliseconds, and one batch after the other groups best.
+ * An answer of the peer that takes longer than this comes from far away: what somebody waits for leaves beside the batch that is under way. So a commit
+ * costs one way there and back, and not up to two. Answers of a peer nearby take a few milliseconds, and one batch after the other groups best.
  */
-export const pairOverlapMs = 25;
-/** A timer that rings so late rings on a machine that is held up: its pair's answer may be there, unread. Idle machines are late by a few milliseconds. */
-export const pairLateMs = 20;
-/** Batches under way at once: one each {@link pairDelayMs} for as long as an answer may take before the pair counts as lagging, twice that to be safe. */
-export const pairFlightsMax = 8;
-/** How long a replica that has started waits for its pair to say anything, and how long for all of its records. It serves alone then. */
-export const pairSyncMs = 2_000;
-export const pairSyncMsMax = 10_000;
+export const peerOverlapMs = 25;
+/** A timer that rings so late rings on a machine that is held up: its peer's answer may be there, unread. Idle machines are late by a few milliseconds. */
+export const peerLateMs = 20;
+/** Batches under way at once: one each {@link peerDelayMs} for as long as an answer may take before the peer counts as lagging, twice that to be safe. */
+export const peerFlightsMax = 8;
+/** How long a replica that has started waits for its peer to say anything, and how long for all of its records. It serves alone then. */
+export const peerSyncMs = 2_000;
+export const peerSyncMsMax = 10_000;
 /** A cell that has started joins for no longer than its exchanges may take for it, and one of them may have died over it. */
-export const joiningMsMax = pairSyncMsMax + pairSyncMs;
-/** A pair that does not answer is tried again after this, then after twice as long, up to the maximum. */
-export const pairRetryMs = 50;
-export const pairRetryMsMax = 1_000;
-/** With nothing new to tell, a pair that is away is not tried for longer: an idle exchange sleeps, and the one that comes back speaks first. */
-export const pairQuietMs = 60_000;
-/** Starts of the pair that are over and that are remembered: what one of them sent and arrives late counts no more. */
-export const pairBootsRememberedMax = 8;
+export const joiningMsMax = peerSyncMsMax + peerSyncMs;
+/** A peer that does not answer is tried again after this, then after twice as long, up to the maximum. */
+export const peerRetryMs = 50;
+export const peerRetryMsMax = 1_000;
+/** With nothing new to tell, a peer that is away is not tried for longer: an idle exchange sleeps, and the one that comes back speaks first. */
+export const peerQuietMs = 60_000;
+/** Starts of the peer that are over and that are remembered: what one of them sent and arrives late counts no more. */
+export const peerBootsRememberedMax = 8;

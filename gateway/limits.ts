@@ -43,7 +43,7 @@ export const connectingOctetsMax = 256 * 1024;
 export const unwrittenOctetsMax = 1024 * 1024;
 /** After a last answer, for the peer to take it. */
 export const lingerMs = 1_000;
-/** A stream that cannot be followed any further ends when the requests before have been answered, or after this: two T1 and a way to a pair. */
+/** A stream that cannot be followed any further ends when the requests before have been answered, or after this: two T1 and the way from an exchange to its peer. */
 export const lastAnswersMs = 2_000;
 /** For softphones to answer the close of their WebSockets when the gateway stops: it has half a second in all. */
 export const goodbyeMs = 250;

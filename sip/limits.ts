@@ -139,7 +139,7 @@ export const retryAfterSeconds = 5;
  */
 export const bindingTombstoneMs = 2 * expiresSecondsMax * 1000;
 /**
- * How long the end of an INVITE or a dialog is remembered at least (longer while the pair has not heard of it): the transaction lifetime of
+ * How long the end of an INVITE or a dialog is remembered at least (longer while the peer has not heard of it): the transaction lifetime of
  * 64*T1 and a quarter, so that no retransmission brings a call back. Not longer: at 750 calls/s this is 60 000 tombstones, a third of what an exchange holds.
  */
 export const callTombstoneMs = 1.25 * 64 * t1Ms;
@@ -247,7 +247,7 @@ export const copyDelayMs: number = 1.2 * t1Ms;
 export const silentSearchMs: number = 64 * t1Ms - phoneSilentMs;
 /** Records whose text is kept for the disk: more wait for it only when it is full, and 10 000 texts are some 5 MB. */
 export const keptTextsMax = 10_000;
-/** Ends that the pair knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
+/** Ends that the peer knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
 export const recentEndMs = 10_000;
 
 /**

@@ -8,7 +8,7 @@ import { authorizationFor, signedPathOf } from "./signature.ts";
 
 /**
  * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one. The only
- * outgoing WebSocket is that of a busy pair (exchange/pair-socket.ts): an open one keeps its object awake.
+ * outgoing WebSocket is that of a busy pair (exchange/peer-socket.ts): an open one keeps its object awake.
  */
 
 /** The cell of the other replica of an exchange; undefined: `cell` has no replica of it, or the only one. */

@@ -15,7 +15,7 @@ export const exchangeOfPath = createMiddleware<OfExchange>(async (context, next)
 });
 
 /** Behind {@link exchangeOfPath}: 403 for whoever is not the other replica of that exchange. */
-export const fromItsPair = createMiddleware<OfExchange>(async (context, next) => {
+export const fromItsPeer = createMiddleware<OfExchange>(async (context, next) => {
   const exchange = Number(context.req.param("exchange"));
   const { who } = context.var;
   if (who !== otherReplicaOf(clusterMapOf(context.env), exchange, context.env.CELL))

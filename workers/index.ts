@@ -6,7 +6,7 @@ import { heartbeatApi } from "./api/heartbeat.ts";
 import { settingsApi } from "./api/settings.ts";
 import { diskFullStatus, diskFullText } from "./disk-room.ts";
 import { clusterMapOf, coreGroupName, lineName, type Environment } from "./environment.ts";
-import { exchangeOfPath, fromItsPair, type OfExchange } from "./exchange-of-path.ts";
+import { exchangeOfPath, fromItsPeer, type OfExchange } from "./exchange-of-path.ts";
 import { ofThisVersion, saysVersion, upgraded } from "./of-this-version.ts";
 import { signed } from "./signed.ts";
 import { isWayLost } from "./way-lost.ts";
@@ -64,14 +64,14 @@ gateways.get(
   },
 );
 
-/** From the other replica of an exchange, for batches of records (exchange/pair-socket.ts). */
-const pairs = new Hono<OfExchange>();
+/** From the peer of an exchange, for batches of records (exchange/peer-socket.ts). The path says `pair`, as earlier releases know it. */
+const peers = new Hono<OfExchange>();
 
-pairs.get(
+peers.get(
   "/pair/:exchange{\\d{1,4}}",
   signed((param) => `pair ${param("exchange") ?? ""}`, 0),
   exchangeOfPath,
-  fromItsPair,
+  fromItsPeer,
   async (context) => {
     if (!isUpgrade(context.req.raw)) return context.json({ error: "batches in requests go to /cell/pair" }, 426, { upgrade: "websocket" });
     return upgraded(await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who)));
@@ -79,7 +79,7 @@ pairs.get(
 );
 
 app.route("/", gateways);
-app.route("/", pairs);
+app.route("/", peers);
 app.route("/cell", heartbeatApi);
 app.route("/cell", cellApi);
 app.route("/api/settings", settingsApi);

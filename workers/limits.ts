@@ -20,20 +20,20 @@ export const apiBodyOctetsMax = 8 * 1024 * 1024;
 export const cellAnswerMsMax = 2_000;
 
 /**
- * Batches to the pair in one second from which on a WebSocket carries them: opening one costs as much as two requests. It keeps both replicas awake, so
+ * Batches to the peer in one second from which on a WebSocket carries them: opening one costs as much as two requests. It keeps both replicas awake, so
  * it ends when there has been no batch for a while; calls in progress keep them awake for longer.
  */
-export const pairSocketBatches = 5;
-export const pairSocketIdleMs = 2_000;
-/** A pair that does not open one within this is spoken to by requests, and asked for one again after that. */
-export const pairSocketOpenMsMax = 2_000;
-export const pairSocketRetryMs = 5_000;
+export const peerSocketBatches = 5;
+export const peerSocketIdleMs = 2_000;
+/** A peer that does not open one within this is spoken to by requests, and asked for one again after that. */
+export const peerSocketOpenMsMax = 2_000;
+export const peerSocketRetryMs = 5_000;
 
-/** A replica that has been without its pair for so long says so. Less is a moment of a busy machine, or of a cell that is started again. */
+/** A replica that has been without its peer for so long says so. Less is a moment of a busy machine, or of a cell that is started again. */
 export const pairLastingMs = 5_000;
 /** Two gateways of one name take turns within seconds: that is said this often. */
 export const nameTakenSaidMs = 60_000;
-/** Exchanges that lose their pairs, or find them again, within this are said in one line. */
+/** Exchanges that lose their peers, or find them again, within this are said in one line. */
 export const loneSaidMs = 1_500;
 
 /** Room that is asked for beyond what is to be written: the database's log writes whole pages, those of its index too. */
@@ -131,5 +131,5 @@ export const refusalsSaidMs = 60_000;
 export const otherVersionsSaidMax = 16;
 export const otherVersionsSaidMs = 3_600_000;
 
-/** Parts of a replica's digest. At 100 changes a second one change is on its way to the pair at a time, so that nearly all parts are the same in both. */
+/** Parts of a replica's digest. At 100 changes a second one change is on its way to the peer at a time, so that nearly all parts are the same in both. */
 export const digestParts = 64;

@@ -150,7 +150,7 @@ export class CoreGroupActor {
     return this.#group.view();
   }
 
-  /** An exchange of this cell knows what its pair knows, or serves without. */
+  /** An exchange of this cell knows what its peer knows, or serves without. */
   caughtUp(exchange: number): void {
     this.#event((now) => this.#group.caughtUp(exchange, now));
   }

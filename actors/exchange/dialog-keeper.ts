@@ -209,7 +209,7 @@ export class DialogKeeper {
     const dialog = key === undefined ? undefined : this.#store.dialog(key);
     if (key === undefined) return;
     if (dialog === undefined) {
-      // The pair may have made it while the two were cut off from each other: a call that is over stays over.
+      // The peer may have made it while the two were cut off from each other: a call that is over stays over.
       if (request.method === "BYE" && onBye(status)) this.#endUnknown(key, now);
       return;
     }

@@ -44,7 +44,7 @@ export type DialogWaysOptions = {
   readonly dialogs: DialogKeeper;
   readonly memory: () => Memory;
   /** Until when everything is known that the other replica has made: `Infinity` while the two are together. */
-  readonly pairKnownUntil: () => number;
+  readonly peerKnownUntil: () => number;
   /** The INVITE in progress that made an early dialog. */
   readonly inviteOf: (callId: string, callerTag: string) => ResponseContext | undefined;
   /** Whether the other replica may have such an INVITE in progress. */
@@ -162,7 +162,7 @@ export class DialogWays {
 
   /** Without a record. */
   #mayPass({ message, direction }: Preprocessed, madeAt: number, cell: string, now: number): boolean {
-    const { dialogs, memory, pairKnownUntil, mayBeElsewhere } = this.#options;
+    const { dialogs, memory, peerKnownUntil, mayBeElsewhere } = this.#options;
     const { method, callId } = message;
     const key = dialogKeyOf(message);
     // What is repeated, and the BYEs of two who hang up at once.
@@ -170,7 +170,7 @@ export class DialogWays {
     if (method === "NOTIFY" && direction === "toCaller" && dialogs.subscriptions.isAwaited(callId, message.toTag ?? "", now)) return true;
     if (mayBeElsewhere(callId)) return true;
     if (now - madeAt > dialogLifetimeMs) return false;
-    return mayBeUnknown(memory(), madeAt) || (cell !== this.#options.cell && madeAt > pairKnownUntil() - recentEndMs);
+    return mayBeUnknown(memory(), madeAt) || (cell !== this.#options.cell && madeAt > peerKnownUntil() - recentEndMs);
   }
 }
 

@@ -8,7 +8,7 @@ export type Effect =
       readonly access: string;
       readonly record: FrameRecord;
       /**
-       * Leaves only when the pair holds everything up to this sequence number of the store, or the disk does (design: commit before
+       * Leaves only when the peer holds everything up to this sequence number of the store, or the disk does (design: commit before
        * forward). Undefined: at once.
        */
       readonly commit: number | undefined;

@@ -9,7 +9,7 @@ import type { Effect } from "./effects.ts";
 import type { Exchange } from "./exchange.ts";
 import { LineCouriers } from "./line-couriers.ts";
 import { Outbox } from "./outbox.ts";
-import type { Pair } from "./pair.ts";
+import type { Replication } from "./replication.ts";
 import type { ExchangePorts } from "./ports.ts";
 import { Release, Wait } from "./release.ts";
 
@@ -45,7 +45,7 @@ export class EventRunner {
   readonly #ports: ExchangePorts;
   readonly lines: LineCouriers;
   readonly release: Release;
-  #pair: Pair | undefined;
+  #replication: Replication | undefined;
   /** For transactions. */
   readonly #timer: Timer;
   /** What it is set to, ms. */
@@ -75,22 +75,22 @@ export class EventRunner {
   }
 
   /** Called once, before the first event. Undefined: there is no other replica. */
-  start(pair: Pair | undefined, now: number): void {
-    this.#pair = pair;
+  start(replication: Replication | undefined, now: number): void {
+    this.#replication = replication;
     this.#sweep(now);
     this.arm(now);
   }
 
   /** One event on the core, and what it wants done: now, or when this replica may serve. */
   event(run: (now: number) => void, now: number, aftermath: Aftermath = nothingMore): void {
-    if (this.#pair === undefined || this.#pair.admits(now)) this.#happen(run, now, aftermath);
-    else if (!this.#pair.keep((at) => this.#happen(run, at, aftermath), aftermath.refused !== undefined)) aftermath.refused?.();
+    if (this.#replication === undefined || this.#replication.admits(now)) this.#happen(run, now, aftermath);
+    else if (!this.#replication.keep((at) => this.#happen(run, at, aftermath), aftermath.refused !== undefined)) aftermath.refused?.();
   }
 
   /** Runs what only reads, when this replica may serve. It must not be refused unless `refused` is there. */
   whenServing(run: (now: number) => void, now: number, refused?: () => void): void {
-    if (this.#pair === undefined || this.#pair.admits(now)) run(now);
-    else if (!this.#pair.keep(run, refused !== undefined)) refused?.();
+    if (this.#replication === undefined || this.#replication.admits(now)) run(now);
+    else if (!this.#replication.keep(run, refused !== undefined)) refused?.();
   }
 
   /** A broken invariant must not take the other calls of this exchange along: it is said, and the next event served. */
@@ -141,16 +141,16 @@ export class EventRunner {
     );
   }
 
-  /** Everything up to this sequence number survives the end of this process: true, or `done` is called. See {@link Pair.commit}. */
+  /** Everything up to this sequence number survives the end of this process: true, or `done` is called. See {@link Replication.commit}. */
   commit(sequence: number, now: number, done: (now: number) => void): boolean {
-    return this.#pair === undefined ? this.#writer.flushTogether(now, done) : this.#pair.commit(sequence, now, done);
+    return this.#replication === undefined ? this.#writer.flushTogether(now, done) : this.#replication.commit(sequence, now, done);
   }
 
   /** What came of an event is on its way to the peer; `committed` is called when it is there. */
   follow(now: number, committed: ((now: number) => void) | undefined): void {
-    if (this.#pair === undefined) committed?.(now);
-    else if (committed === undefined) this.#pair.look(now);
-    else this.#pair.follow(now, committed);
+    if (this.#replication === undefined) committed?.(now);
+    else if (committed === undefined) this.#replication.look(now);
+    else this.#replication.follow(now, committed);
   }
 
   /** Transactions in progress keep the object awake; records that will expire one day only have it wake for a moment. */

@@ -2,7 +2,7 @@ import { stillWanted } from "../../cluster/backhaul/backlog.ts";
 import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { isReachable, type View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { refusedCause, type PairState } from "../../cluster/replication/pair-link.ts";
+import { refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
 import { isLate } from "../../cluster/time/far-clock.ts";
 import { cellOfLine, lineOf, type Listener } from "../../sip/flow/flow.ts";
 import { joinMemories, memoryOnStart, type Memory } from "../../sip/record/memory.ts";
@@ -13,7 +13,7 @@ import { EventRunner } from "./event-runner.ts";
 import { Exchange, type ExchangeTools } from "./exchange.ts";
 import { framesOf } from "./frames-of.ts";
 import { OperatorChanges } from "./operator-changes.ts";
-import { Pair } from "./pair.ts";
+import { Replication } from "./replication.ts";
 import type { BackhaulSocket, BackhaulState, ExchangePorts } from "./ports.ts";
 
 export type ExchangeActorOptions = {
@@ -61,7 +61,7 @@ export class ExchangeActor {
   readonly #writer: DiskWriter;
   readonly #backhauls: Backhauls;
   readonly #events: EventRunner;
-  readonly #pair: Pair | undefined;
+  readonly #replication: Replication | undefined;
   /** Gateways whose process has ended, by the last view. */
   readonly #gone = new Set<string>();
   /** By the last view. */
@@ -81,34 +81,34 @@ export class ExchangeActor {
     this.#writer = new DiskWriter({ disk, room, timer, store, flushMs: map.flushMs, changed: () => this.#fence() });
     this.#backhauls = new Backhauls(ports.boots);
     this.#events = new EventRunner({ exchange: this.exchange, writer: this.#writer, backhauls: this.#backhauls, ports });
-    this.#pair = peer === undefined ? undefined : this.#pairWith(peer, now);
+    this.#replication = peer === undefined ? undefined : this.#replicationWith(peer, now);
     this.changes = new OperatorChanges({
       exchange: this.exchange,
       writer: this.#writer,
       events: this.#events,
-      isPaired: this.#pair !== undefined,
+      isPaired: this.#replication !== undefined,
     });
     for (const { id } of map.cells) {
       const listeners = options.lineListeners(id);
       for (let line = 0; line < map.lineCount; line += 1) this.exchange.connectAccess(lineOf(id, line), listeners);
     }
     // There is no peer to wait for: a removed record needs no row once the disk knows.
-    if (this.#pair === undefined) store.acknowledge(Number.POSITIVE_INFINITY);
+    if (this.#replication === undefined) store.acknowledge(Number.POSITIVE_INFINITY);
   }
 
   /** What this replica is to its peer; `alone`: there is none. */
   get pairState(): PairState | "alone" {
-    return this.#pair?.state ?? "alone";
+    return this.#replication?.state ?? "alone";
   }
 
   get isServing(): boolean {
-    return this.#pair?.isServing ?? true;
+    return this.#replication?.isServing ?? true;
   }
 
   /** Begins. */
   start(now: number): void {
-    this.#events.start(this.#pair, now);
-    this.#pair?.start(now);
+    this.#events.start(this.#replication, now);
+    this.#replication?.start(now);
     this.#isCatchingUp = !this.isServing;
     this.#ports.coreGroup.askForView(this.#isCatchingUp);
   }
@@ -180,7 +180,7 @@ export class ExchangeActor {
 
   /** A batch of the peer's; its answer. Undefined: that was no such batch, or there is no peer. */
   takePeerBatch(batch: string, now: number): string | undefined {
-    const answer = this.#pair?.take(batch, now);
+    const answer = this.#replication?.take(batch, now);
     // Never waits for a commit of this side: the other side's may be waiting for this answer.
     this.#events.carryOut(now);
     return answer;
@@ -188,12 +188,12 @@ export class ExchangeActor {
 
   /** The peer has answered a batch. */
   peerAnswered(id: number, answer: string, now: number): void {
-    this.#pair?.answered(id, answer, now);
+    this.#replication?.answered(id, answer, now);
   }
 
   /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow or unwell. */
   peerFailed(id: number, isRefused: boolean, cause: string, now: number): void {
-    this.#pair?.failed(id, isRefused, cause, now);
+    this.#replication?.failed(id, isRefused, cause, now);
   }
 
   /** What this cell sees has changed. */
@@ -203,7 +203,7 @@ export class ExchangeActor {
     this.exchange.setCells(new Set(reachable), now);
     this.#isFenced = view.isFenced;
     this.#fence();
-    if (peer !== undefined) this.#pair?.see(reachable.includes(peer), view.heartbeat, now);
+    if (peer !== undefined) this.#replication?.see(reachable.includes(peer), view.heartbeat, now);
     this.#events.carryOut(now);
     for (const { id, isGone } of view.gateways) this.#setGone(id, isGone, now);
   }
@@ -239,9 +239,9 @@ export class ExchangeActor {
     this.#ports.disk.setMemory(memory);
   }
 
-  #pairWith(peer: string, now: number): Pair {
+  #replicationWith(peer: string, now: number): Replication {
     const { cell, exchange, boot, map } = this.#options;
-    return new Pair(
+    return new Replication(
       {
         cell,
         peer,
@@ -252,10 +252,10 @@ export class ExchangeActor {
         ports: this.#ports,
         writer: this.#writer,
         release: this.#events.release,
-        apply: (record, at) => this.#events.guard(() => this.exchange.applyFromPair(record, at)),
+        apply: (record, at) => this.#events.guard(() => this.exchange.applyFromPeer(record, at)),
         memory: () => this.exchange.memory,
-        remember: (pair) => this.#remember(joinMemories(this.exchange.memory, pair)),
-        known: (until) => this.exchange.setPairKnown(until),
+        remember: (ofPeer) => this.#remember(joinMemories(this.exchange.memory, ofPeer)),
+        known: (until) => this.exchange.setPeerKnown(until),
         changed: (state, cause, at) => this.#pairChanged(peer, state, cause, at),
       },
       now,
@@ -265,7 +265,7 @@ export class ExchangeActor {
   #pairChanged(peer: string, state: PairState, cause: string, now: number): void {
     const { coreGroup } = this.#ports;
     coreGroup.pairChanged(state, cause);
-    this.exchange.store.setPairAway(state !== "together");
+    this.exchange.store.setPeerAway(state !== "together");
     this.#fence();
     this.#writer.flushLater();
     if (state !== "syncing") this.#backhauls.tellServing(true, now);
@@ -275,7 +275,7 @@ export class ExchangeActor {
 
   /** Registrations are refused that nobody else would ever hear of, or that nothing but this memory would keep. */
   #fence(): void {
-    const isKept = !this.#writer.isFull || this.#pair?.state === "together";
+    const isKept = !this.#writer.isFull || this.#replication?.state === "together";
     this.exchange.setFenced(this.#isFenced || !isKept);
   }
 

@@ -74,7 +74,7 @@ export class ExchangeParts {
   /** How far this replica's memory of dialogs goes back. */
   memory: Memory;
   /** Until when everything is known that the other replica has made; nobody has said so at first. */
-  pairKnownUntil = Number.NEGATIVE_INFINITY;
+  peerKnownUntil = Number.NEGATIVE_INFINITY;
   /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
   repeatedUntil: number;
 
@@ -154,7 +154,7 @@ export class ExchangeParts {
       map: () => this.map,
       dialogs: this.dialogs,
       memory: () => this.memory,
-      pairKnownUntil: () => this.pairKnownUntil,
+      peerKnownUntil: () => this.peerKnownUntil,
       inviteOf: (callId, callerTag) => this.proxy.inviteOf(callId, callerTag),
       mayBeElsewhere: (callId) => this.invites.mayBeForeign(callId),
     });

@@ -37,7 +37,7 @@ export type ExchangeTools = {
 /**
  * One replica of an exchange: the registrar and proxy of a slice of the addresses-of-record, as a pure machine. Events go in through the
  * methods; what is to be done waits in {@link takeEffects}, to be drained after every call; {@link nextDeadline} says when to call
- * {@link tick}. Changed records wait in {@link store} for the disk and the pair.
+ * {@link tick}. Changed records wait in {@link store} for the disk and the peer.
  */
 export class Exchange {
   readonly store: RecordStore;
@@ -63,14 +63,14 @@ export class Exchange {
   }
 
   /**
-   * A record of the pair's. An INVITE that this replica had in progress and that the other one has taken over, or ended, is dropped
+   * A record of the peer's. An INVITE that this replica had in progress and that the other one has taken over, or ended, is dropped
    * without a word: it was this replica that could not be heard. A phone that has registered there may be waited for here.
    */
-  applyFromPair(record: StateRecord, now: number): void {
+  applyFromPeer(record: StateRecord, now: number): void {
     this.#parts.clock.observe(record.version);
-    const isNews = this.store.apply(record, "pair");
+    const isNews = this.store.apply(record, "peer");
     if (record.kind === "invite") {
-      this.#parts.invites.cameFromPair(record.key, now);
+      this.#parts.invites.cameFromPeer(record.key, now);
       if (this.#parts.cancels.cancelEarly(record, now)) this.#settle(now);
     }
     if (record.kind === "dialog" && isNews && this.#parts.invites.answeredThere(record, now)) this.#settle(now);
@@ -114,14 +114,14 @@ export class Exchange {
     return this.#parts.memory;
   }
 
-  /** At its start, with what is on its disk; and when its pair has told everything that it has. */
+  /** At its start, with what is on its disk; and when its peer has told everything that it has. */
   setMemory(memory: Memory): void {
     this.#parts.memory = memory;
   }
 
   /** Until when everything is known that the other replica has made, ms; `Infinity` while each is told at once what the other one changes. */
-  setPairKnown(until: number): void {
-    this.#parts.pairKnownUntil = until;
+  setPeerKnown(until: number): void {
+    this.#parts.peerKnownUntil = until;
   }
 
   /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */
@@ -164,7 +164,7 @@ export class Exchange {
   }
 
   /**
-   * The access has started anew: its connections are gone, though it could not say so. Not those of its present start, `boot`, which the pair has told
+   * The access has started anew: its connections are gone, though it could not say so. Not those of its present start, `boot`, which the peer has told
    * of: this replica may have been away when the access started.
    */
   forgetConnections(access: string, now: number, boot?: string): void {

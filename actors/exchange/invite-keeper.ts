@@ -71,8 +71,8 @@ export class InviteKeeper {
     this.#dirty.clear();
   }
 
-  /** A record of an INVITE has come from the pair: one in hand here is let go when another cell has it now, or has ended it. */
-  cameFromPair(key: string, now: number): void {
+  /** A record of an INVITE has come from the peer: one in hand here is let go when another cell has it now, or has ended it. */
+  cameFromPeer(key: string, now: number): void {
     const known = this.#inProgress.get(key);
     if (known === undefined) return;
     const record = this.#store.get("invite", key);
@@ -88,7 +88,7 @@ export class InviteKeeper {
   }
 
   /**
-   * A dialog of the pair's, as late as if this replica had stood still. Its INVITE may be in hand here, and the pair has had no record of it: it has let
+   * A dialog of the peer's, as late as if this replica had stood still. Its INVITE may be in hand here, and the peer has had no record of it: it has let
    * the answer pass all the same: nothing else may be said to that caller, and what still rings is stopped. What comes in time is not looked at.
    */
   answeredThere({ key, version }: StateRecord, now: number): boolean {

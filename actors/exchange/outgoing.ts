@@ -25,7 +25,7 @@ export class Outgoing implements TransportSink {
     this.#effects.push(effect);
   }
 
-  /** `commit`: the message leaves when every record up to this sequence number is at the pair, or on the disk; undefined: at once. */
+  /** `commit`: the message leaves when every record up to this sequence number is at the peer, or on the disk; undefined: at once. */
   send(flow: string, octets: Uint8Array, commit?: number): void {
     // A refusal that repeats the longest of Vias: no frame takes it, and its backhaul would be lost over it.
     if (octets.length > messageOctetsMax) return;

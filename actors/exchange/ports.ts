@@ -1,5 +1,5 @@
 import type { SeenCause } from "../../cluster/group/view.ts";
-import type { PairState } from "../../cluster/replication/pair-link.ts";
+import type { PairState } from "../../cluster/replication/peer-link.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import type { Memory } from "../../sip/record/memory.ts";

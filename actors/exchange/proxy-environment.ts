@@ -94,7 +94,7 @@ function cellFor({ config, map, takeovers }: EnvironmentParts, { token, flow }: 
 }
 
 /**
- * A final response is about to be forwarded: the sequence number that it waits for. A 2xx to an INVITE waits until the pair knows the dialog, and the
+ * A final response is about to be forwarded: the sequence number that it waits for. A 2xx to an INVITE waits until the peer knows the dialog, and the
  * end of the INVITE.
  */
 function commitOf(

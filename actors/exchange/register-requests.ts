@@ -13,7 +13,7 @@ import { addressOfRecordOfTo } from "./caller.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
 import type { RegistrarDesk } from "./registrar-desk.ts";
 
-/** A response to a REGISTER. `commit`: it leaves when every record up to this sequence number is at the pair; undefined: at once. */
+/** A response to a REGISTER. `commit`: it leaves when every record up to this sequence number is at the peer; undefined: at once. */
 export type RegisterAnswer = { readonly status: number; readonly octets: Uint8Array; readonly commit: number | undefined };
 
 export type RegisterRequestsOptions = {

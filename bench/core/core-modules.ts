@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Exchange } from "../../actors/exchange/exchange.ts";
-import type { parseBatch, serializeBatch } from "../../cluster/replication/pair-batch.ts";
+import type { parseBatch, serializeBatch } from "../../cluster/replication/peer-batch.ts";
 import type { serializeRecord } from "../../sip/record/record-text.ts";
 import type { decodeFrame, encodeFrame } from "../../cluster/backhaul/frame.ts";
 import type { hashOf, tokenSigner } from "../../workers/signature.ts";
@@ -23,7 +23,7 @@ export type CoreModules = {
 const files: readonly (readonly string[])[] = [
   ["actors/exchange/exchange.ts", "sip/exchange/exchange.ts"],
   ["cluster/backhaul/frame.ts", "sip/transport/frame.ts"],
-  ["cluster/replication/pair-batch.ts", "sip/pair/pair-batch.ts"],
+  ["cluster/replication/peer-batch.ts", "cluster/replication/pair-batch.ts", "sip/pair/pair-batch.ts"],
   ["sip/record/record-text.ts"],
   ["workers/signature.ts"],
 ];

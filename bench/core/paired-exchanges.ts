@@ -8,7 +8,7 @@ export const domain = "bench.test";
 /** Kinds of frame records, as numbers: they are what travels, the same in every checkout. */
 const messageKind = 2;
 const sendKind = 16;
-/** How long changes wait for the pair (`pairDelayMs`): everything happens in steps of this. */
+/** How long changes wait for the peer (`peerDelayMs`): everything happens in steps of this. */
 export const stepMs = 20;
 
 const map: ClusterMap = {
@@ -104,7 +104,8 @@ export class PairedExchanges {
     const octets = new TextEncoder().encode(serializeBatch(header, records.map(this.#textOf())));
     const batch = parseBatch(new TextDecoder().decode(octets));
     if ("error" in batch) throw new Error(batch.reason);
-    for (const record of batch.records) this.#secondary.applyFromPair(record, this.now);
+    const take = this.#taker();
+    for (const record of batch.records) take(record, this.now);
     this.#secondary.takeEffects();
     this.#primary.store.acknowledge(sequence);
     this.#given = sequence;
@@ -114,6 +115,13 @@ export class PairedExchanges {
   #textOf(): (record: StateRecord) => string {
     const store: { textOf?: (record: StateRecord) => string } = this.#primary.store;
     return store.textOf === undefined ? this.#core.serializeRecord : (record) => this.#primary.store.textOf(record);
+  }
+
+  /** How the second replica takes a record of the first. Checkouts from before the word peer call the method `applyFromPair`. */
+  #taker(): (record: StateRecord, now: number) => void {
+    const earlier: { applyFromPair?: (record: StateRecord, now: number) => void } = this.#secondary as object;
+    if (earlier.applyFromPair !== undefined) return (record, now) => earlier.applyFromPair?.(record, now);
+    return (record, now) => this.#secondary.applyFromPeer(record, now);
   }
 
   #takeSends(): FrameRecord[] {

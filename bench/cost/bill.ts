@@ -18,7 +18,7 @@ export type Bill = {
   /** Incoming ones, of gateways and softphones; 20 are a request. */
   readonly webSocketMessages: number;
   /** The same, between the two replicas of an exchange. */
-  readonly pairMessages: number;
+  readonly peerMessages: number;
   /** Alarms that were set included. */
   readonly rowsWritten: number;
   readonly rowsRead: number;
@@ -29,7 +29,7 @@ export const nothing: Bill = {
   workerRequests: 0,
   objectRequests: 0,
   webSocketMessages: 0,
-  pairMessages: 0,
+  peerMessages: 0,
   rowsWritten: 0,
   rowsRead: 0,
   objectSeconds: 0,
@@ -39,7 +39,7 @@ const names = [
   "workerRequests",
   "objectRequests",
   "webSocketMessages",
-  "pairMessages",
+  "peerMessages",
   "rowsWritten",
   "rowsRead",
   "objectSeconds",
@@ -52,7 +52,7 @@ export function billOf(reports: readonly MeterReport[]): Bill {
     workerRequests: sum(reports.flatMap(({ worker }) => Object.values(worker))),
     objectRequests: sum(objects.map(({ calls, alarms }) => sum(Object.values(calls)) + alarms)),
     webSocketMessages: sum(objects.map(({ webSocketMessages }) => webSocketMessages)),
-    pairMessages: sum(objects.map(({ pairMessages }) => pairMessages)),
+    peerMessages: sum(objects.map(({ peerMessages }) => peerMessages)),
     rowsWritten: sum(objects.map((counts) => counts.rowsWritten + counts.alarmsSet)),
     rowsRead: sum(objects.map(({ rowsRead: rows }) => rows)),
     objectSeconds: sum(objects.map(({ awakeMs }) => awakeMs / 1000)),
@@ -83,7 +83,7 @@ export function dollarsOf(bill: Bill, hasBindings = false): number {
   return (
     worker +
     bill.workerRequests * workerCpuMsPerRequest * workerCpuMs +
-    (bill.objectRequests + (bill.webSocketMessages + bill.pairMessages) / webSocketMessagesPerRequest) * objectRequest +
+    (bill.objectRequests + (bill.webSocketMessages + bill.peerMessages) / webSocketMessagesPerRequest) * objectRequest +
     bill.rowsWritten * rowWritten +
     bill.rowsRead * rowRead +
     bill.objectSeconds * objectSecond

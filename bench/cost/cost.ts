@@ -191,8 +191,8 @@ function textOf(lines: readonly Line[]): string {
   const cells = lines.map((line) => {
     const { bill } = line;
     const { factor, name } = line.scale;
-    const { workerRequests, objectRequests, webSocketMessages, pairMessages, rowsWritten, rowsRead, objectSeconds } = bill;
-    const counts = [workerRequests, objectRequests, webSocketMessages + pairMessages, rowsWritten, rowsRead, objectSeconds].map(
+    const { workerRequests, objectRequests, webSocketMessages, peerMessages, rowsWritten, rowsRead, objectSeconds } = bill;
+    const counts = [workerRequests, objectRequests, webSocketMessages + peerMessages, rowsWritten, rowsRead, objectSeconds].map(
       shortNumber,
     );
     const dollars = [dollarsOf(bill) * factor, dollarsOf(bill, true) * factor].map(shortNumber);

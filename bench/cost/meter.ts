@@ -14,8 +14,8 @@ export type ObjectCounts = {
   readonly calls: Record<string, number>;
   /** Incoming WebSocket messages: 20 are a billed request. */
   webSocketMessages: number;
-  /** The same from the pair, the answers to them at the other end included. */
-  pairMessages: number;
+  /** The same from the peer, the answers to them at the other end included. */
+  peerMessages: number;
   /** Alarms that rang: each is a billed request. */
   alarms: number;
   /** Each is a billed row written. */
@@ -39,8 +39,8 @@ export type MeterReport = {
 const lingerMs: Readonly<Record<string, number>> = {
   "exchange webSocketMessage": 32_000,
   "exchange takeLineFrame": 32_000,
-  // The pair's WebSocket, which stays open for so long (workers/limits.ts, pairSocketIdleMs).
-  "exchange takePairMessage": 2_000,
+  // The peer's WebSocket, which stays open for so long (workers/limits.ts, peerSocketIdleMs).
+  "exchange takePeerMessage": 2_000,
 };
 
 type Cursor = { readonly rowsRead: number; readonly rowsWritten: number };
@@ -64,7 +64,7 @@ function countsOf(kind: string): ObjectCounts {
     startedAt: {},
     calls: {},
     webSocketMessages: 0,
-    pairMessages: 0,
+    peerMessages: 0,
     alarms: 0,
     alarmsSet: 0,
     rowsRead: 0,
@@ -128,7 +128,7 @@ function meterStorage(storage: Storage, counts: ObjectCounts): void {
 
 function count(counts: ObjectCounts, method: string): void {
   if (method === "webSocketMessage") counts.webSocketMessages += 1;
-  else if (method === "takePairMessage") counts.pairMessages += 2;
+  else if (method === "takePeerMessage") counts.peerMessages += 2;
   else if (method === "alarm") counts.alarms += 1;
   else if (method !== "webSocketClose" && method !== "webSocketError") counts.calls[method] = (counts.calls[method] ?? 0) + 1;
 }

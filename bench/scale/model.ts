@@ -23,7 +23,7 @@ export type Measured = {
   /** CPU us of a call: in the cells together, in the gateway. */
   readonly cellsUs: number;
   readonly gatewayUs: number;
-  /** Batches to the pair for a call. */
+  /** Batches to the peer for a call. */
   readonly batchesPerCall: number;
   readonly call: Bill;
   readonly phoneHour: Bill;
@@ -50,7 +50,7 @@ const secondsOfMonth = 730 * 3600;
 /** A registration as text; a log holds at most twice what counts, and there are two of them. */
 const registrationOctets = 600 * 2 * 2;
 
-/** `answerMs`: from a gateway to an exchange, to its pair and back. */
+/** `answerMs`: from a gateway to an exchange, to its peer and back. */
 export function loadOf(plan: Plan, measured: Measured, answerMs: number): Load {
   const { exchanges, gateways } = plan;
   const calls = plan.callsPerSecond / exchanges;

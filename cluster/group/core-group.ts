@@ -89,7 +89,7 @@ export class CoreGroup {
   #sequence = 0;
   #isFenced = false;
   #isDraining: boolean;
-  /** Exchanges of this cell that have started and do not have yet what their pairs know. */
+  /** Exchanges of this cell that have started and do not have yet what their peers know. */
   readonly #catchingUp = new Set<number>();
   /** While this cell joins: since when it knows of every other one whether it lives, ms. */
   #joiningSince: number | undefined;
@@ -255,12 +255,12 @@ export class CoreGroup {
     return "done";
   }
 
-  /** An exchange of this cell asks its pair what it has missed, or may do so. While this cell joins it waits for {@link caughtUp}. */
+  /** An exchange of this cell asks its peer what it has missed, or may do so. While this cell joins it waits for {@link caughtUp}. */
   catchingUp(exchange: number): void {
     if (this.#state === "joining") this.#catchingUp.add(exchange);
   }
 
-  /** An exchange of this cell has what its pair knows, or has given up waiting for that. */
+  /** An exchange of this cell has what its peer knows, or has given up waiting for that. */
   caughtUp(exchange: number, now: number): void {
     if (this.#catchingUp.delete(exchange)) this.#conclude(now);
   }
@@ -423,7 +423,7 @@ export class CoreGroup {
 
   /**
    * A cell joins until it knows of every other one whether it lives, and until those of its exchanges that run have caught up with their
-   * pairs. One that nobody has woken catches up when somebody does: nothing is woken for this.
+   * peers. One that nobody has woken catches up when somebody does: nothing is woken for this.
    */
   #judgeSelf(now: number): void {
     if (this.#state === "joining" && [...this.#others.values()].every(({ isKnown }) => isKnown)) this.#joiningSince ??= now;

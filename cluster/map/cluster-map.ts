@@ -28,7 +28,7 @@ export type ClusterMap = {
    */
   readonly aliases: readonly string[];
   readonly heartbeat: { readonly periodMs: number; readonly missed: number };
-  /** `enabled` false: replicas keep to themselves, to measure what the pair costs. Absent: they are pairs. */
+  /** `enabled` false: replicas keep to themselves, to measure what replication costs. Absent: they are pairs. */
   readonly replication: { readonly ackTimeoutMs: number; readonly enabled?: boolean };
   readonly flushMs: number;
   /** Wrong passwords that one address may send at once (auth/guess-brake.ts); 0: as many as it likes. Absent: the default. */

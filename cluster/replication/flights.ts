@@ -1,38 +1,38 @@
-import { pairFlightsMax, pairLateMs, pairOverlapMs } from "../limits.ts";
+import { peerFlightsMax, peerLateMs, peerOverlapMs } from "../limits.ts";
 
 /** A batch that has left and is not answered. */
 export type Flight = {
   readonly id: number;
   sentAt: number;
-  /** Up to here the pair has everything when it has taken this batch, and all before it. */
+  /** Up to here the peer has everything when it has taken this batch, and all before it. */
   readonly sequence: number;
   readonly isComplete: boolean;
-  /** What the pair had acknowledged when it left. */
+  /** What the peer had acknowledged when it left. */
   readonly held: number;
   /** So much longer its answer is waited for, because this side was late itself; 0: it has not been yet. */
   excusedMs: number;
 };
 
-/** When a pair that has not answered this batch is judged, ms. */
+/** When a peer that has not answered this batch is judged, ms. */
 export function judgedAt({ sentAt, excusedMs }: Flight, ackTimeoutMs: number): number {
   return sentAt + ackTimeoutMs + excusedMs;
 }
 
 /**
- * Whether a pair that has not answered is too late. Not when this side looks late: it was held up itself, and the answer may lie unread. It waits as much
+ * Whether a peer that has not answered is too late. Not when this side looks late: it was held up itself, and the answer may lie unread. It waits as much
  * longer then, once for each batch.
  */
 export function isLagging(flight: Flight, ackTimeoutMs: number, now: number): boolean {
   const lateMs = now - judgedAt(flight, ackTimeoutMs);
   if (lateMs < 0) return false;
-  if (lateMs < pairLateMs || flight.excusedMs > 0) return true;
+  if (lateMs < peerLateMs || flight.excusedMs > 0) return true;
   flight.excusedMs = lateMs + Math.min(lateMs, ackTimeoutMs);
   return false;
 }
 
 /**
- * The batches under way to the pair, in the order in which they left. In the rule one: the next one collects until its answer is there. An answer that
- * takes longer than {@link pairOverlapMs} comes from far away, and then a commit would wait for two answers, the one under way and its own; so
+ * The batches under way to the peer, in the order in which they left. In the rule one: the next one collects until its answer is there. An answer that
+ * takes longer than {@link peerOverlapMs} comes from far away, and then a commit would wait for two answers, the one under way and its own; so
  * another one may leave before, where somebody waits.
  */
 export class Flights {
@@ -70,8 +70,8 @@ export class Flights {
   /** When another batch may leave beside those that are under way, ms; undefined: not before an answer. Only what is small and whole is overtaken. */
   get overlapAt(): number | undefined {
     const { latest } = this;
-    if (latest === undefined || !latest.isComplete || this.#list.length >= pairFlightsMax) return undefined;
-    return latest.sentAt + pairOverlapMs;
+    if (latest === undefined || !latest.isComplete || this.#list.length >= peerFlightsMax) return undefined;
+    return latest.sentAt + peerOverlapMs;
   }
 
   /** The clock was set back by so much. */

@@ -1,13 +1,13 @@
-import { pairSyncMs, pairSyncMsMax } from "../limits.ts";
+import { peerSyncMs, peerSyncMsMax } from "../limits.ts";
 
 /**
- * Whether a replica may still take itself for one of two that know of each other. One that has heard nothing of its pair for so long that it may have
- * been frozen asks what it has missed before any input: the pair has taken over what it had in progress.
+ * Whether a replica may still take itself for one of two that know of each other. One that has heard nothing of its peer for so long that it may have
+ * been frozen asks what it has missed before any input: the peer has taken over what it had in progress.
  */
 export class PairLease {
   /** When the latest batch left of which we know what became: nothing that happened since can have been missed for longer. */
   #heardAt = Number.NEGATIVE_INFINITY;
-  /** What is asked since when, until when, and up to where the pair has said that it is ahead of us. */
+  /** What is asked since when, until when, and up to where the peer has said that it is ahead of us. */
   #question: { since: number; until: number; ahead: number } | undefined;
 
   /** What became of a batch that left at this time is known. */
@@ -33,21 +33,21 @@ export class PairLease {
     this.#question = { since: now, until: now + ackTimeoutMs, ahead: 0 };
   }
 
-  /** A batch that left at this time has been answered. True: that says how far the pair is ahead, for it left after the question was put. */
+  /** A batch that left at this time has been answered. True: that says how far the peer is ahead, for it left after the question was put. */
   answered(sentAt: number, ahead: number, now: number): boolean {
     if (this.#question === undefined || sentAt < this.#question.since) return false;
     this.#question.ahead = ahead;
-    this.#question.until = now + pairSyncMs;
+    this.#question.until = now + peerSyncMs;
     return true;
   }
 
-  /** The pair says something: it is there, and has perhaps much to say before it comes to the answer. */
+  /** The peer says something: it is there, and has perhaps much to say before it comes to the answer. */
   spoke(now: number): void {
     if (this.#question === undefined) return;
-    this.#question.until = Math.max(this.#question.until, Math.min(now + pairSyncMs, this.#question.since + pairSyncMsMax));
+    this.#question.until = Math.max(this.#question.until, Math.min(now + peerSyncMs, this.#question.since + peerSyncMsMax));
   }
 
-  /** `received`: what we have of the pair. True: nothing is missed any more. */
+  /** `received`: what we have of the peer. True: nothing is missed any more. */
   settle(received: number): boolean {
     const question = this.#question;
     if (question === undefined || received < question.ahead || this.#heardAt < question.since) return false;

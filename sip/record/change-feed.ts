@@ -10,12 +10,12 @@ export type Changes = {
   readonly more: boolean;
 };
 
-/** The entries of a table in the order of their last changes: what the pair has not seen yet. */
+/** The entries of a table in the order of their last changes: what the peer has not seen yet. */
 export class ChangeFeed {
   #oldest: Entry | undefined;
   #newest: Entry | undefined;
   #sequence = 0;
-  /** The highest sequence number that was ever given out to the pair, and the highest that it has acknowledged. */
+  /** The highest sequence number that was ever given out to the peer, and the highest that it has acknowledged. */
   #given = 0;
   #acknowledged: number;
   /** Where {@link changedSince} stopped: the next chunk goes on there. */
@@ -30,7 +30,7 @@ export class ChangeFeed {
     return this.#sequence;
   }
 
-  /** The highest sequence number that the pair holds; `Infinity`: there is none. */
+  /** The highest sequence number that the peer holds; `Infinity`: there is none. */
   get acknowledged(): number {
     return this.#acknowledged;
   }
@@ -47,8 +47,8 @@ export class ChangeFeed {
   }
 
   /**
-   * Records changed after `after`, in that order, at most about `max` of them. What came from the pair itself is left out unless `all`:
-   * a pair that has started again needs everything (`after` 0, and then the sequence of each answer).
+   * Records changed after `after`, in that order, at most about `max` of them. What came from the peer itself is left out unless `all`:
+   * a peer that has started again needs everything (`after` 0, and then the sequence of each answer).
    */
   changedSince(after: number, max: number, all = false): Changes {
     const records: StateRecord[] = [];
@@ -65,19 +65,19 @@ export class ChangeFeed {
     return { records, sequence, more: entry !== undefined };
   }
 
-  /** The pair holds everything up to this sequence number. `Infinity`: there is no pair to wait for. */
+  /** The peer holds everything up to this sequence number. `Infinity`: there is no peer to wait for. */
   acknowledge(sequence: number): void {
     if (sequence > this.#acknowledged) this.#acknowledged = sequence;
   }
 
-  /** The pair is new, or has started anew, and holds nothing: ends wait for it from now on. */
-  forgetPair(): void {
+  /** The peer is new, or has started anew, and holds nothing: ends wait for it from now on. */
+  forgetPeer(): void {
     this.#acknowledged = 0;
     this.#cursor = undefined;
   }
 
-  /** True when the pair may hold what this tombstone ends. What was never given out to it, it cannot hold. */
-  pairMissesEnd(entry: Entry): boolean {
+  /** True when the peer may hold what this tombstone ends. What was never given out to it, it cannot hold. */
+  peerMissesEnd(entry: Entry): boolean {
     return entry.sequence > this.#acknowledged && entry.first <= this.#given && !entry.isEcho;
   }
 

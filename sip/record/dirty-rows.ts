@@ -14,8 +14,8 @@ export class DirtyRows {
   #dirty: Entry[] = [];
   /** Rows of keys that the table has forgotten, by {@link rowId}. */
   readonly #orphans = new Map<string, StateRecord>();
-  #isPairAway = false;
-  /** Ends that are to have rows although nothing else says so: see `RecordStore.setPairAway`. */
+  #isPeerAway = false;
+  /** Ends that are to have rows although nothing else says so: see `RecordStore.setPeerAway`. */
   readonly #ends = new Set<Entry>();
 
   constructor(feed: ChangeFeed, policy: RowPolicy) {
@@ -23,13 +23,13 @@ export class DirtyRows {
     this.#needsRow = policy;
   }
 
-  get isPairAway(): boolean {
-    return this.#isPairAway;
+  get isPeerAway(): boolean {
+    return this.#isPeerAway;
   }
 
-  /** `ends`: while the pair is away, those that are to have rows. */
-  setPairAway(isAway: boolean, ends: Iterable<Entry>): void {
-    this.#isPairAway = isAway;
+  /** `ends`: while the peer is away, those that are to have rows. */
+  setPeerAway(isAway: boolean, ends: Iterable<Entry>): void {
+    this.#isPeerAway = isAway;
     this.#ends.clear();
     for (const entry of ends) {
       this.#ends.add(entry);
@@ -115,10 +115,10 @@ export class DirtyRows {
   #rowOf(entry: Entry): "put" | "keep" | "remove" {
     const { record, onDisk } = entry;
     if (!isTombstone(record)) {
-      if (record.kind === "invite" && !this.#isPairAway) return "keep";
+      if (record.kind === "invite" && !this.#isPeerAway) return "keep";
       return this.#needsRow(onDisk, record) ? "put" : "keep";
     }
-    if (!this.#ends.delete(entry) && !this.#feed.pairMissesEnd(entry) && !(this.#isPairAway && !isOfCall(record))) return "remove";
-    return onDisk === undefined && !this.#isPairAway ? "keep" : "put";
+    if (!this.#ends.delete(entry) && !this.#feed.peerMissesEnd(entry) && !(this.#isPeerAway && !isOfCall(record))) return "remove";
+    return onDisk === undefined && !this.#isPeerAway ? "keep" : "put";
   }
 }

@@ -6,7 +6,7 @@ export type Entry = {
   others: readonly BindingRecord[];
   /** Whoever has everything up to this sequence number has the others too; Infinity: nobody can be sure. */
   othersKnownAt: number;
-  /** Sequence number of the last change, of the first one; 0: the pair had it before we did, or may have. */
+  /** Sequence number of the last change, of the first one; 0: the peer had it before we did, or may have. */
   sequence: number;
   first: number;
   isEcho: boolean;

@@ -7,7 +7,7 @@ import { recentEndMs } from "../limits.ts";
 export type Memory = {
   /** Everything that was made from then on has been known, but for what was made in the gap. */
   readonly since: number;
-  /** While this replica was away; both 0: never, or the pair has told what it missed. */
+  /** While this replica was away; both 0: never, or the peer has told what it missed. */
   readonly gapFrom: number;
   readonly gapUntil: number;
 };
@@ -17,7 +17,7 @@ export function memoryFrom(now: number): Memory {
 }
 
 /**
- * The memory of a replica that starts with records on its disk, the latest of which is from `latest`: until now the pair may have made calls. What was
+ * The memory of a replica that starts with records on its disk, the latest of which is from `latest`: until now the peer may have made calls. What was
  * made shortly before was not on any disk perhaps.
  */
 export function memoryOnStart(known: Memory, latest: number, now: number): Memory {
@@ -25,13 +25,13 @@ export function memoryOnStart(known: Memory, latest: number, now: number): Memor
   return { since: known.since, gapFrom: Math.max(from, 0), gapUntil: now };
 }
 
-/** The pair has told everything that it has: only what neither of the two has known is missing. At the most: gaps that overlap are one. */
-export function joinMemories(own: Memory, pair: Memory): Memory {
-  const since = Math.min(own.since, pair.since);
+/** The peer has told everything that it has: only what neither of the two has known is missing. At the most: gaps that overlap are one. */
+export function joinMemories(own: Memory, peer: Memory): Memory {
+  const since = Math.min(own.since, peer.since);
   const missing = [
-    [Math.max(own.gapFrom, pair.gapFrom), Math.min(own.gapUntil, pair.gapUntil)],
-    [own.gapFrom, Math.min(own.gapUntil, pair.since)],
-    [pair.gapFrom, Math.min(pair.gapUntil, own.since)],
+    [Math.max(own.gapFrom, peer.gapFrom), Math.min(own.gapUntil, peer.gapUntil)],
+    [own.gapFrom, Math.min(own.gapUntil, peer.since)],
+    [peer.gapFrom, Math.min(peer.gapUntil, own.since)],
   ].filter(([from = 0, until = 0]) => until > from && until > since);
   if (missing.length === 0) return { since, gapFrom: 0, gapUntil: 0 };
   return { since, gapFrom: Math.min(...missing.map(([from = 0]) => from)), gapUntil: Math.max(...missing.map(([, until = 0]) => until)) };

@@ -15,8 +15,8 @@ import { endsEarlier, isTombstone, type BindingRecord, type LiveRecord, type Sta
 import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
 import { msOfVersion } from "./version.ts";
 
-/** Where a record comes from: made here, received from the pair, or read back from the disk. */
-export type Origin = "local" | "pair" | "disk";
+/** Where a record comes from: made here, received from the peer, or read back from the disk. */
+export type Origin = "local" | "peer" | "disk";
 
 /** What to write in one transaction: rows to replace and rows to delete, each key at most once. */
 export type Rows = {
@@ -26,7 +26,7 @@ export type Rows = {
 
 /**
  * The records of one exchange in memory, with one way in: {@link apply}. Here they are looked up by key, address-of-record and flow, and forgotten.
- * What the pair has not seen yet is in change-feed.ts, what the disk has not seen yet in dirty-rows.ts.
+ * What the peer has not seen yet is in change-feed.ts, what the disk has not seen yet in dirty-rows.ts.
  */
 export class RecordStore {
   readonly #tables: Readonly<Record<RecordKind, Map<string, Entry>>> = {
@@ -128,41 +128,41 @@ export class RecordStore {
   }
 
   /**
-   * Records changed after `after`, in that order, at most about `max` of them. What came from the pair itself is left out unless `all`:
-   * a pair that has started again needs everything (`after` 0, and then the sequence of each answer).
+   * Records changed after `after`, in that order, at most about `max` of them. What came from the peer itself is left out unless `all`:
+   * a peer that has started again needs everything (`after` 0, and then the sequence of each answer).
    */
   changedSince(after: number, max: number, all = false): Changes {
     return this.#feed.changedSince(after, max, all);
   }
 
-  /** The pair holds everything up to this sequence number. `Infinity`: there is no pair to wait for. */
+  /** The peer holds everything up to this sequence number. `Infinity`: there is no peer to wait for. */
   acknowledge(sequence: number): void {
     this.#feed.acknowledge(sequence);
   }
 
-  /** The pair is new, or has started anew, and holds nothing: ends wait for it from now on. */
-  forgetPair(): void {
-    this.#feed.forgetPair();
+  /** The peer is new, or has started anew, and holds nothing: ends wait for it from now on. */
+  forgetPeer(): void {
+    this.#feed.forgetPeer();
   }
 
-  /** The highest sequence number that the pair holds; `Infinity`: there is none. */
+  /** The highest sequence number that the peer holds; `Infinity`: there is none. */
   get acknowledged(): number {
     return this.#feed.acknowledged;
   }
 
   /**
-   * While the pair is away the disk is the second place. INVITEs in progress get rows too, which last seconds and need none while the pair
-   * holds them. So do ends of what has no row here, when the pair has not heard of them, or only just and may have died before its own
+   * While the peer is away the disk is the second place. INVITEs in progress get rows too, which last seconds and need none while the peer
+   * holds them. So do ends of what has no row here, when the peer has not heard of them, or only just and may have died before its own
    * disk knew: what it has on its disk would come back alive.
    */
-  setPairAway(isAway: boolean): void {
-    if (isAway === this.#rows.isPairAway) return;
-    if (!isAway) return this.#rows.setPairAway(false, []);
+  setPeerAway(isAway: boolean): void {
+    if (isAway === this.#rows.isPeerAway) return;
+    if (!isAway) return this.#rows.setPeerAway(false, []);
     for (const entry of this.#tables.invite.values()) if (entry.record.value !== undefined) this.#rows.soil(entry);
-    this.#rows.setPairAway(true, this.#endsToKeep());
+    this.#rows.setPeerAway(true, this.#endsToKeep());
   }
 
-  /** Ends of which the pair has not heard, or only just. */
+  /** Ends of which the peer has not heard, or only just. */
   #endsToKeep(): Set<Entry> {
     const ends = new Set<Entry>();
     const { newest } = this.#feed;
@@ -173,7 +173,7 @@ export class RecordStore {
       }
     }
     for (let entry = newest; entry !== undefined && entry.sequence > this.#feed.acknowledged; entry = entry.previous) {
-      if (isTombstone(entry.record) && this.#feed.pairMissesEnd(entry)) ends.add(entry);
+      if (isTombstone(entry.record) && this.#feed.peerMissesEnd(entry)) ends.add(entry);
     }
     return ends;
   }
@@ -201,15 +201,15 @@ export class RecordStore {
    * What the disk must be told, the longest waiting first; they count as written from now on: when writing fails the caller must give
    * the whole store up and recover. At most `max` rows; see {@link hasDirty} for the rest.
    *
-   * What came and went between two calls is not among them. The end of something that is on the disk is: a deleted row when the pair
-   * knows that it has ended, a tombstone's row while it does not, so that a restart cannot get it back from the pair.
+   * What came and went between two calls is not among them. The end of something that is on the disk is: a deleted row when the peer
+   * knows that it has ended, a tombstone's row while it does not, so that a restart cannot get it back from the peer.
    */
   takeDirty(max: number = Number.MAX_SAFE_INTEGER): Rows {
     return this.#rows.take(max);
   }
 
   /**
-   * A record as text. The pair is told of a change and the disk keeps it, within `flushMs` of each other: it is made once for both, and given up
+   * A record as text. The peer is told of a change and the disk keeps it, within `flushMs` of each other: it is made once for both, and given up
    * when the disk has asked for what {@link takeDirty} gave.
    */
   textOf(record: StateRecord): string {
@@ -221,7 +221,7 @@ export class RecordStore {
   }
 
   /**
-   * Forgets what may be forgotten at `now`: tombstones whose time is over and that the pair has (or never needed), bindings that
+   * Forgets what may be forgotten at `now`: tombstones whose time is over and that the peer has (or never needed), bindings that
    * expired as long ago as a tombstone would be kept, calls that ended for want of anything heard, and strangers' where there is little room. Returns
    * those calls: invites and dialogs whose end nobody has recorded. Goes through everything: call it every ten seconds or so.
    */
@@ -234,7 +234,7 @@ export class RecordStore {
         const { record } = entry;
         if (entry.others.length > 0) entry.others = entry.others.filter((other) => msOfVersion(other.version) + bindingTombstoneMs > now);
         if (isTombstone(record)) {
-          if (record.until <= now && !this.#feed.pairMissesEnd(entry)) this.#forget(entry);
+          if (record.until <= now && !this.#feed.peerMissesEnd(entry)) this.#forget(entry);
         } else if (record.kind === "binding") {
           if (record.value.expiresAt + bindingTombstoneMs <= now) this.#forget(entry);
         } else if (record.kind === "unread") {
@@ -270,7 +270,7 @@ export class RecordStore {
       othersKnownAt: Number.POSITIVE_INFINITY,
       sequence,
       first: origin === "local" ? sequence : 0,
-      isEcho: origin === "pair",
+      isEcho: origin === "peer",
       onDisk: origin === "disk" ? record : this.#rows.takeOrphan(own),
       text: "",
       isDirty: false,
@@ -292,11 +292,11 @@ export class RecordStore {
   #replace(entry: Entry, record: StateRecord, merged: Held, origin: Origin): boolean {
     const before = entry.record;
     const isChanged = merged.record !== before;
-    // The pair needs nothing of this when it has what we had before, or when nothing of that is left.
+    // The peer needs nothing of this when it has what we had before, or when nothing of that is left.
     const hasOurs = entry.isEcho || entry.sequence <= this.#feed.acknowledged;
     // A phone that takes another Call-ID each time must not have all of them sent each time.
     entry.othersKnownAt = hasOurs && merged.record === record ? entry.sequence : Number.POSITIVE_INFINITY;
-    entry.isEcho = origin === "pair" && (hasOurs || (merged.record === record && merged.others.length === 0));
+    entry.isEcho = origin === "peer" && (hasOurs || (merged.record === record && merged.others.length === 0));
     entry.sequence = this.#feed.next();
     this.#feed.remove(entry);
     this.#feed.append(entry);

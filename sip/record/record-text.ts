@@ -9,7 +9,7 @@ import { namedKinds, type RecordKind } from "./values.ts";
 import { isVersion, type Version } from "./version.ts";
 
 /**
- * Records as text: JSON, the same for the pair and the disk. Fields may be added later: unknown ones are ignored, and a missing one of
+ * Records as text: JSON, the same for the peer and the disk. Fields may be added later: unknown ones are ignored, and a missing one of
  * those added after the first release must get its default here.
  */
 
@@ -37,7 +37,7 @@ export function parseRecord(text: string): StateRecord | ParseError {
   return isParseError(json) ? json : recordOf(json);
 }
 
-/** The inverse of {@link serializeRecords}; one bad record makes the whole batch an error: a pair that sends such has another fault. */
+/** The inverse of {@link serializeRecords}; one bad record makes the whole batch an error: a peer that sends such has another fault. */
 export function parseRecords(text: string): StateRecord[] | ParseError {
   const json = parseJson(text);
   if (isParseError(json)) return json;

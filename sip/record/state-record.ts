@@ -4,7 +4,7 @@ import type { Version } from "./version.ts";
 
 /**
  * A record: the unit of change. All state of an exchange is a set of records; whoever makes a change makes a record, and the same
- * function applies it here, at the pair and after a restart.
+ * function applies it here, at the peer and after a restart.
  */
 
 /** A record that holds something. */
@@ -19,7 +19,7 @@ export type Tombstone<Kind extends RecordKind = RecordKind> = {
     readonly key: string;
     readonly version: Version;
     readonly value: undefined;
-    /** Milliseconds since the epoch: it may be forgotten then, if the pair has it. */
+    /** Milliseconds since the epoch: it may be forgotten then, if the peer has it. */
     readonly until: number;
     /** Bindings: Call-ID and CSeq of the REGISTER that removed it, or of the binding where something else did (RFC 3261 10.3). Else "" and 0. */
     readonly callId: string;

@@ -1,7 +1,7 @@
 import type { Version } from "./version.ts";
 
 /**
- * What the records hold. Plain data: it is kept in memory, sent to the pair and written to disk as it is. Times are milliseconds since
+ * What the records hold. Plain data: it is kept in memory, sent to the peer and written to disk as it is. Times are milliseconds since
  * the epoch. Text that came from a message has one char per octet, as everywhere in the core.
  */
 

@@ -61,7 +61,7 @@ export function unsupportedExtensions(message: SipMessage): string[] {
  * Where the RFCs leave a choice:
  * - A contact whose Call-ID is known with a higher CSeq fails the request with 500 (10.3 7, last paragraph), removed bindings included.
  *   With the same CSeq it is a repeat, answered 200 without any change if the binding is as that CSeq left it: an access replays what
- *   was not acknowledged to the other replica of a pair, which has the binding already and no transaction.
+ *   was not acknowledged to the peer, which has the binding already and no transaction.
  * - A path without `Supported: path` is refused with 420 (RFC 3327 5.3, the recommended policy).
  * - A sips address-of-record has the same bindings as its sip twin; non-sips contacts are accepted (10.2.1 is a SHOULD for the phone), but
  *   requests for the sips URI only go to secure ones: see targetsOf.

@@ -18,7 +18,7 @@ describe("softphonesMaxFor", () => {
     expect(softphonesMaxFor(1_048_576, 2)).toBeGreaterThan(400_000);
   });
 
-  it("leaves more where there are more exchanges, whose backhauls and pair links find room", () => {
+  it("leaves more where there are more exchanges, whose backhauls and peer links find room", () => {
     expect(softphonesMaxFor(20_000, 100)).toBeLessThan(softphonesMaxFor(20_000, 2) - 700);
   });
 

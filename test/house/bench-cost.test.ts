@@ -8,7 +8,7 @@ describe("the bill", () => {
     const million = 1_000_000;
     expect(dollarsOf({ ...nothing, objectRequests: million })).toBeCloseTo(0.15);
     expect(dollarsOf({ ...nothing, webSocketMessages: 20 * million })).toBeCloseTo(0.15);
-    expect(dollarsOf({ ...nothing, pairMessages: 20 * million })).toBeCloseTo(0.15);
+    expect(dollarsOf({ ...nothing, peerMessages: 20 * million })).toBeCloseTo(0.15);
     expect(dollarsOf({ ...nothing, rowsWritten: million })).toBeCloseTo(1);
     expect(dollarsOf({ ...nothing, rowsRead: million })).toBeCloseTo(0.001);
     // 128 MB for a million seconds are 125 000 GB-s.
@@ -22,9 +22,9 @@ describe("the bill", () => {
     const counts: ObjectCounts = {
       started: 1,
       startedAt: {},
-      calls: { takePairBatch: 2, fetch: 1 },
+      calls: { takePeerBatch: 2, fetch: 1 },
       webSocketMessages: 5,
-      pairMessages: 8,
+      peerMessages: 8,
       alarms: 3,
       alarmsSet: 4,
       rowsRead: 6,
@@ -37,7 +37,7 @@ describe("the bill", () => {
       workerRequests: 18,
       objectRequests: 12,
       webSocketMessages: 10,
-      pairMessages: 16,
+      peerMessages: 16,
       rowsWritten: 22,
       rowsRead: 12,
       objectSeconds: 16,
@@ -57,7 +57,7 @@ describe("the meter", () => {
       webSocketMessage(): void {
         this.#ctx.storage.sql.exec();
       }
-      takePairMessage(): void {}
+      takePeerMessage(): void {}
       async ask(): Promise<string> {
         await this.#ctx.storage.setAlarm();
         return "answer";
@@ -69,7 +69,7 @@ describe("the meter", () => {
     const Metered = metered("plain", Plain as never) as unknown as new (ctx: { storage: typeof storage; id: { name: string } }) => Plain;
     const object = new Metered({ storage, id: { name: "plain-1" } });
     object.webSocketMessage();
-    object.takePairMessage();
+    object.takePeerMessage();
     expect(await object.ask()).toBe("answer");
     expect(() => object.alarm()).toThrow("as it does");
     const worker = meteredWorker({ fetch: () => new Response("the app's") });
@@ -80,7 +80,7 @@ describe("the meter", () => {
       started: 1,
       calls: { ask: 1 },
       webSocketMessages: 1,
-      pairMessages: 2,
+      peerMessages: 2,
       alarms: 1,
       alarmsSet: 1,
       rowsRead: 2,

@@ -9,7 +9,7 @@ const exceptions: Readonly<Record<string, { readonly linesMax: number; readonly 
   "cluster/backhaul/backhaul-pair.ts": { linesMax: 530, reason: "one machine: two ways, one of them in use" },
   "test/cluster/backhaul/backhaul-pair.test.ts": { linesMax: 950, reason: "every event in every state of that machine" },
   "test/actors/exchange/orphaned-invites.test.ts": { linesMax: 670, reason: "each case needs a call that both cells have lost" },
-  "test/cluster/replication/pair-link.test.ts": { linesMax: 610, reason: "every event in every state of that link" },
+  "test/cluster/replication/peer-link.test.ts": { linesMax: 610, reason: "every event in every state of that link" },
   "test/cluster/group/core-group.test.ts": { linesMax: 590, reason: "every change of a view, one by one" },
   "test/simulation/call.ts": { linesMax: 550, reason: "a caller and a callee, and what both have to have seen" },
   "test/actors/exchange/lost-ways.test.ts": { linesMax: 550, reason: "each case needs a call whose way is lost" },

@@ -330,7 +330,7 @@ const records: readonly Mutation[] = [
   {
     name: "tombstone-forgotten",
     rule: "The end of a record is remembered until its time is over and the peer has it.",
-    find: "if (record.until <= now && !this.#feed.pairMissesEnd(entry)) this.#forget(entry);",
+    find: "if (record.until <= now && !this.#feed.peerMissesEnd(entry)) this.#forget(entry);",
     replace: "this.#forget(entry);",
     tests: ["test/sip/record/record-store.test.ts"],
     isSimulated: true,
@@ -348,19 +348,19 @@ const records: readonly Mutation[] = [
     rule: "A version that is made after another was seen is later than that, whatever the clocks say.",
     find: "if (version > this.#observed && isVersion(version)) this.#observed = version;",
     replace: "",
-    tests: ["test/cluster/time", "test/sip/record", "test/actors/exchange/pair.test.ts"],
+    tests: ["test/cluster/time", "test/sip/record", "test/actors/exchange/replication.test.ts"],
     isSimulated: false,
   },
 ];
 
 /** Two replicas. */
-const pair: readonly Mutation[] = [
+const replication: readonly Mutation[] = [
   {
     name: "200-of-a-register-before-its-commit",
     rule: "The 200 of a REGISTER leaves when the peer, or the disk, has the binding.",
     find: "mustWait ? store.sequence : undefined",
     replace: "undefined",
-    tests: ["test/actors/exchange/pair.test.ts", "test/actors/exchange/register-requests.test.ts"],
+    tests: ["test/actors/exchange/replication.test.ts", "test/actors/exchange/register-requests.test.ts"],
     isSimulated: false,
   },
   {
@@ -368,7 +368,7 @@ const pair: readonly Mutation[] = [
     rule: "The 2xx of an INVITE leaves when the peer knows the dialog, and the end of the INVITE.",
     find: "return store.sequence > before || tx.commit === undefined ? store.sequence : tx.commit;",
     replace: "return before < 0 ? 0 : undefined;",
-    tests: ["test/actors/exchange/pair.test.ts", "test/actors/exchange/calls.test.ts"],
+    tests: ["test/actors/exchange/replication.test.ts", "test/actors/exchange/calls.test.ts"],
     isSimulated: false,
   },
   {
@@ -376,7 +376,7 @@ const pair: readonly Mutation[] = [
     rule: "A commit is done when the peer has acknowledged it, not when it was sent.",
     find: 'return sequence <= this.#sending.covered ? "done" : "wait";',
     replace: 'return "done";',
-    tests: ["test/cluster/replication/pair-link.test.ts"],
+    tests: ["test/cluster/replication/peer-link.test.ts"],
     isSimulated: false,
   },
   {
@@ -384,7 +384,7 @@ const pair: readonly Mutation[] = [
     rule: "While the peer is away a commit waits for the disk.",
     find: 'return "disk";',
     replace: 'return "done";',
-    tests: ["test/cluster/replication/pair-link.test.ts"],
+    tests: ["test/cluster/replication/peer-link.test.ts"],
     isSimulated: false,
   },
   {
@@ -392,7 +392,7 @@ const pair: readonly Mutation[] = [
     rule: "A new start of the peer is told everything, also what it had told itself.",
     find: "this.#store.changedSince(sequence, 1, sequence < this.#wholeUntil)",
     replace: "this.#store.changedSince(sequence, 1)",
-    tests: ["test/cluster/replication/pair-link.test.ts"],
+    tests: ["test/cluster/replication/peer-link.test.ts"],
     isSimulated: true,
   },
   {
@@ -400,7 +400,7 @@ const pair: readonly Mutation[] = [
     rule: "A replica that has started serves when it has caught up.",
     find: "if (!this.#isServing || this.#lease.isAsking) return false;",
     replace: "if (this.#lease.isAsking) return false;",
-    tests: ["test/cluster/replication/pair-link.test.ts"],
+    tests: ["test/cluster/replication/peer-link.test.ts"],
     isSimulated: false,
   },
   {
@@ -408,7 +408,7 @@ const pair: readonly Mutation[] = [
     rule: "A replica that stood still asks its peer before it reads what waits for it.",
     find: "if (this.#lease.isOver(this.#options.leaseMs, sentAt, now)) {",
     replace: "if (sentAt < 0) {",
-    tests: ["test/cluster/replication/pair-link.test.ts"],
+    tests: ["test/cluster/replication/peer-link.test.ts"],
     isSimulated: false,
   },
 ];
@@ -428,7 +428,7 @@ const failures: readonly Mutation[] = [
     rule: "A replica that is told of a takeover adopts the INVITEs that ring.",
     find: "this.#parts.takeovers.takeOver(access, now);",
     replace: "",
-    tests: ["test/actors/exchange/pair.test.ts", "test/actors/exchange/failover.test.ts"],
+    tests: ["test/actors/exchange/replication.test.ts", "test/actors/exchange/failover.test.ts"],
     isSimulated: true,
   },
   {
@@ -476,7 +476,7 @@ const failures: readonly Mutation[] = [
     rule: "An INVITE that the other replica has in hand, or has ended, is not a new call here.",
     find: "if (record === undefined && !this.#options.invites.hasEnded(tx.key)) return false;",
     replace: "if (record === undefined || tx.key !== '') return false;",
-    tests: ["test/actors/exchange/pair.test.ts", "test/actors/exchange/failover.test.ts"],
+    tests: ["test/actors/exchange/replication.test.ts", "test/actors/exchange/failover.test.ts"],
     isSimulated: false,
   },
   {
@@ -489,4 +489,4 @@ const failures: readonly Mutation[] = [
   },
 ];
 
-export const mutations: readonly Mutation[] = [...transactions, ...proxy, ...tokens, ...callers, ...records, ...pair, ...failures];
+export const mutations: readonly Mutation[] = [...transactions, ...proxy, ...tokens, ...callers, ...records, ...replication, ...failures];

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
-import type { PairState } from "../../cluster/replication/pair-link.ts";
+import type { PairState } from "../../cluster/replication/peer-link.ts";
 import type { CallPlan } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Datagrams, Gateway } from "./gateway.ts";
@@ -63,7 +63,7 @@ export class Cluster {
   }
 }
 
-/** Which replicas hold all that their pair holds, over time: what the two know may differ only while they are not together. */
+/** Which replicas hold all that their peer holds, over time: what the two know may differ only while they are not together. */
 export class PairStates {
   readonly #states = new Map<string, PairState>();
 

@@ -120,7 +120,7 @@ export function lostAllCopies({ cluster, faults }: Story, phone: Phone, call: Ou
   return isStormy && !phone.isReliable && (cluster.refusalsSent.get(call.callId) ?? 0) >= unprovenCopies && call.finalStatuses.length === 0;
 }
 
-/** A refusal, or the answer to its BYE, passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */
+/** A refusal, or the answer to its BYE, passed just before the replica died that let it pass: nobody waits for the peer to know of an end. */
 export function endedInACrash({ faults }: Story, call: OutgoingCall, incoming: IncomingCall | undefined): boolean {
   const refusedAt = (call.outcome ?? 0) >= 300 ? call.outcomeAt : undefined;
   return faults.some(

@@ -5,8 +5,8 @@ import { frameValidMs } from "../../actors/limits.ts";
 import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import type { View } from "../../cluster/group/view.ts";
 import { pairOf } from "../../cluster/map/cluster-map.ts";
-import { parseBatch } from "../../cluster/replication/pair-batch.ts";
-import { refusedCause, type PairState } from "../../cluster/replication/pair-link.ts";
+import { parseBatch } from "../../cluster/replication/peer-batch.ts";
+import { refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
 import { isParseError } from "../../sip/errors.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import { cellOfLine } from "../../sip/flow/flow.ts";
@@ -102,7 +102,7 @@ export class Replica {
   }
 
   takeBatch(text: string): string {
-    this.#cell.host.trace(() => `exchange ${this.number} < pair: ${describedBatch(text)}`);
+    this.#cell.host.trace(() => `exchange ${this.number} < peer: ${describedBatch(text)}`);
     const answer = this.#actor.takePeerBatch(text, this.#cell.host.now);
     if (answer === undefined) throw new Error("no batch of the peer's");
     return answer;
@@ -148,7 +148,7 @@ export class Replica {
         caughtUp: () => host.soon(() => this.#cell.caughtUp(number)),
         suspect: (cell, cause) => host.soon(() => this.#cell.suspect(cell, cause)),
         pairChanged: (state, cause) => {
-          host.trace(() => `exchange ${number}: ${state} with its pair: ${cause}`);
+          host.trace(() => `exchange ${number}: ${state} with its peer: ${cause}`);
           this.#cell.cluster.pairStates.changed(this.#cell.id, number, state);
         },
       },
@@ -166,7 +166,7 @@ export class Replica {
     return {
       send: (id, batch) => {
         const peer = cluster.cell(this.#peer);
-        host.trace(() => `exchange ${this.number} > pair: batch ${id}, ${batch.length} octets`);
+        host.trace(() => `exchange ${this.number} > peer: batch ${id}, ${batch.length} octets`);
         const giveUp = cluster.network.request<string>(
           host,
           peer.host,

@@ -43,7 +43,7 @@ function setAside({ events }: Tandem): string[] {
 
 const users = ["alice", "bob", "carol"].map((user) => `${user}@example.test\n`).join("");
 
-it("a start goes on when a database cannot be read, sets it aside, says so, and has everything from the pair; and says what is lost with both", async () => {
+it("a start goes on when a database cannot be read, sets it aside, says so, and has everything from the peer; and says what is lost with both", async () => {
   state = mkdtempSync(join(tmpdir(), "tandem-broken-"));
   system = await startTandem({ state });
   await untilOnDisks(state);

@@ -37,7 +37,7 @@ async function pour(registrant: Registrant, prefix: string, acknowledged: Acknow
 }
 
 it.each([1, 2])(
-  "a cell that is killed while it writes reads back clean, without its pair: all that is older than flushMs, and nothing by half (seed %i)",
+  "a cell that is killed while it writes reads back clean, without its peer: all that is older than flushMs, and nothing by half (seed %i)",
   async (seed) => {
     const random = new Random(seed);
     system = await RiggedSystem.start({ flushMs });

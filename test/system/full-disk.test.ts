@@ -67,7 +67,7 @@ it.runIf(typeof made === "string")(
     const registrant = await Registrant.connect(running.run.cells[1]?.url ?? "", running.domain);
     const users = Array.from({ length: 250 }, (_, index) => `u${index}`);
     const answers = await Promise.all(users.map(async (user) => ({ user, answer: await registrant.register(user, 1) })));
-    // On a busy machine the pair may be late for a moment: then it is refused.
+    // On a busy machine the peer may be late for a moment: then it is refused.
     const refused = answers.filter(({ answer }) => answer?.status !== 200);
     expect(refused.filter(({ answer }) => answer?.status !== 503 || answer.retryAfter === undefined)).toEqual([]);
     const acknowledged = answers.filter(({ answer }) => answer?.status === 200).map(({ user }) => user);

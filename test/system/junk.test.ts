@@ -49,9 +49,7 @@ it(`${perSecond} random octet messages a second at every way in: nothing ends, g
   // Strangers do not fill the log.
   const said = system.events.slice(lines);
   const refusals = said.filter((event) => String(event["text"]).includes("with a wrong or old signature"));
-  // A machine that is busy enough makes a pair wait; that is no stranger's doing.
-  const pairs = said.filter((event) => /with its pair/.test(String(event["text"])));
-  expect(said.filter((event) => !refusals.includes(event) && !pairs.includes(event))).toEqual([]);
+  expect(said.filter((event) => !refusals.includes(event))).toEqual([]);
   expect(refusals.length).toBeLessThanOrEqual(1);
   // What cannot become a message ends its connection; what is not TLS ends at once.
   const kept = junk.counts.filter(({ closed }) => closed === 0).map(({ name }) => name);

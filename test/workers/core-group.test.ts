@@ -273,7 +273,7 @@ describe("a control socket", () => {
 });
 
 describe("a cell that starts", () => {
-  it("is joining until its exchanges that run have caught up with their pairs", async () => {
+  it("is joining until its exchanges that run have caught up with their peers", async () => {
     const [replica] = replicas;
     if (replica === undefined) throw new Error("no exchange");
     peerAnswers();

@@ -10,10 +10,10 @@ describe("the digest of a replica", () => {
     const [one, other] = [new RecordStore(), new RecordStore()];
     const records = [bindingRecord(version(1)), dialogRecord(version(2))];
     for (const record of records) one.apply(record);
-    for (const record of records.toReversed()) other.apply(record, "pair");
+    for (const record of records.toReversed()) other.apply(record, "peer");
     expect(digestOf(one)).toMatchObject({ count: 2, hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
     expect(digestOf(other)).toEqual(digestOf(one));
-    other.apply(bindingRecord(version(3), { cSeq: 2 }), "pair");
+    other.apply(bindingRecord(version(3), { cSeq: 2 }), "peer");
     expect(digestOf(other).hash).not.toBe(digestOf(one).hash);
     // Of what differs one part says so, and no other.
     const { parts } = digestOf(one);

@@ -107,7 +107,7 @@ afterEach(() => {
   for (const phone of phones.splice(0)) if (phone.closed === undefined) phone.socket.close();
 });
 
-describe("records go to the pair", () => {
+describe("records go to the peer", () => {
   it("and its own come back: both replicas hold the same", async () => {
     const phone = await connect(alice);
     await phone.register();
@@ -142,7 +142,7 @@ describe("records go to the pair", () => {
 });
 
 describe("commit before forward", () => {
-  it("waits for a frozen pair as long as ackTimeoutMs says; then the disk has it before the 200", async () => {
+  it("waits for a frozen peer as long as ackTimeoutMs says; then the disk has it before the 200", async () => {
     const phone = await connect(alice);
     await phone.register();
     const thaw = freeze();
@@ -156,7 +156,7 @@ describe("commit before forward", () => {
     expect(replica.store.bindingsOf(`${alice}@${domain}`).some(({ value }) => value?.contact === phone.contact)).toBe(true);
   });
 
-  it("does not wait for a pair that is away: the disk has it before the 200", async () => {
+  it("does not wait for a peer that is away: the disk has it before the 200", async () => {
     peerIsAway();
     const phone = await connect(alice);
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
@@ -197,7 +197,7 @@ describe("commit before forward", () => {
     expect(write.mock.calls.length).toBeLessThanOrEqual(writesMax);
   });
 
-  it("acknowledges a frame only when the pair has what it changed", async () => {
+  it("acknowledges a frame only when the peer has what it changed", async () => {
     const backhaul = await GatewayBackhaul.connect(0, "g3");
     await vi.waitFor(() => expect(backhaul.acknowledged).toBe(backhaul.sent));
     const closed = userOf("closed");
@@ -216,7 +216,7 @@ describe("commit before forward", () => {
 });
 
 describe("a replica that starts again", () => {
-  it("remembers since when it has known of every call, its sleep left out until the pair has told", async () => {
+  it("remembers since when it has known of every call, its sleep left out until the peer has told", async () => {
     await addSubscriber(userOf("dave"), "secret");
     expect(await memory()).toEqual(memoryFrom(1));
     await putToSleep(0);
@@ -232,7 +232,7 @@ describe("a replica that starts again", () => {
   it("reads back and catches up before it answers anything", async () => {
     const carol = userOf("carol");
     await putToSleep(0);
-    // Its pair has heard of a phone meanwhile.
+    // Its peer has heard of a phone meanwhile.
     replica.store.apply(bindingOf(carol, "sip:carol@198.51.100.7"));
     expect(await contactsOf(carol)).toEqual(["sip:carol@198.51.100.7"]);
   });
@@ -256,7 +256,7 @@ describe("a replica that starts again", () => {
     backhaul.socket.close();
   });
 
-  it("serves alone when its pair is not there", async () => {
+  it("serves alone when its peer is not there", async () => {
     await putToSleep(0);
     peerIsAway();
     const phone = await connect(alice);
@@ -276,7 +276,7 @@ describe("a replica that starts again", () => {
     backhaul.socket.close();
   });
 
-  it("brings back a pair that has lost everything", async () => {
+  it("brings back a peer that has lost everything", async () => {
     const phone = await connect(alice);
     await phone.register();
     replica.restart();
@@ -297,7 +297,7 @@ describe("the disk", () => {
     });
   });
 
-  it("that takes no records ends this start; the next one has what the pair has", async () => {
+  it("that takes no records ends this start; the next one has what the peer has", async () => {
     const phone = await connect(alice);
     const write = vi.spyOn(Disk.prototype, "write").mockImplementationOnce(() => {
       throw new Error("disk full");
@@ -311,7 +311,7 @@ describe("the disk", () => {
 });
 
 describe("the view", () => {
-  it("ends the wait for a pair that is down, and finds it again when it is up", async () => {
+  it("ends the wait for a peer that is down, and finds it again when it is up", async () => {
     await exchange().setView(view("down"));
     expect(await pairState()).toBe("away");
     await exchange().setView(view("up"));

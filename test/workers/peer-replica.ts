@@ -1,7 +1,7 @@
 import { env, exports } from "cloudflare:workers";
 import { isParseError } from "../../sip/errors.ts";
-import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/pair-batch.ts";
-import { PairLink } from "../../cluster/replication/pair-link.ts";
+import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/peer-batch.ts";
+import { PeerLink } from "../../cluster/replication/peer-link.ts";
 import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import { memoryFrom } from "../../sip/record/memory.ts";
@@ -23,7 +23,7 @@ export class PeerReplica {
   readonly keys: string[] = [];
   /** Held back until the test says so: the peer is frozen. */
   frozen: Promise<void> | undefined;
-  #link: PairLink;
+  #link: PeerLink;
   #boots = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
@@ -62,14 +62,14 @@ export class PeerReplica {
     for (const record of records) {
       this.keys.push(record.key);
       this.clock.observe(record.version);
-      this.store.apply(record, "pair");
+      this.store.apply(record, "peer");
     }
     this.#link.applied(now);
     this.#settle();
     return new Response(serializeAnswer(answer));
   }
 
-  #newLink(): PairLink {
+  #newLink(): PeerLink {
     this.#boots += 1;
     const { heartbeat, replication } = clusterMapOf(env);
     const options = {
@@ -79,7 +79,7 @@ export class PeerReplica {
       leaseMs: heartbeat.periodMs * heartbeat.missed,
       memory: () => memoryFrom(1),
     };
-    return new PairLink(options, this.store, Date.now());
+    return new PeerLink(options, this.store, Date.now());
   }
 
   #settle(): void {
@@ -95,7 +95,7 @@ export class PeerReplica {
     this.#timer = setTimeout(tick, Math.max(1, deadline - Date.now()));
   }
 
-  async #send(link: PairLink, id: number, text: string): Promise<void> {
+  async #send(link: PeerLink, id: number, text: string): Promise<void> {
     if (this.frozen !== undefined) await this.frozen;
     const body = new TextEncoder().encode(text);
     const toSign = { purpose: "cell", who: "b", to: env.CELL, method: "POST", path: `/cell/pair/${this.exchange}`, body };

@@ -52,7 +52,7 @@ afterEach(() => {
 });
 
 describe("a REGISTER from a softphone", () => {
-  it("[RFC3261 10.3] is answered 200 when the pair has the binding, and shows where it is reached; the disk follows", async () => {
+  it("[RFC3261 10.3] is answered 200 when the peer has the binding, and shows where it is reached; the disk follows", async () => {
     const phone = await connect(alice);
     const response = await phone.register();
     expect(response).toMatch(/^SIP\/2\.0 200 /);
@@ -133,7 +133,7 @@ describe("time", () => {
       3 * map.flushMs,
     );
     await putToSleep(0);
-    // The pair could tell it.
+    // The peer could tell it.
     peerIsAway();
     const [registration] = await registrations(alice);
     expect(registration?.["expiresSeconds"]).toBeLessThanOrEqual(120);

@@ -1,11 +1,11 @@
 import { Hono } from "hono";
-import { pairBatchOctetsMax } from "../../cluster/limits.ts";
+import { peerBatchOctetsMax } from "../../cluster/limits.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { cellOfLine } from "../../sip/flow/flow.ts";
 import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import { isExchange } from "../cells.ts";
 import { clusterMapOf, coreGroupName, lineName } from "../environment.ts";
-import { exchangeOfPath, fromItsPair, type OfExchange } from "../exchange-of-path.ts";
+import { exchangeOfPath, fromItsPeer, type OfExchange } from "../exchange-of-path.ts";
 import type { SubscriberChange } from "../../sip/record/values.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed } from "../signed.ts";
@@ -24,7 +24,7 @@ const oftenAsked = /^\/cell\/(?:exchange|line|pair)\//;
 cellApi.use(
   signed(
     () => "cell",
-    Math.max(pairBatchOctetsMax, apiBodyOctetsMax),
+    Math.max(peerBatchOctetsMax, apiBodyOctetsMax),
     (path) => (oftenAsked.test(path) ? "isolate" : "core group"),
   ),
 );
@@ -48,8 +48,9 @@ cellApi.post("/exchange/:exchange{\\d{1,4}}", exchangeOfPath, async (context) =>
   return answer === undefined ? tooLate() : context.body(answer as Uint8Array<ArrayBuffer>);
 });
 
-cellApi.post("/pair/:exchange{\\d{1,4}}", exchangeOfPath, fromItsPair, async (context) => {
-  const answer = await context.var.exchange.takePairBatch(context.var.body);
+/** A batch of the peer's. The path says `pair`, as earlier releases know it. */
+cellApi.post("/pair/:exchange{\\d{1,4}}", exchangeOfPath, fromItsPeer, async (context) => {
+  const answer = await context.var.exchange.takePeerBatch(context.var.body);
   if (answer === undefined) return context.json({ error: "no batch of records" }, 400);
   return context.body(answer as Uint8Array<ArrayBuffer>);
 });

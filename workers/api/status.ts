@@ -9,7 +9,7 @@ import { summaryOf, type CellSummary } from "./cell-share.ts";
 
 type MemberOfStatus = Status["gateways"][number];
 
-/** Asks every cell that may answer for what it holds; its exchanges are counted where their pair is when it does not. */
+/** Asks every cell that may answer for what it holds; its exchanges are counted where their peer is when it does not. */
 export async function statusOf(env: Environment, map: ClusterMap): Promise<Status> {
   const group = env.CORE_GROUP.getByName(coreGroupName);
   const before = await group.status();

@@ -191,7 +191,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#lone.set(exchange, cause, Date.now());
   }
 
-  /** An exchange of this cell knows what its pair knows, or serves without. */
+  /** An exchange of this cell knows what its peer knows, or serves without. */
   caughtUp(exchange: number): void {
     this.#group.caughtUp(exchange);
   }

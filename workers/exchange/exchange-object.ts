@@ -5,7 +5,7 @@ import { ExchangeActor } from "../../actors/exchange/exchange-actor.ts";
 import type { DiskPort, ExchangePorts, LogPort, PeerPort } from "../../actors/exchange/ports.ts";
 import type { View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import type { PairState } from "../../cluster/replication/pair-link.ts";
+import type { PairState } from "../../cluster/replication/peer-link.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
@@ -27,8 +27,8 @@ import { Disk } from "./disk.ts";
 import { Lines } from "./lines.ts";
 import { OtherExchanges } from "./other-exchanges.ts";
 import { OwnCoreGroup } from "./own-core-group.ts";
-import { PairCalls } from "./pair-calls.ts";
-import { acceptPairSocket } from "./pair-socket.ts";
+import { PeerCalls } from "./peer-calls.ts";
+import { acceptPeerSocket } from "./peer-socket.ts";
 import { PeerBatches } from "./peer-batches.ts";
 import { Rest } from "./rest.ts";
 import { Room } from "./room.ts";
@@ -83,11 +83,11 @@ export class ExchangeObject extends DurableObject<Environment> {
     void ctx.blockConcurrencyWhile(() => new Promise<void>((told) => this.#actor.askForRoomAtFirst(Date.now(), told)));
   }
 
-  /** Takes a gateway's backhaul, or the pair's WebSocket. The caller has checked the signature and says whose it is. */
+  /** Takes a gateway's backhaul, or the peer's WebSocket. The caller has checked the signature and says whose it is. */
   override fetch(request: Request): Response {
     const who = request.headers.get("tandem-who");
     if (who === null || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return new Response(null, { status: 426 });
-    if (new URL(request.url).pathname.startsWith("/pair/")) return acceptPairSocket((batch) => this.takePairMessage(batch));
+    if (new URL(request.url).pathname.startsWith("/pair/")) return acceptPeerSocket((batch) => this.takePeerMessage(batch));
     return this.#backhauls.accept(who, (access, socket) => this.#actor.acceptBackhaul(access, socket));
   }
 
@@ -126,12 +126,12 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   /** A batch of records from the other replica, by a request; the answer. Undefined: that was no such batch, or there is no other replica. */
-  takePairBatch(octets: Uint8Array): Uint8Array | undefined {
+  takePeerBatch(octets: Uint8Array): Uint8Array | undefined {
     return this.#takeBatch(octets);
   }
 
-  /** The same, over the pair's WebSocket: what is billed otherwise has another name. */
-  takePairMessage(octets: Uint8Array): Uint8Array | undefined {
+  /** The same, over the peer's WebSocket: what is billed otherwise has another name. */
+  takePeerMessage(octets: Uint8Array): Uint8Array | undefined {
     return this.#takeBatch(octets);
   }
 
@@ -151,7 +151,7 @@ export class ExchangeObject extends DurableObject<Environment> {
     return this.#whenServing((now) => this.#actor.exchange.flowsOf(addressOfRecord, now));
   }
 
-  /** Adds or replaces subscribers. Answered when they are on disk, and at the pair if it is there: with how many were replaced. */
+  /** Adds or replaces subscribers. Answered when they are on disk, and at the peer if it is there: with how many were replaced. */
   putSubscribers(changes: readonly SubscriberChange[]): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#actor.changes.put(changes, Date.now(), (outcome) => (outcome === "full" ? reject(new Error(diskFullText)) : resolve(outcome)));
@@ -230,18 +230,18 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   #peerBatches(peer: string, calls: TimelyCalls): PeerBatches {
-    const pairCalls = new PairCalls({
+    const peerCalls = new PeerCalls({
       request: (batch, signal) => calls.ask(peer, `/cell/pair/${this.#number}`, batch, signal),
       open: (signal) => openCellSocket(this.env, this.#map, peer, `/pair/${this.#number}`, `pair ${this.#number}`, signal),
     });
     return new PeerBatches({
-      call: (batch) => pairCalls.ask(batch),
+      call: (batch) => peerCalls.ask(batch),
       answered: (id, answer, now) => this.#actor.peerAnswered(id, answer, now),
       failed: (id, isRefused, cause, now) => this.#actor.peerFailed(id, isRefused, cause, now),
     });
   }
 
-  /** A write that fails ends this start of the object: the next one has the disk and the pair. */
+  /** A write that fails ends this start of the object: the next one has the disk and the peer. */
   #disk(): DiskPort {
     const disk = new Disk(this.ctx.storage, (record) => this.#store?.textOf(record) ?? serializeRecord(record));
     return {

@@ -1,6 +1,6 @@
 import type { CoreGroupPort } from "../../actors/exchange/ports.ts";
 import type { SeenCause, View } from "../../cluster/group/view.ts";
-import type { PairState } from "../../cluster/replication/pair-link.ts";
+import type { PairState } from "../../cluster/replication/peer-link.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
 import { PairNews } from "./pair-news.ts";
 

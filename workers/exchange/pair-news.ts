@@ -1,9 +1,9 @@
-import type { PairState } from "../../cluster/replication/pair-link.ts";
+import type { PairState } from "../../cluster/replication/peer-link.ts";
 import { pairLastingMs } from "../limits.ts";
 
 /**
  * Tells when a replica has had no second memory for a while, and when it has one again. What lasts for less is nothing to tell: each replica that
- * wakes is `lagging` until its pair has answered.
+ * wakes is `lagging` until its peer has answered.
  */
 export class PairNews {
   readonly #tell: (cause: string | undefined) => void;

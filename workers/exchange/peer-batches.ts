@@ -1,11 +1,11 @@
 import type { PeerPort } from "../../actors/exchange/ports.ts";
-import { otherVersionCause, refusedCause } from "../../cluster/replication/pair-link.ts";
+import { otherVersionCause, refusedCause } from "../../cluster/replication/peer-link.ts";
 import { CellAnswerError, OtherVersionError } from "../cells.ts";
-import type { PairQuestion } from "./pair-socket.ts";
+import type { PeerQuestion } from "./peer-socket.ts";
 
 export type PeerBatchesOptions = {
   /** Brings a batch to the peer. Its answer rejects when there is none. */
-  readonly call: (batch: Uint8Array) => PairQuestion;
+  readonly call: (batch: Uint8Array) => PeerQuestion;
   readonly answered: (id: number, answer: string, now: number) => void;
   readonly failed: (id: number, isRefused: boolean, cause: string, now: number) => void;
 };
@@ -16,7 +16,7 @@ const decoder = new TextDecoder();
 /** Batches under way to the peer. */
 export class PeerBatches implements PeerPort {
   readonly #options: PeerBatchesOptions;
-  readonly #questions = new Map<number, PairQuestion>();
+  readonly #questions = new Map<number, PeerQuestion>();
   #lastError = "";
 
   constructor(options: PeerBatchesOptions) {

@@ -11,7 +11,7 @@ import {
   type Frame,
   type FrameRecord,
 } from "../../../cluster/backhaul/frame.ts";
-import { parseBatch, serializeAnswer, serializeBatch } from "../../../cluster/replication/pair-batch.ts";
+import { parseBatch, serializeAnswer, serializeBatch } from "../../../cluster/replication/peer-batch.ts";
 import { isParseError } from "../../../sip/errors.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import type { Memory } from "../../../sip/record/memory.ts";

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { frameAnswerMsMax, inputsWaitingMax, sweepAlarmMs } from "../../../actors/limits.ts";
 import { encodeFrame, RecordKind } from "../../../cluster/backhaul/frame.ts";
 import type { View } from "../../../cluster/group/view.ts";
-import { refusedCause } from "../../../cluster/replication/pair-link.ts";
+import { refusedCause } from "../../../cluster/replication/peer-link.ts";
 import { secretsOf } from "../../../sip/auth/digest.ts";
 import { ActorWorld, messageOf, textsOf, type TestBackhaul } from "./actor-world.ts";
 import { hash, TestPhone } from "./harness.ts";

@@ -52,7 +52,7 @@ export type Sent = {
   readonly key: string;
   readonly text: string;
   readonly committed: boolean;
-  /** What the pair must have before it leaves. */
+  /** What the peer must have before it leaves. */
   readonly commit: number | undefined;
   readonly message: SipMessage;
 };

@@ -63,7 +63,7 @@ function phones(way: Way): { world: PairWorld; alice: CallingPhone; bob: Calling
   return { world, alice, bob, comeBack };
 }
 
-/** What a phone has seen but its registrations, whose answers wait for the pair, while what was held does not. */
+/** What a phone has seen but its registrations, whose answers wait for the peer, while what was held does not. */
 function callsOf(phone: CallingPhone): string[] {
   return phone.log.filter((line) => line !== "200 REGISTER");
 }

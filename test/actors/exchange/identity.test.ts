@@ -259,7 +259,7 @@ describe("who calls is said by us alone [RFC3325 5]", () => {
     const first = toBob(proved(rig, "INVITE", bobUri, lies), rig.bob);
     const other = new TestExchange("digest", { cell: "b" });
     other.exchange.connectAccess("g1", listeners);
-    for (const record of rig.world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    for (const record of rig.world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPeer(record, other.now);
     other.record(RecordKind.takeover, "", "");
     const again = toBob(other.advance(copyDelayMs), rig.bob);
     expect(valuesOf(again, "P-Asserted-Identity")).toEqual(["<sip:alice@example.test>"]);

@@ -6,7 +6,7 @@ import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { caller, phone1, request, Rig, target } from "../../sip/proxy/rig.ts";
 
-/** The keeper of a replica whose pair has so many INVITEs in hand; how many records it reads for an answer. */
+/** The keeper of a replica whose peer has so many INVITEs in hand; how many records it reads for an answer. */
 function keeperBeside(invites: number): { readonly keeper: InviteKeeper; readonly read: () => number } {
   const rig = new Rig();
   rig.targets = [target(phone1)];

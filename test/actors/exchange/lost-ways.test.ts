@@ -218,7 +218,7 @@ describe("a way that is lost in the middle of a call", () => {
     const bye = alice.request("BYE", bob.contact.slice(1, -1), ["To: <sip:bob@example.test>;tag=bob-tag", ...routes]);
     const passed = found(second.receive(alice.key, bye), "BYE");
     found(second.receive(bob.key, answer(passed.message, 200, "bob-tag")), "SIP/2.0 200");
-    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPeer(record, second.now);
     expect(second.exchange.counts(second.now).dialogs).toBe(0);
   });
 
@@ -258,11 +258,11 @@ describe("a way that is lost in the middle of a call", () => {
     const invite = found(first.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
     first.receive(bob.key, answer(invite.message, 180, "bob-tag"), bob.access);
     // The first one stands still, its gateway goes to the second, and then it goes on.
-    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPeer(record, second.now);
     second.now += 3_000;
     first.now += 3_500;
     second.record(RecordKind.takeover, "", "");
-    for (const record of second.exchange.store.changedSince(0, 100).records) first.exchange.applyFromPair(record, first.now);
+    for (const record of second.exchange.store.changedSince(0, 100).records) first.exchange.applyFromPeer(record, first.now);
     const refused = first.receive(bob.key, answer(invite.message, 486, "bob-tag"), bob.access);
     expect(refused.map(({ key, text }) => [key, text.slice(0, 11)])).toEqual([
       [bob.key, "ACK sip:bob"],
@@ -279,11 +279,11 @@ describe("a way that is lost in the middle of a call", () => {
     const sent = alice.request("INVITE", "sip:bob@example.test");
     const invite = found(first.receive(alice.key, sent), "INVITE");
     first.receive(bob.key, answer(invite.message, 180, "bob-tag"));
-    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPeer(record, second.now);
     second.now += 3_000;
     first.now += 3_500;
     second.record(RecordKind.takeover, "", "");
-    for (const record of second.exchange.store.changedSince(0, 100).records) first.exchange.applyFromPair(record, first.now);
+    for (const record of second.exchange.store.changedSince(0, 100).records) first.exchange.applyFromPeer(record, first.now);
     const kept = sent.split("\r\n").filter((line) => /^(?:Via|From|To|Call-ID|Max-Forwards):/.test(line));
     const cSeq = /^CSeq: (\d+)/m.exec(sent)?.[1] ?? "";
     const cancel = ["CANCEL sip:bob@example.test SIP/2.0", ...kept, `CSeq: ${cSeq} CANCEL`, "Content-Length: 0", "", ""].join("\r\n");
@@ -300,7 +300,7 @@ describe("a way that is lost in the middle of a call", () => {
     const invite = found(first.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"), alice.access), "INVITE");
     const octets = answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]);
     found(first.receive(bob.key, octets), "SIP/2.0 200");
-    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+    for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPeer(record, second.now);
     registerAgain(second, aliceAgain);
     const lost = found(second.receive(bob.key, octets), "SIP/2.0 200");
     expect(lost.key).toBe(alice.key);
@@ -414,7 +414,7 @@ function hungUpInACut(cell: "a" | "b"): Cut {
   const invite = found(first.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"), alice.access), "INVITE");
   const accepted = answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]);
   const ok = found(first.receive(bob.key, accepted, bob.access), "SIP/2.0 200");
-  for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPair(record, second.now);
+  for (const record of first.exchange.store.changedSince(0, 100, true).records) second.exchange.applyFromPeer(record, second.now);
   const routes = ok.message.values(Header.RecordRoute).map((value) => `Route: ${value}`);
   const parties = ["From: <sip:bob@example.test>;tag=bob-tag", "To: <sip:alice@example.test>;tag=alice-tag", "Call-ID: call-of-alice"];
   const request = bob.request("BYE", alice.contact.slice(1, -1), [...parties, ...routes]);
@@ -472,13 +472,13 @@ describe("a cut between the cells, which each takes for the end of the other", (
 });
 
 describe("a gateway that started anew while this replica was away", () => {
-  it("loses the phones of the start before, and none that the pair has registered since", () => {
+  it("loses the phones of the start before, and none that the peer has registered since", () => {
     const world = new TestExchange();
     // Names of connections begin with the start that they were made in.
     const [before, since] = [new TestPhone("alice", "198.51.100.7", 5070, "WSS"), new TestPhone("bob", "203.0.113.9", 6080, "WSS")];
-    const pair = new TestExchange("open", { cell: "b" });
-    for (const phone of [before, since]) register(pair, phone);
-    for (const record of pair.exchange.store.changedSince(0, 1_000).records) world.exchange.applyFromPair(record, world.now);
+    const peer = new TestExchange("open", { cell: "b" });
+    for (const phone of [before, since]) register(peer, phone);
+    for (const record of peer.exchange.store.changedSince(0, 1_000).records) world.exchange.applyFromPeer(record, world.now);
     world.exchange.forgetConnections("g1", world.now, "c6");
     expect(world.exchange.registrations(undefined, world.now).map(({ aor }) => aor)).toEqual(["bob@example.test"]);
     // Of another start, all are gone.
@@ -487,7 +487,7 @@ describe("a gateway that started anew while this replica was away", () => {
   });
 });
 
-describe("a replica that stands still just after it has forwarded an INVITE, of which the pair has no record", () => {
+describe("a replica that stands still just after it has forwarded an INVITE, of which the peer has no record", () => {
   it.each(["the dialog", "only the end of the dialog"])(
     "has nothing to say to a caller who was answered there: it hears late of %s",
     (what) => {
@@ -495,7 +495,7 @@ describe("a replica that stands still just after it has forwarded an INVITE, of 
       const alice = new TestPhone("alice", "198.51.100.7", 5070, "TCP");
       const bob = new TestPhone("bob", "203.0.113.9", 5080, "TCP");
       for (const phone of [alice, bob]) register(a, phone);
-      for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromPair(record, b.now);
+      for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromPeer(record, b.now);
       const invite = found(a.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
       const ok = b.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]));
       expect(finals(ok)).toEqual(["SIP/2.0 200"]);
@@ -503,7 +503,7 @@ describe("a replica that stands still just after it has forwarded an INVITE, of 
       for (const record of b.exchange.store.changedSince(0, 1_000).records) {
         if (record.kind !== "dialog") continue;
         const { key, version } = record;
-        a.exchange.applyFromPair(what === "the dialog" ? record : makeTombstone("dialog", key, version, a.now), a.now);
+        a.exchange.applyFromPeer(what === "the dialog" ? record : makeTombstone("dialog", key, version, a.now), a.now);
       }
       a.record(RecordKind.closed, bob.key, "", bob.access);
       expect(a.advance(300_000)).toEqual([]);
@@ -523,7 +523,7 @@ describe("a replica that stands still just after it has forwarded an INVITE, of 
     a.receive(second.key, answer(second.message, 180, "second-tag"));
     b.receive(first.key, answer(first.message, 200, "bob-tag", [`Contact: ${phones[0]?.contact}`]));
     a.now += lateRecordMs;
-    for (const record of b.exchange.store.changedSince(0, 1_000).records) a.exchange.applyFromPair(record, a.now);
+    for (const record of b.exchange.store.changedSince(0, 1_000).records) a.exchange.applyFromPeer(record, a.now);
     expect(a.drain().map(({ key, text }) => `${text.slice(0, 6)} ${key}`)).toEqual([`CANCEL ${second.key}`]);
   });
 
@@ -534,7 +534,7 @@ describe("a replica that stands still just after it has forwarded an INVITE, of 
     const invite = found(a.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
     const dialog = (key: string): void => {
       const version = makeVersion({ ms: a.now, counter: 9, cell: "b" });
-      a.exchange.applyFromPair(makeTombstone("dialog", key, version, a.now), a.now + lateRecordMs);
+      a.exchange.applyFromPeer(makeTombstone("dialog", key, version, a.now), a.now + lateRecordMs);
     };
     dialog(dialogKey("call-of-alice", "somebody-else", "bob-tag"));
     dialog(dialogKey("call-of-another", "alice-tag", "bob-tag"));

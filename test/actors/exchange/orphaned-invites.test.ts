@@ -411,7 +411,7 @@ function returned(world: TestExchange, phone: TestPhone, transport: Transport): 
 
 /** One replica tells the other one what it has. */
 function tell(from: TestExchange, to: TestExchange): void {
-  for (const record of from.exchange.store.changedSince(0, 1_000).records) to.exchange.applyFromPair(record, to.now);
+  for (const record of from.exchange.store.changedSince(0, 1_000).records) to.exchange.applyFromPeer(record, to.now);
   to.drain();
 }
 
@@ -561,11 +561,11 @@ describe("[RFC3261 16.10] an INVITE that rings, no replica remembers, and its ca
     for (const record of world.exchange.store.records("binding")) other.exchange.restore(record);
     world.receive(alice.key, invite);
     expect(said(other.receive(alice.key, sameTransaction(invite, "CANCEL")))).toEqual(["200", "CANCEL"]);
-    for (const record of world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    for (const record of world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPeer(record, other.now);
     other.drain();
     other.advance(cancelAnswerMs);
     expect(statusesTo(other.sent, alice)).toEqual([200, 487]);
-    for (const record of other.exchange.store.changedSince(0, 1_000).records) world.exchange.applyFromPair(record, world.now);
+    for (const record of other.exchange.store.changedSince(0, 1_000).records) world.exchange.applyFromPeer(record, world.now);
     world.advance(10_000);
     expect(statusesTo(world.sent, alice)).toEqual([100]);
   });

@@ -164,7 +164,7 @@ describe("which way an initial request goes is not its sender's to say", () => {
     register(exchange, alice, []);
     exchange.receive(outsider.key, outsider.request("INVITE", "sip:alice@example.test", [fromOutside, foreign[0] ?? ""]));
     const other = new TestExchange("digest", { cell: "b" });
-    for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPeer(record, other.now);
     other.record(RecordKind.takeover, "", "");
     const again = other.advance(copyDelayMs).find(({ message }) => message.method === "INVITE");
     expect([again?.key, valuesOf(again, "Route")]).toEqual([alice.key, []]);

@@ -104,14 +104,14 @@ export class PairWorld {
       const isAlone = this.isCut || this.dead.has(to);
       const { store } = this.replicas[from].exchange;
       if (this.dead.has(from)) continue;
-      if (this.#isKnown[from] === isAlone) this.replicas[from].exchange.setPairKnown(isAlone ? this.now : Number.POSITIVE_INFINITY);
+      if (this.#isKnown[from] === isAlone) this.replicas[from].exchange.setPeerKnown(isAlone ? this.now : Number.POSITIVE_INFINITY);
       this.#isKnown[from] = !isAlone;
       if (!isAlone) {
         const { records, sequence } = store.changedSince(this.#given[from], 10_000);
         this.#given[from] = sequence;
         const received = parseRecords(serializeRecords(records));
         if (isParseError(received)) throw new Error(received.reason);
-        for (const record of received) this.replicas[to].exchange.applyFromPair(record, this.now);
+        for (const record of received) this.replicas[to].exchange.applyFromPeer(record, this.now);
         store.acknowledge(sequence);
         this.#take(to);
       }
@@ -140,7 +140,7 @@ export class PairWorld {
     this.#given[cell] = 0;
     const other = otherCell(cell);
     const { records, sequence } = this.replicas[other].exchange.store.changedSince(0, 100_000, true);
-    for (const record of records) replica.exchange.applyFromPair(record, this.now);
+    for (const record of records) replica.exchange.applyFromPeer(record, this.now);
     this.#given[other] = sequence;
     this.link();
   }

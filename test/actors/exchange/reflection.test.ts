@@ -172,7 +172,7 @@ describe("[RFC3261 26.3.2.4] a request that has proved nothing is refused once, 
     expect(ack).toContain(";tag=");
     expect(exchange.receive(victim, ack)).toEqual([]);
     const other = new TestExchange("digest", { cell: "b" });
-    for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPeer(record, other.now);
     expect(other.receive(victim, ack)).toEqual([]);
   });
 
@@ -332,7 +332,7 @@ describe("[RFC3261 26.3.2.4, 17.2.1] what a phone refuses is said four times to 
     if (heard === undefined) throw new Error("nothing was forwarded");
     exchange.receive(bob.key, answer(heard.message, 180, "bob"));
     const other = new TestExchange("digest", { cell: "b" });
-    for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    for (const record of exchange.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPeer(record, other.now);
     other.exchange.takeOver(undefined, other.now);
     other.drain();
     other.receive(bob.key, answer(heard.message, 486, "bob"));

@@ -89,7 +89,7 @@ describe("REGISTER without a transaction [RFC3261 8.2.7]", () => {
     const taken = world.exchange.store.records("binding").next().value;
     if (taken === undefined) throw new Error("nobody is registered");
     // As cell b would have made it, a moment later.
-    world.exchange.store.apply({ ...taken, version: `${taken.version.slice(0, -1).replace(/.$/, "z")}b` }, "pair");
+    world.exchange.store.apply({ ...taken, version: `${taken.version.slice(0, -1).replace(/.$/, "z")}b` }, "peer");
     expect(primaries()).toEqual(["b"]);
     world.exchange.setCells(new Set(["a", "b"]), world.now);
     expect(primaries()).toEqual(["b"]);

@@ -61,7 +61,7 @@ describe.each(["REGISTER", "INVITE"] as const)("a captured %s [RFC7616 5.5]", (m
       const a = replicaOf({ cell: "a" });
       const b = replicaOf({ cell: "b" });
       const proof = captured(a, new TestPhone("alice", "198.51.100.7", 5070), method);
-      for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromPair(record, b.now);
+      for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromPeer(record, b.now);
       expect(replayed(a, who, method, proof)).toEqual(refusedAs(method));
       expect(replayed(b, who, method, proof)).toEqual(refusedAs(method));
       for (const access of ["g1", "a.0"]) b.record(RecordKind.takeover, "", "", access);

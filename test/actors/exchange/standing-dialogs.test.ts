@@ -178,17 +178,17 @@ describe("answered calls of strangers", () => {
     expect(establish(world, door, everywhere(1), "again")).toBeDefined();
   });
 
-  it("count as much at the pair, and after a restart: there, too, the next one is refused, and what ends is given back", () => {
+  it("count as much at the peer, and after a restart: there, too, the next one is refused, and what ends is given back", () => {
     const world = new TestExchange();
     const door = registered(world, "door", 1);
     const calls = flood(world, door, everywhere);
     const { records } = world.exchange.store.changedSince(0, 100_000, true);
-    const pair = new TestExchange("open", { cell: "b", now: world.now });
-    for (const record of records) pair.exchange.applyFromPair(record, pair.now);
+    const peer = new TestExchange("open", { cell: "b", now: world.now });
+    for (const record of records) peer.exchange.applyFromPeer(record, peer.now);
     const restarted = new TestExchange("open", { now: world.now });
     for (const record of world.exchange.store.takeDirty().put) restarted.exchange.restore(record);
     restarted.receive(door.key, door.register());
-    for (const replica of [pair, restarted]) {
+    for (const replica of [peer, restarted]) {
       replica.exchange.takeOver(undefined, replica.now);
       expect(sharesOf(replica).counts).toEqual(sharesOf(world).counts);
       expect(establish(replica, door, everywhere(3), "one-more")).toBeUndefined();

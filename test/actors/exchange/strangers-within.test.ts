@@ -219,9 +219,9 @@ describe("[RFC5057] a subscription lets its own requests pass, and no others", (
     for (const method of others) expect(told(call.send(world, method, "caller"))).toEqual([`${eve.key} 481`]);
     expect(told(call.send(world, "NOTIFY", "callee", { headers: ["Event: refer"] }))).toEqual([`${eve.key} NOTIFY`]);
     const other = new TestExchange("digest", { cell: "b", now: startedAt });
-    for (const record of world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    for (const record of world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPeer(record, other.now);
     other.exchange.setMemory(world.exchange.memory);
-    other.exchange.setPairKnown(Number.POSITIVE_INFINITY);
+    other.exchange.setPeerKnown(Number.POSITIVE_INFINITY);
     expect(told(call.send(other, "NOTIFY", "callee", { headers: ["Event: refer"] }))).toEqual([`${eve.key} NOTIFY`]);
   });
 

@@ -95,7 +95,7 @@ describe("what a stranger may not say is taken off his requests", () => {
     const first = toBob(rig.world.receive(rig.eve.key, text), rig);
     const other = new TestExchange("digest", { cell: "b" });
     other.exchange.connectAccess("g1", listeners);
-    for (const record of rig.world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPair(record, other.now);
+    for (const record of rig.world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPeer(record, other.now);
     other.record(RecordKind.takeover, "", "");
     const again = toBob(other.advance(copyDelayMs), rig);
     expect(again?.text).not.toMatch(/Alert-Info|Diversion/);

@@ -57,7 +57,7 @@ function sceneOf(state: State, from: Place, to: Place, kind: Kind): Scene {
   const isElsewhere = state === "taken over" || state === "untold";
   const world = new TestExchange("open", { now: startedAt + 60_000, ...(isElsewhere ? { cell: "b" } : {}) });
   const { records } = first.exchange.store.changedSince(0, 1_000);
-  if (state === "taken over") for (const record of records) world.exchange.applyFromPair(record, world.now);
+  if (state === "taken over") for (const record of records) world.exchange.applyFromPeer(record, world.now);
   if (state === "started again") for (const record of records) world.exchange.restore(record);
   for (const each of users) one(world.receive(each.key, each.register(), each.access), "SIP/2.0 200");
   expect(world.exchange.counts(world.now).dialogs).toBe(state === "taken over" || state === "started again" ? 2 : 0);

@@ -349,14 +349,14 @@ describe("both replicas have started anew, with nothing on their disks", () => {
 describe("what a replica knows of dialogs without a record [decision 0012]", () => {
   const later = startedAt + 60_000;
 
-  it("a young replica that has its pair's memory knows that a call of before its start has ended", () => {
+  it("a young replica that has its peer's memory knows that a call of before its start has ended", () => {
     const call = established(new TestExchange());
     const world = new TestExchange("open", { now: later });
     world.exchange.setMemory(memoryFrom(startedAt - 1));
     expect(told(call.send(world, "BYE", "caller"))).toEqual([`${alice.key} 481`]);
   });
 
-  it("what was made while it was away may stand, until its pair has told", () => {
+  it("what was made while it was away may stand, until its peer has told", () => {
     const world = new TestExchange("open", { now: later });
     world.exchange.setMemory(memoryOnStart(memoryFrom(startedAt - 1), startedAt, later));
     const call = established(new TestExchange());
@@ -369,11 +369,11 @@ describe("what a replica knows of dialogs without a record [decision 0012]", () 
     const there = new TestExchange("open", { cell: "b" });
     const world = new TestExchange();
     const before = established(there);
-    world.exchange.setPairKnown(Number.POSITIVE_INFINITY);
+    world.exchange.setPeerKnown(Number.POSITIVE_INFINITY);
     expect(told(before.send(world, "INFO", "caller"))).toEqual([`${alice.key} 481`]);
     world.advance(20_000);
     there.advance(20_000);
-    world.exchange.setPairKnown(world.now);
+    world.exchange.setPeerKnown(world.now);
     expect(told(before.send(world, "INFO", "caller"))).toEqual([`${alice.key} 481`]);
     there.advance(1_000);
     expect(told(established(there).send(world, "INFO", "caller"))).toEqual([`${bob.key} INFO`]);

@@ -74,7 +74,7 @@ describe("[RFC3261 26.3.2.4] Contacts at an address that has not asked for anyth
     for (const record of exchange.exchange.store.changedSince(0, 1_000).records) {
       const read = parseRecord(serializeRecord(record));
       if ("status" in read) throw new Error("no record");
-      other.exchange.applyFromPair(read, other.now);
+      other.exchange.applyFromPeer(read, other.now);
     }
     expect(again(exchange)).toBe(11);
     expect(again(other)).toBe(11);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { pairQuietMs, pairSyncMsMax } from "../../../cluster/limits.ts";
-import type { PairLink } from "../../../cluster/replication/pair-link.ts";
+import { peerQuietMs, peerSyncMsMax } from "../../../cluster/limits.ts";
+import type { PeerLink } from "../../../cluster/replication/peer-link.ts";
 import { waiting } from "./waiting-link.ts";
 import { ackTimeoutMs, leaseMs } from "./world.ts";
 
@@ -10,7 +10,7 @@ describe("a replica that stood still while its batch was under way", () => {
   /** What it comes to first when it goes on. */
   const firsts: readonly (readonly [what: string, Thaw])[] = [
     ["its timer", ({ link }) => link.tick(thawedAt)],
-    ["the end of its question, at a pair that has given it up", ({ link, id }) => link.failed(id, true, thawedAt)],
+    ["the end of its question, at a peer that has given it up", ({ link, id }) => link.failed(id, true, thawedAt)],
     ["the same, without an answer", ({ link, id }) => link.failed(id, false, thawedAt)],
     ["an input", ({ link }) => void link.admit(thawedAt)],
   ];
@@ -22,7 +22,7 @@ describe("a replica that stood still while its batch was under way", () => {
     expect(link.admit(thawedAt + 1)).toBe(false);
     const question = link.takeEffects().findLast(({ type }) => type === "send");
     if (question?.type !== "send") throw new Error("nothing is asked");
-    // Its pair has gone on alone, and has five changes that are nowhere else.
+    // Its peer has gone on alone, and has five changes that are nowhere else.
     link.answered(question.id, { boot: "b1", received: sequence, ahead: 5 }, thawedAt + 20);
     expect(link.admit(thawedAt + 21)).toBe(false);
     const batch = { cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 5, isComplete: true, records: [], unreadable: 0 };
@@ -30,7 +30,7 @@ describe("a replica that stood still while its batch was under way", () => {
     expect([link.admit(thawedAt + 41), link.state, states()]).toEqual([true, "together", []]);
   });
 
-  it("waits longer for a pair that speaks, and has much to say before it comes to the answer", () => {
+  it("waits longer for a peer that speaks, and has much to say before it comes to the answer", () => {
     const frozen = waiting();
     const { link, sequence, states } = frozen;
     link.admit(thawedAt);
@@ -47,7 +47,7 @@ describe("a replica that stood still while its batch was under way", () => {
     expect([link.admit(thawedAt + 921), link.state, states()]).toEqual([true, "together", []]);
   });
 
-  it("not for ever: a pair that speaks and never says what was missed is not waited for", () => {
+  it("not for ever: a peer that speaks and never says what was missed is not waited for", () => {
     const { link } = waiting();
     link.admit(thawedAt);
     const batch = { cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 0, isComplete: false, records: [], unreadable: 0 };
@@ -56,7 +56,7 @@ describe("a replica that stood still while its batch was under way", () => {
       link.receive(batch, at);
       link.tick(at);
     }
-    expect([at - thawedAt <= pairSyncMsMax, link.state]).toEqual([true, "lagging"]);
+    expect([at - thawedAt <= peerSyncMsMax, link.state]).toEqual([true, "lagging"]);
   });
 
   it.each(firsts)("goes on alone when nobody answers: %s", (_what, thaw) => {
@@ -67,9 +67,9 @@ describe("a replica that stood still while its batch was under way", () => {
   });
 });
 
-const knownOf = (link: PairLink): number[] => link.takeEffects().flatMap((effect) => (effect.type === "known" ? [effect.until] : []));
+const knownOf = (link: PeerLink): number[] => link.takeEffects().flatMap((effect) => (effect.type === "known" ? [effect.until] : []));
 
-describe("a pair of which nobody has wanted anything for long", () => {
+describe("a peer of which nobody has wanted anything for long", () => {
   it("is not asked any more, and is with the first input, be it one that changes nothing", () => {
     const { link, id } = waiting();
     link.failed(id, false, 2_100);
@@ -79,17 +79,17 @@ describe("a pair of which nobody has wanted anything for long", () => {
       link.tick(now);
       for (const effect of link.takeEffects()) if (effect.type === "send") link.failed(effect.id, false, now);
     }
-    expect([link.state, link.nextDeadline(), now > 2_000 + pairQuietMs]).toEqual(["lagging", undefined, true]);
+    expect([link.state, link.nextDeadline(), now > 2_000 + peerQuietMs]).toEqual(["lagging", undefined, true]);
     for (const at of [now + 1, now + 2]) link.admit(at);
     expect(link.nextDeadline()).toBeLessThan(now + leaseMs);
   });
 });
 
-describe("what the pair has made", () => {
-  it("is known when the pair has told it, not when the pair has what we have", () => {
+describe("what the peer has made", () => {
+  it("is known when the peer has told it, not when the peer has what we have", () => {
     const { link, id, sequence } = waiting();
     link.failed(id, false, 2_100);
-    // Until the pair last told something.
+    // Until the peer last told something.
     expect(knownOf(link)).toEqual([600]);
     // First it is asked whether it is there, then it is told the rest.
     link.tick(2_300);

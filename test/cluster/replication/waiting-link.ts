@@ -1,11 +1,11 @@
 import { expect } from "vitest";
-import { PairLink } from "../../../cluster/replication/pair-link.ts";
+import { PeerLink } from "../../../cluster/replication/peer-link.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { binding, version } from "../../sip/record/records.ts";
 import { ackTimeoutMs, leaseMs } from "./world.ts";
 
-/** Answers whatever is asked, as this start of the pair, until nothing is. */
-export function answerAs(link: PairLink, boot: string, now: number): void {
+/** Answers whatever is asked, as this start of the peer, until nothing is. */
+export function answerAs(link: PeerLink, boot: string, now: number): void {
   for (let at = now; at < now + 500; at += 5) {
     for (const effect of link.takeEffects()) {
       if (effect.type !== "send") continue;
@@ -16,10 +16,10 @@ export function answerAs(link: PairLink, boot: string, now: number): void {
   }
 }
 
-/** A link that is together with its pair, and what it has sent last. */
-export function waiting(): { readonly link: PairLink; readonly id: number; readonly sequence: number; readonly states: () => string[] } {
+/** A link that is together with its peer, and what it has sent last. */
+export function waiting(): { readonly link: PeerLink; readonly id: number; readonly sequence: number; readonly states: () => string[] } {
   const store = new RecordStore({ isPaired: true });
-  const link = new PairLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, store, 0);
+  const link = new PeerLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, store, 0);
   answerAs(link, "b1", 1);
   link.receive({ cell: "b", boot: "b1", peerBoot: "a1", after: 0, sequence: 0, isComplete: true, records: [], unreadable: 0 }, 600);
   answerAs(link, "b1", 601);

@@ -5,8 +5,8 @@ import { serializeRecord } from "../../../sip/record/record-text.ts";
 import { makeTombstone, orderOf, type StateRecord } from "../../../sip/record/state-record.ts";
 import { recordKinds } from "../../../sip/record/values.ts";
 import { isParseError } from "../../../sip/errors.ts";
-import { parseAnswer, parseBatch, serializeAnswer } from "../../../cluster/replication/pair-batch.ts";
-import { PairLink, type PairEffect } from "../../../cluster/replication/pair-link.ts";
+import { parseAnswer, parseBatch, serializeAnswer } from "../../../cluster/replication/peer-batch.ts";
+import { PeerLink, type PeerLinkEffect } from "../../../cluster/replication/peer-link.ts";
 import { binding } from "../../sip/record/records.ts";
 
 /** Two replicas, a clock and a network between them, all in one queue of events: what happens depends on the seed alone. */
@@ -116,14 +116,14 @@ export class Replica {
   readonly world: World;
   readonly cell: string;
   store = newStore();
-  link: PairLink;
+  link: PeerLink;
   boot = "";
   isUp = true;
   isFrozen = false;
   /** Batches under way, as this replica sees it, and the most there ever were. */
   readonly flights = new Set<number>();
   flightsMax = 0;
-  /** Everything that the pair has made until then is known here. */
+  /** Everything that the peer has made until then is known here. */
   knownUntil = Number.NEGATIVE_INFINITY;
   readonly states: string[] = [];
   /** Why each of them came. */
@@ -206,7 +206,7 @@ export class Replica {
     });
   }
 
-  /** A change that nobody waits for; undefined: none. `done`: the pair has it, or there is none to wait for. */
+  /** A change that nobody waits for; undefined: none. `done`: the peer has it, or there is none to wait for. */
   quietly(key: string | undefined, done: () => void): void {
     this.#do(() => {
       if (key !== undefined) {
@@ -270,7 +270,7 @@ export class Replica {
     );
   }
 
-  #start(): PairLink {
+  #start(): PeerLink {
     this.world.boots += 1;
     this.boot = `${this.cell}-${this.world.boots}`;
     this.flights.clear();
@@ -278,7 +278,7 @@ export class Replica {
     this.#flushBehind(this.boot);
     this.memory = memoryFrom(this.world.now);
     const memory = (): Memory => this.memory;
-    return new PairLink({ cell: this.cell, boot: this.boot, ackTimeoutMs, leaseMs, memory }, this.store, this.world.now);
+    return new PeerLink({ cell: this.cell, boot: this.boot, ackTimeoutMs, leaseMs, memory }, this.store, this.world.now);
   }
 
   #flushBehind(boot: string): void {
@@ -304,7 +304,7 @@ export class Replica {
     });
   }
 
-  #carryOut(effect: PairEffect): void {
+  #carryOut(effect: PeerLinkEffect): void {
     switch (effect.type) {
       case "send":
         return this.#send(effect.id, effect.text);
@@ -314,7 +314,7 @@ export class Replica {
       case "state":
         this.states.push(effect.state);
         this.causes.push(effect.cause);
-        this.store.setPairAway(effect.state === "lagging" || effect.state === "away");
+        this.store.setPeerAway(effect.state === "lagging" || effect.state === "away");
         return;
       case "known":
         this.knownUntil = effect.until;
@@ -350,7 +350,7 @@ export class Replica {
     else if (peer.boot === this.link.peerBoot) {
       for (const { key, cSeq } of told) {
         const held = peer.cSeqOf(key);
-        if (held < cSeq) world.broken.push(`${this.cell} told of ${key} ${cSeq} while its pair holds ${held}`);
+        if (held < cSeq) world.broken.push(`${this.cell} told of ${key} ${cSeq} while its peer holds ${held}`);
       }
     }
     world.told.push(...told.map((each) => ({ ...each, waitedMs: world.now - each.at })));
@@ -396,7 +396,7 @@ export class Replica {
     const { answer, records } = this.link.receive(batch, this.world.now);
     for (const record of records) {
       this.#clock.observe(record.version);
-      this.store.apply(record, "pair");
+      this.store.apply(record, "peer");
     }
     this.link.applied(this.world.now);
     const out = serializeAnswer(answer);

@@ -41,7 +41,7 @@ function inDialog(): Rig {
   return rig;
 }
 
-/** The record of the INVITE, as the pair and the disk have it. */
+/** The record of the INVITE, as the peer and the disk have it. */
 function overText(snapshot: Invite | undefined): Invite {
   const version = makeVersion({ ms: 1, counter: 0, cell: "a" });
   const record = recordOf(JSON.parse(JSON.stringify({ kind: "invite", key: "k", version, value: snapshot })));

@@ -24,9 +24,9 @@ const kept = (): string => "c0000201";
 const elsewhere = (): string => "c0000202";
 
 describe("the octets of dialogs", () => {
-  it("are those of the records that are held, whatever has come, ended, been swept, read back, or been told by the pair", () => {
+  it("are those of the records that are held, whatever has come, ended, been swept, read back, or been told by the peer", () => {
     fc.assert(
-      fc.property(recordsArbitrary, fc.infiniteStream(fc.constantFrom("local", "pair", "disk", "sweep")), (records, ways) => {
+      fc.property(recordsArbitrary, fc.infiniteStream(fc.constantFrom("local", "peer", "disk", "sweep")), (records, ways) => {
         const store = new RecordStore();
         for (const [index, record] of records.entries()) {
           const way = ways.next().value;
@@ -37,7 +37,7 @@ describe("the octets of dialogs", () => {
         const told = parseRecords(serializeRecords(store.changedSince(0, 1_000, true).records));
         if (isParseError(told)) throw new Error(told.reason);
         const other = new RecordStore();
-        for (const record of told) other.apply(record, "pair");
+        for (const record of told) other.apply(record, "peer");
         expect(other.dialogShares.counts).toEqual(store.dialogShares.counts);
         store.sweep(Number.MAX_SAFE_INTEGER);
         expect(store.dialogShares.counts).toEqual({ octets: 0, ofStrangers: 0, sources: {}, callees: {} });

@@ -15,7 +15,7 @@ describe("how far a replica's memory of dialogs goes back", () => {
     ]);
   });
 
-  it("a restart with the disk leaves a gap, from shortly before the latest that is on it, until the pair has told", () => {
+  it("a restart with the disk leaves a gap, from shortly before the latest that is on it, until the peer has told", () => {
     const memory = memoryOnStart(memoryFrom(10 * day), 12 * day, 13 * day);
     const at = [10 * day, 12 * day - recentEndMs - 1, 12 * day - recentEndMs, 13 * day, 13 * day + 1];
     expect(at.map((ms) => mayBeUnknown(memory, ms))).toEqual([false, false, true, true, false]);
@@ -25,7 +25,7 @@ describe("how far a replica's memory of dialogs goes back", () => {
     expect(mayBeUnknown(again, 12 * day)).toBe(true);
   });
 
-  it("a young replica takes its pair's", () => {
+  it("a young replica takes its peer's", () => {
     expect(joinMemories(memoryFrom(20 * day), memoryFrom(10 * day))).toEqual(memoryFrom(10 * day));
   });
 
@@ -34,13 +34,13 @@ describe("how far a replica's memory of dialogs goes back", () => {
       return length === 0 ? { since, gapFrom: 0, gapUntil: 0 } : { since, gapFrom: from + 1, gapUntil: from + 1 + length };
     });
     fc.assert(
-      fc.property(memories, memories, fc.integer({ min: 1, max: 110 }), (own, pair, at) => {
-        const joined = joinMemories(own, pair);
-        expect(joined).toEqual(joinMemories(pair, own));
+      fc.property(memories, memories, fc.integer({ min: 1, max: 110 }), (own, peer, at) => {
+        const joined = joinMemories(own, peer);
+        expect(joined).toEqual(joinMemories(peer, own));
         // The last instant of a gap is that of a start.
-        const isInside = at !== own.gapUntil && at !== pair.gapUntil;
-        const isMissing = isInside && mayBeUnknown(own, at) && mayBeUnknown(pair, at);
-        const isKnown = !mayBeUnknown(own, at) && own.gapUntil === 0 && pair.gapUntil === 0;
+        const isInside = at !== own.gapUntil && at !== peer.gapUntil;
+        const isMissing = isInside && mayBeUnknown(own, at) && mayBeUnknown(peer, at);
+        const isKnown = !mayBeUnknown(own, at) && own.gapUntil === 0 && peer.gapUntil === 0;
         expect([isMissing && !mayBeUnknown(joined, at), isKnown && mayBeUnknown(joined, at)]).toEqual([false, false]);
       }),
       { numRuns: 2_000 },

@@ -54,8 +54,8 @@ describe("merging", () => {
           (toOne ? one : two).apply(record);
         }
         const told = one.changedSince(0, 1_000, true).records;
-        for (const record of two.changedSince(0, 1_000, true).records) one.apply(record, "pair");
-        for (const record of told) two.apply(record, "pair");
+        for (const record of two.changedSince(0, 1_000, true).records) one.apply(record, "peer");
+        for (const record of told) two.apply(record, "peer");
         expect(liveOf(one)).toEqual(liveOf(two));
       }),
       { numRuns: 300 },

@@ -70,10 +70,10 @@ describe("looking up", () => {
 });
 
 describe("records as text", () => {
-  it("are as they stand, whoever has asked before: the pair, the disk, both, or neither", () => {
+  it("are as they stand, whoever has asked before: the peer, the disk, both, or neither", () => {
     const step = fc.record({
-      origin: fc.constantFrom("local" as const, "pair" as const, "disk" as const),
-      readers: fc.subarray(["asked", "pair", "disk"] as const),
+      origin: fc.constantFrom("local" as const, "peer" as const, "disk" as const),
+      readers: fc.subarray(["asked", "peer", "disk"] as const),
       isFlushed: fc.boolean(),
     });
     fc.assert(
@@ -82,9 +82,9 @@ describe("records as text", () => {
         for (const [n, record] of records.entries()) {
           const { origin = "local", readers = [], isFlushed = false } = steps[n] ?? {};
           store.apply(record, origin);
-          const toPair = store.changedSince(0, 100, true).records;
+          const toPeer = store.changedSince(0, 100, true).records;
           const toDisk = isFlushed ? store.takeDirty().put : [];
-          const read = { asked: [record], pair: toPair, disk: toDisk };
+          const read = { asked: [record], peer: toPeer, disk: toDisk };
           for (const reader of readers) expect(read[reader].map((each) => store.textOf(each))).toEqual(read[reader].map(serializeRecord));
         }
       }),
@@ -92,11 +92,11 @@ describe("records as text", () => {
   });
 });
 
-describe("what the pair has not seen", () => {
-  it("comes in the order of the last change, in chunks, without what came from the pair", () => {
+describe("what the peer has not seen", () => {
+  it("comes in the order of the last change, in chunks, without what came from the peer", () => {
     const store = new RecordStore();
     const dialogs = Array.from({ length: 10 }, (_, n) => ({ ...dialogRecord(version(n + 1)), key: `d${n}` }));
-    for (const [n, record] of dialogs.entries()) store.apply(record, n === 4 ? "pair" : "local");
+    for (const [n, record] of dialogs.entries()) store.apply(record, n === 4 ? "peer" : "local");
     store.apply({ ...dialogRecord(version(50), { expiresAt: 7 }), key: "d0" });
     const seen: string[] = [];
     let after = 0;
@@ -122,7 +122,7 @@ describe("what the pair has not seen", () => {
         const rest = [...during];
         for (;;) {
           const changes = store.changedSince(after, max, true);
-          for (const record of changes.records) replica.apply(record, "pair");
+          for (const record of changes.records) replica.apply(record, "peer");
           after = changes.sequence;
           const next = rest.shift();
           if (next !== undefined) store.apply(next);
@@ -150,7 +150,7 @@ describe("what the pair has not seen", () => {
         const tail = (from: number, max: number, isLost: boolean): boolean => {
           const [store, other] = from === 0 ? stores : [stores[1], stores[0]];
           const changes = store.changedSince(store.acknowledged, max);
-          for (const record of changes.records) other.apply(record, "pair");
+          for (const record of changes.records) other.apply(record, "peer");
           if (!isLost) store.acknowledge(changes.sequence);
           return changes.sequence < store.sequence;
         };
@@ -167,7 +167,7 @@ describe("what the pair has not seen", () => {
     );
   });
 
-  it("is a binding without its earlier Call-IDs when the pair has those, and with them when it may not", () => {
+  it("is a binding without its earlier Call-IDs when the peer has those, and with them when it may not", () => {
     const store = new RecordStore({ isPaired: true });
     const callIdsSince = (after: number, all = false): string[] => {
       return store.changedSince(after, 10, all).records.map((record) => (record.kind === "binding" ? orderOf(record).callId : ""));
@@ -209,7 +209,7 @@ describe("what the disk has not seen", () => {
     expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
   });
 
-  it("has no call that came and went between two flushes, whether the pair knows it or not", () => {
+  it("has no call that came and went between two flushes, whether the peer knows it or not", () => {
     const store = new RecordStore({ isPaired: true });
     const call = dialogRecord(version(1));
     store.apply(call);
@@ -218,7 +218,7 @@ describe("what the disk has not seen", () => {
     expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
   });
 
-  it("deletes the row of a call that has ended, when the pair knows", () => {
+  it("deletes the row of a call that has ended, when the peer knows", () => {
     const store = new RecordStore({ isPaired: true });
     const call = dialogRecord(version(1));
     store.apply(call);
@@ -230,7 +230,7 @@ describe("what the disk has not seen", () => {
     expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
   });
 
-  it("keeps the end itself on disk while the pair does not know of it, and forgets it in the end", () => {
+  it("keeps the end itself on disk while the peer does not know of it, and forgets it in the end", () => {
     const store = new RecordStore({ isPaired: true });
     const call = dialogRecord(version(1));
     store.apply(call);
@@ -279,7 +279,7 @@ describe("what the disk has not seen", () => {
 
   it("says when a binding ends earlier than its row does, and is to be written at once", () => {
     const store = new RecordStore({ isPaired: true });
-    const shortened = (record: StateRecord, origin: "local" | "pair" = "local"): boolean => {
+    const shortened = (record: StateRecord, origin: "local" | "peer" = "local"): boolean => {
       store.apply(record, origin);
       return store.takeShortened();
     };
@@ -289,7 +289,7 @@ describe("what the disk has not seen", () => {
     expect(shortened(bindingRecord(version(2), { cSeq: 2, expiresAt: 500_000 }))).toBe(false);
     store.takeDirty();
     expect(shortened(bindingRecord(version(3), { cSeq: 3, expiresAt: 900_000 }))).toBe(false);
-    expect(shortened(bindingRecord(version(4), { cSeq: 4, expiresAt: 499_999 }), "pair")).toBe(true);
+    expect(shortened(bindingRecord(version(4), { cSeq: 4, expiresAt: 499_999 }), "peer")).toBe(true);
     expect(store.takeShortened()).toBe(false);
     store.takeDirty();
     expect(shortened(bindingTombstone(version(5), "call-1", 5))).toBe(true);
@@ -345,7 +345,7 @@ describe("forgetting", () => {
     expect(store.bindingsOnFlow("g1~u0..c000020413c4")).toEqual([]);
   });
 
-  it("keeps a removal that the pair has not heard of, however long it is away", () => {
+  it("keeps a removal that the peer has not heard of, however long it is away", () => {
     const store = new RecordStore({ isPaired: true });
     const phone = bindingRecord(version(1));
     store.apply(phone);
@@ -358,7 +358,7 @@ describe("forgetting", () => {
     expect(store.size).toBe(0);
   });
 
-  it("does not keep the ends of calls that the pair never heard of while it was away", () => {
+  it("does not keep the ends of calls that the peer never heard of while it was away", () => {
     const store = new RecordStore({ isPaired: true });
     for (let n = 0; n < 1_000; n += 1) {
       const call = { ...dialogRecord(version(2 * n + 1)), key: `d${n}` };
@@ -369,7 +369,7 @@ describe("forgetting", () => {
     expect(store.size).toBe(0);
   });
 
-  it("waits for nobody when there is no pair, after a restart either, and for a pair that comes from then on", () => {
+  it("waits for nobody when there is no peer, after a restart either, and for a peer that comes from then on", () => {
     const phone = bindingRecord(version(1));
     const store = new RecordStore();
     store.apply(phone, "disk");
@@ -377,7 +377,7 @@ describe("forgetting", () => {
     expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [phone.key] });
     store.sweep(10);
     expect(store.size).toBe(0);
-    store.forgetPair();
+    store.forgetPeer();
     store.apply(phone, "disk");
     store.apply(bindingTombstone(version(2), "call-1", 2, 10));
     store.sweep(10);
@@ -411,11 +411,11 @@ function givenAndTaken(): RecordStore {
   return store;
 }
 
-describe("while the pair is away", () => {
-  it("an end that the pair has not heard of gets a row, though what has ended never had one", () => {
+describe("while the peer is away", () => {
+  it("an end that the peer has not heard of gets a row, though what has ended never had one", () => {
     const store = givenAndTaken();
     store.apply(bindingTombstone(version(2), "call-1", 2));
-    store.setPairAway(true);
+    store.setPeerAway(true);
     expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
   });
 
@@ -423,17 +423,17 @@ describe("while the pair is away", () => {
     const store = givenAndTaken();
     store.apply(bindingTombstone(version(2), "call-1", 2));
     expect(store.takeDirty()).toEqual({ put: [], remove: [] });
-    store.setPairAway(true);
+    store.setPeerAway(true);
     expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
     expect(store.hasDirty).toBe(false);
   });
 
-  it("so does one that the pair had only just heard of: its disk may not have", () => {
+  it("so does one that the peer had only just heard of: its disk may not have", () => {
     const store = givenAndTaken();
     store.apply(bindingTombstone(version(2), "call-1", 2));
     store.acknowledge(store.changedSince(1, 10).sequence);
     expect(store.takeDirty()).toEqual({ put: [], remove: [] });
-    store.setPairAway(true);
+    store.setPeerAway(true);
     expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseBatch, serializeBatch } from "../../../cluster/replication/pair-batch.ts";
+import { parseBatch, serializeBatch } from "../../../cluster/replication/peer-batch.ts";
 import { isParseError } from "../../../sip/errors.ts";
 import { bindingTombstoneMs, recordOctetsMax } from "../../../sip/limits.ts";
 import { anyRecordOf, parseAnyRecord, parseRecord, serializeRecord } from "../../../sip/record/record-text.ts";
@@ -37,7 +37,7 @@ function told(store: RecordStore): RecordStore {
   if (isParseError(batch)) throw new Error(batch.reason);
   expect(batch.unreadable).toBe(0);
   const other = new RecordStore({ isPaired: true });
-  for (const record of batch.records) other.apply(record, "pair");
+  for (const record of batch.records) other.apply(record, "peer");
   return other;
 }
 
@@ -54,7 +54,7 @@ describe("a record of a kind that is not known", () => {
 
   it("goes from one replica to the other, and on to a third, octet by octet", () => {
     const store = new RecordStore({ isPaired: true });
-    store.apply(carried(later(1)), "pair");
+    store.apply(carried(later(1)), "peer");
     store.apply(bindingRecord(version(2)));
     const second = told(store);
     expect(textsOf(second)).toEqual([later(1)]);
@@ -63,7 +63,7 @@ describe("a record of a kind that is not known", () => {
 
   it("has a row, and is there again when the rows are read back", () => {
     const store = new RecordStore({ isPaired: true });
-    store.apply(carried(later(1)), "pair");
+    store.apply(carried(later(1)), "peer");
     const rows = store.takeDirty().put.map((record) => store.textOf(record));
     expect(rows).toEqual([later(1)]);
     const again = new RecordStore({ isPaired: true });
@@ -79,7 +79,7 @@ describe("a record of a kind that is not known", () => {
       [end, later(1)],
     ]) {
       const store = new RecordStore();
-      for (const text of texts) store.apply(carried(text), "pair");
+      for (const text of texts) store.apply(carried(text), "peer");
       expect(textsOf(store)).toEqual([end]);
     }
   });

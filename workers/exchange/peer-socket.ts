@@ -5,7 +5,7 @@ import { answerClose, closeQuietly } from "../close-socket.ts";
  * is a handful. Binary messages: a u32 number, big-endian, and the octets of a batch; its answer comes back under the same number, without octets
  * when it was refused. Whoever has batches to push opens it; signatures are checked when it opens, as with a gateway's backhaul.
  *
- * Nothing depends on it: what it does not bring is asked again by a request, which also tells whether the pair is there.
+ * Nothing depends on it: what it does not bring is asked again by a request, which also tells whether the peer is there.
  */
 
 const numberOctets = 4;
@@ -14,14 +14,14 @@ const numberOctets = 4;
  * A batch under way. Without an AbortSignal: workerd keeps each one, and what its listeners hold, until a full collection; every batch would lie
  * about until then.
  */
-export type PairQuestion = {
+export type PeerQuestion = {
   readonly answer: Promise<Uint8Array>;
   /** Nobody waits for the answer any more; it rejects, if it has not come. */
   abandon(): void;
 };
 
 /** The pushing end. */
-export class PairSocket {
+export class PeerSocket {
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, Waiting>();
   readonly #closed: () => void;
@@ -43,10 +43,10 @@ export class PairSocket {
   }
 
   /**
-   * Brings a batch to the pair. The answer rejects when the pair took it for no batch; when the socket ends before; when it is abandoned, with which
-   * the socket ends: a pair that does not answer on it may never do.
+   * Brings a batch to the peer. The answer rejects when the peer took it for no batch; when the socket ends before; when it is abandoned, with which
+   * the socket ends: a peer that does not answer on it may never do.
    */
-  ask(batch: Uint8Array): PairQuestion {
+  ask(batch: Uint8Array): PeerQuestion {
     this.#number = (this.#number + 1) >>> 0;
     const number = this.#number;
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
@@ -71,7 +71,7 @@ export class PairSocket {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     this.#closed();
-    for (const { reject } of waiting) reject(new Error("the WebSocket to the pair has ended"));
+    for (const { reject } of waiting) reject(new Error("the WebSocket to the peer has ended"));
   }
 
   #receive(data: unknown): void {
@@ -81,12 +81,12 @@ export class PairSocket {
     if (waiting === undefined) return;
     this.#waiting.delete(message.number);
     if (message.octets.length > 0) waiting.resolve(message.octets);
-    else waiting.reject(new Error("the pair took it for no batch"));
+    else waiting.reject(new Error("the peer took it for no batch"));
   }
 }
 
 /** The end of a replica that is pushed to: `take` answers a batch; undefined: that was none. The response opens the socket. */
-export function acceptPairSocket(take: (batch: Uint8Array) => Uint8Array | undefined): Response {
+export function acceptPeerSocket(take: (batch: Uint8Array) => Uint8Array | undefined): Response {
   const { 0: far, 1: socket } = new WebSocketPair();
   // Not as a hibernating one: it ends when batches are few, long before this object could sleep.
   socket.accept();
@@ -97,7 +97,7 @@ export function acceptPairSocket(take: (batch: Uint8Array) => Uint8Array | undef
     try {
       socket.send(numbered(message.number, take(message.octets) ?? new Uint8Array(0)));
     } catch (error) {
-      console.error("a batch of the pair:", String(error));
+      console.error("a batch of the peer:", String(error));
       closeQuietly(socket);
     }
     release(message.octets);

@@ -89,7 +89,7 @@ describe("commit before forward", () => {
     expect(one(world.receive(bob.key, ok), "SIP/2.0 200").commit).toBe(first.commit);
   });
 
-  it("INVITEs in progress reach the disk only while the pair is away", () => {
+  it("INVITEs in progress reach the disk only while the peer is away", () => {
     const world = new TestExchange();
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     const bob = new TestPhone("bob", "203.0.113.9", 5080);
@@ -97,7 +97,7 @@ describe("commit before forward", () => {
     world.exchange.store.takeDirty();
     world.receive(alice.key, alice.request("INVITE", "sip:bob@example.test"));
     expect(world.exchange.store.takeDirty().put).toEqual([]);
-    world.exchange.store.setPairAway(true);
+    world.exchange.store.setPeerAway(true);
     expect(world.exchange.store.takeDirty().put.map((record) => record.kind)).toEqual(["invite"]);
   });
 });

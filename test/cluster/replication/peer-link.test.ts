@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import {
-  pairBatchOctets,
-  pairBurstMax,
-  pairDelayMs,
-  pairFlightsMax,
-  pairLateMs,
-  pairQuietMs,
-  pairSyncMs,
+  peerBatchOctets,
+  peerBurstMax,
+  peerDelayMs,
+  peerFlightsMax,
+  peerLateMs,
+  peerQuietMs,
+  peerSyncMs,
 } from "../../../cluster/limits.ts";
-import { PairLink } from "../../../cluster/replication/pair-link.ts";
+import { PeerLink } from "../../../cluster/replication/peer-link.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { answerAs, waiting } from "./waiting-link.ts";
 import { ackTimeoutMs, calm, leaseMs, randomFrom, World, type Replica, type Told } from "./world.ts";
@@ -45,21 +45,21 @@ describe("two replicas that start", () => {
     expect(world.b.link.nextDeadline()).toBeUndefined();
   });
 
-  it("serve at once when the pair's connection is refused", () => {
+  it("serve at once when the peer's connection is refused", () => {
     const world = new World();
     world.b.kill();
     world.pass(20);
     expect(world.a.states).toEqual(["away"]);
   });
 
-  it("serve after a bounded time when the pair says nothing", () => {
+  it("serve after a bounded time when the peer says nothing", () => {
     const world = new World();
     world.b.freeze();
     let isServed = false;
     world.a.input(() => {
       isServed = true;
     });
-    world.pass(pairSyncMs - 10);
+    world.pass(peerSyncMs - 10);
     expect([world.a.link.state, isServed]).toEqual(["syncing", false]);
     world.pass(20);
     expect([world.a.link.state, isServed]).toEqual(["lagging", true]);
@@ -77,7 +77,7 @@ describe("two replicas that start", () => {
     expect([world.a.memory.since, world.b.memory.since]).toEqual([since, since]);
   });
 
-  it("serve soon when the view says that the pair's cell is down", () => {
+  it("serve soon when the view says that the peer's cell is down", () => {
     const world = new World();
     world.b.freeze();
     world.pass(5);
@@ -87,7 +87,7 @@ describe("two replicas that start", () => {
     expect(world.a.link.state).toBe("lagging");
   });
 
-  it("believe the pair more than the view", () => {
+  it("believe the peer more than the view", () => {
     const world = new World();
     world.a.link.see(false, world.now);
     world.pass(100);
@@ -101,7 +101,7 @@ describe("two replicas that start", () => {
 });
 
 describe("a change", () => {
-  it("is told of when the pair has it, and not before", () => {
+  it("is told of when the peer has it, and not before", () => {
     const world = together();
     world.a.change(key("x"));
     expect(isToldOf(world, "x")).toBe(false);
@@ -133,17 +133,17 @@ describe("a change", () => {
     const { batches } = world.a;
     for (let count = 0; count < 1_000; count += 1) world.after(count * 2, () => world.a.change(key(count)));
     world.pass(2_000);
-    expect(world.a.batches - batches).toBeLessThanOrEqual(pairBurstMax + 1 + 2_000 / pairDelayMs);
-    expect(Math.max(...world.told.map(({ waitedMs }) => waitedMs))).toBeLessThan(2 * pairDelayMs);
+    expect(world.a.batches - batches).toBeLessThanOrEqual(peerBurstMax + 1 + 2_000 / peerDelayMs);
+    expect(Math.max(...world.told.map(({ waitedMs }) => waitedMs))).toBeLessThan(2 * peerDelayMs);
   });
 
-  it("that nobody waits for is followed to the pair all the same", () => {
+  it("that nobody waits for is followed to the peer all the same", () => {
     const { a, b } = new World();
     a.world.pass(1_000);
     let arrived = 0;
     const world = a.world;
     a.quietly(key("x"), () => (arrived = world.now));
-    world.pass(pairDelayMs - 1);
+    world.pass(peerDelayMs - 1);
     expect([arrived, b.cSeqOf(key("x"))]).toEqual([0, 0]);
     world.pass(10);
     expect(arrived).toBeGreaterThan(0);
@@ -158,7 +158,7 @@ describe("a change", () => {
     expect(isDone).toBe(false);
   });
 
-  it("waits for the acknowledgement timeout at most: then the disk takes it, and the replica is lagging until the pair answers", () => {
+  it("waits for the acknowledgement timeout at most: then the disk takes it, and the replica is lagging until the peer answers", () => {
     const world = together();
     world.b.freeze();
     world.a.change(key("x"));
@@ -177,7 +177,7 @@ describe("a change", () => {
     expect(world.b.table()).toHaveLength(2);
   });
 
-  it("does not wait for a pair that the view calls down, nor for one that refuses", () => {
+  it("does not wait for a peer that the view calls down, nor for one that refuses", () => {
     const world = together();
     world.b.freeze();
     world.a.change(key("x"));
@@ -231,11 +231,11 @@ describe("a replica that starts again", () => {
     world.a.batchOctetsMax = 0;
     world.pass(500);
     expect(world.b.store.count("binding")).toBe(3_000);
-    expect(world.a.batchOctetsMax).toBeGreaterThan(pairBatchOctets / 2);
-    expect(world.a.batchOctetsMax).toBeLessThan(pairBatchOctets + 2_000);
+    expect(world.a.batchOctetsMax).toBeGreaterThan(peerBatchOctets / 2);
+    expect(world.a.batchOctetsMax).toBeLessThan(peerBatchOctets + 2_000);
   });
 
-  it("gets back what it told its pair and forgot itself", () => {
+  it("gets back what it told its peer and forgot itself", () => {
     const world = together();
     world.a.change(key("x"));
     world.pass(20);
@@ -248,7 +248,7 @@ describe("a replica that starts again", () => {
     expect(world.a.table()).toHaveLength(1);
   });
 
-  it("finds a pair that has started again too: both go on from their disks", () => {
+  it("finds a peer that has started again too: both go on from their disks", () => {
     const world = together();
     world.a.change(key("x"));
     world.pass(1_500);
@@ -292,7 +292,7 @@ describe("a replica that was frozen", () => {
     expect(seen).toBe(world.b.store.get("binding", key("x"))?.version);
   });
 
-  it("goes on alone when its pair is gone: at once, or after the acknowledgement timeout", () => {
+  it("goes on alone when its peer is gone: at once, or after the acknowledgement timeout", () => {
     for (const [isKilled, withinMs] of [
       [true, 20],
       [false, ackTimeoutMs + 5],
@@ -320,7 +320,7 @@ describe("a replica that was frozen", () => {
     expect(world.a.batches).toBeLessThan(105);
   });
 
-  it("does not ask again and again while the pair is frozen", () => {
+  it("does not ask again and again while the peer is frozen", () => {
     const world = together();
     world.b.freeze();
     let waited = 0;
@@ -336,7 +336,7 @@ describe("a replica that was frozen", () => {
   });
 });
 
-describe("a pair that stays away", () => {
+describe("a peer that stays away", () => {
   it("is tried at least once a second while there is something to tell, and left alone later", () => {
     const world = together();
     world.b.kill();
@@ -345,7 +345,7 @@ describe("a pair that stays away", () => {
     const early = world.a.batches;
     world.pass(10_000);
     expect(world.a.batches - early).toBeGreaterThanOrEqual(10);
-    world.pass(pairQuietMs);
+    world.pass(peerQuietMs);
     const { batches } = world.a;
     world.pass(60_000);
     expect(world.a.batches).toBe(batches);
@@ -386,7 +386,7 @@ function waits(world: World, perSecond: number, seconds = 20): number[] {
     .toSorted((one, other) => one - other);
 }
 
-describe("a pair far away", () => {
+describe("a peer far away", () => {
   /** 75 ms each way, as between continents. */
   const roundTripMs = 150;
   const far = { loss: 0, duplicates: 0, delayMsMin: roundTripMs / 2, delayMsMax: 0 };
@@ -402,8 +402,8 @@ describe("a pair far away", () => {
     const world = farApart();
     const waited = waits(world, perSecond);
     expect(waited[0]).toBe(roundTripMs);
-    expect(waited[Math.floor(waited.length / 2)]).toBeLessThan(roundTripMs + pairDelayMs);
-    expect(waited.at(-1)).toBeLessThan(roundTripMs + 2 * pairDelayMs);
+    expect(waited[Math.floor(waited.length / 2)]).toBeLessThan(roundTripMs + peerDelayMs);
+    expect(waited.at(-1)).toBeLessThan(roundTripMs + 2 * peerDelayMs);
     expect(world.broken).toEqual([]);
     expect(world.a.states.at(-1)).toBe("together");
   });
@@ -413,8 +413,8 @@ describe("a pair far away", () => {
     const { batches } = world.a;
     waits(world, 500, 4);
     expect(world.a.flightsMax).toBeGreaterThan(1);
-    expect(world.a.flightsMax).toBeLessThanOrEqual(pairFlightsMax);
-    expect(world.a.batches - batches).toBeLessThan(6_000 / pairDelayMs + pairBurstMax);
+    expect(world.a.flightsMax).toBeLessThanOrEqual(peerFlightsMax);
+    expect(world.a.batches - batches).toBeLessThan(6_000 / peerDelayMs + peerBurstMax);
   });
 
   it("lacks nothing, and is not taken to lack anything, when batches overtake each other", () => {
@@ -451,7 +451,7 @@ describe("a replica on a machine that is held up", () => {
   it("judges at its time when it is not late", () => {
     const { link, states } = waiting();
     expect(link.nextDeadline()).toBe(2_000 + ackTimeoutMs);
-    link.tick(2_000 + ackTimeoutMs + pairLateMs - 1);
+    link.tick(2_000 + ackTimeoutMs + peerLateMs - 1);
     expect(states()).toEqual(["lagging"]);
   });
 
@@ -475,7 +475,7 @@ describe("a replica on a machine that is held up", () => {
 describe("a clock that is set back", () => {
   it("stops nothing", () => {
     const store = new RecordStore({ isPaired: true });
-    const link = new PairLink({ cell: "a", boot: "x", ackTimeoutMs, leaseMs }, store, 10_000_000);
+    const link = new PeerLink({ cell: "a", boot: "x", ackTimeoutMs, leaseMs }, store, 10_000_000);
     const next = (now: number): number => {
       for (const effect of link.takeEffects()) if (effect.type === "send") return effect.id;
       throw new Error(`nothing is sent at ${now}`);
@@ -534,12 +534,12 @@ function killSafely(world: World, victim: Replica, downMs: number): void {
   world.after(downMs, () => victim.restart());
 }
 
-describe("words of an earlier start of the pair that arrive late", () => {
+describe("words of an earlier start of the peer that arrive late", () => {
   const batch = { cell: "b", peerBoot: "", after: 0, sequence: 0, isComplete: false, records: [], unreadable: 0 };
 
-  it("do not make it take the pair for gone: only an answer shows who is there now", () => {
+  it("do not make it take the peer for gone: only an answer shows who is there now", () => {
     const store = new RecordStore({ isPaired: true });
-    const link = new PairLink({ cell: "a", boot: "a2", ackTimeoutMs, leaseMs }, store, 0);
+    const link = new PeerLink({ cell: "a", boot: "a2", ackTimeoutMs, leaseMs }, store, 0);
     link.receive({ ...batch, boot: "b2" }, 1);
     answerAs(link, "b2", 2);
     link.receive({ ...batch, boot: "b2", peerBoot: "a2", isComplete: true }, 600);
@@ -550,8 +550,8 @@ describe("words of an earlier start of the pair that arrive late", () => {
     expect([link.peerBoot, link.state]).toEqual(["b2", "together"]);
   });
 
-  it("what a start says that the pair does not know yet is said again, be it nothing", () => {
-    const link = new PairLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, new RecordStore({ isPaired: true }), 0);
+  it("what a start says that the peer does not know yet is said again, be it nothing", () => {
+    const link = new PeerLink({ cell: "a", boot: "a1", ackTimeoutMs, leaseMs }, new RecordStore({ isPaired: true }), 0);
     answerAs(link, "b1", 1);
     expect(link.takeEffects()).toEqual([]);
     link.receive({ ...batch, boot: "b1", peerBoot: "a1", isComplete: true }, 600);
@@ -568,7 +568,7 @@ describe("words of an earlier start of the pair that arrive late", () => {
   });
 
   it("and a new start is met by its answer", () => {
-    const link = new PairLink({ cell: "a", boot: "a2", ackTimeoutMs, leaseMs }, new RecordStore({ isPaired: true }), 0);
+    const link = new PeerLink({ cell: "a", boot: "a2", ackTimeoutMs, leaseMs }, new RecordStore({ isPaired: true }), 0);
     answerAs(link, "b1", 1);
     expect(link.peerBoot).toBe("b1");
     link.receive({ ...batch, boot: "b2" }, 700);
@@ -595,7 +595,7 @@ describe("whatever the network and the processes do", () => {
         lost: [...latest.values()].filter((told) => !isHeld(told)),
         areEqual: a.table().join() === b.table().join(),
         states: [a.link.state, b.link.state],
-        areFew: Math.max(a.flightsMax, b.flightsMax) <= pairFlightsMax,
+        areFew: Math.max(a.flightsMax, b.flightsMax) <= peerFlightsMax,
         waiting: a.waiting + b.waiting,
       }).toEqual({ seed, early: [], lost: [], areEqual: true, states: ["together", "together"], areFew: true, waiting: 0 });
     }

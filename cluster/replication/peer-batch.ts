@@ -1,5 +1,5 @@
 import { isParseError, parseError, type ParseError } from "../../sip/errors.ts";
-import { pairBatchOctetsMax } from "../limits.ts";
+import { peerBatchOctetsMax } from "../limits.ts";
 import { memoryOf, type Memory } from "../../sip/record/memory.ts";
 import { anyRecordOf } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
@@ -8,7 +8,7 @@ import type { StateRecord } from "../../sip/record/state-record.ts";
  * What travels between the two replicas of an exchange, as JSON text: batches of records, each with an answer. Sequence numbers are those of
  * the sender's record store, and mean nothing without its boot: the random name of one start of one replica.
  */
-export type PairBatch = BatchHeader & {
+export type PeerBatch = BatchHeader & {
   readonly records: readonly StateRecord[];
   /** Texts that are no records: they are left out, the others count. Records of kinds that are not known are among the others. */
   readonly unreadable: number;
@@ -29,7 +29,7 @@ export type BatchHeader = {
   readonly memory?: Memory;
 };
 
-export type PairAnswer = {
+export type PeerAnswer = {
   readonly boot: string;
   /** The sequence number up to which the answering replica has everything of the asking one's boot. */
   readonly received: number;
@@ -45,16 +45,16 @@ export function serializeBatch(header: BatchHeader, records: readonly string[]):
   return `${text.slice(0, -1)},"records":[${records.join(",")}]}`;
 }
 
-/** The inverse of {@link serializeBatch}; anything else is an error value (`pair-...`), never an exception. */
-export function parseBatch(text: string): PairBatch | ParseError {
-  if (text.length > pairBatchOctetsMax) return parseError("pair-max", 413, "Batch Too Large", pairBatchOctetsMax);
+/** The inverse of {@link serializeBatch}; anything else is an error value (`peer-...`), never an exception. */
+export function parseBatch(text: string): PeerBatch | ParseError {
+  if (text.length > peerBatchOctetsMax) return parseError("peer-max", 413, "Batch Too Large", peerBatchOctetsMax);
   const json = parseJson(text);
-  if (json === undefined) return parseError("pair-json", 400, "Malformed JSON");
+  if (json === undefined) return parseError("peer-json", 400, "Malformed JSON");
   const { cell, boot, peerBoot, after, sequence, isComplete, records: list } = json;
   if (!isName(cell) || cell === "" || !isName(boot) || boot === "" || !isName(peerBoot))
-    return parseError("pair-boot", 400, "Malformed Boot");
-  if (!isSequence(after) || !isSequence(sequence) || sequence < after) return parseError("pair-sequence", 400, "Malformed Sequence");
-  if (typeof isComplete !== "boolean" || !Array.isArray(list)) return parseError("pair-batch", 400, "Malformed Batch");
+    return parseError("peer-boot", 400, "Malformed Boot");
+  if (!isSequence(after) || !isSequence(sequence) || sequence < after) return parseError("peer-sequence", 400, "Malformed Sequence");
+  if (typeof isComplete !== "boolean" || !Array.isArray(list)) return parseError("peer-batch", 400, "Malformed Batch");
   const records: StateRecord[] = [];
   for (const each of list) {
     const record = anyRecordOf(each);
@@ -65,17 +65,17 @@ export function parseBatch(text: string): PairBatch | ParseError {
   return memory === undefined ? batch : { ...batch, memory };
 }
 
-export function serializeAnswer(answer: PairAnswer): string {
+export function serializeAnswer(answer: PeerAnswer): string {
   return JSON.stringify(answer);
 }
 
 /** The inverse of {@link serializeAnswer}. */
-export function parseAnswer(text: string): PairAnswer | ParseError {
+export function parseAnswer(text: string): PeerAnswer | ParseError {
   const json = parseJson(text);
-  if (json === undefined) return parseError("pair-json", 400, "Malformed JSON");
+  if (json === undefined) return parseError("peer-json", 400, "Malformed JSON");
   const { boot, received, ahead, isUnknown } = json;
   if (!isName(boot) || boot === "" || !isSequence(received) || !isSequence(ahead))
-    return parseError("pair-answer", 400, "Malformed Answer");
+    return parseError("peer-answer", 400, "Malformed Answer");
   return isUnknown === true ? { boot, received, ahead, isUnknown } : { boot, received, ahead };
 }
 

@@ -1,9 +1,9 @@
-import { pairBatchOctets, pairBurstMax, pairDelayMs, pairQuietMs, pairRetryMs, pairRetryMsMax } from "../limits.ts";
+import { peerBatchOctets, peerBurstMax, peerDelayMs, peerQuietMs, peerRetryMs, peerRetryMsMax } from "../limits.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { Changes } from "../../sip/record/change-feed.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { Flights, type Flight } from "./flights.ts";
-import { serializeBatch, type PairAnswer } from "./pair-batch.ts";
+import { serializeBatch, type PeerAnswer } from "./peer-batch.ts";
 
 /** What a link needs of its record store. */
 export type PairedStore = {
@@ -11,20 +11,20 @@ export type PairedStore = {
   changedSince(after: number, max: number, all?: boolean): Changes;
   textOf(record: StateRecord): string;
   acknowledge(sequence: number): void;
-  forgetPair(): void;
+  forgetPeer(): void;
 };
 
-/** Whose batch it is, and for which start of the pair; empty: none is known, the batch only asks. */
+/** Whose batch it is, and for which start of the peer; empty: none is known, the batch only asks. */
 export type Addressing = { readonly cell: string; readonly boot: string; readonly peerBoot: string };
 
-/** What the pair has of a replica, and when and in which chunks it gets the rest. */
-export class PairSending {
+/** What the peer has of a replica, and when and in which chunks it gets the rest. */
+export class SendingSide {
   readonly flights = new Flights();
   readonly #store: PairedStore;
-  /** The pair has everything up to here; `#covered` is further when what follows came from the pair itself. */
+  /** The peer has everything up to here; `#covered` is further when what follows came from the peer itself. */
   #after = 0;
   #covered = 0;
-  /** Up to here it is told even what came from the pair: its earlier boot may have forgotten it. */
+  /** Up to here it is told even what came from the peer: its earlier boot may have forgotten it. */
   #wholeUntil = 0;
   /** It has acknowledged a complete batch. */
   #isTold = false;
@@ -36,13 +36,13 @@ export class PairSending {
   #notBefore = 0;
   #failures = 0;
   #gaps = 0;
-  /** Whether the pair is still the one that is known is to be asked. */
+  /** Whether the peer is still the one that is known is to be asked. */
   #isDoubting = false;
   /** Somebody waits for what is up to here, as soon as can be. */
   #urgent = 0;
-  /** When something was last wanted of the pair. */
+  /** When something was last wanted of the peer. */
   #lastNeed: number;
-  /** When the burst of commits that leave at once is whole again; each one takes {@link pairDelayMs} of it. */
+  /** When the burst of commits that leave at once is whole again; each one takes {@link peerDelayMs} of it. */
   #burstAt = 0;
 
   constructor(store: PairedStore, now: number) {
@@ -51,7 +51,7 @@ export class PairSending {
     this.#sendAt = now;
   }
 
-  /** The pair holds everything up to here. */
+  /** The peer holds everything up to here. */
   get covered(): number {
     return this.#covered;
   }
@@ -61,12 +61,12 @@ export class PairSending {
     return this.#store.sequence;
   }
 
-  /** The same, when there is something that the pair has not got; 0: it has everything. */
+  /** The same, when there is something that the peer has not got; 0: it has everything. */
   get ahead(): number {
     return this.hasUntold() ? this.#store.sequence : 0;
   }
 
-  /** A start of the pair that was not known: it has nothing of us. */
+  /** A start of the peer that was not known: it has nothing of us. */
   meet(now: number): void {
     this.#after = 0;
     this.#covered = 0;
@@ -74,11 +74,11 @@ export class PairSending {
     this.#wholeUntil = this.#store.sequence;
     this.#isTold = false;
     this.#gaps = 0;
-    this.#store.forgetPair();
+    this.#store.forgetPeer();
     this.sendBy(now);
   }
 
-  /** Somebody is interested: a pair that does not answer goes on being asked. */
+  /** Somebody is interested: a peer that does not answer goes on being asked. */
   need(now: number): void {
     this.#lastNeed = now;
   }
@@ -93,27 +93,27 @@ export class PairSending {
     this.#hurry(now);
   }
 
-  /** The pair is there: whatever kept a batch from leaving counts no more. */
+  /** The peer is there: whatever kept a batch from leaving counts no more. */
   isThere(now: number): void {
     this.#failures = 0;
     this.#notBefore = now;
   }
 
-  /** Another start of the pair has spoken: it is asked at once which one it is. */
+  /** Another start of the peer has spoken: it is asked at once which one it is. */
   doubt(now: number): void {
     this.#isDoubting = true;
     this.#notBefore = now;
     this.sendBy(now);
   }
 
-  /** The pair has been told that we are ahead of it up to here. */
+  /** The peer has been told that we are ahead of it up to here. */
   promise(sequence: number): void {
     this.#promised = Math.max(this.#promised, sequence);
   }
 
   /**
    * When the next batch may leave, ms; undefined: none is wanted, or one is under way that must be answered first. Beside others leaves only what
-   * somebody waits for, and only to a pair that has all but what is under way (`mayOverlap`).
+   * somebody waits for, and only to a peer that has all but what is under way (`mayOverlap`).
    */
   leavesAt(mayOverlap: boolean): number | undefined {
     if (this.#sendAt === undefined) return undefined;
@@ -124,32 +124,32 @@ export class PairSending {
     return overlapAt === undefined ? undefined : Math.max(at, overlapAt);
   }
 
-  /** True when there is something that the pair has not got from us and did not tell us. */
+  /** True when there is something that the peer has not got from us and did not tell us. */
   hasUntold(): boolean {
     if (!this.#isTold) return true;
     if (this.#covered === this.#store.sequence) return false;
     if (this.#store.changedSince(this.#covered, 1).records.length > 0) return true;
-    // All that has changed since came from the pair.
+    // All that has changed since came from the peer.
     this.#cover(this.#store.sequence);
     return false;
   }
 
-  /** True when a pair that is there wants nothing of us, and is not to be asked anything: no batch leaves. */
+  /** True when a peer that is there wants nothing of us, and is not to be asked anything: no batch leaves. */
   rest(): boolean {
     if (this.#isDoubting || this.hasUntold() || this.#after < this.#promised) return false;
     this.#sendAt = undefined;
     return true;
   }
 
-  /** The next batch, as it leaves now. `memory`: of the replica, for a pair that has not got everything yet. */
+  /** The next batch, as it leaves now. `memory`: of the replica, for a peer that has not got everything yet. */
   next(to: Addressing, memory: (() => Memory) | undefined, now: number): { readonly id: number; readonly text: string } {
     this.#sendAt = undefined;
     this.#isDoubting = false;
-    this.#burstAt = Math.max(now, this.#burstAt) + pairDelayMs;
+    this.#burstAt = Math.max(now, this.#burstAt) + peerDelayMs;
     this.#lastId += 1;
     const { cell, boot, peerBoot } = to;
     const after = this.flights.latest?.sequence ?? this.#after;
-    // Nothing but a question to a pair that is not known, or that has failed to answer.
+    // Nothing but a question to a peer that is not known, or that has failed to answer.
     const isQuestion = peerBoot === "" || this.#failures > 0;
     const { texts, sequence, isComplete } = isQuestion ? { texts: [], sequence: after, isComplete: false } : this.#collect();
     const told = this.#isTold || memory === undefined ? {} : { memory: memory() };
@@ -158,7 +158,7 @@ export class PairSending {
     return { id: this.#lastId, text };
   }
 
-  /** The pair has everything up to `received`. */
+  /** The peer has everything up to `received`. */
   acknowledged({ isComplete }: Flight, received: number, now: number): void {
     this.#gaps = 0;
     this.#after = Math.max(this.#after, received);
@@ -169,7 +169,7 @@ export class PairSending {
 
   /** After a complete batch: is there more already? */
   goOn(now: number): void {
-    if (this.hasUntold() || this.#after < this.#promised) this.sendBy(now + pairDelayMs);
+    if (this.hasUntold() || this.#after < this.#promised) this.sendBy(now + peerDelayMs);
   }
 
   /** What somebody waits for is not under way yet. */
@@ -178,10 +178,10 @@ export class PairSending {
   }
 
   /**
-   * The pair did not take a batch. False: it has all that it had when this one left, so this one has only overtaken another, and is said again. True:
+   * The peer did not take a batch. False: it has all that it had when this one left, so this one has only overtaken another, and is said again. True:
    * it lacks what we thought it had. Once that is an accident of the way; again and again it must not be a storm.
    */
-  missed({ held }: Flight, { received, isUnknown }: PairAnswer, leaseMs: number, now: number): boolean {
+  missed({ held }: Flight, { received, isUnknown }: PeerAnswer, leaseMs: number, now: number): boolean {
     if (isUnknown !== true && received >= held) {
       this.sendBy(now);
       return false;
@@ -197,10 +197,10 @@ export class PairSending {
 
   /** Nobody has answered: it is asked again after growing pauses, and not at all when nobody has wanted anything for long. */
   retryLater(leaseMs: number, now: number): void {
-    const most = Math.min(pairRetryMsMax, leaseMs / 4);
-    this.#notBefore = now + Math.min(pairRetryMs * 2 ** Math.min(this.#failures, 10), most);
+    const most = Math.min(peerRetryMsMax, leaseMs / 4);
+    this.#notBefore = now + Math.min(peerRetryMs * 2 ** Math.min(this.#failures, 10), most);
     this.#failures += 1;
-    const isQuiet = now - this.#lastNeed > pairQuietMs;
+    const isQuiet = now - this.#lastNeed > peerQuietMs;
     this.#sendAt = isQuiet ? undefined : this.#notBefore;
   }
 
@@ -214,10 +214,10 @@ export class PairSending {
   }
 
   #hurry(now: number): void {
-    this.sendBy(Math.max(now, this.#burstAt - pairBurstMax * pairDelayMs));
+    this.sendBy(Math.max(now, this.#burstAt - peerBurstMax * peerDelayMs));
   }
 
-  /** Up to here the pair has everything, or it is under way. */
+  /** Up to here the peer has everything, or it is under way. */
   get #told(): number {
     return Math.max(this.#covered, this.flights.latest?.sequence ?? 0);
   }
@@ -227,7 +227,7 @@ export class PairSending {
     const texts: string[] = [];
     let octets = 0;
     let sequence = this.#told;
-    while (octets < pairBatchOctets) {
+    while (octets < peerBatchOctets) {
       const changes = this.#store.changedSince(sequence, 1, sequence < this.#wholeUntil);
       if (changes.records.length === 0) return { texts, sequence: this.#store.sequence, isComplete: true };
       for (const record of changes.records) {

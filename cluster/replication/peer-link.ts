@@ -1,77 +1,77 @@
-import { pairBootsRememberedMax, pairDelayMs } from "../limits.ts";
+import { peerBootsRememberedMax, peerDelayMs } from "../limits.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { isLagging, judgedAt, type Flight } from "./flights.ts";
-import type { PairAnswer, PairBatch } from "./pair-batch.ts";
+import type { PeerAnswer, PeerBatch } from "./peer-batch.ts";
 import { PairLease } from "./pair-lease.ts";
-import { PairReceiving } from "./pair-receiving.ts";
-import { PairSending, type PairedStore } from "./pair-sending.ts";
+import { ReceivingSide } from "./receiving-side.ts";
+import { SendingSide, type PairedStore } from "./sending-side.ts";
 
 /**
- * What a replica is to its pair.
+ * What a replica is to its peer.
  * - `syncing`: it has started and has not caught up: it does not serve.
- * - `together`: the pair holds everything but what has changed just now.
- * - `lagging`: the pair holds less, or does not answer in time: what must not be forgotten goes to the disk first.
- * - `away`: the same, and the pair is known to be gone.
+ * - `together`: the peer holds everything but what has changed just now.
+ * - `lagging`: the peer holds less, or does not answer in time: what must not be forgotten goes to the disk first.
+ * - `away`: the same, and the peer is known to be gone.
  */
 export type PairState = "syncing" | "together" | "lagging" | "away";
 
-/** Why a pair is `away` that nobody has found when it was called: the same word as the core group has for it. */
+/** Why a peer is `away` that nobody has found when it was called: the same word as the core group has for it. */
 export const refusedCause = "connection refused";
-/** The same, of a pair that speaks another version of the protocol. */
+/** The same, of a peer that speaks another version of the protocol. */
 export const otherVersionCause = "another version";
 
-/** What a link wants done. Drain {@link PairLink.takeEffects} after every call. */
-export type PairEffect =
-  /** Bring this batch to the pair, and say what became of it: {@link PairLink.answered} or {@link PairLink.failed}. */
+/** What a link wants done. Drain {@link PeerLink.takeEffects} after every call. */
+export type PeerLinkEffect =
+  /** Bring this batch to the peer, and say what became of it: {@link PeerLink.answered} or {@link PeerLink.failed}. */
   | { readonly type: "send"; readonly id: number; readonly text: string }
   /** Nobody waits for the answer to that batch any more. */
   | { readonly type: "abandon"; readonly id: number }
   | { readonly type: "state"; readonly state: PairState; readonly cause: string }
-  /** Everything is known here that the pair has made until then, ms; `Infinity`: and it goes on so. */
+  /** Everything is known here that the peer has made until then, ms; `Infinity`: and it goes on so. */
   | { readonly type: "known"; readonly until: number }
-  /** The pair has told everything, and how far back that goes. */
+  /** The peer has told everything, and how far back that goes. */
   | { readonly type: "memory"; readonly memory: Memory }
-  /** Commits up to this sequence number are done. `needsDisk`: not by the pair, so write everything to the disk before they count. */
+  /** Commits up to this sequence number are done. `needsDisk`: not by the peer, so write everything to the disk before they count. */
   | { readonly type: "committed"; readonly sequence: number; readonly needsDisk: boolean }
-  /** Input may be processed (again): what {@link PairLink.admit} held back comes first. */
+  /** Input may be processed (again): what {@link PeerLink.admit} held back comes first. */
   | { readonly type: "open" };
 
-export type PairLinkOptions = {
+export type PeerLinkOptions = {
   readonly cell: string;
   /** Names this start of this replica: random, never used before. */
   readonly boot: string;
   readonly ackTimeoutMs: number;
-  /** After this long without hearing from the pair a replica may have been frozen and replaced: `heartbeat.periodMs * missed`. */
+  /** After this long without hearing from the peer a replica may have been frozen and replaced: `heartbeat.periodMs * missed`. */
   readonly leaseMs: number;
-  /** How far this replica's memory goes back. Absent: the pair is not told. */
+  /** How far this replica's memory goes back. Absent: the peer is not told. */
   readonly memory?: () => Memory;
 };
 
 /**
  * One replica's side of the link between the two replicas of an exchange, as a pure machine: time is an argument, batches are returned.
  *
- * Each side pushes its own changes. In the rule one batch is under way and the next one collects meanwhile; to a pair far away several are, in
+ * Each side pushes its own changes. In the rule one batch is under way and the next one collects meanwhile; to a peer far away several are, in
  * order (flights.ts). A side that meets a new boot of the other tells it everything from the beginning, in chunks; a gap sends it back to what the
  * other has. Applying is commutative and idempotent, so loss, repetition and reordering on the way cost time only.
  *
- * What the pair has of us is in pair-sending.ts, what we have of it in pair-receiving.ts, and whether we may have missed something while we stood
- * still in pair-lease.ts. Here they meet: what one event means for all three, and what the replica is to its pair.
+ * What the peer has of us is in sending-side.ts, what we have of it in receiving-side.ts, and whether we may have missed something while we stood
+ * still in pair-lease.ts. Here they meet: what one event means for all three, and what the replica is to its peer.
  *
  * Comparing digests of the tables first was rejected: whoever reads back from its disk has missed what changed since, and to digest 20 000 records on
  * both sides costs half of what it costs to push them (measured: 2 x 58 ms, against 45 ms here and 210 ms there, in chunks of some 7 ms).
  */
-export class PairLink {
-  #options: PairLinkOptions;
-  #effects: PairEffect[] = [];
+export class PeerLink {
+  #options: PeerLinkOptions;
+  #effects: PeerLinkEffect[] = [];
 
-  readonly #sending: PairSending;
-  readonly #receiving: PairReceiving;
+  readonly #sending: SendingSide;
+  readonly #receiving: ReceivingSide;
   readonly #lease = new PairLease();
   #isServing = false;
-  /** What the replica is to its pair, once it serves. */
+  /** What the replica is to its peer, once it serves. */
   #standing: "together" | "lagging" | "away" = "lagging";
-  /** The pair's present start; empty until it is met. Everything that is known of the pair belongs to it. */
+  /** The peer's present start; empty until it is met. Everything that is known of the peer belongs to it. */
   #peerBoot = "";
   readonly #retired: string[] = [];
   /** Somebody waits for commits up to here; 0: nobody does. */
@@ -79,11 +79,11 @@ export class PairLink {
   /** The latest time that this link was told. */
   #now: number;
 
-  constructor(options: PairLinkOptions, store: PairedStore, now: number) {
+  constructor(options: PeerLinkOptions, store: PairedStore, now: number) {
     this.#options = options;
     this.#now = now;
-    this.#sending = new PairSending(store, now);
-    this.#receiving = new PairReceiving(now);
+    this.#sending = new SendingSide(store, now);
+    this.#receiving = new ReceivingSide(now);
     this.#pump(now);
   }
 
@@ -96,33 +96,33 @@ export class PairLink {
     return this.#isServing;
   }
 
-  /** The pair's boot; empty while it has not been met. */
+  /** The peer's boot; empty while it has not been met. */
   get peerBoot(): string {
     return this.#peerBoot;
   }
 
-  takeEffects(): PairEffect[] {
+  takeEffects(): PeerLinkEffect[] {
     const effects = this.#effects;
     if (effects.length > 0) this.#effects = [];
     return effects;
   }
 
-  /** Records have changed here. They leave within {@link pairDelayMs}. */
+  /** Records have changed here. They leave within {@link peerDelayMs}. */
   changed(now: number): void {
     this.#take(now);
     this.#sending.need(now);
-    this.#sending.sendBy(now + pairDelayMs);
+    this.#sending.sendBy(now + peerDelayMs);
   }
 
   /**
-   * What must not be forgotten has changed, up to this sequence number of the store. `done`: the pair has it. `disk`: there is no pair to wait
+   * What must not be forgotten has changed, up to this sequence number of the store. `done`: the peer has it. `disk`: there is no peer to wait
    * for, write it. `wait`: for the effect `committed`.
    */
   commit(sequence: number, now: number): "done" | "disk" | "wait" {
     this.#take(now);
     this.#sending.need(now);
     if (this.#standing !== "together") {
-      this.#sending.sendBy(now + pairDelayMs);
+      this.#sending.sendBy(now + peerDelayMs);
       return "disk";
     }
     if (sequence > this.#sending.covered) {
@@ -130,31 +130,31 @@ export class PairLink {
       this.#sending.hurry(sequence, now);
       this.#pump(now);
     }
-    // Nothing of it was for the pair: it said so itself.
+    // Nothing of it was for the peer: it said so itself.
     return sequence <= this.#sending.covered ? "done" : "wait";
   }
 
   /**
    * Like {@link commit} for what nobody waits for but those who could say it again, an access with its frame: it leaves in its time.
-   * `done` as well when there is no pair to wait for.
+   * `done` as well when there is no peer to wait for.
    */
   follow(sequence: number, now: number): "done" | "wait" {
     this.#take(now);
     if (this.#standing !== "together" || sequence <= this.#sending.covered || !this.#sending.hasUntold()) return "done";
     this.#wanted = Math.max(this.#wanted, sequence);
-    this.#sending.sendBy(now + pairDelayMs);
+    this.#sending.sendBy(now + peerDelayMs);
     return "wait";
   }
 
   /**
    * Whether input may be processed now. False: not before the effect `open`. A replica that has heard nothing for so long that it may have
-   * been frozen asks first: its pair has taken over what it had in progress.
+   * been frozen asks first: its peer has taken over what it had in progress.
    */
   admit(now: number): boolean {
     this.#take(now);
     this.#sending.need(now);
     if (!this.#isServing || this.#lease.isAsking) return false;
-    // To a pair that is not together with us what is under way counts: it may not be there.
+    // To a peer that is not together with us what is under way counts: it may not be there.
     const sentAt = this.#standing === "together" ? 0 : (this.#sending.flights.latest?.sentAt ?? 0);
     if (this.#lease.isOver(this.#options.leaseMs, sentAt, now)) {
       this.#askWhatWasMissed(now);
@@ -166,7 +166,7 @@ export class PairLink {
   }
 
   /**
-   * Whether this replica stood still while a batch was under way: else it would have been given up long before. The pair has gone on alone, and is asked
+   * Whether this replica stood still while a batch was under way: else it would have been given up long before. The peer has gone on alone, and is asked
    * before any input, not taken for one that does not answer.
    */
   #stoodStill({ sentAt }: Flight, now: number): boolean {
@@ -181,8 +181,8 @@ export class PairLink {
     this.#send(now);
   }
 
-  /** A batch has come from the pair. Apply the records that are returned, then answer, then look at the effects. */
-  receive(batch: PairBatch, now: number): { readonly answer: PairAnswer; readonly records: readonly StateRecord[] } {
+  /** A batch has come from the peer. Apply the records that are returned, then answer, then look at the effects. */
+  receive(batch: PeerBatch, now: number): { readonly answer: PeerAnswer; readonly records: readonly StateRecord[] } {
     this.#take(now);
     const { boot } = this.#options;
     // Late words of a start that is over.
@@ -215,23 +215,23 @@ export class PairLink {
   }
 
   /**
-   * Another start of the pair has spoken: a new one, or one before the one we know whose words were long under way (both of us may have been
+   * Another start of the peer has spoken: a new one, or one before the one we know whose words were long under way (both of us may have been
    * started since). Only an answer to a question of ours tells.
    */
-  #doubt(now: number): { readonly answer: PairAnswer; readonly records: readonly StateRecord[] } {
+  #doubt(now: number): { readonly answer: PeerAnswer; readonly records: readonly StateRecord[] } {
     this.#sending.doubt(now);
     this.#pump(now);
     return { answer: { boot: this.#options.boot, received: 0, ahead: this.#sending.sequence, isUnknown: true }, records: [] };
   }
 
-  /** The records of a batch have been applied: what they met here may be news to the pair. */
+  /** The records of a batch have been applied: what they met here may be news to the peer. */
   applied(now: number): void {
     this.#take(now);
-    if (this.#sending.hasUntold()) this.#sending.sendBy(now + pairDelayMs);
+    if (this.#sending.hasUntold()) this.#sending.sendBy(now + peerDelayMs);
   }
 
-  /** The pair has answered a batch. */
-  answered(id: number, answer: PairAnswer, now: number): void {
+  /** The peer has answered a batch. */
+  answered(id: number, answer: PeerAnswer, now: number): void {
     this.#take(now);
     if (this.#retired.includes(answer.boot)) return this.failed(id, false, now);
     const flight = this.#sending.flights.take(id);
@@ -262,11 +262,11 @@ export class PairLink {
     else if (this.#isServing) this.#goOn(this.#standing === "away" ? "away" : "lagging", "no answer");
   }
 
-  /** What the core group says of the pair's cell. What the pair itself says counts more. */
+  /** What the core group says of the peer's cell. What the peer itself says counts more. */
   see(isUp: boolean, now: number): void {
     this.#take(now);
     if (!isUp) {
-      // Whoever has just started knows nothing yet: one answer's time is given to a pair that may be there after all.
+      // Whoever has just started knows nothing yet: one answer's time is given to a peer that may be there after all.
       if (!this.#isServing) this.#receiving.waitNoLongerThan(now + this.#options.ackTimeoutMs);
       else this.#goOn("away", "its cell is down");
       if (this.#sending.flights.isEmpty) this.#sending.retryLater(this.#options.leaseMs, now);
@@ -300,7 +300,7 @@ export class PairLink {
     this.#pump(now);
   }
 
-  /** Whether a pair that is slow with an answer counts as lagging. What a replica that stood still asks for has a time of its own. */
+  /** Whether a peer that is slow with an answer counts as lagging. What a replica that stood still asks for has a time of its own. */
   get #isJudging(): boolean {
     return this.#standing === "together" && !this.#lease.isAsking;
   }
@@ -362,19 +362,19 @@ export class PairLink {
     this.#sending.goOn(now);
   }
 
-  /** The pair did not take a batch, nor what left later. */
-  #missed(flight: Flight, answer: PairAnswer, now: number): void {
+  /** The peer did not take a batch, nor what left later. */
+  #missed(flight: Flight, answer: PeerAnswer, now: number): void {
     this.#abandonAfter(flight.id);
     if (!this.#sending.missed(flight, answer, this.#options.leaseMs, now)) return;
     if (this.#standing === "together") this.#become("lagging", "it lacks records");
   }
 
-  /** A boot of the pair that we have not met: it has nothing of us, and we may lack something of it. */
+  /** A boot of the peer that we have not met: it has nothing of us, and we may lack something of it. */
   #meet(boot: string, now: number): void {
     const isFirst = this.#peerBoot === "";
     if (!isFirst) {
       this.#retired.push(this.#peerBoot);
-      if (this.#retired.length > pairBootsRememberedMax) this.#retired.shift();
+      if (this.#retired.length > peerBootsRememberedMax) this.#retired.shift();
     }
     this.#peerBoot = boot;
     this.#sending.meet(now);
@@ -415,7 +415,7 @@ export class PairLink {
     if (until !== undefined) this.#effects.push({ type: "known", until });
   }
 
-  /** Commits that are done, and all of them when the pair is not to be waited for. */
+  /** Commits that are done, and all of them when the peer is not to be waited for. */
   #release(): void {
     if (this.#wanted === 0) return;
     if (this.#standing !== "together") {

@@ -1,6 +1,6 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/pair-batch.ts";
-import { PairLink, type PairEffect, type PairState } from "../../cluster/replication/pair-link.ts";
+import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/peer-batch.ts";
+import { PeerLink, type PeerLinkEffect, type PairState } from "../../cluster/replication/peer-link.ts";
 import { isParseError } from "../../sip/errors.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
@@ -11,7 +11,7 @@ import { Gate } from "./gate.ts";
 import type { ExchangePorts } from "./ports.ts";
 import type { Release } from "./release.ts";
 
-export type PairOptions = {
+export type ReplicationOptions = {
   readonly cell: string;
   /** The cell of the other replica. */
   readonly peer: string;
@@ -25,7 +25,7 @@ export type PairOptions = {
   readonly apply: (record: StateRecord, now: number) => void;
   readonly memory: () => Memory;
   /** The peer has told everything, and how far back that goes. */
-  readonly remember: (pair: Memory) => void;
+  readonly remember: (ofPeer: Memory) => void;
   /** Until when everything is known that the peer has made, ms; `Infinity`: and it goes on so. */
   readonly known: (until: number) => void;
   /** The replica is something else to its peer than it was. */
@@ -38,9 +38,9 @@ type Commit = { readonly sequence: number; readonly done: (now: number) => void 
  * One replica's side of its pair: the link to the peer (cluster/replication) and what it wants done; what waits for commits; and the gate, before which
  * input waits while this replica must not serve.
  */
-export class Pair {
-  readonly #options: PairOptions;
-  readonly #link: PairLink;
+export class Replication {
+  readonly #options: ReplicationOptions;
+  readonly #link: PeerLink;
   readonly #gate: Gate;
   readonly #timer: Timer;
   #commits: Commit[] = [];
@@ -48,13 +48,13 @@ export class Pair {
   #sequence: number;
   #isSettling = false;
 
-  constructor(options: PairOptions, now: number) {
+  constructor(options: ReplicationOptions, now: number) {
     this.#options = options;
     const { cell, boot, map, store, memory, ports } = options;
     this.#gate = new Gate(ports.soon);
     this.#timer = ports.timer((at) => this.#rang(at));
     this.#sequence = store.sequence;
-    this.#link = new PairLink(
+    this.#link = new PeerLink(
       { cell, boot, ackTimeoutMs: map.replication.ackTimeoutMs, leaseMs: leaseMsOf(map.heartbeat), memory },
       store,
       now,
@@ -128,7 +128,7 @@ export class Pair {
     const { peer, exchange, ports, apply, store } = this.#options;
     const batch = parseBatch(text);
     if (isParseError(batch) || batch.cell !== peer) return undefined;
-    if (batch.unreadable > 0) ports.log.error(`exchange ${exchange}: ${batch.unreadable} records of the pair are unreadable`);
+    if (batch.unreadable > 0) ports.log.error(`exchange ${exchange}: ${batch.unreadable} records of the peer are unreadable`);
     const { answer, records } = this.#link.receive(batch, now);
     for (const record of records) apply(record, now);
     this.#sequence = store.sequence;
@@ -172,7 +172,7 @@ export class Pair {
     this.#arm(now);
   }
 
-  #carryOut(effect: PairEffect, now: number): void {
+  #carryOut(effect: PeerLinkEffect, now: number): void {
     const { ports, changed, known, remember } = this.#options;
     switch (effect.type) {
       case "send":

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
-import { pairBatchOctetsMax } from "../../../cluster/limits.ts";
-import { parseAnswer, parseBatch, serializeAnswer, serializeBatch } from "../../../cluster/replication/pair-batch.ts";
+import { peerBatchOctetsMax } from "../../../cluster/limits.ts";
+import { parseAnswer, parseBatch, serializeAnswer, serializeBatch } from "../../../cluster/replication/peer-batch.ts";
 import { serializeRecord } from "../../../sip/record/record-text.ts";
 import { bindingRecord, bindingTombstone, dialogRecord, version } from "../../sip/record/records.ts";
 
@@ -29,18 +29,18 @@ describe("a batch", () => {
   });
 
   it.each([
-    ["", "pair-json"],
-    ["[]", "pair-json"],
-    ["null", "pair-json"],
-    [JSON.stringify({ ...header, records: {} }), "pair-batch"],
-    [JSON.stringify({ ...header, isComplete: 1, records: [] }), "pair-batch"],
-    [JSON.stringify({ ...header, boot: "", records: [] }), "pair-boot"],
-    [JSON.stringify({ ...header, boot: "x".repeat(65), records: [] }), "pair-boot"],
-    [JSON.stringify({ ...header, cell: 1, records: [] }), "pair-boot"],
-    [JSON.stringify({ ...header, after: -1, records: [] }), "pair-sequence"],
-    [JSON.stringify({ ...header, after: 8, records: [] }), "pair-sequence"],
-    [JSON.stringify({ ...header, sequence: 1.5, records: [] }), "pair-sequence"],
-    [" ".repeat(pairBatchOctetsMax + 1), "pair-max"],
+    ["", "peer-json"],
+    ["[]", "peer-json"],
+    ["null", "peer-json"],
+    [JSON.stringify({ ...header, records: {} }), "peer-batch"],
+    [JSON.stringify({ ...header, isComplete: 1, records: [] }), "peer-batch"],
+    [JSON.stringify({ ...header, boot: "", records: [] }), "peer-boot"],
+    [JSON.stringify({ ...header, boot: "x".repeat(65), records: [] }), "peer-boot"],
+    [JSON.stringify({ ...header, cell: 1, records: [] }), "peer-boot"],
+    [JSON.stringify({ ...header, after: -1, records: [] }), "peer-sequence"],
+    [JSON.stringify({ ...header, after: 8, records: [] }), "peer-sequence"],
+    [JSON.stringify({ ...header, sequence: 1.5, records: [] }), "peer-sequence"],
+    [" ".repeat(peerBatchOctetsMax + 1), "peer-max"],
   ])("is refused: %.60s", (text, error) => {
     expect(parseBatch(text)).toMatchObject({ error });
   });

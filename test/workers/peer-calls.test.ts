@@ -1,8 +1,8 @@
 import { env, exports } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
-import { PairCalls } from "../../workers/exchange/pair-calls.ts";
-import { acceptPairSocket } from "../../workers/exchange/pair-socket.ts";
-import { pairSocketBatches, pairSocketIdleMs } from "../../workers/limits.ts";
+import { PeerCalls } from "../../workers/exchange/peer-calls.ts";
+import { acceptPeerSocket } from "../../workers/exchange/peer-socket.ts";
+import { peerSocketBatches, peerSocketIdleMs } from "../../workers/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { ourVersion } from "./cell.ts";
 
@@ -15,8 +15,8 @@ class Peer {
   readonly overSocket: string[] = [];
   take: (batch: Uint8Array) => Uint8Array | undefined = (batch) => batch;
   request: (batch: Uint8Array, signal: AbortSignal) => Promise<Uint8Array> = (batch) => Promise.resolve(batch);
-  open: () => Promise<WebSocket> = () => Promise.resolve(socketOf(acceptPairSocket((batch) => this.#taken(batch))));
-  readonly calls = new PairCalls({
+  open: () => Promise<WebSocket> = () => Promise.resolve(socketOf(acceptPeerSocket((batch) => this.#taken(batch))));
+  readonly calls = new PeerCalls({
     request: (batch, signal) => {
       this.requests += 1;
       return this.request(batch, signal);
@@ -66,16 +66,16 @@ function heldPeer(): { readonly peer: Peer; readonly far: Promise<WebSocket> } {
 }
 
 async function busy(peer: Peer): Promise<void> {
-  for (let count = 0; count < pairSocketBatches; count += 1) await peer.ask("busy");
+  for (let count = 0; count < peerSocketBatches; count += 1) await peer.ask("busy");
   // What opens is used from the next batch on.
   await vi.waitFor(() => expect(peer.opened).toBe(1));
 }
 
-describe("batches to the pair", () => {
+describe("batches to the peer", () => {
   it("go by requests while they are few", async () => {
     const peer = new Peer();
-    for (let count = 1; count < pairSocketBatches; count += 1) expect(await peer.ask(`batch ${count}`)).toBe(`batch ${count}`);
-    expect(peer).toMatchObject({ requests: pairSocketBatches - 1, opened: 0 });
+    for (let count = 1; count < peerSocketBatches; count += 1) expect(await peer.ask(`batch ${count}`)).toBe(`batch ${count}`);
+    expect(peer).toMatchObject({ requests: peerSocketBatches - 1, opened: 0 });
   });
 
   it("go over one WebSocket while they are many, each with its own answer", async () => {
@@ -98,10 +98,10 @@ describe("batches to the pair", () => {
       await closed;
       expect(await peer.ask("after")).toBe("after");
     },
-    4 * pairSocketIdleMs,
+    4 * peerSocketIdleMs,
   );
 
-  it("are asked by a request when the WebSocket ends before the answer: only that tells whether the pair is there", async () => {
+  it("are asked by a request when the WebSocket ends before the answer: only that tells whether the peer is there", async () => {
     const { peer, far } = heldPeer();
     await busy(peer);
     const socket = await far;
@@ -171,8 +171,8 @@ describe("batches to the pair", () => {
   it("go by requests where no WebSocket is to be had, which is asked for now and then", async () => {
     const peer = new Peer();
     peer.open = () => Promise.reject(new Error("refused"));
-    for (let count = 0; count < 10 * pairSocketBatches; count += 1) expect(await peer.ask("batch")).toBe("batch");
-    expect(peer).toMatchObject({ requests: 10 * pairSocketBatches, opened: 1 });
+    for (let count = 0; count < 10 * peerSocketBatches; count += 1) expect(await peer.ask("batch")).toBe("batch");
+    expect(peer).toMatchObject({ requests: 10 * peerSocketBatches, opened: 1 });
   });
 
   it("leave nothing behind where they were taken: workerd keeps the event that brought one", async () => {
