@@ -111,7 +111,7 @@ export class Attachment {
       target,
       (end) => {
         if (transport === "TCP" || transport === "WSS") return cluster.gateway(target.name).accept(transport, address, port, end);
-        return cluster.cell(target.name).line(`${target.name}.0`).accept(address, port, end);
+        return cluster.cell(target.name).acceptSoftphone(`${target.name}.0`, address, port, end);
       },
       (end) => {
         this.#opened(end, attempt);

@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
-import type { PairState } from "../../cluster/replication/peer-link.ts";
 import type { CallPlan } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Datagrams, Gateway } from "./gateway.ts";
@@ -23,7 +22,6 @@ export class Cluster {
   readonly map: ClusterMap;
   readonly cells: Cell[] = [];
   readonly gateways: Gateway[] = [];
-  readonly pairStates = new PairStates();
   readonly overtaking = new Overtaking();
   readonly done: Done[] = [];
   readonly moments = new Moments();
@@ -60,15 +58,6 @@ export class Cluster {
     const found = this.gateways.find((gateway) => gateway.host.name === name);
     if (found === undefined) throw new Error(`no gateway ${name}`);
     return found;
-  }
-}
-
-/** Which replicas hold all that their peer holds, over time: what the two know may differ only while they are not together. */
-export class PairStates {
-  readonly #states = new Map<string, PairState>();
-
-  changed(cell: string, exchange: number, state: PairState): void {
-    this.#states.set(`${cell} ${exchange}`, state);
   }
 }
 

@@ -1,6 +1,7 @@
 import { phoneReturnMs, unprovenCopies } from "../../sip/limits.ts";
 import { frameAnswerMsMax } from "../../actors/limits.ts";
 import type { OutgoingCall } from "./call.ts";
+import { unwrittenMsMax } from "./cell-disk.ts";
 import type { IncomingCall } from "./incoming-call.ts";
 import type { Phone } from "./phone.ts";
 import type { Fault } from "./faults.ts";
@@ -10,28 +11,52 @@ import type { Story } from "./simulate.ts";
 
 /** A phone on a connection takes so long to find out that nobody is at its other end. */
 const noticeMs = 11_000;
+/** From a change until it is on both disks, ms: flushMs and the way there. */
+export const flushedMs = 1_500;
 /** What the end of a wait is: the answer is on its way for so long. */
 const lastMomentMs = 500;
 /** Everybody has noticed a fault, or its end. */
 export const afterMs = 5_000;
 
-/** Both cells' memories were lost within this time. */
+/** All cells have died at once. */
+export function areAllCrashed({ kind }: Fault): boolean {
+  return kind.startsWith("crash both cells");
+}
+
+/** Both cells' memories were lost within this time, or later and with what their disks had of it. */
 export function bothDied({ cluster, faults }: Story, from: number, until: number): boolean {
   return cluster.cells.every(({ id }) =>
     faults.some((fault) => {
-      const isMine = fault.kind === "crash both cells" || (fault.kind === "crash a cell" && fault.target === id);
-      return isMine && fault.from >= from && fault.from <= until;
+      const isMine = areAllCrashed(fault) || (fault.kind.startsWith("crash a cell") && fault.target === id);
+      const unwrittenMs = fault.kind.includes("last writes") ? unwrittenMsMax : 0;
+      return isMine && fault.from >= from && fault.from <= until + unwrittenMs;
     }),
   );
 }
 
+/** What was registered last was in no memory any more, and on no disk. */
+export function isRegistrationLost(story: Story, phone: Phone | undefined, at: number): boolean {
+  const last = phone?.registration.registeredAt.findLast((each) => each <= at);
+  return last !== undefined && bothDied(story, last - lastMomentMs, Math.min(last + flushedMs, at));
+}
+
+/** What only one replica has died with: all of it, where the other one could not be told. */
+function diedAlone({ kind }: Fault): boolean {
+  return kind === "start a cell as another version";
+}
+
+/** What befell the memory of a replica, or its ways to the other one. */
+function isOfCells({ kind }: Fault): boolean {
+  return kind.includes("cell") || kind === "reset an exchange" || kind === "refuse a write";
+}
+
 /** Two faults of cells at a time, or one after the other before all was well again: state may have been in no living memory. */
 export function isDouble({ faults }: Story, from: number, until: number): boolean {
-  const ofCells = faults.filter(({ kind }) => kind.includes("cell"));
+  const ofCells = faults.filter(isOfCells);
   const isNear = (fault: Fault): boolean => fault.from <= until && fault.until + afterMs >= from;
   return ofCells.some((one, index) =>
     ofCells.some((other, at) => {
-      if (one.kind === "crash both cells") return isNear(one);
+      if (areAllCrashed(one) || diedAlone(one)) return isNear(one);
       return at > index && one.from < other.until + afterMs && other.from < one.until + afterMs && (isNear(one) || isNear(other));
     }),
   );

@@ -1,5 +1,6 @@
 import type { Cluster } from "./cluster.ts";
 import type { Host } from "./host.ts";
+import type { InnerFaultKind } from "./inner-faults.ts";
 import type { Random } from "./random.ts";
 
 export const faultKinds = [
@@ -25,7 +26,12 @@ export type LaterFaultKind = (typeof laterFaultKinds)[number] | (typeof openFaul
 export type FaultKind = (typeof faultKinds)[number];
 
 /** One fault of a run: what was done to whom, and when (true time). */
-export type Fault = { readonly kind: FaultKind | LaterFaultKind; readonly target: string; readonly from: number; readonly until: number };
+export type Fault = {
+  readonly kind: FaultKind | LaterFaultKind | InnerFaultKind;
+  readonly target: string;
+  readonly from: number;
+  readonly until: number;
+};
 
 /** Plans one fault. */
 export function makeFault(

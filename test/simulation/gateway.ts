@@ -1,5 +1,5 @@
 import type { BackhaulLink } from "../../actors/gateway/backhaul-link.ts";
-import type { CellConnection, CellConnectionEvents, CellTarget } from "../../actors/gateway/cell-link.ts";
+import type { CellConnection, CellConnectionEvents, CellTarget, Loss } from "../../actors/gateway/cell-link.ts";
 import type { PhoneConnection } from "../../actors/gateway/dispatcher.ts";
 import { GatewayActor, type GatewayPorts } from "../../actors/gateway/gateway-actor.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
@@ -33,6 +33,7 @@ export class Gateway {
     this.cluster = cluster;
     this.address = address;
     this.host = new Host(cluster.world, name, clock);
+    this.host.version = 0;
   }
 
   /** Octets on their way to exchanges. */
@@ -103,7 +104,7 @@ export class Gateway {
     this.cluster.network.connect(
       this.host,
       there.host,
-      (far) => (exchange === "control" ? there.acceptControl(name, far) : there.acceptBackhaul(exchange, name, far)),
+      (far) => (exchange === "control" ? there.group.accept(name, far) : there.acceptBackhaul(exchange, name, far)),
       (near) => {
         end = near;
         if (isOver) near.reset();
@@ -117,7 +118,7 @@ export class Gateway {
           closed: () => (isOver ? undefined : events.lost("closed", "closed socket")),
         };
       },
-      (reason) => (isOver ? undefined : events.lost(reason, reason === "refused" ? "connection refused" : "missed heartbeats")),
+      (reason) => (isOver ? undefined : events.lost(reason, lossOf(reason))),
     );
     return {
       send: (data) => end?.send(data),
@@ -176,4 +177,10 @@ export class Gateway {
 function startsRefusal(octets: Uint8Array): boolean {
   const digit = octets[8] ?? 0;
   return digit >= 0x33 && digit <= 0x36;
+}
+
+/** Why a connection could not be made. */
+function lossOf(reason: string): Loss {
+  if (reason === "another version") return reason;
+  return reason === "refused" ? "connection refused" : "missed heartbeats";
 }

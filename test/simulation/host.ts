@@ -19,6 +19,8 @@ export type HostState = "up" | "frozen" | "down";
 export class Host {
   readonly name: string;
   readonly world: World;
+  /** Of the protocol that the parts of a cluster speak with each other; undefined: it is none of them. */
+  version: number | undefined;
   readonly #rate: number;
   #startsAt: number;
   #state: HostState = "down";
@@ -45,6 +47,11 @@ export class Host {
   /** Nobody has heard of it for so long. */
   get silentMs(): number {
     return this.#state === "up" ? 0 : this.world.now - this.#since;
+  }
+
+  /** Whether the two understand each other. A phone speaks SIP only, and to everybody. */
+  speaksTo({ version }: Host): boolean {
+    return this.version === undefined || version === undefined || this.version === version;
   }
 
   get generation(): number {

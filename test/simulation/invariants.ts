@@ -9,14 +9,17 @@ import type { Cell } from "./cell.ts";
 import type { Cluster } from "./cluster.ts";
 import {
   afterMs,
+  areAllCrashed,
   bothDied,
   cameBackInVain,
   diedWithItsCell,
   endedInACrash,
+  flushedMs,
   isDouble,
   isEndless,
   isForgotten,
   isLineUnreachable,
+  isRegistrationLost,
   lostAllCopies,
   wasAway,
   wasCutOff,
@@ -28,8 +31,6 @@ import type { Pleas } from "./pardons.ts";
 import type { Phone } from "./phone.ts";
 import type { Story } from "./simulate.ts";
 
-/** From a change until it is on both disks, ms: flushMs and the way there. */
-const flushedMs = 1_500;
 /** RFC 3261: 64*T1. */
 const transactionMs = 32_000;
 /** From the first copy of a REGISTER to the one that is answered. */
@@ -169,6 +170,7 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
     // It is waited for: that it was away for a moment explains nothing.
     const from = Math.max(startedAt, outcomeAt - lastMomentMs);
     return {
+      "both cells died before a disk had it": () => isRegistrationLost(story, callee, outcomeAt),
       "the callee could not be called": () => wasAway(story, callee, from, outcomeAt),
       "its line heard its own cell only": () => isLineUnreachable(story, callee, from, outcomeAt),
       "the way was back before it was given up": () => wasGivenUpLate(story, callee, startedAt, outcomeAt),
@@ -266,7 +268,7 @@ function requestsInCallsAreAnswered(story: Story): void {
 function nobodyRingsTwice(story: Story): void {
   const { cluster } = story;
   // Nobody is left who knows that it has rung.
-  if (story.faults.some(({ kind }) => kind === "crash both cells")) return;
+  if (story.faults.some(areAllCrashed)) return;
   for (const phone of cluster.phones) {
     for (const [callId, call] of phone.incoming) {
       if (call.rings > 1) cluster.world.violated("nobodyRingsTwice", `${phone.host.name} rings ${call.rings} times for ${callId}`);
@@ -278,7 +280,7 @@ function nobodyRingsTwice(story: Story): void {
 function oneFinalAnswer(story: Story): void {
   const { cluster } = story;
   // Datagrams that come when nobody is left who has answered them make the call anew.
-  if (story.faults.some(({ kind }) => kind === "crash both cells")) return;
+  if (story.faults.some(areAllCrashed)) return;
   const isOneAddress = new Set(cluster.gateways.map(({ address }) => address)).size === 1;
   for (const [phone, call] of callsOf(cluster)) {
     // While no cell is there a gateway refuses by itself, without state: not what the other gateway holds, or comes when a cell is back.
@@ -373,7 +375,8 @@ export function checkEmpty(story: Story): void {
       const all = `${transactions} transactions, ${dialogs} dialogs (${keys}), ${invites} invites, ${replica.isIdle ? "idle" : "busy"}`;
       accuse(story, "nothingIsLeft", `exchange ${replica.number} in ${cell.id} holds ${all}`, isBusy ? {} : pleas);
     }
-    for (const line of cell.lines) if (line.octetsHeld > 0) cluster.world.violated("nothingIsLeft", `line ${line.access} holds records`);
+    for (const line of cell.lines)
+      if ((line.awake?.octetsHeld ?? 0) > 0) cluster.world.violated("nothingIsLeft", `line ${line.access} holds records`);
   }
 }
 

@@ -15,6 +15,12 @@ export const moments = [
   "a REGISTER behind the one that took its phone off",
   "a phone in a call returns to another access",
   "a phone that rings returns to another access",
+  "an exchange sleeps while a call stands",
+  "an exchange is reset while a call is set up",
+  "a write is refused",
+  "an exchange finds its disk full",
+  "a cell starts without its last writes",
+  "the cells of a pair are of two versions",
 ] as const;
 
 export type Moment = (typeof moments)[number];
@@ -90,7 +96,7 @@ export class Onlooker {
   /** Who has an INVITE in hand is another cell than before, or is silent. */
   #lookForTakeovers(exchange: number): void {
     for (const cell of this.#cluster.cells) {
-      const replica = cell.host.state === "up" ? [...cell.replicas].find(({ number }) => number === exchange) : undefined;
+      const replica = cell.host.state === "up" ? cell.replicas.find(({ number }) => number === exchange) : undefined;
       for (const { key, value, version } of replica?.exchange.store.records("invite") ?? []) {
         const owner = cellOfVersion(version);
         const name = `${exchange} ${key}`;
@@ -124,7 +130,7 @@ export class Onlooker {
 
   #lookForMerge(exchange: number): void {
     const replicas = this.#cluster.cells.flatMap((cell) =>
-      cell.host.state === "up" ? [...cell.replicas].filter(({ number }) => number === exchange) : [],
+      cell.host.state === "up" ? cell.replicas.filter(({ number }) => number === exchange) : [],
     );
     const sequences = replicas.map((replica) => replica.exchange.store.sequence);
     const isPair = replicas.length === this.#cluster.cells.length;

@@ -88,6 +88,8 @@ export class Network {
         this.world.after(this.delay(from, to), () => tell(() => failed("refused")));
       } else if (this.isCut(from, to) || (to.state === "frozen" && !isKernels)) {
         this.world.after(3_000, () => tell(() => failed("timeout")));
+      } else if (!from.speaksTo(to)) {
+        this.world.after(this.delay(from, to), () => tell(() => failed("another version")));
       } else {
         const near = new End(this, from);
         const far = new End(this, to);
@@ -102,8 +104,8 @@ export class Network {
   }
 
   /**
-   * A request. `handle` runs at the other side, and answers when it likes; `done` gets the answer, or undefined when nobody is there or the
-   * connection was lost. Returns how to give up: what is under way may be handled all the same.
+   * A request. `handle` runs at the other side, and answers when it likes; `done` gets the answer, or undefined when nobody is there, or somebody of
+   * another version, or the connection was lost. Returns how to give up: what is under way may be handled all the same.
    */
   request<Answer>(
     from: Host,
@@ -126,7 +128,7 @@ export class Network {
     this.world.after(this.delay(from, to), () => {
       this.whenWhole(from, to, () => {
         if (isOver && this.world.random.chance(0.5)) return;
-        if (to.state === "down") return back(undefined);
+        if (to.state === "down" || !from.speaksTo(to)) return back(undefined);
         let isAnswered = false;
         const reply = (answer: Answer | undefined): void => {
           if (isAnswered) return;

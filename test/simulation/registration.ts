@@ -24,6 +24,8 @@ export class Registration {
   /** Seconds. */
   expires = 60;
   acknowledged: Acknowledged | undefined;
+  /** When it was told that it is registered. True times. */
+  readonly registeredAt: number[] = [];
   /** The last REGISTER sent, whatever became of it. */
   lastCSeq = 0;
   /** The connection that it was made on is gone. */
@@ -124,6 +126,7 @@ export class Registration {
     if (absence !== undefined && expires > 0) absence.until = Math.min(absence.until, now);
     const outage = this.outages.at(-1);
     if (outage !== undefined && !this.isFlowLost) outage.until = Math.min(outage.until, now);
+    if (expires > 0) this.registeredAt.push(now);
     this.acknowledged = { isRegistered: expires > 0, cSeq, at: now, expiresAt: sentAt + expires * 1_000 };
     if (this.#timer !== undefined) this.#timer.isOff = true;
     if (expires > 0) this.#timer = this.#phone.host.after((expires * 1_000) / 2, () => this.refresh());

@@ -28,8 +28,10 @@ const kindsMetMin = 7;
 /** How often each thing was done while a fault of each kind was there, or had hardly gone. */
 export class Repertoire {
   readonly #counts = new Map<string, number>();
+  readonly #faults = new Map<Fault["kind"], number>();
 
   add(faults: readonly Fault[], done: readonly Done[]): void {
+    for (const { kind } of faults) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
     for (const { what, at } of done) {
       for (const kind of new Set(faults.filter(({ from, until }) => from <= at && until + afterMs >= at).map((fault) => fault.kind))) {
         this.#counts.set(nameOf(kind, what), this.count(kind, what) + 1);
@@ -50,6 +52,12 @@ export class Repertoire {
     });
     const rare = doings.filter((what) => faultKinds.filter((kind) => this.count(kind, what) > 0).length < kindsMetMin);
     return [...unmet, ...rare];
+  }
+
+  /** A line for each kind of fault: how often, in a thousand runs. */
+  faultsOf(runs: number): string {
+    const kinds = [...this.#faults].toSorted(([, one], [, other]) => other - one);
+    return kinds.map(([kind, count]) => `${((count * 1_000) / runs).toFixed(1).padStart(7)} ${kind}`).join("\n");
   }
 
   /** A line for each thing: how often in each kind of fault. */

@@ -1,47 +1,61 @@
+import type { BackhaulEnd } from "../../actors/exchange/backhauls.ts";
 import { ExchangeActor } from "../../actors/exchange/exchange-actor.ts";
 import type { Exchange } from "../../actors/exchange/exchange.ts";
-import type { BackhaulSocket, ExchangePorts, LinePort, OtherExchangesPort, PeerPort } from "../../actors/exchange/ports.ts";
+import type {
+  CoreGroupPort,
+  DiskPort,
+  ExchangePorts,
+  LinePort,
+  LogPort,
+  OtherExchangesPort,
+  PeerPort,
+} from "../../actors/exchange/ports.ts";
 import { frameValidMs } from "../../actors/limits.ts";
-import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import type { View } from "../../cluster/group/view.ts";
 import { pairOf } from "../../cluster/map/cluster-map.ts";
-import { parseBatch } from "../../cluster/replication/peer-batch.ts";
-import { refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
-import { isParseError } from "../../sip/errors.ts";
+import { otherVersionCause, refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import { cellOfLine } from "../../sip/flow/flow.ts";
+import type { Memory } from "../../sip/record/memory.ts";
 import { cellAnswerMsMax } from "../../workers/limits.ts";
 import type { Cell } from "./cell.ts";
 import { lineListeners, simulatedHash, simulatedSign } from "./cluster.ts";
-import { timersOf } from "./host-timer.ts";
-import type { End, EndHandlers } from "./network.ts";
-import { describe, describeRecord } from "./sip-text.ts";
+import type { ExchangePlace, SocketOfBackhaul } from "./exchange-place.ts";
+import { ObjectLife, Unanswered } from "./object-life.ts";
+import { Boots, Room } from "./room.ts";
+import { describeBatch } from "./sip-text.ts";
 import { TimelyCalls } from "./timely.ts";
-import type { Planned } from "./world.ts";
 
 type CredentialsAnswer = ReturnType<Exchange["credentialsOf"]>;
 type FlowsAnswer = readonly PhoneFlow[] | "unavailable";
 
-/** One replica of one exchange: the real actor, in a simulated process. */
+/** How a peer answers that is reset meanwhile: it is there. */
+const noAnswer = Symbol("no answer");
+
+/** One start of one replica of one exchange: the real actor, in a simulated process. */
 export class Replica {
   readonly number: number;
+  readonly #place: ExchangePlace;
   readonly #cell: Cell;
+  readonly #life: ObjectLife;
   readonly #peer: string;
   readonly #actor: ExchangeActor;
   readonly #calls: TimelyCalls;
+  readonly #ends = new Map<SocketOfBackhaul, BackhaulEnd>();
   /** Batches under way to the peer: how to give them up. */
   readonly #batches = new Map<number, () => void>();
   #framesToLines = 0;
-  #alarm: Planned | undefined;
-  #alarmAt = Number.POSITIVE_INFINITY;
 
-  constructor(cell: Cell, number: number) {
+  constructor(place: ExchangePlace) {
+    const { cell, number } = place;
+    this.#place = place;
     this.#cell = cell;
     this.number = number;
     const { map, random } = cell.cluster;
     const { host } = cell;
     const { primary, secondary } = pairOf(map, number);
     this.#peer = primary === cell.id ? secondary : primary;
+    this.#life = new ObjectLife(host);
     this.#calls = new TimelyCalls(cell);
     const nextId = (): string => random.id();
     this.#actor = new ExchangeActor(
@@ -51,14 +65,29 @@ export class Replica {
         peer: this.#peer,
         boot: nextId(),
         map,
-        orphansUntil: cell.resting.get(number),
+        orphansUntil: place.orphansUntil,
         lineListeners: () => lineListeners(map),
       },
       { sign: simulatedSign, hash: simulatedHash, nextId },
       this.#ports(),
       host.now,
     );
-    this.#actor.start(host.now);
+  }
+
+  /** The rest of the constructor of a Durable Object. */
+  start(): void {
+    const { host, disk } = this.#cell;
+    for (const socket of this.#place.sockets) {
+      const { state, end } = socket;
+      if (state !== undefined) this.#ends.set(socket, this.#actor.wakeBackhaul(socket, state, end.isOpen));
+    }
+    this.#life.event(() => this.#actor.start(host.now));
+    if (disk.isAskedForRoom) this.#actor.askForRoomAtFirst(host.now, this.#life.block());
+  }
+
+  /** Its memory is gone. */
+  end(): void {
+    this.#life.end();
   }
 
   get exchange(): Exchange {
@@ -78,106 +107,191 @@ export class Replica {
     return this.#batches.size === 0 && this.#framesToLines === 0 && this.exchange.nextDeadline() === undefined;
   }
 
-  /** A gateway's backhaul. */
-  accept(access: string, end: End): EndHandlers {
-    const { host } = this.#cell;
-    const backhaul = this.#actor.acceptBackhaul(access, new BackhaulOverEnd(end, (frame) => this.#traceOut(access, frame)));
-    return {
-      message: (data) => {
-        this.#traceIn(access, data as Uint8Array);
-        this.#actor.takeBackhaulFrame(backhaul, data as Uint8Array, host.now, () => {});
-      },
-      closed: () => this.#actor.backhaulClosed(backhaul, host.now),
-    };
+  get maySleep(): boolean {
+    return this.#life.maySleep;
   }
 
-  /** A frame from a line; `answer` gets the frame that answers it, undefined: it is refused, or comes too late. */
-  takeLineFrame(access: string, octets: Uint8Array, until: number | undefined, answer: (frame: Uint8Array | undefined) => void): void {
-    this.#traceIn(access, octets);
-    const answered = (frame: Uint8Array | undefined): void => {
-      if (frame !== undefined) this.#traceOut(access, frame);
+  accept(access: string, socket: SocketOfBackhaul): void {
+    this.#life.event(() => this.#ends.set(socket, this.#actor.acceptBackhaul(access, socket)));
+  }
+
+  takeBackhaulFrame(access: string, socket: SocketOfBackhaul, frame: Uint8Array): void {
+    this.#place.traceIn(access, frame);
+    const isUnderWay = this.#life.begin(() => {});
+    this.#life.event(() => {
+      const end = this.#ends.get(socket);
+      if (end !== undefined) this.#actor.takeBackhaulFrame(end, frame, this.#cell.host.now, isUnderWay);
+    });
+  }
+
+  backhaulClosed(socket: SocketOfBackhaul): void {
+    this.#life.event(() => {
+      const end = this.#ends.get(socket);
+      if (end !== undefined) this.#actor.backhaulClosed(end, this.#cell.host.now);
+    });
+  }
+
+  alarmRang(): void {
+    const isUnderWay = this.#life.begin(() => {});
+    this.#life.event(() => this.#actor.alarmRang(this.#cell.host.now, isUnderWay));
+  }
+
+  /** A frame from a line. `answer` gets the frame that answers it; undefined: it comes too late; an error: nobody knows what became of it. */
+  takeLineFrame(
+    access: string,
+    octets: Uint8Array,
+    until: number | undefined,
+    answer: (frame: Uint8Array | Error | undefined) => void,
+  ): void {
+    this.#place.traceIn(access, octets);
+    const isUnderWay = this.#life.begin(() => answer(new Unanswered("it was reset")));
+    const tell = (frame: Uint8Array | Error | undefined): void => {
+      if (!isUnderWay()) return;
+      if (frame instanceof Uint8Array) this.#place.traceOut(access, frame);
       answer(frame);
     };
-    this.#actor.takeLineFrame({ access, octets, until }, this.#cell.host.now, { answered, refused: () => answer(undefined) });
+    this.#life.event(() => {
+      const line = { access, octets, until };
+      this.#actor.takeLineFrame(line, this.#cell.host.now, { answered: tell, refused: (reason) => tell(new Unanswered(reason)) });
+    });
   }
 
-  takeBatch(text: string): string {
-    this.#cell.host.trace(() => `exchange ${this.number} < peer: ${describedBatch(text)}`);
-    const answer = this.#actor.takePeerBatch(text, this.#cell.host.now);
-    if (answer === undefined) throw new Error("no batch of the peer's");
-    return answer;
+  /** A batch of the peer's. */
+  takeBatch(text: string, reply: (answer: string | typeof noAnswer) => void): void {
+    this.#cell.host.trace(() => `exchange ${this.number} < peer: ${describeBatch(text)}`);
+    const isUnderWay = this.#life.begin(() => reply(noAnswer));
+    this.#life.event(() => {
+      const answer = this.#actor.takePeerBatch(text, this.#cell.host.now);
+      if (answer === undefined) throw new Error("no batch of the peer's");
+      if (isUnderWay()) reply(answer);
+    });
   }
 
-  setView(view: View): void {
-    this.#actor.setView(view, this.#cell.host.now);
+  /** `told`: whether it serves; undefined: it was reset. */
+  setView(view: View, told: (isServing: boolean | undefined) => void): void {
+    const isUnderWay = this.#life.begin(() => told(undefined));
+    this.#life.event(() => {
+      this.#actor.setView(view, this.#cell.host.now);
+      if (isUnderWay()) told(this.isServing);
+    });
   }
 
   /** For an exchange of this cell that has a call with one of these phones. */
   flowsOf(addressOfRecord: string, answer: (flows: FlowsAnswer) => void): void {
-    this.#actor.whenServing(
-      (now) => answer(this.exchange.flowsOf(addressOfRecord, now)),
-      this.#cell.host.now,
-      () => answer("unavailable"),
-    );
+    this.#whenServing<FlowsAnswer>((now) => this.exchange.flowsOf(addressOfRecord, now), answer);
   }
 
   credentialsOf(addressOfRecord: string, answer: (credentials: CredentialsAnswer | "unavailable") => void): void {
-    this.#actor.whenServing(
-      () => answer(this.exchange.credentialsOf(addressOfRecord)),
-      this.#cell.host.now,
-      () => answer("unavailable"),
+    this.#whenServing(() => this.exchange.credentialsOf(addressOfRecord), answer);
+  }
+
+  #whenServing<Result>(run: (now: number) => Result, answer: (result: Result | "unavailable") => void): void {
+    const isUnderWay = this.#life.begin(() => answer("unavailable"));
+    const tell = (result: Result | "unavailable"): void => {
+      if (isUnderWay()) answer(result);
+    };
+    this.#life.event(() =>
+      this.#actor.whenServing(
+        (now) => tell(run(now)),
+        this.#cell.host.now,
+        () => tell("unavailable"),
+      ),
     );
   }
 
   #ports(): ExchangePorts {
-    const { host, disk, resting } = this.#cell;
-    const { number } = this;
+    const { host, disk } = this.#cell;
+    const life = this.#life;
+    const place = this.#place;
     return {
-      timer: (run) => timersOf(host)(() => run(host.now)),
-      soon: (run) => host.soon(() => run(host.now)),
-      alarm: { arm: (at) => this.#armAlarm(at) },
-      rest: { begin: (orphansUntil) => resting.set(number, orphansUntil), end: () => resting.delete(number) },
-      disk: disk.ofExchange(number),
-      boots: { of: (access) => disk.bootOf(number, access), keep: (access, boot) => disk.keepBoot(number, access, boot) },
-      room: { isFull: false, ask: () => true, askInside: () => true },
+      timer: (run) => life.timer(() => run(host.now)),
+      soon: (run) => life.soon(() => run(host.now)),
+      alarm: { arm: (at) => (life.isOver ? undefined : place.arm(at)) },
+      rest: {
+        begin: (orphansUntil) => (life.isOver ? undefined : (place.orphansUntil = orphansUntil)),
+        end: () => (life.isOver ? undefined : (place.orphansUntil = undefined)),
+      },
+      disk: this.#disk(),
+      boots: new Boots(place.disk),
+      room: new Room(life, disk),
       peer: this.#peerPort(),
       lines: this.#linePort(),
       others: this.#othersPort(),
-      coreGroup: {
-        askForView: (isSyncing) => host.soon(() => this.#actor.setFirstView(this.#cell.viewFor(number, isSyncing), host.now)),
-        caughtUp: () => host.soon(() => this.#cell.caughtUp(number)),
-        suspect: (cell, cause) => host.soon(() => this.#cell.suspect(cell, cause)),
-        pairChanged: (state, cause) => {
-          host.trace(() => `exchange ${number}: ${state} with its peer: ${cause}`);
-          this.#cell.cluster.pairStates.changed(this.#cell.id, number, state);
-        },
+      coreGroup: this.#coreGroupPort(),
+      log: this.#log(),
+    };
+  }
+
+  #disk(): DiskPort {
+    const { disk } = this.#place;
+    let memory: Memory | undefined;
+    return {
+      readMemory: () => disk.memory,
+      setMemory: (latest) => (memory = latest),
+      read: () => disk.read(),
+      write: (rows) => {
+        if (!disk.takesWrites && !this.#life.isOver) {
+          disk.isRefusing = false;
+          this.#cell.cluster.moments.reached("a write is refused");
+          this.#place.reset("the disk does not take records");
+        }
+        if (this.#life.isOver) throw new Error("the disk does not take records");
+        if (rows.put.length + rows.remove.length > 0) disk.write(rows, memory);
       },
-      log: {
-        warn: (text) => host.trace(() => text),
-        // Only our own parts speak here.
-        error: (text) => host.threw(new Error(text)),
-        threw: (error) => host.threw(error),
-      },
+      cleaningOctets: 0,
+    };
+  }
+
+  #coreGroupPort(): CoreGroupPort {
+    const { host } = this.#cell;
+    const tell = (run: () => void): void => (this.#life.isOver ? undefined : host.soon(run));
+    return {
+      askForView: (isSyncing) => this.#life.soon(() => this.#actor.setFirstView(this.#cell.viewFor(this.number, isSyncing), host.now)),
+      caughtUp: () => tell(() => this.#cell.caughtUp(this.number)),
+      suspect: (cell, cause) => tell(() => this.#cell.suspect(cell, cause)),
+      pairChanged: (state, cause) => host.trace(() => `exchange ${this.number}: ${state} with its peer: ${cause}`),
+    };
+  }
+
+  /** What an object says when it has been reset is about that. */
+  #log(): LogPort {
+    const { host } = this.#cell;
+    return {
+      warn: (text) => host.trace(() => text),
+      // Only our own parts speak here.
+      error: (text) => (this.#life.isOver ? undefined : host.threw(new Error(text))),
+      threw: (error) => (this.#life.isOver ? undefined : host.threw(error)),
     };
   }
 
   #peerPort(): PeerPort {
     const { cluster, host } = this.#cell;
+    const failed = (id: number, isRefused: boolean, isOfVersion: boolean): void => {
+      if (!isOfVersion) cluster.moments.reached("the cells of a pair are of two versions");
+      this.#actor.peerFailed(id, isRefused, isOfVersion ? refusedCause : otherVersionCause, host.now);
+    };
     return {
       send: (id, batch) => {
+        if (this.#life.isOver) return;
         const peer = cluster.cell(this.#peer);
         host.trace(() => `exchange ${this.number} > peer: batch ${id}, ${batch.length} octets`);
-        const giveUp = cluster.network.request<string>(
+        const abort = cluster.network.request<string | typeof noAnswer>(
           host,
           peer.host,
-          (reply) => reply(peer.replica(this.number).takeBatch(batch)),
+          (reply) => peer.replica(this.number).takeBatch(batch, reply),
           (answer) => {
-            if (!this.#batches.delete(id)) return;
-            if (answer === undefined) this.#actor.peerFailed(id, true, refusedCause, host.now);
-            else this.#actor.peerAnswered(id, answer, host.now);
+            if (!isUnderWay()) return;
+            this.#batches.delete(id);
+            this.#life.event(() => {
+              if (typeof answer === "string") this.#actor.peerAnswered(id, answer, host.now);
+              else failed(id, answer === undefined, host.speaksTo(peer.host));
+            });
           },
         );
-        this.#batches.set(id, giveUp);
+        const isUnderWay = this.#life.begin(abort);
+        this.#batches.set(id, () => {
+          if (isUnderWay()) abort();
+        });
       },
       abandon: (id) => {
         this.#batches.get(id)?.();
@@ -190,11 +304,14 @@ export class Replica {
     const { cluster, host } = this.#cell;
     return {
       bring: (access, frame, done) => {
-        this.#traceOut(access, frame);
+        if (this.#life.isOver) return;
+        this.#place.traceOut(access, frame);
         this.#framesToLines += 1;
+        const isUnderWay = this.#life.begin(() => {});
         const over = (answer: Uint8Array | undefined): void => {
+          if (!isUnderWay()) return;
           this.#framesToLines -= 1;
-          done(answer, host.now);
+          this.#life.event(() => done(answer, host.now));
         };
         const target = cluster.cell(cellOfLine(access));
         if (target === this.#cell) host.soon(() => over(target.line(access).deliver(frame, host.now + frameValidMs)));
@@ -229,68 +346,13 @@ export class Replica {
     tell: (found: Answer | "unavailable") => void,
   ): void {
     const { host } = this.#cell;
-    let isOver = false;
+    const isUnderWay = this.#life.begin(() => {});
     const over = (found: Answer | "unavailable"): void => {
-      if (isOver) return;
-      isOver = true;
+      if (!isUnderWay()) return;
       timer.isOff = true;
-      tell(found);
+      this.#life.event(() => tell(found));
     };
     const timer = host.after(cellAnswerMsMax, () => over("unavailable"));
     host.soon(() => ask(this.#cell.replica(exchange), over));
   }
-
-  #armAlarm(at: number): void {
-    if (this.#alarmAt <= at) return;
-    if (this.#alarm !== undefined) this.#alarm.isOff = true;
-    this.#alarmAt = at;
-    this.#alarm = this.#cell.host.at(at, () => {
-      this.#alarmAt = Number.POSITIVE_INFINITY;
-      this.#actor.alarmRang(this.#cell.host.now, () => {});
-    });
-  }
-
-  #traceIn(access: string, frame: Uint8Array): void {
-    this.#cell.host.trace(() => `exchange ${this.number} < ${access}: ${described(frame)}`);
-  }
-
-  #traceOut(access: string, frame: Uint8Array): void {
-    this.#cell.host.trace(() => `exchange ${this.number} > ${access}: ${described(frame)}`);
-  }
-}
-
-/** The socket of a backhaul: one end of a simulated connection. */
-class BackhaulOverEnd implements BackhaulSocket {
-  readonly #end: End;
-  readonly #trace: (frame: Uint8Array) => void;
-
-  constructor(end: End, trace: (frame: Uint8Array) => void) {
-    this.#end = end;
-    this.#trace = trace;
-  }
-
-  send(frame: Uint8Array): boolean {
-    if (!this.#end.isOpen) return false;
-    this.#trace(frame);
-    this.#end.send(frame);
-    return true;
-  }
-
-  close(): void {
-    this.#end.close();
-  }
-
-  /** Connections end with the process: nobody wakes with one. */
-  keep(): void {}
-}
-
-function described(octets: Uint8Array): string {
-  const frame = decodeFrame(octets);
-  if (isFrameError(frame)) return frame.frameError;
-  return frame.records.length === 0 ? `acknowledges ${frame.ack}` : frame.records.map(describe).join(", ");
-}
-
-function describedBatch(text: string): string {
-  const batch = parseBatch(text);
-  return isParseError(batch) ? batch.reason : batch.records.map(describeRecord).join(", ");
 }

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { faultKinds, laterFaultKinds, openFaultKinds } from "./faults.ts";
+import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
 import { Pardons } from "./pardons.ts";
 import { Repertoire } from "./repertoire.ts";
@@ -25,7 +26,9 @@ const first = Number(values.seed);
 const runs = Number(values.runs);
 const bornFaults = values.faults === undefined ? laterFaultKinds : [];
 const laterFaults = values.later ? [...bornFaults, ...openFaultKinds] : bornFaults;
-const faults = values.faults === undefined ? faultKinds : faultKinds.filter((kind) => values.faults?.split(/, */).includes(kind));
+const isWanted = (kind: string): boolean => values.faults === undefined || values.faults.split(/, */).includes(kind);
+const faults = values.faults === undefined ? faultKinds : faultKinds.filter(isWanted);
+const innerFaults = innerFaultKinds.filter(isWanted);
 const startedAt = performance.now();
 const failed: Outcome[] = [];
 const repertoire = new Repertoire();
@@ -35,7 +38,7 @@ let events = 0;
 let calls = 0;
 let simulatedMs = 0;
 for (let seed = first; seed < first + runs; seed += 1) {
-  const outcome = simulate({ seed, faults, laterFaults, isVerbose: values.verbose });
+  const outcome = simulate({ seed, faults, laterFaults, innerFaults, isVerbose: values.verbose });
   events += outcome.events;
   calls += outcome.calls;
   repertoire.add(outcome.faults, outcome.done);
@@ -56,6 +59,7 @@ for (const { seed, violations } of failed) {
   for (const name of new Set(violations.map(({ invariant }) => invariant))) byInvariant.set(name, [...(byInvariant.get(name) ?? []), seed]);
 }
 for (const [name, seeds] of byInvariant) console.log(`${name}: ${seeds.length} runs, seeds ${seeds.slice(0, 12).join(" ")}`);
+console.log(`faults, in a thousand runs:\n${repertoire.faultsOf(runs)}`);
 console.log(`moments that matter:\n${moments.table}`);
 console.log(`excuses, uses in a thousand runs:\n${pardons.tableOf(runs)}`);
 const isBlind = runs >= runsThatMeetAll && values.faults === undefined && moments.missing.length > 0;

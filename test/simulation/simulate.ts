@@ -2,6 +2,7 @@ import { timerCMs } from "../../sip/limits.ts";
 import { Cell } from "./cell.ts";
 import { Cluster, clusterMap } from "./cluster.ts";
 import { faultKinds, laterFaultKinds, makeFault, type Fault, type FaultKind, type LaterFaultKind } from "./faults.ts";
+import { innerFaultKinds, planInnerFaults, type InnerFaultKind } from "./inner-faults.ts";
 import { Gateway } from "./gateway.ts";
 import type { Clock } from "./host.ts";
 import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
@@ -31,6 +32,8 @@ export type Options = {
   readonly faults?: readonly FaultKind[];
   /** Of those that came later; undefined: none. */
   readonly laterFaults?: readonly LaterFaultKind[];
+  /** Of those inside of cells; undefined: all. */
+  readonly innerFaults?: readonly InnerFaultKind[];
 };
 
 /** How a run was made up: what invariants may excuse. */
@@ -64,6 +67,7 @@ export function simulate({
   edition = "present",
   faults: kinds = faultKinds,
   laterFaults: laterKinds = edition === "first" || kinds !== faultKinds ? [] : laterFaultKinds,
+  innerFaults: innerKinds = edition === "first" || kinds !== faultKinds ? [] : innerFaultKinds,
 }: Options): Outcome {
   const world = new World(seed, isVerbose);
   const cluster = makeCluster(world);
@@ -83,6 +87,7 @@ export function simulate({
   const lastMs = random.whole(15_000, 40_000);
   const faults = planFaults(cluster, kinds, lastMs);
   if (laterKinds.length > 0) faults.push(...planLaterFaults(cluster, Random.stream(seed, 4), laterKinds, lastMs));
+  faults.push(...planInnerFaults(cluster, Random.stream(seed, 5), innerKinds, lastMs));
   new Onlooker(cluster).watch(faults);
   planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs, edition === "first" ? undefined : Random.stream(seed, 1));
   planRegistrations(cluster, lastMs);
@@ -163,9 +168,7 @@ function isEmpty(cluster: Cluster): boolean {
   return (
     cluster.phones.every((phone) => phone.isIdle) &&
     cluster.gateways.every(({ octetsHeld }) => octetsHeld === 0) &&
-    cluster.cells.every((cell) =>
-      [...cell.replicas].every((replica) => replica.isIdle && replica.exchange.counts(cell.host.now).dialogs === 0),
-    )
+    cluster.cells.every((cell) => cell.replicas.every((replica) => replica.isIdle && replica.exchange.counts(cell.host.now).dialogs === 0))
   );
 }
 

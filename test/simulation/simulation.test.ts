@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { faultKinds, laterFaultKinds } from "./faults.ts";
+import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
 import { Repertoire } from "./repertoire.ts";
 import { simulate } from "./simulate.ts";
@@ -97,6 +98,14 @@ describe("a cluster in a seeded world", () => {
     "nor of a kind that came later: %s",
     (kind) => {
       for (let seed = 1001; seed <= 1030; seed += 1) expect(simulate({ seed, faults: [], laterFaults: [kind] }).violations).toEqual([]);
+    },
+    20_000,
+  );
+
+  it.each(innerFaultKinds)(
+    "nor of a kind inside of cells: %s",
+    (kind) => {
+      for (let seed = 1001; seed <= 1025; seed += 1) expect(simulate({ seed, faults: [], innerFaults: [kind] }).violations).toEqual([]);
     },
     20_000,
   );

@@ -2,10 +2,13 @@ import { frameAnswerMsMax } from "../../actors/limits.ts";
 import { TimelyCalls as Calls, type TimelyOutcome } from "../../actors/timely-calls.ts";
 import type { Cell } from "./cell.ts";
 
-type Answer = { readonly octets: Uint8Array | undefined; readonly clock: number };
+/** What the other cell says to a frame. Undefined: it comes too late; an error: nobody knows what became of it. */
+type Answered = Uint8Array | Error | undefined;
 
-/** Runs at the other cell; it answers undefined when it is too late by then. */
-type Handle = (until: number, answer: (octets: Uint8Array | undefined) => void) => void;
+type Answer = { readonly octets: Answered; readonly clock: number };
+
+/** Runs at the other cell. */
+type Handle = (until: number, answer: (octets: Answered) => void) => void;
 
 const unanswered = new Error("no answer");
 
@@ -35,7 +38,7 @@ export class TimelyCalls {
       host,
       target.host,
       (reply) => {
-        const answer = (octets: Uint8Array | undefined): void => reply({ octets, clock: target.host.now });
+        const answer = (octets: Answered): void => reply({ octets, clock: target.host.now });
         if (until === undefined) answer(undefined);
         else handle(until, answer);
       },

@@ -1,0 +1,159 @@
+import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupPorts } from "../../actors/core-group/core-group-actor.ts";
+import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
+import type { Change, SeenCause, View } from "../../cluster/group/view.ts";
+import type { Cell } from "./cell.ts";
+import type { End, EndHandlers } from "./network.ts";
+import { ObjectLife, Unanswered } from "./object-life.ts";
+import type { Planned } from "./world.ts";
+
+type Control = { readonly end: End; heardAt: number };
+
+/** The core group of a cell: its object, and what outlives the memory of that: the gateways' control sockets and an alarm. */
+export class CoreGroup {
+  readonly #cell: Cell;
+  readonly #controls = new Map<string, Control>();
+  #life: ObjectLife;
+  #actor: CoreGroupActor | undefined;
+  #timer: Planned | undefined;
+  /** When its alarm will ring, by its own clock. */
+  #alarmAt = 0;
+  /** What waits for room on the disk. */
+  #unwritten: (() => void)[] = [];
+
+  constructor(cell: Cell) {
+    this.#cell = cell;
+    this.#life = new ObjectLife(cell.host);
+  }
+
+  /** Whatever comes starts it. */
+  get actor(): CoreGroupActor {
+    if (this.#actor !== undefined) return this.#actor;
+    const { cluster, disk, id } = this.#cell;
+    this.#life = new ObjectLife(this.#cell.host);
+    const { epoch } = disk;
+    const gateways = Array.from(disk.gateways, ([gateway, state]) => ({ id: gateway, state }));
+    const actor = new CoreGroupActor(
+      { cell: id, boot: cluster.random.id(), map: cluster.map, settings: undefined, epoch, gateways, isDraining: false },
+      this.#ports(this.#life),
+    );
+    this.#actor = actor;
+    this.#tick(actor);
+    return actor;
+  }
+
+  /** Its memory is gone, and its WebSockets are closed. Its alarm is on the disk. */
+  reset(): void {
+    this.#cell.host.trace(() => "the core group is reset");
+    for (const { end } of this.#controls.values()) end.close();
+    this.#controls.clear();
+    this.#life.end();
+    this.#actor = undefined;
+    this.#unwritten = [];
+    if (this.#timer !== undefined) this.#timer.isOff = true;
+    this.#cell.host.at(this.#alarmAt, () => void this.actor);
+  }
+
+  accept(gateway: string, end: End): EndHandlers {
+    const { cluster, host } = this.#cell;
+    const control = { end, heardAt: host.now };
+    this.#controls.set(gateway, control);
+    end.send(JSON.stringify({ type: "map", map: cluster.map }));
+    end.send(viewText(this.actor.view));
+    this.actor.gatewayOpened(gateway);
+    return {
+      message: (data) => {
+        if (data === "ping") {
+          control.heardAt = host.now;
+          end.send("pong");
+          return;
+        }
+        const { type, cell, seen } = JSON.parse(String(data)) as { readonly type: string; readonly cell: string; readonly seen: SeenCause };
+        if (type === "lost") this.actor.suspect(cell, seen);
+      },
+      closed: () => {
+        if (this.#controls.get(gateway) !== control) return;
+        this.#controls.delete(gateway);
+        this.actor.gatewayClosed(gateway, false);
+      },
+    };
+  }
+
+  #tick(actor: CoreGroupActor): void {
+    actor.tick();
+    actor.tellUntold();
+  }
+
+  #ports(life: ObjectLife): CoreGroupPorts {
+    const { host } = this.#cell;
+    return {
+      now: () => host.now,
+      heard: () => [...this.#controls].map(([gateway, { heardAt }]) => [gateway, heardAt] as const),
+      arm: (nextTick, nextDeadline, now) => this.#arm(nextTick, Math.max(nextDeadline, now + 1)),
+      beat: (beat, late, over) =>
+        this.#beat(
+          beat,
+          () => life.event(late),
+          (outcome) => life.event(() => over(outcome)),
+        ),
+      keepView: ({ epoch }, changes) => this.#keepView(epoch, changes),
+      keepSettings: () => undefined,
+      sendToGateways: (message) => {
+        for (const { end } of this.#controls.values()) end.send(JSON.stringify(message));
+      },
+      tellExchange: (exchange, view, told) =>
+        host.soon(() => {
+          this.#cell.replica(exchange).setView(view, (isServing) => {
+            life.event(() => told(isServing === undefined ? new Unanswered("it was reset") : { isServing }));
+          });
+        }),
+      drainLines: () => undefined,
+      fenced: (isFenced) => host.trace(() => (isFenced ? "is fenced" : "is no longer fenced")),
+      untold: (exchange, _view, reason) => host.trace(() => `exchange ${exchange} was not told of a view: ${reason.message}`),
+    };
+  }
+
+  #arm(alarmAt: number, timerAt: number): void {
+    this.#alarmAt = alarmAt;
+    if (!this.#cell.disk.isFull) for (const write of this.#unwritten.splice(0)) write();
+    if (this.#timer !== undefined) this.#timer.isOff = true;
+    this.#timer = this.#cell.host.at(timerAt, () => this.#tick(this.actor));
+  }
+
+  #keepView(epoch: number, changes: readonly Change[]): void {
+    const { disk, host } = this.#cell;
+    for (const { kind, id, from, to, cause } of changes) host.trace(() => `view: ${kind} ${id} ${to}, was ${from}: ${cause}`);
+    const write = (): void => {
+      disk.epoch = epoch;
+      for (const { kind, id, to } of changes) if (kind === "gateway") disk.gateways.set(id, to);
+    };
+    if (disk.isFull) this.#unwritten.push(write);
+    else write();
+  }
+
+  #beat({ to, heartbeat, timeoutMs, lateMs }: Beat, late: () => void, over: (outcome: BeatOutcome) => void): void {
+    const { cluster, host } = this.#cell;
+    const other = cluster.cell(to);
+    const abort = cluster.network.request<Heartbeat>(
+      host,
+      other.host,
+      (reply) => reply(other.heartbeat(heartbeat)),
+      (answer) => {
+        timer.isOff = true;
+        over(answer ?? { failure: host.speaksTo(other.host) ? "refused" : "another version" });
+      },
+    );
+    const giveUp = (): void => {
+      abort();
+      over({ failure: "timeout" });
+    };
+    let timer = host.after(timeoutMs, () => {
+      timer = host.after(lateMs - timeoutMs, giveUp);
+      late();
+    });
+  }
+}
+
+/** As it goes to gateways. */
+function viewText(view: View): string {
+  return JSON.stringify({ type: "view", view });
+}
