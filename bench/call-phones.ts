@@ -4,7 +4,8 @@
  * CallOutcome. It ends when stdin does.
  */
 import { createInterface } from "node:readline";
-import { type Link, type Target, openLink } from "../cli/drill/link.ts";
+import { NodeConnector } from "../kit/connections/node-connector.ts";
+import type { Link, Target } from "../kit/phone/link.ts";
 import { type CallOrder, CallPhones } from "./phones/call-phones.ts";
 import { messageText } from "../kit/phone/message-text.ts";
 
@@ -31,6 +32,7 @@ function say(value: unknown): void {
 async function main(order: CallPhonesOrder): Promise<void> {
   const { domain, transport } = order;
   const phones = new CallPhones(domain);
+  const connector = new NodeConnector({ transport, domain, host: "127.0.0.1", ca: order.ca });
   /** REGISTERs under way, by Call-ID. */
   const registering = new Map<string, Waiting>();
   const received = (octets: Uint8Array, link: Link): void => {
@@ -43,7 +45,7 @@ async function main(order: CallPhonesOrder): Promise<void> {
   const open = async (index: number): Promise<Link> =>
     await new Promise((opened, failed) => {
       const target: Target = { name: "system", ...(order.targets[index % order.targets.length] ?? { host: "", port: 0 }) };
-      openLink({ transport, domain, ca: order.ca }, target, {
+      connector.connect(target, {
         opened,
         received,
         pong: () => undefined,

@@ -1,5 +1,5 @@
 import { linesOf, messageText, responseText, routesOf, uriIn } from "../../kit/phone/message-text.ts";
-import type { Link } from "../../cli/drill/link.ts";
+import type { Link } from "../../kit/phone/link.ts";
 
 /** As SIPp's scenarios have them: what stands in an INVITE and its 200, and how long a callee rings. */
 const body =

@@ -1,13 +1,16 @@
-import { isParseError } from "../../sip/errors.ts";
+import { nodeEnvironment } from "../../kit/connections/node-environment.ts";
+import { dialogFields } from "../../kit/phone/dialog.ts";
+import type { Phone, Reply, Response } from "../../kit/phone/phone.ts";
+import { branchOf, contactOf, cSeqOf } from "../../kit/phone/reading.ts";
+import { RepeatedFinal } from "../../kit/phone/repeated-final.ts";
+import type { Outcome, RequestParts, Started } from "../../kit/phone/requests.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
-import type { Outcome, RequestParts, Started } from "./client-transactions.ts";
-import type { Phone, Reply, Response } from "./phone.ts";
+import { userAgent } from "./user-agent.ts";
 
-/** 200 to an INVITE is repeated until the ACK comes (RFC 3261 13.3.1.4), to the other target after a while as well. */
-const acceptMsMin = 500;
-const acceptMsMax = 4_000;
-const acceptMs = 32_000;
+/** The same INVITE on another way may come so long (RFC 3261 8.2.2.2): its transaction ends then. */
+const mergeMs = 32_000;
+/** A 200 whose ACK has not come by then is said to the other target as well. */
 const elsewhereMs = 4_000;
 /** RFC 3261 9.1: a caller who has hung up waits so long for the last word. */
 const cancelMsMax = 32_000;
@@ -67,7 +70,9 @@ export class Call {
   #isCancelled = false;
   #cancelReceivedAt = 0;
   #isRefused = false;
-  #accepts: Accept | undefined;
+  /** Of the last 200, or of a 487 over UDP: it is said until its ACK comes. */
+  #final: RepeatedFinal | undefined;
+  #whenAcknowledged: () => void = nothing;
   #rings = 0;
   #rangAt = 0;
   #answeredAt = 0;
@@ -152,7 +157,7 @@ export class Call {
     const dialog = this.#sideOf(side);
     dialog.cSeq += 1;
     const parts = partsOf(dialog, "REFER", toOf(dialog), dialog.target, dialog.cSeq);
-    dialog.phone.request({ ...parts, head: `${parts.head}Refer-To: <sip:nobody@drill.invalid>\r\n` }, (outcome) => {
+    dialog.phone.request({ ...parts, headers: [...parts.headers, ["Refer-To", "<sip:nobody@drill.invalid>"]] }, (outcome) => {
       if (this.#isOver) return;
       if (outcome.status === 200) done();
       else this.#lost(`REFER of the ${side}: ${outcome.history}`);
@@ -191,8 +196,7 @@ export class Call {
 
   /** A request for one of the two phones. */
   receive(phone: Phone, message: SipMessage, reply: Reply): void {
-    const cSeq = message.cSeq;
-    const number = isParseError(cSeq) ? 0 : cSeq.number;
+    const { number } = cSeqOf(message);
     this.#seen.push(`${message.method} ${number} at ${this.#sinceStart()}`);
     if (message.method === "CANCEL") return this.#receiveCancel(message, reply);
     if (message.toTag === undefined) return this.#receiveInvite(message, reply, number);
@@ -218,15 +222,18 @@ export class Call {
 
   /** An ACK for one of the two phones. */
   acknowledge(): void {
-    this.#accepts?.acknowledge();
-    this.#accepts = undefined;
+    this.#final?.stop();
+    this.#final = undefined;
+    const acknowledged = this.#whenAcknowledged;
+    this.#whenAcknowledged = nothing;
+    acknowledged();
   }
 
   #receiveInvite(message: SipMessage, reply: Reply, number: number): void {
     const now = performance.now();
     if (this.#rings > 0 || this.#isOver) {
       // RFC 3261 8.2.2.2: the same request on another way. Long after, a phone would take it for a new call.
-      if (now - this.#rangAt < acceptMs && !this.#isOver) return void reply(482, `m${this.id}`);
+      if (now - this.#rangAt < mergeMs && !this.#isOver) return void reply(482, `m${this.id}`);
       this.#options.anomaly("rang twice");
       return void reply(486, `m${this.id}`);
     }
@@ -249,7 +256,7 @@ export class Call {
     if (this.#answeredAt > 0 || this.#cancelReceivedAt > 0) return;
     this.#cancelReceivedAt = performance.now();
     const response = this.#inviteReply(487, this.#callee.tag);
-    if (!this.#callee.phone.isReliable) this.#accepts = new Accept(response, nothing, nothing);
+    if (!this.#callee.phone.isReliable) this.#repeat(response, nothing);
     this.#checkCancelled();
   }
 
@@ -287,16 +294,23 @@ export class Call {
   }
 
   #accept(dialog: Dialog, reply: Reply, acknowledged: () => void): void {
-    this.#accepts?.stop();
+    this.#final?.stop();
     const response = reply(200, dialog.tag, [["Contact", dialog.phone.contact]]);
-    const accepts: Accept = new Accept(
-      response,
-      () => {
-        if (this.#accepts === accepts) this.#lost(`no ACK for the 200, sent ${accepts.sends} times: ${this.#stateText()}`);
+    this.#whenAcknowledged = acknowledged;
+    const final: RepeatedFinal = this.#repeat(response, () => {
+      if (this.#final === final) this.#lost(`no ACK for the 200, sent ${final.sends} times: ${this.#stateText()}`);
+    });
+  }
+
+  #repeat(response: Response, unacknowledged: () => void): RepeatedFinal {
+    this.#final = new RepeatedFinal(nodeEnvironment, {
+      again: (ageMs) => {
+        response.again();
+        if (ageMs >= elsewhereMs - 1) response.elsewhere();
       },
-      acknowledged,
-    );
-    this.#accepts = accepts;
+      unacknowledged,
+    });
+    return this.#final;
   }
 
   #byeAnswered(side: Side, outcome: Outcome): void {
@@ -324,7 +338,7 @@ export class Call {
     this.#isOver = true;
     this.#endedAt = performance.now();
     // A refusal is said until it is acknowledged: its caller may have had it before.
-    if (!this.#isCancelled) this.#accepts?.stop();
+    if (!this.#isCancelled) this.#final?.stop();
     this.#options.over(this);
   }
 
@@ -344,43 +358,6 @@ export class Call {
 
 function nothing(): void {}
 
-/** A 200 to an INVITE on its way until its ACK comes. */
-class Accept {
-  readonly #response: Response;
-  readonly #failed: () => void;
-  readonly #acknowledged: () => void;
-  readonly #startedAt = performance.now();
-  #timer: NodeJS.Timeout;
-  #intervalMs = acceptMsMin;
-  sends = 1;
-
-  constructor(response: Response, failed: () => void, acknowledged: () => void) {
-    this.#response = response;
-    this.#failed = failed;
-    this.#acknowledged = acknowledged;
-    this.#timer = setTimeout(() => this.#repeat(), this.#intervalMs);
-  }
-
-  acknowledge(): void {
-    this.stop();
-    this.#acknowledged();
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
-
-  #repeat(): void {
-    const age = performance.now() - this.#startedAt;
-    if (age >= acceptMs) return this.#failed();
-    this.#response.again(false);
-    if (age >= elsewhereMs - 1) this.#response.again(true);
-    this.sends += 1;
-    this.#intervalMs = Math.min(this.#intervalMs * 2, acceptMsMax);
-    this.#timer = setTimeout(() => this.#repeat(), this.#intervalMs);
-  }
-}
-
 function dialogOf(phone: Phone, tag: string, remoteUri: string): Dialog {
   return { phone, tag, remoteTag: "", uri: phone.uri, remoteUri, routes: [], target: "", cSeq: 1, remoteCSeq: 0 };
 }
@@ -390,22 +367,15 @@ function toOf(dialog: Dialog): string {
 }
 
 function partsOf(dialog: Dialog, method: string, to: string, requestUri: string, cSeq: number): RequestParts {
-  const callId = dialog.tag.slice(1);
-  const routes = dialog.routes.map((route) => `Route: ${route}\r\n`).join("");
+  const { tag, uri, routes } = dialog;
   return {
     method,
     requestUri,
-    head: `${routes}From: <${dialog.uri}>;tag=${dialog.tag}\r\nTo: ${to}\r\nCall-ID: ${callId}\r\nCSeq: ${cSeq} ${method}\r\nSupported: outbound\r\nUser-Agent: tandem drill\r\n`,
+    headers: [
+      ...dialogFields({ callId: tag.slice(1), local: `<${uri}>;tag=${tag}`, remote: to, routes }, cSeq, method),
+      ["Supported", "outbound"],
+      ["User-Agent", userAgent],
+    ],
     hasContact: false,
   };
-}
-
-function contactOf(message: SipMessage): string | undefined {
-  const contacts = message.contacts;
-  return isParseError(contacts) || contacts === "*" ? undefined : contacts[0]?.uri;
-}
-
-function branchOf(message: SipMessage): string | undefined {
-  const via = message.topVia;
-  return isParseError(via) ? undefined : via.branch;
 }

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync } from "node:fs";
+import type { Target } from "../../kit/phone/link.ts";
 import { comesTrue } from "../../kit/world/until.ts";
 import { ApiClient } from "../api-client.ts";
 import { clusterSettingsOf } from "../cluster.ts";
@@ -8,7 +9,6 @@ import { LocalSystem } from "../local-system.ts";
 import type { Reporter } from "../reporter.ts";
 import type { Settings } from "../settings.ts";
 import { StateDirectory } from "../state-directory.ts";
-import type { Target } from "./link.ts";
 import type { DrillTransport } from "./plan.ts";
 import { Relay } from "./relay.ts";
 

@@ -1,9 +1,11 @@
+import { NodeConnector } from "../../kit/connections/node-connector.ts";
+import { nodeEnvironment } from "../../kit/connections/node-environment.ts";
+import type { Target } from "../../kit/phone/link.ts";
+import { Phone } from "../../kit/phone/phone.ts";
 import { comesTrue } from "../../kit/world/until.ts";
-import { isParseError } from "../../sip/errors.ts";
 import { Call, type CallKind, type CallReport, type Side } from "./call.ts";
-import type { Target } from "./link.ts";
-import { Phone } from "./phone.ts";
 import type { Amounts, DrillTransport } from "./plan.ts";
+import { userAgent } from "./user-agent.ts";
 
 /** A new call that needs longer than this to be set up, the callee's own time not counted, is slow: somebody noticed. */
 const slowMs = 1_000;
@@ -75,23 +77,20 @@ export class Load {
   constructor(options: LoadOptions) {
     this.#options = options;
     const { transport, domain, host, targets, ca, amounts, everyoneHasTwo } = options;
+    const ports = { environment: nodeEnvironment, connector: new NodeConnector({ transport, domain, host, ca }) };
     for (let index = 0; index < amounts.registered; index += 1) {
       const flows = everyoneHasTwo || Math.floor(index / 2) % 2 === 1 ? 2 : 1;
-      const phone = new Phone(
-        { transport, domain, host, targets, ca, user: `phone${index}`, first: index % 2, flows },
-        {
-          request: (receiver, message, reply) => {
-            const call = this.#calls.get(message.callId);
-            if (call === undefined) reply(message.method === "INVITE" && message.toTag === undefined ? 486 : 481, "none");
-            else call.receive(receiver, message, reply);
-          },
-          ack: (_, message) => {
-            // That of a refusal ends a transaction, not a 200.
-            const cSeq = message.cSeq;
-            if (!isParseError(cSeq) && message.toTag?.startsWith("m") !== true) this.#calls.get(message.callId)?.acknowledge();
-          },
+      const phone = new Phone({ transport, domain, targets, userAgent, user: `phone${index}`, first: index % 2, flows }, ports, {
+        request: (receiver, message, reply) => {
+          const call = this.#calls.get(message.callId);
+          if (call === undefined) reply(message.method === "INVITE" && message.toTag === undefined ? 486 : 481, "none");
+          else call.receive(receiver, message, reply);
         },
-      );
+        ack: (_, message) => {
+          // That of a refusal ends a transaction, not a 200.
+          if (message.toTag?.startsWith("m") !== true) this.#calls.get(message.callId)?.acknowledge();
+        },
+      });
       this.#phones.push(phone);
     }
     this.#sweep = setInterval(() => {

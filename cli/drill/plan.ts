@@ -1,11 +1,12 @@
 import { resolve } from "node:path";
+import { type PhoneTransport, phoneTransports } from "../../kit/phone/link.ts";
 import { type Arguments, type CommandSpec, usage, wholeNumber } from "../arguments.ts";
 
 export const faults = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"] as const;
 export type Fault = (typeof faults)[number];
 
-export const transports = ["udp", "tcp", "tls", "ws"] as const;
-export type DrillTransport = (typeof transports)[number];
+export const transports = phoneTransports;
+export type DrillTransport = PhoneTransport;
 
 /** Whether a fault can concern a phone of this transport: softphones do not come through gateways. */
 export function concerns(fault: Fault, transport: DrillTransport): boolean {

@@ -33,6 +33,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   gateway: ["schemas", "actors", "actors/gateway", "cluster", "cluster/*", "sip", "sip/message", "sip/flow", "gateway/*"],
   "gateway/*": ["schemas", "actors", "actors/gateway", "cluster", "cluster/*", "sip", "sip/message", "sip/flow", "gateway", "gateway/*"],
   "kit/phone": ["sip", "sip/message"],
+  "kit/connections": ["kit/phone", "sip", "sip/message"],
   "kit/world": [],
   cli: ["schemas", "cli/drill", "cluster", "cluster/map", "sip"],
   "cli/commands": ["schemas", "kit/world", "cli", "cli/drill", "cluster/map", "cluster/group", "sip"],

@@ -9,7 +9,6 @@ const users = [...checked, "kit", "cli", "bench"];
 /** What only tests use, and why it is there all the same. */
 const named: Readonly<Record<string, string>> = {
   requestsCausedMax: "a bound that follows from others: a test holds it, nothing has to enforce it",
-  buildRequest: "a request from its parts, as buildResponse makes a response",
   reasonPhrase: "a part of the start line that nothing decides by",
   headerIdOf: "the slow and plain reading of names that headerIdAt is compared with",
   makeVersion: "the inverse of parseVersion",

@@ -1,25 +1,31 @@
 import { isParseError } from "../../sip/errors.ts";
 import { buildResponse, type HeaderField } from "../../sip/message/build.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
-import { ClientTransactions, type Outcome, type RequestParts, type Started } from "./client-transactions.ts";
-import { type Link, type LinkOptions, type Target, UdpEndpoint, openLink } from "./link.ts";
+import { transactionMs } from "./client-transaction.ts";
+import type { PhoneEnvironment, Planned } from "./environment.ts";
+import type { Connector, DatagramEndpoint, Link, PhoneTransport, Target } from "./link.ts";
+import { type Outcome, type RequestParts, Requests, type Started } from "./requests.ts";
+import { ServerTransactions } from "./server-transactions.ts";
 
-/** How long a request may be sent again (RFC 3261 17.2). */
-const transactionMs = 32_000;
 /** A connection that is silent this long after a probe is dead (RFC 5626 4.4.1 gives it 10 s). */
 const probeMs = 1_500;
 /** A phone with one WebSocket probes it this often: it could not notice a frozen server otherwise. */
 const keepAliveMs = 2_000;
+const keepAliveSpreadMs = 200;
 /** Reconnecting: at once but for a jitter, then doubling. */
 const reconnectMsMin = 50;
 const reconnectMsMax = 2_000;
 /** Registrations are renewed this often, far more often than they must be. */
 const refreshMs = 60_000;
 const expiresSeconds = 600;
+/** A REGISTER that was refused is tried again after this, give or take a half. */
+const retryMs = 1_000;
 
-export type PhoneOptions = LinkOptions & {
+export type PhoneOptions = {
+  readonly transport: PhoneTransport;
   readonly user: string;
-  readonly host: string;
+  readonly domain: string;
+  readonly userAgent: string;
   readonly targets: readonly Target[];
   /**
    * 1: one connection, to the next target when it dies (or UDP). 2: a connection to each of the first two targets, registered as two flows of
@@ -30,13 +36,17 @@ export type PhoneOptions = LinkOptions & {
   readonly first: number;
 };
 
+/** What a phone has of the world. */
+export type PhonePorts = { readonly environment: PhoneEnvironment; readonly connector: Connector };
+
 /** An answer to a request that a phone received: status, more headers; sent again for every retransmission. */
 export type Reply = (status: number, toTag: string, headers?: readonly HeaderField[]) => Response;
 
 export type Response = {
-  readonly octets: Uint8Array;
-  /** Sends it once more; `elsewhere`: to the other target, when the first does not seem to get it (RFC 3263 5). */
-  again(elsewhere: boolean): void;
+  /** Sends it once more. */
+  again(): void;
+  /** Sends it to the other target, when the first does not seem to get it (RFC 3263 5). */
+  elsewhere(): void;
 };
 
 export type PhoneHandlers = {
@@ -56,12 +66,10 @@ type Slot = {
   isRegistered: boolean;
   isRegistering: boolean;
   failures: number;
-  timer: NodeJS.Timeout | undefined;
-  keepAlive: NodeJS.Timeout | undefined;
+  timer: Planned | undefined;
+  keepAlive: Planned | undefined;
   heardAt: number;
 };
-
-const run = Math.random().toString(36).slice(2, 8);
 
 /** A SIP phone: it registers, keeps its flows, sends requests and takes them. It knows nothing of calls. */
 export class Phone {
@@ -69,13 +77,14 @@ export class Phone {
   readonly uri: string;
   readonly #instance: string;
   readonly #options: PhoneOptions;
+  readonly #environment: PhoneEnvironment;
+  readonly #connector: Connector;
   readonly #handlers: PhoneHandlers;
   readonly #slots: Slot[];
-  readonly #transactions: ClientTransactions;
-  /** Responses by branch and method of their request: RFC 3261 17.2. */
-  readonly #answered = new Map<string, { readonly at: number; response: Response | undefined }>();
+  readonly #requests: Requests;
+  readonly #received: ServerTransactions<Link>;
   readonly #queue: (() => void)[] = [];
-  #endpoint: UdpEndpoint | undefined;
+  #endpoint: DatagramEndpoint | undefined;
   /** Of the first flow. */
   #contactHost: string | undefined;
   #isStopped = false;
@@ -90,20 +99,23 @@ export class Phone {
   /** Why a connection last ended. */
   lastLinkEnd: string | undefined;
 
-  constructor(options: PhoneOptions, handlers: PhoneHandlers) {
+  constructor(options: PhoneOptions, { environment, connector }: PhonePorts, handlers: PhoneHandlers) {
     this.#options = options;
+    this.#environment = environment;
+    this.#connector = connector;
     this.#handlers = handlers;
-    this.#transactions = new ClientTransactions({
+    this.#requests = new Requests(environment, {
       contactOn: (link) => this.#contactOn(link),
       present: () => this.#present(),
       whenOpen: (act) => this.#whenOpen(act),
       probe: (link) => this.#probe(link),
       giveUp: (link) => this.#giveUp(link),
     });
+    this.#received = new ServerTransactions((octets, link) => this.#respond(octets, link));
     this.user = options.user;
     this.uri = `sip:${options.user}@${options.domain}`;
-    const hex = Buffer.from(options.user.padEnd(16, "-").slice(-16)).toString("hex");
-    this.#instance = `urn:uuid:${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+    this.#instance = instanceOf(options.user);
+    const run = environment.newId();
     const slots = options.transport === "udp" ? 1 : options.flows;
     this.#slots = Array.from({ length: slots }, (_, index) => ({
       regId: index + 1,
@@ -134,7 +146,7 @@ export class Phone {
       this.#left.add(link);
       this.#unlink(slot, link);
       this.#connect(slot);
-      this.#transactions.closed(link, "the phone has left its network");
+      this.#requests.closed(link, "the phone has left its network");
     }
   }
 
@@ -144,14 +156,14 @@ export class Phone {
 
   /** Registers every flow; resolves when all are. */
   start(): Promise<void> {
-    const { transport, host, targets } = this.#options;
+    const { transport, targets } = this.#options;
     if (transport === "udp") {
-      this.#endpoint = new UdpEndpoint(targets, host, {
+      this.#endpoint = this.#connector.bind(targets, {
         opened: (link) => {
           const slot = this.#slots[0];
           if (slot !== undefined && link === this.#udpLink(slot)) this.#opened(slot, link);
         },
-        received: (octets, link) => this.#received(octets, link),
+        received: (octets, link) => this.#receive(octets, link),
         pong: () => undefined,
         closed: () => undefined,
       });
@@ -165,23 +177,23 @@ export class Phone {
   stop(): void {
     this.#isStopped = true;
     for (const slot of this.#slots) {
-      clearTimeout(slot.timer);
-      clearInterval(slot.keepAlive);
+      slot.timer?.cancel();
+      slot.keepAlive?.cancel();
       slot.link?.close("stopped");
     }
     for (const link of this.#left) link.close("stopped");
-    this.#transactions.stop();
+    this.#requests.stop();
     this.#endpoint?.close();
   }
 
   /** Sends a request. `again`: final responses that come after the first one. */
   request(parts: RequestParts, done: (outcome: Outcome) => void, again?: (message: SipMessage) => void): Started {
-    return this.#transactions.start(parts, again === undefined ? { done } : { done, again });
+    return this.#requests.start(parts, again === undefined ? { done } : { done, again });
   }
 
   /** Sends an ACK for a 2xx. */
   acknowledge(parts: RequestParts): void {
-    this.#transactions.acknowledge(parts);
+    this.#requests.acknowledge(parts);
   }
 
   /** The Contact of the present flow, for dialogs. */
@@ -209,11 +221,7 @@ export class Phone {
 
   /** Forgets what no retransmission can come for any more. To be called every few seconds. */
   sweep(): void {
-    const before = performance.now() - transactionMs;
-    for (const [key, { at }] of this.#answered) {
-      if (at > before) break;
-      this.#answered.delete(key);
-    }
+    this.#received.forget(this.#environment.now - transactionMs);
   }
 
   /** The flow that requests leave on: registered ones first. */
@@ -227,41 +235,39 @@ export class Phone {
     else act();
   }
 
-  #received(octets: Uint8Array, link: Link): void {
+  #receive(octets: Uint8Array, link: Link): void {
     if (this.#left.has(link)) return;
-    for (const slot of this.#slots) if (slot.link === link) slot.heardAt = performance.now();
+    for (const slot of this.#slots) if (slot.link === link) slot.heardAt = this.#environment.now;
     const message = parseMessage(octets);
     if (isParseError(message)) return;
     if (message.isRequest) this.#receivedRequest(message, link);
-    else this.#transactions.receive(message);
+    else this.#requests.receive(message);
   }
 
   #receivedRequest(message: SipMessage, link: Link): void {
     if (message.method === "ACK") return this.#handlers.ack(this, message);
-    const via = message.topVia;
-    const branch = isParseError(via) ? "" : (via.branch ?? "");
-    const key = `${branch} ${message.method}`;
-    const known = this.#answered.get(key);
-    if (known !== undefined) return known.response?.again(false);
-    const entry: { readonly at: number; response: Response | undefined } = { at: performance.now(), response: undefined };
-    this.#answered.set(key, entry);
+    const transaction = this.#received.receive(message, link, this.#environment.now);
+    if (transaction === undefined) return;
     this.#handlers.request(this, message, (status, toTag, headers = []) => {
       const octets = buildResponse(message, status, { toTag, headers });
-      const response = { octets, again: (elsewhere: boolean): void => this.#respond(octets, link, elsewhere) };
-      entry.response = response;
-      response.again(false);
-      return response;
+      this.#received.respond(transaction, octets);
+      return {
+        again: () => this.#received.again(transaction),
+        elsewhere: () => this.#respondElsewhere(octets, transaction.way),
+      };
     });
   }
 
   /** Where the request came from (RFC 3261 18.2.2), or another flow when that one is gone. */
-  #respond(octets: Uint8Array, link: Link, elsewhere: boolean): void {
-    if (elsewhere && !link.isReliable) {
-      const other = this.#endpoint?.links.find((each) => each !== link) ?? link;
-      return other.send(octets);
-    }
+  #respond(octets: Uint8Array, link: Link): void {
     if (link.isOpen && !this.#left.has(link)) link.send(octets);
     else this.#whenOpen(() => this.#present()?.send(octets));
+  }
+
+  #respondElsewhere(octets: Uint8Array, link: Link): void {
+    if (link.isReliable) return this.#respond(octets, link);
+    const other = this.#endpoint?.links.find((each) => each !== link) ?? link;
+    other.send(octets);
   }
 
   #udpLink(slot: Slot): Link | undefined {
@@ -284,15 +290,15 @@ export class Phone {
     const { targets } = this.#options;
     const target = targets[slot.targetAt % targets.length];
     if (target === undefined) throw new RangeError("a phone without targets");
-    openLink(this.#options, target, {
+    this.#connector.connect(target, {
       opened: (link) => {
         if (this.#isStopped) return link.close("stopped");
         slot.failures = 0;
         this.#opened(slot, link);
       },
-      received: (octets, link) => this.#received(octets, link),
+      received: (octets, link) => this.#receive(octets, link),
       pong: () => {
-        slot.heardAt = performance.now();
+        slot.heardAt = this.#environment.now;
       },
       closed: (link, cause) => this.#closed(slot, link, cause),
     });
@@ -300,23 +306,28 @@ export class Phone {
 
   #opened(slot: Slot, link: Link): void {
     slot.link = link;
-    slot.heardAt = performance.now();
+    slot.heardAt = this.#environment.now;
     slot.isRegistered = false;
-    clearTimeout(slot.timer);
+    slot.timer?.cancel();
     this.#register(slot);
-    if (link.isReliable && this.#slots.length === 1 && this.#options.transport === "ws") {
-      clearInterval(slot.keepAlive);
-      slot.keepAlive = setInterval(() => this.#probe(link), keepAliveMs + Math.random() * 200);
-    }
+    if (this.#slots.length === 1 && this.#options.transport === "ws") this.#keepAlive(slot, link);
     for (const act of this.#queue.splice(0)) act();
   }
 
+  #keepAlive(slot: Slot, link: Link): void {
+    slot.keepAlive?.cancel();
+    slot.keepAlive = this.#environment.after(keepAliveMs + this.#environment.random() * keepAliveSpreadMs, () => {
+      this.#probe(link);
+      this.#keepAlive(slot, link);
+    });
+  }
+
   #unlink(slot: Slot, link: Link): void {
-    clearInterval(slot.keepAlive);
+    slot.keepAlive?.cancel();
     if (slot.link === link) slot.link = undefined;
     slot.isRegistered = false;
     slot.isRegistering = false;
-    clearTimeout(slot.timer);
+    slot.timer?.cancel();
   }
 
   #closed(slot: Slot, link: Link, cause: string): void {
@@ -324,24 +335,24 @@ export class Phone {
     this.#unlink(slot, link);
     this.lastLinkEnd = `${link.target.name}: ${cause}`;
     if (this.#slots.length === 1) slot.targetAt += 1;
-    const waitMs = Math.min(reconnectMsMin * 2 ** slot.failures, reconnectMsMax) * (0.5 + Math.random());
+    const waitMs = Math.min(reconnectMsMin * 2 ** slot.failures, reconnectMsMax) * (0.5 + this.#environment.random());
     slot.failures += 1;
-    slot.timer = setTimeout(() => this.#connect(slot), waitMs);
-    this.#transactions.closed(link, cause);
+    slot.timer = this.#environment.after(waitMs, () => this.#connect(slot));
+    this.#requests.closed(link, cause);
   }
 
   /** RFC 5626 4.4.1: a connection on which nothing comes back is closed. */
   #probe(link: Link): void {
     const slot = this.#slots.find((each) => each.link === link);
     if (slot === undefined || !link.isOpen) return;
-    const at = performance.now();
+    const at = this.#environment.now;
     if (at - slot.heardAt < probeMs / 2) return;
     link.ping();
-    setTimeout(() => {
+    this.#environment.after(probeMs, () => {
       if (slot.link !== link || !link.isOpen || slot.heardAt >= at || this.#isStopped) return;
       this.flowsGivenUp += 1;
       link.close("no answer to a probe");
-    }, probeMs).unref();
+    });
   }
 
   #register(slot: Slot): void {
@@ -349,34 +360,47 @@ export class Phone {
     if (link === undefined || this.#isStopped || slot.isRegistering) return;
     slot.cSeq += 1;
     slot.isRegistering = true;
-    const { domain } = this.#options;
+    const { domain, userAgent } = this.#options;
     // RFC 5626 4.2: a phone with one connection is the simplest case of outbound; its next connection takes the place of this one.
     const isOutbound = link.isReliable;
     const contact = `<${this.#contactUri(link)}>;+sip.instance="<${this.#instance}>"${isOutbound ? `;reg-id=${slot.regId}` : ""};expires=${expiresSeconds}`;
-    const identity = `From: <${this.uri}>;tag=r${slot.regId}\r\nTo: <${this.uri}>\r\nCall-ID: ${slot.callId}\r\n`;
     const parts: RequestParts = {
       method: "REGISTER",
       requestUri: `sip:${domain}`,
-      head: `${identity}CSeq: ${slot.cSeq} REGISTER\r\nSupported: outbound, path\r\nUser-Agent: tandem drill\r\nContact: ${contact}\r\n`,
+      headers: [
+        ["From", `<${this.uri}>;tag=r${slot.regId}`],
+        ["To", `<${this.uri}>`],
+        ["Call-ID", slot.callId],
+        ["CSeq", `${slot.cSeq} REGISTER`],
+        ["Supported", "outbound, path"],
+        ["User-Agent", userAgent],
+        ["Contact", contact],
+      ],
       hasContact: false,
     };
     const done = (outcome: Outcome): void => this.#registered(slot, link, outcome);
-    this.#transactions.start(parts, link.isReliable ? { done, only: link } : { done });
+    this.#requests.start(parts, link.isReliable ? { done, only: link } : { done });
   }
 
   #registered(slot: Slot, link: Link, outcome: Outcome): void {
     if (slot.link !== link && link.isReliable) return;
     slot.isRegistering = false;
     if (this.#isStopped) return;
-    clearTimeout(slot.timer);
+    slot.timer?.cancel();
     if (outcome.status === 200) {
       slot.isRegistered = true;
-      slot.timer = setTimeout(() => this.#register(slot), refreshMs * (0.2 + 0.8 * Math.random()));
+      slot.timer = this.#environment.after(refreshMs * (0.2 + 0.8 * this.#environment.random()), () => this.#register(slot));
       if (this.#slots.every(({ isRegistered }) => isRegistered)) this.#onRegistered?.();
       return;
     }
     slot.isRegistered = false;
     this.registerFailures.push(outcome.history);
-    slot.timer = setTimeout(() => this.#register(slot), 500 + Math.random() * 1_000);
+    slot.timer = this.#environment.after(retryMs * (0.5 + this.#environment.random()), () => this.#register(slot));
   }
+}
+
+/** The same for a user each time: what comes back under it is known again (RFC 5626 4.1). */
+function instanceOf(user: string): string {
+  const hex = Array.from(user.padEnd(16, "-").slice(-16), (character) => character.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+  return `urn:uuid:${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

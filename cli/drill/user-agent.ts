@@ -1,0 +1,2 @@
+/** What the drill's phones call themselves. */
+export const userAgent = "tandem drill";

@@ -1,0 +1,108 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Connector, LinkHandlers, Target } from "../../../kit/phone/link.ts";
+import { Phone } from "../../../kit/phone/phone.ts";
+import { buildResponse } from "../../../sip/message/build.ts";
+import { octetsOf } from "../../../sip/message/octets.ts";
+import { messageText } from "../../../kit/phone/message-text.ts";
+import { FakeLink } from "./fake-link.ts";
+import { ManualEnvironment } from "./manual-environment.ts";
+
+let environment: ManualEnvironment;
+let opened: { readonly link: FakeLink; readonly handlers: LinkHandlers }[];
+
+beforeEach(() => {
+  environment = new ManualEnvironment();
+  opened = [];
+});
+
+const targets = ["one", "two"].map((name): Target => ({ name, host: "192.0.2.9", port: 5060 }));
+
+const connector: Connector = {
+  connect: (target, handlers) => {
+    const link = new FakeLink(target.name, true);
+    opened.push({ link, handlers });
+    handlers.opened(link);
+    return link;
+  },
+  bind: () => {
+    throw new Error("no UDP here");
+  },
+};
+
+function phoneOf(flows: 1 | 2): Phone {
+  const options = { transport: "tcp", domain: "example.test", targets, userAgent: "test", user: "alice", first: 0, flows } as const;
+  return new Phone(options, { environment, connector }, { request: (_, _message, reply) => void reply(200, "tag"), ack: () => undefined });
+}
+
+/** Answers the last request on a link. */
+function answer(at: number, status: number): void {
+  const { link, handlers } = opened[at] ?? {};
+  const request = link?.said.at(-1);
+  if (request !== undefined && link !== undefined) handlers?.received(buildResponse(request, status, { toTag: "r" }), link);
+}
+
+const contacts = (): string[] => opened.map(({ link }) => link.said.at(-1)?.valuesOf("Contact")[0] ?? "");
+
+describe("a phone", () => {
+  it("[RFC5626 4.2] registers a flow to each of two targets, as one instance", () => {
+    const phone = phoneOf(2);
+    void phone.start();
+    expect(contacts().map((contact) => /<sip:[^>]*>|reg-id=\d/g.exec(contact)?.[0])).toEqual([
+      "<sip:alice@one.invalid;ob>",
+      "<sip:alice@two.invalid;ob>",
+    ]);
+    expect(contacts().map((contact) => /reg-id=\d/.exec(contact)?.[0])).toEqual(["reg-id=1", "reg-id=2"]);
+    expect(new Set(contacts().map((contact) => /urn:uuid:[\w-]+/.exec(contact)?.[0])).size).toBe(1);
+    answer(0, 200);
+    expect(phone.isRegistered).toBe(true);
+  });
+
+  it("[RFC5626 4.5] connects again, to the next target, when its connection is gone", () => {
+    const phone = phoneOf(1);
+    void phone.start();
+    answer(0, 200);
+    const [first] = opened;
+    if (first === undefined) throw new Error("no connection");
+    first.link.isOpen = false;
+    first.handlers.closed(first.link, "reset");
+    expect([phone.isRegistered, phone.lastLinkEnd]).toEqual([false, "one: reset"]);
+    environment.advance(100);
+    expect(opened.map(({ link }) => link.target.name)).toEqual(["one", "two"]);
+    answer(1, 200);
+    expect(phone.isRegistered).toBe(true);
+  });
+
+  it("registers again after a refusal, and before its registration ends", () => {
+    const phone = phoneOf(1);
+    void phone.start();
+    answer(0, 503);
+    expect(phone.registerFailures).toEqual(["REGISTER to one at 0 ms, 503 at 0 ms"]);
+    environment.advance(1_500);
+    answer(0, 200);
+    environment.advance(60_000);
+    expect(opened[0]?.link.said.map(({ method, cSeq }) => ({ method, cSeq }))).toMatchObject(
+      [1, 2, 3].map((number) => ({ method: "REGISTER", cSeq: { number } })),
+    );
+    phone.stop();
+    expect(opened[0]?.link.closedFor).toBe("stopped");
+  });
+
+  it("[RFC5626 4.4.1] gives a connection up on which a probe has no answer", () => {
+    const phone = phoneOf(1);
+    void phone.start();
+    environment.advance(1_500);
+    expect(opened[0]?.link.pings).toBe(1);
+    environment.advance(1_500);
+    expect([phone.flowsGivenUp, opened[0]?.link.closedFor]).toEqual([1, "no answer to a probe"]);
+  });
+
+  it("answers requests, and repeated ones alike", () => {
+    const phone = phoneOf(1);
+    void phone.start();
+    const [only] = opened;
+    const parties = ["From: <sip:b@example.test>;tag=b", "To: <sip:alice@example.test>", "Call-ID: c", "CSeq: 1 MESSAGE"];
+    const octets = octetsOf(messageText("MESSAGE sip:alice@one.invalid SIP/2.0", ["Via: SIP/2.0/TCP x;branch=z9hG4bKx", ...parties]));
+    for (let copy = 0; copy < 2; copy += 1) if (only !== undefined) only.handlers.received(octets, only.link);
+    expect(only?.link.said.slice(1).map(({ status }) => status)).toEqual([200, 200]);
+  });
+});
