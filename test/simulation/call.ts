@@ -1,11 +1,13 @@
-import { Header } from "../../sip/message/header-names.ts";
+import type { ClientTransaction } from "../../kit/phone/client-transaction.ts";
+import { dialogFields, dialogOfResponse, type Dialog } from "../../kit/phone/dialog.ts";
+import { branchOf, cSeqOf } from "../../kit/phone/reading.ts";
+import { buildRequest, type HeaderField } from "../../sip/message/build.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
-import { Acceptance } from "./acceptance.ts";
 import { domain } from "./cluster.ts";
+import { Finals } from "./finals.ts";
 import { RemoteNumbers } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
 import type { Doing } from "./repertoire.ts";
-import { branchOf, cSeqOf, requestOf, uriOf, type Line } from "./sip-text.ts";
 import { finallyTold, refuseInGlare } from "./within-calls.ts";
 
 /** What the two people do. */
@@ -21,8 +23,6 @@ export type CallPlan = {
   readonly reinviteBy: "caller" | "callee" | "both" | "nobody";
   readonly referBy: "caller" | "callee" | "nobody";
 };
-
-type Dialog = { readonly route: readonly string[]; target: string; readonly local: string; readonly remote: string };
 
 /** How long a caller who has hung up waits for the last word (RFC 3261 9.1). */
 const cancelMs = 32_000;
@@ -49,9 +49,8 @@ export class OutgoingCall {
   wasCancelled = false;
   lastStatus = 0;
   readonly #tag: string;
-  readonly #acceptance: Acceptance;
-  #branch = "";
-  #via = "";
+  readonly #finals: Finals;
+  #invite: ClientTransaction | undefined;
   #cSeq = 1;
   #dialog: Dialog | undefined;
   #acks = new Map<string, Uint8Array>();
@@ -65,7 +64,7 @@ export class OutgoingCall {
     this.callId = `${phone.host.name}-${index}`;
     this.startedAt = phone.host.world.now;
     this.#tag = `t${phone.host.name}${index}`;
-    this.#acceptance = new Acceptance(phone, this.#tag);
+    this.#finals = new Finals(phone, this.#tag);
     this.#remoteNumbers = new RemoteNumbers(phone);
     phone.cluster.plans.set(this.callId, plan);
   }
@@ -79,13 +78,11 @@ export class OutgoingCall {
   }
 
   start(): void {
-    this.#via = this.#phone.via();
-    this.#branch = this.#phone.request(
+    this.#invite = this.#phone.request(
       "INVITE",
       `sip:${this.plan.callee}@${domain}`,
-      [...this.#lines(1, "INVITE", undefined), ["Contact", `<${this.#phone.contact}>`]],
+      [...this.#fields(1, "INVITE", undefined), ["Contact", `<${this.#phone.contact}>`]],
       { response: (message) => this.#answered(message), timeout: () => this.#ended(408) },
-      this.#via,
       "v=0",
     );
     const { cancelMs: hangUpMs } = this.plan;
@@ -98,21 +95,19 @@ export class OutgoingCall {
   }
 
   /** Every final response to the first INVITE. */
-  finals(branch: string, message: SipMessage): void {
-    if (branch !== this.#branch || cSeqOf(message).number !== 1) return;
+  finals(message: SipMessage): void {
+    if (branchOf(message) !== this.#invite?.branch || cSeqOf(message).number !== 1) return;
     const { status } = message;
     if (!this.finalStatuses.includes(status)) this.finalStatuses.push(status);
   }
 
-  /** A final response whose transaction is over. */
-  late(_branch: string, message: SipMessage): void {
-    if (message.callId !== this.callId) return;
-    if (message.status < 300) this.#acknowledge(message);
-    else if (branchOf(message) === this.#branch) this.#acknowledgeRefusal(message);
+  /** A 2xx whose transaction is over. */
+  late(message: SipMessage): void {
+    if (message.callId === this.callId) this.#acknowledge(message);
   }
 
   acknowledged(ack: SipMessage): void {
-    this.#acceptance.acknowledged(ack);
+    this.#finals.acknowledged(ack);
   }
 
   /** A request of the other side. */
@@ -122,26 +117,20 @@ export class OutgoingCall {
     if (!this.#remoteNumbers.take(request)) return this.#phone.respond(request, 500, this.#tag);
     if (request.method === "INVITE") {
       if (this.reinviteStatus === 0) return refuseInGlare(this.#phone, request, this.#tag);
-      return this.#acceptance.accept(request);
+      return this.#finals.accept(request);
     }
     this.#phone.respond(request, 200, this.#tag);
     if (request.method !== "BYE") return;
     if (this.#hasHungUp && this.byeStatus === undefined) this.#phone.cluster.moments.reached("BYEs of both sides at once");
-    this.#acceptance.stop();
+    this.#finals.stop();
     this.isEnded = true;
     this.endedAt = this.#phone.host.world.now;
   }
 
-  #lines(cSeq: number, method: string, dialog: Dialog | undefined): Line[] {
-    const { user } = this.#phone;
-    const lines: Line[] = (dialog?.route ?? []).map((value) => ["Route", value]);
-    lines.push(
-      ["From", dialog?.local ?? `<sip:${user}@${domain}>;tag=${this.#tag}`],
-      ["To", dialog?.remote ?? `<sip:${this.plan.callee}@${domain}>`],
-      ["Call-ID", this.callId],
-      ["CSeq", `${cSeq} ${method}`],
-    );
-    return lines;
+  #fields(cSeq: number, method: string, dialog: Dialog | undefined): HeaderField[] {
+    const { callId } = this;
+    const local = `<sip:${this.#phone.user}@${domain}>;tag=${this.#tag}`;
+    return dialogFields(dialog ?? { callId, local, remote: `<sip:${this.plan.callee}@${domain}>`, routes: [] }, cSeq, method);
   }
 
   #answered(message: SipMessage): void {
@@ -151,11 +140,7 @@ export class OutgoingCall {
       if (this.wasCancelled) this.#cancel();
       return;
     }
-    if (status >= 300) {
-      this.#acknowledgeRefusal(message);
-      this.#ended(status);
-      return;
-    }
+    if (status >= 300) return this.#ended(status);
     this.#acknowledge(message);
     this.#ended(200);
     this.#talk();
@@ -168,28 +153,16 @@ export class OutgoingCall {
     this.outcomeAt = this.#phone.host.world.now;
   }
 
-  /** RFC 3261 17.1.1.3. */
-  #acknowledgeRefusal(message: SipMessage): void {
-    const lines: Line[] = [
-      ["Via", this.#via],
-      ["Max-Forwards", "70"],
-      ["From", message.text(Header.From) ?? ""],
-      ["To", message.text(Header.To) ?? ""],
-      ["Call-ID", this.callId],
-      ["CSeq", "1 ACK"],
-    ];
-    this.#phone.send(requestOf("ACK", `sip:${this.plan.callee}@${domain}`, lines));
-  }
-
   /** RFC 3261 13.2.2.4: every 2xx is acknowledged, every time; a second dialog is ended. */
   #acknowledge(message: SipMessage): void {
     const { number } = cSeqOf(message);
-    const made = dialogOf(message);
+    const made = dialogOfResponse(message);
     const dialog = number > 1 && this.#dialog !== undefined ? { ...this.#dialog, target: made.target } : made;
     const id = `${dialog.remote} ${number}`;
     let ack = this.#acks.get(id);
     if (ack === undefined) {
-      ack = requestOf("ACK", dialog.target, [["Via", this.#phone.via()], ["Max-Forwards", "70"], ...this.#lines(number, "ACK", dialog)]);
+      const headers: HeaderField[] = [["Via", this.#phone.via()], ["Max-Forwards", "70"], ...this.#fields(number, "ACK", dialog)];
+      ack = buildRequest({ method: "ACK", requestUri: dialog.target, headers });
       this.#acks.set(id, ack);
       if (this.#dialog === undefined) this.#dialog = dialog;
       else if (this.#dialog.remote !== dialog.remote) this.#bye(dialog, () => {});
@@ -220,7 +193,7 @@ export class OutgoingCall {
   #bye(dialog: Dialog, ended: (status: number) => void): void {
     this.#cSeq += 1;
     this.#notes("BYE of the caller");
-    this.#phone.request("BYE", dialog.target, this.#lines(this.#cSeq, "BYE", dialog), {
+    this.#phone.request("BYE", dialog.target, this.#fields(this.#cSeq, "BYE", dialog), {
       response: (message) => (message.status >= 200 ? ended(message.status) : undefined),
       timeout: () => ended(408),
     });
@@ -232,11 +205,11 @@ export class OutgoingCall {
     this.#cSeq += 1;
     this.#notes("REFER of the caller");
     this.referStatus = 0;
-    const lines: Line[] = [...this.#lines(this.#cSeq, "REFER", dialog), ["Refer-To", `<sip:nobody@${domain}>`]];
+    const fields: HeaderField[] = [...this.#fields(this.#cSeq, "REFER", dialog), ["Refer-To", `<sip:nobody@${domain}>`]];
     this.#phone.request(
       "REFER",
       dialog.target,
-      lines,
+      fields,
       finallyTold((status) => (this.referStatus = status)),
     );
   }
@@ -254,33 +227,19 @@ export class OutgoingCall {
     this.#cSeq += 1;
     this.#notes("re-INVITE of the caller");
     this.reinviteStatus = 0;
-    const via = this.#phone.via();
-    const lines: Line[] = [...this.#lines(this.#cSeq, "INVITE", dialog), ["Contact", `<${this.#phone.contact}>`]];
-    const cSeq = this.#cSeq;
     const end = (status: number): void => {
       this.reinviteStatus = status;
     };
-    this.#phone.request(
-      "INVITE",
-      dialog.target,
-      lines,
-      {
-        response: (message) => {
-          if (message.status < 200) return;
-          end(message.status);
-          if (message.status < 300) return this.#acknowledge(message);
-          const ack: Line[] = [
-            ["Via", via],
-            ["Max-Forwards", "70"],
-            ...this.#lines(cSeq, "ACK", { ...dialog, remote: message.text(Header.To) ?? "" }),
-          ];
-          this.#phone.send(requestOf("ACK", dialog.target, ack));
-        },
-        timeout: () => end(408),
+    const answered = {
+      response: (message: SipMessage): void => {
+        if (message.status < 200) return;
+        end(message.status);
+        if (message.status < 300) this.#acknowledge(message);
       },
-      via,
-      "v=1",
-    );
+      timeout: () => end(408),
+    };
+    const contact: HeaderField = ["Contact", `<${this.#phone.contact}>`];
+    this.#phone.request("INVITE", dialog.target, [...this.#fields(this.#cSeq, "INVITE", dialog), contact], answered, "v=1");
   }
 
   #hangUp(): void {
@@ -290,32 +249,17 @@ export class OutgoingCall {
   }
 
   #cancel(): void {
-    if (this.#cancelSent || this.outcome !== undefined) return;
+    const invite = this.#invite;
+    if (invite === undefined || this.#cancelSent || this.outcome !== undefined) return;
     this.#cancelSent = true;
     const isAnswered = this.#phone.cluster.phones.some(({ incoming }) => incoming.get(this.callId)?.state === "answered");
     if (isAnswered) this.#phone.cluster.moments.reached("a CANCEL crosses a 200");
     this.#phone.cluster.notes("CANCEL");
-    this.#phone.request(
-      "CANCEL",
-      `sip:${this.plan.callee}@${domain}`,
-      this.#lines(1, "CANCEL", undefined),
-      { response: () => {}, timeout: () => {} },
-      this.#via,
-    );
+    this.#phone.cancel(invite);
     this.#phone.host.after(cancelMs, () => {
       if (this.outcome !== undefined) return;
-      this.#phone.forget(this.#branch);
+      invite.giveUp();
       this.#ended(408);
     });
   }
-}
-
-/** As the caller has it. */
-function dialogOf(response: SipMessage): Dialog {
-  return {
-    route: response.values(Header.RecordRoute).toReversed(),
-    target: uriOf(response.text(Header.Contact) ?? ""),
-    local: response.text(Header.From) ?? "",
-    remote: response.text(Header.To) ?? "",
-  };
 }

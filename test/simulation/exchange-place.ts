@@ -3,7 +3,7 @@ import type { ExchangeDisk } from "./cell-disk.ts";
 import type { Cell } from "./cell.ts";
 import type { End, EndHandlers } from "./network.ts";
 import { Replica } from "./replica.ts";
-import { describeFrame } from "./sip-text.ts";
+import { describeFrame } from "./describe.ts";
 import type { Planned } from "./world.ts";
 
 /**

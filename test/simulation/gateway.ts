@@ -11,7 +11,7 @@ import type { Cluster } from "./cluster.ts";
 import { timersOf } from "./host-timer.ts";
 import { Host, type Clock } from "./host.ts";
 import type { End, EndHandlers } from "./network.ts";
-import { cSeqOf } from "./sip-text.ts";
+import { cSeqOf } from "../../kit/phone/reading.ts";
 
 /** Who takes datagrams for an address. */
 export type Datagrams = { host(): Host | undefined; receive(octets: Uint8Array, from: string): void };

@@ -1,13 +1,14 @@
-import { Header } from "../../sip/message/header-names.ts";
+import { dialogFields, dialogOfRequest, type Dialog } from "../../kit/phone/dialog.ts";
+import { branchOf, cSeqOf } from "../../kit/phone/reading.ts";
+import { buildRequest, type HeaderField } from "../../sip/message/build.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { CallPlan } from "./call.ts";
 import { domain } from "./cluster.ts";
+import { Finals } from "./finals.ts";
 import { RemoteNumbers } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
 import type { Doing } from "./repertoire.ts";
-import { branchOf, cSeqOf, requestOf, uriOf, type Line } from "./sip-text.ts";
 import { finallyTold, refuseInGlare } from "./within-calls.ts";
-import type { Planned } from "./world.ts";
 
 /** The callee's side of a call. */
 export class IncomingCall {
@@ -22,9 +23,8 @@ export class IncomingCall {
   byeStatus: number | undefined;
   endedAt: number | undefined;
   readonly #tag: string;
-  #again: Planned | undefined;
-  #againMs = 500;
-  #acksMissing = new Set<number>();
+  readonly #dialog: Dialog;
+  readonly #finals: Finals;
   #hasHungUp = false;
   readonly #remoteNumbers: RemoteNumbers;
   #cSeq = 1_000;
@@ -40,6 +40,8 @@ export class IncomingCall {
     this.at = phone.host.world.now;
     this.plan = phone.cluster.plans.get(invite.callId);
     this.#tag = `c${phone.host.name}${phone.incoming.size}`;
+    this.#dialog = dialogOfRequest(invite, this.#tag);
+    this.#finals = new Finals(phone, this.#tag);
     this.#remoteNumbers = new RemoteNumbers(phone, cSeqOf(invite).number);
   }
 
@@ -54,14 +56,12 @@ export class IncomingCall {
 
   start(): void {
     const { plan } = this;
-    this.#phone.respond(this.invite, 180, this.#tag, this.#contact());
+    this.#phone.respond(this.invite, 180, this.#tag, [this.#contact]);
     this.#phone.host.after(plan?.ringMs ?? 0, () => {
       if (this.state !== "rings" || plan?.manner === "lets ring") return;
       if (plan?.manner === "is busy") {
         this.state = "refused";
-        this.#phone.respond(this.invite, 486, this.#tag);
-        this.#repeatRefusal();
-        return;
+        return this.#finals.refuse(this.invite, 486);
       }
       this.state = "answered";
       this.#ok(this.invite);
@@ -89,14 +89,11 @@ export class IncomingCall {
   cancelled(): void {
     if (this.state !== "rings") return;
     this.state = "refused";
-    this.#phone.respond(this.invite, 487, this.#tag);
-    this.#repeatRefusal();
+    this.#finals.refuse(this.invite, 487);
   }
 
   acknowledged(ack: SipMessage): void {
-    const { number } = cSeqOf(ack);
-    this.#acksMissing.delete(number);
-    if (this.#acksMissing.size === 0 && this.#again !== undefined) this.#again.isOff = true;
+    this.#finals.acknowledged(ack);
     if (this.state === "answered" || this.state === "unacknowledged") {
       this.state = "acknowledged";
       this.#talk();
@@ -114,64 +111,28 @@ export class IncomingCall {
     if (method !== "BYE") return;
     this.state = "ended";
     this.endedAt = this.#phone.host.world.now;
-    if (this.#again !== undefined) this.#again.isOff = true;
+    this.#finals.stop();
   }
 
   /** RFC 3261 18.4: the connection that had the refusal is gone, and nobody has acknowledged it. */
   resendRefusal(): void {
-    if (this.state === "refused" && this.#acksMissing.size > 0) this.#phone.respondAgain(this.invite);
+    if (this.state === "refused" && !this.#finals.areAcknowledged) this.#phone.respondAgain(this.invite);
   }
 
-  #contact(): Line[] {
-    return [["Contact", `<${this.#phone.contact}>`]];
+  get #contact(): HeaderField {
+    return ["Contact", `<${this.#phone.contact}>`];
   }
 
-  /** RFC 3261 13.3.1.4: a 2xx is repeated until the ACK comes. */
   #ok(request: SipMessage): void {
-    const { number } = cSeqOf(request);
-    const { host } = this.#phone;
-    this.#acksMissing.add(number);
-    this.#phone.respond(request, 200, this.#tag, this.#contact());
-    this.#againMs = 500;
-    const until = host.now + 32_000;
-    const again = (): void => {
-      this.#again = host.after(this.#againMs, () => {
-        if (!this.#acksMissing.has(number) || this.state === "ended") return;
-        if (host.now >= until) {
-          this.#acksMissing.delete(number);
-          if (this.state === "answered") this.state = "unacknowledged";
-          return;
-        }
-        this.#againMs = Math.min(4_000, 2 * this.#againMs);
-        this.#phone.respondAgain(request);
-        again();
-      });
-    };
-    again();
+    this.#finals.accept(request, () => {
+      if (this.state === "answered") this.state = "unacknowledged";
+    });
   }
 
-  /** RFC 3261 17.2.1, timers G and H. */
-  #repeatRefusal(): void {
-    const { host } = this.#phone;
-    const number = cSeqOf(this.invite).number;
-    this.#acksMissing.add(number);
-    if (this.#phone.isReliable) return;
-    const until = host.now + 32_000;
-    const again = (): void => {
-      this.#again = host.after(this.#againMs, () => {
-        if (!this.#acksMissing.has(number) || host.now >= until) return;
-        this.#againMs = Math.min(4_000, 2 * this.#againMs);
-        this.#phone.respondAgain(this.invite);
-        again();
-      });
-    };
-    again();
-  }
-
-  /** A final response whose transaction is over. */
+  /** A 2xx whose transaction is over. */
   late(message: SipMessage): void {
     const ack = this.#acks.get(cSeqOf(message).number);
-    if (message.callId === this.invite.callId && message.status < 300 && ack !== undefined) this.#phone.send(ack);
+    if (message.callId === this.invite.callId && ack !== undefined) this.#phone.send(ack);
   }
 
   #talk(): void {
@@ -185,6 +146,7 @@ export class IncomingCall {
   #bye(): void {
     if (this.state === "ended") return;
     this.state = "ended";
+    this.#finals.stop();
     this.#hasHungUp = true;
     this.#cSeq += 1;
     const told = finallyTold((status) => {
@@ -192,7 +154,7 @@ export class IncomingCall {
       if (status !== 408) this.endedAt = this.#phone.host.world.now;
     });
     this.#notes("BYE of the callee");
-    this.#phone.request("BYE", this.#target, this.#lines(this.#cSeq, "BYE"), told);
+    this.#phone.request("BYE", this.#dialog.target, dialogFields(this.#dialog, this.#cSeq, "BYE"), told);
   }
 
   #refer(): void {
@@ -200,11 +162,11 @@ export class IncomingCall {
     this.#cSeq += 1;
     this.#notes("REFER of the callee");
     this.referStatus = 0;
-    const lines: Line[] = [...this.#lines(this.#cSeq, "REFER"), ["Refer-To", `<sip:nobody@${domain}>`]];
+    const fields: HeaderField[] = [...dialogFields(this.#dialog, this.#cSeq, "REFER"), ["Refer-To", `<sip:nobody@${domain}>`]];
     this.#phone.request(
       "REFER",
-      this.#target,
-      lines,
+      this.#dialog.target,
+      fields,
       finallyTold((status) => (this.referStatus = status)),
     );
   }
@@ -215,23 +177,25 @@ export class IncomingCall {
     const cSeq = this.#cSeq;
     this.#notes("re-INVITE of the callee");
     this.reinviteStatus = 0;
-    const via = this.#phone.via();
-    const ackOf = (ackVia: string): Uint8Array => {
-      return requestOf("ACK", this.#target, [["Via", ackVia], ["Max-Forwards", "70"], ...this.#lines(cSeq, "ACK")]);
-    };
     const answered = {
       response: (message: SipMessage): void => {
         if (message.status < 200) return;
         this.reinviteStatus = message.status;
-        const ack = ackOf(message.status < 300 ? this.#phone.via() : via);
-        if (message.status < 300) this.#acks.set(cSeq, ack);
-        this.#phone.send(ack);
+        if (message.status < 300) this.#acknowledge(cSeq);
       },
       timeout: (): void => {
         this.reinviteStatus = 408;
       },
     };
-    this.#phone.request("INVITE", this.#target, [...this.#lines(cSeq, "INVITE"), ...this.#contact()], answered, via, "v=1");
+    const fields = [...dialogFields(this.#dialog, cSeq, "INVITE"), this.#contact];
+    this.#phone.request("INVITE", this.#dialog.target, fields, answered, "v=1");
+  }
+
+  #acknowledge(cSeq: number): void {
+    const headers: HeaderField[] = [["Via", this.#phone.via()], ["Max-Forwards", "70"], ...dialogFields(this.#dialog, cSeq, "ACK")];
+    const ack = buildRequest({ method: "ACK", requestUri: this.#dialog.target, headers });
+    this.#acks.set(cSeq, ack);
+    this.#phone.send(ack);
   }
 
   #notes(what: Doing): void {
@@ -239,20 +203,5 @@ export class IncomingCall {
     cluster.notes(what);
     const caller = cluster.phones.find(({ outgoing }) => outgoing.some(({ callId }) => callId === this.invite.callId));
     if ((caller?.movedAt ?? 0) > this.at) cluster.notes("a request for a caller that has moved");
-  }
-
-  get #target(): string {
-    return uriOf(this.invite.text(Header.Contact) ?? "");
-  }
-
-  /** What a request of its own says of the dialog. */
-  #lines(cSeq: number, method: string): Line[] {
-    return [
-      ...this.invite.values(Header.RecordRoute).map((value): Line => ["Route", value]),
-      ["From", `${this.invite.text(Header.To) ?? ""};tag=${this.#tag}`],
-      ["To", this.invite.text(Header.From) ?? ""],
-      ["Call-ID", this.invite.callId],
-      ["CSeq", `${cSeq} ${method}`],
-    ];
   }
 }

@@ -2,7 +2,7 @@ import { isParseError } from "../../sip/errors.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Phone } from "./phone.ts";
-import { cSeqOf } from "./sip-text.ts";
+import { cSeqOf } from "../../kit/phone/reading.ts";
 
 /** A request that came behind a later one of its dialog. `from`: when the later one was sent; `until`: when it came itself. True times. */
 export type Overtaken = { readonly what: string; readonly isByDatagram: boolean; readonly from: number; readonly until: number };

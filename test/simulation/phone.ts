@@ -1,40 +1,30 @@
+import { type ClientTransaction, transactionMs } from "../../kit/phone/client-transaction.ts";
+import { ClientTransactions } from "../../kit/phone/client-transactions.ts";
+import { branchOf, cSeqOf } from "../../kit/phone/reading.ts";
+import { ServerTransactions } from "../../kit/phone/server-transactions.ts";
 import { isParseError } from "../../sip/errors.ts";
+import { buildCancel, buildRequest, buildResponse, type HeaderField } from "../../sip/message/build.ts";
 import { Header } from "../../sip/message/header-names.ts";
-import { stringOf } from "../../sip/message/octets.ts";
+import { octetsOf, stringOf } from "../../sip/message/octets.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
 import { OutgoingCall, type CallPlan } from "./call.ts";
 import { domain, type Cluster } from "./cluster.ts";
 import { Attachment, type PhoneTransport } from "./attachment.ts";
+import { HostTime } from "./host-time.ts";
 import { Host } from "./host.ts";
 import { IncomingCall } from "./incoming-call.ts";
 import { Registration } from "./registration.ts";
-import { branchOf, cSeqOf, requestOf, responseTo, type Line } from "./sip-text.ts";
-import type { Planned } from "./world.ts";
 
-const t1Ms = 500;
-const t2Ms = 4_000;
-const transactionMs = 64 * t1Ms;
 /** A phone on a connection takes one that says nothing for so long for dead. */
-const silenceMsMax = 5_000;
+const connectionSilentMs = 5_000;
+/** Over UDP it looks for another way before it says its request for the fourth time. */
+const datagramSilentMs = 3_500;
 
 export type Answered = {
   response(message: SipMessage): void;
   /** Nobody has answered in time. */
   timeout(): void;
 };
-
-type ClientTransaction = {
-  readonly octets: Uint8Array;
-  readonly method: string;
-  readonly isInvite: boolean;
-  readonly answered: Answered;
-  status: number;
-  sends: number;
-  resend: Planned | undefined;
-  readonly end: Planned;
-};
-
-type ServerTransaction = { readonly request: SipMessage; last: Uint8Array | undefined; from: string };
 
 /** A phone as RFC 3261 wants it: transactions, a registration, calls. It never fails, and it knows the time. */
 export class Phone {
@@ -43,12 +33,14 @@ export class Phone {
   readonly address: string;
   readonly transport: PhoneTransport;
   readonly host: Host;
+  readonly time: HostTime;
   readonly registration: Registration;
   readonly outgoing: OutgoingCall[] = [];
   readonly incoming = new Map<string, IncomingCall>();
   readonly #attachment: Attachment;
-  readonly #clients = new Map<string, ClientTransaction>();
-  readonly #servers = new Map<string, ServerTransaction>();
+  readonly #clients: ClientTransactions;
+  /** By the address that a request came from. */
+  readonly #servers: ServerTransactions<string>;
   #branches = 0;
   /** When it took another network last, true time; undefined: never. */
   movedAt: number | undefined;
@@ -59,6 +51,9 @@ export class Phone {
     this.address = `10.0.0.${index + 1}`;
     this.transport = transport;
     this.host = new Host(cluster.world, `${user}${index}`, { offsetMs: 0, drift: 0 });
+    this.time = new HostTime(this.host);
+    this.#clients = new ClientTransactions(this.time);
+    this.#servers = new ServerTransactions((octets, from) => this.#attachment.send(octets, from));
     this.registration = new Registration(this, isOutbound);
     this.#attachment = new Attachment(this, {
       message: (octets, from) => this.#receive(octets, from),
@@ -126,7 +121,7 @@ export class Phone {
   }
 
   get isIdle(): boolean {
-    return this.#clients.size === 0;
+    return this.#clients.waiting().next().done === true;
   }
 
   via(): string {
@@ -141,29 +136,23 @@ export class Phone {
     call.start();
   }
 
-  /** Starts a client transaction. Returns its branch. */
-  request(method: string, uri: string, lines: readonly Line[], answered: Answered, via = this.via(), body = ""): string {
-    const octets = requestOf(method, uri, [["Via", via], ["Max-Forwards", "70"], ...lines], body);
-    if (method !== "CANCEL" && method !== "REGISTER") this.cluster.overtaking.sent(octets, this.#unanswered(), this.host.world.now);
-    const branch = via.slice(via.indexOf(";branch=") + 8);
-    const key = `${branch} ${method}`;
-    const tx: ClientTransaction = {
-      octets,
+  /** Starts a client transaction. */
+  request(method: string, uri: string, fields: readonly HeaderField[], answered: Answered, body?: string): ClientTransaction {
+    const via = this.via();
+    const octets = buildRequest({
       method,
-      isInvite: method === "INVITE",
-      answered,
-      status: 0,
-      sends: 0,
-      resend: undefined,
-      end: this.host.after(transactionMs, () => {
-        if (tx.isInvite && tx.status >= 100) return;
-        this.#finish(key, tx);
-        answered.timeout();
-      }),
-    };
-    this.#clients.set(key, tx);
-    this.#transmit(tx);
-    return branch;
+      requestUri: uri,
+      headers: [["Via", via], ["Max-Forwards", "70"], ...fields],
+      ...(body === undefined ? {} : { body: { type: "application/sdp", octets: octetsOf(body) } }),
+    });
+    return this.#transact(method, via, octets, answered);
+  }
+
+  /** RFC 3261 9.1. */
+  cancel(invite: ClientTransaction): void {
+    const message = parsed(invite.octets);
+    const ignored = { response: () => undefined, timeout: () => undefined };
+    this.#transact("CANCEL", message.values(Header.Via)[0] ?? "", buildCancel(message), ignored);
   }
 
   /** An ACK, which has no transaction. */
@@ -171,25 +160,18 @@ export class Phone {
     this.#attachment.send(octets, undefined);
   }
 
-  /** Gives an INVITE up that rings for ever. */
-  forget(branch: string): void {
-    const key = `${branch} INVITE`;
-    const tx = this.#clients.get(key);
-    if (tx !== undefined) this.#finish(key, tx);
-  }
-
-  respond(request: SipMessage, status: number, tag: string, lines: readonly Line[] = []): void {
-    const tx = this.#servers.get(`${branchOf(request)} ${request.method}`);
-    const octets = responseTo(request, status, tag, lines);
-    if (tx !== undefined) tx.last = octets;
+  respond(request: SipMessage, status: number, tag: string, fields: readonly HeaderField[] = []): void {
+    const octets = buildResponse(request, status, { toTag: tag, headers: fields });
+    const transaction = this.#servers.of(request);
     this.host.trace(() => `answers ${request.method} ${cSeqOf(request).number} with ${status}`);
-    this.#attachment.send(octets, tx?.from);
+    if (transaction === undefined) this.#attachment.send(octets, undefined);
+    else this.#servers.respond(transaction, octets);
   }
 
   /** Sends the last response to a request once more. */
   respondAgain(request: SipMessage): void {
-    const tx = this.#servers.get(`${branchOf(request)} ${request.method}`);
-    if (tx?.last !== undefined) this.#attachment.send(tx.last, tx.from);
+    const transaction = this.#servers.of(request);
+    if (transaction !== undefined) this.#servers.again(transaction);
   }
 
   trace(what: () => string): void {
@@ -198,86 +180,74 @@ export class Phone {
 
   /** The connection is another one: what nobody has answered goes out again. */
   resendUnanswered(): void {
-    for (const tx of this.#clients.values()) {
-      if (tx.status === 0 && tx.method !== "REGISTER") this.#transmit(tx);
+    for (const transaction of this.#clients.waiting()) {
+      if (transaction.status === 0 && transaction.method !== "REGISTER") transaction.send();
     }
     for (const call of this.incoming.values()) call.resendRefusal();
   }
 
   *#unanswered(): IterableIterator<Uint8Array> {
-    for (const { method, octets } of this.#clients.values()) if (method !== "CANCEL" && method !== "REGISTER") yield octets;
+    for (const { method, octets } of this.#clients.waiting()) if (method !== "CANCEL" && method !== "REGISTER") yield octets;
   }
 
-  #transmit(tx: ClientTransaction): void {
-    tx.sends += 1;
-    const { sends } = tx;
-    this.trace(() => `sends ${firstLine(tx.octets)}${sends > 1 ? `, for the ${sends}. time` : ""}`);
-    this.#attachment.send(tx.octets, undefined);
-    if (tx.resend !== undefined) tx.resend.isOff = true;
-    if (this.isReliable) {
-      tx.resend = this.host.after(silenceMsMax, () => {
-        if (tx.status === 0) this.#attachment.giveUp("silence");
-      });
-      return;
-    }
-    const wait = t1Ms * 2 ** (sends - 1);
-    tx.resend = this.host.after(tx.isInvite ? wait : Math.min(t2Ms, tx.status >= 100 ? t2Ms : wait), () => {
-      if (tx.isInvite && tx.status >= 100) return;
-      if (tx.sends >= 3 && tx.status === 0) this.#attachment.giveUp("silence");
-      this.#transmit(tx);
-    });
-  }
-
-  #finish(key: string, tx: ClientTransaction): void {
-    tx.end.isOff = true;
-    if (tx.resend !== undefined) tx.resend.isOff = true;
-    this.#clients.delete(key);
+  #transact(method: string, via: string, octets: Uint8Array, answered: Answered): ClientTransaction {
+    if (method !== "CANCEL" && method !== "REGISTER") this.cluster.overtaking.sent(octets, this.#unanswered(), this.host.world.now);
+    const branch = via.slice(via.indexOf(";branch=") + 8);
+    const { isReliable } = this;
+    const silentMs = isReliable ? connectionSilentMs : datagramSilentMs;
+    const transaction = this.#clients.add(
+      { method, branch, octets, isReliable, endsAfterMs: transactionMs, silentMs },
+      {
+        send: (said) => {
+          this.trace(
+            () => `sends ${firstLine(said)}${transaction.sends > 1 && said === octets ? `, for the ${transaction.sends}. time` : ""}`,
+          );
+          this.#attachment.send(said, undefined);
+        },
+        silent: () => {
+          if (transaction.status === 0) this.#attachment.giveUp("silence");
+        },
+        provisional: (response) => answered.response(response),
+        final: (response) => answered.response(response),
+        again: (response) => this.#late(response),
+        timeout: () => answered.timeout(),
+      },
+    );
+    transaction.send();
+    return transaction;
   }
 
   #receive(octets: Uint8Array, from: string): void {
-    const message = parseMessage(octets);
-    if (isParseError(message)) throw new Error(`received what cannot be parsed: ${stringOf(octets)}`);
+    const message = parsed(octets);
     if (message.isRequest) this.#receiveRequest(message, from);
     else this.#receiveResponse(message);
   }
 
   #receiveResponse(message: SipMessage): void {
-    const { method } = cSeqOf(message);
-    const branch = branchOf(message);
-    const key = `${branch} ${method}`;
-    const tx = this.#clients.get(key);
-    this.trace(() => `gets ${message.status} to ${message.text(Header.CSeq) ?? ""}${tx === undefined ? ", late" : ""}`);
-    if (method === "INVITE" && message.status >= 200) for (const call of this.outgoing) call.finals(branch, message);
-    if (tx === undefined) {
-      // A 2xx, or its repetition, is the call's business (RFC 3261 13.2.2.4).
-      if (method === "INVITE" && message.status >= 200) {
-        for (const call of this.outgoing) call.late(branch, message);
-        this.incoming.get(message.callId)?.late(message);
-      }
-      return;
-    }
-    if (message.status >= 100) tx.status = message.status;
-    if (message.status >= 200) this.#finish(key, tx);
-    tx.answered.response(message);
+    const transaction = this.#clients.of(message);
+    this.trace(() => `gets ${message.status} to ${message.text(Header.CSeq) ?? ""}${transaction?.isOver === false ? "" : ", late"}`);
+    if (cSeqOf(message).method === "INVITE" && message.status >= 200) for (const call of this.outgoing) call.finals(message);
+    if (transaction === undefined) this.#late(message);
+    else transaction.receive(message);
+  }
+
+  /** A final response whose transaction is over. A 2xx, or its repetition, is the call's business (RFC 3261 13.2.2.4). */
+  #late(message: SipMessage): void {
+    if (cSeqOf(message).method !== "INVITE" || message.status < 200 || message.status >= 300) return;
+    for (const call of this.outgoing) call.late(message);
+    this.incoming.get(message.callId)?.late(message);
   }
 
   #receiveRequest(message: SipMessage, from: string): void {
     const { method } = message;
-    const key = `${branchOf(message)} ${method}`;
-    const known = this.#servers.get(key);
-    this.trace(() => `gets ${method} ${cSeqOf(message).number} of ${message.callId}${known === undefined ? "" : ", again"}`);
+    const isKnown = this.#servers.of(message) !== undefined;
+    this.trace(() => `gets ${method} ${cSeqOf(message).number} of ${message.callId}${isKnown ? ", again" : ""}`);
     if (method === "ACK") {
       this.incoming.get(message.callId)?.acknowledged(message);
       for (const call of this.outgoing) if (call.callId === message.callId) call.acknowledged(message);
       return;
     }
-    if (known !== undefined) {
-      known.from = from;
-      if (known.last !== undefined) this.#attachment.send(known.last, from);
-      return;
-    }
-    this.#servers.set(key, { request: message, last: undefined, from });
-    this.#newRequest(message);
+    if (this.#servers.receive(message, from, this.host.now) !== undefined) this.#newRequest(message);
   }
 
   #newRequest(message: SipMessage): void {
@@ -303,4 +273,10 @@ export class Phone {
 
 function firstLine(octets: Uint8Array): string {
   return stringOf(octets, 0, Math.max(0, octets.indexOf(13)));
+}
+
+function parsed(octets: Uint8Array): SipMessage {
+  const message = parseMessage(octets);
+  if (isParseError(message)) throw new Error(`cannot be parsed: ${stringOf(octets)}`);
+  return message;
 }

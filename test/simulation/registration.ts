@@ -1,9 +1,9 @@
+import type { HeaderField } from "../../sip/message/build.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import { stringOf } from "../../sip/message/octets.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import { domain } from "./cluster.ts";
 import type { Phone } from "./phone.ts";
-import type { Line } from "./sip-text.ts";
 import type { Planned } from "./world.ts";
 
 /** What the registrar has said, as the phone knows it. */
@@ -100,7 +100,7 @@ export class Registration {
     this.isFlowLost = false;
     if (this.#timer !== undefined) this.#timer.isOff = true;
     const instance = this.#isOutbound ? `;+sip.instance="<${this.instanceId}>";reg-id=1` : "";
-    const lines: Line[] = [
+    const lines: HeaderField[] = [
       ["From", `<sip:${user}@${domain}>;tag=r${cSeq}`],
       ["To", `<sip:${user}@${domain}>`],
       ["Call-ID", this.callId],

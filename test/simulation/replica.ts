@@ -23,7 +23,7 @@ import { lineListeners, simulatedHash, simulatedSign } from "./cluster.ts";
 import type { ExchangePlace, SocketOfBackhaul } from "./exchange-place.ts";
 import { ObjectLife, Unanswered } from "./object-life.ts";
 import { Boots, Room } from "./room.ts";
-import { describeBatch } from "./sip-text.ts";
+import { describeBatch } from "./describe.ts";
 import { TimelyCalls } from "./timely.ts";
 
 type CredentialsAnswer = ReturnType<Exchange["credentialsOf"]>;
