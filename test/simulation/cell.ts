@@ -79,6 +79,11 @@ export class Cell {
     return [...this.#exchanges.values()].flatMap(({ awake }) => (awake === undefined ? [] : [awake]));
   }
 
+  /** The replica of one exchange; undefined: it sleeps, or has not started. */
+  awake(exchange: number): Replica | undefined {
+    return this.#exchanges.get(exchange)?.awake;
+  }
+
   replica(exchange: number): Replica {
     return this.#placeOf(exchange).wake();
   }

@@ -1,6 +1,7 @@
 import { cellOfVersion } from "../../sip/record/version.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Fault } from "./faults.ts";
+import type { Replica } from "./replica.ts";
 
 /** States that a proof must have been in: runs that never reach one say nothing of it. */
 export const moments = [
@@ -96,7 +97,7 @@ export class Onlooker {
   /** Who has an INVITE in hand is another cell than before, or is silent. */
   #lookForTakeovers(exchange: number): void {
     for (const cell of this.#cluster.cells) {
-      const replica = cell.host.state === "up" ? cell.replicas.find(({ number }) => number === exchange) : undefined;
+      const replica = cell.host.state === "up" ? cell.awake(exchange) : undefined;
       for (const { key, value, version } of replica?.exchange.store.records("invite") ?? []) {
         const owner = cellOfVersion(version);
         const name = `${exchange} ${key}`;
@@ -129,19 +130,21 @@ export class Onlooker {
   }
 
   #lookForMerge(exchange: number): void {
-    const replicas = this.#cluster.cells.flatMap((cell) =>
-      cell.host.state === "up" ? cell.replicas.filter(({ number }) => number === exchange) : [],
-    );
-    const sequences = replicas.map((replica) => replica.exchange.store.sequence);
+    const replicas = this.#cluster.cells.flatMap((cell) => (cell.host.state === "up" ? (cell.awake(exchange) ?? []) : []));
     const isPair = replicas.length === this.#cluster.cells.length;
     if (!isPair) this.#apart.delete(exchange);
     else if (replicas.every(({ state }) => state === "away" || state === "lagging")) {
-      if (!this.#apart.has(exchange)) this.#apart.set(exchange, sequences);
+      if (!this.#apart.has(exchange)) this.#apart.set(exchange, sequencesOf(replicas));
     } else if (replicas.every(({ state }) => state === "together")) {
       const before = this.#apart.get(exchange);
+      if (before === undefined) return;
       this.#apart.delete(exchange);
-      if (before?.every((sequence, index) => (sequences[index] ?? 0) > sequence) === true)
-        this.#cluster.moments.reached("a merge after a cut");
+      const sequences = sequencesOf(replicas);
+      if (before.every((sequence, index) => (sequences[index] ?? 0) > sequence)) this.#cluster.moments.reached("a merge after a cut");
     }
   }
+}
+
+function sequencesOf(replicas: readonly Replica[]): number[] {
+  return replicas.map((replica) => replica.exchange.store.sequence);
 }
