@@ -1,8 +1,20 @@
+import { availableParallelism } from "node:os";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
 // wrangler.toml asks for the secret; tests of the workers sign with this one.
 process.env["TANDEM_SECRET"] = "for tests only";
+
+const cores = availableParallelism();
+
+/**
+ * Tests that compute, which are those of `core`: a file for each core. Modules hold no state (test/house/module-state.test.ts), so files share
+ * them: to load them for every file took a third of the time.
+ */
+const computing = { isolate: false, maxWorkers: cores, sequence: { groupOrder: 0 } };
+
+/** Tests that mostly wait, for processes and timers: when nobody computes any more. */
+const waiting = { sequence: { groupOrder: 1 } };
 
 /**
  * One project per kind of runtime: `core` is pure and fast, `workers` runs inside workerd, `node` starts real sockets and processes.
@@ -28,11 +40,12 @@ export default defineConfig({
           ],
           // For what hangs: how long a test takes on a busy machine says nothing.
           testTimeout: 60_000,
+          ...computing,
         },
       },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml", environment: "a" } })],
-        test: { name: "workers", include: ["test/workers/**/*.test.ts"] },
+        test: { name: "workers", include: ["test/workers/**/*.test.ts"], ...waiting },
       },
       {
         test: {
@@ -45,6 +58,7 @@ export default defineConfig({
           ],
           testTimeout: 30_000,
           hookTimeout: 60_000,
+          ...waiting,
         },
       },
       {
