@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { sourcesOf, textOf } from "./sources.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -16,6 +17,17 @@ describe("the documents", () => {
       expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([]);
     },
   );
+
+  it("ARCHITECTURE.md names only files, functions and members that exist, where it says no folder as well", () => {
+    const text = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
+    const sources = ["sip", "cluster", "actors", "schemas", "workers", "gateway", "cli"].flatMap(sourcesOf);
+    const bare = [...text.matchAll(/`([\w-]+\.ts)`/g)].map((match) => match[1] ?? "");
+    expect(bare.length).toBeGreaterThan(0);
+    expect(bare.filter((name) => !sources.some((file) => file.endsWith(`/${name}`)))).toEqual([]);
+    const members = [...text.matchAll(/`(#?\w+)`(?: of each kind,)?\s+(?:(?:of|in)\s+)?\(?`([\w./-]+\.ts)`/g)];
+    expect(members.length).toBeGreaterThan(3);
+    expect(members.filter(([, name = "", file = ""]) => !textOf(file).includes(name)).map(([found]) => found)).toEqual([]);
+  });
 
   it.each(["docs/outsiders.md", "docs/limits.md"])("%s names only tests that exist", (document) => {
     const tests = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".test.ts"));
