@@ -5,7 +5,8 @@ import { hasEnded, type ResponseContext } from "../../sip/proxy/response-context
 import { restoreInvite, snapshotInvite } from "../../sip/proxy/snapshot.ts";
 import type { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
-import { makeTombstone, type LiveRecord, type StateRecord } from "../../sip/record/state-record.ts";
+import type { LiveRecord, StateRecord } from "../../sip/record/state-record.ts";
+import { makeTombstone } from "../../sip/record/tombstone.ts";
 import type { Invite } from "../../sip/record/values.ts";
 import { cellOfVersion, msOfVersion } from "../../sip/record/version.ts";
 import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";

@@ -5,7 +5,7 @@ import { t1Ms } from "../../sip/limits.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { HybridClock } from "../../cluster/time/hybrid-clock.ts";
-import { subscriptionKey } from "../../sip/record/keys.ts";
+import { subscriptionKey } from "../../sip/record/dialog-record.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { Dialog, DialogSide } from "../../sip/record/values.ts";
 import { fnv1a } from "../../sip/flow/token.ts";

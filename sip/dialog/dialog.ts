@@ -3,7 +3,7 @@ import { contactOctetsMax, instanceIdOctetsMax } from "../limits.ts";
 import { Header } from "../message/header-names.ts";
 import { unquote } from "../message/params.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import { dialogKey } from "../record/keys.ts";
+import { dialogKey } from "../record/dialog-record.ts";
 import type { Dialog, DialogSide } from "../record/values.ts";
 import type { Version } from "../record/version.ts";
 import { routeSetsOf } from "./route-set.ts";

@@ -1,7 +1,8 @@
-import { callIdsPerBindingMax } from "../limits.ts";
+import { bindingTombstoneMs, callIdsPerBindingMax } from "../limits.ts";
 import { isNumber, isOptionalText, isSequence, isText, isTexts, isTime, type Fields } from "./fields.ts";
 import { needsRowOfItsVersion, type Held, type KindDefinition } from "./kind-definition.ts";
-import { orderOf, type BindingRecord } from "./state-record.ts";
+import { ownText, type SharedTexts } from "./own-texts.ts";
+import type { BindingRecord, StateRecord } from "./state-record.ts";
 import type { Binding } from "./values.ts";
 import { compareVersions } from "./version.ts";
 
@@ -10,10 +11,42 @@ import { compareVersions } from "./version.ts";
  * (docs/decisions/0016-expiries-are-exact.md).
  */
 export const bindingKind: KindDefinition<"binding"> = {
+  tombstoneMs: bindingTombstoneMs,
+  isOfCall: false,
+  hasRowsWithPeer: true,
   read: bindingOf,
   merge: (held, record) => (held.record.kind === "binding" ? mergeBinding(held, held.record, record) : held),
   needsRow: needsRowOfItsVersion,
+  forgottenAt: ({ value }) => value.expiresAt + bindingTombstoneMs,
+  own: ownBinding,
+  sharing: (value, shared) => ({ ...value, transport: shared.of(value.transport), userAgent: shared.of(value.userAgent) }),
 };
+
+/** Its key by RFC 5626: one flow of one instance. */
+export function outboundBindingKey(addressOfRecord: string, instanceId: string, regId: number): string {
+  return [addressOfRecord, " ", String(regId), " ", instanceId].join("");
+}
+
+/** Its key by RFC 3261: its contact, spelled so that the usual variants of one URI are one text. */
+export function contactBindingKey(addressOfRecord: string, canonicalContact: string): string {
+  return [addressOfRecord, " ", canonicalContact].join("");
+}
+
+export function addressOfRecordOfBindingKey(key: string): string {
+  const end = key.indexOf(" ");
+  return end < 0 ? key : key.slice(0, end);
+}
+
+/** Call-ID and CSeq that order the records of one binding. */
+export function orderOf(record: BindingRecord): { readonly callId: string; readonly cSeq: number } {
+  return record.value ?? record;
+}
+
+/** Whether a binding ends earlier than its row says. Of a connection that was lost nobody is told. */
+export function endsEarlier(record: BindingRecord, onDisk: StateRecord | undefined): boolean {
+  if (onDisk?.kind !== "binding" || onDisk.value === undefined) return false;
+  return record.value === undefined ? record.isLost !== true : record.value.expiresAt < onDisk.value.expiresAt;
+}
 
 const none: readonly BindingRecord[] = [];
 
@@ -96,4 +129,31 @@ function electBinding(records: BindingRecord[]): Held {
 
 function isSameSet(first: readonly BindingRecord[], second: readonly BindingRecord[]): boolean {
   return first.length === second.length && first.every((record, index) => record === second[index]);
+}
+
+function ownBinding(binding: Binding, earlier: Binding | undefined, shared: SharedTexts): Binding {
+  const own: Binding = {
+    addressOfRecord: ownText(binding.addressOfRecord, earlier?.addressOfRecord),
+    contact: ownText(binding.contact, earlier?.contact),
+    parameters: ownText(binding.parameters, earlier?.parameters),
+    q: binding.q,
+    callId: ownText(binding.callId, earlier?.callId),
+    cSeq: binding.cSeq,
+    registeredAt: binding.registeredAt,
+    expiresAt: binding.expiresAt,
+    instanceId: ownText(binding.instanceId, earlier?.instanceId),
+    regId: binding.regId,
+    flow: ownText(binding.flow, earlier?.flow),
+    transport: shared.of(binding.transport),
+    received: ownText(binding.received, earlier?.received),
+    userAgent: shared.of(binding.userAgent),
+    path: binding.path.length === 0 ? noPath : binding.path.map((route, index) => ownText(route, earlier?.path[index])),
+  };
+  const { formerFlows, provenAt } = binding;
+  if (formerFlows === undefined && provenAt === undefined) return own;
+  return {
+    ...own,
+    ...(formerFlows === undefined ? {} : { formerFlows: formerFlows.map((flow, index) => ownText(flow, earlier?.formerFlows?.[index])) }),
+    ...(provenAt === undefined ? {} : { provenAt: ownText(provenAt, earlier?.provenAt) }),
+  };
 }

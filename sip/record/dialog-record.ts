@@ -1,5 +1,7 @@
+import { callTombstoneMs, dialogUnacknowledgedMs } from "../limits.ts";
 import { isFields, isNumber, isOptionalText, isText, isTexts, isTime, type Fields } from "./fields.ts";
-import { mergeCall, type KindDefinition } from "./kind-definition.ts";
+import { asItCame, mergeCall, type KindDefinition } from "./kind-definition.ts";
+import { ownText } from "./own-texts.ts";
 import type { LiveRecord } from "./state-record.ts";
 import type { Dialog, DialogSide } from "./values.ts";
 import { compareVersions, isVersion, laterVersion } from "./version.ts";
@@ -9,6 +11,9 @@ import { compareVersions, isVersion, laterVersion } from "./version.ts";
  * that is under way outlives both memories.
  */
 export const dialogKind: KindDefinition<"dialog"> = {
+  tombstoneMs: callTombstoneMs,
+  isOfCall: true,
+  hasRowsWithPeer: true,
   read: dialogOf,
   merge: (held, record) => {
     const present = held.record;
@@ -17,7 +22,29 @@ export const dialogKind: KindDefinition<"dialog"> = {
     return joined === present ? held : { record: joined, others: none };
   },
   needsRow: (onDisk, record) => isDialogMoved(onDisk.value, record.value),
+  forgottenAt: ({ value }) => endOfDialog(value) + callTombstoneMs,
+  own: ownDialog,
+  sharing: asItCame,
 };
+
+/** Its key: its Call-ID and both tags, the same from either side (RFC 3261 12). */
+export function dialogKey(callId: string, oneTag: string, otherTag: string): string {
+  return oneTag < otherTag ? [callId, " ", oneTag, " ", otherTag].join("") : [callId, " ", otherTag, " ", oneTag].join("");
+}
+
+/** What a subscription makes of the dialog that it is in (RFC 6665 4.1.2, RFC 3515 2.4.4): a call in it ends apart. */
+export function subscriptionKey(callId: string, oneTag: string, otherTag: string): string {
+  return [dialogKey(callId, oneTag, otherTag), " s"].join("");
+}
+
+export function isSubscriptionKey(key: string): boolean {
+  return key.endsWith(" s") && key.split(" ").length === 4;
+}
+
+/** When a dialog is over if nothing more is heard of it: soon while its 2xx has not been acknowledged. */
+export function endOfDialog(dialog: Dialog): number {
+  return dialog.state === "answered" ? Math.min(dialog.expiresAt, dialog.createdAt + dialogUnacknowledgedMs) : dialog.expiresAt;
+}
 
 const none: readonly never[] = [];
 
@@ -96,4 +123,37 @@ function isDialogMoved(onDisk: Dialog, dialog: Dialog): boolean {
 
 function isSideMoved(onDisk: DialogSide, side: DialogSide): boolean {
   return side.contact !== onDisk.contact || side.flow !== onDisk.flow || side.instanceId !== onDisk.instanceId;
+}
+
+function ownDialog(dialog: Dialog, earlier: Dialog | undefined): Dialog {
+  const own: Dialog = {
+    callId: ownText(dialog.callId, earlier?.callId),
+    caller: ownSide(dialog.caller, earlier?.caller),
+    callee: ownSide(dialog.callee, earlier?.callee),
+    state: dialog.state,
+    createdAt: dialog.createdAt,
+    expiresAt: dialog.expiresAt,
+  };
+  const { source } = dialog;
+  return source === undefined ? own : { ...own, source: ownText(source, earlier?.source) };
+}
+
+function ownSide(side: DialogSide, earlier: DialogSide | undefined): DialogSide {
+  if (side === earlier) return side;
+  const own = {
+    tag: ownText(side.tag, earlier?.tag),
+    addressOfRecord: ownText(side.addressOfRecord, earlier?.addressOfRecord),
+    contact: ownText(side.contact, earlier?.contact),
+    flow: ownText(side.flow, earlier?.flow),
+    instanceId: ownText(side.instanceId, earlier?.instanceId),
+    cSeq: side.cSeq,
+    version: side.version,
+  };
+  const { name, routes } = side;
+  if (name === undefined && routes === undefined) return own;
+  return {
+    ...own,
+    ...(name === undefined ? {} : { name: ownText(name, earlier?.name) }),
+    ...(routes === undefined ? {} : { routes: routes.map((route, index) => ownText(route, earlier?.routes?.[index])) }),
+  };
 }

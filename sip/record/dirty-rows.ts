@@ -3,7 +3,8 @@ import type { ChangeFeed } from "./change-feed.ts";
 import type { Entry } from "./entry.ts";
 import type { Rows } from "./record-store.ts";
 import type { RowPolicy } from "./row-policy.ts";
-import { isOfCall, isTombstone, rowId, type StateRecord } from "./state-record.ts";
+import { kinds } from "./record-kinds.ts";
+import { isTombstone, rowId, type StateRecord } from "./state-record.ts";
 import type { RecordKind } from "./values.ts";
 
 /** What the disk must be told of a table: which keys have changed, and what becomes of their rows. */
@@ -115,10 +116,11 @@ export class DirtyRows {
   #rowOf(entry: Entry): "put" | "keep" | "remove" {
     const { record, onDisk } = entry;
     if (!isTombstone(record)) {
-      if (record.kind === "invite" && !this.#isPeerAway) return "keep";
+      if (!this.#isPeerAway && !kinds[record.kind].hasRowsWithPeer) return "keep";
       return this.#needsRow(onDisk, record) ? "put" : "keep";
     }
-    if (!this.#ends.delete(entry) && !this.#feed.peerMissesEnd(entry) && !(this.#isPeerAway && !isOfCall(record))) return "remove";
+    if (!this.#ends.delete(entry) && !this.#feed.peerMissesEnd(entry) && !(this.#isPeerAway && !kinds[record.kind].isOfCall))
+      return "remove";
     return onDisk === undefined && !this.#isPeerAway ? "keep" : "put";
   }
 }

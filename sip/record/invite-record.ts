@@ -1,9 +1,20 @@
+import { callTombstoneMs } from "../limits.ts";
 import { isFields, isNumber, isOptionalText, isSequence, isText, isTexts, isTime, listOf, type Fields, type Writable } from "./fields.ts";
-import { mergeCall, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
+import { asItCame, mergeCall, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
 import type { Invite, InviteBranch, InviteTarget } from "./values.ts";
 
-/** An INVITE in progress: its owner's last word counts, until it is over. */
-export const inviteKind: KindDefinition<"invite"> = { read: inviteOf, merge: mergeCall, needsRow: needsRowOfItsVersion };
+/** An INVITE in progress: its owner's last word counts, until it is over. Its key is that of its server transaction. */
+export const inviteKind: KindDefinition<"invite"> = {
+  tombstoneMs: callTombstoneMs,
+  isOfCall: true,
+  hasRowsWithPeer: false,
+  read: inviteOf,
+  merge: mergeCall,
+  needsRow: needsRowOfItsVersion,
+  forgottenAt: ({ value }) => value.expiresAt + callTombstoneMs,
+  own: asItCame,
+  sharing: asItCame,
+};
 
 function inviteOf(json: Fields): Invite | undefined {
   const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, recordRoute, attempts } = json;

@@ -1,10 +1,22 @@
 import type { Fields } from "./fields.ts";
+import type { SharedTexts } from "./own-texts.ts";
 import type { BindingRecord, LiveRecord, StateRecord } from "./state-record.ts";
 import type { RecordKind, RecordValues } from "./values.ts";
 import { compareVersions } from "./version.ts";
 
-/** What makes a kind of record: all that a replica needs to know to hold one. Its keys are in keys.ts, its value's fields in values.ts. */
+/**
+ * What makes a kind of record: all that a replica needs to know to hold one. Its value's fields are in values.ts.
+ *
+ * The functions that make its keys stand beside the definition. A space separates the parts of a key. It can stand in none of them: by RFC 3261
+ * 25.1 a callid, a token and the escaped user of an address-of-record have no white space.
+ */
 export type KindDefinition<Kind extends RecordKind> = {
+  /** How long a tombstone is kept at least, ms. */
+  readonly tombstoneMs: number;
+  /** Whether it is of a call. The end of a call needs no row while the peer is away, and a call that nobody ends is told of when it is forgotten. */
+  readonly isOfCall: boolean;
+  /** Whether it has rows while the peer is there. What lasts seconds needs none as long as the peer holds it. */
+  readonly hasRowsWithPeer: boolean;
   /** Its value out of parsed JSON; undefined: it is malformed. Fields that do not belong to it are dropped. */
   read(json: Fields): RecordValues[Kind] | undefined;
   /**
@@ -14,6 +26,12 @@ export type KindDefinition<Kind extends RecordKind> = {
   merge(held: Held, record: StateRecord<Kind>): Held;
   /** Whether what is alive must replace the row of one that was. */
   needsRow(onDisk: LiveRecord<Kind>, record: LiveRecord<Kind>): boolean;
+  /** When what is alive is forgotten because nothing more was heard of it, milliseconds since the epoch; Infinity: never. */
+  forgottenAt(record: LiveRecord<Kind>): number;
+  /** The value with texts of its own; see own-texts.ts. `earlier`: the value of the same key until now. May return `value` itself. */
+  own(value: RecordValues[Kind], earlier: RecordValues[Kind] | undefined, shared: SharedTexts): RecordValues[Kind];
+  /** The same of a value that was read from JSON. Reading 5000 records back must be quick: nothing is copied but what is shared. */
+  sharing(value: RecordValues[Kind], shared: SharedTexts): RecordValues[Kind];
 };
 
 /** What is held for one key. */
@@ -35,6 +53,16 @@ export function mergeCall(held: Held, record: StateRecord): Held {
   const isOver = held.record.value === undefined;
   const isLater = isOver === (record.value === undefined) ? isLaterVersion(record, held.record) : !isOver;
   return isLater ? { record, others: none } : held;
+}
+
+/** Its texts are kept as they came. */
+export function asItCame<Value>(value: Value): Value {
+  return value;
+}
+
+/** It stays until somebody ends it. */
+export function neverForgotten(): number {
+  return Number.POSITIVE_INFINITY;
 }
 
 /** Every change is worth a row. */

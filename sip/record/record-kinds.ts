@@ -4,6 +4,7 @@ import { inviteKind } from "./invite-record.ts";
 import type { KindDefinition } from "./kind-definition.ts";
 import { subscriberKind } from "./subscriber-record.ts";
 import { unreadKind } from "./unread-record.ts";
+import type { LiveRecord } from "./state-record.ts";
 import type { RecordKind } from "./values.ts";
 
 /** Every kind of record, and what it is. A new one is a file with its definition, a line here, and its value in values.ts. */
@@ -14,3 +15,7 @@ export const kinds: Readonly<Record<RecordKind, KindDefinition<RecordKind>>> = {
   dialog: dialogKind,
   unread: unreadKind,
 };
+
+export function isOfCall(record: LiveRecord): record is LiveRecord<"invite" | "dialog"> {
+  return kinds[record.kind].isOfCall;
+}

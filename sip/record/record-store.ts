@@ -1,17 +1,18 @@
-import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, recentEndMs } from "../limits.ts";
+import { bindingRecordsPerAddressOfRecordMax, recentEndMs } from "../limits.ts";
+import { addressOfRecordOfBindingKey, endsEarlier } from "./binding-record.ts";
 import { ChangeFeed, type Changes } from "./change-feed.ts";
-import { endOfCall } from "./dialog-end.ts";
 import { DialogShares } from "./dialog-shares.ts";
 import { DirtyRows } from "./dirty-rows.ts";
 import type { Entry } from "./entry.ts";
-import { Interner } from "./interner.ts";
 import { KeyIndex } from "./key-index.ts";
-import { addressOfRecordOfBindingKey } from "./keys.ts";
 import type { Held } from "./kind-definition.ts";
 import { merge } from "./merge.ts";
+import { ownRecord } from "./own-record.ts";
+import { SharedTexts } from "./own-texts.ts";
+import { isOfCall, kinds } from "./record-kinds.ts";
 import { serializeRecord } from "./record-text.ts";
 import { needsRow, type RowPolicy } from "./row-policy.ts";
-import { endsEarlier, isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
+import { isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
 import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
 import { msOfVersion } from "./version.ts";
 
@@ -41,7 +42,7 @@ export class RecordStore {
   readonly dialogShares = new DialogShares();
   readonly #byAddressOfRecord = new KeyIndex();
   readonly #byFlow = new KeyIndex();
-  readonly #interner = new Interner();
+  readonly #sharedTexts = new SharedTexts();
   readonly #feed: ChangeFeed;
   readonly #rows: DirtyRows;
   /** See {@link takeShortened}. */
@@ -158,7 +159,10 @@ export class RecordStore {
   setPeerAway(isAway: boolean): void {
     if (isAway === this.#rows.isPeerAway) return;
     if (!isAway) return this.#rows.setPeerAway(false, []);
-    for (const entry of this.#tables.invite.values()) if (entry.record.value !== undefined) this.#rows.soil(entry);
+    for (const kind of recordKinds) {
+      if (kinds[kind].hasRowsWithPeer) continue;
+      for (const entry of this.#tables[kind].values()) if (entry.record.value !== undefined) this.#rows.soil(entry);
+    }
     this.#rows.setPeerAway(true, this.#endsToKeep());
   }
 
@@ -167,7 +171,8 @@ export class RecordStore {
     const ends = new Set<Entry>();
     const { newest } = this.#feed;
     const since = newest === undefined ? 0 : msOfVersion(newest.record.version) - recentEndMs;
-    for (const kind of ["binding", "subscriber"] as const) {
+    for (const kind of recordKinds) {
+      if (kinds[kind].isOfCall) continue;
       for (const entry of this.#tables[kind].values()) {
         if (isTombstone(entry.record) && msOfVersion(entry.record.version) > since) ends.add(entry);
       }
@@ -230,17 +235,15 @@ export class RecordStore {
     // Only when all have been looked at: so it is the same ones at both replicas.
     const silent: Entry[] = [];
     for (const kind of recordKinds) {
+      const definition = kinds[kind];
       for (const entry of this.#tables[kind].values()) {
         const { record } = entry;
-        if (entry.others.length > 0) entry.others = entry.others.filter((other) => msOfVersion(other.version) + bindingTombstoneMs > now);
+        if (entry.others.length > 0)
+          entry.others = entry.others.filter((other) => msOfVersion(other.version) + definition.tombstoneMs > now);
         if (isTombstone(record)) {
           if (record.until <= now && !this.#feed.peerMissesEnd(entry)) this.#forget(entry);
-        } else if (record.kind === "binding") {
-          if (record.value.expiresAt + bindingTombstoneMs <= now) this.#forget(entry);
-        } else if (record.kind === "unread") {
-          if (record.value.forgottenAt !== undefined && record.value.forgottenAt <= now) this.#forget(entry);
-        } else if (record.kind !== "subscriber" && endOfCall(record) + callTombstoneMs <= now) {
-          ended.push(record);
+        } else if (definition.forgottenAt(record) <= now) {
+          if (isOfCall(record)) ended.push(record);
           this.#forget(entry);
         } else if (record.kind === "dialog" && this.dialogShares.isToGo(record.value, now)) {
           ended.push(record);
@@ -262,7 +265,7 @@ export class RecordStore {
   }
 
   #insert(record: StateRecord, merged: Held, origin: Origin): void {
-    const own = this.#interner.own(merged.record, undefined, origin === "local");
+    const own = ownRecord(merged.record, undefined, origin === "local", this.#sharedTexts);
     const sequence = this.#feed.next();
     const entry: Entry = {
       record: own,
@@ -302,7 +305,7 @@ export class RecordStore {
     this.#feed.append(entry);
     entry.others = merged.others;
     if (isChanged) {
-      const own = this.#interner.own(merged.record, before, origin === "local");
+      const own = ownRecord(merged.record, before, origin === "local", this.#sharedTexts);
       if (!isTombstone(before)) this.#live[before.kind] -= 1;
       if (!isTombstone(own)) this.#live[own.kind] += 1;
       if (before.kind === "dialog" && own.kind === "dialog") this.dialogShares.replaced(before, own);

@@ -1,4 +1,3 @@
-import { bindingTombstoneMs, callTombstoneMs } from "../limits.ts";
 import type { RecordKind, RecordValues } from "./values.ts";
 import type { Version } from "./version.ts";
 
@@ -37,37 +36,6 @@ export type BindingRecord = StateRecord<"binding">;
 
 export function isTombstone(record: StateRecord): record is Tombstone {
   return record.value === undefined;
-}
-
-/** How long a tombstone of this kind is kept at least. */
-export function tombstoneMs(kind: RecordKind): number {
-  return kind === "binding" || kind === "subscriber" ? bindingTombstoneMs : callTombstoneMs;
-}
-
-/** The removal of a record. `order`: for bindings, Call-ID and CSeq that the removal counts as. */
-export function makeTombstone<Kind extends RecordKind>(
-  kind: Kind,
-  key: string,
-  version: Version,
-  now: number,
-  order: Pick<Tombstone, "callId" | "cSeq" | "isLost" | "formerFlows"> = { callId: "", cSeq: 0 },
-): Tombstone<Kind> {
-  return { kind, key, version, value: undefined, until: now + tombstoneMs(kind), ...order };
-}
-
-/** Call-ID and CSeq that order bindings. */
-export function orderOf(record: BindingRecord): { readonly callId: string; readonly cSeq: number } {
-  return record.value ?? record;
-}
-
-/** Whether a binding ends earlier than its row says. Of a connection that was lost nobody is told. */
-export function endsEarlier(record: BindingRecord, onDisk: StateRecord | undefined): boolean {
-  if (onDisk?.kind !== "binding" || onDisk.value === undefined) return false;
-  return record.value === undefined ? record.isLost !== true : record.value.expiresAt < onDisk.value.expiresAt;
-}
-
-export function isOfCall(record: StateRecord): boolean {
-  return record.kind === "invite" || record.kind === "dialog";
 }
 
 /** Names a row among those of all kinds. */

@@ -1,12 +1,19 @@
+import { bindingTombstoneMs } from "../limits.ts";
 import { isText, type Fields } from "./fields.ts";
-import { isLaterVersion, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
+import { asItCame, isLaterVersion, needsRowOfItsVersion, neverForgotten, type KindDefinition } from "./kind-definition.ts";
 import type { Subscriber } from "./values.ts";
 
-/** A user that we authenticate: whatever was said last counts. */
+/** A user that we authenticate: whatever was said last counts. Its key is the address-of-record. */
 export const subscriberKind: KindDefinition<"subscriber"> = {
+  tombstoneMs: bindingTombstoneMs,
+  isOfCall: false,
+  hasRowsWithPeer: true,
   read: subscriberOf,
   merge: (held, record) => (isLaterVersion(record, held.record) ? { record, others: none } : held),
   needsRow: needsRowOfItsVersion,
+  forgottenAt: neverForgotten,
+  own: asItCame,
+  sharing: asItCame,
 };
 
 const none: readonly never[] = [];

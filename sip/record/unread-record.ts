@@ -1,7 +1,6 @@
 import { bindingTombstoneMs, recordOctetsMax, unreadKindCharactersMax } from "../limits.ts";
 import { isFields, isText, isTime, type Fields } from "./fields.ts";
-import { isLaterVersion, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
-import { unreadKey } from "./keys.ts";
+import { asItCame, isLaterVersion, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
 import type { LiveRecord } from "./state-record.ts";
 import type { Unread } from "./values.ts";
 import { isVersion } from "./version.ts";
@@ -12,11 +11,22 @@ import { isVersion } from "./version.ts";
  * gets. It forgets one when its text says that it has been over for longer than anybody remembers an end.
  */
 export const unreadKind: KindDefinition<"unread"> = {
+  tombstoneMs: bindingTombstoneMs,
+  isOfCall: false,
+  hasRowsWithPeer: true,
   // What is read is never of this kind by its own words: see unreadOf.
   read: () => undefined,
   merge: (held, record) => (isLaterVersion(record, held.record) ? { record, others: none } : held),
   needsRow: needsRowOfItsVersion,
+  forgottenAt: ({ value }) => value.forgottenAt ?? Number.POSITIVE_INFINITY,
+  own: asItCame,
+  sharing: asItCame,
 };
+
+/** Its key: the kind, and its own key. */
+export function unreadKey(kind: string, key: string): string {
+  return [kind, " ", key].join("");
+}
 
 const none: readonly never[] = [];
 

@@ -18,7 +18,7 @@ export type Subscriber = {
 /** A subscriber as an operator adds it. */
 export type SubscriberChange = Subscriber & { readonly aor: string };
 
-/** RFC 3261 10.3, RFC 3327, RFC 5626: where one contact of an address-of-record can be reached. Key: see keys.ts. */
+/** RFC 3261 10.3, RFC 3327, RFC 5626: where one contact of an address-of-record can be reached. Key: see binding-record.ts. */
 export type Binding = {
   readonly addressOfRecord: string;
   /** The contact's URI as registered, without brackets. */
@@ -133,7 +133,7 @@ export type DialogSide = {
   readonly version: Version;
 };
 
-/** A dialog made by an INVITE, or a subscription's (RFC 6665). Key: see keys.ts. When it ends it becomes a tombstone. */
+/** A dialog made by an INVITE, or a subscription's (RFC 6665). Key: see dialog-record.ts. When it ends it becomes a tombstone. */
 export type Dialog = {
   readonly callId: string;
   readonly caller: DialogSide;
@@ -143,11 +143,11 @@ export type Dialog = {
   readonly createdAt: number;
   /** Of a caller from outside: where the INVITE came from, as limits count it (transport/source.ts); absent in records made before 29 November 2026. */
   readonly source?: string;
-  /** When it is over for want of anything heard once confirmed: dialogLifetimeMs, or RFC 4028's session timer. See dialog-end.ts. */
+  /** When it is over for want of anything heard once confirmed: dialogLifetimeMs, or RFC 4028's session timer. See dialog-record.ts. */
   readonly expiresAt: number;
 };
 
-/** A record of a kind that this release does not know, carried as it came. Key: see keys.ts. */
+/** A record of a kind that this release does not know, carried as it came. Key: see unread-record.ts. */
 export type Unread = {
   /** The whole record as JSON. */
   readonly text: string;

@@ -1,4 +1,5 @@
-import { makeTombstone, type BindingRecord } from "../record/state-record.ts";
+import type { BindingRecord } from "../record/state-record.ts";
+import { makeTombstone } from "../record/tombstone.ts";
 import type { Binding } from "../record/values.ts";
 import type { Version } from "../record/version.ts";
 

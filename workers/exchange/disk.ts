@@ -1,7 +1,7 @@
 import { isParseError } from "../../sip/errors.ts";
 import { memoryOfText, type Memory } from "../../sip/record/memory.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
-import { unreadKey } from "../../sip/record/keys.ts";
+import { unreadKey } from "../../sip/record/unread-record.ts";
 import { parseRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { recordKinds, type RecordKind } from "../../sip/record/values.ts";

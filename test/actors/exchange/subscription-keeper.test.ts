@@ -4,7 +4,7 @@ import { subscriptionsAwaitedMax, subscriptionSecondsMax } from "../../../actors
 import { octetsOf } from "../../../sip/message/octets.ts";
 import type { SipMessage } from "../../../sip/message/sip-message.ts";
 import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
-import { subscriptionKey } from "../../../sip/record/keys.ts";
+import { subscriptionKey } from "../../../sip/record/dialog-record.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { parsed } from "../../sip/transaction/recorder.ts";
 

@@ -16,7 +16,7 @@ import { isParseError } from "../../../sip/errors.ts";
 import { dialogLifetimeMs, dialogUnacknowledgedMs } from "../../../sip/limits.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { parseMessage, type SipMessage } from "../../../sip/message/sip-message.ts";
-import { endOfDialog } from "../../../sip/record/dialog-end.ts";
+import { endOfDialog } from "../../../sip/record/dialog-record.ts";
 import type { Dialog } from "../../../sip/record/values.ts";
 import { bindingRecord, bindingTombstone, side, version } from "../record/records.ts";
 

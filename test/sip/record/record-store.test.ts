@@ -3,7 +3,9 @@ import { describe, expect, it } from "vitest";
 import { bindingRecordsPerAddressOfRecordMax, bindingTombstoneMs, callTombstoneMs, dialogUnacknowledgedMs } from "../../../sip/limits.ts";
 import { RecordStore, type Rows } from "../../../sip/record/record-store.ts";
 import { serializeRecord } from "../../../sip/record/record-text.ts";
-import { makeTombstone, orderOf, type StateRecord } from "../../../sip/record/state-record.ts";
+import { orderOf } from "../../../sip/record/binding-record.ts";
+import type { StateRecord } from "../../../sip/record/state-record.ts";
+import { makeTombstone } from "../../../sip/record/tombstone.ts";
 import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, version } from "./records.ts";
 import { cpuMs } from "../cpu-time.ts";
 

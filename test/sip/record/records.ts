@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { dialogKey } from "../../../sip/record/keys.ts";
+import { dialogKey } from "../../../sip/record/dialog-record.ts";
 import type { BindingRecord, LiveRecord, StateRecord } from "../../../sip/record/state-record.ts";
 import type { Binding, Dialog, DialogSide, Invite } from "../../../sip/record/values.ts";
 import { makeVersion, type Version } from "../../../sip/record/version.ts";
