@@ -145,6 +145,18 @@ export const recordOctetsUsual = 2_048;
 /** Commits that wait for the disk, as long as there is no peer to wait for, share a write: 50 a second at most. */
 export const diskGroupMs = 20;
 
+/**
+ * Batches to the peer in one second from which on a WebSocket carries them: opening one costs as much as two requests. It keeps both replicas
+ * awake, so it ends when there has been no batch for a while; calls in progress keep them awake for longer.
+ */
+export const peerSocketBatches = 5;
+export const peerSocketIdleMs = 2_000;
+/** A WebSocket that could not be had is asked for again after this: later than one that is being opened can come. */
+export const peerSocketRetryMs = 5_000;
+
+/** A replica that has been without its peer for so long says so. Less is a moment of a busy machine, or of a cell that is started again. */
+export const loneLastingMs = 5_000;
+
 /** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */
 export const timerSpacingMs = 10;
 /**

@@ -19,18 +19,9 @@ export const apiBodyOctetsMax = 8 * 1024 * 1024;
 /** A cell that has not answered after this is not asked for its share of a status or a list. */
 export const cellAnswerMsMax = 2_000;
 
-/**
- * Batches to the peer in one second from which on a WebSocket carries them: opening one costs as much as two requests. It keeps both replicas awake, so
- * it ends when there has been no batch for a while; calls in progress keep them awake for longer.
- */
-export const peerSocketBatches = 5;
-export const peerSocketIdleMs = 2_000;
-/** A peer that does not open one within this is spoken to by requests, and asked for one again after that. */
+/** A peer that does not open a WebSocket for batches within this is spoken to by requests. */
 export const peerSocketOpenMsMax = 2_000;
-export const peerSocketRetryMs = 5_000;
 
-/** A replica that has been without its peer for so long says so. Less is a moment of a busy machine, or of a cell that is started again. */
-export const pairLastingMs = 5_000;
 /** Two gateways of one name take turns within seconds: that is said this often. */
 export const nameTakenSaidMs = 60_000;
 /** Exchanges that lose their peers, or find them again, within this are said in one line. */

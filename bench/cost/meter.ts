@@ -39,7 +39,7 @@ export type MeterReport = {
 const lingerMs: Readonly<Record<string, number>> = {
   "exchange webSocketMessage": 32_000,
   "exchange takeLineFrame": 32_000,
-  // The peer's WebSocket, which stays open for so long (workers/limits.ts, peerSocketIdleMs).
+  // The peer's WebSocket, which stays open for so long (actors/limits.ts, peerSocketIdleMs).
   "exchange takePeerMessage": 2_000,
 };
 

@@ -1,57 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { LoneExchanges } from "../../workers/core-group/lone-exchanges.ts";
 import { SignatureNews } from "../../workers/core-group/signature-news.ts";
-import { PairNews } from "../../workers/exchange/pair-news.ts";
-import { loneSaidMs, pairLastingMs } from "../../workers/limits.ts";
-
-describe("PairNews", () => {
-  const told: (string | undefined)[] = [];
-  let news: PairNews;
-
-  beforeEach(() => {
-    vi.useFakeTimers();
-    told.length = 0;
-    news = new PairNews((cause) => void told.push(cause));
-  });
-
-  afterEach(() => void vi.useRealTimers());
-
-  it("says nothing of waking, nor of what is over in a moment", () => {
-    for (let wakes = 0; wakes < 10; wakes += 1) {
-      news.changed("lagging", () => "caught up");
-      vi.advanceTimersByTime(pairLastingMs - 1);
-      news.changed("together", () => "it has everything");
-      vi.advanceTimersByTime(60_000);
-    }
-    expect(told).toEqual([]);
-  });
-
-  it("says once what lasts, with the cause of then, and once that it is over", () => {
-    let cause = "no answer within 200 ms";
-    news.changed("lagging", () => cause);
-    cause = "connection refused";
-    news.changed("away", () => cause);
-    vi.advanceTimersByTime(pairLastingMs);
-    news.changed("lagging", () => cause);
-    vi.advanceTimersByTime(60_000);
-    expect(told).toEqual(["connection refused"]);
-    news.changed("together", () => "");
-    expect(told).toEqual(["connection refused", undefined]);
-    vi.advanceTimersByTime(60_000);
-    expect(told).toHaveLength(2);
-  });
-
-  it("says the end of what was told before this object slept, whichever is known first", () => {
-    news.changed("lagging", () => "");
-    news.wasTold();
-    news.changed("together", () => "");
-    expect(told).toEqual([undefined]);
-    const other = new PairNews((cause) => void told.push(cause));
-    other.changed("together", () => "");
-    other.wasTold();
-    expect(told).toEqual([undefined, undefined]);
-  });
-});
+import { loneSaidMs } from "../../workers/limits.ts";
 
 describe("LoneExchanges", () => {
   it("are said in one line when no more come, and once when it is over", () => {

@@ -2,7 +2,7 @@ import { env, exports } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import { PeerCalls } from "../../workers/exchange/peer-calls.ts";
 import { acceptPeerSocket } from "../../workers/exchange/peer-socket.ts";
-import { peerSocketBatches, peerSocketIdleMs } from "../../workers/limits.ts";
+import { peerSocketBatches, peerSocketIdleMs } from "../../actors/limits.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { ourVersion } from "./cell.ts";
 

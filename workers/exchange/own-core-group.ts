@@ -1,8 +1,9 @@
+import { LoneReplica } from "../../actors/exchange/lone-replica.ts";
 import type { CoreGroupPort } from "../../actors/exchange/ports.ts";
 import type { SeenCause, View } from "../../cluster/group/view.ts";
 import type { PairState } from "../../cluster/replication/peer-link.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
-import { PairNews } from "./pair-news.ts";
+import { TimeoutTimer } from "../timeout-timer.ts";
 
 export type OwnCoreGroupOptions = {
   readonly env: Environment;
@@ -16,22 +17,26 @@ export type OwnCoreGroupOptions = {
 /** The core group of an exchange's own cell. */
 export class OwnCoreGroup implements CoreGroupPort {
   readonly #options: OwnCoreGroupOptions;
-  readonly #news: PairNews;
+  readonly #lone: LoneReplica;
+  /** Why the state of the pair changed last. */
+  #cause = "";
 
   constructor(options: OwnCoreGroupOptions) {
     this.#options = options;
-    this.#news = new PairNews(
-      (cause) =>
+    this.#lone = new LoneReplica({
+      timer: (run) => new TimeoutTimer(run),
+      causeNow: () => options.lastError() || this.#cause,
+      tell: (cause) =>
         void this.#object()
           .replicaIsAlone(options.exchange, cause)
           .catch(() => undefined),
-    );
+    });
   }
 
   askForView(isSyncing: boolean): void {
     void this.#orSay(async () => {
       const { isAlone, ...view } = await this.#object().viewFor(this.#options.exchange, isSyncing);
-      if (isAlone) this.#news.wasTold();
+      if (isAlone) this.#lone.wasTold();
       this.#options.told(view, Date.now());
     });
   }
@@ -47,7 +52,8 @@ export class OwnCoreGroup implements CoreGroupPort {
   }
 
   pairChanged(state: PairState, cause: string): void {
-    this.#news.changed(state, () => this.#options.lastError() || cause);
+    this.#cause = cause;
+    this.#lone.changed(state);
   }
 
   async #orSay(ask: () => Promise<void>): Promise<void> {

@@ -1,4 +1,6 @@
-import { peerSocketBatches, peerSocketIdleMs, peerSocketOpenMsMax, peerSocketRetryMs } from "../limits.ts";
+import { PeerWay } from "../../actors/exchange/peer-way.ts";
+import { peerSocketIdleMs } from "../../actors/limits.ts";
+import { peerSocketOpenMsMax } from "../limits.ts";
 import { PeerSocket, type PeerQuestion } from "./peer-socket.ts";
 
 export type PeerCallsOptions = {
@@ -8,16 +10,11 @@ export type PeerCallsOptions = {
   readonly open: (signal: AbortSignal) => Promise<WebSocket>;
 };
 
-/** How batches reach the other replica: by requests while they are few, over a WebSocket while they are many. */
+/** Brings batches to the peer, the way that actors/exchange/peer-way.ts says. */
 export class PeerCalls {
   readonly #options: PeerCallsOptions;
+  readonly #way = new PeerWay();
   #socket: PeerSocket | undefined;
-  /** No WebSocket is asked for before: later than the one that is being opened can come. */
-  #notBefore = 0;
-  /** Batches in the second that began then. */
-  #second = 0;
-  #batches = 0;
-  #usedAt = 0;
 
   constructor(options: PeerCallsOptions) {
     this.#options = options;
@@ -25,10 +22,9 @@ export class PeerCalls {
 
   /** Brings a batch. Its answer rejects as a request does. */
   ask(batch: Uint8Array): PeerQuestion {
-    const now = Date.now();
-    this.#usedAt = now;
-    if (this.#socket !== undefined) return this.#askOver(this.#socket, batch);
-    if (this.#isBusy(now)) void this.#open(now);
+    const way = this.#way.leaves(Date.now());
+    if (way === "socket" && this.#socket !== undefined) return this.#askOver(this.#socket, batch);
+    if (way === "open") void this.#open();
     return this.#request(batch);
   }
 
@@ -57,18 +53,7 @@ export class PeerCalls {
     };
   }
 
-  /** Whether enough batches leave for a WebSocket to be worth it. */
-  #isBusy(now: number): boolean {
-    if (now - this.#second >= 1_000 || now < this.#second) {
-      this.#second = now;
-      this.#batches = 0;
-    }
-    this.#batches += 1;
-    return this.#batches >= peerSocketBatches && now >= this.#notBefore;
-  }
-
-  async #open(now: number): Promise<void> {
-    this.#notBefore = now + peerSocketRetryMs;
+  async #open(): Promise<void> {
     const controller = new AbortController();
     // No AbortSignal.timeout: one that rings later would end the WebSocket.
     const timer = setTimeout(() => controller.abort(), peerSocketOpenMsMax);
@@ -76,9 +61,12 @@ export class PeerCalls {
       const opened = await this.#options.open(controller.signal);
       opened.accept();
       const socket = new PeerSocket(opened, () => {
-        if (this.#socket === socket) this.#socket = undefined;
+        if (this.#socket !== socket) return;
+        this.#socket = undefined;
+        this.#way.ended();
       });
       this.#socket = socket;
+      this.#way.opened();
       this.#watch(socket);
     } catch {
       // Requests do as well.
@@ -87,11 +75,11 @@ export class PeerCalls {
     }
   }
 
-  /** An open socket keeps both objects awake: it ends when nothing has needed it for a while. */
+  /** Looks now and then whether the socket is still needed. */
   #watch(socket: PeerSocket): void {
     setTimeout(() => {
       if (this.#socket !== socket) return;
-      if (socket.isIdle && Date.now() - this.#usedAt >= peerSocketIdleMs) socket.close();
+      if (socket.isIdle && this.#way.isSpare(Date.now())) socket.close();
       else this.#watch(socket);
     }, peerSocketIdleMs);
   }
