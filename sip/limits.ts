@@ -79,8 +79,6 @@ export const breadthMax = 60;
 export const spiralsMax = 2;
 /** What one that has come back may start, each time. */
 export const spiralAttemptsMax = 4;
-/** What one request that is received may make us send in all, over all exchanges and rounds; CANCELs and retransmissions are not counted. */
-export const requestsCausedMax: number = attemptsMax * (1 + spiralAttemptsMax + spiralAttemptsMax ** spiralsMax);
 /** More ways that one request may come by while it is being answered: a client has a few servers to ask. Over: 482. */
 export const joinedMax = 4;
 /**

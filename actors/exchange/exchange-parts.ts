@@ -70,7 +70,7 @@ export class ExchangeParts {
   readonly reception: Reception;
   readonly pipeline: RequestPipeline;
   readonly #failedLogins = new FailedLoginLines();
-  map: ClusterMap;
+  readonly map: ClusterMap;
   /** How far this replica's memory of dialogs goes back. */
   memory: Memory;
   /** Until when everything is known that the other replica has made; nobody has said so at first. */

@@ -52,11 +52,6 @@ export class Exchange {
     this.store = this.#parts.store;
   }
 
-  /** A new cluster map: domains, aliases and settings count from now on. The exchange count and the place in it do not change. */
-  setMap(map: ClusterMap): void {
-    this.#parts.map = map;
-  }
-
   /** A record read back from the disk, before the first event. The clock goes on behind it, even if the machine's was set back. */
   restore(record: StateRecord): void {
     this.#parts.clock.observe(record.version);

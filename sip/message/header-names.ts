@@ -192,23 +192,8 @@ const rows: readonly HeaderRow[] = [
   [Header.XAutoAnswerDashed, "X-Auto-Answer", "", 0],
 ];
 
-const byName: ReadonlyMap<string, HeaderId> = new Map(
-  rows.flatMap(([id, name, compact]) =>
-    compact === ""
-      ? [[name.toLowerCase(), id]]
-      : [
-          [name.toLowerCase(), id],
-          [compact, id],
-        ],
-  ),
-);
 const names: readonly string[] = ["", ...rows.map((row) => row[1])];
 const shapes: Uint8Array = Uint8Array.from([0, ...rows.map((row) => row[3])]);
-
-/** The id of a header name, long or compact, in any case; undefined for a name the core does not know. */
-export function headerIdOf(name: string): HeaderId | undefined {
-  return byName.get(name.toLowerCase());
-}
 
 /** The name as RFC 3261 writes it: `Call-ID`. Empty for an id that does not exist. */
 export function canonicalHeaderName(id: HeaderId): string {
@@ -230,7 +215,17 @@ export function isSingleHeader(id: HeaderId): boolean {
  * The tables hold every known name and compact form; most buckets hold one.
  */
 const BUCKETS = 512;
-const entries: readonly (readonly [string, HeaderId])[] = [["", 0], ...byName];
+const entries: readonly (readonly [string, HeaderId])[] = [
+  ["", 0],
+  ...rows.flatMap(([id, name, compact]): [string, HeaderId][] =>
+    compact === ""
+      ? [[name.toLowerCase(), id]]
+      : [
+          [name.toLowerCase(), id],
+          [compact, id],
+        ],
+  ),
+];
 const firstInBucket = new Uint8Array(BUCKETS);
 const nextInBucket = new Uint8Array(entries.length);
 const nameIds: Uint8Array = Uint8Array.from(entries, (entry) => entry[1]);

@@ -18,12 +18,7 @@ export function serializeRecord(record: StateRecord): string {
   return record.kind === "unread" && record.value !== undefined ? record.value.text : JSON.stringify(record);
 }
 
-/** Several records as one text: `[record,record,...]`. */
-export function serializeRecords(records: readonly StateRecord[]): string {
-  return `[${records.map(serializeRecord).join(",")}]`;
-}
-
-/** The same of a record that another release may have written: one of a kind that is not known here is carried (unread-record.ts). */
+/** A record that another release may have written: one of a kind that is not known here is carried (unread-record.ts). */
 export function parseAnyRecord(text: string): StateRecord | ParseError {
   if (text.length > recordOctetsMax) return parseError("record-max", 413, "Record Too Large", recordOctetsMax);
   const json = parseJson(text);
@@ -35,20 +30,6 @@ export function parseRecord(text: string): StateRecord | ParseError {
   if (text.length > recordOctetsMax) return parseError("record-max", 413, "Record Too Large", recordOctetsMax);
   const json = parseJson(text);
   return isParseError(json) ? json : recordOf(json);
-}
-
-/** The inverse of {@link serializeRecords}; one bad record makes the whole batch an error: a peer that sends such has another fault. */
-export function parseRecords(text: string): StateRecord[] | ParseError {
-  const json = parseJson(text);
-  if (isParseError(json)) return json;
-  if (!Array.isArray(json)) return parseError("record-list", 400, "Not a List of Records");
-  const records: StateRecord[] = [];
-  for (const [index, each] of json.entries()) {
-    const record = recordOf(each);
-    if (isParseError(record)) return record.at(index);
-    records.push(record);
-  }
-  return records;
 }
 
 function parseJson(text: string): unknown {

@@ -30,10 +30,6 @@ const msMax = 36 ** msDigits - 1;
 
 const versionPattern = /^[0-9a-z]{13}[0-9A-Za-z-]{1,32}$/;
 
-export function makeVersion({ ms, counter, cell }: VersionParts): Version {
-  return versionIn(msTextOf(ms), counter, cell);
-}
-
 /** The beginning of all versions of a millisecond. */
 export function msTextOf(ms: number): string {
   if (!(ms >= 0 && ms <= msMax)) throw new RangeError(`no time for a version: ${ms}`);
@@ -46,7 +42,7 @@ export function versionIn(msText: string, counter: number, cell: string): Versio
   return [msText, base36(counter, counterDigits), cell].join("");
 }
 
-/** The parts of a version; undefined for text that {@link makeVersion} cannot have made. */
+/** The parts of a version; undefined for text that {@link versionIn} cannot have made. */
 export function parseVersion(text: string): VersionParts | undefined {
   if (!versionPattern.test(text)) return undefined;
   return { ms: msOfVersion(text), counter: Number.parseInt(text.slice(msDigits, cellStart), 36), cell: text.slice(cellStart) };

@@ -85,10 +85,6 @@ export class TransactionLayer {
     return this.#servers.size + this.#clients.size;
   }
 
-  get serverCount(): number {
-    return this.#servers.size;
-  }
-
   /**
    * A message from the network: sound (`checkMandatory`), and a request stamped (`stampReceived`).
    * RFC 3261 17.1.3, 17.2.3, 18.1.2, 18.2.1.

@@ -6,7 +6,7 @@ import { unreadKey } from "../../sip/record/unread-record.ts";
 import { parseAnyRecord, serializeRecord } from "../../sip/record/record-text.ts";
 import type { LiveRecord, StateRecord } from "../../sip/record/state-record.ts";
 import { makeTombstone } from "../../sip/record/tombstone.ts";
-import { makeVersion } from "../../sip/record/version.ts";
+import { makeVersion } from "../sip/record/make-version.ts";
 import { exchangeName } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
 import { RecordLog } from "../../workers/exchange/record-log.ts";

@@ -14,8 +14,9 @@ const uri = "sip:bob@example.test";
 
 describe("registering with digest [RFC3261 22.1, RFC8760]", () => {
   it.each(["MD5", "SHA-256"] as const)("challenges, and takes the right answer with %s; the 200 waits for its commit", (algorithm) => {
-    const world = new TestExchange("digest");
-    world.exchange.setMap({ ...testMap("digest"), domains: [{ name: "example.test", auth: "digest", digest: ["SHA-256", "MD5"] }] });
+    const world = new TestExchange("digest", {
+      map: { domains: [{ name: "example.test", auth: "digest", digest: ["SHA-256", "MD5"] }] },
+    });
     world.addSubscriber("alice", "wonderland");
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     const [challenge] = world.receive(alice.key, alice.register());

@@ -3,7 +3,7 @@ import { DiskWriter } from "../../../actors/exchange/disk-writer.ts";
 import { diskGroupMs } from "../../../actors/limits.ts";
 import { RecordStore, type Rows } from "../../../sip/record/record-store.ts";
 import { secretsOf } from "../../../sip/auth/digest.ts";
-import { makeVersion } from "../../../sip/record/version.ts";
+import { makeVersion } from "../../sip/record/make-version.ts";
 import { hash } from "./harness.ts";
 
 describe("a disk writer", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { breadthMax, contactsPerAddressOfRecordMax, requestsCausedMax, spiralsMax } from "../../../sip/limits.ts";
+import { attemptsMax, breadthMax, contactsPerAddressOfRecordMax, spiralAttemptsMax, spiralsMax } from "../../../sip/limits.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { routingKeyOf } from "../../../cluster/map/routing-key.ts";
 import { parseFlowKey, serializeFlowKey } from "../../../sip/flow/flow.ts";
@@ -144,6 +144,9 @@ const variants: readonly string[][] = [
   ["Max-Forwards: 70", "Route: <sip:example.test;lr>, <sip:x.test;lr>"],
 ];
 const fromOutside = "From: <sip:eve@evil.test>;tag=e";
+
+/** What one request that is received may make us send in all, over all exchanges and rounds. CANCELs and retransmissions are not counted. */
+const requestsCausedMax = attemptsMax * (1 + spiralAttemptsMax + spiralAttemptsMax ** spiralsMax);
 
 describe("[RFC5393] what one request may make us send", () => {
   for (const bomb of Object.keys(bombs)) {

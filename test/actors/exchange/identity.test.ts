@@ -5,7 +5,7 @@ import { parseMessage } from "../../../sip/message/sip-message.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { RecordKind } from "../../../cluster/backhaul/frame.ts";
 import { credentials } from "./credentials.ts";
-import { answer, listeners, testMap, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
+import { answer, listeners, TestExchange, TestPhone, valuesOf, type Sent } from "./harness.ts";
 
 const bobUri = "sip:bob@example.test";
 const identityHeaders = ["P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Privacy"];
@@ -14,9 +14,8 @@ type World = { readonly world: TestExchange; readonly alice: TestPhone; readonly
 
 /** Alice and bob are ours, bob is registered; eve is somebody at an address. */
 function worldOf(auth: "digest" | "open" = "digest"): World {
-  const world = new TestExchange(auth);
   const aliases = ["192.0.2.1", "192.0.2.1:5060", "[2001:db8::1]", "[2001:db8::1]:5060", "sip.example.test"];
-  world.exchange.setMap({ ...testMap(auth), aliases });
+  const world = new TestExchange(auth, { map: { aliases } });
   for (const user of ["alice", "bob", "+15551234", "*21%23"]) world.addSubscriber(user, "secret");
   const bob = new TestPhone("bob", "203.0.113.9", 5080);
   const [challenge] = world.receive(bob.key, bob.register());

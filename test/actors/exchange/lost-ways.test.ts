@@ -8,7 +8,7 @@ import { exchangeOf } from "../../../cluster/map/cluster-map.ts";
 import { routingKeyOf } from "../../../cluster/map/routing-key.ts";
 import { dialogKey } from "../../../sip/record/dialog-record.ts";
 import { makeTombstone } from "../../../sip/record/tombstone.ts";
-import { makeVersion } from "../../../sip/record/version.ts";
+import { makeVersion } from "../../sip/record/make-version.ts";
 import { RecordKind } from "../../../cluster/backhaul/frame.ts";
 import { answer, listeners, testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
 

@@ -2,11 +2,11 @@ import { isParseError } from "../../../sip/errors.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { parseMessage, type SipMessage } from "../../../sip/message/sip-message.ts";
-import { parseRecords, serializeRecords } from "../../../sip/record/record-text.ts";
 import { cellOfLine, isLine } from "../../../sip/flow/flow.ts";
 import { RecordKind } from "../../../cluster/backhaul/frame.ts";
 import { parseDialogToken, parseViaMark, viaMarkName } from "../../../sip/flow/token.ts";
 import { listeners, TestExchange, type Sent } from "./harness.ts";
+import { told } from "../../sip/record/told.ts";
 
 export type Cell = "a" | "b";
 export const otherCell = (cell: Cell): Cell => (cell === "a" ? "b" : "a");
@@ -109,9 +109,7 @@ export class PairWorld {
       if (!isAlone) {
         const { records, sequence } = store.changedSince(this.#given[from], 10_000);
         this.#given[from] = sequence;
-        const received = parseRecords(serializeRecords(records));
-        if (isParseError(received)) throw new Error(received.reason);
-        for (const record of received) this.replicas[to].exchange.applyFromPeer(record, this.now);
+        for (const record of told(records)) this.replicas[to].exchange.applyFromPeer(record, this.now);
         store.acknowledge(sequence);
         this.#take(to);
       }

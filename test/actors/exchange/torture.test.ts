@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import { parseMessage } from "../../../sip/message/sip-message.ts";
 import { tortureMessage, tortureNames, type TortureSuite } from "../../fixtures/torture.ts";
-import { TestExchange, TestPhone, testMap } from "./harness.ts";
+import { TestExchange, TestPhone } from "./harness.ts";
 
 /**
  * What this proxy and registrar does with every message of RFC 4475 and RFC 5118, end to end. It serves example.com, example.net,
@@ -87,9 +87,8 @@ const expected: Readonly<Record<TortureSuite, Readonly<Record<string, number | "
 const attacker = "u0..c633640713ce";
 
 function worldFor(suite: TortureSuite, name: string): { world: TestExchange; phone: TestPhone } {
-  const world = new TestExchange("open");
   const domains = ["example.com", "example.net", "example.org", "company.com"].map((domain) => ({ name: domain, auth: "open" as const }));
-  world.exchange.setMap({ ...testMap("open"), domains });
+  const world = new TestExchange("open", { map: { domains } });
   const phone = new TestPhone("callee", "203.0.113.9", 5080);
   const message = parseMessage(tortureMessage(suite, name));
   if (!isParseError(message) && message.isRequest && message.method !== "REGISTER" && /^sip:.*@/.test(message.requestUri)) {

@@ -93,6 +93,10 @@ describe("[RFC3261 8.2.6] buildResponse", () => {
     expect(linesOf(buildResponse(invite, 299))[0]).toBe("SIP/2.0 299 ");
   });
 
+  test("text above U+00FF is UTF-8", () => {
+    expect(linesOf(buildResponse(invite, 200, { headers: [["Subject", "ж"]] }))).toContain("Subject: \xd0\xb6");
+  });
+
   test("no header can be smuggled in", () => {
     const response = stringOf(buildResponse(invite, 400, { reason: "a\r\nX: 1", toTag: "t\r\nY: 2", headers: [["Z\r\n", "3\n4"]] }));
     expect(response).not.toMatch(/\r\n[XY]|\n4/);

@@ -6,7 +6,7 @@ import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import { recordOf } from "../../../sip/record/record-text.ts";
 import type { Invite } from "../../../sip/record/values.ts";
 import { isParseError } from "../../../sip/errors.ts";
-import { makeVersion } from "../../../sip/record/version.ts";
+import { makeVersion } from "../record/make-version.ts";
 import { caller, phone1, phone2, phone3, phoneTcp, request, Rig, target } from "./rig.ts";
 
 /** Phones that have lost their connections while a request is for them. */

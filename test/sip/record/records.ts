@@ -2,7 +2,8 @@ import * as fc from "fast-check";
 import { dialogKey } from "../../../sip/record/dialog-record.ts";
 import type { BindingRecord, LiveRecord, StateRecord } from "../../../sip/record/state-record.ts";
 import type { Binding, Dialog, DialogSide, Invite } from "../../../sip/record/values.ts";
-import { makeVersion, type Version } from "../../../sip/record/version.ts";
+import type { Version } from "../../../sip/record/version.ts";
+import { makeVersion } from "./make-version.ts";
 
 export function version(ms: number, cell = "a", counter = 0): Version {
   return makeVersion({ ms, counter, cell });

@@ -7,11 +7,11 @@ import {
   counterMax,
   isVersion,
   laterVersion,
-  makeVersion,
   msOfVersion,
   noVersion,
   parseVersion,
 } from "../../../sip/record/version.ts";
+import { makeVersion } from "./make-version.ts";
 
 const parts = fc.record({
   ms: fc.integer({ min: 0, max: 2 ** 44 }),
