@@ -1,4 +1,6 @@
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
+import { clusterMapSchema } from "../schemas/cluster-map.ts";
+import { read } from "../schemas/reading.ts";
 import type { CoreGroupObject } from "./core-group/core-group-object.ts";
 import type { ExchangeObject } from "./exchange/exchange-object.ts";
 import type { LineObject } from "./line/line-object.ts";
@@ -25,9 +27,16 @@ export type Environment = {
   readonly [binding: `CELL_${string}`]: Fetcher | undefined;
 };
 
+/** The map that was read last. All requests and objects of a process have the same text of it. */
+let latest: { readonly text: string; readonly map: ClusterMap } | undefined;
+
 /** The cluster map that this cell was configured with. A broken one throws: nothing can be served without it. */
-export function clusterMapOf(env: Environment): ClusterMap {
-  return JSON.parse(env.CLUSTER) as ClusterMap;
+export function clusterMapOf({ CLUSTER }: Environment): ClusterMap {
+  if (latest?.text === CLUSTER) return latest.map;
+  const { value, fault } = read(clusterMapSchema, JSON.parse(CLUSTER));
+  if (fault !== undefined) throw new TypeError(`CLUSTER: ${fault.path} ${fault.reason}`);
+  latest = { text: CLUSTER, map: value };
+  return value;
 }
 
 /** Names of objects: one exchange, line or core group is one object of its cell. */

@@ -6,17 +6,18 @@ import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import { isExchange } from "../cells.ts";
 import { clusterMapOf, coreGroupName, lineName } from "../environment.ts";
 import { exchangeOfPath, fromItsPeer, type OfExchange } from "../exchange-of-path.ts";
-import type { SubscriberChange } from "../../sip/record/values.ts";
+import { subscribersBodySchema } from "../../schemas/api-bodies.ts";
+import { read } from "../../schemas/reading.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed } from "../signed.ts";
 import { clockHeader, noTime, tooLate, untilOf } from "../timely-calls.ts";
 import { registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
+import { jsonOf } from "./json-body.ts";
 
-/**
- * What other cells ask of this one: `/cell/`, signed by a cell. Frames for lines and exchanges are binary, the rest is JSON; what comes
- * from a cell of ours was checked there.
- */
+/** What other cells ask of this one: `/cell/`, signed by a cell. Frames for lines and exchanges are binary, the rest is JSON. */
 export const cellApi = new Hono<OfExchange>();
+
+const noAddressOfRecord = { error: "no address-of-record" };
 
 /** Frames and batches: a frame names the time until which it is wanted, and a batch that is merged twice changes nothing. */
 const oftenAsked = /^\/cell\/(?:exchange|line|pair)\//;
@@ -67,12 +68,14 @@ cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
 });
 
 cellApi.post("/credentials/:exchange{\\d{1,4}}", exchangeOfPath, async (context) => {
-  const addressOfRecord = jsonOf(context.var.body) as string;
+  const addressOfRecord = textOf(context.var.body);
+  if (addressOfRecord === undefined) return context.json(noAddressOfRecord, 400);
   return context.json((await context.var.exchange.credentialsOf(addressOfRecord)) ?? null);
 });
 
 cellApi.post("/flows/:exchange{\\d{1,4}}", exchangeOfPath, async (context) => {
-  const addressOfRecord = jsonOf(context.var.body) as string;
+  const addressOfRecord = textOf(context.var.body);
+  if (addressOfRecord === undefined) return context.json(noAddressOfRecord, 400);
   return context.json(await context.var.exchange.flowsOf(addressOfRecord));
 });
 
@@ -90,11 +93,15 @@ cellApi.get("/subscribers", async (context) => {
 });
 
 cellApi.post("/subscribers/:exchange{\\d{1,4}}/put", exchangeOfPath, async (context) => {
-  return context.json(await context.var.exchange.putSubscribers(jsonOf(context.var.body) as SubscriberChange[]));
+  const { value, fault } = read(subscribersBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: `${fault.path} ${fault.reason}` }, 400);
+  return context.json(await context.var.exchange.putSubscribers(value));
 });
 
 cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", exchangeOfPath, async (context) => {
-  return context.json(await context.var.exchange.removeSubscriber(jsonOf(context.var.body) as string));
+  const addressOfRecord = textOf(context.var.body);
+  if (addressOfRecord === undefined) return context.json(noAddressOfRecord, 400);
+  return context.json(await context.var.exchange.removeSubscriber(addressOfRecord));
 });
 
 cellApi.post("/draining", async (context) => {
@@ -119,6 +126,8 @@ function exchangesOf(map: ClusterMap, list: string | undefined): number[] {
     .filter((exchange) => isExchange(map, exchange));
 }
 
-function jsonOf(body: Uint8Array): unknown {
-  return JSON.parse(new TextDecoder().decode(body));
+/** The text that a body is; undefined: it is none. */
+function textOf(body: Uint8Array): string | undefined {
+  const json = jsonOf(body);
+  return typeof json === "string" ? json : undefined;
 }
