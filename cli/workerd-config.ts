@@ -108,7 +108,7 @@ export type CellConfig = {
 
 /**
  * A young generation of 8 MB: what a message leaves lives for a millisecond, and V8's own 16 MB make the process larger (391 MiB in all and not 351 with
- * 100 000 registrations) without costing less; 4 MB cost a call 7 % more (docs/performance.md).
+ * 100 000 registrations) without costing less; 4 MB cost a call 7 % more (docs/decisions/0029-what-a-call-costs.md).
  */
 const v8Flags: readonly string[] = ["--max-semi-space-size=8"];
 
