@@ -164,8 +164,11 @@ export class RiggedSystem {
     await this.#system.startAgain(name);
   }
 
+  /** Kills everything: nobody reads what it would write. */
   async stop(): Promise<void> {
-    await this.#system.stop();
+    const stopped = this.#system.stop();
+    this.#system.kill();
+    await stopped;
     await Promise.all(this.#relays.map((relay) => relay.close()));
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }

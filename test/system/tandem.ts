@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -57,7 +57,10 @@ export type Tandem = {
   readonly run: Run;
   /** Runs another command for this system. */
   cli(...words: string[]): Promise<Outcome>;
-  /** Sends a signal (SIGTERM) and waits for the end; a state directory of its own is removed. Safe to call again. */
+  /**
+   * Sends a signal (SIGTERM) and waits for the end. Safe to call again. A state directory of its own is removed: such a system is killed when no
+   * signal is given, for nobody reads what it would write.
+   */
   stop(signal?: NodeJS.Signals): Promise<{ readonly code: number | null; readonly ms: number }>;
 };
 
@@ -129,18 +132,22 @@ async function start(
       return readRun(state);
     },
     cli: (...words) => tandem([...words, "--state", state]),
-    stop: (signal = "SIGTERM") => (stopped ??= stop(child, closed, signal, ownState ? state : undefined)),
+    stop: (signal = ownState ? "SIGKILL" : "SIGTERM") => (stopped ??= stop(child, closed, signal, state, ownState)),
   };
 }
 
 /** Ends every process of a system with SIGKILL, all at once: nothing can be written any more. Its state directory stays. */
 export async function killEverything(system: Tandem): Promise<void> {
-  const { cells, gateways } = system.run;
-  const children = [...cells, ...gateways].map(({ pid }) => pid);
   // The supervisor first: it would start the others again.
-  for (const pid of [system.pid, ...children]) process.kill(pid, "SIGKILL");
+  for (const pid of [system.pid, ...childrenOf(system.state)]) process.kill(pid, "SIGKILL");
   await system.stop("SIGKILL");
-  await until(() => children.every((pid) => startOf(pid) === undefined));
+}
+
+/** Process ids of the cells and gateways that run with a state directory. */
+function childrenOf(state: string): number[] {
+  if (!existsSync(join(state, "run.json"))) return [];
+  const { cells, gateways } = readRun(state);
+  return [...cells, ...gateways].map(({ pid }) => pid);
 }
 
 /** Longer than the three seconds that stopping may take: a test says by itself how long it took. */
@@ -150,15 +157,19 @@ async function stop(
   child: Child,
   closed: Promise<unknown>,
   signal: NodeJS.Signals,
-  remove: string | undefined,
+  state: string,
+  isStateRemoved: boolean,
 ): Promise<{ code: number | null; ms: number }> {
   const at = performance.now();
+  const children = childrenOf(state);
   child.kill(signal);
   const force = setTimeout(() => child.kill("SIGKILL"), stopMsMax);
   await closed;
   clearTimeout(force);
   const ms = performance.now() - at;
-  if (remove !== undefined) rmSync(remove, { recursive: true, force: true, maxRetries: 5 });
+  // Those of a command that was killed end a moment after it; one that was asked to stop has waited for them.
+  if (signal === "SIGKILL") await until(() => children.every((pid) => startOf(pid) === undefined));
+  if (isStateRemoved) rmSync(state, { recursive: true, force: true, maxRetries: 5 });
   return { code: child.exitCode, ms };
 }
 
