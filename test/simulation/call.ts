@@ -52,6 +52,8 @@ export class OutgoingCall {
   readonly #finals: Finals;
   #invite: ClientTransaction | undefined;
   #cSeq = 1;
+  /** Of the first INVITE as it was said last: whoever is asked for his password says it once more. */
+  #inviteCSeq = 1;
   #dialog: Dialog | undefined;
   #acks = new Map<string, Uint8Array>();
   readonly #remoteNumbers: RemoteNumbers;
@@ -78,15 +80,26 @@ export class OutgoingCall {
   }
 
   start(): void {
+    this.#sayInvite();
+    const { cancelMs: hangUpMs } = this.plan;
+    if (hangUpMs !== undefined) this.#phone.host.after(hangUpMs, () => this.#hangUp());
+  }
+
+  #sayInvite(): void {
+    const uri = `sip:${this.plan.callee}@${domain}`;
+    this.#inviteCSeq = this.#cSeq;
+    this.lastStatus = 0;
     this.#invite = this.#phone.request(
       "INVITE",
-      `sip:${this.plan.callee}@${domain}`,
-      [...this.#fields(1, "INVITE", undefined), ["Contact", `<${this.#phone.contact}>`]],
+      uri,
+      [
+        ...this.#fields(this.#cSeq, "INVITE", undefined),
+        ["Contact", `<${this.#phone.contact}>`],
+        ...this.#phone.login.fields("Proxy-Authorization", "INVITE", uri),
+      ],
       { response: (message) => this.#answered(message), timeout: () => this.#ended(408) },
       "v=0",
     );
-    const { cancelMs: hangUpMs } = this.plan;
-    if (hangUpMs !== undefined) this.#phone.host.after(hangUpMs, () => this.#hangUp());
   }
 
   /** Says something else within the call now, if nothing else is under way. */
@@ -96,8 +109,9 @@ export class OutgoingCall {
 
   /** Every final response to the first INVITE. */
   finals(message: SipMessage): void {
-    if (branchOf(message) !== this.#invite?.branch || cSeqOf(message).number !== 1) return;
+    if (branchOf(message) !== this.#invite?.branch || cSeqOf(message).number !== this.#inviteCSeq) return;
     const { status } = message;
+    if (status === 407) return;
     if (!this.finalStatuses.includes(status)) this.finalStatuses.push(status);
   }
 
@@ -140,10 +154,17 @@ export class OutgoingCall {
       if (this.wasCancelled) this.#cancel();
       return;
     }
-    if (status >= 300) return this.#ended(status);
+    if (status >= 300) return this.#refused(message);
     this.#acknowledge(message);
     this.#ended(200);
     this.#talk();
+  }
+
+  #refused(message: SipMessage): void {
+    if (!this.#phone.login.isAsked(message)) return this.#ended(message.status);
+    if (this.wasCancelled) return this.#ended(487);
+    this.#cSeq += 1;
+    this.#sayInvite();
   }
 
   #ended(status: number): void {
@@ -157,7 +178,7 @@ export class OutgoingCall {
   #acknowledge(message: SipMessage): void {
     const { number } = cSeqOf(message);
     const made = dialogOfResponse(message);
-    const dialog = number > 1 && this.#dialog !== undefined ? { ...this.#dialog, target: made.target } : made;
+    const dialog = number > this.#inviteCSeq && this.#dialog !== undefined ? { ...this.#dialog, target: made.target } : made;
     const id = `${dialog.remote} ${number}`;
     let ack = this.#acks.get(id);
     if (ack === undefined) {

@@ -1,7 +1,7 @@
 import type { MemberState } from "../../cluster/group/view.ts";
 import { isParseError } from "../../sip/errors.ts";
 import type { Memory } from "../../sip/record/memory.ts";
-import { parseRecord, serializeRecord } from "../../sip/record/record-text.ts";
+import { parseAnyRecord, serializeRecord } from "../../sip/record/record-text.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { Moments } from "./moments.ts";
@@ -15,6 +15,8 @@ export class CellDisk {
   readonly #world: World;
   readonly #moments: Moments;
   readonly #exchanges = new Map<number, ExchangeDisk>();
+  /** The next write fails. */
+  isRefusing = false;
   /** No write finds room. */
   isFull = false;
   /** Whoever writes asks for room before, and has the answer later. False: nobody doubts that there is room. */
@@ -59,8 +61,6 @@ export class ExchangeDisk {
   readonly #boots = new Map<string, string>();
   /** How far the memory of the replica goes back. */
   #memory: Memory | undefined;
-  /** The next write fails. */
-  isRefusing = false;
   /** The latest writes. */
   #written: Written[] = [];
 
@@ -73,9 +73,14 @@ export class ExchangeDisk {
     return this.#memory;
   }
 
-  /** Nothing is written where there is no room. */
-  get takesWrites(): boolean {
-    return !this.isRefusing && !this.#cell.isFull;
+  /** Whether a write would fail now: nothing is written where there is no room. */
+  get isRefusing(): boolean {
+    return this.#cell.isRefusing || this.#cell.isFull;
+  }
+
+  /** What was there long before the run. */
+  put(record: StateRecord): void {
+    this.#rows.set(`${record.kind} ${record.key}`, serializeRecord(record));
   }
 
   read(): StateRecord[] {
@@ -130,7 +135,7 @@ function set(map: Map<string, string>, key: string, value: string | undefined): 
 }
 
 function recordOf(text: string): StateRecord {
-  const record = parseRecord(text);
+  const record = parseAnyRecord(text);
   if (isParseError(record)) throw new Error(`unreadable row: ${record.reason}`);
   return record;
 }

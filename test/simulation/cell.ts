@@ -104,6 +104,7 @@ export class Cell {
 
   #placeOf(exchange: number): ExchangePlace {
     let place = this.#exchanges.get(exchange);
+    if (place === undefined && !this.cluster.pairOf(exchange).includes(this)) throw new Error(`exchange ${exchange} is not in ${this.id}`);
     if (place === undefined) this.#exchanges.set(exchange, (place = new ExchangePlace(this, exchange)));
     return place;
   }

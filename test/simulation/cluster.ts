@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
-import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { servingCells } from "../../cluster/map/serving-cells.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { CallPlan } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Datagrams, Gateway } from "./gateway.ts";
@@ -27,6 +29,8 @@ export class Cluster {
   readonly moments = new Moments();
   /** Call-IDs of which a CANCEL came to a phone before the INVITE, or when that was over. */
   readonly cancelsRefused = new Set<string>();
+  /** Records that a later version has left on the disk of exchange 0. */
+  readonly fromTheFuture: StateRecord[] = [];
   /** Refusals of INVITEs that were sent as datagrams, copies counted, by Call-ID. */
   readonly refusalsSent = new Map<string, number>();
   /** Phones that datagrams reach, by `address:port`. */
@@ -54,6 +58,12 @@ export class Cluster {
     return found;
   }
 
+  /** Those that serve an exchange, or the exchange of an address-of-record. */
+  pairOf(served: number | string): Cell[] {
+    const exchange = typeof served === "number" ? served : exchangeOf(this.map, served);
+    return servingCells(this.map, exchange).map((id) => this.cell(id));
+  }
+
   gateway(name: string): Gateway {
     const found = this.gateways.find((gateway) => gateway.host.name === name);
     if (found === undefined) throw new Error(`no gateway ${name}`);
@@ -61,13 +71,19 @@ export class Cluster {
   }
 }
 
-export function clusterMap(cells: readonly string[], exchangeCount: number, addresses: readonly string[]): ClusterMap {
+/** `auth`: whether phones are asked for their passwords. */
+export function clusterMap(
+  cells: readonly string[],
+  exchangeCount: number,
+  addresses: readonly string[],
+  auth: "digest" | "open" = "open",
+): ClusterMap {
   return {
     version: 1,
     cells: cells.map((id, index) => ({ id, url: `http://127.0.0.1:${8801 + index}` })),
     exchangeCount,
     lineCount: 1,
-    domains: [{ name: domain, auth: "open" }],
+    domains: [{ name: domain, auth }],
     aliases: addresses.flatMap((host) => [host, `${host}:5060`]),
     heartbeat: { periodMs: 1_000, missed: 3 },
     replication: { ackTimeoutMs: 200 },
@@ -81,6 +97,10 @@ export function lineListeners(map: ClusterMap): readonly Listener[] {
     { transport: "WS", host, port: 80 },
     { transport: "WSS", host, port: 443 },
   ];
+}
+
+export function passwordOf(user: string): string {
+  return `the word of ${user}`;
 }
 
 /** Keyed enough for a world without forgers, and quick. */

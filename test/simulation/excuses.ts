@@ -23,9 +23,9 @@ export function areAllCrashed({ kind }: Fault): boolean {
   return kind.startsWith("crash both cells");
 }
 
-/** Both cells' memories were lost within this time, or later and with what their disks had of it. */
-export function bothDied({ cluster, faults }: Story, from: number, until: number): boolean {
-  return cluster.cells.every(({ id }) =>
+/** The memories of both cells that know a phone were lost within this time, or later and with what their disks had of it. */
+export function bothDied({ cluster, faults }: Story, { addressOfRecord }: Phone, from: number, until: number): boolean {
+  return cluster.pairOf(addressOfRecord).every(({ id }) =>
     faults.some((fault) => {
       const isMine = areAllCrashed(fault) || (fault.kind.startsWith("crash a cell") && fault.target === id);
       const unwrittenMs = fault.kind.includes("last writes") ? unwrittenMsMax : 0;
@@ -37,7 +37,7 @@ export function bothDied({ cluster, faults }: Story, from: number, until: number
 /** What was registered last was in no memory any more, and on no disk. */
 export function isRegistrationLost(story: Story, phone: Phone | undefined, at: number): boolean {
   const last = phone?.registration.registeredAt.findLast((each) => each <= at);
-  return last !== undefined && bothDied(story, last - lastMomentMs, Math.min(last + flushedMs, at));
+  return phone !== undefined && last !== undefined && bothDied(story, phone, last - lastMomentMs, Math.min(last + flushedMs, at));
 }
 
 /** What only one replica has died with: all of it, where the other one could not be told. */
@@ -145,7 +145,7 @@ export function lostAllCopies({ cluster, faults }: Story, phone: Phone, call: Ou
   return isStormy && !phone.isReliable && (cluster.refusalsSent.get(call.callId) ?? 0) >= unprovenCopies && call.finalStatuses.length === 0;
 }
 
-/** A refusal, or the answer to its BYE, passed just before the replica died that let it pass: nobody waits for the peer to know of an end. */
+/** A refusal, or the answer to its BYE, passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */
 export function endedInACrash({ faults }: Story, call: OutgoingCall, incoming: IncomingCall | undefined): boolean {
   const refusedAt = (call.outcome ?? 0) >= 300 ? call.outcomeAt : undefined;
   return faults.some(

@@ -1,5 +1,6 @@
 import type { Cell } from "./cell.ts";
 import type { Cluster } from "./cluster.ts";
+import type { ExchangePlace } from "./exchange-place.ts";
 import type { Fault } from "./faults.ts";
 import type { Random } from "./random.ts";
 
@@ -8,6 +9,9 @@ import type { Random } from "./random.ts";
  *
  * What the platform does not do is no fault. An object with something under way is not put to sleep, and a reset closes its WebSockets. The death of a
  * process loses nothing that an object has written, for SQLite has it in the kernel by then: only a machine that loses its power does.
+ *
+ * Another version runs the same actors: there is one set of sources. What it does not understand is what stands in for it: requests of the others, and
+ * on disks a record of a kind to come (simulate.ts). The format of rows is below the port of the disk, and has tests of its own (record-log.test.ts).
  */
 export const innerFaultKinds = [
   "put objects to sleep",
@@ -39,7 +43,7 @@ export function planInnerFaults(cluster: Cluster, random: Random, kinds: readonl
 
 function makeInnerFault(cluster: Cluster, kind: InnerFaultKind, from: number, random: Random): Fault {
   const { world } = cluster;
-  const lastMs = random.pick([300, 1_500, 4_000, 12_000]) + random.whole(0, 500);
+  const lastMs = random.pick(kind === "put objects to sleep" ? [12_000, 30_000] : [300, 1_500, 4_000, 12_000]) + random.whole(0, 500);
   const until = from + (kind.startsWith("reset") ? 0 : lastMs);
   const { target, begin, end } = courseOf(cluster, kind, until, random);
   world.at(from, () => {
@@ -52,18 +56,17 @@ function makeInnerFault(cluster: Cluster, kind: InnerFaultKind, from: number, ra
 
 function courseOf(cluster: Cluster, kind: InnerFaultKind, until: number, random: Random): Course {
   const cell = random.pick(cluster.cells);
-  const exchange = random.whole(0, cluster.map.exchangeCount - 1);
   switch (kind) {
     case "put objects to sleep":
       return { target: "all cells", begin: () => sleepUntil(cluster, until, random) };
     case "reset an exchange":
-      return { target: cell.id, begin: () => resetExchange(cell, exchange) };
+      return { target: cell.id, begin: () => ifUp(cell, () => busiestOf(cell)?.reset("by a fault")) };
     case "reset a line":
       return { target: cell.id, begin: () => ifUp(cell, () => [...cell.lines].forEach((line) => line.reset())) };
     case "reset a core group":
       return { target: cell.id, begin: () => ifUp(cell, () => cell.group.reset()) };
     case "refuse a write":
-      return refuseWrite(cell, exchange);
+      return refuseWrite(cell);
     case "fill a disk":
       return fillDisk(cell);
     case "crash a cell without its last writes":
@@ -88,14 +91,18 @@ function sleepUntil(cluster: Cluster, until: number, random: Random): void {
   if (world.now < until) world.after(random.whole(1, sleepLookMsMax), () => sleepUntil(cluster, until, random));
 }
 
-function resetExchange(cell: Cell, exchange: number): void {
-  ifUp(cell, () => [...cell.exchanges].find(({ number }) => number === exchange)?.reset("by a fault"));
+/** The exchange with the most calls that are being set up. */
+function busiestOf(cell: Cell): ExchangePlace | undefined {
+  return [...cell.exchanges].toSorted((one, other) => invitesOf(other) - invitesOf(one))[0];
+}
+
+function invitesOf({ awake }: ExchangePlace): number {
+  return awake?.exchange.store.count("invite") ?? 0;
 }
 
 /** One, if there is one meanwhile. */
-function refuseWrite(cell: Cell, exchange: number): Course {
-  const disk = cell.disk.ofExchange(exchange);
-  return { target: cell.id, begin: () => (disk.isRefusing = true), end: () => (disk.isRefusing = false) };
+function refuseWrite({ disk, id }: Cell): Course {
+  return { target: id, begin: () => (disk.isRefusing = true), end: () => (disk.isRefusing = false) };
 }
 
 /** Whoever writes asks for room from the beginning: it is a cell whose disk may fill up. */

@@ -43,6 +43,7 @@ const lastMomentMs = 500;
 /** What must be true when all is quiet: the faults are over, and everybody has had the time to notice. */
 export function checkAtTheEnd(story: Story): void {
   replicasAreEqual(story);
+  futureIsKept(story);
   registrationsAreKept(story);
   registrationsEndInTime(story);
   unregisteredStayAway(story);
@@ -67,10 +68,10 @@ function replicasAreEqual({ cluster }: Story): void {
 }
 
 function differences(cluster: Cluster): string[] {
-  const [one, other] = cluster.cells;
   const found: string[] = [];
-  if (one === undefined || other === undefined) return found;
   for (let exchange = 0; exchange < cluster.map.exchangeCount; exchange += 1) {
+    const [one, other] = cluster.pairOf(exchange);
+    if (one === undefined || other === undefined) continue;
     const [first, second] = [one.replica(exchange), other.replica(exchange)];
     if (first.state !== "together" || second.state !== "together") {
       found.push(`exchange ${exchange} is ${first.state} in ${one.id} and ${second.state} in ${other.id}`);
@@ -81,11 +82,22 @@ function differences(cluster: Cluster): string[] {
       for (const key of new Set([...left.keys(), ...right.keys()])) {
         if (left.get(key) === right.get(key)) continue;
         const held = [first, second].map((each) => JSON.stringify(each.exchange.store.get(kind, key)));
-        found.push(`exchange ${exchange}: ${kind} ${key}: a has ${held[0]}, b has ${held[1]}`);
+        found.push(`exchange ${exchange}: ${kind} ${key}: ${one.id} has ${held[0]}, ${other.id} has ${held[1]}`);
       }
     }
   }
   return found;
+}
+
+/** What this version cannot read is carried, from disk to disk, for the one that can. */
+function futureIsKept({ cluster }: Story): void {
+  for (const { kind, key, value } of cluster.fromTheFuture) {
+    for (const cell of cluster.pairOf(0)) {
+      const held = cell.replica(0).exchange.store.get(kind, key);
+      if (JSON.stringify(held?.value) !== JSON.stringify(value)) cluster.world.violated("futureIsKept", `${key} is not in ${cell.id}`);
+    }
+    cluster.moments.reached("a record of a later version is carried");
+  }
 }
 
 /** A phone that got a 200 for its last REGISTER is registered in both replicas. */
@@ -94,11 +106,11 @@ function registrationsAreKept(story: Story): void {
   for (const phone of cluster.phones) {
     const { acknowledged, isSettled, isFlowLost } = phone.registration;
     if (acknowledged?.isRegistered !== true || !isSettled || isFlowLost || acknowledged.expiresAt - 3_000 <= cluster.world.now) continue;
-    for (const cell of cluster.cells) {
+    for (const cell of cluster.pairOf(phone.addressOfRecord)) {
       const isKnown = bindingsOf(cell, phone).some(({ value }) => value.expiresAt > cell.host.now && value.cSeq >= acknowledged.cSeq);
       if (isKnown) continue;
       accuse(story, "registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is unknown in ${cell.id}`, {
-        "both cells died before a disk had it": () => bothDied(story, acknowledged.at - 500, acknowledged.at + flushedMs),
+        "both cells died before a disk had it": () => bothDied(story, phone, acknowledged.at - 500, acknowledged.at + flushedMs),
       });
     }
   }
@@ -109,7 +121,7 @@ function registrationsEndInTime({ cluster }: Story): void {
   for (const phone of cluster.phones) {
     const { acknowledged, isSettled } = phone.registration;
     if (acknowledged?.isRegistered !== true || !isSettled) continue;
-    for (const cell of cluster.cells) {
+    for (const cell of cluster.pairOf(phone.addressOfRecord)) {
       for (const { value } of bindingsOf(cell, phone)) {
         const lateMs = value.expiresAt - cell.host.now - (acknowledged.expiresAt - cluster.world.now);
         if (lateMs > registeringMs + clockErrorMs)
@@ -125,10 +137,10 @@ function unregisteredStayAway(story: Story): void {
   for (const phone of cluster.phones) {
     const { acknowledged, isSettled } = phone.registration;
     if (acknowledged?.isRegistered !== false || !isSettled) continue;
-    for (const cell of cluster.cells) {
+    for (const cell of cluster.pairOf(phone.addressOfRecord)) {
       if (bindingsOf(cell, phone).length === 0) continue;
       accuse(story, "unregisteredStayAway", `${phone.host.name} is back in ${cell.id}`, {
-        "both cells died before a disk had it": () => bothDied(story, acknowledged.at - 500, acknowledged.at + flushedMs),
+        "both cells died before a disk had it": () => bothDied(story, phone, acknowledged.at - 500, acknowledged.at + flushedMs),
       });
     }
   }
@@ -179,6 +191,8 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
   }
   // RFC 3261 9.1: nobody answers the CANCEL that a phone which has gone never got, be it Timer C's or its caller's.
   const isUnheard = outcome === 408 && (wasCancelled || isEndless(call));
+  // With a third cell a line's own cell may have no replica of the exchange.
+  const isUnreached = outcome === 408 || (outcome === 503 && story.cluster.cells.length > 2);
   const isHard = story.faults.some(
     ({ kind }) => ["bad weather", "cut a phone off", "isolate a cell"].includes(kind) || kind.includes("gateway"),
   );
@@ -187,7 +201,7 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
     // The faults that a phone sees as silence, and those that leave nobody to answer.
     "the caller could not be reached": () => outcome === 408 && wasAway(story, phone, startedAt, outcomeAt),
     "its line heard its own cell only": () =>
-      outcome === 408 && [phone, isUnheard ? callee : phone].some((each) => isLineUnreachable(story, each, startedAt, outcomeAt)),
+      isUnreached && [phone, isUnheard ? callee : phone].some((each) => isLineUnreachable(story, each, startedAt, outcomeAt)),
     "two faults of cells at a time": () => isDouble(story, startedAt - transactionMs, outcomeAt),
     "the silence of a fault": () => isHard && wasDisturbed(story, startedAt - transactionMs, outcomeAt),
   };
@@ -209,12 +223,17 @@ function callsAreEnded(story: Story): void {
     }
     for (const status of [call.byeStatus, incoming?.byeStatus]) {
       if (status === undefined || status === 200) continue;
-      if (status === 481 && (call.isEnded || incoming?.state === "ended" || incoming?.state === "unacknowledged")) continue;
+      if (saysItIsOver(status) && (call.isEnded || incoming?.state === "ended" || incoming?.state === "unacknowledged")) continue;
       accuse(story, "callsAreEnded", `BYE of ${call.callId} got ${status}`, { ...pleas, ...pleasOfLoss(story, phone, call) });
     }
     if (call.outcome === 200 && !call.isOver)
       accuse(story, "callsAreEnded", `${call.callId} of ${phone.host.name} is still going on`, pleas);
   }
+}
+
+/** RFC 3261 12.2.2, 22.3: who says something in a dialog that nobody has is asked for his password before he hears of it. */
+function saysItIsOver(status: number): boolean {
+  return status === 481 || status === 407;
 }
 
 /** What is said within this call may come to nothing. */
@@ -250,7 +269,7 @@ function requestsInCallsAreAnswered(story: Story): void {
     const wasOvertaken = cluster.overtaking.overtaken.some(({ what }) => what.startsWith(`${call.callId} `));
     const statuses = [call.reinviteStatus, call.referStatus, incoming?.reinviteStatus, incoming?.referStatus];
     for (const status of statuses) {
-      if (status === undefined || status === 200 || (status === 481 && hasEnded) || (status === 500 && wasOvertaken)) continue;
+      if (status === undefined || status === 200 || (saysItIsOver(status) && hasEnded) || (status === 500 && wasOvertaken)) continue;
       // RFC 3261 14.1: glare.
       if (status === 491 && call.reinviteStatus !== undefined && incoming?.reinviteStatus !== undefined) continue;
       accuse(story, "requestsInCallsAreAnswered", `a request within ${call.callId} got ${status}`, {

@@ -16,6 +16,10 @@ export const moments = [
   "a REGISTER behind the one that took its phone off",
   "a phone in a call returns to another access",
   "a phone that rings returns to another access",
+  "a nonce of more than 10 s ago is answered again",
+  "a nonce has become stale",
+  "a record of a later version is carried",
+  "an exchange asks one that is in other cells only",
   "an exchange sleeps while a call stands",
   "an exchange is reset while a call is set up",
   "a write is refused",
@@ -130,8 +134,9 @@ export class Onlooker {
   }
 
   #lookForMerge(exchange: number): void {
-    const replicas = this.#cluster.cells.flatMap((cell) => (cell.host.state === "up" ? (cell.awake(exchange) ?? []) : []));
-    const isPair = replicas.length === this.#cluster.cells.length;
+    const pair = this.#cluster.pairOf(exchange);
+    const replicas = pair.flatMap((cell) => (cell.host.state === "up" ? (cell.awake(exchange) ?? []) : []));
+    const isPair = replicas.length === pair.length;
     if (!isPair) this.#apart.delete(exchange);
     else if (replicas.every(({ state }) => state === "away" || state === "lagging")) {
       if (!this.#apart.has(exchange)) this.#apart.set(exchange, sequencesOf(replicas));

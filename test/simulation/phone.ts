@@ -13,6 +13,7 @@ import { Attachment, type PhoneTransport } from "./attachment.ts";
 import { HostTime } from "./host-time.ts";
 import { Host } from "./host.ts";
 import { IncomingCall } from "./incoming-call.ts";
+import { Login } from "./login.ts";
 import { Registration } from "./registration.ts";
 
 /** A phone on a connection takes one that says nothing for so long for dead. */
@@ -34,6 +35,7 @@ export class Phone {
   readonly transport: PhoneTransport;
   readonly host: Host;
   readonly time: HostTime;
+  readonly login: Login;
   readonly registration: Registration;
   readonly outgoing: OutgoingCall[] = [];
   readonly incoming = new Map<string, IncomingCall>();
@@ -54,6 +56,7 @@ export class Phone {
     this.time = new HostTime(this.host);
     this.#clients = new ClientTransactions(this.time);
     this.#servers = new ServerTransactions((octets, from) => this.#attachment.send(octets, from));
+    this.login = new Login(this);
     this.registration = new Registration(this, isOutbound);
     this.#attachment = new Attachment(this, {
       message: (octets, from) => this.#receive(octets, from),

@@ -107,6 +107,7 @@ export class Registration {
       ["CSeq", `${cSeq} REGISTER`],
       ["Contact", `<${contact}>${instance};expires=${expires}`],
       ["Supported", this.#isOutbound ? "path, outbound" : "path"],
+      ...this.#phone.login.fields("Authorization", "REGISTER", `sip:${domain}`),
     ];
     const sentAt = host.world.now;
     this.#phone.request("REGISTER", `sip:${domain}`, lines, {
@@ -120,6 +121,7 @@ export class Registration {
 
   #answered(message: SipMessage, cSeq: number, expires: number, sentAt: number): void {
     if (cSeq !== this.lastCSeq || message.status < 200) return;
+    if (this.#phone.login.isAsked(message)) return this.#send();
     if (message.status !== 200) return this.#again(cSeq, 1_000 * Number(message.text(Header.RetryAfter) ?? "1"));
     const { now } = this.#phone.host.world;
     const absence = this.absences.at(-1);

@@ -13,6 +13,7 @@ import type {
 import { frameValidMs } from "../../actors/limits.ts";
 import type { View } from "../../cluster/group/view.ts";
 import { pairOf } from "../../cluster/map/cluster-map.ts";
+import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { otherVersionCause, refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import { cellOfLine } from "../../sip/flow/flow.ts";
@@ -230,8 +231,8 @@ export class Replica {
       setMemory: (latest) => (memory = latest),
       read: () => disk.read(),
       write: (rows) => {
-        if (!disk.takesWrites && !this.#life.isOver) {
-          disk.isRefusing = false;
+        if (disk.isRefusing && !this.#life.isOver) {
+          this.#cell.disk.isRefusing = false;
           this.#cell.cluster.moments.reached("a write is refused");
           this.#place.reset("the disk does not take records");
         }
@@ -339,20 +340,40 @@ export class Replica {
     };
   }
 
-  /** Asks the replica of another exchange in this cell: with two cells there always is one. */
+  /** Asks a replica of another exchange: the one in this cell, if it has one, else those of the others (workers/exchange/other-exchanges.ts). */
   #ask<Answer>(
     exchange: number,
     ask: (other: Replica, answer: (found: Answer) => void) => void,
     tell: (found: Answer | "unavailable") => void,
   ): void {
-    const { host } = this.#cell;
+    const { cluster } = this.#cell;
+    const cells = servingCells(cluster.map, exchange, this.#cell.id).map((id) => cluster.cell(id));
+    if (!cells.includes(this.#cell)) cluster.moments.reached("an exchange asks one that is in other cells only");
     const isUnderWay = this.#life.begin(() => {});
     const over = (found: Answer | "unavailable"): void => {
-      if (!isUnderWay()) return;
-      timer.isOff = true;
-      this.#life.event(() => tell(found));
+      if (isUnderWay()) this.#life.event(() => tell(found));
     };
-    const timer = host.after(cellAnswerMsMax, () => over("unavailable"));
-    host.soon(() => ask(this.#cell.replica(exchange), over));
+    const askNext = (): void => {
+      const cell = cells.shift();
+      if (cell === undefined) return over("unavailable");
+      this.#askIn(cell, (answer) => ask(cell.replica(exchange), answer), over, askNext);
+    };
+    askNext();
+  }
+
+  /** `failed`: it is not answered in time. */
+  #askIn<Answer>(cell: Cell, ask: (answer: (found: Answer) => void) => void, over: (found: Answer) => void, failed: () => void): void {
+    const { cluster, host } = this.#cell;
+    let isOver = false;
+    const end = (found: Answer | undefined): void => {
+      if (isOver) return;
+      isOver = true;
+      timer.isOff = true;
+      if (found === undefined) failed();
+      else over(found);
+    };
+    const timer = host.after(cellAnswerMsMax, () => end(undefined));
+    if (cell === this.#cell) host.soon(() => ask(end));
+    else cluster.network.request<Answer>(host, cell.host, (reply) => ask(reply), end);
   }
 }

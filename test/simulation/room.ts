@@ -60,7 +60,7 @@ export class Boots implements BootsPort {
   keep(access: string, boot: string): void {
     this.#known.set(access, boot);
     this.#unwritten.add(access);
-    if (!this.#disk.takesWrites) return;
+    if (this.#disk.isRefusing) return;
     for (const each of this.#unwritten) this.#disk.keepBoot(each, this.#known.get(each) ?? boot);
     this.#unwritten.clear();
   }

@@ -1,10 +1,15 @@
 import { timerCMs } from "../../sip/limits.ts";
+import { exchangeOf } from "../../cluster/map/cluster-map.ts";
+import { HybridClock } from "../../cluster/time/hybrid-clock.ts";
+import { secretsOf } from "../../sip/auth/digest.ts";
+import { isParseError } from "../../sip/errors.ts";
+import { anyRecordOf } from "../../sip/record/record-text.ts";
 import { Cell } from "./cell.ts";
-import { Cluster, clusterMap } from "./cluster.ts";
+import { Cluster, clusterMap, passwordOf, simulatedHash } from "./cluster.ts";
 import { faultKinds, laterFaultKinds, makeFault, type Fault, type FaultKind, type LaterFaultKind } from "./faults.ts";
 import { innerFaultKinds, planInnerFaults, type InnerFaultKind } from "./inner-faults.ts";
 import { Gateway } from "./gateway.ts";
-import type { Clock } from "./host.ts";
+import { epochMs, type Clock } from "./host.ts";
 import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
 import { Onlooker, type Moments } from "./moments.ts";
 import { Pardons } from "./pardons.ts";
@@ -59,6 +64,8 @@ export type Outcome = {
 
 /** Registered phones have had the time to refresh, and every transaction that a fault has hurt is over. */
 const settleMs = 40_000;
+/** A day before the run, by everybody's clock. */
+const longAgo: number = epochMs - 86_400_000;
 
 /** One run: a cluster, phones, calls and faults made from the seed; then quiet; then what must be true. */
 export function simulate({
@@ -70,7 +77,7 @@ export function simulate({
   innerFaults: innerKinds = edition === "first" || kinds !== faultKinds ? [] : innerFaultKinds,
 }: Options): Outcome {
   const world = new World(seed, isVerbose);
-  const cluster = makeCluster(world);
+  const cluster = makeCluster(world, edition === "first" ? undefined : Random.stream(seed, 6));
   const { random } = world;
   for (const { start } of shuffled(
     [...cluster.cells, ...cluster.gateways].map((each) => ({ start: () => each.start() })),
@@ -125,11 +132,17 @@ export function simulate({
   };
 }
 
-function makeCluster(world: World): Cluster {
+/** `variety`: now and then there is a third cell, and exchanges that it does not serve; or phones are asked for passwords. */
+function makeCluster(world: World, variety: Random | undefined): Cluster {
   const { random } = world;
   const isShared = random.chance(0.6);
   const addresses = isShared ? ["192.0.2.1", "192.0.2.1"] : ["192.0.2.1", "192.0.2.2"];
-  const cluster = new Cluster(world, clusterMap(["a", "b"], random.whole(1, 3), [...new Set(addresses)]));
+  const isThree = variety?.chance(0.25) === true;
+  const hasFuture = variety?.chance(0.2) === true;
+  const auth = variety?.chance(0.3) === true ? "digest" : "open";
+  const cells = isThree ? ["a", "b", "c"] : ["a", "b"];
+  const exchanges = random.whole(1, 3) + (isThree ? 1 : 0);
+  const cluster = new Cluster(world, clusterMap(cells, exchanges, [...new Set(addresses)], auth));
   for (const { id } of cluster.map.cells) cluster.cells.push(new Cell(cluster, id, clockOf(random)));
   for (const [index, address] of addresses.entries())
     cluster.gateways.push(new Gateway(cluster, `g${index + 1}`, address, clockOf(random)));
@@ -138,7 +151,28 @@ function makeCluster(world: World): Cluster {
     const transport = random.pick(["UDP", "UDP", "TCP", "WS", "WSS"] as const);
     cluster.phones.push(new Phone(cluster, user, index, transport, transport === "WS" || transport === "WSS" || random.chance(0.3)));
   }
+  if (auth === "digest") addSubscribers(cluster);
+  if (hasFuture) leaveFuture(cluster);
   return cluster;
+}
+
+/** The operator has added them long ago. */
+function addSubscribers(cluster: Cluster): void {
+  const clock = new HybridClock("a");
+  for (const { addressOfRecord, user } of cluster.phones) {
+    const value = secretsOf(simulatedHash, addressOfRecord, passwordOf(user));
+    const record = { kind: "subscriber", key: addressOfRecord, version: clock.tick(longAgo), value } as const;
+    for (const { disk } of cluster.pairOf(addressOfRecord)) disk.ofExchange(exchangeOf(cluster.map, addressOfRecord)).put(record);
+  }
+}
+
+/** One disk has a record of a kind that this version does not know: a later one ran there before. */
+function leaveFuture(cluster: Cluster): void {
+  const version = new HybridClock("a").tick(longAgo);
+  const record = anyRecordOf({ kind: "forward", key: "alice", version, value: { to: "bob" } });
+  if (isParseError(record)) throw new Error(record.reason);
+  cluster.pairOf(0)[0]?.disk.ofExchange(0).put(record);
+  cluster.fromTheFuture.push(record);
 }
 
 /** Clocks are up to 2 s apart, and go wrong by up to 10 s a day. */
