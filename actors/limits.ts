@@ -157,6 +157,9 @@ export const peerSocketRetryMs = 5_000;
 /** A replica that has been without its peer for so long says so. Less is a moment of a busy machine, or of a cell that is started again. */
 export const loneLastingMs = 5_000;
 
+/** A timer that waits for longer looks at the clock in between: well below what a jump of it counts for (clockJumpMsMin). */
+export const clockLookMs = 2_000;
+
 /** SIP timers may be this late, so that a busy exchange is called back 100 times a second and not once for each transaction. */
 export const timerSpacingMs = 10;
 /**

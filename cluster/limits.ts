@@ -71,3 +71,13 @@ export const peerRetryMsMax = 1_000;
 export const peerQuietMs = 60_000;
 /** Starts of the peer that are over and that are remembered: what one of them sent and arrives late counts no more. */
 export const peerBootsRememberedMax = 8;
+/**
+ * A standstill of a process, and a step forward of its wall clock, count for at least so much where the two look alike: half a minute of patience (Timers B
+ * and F) must not end by it, and every standstill must be noticed ({@link countedMsMax}).
+ */
+export const clockJumpMsMin = 5_000;
+
+/** What such a jump counts for: more than the silence after which others take over from who stood still. */
+export function countedMsMax({ periodMs, missed }: { readonly periodMs: number; readonly missed: number }): number {
+  return Math.max(clockJumpMsMin, 2 * periodMs * missed);
+}

@@ -18,6 +18,8 @@ import { isStun, stunAnswer } from "./listen/stun.ts";
 import { processPorts } from "./process-ports.ts";
 import { UdpListener } from "./listen/udp-listener.ts";
 import { WebSocketListener } from "./listen/websocket-listener.ts";
+import { steadyNow } from "./steady-now.ts";
+import type { SteadyMs } from "../sip/time.ts";
 
 /** How often connections are looked over for idle and stuck ones. */
 const sweepMs = 5_000;
@@ -41,7 +43,7 @@ export class Gateway {
   #listeners: readonly Listener[] = [];
   /** Undefined until all listeners are bound. */
   #actor: GatewayActor | undefined;
-  #sweptAt = 0;
+  #sweptAt: SteadyMs = 0;
 
   constructor(config: GatewayConfig, log: Log, dns: Dns & { stop?(): void } = new SystemDns(config.dnsServers)) {
     this.#config = config;
@@ -104,11 +106,11 @@ export class Gateway {
       close: (flowKey) => this.connections.close(flowKey),
       resolve: (uri, found) => void this.#resolver.resolve(uri).then(found),
       isClusterMap,
-      looked: () => this.#sweep(Date.now()),
+      looked: () => this.#sweep(steadyNow()),
     };
   }
 
-  #sweep(now: number): void {
+  #sweep(now: SteadyMs): void {
     this.doorkeeper.sweep(now);
     if (now - this.#sweptAt < sweepMs) return;
     this.#sweptAt = now;
@@ -141,7 +143,7 @@ export class Gateway {
     const junk = (): void => {
       this.counters.junk += 1;
     };
-    const admit = (socket: Socket): boolean => this.doorkeeper.admit(socket, config.transport, Date.now());
+    const admit = (socket: Socket): boolean => this.doorkeeper.admit(socket, config.transport, steadyNow());
     if (config.transport !== "WS" && config.transport !== "WSS") {
       return new StreamListener(config, tls, { junk, admit, accepted: (socket) => this.connections.accept(index, socket) });
     }
@@ -179,7 +181,7 @@ export class Gateway {
   }
 
   #allows(address: string): boolean {
-    if (this.#config.limits.messagesPerSource === 0 || this.#limit.allows(address, Date.now())) return true;
+    if (this.#config.limits.messagesPerSource === 0 || this.#limit.allows(address, steadyNow())) return true;
     this.counters.limited += 1;
     return false;
   }

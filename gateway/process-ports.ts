@@ -1,11 +1,13 @@
 import type { Log, ProcessPorts } from "../actors/gateway/ports.ts";
 import { CellSocket, type CellSocketSigner } from "./links/cell-socket.ts";
+import { steadyNow } from "./steady-now.ts";
 import { TimeoutTimer } from "./timeout-timer.ts";
 
-/** Clock, timers, chance and WebSockets of this process, for what a gateway decides. */
+/** Clocks, timers, chance and WebSockets of this process, for what a gateway decides. */
 export function processPorts(signer: CellSocketSigner, log: Log): ProcessPorts {
   return {
-    now: () => Date.now(),
+    now: steadyNow,
+    wallAt: (moment) => moment + (Date.now() - steadyNow()),
     timer: (run) => new TimeoutTimer(run),
     afterThisTurn: (run) => void setImmediate(run),
     random: () => Math.random(),

@@ -1,4 +1,5 @@
 import { roomAgainOctets, roomProvenMs, roomReserveOctets, roomSlackOctets } from "./limits.ts";
+import type { Clocks, SteadyMs } from "../sip/time.ts";
 
 /** What a change that needs the disk is refused with while there is no room. */
 export const diskFullText = "the disk is full";
@@ -18,19 +19,21 @@ export class DiskRoom {
   readonly #files: Fetcher | undefined;
   readonly #name: string;
   readonly #reserveOctets: number;
+  readonly #now: Clocks["now"];
   #isFull = false;
   #hasReserve = false;
   /** Until when so many octets more may be written without another question. */
-  #provenUntil = 0;
+  #provenUntil: SteadyMs = 0;
   #provenOctets = 0;
   #asking: Promise<boolean> | undefined;
   #askedOctets = 0;
   readonly #waiting: Waiting[] = [];
 
   /** `files`: the directory for these files, beside the databases. `name`: of the object, for its files. */
-  constructor(files: Fetcher | undefined, name: string, reserveOctets: number = roomReserveOctets) {
+  constructor(files: Fetcher | undefined, name: string, now: Clocks["now"], reserveOctets: number = roomReserveOctets) {
     this.#files = files;
     this.#name = name;
+    this.#now = now;
     this.#reserveOctets = reserveOctets;
   }
 
@@ -43,7 +46,7 @@ export class DiskRoom {
   ask(octets: number): true | Promise<boolean> {
     const files = this.#files;
     if (files === undefined) return true;
-    if (Date.now() < this.#provenUntil && octets <= this.#provenOctets) {
+    if (this.#now() < this.#provenUntil && octets <= this.#provenOctets) {
       this.#provenOctets -= octets;
       return true;
     }
@@ -96,7 +99,7 @@ export class DiskRoom {
       await remove(files, `${this.#name}.reserve`);
     }
     this.#isFull = !isRoom;
-    if (isRoom) [this.#provenUntil, this.#provenOctets] = [Date.now() + roomProvenMs, roomSlackOctets / 2];
+    if (isRoom) [this.#provenUntil, this.#provenOctets] = [this.#now() + roomProvenMs, roomSlackOctets / 2];
     return isRoom;
   }
 }

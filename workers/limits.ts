@@ -124,3 +124,5 @@ export const otherVersionsSaidMs = 3_600_000;
 
 /** Parts of a replica's digest. At 100 changes a second one change is on its way to the peer at a time, so that nearly all parts are the same in both. */
 export const digestParts = 64;
+/** An alarm of a core group that has not rung for so much of a beat does not ring soon: a timer beats in its place. Alarms are late by some milliseconds. */
+export const alarmLateBeats = 0.9;

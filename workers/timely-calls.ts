@@ -3,6 +3,7 @@ import { TimelyCalls as Calls, type TimelyOutcome } from "../actors/timely-calls
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { fetchCell, octetsOfAnswer } from "./cells.ts";
 import type { Environment } from "./environment.ts";
+import type { Clocks, WallMs } from "../sip/time.ts";
 
 /**
  * Requests that come in time or have no effect, in HTTP: the query `until` names the time, ms by the receiver's clock, after which what the
@@ -19,36 +20,37 @@ type Frame = { readonly path: string; readonly octets: Uint8Array };
 export class TimelyCalls {
   readonly #env: Environment;
   readonly #map: ClusterMap;
-  readonly #calls = new Calls<Frame>((cell, frame, until, over) => {
-    void this.#send(cell, frame, until).then((outcome) => over(outcome, Date.now()));
-  });
+  readonly #now: Clocks["now"];
+  readonly #calls: Calls<Frame>;
 
-  constructor(env: Environment, map: ClusterMap) {
+  constructor(env: Environment, map: ClusterMap, now: Clocks["now"]) {
     this.#env = env;
     this.#map = map;
+    this.#now = now;
+    this.#calls = new Calls((cell, frame, until, over) => void this.#send(cell, frame, until).then(over), now);
   }
 
   /** Brings a frame to another cell in time; the answer's octets. Rejects when it was not delivered, or nobody knows. */
   bring(cell: string, path: string, octets: Uint8Array): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.#calls.bring(cell, { path, octets }, Date.now(), (result) => (result instanceof Error ? reject(result) : resolve(result)));
+      this.#calls.bring(cell, { path, octets }, (result) => (result instanceof Error ? reject(result) : resolve(result)));
     });
   }
 
   /** Asks what may be answered at any time; learns the cell's clock by it. */
   async ask(cell: string, path: string, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const response = await fetchCell(this.#env, this.#map, cell, path, body, signal);
-    this.#calls.heard(cell, clockOf(response), Date.now());
+    this.#calls.heard(cell, clockOf(response));
     return await octetsOfAnswer(response, cell, path);
   }
 
-  async #send(cell: string, { path, octets }: Frame, until: number | undefined): Promise<TimelyOutcome> {
+  async #send(cell: string, { path, octets }: Frame, until: WallMs | undefined): Promise<TimelyOutcome> {
     const timed = `${path}&until=${until ?? ""}`;
-    let [isRefused, clock, heardAt] = [false, Number.NaN, Date.now()];
+    let [isRefused, clock, heardAt] = [false, Number.NaN, this.#now()];
     try {
       const response = await fetchCell(this.#env, this.#map, cell, timed, octets, AbortSignal.timeout(frameAnswerMsMax));
       isRefused = response.status === tooLateStatus || response.status === noTimeStatus;
-      [clock, heardAt] = [clockOf(response), Date.now()];
+      [clock, heardAt] = [clockOf(response), this.#now()];
       return { result: await octetsOfAnswer(response, cell, timed), isRefused, clock, heardAt };
     } catch (error) {
       return { result: error instanceof Error ? error : new Error(String(error)), isRefused, clock, heardAt };
@@ -57,7 +59,7 @@ export class TimelyCalls {
 }
 
 /** What the query `until` of a request says: a time; undefined: it is wanted whenever it comes; NaN: its sender asks for the time. */
-export function untilOf(query: string | undefined): number | undefined {
+export function untilOf(query: string | undefined): WallMs | undefined {
   if (query === undefined) return undefined;
   return query === "" ? Number.NaN : Number(query);
 }
@@ -72,6 +74,6 @@ export function noTime(): Response {
   return Response.json({ error: "it names no time until which it is wanted" }, { status: noTimeStatus });
 }
 
-function clockOf(response: Response): number {
+function clockOf(response: Response): WallMs {
   return Number(response.headers.get(clockHeader) ?? Number.NaN);
 }

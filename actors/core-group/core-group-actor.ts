@@ -6,6 +6,7 @@ import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { GroupSettings } from "../../cluster/group/settings.ts";
 import type { Change, HeartbeatSettings, MemberState, SeenCause, View } from "../../cluster/group/view.ts";
 import { standstillMsMin, tellTriesMax } from "../limits.ts";
+import { later, type Clocks, type SteadyMs, type WallMs } from "../../sip/time.ts";
 
 export type CoreGroupOptions = {
   /** The cell whose core group this is. */
@@ -31,13 +32,11 @@ export type BeatOutcome = Heartbeat | { readonly failure: Failure; readonly text
 
 export type Beat = Extract<Effect, { type: "heartbeat" }>;
 
-export type CoreGroupPorts = {
-  /** The clock of this process, ms since the epoch. */
-  readonly now: () => number;
-  /** When each gateway that has an open control socket was last heard, ms. */
-  readonly heard: () => Iterable<readonly [gateway: string, at: number]>;
+export type CoreGroupPorts = Clocks & {
+  /** When each gateway that has an open control socket was last heard, as the runtime notes it. */
+  readonly heard: () => Iterable<readonly [gateway: string, at: WallMs]>;
   /** The group is to have its tick at `nextTick`, though this process ends before, and at `nextDeadline`, which is not later. */
-  readonly arm: (nextTick: number, nextDeadline: number, now: number) => void;
+  readonly arm: (nextTick: number, nextDeadline: SteadyMs, now: SteadyMs) => void;
   /** Sends a heartbeat. `late` when `timeoutMs` have passed, `over` when it is answered or not waited for any more, `lateMs` after it left at the latest. */
   readonly beat: (beat: Beat, late: () => void, over: (outcome: BeatOutcome) => void) => void;
   /** Keeps the epoch of a view before anybody hears of it, and says what changed. */
@@ -67,8 +66,11 @@ export class CoreGroupActor {
   /** Exchanges that could not be told, and how often that was tried. */
   readonly #untold = new Map<number, number>();
   #settings: GroupSettings;
-  /** When this process went on after it had stood still, ms; 0: it never has. */
-  #wentOnAt = 0;
+  /** When this process went on after it had stood still. */
+  #wentOnAt: SteadyMs = Number.NEGATIVE_INFINITY;
+  /** When each gateway was last heard, as it was noted, and when that was looked at. */
+  readonly #noted = new Map<string, WallMs>();
+  #lookedAt: SteadyMs = Number.NEGATIVE_INFINITY;
 
   /** Call {@link tick} next. */
   constructor({ cell, boot, map, settings, epoch, gateways, isDraining }: CoreGroupOptions, ports: CoreGroupPorts) {
@@ -98,8 +100,9 @@ export class CoreGroupActor {
   }
 
   status(): GroupStatus {
-    this.#hear();
-    return this.#group.status(this.#ports.now());
+    const now = this.#ports.now();
+    this.#hear(now);
+    return this.#group.status(now);
   }
 
   /** Something woke this process: a beat that is overdue comes now. */
@@ -137,10 +140,13 @@ export class CoreGroupActor {
     this.#event((now) => this.#group.suspect(cell, seen, now));
   }
 
-  /** When this process went on after it had stood still, ms; 0: it has not since this group started. Seen by the beat, so nothing shorter than a period is. */
-  wentOnAt(): number {
+  /**
+   * How long ago this process went on after it had stood still, ms; Infinity: it has not since this group started. Seen by the beat, so nothing shorter
+   * than a period is. Who asks has another steady clock.
+   */
+  wentOnAgoMs(): number {
     this.wake();
-    return this.#wentOnAt;
+    return this.#ports.now() - this.#wentOnAt;
   }
 
   /** The view, for an exchange that starts. From now on it hears of every change. `isSyncing`: it will have {@link caughtUp}. */
@@ -170,31 +176,39 @@ export class CoreGroupActor {
   }
 
   /** One event on the group, and what it wants done. */
-  #event<Result>(act: (now: number) => Result): Result {
+  #event<Result>(act: (now: SteadyMs) => Result): Result {
     const now = this.#ports.now();
-    this.#hear();
+    this.#hear(now);
     if (now - this.#group.nextTick >= standstillMsMin) this.#wentOnAt = now;
     // The watchdog: the tick should have come long ago.
     if (now - this.#group.nextTick > this.#settings.heartbeat.periodMs) this.#group.tick(now);
     const result = act(now);
     for (let effects = this.#group.takeEffects(); effects.length > 0; effects = this.#group.takeEffects()) {
-      for (const effect of effects) this.#carryOut(effect);
+      for (const effect of effects) this.#carryOut(effect, now);
     }
     this.#ports.arm(this.#group.nextTick, this.#group.nextDeadline(), now);
     return result;
   }
 
-  #hear(): void {
-    for (const [gateway, at] of this.#ports.heard()) this.#group.gatewayHeard(gateway, at);
+  /** What the runtime notes is by the wall clock, which may have been set since: another note than the last one was made since that was looked at. */
+  #hear(now: SteadyMs): void {
+    const wall = this.#ports.wallAt(now);
+    const sinceLookMs = now - this.#lookedAt;
+    this.#lookedAt = now;
+    for (const [gateway, noted] of this.#ports.heard()) {
+      if (this.#noted.get(gateway) === noted) continue;
+      this.#noted.set(gateway, noted);
+      this.#group.gatewayHeard(gateway, later(now, -Math.min(Math.max(0, wall - noted), sinceLookMs)));
+    }
   }
 
-  #carryOut(effect: Effect): void {
+  #carryOut(effect: Effect, now: SteadyMs): void {
     switch (effect.type) {
       case "heartbeat":
         this.#beat(effect);
         return;
       case "view":
-        this.#ports.keepView(effect.view, effect.changes);
+        this.#keepView(effect, this.#ports.wallAt(now));
         this.#ports.sendToGateways({ type: "view", view: effect.view });
         this.#tellConcerned(new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id)));
         this.#ports.drainLines(isHandingOver(effect.view));
@@ -212,6 +226,13 @@ export class CoreGroupActor {
         return;
     }
     effect satisfies never;
+  }
+
+  #keepView({ view, changes }: Extract<Effect, { type: "view" }>, at: WallMs): void {
+    this.#ports.keepView(
+      view,
+      changes.map((change) => ({ ...change, at })),
+    );
   }
 
   #beat(beat: Beat): void {

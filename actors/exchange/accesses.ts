@@ -14,8 +14,9 @@ import {
   type Transport,
 } from "../../sip/flow/flow.ts";
 import { OwnAddresses } from "./own-addresses.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
-type Access = { readonly listeners: readonly Listener[]; connected: boolean; lostAt: number };
+type Access = { readonly listeners: readonly Listener[]; connected: boolean; lostAt: SteadyMs };
 
 const never = Number.NEGATIVE_INFINITY;
 
@@ -35,9 +36,9 @@ export class Accesses {
   #cells: ReadonlySet<string> | undefined;
   /** When cells were last seen to go. */
   readonly #cellsLostAt = new Map<string, number>();
-  readonly #startedAt: number;
+  readonly #startedAt: SteadyMs;
 
-  constructor(domain: string, startedAt: number) {
+  constructor(domain: string, startedAt: SteadyMs) {
     this.#lineListener = { transport: "WS", host: domain, port: defaultPort("WS") };
     this.#startedAt = startedAt;
   }
@@ -48,7 +49,7 @@ export class Accesses {
   }
 
   /** The access is gone for now; its listeners stay known, so that another gateway of the same cluster address can take over. */
-  disconnect(access: string, now: number): void {
+  disconnect(access: string, now: SteadyMs): void {
     const known = this.#accesses.get(access);
     if (known === undefined || !known.connected) return;
     known.connected = false;
@@ -56,19 +57,19 @@ export class Accesses {
   }
 
   /** A message could not be brought to it: its phones may be on their way elsewhere. */
-  troubled(access: string, now: number): void {
+  troubled(access: string, now: SteadyMs): void {
     const known = this.#accesses.get(access);
     if (known !== undefined) known.lostAt = now;
   }
 
-  setCells(reachable: ReadonlySet<string>, now: number): void {
+  setCells(reachable: ReadonlySet<string>, now: SteadyMs): void {
     const before = this.#cells ?? new Set(Array.from(this.#accesses.keys()).filter(isLine).map(cellOfLine));
     for (const cell of before) if (!reachable.has(cell)) this.#cellsLostAt.set(cell, now);
     this.#cells = reachable;
   }
 
   /** True when phones that had this flow have lost it a moment ago, with its access or its cell; or may have, before this replica started. */
-  isLostLately(flow: string, now: number): boolean {
+  isLostLately(flow: string, now: SteadyMs): boolean {
     const access = accessOfFlow(flow);
     const lostAt = this.#accesses.get(access)?.lostAt ?? this.#startedAt;
     const cellLostAt = isLine(access) ? this.#cellsLostAt.get(cellOfLine(access)) : undefined;

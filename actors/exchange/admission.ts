@@ -4,6 +4,7 @@ import { callingOf, showsAnother, vouch } from "./caller.ts";
 import { refuse, unavailable, type Refusal } from "./refusal.ts";
 import type { Asked, StepTools, Verdict } from "./request-step.ts";
 import { ofStranger, refusalOfStranger } from "./strangers.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** The steps that say whether an initial request, or one within a dialog that we are not on the path of, may go further. */
 
@@ -17,7 +18,7 @@ const notYourName: Refusal = { status: 403, reason: "Not Your Name" };
 const noPrivacy: Refusal = { status: 500, reason: "Privacy Not Available" };
 
 /** RFC 3261 10.3: a REGISTER with credentials. Others have no transaction: see reception.ts. */
-export function register({ registers, transactions }: StepTools, { tx, request }: Asked, now: number): Verdict {
+export function register({ registers, transactions }: StepTools, { tx, request }: Asked, now: SteadyMs): Verdict {
   if (request.message.method !== "REGISTER") return "goOn";
   const { status, octets, commit } = registers.answer(request.message, tx.flow, now);
   // Whoever is refused leaves nothing behind.
@@ -33,7 +34,7 @@ export function readCalling({ map }: StepTools, asked: Asked): Verdict {
 }
 
 /** RFC 3261 11: OPTIONS for the domain itself. */
-export function answerOptions({ transactions }: StepTools, { tx, request, calling }: Asked, now: number): Verdict {
+export function answerOptions({ transactions }: StepTools, { tx, request, calling }: Asked, now: SteadyMs): Verdict {
   if (request.message.method !== "OPTIONS" || calling.callee?.startsWith("@") !== true) return "goOn";
   refuse(transactions, tx, request.message, capabilities, now);
   return "done";

@@ -11,6 +11,7 @@ import { addressOf, sourceOf } from "../../sip/flow/flow.ts";
 import type { Sign } from "../../sip/flow/token.ts";
 import { CredentialCache, type SubscriberCredentials } from "./credential-cache.ts";
 import type { FailedLogin } from "./failed-logins.ts";
+import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
 
 /** What digest authentication (RFC 3261 22, RFC 8760) says of a request. */
 export type Verdict =
@@ -37,13 +38,14 @@ export type AuthorityOptions = {
   readonly subscriber: (addressOfRecord: string) => SubscriberCredentials | undefined;
   readonly isOurHost: (host: string) => boolean;
   /** When this replica started, ms: nonces used before are not known to it. */
-  readonly now: number;
+  readonly startedAt: WallMs;
+  readonly wallAt: Clocks["wallAt"];
   /** This start of this replica, as nonces name it. */
   readonly issuer: NonceIssuer;
   /** See {@link GuessBrake}; undefined: the default. */
   readonly failedLoginsPerAddress: number | undefined;
   /** Somebody has failed to prove who he is. */
-  readonly failed: (login: FailedLogin, now: number) => void;
+  readonly failed: (login: FailedLogin, now: SteadyMs) => void;
 };
 
 /** See docs/decisions/0005-md5-is-what-we-ask-for.md. */
@@ -60,12 +62,12 @@ export class Authority {
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
-    this.#nonces = new NonceMemory(options.now);
+    this.#nonces = new NonceMemory(options.startedAt);
     this.#brake = new GuessBrake(options.failedLoginsPerAddress);
   }
 
   /** What another exchange said about a subscriber of its own. */
-  learn(addressOfRecord: string, answer: SubscriberCredentials | "unknown", now: number): void {
+  learn(addressOfRecord: string, answer: SubscriberCredentials | "unknown", now: SteadyMs): void {
     this.#cache.put(addressOfRecord, answer, now);
   }
 
@@ -73,25 +75,25 @@ export class Authority {
    * RFC 3261 10.3 3 and 4: may this REGISTER change the bindings of this address-of-record, which this exchange serves? Somebody whose secrets are
    * elsewhere may not, whatever the proof: he is somebody else.
    */
-  checkRegister(message: SipMessage, addressOfRecord: string, domain: Domain, flow: string, now: number): Granted | Refused {
+  checkRegister(message: SipMessage, addressOfRecord: string, domain: Domain, flow: string, now: SteadyMs): Granted | Refused {
     const verdict = this.#check(message, Header.Authorization, addressOfRecord, domain, flow, now);
     return verdict.type === "ask" ? notTheirs : verdict;
   }
 
   /** RFC 3261 22.3: is this request from the user whose address-of-record its From claims? */
-  checkCaller(message: SipMessage, addressOfRecord: string, domain: Domain, flow: string, now: number): Verdict {
+  checkCaller(message: SipMessage, addressOfRecord: string, domain: Domain, flow: string, now: SteadyMs): Verdict {
     return this.#check(message, Header.ProxyAuthorization, addressOfRecord, domain, flow, now);
   }
 
   /** True when the password in this request would not be looked at: too many were wrong. */
-  isBraked(message: SipMessage, header: CredentialsHeader, domain: Domain, flow: string, now: number): boolean {
+  isBraked(message: SipMessage, header: CredentialsHeader, domain: Domain, flow: string, now: SteadyMs): boolean {
     if (this.#brake.isReleased) return false;
     const [first] = credentialsFor(message, header, domain.name);
     const user = first === undefined ? undefined : addressOfRecordOfUsername(first.username, domain.name);
     return user !== undefined && this.#brake.waitMs({ flow, source: sourceOf(flow), user }, now) > 0;
   }
 
-  #check(message: SipMessage, header: CredentialsHeader, claimed: string, domain: Domain, flow: string, now: number): Verdict {
+  #check(message: SipMessage, header: CredentialsHeader, claimed: string, domain: Domain, flow: string, now: SteadyMs): Verdict {
     const realm = domain.name;
     const source = sourceOf(flow);
     const credentials = credentialsFor(message, header, realm);
@@ -107,11 +109,11 @@ export class Authority {
     }
     const secrets = this.#secretsOf(user, now);
     if (secrets === "ask") return { type: "ask", addressOfRecord: user };
-    const { sign, hash, isOurHost, issuer } = this.#options;
+    const { sign, hash, isOurHost, issuer, wallAt } = this.#options;
     const nonces = this.#nonces;
     const algorithms = algorithmsOf(domain);
     const secret = { sign, hash, nonces, issuer, algorithms, isOurHost };
-    const checked = checkDigest({ ...secret, message, method, header, realm, credentials, secrets, source, now });
+    const checked = checkDigest({ ...secret, message, method, header, realm, credentials, secrets, source, now: wallAt(now) });
     if (checked.result === "ok") {
       this.#brake.succeeded(login, now);
       // A user speaks for itself only: one password is not good for another's bindings, nor for calls in another's name.
@@ -124,7 +126,7 @@ export class Authority {
     return this.#challenge(header, domain, source, checked.result === "challenge" && checked.stale, now);
   }
 
-  #secretsOf(addressOfRecord: string, now: number): SubscriberCredentials | undefined | "ask" {
+  #secretsOf(addressOfRecord: string, now: SteadyMs): SubscriberCredentials | undefined | "ask" {
     const { isServedHere, subscriber } = this.#options;
     if (isServedHere(addressOfRecord)) return subscriber(addressOfRecord);
     const known = this.#cache.get(addressOfRecord, now);
@@ -132,9 +134,9 @@ export class Authority {
     return known === "unknown" ? undefined : known;
   }
 
-  #challenge(header: CredentialsHeader, domain: Domain, source: string, stale: boolean, now: number): Refused {
-    const { issuer, sign, nextId } = this.#options;
-    const options = { issuer, source, now, random: nextId(), sign, stale, algorithms: algorithmsOf(domain) };
+  #challenge(header: CredentialsHeader, domain: Domain, source: string, stale: boolean, now: SteadyMs): Refused {
+    const { issuer, sign, nextId, wallAt } = this.#options;
+    const options = { issuer, source, now: wallAt(now), random: nextId(), sign, stale, algorithms: algorithmsOf(domain) };
     const headers = challenges(header, domain.name, options);
     return { type: "refused", status: header === Header.Authorization ? 401 : 407, headers };
   }

@@ -3,6 +3,7 @@ import { isTransport, type Listener } from "../../sip/flow/flow.ts";
 import { framesOf } from "./frames-of.ts";
 import type { BackhaulSocket, BackhaulState, BootsPort } from "./ports.ts";
 import { Unacknowledged } from "./unacknowledged.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** What one frame brought: the access's records, and whether its hello came with it. */
 export type BackhaulInput = {
@@ -96,7 +97,7 @@ export class Backhauls {
   }
 
   /** Reads one frame. An error means that the other side is confused: {@link refuse} it. */
-  receive(end: BackhaulEnd, octets: Uint8Array, now: number): BackhaulInput | BackhaulError {
+  receive(end: BackhaulEnd, octets: Uint8Array, now: SteadyMs): BackhaulInput | BackhaulError {
     const { state } = end;
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) return { backhaulError: frame.frameError };
@@ -129,12 +130,12 @@ export class Backhauls {
   }
 
   /** Acknowledges on every backhaul what may be acknowledged and is not yet. */
-  acknowledge(now: number): void {
+  acknowledge(now: SteadyMs): void {
     for (const access of this.#current.keys()) this.send(access, [], now);
   }
 
   /** Tells an access whether this replica serves, unless it knows; undefined: all of them. */
-  tellServing(isServing: boolean, now: number, access?: string): void {
+  tellServing(isServing: boolean, now: SteadyMs, access?: string): void {
     for (const each of access === undefined ? [...this.#current.keys()] : [access]) {
       const end = this.#current.get(each);
       if (end === undefined || end.state.toldServing === isServing) continue;
@@ -147,7 +148,7 @@ export class Backhauls {
    * Sends records to an access, if its backhaul is open; in the rule one frame. Every frame acknowledges what is released: call it with no
    * records to acknowledge only, if there is anything to acknowledge.
    */
-  send(access: string, records: readonly FrameRecord[], now: number): boolean {
+  send(access: string, records: readonly FrameRecord[], now: SteadyMs): boolean {
     const end = this.#current.get(access);
     if (end === undefined) return false;
     const { socket, state } = end;
@@ -163,13 +164,13 @@ export class Backhauls {
   }
 
   /** Closes a backhaul: 1002 when its other side broke the protocol, 1013 when this one cannot take more. */
-  refuse(end: BackhaulEnd, reason: string, code: number, now: number): LostBackhaul | undefined {
+  refuse(end: BackhaulEnd, reason: string, code: number, now: SteadyMs): LostBackhaul | undefined {
     end.socket.close(code, reason);
     return this.closed(end, now);
   }
 
   /** The socket is gone. The access that is without a backhaul now, if it is. */
-  closed(end: BackhaulEnd, now: number): LostBackhaul | undefined {
+  closed(end: BackhaulEnd, now: SteadyMs): LostBackhaul | undefined {
     this.#ends.delete(end);
     const { access } = end.state;
     if (this.#current.get(access) !== end) return undefined;
@@ -181,7 +182,7 @@ export class Backhauls {
    * Puts a backhaul in the place of the access's last one. Says whether the access was started anew since: the last boot is on disk, for its
    * backhaul closes first, and this object may have slept since.
    */
-  #replace(end: BackhaulEnd, boot: string, now: number): Pick<Opened, "isNewBoot" | "again"> {
+  #replace(end: BackhaulEnd, boot: string, now: SteadyMs): Pick<Opened, "isNewBoot" | "again"> {
     const { access } = end.state;
     const isNewBoot = this.#boots.of(access) !== boot;
     if (isNewBoot) this.#boots.keep(access, boot);

@@ -6,6 +6,7 @@ import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { InviteServerTransaction, NonInviteServerTransaction } from "../../sip/transaction/transaction.ts";
 import type { OrphanedInvites } from "./orphaned-invites.ts";
 import type { Takeovers } from "./takeovers.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** RFC 3261 9.2, 16.10: a CANCEL finds its INVITE, be it in hand here, at the other replica, or known to nobody. */
 export class Cancels {
@@ -20,7 +21,7 @@ export class Cancels {
   }
 
   /** `tx`: the INVITE's, when it is in hand. */
-  receive(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+  receive(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: SteadyMs): void {
     const invite = tx ?? this.#takeovers.adoptedForCancel(message, now);
     if (invite === undefined && this.#orphans.cancel(cancelTx, message, now)) return;
     if (tx === undefined && invite !== undefined) this.#orphans.remember(cancelTx, message, now);
@@ -29,7 +30,7 @@ export class Cancels {
   }
 
   /** The other replica has an INVITE in hand whose CANCEL was answered here: it did not know of that. True: it is cancelled now. */
-  cancelEarly({ key, value }: StateRecord<"invite">, now: number): boolean {
+  cancelEarly({ key, value }: StateRecord<"invite">, now: SteadyMs): boolean {
     if (!this.#orphans.hasEarlyCancels || value === undefined) return false;
     const message = parseMessage(octetsOf(value.request));
     if (isParseError(message)) return false;

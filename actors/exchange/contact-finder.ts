@@ -7,8 +7,10 @@ import type { Preprocessed } from "../../sip/proxy/route-preprocessing.ts";
 import type { BindingRecord } from "../../sip/record/state-record.ts";
 import { Timer, type TimerTable } from "../../sip/transaction/timer-table.ts";
 import type { ServerTransaction } from "../../sip/transaction/transaction.ts";
+import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
 export type ContactFinderOptions = {
+  readonly wallAt: Clocks["wallAt"];
   readonly timers: TimerTable;
   /** This exchange, and how many there are. */
   readonly exchange: number;
@@ -17,7 +19,7 @@ export type ContactFinderOptions = {
   /** Asks another exchange; the answer comes as {@link ContactFinder.answered}. */
   readonly ask: (contact: string, exchange: number, reference: string) => void;
   /** Where a request goes; undefined: nobody has registered that Contact. */
-  readonly found: (waiter: ContactWaiter, flow: string | undefined, now: number) => void;
+  readonly found: (waiter: ContactWaiter, flow: string | undefined, now: SteadyMs) => void;
 };
 
 export type ContactWaiter = {
@@ -66,12 +68,12 @@ export class ContactFinder {
   }
 
   /** What another exchange asks: the flows on which phones have registered a Contact here. Unavailable: there were too many questions. */
-  flowsOf(contact: string, now: number): PhoneFlow[] | "unavailable" {
+  flowsOf(contact: string, now: SteadyMs): PhoneFlow[] | "unavailable" {
     return this.#mayLook(now) ? this.#look(contact, now) : "unavailable";
   }
 
   /** Looks for the phone of a Request-URI; `found` is called, perhaps before this returns. */
-  find(waiter: ContactWaiter, now: number): void {
+  find(waiter: ContactWaiter, now: SteadyMs): void {
     const contact = waiter.request.message.requestUri;
     if (!this.#mayLook(now) || !this.#mayAsk(waiter.caller)) return this.#options.found(waiter, undefined, now);
     const holders = this.#look(contact, now);
@@ -87,7 +89,7 @@ export class ContactFinder {
   }
 
   /** What another exchange says; too late, nobody listens. False: it is no answer to this. */
-  answered(name: string, answer: readonly PhoneFlow[] | "unavailable", now: number): boolean {
+  answered(name: string, answer: readonly PhoneFlow[] | "unavailable", now: SteadyMs): boolean {
     if (!name.startsWith(prefix)) return false;
     const search = this.#searches.get(name);
     if (search === undefined) return true;
@@ -99,7 +101,7 @@ export class ContactFinder {
     return true;
   }
 
-  #end(name: string, flow: string | undefined, now: number): void {
+  #end(name: string, flow: string | undefined, now: SteadyMs): void {
     const search = this.#searches.get(name);
     if (search === undefined) return;
     this.#searches.delete(name);
@@ -107,12 +109,13 @@ export class ContactFinder {
     this.#options.found(search.waiter, flow, now);
   }
 
-  #look(contact: string, now: number): PhoneFlow[] {
+  #look(contact: string, now: SteadyMs): PhoneFlow[] {
     const uri = parseUri(contact);
     if (isParseError(uri) || !isSipUri(uri)) return [];
     const flows: PhoneFlow[] = [];
+    const wall = this.#options.wallAt(now);
     for (const { value } of this.#options.bindings()) {
-      if (value === undefined || value.flow === "" || value.expiresAt <= now) continue;
+      if (value === undefined || value.flow === "" || value.expiresAt <= wall) continue;
       if (!value.contact.toLowerCase().includes(uri.host) || !isSamePhone(uri, value.contact)) continue;
       const { addressOfRecord, instanceId, flow, registeredAt } = value;
       flows.push({ addressOfRecord, contact: value.contact, instanceId, flow, registeredAt });
@@ -130,7 +133,7 @@ export class ContactFinder {
   }
 
   /** A look goes through all bindings: so many in one second. */
-  #mayLook(now: number): boolean {
+  #mayLook(now: SteadyMs): boolean {
     const second = Math.floor(now / 1000);
     if (second !== this.#second) {
       this.#second = second;

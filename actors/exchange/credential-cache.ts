@@ -1,10 +1,11 @@
 import { credentialsCachedMax, credentialsCacheMs } from "../limits.ts";
 import type { Subscriber } from "../../sip/record/values.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A subscriber's secrets as an exchange needs them: RFC 8760 HA1 values, hex. Never the password. */
 export type SubscriberCredentials = Subscriber;
 
-type Entry = { readonly answer: SubscriberCredentials | "unknown"; readonly until: number };
+type Entry = { readonly answer: SubscriberCredentials | "unknown"; readonly until: SteadyMs };
 
 /**
  * What other exchanges said about their subscribers, for a short while: a call is authenticated where the callee is served, and the
@@ -13,7 +14,7 @@ type Entry = { readonly answer: SubscriberCredentials | "unknown"; readonly unti
 export class CredentialCache {
   readonly #entries = new Map<string, Entry>();
 
-  get(addressOfRecord: string, now: number): SubscriberCredentials | "unknown" | undefined {
+  get(addressOfRecord: string, now: SteadyMs): SubscriberCredentials | "unknown" | undefined {
     const entry = this.#entries.get(addressOfRecord);
     if (entry === undefined) return undefined;
     if (entry.until > now) return entry.answer;
@@ -21,7 +22,7 @@ export class CredentialCache {
     return undefined;
   }
 
-  put(addressOfRecord: string, answer: SubscriberCredentials | "unknown", now: number): void {
+  put(addressOfRecord: string, answer: SubscriberCredentials | "unknown", now: SteadyMs): void {
     this.#entries.delete(addressOfRecord);
     if (this.#entries.size >= credentialsCachedMax) {
       const oldest = this.#entries.keys().next().value;

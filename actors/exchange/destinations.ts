@@ -8,6 +8,7 @@ import type { ContactWaiter } from "./contact-finder.ts";
 import { pathOf } from "./forwarding.ts";
 import { unavailable, type Refusal } from "./refusal.ts";
 import type { Asked, StepTools, Verdict } from "./request-step.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** The steps that say where a request goes that may go further (RFC 3261 16.5). */
 
@@ -15,14 +16,14 @@ const away: Refusal = { status: 480 };
 const nobody: Refusal = { status: 404 };
 
 /** RFC 6665, RFC 3515 2.4.4: what a SUBSCRIBE or a REFER makes is remembered with its request, for a NOTIFY may overtake the answer. */
-export function noteSubscription({ map, dialogs }: StepTools, { request: { message } }: Asked, now: number): Verdict {
+export function noteSubscription({ map, dialogs }: StepTools, { request: { message } }: Asked, now: SteadyMs): Verdict {
   if (message.method === "SUBSCRIBE" || message.method === "REFER")
     dialogs.subscriptions.begins(message, now, claimOfParty(map, message.to)?.addressOfRecord);
   return "goOn";
 }
 
 /** A softphone's Contact, which nobody can dial: its phone is looked for, here and in all other exchanges. */
-export function toContact(tools: StepTools, { tx, request, calling }: Asked, now: number): Verdict {
+export function toContact(tools: StepTools, { tx, request, calling }: Asked, now: SteadyMs): Verdict {
   const { message } = request;
   const uri = message.parsedRequestUri;
   if (calling.callee !== undefined || isParseError(uri) || !isSipUri(uri) || !isUndialable(uri)) return "goOn";
@@ -35,7 +36,7 @@ export function toContact(tools: StepTools, { tx, request, calling }: Asked, now
 }
 
 /** A softphone is called by its Contact, as a phone does that has been referred to it (RFC 3515, RFC 3891). Undefined: it is not here. */
-export function toFoundContact(tools: StepTools, { tx, request }: ContactWaiter, flow: string | undefined, now: number): Verdict {
+export function toFoundContact(tools: StepTools, { tx, request }: ContactWaiter, flow: string | undefined, now: SteadyMs): Verdict {
   const { method, requestUri } = request.message;
   if (flow === undefined) return away;
   if (!tools.transactions.mayWait(tx, "", false, 1)) return unavailable;
@@ -44,7 +45,7 @@ export function toFoundContact(tools: StepTools, { tx, request }: ContactWaiter,
 }
 
 /** Somewhere outside, by its Request-URI. */
-export function toOutside({ transactions, proxy }: StepTools, { tx, request, calling }: Asked, now: number): Verdict {
+export function toOutside({ transactions, proxy }: StepTools, { tx, request, calling }: Asked, now: SteadyMs): Verdict {
   if (calling.callee !== undefined) return "goOn";
   if (!transactions.mayWait(tx, "", calling.callerDomain === undefined, 1)) return unavailable;
   const { requestUri, method } = request.message;
@@ -53,7 +54,7 @@ export function toOutside({ transactions, proxy }: StepTools, { tx, request, cal
 }
 
 /** To the phones of a user of ours. One that has just lost its connection is waited for. */
-export function toPhones(tools: StepTools, { tx, request, calling }: Asked, now: number): Verdict {
+export function toPhones(tools: StepTools, { tx, request, calling }: Asked, now: SteadyMs): Verdict {
   const { message } = request;
   const { callee } = calling;
   if (callee === undefined) return "goOn";

@@ -18,7 +18,6 @@ import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { flowBackTo } from "../../sip/proxy/record-route.ts";
 import type { Branch } from "../../sip/proxy/branch.ts";
-import type { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import { isSubscriptionKey, subscriptionKey } from "../../sip/record/dialog-record.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import { makeTombstone } from "../../sip/record/tombstone.ts";
@@ -29,6 +28,8 @@ import { isReliable, transportOfFlow } from "../../sip/flow/flow.ts";
 import { sourceOfFlow } from "../../sip/flow/source.ts";
 import { callingOf, claimOfParty, isPlainly, type Calling } from "./caller.ts";
 import { isOfSubscription, SubscriptionKeeper } from "./subscription-keeper.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+import type { RecordClock } from "./record-clock.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
 export type AnsweredSide = SideContext;
@@ -43,10 +44,10 @@ export type KnownDialog = { readonly key: string; readonly dialog: Dialog; reado
 export class DialogKeeper {
   readonly subscriptions: SubscriptionKeeper;
   readonly #store: RecordStore;
-  readonly #clock: HybridClock;
+  readonly #clock: RecordClock;
   readonly #map: () => ClusterMap;
 
-  constructor(store: RecordStore, clock: HybridClock, map: () => ClusterMap) {
+  constructor(store: RecordStore, clock: RecordClock, map: () => ClusterMap) {
     this.#map = map;
     this.#store = store;
     this.#clock = clock;
@@ -61,7 +62,7 @@ export class DialogKeeper {
   }
 
   /** A final response is about to be forwarded: what it means for the dialog. `branch` and `response` undefined: it is one of our own. */
-  follow(tx: ServerTransaction, status: number, branch: Branch | undefined, response: SipMessage | undefined, now: number): void {
+  follow(tx: ServerTransaction, status: number, branch: Branch | undefined, response: SipMessage | undefined, now: SteadyMs): void {
     const { request } = tx;
     if (request !== undefined && isOfSubscription(tx.method)) this.#followSubscription(tx, request, status, branch, response, now);
     // RFC 2543: the callee may have no tag.
@@ -94,7 +95,7 @@ export class DialogKeeper {
     status: number,
     branch: Branch | undefined,
     response: SipMessage | undefined,
-    now: number,
+    now: SteadyMs,
   ): void {
     const map = this.#map();
     const { flow = "", group = "" } = branch?.target ?? {};
@@ -105,22 +106,22 @@ export class DialogKeeper {
   }
 
   /** The same for a response whose request another replica forwarded: it came on `flow` and goes on to `upstream`. True: something changed. */
-  followStray(response: SipMessage, upstream: string, flow: string, now: number): boolean {
+  followStray(response: SipMessage, upstream: string, flow: string, now: SteadyMs): boolean {
     const map = this.#map();
     const caller = callerOf(claimedBy(map, response.from), flowIfReliable(upstream), upstream);
     return this.passed(response, caller, sideOf(claimedBy(map, response.to), flowIfReliable(flow)), now);
   }
 
   /** A 2xx to an initial INVITE is about to be forwarded. */
-  answered(request: SipMessage, response: SipMessage, caller: AnsweredSide, callee: AnsweredSide, now: number): void {
+  answered(request: SipMessage, response: SipMessage, caller: AnsweredSide, callee: AnsweredSide, now: SteadyMs): void {
     const version = this.#clock.tick(now);
-    const dialog = dialogFrom2xx({ request, response, caller, callee, version, now });
+    const dialog = dialogFrom2xx({ request, response, caller, callee, version, now: this.#clock.wallAt(now) });
     if (dialog === undefined || this.#store.dialog(dialog.key) !== undefined || !this.#store.dialogShares.mayKeep(dialog.value)) return;
     this.#store.apply({ kind: "dialog", key: dialog.key, version, value: dialog.value });
   }
 
   /** An in-dialog request that came on this flow passes. A BYE changes nothing until it is answered. */
-  requested(request: SipMessage, flow: string, now: number): void {
+  requested(request: SipMessage, flow: string, now: SteadyMs): void {
     if (request.method === "BYE") return;
     const known = this.#known(request);
     if (known === undefined) return;
@@ -135,10 +136,12 @@ export class DialogKeeper {
   }
 
   /** What is known of a message's dialog; undefined: there is no record of it that counts. That of a subscription counts for its own requests only (RFC 5057). */
-  known(message: SipMessage, now: number): KnownDialog | undefined {
+  known(message: SipMessage, now: SteadyMs): KnownDialog | undefined {
     const known = this.#known(message);
     if (known === undefined || !isSubscriptionKey(known.key)) return known;
-    return known.dialog.expiresAt > now && (message.method === "NOTIFY" || message.method === "SUBSCRIBE") ? known : undefined;
+    return known.dialog.expiresAt > this.#clock.wallAt(now) && (message.method === "NOTIFY" || message.method === "SUBSCRIBE")
+      ? known
+      : undefined;
   }
 
   /** Whether it is remembered that a dialog is over. */
@@ -160,7 +163,7 @@ export class DialogKeeper {
   }
 
   /** The side that an in-dialog request is for has been found on another flow. */
-  receiverMoved(request: SipMessage, flow: string, now: number): void {
+  receiverMoved(request: SipMessage, flow: string, now: SteadyMs): void {
     const known = this.#known(request);
     if (known === undefined) return;
     const { key, dialog, sender } = known;
@@ -172,7 +175,7 @@ export class DialogKeeper {
    * A final response passes whose request another replica forwarded: an INVITE's 2xx makes its dialog, the answer to a BYE ends it. True
    * when that changed something.
    */
-  passed(response: SipMessage, caller: AnsweredSide, callee: AnsweredSide, now: number): boolean {
+  passed(response: SipMessage, caller: AnsweredSide, callee: AnsweredSide, now: SteadyMs): boolean {
     const cSeq = response.cSeq;
     const key = dialogKeyOf(response);
     if (isParseError(cSeq) || key === undefined || response.status < 200) return false;
@@ -180,11 +183,11 @@ export class DialogKeeper {
     if (cSeq.method === "BYE") {
       if (known === undefined) return onBye(response.status) && this.#endUnknown(key, now);
       if (known.value === undefined || !onBye(response.status)) return false;
-      return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), now));
+      return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), this.#clock.wallAt(now)));
     }
     if (cSeq.method !== "INVITE" || response.status >= 300 || known !== undefined) return false;
     const version = this.#clock.tick(now);
-    const dialog = dialogFromPassing2xx({ response, caller, callee, version, now });
+    const dialog = dialogFromPassing2xx({ response, caller, callee, version, now: this.#clock.wallAt(now) });
     return (
       dialog !== undefined &&
       this.#store.dialogShares.mayKeep(dialog.value) &&
@@ -193,7 +196,7 @@ export class DialogKeeper {
   }
 
   /** Nobody here can know whether the ACKs that the other replica saw have passed: its dialogs count as confirmed. */
-  confirmAll(now: number): void {
+  confirmAll(now: SteadyMs): void {
     const answered: { readonly key: string; readonly value: Dialog }[] = [];
     for (const record of this.#store.records("dialog")) {
       if (record.value.state === "answered" && cellOfVersion(record.version) !== this.#clock.cell) answered.push(record);
@@ -204,7 +207,7 @@ export class DialogKeeper {
   }
 
   /** An in-dialog request has got its final response; `response` is undefined for one of our own with this status. */
-  finished(request: SipMessage, status: number, response: SipMessage | undefined, now: number): void {
+  finished(request: SipMessage, status: number, response: SipMessage | undefined, now: SteadyMs): void {
     const key = dialogKeyOf(request);
     const dialog = key === undefined ? undefined : this.#store.dialog(key);
     if (key === undefined) return;
@@ -214,7 +217,8 @@ export class DialogKeeper {
       return;
     }
     const version = this.#clock.tick(now);
-    if (response !== undefined) return this.#put(key, dialog, onResponse(dialog, request, response, version, now).dialog, version, now);
+    if (response !== undefined)
+      return this.#put(key, dialog, onResponse(dialog, request, response, version, this.#clock.wallAt(now)).dialog, version, now);
     if (isEndingOfOurs(request.method, status)) this.#put(key, dialog, undefined, version, now);
   }
 
@@ -232,14 +236,16 @@ export class DialogKeeper {
     return dialog === undefined || sender === undefined ? undefined : { key, dialog, sender };
   }
 
-  #endUnknown(key: string, now: number): boolean {
+  #endUnknown(key: string, now: SteadyMs): boolean {
     if (this.#store.get("dialog", key) !== undefined) return false;
-    return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), now));
+    return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), this.#clock.wallAt(now)));
   }
 
-  #put(key: string, before: Dialog, after: Dialog | undefined, version: string, now: number): void {
+  #put(key: string, before: Dialog, after: Dialog | undefined, version: string, now: SteadyMs): void {
     if (after === before) return;
-    this.#store.apply(after === undefined ? makeTombstone("dialog", key, version, now) : { kind: "dialog", key, version, value: after });
+    this.#store.apply(
+      after === undefined ? makeTombstone("dialog", key, version, this.#clock.wallAt(now)) : { kind: "dialog", key, version, value: after },
+    );
   }
 }
 

@@ -16,6 +16,7 @@ import { callingOf, claimOfParty, isPlainly, showsAnother } from "./caller.ts";
 import type { DialogKeeper, KnownDialog } from "./dialog-keeper.ts";
 import { isNotToBeSaid } from "./strangers.ts";
 import { isNeverWithin, mayStrangerSend, type Stage } from "./strangers-within.ts";
+import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
 
 /** The side that an in-dialog request is for. */
 export type Receiver = Phone & {
@@ -44,7 +45,8 @@ export type DialogWaysOptions = {
   readonly dialogs: DialogKeeper;
   readonly memory: () => Memory;
   /** Until when everything is known that the other replica has made: `Infinity` while the two are together. */
-  readonly peerKnownUntil: () => number;
+  readonly peerKnownUntil: () => WallMs;
+  readonly wallAt: Clocks["wallAt"];
   /** The INVITE in progress that made an early dialog. */
   readonly inviteOf: (callId: string, callerTag: string) => ResponseContext | undefined;
   /** Whether the other replica may have such an INVITE in progress. */
@@ -68,7 +70,7 @@ export class DialogWays {
   }
 
   /** Undefined: there is neither a token nor a record, so the request is not known to be in any dialog. */
-  receiverOf(request: Preprocessed, now: number): Receiver | NoWay | undefined {
+  receiverOf(request: Preprocessed, now: SteadyMs): Receiver | NoWay | undefined {
     const { message, token } = request;
     if (isNeverWithin(message.method)) return token === undefined ? undefined : forbidden;
     const known = this.#options.dialogs.known(message, now);
@@ -84,7 +86,7 @@ export class DialogWays {
   }
 
   /** By the flows of the token alone. What it is asked to reach on them is nobody else, and who asks is whoever proves it. */
-  #ofToken(request: Preprocessed, now: number): Receiver | NoWay {
+  #ofToken(request: Preprocessed, now: SteadyMs): Receiver | NoWay {
     const { message, direction } = request;
     const nobody = { contact: "", instanceId: "", addressOfRecord: "", routes: undefined, heardAt: 0 };
     const receiver = { ...nobody, flow: flowOfToken(request), isKnownByFlow: true } as const;
@@ -106,7 +108,7 @@ export class DialogWays {
     return { ...receiver, unproved: { caller, domain } };
   }
 
-  #ofRecord(request: Preprocessed, { dialog, sender }: KnownDialog, now: number): Receiver | NoWay {
+  #ofRecord(request: Preprocessed, { dialog, sender }: KnownDialog, now: SteadyMs): Receiver | NoWay {
     if (this.#isAnotherName(request.message, dialog[sender])) return forbidden;
     const side = dialog[otherSide(sender)];
     const isOfStranger = dialog[sender].addressOfRecord === "";
@@ -123,7 +125,7 @@ export class DialogWays {
     token: DialogToken,
     context: ResponseContext,
     { message, at }: Preprocessed,
-    now: number,
+    now: SteadyMs,
   ): Receiver | NoWay {
     const { caller = "", callee = "" } = callingOf(this.#options.map(), message);
     const isOfStranger = (request.direction === "toCaller" ? callee : caller) === "";
@@ -142,7 +144,7 @@ export class DialogWays {
     return { ...phone, flow: token.callee, addressOfRecord: callee, routes, heardAt: at, isOfStranger };
   }
 
-  #mayStrangerSend({ message, direction }: Preprocessed, stage: Stage, now: number): boolean {
+  #mayStrangerSend({ message, direction }: Preprocessed, stage: Stage, now: SteadyMs): boolean {
     // Of what a SUBSCRIBE has made the subscriber is the caller: where only the token is known, he counts as that.
     const isAsked = (): boolean => {
       return (stage === "byToken" && direction === "toCaller") || this.#options.dialogs.subscriptions.isAsked(message, now);
@@ -161,7 +163,7 @@ export class DialogWays {
   }
 
   /** Without a record. */
-  #mayPass({ message, direction }: Preprocessed, madeAt: number, cell: string, now: number): boolean {
+  #mayPass({ message, direction }: Preprocessed, madeAt: WallMs, cell: string, now: SteadyMs): boolean {
     const { dialogs, memory, peerKnownUntil, mayBeElsewhere } = this.#options;
     const { method, callId } = message;
     const key = dialogKeyOf(message);
@@ -169,7 +171,7 @@ export class DialogWays {
     if (key !== undefined && dialogs.hasEnded(key)) return method === "ACK" || method === "BYE";
     if (method === "NOTIFY" && direction === "toCaller" && dialogs.subscriptions.isAwaited(callId, message.toTag ?? "", now)) return true;
     if (mayBeElsewhere(callId)) return true;
-    if (now - madeAt > dialogLifetimeMs) return false;
+    if (this.#options.wallAt(now) - madeAt > dialogLifetimeMs) return false;
     return mayBeUnknown(memory(), madeAt) || (cell !== this.#options.cell && madeAt > peerKnownUntil() - recentEndMs);
   }
 }

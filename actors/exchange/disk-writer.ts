@@ -1,19 +1,21 @@
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import { diskGroupMs, recordOctetsUsual } from "../limits.ts";
-import type { Timer } from "../timer.ts";
-import type { DiskPort, MakeTimer, RoomPort } from "./ports.ts";
+import type { MakeTimer, Timer } from "../timer.ts";
+import type { DiskPort, RoomPort } from "./ports.ts";
+import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
 export type DiskWriterOptions = {
   readonly disk: DiskPort;
   readonly room: RoomPort;
   readonly timer: MakeTimer;
+  readonly now: Clocks["now"];
   readonly store: RecordStore;
   readonly flushMs: number;
   /** The disk has become full, or has room again. */
   readonly changed: () => void;
 };
 
-type Written = (now: number) => void;
+type Written = (now: SteadyMs) => void;
 
 /**
  * When an exchange's records go to its disk: soon, together, or at once; and when there is no room, later. What takes a `written` returns true when
@@ -37,11 +39,11 @@ export class DiskWriter {
   constructor(options: DiskWriterOptions) {
     this.#options = options;
     this.#wasFull = options.room.isFull;
-    this.#flushTimer = options.timer((now) => {
+    this.#flushTimer = options.timer(() => {
       this.#isPlanned = false;
-      this.flush(now);
+      this.flush(options.now());
     });
-    this.#groupTimer = options.timer((now) => this.#writeShared(now));
+    this.#groupTimer = options.timer(() => this.#writeShared(options.now()));
   }
 
   /** There is no room: what is dirty is in memory only. */
@@ -50,7 +52,7 @@ export class DiskWriter {
   }
 
   /** Writes what has changed, if there is room; else it is tried again. */
-  flush(now: number, written?: Written): boolean {
+  flush(now: SteadyMs, written?: Written): boolean {
     if (this.#isPlanned) this.#flushTimer.clear();
     this.#isPlanned = false;
     this.#flushedAt = now;
@@ -67,7 +69,7 @@ export class DiskWriter {
    * What was changed is written now, or, when something has just been written, together with what others change meanwhile. One write for each
    * commit would be most of the work of a replica that is alone.
    */
-  flushTogether(now: number, written: Written): boolean {
+  flushTogether(now: SteadyMs, written: Written): boolean {
     if (this.#sharing === undefined) {
       const waitMs = Math.min(this.#flushedAt + diskGroupMs - now, diskGroupMs);
       if (waitMs <= 0) return this.flush(now, written);
@@ -90,44 +92,43 @@ export class DiskWriter {
    * Within flushMs, or now, when a binding has ended earlier than the disk knows: to be called before anybody is told. What is sent after a
    * write waits for it at the output gate.
    */
-  flushDue(now: number): void {
+  flushDue(now: SteadyMs): void {
     if (this.#options.store.takeShortened()) this.flush(now);
     else this.flushLater();
   }
 
   /** The same for commits. True as well when there was no such end. */
-  flushShortened(now: number, written: Written): boolean {
+  flushShortened(now: SteadyMs, written: Written): boolean {
     return !this.#options.store.takeShortened() || this.flushTogether(now, written);
   }
 
   /** Tells, now or later, whether something may be written now that must be kept or refused, with so many records more. */
-  hasRoom(records: number, now: number, told: (isRoom: boolean, now: number) => void): void {
-    const answered = (isRoom: boolean, at: number): void => {
-      this.#look();
-      told(isRoom, at);
-    };
-    if (this.#options.room.ask(this.#octets() + records * recordOctetsUsual, answered)) answered(true, now);
+  hasRoom(records: number, now: SteadyMs, told: (isRoom: boolean, now: SteadyMs) => void): void {
+    const answered = (isRoom: boolean): void => this.#told(isRoom, this.#options.now(), told);
+    if (this.#options.room.ask(this.#octets() + records * recordOctetsUsual, answered)) this.#told(true, now, told);
   }
 
   /** The same, asked first of all, while nothing else may happen. */
-  hasRoomAtFirst(now: number, told: (isRoom: boolean, now: number) => void): void {
-    const answered = (isRoom: boolean, at: number): void => {
-      this.#look();
-      told(isRoom, at);
-    };
-    if (this.#options.room.askInside(this.#octets(), answered)) answered(true, now);
+  hasRoomAtFirst(now: SteadyMs, told: (isRoom: boolean, now: SteadyMs) => void): void {
+    const answered = (isRoom: boolean): void => this.#told(isRoom, this.#options.now(), told);
+    if (this.#options.room.askInside(this.#octets(), answered)) this.#told(true, now, told);
   }
 
-  #writeShared(now: number): void {
+  #told(isRoom: boolean, now: SteadyMs, told: (isRoom: boolean, now: SteadyMs) => void): void {
+    this.#look();
+    told(isRoom, now);
+  }
+
+  #writeShared(now: SteadyMs): void {
     const sharing = this.#sharing ?? [];
     this.#sharing = undefined;
-    const callAll = (at: number): void => {
+    const callAll = (at: SteadyMs): void => {
       for (const written of sharing) written(at);
     };
     if (this.flush(now, callAll)) callAll(now);
   }
 
-  readonly #roomTold = (isRoom: boolean, now: number): void => {
+  readonly #roomTold = (isRoom: boolean): void => {
     for (let mayWrite = isRoom; mayWrite;) {
       this.#write();
       // What was changed while room was asked for is in it; what asked for a write after that is not.
@@ -141,6 +142,7 @@ export class DiskWriter {
     const flushing = this.#flushing ?? [];
     this.#flushing = undefined;
     this.flushLater();
+    const now = this.#options.now();
     for (const written of flushing) written(now);
   };
 

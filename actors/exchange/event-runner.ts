@@ -12,15 +12,16 @@ import { Outbox } from "./outbox.ts";
 import type { Replication } from "./replication.ts";
 import type { ExchangePorts } from "./ports.ts";
 import { Release, Wait } from "./release.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** What comes after an event. */
 export type Aftermath = {
   /** An access that waits for an answer: what the event has for it goes into that. */
   readonly answering?: string | undefined;
   /** All that the event changed is at the peer, or there is no peer to wait for. */
-  readonly committed?: (now: number) => void;
+  readonly committed?: (now: SteadyMs) => void;
   /** The event is over: what it sends has left, but for what is for `answering`. */
-  readonly over?: (answer: FrameRecord[], now: number) => void;
+  readonly over?: (answer: FrameRecord[], now: SteadyMs) => void;
   /** Too much waits already: the event does not happen. Absent: it must not be refused. */
   readonly refused?: () => void;
 };
@@ -58,16 +59,18 @@ export class EventRunner {
     this.#writer = writer;
     this.#backhauls = backhauls;
     this.#ports = ports;
-    this.#timer = ports.timer((now) => this.#rang(now));
+    this.#timer = ports.timer(() => this.#rang(ports.now()));
     const threw = (error: unknown): void => ports.log.threw(error);
     this.lines = new LineCouriers({
       lines: ports.lines,
+      now: ports.now,
       returned: (access, records, now) => this.event((at) => this.receive(access, records, at), now),
       unreachable: (access, records, now) => this.event((at) => this.notTaken(access, records, at), now),
       threw,
     });
     this.release = new Release({
       soon: ports.soon,
+      now: ports.now,
       send: (outbox, now) => this.#send(outbox, now),
       acknowledge: (now) => backhauls.acknowledge(now),
       threw,
@@ -75,20 +78,20 @@ export class EventRunner {
   }
 
   /** Called once, before the first event. Undefined: there is no other replica. */
-  start(replication: Replication | undefined, now: number): void {
+  start(replication: Replication | undefined, now: SteadyMs): void {
     this.#replication = replication;
     this.#sweep(now);
     this.arm(now);
   }
 
   /** One event on the core, and what it wants done: now, or when this replica may serve. */
-  event(run: (now: number) => void, now: number, aftermath: Aftermath = nothingMore): void {
+  event(run: (now: SteadyMs) => void, now: SteadyMs, aftermath: Aftermath = nothingMore): void {
     if (this.#replication === undefined || this.#replication.admits(now)) this.#happen(run, now, aftermath);
     else if (!this.#replication.keep((at) => this.#happen(run, at, aftermath), aftermath.refused !== undefined)) aftermath.refused?.();
   }
 
   /** Runs what only reads, when this replica may serve. It must not be refused unless `refused` is there. */
-  whenServing(run: (now: number) => void, now: number, refused?: () => void): void {
+  whenServing(run: (now: SteadyMs) => void, now: SteadyMs, refused?: () => void): void {
     if (this.#replication === undefined || this.#replication.admits(now)) run(now);
     else if (!this.#replication.keep(run, refused !== undefined)) refused?.();
   }
@@ -103,7 +106,7 @@ export class EventRunner {
   }
 
   /** Records of an access, within an event. */
-  receive(access: string, records: readonly FrameRecord[], now: number): void {
+  receive(access: string, records: readonly FrameRecord[], now: SteadyMs): void {
     for (const record of records) {
       if (record.kind === RecordKind.hello) continue;
       try {
@@ -115,7 +118,7 @@ export class EventRunner {
   }
 
   /** An access that cannot be reached from here: its phones may be well. Within an event. */
-  notTaken(access: string, records: readonly FrameRecord[], now: number): void {
+  notTaken(access: string, records: readonly FrameRecord[], now: SteadyMs): void {
     if (!isLine(access) && !this.#backhauls.has(access)) this.#exchange.disconnectAccess(access, now);
     this.guard(() => this.#exchange.unreachable(access, records, now));
     const questions = records.filter(({ kind }) => kind === RecordKind.resolve);
@@ -124,13 +127,13 @@ export class EventRunner {
   }
 
   /** Sends records to an access again, or for the first time: as an event of its own when they are not taken. */
-  send(access: string, records: readonly FrameRecord[], now: number): void {
+  send(access: string, records: readonly FrameRecord[], now: SteadyMs): void {
     if (records.length === 0 || this.#isTaken(access, records, now)) return;
     this.event((at) => this.notTaken(access, records, at), now);
   }
 
   /** The object was woken for what has expired. */
-  wake(now: number, over: () => void): void {
+  wake(now: SteadyMs, over: () => void): void {
     this.event(
       (at) => {
         this.#nextSweep = at;
@@ -142,19 +145,19 @@ export class EventRunner {
   }
 
   /** Everything up to this sequence number survives the end of this process: true, or `done` is called. See {@link Replication.commit}. */
-  commit(sequence: number, now: number, done: (now: number) => void): boolean {
+  commit(sequence: number, now: SteadyMs, done: (now: SteadyMs) => void): boolean {
     return this.#replication === undefined ? this.#writer.flushTogether(now, done) : this.#replication.commit(sequence, now, done);
   }
 
   /** What came of an event is on its way to the peer; `committed` is called when it is there. */
-  follow(now: number, committed: ((now: number) => void) | undefined): void {
+  follow(now: SteadyMs, committed: ((now: SteadyMs) => void) | undefined): void {
     if (this.#replication === undefined) committed?.(now);
     else if (committed === undefined) this.#replication.look(now);
     else this.#replication.follow(now, committed);
   }
 
   /** Transactions in progress keep the object awake; records that will expire one day only have it wake for a moment. */
-  arm(now: number): void {
+  arm(now: SteadyMs): void {
     const { rest, alarm } = this.#ports;
     const deadline = this.#exchange.nextDeadline();
     if (deadline !== undefined) {
@@ -169,11 +172,11 @@ export class EventRunner {
     rest.begin(this.#exchange.orphansUntil);
     if (this.#timerAt !== Number.POSITIVE_INFINITY) this.#timer.clear();
     this.#timerAt = Number.POSITIVE_INFINITY;
-    if (this.#exchange.store.size > this.#exchange.store.count("subscriber")) alarm.arm(now + sweepAlarmMs);
+    if (this.#exchange.store.size > this.#exchange.store.count("subscriber")) alarm.arm(this.#ports.wallAt(now) + sweepAlarmMs);
   }
 
   /** Carries out what the core wants. Called at the end of every event, and after what changes the core otherwise. */
-  carryOut(now: number, aftermath: Aftermath = nothingMore): void {
+  carryOut(now: SteadyMs, aftermath: Aftermath = nothingMore): void {
     this.#sweep(now);
     const early = new Outbox();
     const late = new Outbox();
@@ -190,12 +193,12 @@ export class EventRunner {
     aftermath.over?.(answer, now);
   }
 
-  #rang(now: number): void {
+  #rang(now: SteadyMs): void {
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.event((at) => this.#exchange.tick(at), now);
   }
 
-  #happen(run: (now: number) => void, now: number, aftermath: Aftermath): void {
+  #happen(run: (now: SteadyMs) => void, now: SteadyMs, aftermath: Aftermath): void {
     try {
       run(now);
     } catch (error) {
@@ -205,7 +208,7 @@ export class EventRunner {
   }
 
   /** Some of what an event sends waits for a commit. */
-  #leaveLate(early: Outbox, late: Outbox, sequence: number, now: number, { answering, committed, over }: Aftermath): void {
+  #leaveLate(early: Outbox, late: Outbox, sequence: number, now: SteadyMs, { answering, committed, over }: Aftermath): void {
     const answer = early.take(answering);
     // Before anything is written: the output gate holds back what is sent after a write, until it is on disk.
     this.#send(early, now);
@@ -225,8 +228,8 @@ export class EventRunner {
   }
 
   /** Returns the sequence number that must be committed first; 0: none. */
-  #sort(effect: Effect, early: Outbox, late: Outbox, now: number): number {
-    const { log, others } = this.#ports;
+  #sort(effect: Effect, early: Outbox, late: Outbox, now: SteadyMs): number {
+    const { log, others, now: present } = this.#ports;
     switch (effect.type) {
       case "send": {
         const { access, record, commit } = effect;
@@ -239,27 +242,25 @@ export class EventRunner {
         return 0;
       case "credentials": {
         const { addressOfRecord, exchange } = effect;
-        others.credentials(addressOfRecord, exchange, (answer, answeredAt) =>
-          this.event((at) => this.#exchange.credentials(addressOfRecord, answer, at), answeredAt),
+        others.credentials(addressOfRecord, exchange, (answer) =>
+          this.event((at) => this.#exchange.credentials(addressOfRecord, answer, at), present()),
         );
         return 0;
       }
       case "flows": {
         const { addressOfRecord, exchange, reference } = effect;
-        others.flows(addressOfRecord, exchange, (answer, answeredAt) =>
-          this.event((at) => this.#exchange.flows(reference, answer, at), answeredAt),
-        );
+        others.flows(addressOfRecord, exchange, (answer) => this.event((at) => this.#exchange.flows(reference, answer, at), present()));
         return 0;
       }
     }
     return effect satisfies never;
   }
 
-  #send(outbox: Outbox, now: number): void {
+  #send(outbox: Outbox, now: SteadyMs): void {
     for (const [access, records] of outbox.entries()) this.send(access, records, now);
   }
 
-  #isTaken(access: string, records: readonly FrameRecord[], now: number): boolean {
+  #isTaken(access: string, records: readonly FrameRecord[], now: SteadyMs): boolean {
     try {
       return isLine(access) ? this.lines.send(access, records, now) : this.#backhauls.send(access, records, now);
     } catch (error) {
@@ -268,7 +269,7 @@ export class EventRunner {
     }
   }
 
-  #sweep(now: number): void {
+  #sweep(now: SteadyMs): void {
     if (now < this.#nextSweep) return;
     this.#nextSweep = this.#exchange.sweep(now) ?? now + sweepMs;
   }

@@ -15,6 +15,7 @@ import { framesOf } from "./frames-of.ts";
 import { OperatorChanges } from "./operator-changes.ts";
 import { Replication } from "./replication.ts";
 import type { BackhaulSocket, BackhaulState, ExchangePorts } from "./ports.ts";
+import type { SteadyMs, WallMs } from "../../sip/time.ts";
 
 export type ExchangeActorOptions = {
   readonly exchange: number;
@@ -25,7 +26,7 @@ export type ExchangeActorOptions = {
   readonly boot: string;
   readonly map: ClusterMap;
   /** What the rest's port was told last, if this actor sleeps and wakes; undefined: it starts. */
-  readonly orphansUntil: number | undefined;
+  readonly orphansUntil: WallMs | undefined;
   /** Where the lines of a cell listen. */
   readonly lineListeners: (cell: string) => readonly Listener[];
 };
@@ -35,8 +36,8 @@ export type LineFrame = {
   /** The line. */
   readonly access: string;
   readonly octets: Uint8Array;
-  /** Wanted until then, ms; undefined: whenever it comes. */
-  readonly until: number | undefined;
+  /** Wanted until then by the clock of this cell; undefined: whenever it comes. */
+  readonly until: WallMs | undefined;
 };
 
 /** How a frame of a line is answered. */
@@ -70,15 +71,16 @@ export class ExchangeActor {
   #isCatchingUp = false;
 
   /** Reads everything back from the disk. Hand in the backhauls that are there, {@link wakeBackhaul}, then {@link start}. */
-  constructor(options: ExchangeActorOptions, tools: ExchangeTools, ports: ExchangePorts, now: number) {
+  constructor(options: ExchangeActorOptions, tools: Omit<ExchangeTools, "wallAt">, ports: ExchangePorts) {
+    const now = ports.now();
     const { exchange, cell, map, orphansUntil, peer } = options;
     this.#options = options;
     this.#ports = ports;
-    this.exchange = new Exchange({ exchange, cell, map, orphansUntil }, tools, now);
+    this.exchange = new Exchange({ exchange, cell, map, orphansUntil }, { ...tools, wallAt: ports.wallAt }, now);
     this.#restore(now);
     const { store } = this.exchange;
     const { disk, room, timer } = ports;
-    this.#writer = new DiskWriter({ disk, room, timer, store, flushMs: map.flushMs, changed: () => this.#fence() });
+    this.#writer = new DiskWriter({ disk, room, timer, now: ports.now, store, flushMs: map.flushMs, changed: () => this.#fence() });
     this.#backhauls = new Backhauls(ports.boots);
     this.#events = new EventRunner({ exchange: this.exchange, writer: this.#writer, backhauls: this.#backhauls, ports });
     this.#replication = peer === undefined ? undefined : this.#replicationWith(peer, now);
@@ -86,6 +88,7 @@ export class ExchangeActor {
       exchange: this.exchange,
       writer: this.#writer,
       events: this.#events,
+      now: ports.now,
       isPaired: this.#replication !== undefined,
     });
     for (const { id } of map.cells) {
@@ -106,7 +109,8 @@ export class ExchangeActor {
   }
 
   /** Begins. */
-  start(now: number): void {
+  start(): void {
+    const now = this.#ports.now();
     this.#events.start(this.#replication, now);
     this.#replication?.start(now);
     this.#isCatchingUp = !this.isServing;
@@ -114,14 +118,14 @@ export class ExchangeActor {
   }
 
   /** Tells whether there is room on the disk, asked while nothing else may happen: nothing is promised before it is known whether it can be kept. */
-  askForRoomAtFirst(now: number, told: () => void): void {
-    this.#writer.hasRoomAtFirst(now, told);
+  askForRoomAtFirst(told: () => void): void {
+    this.#writer.hasRoomAtFirst(this.#ports.now(), told);
   }
 
   /** The alarm has rung. `over` is called when what is due has been done. */
-  alarmRang(now: number, over: () => void): void {
+  alarmRang(over: () => void): void {
     // The end of an alarm is a write of the runtime's own: without room the reserve is given up for it.
-    this.#writer.hasRoom(0, now, (_isRoom, at) => this.#events.wake(at, over));
+    this.#writer.hasRoom(0, this.#ports.now(), (_isRoom, at) => this.#events.wake(at, over));
   }
 
   /** A backhaul that was there before this actor woke. */
@@ -137,11 +141,12 @@ export class ExchangeActor {
   }
 
   /** A frame on a backhaul. `over` is called when it has been processed, or refused. */
-  takeBackhaulFrame(end: BackhaulEnd, octets: Uint8Array, now: number, over: () => void): void {
+  takeBackhaulFrame(end: BackhaulEnd, octets: Uint8Array, over: () => void): void {
+    const now = this.#ports.now();
     try {
       const input = this.#backhauls.receive(end, octets, now);
       if (!isBackhaulError(input)) return this.#takeBackhaulInput(end, input, now, over);
-      this.refuseBackhaul(end, input.backhaulError, now);
+      this.refuseBackhaul(end, input.backhaulError);
     } catch (error) {
       this.#lost(this.#backhauls.refuse(end, error instanceof Error ? error.message : String(error), 1013, now), now);
     }
@@ -149,37 +154,40 @@ export class ExchangeActor {
   }
 
   /** The other side of a backhaul broke the protocol. */
-  refuseBackhaul(end: BackhaulEnd, reason: string, now: number): void {
+  refuseBackhaul(end: BackhaulEnd, reason: string): void {
+    const now = this.#ports.now();
     this.#ports.log.warn(`exchange ${this.#options.exchange}: closed the backhaul of a confused gateway: ${reason}`);
     this.#lost(this.#backhauls.refuse(end, reason, 1002, now), now);
   }
 
   /** A backhaul has ended. */
-  backhaulClosed(end: BackhaulEnd, now: number): void {
+  backhaulClosed(end: BackhaulEnd): void {
+    const now = this.#ports.now();
     this.#lost(this.#backhauls.closed(end, now), now);
   }
 
   /** A frame from a line. One that comes, or had to wait here, until after its time has gone to the other replica with its line. */
-  takeLineFrame({ access, octets, until }: LineFrame, now: number, { answered, refused }: LineAnswer): void {
+  takeLineFrame({ access, octets, until }: LineFrame, { answered, refused }: LineAnswer): void {
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) return refused(`frame from line ${access}: ${frame.frameError}`);
     // What goes into the answer could overtake what is under way to this line already, a CANCEL its INVITE.
     const answering = this.#events.lines.isIdle(access) ? access : undefined;
     let isTaken = false;
-    const take = (at: number): void => {
-      isTaken = !isLate(until, at);
+    const take = (at: SteadyMs): void => {
+      isTaken = !isLate(until, this.#ports.wallAt(at));
       this.#events.receive(access, isTaken ? frame.records : stillWanted(frame.records), at);
     };
-    const over = (records: FrameRecord[], at: number): void => {
+    const over = (records: FrameRecord[], at: SteadyMs): void => {
       if (isTaken) return this.#answerLine(access, frame.seq, records, at, answered);
       this.#events.send(access, records, at);
       answered(undefined);
     };
-    this.#events.event(take, now, { answering, over, refused: () => refused(tooMuchWaits) });
+    this.#events.event(take, this.#ports.now(), { answering, over, refused: () => refused(tooMuchWaits) });
   }
 
   /** A batch of the peer's; its answer. Undefined: that was no such batch, or there is no peer. */
-  takePeerBatch(batch: string, now: number): string | undefined {
+  takePeerBatch(batch: string): string | undefined {
+    const now = this.#ports.now();
     const answer = this.#replication?.take(batch, now);
     // Never waits for a commit of this side: the other side's may be waiting for this answer.
     this.#events.carryOut(now);
@@ -187,17 +195,18 @@ export class ExchangeActor {
   }
 
   /** The peer has answered a batch. */
-  peerAnswered(id: number, answer: string, now: number): void {
-    this.#replication?.answered(id, answer, now);
+  peerAnswered(id: number, answer: string): void {
+    this.#replication?.answered(id, answer, this.#ports.now());
   }
 
   /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow or unwell. */
-  peerFailed(id: number, isRefused: boolean, cause: string, now: number): void {
-    this.#replication?.failed(id, isRefused, cause, now);
+  peerFailed(id: number, isRefused: boolean, cause: string): void {
+    this.#replication?.failed(id, isRefused, cause, this.#ports.now());
   }
 
   /** What this cell sees has changed. */
-  setView(view: View, now: number): void {
+  setView(view: View): void {
+    const now = this.#ports.now();
     const { cell, peer } = this.#options;
     const reachable = view.cells.filter(({ id }) => id === cell || isReachable(view, id)).map(({ id }) => id);
     this.exchange.setCells(new Set(reachable), now);
@@ -209,20 +218,20 @@ export class ExchangeActor {
   }
 
   /** The view that {@link start} asked for. */
-  setFirstView(view: View, now: number): void {
-    this.setView(view, now);
+  setFirstView(view: View): void {
+    this.setView(view);
     if (!this.#isCatchingUp) return;
     this.#isCatchingUp = false;
-    this.#events.whenServing(() => this.#ports.coreGroup.caughtUp(), now);
+    this.#events.whenServing(() => this.#ports.coreGroup.caughtUp(), this.#ports.now());
   }
 
   /** Runs what reads the records when this replica may serve; `refused`, with why, when too much waits for that already. */
-  whenServing(run: (now: number) => void, now: number, refused: (reason: string) => void): void {
-    this.#events.whenServing(run, now, () => refused(tooMuchWaits));
+  whenServing(run: (now: SteadyMs) => void, refused: (reason: string) => void): void {
+    this.#events.whenServing(run, this.#ports.now(), () => refused(tooMuchWaits));
   }
 
   /** Reads back what is on the disk, and how far that goes back. Alone, nothing is answered that is not there. */
-  #restore(now: number): void {
+  #restore(now: SteadyMs): void {
     const { disk } = this.#ports;
     const known = disk.readMemory();
     let latest = 0;
@@ -231,7 +240,7 @@ export class ExchangeActor {
       latest = Math.max(latest, msOfVersion(record.version));
     }
     if (known === undefined) this.#remember(this.exchange.memory);
-    else this.#remember(this.#options.peer === undefined ? known : memoryOnStart(known, latest, now));
+    else this.#remember(this.#options.peer === undefined ? known : memoryOnStart(known, latest, this.#ports.wallAt(now)));
   }
 
   #remember(memory: Memory): void {
@@ -239,7 +248,7 @@ export class ExchangeActor {
     this.#ports.disk.setMemory(memory);
   }
 
-  #replicationWith(peer: string, now: number): Replication {
+  #replicationWith(peer: string, now: SteadyMs): Replication {
     const { cell, exchange, boot, map } = this.#options;
     return new Replication(
       {
@@ -262,7 +271,7 @@ export class ExchangeActor {
     );
   }
 
-  #pairChanged(peer: string, state: PairState, cause: string, now: number): void {
+  #pairChanged(peer: string, state: PairState, cause: string, now: SteadyMs): void {
     const { coreGroup } = this.#ports;
     coreGroup.pairChanged(state, cause);
     this.exchange.store.setPeerAway(state !== "together");
@@ -279,7 +288,7 @@ export class ExchangeActor {
     this.exchange.setFenced(this.#isFenced || !isKept);
   }
 
-  #setGone(gateway: string, isGone: boolean, now: number): void {
+  #setGone(gateway: string, isGone: boolean, now: SteadyMs): void {
     if (!isGone) this.#gone.delete(gateway);
     else if (!this.#gone.has(gateway)) {
       this.#gone.add(gateway);
@@ -287,7 +296,7 @@ export class ExchangeActor {
     }
   }
 
-  #takeBackhaulInput(end: BackhaulEnd, input: BackhaulInput, now: number, over: () => void): void {
+  #takeBackhaulInput(end: BackhaulEnd, input: BackhaulInput, now: SteadyMs, over: () => void): void {
     const { access, seq, records, opened, roundTripMs } = input;
     if (roundTripMs !== undefined) this.exchange.answeredAfter(roundTripMs, now);
     const isNewBoot = opened?.isNewBoot === true;
@@ -303,7 +312,7 @@ export class ExchangeActor {
       this.#backhauls.send(access, [], now);
       return over();
     }
-    const run = (at: number): void => {
+    const run = (at: SteadyMs): void => {
       if (isNewBoot) {
         this.exchange.forgetConnections(access, at, opened.boot);
         this.#events.notTaken(access, opened.again, at);
@@ -327,7 +336,7 @@ export class ExchangeActor {
    * The event waits at the gate while a hello does not: a newer backhaul of the same gateway may be there when it runs. What the old one may not have
    * delivered is tried another way all the same.
    */
-  #lost(lost: LostBackhaul | undefined, now: number): void {
+  #lost(lost: LostBackhaul | undefined, now: SteadyMs): void {
     if (lost === undefined) return;
     const { access, records } = lost;
     this.#events.event((at) => {
@@ -337,8 +346,8 @@ export class ExchangeActor {
     }, now);
   }
 
-  #answerLine(access: string, seq: number, records: FrameRecord[], now: number, answered: LineAnswer["answered"]): void {
-    const answer = (at: number): void => {
+  #answerLine(access: string, seq: number, records: FrameRecord[], now: SteadyMs, answered: LineAnswer["answered"]): void {
+    const answer = (at: SteadyMs): void => {
       const [first = [], ...rest] = framesOf(records);
       for (const some of rest) this.#events.send(access, some, at);
       answered(encodeFrame(0, seq, first));

@@ -1,7 +1,5 @@
 import { domainOf, exchangeOf, pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
-import { inviteLifetimeMs } from "../../sip/limits.ts";
 import { isBranch } from "../../sip/proxy/branch.ts";
 import type { ProxyEnvironment } from "../../sip/proxy/environment.ts";
 import { Proxy } from "../../sip/proxy/proxy.ts";
@@ -28,6 +26,7 @@ import { Outgoing } from "./outgoing.ts";
 import { PhoneFinder } from "./phone-finder.ts";
 import { proxyEnvironment } from "./proxy-environment.ts";
 import { Reception } from "./reception.ts";
+import { RecordClock } from "./record-clock.ts";
 import { RegisterRequests } from "./register-requests.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
 import { RequestPipeline } from "./request-pipeline.ts";
@@ -37,6 +36,7 @@ import { Takeovers } from "./takeovers.ts";
 import { Undeliverables } from "./undeliverables.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { isReliableFlow, Whereabouts } from "./whereabouts.ts";
+import type { SteadyMs, WallMs } from "../../sip/time.ts";
 
 /**
  * What an exchange is made of, put together. A part is given those that were made before it. One that calls a part made later gets this
@@ -45,7 +45,7 @@ import { isReliableFlow, Whereabouts } from "./whereabouts.ts";
 export class ExchangeParts {
   readonly store: RecordStore;
   readonly config: ExchangeConfig;
-  readonly clock: HybridClock;
+  readonly clock: RecordClock;
   readonly timers = new TimerTable();
   readonly accesses: Accesses;
   readonly outgoing: Outgoing;
@@ -74,21 +74,21 @@ export class ExchangeParts {
   /** How far this replica's memory of dialogs goes back. */
   memory: Memory;
   /** Until when everything is known that the other replica has made; nobody has said so at first. */
-  peerKnownUntil = Number.NEGATIVE_INFINITY;
+  peerKnownUntil: WallMs = Number.NEGATIVE_INFINITY;
   /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
-  repeatedUntil: number;
+  repeatedUntil: SteadyMs;
 
-  constructor(config: ExchangeConfig, tools: ExchangeTools, now: number) {
+  constructor(config: ExchangeConfig, tools: ExchangeTools, now: SteadyMs) {
     this.config = config;
     this.map = config.map;
-    this.memory = memoryFrom(now);
+    this.memory = memoryFrom(tools.wallAt(now));
     this.repeatedUntil = now + repeatedMs;
     // Names this start of this replica in references, so that a branch of an earlier start is not taken for one of this one.
     const boot = tools.nextId().slice(0, 8);
     const { primary, secondary } = pairOf(config.map, config.exchange);
 
     this.store = new RecordStore({ isPaired: primary !== secondary });
-    this.clock = new HybridClock(config.cell);
+    this.clock = new RecordClock(config.cell, tools.wallAt);
     this.late = new LateResponses(config.cell, now);
     this.accesses = new Accesses(config.map.domains[0]?.name ?? "", now);
     this.outgoing = new Outgoing(this.accesses);
@@ -153,6 +153,7 @@ export class ExchangeParts {
       cell,
       map: () => this.map,
       dialogs: this.dialogs,
+      wallAt: (moment) => this.clock.wallAt(moment),
       memory: () => this.memory,
       peerKnownUntil: () => this.peerKnownUntil,
       inviteOf: (callId, callerTag) => this.proxy.inviteOf(callId, callerTag),
@@ -162,6 +163,7 @@ export class ExchangeParts {
 
   #newWhereabouts(): Whereabouts {
     return new Whereabouts({
+      wallAt: (moment) => this.clock.wallAt(moment),
       map: () => this.map,
       accesses: this.accesses,
       dialogs: this.dialogs,
@@ -176,7 +178,7 @@ export class ExchangeParts {
     });
   }
 
-  #orphanedInvites(env: ProxyEnvironment, now: number): OrphanedInvites {
+  #orphanedInvites(env: ProxyEnvironment, now: SteadyMs): OrphanedInvites {
     return new OrphanedInvites(
       {
         env,
@@ -190,7 +192,8 @@ export class ExchangeParts {
         isKnown: (flow) => isReliableFlow(flow) || this.store.bindingsOnFlow(flow).length > 0,
         dialogTarget: (request, at) => this.whereabouts.dialogTarget(request, at),
       },
-      this.config.orphansUntil ?? now + inviteLifetimeMs,
+      this.config.orphansUntil,
+      now,
     );
   }
 
@@ -199,7 +202,7 @@ export class ExchangeParts {
   }
 
   /** The phones of an address-of-record of this exchange; undefined: another one serves it. */
-  #flowsHere(addressOfRecord: string, now: number): PhoneFlow[] | undefined {
+  #flowsHere(addressOfRecord: string, now: SteadyMs): PhoneFlow[] | undefined {
     return this.#isServedHere(addressOfRecord) ? this.registrar.flowsOf(addressOfRecord, now) : undefined;
   }
 
@@ -216,6 +219,7 @@ export class ExchangeParts {
   #contactFinder(): ContactFinder {
     return new ContactFinder({
       timers: this.timers,
+      wallAt: (moment) => this.clock.wallAt(moment),
       exchange: this.config.exchange,
       exchangeCount: () => this.map.exchangeCount,
       bindings: () => this.store.records("binding"),
@@ -224,13 +228,13 @@ export class ExchangeParts {
     });
   }
 
-  #newAuthority(tools: ExchangeTools, boot: string, now: number): Authority {
+  #newAuthority(tools: ExchangeTools, boot: string, now: SteadyMs): Authority {
     return new Authority({
       ...tools,
       isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
       subscriber: (addressOfRecord) => this.store.subscriber(addressOfRecord),
       isOurHost: (host) => domainOf(this.map, host) !== undefined,
-      now,
+      startedAt: tools.wallAt(now),
       issuer: { replica: `${this.config.exchange} ${this.config.cell}`, boot },
       failedLoginsPerAddress: this.config.map.failedLogins,
       failed: (login, at) => {

@@ -15,18 +15,19 @@ import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { ExchangeParts } from "./exchange-parts.ts";
 import { Lateness } from "./lateness.ts";
 import { isReliableFlow } from "./whereabouts.ts";
+import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
 
 /** Which replica of which exchange it is, and what it knows when it starts. */
 export type ExchangeConfig = {
   readonly exchange: number;
   readonly cell: string;
   readonly map: ClusterMap;
-  /** Until when an INVITE may ring that this exchange had in hand and has forgotten, ms; absent: any that there may have been before now. */
-  readonly orphansUntil?: number | undefined;
+  /** Until when an INVITE may ring that this exchange had in hand and has forgotten; absent: any that there may have been before now. */
+  readonly orphansUntil?: WallMs | undefined;
 };
 
 /** What is not a function of the arguments, given by the shell. */
-export type ExchangeTools = {
+export type ExchangeTools = Pick<Clocks, "wallAt"> & {
   /** A keyed hash, the same in the whole cluster. */
   readonly sign: Sign;
   /** Hex digest of the text's octets (Latin-1). */
@@ -47,7 +48,7 @@ export class Exchange {
   /** Cells that can be reached, by the last view; undefined: none has come. */
   #reachable: ReadonlySet<string> | undefined;
 
-  constructor(config: ExchangeConfig, tools: ExchangeTools, now: number) {
+  constructor(config: ExchangeConfig, tools: ExchangeTools, now: SteadyMs) {
     this.#parts = new ExchangeParts(config, tools, now);
     this.store = this.#parts.store;
   }
@@ -62,7 +63,7 @@ export class Exchange {
    * A record of the peer's. An INVITE that this replica had in progress and that the other one has taken over, or ended, is dropped
    * without a word: it was this replica that could not be heard. A phone that has registered there may be waited for here.
    */
-  applyFromPeer(record: StateRecord, now: number): void {
+  applyFromPeer(record: StateRecord, now: SteadyMs): void {
     this.#parts.clock.observe(record.version);
     const isNews = this.store.apply(record, "peer");
     if (record.kind === "invite") {
@@ -77,7 +78,7 @@ export class Exchange {
    * Goes on with the INVITEs that the other replica had in progress: those that came or went by this access, which has lost that replica
    * (frame record `takeover`); undefined: all of them, the cell is down.
    */
-  takeOver(access: string | undefined, now: number): void {
+  takeOver(access: string | undefined, now: SteadyMs): void {
     this.#parts.orphans.tookOver(now);
     this.#parts.repeatedUntil = now + repeatedMs;
     this.#parts.takeovers.takeOver(access, now);
@@ -90,7 +91,7 @@ export class Exchange {
    * and is not answered is said again where they are now, for the answer may have died with the line. What waits for a way goes on with
    * the next {@link tick}, which is wanted at once then.
    */
-  setCells(reachable: ReadonlySet<string>, now: number): void {
+  setCells(reachable: ReadonlySet<string>, now: SteadyMs): void {
     this.#reachable = reachable;
     this.#parts.takeovers.setCells(reachable);
     this.#parts.accesses.setCells(reachable, now);
@@ -101,7 +102,7 @@ export class Exchange {
   }
 
   /** Until when an INVITE may ring that nobody remembers, ms: what an exchange that slept with nothing in hand is told when it wakes. */
-  get orphansUntil(): number {
+  get orphansUntil(): WallMs {
     return this.#parts.orphans.until;
   }
 
@@ -116,8 +117,8 @@ export class Exchange {
   }
 
   /** Until when everything is known that the other replica has made, ms; `Infinity` while each is told at once what the other one changes. */
-  setPeerKnown(until: number): void {
-    this.#parts.peerKnownUntil = until;
+  setPeerKnown(until: SteadyMs): void {
+    this.#parts.peerKnownUntil = this.#parts.clock.wallAt(until);
   }
 
   /** True while this cell can reach nobody: REGISTER is answered 503, so that phones go where they can be called. */
@@ -126,12 +127,12 @@ export class Exchange {
   }
 
   /** Where the phones of an address-of-record of this slice are, or those with this Contact (`sip:...`), for another exchange that asks. */
-  flowsOf(name: string, now: number): PhoneFlow[] | "unavailable" {
+  flowsOf(name: string, now: SteadyMs): PhoneFlow[] | "unavailable" {
     return /^sips?:/i.test(name) ? this.#parts.contacts.flowsOf(name, now) : this.#parts.registrar.flowsOf(name, now);
   }
 
   /** The answer to a {@link Effect} of type `flows`. One that nobody waits for any more is ignored. */
-  flows(reference: string, answer: readonly PhoneFlow[] | "unavailable", now: number): void {
+  flows(reference: string, answer: readonly PhoneFlow[] | "unavailable", now: SteadyMs): void {
     if (!this.#parts.contacts.answered(reference, answer, now))
       this.#parts.finder.answered(reference, answer === "unavailable" ? [] : answer, now);
     this.#settle(now);
@@ -141,7 +142,7 @@ export class Exchange {
    * Messages that could not be brought to their access: the line's cell, or the gateway's backhaul, cannot be reached from here. Unlike an
    * `undeliverable` record from the access itself this says nothing about the phone: its binding stays.
    */
-  unreachable(access: string, records: readonly FrameRecord[], now: number): void {
+  unreachable(access: string, records: readonly FrameRecord[], now: SteadyMs): void {
     this.#parts.accesses.troubled(access, now);
     this.#parts.undeliverables.cameBackFrom(access, records, now);
     this.#settle(now);
@@ -155,7 +156,7 @@ export class Exchange {
     this.#parts.finder.wayCame();
   }
 
-  disconnectAccess(access: string, now: number): void {
+  disconnectAccess(access: string, now: SteadyMs): void {
     this.#parts.accesses.disconnect(access, now);
   }
 
@@ -163,7 +164,7 @@ export class Exchange {
    * The access has started anew: its connections are gone, though it could not say so. Not those of its present start, `boot`, which the peer has told
    * of: this replica may have been away when the access started.
    */
-  forgetConnections(access: string, now: number, boot?: string): void {
+  forgetConnections(access: string, now: SteadyMs, boot?: string): void {
     const isGone = (flow: string): boolean => accessOfFlow(flow) === access && isReliableFlow(flow) && !isOfBoot(flow, boot);
     this.#parts.registrar.flowsGone(isGone, now);
     this.#parts.transactions.flowsGone(isGone, now);
@@ -174,13 +175,13 @@ export class Exchange {
    * The process of a gateway has ended, as far as the cells can tell. What was said on its connections and is not answered is tried another way, not
    * given up when Timer F fires. Its bindings stay: they lead nowhere while it is away, and would be missed if it lived after all.
    */
-  accessGone(access: string, now: number): void {
+  accessGone(access: string, now: SteadyMs): void {
     this.#parts.transactions.flowsGone((flow) => accessOfFlow(flow) === access && isReliableFlow(flow), now);
     this.#settle(now);
   }
 
   /** One record of a frame from an access. Kinds that an exchange does not know are ignored: a newer access may send them. */
-  receive(access: string, record: FrameRecord, now: number): void {
+  receive(access: string, record: FrameRecord, now: SteadyMs): void {
     const flow = joinFlow(access, record.key);
     switch (record.kind) {
       case RecordKind.message:
@@ -209,13 +210,13 @@ export class Exchange {
   }
 
   /** A gateway has answered a frame, so many ms after it was sent. Tell it before what came with the answer. */
-  answeredAfter(roundTripMs: number, now: number): void {
+  answeredAfter(roundTripMs: number, now: SteadyMs): void {
     const text = this.#lateness.measured(roundTripMs, now);
     if (text !== undefined) this.#parts.outgoing.push({ type: "log", text: `exchange ${this.#parts.config.exchange} ${text}` });
   }
 
   /** The answer to a {@link Effect} of type `credentials`. */
-  credentials(addressOfRecord: string, answer: SubscriberCredentials | "unknown" | "unavailable", now: number): void {
+  credentials(addressOfRecord: string, answer: SubscriberCredentials | "unknown" | "unavailable", now: SteadyMs): void {
     this.#parts.pipeline.credentials(addressOfRecord, answer, now);
     this.#settle(now);
   }
@@ -225,14 +226,14 @@ export class Exchange {
     return this.store.subscriber(addressOfRecord);
   }
 
-  putSubscriber(addressOfRecord: string, value: SubscriberCredentials, now: number): void {
+  putSubscriber(addressOfRecord: string, value: SubscriberCredentials, now: SteadyMs): void {
     this.store.apply({ kind: "subscriber", key: addressOfRecord, version: this.#parts.clock.tick(now), value });
   }
 
   /** False: there is no such subscriber. Its bindings go with it. */
-  removeSubscriber(addressOfRecord: string, now: number): boolean {
+  removeSubscriber(addressOfRecord: string, now: SteadyMs): boolean {
     if (this.store.subscriber(addressOfRecord) === undefined) return false;
-    this.store.apply(makeTombstone("subscriber", addressOfRecord, this.#parts.clock.tick(now), now));
+    this.store.apply(makeTombstone("subscriber", addressOfRecord, this.#parts.clock.tick(now), this.#parts.clock.wallAt(now)));
     this.#parts.registrar.removeAll(addressOfRecord, now);
     return true;
   }
@@ -241,7 +242,7 @@ export class Exchange {
     return Array.from(this.store.records("subscriber"), (record) => record.key);
   }
 
-  registrations(addressOfRecord: string | undefined, now: number): Registration[] {
+  registrations(addressOfRecord: string | undefined, now: SteadyMs): Registration[] {
     const rows = this.#parts.registrar.registrations(addressOfRecord, now);
     const reachable = this.#reachable;
     if (reachable === undefined || rows.every(({ primary }) => reachable.has(primary))) return rows;
@@ -249,9 +250,9 @@ export class Exchange {
     return rows.map((row) => (reachable.has(row.primary) ? row : { ...row, primary: this.#parts.config.cell }));
   }
 
-  counts(now: number): ExchangeCounts {
+  counts(now: SteadyMs): ExchangeCounts {
     return {
-      registrations: this.store.registrationCount(now),
+      registrations: this.store.registrationCount(this.#parts.clock.wallAt(now)),
       dialogs: this.#parts.dialogs.count,
       transactions: this.#parts.transactions.size,
       subscribers: this.store.count("subscriber"),
@@ -259,7 +260,7 @@ export class Exchange {
   }
 
   /** Fires what is due. */
-  tick(now: number): void {
+  tick(now: SteadyMs): void {
     this.#parts.timers.fireDue(now, this.#lateness.readUntil(now));
     this.#settle(now);
   }
@@ -274,8 +275,8 @@ export class Exchange {
   }
 
   /** Forgets what has expired. Returns when to come again: far away when little is held, undefined when nothing is. */
-  sweep(now: number): number | undefined {
-    this.store.sweep(now);
+  sweep(now: SteadyMs): number | undefined {
+    this.store.sweep(this.#parts.clock.wallAt(now));
     return this.store.size > this.store.count("subscriber") ? now + sweepMs : undefined;
   }
 
@@ -285,7 +286,7 @@ export class Exchange {
   }
 
   /** Gives back what could not even be sent. One round may make the next (another target that is gone too), each with fewer targets. */
-  #settle(now: number): void {
+  #settle(now: SteadyMs): void {
     for (;;) {
       const unresolvable = this.#parts.resolutions.takeUnresolvable();
       const unsendable = this.#parts.outgoing.takeUnsendable();

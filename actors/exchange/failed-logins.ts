@@ -1,4 +1,5 @@
 import { failedLoginLineMs, failedLoginLinesMax, failedLoginMethodOctetsMax, failedLoginUserOctetsMax } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A password that was wrong, or not checked because too many were. */
 export type FailedLogin = {
@@ -19,7 +20,7 @@ export class FailedLoginLines {
   #unwritten = 0;
 
   /** The line; undefined: there have been too many. */
-  lineOf({ address, addressOfRecord, method, isChecked }: FailedLogin, now: number): string | undefined {
+  lineOf({ address, addressOfRecord, method, isChecked }: FailedLogin, now: SteadyMs): string | undefined {
     if (this.#fullAt - now > (failedLoginLinesMax - 1) * failedLoginLineMs) {
       this.#unwritten += 1;
       return undefined;

@@ -1,15 +1,19 @@
 import { inputsWaitingMax } from "../limits.ts";
+import type { ExchangePorts } from "./ports.ts";
+import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
-type Input = (now: number) => void;
+type Input = (now: SteadyMs) => void;
 
 /** Where input waits, in order, while this replica must not serve. */
 export class Gate {
-  readonly #soon: (run: Input) => void;
+  readonly #soon: (run: () => void) => void;
+  readonly #now: Clocks["now"];
   #waiting: Input[] = [];
 
-  /** `soon`: see the port of this name. */
-  constructor(soon: (run: Input) => void) {
+  /** See the ports of these names. */
+  constructor({ soon, now }: Pick<ExchangePorts, "soon" | "now">) {
     this.#soon = soon;
+    this.#now = now;
   }
 
   get isEmpty(): boolean {
@@ -25,6 +29,6 @@ export class Gate {
 
   /** Lets everything in that waits: each input for itself, so that the error of one takes no other along. */
   open(): void {
-    for (const input of this.#waiting.splice(0)) this.#soon(input);
+    for (const input of this.#waiting.splice(0)) this.#soon(() => input(this.#now()));
   }
 }

@@ -3,7 +3,6 @@ import { inviteLifetimeMs } from "../../sip/limits.ts";
 import type { Proxy } from "../../sip/proxy/proxy.ts";
 import { hasEnded, type ResponseContext } from "../../sip/proxy/response-context.ts";
 import { restoreInvite, snapshotInvite } from "../../sip/proxy/snapshot.ts";
-import type { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { LiveRecord, StateRecord } from "../../sip/record/state-record.ts";
 import { makeTombstone } from "../../sip/record/tombstone.ts";
@@ -11,8 +10,10 @@ import type { Invite } from "../../sip/record/values.ts";
 import { cellOfVersion, msOfVersion } from "../../sip/record/version.ts";
 import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
 import { accessOfFlow } from "../../sip/flow/flow.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+import type { RecordClock } from "./record-clock.ts";
 
-type InProgress = { readonly context: ResponseContext; writtenAt: number };
+type InProgress = { readonly context: ResponseContext; writtenAt: SteadyMs };
 
 /**
  * The INVITEs in progress and their records, so that a call that is ringing outlives the replica that has it in hand. A record is written
@@ -20,7 +21,7 @@ type InProgress = { readonly context: ResponseContext; writtenAt: number };
  */
 export class InviteKeeper {
   readonly #store: RecordStore;
-  readonly #clock: HybridClock;
+  readonly #clock: RecordClock;
   readonly #proxy: Proxy;
   readonly #transactions: TransactionLayer;
   /** What this replica has in hand, by the key of the server transaction. */
@@ -31,39 +32,39 @@ export class InviteKeeper {
   /** Those that were taken up from another replica. */
   readonly #adopted = new WeakSet<ResponseContext>();
   /** When the other replica took which one away. */
-  readonly #lost = new Map<string, number>();
+  readonly #lost = new Map<string, SteadyMs>();
 
-  constructor(store: RecordStore, clock: HybridClock, proxy: Proxy, transactions: TransactionLayer) {
+  constructor(store: RecordStore, clock: RecordClock, proxy: Proxy, transactions: TransactionLayer) {
     this.#store = store;
     this.#clock = clock;
     this.#proxy = proxy;
     this.#transactions = transactions;
   }
 
-  changed(context: ResponseContext, now: number): void {
+  changed(context: ResponseContext, now: SteadyMs): void {
     if (!hasEnded(context)) this.#dirty.add(context);
     else this.ended(context, now);
   }
 
   /** It rings on: the record of a call that rings for long must not look like a forgotten one. */
-  rings(context: ResponseContext, now: number): void {
+  rings(context: ResponseContext, now: SteadyMs): void {
     const known = this.#inProgress.get(context.tx.key);
     if (known !== undefined && now - known.writtenAt > inviteRefreshMs) this.#dirty.add(context);
   }
 
   /** It has its final answer. */
-  ended(context: ResponseContext, now: number): void {
+  ended(context: ResponseContext, now: SteadyMs): void {
     this.#dirty.delete(context);
     const { key } = context.tx;
     if (this.#inProgress.delete(key)) this.#end(key, now);
   }
 
   /** Writes the records of what the event has changed. */
-  flush(now: number): void {
+  flush(now: SteadyMs): void {
     if (this.#dirty.size === 0) return;
     this.#byCallId = undefined;
     for (const context of this.#dirty) {
-      const value = snapshotInvite(context, now);
+      const value = snapshotInvite(context, this.#clock.wallAt(now));
       if (value === undefined) continue;
       const { key } = context.tx;
       this.#store.apply({ kind: "invite", key, version: this.#clock.tick(now), value });
@@ -73,7 +74,7 @@ export class InviteKeeper {
   }
 
   /** A record of an INVITE has come from the peer: one in hand here is let go when another cell has it now, or has ended it. */
-  cameFromPeer(key: string, now: number): void {
+  cameFromPeer(key: string, now: SteadyMs): void {
     const known = this.#inProgress.get(key);
     if (known === undefined) return;
     const record = this.#store.get("invite", key);
@@ -92,8 +93,8 @@ export class InviteKeeper {
    * A dialog of the peer's, as late as if this replica had stood still. Its INVITE may be in hand here, and the peer has had no record of it: it has let
    * the answer pass all the same: nothing else may be said to that caller, and what still rings is stopped. What comes in time is not looked at.
    */
-  answeredThere({ key, version }: StateRecord, now: number): boolean {
-    if (this.#inProgress.size === 0 || now - msOfVersion(version) < lateRecordMs) return false;
+  answeredThere({ key, version }: StateRecord, now: SteadyMs): boolean {
+    if (this.#inProgress.size === 0 || this.#clock.wallAt(now) - msOfVersion(version) < lateRecordMs) return false;
     const invite = this.#invitesByCallId().get(key.slice(0, key.indexOf(" ")));
     const context = invite === undefined ? undefined : this.#inProgress.get(invite)?.context;
     if (context === undefined || !key.split(" ").includes(context.request?.message.fromTag ?? "")) return false;
@@ -155,7 +156,7 @@ export class InviteKeeper {
   }
 
   /** When the other replica has taken this one away; undefined: not lately. */
-  lostAt(key: string, now: number): number | undefined {
+  lostAt(key: string, now: SteadyMs): SteadyMs | undefined {
     const at = this.#lost.get(key);
     return at !== undefined && now - at <= lostCallsMs ? at : undefined;
   }
@@ -165,9 +166,9 @@ export class InviteKeeper {
   }
 
   /** Goes on with an INVITE. Undefined: nobody waits for it any more, or it cannot be read. */
-  adopt(record: LiveRecord<"invite">, now: number): ResponseContext | undefined {
+  adopt(record: LiveRecord<"invite">, now: SteadyMs): ResponseContext | undefined {
     const { key, value, version } = record;
-    const ageMs = now - msOfVersion(version);
+    const ageMs = this.#clock.wallAt(now) - msOfVersion(version);
     const context = ageMs > inviteLifetimeMs ? undefined : restoreInvite(value, this.#proxy, this.#transactions, now, ageMs);
     if (context === undefined) {
       this.#end(key, now);
@@ -183,8 +184,8 @@ export class InviteKeeper {
     return context;
   }
 
-  #end(key: string, now: number): void {
-    this.#store.apply(makeTombstone("invite", key, this.#clock.tick(now), now));
+  #end(key: string, now: SteadyMs): void {
+    this.#store.apply(makeTombstone("invite", key, this.#clock.tick(now), this.#clock.wallAt(now)));
   }
 }
 

@@ -1,6 +1,7 @@
 import { endedKeysMax } from "../limits.ts";
 import { inviteLifetimeMs } from "../../sip/limits.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * Tells responses that come too late from those that another replica, or an earlier start of this one, would have waited for (RFC 6026 7.3,
@@ -13,19 +14,19 @@ import { fnv1a } from "../../sip/flow/token.ts";
 export class LateResponses {
   readonly #cell: string;
   /** Since when this replica knows what is forwarded in its cell's name. */
-  #startedAt: number;
+  #startedAt: SteadyMs;
   #hasMissed = false;
   #young = new Set<number>();
   #old = new Set<number>();
   #turnedAt = 0;
 
-  constructor(cell: string, startedAt: number) {
+  constructor(cell: string, startedAt: SteadyMs) {
     this.#cell = cell;
     this.#startedAt = startedAt;
   }
 
   /** A client transaction has ended here; `mark`: what stood beside its branch. */
-  ended(branch: string, mark: string, method: string, now: number): void {
+  ended(branch: string, mark: string, method: string, now: SteadyMs): void {
     if (this.#isOld(now) && mark.startsWith(`${this.#cell}*`)) return;
     if (now - this.#turnedAt > inviteLifetimeMs || this.#young.size >= endedKeysMax) {
       this.#old = now - this.#turnedAt > 2 * inviteLifetimeMs ? new Set() : this.#young;
@@ -43,7 +44,7 @@ export class LateResponses {
   }
 
   /** `cell`: the one that the branch's mark names. */
-  isLate(branch: string, cell: string, method: string, now: number): boolean {
+  isLate(branch: string, cell: string, method: string, now: SteadyMs): boolean {
     if (this.#isOld(now) && cell === this.#cell) return true;
     const hash = hashOf(branch, method);
     return this.#young.has(hash) || this.#old.has(hash);
@@ -55,7 +56,7 @@ export class LateResponses {
   }
 
   /** Nothing of an earlier start can be in progress any more, or of a time when this replica could not be reached. */
-  #isOld(now: number): boolean {
+  #isOld(now: SteadyMs): boolean {
     if (this.#hasMissed) this.#startedAt = now;
     this.#hasMissed = false;
     return now - this.#startedAt > 2 * inviteLifetimeMs;

@@ -1,4 +1,5 @@
 import { readLateKnownMs, readLateLastingMs, readLateMsMax, readLateMsMin, readLateSaidMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * How old what this replica reads is: on a machine that is starved answers wait in sockets, unread, while timers ring. A timer that says "nobody
@@ -9,11 +10,11 @@ export class Lateness {
   #ms = 0;
   #measuredAt = 0;
   /** Since when everything that was measured was late enough to be said; undefined: the last was not. */
-  #lateSince: number | undefined;
+  #lateSince: SteadyMs | undefined;
   #isSaid = false;
 
   /** An answer has been read so long after its question. Returns what is to be said of it, once when it lasts and once when it is over. */
-  measured(roundTripMs: number, now: number): string | undefined {
+  measured(roundTripMs: number, now: SteadyMs): string | undefined {
     this.#ms = roundTripMs < readLateMsMin ? 0 : Math.min(roundTripMs, readLateMsMax);
     this.#measuredAt = now;
     if (roundTripMs >= readLateSaidMs) {
@@ -34,7 +35,7 @@ export class Lateness {
   }
 
   /** The time up to which silence is silence, ms. */
-  readUntil(now: number): number {
+  readUntil(now: SteadyMs): number {
     if (this.#ms > 0 && now - this.#measuredAt > Math.max(readLateKnownMs, this.#ms)) this.#ms = 0;
     return now - this.#ms;
   }

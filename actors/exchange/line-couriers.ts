@@ -3,14 +3,16 @@ import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../
 import { frameAnswerMsMax, lineQueueRecordsMax } from "../limits.ts";
 import { framesOf } from "./frames-of.ts";
 import type { LinePort } from "./ports.ts";
+import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
 /** `since`: when the oldest of what waits came, ms. `frames`: those of which the last has not left. */
-type Queue = { waiting: FrameRecord[]; since: number; frames: Iterator<readonly FrameRecord[]> | undefined };
+type Queue = { waiting: FrameRecord[]; since: SteadyMs; frames: Iterator<readonly FrameRecord[]> | undefined };
 
-type Taker = (access: string, records: readonly FrameRecord[], now: number) => void;
+type Taker = (access: string, records: readonly FrameRecord[], now: SteadyMs) => void;
 
 export type LineCouriersOptions = {
   readonly lines: LinePort;
+  readonly now: Clocks["now"];
   /** Takes what a line says in answer: records that could not be delivered there. */
   readonly returned: Taker;
   /** Takes what could not even be brought to its line. */
@@ -37,7 +39,7 @@ export class LineCouriers {
   }
 
   /** False: too much waits for this line already. */
-  send(access: string, records: readonly FrameRecord[], now: number): boolean {
+  send(access: string, records: readonly FrameRecord[], now: SteadyMs): boolean {
     let queue = this.#queues.get(access);
     if ((queue?.waiting.length ?? 0) + records.length > lineQueueRecordsMax) return false;
     const isIdle = queue === undefined;
@@ -48,7 +50,7 @@ export class LineCouriers {
     return true;
   }
 
-  #next(access: string, queue: Queue, now: number): void {
+  #next(access: string, queue: Queue, now: SteadyMs): void {
     for (let records = this.#nextRecords(access, queue, now); records !== undefined; records = this.#nextRecords(access, queue, now)) {
       if (this.#bring(access, queue, records)) return;
       this.#options.unreachable(access, records, now);
@@ -57,7 +59,7 @@ export class LineCouriers {
   }
 
   /** Those of the next frame; undefined: nothing waits any more. */
-  #nextRecords(access: string, queue: Queue, now: number): readonly FrameRecord[] | undefined {
+  #nextRecords(access: string, queue: Queue, now: SteadyMs): readonly FrameRecord[] | undefined {
     let next = queue.frames?.next();
     while (next === undefined || next.done === true) {
       if (queue.waiting.length === 0) return undefined;
@@ -76,7 +78,8 @@ export class LineCouriers {
       this.#options.threw(error);
       return false;
     }
-    this.#options.lines.bring(access, frame, (answer, now) => {
+    this.#options.lines.bring(access, frame, (answer) => {
+      const now = this.#options.now();
       this.#answered(access, records, answer, now);
       this.#next(access, queue, now);
     });
@@ -84,7 +87,7 @@ export class LineCouriers {
   }
 
   /** What waits and is wanted. Behind a frame that was waited for in vain, or while this process stood still, it may have waited as long as that one. */
-  #take(access: string, queue: Queue, now: number): readonly FrameRecord[] {
+  #take(access: string, queue: Queue, now: SteadyMs): readonly FrameRecord[] {
     const records = queue.waiting;
     queue.waiting = [];
     if (now - queue.since < frameAnswerMsMax) return records;
@@ -96,7 +99,7 @@ export class LineCouriers {
     return wanted;
   }
 
-  #answered(access: string, records: readonly FrameRecord[], answer: Uint8Array | undefined, now: number): void {
+  #answered(access: string, records: readonly FrameRecord[], answer: Uint8Array | undefined, now: SteadyMs): void {
     const frame = answer === undefined ? undefined : decodeFrame(answer);
     if (frame === undefined || isFrameError(frame)) this.#options.unreachable(access, records, now);
     else if (frame.records.length > 0) this.#options.returned(access, frame.records, now);

@@ -3,6 +3,7 @@ import type { SubscriberCredentials } from "./credential-cache.ts";
 import type { DiskWriter } from "./disk-writer.ts";
 import type { EventRunner } from "./event-runner.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
 /** `full`: the disk has no room, and nothing has changed. */
 export type ChangeOutcome = "done" | "full";
@@ -11,6 +12,7 @@ export type OperatorChangesOptions = {
   readonly exchange: Exchange;
   readonly writer: DiskWriter;
   readonly events: EventRunner;
+  readonly now: Clocks["now"];
   /** Whether there is a peer that is to have everything too. */
   readonly isPaired: boolean;
 };
@@ -18,8 +20,8 @@ export type OperatorChangesOptions = {
 type Change = {
   /** So many records at most. */
   readonly records: number;
-  readonly run: (now: number) => void;
-  readonly undo: (now: number) => void;
+  readonly run: (now: SteadyMs) => void;
+  readonly undo: (now: SteadyMs) => void;
   readonly done: (outcome: ChangeOutcome) => void;
 };
 
@@ -32,16 +34,16 @@ export class OperatorChanges {
   }
 
   /** Adds or replaces subscribers. `done` is told how many were replaced. */
-  put(changes: readonly SubscriberChange[], now: number, done: (replaced: number | "full") => void): void {
+  put(changes: readonly SubscriberChange[], done: (replaced: number | "full") => void): void {
     const { exchange } = this.#options;
     const before: { readonly aor: string; readonly known: SubscriberCredentials | undefined }[] = [];
-    const run = (at: number): void => {
+    const run = (at: SteadyMs): void => {
       for (const { aor, ...credentials } of changes) {
         before.push({ aor, known: exchange.store.subscriber(aor) });
         exchange.putSubscriber(aor, credentials, at);
       }
     };
-    const undo = (at: number): void => {
+    const undo = (at: SteadyMs): void => {
       for (const { aor, known } of before) {
         if (known === undefined) exchange.removeSubscriber(aor, at);
         else exchange.putSubscriber(aor, known, at);
@@ -49,42 +51,42 @@ export class OperatorChanges {
     };
     const told = (outcome: ChangeOutcome): void =>
       done(outcome === "full" ? outcome : before.filter(({ known }) => known !== undefined).length);
-    this.#askForRoom({ records: changes.length, run, undo, done: told }, now);
+    this.#askForRoom({ records: changes.length, run, undo, done: told });
   }
 
   /** Removes a subscriber. `done` is told whether there was one. */
-  remove(addressOfRecord: string, now: number, done: (wasThere: boolean | "full") => void): void {
+  remove(addressOfRecord: string, done: (wasThere: boolean | "full") => void): void {
     const { exchange } = this.#options;
     let known: SubscriberCredentials | undefined;
-    const run = (at: number): void => {
+    const run = (at: SteadyMs): void => {
       known = exchange.store.subscriber(addressOfRecord);
       exchange.removeSubscriber(addressOfRecord, at);
     };
-    const undo = (at: number): void => {
+    const undo = (at: SteadyMs): void => {
       if (known !== undefined) exchange.putSubscriber(addressOfRecord, known, at);
     };
-    this.#askForRoom({ records: 1, run, undo, done: (outcome) => done(outcome === "full" ? outcome : known !== undefined) }, now);
+    this.#askForRoom({ records: 1, run, undo, done: (outcome) => done(outcome === "full" ? outcome : known !== undefined) });
   }
 
-  #askForRoom(change: Change, now: number): void {
-    const { writer, events } = this.#options;
-    writer.hasRoom(change.records, now, (isRoom, toldAt) => {
+  #askForRoom(change: Change): void {
+    const { writer, events, now } = this.#options;
+    writer.hasRoom(change.records, now(), (isRoom, toldAt) => {
       if (isRoom) events.event(change.run, toldAt, { over: (_answer, at) => this.#write(change, at) });
       else change.done("full");
     });
   }
 
   /** Somebody else may have taken the room before this is written: then it is taken back. */
-  #write(change: Change, now: number): void {
+  #write(change: Change, now: SteadyMs): void {
     const { exchange, writer, events } = this.#options;
-    const written = (at: number): void => {
+    const written = (at: SteadyMs): void => {
       if (writer.isFull && exchange.store.hasDirty) events.event(change.undo, at, { over: () => change.done("full") });
       else this.#commit(change, at);
     };
     if (writer.flush(now, written)) written(now);
   }
 
-  #commit({ done }: Change, now: number): void {
+  #commit({ done }: Change, now: SteadyMs): void {
     const { exchange, events, isPaired } = this.#options;
     const committed = (): void => done("done");
     if (!isPaired || events.commit(exchange.store.sequence, now, committed)) committed();

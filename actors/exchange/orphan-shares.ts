@@ -6,6 +6,7 @@ import {
   orphansPerStrangerMax,
   orphansRememberedMax,
 } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A CANCEL of an INVITE that nobody knows. */
 export type Orphan = {
@@ -14,7 +15,7 @@ export type Orphan = {
   /** Its source may be forged, and is nobody's who is registered here. */
   readonly isStranger: boolean;
   /** Until when it counts; 0: it has not been counted. */
-  until: number;
+  until: SteadyMs;
 };
 
 /**
@@ -33,7 +34,7 @@ export class OrphanShares {
   }
 
   /** False: there are too many of its kind. */
-  count(orphan: Orphan, now: number): boolean {
+  count(orphan: Orphan, now: SteadyMs): boolean {
     if (orphan.until !== 0) return true;
     for (const first of this.#counted) {
       if (first.until > now) break;

@@ -29,6 +29,7 @@ import { sourceOfFlow } from "../../sip/flow/source.ts";
 import type { NoWay } from "./dialog-ways.ts";
 import { OrphanShares, type Orphan } from "./orphan-shares.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
+import { later, type SteadyMs, type WallMs } from "../../sip/time.ts";
 
 /** Long enough for four copies (Timer E). */
 const strangersCancelMs: number = 8 * t1Ms;
@@ -56,14 +57,14 @@ type Hangup = {
   unproven: number;
   /** The same INVITE come again, that the proxy has in hand; and when it was to be cancelled. */
   readonly copy: ResponseContext | undefined;
-  readonly at: number;
+  readonly at: SteadyMs;
 };
 
 export type EarlyCancel = {
   readonly tx: NonInviteServerTransaction;
   readonly message: SipMessage;
   /** When no copy of its INVITE can come any more. */
-  readonly until: number;
+  readonly until: SteadyMs;
 };
 
 export type OrphanedInvitesOptions = {
@@ -74,11 +75,11 @@ export type OrphanedInvitesOptions = {
   readonly transport: TransportSink;
   readonly finder: PhoneFinder;
   /** The targets of a user of this exchange that a way leads to. */
-  readonly targets: (addressOfRecord: string, isSecure: boolean, now: number) => readonly Target[];
+  readonly targets: (addressOfRecord: string, isSecure: boolean, now: SteadyMs) => readonly Target[];
   readonly isServedHere: (addressOfRecord: string) => boolean;
   /** Whether who sends on this flow is there: by a connection, or a registration. */
   readonly isKnown: (flow: string) => boolean;
-  readonly dialogTarget: (request: Preprocessed, now: number) => Target | NoWay | undefined;
+  readonly dialogTarget: (request: Preprocessed, now: SteadyMs) => Target | NoWay | undefined;
 };
 
 /**
@@ -90,7 +91,8 @@ export type OrphanedInvitesOptions = {
  */
 export class OrphanedInvites {
   readonly #options: OrphanedInvitesOptions;
-  #until: number;
+  #until: SteadyMs;
+  #wallUntil: WallMs;
   /** Those that were cancelled, by our branch. */
   readonly #cancelled = new Map<string, Cancelled>();
   /** Those whose refusals have gone on, and wait for their ACKs: our branches and their Call-IDs. */
@@ -102,23 +104,27 @@ export class OrphanedInvites {
   /** The latest end of theirs. */
   #earlyUntil = 0;
 
-  /** `until`: when nothing of before can ring any more. */
-  constructor(options: OrphanedInvitesOptions, until: number) {
+  /** `until`: when nothing of before can ring any more, by the wall clock; undefined: any may that there was until now. */
+  constructor(options: OrphanedInvitesOptions, until: WallMs | undefined, now: SteadyMs) {
     this.#options = options;
-    this.#until = until;
+    const wall = options.env.wallAt(now);
+    this.#wallUntil = until ?? later(wall, inviteLifetimeMs);
+    this.#until = now + (this.#wallUntil - wall);
   }
 
-  get until(): number {
-    return this.#until;
+  /** The same for an exchange that wakes, whose steady clock is another one. */
+  get until(): WallMs {
+    return this.#wallUntil;
   }
 
   /** Another replica has ended, and perhaps not told of all that it had in hand. */
-  tookOver(now: number): void {
-    this.#until = now + inviteLifetimeMs;
+  tookOver(now: SteadyMs): void {
+    this.#until = later(now, inviteLifetimeMs);
+    this.#wallUntil = this.#options.env.wallAt(this.#until);
   }
 
   /** A CANCEL for an INVITE that nobody knows. False: there cannot be one, or nobody it could be ringing at; or there are too many that were not true. */
-  cancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): boolean {
+  cancel(tx: NonInviteServerTransaction, message: SipMessage, now: SteadyMs): boolean {
     const { proxy, transactions, env } = this.#options;
     const request = now < this.#until ? proxy.preprocess(message, tx.flow) : undefined;
     if (request === undefined || isParseError(request) || this.#targets(request, now).length === 0) return false;
@@ -134,11 +140,11 @@ export class OrphanedInvites {
   }
 
   /** A CANCEL was answered whose INVITE the other replica has in hand. */
-  remember(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+  remember(tx: NonInviteServerTransaction, message: SipMessage, now: SteadyMs): void {
     this.#remember(tx, message, now + inviteLifetimeMs);
   }
 
-  #remember(tx: NonInviteServerTransaction, message: SipMessage, until: number): void {
+  #remember(tx: NonInviteServerTransaction, message: SipMessage, until: SteadyMs): void {
     const [oldest] = this.#early.keys();
     if (this.#early.size >= orphansRememberedMax && oldest !== undefined) this.#early.delete(oldest);
     this.#early.set(earlyKey(serverKey(message, "INVITE"), message, tx.flow), { tx, message, until });
@@ -153,7 +159,7 @@ export class OrphanedInvites {
    * The CANCEL that was answered here for the INVITE with this key, before that was in hand; undefined: none. One that proves nothing ends nothing but
    * what has the same source, Call-ID and From tag: a branch can be guessed.
    */
-  earlyCancelOf(key: string, invite: SipMessage, flow: string, now: number): EarlyCancel | undefined {
+  earlyCancelOf(key: string, invite: SipMessage, flow: string, now: SteadyMs): EarlyCancel | undefined {
     if (this.#early.size === 0) return undefined;
     if (now >= this.#earlyUntil) this.#early.clear();
     const early = this.#early.get(earlyKey(key, invite, flow));
@@ -164,7 +170,7 @@ export class OrphanedInvites {
    * The same for one that has come again, and may ring where it went before: at a phone that has no connection now, or whose answer to the copy goes
    * another way (it says what it has said, with the Vias of the first one). `owner`: of the copy's transaction.
    */
-  alsoCancel(tx: NonInviteServerTransaction, message: SipMessage, owner: unknown, now: number): void {
+  alsoCancel(tx: NonInviteServerTransaction, message: SipMessage, owner: unknown, now: SteadyMs): void {
     const request = now < this.#until ? this.#options.proxy.preprocess(message, tx.flow) : undefined;
     if (request === undefined || isParseError(request)) return;
     const copy = isResponseContext(owner) ? owner : undefined;
@@ -184,7 +190,7 @@ export class OrphanedInvites {
   }
 
   /** An ACK outside of dialogs: for a refusal that has gone on by its Vias. It goes where that came from, and nowhere else. */
-  ack(request: Preprocessed, now: number): void {
+  ack(request: Preprocessed, now: SteadyMs): void {
     if (now >= this.#until || (this.#refused.size === 0 && this.#cancelled.size === 0)) return;
     const { env, transport } = this.#options;
     for (const target of this.#targets(request, now)) {
@@ -200,7 +206,7 @@ export class OrphanedInvites {
    * A response of one that nobody knows goes on. After a 2xx its other phones stop ringing (RFC 3261 16.7 10). What they were called by is guessed from To, and the
    * guess is right when the phone that has answered is found by it.
    */
-  answered(response: SipMessage, branch: string, upstream: string, now: number): void {
+  answered(response: SipMessage, branch: string, upstream: string, now: SteadyMs): void {
     const { env, proxy, transactions } = this.#options;
     if (now < this.#until) this.#noteRefusal(response, branch);
     const cancel = now < this.#until ? cancelOf(response) : undefined;
@@ -238,8 +244,8 @@ export class OrphanedInvites {
     return { source: sourceOfFlow(flow), callee, isStranger: !isKnown(flow), until: 0 };
   }
 
-  #cancelWhereItRings(hangup: Hangup, now: number): void {
-    const look = (_flows: unknown, at: number): boolean => {
+  #cancelWhereItRings(hangup: Hangup, now: SteadyMs): void {
+    const look = (_flows: unknown, at: SteadyMs): boolean => {
       this.#cancelAll(hangup, at);
       return false;
     };
@@ -248,11 +254,11 @@ export class OrphanedInvites {
     const until = addressOfRecord === "" ? now : now + phoneReturnMs;
     this.#options.finder.start({ addressOfRecord, until, look, giveUp: () => undefined }, now);
     if (hangup.copy === undefined) return;
-    const whenSilent = (at: number): void => this.#cancelAll(hangup, at);
+    const whenSilent = (at: SteadyMs): void => this.#cancelAll(hangup, at);
     this.#options.finder.start({ addressOfRecord, until: now + phoneSilentMs, look: () => false, giveUp: whenSilent }, now);
   }
 
-  #cancelAll(hangup: Hangup, now: number): void {
+  #cancelAll(hangup: Hangup, now: SteadyMs): void {
     const { env } = this.#options;
     const { request, responseFlow, said, orphan } = hangup;
     for (const target of this.#targets(request, now)) {
@@ -272,12 +278,12 @@ export class OrphanedInvites {
   }
 
   /** Over UDP it is repeated until it is heard; for a stranger, who may have made it up, a few times. */
-  #say({ octets, branch, flow }: Onward, isOnce: boolean, isStranger: boolean, now: number): void {
+  #say({ octets, branch, flow }: Onward, isOnce: boolean, isStranger: boolean, now: SteadyMs): void {
     const tx = this.#options.transactions.request(octets, "CANCEL", branch, flow, now, undefined, isOnce ? "once" : "usual");
     if (isStranger) tx.endsAt = now + strangersCancelMs;
   }
 
-  #targets(request: Preprocessed, now: number): readonly Target[] {
+  #targets(request: Preprocessed, now: SteadyMs): readonly Target[] {
     const { map, targets, isServedHere, dialogTarget } = this.#options;
     const { message, token } = request;
     const inDialog = token === undefined ? undefined : dialogTarget(request, now);
@@ -296,7 +302,7 @@ function earlyKey(key: string | undefined, { callId, fromTag = "" }: SipMessage,
  * Whether the proxy sees to the phone of this branch of the copy: it has answered, or has just been called and is not to be cancelled before it has (RFC
  * 3261 9.1). One that is silent, or was not reached, may ring by the first copy.
  */
-function isSeenTo({ copy, at }: Hangup, branch: string, now: number): boolean {
+function isSeenTo({ copy, at }: Hangup, branch: string, now: SteadyMs): boolean {
   const found = copy?.branches.findLast(({ via }) => via.branch === branch);
   if (found === undefined) return false;
   return found.state === "Finished" ? !found.isLost : found.state !== "Calling" || now - at < phoneSilentMs;

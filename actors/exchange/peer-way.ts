@@ -1,4 +1,5 @@
 import { peerSocketBatches, peerSocketIdleMs, peerSocketRetryMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * Which way batches go to the peer: by requests while they are few, over a WebSocket while they are many
@@ -17,7 +18,7 @@ export class PeerWay {
    * A batch leaves now. `socket`: over the WebSocket that is open. `request`: by a request. `open`: by a request too, and a WebSocket is to be
    * opened for those that follow.
    */
-  leaves(now: number): "socket" | "request" | "open" {
+  leaves(now: SteadyMs): "socket" | "request" | "open" {
     this.#usedAt = now;
     if (this.#hasSocket) return "socket";
     if (now - this.#second >= 1_000 || now < this.#second) {
@@ -41,7 +42,7 @@ export class PeerWay {
   }
 
   /** Whether a WebSocket on which no answer is awaited is to end. It keeps both objects awake, and nothing has needed it for a while. */
-  isSpare(now: number): boolean {
+  isSpare(now: SteadyMs): boolean {
     return now - this.#usedAt >= peerSocketIdleMs;
   }
 }

@@ -2,28 +2,29 @@ import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import { phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchesPerUserMax } from "../limits.ts";
 import { phoneSearchMs } from "../../sip/limits.ts";
 import { Timer, type TimerTable } from "../../sip/transaction/timer-table.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A search for a phone, or for any phone of an address-of-record. */
 export type Search = {
   /** In our domains; empty: registered nowhere here, only a way may come back. */
   readonly addressOfRecord: string;
   /** Until when it is waited for, ms since the epoch; one look is always taken. */
-  readonly until: number;
+  readonly until: SteadyMs;
   /** Another exchange is asked once only. */
   readonly isOnce?: boolean;
   /**
    * Looks whether it is there. `flows`: those of its address-of-record; undefined: another exchange has them, and has not said yet. True: the
    * search is over.
    */
-  readonly look: (flows: readonly PhoneFlow[] | undefined, now: number) => boolean;
+  readonly look: (flows: readonly PhoneFlow[] | undefined, now: SteadyMs) => boolean;
   /** Its time is over. */
-  readonly giveUp: (now: number) => void;
+  readonly giveUp: (now: SteadyMs) => void;
 };
 
 export type FinderOptions = {
   readonly timers: TimerTable;
   /** The flows of an address-of-record of this exchange; undefined: another one serves it. */
-  readonly flowsHere: (addressOfRecord: string, now: number) => readonly PhoneFlow[] | undefined;
+  readonly flowsHere: (addressOfRecord: string, now: SteadyMs) => readonly PhoneFlow[] | undefined;
   /** Asks the exchange that serves it; the answer comes as {@link PhoneFinder.answered}. */
   readonly ask: (addressOfRecord: string, name: string) => void;
 };
@@ -32,7 +33,7 @@ type Entry = {
   readonly name: string;
   readonly timer: Timer;
   readonly search: Search;
-  readonly until: number;
+  readonly until: SteadyMs;
   isAsking: boolean;
   pauseMs: number;
   isOver: boolean;
@@ -67,7 +68,7 @@ export class PhoneFinder {
    * Begins a search; nothing is called before {@link settle}. Over {@link phoneSearchesMax} or {@link phoneSearchesPerUserMax} it is looked once,
    * here only.
    */
-  start(search: Search, now: number, name: string = this.#newName()): void {
+  start(search: Search, now: SteadyMs, name: string = this.#newName()): void {
     const isElsewhere = this.#flows(search, now) === undefined;
     const until = isElsewhere ? Math.max(search.until, now + phoneSearchMs) : search.until;
     const timer = new Timer((at) => this.#fire(entry, at));
@@ -108,7 +109,7 @@ export class PhoneFinder {
   }
 
   /** What another exchange says; too late, nobody listens. */
-  answered(name: string, flows: readonly PhoneFlow[], now: number): void {
+  answered(name: string, flows: readonly PhoneFlow[], now: SteadyMs): void {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     entry.isAsking = false;
@@ -119,7 +120,7 @@ export class PhoneFinder {
   }
 
   /** Takes the looks that are due. True when there were any. */
-  settle(now: number): boolean {
+  settle(now: SteadyMs): boolean {
     if (this.#due.size === 0) return false;
     const due = this.#due;
     this.#due = new Set();
@@ -127,13 +128,13 @@ export class PhoneFinder {
     return true;
   }
 
-  #fire(entry: Entry, now: number): void {
+  #fire(entry: Entry, now: SteadyMs): void {
     if (this.#entries.get(entry.name) !== entry) return;
     if (now >= entry.until) this.#giveUp(entry, now);
     else this.#ask(entry, now);
   }
 
-  #look(entry: Entry, now: number): void {
+  #look(entry: Entry, now: SteadyMs): void {
     const { search, name } = entry;
     const flows = this.#flows(search, now);
     if (search.look(flows, now)) return this.#end(entry);
@@ -143,21 +144,21 @@ export class PhoneFinder {
     else if (flows !== undefined) this.#watch(entry, entry.until);
   }
 
-  #flows({ addressOfRecord }: Search, now: number): readonly PhoneFlow[] | undefined {
+  #flows({ addressOfRecord }: Search, now: SteadyMs): readonly PhoneFlow[] | undefined {
     return addressOfRecord === "" ? [] : this.#options.flowsHere(addressOfRecord, now);
   }
 
-  #ask(entry: Entry, now: number): void {
+  #ask(entry: Entry, now: SteadyMs): void {
     entry.isAsking = true;
     this.#watch(entry, now + phoneSearchMs);
     this.#options.ask(entry.search.addressOfRecord, entry.name);
   }
 
-  #watch(entry: Entry, at: number): void {
+  #watch(entry: Entry, at: SteadyMs): void {
     this.#options.timers.set(entry.timer, Math.min(at, entry.until));
   }
 
-  #giveUp(entry: Entry, now: number): void {
+  #giveUp(entry: Entry, now: SteadyMs): void {
     this.#end(entry);
     entry.search.giveUp(now);
   }

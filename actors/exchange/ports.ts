@@ -5,20 +5,16 @@ import type { Listener } from "../../sip/flow/flow.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
-import type { Timer } from "../timer.ts";
+import type { MakeTimer } from "../timer.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
+import type { Clocks, WallMs } from "../../sip/time.ts";
 
-/** Makes a timer that does this. It keeps an object awake. */
-export type MakeTimer = (run: (now: number) => void) => Timer;
-
-/**
- * What an exchange actor needs of the process that it lives in. A port never calls back before it has returned, unless it says so. Every call back
- * says the time, ms since the epoch.
- */
-export type ExchangePorts = {
+/** What an exchange actor needs of the process that it lives in. A port never calls back before it has returned, unless it says so. */
+export type ExchangePorts = Clocks & {
+  /** A timer that is set keeps an object awake. */
   readonly timer: MakeTimer;
   /** Runs when the present event is over and before the next one: a microtask. */
-  readonly soon: (run: (now: number) => void) => void;
+  readonly soon: (run: () => void) => void;
   readonly alarm: AlarmPort;
   readonly rest: RestPort;
   readonly disk: DiskPort;
@@ -34,13 +30,13 @@ export type ExchangePorts = {
 /** Wakes an object that sleeps. */
 export type AlarmPort = {
   /** Rings at this time at the latest, as `alarmRang` of the actor. */
-  arm(at: number): void;
+  arm(at: WallMs): void;
 };
 
 /** What a replica that sleeps has lost nothing of: it outlives the actor, and ends with the process. */
 export type RestPort = {
   /** Nothing is in progress. `orphansUntil`: what the next start of this actor is to be given. Called with every event. */
-  begin(orphansUntil: number): void;
+  begin(orphansUntil: WallMs): void;
   /** Something is. */
   end(): void;
 };
@@ -70,9 +66,9 @@ export type RoomPort = {
   /** As it was found when it was asked last. */
   readonly isFull: boolean;
   /** Whether so many octets may be written now. True: yes, and `told` is not called. Else it is called, and a write has to be done within that call. */
-  ask(octets: number, told: (isRoom: boolean, now: number) => void): boolean;
+  ask(octets: number, told: (isRoom: boolean) => void): boolean;
   /** The same while nothing else may happen, at the start. */
-  askInside(octets: number, told: (isRoom: boolean, now: number) => void): boolean;
+  askInside(octets: number, told: (isRoom: boolean) => void): boolean;
 };
 
 /** The other replica. */
@@ -85,7 +81,7 @@ export type PeerPort = {
 
 export type LinePort = {
   /** Brings a frame to a line. `done` gets the frame that answers it; undefined: the line did not take it, or not in time. */
-  bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined, now: number) => void): void;
+  bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined) => void): void;
 };
 
 /** Questions to the other exchanges. Not answered in time they are answered with `unavailable`. */
@@ -93,9 +89,9 @@ export type OtherExchangesPort = {
   credentials(
     addressOfRecord: string,
     exchange: number,
-    answered: (answer: SubscriberCredentials | "unknown" | "unavailable", now: number) => void,
+    answered: (answer: SubscriberCredentials | "unknown" | "unavailable") => void,
   ): void;
-  flows(addressOfRecord: string, exchange: number, answered: (answer: readonly PhoneFlow[] | "unavailable", now: number) => void): void;
+  flows(addressOfRecord: string, exchange: number, answered: (answer: readonly PhoneFlow[] | "unavailable") => void): void;
 };
 
 export type CoreGroupPort = {

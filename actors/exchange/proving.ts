@@ -1,12 +1,13 @@
 import { exchangeOf, type Domain } from "../../cluster/map/cluster-map.ts";
 import { unavailable, type Refusal } from "./refusal.ts";
 import type { Asked, StepTools, Verdict } from "./request-step.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 const unknownCaller: Refusal = { status: 403, reason: "Unknown Caller" };
 const relayingDenied: Refusal = { status: 403, reason: "Relaying Denied" };
 
 /** Whoever claims a name of ours proves it (RFC 3261 22.3), as his domain wants it proved. Strangers have none to prove. */
-export function callerIsWhoHeSays(tools: StepTools, asked: Asked, now: number): Verdict {
+export function callerIsWhoHeSays(tools: StepTools, asked: Asked, now: SteadyMs): Verdict {
   const { tx, calling } = asked;
   const { callerDomain, caller, callee } = calling;
   if (callerDomain === undefined) return "goOn";
@@ -16,7 +17,7 @@ export function callerIsWhoHeSays(tools: StepTools, asked: Asked, now: number): 
 }
 
 /** The same, by the caller's password. */
-export function isProved(tools: StepTools, asked: Asked, caller: string | undefined, domain: Domain, now: number): Verdict {
+export function isProved(tools: StepTools, asked: Asked, caller: string | undefined, domain: Domain, now: SteadyMs): Verdict {
   const { tx, request } = asked;
   // An identity that nobody here can have is not asked for.
   if (caller === undefined) return unknownCaller;
@@ -35,13 +36,13 @@ export function isProved(tools: StepTools, asked: Asked, caller: string | undefi
 }
 
 /** Another exchange has the secrets of this user: it is asked once for all that wait for them. */
-function waitForCredentials({ waiting, outgoing, map }: StepTools, addressOfRecord: string, asked: Asked, now: number): Verdict {
+function waitForCredentials({ waiting, outgoing, map }: StepTools, addressOfRecord: string, asked: Asked, now: SteadyMs): Verdict {
   const next = waiting.enter(addressOfRecord, asked, now);
   if (next === "full") return unavailable;
   if (next === "ask") outgoing.push({ type: "credentials", addressOfRecord, exchange: exchangeOf(map, addressOfRecord) });
   return "waits";
 }
 
-function isRegisteredOn({ registrar }: StepTools, addressOfRecord: string, flow: string, now: number): boolean {
+function isRegisteredOn({ registrar }: StepTools, addressOfRecord: string, flow: string, now: SteadyMs): boolean {
   return registrar.targets(addressOfRecord, now, false).some((target) => target.flow === flow);
 }

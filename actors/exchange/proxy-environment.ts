@@ -18,13 +18,14 @@ import type { Resolutions } from "./resolutions.ts";
 import type { Takeovers } from "./takeovers.ts";
 import type { Undeliverables } from "./undeliverables.ts";
 import type { Whereabouts } from "./whereabouts.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** The parts of an exchange that its proxy looks at; those that are made after it too. */
 export type EnvironmentParts = {
   readonly config: ExchangeConfig;
   readonly map: ClusterMap;
   /** Until then the other replica, or an earlier start of this one, may have forwarded what comes here. */
-  readonly repeatedUntil: number;
+  readonly repeatedUntil: SteadyMs;
   readonly store: RecordStore;
   readonly accesses: Accesses;
   readonly resolutions: Resolutions;
@@ -46,6 +47,7 @@ export function proxyEnvironment(parts: EnvironmentParts, tools: ExchangeTools, 
     exchange: config.exchange,
     cell: config.cell,
     sign: tools.sign,
+    wallAt: tools.wallAt,
     nextReference: () => {
       references += 1;
       return `${boot}-${references.toString(36)}`;
@@ -85,7 +87,7 @@ export function proxyEnvironment(parts: EnvironmentParts, tools: ExchangeTools, 
 }
 
 /** Of the two cells of this exchange the one that a request comes to by itself is the one to be named, as long as that makes no difference. */
-function cellFor({ config, map, takeovers }: EnvironmentParts, { token, flow }: Preprocessed, next: string, now: number): string {
+function cellFor({ config, map, takeovers }: EnvironmentParts, { token, flow }: Preprocessed, next: string, now: SteadyMs): string {
   const { cell, exchange } = config;
   const { primary, secondary } = pairOf(map, exchange);
   const preferred = token?.cell ?? primary;
@@ -103,7 +105,7 @@ function commitOf(
   status: number,
   branch: Branch | undefined,
   response: SipMessage | undefined,
-  now: number,
+  now: SteadyMs,
 ): number | undefined {
   const { tx } = context;
   const before = store.sequence;

@@ -8,6 +8,7 @@ import { Specimen } from "../../sip/specimen.ts";
 import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { RegisterRequests } from "./register-requests.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** Octets from an access become messages of the transaction layer; what needs no transaction is answered here. */
 export class Reception {
@@ -22,7 +23,7 @@ export class Reception {
     this.#outgoing = outgoing;
   }
 
-  receive(octets: Uint8Array, flow: string, now: number): void {
+  receive(octets: Uint8Array, flow: string, now: SteadyMs): void {
     const parsed = parseMessage(octets);
     if (isParseError(parsed)) return this.#refuseUnparsed(parsed, flow);
     const message = parsed.isRequest ? stampReceived(parsed, flow) : parsed;
@@ -43,7 +44,7 @@ export class Reception {
   }
 
   /** A REGISTER that needs no transaction has been answered. False: it goes on as other requests do. */
-  #registerAtOnce(message: SipMessage, flow: string, now: number): boolean {
+  #registerAtOnce(message: SipMessage, flow: string, now: SteadyMs): boolean {
     if (message.method !== "REGISTER" || message.has(Header.Route) || !this.#registers.isAnsweredAlike(message, flow, now)) return false;
     const { status, octets, commit } = this.#registers.answer(message, flow, now);
     const back = responseFlow(message, flow);

@@ -4,6 +4,7 @@ import type { SipMessage } from "../../sip/message/sip-message.ts";
 import { tagOfRefusal } from "../../sip/flow/brief-response.ts";
 import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
 import type { ServerTransaction } from "../../sip/transaction/transaction.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A final answer of our own to a request. */
 export type Refusal = {
@@ -25,7 +26,7 @@ export function refuse(
   tx: ServerTransaction,
   message: SipMessage,
   { status, reason, headers = none }: Refusal,
-  now: number,
+  now: SteadyMs,
 ): void {
   const response = buildResponse(message, status, {
     ...(reason === undefined ? {} : { reason }),

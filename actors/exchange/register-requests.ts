@@ -12,6 +12,7 @@ import type { Authority } from "./authority.ts";
 import { addressOfRecordOfTo } from "./caller.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
 import type { RegistrarDesk } from "./registrar-desk.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A response to a REGISTER. `commit`: it leaves when every record up to this sequence number is at the peer; undefined: at once. */
 export type RegisterAnswer = { readonly status: number; readonly octets: Uint8Array; readonly commit: number | undefined };
@@ -44,7 +45,7 @@ export class RegisterRequests {
    * even looked at. Credentials count once, so
    * the transaction of a request with such remembers its answer. For half a minute each, transactions would be most of what a registrar holds.
    */
-  isAnsweredAlike(message: SipMessage, flow: string, now: number): boolean {
+  isAnsweredAlike(message: SipMessage, flow: string, now: SteadyMs): boolean {
     if (!message.has(Header.Authorization)) return true;
     const { authority, map } = this.#options;
     const domain = addressOfRecordOfTo(map, message)?.domain;
@@ -52,7 +53,7 @@ export class RegisterRequests {
   }
 
   /** Its To tag is made of the request, so that repeats have the same one. */
-  answer(message: SipMessage, flow: string, now: number): RegisterAnswer {
+  answer(message: SipMessage, flow: string, now: SteadyMs): RegisterAnswer {
     const { authority, finder, map, registrar, store } = this.#options;
     const requestUri = message.parsedRequestUri;
     if (this.#isFenced) return answered(message, 503, undefined, [["Retry-After", String(retryAfterSeconds)]]);

@@ -1,11 +1,13 @@
 import { Outbox } from "./outbox.ts";
+import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
 export type ReleaseOptions = {
-  /** See the port of this name. */
-  readonly soon: (run: (now: number) => void) => void;
-  readonly send: (outbox: Outbox, now: number) => void;
+  /** See the ports of these names. */
+  readonly soon: (run: () => void) => void;
+  readonly now: Clocks["now"];
+  readonly send: (outbox: Outbox, now: SteadyMs) => void;
   /** Acknowledges on every backhaul what may be acknowledged. */
-  readonly acknowledge: (now: number) => void;
+  readonly acknowledge: (now: SteadyMs) => void;
   readonly threw: (error: unknown) => void;
 };
 
@@ -16,8 +18,8 @@ export type ReleaseOptions = {
 export class Release {
   readonly #options: ReleaseOptions;
   #outbox = new Outbox();
-  #committed: ((now: number) => void)[] = [];
-  #over: ((now: number) => void)[] = [];
+  #committed: ((now: SteadyMs) => void)[] = [];
+  #over: ((now: SteadyMs) => void)[] = [];
   #isPlanned = false;
 
   constructor(options: ReleaseOptions) {
@@ -25,13 +27,13 @@ export class Release {
   }
 
   /** A commit is done: who waited for it goes on soon. */
-  committed(run: (now: number) => void): void {
+  committed(run: (now: SteadyMs) => void): void {
     this.#committed.push(run);
     this.#plan();
   }
 
   /** Takes what may leave now. `over` is called when it has left. */
-  add(outbox: Outbox, over: ((now: number) => void) | undefined): void {
+  add(outbox: Outbox, over: ((now: SteadyMs) => void) | undefined): void {
     this.#outbox.addAll(outbox);
     if (over !== undefined) this.#over.push(over);
     this.#plan();
@@ -43,7 +45,8 @@ export class Release {
     this.#options.soon(this.#leave);
   }
 
-  readonly #leave = (now: number): void => {
+  readonly #leave = (): void => {
+    const now = this.#options.now();
     this.#runAll(this.#committed, now);
     this.#committed = [];
     const outbox = this.#outbox;
@@ -57,7 +60,7 @@ export class Release {
   };
 
   /** What one of them throws takes no other along. The list may grow meanwhile. */
-  #runAll(list: readonly ((now: number) => void)[], now: number): void {
+  #runAll(list: readonly ((now: SteadyMs) => void)[], now: SteadyMs): void {
     for (const run of list) {
       try {
         run(now);
@@ -70,10 +73,10 @@ export class Release {
 
 /** One event waits: for its commit, and perhaps for a write that must be on the disk before anybody is told. */
 export class Wait {
-  readonly #freed: (now: number) => void;
+  readonly #freed: (now: SteadyMs) => void;
   #left = 0;
 
-  constructor(freed: (now: number) => void) {
+  constructor(freed: (now: SteadyMs) => void) {
     this.#freed = freed;
   }
 
@@ -86,7 +89,7 @@ export class Wait {
     if (!isDone) this.#left += 1;
   }
 
-  readonly done = (now: number): void => {
+  readonly done = (now: SteadyMs): void => {
     this.#left -= 1;
     if (this.#left === 0) this.#freed(now);
   };

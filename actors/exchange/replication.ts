@@ -10,6 +10,7 @@ import type { DiskWriter } from "./disk-writer.ts";
 import { Gate } from "./gate.ts";
 import type { ExchangePorts } from "./ports.ts";
 import type { Release } from "./release.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type ReplicationOptions = {
   readonly cell: string;
@@ -19,20 +20,20 @@ export type ReplicationOptions = {
   readonly boot: string;
   readonly map: ClusterMap;
   readonly store: RecordStore;
-  readonly ports: Pick<ExchangePorts, "timer" | "soon" | "peer" | "log">;
+  readonly ports: Pick<ExchangePorts, "timer" | "soon" | "now" | "peer" | "log">;
   readonly writer: DiskWriter;
   readonly release: Release;
-  readonly apply: (record: StateRecord, now: number) => void;
+  readonly apply: (record: StateRecord, now: SteadyMs) => void;
   readonly memory: () => Memory;
   /** The peer has told everything, and how far back that goes. */
   readonly remember: (ofPeer: Memory) => void;
   /** Until when everything is known that the peer has made, ms; `Infinity`: and it goes on so. */
-  readonly known: (until: number) => void;
+  readonly known: (until: SteadyMs) => void;
   /** The replica is something else to its peer than it was. */
-  readonly changed: (state: PairState, cause: string, now: number) => void;
+  readonly changed: (state: PairState, cause: string, now: SteadyMs) => void;
 };
 
-type Commit = { readonly sequence: number; readonly done: (now: number) => void };
+type Commit = { readonly sequence: number; readonly done: (now: SteadyMs) => void };
 
 /**
  * One replica's side of its pair: the link to the peer (cluster/replication) and what it wants done; what waits for commits; and the gate, before which
@@ -48,11 +49,11 @@ export class Replication {
   #sequence: number;
   #isSettling = false;
 
-  constructor(options: ReplicationOptions, now: number) {
+  constructor(options: ReplicationOptions, now: SteadyMs) {
     this.#options = options;
     const { cell, boot, map, store, memory, ports } = options;
-    this.#gate = new Gate(ports.soon);
-    this.#timer = ports.timer((at) => this.#rang(at));
+    this.#gate = new Gate(ports);
+    this.#timer = ports.timer(() => this.#rang(ports.now()));
     this.#sequence = store.sequence;
     this.#link = new PeerLink(
       { cell, boot, ackTimeoutMs: map.replication.ackTimeoutMs, leaseMs: leaseMsOf(map.heartbeat), memory },
@@ -70,19 +71,19 @@ export class Replication {
   }
 
   /** Speaks to the peer for the first time. */
-  start(now: number): void {
+  start(now: SteadyMs): void {
     this.#settle(now);
   }
 
   /** Whether an input may be processed now. False: {@link keep} it, for it comes behind all that waits already. */
-  admits(now: number): boolean {
+  admits(now: SteadyMs): boolean {
     const isAdmitted = this.#gate.isEmpty && this.#link.admit(now);
     if (!isAdmitted || this.#link.state !== "together") this.#settle(now);
     return isAdmitted;
   }
 
   /** See {@link Gate.keep}. */
-  keep(input: (now: number) => void, isBounded: boolean): boolean {
+  keep(input: (now: SteadyMs) => void, isBounded: boolean): boolean {
     return this.#gate.keep(input, isBounded);
   }
 
@@ -90,7 +91,7 @@ export class Replication {
    * True: everything up to this sequence number of the store would survive the end of this process. The peer has it, or the disk. Else `done` is
    * called when that is so.
    */
-  commit(sequence: number, now: number, done: (now: number) => void): boolean {
+  commit(sequence: number, now: SteadyMs, done: (now: SteadyMs) => void): boolean {
     const verdict = this.#link.commit(sequence, now);
     let isDone = true;
     if (verdict === "disk") isDone = this.#options.writer.flushTogether(now, done);
@@ -107,7 +108,7 @@ export class Replication {
    * An event is over: what it changed leaves soon. Calls back when everything that has changed is at the peer, or when there is no peer
    * to wait for: now, perhaps.
    */
-  follow(now: number, done: (now: number) => void): void {
+  follow(now: SteadyMs, done: (now: SteadyMs) => void): void {
     this.look(now);
     if (this.#link.follow(this.#sequence, now) === "done") done(now);
     else this.#commits.push({ sequence: this.#sequence, done });
@@ -115,7 +116,7 @@ export class Replication {
   }
 
   /** An event is over: what it changed leaves soon. */
-  look(now: number): void {
+  look(now: SteadyMs): void {
     const { sequence } = this.#options.store;
     if (sequence === this.#sequence) return;
     this.#sequence = sequence;
@@ -124,7 +125,7 @@ export class Replication {
   }
 
   /** A batch of the peer's. Returns the answer; undefined: that was no batch of the peer's. */
-  take(text: string, now: number): string | undefined {
+  take(text: string, now: SteadyMs): string | undefined {
     const { peer, exchange, ports, apply, store } = this.#options;
     const batch = parseBatch(text);
     if (isParseError(batch) || batch.cell !== peer) return undefined;
@@ -138,7 +139,7 @@ export class Replication {
   }
 
   /** The peer has answered a batch. */
-  answered(id: number, text: string, now: number): void {
+  answered(id: number, text: string, now: SteadyMs): void {
     const answer = parseAnswer(text);
     if (isParseError(answer)) this.#link.failed(id, false, now);
     else this.#link.answered(id, answer, now);
@@ -146,20 +147,20 @@ export class Replication {
   }
 
   /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow. */
-  failed(id: number, isRefused: boolean, cause: string, now: number): void {
+  failed(id: number, isRefused: boolean, cause: string, now: SteadyMs): void {
     this.#link.failed(id, isRefused, now, cause);
     this.#settle(now);
   }
 
   /** What the core group says of the peer's cell. */
-  see(isUp: boolean, heartbeat: ClusterMap["heartbeat"], now: number): void {
+  see(isUp: boolean, heartbeat: ClusterMap["heartbeat"], now: SteadyMs): void {
     this.#link.configure(this.#options.map.replication.ackTimeoutMs, leaseMsOf(heartbeat));
     this.#link.see(isUp, now);
     this.#settle(now);
   }
 
   /** What an effect brings about may call again: the outermost call carries everything out, in order. */
-  #settle(now: number): void {
+  #settle(now: SteadyMs): void {
     if (this.#isSettling) return;
     this.#isSettling = true;
     try {
@@ -172,7 +173,7 @@ export class Replication {
     this.#arm(now);
   }
 
-  #carryOut(effect: PeerLinkEffect, now: number): void {
+  #carryOut(effect: PeerLinkEffect, now: SteadyMs): void {
     const { ports, changed, known, remember } = this.#options;
     switch (effect.type) {
       case "send":
@@ -193,7 +194,7 @@ export class Replication {
     return effect satisfies never;
   }
 
-  #committed(sequence: number, needsDisk: boolean, now: number): void {
+  #committed(sequence: number, needsDisk: boolean, now: SteadyMs): void {
     if (!needsDisk || this.#options.writer.flush(now, () => this.#resolve(sequence))) this.#resolve(sequence);
   }
 
@@ -204,13 +205,13 @@ export class Replication {
     for (const { done } of this.#commits.splice(0, count)) this.#options.release.committed(done);
   }
 
-  #rang(now: number): void {
+  #rang(now: SteadyMs): void {
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#link.tick(now);
     this.#settle(now);
   }
 
-  #arm(now: number): void {
+  #arm(now: SteadyMs): void {
     const deadline = this.#link.nextDeadline();
     if (deadline === undefined) {
       if (this.#timerAt !== Number.POSITIVE_INFINITY) this.#timer.clear();

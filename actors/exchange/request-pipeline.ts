@@ -12,6 +12,7 @@ import { requestSteps } from "./request-steps.ts";
 import { ofStranger } from "./strangers.ts";
 import type { Takeovers } from "./takeovers.ts";
 import { targetWithinDialog } from "./within-dialog.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** Besides the steps' tools: what knows of requests that another replica has had, or that were cancelled before they came here. */
 export type PipelineTools = StepTools & { readonly takeovers: Takeovers; readonly orphans: OrphanedInvites };
@@ -29,7 +30,7 @@ export class RequestPipeline {
   }
 
   /** A new request. What has been here, or is known to be over, has no way through the steps. */
-  begin(tx: ServerTransaction, message: SipMessage, now: number): void {
+  begin(tx: ServerTransaction, message: SipMessage, now: SteadyMs): void {
     const { takeovers, orphans, proxy } = this.#tools;
     if (tx.kind === "inviteServer" && takeovers.repeatedInvite(tx, message, now)) return;
     if (tx.kind === "inviteServer" && orphans.earlyCancelOf(tx.key, message, tx.flow, now) !== undefined)
@@ -40,7 +41,7 @@ export class RequestPipeline {
   }
 
   /** From the first step on: at first, and when what was asked about its sender is known. */
-  take(asked: Asked, now: number): void {
+  take(asked: Asked, now: SteadyMs): void {
     for (let index = 0; index < this.#steps.length; index += 1) {
       const verdict = this.#steps[index]?.(this.#tools, asked, now);
       if (verdict === "goOn") continue;
@@ -51,7 +52,7 @@ export class RequestPipeline {
   }
 
   /** An ACK is never answered (RFC 3261 17), so it has no way through the steps: it goes where its dialog says, or nowhere. */
-  ack(message: SipMessage, flow: string, now: number): void {
+  ack(message: SipMessage, flow: string, now: SteadyMs): void {
     const { proxy, whereabouts, dialogs, map } = this.#tools;
     const request = proxy.preprocess(message, flow);
     if (isParseError(request)) return;
@@ -65,13 +66,13 @@ export class RequestPipeline {
   }
 
   /** A request that waited for the flow of a Contact goes there; undefined: nobody has registered that one. */
-  foundContact(waiter: ContactWaiter, flow: string | undefined, now: number): void {
+  foundContact(waiter: ContactWaiter, flow: string | undefined, now: SteadyMs): void {
     const verdict = toFoundContact(this.#tools, waiter, flow, now);
     if (typeof verdict === "object") this.#refuse(waiter.tx, waiter.request.message, verdict, now);
   }
 
   /** What was asked about a caller is known, or will not be: who waits for it goes on, or is refused. */
-  credentials(addressOfRecord: string, answer: SubscriberCredentials | "unknown" | "unavailable", now: number): void {
+  credentials(addressOfRecord: string, answer: SubscriberCredentials | "unknown" | "unavailable", now: SteadyMs): void {
     const { authority, waiting } = this.#tools;
     if (answer !== "unavailable") authority.learn(addressOfRecord, answer, now);
     for (const asked of waiting.leave(addressOfRecord)) {
@@ -80,7 +81,7 @@ export class RequestPipeline {
     }
   }
 
-  #refuse(tx: ServerTransaction, message: SipMessage, refusal: Refusal, now: number): void {
+  #refuse(tx: ServerTransaction, message: SipMessage, refusal: Refusal, now: SteadyMs): void {
     refuse(this.#tools.transactions, tx, message, refusal, now);
   }
 }

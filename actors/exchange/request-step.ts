@@ -14,6 +14,7 @@ import type { RegisterRequests } from "./register-requests.ts";
 import type { RegistrarDesk } from "./registrar-desk.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
 import type { Whereabouts } from "./whereabouts.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A request on its way through the steps of the pipeline. */
 export type Asked = {
@@ -34,7 +35,7 @@ export type Asked = {
 export type Verdict = "goOn" | "done" | "waits" | Refusal;
 
 /** One step of the pipeline. It keeps nothing of its own, so it is a function, and the list of them is a constant. */
-export type Step = (tools: StepTools, asked: Asked, now: number) => Verdict;
+export type Step = (tools: StepTools, asked: Asked, now: SteadyMs) => Verdict;
 
 /** What the steps work with: parts of their exchange, and the cluster map of the moment. */
 export type StepTools = {

@@ -10,6 +10,7 @@ import type { Outgoing } from "./outgoing.ts";
 import type { Takeovers } from "./takeovers.ts";
 import type { Undeliverables } from "./undeliverables.ts";
 import { isReliableFlow } from "./whereabouts.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type StrayResponsesOptions = {
   readonly store: RecordStore;
@@ -32,7 +33,7 @@ export class StrayResponses {
   }
 
   /** The INVITE of a response is taken up, or the response goes on by its Vias. */
-  receive(message: SipMessage, flow: string, now: number): void {
+  receive(message: SipMessage, flow: string, now: SteadyMs): void {
     const { takeovers, transactions, orphans, proxy } = this.#options;
     const { status, topVia: via, cSeq } = message;
     if (isParseError(via) || via.branch === undefined || isParseError(cSeq)) return;
@@ -52,7 +53,7 @@ export class StrayResponses {
     this.#passOn(message, flow, byVia.octets, onwardFlow, isOfInvite, now);
   }
 
-  #passOn(message: SipMessage, flow: string, octets: Uint8Array, onwardFlow: string, isOfInvite: boolean, now: number): void {
+  #passOn(message: SipMessage, flow: string, octets: Uint8Array, onwardFlow: string, isOfInvite: boolean, now: SteadyMs): void {
     const { dialogs, accesses, undeliverables, outgoing, store } = this.#options;
     // Before the answer to a BYE ends the dialog that knows it.
     const client = dialogs.senderOf(message);

@@ -8,6 +8,7 @@ import type { TransactionLayer } from "../../sip/transaction/transaction-layer.t
 import type { InviteServerTransaction, ServerTransaction, TransportSink } from "../../sip/transaction/transaction.ts";
 import { accessOfFlow, isLine } from "../../sip/flow/flow.ts";
 import type { InviteKeeper } from "./invite-keeper.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type TakeoverOptions = {
   readonly invites: InviteKeeper;
@@ -38,7 +39,7 @@ export class Takeovers {
   }
 
   /** See `Exchange.takeOver`. */
-  takeOver(access: string | undefined, now: number): void {
+  takeOver(access: string | undefined, now: SteadyMs): void {
     const { invites } = this.#options;
     if (access !== undefined) this.#since.set(access, now);
     for (const record of invites.foreignOf(access)) invites.adopt(record, now);
@@ -49,7 +50,7 @@ export class Takeovers {
    * after a takeover the one that it would have gone to before, so that a request that may have left there is the same octets once more. Only between
    * gateways that have lost that cell: their answers come here all the same. A line says nothing of others, for it may be cut off with its cell.
    */
-  cellFor(preferred: string, from: string, to: string, now: number): string {
+  cellFor(preferred: string, from: string, to: string, now: SteadyMs): string {
     const hasLost = (access: string): boolean =>
       !isLine(access) && now - (this.#since.get(access) ?? Number.NEGATIVE_INFINITY) <= repeatedMs;
     return hasLost(from) && hasLost(to) ? preferred : this.#cell;
@@ -68,7 +69,7 @@ export class Takeovers {
   }
 
   /** What an access had sent to the other replica, and has no acknowledgement for, it sends here with the change. */
-  mayBeCopy(flow: string, now: number): boolean {
+  mayBeCopy(flow: string, now: SteadyMs): boolean {
     return now - (this.#since.get(accessOfFlow(flow)) ?? Number.NEGATIVE_INFINITY) <= replayedMs;
   }
 
@@ -76,7 +77,7 @@ export class Takeovers {
    * Whether an INVITE that the other replica has in hand may be taken up here because of one message. Gladly, when its cell is down or this
    * access has lost it. Not, when it is this replica that had been away, and reads what was waiting for it.
    */
-  #mayAdopt(record: LiveRecord<"invite">, access: string, now: number): "surely" | "perhaps" | "no" {
+  #mayAdopt(record: LiveRecord<"invite">, access: string, now: SteadyMs): "surely" | "perhaps" | "no" {
     const owner = cellOfVersion(record.version);
     const since = this.#since.get(access);
     if (owner === this.#cell || this.#cells?.has(owner) === false) return "surely";
@@ -89,7 +90,7 @@ export class Takeovers {
    * The INVITE of the other replica that a CANCEL is for, taken up. Undefined: there is none. Always: once it is answered nobody says it again, and
    * be it old, the caller has hung up.
    */
-  adoptedForCancel(cancel: SipMessage, now: number): InviteServerTransaction | undefined {
+  adoptedForCancel(cancel: SipMessage, now: SteadyMs): InviteServerTransaction | undefined {
     const record = this.#options.invites.foreign(serverKey(cancel, "INVITE"));
     if (record === undefined) return undefined;
     const tx = this.#options.invites.adopt(record, now)?.tx;
@@ -97,7 +98,7 @@ export class Takeovers {
   }
 
   /** An INVITE that this replica, or the other one, has had before. False: it is new. */
-  repeatedInvite(tx: ServerTransaction, message: SipMessage, now: number): boolean {
+  repeatedInvite(tx: ServerTransaction, message: SipMessage, now: SteadyMs): boolean {
     const record = this.#options.invites.foreign(tx.key);
     if (record === undefined && !this.#options.invites.hasEnded(tx.key)) return false;
     this.#options.transactions.forget(tx);
@@ -117,7 +118,7 @@ export class Takeovers {
    * one goes on with it. Undefined: it belongs to none. `isSaidOnce`: what the other replica would never hear of, so whoever has it takes the
    * INVITE: a refusal over a connection; a 2xx, which is not said again once it has passed.
    */
-  ofResponse(branch: string, flow: string, isSaidOnce: boolean, now: number): "adopted" | "gone" | "theirs" | undefined {
+  ofResponse(branch: string, flow: string, isSaidOnce: boolean, now: SteadyMs): "adopted" | "gone" | "theirs" | undefined {
     const { invites } = this.#options;
     const record = invites.foreignOfBranch(branch);
     if (record === undefined) return undefined;

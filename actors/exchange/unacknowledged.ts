@@ -2,8 +2,9 @@ import { unacknowledgedOctetsMax } from "../limits.ts";
 import { t1Ms } from "../../sip/limits.ts";
 import { isReliable, transportOfFlowKey } from "../../sip/flow/flow.ts";
 import { RecordKind, recordOctets, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
-type Sent = { readonly seq: number; readonly at: number; readonly records: readonly FrameRecord[]; readonly octets: number };
+type Sent = { readonly seq: number; readonly at: SteadyMs; readonly records: readonly FrameRecord[]; readonly octets: number };
 
 /**
  * What was sent to an access on one backhaul and is not acknowledged: it may never have arrived. Datagrams are not kept, for transactions say them
@@ -20,7 +21,7 @@ export class Unacknowledged {
     return this.#sent.length === 0;
   }
 
-  add(seq: number, records: readonly FrameRecord[], now: number): void {
+  add(seq: number, records: readonly FrameRecord[], now: SteadyMs): void {
     if (this.#timedSeq === 0) {
       this.#timedSeq = seq;
       this.#timedAt = now;
@@ -35,7 +36,7 @@ export class Unacknowledged {
   }
 
   /** Every frame up to this one has been processed. Returns how long that took, ms, of one that is timed. */
-  acknowledge(seq: number, now: number): number | undefined {
+  acknowledge(seq: number, now: SteadyMs): number | undefined {
     while ((this.#sent[0]?.seq ?? Number.POSITIVE_INFINITY) <= seq) this.#forgetFirst();
     if (this.#timedSeq === 0 || this.#timedSeq > seq) return undefined;
     this.#timedSeq = 0;
@@ -43,7 +44,7 @@ export class Unacknowledged {
   }
 
   /** All that is left, in order, and that somebody may wait for still. Forgets it. */
-  take(now: number): FrameRecord[] {
+  take(now: SteadyMs): FrameRecord[] {
     const records = this.#sent.filter(({ at }) => now - at < 64 * t1Ms).flatMap((sent) => sent.records);
     this.#sent = [];
     this.#octets = 0;

@@ -1,6 +1,7 @@
 import { credentialsWaitingMax, credentialsWaitMs } from "../limits.ts";
 import { Timer, type TimerTable } from "../../sip/transaction/timer-table.ts";
 import type { Asked } from "./request-step.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 type Group = { readonly timer: Timer; readonly waiters: Asked[] };
 
@@ -10,17 +11,17 @@ const waitersPerCallerMax = 64;
 /** Requests that wait for what another exchange knows of their callers, by address-of-record. */
 export class WaitingRoom {
   readonly #timers: TimerTable;
-  readonly #overdue: (addressOfRecord: string, now: number) => void;
+  readonly #overdue: (addressOfRecord: string, now: SteadyMs) => void;
   readonly #waiting = new Map<string, Group>();
 
   /** `overdue`: those who wait for this one have waited for too long. */
-  constructor(timers: TimerTable, overdue: (addressOfRecord: string, now: number) => void) {
+  constructor(timers: TimerTable, overdue: (addressOfRecord: string, now: SteadyMs) => void) {
     this.#timers = timers;
     this.#overdue = overdue;
   }
 
   /** `asked`: the question is out already. `full`: there is no room. */
-  enter(addressOfRecord: string, waiter: Asked, now: number): "ask" | "asked" | "full" {
+  enter(addressOfRecord: string, waiter: Asked, now: SteadyMs): "ask" | "asked" | "full" {
     const waiters = this.#waiting.get(addressOfRecord)?.waiters;
     if (waiters !== undefined) {
       if (waiters.length >= waitersPerCallerMax) return "full";

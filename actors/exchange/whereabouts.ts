@@ -19,6 +19,7 @@ import type { DialogKeeper } from "./dialog-keeper.ts";
 import type { Claimant, DialogWays, NoWay, Receiver } from "./dialog-ways.ts";
 import type { PhoneFinder } from "./phone-finder.ts";
 import type { RegistrarDesk } from "./registrar-desk.ts";
+import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
 
 /** ACKs, and responses without a transaction, that were sent again and are remembered, so that none goes to and fro. */
 const sentAgainMax = 1_000;
@@ -48,14 +49,15 @@ type Hunt = {
   /** Flows that do not lead there. */
   readonly failed: readonly string[];
   /** How long it is waited for. */
-  readonly until: number;
+  readonly until: SteadyMs;
   /** Told where the phone is; undefined: it has not come back. */
-  readonly found: (flow: string | undefined, now: number) => void;
+  readonly found: (flow: string | undefined, now: SteadyMs) => void;
   /** What is done before it is waited for, once; true: something was. */
-  readonly instead?: (now: number) => boolean;
+  readonly instead?: (now: SteadyMs) => boolean;
 };
 
 export type WhereaboutsOptions = {
+  readonly wallAt: Clocks["wallAt"];
   readonly map: () => ClusterMap;
   readonly accesses: Accesses;
   readonly dialogs: DialogKeeper;
@@ -63,13 +65,13 @@ export type WhereaboutsOptions = {
   readonly finder: PhoneFinder;
   readonly registrar: RegistrarDesk;
   /** The flows of an address-of-record of this exchange; undefined: another one serves it. */
-  readonly flowsHere: (addressOfRecord: string, now: number) => readonly PhoneFlow[] | undefined;
+  readonly flowsHere: (addressOfRecord: string, now: SteadyMs) => readonly PhoneFlow[] | undefined;
   readonly send: (flow: string, octets: Uint8Array) => void;
   /** Where an in-dialog request goes, that waits under this reference. */
-  readonly resolved: (reference: string, flows: readonly string[], now: number) => void;
+  readonly resolved: (reference: string, flows: readonly string[], now: SteadyMs) => void;
   /** Targets for an initial request that waits under this reference. */
-  readonly returned: (reference: string, targets: readonly Target[], now: number) => void;
-  readonly moveResponse: (tx: ServerTransaction, response: SipMessage, flow: string | undefined, now: number) => void;
+  readonly returned: (reference: string, targets: readonly Target[], now: SteadyMs) => void;
+  readonly moveResponse: (tx: ServerTransaction, response: SipMessage, flow: string | undefined, now: SteadyMs) => void;
 };
 
 /**
@@ -91,7 +93,7 @@ export class Whereabouts {
    * Where a request within a dialog goes: on the flow that its phone has now, or to its Contact, by the proxies that were recorded there. Not where
    * its Request-URI and its Route say, if that is elsewhere. Undefined: it is in no dialog that is known, and brings no token.
    */
-  dialogTarget(request: Preprocessed, now: number): DialogTarget | NoWay | undefined {
+  dialogTarget(request: Preprocessed, now: SteadyMs): DialogTarget | NoWay | undefined {
     const phone = this.#options.ways.receiverOf(request, now);
     if (phone === undefined || "status" in phone) return phone;
     const target = this.#targetOf(phone, request, now);
@@ -100,7 +102,7 @@ export class Whereabouts {
     return phone.unproved === undefined ? target : { ...target, unproved: phone.unproved };
   }
 
-  #targetOf(phone: Receiver, request: Preprocessed, now: number): Target | NoWay {
+  #targetOf(phone: Receiver, request: Preprocessed, now: SteadyMs): Target | NoWay {
     const { message } = request;
     const { requestUri } = message;
     const { addressOfRecord, contact, routes: recorded } = phone;
@@ -122,7 +124,7 @@ export class Whereabouts {
   }
 
   /** See `ProxyEnvironment.seek`. */
-  seek(wanted: Wanted, now: number): void {
+  seek(wanted: Wanted, now: SteadyMs): void {
     if (wanted.target.seek === "registration") return this.#awaitRegistration(wanted, now);
     const { request, failed, reference } = wanted;
     const { dialogs, resolved } = this.#options;
@@ -132,11 +134,11 @@ export class Whereabouts {
     const phone = isKnownByFlow ? this.#byFlow(request.message.to, known.flow) : known;
     // A dialog that is unknown here, on a flow that is out of reach, is known behind a cut: so is where its phone is now.
     const until = isKnownByFlow && this.#isWayMissing(phone.flow, failed) ? (wanted.wayUntil ?? wanted.until) : wanted.until;
-    const found = (flow: string | undefined, at: number): void => {
+    const found = (flow: string | undefined, at: SteadyMs): void => {
       if (flow !== undefined) dialogs.receiverMoved(request.message, flow, at);
       resolved(reference, flow === undefined ? [] : [flow], at);
     };
-    const instead = (at: number): boolean => {
+    const instead = (at: SteadyMs): boolean => {
       // One look: it answers where it was, though as if it were another.
       const flow = until <= now ? undefined : this.#contactFlow(request, phone.contact, failed);
       if (flow !== undefined) resolved(reference, [flow], at);
@@ -144,12 +146,12 @@ export class Whereabouts {
     };
     if (wanted.target.seek !== "onSilence") return this.#find({ phone, failed, until, found, instead }, now, reference);
     // It goes on where it is as long as nothing better is known.
-    const foundLater = (flow: string | undefined, at: number): void => (flow === undefined ? undefined : found(flow, at));
+    const foundLater = (flow: string | undefined, at: SteadyMs): void => (flow === undefined ? undefined : found(flow, at));
     this.#find({ phone, failed, until, found: foundLater }, now, reference);
   }
 
   /** See `ProxyEnvironment.mayReturn`. */
-  mayReturn({ message, token }: Preprocessed, now: number): boolean {
+  mayReturn({ message, token }: Preprocessed, now: SteadyMs): boolean {
     const { map, flowsHere, registrar, accesses } = this.#options;
     const { callee } = callingOf(map(), message);
     if (token !== undefined || callee === undefined || flowsHere(callee, now) === undefined) return false;
@@ -157,7 +159,7 @@ export class Whereabouts {
   }
 
   /** The ACK of a 2xx is repeated by nobody when its connection has been lost: once more, where the phone is now, or will be. */
-  ackLost(ack: SipMessage, failed: string, now: number): void {
+  ackLost(ack: SipMessage, failed: string, now: SteadyMs): void {
     const side = this.#options.dialogs.receiverOf(ack) ?? this.#byFlow(ack.to, failed);
     const via = ack.topVia;
     if (isParseError(via) || via.branch === undefined || this.#ackedAgain.has(via.branch)) return;
@@ -173,7 +175,7 @@ export class Whereabouts {
    * user is known (a BYE has no Contact, and its dialog is over) any phone that has registered lately will do: a wrong one drops it. That the
    * way to the old connection opens does not end the search: its gateway may have started anew, without it.
    */
-  responseLost(tx: ServerTransaction, response: SipMessage, now: number): boolean {
+  responseLost(tx: ServerTransaction, response: SipMessage, now: SteadyMs): boolean {
     const { accesses, dialogs, map, moveResponse } = this.#options;
     const lost = tx.responseFlow;
     const dead = this.#deadOf(lost);
@@ -185,11 +187,11 @@ export class Whereabouts {
     const { contact: uri = "", instanceId = "" } =
       contact === undefined ? (dialogs.senderOf(response) ?? {}) : { ...contact, contact: contact.uri };
     const phone = { contact: uri, instanceId, flow: dead.length > 0 ? "" : lost, had: lost, heardAt: 0, addressOfRecord };
-    const found = (flow: string | undefined, at: number): void => {
+    const found = (flow: string | undefined, at: SteadyMs): void => {
       if (flow !== undefined && flow !== lost) tx.isMoved = true;
       moveResponse(tx, response, flow, at);
     };
-    const instead = (at: number): boolean => {
+    const instead = (at: SteadyMs): boolean => {
       const via = response.topVia;
       const fallback = isParseError(via) ? undefined : fallbackFlow(via, lost);
       if (fallback === undefined || accesses.usable(fallback) === undefined) return false;
@@ -204,13 +206,13 @@ export class Whereabouts {
    * A 2xx that its phone says again has reached nobody: the connection of its client may be half open, and the client on another one (RFC 5626 4.3).
    * It is said there, too, and next time first there.
    */
-  unacknowledged(tx: ServerTransaction, octets: Uint8Array, now: number): void {
+  unacknowledged(tx: ServerTransaction, octets: Uint8Array, now: SteadyMs): void {
     const { dialogs, moveResponse } = this.#options;
     const response = parseMessage(octets);
     if (isParseError(response)) return;
     const lost = tx.responseFlow;
     const side = dialogs.senderOf(response) ?? this.#byFlow(response.from, lost);
-    const found = (flow: string | undefined, at: number): void => (flow === undefined ? undefined : moveResponse(tx, response, flow, at));
+    const found = (flow: string | undefined, at: SteadyMs): void => (flow === undefined ? undefined : moveResponse(tx, response, flow, at));
     this.#find({ phone: { ...side, flow: "", had: lost, heardAt: 0 }, failed: [lost], until: now, found }, now);
   }
 
@@ -219,7 +221,7 @@ export class Whereabouts {
    * that was before this response ended it. Without any, where the client was, when a way there opens: that another cell can be reached again is
    * known a little later than messages come from it. The callee says a 2xx again until it is acknowledged, so each time counts anew.
    */
-  strayLost(response: SipMessage, lost: string, client: DialogSide | undefined, now: number): void {
+  strayLost(response: SipMessage, lost: string, client: DialogSide | undefined, now: SteadyMs): void {
     const failed = this.#deadOf(lost);
     const isAwaited = response.status >= 200 && failed.length === 0 && isReliableFlow(lost);
     const known = client ?? this.#options.dialogs.senderOf(response);
@@ -240,12 +242,12 @@ export class Whereabouts {
     this.#find({ phone, failed, until: now + phoneReturnMs, found }, now);
   }
 
-  #find({ phone, failed, until, found, instead }: Hunt, now: number, name?: string): void {
+  #find({ phone, failed, until, found, instead }: Hunt, now: SteadyMs, name?: string): void {
     const { accesses, finder } = this.#options;
     const isGood = (flow: string): boolean => !failed.includes(flow) && accesses.usable(flow) !== undefined;
     let isFirst = true;
-    const look = (flows: readonly PhoneFlow[] | undefined, at: number): boolean => {
-      const flow = presentFlow(phone, isAnyone(phone) ? likelyOnes(phone, flows ?? [], at) : (flows ?? []), isGood);
+    const look = (flows: readonly PhoneFlow[] | undefined, at: SteadyMs): boolean => {
+      const flow = presentFlow(phone, isAnyone(phone) ? likelyOnes(phone, flows ?? [], this.#options.wallAt(at)) : (flows ?? []), isGood);
       if (flow !== undefined) found(flow, at);
       if (flow !== undefined || flows === undefined) return flow !== undefined;
       const isInstead = isFirst && instead?.(at) === true;
@@ -253,13 +255,13 @@ export class Whereabouts {
       return isInstead;
     };
     const { addressOfRecord } = phone;
-    const giveUp = (at: number): void => found(undefined, at);
+    const giveUp = (at: SteadyMs): void => found(undefined, at);
     const search = { addressOfRecord, until: this.#mayComeBack(phone, failed, now) ? until : now, isOnce: until <= now, look, giveUp };
     finder.start(search, now, name);
   }
 
   /** Whether it is worth to wait: for the way to its flow, or for its REGISTER. */
-  #mayComeBack({ flow, addressOfRecord }: Wayward, failed: readonly string[], now: number): boolean {
+  #mayComeBack({ flow, addressOfRecord }: Wayward, failed: readonly string[], now: SteadyMs): boolean {
     const { flowsHere, registrar } = this.#options;
     if (this.#isWayMissing(flow, failed)) return true;
     if (addressOfRecord === "") return false;
@@ -272,13 +274,13 @@ export class Whereabouts {
   }
 
   /** An initial request goes to every phone that registers in time (RFC 3261 16.5), and to flows to which a way opens. */
-  #awaitRegistration({ request, until, reference }: Wanted, now: number): void {
+  #awaitRegistration({ request, until, reference }: Wanted, now: SteadyMs): void {
     const { accesses, finder, map, registrar, resolved, returned } = this.#options;
     const addressOfRecord = callingOf(map(), request.message).callee ?? "";
     const isSecure = request.message.requestUri.startsWith("sips:");
     const isUsable = (flow: string): boolean => accesses.usable(flow) !== undefined;
-    const giveUp = (at: number): void => resolved(reference, [], at);
-    const look = (_flows: unknown, at: number): boolean => {
+    const giveUp = (at: SteadyMs): void => resolved(reference, [], at);
+    const look = (_flows: unknown, at: SteadyMs): boolean => {
       const targets = registrar.targetsSince(addressOfRecord, now, at, isSecure, isUsable);
       if (targets.length > 0) returned(reference, targets, at);
       // The last one has taken itself off.
@@ -331,7 +333,7 @@ function isAnyone({ contact, instanceId }: Phone): boolean {
  * Where a phone of which nothing else is known may be now: on the flows of whatever was registered in the place of its flow; else, if others may be
  * taken for it, on what was registered so lately that it may have been.
  */
-function likelyOnes({ flow, had = flow, isKnownByFlow }: Wayward, flows: readonly PhoneFlow[], now: number): PhoneFlow[] {
+function likelyOnes({ flow, had = flow, isKnownByFlow }: Wayward, flows: readonly PhoneFlow[], now: WallMs): PhoneFlow[] {
   const own = flowsBeside(had, flows);
   const isCertain = own.length > 0 || isKnownByFlow === true;
   const likely = isCertain ? own : flows.filter(({ registeredAt }) => now - registeredAt <= phoneReturnMs);

@@ -5,9 +5,10 @@ import { passesOn, staysOnPath } from "./forwarding.ts";
 import type { Asked, StepTools, Verdict } from "./request-step.ts";
 import type { NoWay } from "./dialog-ways.ts";
 import type { DialogTarget, Whereabouts } from "./whereabouts.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A request within a dialog that we are on the path of goes to whom the dialog says (RFC 3261 12.2, decision 0012). */
-export function withinDialog(tools: StepTools, asked: Asked, now: number): Verdict {
+export function withinDialog(tools: StepTools, asked: Asked, now: SteadyMs): Verdict {
   const { tx, request } = asked;
   const { map, dialogs, proxy } = tools;
   const target = targetWithinDialog(tools.whereabouts, request, now);
@@ -28,7 +29,7 @@ export function withinDialog(tools: StepTools, asked: Asked, now: number): Verdi
 }
 
 /** Where a request goes by its dialog. Undefined: it is outside of dialogs, or in one that we are not on the path of. */
-export function targetWithinDialog(whereabouts: Whereabouts, request: Preprocessed, now: number): DialogTarget | NoWay | undefined {
+export function targetWithinDialog(whereabouts: Whereabouts, request: Preprocessed, now: SteadyMs): DialogTarget | NoWay | undefined {
   const { token, message } = request;
   if (token === undefined && message.toTag === undefined && message.method !== "ACK") return undefined;
   return whereabouts.dialogTarget(request, now);

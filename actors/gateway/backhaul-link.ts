@@ -3,6 +3,7 @@ import type { Timer } from "../timer.ts";
 import { CellLink, type Loss } from "./cell-link.ts";
 import { declaredDownAnswerMs } from "./limits.ts";
 import type { ProcessPorts } from "./ports.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type BackhaulLinkHandlers = {
   opened(link: BackhaulLink): void;
@@ -89,7 +90,7 @@ export class BackhaulLink {
     this.#link.beat(missedMax);
   }
 
-  check(missedMax: number, answerMs: number, now: number): void {
+  check(missedMax: number, answerMs: number, now: SteadyMs): void {
     this.#link.check(missedMax, answerMs, now);
   }
 

@@ -7,6 +7,7 @@ import { type CellPlace, ExchangeBackhauls } from "./exchange-backhauls.ts";
 import type { Heart } from "./heart.ts";
 import { heartbeatDefault, watchMsMax, watchMsMin } from "./limits.ts";
 import type { Counters, ProcessPorts } from "./ports.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type BackhaulsOptions = {
   readonly gateway: string;
@@ -45,7 +46,7 @@ export class Backhauls {
   /** Rings again and again while a replica owes the answer to a ping. */
   readonly #watch: Timer;
   #isWatching = false;
-  #awakeAt: number;
+  #awakeAt: SteadyMs;
 
   constructor(options: BackhaulsOptions, handlers: BackhaulsHandlers) {
     this.#options = options;
@@ -83,12 +84,12 @@ export class Backhauls {
    * Takes a message for this exchange. A token's cell is preferred while it can be used: the transaction is there. Else it is the primary,
    * else the other; when there is neither, it is held. The backhaul that it takes; undefined: it must be refused.
    */
-  offer(exchange: number, cell: string | undefined, record: FrameRecord, now: number): BackhaulLink | undefined {
+  offer(exchange: number, cell: string | undefined, record: FrameRecord, now: SteadyMs): BackhaulLink | undefined {
     return this.#exchanges.get(exchange)?.offer(record, cell, now);
   }
 
   /** Makes the backhauls fit a new map. Those that stay are not touched. */
-  update(map: ClusterMap, now: number): void {
+  update(map: ClusterMap, now: SteadyMs): void {
     this.#map = map;
     const isChanged = map.heartbeat.periodMs !== this.#heartbeat.periodMs || map.heartbeat.missed !== this.#heartbeat.missed;
     // The next beat looks whether there is something to watch.
@@ -136,7 +137,7 @@ export class Backhauls {
   }
 
   /** Tells the exchanges that a connection is gone. `links` undefined: all of them. */
-  tellClosed(flowKey: string, links: ReadonlySet<BackhaulLink> | undefined, now: number): void {
+  tellClosed(flowKey: string, links: ReadonlySet<BackhaulLink> | undefined, now: SteadyMs): void {
     const record = { kind: RecordKind.closed, key: flowKey, octets: new Uint8Array(0) };
     // A backhaul that holds too much forgets it: the exchange will learn it by the first message that is undeliverable.
     if (links === undefined) for (const backhauls of this.#exchanges.values()) backhauls.offer(record, undefined, now);
@@ -150,7 +151,7 @@ export class Backhauls {
     this.#exchanges.clear();
   }
 
-  #newExchange(exchange: number, places: readonly CellPlace[], now: number): ExchangeBackhauls {
+  #newExchange(exchange: number, places: readonly CellPlace[], now: SteadyMs): ExchangeBackhauls {
     const { gateway, hello, counters, ports } = this.#options;
     return new ExchangeBackhauls(
       places,

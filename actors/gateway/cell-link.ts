@@ -1,5 +1,6 @@
 import { Backoff } from "./backoff.ts";
 import type { ProcessPorts } from "./ports.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** Where a link goes: to the replica of an exchange in a cell, or to the cell's core group. */
 export type CellTarget = {
@@ -131,7 +132,7 @@ export class CellLink {
   }
 
   /** Between beats: gives up when enough pings are missed and the last of them had `answerMs` to be answered. */
-  check(missedMax: number, answerMs: number, now: number): void {
+  check(missedMax: number, answerMs: number, now: SteadyMs): void {
     if (this.#isUp && this.#pingsMissed >= missedMax && now - this.#pingedAt >= answerMs)
       this.drop(`missed ${this.#pingsMissed} pings`, "missed heartbeats");
   }

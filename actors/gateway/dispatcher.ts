@@ -9,6 +9,7 @@ import { backhaulHoldMs, unplacedOctetsMax } from "./limits.ts";
 import type { LocalAnswers } from "./local-answers.ts";
 import type { Counters, ProcessPorts } from "./ports.ts";
 import { Standstill } from "./standstill.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A connection of a phone, as its adapter knows it. */
 export type PhoneConnection = {
@@ -32,7 +33,7 @@ export class Dispatcher {
   #unplaced: Unplaced[] = [];
   #unplacedOctets = 0;
   readonly #unplacedTimer: Timer;
-  readonly #now: () => number;
+  readonly #now: () => SteadyMs;
 
   constructor(heart: Heart, ports: ProcessPorts, backhauls: Backhauls, answers: LocalAnswers, counters: Counters) {
     this.#now = ports.now;

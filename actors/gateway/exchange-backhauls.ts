@@ -14,6 +14,7 @@ import {
   backhaulHoldMs,
 } from "./limits.ts";
 import type { Counters, ProcessPorts } from "./ports.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type ExchangeBackhaulsOptions = {
   readonly exchange: number;
@@ -59,7 +60,7 @@ export class ExchangeBackhauls {
   #wakesAt = Number.POSITIVE_INFINITY;
   #isFlushing = false;
 
-  constructor(places: readonly CellPlace[], options: ExchangeBackhaulsOptions, handlers: ExchangeBackhaulsHandlers, now: number) {
+  constructor(places: readonly CellPlace[], options: ExchangeBackhaulsOptions, handlers: ExchangeBackhaulsHandlers, now: SteadyMs) {
     this.#options = options;
     this.#handlers = handlers;
     this.#timer = options.ports.timer(() => {
@@ -90,7 +91,7 @@ export class ExchangeBackhauls {
   }
 
   /** Makes the backhauls fit a new map: `places` has the primary first. Those that stay are not touched. */
-  update(places: readonly CellPlace[], heartbeat: Heartbeat, now: number): void {
+  update(places: readonly CellPlace[], heartbeat: Heartbeat, now: SteadyMs): void {
     const { exchange, ports } = this.#options;
     for (const [id, link] of this.#links) {
       if (places.some((place) => place.id === id && place.url === link.url)) continue;
@@ -118,13 +119,13 @@ export class ExchangeBackhauls {
   }
 
   /** Cells that are out of service: what is new goes to the other replica. */
-  setDraining(cells: ReadonlySet<string>, now: number): void {
+  setDraining(cells: ReadonlySet<string>, now: SteadyMs): void {
     this.#pair.setDraining(cells, now);
     this.#handlers.dirty(this);
   }
 
   /** Takes a record for the exchange. The backhaul that it takes; undefined: nobody has room, or nobody was there for too long. */
-  offer(record: FrameRecord, cell: string | undefined, now: number): BackhaulLink | undefined {
+  offer(record: FrameRecord, cell: string | undefined, now: SteadyMs): BackhaulLink | undefined {
     const taker = this.#pair.offer(record, cell, now);
     if (taker === undefined) return undefined;
     this.#handlers.dirty(this);
@@ -132,7 +133,7 @@ export class ExchangeBackhauls {
   }
 
   /** Sends what is due, and comes back when more will be. */
-  flush(now: number): void {
+  flush(now: SteadyMs): void {
     // What is carried out below may bring the next event at once.
     if (this.#isFlushing) return this.#handlers.dirty(this);
     this.#isFlushing = true;
@@ -143,7 +144,7 @@ export class ExchangeBackhauls {
   }
 
   /** One beat of the heart. True: a replica owes an answer, and is to be looked at in between. */
-  beat(missed: number, now: number): boolean {
+  beat(missed: number, now: SteadyMs): boolean {
     let owesAnswer = false;
     for (const link of this.#links.values()) {
       link.beat(this.#pair.missedMax(link.cell, now));
@@ -153,12 +154,12 @@ export class ExchangeBackhauls {
   }
 
   /** Gives up who is silent. */
-  check(answerMs: number, now: number): void {
+  check(answerMs: number, now: SteadyMs): void {
     for (const link of this.#links.values()) link.check(this.#pair.missedMax(link.cell, now), answerMs, now);
   }
 
   /** Answers may lie unread: silence so far proves nothing. */
-  forgive(now: number): void {
+  forgive(now: SteadyMs): void {
     this.#pair.awoke(now);
     for (const link of this.#links.values()) link.forgive();
   }
@@ -170,7 +171,7 @@ export class ExchangeBackhauls {
   }
 
   /** The map has this exchange no more: everything that nobody acknowledged. */
-  dissolve(now: number): FrameRecord[] {
+  dissolve(now: SteadyMs): FrameRecord[] {
     this.#timer.clear();
     for (const link of this.#links.values()) link.abandon();
     this.#links.clear();
@@ -232,7 +233,7 @@ export class ExchangeBackhauls {
   }
 
   /** One timer, for the next deadline; one that fires too early finds nothing to do. */
-  #arm(now: number): void {
+  #arm(now: SteadyMs): void {
     const deadline = this.#pair.nextDeadline();
     if (deadline === undefined || this.#wakesAt <= deadline) return;
     this.#wakesAt = deadline;

@@ -1,10 +1,9 @@
+import type { Clocks } from "../../sip/time.ts";
 import type { MakeTimer } from "../timer.ts";
 import type { ConnectToCell } from "./cell-link.ts";
 
 /** What the parts of a gateway need of its process. */
-export type ProcessPorts = {
-  /** The clock of this process, ms since the epoch. */
-  readonly now: () => number;
+export type ProcessPorts = Clocks & {
   readonly timer: MakeTimer;
   /** Runs this when all has been read that has come: once, and soon. */
   readonly afterThisTurn: (run: () => void) => void;

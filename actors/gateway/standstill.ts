@@ -5,6 +5,7 @@ import type { PhoneConnection } from "./dispatcher.ts";
 import type { Heart } from "./heart.ts";
 import { standstillWaitMs } from "./limits.ts";
 import type { ProcessPorts } from "./ports.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type Message = { readonly key: string; readonly octets: Uint8Array; readonly connection: PhoneConnection | undefined };
 
@@ -17,9 +18,9 @@ export class Standstill {
   readonly #backlog = new Backlog<Message>(standstillMessagesMax);
   readonly #pass: (message: Message) => void;
   readonly #forgotten: () => void;
-  readonly #now: () => number;
+  readonly #now: () => SteadyMs;
   readonly #release: Timer;
-  #aliveAt: number;
+  #aliveAt: SteadyMs;
 
   /** The heart's looks tell by how much this process stood still when no message does. */
   constructor(heart: Heart, { now, timer }: ProcessPorts, pass: (message: Message) => void, forgotten: () => void) {
@@ -58,7 +59,7 @@ export class Standstill {
     return now;
   }
 
-  #wentOn(now: number): void {
+  #wentOn(now: SteadyMs): void {
     this.#backlog.expect(now + standstillWaitMs);
     this.#release.set(standstillWaitMs + 1);
   }

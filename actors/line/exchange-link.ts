@@ -2,6 +2,7 @@ import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { jsonOctets, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { Backhaul } from "../../cluster/backhaul/backhaul.ts";
 import type { MakeTimer, Timer } from "../timer.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** How a call to a replica ended: with the frame that it answers, or with why it cannot be reached. */
 export type CallOutcome = Uint8Array | Error;
@@ -10,7 +11,7 @@ export type CallOutcome = Uint8Array | Error;
 export type LinkOptions = {
   /** The line's access name. */
   readonly access: string;
-  readonly now: () => number;
+  readonly now: () => SteadyMs;
   readonly timer: MakeTimer;
   /** Brings a frame to the replica. */
   readonly call: (frame: Uint8Array, over: (outcome: CallOutcome) => void) => void;
@@ -57,7 +58,7 @@ export class ExchangeLink {
   }
 
   /** Takes a record; it leaves at once, or together with others a little later. False: too much waits here already. */
-  offer(record: FrameRecord, now: number): boolean {
+  offer(record: FrameRecord, now: SteadyMs): boolean {
     if (!this.#backhaul.offer(record, now)) return false;
     if (!this.#backhaul.isConnected) {
       this.#connection += 1;

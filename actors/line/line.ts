@@ -13,6 +13,7 @@ import type { MakeTimer } from "../timer.ts";
 import { ExchangeLink, type CallOutcome } from "./exchange-link.ts";
 import { ReplicaChoice } from "./replica-choice.ts";
 import { StandstillGate } from "./standstill-gate.ts";
+import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
 
 export type LineOptions = {
   /** The line's access name, as flows have it. */
@@ -23,9 +24,7 @@ export type LineOptions = {
 };
 
 /** What a line needs of the world. `Softphone`: a connection to one, as its adapter knows it. */
-export type LinePorts<Softphone> = {
-  /** The clock of this process, ms since the epoch. */
-  readonly now: () => number;
+export type LinePorts<Softphone> = Clocks & {
   readonly timer: MakeTimer;
   /** Writes a message to a flow. False: the flow is gone. */
   readonly send: (flowKey: string, octets: Uint8Array) => boolean;
@@ -37,8 +36,8 @@ export type LinePorts<Softphone> = {
   readonly exchangesOf: (softphone: Softphone) => Iterable<number>;
   /** Brings a frame to an exchange's replica in a cell. */
   readonly call: (exchange: number, cell: string, frame: Uint8Array, over: (outcome: CallOutcome) => void) => void;
-  /** Asks when this process went on after it last stood still, ms; 0: never, or nobody knows. */
-  readonly wentOnAt: (told: (at: number) => void) => void;
+  /** Asks how long ago this process went on after it last stood still, ms; Infinity: never, or nobody knows. */
+  readonly wentOnAgo: (told: (ms: number) => void) => void;
   /** For the log: a replica cannot be reached. */
   readonly unreachable: (exchange: number, cell: string, reason: Error) => void;
 };
@@ -64,7 +63,7 @@ export class Line<Softphone> {
     this.#options = options;
     this.#ports = ports;
     this.#gate = new StandstillGate({
-      wentOnAt: ports.wentOnAt,
+      wentOnAgo: ports.wentOnAgo,
       pass: (message) => this.#toExchange(message, ports.now()),
       timer: ports.timer,
       now: ports.now,
@@ -79,7 +78,7 @@ export class Line<Softphone> {
   }
 
   /** A softphone has said a message. */
-  said(message: Spoken<Softphone>, now: number): void {
+  said(message: Spoken<Softphone>, now: SteadyMs): void {
     this.#gate.take(message, now);
   }
 
@@ -94,10 +93,10 @@ export class Line<Softphone> {
    * A frame from an exchange. The answer brings back what could not be delivered. Undefined: it came after this time (ms), and the exchange has
    * given it up; no new request of it was delivered.
    */
-  deliver(octets: Uint8Array, until?: number): Uint8Array | undefined {
+  deliver(octets: Uint8Array, until?: WallMs): Uint8Array | undefined {
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) throw new Error(`frame to line ${this.#options.access}: ${frame.frameError}`);
-    if (isLate(until, this.#ports.now())) {
+    if (isLate(until, this.#ports.wallAt(this.#ports.now()))) {
       this.#carryOut(stillWanted(frame.records));
       return undefined;
     }
@@ -120,7 +119,7 @@ export class Line<Softphone> {
     return returned;
   }
 
-  #toExchange({ key: flowKey, octets, softphone }: Spoken<Softphone>, now: number): void {
+  #toExchange({ key: flowKey, octets, softphone }: Spoken<Softphone>, now: SteadyMs): void {
     const { map } = this.#options;
     // Any exchange answers junk; one softphone's always goes to the same.
     const key = routingKeyOf(octets, 0, octets.length, map) ?? { exchange: fnv1a(flowKey) % map.exchangeCount };
@@ -129,7 +128,7 @@ export class Line<Softphone> {
   }
 
   /** Gives a record to the first replica that can be reached: the one that the routing key names, then this cell's own, then as the map says. */
-  #offer(exchange: number, preferredCell: string | undefined, record: FrameRecord, now: number): void {
+  #offer(exchange: number, preferredCell: string | undefined, record: FrameRecord, now: SteadyMs): void {
     const cells = this.#inOrder(exchange, preferredCell);
     this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now) ?? cells[0], record, now);
   }
@@ -140,7 +139,7 @@ export class Line<Softphone> {
     return isPreferred ? [preferredCell, ...serving.filter((cell) => cell !== preferredCell)] : serving;
   }
 
-  #give(exchange: number, cells: readonly string[], cell: string | undefined, record: FrameRecord, now: number): void {
+  #give(exchange: number, cells: readonly string[], cell: string | undefined, record: FrameRecord, now: SteadyMs): void {
     if (cell === undefined) return this.#refuse(record);
     const link = this.#linkTo(exchange, cell);
     // What a lost one had in progress for this line's phones is to be taken over before they say anything again.

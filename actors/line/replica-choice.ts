@@ -1,4 +1,5 @@
 import { unreachableMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 type Stray = { readonly cell: string; readonly mark: number };
 
@@ -18,7 +19,7 @@ export class ReplicaChoice {
    * The first of these that can be reached; undefined: none. But a phone's messages stay with the replica that has had to take one of them
    * until that has answered for it, which it does when the other one knows as well: a CANCEL must not be there before its INVITE.
    */
-  choose(exchange: number, cells: readonly string[], phone: string, now: number): string | undefined {
+  choose(exchange: number, cells: readonly string[], phone: string, now: SteadyMs): string | undefined {
     const stray = this.#strays.get(nameOf(exchange, phone));
     if (stray !== undefined && this.#isReachable(exchange, stray.cell, now)) return stray.cell;
     return cells.find((cell) => this.#isReachable(exchange, cell, now));
@@ -47,13 +48,13 @@ export class ReplicaChoice {
   }
 
   /** A replica cannot be reached. `untold`: those whose calls it was to take over, and has not said that it did. */
-  failed(exchange: number, cell: string, untold: readonly string[], now: number): void {
+  failed(exchange: number, cell: string, untold: readonly string[], now: SteadyMs): void {
     this.#unreachable.set(nameOf(exchange, cell), now + unreachableMs);
     for (const each of [cell, ...untold]) this.#orphaned.add(nameOf(exchange, each));
     for (const [name, stray] of this.#strays) if (stray.cell === cell && name.startsWith(`${exchange} `)) this.#strays.delete(name);
   }
 
-  #isReachable(exchange: number, cell: string, now: number): boolean {
+  #isReachable(exchange: number, cell: string, now: SteadyMs): boolean {
     return (this.#unreachable.get(nameOf(exchange, cell)) ?? 0) <= now;
   }
 }

@@ -1,13 +1,14 @@
 import { Backlog, isNewRequest, type ReadMessage } from "../../cluster/backhaul/backlog.ts";
 import { lineStandstillWaitMs, standstillMessagesMax, standstillMsMin } from "../limits.ts";
 import type { MakeTimer, Timer } from "../timer.ts";
+import { later, type SteadyMs } from "../../sip/time.ts";
 
 export type StandstillGateOptions<Message> = {
-  /** Asks when this process went on after it last stood still, ms; 0: never. Who has timers knows: an idle line sleeps. */
-  readonly wentOnAt: (told: (at: number) => void) => void;
+  /** Asks how long ago this process went on after it last stood still, ms; Infinity: never. Who has timers knows: an idle line sleeps. */
+  readonly wentOnAgo: (told: (ms: number) => void) => void;
   readonly pass: (message: Message) => void;
   readonly timer: MakeTimer;
-  readonly now: () => number;
+  readonly now: () => SteadyMs;
 };
 
 /**
@@ -31,7 +32,7 @@ export class StandstillGate<Message extends ReadMessage> {
   }
 
   /** A message has been read from a socket. It passes, now or later. */
-  take(message: Message, now: number): void {
+  take(message: Message, now: SteadyMs): void {
     if (now - this.#surelyAt < standstillMsMin) this.#surelyAt = now;
     else if (!this.#isAsking && isNewRequest(message.octets)) this.#ask(now);
     if (this.#backlog.offer(message, now)) this.#options.pass(message);
@@ -42,20 +43,20 @@ export class StandstillGate<Message extends ReadMessage> {
     for (const message of this.#backlog.closed(key)) this.#options.pass(message);
   }
 
-  #ask(now: number): void {
+  #ask(now: SteadyMs): void {
     this.#surelyAt = now;
     this.#isAsking = true;
     this.#timer.clear();
     this.#backlog.expect(Number.POSITIVE_INFINITY);
-    this.#options.wentOnAt((at) => {
+    this.#options.wentOnAgo((ms) => {
       this.#isAsking = false;
-      this.#conclude(at + lineStandstillWaitMs);
+      const toldAt = this.#options.now();
+      this.#conclude(later(toldAt, lineStandstillWaitMs - ms), toldAt);
     });
   }
 
-  #conclude(until: number): void {
+  #conclude(until: SteadyMs, now: SteadyMs): void {
     this.#backlog.expect(until);
-    const now = this.#options.now();
     if (now >= until) return this.#release(now);
     this.#waitsUntil = until;
     this.#timer.set(until - now);
@@ -68,7 +69,7 @@ export class StandstillGate<Message extends ReadMessage> {
     else this.#release(now);
   }
 
-  #release(now: number): void {
+  #release(now: SteadyMs): void {
     this.#surelyAt = now;
     for (const message of this.#backlog.release(now)) this.#options.pass(message);
   }

@@ -148,7 +148,12 @@ export class PairedExchanges {
     const { Exchange: Replica, tokenSigner, hashOf } = this.#core;
     let ids = 0;
     const nextId = (): string => `${cell}${(ids += 1).toString(36).padStart(15, "0")}`;
-    const tools = { sign: tokenSigner("a secret of thirty-two characters"), hash: hashOf, nextId };
+    const tools = {
+      sign: tokenSigner("a secret of thirty-two characters"),
+      hash: hashOf,
+      nextId,
+      wallAt: (moment: number): number => moment,
+    };
     const replica = new Replica({ exchange: 0, cell, map }, tools, this.now);
     replica.connectAccess("g1", [{ transport: "UDP", host: "192.0.2.1", port: 5060 }]);
     return replica;

@@ -2,6 +2,7 @@ import { busyMachineFactor, busyMachineMs, backhaulLateMs } from "../limits.ts";
 import { type FrameError, type FrameRecord, RecordKind, recordOctets } from "./frame.ts";
 import { Backhaul, isCarriable } from "./backhaul.ts";
 import { isDatagram, isSameRecord, UnderWay } from "./under-way.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * A gateway's backhauls to the replicas of one exchange: which of them a message goes to, what moves to the other when one is lost, and when it
@@ -33,13 +34,13 @@ export class BackhaulPair {
   /** A replica that the map took away may have left calls behind. */
   #isLeft = false;
   /** Since when no replica can be used, ms; undefined while one can. */
-  #uselessSince: number | undefined;
+  #uselessSince: SteadyMs | undefined;
   /** Answers are waited for from here at the earliest, ms: before, this process itself stood still. */
   #awakeSince = Number.NEGATIVE_INFINITY;
   #effects: BackhaulPairEffect[] = [];
 
   /** `cells`: the primary, and the other one unless there is only one. */
-  constructor(cells: readonly string[], options: BackhaulPairOptions, now: number) {
+  constructor(cells: readonly string[], options: BackhaulPairOptions, now: SteadyMs) {
     this.#hello = options.hello;
     this.#limits = options.limits;
     this.#heartbeat = options.heartbeat;
@@ -64,7 +65,7 @@ export class BackhaulPair {
     return this.#routeOf(cell).side?.cell;
   }
 
-  setHeartbeat(heartbeat: Heartbeat, now: number): void {
+  setHeartbeat(heartbeat: Heartbeat, now: SteadyMs): void {
     this.#heartbeat = heartbeat;
     this.#review(now);
   }
@@ -73,13 +74,13 @@ export class BackhaulPair {
    * Cells that the operator takes out of service: what prefers none goes to the other replica, if that is not one of them too. Each way
    * keeps its order; what names the primary changes its way by this, and can be overtaken once if that replica is lost at the same time.
    */
-  setDraining(cells: ReadonlySet<string>, now: number): void {
+  setDraining(cells: ReadonlySet<string>, now: SteadyMs): void {
     this.#draining = cells;
     this.#review(now);
   }
 
   /** A new map: backhauls of cells that stay are not touched; what a removed one had not delivered goes to the others. */
-  setCells(cells: readonly string[], now: number): void {
+  setCells(cells: readonly string[], now: SteadyMs): void {
     const present = this.#sides;
     this.#sides = cells.map((cell) => present.find((side) => side.cell === cell) ?? newSide(cell));
     for (const side of present) {
@@ -91,7 +92,7 @@ export class BackhaulPair {
   }
 
   /** A connection to this cell's replica was made. */
-  opened(cell: string, now: number): void {
+  opened(cell: string, now: SteadyMs): void {
     const side = this.#sideOf(cell);
     if (side === undefined) return;
     if (side.isConnected) this.lost(cell, now);
@@ -102,7 +103,7 @@ export class BackhaulPair {
   }
 
   /** The connection is gone, or could not be made. The caller has seen to it that nothing more leaves on it. `isSilent`: it was given up for silence. */
-  lost(cell: string, now: number, isSilent = false): void {
+  lost(cell: string, now: SteadyMs, isSilent = false): void {
     const side = this.#sideOf(cell);
     if (side === undefined) return;
     if (isSilent) side.silentAt = now;
@@ -112,7 +113,7 @@ export class BackhaulPair {
   }
 
   /** A frame of this cell's replica: its records, without those that are for the pair itself. After an error close the connection. */
-  receive(cell: string, octets: Uint8Array, now: number): readonly FrameRecord[] | FrameError {
+  receive(cell: string, octets: Uint8Array, now: SteadyMs): readonly FrameRecord[] | FrameError {
     const side = this.#sideOf(cell);
     if (side === undefined || !side.isConnected) return [];
     const records = side.backhaul.receive(octets, now);
@@ -130,7 +131,7 @@ export class BackhaulPair {
    * the primary, else the other. The cell that has it or will be tried first; undefined: nobody takes it, the caller answers a
    * request with 503. The octets must not change afterwards.
    */
-  offer(record: FrameRecord, cell: string | undefined, now: number): string | undefined {
+  offer(record: FrameRecord, cell: string | undefined, now: SteadyMs): string | undefined {
     const octets = recordOctets(record.key, record.octets);
     if (!isCarriable(record) || this.octetsHeld + octets > this.#limits.octetsMax) return undefined;
     if (this.#uselessSince !== undefined && now - this.#uselessSince > this.#limits.holdMs) return undefined;
@@ -146,7 +147,7 @@ export class BackhaulPair {
   }
 
   /** Does what is due: frames that leave, backhauls that are given up, records that waited too long. Then {@link takeEffects}. */
-  tick(now: number): void {
+  tick(now: SteadyMs): void {
     for (const side of this.#sides) {
       const reason = this.#faultOf(side, now);
       if (reason === undefined) continue;
@@ -185,7 +186,7 @@ export class BackhaulPair {
   }
 
   /** This process stood still, and answers may lie unread: silence so far proves nothing. */
-  awoke(now: number): void {
+  awoke(now: SteadyMs): void {
     this.#awakeSince = now;
   }
 
@@ -193,13 +194,13 @@ export class BackhaulPair {
    * How many heartbeat periods a replica that has been silent since then may be silent. When the other one was given up for that a moment before, it is the
    * machine that is busy. Everything would go from one to the other and back then, and be done twice each time.
    */
-  missedMax(cell: string, since: number): number {
+  missedMax(cell: string, since: SteadyMs): number {
     const otherSilentAt = this.#sides.find((side) => side.cell !== cell)?.silentAt ?? Number.NEGATIVE_INFINITY;
     return this.#heartbeat.missed * (since - otherSilentAt < busyMachineMs ? busyMachineFactor : 1);
   }
 
   /** The end: all records that nobody acknowledged, in order. */
-  takeAll(now: number): FrameRecord[] {
+  takeAll(now: SteadyMs): FrameRecord[] {
     for (const side of this.#sides) this.#takeBack(side, now);
     const all = this.#held;
     this.#held = [];
@@ -235,7 +236,7 @@ export class BackhaulPair {
   }
 
   /** Looks at everything that follows from who can be used now. */
-  #review(now: number): void {
+  #review(now: SteadyMs): void {
     for (const side of this.#sides) this.#reviewSide(side, now);
     const [primary, other] = this.#sides;
     const chosen = this.#choose(this.#isDraining(primary) && other !== undefined && !this.#isDraining(other) ? other : primary);
@@ -256,7 +257,7 @@ export class BackhaulPair {
   }
 
   /** Where a route goes from now on. Away from a replica that lives, it opens only when that has answered. */
-  #lead(route: Route, side: Side | undefined, now: number): void {
+  #lead(route: Route, side: Side | undefined, now: SteadyMs): void {
     if (side !== route.side) {
       route.side = side;
       route.waitsSince = now;
@@ -275,7 +276,7 @@ export class BackhaulPair {
     return drainedAt === undefined ? waitsSince + this.#limits.returnWaitMs : drainedAt + this.#limits.returnSettleMs;
   }
 
-  #reviewSide(side: Side, now: number): void {
+  #reviewSide(side: Side, now: SteadyMs): void {
     const isAssumed = side.saysServing === undefined && !side.backhaul.isHelloUnanswered && now >= this.#assumedAt(side);
     side.isReady = side.isConnected && (side.saysServing ?? isAssumed);
     if (side.isReady) {
@@ -292,7 +293,7 @@ export class BackhaulPair {
     return side.openedAt + this.#limits.servingAssumedMs;
   }
 
-  #takeOver(from: Side, to: Side, now: number): void {
+  #takeOver(from: Side, to: Side, now: SteadyMs): void {
     from.calls = "adopted";
     this.#give(to, takeoverRecord(now), now);
     const moving = this.#held.filter(({ moves }) => moves > 0).length;
@@ -307,7 +308,7 @@ export class BackhaulPair {
     return this.#held.some((each) => isSameRecord(each, record));
   }
 
-  #hold(record: Carried, now: number): void {
+  #hold(record: Carried, now: SteadyMs): void {
     if (this.#held.length === 0) this.#heldSince = now;
     record.heldSince = now;
     this.#held.push(record);
@@ -315,7 +316,7 @@ export class BackhaulPair {
   }
 
   /** Takes everything out of a backhaul without connection, and holds it. */
-  #takeBack(side: Side, now: number): void {
+  #takeBack(side: Side, now: SteadyMs): void {
     side.isConnected = false;
     side.saysServing = undefined;
     side.backhaul.disconnect();
@@ -338,7 +339,7 @@ export class BackhaulPair {
   }
 
   /** Gives out what is held, as far as somebody takes it. */
-  #release(now: number): void {
+  #release(now: SteadyMs): void {
     this.#sift((record) => {
       const route = this.#routeOf(record.cell);
       if (!route.isOpen || route.side === undefined) return true;
@@ -347,7 +348,7 @@ export class BackhaulPair {
     });
   }
 
-  #giveBy(route: Route, side: Side, record: Carried, now: number): void {
+  #giveBy(route: Route, side: Side, record: Carried, now: SteadyMs): void {
     this.#give(side, record, now);
     route.last = side;
     route.mark = side.backhaul.offered;
@@ -355,7 +356,7 @@ export class BackhaulPair {
   }
 
   /** To a replica that is late a datagram that repeats one on its way there adds nothing but work. */
-  #giveLate(route: Route, side: Side, record: Carried, now: number): void {
+  #giveLate(route: Route, side: Side, record: Carried, now: SteadyMs): void {
     const { backhaul } = side;
     const isRepeatable = isDatagram(record);
     if (isRepeatable && side.underWay?.has(record, backhaul.settled) === true) return;
@@ -363,14 +364,14 @@ export class BackhaulPair {
     if (isRepeatable) (side.underWay ??= new UnderWay()).add(record, backhaul.offered, backhaul.settled);
   }
 
-  #give(side: Side, record: Carried, now: number): void {
+  #give(side: Side, record: Carried, now: SteadyMs): void {
     // The answer to a question of the other replica: this one never asked.
     if (record.kind === RecordKind.resolved && record.cell !== undefined && record.cell !== side.cell) return;
     // The bound over all leaves room in each: a backhaul refuses only if that is broken, and then nothing may vanish.
     if (!side.backhaul.offer(record, now)) this.#effects.push({ type: "abandoned", records: [record] });
   }
 
-  #expire(now: number): void {
+  #expire(now: SteadyMs): void {
     const oldest = now - this.#limits.holdMs;
     if (this.#held.length === 0 || this.#heldSince >= oldest) return;
     const abandoned: FrameRecord[] = [];
@@ -398,7 +399,7 @@ export class BackhaulPair {
     this.#heldSince = since;
   }
 
-  #faultOf(side: Side, now: number): string | undefined {
+  #faultOf(side: Side, now: SteadyMs): string | undefined {
     if (!side.isConnected) return undefined;
     if (side.backhaul.isSpent) return "sequence numbers are used up";
     if (now < this.#faultAt(side)) return undefined;
@@ -460,22 +461,22 @@ type Carried = FrameRecord & {
   readonly cell: string | undefined;
   readonly arrival: number;
   moves: number;
-  heldSince: number;
+  heldSince: SteadyMs;
 };
 
 type Side = {
   readonly cell: string;
   readonly backhaul: Backhaul<Carried>;
   isConnected: boolean;
-  openedAt: number;
+  openedAt: SteadyMs;
   saysServing: boolean | undefined;
   /** Connected and serving. */
   isReady: boolean;
-  readySince: number | undefined;
+  readySince: SteadyMs | undefined;
   /** It came and went within `flapMs`, and has not been stable for a period since. */
   isFlapping: boolean;
   /** When its connection was last given up because it was silent, ms. */
-  silentAt: number;
+  silentAt: SteadyMs;
   /** Datagrams that it was given while it was late; undefined: it was not. */
   underWay: UnderWay | undefined;
   /** Who has its calls: itself, nobody since it was lost, the other since that was told. */
@@ -490,9 +491,9 @@ type Route = {
   last: Side | undefined;
   mark: number;
   /** When all of those were answered, ms. */
-  drainedAt: number | undefined;
+  drainedAt: SteadyMs | undefined;
   /** When `side` last changed, ms. */
-  waitsSince: number;
+  waitsSince: SteadyMs;
 };
 
 const noOctets = new Uint8Array(0);
@@ -517,7 +518,7 @@ function newRoute(): Route {
   return { side: undefined, isOpen: false, last: undefined, mark: 0, drainedAt: undefined, waitsSince: 0 };
 }
 
-function takeoverRecord(now: number): Carried {
+function takeoverRecord(now: SteadyMs): Carried {
   return { kind: RecordKind.takeover, key: "", octets: noOctets, cell: undefined, arrival: 0, moves: 0, heldSince: now };
 }
 

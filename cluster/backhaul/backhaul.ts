@@ -2,6 +2,7 @@ import { frameAckDelayMs, frameDelayMsMax, frameFlushOctets, patientFrameDelayMs
 import { messageOctetsMax } from "../../sip/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, type FrameRecord } from "./frame.ts";
 import { isPatient } from "./patience.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * The access side of one backhaul, for gateways and lines: what waits, what is sent and not yet acknowledged, and when the next frame
@@ -19,7 +20,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   #connected = false;
   #pending: Offered[] = [];
   /** When each pending record was offered. */
-  #pendingSince: number[] = [];
+  #pendingSince: SteadyMs[] = [];
   #pendingOctets = 0;
   /** When the first of them must leave. */
   #pendingUntil = Number.POSITIVE_INFINITY;
@@ -33,7 +34,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   #lastSeq = 0;
   #lastReceived = 0;
   /** Since when a received frame is not acknowledged, ms; undefined: all are. */
-  #owesAckSince: number | undefined;
+  #owesAckSince: SteadyMs | undefined;
   #offered = 0;
   #settled = 0;
   /** When it was last acknowledged something, ms. */
@@ -93,7 +94,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
    * Takes a record to send. False: the backhaul holds all it may, or the record can never travel; the caller answers a request with 503
    * and drops a response. The octets must not change until the record is acknowledged.
    */
-  offer(record: Offered, now: number): boolean {
+  offer(record: Offered, now: SteadyMs): boolean {
     if (!isCarriable(record)) return false;
     const octets = recordOctets(record.key, record.octets);
     if (this.octetsHeld + octets > this.#limits.queueOctetsMax) return false;
@@ -108,7 +109,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   }
 
   /** A connection was made: the frames to send on it, first one with the hello, then all that no earlier connection acknowledged. */
-  connect(hello: FrameRecord, now: number): Uint8Array[] {
+  connect(hello: FrameRecord, now: SteadyMs): Uint8Array[] {
     const unacknowledged = this.#sent;
     this.#connected = true;
     this.#lastSeq = 1;
@@ -131,7 +132,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
    * Afterwards {@link tick}: an acknowledgement may set waiting records free. It is itself acknowledged by the next frame that leaves, or by
    * one without records when none does for a while: the exchange gives what is not acknowledged another way when this connection is lost.
    */
-  receive(octets: Uint8Array, now: number): readonly FrameRecord[] | FrameError {
+  receive(octets: Uint8Array, now: SteadyMs): readonly FrameRecord[] | FrameError {
     const frame = decodeFrame(octets);
     if (isFrameError(frame)) return frame;
     if (frame.seq !== 0) {
@@ -155,7 +156,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   }
 
   /** The frames that are due now, in order; none while there is no connection. */
-  tick(now: number): Uint8Array[] {
+  tick(now: SteadyMs): Uint8Array[] {
     const deadline = this.#recordsDeadline();
     if (deadline === undefined || now < deadline) return this.#acknowledgement(now);
     const frames: Uint8Array[] = [];
@@ -202,7 +203,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
    * Gives up on records that were offered before `time`: they are returned, in order, and forgotten. Frames go as a whole, by their
    * oldest record. Only while there is no connection: what is on its way cannot be taken back.
    */
-  takeOfferedBefore(time: number): Offered[] {
+  takeOfferedBefore(time: SteadyMs): Offered[] {
     const taken: Offered[] = [];
     if (this.#connected && time !== Number.POSITIVE_INFINITY) return taken;
     const kept: SentFrame<Offered>[] = [];
@@ -229,13 +230,13 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
     return taken;
   }
 
-  #acknowledgement(now: number): Uint8Array[] {
+  #acknowledgement(now: SteadyMs): Uint8Array[] {
     if (!this.#connected || this.#owesAckSince === undefined || now < this.#owesAckSince + frameAckDelayMs) return [];
     this.#owesAckSince = undefined;
     return [encodeFrame(0, this.#lastReceived, [])];
   }
 
-  #send(records: readonly Offered[], since: number, now: number): Uint8Array {
+  #send(records: readonly Offered[], since: SteadyMs, now: SteadyMs): Uint8Array {
     this.#lastSeq += 1;
     let octets = 0;
     for (const record of records) octets += recordOctets(record.key, record.octets);
@@ -276,8 +277,8 @@ type SentFrame<Offered extends FrameRecord> = {
   /** Empty for a hello. */
   readonly records: readonly Offered[];
   /** When its oldest record was offered. */
-  readonly since: number;
-  readonly sentAt: number;
+  readonly since: SteadyMs;
+  readonly sentAt: SteadyMs;
   readonly octets: number;
   /** A hello belongs to its connection: it is never sent again. */
   readonly isHello: boolean;

@@ -1,6 +1,7 @@
 import { isParseError } from "../../sip/errors.ts";
 import { parseMessage } from "../../sip/message/sip-message.ts";
 import { RecordKind, type FrameRecord } from "./frame.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A message that was read from a connection; `key` names that one. */
 export type ReadMessage = { readonly key: string; readonly octets: Uint8Array };
@@ -28,17 +29,17 @@ export class Backlog<Message extends ReadMessage> {
   }
 
   /** What is read until then may have waited; Infinity: nobody knows yet. What is kept is let go by {@link release}. */
-  expect(until: number): void {
+  expect(until: SteadyMs): void {
     this.#until = until;
   }
 
   /** Whether this may be a new request that has waited, of a sender of whom nothing else can be learnt. */
-  mayBeOld(octets: Uint8Array, now: number): boolean {
+  mayBeOld(octets: Uint8Array, now: SteadyMs): boolean {
     return now < this.#until && isNewRequest(octets);
   }
 
   /** True: it passes. False: it is kept. */
-  offer(message: Message, now: number): boolean {
+  offer(message: Message, now: SteadyMs): boolean {
     if (now >= this.#until && this.#kept.length === 0) return true;
     const { key, octets } = message;
     const count = this.#keys.get(key) ?? 0;
@@ -59,7 +60,7 @@ export class Backlog<Message extends ReadMessage> {
   }
 
   /** All that is kept, in order, if its time is over. */
-  release(now: number): Message[] {
+  release(now: SteadyMs): Message[] {
     if (now < this.#until) return [];
     this.#keys.clear();
     return this.#kept.splice(0);

@@ -1,5 +1,6 @@
 import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
 import type { Cause, MemberState, SeenCause } from "./view.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** Why a heartbeat was not answered. `refused`: there is no connection to be had, or it was closed under way. */
 export type Failure = "refused" | "timeout" | "bad signature" | "another version" | "error";
@@ -11,7 +12,7 @@ export type CellMember = {
   /** Its own epoch, as it last said; 0: never heard. */
   epoch: number;
   /** By the clock of the one who looks, ms. */
-  heardAt: number | undefined;
+  heardAt: SteadyMs | undefined;
   /** Regular heartbeats in a row that were not answered. */
   missed: number;
   /** Connections refused in a row. */
@@ -48,7 +49,7 @@ export function newCellMember(id: string): CellMember {
 }
 
 /** It answered: whatever was suspected is not so. */
-export function answered(member: CellMember, heartbeat: Heartbeat, now: number): Turn | undefined {
+export function answered(member: CellMember, heartbeat: Heartbeat, now: SteadyMs): Turn | undefined {
   member.missed = 0;
   member.refused = 0;
   member.suspicion = undefined;
@@ -61,7 +62,7 @@ export function answered(member: CellMember, heartbeat: Heartbeat, now: number):
  * Takes what it says of itself. Being told is not being answered: a member that is down stays so until it has answered, because what it
  * is needed for goes that way.
  */
-export function learn(member: CellMember, heartbeat: Heartbeat, now: number, isAnswer: boolean): Turn | undefined {
+export function learn(member: CellMember, heartbeat: Heartbeat, now: SteadyMs, isAnswer: boolean): Turn | undefined {
   const wasHeard = member.heardAt !== undefined;
   member.heardAt = now;
   if (heartbeat.boot !== member.boot || heartbeat.sequence > member.sequence) {

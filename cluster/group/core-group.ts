@@ -17,7 +17,7 @@ import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
 import { type GroupSettings, nextVersion } from "./settings.ts";
 import {
   type Cause,
-  type Change,
+  type Turning,
   coordinatorOf,
   type HeartbeatSettings,
   type MemberState,
@@ -25,6 +25,7 @@ import {
   type SeenCause,
   type View,
 } from "./view.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type GroupOptions = {
   /** The cell whose core group this is. */
@@ -53,13 +54,13 @@ export type Effect =
       readonly heartbeat: Heartbeat;
     }
   /** A new view. Keep its epoch, then tell gateways and exchanges. */
-  | { readonly type: "view"; readonly view: View; readonly changes: readonly Change[] }
+  | { readonly type: "view"; readonly view: View; readonly changes: readonly Turning[] }
   /** Other settings: keep them; they are a new version of the map for gateways, and part of the view for exchanges. */
   | { readonly type: "settings"; readonly settings: GroupSettings; readonly view: View }
   | { readonly type: "fence"; readonly isFenced: boolean; readonly view: View };
 
 /** What a heartbeat under way is for: only regular ones count as missed, or a burst of news would make three of one lost second. */
-type Sent = { readonly to: string; readonly at: number; readonly timeoutMs: number; readonly isRegular: boolean; isLate: boolean };
+type Sent = { readonly to: string; readonly at: SteadyMs; readonly timeoutMs: number; readonly isRegular: boolean; isLate: boolean };
 
 /** What the whole group is right now, for people. */
 export type GroupStatus = {
@@ -92,18 +93,18 @@ export class CoreGroup {
   /** Exchanges of this cell that have started and do not have yet what their peers know. */
   readonly #catchingUp = new Set<number>();
   /** While this cell joins: since when it knows of every other one whether it lives, ms. */
-  #joiningSince: number | undefined;
+  #joiningSince: SteadyMs | undefined;
   #nextTick: number;
   /** When news leave that do not wait for the next tick. */
-  #newsAt: number | undefined;
+  #newsAt: SteadyMs | undefined;
   #newsSentAt = Number.NEGATIVE_INFINITY;
   /** Silence before this is not held against anybody: this group was not there to hear. */
   #graceFrom: number;
-  #changes: Omit<Change, "epoch" | "at">[] = [];
+  #changes: Omit<Turning, "epoch">[] = [];
   #effects: Effect[] = [];
 
   /** The first heartbeats leave with the first tick, which is due at once. */
-  constructor(options: GroupOptions, now: number) {
+  constructor(options: GroupOptions, now: SteadyMs) {
     this.#cell = options.cell;
     this.#boot = options.boot;
     this.#order = options.cells;
@@ -141,7 +142,7 @@ export class CoreGroup {
   }
 
   /** A deadline has come (or may have). Tell what gateways were heard before. */
-  tick(now: number): void {
+  tick(now: SteadyMs): void {
     const { periodMs } = this.#settings.heartbeat;
     this.#notice(now);
     if (now >= this.#nextTick) {
@@ -157,7 +158,7 @@ export class CoreGroup {
   }
 
   /** A heartbeat was answered. */
-  answered(sequence: number, heartbeat: Heartbeat, now: number): void {
+  answered(sequence: number, heartbeat: Heartbeat, now: SteadyMs): void {
     const sent = this.#sent.get(sequence);
     const member = this.#others.get(heartbeat.cell);
     if (sent === undefined) return;
@@ -173,7 +174,7 @@ export class CoreGroup {
    * A heartbeat was not answered in time: it is missed. An answer that comes all the same is one: a cell on a busy machine is late, and whoever has
    * died answers nothing any more.
    */
-  late(sequence: number, now: number): void {
+  late(sequence: number, now: SteadyMs): void {
     const sent = this.#sent.get(sequence);
     const member = sent === undefined ? undefined : this.#others.get(sent.to);
     if (sent === undefined || member === undefined || sent.isLate) return;
@@ -186,7 +187,7 @@ export class CoreGroup {
   }
 
   /** A heartbeat was not answered. `text`: what is to be said of a cell that speaks another version. */
-  failed(sequence: number, failure: Failure, now: number, text = ""): void {
+  failed(sequence: number, failure: Failure, now: SteadyMs, text = ""): void {
     if (failure === "timeout") this.late(sequence, now);
     const sent = this.#sent.get(sequence);
     this.#sent.delete(sequence);
@@ -201,7 +202,7 @@ export class CoreGroup {
   }
 
   /** Another cell's heartbeat came. Returns what to answer. */
-  received(heartbeat: Heartbeat, now: number): Heartbeat {
+  received(heartbeat: Heartbeat, now: SteadyMs): Heartbeat {
     const member = this.#others.get(heartbeat.cell);
     if (member !== undefined) {
       this.#turn(member, learn(member, heartbeat, now, false));
@@ -214,30 +215,30 @@ export class CoreGroup {
   }
 
   /** Somebody saw the end of a cell, or of a connection to it: a gateway, or an exchange of this cell. A probe will show what it means. */
-  suspect(cell: string, seen: SeenCause, now: number): void {
+  suspect(cell: string, seen: SeenCause, now: SteadyMs): void {
     const member = this.#others.get(cell);
     if (member !== undefined && suspect(member, seen)) this.#probe(member, now);
   }
 
-  gatewayOpened(id: string, now: number): void {
+  gatewayOpened(id: string, now: SteadyMs): void {
     opened(this.#gateway(id, now), now);
     this.#conclude(now);
   }
 
   /** Its last control socket has closed. `hasLeft`: it said that it ends (1001). */
-  gatewayClosed(id: string, now: number, hasLeft = false): void {
+  gatewayClosed(id: string, now: SteadyMs, hasLeft = false): void {
     closed(this.#gateway(id, now), now, hasLeft);
     this.#conclude(now);
   }
 
   /** When its ping came last, ms. Judged with the next tick. */
-  gatewayHeard(id: string, at: number): void {
+  gatewayHeard(id: string, at: SteadyMs): void {
     const gateway = this.#gateways.get(id);
     if (gateway !== undefined) gateway.heardAt = Math.max(gateway.heardAt ?? at, at);
   }
 
   /** The operator changes the settings: at once here, and with the news everywhere. */
-  setHeartbeat(heartbeat: HeartbeatSettings, now: number): void {
+  setHeartbeat(heartbeat: HeartbeatSettings, now: SteadyMs): void {
     const version = nextVersion(this.#settings.version, this.#order.indexOf(this.#cell), this.#order.length);
     this.#adopt({ version, heartbeat }, now);
     this.#conclude(now);
@@ -247,7 +248,7 @@ export class CoreGroup {
    * The operator takes this cell out of service, or back. `last`: no other cell is up, so it stays in service: nobody could take over what
    * it has. Should the others die later, a cell that drains serves on.
    */
-  setDraining(isDraining: boolean, now: number): "done" | "last" {
+  setDraining(isDraining: boolean, now: SteadyMs): "done" | "last" {
     const isLast = [...this.#others.values()].every(({ state }) => state !== "up");
     if (isDraining && !this.#isDraining && isLast) return "last";
     this.#isDraining = isDraining;
@@ -261,7 +262,7 @@ export class CoreGroup {
   }
 
   /** An exchange of this cell has what its peer knows, or has given up waiting for that. */
-  caughtUp(exchange: number, now: number): void {
+  caughtUp(exchange: number, now: SteadyMs): void {
     if (this.#catchingUp.delete(exchange)) this.#conclude(now);
   }
 
@@ -279,9 +280,10 @@ export class CoreGroup {
     };
   }
 
-  status(now: number): GroupStatus {
+  status(now: SteadyMs): GroupStatus {
     const view = this.view();
-    const heardMsOf = (heardAt: number | undefined): number | undefined => (heardAt === undefined ? undefined : Math.max(0, now - heardAt));
+    const heardMsOf = (heardAt: SteadyMs | undefined): number | undefined =>
+      heardAt === undefined ? undefined : Math.max(0, now - heardAt);
     return {
       view,
       settings: this.#settings,
@@ -317,7 +319,7 @@ export class CoreGroup {
     };
   }
 
-  #send(member: CellMember, isRegular: boolean, now: number): void {
+  #send(member: CellMember, isRegular: boolean, now: SteadyMs): void {
     const heartbeat = this.#heartbeat();
     // Less than the period: the last of those that have to be missed is known to be before the next would leave.
     const { periodMs, missed: missedMax } = this.#settings.heartbeat;
@@ -327,18 +329,18 @@ export class CoreGroup {
   }
 
   /** A heartbeat out of turn, unless one is under way that will show the same. */
-  #probe(member: CellMember, now: number): void {
+  #probe(member: CellMember, now: SteadyMs): void {
     const isFresh = [...this.#sent.values()].some(({ to, at, isRegular }) => to === member.id && !isRegular && now - at < probeSpacingMs);
     if (!isFresh) this.#send(member, false, now);
   }
 
-  #heard(heartbeat: Heartbeat, now: number): void {
+  #heard(heartbeat: Heartbeat, now: SteadyMs): void {
     this.#epochSeen = Math.max(this.#epochSeen, heartbeat.epoch);
     if (heartbeat.settings.version > this.#settings.version) this.#adopt(heartbeat.settings, now);
     for (const { id } of heartbeat.gateways) this.#gateway(id, now);
   }
 
-  #adopt(settings: GroupSettings, now: number): void {
+  #adopt(settings: GroupSettings, now: SteadyMs): void {
     this.#settings = settings;
     // The others still beat as before.
     this.#graceFrom = now;
@@ -348,11 +350,11 @@ export class CoreGroup {
   }
 
   /** News leave at once, but many at a time when they come thick. */
-  #hasNews(now: number): void {
+  #hasNews(now: SteadyMs): void {
     this.#newsAt ??= Math.max(now, this.#newsSentAt + newsSpacingMs);
   }
 
-  #gateway(id: string, now: number): GatewayMember {
+  #gateway(id: string, now: SteadyMs): GatewayMember {
     const known = this.#gateways.get(id);
     if (known !== undefined) return known;
     if (this.#gateways.size >= gatewaysMax) this.#forgetOne();
@@ -377,12 +379,12 @@ export class CoreGroup {
   }
 
   /** Whoever was frozen itself has heard nobody in that time, and must not take that for their silence. */
-  #notice(now: number): void {
+  #notice(now: SteadyMs): void {
     if (now - this.#nextTick > this.#settings.heartbeat.periodMs) this.#graceFrom = now;
   }
 
   /** What follows from the event for gateways, for this cell itself, for view and fence. */
-  #conclude(now: number): void {
+  #conclude(now: SteadyMs): void {
     this.#notice(now);
     for (const gateway of this.#gateways.values()) {
       if (judge(gateway, this.#settings.heartbeat, this.#graceFrom, now)) this.#hasNews(now);
@@ -392,7 +394,7 @@ export class CoreGroup {
     if (this.#changes.length > 0) {
       this.#epoch = Math.max(this.#epoch, this.#epochSeen) + 1;
       this.#epochSeen = this.#epoch;
-      const changes = this.#changes.map((change) => ({ ...change, epoch: this.#epoch, at: now }));
+      const changes = this.#changes.map((change) => ({ ...change, epoch: this.#epoch }));
       this.#changes = [];
       this.#effects.push({ type: "view", view: this.view(), changes });
     }
@@ -400,7 +402,7 @@ export class CoreGroup {
   }
 
   /** A gateway is as well as the cell that sees it best says: one that has lost its way to one cell still serves. */
-  #merge(gateway: GatewayMember, now: number): void {
+  #merge(gateway: GatewayMember, now: SteadyMs): void {
     const reports: GatewayReport[] = [];
     for (const { gateways } of this.#others.values()) {
       const report = gateways.get(gateway.id);
@@ -425,7 +427,7 @@ export class CoreGroup {
    * A cell joins until it knows of every other one whether it lives, and until those of its exchanges that run have caught up with their
    * peers. One that nobody has woken catches up when somebody does: nothing is woken for this.
    */
-  #judgeSelf(now: number): void {
+  #judgeSelf(now: SteadyMs): void {
     if (this.#state === "joining" && [...this.#others.values()].every(({ isKnown }) => isKnown)) this.#joiningSince ??= now;
     const isJoining = this.#state === "joining" && this.#others.size > 0 && now < this.#joinedAt;
     const to = isJoining ? "joining" : this.#isDraining ? "draining" : "up";
@@ -443,7 +445,7 @@ export class CoreGroup {
     return this.#joiningSince + (this.#catchingUp.size === 0 ? 1 : joiningMsMax);
   }
 
-  #judgeFence(now: number): void {
+  #judgeFence(now: SteadyMs): void {
     const others = [...this.#others.values()];
     const gateways = [...this.#gateways.values()];
     const isAlone = others.length > 0 && others.every(({ state }) => state === "down");

@@ -1,4 +1,5 @@
 import type { Cause, HeartbeatSettings, MemberState } from "./view.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * A gateway, as a cell sees it by its control socket. `isUp` is what this cell has seen itself; `state` is what the view says, where
@@ -15,9 +16,9 @@ export type GatewayMember = {
   cause: Cause;
   isOpen: boolean;
   /** Last ping, or when the socket opened, ms. */
-  heardAt: number | undefined;
+  heardAt: SteadyMs | undefined;
   /** Without a socket: when that is a failure, and which. A gateway whose socket alone was cut is back before. */
-  lostAt: number;
+  lostAt: SteadyMs;
   lostCause: Cause;
   suspicion: Cause | undefined;
   /** It was up, in anybody's eyes, since this group started: one that was gone before tells nothing of a cut. */
@@ -25,7 +26,7 @@ export type GatewayMember = {
   /** It has said that it ends: nobody waits for it. */
   hasLeft: boolean;
   /** When it was last found down, ms. */
-  downAt: number;
+  downAt: SteadyMs;
 };
 
 /** A closed control socket is made anew at once when its gateway lives; this much later it does not. */
@@ -35,7 +36,7 @@ export const closedGraceMs = 250;
 export const lostGatewayMs = 5_000;
 
 /** One known from before the start of this core group is given the time that a silent one is given. */
-export function newGatewayMember(id: string, state: MemberState, now: number, settings: HeartbeatSettings): GatewayMember {
+export function newGatewayMember(id: string, state: MemberState, now: SteadyMs, settings: HeartbeatSettings): GatewayMember {
   return {
     id,
     state,
@@ -58,14 +59,14 @@ export function silenceMsMax({ periodMs, missed }: HeartbeatSettings): number {
   return (missed + 0.5) * periodMs;
 }
 
-export function opened(gateway: GatewayMember, now: number): void {
+export function opened(gateway: GatewayMember, now: SteadyMs): void {
   gateway.hasLeft = false;
   gateway.isOpen = true;
   gateway.heardAt = now;
 }
 
 /** Its last control socket has closed. `hasLeft`: it said that it ends. */
-export function closed(gateway: GatewayMember, now: number, hasLeft: boolean): void {
+export function closed(gateway: GatewayMember, now: SteadyMs, hasLeft: boolean): void {
   gateway.hasLeft = hasLeft;
   if (!gateway.isOpen) return;
   gateway.isOpen = false;
@@ -80,7 +81,7 @@ export function deadlineOf(gateway: GatewayMember, settings: HeartbeatSettings, 
 }
 
 /** Looks at it anew. True: what this cell sees has changed. */
-export function judge(gateway: GatewayMember, settings: HeartbeatSettings, graceFrom: number, now: number): boolean {
+export function judge(gateway: GatewayMember, settings: HeartbeatSettings, graceFrom: number, now: SteadyMs): boolean {
   const before = gateway.isUp;
   if (gateway.isOpen) {
     const silentMs = now - Math.max(gateway.heardAt ?? 0, graceFrom);
@@ -102,13 +103,13 @@ export function judge(gateway: GatewayMember, settings: HeartbeatSettings, grace
  * Whether the gateways have been lost, all of them, though the cells may hear each other: what they fell out of is where the phones are. Those that are
  * silent were cut off; those whose processes ended are started again within moments, or not at all. Who has left by itself is not lost.
  */
-export function areLost(gateways: readonly GatewayMember[], now: number): boolean {
+export function areLost(gateways: readonly GatewayMember[], now: SteadyMs): boolean {
   if (gateways.some(({ state }) => state === "up")) return false;
   return gateways.some(({ wasUp, hasLeft, isGone, downAt }) => wasUp && !hasLeft && (!isGone || now - downAt >= lostGatewayMs));
 }
 
 /** Pings in a row that did not come. */
-export function pingsMissed(gateway: GatewayMember, { periodMs }: HeartbeatSettings, now: number): number {
+export function pingsMissed(gateway: GatewayMember, { periodMs }: HeartbeatSettings, now: SteadyMs): number {
   if (gateway.heardAt === undefined) return 0;
   return Math.max(0, Math.floor((now - gateway.heardAt) / periodMs - 0.5));
 }

@@ -1,4 +1,5 @@
 import type { ClusterMap } from "../map/cluster-map.ts";
+import type { WallMs } from "../../sip/time.ts";
 
 /**
  * What a member is to the one who looks. A cell is `joining` until it is ready (it has just started, or has not been heard of yet), and
@@ -59,11 +60,9 @@ export type Cause =
 /** What somebody else can have seen of a cell's end. A control socket that was silent too long ends as a missed heartbeat. */
 export type SeenCause = Extract<Cause, "closed socket" | "connection refused" | "missed heartbeats">;
 
-/** One entry of the history. */
-export type Change = {
+/** What has become of a member, and what it was before. */
+export type Turning = {
   readonly epoch: number;
-  /** ms since the epoch of the clock, of the cell that saw it. */
-  readonly at: number;
   readonly kind: "cell" | "gateway";
   readonly id: string;
   readonly from: MemberState;
@@ -72,6 +71,9 @@ export type Change = {
   /** More about the cause, for people; may be empty. */
   readonly detail: string;
 };
+
+/** One entry of the history. `at`: by the clock of the cell that saw it. */
+export type Change = Turning & { readonly at: WallMs };
 
 /** A member as it is right now, with what makes no new epoch. */
 export type MemberStatus = {

@@ -1,9 +1,10 @@
 import { peerFlightsMax, peerLateMs, peerOverlapMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** A batch that has left and is not answered. */
 export type Flight = {
   readonly id: number;
-  sentAt: number;
+  sentAt: SteadyMs;
   /** Up to here the peer has everything when it has taken this batch, and all before it. */
   readonly sequence: number;
   readonly isComplete: boolean;
@@ -22,7 +23,7 @@ export function judgedAt({ sentAt, excusedMs }: Flight, ackTimeoutMs: number): n
  * Whether a peer that has not answered is too late. Not when this side looks late: it was held up itself, and the answer may lie unread. It waits as much
  * longer then, once for each batch.
  */
-export function isLagging(flight: Flight, ackTimeoutMs: number, now: number): boolean {
+export function isLagging(flight: Flight, ackTimeoutMs: number, now: SteadyMs): boolean {
   const lateMs = now - judgedAt(flight, ackTimeoutMs);
   if (lateMs < 0) return false;
   if (lateMs < peerLateMs || flight.excusedMs > 0) return true;
@@ -72,10 +73,5 @@ export class Flights {
     const { latest } = this;
     if (latest === undefined || !latest.isComplete || this.#list.length >= peerFlightsMax) return undefined;
     return latest.sentAt + peerOverlapMs;
-  }
-
-  /** The clock was set back by so much. */
-  setBack(ms: number): void {
-    for (const flight of this.#list) flight.sentAt -= ms;
   }
 }

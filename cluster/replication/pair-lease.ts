@@ -1,4 +1,5 @@
 import { peerSyncMs, peerSyncMsMax } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * Whether a replica may still take itself for one of two that know of each other. One that has heard nothing of its peer for so long that it may have
@@ -8,15 +9,15 @@ export class PairLease {
   /** When the latest batch left of which we know what became: nothing that happened since can have been missed for longer. */
   #heardAt = Number.NEGATIVE_INFINITY;
   /** What is asked since when, until when, and up to where the peer has said that it is ahead of us. */
-  #question: { since: number; until: number; ahead: number } | undefined;
+  #question: { since: SteadyMs; until: SteadyMs; ahead: number } | undefined;
 
   /** What became of a batch that left at this time is known. */
-  heard(sentAt: number): void {
+  heard(sentAt: SteadyMs): void {
     this.#heardAt = Math.max(this.#heardAt, sentAt);
   }
 
   /** `sentAt`: when a batch left that counts as heard of, though it is under way yet. */
-  isOver(leaseMs: number, sentAt: number, now: number): boolean {
+  isOver(leaseMs: number, sentAt: SteadyMs, now: SteadyMs): boolean {
     return now - Math.max(this.#heardAt, sentAt) > leaseMs;
   }
 
@@ -29,12 +30,12 @@ export class PairLease {
     return this.#question?.until ?? Number.POSITIVE_INFINITY;
   }
 
-  ask(now: number, ackTimeoutMs: number): void {
+  ask(now: SteadyMs, ackTimeoutMs: number): void {
     this.#question = { since: now, until: now + ackTimeoutMs, ahead: 0 };
   }
 
   /** A batch that left at this time has been answered. True: that says how far the peer is ahead, for it left after the question was put. */
-  answered(sentAt: number, ahead: number, now: number): boolean {
+  answered(sentAt: SteadyMs, ahead: number, now: SteadyMs): boolean {
     if (this.#question === undefined || sentAt < this.#question.since) return false;
     this.#question.ahead = ahead;
     this.#question.until = now + peerSyncMs;
@@ -42,7 +43,7 @@ export class PairLease {
   }
 
   /** The peer says something: it is there, and has perhaps much to say before it comes to the answer. */
-  spoke(now: number): void {
+  spoke(now: SteadyMs): void {
     if (this.#question === undefined) return;
     this.#question.until = Math.max(this.#question.until, Math.min(now + peerSyncMs, this.#question.since + peerSyncMsMax));
   }
@@ -60,13 +61,5 @@ export class PairLease {
     const wasAsking = this.#question !== undefined;
     this.#question = undefined;
     return wasAsking;
-  }
-
-  /** The clock was set back by so much. */
-  setBack(ms: number): void {
-    this.#heardAt -= ms;
-    if (this.#question === undefined) return;
-    this.#question.since -= ms;
-    this.#question.until -= ms;
   }
 }

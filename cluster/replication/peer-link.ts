@@ -6,6 +6,7 @@ import type { PeerAnswer, PeerBatch } from "./peer-batch.ts";
 import { PairLease } from "./pair-lease.ts";
 import { ReceivingSide } from "./receiving-side.ts";
 import { SendingSide, type PairedStore } from "./sending-side.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * What a replica is to its peer.
@@ -29,7 +30,7 @@ export type PeerLinkEffect =
   | { readonly type: "abandon"; readonly id: number }
   | { readonly type: "state"; readonly state: PairState; readonly cause: string }
   /** Everything is known here that the peer has made until then, ms; `Infinity`: and it goes on so. */
-  | { readonly type: "known"; readonly until: number }
+  | { readonly type: "known"; readonly until: SteadyMs }
   /** The peer has told everything, and how far back that goes. */
   | { readonly type: "memory"; readonly memory: Memory }
   /** Commits up to this sequence number are done. `needsDisk`: not by the peer, so write everything to the disk before they count. */
@@ -76,12 +77,9 @@ export class PeerLink {
   readonly #retired: string[] = [];
   /** Somebody waits for commits up to here; 0: nobody does. */
   #wanted = 0;
-  /** The latest time that this link was told. */
-  #now: number;
 
-  constructor(options: PeerLinkOptions, store: PairedStore, now: number) {
+  constructor(options: PeerLinkOptions, store: PairedStore, now: SteadyMs) {
     this.#options = options;
-    this.#now = now;
     this.#sending = new SendingSide(store, now);
     this.#receiving = new ReceivingSide(now);
     this.#pump(now);
@@ -108,8 +106,7 @@ export class PeerLink {
   }
 
   /** Records have changed here. They leave within {@link peerDelayMs}. */
-  changed(now: number): void {
-    this.#take(now);
+  changed(now: SteadyMs): void {
     this.#sending.need(now);
     this.#sending.sendBy(now + peerDelayMs);
   }
@@ -118,8 +115,7 @@ export class PeerLink {
    * What must not be forgotten has changed, up to this sequence number of the store. `done`: the peer has it. `disk`: there is no peer to wait
    * for, write it. `wait`: for the effect `committed`.
    */
-  commit(sequence: number, now: number): "done" | "disk" | "wait" {
-    this.#take(now);
+  commit(sequence: number, now: SteadyMs): "done" | "disk" | "wait" {
     this.#sending.need(now);
     if (this.#standing !== "together") {
       this.#sending.sendBy(now + peerDelayMs);
@@ -138,8 +134,7 @@ export class PeerLink {
    * Like {@link commit} for what nobody waits for but those who could say it again, an access with its frame: it leaves in its time.
    * `done` as well when there is no peer to wait for.
    */
-  follow(sequence: number, now: number): "done" | "wait" {
-    this.#take(now);
+  follow(sequence: number, now: SteadyMs): "done" | "wait" {
     if (this.#standing !== "together" || sequence <= this.#sending.covered || !this.#sending.hasUntold()) return "done";
     this.#wanted = Math.max(this.#wanted, sequence);
     this.#sending.sendBy(now + peerDelayMs);
@@ -150,8 +145,7 @@ export class PeerLink {
    * Whether input may be processed now. False: not before the effect `open`. A replica that has heard nothing for so long that it may have
    * been frozen asks first: its peer has taken over what it had in progress.
    */
-  admit(now: number): boolean {
-    this.#take(now);
+  admit(now: SteadyMs): boolean {
     this.#sending.need(now);
     if (!this.#isServing || this.#lease.isAsking) return false;
     // To a peer that is not together with us what is under way counts: it may not be there.
@@ -169,21 +163,20 @@ export class PeerLink {
    * Whether this replica stood still while a batch was under way: else it would have been given up long before. The peer has gone on alone, and is asked
    * before any input, not taken for one that does not answer.
    */
-  #stoodStill({ sentAt }: Flight, now: number): boolean {
+  #stoodStill({ sentAt }: Flight, now: SteadyMs): boolean {
     if (!this.#isServing || this.#lease.isAsking || now - sentAt <= this.#options.leaseMs) return false;
     this.#askWhatWasMissed(now);
     return true;
   }
 
-  #askWhatWasMissed(now: number): void {
+  #askWhatWasMissed(now: SteadyMs): void {
     this.#lease.ask(now, this.#options.ackTimeoutMs);
     this.#abandonAfter(0);
     this.#send(now);
   }
 
   /** A batch has come from the peer. Apply the records that are returned, then answer, then look at the effects. */
-  receive(batch: PeerBatch, now: number): { readonly answer: PeerAnswer; readonly records: readonly StateRecord[] } {
-    this.#take(now);
+  receive(batch: PeerBatch, now: SteadyMs): { readonly answer: PeerAnswer; readonly records: readonly StateRecord[] } {
     const { boot } = this.#options;
     // Late words of a start that is over.
     if (this.#retired.includes(batch.boot)) return { answer: { boot, received: 0, ahead: 0 }, records: [] };
@@ -218,21 +211,19 @@ export class PeerLink {
    * Another start of the peer has spoken: a new one, or one before the one we know whose words were long under way (both of us may have been
    * started since). Only an answer to a question of ours tells.
    */
-  #doubt(now: number): { readonly answer: PeerAnswer; readonly records: readonly StateRecord[] } {
+  #doubt(now: SteadyMs): { readonly answer: PeerAnswer; readonly records: readonly StateRecord[] } {
     this.#sending.doubt(now);
     this.#pump(now);
     return { answer: { boot: this.#options.boot, received: 0, ahead: this.#sending.sequence, isUnknown: true }, records: [] };
   }
 
   /** The records of a batch have been applied: what they met here may be news to the peer. */
-  applied(now: number): void {
-    this.#take(now);
+  applied(now: SteadyMs): void {
     if (this.#sending.hasUntold()) this.#sending.sendBy(now + peerDelayMs);
   }
 
   /** The peer has answered a batch. */
-  answered(id: number, answer: PeerAnswer, now: number): void {
-    this.#take(now);
+  answered(id: number, answer: PeerAnswer, now: SteadyMs): void {
     if (this.#retired.includes(answer.boot)) return this.failed(id, false, now);
     const flight = this.#sending.flights.take(id);
     if (flight === undefined) return;
@@ -250,8 +241,7 @@ export class PeerLink {
   }
 
   /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow; `cause` says why. */
-  failed(id: number, isRefused: boolean, now: number, cause: string = refusedCause): void {
-    this.#take(now);
+  failed(id: number, isRefused: boolean, now: SteadyMs, cause: string = refusedCause): void {
     const flight = this.#sending.flights.take(id);
     if (flight === undefined) return;
     this.#abandonAfter(0);
@@ -263,8 +253,7 @@ export class PeerLink {
   }
 
   /** What the core group says of the peer's cell. What the peer itself says counts more. */
-  see(isUp: boolean, now: number): void {
-    this.#take(now);
+  see(isUp: boolean, now: SteadyMs): void {
     if (!isUp) {
       // Whoever has just started knows nothing yet: one answer's time is given to a peer that may be there after all.
       if (!this.#isServing) this.#receiving.waitNoLongerThan(now + this.#options.ackTimeoutMs);
@@ -283,8 +272,7 @@ export class PeerLink {
     this.#options = { ...this.#options, ackTimeoutMs, leaseMs };
   }
 
-  tick(now: number): void {
-    this.#take(now);
+  tick(now: SteadyMs): void {
     const flight = this.#sending.flights.oldest;
     if (flight !== undefined) {
       const age = now - flight.sentAt;
@@ -322,17 +310,7 @@ export class PeerLink {
     return Math.max(this.#options.ackTimeoutMs, this.#options.leaseMs / 2);
   }
 
-  /** Every event begins with it: a clock that was set back must not make anything wait for the time until it is there again. */
-  #take(now: number): void {
-    const back = this.#now - now;
-    this.#now = now;
-    if (back <= 0) return;
-    this.#sending.setBack(back);
-    this.#receiving.setBack(back);
-    this.#lease.setBack(back);
-  }
-
-  #pump(now: number): void {
+  #pump(now: SteadyMs): void {
     const leavesAt = this.#leavesAt;
     if (leavesAt === undefined || leavesAt > now) return;
     // While it is not known to be there an empty batch asks.
@@ -348,13 +326,13 @@ export class PeerLink {
     return this.#sending.leavesAt(this.#standing === "together" && !this.#lease.isAsking);
   }
 
-  #send(now: number): void {
+  #send(now: SteadyMs): void {
     const { cell, boot, memory } = this.#options;
     const { id, text } = this.#sending.next({ cell, boot, peerBoot: this.#peerBoot }, memory, now);
     this.#effects.push({ type: "send", id, text });
   }
 
-  #acknowledged(flight: Flight, received: number, now: number): void {
+  #acknowledged(flight: Flight, received: number, now: SteadyMs): void {
     this.#sending.acknowledged(flight, received, now);
     this.#release();
     if (!flight.isComplete) return;
@@ -363,14 +341,14 @@ export class PeerLink {
   }
 
   /** The peer did not take a batch, nor what left later. */
-  #missed(flight: Flight, answer: PeerAnswer, now: number): void {
+  #missed(flight: Flight, answer: PeerAnswer, now: SteadyMs): void {
     this.#abandonAfter(flight.id);
     if (!this.#sending.missed(flight, answer, this.#options.leaseMs, now)) return;
     if (this.#standing === "together") this.#become("lagging", "it lacks records");
   }
 
   /** A boot of the peer that we have not met: it has nothing of us, and we may lack something of it. */
-  #meet(boot: string, now: number): void {
+  #meet(boot: string, now: SteadyMs): void {
     const isFirst = this.#peerBoot === "";
     if (!isFirst) {
       this.#retired.push(this.#peerBoot);

@@ -1,5 +1,6 @@
 import { peerSyncMs, peerSyncMsMax } from "../limits.ts";
 import type { PeerBatch } from "./peer-batch.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** What a replica has of its peer, and how long one that has started waits for the rest. */
 export class ReceivingSide {
@@ -10,10 +11,10 @@ export class ReceivingSide {
   #toldAt = Number.NEGATIVE_INFINITY;
   /** That everything is known was said last. */
   #isKnown = false;
-  #startedAt: number;
-  #syncUntil: number;
+  readonly #startedAt: SteadyMs;
+  #syncUntil: SteadyMs;
 
-  constructor(now: number) {
+  constructor(now: SteadyMs) {
     this.#startedAt = now;
     this.#syncUntil = now + peerSyncMs;
   }
@@ -34,7 +35,7 @@ export class ReceivingSide {
   }
 
   /** False: the batch is for an earlier start of ours, or there is a gap before it, and its records do not count. */
-  take(batch: PeerBatch, boot: string, now: number): boolean {
+  take(batch: PeerBatch, boot: string, now: SteadyMs): boolean {
     if (batch.peerBoot !== boot || batch.after > this.#received) return false;
     this.#received = Math.max(this.#received, batch.sequence);
     this.#toldAt = now;
@@ -42,7 +43,7 @@ export class ReceivingSide {
   }
 
   /** The peer has answered a batch that left at this time. */
-  heard(sentAt: number): void {
+  heard(sentAt: SteadyMs): void {
     this.#toldAt = Math.max(this.#toldAt, sentAt);
   }
 
@@ -52,12 +53,12 @@ export class ReceivingSide {
   }
 
   /** More of the peer's table is to come. */
-  waitForMore(now: number): void {
+  waitForMore(now: SteadyMs): void {
     this.#syncUntil = Math.min(now + peerSyncMs, this.#startedAt + peerSyncMsMax);
   }
 
   /** The peer may be gone: one answer's time is given to one that may be there after all. */
-  waitNoLongerThan(until: number): void {
+  waitNoLongerThan(until: SteadyMs): void {
     this.#syncUntil = Math.min(this.#syncUntil, until);
   }
 
@@ -65,16 +66,9 @@ export class ReceivingSide {
    * Until when everything is known that the peer has made, `Infinity`: and it goes on so; undefined: nothing has changed in that. That the peer
    * has everything of ours (`isTogether`) does not say that we have everything of its.
    */
-  takeKnown(isTogether: boolean): number | undefined {
+  takeKnown(isTogether: boolean): SteadyMs | undefined {
     if (isTogether ? this.#isKnown || this.#received < this.#owed : !this.#isKnown) return undefined;
     this.#isKnown = isTogether;
     return isTogether ? Number.POSITIVE_INFINITY : this.#toldAt;
-  }
-
-  /** The clock was set back by so much. */
-  setBack(ms: number): void {
-    this.#startedAt -= ms;
-    this.#syncUntil -= ms;
-    this.#toldAt -= ms;
   }
 }

@@ -4,6 +4,7 @@ import type { Changes } from "../../sip/record/change-feed.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { Flights, type Flight } from "./flights.ts";
 import { serializeBatch, type PeerAnswer } from "./peer-batch.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** What a link needs of its record store. */
 export type PairedStore = {
@@ -32,7 +33,7 @@ export class SendingSide {
   #promised = 0;
   #lastId = 0;
   /** When the next batch is wanted, and before when it must not leave. */
-  #sendAt: number | undefined;
+  #sendAt: SteadyMs | undefined;
   #notBefore = 0;
   #failures = 0;
   #gaps = 0;
@@ -45,7 +46,7 @@ export class SendingSide {
   /** When the burst of commits that leave at once is whole again; each one takes {@link peerDelayMs} of it. */
   #burstAt = 0;
 
-  constructor(store: PairedStore, now: number) {
+  constructor(store: PairedStore, now: SteadyMs) {
     this.#store = store;
     this.#lastNeed = now;
     this.#sendAt = now;
@@ -67,7 +68,7 @@ export class SendingSide {
   }
 
   /** A start of the peer that was not known: it has nothing of us. */
-  meet(now: number): void {
+  meet(now: SteadyMs): void {
     this.#after = 0;
     this.#covered = 0;
     this.#promised = 0;
@@ -79,28 +80,28 @@ export class SendingSide {
   }
 
   /** Somebody is interested: a peer that does not answer goes on being asked. */
-  need(now: number): void {
+  need(now: SteadyMs): void {
     this.#lastNeed = now;
   }
 
-  sendBy(at: number): void {
+  sendBy(at: SteadyMs): void {
     if (this.#sendAt === undefined || at < this.#sendAt) this.#sendAt = at;
   }
 
   /** Somebody waits for everything up to here. */
-  hurry(sequence: number, now: number): void {
+  hurry(sequence: number, now: SteadyMs): void {
     this.#urgent = Math.max(this.#urgent, sequence);
     this.#hurry(now);
   }
 
   /** The peer is there: whatever kept a batch from leaving counts no more. */
-  isThere(now: number): void {
+  isThere(now: SteadyMs): void {
     this.#failures = 0;
     this.#notBefore = now;
   }
 
   /** Another start of the peer has spoken: it is asked at once which one it is. */
-  doubt(now: number): void {
+  doubt(now: SteadyMs): void {
     this.#isDoubting = true;
     this.#notBefore = now;
     this.sendBy(now);
@@ -142,7 +143,7 @@ export class SendingSide {
   }
 
   /** The next batch, as it leaves now. `memory`: of the replica, for a peer that has not got everything yet. */
-  next(to: Addressing, memory: (() => Memory) | undefined, now: number): { readonly id: number; readonly text: string } {
+  next(to: Addressing, memory: (() => Memory) | undefined, now: SteadyMs): { readonly id: number; readonly text: string } {
     this.#sendAt = undefined;
     this.#isDoubting = false;
     this.#burstAt = Math.max(now, this.#burstAt) + peerDelayMs;
@@ -159,7 +160,7 @@ export class SendingSide {
   }
 
   /** The peer has everything up to `received`. */
-  acknowledged({ isComplete }: Flight, received: number, now: number): void {
+  acknowledged({ isComplete }: Flight, received: number, now: SteadyMs): void {
     this.#gaps = 0;
     this.#after = Math.max(this.#after, received);
     this.#cover(Math.max(this.#covered, received));
@@ -168,12 +169,12 @@ export class SendingSide {
   }
 
   /** After a complete batch: is there more already? */
-  goOn(now: number): void {
+  goOn(now: SteadyMs): void {
     if (this.hasUntold() || this.#after < this.#promised) this.sendBy(now + peerDelayMs);
   }
 
   /** What somebody waits for is not under way yet. */
-  hurryOn(now: number): void {
+  hurryOn(now: SteadyMs): void {
     if (this.#urgent > this.#told) this.#hurry(now);
   }
 
@@ -181,7 +182,7 @@ export class SendingSide {
    * The peer did not take a batch. False: it has all that it had when this one left, so this one has only overtaken another, and is said again. True:
    * it lacks what we thought it had. Once that is an accident of the way; again and again it must not be a storm.
    */
-  missed({ held }: Flight, { received, isUnknown }: PeerAnswer, leaseMs: number, now: number): boolean {
+  missed({ held }: Flight, { received, isUnknown }: PeerAnswer, leaseMs: number, now: SteadyMs): boolean {
     if (isUnknown !== true && received >= held) {
       this.sendBy(now);
       return false;
@@ -196,7 +197,7 @@ export class SendingSide {
   }
 
   /** Nobody has answered: it is asked again after growing pauses, and not at all when nobody has wanted anything for long. */
-  retryLater(leaseMs: number, now: number): void {
+  retryLater(leaseMs: number, now: SteadyMs): void {
     const most = Math.min(peerRetryMsMax, leaseMs / 4);
     this.#notBefore = now + Math.min(peerRetryMs * 2 ** Math.min(this.#failures, 10), most);
     this.#failures += 1;
@@ -204,16 +205,7 @@ export class SendingSide {
     this.#sendAt = isQuiet ? undefined : this.#notBefore;
   }
 
-  /** The clock was set back by so much. */
-  setBack(ms: number): void {
-    this.#notBefore -= ms;
-    this.#lastNeed -= ms;
-    this.#burstAt -= ms;
-    if (this.#sendAt !== undefined) this.#sendAt -= ms;
-    this.flights.setBack(ms);
-  }
-
-  #hurry(now: number): void {
+  #hurry(now: SteadyMs): void {
     this.sendBy(Math.max(now, this.#burstAt - peerBurstMax * peerDelayMs));
   }
 

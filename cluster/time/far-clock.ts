@@ -1,3 +1,5 @@
+import type { SteadyMs, WallMs } from "../../sip/time.ts";
+
 /**
  * What has waited on its way, in a frozen process or behind a cut, must not be delivered when its sender has long done something else. Whoever
  * sends says until when it is wanted, and by the RECEIVER's clock, because clocks differ and may be set: this is what that clock is known to say.
@@ -7,17 +9,17 @@
  * (what came with the least delay lately) would take a clock that was set back for a delay, for as long as it remembers.
  */
 export class FarClock {
-  /** What it is ahead of ours, ms; undefined: it has never said anything. */
+  /** What it is ahead of our steady clock, ms; undefined: it has never said anything. */
   #aheadMs: number | undefined;
 
-  /** The other side says that it is `theirs` there; it is `now` here. Both ms. What is no number tells nothing. */
-  heard(theirs: number, now: number): void {
+  /** The other side says that it is `theirs` there; it is `now` here. What is no number tells nothing. */
+  heard(theirs: WallMs, now: SteadyMs): void {
     if (Number.isFinite(theirs)) this.#aheadMs = theirs - now;
   }
 
-  /** A time of ours by their clock, ms; undefined: nobody knows. */
-  theirs(time: number): number | undefined {
-    return this.#aheadMs === undefined ? undefined : time + this.#aheadMs;
+  /** What their clock says at this moment; undefined: nobody knows. */
+  theirs(moment: SteadyMs): WallMs | undefined {
+    return this.#aheadMs === undefined ? undefined : moment + this.#aheadMs;
   }
 }
 
@@ -28,23 +30,23 @@ export class FarClock {
 export class TimelySend {
   readonly #clock: FarClock;
   readonly #validMs: number;
-  readonly #givenUpAt: number;
+  readonly #givenUpAt: SteadyMs;
   #refusals = 0;
 
-  /** Each time it is sent it is wanted for `validMs`; after `patienceMs` (by our clock) it is not sent again. */
-  constructor(clock: FarClock, now: number, validMs: number, patienceMs: number) {
+  /** Each time it is sent it is wanted for `validMs`; after `patienceMs` it is not sent again. */
+  constructor(clock: FarClock, now: SteadyMs, validMs: number, patienceMs: number) {
     this.#clock = clock;
     this.#validMs = validMs;
     this.#givenUpAt = now + patienceMs;
   }
 
-  /** Sent now, until when it is wanted by the receiver's clock, ms; undefined: that must be asked for. */
-  until(now: number): number | undefined {
+  /** Sent now, until when it is wanted by the receiver's clock; undefined: that must be asked for. */
+  until(now: SteadyMs): WallMs | undefined {
     return this.#clock.theirs(now + this.#validMs);
   }
 
   /** It was refused as late, or for want of a time, and nothing came of it. True: send it again. */
-  refused(theirs: number, now: number): boolean {
+  refused(theirs: WallMs, now: SteadyMs): boolean {
     this.#clock.heard(theirs, now);
     this.#refusals += 1;
     return this.until(now) !== undefined && now < this.#givenUpAt && this.#refusals < refusalsMax;
@@ -55,6 +57,6 @@ export class TimelySend {
 const refusalsMax = 3;
 
 /** By the receiver: whether what is wanted until then comes too late. Undefined: it is wanted whenever it comes. */
-export function isLate(until: number | undefined, now: number): boolean {
+export function isLate(until: WallMs | undefined, now: WallMs): boolean {
   return until !== undefined && now > until;
 }

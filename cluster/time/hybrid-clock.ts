@@ -1,4 +1,5 @@
 import { counterMax, isVersion, msTextOf, noVersion, parseVersion, versionIn, type Version } from "../../sip/record/version.ts";
+import type { WallMs } from "../../sip/time.ts";
 
 /**
  * Makes versions: a hybrid logical clock. A version is later than every one this clock made or observed before, and as close to the time
@@ -20,7 +21,7 @@ export class HybridClock {
   }
 
   /** The version of a change made at `now` (milliseconds since the epoch). */
-  tick(now: number): Version {
+  tick(now: WallMs): Version {
     if (this.#observed !== noVersion) this.#follow(this.#observed);
     if (now > this.#ms) {
       this.#setMs(Math.floor(now));

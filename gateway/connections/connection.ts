@@ -3,6 +3,7 @@ import { linksPerConnectionMax } from "../limits.ts";
 import type { Guest } from "./doorkeeper.ts";
 import type { PhoneConnection } from "../../actors/gateway/dispatcher.ts";
 import type { BackhaulLink } from "../../actors/gateway/backhaul-link.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** Called when a message could not be sent. */
 export type Failed = () => void;
@@ -46,11 +47,11 @@ export abstract class Connection implements ConnectionNames, PhoneConnection {
   /** Who it is at the door; undefined: the gateway opened it. */
   guest: Guest | undefined;
   /** When something last came or went, ms. */
-  activeAt: number;
+  activeAt: SteadyMs;
   /** Since when a message is incomplete, ms; 0: none is. */
   partialSince = 0;
 
-  constructor({ key, anyKey, address }: ConnectionNames, now: number) {
+  constructor({ key, anyKey, address }: ConnectionNames, now: SteadyMs) {
     this.key = key;
     this.anyKey = anyKey;
     this.address = address;
@@ -67,13 +68,13 @@ export abstract class Connection implements ConnectionNames, PhoneConnection {
   }
 
   /** Sends a message, now or when the connection is made. `failed` is called when it certainly did not leave. */
-  abstract send(octets: Uint8Array, failed: Failed, now: number): void;
+  abstract send(octets: Uint8Array, failed: Failed, now: SteadyMs): void;
 
   /** Closes, at once or as soon as its peer has been told why. */
   abstract close(ending: Ending): void;
 
   /** Something has come: `isWhole` when no message is incomplete now. */
-  protected received(isWhole: boolean, now: number): void {
+  protected received(isWhole: boolean, now: SteadyMs): void {
     this.activeAt = now;
     if (isWhole) this.partialSince = 0;
     else if (this.partialSince === 0) this.partialSince = now;

@@ -14,6 +14,8 @@ import { checkSipIdentity } from "../listen/tls-identity.ts";
 import { tlsVersions } from "../listen/tls-versions.ts";
 import type { BackhaulLink } from "../../actors/gateway/backhaul-link.ts";
 import { WebSocketConnection } from "./websocket-connection.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+import { steadyNow } from "../steady-now.ts";
 
 export type ConnectionsHandlers = {
   /** A message came on a connection. */
@@ -100,7 +102,7 @@ export class Connections {
       return;
     }
     if (link !== undefined) connection.usedBy(link);
-    connection.send(octets, failed, Date.now());
+    connection.send(octets, failed, steadyNow());
     const { guest } = connection;
     if (guest !== undefined && guest.stage !== "known" && isRegistered(octets)) this.#options.doorkeeper.proved(guest);
   }
@@ -111,7 +113,7 @@ export class Connections {
   }
 
   /** Closes what is idle for too long or stuck in the middle of a message. To be called every few seconds. */
-  sweep(now: number): void {
+  sweep(now: SteadyMs): void {
     for (const connection of this.#byKey.values()) {
       const isStuck = connection.partialSince !== 0 && now - connection.partialSince > partialMessageMs;
       if (isStuck || now - connection.activeAt > connectionIdleMs) connection.close("useless");
@@ -145,7 +147,7 @@ export class Connections {
     const timer = setTimeout(() => socket.destroy(), connectTimeoutMs);
     socket.once(key.transport === "TLS" ? "secureConnect" : "connect", () => {
       clearTimeout(timer);
-      connection.opened(Date.now());
+      connection.opened(steadyNow());
     });
     socket.once("close", () => clearTimeout(timer));
     return connection;
@@ -197,8 +199,8 @@ export class Connections {
     return { key, anyKey: serializeFlowKey(place), address: place.address };
   }
 
-  #add<Made extends Connection>(make: (heard: ConnectionHandlers, now: number) => Made): Made {
-    const connection = make(this.#heard, Date.now());
+  #add<Made extends Connection>(make: (heard: ConnectionHandlers, now: SteadyMs) => Made): Made {
+    const connection = make(this.#heard, steadyNow());
     this.#byKey.set(connection.key, connection);
     if (connection.anyKey !== undefined) this.#byAnyKey.set(connection.anyKey, connection);
     return connection;

@@ -12,6 +12,7 @@ import {
   refusedTogetherMax,
   strangersPerSourceMax,
 } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * `handshake`: of TLS, or of a WebSocket. `silent`: it can speak, and no whole message of its has come. `stranger`: it has spoken. `known`: a REGISTER
@@ -25,7 +26,7 @@ export type Guest = {
   readonly source: string;
   readonly socket: Socket;
   /** When it came, ms. */
-  readonly since: number;
+  readonly since: SteadyMs;
   /** It has no place, and is here to be told so. */
   readonly isSurplus: boolean;
   stage: Stage;
@@ -67,7 +68,7 @@ export class Doorkeeper {
    * A connection was accepted by a listener of this transport. False: it was closed, there is no place for it. A few softphones are let in all the
    * same, to be told in HTTP: {@link isSurplus}.
    */
-  admit(socket: Socket, transport: Transport, now: number): boolean {
+  admit(socket: Socket, transport: Transport, now: SteadyMs): boolean {
     const key = keyOf(socket);
     // Gone before it was here.
     if (key === undefined) return refuse(socket);
@@ -130,7 +131,7 @@ export class Doorkeeper {
   }
 
   /** Closes those that have not finished their handshakes, or have not said anything, in time. To be called every second or so. */
-  sweep(now: number): void {
+  sweep(now: SteadyMs): void {
     for (const { socket, since, stage } of this.#waiting) {
       const age = now - since;
       // The rest is younger.
@@ -139,7 +140,7 @@ export class Doorkeeper {
     }
   }
 
-  #hasRoomFor(source: string, hasHandshake: boolean, now: number): boolean {
+  #hasRoomFor(source: string, hasHandshake: boolean, now: SteadyMs): boolean {
     const isAlone = this.#strangers.countOf(source) < strangersPerSourceMax;
     if (!isAlone && !this.#closeOwn(this.#strangers.firstOf(source), now)) return false;
     if (hasHandshake && this.#handshakes.size >= handshakesMax && !this.#makeRoom(this.#handshakes, source, now)) return false;
@@ -147,7 +148,7 @@ export class Doorkeeper {
   }
 
   /** Closes one of the source that has the most. False: there is none that should go for one of `source`. */
-  #makeRoom(crowd: Crowd<Guest>, source: string, now: number): boolean {
+  #makeRoom(crowd: Crowd<Guest>, source: string, now: SteadyMs): boolean {
     const first = crowd.firstOfLargest();
     if (first === undefined) return false;
     if (crowd.countOf(first.source) > crowd.countOf(source)) return this.#close(first);
@@ -155,7 +156,7 @@ export class Doorkeeper {
   }
 
   /** Makes room within a source: an office that comes back all at once must not close what it has just begun. */
-  #closeOwn(first: Guest | undefined, now: number): boolean {
+  #closeOwn(first: Guest | undefined, now: SteadyMs): boolean {
     return first !== undefined && now - first.since > greetingMs && this.#close(first);
   }
 

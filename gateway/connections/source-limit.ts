@@ -1,6 +1,7 @@
 import { sourceBanMs, sourceWindowMs, sourcesMax } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
-type Source = { windowStart: number; count: number; bannedUntil: number };
+type Source = { windowStart: number; count: number; bannedUntil: SteadyMs };
 
 /** Counts messages per source address and ignores those over the limit for a while. Off (everything may pass) with 0. */
 export class SourceLimit {
@@ -12,7 +13,7 @@ export class SourceLimit {
   }
 
   /** True when a message from this address may pass. `now` in ms. */
-  allows(address: string, now: number): boolean {
+  allows(address: string, now: SteadyMs): boolean {
     if (this.#messagesMax === 0) return true;
     let source = this.#sources.get(address);
     if (source === undefined) {

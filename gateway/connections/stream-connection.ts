@@ -5,6 +5,8 @@ import { StreamFramer } from "../../sip/message/stream-framer.ts";
 import type { ParseError } from "../../sip/errors.ts";
 import { Connection, type ConnectionHandlers, type ConnectionNames, type Failed, crlf, gather } from "./connection.ts";
 import { connectingOctetsMax, lastAnswersMs, lingerMs, unwrittenOctetsMax } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+import { steadyNow } from "../steady-now.ts";
 
 /** One TCP or TLS connection: its stream cut into messages, and what waits while it is made. */
 export class StreamConnection extends Connection {
@@ -20,7 +22,7 @@ export class StreamConnection extends Connection {
   /** The stream cannot be followed any further; "ended": nothing is written any more either. */
   #broken: "no" | "answering" | "ended" = "no";
 
-  constructor(names: ConnectionNames, socket: Socket, isOpen: boolean, handlers: ConnectionHandlers, now: number) {
+  constructor(names: ConnectionNames, socket: Socket, isOpen: boolean, handlers: ConnectionHandlers, now: SteadyMs) {
     super(names, now);
     this.#socket = socket;
     this.#isOpen = isOpen;
@@ -32,7 +34,7 @@ export class StreamConnection extends Connection {
   }
 
   /** The connection that was begun is made. */
-  opened(now: number): void {
+  opened(now: SteadyMs): void {
     this.#isOpen = true;
     this.activeAt = now;
     const waiting = this.#waiting;
@@ -41,7 +43,7 @@ export class StreamConnection extends Connection {
     for (const { octets, failed } of waiting) this.send(octets, failed, now);
   }
 
-  override send(octets: Uint8Array, failed: Failed, now: number): void {
+  override send(octets: Uint8Array, failed: Failed, now: SteadyMs): void {
     if (this.#isClosed || this.#broken === "ended") {
       failed();
     } else if (this.#isOpen) {
@@ -58,7 +60,7 @@ export class StreamConnection extends Connection {
     this.#socket.destroy();
   }
 
-  #write(octets: Uint8Array, failed: Failed, now: number): void {
+  #write(octets: Uint8Array, failed: Failed, now: SteadyMs): void {
     if (this.#socket.writableLength + octets.length > unwrittenOctetsMax) {
       // It reads too slowly, or sleeps: better a new connection than a queue that only grows.
       this.#socket.destroy();
@@ -76,7 +78,7 @@ export class StreamConnection extends Connection {
   #receive(chunk: Uint8Array): void {
     // What is left unread when a socket closes has its system take back what was written last.
     if (this.#broken !== "no") return;
-    const now = Date.now();
+    const now = steadyNow();
     this.activeAt = now;
     for (const event of this.#framer.push(chunk)) {
       if (this.#isClosed) return;
@@ -106,7 +108,7 @@ export class StreamConnection extends Connection {
    * The stream cannot be followed: what can be answered is, and the connection ends (RFC 3261 18.3). Requests that came before are whole: their
    * answers leave first.
    */
-  #refuse(error: ParseError, now: number): void {
+  #refuse(error: ParseError, now: SteadyMs): void {
     this.#handlers.junk();
     this.#broken = "answering";
     const { message } = error;

@@ -5,6 +5,8 @@ import { Connection, type ConnectionHandlers, type ConnectionNames, type Ending,
 import { isSipLike } from "../listen/datagram.ts";
 import { framesPerMessageMax, goodbyeMs, lingerMs, unwrittenOctetsMax } from "../limits.ts";
 import { MessageBoundary } from "./message-boundary.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+import { steadyNow } from "../steady-now.ts";
 
 const crlfcrlf = 4;
 
@@ -22,7 +24,7 @@ export class WebSocketConnection extends Connection {
   readonly #handlers: ConnectionHandlers;
   readonly #boundary = new MessageBoundary();
 
-  constructor(names: ConnectionNames, webSocket: WebSocket, socket: Socket, handlers: ConnectionHandlers, now: number) {
+  constructor(names: ConnectionNames, webSocket: WebSocket, socket: Socket, handlers: ConnectionHandlers, now: SteadyMs) {
     super(names, now);
     this.#webSocket = webSocket;
     this.#socket = socket;
@@ -38,7 +40,7 @@ export class WebSocketConnection extends Connection {
   }
 
   /** RFC 7118 4.2: text where the message is UTF-8, binary otherwise. */
-  override send(octets: Uint8Array, failed: Failed, now: number): void {
+  override send(octets: Uint8Array, failed: Failed, now: SteadyMs): void {
     if (this.#webSocket.readyState !== WebSocket.OPEN) {
       failed();
     } else if (this.#webSocket.bufferedAmount + octets.length > unwrittenOctetsMax) {
@@ -57,7 +59,7 @@ export class WebSocketConnection extends Connection {
   }
 
   #follow(chunk: Uint8Array): void {
-    this.received(this.#boundary.follow(chunk), Date.now());
+    this.received(this.#boundary.follow(chunk), steadyNow());
     // The library answers pings, also those of a peer that does not read, and keeps a message's frames one by one.
     const isFlood = this.#boundary.frames > framesPerMessageMax || this.#socket.writableLength > unwrittenOctetsMax;
     if (isFlood) this.#webSocket.terminate();

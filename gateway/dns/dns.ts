@@ -1,5 +1,6 @@
 import { Resolver, lookup } from "node:dns";
 import { dnsCacheEntriesMax, dnsCacheMs, dnsNegativeCacheMs, dnsQueryTimeoutMs, dnsRecordsMax, dnsTries } from "../limits.ts";
+import { steadyNow } from "../steady-now.ts";
 
 export type NaptrRecord = {
   readonly order: number;
@@ -60,7 +61,7 @@ export class SystemDns implements Dns {
   }
 
   #ask<Item>(key: string, query: (done: (error: Error | null, answer?: readonly Item[]) => void) => void): Promise<readonly Item[]> {
-    const now = Date.now();
+    const now = steadyNow();
     const cached = this.#cache.get(key);
     // The key names the type of the answer, so what is remembered under it is of that type.
     if (cached !== undefined && now < cached.until) return cached.answer as Promise<readonly Item[]>;
@@ -68,7 +69,7 @@ export class SystemDns implements Dns {
     const answer = new Promise<readonly Item[]>((resolve) => {
       query((error, records) => {
         const found = error === null ? (records ?? []).slice(0, dnsRecordsMax) : [];
-        if (found.length === 0) this.#cache.set(key, { answer, until: Date.now() + dnsNegativeCacheMs });
+        if (found.length === 0) this.#cache.set(key, { answer, until: steadyNow() + dnsNegativeCacheMs });
         resolve(found);
       });
     });

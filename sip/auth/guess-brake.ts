@@ -11,6 +11,7 @@ import {
   newcomersTriesFactor,
   newcomersTriesShare,
 } from "../limits.ts";
+import type { SteadyMs } from "../time.ts";
 
 /**
  * How many wrong passwords were sent of late, each under a key. As many as `burst` are borne at once, and one more every `refillMs`. What a key
@@ -31,17 +32,17 @@ class Failures {
     return this.#forgottenAt.size;
   }
 
-  has(key: string, now: number): boolean {
+  has(key: string, now: SteadyMs): boolean {
     return (this.#forgottenAt.get(key) ?? 0) > now;
   }
 
   /** How long until another one is borne, ms; 0: now. */
-  waitMs(key: string, now: number): number {
+  waitMs(key: string, now: SteadyMs): number {
     const forgottenAt = this.#forgottenAt.get(key);
     return forgottenAt === undefined ? 0 : Math.max(0, forgottenAt - now - (this.#burst - 1) * this.#refillMs);
   }
 
-  add(key: string, now: number): void {
+  add(key: string, now: SteadyMs): void {
     // What was let through over the burst makes nobody wait for longer.
     const forgottenAt = Math.min(Math.max(this.#forgottenAt.get(key) ?? 0, now), now + (this.#burst - 1) * this.#refillMs) + this.#refillMs;
     this.#forgottenAt.delete(key);
@@ -64,7 +65,7 @@ function makeRoom(map: Map<string, unknown>, max: number): void {
 export type Login = { readonly flow: string; readonly source: string; readonly user: string };
 
 /** When a user last gave the right password at an address, and on which flows there, the latest first. */
-type Known = { readonly at: number; readonly flows: readonly string[] };
+type Known = { readonly at: SteadyMs; readonly flows: readonly string[] };
 
 /**
  * The brake on guessing: who has sent too many wrong passwords is not checked for a while, right or wrong. What counts:
@@ -116,7 +117,7 @@ export class GuessBrake {
   }
 
   /** How long this one must wait before a password is checked, ms; 0: it is checked now. */
-  waitMs({ flow, source, user }: Login, now: number): number {
+  waitMs({ flow, source, user }: Login, now: SteadyMs): number {
     // Nearly always.
     if (this.isReleased) return 0;
     const own = this.#flows.waitMs(keyOf(flow, user), now);
@@ -129,13 +130,13 @@ export class GuessBrake {
   }
 
   /** Of an address that has failed as this user, and was never right: it may use what all have together, or else what it has of its own. */
-  #waitOfOthers(pair: string, user: string, now: number): number {
+  #waitOfOthers(pair: string, user: string, now: SteadyMs): number {
     const wait = this.#users.waitMs(user, now);
     if (wait === 0 || this.#newcomers.waitMs(pair, now) > 0) return wait;
     return Math.min(wait, this.#newcomersOf.waitMs(user, now));
   }
 
-  failed({ flow, source, user }: Login, now: number): void {
+  failed({ flow, source, user }: Login, now: SteadyMs): void {
     if (this.#isOff) return;
     this.#flows.add(keyOf(flow, user), now);
     this.#sources.add(source, now);
@@ -146,7 +147,7 @@ export class GuessBrake {
     else if (!isKnown) this.#newcomersOf.add(user, now);
   }
 
-  succeeded({ flow, source, user }: Login, now: number): void {
+  succeeded({ flow, source, user }: Login, now: SteadyMs): void {
     if (this.#isOff) return;
     if (!this.isReleased) this.#flows.forget(keyOf(flow, user));
     const pair = keyOf(source, user);

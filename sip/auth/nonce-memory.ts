@@ -1,7 +1,8 @@
 import { nonceLifetimeSeconds, noncesRememberedMax, nonceWindow } from "../limits.ts";
 import type { Nonce } from "./nonce.ts";
+import type { WallMs } from "../time.ts";
 
-type Uses = { readonly issuedAt: number; highest: number; seen: number };
+type Uses = { readonly issuedAt: WallMs; highest: number; seen: number };
 
 /**
  * Which counts of which nonces were used (RFC 7616 3.4 nc): no count twice. Bounded: a nonce that had to be forgotten, and all that are as
@@ -16,7 +17,7 @@ export class NonceMemory {
   #floor: number;
 
   /** `startedAt`: nonces made before are stale. */
-  constructor(startedAt: number, max: number = noncesRememberedMax) {
+  constructor(startedAt: WallMs, max: number = noncesRememberedMax) {
     this.#floor = startedAt;
     this.#max = max;
   }
@@ -31,7 +32,7 @@ export class NonceMemory {
   }
 
   /** True when this use is the first with this count and the nonce is not too old to tell; then it is remembered. */
-  use(nonce: Nonce, count: number, now: number): boolean {
+  use(nonce: Nonce, count: number, now: WallMs): boolean {
     if (nonce.issuedAt < this.#floor || count < 1) return false;
     const uses = this.#uses.get(nonce.id);
     if (uses === undefined) {
@@ -53,7 +54,7 @@ export class NonceMemory {
   }
 
   /** Drops what is over anyway; then, if need be, the one that was first used longest ago. */
-  #makeRoom(now: number): void {
+  #makeRoom(now: WallMs): void {
     for (const [id, uses] of this.#uses) {
       const isOver = uses.issuedAt + nonceLifetimeSeconds * 1000 < now;
       if (!isOver && this.#uses.size < this.#max) return;

@@ -1,5 +1,6 @@
 import { nonceLifetimeSeconds } from "../limits.ts";
 import { equalInConstantTime, type Sign } from "../flow/token.ts";
+import type { WallMs } from "../time.ts";
 
 /**
  * Nonces that remember nothing: `<ms, base 36>.<boot><random>.<signature>`. What was used is the business of {@link NonceMemory}, and that is the memory
@@ -8,7 +9,7 @@ import { equalInConstantTime, type Sign } from "../flow/token.ts";
  */
 export type Nonce = {
   /** When it was made, milliseconds since the epoch. */
-  readonly issuedAt: number;
+  readonly issuedAt: WallMs;
   /** Its name: time and random part. */
   readonly id: string;
 };
@@ -27,7 +28,7 @@ export type NonceUse = { readonly realm: string; readonly source: string };
 const noncePattern = /^([0-9a-z]{8,9})\.([0-9A-Za-z_-]{1,64})\.([^.]{1,128})$/;
 
 /** `random`: 64 bits or more, of unreserved characters without dots. */
-export function makeNonce(issuer: NonceIssuer, use: NonceUse, now: number, random: string, sign: Sign): string {
+export function makeNonce(issuer: NonceIssuer, use: NonceUse, now: WallMs, random: string, sign: Sign): string {
   const id = `${Math.floor(now).toString(36)}.${issuer.boot}${random}`;
   return `${id}.${sign(signedText(issuer, use, id))}`;
 }
@@ -48,6 +49,6 @@ function signedText({ replica }: NonceIssuer, { realm, source }: NonceUse, id: s
 }
 
 /** True when its time is over, or has not come: clocks may be set. */
-export function isOutdated(nonce: Nonce, now: number): boolean {
+export function isOutdated(nonce: Nonce, now: WallMs): boolean {
   return Math.abs(now - nonce.issuedAt) > nonceLifetimeSeconds * 1000;
 }

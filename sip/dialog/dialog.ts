@@ -8,6 +8,7 @@ import type { Dialog, DialogSide } from "../record/values.ts";
 import type { Version } from "../record/version.ts";
 import { routeSetsOf } from "./route-set.ts";
 import { expiresAtOf } from "./session-timer.ts";
+import type { WallMs } from "../time.ts";
 
 /**
  * The proxy's record of a dialog (RFC 3261 12): what its tokens in the routes cannot carry, the present targets, routes and flows of both sides,
@@ -50,7 +51,7 @@ export type DialogStart = {
   readonly caller: SideContext;
   readonly callee: SideContext;
   readonly version: Version;
-  readonly now: number;
+  readonly now: WallMs;
 };
 
 /**
@@ -165,7 +166,7 @@ export type InDialogResponse = {
  * - A 2xx to a target refresh request moves both sides' targets to the Contacts of the request and the response (12.2.1.2, 12.2.2), and
  *   sets a session timer anew (RFC 4028).
  */
-export function onResponse(dialog: Dialog, request: SipMessage, response: SipMessage, version: Version, now: number): InDialogResponse {
+export function onResponse(dialog: Dialog, request: SipMessage, response: SipMessage, version: Version, now: WallMs): InDialogResponse {
   const { status } = response;
   if (status < 200) return { dialog };
   const sender = senderOf(dialog, request);

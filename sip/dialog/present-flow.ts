@@ -1,4 +1,5 @@
 import type { BindingRecord } from "../record/state-record.ts";
+import type { WallMs } from "../time.ts";
 
 /** A flow that a phone has registered: what another exchange needs to know of a binding to find the phone. */
 export type PhoneFlow = {
@@ -9,7 +10,7 @@ export type PhoneFlow = {
   readonly instanceId: string;
   readonly flow: string;
   /** When it was registered, ms since the epoch. */
-  readonly registeredAt: number;
+  readonly registeredAt: WallMs;
   /** The flows that the phone had before, the latest first; absent: none. */
   readonly formerFlows?: readonly string[];
 };
@@ -23,11 +24,11 @@ export type Phone = {
   /** The flow that it had; empty: none. */
   readonly flow: string;
   /** When something came from it there, ms since the epoch; 0: nobody knows. */
-  readonly heardAt: number;
+  readonly heardAt: WallMs;
 };
 
 /** The flows of an address-of-record's current bindings. */
-export function phoneFlowsOf(records: Iterable<BindingRecord>, now: number): PhoneFlow[] {
+export function phoneFlowsOf(records: Iterable<BindingRecord>, now: WallMs): PhoneFlow[] {
   const flows: PhoneFlow[] = [];
   for (const { value } of records) {
     if (value === undefined || value.flow === "" || value.expiresAt <= now) continue;

@@ -1,12 +1,13 @@
 import { dialogLifetimeMs, sessionExpiresSecondsMin, t1Ms } from "../limits.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
+import type { WallMs } from "../time.ts";
 
 /**
  * When a dialog is over if nothing more is heard of it. With a session timer (RFC 4028 8.2: the Session-Expires of the 2xx) one
  * transaction's time after that has run out, so that a call whose phones have died does not stay for hours; without, after the longest life.
  */
-export function expiresAtOf(response: SipMessage, now: number): number {
+export function expiresAtOf(response: SipMessage, now: WallMs): number {
   const seconds = sessionExpires(response);
   return now + (seconds === undefined ? dialogLifetimeMs : Math.min(seconds * 1000 + 64 * t1Ms, dialogLifetimeMs));
 }

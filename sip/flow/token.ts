@@ -1,4 +1,5 @@
 import { base36Of32 } from "../base-36.ts";
+import type { WallMs } from "../time.ts";
 
 /**
  * Tokens: routes that describe themselves, so that no dialog depends on one process.
@@ -45,7 +46,7 @@ export type DialogToken = {
   readonly exchange: number;
   readonly cell: string;
   /** When it was made, ms since the epoch in whole seconds; undefined: a `td1`, for which the dialog's record has to speak. */
-  readonly madeAt: number | undefined;
+  readonly madeAt: WallMs | undefined;
   /** Flow text of the caller's side: where responses to the INVITE went. */
   readonly caller: string;
   /** Flow text of the callee's side: where the INVITE went. */
@@ -105,7 +106,7 @@ export function verifyViaMark(branch: string, text: string, sign: Sign): ViaMark
   return equalInConstantTime(text.slice(end + 1), sign(`${branch}*${text.slice(0, end)}`)) ? mark : undefined;
 }
 
-export function makeDialogToken(token: DialogToken & { readonly madeAt: number }, dialog: TokenDialog, sign: Sign): string {
+export function makeDialogToken(token: DialogToken & { readonly madeAt: WallMs }, dialog: TokenDialog, sign: Sign): string {
   const seconds = Math.floor(token.madeAt / 1000).toString(36);
   const text = `${dialogTokenPrefix}${token.exchange.toString(36)}*${token.cell}*${seconds}*${token.caller}*${token.callee}`;
   return `${text}*${signDialog(text, dialog.callId, dialog.callerTag, sign)}`;

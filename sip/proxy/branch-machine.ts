@@ -22,13 +22,14 @@ import { nextHopOf } from "./next-hop.ts";
 import { isOpen, type ResponseContext } from "./response-context.ts";
 import type { Target } from "./target-set.ts";
 import { isUnproven, mayGo } from "./unproven-places.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** What becomes of the whole request when one of its branches has come to something. */
 export type BranchOwner = {
   /** A branch has ended without a response to forward: the status that it counts as. It is to be finished. */
-  failed(branch: Branch, status: number, now: number): void;
+  failed(branch: Branch, status: number, now: SteadyMs): void;
   /** What is recorded of the request is another thing now. */
-  changed(context: ResponseContext, now: number): void;
+  changed(context: ResponseContext, now: SteadyMs): void;
   /** Its caller has the answer already: the request is to be forgotten without a word. */
   drop(context: ResponseContext): void;
 };
@@ -69,7 +70,7 @@ export class BranchMachine {
   }
 
   /** Begins a branch, when the request may have one more. */
-  start(context: ResponseContext, target: Target, breadth: number, now: number): void {
+  start(context: ResponseContext, target: Target, breadth: number, now: SteadyMs): void {
     if (!isOpen(context) || context.branches.length >= branchesMax) return;
     const branch = newBranch(context, target, breadth);
     context.branches.push(branch);
@@ -77,7 +78,7 @@ export class BranchMachine {
   }
 
   /** Goes on with a branch that another replica began, with its client transaction; undefined: it has sent nothing yet. */
-  resume(branch: Branch, client: ClientTransaction | undefined, now: number): void {
+  resume(branch: Branch, client: ClientTransaction | undefined, now: SteadyMs): void {
     branch.client = client;
     if (client === undefined) return this.#begin(branch, now);
     if (branch.state === "Calling" && client.state === "Proceeding") branch.state = "Proceeding";
@@ -91,7 +92,7 @@ export class BranchMachine {
    * The flows to what was asked for, best first; none when the name has no address, or nobody has found the phone. For one that is Awaiting it is the
    * end: whoever comes back is a target of his own.
    */
-  resolved(branch: Branch, flows: readonly string[], now: number): void {
+  resolved(branch: Branch, flows: readonly string[], now: SteadyMs): void {
     const flow = flows[0];
     switch (branch.state) {
       case "Resolving":
@@ -118,7 +119,7 @@ export class BranchMachine {
   }
 
   /** A provisional response has come. True: it is the first. */
-  heard(branch: Branch, status: number, now: number): boolean {
+  heard(branch: Branch, status: number, now: SteadyMs): boolean {
     const isFirst = branch.state === "Calling";
     const { isInvite } = branch.context;
     if (isFirst) branch.state = "Proceeding";
@@ -129,12 +130,12 @@ export class BranchMachine {
   }
 
   /** A phone has not answered, nor said that it has the request. */
-  silent(branch: Branch, now: number): void {
+  silent(branch: Branch, now: SteadyMs): void {
     if (branch.state === "Calling" && mayBeSilent(branch)) this.#seekSilent(branch, now);
   }
 
   /** Timer B or F (RFC 3261 16.7: as a 408); the next address is tried where there is one. */
-  timedOut(branch: Branch, now: number): void {
+  timedOut(branch: Branch, now: SteadyMs): void {
     if (!this.#tryNextAddress(branch, now)) this.#owner.failed(branch, 408, now);
   }
 
@@ -143,7 +144,7 @@ export class BranchMachine {
    * and not that we have failed (500, for a 503; see docs/statuses.md). The next address or flow is tried. A flow to which there is
    * no way counts as one that has not been tried: should there be one in time, it gets the same branch.
    */
-  unreachable(branch: Branch, now: number): void {
+  unreachable(branch: Branch, now: SteadyMs): void {
     const { context, target, flow } = branch;
     const silentFlow = branch.silentFlows.at(-1);
     if (silentFlow !== undefined) return this.#goBack(branch, silentFlow, now);
@@ -159,12 +160,12 @@ export class BranchMachine {
   }
 
   /** The phone of a branch that has ended is looked for: it may be on another flow. */
-  seekAnew({ context, target }: Branch, now: number): void {
+  seekAnew({ context, target }: Branch, now: SteadyMs): void {
     this.start(context, { requestUri: target.requestUri, routes: target.routes, seek: "first" }, freeBreadth(context), now);
   }
 
   /** RFC 3261 8.2.2.2: the phone refuses a second copy because it has the first. What it says to that one is what counts. */
-  goOnWaiting(branch: Branch, now: number): void {
+  goOnWaiting(branch: Branch, now: SteadyMs): void {
     const { via, flow } = branch;
     branch.client = this.#transactions.restoreClient(this.requestOf(branch), via.branch, flow, "Proceeding", now, branch);
     if (branch.state === "Calling") branch.state = "Proceeding";
@@ -173,12 +174,12 @@ export class BranchMachine {
   }
 
   /** RFC 3261 9.1, 16.10: gives a branch up. One that has sent nothing ends; what has not been heard of is cancelled when it is. */
-  stop(branch: Branch, now: number): void {
+  stop(branch: Branch, now: SteadyMs): void {
     if (isUnsent(branch)) this.finish(branch);
     else if (branch.state === "Calling" || branch.state === "Proceeding") this.cancel(branch, now);
   }
 
-  cancel(branch: Branch, now: number): void {
+  cancel(branch: Branch, now: SteadyMs): void {
     if (!branch.context.isInvite) return; // 9.1: CANCEL is for INVITE only
     branch.cancelRequested = true;
     if (branch.state !== "Proceeding" || branch.client === undefined) return;
@@ -211,7 +212,7 @@ export class BranchMachine {
   }
 
   /** RFC 3261 16.6 7: finds the next hop, and sends when no name is to be resolved. */
-  #begin(branch: Branch, now: number): void {
+  #begin(branch: Branch, now: SteadyMs): void {
     const { context, target } = branch;
     const { request } = context;
     if (request === undefined) return this.#owner.failed(branch, 408, now);
@@ -227,7 +228,7 @@ export class BranchMachine {
   }
 
   /** Its phone is not where anybody knows: its present flow is looked for, or its next registration is waited for. */
-  #seek(branch: Branch, seek: "first" | "registration", now: number): void {
+  #seek(branch: Branch, seek: "first" | "registration", now: SteadyMs): void {
     const { context, target } = branch;
     const { request } = context;
     if (request === undefined) return;
@@ -244,7 +245,7 @@ export class BranchMachine {
   }
 
   /** RFC 3261 16.6 8 to 11. */
-  #send(branch: Branch, flow: string, now: number): void {
+  #send(branch: Branch, flow: string, now: SteadyMs): void {
     const { context, target } = branch;
     const { request, tx } = context;
     this.#forget(branch);
@@ -269,7 +270,7 @@ export class BranchMachine {
     branch.client = this.#transactions.request(octets, tx.method, branch.via.branch, flow, now, branch, manner);
   }
 
-  #mannerOf(branch: Branch, now: number): SendingManner {
+  #mannerOf(branch: Branch, now: SteadyMs): SendingManner {
     const { isInvite, request } = branch.context;
     if (branch.isUnproven) return "once";
     if (isInvite && request !== undefined && this.#env.mayBeCopy(request.flow, now)) return "copy";
@@ -277,7 +278,7 @@ export class BranchMachine {
   }
 
   /** A silent phone has been found on another flow. The same branch: where it has heard the first copy it takes this for a retransmission. */
-  #sendOverAgain(branch: Branch, flow: string, now: number): void {
+  #sendOverAgain(branch: Branch, flow: string, now: SteadyMs): void {
     const { context } = branch;
     if (branch.cancelRequested || context.attempts >= context.attemptsMax) return;
     branch.silentFlows = [...branch.silentFlows, branch.flow];
@@ -286,7 +287,7 @@ export class BranchMachine {
   }
 
   /** A silent phone is not on that other flow either. It may only be slow where it was: it is waited for there, or on a third one. */
-  #goBack(branch: Branch, silentFlow: string, now: number): void {
+  #goBack(branch: Branch, silentFlow: string, now: SteadyMs): void {
     const { silentFlows, flow } = branch;
     branch.silentFlows = none;
     branch.isSought = true;
@@ -295,7 +296,7 @@ export class BranchMachine {
   }
 
   /** RFC 3261 16.6 7: the next address of the set, with a new branch parameter. */
-  #tryNextAddress(branch: Branch, now: number): boolean {
+  #tryNextAddress(branch: Branch, now: SteadyMs): boolean {
     const [flow, ...alternatives] = branch.alternatives;
     if (flow === undefined || !isOpen(branch.context)) return false;
     branch.alternatives = alternatives;
@@ -305,7 +306,7 @@ export class BranchMachine {
   }
 
   /** Nothing has come back from a phone: it may be on another flow by now, and this one half open. */
-  #seekSilent(branch: Branch, now: number, failed: readonly string[] = [...branch.silentFlows, branch.flow]): void {
+  #seekSilent(branch: Branch, now: SteadyMs, failed: readonly string[] = [...branch.silentFlows, branch.flow]): void {
     const { context, target, state } = branch;
     const { request } = context;
     branch.isSought = true;
@@ -316,19 +317,19 @@ export class BranchMachine {
   }
 
   /** How long something is waited for from who has the request: a sign of life first, then the answer. */
-  #watchPhone(branch: Branch, now: number): void {
+  #watchPhone(branch: Branch, now: SteadyMs): void {
     const isSilent = branch.state !== "Proceeding" && mayBeSilent(branch);
     this.#watch(branch, isSilent ? phoneSilentMs : branch.state === "Cancelling" ? cancelWaitMs : timerCMs, now);
   }
 
   /** Sets the branch's timer: Timer C, or how long it is waited for. */
-  #watch(branch: Branch, ms: number, now: number): void {
+  #watch(branch: Branch, ms: number, now: SteadyMs): void {
     branch.timer ??= new Timer((at) => this.#fire(branch, at));
     this.#timers.set(branch.timer, now + ms);
   }
 
   /** Timer C (RFC 3261 16.8), or the end of a wait. */
-  #fire(branch: Branch, now: number): void {
+  #fire(branch: Branch, now: SteadyMs): void {
     switch (branch.state) {
       case "Resolving":
       case "Seeking":
@@ -351,7 +352,7 @@ export class BranchMachine {
     }
   }
 
-  #giveUp(branch: Branch, now: number): void {
+  #giveUp(branch: Branch, now: SteadyMs): void {
     if (branch.client !== undefined) this.#transactions.terminate(branch.client, now);
     this.#owner.failed(branch, 408, now);
   }

@@ -4,6 +4,7 @@ import type { ClientTransaction } from "../transaction/transaction.ts";
 import { isPhone, type ViaToken } from "./forward-request.ts";
 import type { ResponseContext } from "./response-context.ts";
 import type { Target } from "./target-set.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** The state of one branch of a forwarded request (RFC 3261 16.6, 16.7), as data. branch-machine.ts says how it changes. */
 
@@ -44,7 +45,7 @@ export type Branch = {
   /** Of one that is Awaiting, or was: a phone has come back, and is called. */
   hasFound: boolean;
   /** When as many provisional responses as ever may be forwarded at once: see {@link isTooOften}. */
-  provisionalsFullAt: number;
+  provisionalsFullAt: SteadyMs;
   /** The flows on which it was silent before it was found on this one, the latest last. */
   silentFlows: readonly string[];
   client: ClientTransaction | undefined;
@@ -117,7 +118,7 @@ export function mayBeSilent({ target, isSought }: Branch): boolean {
 }
 
 /** Notes a provisional response of a branch. True: it has had too many of late, this one is not forwarded. */
-export function isTooOften(branch: Branch, now: number): boolean {
+export function isTooOften(branch: Branch, now: SteadyMs): boolean {
   if (branch.provisionalsFullAt - now > (provisionalsMax - 1) * provisionalMs) return true;
   branch.provisionalsFullAt = Math.max(branch.provisionalsFullAt, now) + provisionalMs;
   return false;

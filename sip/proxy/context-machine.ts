@@ -15,6 +15,7 @@ import { OpenRequests, withVias } from "./open-requests.ts";
 import { close, hasEnded, hasPendingBranch, isOpen, type ResponseContext } from "./response-context.ts";
 import { addToTargetSet, isGroupTaken, nextBatch, qOf, type Target } from "./target-set.ts";
 import { withoutTopVia } from "./top-via.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** RFC 3326: so that a phone does not show a missed call when another one of its user has answered. */
 const answeredElsewhere: readonly string[] = ['SIP;cause=200;text="Call completed elsewhere"'];
@@ -39,7 +40,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 16.6: begins with the targets of a context. Without any a phone is waited for that may return. */
-  begin(context: ResponseContext, targets: readonly Target[], now: number): void {
+  begin(context: ResponseContext, targets: readonly Target[], now: SteadyMs): void {
     this.open.add(context);
     addToTargetSet(context, targets);
     if (targets.length === 0) this.#awaitPhone(context, now);
@@ -48,7 +49,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** Goes on with what another replica began: see {@link BranchMachine.resume}. */
-  resume(context: ResponseContext, start: (branch: Branch) => ClientTransaction | undefined, now: number): void {
+  resume(context: ResponseContext, start: (branch: Branch) => ClientTransaction | undefined, now: SteadyMs): void {
     this.open.add(context);
     context.isStarting = true;
     for (const branch of context.branches) if (branch.state !== "Finished") this.branches.resume(branch, start(branch), now);
@@ -58,7 +59,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 16.5: more targets, of which those that may are tried at once. */
-  addTargets(context: ResponseContext, targets: readonly Target[], now: number): void {
+  addTargets(context: ResponseContext, targets: readonly Target[], now: SteadyMs): void {
     const added = addToTargetSet(context, targets);
     if (added.length === 0) return;
     const ready = added.filter((target) => !isGroupTaken(context, target));
@@ -72,7 +73,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 16.10: the client has cancelled. `reasons`: RFC 3326. */
-  cancel(context: ResponseContext, reasons: readonly string[], now: number): void {
+  cancel(context: ResponseContext, reasons: readonly string[], now: SteadyMs): void {
     context.cancelled = true;
     context.cancelReasons = reasons;
     close(context);
@@ -82,7 +83,7 @@ export class ContextMachine implements BranchOwner {
     this.changed(context, now);
   }
 
-  provisional(branch: Branch, message: SipMessage, now: number): void {
+  provisional(branch: Branch, message: SipMessage, now: SteadyMs): void {
     const { context } = branch;
     const isRinging = message.status > 100 && context.isInvite;
     const isNews = isRinging && context.tx.lastStatus !== message.status;
@@ -100,7 +101,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 16.7 5: a 2xx is forwarded at once, every one of an INVITE, and ends the search (16.7 10). */
-  success(branch: Branch, message: SipMessage, upstream: Uint8Array, now: number): void {
+  success(branch: Branch, message: SipMessage, upstream: Uint8Array, now: SteadyMs): void {
     const { context } = branch;
     this.branches.finish(branch);
     const isFirst = !hasEnded(context);
@@ -115,7 +116,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 16.7 4 to 6: a refusal is kept, and the best one goes upstream when all branches are done. */
-  failure(branch: Branch, message: SipMessage, upstream: Uint8Array, now: number): void {
+  failure(branch: Branch, message: SipMessage, upstream: Uint8Array, now: SteadyMs): void {
     const { context } = branch;
     const { status } = message;
     if (branch.state === "Finished") return;
@@ -140,7 +141,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** A branch that ends without a response to forward: the status that it counts as. */
-  failed(branch: Branch, status: number, now: number): void {
+  failed(branch: Branch, status: number, now: SteadyMs): void {
     const { context } = branch;
     if (branch.state === "Finished") return;
     this.branches.finish(branch);
@@ -167,7 +168,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** The INVITE has been answered by another replica: what may still ring is stopped. */
-  endedElsewhere(context: ResponseContext, now: number): void {
+  endedElsewhere(context: ResponseContext, now: SteadyMs): void {
     if (hasEnded(context)) return;
     context.state = "Ended";
     this.#stopAll(context, now);
@@ -175,12 +176,12 @@ export class ContextMachine implements BranchOwner {
     this.#end(context, now);
   }
 
-  changed(context: ResponseContext, now: number): void {
+  changed(context: ResponseContext, now: SteadyMs): void {
     if (context.isInvite) this.#env.changed(context, now);
   }
 
   /** Goes on with what is waiting, or ends with the best response when nothing is. */
-  #proceed(context: ResponseContext, now: number): void {
+  #proceed(context: ResponseContext, now: SteadyMs): void {
     if (context.isStarting || hasEnded(context)) return;
     if (hasPendingBranch(context)) return this.#fillUp(context, now);
     if (isOpen(context) && context.waiting.length > 0) this.#startBatch(context, now);
@@ -190,7 +191,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 5393 5.3.3.1: a branch has ended, and its Max-Breadth is good for one that waits for it. */
-  #fillUp(context: ResponseContext, now: number): void {
+  #fillUp(context: ResponseContext, now: SteadyMs): void {
     if (context.crowdedQ === undefined || !isOpen(context) || freeBreadth(context) === 0) return;
     const batch = nextBatch(context).filter((target) => qOf(target) === context.crowdedQ);
     context.crowdedQ = undefined;
@@ -199,7 +200,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 16.6: starts the waiting targets of the highest q, of each RFC 5626 group one; lower ones when all of them fail at once. */
-  #startBatch(context: ResponseContext, now: number): void {
+  #startBatch(context: ResponseContext, now: SteadyMs): void {
     while (isOpen(context) && !hasPendingBranch(context)) {
       const batch = nextBatch(context);
       if (batch.length === 0) {
@@ -215,7 +216,7 @@ export class ContextMachine implements BranchOwner {
    * Nothing is concluded from a target that fails at once before the last one has been started. Those for which no Max-Breadth is left wait
    * (RFC 5393 5.3.3). Late ones do not: where the request had no Max-Breadth, it is ours to say that it had one more for each.
    */
-  #startAll(context: ResponseContext, targets: readonly Target[], now: number, areLate = false): void {
+  #startAll(context: ResponseContext, targets: readonly Target[], now: SteadyMs, areLate = false): void {
     const isOurOwn = areLate && context.request?.message.has(Header.MaxBreadth) === false;
     const free = Math.max(freeBreadth(context), isOurOwn ? targets.length : 0);
     const count = Math.min(targets.length, free);
@@ -233,7 +234,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** The flow of a phone has failed, or there is no phone: who comes back in time is called as well (RFC 3261 16.5). True: it is waited for. */
-  #awaitPhone(context: ResponseContext, now: number): boolean {
+  #awaitPhone(context: ResponseContext, now: SteadyMs): boolean {
     const { request, soughtUntil } = context;
     if (request === undefined || !isOpen(context) || (soughtUntil !== undefined && soughtUntil <= now)) return false;
     if (!this.#env.mayReturn(request, now)) return false;
@@ -245,7 +246,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 5626 7: after a 430 or 408 another flow to the same instance, if there is one. */
-  #tryNextFlow(branch: Branch, now: number): boolean {
+  #tryNextFlow(branch: Branch, now: SteadyMs): boolean {
     const { context, target } = branch;
     if (target.group === undefined || !isOpen(context)) return false;
     const index = context.waiting.findIndex((other) => other.group === target.group);
@@ -258,13 +259,13 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 12.2.1.2: what knows nothing of the dialog may be another phone, at the address that this one had: is it on a later flow? One look. */
-  #seekElsewhere(branch: Branch, now: number): void {
+  #seekElsewhere(branch: Branch, now: SteadyMs): void {
     branch.context.soughtUntil = now;
     this.branches.seekAnew(branch, now);
   }
 
   /** Whether a phone may have had this INVITE before: on another flow, or from another replica. */
-  #isSaidAgain(branch: Branch, now: number): boolean {
+  #isSaidAgain(branch: Branch, now: SteadyMs): boolean {
     const { context, target } = branch;
     if (!context.isInvite || hasEnded(context) || !isPhone(target)) return false;
     const place = placeOf(target, branch.flow);
@@ -273,21 +274,21 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 16.7 5: a 6xx speaks for all phones. */
-  #decline(context: ResponseContext, now: number): void {
+  #decline(context: ResponseContext, now: SteadyMs): void {
     context.declined = true;
     close(context);
     this.#stopAll(context, now);
   }
 
   /** RFC 3261 16.7 10, 16.10: every branch is stopped. The caller waits for none of them for long. */
-  #stopAll(context: ResponseContext, now: number): void {
+  #stopAll(context: ResponseContext, now: SteadyMs): void {
     context.waiting = none;
     for (const branch of context.branches) this.branches.stop(branch, now);
     if (!hasEnded(context) && hasPendingBranch(context)) this.#answerSoon(context, now);
   }
 
   /** A branch that says nothing when it is cancelled goes on by itself: it is cancelled when it speaks, and its late 2xx passes (16.7 5). */
-  #answerSoon(context: ResponseContext, now: number): void {
+  #answerSoon(context: ResponseContext, now: SteadyMs): void {
     const timer = new Timer((at) => {
       if (hasEnded(context)) return;
       if (context.cancelled) offer(context, 487);
@@ -297,7 +298,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** RFC 3261 16.7 6: all branches are done, and none has succeeded. */
-  #sendBest(context: ResponseContext, now: number): void {
+  #sendBest(context: ResponseContext, now: SteadyMs): void {
     const { tx, request, cancelled } = context;
     const best = context.best ?? { status: cancelled ? 487 : context.branches.length === 0 ? 480 : 408, octets: undefined };
     context.state = "Ended";
@@ -320,7 +321,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** Answers every copy of the request. */
-  #respond(context: ResponseContext, status: number, response: Uint8Array, now: number, commit?: number): void {
+  #respond(context: ResponseContext, status: number, response: Uint8Array, now: SteadyMs, commit?: number): void {
     const { tx, joined, ownVias } = context;
     const own = ownVias === undefined ? response : withVias(response, ownVias, tx.reliable);
     this.#transactions.respond(tx, status, own, now, commit);
@@ -328,7 +329,7 @@ export class ContextMachine implements BranchOwner {
   }
 
   /** A final response has been forwarded: what only new branches need is given up. */
-  #end(context: ResponseContext, now: number): void {
+  #end(context: ResponseContext, now: SteadyMs): void {
     this.open.remove(context);
     context.request = undefined;
     context.best = undefined;

@@ -10,6 +10,7 @@ import { nextHopOf } from "./next-hop.ts";
 import { identifyAsInvite, spiralsOf } from "./request-validation.ts";
 import type { Target } from "./target-set.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** A message that leaves without a response context. */
 export type Onward = { readonly flow: string; readonly branch: string; readonly octets: Uint8Array };
@@ -20,7 +21,7 @@ export type Onward = { readonly flow: string; readonly branch: string; readonly 
  *
  * A name that would have to be looked up, or a phone that is looked for, is undefined: nothing is sent there.
  */
-export function onwardToTarget(env: ProxyEnvironment, request: Preprocessed, target: Target, now: number): Onward | undefined {
+export function onwardToTarget(env: ProxyEnvironment, request: Preprocessed, target: Target, now: SteadyMs): Onward | undefined {
   const { message } = request;
   if (message.maxForwards === 0 || isParseError(message.maxForwards)) return undefined;
   const flow = target.flow ?? flowByUri(env, request, target);

@@ -26,6 +26,7 @@ import { StatelessForwarder } from "./stateless.ts";
 import type { Target } from "./target-set.ts";
 import { withoutTopVia } from "./top-via.ts";
 import { answeredThere } from "./unproven-places.ts";
+import type { SteadyMs } from "../time.ts";
 
 export type ForwardOptions = {
   /** Stay on the path of the dialog (RFC 3261 16.6 4). */
@@ -81,7 +82,7 @@ export class Proxy {
   }
 
   /** Answers a request with a response of our own. */
-  refuse(tx: ServerTransaction, message: SipMessage, refusal: Refusal, now: number): void {
+  refuse(tx: ServerTransaction, message: SipMessage, refusal: Refusal, now: SteadyMs): void {
     const response = buildResponse(message, refusal.status, { toTag: tagOfRefusal(message), headers: refusal.headers });
     this.#transactions.refuse(tx, refusal.status, response, now);
   }
@@ -97,12 +98,12 @@ export class Proxy {
    * connection. The transaction's owner becomes the context.
    * Nothing happens when the transaction has been answered already, by a CANCEL in between.
    */
-  forward(tx: ServerTransaction, request: Preprocessed, targets: readonly Target[], options: ForwardOptions, now: number): void {
+  forward(tx: ServerTransaction, request: Preprocessed, targets: readonly Target[], options: ForwardOptions, now: SteadyMs): void {
     if (tx.state !== "Proceeding" && tx.state !== "Trying") return;
     const refusal = request.loop === undefined ? this.checkForwarding(request) : undefined;
     if (refusal !== undefined) return this.refuse(tx, request.message, refusal, now);
     if (this.join(tx, request, now)) return;
-    if (request.at === 0) request.at = now;
+    if (request.at === 0) request.at = this.#env.wallAt(now);
     const context = newContext(tx, request, options.recordRoute);
     if (this.#env.mayBeRepeated(now)) context.ownVias = request.message.values(Header.Via);
     tx.owner = context;
@@ -111,7 +112,7 @@ export class Proxy {
   }
 
   /** A copy of a request that is being forwarded: it waits for the same answer. False: it is none. */
-  join(tx: ServerTransaction, request: Preprocessed, now: number): boolean {
+  join(tx: ServerTransaction, request: Preprocessed, now: SteadyMs): boolean {
     const context = this.#contexts.open.find(request);
     if (context === undefined) return false;
     // One that has come back would wait for itself: what it came of waits for it.
@@ -128,7 +129,7 @@ export class Proxy {
   }
 
   /** RFC 3261 16.5: targets that became known while the request is ringing, tried at once. False: it is too late. */
-  addTargets(tx: ServerTransaction, targets: readonly Target[], now: number): boolean {
+  addTargets(tx: ServerTransaction, targets: readonly Target[], now: SteadyMs): boolean {
     const context = tx.owner;
     if (!isResponseContext(context) || !isOpen(context)) return false;
     this.#contexts.addTargets(context, targets, now);
@@ -139,7 +140,7 @@ export class Proxy {
    * Targets of phones that a request waits for, under the reference of {@link ProxyEnvironment.seek}. Those that it has tried are not tried again,
    * nor is a phone called twice that has moved on while it is called already.
    */
-  returned(reference: string, targets: readonly Target[], now: number): void {
+  returned(reference: string, targets: readonly Target[], now: SteadyMs): void {
     const branch = this.#contexts.branches.soughtAs(reference);
     if (branch?.state !== "Awaiting") return;
     const called = branch.context.branches.filter(({ state }) => state !== "Finished").map(({ target }) => target.requestUri);
@@ -148,7 +149,7 @@ export class Proxy {
   }
 
   /** RFC 3261 16.10, 9.2. `tx` undefined: there is no INVITE to cancel, 481. */
-  cancel(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+  cancel(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: SteadyMs): void {
     if (tx === undefined) return this.refuse(cancelTx, message, { status: 481, headers: [] }, now);
     const toTag = this.#env.nextTag();
     this.#transactions.respond(cancelTx, 200, buildResponse(message, 200, { toTag }), now);
@@ -164,7 +165,7 @@ export class Proxy {
   }
 
   /** RFC 3261 16.7. */
-  response(tx: ClientTransaction, received: SipMessage, now: number): boolean {
+  response(tx: ClientTransaction, received: SipMessage, now: SteadyMs): boolean {
     const branch = tx.owner;
     if (tx.method === "CANCEL" && branch === undefined) return true; // 9.1: nobody waits for it
     if (!isBranch(branch)) return false;
@@ -175,7 +176,7 @@ export class Proxy {
     return true;
   }
 
-  #finalResponse(branch: Branch, message: SipMessage, now: number): void {
+  #finalResponse(branch: Branch, message: SipMessage, now: SteadyMs): void {
     const upstream = withoutTopVia(message, branch.context.tx.reliable);
     // 16.7 3: without a Via for upstream it is not to be forwarded: the next element has broken it.
     if (upstream === undefined) this.#contexts.failed(branch, 502, now);
@@ -184,7 +185,7 @@ export class Proxy {
   }
 
   /** Timer B or F: see {@link BranchMachine.timedOut}. */
-  timeout(tx: ClientTransaction, now: number): boolean {
+  timeout(tx: ClientTransaction, now: SteadyMs): boolean {
     const branch = tx.owner;
     if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
     this.#contexts.branches.timedOut(branch, now);
@@ -192,12 +193,12 @@ export class Proxy {
   }
 
   /** A phone has not answered, nor said that it has the request. */
-  silent(tx: ClientTransaction, now: number): void {
+  silent(tx: ClientTransaction, now: SteadyMs): void {
     if (isBranch(tx.owner)) this.#contexts.branches.silent(tx.owner, now);
   }
 
   /** RFC 3261 16.9: see {@link BranchMachine.unreachable}. */
-  transportError(tx: ClientTransaction, now: number): boolean {
+  transportError(tx: ClientTransaction, now: SteadyMs): boolean {
     const branch = tx.owner;
     if (!isBranch(branch)) return tx.method === "CANCEL" && branch === undefined;
     this.#contexts.branches.unreachable(branch, now);
@@ -205,19 +206,19 @@ export class Proxy {
   }
 
   /** The flows to a next hop that was asked for, best first; none when the name has no address. Late answers are ignored. */
-  resolved(reference: string, flows: readonly string[], now: number): void {
+  resolved(reference: string, flows: readonly string[], now: SteadyMs): void {
     const branch = this.#contexts.branches.soughtAs(reference);
     if (branch === undefined) this.#stateless.resolved(reference, flows);
     else this.#contexts.branches.resolved(branch, flows, now);
   }
 
   /** RFC 3261 16.11, 16.6: forwards the ACK for a 2xx, without state. It is dropped where there is no next hop. */
-  ack(request: Preprocessed, target: Target, now: number): void {
+  ack(request: Preprocessed, target: Target, now: SteadyMs): void {
     this.#stateless.ack(request, target, now);
   }
 
   /** Where a response without a transaction goes on: see {@link StatelessForwarder}. */
-  strayResponse(message: SipMessage, now: number): { readonly flow: string; readonly octets: Uint8Array } | undefined {
+  strayResponse(message: SipMessage, now: SteadyMs): { readonly flow: string; readonly octets: Uint8Array } | undefined {
     return this.#stateless.response(message, now);
   }
 
@@ -225,7 +226,7 @@ export class Proxy {
    * Takes up an INVITE that another replica was forwarding: its context with server transaction and requests are in place (see
    * `restoreInvite`), `start` gives every unfinished branch its client transaction.
    */
-  adopt(context: ResponseContext, start: (branch: Branch) => ClientTransaction | undefined, now: number): void {
+  adopt(context: ResponseContext, start: (branch: Branch) => ClientTransaction | undefined, now: SteadyMs): void {
     this.#contexts.resume(context, start, now);
   }
 
@@ -245,7 +246,7 @@ export class Proxy {
   }
 
   /** The INVITE has been answered by another replica: what may still ring is stopped. */
-  endedElsewhere(context: ResponseContext, now: number): void {
+  endedElsewhere(context: ResponseContext, now: SteadyMs): void {
     this.#contexts.endedElsewhere(context, now);
   }
 }

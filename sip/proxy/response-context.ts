@@ -4,6 +4,7 @@ import { isPending, none, type Branch } from "./branch.ts";
 import { breadthOf } from "./breadth.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import type { Target } from "./target-set.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** The state of a forwarded request (RFC 3261 16.6, 16.7), as data. context-machine.ts says how it changes. */
 
@@ -59,7 +60,7 @@ export type ResponseContext = {
   /** While targets are being started: nothing is concluded from one that fails at once. */
   isStarting: boolean;
   /** Until when phones that are nowhere now are waited for; undefined: none has been missed yet. */
-  soughtUntil: number | undefined;
+  soughtUntil: SteadyMs | undefined;
 };
 
 /** Of a request that has not been forwarded anywhere. */

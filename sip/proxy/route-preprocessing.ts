@@ -10,6 +10,7 @@ import type { SipUri } from "../message/uri.ts";
 import { dialogTokenPrefix, isDialogToken, oldTokenPrefix, verifyDialogToken } from "../flow/token.ts";
 import type { DialogToken, VerifiedToken } from "../flow/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
+import type { WallMs } from "../time.ts";
 
 /** A request after RFC 3261 16.4, ready to be served here or forwarded. */
 export type Preprocessed = {
@@ -28,7 +29,7 @@ export type Preprocessed = {
   /** Which way an in-dialog request goes, by its tags. Undefined without a token. */
   readonly direction: "toCallee" | "toCaller" | undefined;
   /** When it is forwarded first, ms since the epoch; 0: not yet. Says how old its dialog's token is. */
-  at: number;
+  at: WallMs;
   /** Set by `checkForwarding` when RFC 3261 16.3 has nothing against forwarding it: the loop hash of 16.6 8. */
   loop: string | undefined;
   /** The address-of-record that its caller has proved to have and that whoever is called may be told (RFC 3325 5); undefined: none. */

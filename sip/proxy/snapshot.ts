@@ -10,6 +10,7 @@ import type { Proxy } from "./proxy.ts";
 import { firstState, newBranch, type Branch, type BranchState } from "./branch.ts";
 import { hasEnded, newContext, type ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
+import type { SteadyMs, WallMs } from "../time.ts";
 
 /** The text of INVITEs, which does not change: made once. */
 const texts = new WeakMap<SipMessage, string>();
@@ -18,7 +19,7 @@ const texts = new WeakMap<SipMessage, string>();
  * An INVITE in progress as its record's value, what another replica needs to go on with it. Undefined when there is nothing to hand over: not
  * an INVITE, or finally answered.
  */
-export function snapshotInvite(context: ResponseContext, now: number): Invite | undefined {
+export function snapshotInvite(context: ResponseContext, now: WallMs): Invite | undefined {
   const { tx, request } = context;
   if (!context.isInvite || hasEnded(context) || request === undefined) return undefined;
   const { message } = request;
@@ -83,14 +84,14 @@ export function restoreInvite(
   snapshot: Invite,
   proxy: Proxy,
   transactions: TransactionLayer,
-  now: number,
+  now: SteadyMs,
   ageMs: number = 0,
 ): ResponseContext | undefined {
   const message = parseMessage(octetsOf(snapshot.request));
   if (isParseError(message)) return undefined;
   const request = proxy.preprocessAdopted(message, snapshot.flow);
   if (isParseError(request)) return undefined;
-  request.at = snapshot.at ?? now;
+  request.at = snapshot.at ?? snapshot.expiresAt - inviteLifetimeMs;
   proxy.identify(request);
   const lastResponse = snapshot.lastResponse === undefined ? undefined : octetsOf(snapshot.lastResponse);
   const tx = transactions.restoreServer(message, snapshot.flow, snapshot.lastStatus, lastResponse);

@@ -15,6 +15,7 @@ import { withoutOwnChallenges } from "./own-realms.ts";
 import type { Target } from "./target-set.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import { withoutTopVia } from "./top-via.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** An ACK that waits for an address. */
 type Waiting = { readonly timer: Timer; readonly request: Preprocessed; readonly target: Target };
@@ -39,7 +40,7 @@ export class StatelessForwarder {
     return this.#waiting.size;
   }
 
-  ack(request: Preprocessed, target: Target, now: number): void {
+  ack(request: Preprocessed, target: Target, now: SteadyMs): void {
     const { message } = request;
     if (message.maxForwards === 0 || isParseError(message.maxForwards)) return;
     if (target.seek === "first") {
@@ -55,7 +56,7 @@ export class StatelessForwarder {
   }
 
   /** The reference under which its flow will be said. */
-  #wait(request: Preprocessed, target: Target, ms: number, now: number): string {
+  #wait(request: Preprocessed, target: Target, ms: number, now: SteadyMs): string {
     const [oldest] = this.#waiting.keys();
     if (this.#waiting.size >= waitingMax && oldest !== undefined) this.#forget(oldest);
     const reference = this.#env.nextReference();
@@ -78,7 +79,7 @@ export class StatelessForwarder {
    * When the transaction was here it is late: it has ended, and RFC 6026 7.3 and RFC 4320 4.2 forbid to forward it. Returns the flow it goes
    * on, undefined when it is dropped; the caller sends it.
    */
-  response(received: SipMessage, now: number): { readonly flow: string; readonly octets: Uint8Array } | undefined {
+  response(received: SipMessage, now: SteadyMs): { readonly flow: string; readonly octets: Uint8Array } | undefined {
     const via = received.topVia;
     if (isParseError(via) || via.branch === undefined) return undefined;
     const mark = verifyViaMark(via.branch, via.params.get(viaMarkName) ?? "", this.#env.sign);

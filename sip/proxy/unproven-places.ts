@@ -6,6 +6,7 @@ import { viaMarkName } from "../flow/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import type { Branch } from "./branch.ts";
 import type { Target } from "./target-set.ts";
+import type { SteadyMs } from "../time.ts";
 
 /**
  * Whoever has a password may register Contacts at addresses of others, and a stranger's datagram would go to all of them, again and again until they
@@ -31,7 +32,7 @@ export function mayGo(env: ProxyEnvironment, branch: Branch, flow: string): bool
 }
 
 /** A response has come for an unproven branch. What repeats the signature of our Via has been sent by who got it. */
-export function answeredThere(env: ProxyEnvironment, branch: Branch, { topVia }: SipMessage, now: number): void {
+export function answeredThere(env: ProxyEnvironment, branch: Branch, { topVia }: SipMessage, now: SteadyMs): void {
   const key = bindingKeyOf(branch.target);
   if (key === undefined || isParseError(topVia) || topVia.params.get(viaMarkName) !== branch.via.mark) return;
   branch.isUnproven = false;

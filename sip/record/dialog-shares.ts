@@ -10,6 +10,7 @@ import {
 import { isTombstone, type StateRecord } from "./state-record.ts";
 import type { Dialog } from "./values.ts";
 import { msOfVersion } from "./version.ts";
+import type { WallMs } from "../time.ts";
 
 export type DialogLimits = { readonly all: number; readonly ofStrangers: number; readonly perSource: number; readonly perCallee: number };
 
@@ -85,7 +86,7 @@ export class DialogShares {
   }
 
   /** A stranger's of which nothing has been heard for long, where a share that it counts in is taken by half. */
-  isToGo(value: Dialog, now: number): boolean {
+  isToGo(value: Dialog, now: WallMs): boolean {
     if (!isOfStranger(value) || heardAt(value) + strangersSilentMs > now) return false;
     const { all, ofStrangers, perSource, perCallee } = this.#limits;
     return (

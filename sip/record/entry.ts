@@ -1,11 +1,12 @@
 import type { BindingRecord, StateRecord } from "./state-record.ts";
+import type { WallMs } from "../time.ts";
 
 /** One key's place in the table. Linked in the order of the last change. */
 export type Entry = {
   record: StateRecord;
   others: readonly BindingRecord[];
   /** Whoever has everything up to this sequence number has the others too; Infinity: nobody can be sure. */
-  othersKnownAt: number;
+  othersKnownAt: WallMs;
   /** Sequence number of the last change, of the first one; 0: the peer had it before we did, or may have. */
   sequence: number;
   first: number;

@@ -1,4 +1,5 @@
 import { recentEndMs } from "../limits.ts";
+import type { WallMs } from "../time.ts";
 
 /**
  * What a replica can know of dialogs that it has no record of: whether they have ended, or were made where its memory does not reach. Times are ms
@@ -6,13 +7,13 @@ import { recentEndMs } from "../limits.ts";
  */
 export type Memory = {
   /** Everything that was made from then on has been known, but for what was made in the gap. */
-  readonly since: number;
+  readonly since: WallMs;
   /** While this replica was away; both 0: never, or the peer has told what it missed. */
   readonly gapFrom: number;
-  readonly gapUntil: number;
+  readonly gapUntil: WallMs;
 };
 
-export function memoryFrom(now: number): Memory {
+export function memoryFrom(now: WallMs): Memory {
   return { since: now, gapFrom: 0, gapUntil: 0 };
 }
 
@@ -20,7 +21,7 @@ export function memoryFrom(now: number): Memory {
  * The memory of a replica that starts with records on its disk, the latest of which is from `latest`: until now the peer may have made calls. What was
  * made shortly before was not on any disk perhaps.
  */
-export function memoryOnStart(known: Memory, latest: number, now: number): Memory {
+export function memoryOnStart(known: Memory, latest: number, now: WallMs): Memory {
   const from = Math.min(known.gapUntil === 0 ? now : known.gapFrom, latest - recentEndMs);
   return { since: known.since, gapFrom: Math.max(from, 0), gapUntil: now };
 }
@@ -58,6 +59,6 @@ export function memoryOfText(text: string): Memory | undefined {
 }
 
 /** Whether a dialog that was made then may be one that this replica has never heard of. */
-export function mayBeUnknown(memory: Memory, madeAt: number): boolean {
+export function mayBeUnknown(memory: Memory, madeAt: WallMs): boolean {
   return madeAt < memory.since || (madeAt >= memory.gapFrom && madeAt <= memory.gapUntil);
 }

@@ -15,6 +15,7 @@ import { needsRow, type RowPolicy } from "./row-policy.ts";
 import { isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
 import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
 import { msOfVersion } from "./version.ts";
+import type { WallMs } from "../time.ts";
 
 /** Where a record comes from: made here, received from the peer, or read back from the disk. */
 export type Origin = "local" | "peer" | "disk";
@@ -112,7 +113,7 @@ export class RecordStore {
   }
 
   /** How many bindings have not expired: goes through them all. */
-  registrationCount(now: number): number {
+  registrationCount(now: WallMs): number {
     let count = 0;
     for (const { value } of this.records("binding")) if (value.expiresAt > now) count += 1;
     return count;
@@ -230,7 +231,7 @@ export class RecordStore {
    * expired as long ago as a tombstone would be kept, calls that ended for want of anything heard, and strangers' where there is little room. Returns
    * those calls: invites and dialogs whose end nobody has recorded. Goes through everything: call it every ten seconds or so.
    */
-  sweep(now: number): LiveRecord<"invite" | "dialog">[] {
+  sweep(now: WallMs): LiveRecord<"invite" | "dialog">[] {
     const ended: LiveRecord<"invite" | "dialog">[] = [];
     // Only when all have been looked at: so it is the same ones at both replicas.
     const silent: Entry[] = [];
@@ -331,7 +332,7 @@ export class RecordStore {
   }
 
   /** Keeps what one subscriber can make us remember bounded: over the limit the earliest of its removed and expired bindings is forgotten. */
-  #boundBindings(addressOfRecord: string, now: number): void {
+  #boundBindings(addressOfRecord: string, now: WallMs): void {
     if (this.#byAddressOfRecord.countOf(addressOfRecord) <= bindingRecordsPerAddressOfRecordMax) return;
     let earliest: Entry | undefined;
     for (const key of this.#byAddressOfRecord.keysOf(addressOfRecord)) {

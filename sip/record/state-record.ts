@@ -1,5 +1,6 @@
 import type { RecordKind, RecordValues } from "./values.ts";
 import type { Version } from "./version.ts";
+import type { WallMs } from "../time.ts";
 
 /**
  * A record: the unit of change. All state of an exchange is a set of records; whoever makes a change makes a record, and the same
@@ -19,7 +20,7 @@ export type Tombstone<Kind extends RecordKind = RecordKind> = {
     readonly version: Version;
     readonly value: undefined;
     /** Milliseconds since the epoch: it may be forgotten then, if the peer has it. */
-    readonly until: number;
+    readonly until: WallMs;
     /** Bindings: Call-ID and CSeq of the REGISTER that removed it, or of the binding where something else did (RFC 3261 10.3). Else "" and 0. */
     readonly callId: string;
     readonly cSeq: number;

@@ -1,4 +1,5 @@
 import type { Version } from "./version.ts";
+import type { WallMs } from "../time.ts";
 
 /**
  * What the records hold. Plain data: it is kept in memory, sent to the peer and written to disk as it is. Times are milliseconds since
@@ -31,8 +32,8 @@ export type Binding = {
   readonly callId: string;
   readonly cSeq: number;
   /** When that REGISTER came. */
-  readonly registeredAt: number;
-  readonly expiresAt: number;
+  readonly registeredAt: WallMs;
+  readonly expiresAt: WallMs;
   /** `+sip.instance` without quotes and angle brackets; empty when there was none. */
   readonly instanceId: string;
   /** RFC 5626 reg-id where outbound was applied; 0 where it was not. */
@@ -91,11 +92,11 @@ export type InviteBranch = {
  */
 export type Invite = {
   /** When it is over for certain if nothing more is heard of its owner. */
-  readonly expiresAt: number;
+  readonly expiresAt: WallMs;
   /** The request as it was received and stamped (RFC 3261 18.2.1). */
   readonly request: string;
   /** When it was forwarded first, ms since the epoch; absent in records made before 29 November 2026. */
-  readonly at?: number;
+  readonly at?: WallMs;
   readonly flow: string;
   readonly responseFlow: string;
   /** Last provisional response sent; its To tag is in it. */
@@ -140,11 +141,11 @@ export type Dialog = {
   readonly callee: DialogSide;
   /** answered: a 2xx has passed. confirmed: the ACK, or anything else within the dialog, has been seen. */
   readonly state: "answered" | "confirmed";
-  readonly createdAt: number;
+  readonly createdAt: WallMs;
   /** Of a caller from outside: where the INVITE came from, as limits count it (transport/source.ts); absent in records made before 29 November 2026. */
   readonly source?: string;
   /** When it is over for want of anything heard once confirmed: dialogLifetimeMs, or RFC 4028's session timer. See dialog-record.ts. */
-  readonly expiresAt: number;
+  readonly expiresAt: WallMs;
 };
 
 /** A record of a kind that this release does not know, carried as it came. Key: see unread-record.ts. */
@@ -152,7 +153,7 @@ export type Unread = {
   /** The whole record as JSON. */
   readonly text: string;
   /** When it may be forgotten; undefined: it does not say. */
-  readonly forgottenAt: number | undefined;
+  readonly forgottenAt: WallMs | undefined;
 };
 
 export type RecordValues = {

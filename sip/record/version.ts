@@ -1,4 +1,5 @@
 import { base36 } from "../base-36.ts";
+import type { WallMs } from "../time.ts";
 
 /**
  * The version of a record: a hybrid logical clock as text, `<ms, 9 digits of base 36><counter, 4 digits><cell>`, so that comparing two
@@ -53,7 +54,7 @@ export function isVersion(text: string): boolean {
 }
 
 /** When the change was made, in milliseconds since the epoch. */
-export function msOfVersion(version: Version): number {
+export function msOfVersion(version: Version): WallMs {
   return Number.parseInt(version.slice(0, msDigits), 36);
 }
 

@@ -2,6 +2,7 @@ import type { BindingRecord } from "../record/state-record.ts";
 import { makeTombstone } from "../record/tombstone.ts";
 import type { Binding } from "../record/values.ts";
 import type { Version } from "../record/version.ts";
+import type { WallMs } from "../time.ts";
 
 /** What happens to one binding. The caller makes a record of it and applies that. */
 export type BindingChange =
@@ -19,7 +20,7 @@ export type BindingChange =
     };
 
 /** The record of a change. `version`: from the replica's clock, one for each change. */
-export function recordOfChange(change: BindingChange, version: Version, now: number): BindingRecord {
+export function recordOfChange(change: BindingChange, version: Version, now: WallMs): BindingRecord {
   if (change.type === "put") return { kind: "binding", key: change.key, version, value: change.value };
   const { key, callId, cSeq, isLost, formerFlows } = change;
   const lost = isLost === undefined ? {} : { isLost, ...(formerFlows === undefined ? {} : { formerFlows }) };

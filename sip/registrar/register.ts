@@ -23,6 +23,7 @@ import { flowKeyOf, placeOfFlow } from "../flow/flow.ts";
 import { formerFlowsOf, formerFlowsOfRecords } from "./former-flows.ts";
 import { isReachedOnFlow } from "./reachability.ts";
 import { ghostsOf } from "./room.ts";
+import type { WallMs } from "../time.ts";
 
 export type RegisterInput = {
   /** A REGISTER that has passed checkMandatory, for one of our domains, from a user who may change this address-of-record. */
@@ -32,7 +33,7 @@ export type RegisterInput = {
   /** The flow it came on. */
   readonly flow: string;
   /** Milliseconds since the epoch. */
-  readonly now: number;
+  readonly now: WallMs;
   /** All that is held of the address-of-record's bindings, removed ones too: `RecordStore.bindingsOf`. */
   readonly records: readonly BindingRecord[];
   /** 0..0.5: the part by which granted expirations are shortened, to spread the refreshes of phones that came back together. Default 0. */
@@ -317,7 +318,7 @@ function putByKey<Item extends { readonly key: string }>(items: Item[], item: It
   else items[index] = item;
 }
 
-function currentBindings(records: readonly { readonly value: Binding | undefined }[], now: number): Binding[] {
+function currentBindings(records: readonly { readonly value: Binding | undefined }[], now: WallMs): Binding[] {
   const bindings: Binding[] = [];
   for (const { value } of records) if (value !== undefined && value.expiresAt > now) bindings.push(value);
   return bindings;
@@ -340,7 +341,7 @@ function accepted(
 }
 
 /** A binding as a Contact value with the seconds it has left. */
-export function contactOf(binding: Binding, now: number): string {
+export function contactOf(binding: Binding, now: WallMs): string {
   const q = binding.q === undefined ? "" : `;q=${binding.q}`;
   return `<${binding.contact}>${binding.parameters}${q};expires=${Math.ceil((binding.expiresAt - now) / 1000)}`;
 }

@@ -1,6 +1,7 @@
 import { isParseError } from "../errors.ts";
 import { isSipUri, parseUri, type SipUri } from "../message/uri.ts";
 import type { Binding } from "../record/values.ts";
+import type { WallMs } from "../time.ts";
 
 type KeyedBinding = { readonly key: string; readonly value: Binding };
 
@@ -13,7 +14,7 @@ type KeyedBinding = { readonly key: string; readonly value: Binding };
  *
  * Other phones, and so those of other places, stay; there is no room then. Who asks has proved to be the user himself.
  */
-export function ghostsOf(bindings: readonly KeyedBinding[], added: readonly KeyedBinding[], count: number, now: number): string[] {
+export function ghostsOf(bindings: readonly KeyedBinding[], added: readonly KeyedBinding[], count: number, now: WallMs): string[] {
   const addedKeys = added.map(({ key }) => key);
   const others = bindings.filter(({ key, value }) => value.expiresAt > now && !addedKeys.includes(key));
   others.sort((first, second) => first.value.registeredAt - second.value.registeredAt);

@@ -4,6 +4,7 @@ import type { BindingRecord } from "../record/state-record.ts";
 import type { Binding } from "../record/values.ts";
 import { transportOfFlow } from "../flow/flow.ts";
 import { isUndialable } from "./contact.ts";
+import type { WallMs } from "../time.ts";
 
 /** Where a request for an address-of-record may go (RFC 3261 16.5, RFC 5626 7): what the proxy takes as a target, and whose binding it is. */
 export type BindingTarget = {
@@ -27,7 +28,7 @@ export type BindingTarget = {
  *
  * All targets of one instance have the q of its latest one: they stand for one phone.
  */
-export function targetsOf(records: readonly BindingRecord[], now: number, isSecure = false): BindingTarget[] {
+export function targetsOf(records: readonly BindingRecord[], now: WallMs, isSecure = false): BindingTarget[] {
   const usable: { readonly key: string; readonly value: Binding }[] = [];
   for (const { key, value } of records) {
     if (value !== undefined && value.expiresAt > now && isUsable(value, isSecure)) usable.push({ key, value });

@@ -3,6 +3,7 @@ import { buildAckForNon2xx } from "../message/build.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { beforeCopies, never, noOctets, readSent, schedule, startCopies, tellSilence } from "./transaction.ts";
 import type { InviteClientTransaction, Machinery } from "./transaction.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** RFC 3261 17.1.1, figure 5, as RFC 6026 8.4 corrects it: the INVITE client transaction. */
 
@@ -10,7 +11,7 @@ import type { InviteClientTransaction, Machinery } from "./transaction.ts";
 const timerDMs = 32_000;
 
 /** Sends the INVITE. `isWatched`: the user is told when nothing has come back for a while. */
-export function startInvite(tx: InviteClientTransaction, machinery: Machinery, now: number, isWatched = false): void {
+export function startInvite(tx: InviteClientTransaction, machinery: Machinery, now: SteadyMs, isWatched = false): void {
   machinery.transport.send(tx.flow, tx.octets);
   startCopies(tx, isWatched, now); // Timer A
   tx.endsAt = now + 64 * t1Ms; // Timer B
@@ -21,7 +22,7 @@ export function startInvite(tx: InviteClientTransaction, machinery: Machinery, n
  * Waits before it sends an INVITE that its phone may have had already: a phone that has answered repeats its 2xx within T1 (RFC 3261 13.3.1.4), and
  * some give a call up over a copy of what they have answered. One that has had nothing hears it so much later.
  */
-export function startCopy(tx: InviteClientTransaction, machinery: Machinery, now: number): void {
+export function startCopy(tx: InviteClientTransaction, machinery: Machinery, now: SteadyMs): void {
   tx.retransmitMs = t1Ms / 2;
   tx.retransmitAt = now + copyDelayMs;
   tx.endsAt = now + 64 * t1Ms; // Timer B
@@ -29,7 +30,7 @@ export function startCopy(tx: InviteClientTransaction, machinery: Machinery, now
 }
 
 /** A response with the transaction's branch. */
-export function receiveInviteResponse(tx: InviteClientTransaction, message: SipMessage, machinery: Machinery, now: number): void {
+export function receiveInviteResponse(tx: InviteClientTransaction, message: SipMessage, machinery: Machinery, now: SteadyMs): void {
   const status = message.status;
   switch (tx.state) {
     case "Calling":
@@ -63,7 +64,7 @@ export function receiveInviteResponse(tx: InviteClientTransaction, message: SipM
   }
 }
 
-function accept(tx: InviteClientTransaction, machinery: Machinery, now: number): void {
+function accept(tx: InviteClientTransaction, machinery: Machinery, now: SteadyMs): void {
   tx.state = "Accepted";
   tx.octets = noOctets;
   tx.retransmitAt = never;
@@ -71,7 +72,7 @@ function accept(tx: InviteClientTransaction, machinery: Machinery, now: number):
   schedule(tx, machinery.timers);
 }
 
-function complete(tx: InviteClientTransaction, message: SipMessage, machinery: Machinery, now: number): void {
+function complete(tx: InviteClientTransaction, message: SipMessage, machinery: Machinery, now: SteadyMs): void {
   tx.octets = buildAckForNon2xx(readSent(tx.octets), message);
   machinery.transport.send(tx.flow, tx.octets);
   tx.state = "Completed";
@@ -81,12 +82,12 @@ function complete(tx: InviteClientTransaction, message: SipMessage, machinery: M
 }
 
 /** Timer D is zero over a reliable transport. */
-function endIfReliable(tx: InviteClientTransaction, machinery: Machinery, now: number): void {
+function endIfReliable(tx: InviteClientTransaction, machinery: Machinery, now: SteadyMs): void {
   if (tx.state === "Completed" && tx.reliable) terminateInviteClient(tx, machinery, now);
 }
 
 /** The transaction's timer: A, B, D or M by its state. */
-export function fireInviteClient(tx: InviteClientTransaction, machinery: Machinery, now: number): void {
+export function fireInviteClient(tx: InviteClientTransaction, machinery: Machinery, now: SteadyMs): void {
   switch (tx.state) {
     case "Calling":
       if (tx.endsAt <= now) {
@@ -109,7 +110,7 @@ export function fireInviteClient(tx: InviteClientTransaction, machinery: Machine
   }
 }
 
-export function terminateInviteClient(tx: InviteClientTransaction, machinery: Machinery, now: number): void {
+export function terminateInviteClient(tx: InviteClientTransaction, machinery: Machinery, now: SteadyMs): void {
   tx.state = "Terminated";
   tx.octets = noOctets;
   machinery.destroy(tx, now);

@@ -3,6 +3,7 @@ import type { SipMessage } from "../message/sip-message.ts";
 import { never, schedule } from "./transaction.ts";
 import type { InviteServerTransaction, Machinery } from "./transaction.ts";
 import { nextRepeatMs, sayAgain } from "./unproven-callers.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** RFC 3261 17.2.1, figure 7, as RFC 6026 8.5 corrects it: the INVITE server transaction. */
 
@@ -24,7 +25,7 @@ export function receiveInviteAgain(tx: InviteServerTransaction, machinery: Machi
 }
 
 /** An ACK with the transaction's branch. */
-export function receiveAck(tx: InviteServerTransaction, message: SipMessage, flow: string, machinery: Machinery, now: number): void {
+export function receiveAck(tx: InviteServerTransaction, message: SipMessage, flow: string, machinery: Machinery, now: SteadyMs): void {
   switch (tx.state) {
     case "Completed":
       // RFC 3261 17.2.3: an RFC 2543 client's ACK must carry the tag of the response that was sent.
@@ -54,7 +55,7 @@ export function respondInvite(
   status: number,
   response: Uint8Array,
   machinery: Machinery,
-  now: number,
+  now: SteadyMs,
   commit?: number,
 ): void {
   switch (tx.state) {
@@ -91,7 +92,7 @@ export function respondInvite(
 }
 
 /** The transaction's timer: G, H, I or L by its state. */
-export function fireInviteServer(tx: InviteServerTransaction, machinery: Machinery, now: number): void {
+export function fireInviteServer(tx: InviteServerTransaction, machinery: Machinery, now: SteadyMs): void {
   switch (tx.state) {
     case "Completed":
       if (tx.endsAt <= now) return terminate(tx, machinery, now); // Timer H: the ACK never came
@@ -110,7 +111,7 @@ export function fireInviteServer(tx: InviteServerTransaction, machinery: Machine
   }
 }
 
-function terminate(tx: InviteServerTransaction, machinery: Machinery, now: number): void {
+function terminate(tx: InviteServerTransaction, machinery: Machinery, now: SteadyMs): void {
   tx.state = "Terminated";
   machinery.destroy(tx, now);
 }

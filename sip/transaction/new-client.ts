@@ -1,6 +1,7 @@
 import { clientKey } from "./matching.ts";
 import { nowhere, type TimerTable } from "./timer-table.ts";
 import { never, schedule, type ClientTransaction } from "./transaction.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** A client transaction (RFC 3261 17.1) that has sent nothing. One literal for both kinds: no copy, and one shape for the engine. */
 export function newClientTransaction(
@@ -10,7 +11,7 @@ export function newClientTransaction(
   flow: string,
   reliable: boolean,
   owner: unknown,
-  fire: (this: ClientTransaction, now: number) => void,
+  fire: (this: ClientTransaction, now: SteadyMs) => void,
 ): ClientTransaction {
   const isInvite = method === "INVITE";
   return {

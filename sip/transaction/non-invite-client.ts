@@ -2,11 +2,12 @@ import { t1Ms, t2Ms, t4Ms } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { beforeCopies, never, noOctets, schedule, startCopies, tellSilence } from "./transaction.ts";
 import type { Machinery, NonInviteClientTransaction } from "./transaction.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** RFC 3261 17.1.2, figure 6: the non-INVITE client transaction. */
 
 /** Sends the request. `isWatched`: the user is told when nothing has come back for a while. */
-export function startRequest(tx: NonInviteClientTransaction, machinery: Machinery, now: number, isWatched: boolean): void {
+export function startRequest(tx: NonInviteClientTransaction, machinery: Machinery, now: SteadyMs, isWatched: boolean): void {
   machinery.transport.send(tx.flow, tx.octets);
   startCopies(tx, isWatched, now); // Timer E
   tx.endsAt = now + 64 * t1Ms; // Timer F
@@ -14,7 +15,7 @@ export function startRequest(tx: NonInviteClientTransaction, machinery: Machiner
 }
 
 /** A response with the transaction's branch and method. */
-export function receiveResponse(tx: NonInviteClientTransaction, message: SipMessage, machinery: Machinery, now: number): void {
+export function receiveResponse(tx: NonInviteClientTransaction, message: SipMessage, machinery: Machinery, now: SteadyMs): void {
   switch (tx.state) {
     case "Trying":
     case "Proceeding":
@@ -39,12 +40,12 @@ export function receiveResponse(tx: NonInviteClientTransaction, message: SipMess
 }
 
 /** Timer K is zero over a reliable transport. */
-function endIfReliable(tx: NonInviteClientTransaction, machinery: Machinery, now: number): void {
+function endIfReliable(tx: NonInviteClientTransaction, machinery: Machinery, now: SteadyMs): void {
   if (tx.state === "Completed" && tx.reliable) terminateNonInviteClient(tx, machinery, now);
 }
 
 /** The transaction's timer: E, F or K by its state. */
-export function fireNonInviteClient(tx: NonInviteClientTransaction, machinery: Machinery, now: number): void {
+export function fireNonInviteClient(tx: NonInviteClientTransaction, machinery: Machinery, now: SteadyMs): void {
   switch (tx.state) {
     case "Trying":
     case "Proceeding":
@@ -66,7 +67,7 @@ export function fireNonInviteClient(tx: NonInviteClientTransaction, machinery: M
   }
 }
 
-export function terminateNonInviteClient(tx: NonInviteClientTransaction, machinery: Machinery, now: number): void {
+export function terminateNonInviteClient(tx: NonInviteClientTransaction, machinery: Machinery, now: SteadyMs): void {
   tx.state = "Terminated";
   tx.octets = noOctets;
   machinery.destroy(tx, now);

@@ -2,6 +2,7 @@ import { t1Ms, t4Ms } from "../limits.ts";
 import { buildResponse } from "../message/build.ts";
 import { never, schedule } from "./transaction.ts";
 import type { Machinery, NonInviteServerTransaction } from "./transaction.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** RFC 3261 17.2.2, figure 8, with RFC 4320: the non-INVITE server transaction. */
 
@@ -18,7 +19,7 @@ const timerJMs = { unreliable: 64 * t1Ms, reliable: t4Ms } as const;
  * A new request: due for a 100 when the user is slow, and for nothing at all when the client has given up (RFC 4320 4.2). To be scheduled
  * when the user has not answered at once.
  */
-export function startNonInvite(tx: NonInviteServerTransaction, now: number): void {
+export function startNonInvite(tx: NonInviteServerTransaction, now: SteadyMs): void {
   tx.retransmitAt = now + tryingAfterMs;
   tx.endsAt = now + 64 * t1Ms;
 }
@@ -44,7 +45,7 @@ export function respondNonInvite(
   status: number,
   response: Uint8Array,
   machinery: Machinery,
-  now: number,
+  now: SteadyMs,
   commit?: number,
 ): void {
   switch (tx.state) {
@@ -74,7 +75,7 @@ export function respondNonInvite(
 }
 
 /** The transaction's timer: J, the one that sends a late 100, or the end of the client's patience (its Timer F). */
-export function fireNonInviteServer(tx: NonInviteServerTransaction, machinery: Machinery, now: number): void {
+export function fireNonInviteServer(tx: NonInviteServerTransaction, machinery: Machinery, now: SteadyMs): void {
   if (tx.endsAt <= now) return terminateNonInvite(tx, machinery, now);
   if (tx.state === "Trying" && tx.request !== undefined) {
     return respondNonInvite(tx, 100, buildResponse(tx.request, 100), machinery, now);
@@ -82,7 +83,7 @@ export function fireNonInviteServer(tx: NonInviteServerTransaction, machinery: M
   schedule(tx, machinery.timers);
 }
 
-function terminateNonInvite(tx: NonInviteServerTransaction, machinery: Machinery, now: number): void {
+function terminateNonInvite(tx: NonInviteServerTransaction, machinery: Machinery, now: SteadyMs): void {
   tx.state = "Terminated";
   machinery.destroy(tx, now);
 }

@@ -1,23 +1,25 @@
+import type { SteadyMs } from "../time.ts";
+
 /**
  * What can be set, moved and cleared in a {@link TimerTable}. All but `fire` is the table's: when it fires, the turn in which it was set, and its
  * place in the heap, {@link nowhere} when it is not set.
  */
 export type Timed = {
-  deadline: number;
+  deadline: SteadyMs;
   order: number;
   place: number;
   /** What happens when its time comes. */
-  fire(now: number): void;
+  fire(now: SteadyMs): void;
 };
 
 /** A timer of its own. What there are many of, transactions, are {@link Timed} themselves: one object, and no closure, for each. */
 export class Timer implements Timed {
-  readonly fire: (now: number) => void;
+  readonly fire: (now: SteadyMs) => void;
   deadline = 0;
   order = 0;
   place: number = nowhere;
 
-  constructor(fire: (now: number) => void) {
+  constructor(fire: (now: SteadyMs) => void) {
     this.fire = fire;
   }
 }
@@ -41,7 +43,7 @@ export class TimerTable {
   }
 
   /** Sets a timer, or moves it. `deadline` is in ms since the epoch, as every time here. */
-  set(timer: Timed, deadline: number): void {
+  set(timer: Timed, deadline: SteadyMs): void {
     this.#order += 1;
     timer.deadline = deadline;
     timer.order = this.#order;
@@ -61,7 +63,7 @@ export class TimerTable {
    * Fires what is due, earliest first. What is set meanwhile waits for the next call, even if it is due; what is cleared or moved meanwhile does not
    * fire; what one that throws leaves stays set. `until`: what was due after that is not yet, for it may have been answered.
    */
-  fireDue(now: number, until: number = now): void {
+  fireDue(now: SteadyMs, until: SteadyMs = now): void {
     const last = this.#order;
     for (let first = this.#heap[0]; first !== undefined && first.deadline <= until && first.order <= last; first = this.#heap[0]) {
       this.#remove(first);

@@ -27,6 +27,7 @@ import type {
   TransportSink,
 } from "./transaction.ts";
 import { askedAgain, isTooShortForTrying, openAccount, UnpaidOctets, withinAccount } from "./unproven-callers.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** What in-dialog requests may use over `transactionsMax`, so that calls in progress can end while new ones are refused. */
 const inDialogShare = 1.25;
@@ -57,8 +58,8 @@ export class TransactionLayer {
   readonly #isReliable: (flow: string) => boolean;
   readonly #transactionsMax: number;
   /** What transactions do when their time has come: one function for all of a side. */
-  readonly #fireServer: (this: ServerTransaction, now: number) => void;
-  readonly #fireClient: (this: ClientTransaction, now: number) => void;
+  readonly #fireServer: (this: ServerTransaction, now: SteadyMs) => void;
+  readonly #fireClient: (this: ClientTransaction, now: SteadyMs) => void;
 
   constructor(options: TransactionLayerOptions) {
     const machinery: Machinery = {
@@ -89,7 +90,7 @@ export class TransactionLayer {
    * A message from the network: sound (`checkMandatory`), and a request stamped (`stampReceived`).
    * RFC 3261 17.1.3, 17.2.3, 18.1.2, 18.2.1.
    */
-  receive(message: SipMessage, flow: string, now: number): void {
+  receive(message: SipMessage, flow: string, now: SteadyMs): void {
     if (!message.isRequest) return this.#receiveResponse(message, flow, now);
     const method = message.method;
     if (method === "ACK") return this.#receiveAck(message, flow, now);
@@ -113,7 +114,7 @@ export class TransactionLayer {
   }
 
   /** Sends a response of the user's on a server transaction. What the state does not allow is dropped, as the RFC says. */
-  respond(tx: ServerTransaction, status: number, response: Uint8Array, now: number, commit?: number): void {
+  respond(tx: ServerTransaction, status: number, response: Uint8Array, now: SteadyMs, commit?: number): void {
     if (status >= 300 && !isUniqueServerKey(tx.key)) tx.responseTag = readSent(response).toTag;
     if (tx.kind === "inviteServer") {
       if (status >= 300 && tx.state === "Proceeding") openAccount(tx, response, this.#machinery.user, this.#unpaid, now);
@@ -137,7 +138,7 @@ export class TransactionLayer {
    * neither a retransmission to an address that may be forged, nor a transaction that somebody unknown can fill memory with. A repeated one is
    * answered again (8.2.7), and its ACK belongs to nothing.
    */
-  refuse(tx: ServerTransaction, status: number, response: Uint8Array, now: number): void {
+  refuse(tx: ServerTransaction, status: number, response: Uint8Array, now: SteadyMs): void {
     if (tx.isProven || tx.owner !== undefined || tx.lastStatus !== 0) return this.respond(tx, status, response, now);
     const { request, responseFlow: flow } = tx;
     if (tx.state === "Terminated" || request === undefined) return;
@@ -154,14 +155,14 @@ export class TransactionLayer {
    * RFC 3261 17.2.1: answers an INVITE with 100 (Trying), unless it has been answered. The user calls it when it forwards, not the
    * machine on arrival: a challenge or a refusal leaves at once and needs none.
    */
-  trying(tx: ServerTransaction, now: number): void {
+  trying(tx: ServerTransaction, now: SteadyMs): void {
     if (tx.kind !== "inviteServer" || tx.lastStatus !== 0 || tx.request === undefined) return;
     const response = buildResponse(tx.request, 100);
     if (!isTooShortForTrying(tx, tx.request, response)) respondInvite(tx, 100, response, this.#machinery, now);
   }
 
   /** RFC 4320 4.2: ends a server transaction that will not be answered at all. */
-  abandon(tx: ServerTransaction, now: number): void {
+  abandon(tx: ServerTransaction, now: SteadyMs): void {
     if (tx.state === "Terminated") return;
     tx.state = "Terminated";
     this.#destroy(tx, now);
@@ -176,7 +177,7 @@ export class TransactionLayer {
     method: string,
     branch: string,
     flow: string,
-    now: number,
+    now: SteadyMs,
     owner: unknown,
     manner: SendingManner = "usual",
   ): ClientTransaction {
@@ -195,7 +196,7 @@ export class TransactionLayer {
    * `reasons` are values of Reason (RFC 3326). The CANCEL's own transaction has the owner undefined: nobody waits for its answer. `flow`: said once
    * more there, where the phone is now.
    */
-  cancel(tx: ClientTransaction, now: number, reasons: readonly string[] = [], flow?: string): boolean {
+  cancel(tx: ClientTransaction, now: SteadyMs, reasons: readonly string[] = [], flow?: string): boolean {
     if (tx.kind !== "inviteClient" || tx.state !== "Proceeding") return false;
     const earlier = this.#clients.get(clientKey(tx.branch, "CANCEL"));
     // One that was answered before the INVITE rang has ended nothing: it has overtaken that.
@@ -211,7 +212,7 @@ export class TransactionLayer {
   }
 
   /** Ends a client transaction that the user waits for no longer (RFC 3261 9.1, 16.8). Later responses are stray. */
-  terminate(tx: ClientTransaction, now: number): void {
+  terminate(tx: ClientTransaction, now: SteadyMs): void {
     if (tx.state === "Terminated") return;
     if (tx.kind === "inviteClient") terminateInviteClient(tx, this.#machinery, now);
     else terminateNonInviteClient(tx, this.#machinery, now);
@@ -224,7 +225,7 @@ export class TransactionLayer {
    * `isWayMissing`: nothing is known of the receiver, it is the way there that is missing for now. A datagram that has been sent before goes on with its
    * Timers A, E, B and F then: its answer may have been on the way that was lost.
    */
-  undeliverable(message: SipMessage, flow: string, now: number, isWayMissing = false): boolean {
+  undeliverable(message: SipMessage, flow: string, now: SteadyMs, isWayMissing = false): boolean {
     const via = message.topVia;
     if (isParseError(via) || via.branch === undefined) return false;
     if (message.isRequest) {
@@ -250,7 +251,7 @@ export class TransactionLayer {
    * Sends a response that was lost on another flow, where later ones go too. Undefined: there is none, and a refusal of an INVITE is said again
    * like over UDP (Timer G), because its client may come back and would wait for it for ever; a 2xx the callee says again.
    */
-  moveResponse(tx: ServerTransaction, response: SipMessage, flow: string | undefined, now: number): void {
+  moveResponse(tx: ServerTransaction, response: SipMessage, flow: string | undefined, now: SteadyMs): void {
     if (tx.state === "Terminated") return;
     if (flow === undefined) {
       if (tx.kind !== "inviteServer" || tx.state !== "Completed" || tx.retransmitAt !== never) return;
@@ -265,7 +266,7 @@ export class TransactionLayer {
    * A connection is gone. What was written to it and has got no answer fails at once (RFC 3261 17.1.4, 18.4), not when Timer B or F fires. An
    * INVITE that is ringing stays: its phone may come back and answer.
    */
-  flowClosed(flow: string, now: number, isConcerned: (tx: ClientTransaction) => boolean = () => true): void {
+  flowClosed(flow: string, now: SteadyMs, isConcerned: (tx: ClientTransaction) => boolean = () => true): void {
     const waiting = this.#clientsByFlow.get(flow);
     if (waiting === undefined) return;
     for (const tx of Array.from(waiting)) {
@@ -277,7 +278,7 @@ export class TransactionLayer {
   }
 
   /** The same for all connections of which `isGone` says so. */
-  flowsGone(isGone: (flow: string) => boolean, now: number, isConcerned?: (tx: ClientTransaction) => boolean): void {
+  flowsGone(isGone: (flow: string) => boolean, now: SteadyMs, isConcerned?: (tx: ClientTransaction) => boolean): void {
     for (const flow of Array.from(this.#clientsByFlow.keys())) if (isGone(flow)) this.flowClosed(flow, now, isConcerned);
   }
 
@@ -285,7 +286,7 @@ export class TransactionLayer {
    * What is unanswered on connections that may be gone, whose end nobody has seen: the same for all but INVITEs, which may have arrived, and
    * would ring here and somewhere else.
    */
-  flowsDoubtful(isDoubtful: (flow: string) => boolean, now: number): void {
+  flowsDoubtful(isDoubtful: (flow: string) => boolean, now: SteadyMs): void {
     this.flowsGone(isDoubtful, now, isNoInvite);
   }
 
@@ -322,7 +323,7 @@ export class TransactionLayer {
     branch: string,
     flow: string,
     state: "Calling" | "Proceeding",
-    now: number,
+    now: SteadyMs,
     owner: unknown,
     isOnce = false,
   ): InviteClientTransaction {
@@ -344,7 +345,7 @@ export class TransactionLayer {
     else receiveRequestAgain(tx, this.#machinery);
   }
 
-  #receiveCancel(tx: NonInviteServerTransaction, message: SipMessage, now: number): void {
+  #receiveCancel(tx: NonInviteServerTransaction, message: SipMessage, now: SteadyMs): void {
     const inviteKey = serverKey(message, "INVITE");
     const invite = inviteKey === undefined ? undefined : this.#servers.get(inviteKey);
     // RFC 3261 9.1: they are the same. A branch alone can be guessed.
@@ -355,14 +356,14 @@ export class TransactionLayer {
     if (wasRefused) askedAgain(invite, tx, message, this.#machinery.transport);
   }
 
-  #receiveAck(message: SipMessage, flow: string, now: number): void {
+  #receiveAck(message: SipMessage, flow: string, now: SteadyMs): void {
     const key = serverKey(message, "INVITE");
     const tx = key === undefined ? undefined : this.#servers.get(key);
     if (tx?.kind === "inviteServer") receiveAck(tx, message, flow, this.#machinery, now);
     else this.#machinery.user.ack(message, flow, now);
   }
 
-  #receiveResponse(message: SipMessage, flow: string, now: number): void {
+  #receiveResponse(message: SipMessage, flow: string, now: SteadyMs): void {
     const via = message.topVia;
     const cSeq = message.cSeq;
     if (isParseError(via) || isParseError(cSeq) || via.branch === undefined) return;
@@ -384,7 +385,7 @@ export class TransactionLayer {
     return this.#held.hold(sourceOfFlow(flow), lengthOf(message), method === "INVITE", share);
   }
 
-  #respondNonInvite(tx: NonInviteServerTransaction, status: number, response: Uint8Array, now: number, commit: number | undefined): void {
+  #respondNonInvite(tx: NonInviteServerTransaction, status: number, response: Uint8Array, now: SteadyMs, commit: number | undefined): void {
     respondNonInvite(tx, status, response, this.#machinery, now, commit);
     if (this.#servers.size <= this.#transactionsMax * transactionsFewShare || tx.state !== "Completed" || tx.endsAt <= now + t4Ms) return;
     tx.endsAt = now + t4Ms;
@@ -444,7 +445,7 @@ export class TransactionLayer {
     else others.add(tx);
   }
 
-  #destroy(tx: Transaction, now: number): void {
+  #destroy(tx: Transaction, now: SteadyMs): void {
     this.#remove(tx);
     this.#machinery.user.terminated?.(tx, now);
   }

@@ -4,6 +4,7 @@ import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import type { Held } from "./held-requests.ts";
 import type { Timed, TimerTable } from "./timer-table.ts";
+import type { SteadyMs } from "../time.ts";
 
 /**
  * The state of transactions (RFC 3261 17, RFC 6026) as plain data; the machines that move it are in invite-server.ts, invite-client.ts,
@@ -16,7 +17,7 @@ export type ServerTransaction = InviteServerTransaction | NonInviteServerTransac
 export type ClientTransaction = InviteClientTransaction | NonInviteClientTransaction;
 export type Transaction = ServerTransaction | ClientTransaction;
 
-type Schedule = Timed & { retransmitMs: number; retransmitAt: number; endsAt: number };
+type Schedule = Timed & { retransmitMs: number; retransmitAt: SteadyMs; endsAt: SteadyMs };
 
 type ServerCommon = Schedule & {
   /** RFC 3261 17.2.3: branch, sent-by and method. */
@@ -97,30 +98,30 @@ export type TransportSink = { send(flow: string, octets: Uint8Array, commit?: nu
 /** RFC 3261 17: the transaction user (TU), above the machines. */
 export type TransactionUser = {
   /** A new request, not ACK and not CANCEL. */
-  request(tx: ServerTransaction, message: SipMessage, now: number): void;
+  request(tx: ServerTransaction, message: SipMessage, now: SteadyMs): void;
   /** An ACK that belongs to no transaction, or to one that was answered with a 2xx. */
-  ack(message: SipMessage, flow: string, now: number): void;
+  ack(message: SipMessage, flow: string, now: SteadyMs): void;
   /** RFC 3261 9.2: `tx` is the INVITE's transaction, undefined when there is none (answer 481). */
-  cancel(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: number): void;
-  response(tx: ClientTransaction, message: SipMessage, now: number): void;
+  cancel(tx: InviteServerTransaction | undefined, cancelTx: NonInviteServerTransaction, message: SipMessage, now: SteadyMs): void;
+  response(tx: ClientTransaction, message: SipMessage, now: SteadyMs): void;
   /** A response without a client transaction. */
-  strayResponse(message: SipMessage, flow: string, now: number): void;
+  strayResponse(message: SipMessage, flow: string, now: SteadyMs): void;
   /** Timer B or F. */
-  timeout(tx: ClientTransaction, now: number): void;
+  timeout(tx: ClientTransaction, now: SteadyMs): void;
   /** Nothing has come back for a request that was to be watched, for as long as a phone needs. */
-  silent?(tx: ClientTransaction, now: number): void;
+  silent?(tx: ClientTransaction, now: SteadyMs): void;
   /** RFC 3261 17.1.4. */
-  transportError(tx: ClientTransaction, now: number): void;
-  terminated?(tx: Transaction, now: number): void;
+  transportError(tx: ClientTransaction, now: SteadyMs): void;
+  terminated?(tx: Transaction, now: SteadyMs): void;
   /**
    * A response could not be delivered on the connection that its request came on. True: the user finds another flow, and sends it there.
    * False: RFC 3261 18.2.2.
    */
-  responseLost?(tx: ServerTransaction, response: SipMessage, now: number): boolean;
+  responseLost?(tx: ServerTransaction, response: SipMessage, now: SteadyMs): boolean;
   /** Whether a phone is registered on this flow that nobody asks for a password. Absent: everywhere. */
   isTrustedOn?(flow: string): boolean;
   /** An ACK has come for an INVITE in state Proceeding: another replica has answered it. */
-  answeredElsewhere?(tx: InviteServerTransaction, now: number): void;
+  answeredElsewhere?(tx: InviteServerTransaction, now: SteadyMs): void;
 };
 
 /** What the machines act on. */
@@ -129,7 +130,7 @@ export type Machinery = {
   readonly transport: TransportSink;
   readonly user: TransactionUser;
   /** Takes a transaction in state Terminated out of the table, with its timer, and tells the user. */
-  destroy(tx: Transaction, now: number): void;
+  destroy(tx: Transaction, now: SteadyMs): void;
 };
 
 export const never = Number.POSITIVE_INFINITY;
@@ -145,13 +146,13 @@ export function schedule(tx: Transaction, timers: TimerTable): void {
 }
 
 /** Sets Timers A and E, or, for who is to be told of it (`isWatched`), when silence is long. */
-export function startCopies(tx: ClientTransaction, isWatched: boolean, now: number): void {
+export function startCopies(tx: ClientTransaction, isWatched: boolean, now: SteadyMs): void {
   tx.retransmitMs = isWatched ? beforeCopies : t1Ms;
   tx.retransmitAt = isWatched ? now + phoneSilentMs : tx.reliable ? never : now + t1Ms;
 }
 
 /** Nothing has come back for {@link phoneSilentMs}: the first copy leaves T1 after the request, which is 63 T1 before its end (Timers B and F). */
-export function tellSilence(tx: ClientTransaction, { timers, user }: Machinery, now: number): void {
+export function tellSilence(tx: ClientTransaction, { timers, user }: Machinery, now: SteadyMs): void {
   tx.retransmitMs = t1Ms;
   tx.retransmitAt = tx.reliable ? never : tx.endsAt - 63 * t1Ms;
   schedule(tx, timers);

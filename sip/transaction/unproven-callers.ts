@@ -2,6 +2,7 @@ import { t2Ms, unpaidOctetsMax, unpaidOctetsPerSecond, unprovenAnswerFactor, unp
 import type { SipMessage } from "../message/sip-message.ts";
 import { briefResponse, receivedLength } from "../flow/brief-response.ts";
 import type { InviteServerTransaction, ServerTransaction, TransactionUser, TransportSink } from "./transaction.ts";
+import type { SteadyMs } from "../time.ts";
 
 /**
  * RFC 3261 26.3.2.4: the source of a datagram may be forged, and whoever is there must not get more of us than of the one who forges it. So an INVITE over
@@ -18,7 +19,7 @@ export class UnpaidOctets {
   /** When all of it may be lent again. */
   #fullAt = 0;
 
-  lend(octets: number, now: number): boolean {
+  lend(octets: number, now: SteadyMs): boolean {
     const fullAt = Math.max(this.#fullAt, now) + (octets * 1_000) / unpaidOctetsPerSecond;
     if (fullAt - now > (unpaidOctetsMax * 1_000) / unpaidOctetsPerSecond) return false;
     this.#fullAt = fullAt;
@@ -47,7 +48,7 @@ export function withinAccount(tx: ServerTransaction, response: Uint8Array, user:
 }
 
 /** A refusal of an INVITE is about to be sent, and may be repeated. It is paid for in any case. */
-export function openAccount(tx: ServerTransaction, response: Uint8Array, user: TransactionUser, unpaid: UnpaidOctets, now: number): void {
+export function openAccount(tx: ServerTransaction, response: Uint8Array, user: TransactionUser, unpaid: UnpaidOctets, now: SteadyMs): void {
   const { request } = tx;
   if (request === undefined || !isDoubtful(tx, user)) {
     tx.octetsLeft = Number.POSITIVE_INFINITY;

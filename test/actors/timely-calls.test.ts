@@ -5,25 +5,38 @@ import { TimelyCalls, type TimelyOutcome } from "../../actors/timely-calls.ts";
 const answer = new Uint8Array([1]);
 const lost = new Error("connection lost");
 
-type Sent = { readonly until: number | undefined; readonly over: (outcome: TimelyOutcome, now: number) => void };
+type Sent = { readonly until: number | undefined; readonly over: (outcome: TimelyOutcome) => void };
 
 /** Calls to cell b; what was sent, and what came of it. */
 function world(): {
   readonly sent: Sent[];
   readonly results: (Uint8Array | Error)[];
   readonly calls: TimelyCalls<string>;
+  /** It is so late now. */
+  readonly at: (now: number) => void;
   readonly bring: (now: number) => void;
   readonly end: (outcome: Partial<TimelyOutcome>, at: number) => void;
 } {
   const sent: Sent[] = [];
   const results: (Uint8Array | Error)[] = [];
-  const calls = new TimelyCalls<string>((_cell, _request, until, over) => sent.push({ until, over }));
+  let clock = 0;
+  const calls = new TimelyCalls<string>(
+    (_cell, _request, until, over) => sent.push({ until, over }),
+    () => clock,
+  );
   return {
     sent,
     results,
     calls,
-    bring: (now) => calls.bring("b", "request", now, (result) => results.push(result)),
-    end: (outcome, at) => sent.at(-1)?.over({ result: answer, isRefused: false, clock: Number.NaN, heardAt: at, ...outcome }, at),
+    at: (now) => void (clock = now),
+    bring: (now) => {
+      clock = now;
+      calls.bring("b", "request", (result) => results.push(result));
+    },
+    end: (outcome, at) => {
+      clock = at;
+      sent.at(-1)?.over({ result: answer, isRefused: false, clock: Number.NaN, heardAt: at, ...outcome });
+    },
   };
 }
 
@@ -46,8 +59,9 @@ describe("calls that come in time", () => {
   });
 
   it("know the time as well from what was asked otherwise", () => {
-    const { sent, calls, bring } = world();
-    calls.heard("b", 6_000, 1_000);
+    const { sent, calls, at, bring } = world();
+    at(1_000);
+    calls.heard("b", 6_000);
     bring(1_100);
     expect(sent).toMatchObject([{ until: 6_100 + frameValidMs }]);
   });

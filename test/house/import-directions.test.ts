@@ -17,7 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "sip/auth": ["sip", "sip/message", "sip/flow"],
   "sip/dialog": ["sip", "sip/message", "sip/flow", "sip/record"],
   cluster: ["sip"],
-  "cluster/time": ["sip/record"],
+  "cluster/time": ["cluster", "sip", "sip/record"],
   "cluster/map": ["cluster", "sip", "sip/message", "sip/flow"],
   "cluster/group": ["cluster", "cluster/map", "sip"],
   "cluster/backhaul": ["cluster", "sip", "sip/message", "sip/flow"],

@@ -60,9 +60,9 @@ export class Cell {
     this.group.actor.suspect(cell, seen);
   }
 
-  /** When it went on after it had stood still, as its core group sees it. */
-  get wentOnAt(): number {
-    return this.group.actor.wentOnAt();
+  /** How long ago it went on after it had stood still, as its core group sees it. */
+  get wentOnAgoMs(): number {
+    return this.group.actor.wentOnAgoMs();
   }
 
   /** Those that have started since the process did. */

@@ -4,7 +4,6 @@ import type { Change, SeenCause, View } from "../../cluster/group/view.ts";
 import type { Cell } from "./cell.ts";
 import type { End, EndHandlers } from "./network.ts";
 import { ObjectLife, Unanswered } from "./object-life.ts";
-import type { Planned } from "./world.ts";
 
 type Control = { readonly end: End; heardAt: number };
 
@@ -14,8 +13,7 @@ export class CoreGroup {
   readonly #controls = new Map<string, Control>();
   #life: ObjectLife;
   #actor: CoreGroupActor | undefined;
-  #timer: Planned | undefined;
-  /** When its alarm will ring, by its own clock. */
+  /** When its alarm will ring, by the wall clock. */
   #alarmAt = 0;
   /** What waits for room on the disk. */
   #unwritten: (() => void)[] = [];
@@ -49,13 +47,12 @@ export class CoreGroup {
     this.#life.end();
     this.#actor = undefined;
     this.#unwritten = [];
-    if (this.#timer !== undefined) this.#timer.isOff = true;
     this.#cell.host.at(this.#alarmAt, () => void this.actor);
   }
 
   accept(gateway: string, end: End): EndHandlers {
     const { cluster, host } = this.#cell;
-    const control = { end, heardAt: host.now };
+    const control = { end, heardAt: host.wall };
     this.#controls.set(gateway, control);
     end.send(JSON.stringify({ type: "map", map: cluster.map }));
     end.send(viewText(this.actor.view));
@@ -63,7 +60,7 @@ export class CoreGroup {
     return {
       message: (data) => {
         if (data === "ping") {
-          control.heardAt = host.now;
+          control.heardAt = host.wall;
           end.send("pong");
           return;
         }
@@ -85,10 +82,16 @@ export class CoreGroup {
 
   #ports(life: ObjectLife): CoreGroupPorts {
     const { host } = this.#cell;
+    const timer = life.timer(() => this.#tick(this.actor));
     return {
-      now: () => host.now,
+      now: life.clock.now,
+      wallAt: life.clock.wallAt,
       heard: () => [...this.#controls].map(([gateway, { heardAt }]) => [gateway, heardAt] as const),
-      arm: (nextTick, nextDeadline, now) => this.#arm(nextTick, Math.max(nextDeadline, now + 1)),
+      arm: (nextTick, nextDeadline, now) => {
+        this.#alarmAt = life.clock.wallAt(nextTick);
+        if (!this.#cell.disk.isFull) for (const write of this.#unwritten.splice(0)) write();
+        timer.set(Math.max(1, nextDeadline - now));
+      },
       beat: (beat, late, over) =>
         this.#beat(
           beat,
@@ -110,13 +113,6 @@ export class CoreGroup {
       fenced: (isFenced) => host.trace(() => (isFenced ? "is fenced" : "is no longer fenced")),
       untold: (exchange, _view, reason) => host.trace(() => `exchange ${exchange} was not told of a view: ${reason.message}`),
     };
-  }
-
-  #arm(alarmAt: number, timerAt: number): void {
-    this.#alarmAt = alarmAt;
-    if (!this.#cell.disk.isFull) for (const write of this.#unwritten.splice(0)) write();
-    if (this.#timer !== undefined) this.#timer.isOff = true;
-    this.#timer = this.#cell.host.at(timerAt, () => this.#tick(this.actor));
   }
 
   #keepView(epoch: number, changes: readonly Change[]): void {

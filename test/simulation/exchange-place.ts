@@ -81,7 +81,14 @@ export class ExchangePlace {
     if (this.#alarmAt <= at || this.cell.disk.isFull) return;
     if (this.#alarm !== undefined) this.#alarm.isOff = true;
     this.#alarmAt = at;
-    this.#alarm = this.cell.host.at(at, () => {
+    this.#waitForAlarm();
+  }
+
+  /** It waits for a moment of the wall clock, and anew when that was set back meanwhile (workerd's alarm-scheduler.c++). */
+  #waitForAlarm(): void {
+    const { host } = this.cell;
+    this.#alarm = host.at(this.#alarmAt, () => {
+      if (host.wall < this.#alarmAt) return this.#waitForAlarm();
       this.#alarmAt = Number.POSITIVE_INFINITY;
       this.wake().alarmRang();
     });

@@ -82,7 +82,8 @@ export class Gateway {
   #ports(): GatewayPorts {
     const { host } = this;
     return {
-      now: () => host.now,
+      now: () => host.steady,
+      wallAt: (moment) => host.wall - (host.steady - moment),
       timer: timersOf(host),
       afterThisTurn: (run) => host.soon(run),
       random: () => this.cluster.random.real(),

@@ -10,7 +10,7 @@ export class HostTime implements PhoneTime {
   }
 
   get now(): number {
-    return this.#host.now;
+    return this.#host.steady;
   }
 
   after(ms: number, act: () => void): Planned {

@@ -2,6 +2,8 @@ import type { Planned, World } from "./world.ts";
 
 /** What every clock says at the beginning of a run, give or take its offset. */
 export const epochMs = Date.UTC(2026, 10, 21);
+/** What every steady count begins with: nothing that anybody could take for a wall clock, so that what mixes the two does not work. */
+export const steadyOriginMs = 1_000_000;
 
 export type Clock = {
   /** Ahead of the true time by so many ms, */
@@ -23,6 +25,8 @@ export class Host {
   version: number | undefined;
   readonly #rate: number;
   #startsAt: number;
+  /** How often its wall clock was set. */
+  #steps = 0;
   #state: HostState = "down";
   /** Since when it is what it is, true time. */
   #since = 0;
@@ -58,9 +62,18 @@ export class Host {
     return this.#generation;
   }
 
-  /** What this process takes for the time, ms since the epoch. */
-  get now(): number {
+  /** What its wall clock says, ms since the epoch. */
+  get wall(): number {
     return Math.floor(this.#startsAt + this.world.now * this.#rate);
+  }
+
+  /** What its steady clock says, where the runtime has one. */
+  get steady(): number {
+    return Math.floor(steadyOriginMs + this.world.now * this.#rate);
+  }
+
+  get steps(): number {
+    return this.#steps;
   }
 
   start(boot: () => void): void {
@@ -86,6 +99,7 @@ export class Host {
   step(ms: number): void {
     this.trace(() => `has its clock set by ${ms} ms`);
     this.#startsAt += ms;
+    this.#steps += 1;
   }
 
   freeze(): void {
@@ -115,7 +129,7 @@ export class Host {
     this.#soon.push(run);
   }
 
-  /** Runs at this time of the process's own clock, or as soon as it can. */
+  /** Runs at this time of its wall clock, if that is not set before, or as soon as it can. */
   at(deadline: number, run: () => void): Planned {
     const generation = this.#generation;
     const time = Math.ceil((deadline - this.#startsAt) / this.#rate);
@@ -126,7 +140,7 @@ export class Host {
   }
 
   after(ms: number, run: () => void): Planned {
-    return this.at(this.now + ms, run);
+    return this.at(this.wall + ms, run);
   }
 
   trace(what: () => string): void {

@@ -107,7 +107,7 @@ function registrationsAreKept(story: Story): void {
     const { acknowledged, isSettled, isFlowLost } = phone.registration;
     if (acknowledged?.isRegistered !== true || !isSettled || isFlowLost || acknowledged.expiresAt - 3_000 <= cluster.world.now) continue;
     for (const cell of cluster.pairOf(phone.addressOfRecord)) {
-      const isKnown = bindingsOf(cell, phone).some(({ value }) => value.expiresAt > cell.host.now && value.cSeq >= acknowledged.cSeq);
+      const isKnown = bindingsOf(cell, phone).some(({ value }) => value.expiresAt > cell.host.wall && value.cSeq >= acknowledged.cSeq);
       if (isKnown) continue;
       accuse(story, "registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is unknown in ${cell.id}`, {
         "both cells died before a disk had it": () => bothDied(story, phone, acknowledged.at - 500, acknowledged.at + flushedMs),
@@ -123,7 +123,7 @@ function registrationsEndInTime({ cluster }: Story): void {
     if (acknowledged?.isRegistered !== true || !isSettled) continue;
     for (const cell of cluster.pairOf(phone.addressOfRecord)) {
       for (const { value } of bindingsOf(cell, phone)) {
-        const lateMs = value.expiresAt - cell.host.now - (acknowledged.expiresAt - cluster.world.now);
+        const lateMs = value.expiresAt - cell.host.wall - (acknowledged.expiresAt - cluster.world.now);
         if (lateMs > registeringMs + clockErrorMs)
           cluster.world.violated("registrationsEndInTime", `${phone.host.name} is kept ${lateMs} ms too long in ${cell.id}`);
       }
@@ -386,7 +386,7 @@ export function checkEmpty(story: Story): void {
   }
   for (const cell of cluster.cells) {
     for (const replica of cell.replicas) {
-      const { transactions, dialogs } = replica.exchange.counts(cell.host.now);
+      const { transactions, dialogs } = replica.counts;
       const invites = replica.exchange.store.count("invite");
       const isBusy = transactions > 0 || !replica.isIdle;
       if (!isBusy && dialogs + invites === 0) continue;

@@ -23,19 +23,20 @@ export class Line {
     this.#place = place;
     this.#cell = cell;
     this.#life = new ObjectLife(cell.host);
-    this.#calls = new TimelyCalls(cell);
+    this.#calls = new TimelyCalls(cell, this.#life.clock.now);
     const { host } = cell;
     this.#actor = new LineActor(
       { access, cell: cell.id, map: cell.cluster.map },
       {
-        now: () => host.now,
+        now: this.#life.clock.now,
+        wallAt: this.#life.clock.wallAt,
         timer: this.#life.timer,
         send: (key, octets) => this.#send(key, octets),
         close: (key) => softphones.get(key)?.end.close(),
         remember: ({ exchanges }, exchange) => void exchanges.add(exchange),
         exchangesOf: ({ exchanges }) => exchanges,
         call: (exchange, target, frame, over) => this.#call(exchange, target, frame, over),
-        wentOnAt: (told) => this.#life.soon(() => told(cell.wentOnAt)),
+        wentOnAgo: (told) => this.#life.soon(() => told(cell.wentOnAgoMs)),
         unreachable: (exchange, target, reason) => {
           host.trace(() => `line ${access}: exchange ${exchange} in cell ${target} is unreachable: ${reason.message}`);
           if (!(reason instanceof Unanswered)) host.threw(reason);
@@ -58,7 +59,7 @@ export class Line {
   }
 
   said(key: string, octets: Uint8Array, softphone: Softphone): void {
-    this.#life.event(() => this.#actor.said({ key, octets, softphone }, this.#cell.host.now));
+    this.#life.event(() => this.#actor.said({ key, octets, softphone }, this.#life.clock.now()));
   }
 
   ended(key: string, softphone: Softphone): void {

@@ -1,6 +1,8 @@
+import { SteadyTimers } from "../../actors/steady-timers.ts";
 import type { MakeTimer } from "../../actors/timer.ts";
-import { timersOf } from "./host-timer.ts";
 import type { Host } from "./host.ts";
+import { timeoutsOf } from "./workerd-timeouts.ts";
+import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
 /** A call was not answered: the object was reset, or refused it. */
 export class Unanswered extends Error {}
@@ -11,6 +13,9 @@ export class Unanswered extends Error {}
  */
 export class ObjectLife {
   readonly host: Host;
+  /** Its steady clock is its own, and begins anew. */
+  readonly clock: Clocks & { readonly latest: SteadyMs };
+  readonly #timer: MakeTimer;
   /** What is under way, by how it is given up. The runtime lets no object sleep that has any. */
   readonly #underWay = new Set<() => void>();
   /** Events that have come while the constructor still asks for something (`blockConcurrencyWhile`). */
@@ -19,6 +24,9 @@ export class ObjectLife {
 
   constructor(host: Host) {
     this.host = host;
+    const { clock, timer } = new SteadyTimers(timeoutsOf(host));
+    this.clock = clock;
+    this.#timer = timer;
   }
 
   get isOver(): boolean {
@@ -37,7 +45,7 @@ export class ObjectLife {
 
   readonly timer: MakeTimer = (run) => {
     let isSet: (() => boolean) | undefined;
-    const timer = timersOf(this.host)(() => {
+    const timer = this.#timer(() => {
       if (isSet?.() === true) this.event(run);
     });
     const clear = (): void => {

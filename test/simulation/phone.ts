@@ -250,7 +250,7 @@ export class Phone {
       for (const call of this.outgoing) if (call.callId === message.callId) call.acknowledged(message);
       return;
     }
-    if (this.#servers.receive(message, from, this.host.now) !== undefined) this.#newRequest(message);
+    if (this.#servers.receive(message, from, this.host.steady) !== undefined) this.#newRequest(message);
   }
 
   #newRequest(message: SipMessage): void {

@@ -1,4 +1,5 @@
 import type { BackhaulEnd } from "../../actors/exchange/backhauls.ts";
+import type { ExchangeCounts } from "../../actors/exchange/effects.ts";
 import { ExchangeActor } from "../../actors/exchange/exchange-actor.ts";
 import type { Exchange } from "../../actors/exchange/exchange.ts";
 import type {
@@ -57,7 +58,7 @@ export class Replica {
     const { primary, secondary } = pairOf(map, number);
     this.#peer = primary === cell.id ? secondary : primary;
     this.#life = new ObjectLife(host);
-    this.#calls = new TimelyCalls(cell);
+    this.#calls = new TimelyCalls(cell, this.#life.clock.now);
     const nextId = (): string => random.id();
     this.#actor = new ExchangeActor(
       {
@@ -71,19 +72,18 @@ export class Replica {
       },
       { sign: simulatedSign, hash: simulatedHash, nextId },
       this.#ports(),
-      host.now,
     );
   }
 
   /** The rest of the constructor of a Durable Object. */
   start(): void {
-    const { host, disk } = this.#cell;
+    const { disk } = this.#cell;
     for (const socket of this.#place.sockets) {
       const { state, end } = socket;
       if (state !== undefined) this.#ends.set(socket, this.#actor.wakeBackhaul(socket, state, end.isOpen));
     }
-    this.#life.event(() => this.#actor.start(host.now));
-    if (disk.isAskedForRoom) this.#actor.askForRoomAtFirst(host.now, this.#life.block());
+    this.#life.event(() => this.#actor.start());
+    if (disk.isAskedForRoom) this.#actor.askForRoomAtFirst(this.#life.block());
   }
 
   /** Its memory is gone. */
@@ -93,6 +93,10 @@ export class Replica {
 
   get exchange(): Exchange {
     return this.#actor.exchange;
+  }
+
+  get counts(): ExchangeCounts {
+    return this.exchange.counts(this.#life.clock.latest);
   }
 
   get isServing(): boolean {
@@ -121,20 +125,20 @@ export class Replica {
     const isUnderWay = this.#life.begin(() => {});
     this.#life.event(() => {
       const end = this.#ends.get(socket);
-      if (end !== undefined) this.#actor.takeBackhaulFrame(end, frame, this.#cell.host.now, isUnderWay);
+      if (end !== undefined) this.#actor.takeBackhaulFrame(end, frame, isUnderWay);
     });
   }
 
   backhaulClosed(socket: SocketOfBackhaul): void {
     this.#life.event(() => {
       const end = this.#ends.get(socket);
-      if (end !== undefined) this.#actor.backhaulClosed(end, this.#cell.host.now);
+      if (end !== undefined) this.#actor.backhaulClosed(end);
     });
   }
 
   alarmRang(): void {
     const isUnderWay = this.#life.begin(() => {});
-    this.#life.event(() => this.#actor.alarmRang(this.#cell.host.now, isUnderWay));
+    this.#life.event(() => this.#actor.alarmRang(isUnderWay));
   }
 
   /** A frame from a line. `answer` gets the frame that answers it; undefined: it comes too late; an error: nobody knows what became of it. */
@@ -153,7 +157,7 @@ export class Replica {
     };
     this.#life.event(() => {
       const line = { access, octets, until };
-      this.#actor.takeLineFrame(line, this.#cell.host.now, { answered: tell, refused: (reason) => tell(new Unanswered(reason)) });
+      this.#actor.takeLineFrame(line, { answered: tell, refused: (reason) => tell(new Unanswered(reason)) });
     });
   }
 
@@ -162,7 +166,7 @@ export class Replica {
     this.#cell.host.trace(() => `exchange ${this.number} < peer: ${describeBatch(text)}`);
     const isUnderWay = this.#life.begin(() => reply(noAnswer));
     this.#life.event(() => {
-      const answer = this.#actor.takePeerBatch(text, this.#cell.host.now);
+      const answer = this.#actor.takePeerBatch(text);
       if (answer === undefined) throw new Error("no batch of the peer's");
       if (isUnderWay()) reply(answer);
     });
@@ -172,7 +176,7 @@ export class Replica {
   setView(view: View, told: (isServing: boolean | undefined) => void): void {
     const isUnderWay = this.#life.begin(() => told(undefined));
     this.#life.event(() => {
-      this.#actor.setView(view, this.#cell.host.now);
+      this.#actor.setView(view);
       if (isUnderWay()) told(this.isServing);
     });
   }
@@ -194,19 +198,20 @@ export class Replica {
     this.#life.event(() =>
       this.#actor.whenServing(
         (now) => tell(run(now)),
-        this.#cell.host.now,
         () => tell("unavailable"),
       ),
     );
   }
 
   #ports(): ExchangePorts {
-    const { host, disk } = this.#cell;
+    const { disk } = this.#cell;
     const life = this.#life;
     const place = this.#place;
     return {
-      timer: (run) => life.timer(() => run(host.now)),
-      soon: (run) => life.soon(() => run(host.now)),
+      now: life.clock.now,
+      wallAt: life.clock.wallAt,
+      timer: life.timer,
+      soon: (run) => life.soon(run),
       alarm: { arm: (at) => (life.isOver ? undefined : place.arm(at)) },
       rest: {
         begin: (orphansUntil) => (life.isOver ? undefined : (place.orphansUntil = orphansUntil)),
@@ -247,7 +252,7 @@ export class Replica {
     const { host } = this.#cell;
     const tell = (run: () => void): void => (this.#life.isOver ? undefined : host.soon(run));
     return {
-      askForView: (isSyncing) => this.#life.soon(() => this.#actor.setFirstView(this.#cell.viewFor(this.number, isSyncing), host.now)),
+      askForView: (isSyncing) => this.#life.soon(() => this.#actor.setFirstView(this.#cell.viewFor(this.number, isSyncing))),
       caughtUp: () => tell(() => this.#cell.caughtUp(this.number)),
       suspect: (cell, cause) => tell(() => this.#cell.suspect(cell, cause)),
       pairChanged: (state, cause) => host.trace(() => `exchange ${this.number}: ${state} with its peer: ${cause}`),
@@ -269,7 +274,7 @@ export class Replica {
     const { cluster, host } = this.#cell;
     const failed = (id: number, isRefused: boolean, isOfVersion: boolean): void => {
       if (!isOfVersion) cluster.moments.reached("the cells of a pair are of two versions");
-      this.#actor.peerFailed(id, isRefused, isOfVersion ? refusedCause : otherVersionCause, host.now);
+      this.#actor.peerFailed(id, isRefused, isOfVersion ? refusedCause : otherVersionCause);
     };
     return {
       send: (id, batch) => {
@@ -284,7 +289,7 @@ export class Replica {
             if (!isUnderWay()) return;
             this.#batches.delete(id);
             this.#life.event(() => {
-              if (typeof answer === "string") this.#actor.peerAnswered(id, answer, host.now);
+              if (typeof answer === "string") this.#actor.peerAnswered(id, answer);
               else failed(id, answer === undefined, host.speaksTo(peer.host));
             });
           },
@@ -312,10 +317,10 @@ export class Replica {
         const over = (answer: Uint8Array | undefined): void => {
           if (!isUnderWay()) return;
           this.#framesToLines -= 1;
-          this.#life.event(() => done(answer, host.now));
+          this.#life.event(() => done(answer));
         };
         const target = cluster.cell(cellOfLine(access));
-        if (target === this.#cell) host.soon(() => over(target.line(access).deliver(frame, host.now + frameValidMs)));
+        if (target === this.#cell) host.soon(() => over(target.line(access).deliver(frame, host.wall + frameValidMs)));
         else this.#calls.bring(target, (until, answer) => answer(target.line(access).deliver(frame, until)), over);
       },
     };
@@ -327,14 +332,14 @@ export class Replica {
         this.#ask<CredentialsAnswer | "unavailable">(
           exchange,
           (other, answer) => other.credentialsOf(addressOfRecord, answer),
-          (found) => answered(found ?? "unknown", this.#cell.host.now),
+          (found) => answered(found ?? "unknown"),
         ),
       flows: (addressOfRecord, exchange, answered) => {
         this.#cell.host.trace(() => `exchange ${this.number} asks exchange ${exchange} where ${addressOfRecord} is`);
         this.#ask<FlowsAnswer>(
           exchange,
           (other, answer) => other.flowsOf(addressOfRecord, answer),
-          (found) => answered(found, this.#cell.host.now),
+          (found) => answered(found),
         );
       },
     };

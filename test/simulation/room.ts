@@ -16,23 +16,23 @@ export class Room implements RoomPort {
     this.#disk = disk;
   }
 
-  ask(_octets: number, told: (isRoom: boolean, now: number) => void): boolean {
+  ask(_octets: number, told: (isRoom: boolean) => void): boolean {
     if (!this.#disk.isAskedForRoom) return true;
     const { host } = this.#life;
     const isUnderWay = this.#life.begin(() => {});
     host.after(askMs, () => {
-      if (isUnderWay()) this.#life.event(() => told(this.#look(), host.now));
+      if (isUnderWay()) this.#life.event(() => told(this.#look()));
     });
     return false;
   }
 
   /** The object is blocked until it is told: this is no event of its own. */
-  askInside(_octets: number, told: (isRoom: boolean, now: number) => void): boolean {
+  askInside(_octets: number, told: (isRoom: boolean) => void): boolean {
     if (!this.#disk.isAskedForRoom) return true;
     const { host } = this.#life;
     const isUnderWay = this.#life.begin(() => {});
     host.after(askMs, () => {
-      if (isUnderWay()) told(this.#look(), host.now);
+      if (isUnderWay()) told(this.#look());
     });
     return false;
   }

@@ -202,7 +202,7 @@ function isEmpty(cluster: Cluster): boolean {
   return (
     cluster.phones.every((phone) => phone.isIdle) &&
     cluster.gateways.every(({ octetsHeld }) => octetsHeld === 0) &&
-    cluster.cells.every((cell) => cell.replicas.every((replica) => replica.isIdle && replica.exchange.counts(cell.host.now).dialogs === 0))
+    cluster.cells.every((cell) => cell.replicas.every((replica) => replica.isIdle && replica.counts.dialogs === 0))
   );
 }
 

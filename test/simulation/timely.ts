@@ -1,5 +1,6 @@
 import { frameAnswerMsMax } from "../../actors/limits.ts";
 import { TimelyCalls as Calls, type TimelyOutcome } from "../../actors/timely-calls.ts";
+import type { Clocks } from "../../sip/time.ts";
 import type { Cell } from "./cell.ts";
 
 /** What the other cell says to a frame. Undefined: it comes too late; an error: nobody knows what became of it. */
@@ -15,21 +16,24 @@ const unanswered = new Error("no answer");
 /** Frames to other cells that come in time or not at all, over the simulated network. */
 export class TimelyCalls {
   readonly #cell: Cell;
-  readonly #calls = new Calls<Handle>((cell, handle, until, over) => this.#send(cell, handle, until, over));
+  readonly #now: Clocks["now"];
+  readonly #calls: Calls<Handle>;
 
-  constructor(cell: Cell) {
+  constructor(cell: Cell, now: Clocks["now"]) {
     this.#cell = cell;
+    this.#now = now;
+    this.#calls = new Calls((to, handle, until, over) => this.#send(to, handle, until, over), now);
   }
 
   bring(target: Cell, handle: Handle, done: (octets: Uint8Array | undefined) => void): void {
-    this.#calls.bring(target.id, handle, this.#cell.host.now, (result) => done(result instanceof Error ? undefined : result));
+    this.#calls.bring(target.id, handle, (result) => done(result instanceof Error ? undefined : result));
   }
 
-  #send(cell: string, handle: Handle, until: number | undefined, over: (outcome: TimelyOutcome, now: number) => void): void {
+  #send(cell: string, handle: Handle, until: number | undefined, over: (outcome: TimelyOutcome) => void): void {
     const { host, cluster } = this.#cell;
     const target = cluster.cell(cell);
     const end = (result: Uint8Array | Error, isRefused: boolean, clock: number): void =>
-      over({ result, isRefused, clock, heardAt: host.now }, host.now);
+      over({ result, isRefused, clock, heardAt: this.#now() });
     const timer = host.after(frameAnswerMsMax, () => {
       abort();
       end(unanswered, false, Number.NaN);
@@ -38,7 +42,7 @@ export class TimelyCalls {
       host,
       target.host,
       (reply) => {
-        const answer = (octets: Answered): void => reply({ octets, clock: target.host.now });
+        const answer = (octets: Answered): void => reply({ octets, clock: target.host.wall });
         if (until === undefined) answer(undefined);
         else handle(until, answer);
       },

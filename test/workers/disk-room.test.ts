@@ -29,7 +29,7 @@ let room: DiskRoom;
 
 beforeEach(() => {
   disk = new SmallDisk();
-  room = new DiskRoom(disk, "exchange-0");
+  room = new DiskRoom(disk, "exchange-0", () => Date.now());
 });
 
 describe("DiskRoom", () => {
@@ -92,7 +92,7 @@ describe("DiskRoom", () => {
   });
 
   it("where no disk can be full everything is written at once, and nothing is asked", () => {
-    const cloud = new DiskRoom(undefined, "exchange-0");
+    const cloud = new DiskRoom(undefined, "exchange-0", () => Date.now());
     let isWritten = false;
     cloud.write(1e9, () => (isWritten = true));
     expect([cloud.ask(1e9), cloud.isFull, isWritten]).toEqual([true, false, true]);

@@ -17,6 +17,7 @@ class Peer {
   request: (batch: Uint8Array, signal: AbortSignal) => Promise<Uint8Array> = (batch) => Promise.resolve(batch);
   open: () => Promise<WebSocket> = () => Promise.resolve(socketOf(acceptPeerSocket((batch) => this.#taken(batch))));
   readonly calls = new PeerCalls({
+    now: () => Date.now(),
     request: (batch, signal) => {
       this.requests += 1;
       return this.request(batch, signal);

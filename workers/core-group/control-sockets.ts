@@ -1,6 +1,7 @@
 import { closeQuietly } from "../close-socket.ts";
+import type { WallMs } from "../../sip/time.ts";
 
-type ControlState = { readonly gateway: string; readonly since: number };
+type ControlState = { readonly gateway: string; readonly since: WallMs };
 
 /**
  * The control sockets of the gateways. The runtime answers their pings, so that they wake nobody; when one came last is read when it
@@ -24,9 +25,9 @@ export class ControlSockets {
     return { response: new Response(null, { status: 101, webSocket: pair[0] }), socket: pair[1] };
   }
 
-  /** When each gateway that has an open socket was last heard, ms. */
-  heard(): ReadonlyMap<string, number> {
-    const heard = new Map<string, number>();
+  /** When each gateway that has an open socket was last heard. */
+  heard(): ReadonlyMap<string, WallMs> {
+    const heard = new Map<string, WallMs>();
     for (const socket of this.#ctx.getWebSockets()) {
       if (socket.readyState !== WebSocket.OPEN) continue;
       const { gateway, since } = stateOf(socket);

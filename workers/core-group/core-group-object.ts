@@ -5,12 +5,22 @@ import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { GroupSettings } from "../../cluster/group/settings.ts";
 import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { countedMsMax } from "../../cluster/limits.ts";
 import { exchangesIn, isReplicated } from "../../cluster/map/serving-cells.ts";
 import { otherVersionText } from "../../cluster/protocol-version.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "../environment.ts";
 import { DiskRoom, diskFullText } from "../disk-room.ts";
-import { historyShownMax, keepAwakeMs, refusalsSaidMs, roomReserveOctets, viewOctets, wakeReserveOctets } from "../limits.ts";
+import { objectTimers } from "../object-timers.ts";
+import {
+  alarmLateBeats,
+  historyShownMax,
+  keepAwakeMs,
+  refusalsSaidMs,
+  roomReserveOctets,
+  viewOctets,
+  wakeReserveOctets,
+} from "../limits.ts";
 import { UsedSignatures } from "../used-signatures.ts";
 import { ControlSockets } from "./control-sockets.ts";
 import { GatewayNames } from "./gateway-names.ts";
@@ -20,6 +30,7 @@ import { LineDrain } from "./line-drain.ts";
 import { LoneExchanges } from "./lone-exchanges.ts";
 import { SignatureNews } from "./signature-news.ts";
 import { VersionRefusals } from "./version-refusals.ts";
+import { later, type SteadyMs } from "../../sip/time.ts";
 
 /** What a core group says of itself and its members. */
 export type CoreGroupStatus = GroupStatus & {
@@ -50,25 +61,31 @@ export class CoreGroupObject extends DurableObject<Environment> {
   readonly #lone: LoneExchanges;
   readonly #gatewayNames = new GatewayNames();
   readonly #signatureNews: SignatureNews;
-  #alarmAt = 0;
-  #timerAt = 0;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #timers = objectTimers();
+  readonly #timer = this.#timers.timer(() => void this.#timerRang());
+  #alarmAt: SteadyMs = 0;
+  #timerAt: SteadyMs = 0;
   #isFullSaid = false;
-  #keptAwakeAt = 0;
+  #keptAwakeAt: SteadyMs = 0;
   #arming: Promise<void> | undefined;
   readonly #usedSignatures = new UsedSignatures();
   #signaturesRefused = 0;
   #signaturesLogged = 0;
-  #refusalsSaidAt = 0;
+  #refusalsSaidAt: SteadyMs = 0;
   readonly #versionRefusals = new VersionRefusals();
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
     this.#map = clusterMapOf(env);
     this.#disk = new GroupDisk(ctx.storage);
-    this.#room = new DiskRoom(env.DISK, coreGroupName, roomReserveOctets + this.#objects().length * wakeReserveOctets);
+    this.#room = new DiskRoom(
+      env.DISK,
+      coreGroupName,
+      this.#timers.clock.now,
+      roomReserveOctets + this.#objects().length * wakeReserveOctets,
+    );
     this.#sockets = new ControlSockets(ctx);
-    this.#lineDrain = new LineDrain(env, this.#map.lineCount);
+    this.#lineDrain = new LineDrain(env, this.#map.lineCount, this.#timers.clock.now);
     this.#lone = new LoneExchanges(env.CELL);
     this.#signatureNews = new SignatureNews(env.CELL);
     this.#group = new CoreGroupActor(
@@ -83,13 +100,15 @@ export class CoreGroupObject extends DurableObject<Environment> {
       },
       this.#ports(),
     );
+    this.#timers.clock.countAtMost(countedMsMax(this.#group.settings.heartbeat));
     this.#tick();
   }
 
   #ports(): CoreGroupPorts {
     const { CELL } = this.env;
     return {
-      now: () => Date.now(),
+      now: this.#timers.clock.now,
+      wallAt: this.#timers.clock.wallAt,
       heard: () => this.#sockets.heard(),
       arm: (nextTick, nextDeadline, now) => this.#arm(nextTick, nextDeadline, now),
       beat: (beat, late, over) => void this.#beat(beat, late).then(over),
@@ -98,6 +117,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
         for (const change of changes) console.log(lineOf(CELL, change));
       },
       keepSettings: (settings) => {
+        this.#timers.clock.countAtMost(countedMsMax(settings.heartbeat));
         this.#room.write(viewOctets, () => this.#disk.writeSettings(settings));
         const { version, heartbeat } = settings;
         console.log(`cell ${CELL}: map ${version}: a heartbeat every ${heartbeat.periodMs} ms, down when ${heartbeat.missed} are missed`);
@@ -130,7 +150,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const lost = lostCellOf(data);
     if (lost !== undefined) this.suspect(lost.cell, lost.seen);
     const boot = bootOf(data);
-    const line = boot === undefined ? undefined : this.#gatewayNames.hello(this.#sockets.gatewayOf(socket), boot, Date.now());
+    const line = boot === undefined ? undefined : this.#gatewayNames.hello(this.#sockets.gatewayOf(socket), boot, this.#timers.clock.now());
     if (line !== undefined) say(`cell ${this.env.CELL}: ${line}`);
   }
 
@@ -170,12 +190,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#group.suspect(cell, seen);
   }
 
-  /**
-   * When this process went on after it had stood still, ms; 0: it has not since this object started. For those who sleep and cannot know. Seen
-   * by the beat, so nothing shorter than a period is.
-   */
-  wentOnAt(): number {
-    return this.#group.wentOnAt();
+  /** For those who sleep and cannot know: see the actor's. */
+  wentOnAgoMs(): number {
+    return this.#group.wentOnAgoMs();
   }
 
   /**
@@ -188,7 +205,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   /** An exchange of this cell has had no second replica for a while, and why; undefined: it has one again. */
   replicaIsAlone(exchange: number, cause: string | undefined): void {
-    this.#lone.set(exchange, cause, Date.now());
+    this.#lone.set(exchange, cause, this.#timers.clock.now());
   }
 
   /** An exchange of this cell knows what its peer knows, or serves without. */
@@ -236,7 +253,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   /** Somebody who calls itself `who` was refused because it speaks another version. A cell's own heartbeats say that of other cells. */
   otherVersionRefused(who: string, theirs: number): void {
-    if (this.#map.cells.some(({ id }) => id === who) || !this.#versionRefusals.isNews(who, theirs, Date.now())) return;
+    if (this.#map.cells.some(({ id }) => id === who) || !this.#versionRefusals.isNews(who, theirs, this.#timers.clock.now())) return;
     console.warn(`cell ${this.env.CELL}: refused: ${otherVersionText(who, theirs, `cell ${this.env.CELL}`)}`);
   }
 
@@ -251,7 +268,6 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   /** A broken invariant must not end the beat: it is said, and the next one comes. */
   #tick(): void {
-    this.#timerAt = 0;
     try {
       this.#group.tick();
     } catch (error) {
@@ -259,9 +275,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
       this.#group.arm();
     }
     this.#group.tellUntold();
-    say(this.#lone.line(Date.now()));
-    if (this.#signaturesRefused > this.#signaturesLogged && Date.now() >= this.#refusalsSaidAt + refusalsSaidMs) {
-      this.#refusalsSaidAt = Date.now();
+    say(this.#lone.line(this.#timers.clock.now()));
+    if (this.#signaturesRefused > this.#signaturesLogged && this.#timers.clock.now() >= this.#refusalsSaidAt + refusalsSaidMs) {
+      this.#refusalsSaidAt = this.#timers.clock.now();
       const count = this.#signaturesRefused - this.#signaturesLogged;
       console.warn(`cell ${this.env.CELL}: refused ${count} ${count === 1 ? "request" : "requests"} with a wrong or old signature`);
       this.#signaturesLogged = this.#signaturesRefused;
@@ -291,24 +307,37 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /** The regular beat is an alarm, which survives this process; what comes before it is a timer, and all is while the disk takes no alarm. */
-  #arm(nextTick: number, deadline: number, now: number): void {
-    if (nextTick !== this.#alarmAt && !this.#room.isFull) {
-      this.#alarmAt = nextTick;
-      const room = this.#room.ask(0);
-      if (room === true) this.#setAlarm(nextTick, now);
-      else this.#arming = this.#setAlarmIf(room);
-    }
-    const timerAt = deadline < nextTick || nextTick - now > sleepMs || this.#room.isFull ? deadline : 0;
-    if (timerAt === this.#timerAt) return;
-    this.#timerAt = timerAt;
-    clearTimeout(this.#timer);
-    this.#timer = timerAt === 0 ? null : setTimeout(() => void this.#timerRang(), Math.max(1, timerAt - now));
+  #arm(nextTick: SteadyMs, deadline: SteadyMs, now: SteadyMs): void {
+    const isTimed = deadline < nextTick || nextTick - now > sleepMs || this.#room.isFull;
+    if (isTimed) this.#setTimer(deadline, now);
+    if (nextTick === this.#alarmAt || this.#room.isFull) return;
+    this.#alarmAt = nextTick;
+    const room = this.#room.ask(0);
+    if (room === true) this.#setAlarm(nextTick, now);
+    else this.#arming = this.#setAlarmIf(room);
+    if (!isTimed) this.#watchAlarm(nextTick, now);
+  }
+
+  /**
+   * An alarm waits for a moment of the wall clock, and longer when that is set back: most of a beat later a timer sees that. It is left as it is when the
+   * alarm has rung, and set again by the beat after: an object that always has one is never at rest.
+   */
+  #watchAlarm(nextTick: SteadyMs, now: SteadyMs): void {
+    const latest = later(nextTick, (nextTick - now) * alarmLateBeats);
+    if (this.#timerAt <= now || this.#timerAt > latest) this.#setTimer(latest, now);
+  }
+
+  #setTimer(at: SteadyMs, now: SteadyMs): void {
+    if (at === this.#timerAt) return;
+    this.#timerAt = at;
+    this.#timer.set(Math.max(1, at - now));
   }
 
   async #timerRang(): Promise<void> {
+    this.#timerAt = 0;
     if (this.#room.isFull) {
       await this.#lookForRoom();
-      this.#keepAwake(Date.now());
+      this.#keepAwake(this.#timers.clock.now());
     }
     this.#tick();
   }
@@ -323,7 +352,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /** One that slept now could not wake: its database needs room to be opened. The reserve that was given up is for those that sleep already. */
-  #keepAwake(now: number): void {
+  #keepAwake(now: SteadyMs): void {
     if (now - this.#keptAwakeAt < keepAwakeMs) return;
     this.#keptAwakeAt = now;
     // One that does not wake is refused to those who need it, and tried again.
@@ -333,14 +362,14 @@ export class CoreGroupObject extends DurableObject<Environment> {
   async #setAlarmIf(room: Promise<boolean>): Promise<void> {
     const isRoom = await room;
     this.#tellRoom();
-    if (isRoom) return this.#setAlarm(this.#alarmAt, Date.now());
+    if (isRoom) return this.#setAlarm(this.#alarmAt, this.#timers.clock.now());
     this.#alarmAt = 0;
     this.#group.arm();
   }
 
-  #setAlarm(at: number, now: number): void {
+  #setAlarm(at: SteadyMs, now: SteadyMs): void {
     // Inside of alarm() one that is set for now can be lost.
-    void this.ctx.storage.setAlarm(Math.max(at, now + 1), { allowUnconfirmed: true });
+    void this.ctx.storage.setAlarm(this.#timers.clock.wallAt(Math.max(at, now + 1)), { allowUnconfirmed: true });
   }
 
   /** Writes what waits for room, if there is any now. */
@@ -353,7 +382,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const { isFull } = this.#room;
     if (isFull === this.#isFullSaid) return;
     this.#isFullSaid = isFull;
-    if (isFull) this.#keepAwake(Date.now());
+    if (isFull) this.#keepAwake(this.#timers.clock.now());
     const kept = isReplicated(this.#map)
       ? "what changes now is kept in the memory of two cells only, and is lost when both end"
       : "registrations and other changes are refused";

@@ -1,4 +1,5 @@
 import { nameTakenSaidMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * Finds gateways that have the same name: each takes the other's sockets away, and phones of both are called at the wrong one. A gateway that is
@@ -7,10 +8,10 @@ import { nameTakenSaidMs } from "../limits.ts";
 export class GatewayNames {
   /** By name: the present boot, and the one before. */
   readonly #boots = new Map<string, { readonly now: string; readonly before: string }>();
-  readonly #saidAt = new Map<string, number>();
+  readonly #saidAt = new Map<string, SteadyMs>();
 
   /** A gateway has said hello. Returns what is to be said, if anything: once in a while. */
-  hello(name: string, boot: string, now: number): string | undefined {
+  hello(name: string, boot: string, now: SteadyMs): string | undefined {
     const known = this.#boots.get(name);
     if (known?.now === boot) return undefined;
     this.#boots.set(name, { now: boot, before: known?.now ?? "" });

@@ -1,5 +1,6 @@
 import { lineName, type Environment } from "../environment.ts";
 import { drainPatienceMs, drainQuietMs, drainStepMs } from "../limits.ts";
+import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
 /**
  * While this cell is out of service and another one is up: has its lines send their softphones elsewhere, a portion of each line at a
@@ -9,14 +10,16 @@ import { drainPatienceMs, drainQuietMs, drainStepMs } from "../limits.ts";
 export class LineDrain {
   readonly #env: Environment;
   readonly #lineCount: number;
+  readonly #now: Clocks["now"];
   #timer: ReturnType<typeof setTimeout> | null = null;
-  #startedAt: number | undefined;
+  #startedAt: SteadyMs | undefined;
   /** By line: how many softphones it had left when it last said so. */
   readonly #left = new Map<number, number>();
 
-  constructor(env: Environment, lineCount: number) {
+  constructor(env: Environment, lineCount: number, now: Clocks["now"]) {
     this.#env = env;
     this.#lineCount = lineCount;
+    this.#now = now;
   }
 
   /** Softphones that are still connected; undefined: not known yet, or none is to go. */
@@ -29,7 +32,7 @@ export class LineDrain {
     if (isWanted === (this.#startedAt !== undefined)) return;
     clearTimeout(this.#timer);
     this.#left.clear();
-    this.#startedAt = isWanted ? Date.now() : undefined;
+    this.#startedAt = isWanted ? this.#now() : undefined;
     if (isWanted) void this.#step();
     else void Promise.all(this.#lines(async (line) => await this.#line(line).takeSoftphones()));
   }
@@ -37,7 +40,7 @@ export class LineDrain {
   async #step(): Promise<void> {
     const startedAt = this.#startedAt;
     if (startedAt === undefined) return;
-    const quietMs = Date.now() - startedAt < drainPatienceMs ? drainQuietMs : 0;
+    const quietMs = this.#now() - startedAt < drainPatienceMs ? drainQuietMs : 0;
     await Promise.all(
       this.#lines(async (line) => {
         const left = await this.#line(line).sendElsewhere(quietMs);

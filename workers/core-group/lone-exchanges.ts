@@ -1,4 +1,5 @@
 import { loneSaidMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** The exchanges of a cell that have no second replica: what they know ends with this cell. Said in one line, once, and once when it is over. */
 export class LoneExchanges {
@@ -6,7 +7,7 @@ export class LoneExchanges {
   /** Causes by exchange. */
   readonly #lone = new Map<number, string>();
   readonly #said = new Set<number>();
-  #changedAt = 0;
+  #changedAt: SteadyMs = 0;
 
   constructor(cell: string) {
     this.#cell = cell;
@@ -17,14 +18,14 @@ export class LoneExchanges {
   }
 
   /** `cause` undefined: it has a second replica again. */
-  set(exchange: number, cause: string | undefined, now: number): void {
+  set(exchange: number, cause: string | undefined, now: SteadyMs): void {
     if (cause === undefined) this.#lone.delete(exchange);
     else this.#lone.set(exchange, cause);
     this.#changedAt = now;
   }
 
   /** What is to be said at `now`, if anything: exchanges come one after the other, and are one line. */
-  line(now: number): string | undefined {
+  line(now: SteadyMs): string | undefined {
     if (now - this.#changedAt < loneSaidMs) return undefined;
     const fresh = [...this.#lone.keys()].filter((exchange) => !this.#said.has(exchange));
     const over = [...this.#said].filter((exchange) => !this.#lone.has(exchange));

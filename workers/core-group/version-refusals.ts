@@ -1,4 +1,5 @@
 import { otherVersionsSaidMax, otherVersionsSaidMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * Of whom it was said that they speak another version. Their signatures cannot be checked, so a name may be anybody's invention: only so many lines
@@ -9,8 +10,8 @@ export class VersionRefusals {
   #since = 0;
 
   /** Whether this is to be said. */
-  isNews(who: string, theirs: number, now: number): boolean {
-    if (now - this.#since >= otherVersionsSaidMs || now < this.#since) {
+  isNews(who: string, theirs: number, now: SteadyMs): boolean {
+    if (now - this.#since >= otherVersionsSaidMs) {
       this.#since = now;
       this.#said.clear();
     }

@@ -4,6 +4,7 @@ import type { ExchangeCounts } from "../../actors/exchange/effects.ts";
 import { ExchangeActor } from "../../actors/exchange/exchange-actor.ts";
 import type { DiskPort, ExchangePorts, LogPort, PeerPort } from "../../actors/exchange/ports.ts";
 import type { View } from "../../cluster/group/view.ts";
+import { countedMsMax } from "../../cluster/limits.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { PairState } from "../../cluster/replication/peer-link.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
@@ -15,10 +16,10 @@ import { answerClose, closeQuietly } from "../close-socket.ts";
 import { diskFullText, DiskRoom } from "../disk-room.ts";
 import { clusterMapOf, exchangeName, numberOfName, type Environment } from "../environment.ts";
 import { lineListeners } from "../line/line-listeners.ts";
+import { objectTimers } from "../object-timers.ts";
 import { randomIds } from "../random-id.ts";
 import { hashOf, tokenSigner } from "../signature.ts";
 import { TimelyCalls } from "../timely-calls.ts";
-import { TimeoutTimer } from "../timeout-timer.ts";
 import { Alarm } from "./alarm.ts";
 import { BackhaulSockets } from "./backhaul-sockets.ts";
 import { Boots } from "./boots.ts";
@@ -46,6 +47,7 @@ const decoder = new TextDecoder();
 export class ExchangeObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
   readonly #number: number;
+  readonly #timers = objectTimers();
   readonly #actor: ExchangeActor;
   readonly #backhauls: BackhaulSockets;
   readonly #alarm: Alarm;
@@ -56,8 +58,9 @@ export class ExchangeObject extends DurableObject<Environment> {
     super(ctx, env);
     this.#map = clusterMapOf(env);
     this.#number = numberOfName(ctx.id);
+    this.#timers.clock.countAtMost(countedMsMax(this.#map.heartbeat));
     const nextId = randomIds();
-    const room = new DiskRoom(env.DISK, exchangeName(this.#number));
+    const room = new DiskRoom(env.DISK, exchangeName(this.#number), this.#timers.clock.now);
     const rest = new Rest(`${env.CELL} ${this.#number}`);
     this.#alarm = new Alarm(ctx.storage, room);
     const peer = otherReplicaOf(this.#map, this.#number, env.CELL);
@@ -73,14 +76,13 @@ export class ExchangeObject extends DurableObject<Environment> {
       },
       { sign: tokenSigner(env.TANDEM_SECRET), hash: hashOf, nextId },
       this.#ports(peer, room, rest),
-      Date.now(),
     );
     this.#store = this.#actor.exchange.store;
     this.#backhauls = new BackhaulSockets(ctx);
     this.#backhauls.wake((socket, state, isOpen) => this.#actor.wakeBackhaul(socket, state, isOpen));
-    this.#actor.start(Date.now());
+    this.#actor.start();
     if (env.DISK === undefined) return;
-    void ctx.blockConcurrencyWhile(() => new Promise<void>((told) => this.#actor.askForRoomAtFirst(Date.now(), told)));
+    void ctx.blockConcurrencyWhile(() => new Promise<void>((told) => this.#actor.askForRoomAtFirst(told)));
   }
 
   /** Takes a gateway's backhaul, or the peer's WebSocket. The caller has checked the signature and says whose it is. */
@@ -95,8 +97,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   override async webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): Promise<void> {
     const end = this.#backhauls.endOf(socket);
     if (end === undefined) return closeQuietly(socket, 1002, "a backhaul without a name");
-    if (typeof data === "string") return this.#actor.refuseBackhaul(end, "text on a backhaul", Date.now());
-    return await new Promise<void>((over) => this.#actor.takeBackhaulFrame(end, new Uint8Array(data), Date.now(), over));
+    if (typeof data === "string") return this.#actor.refuseBackhaul(end, "text on a backhaul");
+    return await new Promise<void>((over) => this.#actor.takeBackhaulFrame(end, new Uint8Array(data), over));
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string): void {
@@ -106,12 +108,12 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   override webSocketError(socket: WebSocket): void {
     const end = this.#backhauls.endOf(socket);
-    if (end !== undefined) this.#actor.backhaulClosed(end, Date.now());
+    if (end !== undefined) this.#actor.backhaulClosed(end);
   }
 
   override async alarm(): Promise<void> {
     this.#alarm.rang();
-    await new Promise<void>((over) => this.#actor.alarmRang(Date.now(), over));
+    await new Promise<void>((over) => this.#actor.alarmRang(over));
   }
 
   /**
@@ -121,7 +123,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   takeLineFrame(access: string, octets: Uint8Array, until?: number): Promise<Uint8Array | undefined> {
     return new Promise((answered, reject) => {
       const refused = (reason: string): void => reject(new Error(reason));
-      this.#actor.takeLineFrame({ access, octets, until }, Date.now(), { answered, refused });
+      this.#actor.takeLineFrame({ access, octets, until }, { answered, refused });
     });
   }
 
@@ -137,7 +139,8 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   /** The cell's view has changed. Answers whether this replica serves yet. */
   setView(view: View): { readonly isServing: boolean } {
-    this.#actor.setView(view, Date.now());
+    this.#timers.clock.countAtMost(countedMsMax(view.heartbeat));
+    this.#actor.setView(view);
     return { isServing: this.#actor.isServing };
   }
 
@@ -154,16 +157,14 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** Adds or replaces subscribers. Answered when they are on disk, and at the peer if it is there: with how many were replaced. */
   putSubscribers(changes: readonly SubscriberChange[]): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#actor.changes.put(changes, Date.now(), (outcome) => (outcome === "full" ? reject(new Error(diskFullText)) : resolve(outcome)));
+      this.#actor.changes.put(changes, (outcome) => (outcome === "full" ? reject(new Error(diskFullText)) : resolve(outcome)));
     });
   }
 
   /** Removes a subscriber. False: there was none. */
   removeSubscriber(addressOfRecord: string): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      this.#actor.changes.remove(addressOfRecord, Date.now(), (outcome) =>
-        outcome === "full" ? reject(new Error(diskFullText)) : resolve(outcome),
-      );
+      this.#actor.changes.remove(addressOfRecord, (outcome) => (outcome === "full" ? reject(new Error(diskFullText)) : resolve(outcome)));
     });
   }
 
@@ -178,7 +179,7 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   /** Does not wait for anything: this is also how one sees that a replica does not serve. */
   counts(): CountsOfExchange {
-    return { exchange: this.#number, pair: this.#actor.pairState, ...this.#actor.exchange.counts(Date.now()) };
+    return { exchange: this.#number, pair: this.#actor.pairState, ...this.#actor.exchange.counts(this.#timers.clock.now()) };
   }
 
   /** Of what is in memory now: for whoever compares the two replicas. */
@@ -187,7 +188,7 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   #takeBatch(octets: Uint8Array): Uint8Array | undefined {
-    const answer = this.#actor.takePeerBatch(decoder.decode(octets), Date.now());
+    const answer = this.#actor.takePeerBatch(decoder.decode(octets));
     return answer === undefined ? undefined : encoder.encode(answer);
   }
 
@@ -200,17 +201,19 @@ export class ExchangeObject extends DurableObject<Environment> {
           reject(error);
         }
       };
-      this.#actor.whenServing(answer, Date.now(), (reason) => reject(new Error(reason)));
+      this.#actor.whenServing(answer, (reason) => reject(new Error(reason)));
     });
   }
 
   #ports(peer: string | undefined, room: DiskRoom, rest: Rest): ExchangePorts {
     const { ctx, env } = this;
-    const calls = new TimelyCalls(env, this.#map);
+    const calls = new TimelyCalls(env, this.#map, this.#timers.clock.now);
     const batches = peer === undefined ? undefined : this.#peerBatches(peer, calls);
     return {
-      timer: (run) => new TimeoutTimer(() => run(Date.now())),
-      soon: (run) => queueMicrotask(() => run(Date.now())),
+      now: this.#timers.clock.now,
+      wallAt: this.#timers.clock.wallAt,
+      timer: this.#timers.timer,
+      soon: (run) => queueMicrotask(run),
       alarm: this.#alarm,
       rest,
       disk: this.#disk(),
@@ -222,7 +225,8 @@ export class ExchangeObject extends DurableObject<Environment> {
       coreGroup: new OwnCoreGroup({
         env,
         exchange: this.#number,
-        told: (view, now) => this.#actor.setFirstView(view, now),
+        timer: this.#timers.timer,
+        told: (view) => this.#actor.setFirstView(view),
         lastError: () => batches?.lastError ?? "",
       }),
       log: this.#log(),
@@ -231,13 +235,14 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   #peerBatches(peer: string, calls: TimelyCalls): PeerBatches {
     const peerCalls = new PeerCalls({
+      now: this.#timers.clock.now,
       request: (batch, signal) => calls.ask(peer, `/cell/pair/${this.#number}`, batch, signal),
       open: (signal) => openCellSocket(this.env, this.#map, peer, `/pair/${this.#number}`, `pair ${this.#number}`, signal),
     });
     return new PeerBatches({
       call: (batch) => peerCalls.ask(batch),
-      answered: (id, answer, now) => this.#actor.peerAnswered(id, answer, now),
-      failed: (id, isRefused, cause, now) => this.#actor.peerFailed(id, isRefused, cause, now),
+      answered: (id, answer) => this.#actor.peerAnswered(id, answer),
+      failed: (id, isRefused, cause) => this.#actor.peerFailed(id, isRefused, cause),
     });
   }
 

@@ -21,18 +21,18 @@ export class Lines implements LinePort {
     this.#calls = calls;
   }
 
-  bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined, now: number) => void): void {
+  bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined) => void): void {
     void this.#bring(access, frame, done);
   }
 
-  async #bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined, now: number) => void): Promise<void> {
+  async #bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined) => void): Promise<void> {
     let answer: Uint8Array | undefined;
     try {
       answer = await this.#call(access, frame);
     } catch (error) {
       warnOf(`exchange ${this.#exchange}: line ${access} is unreachable`, error);
     }
-    done(answer, Date.now());
+    done(answer);
   }
 
   async #call(access: string, frame: Uint8Array): Promise<Uint8Array> {

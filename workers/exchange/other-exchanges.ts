@@ -21,21 +21,21 @@ export class OtherExchanges implements OtherExchangesPort {
   credentials(
     addressOfRecord: string,
     exchange: number,
-    answered: (answer: SubscriberCredentials | "unknown" | "unavailable", now: number) => void,
+    answered: (answer: SubscriberCredentials | "unknown" | "unavailable") => void,
   ): void {
     void this.#ask<SubscriberCredentials | undefined | null>(
       exchange,
       (object) => object.credentialsOf(addressOfRecord),
       (cell) => askCell(this.#env, this.#map, cell, `/cell/credentials/${exchange}`, addressOfRecord),
-    ).then((answer) => answered(answer ?? "unknown", Date.now()));
+    ).then((answer) => answered(answer ?? "unknown"));
   }
 
-  flows(addressOfRecord: string, exchange: number, answered: (answer: readonly PhoneFlow[] | "unavailable", now: number) => void): void {
+  flows(addressOfRecord: string, exchange: number, answered: (answer: readonly PhoneFlow[] | "unavailable") => void): void {
     void this.#ask<readonly PhoneFlow[] | "unavailable">(
       exchange,
       (object) => object.flowsOf(addressOfRecord),
       (cell) => askCell(this.#env, this.#map, cell, `/cell/flows/${exchange}`, addressOfRecord),
-    ).then((answer) => answered(answer, Date.now()));
+    ).then((answer) => answered(answer));
   }
 
   async #ask<Answer>(

@@ -1,15 +1,16 @@
 import { LoneReplica } from "../../actors/exchange/lone-replica.ts";
 import type { CoreGroupPort } from "../../actors/exchange/ports.ts";
+import type { MakeTimer } from "../../actors/timer.ts";
 import type { SeenCause, View } from "../../cluster/group/view.ts";
 import type { PairState } from "../../cluster/replication/peer-link.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
-import { TimeoutTimer } from "../timeout-timer.ts";
 
 export type OwnCoreGroupOptions = {
   readonly env: Environment;
   readonly exchange: number;
+  readonly timer: MakeTimer;
   /** Takes the view that was asked for. */
-  readonly told: (view: View, now: number) => void;
+  readonly told: (view: View) => void;
   /** What the last batch to the peer met; empty: nothing. */
   readonly lastError: () => string;
 };
@@ -24,7 +25,7 @@ export class OwnCoreGroup implements CoreGroupPort {
   constructor(options: OwnCoreGroupOptions) {
     this.#options = options;
     this.#lone = new LoneReplica({
-      timer: (run) => new TimeoutTimer(run),
+      timer: options.timer,
       causeNow: () => options.lastError() || this.#cause,
       tell: (cause) =>
         void this.#object()
@@ -37,7 +38,7 @@ export class OwnCoreGroup implements CoreGroupPort {
     void this.#orSay(async () => {
       const { isAlone, ...view } = await this.#object().viewFor(this.#options.exchange, isSyncing);
       if (isAlone) this.#lone.wasTold();
-      this.#options.told(view, Date.now());
+      this.#options.told(view);
     });
   }
 

@@ -6,8 +6,8 @@ import type { PeerQuestion } from "./peer-socket.ts";
 export type PeerBatchesOptions = {
   /** Brings a batch to the peer. Its answer rejects when there is none. */
   readonly call: (batch: Uint8Array) => PeerQuestion;
-  readonly answered: (id: number, answer: string, now: number) => void;
-  readonly failed: (id: number, isRefused: boolean, cause: string, now: number) => void;
+  readonly answered: (id: number, answer: string) => void;
+  readonly failed: (id: number, isRefused: boolean, cause: string) => void;
 };
 
 const encoder = new TextEncoder();
@@ -48,9 +48,9 @@ export class PeerBatches implements PeerPort {
       this.#lastError = error instanceof Error ? error.message : String(error);
       // Who answers with an error is there, and may be well again with the next batch.
       const cause = error instanceof OtherVersionError ? otherVersionCause : refusedCause;
-      this.#options.failed(id, !(error instanceof CellAnswerError), cause, Date.now());
+      this.#options.failed(id, !(error instanceof CellAnswerError), cause);
       return;
     }
-    if (this.#questions.delete(id)) this.#options.answered(id, answer, Date.now());
+    if (this.#questions.delete(id)) this.#options.answered(id, answer);
   }
 }

@@ -3,7 +3,10 @@ import { peerSocketIdleMs } from "../../actors/limits.ts";
 import { peerSocketOpenMsMax } from "../limits.ts";
 import { PeerSocket, type PeerQuestion } from "./peer-socket.ts";
 
+import type { Clocks } from "../../sip/time.ts";
+
 export type PeerCallsOptions = {
+  readonly now: Clocks["now"];
   /** Brings a batch by a signed request. Rejects when there is no answer. */
   readonly request: (batch: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>;
   /** Opens a WebSocket to the peer, to be accepted. Rejects when there is none to be had. */
@@ -22,7 +25,7 @@ export class PeerCalls {
 
   /** Brings a batch. Its answer rejects as a request does. */
   ask(batch: Uint8Array): PeerQuestion {
-    const way = this.#way.leaves(Date.now());
+    const way = this.#way.leaves(this.#options.now());
     if (way === "socket" && this.#socket !== undefined) return this.#askOver(this.#socket, batch);
     if (way === "open") void this.#open();
     return this.#request(batch);
@@ -79,7 +82,7 @@ export class PeerCalls {
   #watch(socket: PeerSocket): void {
     setTimeout(() => {
       if (this.#socket !== socket) return;
-      if (socket.isIdle && this.#way.isSpare(Date.now())) socket.close();
+      if (socket.isIdle && this.#way.isSpare(this.#options.now())) socket.close();
       else this.#watch(socket);
     }, peerSocketIdleMs);
   }

@@ -13,17 +13,17 @@ export class Room implements RoomPort {
     return this.#room.isFull;
   }
 
-  ask(octets: number, told: (isRoom: boolean, now: number) => void): boolean {
+  ask(octets: number, told: (isRoom: boolean) => void): boolean {
     return tell(this.#room.ask(octets), told);
   }
 
-  askInside(octets: number, told: (isRoom: boolean, now: number) => void): boolean {
+  askInside(octets: number, told: (isRoom: boolean) => void): boolean {
     return tell(this.#room.askInside(octets), told);
   }
 }
 
-function tell(answer: true | Promise<boolean>, told: (isRoom: boolean, now: number) => void): boolean {
+function tell(answer: true | Promise<boolean>, told: (isRoom: boolean) => void): boolean {
   if (answer === true) return true;
-  void answer.then((isRoom) => told(isRoom, Date.now()));
+  void answer.then((isRoom) => told(isRoom));
   return false;
 }

@@ -8,12 +8,13 @@ import { within } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
 import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesPerSecondMax } from "../limits.ts";
+import { objectTimers } from "../object-timers.ts";
 import { randomIds } from "../random-id.ts";
 import { TimelyCalls } from "../timely-calls.ts";
-import { TimeoutTimer } from "../timeout-timer.ts";
 import { warnOf } from "../way-lost.ts";
 import { shareOf, SoftphoneShare } from "./softphone-share.ts";
 import { Softphones } from "./softphones.ts";
+import type { SteadyMs, WallMs } from "../../sip/time.ts";
 
 const crlfcrlf = 4;
 
@@ -21,29 +22,31 @@ const crlfcrlf = 4;
 export class LineObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
   readonly #access: string;
+  readonly #timers = objectTimers();
   readonly #softphones: Softphones;
   readonly #share: SoftphoneShare;
   readonly #calls: TimelyCalls;
   readonly #line: Line<WebSocket>;
-  /** No new softphones before this, ms. */
-  #fullUntil = 0;
-  /** When it will be looked for those that say nothing, ms; 0: not, for all that this start knows. */
-  #alarmAt = 0;
+  /** No new softphones before this. */
+  #fullUntil: SteadyMs = 0;
+  /** When it will be looked for those that say nothing; 0: not, for all that this start knows. */
+  #alarmAt: WallMs = 0;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
     this.#map = clusterMapOf(env);
     this.#access = lineOf(env.CELL, numberOfName(ctx.id));
-    this.#softphones = new Softphones(ctx, randomIds());
+    this.#softphones = new Softphones(ctx, randomIds(), this.#timers.clock.now);
     this.#share = new SoftphoneShare(shareOf(env.SOFTPHONES_MAX, this.#map.lineCount), () => ctx.getWebSockets().length);
-    this.#calls = new TimelyCalls(env, this.#map);
+    this.#calls = new TimelyCalls(env, this.#map, this.#timers.clock.now);
     this.#line = new Line({ access: this.#access, cell: env.CELL, map: this.#map }, this.#ports());
   }
 
   #ports(): LinePorts<WebSocket> {
     return {
-      now: () => Date.now(),
-      timer: (run) => new TimeoutTimer(run),
+      now: this.#timers.clock.now,
+      wallAt: this.#timers.clock.wallAt,
+      timer: this.#timers.timer,
       send: (flowKey, octets) => this.#softphones.send(flowKey, octets),
       close: (flowKey) => this.#softphones.close(flowKey, 1000, "closed by the registrar"),
       remember: (socket, exchange) => this.#softphones.remember(socket, exchange),
@@ -54,21 +57,21 @@ export class LineObject extends DurableObject<Environment> {
           .then(over)
           .catch((error: unknown) => over(error instanceof Error ? error : new Error(String(error))));
       },
-      wentOnAt: (told) => void this.#wentOnAt().then(told),
+      wentOnAgo: (told) => void this.#wentOnAgoMs().then(told),
       unreachable: (_exchange, _cell, reason) => warnOf(`line ${this.#access}`, reason),
     };
   }
 
   /** Takes a softphone's WebSocket, or answers 503 with Retry-After (RFC 9110 15.6.4): it is to connect to another cell, or later. */
   override fetch(request: Request): Response {
-    const now = Date.now();
+    const now = this.#timers.clock.now();
     if (now < this.#fullUntil) return unavailable(`Cell ${this.env.CELL} is out of service: connect to another one.`);
     if (!this.#softphones.mayCome(request))
       return unavailable(`Cell ${this.env.CELL} has too many from your address that do not register.`);
     if (!this.#share.take(now) && !this.#softphones.makeRoomFor(request))
       return unavailable(`Cell ${this.env.CELL} has no room for another softphone: connect to another one, or later.`);
     const response = this.#softphones.accept(request);
-    this.#lookForSilentAt(now + firstMessageMs);
+    this.#lookForSilentAt(Date.now() + firstMessageMs);
     return response;
   }
 
@@ -79,7 +82,7 @@ export class LineObject extends DurableObject<Environment> {
     if (this.#softphones.closeSilent(now)) this.#lookForSilentAt(now + firstMessageMs);
   }
 
-  #lookForSilentAt(at: number): void {
+  #lookForSilentAt(at: WallMs): void {
     if (this.#alarmAt > 0) return;
     this.#alarmAt = at;
     // Without a disk that takes it nobody is looked for: it is only for order.
@@ -95,7 +98,7 @@ export class LineObject extends DurableObject<Environment> {
       socket.close(1009, `a SIP message has at most ${messageOctetsMax} octets`);
       return;
     }
-    const now = Date.now();
+    const now = this.#timers.clock.now();
     if (!this.#softphones.mayReceive(socket, now)) {
       socket.close(1008, `more than ${socketMessagesPerSecondMax} messages a second`);
       return;
@@ -124,7 +127,7 @@ export class LineObject extends DurableObject<Environment> {
    * {@link drainHoldMs} after it was last told so. Those come last that have had a message within `quietMs`. Returns how many are left.
    */
   sendElsewhere(quietMs: number): number {
-    const now = Date.now();
+    const now = this.#timers.clock.now();
     this.#fullUntil = now + drainHoldMs;
     return this.#softphones.closeSome(drainPortion, quietMs, now);
   }
@@ -142,12 +145,12 @@ export class LineObject extends DurableObject<Environment> {
     return this.#line.deliver(octets, until);
   }
 
-  async #wentOnAt(): Promise<number> {
+  async #wentOnAgoMs(): Promise<number> {
     try {
-      return await within(this.env.CORE_GROUP.getByName(coreGroupName).wentOnAt(), lineStandstillWaitMs);
+      return await within(this.env.CORE_GROUP.getByName(coreGroupName).wentOnAgoMs(), lineStandstillWaitMs);
     } catch (error) {
       console.warn(`line ${this.#access}: the core group does not say whether this cell stood still: ${String(error)}`);
-      return 0;
+      return Number.POSITIVE_INFINITY;
     }
   }
 

@@ -1,3 +1,5 @@
+import type { SteadyMs } from "../../sip/time.ts";
+
 /** A token bucket: so many events a second in the long run, so many at once. */
 export class RateBound {
   readonly #perSecond: number;
@@ -5,7 +7,7 @@ export class RateBound {
   #tokens: number;
   #at: number;
 
-  constructor(perSecond: number, burst: number, now: number) {
+  constructor(perSecond: number, burst: number, now: SteadyMs) {
     this.#perSecond = perSecond;
     this.#burst = burst;
     this.#tokens = burst;
@@ -13,8 +15,8 @@ export class RateBound {
   }
 
   /** Counts one event at `now`, ms. False: it is one too many. */
-  take(now: number): boolean {
-    this.#tokens = Math.min(this.#burst, this.#tokens + (Math.max(0, now - this.#at) / 1000) * this.#perSecond);
+  take(now: SteadyMs): boolean {
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) / 1000) * this.#perSecond);
     this.#at = now;
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;

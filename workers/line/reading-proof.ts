@@ -1,4 +1,5 @@
 import { unreadLeakOctetsPerSecond, unreadOctetsMax, unreadProofOctets } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 const encoder = new TextEncoder();
 const branchStart = encoder.encode("branch=z9hG4bK");
@@ -17,7 +18,7 @@ export class ReadingProof {
   #asked: { readonly branch: Uint8Array; readonly octets: number }[] = [];
 
   /** `octets`: what was not read for all that is known, before this object slept. */
-  constructor(octets: number, now: number) {
+  constructor(octets: number, now: SteadyMs) {
     this.#octets = octets;
     this.#at = now;
   }
@@ -28,9 +29,9 @@ export class ReadingProof {
   }
 
   /** Counts a message that is sent. "ask": enough is unread to be remembered; "over": too much. */
-  sent(message: Uint8Array, now: number): "fine" | "ask" | "over" {
+  sent(message: Uint8Array, now: SteadyMs): "fine" | "ask" | "over" {
     // Who is sent little and answers nothing, the answers to his REGISTERs for one, does no harm.
-    const leaked = (Math.max(0, now - this.#at) / 1000) * unreadLeakOctetsPerSecond;
+    const leaked = ((now - this.#at) / 1000) * unreadLeakOctetsPerSecond;
     this.#at = now;
     const before = Math.max(0, this.#octets - leaked);
     this.#octets = before + message.length;

@@ -1,4 +1,5 @@
 import { lineSocketsMax, socketsRecountMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * How many softphones one line takes. Counting those that are there costs time for each of them, so those that come are added, and all are counted
@@ -17,7 +18,7 @@ export class SoftphoneShare {
   }
 
   /** Takes one more. False: there is no room. */
-  take(now: number): boolean {
+  take(now: SteadyMs): boolean {
     if (this.#countedAt === Number.NEGATIVE_INFINITY || (this.#atMost >= this.#max && now - this.#countedAt >= socketsRecountMs)) {
       this.#atMost = this.#count();
       this.#countedAt = now;

@@ -14,6 +14,7 @@ import { listenerIndex } from "./line-listeners.ts";
 import { RateBound } from "./rate-bound.ts";
 import { ReadingProof } from "./reading-proof.ts";
 import { Strangers } from "./strangers.ts";
+import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
 
 /**
  * The softphones' WebSockets of a line (RFC 7118). What is known of one is in its attachment, and its connection's name is its tag: an
@@ -37,9 +38,10 @@ const crlf = new Uint8Array([0x0d, 0x0a]);
 export class Softphones {
   readonly #ctx: DurableObjectState;
   readonly #nextId: () => string;
+  readonly #now: Clocks["now"];
   readonly #rates = new WeakMap<WebSocket, RateBound>();
   /** When a message last came or went, ms; nothing since this object woke when absent. */
-  readonly #heardAt = new WeakMap<WebSocket, number>();
+  readonly #heardAt = new WeakMap<WebSocket, SteadyMs>();
   readonly #proofs = new WeakMap<WebSocket, ReadingProof>();
   /** Attachments that were read or written since this object woke: reading one costs some microseconds, and every message needs it. */
   readonly #known = new WeakMap<WebSocket, Softphone>();
@@ -47,9 +49,10 @@ export class Softphones {
   #strangers: Strangers | undefined;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-  constructor(ctx: DurableObjectState, nextId: () => string) {
+  constructor(ctx: DurableObjectState, nextId: () => string, now: Clocks["now"]) {
     this.#ctx = ctx;
     this.#nextId = nextId;
+    this.#now = now;
     // RFC 5626 3.5.1 keep-alives are answered by the runtime and wake nobody.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("\r\n\r\n", "\r\n"));
   }
@@ -80,7 +83,7 @@ export class Softphones {
   }
 
   /** Closes those that have had {@link firstMessageMs} and said nothing. True: there are others that have said nothing yet. */
-  closeSilent(now: number): boolean {
+  closeSilent(now: WallMs): boolean {
     let areLeft = false;
     for (const socket of this.#strangersNow().sockets()) {
       const { exchanges, since = 0 } = this.#softphoneOf(socket);
@@ -115,7 +118,7 @@ export class Softphones {
   }
 
   /** Counts a message. False: this softphone sends too many. */
-  mayReceive(socket: WebSocket, now: number): boolean {
+  mayReceive(socket: WebSocket, now: SteadyMs): boolean {
     this.#heardAt.set(socket, now);
     let rate = this.#rates.get(socket);
     if (rate === undefined) {
@@ -134,7 +137,7 @@ export class Softphones {
   send(flowKey: string, octets: Uint8Array): boolean {
     const socket = this.#find(flowKey);
     if (socket === undefined) return false;
-    const now = Date.now();
+    const now = this.#now();
     this.#heardAt.set(socket, now);
     if (!this.#mayBeRead(socket, octets, now)) return false;
     const softphone = this.#softphoneOf(socket);
@@ -160,7 +163,7 @@ export class Softphones {
   }
 
   /** Closes up to so many that have had no message for `quietMs`, as a server does that restarts. Returns how many are left. */
-  closeSome(count: number, quietMs: number, now: number): number {
+  closeSome(count: number, quietMs: number, now: SteadyMs): number {
     const open = this.#ctx.getWebSockets().filter((socket) => socket.readyState === WebSocket.OPEN);
     const quiet = open.filter((socket) => now - (this.#heardAt.get(socket) ?? 0) >= quietMs).slice(0, count);
     for (const socket of quiet) socket.close(1012, "this cell is out of service: connect to another one");
@@ -178,7 +181,7 @@ export class Softphones {
     return strangers;
   }
 
-  #mayBeRead(socket: WebSocket, octets: Uint8Array, now: number): boolean {
+  #mayBeRead(socket: WebSocket, octets: Uint8Array, now: SteadyMs): boolean {
     let proof = this.#proofs.get(socket);
     if (proof === undefined) this.#proofs.set(socket, (proof = new ReadingProof(this.#softphoneOf(socket).unread ?? 0, now)));
     const state = proof.sent(octets, now);

@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import type { BackhaulEnd } from "../../../actors/exchange/backhauls.ts";
 import { ExchangeActor } from "../../../actors/exchange/exchange-actor.ts";
 import type { BackhaulSocket, BackhaulState, ExchangePorts } from "../../../actors/exchange/ports.ts";
+import type { MakeTimer } from "../../../actors/timer.ts";
 import {
   decodeFrame,
   encodeFrame,
@@ -17,13 +18,18 @@ import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 import type { Memory } from "../../../sip/record/memory.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
 import { hash, listeners, startedAt, testMap } from "./harness.ts";
+import type { Clocks } from "../../../sip/time.ts";
 
 const lineListeners = [{ transport: "WS", host: "example.test", port: 80 }] as const;
+
+type ClocksAndTimers = { readonly clock: Clocks; readonly timer: MakeTimer };
 
 export type ActorWorldOptions = {
   /** Cell b has no replica. */
   readonly isAlone?: boolean;
   readonly disk?: readonly StateRecord[];
+  /** Clocks and timers; undefined: {@link ActorWorld.now} and {@link ActorWorld.advance}. */
+  readonly timers?: ClocksAndTimers;
 };
 
 /** A gateway's side of one backhaul. */
@@ -63,7 +69,7 @@ export class TestBackhaul implements BackhaulSocket {
   /** One frame with these records. */
   give(records: readonly FrameRecord[], ack = this.frames.at(-1)?.seq ?? 0): void {
     this.#seq += 1;
-    this.#world.take((now) => this.#world.actor.takeBackhaulFrame(this.end, encodeFrame(this.#seq, ack, records), now, () => {}));
+    this.#world.take(() => this.#world.actor.takeBackhaulFrame(this.end, encodeFrame(this.#seq, ack, records), () => {}));
   }
 
   message(key: string, text: string): void {
@@ -80,15 +86,17 @@ export class TestBackhaul implements BackhaulSocket {
 export class ActorWorld {
   readonly actor: ExchangeActor;
   now = startedAt;
+  /** What the wall clock is ahead of the steady one. */
+  aheadMs = 0;
   /** What happened at the ports, in order. */
   readonly happened: string[] = [];
   /** Timers that are set, and when they ring. */
-  readonly timers = new Map<(now: number) => void, number>();
+  readonly timers = new Map<() => void, number>();
   readonly batches = new Map<number, string>();
   readonly toLines: {
     readonly access: string;
     readonly frame: Frame;
-    readonly done: (answer: Uint8Array | undefined, now: number) => void;
+    readonly done: (answer: Uint8Array | undefined) => void;
   }[] = [];
   readonly thrown: unknown[] = [];
   readonly warned: string[] = [];
@@ -98,13 +106,13 @@ export class ActorWorld {
   /** Undefined: there is room. Else questions wait in `room`. */
   isRoomKnown = true;
   isFull = false;
-  readonly room: ((isRoom: boolean, now: number) => void)[] = [];
-  readonly #soon: ((now: number) => void)[] = [];
+  readonly room: ((isRoom: boolean) => void)[] = [];
+  readonly #soon: (() => void)[] = [];
   readonly #boots = new Map<string, string>();
   readonly #disk: readonly StateRecord[];
   #memory: Memory | undefined;
 
-  constructor({ isAlone = false, disk = [] }: ActorWorldOptions = {}) {
+  constructor({ isAlone = false, disk = [], timers }: ActorWorldOptions = {}) {
     this.#disk = disk;
     let ids = 0;
     this.actor = new ExchangeActor(
@@ -122,16 +130,15 @@ export class ActorWorld {
         hash,
         nextId: () => `id${String((ids += 1)).padStart(14, "0")}`,
       },
-      this.#ports(),
-      this.now,
+      { ...this.#ports(), ...(timers === undefined ? {} : this.#clockPorts(timers)) },
     );
-    this.take((now) => this.actor.start(now));
+    this.take(() => this.actor.start());
   }
 
   /** Something reaches the actor; what it wants done soon is done. */
-  take(act: (now: number) => void): void {
-    act(this.now);
-    for (let run = this.#soon.shift(); run !== undefined; run = this.#soon.shift()) run(this.now);
+  take(act: () => void): void {
+    act();
+    for (let run = this.#soon.shift(); run !== undefined; run = this.#soon.shift()) run();
   }
 
   /** Time goes on; timers ring. */
@@ -155,7 +162,7 @@ export class ActorWorld {
         const batch = parseBatch(text);
         if (isParseError(batch)) throw new Error(batch.reason);
         const received = batch.peerBoot === "peer" ? batch.sequence : 0;
-        this.take((now) => this.actor.peerAnswered(id, serializeAnswer({ boot: "peer", received, ahead: 0 }), now));
+        this.take(() => this.actor.peerAnswered(id, serializeAnswer({ boot: "peer", received, ahead: 0 })));
       }
     }
   }
@@ -163,7 +170,7 @@ export class ActorWorld {
   /** The peer is there, and has nothing. */
   join(): this {
     const header = { cell: "b", boot: "peer", peerBoot: "ours", after: 0, sequence: 0, isComplete: true };
-    this.take((now) => this.actor.takePeerBatch(serializeBatch(header, []), now));
+    this.take(() => this.actor.takePeerBatch(serializeBatch(header, [])));
     this.answerBatches();
     return this;
   }
@@ -177,22 +184,31 @@ export class ActorWorld {
   /** A frame of a line; the answers it gets, and why it was refused. */
   lineFrame(access: string, records: readonly FrameRecord[], until?: number): { answers: (Frame | undefined)[]; refused: string[] } {
     const got: { answers: (Frame | undefined)[]; refused: string[] } = { answers: [], refused: [] };
-    this.take((now) =>
-      this.actor.takeLineFrame({ access, octets: encodeFrame(1, 0, records), until }, now, {
-        answered: (frame) => got.answers.push(frame === undefined ? undefined : frameOf(frame)),
-        refused: (reason) => got.refused.push(reason),
-      }),
+    this.take(() =>
+      this.actor.takeLineFrame(
+        { access, octets: encodeFrame(1, 0, records), until },
+        {
+          answered: (frame) => got.answers.push(frame === undefined ? undefined : frameOf(frame)),
+          refused: (reason) => got.refused.push(reason),
+        },
+      ),
     );
     return got;
   }
 
+  #clockPorts({ clock, timer }: ClocksAndTimers): Pick<ExchangePorts, "now" | "wallAt" | "timer"> {
+    return { now: clock.now, wallAt: clock.wallAt, timer: (run) => timer(() => this.take(run)) };
+  }
+
   #ports(): ExchangePorts {
-    const ask = (_octets: number, told: (isRoom: boolean, now: number) => void): boolean => {
+    const ask = (_octets: number, told: (isRoom: boolean) => void): boolean => {
       if (!this.isRoomKnown) this.room.push(told);
       return this.isRoomKnown;
     };
     const isFull = (): boolean => this.isFull;
     return {
+      now: () => this.now,
+      wallAt: (moment) => moment + this.aheadMs,
       timer: (run) => ({
         set: (ms) => this.timers.set(run, this.now + ms),
         clear: () => this.timers.delete(run),

@@ -12,12 +12,14 @@ describe("a disk writer", () => {
   let isRoomKnown: boolean;
   let isFull: boolean;
   /** Delays of the timers that are set, and how to ring them. */
-  const timers = new Map<(now: number) => void, number>();
-  const asked: ((isRoom: boolean, now: number) => void)[] = [];
+  const timers = new Map<() => void, number>();
+  const asked: ((isRoom: boolean) => void)[] = [];
   const written: Rows[] = [];
   const done: string[] = [];
   let changes = 0;
   let ms = 0;
+  /** What the clock says when a port calls back. */
+  let now = 0;
 
   /** One more record to write. */
   function change(name: string): void {
@@ -27,10 +29,11 @@ describe("a disk writer", () => {
   }
 
   /** Rings the timers that are set. */
-  function ring(now: number): void {
+  function ring(at: number): void {
+    now = at;
     const due = [...timers.keys()];
     timers.clear();
-    for (const run of due) run(now);
+    for (const run of due) run();
   }
 
   beforeEach(() => {
@@ -40,13 +43,14 @@ describe("a disk writer", () => {
     changes = 0;
     for (const list of [asked, written, done]) list.length = 0;
     timers.clear();
-    const ask = (_octets: number, told: (isRoom: boolean, now: number) => void): boolean => {
+    const ask = (_octets: number, told: (isRoom: boolean) => void): boolean => {
       if (!isRoomKnown) asked.push(told);
       return isRoomKnown;
     };
     writer = new DiskWriter({
       store,
       flushMs: 1_000,
+      now: () => now,
       disk: { readMemory: () => undefined, setMemory: () => {}, read: () => [], write: (rows) => written.push(rows), cleaningOctets: 0 },
       room: {
         ask,
@@ -93,9 +97,11 @@ describe("a disk writer", () => {
     change("two");
     expect(writer.flush(0, () => done.push("two"))).toBe(false);
     expect(asked).toHaveLength(1);
-    asked[0]?.(true, 5);
+    now = 5;
+    asked[0]?.(true);
     expect([keys(), done, asked.length]).toEqual([[["one", "two"]], [], 2]);
-    asked[1]?.(true, 6);
+    now = 6;
+    asked[1]?.(true);
     expect(done).toEqual(["one", "two"]);
   });
 
@@ -104,11 +110,13 @@ describe("a disk writer", () => {
     change("one");
     writer.flush(0, () => done.push("one"));
     isFull = true;
-    asked[0]?.(false, 5);
+    now = 5;
+    asked[0]?.(false);
     expect([keys(), done, changes, [...timers.values()]]).toEqual([[], ["one"], 1, [1_000]]);
     ring(1_005);
     isFull = false;
-    asked[1]?.(true, 1_006);
+    now = 1_006;
+    asked[1]?.(true);
     expect([keys(), changes, timers.size]).toEqual([[["one"]], 2, 0]);
   });
 
@@ -120,7 +128,8 @@ describe("a disk writer", () => {
     writer.hasRoomAtFirst(0, (isRoom) => told.push(isRoom));
     expect(told).toEqual([true]);
     isFull = true;
-    for (const answer of asked) answer(false, 0);
+    now = 0;
+    for (const answer of asked) answer(false);
     expect([told, changes]).toEqual([[true, false, false], 1]);
   });
 });

@@ -32,10 +32,9 @@ describe("an exchange actor that has a peer", () => {
     const gateway = world.backhaul();
     gateway.message(alice.key, alice.register());
     const asked: string[][] = [];
-    world.take((now) =>
+    world.take(() =>
       world.actor.whenServing(
         () => asked.push(registered(world)),
-        now,
         () => {},
       ),
     );
@@ -47,10 +46,10 @@ describe("an exchange actor that has a peer", () => {
   it("tells the core group that it has caught up, when that was asked for", () => {
     const world = new ActorWorld();
     expect(world.happened).toContain("view, syncing");
-    world.take((now) => world.actor.setFirstView(view("up"), now));
+    world.take(() => world.actor.setFirstView(view("up")));
     expect(world.happened).not.toContain("caught up");
     world.join();
-    world.take((now) => world.actor.setFirstView(view("up"), now));
+    world.take(() => world.actor.setFirstView(view("up")));
     expect(world.happened.filter((each) => each === "caught up")).toHaveLength(1);
   });
 
@@ -60,7 +59,6 @@ describe("an exchange actor that has a peer", () => {
     for (let each = 1; each < inputsWaitingMax; each += 1)
       world.actor.whenServing(
         () => {},
-        world.now,
         () => {},
       );
     const ofLine = world.lineFrame("a.0", [messageOf(carol.key, carol.register())]);
@@ -100,7 +98,7 @@ describe("an exchange actor that has a peer", () => {
     const [id] = [...world.batches.keys()];
     world.batches.clear();
     world.happened.length = 0;
-    world.take((now) => world.actor.peerFailed(id ?? 0, true, refusedCause, now));
+    world.take(() => world.actor.peerFailed(id ?? 0, true, refusedCause));
     expect(world.happened).toEqual(["away", "suspect b: connection refused", "write", "send"]);
     expect(statusesOf(gateway)).toEqual(["200"]);
   });
@@ -128,7 +126,7 @@ describe("an exchange actor that has a peer", () => {
     expect(world.toLines).toHaveLength(1);
     const { answers } = world.lineFrame("a.0", [messageOf(carol.key, carol.request("OPTIONS", "sip:example.test"))]);
     expect(answers.map((frame) => frame?.records)).toEqual([[]]);
-    world.take((now) => world.toLines[0]?.done(encodeFrame(0, 0, []), now));
+    world.take(() => world.toLines[0]?.done(encodeFrame(0, 0, [])));
     expect(textsOf(world.toLines[1]?.frame.records ?? [])[0]).toMatch(/^SIP\/2\.0 200 /);
   });
 
@@ -147,7 +145,7 @@ describe("an exchange actor that has a peer", () => {
     gateway.message(bob.key, bob.request("INVITE", "sip:carol@example.test", ["Call-ID: two"]));
     expect(world.toLines).toHaveLength(1);
     world.advance(frameAnswerMsMax);
-    world.take((now) => world.toLines[0]?.done(undefined, now));
+    world.take(() => world.toLines[0]?.done(undefined));
     expect(world.toLines).toHaveLength(1);
     world.advance(10_000);
     world.answerBatches();
@@ -170,7 +168,7 @@ describe("an exchange actor that has a peer", () => {
     const world = new ActorWorld().join();
     const accessGone = vi.spyOn(world.actor.exchange, "accessGone");
     for (const isGone of [true, true, false, true]) {
-      world.take((now) => world.actor.setView(view("up", [{ id: "g1", state: "down", isGone }]), now));
+      world.take(() => world.actor.setView(view("up", [{ id: "g1", state: "down", isGone }])));
     }
     expect(accessGone).toHaveBeenCalledTimes(2);
   });
@@ -213,7 +211,7 @@ describe("an exchange actor without a peer", () => {
     const gateway = world.backhaul();
     gateway.message(alice.key, alice.register());
     expect([statusesOf(gateway), world.rows]).toEqual([[], 0]);
-    world.take((now) => world.room[0]?.(true, now));
+    world.take(() => world.room[0]?.(true));
     expect([statusesOf(gateway), world.rows]).toEqual([["200"], 1]);
   });
 
@@ -222,8 +220,8 @@ describe("an exchange actor without a peer", () => {
     world.isRoomKnown = false;
     world.isFull = true;
     const gateway = world.backhaul();
-    world.take((now) => world.actor.askForRoomAtFirst(now, () => {}));
-    world.take((now) => world.room[0]?.(false, now));
+    world.take(() => world.actor.askForRoomAtFirst(() => {}));
+    world.take(() => world.room[0]?.(false));
     gateway.message(alice.key, alice.register());
     expect(statusesOf(gateway)).toEqual(["503"]);
   });
@@ -245,18 +243,18 @@ describe("an exchange actor without a peer", () => {
     const world = new ActorWorld({ isAlone: true });
     const told: unknown[] = [];
     const change = { aor: "dave@example.test", ...secretsOf(hash, "dave@example.test", "secret") };
-    const put = (): void => world.take((now) => world.actor.changes.put([change], now, (outcome) => told.push(outcome)));
+    const put = (): void => world.take(() => world.actor.changes.put([change], (outcome) => told.push(outcome)));
     put();
-    world.take((now) => world.actor.changes.remove(change.aor, now, (outcome) => told.push(outcome)));
+    world.take(() => world.actor.changes.remove(change.aor, (outcome) => told.push(outcome)));
     expect(told).toEqual([0, true]);
     world.isRoomKnown = false;
     put();
     world.isFull = true;
-    world.take((now) => world.room.shift()?.(false, now));
+    world.take(() => world.room.shift()?.(false));
     expect(told).toEqual([0, true, "full"]);
     put();
-    world.take((now) => world.room.shift()?.(true, now));
-    world.take((now) => world.room.shift()?.(false, now));
+    world.take(() => world.room.shift()?.(true));
+    world.take(() => world.room.shift()?.(false));
     expect(told).toEqual([0, true, "full", "full"]);
     expect(world.actor.exchange.subscribers()).toEqual([]);
   });

@@ -88,6 +88,7 @@ export class TestExchange {
       {
         sign: (text) => createHmac("sha256", "test").update(text).digest("hex").slice(0, 20),
         hash,
+        wallAt: (moment: number) => moment,
         nextId: () => {
           this.#ids += 1;
           return `id${options.cell ?? "a"}${boot}${this.#ids.toString(36).padStart(14, "0")}`;

@@ -1,5 +1,6 @@
 import { expect, it, vi } from "vitest";
 import { InviteKeeper } from "../../../actors/exchange/invite-keeper.ts";
+import { RecordClock } from "../../../actors/exchange/record-clock.ts";
 import { foreignInvitesReadMax } from "../../../actors/limits.ts";
 import { snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
@@ -27,7 +28,7 @@ function keeperBeside(invites: number): { readonly keeper: InviteKeeper; readonl
       yield record;
     }
   } as typeof records);
-  return { keeper: new InviteKeeper(store, new HybridClock("a"), rig.proxy, rig.layer), read: () => read };
+  return { keeper: new InviteKeeper(store, new RecordClock("a", (moment: number) => moment), rig.proxy, rig.layer), read: () => read };
 }
 
 it("knows for certain of up to foreignInvitesReadMax INVITEs of the other replica whether one has a Call-ID", () => {

@@ -13,6 +13,8 @@ const accepted = encodeFrame(0, 0, []);
 
 describe("couriers to lines", () => {
   let couriers: LineCouriers;
+  /** What the clock says when a line answers. */
+  let now = 0;
   const carried: Carried[] = [];
   const returned: string[][] = [];
   const unreachable: string[][] = [];
@@ -21,7 +23,8 @@ describe("couriers to lines", () => {
   beforeEach(() => {
     for (const list of [carried, returned, unreachable, thrown]) list.length = 0;
     couriers = new LineCouriers({
-      lines: { bring: (_access, frame, done) => carried.push({ frame: frameOf(frame), done }) },
+      lines: { bring: (_access, frame, done) => carried.push({ frame: frameOf(frame), done: (answer, at) => ((now = at), done(answer)) }) },
+      now: () => now,
       returned: (_access, records) => returned.push(namesOf(records)),
       unreachable: (_access, records) => unreachable.push(namesOf(records)),
       threw: (error) => thrown.push(error),

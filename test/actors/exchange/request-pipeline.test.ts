@@ -14,7 +14,12 @@ const now = 1_000_000;
 /** An INVITE on its way through these steps: what was walked, and what left. */
 function walk(steps: (walked: string[]) => readonly Step[]): { readonly walked: string[]; readonly sent: string[] } {
   let ids = 0;
-  const tools = { sign: (text: string) => `s${text.length}`, hash, nextId: () => `id${(ids += 1).toString().padStart(14, "0")}` };
+  const tools = {
+    sign: (text: string) => `s${text.length}`,
+    hash,
+    wallAt: (moment: number) => moment,
+    nextId: () => `id${(ids += 1).toString().padStart(14, "0")}`,
+  };
   const parts = new ExchangeParts({ exchange: 0, cell: "a", map: testMap("open", 1) }, tools, now);
   parts.accesses.connect("g1", [{ transport: "UDP", host: "198.51.100.1", port: 5060 }]);
   const message = parsed(octetsOf(request("INVITE")));

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { SubscriptionKeeper } from "../../../actors/exchange/subscription-keeper.ts";
+import { RecordClock } from "../../../actors/exchange/record-clock.ts";
 import { subscriptionsAwaitedMax, subscriptionSecondsMax } from "../../../actors/limits.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import type { SipMessage } from "../../../sip/message/sip-message.ts";
-import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
 import { subscriptionKey } from "../../../sip/record/dialog-record.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import { parsed } from "../../sip/transaction/recorder.ts";
@@ -20,7 +20,7 @@ const subscribe = (callId: string): SipMessage => message("SUBSCRIBE sip:b@x.tes
 
 describe("what strangers can have remembered of subscriptions", () => {
   it("is no more than subscriptionsAwaitedMax of them: the earliest is forgotten", () => {
-    const keeper = new SubscriptionKeeper(new RecordStore(), new HybridClock("a"));
+    const keeper = new SubscriptionKeeper(new RecordStore(), new RecordClock("a", (moment: number) => moment));
     for (let index = 0; index <= subscriptionsAwaitedMax + 10; index += 1) keeper.begins(subscribe(`call-${index}`), now);
     expect(keeper.size).toBe(subscriptionsAwaitedMax);
     expect([keeper.isAwaited("call-0", "a", now), keeper.isAwaited(`call-${subscriptionsAwaitedMax}`, "a", now)]).toEqual([false, true]);
@@ -30,7 +30,7 @@ describe("what strangers can have remembered of subscriptions", () => {
 
   it("lasts for subscriptionSecondsMax at most, whatever Expires says", () => {
     const store = new RecordStore();
-    const keeper = new SubscriptionKeeper(store, new HybridClock("a"));
+    const keeper = new SubscriptionKeeper(store, new RecordClock("a", (moment: number) => moment));
     for (const [index, expires] of ["4294967295", "99999999999999999999", "soon"].entries()) {
       const callId = `call-${index}`;
       const response = message("SIP/2.0 200 OK", callId, ";tag=b", [`Expires: ${expires}`]);

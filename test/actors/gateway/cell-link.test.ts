@@ -16,6 +16,7 @@ class Rig {
   constructor() {
     const ports: ProcessPorts = {
       now: () => this.time.now,
+      wallAt: (moment: number) => moment,
       timer: (run) => this.time.timer(run),
       afterThisTurn: (run) => run(),
       random: () => 0,

@@ -58,6 +58,7 @@ class Rig {
       },
       {
         now: () => this.time.now,
+        wallAt: (moment: number) => moment,
         timer: (run) => this.time.timer(run),
         afterThisTurn: (run) => void this.#turn.push(run),
         random: () => 0,

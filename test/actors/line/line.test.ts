@@ -48,13 +48,14 @@ class Rig {
     { access: "b.0", cell: "b", map },
     {
       now: () => this.now,
+      wallAt: (moment: number) => moment,
       timer: () => ({ set: () => undefined, clear: () => undefined }),
       send: (key, octets) => this.#softphones.get(key)?.heard.push(stringOf(octets).split("\r\n", 1)[0] ?? "") !== undefined,
       close: (key) => void this.#softphones.delete(key),
       remember: ({ exchanges }, exchange) => void exchanges.add(exchange),
       exchangesOf: ({ exchanges }) => exchanges,
       call: (exchange, cell, frame, over) => this.#called(exchange, cell, frame, over),
-      wentOnAt: (told) => told(0),
+      wentOnAgo: (told) => told(Number.POSITIVE_INFINITY),
       unreachable: (exchange, cell) => void this.lost.push(`${exchange} ${cell}`),
     },
   );

@@ -1,6 +1,6 @@
 import { CoreGroup } from "../../../cluster/group/core-group.ts";
 import type { Heartbeat } from "../../../cluster/group/heartbeat.ts";
-import type { Change, HeartbeatSettings, MemberState, View } from "../../../cluster/group/view.ts";
+import type { Turning, HeartbeatSettings, MemberState, View } from "../../../cluster/group/view.ts";
 
 type Node = {
   readonly id: string;
@@ -12,7 +12,7 @@ type Node = {
   waiting: (() => void)[];
   wakesAt: number;
   readonly disk: { epoch: number; gateways: Map<string, MemberState>; isDraining: boolean };
-  readonly history: Change[];
+  readonly history: Turning[];
   view: View | undefined;
   fenced: boolean;
   boots: number;
@@ -180,7 +180,7 @@ export class Simulation {
     return group;
   }
 
-  history(cell: string): readonly Change[] {
+  history(cell: string): readonly Turning[] {
     return this.#node(cell).history;
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CoreGroup, type Effect } from "../../../cluster/group/core-group.ts";
-import type { Change } from "../../../cluster/group/view.ts";
+import type { Turning } from "../../../cluster/group/view.ts";
 
 const settings = { version: 1, heartbeat: { periodMs: 1_000, missed: 3 } };
 const text = "cell b speaks version 1 of the protocol, cell a version 2: upgrade cell b; until then neither uses the other";
@@ -8,7 +8,7 @@ const text = "cell b speaks version 1 of the protocol, cell a version 2: upgrade
 /** Cell a's group, and what becomes of each heartbeat to cell b: `answer`. */
 class Rig {
   readonly group = new CoreGroup({ cell: "a", boot: "a1", cells: ["a", "b"], settings, epoch: 0, gateways: [] }, 0);
-  readonly changes: Change[] = [];
+  readonly changes: Turning[] = [];
   now = 0;
 
   run(seconds: number, answer: "another version" | "refused" | "answered", said = text): void {

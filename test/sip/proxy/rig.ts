@@ -73,6 +73,7 @@ export class Rig {
       exchange: 3,
       cell,
       sign: this.sign,
+      wallAt: (moment: number) => moment,
       nextReference: () => `${cell}${(this.#references += 1)}`,
       isLate: (branch, _cell, method) => this.#ended.has(`${branch} ${method}`),
       mayBeRepeated: () => this.mayBeRepeated,
