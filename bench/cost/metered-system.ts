@@ -7,9 +7,9 @@ import { clusterSettingsOf } from "../../cli/cluster.ts";
 import { layoutOf } from "../../cli/layout.ts";
 import { LocalSystem } from "../../cli/local-system.ts";
 import { jsonReporter } from "../../cli/reporter.ts";
-import type { Settings } from "../../cli/settings.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
 import { freePorts } from "../../kit/world/free-ports.ts";
+import { loopback as host, settingsAt } from "../../kit/world/settings-at.ts";
 import type { Programs } from "../programs.ts";
 import type { Endpoint } from "../system.ts";
 import type { MeterReport } from "./meter.ts";
@@ -41,28 +41,9 @@ export class MeteredSystem {
   }
 
   static async start(programs: Programs, gateways = 1): Promise<MeteredSystem> {
-    const host = "127.0.0.1";
     const port = await freePorts(2 * gateways + 2);
     const state = new StateDirectory(programs.directory());
-    const settings: Settings = {
-      domain: "bench.test",
-      auth: "open",
-      digest: ["MD5"],
-      failedLogins: undefined,
-      host,
-      sipPort: port,
-      tlsPort: port + 1,
-      wsPort: undefined,
-      wssPort: undefined,
-      httpPort: port + 2 * gateways,
-      cells: 2,
-      gateways,
-      replication: true,
-      exchanges: undefined,
-      state: state.path,
-      restart: false,
-      json: false,
-    };
+    const settings = settingsAt(port, { state: state.path, domain: "bench.test", gateways });
     const cluster = clusterSettingsOf(settings, undefined);
     const reporter = jsonReporter({ out: () => undefined }, () => new Date());
     const layout = layoutOf(settings, cluster.cells);

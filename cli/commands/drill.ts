@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Arguments } from "../arguments.ts";
-import { DrillSystem } from "../drill/drill-system.ts";
 import { type FaultResult, runFault } from "../drill/fault.ts";
 import { freePorts } from "../../kit/world/free-ports.ts";
-import { type DrillTransport, type Fault, type Plan, concerns, planOf, portsNeeded } from "../drill/plan.ts";
+import { RelayedSystem } from "../../kit/world/relayed-system.ts";
+import { type DrillTransport, type Fault, type Plan, concerns, gateways, planOf, portsNeeded } from "../drill/plan.ts";
 import { missesOf, resultTable } from "../drill/result-table.ts";
 import { onEnd } from "../ending.ts";
 import { Failure } from "../errors.ts";
@@ -53,8 +53,14 @@ async function drillOnce(
   };
   const state = join(directory, `${fault}-${transport}`);
   rmSync(state, { recursive: true, force: true });
-  const port = plan.port ?? (await freePorts(portsNeeded));
-  const system = new DrillSystem(state, port, reporterOf(say), plan.exchanges);
+  const system = new RelayedSystem({
+    directory: state,
+    firstPort: plan.port ?? (await freePorts(portsNeeded)),
+    domain: "drill.test",
+    gateways,
+    exchanges: plan.exchanges,
+    reporter: reporterOf(say),
+  });
   const kill = (): void => system.kill();
   signal.addEventListener("abort", kill);
   try {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { RelayedSystem } from "../../kit/world/relayed-system.ts";
 import { isListOf, isTable } from "../json.ts";
 import { Detection, isDown } from "./detection.ts";
-import type { DrillSystem } from "./drill-system.ts";
 import { LoadThread } from "./load-thread.ts";
 import type { LoadReport } from "./load.ts";
 import type { DrillTransport, Fault, Plan, Times } from "./plan.ts";
@@ -41,7 +41,7 @@ type Say = (text: string) => void;
 
 /** Puts the system under load, lets the fault happen, and returns what the phones saw. The signal ends it early. */
 export async function runFault(
-  system: DrillSystem,
+  system: RelayedSystem,
   fault: Fault,
   transport: DrillTransport,
   plan: Plan,
@@ -120,7 +120,7 @@ function windowMs(fault: Fault, times: Times): number {
 }
 
 /** Looks from a cell that goes on. */
-function watch(system: DrillSystem, fault: Fault): Detection | undefined {
+function watch(system: RelayedSystem, fault: Fault): Detection | undefined {
   switch (fault) {
     case "kill-cell":
     case "freeze-cell":
@@ -133,7 +133,7 @@ function watch(system: DrillSystem, fault: Fault): Detection | undefined {
   }
 }
 
-async function inflict(system: DrillSystem, fault: Fault, times: Times, say: Say, signal: AbortSignal): Promise<void> {
+async function inflict(system: RelayedSystem, fault: Fault, times: Times, say: Say, signal: AbortSignal): Promise<void> {
   const wait = async (ms: number): Promise<void> => await delay(ms, undefined, { signal });
   const startAgain = async (name: string): Promise<void> => {
     await system.startAgain(name);
@@ -169,7 +169,7 @@ async function inflict(system: DrillSystem, fault: Fault, times: Times, say: Say
 }
 
 /** How long after `since` both replicas of every exchange have been the same; undefined: not within the time that is promised. */
-async function untilIdentical(system: DrillSystem, since: number, signal: AbortSignal): Promise<number | undefined> {
+async function untilIdentical(system: RelayedSystem, since: number, signal: AbortSignal): Promise<number | undefined> {
   const replicas = new Replicas(system.exchangeCount);
   for (;;) {
     const at = performance.now();
@@ -180,7 +180,7 @@ async function untilIdentical(system: DrillSystem, since: number, signal: AbortS
 }
 
 /** Users that no registration names. */
-async function missingFrom(system: DrillSystem, users: readonly string[]): Promise<string[]> {
+async function missingFrom(system: RelayedSystem, users: readonly string[]): Promise<string[]> {
   const list = await system.api("a", "b").get("/api/registrations");
   const known = new Set(isListOf(list, isTable) ? list.map(({ aor }) => aor) : []);
   return users.filter((user) => !known.has(`${user}@${system.domain}`));

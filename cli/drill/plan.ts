@@ -83,7 +83,9 @@ export const drillSpec: CommandSpec = {
   ],
 };
 
-/** Ports that a drill's system needs: two gateways with two, two cells, two relays between them. */
+/** Of a drill's system. */
+export const gateways = 2;
+/** Ports that it needs: two for each gateway, two for cells, two for relays between them. */
 export const portsNeeded = 8;
 
 const amountMax = 20_000;

@@ -34,7 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "gateway/*": ["schemas", "actors", "actors/gateway", "cluster", "cluster/*", "sip", "sip/message", "sip/flow", "gateway", "gateway/*"],
   "kit/phone": ["sip", "sip/message"],
   "kit/connections": ["kit/phone", "sip", "sip/message"],
-  "kit/world": [],
+  "kit/world": ["kit/phone", "cli", "cluster/map"],
   cli: ["schemas", "cli/drill", "cluster", "cluster/map", "sip"],
   "cli/commands": ["schemas", "kit/world", "cli", "cli/drill", "cluster/map", "cluster/group", "sip"],
   "cli/drill": ["schemas", "kit/*", "cli", "sip", "sip/message"],

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { startOf } from "../../cli/process-table.ts";
-import { tandem } from "../system/tandem.ts";
+import { tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 const root = resolve(import.meta.dirname, "../..");

@@ -2,9 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { type CellId, DrillSystem } from "../../cli/drill/drill-system.ts";
+import { type CellId, RelayedSystem, relayedPorts } from "../../kit/world/relayed-system.ts";
 import { freePorts } from "../../kit/world/free-ports.ts";
-import { portsNeeded } from "../../cli/drill/plan.ts";
 import type { Reporter } from "../../cli/reporter.ts";
 import { until } from "../../kit/world/until.ts";
 import { type Sipp, type SippResult, runSipp, startSipp } from "./clients/sipp.ts";
@@ -26,15 +25,18 @@ const silent: Reporter = {
   failed: () => undefined,
 };
 
+const gateways = 2;
+
 const undo: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
   for (const each of undo.splice(0).toReversed()) await each();
 });
 
-async function startSystem(): Promise<DrillSystem> {
+async function startSystem(): Promise<RelayedSystem> {
   const directory = mkdtempSync(join(tmpdir(), "tandem-failover-"));
-  const system = new DrillSystem(directory, await freePorts(portsNeeded), silent);
+  const firstPort = await freePorts(relayedPorts(gateways));
+  const system = new RelayedSystem({ directory, firstPort, domain: "failover.test", gateways, reporter: silent });
   undo.push(async () => {
     await system.stop();
     rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
@@ -56,7 +58,7 @@ const dense: Load = { calls: 500, callsPerSecond: 50 };
 
 /** Calls through the second gateway to a SIPp end that has registered through the given one and lets each call ring for a while. */
 async function startCalls(
-  system: DrillSystem,
+  system: RelayedSystem,
   transport: Transport,
   registeredAt: 0 | 1,
   talkMs = 2_000,
@@ -169,7 +171,7 @@ test("SIPp over UDP: the gateway through which the callee registered is killed, 
 
 /** A page at the first of these cells, which goes to the other one when that is no more. */
 async function openPage(
-  system: DrillSystem,
+  system: RelayedSystem,
   chromium: BrowserHost,
   user: string,
   ...cells: readonly [CellId, CellId]

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Dialog, establish, exchange, OutgoingCall, sdpOf } from "./clients/call.ts";
 import { Phone } from "./clients/phone.ts";
 import { transports, type Transport } from "./clients/stack.ts";
-import { accountOf, subscribe } from "./clients/subscribers.ts";
+import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
 import { wayOf } from "./clients/way.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** Two of each transport: a call from UDP to UDP takes two phones as well. */
@@ -18,7 +18,7 @@ const phones: Phone[] = [];
 beforeAll(async () => {
   system = await startTandem();
   const users = [...callers, ...callees].map(({ user }) => user);
-  await subscribe(system, [...users, "away"]);
+  await addSubscribers(system, [...users, "away"].map(accountOf));
   for (const { transport, user } of [...callers, ...callees]) {
     const phone = await Phone.open(wayOf(system, transport), accountOf(user));
     phones.push(phone);

@@ -4,10 +4,10 @@ import { UdpPhone } from "../gateway/phones.ts";
 import { requestText } from "../gateway/sip-text.ts";
 import { establish, exchange, OutgoingCall, sdpOf } from "./clients/call.ts";
 import { Phone, randomId } from "./clients/phone.ts";
-import { accountOf, subscribe } from "./clients/subscribers.ts";
+import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
 import { transports } from "./clients/stack.ts";
 import { wayOf } from "./clients/way.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** Enough users that either cell serves some of them. */
@@ -19,7 +19,7 @@ const phones: Phone[] = [];
 
 beforeAll(async () => {
   system = await startTandem();
-  await subscribe(system, users);
+  await addSubscribers(system, users.map(accountOf));
   for (const [index, user] of users.entries()) {
     const transport = gatewayTransports[index % gatewayTransports.length] ?? "UDP";
     const phone = await Phone.open(wayOf(system, transport), accountOf(user));

@@ -20,7 +20,7 @@ async function softphoneAt(url: string, domain: string): Promise<Registrant> {
 
 describe("a cell that reaches no other cell and no gateway", () => {
   it("[RFC3261 21.5.4] answers REGISTER with 503 and Retry-After, the others with 200; when it reaches them again, 200 too", async () => {
-    const running = await RiggedSystem.start({ heartbeat: { periodMs: 200, missed: 3 } });
+    const running = await RiggedSystem.open({ heartbeat: { periodMs: 200, missed: 3 } });
     system = running;
     const [cutOff, other] = [await softphoneAt(running.url("a"), running.domain), await softphoneAt(running.url("b"), running.domain)];
     // Users of both exchanges.
@@ -48,7 +48,7 @@ describe("a cell that reaches no other cell and no gateway", () => {
 
 describe("two heartbeats that are lost between two cells", () => {
   it("change nothing: no state, no epoch, no line in the history", async () => {
-    const running = await RiggedSystem.start();
+    const running = await RiggedSystem.open();
     system = running;
     const seen = async (): Promise<unknown[]> => {
       const both = await Promise.all([running.status("a"), running.status("b")]);

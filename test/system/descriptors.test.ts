@@ -3,7 +3,7 @@ import { WebSocket } from "ws";
 import { softphonesMaxFor } from "../../cli/descriptors.ts";
 import { startOf } from "../../cli/process-table.ts";
 import { GoodCalls } from "./good-calls.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** Few enough that some hundred softphones are too many. */

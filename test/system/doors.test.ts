@@ -8,7 +8,7 @@ import { WebSocket } from "ws";
 import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { residentKilobytes } from "./memory.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 
 /** What strangers try at the doors of a started system, where only the runtime itself can show what becomes of it. */
 let system: Tandem;

@@ -7,9 +7,9 @@ import { isStatus } from "../../cli/status.ts";
 import { establish, exchange } from "./clients/call.ts";
 import { Phone } from "./clients/phone.ts";
 import { Registrant } from "./clients/registrant.ts";
-import { accountOf } from "./clients/subscribers.ts";
+import { accountOf } from "../../kit/world/subscribers.ts";
 import { wayOf } from "./clients/way.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 const running: Tandem[] = [];

@@ -8,7 +8,7 @@ import { StateDirectory } from "../../cli/state-directory.ts";
 import { addedPasswords, copyEarlierState, databasesOf } from "../fixtures/earlier-state.ts";
 import { Phone } from "./clients/phone.ts";
 import { wayOf } from "./clients/way.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 const state = mkdtempSync(join(tmpdir(), "tandem-earlier-"));

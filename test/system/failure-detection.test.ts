@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ApiClient } from "../../cli/api-client.ts";
 import type { Change, Status } from "../../schemas/api-answers.ts";
 import { isStatus } from "../../cli/status.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 let system: Tandem;

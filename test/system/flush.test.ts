@@ -40,7 +40,7 @@ it.each([1, 2])(
   "a cell that is killed while it writes reads back clean, without its peer: all that is older than flushMs, and nothing by half (seed %i)",
   async (seed) => {
     const random = new Random(seed);
-    system = await RiggedSystem.start({ flushMs });
+    system = await RiggedSystem.open({ flushMs });
     const acknowledged: Acknowledged = new Map();
     // Several lives: each start writes on what the one before left.
     for (let life = 1; life <= 3; life += 1) {
@@ -51,8 +51,8 @@ it.each([1, 2])(
       const before = acknowledged.size;
       await until(() => performance.now() - startedAt > liveMs && acknowledged.size - before > 100);
       // Whoever could tell it the rest dies first.
-      if (life === 1) system.kill("cell b");
-      system.kill("cell a");
+      if (life === 1) system.signal("cell b", "SIGKILL");
+      system.signal("cell a", "SIGKILL");
       const killedAt = performance.now();
       await poured;
       const heard = system.lines.length;

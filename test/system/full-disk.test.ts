@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { Registrant } from "./clients/registrant.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** A disk of a few megabytes, or why there is none to be had: only root may mount one. */

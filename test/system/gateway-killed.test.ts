@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { establish, exchange, OutgoingCall, sdpOf } from "./clients/call.ts";
 import { Phone } from "./clients/phone.ts";
-import { accountOf, subscribe } from "./clients/subscribers.ts";
+import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
 import type { Transport } from "./clients/stack.ts";
 import { wayOf } from "./clients/way.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** A gateway holds no call: killed with -9 in the middle of one over UDP and started again by the supervisor, the call goes on. */
@@ -16,7 +16,7 @@ const phones: Phone[] = [];
 
 beforeAll(async () => {
   system = await startTandem();
-  await subscribe(system, ["alice", "bob", "carol"]);
+  await addSubscribers(system, ["alice", "bob", "carol"].map(accountOf));
   alice = await registered("alice", "UDP");
   bob = await registered("bob", "UDP");
 });

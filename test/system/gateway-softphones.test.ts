@@ -3,9 +3,9 @@ import { establish, exchange } from "./clients/call.ts";
 import { Phone } from "./clients/phone.ts";
 import { Softphone } from "./clients/softphone.ts";
 import type { Way } from "./clients/stack.ts";
-import { accountOf, subscribe } from "./clients/subscribers.ts";
+import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
 import { secureWebSocketWayOf, wayOf } from "./clients/way.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** What is particular to softphones whose WebSockets are at a gateway; that they call and are called is in softphones.test.ts. */
@@ -17,7 +17,7 @@ const open: { close(): void }[] = [];
 
 beforeAll(async () => {
   system = await startTandem({ webSocket: true });
-  await subscribe(system, ["alice", "bob", "carol", "browser"]);
+  await addSubscribers(system, ["alice", "bob", "carol", "browser"].map(accountOf));
 });
 
 afterAll(async () => {

@@ -1,9 +1,9 @@
 import { establish, exchange } from "./clients/call.ts";
 import { Phone } from "./clients/phone.ts";
 import { transports, type Transport } from "./clients/stack.ts";
-import { accountOf, subscribe } from "./clients/subscribers.ts";
+import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
 import { wayOf } from "./clients/way.ts";
-import type { Tandem } from "./tandem.ts";
+import type { Tandem } from "../../kit/world/tandem.ts";
 
 /** Phones of every transport that call each other, one call after the other in each pairing's turn, for as long as they are wanted. */
 export class GoodCalls {
@@ -17,10 +17,8 @@ export class GoodCalls {
 
   static async open(system: Tandem): Promise<GoodCalls> {
     const names = transports.map((transport) => transport.toLowerCase());
-    await subscribe(
-      system,
-      names.flatMap((name) => [`from-${name}`, `to-${name}`]),
-    );
+    const users = names.flatMap((name) => [`from-${name}`, `to-${name}`]);
+    await addSubscribers(system, users.map(accountOf));
     const phones = new Map<Transport, readonly [Phone, Phone]>();
     for (const transport of transports) {
       const open = (side: string): Promise<Phone> => Phone.open(wayOf(system, transport), accountOf(`${side}-${transport.toLowerCase()}`));

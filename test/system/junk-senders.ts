@@ -7,7 +7,7 @@ import { protocolVersion, versionHeader } from "../../cluster/protocol-version.t
 import { randomId } from "./clients/phone.ts";
 import type { Way } from "./clients/stack.ts";
 import { wayOf } from "./clients/way.ts";
-import type { Tandem } from "./tandem.ts";
+import type { Tandem } from "../../kit/world/tandem.ts";
 
 /** What one sender has done. */
 export type JunkCounts = { readonly name: string; sent: number; /** Connections that the system ended. */ closed: number };

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { GoodCalls } from "./good-calls.ts";
 import { JunkSenders } from "./junk-senders.ts";
 import { residentKilobytes } from "./memory.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** `junk.ts` does the same for 20 s by hand, and prints what it saw. */

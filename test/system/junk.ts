@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { GoodCalls } from "./good-calls.ts";
 import { JunkSenders } from "./junk-senders.ts";
 import { residentKilobytes } from "./memory.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 
 const seconds = Number(process.argv[2] ?? 20);
 const perSecond = Number(process.argv[3] ?? 300);

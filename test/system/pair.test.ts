@@ -8,7 +8,7 @@ import { WebSocket } from "ws";
 import { ApiClient } from "../../cli/api-client.ts";
 import { isStatus } from "../../cli/status.ts";
 import { authorizationFor } from "../../workers/signature.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** Two real cells: what one of them is told the other knows, whatever happens to the first. */

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from "vitest";
 import { Registrant } from "./clients/registrant.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 let system: Tandem | undefined;

@@ -8,7 +8,7 @@ import { parseRecord } from "../../sip/record/record-text.ts";
 import { databasesOf } from "../fixtures/earlier-state.ts";
 import { wayOf } from "./clients/way.ts";
 import { registerMany } from "./many-phones.ts";
-import { killEverything, startTandem, type Tandem } from "./tandem.ts";
+import { killEverything, startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** `ten-thousand.ts` measures the same by hand. */

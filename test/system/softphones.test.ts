@@ -3,9 +3,9 @@ import { Dialog, OutgoingCall, sdpOf } from "./clients/call.ts";
 import { Phone } from "./clients/phone.ts";
 import { Softphone } from "./clients/softphone.ts";
 import { transports } from "./clients/stack.ts";
-import { accountOf, subscribe } from "./clients/subscribers.ts";
+import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
 import { type Door, wayOf } from "./clients/way.ts";
-import { startTandem, type Tandem } from "./tandem.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 
 /** Where JsSIP's two softphones are: what one sends the other crosses from one place to another. */
 const cases: readonly { readonly where: string; readonly doors: readonly [Door, Door] }[] = [
@@ -22,7 +22,7 @@ describe.each(cases)("softphones at $where", ({ doors }) => {
 
   beforeAll(async () => {
     system = await startTandem({ webSocket: doors.includes("gateway") });
-    await subscribe(system, ["browser", "other", ...transports.map((transport) => transport.toLowerCase())]);
+    await addSubscribers(system, ["browser", "other", ...transports.map((transport) => transport.toLowerCase())].map(accountOf));
     softphone = new Softphone(wayOf(system, "WS", doors[0]), accountOf("browser"));
     other = new Softphone(wayOf(system, "WS", doors[1]), accountOf("other"));
     softphones.push(softphone, other);

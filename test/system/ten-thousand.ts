@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { wayOf } from "./clients/way.ts";
 import { registerMany } from "./many-phones.ts";
 import { residentKilobytes } from "./memory.ts";
-import { killEverything, startTandem, type Tandem } from "./tandem.ts";
+import { killEverything, startTandem, type Tandem } from "../../kit/world/tandem.ts";
 
 const count = Number(process.argv[2] ?? 10_000);
 const state = mkdtempSync(join(tmpdir(), "tandem-many-"));

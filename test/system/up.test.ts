@@ -6,7 +6,7 @@ import { connect } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { startOf } from "../../cli/process-table.ts";
-import { startTandem, tandem, type Tandem } from "./tandem.ts";
+import { startTandem, tandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 const running: Tandem[] = [];

@@ -1,10 +1,9 @@
 import { randomBytes } from "node:crypto";
 import sip, { type Challenge, type Headers, type Request, type Response } from "sip";
 import digest from "sip/digest.js";
+import type { Account } from "../../../kit/world/subscribers.ts";
 import { until } from "../../../kit/world/until.ts";
 import { openStack, type Endpoint, type Way } from "./stack.ts";
-
-export type Account = { readonly user: string; readonly password: string };
 
 type RequestOptions = {
   readonly headers?: Readonly<Record<string, string>>;

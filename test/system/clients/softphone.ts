@@ -2,7 +2,7 @@ import { UA, WebSocketInterface } from "jssip";
 import type { RTCSession } from "jssip/lib/RTCSession.js";
 import type { IncomingMessageEvent } from "jssip/lib/UA.js";
 import { until } from "../../../kit/world/until.ts";
-import type { Account } from "./phone.ts";
+import type { Account } from "../../../kit/world/subscribers.ts";
 import type { Way } from "./stack.ts";
 
 /**

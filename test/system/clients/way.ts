@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Tandem } from "../tandem.ts";
+import type { Tandem } from "../../../kit/world/tandem.ts";
 import type { Transport, Way } from "./stack.ts";
 
 /** A door for softphones: a cell, or the first gateway. */

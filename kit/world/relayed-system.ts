@@ -1,27 +1,46 @@
 import { mkdirSync, readFileSync } from "node:fs";
-import type { Target } from "../../kit/phone/link.ts";
-import { comesTrue } from "../../kit/world/until.ts";
-import { ApiClient } from "../api-client.ts";
-import { clusterSettingsOf } from "../cluster.ts";
-import { Failure, codeOf } from "../errors.ts";
-import { type Layout, checkPorts, layoutOf } from "../layout.ts";
-import { LocalSystem } from "../local-system.ts";
-import type { Reporter } from "../reporter.ts";
-import type { Settings } from "../settings.ts";
-import { StateDirectory } from "../state-directory.ts";
-import type { DrillTransport } from "./plan.ts";
+import { ApiClient } from "../../cli/api-client.ts";
+import { clusterSettingsOf } from "../../cli/cluster.ts";
+import { Failure, codeOf } from "../../cli/errors.ts";
+import { type Layout, checkPorts, layoutOf } from "../../cli/layout.ts";
+import { LocalSystem } from "../../cli/local-system.ts";
+import type { Reporter } from "../../cli/reporter.ts";
+import { StateDirectory } from "../../cli/state-directory.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { PhoneTransport, Target } from "../phone/link.ts";
 import { Relay } from "./relay.ts";
+import { loopback as host, settingsAt } from "./settings-at.ts";
+import { comesTrue } from "./until.ts";
 
-const host = "127.0.0.1";
-const domain = "drill.test";
 const cellIds = ["a", "b"] as const;
 export type CellId = (typeof cellIds)[number];
 const upMsMax = 15_000;
 const upPollMs = 100;
 
-/** The system that a drill does its worst to: two cells that reach each other through relays, two gateways. */
-export class DrillSystem {
-  readonly domain = domain;
+export type RelayedSystemOptions = {
+  /** Where its state is kept: a new directory. */
+  readonly directory: string;
+  /** The first of {@link relayedPorts} consecutive ones. */
+  readonly firstPort: number;
+  readonly domain: string;
+  readonly gateways: number;
+  /** As many as `tandem up` takes when undefined. */
+  readonly exchanges?: number | undefined;
+  readonly reporter: Reporter;
+  /** Gateways reach cell a through its relay as well: a cut leaves it alone. Else a cut is one between the cells. */
+  readonly cutsGateways?: boolean;
+  /** Other times than the usual ones. */
+  readonly times?: Partial<Pick<ClusterMap, "flushMs" | "heartbeat">>;
+};
+
+/** Ports of a system: two for each gateway, two cells, a relay before each cell. */
+export function relayedPorts(gateways: number): number {
+  return 2 * gateways + 2 * cellIds.length;
+}
+
+/** A system of two cells in this process's hands, which reach each other through relays that can be cut. */
+export class RelayedSystem {
+  readonly domain: string;
   readonly host = host;
   readonly exchangeCount: number;
   readonly #layout: Layout;
@@ -29,45 +48,32 @@ export class DrillSystem {
   readonly #system: LocalSystem;
   readonly #relays: ReadonlyMap<CellId, { readonly relay: Relay; readonly port: number }>;
 
-  /** `port`: the first of eight. The state directory must be new. */
-  constructor(directory: string, port: number, reporter: Reporter, exchanges?: number) {
-    const settings: Settings = {
-      domain,
-      auth: "open",
-      digest: ["MD5"],
-      failedLogins: undefined,
-      host,
-      sipPort: port,
-      tlsPort: port + 1,
-      wsPort: undefined,
-      wssPort: undefined,
-      httpPort: port + 4,
-      cells: cellIds.length,
-      gateways: 2,
-      exchanges,
-      replication: true,
-      state: directory,
-      restart: false,
-      json: false,
-    };
+  constructor(options: RelayedSystemOptions) {
+    const { directory, firstPort, domain, gateways, exchanges, reporter, cutsGateways = false, times = {} } = options;
+    this.domain = domain;
+    const settings = settingsAt(firstPort, { state: directory, domain, gateways, exchanges });
     this.#state = new StateDirectory(directory);
     const cluster = clusterSettingsOf(settings, undefined);
     this.exchangeCount = cluster.exchanges;
-    this.#layout = layoutOf(settings, cluster.cells);
+    const layout = layoutOf(settings, cluster.cells);
+    this.#layout = layout;
+    const firstRelay = firstPort + relayedPorts(gateways) - cellIds.length;
     // The relay of a cell is the way on which the other one reaches it.
     this.#relays = new Map(
-      this.#layout.cells.map((cell, index) => [
-        cellIds[index] ?? "a",
-        { relay: new Relay({ host, port: cell.port }), port: port + 6 + index },
-      ]),
+      layout.cells.map((cell, index) => [cellIds[index] ?? "a", { relay: new Relay({ host, port: cell.port }), port: firstRelay + index }]),
     );
+    const isRelayed = (id: string): boolean => cutsGateways && id === "a";
     this.#system = new LocalSystem({
       settings,
       cluster,
-      layout: this.#layout,
+      layout: { ...layout, cells: layout.cells.map((cell) => (isRelayed(cell.id) ? { ...cell, url: this.#relayUrl(cell.id) } : cell)) },
       state: this.#state,
       reporter,
-      mapFor: (cell, map) => ({ ...map, cells: map.cells.map(({ id, url }) => ({ id, url: id === cell ? url : this.#relayUrl(id) })) }),
+      mapFor: (cell, map) => ({
+        ...map,
+        ...times,
+        cells: map.cells.map(({ id, url }) => ({ id, url: id === cell ? url : this.#relayUrl(id) })),
+      }),
     });
   }
 
@@ -114,7 +120,7 @@ export class DrillSystem {
   }
 
   /** Where the phones of a transport send to: both gateways, or for WebSocket both cells. */
-  targets(transport: DrillTransport): Target[] {
+  targets(transport: PhoneTransport): Target[] {
     const { cells, gateways } = this.#layout;
     if (transport === "ws") return cells.map(({ id, port }) => ({ name: `cell ${id}`, host, port }));
     return gateways.flatMap(({ id, listeners }) =>

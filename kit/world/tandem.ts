@@ -1,19 +1,24 @@
-import { execFile, spawn, type ChildProcessByStdio } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
 import { isListOf, isTable } from "../../cli/json.ts";
 import { startOf } from "../../cli/process-table.ts";
 import type { Run } from "../../cli/state-directory.ts";
-import { freePorts } from "../../kit/world/free-ports.ts";
-import { until } from "../../kit/world/until.ts";
+import { freePorts } from "./free-ports.ts";
+import { until } from "./until.ts";
 
-const root = resolve(import.meta.dirname, "../..");
-const node = join(root, "node_modules", ".bin", "node");
-const program = join(root, "cli", "tandem.ts");
+const ownCheckout = resolve(import.meta.dirname, "../..");
+const node = join(ownCheckout, "node_modules", ".bin", "node");
+
+function programOf(checkout: string): string {
+  return join(checkout, "cli", "tandem.ts");
+}
+
+/** Starts a process whose stdout and stderr are pipes. */
+export type Spawn = (command: string, args: readonly string[]) => ChildProcess | Promise<ChildProcess>;
 
 export type TandemOptions = {
   readonly domain?: string;
@@ -33,6 +38,10 @@ export type TandemOptions = {
   readonly restart?: boolean;
   /** File descriptors that each process may have open (`ulimit -n`). */
   readonly descriptors?: number;
+  /** The checkout that is started; this one, else. */
+  readonly checkout?: string;
+  /** How `tandem up` is started; as a child of this process, else. */
+  readonly spawn?: Spawn;
 };
 
 /** One line of `tandem up --json`. */
@@ -79,7 +88,7 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
     if (options.exchanges !== undefined) args.push("--exchanges", String(options.exchanges));
     if (options.replication !== undefined) args.push("--replication", options.replication);
     if (options.restart === false) args.push("--no-restart");
-    const started = await start(args, state, firstPort, options.state === undefined, options.descriptors);
+    const started = await start(args, { ...options, state, firstPort, ownState: options.state === undefined });
     if (typeof started !== "string") return started;
     // Somebody took one of the ports between finding and using it: other ports will do.
     if (options.firstPort === undefined && started.includes("is in use by another process")) continue;
@@ -88,28 +97,32 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
   }
 }
 
-type Child = ChildProcessByStdio<null, Readable, Readable>;
+type StartOptions = Pick<TandemOptions, "checkout" | "descriptors" | "spawn"> & {
+  readonly state: string;
+  readonly firstPort: number;
+  /** The directory goes with the system. */
+  readonly ownState: boolean;
+};
+
+const spawnChild: Spawn = (command, args) => spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
 
 /** The running system, or what it said when it did not start. */
-async function start(
-  args: readonly string[],
-  state: string,
-  firstPort: number,
-  ownState: boolean,
-  descriptors?: number,
-): Promise<Tandem | string> {
+async function start(args: readonly string[], options: StartOptions): Promise<Tandem | string> {
+  const { checkout = ownCheckout, spawn: spawnProcess = spawnChild, state, firstPort, ownState, descriptors } = options;
   const startedAt = performance.now();
-  const command = [node, program, ...args];
+  const command = [node, programOf(checkout), ...args];
   // The shell becomes the program, its process id the program's own.
   if (descriptors !== undefined) command.unshift("/bin/sh", "-c", `ulimit -n ${descriptors} && exec "$@"`, "tandem");
   const [first = "", ...others] = command;
-  const child: Child = spawn(first, others, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = await spawnProcess(first, others);
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new RangeError("a process without pipes");
   const events: UpEvent[] = [];
   let errors = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => void (errors += text));
+  stderr.setEncoding("utf8").on("data", (text: string) => void (errors += text));
   const closed = once(child, "close");
   const ready = new Promise<UpEvent>((isReady) => {
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    createInterface({ input: stdout }).on("line", (line) => {
       const event = parseEvent(line);
       events.push(event);
       if (event.event === "ready") isReady(event);
@@ -131,7 +144,7 @@ async function start(
     get run(): Run {
       return readRun(state);
     },
-    cli: (...words) => tandem([...words, "--state", state]),
+    cli: (...words) => tandem([...words, "--state", state], {}, checkout),
     stop: (signal = ownState ? "SIGKILL" : "SIGTERM") => (stopped ??= stop(child, closed, signal, state, ownState)),
   };
 }
@@ -154,7 +167,7 @@ function childrenOf(state: string): number[] {
 const stopMsMax = 10_000;
 
 async function stop(
-  child: Child,
+  child: ChildProcess,
   closed: Promise<unknown>,
   signal: NodeJS.Signals,
   state: string,
@@ -177,11 +190,11 @@ async function stop(
 const outputOctetsMax = 64 * 1024 * 1024;
 
 /** Runs `tandem` with these words. */
-export function tandem(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+export function tandem(words: readonly string[], environment: NodeJS.ProcessEnv = {}, checkout = ownCheckout): Promise<Outcome> {
   return new Promise((done) => {
     const child = execFile(
       node,
-      [program, ...words],
+      [programOf(checkout), ...words],
       { env: { ...process.env, ...environment }, maxBuffer: outputOctetsMax },
       (_, out, err) => {
         done({ code: child.exitCode ?? -1, out, err });
