@@ -1,4 +1,4 @@
-import { linesOf, messageText, responseText, routesOf, uriIn } from "../../kit/phone/message-text.ts";
+import { linesOf, messageText, responseText, routesOf, statusOf, uriIn } from "../../kit/phone/message-text.ts";
 import type { Link } from "../../kit/phone/link.ts";
 
 /** As SIPp's scenarios have them: what stands in an INVITE and its 200, and how long a callee rings. */
@@ -113,7 +113,7 @@ export class CallPhones {
   }
 
   #receiveResponse(text: string): void {
-    const status = Number(text.slice(8, 11));
+    const status = statusOf(text);
     if (status < 200) return;
     const lines = linesOf(text);
     const call = this.#calls.get(lines.callId);

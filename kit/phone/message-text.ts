@@ -61,6 +61,11 @@ export function valuesOf(text: string, name: string): string[] {
   return [...text.matchAll(new RegExp(`^${name}: *(.*?)\\r?$`, "gim"))].map((match) => (match[1] ?? "").trim());
 }
 
+/** Of a response. */
+export function statusOf(response: string): number {
+  return Number(response.slice(8, 11));
+}
+
 /** The URI between angle brackets. */
 export function uriIn(line: string): string {
   return line.slice(line.indexOf("<") + 1, line.indexOf(">"));
@@ -79,7 +84,9 @@ export function routesOf(response: MessageLines): string[] {
   return values.toReversed().map((value) => `Route: ${value.trim()}`);
 }
 
+/** A message as text; a body whose type no header says is a session description. */
 export function messageText(startLine: string, headers: readonly string[], body = ""): string {
-  const type = body === "" ? "" : "Content-Type: application/sdp\r\n";
+  const hasType = body === "" || headers.some((header) => header.startsWith("Content-Type:"));
+  const type = hasType ? "" : "Content-Type: application/sdp\r\n";
   return `${startLine}\r\n${headers.join("\r\n")}\r\n${type}Content-Length: ${body.length}\r\n\r\n${body}`;
 }

@@ -1,20 +1,19 @@
-import { randomUUID } from "node:crypto";
-import { once } from "node:events";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
-import { WebSocket } from "ws";
 import { ApiClient } from "../../cli/api-client.ts";
 import { isStatus } from "../../cli/status.ts";
 import { authorizationFor } from "../../workers/signature.ts";
 import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
+import { statusOf } from "../../kit/phone/message-text.ts";
+import { HandSoftphone } from "./clients/hand-softphone.ts";
 
 /** Two real cells: what one of them is told the other knows, whatever happens to the first. */
 
 const running: Tandem[] = [];
-const phones: Phone[] = [];
+const phones: HandSoftphone[] = [];
 
 async function start(options: Parameters<typeof startTandem>[0]): Promise<Tandem> {
   const system = await startTandem({ auth: "open", ...options });
@@ -27,68 +26,25 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((system) => system.stop()));
 });
 
-/** A softphone by hand: it registers, sends MESSAGEs and answers those that come with 200. */
-class Phone {
-  readonly user: string;
-  readonly socket: WebSocket;
-  readonly taken: string[] = [];
-  readonly #responses: string[] = [];
-  #cSeq = 0;
-  readonly #callId = randomUUID();
+/** A softphone that answers what comes with 200. */
+async function connect(system: Tandem, cell: string, user: string): Promise<HandSoftphone> {
+  const phone = await HandSoftphone.open(urlOf(system, cell), user);
+  phones.push(phone);
+  phone.socket.on("message", (data: Buffer) => {
+    const text = data.toString("latin1");
+    if (!text.startsWith("SIP/2.0 ")) phone.respond(text, "200 OK");
+  });
+  return phone;
+}
 
-  static async connect(system: Tandem, cell: string, user: string): Promise<Phone> {
-    const socket = new WebSocket(urlOf(system, cell).replace("http", "ws"), "sip");
-    const phone = new Phone(user, socket);
-    phones.push(phone);
-    await once(socket, "open");
-    return phone;
-  }
+async function register(phone: HandSoftphone): Promise<number> {
+  return statusOf(await phone.register());
+}
 
-  private constructor(user: string, socket: WebSocket) {
-    this.user = user;
-    this.socket = socket;
-    socket.on("message", (data: Buffer) => {
-      const text = data.toString("latin1");
-      if (text.startsWith("SIP/2.0 ")) {
-        this.#responses.push(text);
-        return;
-      }
-      this.taken.push(text);
-      const copied = text.split("\r\n").filter((line) => /^(?:Via|From|To|Call-ID|CSeq):/i.test(line));
-      socket.send(`${["SIP/2.0 200 OK", ...copied, "Content-Length: 0"].join("\r\n")}\r\n\r\n`);
-    });
-    socket.on("error", () => {});
-  }
-
-  register(): Promise<number> {
-    const contact = `Contact: <sip:${this.user}@${this.user}.invalid;transport=ws>;expires=600`;
-    return this.#request("REGISTER", "sip:example.test", `sip:${this.user}@example.test`, this.#callId, [contact]);
-  }
-
-  /** The status of the answer. */
-  message(user: string): Promise<number> {
-    return this.#request("MESSAGE", `sip:${user}@example.test`, `sip:${user}@example.test`, randomUUID(), []);
-  }
-
-  async #request(method: string, uri: string, to: string, callId: string, headers: readonly string[]): Promise<number> {
-    this.#cSeq += 1;
-    const lines = [
-      `${method} ${uri} SIP/2.0`,
-      `Via: SIP/2.0/WS ${this.user}.invalid;branch=z9hG4bK${randomUUID()}`,
-      "Max-Forwards: 70",
-      `From: <sip:${this.user}@example.test>;tag=${this.user}`,
-      `To: <${to}>`,
-      `Call-ID: ${callId}`,
-      `CSeq: ${this.#cSeq} ${method}`,
-      ...headers,
-      "Content-Length: 0",
-    ];
-    this.socket.send(`${lines.join("\r\n")}\r\n\r\n`);
-    const cSeq = `CSeq: ${this.#cSeq} ${method}`;
-    let found: string | undefined;
-    await until(() => (found = this.#responses.find((text) => text.includes(cSeq) && !text.startsWith("SIP/2.0 1"))) !== undefined);
-    return Number(found?.slice(8, 11));
-  }
+/** A MESSAGE to another user: the status of the answer. */
+async function message(phone: HandSoftphone, to: string): Promise<number> {
+  const uri = `sip:${to}@example.test`;
+  return statusOf(await phone.transact("MESSAGE", uri, phone.partiesOf(uri)));
 }
 
 function urlOf(system: Tandem, cell: string): string {
@@ -140,8 +96,8 @@ describe("two cells", () => {
   it("know each other's registrations when the 200 arrives, whichever cell took the REGISTER", async () => {
     const system = await start({ restart: false });
     for (const [index, user] of users.entries()) {
-      const phone = await Phone.connect(system, index % 2 === 0 ? "a" : "b", user);
-      expect(await phone.register()).toBe(200);
+      const phone = await connect(system, index % 2 === 0 ? "a" : "b", user);
+      expect(await register(phone)).toBe(200);
       expect(await usersIn(system, "a")).toContain(user);
       expect(await usersIn(system, "b")).toContain(user);
     }
@@ -149,28 +105,28 @@ describe("two cells", () => {
 
   it("lose no registration when one is killed the moment after the 200; calls go on through the other", async () => {
     const system = await start({ restart: false });
-    const caller = await Phone.connect(system, "b", "caller");
-    expect(await caller.register()).toBe(200);
-    const callees = await Promise.all(users.map((user) => Phone.connect(system, "b", user)));
-    const onA = await Promise.all(users.map((user) => Phone.connect(system, "a", `${user}a`)));
-    const statuses = await Promise.all([...callees, ...onA].map((phone) => phone.register()));
+    const caller = await connect(system, "b", "caller");
+    expect(await register(caller)).toBe(200);
+    const callees = await Promise.all(users.map((user) => connect(system, "b", user)));
+    const onA = await Promise.all(users.map((user) => connect(system, "a", `${user}a`)));
+    const statuses = await Promise.all([...callees, ...onA].map((phone) => register(phone)));
     kill(system, "a");
     expect(new Set(statuses)).toEqual(new Set([200]));
     expect(await usersIn(system, "b")).toEqual([...callees, ...onA, caller].map(({ user }) => user).toSorted());
     for (const callee of callees) {
-      expect(await caller.message(callee.user)).toBe(200);
-      expect(callee.taken).toHaveLength(1);
+      expect(await message(caller, callee.user)).toBe(200);
+      expect(callee.messages.filter((text) => text.startsWith("MESSAGE "))).toHaveLength(1);
     }
   });
 
   it("that was killed has caught up before it answers: what it had not written down, and what it has missed", async () => {
     const system = await start({ restart: true });
-    const before = await Phone.connect(system, "a", "before");
-    await before.register();
+    const before = await connect(system, "a", "before");
+    await register(before);
     const { pid } = system.run.cells[0] ?? { pid: 0 };
     kill(system, "a");
-    const meanwhile = await Phone.connect(system, "b", "meanwhile");
-    expect(await meanwhile.register()).toBe(200);
+    const meanwhile = await connect(system, "b", "meanwhile");
+    expect(await register(meanwhile)).toBe(200);
     await until(() => system.run.cells[0]?.pid !== pid);
     let first: string[] | undefined;
     await until(async () => (first = await usersIn(system, "a")) !== undefined);
@@ -180,13 +136,13 @@ describe("two cells", () => {
   it("that was frozen hears what it has missed before it answers, and nobody waited for it for long", async () => {
     const system = await start({ restart: false });
     const { pid } = system.run.cells[0] ?? { pid: 0 };
-    const phone = await Phone.connect(system, "b", "phone");
-    expect(await phone.register()).toBe(200);
+    const phone = await connect(system, "b", "phone");
+    expect(await register(phone)).toBe(200);
     process.kill(pid, "SIGSTOP");
     try {
-      const meanwhile = await Promise.all(users.map((user) => Phone.connect(system, "b", user)));
+      const meanwhile = await Promise.all(users.map((user) => connect(system, "b", user)));
       const startedAt = performance.now();
-      for (const each of meanwhile) expect(await each.register()).toBe(200);
+      for (const each of meanwhile) expect(await register(each)).toBe(200);
       expect(performance.now() - startedAt).toBeLessThan(users.length * 500);
       const isGivenUp = async (): Promise<boolean> => (await stateSeenBy(system, "b", "a")) === "down";
       await until(async () => performance.now() - startedAt > believedMs && (await isGivenUp()));
@@ -200,8 +156,8 @@ describe("two cells", () => {
 
   it("know the registrations of before after both were killed and started again", async () => {
     const system = await start({ restart: true });
-    const phone = await Phone.connect(system, "a", "u1");
-    await phone.register();
+    const phone = await connect(system, "a", "u1");
+    await register(phone);
     for (const cell of ["a", "b"]) await until(() => isOnDisk(system, cell, "sip:u1@u1.invalid"));
     const pids = system.run.cells.map(({ pid }) => pid);
     kill(system, "a");
