@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Arguments } from "../arguments.ts";
 import { type FaultResult, runFault } from "../drill/fault.ts";
+import type { PhoneTransport } from "../../kit/phone/link.ts";
 import { freePorts } from "../../kit/world/free-ports.ts";
 import { RelayedSystem } from "../../kit/world/relayed-system.ts";
-import { type DrillTransport, type Fault, type Plan, concerns, gateways, planOf, portsNeeded } from "../drill/plan.ts";
+import { type Fault, type Plan, concerns, gateways, planOf, portsNeeded } from "../drill/plan.ts";
 import { missesOf, resultTable } from "../drill/result-table.ts";
 import { onEnd } from "../ending.ts";
 import { Failure } from "../errors.ts";
@@ -41,7 +42,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
 async function drillOnce(
   plan: Plan,
   fault: Fault,
-  transport: DrillTransport,
+  transport: PhoneTransport,
   directory: string,
   io: Io,
   signal: AbortSignal,

@@ -1,16 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { PhoneTransport } from "../../kit/phone/link.ts";
 import type { RelayedSystem } from "../../kit/world/relayed-system.ts";
 import { isListOf, isTable } from "../json.ts";
 import { Detection, isDown } from "./detection.ts";
 import { LoadThread } from "./load-thread.ts";
 import type { LoadReport } from "./load.ts";
-import type { DrillTransport, Fault, Plan, Times } from "./plan.ts";
+import type { Fault, Plan, Times } from "./plan.ts";
 import { Replicas } from "./replicas.ts";
 
 /** What one fault cost the users of one transport. */
 export type FaultResult = {
   readonly fault: Fault;
-  readonly transport: DrillTransport;
+  readonly transport: PhoneTransport;
   /** From the fault to the first status that shows it; undefined: none did, or there was nobody to ask. */
   readonly detectionMs: number | undefined;
   readonly established: LoadReport["established"];
@@ -43,7 +44,7 @@ type Say = (text: string) => void;
 export async function runFault(
   system: RelayedSystem,
   fault: Fault,
-  transport: DrillTransport,
+  transport: PhoneTransport,
   plan: Plan,
   say: Say,
   signal: AbortSignal,

@@ -1,10 +1,10 @@
 import { NodeConnector } from "../../kit/connections/node-connector.ts";
 import { nodeEnvironment } from "../../kit/connections/node-environment.ts";
-import type { Target } from "../../kit/phone/link.ts";
+import type { PhoneTransport, Target } from "../../kit/phone/link.ts";
 import { Phone } from "../../kit/phone/phone.ts";
 import { comesTrue } from "../../kit/world/until.ts";
 import { Call, type CallKind, type CallReport, type Side } from "./call.ts";
-import type { Amounts, DrillTransport } from "./plan.ts";
+import type { Amounts } from "./plan.ts";
 import { userAgent } from "./user-agent.ts";
 
 /** A new call that needs longer than this to be set up, the callee's own time not counted, is slow: somebody noticed. */
@@ -21,7 +21,7 @@ const overMs = 40_000;
 const settlePollMs = 100;
 
 export type LoadOptions = {
-  readonly transport: DrillTransport;
+  readonly transport: PhoneTransport;
   readonly domain: string;
   readonly host: string;
   readonly targets: readonly Target[];

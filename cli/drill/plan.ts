@@ -5,11 +5,8 @@ import { type Arguments, type CommandSpec, usage, wholeNumber } from "../argumen
 export const faults = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"] as const;
 export type Fault = (typeof faults)[number];
 
-export const transports = phoneTransports;
-export type DrillTransport = PhoneTransport;
-
 /** Whether a fault can concern a phone of this transport: softphones do not come through gateways. */
-export function concerns(fault: Fault, transport: DrillTransport): boolean {
+export function concerns(fault: Fault, transport: PhoneTransport): boolean {
   return fault !== "kill-gateway" || transport !== "ws";
 }
 
@@ -41,7 +38,7 @@ export type Times = {
 
 export type Plan = {
   readonly faults: readonly Fault[];
-  readonly transports: readonly DrillTransport[];
+  readonly transports: readonly PhoneTransport[];
   readonly amounts: Amounts;
   readonly times: Times;
   /** First of the consecutive ports to use; undefined: any free ones. */
@@ -70,7 +67,7 @@ export const drillSpec: CommandSpec = {
   positionals: [],
   options: [
     { name: "fault", value: "F", help: `${faults.join(", ")} (all)` },
-    { name: "transport", value: "T", help: `${transports.join(", ")} (all)` },
+    { name: "transport", value: "T", help: `${phoneTransports.join(", ")} (all)` },
     { name: "rate", value: "N", help: `new calls a second (${whole.amounts.rate})` },
     { name: "established", value: "N", help: `calls that stand when it happens (${whole.amounts.established})` },
     { name: "ringing", value: "N", help: `calls that ring when it happens (${whole.amounts.ringing}), and half as many to be cancelled` },
@@ -105,7 +102,7 @@ export function planOf(args: Arguments): Plan {
   const state = values.get("state");
   return {
     faults: chosen("fault", faults, values.get("fault")),
-    transports: chosen("transport", transports, values.get("transport")),
+    transports: chosen("transport", phoneTransports, values.get("transport")),
     amounts: {
       rate: amount("rate", 0),
       established: amount("established", 0),

@@ -36,7 +36,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "kit/connections": ["kit/phone", "sip", "sip/message"],
   "kit/world": ["kit/phone", "cli", "cluster/map"],
   cli: ["schemas", "cli/drill", "cluster", "cluster/map", "sip"],
-  "cli/commands": ["schemas", "kit/world", "cli", "cli/drill", "cluster/map", "cluster/group", "sip"],
+  "cli/commands": ["schemas", "kit/phone", "kit/world", "cli", "cli/drill", "cluster/map", "cluster/group", "sip"],
   "cli/drill": ["schemas", "kit/*", "cli", "sip", "sip/message"],
   bench: ["bench/*", "kit/*", "cli", "cli/drill", "sip", "sip/message"],
   "bench/*": ["bench", "bench/*", "kit/*", "cli", "cli/drill", "actors/*", "cluster/*", "sip", "sip/*", "workers"],

@@ -2,7 +2,8 @@ import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseArguments } from "../../../cli/arguments.ts";
 import type { FaultResult } from "../../../cli/drill/fault.ts";
-import { concerns, drillSpec, faults, gateways, planOf, portsNeeded, transports, type Plan } from "../../../cli/drill/plan.ts";
+import { concerns, drillSpec, faults, gateways, planOf, portsNeeded, type Plan } from "../../../cli/drill/plan.ts";
+import { phoneTransports } from "../../../kit/phone/link.ts";
 import { relayedPorts } from "../../../kit/world/relayed-system.ts";
 import { missesOf, resultTable } from "../../../cli/drill/result-table.ts";
 
@@ -37,7 +38,7 @@ describe("planOf", () => {
       state: resolve("x"),
     });
     expect(plan("--fault", "all")).toMatchObject({ faults });
-    expect(plan("--transport", "all")).toMatchObject({ transports });
+    expect(plan("--transport", "all")).toMatchObject({ transports: phoneTransports });
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Load, type LoadReport } from "../../../cli/drill/load.ts";
-import type { Amounts, DrillTransport } from "../../../cli/drill/plan.ts";
+import type { Amounts } from "../../../cli/drill/plan.ts";
+import type { PhoneTransport } from "../../../kit/phone/link.ts";
 import { Registrations, TinyPeer } from "./tiny-peer.ts";
 
 const peers: TinyPeer[] = [];
@@ -17,7 +18,7 @@ async function open(registrations?: Registrations): Promise<TinyPeer> {
   return peer;
 }
 
-function loadOf(transport: DrillTransport, targets: readonly TinyPeer[], amounts: Partial<Amounts> = {}): Load {
+function loadOf(transport: PhoneTransport, targets: readonly TinyPeer[], amounts: Partial<Amounts> = {}): Load {
   const load = new Load({
     transport,
     domain: "example.test",
