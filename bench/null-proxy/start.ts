@@ -2,9 +2,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as delay } from "node:timers/promises";
 import { transformSync } from "esbuild";
 import { freePorts } from "../../kit/world/free-ports.ts";
+import { comesTrue } from "../../kit/world/until.ts";
 import type { Programs } from "../programs.ts";
 import type { System } from "../system.ts";
 
@@ -50,16 +50,12 @@ export async function startNullProxy(programs: Programs): Promise<System> {
 }
 
 async function untilServing(url: string): Promise<void> {
-  const until = performance.now() + startMsMax;
-  for (;;) {
-    const isServing = await fetch(url).then(
+  const isServing = async (): Promise<boolean> =>
+    await fetch(url).then(
       ({ ok }) => ok,
       () => false,
     );
-    if (isServing) return;
-    if (performance.now() > until) throw new Error(`the null proxy does not answer at ${url}`);
-    await delay(20);
-  }
+  if (!(await comesTrue(isServing, startMsMax))) throw new Error(`the null proxy does not answer at ${url}`);
 }
 
 function configText(port: number): string {

@@ -1,6 +1,7 @@
 import { NodeConnector } from "../../kit/connections/node-connector.ts";
 import { nodeEnvironment } from "../../kit/connections/node-environment.ts";
 import type { PhoneTransport, Target } from "../../kit/phone/link.ts";
+import { News } from "../../kit/phone/news.ts";
 import { Phone } from "../../kit/phone/phone.ts";
 import { comesTrue } from "../../kit/world/until.ts";
 import { Call, type CallKind, type CallReport, type Side } from "./call.ts";
@@ -68,8 +69,9 @@ export class Load {
   readonly #anomalies: Record<string, number> = {};
   readonly #reports: CallReport[] = [];
   readonly #run = Math.random().toString(36).slice(2, 8);
+  /** Of calls: one rings, stands, or is over. */
+  readonly #news = new News(nodeEnvironment);
   #made = 0;
-  #waiting: (() => void)[] = [];
   #pace: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
   #faultAt = 0;
@@ -172,16 +174,7 @@ export class Load {
 
   /** Waits until every call is over; what does not come to an end is lost. */
   async drain(): Promise<void> {
-    const until = performance.now() + overMs;
-    while (this.#calls.size > 0 && [...this.#calls.values()].some(({ isOver }) => !isOver) && performance.now() < until) {
-      await new Promise<void>((next) => {
-        const timer = setTimeout(next, 500);
-        this.#waiting.push(() => {
-          clearTimeout(timer);
-          next();
-        });
-      });
-    }
+    await this.#news.holds(() => this.inProgress === 0, overMs);
     for (const call of this.#calls.values()) call.abandon();
   }
 
@@ -280,39 +273,25 @@ export class Load {
       const side: Side = Math.random() < 0.5 ? "caller" : "callee";
       setTimeout(() => call.hangUp(side), talkMs * (1 + Math.random() / 2));
     }
-    this.#wake();
+    this.#news.tell();
   }
 
   #over(call: Call): void {
     this.#reports.push(call.report());
     // Retransmissions of its messages may still come.
     setTimeout(() => this.#calls.delete(call.id), 40_000).unref();
-    this.#wake();
+    this.#news.tell();
   }
 
   async #begin(calls: readonly Call[], withinMs: number, what: string, isDone: (call: Call) => boolean): Promise<void> {
     const until = performance.now() + withinMs;
     await together(calls, async (call) => {
       call.start();
-      while (!isDone(call) && !call.isOver && performance.now() < until) {
-        await new Promise<void>((next) => {
-          const timer = setTimeout(next, 500);
-          this.#waiting.push(() => {
-            clearTimeout(timer);
-            next();
-          });
-        });
-      }
+      await this.#news.holds(() => isDone(call) || call.isOver, until - performance.now());
     });
     const failed = calls.filter((call) => !isDone(call));
     if (failed.length === 0) return;
     throw new Error(`${failed.length} of ${calls.length} calls do not ${what}: ${failed[0]?.report().failure ?? "not in time"}`);
-  }
-
-  #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const each of waiting) each();
   }
 }
 

@@ -1,6 +1,7 @@
 import { digestAnswer, type Md5 } from "./digest-answer.ts";
 import type { PhoneEnvironment } from "./environment.ts";
 import { linesOf, messageText, responseText } from "./message-text.ts";
+import { News } from "./news.ts";
 
 export type HandPhoneOptions = {
   readonly user: string;
@@ -27,7 +28,7 @@ export class HandPhone {
   #cSeq = 0;
   /** So many messages have been taken. */
   #taken = 0;
-  #waiting: (() => void)[] = [];
+  readonly #news: News;
 
   constructor(options: HandPhoneOptions, environment: PhoneEnvironment, say: (text: string) => void) {
     this.user = options.user;
@@ -36,6 +37,7 @@ export class HandPhone {
     this.#environment = environment;
     this.#say = say;
     this.#id = environment.newId();
+    this.#news = new News(environment);
   }
 
   get addressOfRecord(): string {
@@ -49,7 +51,7 @@ export class HandPhone {
   /** A message has come. */
   receive(text: string): void {
     this.messages.push(text);
-    for (const wake of this.#waiting.splice(0)) wake();
+    this.#news.tell();
   }
 
   /** The next message that comes and has not been taken; waits for it. */
@@ -135,18 +137,8 @@ export class HandPhone {
   }
 
   async #until(what: string, find: () => string | undefined): Promise<string> {
-    const deadline = this.#environment.now + this.#options.patienceMs;
-    for (let found = find(); ; found = find()) {
-      if (found !== undefined) return found;
-      const leftMs = deadline - this.#environment.now;
-      if (leftMs <= 0) throw new Error(`${this.user} is still waiting for ${what}`);
-      await new Promise<void>((wake) => {
-        const late = this.#environment.after(leftMs, wake);
-        this.#waiting.push(() => {
-          late.cancel();
-          wake();
-        });
-      });
-    }
+    const found = await this.#news.find(find, this.#options.patienceMs);
+    if (found === undefined) throw new Error(`${this.user} is still waiting for ${what}`);
+    return found;
   }
 }

@@ -3,9 +3,15 @@ import { type IncomingMessage, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { nodeEnvironment } from "../../kit/connections/node-environment.ts";
+import { News } from "../../kit/phone/news.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+
+/** Less than a test may take, so that it says what did not come. */
+const patienceMs = 4_500;
+const pollMs = 2;
 
 export const secret = "a secret of the cluster, long enough";
 
@@ -61,7 +67,7 @@ export class FakeCell {
   /** The version of the protocol that it says it speaks; undefined: it says none, as old ones. */
   version: number | undefined = protocolVersion;
   #sockets = new WebSocketServer({ noServer: true });
-  #waiting: (() => void)[] = [];
+  readonly #news = new News(nodeEnvironment);
   readonly #nonces = new Set<string>();
   port = 0;
 
@@ -81,7 +87,7 @@ export class FakeCell {
     this.#server.on("upgrade", (request, socket, head) => {
       socket.on("error", () => {});
       this.attempts.push(performance.now());
-      this.#notify();
+      this.#news.tell();
       const upgrade = (): void => this.#upgrade(request, socket, head);
       if (this.#frozen === undefined) upgrade();
       else this.#frozen.push(upgrade);
@@ -124,19 +130,13 @@ export class FakeCell {
     for (const { socket } of this.backhauls.values()) socket.terminate();
   }
 
-  /** Waits until a condition holds; it is looked at whenever something arrives. */
+  /** Waits until a condition holds; it is looked at whenever something arrives, and every few ms for what the gateway does. */
   async until(condition: () => boolean, what: string): Promise<void> {
-    const deadline = performance.now() + 4_500;
+    const deadline = performance.now() + patienceMs;
     while (!condition()) {
       const left = deadline - performance.now();
       if (left <= 0) throw new Error(`cell ${this.id}: never came: ${what}`);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, Math.min(left, 2));
-        this.#waiting.push(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
+      await this.#news.change(Math.min(left, pollMs));
     }
   }
 
@@ -198,7 +198,7 @@ export class FakeCell {
         const text = data.toString("utf8");
         if (text === "ping") this.#pong(socket);
         else this.hellos.push(JSON.parse(text));
-        this.#notify();
+        this.#news.tell();
       });
       if (this.map !== undefined) socket.send(JSON.stringify({ type: "map", map: this.map }));
       return;
@@ -209,7 +209,7 @@ export class FakeCell {
       if (isBinary) this.#frame(backhaul, data);
       else this.#pong(socket);
     });
-    socket.on("close", () => this.#notify());
+    socket.on("close", () => this.#news.tell());
   }
 
   #pong(socket: WebSocket): void {
@@ -224,7 +224,7 @@ export class FakeCell {
     }
     if (frame.seq === 0) {
       backhaul.acknowledged = frame.ack;
-      this.#notify();
+      this.#news.tell();
       return;
     }
     this.frameSizes.push(frame.records.length);
@@ -242,13 +242,7 @@ export class FakeCell {
       if (answers.length > 0) backhaul.send(answers);
       else backhaul.acknowledge();
     }
-    this.#notify();
-  }
-
-  #notify(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
+    this.#news.tell();
   }
 }
 

@@ -2,21 +2,26 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { connect, isIPv6, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { WebSocket } from "ws";
+import { nodeEnvironment } from "../../kit/connections/node-environment.ts";
+import { News } from "../../kit/phone/news.ts";
+
+/** Less than a test may take, so that it says what did not come. */
+const patienceMs = 4_500;
 
 /** Text that arrives, and a bounded wait for it. */
 export class Inbox {
   readonly texts: string[] = [];
   isClosed = false;
-  #wake: (() => void)[] = [];
+  readonly #news = new News(nodeEnvironment);
 
   push(text: string): void {
     this.texts.push(text);
-    this.#notify();
+    this.#news.tell();
   }
 
   close(): void {
     this.isClosed = true;
-    this.#notify();
+    this.#news.tell();
   }
 
   get all(): string {
@@ -25,29 +30,12 @@ export class Inbox {
 
   /** Waits until the condition holds for all that came. */
   async until(condition: (all: string) => boolean, what: string): Promise<string> {
-    const deadline = performance.now() + 4_500;
-    while (!condition(this.all)) {
-      const left = deadline - performance.now();
-      if (left <= 0) throw new Error(`never came: ${what}; came: ${JSON.stringify(this.all)}`);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left);
-        this.#wake.push(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
-    }
-    return this.all;
+    if (await this.#news.holds(() => condition(this.all), patienceMs)) return this.all;
+    throw new Error(`never came: ${what}; came: ${JSON.stringify(this.all)}`);
   }
 
   untilText(part: string): Promise<string> {
     return this.until((all) => all.includes(part), JSON.stringify(part));
-  }
-
-  #notify(): void {
-    const wake = this.#wake;
-    this.#wake = [];
-    for (const each of wake) each();
   }
 }
 

@@ -10,7 +10,6 @@ const sleeps = [
 /** Each of them looks at a condition again and again, or is a program that sends at a rate. */
 const exceptions: Readonly<Record<string, string>> = {
   "test/house/no-fixed-sleep.test.ts": "says what is looked for",
-  "test/interop/clients/linphone.ts": "asks a program until it says what is wanted",
   "test/system/junk.ts": "a load program: it sends for a time",
 };
 

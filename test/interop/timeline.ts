@@ -1,3 +1,6 @@
+import { nodeEnvironment } from "../../kit/connections/node-environment.ts";
+import { News } from "../../kit/phone/news.ts";
+
 /**
  * What happened, in order, and the way to wait for it: every wait of the interop tests is a wait for an event that is in here already
  * or will be within a bound. Nothing is lost between two waits, because events stay.
@@ -5,7 +8,7 @@
 export class Timeline<T> {
   readonly #events: T[] = [];
   readonly #describe: (event: T) => string;
-  #wake: (() => void)[] = [];
+  readonly #news = new News(nodeEnvironment);
   #closed: string | undefined;
 
   /** @param describe one line of text for an event; the last ones are part of a timeout's message */
@@ -24,13 +27,13 @@ export class Timeline<T> {
 
   push(event: T): void {
     this.#events.push(event);
-    this.#wakeAll();
+    this.#news.tell();
   }
 
   /** No more events will come: waits that are not fulfilled fail at once, with this reason. */
   close(reason: string): void {
     this.#closed ??= reason;
-    this.#wakeAll();
+    this.#news.tell();
   }
 
   /** The last events as text, newest last. */
@@ -57,23 +60,7 @@ export class Timeline<T> {
       if (this.#closed !== undefined) throw new Error(`${what}: ${this.#closed}\n${this.tail()}`);
       const left = deadline - performance.now();
       if (left <= 0) throw new Error(`${what}: not within ${withinMs} ms\n${this.tail()}`);
-      await this.#change(left);
+      await this.#news.change(left);
     }
-  }
-
-  async #change(withinMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, withinMs);
-      this.#wake.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
-  }
-
-  #wakeAll(): void {
-    const waiting = this.#wake;
-    this.#wake = [];
-    for (const wake of waiting) wake();
   }
 }

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
+import { comesTrue } from "../../../kit/world/until.ts";
 import { Program } from "../program.ts";
 import { type Account, type Phone, RegistrationRefused, addressOfRecord } from "./phone.ts";
 
@@ -18,6 +18,7 @@ type Fields = ReadonlyMap<string, string>;
 
 /** How often a condition is asked for that the daemon does not tell by itself. */
 const pollPeriodMs = 50;
+const patienceMs = 15_000;
 
 /** Starts linphone-daemon, commanded over stdin, in a home directory of its own. */
 export async function startLinphone(account: Account): Promise<Phone> {
@@ -136,13 +137,10 @@ class Linphone implements Phone {
   }
 
   async #poll<R>(what: string, probe: () => Promise<R | undefined>): Promise<R> {
-    const deadline = performance.now() + 15_000;
-    for (;;) {
-      const found = await probe();
-      if (found !== undefined) return found;
-      if (performance.now() > deadline) throw new Error(`${this.#program.name} ${what}: not in time\n${this.#program.lines.tail()}`);
-      await setTimeout(pollPeriodMs);
-    }
+    const last: { found: R | undefined } = { found: undefined };
+    await comesTrue(async () => (last.found = await probe()) !== undefined, patienceMs, pollPeriodMs);
+    if (last.found !== undefined) return last.found;
+    throw new Error(`${this.#program.name} ${what}: not in time\n${this.#program.lines.tail()}`);
   }
 
   /** One command at a time; the value of the field `last`, with which the answer is complete. */
