@@ -6,7 +6,6 @@ import { RepeatedFinal } from "../../kit/phone/repeated-final.ts";
 import type { Outcome, RequestParts, Started } from "../../kit/phone/requests.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
-import { userAgent } from "./user-agent.ts";
 
 /** The same INVITE on another way may come so long (RFC 3261 8.2.2.2): its transaction ends then. */
 const mergeMs = 32_000;
@@ -367,14 +366,14 @@ function toOf(dialog: Dialog): string {
 }
 
 function partsOf(dialog: Dialog, method: string, to: string, requestUri: string, cSeq: number): RequestParts {
-  const { tag, uri, routes } = dialog;
+  const { phone, tag, uri, routes } = dialog;
   return {
     method,
     requestUri,
     headers: [
       ...dialogFields({ callId: tag.slice(1), local: `<${uri}>;tag=${tag}`, remote: to, routes }, cSeq, method),
       ["Supported", "outbound"],
-      ["User-Agent", userAgent],
+      ["User-Agent", phone.userAgent],
     ],
     hasContact: false,
   };

@@ -6,8 +6,9 @@ import { Phone } from "../../kit/phone/phone.ts";
 import { comesTrue } from "../../kit/world/until.ts";
 import { Call, type CallKind, type CallReport, type Side } from "./call.ts";
 import type { Amounts } from "./plan.ts";
-import { userAgent } from "./user-agent.ts";
 
+/** What its phones call themselves. */
+const userAgent = "tandem drill";
 /** A new call that needs longer than this to be set up, the callee's own time not counted, is slow: somebody noticed. */
 const slowMs = 1_000;
 /** The callee of a new call answers within this. */

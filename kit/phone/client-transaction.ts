@@ -4,9 +4,6 @@ import { buildAckForNon2xx } from "../../sip/message/build.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
 import type { PhoneTime, Planned } from "./environment.ts";
 
-/** RFC 3261 17.1: Timers B and F; and how long late responses still find what is over (Timers D and K). */
-export const transactionMs: number = 64 * t1Ms;
-
 export type ClientTransactionOptions = {
   readonly method: string;
   readonly branch: string;

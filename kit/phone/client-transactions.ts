@@ -1,6 +1,7 @@
 import type { SipMessage } from "../../sip/message/sip-message.ts";
-import { ClientTransaction, type ClientTransactionHandlers, type ClientTransactionOptions, transactionMs } from "./client-transaction.ts";
+import { ClientTransaction, type ClientTransactionHandlers, type ClientTransactionOptions } from "./client-transaction.ts";
 import type { PhoneTime } from "./environment.ts";
+import { transactionMs } from "./limits.ts";
 import { branchOf, cSeqOf } from "./reading.ts";
 
 /** A phone's client transactions by branch and method (RFC 3261 17.1.3): a CANCEL has the branch of its INVITE. */

@@ -1,25 +1,21 @@
 import { isParseError } from "../../sip/errors.ts";
 import { buildResponse, type HeaderField } from "../../sip/message/build.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
-import { transactionMs } from "./client-transaction.ts";
 import type { PhoneEnvironment, Planned } from "./environment.ts";
+import {
+  expiresSeconds,
+  keepAliveMs,
+  keepAliveSpreadMs,
+  probeMs,
+  reconnectMsMax,
+  reconnectMsMin,
+  refreshMs,
+  registerAgainMs,
+  transactionMs,
+} from "./limits.ts";
 import type { Connector, DatagramEndpoint, Link, PhoneTransport, Target } from "./link.ts";
 import { type Outcome, type RequestParts, Requests, type Started } from "./requests.ts";
 import { ServerTransactions } from "./server-transactions.ts";
-
-/** A connection that is silent this long after a probe is dead (RFC 5626 4.4.1 gives it 10 s). */
-const probeMs = 1_500;
-/** A phone with one WebSocket probes it this often: it could not notice a frozen server otherwise. */
-const keepAliveMs = 2_000;
-const keepAliveSpreadMs = 200;
-/** Reconnecting: at once but for a jitter, then doubling. */
-const reconnectMsMin = 50;
-const reconnectMsMax = 2_000;
-/** Registrations are renewed this often, far more often than they must be. */
-const refreshMs = 60_000;
-const expiresSeconds = 600;
-/** A REGISTER that was refused is tried again after this, give or take a half. */
-const retryMs = 1_000;
 
 export type PhoneOptions = {
   readonly transport: PhoneTransport;
@@ -130,6 +126,10 @@ export class Phone {
       keepAlive: undefined,
       heardAt: 0,
     }));
+  }
+
+  get userAgent(): string {
+    return this.#options.userAgent;
   }
 
   /** Loses nothing that it says: does not repeat refusals. */
@@ -395,7 +395,7 @@ export class Phone {
     }
     slot.isRegistered = false;
     this.registerFailures.push(outcome.history);
-    slot.timer = this.#environment.after(retryMs * (0.5 + this.#environment.random()), () => this.#register(slot));
+    slot.timer = this.#environment.after(registerAgainMs * (0.5 + this.#environment.random()), () => this.#register(slot));
   }
 }
 

@@ -1,6 +1,6 @@
 import { t1Ms, t2Ms } from "../../sip/limits.ts";
-import { transactionMs } from "./client-transaction.ts";
 import type { PhoneTime, Planned } from "./environment.ts";
+import { transactionMs } from "./limits.ts";
 
 export type RepeatedFinalHandlers = {
   /** Says it again, so long after it was said first. */

@@ -1,15 +1,11 @@
 import { isParseError } from "../../sip/errors.ts";
 import { buildCancel, buildRequest, type HeaderField } from "../../sip/message/build.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
-import { type ClientTransaction, transactionMs } from "./client-transaction.ts";
+import type { ClientTransaction } from "./client-transaction.ts";
 import { ClientTransactions } from "./client-transactions.ts";
 import type { PhoneEnvironment, Planned } from "./environment.ts";
+import { connectionSilentMs, targetSilentMs, transactionMs } from "./limits.ts";
 import type { Link } from "./link.ts";
-
-/** A target that has not answered at all by then is given up for the next one (RFC 3263 4.3), long before Timers B and F. */
-const targetMs = 4_000;
-/** A connection on which a request is unanswered this long is probed. */
-const probeAfterMs = 1_500;
 
 export type RequestParts = {
   readonly method: string;
@@ -205,7 +201,7 @@ export class Requests {
         octets,
         isReliable: link.isReliable,
         endsAfterMs: this.#leftMs(request),
-        silentMs: link.isReliable ? probeAfterMs : targetMs,
+        silentMs: link.isReliable ? connectionSilentMs : targetSilentMs,
       },
       {
         send: (said) => {

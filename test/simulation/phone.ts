@@ -1,5 +1,6 @@
-import { type ClientTransaction, transactionMs } from "../../kit/phone/client-transaction.ts";
+import type { ClientTransaction } from "../../kit/phone/client-transaction.ts";
 import { ClientTransactions } from "../../kit/phone/client-transactions.ts";
+import { transactionMs } from "../../kit/phone/limits.ts";
 import { branchOf, cSeqOf } from "../../kit/phone/reading.ts";
 import { ServerTransactions } from "../../kit/phone/server-transactions.ts";
 import { isParseError } from "../../sip/errors.ts";

@@ -1,2 +1,0 @@
-/** What the drill's phones call themselves. */
-export const userAgent = "tandem drill";
