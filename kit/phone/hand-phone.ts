@@ -1,4 +1,4 @@
-import { digestAnswer, type Md5 } from "./digest-answer.ts";
+import { challengeParameter, digestAnswer, type Md5 } from "./digest-answer.ts";
 import type { PhoneEnvironment } from "./environment.ts";
 import { linesOf, messageText, responseText } from "./message-text.ts";
 import { News } from "./news.ts";
@@ -94,7 +94,8 @@ export class HandPhone {
     if (challenge === undefined || credentials === undefined) return response;
     if (method === "INVITE") this.#say(this.ackOf(response, uri, headers));
     const { password, md5 } = credentials;
-    const answer = digestAnswer({ challenge, user: this.user, password, method, uri }, md5);
+    const [realm, nonce] = [challengeParameter(challenge, "realm"), challengeParameter(challenge, "nonce")];
+    const answer = digestAnswer({ realm, nonce, nonceCount: 1, user: this.user, password, method, uri }, md5);
     const authorization = `${name === "WWW" ? "Authorization" : "Proxy-Authorization"}: ${answer}`;
     this.#say(this.request(method, uri, [...headers, authorization], body));
     return await this.takeFinal();

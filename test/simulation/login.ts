@@ -1,4 +1,4 @@
-import { digestResponse } from "../../sip/auth/digest.ts";
+import { challengeParameter, digestAnswer } from "../../kit/phone/digest-answer.ts";
 import type { HeaderField } from "../../sip/message/build.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
@@ -36,21 +36,17 @@ export class Login {
     const { cluster, user } = this.#phone;
     if (cluster.world.now - challenge.at > oldNonceMs) cluster.moments.reached("a nonce of more than 10 s ago is answered again");
     challenge.count += 1;
-    const { nonce } = challenge;
-    const nc = challenge.count.toString(16).padStart(8, "0");
-    const ha1 = simulatedHash("MD5", `${user}:${domain}:${passwordOf(user)}`);
-    const credentials = { nonce, nc, cnonce: "c", qop: "auth", uri };
-    const response = digestResponse(simulatedHash, "MD5", ha1, method, credentials);
-    const value = `Digest username="${user}",realm="${domain}",nonce="${nonce}",uri="${uri}",response="${response}",algorithm=MD5,cnonce="c",qop=auth,nc=${nc}`;
-    return [[header, value]];
+    const { nonce, count: nonceCount } = challenge;
+    const question = { realm: domain, nonce, nonceCount, user, password: passwordOf(user), method, uri };
+    return [[header, digestAnswer(question, (text) => simulatedHash("MD5", text))]];
   }
 
   /** True: the answer asks for the password, and the request is to be said once more with it. */
   isAsked(response: SipMessage): boolean {
     const header = response.status === 401 ? "Authorization" : "Proxy-Authorization";
     const text = response.status === 401 || response.status === 407 ? challengeIn(response) : undefined;
-    const nonce = /nonce="([^"]+)"/.exec(text ?? "")?.[1];
-    if (text === undefined || nonce === undefined || this.#answers >= answersMax) {
+    const nonce = challengeParameter(text ?? "", "nonce");
+    if (text === undefined || nonce === "" || this.#answers >= answersMax) {
       this.#answers = 0;
       return false;
     }
