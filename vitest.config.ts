@@ -29,7 +29,7 @@ export default defineConfig({
     // `npm run coverage`: lines that the tests of these rooms run. What runs inside workerd, or in a process of its own, is not seen.
     coverage: {
       provider: "v8",
-      include: ["sip/**/*.ts", "cluster/**/*.ts", "actors/**/*.ts", "schemas/**/*.ts", "gateway/**/*.ts", "cli/**/*.ts"],
+      include: ["sip/**/*.ts", "cluster/**/*.ts", "actors/**/*.ts", "schemas/**/*.ts", "gateway/**/*.ts", "kit/**/*.ts", "cli/**/*.ts"],
       reporter: ["text"],
     },
     projects: [
