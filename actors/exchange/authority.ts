@@ -11,7 +11,7 @@ import { addressOf, sourceOf } from "../../sip/flow/flow.ts";
 import type { Sign } from "../../sip/flow/token.ts";
 import { CredentialCache, type SubscriberCredentials } from "./credential-cache.ts";
 import type { FailedLogin } from "./failed-logins.ts";
-import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 /** What digest authentication (RFC 3261 22, RFC 8760) says of a request. */
 export type Verdict =
@@ -38,8 +38,7 @@ export type AuthorityOptions = {
   readonly subscriber: (addressOfRecord: string) => SubscriberCredentials | undefined;
   readonly isOurHost: (host: string) => boolean;
   /** When this replica started, ms: nonces used before are not known to it. */
-  readonly startedAt: WallMs;
-  readonly wallAt: Clocks["wallAt"];
+  readonly startedAt: SteadyMs;
   /** This start of this replica, as nonces name it. */
   readonly issuer: NonceIssuer;
   /** See {@link GuessBrake}; undefined: the default. */
@@ -109,11 +108,11 @@ export class Authority {
     }
     const secrets = this.#secretsOf(user, now);
     if (secrets === "ask") return { type: "ask", addressOfRecord: user };
-    const { sign, hash, isOurHost, issuer, wallAt } = this.#options;
+    const { sign, hash, isOurHost, issuer } = this.#options;
     const nonces = this.#nonces;
     const algorithms = algorithmsOf(domain);
     const secret = { sign, hash, nonces, issuer, algorithms, isOurHost };
-    const checked = checkDigest({ ...secret, message, method, header, realm, credentials, secrets, source, now: wallAt(now) });
+    const checked = checkDigest({ ...secret, message, method, header, realm, credentials, secrets, source, now });
     if (checked.result === "ok") {
       this.#brake.succeeded(login, now);
       // A user speaks for itself only: one password is not good for another's bindings, nor for calls in another's name.
@@ -135,8 +134,8 @@ export class Authority {
   }
 
   #challenge(header: CredentialsHeader, domain: Domain, source: string, stale: boolean, now: SteadyMs): Refused {
-    const { issuer, sign, nextId, wallAt } = this.#options;
-    const options = { issuer, source, now: wallAt(now), random: nextId(), sign, stale, algorithms: algorithmsOf(domain) };
+    const { issuer, sign, nextId } = this.#options;
+    const options = { issuer, source, now, random: nextId(), sign, stale, algorithms: algorithmsOf(domain) };
     const headers = challenges(header, domain.name, options);
     return { type: "refused", status: header === Header.Authorization ? 401 : 407, headers };
   }

@@ -234,7 +234,7 @@ export class ExchangeParts {
       isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
       subscriber: (addressOfRecord) => this.store.subscriber(addressOfRecord),
       isOurHost: (host) => domainOf(this.map, host) !== undefined,
-      startedAt: tools.wallAt(now),
+      startedAt: now,
       issuer: { replica: `${this.config.exchange} ${this.config.cell}`, boot },
       failedLoginsPerAddress: this.config.map.failedLogins,
       failed: (login, at) => {

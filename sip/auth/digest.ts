@@ -9,7 +9,7 @@ import { equalInConstantTime, type Sign } from "../flow/token.ts";
 import { credentialsFor, type CredentialsHeader, type DigestAlgorithm, type DigestCredentials } from "./credentials.ts";
 import { isOutdated, makeNonce, parseNonce, type NonceIssuer } from "./nonce.ts";
 import type { NonceMemory } from "./nonce-memory.ts";
-import type { WallMs } from "../time.ts";
+import type { SteadyMs } from "../time.ts";
 
 /** A hash as lower-case hex, over the text's octets (one char is one octet). */
 export type Hash = (algorithm: DigestAlgorithm, text: string) => string;
@@ -32,7 +32,7 @@ export type DigestCheck = {
   readonly realm: string;
   /** Undefined: no such user. */
   readonly secrets: DigestSecrets | undefined;
-  readonly now: WallMs;
+  readonly now: SteadyMs;
   readonly sign: Sign;
   readonly hash: Hash;
   readonly nonces: NonceMemory;
@@ -178,7 +178,7 @@ export function challenges(
     readonly issuer: NonceIssuer;
     /** Where the request came from. */
     readonly source: string;
-    readonly now: WallMs;
+    readonly now: SteadyMs;
     readonly random: string;
     readonly sign: Sign;
     readonly stale: boolean;

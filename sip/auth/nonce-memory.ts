@@ -1,8 +1,8 @@
 import { nonceLifetimeSeconds, noncesRememberedMax, nonceWindow } from "../limits.ts";
 import type { Nonce } from "./nonce.ts";
-import type { WallMs } from "../time.ts";
+import type { SteadyMs } from "../time.ts";
 
-type Uses = { readonly issuedAt: WallMs; highest: number; seen: number };
+type Uses = { readonly issuedAt: SteadyMs; highest: number; seen: number };
 
 /**
  * Which counts of which nonces were used (RFC 7616 3.4 nc): no count twice. Bounded: a nonce that had to be forgotten, and all that are as
@@ -14,16 +14,16 @@ type Uses = { readonly issuedAt: WallMs; highest: number; seen: number };
 export class NonceMemory {
   readonly #uses = new Map<string, Uses>();
   readonly #max: number;
-  #floor: number;
+  #floor: SteadyMs;
 
   /** `startedAt`: nonces made before are stale. */
-  constructor(startedAt: WallMs, max: number = noncesRememberedMax) {
+  constructor(startedAt: SteadyMs, max: number = noncesRememberedMax) {
     this.#floor = startedAt;
     this.#max = max;
   }
 
   /** Nonces made before this moment are stale. */
-  get floor(): number {
+  get floor(): SteadyMs {
     return this.#floor;
   }
 
@@ -32,7 +32,7 @@ export class NonceMemory {
   }
 
   /** True when this use is the first with this count and the nonce is not too old to tell; then it is remembered. */
-  use(nonce: Nonce, count: number, now: WallMs): boolean {
+  use(nonce: Nonce, count: number, now: SteadyMs): boolean {
     if (nonce.issuedAt < this.#floor || count < 1) return false;
     const uses = this.#uses.get(nonce.id);
     if (uses === undefined) {
@@ -54,7 +54,7 @@ export class NonceMemory {
   }
 
   /** Drops what is over anyway; then, if need be, the one that was first used longest ago. */
-  #makeRoom(now: WallMs): void {
+  #makeRoom(now: SteadyMs): void {
     for (const [id, uses] of this.#uses) {
       const isOver = uses.issuedAt + nonceLifetimeSeconds * 1000 < now;
       if (!isOver && this.#uses.size < this.#max) return;

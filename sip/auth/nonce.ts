@@ -1,15 +1,15 @@
 import { nonceLifetimeSeconds } from "../limits.ts";
 import { equalInConstantTime, type Sign } from "../flow/token.ts";
-import type { WallMs } from "../time.ts";
+import type { SteadyMs } from "../time.ts";
 
 /**
- * Nonces that remember nothing: `<ms, base 36>.<boot><random>.<signature>`. What was used is the business of {@link NonceMemory}, and that is the memory
+ * Nonces that remember nothing: `<steady ms, base 36>.<boot><random>.<signature>`. What was used is the business of {@link NonceMemory}, and that is the memory
  * of one process: so a nonce is good at the one start of the one replica of the one exchange that made it, and for the address that it was
  * made for. Everywhere else it is stale, whatever came with it (docs/decisions/0014-who-somebody-is.md).
  */
 export type Nonce = {
-  /** When it was made, milliseconds since the epoch. */
-  readonly issuedAt: WallMs;
+  /** When it was made, by the steady clock of that start: setting the wall clock makes none stale, and none good again. */
+  readonly issuedAt: SteadyMs;
   /** Its name: time and random part. */
   readonly id: string;
 };
@@ -25,10 +25,10 @@ export type NonceIssuer = {
 /** What a nonce is for: one of one domain is none of another, and what was asked of one address is not answered by another. */
 export type NonceUse = { readonly realm: string; readonly source: string };
 
-const noncePattern = /^([0-9a-z]{8,9})\.([0-9A-Za-z_-]{1,64})\.([^.]{1,128})$/;
+const noncePattern = /^([0-9a-z]{1,9})\.([0-9A-Za-z_-]{1,64})\.([^.]{1,128})$/;
 
 /** `random`: 64 bits or more, of unreserved characters without dots. */
-export function makeNonce(issuer: NonceIssuer, use: NonceUse, now: WallMs, random: string, sign: Sign): string {
+export function makeNonce(issuer: NonceIssuer, use: NonceUse, now: SteadyMs, random: string, sign: Sign): string {
   const id = `${Math.floor(now).toString(36)}.${issuer.boot}${random}`;
   return `${id}.${sign(signedText(issuer, use, id))}`;
 }
@@ -48,7 +48,7 @@ function signedText({ replica }: NonceIssuer, { realm, source }: NonceUse, id: s
   return `nonce ${replica} ${realm.toLowerCase()} ${source} ${id}`;
 }
 
-/** True when its time is over, or has not come: clocks may be set. */
-export function isOutdated(nonce: Nonce, now: WallMs): boolean {
+/** True when its time is over, or has not come. */
+export function isOutdated(nonce: Nonce, now: SteadyMs): boolean {
   return Math.abs(now - nonce.issuedAt) > nonceLifetimeSeconds * 1000;
 }

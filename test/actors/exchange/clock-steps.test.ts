@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Clocked } from "../../simulation/clocked.ts";
 import { ActorWorld } from "./actor-world.ts";
-import { TestPhone } from "./harness.ts";
+import { credentials } from "./credentials.ts";
+import { TestExchange, TestPhone, valuesOf } from "./harness.ts";
 
 const alice = new TestPhone("alice", "198.51.100.7", 5060);
 const bob = new TestPhone("bob", "198.51.100.8", 5060);
@@ -49,5 +50,33 @@ describe("the wall clock is set while an INVITE is under way", () => {
 
   it.each([-hourMs, hourMs])("by %i ms: Timer B ends it all the same", (stepMs) => {
     expect(inviteOverStep(stepMs, 34_000).statuses).toEqual(["100", "408"]);
+  });
+});
+
+describe("the wall clock is set, and a phone registers", () => {
+  const proved = { user: "alice", password: "wonderland", method: "REGISTER", uri: "sip:example.test" };
+
+  it.each([-60_000, -hourMs, hourMs])(
+    "by %i ms before it is asked for its password, or after: it is taken, for as long as it wants",
+    (stepMs) => {
+      for (const isBefore of [true, false]) {
+        const world = new TestExchange("digest");
+        world.addSubscriber("alice", "wonderland");
+        if (isBefore) world.aheadMs += stepMs;
+        const [challenge] = world.receive(alice.key, alice.register());
+        if (!isBefore) world.aheadMs += stepMs;
+        const [ok] = world.receive(alice.key, alice.register(600, [credentials(challenge, proved)]));
+        expect([ok?.message.status, valuesOf(ok, "Contact")[0]]).toEqual([200, expect.stringContaining("expires=600")]);
+      }
+    },
+  );
+
+  it("forward past its end: it is registered no more, until it registers again", () => {
+    const world = new TestExchange();
+    world.receive(alice.key, alice.register());
+    world.aheadMs += hourMs;
+    expect(world.exchange.registrations(undefined, world.now)).toEqual([]);
+    world.receive(alice.key, alice.register());
+    expect(world.exchange.registrations(undefined, world.now)).toMatchObject([{ aor: "alice@example.test", expiresSeconds: 600 }]);
   });
 });

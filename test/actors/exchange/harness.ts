@@ -77,6 +77,8 @@ export class TestExchange {
   logged: string[] = [];
   flowsAsked: { readonly addressOfRecord: string; readonly exchange: number; readonly reference: string }[] = [];
   resolving: { readonly id: string; readonly uri: string }[] = [];
+  /** What the wall clock is ahead of the steady one. */
+  aheadMs = 0;
   #ids = 0;
 
   constructor(auth: "digest" | "open" = "open", options: TestExchangeOptions = {}) {
@@ -88,7 +90,7 @@ export class TestExchange {
       {
         sign: (text) => createHmac("sha256", "test").update(text).digest("hex").slice(0, 20),
         hash,
-        wallAt: (moment: number) => moment,
+        wallAt: (moment) => moment + this.aheadMs,
         nextId: () => {
           this.#ids += 1;
           return `id${options.cell ?? "a"}${boot}${this.#ids.toString(36).padStart(14, "0")}`;
