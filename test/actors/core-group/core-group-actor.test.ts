@@ -26,6 +26,10 @@ class Rig {
   readonly exchangesTold: number[] = [];
   /** Gateways that answer pings. */
   readonly gateways: string[] = [];
+  /** Those that have fallen silent, and when they were heard last, by the wall clock. */
+  readonly silent = new Map<string, number>();
+  /** What the wall clock is ahead of the steady one. */
+  aheadMs = 0;
   beats: Sent[] = [];
   /** What an exchange says that is told; undefined: that it serves. */
   failure: Error | undefined;
@@ -37,8 +41,8 @@ class Rig {
       { cell: "a", boot: "a1", map, settings: undefined, epoch: 10, gateways: [], isDraining: false, ...options },
       {
         now: () => this.now,
-        wallAt: (moment: number) => moment,
-        heard: () => this.gateways.map((gateway) => [gateway, this.now] as const),
+        wallAt: (moment) => moment + this.aheadMs,
+        heard: () => [...this.gateways.map((gateway) => [gateway, this.now + this.aheadMs] as const), ...this.silent],
         arm: (nextTick, nextDeadline) => void (this.armed = { nextTick, nextDeadline }),
         beat: (beat, late, over) => void this.beats.push({ beat, late, over }),
         keepView: ({ epoch }) => void this.done.push(`keeps ${epoch}`),
@@ -81,6 +85,10 @@ class Rig {
 
   stateOf(cell: string): string | undefined {
     return this.group.view.cells.find(({ id }) => id === cell)?.state;
+  }
+
+  statesOf(...gateways: readonly string[]): (string | undefined)[] {
+    return gateways.map((gateway) => this.group.view.gateways.find(({ id }) => id === gateway)?.state);
   }
 }
 
@@ -177,6 +185,26 @@ describe("a process that stood still", () => {
     rig.now += 1;
     expect(rig.group.wentOnAgoMs()).toBe(1);
   });
+});
+
+describe("the wall clock is set", () => {
+  it.each([-3_600_000, -60_000, 3_600_000])(
+    "by %i ms: a gateway that answers stays, and one that is silent goes as soon as without",
+    (stepMs) => {
+      const rig = running();
+      rig.gatewayOpens("g1");
+      rig.gatewayOpens("g2");
+      rig.beat().answerAll();
+      rig.silent.set("g2", rig.now + rig.aheadMs);
+      rig.gateways.splice(rig.gateways.indexOf("g2"), 1);
+      rig.aheadMs += stepMs;
+      for (let beats = 1; beats <= map.heartbeat.missed; beats += 1) rig.beat().answerAll();
+      expect(rig.statesOf("g1", "g2")).toEqual(["up", "up"]);
+      rig.beat().answerAll();
+      expect(rig.statesOf("g1", "g2")).toEqual(["up", "down"]);
+      expect(rig.stateOf("b")).toBe("up");
+    },
+  );
 });
 
 describe("settings", () => {

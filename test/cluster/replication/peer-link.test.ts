@@ -472,23 +472,6 @@ describe("a replica on a machine that is held up", () => {
   });
 });
 
-describe("a clock that is set back", () => {
-  it("stops nothing", () => {
-    const store = new RecordStore({ isPaired: true });
-    const link = new PeerLink({ cell: "a", boot: "x", ackTimeoutMs, leaseMs }, store, 10_000_000);
-    const next = (now: number): number => {
-      for (const effect of link.takeEffects()) if (effect.type === "send") return effect.id;
-      throw new Error(`nothing is sent at ${now}`);
-    };
-    link.answered(next(10_000_000), { boot: "y", received: 0, ahead: 0 }, 10_000_001);
-    const now = 5_000_000;
-    link.answered(next(now), { boot: "y", received: 0, ahead: 0 }, now);
-    link.changed(now);
-    expect(link.nextDeadline()).toBeLessThan(now + 1_000);
-    expect(link.state).toBe("syncing");
-  });
-});
-
 /** One run: a minute of changes, and of everything that can happen to a network and to processes. */
 function run(seed: number): World {
   const world = new World(seed);
