@@ -1,5 +1,6 @@
 import { phoneReturnMs, unprovenCopies } from "../../sip/limits.ts";
 import { frameAnswerMsMax } from "../../actors/limits.ts";
+import { countedMsMax } from "../../cluster/limits.ts";
 import type { OutgoingCall } from "./call.ts";
 import { unwrittenMsMax } from "./cell-disk.ts";
 import type { IncomingCall } from "./incoming-call.ts";
@@ -174,4 +175,39 @@ export function wasRainedOn({ faults }: Story, phones: readonly (Phone | undefin
     phones.some((phone) => phone?.isReliable === false) &&
     faults.some((fault) => fault.kind === "bad weather" && fault.from <= until && fault.until + afterMs >= from)
   );
+}
+
+/**
+ * The clocks of the cells were set forward past the end of the phone's registration, and both had not heard of it again when it was called. */
+export function wasOutlived(story: Story, phone: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
+  const isHeard = (at: number): boolean => at <= startedAt && !wereApart(story, at, startedAt);
+  return stepsForward(story).some(
+    (from) => from <= outcomeAt && phone?.registration.registeredAt.some((at) => at > from && isHeard(at)) === false,
+  );
+}
+
+/** The same of a phone that took another network within a call: only its registration says where it is now. */
+export function wasOutlivedOnTheMove(story: Story, phones: readonly (Phone | undefined)[], startedAt: number): boolean {
+  return stepsForward(story).some((from) => from >= startedAt) && phones.some((phone) => (phone?.movedAt ?? 0) > startedAt);
+}
+
+/** The clocks of all cells were set back: what ends by them ends later. */
+export function wasSetBack({ faults }: Story): boolean {
+  return faults.some(({ stepMs = 0, target }) => stepMs < 0 && target.startsWith("all cells"));
+}
+
+/** One replica could not tell the other at some moment of this time. */
+function wereApart({ faults }: Story, from: number, until: number): boolean {
+  return faults.some((fault) => isOfCells(fault) && fault.from <= until && fault.until + afterMs >= from);
+}
+
+/** When the clocks of all cells were set forward. */
+function stepsForward({ faults }: Story): number[] {
+  return faults.filter(({ stepMs = 0, target }) => stepMs > 0 && target.startsWith("all cells")).map(({ from }) => from);
+}
+
+/** By so much the clock of a cell was set forward within this time: a timer may ring early by {@link clockJumpMsMin}, or by as much as a standstill counts for. */
+export function earlyMsMax({ cluster, faults }: Story, from: number, until: number): number {
+  const wasSet = faults.some((fault) => (fault.stepMs ?? 0) > 0 && fault.from >= from && fault.from <= until);
+  return wasSet ? countedMsMax(cluster.map.heartbeat) : 0;
 }

@@ -1,8 +1,9 @@
 import { cancelAnswerMs, timerCMs } from "../../sip/limits.ts";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
+import { kinds } from "../../sip/record/record-kinds.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
 import type { LiveRecord } from "../../sip/record/state-record.ts";
-import { recordKinds } from "../../sip/record/values.ts";
+import { recordKinds, type RecordKind } from "../../sip/record/values.ts";
 import type { OutgoingCall } from "./call.ts";
 import type { IncomingCall } from "./incoming-call.ts";
 import type { Cell } from "./cell.ts";
@@ -13,6 +14,7 @@ import {
   bothDied,
   cameBackInVain,
   diedWithItsCell,
+  earlyMsMax,
   endedInACrash,
   flushedMs,
   isDouble,
@@ -25,10 +27,14 @@ import {
   wasCutOff,
   wasDisturbed,
   wasGivenUpLate,
+  wasOutlived,
+  wasOutlivedOnTheMove,
   wasRainedOn,
+  wasSetBack,
 } from "./excuses.ts";
 import type { Pleas } from "./pardons.ts";
 import type { Phone } from "./phone.ts";
+import type { Replica } from "./replica.ts";
 import type { Story } from "./simulate.ts";
 
 /** RFC 3261: 64*T1. */
@@ -77,8 +83,7 @@ function differences(cluster: Cluster): string[] {
       found.push(`exchange ${exchange} is ${first.state} in ${one.id} and ${second.state} in ${other.id}`);
     }
     for (const kind of recordKinds) {
-      const left = new Map(Array.from(first.exchange.store.records(kind), (record) => [record.key, serializeRecord(record)]));
-      const right = new Map(Array.from(second.exchange.store.records(kind), (record) => [record.key, serializeRecord(record)]));
+      const [left, right] = [textsOf(first, kind, one.host.wall), textsOf(second, kind, other.host.wall)];
       for (const key of new Set([...left.keys(), ...right.keys()])) {
         if (left.get(key) === right.get(key)) continue;
         const held = [first, second].map((each) => JSON.stringify(each.exchange.store.get(kind, key)));
@@ -98,6 +103,14 @@ function futureIsKept({ cluster }: Story): void {
     }
     cluster.moments.reached("a record of a later version is carried");
   }
+}
+
+/** Each replica forgets at its own time what has ended by the wall clock. */
+function textsOf({ exchange }: Replica, kind: RecordKind, wall: number): ReadonlyMap<string, string> {
+  const texts = new Map<string, string>();
+  for (const record of exchange.store.records(kind))
+    if (kinds[kind].forgottenAt(record) > wall) texts.set(record.key, serializeRecord(record));
+  return texts;
 }
 
 /** A phone that got a 200 for its last REGISTER is registered in both replicas. */
@@ -161,16 +174,17 @@ function callsAreAnswered(story: Story): void {
         "all copies were lost": () => lostAllCopies(story, phone, call),
         "its phone was cut off": () => phone.isReliable && wasCutOff(story, [phone], startedAt, world.now),
       });
-    } else if (!isPlanned(call)) {
+    } else if (!isPlanned(story, call)) {
       accuse(story, "callsAreAnswered", `${who} ended with ${outcome}, planned: ${plan.manner}`, pleasFor(story, phone, call));
     }
   }
 }
 
-/** Needs no excuse. RFC 3261 16.8: Timer C is never early. */
-function isPlanned(call: OutgoingCall): boolean {
+/** Needs no excuse. RFC 3261 16.8: Timer C is never early, but by what a step of a clock counts for. */
+function isPlanned(story: Story, call: OutgoingCall): boolean {
   const { outcome, outcomeAt, plan, startedAt, wasCancelled } = call;
-  if (outcome === 487 && isEndless(call) && outcomeAt - startedAt >= timerCMs - clockErrorMs) return true;
+  const earliestMs = timerCMs - clockErrorMs - earlyMsMax(story, startedAt, outcomeAt);
+  if (outcome === 487 && isEndless(call) && outcomeAt - startedAt >= earliestMs) return true;
   return outcome === 200 || (outcome === 486 && plan.manner === "is busy") || (outcome === 487 && wasCancelled);
 }
 
@@ -183,6 +197,7 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
     const from = Math.max(startedAt, outcomeAt - lastMomentMs);
     return {
       "both cells died before a disk had it": () => isRegistrationLost(story, callee, outcomeAt),
+      "a clock went past its registration": () => wasOutlived(story, callee, startedAt, outcomeAt),
       "the callee could not be called": () => wasAway(story, callee, from, outcomeAt),
       "its line heard its own cell only": () => isLineUnreachable(story, callee, from, outcomeAt),
       "the way was back before it was given up": () => wasGivenUpLate(story, callee, startedAt, outcomeAt),
@@ -242,6 +257,7 @@ function pleasWithin(story: Story, phone: Phone, call: OutgoingCall): Pleas {
   const { startedAt } = call;
   const [callee] = calleeOf(story.cluster, call);
   return {
+    "a clock went past its registration": () => wasOutlivedOnTheMove(story, [phone, callee], startedAt),
     "two faults of cells at a time": () => isDouble(story, startedAt, now),
     "it came back in vain to a connection": () => cameBackInVain(story, [phone, callee], startedAt, now),
     "the callee could not be called": () => wasAway(story, callee, startedAt, now),
@@ -380,6 +396,7 @@ export function checkEmpty(story: Story): void {
     "its line died with the replica that had it": () => isAny((phone, call) => diedWithItsCell(story, phone, call)),
     "nobody speaks again of a call that rings for ever": () => isAny((phone, call) => isForgotten(story, phone, call)),
     "its end was never heard": () => isAny((_, call) => isCutShort(story, call)),
+    "it ends by a clock that was set back": () => wasSetBack(story),
   };
   for (const { host, octetsHeld } of cluster.gateways) {
     if (octetsHeld > 0) cluster.world.violated("nothingIsLeft", `${host.name} holds ${octetsHeld} octets`);

@@ -13,6 +13,7 @@ export const moments = [
   "a takeover of a cancelled call",
   "a takeover of a re-INVITE",
   "a merge after a cut",
+  "a clock is set while a call is set up",
   "a REGISTER behind the one that took its phone off",
   "a phone in a call returns to another access",
   "a phone that rings returns to another access",

@@ -15,6 +15,8 @@ export const excuses = [
   "its CANCEL came before it, and counts once",
   "the way was back before it was given up",
   "its end was never heard",
+  "a clock went past its registration",
+  "it ends by a clock that was set back",
   "the callee could not be called",
   "the caller could not be reached",
   "the silence of a fault",

@@ -1,19 +1,18 @@
 import { parseArgs } from "node:util";
-import { faultKinds, laterFaultKinds, openFaultKinds } from "./faults.ts";
+import { faultKinds, laterFaultKinds } from "./faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
 import { Pardons } from "./pardons.ts";
 import { Repertoire } from "./repertoire.ts";
 import { simulate, type Outcome } from "./simulate.ts";
 
-/** `node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--later] [--verbose] [--repertoire] [--until-failed]`: N runs from seed S on, and what was done in which fault. */
+/** `node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--verbose] [--repertoire] [--until-failed]`: N runs from seed S on, and what was done in which fault. */
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "300" },
     seed: { type: "string", default: "1" },
     faults: { type: "string" },
     verbose: { type: "boolean", default: false },
-    later: { type: "boolean", default: false },
     repertoire: { type: "boolean", default: false },
     "until-failed": { type: "boolean", default: false },
   },
@@ -24,10 +23,9 @@ const runsThatMeetAll = 300;
 
 const first = Number(values.seed);
 const runs = Number(values.runs);
-const bornFaults = values.faults === undefined ? laterFaultKinds : [];
-const laterFaults = values.later ? [...bornFaults, ...openFaultKinds] : bornFaults;
 const isWanted = (kind: string): boolean => values.faults === undefined || values.faults.split(/, */).includes(kind);
 const faults = values.faults === undefined ? faultKinds : faultKinds.filter(isWanted);
+const laterFaults = laterFaultKinds.filter(isWanted);
 const innerFaults = innerFaultKinds.filter(isWanted);
 const startedAt = performance.now();
 const failed: Outcome[] = [];
@@ -71,5 +69,5 @@ function say({ seed, violations, faults: happened }: Outcome, only: string | und
   console.log(`seed ${seed}: ${happened.map((fault) => `${fault.kind} (${fault.target}) ${fault.from}..${fault.until}`).join("; ")}`);
   for (const { invariant, at, detail } of violations.slice(0, 5)) console.log(`  ${(at / 1000).toFixed(3)} s ${invariant}: ${detail}`);
   const option = only === undefined ? "" : ` --faults "${only}"`;
-  console.log(`  node test/simulation/run.ts --runs 1 --seed ${seed}${option}${values.later ? " --later" : ""} --verbose`);
+  console.log(`  node test/simulation/run.ts --runs 1 --seed ${seed}${option} --verbose`);
 }
