@@ -49,7 +49,7 @@ export default defineConfig({
       },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml", environment: "a" } })],
-        test: { name: "workers", include: ["test/workers/**/*.test.ts"], ...waiting },
+        test: { name: "workers", include: ["test/workers/**/*.test.ts"], setupFiles: ["test/workers/patience.ts"], ...waiting },
       },
       {
         test: {
