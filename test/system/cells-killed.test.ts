@@ -114,7 +114,8 @@ async function cancelled({ call, callee, invite }: Ringing): Promise<number[]> {
   callee.answer(await callee.next("CANCEL", call.callId), 200, "OK");
   callee.answer(invite, 487, "Request Terminated");
   const final = await call.final;
-  await callee.next("ACK", call.callId);
+  // Of the replica that cancelled it, which the stack keeps to itself, or of the caller.
+  await until(() => callee.heard.includes(`ACK ${call.callId}`));
   return [status, final.status];
 }
 
