@@ -1,5 +1,5 @@
-/** CPU time of this process so far, in ms. What waits for its turn on a busy machine does not count. */
+/** CPU time of this thread so far, in ms: neither what waits for its turn on a busy machine counts, nor what another test file computes beside it. */
 export function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
+  const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
 }
