@@ -114,6 +114,7 @@ export class ExchangeActor {
     this.#events.start(this.#replication, now);
     this.#replication?.start(now);
     this.#isCatchingUp = !this.isServing;
+    if (this.#options.orphansUntil === undefined) this.#events.event((at) => this.exchange.resume(at), now);
     this.#ports.coreGroup.askForView(this.#isCatchingUp);
   }
 

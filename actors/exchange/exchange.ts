@@ -86,6 +86,12 @@ export class Exchange {
     this.#settle(now);
   }
 
+  /** Goes on with what an earlier start of this replica had in hand, and nobody else will. To be called once, when it has caught up with its peer. */
+  resume(now: SteadyMs): void {
+    this.#parts.takeovers.resume(now);
+    this.#settle(now);
+  }
+
   /**
    * The cells that the view says can be reached, this one included: lines of others are unreachable at once. What was said to their softphones
    * and is not answered is said again where they are now, for the answer may have died with the line. What waits for a way goes on with

@@ -2,6 +2,7 @@ import { passedMax, repeatedMs, replayedMs, takeoverEvidenceMs } from "../limits
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import type { LiveRecord } from "../../sip/record/state-record.ts";
+import type { Invite } from "../../sip/record/values.ts";
 import { cellOfVersion } from "../../sip/record/version.ts";
 import { serverKey } from "../../sip/transaction/matching.ts";
 import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
@@ -43,6 +44,17 @@ export class Takeovers {
     const { invites } = this.#options;
     if (access !== undefined) this.#since.set(access, now);
     for (const record of invites.foreignOf(access)) invites.adopt(record, now);
+  }
+
+  /**
+   * Goes on with INVITEs that an earlier start of this replica had in hand. Gateways see the end of a start, and say which replica goes on with theirs; a
+   * line that has nothing under way sees nothing. So only those between softphones: nobody else would.
+   */
+  resume(now: SteadyMs): void {
+    const { invites } = this.#options;
+    for (const record of invites.foreignOf(undefined)) {
+      if (cellOfVersion(record.version) === this.#cell && isBetweenLines(record.value)) invites.adopt(record, now);
+    }
   }
 
   /**
@@ -125,4 +137,8 @@ export class Takeovers {
     if (!isSaidOnce && this.#mayAdopt(record, accessOfFlow(flow), now) === "no") return "theirs";
     return invites.adopt(record, now) === undefined ? "gone" : "adopted";
   }
+}
+
+function isBetweenLines({ responseFlow, branches }: Invite): boolean {
+  return [responseFlow, ...branches.map(({ flow }) => flow)].every((flow) => flow === "" || isLine(accessOfFlow(flow)));
 }

@@ -113,14 +113,6 @@ export function isEndless({ plan }: OutgoingCall): boolean {
 }
 
 /**
- * A softphone's call that rings for ever, and its cell died with its line, or lost it: the other replica takes such a call up with the first
- * word that it hears of it, and here nobody ever says one.
- */
-export function isForgotten({ faults }: Story, phone: Phone, call: OutgoingCall): boolean {
-  return isEndless(call) && phone.transport === "WS" && faults.some(({ kind, until }) => kind.includes("cell") && until >= call.startedAt);
-}
-
-/**
  * What an exchange sent to a gateway that was cut off from that cell comes back to it with the end of the backhaul, and there may be no other way to
  * the phone's connection by then but through the other replica. What a frozen gateway reads is written to connections whose phones have gone.
  * A datagram is said again.

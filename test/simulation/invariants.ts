@@ -19,7 +19,6 @@ import {
   flushedMs,
   isDouble,
   isEndless,
-  isForgotten,
   isLineUnreachable,
   isRegistrationLost,
   lostAllCopies,
@@ -169,7 +168,6 @@ function callsAreAnswered(story: Story): void {
       accuse(story, "callsAreAnswered", `${who} has had no answer for ${world.now - startedAt} ms`, {
         "two faults of cells at a time": () => isDouble(story, startedAt, world.now),
         "its line died with the replica that had it": () => diedWithItsCell(story, phone, call),
-        "nobody speaks again of a call that rings for ever": () => isForgotten(story, phone, call),
         "it came back in vain to a connection": () => cameBackInVain(story, [phone], startedAt, world.now),
         "all copies were lost": () => lostAllCopies(story, phone, call),
         "its phone was cut off": () => phone.isReliable && wasCutOff(story, [phone], startedAt, world.now),
@@ -291,9 +289,11 @@ function requestsInCallsAreAnswered(story: Story): void {
       accuse(story, "requestsInCallsAreAnswered", `a request within ${call.callId} got ${status}`, {
         ...pleasWithin(story, phone, call),
         ...pleasOfLoss(story, phone, call),
-        // The answer was written to a connection that is half open: the phone has taken another network meanwhile, and ended the call.
+        // It, or its answer, was written to a connection that is half open: the phone has taken another network meanwhile, and ended the call.
         "a phone has moved, and hung up": () =>
-          status === 0 && hasEnded && [phone, callee].some((each) => each?.isReliable === true && (each.movedAt ?? 0) > call.startedAt),
+          (status === 0 || status === 408) &&
+          hasEnded &&
+          [phone, callee].some((each) => each?.isReliable === true && (each.movedAt ?? 0) > call.startedAt),
       });
     }
   }
@@ -342,8 +342,8 @@ function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }
     ({ kind, from }) => /^crash.*cell/.test(kind) && from >= outcomeAt && from <= outcomeAt + transactionMs,
   );
   const isUnheard = second === 486 && (isCut || hasForgotten);
-  // The same the other way round: the replica that has passed the CANCEL has not heard of the 200 that the other one passed.
-  const isUnseen = first === 200 && second === 487 && isCut;
+  // The same the other way round: the replica that has passed the CANCEL has not heard of the answer that the other one passed.
+  const isUnseen = (first === 200 || first === 486) && second === 487 && isCut;
   const isSuch = wasCancelled && finalStatuses.length === 2 && ((first === 487 && (second === 200 || isUnheard)) || isUnseen);
   return isSuch && wasDisturbed(story, outcomeAt - cancelAnswerMs, outcomeAt);
 }
@@ -394,7 +394,6 @@ export function checkEmpty(story: Story): void {
   const pleas: Pleas = {
     "two faults of cells at a time": () => isDouble(story, 0, cluster.world.now),
     "its line died with the replica that had it": () => isAny((phone, call) => diedWithItsCell(story, phone, call)),
-    "nobody speaks again of a call that rings for ever": () => isAny((phone, call) => isForgotten(story, phone, call)),
     "its end was never heard": () => isAny((_, call) => isCutShort(story, call)),
     "it ends by a clock that was set back": () => wasSetBack(story),
   };

@@ -3,7 +3,6 @@ export const excuses = [
   "both cells died before a disk had it",
   "its line heard its own cell only",
   "its line died with the replica that had it",
-  "nobody speaks again of a call that rings for ever",
   "it came back in vain to a connection",
   "all copies were lost",
   "its phone was cut off",

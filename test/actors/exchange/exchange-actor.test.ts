@@ -3,6 +3,7 @@ import { frameAnswerMsMax, inputsWaitingMax, sweepAlarmMs } from "../../../actor
 import { encodeFrame, RecordKind } from "../../../cluster/backhaul/frame.ts";
 import type { View } from "../../../cluster/group/view.ts";
 import { refusedCause } from "../../../cluster/replication/peer-link.ts";
+import type { StateRecord } from "../../../sip/record/state-record.ts";
 import { secretsOf } from "../../../sip/auth/digest.ts";
 import { ActorWorld, messageOf, textsOf, type TestBackhaul } from "./actor-world.ts";
 import { hash, TestPhone } from "./harness.ts";
@@ -11,6 +12,7 @@ const alice = new TestPhone("alice", "198.51.100.7", 5060, "TCP");
 const bob = new TestPhone("bob", "198.51.100.8", 5060, "TCP");
 const dave = new TestPhone("dave", "198.51.100.10", 5060, "TCP");
 const carol = new TestPhone("carol", "198.51.100.9", 5060, "WS");
+const dora = new TestPhone("dora", "198.51.100.11", 5060, "WS");
 const nothing = new Uint8Array(0);
 
 function view(b: "up" | "down", gateways: View["gateways"] = []): View {
@@ -24,6 +26,20 @@ function view(b: "up" | "down", gateways: View["gateways"] = []): View {
 /** Statuses of the responses that a gateway was given. */
 function statusesOf({ texts }: TestBackhaul): string[] {
   return texts.filter((text) => text.startsWith("SIP/2.0")).map((text) => text.slice(8, 11));
+}
+
+/** What an exchange knows while carol's phone rings, for a caller at another access. */
+function ringing(callers: string, callees: string): StateRecord[] {
+  const world = new ActorWorld().join();
+  world.backhaul();
+  const { store } = world.actor.exchange;
+  world.actor.exchange.receive(callees, messageOf(carol.key, carol.register()), world.now);
+  world.actor.exchange.receive(callers, messageOf(dora.key, dora.request("INVITE", "sip:carol@example.test")), world.now);
+  return [...store.records("binding"), ...store.records("invite")];
+}
+
+function textsToLines({ toLines }: ActorWorld): string[] {
+  return toLines.flatMap(({ frame }) => textsOf(frame.records));
 }
 
 describe("an exchange actor that has a peer", () => {
@@ -51,6 +67,21 @@ describe("an exchange actor that has a peer", () => {
     world.join();
     world.take(() => world.actor.setFirstView(view("up")));
     expect(world.happened.filter((each) => each === "caught up")).toHaveLength(1);
+  });
+
+  it("goes on with calls between softphones that an earlier start had in hand, when it has caught up", () => {
+    const world = new ActorWorld({ disk: ringing("a.0", "a.0") });
+    expect(textsToLines(world)).toEqual([]);
+    world.join();
+    expect(textsToLines(world)).toEqual([expect.stringMatching(/^INVITE /)]);
+  });
+
+  it("leaves calls by which a gateway is concerned to that gateway's word", () => {
+    const world = new ActorWorld({ disk: ringing("a.0", "g1") }).join();
+    const gateway = world.backhaul();
+    expect(gateway.texts).toEqual([]);
+    gateway.give([{ kind: RecordKind.takeover, key: "", octets: nothing }]);
+    expect(gateway.texts).toEqual([expect.stringMatching(/^INVITE /)]);
   });
 
   it(`refuses what an access can say elsewhere when ${inputsWaitingMax} inputs wait`, () => {
