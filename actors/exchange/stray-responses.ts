@@ -45,6 +45,7 @@ export class StrayResponses {
     // Only the replica that has it in hand can acknowledge a refusal, and try another phone.
     if (known === "gone" || (known === "theirs" && status >= 300)) return;
     if (isOfInvite && status >= 300 && orphans.refused(message, branch)) return;
+    if (isOfInvite && status >= 300 && takeovers.hasEnded(message)) return;
     const byVia = proxy.strayResponse(message, now);
     if (byVia === undefined) return;
     const onwardFlow = orphans.callerOf(branch) ?? byVia.flow;

@@ -4,7 +4,7 @@ import { octetsOf } from "../../sip/message/octets.ts";
 import type { LiveRecord } from "../../sip/record/state-record.ts";
 import type { Invite } from "../../sip/record/values.ts";
 import { cellOfVersion } from "../../sip/record/version.ts";
-import { serverKey } from "../../sip/transaction/matching.ts";
+import { serverKey, serverKeyBelow } from "../../sip/transaction/matching.ts";
 import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
 import type { InviteServerTransaction, ServerTransaction, TransportSink } from "../../sip/transaction/transaction.ts";
 import { accessOfFlow, isLine } from "../../sip/flow/flow.ts";
@@ -123,6 +123,12 @@ export class Takeovers {
     const { responseFlow: upstream, lastResponse } = record.value;
     if (lastResponse !== undefined) this.#options.outgoing.send(upstream, octetsOf(lastResponse));
     return true;
+  }
+
+  /** Whether the INVITE that this response is for has ended: what a phone refuses then says nothing to the caller, who has been answered. */
+  hasEnded(response: SipMessage): boolean {
+    const key = serverKeyBelow(response, "INVITE");
+    return key !== undefined && this.#options.invites.hasEnded(key);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { isParseError } from "../errors.ts";
+import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
-import type { Via } from "../message/via.ts";
+import { parseVia, type Via } from "../message/via.ts";
 
 /** RFC 3261 17.1.3 and 17.2.3: which transaction a message belongs to, as the key of the transaction tables. */
 
@@ -21,8 +22,24 @@ export function serverKey(message: SipMessage, method: string): string | undefin
   if (isParseError(via)) return undefined;
   const cSeq = message.cSeq;
   if (isParseError(cSeq)) return undefined;
-  if (isUniqueBranch(via)) return `${via.branch}|${via.host}:${via.port ?? ""}|${cSeq.number} ${method}`;
+  if (isUniqueBranch(via)) return keyOfBranch(via, cSeq.number, method);
   return `${message.requestUri}|${message.fromTag ?? ""}|${message.callId}|${cSeq.number}|${via.text}|${method}`;
+}
+
+/**
+ * The key of the server transaction that a response is for, when the request was forwarded from here: of the Via below our own. Undefined when it cannot be
+ * read, or is that of an RFC 2543 client.
+ */
+export function serverKeyBelow(response: SipMessage, method: string): string | undefined {
+  const [, text] = response.values(Header.Via);
+  const via = text === undefined ? undefined : parseVia(text);
+  const { cSeq } = response;
+  if (via === undefined || isParseError(via) || isParseError(cSeq) || !isUniqueBranch(via)) return undefined;
+  return keyOfBranch(via, cSeq.number, method);
+}
+
+function keyOfBranch({ branch = "", host, port }: Via, number: number, method: string): string {
+  return `${branch}|${host}:${port ?? ""}|${number} ${method}`;
 }
 
 function isUniqueBranch(via: Via): boolean {

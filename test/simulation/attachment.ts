@@ -114,7 +114,9 @@ export class Attachment {
         return cluster.cell(target.name).acceptSoftphone(`${target.name}.0`, address, port, end);
       },
       (end) => {
-        this.#opened(end, attempt);
+        // It has gone elsewhere meanwhile.
+        if (attempt === this.#attempt) this.#opened(end, attempt);
+        else end.reset();
         return {
           message: (data) => {
             if (attempt !== this.#attempt) return;

@@ -263,6 +263,16 @@ describe("a replica that was frozen", () => {
     },
   );
 
+  it("says nothing more to a caller who was refused meanwhile: what a phone refuses here goes nowhere", () => {
+    const { world, alice, bob } = frozen();
+    const refusal = answer(one(world.replicas.a.sent, "INVITE").message, 486, "bob-tag");
+    world.give("b", "g2", RecordKind.message, bob.key, refusal);
+    world.dead.delete("a");
+    world.link();
+    world.give("a", "g2", RecordKind.message, bob.key, refusal);
+    expect(world.replicas.a.sent.filter(({ key, message }) => key === alice.key && message.status >= 300)).toEqual([]);
+  });
+
   it("takes the call that was answered meanwhile for answered: an old INVITE rings nobody", () => {
     const { world, alice, bob } = frozen();
     const a = world.replicas.a;
