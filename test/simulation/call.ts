@@ -8,7 +8,7 @@ import { Finals } from "./finals.ts";
 import { RemoteNumbers } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
 import type { Doing } from "./repertoire.ts";
-import { finallyTold, refuseInGlare } from "./within-calls.ts";
+import { finallyTold, refuseInGlare, sayBye } from "./within-calls.ts";
 
 /** What the two people do. */
 export type CallPlan = {
@@ -212,12 +212,8 @@ export class OutgoingCall {
   }
 
   #bye(dialog: Dialog, ended: (status: number) => void): void {
-    this.#cSeq += 1;
     this.#notes("BYE of the caller");
-    this.#phone.request("BYE", dialog.target, this.#fields(this.#cSeq, "BYE", dialog), {
-      response: (message) => (message.status >= 200 ? ended(message.status) : undefined),
-      timeout: () => ended(408),
-    });
+    sayBye(this.#phone, dialog, () => (this.#cSeq += 1), ended);
   }
 
   #refer(): void {

@@ -84,6 +84,15 @@ export function isLineUnreachable({ faults }: Story, phone: Phone | undefined, f
   });
 }
 
+/** The callee has registered in one cell, and the line of the caller hears the other one only. */
+export function cameBackUnheard(story: Story, caller: Phone, callee: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
+  if (callee === undefined || !isLineUnreachable(story, caller, startedAt, outcomeAt)) return false;
+  const ways = story.faults.filter(({ kind }) => ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind));
+  return callee.registration.registeredAt.some(
+    (at) => at <= outcomeAt && ways.some(({ from, until }) => from <= at && at <= until + afterMs),
+  );
+}
+
 /**
  * A call was on its way to a line when the other cell could not be reached, and was given up when it could be again: its flow counts as one that has
  * failed, and is not tried once more while its phone is waited for.

@@ -8,7 +8,7 @@ import { Finals } from "./finals.ts";
 import { RemoteNumbers } from "./overtaking.ts";
 import type { Phone } from "./phone.ts";
 import type { Doing } from "./repertoire.ts";
-import { finallyTold, refuseInGlare } from "./within-calls.ts";
+import { finallyTold, refuseInGlare, sayBye } from "./within-calls.ts";
 
 /** The callee's side of a call. */
 export class IncomingCall {
@@ -148,13 +148,12 @@ export class IncomingCall {
     this.state = "ended";
     this.#finals.stop();
     this.#hasHungUp = true;
-    this.#cSeq += 1;
-    const told = finallyTold((status) => {
+    this.#notes("BYE of the callee");
+    const told = (status: number): void => {
       this.byeStatus = status;
       if (status !== 408) this.endedAt = this.#phone.host.world.now;
-    });
-    this.#notes("BYE of the callee");
-    this.#phone.request("BYE", this.#dialog.target, dialogFields(this.#dialog, this.#cSeq, "BYE"), told);
+    };
+    sayBye(this.#phone, this.#dialog, () => (this.#cSeq += 1), told);
   }
 
   #refer(): void {

@@ -27,8 +27,8 @@ export const innerFaultKinds = [
 
 export type InnerFaultKind = (typeof innerFaultKinds)[number];
 
-/** What may sleep is looked for so often: the runtime waits for 10 s. */
-const sleepLookMsMax = 20;
+/** What may sleep is looked for so often: the runtime waits for 10 s, but who answers a challenge must find the object that asked. */
+const sleepLookMsMax = 1_000;
 /** A process that is started anew. */
 const restartMs = 300;
 

@@ -12,6 +12,7 @@ import {
   afterMs,
   areAllCrashed,
   bothDied,
+  cameBackUnheard,
   cameBackInVain,
   diedWithItsCell,
   earlyMsMax,
@@ -197,7 +198,8 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
       "both cells died before a disk had it": () => isRegistrationLost(story, callee, outcomeAt),
       "a clock went past its registration": () => wasOutlived(story, callee, startedAt, outcomeAt),
       "the callee could not be called": () => wasAway(story, callee, from, outcomeAt),
-      "its line heard its own cell only": () => isLineUnreachable(story, callee, from, outcomeAt),
+      "its line heard its own cell only": () =>
+        isLineUnreachable(story, callee, from, outcomeAt) || cameBackUnheard(story, phone, callee, startedAt, outcomeAt),
       "the way was back before it was given up": () => wasGivenUpLate(story, callee, startedAt, outcomeAt),
       "two faults of cells at a time": () => isDouble(story, startedAt - afterMs, outcomeAt),
     };
