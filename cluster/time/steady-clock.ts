@@ -55,7 +55,10 @@ export class SteadyClock implements Clocks {
   /** A timer that was set to this moment has rung: it has come, though the wall clock may have been set back meanwhile. */
   reached(moment: SteadyMs): SteadyMs {
     const wall = this.#options.wall();
-    return wall < this.#wall ? this.#setBack(wall, Math.max(this.latest, moment)) : this.now();
+    if (wall < this.#wall) return this.#setBack(wall, Math.max(this.latest, moment));
+    const now = this.now();
+    // A runtime may let its clock stand for as long as it was set back.
+    return now < moment ? this.#setBack(this.#wall, moment) : now;
   }
 
   #setBack(wall: WallMs, now: SteadyMs): SteadyMs {

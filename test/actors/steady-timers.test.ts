@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { clockLookMs } from "../../actors/limits.ts";
 import { SteadyTimers } from "../../actors/steady-timers.ts";
 import { Host } from "../simulation/host.ts";
-import { timeoutsOf } from "../simulation/workerd-timeouts.ts";
+import { timeoutsOf, type Timeout } from "../simulation/workerd-timeouts.ts";
 import { World } from "../simulation/world.ts";
 
 /** Timers in a process whose timeouts go by the wall clock, as in workerd; what rings, and when by true time. */
@@ -10,12 +10,12 @@ class Rig {
   readonly world = new World(1, false);
   readonly host = new Host(this.world, "a", { offsetMs: 0, drift: 0 });
   readonly rang: (readonly [name: string, at: number])[] = [];
-  timers = new SteadyTimers(timeoutsOf(this.host));
+  readonly timers: SteadyTimers<Timeout>;
 
-  constructor() {
-    this.host.start(() => {
-      this.timers = new SteadyTimers(timeoutsOf(this.host));
-    });
+  /** `stands`: see {@link timeoutsOf}. */
+  constructor(stands = false) {
+    this.host.start(() => {});
+    this.timers = new SteadyTimers(timeoutsOf(this.host, stands));
   }
 
   set(name: string, delayMs: number): { clear(): void } {
@@ -87,5 +87,19 @@ describe("timers over timeouts that go by the wall clock", () => {
     rig.world.at(9_000, () => rig.host.thaw());
     rig.world.runUntil(20_000);
     expect(rig.rang).toEqual([["one", 9_000]]);
+  });
+
+  it("wait with the runtime where its clock stands instead of going back, and go on with it as if nothing had been", () => {
+    const rig = new Rig(true);
+    rig.set("measured", 500);
+    rig.set("second", 900);
+    rig.set("third", 30_000);
+    rig.stepAt(100, -60_000);
+    rig.world.runUntil(200_000);
+    expect(rig.rang).toEqual([
+      ["measured", 500],
+      ["second", 60_900],
+      ["third", 90_000],
+    ]);
   });
 });

@@ -9,9 +9,10 @@ export class Clocked {
   readonly host = new Host(this.world, "a", { offsetMs: 0, drift: 0 });
   readonly timers: SteadyTimers<Timeout>;
 
-  constructor() {
+  /** `stands`: see {@link timeoutsOf}. */
+  constructor(stands = false) {
     this.host.start(() => {});
-    this.timers = new SteadyTimers(timeoutsOf(this.host));
+    this.timers = new SteadyTimers(timeoutsOf(this.host, stands));
   }
 
   /** Runs after so many ms of true time. */

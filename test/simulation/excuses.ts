@@ -192,11 +192,6 @@ export function wasOutlivedOnTheMove(story: Story, phones: readonly (Phone | und
   return stepsForward(story).some((from) => from >= startedAt) && phones.some((phone) => (phone?.movedAt ?? 0) > startedAt);
 }
 
-/** The clocks of all cells were set back: what ends by them ends later. */
-export function wasSetBack({ faults }: Story): boolean {
-  return faults.some(({ stepMs = 0, target }) => stepMs < 0 && target.startsWith("all cells"));
-}
-
 /** One replica could not tell the other at some moment of this time. */
 function wereApart({ faults }: Story, from: number, until: number): boolean {
   return faults.some((fault) => isOfCells(fault) && fault.from <= until && fault.until + afterMs >= from);

@@ -30,7 +30,6 @@ import {
   wasOutlived,
   wasOutlivedOnTheMove,
   wasRainedOn,
-  wasSetBack,
 } from "./excuses.ts";
 import type { Pleas } from "./pardons.ts";
 import type { Phone } from "./phone.ts";
@@ -397,7 +396,6 @@ export function checkEmpty(story: Story): void {
     "two faults of cells at a time": () => isDouble(story, 0, cluster.world.now),
     "its line died with the replica that had it": () => isAny((phone, call) => diedWithItsCell(story, phone, call)),
     "its end was never heard": () => isAny((_, call) => isCutShort(story, call)),
-    "it ends by a clock that was set back": () => wasSetBack(story),
   };
   for (const { host, octetsHeld } of cluster.gateways) {
     if (octetsHeld > 0) cluster.world.violated("nothingIsLeft", `${host.name} holds ${octetsHeld} octets`);

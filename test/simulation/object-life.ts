@@ -24,7 +24,7 @@ export class ObjectLife {
 
   constructor(host: Host) {
     this.host = host;
-    const { clock, timer } = new SteadyTimers(timeoutsOf(host));
+    const { clock, timer } = new SteadyTimers(timeoutsOf(host, true));
     this.clock = clock;
     this.#timer = timer;
   }

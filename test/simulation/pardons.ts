@@ -15,7 +15,6 @@ export const excuses = [
   "the way was back before it was given up",
   "its end was never heard",
   "a clock went past its registration",
-  "it ends by a clock that was set back",
   "the callee could not be called",
   "the caller could not be reached",
   "the silence of a fault",

@@ -7,15 +7,20 @@ export type Timeout = { readonly when: number; readonly run: () => void; planned
 
 /**
  * Timeouts of one object, as workerd has them (io-context.c++): each waits for a moment of the wall clock, and only for the earliest of them time is measured.
- * So a step of the wall clock moves all others, when they come to be the earliest.
+ * So a step of the wall clock moves all others, when they come to be the earliest. `stands`: for an object the clock never goes back. It stands until the wall
+ * clock is there again, as measured with workerd 1.20261117.1. Else it goes back, as in workerd's sources of August 2026.
  */
-export function timeoutsOf(host: Host): Timeouts<Timeout> {
+export function timeoutsOf(host: Host, stands: boolean): Timeouts<Timeout> {
+  let shown = 0;
+  const now = (): number => (shown = stands ? Math.max(shown, host.wall) : host.wall);
   const all = new Set<Timeout>();
   let measured: Timeout | undefined;
   let stepsSeen = host.steps;
   const plan = (timeout: Timeout): Planned =>
     host.at(timeout.when, () => {
       all.delete(timeout);
+      // What has rung has come, whatever the wall clock says.
+      shown = Math.max(shown, timeout.when);
       measure();
       timeout.run();
     });
@@ -30,10 +35,10 @@ export function timeoutsOf(host: Host): Timeouts<Timeout> {
     if (isNew) earliest.planned = plan(earliest);
   };
   return {
-    wall: () => host.wall,
+    wall: now,
     set: (run, delayMs) => {
       if (all.size === 0) stepsSeen = host.steps;
-      const timeout: Timeout = { when: host.wall + delayMs, run, planned: { isOff: false } };
+      const timeout: Timeout = { when: now() + delayMs, run, planned: { isOff: false } };
       timeout.planned = plan(timeout);
       all.add(timeout);
       measure();
