@@ -259,6 +259,7 @@ export class Requests {
     const request = this.#begin({ ...invite.parts, method: "CANCEL", hasContact: false }, { done: told });
     const octets = buildCancel(message);
     const send = (): void => {
+      if (request.isDone || this.#isStopped) return;
       const link = this.#flows.present();
       if (link === undefined) this.#wait(request, send);
       else this.#transact(request, link, transaction.branch, octets);

@@ -158,6 +158,19 @@ describe("a phone that hangs up", () => {
     expect(one.branches.at(-1)).toBe("ACK id1");
   });
 
+  it("says no CANCEL on a flow that comes too late for it", () => {
+    const [one, two] = onConnections();
+    const started = start("INVITE");
+    answer(one.said[0], 180);
+    flows = [];
+    const cancelled: number[] = [];
+    started.cancel(({ status }) => void cancelled.push(status));
+    environment.advance(32_000);
+    flows = [two];
+    for (const act of waiting.splice(0)) act();
+    expect([cancelled, two.said]).toEqual([[0], []]);
+  });
+
   it("says CANCEL again where the INVITE goes, when its connection is gone", () => {
     const [one, two] = onConnections();
     start("INVITE").cancel(() => undefined);
