@@ -162,6 +162,8 @@ function webSocketSender(name: string, { host, port }: Way): Sender {
   let isClosing = false;
   const opened = (): WebSocket => {
     const socket = new WebSocket(`ws://${host}:${port}`, "sip");
+    // All that is to be said before it is open waits for that.
+    socket.setMaxListeners(0);
     socket.on("error", () => undefined);
     socket.on("close", () => void (counts.closed += isClosing ? 0 : 1));
     return socket;
