@@ -96,26 +96,34 @@ export class Bench {
       for (const system of systems) {
         const pids = system.processes();
         const [cpu, watchers, start] = [cpuSecondsOf(pids), cpuSecondsOf(system.watchers), performance.now()];
+        const gateways = cpuSecondsOf(system.parts?.gateways ?? []);
         const result = await load(system, round);
         await delay(settleMs);
         const us = ((cpuSecondsOf(pids) - cpu) * 1e6) / result.units;
         const watched = (cpuSecondsOf(system.watchers) - watchers) / ((performance.now() - start) / 1000);
-        this.#tell(system.name, round, us, result, watched);
+        const atGateways = ((cpuSecondsOf(system.parts?.gateways ?? []) - gateways) * 1e6) / result.units;
+        this.#tell(system.name, round, { us, atGateways }, result, watched);
         if (round > 0) rounds.get(system.name)?.push({ us, result });
       }
     }
     return Object.fromEntries([...rounds].map(([name, samples]) => [name, measuredOf(samples)]));
   }
 
-  #tell(name: SystemName, round: number, us: number, { units, failed, retransmissions, driverLoad }: LoadResult, watched: number): void {
+  #tell(name: SystemName, round: number, cpu: Cpu, { units, failed, retransmissions, driverLoad }: LoadResult, watched: number): void {
     const { log } = this.options;
     const kind = round === 0 ? "warm-up" : `round ${round}`;
-    log(
-      `  ${kind} ${name}: ${us.toFixed(0)} us, ${units} done, ${failed} failed, ${retransmissions} sent again, load ${percent(driverLoad)}`,
-    );
+    const counts = `${units} done, ${failed} failed, ${retransmissions} sent again, load ${percent(driverLoad)}`;
+    log(`  ${kind} ${name}: ${cpu.us.toFixed(0)} us${partOf(cpu)}, ${counts}`);
     if (driverLoad > driverLoadMax) log(`  ! the load used ${percent(driverLoad)} of a core: it may be what is measured`);
     if (watched > watcherLoadMax) log(`  ! the supervisor of ${name} used ${percent(watched)} of a core, which is not counted`);
   }
+}
+
+/** Microseconds a unit: of all processes, and of the gateways among them. */
+type Cpu = { readonly us: number; readonly atGateways: number };
+
+function partOf({ atGateways }: Cpu): string {
+  return atGateways === 0 ? "" : ` (${atGateways.toFixed(0)} at the gateway)`;
 }
 
 function percent(share: number): string {
