@@ -103,9 +103,18 @@ export class DiskWriter {
   }
 
   /** Tells, now or later, whether something may be written now that must be kept or refused, with so many records more. */
+<<<<<<< HEAD
   hasRoom(records: number, now: SteadyMs, told: (isRoom: boolean, now: SteadyMs) => void): void {
     const answered = (isRoom: boolean): void => this.#told(isRoom, this.#options.now(), told);
     if (this.#options.room.ask(this.#octets() + records * recordOctetsUsual, answered)) this.#told(true, now, told);
+=======
+  hasRoom(records: number, now: number, told: (isRoom: boolean, now: number) => void): void {
+    const answered = (isRoom: boolean, at: number): void => {
+      this.#look();
+      told(isRoom, at);
+    };
+    if (this.#options.room.ask(this.#octets(records), answered)) answered(true, now);
+>>>>>>> 3a0889f (Room for what a log writes again is asked for by its lines, not for 8 MiB)
   }
 
   /** The same, asked first of all, while nothing else may happen. */
@@ -157,9 +166,10 @@ export class DiskWriter {
     disk.write(store.takeDirty());
   }
 
-  /** What a write may take at most, as it looks now. */
-  #octets(): number {
+  /** What a write may take at most, as it looks now, with so many records more. */
+  #octets(more = 0): number {
     const { store, disk } = this.#options;
-    return store.dirtyMost * recordOctetsUsual + disk.cleaningOctets;
+    const records = store.dirtyMost + more;
+    return records * recordOctetsUsual + disk.cleaningOctets(records);
   }
 }

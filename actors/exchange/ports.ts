@@ -50,8 +50,8 @@ export type DiskPort = {
   read(): Iterable<StateRecord>;
   /** Throws when the disk does not take it: then this actor is over, because its memory counts as written what is not. */
   write(rows: Rows): void;
-  /** What the next write may write beside what it is given. */
-  readonly cleaningOctets: number;
+  /** What the next write, of so many records, may write beside them. */
+  cleaningOctets(records: number): number;
 };
 
 /** Which start of each access was met last. It outlives the actor. */

@@ -244,7 +244,7 @@ export class Replica {
         if (this.#life.isOver) throw new Error("the disk does not take records");
         if (rows.put.length + rows.remove.length > 0) disk.write(rows, memory);
       },
-      cleaningOctets: 0,
+      cleaningOctets: () => 0,
     };
   }
 

@@ -130,6 +130,39 @@ describe("the log of an exchange's records", () => {
     });
   });
 
+  it.each([1, 2, 3])("says before each write how many lines it may write again (seed %i)", async (seed) => {
+    await runInDurableObject(env.EXCHANGE.getByName(exchangeName(0)), (_instance, state) => {
+      const { sql } = state.storage;
+      sql.exec("drop table if exists invite_log");
+      let lines = 0;
+      const counting = new Proxy(sql, {
+        get:
+          () =>
+          (...args: Parameters<SqlStorage["exec"]>) => {
+            for (const value of args.slice(1)) if (typeof value === "string") lines += value.split("\n").length >> 1;
+            return sql.exec(...args);
+          },
+      });
+      const log = new RecordLog(counting, "invite");
+      for (const _ of log.read()) throw new Error("it is new");
+      const random = randomOf(seed);
+      let again = 0;
+      for (let ms = 1; ms <= 1_000; ms += 1) {
+        const put = Array.from({ length: random(40) }, (_, index) => recordOf(`phone ${index * 3 + random(3)}`, ms));
+        const remove = Array.from({ length: random(8) }, (_, index) => `phone ${200 + index}`);
+        put.push(recordOf(`phone ${210 + random(600)}`, ms));
+        const most = log.linesAgainMost(put.length + remove.length);
+        lines = 0;
+        log.write(put, remove);
+        expect(lines - put.length - remove.length).toBeLessThanOrEqual(most);
+        again += Math.max(0, lines - put.length - remove.length);
+        // As many as there are keys, and no more, are asked for: what is asked for is written to the disk twice.
+        expect(most).toBeLessThan(800);
+      }
+      expect(again).toBeGreaterThan(100);
+    });
+  });
+
   it("does not keep a thousand ends for the sake of one call that lasts", async () => {
     await withLog((open, rows) => {
       const log = open();

@@ -6,7 +6,6 @@ import { parseRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { recordKinds, type RecordKind } from "../../sip/record/values.ts";
 import { recordOctetsUsual } from "../../actors/limits.ts";
-import { logCleanedMax } from "../limits.ts";
 import { RecordLog } from "./record-log.ts";
 
 /**
@@ -63,9 +62,11 @@ export class Disk {
     this.#isMemoryWritten = true;
   }
 
-  /** What the next write may write again so that its logs stay small. */
-  get cleaningOctets(): number {
-    return recordKinds.some((kind) => this.#logs[kind].isToBeCleaned) ? logCleanedMax * recordOctetsUsual : 0;
+  /** What a write of so many records may write again so that its logs stay small. */
+  cleaningOctets(records: number): number {
+    let lines = 0;
+    for (const kind of recordKinds) lines += this.#logs[kind].linesAgainMost(records);
+    return lines * recordOctetsUsual;
   }
 
   #append({ put, remove }: Rows): void {

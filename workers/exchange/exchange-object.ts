@@ -262,9 +262,7 @@ export class ExchangeObject extends DurableObject<Environment> {
           throw error;
         }
       },
-      get cleaningOctets() {
-        return disk.cleaningOctets;
-      },
+      cleaningOctets: (records) => disk.cleaningOctets(records),
     };
   }
 

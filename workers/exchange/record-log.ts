@@ -133,9 +133,12 @@ export class RecordLog {
     return this.#places.has(key);
   }
 
-  /** Whether the next write may write lines of the oldest batches again. */
-  get isToBeCleaned(): boolean {
-    return this.#lines > 2 * this.#places.size;
+  /** How many lines of the oldest batches a write of so many records may write again at most: none while enough of all lines is of use. */
+  linesAgainMost(records: number): number {
+    const inUse = this.#places.size;
+    // Every record of the write may be one that ends.
+    const linesMax = 2 * Math.max(0, inUse - records) + logSlack;
+    return this.#lines > linesMax ? Math.min(inUse, logCleanedMax) : 0;
   }
 
   /** What a batch has of a key counts no more. */

@@ -225,7 +225,7 @@ export class ActorWorld {
           this.rows += put.length;
           this.happened.push("write");
         },
-        cleaningOctets: 0,
+        cleaningOctets: () => 0,
       },
       boots: { of: (access) => this.#boots.get(access), keep: (access, boot) => this.#boots.set(access, boot) },
       room: {
