@@ -8,6 +8,7 @@ import { type Bundle, makeBundle, modulesFor, root } from "./bundle.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { clusterMapOf, flushMs } from "./cluster.ts";
 import { type Broken, setBrokenAside } from "./databases.ts";
+import { DiskWatch } from "./disk-watch.ts";
 import { descriptorsMax, softphonesFew, softphonesMaxFor } from "./descriptors.ts";
 import { Failure } from "./errors.ts";
 import { makeFirstSubscribers, planFirstSubscribers, subscribersText } from "./first-subscribers.ts";
@@ -52,6 +53,7 @@ export class LocalSystem {
   readonly #supervisor: Supervisor;
   /** Process ids by process name. */
   readonly #pids = new Map<string, number>();
+  readonly #diskWatch: DiskWatch;
   #started = false;
   /** Cells by objects whose databases could not be read since the start. */
   readonly #brokenIn = new Map<string, Set<string>>();
@@ -60,6 +62,7 @@ export class LocalSystem {
 
   constructor(options: LocalSystemOptions) {
     this.#options = options;
+    this.#diskWatch = new DiskWatch({ rooms: options.layout.cells.map(({ id }) => roomOf(options.state.file("cells", id))) });
     this.#supervisor = new Supervisor({
       restart: options.settings.restart,
       reporter: options.reporter,
@@ -104,13 +107,15 @@ export class LocalSystem {
    * Stops everything within 3 s: the gateways first, and the cells when what they had answered is on their disks. A registration that was answered a
    * moment before would not be there after the next start.
    */
-  stop(): Promise<void> {
-    return this.#supervisor.stop(this.#started ? { prefix: "gateway ", pauseMs: flushMs + flushedLateMs } : undefined);
+  async stop(): Promise<void> {
+    await this.#supervisor.stop(this.#started ? { prefix: "gateway ", pauseMs: flushMs + flushedLateMs } : undefined);
+    this.#diskWatch.stop();
   }
 
   /** Does not wait for anything to end by itself. */
   kill(): void {
     this.#supervisor.kill();
+    this.#diskWatch.stop();
   }
 
   async #certificate(): Promise<{ readonly files: TlsFiles; readonly text: string }> {
@@ -149,7 +154,7 @@ export class LocalSystem {
     const broken: BrokenOfCell[] = [];
     const specs = layout.cells.map(({ id, port, url }): ProcessSpec => {
       const storage = this.#options.state.file("cells", id);
-      const room = join(storage, "room");
+      const room = roomOf(storage);
       mkdirSync(room, { recursive: true });
       const file = this.#options.state.file(`cell-${id}.capnp`);
       const worker = readWorkerSettings(join(root, "wrangler.toml"), id);
@@ -186,6 +191,7 @@ export class LocalSystem {
       };
     });
     this.#sayWhatIsBroken(broken, map);
+    this.#diskWatch.start();
     return await this.#supervisor.startSome(specs);
   }
 
@@ -300,6 +306,11 @@ export class LocalSystem {
       gateways: this.#options.layout.gateways.map(({ id, listeners }) => ({ id, pid: pid(`gateway ${id}`), listeners })),
     };
   }
+}
+
+/** Where a cell finds out whether its disk has room. */
+function roomOf(storage: string): string {
+  return join(storage, "room");
 }
 
 /** The exchanges of a cell whose peers have what they have, and the other way round. */

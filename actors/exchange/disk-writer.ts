@@ -103,18 +103,9 @@ export class DiskWriter {
   }
 
   /** Tells, now or later, whether something may be written now that must be kept or refused, with so many records more. */
-<<<<<<< HEAD
   hasRoom(records: number, now: SteadyMs, told: (isRoom: boolean, now: SteadyMs) => void): void {
     const answered = (isRoom: boolean): void => this.#told(isRoom, this.#options.now(), told);
-    if (this.#options.room.ask(this.#octets() + records * recordOctetsUsual, answered)) this.#told(true, now, told);
-=======
-  hasRoom(records: number, now: number, told: (isRoom: boolean, now: number) => void): void {
-    const answered = (isRoom: boolean, at: number): void => {
-      this.#look();
-      told(isRoom, at);
-    };
-    if (this.#options.room.ask(this.#octets(records), answered)) answered(true, now);
->>>>>>> 3a0889f (Room for what a log writes again is asked for by its lines, not for 8 MiB)
+    if (this.#options.room.ask(this.#octets(records), answered)) this.#told(true, now, told);
   }
 
   /** The same, asked first of all, while nothing else may happen. */

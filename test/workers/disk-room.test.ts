@@ -1,4 +1,5 @@
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { plentyFile, plentyForOneOctets, plentyMs, plentyText } from "../../cluster/disk-plenty.ts";
 import { DiskRoom } from "../../workers/disk-room.ts";
 import { roomAgainOctets, roomProvenMs, roomReserveOctets, roomSlackOctets } from "../../workers/limits.ts";
 
@@ -6,15 +7,22 @@ import { roomAgainOctets, roomProvenMs, roomReserveOctets, roomSlackOctets } fro
 class SmallDisk {
   free = 10 * 1024 * 1024;
   readonly files = new Map<string, number>();
+  /** What the supervisor says of it. */
+  plenty = "";
+  /** Octets that were written to it. */
+  written = 0;
 
   fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const name = new URL(input instanceof Request ? input.url : input).pathname.slice(1);
+    if (init?.method === undefined)
+      return name === plentyFile && this.plenty !== "" ? new Response(this.plenty) : new Response(null, { status: 404 });
     this.free += this.files.get(name) ?? 0;
     this.files.delete(name);
     if (init?.method === "DELETE") return new Response(null, { status: 204 });
     const octets = init?.body instanceof Uint8Array ? init.body.length : 0;
     if (octets > this.free) throw new Error("internal error");
     this.free -= octets;
+    this.written += octets;
     this.files.set(name, octets);
     return new Response(null, { status: 204 });
   };
@@ -96,5 +104,43 @@ describe("DiskRoom", () => {
     let isWritten = false;
     cloud.write(1e9, () => (isWritten = true));
     expect([cloud.ask(1e9), cloud.isFull, isWritten]).toEqual([true, false, true]);
+  });
+
+  describe("where a supervisor says that there is plenty", () => {
+    beforeEach(async () => {
+      vi.useFakeTimers({ toFake: ["Date"] });
+      await room.ask(0);
+      disk.written = 0;
+      disk.plenty = plentyText(Date.now());
+      vi.setSystemTime(Date.now() + roomProvenMs);
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    it("writes nothing to know it, and asks nobody again while that is good", async () => {
+      expect(await room.ask(1024 * 1024)).toBe(true);
+      expect(room.ask(1024 * 1024)).toBe(true);
+      expect(disk.written).toBe(0);
+    });
+
+    it("asks the disk for what is more than its share, and when what was said is old", async () => {
+      expect(await room.ask(plentyForOneOctets + 1)).toBe(false);
+      disk.plenty = plentyText(Date.now() - plentyMs);
+      room = new DiskRoom(disk, "exchange-1");
+      await room.ask(0);
+      disk.written = 0;
+      vi.setSystemTime(Date.now() + roomProvenMs);
+      expect(await room.ask(8_000)).toBe(true);
+      expect(disk.written).toBe(8_000 + roomSlackOctets);
+    });
+
+    it("asks the disk at first, and while it was found full: a quota of a user is nothing that a supervisor sees", async () => {
+      disk.free = 0;
+      room = new DiskRoom(disk, "exchange-1");
+      expect(await room.ask(0)).toBe(false);
+      expect(await room.ask(0)).toBe(false);
+      expect(room.isFull).toBe(true);
+    });
   });
 });

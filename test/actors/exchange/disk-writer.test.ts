@@ -50,12 +50,14 @@ describe("a disk writer", () => {
     writer = new DiskWriter({
       store,
       flushMs: 1_000,
-<<<<<<< HEAD
       now: () => now,
-      disk: { readMemory: () => undefined, setMemory: () => {}, read: () => [], write: (rows) => written.push(rows), cleaningOctets: 0 },
-=======
-      disk: { readMemory: () => undefined, setMemory: () => {}, read: () => [], write: (rows) => written.push(rows), cleaningOctets: () => 0 },
->>>>>>> 3a0889f (Room for what a log writes again is asked for by its lines, not for 8 MiB)
+      disk: {
+        readMemory: () => undefined,
+        setMemory: () => {},
+        read: () => [],
+        write: (rows) => written.push(rows),
+        cleaningOctets: () => 0,
+      },
       room: {
         ask,
         askInside: ask,
