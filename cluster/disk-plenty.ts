@@ -1,3 +1,5 @@
+import type { WallMs } from "../sip/time.ts";
+
 /**
  * What the supervisor of a machine and its cells agree on about a disk with plenty of room (docs/decisions/0018). Within a cell's room directory a file
  * of this name says when there was plenty of it last, in milliseconds since 1970, in digits of a fixed number.
@@ -15,13 +17,13 @@ export const plentyMs = 1_200;
 export const plentyForOneOctets: number = 32 * 1024 ** 2;
 
 /** `at`: when there was plenty; 0: there is not. As long as any other text, so that it is written in the place of the one before. */
-export function plentyText(at: number): string {
+export function plentyText(at: WallMs): string {
   return String(Math.trunc(at)).padStart(digits, "0");
 }
 
-/** Until when there is plenty, by such a text. 0: nobody says so; a clock that was set makes a text that is old, or of a time to come. */
-export function plentyUntil(text: string, now: number): number {
+/** For how long there is plenty, in milliseconds, by such a text. 0: nobody says so; a clock that was set makes a text that is old, or of a time to come. */
+export function plentyLeftMs(text: string, now: WallMs): number {
   if (text.length !== digits) return 0;
-  const at = Number(text);
-  return Math.abs(now - at) < plentyMs ? at + plentyMs : 0;
+  const ageMs = Math.abs(now - Number(text));
+  return ageMs < plentyMs ? plentyMs - ageMs : 0;
 }

@@ -1,4 +1,4 @@
-import { plentyFile, plentyForOneOctets, plentyUntil } from "../cluster/disk-plenty.ts";
+import { plentyFile, plentyForOneOctets, plentyLeftMs } from "../cluster/disk-plenty.ts";
 import { roomAgainOctets, roomProvenMs, roomReserveOctets, roomSlackOctets } from "./limits.ts";
 import type { Clocks, SteadyMs } from "../sip/time.ts";
 
@@ -108,9 +108,9 @@ export class DiskRoom {
 
   async #isPlenty(files: Fetcher, octets: number): Promise<boolean> {
     const text = await read(files, plentyFile);
-    const until = plentyUntil(text, Date.now());
-    if (until === 0) return false;
-    [this.#provenUntil, this.#provenOctets] = [until, plentyForOneOctets - octets];
+    const leftMs = plentyLeftMs(text, Date.now());
+    if (leftMs === 0) return false;
+    [this.#provenUntil, this.#provenOctets] = [this.#now() + leftMs, plentyForOneOctets - octets];
     return true;
   }
 }

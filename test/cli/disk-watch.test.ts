@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { DiskWatch } from "../../cli/disk-watch.ts";
-import { plentyFile, plentyOctets, plentyUntil } from "../../cluster/disk-plenty.ts";
+import { plentyFile, plentyOctets, plentyLeftMs } from "../../cluster/disk-plenty.ts";
 import { until } from "../../kit/world/until.ts";
 
 let directory: string;
@@ -30,7 +30,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-const saysPlenty = (): boolean[] => rooms.map((room) => plentyUntil(readFileSync(join(room, plentyFile), "utf8"), Date.now()) > Date.now());
+const saysPlenty = (): boolean[] => rooms.map((room) => plentyLeftMs(readFileSync(join(room, plentyFile), "utf8"), Date.now()) > 0);
 
 it("tells each cell that there is plenty of room, and again, and at once when there is not", async () => {
   watch.start();

@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
-import { plentyMs, plentyText, plentyUntil } from "../../cluster/disk-plenty.ts";
+import { plentyMs, plentyText, plentyLeftMs } from "../../cluster/disk-plenty.ts";
 
 const now = Date.UTC(2026, 10, 30);
 
 it("is good for a while, and not for a clock that was set", () => {
   const text = plentyText(now);
-  expect(plentyUntil(text, now)).toBe(now + plentyMs);
-  expect(plentyUntil(text, now + plentyMs - 1)).toBe(now + plentyMs);
-  expect(plentyUntil(text, now + plentyMs)).toBe(0);
-  expect(plentyUntil(text, now - plentyMs)).toBe(0);
+  expect(plentyLeftMs(text, now)).toBe(plentyMs);
+  expect(plentyLeftMs(text, now + plentyMs - 1)).toBe(1);
+  expect(plentyLeftMs(text, now + plentyMs)).toBe(0);
+  expect(plentyLeftMs(text, now - plentyMs)).toBe(0);
 });
 
 it("is never good when there is not plenty, nor of a text that is no such one", () => {
@@ -22,7 +22,7 @@ it("is never good when there is not plenty, nor of a text that is no such one", 
     "-1".padStart(14, "0"),
     "NaN".padStart(14),
   ])
-    expect(plentyUntil(text, now)).toBe(0);
+    expect(plentyLeftMs(text, now)).toBe(0);
 });
 
 it("takes the place of the text before: all are as long", () => {

@@ -127,7 +127,7 @@ describe("DiskRoom", () => {
     it("asks the disk for what is more than its share, and when what was said is old", async () => {
       expect(await room.ask(plentyForOneOctets + 1)).toBe(false);
       disk.plenty = plentyText(Date.now() - plentyMs);
-      room = new DiskRoom(disk, "exchange-1");
+      room = new DiskRoom(disk, "exchange-1", () => Date.now());
       await room.ask(0);
       disk.written = 0;
       vi.setSystemTime(Date.now() + roomProvenMs);
@@ -137,7 +137,7 @@ describe("DiskRoom", () => {
 
     it("asks the disk at first, and while it was found full: a quota of a user is nothing that a supervisor sees", async () => {
       disk.free = 0;
-      room = new DiskRoom(disk, "exchange-1");
+      room = new DiskRoom(disk, "exchange-1", () => Date.now());
       expect(await room.ask(0)).toBe(false);
       expect(await room.ask(0)).toBe(false);
       expect(room.isFull).toBe(true);
