@@ -3,8 +3,8 @@ import { t1Ms } from "../sip/limits.ts";
 /** Every limit of the actors, each with its reason. Units come last in the names. */
 
 /**
- * RFC 3261 18.1.1: what is larger than 1300 octets does not go over UDP to a phone that has registered over a connection as well: datagrams of several
- * fragments get lost in NATs. What we add to a request, Via and Record-Route, is 300.
+ * RFC 3261 18.1.1: what is larger than 1300 octets does not go over UDP to a phone that has registered over a connection as well. Datagrams of
+ * several fragments get lost in NATs. What we add to a request, Via and Record-Route, is 300.
  */
 export const datagramRequestOctetsMax: number = 1_300 - 300;
 /** How long after its start, or a takeover, a replica may be asked what the other one has forwarded already: a transaction's lifetime. */
@@ -24,18 +24,18 @@ export const lineStandstillWaitMs = 1_500;
 export const standstillMessagesMax = 2_000;
 /** A line does not try an unreachable replica before this has passed, as long as the other one answers. */
 export const unreachableMs = 3_000;
-/** An exchange that could not be told of a view is told again with so many beats: what fails so often fails for a reason that a view does not mend. */
+/** An exchange that could not be told of a view is told again with so many beats. What fails so often fails for a reason that a view does not mend. */
 export const tellTriesMax = 5;
 
 /**
- * What an exchange keeps of what it has sent on one backhaul and has no acknowledgement for; over: the oldest is forgotten, as if it had arrived.
+ * What an exchange keeps of what it has sent on one backhaul and has no acknowledgement for. Over: the oldest is forgotten, as if it had arrived.
  * That is a second at 1000 calls/s; acknowledgements take {@link frameAckDelayMs} and the way.
  */
 export const unacknowledgedOctetsMax = 4 * 1024 * 1024;
 
 /**
- * A frame of an exchange that a gateway has answered after so long says that what is read here had waited: silence is judged by when the others spoke, so
- * timers ring later by that. Less is the gateway's own delay, and a busy moment.
+ * A frame of an exchange that a gateway has answered after so long says that what is read here had waited. Silence is judged by when the others
+ * spoke, so timers ring later by that. Less is the gateway's own delay, and a busy moment.
  */
 export const readLateMsMin = 100;
 /** No later than this: Timers B and F then end after 40 s. */
@@ -54,8 +54,8 @@ export const credentialsCachedMax = 10_000;
 export const credentialsWaitingMax = 5_000;
 export const credentialsWaitMs = 3_000;
 /**
- * Client transactions that ended lately and are remembered, so that a late response to them is dropped, over two generations twice as many;
- * the oldest are forgotten first, and a response to those is passed on by its Vias. Only while a replica is young, or for another's.
+ * Client transactions that ended lately and are remembered, so that a late response to them is dropped. Over two generations these are twice as many.
+ * The oldest are forgotten first, and a response to those is passed on by its Vias. Only while a replica is young, or for another's.
  */
 export const endedKeysMax = 50_000;
 /** A subscription that says no end (RFC 6665 4.2.1.1: it should), and the longest that is believed. */
@@ -91,13 +91,13 @@ export const orphanCancelMs: number = 64 * t1Ms;
 export const takeoverEvidenceMs = 10_000;
 /** A replica that was frozen reads what had come meanwhile: for this long it takes nothing back that it has lost. */
 export const lostCallsMs = 2_000;
-/** A dialog that comes from the peer so long after it was made: one of the two stood still, and what it has in hand may have been answered meanwhile. */
+/** A dialog that comes from the peer so long after it was made: one of the two stood still. What it has in hand may have been answered meanwhile. */
 export const lateRecordMs = 1_000;
 /** A connection that was lost longer ago has no phone that would come back any moment: RFC 5626 4.5 tries again within 30 s. 480 at once. */
 export const phoneLostMs = 30_000;
 /**
- * What comes from an access so soon after it has changed to this replica was sent to the other one before, perhaps: the access says it again at once, its
- * caller after T1.
+ * What comes from an access so soon after it has changed to this replica was sent to the other one before, perhaps. The access says it again at once,
+ * its caller after T1.
  */
 export const replayedMs: number = 1.2 * t1Ms;
 /** Branches of INVITEs that are remembered because their 2xx has passed without state; more take the place of the oldest. */
@@ -128,19 +128,22 @@ export const failedLoginMethodOctetsMax = 32;
 /** A cell that has not taken a frame after this is unreachable: the other replica is tried. A transaction's T1 is 500 ms. */
 export const frameAnswerMsMax = 2_000;
 /**
- * A frame is to be delivered within this, or not at all: less than its answer is waited for, so that who was told that it did not arrive, or
- * was told nothing, can go elsewhere.
+ * A frame is to be delivered within this, or not at all. Its answer is waited for longer. So who was told that it did not arrive, or was told
+ * nothing, can go elsewhere.
  */
 export const frameValidMs = 1_500;
 /** Records that wait for a line of another cell, while a frame to it is under way. Over: undeliverable. */
 export const lineQueueRecordsMax = 10_000;
 /**
- * Inputs (frames of accesses, mostly) that wait while a replica catches up or asks its peer what it has missed: some hundred
- * milliseconds of a busy exchange. Over: the backhaul is closed, and the gateway goes to the other replica.
+ * Inputs (frames of accesses, mostly) that wait while a replica catches up or asks its peer what it has missed. They are some hundred milliseconds of
+ * a busy exchange. Over: the backhaul is closed, and the gateway goes to the other replica.
  */
 export const inputsWaitingMax = 2_000;
 
-/** A record on the disk, with what the database adds: a binding has some 500 octets, 1300 with a long Contact, and is written to the log and the table. */
+/**
+ * A record on the disk, with what the database adds. A binding has some 500 octets, 1300 with a long Contact, and is written to the log and the
+ * table.
+ */
 export const recordOctetsUsual = 2_048;
 /** Commits that wait for the disk, as long as there is no peer to wait for, share a write: 50 a second at most. */
 export const diskGroupMs = 20;

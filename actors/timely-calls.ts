@@ -14,8 +14,8 @@ export type TimelyOutcome = {
 };
 
 /**
- * Sends a request once. Whoever gets it must not take it after `until` (by his own clock); undefined: nobody here knows that clock, and he is
- * to refuse it and say the time. `over` is called after it has returned.
+ * Sends a request once. Whoever gets it must not take it after `until` (ms, by his own clock). Undefined: nobody here knows that clock, and he is to
+ * refuse it and say the time. `over` is called after it has returned.
  */
 export type SendOnce<Request> = (cell: string, request: Request, until: WallMs | undefined, over: (outcome: TimelyOutcome) => void) => void;
 

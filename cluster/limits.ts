@@ -7,57 +7,61 @@ export const addressesInNameMax = 8;
 /** Percent escapes within percent escapes of a name that are undone (`%2540`), each a pass over it. No phone is known that undoes more than two. */
 export const escapesDepthMax = 4;
 
-/** One frame between an access and an exchange; workerd takes 32 MiB, we flush at 64 KiB, a single message may exceed that by its header. */
+/** One frame between an access and an exchange. workerd takes 32 MiB, we flush at 64 KiB, and a single message may exceed that by its header. */
 export const frameOctetsMax = 1024 * 1024;
 /**
- * How far apart the frames of a busy backhaul leave at most, a millisecond for each message that could not wait in the one before; one that holds
- * only what can wait (patience.ts) waits for the other time. At 500 calls/s it is two milliseconds or one, at 1500 this, which saves a quarter of
- * all work there; nobody hears it before a telephone rings, and T1 is fifty times as long.
+ * How far apart the frames of a busy backhaul leave at most, a millisecond for each message that could not wait in the one before. One that holds
+ * only what can wait (patience.ts) waits for the other time. At 500 calls/s it is two milliseconds or one. At 1500 it is this, which saves a quarter
+ * of all work there. Nobody hears it before a telephone rings, and T1 is fifty times as long.
  */
 export const frameDelayMsMax = 10;
 export const patientFrameDelayMs = 20;
 /**
- * A frame from an exchange is acknowledged by the next one of its access, or by one of its own after this: an answer of a phone's brings it along,
- * so that a busy backhaul has none of those. What is unacknowledged when a backhaul is lost is tried another way, though it may have arrived: so it is not
+ * A frame from an exchange is acknowledged by the next one of its access, or by one of its own after this. An answer of a phone's brings it along, so
+ * a busy backhaul has none of its own. What is unacknowledged when a backhaul is lost is tried another way, though it may have arrived: so it is not
  * long.
  */
 export const frameAckDelayMs = 10;
 /** A frame leaves when it holds this much. */
 export const frameFlushOctets = 64 * 1024;
 /**
- * A replica that has left a frame unanswered for so long is late, half of T1: phones are about to say again over UDP what it has not read. Copies of what
- * is on its way there are dropped, of so many datagrams, a second at 1000 calls/s. Over: copies pass.
+ * A replica that has left a frame unanswered for so long is late: half of T1. Phones are about to say again over UDP what it has not read. Copies of
+ * what is on its way there are dropped, of so many datagrams, a second at 1000 calls/s. Over: copies pass.
  */
 export const backhaulLateMs: number = t1Ms / 2;
 export const datagramsUnderWayMax = 4_000;
 /**
- * A replica that falls silent so soon after the other one was given up for silence is waited for so many times as long: both are on a machine that is busy.
- * The first of them is given up as fast as ever.
+ * A replica that falls silent so soon after the other one was given up for silence is waited for so many times as long. Both are on a machine that is
+ * busy. The first of them is given up as fast as ever.
  */
 export const busyMachineMs = 10_000;
 export const busyMachineFactor = 3;
 /** What an access keeps for one backhaul, unsent and unacknowledged together; over: the newest request is refused with 503. */
 export const backhaulQueueOctetsMax = 8 * 1024 * 1024;
 
-/** A batch to the peer leaves with this many characters of records: a full table goes in chunks that take the other side some milliseconds each. */
+/** A batch to the peer leaves with this many characters of records. A full table goes in chunks that take the other side some milliseconds each. */
 export const peerBatchOctets = 256 * 1024;
 /** The largest batch that is read: one with a last record of the largest size. */
 export const peerBatchOctetsMax = 8 * 1024 * 1024;
 /**
- * A batch costs as much as three calls, whatever is in it: changes that nobody waits for go to the peer after this at the latest. Nothing is
- * lost by waiting: the frames that made them are not acknowledged before.
+ * A batch costs as much as three calls, whatever is in it. So changes that nobody waits for go to the peer after this at the latest. Nothing is lost
+ * by waiting: the frames that made them are not acknowledged before.
  */
 export const peerDelayMs = 50;
 /** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link peerDelayMs}. */
 export const peerBurstMax = 4;
 /**
- * An answer of the peer that takes longer than this comes from far away: what somebody waits for leaves beside the batch that is under way. So a commit
- * costs one way there and back, and not up to two. Answers of a peer nearby take a few milliseconds, and one batch after the other groups best.
+ * An answer of the peer that takes longer than this comes from far away. Then what somebody waits for leaves beside the batch that is under way. So a
+ * commit costs one way there and back, and not up to two. Answers of a peer nearby take a few milliseconds, and one batch after the other groups
+ * best.
  */
 export const peerOverlapMs = 25;
 /** A timer that rings so late rings on a machine that is held up: its peer's answer may be there, unread. Idle machines are late by a few milliseconds. */
 export const peerLateMs = 20;
-/** Batches under way at once: one each {@link peerDelayMs} for as long as an answer may take before the peer counts as lagging, twice that to be safe. */
+/**
+ * Batches under way at once. One leaves each {@link peerDelayMs} for as long as an answer may take before the peer counts as lagging. Twice that is
+ * safe.
+ */
 export const peerFlightsMax = 8;
 /** How long a replica that has started waits for its peer to say anything, and how long for all of its records. It serves alone then. */
 export const peerSyncMs = 2_000;
@@ -67,7 +71,7 @@ export const joiningMsMax = peerSyncMsMax + peerSyncMs;
 /** A peer that does not answer is tried again after this, then after twice as long, up to the maximum. */
 export const peerRetryMs = 50;
 export const peerRetryMsMax = 1_000;
-/** With nothing new to tell, a peer that is away is not tried for longer: an idle exchange sleeps, and the one that comes back speaks first. */
+/** With nothing new to tell, a peer that is away is not tried for longer. An idle exchange sleeps, and the one that comes back speaks first. */
 export const peerQuietMs = 60_000;
 /** Starts of the peer that are over and that are remembered: what one of them sent and arrives late counts no more. */
 export const peerBootsRememberedMax = 8;

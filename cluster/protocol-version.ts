@@ -19,7 +19,7 @@ export const versionHeader = "tandem-version";
 
 /**
  * Status of a refusal, for a part that speaks another version. Its signature was not looked at: that may have another form as well. This is what
- * Cloudflare says for a server that is down: to a release that does not know versions the cell is not there, which it says once.
+ * Cloudflare says for a server that is down. To a release that does not know versions the cell is not there, which it says once.
  */
 export const otherVersionStatus = 521;
 

@@ -20,13 +20,13 @@ export const firstMessageMs = 30_000;
  */
 export const handshakesMax = 2_000;
 /**
- * Connections from one address (IPv6: one /64) whose phones have not registered, whatever their stage: ten thousand softphones behind one address may
+ * Connections from one address (IPv6: one /64) whose phones have not registered, whatever their stage. Ten thousand softphones behind one address may
  * connect before the first of them registers.
  */
 export const strangersPerSourceMax = 12_000;
 /** Where room is made within one address, only those go that have been there longer: what has just begun may be a phone. */
 export const greetingMs = 5_000;
-/** Of all connections, those that the gateway may have opened: an exchange that is told to, by a stranger's Via for one, must not fill it. */
+/** Of all connections, those that the gateway may have opened. An exchange that is told to open them, by a stranger's Via for one, must not fill it. */
 export const openedShareMax = 0.25;
 /** Softphones over the limit that are let in at once, to be told 503. */
 export const refusedTogetherMax = 64;
@@ -43,7 +43,10 @@ export const connectingOctetsMax = 256 * 1024;
 export const unwrittenOctetsMax = 1024 * 1024;
 /** After a last answer, for the peer to take it. */
 export const lingerMs = 1_000;
-/** A stream that cannot be followed any further ends when the requests before have been answered, or after this: two T1 and the way from an exchange to its peer. */
+/**
+ * A stream that cannot be followed any further ends when the requests before have been answered, or after this: two T1, and the way from an exchange
+ * to its peer.
+ */
 export const lastAnswersMs = 2_000;
 /** For softphones to answer the close of their WebSockets when the gateway stops: it has half a second in all. */
 export const goodbyeMs = 250;

@@ -1,8 +1,8 @@
 import type { SipMessage } from "./message/sip-message.ts";
 
 /**
- * What a parser returns instead of throwing: a stable code for logs and metrics, the SIP status a server would answer with,
- * a phrase that says what is wrong, and where in the octets it was found.
+ * What a parser returns instead of throwing: a stable code for logs and metrics, the SIP status a server would answer with, and a phrase that says
+ * what is wrong. It says where in the octets that was found.
  *
  * A class and not a plain object: it is asked of every value whether it is one, and that is one comparison then.
  */
@@ -24,7 +24,7 @@ export class ParseError {
     this.#message = message;
   }
 
-  /** The message as far as it could be read, when that is enough to answer it (RFC 3261 16.3: a 400 needs Via, From, To, Call-ID, CSeq). */
+  /** The message as far as it could be read, when that is enough to answer it. RFC 3261 16.3: a 400 needs Via, From, To, Call-ID, CSeq. */
   get message(): SipMessage | undefined {
     return this.#message;
   }

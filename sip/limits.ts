@@ -66,15 +66,16 @@ export const branchesMax = 12;
 /** Client transactions that one request may start, over all addresses and flows of its targets. */
 export const attemptsMax: number = 3 * branchesMax;
 /**
- * Of these, those that go over UDP to a Contact that is not where its REGISTER came from, and where nobody has ever answered: the user may have named
- * somebody else's address. Each is said once there, so a datagram brings four. The latest registered go first; nobody has more such phones that are new.
+ * Of these, those that go over UDP to a Contact that is not where its REGISTER came from, and where nobody has ever answered. The user may have named
+ * somebody else's address. Each is said once there, so a datagram brings four. The latest registered go first; nobody has more such phones that are
+ * new.
  */
 export const unprovenTargetsMax = 4;
 /** RFC 5393 5.3.3: branches that one request may have at once, over all proxies. The recommended value. None left: 440. */
 export const breadthMax = 60;
 /**
- * How often a request may come back that has been forwarded here (RFC 3261 16.3 4: a spiral; RFC 5393), by the signed Vias of this cluster in it,
- * whatever its Request-URI and Routes have become. Two users who are forwarded abroad and back are two. Over: 482.
+ * How often a request may come back that has been forwarded here, by the signed Vias of this cluster in it (RFC 3261 16.3 4: a spiral; RFC 5393). It
+ * does not matter what its Request-URI and Routes have become. Two users who are forwarded abroad and back are two. Over: 482.
  */
 export const spiralsMax = 2;
 /** What one that has come back may start, each time. */
@@ -86,11 +87,15 @@ export const joinedMax = 4;
  * 128 MB for an object. Finished ones over UDP count for 32 s (Timer J), two a call: this is 1800 calls/s.
  */
 export const transactionsMax = 120_000;
-/** Above this share of them those over UDP that finish are forgotten after {@link t4Ms}: by then their clients have the answer, or have asked again three times. */
+/**
+ * Above this share of them those over UDP that finish are forgotten after {@link t4Ms}. By then their clients have the answer, or have asked again
+ * three times.
+ */
 export const transactionsFewShare = 0.5;
 /**
- * Octets of requests that wait for a final response, in one exchange: an unanswered INVITE is 9.7 KB, with its transactions, its context and its record,
- * so these are 4000. With as many finished transactions as there may be the object stays below Cloudflare's 128 MB. Over: 503 with Retry-After, stateless.
+ * Octets of requests that wait for a final response, in one exchange. An unanswered INVITE is 9.7 KB, with its transactions, its context and its
+ * record, so these are 4000. With as many finished transactions as there may be the object stays below Cloudflare's 128 MB. Over: 503 with
+ * Retry-After, stateless.
  */
 export const heldOctetsMax = 40 * 1024 * 1024;
 /** Of one source, an address or an IPv6 /64: a thousand calls that ring at once, more than an office behind one address has. */
@@ -98,8 +103,8 @@ export const heldOctetsPerSourceMax: number = heldOctetsMax / 4;
 /** For one address-of-record: 250 calls that ring at once, a busy queue. */
 export const heldOctetsPerCalleeMax: number = heldOctetsMax / 16;
 /**
- * Of a callee's share, for all who have shown no password: who has is called through whatever strangers do. And for one source of theirs: 60 calls that
- * ring at once, what a carrier brings to a queue; two sources are needed to keep other strangers from one callee.
+ * Of a callee's share, for all who have shown no password: who has is called through whatever strangers do. And for one source of theirs: 60 calls
+ * that ring at once, what a carrier brings to a queue. Two sources are needed to keep other strangers from one callee.
  */
 export const heldStrangersShare = 0.5;
 export const heldStrangerShare: number = heldStrangersShare / 2;
@@ -109,13 +114,13 @@ export const heldOctetsOfStrangersMax: number = heldOctetsMax / 2;
 export const heldInviteOctets = 6 * 1024;
 export const heldRequestOctets = 2 * 1024;
 /**
- * Octets that a source which has proved nothing gets back at most for each octet of a datagram that is refused (RFC 3261 26.3.2.4): it may be
- * forged, and we no amplifier. A challenge to the smallest INVITE that phones send is one and a half times as long.
+ * Octets that a source which has proved nothing gets back at most for each octet of a datagram that is refused (RFC 3261 26.3.2.4). The source may be
+ * forged, and we are no amplifier. A challenge to the smallest INVITE that phones send is one and a half times as long.
  */
 export const unprovenAnswerFactor = 2;
 /**
- * Copies of a refusal that a caller gets who has heard it ring, whatever his INVITE pays for: he repeats it no more, and where 30 % of all datagrams are lost
- * one in 120 such answers never arrives; with one copy it would be one in three.
+ * Copies of a refusal that a caller gets who has heard it ring, whatever his INVITE pays for. He repeats it no more. Where 30 % of all datagrams are
+ * lost one in 120 such answers never arrives. With one copy it would be one in three.
  */
 export const unprovenCopies = 4;
 /**
@@ -132,13 +137,14 @@ export const noncesRememberedMax = 20_000;
 export const retryAfterSeconds = 5;
 
 /**
- * How long the removal of a binding or subscriber is remembered: twice the longest expiry, so that no REGISTER that was on its way, and
- * no replica that was away for less, brings back what is gone. Expired bindings are kept as long, for their Call-ID and CSeq.
+ * How long the removal of a binding or subscriber is remembered: twice the longest expiry. So no REGISTER that was on its way, and no replica that
+ * was away for less, brings back what is gone. Expired bindings are kept as long, for their Call-ID and CSeq.
  */
 export const bindingTombstoneMs = 2 * expiresSecondsMax * 1000;
 /**
- * How long the end of an INVITE or a dialog is remembered at least (longer while the peer has not heard of it): the transaction lifetime of
- * 64*T1 and a quarter, so that no retransmission brings a call back. Not longer: at 750 calls/s this is 60 000 tombstones, a third of what an exchange holds.
+ * How long the end of an INVITE or a dialog is remembered at least; longer while the peer has not heard of it. It is the transaction lifetime of
+ * 64*T1 and a quarter, so that no retransmission brings a call back. Not longer: at 750 calls/s this is 60 000 tombstones, a third of what an
+ * exchange holds.
  */
 export const callTombstoneMs = 1.25 * 64 * t1Ms;
 /** Records of bindings, removed ones included, of one address-of-record; over: the earliest removed or expired one is forgotten. Four times the bindings. */
@@ -201,8 +207,9 @@ export const dialogOctetsFactor = 1.5;
 /** What a dialog is without its texts: measured, a call of 2.1 KiB. */
 export const dialogOctets = 1_792;
 /**
- * A stranger's dialog of which nothing has been heard for so long goes, where strangers have taken half of a share that it counts in; else it has its week. A
- * carrier's call says something in that time: session timers are half an hour (RFC 4028). Four hours, for as long other strangers may be kept out.
+ * A stranger's dialog of which nothing has been heard for so long goes, where strangers have taken half of a share that it counts in. Else it has its
+ * week. A carrier's call says something in that time: session timers are half an hour (RFC 4028). Four hours, for as long other strangers may be kept
+ * out.
  */
 export const strangersSilentMs = 4 * 3600 * 1000;
 /** Record-Route values that a dialog's record keeps of one side, of proxies that are not ours. Five of the longest seen; over: none is kept. */
@@ -213,18 +220,18 @@ export const dialogUnacknowledgedMs = 64 * t1Ms;
 export const sessionExpiresSecondsMin = 90;
 
 /**
- * An INVITE in progress of which its owner has said nothing for this long is over: Timer C, and the time that its CANCEL may take. Owners
- * that ring for longer write again after {@link inviteRefreshMs}.
+ * An INVITE in progress of which its owner has said nothing for this long is over. It is Timer C, and the time that its CANCEL may take. Owners that
+ * ring for longer write again after {@link inviteRefreshMs}.
  */
 export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
 /** How long another exchange is waited for that knows where a phone is now. */
 export const phoneSearchMs = 2_000;
 /**
- * How long a request waits in all for a phone that has lost its connection to register again: phones take milliseconds to some seconds (JsSIP:
- * 2 s, then 4), callers do not hang up yet, and it is far from Timers B and F (32 s). Then 480.
+ * How long a request waits in all for a phone that has lost its connection to register again. Phones take milliseconds to some seconds (JsSIP: 2 s,
+ * then 4). Callers do not hang up yet, and it is far from Timers B and F (32 s). Then 480.
  */
 export const phoneReturnMs = 6_000;
-/** What a 480 says in Retry-After for a phone that was waited for (seconds): by then it has tried again (RFC 5626 4.5), or will not. */
+/** What a 480 says in Retry-After for a phone that was waited for, in seconds. By then it has tried again (RFC 5626 4.5), or will not. */
 export const awayRetryAfterSeconds = 30;
 /**
  * Flows that a binding remembers to have had: the one that died with both replicas, and two that its phone tried meanwhile. 40 octets each, of phones
@@ -232,15 +239,16 @@ export const awayRetryAfterSeconds = 30;
  */
 export const formerFlowsMax = 3;
 /**
- * An in-dialog request of which nothing has been heard for so long is said on its phone's other flow as well, if there is one: its connection may be half
- * open (RFC 5626 4.3). Half of T1: phones answer sooner, and who waits for a BYE or a re-INVITE hears nothing of it.
+ * An in-dialog request of which nothing has been heard for so long is said on its phone's other flow as well, if there is one. Its connection may be
+ * half open (RFC 5626 4.3). Half of T1: phones answer sooner, and who waits for a BYE or a re-INVITE hears nothing of it.
  */
 export const phoneSilentMs: number = t1Ms / 2;
-/** How long a copy of an INVITE over UDP waits after a takeover: T1, in which a phone repeats its 2xx, and a fifth more for its way. */
+/** How long a copy of an INVITE over UDP waits after a takeover. It is T1, in which a phone repeats its 2xx, and a fifth more for its way. */
 export const copyDelayMs: number = 1.2 * t1Ms;
 /**
- * How long a silent phone of a dialog is looked for, or the way to its flow is waited for where nothing else is known of it: as long as the request is
- * (Timer F). Cells that are cut from each other do not know where it has registered until they meet again; nobody but the two of a call can make us look.
+ * How long a silent phone of a dialog is looked for, or the way to its flow is waited for where nothing else is known of it. It is as long as the
+ * request is (Timer F). Cells that are cut from each other do not know where it has registered until they meet again. Nobody but the two of a call
+ * can make us look.
  */
 export const silentSearchMs: number = 64 * t1Ms - phoneSilentMs;
 /** Records whose text is kept for the disk: more wait for it only when it is full, and 10 000 texts are some 5 MB. */
@@ -249,20 +257,20 @@ export const keptTextsMax = 10_000;
 export const recentEndMs = 10_000;
 
 /**
- * Wrong passwords (auth/guess-brake.ts). One address may send so many at once, for whomever, unless `failedLogins` of the cluster map says
- * otherwise, and one more a second, where 3000 were. An office behind one address has some phones with old passwords on a bad day, and its
- * new ones must get in between somebody's guesses. One flow may send a quarter of it as one user, and one more a minute: such a phone tries
- * twice a minute and takes nothing of what its neighbours have. Against one user all that have failed may send twice as many together, and
- * one more every six seconds: 14 400 a day.
+ * Wrong passwords (auth/guess-brake.ts). One address may send so many at once, for whomever, and one more a second after that. `failedLogins` of the
+ * cluster map may say another number. An office behind one address has some phones with old passwords on a bad day, and its new ones must get in
+ * between somebody's guesses. One flow may send a quarter of it as one user, and one more a minute. Such a phone tries twice a minute, and takes
+ * nothing of what its neighbours have. Against one user all that have failed may send twice as many together, and one more every six seconds: 14 400
+ * a day.
  */
 export const failedLoginsPerAddressDefault = 40;
 export const failedLoginMsPerAddress = 1_000;
 export const failedLoginMsPerFlow = 60_000;
 export const failedLoginMsPerUser = 6_000;
 /**
- * Of these one address may send a tenth as one user, whatever others do, and one more every ten minutes: three strangers cannot keep out who mistypes a
- * password at a new place. Together ten times as many may be had so against one user, and one more every six seconds: a hundred addresses
- * are needed to take a newcomer all his tries but the first, which nobody can.
+ * Of these one address may send a tenth as one user, whatever others do, and one more every ten minutes. Three strangers cannot keep out who mistypes
+ * a password at a new place. Together ten times as many may be had so against one user, and one more every six seconds. A hundred addresses are
+ * needed to take a newcomer all his tries but the first. The first nobody can take.
  */
 export const newcomersTriesShare = 0.1;
 export const failedLoginMsPerNewcomer = 600_000;
@@ -271,7 +279,10 @@ export const newcomersTriesFactor = 10;
 export const failedLoginsPerAddressMax = 100_000;
 /** Flows, addresses, users, and pairs of them that are remembered for it, of each so many: 3 MB together. The one that failed longest ago is forgotten. */
 export const failedLoginsRememberedMax = 5_000;
-/** Users at the addresses where they gave the right password: 6 MB; on how many flows there (phones behind one NAT); how often that is noted anew. */
+/**
+ * Users at the addresses where they gave the right password (6 MB), on how many flows there (phones behind one NAT), and how often that is noted
+ * anew.
+ */
 export const knownLoginsMax = 20_000;
 export const knownFlowsMax = 4;
 export const knownLoginMs = 60_000;

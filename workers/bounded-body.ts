@@ -21,7 +21,7 @@ export class TakenOctets {
 
 /**
  * The body of a request, of at most `octetsMax`. It takes from `taken` what it announces, or what has come while it announces nothing, and gives it
- * back when it is whole: bodies that are begun and not ended hold no more than that together.
+ * back when it is whole. So bodies that are begun and not ended hold no more than that together.
  */
 export async function readBounded(request: Request, octetsMax: number, taken: TakenOctets): Promise<Uint8Array | "too long" | "too many"> {
   if (request.body === null) return new Uint8Array(0);

@@ -10,12 +10,12 @@ export const diskFullStatus = 507;
 type Waiting = { readonly octets: number; readonly write: () => void };
 
 /**
- * Whether an object of a local cell may write. A write that fails on a full disk resets the object, with all that is in its memory; nothing that its
+ * Whether an object of a local cell may write. A write that fails on a full disk resets the object, with all that is in its memory. Nothing that its
  * script does can catch that (docs/decisions/0018). So room is asked for before: a file as large as what is to come is written, and removed again.
  * Cloudflare's disks are not full; there nothing is asked, and what is to be written is written at once. Where a supervisor says that there is plenty
  * of room (cluster/disk-plenty.ts), that is read instead: writing everything twice was a sixth of all work of a REGISTER.
  *
- * A reserve is kept from the start: what the runtime writes by itself, the end of an alarm, finds room in it when nothing else is left.
+ * A reserve is kept from the start. What the runtime writes by itself, the end of an alarm, finds room in it when nothing else is left.
  */
 export class DiskRoom {
   readonly #files: Fetcher | undefined;
@@ -57,8 +57,8 @@ export class DiskRoom {
   }
 
   /**
-   * The same for `blockConcurrencyWhile`, inside of which the answer to a question that was asked outside never comes: whoever awaited that
-   * there would wait until the runtime gives the object up, 30 s later.
+   * The same for `blockConcurrencyWhile`, inside of which the answer to a question that was asked outside never comes. Whoever awaited that there
+   * would wait until the runtime gives the object up, 30 s later.
    */
   askInside(octets: number): true | Promise<boolean> {
     return this.#files === undefined ? true : this.#askAnew(this.#files, octets);

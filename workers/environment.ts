@@ -14,8 +14,8 @@ export type Environment = {
   /** Shared by all cells and gateways: signs requests between them, tokens and nonces. */
   readonly TANDEM_SECRET: string;
   /**
-   * Softphones that this cell may have at once, a whole number: `tandem up` knows how many file descriptors workerd may open, and what it
-   * does when there is none. Absent on Cloudflare, which has enough.
+   * Softphones that this cell may have at once, a whole number. `tandem up` knows how many file descriptors workerd may open, and what it does when
+   * there is none. Absent on Cloudflare, which has enough.
    */
   readonly SOFTPHONES_MAX?: string;
   /** A directory on the disk of the objects, where files show whether there is room: `tandem up` only. Absent on Cloudflare. */

@@ -16,8 +16,8 @@ export { ExchangeObject } from "./exchange/exchange-object.ts";
 export { LineObject } from "./line/line-object.ts";
 
 /**
- * A cell's one way in. WebSocket upgrades are handed on to the object that will hold the socket: the framework's own WebSocket helper
- * would keep it in this Worker, where it could neither hibernate nor choose its subprotocol.
+ * A cell's one way in. WebSocket upgrades are handed on to the object that will hold the socket. The framework's own WebSocket helper would keep it
+ * in this Worker, where it could neither hibernate nor choose its subprotocol.
  */
 const app = new Hono<{ Bindings: Environment }>();
 

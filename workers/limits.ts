@@ -29,13 +29,16 @@ export const loneSaidMs = 1_500;
 
 /** Room that is asked for beyond what is to be written: the database's log writes whole pages, those of its index too. */
 export const roomSlackOctets = 128 * 1024;
-/** Half of that may be written for so long before room is asked for again: a replica that is alone writes 50 times a second, and asks 5 times. */
+/** Half of that may be written for so long before room is asked for again. A replica that is alone writes 50 times a second, and asks 5 times. */
 export const roomProvenMs = 200;
 /** What every object keeps free for what the runtime writes by itself: an alarm's end is three pages of 4 KiB. */
 export const roomReserveOctets = 64 * 1024;
-/** An object that wakes opens its database anew, for which the runtime makes an index of 32 KiB and a log: kept for each object of a cell. */
+/**
+ * An object that wakes opens its database anew, for which the runtime makes an index of 32 KiB and a log. That much is kept for each object of a
+ * cell.
+ */
 export const wakeReserveOctets = 48 * 1024;
-/** While the disk is full the objects of a cell are kept awake, by a call this often: an idle one is put to sleep after about 10 s. */
+/** While the disk is full the objects of a cell are kept awake, by a call this often. An idle one is put to sleep after about 10 s. */
 export const keepAwakeMs = 5_000;
 /** A disk that was full has room again when there is this much: less would come and go with each write. */
 export const roomAgainOctets = 1024 * 1024;
@@ -46,7 +49,7 @@ export const viewOctets = 64 * 1024;
 export const logRowOctets = 256 * 1024;
 /** Lines of no use that a log may have beside as many as are of use: a small log is not worth cleaning. */
 export const logSlack = 256;
-/** Rows of which nothing counts that a log keeps for the batches that come: phones that refresh leave one row now, and two or none another time. */
+/** Rows of which nothing counts that a log keeps for the batches that come. Phones that refresh leave one row now, and two or none another time. */
 export const logDeadRowsMax = 64;
 /** Lines that one write writes again at most to have others deleted: some ten milliseconds. */
 export const logCleanedMax = 4_096;
@@ -74,8 +77,8 @@ export const socketExchangesMax = 64;
  */
 export const lineSocketsMax = 32_000;
 /**
- * WebSockets of one line from one address (IPv6: one /64) on which nobody has registered: ten thousand softphones behind one address may connect to the
- * four lines of a cell before the first of them registers. Over: 503.
+ * WebSockets of one line from one address (IPv6: one /64) on which nobody has registered. Ten thousand softphones behind one address may connect to
+ * the four lines of a cell before the first of them registers. Over: 503.
  */
 export const strangersPerSourceMax = 3_000;
 /** Of those that a full line has closed to make room, so many may still be there: descriptors are kept for them (cli/descriptors.ts). */
@@ -110,7 +113,7 @@ export const drainStepMs = 500;
 export const drainQuietMs = 5_000;
 /** Those that are never quiet are sent away after this. */
 export const drainPatienceMs = 60_000;
-/** A line that has not been told again for this long takes new softphones: it missed that its cell is back, or its cell has died. */
+/** A line that has not been told again for this long takes new softphones. It missed that its cell is back, or its cell has died. */
 export const drainHoldMs = 5_000;
 
 /** Refused signatures are counted, and said at most this often: strangers do not fill the log. */
@@ -122,7 +125,7 @@ export const refusalsSaidMs = 60_000;
 export const otherVersionsSaidMax = 16;
 export const otherVersionsSaidMs = 3_600_000;
 
-/** Parts of a replica's digest. At 100 changes a second one change is on its way to the peer at a time, so that nearly all parts are the same in both. */
+/** Parts of a replica's digest. At 100 changes a second one change is on its way to the peer at a time. So nearly all parts are the same in both. */
 export const digestParts = 64;
 /** An alarm of a core group that has not rung for so much of a beat does not ring soon: a timer beats in its place. Alarms are late by some milliseconds. */
 export const alarmLateBeats = 0.9;

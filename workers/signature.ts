@@ -95,8 +95,8 @@ function newNonce(): string {
 }
 
 /**
- * The core's keyed hash for tokens and nonces: SipHash under a key that is derived from the secret, so that no token can ever be mistaken for a
- * signed request. An HMAC takes 4.7 us to be called, and this half a microsecond: a call makes or checks nine.
+ * The core's keyed hash for tokens and nonces: SipHash under a key that is derived from the secret. So no token can ever be mistaken for a signed
+ * request. An HMAC takes 4.7 us to be called, and this half a microsecond: a call makes or checks nine.
  */
 export function tokenSigner(secret: string): Sign {
   const key = sipHashKeyOf(createHmac("sha256", secret).update("tokens").digest());

@@ -6,9 +6,10 @@ import type { Environment } from "./environment.ts";
 import type { Clocks, WallMs } from "../sip/time.ts";
 
 /**
- * Requests that come in time or have no effect, in HTTP: the query `until` names the time, ms by the receiver's clock, after which what the
- * request carries is not wanted any more; it is empty when the sender does not know that clock. Every answer says it in `tandem-now`. Refused
- * are what comes later, with 412 (though what ends calls and answers requests may have been taken), and what names no time, with 428. Without the query it is wanted whenever it comes.
+ * Requests that come in time or have no effect, in HTTP. The query `until` names the time, ms by the receiver's clock, after which what the request
+ * carries is not wanted any more. It is empty when the sender does not know that clock. Every answer says it in `tandem-now`. Refused are what comes
+ * later, with 412 (though what ends calls and answers requests may have been taken), and what names no time, with 428. Without the query it is wanted
+ * whenever it comes.
  */
 export const clockHeader = "tandem-now";
 const tooLateStatus = 412;

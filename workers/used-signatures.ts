@@ -5,8 +5,8 @@ const ageMsMax = signatureAgeSecondsMax * 1000;
 const spanMs = 10_000;
 
 /**
- * The nonces of signatures that were good: none is good twice. Each is remembered for as long as its signature would be young enough. Only
- * holders of the secret get here, and they may fill it: what is over the limit is refused, for who forgets can be made to accept again.
+ * The nonces of signatures that were good: none is good twice. Each is remembered for as long as its signature would be young enough. Only holders of
+ * the secret get here, and they may fill it. What is over the limit is refused, for who forgets can be made to accept again.
  */
 export class UsedSignatures {
   readonly #max: number;

@@ -6,8 +6,8 @@ export function isWayLost(error: unknown): boolean {
 }
 
 /**
- * Says why another part did not do what it was asked. Of a way that was lost nothing: the core group says that a cell is down, in one line, and what
- * was under way goes the other way.
+ * Says why another part did not do what it was asked. Of a way that was lost nothing is said here. The core group says that a cell is down, in one
+ * line, and what was under way goes the other way.
  */
 export function warnOf(what: string, error: unknown): void {
   if (!isWayLost(error)) console.warn(`${what}: ${error instanceof Error ? error.message : String(error)}`);

@@ -248,7 +248,7 @@ export class CoreGroupActor {
     );
   }
 
-  /** Those that listen, and those whose pair it is about: that one is to wake, because it has calls to take over or to give back. */
+  /** Those that listen, and those whose pair it is about. The latter are to wake, because they have calls to take over or to give back. */
   #tellConcerned(cells: ReadonlySet<string>): void {
     const concerned = exchangesIn(this.#map, this.#cell).filter((exchange) => {
       const { primary, secondary } = pairOf(this.#map, exchange);

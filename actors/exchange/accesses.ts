@@ -68,7 +68,7 @@ export class Accesses {
     this.#cells = reachable;
   }
 
-  /** True when phones that had this flow have lost it a moment ago, with its access or its cell; or may have, before this replica started. */
+  /** True when phones that had this flow have lost it a moment ago, with its access or its cell. Or they may have lost it before this replica started. */
   isLostLately(flow: string, now: SteadyMs): boolean {
     const access = accessOfFlow(flow);
     const lostAt = this.#accesses.get(access)?.lostAt ?? this.#startedAt;
@@ -91,7 +91,7 @@ export class Accesses {
   }
 
   /**
-   * The flow to really use: the same one while its access is connected; for UDP, that needs no connection, the same address through
+   * The flow to really use. It is the same one while its access is connected. For UDP, which needs no connection, it may be the same address through
    * another gateway, one with the same cluster address first. Undefined: there is no way.
    */
   usable(flow: string): string | undefined {
@@ -115,8 +115,8 @@ export class Accesses {
   }
 
   /**
-   * The flow to a next hop whose URI needs no DNS: a numeric host (RFC 3263 4.1: UDP for sip, TLS for sips, unless it names a
-   * transport). Undefined when the host is a name, or no gateway has a listener for it.
+   * The flow to a next hop whose URI needs no DNS: it has a numeric host. By RFC 3263 4.1 that is UDP for sip, TLS for sips, unless it names a
+   * transport. Undefined when the host is a name, or no gateway has a listener for it.
    */
   numericFlow(uri: SipUri, preferred: string | undefined): string | undefined {
     const bare = uri.host.startsWith("[") ? uri.host.slice(1, -1) : uri.host;

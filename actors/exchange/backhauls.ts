@@ -179,8 +179,8 @@ export class Backhauls {
   }
 
   /**
-   * Puts a backhaul in the place of the access's last one. Says whether the access was started anew since: the last boot is on disk, for its
-   * backhaul closes first, and this object may have slept since.
+   * Puts a backhaul in the place of the access's last one. Says whether the access was started anew since. The last boot is on disk, for its backhaul
+   * closes first, and this object may have slept since.
    */
   #replace(end: BackhaulEnd, boot: string, now: SteadyMs): Pick<Opened, "isNewBoot" | "again"> {
     const { access } = end.state;

@@ -26,7 +26,7 @@ export type Calling = {
 
 /**
  * Reads From and Request-URI of a request that has passed checkMandatory. Of a From that is nobody's here, such as an anonymous one, what
- * P-Preferred-Identity says counts (RFC 3325 6): by that a phone of ours tells who it is, and proves it.
+ * P-Preferred-Identity says counts (RFC 3325 6). A phone of ours tells who it is by that, and proves it.
  */
 export function callingOf(map: ClusterMap, message: SipMessage): Calling {
   const requestUri = message.parsedRequestUri;
@@ -53,8 +53,8 @@ export function claimOfParty(map: ClusterMap, party: NameAddr | ParseError): Cla
 }
 
 /**
- * True when the display name of the From shows the address of a user of ours who is not the caller: most phones show the name and not the URI.
- * Only of domains whose users prove who they are. `caller`: who has proved it, undefined for a caller from outside.
+ * True when the display name of the From shows the address of a user of ours who is not the caller. Most phones show the name and not the URI. Only
+ * of domains whose users prove who they are. `caller`: who has proved it, undefined for a caller from outside.
  */
 export function showsAnother(map: ClusterMap, message: SipMessage, caller: string | undefined): boolean {
   const { from } = message;

@@ -8,8 +8,8 @@ export type SubscriberCredentials = Subscriber;
 type Entry = { readonly answer: SubscriberCredentials | "unknown"; readonly until: SteadyMs };
 
 /**
- * What other exchanges said about their subscribers, for a short while: a call is authenticated where the callee is served, and the
- * caller's secrets live in the caller's exchange. A changed password counts after {@link credentialsCacheMs} at the latest.
+ * What other exchanges said about their subscribers, for a short while. A call is authenticated where the callee is served, and the caller's secrets
+ * live in the caller's exchange. A changed password counts after {@link credentialsCacheMs} at the latest.
  */
 export class CredentialCache {
   readonly #entries = new Map<string, Entry>();

@@ -38,8 +38,8 @@ export type AnsweredSide = SideContext;
 export type KnownDialog = { readonly key: string; readonly dialog: Dialog; readonly sender: Side };
 
 /**
- * Keeps the dialog records of the calls that pass: made by the 2xx, confirmed by the ACK, moved by target refreshes, ended by the answer
- * to a BYE. They say where in-dialog requests may go, and where a phone is that came back on another flow.
+ * Keeps the dialog records of the calls that pass. A 2xx makes one, the ACK confirms it, target refreshes move it, and the answer to a BYE ends it.
+ * They say where in-dialog requests may go, and where a phone is that came back on another flow.
  */
 export class DialogKeeper {
   readonly subscriptions: SubscriptionKeeper;

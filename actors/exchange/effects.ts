@@ -26,8 +26,8 @@ export type Effect =
     }
   | {
       /**
-       * Ask that exchange where an address-of-record's phones are now, or (a URI, `sip:...`) those that have registered this Contact ({@link Exchange.flowsOf}); the answer comes back as
-       * {@link Exchange.flows}. Not answered in time, it counts as unavailable.
+       * Ask that exchange where an address-of-record's phones are now. For a URI (`sip:...`) ask for those that have registered this Contact
+       * ({@link Exchange.flowsOf}). The answer comes back as {@link Exchange.flows}. Not answered in time, it counts as unavailable.
        */
       readonly type: "flows";
       readonly addressOfRecord: string;

@@ -36,8 +36,8 @@ export type EventRunnerOptions = {
 const nothingMore: Aftermath = {};
 
 /**
- * Gives events to the core, one at a time, and carries out what it wants after each: frames to accesses, commits, records to the peer and to disk,
- * deadlines, questions to other exchanges.
+ * Gives events to the core, one at a time, and carries out after each what it wants. That is frames to accesses, commits, records to the peer and to
+ * disk, deadlines, and questions to other exchanges.
  */
 export class EventRunner {
   readonly #exchange: Exchange;

@@ -118,7 +118,7 @@ export class ExchangeActor {
     this.#ports.coreGroup.askForView(this.#isCatchingUp);
   }
 
-  /** Tells whether there is room on the disk, asked while nothing else may happen: nothing is promised before it is known whether it can be kept. */
+  /** Tells whether there is room on the disk, asked while nothing else may happen. Nothing is promised before it is known whether it can be kept. */
   askForRoomAtFirst(told: () => void): void {
     this.#writer.hasRoomAtFirst(this.#ports.now(), told);
   }

@@ -37,9 +37,9 @@ export type ExchangeTools = Pick<Clocks, "wallAt"> & {
 };
 
 /**
- * One replica of an exchange: the registrar and proxy of a slice of the addresses-of-record, as a pure machine. Events go in through the
- * methods; what is to be done waits in {@link takeEffects}, to be drained after every call; {@link nextDeadline} says when to call
- * {@link tick}. Changed records wait in {@link store} for the disk and the peer.
+ * One replica of an exchange: the registrar and proxy of a slice of the addresses-of-record, as a pure machine. Events go in through the methods.
+ * What is to be done waits in {@link takeEffects}, to be drained after every call. {@link nextDeadline} says when to call {@link tick}. Changed
+ * records wait in {@link store} for the disk and the peer.
  */
 export class Exchange {
   readonly store: RecordStore;
@@ -60,8 +60,8 @@ export class Exchange {
   }
 
   /**
-   * A record of the peer's. An INVITE that this replica had in progress and that the other one has taken over, or ended, is dropped
-   * without a word: it was this replica that could not be heard. A phone that has registered there may be waited for here.
+   * A record of the peer's. An INVITE that this replica had in progress and that the other one has taken over, or ended, is dropped without a word.
+   * It was this replica that could not be heard. A phone that has registered there may be waited for here.
    */
   applyFromPeer(record: StateRecord, now: SteadyMs): void {
     this.#parts.clock.observe(record.version);
@@ -75,8 +75,8 @@ export class Exchange {
   }
 
   /**
-   * Goes on with the INVITEs that the other replica had in progress: those that came or went by this access, which has lost that replica
-   * (frame record `takeover`); undefined: all of them, the cell is down.
+   * Goes on with the INVITEs that the other replica had in progress. They are those that came or went by this access, which has lost that replica
+   * (frame record `takeover`). Undefined: all of them, the cell is down.
    */
   takeOver(access: string | undefined, now: SteadyMs): void {
     this.#parts.orphans.tookOver(now);
@@ -93,9 +93,9 @@ export class Exchange {
   }
 
   /**
-   * The cells that the view says can be reached, this one included: lines of others are unreachable at once. What was said to their softphones
-   * and is not answered is said again where they are now, for the answer may have died with the line. What waits for a way goes on with
-   * the next {@link tick}, which is wanted at once then.
+   * The cells that the view says can be reached, this one included: lines of others are unreachable at once. What was said to their softphones and is
+   * not answered is said again where they are now. The answer may have died with the line. What waits for a way goes on with the next {@link tick},
+   * which is wanted at once then.
    */
   setCells(reachable: ReadonlySet<string>, now: SteadyMs): void {
     this.#reachable = reachable;

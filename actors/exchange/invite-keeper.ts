@@ -16,8 +16,8 @@ import type { RecordClock } from "./record-clock.ts";
 type InProgress = { readonly context: ResponseContext; writtenAt: SteadyMs };
 
 /**
- * The INVITEs in progress and their records, so that a call that is ringing outlives the replica that has it in hand. A record is written
- * once at the end of an event, however much the event has changed; its end goes in at once, before what answers the caller leaves.
+ * The INVITEs in progress and their records, so that a call that is ringing outlives the replica that has it in hand. A record is written once at the
+ * end of an event, however much the event has changed. Its end goes in at once, before what answers the caller leaves.
  */
 export class InviteKeeper {
   readonly #store: RecordStore;
@@ -73,7 +73,7 @@ export class InviteKeeper {
     this.#dirty.clear();
   }
 
-  /** A record of an INVITE has come from the peer: one in hand here is let go when another cell has it now, or has ended it. */
+  /** A record of an INVITE has come from the peer. One in hand here is let go when another cell has it now, or has ended it. */
   cameFromPeer(key: string, now: SteadyMs): void {
     const known = this.#inProgress.get(key);
     if (known === undefined) return;
@@ -90,8 +90,8 @@ export class InviteKeeper {
   }
 
   /**
-   * A dialog of the peer's, as late as if this replica had stood still. Its INVITE may be in hand here, and the peer has had no record of it: it has let
-   * the answer pass all the same: nothing else may be said to that caller, and what still rings is stopped. What comes in time is not looked at.
+   * A dialog of the peer's, as late as if this replica had stood still. Its INVITE may be in hand here, and the peer has had no record of it: it has
+   * let the answer pass all the same. Nothing else may be said to that caller, and what still rings is stopped. What comes in time is not looked at.
    */
   answeredThere({ key, version }: StateRecord, now: SteadyMs): boolean {
     if (this.#inProgress.size === 0 || this.#clock.wallAt(now) - msOfVersion(version) < lateRecordMs) return false;

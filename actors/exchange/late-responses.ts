@@ -4,12 +4,12 @@ import { fnv1a } from "../../sip/flow/token.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
- * Tells responses that come too late from those that another replica, or an earlier start of this one, would have waited for (RFC 6026 7.3,
- * RFC 4320 4.2).
+ * Tells responses that come too late from others (RFC 6026 7.3, RFC 4320 4.2). Another replica, or an earlier start of this one, would have waited
+ * for the others.
  *
- * A branch that names this cell is ours, and late when no transaction waits for it, once nothing of an earlier start can be in progress any
- * more. What ended before, and what was forwarded in the other cell's name, is remembered for as long as an answer may take: as hashes of 30
- * bits in two generations. Of a billion responses one is taken for another's, as if the network had lost it.
+ * A branch that names this cell is ours. It is late when no transaction waits for it, once nothing of an earlier start can be in progress any more.
+ * What ended before, and what was forwarded in the other cell's name, is remembered for as long as an answer may take. It is remembered as hashes of
+ * 30 bits in two generations. Of a billion responses one is taken for another's, as if the network had lost it.
  */
 export class LateResponses {
   readonly #cell: string;

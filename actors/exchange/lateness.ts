@@ -2,9 +2,9 @@ import { readLateKnownMs, readLateLastingMs, readLateMsMax, readLateMsMin, readL
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
- * How old what this replica reads is: on a machine that is starved answers wait in sockets, unread, while timers ring. A timer that says "nobody
- * has answered" would say everything again to phones that have, and each copy and each answer to it makes the replica later. So timers ring by the time
- * at which what is being read was sent.
+ * How old what this replica reads is: on a machine that is starved answers wait in sockets, unread, while timers ring. A timer that says "nobody has
+ * answered" would say everything again to phones that have. Each copy and each answer to it makes the replica later. So timers ring by the time at
+ * which what is being read was sent.
  */
 export class Lateness {
   #ms = 0;

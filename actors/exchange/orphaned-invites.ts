@@ -99,7 +99,7 @@ export class OrphanedInvites {
   readonly #refused = new Set<string>();
   readonly #shares = new OrphanShares();
 
-  /** CANCELs of INVITEs that were not in hand here, by whose they are: a copy may come here yet, or the other replica may go on with it. */
+  /** CANCELs of INVITEs that were not in hand here, by whose they are. A copy may come here yet, or the other replica may go on with it. */
   readonly #early = new Map<string, EarlyCancel>();
   /** The latest end of theirs. */
   #earlyUntil = 0;
@@ -167,8 +167,8 @@ export class OrphanedInvites {
   }
 
   /**
-   * The same for one that has come again, and may ring where it went before: at a phone that has no connection now, or whose answer to the copy goes
-   * another way (it says what it has said, with the Vias of the first one). `owner`: of the copy's transaction.
+   * The same for one that has come again, and may ring where it went before. That is at a phone that has no connection now, or whose answer to the
+   * copy goes another way. Such a phone says what it has said, with the Vias of the first one. `owner`: of the copy's transaction.
    */
   alsoCancel(tx: NonInviteServerTransaction, message: SipMessage, owner: unknown, now: SteadyMs): void {
     const request = now < this.#until ? this.#options.proxy.preprocess(message, tx.flow) : undefined;
@@ -299,8 +299,8 @@ function earlyKey(key: string | undefined, { callId, fromTag = "" }: SipMessage,
 }
 
 /**
- * Whether the proxy sees to the phone of this branch of the copy: it has answered, or has just been called and is not to be cancelled before it has (RFC
- * 3261 9.1). One that is silent, or was not reached, may ring by the first copy.
+ * Whether the proxy sees to the phone of this branch of the copy. The phone has answered, or has just been called and is not to be cancelled before
+ * it has (RFC 3261 9.1). One that is silent, or was not reached, may ring by the first copy.
  */
 function isSeenTo({ copy, at }: Hangup, branch: string, now: SteadyMs): boolean {
   const found = copy?.branches.findLast(({ via }) => via.branch === branch);

@@ -45,7 +45,7 @@ export class OwnAddresses {
     return this.#remotes.has((flow.charAt(tilde + 1) === "u" ? "u" : "t") + remote);
   }
 
-  /** What in a URI, or a name-addr, leads to us: the name of a domain or alias of ours, or address and port of a listener. */
+  /** What in a URI, or a name-addr, leads to us. It is the name of a domain or alias of ours, or address and port of a listener. */
   namedBy(map: ClusterMap, text: string): "name" | "address" | undefined {
     const open = text.indexOf("<");
     const uri = parseUri(open < 0 ? text : text.slice(open + 1, text.indexOf(">", open)));

@@ -40,9 +40,9 @@ type Entry = {
 };
 
 /**
- * Finds phones that come back on another flow (RFC 5626 4.3): another connection, another gateway, another cell; or on the same one, when it was
- * the way to their access that was missing. A search waits for what may end it: a REGISTER, here or at the peer; a way that opens. Another
- * exchange is asked, again and again after growing pauses. Nothing goes on while nobody is looked for.
+ * Finds phones that come back on another flow (RFC 5626 4.3): another connection, another gateway, another cell. Or they come back on the same flow,
+ * when it was the way to their access that was missing. A search waits for what may end it: a REGISTER, here or at the peer; a way that opens.
+ * Another exchange is asked, again and again after growing pauses. Nothing goes on while nobody is looked for.
  */
 export class PhoneFinder {
   readonly #options: FinderOptions;

@@ -40,10 +40,10 @@ export class RegisterRequests {
   }
 
   /**
-   * True for a REGISTER that is answered alike however often it comes, and so needs no transaction (RFC 3261 8.2.7): one that nobody has to prove
-   * anything for, since a repeat has the CSeq that its binding has already, and one that is to be challenged, or whose password is not
-   * even looked at. Credentials count once, so
-   * the transaction of a request with such remembers its answer. For half a minute each, transactions would be most of what a registrar holds.
+   * True for a REGISTER that is answered alike however often it comes, and so needs no transaction (RFC 3261 8.2.7). Such is one that nobody has to
+   * prove anything for, since a repeat has the CSeq that its binding has already. Such is one that is to be challenged, or whose password is not even
+   * looked at. Credentials count once, so the transaction of a request with such remembers its answer. For half a minute each, transactions would be
+   * most of what a registrar holds.
    */
   isAnsweredAlike(message: SipMessage, flow: string, now: SteadyMs): boolean {
     if (!message.has(Header.Authorization)) return true;

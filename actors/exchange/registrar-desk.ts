@@ -68,8 +68,8 @@ export class RegistrarDesk {
   }
 
   /**
-   * Whether a phone of this address-of-record may register again any moment, or just has: its connection was lost lately, and it has not taken
-   * itself off. `isLostLately` says so of the flow of a binding that still stands.
+   * Whether a phone of this address-of-record may register again any moment, or just has. Its connection was lost lately, and it has not taken itself
+   * off. `isLostLately` says so of the flow of a binding that still stands.
    */
   mayReturn(addressOfRecord: string, now: SteadyMs, isLostLately: (flow: string) => boolean): boolean {
     const wall = this.#clock.wallAt(now);

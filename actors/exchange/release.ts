@@ -12,7 +12,7 @@ export type ReleaseOptions = {
 };
 
 /**
- * What commits have set free. It leaves when all that waited for them has gone on, in one frame for each access: an answer of the peer ends the wait
+ * What commits have set free. It leaves when all that waited for them has gone on, in one frame for each access. An answer of the peer ends the wait
  * of many events. Accesses for which there is nothing get their acknowledgements alone.
  */
 export class Release {

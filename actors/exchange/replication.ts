@@ -36,8 +36,8 @@ export type ReplicationOptions = {
 type Commit = { readonly sequence: number; readonly done: (now: SteadyMs) => void };
 
 /**
- * One replica's side of its pair: the link to the peer (cluster/replication) and what it wants done; what waits for commits; and the gate, before which
- * input waits while this replica must not serve.
+ * One replica's side of its pair. It has the link to the peer (cluster/replication) and carries out what that wants. It has what waits for commits,
+ * and the gate before which input waits while this replica must not serve.
  */
 export class Replication {
   readonly #options: ReplicationOptions;

@@ -10,12 +10,12 @@ import { showsAddress } from "../../cluster/map/shown-address.ts";
 import type { Preprocessed } from "../../sip/proxy/route-preprocessing.ts";
 import { claimOfParty } from "./caller.ts";
 
-/** What a stranger may begin, and what he may say with it: whoever claims no name of ours, and so has no password to prove it (decision 0014). */
+/** What a stranger may begin, and what he may say with it. A stranger claims no name of ours, and so has no password to prove it (decision 0014). */
 
 /**
- * He may call, write, and ask what a phone can do. REFER makes some phones dial (RFC 3515 5.2), SUBSCRIBE asks for what is another's to tell (with
- * whom somebody speaks, tags included: RFC 4235 3.6), PUBLISH is for who is published (RFC 3903 14.1), and a method that we do not know may be
- * any of it. What he may send within a dialog: see strangers-within.ts.
+ * He may call, write, and ask what a phone can do. REFER makes some phones dial (RFC 3515 5.2). SUBSCRIBE asks for what is another's to tell: with
+ * whom somebody speaks, tags included (RFC 4235 3.6). PUBLISH is for who is published (RFC 3903 14.1). A method that we do not know may be any of it.
+ * What he may send within a dialog: see strangers-within.ts.
  */
 const begun: ReadonlySet<string> = new Set(["INVITE", "ACK", "CANCEL", "MESSAGE", "OPTIONS"]);
 

@@ -36,8 +36,8 @@ export function isOfSubscription(method: string): boolean {
 }
 
 /**
- * Keeps the records of subscriptions, which make and hold dialogs as INVITEs do: made by the 2xx to SUBSCRIBE or REFER, or by a NOTIFY that overtakes
- * it; refreshed by refreshes; ended by a NOTIFY that says `terminated`, by a 481, or by their end.
+ * Keeps the records of subscriptions, which make and hold dialogs as INVITEs do. A 2xx to SUBSCRIBE or REFER makes one, or a NOTIFY that overtakes
+ * it. Refreshes refresh it. A NOTIFY that says `terminated`, a 481, or its end end it.
  */
 export class SubscriptionKeeper {
   readonly #store: RecordStore;

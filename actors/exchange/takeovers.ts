@@ -59,8 +59,9 @@ export class Takeovers {
 
   /**
    * The cell that the Via of a request names, forwarded here on its way from one access to another: this one, where its answer belongs. But for a while
-   * after a takeover the one that it would have gone to before, so that a request that may have left there is the same octets once more. Only between
-   * gateways that have lost that cell: their answers come here all the same. A line says nothing of others, for it may be cut off with its cell.
+   * after a takeover it is the one that the request would have gone to before. So a request that may have left there is the same octets once more.
+   * Only between gateways that have lost that cell: their answers come here all the same. A line says nothing of others, for it may be cut off with
+   * its cell.
    */
   cellFor(preferred: string, from: string, to: string, now: SteadyMs): string {
     const hasLost = (access: string): boolean =>
@@ -134,7 +135,7 @@ export class Takeovers {
   /**
    * A response without a transaction here that belongs to an INVITE of the other replica. `adopted`: it can be received now. `theirs`: that
    * one goes on with it. Undefined: it belongs to none. `isSaidOnce`: what the other replica would never hear of, so whoever has it takes the
-   * INVITE: a refusal over a connection; a 2xx, which is not said again once it has passed.
+   * INVITE. That is a refusal over a connection, or a 2xx, which is not said again once it has passed.
    */
   ofResponse(branch: string, flow: string, isSaidOnce: boolean, now: SteadyMs): "adopted" | "gone" | "theirs" | undefined {
     const { invites } = this.#options;

@@ -75,8 +75,8 @@ export type WhereaboutsOptions = {
 };
 
 /**
- * Where the phones of dialogs and transactions are now: on the flow they had, on the one that they came back on (RFC 5626 4.3), or, having none,
- * at their Contact.
+ * Where the phones of dialogs and transactions are now. They are on the flow they had, or on the one that they came back on (RFC 5626 4.3). Having
+ * none, they are at their Contact.
  */
 export class Whereabouts {
   readonly #options: WhereaboutsOptions;
@@ -90,8 +90,8 @@ export class Whereabouts {
   }
 
   /**
-   * Where a request within a dialog goes: on the flow that its phone has now, or to its Contact, by the proxies that were recorded there. Not where
-   * its Request-URI and its Route say, if that is elsewhere. Undefined: it is in no dialog that is known, and brings no token.
+   * Where a request within a dialog goes. It goes on the flow that its phone has now, or to its Contact, by the proxies that were recorded there. Not
+   * where its Request-URI and its Route say, if that is elsewhere. Undefined: it is in no dialog that is known, and brings no token.
    */
   dialogTarget(request: Preprocessed, now: SteadyMs): DialogTarget | NoWay | undefined {
     const phone = this.#options.ways.receiverOf(request, now);
@@ -132,7 +132,7 @@ export class Whereabouts {
     if ("status" in known) return resolved(reference, [], now);
     const isKnownByFlow = "isKnownByFlow" in known;
     const phone = isKnownByFlow ? this.#byFlow(request.message.to, known.flow) : known;
-    // A dialog that is unknown here, on a flow that is out of reach, is known behind a cut: so is where its phone is now.
+    // A dialog that is unknown here, on a flow that is out of reach, is known behind a cut. There it is known, too, where its phone is now.
     const until = isKnownByFlow && this.#isWayMissing(phone.flow, failed) ? (wanted.wayUntil ?? wanted.until) : wanted.until;
     const found = (flow: string | undefined, at: SteadyMs): void => {
       if (flow !== undefined) dialogs.receiverMoved(request.message, flow, at);
@@ -171,9 +171,9 @@ export class Whereabouts {
   }
 
   /**
-   * The connection of a client is gone before it has got its answer: it may have come back on another one, or be about to. Where nothing but its
-   * user is known (a BYE has no Contact, and its dialog is over) any phone that has registered lately will do: a wrong one drops it. That the
-   * way to the old connection opens does not end the search: its gateway may have started anew, without it.
+   * The connection of a client is gone before it has got its answer: it may have come back on another one, or be about to. Where nothing but its user
+   * is known any phone that has registered lately will do: a wrong one drops it. A BYE has no Contact, and its dialog is over. That the way to the
+   * old connection opens does not end the search: its gateway may have started anew, without it.
    */
   responseLost(tx: ServerTransaction, response: SipMessage, now: SteadyMs): boolean {
     const { accesses, dialogs, map, moveResponse } = this.#options;
@@ -203,7 +203,7 @@ export class Whereabouts {
   }
 
   /**
-   * A 2xx that its phone says again has reached nobody: the connection of its client may be half open, and the client on another one (RFC 5626 4.3).
+   * A 2xx that its phone says again has reached nobody. The connection of its client may be half open, and the client on another one (RFC 5626 4.3).
    * It is said there, too, and next time first there.
    */
   unacknowledged(tx: ServerTransaction, octets: Uint8Array, now: SteadyMs): void {
@@ -217,15 +217,15 @@ export class Whereabouts {
   }
 
   /**
-   * A response that has no transaction here, and whose client is not where its Via says: once more, where the dialog's record finds it; `client`: as
-   * that was before this response ended it. Without any, where the client was, when a way there opens: that another cell can be reached again is
-   * known a little later than messages come from it. The callee says a 2xx again until it is acknowledged, so each time counts anew.
+   * A response that has no transaction here, and whose client is not where its Via says. It is said once more, where the dialog's record finds the
+   * client. `client`: as that was before this response ended it. Without any, where the client was, when a way there opens. That another cell can be
+   * reached again is known a little later than messages come from it. The callee says a 2xx again until it is acknowledged, so each time counts anew.
    */
   strayLost(response: SipMessage, lost: string, client: DialogSide | undefined, now: SteadyMs): void {
     const failed = this.#deadOf(lost);
     const isAwaited = response.status >= 200 && failed.length === 0 && isReliableFlow(lost);
     const known = client ?? this.#options.dialogs.senderOf(response);
-    // What a phone says again has the Vias of the first copy, and the flow that is signed in them may have died with both replicas.
+    // What a phone says again has the Vias of the first copy. The flow that is signed in them may have died with both replicas.
     const side = known ?? (isAwaited ? stranger : this.#byFlow(response.from, lost));
     const via = response.topVia;
     if (isParseError(via) || via.branch === undefined) return;
@@ -297,8 +297,9 @@ export class Whereabouts {
   }
 
   /**
-   * A phone of which no record speaks: the receiver of a request within a dialog, by its To, or the client of a response, by its From. That says whose
-   * bindings are looked at; the flow, which a token or a Via of ours has named, says which of them it is. So whoever writes another name finds nobody.
+   * A phone of which no record speaks. It is the receiver of a request within a dialog, by its To, or the client of a response, by its From. That
+   * says whose bindings are looked at; the flow, which a token or a Via of ours has named, says which of them it is. So whoever writes another name
+   * finds nobody.
    */
   #byFlow(party: SipMessage["to"], flow: string): Wayward {
     const addressOfRecord = addressOfRecordOfParty(this.#options.map(), party);
@@ -313,7 +314,7 @@ export class Whereabouts {
 
   /**
    * A phone that has no connection any more may take one at its Contact. Only there: a token is no leave to call anybody. Not one that says that it
-   * is reached on its flow only (`ob`, RFC 5626 5.3): what answers at the address of a connection that is gone may be somebody else.
+   * is reached on its flow only (`ob`, RFC 5626 5.3). What answers at the address of a connection that is gone may be somebody else.
    */
   #contactFlow(request: Preprocessed, contact: string, failed: readonly string[]): string | undefined {
     const { requestUri, parsedRequestUri: uri } = request.message;
@@ -330,8 +331,8 @@ function isAnyone({ contact, instanceId }: Phone): boolean {
 }
 
 /**
- * Where a phone of which nothing else is known may be now: on the flows of whatever was registered in the place of its flow; else, if others may be
- * taken for it, on what was registered so lately that it may have been.
+ * Where a phone of which nothing else is known may be now: on the flows of whatever was registered in the place of its flow. Else, if others may be
+ * taken for it, it may be on what was registered so lately that it may have been.
  */
 function likelyOnes({ flow, had = flow, isKnownByFlow }: Wayward, flows: readonly PhoneFlow[], now: WallMs): PhoneFlow[] {
   const own = flowsBeside(had, flows);
@@ -340,7 +341,7 @@ function likelyOnes({ flow, had = flow, isKnownByFlow }: Wayward, flows: readonl
   return likely.map((each) => ({ ...each, contact: "", instanceId: "" }));
 }
 
-/** The flows of the phone that has, or had, this one: a phone with two of them has two bindings of one instance (RFC 5626 4.2). */
+/** The flows of the phone that has, or had, this one. A phone with two of them has two bindings of one instance (RFC 5626 4.2). */
 function flowsBeside(had: string, flows: readonly PhoneFlow[]): readonly PhoneFlow[] {
   const there = flows.filter(({ flow, formerFlows }) => flow === had || formerFlows?.includes(had) === true);
   const instances = there.map(({ instanceId }) => instanceId);

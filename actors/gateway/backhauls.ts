@@ -116,9 +116,9 @@ export class Backhauls {
   }
 
   /**
-   * What one cell thinks of the others. One that it declares down has to answer now, or its backhauls are given up though they still look
-   * open; one that is up again is connected to at once. A cell that answers us is never given up: the cut is between the two. One that
-   * says that it is out of service itself is given nothing new.
+   * What one cell thinks of the others. One that it declares down has to answer now, or its backhauls are given up though they still look open. One
+   * that is up again is connected to at once. A cell that answers us is never given up: the cut is between the two. One that says that it is out of
+   * service itself is given nothing new.
    */
   viewed(by: string, states: CellStates): void {
     const before = this.#declaredDown.get(by);
@@ -214,8 +214,8 @@ export class Backhauls {
   }
 
   /**
-   * The time. When this process stood still for a good part of what others may be silent (it was stopped, or its machine slept), nobody is
-   * judged by that time: their answers are waiting to be read.
+   * The time. When this process stood still for a good part of what others may be silent (it was stopped, or its machine slept), nobody is judged by
+   * that time. Their answers are waiting to be read.
    */
   #now(): number {
     const now = this.#options.ports.now();

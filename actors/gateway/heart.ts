@@ -1,8 +1,8 @@
 import type { MakeTimer, Timer } from "../timer.ts";
 
 /**
- * The clock of a gateway. A process that has nothing to do pays for each time it wakes, whatever it does then: so what is done again and again
- * (pings on all links, a look at the clock, a sweep) is done at one time, in the order in which it was asked for.
+ * The clock of a gateway. A process that has nothing to do pays for each time it wakes, whatever it does then. So what is done again and again (pings
+ * on all links, a look at the clock, a sweep) is done at one time. The order is that in which it was asked for.
  */
 export class Heart {
   readonly #lookMsMax: number;

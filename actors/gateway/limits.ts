@@ -16,16 +16,16 @@ export const servingAssumedMs = 1_000;
 /** A replica that could be used for less than this comes and goes: next time it must be stable for one heartbeat period first. */
 export const flapMs = 1_000;
 /**
- * Going back to the primary: the other's answers are waited for so long, and the records between the replicas so long after the last. In the rule
- * an answer means that the primary has them; one that has only just caught up may get them after the 20 ms of a batch and its way from cell to cell.
+ * Going back to the primary: the other's answers are waited for so long, and the records between the replicas so long after the last. In the rule an
+ * answer means that the primary has them. One that has only just caught up may get them after the 20 ms of a batch and its way from cell to cell.
  */
 export const returnWaitMs = 200;
 export const returnSettleMs = 100;
-/** How often one message is taken from a lost backhaul to the next: one that ends every process that reads it must not go round for ever. */
+/** How often one message is taken from a lost backhaul to the next. One that ends every process that reads it must not go round for ever. */
 export const movesMax = 4;
 /** What two backhauls and all that waits for them may hold for one exchange: a margin below one backhaul's limit, for what takes over. */
 export const exchangeQueueOctetsMax: number = backhaulQueueOctetsMax - 1024;
-/** A cell that another cell declares down is pinged at once, and has so long to answer: a cut between cells is no reason to leave it. */
+/** A cell that another cell declares down is pinged at once, and has so long to answer. A cut between cells is no reason to leave it. */
 export const declaredDownAnswerMs = 250;
 /** How often silence is looked for, while an answer is owed: a part of the heartbeat's period within these bounds. */
 export const watchMsMin = 10;
@@ -38,7 +38,7 @@ export const heartbeatDefault: { readonly periodMs: number; readonly missed: num
  */
 export const lookMsMax = 1_000;
 /**
- * What had waited in sockets is read within this afterwards: new requests wait so long for the ends of their connections, new ones in datagrams
- * are left to be said again (after 500 ms the first time).
+ * What had waited in sockets is read within this afterwards. New requests wait so long for the ends of their connections. New ones in datagrams are
+ * left to be said again (after 500 ms the first time).
  */
 export const standstillWaitMs = 500;

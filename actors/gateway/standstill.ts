@@ -10,9 +10,9 @@ import type { SteadyMs } from "../../sip/time.ts";
 export type Message = { readonly key: string; readonly octets: Uint8Array; readonly connection: PhoneConnection | undefined };
 
 /**
- * Notices that this process stood still (it was stopped, or its machine was), and then keeps what {@link Backlog} says of what comes on
- * connections. Of datagrams nobody can tell whether their sender is still there: a new request among those that waited is forgotten, and a phone
- * that still wants it says it again (RFC 3261 17.1.1.2, 17.1.2.2).
+ * Notices that this process stood still (it was stopped, or its machine was), and then keeps what {@link Backlog} says of what comes on connections.
+ * Of datagrams nobody can tell whether their sender is still there. A new request among those that waited is forgotten, and a phone that still wants
+ * it says it again (RFC 3261 17.1.1.2, 17.1.2.2).
  */
 export class Standstill {
   readonly #backlog = new Backlog<Message>(standstillMessagesMax);

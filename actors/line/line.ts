@@ -127,7 +127,10 @@ export class Line<Softphone> {
     this.#offer(key.exchange, key.cell, { kind: RecordKind.message, key: flowKey, octets }, now);
   }
 
-  /** Gives a record to the first replica that can be reached: the one that the routing key names, then this cell's own, then as the map says. */
+  /**
+   * Gives a record to the first replica that can be reached. The one that the routing key names comes first, then this cell's own, then the others as
+   * the map says.
+   */
   #offer(exchange: number, preferredCell: string | undefined, record: FrameRecord, now: SteadyMs): void {
     const cells = this.#inOrder(exchange, preferredCell);
     this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now) ?? cells[0], record, now);

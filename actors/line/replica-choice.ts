@@ -16,8 +16,8 @@ export class ReplicaChoice {
   readonly #strays = new Map<string, Stray>();
 
   /**
-   * The first of these that can be reached; undefined: none. But a phone's messages stay with the replica that has had to take one of them
-   * until that has answered for it, which it does when the other one knows as well: a CANCEL must not be there before its INVITE.
+   * The first of these that can be reached; undefined: none. But a phone's messages stay with the replica that has had to take one of them until that
+   * has answered for it. It answers when the other one knows as well, for a CANCEL must not be there before its INVITE.
    */
   choose(exchange: number, cells: readonly string[], phone: string, now: SteadyMs): string | undefined {
     const stray = this.#strays.get(nameOf(exchange, phone));

@@ -12,8 +12,8 @@ export type StandstillGateOptions<Message> = {
 };
 
 /**
- * What comes from softphones goes through here. A line cannot tell whether nobody said anything or its process stood still: when a new request
- * comes after a silence it asks, and after a standstill keeps what {@link Backlog} says.
+ * What comes from softphones goes through here. A line cannot tell whether nobody said anything or its process stood still. When a new request comes
+ * after a silence it asks. After a standstill it keeps what {@link Backlog} says.
  */
 export class StandstillGate<Message extends ReadMessage> {
   readonly #options: StandstillGateOptions<Message>;

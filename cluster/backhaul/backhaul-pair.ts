@@ -5,15 +5,15 @@ import { isDatagram, isSameRecord, UnderWay } from "./under-way.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
- * A gateway's backhauls to the replicas of one exchange: which of them a message goes to, what moves to the other when one is lost, and when it
- * moves back. No clock and no socket: connections are reported to it, frames and orders are taken from it.
+ * A gateway's backhauls to the replicas of one exchange. The machine decides which of them a message goes to, what moves to the other when one is
+ * lost, and when it moves back. No clock and no socket: connections are reported to it, frames and orders are taken from it.
  *
- * A record is in one place at a time: in one of the two backhauls, or held here. What a lost backhaul had not got acknowledged is taken from
- * it and goes to the other, in the order in which it came, behind a `takeover` that has the other replica adopt the calls of the lost
- * one. So a record reaches the replicas together at least once, and each connection at most once.
+ * A record is in one place at a time: in one of the two backhauls, or held here. What a lost backhaul had not got acknowledged is taken from it and
+ * goes to the other, in the order in which it came. A `takeover` goes before it, which has the other replica adopt the calls of the lost one. So a
+ * record reaches the replicas together at least once, and each connection at most once.
  *
- * Going back to a replica that is well again, or away from one that drains, is no hurry: what the other has been given is waited for
- * first, so that a CANCEL never overtakes its INVITE by another way.
+ * Going back to a replica that is well again, or away from one that drains, is no hurry. What the other has been given is waited for first, so that a
+ * CANCEL never overtakes its INVITE by another way.
  */
 export class BackhaulPair {
   readonly #hello: FrameRecord;
@@ -71,8 +71,8 @@ export class BackhaulPair {
   }
 
   /**
-   * Cells that the operator takes out of service: what prefers none goes to the other replica, if that is not one of them too. Each way
-   * keeps its order; what names the primary changes its way by this, and can be overtaken once if that replica is lost at the same time.
+   * Cells that the operator takes out of service: what prefers none goes to the other replica, if that is not one of them too. Each way keeps its
+   * order. What names the primary changes its way by this, and can be overtaken once if that replica is lost at the same time.
    */
   setDraining(cells: ReadonlySet<string>, now: SteadyMs): void {
     this.#draining = cells;
@@ -127,9 +127,9 @@ export class BackhaulPair {
   }
 
   /**
-   * Takes a record. `cell`: the replica it should go to if that can be used (the one in a message's token, the one that asked); else it is
-   * the primary, else the other. The cell that has it or will be tried first; undefined: nobody takes it, the caller answers a
-   * request with 503. The octets must not change afterwards.
+   * Takes a record. `cell`: the replica it should go to if that can be used (the one in a message's token, the one that asked). Else it is the
+   * primary, else the other. The cell that has it or will be tried first; undefined: nobody takes it, the caller answers a request with 503. The
+   * octets must not change afterwards.
    */
   offer(record: FrameRecord, cell: string | undefined, now: SteadyMs): string | undefined {
     const octets = recordOctets(record.key, record.octets);
@@ -301,7 +301,7 @@ export class BackhaulPair {
   }
 
   /**
-   * A datagram that repeats one which is held adds nothing; held for itself it would go out later than its original is given up, and the call
+   * A datagram that repeats one which is held adds nothing. Held for itself it would go out later than its original is given up, and the call would
    * ring after its caller was refused.
    */
   #isHeld(record: Carried): boolean {

@@ -8,12 +8,13 @@ import type { SteadyMs } from "../../sip/time.ts";
  * The access side of one backhaul, for gateways and lines: what waits, what is sent and not yet acknowledged, and when the next frame
  * leaves. No clock and no socket: `now` is an argument, frames are returned.
  *
- * A frame leaves at once when nothing of this backhaul is unanswered, or when `frameFlushOctets` are waiting. Else it keeps a distance from the one before
- * it, a millisecond for each record of that one that could not wait, `frameDelayMsMax` at most; one with only what can wait leaves when its oldest
- * record is `patientFrameDelayMs` old. So an idle system adds no latency, and a busy one makes the larger frames the busier it is: the cost is per frame.
+ * A frame leaves at once when nothing of this backhaul is unanswered, or when `frameFlushOctets` are waiting. Else it keeps a distance from the one
+ * before it: a millisecond for each record of that one that could not wait, `frameDelayMsMax` at most. One with only what can wait leaves when its
+ * oldest record is `patientFrameDelayMs` old. So an idle system adds no latency, and a busy one makes the larger frames the busier it is: the cost is
+ * per frame.
  *
- * Records of a frame that was not acknowledged are sent again, in order, on the next connection, where sequence numbers begin at 1
- * again. So a record is delivered at least once: repeats are absorbed by the transaction layer.
+ * Records of a frame that was not acknowledged are sent again, in order, on the next connection, where sequence numbers begin at 1 again. So a record
+ * is delivered at least once: repeats are absorbed by the transaction layer.
  */
 export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   readonly #limits: BackhaulLimits;
@@ -64,7 +65,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   }
 
   /**
-   * When the other side last acknowledged something, ms: whoever answers one frame after the other is late and not silent, however many are before
+   * When the other side last acknowledged something, ms. Whoever answers one frame after the other is late and not silent, however many are before
    * the latest.
    */
   get answeredAt(): number {
@@ -128,9 +129,9 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   }
 
   /**
-   * A frame arrived: its records, in order. An error means that the other side is confused: close the connection and connect again.
-   * Afterwards {@link tick}: an acknowledgement may set waiting records free. It is itself acknowledged by the next frame that leaves, or by
-   * one without records when none does for a while: the exchange gives what is not acknowledged another way when this connection is lost.
+   * A frame arrived: its records, in order. An error means that the other side is confused: close the connection and connect again. Afterwards
+   * {@link tick}: an acknowledgement may set waiting records free. It is itself acknowledged by the next frame that leaves, or by one without records
+   * when none does for a while. The exchange gives what is not acknowledged another way when this connection is lost.
    */
   receive(octets: Uint8Array, now: SteadyMs): readonly FrameRecord[] | FrameError {
     const frame = decodeFrame(octets);

@@ -9,11 +9,11 @@ export type ReadMessage = { readonly key: string; readonly octets: Uint8Array };
 const alwaysPass: ReadonlySet<string> = new Set(["REGISTER", "ACK", "CANCEL"]);
 
 /**
- * What an access reads after its process stood still had waited in its sockets, some of it from phones that have given up and asked elsewhere:
- * their calls must not be made now. Nobody can tell when a message was sent, but the end of the connection of a phone that has gone was waiting
- * right behind it. So what would ring or beep somewhere (a request outside of dialogs) is kept until those ends have been read as well, with all
- * that follows it on its connection: of a connection that ends it is dropped, all others' passes. What belongs to calls and registrations in
- * progress is not kept: late, it is still true, and it is numbered.
+ * What an access reads after its process stood still had waited in its sockets. Some of it is from phones that have given up and asked elsewhere.
+ * Their calls must not be made now. Nobody can tell when a message was sent, but the end of the connection of a phone that has gone was waiting right
+ * behind it. So what would ring or beep somewhere (a request outside of dialogs) is kept until those ends have been read as well, with all that
+ * follows it on its connection. Of a connection that ends it is dropped, all others' passes. What belongs to calls and registrations in progress is
+ * not kept: late, it is still true, and it is numbered.
  */
 export class Backlog<Message extends ReadMessage> {
   readonly #messagesMax: number;
@@ -67,7 +67,7 @@ export class Backlog<Message extends ReadMessage> {
   }
 }
 
-/** Of records that come too late those that are wanted all the same: what belongs to calls in progress, and no order to take any over. */
+/** Of records that come too late, those that are wanted all the same. They belong to calls in progress, and are no order to take any over. */
 export function stillWanted(records: readonly FrameRecord[]): FrameRecord[] {
   return records.filter(({ kind, octets }) => {
     if (kind === RecordKind.message || kind === RecordKind.send) return !isNewRequest(octets);

@@ -10,8 +10,8 @@ import { protocolVersion } from "../protocol-version.ts";
  *     u8 version (protocol-version.ts) | u32 seq | u32 ack | records...
  *     record: u8 kind | u8 key length | key | u32 octets length | octets
  *
- * `seq` numbers the frames of one direction of one backhaul from 1 (0: an acknowledgement only, never itself acknowledged); `ack` is
- * cumulative: every frame of the other direction up to it has been processed.
+ * `seq` numbers the frames of one direction of one backhaul from 1. 0 is an acknowledgement only, never itself acknowledged. `ack` is cumulative:
+ * every frame of the other direction up to it has been processed.
  */
 
 /**
@@ -30,8 +30,8 @@ export const RecordKind = {
   /** key: id of the question; octets: JSON array of flow keys to try in order, empty when the name has no address (RFC 3263). */
   resolved: 5,
   /**
-   * key: empty. The access has lost the other replica and speaks to this one from now on: what that one had in progress for this access
-   * is to be taken over. Before any other record after the change.
+   * key: empty. The access has lost the other replica and speaks to this one from now on. What that one had in progress for this access is to be
+   * taken over. Before any other record after the change.
    */
   takeover: 6,
   /** key: flow key; octets: one SIP message to write there. */

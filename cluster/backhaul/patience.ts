@@ -9,7 +9,7 @@ const digit6 = 0x36;
 
 /**
  * True for a message that a few milliseconds more do no harm: a frame with something urgent takes it along, or it waits for others. That is every
- * response but those that tell a caller that it rings: who picks up, hangs up or declines does not hear whether it took 20 ms.
+ * response but those that tell a caller that it rings. Who picks up, hangs up or declines does not hear whether it took 20 ms.
  */
 export function isPatient({ kind, octets }: FrameRecord): boolean {
   if (kind !== RecordKind.message) return false;

@@ -5,8 +5,9 @@ import { RecordKind, type FrameRecord } from "./frame.ts";
 type Entry = { readonly record: FrameRecord; readonly mark: number };
 
 /**
- * Datagrams that are on their way to a replica that is late. Who waits for an answer says his again (RFC 3261 17.1.1.2, 17.1.2.2), and each copy would
- * make the replica later still; it learns nothing from them before it has read the first. A copy that comes when that has been read passes.
+ * Datagrams that are on their way to a replica that is late. Who waits for an answer says his again (RFC 3261 17.1.1.2, 17.1.2.2), and each copy
+ * would make the replica later still. The replica learns nothing from them before it has read the first. A copy that comes when that has been read
+ * passes.
  */
 export class UnderWay {
   #entries = new Map<number, Entry>();

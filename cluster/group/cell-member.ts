@@ -59,8 +59,8 @@ export function answered(member: CellMember, heartbeat: Heartbeat, now: SteadyMs
 }
 
 /**
- * Takes what it says of itself. Being told is not being answered: a member that is down stays so until it has answered, because what it
- * is needed for goes that way.
+ * Takes what it says of itself. Being told is not being answered. A member that is down stays so until it has answered, because what it is needed for
+ * goes that way.
  */
 export function learn(member: CellMember, heartbeat: Heartbeat, now: SteadyMs, isAnswer: boolean): Turn | undefined {
   const wasHeard = member.heardAt !== undefined;
@@ -86,8 +86,8 @@ function causeOf(from: MemberState, to: Heartbeat["state"], wasHeard: boolean): 
 }
 
 /**
- * Somebody else has seen it end. True: it is to be probed, for that is news. A connection that closed says more than one that is not to be had,
- * and both say more than silence; a refusal that somebody saw counts as one of ours.
+ * Somebody else has seen it end. True: it is to be probed, for that is news. A connection that closed says more than one that is not to be had, and
+ * both say more than silence. A refusal that somebody saw counts as one of ours.
  */
 export function suspect(member: CellMember, seen: SeenCause): boolean {
   const { suspicion } = member;

@@ -424,8 +424,8 @@ export class CoreGroup {
   }
 
   /**
-   * A cell joins until it knows of every other one whether it lives, and until those of its exchanges that run have caught up with their
-   * peers. One that nobody has woken catches up when somebody does: nothing is woken for this.
+   * A cell joins until it knows of every other one whether it lives. Those of its exchanges that run must have caught up with their peers, too. One
+   * that nobody has woken catches up when somebody does: nothing is woken for this.
    */
   #judgeSelf(now: SteadyMs): void {
     if (this.#state === "joining" && [...this.#others.values()].every(({ isKnown }) => isKnown)) this.#joiningSince ??= now;
@@ -459,7 +459,7 @@ export class CoreGroup {
 
 /** Gateways that are remembered: above it, those that are down make room. */
 export const gatewaysMax = 1_000;
-/** News may be this much later than what they tell, so that a cell that loses a hundred gateways at once says so in a few heartbeats. */
+/** News may be this much later than what they tell. So a cell that loses a hundred gateways at once says it in a few heartbeats. */
 const newsSpacingMs = 50;
 /** A probe that left so recently will answer the same question. */
 const probeSpacingMs = 50;

@@ -100,8 +100,9 @@ export function judge(gateway: GatewayMember, settings: HeartbeatSettings, grace
 }
 
 /**
- * Whether the gateways have been lost, all of them, though the cells may hear each other: what they fell out of is where the phones are. Those that are
- * silent were cut off; those whose processes ended are started again within moments, or not at all. Who has left by itself is not lost.
+ * Whether the gateways have been lost, all of them, though the cells may hear each other. The phones are where the gateways are, and the cells have
+ * fallen out of that. Those that are silent were cut off; those whose processes ended are started again within moments, or not at all. Who has left
+ * by itself is not lost.
  */
 export function areLost(gateways: readonly GatewayMember[], now: SteadyMs): boolean {
   if (gateways.some(({ state }) => state === "up")) return false;

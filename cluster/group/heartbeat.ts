@@ -3,8 +3,8 @@ import { readSettings } from "./settings.ts";
 import type { Cause, MemberState } from "./view.ts";
 
 /**
- * What one cell tells another, as question and as answer: both ways carry the same. It holds what the sender has seen itself, never what
- * it was told, so that nothing is passed round after it has ceased to be true.
+ * What one cell tells another, as question and as answer: both ways carry the same. It holds what the sender has seen itself, never what it was told.
+ * So nothing is passed round after it has ceased to be true.
  */
 export type Heartbeat = {
   readonly cell: string;

@@ -27,8 +27,8 @@ export function readSettings(value: unknown): GroupSettings | undefined {
 }
 
 /**
- * The version of a change made by a cell: above the known one, and never the same as another cell's, so that two changes made on the two
- * sides of a cut are still in an order that everybody agrees on. `index`: of the cell in the map.
+ * The version of a change made by a cell: above the known one, and never the same as another cell's. So two changes made on the two sides of a cut
+ * are still in an order that everybody agrees on. `index`: of the cell in the map.
  */
 export function nextVersion(known: number, index: number, cells: number): number {
   const version = known + 1;

@@ -2,8 +2,9 @@ import type { ClusterMap } from "../map/cluster-map.ts";
 import type { WallMs } from "../../sip/time.ts";
 
 /**
- * What a member is to the one who looks. A cell is `joining` until it is ready (it has just started, or has not been heard of yet), and
- * `draining` while it is out of service: it has others take over what comes new, and serves what it has. A member stays what it is while it is only suspected: see {@link MemberStatus}.
+ * What a member is to the one who looks. A cell is `joining` until it is ready: it has just started, or has not been heard of yet. It is `draining`
+ * while it is out of service: it has others take over what comes new, and serves what it has. A member stays what it is while it is only suspected:
+ * see {@link MemberStatus}.
  */
 export type MemberState = "joining" | "up" | "draining" | "down";
 
@@ -11,8 +12,8 @@ export type MemberState = "joining" | "up" | "draining" | "down";
 export type HeartbeatSettings = ClusterMap["heartbeat"];
 
 /**
- * The members of the cluster as one cell sees them. Every change of a state makes a new one with a higher epoch; it goes to the gateways
- * on their control sockets and to the exchanges of the cell. Plain data: it is JSON on the way.
+ * The members of the cluster as one cell sees them. Every change of a state makes a new one with a higher epoch. It goes to the gateways on their
+ * control sockets and to the exchanges of the cell. Plain data: it is JSON on the way.
  */
 export type View = {
   /** The cell that sees this. */
@@ -24,15 +25,15 @@ export type View = {
   /** In the map's order, the seeing cell too. */
   readonly cells: readonly { readonly id: string; readonly state: MemberState }[];
   /**
-   * Up when any live cell sees it. `isGone`: down, and every live cell that knew it saw its socket close and no other come: its process has ended,
-   * as far as anybody can tell. One that is frozen or cut off may go on with what it has.
+   * Up when any live cell sees it. `isGone`: down, and every live cell that knew it saw its socket close and no other come. Its process has ended, as
+   * far as anybody can tell. One that is frozen or cut off may go on with what it has.
    */
   readonly gateways: readonly { readonly id: string; readonly state: MemberState; readonly isGone: boolean }[];
   /** The settings in force; a change of these alone is no new epoch. */
   readonly heartbeat: HeartbeatSettings;
   /**
-   * This cell can reach no other cell and no gateway, or all gateways are lost to it and to all cells that it hears: it must not take
-   * registrations of which those who are to call will never know.
+   * This cell can reach no other cell and no gateway, or all gateways are lost to it and to all cells that it hears. It must not take registrations
+   * then: those who are to call will never know of them.
    */
   readonly isFenced: boolean;
 };

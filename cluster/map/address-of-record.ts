@@ -3,8 +3,8 @@ import { escapeUser, unescapeUri, type Uri } from "../../sip/message/uri.ts";
 import { domainOf, type ClusterMap } from "./cluster-map.ts";
 
 /**
- * The canonical address-of-record of a URI in one of our domains, `user@domain` (RFC 3261 10.3 5: parameters removed, escapes resolved,
- * then those put back that the grammar needs); `@domain` for the domain itself; undefined when the domain is not ours.
+ * The canonical address-of-record of a URI in one of our domains, `user@domain`. By RFC 3261 10.3 5 parameters are removed and escapes resolved; then
+ * those are put back that the grammar needs. `@domain` is for the domain itself. Undefined: the domain is not ours.
  */
 export function addressOfRecordOf(map: ClusterMap, uri: Uri): string | undefined {
   if (!("host" in uri)) return undefined;
@@ -14,8 +14,8 @@ export function addressOfRecordOf(map: ClusterMap, uri: Uri): string | undefined
 }
 
 /**
- * The one spelling of a user part that may stand in a URI: escapes that are not needed resolved, the others in capitals, and what the grammar
- * wants escaped and many phones send bare (see BARE), escaped.
+ * The one spelling of a user part that may stand in a URI. Escapes that are not needed are resolved, the others are in capitals. What the grammar
+ * wants escaped and many phones send bare (see BARE) is escaped.
  */
 export function canonicalUser(user: string): string {
   for (let i = 0; i < user.length; i += 1) {

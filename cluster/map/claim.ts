@@ -15,9 +15,9 @@ const nobody: Claim = { domain: undefined, addressOfRecord: undefined };
 
 /**
  * A SIP URI claims a domain of ours at any port (see shownDomainOf). One elsewhere, whose user part is the address of a user of ours
- * (`bob%40example.test`), claims that domain and cannot be proved: phones show the user part alone. A telephone number has no domain: on a display it is the user of that name,
- * so it claims that one, of our first domain. Any other scheme may spell our users as well (`im:alice@example.test`): it claims the
- * first domain, and cannot be proved.
+ * (`bob%40example.test`), claims that domain and cannot be proved. Phones show the user part alone. A telephone number has no domain: on a display it
+ * is the user of that name, so it claims that one, of our first domain. Any other scheme may spell our users as well (`im:alice@example.test`): it
+ * claims the first domain, and cannot be proved.
  */
 export function claimOf(map: ClusterMap, uri: Uri): Claim {
   if (isSipUri(uri)) {

@@ -55,9 +55,9 @@ export function pairOf(map: ClusterMap, exchange: number): { readonly primary: s
 }
 
 /**
- * The domain that a host and port mean: a domain of ours (whatever the port), or an alias of the first one, as it stands in the map
- * (`192.0.2.1`, `192.0.2.1:5060`); undefined for anybody else's. The port counts for aliases because a phone may have the same
- * address as a gateway, as on one machine. Hosts are compared in one spelling: see {@link oneSpelling}.
+ * The domain that a host and port mean. It is a domain of ours (whatever the port), or an alias of the first one, as it stands in the map
+ * (`192.0.2.1`, `192.0.2.1:5060`). Undefined: anybody else's. The port counts for aliases because a phone may have the same address as a gateway, as
+ * on one machine. Hosts are compared in one spelling: see {@link oneSpelling}.
  */
 export function domainOf(map: ClusterMap, host: string, port?: number): Domain | undefined {
   const name = oneSpelling(host);
@@ -99,8 +99,8 @@ const localNames = /^(?:localhost|localhost6|localhost4|ip6-localhost|ip6-loopba
 const localAddresses = /^(?:0|127)\.\d+\.\d+\.\d+$|^\[(?:0:){7}[01]\]$/;
 
 /**
- * The domain that people read in an address that comes from outside: as {@link claimedDomainOf}, and the first one for the names and addresses
- * that each machine has for itself. Nobody outside has those: who reads `alice@localhost` takes her for one of this place.
+ * The domain that people read in an address that comes from outside. It is that of {@link claimedDomainOf}, and the first one for the names and
+ * addresses that each machine has for itself. Nobody outside has those: who reads `alice@localhost` takes her for one of this place.
  */
 export function shownDomainOf(map: ClusterMap, host: string): Domain | undefined {
   const domain = claimedDomainOf(map, host);

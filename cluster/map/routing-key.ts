@@ -19,9 +19,9 @@ export type RoutingKey = { readonly exchange: number; readonly cell?: string };
  * - REGISTER: the address-of-record in To;
  * - anything else: the address-of-record in the Request-URI when the domain is ours, else the one that From claims.
  *
- * So CANCEL and the ACK for a non-2xx response go where their INVITE went: they carry its Request-URI, Route, To and From
- * (RFC 3261 9.1, 17.1.1.3). Tokens are read and not verified: the exchange does that. Undefined: any exchange will do, as the message
- * is junk or no business of ours; the caller takes one by the flow.
+ * So CANCEL and the ACK for a non-2xx response go where their INVITE went. They carry its Request-URI, Route, To and From (RFC 3261 9.1, 17.1.1.3).
+ * Tokens are read and not verified: the exchange does that. Undefined: any exchange will do, as the message is junk or no business of ours; the
+ * caller takes one by the flow.
  */
 export function routingKeyOf(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
   let at = start;
@@ -129,7 +129,7 @@ type UriReader = (octets: Uint8Array, start: number, end: number, map: ClusterMa
 /** The first value is ours without a token: it says nothing, and the next one may. */
 const ours: RoutingKey = { exchange: -1 };
 
-/** The first token among the Route values of a line, behind values of ours: phones put their outbound proxy above the route set of a dialog. */
+/** The first token among the Route values of a line, behind values of ours. Phones put their outbound proxy above the route set of a dialog. */
 function ofRoutes(octets: Uint8Array, start: number, end: number, map: ClusterMap): RoutingKey | undefined {
   for (let at = start; at < end; at = skipSpace(octets, at + 1, end)) {
     const valueEnd = endOfValue(octets, at, end);

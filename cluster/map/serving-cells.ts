@@ -1,8 +1,8 @@
 import { pairOf, type ClusterMap } from "./cluster-map.ts";
 
 /**
- * The cells that may serve an exchange, in the order to try them: one's own, when it is one of the pair, then the primary, then the
- * other. Replicas share their records, so the nearest is the best; without replication only the primary knows anything.
+ * The cells that may serve an exchange, in the order to try them. One's own comes first when it is one of the pair, then the primary, then the other.
+ * Replicas share their records, so the nearest is the best; without replication only the primary knows anything.
  */
 export function servingCells(map: ClusterMap, exchange: number, own?: string): readonly string[] {
   const { primary, secondary } = pairOf(map, exchange);

@@ -4,9 +4,9 @@ import { canonicalUser } from "./address-of-record.ts";
 import { shownDomainOf, type ClusterMap, type Domain } from "./cluster-map.ts";
 
 /**
- * Which address of ours a person reads in a text, such as a display name. It is read as leniently as any phone may show it: quoted pairs and
- * percent escapes undone, wide and other forms of a character as the plain one (NFKC), what nobody sees left out. See decision 0014. Letters of
- * other alphabets that look like ours are not looked at.
+ * Which address of ours a person reads in a text, such as a display name. It is read as leniently as any phone may show it. Quoted pairs and percent
+ * escapes are undone. Wide and other forms of a character are the plain one (NFKC). What nobody sees is left out. See decision 0014. Letters of other
+ * alphabets that look like ours are not looked at.
  */
 
 /** What a text has that can show an `@`: itself, an escape, or octets of a wide, small or overlong form of either. Others need not be read. */

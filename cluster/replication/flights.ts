@@ -32,8 +32,8 @@ export function isLagging(flight: Flight, ackTimeoutMs: number, now: SteadyMs): 
 }
 
 /**
- * The batches under way to the peer, in the order in which they left. In the rule one: the next one collects until its answer is there. An answer that
- * takes longer than {@link peerOverlapMs} comes from far away, and then a commit would wait for two answers, the one under way and its own; so
+ * The batches under way to the peer, in the order in which they left. In the rule one: the next one collects until its answer is there. An answer
+ * that takes longer than {@link peerOverlapMs} comes from far away. A commit would wait for two answers then, the one under way and its own. So
  * another one may leave before, where somebody waits.
  */
 export class Flights {

@@ -3,7 +3,7 @@ import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * Whether a replica may still take itself for one of two that know of each other. One that has heard nothing of its peer for so long that it may have
- * been frozen asks what it has missed before any input: the peer has taken over what it had in progress.
+ * been frozen asks what it has missed before any input. The peer has taken over what it had in progress.
  */
 export class PairLease {
   /** When the latest batch left of which we know what became: nothing that happened since can have been missed for longer. */

@@ -52,15 +52,15 @@ export type PeerLinkOptions = {
 /**
  * One replica's side of the link between the two replicas of an exchange, as a pure machine: time is an argument, batches are returned.
  *
- * Each side pushes its own changes. In the rule one batch is under way and the next one collects meanwhile; to a peer far away several are, in
- * order (flights.ts). A side that meets a new boot of the other tells it everything from the beginning, in chunks; a gap sends it back to what the
- * other has. Applying is commutative and idempotent, so loss, repetition and reordering on the way cost time only.
+ * Each side pushes its own changes. In the rule one batch is under way and the next one collects meanwhile; to a peer far away several are, in order
+ * (flights.ts). A side that meets a new boot of the other tells it everything from the beginning, in chunks. A gap sends it back to what the other
+ * has. Applying is commutative and idempotent, so loss, repetition and reordering on the way cost time only.
  *
- * What the peer has of us is in sending-side.ts, what we have of it in receiving-side.ts, and whether we may have missed something while we stood
- * still in pair-lease.ts. Here they meet: what one event means for all three, and what the replica is to its peer.
+ * What the peer has of us is in sending-side.ts, what we have of it in receiving-side.ts. Whether we may have missed something while we stood still
+ * is in pair-lease.ts. Here they meet: what one event means for all three, and what the replica is to its peer.
  *
- * Comparing digests of the tables first was rejected: whoever reads back from its disk has missed what changed since, and to digest 20 000 records on
- * both sides costs half of what it costs to push them (measured: 2 x 58 ms, against 45 ms here and 210 ms there, in chunks of some 7 ms).
+ * Comparing digests of the tables first was rejected. Whoever reads back from its disk has missed what changed since. To digest 20 000 records on
+ * both sides costs half of what it costs to push them. Measured: 2 x 58 ms, against 45 ms here and 210 ms there, in chunks of some 7 ms.
  */
 export class PeerLink {
   #options: PeerLinkOptions;
@@ -142,8 +142,8 @@ export class PeerLink {
   }
 
   /**
-   * Whether input may be processed now. False: not before the effect `open`. A replica that has heard nothing for so long that it may have
-   * been frozen asks first: its peer has taken over what it had in progress.
+   * Whether input may be processed now. False: not before the effect `open`. A replica that has heard nothing for so long that it may have been
+   * frozen asks first. Its peer has taken over what it had in progress.
    */
   admit(now: SteadyMs): boolean {
     this.#sending.need(now);
@@ -208,8 +208,8 @@ export class PeerLink {
   }
 
   /**
-   * Another start of the peer has spoken: a new one, or one before the one we know whose words were long under way (both of us may have been
-   * started since). Only an answer to a question of ours tells.
+   * Another start of the peer has spoken. It is a new one, or one before the one we know whose words were long under way. Both of us may have been
+   * started since. Only an answer to a question of ours tells.
    */
   #doubt(now: SteadyMs): { readonly answer: PeerAnswer; readonly records: readonly StateRecord[] } {
     this.#sending.doubt(now);

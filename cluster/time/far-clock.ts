@@ -4,9 +4,9 @@ import type { SteadyMs, WallMs } from "../../sip/time.ts";
  * What has waited on its way, in a frozen process or behind a cut, must not be delivered when its sender has long done something else. Whoever
  * sends says until when it is wanted, and by the RECEIVER's clock, because clocks differ and may be set: this is what that clock is known to say.
  *
- * The other side's every answer says its time. It is taken for the time at which the answer was read, which is later, so that an error only makes
- * things count as late too early: then the receiver refuses, says its time again, and gets the same once more. An estimate from one side alone
- * (what came with the least delay lately) would take a clock that was set back for a delay, for as long as it remembers.
+ * The other side's every answer says its time. It is taken for the time at which the answer was read, which is later. So an error only makes things
+ * count as late too early. Then the receiver refuses, says its time again, and gets the same once more. An estimate from one side alone (what came
+ * with the least delay lately) would take a clock that was set back for a delay, for as long as it remembers.
  */
 export class FarClock {
   /** What it is ahead of our steady clock, ms; undefined: it has never said anything. */
@@ -24,8 +24,8 @@ export class FarClock {
 }
 
 /**
- * One thing to send, again when it was refused as late: nothing new has come of it then, and as long as its sender has not done something else it is
- * as good as new.
+ * One thing to send, again when it was refused as late. Nothing new has come of it then. As long as its sender has not done something else it is as
+ * good as new.
  */
 export class TimelySend {
   readonly #clock: FarClock;

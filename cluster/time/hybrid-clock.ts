@@ -2,8 +2,8 @@ import { counterMax, isVersion, msTextOf, noVersion, parseVersion, versionIn, ty
 import type { WallMs } from "../../sip/time.ts";
 
 /**
- * Makes versions: a hybrid logical clock. A version is later than every one this clock made or observed before, and as close to the time
- * as that allows: two cells whose clocks differ still order a change behind the one it was based on.
+ * Makes versions: a hybrid logical clock. A version is later than every one this clock made or observed before, and as close to the time as that
+ * allows. Two cells whose clocks differ still order a change behind the one it was based on.
  *
  * A peer's clock that is far ahead is believed: its records are there already, and a change made after seeing them must win over them.
  */

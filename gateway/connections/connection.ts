@@ -8,7 +8,7 @@ import type { SteadyMs } from "../../sip/time.ts";
 /** Called when a message could not be sent. */
 export type Failed = () => void;
 
-/** Why a connection is closed from here: asked for by an exchange, of no use any more (idle, or stuck in a message), or with the gateway. */
+/** Why a connection is closed from here. It is asked for by an exchange, of no use any more (idle, or stuck in a message), or closed with the gateway. */
 export type Ending = "registrar" | "useless" | "stopping";
 
 export type ConnectionHandlers = {
@@ -38,7 +38,7 @@ export function gather(socket: Socket): void {
   queueMicrotask(() => socket.uncork());
 }
 
-/** One connection of a phone or a next hop, whatever carries it: its names, when it was last of use, and which backhauls must hear of its end. */
+/** One connection of a phone or a next hop, whatever carries it. It has its names, when it was last of use, and which backhauls must hear of its end. */
 export abstract class Connection implements ConnectionNames, PhoneConnection {
   readonly key: string;
   readonly anyKey: string | undefined;

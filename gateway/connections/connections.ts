@@ -28,14 +28,14 @@ export type ConnectionsOptions = {
   readonly listeners: readonly ListenerConfig[];
   readonly tls: TlsConfig | undefined;
   readonly doorkeeper: Doorkeeper;
-  /** Letters and digits that no other start of this gateway uses: a flow key of an earlier one must never name a connection of this one. */
+  /** Letters and digits that no other start of this gateway uses. A flow key of an earlier start must never name a connection of this one. */
   readonly boot: string;
   readonly counters: Counters;
 };
 
 /**
- * The connections of this gateway by flow key. A phone is called on the connection it came on (RFC 5626); `t1..<address>` means any
- * connection to that address, opened over TCP and TLS when there is none (RFC 3261 18.1.1). WebSockets are opened by their phones only (RFC 7118 5).
+ * The connections of this gateway by flow key. A phone is called on the connection it came on (RFC 5626). `t1..<address>` means any connection to
+ * that address. It is opened over TCP and TLS when there is none (RFC 3261 18.1.1). WebSockets are opened by their phones only (RFC 7118 5).
  */
 export class Connections {
   readonly #options: ConnectionsOptions;

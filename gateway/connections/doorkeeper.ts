@@ -33,9 +33,9 @@ export type Guest = {
 };
 
 /**
- * Counts the connections of all listeners, whatever their stage, and makes room when there is none: of those who have shown no password, from the
- * source that has the most, who has been there longest. So whoever floods the gateway with connections closes his own, and a phone of
- * another address gets in; those of registered phones are never closed for others.
+ * Counts the connections of all listeners, whatever their stage, and makes room when there is none. Of those who have shown no password, the one goes
+ * who has been there longest of the source that has the most. So whoever floods the gateway with connections closes his own, and a phone of another
+ * address gets in. Those of registered phones are never closed for others.
  */
 export class Doorkeeper {
   readonly #connectionsMax: number;

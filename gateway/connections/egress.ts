@@ -59,8 +59,8 @@ export class Egress {
   }
 
   /**
-   * The listener that the key names. A key of another gateway may name one that is not here, or is something else here: then it is any
-   * that reaches such an address, for a phone whose gateway died.
+   * The listener that the key names. A key of another gateway may name one that is not here, or is something else here. Then it is any that reaches
+   * such an address, for a phone whose gateway died.
    */
   #listenerFor(key: FlowKey): UdpListener | undefined {
     const isIpv6Flow = isIPv6(key.address);

@@ -3,7 +3,7 @@ const lengthStart = 2;
 const maskOctets = 4;
 
 /**
- * Follows the frames of a WebSocket (RFC 6455 5.2) from its first octet, so that it is known whether its peer is in the middle of a message: one that
+ * Follows the frames of a WebSocket (RFC 6455 5.2) from its first octet. So it is known whether its other end is in the middle of a message. One that
  * stays there is stuck. It reads their headers only; whether they are as they must be is for the library to judge.
  */
 export class MessageBoundary {

@@ -47,8 +47,8 @@ export class CellSocket implements CellConnection {
   }
 
   /**
-   * Ends the connection with a reset: a close would first deliver what waits in the kernel, to a frozen process even minutes later, and by
-   * then it has gone elsewhere. TLS cannot be reset this way; it is destroyed.
+   * Ends the connection with a reset. A close would first deliver what waits in the kernel, to a frozen process even minutes later. By then it has
+   * gone elsewhere. TLS cannot be reset this way; it is destroyed.
    */
   cut(): void {
     this.#listenNoMore();

@@ -3,15 +3,15 @@ import { addressToHex } from "../../sip/flow/flow.ts";
 const magicCookie = 0x2112a442;
 const headerOctets = 20;
 
-/** True when a datagram looks like STUN and not like SIP: its two first bits are zero (RFC 5389 6) and it carries the magic cookie. */
+/** True when a datagram looks like STUN and not like SIP. Its two first bits are zero (RFC 5389 6) and it carries the magic cookie. */
 export function isStun(octets: Uint8Array): boolean {
   if (octets.length < headerOctets || ((octets[0] ?? 0xff) & 0xc0) !== 0) return false;
   return new DataView(octets.buffer, octets.byteOffset, octets.length).getUint32(4) === magicCookie;
 }
 
 /**
- * The answer to a STUN binding request, which is how phones keep a UDP flow open and learn that it still is the same one
- * (RFC 5626 3.5.2, 8): a binding response with XOR-MAPPED-ADDRESS. Undefined for any other STUN message.
+ * The answer to a STUN binding request: a binding response with XOR-MAPPED-ADDRESS. Phones keep a UDP flow open by it, and learn that it still is the
+ * same one (RFC 5626 3.5.2, 8). Undefined for any other STUN message.
  */
 export function stunAnswer(request: Uint8Array, address: string, port: number): Uint8Array | undefined {
   if (request[0] !== 0x00 || request[1] !== 0x01) return undefined;

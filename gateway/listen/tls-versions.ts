@@ -1,7 +1,7 @@
 /**
- * What the gateway speaks over TLS, as a server and as a client: TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticated encryption
- * (RFC 9325 4.2). RFC 3261 26.2.1 asks for TLS_RSA_WITH_AES_128_CBC_SHA (`AES128-SHA`); who records that and steals the key one day reads it
- * all, so a phone that knows nothing else gets no connection.
+ * What the gateway speaks over TLS, as a server and as a client. It is TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticated encryption
+ * (RFC 9325 4.2). RFC 3261 26.2.1 asks for TLS_RSA_WITH_AES_128_CBC_SHA (`AES128-SHA`). Who records that and steals the key one day reads it all. So
+ * a phone that knows nothing else gets no connection.
  */
 export type TlsVersions = { readonly minVersion: "TLSv1.2"; readonly ciphers: string };
 

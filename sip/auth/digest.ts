@@ -81,12 +81,12 @@ function userOfUsername(username: string, domain: string): string | undefined {
 
 /**
  * Checks a request's digest credentials (RFC 7616, RFC 8760, RFC 3261 22.4). The choices:
- * - qop: we offer `auth` only, and take credentials without qop too (RFC 8760 2.6 8, as Kamailio does), but a nonce serves such a client
- *   once: without a nonce count a second use cannot be told from a replay. auth-int and the -sess algorithms are not offered, not taken.
+ * - qop: we offer `auth` only, and take credentials without qop too (RFC 8760 2.6 8, as Kamailio does). A nonce serves such a client once. Without a
+ *   nonce count a second use cannot be told from a replay. auth-int and the -sess algorithms are not offered, not taken.
  * - Only algorithms that were offered count: who asks for SHA-256 alone is not content with MD5.
  * - Of several credentials for the realm the best algorithm counts; all must have the same username.
- * - A nonce that is expired, unknown, another's or used up makes `stale=true` (RFC 7616 3.3), so that phones do not ask their users. The password
- *   is not looked at unless the nonce is good: guesses count at the address that was asked, and an old nonce tells nothing about them.
+ * - A nonce that is expired, unknown, another's or used up makes `stale=true` (RFC 7616 3.3), so that phones do not ask their users. The password is
+ *   not looked at unless the nonce is good. Guesses count at the address that was asked, and an old nonce tells nothing about them.
  * - digest-uri need not be the Request-URI letter by letter: same user, and same host or both ours (see {@link isSameResource}).
  * ACK and CANCEL must never be challenged (RFC 3261 22.1): the caller's business.
  */
@@ -153,9 +153,9 @@ export function digestResponse(
 }
 
 /**
- * RFC 8760 2.6 6: digest-uri and Request-URI need not be equal, as a proxy on the way may have changed the latter, but they must be for the
- * same user: otherwise one captured request would be good for a call to anybody. Scheme, port and parameters are not looked at; hosts are
- * the same when both are ours. Other schemes are compared as text.
+ * RFC 8760 2.6 6: digest-uri and Request-URI need not be equal, because a proxy on the way may have changed the latter. But they must be for the same
+ * user. Otherwise one captured request would be good for a call to anybody. Scheme, port and parameters are not looked at; hosts are the same when
+ * both are ours. Other schemes are compared as text.
  */
 function isSameResource(message: SipMessage, digestUri: string, isOurHost: ((host: string) => boolean) | undefined): boolean {
   if (digestUri === message.requestUri) return true;

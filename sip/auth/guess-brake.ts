@@ -61,7 +61,10 @@ function makeRoom(map: Map<string, unknown>, max: number): void {
   if (oldest !== undefined) map.delete(oldest);
 }
 
-/** Who asks to be let in: the flow it sends on (port or connection included), the address as limits count it (see sourceOf), and as whom. */
+/**
+ * Who asks to be let in: the flow it sends on (port or connection included), the address as limits count it (see sourceOf), and the user it claims to
+ * be.
+ */
 export type Login = { readonly flow: string; readonly source: string; readonly user: string };
 
 /** When a user last gave the right password at an address, and on which flows there, the latest first. */
@@ -74,14 +77,13 @@ type Known = { readonly at: SteadyMs; readonly flows: readonly string[] };
  * - one address for all users;
  * - one user from all addresses that have failed as that one.
  *
- * Nobody is locked out by strangers. The first guess of an address as a user is looked at, whatever others do; some more are counted apart from those of
- * persistent guessers, each of whom has used up his own (decision 0014).
+ * Nobody is locked out by strangers. The first guess of an address as a user is looked at, whatever others do. Some more are counted apart from those
+ * of persistent guessers, each of whom has used up his own (decision 0014).
  *
- * Where a user was right before, others are no hindrance: on a flow that it was right on, its own failures count alone; at an address
- * that it was right at, those that were made in its name there.
+ * Where a user was right before, others are no hindrance. On a flow that it was right on, its own failures count alone. At an address that it was
+ * right at, those count that were made in its name there.
  *
- * Whoever is counted was asked at that very address (nonces are made for one): a forged source counts for nobody. Each replica counts
- * for itself.
+ * Whoever is counted was asked at that very address (nonces are made for one): a forged source counts for nobody. Each replica counts for itself.
  */
 export class GuessBrake {
   readonly #flows: Failures;
@@ -129,7 +131,7 @@ export class GuessBrake {
     return wait > 0 || !this.#newcomers.has(pair, now) ? wait : this.#waitOfOthers(pair, user, now);
   }
 
-  /** Of an address that has failed as this user, and was never right: it may use what all have together, or else what it has of its own. */
+  /** Of an address that has failed as this user, and was never right. It may use what all have together, or else what it has of its own. */
   #waitOfOthers(pair: string, user: string, now: SteadyMs): number {
     const wait = this.#users.waitMs(user, now);
     if (wait === 0 || this.#newcomers.waitMs(pair, now) > 0) return wait;

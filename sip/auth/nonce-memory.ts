@@ -5,9 +5,9 @@ import type { SteadyMs } from "../time.ts";
 type Uses = { readonly issuedAt: SteadyMs; highest: number; seen: number };
 
 /**
- * Which counts of which nonces were used (RFC 7616 3.4 nc): no count twice. Bounded: a nonce that had to be forgotten, and all that are as
- * old, count as stale from then on (`floor`), so that forgetting never makes a replay possible. For the same reason a memory that starts
- * empty takes no nonce made before its start.
+ * Which counts of which nonces were used (RFC 7616 3.4 nc): no count twice. The memory is bounded. A nonce that had to be forgotten, and all that are
+ * as old, count as stale from then on (`floor`). So forgetting never makes a replay possible. For the same reason a memory that starts empty takes no
+ * nonce made before its start.
  *
  * Counts may come a little out of order, as datagrams do: {@link nonceWindow} counts below the highest one are told apart.
  */

@@ -3,9 +3,9 @@ import { equalInConstantTime, type Sign } from "../flow/token.ts";
 import type { SteadyMs } from "../time.ts";
 
 /**
- * Nonces that remember nothing: `<steady ms, base 36>.<boot><random>.<signature>`. What was used is the business of {@link NonceMemory}, and that is the memory
- * of one process: so a nonce is good at the one start of the one replica of the one exchange that made it, and for the address that it was
- * made for. Everywhere else it is stale, whatever came with it (docs/decisions/0014-who-somebody-is.md).
+ * Nonces that remember nothing: `<steady ms, base 36>.<boot><random>.<signature>`. {@link NonceMemory} knows what was used, and that is the memory of
+ * one process. So a nonce is good at one start of one replica of the exchange that made it, and for the address that it was made for. Everywhere else
+ * it is stale, whatever came with it (docs/decisions/0014-who-somebody-is.md).
  */
 export type Nonce = {
   /** When it was made, by the steady clock of that start: setting the wall clock makes none stale, and none good again. */

@@ -11,11 +11,11 @@ import { expiresAtOf } from "./session-timer.ts";
 import type { WallMs } from "../time.ts";
 
 /**
- * The proxy's record of a dialog (RFC 3261 12): what its tokens in the routes cannot carry, the present targets, routes and flows of both sides,
- * and that the call exists. While there is none that anybody could have, tokens alone route in-dialog requests.
+ * The proxy's record of a dialog (RFC 3261 12). It holds what the tokens in the routes cannot carry: the present targets, routes and flows of both
+ * sides, and that the call exists. While there is none that anybody could have, tokens alone route in-dialog requests.
  *
- * Functions of a dialog return the dialog to store, the same object when nothing has changed. `version` is the version of the record
- * that will hold the result.
+ * Functions of a dialog return the dialog to store, the same object when nothing has changed. `version` is the version of the record that will hold
+ * the result.
  */
 
 /** The two sides: who sent the INVITE that made the dialog, and who answered it. */
@@ -32,7 +32,10 @@ export function dialogKeyOf(message: SipMessage): string | undefined {
 
 /** What is known of a side from elsewhere than the messages. */
 export type SideContext = {
-  /** Of the callee, when it is another than its address-of-record: the one of ours that To names, which it says as its own (RFC 3261 12.2.1.1). */
+  /**
+   * Of the callee, when it is another than its address-of-record. It is the one of ours that To names, and the callee says it as its own (RFC 3261
+   * 12.2.1.1).
+   */
   readonly name?: string;
   /** Its address-of-record in our domains; empty: it is from outside. */
   readonly addressOfRecord: string;
@@ -133,8 +136,8 @@ export type InDialogRequest = {
 };
 
 /**
- * An in-dialog request passes (RFC 3261 12.2): its sender's CSeq and the flow it came on are taken over; an ACK, or anything else,
- * confirms the dialog. Its Contact counts only when the request is accepted: see {@link onResponse}.
+ * An in-dialog request passes (RFC 3261 12.2). Its sender's CSeq and the flow it came on are taken over. An ACK, or anything else, confirms the
+ * dialog. Its Contact counts only when the request is accepted: see {@link onResponse}.
  *
  * `flow`: where it came from if that is the way back to the sender, else empty. A request with an old CSeq moves nothing.
  */
@@ -161,10 +164,11 @@ export type InDialogResponse = {
 
 /**
  * A final response to an in-dialog request passes.
- * - The dialog ends with any answer to a BYE but a challenge (RFC 3261 15.1.1: it is over when the BYE is sent; 401 and 407 say that the
- *   BYE has not been taken), and with 481 or 408 to whatever is of the call (12.2.1.2). Call it with a 408 when the request timed out.
- * - A 2xx to a target refresh request moves both sides' targets to the Contacts of the request and the response (12.2.1.2, 12.2.2), and
- *   sets a session timer anew (RFC 4028).
+ * - The dialog ends with any answer to a BYE but a challenge. RFC 3261 15.1.1: it is over when the BYE is sent; 401 and 407 say that the BYE has not
+ *   been taken.
+ * - It ends with 481 or 408 to whatever is of the call (12.2.1.2). Call it with a 408 when the request timed out.
+ * - A 2xx to a target refresh request moves both sides' targets to the Contacts of the request and the response (12.2.1.2, 12.2.2). It sets a session
+ *   timer anew (RFC 4028).
  */
 export function onResponse(dialog: Dialog, request: SipMessage, response: SipMessage, version: Version, now: WallMs): InDialogResponse {
   const { status } = response;
@@ -196,7 +200,7 @@ function isEnding(method: string, status: number): boolean {
   return method === "BYE" && status >= 200 && status !== 401 && status !== 407;
 }
 
-/** The same for a response of our own: a phone that cannot be reached for an INFO now may be back before its call is missed. */
+/** The same for a response of our own. A phone that cannot be reached for an INFO now may be back before its call is missed. */
 export function isEndingOfOurs(method: string, status: number): boolean {
   return method !== "INFO" && method !== "PRACK" && isEnding(method, status);
 }

@@ -40,9 +40,9 @@ export function phoneFlowsOf(records: Iterable<BindingRecord>, now: WallMs): Pho
 }
 
 /**
- * The flow on which a phone can be reached now: that of its instance's latest binding (RFC 5626 4.3: a softphone that comes back on a new
- * flow takes its dialogs along), else of a binding with its very contact, if that is later than what was heard of it on the flow it had; else
- * that one. `isUsable` leaves flows out that are known to lead nowhere; undefined when nothing is left.
+ * The flow on which a phone can be reached now. It is that of its instance's latest binding: a softphone that comes back on a new flow takes its
+ * dialogs along (RFC 5626 4.3). Else it is that of a binding with its very contact, if the binding is later than what was heard of the phone on the
+ * flow it had. Else it is that flow. `isUsable` leaves flows out that are known to lead nowhere; undefined when nothing is left.
  */
 export function presentFlow(phone: Phone, flows: Iterable<PhoneFlow>, isUsable: (flow: string) => boolean): string | undefined {
   const isKnownUsable = phone.flow !== "" && isUsable(phone.flow);

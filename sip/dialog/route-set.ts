@@ -13,9 +13,9 @@ const noRoutes: readonly string[] = [];
 const noRouteSets: RouteSets = { caller: noRoutes, callee: noRoutes };
 
 /**
- * Both sides' route sets, by the Record-Route of a response that comes from the callee: what stands above our own values has been recorded behind
- * us, what stands below before us. `before`: how many values the request had when it came here; undefined: nobody knows, our own are the lowest
- * that look so. A set that is longer than {@link routeSetOctetsMax} counts as none.
+ * Both sides' route sets, by the Record-Route of a response that comes from the callee. What stands above our own values has been recorded behind us,
+ * what stands below before us. `before`: how many values the request had when it came here; undefined: nobody knows, our own are the lowest that look
+ * so. A set that is longer than {@link routeSetOctetsMax} counts as none.
  */
 export function routeSetsOf(response: SipMessage, before: number | undefined): RouteSets {
   // With our own value alone, as most have, there is nothing to read.

@@ -4,8 +4,8 @@ import type { SipMessage } from "../message/sip-message.ts";
 import type { WallMs } from "../time.ts";
 
 /**
- * When a dialog is over if nothing more is heard of it. With a session timer (RFC 4028 8.2: the Session-Expires of the 2xx) one
- * transaction's time after that has run out, so that a call whose phones have died does not stay for hours; without, after the longest life.
+ * When a dialog is over if nothing more is heard of it. With a session timer (RFC 4028 8.2: the Session-Expires of the 2xx) it ends one transaction's
+ * time after that has run out. So a call whose phones have died does not stay for hours. Without a timer it ends after the longest life.
  */
 export function expiresAtOf(response: SipMessage, now: WallMs): number {
   const seconds = sessionExpires(response);

@@ -2,8 +2,8 @@
 export type Member = { readonly source: string };
 
 /**
- * Members by source, so that it is known which source has the most and who of it has been there longest: room is made there, and who floods a place
- * loses his own. Every step takes the same time, however many there are.
+ * Members by source. It is known which source has the most, and which of its members has been there longest. Room is made there, so who floods a
+ * place loses his own. Every step takes the same time, however many there are.
  */
 export class Crowd<Guest extends Member> {
   /** Each in the order of arrival. */

@@ -3,13 +3,13 @@ import { decimalOf } from "../message/characters.ts";
 /**
  * Flows (RFC 5626): one phone's connection or address pair, named by its access and a key there.
  *
- * A flow as text is `<access>~<key>`, for example `g1~u0..7f00000113c4`. The key describes itself, so that a gateway that was killed
- * and started again, or another gateway of the same cluster address, can still use the key of a UDP flow:
+ * A flow as text is `<access>~<key>`, for example `g1~u0..7f00000113c4`. The key describes itself. So a gateway that was killed and started again, or
+ * another gateway of the same cluster address, can still use the key of a UDP flow:
  *
  *     <transport letter><listener>.<connection>.<remote address and port in hex>[.<server name>]
  *
- * `connection` is empty for UDP, and for "any connection to that address, opened when there is none" over TCP and TLS.
- * Only characters that RFC 3261 calls unreserved are used: a flow may ride in the user part of a SIP URI.
+ * `connection` is empty for UDP, and for "any connection to that address, opened when there is none" over TCP and TLS. Only characters that RFC 3261
+ * calls unreserved are used: a flow may ride in the user part of a SIP URI.
  */
 
 export type Transport = "UDP" | "TCP" | "TLS" | "WS" | "WSS";
@@ -147,8 +147,8 @@ export function flowKeyOf(flow: string): FlowKey | undefined {
 }
 
 /**
- * Whoever sends on a flow, as limits count: an IPv4 address, or the /64 of an IPv6 address, of which one customer has all the others, too. `addressOf`
- * says the address itself. A flow that cannot be read is one source like all of those.
+ * Whoever sends on a flow, as limits count: an IPv4 address, or the /64 of an IPv6 address. One customer has all the others of a /64, too.
+ * `addressOf` says the address itself. A flow that cannot be read is one source like all of those.
  */
 export function sourceOf(flow: string): string {
   const address = addressOf(flow);

@@ -9,7 +9,7 @@ import type { FlowKey } from "./flow.ts";
 /** Where responses go (RFC 3261 18.2, RFC 3581), by the top Via and the flow the request came on. `maddr` is not followed. */
 
 /**
- * RFC 3261 18.2.1 and RFC 3581 4: the request with the source it came from in its top Via: `received` when that is not the sent-by host or
+ * RFC 3261 18.2.1 and RFC 3581 4: the request with the source it came from in its top Via. `received` is added when that is not the sent-by host or
  * the client asked for `rport`. What the client wrote there itself is replaced. What comes back may be kept for minutes: its octets keep no others.
  */
 export function stampReceived(message: SipMessage, flow: string): SipMessage {
@@ -33,7 +33,7 @@ const keptOctetsMin = 4_096;
 
 const rport = ";rport";
 
-/** Where the question for `rport` stands in a Via, as nearly every client over UDP asks it (RFC 3581 3); -1: it has to be read with care. */
+/** Where the question for `rport` stands in a Via, as nearly every client over UDP asks it (RFC 3581 3). -1: it has to be read with care. */
 function plainRport({ text, received, rport: asked }: Via): number {
   if (received !== undefined || asked !== true || text.includes('"')) return -1;
   const at = text.indexOf(rport);
@@ -82,8 +82,8 @@ class StampedVia implements Via {
 }
 
 /**
- * RFC 3261 18.2.2: the flow that a response leaves on: over a connection, that connection; over UDP the source address and port when the
- * client asked for `rport` (RFC 3581 4), else the source address and the sent-by port.
+ * RFC 3261 18.2.2: the flow that a response leaves on. Over a connection it is that connection. Over UDP it is the source address, with the source
+ * port when the client asked for `rport` (RFC 3581 4), else with the sent-by port.
  */
 export function responseFlow(message: SipMessage, flow: string): string {
   const via = message.topVia;

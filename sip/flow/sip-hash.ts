@@ -1,8 +1,8 @@
 import { base36Of32 } from "../base-36.ts";
 
 /**
- * SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits that nobody can compute or forge without the key of 128 bits, made for
- * short texts. In plain numbers it takes a fraction of the time that it takes to call a platform's HMAC.
+ * SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64 bits, made for short texts. Nobody can compute or forge it without the key of 128
+ * bits. In plain numbers it takes a fraction of the time that it takes to call a platform's HMAC.
  */
 
 /** The key as four numbers of 32 bits, the octets in little-endian order. */

@@ -4,24 +4,24 @@ import type { WallMs } from "../time.ts";
 /**
  * Tokens: routes that describe themselves, so that no dialog depends on one process.
  *
- * A Via branch says which exchange made it, and carries the loop check of RFC 3261 16.6 8; a parameter beside it says what its response needs to
- * go on from here without any state (RFC 3581 4 suggests that): the cell, and the flow that the request came on.
+ * A Via branch says which exchange made it, and carries the loop check of RFC 3261 16.6 8. A parameter beside it, the mark, says what its response
+ * needs to go on from here without any state: the cell, and the flow that the request came on. RFC 3581 4 suggests that.
  *
  *     ;branch=z9hG4bKtd<exchange>.<reference>.<loop>;td=<cell>*<upstream flow>*<signature>
  *
- * They are two, because a request that is forwarded once more (by the other replica, for a caller who came back on another flow) must have
- * the same branch, so that its receiver takes it for a retransmission, while what comes back must go where the caller is now.
+ * They are two, because a request may be forwarded once more: by the other replica, or for a caller who came back on another flow. It must have the
+ * same branch then, so that its receiver takes it for a retransmission. What comes back must go where the caller is now.
  *
- * A Record-Route user part (RFC 5626 5.2) says which exchange serves the dialog, which cell set it up and when, and both sides' flows, so that any
- * replica can route an in-dialog request of that dialog without a dialog record:
+ * A Record-Route user part (RFC 5626 5.2) says which exchange serves the dialog, which cell set it up and when, and both sides' flows. So any replica
+ * can route an in-dialog request of that dialog without a dialog record:
  *
  *     td2*<exchange>*<cell>*<seconds>*<caller's flow>*<callee's flow>*<signature>
  *
- * Its signature covers the dialog's Call-ID and its caller's tag as well, which the request that brings it back must have: it is good for its
+ * Its signature covers the dialog's Call-ID and its caller's tag as well, which the request that brings it back must have. So it is good for its
  * dialog only (docs/decisions/0012-a-token-is-for-its-dialog.md). `td1`, which was not, is read for the calls that stand over an upgrade.
  *
- * All are signed: what we did not make is neither followed nor relayed. `sign` is a keyed hash given by the shell; it returns
- * unreserved characters only, and the same text for the same input everywhere in the cluster.
+ * All are signed: what we did not make is neither followed nor relayed. `sign` is a keyed hash given by the shell. It returns unreserved characters
+ * only, and the same text for the same input everywhere in the cluster.
  */
 
 /** A keyed hash (see sip-hash.ts) as unreserved characters; 64 bits or more. */
@@ -121,7 +121,10 @@ export function isDialogToken(user: string): boolean {
   return user.startsWith(dialogTokenPrefix) || user.startsWith(oldTokenPrefix);
 }
 
-/** Reads a Record-Route user part without verifying it. Undefined when it is not ours. */
+/**
+ * Reads a Record-Route user part. It checks in constant time that the part was made for the dialog of the message that brought it (RFC 5626 5.3: a
+ * bad one is answered 403). Undefined when it is not ours.
+ */
 export function parseDialogToken(user: string): DialogToken | undefined {
   if (!isDialogToken(user)) return undefined;
   const parts = user.split("*");
@@ -135,8 +138,8 @@ export function parseDialogToken(user: string): DialogToken | undefined {
 }
 
 /**
- * Reads a Record-Route user part, and checks in constant time that it was made for the dialog of the message that brought it (RFC 5626 5.3: a bad
- * one is answered 403). Two equal tags say nothing of the direction, and are refused.
+ * Reads a Record-Route user part. It checks in constant time that the part was made for the dialog of the message that brought it (RFC 5626 5.3: a
+ * bad one is answered 403). Two equal tags say nothing of the direction, and are refused.
  */
 export function verifyDialogToken(user: string, { callId, fromTag = "", toTag = "" }: Tagged, sign: Sign): VerifiedToken | undefined {
   const token = fromTag === toTag ? undefined : parseDialogToken(user);

@@ -29,7 +29,7 @@ const writer = new OctetWriter();
 const dialogMethods: readonly string[] = ["INVITE", "SUBSCRIBE", "REFER", "NOTIFY"];
 
 /**
- * A response as RFC 3261 8.2.6 makes it: Via, From, To, Call-ID and CSeq are the request's; Timestamp in a 100; Record-Route where the
+ * A response as RFC 3261 8.2.6 makes it. Via, From, To, Call-ID and CSeq are the request's. A 100 has its Timestamp. Record-Route is there where the
  * response can create a dialog (12.1.1). The request may be malformed, so they are copied unread; a header that is missing is left out.
  */
 export function buildResponse(request: SipMessage, status: number, options: ResponseOptions = {}): Uint8Array {

@@ -23,8 +23,8 @@ export const URI_HEADER = 32;
 /** Host names. `_` is let through: container networks are full of it. */
 export const HOST = 64;
 /**
- * An unquoted value of a header parameter: `token / host` of RFC 3261, and what peers really send there (base64 with `=`, paths, URIs
- * without the characters that could end the value).
+ * An unquoted value of a header parameter: `token / host` of RFC 3261, and what peers really send there. That is base64 with `=`, paths, and URIs
+ * without the characters that could end the value.
  */
 export const PARAM_VALUE = 128;
 
@@ -32,8 +32,9 @@ export const PARAM_VALUE = 128;
 export const UNRESERVED = 256;
 
 /**
- * Characters of a user part that are let through though they should be escaped: dialled feature codes (`*98#`) and names (`jörg`, `a|b`) come raw from
- * many phones, and nothing in a SIP URI is told by them. Not those that end a URI in a header or a line: white space, controls, `"`, `<` and `>`.
+ * Characters of a user part that are let through though they should be escaped. Dialled feature codes (`*98#`) and names (`jörg`, `a|b`) come raw
+ * from many phones, and nothing in a SIP URI is told by them. Not those that end a URI in a header or a line: white space, controls, `"`, `<` and
+ * `>`.
  */
 export const BARE = 512;
 

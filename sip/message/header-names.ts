@@ -1,6 +1,4 @@
-/**
- * Header names (RFC 3261 7.3.1, 7.3.3, 20): the names the core knows have small integer ids; a compact form has the id of its long form.
- */
+/** Header names (RFC 3261 7.3.1, 7.3.3, 20). The names that the core knows have small integer ids. A compact form has the id of its long form. */
 
 export const Header = {
   Via: 1,
@@ -92,7 +90,7 @@ export const Header = {
 /** One of {@link Header}'s numbers; 0 stands for a name the core does not know. */
 export type HeaderId = number;
 
-/** True for a header by which elements that trust each other say who somebody is, or that it should not be said (RFC 3325, RFC 3323). */
+/** True for a header by which elements that trust each other say who somebody is, or that this should not be said (RFC 3325, RFC 3323). */
 export function isIdentityHeader(id: HeaderId): boolean {
   return id >= Header.PAssertedIdentity && id <= Header.RemotePartyId;
 }

@@ -73,8 +73,9 @@ export function isIpv6Reference(text: string): boolean {
 }
 
 /**
- * A host in the one spelling by which hosts are compared: lower-case, a name without its final dot (RFC 1034 3.1), an address by its value: `127.000.0.1`,
- * `[::ffff:7f00:1]`, `127.1` and `0x7f000001` are 127.0.0.1, `[0:0::1]` is `[::1]`. Not for the wire: {@link canonicalHost} keeps what was written.
+ * A host in the one spelling by which hosts are compared: lower-case, a name without its final dot (RFC 1034 3.1), an address by its value.
+ * `127.000.0.1`, `[::ffff:7f00:1]`, `127.1` and `0x7f000001` are 127.0.0.1, and `[0:0::1]` is `[::1]`. Not for the wire: {@link canonicalHost} keeps
+ * what was written.
  */
 export function oneSpelling(host: string): string {
   const lower = host.toLowerCase();
@@ -86,8 +87,8 @@ export function oneSpelling(host: string): string {
 }
 
 /**
- * The four octets of an IPv4 address as `inet_aton` reads it, which many resolvers do: one to four numbers, decimal, octal or hexadecimal, the last one
- * for all octets that are left. Undefined for any other text.
+ * The four octets of an IPv4 address as `inet_aton` reads it, which many resolvers do. It has one to four numbers, decimal, octal or hexadecimal. The
+ * last number is for all octets that are left. Undefined for any other text.
  */
 function looseIpv4(text: string): number[] | undefined {
   const parts = text.length > 48 ? [] : text.split(".");

@@ -8,8 +8,8 @@ import { isKnownMethod } from "./methods.ts";
 import { isSipUri } from "./uri.ts";
 
 /**
- * The reasonable syntax of RFC 3261 16.3 1: everything a proxy or registrar relies on is there once and well-formed; what it does not
- * need is not looked at. The error has the message, to be answered when it is a request.
+ * The reasonable syntax of RFC 3261 16.3 1. Everything that a proxy or registrar relies on is there once and well-formed. What it does not need is
+ * not looked at. The error has the message, to be answered when it is a request.
  */
 export function checkMandatory(message: SipMessage): ParseError | undefined {
   const error = firstError(message);

@@ -5,7 +5,7 @@ const initialOctets = 4_096;
 const shortPiece = 48;
 
 /**
- * Puts a message together from text and from octets of another one, in one pass, in memory that is used again for the next; only {@link take}
+ * Puts a message together from text and from octets of another one, in one pass. The memory is used again for the next one, and only {@link take}
  * allocates. One at a time: who begins must take before the next one begins.
  */
 export class OctetWriter {

@@ -4,8 +4,8 @@ import type { ParseError } from "../errors.ts";
 import { PARAM_VALUE, TOKEN, codeAt, isOf, skipSpace } from "./characters.ts";
 
 /**
- * Parameters of a header value or a URI, in their order. Names are lower-case (RFC 3261 7.3.1: they are case-insensitive); values are raw:
- * a quoted one keeps its quotes (see {@link unquote}), an escaped one its escapes. Immutable.
+ * Parameters of a header value or a URI, in their order. Names are lower-case (RFC 3261 7.3.1: they are case-insensitive). Values are raw: a quoted
+ * one keeps its quotes (see {@link unquote}), an escaped one its escapes. Immutable.
  */
 export class Params {
   /** Name, value, name, value, ...: one array and not two, most messages have a dozen of these. */

@@ -9,9 +9,9 @@ const found: number[] = [];
 let foundEnd = 0;
 
 /**
- * Reads header parameters where they stand, from `at` to `end` or to a comma, and says how many there are: for values of the plain form,
- * without white space, backslashes, or two names that might be the same. -1 is any other, malformed ones among them: `parseParams` decides
- * about those. What was read is there until the next call.
+ * Reads header parameters where they stand, from `at` to `end` or to a comma, and says how many there are. It is for values of the plain form,
+ * without white space, backslashes, or two names that might be the same. -1 is any other, malformed ones among them: `parseParams` decides about
+ * those. What was read is there until the next call.
  */
 export function readPlainParams(octets: Uint8Array, at: number, end: number): number {
   return read(octets, at, end, TOKEN, PARAM_VALUE);

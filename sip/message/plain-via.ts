@@ -13,7 +13,7 @@ const transports: readonly string[] = ["UDP", "TCP", "TLS", "WS", "WSS"];
 const NONE = -1;
 
 /**
- * Reads the Via value that begins at `start` and ends at `end` or a comma: one of the form nearly everybody writes, whose texts are made when
+ * Reads the Via value that begins at `start` and ends at `end` or a comma. It reads the form that nearly everybody writes. Its texts are made when
  * they are asked for. Undefined is any other, malformed ones among them: `parseVia` decides about those.
  */
 export function plainViaAt(octets: Uint8Array, start: number, end: number): PlainVia | undefined {

@@ -16,9 +16,9 @@ const BACKSLASH = 0x5c;
 const scratch: number[] = [];
 
 /**
- * One pass over a message's start line and headers: it finds where things are and nothing of what they mean. The body's octets are not
- * looked at, no string is made. What is wrong is noted once, the first of it, and the scan goes on: the error has to be answered with the
- * Via, From, To, Call-ID and CSeq of the same message (RFC 3261 8.2.6).
+ * One pass over a message's start line and headers: it finds where things are and nothing of what they mean. The body's octets are not looked at, no
+ * string is made. What is wrong is noted once, the first of it, and the scan goes on. The error has to be answered with the Via, From, To, Call-ID
+ * and CSeq of the same message (RFC 3261 8.2.6).
  */
 export class Scan {
   readonly octets: Uint8Array;
@@ -70,8 +70,8 @@ export class Scan {
   }
 
   /**
-   * The same message, up to `end`, in octets of its own and with `text` instead of those from `from` to `to`, all of one header value: nothing
-   * else moves but by its length.
+   * The same message, up to `end`, in octets of its own and with `text` instead of those from `from` to `to`. Those are all of one header value, so
+   * nothing else moves but by its length.
    */
   withText(from: number, to: number, text: string, end: number): Scan {
     const { start } = this;
@@ -232,7 +232,7 @@ export class Scan {
 
   /**
    * Offset of the CR or LF, or of the end, that ends the text at `at`. No control octet stands in a header or a start line but the tab, and what a
-   * backslash quotes in a display name or parameter (RFC 3261 25.1): some receivers end a text there, and would read another message than we do.
+   * backslash quotes in a display name or parameter (RFC 3261 25.1). Some receivers end a text there, and would read another message than we do.
    */
   #endOfText(at: number): number {
     const { octets, end } = this;

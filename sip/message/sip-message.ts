@@ -29,11 +29,11 @@ export type { Via } from "./via.ts";
 export type CSeq = { readonly number: number; readonly method: string };
 
 /**
- * Reads a datagram or one framed message, without copying: the octets must not change afterwards. Only the start line and the header
- * names are read now, the rest when it is asked for; {@link SipMessage.checkMandatory} says whether all that a server needs is sound.
+ * Reads a datagram or one framed message, without copying: the octets must not change afterwards. Only the start line and the header names are read
+ * now, the rest when it is asked for. {@link SipMessage.checkMandatory} says whether all that a server needs is sound.
  *
- * Errors: 400 for what is no SIP message (a start line, a header name, a missing end of headers, a Content-Length that is no number or
- * is more than came), 505 for another version, 414 and 513 for sizes. `message` is there when it is a request that can be answered.
+ * Errors: 400 for what is no SIP message, 505 for another version, 414 and 513 for sizes. A 400 is for a start line, a header name, a missing end of
+ * headers, or a Content-Length that is no number or is more than came. `message` is there when it is a request that can be answered.
  *
  * Octets behind Content-Length are not part of the message (RFC 3261 18.3).
  */

@@ -31,11 +31,11 @@ const afterCrOrLf: Readonly<Record<Between, { cr: Next; lf: Next; other: Next }>
 };
 
 /**
- * Finds the messages in a TCP or TLS stream (RFC 3261 18.3), whatever the chunks. Each octet is looked at a bounded number of times, and
- * no more is held than one message may have: a Content-Length is checked before anything is allocated for it.
+ * Finds the messages in a TCP or TLS stream (RFC 3261 18.3), whatever the chunks. Each octet is looked at a bounded number of times, and no more is
+ * held than one message may have. A Content-Length is checked before anything is allocated for it.
  *
- * A ping that comes in two halves is a pong and then a ping: that the first CRLF is half a ping cannot be known, and a pong must be
- * reported when it comes.
+ * A ping that comes in two halves is a pong and then a ping. That the first CRLF is half a ping cannot be known, and a pong must be reported when it
+ * comes.
  */
 export class StreamFramer {
   readonly #max: number;

@@ -219,7 +219,7 @@ export function escapeUser(text: string): string {
 /** Parameters that must stand in both URIs or in neither (RFC 3261 19.1.4; transport by its examples). */
 const significantParams: readonly string[] = ["transport", "user", "ttl", "method", "maddr"];
 
-/** Equality of RFC 3261 19.1.4 for SIP and SIPS, of RFC 3966 5 for tel; other schemes are equal as text, their scheme in any case. */
+/** Equality of RFC 3261 19.1.4 for SIP and SIPS, of RFC 3966 5 for tel. Other schemes are equal as text, their scheme in any case. */
 export function equalUris(a: Uri, b: Uri): boolean {
   if (isSipUri(a)) return isSipUri(b) && equalSipUris(a, b);
   if (isTelUri(a)) return isTelUri(b) && equalTelUris(a, b);

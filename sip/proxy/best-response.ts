@@ -8,9 +8,9 @@ import type { Candidate, Challenge, ResponseContext } from "./response-context.t
 /** RFC 3261 16.7 6 and 7: which of several final responses goes upstream. */
 
 /**
- * Order of preference, lower is better: 6xx before all; then the lowest class; within 4xx first what lets the client try again
- * (401, 407, 415, 420, 484), then what a phone said, then 480 and 404, last what only says that nobody answered (408).
- * A 503 counts as the 500 that it becomes, and behind any other 5xx: it says nothing of the callee.
+ * Order of preference, lower is better: 6xx before all, then the lowest class. Within 4xx the order is this. First comes what lets the client try
+ * again (401, 407, 415, 420, 484), then what a phone said, then 480 and 404. Last comes what only says that nobody answered (408). A 503 counts as
+ * the 500 that it becomes, and behind any other 5xx: it says nothing of the callee.
  */
 export function rankOf(status: number, cancelled: boolean): number {
   // The client has cancelled: that is what it should read, not what a last phone happened to say.

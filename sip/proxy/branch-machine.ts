@@ -140,9 +140,9 @@ export class BranchMachine {
   }
 
   /**
-   * RFC 3261 16.9, RFC 5626 5.3.1: its flow delivers nothing. As a 430, wherever it was for, so that its caller hears that nobody is there (480),
-   * and not that we have failed (500, for a 503; see docs/statuses.md). The next address or flow is tried. A flow to which there is
-   * no way counts as one that has not been tried: should there be one in time, it gets the same branch.
+   * RFC 3261 16.9, RFC 5626 5.3.1: its flow delivers nothing. It counts as a 430, wherever it was for. So its caller hears that nobody is there
+   * (480), and not that we have failed (500, for a 503; see docs/statuses.md). The next address or flow is tried. A flow to which there is no way
+   * counts as one that has not been tried. If there is a way in time, it gets the same branch.
    */
   unreachable(branch: Branch, now: SteadyMs): void {
     const { context, target, flow } = branch;

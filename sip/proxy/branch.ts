@@ -112,7 +112,10 @@ export function isAwaiting({ state }: Branch): boolean {
   return state === "Awaiting";
 }
 
-/** Whether silence would mean that the phone is looked for on another flow: it is a phone's, and has not been looked for since it was sent. */
+/**
+ * Whether silence would mean that the phone is looked for on another flow. So it is for a phone that has not been looked for since the request was
+ * sent.
+ */
 export function mayBeSilent({ target, isSought }: Branch): boolean {
   return !isSought && isPhone(target);
 }

@@ -199,7 +199,7 @@ export class ContextMachine implements BranchOwner {
     this.#startAll(context, batch, now);
   }
 
-  /** RFC 3261 16.6: starts the waiting targets of the highest q, of each RFC 5626 group one; lower ones when all of them fail at once. */
+  /** RFC 3261 16.6: starts the waiting targets of the highest q, of each RFC 5626 group one. Lower ones start when all of them fail at once. */
   #startBatch(context: ResponseContext, now: SteadyMs): void {
     while (isOpen(context) && !hasPendingBranch(context)) {
       const batch = nextBatch(context);
@@ -258,7 +258,10 @@ export class ContextMachine implements BranchOwner {
     return context.branches.length > count;
   }
 
-  /** RFC 3261 12.2.1.2: what knows nothing of the dialog may be another phone, at the address that this one had: is it on a later flow? One look. */
+  /**
+   * RFC 3261 12.2.1.2: what knows nothing of the dialog may be another phone, at the address that this one had. Is this one on a later flow? One
+   * look.
+   */
   #seekElsewhere(branch: Branch, now: SteadyMs): void {
     branch.context.soughtUntil = now;
     this.branches.seekAnew(branch, now);
@@ -287,7 +290,7 @@ export class ContextMachine implements BranchOwner {
     if (!hasEnded(context) && hasPendingBranch(context)) this.#answerSoon(context, now);
   }
 
-  /** A branch that says nothing when it is cancelled goes on by itself: it is cancelled when it speaks, and its late 2xx passes (16.7 5). */
+  /** A branch that says nothing when it is cancelled goes on by itself. It is cancelled when it speaks, and its late 2xx passes (16.7 5). */
   #answerSoon(context: ResponseContext, now: SteadyMs): void {
     const timer = new Timer((at) => {
       if (hasEnded(context)) return;

@@ -35,7 +35,7 @@ export type ProxyEnvironment = {
   /** An id never given before by this replica, over restarts too: letters, digits and `-`. */
   nextReference(): string;
   /**
-   * Whether a response that no transaction waits for is late: its request was forwarded by this very replica, and is done with (RFC 6026 7.3,
+   * Whether a response that no transaction waits for is late. Then its request was forwarded by this very replica, and is done with (RFC 6026 7.3,
    * RFC 4320 4.2). `branch` and `cell`, which its Via names, are signed by us.
    */
   isLate(branch: string, cell: string, method: string, now: SteadyMs): boolean;

@@ -20,8 +20,8 @@ import type { Preprocessed } from "./route-preprocessing.ts";
 export type ViaToken = { readonly branch: string; readonly mark: string };
 
 /**
- * RFC 3261 16.6 1 to 9: the copy of a request for one target, leaving on `flow` with `via` in our Via, in one splice of the received
- * octets. Its Record-Route names the cell that its Via does.
+ * RFC 3261 16.6 1 to 9: the copy of a request for one target, in one splice of the received octets. It leaves on `flow` with `via` in our Via. Its
+ * Record-Route names the cell that its Via does.
  */
 export function forwardRequest(
   env: ProxyEnvironment,
@@ -90,9 +90,9 @@ export function viaTokenOf(env: ProxyEnvironment, reference: string, upstream: s
 }
 
 /**
- * What a branch is called: a function of the request's identity and of where it goes, so that it is the same transaction for its receiver whoever
- * forwards it, and however often: both replicas, when the first one died before it could say so; again on another flow of the same phone,
- * when nobody knows whether the first one brought it there; once more for a caller who asks again elsewhere (RFC 3263 4.3). Two hashes: 64 bits;
+ * What a branch is called: a function of the request's identity and of where it goes. So it is the same transaction for its receiver whoever forwards
+ * it, and however often. Both replicas may, when the first one died before it could say so. It may go again on another flow of the same phone, when
+ * nobody knows whether the first one brought it there. It may go once more for a caller who asks again elsewhere (RFC 3263 4.3). Two hashes: 64 bits;
  * who makes two requests of his own collide harms himself. `nth`: tried there before.
  */
 export function referenceOf({ routingHash, identityHash }: Preprocessed, place: string, nth: number): string {
@@ -106,7 +106,7 @@ export function placeOf(target: Target, flow: string): string {
   return isPhone(target) ? target.requestUri : `${flow}|${target.requestUri}`;
 }
 
-/** Whether a target is one phone, reached on a flow of its own; else it is a URI, of which each address may be another server. */
+/** Whether a target is one phone, reached on a flow of its own. Else it is a URI, of which each address may be another server. */
 export function isPhone(target: Target): boolean {
   return target.flow !== undefined || target.seek !== undefined;
 }

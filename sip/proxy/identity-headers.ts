@@ -4,9 +4,9 @@ import type { SipMessage } from "../message/sip-message.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /**
- * RFC 3325 5: no phone, and nobody outside, is trusted to say who somebody is. So P-Asserted-Identity, P-Preferred-Identity and Remote-Party-ID
- * end here, in requests and responses; what the digest of a caller has proved is said in their place, to phones of ours. Nothing of it goes to the
- * outside, which trusts us no more than we trust it.
+ * RFC 3325 5: no phone, and nobody outside, is trusted to say who somebody is. So P-Asserted-Identity, P-Preferred-Identity and Remote-Party-ID end
+ * here, in requests and responses. Phones of ours are told in their place what the digest of a caller has proved. Nothing of it goes to the outside,
+ * which trusts us no more than we trust it.
  */
 export function writeIdentity(edit: MessageEdit, { message, asserted, isLeaving }: Preprocessed): void {
   if (message.hasIdentityHeaders) {

@@ -10,9 +10,9 @@ import { hasEnded, type ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /**
- * The requests that are being forwarded, by what makes them the same one. A client that hears nothing asks again on another way, with another
- * branch (RFC 3263 4.3); to a phone that has the first copy the second one is a merged request, which it refuses (RFC 3261 8.2.2.2). A proxy
- * "MUST NOT treat merged requests as an error condition" (16.3): the second copy waits for the answer of the first.
+ * The requests that are being forwarded, by what makes them the same one. A client that hears nothing asks again on another way, with another branch
+ * (RFC 3263 4.3). To a phone that has the first copy the second one is a merged request, which it refuses (RFC 3261 8.2.2.2). A proxy "MUST NOT treat
+ * merged requests as an error condition" (16.3): the second copy waits for the answer of the first.
  */
 export class OpenRequests {
   /** Two may have the same hash: the later one is found. */

@@ -16,8 +16,8 @@ import type { SteadyMs } from "../time.ts";
 export type Onward = { readonly flow: string; readonly branch: string; readonly octets: Uint8Array };
 
 /**
- * RFC 3261 16.10, 16.11: a CANCEL, or the ACK of a refusal, as it goes to a target of its INVITE when nobody here knows that any more. A branch is a
- * function of the request and of its place, so the phone finds its transaction by it; one that has no such INVITE has nothing to lose.
+ * RFC 3261 16.10, 16.11: a CANCEL, or the ACK of a refusal, as it goes to a target of its INVITE. Nobody here knows that INVITE any more. A branch is
+ * a function of the request and of its place, so the phone finds its transaction by it. A phone that has no such INVITE has nothing to lose.
  *
  * A name that would have to be looked up, or a phone that is looked for, is undefined: nothing is sent there.
  */

@@ -59,7 +59,7 @@ export function consumeCredentials(env: ProxyEnvironment, edit: MessageEdit, mes
 }
 
 /**
- * A response from downstream without challenges in our realms: they are not the callee's to make, and a phone would answer them with what its
+ * A response from downstream without challenges in our realms. They are not the callee's to make, and a phone would answer them with what its
  * password can be guessed from. A 401 or 407 of which none is left is a 403: its callee has refused. The same message when it has none of ours.
  */
 export function withoutOwnChallenges(env: ProxyEnvironment, response: SipMessage): SipMessage {

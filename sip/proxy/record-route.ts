@@ -9,9 +9,9 @@ import type { ProxyEnvironment } from "./environment.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 
 /**
- * The Record-Route values for a request that leaves on `flow`, in the order to prepend them: one, or, where the two sides meet different
- * listeners, two (RFC 5658): the side it came from first, the side it goes to last and so on top (RFC 3261 16.6 4).
- * Their user part is the dialog token: all that an in-dialog request needs to find its way.
+ * The Record-Route values for a request that leaves on `flow`, in the order to prepend them. It is one, or two where the two sides meet different
+ * listeners (RFC 5658). Of two the side it came from is first. The side it goes to is last, and so on top (RFC 3261 16.6 4). Their user part is the
+ * dialog token: all that an in-dialog request needs to find its way.
  */
 export function recordRoutesOf(env: ProxyEnvironment, request: Preprocessed, flow: string, isSecure: boolean, cell: string): string[] {
   const user = request.tokenText ?? tokenFor(env, request, flow, cell);
@@ -30,7 +30,7 @@ function tokenFor(env: ProxyEnvironment, request: Preprocessed, callee: string, 
 }
 
 /**
- * RFC 5626 5.3: the flow that a request came on when only that leads back to its sender: its own connection, or a hole in a NAT; or when its Contact
+ * RFC 5626 5.3: the flow that a request came on when only that leads back to its sender. It is its own connection, or a hole in a NAT, or its Contact
  * asks for it by `ob` (4.3). Empty: it is reached by its Contact.
  */
 export function flowBackTo(request: SipMessage, flow: string): string {

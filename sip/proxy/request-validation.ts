@@ -21,8 +21,12 @@ const understoodOptionTags: readonly string[] = [];
 const none: readonly never[] = [];
 
 /**
- * RFC 3261 16.3 2 to 5, for a request that is about to be forwarded: 416 for a scheme we cannot route, 483 when Max-Forwards is used up
- * (whoever answers OPTIONS or REGISTER itself does not ask), 440 when its Max-Breadth is (RFC 5393 5.3.3), 482 for a loop, 420 for a Proxy-Require. Undefined: forward it.
+ * RFC 3261 16.3 2 to 5, for a request that is about to be forwarded:
+ *
+ * - 416 for a scheme we cannot route;
+ * - 483 when Max-Forwards is used up (whoever answers OPTIONS or REGISTER itself does not ask);
+ * - 440 when its Max-Breadth is (RFC 5393 5.3.3);
+ * - 482 for a loop, 420 for a Proxy-Require. Undefined: forward it.
  */
 export function checkForwarding(request: Preprocessed, env: OwnNames & { readonly sign: Sign }): Refusal | undefined {
   const { message } = request;
@@ -74,8 +78,8 @@ export function isSameRequest(one: SipMessage, other: SipMessage, names: OwnName
 }
 
 /**
- * RFC 3261 16.6 8 and RFC 5393 4.2: all that decides where a request goes, and what tells transactions apart; neither the method nor
- * the Vias. Its hash is equal on the way back: a loop. Different: a spiral.
+ * RFC 3261 16.6 8 and RFC 5393 4.2: all that decides where a request goes, and what tells transactions apart. Neither the method nor the Vias are in
+ * it. Its hash is equal on the way back: a loop. Different: a spiral.
  */
 function identifyingText(message: SipMessage, names: OwnNames, toTag: string | undefined = message.toTag): string {
   const cSeq = message.cSeq;
@@ -97,7 +101,7 @@ const credentialHeaders: readonly HeaderId[] = [Header.ProxyAuthorization, Heade
 
 /**
  * How often the request has been forwarded by this cluster: the Vias that it has signed. Those of another one look alike. RFC 5393 4.2.2: infinite
- * when one of ours, of any replica, has the same hash; that one is not verified: who forges it only fails his own request.
+ * when one of ours, of any replica, has the same hash. That one is not verified, because who forges it only fails his own request.
  */
 export function spiralsOf(message: SipMessage, loop: string, sign: Sign): number {
   // Most come from their phone, whose Via is the only one, and not ours.

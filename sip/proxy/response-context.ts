@@ -29,8 +29,8 @@ export type ResponseContext = {
   /** The same request, come again on other ways (RFC 3263 4.3), the latest last: answered as `tx` is, each with its own Vias. */
   joined: readonly { readonly tx: ServerTransaction; readonly vias: readonly string[] }[];
   /**
-   * Set when another replica may have forwarded the same request for another copy of it: the Vias of `tx`, for what the phone answers may have
-   * those of the other copy.
+   * Set when another replica may have forwarded the same request for another copy of it: the Vias of `tx`. What the phone answers may have those of
+   * the other copy.
    */
   ownVias: readonly string[] | undefined;
   readonly isInvite: boolean;

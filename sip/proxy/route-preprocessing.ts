@@ -48,9 +48,9 @@ export type Preprocessed = {
 const inDialogMethods: readonly string[] = ["ACK", "BYE", "PRACK", "UPDATE", "INFO", "NOTIFY"];
 
 /**
- * RFC 3261 16.4: undoes what a strict router did, strips a `maddr` that is ours, finds our own values on top of Route (one, or the two of
- * RFC 5658) and verifies the token in them. Errors: 400 for Route or Request-URI that cannot be read, 403 for a token of ours that has
- * been tampered with or is of another dialog (RFC 5626 5.3), 404 for a Record-Route URI of ours that leads nowhere.
+ * RFC 3261 16.4: undoes what a strict router did, and strips a `maddr` that is ours. It finds our own values on top of Route (one, or the two of RFC
+ * 5658) and verifies the token in them. Errors: 400 for Route or Request-URI that cannot be read, 404 for a Record-Route URI of ours that leads
+ * nowhere. 403 is for a token of ours that has been tampered with or is of another dialog (RFC 5626 5.3).
  */
 export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: string): Preprocessed | ParseError {
   const message = withoutOwnMaddr(env, withoutStrictRouting(env, received));
@@ -112,8 +112,8 @@ function ownRouteOf(
 }
 
 /**
- * RFC 3261 16.4: a strict router has put our Record-Route value into the Request-URI and the real one at the end of Route. They are put
- * back as a loose router would have sent them; the value of ours goes on top of Route, to be read with the others.
+ * RFC 3261 16.4: a strict router has put our Record-Route value into the Request-URI and the real one at the end of Route. They are put back as a
+ * loose router would have sent them. The value of ours goes on top of Route, to be read with the others.
  */
 function withoutStrictRouting(env: ProxyEnvironment, message: SipMessage): SipMessage | ParseError {
   const { requestUri } = message;

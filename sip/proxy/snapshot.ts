@@ -74,11 +74,11 @@ function recordedState(state: BranchState): InviteBranch["state"] {
 }
 
 /**
- * Goes on with an INVITE of another replica: its server transaction answers retransmissions and CANCEL, its branches have their timers
- * again, and what was unanswered is sent again with the same branch (design: the failure of a cell), unless it is so old (`ageMs`) that nobody
- * waits for it. Over connections too: the backhaul that carried it to its access may be what failed, and a phone that has it sees it again (RFC 3261
- * 17.2.1). A branch whose next hop was being looked up, or whose phone is waited for, starts over.
- * The context; undefined when it cannot be read, or this replica has the INVITE already.
+ * Goes on with an INVITE of another replica, because that one's cell has failed. Its server transaction answers retransmissions and CANCEL, and its
+ * branches have their timers again. What was unanswered is sent again with the same branch, unless it is so old (`ageMs`) that nobody waits for it.
+ * It is sent over connections too. The backhaul that carried it to its access may be what failed, and a phone that has it sees it again (RFC 3261
+ * 17.2.1). A branch whose next hop was being looked up, or whose phone is waited for, starts over. The context; undefined when it cannot be read, or
+ * this replica has the INVITE already.
  */
 export function restoreInvite(
   snapshot: Invite,

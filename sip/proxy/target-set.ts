@@ -14,9 +14,10 @@ export type Target = {
   /** RFC 5626 7: targets that are flows to one instance have the same group: one at a time, the next only when this one fails. */
   readonly group?: string;
   /**
-   * In-dialog requests: the phone may be elsewhere than its flow says (RFC 5626 4.3). `first`: its present flow is looked for, or waited for,
-   * before anything is sent. `onFailure`: when the flow fails, or is silent (`onSilence`: so it is said then, and the branch goes on meanwhile). Initial requests: `registration` is no place, but stands for phones that have lost
-   * their connections and are waited for: when one registers, its target is added (RFC 3261 16.5).
+   * In-dialog requests: the phone may be elsewhere than its flow says (RFC 5626 4.3). `first`: its present flow is looked for, or waited for, before
+   * anything is sent. `onFailure`: when the flow fails, or is silent (`onSilence`: so it is said then, and the branch goes on meanwhile). Initial
+   * requests: `registration` is no place. It stands for phones that have lost their connections and are waited for. When one registers, its target is
+   * added (RFC 3261 16.5).
    */
   readonly seek?: "first" | "onFailure" | "onSilence" | "registration";
   /** RFC 3261 20.10: higher ones first, equal ones in parallel. Absent is 1. */

@@ -6,9 +6,9 @@ import type { SipMessage } from "../message/sip-message.ts";
 import { withoutIdentities } from "./identity-headers.ts";
 
 /**
- * RFC 3261 16.7 3: a response without its topmost Via value, every other octet as it came. Undefined when no Via would be left: it was
- * meant for this element and must not be forwarded. `isStream`: it leaves over TCP or TLS, where a Content-Length must tell its end (18.3); one
- * that came over UDP may have none, and gets one.
+ * RFC 3261 16.7 3: a response without its topmost Via value, every other octet as it came. Undefined when no Via would be left: it was meant for this
+ * element and must not be forwarded. `isStream`: it leaves over TCP or TLS, where a Content-Length must tell its end (18.3). One that came over UDP
+ * may have none, and gets one.
  *
  * Every response that passes goes through here. It is `MessageEdit.removeFirst` for this one header, in one look at the header lines. Who it says
  * that somebody is goes too: see identity-headers.ts.

@@ -9,9 +9,9 @@ import type { Target } from "./target-set.ts";
 import type { SteadyMs } from "../time.ts";
 
 /**
- * Whoever has a password may register Contacts at addresses of others, and a stranger's datagram would go to all of them, again and again until they
- * answer. So a binding's place over UDP is unproven unless its REGISTER came from there, or somebody there has answered a request for it, whose Via
- * nobody else knows. What goes to an unproven place is said once, and goes to few of them ({@link unprovenTargetsMax}).
+ * Whoever has a password may register Contacts at addresses of others. A stranger's datagram would go to all of them, again and again until they
+ * answer. So a binding's place over UDP is unproven at first. It is proven when its REGISTER came from there, or when somebody there has answered a
+ * request for it, whose Via nobody else knows. What goes to an unproven place is said once, and goes to few of them ({@link unprovenTargetsMax}).
  *
  * A phone on the flow of its REGISTER, most are, costs nothing here. Another one is proven with its first answer, and that is in its binding.
  */

@@ -86,10 +86,9 @@ export const noPath: readonly string[] = [];
  * RFC 3261 10.3: within a Call-ID the higher CSeq wins, whatever the versions say; between Call-IDs, and within one CSeq, the later
  * version.
  *
- * Keeping only the winner would make the outcome depend on the order of arrival: X/5 at version 1, Y/1 at version 2, X/4 at version 3
- * beat each other in a circle. So the latest record of each Call-ID is kept, and the one with the latest version of these counts. In
- * normal operation there is one; a phone that starts again has a new Call-ID, and the old one is swept when its phone could not matter
- * any more.
+ * Keeping only the winner would make the outcome depend on the order of arrival. X/5 at version 1, Y/1 at version 2, X/4 at version 3 beat each other
+ * in a circle. So the latest record of each Call-ID is kept, and the one with the latest version of these counts. In normal operation there is one. A
+ * phone that starts again has a new Call-ID, and the old one is swept when its phone could not matter any more.
  */
 function mergeBinding(held: Held, present: BindingRecord, record: BindingRecord): Held {
   const { callId } = orderOf(record);

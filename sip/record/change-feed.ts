@@ -47,8 +47,8 @@ export class ChangeFeed {
   }
 
   /**
-   * Records changed after `after`, in that order, at most about `max` of them. What came from the peer itself is left out unless `all`:
-   * a peer that has started again needs everything (`after` 0, and then the sequence of each answer).
+   * Records changed after `after`, in that order, at most about `max` of them. What came from the peer itself is left out unless `all`. A peer that
+   * has started again needs everything (`after` 0, and then the sequence of each answer).
    */
   changedSince(after: number, max: number, all = false): Changes {
     const records: StateRecord[] = [];

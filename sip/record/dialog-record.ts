@@ -7,8 +7,8 @@ import type { Dialog, DialogSide } from "./values.ts";
 import { compareVersions, isVersion, laterVersion } from "./version.ts";
 
 /**
- * A dialog: its sides are merged apart. It has a new row when a side has moved, not for every CSeq: those order what arrives, and nothing
- * that is under way outlives both memories.
+ * A dialog: its sides are merged apart. It has a new row when a side has moved, not for every CSeq. Those order what arrives, and nothing that is
+ * under way outlives both memories.
  */
 export const dialogKind: KindDefinition<"dialog"> = {
   tombstoneMs: callTombstoneMs,

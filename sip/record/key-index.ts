@@ -1,6 +1,6 @@
 /**
- * Which keys share a text: bindings by address-of-record, bindings by flow. Most texts have one key, which then is held without a set; but
- * behind a proxy or a gateway of another make all phones share one flow, so no text may cost more the more keys it has.
+ * Which keys share a text: bindings by address-of-record, bindings by flow. Most texts have one key, which then is held without a set. But behind a
+ * proxy or a gateway of another make all phones share one flow. So no text may cost more the more keys it has.
  */
 export class KeyIndex {
   readonly #keys = new Map<string, string | Set<string>>();

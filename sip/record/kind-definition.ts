@@ -7,13 +7,13 @@ import { compareVersions } from "./version.ts";
 /**
  * What makes a kind of record: all that a replica needs to know to hold one. Its value's fields are in values.ts.
  *
- * The functions that make its keys stand beside the definition. A space separates the parts of a key. It can stand in none of them: by RFC 3261
- * 25.1 a callid, a token and the escaped user of an address-of-record have no white space.
+ * The functions that make its keys stand beside the definition. A space separates the parts of a key. It can stand in none of them. By RFC 3261 25.1
+ * a callid, a token and the escaped user of an address-of-record have no white space.
  */
 export type KindDefinition<Kind extends RecordKind> = {
   /** How long a tombstone is kept at least, ms. */
   readonly tombstoneMs: number;
-  /** Whether it is of a call. The end of a call needs no row while the peer is away, and a call that nobody ends is told of when it is forgotten. */
+  /** Whether it is of a call. The end of a call needs no row while the peer is away. A call that nobody ends is told of when it is forgotten. */
   readonly isOfCall: boolean;
   /** Whether it has rows while the peer is there. What lasts seconds needs none as long as the peer holds it. */
   readonly hasRowsWithPeer: boolean;

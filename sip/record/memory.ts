@@ -2,8 +2,8 @@ import { recentEndMs } from "../limits.ts";
 import type { WallMs } from "../time.ts";
 
 /**
- * What a replica can know of dialogs that it has no record of: whether they have ended, or were made where its memory does not reach. Times are ms
- * since the epoch.
+ * What a replica can know of dialogs that it has no record of. They have ended, or were made where its memory does not reach. Times are ms since the
+ * epoch.
  */
 export type Memory = {
   /** Everything that was made from then on has been known, but for what was made in the gap. */
@@ -18,8 +18,8 @@ export function memoryFrom(now: WallMs): Memory {
 }
 
 /**
- * The memory of a replica that starts with records on its disk, the latest of which is from `latest`: until now the peer may have made calls. What was
- * made shortly before was not on any disk perhaps.
+ * The memory of a replica that starts with records on its disk, the latest of which is from `latest`. Until now the peer may have made calls. What
+ * was made shortly before was not on any disk perhaps.
  */
 export function memoryOnStart(known: Memory, latest: number, now: WallMs): Memory {
   const from = Math.min(known.gapUntil === 0 ? now : known.gapFrom, latest - recentEndMs);

@@ -130,8 +130,8 @@ export class RecordStore {
   }
 
   /**
-   * Records changed after `after`, in that order, at most about `max` of them. What came from the peer itself is left out unless `all`:
-   * a peer that has started again needs everything (`after` 0, and then the sequence of each answer).
+   * Records changed after `after`, in that order, at most about `max` of them. What came from the peer itself is left out unless `all`. A peer that
+   * has started again needs everything (`after` 0, and then the sequence of each answer).
    */
   changedSince(after: number, max: number, all = false): Changes {
     return this.#feed.changedSince(after, max, all);
@@ -153,9 +153,9 @@ export class RecordStore {
   }
 
   /**
-   * While the peer is away the disk is the second place. INVITEs in progress get rows too, which last seconds and need none while the peer
-   * holds them. So do ends of what has no row here, when the peer has not heard of them, or only just and may have died before its own
-   * disk knew: what it has on its disk would come back alive.
+   * While the peer is away the disk is the second place. INVITEs in progress get rows too, which last seconds and need none while the peer holds
+   * them. Ends of what has no row here get one as well, when the peer has not heard of them. They do when it has only just heard, for it may have
+   * died before its own disk knew. Else what it has on its disk would come back alive.
    */
   setPeerAway(isAway: boolean): void {
     if (isAway === this.#rows.isPeerAway) return;
@@ -185,7 +185,7 @@ export class RecordStore {
   }
 
   /**
-   * Whether a binding has been taken off, or is to end earlier, since the last call, of which the disk says otherwise: who is told of that must not be
+   * Whether a binding has been taken off, or is to end earlier, since the last call, while the disk says otherwise. Who is told of that must not be
    * found registered after the loss of both memories.
    */
   takeShortened(): boolean {
@@ -204,19 +204,19 @@ export class RecordStore {
   }
 
   /**
-   * What the disk must be told, the longest waiting first; they count as written from now on: when writing fails the caller must give
-   * the whole store up and recover. At most `max` rows; see {@link hasDirty} for the rest.
+   * What the disk must be told, the longest waiting first. They count as written from now on. When writing fails the caller must give the whole store
+   * up and recover. At most `max` rows; see {@link hasDirty} for the rest.
    *
-   * What came and went between two calls is not among them. The end of something that is on the disk is: a deleted row when the peer
-   * knows that it has ended, a tombstone's row while it does not, so that a restart cannot get it back from the peer.
+   * What came and went between two calls is not among them. The end of something that is on the disk is. It is a deleted row when the peer knows that
+   * it has ended, and a tombstone's row while it does not. So a restart cannot get it back from the peer.
    */
   takeDirty(max: number = Number.MAX_SAFE_INTEGER): Rows {
     return this.#rows.take(max);
   }
 
   /**
-   * A record as text. The peer is told of a change and the disk keeps it, within `flushMs` of each other: it is made once for both, and given up
-   * when the disk has asked for what {@link takeDirty} gave.
+   * A record as text. The peer is told of a change and the disk keeps it, within `flushMs` of each other. So the text is made once for both. It is
+   * given up when the disk has asked for what {@link takeDirty} gave.
    */
   textOf(record: StateRecord): string {
     const entry = this.#tables[record.kind].get(record.key);
@@ -227,9 +227,12 @@ export class RecordStore {
   }
 
   /**
-   * Forgets what may be forgotten at `now`: tombstones whose time is over and that the peer has (or never needed), bindings that
-   * expired as long ago as a tombstone would be kept, calls that ended for want of anything heard, and strangers' where there is little room. Returns
-   * those calls: invites and dialogs whose end nobody has recorded. Goes through everything: call it every ten seconds or so.
+   * Forgets what may be forgotten at `now`:
+   *
+   * - tombstones whose time is over and that the peer has, or never needed;
+   * - bindings that expired as long ago as a tombstone would be kept;
+   * - calls that ended for want of anything heard, and strangers' where there is little room. Returns those calls: invites and dialogs whose end
+   *   nobody has recorded. It goes through everything, so call it every ten seconds or so.
    */
   sweep(now: WallMs): LiveRecord<"invite" | "dialog">[] {
     const ended: LiveRecord<"invite" | "dialog">[] = [];

@@ -3,8 +3,8 @@ import type { Version } from "./version.ts";
 import type { WallMs } from "../time.ts";
 
 /**
- * A record: the unit of change. All state of an exchange is a set of records; whoever makes a change makes a record, and the same
- * function applies it here, at the peer and after a restart.
+ * A record: the unit of change. All state of an exchange is a set of records. Whoever makes a change makes a record. The same function applies it
+ * here, at the peer and after a restart.
  */
 
 /** A record that holds something. */

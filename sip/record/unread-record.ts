@@ -6,9 +6,9 @@ import type { Unread } from "./values.ts";
 import { isVersion } from "./version.ts";
 
 /**
- * Records of kinds that this release does not know. A replica that runs an earlier release than its peer, or than it ran itself, carries them: as
- * they came, from the peer to its disk and back. It cannot merge them, so of each the later version counts; who knows the kind merges what it
- * gets. It forgets one when its text says that it has been over for longer than anybody remembers an end.
+ * Records of kinds that this release does not know. A replica that runs an earlier release than its peer, or than it ran itself, carries them as they
+ * came, from the peer to its disk and back. It cannot merge them, so of each the later version counts; who knows the kind merges what it gets. It
+ * forgets one when its text says that it has been over for longer than anybody remembers an end.
  */
 export const unreadKind: KindDefinition<"unread"> = {
   tombstoneMs: bindingTombstoneMs,

@@ -2,11 +2,11 @@ import { base36 } from "../base-36.ts";
 import type { WallMs } from "../time.ts";
 
 /**
- * The version of a record: a hybrid logical clock as text, `<ms, 9 digits of base 36><counter, 4 digits><cell>`, so that comparing two
- * versions is comparing two strings, in memory, in a message and in an index of the disk.
+ * The version of a record: a hybrid logical clock as text, `<ms, 9 digits of base 36><counter, 4 digits><cell>`. So comparing two versions is
+ * comparing two strings, in memory, in a message and in an index of the disk.
  *
- * Text and not an object: 32 octets instead of about 80, and nothing to convert when a record is sent or stored. The milliseconds last
- * until the year 5188.
+ * Text and not an object: 32 octets instead of about 80, and nothing to convert when a record is sent or stored. The milliseconds last until the year
+ * 5188.
  */
 export type Version = string;
 

@@ -63,8 +63,8 @@ export function readContact(nameAddr: NameAddr, headerExpires: number | undefine
 }
 
 /**
- * What the registrar grants of a requested expiration (RFC 3261 10.3 7): at most {@link expiresSecondsMax}, and less by the part `jitter`
- * (0..0.5), but not less than {@link expiresSecondsMin} for that.
+ * What the registrar grants of a requested expiration (RFC 3261 10.3 7). It is at most {@link expiresSecondsMax}, and less by the part `jitter`
+ * (0..0.5), but for that not less than {@link expiresSecondsMin}.
  */
 export function grantedExpires(requested: number, jitter: number): number {
   const seconds = Math.min(requested, expiresSecondsMax);

@@ -5,8 +5,8 @@ import type { BindingTarget } from "./targets.ts";
 
 /**
  * RFC 3261 18.1.1: the targets for a request that is too large for a datagram. A phone that has registered over UDP and over a connection is tried
- * over its connection, and over UDP when that fails: as the flows of one instance are (RFC 5626 7). Who has registered over UDP alone gets it
- * over UDP.
+ * over its connection, and over UDP when that fails. The flows of one instance are tried in the same way (RFC 5626 7). Who has registered over UDP
+ * alone gets it over UDP.
  */
 export function streamsFirst(targets: readonly BindingTarget[], bindingOf: (key: string) => Binding | undefined): BindingTarget[] {
   const ordered: BindingTarget[] = targets.filter((target) => !isOverUdp(target, bindingOf));

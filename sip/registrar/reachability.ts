@@ -11,10 +11,10 @@ import { formerFlowsOf } from "./former-flows.ts";
  * Whether a binding is reached on the flow that its REGISTER came on, rather than by its contact's URI. The flow must come from the
  * phone itself: behind another proxy the Path, or the contact, says where to go.
  *
- * - RFC 5626 5.3, RFC 7118: outbound and WebSocket always; so does a contact with a host that cannot be dialled, or one that says `ob` (4.3).
+ * - RFC 5626 5.3, RFC 7118: outbound and WebSocket always. A contact with a host that cannot be dialled, or one that says `ob` (4.3), does too.
  * - TCP and TLS: when the contact names the host that the phone says it is, or the one we see: its connection is there already.
  * - UDP: when the contact is what the phone says it is while a NAT shows another address (RFC 3581), or is exactly the address seen. A port that
- *   differs shows a NAT only when the phone asks for `rport`: without, it listens on the port that it names (RFC 3261 18.2.2).
+ *   differs shows a NAT only when the phone asks for `rport`. A phone that does not listens on the port that it names (RFC 3261 18.2.2).
  *
  * Anything else is a contact somewhere else: a third party's registration (RFC 3261 10.2), or another port of the same phone.
  */
@@ -38,10 +38,10 @@ function bare(host: string): string {
 }
 
 /**
- * What becomes of a binding whose flow is gone (RFC 5626 6 and 7: it must not be used any more). One that lives by its flow alone is
- * removed: outbound, WebSocket, a host that cannot be dialled. One over TCP or TLS loses its flow: its contact may be dialled. One over UDP
- * stays as it is, because the address that did not answer is the contact as well, and a phone behind a NAT may come back there. Undefined:
- * nothing. A REGISTER with a higher CSeq that came meanwhile elsewhere wins over this change.
+ * What becomes of a binding whose flow is gone (RFC 5626 6 and 7: it must not be used any more). One that lives by its flow alone is removed:
+ * outbound, WebSocket, a host that cannot be dialled. One over TCP or TLS loses its flow: its contact may be dialled. One over UDP stays as it is.
+ * The address that did not answer is the contact as well, and a phone behind a NAT may come back there. Undefined: nothing. A REGISTER with a higher
+ * CSeq that came meanwhile elsewhere wins over this change.
  */
 export function withoutFlow(key: string, binding: Binding, flow: string): BindingChange | undefined {
   if (binding.flow !== flow || flow === "") return undefined;

@@ -55,20 +55,20 @@ export function unsupportedExtensions(message: SipMessage): string[] {
 }
 
 /**
- * RFC 3261 10.3 steps 2 and 6 to 8, with Path (RFC 3327) and outbound (RFC 5626 6): what to answer, and what becomes of the bindings.
- * Steps 1 and 3 to 5 (domain, authentication, authorization, address-of-record) are the caller's.
+ * RFC 3261 10.3 steps 2 and 6 to 8, with Path (RFC 3327) and outbound (RFC 5626 6). It says what to answer, and what becomes of the bindings. Steps 1
+ * and 3 to 5 (domain, authentication, authorization, address-of-record) are the caller's.
  *
  * Where the RFCs leave a choice:
- * - A contact whose Call-ID is known with a higher CSeq fails the request with 500 (10.3 7, last paragraph), removed bindings included.
- *   With the same CSeq it is a repeat, answered 200 without any change if the binding is as that CSeq left it: an access replays what
- *   was not acknowledged to the peer, which has the binding already and no transaction.
+ * - A contact whose Call-ID is known with a higher CSeq fails the request with 500 (10.3 7, last paragraph), removed bindings included. With the same
+ *   CSeq it is a repeat, answered 200 without any change if the binding is as that CSeq left it. For an access replays what was not acknowledged to
+ *   the peer, which has the binding already and no transaction.
  * - A path without `Supported: path` is refused with 420 (RFC 3327 5.3, the recommended policy).
- * - A sips address-of-record has the same bindings as its sip twin; non-sips contacts are accepted (10.2.1 is a SHOULD for the phone), but
- *   requests for the sips URI only go to secure ones: see targetsOf.
- * - A contact with reg-id replaces a plain binding with the same URI, and a removal without reg-id removes an outbound binding with the
- *   same URI: otherwise a phone that changes its mind would ring twice.
- * - An instance without reg-id has one REGISTER's contacts on each transport: those of the latest. Phones exist that name another port each time
- *   they connect; one that is registered over UDP and TCP stays so (18.1.1).
+ * - A sips address-of-record has the same bindings as its sip twin. Non-sips contacts are accepted (10.2.1 is a SHOULD for the phone). But requests
+ *   for the sips URI only go to secure ones: see targetsOf.
+ * - A contact with reg-id replaces a plain binding with the same URI. A removal without reg-id removes an outbound binding with the same URI.
+ *   Otherwise a phone that changes its mind would ring twice.
+ * - An instance without reg-id has one REGISTER's contacts on each transport: those of the latest. Phones exist that name another port each time they
+ *   connect; one that is registered over UDP and TCP stays so (18.1.1).
  * - A full list first gives up what may be a ghost of a phone: see room.ts.
  */
 export function processRegister(input: RegisterInput): RegisterResult {

@@ -6,8 +6,8 @@ import type { WallMs } from "../time.ts";
 type KeyedBinding = { readonly key: string; readonly value: Binding };
 
 /**
- * Whom a full list of bindings gives up first, so that nobody's phone is locked out by what it has left behind: the keys of at most `count` bindings,
- * never one of `added`, the longest unrefreshed first.
+ * Whom a full list of bindings gives up first, so that nobody's phone is locked out by what it has left behind. These are the keys of at most `count`
+ * bindings, never one of `added`, the longest unrefreshed first.
  *
  * - Those that have lost their connection, and are there only because their Contacts may be dialled.
  * - Those with the Contact of an added one but for the port: a phone without an instance that names another port at each start.

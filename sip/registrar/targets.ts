@@ -6,7 +6,7 @@ import { transportOfFlow } from "../flow/flow.ts";
 import { isUndialable } from "./contact.ts";
 import type { WallMs } from "../time.ts";
 
-/** Where a request for an address-of-record may go (RFC 3261 16.5, RFC 5626 7): what the proxy takes as a target, and whose binding it is. */
+/** Where a request for an address-of-record may go (RFC 3261 16.5, RFC 5626 7). It is what the proxy takes as a target, and whose binding that is. */
 export type BindingTarget = {
   readonly requestUri: string;
   /** RFC 3327 5.4: Route values to put on top. */

@@ -40,7 +40,7 @@ const limits: HeldLimits = {
 
 /**
  * The octets of requests that wait for their final responses: for somebody to answer, for secrets, for an address, for a phone to come back. They are
- * bounded in all, for each source, for each callee, and for all strangers together, so that none of these takes the place of the others.
+ * bounded in all, for each source, for each callee, and for all strangers together. So none of these takes the place of the others.
  */
 export class HeldRequests {
   readonly #limits: HeldLimits;

@@ -19,7 +19,7 @@ export function startInvite(tx: InviteClientTransaction, machinery: Machinery, n
 }
 
 /**
- * Waits before it sends an INVITE that its phone may have had already: a phone that has answered repeats its 2xx within T1 (RFC 3261 13.3.1.4), and
+ * Waits before it sends an INVITE that its phone may have had already. A phone that has answered repeats its 2xx within T1 (RFC 3261 13.3.1.4), and
  * some give a call up over a copy of what they have answered. One that has had nothing hears it so much later.
  */
 export function startCopy(tx: InviteClientTransaction, machinery: Machinery, now: SteadyMs): void {

@@ -11,11 +11,11 @@ const magicCookie = "z9hG4bK";
  * The key of the server transaction of a request; for an ACK or CANCEL, give `INVITE` to find what it is for.
  * Undefined when the top Via or the CSeq cannot be read.
  *
- * The CSeq number is in it although 17.2.3 does not ask for it: a retransmission has the same one, and so have the ACK and the CANCEL
- * (17.1.1.3, 9.1). Clients exist that send the request with credentials under the branch of the refused one.
+ * The CSeq number is in it although 17.2.3 does not ask for it. A retransmission has the same one, and so have the ACK and the CANCEL (17.1.1.3,
+ * 9.1). Clients exist that send the request with credentials under the branch of the refused one.
  *
- * A branch without the magic cookie (or with nothing behind it) is an RFC 2543 client's: then Request-URI, From tag, Call-ID, CSeq and
- * top Via decide. The To tag is left out, as the ACK's differs from the INVITE's; the machine checks it.
+ * A branch without the magic cookie, or with nothing behind it, is an RFC 2543 client's. Then Request-URI, From tag, Call-ID, CSeq and top Via
+ * decide. The To tag is left out, as the ACK's differs from the INVITE's; the machine checks it.
  */
 export function serverKey(message: SipMessage, method: string): string | undefined {
   const via = message.topVia;

@@ -10,14 +10,14 @@ import type { SteadyMs } from "../time.ts";
 export const tryingAfterMs: number = 7 * t1Ms;
 
 /**
- * Timer J. RFC 3261 lets it be zero over reliable transports, as clients repeat nothing there. But an access does, when its backhaul dies
- * before a frame was acknowledged: its phone then still waits for this response, and a MESSAGE must not be delivered twice.
+ * Timer J. RFC 3261 lets it be zero over reliable transports, as clients repeat nothing there. But an access does, when its backhaul dies before a
+ * frame was acknowledged. Its phone then still waits for this response, and a MESSAGE must not be delivered twice.
  */
 const timerJMs = { unreliable: 64 * t1Ms, reliable: t4Ms } as const;
 
 /**
- * A new request: due for a 100 when the user is slow, and for nothing at all when the client has given up (RFC 4320 4.2). To be scheduled
- * when the user has not answered at once.
+ * A new request. It is due for a 100 when the user is slow, and for nothing at all when the client has given up (RFC 4320 4.2). To be scheduled when
+ * the user has not answered at once.
  */
 export function startNonInvite(tx: NonInviteServerTransaction, now: SteadyMs): void {
   tx.retransmitAt = now + tryingAfterMs;

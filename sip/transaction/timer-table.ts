@@ -2,7 +2,7 @@ import type { SteadyMs } from "../time.ts";
 
 /**
  * What can be set, moved and cleared in a {@link TimerTable}. All but `fire` is the table's: when it fires, the turn in which it was set, and its
- * place in the heap, {@link nowhere} when it is not set.
+ * place in the heap. The place is {@link nowhere} when it is not set.
  */
 export type Timed = {
   deadline: SteadyMs;
@@ -60,8 +60,8 @@ export class TimerTable {
   }
 
   /**
-   * Fires what is due, earliest first. What is set meanwhile waits for the next call, even if it is due; what is cleared or moved meanwhile does not
-   * fire; what one that throws leaves stays set. `until`: what was due after that is not yet, for it may have been answered.
+   * Fires what is due, earliest first. What is set meanwhile waits for the next call, even if it is due. What is cleared or moved meanwhile does not
+   * fire. What one that throws leaves stays set. `until`: what was due after that is not yet, for it may have been answered.
    */
   fireDue(now: SteadyMs, until: SteadyMs = now): void {
     const last = this.#order;

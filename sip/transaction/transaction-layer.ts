@@ -43,8 +43,8 @@ export type TransactionLayerOptions = {
 };
 
 /**
- * RFC 3261 17: the transactions of one exchange. Messages go in with {@link receive}, time with the timers; what comes out are calls of the
- * transport sink and the transaction user, made before the method returns.
+ * RFC 3261 17: the transactions of one exchange. Messages go in with {@link receive}, time with the timers. What comes out are calls of the transport
+ * sink and the transaction user, made before the method returns.
  */
 export class TransactionLayer {
   readonly #servers = new Map<string, ServerTransaction>();
@@ -134,9 +134,9 @@ export class TransactionLayer {
   }
 
   /**
-   * Answers a request ourselves. One that has proved nothing, and has not been forwarded, is answered once, and forgotten: RFC 3261 26.3.2.4 wants
-   * neither a retransmission to an address that may be forged, nor a transaction that somebody unknown can fill memory with. A repeated one is
-   * answered again (8.2.7), and its ACK belongs to nothing.
+   * Answers a request ourselves. One that has proved nothing, and has not been forwarded, is answered once, and forgotten. RFC 3261 26.3.2.4 wants no
+   * retransmission to an address that may be forged. It wants no transaction that somebody unknown can fill memory with. A repeated one is answered
+   * again (8.2.7), and its ACK belongs to nothing.
    */
   refuse(tx: ServerTransaction, status: number, response: Uint8Array, now: SteadyMs): void {
     if (tx.isProven || tx.owner !== undefined || tx.lastStatus !== 0) return this.respond(tx, status, response, now);
@@ -222,8 +222,8 @@ export class TransactionLayer {
    * A message of ours that the transport could not deliver. A request fails its client transaction (RFC 3261 17.1.4). A response is
    * tried once more where 18.2.2 says for a lost connection; its server transaction stays (RFC 6026 7.1). False: it has no transaction here.
    *
-   * `isWayMissing`: nothing is known of the receiver, it is the way there that is missing for now. A datagram that has been sent before goes on with its
-   * Timers A, E, B and F then: its answer may have been on the way that was lost.
+   * `isWayMissing`: nothing is known of the receiver, it is the way there that is missing for now. A datagram that has been sent before goes on with
+   * its Timers A, E, B and F then. Its answer may have been on the way that was lost.
    */
   undeliverable(message: SipMessage, flow: string, now: SteadyMs, isWayMissing = false): boolean {
     const via = message.topVia;
@@ -248,8 +248,8 @@ export class TransactionLayer {
   }
 
   /**
-   * Sends a response that was lost on another flow, where later ones go too. Undefined: there is none, and a refusal of an INVITE is said again
-   * like over UDP (Timer G), because its client may come back and would wait for it for ever; a 2xx the callee says again.
+   * Sends a response that was lost on another flow, where later ones go too. Undefined: there is none. Then a refusal of an INVITE is said again like
+   * over UDP (Timer G), because its client may come back and would wait for it for ever. A 2xx the callee says again.
    */
   moveResponse(tx: ServerTransaction, response: SipMessage, flow: string | undefined, now: SteadyMs): void {
     if (tx.state === "Terminated") return;
@@ -283,7 +283,7 @@ export class TransactionLayer {
   }
 
   /**
-   * What is unanswered on connections that may be gone, whose end nobody has seen: the same for all but INVITEs, which may have arrived, and
+   * What is unanswered on connections that may be gone, whose end nobody has seen. It is the same for all but INVITEs. Those may have arrived, and
    * would ring here and somewhere else.
    */
   flowsDoubtful(isDoubtful: (flow: string) => boolean, now: SteadyMs): void {

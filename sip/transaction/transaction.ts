@@ -10,8 +10,8 @@ import type { SteadyMs } from "../time.ts";
  * The state of transactions (RFC 3261 17, RFC 6026) as plain data; the machines that move it are in invite-server.ts, invite-client.ts,
  * non-invite-server.ts and non-invite-client.ts. Times are ms since the epoch, `Infinity` where nothing is scheduled.
  *
- * A transaction is its own timer, at the earlier of its two times: `retransmitAt` (Timers A, E, G) and `endsAt`
- * (Timers B, D, F, H, I, J, K, L, M). Which timer that is follows from its state.
+ * A transaction is its own timer, at the earlier of its two times. They are `retransmitAt` (Timers A, E, G) and `endsAt` (Timers B, D, F, H, I, J, K,
+ * L, M). Which timer that is follows from its state.
  */
 export type ServerTransaction = InviteServerTransaction | NonInviteServerTransaction;
 export type ClientTransaction = InviteClientTransaction | NonInviteClientTransaction;

@@ -5,13 +5,13 @@ import type { InviteServerTransaction, ServerTransaction, TransactionUser, Trans
 import type { SteadyMs } from "../time.ts";
 
 /**
- * RFC 3261 26.3.2.4: the source of a datagram may be forged, and whoever is there must not get more of us than of the one who forges it. So an INVITE over
- * UDP whose sender has proved nothing has an account: twice its octets, and what is answered is taken off; the first copy of each answer is said in any
- * case. Timer G says a refusal again only while there is something left, and at longer pauses, so that the few copies outlast bad weather.
+ * RFC 3261 26.3.2.4: the source of a datagram may be forged. Whoever is there must not get more of us than of the one who forges it. So an INVITE
+ * over UDP whose sender has proved nothing has an account: twice its octets, and what is answered is taken off. The first copy of each answer is said
+ * in any case. Timer G says a refusal again only while there is something left, and at longer pauses, so that the few copies outlast bad weather.
  *
- * A caller who has heard it ring repeats no INVITE. He may be a carrier without an account, and must not wait for ever for an answer that was lost. So his
- * account pays for four copies in any case, as long as there are few such: what is not paid for is bounded in all. Should he have heard none of the copies,
- * he hangs up in the end: his CANCEL asks once more, and fills the account.
+ * A caller who has heard it ring repeats no INVITE. He may be a carrier without an account, and must not wait for ever for an answer that was lost.
+ * So his account pays for four copies in any case, as long as there are few such. What is not paid for is bounded in all. Should he have heard none
+ * of the copies, he hangs up in the end: his CANCEL asks once more, and fills the account.
  */
 
 /** What is lent to accounts whose INVITEs do not pay for the copies of a refusal: see {@link unpaidOctetsPerSecond}. */

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { sourcesOf, textOf } from "./sources.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -14,33 +15,55 @@ const documents: readonly string[] = [
     .map((name) => join("docs", name)),
 ];
 
-/** The paragraphs, items and cells of a document. Code blocks are left out, and a word in backticks or behind a link is one. */
-function textsOf(document: string): string[] {
-  const prose = readFileSync(join(root, document), "utf8").replaceAll(/^```[\s\S]*?^```/gm, "");
-  return prose
-    .split(/\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\.)\s?)/)
-    .filter((block) => !/^ {4}\S/.test(block))
-    .flatMap((block) => (block.trimStart().startsWith("|") ? block.split("|") : [block]))
-    .map((text) => text.replaceAll(/\]\([^)]*\)/g, "]").replaceAll(/`[^`]*`/g, "Code"));
+/** Where comments are counted as well. */
+const rooms: readonly string[] = ["sip", "cluster", "actors", "schemas", "workers", "gateway"];
+
+/** The paragraphs, items and cells of a text in Markdown. Indented and fenced code is left out. */
+function partsOf(text: string): string[] {
+  return text
+    .replaceAll(/^```[\s\S]*?^```/gm, "")
+    .split(/\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\.)\s)/)
+    .filter((part) => !/^ {4}\S/.test(part))
+    .flatMap((part) => (part.trimStart().startsWith("|") ? part.split("|") : [part]));
 }
 
-function sentencesOf(text: string): string[] {
-  return text.split(/(?<=[.?!][)"*_]*)\s+/).map((sentence) => sentence.trim());
+/** A word in backticks or behind a link is one. */
+function sentencesOf(part: string): string[] {
+  const plain = part.replaceAll(/\]\([^)]*\)/g, "]").replaceAll(/`[^`]*`|\{@link [^}]*\}/g, "Code");
+  return plain.split(/(?<=[.?!][)"*_]*)\s+/).map((sentence) => sentence.trim());
 }
 
-function wordsOf(sentence: string): number {
-  return sentence.split(/\s+/).filter((word) => /\w/.test(word)).length;
+function isLong(sentence: string): boolean {
+  return sentence.split(/\s+/).filter((word) => /\w/.test(word)).length > wordsMax;
 }
 
-describe("the documents", () => {
-  it("are all looked at", () => {
-    expect(documents).toEqual(expect.arrayContaining(["README.md", "docs/operations.md", "docs/decisions/0023-rooms.md"]));
+/** The comments of a file, each as text: blocks, and lines that follow each other. */
+function commentsOf(code: string): string[] {
+  const blocks = [...code.matchAll(/\/\*\*?([\s\S]*?)\*\//g)].map(([, text = ""]) => text.replaceAll(/^\s*\* ?/gm, ""));
+  const lines = [...code.matchAll(/^[ \t]*\/\/.*(?:\n[ \t]*\/\/.*)*/gm)].map(([text]) => text.replaceAll(/^[ \t]*\/\/ ?/gm, ""));
+  return [...blocks, ...lines];
+}
+
+describe("a sentence", () => {
+  it.each(documents)(`of %s has no more than ${wordsMax} words`, (document) => {
+    const text = readFileSync(join(root, document), "utf8");
+    expect(partsOf(text).flatMap(sentencesOf).filter(isLong)).toEqual([]);
   });
 
-  it.each(documents)(`%s has no sentence of more than ${wordsMax} words`, (document) => {
-    const long = textsOf(document)
-      .flatMap(sentencesOf)
-      .filter((sentence) => wordsOf(sentence) > wordsMax);
-    expect(long).toEqual([]);
+  it.each(rooms)(`of a comment in %s/ has no more than ${wordsMax} words`, (room) => {
+    const comments = sourcesOf(room).flatMap((file) => commentsOf(textOf(file)));
+    expect(comments.length).toBeGreaterThan(5);
+    expect(comments.flatMap(partsOf).flatMap(sentencesOf).filter(isLong)).toEqual([]);
+  });
+
+  it("is found wherever it may be long", () => {
+    const long = Array.from({ length: wordsMax + 1 }, () => "word").join(" ");
+    for (const text of [`${long}.`, `Short. ${long}`, `- one\n- ${long}`, `| ${long} |`]) {
+      expect(partsOf(text).flatMap(sentencesOf).filter(isLong)).toHaveLength(1);
+    }
+    for (const code of [`/** ${long} */`, `/*\n * Short.\n * ${long}\n */`, `  // ${long.replace(" ", "\n  // ")}`]) {
+      expect(commentsOf(code).flatMap(partsOf).flatMap(sentencesOf).filter(isLong)).toHaveLength(1);
+    }
+    expect(partsOf(`\`\`\`\n${long}\n\`\`\``).flatMap(sentencesOf).filter(isLong)).toEqual([]);
   });
 });

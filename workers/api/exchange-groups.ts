@@ -6,8 +6,8 @@ import { warnOf } from "../way-lost.ts";
 export type Gathered<Answer> = { readonly answers: readonly Answer[]; readonly missing: readonly number[] };
 
 /**
- * Asks for some exchanges, one question for each cell, each exchange once: the replicas in the asking cell and the primaries of the
- * rest first, then, for those that did not answer, their other replicas.
+ * Asks for some exchanges, one question for each cell, each exchange once. The replicas in the asking cell and the primaries of the rest come first.
+ * For those that did not answer their other replicas follow.
  */
 export async function gather<Answer>(
   map: ClusterMap,

@@ -41,7 +41,7 @@ export type CoreGroupStatus = GroupStatus & {
 /** What became of the wish to take a cell out of service. `last`: no other cell is up. `unreplicated`: no other has what this one has. */
 export type Draining = "done" | "last" | "unreplicated";
 
-/** An idle object is put to sleep after about 10 s, and would forget whom it has missed: between slower beats a timer keeps it awake. */
+/** An idle object is put to sleep after about 10 s, and would forget whom it has missed. Between slower beats a timer keeps it awake. */
 const sleepMs = 8_000;
 
 /**
@@ -306,7 +306,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     }
   }
 
-  /** The regular beat is an alarm, which survives this process; what comes before it is a timer, and all is while the disk takes no alarm. */
+  /** The regular beat is an alarm, which survives this process. What comes before it is a timer. All are timers while the disk takes no alarm. */
   #arm(nextTick: SteadyMs, deadline: SteadyMs, now: SteadyMs): void {
     const isTimed = deadline < nextTick || nextTick - now > sleepMs || this.#room.isFull;
     if (isTimed) this.#setTimer(deadline, now);

@@ -3,9 +3,9 @@ import { drainPatienceMs, drainQuietMs, drainStepMs } from "../limits.ts";
 import type { Clocks, SteadyMs } from "../../sip/time.ts";
 
 /**
- * While this cell is out of service and another one is up: has its lines send their softphones elsewhere, a portion of each line at a
- * time, so that the other cell is not met by all of them at once. Softphones in the middle of something come last. A line sends new ones
- * elsewhere as well, as long as it is told so again and again: should this object end, nobody is kept out for long.
+ * While this cell is out of service and another one is up, it has its lines send their softphones elsewhere. A portion of each line goes at a time,
+ * so that the other cell is not met by all of them at once. Softphones in the middle of something come last. A line sends new ones elsewhere as well,
+ * as long as it is told so again and again. If this object ends, nobody is kept out for long.
  */
 export class LineDrain {
   readonly #env: Environment;

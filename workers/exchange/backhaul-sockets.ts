@@ -3,7 +3,7 @@ import type { BackhaulSocket, BackhaulState } from "../../actors/exchange/ports.
 import { closeQuietly } from "../close-socket.ts";
 
 /**
- * The WebSockets of backhauls. What a woken object must know of a backhaul is kept in its WebSocket's attachment: writing one costs less than a
+ * The WebSockets of backhauls. What a woken object must know of a backhaul is kept in its WebSocket's attachment. Writing one costs less than a
  * microsecond, so it is written with every frame.
  */
 export class BackhaulSockets {

@@ -5,9 +5,9 @@ import { recordKinds } from "../../sip/record/values.ts";
 import { digestParts } from "../limits.ts";
 
 /**
- * What a replica holds, in a few octets: two replicas with the same records have the same digest, whatever the order in which they came. `parts`:
- * one for each part of the keys. While phones register, something is always on its way from one replica to the other; but each part is the same in
- * both at some moment, unless something in it differs for good.
+ * What a replica holds, in a few octets: two replicas with the same records have the same digest, whatever the order in which they came. `parts`: one
+ * for each part of the keys. While phones register, something is always on its way from one replica to the other. But each part is the same in both
+ * at some moment, unless something in it differs for good.
  */
 export type Digest = { readonly count: number; readonly hash: string; readonly parts: readonly string[] };
 

@@ -41,8 +41,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * One replica of one exchange as a Durable Object. It decides nothing: what comes goes to the actor (actors/exchange), and what that wants is carried
- * out by its ports: sockets, the disk, the alarm, calls to other objects and cells.
+ * One replica of one exchange as a Durable Object. It decides nothing. What comes goes to the actor (actors/exchange), and its ports carry out what
+ * that wants. They are sockets, the disk, the alarm, and calls to other objects and cells.
  */
 export class ExchangeObject extends DurableObject<Environment> {
   readonly #map: ClusterMap;
@@ -117,8 +117,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   }
 
   /**
-   * A frame from a line. The answer acknowledges it, and brings along what this exchange has for the line. Undefined: it came, or had to
-   * wait here, until after this time (ms), and its line has gone to the other replica with it; no new request of it was taken.
+   * A frame from a line. The answer acknowledges it, and brings along what this exchange has for the line. Undefined: it came, or had to wait here,
+   * until after this time (ms), and its line has gone to the other replica with it. No new request of it was taken.
    */
   takeLineFrame(access: string, octets: Uint8Array, until?: number): Promise<Uint8Array | undefined> {
     return new Promise((answered, reject) => {

@@ -8,7 +8,7 @@ import { exchangeName, type Environment } from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 import { warnOf } from "../way-lost.ts";
 
-/** What an exchange asks of others: of the replica in its own cell when there is one, else of the primary, then of the other one. */
+/** What an exchange asks of others. It asks the replica in its own cell when there is one, else the primary, then the other one. */
 export class OtherExchanges implements OtherExchangesPort {
   readonly #env: Environment;
   readonly #map: ClusterMap;

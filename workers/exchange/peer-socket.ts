@@ -1,8 +1,8 @@
 import { answerClose, closeQuietly } from "../close-socket.ts";
 
 /**
- * A WebSocket between the two replicas of an exchange, for as long as batches are many: each is one event at either end, where a signed request
- * is a handful. Binary messages: a u32 number, big-endian, and the octets of a batch; its answer comes back under the same number, without octets
+ * A WebSocket between the two replicas of an exchange, for as long as batches are many. Each batch is one event at either end, where a signed request
+ * is a handful. Binary messages have a u32 number, big-endian, and the octets of a batch. Its answer comes back under the same number, without octets
  * when it was refused. Whoever has batches to push opens it; signatures are checked when it opens, as with a gateway's backhaul.
  *
  * Nothing depends on it: what it does not bring is asked again by a request, which also tells whether the peer is there.
@@ -43,8 +43,8 @@ export class PeerSocket {
   }
 
   /**
-   * Brings a batch to the peer. The answer rejects when the peer took it for no batch; when the socket ends before; when it is abandoned, with which
-   * the socket ends: a peer that does not answer on it may never do.
+   * Brings a batch to the peer. The answer rejects when the peer took it for no batch, when the socket ends before, and when it is abandoned. Then
+   * the socket ends as well: a peer that does not answer on it may never do.
    */
   ask(batch: Uint8Array): PeerQuestion {
     this.#number = (this.#number + 1) >>> 0;

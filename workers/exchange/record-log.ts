@@ -32,10 +32,10 @@ type Line = {
 };
 
 /**
- * The records of one kind on an object's disk, written in batches of one row each: what Cloudflare bills, and what costs time, is the row. A row
- * is lines, in pairs: a key and its record, or a key and nothing when it is gone. Later batches win over earlier ones. A batch of which nothing
- * counts any more gives its row to the next one, or is deleted; when more than half of all lines are of no use, what counts in the oldest batches
- * is written again. Rows of a format to come are left alone: the release that wrote them will read them again.
+ * The records of one kind on an object's disk, written in batches of one row each. What Cloudflare bills, and what costs time, is the row. A row is
+ * lines, in pairs: a key and its record, or a key and nothing when it is gone. Later batches win over earlier ones. A batch of which nothing counts
+ * any more gives its row to the next one, or is deleted. When more than half of all lines are of no use, what counts in the oldest batches is written
+ * again. Rows of a format to come are left alone: the release that wrote them will read them again.
  */
 export class RecordLog {
   readonly #sql: SqlStorage;
@@ -49,7 +49,7 @@ export class RecordLog {
   #lines = 0;
   #last = 0;
   /**
-   * Batches of which nothing counts, whose rows wait for a batch to take them: Cloudflare bills one row for that, two for deleting one and adding
+   * Batches of which nothing counts, whose rows wait for a batch to take them. Cloudflare bills one row for that, two for deleting one and adding
    * one. In the order in which they may go: one with covers has all that are older before it.
    */
   readonly #dead = new Set<Batch>();
@@ -218,7 +218,7 @@ export class RecordLog {
     this.#free.push(batch.number);
   }
 
-  /** Takes the oldest batches away as long as too much in the log is of no use; what counts in them joins `lines`, but for keys that are `written`. */
+  /** Takes the oldest batches away as long as too much in the log is of no use. What counts in them joins `lines`, but for keys that are `written`. */
   #clean(lines: Line[], written: ReadonlySet<string>): void {
     const max = lines.length + logCleanedMax;
     for (const batch of this.#batches.values()) {

@@ -5,8 +5,8 @@
 const resting = new Map<string, number>();
 
 /**
- * Whether an exchange that wakes may have lost something: it sleeps with nothing in hand, and has lost nothing; one that was reset in the middle of its work has.
- * Disks do not know that: a mark there would cost every call two writes.
+ * Whether an exchange that wakes may have lost something. One that slept had nothing in hand, and has lost nothing. One that was reset in the middle
+ * of its work has. Disks do not know that: a mark there would cost every call two writes.
  */
 export class Rest {
   readonly #name: string;

@@ -123,8 +123,8 @@ export class LineObject extends DurableObject<Environment> {
   }
 
   /**
-   * This cell is out of service: closes some WebSockets, so that their softphones connect elsewhere, and takes no new ones until
-   * {@link drainHoldMs} after it was last told so. Those come last that have had a message within `quietMs`. Returns how many are left.
+   * This cell is out of service. Closes some WebSockets, so that their softphones connect elsewhere, and takes no new ones until {@link drainHoldMs}
+   * after it was last told so. Those come last that have had a message within `quietMs`. Returns how many are left.
    */
   sendElsewhere(quietMs: number): number {
     const now = this.#timers.clock.now();

@@ -7,7 +7,7 @@ const requestsOnly = encoder.encode("SIP/2.0 ");
 const ackStart = encoder.encode("ACK ");
 
 /**
- * Whether a softphone reads what is written to it. The runtime takes everything and says nothing about what has left, so that somebody who only writes,
+ * Whether a softphone reads what is written to it. The runtime takes everything and says nothing about what has left. So somebody who only writes,
  * keep-alives for instance, has to show that he reads: by saying the branch of a request that he was sent. Nobody can say it who has not read it.
  */
 export class ReadingProof {

@@ -2,8 +2,8 @@ import { lineSocketsMax, socketsRecountMs } from "../limits.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
- * How many softphones one line takes. Counting those that are there costs time for each of them, so those that come are added, and all are counted
- * again when there seem to be too many: what is refused for that reason is refused for {@link socketsRecountMs} at most.
+ * How many softphones one line takes. Counting those that are there costs time for each of them. So those that come are added, and all are counted
+ * again when there seem to be too many. What is refused for that reason is refused for {@link socketsRecountMs} at most.
  */
 export class SoftphoneShare {
   readonly #max: number;

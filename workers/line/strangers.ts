@@ -9,7 +9,7 @@ export type StrangersLimits = {
 };
 
 /**
- * The WebSockets of a line on which nobody has registered, by where they come from. One source may have so many; when the line is full, room is made
+ * The WebSockets of a line on which nobody has registered, by where they come from. One source may have so many. When the line is full, room is made
  * among those of the source that has the most, who has been there longest first.
  */
 export class Strangers {
