@@ -79,9 +79,12 @@ export const resolutionsWaitingMax = 1_000;
  * such CANCELs in all are under way at once; what a phone has said 487 to is no more. Over: 481.
  */
 export const orphansRememberedMax = 1_000;
-/** Of one source with a connection, or a registered phone: an office whose calls end together. */
+/** For one source with a connection, or a registered phone: an office whose calls end together. */
 export const orphansPerSourceMax: number = orphansRememberedMax / 10;
-/** Of one source whose datagrams may be forged, which nobody is registered at; of all of those; and of those for one callee. True ones are answered in a moment. */
+/**
+ * For one source whose datagrams may be forged, which nobody is registered at; for all of those; and for those for one callee. True ones are answered
+ * in a moment.
+ */
 export const orphansPerStrangerMax = 20;
 export const orphansOfStrangersMax: number = orphansRememberedMax / 5;
 export const orphansPerCalleeMax: number = 2 * orphansPerStrangerMax;
@@ -114,7 +117,7 @@ export const phoneSearchesPerUserMax: number = phoneSearchesMax / 4;
  * softphones are rarer. Over: 480.
  */
 export const contactSearchesPerSecondMax = 50;
-/** Of one caller's, so that nobody takes the others' share. */
+/** For one caller, so that nobody takes the others' share. */
 export const contactSearchesPerCallerMax = 5;
 /** Other exchanges that are asked for one Contact. In a larger cluster only that of the user in Referred-By is: 480 when he has not registered it. */
 export const exchangesAskedMax = 64;

@@ -12,9 +12,9 @@ export type Timeouts<Handle> = {
 };
 
 /**
- * The clock of an object, and its timers. Both go by timeouts that go by the wall clock: in workerd a timeout waits for a moment of that clock, and when it
- * is set back, all but the next wait for as much longer. So timers are set again then. They look at the clock in between, so that a step forward is
- * not taken for time that has passed.
+ * The clock of an object, and its timers. Both go by timeouts, and those go by the wall clock. In workerd a timeout waits for a moment of that clock.
+ * When it is set back, all but the next wait for as much longer. So timers are set again then. They look at the clock in between, so that a step
+ * forward is not taken for time that has passed.
  */
 export class SteadyTimers<Handle> {
   readonly clock: SteadyClock;

@@ -76,8 +76,8 @@ export const peerQuietMs = 60_000;
 /** Starts of the peer that are over and that are remembered: what one of them sent and arrives late counts no more. */
 export const peerBootsRememberedMax = 8;
 /**
- * A standstill of a process, and a step forward of its wall clock, count for at least so much where the two look alike: half a minute of patience (Timers B
- * and F) must not end by it, and every standstill must be noticed ({@link countedMsMax}).
+ * A standstill of a process, and a step forward of its wall clock, count for at least so much where the two look alike. Half a minute of patience
+ * (Timers B and F) must not end by it. Every standstill must be noticed ({@link countedMsMax}).
  */
 export const clockJumpMsMin = 5_000;
 

@@ -4,13 +4,11 @@
 export const connectionsMax = 20_000;
 /** Nothing in either direction: longer than the longest registration lives (3600 s), so that no phone loses the flow it is called on. */
 export const connectionIdleMs = 3_900_000;
-/** Part of a message, and the rest does not come (a slow attack, or a peer that died in mid-message). */
+/** Part of a message, and the rest does not come: a slow attack, or a phone that died in mid-message. */
 export const partialMessageMs = 30_000;
-/** TCP keep-alive finds dead peers (a laptop that sleeps, a NAT that forgot) long before the idle time. */
+/** TCP keep-alive finds dead connections (a laptop that sleeps, a NAT that forgot) long before the idle time. */
 export const tcpKeepAliveMs = 60_000;
-/**
- * Handshakes of a peer that connected, TLS and WebSocket together, from the moment when it was accepted.
- */
+/** Handshakes of whoever connected, TLS and WebSocket together, from the moment when the connection was accepted. */
 export const handshakeMs = 10_000;
 /** Who connected and has not sent a whole message, or a keep-alive, after this is of no use. Phones register at once. */
 export const firstMessageMs = 30_000;
@@ -32,16 +30,16 @@ export const openedShareMax = 0.25;
 export const refusedTogetherMax = 64;
 /** Frames that one message of a softphone may come in: no client makes more than one of 64 KiB, and each costs a hundred octets. */
 export const framesPerMessageMax = 64;
-/** HTTP request of a peer that connected, from its first octet to its last; how often those that take longer are looked for. */
+/** HTTP request of whoever connected, from its first octet to its last; how often those that take longer are looked for. */
 export const httpRequestMs = 10_000;
 export const httpCheckMs = 2_000;
 /** A connection that the gateway opens: below Timer F, so that the next target can still be tried (RFC 3263 4.3). */
 export const connectTimeoutMs = 4_000;
 /** Messages that wait for one connection to be made. */
 export const connectingOctetsMax = 256 * 1024;
-/** Written and not taken by the peer: it reads too slowly, or not at all; the connection is closed. */
+/** Written and not taken by the other end: it reads too slowly, or not at all. The connection is closed. */
 export const unwrittenOctetsMax = 1024 * 1024;
-/** After a last answer, for the peer to take it. */
+/** After a last answer, for the other end to take it. */
 export const lingerMs = 1_000;
 /**
  * A stream that cannot be followed any further ends when the requests before have been answered, or after this: two T1, and the way from an exchange

@@ -1,6 +1,6 @@
 /**
- * Every limit of the core, each with its reason. A limit without a hostile test is a wish: see test/sip/limits.test.ts and the
- * tests of the part that enforces it. Units come last in the names.
+ * Every limit of the core, each with its reason. A limit without a hostile test is a wish: see the tests of the part that enforces it, and
+ * docs/limits.md. Units come last in the names.
  */
 
 /** A whole SIP message. UDP cannot carry more than 65 535 octets; the largest WebRTC INVITEs seen are 7 KB. Over: 513. */
@@ -268,7 +268,7 @@ export const failedLoginMsPerAddress = 1_000;
 export const failedLoginMsPerFlow = 60_000;
 export const failedLoginMsPerUser = 6_000;
 /**
- * Of these one address may send a tenth as one user, whatever others do, and one more every ten minutes. Three strangers cannot keep out who mistypes
+ * One address may send a tenth of these as one user, whatever others do, and one more every ten minutes. Three strangers cannot keep out who mistypes
  * a password at a new place. Together ten times as many may be had so against one user, and one more every six seconds. A hundred addresses are
  * needed to take a newcomer all his tries but the first. The first nobody can take.
  */

@@ -92,7 +92,7 @@ export const socketsRecountMs = 250;
 export const gatewaysRememberedMax = 1_000;
 /** Changes of the view that are kept: those of a bad day. */
 export const historyRowsMax = 500;
-/** Of these a status shows the latest. */
+/** A status shows the latest of these. */
 export const historyShownMax = 20;
 /** A heartbeat tells of every gateway, in some 70 octets each. */
 export const heartbeatOctetsMax = 256 * 1024;

@@ -6,7 +6,7 @@ export function isWayLost(error: unknown): boolean {
 }
 
 /**
- * Says why another part did not do what it was asked. Of a way that was lost nothing is said here. The core group says that a cell is down, in one
+ * Says why another part did not do what it was asked. Nothing is said here of a way that was lost. The core group says that a cell is down, in one
  * line, and what was under way goes the other way.
  */
 export function warnOf(what: string, error: unknown): void {

@@ -25,8 +25,8 @@ export type Calling = {
 };
 
 /**
- * Reads From and Request-URI of a request that has passed checkMandatory. Of a From that is nobody's here, such as an anonymous one, what
- * P-Preferred-Identity says counts (RFC 3325 6). A phone of ours tells who it is by that, and proves it.
+ * Reads From and Request-URI of a request that has passed checkMandatory. For a From that is nobody's here, such as an anonymous one,
+ * P-Preferred-Identity counts (RFC 3325 6). A phone of ours tells who it is by that, and proves it.
  */
 export function callingOf(map: ClusterMap, message: SipMessage): Calling {
   const requestUri = message.parsedRequestUri;

@@ -151,7 +151,7 @@ export class ContactFinder {
   }
 }
 
-/** Of names under which answers come: other searches begin otherwise. */
+/** Names under which answers come begin so. Those of other searches begin otherwise. */
 const prefix = "c~";
 
 /** Whether a Contact was made by who has made this URI: user, host and port; parameters come and go (`ob`, `transport`). */
@@ -161,7 +161,7 @@ function isSamePhone(uri: SipUri, contact: string): boolean {
   return other.host === uri.host && other.port === uri.port && unescapeUri(other.user ?? "") === unescapeUri(uri.user ?? "");
 }
 
-/** Of the latest binding of this user that has it. */
+/** The flow of the latest binding of this user that has it. */
 function flowOf(holders: readonly PhoneFlow[], addressOfRecord: string | undefined): string | undefined {
   let latest: PhoneFlow | undefined;
   if (addressOfRecord === "") return undefined;

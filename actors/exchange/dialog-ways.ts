@@ -145,7 +145,7 @@ export class DialogWays {
   }
 
   #mayStrangerSend({ message, direction }: Preprocessed, stage: Stage, now: SteadyMs): boolean {
-    // Of what a SUBSCRIBE has made the subscriber is the caller: where only the token is known, he counts as that.
+    // The subscriber is the caller of what a SUBSCRIBE has made. Where only the token is known, he counts as that.
     const isAsked = (): boolean => {
       return (stage === "byToken" && direction === "toCaller") || this.#options.dialogs.subscriptions.isAsked(message, now);
     };

@@ -9,7 +9,7 @@ import type { SteadyMs } from "../../sip/time.ts";
  *
  * A branch that names this cell is ours. It is late when no transaction waits for it, once nothing of an earlier start can be in progress any more.
  * What ended before, and what was forwarded in the other cell's name, is remembered for as long as an answer may take. It is remembered as hashes of
- * 30 bits in two generations. Of a billion responses one is taken for another's, as if the network had lost it.
+ * 30 bits in two generations. One response of a billion is taken for another's, as if the network had lost it.
  */
 export class LateResponses {
   readonly #cell: string;

@@ -13,7 +13,7 @@ const mapped = "00000000000000000000ffff";
  * makes many requests of one (RFC 5393 3). The port counts, and whether it is one of UDP: a phone may share our address, and take the next port.
  */
 export class OwnAddresses {
-  /** Of each listener `u` for UDP, `t` for the others, and its address and port in hex as in flow keys. */
+  /** Each listener is `u` for UDP, `t` for the others, and its address and port in hex as in flow keys. */
   readonly #remotes = new Set<string>();
   /** Their ports as in flow keys: nearly all flows lead to others. */
   readonly #ports = new Set<string>();

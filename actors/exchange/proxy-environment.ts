@@ -86,7 +86,7 @@ export function proxyEnvironment(parts: EnvironmentParts, tools: ExchangeTools, 
   };
 }
 
-/** Of the two cells of this exchange one is to be named. It is the one that a request comes to by itself, as long as that makes no difference. */
+/** One of the two cells of this exchange is to be named. It is the one that a request comes to by itself, as long as that makes no difference. */
 function cellFor({ config, map, takeovers }: EnvironmentParts, { token, flow }: Preprocessed, next: string, now: SteadyMs): string {
   const { cell, exchange } = config;
   const { primary, secondary } = pairOf(map, exchange);

@@ -199,7 +199,7 @@ export class ExchangeBackhauls {
   #down(link: BackhaulLink, reason: string, loss: Loss): void {
     const { counters, exchange, ports } = this.#options;
     counters.backhaulFailures += 1;
-    // Of another version the control link says it, once for all backhauls.
+    // The control link says it of another version, once for all backhauls.
     if (loss !== "another version") ports.log("backhaul-down", { exchange, cell: link.cell, reason });
     const now = this.#handlers.now();
     this.#pair.lost(link.cell, now, loss === "missed heartbeats");

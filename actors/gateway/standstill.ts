@@ -11,7 +11,7 @@ export type Message = { readonly key: string; readonly octets: Uint8Array; reado
 
 /**
  * Notices that this process stood still (it was stopped, or its machine was), and then keeps what {@link Backlog} says of what comes on connections.
- * Of datagrams nobody can tell whether their sender is still there. A new request among those that waited is forgotten, and a phone that still wants
+ * Nobody can tell whether the sender of a datagram is still there. A new request among those that waited is forgotten, and a phone that still wants
  * it says it again (RFC 3261 17.1.1.2, 17.1.2.2).
  */
 export class Standstill {

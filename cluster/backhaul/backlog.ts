@@ -12,8 +12,8 @@ const alwaysPass: ReadonlySet<string> = new Set(["REGISTER", "ACK", "CANCEL"]);
  * What an access reads after its process stood still had waited in its sockets. Some of it is from phones that have given up and asked elsewhere.
  * Their calls must not be made now. Nobody can tell when a message was sent, but the end of the connection of a phone that has gone was waiting right
  * behind it. So what would ring or beep somewhere (a request outside of dialogs) is kept until those ends have been read as well, with all that
- * follows it on its connection. Of a connection that ends it is dropped, all others' passes. What belongs to calls and registrations in progress is
- * not kept: late, it is still true, and it is numbered.
+ * follows it on its connection. What came on a connection that ends is dropped. What came on others passes. What belongs to calls and registrations
+ * in progress is not kept: late, it is still true, and it is numbered.
  */
 export class Backlog<Message extends ReadMessage> {
   readonly #messagesMax: number;

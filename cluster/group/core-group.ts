@@ -245,8 +245,8 @@ export class CoreGroup {
   }
 
   /**
-   * The operator takes this cell out of service, or back. `last`: no other cell is up, so it stays in service: nobody could take over what
-   * it has. Should the others die later, a cell that drains serves on.
+   * The operator takes this cell out of service, or back. `last`: no other cell is up, so it stays in service: nobody could take over what it has. If
+   * the others die later, a cell that drains serves on.
    */
   setDraining(isDraining: boolean, now: SteadyMs): "done" | "last" {
     const isLast = [...this.#others.values()].every(({ state }) => state !== "up");

@@ -13,9 +13,9 @@ export type SteadyClockOptions = {
 };
 
 /**
- * A steady count made of the only clock that a runtime has, the wall clock. It never goes back. A step back of the wall clock leaves it where it is. A
- * step forward looks like a standstill of the process, so both count for {@link countAtMost} at the most: enough to be taken for a standstill, too
- * little for calls to end by it. docs/decisions/0027-two-kinds-of-time.md has what it cannot know.
+ * A steady count made of the only clock that a runtime has, the wall clock. It never goes back. A step back of the wall clock leaves it where it is.
+ * A step forward looks like a standstill of the process, so both count for {@link countAtMost} at the most. That is enough to be taken for a
+ * standstill, and too little for calls to end by it. docs/decisions/0027-two-kinds-of-time.md has what it cannot know.
  */
 export class SteadyClock implements Clocks {
   readonly #options: SteadyClockOptions;

@@ -27,7 +27,7 @@ export type TlsConfig = {
   /** PEM texts. */
   readonly cert: string;
   readonly key: string;
-  /** Authorities that peers' certificates are checked against, instead of the well-known ones. */
+  /** Authorities that certificates of servers are checked against, instead of the well-known ones. */
   readonly ca?: string;
   /** False: certificates of servers that the gateway connects to are not checked. */
   readonly verify: boolean;

@@ -70,7 +70,7 @@ export abstract class Connection implements ConnectionNames, PhoneConnection {
   /** Sends a message, now or when the connection is made. `failed` is called when it certainly did not leave. */
   abstract send(octets: Uint8Array, failed: Failed, now: SteadyMs): void;
 
-  /** Closes, at once or as soon as its peer has been told why. */
+  /** Closes, at once or as soon as its other end has been told why. */
   abstract close(ending: Ending): void;
 
   /** Something has come: `isWhole` when no message is incomplete now. */

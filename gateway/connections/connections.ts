@@ -218,6 +218,6 @@ export class Connections {
 }
 
 function connectOptions(key: FlowKey, config: ListenerConfig): { host: string; port: number; localAddress?: string } {
-  // From the cluster address, so that the peer sees the address that it may answer to.
+  // From the cluster address, so that the other end sees the address that it may answer to.
   return { host: key.address, port: key.port, ...(isWildcard(config.host) ? {} : { localAddress: config.host }) };
 }

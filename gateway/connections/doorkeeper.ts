@@ -33,9 +33,9 @@ export type Guest = {
 };
 
 /**
- * Counts the connections of all listeners, whatever their stage, and makes room when there is none. Of those who have shown no password, the one goes
- * who has been there longest of the source that has the most. So whoever floods the gateway with connections closes his own, and a phone of another
- * address gets in. Those of registered phones are never closed for others.
+ * Counts the connections of all listeners, whatever their stage, and makes room when there is none. Whoever has shown no password may have to go. The
+ * one goes who has been there longest of the source that has the most. So whoever floods the gateway with connections closes his own, and a phone of
+ * another address gets in. Those of registered phones are never closed for others.
  */
 export class Doorkeeper {
   readonly #connectionsMax: number;
@@ -187,7 +187,7 @@ function refuse(socket: Socket): false {
   return false;
 }
 
-/** Undefined: the connection is gone. Local and remote place: one peer may use its port to several listeners. */
+/** Undefined: the connection is gone. Local and remote place: one remote port may be used to several listeners. */
 function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | undefined {
   if (remoteAddress === undefined || remotePort === undefined) return undefined;
   return `${remoteAddress} ${remotePort} ${localAddress ?? ""} ${localPort ?? 0}`;

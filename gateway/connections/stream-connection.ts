@@ -120,7 +120,7 @@ export class StreamConnection extends Connection {
     else setTimeout(() => this.#end(), lastAnswersMs).unref();
   }
 
-  /** What was written leaves; a peer that does not read must not keep the connection open. */
+  /** What was written leaves. Whoever does not read must not keep the connection open. */
   #end(): void {
     if (this.#broken === "ended") return;
     this.#broken = "ended";

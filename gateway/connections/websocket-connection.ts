@@ -31,7 +31,7 @@ export class WebSocketConnection extends Connection {
     this.#handlers = handlers;
     socket.on("data", (chunk: Uint8Array) => this.#follow(chunk));
     webSocket.on("message", (data, isBinary) => this.#receive(data, isBinary));
-    // A message that is too long, or frames against RFC 6455: the library says so to the peer, and waits for its answer.
+    // A message that is too long, or frames against RFC 6455: the library says so to the other end, and waits for its answer.
     webSocket.on("error", () => {
       handlers.junk();
       this.#endAfter(lingerMs);
@@ -60,7 +60,7 @@ export class WebSocketConnection extends Connection {
 
   #follow(chunk: Uint8Array): void {
     this.received(this.#boundary.follow(chunk), steadyNow());
-    // The library answers pings, also those of a peer that does not read, and keeps a message's frames one by one.
+    // The library answers pings, also those of whoever does not read, and keeps a message's frames one by one.
     const isFlood = this.#boundary.frames > framesPerMessageMax || this.#socket.writableLength > unwrittenOctetsMax;
     if (isFlood) this.#webSocket.terminate();
   }
@@ -84,7 +84,7 @@ export class WebSocketConnection extends Connection {
     }
   }
 
-  /** A peer that does not answer a close must not keep the connection open. */
+  /** Whoever does not answer a close must not keep the connection open. */
   #endAfter(ms: number): void {
     setTimeout(() => this.#webSocket.terminate(), ms).unref();
   }

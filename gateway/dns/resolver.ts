@@ -10,7 +10,7 @@ type NextTransport = Exclude<Transport, "WS" | "WSS">;
 type Host = { readonly transport: NextTransport; readonly name: string; readonly port: number };
 type Service = { readonly transport: NextTransport; readonly name: string };
 
-/** Of 255 octets for a flow key, the rest takes at most 55. */
+/** A flow key has 255 octets, and what is not the name takes at most 55. */
 const serverNameMax = 200;
 
 /** Listeners by index: what a flow leaves from. */

@@ -4,7 +4,7 @@ import { BoundServer, secureServer, socketOptions } from "./bound-server.ts";
 import type { ListenerConfig, TlsConfig } from "../config/config.ts";
 
 export type StreamHandlers = {
-  /** A peer has connected. False: it was closed at once. */
+  /** Somebody has connected. False: it was closed at once. */
   admit(socket: Socket): boolean;
   /** A connection is made, its TLS handshake included. */
   accepted(socket: Socket): void;

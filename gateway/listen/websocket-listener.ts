@@ -9,7 +9,7 @@ import type { ListenerConfig, TlsConfig } from "../config/config.ts";
 import { httpCheckMs, httpRequestMs } from "../limits.ts";
 
 export type WebSocketHandlers = {
-  /** A peer has connected. False: it was closed at once. */
+  /** Somebody has connected. False: it was closed at once. */
   admit(socket: Socket): boolean;
   /** A softphone is connected; `socket` is the connection below. */
   accepted(webSocket: WebSocket, socket: Socket): void;

@@ -131,7 +131,7 @@ export class GuessBrake {
     return wait > 0 || !this.#newcomers.has(pair, now) ? wait : this.#waitOfOthers(pair, user, now);
   }
 
-  /** Of an address that has failed as this user, and was never right. It may use what all have together, or else what it has of its own. */
+  /** For an address that has failed as this user, and was never right. It may use what all have together, or else what it has of its own. */
   #waitOfOthers(pair: string, user: string, now: SteadyMs): number {
     const wait = this.#users.waitMs(user, now);
     if (wait === 0 || this.#newcomers.waitMs(pair, now) > 0) return wait;

@@ -33,8 +33,8 @@ export function dialogKeyOf(message: SipMessage): string | undefined {
 /** What is known of a side from elsewhere than the messages. */
 export type SideContext = {
   /**
-   * Of the callee, when it is another than its address-of-record. It is the one of ours that To names, and the callee says it as its own (RFC 3261
-   * 12.2.1.1).
+   * The callee's name, when it is another than its address-of-record. It is the one of ours that To names, and the callee says it as its own (RFC
+   * 3261 12.2.1.1).
    */
   readonly name?: string;
   /** Its address-of-record in our domains; empty: it is from outside. */

@@ -41,12 +41,12 @@ export class Crowd<Guest extends Member> {
     return true;
   }
 
-  /** Of this source, who has been there longest. */
+  /** Who of this source has been there longest. */
   firstOf(source: string): Guest | undefined {
     return this.#bySource.get(source)?.values().next().value;
   }
 
-  /** Of the source that has the most, who has been there longest. */
+  /** Who of the source that has the most has been there longest. */
   firstOfLargest(): Guest | undefined {
     const source = this.#byCount.at(-1)?.values().next().value;
     return source === undefined ? undefined : this.firstOf(source);

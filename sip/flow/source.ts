@@ -1,6 +1,6 @@
 import { addressToHex } from "./flow.ts";
 
-/** Of an IPv6 address as hex: its first 64 bits name a network, and whoever has one has all addresses in it (RFC 6177). */
+/** The first 64 bits of an IPv6 address, in hex, name a network. Whoever has one has all addresses in it (RFC 6177). */
 const networkDigits = 16;
 const addressDigits = 32;
 const mappedStart = "00000000000000000000ffff";

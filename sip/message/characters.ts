@@ -23,8 +23,8 @@ export const URI_HEADER = 32;
 /** Host names. `_` is let through: container networks are full of it. */
 export const HOST = 64;
 /**
- * An unquoted value of a header parameter: `token / host` of RFC 3261, and what peers really send there. That is base64 with `=`, paths, and URIs
- * without the characters that could end the value.
+ * An unquoted value of a header parameter: `token / host` of RFC 3261, and what implementations really send there. That is base64 with `=`, paths,
+ * and URIs without the characters that could end the value.
  */
 export const PARAM_VALUE = 128;
 

@@ -1,6 +1,6 @@
 /**
- * Octets and text. In every string of the core one octet is one char (ISO 8859-1). So offsets in a string are offsets in the octets, and whatever a
- * peer sent leaves unchanged. Text typed by people (chars above 255) becomes UTF-8 on the way out.
+ * Octets and text. In every string of the core one octet is one char (ISO 8859-1). So offsets in a string are offsets in the octets, and whatever was
+ * received leaves unchanged. Text typed by people (chars above 255) becomes UTF-8 on the way out.
  */
 
 /** The longest text that {@link shortText} makes; longer ones are put together of such. */

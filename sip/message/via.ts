@@ -14,7 +14,7 @@ export type Via = {
   readonly host: string;
   readonly port: number | undefined;
   readonly branch: string | undefined;
-  /** An address, lower-case; IPv6 without brackets, though peers write it both ways (RFC 5118 4.5). */
+  /** An address, lower-case. IPv6 is without brackets, though it comes both ways (RFC 5118 4.5). */
   readonly received: string | undefined;
   /** RFC 3581: true when asked for (`;rport`), the port when filled in. */
   readonly rport: number | true | undefined;

@@ -93,9 +93,9 @@ export class Proxy {
   }
 
   /**
-   * RFC 3261 16.5 to 16.8: forwards a request to its targets, from the highest q on, those of equal q in parallel. Of the targets of one group it
-   * tries one at a time (RFC 5626 7). INVITE is answered with 100 at once. No targets: 480, unless a phone may return that has just lost its
-   * connection. The transaction's owner becomes the context. Nothing happens when the transaction has been answered already, by a CANCEL in between.
+   * RFC 3261 16.5 to 16.8: forwards a request to its targets, from the highest q on, those of equal q in parallel. It tries the targets of one group
+   * one at a time (RFC 5626 7). INVITE is answered with 100 at once. No targets: 480, unless a phone may return that has just lost its connection.
+   * The transaction's owner becomes the context. Nothing happens when the transaction has been answered already, by a CANCEL in between.
    */
   forward(tx: ServerTransaction, request: Preprocessed, targets: readonly Target[], options: ForwardOptions, now: SteadyMs): void {
     if (tx.state !== "Proceeding" && tx.state !== "Trying") return;

@@ -42,7 +42,7 @@ export function orderOf(record: BindingRecord): { readonly callId: string; reado
   return record.value ?? record;
 }
 
-/** Whether a binding ends earlier than its row says. Of a connection that was lost nobody is told. */
+/** Whether a binding ends earlier than its row says. Nobody is told of a connection that was lost. */
 export function endsEarlier(record: BindingRecord, onDisk: StateRecord | undefined): boolean {
   if (onDisk?.kind !== "binding" || onDisk.value === undefined) return false;
   return record.value === undefined ? record.isLost !== true : record.value.expiresAt < onDisk.value.expiresAt;

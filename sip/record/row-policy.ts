@@ -7,7 +7,7 @@ import type { StateRecord } from "./state-record.ts";
  */
 export type RowPolicy = (onDisk: StateRecord | undefined, record: StateRecord) => boolean;
 
-/** True when `record` must replace (or join) what is on the disk. Every beginning and every end must. Of what goes on its kind says what must. */
+/** True when `record` must replace (or join) what is on the disk. Every beginning and every end must. For what goes on its kind decides. */
 export function needsRow(onDisk: StateRecord | undefined, record: StateRecord): boolean {
   if (onDisk === undefined || record.value === undefined || onDisk.value === undefined) return true;
   return kinds[record.kind].needsRow(onDisk, record);

@@ -142,7 +142,7 @@ export type Dialog = {
   /** answered: a 2xx has passed. confirmed: the ACK, or anything else within the dialog, has been seen. */
   readonly state: "answered" | "confirmed";
   readonly createdAt: WallMs;
-  /** Of a caller from outside: where the INVITE came from, as limits count it (transport/source.ts); absent in records made before 29 November 2026. */
+  /** Of a caller from outside: where the INVITE came from, as limits count it (flow/source.ts); absent in records made before 29 November 2026. */
   readonly source?: string;
   /** When it is over for want of anything heard once confirmed: dialogLifetimeMs, or RFC 4028's session timer. See dialog-record.ts. */
   readonly expiresAt: WallMs;

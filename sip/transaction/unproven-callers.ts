@@ -10,8 +10,8 @@ import type { SteadyMs } from "../time.ts";
  * in any case. Timer G says a refusal again only while there is something left, and at longer pauses, so that the few copies outlast bad weather.
  *
  * A caller who has heard it ring repeats no INVITE. He may be a carrier without an account, and must not wait for ever for an answer that was lost.
- * So his account pays for four copies in any case, as long as there are few such. What is not paid for is bounded in all. Should he have heard none
- * of the copies, he hangs up in the end: his CANCEL asks once more, and fills the account.
+ * So his account pays for four copies in any case, as long as there are few such. What is not paid for is bounded in all. If he has heard none of the
+ * copies, he hangs up in the end. His CANCEL asks once more, and fills the account.
  */
 
 /** What is lent to accounts whose INVITEs do not pay for the copies of a refusal: see {@link unpaidOctetsPerSecond}. */

@@ -51,6 +51,23 @@ describe("the documents", () => {
   });
 });
 
+describe("comments", () => {
+  it("name only files that exist", () => {
+    const sources = ["sip", "cluster", "actors", "schemas", "workers", "gateway", "kit", "cli", "bench", "test"].flatMap(sourcesOf);
+    const pages = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).map((name) => join("docs", name));
+    const files = [...sources, ...pages, ...readdirSync(root)];
+    const known = (name: string): boolean => files.some((file) => file === name || file.endsWith(`/${name}`));
+    const dead = sources.flatMap((file) =>
+      [...textOf(file).matchAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm)]
+        .flatMap(([comment]) => [...comment.matchAll(/(?<![\w./-])((?:[\w-]+\/)*[\w-][\w.-]*\.(?:ts|md))\b/g)])
+        .map(([, name = ""]) => name)
+        .filter((name) => !known(name))
+        .map((name) => `${file}: ${name}`),
+    );
+    expect(dead).toEqual([]);
+  });
+});
+
 /** As GitHub makes them of headings. */
 function anchorsOf(file: string): ReadonlySet<string> {
   const headings = readFileSync(join(root, file), "utf8").matchAll(/^#+ (.*)$/gm);

@@ -77,7 +77,10 @@ export class Disk {
     }
   }
 
-  /** What a release carried that did not know it. Of kinds that this one knows it moves to their logs; what is there already is of a later one. */
+  /**
+   * What a release carried that did not know it. It moves what is of kinds that this one knows to their logs. What is there already is of a later
+   * release.
+   */
   *#readUnread(): IterableIterator<StateRecord> {
     const known: StateRecord[] = [];
     for (const record of this.#logs.unread.read()) {

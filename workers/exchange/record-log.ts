@@ -93,7 +93,8 @@ export class RecordLog {
           if (record !== undefined) console.error(`a record of the disk is unreadable: ${record.reason}`);
           continue;
         }
-        // Its own key, not the one of the line: that would hold on to the whole row's text. Of a kind that has its own log by now only the line's counts.
+        // Its own key, not the one of the line: that would hold on to the whole row's text. When its kind has a log of its own by now, the key of the
+        // line counts.
         this.#places.set(record.kind === this.#kind ? record.key : key, batch);
         batch.live += 1;
         yield record;
