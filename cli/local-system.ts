@@ -6,6 +6,7 @@ import { pairOf, type ClusterMap } from "../cluster/map/cluster-map.ts";
 import { ApiClient } from "./api-client.ts";
 import { type Bundle, makeBundle, modulesFor, root } from "./bundle.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import { clusterMapOf, flushMs } from "./cluster.ts";
 import { type Broken, setBrokenAside } from "./databases.ts";
 import { DiskWatch } from "./disk-watch.ts";
@@ -42,6 +43,9 @@ export type LocalSystemOptions = {
   readonly wrap?: (bundle: Bundle) => Bundle;
 };
 
+/** A signature is good for so long. */
+const clocksApartMsMax = 30_000;
+
 /** A flush that is due may come so much later. */
 const flushedLateMs = 100;
 
@@ -54,6 +58,7 @@ export class LocalSystem {
   /** Process ids by process name. */
   readonly #pids = new Map<string, number>();
   readonly #diskWatch: DiskWatch;
+  readonly #clockWatch = new ClockWatch({ wasSetBack: (byMs) => this.#renewCells(byMs) });
   #started = false;
   /** Cells by objects whose databases could not be read since the start. */
   readonly #brokenIn = new Map<string, Set<string>>();
@@ -94,6 +99,7 @@ export class LocalSystem {
     const connected = await timed(this.#untilConnected(api, cells.result));
     reporter.step("gateways", this.#gatewaysText(), gateways.ms + connected.ms);
     this.#started = true;
+    this.#clockWatch.start();
     state.writeRun(this.run);
     return await this.#ensureSubscribers(api);
   }
@@ -108,6 +114,7 @@ export class LocalSystem {
    * moment before would not be there after the next start.
    */
   async stop(): Promise<void> {
+    this.#clockWatch.stop();
     await this.#supervisor.stop(this.#started ? { prefix: "gateway ", pauseMs: flushMs + flushedLateMs } : undefined);
     this.#diskWatch.stop();
   }
@@ -115,6 +122,7 @@ export class LocalSystem {
   /** Does not wait for anything to end by itself. */
   kill(): void {
     this.#supervisor.kill();
+    this.#clockWatch.stop();
     this.#diskWatch.stop();
   }
 
@@ -246,19 +254,32 @@ export class LocalSystem {
   async #untilRefilled(secret: string): Promise<void> {
     const until = performance.now() + refillMsMax;
     for (const [cell, exchanges] of this.#refilling) {
-      const api = new ApiClient(
-        this.#options.layout.cells.filter(({ id }) => id === cell).map(({ url }) => url),
-        secret,
-        "cell",
-      );
-      while (exchanges.size > 0 && performance.now() < until) {
-        // It may be the cell that does not start.
-        const summary = await api.get("/cell/summary").catch(() => undefined);
-        for (const exchange of togetherIn(summary)) exchanges.delete(exchange);
-        if (exchanges.size > 0) await delay(pollMs);
-      }
+      await untilTogether(this.#apiOf(cell, secret), exchanges, until);
       exchanges.clear();
     }
+  }
+
+  /** Starts the cells again, each when the one before has everything back: their timers stand (see {@link ClockWatch}). */
+  async #renewCells(byMs: number): Promise<void> {
+    const secret = this.#options.state.secret();
+    const cause = `the clock was set back by ${Math.round(byMs / 1000)} s, and its timers stand for as long`;
+    for (const { id } of this.#options.layout.cells) {
+      const api = this.#apiOf(id, secret);
+      // Cells whose clocks are further apart do not speak with each other before all are renewed.
+      const isHeard = byMs < clocksApartMsMax;
+      const together = new Set(isHeard ? togetherIn(await api.get("/cell/summary").catch(() => undefined)) : []);
+      const isServing =
+        this.#supervisor.renew(`cell ${id}`, cause) && (await untilTogether(api, together, performance.now() + refillMsMax));
+      if (isServing) continue;
+      // The others are all that serves: they go on as they are.
+      this.#options.reporter.event(`cell ${id}`, "not renewed", `${cause}: start all cells again, one after the other`);
+      return;
+    }
+  }
+
+  #apiOf(cell: string, secret: string): ApiClient {
+    const urls = this.#options.layout.cells.filter(({ id }) => id === cell).map(({ url }) => url);
+    return new ApiClient(urls, secret, "cell");
   }
 
   /** A gateway listens before it has reached a cell; "ready" is to mean that a phone is answered. */
@@ -318,6 +339,19 @@ function togetherIn(summary: unknown): number[] {
   const exchanges = isTable(summary) ? summary["exchanges"] : undefined;
   if (!isListOf(exchanges, isTable)) return [];
   return exchanges.filter(({ pair }) => pair === "together").map(({ exchange }) => Number(exchange));
+}
+
+/** Waits until a cell answers, and all of these exchanges, which are taken out, are together with their peers. False: it does not answer. */
+async function untilTogether(api: ApiClient, exchanges: Set<number>, until: number): Promise<boolean> {
+  let isServing = false;
+  while ((!isServing || exchanges.size > 0) && performance.now() < until) {
+    // It may be the cell that does not start.
+    const summary = await api.get("/cell/summary").catch(() => undefined);
+    isServing = summary !== undefined;
+    for (const exchange of togetherIn(summary)) exchanges.delete(exchange);
+    if (!isServing || exchanges.size > 0) await delay(pollMs);
+  }
+  return isServing;
 }
 
 async function timed<T>(work: Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {

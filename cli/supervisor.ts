@@ -38,6 +38,8 @@ type Running = {
   lastWords: string;
   lastWordsAt: number;
   restartTimer: NodeJS.Timeout | undefined;
+  /** Why it is ended, to be started again at once. */
+  renewedFor: string | undefined;
   /** Set while it is started: its ready line came. */
   onReadyLine: (() => void) | undefined;
 };
@@ -112,6 +114,7 @@ export class Supervisor {
       lastWords: "",
       lastWordsAt: 0,
       restartTimer: undefined,
+      renewedFor: undefined,
       onReadyLine: undefined,
     };
     this.#all.set(spec.name, running);
@@ -133,6 +136,15 @@ export class Supervisor {
     } catch (error) {
       throw new Failure(`${name} does not start: ${reasonOf(error)}`);
     }
+  }
+
+  /** Ends a process, which is then started again like one that has died, but for what is said of it. False: it does not run, or is not started again. */
+  renew(name: string, cause: string): boolean {
+    const running = this.#all.get(name);
+    if (running?.child === undefined || hasExited(running.child) || !this.#options.restart) return false;
+    running.renewedFor = cause;
+    // Nothing is written at SIGTERM that is not at SIGKILL: what a cell has acknowledged is at its peer.
+    return running.child.kill("SIGKILL");
   }
 
   /**
@@ -266,6 +278,13 @@ export class Supervisor {
     if (this.#stopping !== undefined) return;
     const { reporter, restart } = this.#options;
     running.failures = Date.now() - running.startedAt > stableMs ? 0 : running.failures;
+    const { renewedFor } = running;
+    running.renewedFor = undefined;
+    if (renewedFor !== undefined) {
+      reporter.event(running.spec.name, "ended", `process ${running.pid}: ${renewedFor}`);
+      this.#restart(running);
+      return;
+    }
     const cause = `process ${running.pid} ${endOf(code, signal)}${lastWordsOf(running)}`;
     if (!restart) {
       reporter.event(running.spec.name, "died", `${cause}; not started again (--no-restart)`);

@@ -102,6 +102,19 @@ describe("Supervisor", () => {
     expect(isGone(pids[1])).toBe(false);
   });
 
+  it("ends a process to start it again, and says why; not where nothing is started again", async () => {
+    const { supervisor, lines, pids } = supervise();
+    await supervisor.start(script(serving));
+    expect(supervisor.renew("it", "it is old")).toBe(true);
+    await until(() => lines.length === 2);
+    expect(lines).toEqual([`it ended: process ${pids[0]}: it is old`, expect.stringMatching(/^it restarted: /)]);
+    expect(isGone(pids[0])).toBe(true);
+    const other = supervise(false);
+    await other.supervisor.start(script(serving));
+    expect(other.supervisor.renew("it", "it is old")).toBe(false);
+    expect(isGone(other.pids[0])).toBe(false);
+  });
+
   it("backs off from a process that dies again and again", async () => {
     const { supervisor, lines, pids } = supervise();
     const at: number[] = [];
