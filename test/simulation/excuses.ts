@@ -24,15 +24,23 @@ export function areAllCrashed({ kind }: Fault): boolean {
   return kind.startsWith("crash both cells");
 }
 
-/** The memories of both cells that know a phone were lost within this time, or later and with what their disks had of it. */
+/**
+ * The memories of both cells that know a phone were lost within this time, or later and with what their disks had of it. Or a disk has lost what only that
+ * cell knew, because it could not tell the other one.
+ */
 export function bothDied({ cluster, faults }: Story, { addressOfRecord }: Phone, from: number, until: number): boolean {
-  return cluster.pairOf(addressOfRecord).every(({ id }) =>
+  const hasLost = (id: string, isDiskOnly: boolean): boolean =>
     faults.some((fault) => {
       const isMine = areAllCrashed(fault) || (fault.kind.startsWith("crash a cell") && fault.target === id);
       const unwrittenMs = fault.kind.includes("last writes") ? unwrittenMsMax : 0;
-      return isMine && fault.from >= from && fault.from <= until + unwrittenMs;
-    }),
+      return isMine && (!isDiskOnly || unwrittenMs > 0) && fault.from >= from && fault.from <= until + unwrittenMs;
+    });
+  const pair = cluster.pairOf(addressOfRecord);
+  if (pair.every(({ id }) => hasLost(id, false))) return true;
+  const hadNoPeer = faults.some(
+    (fault) => isOfCells(fault) && !fault.kind.includes("last writes") && fault.from <= until && fault.until + afterMs >= from,
   );
+  return hadNoPeer && pair.some(({ id }) => hasLost(id, true));
 }
 
 /** What was registered last was in no memory any more, and on no disk. */
@@ -84,13 +92,15 @@ export function isLineUnreachable({ faults }: Story, phone: Phone | undefined, f
   });
 }
 
-/** The callee has registered in one cell, and the line of the caller hears the other one only. */
-export function cameBackUnheard(story: Story, caller: Phone, callee: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
-  if (callee === undefined || !isLineUnreachable(story, caller, startedAt, outcomeAt)) return false;
-  const ways = story.faults.filter(({ kind }) => ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind));
-  return callee.registration.registeredAt.some(
-    (at) => at <= outcomeAt && ways.some(({ from, until }) => from <= at && at <= until + afterMs),
-  );
+/** The callee has come back in one cell, and the call is in the other one, which could not hear of it while it was looked for. */
+export function cameBackUnheard({ faults }: Story, callee: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
+  if (callee === undefined) return false;
+  const { movedAt, registration } = callee;
+  const backAt = [...registration.outages.map(({ until }) => until), ...(movedAt === undefined ? [] : [movedAt])];
+  return faults.some(({ kind, from, until }) => {
+    const isSuch = ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind) && startedAt >= from && startedAt <= until;
+    return isSuch && backAt.some((at) => at >= from && at <= Math.min(until, outcomeAt));
+  });
 }
 
 /**

@@ -197,8 +197,8 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
       "both cells died before a disk had it": () => isRegistrationLost(story, callee, outcomeAt),
       "a clock went past its registration": () => wasOutlived(story, callee, startedAt, outcomeAt),
       "the callee could not be called": () => wasAway(story, callee, from, outcomeAt),
-      "its line heard its own cell only": () =>
-        isLineUnreachable(story, callee, from, outcomeAt) || cameBackUnheard(story, phone, callee, startedAt, outcomeAt),
+      "its line heard its own cell only": () => isLineUnreachable(story, callee, from, outcomeAt),
+      "the callee came back in the cell that does not have the call": () => cameBackUnheard(story, callee, startedAt, outcomeAt),
       "the way was back before it was given up": () => wasGivenUpLate(story, callee, startedAt, outcomeAt),
       "two faults of cells at a time": () => isDouble(story, startedAt - afterMs, outcomeAt),
     };
@@ -216,6 +216,8 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
     "the caller could not be reached": () => outcome === 408 && wasAway(story, phone, startedAt, outcomeAt),
     "its line heard its own cell only": () =>
       isUnreached && [phone, isUnheard ? callee : phone].some((each) => isLineUnreachable(story, each, startedAt, outcomeAt)),
+    "the callee came back in the cell that does not have the call": () =>
+      outcome === 408 && cameBackUnheard(story, callee, startedAt, outcomeAt),
     "two faults of cells at a time": () => isDouble(story, startedAt - transactionMs, outcomeAt),
     "the silence of a fault": () => isHard && wasDisturbed(story, startedAt - transactionMs, outcomeAt),
   };
