@@ -36,7 +36,7 @@ const transactions: readonly Mutation[] = [
     find: "      sayAgain(tx, machinery.transport);\n",
     replace: "",
     tests: ["test/sip/transaction/invite-server.test.ts"],
-    isSimulated: true,
+    isSimulated: false,
   },
   {
     name: "refusal-acknowledged-once",

@@ -92,6 +92,14 @@ export function isLineUnreachable({ faults }: Story, phone: Phone | undefined, f
   });
 }
 
+/** With a third cell the exchange that knows the caller's password may be in cells only that the call's cell cannot reach. */
+export function isUnasked({ cluster, faults }: Story, startedAt: number, outcomeAt: number): boolean {
+  if (cluster.cells.length < 3 || cluster.map.domains.every(({ auth }) => auth === "open")) return false;
+  return faults.some(({ kind, from, until }) => {
+    return ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind) && from <= outcomeAt && until + afterMs >= startedAt;
+  });
+}
+
 /** The callee has come back in one cell, and the call is in the other one, which could not hear of it while it was looked for. */
 export function cameBackUnheard({ faults }: Story, callee: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
   if (callee === undefined) return false;

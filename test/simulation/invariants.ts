@@ -22,6 +22,7 @@ import {
   isEndless,
   isLineUnreachable,
   isRegistrationLost,
+  isUnasked,
   lostAllCopies,
   wasAway,
   wasCutOff,
@@ -216,6 +217,7 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
     "the caller could not be reached": () => outcome === 408 && wasAway(story, phone, startedAt, outcomeAt),
     "its line heard its own cell only": () =>
       isUnreached && [phone, isUnheard ? callee : phone].some((each) => isLineUnreachable(story, each, startedAt, outcomeAt)),
+    "nobody could be asked who the caller is": () => outcome === 503 && isUnasked(story, startedAt, outcomeAt),
     "the callee came back in the cell that does not have the call": () =>
       outcome === 408 && cameBackUnheard(story, callee, startedAt, outcomeAt),
     "two faults of cells at a time": () => isDouble(story, startedAt - transactionMs, outcomeAt),

@@ -13,6 +13,7 @@ export const excuses = [
   "a way has failed on which one was",
   "its CANCEL came before it, and counts once",
   "the callee came back in the cell that does not have the call",
+  "nobody could be asked who the caller is",
   "the way was back before it was given up",
   "its end was never heard",
   "a clock went past its registration",
