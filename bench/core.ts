@@ -1,5 +1,5 @@
 /**
- * What a call and a REGISTER cost the core alone, without processes, sockets and disks: `node bench/core.ts`. Two replicas of an exchange
+ * What a call and a REGISTER cost the core alone, without processes, sockets and disks: `npx node bench/core.ts`. Two replicas of an exchange
  * in one thread; the messages are those of `bench/scenarios`.
  *
  *   --against DIR   another checkout: both in turn, and the ratio of what they cost by the phones beside each

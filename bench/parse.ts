@@ -1,5 +1,5 @@
 /**
- * What reading one SIP message costs here and with the SIP parsers on npm: `node bench/parse.ts [--rounds N]`. Each reads the same messages and
+ * What reading one SIP message costs here and with the SIP parsers on npm: `npx node bench/parse.ts [--rounds N]`. Each reads the same messages and
  * takes out of each what a proxy needs to route it; that all of them find the same is checked first. Rounds are interleaved: every parser has its
  * turn with every message, then the next round. All are given octets, as a socket gives them; those who read text make it of them.
  * `npm ci --prefix bench` installs them: nothing else needs them.

@@ -1,5 +1,5 @@
 /*
- * What docs/scale.md shows: node bench/scale.ts FIGURES.json... Takes what `npm run bench -- --only scale --json` and `npm run bench -- --cost --json`
+ * What docs/scale.md shows: npx node bench/scale.ts FIGURES.json... Takes what `npm run bench -- --only scale --json` and `npm run bench -- --cost --json`
  * printed, writes docs/scale.svg, and prints the table of a million phones.
  */
 import { readFileSync, writeFileSync } from "node:fs";

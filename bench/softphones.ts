@@ -5,7 +5,7 @@ import { messageText } from "../kit/phone/message-text.ts";
 import { percentile } from "./statistics.ts";
 
 /*
- * Many softphones in a process of their own: node bench/softphones.ts DOMAIN COUNT AT_A_TIME URL... Connects them, round the URLs, and says a
+ * Many softphones in a process of their own: npx node bench/softphones.ts DOMAIN COUNT AT_A_TIME URL... Connects them, round the URLs, and says a
  * SoftphonesOutcome; then, for each line on stdin:
  *   register      registers each one, and says the same of registrations
  *   storm URL...  from the moment at which the first connection ends each phone whose connection has ended connects to one of these URLs and

@@ -7,7 +7,7 @@ import { stderrLog } from "./log.ts";
 /** How often a parent is looked for. */
 const parentCheckMs = 250;
 
-/** The process: `node gateway/index.ts --config FILE`. Exit codes: 0 stopped, 1 it failed, 2 usage; 1 and 2 with one line on stderr. */
+/** The process: `npx node gateway/index.ts --config FILE`. Exit codes: 0 stopped, 1 it failed, 2 usage; 1 and 2 with one line on stderr. */
 async function main(args: readonly string[]): Promise<void> {
   if (args.includes("--help")) {
     process.stdout.write(usageText);

@@ -1,5 +1,5 @@
 /*
- * The null proxy's gateway: node bench/null-proxy/gateway.ts PORT URL. One UDP socket, one WebSocket to the object. A frame leaves at once when
+ * The null proxy's gateway: npx node bench/null-proxy/gateway.ts PORT URL. One UDP socket, one WebSocket to the object. A frame leaves at once when
  * nothing is unanswered, else when its oldest message is 2 ms old or 64 KiB wait: the rule that Tandem's gateways began with. Says "ready".
  */
 import { createSocket } from "node:dgram";

@@ -23,7 +23,7 @@ export type GatewayFlags = {
   readonly parentPid?: number;
 };
 
-export const usageText = `Usage: node gateway/index.ts [--config FILE] [flags; they win over the file]
+export const usageText = `Usage: npx node gateway/index.ts [--config FILE] [flags; they win over the file]
   --name NAME               access name, unique in the cluster (g1)
   --secret-file FILE        the cluster's secret
   --cell ID=URL             a cell to ask for the cluster map; may be repeated

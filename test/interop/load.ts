@@ -4,7 +4,7 @@ import { type Listener, startSystem } from "./system.ts";
 
 /*
  * Calls between two SIPp ends over UDP, through a system with open authentication, and a table of what became of them.
- * By hand: node test/interop/load.ts [CALLS_PER_SECOND [SECONDS]], 500 for 30 s when nothing is said.
+ * By hand: npx node test/interop/load.ts [CALLS_PER_SECOND [SECONDS]], 500 for 30 s when nothing is said.
  */
 
 export interface LoadPlan {

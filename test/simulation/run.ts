@@ -6,7 +6,7 @@ import { Pardons } from "./pardons.ts";
 import { Repertoire } from "./repertoire.ts";
 import { simulate, type Outcome } from "./simulate.ts";
 
-/** `node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--verbose] [--repertoire] [--until-failed]`: N runs from seed S on, and what was done in which fault. */
+/** `npx node test/simulation/run.ts --runs N [--seed S] [--faults none|"kind, kind"] [--verbose] [--repertoire] [--until-failed]`: N runs from seed S on, and what was done in which fault. */
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "300" },
@@ -69,5 +69,5 @@ function say({ seed, violations, faults: happened }: Outcome, only: string | und
   console.log(`seed ${seed}: ${happened.map((fault) => `${fault.kind} (${fault.target}) ${fault.from}..${fault.until}`).join("; ")}`);
   for (const { invariant, at, detail } of violations.slice(0, 5)) console.log(`  ${(at / 1000).toFixed(3)} s ${invariant}: ${detail}`);
   const option = only === undefined ? "" : ` --faults "${only}"`;
-  console.log(`  node test/simulation/run.ts --runs 1 --seed ${seed}${option} --verbose`);
+  console.log(`  npx node test/simulation/run.ts --runs 1 --seed ${seed}${option} --verbose`);
 }

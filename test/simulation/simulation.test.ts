@@ -6,7 +6,7 @@ import { Moments } from "./moments.ts";
 import { Repertoire } from "./repertoire.ts";
 import { simulate } from "./simulate.ts";
 
-/** More: `node test/simulation/run.ts --runs 3000`. */
+/** More: `npx node test/simulation/run.ts --runs 3000`. */
 const runs = 300;
 /** Seeds that nobody has run before, as long as they are few: a failure names its seed. */
 const freshRuns = 40;
@@ -53,7 +53,7 @@ describe("a cluster in a seeded world", () => {
       repertoire.add(faults, done);
       moments.add(outcome.moments);
       if (violations.length === 0) continue;
-      failed.push(`node test/simulation/run.ts --runs 1 --seed ${seed} --verbose`);
+      failed.push(`npx node test/simulation/run.ts --runs 1 --seed ${seed} --verbose`);
       for (const { invariant, at, detail } of violations.slice(0, 3)) failed.push(`  ${at} ms ${invariant}: ${detail}`);
     }
     expect(failed).toEqual([]);
@@ -68,7 +68,7 @@ describe("a cluster in a seeded world", () => {
     for (let seed = first; seed < first + freshRuns; seed += 1) {
       const [violation] = simulate({ seed }).violations;
       if (violation === undefined) continue;
-      failed.push(`node test/simulation/run.ts --runs 1 --seed ${seed} --verbose: ${violation.invariant}: ${violation.detail}`);
+      failed.push(`npx node test/simulation/run.ts --runs 1 --seed ${seed} --verbose: ${violation.invariant}: ${violation.detail}`);
     }
     expect(failed).toEqual([]);
   }, 60_000);
