@@ -14,7 +14,7 @@ export type BackhaulLinkHandlers = {
   answered(link: BackhaulLink, record: FrameRecord): void;
 };
 
-/** One backhaul's connection, to one replica of one exchange. What goes over it is decided by the exchange's pair of backhauls. */
+/** One backhaul's connection, to one replica of one exchange. What goes over it is decided by cluster/backhaul/replica-ways.ts. */
 export class BackhaulLink {
   readonly exchange: number;
   readonly cell: string;

@@ -1,5 +1,5 @@
 import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../../cluster/backhaul/frame.ts";
-import { type Heartbeat, BackhaulPair, type BackhaulPairEffect, type BackhaulPairLimits } from "../../cluster/backhaul/backhaul-pair.ts";
+import { type Heartbeat, ReplicaWays, type ReplicaWaysEffect, type ReplicaWaysLimits } from "../../cluster/backhaul/replica-ways.ts";
 import type { Timer } from "../timer.ts";
 import { BackhaulLink } from "./backhaul-link.ts";
 import type { Loss } from "./cell-link.ts";
@@ -38,7 +38,7 @@ export type ExchangeBackhaulsHandlers = {
 
 export type CellPlace = { readonly id: string; readonly url: string };
 
-const limits: BackhaulPairLimits = {
+const limits: ReplicaWaysLimits = {
   octetsMax: exchangeQueueOctetsMax,
   holdMs: backhaulHoldMs,
   servingAssumedMs,
@@ -49,11 +49,11 @@ const limits: BackhaulPairLimits = {
   movesMax,
 };
 
-/** The backhauls to both replicas of one exchange: their sockets, and the clock for what the pair decides. */
+/** The backhauls to both replicas of one exchange: their sockets, and the clock for what `ReplicaWays` decides. */
 export class ExchangeBackhauls {
   readonly #options: ExchangeBackhaulsOptions;
   readonly #handlers: ExchangeBackhaulsHandlers;
-  readonly #pair: BackhaulPair;
+  readonly #ways: ReplicaWays;
   readonly #links = new Map<string, BackhaulLink>();
   readonly #timer: Timer;
   /** When the timer fires, ms; Infinity: never. */
@@ -68,22 +68,22 @@ export class ExchangeBackhauls {
       this.flush(handlers.now());
     });
     const hello = { kind: RecordKind.hello, key: options.gateway, octets: jsonOctets(options.hello) };
-    this.#pair = new BackhaulPair([], { hello, heartbeat: options.heartbeat, limits }, now);
+    this.#ways = new ReplicaWays([], { hello, heartbeat: options.heartbeat, limits }, now);
     this.update(places, options.heartbeat, now);
   }
 
   /** Octets of records that no replica has acknowledged. */
   get octetsHeld(): number {
-    return this.#pair.octetsHeld;
+    return this.#ways.octetsHeld;
   }
 
   /** True when a message would be sent now. */
   get isUsable(): boolean {
-    return this.#pair.isUsable;
+    return this.#ways.isUsable;
   }
 
   routeOf(cell: string | undefined): string | undefined {
-    return this.#pair.routeOf(cell);
+    return this.#ways.routeOf(cell);
   }
 
   get links(): IterableIterator<BackhaulLink> {
@@ -97,13 +97,13 @@ export class ExchangeBackhauls {
       if (places.some((place) => place.id === id && place.url === link.url)) continue;
       link.abandon();
       this.#links.delete(id);
-      this.#pair.lost(id, now);
+      this.#ways.lost(id, now);
     }
-    this.#pair.setCells(
+    this.#ways.setCells(
       places.map(({ id }) => id),
       now,
     );
-    this.#pair.setHeartbeat(heartbeat, now);
+    this.#ways.setHeartbeat(heartbeat, now);
     for (const place of places) {
       if (this.#links.has(place.id)) continue;
       const link = new BackhaulLink(exchange, place, ports, {
@@ -120,13 +120,13 @@ export class ExchangeBackhauls {
 
   /** Cells that are out of service: what is new goes to the other replica. */
   setDraining(cells: ReadonlySet<string>, now: SteadyMs): void {
-    this.#pair.setDraining(cells, now);
+    this.#ways.setDraining(cells, now);
     this.#handlers.dirty(this);
   }
 
   /** Takes a record for the exchange. The backhaul that it takes; undefined: nobody has room, or nobody was there for too long. */
   offer(record: FrameRecord, cell: string | undefined, now: SteadyMs): BackhaulLink | undefined {
-    const taker = this.#pair.offer(record, cell, now);
+    const taker = this.#ways.offer(record, cell, now);
     if (taker === undefined) return undefined;
     this.#handlers.dirty(this);
     return this.#links.get(taker);
@@ -137,8 +137,8 @@ export class ExchangeBackhauls {
     // What is carried out below may bring the next event at once.
     if (this.#isFlushing) return this.#handlers.dirty(this);
     this.#isFlushing = true;
-    this.#pair.tick(now);
-    for (const effect of this.#pair.takeEffects()) this.#carryOut(effect);
+    this.#ways.tick(now);
+    for (const effect of this.#ways.takeEffects()) this.#carryOut(effect);
     this.#isFlushing = false;
     this.#arm(now);
   }
@@ -147,7 +147,7 @@ export class ExchangeBackhauls {
   beat(missed: number, now: SteadyMs): boolean {
     let owesAnswer = false;
     for (const link of this.#links.values()) {
-      link.beat(this.#pair.missedMax(link.cell, now));
+      link.beat(this.#ways.missedMax(link.cell, now));
       owesAnswer ||= link.owesAnswer(missed);
     }
     return owesAnswer;
@@ -155,12 +155,12 @@ export class ExchangeBackhauls {
 
   /** Gives up who is silent. */
   check(answerMs: number, now: SteadyMs): void {
-    for (const link of this.#links.values()) link.check(this.#pair.missedMax(link.cell, now), answerMs, now);
+    for (const link of this.#links.values()) link.check(this.#ways.missedMax(link.cell, now), answerMs, now);
   }
 
   /** Answers may lie unread: silence so far proves nothing. */
   forgive(now: SteadyMs): void {
-    this.#pair.awoke(now);
+    this.#ways.awoke(now);
     for (const link of this.#links.values()) link.forgive();
   }
 
@@ -175,19 +175,19 @@ export class ExchangeBackhauls {
     this.#timer.clear();
     for (const link of this.#links.values()) link.abandon();
     this.#links.clear();
-    return this.#pair.takeAll(now);
+    return this.#ways.takeAll(now);
   }
 
   #opened(link: BackhaulLink): void {
     const now = this.#handlers.now();
     this.#options.ports.log("backhaul-up", { exchange: link.exchange, cell: link.cell });
-    this.#pair.opened(link.cell, now);
+    this.#ways.opened(link.cell, now);
     this.flush(now);
   }
 
   #received(link: BackhaulLink, frame: Uint8Array): void {
     this.#options.counters.framesIn += 1;
-    const records = this.#pair.receive(link.cell, frame, this.#options.ports.now());
+    const records = this.#ways.receive(link.cell, frame, this.#options.ports.now());
     if ("frameError" in records) {
       link.drop(`a frame that is none: ${records.frameError}`);
       return;
@@ -202,11 +202,11 @@ export class ExchangeBackhauls {
     // The control link says it of another version, once for all backhauls.
     if (loss !== "another version") ports.log("backhaul-down", { exchange, cell: link.cell, reason });
     const now = this.#handlers.now();
-    this.#pair.lost(link.cell, now, loss === "missed heartbeats");
+    this.#ways.lost(link.cell, now, loss === "missed heartbeats");
     this.flush(now);
   }
 
-  #carryOut(effect: BackhaulPairEffect): void {
+  #carryOut(effect: ReplicaWaysEffect): void {
     const { counters, exchange, ports } = this.#options;
     switch (effect.type) {
       case "frame":
@@ -234,7 +234,7 @@ export class ExchangeBackhauls {
 
   /** One timer, for the next deadline; one that fires too early finds nothing to do. */
   #arm(now: SteadyMs): void {
-    const deadline = this.#pair.nextDeadline();
+    const deadline = this.#ways.nextDeadline();
     if (deadline === undefined || this.#wakesAt <= deadline) return;
     this.#wakesAt = deadline;
     this.#timer.set(Math.max(1, deadline - now));

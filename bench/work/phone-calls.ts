@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import type { Bench, LoadResult, Work } from "../bench.ts";
-import type { CallPhonesOrder } from "../call-phones.ts";
+import type { CallPhonesOrder } from "../call-phones-process.ts";
 import { LineProcess } from "../line-process.ts";
 import type { CallOrder, CallOutcome } from "../phones/call-phones.ts";
 import type { Measured } from "../report.ts";
 import type { System, SystemName } from "../system.ts";
 
-const program = join(import.meta.dirname, "..", "call-phones.ts");
+const program = join(import.meta.dirname, "..", "call-phones-process.ts");
 const phones = 100;
 const talkMs = 1_000;
 const patienceMs = 30_000;

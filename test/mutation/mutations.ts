@@ -420,7 +420,7 @@ const failures: readonly Mutation[] = [
     rule: "What moves to the other replica goes behind a record `takeover`.",
     find: "this.#give(to, takeoverRecord(now), now);",
     replace: "",
-    tests: ["test/cluster/backhaul/backhaul-pair.test.ts"],
+    tests: ["test/cluster/backhaul/replica-ways.test.ts"],
     isSimulated: true,
   },
   {
@@ -436,7 +436,7 @@ const failures: readonly Mutation[] = [
     rule: "What a lost backhaul had not got acknowledged goes to the other replica.",
     find: "else this.#hold(record, now);",
     replace: "",
-    tests: ["test/cluster/backhaul/backhaul-pair.test.ts"],
+    tests: ["test/cluster/backhaul/replica-ways.test.ts"],
     isSimulated: false,
   },
   {

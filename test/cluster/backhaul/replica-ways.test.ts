@@ -10,9 +10,9 @@ import {
   recordOctets,
 } from "../../../cluster/backhaul/frame.ts";
 import { busyMachineFactor, busyMachineMs, datagramsUnderWayMax, backhaulLateMs } from "../../../cluster/limits.ts";
-import { BackhaulPair, type BackhaulPairLimits } from "../../../cluster/backhaul/backhaul-pair.ts";
+import { ReplicaWays, type ReplicaWaysLimits } from "../../../cluster/backhaul/replica-ways.ts";
 
-const limits: BackhaulPairLimits = {
+const limits: ReplicaWaysLimits = {
   octetsMax: 2_000,
   holdMs: 4_000,
   servingAssumedMs: 1_000,
@@ -70,9 +70,9 @@ function nameOf({ kind, key }: FrameRecord): string {
   }
 }
 
-/** A pair and the cells at its other ends, which process and answer only when told to. */
+/** The ways, and the cells at their other ends, which process and answer only when told to. */
 class Rig {
-  readonly pair: BackhaulPair;
+  readonly ways: ReplicaWays;
   readonly connections: Connection[] = [];
   /** What each cell processed, over all its connections. */
   readonly processed = new Map<string, string[]>();
@@ -83,10 +83,10 @@ class Rig {
   #steps = 0;
   now: number;
 
-  constructor(cells: readonly string[] = ["a", "b"], now = 0, changes: Partial<BackhaulPairLimits> = {}) {
+  constructor(cells: readonly string[] = ["a", "b"], now = 0, changes: Partial<ReplicaWaysLimits> = {}) {
     this.now = now;
     const heartbeat = { periodMs: 1_000, missed: 3 };
-    this.pair = new BackhaulPair(cells, { hello, heartbeat, limits: { ...limits, ...changes } }, now);
+    this.ways = new ReplicaWays(cells, { hello, heartbeat, limits: { ...limits, ...changes } }, now);
   }
 
   at(cell: string): Connection | undefined {
@@ -94,8 +94,8 @@ class Rig {
   }
 
   run(): void {
-    this.pair.tick(this.now);
-    for (const effect of this.pair.takeEffects()) {
+    this.ways.tick(this.now);
+    for (const effect of this.ways.takeEffects()) {
       switch (effect.type) {
         case "frame":
           this.#take(effect.cell, effect.octets);
@@ -123,11 +123,11 @@ class Rig {
   wait(ms: number): void {
     const end = this.now + ms;
     this.run();
-    for (let next = this.pair.nextDeadline(); next !== undefined && next <= end; next = this.pair.nextDeadline()) {
+    for (let next = this.ways.nextDeadline(); next !== undefined && next <= end; next = this.ways.nextDeadline()) {
       this.now = Math.max(this.now, next);
       const before = this.now;
       this.run();
-      if ((this.pair.nextDeadline() ?? Infinity) <= before) throw new Error("a deadline that was served is not over");
+      if ((this.ways.nextDeadline() ?? Infinity) <= before) throw new Error("a deadline that was served is not over");
     }
     this.now = end;
     this.run();
@@ -135,7 +135,7 @@ class Rig {
 
   open(cell: string, isServing: boolean | "silent" = true): void {
     this.connections.push(new Connection(cell));
-    this.pair.opened(cell, this.now);
+    this.ways.opened(cell, this.now);
     this.run();
     if (isServing === "silent") return;
     this.process(cell);
@@ -144,7 +144,7 @@ class Rig {
 
   lose(cell: string): void {
     this.#close(cell);
-    this.pair.lost(cell, this.now);
+    this.ways.lost(cell, this.now);
     this.run();
   }
 
@@ -154,7 +154,7 @@ class Rig {
   }
 
   offerTo(cell: string | undefined, key: string, size = 1): string {
-    return this.pair.offer(message(key, size), cell, this.now) ?? "refused";
+    return this.ways.offer(message(key, size), cell, this.now) ?? "refused";
   }
 
   /** The cell processes frames that came, in order. */
@@ -175,7 +175,7 @@ class Rig {
     const connection = this.at(cell);
     if (connection === undefined) return;
     if (records.length > 0) connection.sent += 1;
-    const back = this.pair.receive(cell, encodeFrame(records.length > 0 ? connection.sent : 0, connection.processed, records), this.now);
+    const back = this.ways.receive(cell, encodeFrame(records.length > 0 ? connection.sent : 0, connection.processed, records), this.now);
     if ("frameError" in back) throw new Error(back.frameError);
     this.run();
   }
@@ -242,14 +242,14 @@ describe("which replica", () => {
   test("only one that said that it serves: connected alone is not enough", () => {
     const rig = new Rig();
     rig.open("a", false);
-    expect(rig.pair.isUsable).toBe(false);
+    expect(rig.ways.isUsable).toBe(false);
     rig.offer("held");
     rig.wait(100);
     expect(rig.put("a")).toEqual([]);
     rig.open("b");
     expect(rig.put("b")).toEqual(["held"]);
     rig.answer("a", [serving(true)]);
-    expect(rig.pair.routeOf()).toBe("a");
+    expect(rig.ways.routeOf()).toBe("a");
   });
 
   test("an older exchange says nothing: it serves a second after it answered the hello, never while it does not", () => {
@@ -290,14 +290,14 @@ describe("a cell that drains", () => {
 
   test("is given nothing new, and goes on with what names it; then everything again", () => {
     const rig = both();
-    rig.pair.setDraining(a, rig.now);
-    expect([rig.pair.routeOf(), rig.pair.routeOf("a"), rig.pair.routeOf("b")]).toEqual(["b", "a", "b"]);
+    rig.ways.setDraining(a, rig.now);
+    expect([rig.ways.routeOf(), rig.ways.routeOf("a"), rig.ways.routeOf("b")]).toEqual(["b", "a", "b"]);
     rig.offer("new");
     rig.offerTo("a", "response of a");
     rig.offerTo("b", "response of b");
     rig.wait(2);
     expect([rig.put("a"), rig.put("b")]).toEqual([["response of a"], ["new", "response of b"]]);
-    rig.pair.setDraining(new Set(), rig.now);
+    rig.ways.setDraining(new Set(), rig.now);
     rig.settle();
     rig.offer("newer");
     rig.wait(2);
@@ -308,7 +308,7 @@ describe("a cell that drains", () => {
     const rig = both();
     rig.offer("INVITE");
     rig.wait(2);
-    rig.pair.setDraining(a, rig.now);
+    rig.ways.setDraining(a, rig.now);
     rig.offer("CANCEL");
     rig.wait(50);
     expect(rig.put("b")).toEqual([]);
@@ -321,23 +321,23 @@ describe("a cell that drains", () => {
 
   test("is used when nobody else can be: the other is lost, drains as well, or is none", () => {
     const rig = both();
-    rig.pair.setDraining(a, rig.now);
+    rig.ways.setDraining(a, rig.now);
     rig.lose("b");
-    expect(rig.pair.routeOf()).toBe("a");
+    expect(rig.ways.routeOf()).toBe("a");
     rig.open("b");
     rig.wait(limits.flapMs);
-    expect(rig.pair.routeOf()).toBe("b");
-    rig.pair.setDraining(new Set(["a", "b"]), rig.now);
-    expect(rig.pair.routeOf()).toBe("a");
+    expect(rig.ways.routeOf()).toBe("b");
+    rig.ways.setDraining(new Set(["a", "b"]), rig.now);
+    expect(rig.ways.routeOf()).toBe("a");
     const single = new Rig(["a"]);
     single.open("a");
-    single.pair.setDraining(a, single.now);
-    expect(single.pair.routeOf()).toBe("a");
+    single.ways.setDraining(a, single.now);
+    expect(single.ways.routeOf()).toBe("a");
   });
 
   test("may die then: what it had not acknowledged goes to the other behind a takeover", () => {
     const rig = both();
-    rig.pair.setDraining(a, rig.now);
+    rig.ways.setDraining(a, rig.now);
     rig.offerTo("a", "BYE");
     rig.wait(2);
     rig.lose("a");
@@ -345,7 +345,7 @@ describe("a cell that drains", () => {
     expect(rig.put("b")).toEqual(["takeover", "BYE"]);
     rig.open("a");
     rig.settle();
-    expect(rig.pair.routeOf()).toBe("b");
+    expect(rig.ways.routeOf()).toBe("b");
   });
 });
 
@@ -393,7 +393,7 @@ describe("take-over", () => {
 
   test("refused from the start: the other is told, for an earlier life of this gateway had calls there", () => {
     const rig = new Rig();
-    rig.pair.lost("a", 0);
+    rig.ways.lost("a", 0);
     rig.open("b");
     expect(rig.put("b")).toEqual(["takeover"]);
   });
@@ -432,14 +432,14 @@ describe("take-over", () => {
 
   test("an answer to a question goes only to the replica that asked", () => {
     const rig = both();
-    rig.pair.offer({ kind: RecordKind.resolved, key: "q1", octets: nothing }, "a", rig.now);
-    rig.pair.offer({ kind: RecordKind.undeliverable, key: "f1", octets: nothing }, "a", rig.now);
+    rig.ways.offer({ kind: RecordKind.resolved, key: "q1", octets: nothing }, "a", rig.now);
+    rig.ways.offer({ kind: RecordKind.undeliverable, key: "f1", octets: nothing }, "a", rig.now);
     rig.run();
     rig.lose("a");
     expect(rig.put("b")).toEqual(["takeover", `${RecordKind.undeliverable}:f1`]);
     const alone = new Rig(["a"]);
     alone.open("a");
-    alone.pair.offer({ kind: RecordKind.resolved, key: "q1", octets: nothing }, "a", alone.now);
+    alone.ways.offer({ kind: RecordKind.resolved, key: "q1", octets: nothing }, "a", alone.now);
     alone.run();
     alone.lose("a");
     alone.open("a");
@@ -545,7 +545,7 @@ describe("silence", () => {
     const rig = both();
     rig.offer("1");
     rig.wait(500);
-    rig.pair.setHeartbeat({ periodMs: 100, missed: 3 }, rig.now);
+    rig.ways.setHeartbeat({ periodMs: 100, missed: 3 }, rig.now);
     rig.run();
     expect(rig.events.at(0)).toBe("drop a");
   });
@@ -561,7 +561,7 @@ describe("silence", () => {
     stopped.offer("1");
     stopped.run();
     stopped.now += 60_000;
-    stopped.pair.awoke(stopped.now);
+    stopped.ways.awoke(stopped.now);
     stopped.run();
     expect(stopped.events).toEqual([]);
     stopped.wait(3_000);
@@ -654,21 +654,21 @@ describe("flapping", () => {
     rig.settle();
     rig.open("a");
     rig.wait(999);
-    expect(rig.pair.routeOf()).toBe("b");
+    expect(rig.ways.routeOf()).toBe("b");
     rig.wait(1);
-    expect(rig.pair.routeOf()).toBe("a");
+    expect(rig.ways.routeOf()).toBe("a");
   });
 
   test("serving that comes and goes is flapping as well; one that was stable before is trusted at once", () => {
     const rig = both();
     rig.answer("a", [serving(false)]);
     rig.answer("a", [serving(true)]);
-    expect(rig.pair.routeOf()).toBe("a");
+    expect(rig.ways.routeOf()).toBe("a");
     rig.answer("a", [serving(false)]);
     rig.answer("a", [serving(true)]);
-    expect(rig.pair.routeOf()).toBe("b");
+    expect(rig.ways.routeOf()).toBe("b");
     rig.wait(1_000);
-    expect(rig.pair.routeOf()).toBe("a");
+    expect(rig.ways.routeOf()).toBe("a");
   });
 
   test("when there is nobody better, it is used as it is", () => {
@@ -677,9 +677,9 @@ describe("flapping", () => {
     rig.open("a");
     rig.lose("a");
     rig.open("a");
-    expect(rig.pair.routeOf()).toBe("b");
+    expect(rig.ways.routeOf()).toBe("b");
     rig.lose("b");
-    expect(rig.pair.routeOf()).toBe("a");
+    expect(rig.ways.routeOf()).toBe("a");
   });
 
   test("a hundred times within a second: everything arrives, most of it where it was stable", () => {
@@ -711,14 +711,14 @@ describe("bounds", () => {
     for (let i = 0; i < fit + 3; i += 1) taken.push(rig.offerTo(i % 2 === 0 ? "a" : "b", String(i % 10), 190));
     expect(taken.filter((cell) => cell === "refused")).toHaveLength(3);
     for (const cell of ["a", "b"]) rig.lose(cell);
-    expect(rig.pair.octetsHeld).toBe(fit * size);
+    expect(rig.ways.octetsHeld).toBe(fit * size);
     expect(rig.offerTo(undefined, "x", 190)).toBe("refused");
     rig.open("b");
     rig.wait(2);
     expect(rig.put("b")).toHaveLength(fit + 1);
     rig.process("b");
     rig.answer("b");
-    expect(rig.pair.octetsHeld).toBe(0);
+    expect(rig.ways.octetsHeld).toBe(0);
   });
 
   test("neither usable: what is held is given back after holdMs, and later offers are refused at once", () => {
@@ -748,7 +748,7 @@ describe("bounds", () => {
     expect(rig.offer("1")).toEqual(["a"]);
     rig.wait(3_501);
     expect(rig.abandoned).toEqual(["1"]);
-    expect(rig.pair.octetsHeld).toBe(0);
+    expect(rig.ways.octetsHeld).toBe(0);
     rig.open("a");
     rig.wait(2);
     expect(rig.put("a")).toEqual([]);
@@ -770,13 +770,13 @@ describe("a new map", () => {
     const rig = both();
     rig.offerTo("b", "1");
     rig.run();
-    rig.pair.setCells(["a", "c"], rig.now);
+    rig.ways.setCells(["a", "c"], rig.now);
     rig.run();
     expect(rig.put("a")).toEqual(["takeover", "1"]);
     rig.open("c");
     expect(rig.offerTo("c", "2")).toBe("c");
-    rig.pair.setCells(["c", "a"], rig.now);
-    expect(rig.pair.routeOf()).toBe("c");
+    rig.ways.setCells(["c", "a"], rig.now);
+    expect(rig.ways.routeOf()).toBe("c");
   });
 
   test("at the end everything that nobody acknowledged comes out in order", () => {
@@ -786,11 +786,11 @@ describe("a new map", () => {
     rig.offerTo("b", "3");
     rig.run();
     rig.lose("a");
-    expect(rig.pair.takeAll(rig.now).map(({ key }) => key)).toEqual(["1", "2", "3"]);
+    expect(rig.ways.takeAll(rig.now).map(({ key }) => key)).toEqual(["1", "2", "3"]);
   });
 });
 
-/** What may happen to a pair, in any order. */
+/** What may happen to the ways, in any order. */
 const cellName = fc.constantFrom("a", "b");
 const step = fc.oneof(
   {
@@ -826,14 +826,14 @@ test("whatever happens: at least once to the replicas together, never to two tha
         else if (each.do === "process") rig.process(each.cell, each.frames);
         else if (each.do === "answer") rig.answer(each.cell);
         else if (each.do === "say") rig.answer(each.cell, [serving(each.isServing)]);
-        else if (each.do === "drain") rig.pair.setDraining(new Set(each.cells), rig.now);
+        else if (each.do === "drain") rig.ways.setDraining(new Set(each.cells), rig.now);
         else if (each.do === "lose") rig.lose(each.cell);
         else if (rig.at(each.cell) === undefined) rig.open(each.cell);
         rig.run();
-        expect(rig.pair.octetsHeld).toBeLessThanOrEqual(limits.octetsMax + 100);
+        expect(rig.ways.octetsHeld).toBeLessThanOrEqual(limits.octetsMax + 100);
       }
       // In the end both cells are well and in service.
-      rig.pair.setDraining(new Set(), rig.now);
+      rig.ways.setDraining(new Set(), rig.now);
       for (const cell of ["a", "b"]) {
         rig.process(cell);
         if (rig.at(cell) === undefined) rig.open(cell);
@@ -843,9 +843,9 @@ test("whatever happens: at least once to the replicas together, never to two tha
       rig.wait(1_000);
       rig.settle();
       checkDelivery(rig, accepted);
-      expect(rig.pair.octetsHeld).toBe(0);
-      expect(rig.pair.routeOf()).toBe("a");
-      expect(rig.pair.nextDeadline()).toBeUndefined();
+      expect(rig.ways.octetsHeld).toBe(0);
+      expect(rig.ways.routeOf()).toBe("a");
+      expect(rig.ways.nextDeadline()).toBeUndefined();
     }),
     { numRuns: 400 },
   );
@@ -887,7 +887,7 @@ function putAfter(ms: number, key: string, texts: readonly string[]): number {
   rig.offer("first");
   rig.run();
   rig.wait(ms);
-  for (const text of texts) rig.pair.offer({ kind: RecordKind.message, key, octets: asOctets(text) }, undefined, rig.now);
+  for (const text of texts) rig.ways.offer({ kind: RecordKind.message, key, octets: asOctets(text) }, undefined, rig.now);
   rig.wait(100);
   return rig.put("a").length - 1;
 }
@@ -905,14 +905,14 @@ describe("a replica that is late", () => {
     rig.run();
     rig.wait(backhaulLateMs);
     const record = { kind: RecordKind.message, key: datagramKey, octets: asOctets("BYE") };
-    rig.pair.offer(record, undefined, rig.now);
+    rig.ways.offer(record, undefined, rig.now);
     rig.wait(50);
-    rig.pair.offer({ ...record, key: `${datagramKey.slice(0, -1)}5` }, undefined, rig.now);
+    rig.ways.offer({ ...record, key: `${datagramKey.slice(0, -1)}5` }, undefined, rig.now);
     rig.wait(50);
     rig.process("a", 2);
     rig.answer("a");
     rig.wait(backhaulLateMs);
-    rig.pair.offer(record, undefined, rig.now);
+    rig.ways.offer(record, undefined, rig.now);
     rig.wait(50);
     expect(rig.put("a")).toEqual(["first", datagramKey, `${datagramKey.slice(0, -1)}5`, datagramKey]);
   });
@@ -926,7 +926,7 @@ describe("a replica that is late", () => {
     rig.wait(backhaulLateMs);
     const texts = Array.from({ length: datagramsUnderWayMax + 10 }, (_, index) => `INVITE ${index}`);
     for (const text of [...texts, ...texts])
-      rig.pair.offer({ kind: RecordKind.message, key: datagramKey, octets: asOctets(text) }, undefined, rig.now);
+      rig.ways.offer({ kind: RecordKind.message, key: datagramKey, octets: asOctets(text) }, undefined, rig.now);
     rig.wait(100);
     expect(rig.put("a").length - 1).toBe(texts.length + 10);
   });
@@ -937,7 +937,7 @@ describe("a replica that is late", () => {
     rig.run();
     rig.wait(backhaulLateMs);
     for (const text of ["INVITE", "INVITE"])
-      rig.pair.offer({ kind: RecordKind.message, key: datagramKey, octets: asOctets(text) }, undefined, rig.now);
+      rig.ways.offer({ kind: RecordKind.message, key: datagramKey, octets: asOctets(text) }, undefined, rig.now);
     rig.wait(50);
     rig.lose("a");
     rig.wait(50);

@@ -15,9 +15,9 @@ import type { SteadyMs } from "../../sip/time.ts";
  * Going back to a replica that is well again, or away from one that drains, is no hurry. What the other has been given is waited for first, so that a
  * CANCEL never overtakes its INVITE by another way.
  */
-export class BackhaulPair {
+export class ReplicaWays {
   readonly #hello: FrameRecord;
-  readonly #limits: BackhaulPairLimits;
+  readonly #limits: ReplicaWaysLimits;
   #heartbeat: Heartbeat;
   /** The primary first. */
   #sides: Side[] = [];
@@ -37,10 +37,10 @@ export class BackhaulPair {
   #uselessSince: SteadyMs | undefined;
   /** Answers are waited for from here at the earliest, ms: before, this process itself stood still. */
   #awakeSince = Number.NEGATIVE_INFINITY;
-  #effects: BackhaulPairEffect[] = [];
+  #effects: ReplicaWaysEffect[] = [];
 
   /** `cells`: the primary, and the other one unless there is only one. */
-  constructor(cells: readonly string[], options: BackhaulPairOptions, now: SteadyMs) {
+  constructor(cells: readonly string[], options: ReplicaWaysOptions, now: SteadyMs) {
     this.#hello = options.hello;
     this.#limits = options.limits;
     this.#heartbeat = options.heartbeat;
@@ -112,7 +112,7 @@ export class BackhaulPair {
     this.#review(now);
   }
 
-  /** A frame of this cell's replica: its records, without those that are for the pair itself. After an error close the connection. */
+  /** A frame of this cell's replica: its records, without those that are for this machine itself. After an error close the connection. */
   receive(cell: string, octets: Uint8Array, now: SteadyMs): readonly FrameRecord[] | FrameError {
     const side = this.#sideOf(cell);
     if (side === undefined || !side.isConnected) return [];
@@ -179,7 +179,7 @@ export class BackhaulPair {
   }
 
   /** What is to be done, in order. To be taken after every call. */
-  takeEffects(): BackhaulPairEffect[] {
+  takeEffects(): ReplicaWaysEffect[] {
     const effects = this.#effects;
     if (effects.length > 0) this.#effects = [];
     return effects;
@@ -418,15 +418,15 @@ export class BackhaulPair {
 
 export type Heartbeat = { readonly periodMs: number; readonly missed: number };
 
-export type BackhaulPairOptions = {
+export type ReplicaWaysOptions = {
   /** First record of every connection. */
   readonly hello: FrameRecord;
   /** A frame that is unanswered for `periodMs * missed` ends its connection. */
   readonly heartbeat: Heartbeat;
-  readonly limits: BackhaulPairLimits;
+  readonly limits: ReplicaWaysLimits;
 };
 
-export type BackhaulPairLimits = {
+export type ReplicaWaysLimits = {
   /** Octets held for one exchange, in both backhauls and here; below what one backhaul may hold by what takeovers need. */
   readonly octetsMax: number;
   /** How long a record waits while no replica can be used. */
@@ -444,7 +444,7 @@ export type BackhaulPairLimits = {
   readonly movesMax: number;
 };
 
-export type BackhaulPairEffect =
+export type ReplicaWaysEffect =
   | { readonly type: "frame"; readonly cell: string; readonly octets: Uint8Array }
   /** Give the connection up so that nothing more leaves on it, and make another. It counts as lost already. */
   | { readonly type: "drop"; readonly cell: string; readonly reason: string }
@@ -455,7 +455,7 @@ export type BackhaulPairEffect =
   /** For the log: messages go to another replica, though both live. */
   | { readonly type: "returned"; readonly from: string; readonly to: string };
 
-/** A record on its way through the pair. */
+/** A record on its way to a replica. */
 type Carried = FrameRecord & {
   /** The replica that is preferred; undefined: the primary, unless that drains. */
   readonly cell: string | undefined;

@@ -1,5 +1,5 @@
 /*
- * Callers and callees over TLS or WebSocket, which Debian's SIPp does not speak, in a process of their own: npx node bench/call-phones.ts ORDER.
+ * Callers and callees over TLS or WebSocket, which Debian's SIPp does not speak, in a process of their own: npx node bench/call-phones-process.ts ORDER.
  * Every phone has one connection; the callees register. It says {"ready":true}, and after each line of stdin, a CallOrder, the
  * CallOutcome. It ends when stdin does.
  */
