@@ -102,7 +102,7 @@ function printCheck(): void {
   process.stdout.write(`\n${alignedText(["FRAMES A CALL", "COUNTED", "SIMULATED, ANSWER AFTER 3 ms", "10 ms", "30 ms"], lines, 1)}`);
 }
 
-const panels = [panel("two cells", "exchanges", "cells", 2), panel("eight exchanges", "cells", "exchanges", 8)];
+const panels: readonly Panel[] = [panel("two cells", "exchanges", "cells", 2), panel("eight exchanges", "cells", "exchanges", 8)];
 writeFileSync(join(import.meta.dirname, "..", "docs", "scale.svg"), svgOf(panels));
 printModel();
 printCheck();

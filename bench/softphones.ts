@@ -163,7 +163,7 @@ function say(outcome: SoftphonesOutcome): void {
 
 const [domain = "", count = "0", atATime = "1", ...urls] = process.argv.slice(2);
 const phones: Phone[] = [];
-const indexes = Array.from({ length: Number(count) }, (_, index) => index);
+const indexes: readonly number[] = Array.from({ length: Number(count) }, (_, index) => index);
 say(
   await forAll(indexes, Number(atATime), async (index) => {
     const socket = await connect(urls[index % urls.length] ?? "");

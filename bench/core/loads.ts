@@ -179,7 +179,7 @@ function inDialog(call: Call, method: string, cSeq: number): Uint8Array {
   ]);
 }
 
-const copied = ["Via: ", "Record-Route: ", "From: ", "Call-ID: ", "CSeq: "];
+const copied: readonly string[] = ["Via: ", "Record-Route: ", "From: ", "Call-ID: ", "CSeq: "];
 
 function answerOf(request: readonly string[], status: string, body = ""): Uint8Array {
   const to = valueOf(request, "To: ");

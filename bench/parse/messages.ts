@@ -19,7 +19,7 @@ const sdpOfPhone =
 const sdpHead =
   "v=0\r\no=- 6312754183215043210 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=extmap-allow-mixed\r\na=msid-semantic: WMS 5c1d7e90-1f0a-4c55-b0f9\r\n";
 
-const transport = [
+const transport: readonly string[] = [
   "c=IN IP4 198.51.100.9",
   "a=rtcp:9 IN IP4 0.0.0.0",
   ...Array.from(
@@ -97,7 +97,7 @@ function videoLines(mid: string): string[] {
 const sdpOfAudio = `${sdpHead}a=group:BUNDLE 0\r\n${audioLines("0").join("\r\n")}\r\n`;
 const sdpOfVideo = `${sdpHead}a=group:BUNDLE 0 1\r\n${[...audioLines("0"), ...videoLines("1")].join("\r\n")}\r\n`;
 
-const browser = [
+const browser: readonly string[] = [
   "Via: SIP/2.0/WSS 8vgt5ruscnbp.invalid;branch=z9hG4bK6421785",
   "Max-Forwards: 69",
   "To: <sip:bob@example.test>",
@@ -114,7 +114,7 @@ const browser = [
 const via = "Via: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK-524287-1---5c8d3ab0f1;rport=41822;received=198.51.100.9";
 const ownVia = "Via: SIP/2.0/UDP 203.0.113.1:5060;branch=z9hG4bKt1.a.0.9xk2l4m8q0w7";
 const route = "sip:203.0.113.1:5060;lr;t=1.a.u0.c6336407138e.u0.c0000020713c4.5f3a9c21b7";
-const dialog = [
+const dialog: readonly string[] = [
   'From: "Alice" <sip:alice@example.test>;tag=9fxced76sl',
   "To: <sip:bob@example.test>;tag=8f3a1c",
   "Call-ID: 3848276298220188511@192.0.2.7",

@@ -9,7 +9,7 @@ const left = 62;
 const right = 14;
 const top = 40;
 const bottom = 48;
-const colours = ["#0b6bcb", "#c2410c", "#15803d"];
+const colours: readonly string[] = ["#0b6bcb", "#c2410c", "#15803d"];
 
 /** Panels side by side as SVG: x by doublings, y from zero, in microseconds. */
 export function svgOf(panels: readonly Panel[]): string {

@@ -69,7 +69,7 @@ describe("the house", () => {
     expect(sources.length).toBeGreaterThan(20);
   });
 
-  it("imports one way: sip <- cluster <- actors <- workers; gateway takes the first two only", () => {
+  it("imports only from where the table says", () => {
     const wrong: string[] = [];
     for (const file of sources) {
       const folder = dirname(file);
