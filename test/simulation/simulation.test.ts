@@ -59,7 +59,7 @@ describe("a cluster in a seeded world", () => {
     expect(failed).toEqual([]);
     expect(repertoire.missing).toEqual([]);
     expect(moments.missing).toEqual([]);
-  }, 120_000);
+  }, 300_000);
 
   it(`${freshRuns} runs that are fresh with each commit keep it too`, () => {
     const first = 1_000_000 + Number.parseInt(commit().slice(0, 7), 16);
