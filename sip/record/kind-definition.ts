@@ -1,7 +1,7 @@
 import type { Fields } from "./fields.ts";
 import type { SharedTexts } from "./own-texts.ts";
 import type { BindingRecord, LiveRecord, StateRecord } from "./state-record.ts";
-import type { RecordKind, RecordValues } from "./values.ts";
+import type { CallKind, RecordKind, RecordValues } from "./values.ts";
 import { compareVersions } from "./version.ts";
 
 /**
@@ -14,7 +14,7 @@ export type KindDefinition<Kind extends RecordKind> = {
   /** How long a tombstone is kept at least, ms. */
   readonly tombstoneMs: number;
   /** Whether it is of a call. The end of a call needs no row while the peer is away. A call that nobody ends is told of when it is forgotten. */
-  readonly isOfCall: boolean;
+  readonly isOfCall: Kind extends CallKind ? true : false;
   /** Whether it has rows while the peer is there. What lasts seconds needs none as long as the peer holds it. */
   readonly hasRowsWithPeer: boolean;
   /** Its value out of parsed JSON; undefined: it is malformed. Fields that do not belong to it are dropped. */

@@ -9,11 +9,11 @@ import type { Held } from "./kind-definition.ts";
 import { merge } from "./merge.ts";
 import { ownRecord } from "./own-record.ts";
 import { SharedTexts } from "./own-texts.ts";
-import { isOfCall, kinds } from "./record-kinds.ts";
+import { oneForEachKind, isOfCall, kinds, recordKinds } from "./record-kinds.ts";
 import { serializeRecord } from "./record-text.ts";
 import { needsRow, type RowPolicy } from "./row-policy.ts";
 import { isTombstone, type BindingRecord, type LiveRecord, type StateRecord } from "./state-record.ts";
-import { recordKinds, type Binding, type Dialog, type Invite, type RecordKind, type Subscriber } from "./values.ts";
+import type { Binding, CallKind, Dialog, Invite, RecordKind, Subscriber } from "./values.ts";
 import { msOfVersion } from "./version.ts";
 import type { WallMs } from "../time.ts";
 
@@ -31,14 +31,8 @@ export type Rows = {
  * What the peer has not seen yet is in change-feed.ts, what the disk has not seen yet in dirty-rows.ts.
  */
 export class RecordStore {
-  readonly #tables: Readonly<Record<RecordKind, Map<string, Entry>>> = {
-    subscriber: new Map(),
-    binding: new Map(),
-    invite: new Map(),
-    dialog: new Map(),
-    unread: new Map(),
-  };
-  readonly #live: Record<RecordKind, number> = { subscriber: 0, binding: 0, invite: 0, dialog: 0, unread: 0 };
+  readonly #tables: Readonly<Record<RecordKind, Map<string, Entry>>> = oneForEachKind(() => new Map());
+  readonly #live: Record<RecordKind, number> = oneForEachKind(() => 0);
   /** What the dialogs among them take. */
   readonly dialogShares = new DialogShares();
   readonly #byAddressOfRecord = new KeyIndex();
@@ -234,8 +228,8 @@ export class RecordStore {
    * - calls that ended for want of anything heard, and strangers' where there is little room. Returns those calls: invites and dialogs whose end
    *   nobody has recorded. It goes through everything, so call it every ten seconds or so.
    */
-  sweep(now: WallMs): LiveRecord<"invite" | "dialog">[] {
-    const ended: LiveRecord<"invite" | "dialog">[] = [];
+  sweep(now: WallMs): LiveRecord<CallKind>[] {
+    const ended: LiveRecord<CallKind>[] = [];
     // Only when all have been looked at: so it is the same ones at both replicas.
     const silent: Entry[] = [];
     for (const kind of recordKinds) {

@@ -2,10 +2,10 @@ import { isParseError, parseError, type ParseError } from "../errors.ts";
 import { recordOctetsMax } from "../limits.ts";
 import { Specimen } from "../specimen.ts";
 import { isFields, isSequence, isText, isTexts, isTime, type Fields } from "./fields.ts";
-import { kinds } from "./record-kinds.ts";
+import { oneForEachKind, kinds, namedKinds } from "./record-kinds.ts";
 import type { LiveRecord, StateRecord, Tombstone } from "./state-record.ts";
 import { unreadOf } from "./unread-record.ts";
-import { namedKinds, type RecordKind } from "./values.ts";
+import type { RecordKind } from "./values.ts";
 import { isVersion, type Version } from "./version.ts";
 
 /**
@@ -40,10 +40,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-const specimens = {
-  live: { subscriber: new Specimen(), binding: new Specimen(), invite: new Specimen(), dialog: new Specimen() },
-  tombstone: { subscriber: new Specimen(), binding: new Specimen(), invite: new Specimen(), dialog: new Specimen() },
-};
+const specimens = { live: oneForEachKind(() => new Specimen()), tombstone: oneForEachKind(() => new Specimen()) };
 
 /** As {@link recordOf}, and records of kinds that are not known. */
 export function anyRecordOf(json: unknown): StateRecord | ParseError {

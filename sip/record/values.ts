@@ -166,7 +166,5 @@ export type RecordValues = {
 
 export type RecordKind = keyof RecordValues;
 
-/** The kinds that stand in records. */
-export const namedKinds: readonly Exclude<RecordKind, "unread">[] = ["subscriber", "binding", "invite", "dialog"];
-
-export const recordKinds: readonly RecordKind[] = [...namedKinds, "unread"];
+/** The kinds that are of a call: their definitions must say so, and others must not. */
+export type CallKind = "invite" | "dialog";

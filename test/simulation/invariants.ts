@@ -1,9 +1,9 @@
 import { cancelAnswerMs, timerCMs } from "../../sip/limits.ts";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
-import { kinds } from "../../sip/record/record-kinds.ts";
+import { kinds, recordKinds } from "../../sip/record/record-kinds.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
 import type { LiveRecord } from "../../sip/record/state-record.ts";
-import { recordKinds, type RecordKind } from "../../sip/record/values.ts";
+import type { RecordKind } from "../../sip/record/values.ts";
 import type { OutgoingCall } from "./call.ts";
 import type { IncomingCall } from "./incoming-call.ts";
 import type { Cell } from "./cell.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
-import { recordKinds } from "../../sip/record/values.ts";
+import { recordKinds } from "../../sip/record/record-kinds.ts";
 import { digestParts } from "../limits.ts";
 
 /**

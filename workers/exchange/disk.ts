@@ -1,10 +1,11 @@
 import { isParseError } from "../../sip/errors.ts";
 import { memoryOfText, type Memory } from "../../sip/record/memory.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
+import { oneForEachKind, namedKinds, recordKinds } from "../../sip/record/record-kinds.ts";
 import { unreadKey } from "../../sip/record/unread-record.ts";
 import { parseRecord } from "../../sip/record/record-text.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
-import { recordKinds, type RecordKind } from "../../sip/record/values.ts";
+import type { RecordKind } from "../../sip/record/values.ts";
 import { recordOctetsUsual } from "../../actors/limits.ts";
 import { RecordLog } from "./record-log.ts";
 
@@ -22,13 +23,7 @@ export class Disk {
   constructor(storage: DurableObjectStorage, textOf?: (record: StateRecord) => string) {
     this.#storage = storage;
     const { sql } = storage;
-    this.#logs = {
-      subscriber: new RecordLog(sql, "subscriber", textOf),
-      binding: new RecordLog(sql, "binding", textOf),
-      invite: new RecordLog(sql, "invite", textOf),
-      dialog: new RecordLog(sql, "dialog", textOf),
-      unread: new RecordLog(sql, "unread", textOf),
-    };
+    this.#logs = oneForEachKind((kind) => new RecordLog(sql, kind, textOf));
     sql.exec("create table if not exists memory (id integer primary key, json text not null)");
   }
 
@@ -46,7 +41,7 @@ export class Disk {
 
   /** Everything there is, to be read to its end before anything is written. */
   *read(): IterableIterator<StateRecord> {
-    for (const kind of recordKinds) if (kind !== "unread") yield* this.#logs[kind].read();
+    for (const kind of namedKinds) yield* this.#logs[kind].read();
     yield* this.#readUnread();
     yield* this.#readRows();
   }

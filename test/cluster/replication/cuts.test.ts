@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { recordKinds } from "../../../sip/record/values.ts";
+import { recordKinds } from "../../../sip/record/record-kinds.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
 import { recordsArbitrary } from "../../sip/record/records.ts";
 import { calm, World, type Replica } from "./world.ts";

@@ -5,7 +5,7 @@ import { serializeRecord } from "../../../sip/record/record-text.ts";
 import { orderOf } from "../../../sip/record/binding-record.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
 import { makeTombstone } from "../../../sip/record/tombstone.ts";
-import { recordKinds } from "../../../sip/record/values.ts";
+import { recordKinds } from "../../../sip/record/record-kinds.ts";
 import { isParseError } from "../../../sip/errors.ts";
 import { parseAnswer, parseBatch, serializeAnswer } from "../../../cluster/replication/peer-batch.ts";
 import { PeerLink, type PeerLinkEffect } from "../../../cluster/replication/peer-link.ts";

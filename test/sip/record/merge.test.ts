@@ -4,7 +4,7 @@ import { callIdsPerBindingMax } from "../../../sip/limits.ts";
 import type { Held } from "../../../sip/record/kind-definition.ts";
 import { merge } from "../../../sip/record/merge.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
-import { recordKinds } from "../../../sip/record/values.ts";
+import { recordKinds } from "../../../sip/record/record-kinds.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
 import { bindingRecord, bindingTombstone, dialogRecord, invite, recordsArbitrary, side, version } from "./records.ts";
 
