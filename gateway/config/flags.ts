@@ -24,7 +24,8 @@ export type GatewayFlags = {
 };
 
 export const usageText = `Usage: npx node gateway/index.ts [--config FILE] [flags; they win over the file]
-  --name NAME               access name, unique in the cluster (g1)
+Without a file these are needed: --name, --secret-file, --cell, --listen.
+  --name NAME               access name, for example g1; no other gateway of the cluster has it
   --secret-file FILE        the cluster's secret
   --cell ID=URL             a cell to ask for the cluster map; may be repeated
   --listen TRANSPORT:HOST:PORT   udp, tcp, tls, ws or wss; may be repeated

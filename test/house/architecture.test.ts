@@ -6,7 +6,7 @@ import { sourcesOf, textOf } from "./sources.ts";
 const root = resolve(import.meta.dirname, "../..");
 
 describe("the documents", () => {
-  it.each(["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/operations.md"])(
+  it.each(["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/operations.md", "docs/configuration.md"])(
     "%s names only files that exist",
     (document) => {
       const text = readFileSync(join(root, document), "utf8");
@@ -40,7 +40,7 @@ describe("the documents", () => {
   });
 
   it("link to headings that exist", () => {
-    const pages = ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/operations.md"];
+    const pages = ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/operations.md", "docs/configuration.md"];
     const dead = pages.flatMap((page) =>
       [...readFileSync(join(root, page), "utf8").matchAll(/\]\(([\w./-]*)#([\w-]+)\)/g)]
         .map(([, file = "", anchor = ""]) => ({ file: file === "" ? page : join(dirname(page), file), anchor }))
