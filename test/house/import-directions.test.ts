@@ -54,6 +54,11 @@ function importsOf(file: string, kind: "all" | "values" = "all"): string[] {
     .map((match) => match[2] ?? match[3] ?? "");
 }
 
+/** The room that a folder, or an entry of the table, belongs to. */
+function roomOf(folder: string): string {
+  return folder.split("/")[0] ?? "";
+}
+
 function ruleOf(folder: string): readonly string[] | undefined {
   return mayImport[folder] ?? mayImport[`${dirname(folder)}/*`];
 }
@@ -85,6 +90,24 @@ describe("the house", () => {
       }
     }
     expect(wrong).toEqual([]);
+  });
+
+  it("is what ARCHITECTURE.md says: a row for each room, with the rooms that it may know", () => {
+    const rooms = new Set(Object.keys(mayImport).map(roomOf));
+    const rows = [...textOf("ARCHITECTURE.md").matchAll(/^\| `(\w+)\/` +\|[^|]*\|([^|]*)\|$/gm)].map(([, room = "", knows = ""]) => ({
+      room,
+      knows: new Set([...knows.matchAll(/`(\w+)\//g)].map(([, name = ""]) => name).filter((name) => rooms.has(name) && name !== room)),
+    }));
+    const wanted = Array.from(rooms, (room) => ({
+      room,
+      knows: new Set(
+        Object.entries(mayImport)
+          .filter(([folder]) => roomOf(folder) === room)
+          .flatMap(([, targets]) => targets.map(roomOf))
+          .filter((name) => name !== room),
+      ),
+    }));
+    expect(rows.filter(({ room }) => room !== "test")).toEqual(wanted);
   });
 
   it("keeps the framework of the HTTP API out of the Durable Objects", () => {
