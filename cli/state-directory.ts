@@ -63,6 +63,8 @@ export class StateDirectory {
   readSecret(): string | undefined {
     const text = this.#read("secret")?.trim();
     if (text === "") throw new Failure(`${this.file("secret")} is empty: remove it to have a new one made`);
+    if (text !== undefined && text.length < secretLengthMin)
+      throw new Failure(`${this.file("secret")} must hold at least ${secretLengthMin} characters: remove it to have a new one made`);
     return text;
   }
 
@@ -216,6 +218,9 @@ export class StateDirectory {
 }
 
 /** How every configuration that is made again at each start begins. */
+/** Gateways refuse shorter ones. */
+const secretLengthMin = 16;
+
 const generatedMark = '# Made by "tandem up"';
 
 function parseJson(text: string): unknown {

@@ -21,7 +21,8 @@ async function main(args: readonly string[]): Promise<void> {
     await gateway.start();
   } catch (error) {
     if (!(error instanceof UsageError) && !(error instanceof GatewayError)) throw error;
-    process.stderr.write(`gateway: ${error.message}\n`);
+    // What somebody wrote into a file may hold line ends.
+    process.stderr.write(`gateway: ${error.message.replaceAll(/\s*[\r\n]+\s*/g, " ")}\n`);
     process.exitCode = error instanceof UsageError ? 2 : 1;
     return;
   }

@@ -81,6 +81,14 @@ export const lineSocketsMax = 32_000;
  * the four lines of a cell before the first of them registers. Over: 503.
  */
 export const strangersPerSourceMax = 3_000;
+/**
+ * WebSockets from one address that may break the protocol at one line within {@link brokenHeldMs}. Each holds two descriptors until garbage is collected,
+ * and no close frees them. No phone breaks it twice. Over: 503.
+ */
+export const brokenPerSourceMax = 50;
+export const brokenHeldMs = 60_000;
+/** Addresses of which that is remembered: some 100 octets each. */
+export const breakersSourcesMax = 10_000;
 /** Of those that a full line has closed to make room, so many may still be there: descriptors are kept for them (cli/descriptors.ts). */
 export const strangersLeavingMax = 64;
 /** A WebSocket that has brought no whole message, and no keep-alive, after this is closed. Softphones register at once. */

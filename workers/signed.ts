@@ -11,6 +11,8 @@ export type Signed = {
   readonly Variables: {
     /** Who signed: a gateway, a cell, or `cli`. */
     who: string;
+    /** What it was signed for. */
+    purpose: string;
     body: Uint8Array;
   };
 };
@@ -44,6 +46,9 @@ export function signed(
   const refused = new Refused();
   return createMiddleware<Signed>(async (context, next) => {
     const { env } = context;
+    // Routes that have nothing for this request have checked it before: a signature is used once.
+    const purpose = purposeOf((name) => context.req.param(name));
+    if (context.get("purpose") === purpose) return next();
     const refuse = (refusal: Refusal): Response => {
       const telling = refused.count((count) => env.CORE_GROUP.getByName(coreGroupName).signaturesWereRefused(count));
       if (telling !== undefined) context.executionCtx.waitUntil(telling);
@@ -51,7 +56,7 @@ export function signed(
     };
     const { raw } = context.req;
     const received = {
-      purpose: purposeOf((name) => context.req.param(name)),
+      purpose,
       to: env.CELL,
       method: raw.method,
       path: signedPathOf(raw.url),
@@ -69,6 +74,7 @@ export function signed(
     if (body === "too long") return context.json({ error: `a body has at most ${bodyOctetsMax} octets here` }, 413);
     if (body === "too many") return context.json({ error: "too many bodies are being read" }, 503, { "retry-after": "1" });
     if (!isBodyOf(signature, body)) return refuse("wrong");
+    context.set("purpose", purpose);
     context.set("who", who);
     context.set("body", body);
     return next();

@@ -146,6 +146,8 @@ function readCells(file: Source, flags: GatewayFlags): GatewayConfig["cells"] {
     if (ids.has(id)) throw file.error(`${where}.id`, `"${id}" stands twice`);
     ids.add(id);
     if (!/^https?:\/\//.test(url) || !URL.canParse(url)) throw file.error(`${where}.url`, `must be an http or https URL, is "${url}"`);
+    const { username, password } = new URL(url);
+    if (username !== "" || password !== "") throw file.error(`${where}.url`, "must not hold a user or a password: nothing would use them");
   }
   return cells.map(({ id, url }) => ({ id, url }));
 }
@@ -163,7 +165,8 @@ function readListeners(file: Source): ListenerConfig[] {
       return { transport, host, port, advertisedHost: hostInUri(host) };
     }
     const match = /^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::(\d{1,5}))?$/.exec(advertise);
-    if (match === null) throw error("advertise", `must be HOST or HOST:PORT, is "${advertise}"`);
+    const isHost = match?.[1]?.startsWith("[") !== true || isIP(match[1].slice(1, -1)) === 6;
+    if (match === null || !isHost || !isPort(match[2])) throw error("advertise", `must be HOST or HOST:PORT, is "${advertise}"`);
     return {
       transport,
       host,
@@ -206,10 +209,17 @@ function readTls(file: Source, flags: GatewayFlags, folder: string): TlsConfig |
 function readDnsServers(file: Source, flags: GatewayFlags): readonly string[] {
   const servers = flags.dns.length > 0 ? flags.dns : (file.content.dns?.servers ?? []);
   for (const server of servers) {
-    const address = /^\[(.+)\](?::\d{1,5})?$/.exec(server)?.[1] ?? /^([\d.]+)(?::\d{1,5})?$/.exec(server)?.[1] ?? server;
-    if (isIP(address) === 0) throw file.error("dns.servers", `must be addresses, with a port or without, has "${server}"`);
+    const match = /^\[(.+)\](?::(\d{1,5}))?$/.exec(server) ?? /^([\d.]+)(?::(\d{1,5}))?$/.exec(server);
+    if (isIP(match?.[1] ?? server) === 0 || !isPort(match?.[2]))
+      throw file.error("dns.servers", `must be addresses, with a port or without, has "${server}"`);
   }
   return servers;
+}
+
+/** A port that somebody can send to, in digits; true when there is none. */
+function isPort(digits: string | undefined): boolean {
+  const port = Number(digits ?? 1);
+  return port >= 1 && port <= 65_535;
 }
 
 function readLimits({ limits }: ConfigFile): GatewayConfig["limits"] {

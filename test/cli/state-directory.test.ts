@@ -34,6 +34,8 @@ describe("StateDirectory", () => {
     expect(() => state.readCluster()).toThrow(`${state.file("cluster.json")} is damaged: it does not hold what this version`);
     writeFileSync(state.file("secret"), "\n");
     expect(() => state.secret()).toThrow(`${state.file("secret")} is empty`);
+    state.write("secret", "short\n", 0o600);
+    expect(() => state.secret()).toThrow(`${state.file("secret")} must hold at least 16 characters`);
   });
 
   it.each([

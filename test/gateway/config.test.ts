@@ -170,6 +170,14 @@ describe("a wrong file is a UsageError with one line: file, key, reason", () => 
       good.replace('host = "127.0.0.1"', 'host = "0.0.0.0"'),
       "F: listeners[0].advertise: is missing: 0.0.0.0 is no address that a phone could send to",
     ],
+    ["a port to advertise", `${good}advertise = "a:99999"`, 'F: listeners[0].advertise: must be HOST or HOST:PORT, is "a:99999"'],
+    ["port 0 to advertise", `${good}advertise = "a:0"`, 'F: listeners[0].advertise: must be HOST or HOST:PORT, is "a:0"'],
+    ["an IPv6 address to advertise", `${good}advertise = "[::::]"`, 'F: listeners[0].advertise: must be HOST or HOST:PORT, is "[::::]"'],
+    [
+      "a port of a DNS server",
+      `${good}[dns]\nservers = ["192.0.2.53:53", "[::1]:70000"]`,
+      'F: dns.servers: must be addresses, with a port or without, has "[::1]:70000"',
+    ],
     ["an address to advertise", `${good}advertise = "a b"`, 'F: listeners[0].advertise: must be HOST or HOST:PORT, is "a b"'],
     [
       "the same address twice",

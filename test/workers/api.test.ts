@@ -16,6 +16,16 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+describe("routes below /api", () => {
+  it.each([
+    ["DELETE", "/settings"],
+    ["GET", "/cells/a/drain"],
+    ["POST", "/nothing"],
+  ])("answer %s %s 404: a signature is not used up on the way", async (method, path) => {
+    expect(await errorOf(await callApi(method, path))).toEqual({ status: 404, error: `${method} /api${path}: there is nothing here` });
+  });
+});
+
 describe("/api/subscribers", () => {
   it("stores a list over all exchanges, shows it sorted, and removes one", async () => {
     answerAsPeer(loopback);

@@ -6,7 +6,15 @@ import { messageOctetsMax, phoneReturnMs } from "../../sip/limits.ts";
 import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { exchangeName, lineName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
-import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesBurstMax, unreadOctetsMax } from "../../workers/limits.ts";
+import type { LineObject } from "../../workers/line/line-object.ts";
+import {
+  brokenPerSourceMax,
+  drainHoldMs,
+  drainPortion,
+  firstMessageMs,
+  socketMessagesBurstMax,
+  unreadOctetsMax,
+} from "../../workers/limits.ts";
 import { addSubscriber, callApi, domain, map, userOf } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
 
@@ -298,6 +306,31 @@ describe("a WebSocket", () => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
     for (let count = 0; count < 2 * socketMessagesBurstMax; count += 1) phone.socket.send("\r\n");
     expect((await closingOf(phone)).code).toBe(1008);
+  });
+
+  it("is refused after some of its address have broken the protocol: their descriptors are held until garbage is collected", async () => {
+    const error = new Error("WebSocket protocol error; protocolError.statusCode = 1002; protocolError.description = Unknown opcode 5");
+    await runInDurableObject(env.LINE.getByName(lineName(0)), (instance: LineObject, state) => {
+      const before = new Set(state.getWebSockets());
+      const comeFrom = (address: string): Response => {
+        const response = instance.fetch(new Request("http://cell/", { headers: { upgrade: "websocket", "cf-connecting-ip": address } }));
+        response.webSocket?.accept();
+        return response;
+      };
+      for (let count = 0; count < brokenPerSourceMax; count += 1) {
+        const { status, webSocket } = comeFrom("203.0.113.77");
+        expect(status).toBe(101);
+        const [socket] = state.getWebSockets().filter((each) => !before.has(each));
+        if (socket === undefined) throw new Error("it is not there");
+        before.add(socket);
+        instance.webSocketError(socket, error);
+        webSocket?.close();
+      }
+      expect(comeFrom("203.0.113.77").status).toBe(503);
+      const { status, webSocket } = comeFrom("203.0.113.78");
+      expect(status).toBe(101);
+      webSocket?.close();
+    });
   });
 });
 

@@ -113,10 +113,15 @@ export class LineObject extends DurableObject<Environment> {
 
   override webSocketClose(socket: WebSocket, code: number, reason: string): void {
     answerClose(socket, code, reason);
-    this.webSocketError(socket);
+    this.#ended(socket);
   }
 
-  override webSocketError(socket: WebSocket): void {
+  override webSocketError(socket: WebSocket, error: unknown): void {
+    if (isProtocolError(error)) this.#softphones.broke(socket);
+    this.#ended(socket);
+  }
+
+  #ended(socket: WebSocket): void {
     const key = this.#softphones.flowKeyOf(socket);
     this.#softphones.ended(socket);
     this.#line.ended(key, socket);
@@ -174,4 +179,9 @@ function unavailable(text: string): Response {
 /** Text as octets; undefined when it is too long for a message whatever its characters are. */
 function utf8(text: string): Uint8Array | undefined {
   return text.length > messageOctetsMax ? undefined : new TextEncoder().encode(text);
+}
+
+/** How workerd words what a WebSocket did that none may do (RFC 6455 7.4.1, 1002). */
+function isProtocolError(error: unknown): boolean {
+  return /protocol error/i.test(String(error));
 }

@@ -10,6 +10,7 @@ import {
   strangersLeavingMax,
   strangersPerSourceMax,
 } from "../limits.ts";
+import { Breakers } from "./breakers.ts";
 import { listenerIndex } from "./line-listeners.ts";
 import { RateBound } from "./rate-bound.ts";
 import { ReadingProof } from "./reading-proof.ts";
@@ -45,6 +46,7 @@ export class Softphones {
   readonly #proofs = new WeakMap<WebSocket, ReadingProof>();
   /** Attachments that were read or written since this object woke: reading one costs some microseconds, and every message needs it. */
   readonly #known = new WeakMap<WebSocket, Softphone>();
+  readonly #breakers = new Breakers();
   /** Undefined until they are needed: an object that woke has to look for them. */
   #strangers: Strangers | undefined;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -59,7 +61,8 @@ export class Softphones {
 
   /** True when one more may come from where this request does. */
   mayCome(request: Request): boolean {
-    return this.#strangersNow().mayCome(sourceOfAddress(remoteOf(request).address));
+    const source = sourceOfAddress(remoteOf(request).address);
+    return this.#strangersNow().mayCome(source) && this.#breakers.mayCome(source, this.#now());
   }
 
   /** Closes one of those on which nobody has registered, for the sake of this request. False: there is none that should go. */
@@ -93,6 +96,11 @@ export class Softphones {
       else areLeft = true;
     }
     return areLeft;
+  }
+
+  /** It has ended by an error: after bad frames its descriptors are held for a while. A network that is lost looks the same. */
+  broke(socket: WebSocket): void {
+    this.#breakers.add(sourceOfAddress(parseFlowKey(this.flowKeyOf(socket))?.address ?? ""), this.#now());
   }
 
   /** It is gone. */
