@@ -258,19 +258,26 @@ describe("the log of an exchange's records", () => {
     });
   });
 
-  it("moves what an earlier release carried to the log of its kind, once the kind is known; a later word that is there stands", async () => {
+  it("moves what an earlier release carried to the log of its kind, once the kind is known; the later word stands, wherever it was", async () => {
     await withUnread((open, state) => {
       const carried = (key: string, ms: number): StateRecord => ({
         ...unread(JSON.stringify({ ...recordOf(key, ms), kind: "later" })),
         key: unreadKey("invite", key),
         value: { text: serializeRecord(recordOf(key, ms)), forgottenAt: undefined },
       });
-      open().write({ put: [carried("moved", 1), carried("older", 1), recordOf("older", 2)], remove: [] });
-      const all = [...open().read()].filter(({ key }) => key === "moved" || key === "older");
-      expect(all).toEqual([recordOf("older", 2), recordOf("moved", 1), recordOf("older", 1)]);
+      // A release that knew the kind wrote "newer" before the one that did not.
+      const put = [carried("moved", 1), carried("older", 1), recordOf("older", 2), carried("newer", 2), recordOf("newer", 1)];
+      open().write({ put, remove: [] });
+      const keys = new Set(["moved", "older", "newer"]);
+      const all = [...open().read()].filter(({ key }) => keys.has(key));
+      expect(all).toEqual([recordOf("older", 2), recordOf("newer", 1), recordOf("moved", 1), recordOf("older", 1), recordOf("newer", 2)]);
       expect(state.storage.sql.exec("select count(*) as count from unread_log").one()["count"]).toBe(0);
-      const again = [...open().read()].filter(({ key }) => key === "moved" || key === "older");
-      expect(again).toEqual([recordOf("moved", 1), recordOf("older", 2)]);
+      const again = [...open().read()].filter(({ key }) => keys.has(key));
+      expect(again.toSorted((one, other) => one.key.localeCompare(other.key))).toEqual([
+        recordOf("moved", 1),
+        recordOf("newer", 2),
+        recordOf("older", 2),
+      ]);
     });
   });
 

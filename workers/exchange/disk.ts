@@ -4,6 +4,7 @@ import type { Rows } from "../../sip/record/record-store.ts";
 import { oneForEachKind, namedKinds, recordKinds } from "../../sip/record/record-kinds.ts";
 import { unreadKey } from "../../sip/record/unread-record.ts";
 import { parseRecord } from "../../sip/record/record-text.ts";
+import { compareVersions } from "../../sip/record/version.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { RecordKind } from "../../sip/record/values.ts";
 import { recordOctetsUsual } from "../../actors/limits.ts";
@@ -41,8 +42,12 @@ export class Disk {
 
   /** Everything there is, to be read to its end before anything is written. */
   *read(): IterableIterator<StateRecord> {
-    for (const kind of namedKinds) yield* this.#logs[kind].read();
-    yield* this.#readUnread();
+    const unread = [...this.#logs.unread.read()];
+    const carried = new Map(unread.filter(({ kind }) => kind !== "unread").map((record) => [unreadKey(record.kind, record.key), record]));
+    const adopted = new Map(carried);
+    for (const kind of namedKinds) yield* this.#readLog(kind, carried, adopted);
+    yield* unread;
+    this.#adopt(carried, adopted);
     yield* this.#readRows();
   }
 
@@ -72,20 +77,23 @@ export class Disk {
     }
   }
 
-  /**
-   * What a release carried that did not know it. It moves what is of kinds that this one knows to their logs. What is there already is of a later
-   * release.
-   */
-  *#readUnread(): IterableIterator<StateRecord> {
-    const known: StateRecord[] = [];
-    for (const record of this.#logs.unread.read()) {
-      if (record.kind !== "unread") known.push(record);
+  /** Of what a release carried that did not know it, `adopted` keeps what is later than this log's. */
+  *#readLog(kind: RecordKind, carried: ReadonlyMap<string, StateRecord>, adopted: Map<string, StateRecord>): IterableIterator<StateRecord> {
+    for (const record of this.#logs[kind].read()) {
+      if (carried.size > 0) {
+        const key = unreadKey(kind, record.key);
+        const other = carried.get(key);
+        if (other !== undefined && compareVersions(other.version, record.version) <= 0) adopted.delete(key);
+      }
       yield record;
     }
-    if (known.length === 0) return;
-    const put = known.filter(({ kind, key }) => !this.#logs[kind].has(key));
-    const remove = known.map(({ kind, key }) => ({ kind: "unread", key: unreadKey(kind, key) }) as const);
-    this.#storage.transactionSync(() => this.#append({ put, remove }));
+  }
+
+  /** Moves what was carried to the logs of its kinds, but for what these have of the same or a later version. */
+  #adopt(carried: ReadonlyMap<string, StateRecord>, adopted: ReadonlyMap<string, StateRecord>): void {
+    if (carried.size === 0) return;
+    const remove = Array.from(carried.keys(), (key) => ({ kind: "unread", key }) as const);
+    this.#storage.transactionSync(() => this.#append({ put: [...adopted.values()], remove }));
   }
 
   /** Takes over what an exchange wrote when a record was a row: before 22 November 2026. */
