@@ -94,9 +94,14 @@ describe.each(parts)("docs/configuration.md, %s", (heading, schema, parseText) =
   const text = section(heading);
   const keys = keysOf(schema);
 
-  it("names every key in the schema's order, and no other", () => {
+  it("names every key of the schema once, and no other", () => {
     expect(keys.length).toBeGreaterThan(15);
-    expect(linesOf(text).map(([key]) => key)).toEqual(keys.map(({ path }) => path));
+    const paths = keys.map(({ path }) => path);
+    expect(
+      linesOf(text)
+        .map(([key = ""]) => key)
+        .toSorted(),
+    ).toEqual(paths.toSorted());
   });
 
   it("says the bounds and choices of each", () => {
