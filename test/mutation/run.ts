@@ -1,27 +1,25 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { runCommand } from "../command-line.ts";
 import { runSeeds, runTests, type Verdict } from "./catchers.ts";
 import { listOf } from "./list.ts";
 import { mutations, type Mutation } from "./mutations.ts";
 import { Scratch } from "./scratch.ts";
+import { help, parseSettings } from "./settings.ts";
 import { mutate, readSources, root, type Sources } from "./sources.ts";
-
-/** `npm run mutate [-- --only NAME] [--list]`: breaks one rule after the other, and fails if nobody notices. `--list` only writes docs/mutations.md. */
-const { values } = parseArgs({ options: { only: { type: "string", multiple: true }, list: { type: "boolean", default: false } } });
 
 type Fate = { readonly mutation: Mutation; readonly tests: Verdict; readonly seeds: Verdict | undefined; readonly seconds: number };
 
 const notAsked: Verdict = { color: "broken", why: "the rule is not in the sources" };
 
-if (values.list) writeFileSync(join(root, "docs", "mutations.md"), listOf(mutations));
-else process.exitCode = (await breakAll(chosen(values.only))) ? 0 : 1;
-
-function chosen(only: readonly string[] | undefined): readonly Mutation[] {
-  const unknown = only?.filter((name) => mutations.every((mutation) => mutation.name !== name)) ?? [];
-  if (unknown.length > 0) throw new Error(`no mutation ${unknown.join(", ")}`);
-  return mutations.filter(({ name }) => only?.includes(name) ?? true);
-}
+/** Breaks one rule after the other, and fails if nobody notices. `--help` says how. */
+await runCommand(async (args) => {
+  const settings = parseSettings(args);
+  if (settings === undefined) console.log(help);
+  else if (settings.isList) writeFileSync(join(root, "docs", "mutations.md"), listOf(mutations));
+  else return (await breakAll(settings.wanted)) ? 0 : 1;
+  return 0;
+});
 
 /** True: every one was caught by all that should catch it. */
 async function breakAll(wanted: readonly Mutation[]): Promise<boolean> {

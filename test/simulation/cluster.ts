@@ -6,6 +6,7 @@ import { fnv1a } from "../../sip/flow/token.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { CallPlan } from "./call.ts";
 import type { Cell } from "./cell.ts";
+import type { Fault } from "./faults.ts";
 import type { Datagrams, Gateway } from "./gateway.ts";
 import { Moments } from "./moments.ts";
 import { Network } from "./network.ts";
@@ -27,6 +28,8 @@ export class Cluster {
   readonly overtaking = new Overtaking();
   readonly done: Done[] = [];
   readonly moments = new Moments();
+  /** Kinds of faults that are planned and do not come. */
+  readonly leftOut = new Set<Fault["kind"]>();
   /** Call-IDs of which a CANCEL came to a phone before the INVITE, or when that was over. */
   readonly cancelsRefused = new Set<string>();
   /** Records that a later version has left on the disk of exchange 0. */

@@ -43,6 +43,7 @@ export function makeFault(
   const { world } = cluster;
   const until = from + lastMs;
   const plan = (target: string, begin: () => void, end: () => void): Fault => {
+    if (cluster.leftOut.has(kind)) return { kind, target, from, until };
     world.at(from, () => {
       world.trace("fault", () => `${kind}: ${target}, for ${lastMs} ms`);
       begin();

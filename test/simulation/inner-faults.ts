@@ -46,6 +46,7 @@ function makeInnerFault(cluster: Cluster, kind: InnerFaultKind, from: number, ra
   const lastMs = random.pick(kind === "put objects to sleep" ? [12_000, 30_000] : [300, 1_500, 4_000, 12_000]) + random.whole(0, 500);
   const until = from + (kind.startsWith("reset") ? 0 : lastMs);
   const { target, begin, end } = courseOf(cluster, kind, until, random);
+  if (cluster.leftOut.has(kind)) return { kind, target, from, until };
   world.at(from, () => {
     world.trace("fault", () => `${kind}: ${target}, for ${until - from} ms`);
     begin();

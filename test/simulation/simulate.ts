@@ -28,17 +28,21 @@ import { Random } from "./random.ts";
 import type { Done } from "./repertoire.ts";
 import { World, type Violation } from "./world.ts";
 
+/** `first`: without what was added since to what people do, so that a seed that failed once is what it was. */
+export type Edition = "first" | "present";
+
 export type Options = {
   readonly seed: number;
   readonly isVerbose?: boolean;
-  /** `first`: without what was added since to what people do, so that a seed that failed once is what it was. */
-  readonly edition?: "first" | "present";
+  readonly edition?: Edition;
   /** Only these; undefined: all. */
   readonly faults?: readonly FaultKind[];
   /** Of those that came later; undefined: none. */
   readonly laterFaults?: readonly LaterFaultKind[];
   /** Of those inside of cells; undefined: all. */
   readonly innerFaults?: readonly InnerFaultKind[];
+  /** Faults of these kinds are drawn as ever, and do not come: all else that is planned stays. */
+  readonly without?: readonly Fault["kind"][];
 };
 
 /** How a run was made up: what invariants may excuse. */
@@ -75,9 +79,11 @@ export function simulate({
   faults: kinds = faultKinds,
   laterFaults: laterKinds = edition === "first" || kinds !== faultKinds ? [] : laterFaultKinds,
   innerFaults: innerKinds = edition === "first" || kinds !== faultKinds ? [] : innerFaultKinds,
+  without = [],
 }: Options): Outcome {
   const world = new World(seed, isVerbose);
   const cluster = makeCluster(world, edition === "first" ? undefined : Random.stream(seed, 6));
+  for (const kind of without) cluster.leftOut.add(kind);
   const { random } = world;
   for (const { start } of shuffled(
     [...cluster.cells, ...cluster.gateways].map((each) => ({ start: () => each.start() })),
@@ -107,7 +113,8 @@ export function simulate({
   const isEndless = planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
   const quietFrom = Math.max(5_000 + lastMs, ...faults.map(({ until }) => until));
   const pardons = new Pardons();
-  const story: Story = { cluster, faults, quietFrom, pardons };
+  const happening = faults.filter(({ kind }) => !cluster.leftOut.has(kind));
+  const story: Story = { cluster, faults: happening, quietFrom, pardons };
   // Whoever takes an INVITE over last gives it the whole of Timer C again.
   world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs : 0));
   checkAtTheEnd(story);
@@ -122,7 +129,7 @@ export function simulate({
   return {
     seed,
     violations: world.violations,
-    faults,
+    faults: happening,
     done: cluster.done,
     moments: cluster.moments,
     pardons,

@@ -4,6 +4,7 @@ import { faultKinds, laterFaultKinds } from "./faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
 import { Repertoire } from "./repertoire.ts";
+import { replayOf } from "./settings.ts";
 import { simulate } from "./simulate.ts";
 
 /** More: `npx node test/simulation/run.ts --runs 3000`. */
@@ -53,7 +54,7 @@ describe("a cluster in a seeded world", () => {
       repertoire.add(faults, done);
       moments.add(outcome.moments);
       if (violations.length === 0) continue;
-      failed.push(`npx node test/simulation/run.ts --runs 1 --seed ${seed} --verbose`);
+      failed.push(replayOf({ seed }));
       for (const { invariant, at, detail } of violations.slice(0, 3)) failed.push(`  ${at} ms ${invariant}: ${detail}`);
     }
     expect(failed).toEqual([]);
@@ -68,7 +69,7 @@ describe("a cluster in a seeded world", () => {
     for (let seed = first; seed < first + freshRuns; seed += 1) {
       const [violation] = simulate({ seed }).violations;
       if (violation === undefined) continue;
-      failed.push(`npx node test/simulation/run.ts --runs 1 --seed ${seed} --verbose: ${violation.invariant}: ${violation.detail}`);
+      failed.push(`${replayOf({ seed })}: ${violation.invariant}: ${violation.detail}`);
     }
     expect(failed).toEqual([]);
   }, 60_000);
@@ -76,8 +77,10 @@ describe("a cluster in a seeded world", () => {
   it.each(mended)(
     "does not fail again of %s",
     (_why, seeds) => {
-      for (const seed of seeds)
-        expect({ seed, violations: simulate({ seed, edition: "first" }).violations }).toEqual({ seed, violations: [] });
+      for (const seed of seeds) {
+        const replay = replayOf({ seed, edition: "first" });
+        expect({ replay, violations: simulate({ seed, edition: "first" }).violations }).toEqual({ replay, violations: [] });
+      }
     },
     20_000,
   );
