@@ -68,6 +68,11 @@ export const subscriptionSecondsMax = 7 * 24 * 3600;
 export const subscriptionsAwaitedMax = 10_000;
 export const inviteRefreshMs = 60_000;
 /**
+ * Records of INVITEs may age by this more than their INVITEs do, when the wall clock is set forward. It is less than what the CANCEL of Timer C may
+ * take. It is more than the standstill of a busy machine comes to, after which not every record is to be written again.
+ */
+export const inviteAgedMsMax = 10_000;
+/**
  * INVITEs of the other replica that are read for a request of an early dialog, which may be a stranger's: 1000 take 0.2 ms. With more of them its token
  * is believed for as long as they ring.
  */

@@ -1,4 +1,4 @@
-import { foreignInvitesReadMax, inviteRefreshMs, lateRecordMs, lostCallsMs } from "../limits.ts";
+import { foreignInvitesReadMax, inviteAgedMsMax, inviteRefreshMs, lateRecordMs, lostCallsMs } from "../limits.ts";
 import { inviteLifetimeMs } from "../../sip/limits.ts";
 import type { Proxy } from "../../sip/proxy/proxy.ts";
 import { hasEnded, type ResponseContext } from "../../sip/proxy/response-context.ts";
@@ -33,6 +33,8 @@ export class InviteKeeper {
   readonly #adopted = new WeakSet<ResponseContext>();
   /** When the other replica took which one away. */
   readonly #lost = new Map<string, SteadyMs>();
+  /** By how much the wall clock was ahead of the steady one when all records of what is in hand were good. */
+  #aheadMs = Number.POSITIVE_INFINITY;
 
   constructor(store: RecordStore, clock: RecordClock, proxy: Proxy, transactions: TransactionLayer) {
     this.#store = store;
@@ -61,6 +63,7 @@ export class InviteKeeper {
 
   /** Writes the records of what the event has changed. */
   flush(now: SteadyMs): void {
+    this.#renewAged(now);
     if (this.#dirty.size === 0) return;
     this.#byCallId = undefined;
     for (const context of this.#dirty) {
@@ -71,6 +74,14 @@ export class InviteKeeper {
       this.#inProgress.set(key, { context, writtenAt: now });
     }
     this.#dirty.clear();
+  }
+
+  /** The wall clock was set forward. Records end by it, and INVITEs in hand do not: their records are written again, or the peer would forget them. */
+  #renewAged(now: SteadyMs): void {
+    const aheadMs = this.#clock.wallAt(now) - now;
+    if (aheadMs - this.#aheadMs > inviteAgedMsMax) for (const { context } of this.#inProgress.values()) this.#dirty.add(context);
+    else if (aheadMs >= this.#aheadMs) return;
+    this.#aheadMs = aheadMs;
   }
 
   /** A record of an INVITE has come from the peer. One in hand here is let go when another cell has it now, or has ended it. */

@@ -351,6 +351,14 @@ const records: readonly Mutation[] = [
     tests: ["test/cluster/time", "test/sip/record", "test/actors/exchange/replication.test.ts"],
     isSimulated: false,
   },
+  {
+    name: "invite-outlived-by-a-clock",
+    rule: "The record of an INVITE in hand does not end because the wall clock is set forward (decision 0027).",
+    find: "this.#renewAged(now);",
+    replace: "",
+    tests: ["test/actors/exchange/invite-keeper.test.ts"],
+    isSimulated: false,
+  },
 ];
 
 /** Two replicas. */

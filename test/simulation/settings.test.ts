@@ -62,9 +62,7 @@ describe("the command line of the simulation", () => {
   });
 
   it("is said again with a seed that has failed", () => {
-    expect(replayOf({ seed: 673, edition: "first" })).toBe(
-      "npx node test/simulation/run.ts --runs 1 --seed 673 --edition first --verbose",
-    );
+    expect(replayOf({ seed: 673, edition: "first" })).toBe("npx node test/simulation/run.ts --runs 1 --seed 673 --edition first --verbose");
     expect(replayOf({ seed: 9, without: ["bad weather", "set a clock"], drawn: ["crash a cell"] })).toBe(
       'npx node test/simulation/run.ts --runs 1 --seed 9 --draw "crash a cell" --without "bad weather, set a clock" --verbose',
     );

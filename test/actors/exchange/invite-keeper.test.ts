@@ -1,7 +1,8 @@
-import { expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { InviteKeeper } from "../../../actors/exchange/invite-keeper.ts";
 import { RecordClock } from "../../../actors/exchange/record-clock.ts";
-import { foreignInvitesReadMax } from "../../../actors/limits.ts";
+import { foreignInvitesReadMax, inviteAgedMsMax } from "../../../actors/limits.ts";
+import { inviteLifetimeMs } from "../../../sip/limits.ts";
 import { snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
@@ -41,4 +42,35 @@ it("foreignInvitesReadMax: with ten times as many a stranger's request costs no 
   const { keeper, read } = keeperBeside(10 * foreignInvitesReadMax);
   expect(keeper.mayBeForeign("a-stranger's")).toBe(true);
   expect(read()).toBeLessThanOrEqual(foreignInvitesReadMax + 1);
+});
+
+/** An INVITE that rings, and what its record says after the wall clock was set by so much: how long it is good for, ms. */
+function goodForMs(stepMs: number): number {
+  const rig = new Rig();
+  rig.targets = [target(phone1)];
+  rig.receive(request("INVITE", { callId: "call" }), caller);
+  const store = new RecordStore();
+  let aheadMs = 1_000_000;
+  const keeper = new InviteKeeper(store, new RecordClock("a", (moment: number) => moment + aheadMs), rig.proxy, rig.layer);
+  keeper.changed(rig.context, rig.now);
+  keeper.flush(rig.now);
+  aheadMs += stepMs;
+  keeper.flush(rig.now);
+  const [record] = store.records("invite");
+  return (record?.value?.expiresAt ?? 0) - (rig.now + aheadMs);
+}
+
+describe("the wall clock is set forward while an INVITE rings", () => {
+  it.each([60_000, 3_600_000])("by %i ms: its record is written again, and ends no sooner than it would have", (stepMs) => {
+    expect(goodForMs(stepMs)).toBe(inviteLifetimeMs);
+  });
+
+  it("inviteAgedMsMax: by that much it may age, and is not written again", () => {
+    expect(goodForMs(inviteAgedMsMax)).toBe(inviteLifetimeMs - inviteAgedMsMax);
+    expect(goodForMs(inviteAgedMsMax + 1)).toBe(inviteLifetimeMs);
+  });
+
+  it("set back it lasts for longer", () => {
+    expect(goodForMs(-60_000)).toBe(inviteLifetimeMs + 60_000);
+  });
 });
