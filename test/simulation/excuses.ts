@@ -14,6 +14,10 @@ import type { Story } from "./simulate.ts";
 const noticeMs = 11_000;
 /** From a change until it is on both disks, ms: flushMs and the way there. */
 export const flushedMs = 1_500;
+/** The end of a gateway is no news any more. */
+const deathNoticedMs = 500;
+/** An exchange that has an INVITE in hand has had an event. */
+const rewrittenMs = 2_000;
 /** What the end of a wait is: the answer is on its way for so long. */
 const lastMomentMs = 500;
 /** Everybody has noticed a fault, or its end. */
@@ -112,15 +116,32 @@ export function cameBackUnheard({ faults }: Story, callee: Phone | undefined, st
 }
 
 /**
- * A call was on its way to a line when the other cell could not be reached, and was given up when it could be again: its flow counts as one that has
- * failed, and is not tried once more while its phone is waited for.
+ * A call was on its way to a line when the other cell could not be reached, or to a gateway that died just then. It was given up when the way was there
+ * again: its flow counts as one that has failed, and is not tried once more while its phone is waited for.
  */
 export function wasGivenUpLate({ faults }: Story, phone: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
-  if (phone?.transport !== "WS") return false;
   return faults.some(({ kind, from, until }) => {
-    const isSuch = ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind);
-    return isSuch && startedAt >= from - afterMs && startedAt <= until && outcomeAt <= until + phoneReturnMs + frameAnswerMsMax;
+    const isToLine = phone?.transport === "WS" && ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind);
+    const isToGateway = phone?.transport === "UDP" && kind === "crash a gateway" && Math.abs(startedAt - from) <= deathNoticedMs;
+    const isUnderWay = isToLine ? startedAt >= from - afterMs && startedAt <= until : isToGateway;
+    return isUnderWay && outcomeAt <= until + phoneReturnMs + frameAnswerMsMax;
   });
+}
+
+/**
+ * The clocks of all cells were set forward while it rang, and before the replica that had it in hand had written its record again the other one could
+ * not hear it: for that one the INVITE was over by then.
+ */
+export function wasOutlivedInProgress({ faults }: Story, startedAt: number): boolean {
+  const isNextTo = (stepAt: number): boolean =>
+    faults.some((fault) => isOfCells(fault) && fault.from >= stepAt && fault.from <= stepAt + rewrittenMs);
+  return stepsForward({ faults }).some((at) => at >= startedAt && isNextTo(at));
+}
+
+/** A cell had refused it and died within the second that a disk takes to have that. What it told nobody is gone: it went on with the INVITE. */
+export function diedWithItsEnd({ faults }: Story, { finalStatuses, outcomeAt }: OutgoingCall): boolean {
+  const isWithin = (at: number): boolean => at >= outcomeAt && at <= outcomeAt + flushedMs;
+  return (finalStatuses[0] ?? 0) >= 300 && faults.some((fault) => diedAlone(fault) && (isWithin(fault.from) || isWithin(fault.until)));
 }
 
 /**
@@ -156,13 +177,20 @@ export function cameBackInVain({ faults }: Story, phones: readonly (Phone | unde
 
 /**
  * RFC 3261 26.3.2.4: who has shown no password, and has heard it ring, gets so many copies of a refusal, and repeats nothing. In bad weather one in some
- * hundred of those loses them all. So does who is cut off meanwhile.
+ * hundred of those loses them all. So does who is cut off meanwhile, or whose gateway is cut off from the cell that refuses.
  */
 export function lostAllCopies({ cluster, faults }: Story, phone: Phone, call: OutgoingCall): boolean {
   const isStormy = faults.some(({ kind, target, until }) => {
     return (kind === "bad weather" || (kind === "cut a phone off" && target === phone.host.name)) && until >= call.startedAt;
   });
-  return isStormy && !phone.isReliable && (cluster.refusalsSent.get(call.callId) ?? 0) >= unprovenCopies && call.finalStatuses.length === 0;
+  if (phone.isReliable || call.finalStatuses.length > 0) return false;
+  const sent = cluster.refusalsSent.get(call.callId) ?? 0;
+  const isOnItsWay = sent === 0 && call.plan.manner === "is busy" && faults.some((fault) => isCutThen(fault, call.startedAt));
+  return isOnItsWay || (isStormy && sent >= unprovenCopies);
+}
+
+function isCutThen({ kind, from, until }: Fault, at: number): boolean {
+  return kind === "cut a gateway from a cell" && from <= at && until >= at;
 }
 
 /** A refusal, or the answer to its BYE, passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */
@@ -216,7 +244,7 @@ function wereApart({ faults }: Story, from: number, until: number): boolean {
 }
 
 /** When the clocks of all cells were set forward. */
-function stepsForward({ faults }: Story): number[] {
+function stepsForward({ faults }: Pick<Story, "faults">): number[] {
   return faults.filter(({ stepMs = 0, target }) => stepMs > 0 && target.startsWith("all cells")).map(({ from }) => from);
 }
 

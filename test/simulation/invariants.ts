@@ -15,6 +15,7 @@ import {
   cameBackUnheard,
   cameBackInVain,
   diedWithItsCell,
+  diedWithItsEnd,
   earlyMsMax,
   endedInACrash,
   flushedMs,
@@ -29,6 +30,7 @@ import {
   wasDisturbed,
   wasGivenUpLate,
   wasOutlived,
+  wasOutlivedInProgress,
   wasOutlivedOnTheMove,
   wasRainedOn,
 } from "./excuses.ts";
@@ -167,6 +169,7 @@ function callsAreAnswered(story: Story): void {
   for (const [phone, call] of callsOf(story.cluster)) {
     const { callId, outcome, plan, startedAt } = call;
     const who = `${phone.host.name} to ${plan.callee} (${callId})`;
+    const [callee] = calleeOf(story.cluster, call);
     if (outcome === undefined) {
       accuse(story, "callsAreAnswered", `${who} has had no answer for ${world.now - startedAt} ms`, {
         "two faults of cells at a time": () => isDouble(story, startedAt, world.now),
@@ -174,6 +177,9 @@ function callsAreAnswered(story: Story): void {
         "it came back in vain to a connection": () => cameBackInVain(story, [phone], startedAt, world.now),
         "all copies were lost": () => lostAllCopies(story, phone, call),
         "its phone was cut off": () => phone.isReliable && wasCutOff(story, [phone], startedAt, world.now),
+        // A softphone says its refusal once.
+        "its line heard its own cell only": () => plan.manner === "is busy" && isLineUnreachable(story, callee, startedAt, world.now),
+        "a clock went past the record of its INVITE": () => wasOutlivedInProgress(story, startedAt),
       });
     } else if (!isPlanned(story, call)) {
       accuse(story, "callsAreAnswered", `${who} ended with ${outcome}, planned: ${plan.manner}`, pleasFor(story, phone, call));
@@ -335,6 +341,7 @@ function oneFinalAnswer(story: Story): void {
       "two faults of cells at a time": () => wasDouble && statuses.slice(1).every((status) => status >= 300),
       "the replica that passes it has not heard of the other answer": () => isAnsweredLate(story, call),
       "a late copy makes the call anew": () => isMadeAnew(story, phone, call),
+      "its cell died alone before a disk had its end": () => diedWithItsEnd(story, call),
     });
   }
 }
@@ -401,7 +408,7 @@ export function checkEmpty(story: Story): void {
   const pleas: Pleas = {
     "two faults of cells at a time": () => isDouble(story, 0, cluster.world.now),
     "its line died with the replica that had it": () => isAny((phone, call) => diedWithItsCell(story, phone, call)),
-    "its end was never heard": () => isAny((_, call) => isCutShort(story, call)),
+    "its end was never heard": () => isAny((phone, call) => isCutShort(story, phone, call)),
   };
   for (const { host, octetsHeld } of cluster.gateways) {
     if (octetsHeld > 0) cluster.world.violated("nothingIsLeft", `${host.name} holds ${octetsHeld} octets`);
@@ -422,9 +429,11 @@ export function checkEmpty(story: Story): void {
 }
 
 /** Its end was never heard: a phone could not say BYE to anybody. */
-function isCutShort(story: Story, call: OutgoingCall): boolean {
+function isCutShort(story: Story, phone: Phone, call: OutgoingCall): boolean {
   const { cluster } = story;
   const [, incoming] = calleeOf(cluster, call);
+  // Its line could reach no cell that has the call.
+  if (call.byeStatus === 503 && isLineUnreachable(story, phone, call.startedAt, cluster.world.now)) return true;
   if (incoming?.state === "unacknowledged" || endedInACrash(story, call, incoming)) return true;
   return [call.byeStatus, incoming?.byeStatus].some((status) => status === 408) || (call.outcome === 200 && !call.isOver);
 }

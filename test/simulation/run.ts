@@ -34,7 +34,7 @@ function runAll(settings: Settings): boolean {
     calls += outcome.calls;
     repertoire.add(outcome.faults, outcome.done);
     moments.add(outcome.moments);
-    pardons.add(outcome.pardons);
+    pardons.add(outcome.pardons, outcome.seed);
     simulatedMs += outcome.simulatedMs;
     if (outcome.violations.length === 0) continue;
     failed.push(outcome);

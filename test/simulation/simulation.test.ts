@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { faultKinds, laterFaultKinds } from "./faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
+import { excuses, type Excuse, type Witness } from "./pardons.ts";
 import { Repertoire } from "./repertoire.ts";
 import { replayOf } from "./settings.ts";
 import { simulate } from "./simulate.ts";
@@ -93,6 +94,13 @@ describe("a cluster in a seeded world", () => {
     },
     20_000,
   );
+
+  it.each(Object.entries(excuses))("needs the excuse: %s", (excuse, witnesses) => {
+    for (const { seed, edition = "present" } of witnesses as readonly Witness[]) {
+      const { pardons, violations } = simulate({ seed, edition });
+      expect({ seed, violations, isUsed: pardons.count(excuse as Excuse) > 0 }).toEqual({ seed, violations: [], isUsed: true });
+    }
+  });
 
   it("is the same world each time", () => {
     for (const seed of [7, 8]) expect(simulate({ seed })).toEqual(simulate({ seed }));
