@@ -1,5 +1,7 @@
-import { type GenericSchema, getDescription } from "valibot";
+import { type GenericSchema, getDescription, getTitle } from "valibot";
 import { apiRoutes, type ApiRoute } from "./api-routes.ts";
+import { signingText } from "./api-signature.ts";
+import { otherVersionStatus } from "../cluster/protocol-version.ts";
 
 /** What a schema of valibot has, as far as a reference names it. */
 type Part = {
@@ -19,8 +21,8 @@ const head = `# The API of a cell
 
 Made by \`npm run reference\` from \`schemas/\`: change it there.
 
-Any cell answers for the whole cluster. Requests and answers are JSON. Every request is signed with the cluster's secret (\`workers/signature.ts\`), which
-the commands do for you. Nearly all of them print an answer as it is with \`--json\`.
+Any cell answers for the whole cluster. Requests and answers are JSON, in UTF-8. A body with a field that does not stand here is refused with 400; the text
+names it. Every request is signed, as the next section says. The commands do that for you. Nearly all of them print an answer as it is with \`--json\`.
 
 Every refusal is \`{"error": TEXT}\`, one line for people. Besides what stands below, every route may refuse:
 
@@ -30,11 +32,12 @@ Every refusal is \`{"error": TEXT}\`, one line for people. Besides what stands b
 | 413    | the body is too long                                                                     |
 | 500    | something broke; the cell's log has it                                                   |
 | 503    | too many bodies are being read at once                                                   |
+| ${otherVersionStatus}    | the cell speaks another version of the protocol                                          |
 `;
 
 /** docs/api.md. */
 export function apiReference(): string {
-  return [head, ...apiRoutes.map(routeText)].join("\n");
+  return [head, signingText, ...apiRoutes.map(routeText)].join("\n");
 }
 
 function routeText(route: ApiRoute): string {
@@ -79,10 +82,13 @@ function fieldsOf(schema: GenericSchema, path: string): Field[] {
 function typeOf(schema: GenericSchema): string {
   const { wrapped } = schema as Part;
   if (wrapped !== undefined) return `${typeOf(wrapped)}, may be absent`;
+  const ownName = getTitle(schema);
+  if (ownName !== undefined) return ownName;
   const { type, options, item } = baseOf(schema);
   if (type === "picklist") return (options ?? []).map((option) => `\`"${option}"\``).join(", ");
   if (type === "array") return item === undefined ? "list" : `list of ${plural(typeOf(item))}`;
   if (type === "string") return "text";
+  if (type === "strict_object") return "object";
   const min = boundOf(schema, "min_value");
   const max = boundOf(schema, "max_value");
   if (min === undefined || max === undefined) return type;

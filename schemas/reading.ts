@@ -44,13 +44,14 @@ export function record<Entries extends ObjectEntries>(
 
 type Message = ErrorMessage<StrictObjectIssue>;
 
-/** A table of a file that people write: what it does not know is a slip of theirs. */
+/** A table that people write, in a file or for the API: what it does not know is a slip of theirs. */
 export function strictRecord<Entries extends ObjectEntries>(
   entries: Entries,
+  message = "must be an object",
 ): SchemaWithPipe<readonly [StrictObjectSchema<Entries, Message>, ReadonlyAction<InferOutput<StrictObjectSchema<Entries, Message>>>]> {
   const known = `is not known; known here: ${Object.keys(entries).join(", ")}`;
   return pipe(
-    strictObject(entries, ({ expected }) => (expected === "never" ? known : "must be a table")),
+    strictObject(entries, ({ expected }) => (expected === "never" ? known : message)),
     readonly(),
   );
 }

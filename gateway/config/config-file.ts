@@ -17,6 +17,7 @@ import { strictRecord } from "../../schemas/reading.ts";
 /** The gateway's TOML file: which keys there are, and what kind of value each has. What they mean together is for config.ts to say. */
 
 const notText = "must be a text in quotes";
+const notTable = "must be a table";
 const text = pipe(string(notText), nonEmpty(notText));
 const texts = custom<readonly string[]>(
   (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),
@@ -48,19 +49,25 @@ export const configFileSchema = strictRecord({
   cells: exactOptional(pipe(tables("cells"), array(cell))),
   listeners: exactOptional(pipe(tables("listeners"), array(listener))),
   tls: exactOptional(
-    strictRecord({
-      cert: exactOptional(text),
-      key: exactOptional(text),
-      ca: exactOptional(text),
-      verify: exactOptional(boolean("must be true or false")),
-    }),
+    strictRecord(
+      {
+        cert: exactOptional(text),
+        key: exactOptional(text),
+        ca: exactOptional(text),
+        verify: exactOptional(boolean("must be true or false")),
+      },
+      notTable,
+    ),
   ),
-  dns: exactOptional(strictRecord({ servers: exactOptional(texts) })),
+  dns: exactOptional(strictRecord({ servers: exactOptional(texts) }, notTable)),
   limits: exactOptional(
-    strictRecord({
-      connections: exactOptional(wholeNumber(1, 1_000_000)),
-      messagesPerSource: exactOptional(wholeNumber(0, 1_000_000)),
-    }),
+    strictRecord(
+      {
+        connections: exactOptional(wholeNumber(1, 1_000_000)),
+        messagesPerSource: exactOptional(wholeNumber(0, 1_000_000)),
+      },
+      notTable,
+    ),
   ),
 });
 

@@ -24,7 +24,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "cluster/replication": ["cluster", "sip", "sip/record"],
   actors: ["cluster", "cluster/time", "sip"],
   "actors/*": ["actors", "cluster", "cluster/*", "sip", "sip/*"],
-  schemas: ["cluster/map", "cluster/group", "actors/exchange"],
+  schemas: ["cluster", "cluster/map", "cluster/group", "actors/exchange"],
   workers: ["schemas", "actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers/*"],
   "workers/exchange": ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers", "workers/line"],
   "workers/line": ["actors", "actors/*", "cluster", "cluster/*", "sip", "sip/*", "workers"],

@@ -78,6 +78,13 @@ describe("/api/subscribers", () => {
     ],
     ["a password", [{ aor: `a@${domain}`, ha1Md5: "secret", ha1Sha256: "secret" }], "subscriber 1: ha1Md5 must be 32 hex digits"],
     ["a short hash", [{ ...subscriberOf("a", "b"), ha1Sha256: "ab" }], "subscriber 1: ha1Sha256 must be 64 hex digits"],
+    ["no second MD5", [{ ...subscriberOf("a", "b"), ha1bMd5: "garbage" }], "subscriber 1: ha1bMd5 must be 32 hex digits"],
+    ["no second SHA-256", [{ ...subscriberOf("a", "b"), ha1bSha256: null }], "subscriber 1: ha1bSha256 must be 64 hex digits"],
+    [
+      "a field that is not known",
+      [subscriberOf("a", "b"), { ...subscriberOf("a", "b"), password: "b" }],
+      "subscriber 2: password is not known; known here: aor, ha1Md5, ha1Sha256, ha1bMd5, ha1bSha256",
+    ],
     ["no object", [subscriberOf("a", "b"), 7], "subscriber 2: not an object"],
     ["a long name", [{ ...subscriberOf("a", "b"), aor: `${"a".repeat(65)}@${domain}` }], "subscriber 1: a username has at most 64 octets"],
     [

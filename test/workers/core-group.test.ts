@@ -347,6 +347,7 @@ describe("a cell that is taken out of service", () => {
     ["z", { draining: true }, 404, "there is no cell z"],
     ["a", {}, 400, 'the body must be {"draining": true} or {"draining": false}'],
     ["a", { draining: "yes" }, 400, 'the body must be {"draining": true} or {"draining": false}'],
+    ["a", { draining: true, force: true }, 400, "force is not known; known here: draining"],
     ["a", null, 400, 'the body must be {"draining": true} or {"draining": false}'],
   ])("%s %j is refused", async (cell, body, code, error) => {
     expect(await put(cell, body)).toEqual([code, { error }]);
@@ -383,6 +384,9 @@ describe("settings", () => {
     [{ heartbeat: { periodMs: 10, missed: 3 } }, "heartbeat.periodMs must be a whole number from 100 to 60000"],
     [{ heartbeat: { periodMs: 1000, missed: 0 } }, "heartbeat.missed must be a whole number from 1 to 20"],
     [{ heartbeat: { periodMs: 1000.5, missed: 3 } }, "heartbeat.periodMs must be a whole number from 100 to 60000"],
+    [{ heartbeat: { periodMs: 1000, missed: 3, mised: 4 } }, "heartbeat.mised is not known; known here: periodMs, missed"],
+    [{ heartbeat: { periodMs: 1000, missed: 3 }, flushMs: 5 }, "flushMs is not known; known here: heartbeat"],
+    [{ heartbeat: 3 }, "heartbeat must be {periodMs, missed}"],
     [{}, "heartbeat must be {periodMs, missed}"],
     [[], "heartbeat must be {periodMs, missed}"],
   ])("%j are refused", async (body, error) => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { apiReference } from "../../schemas/api-reference.ts";
 import { signatureAgeSecondsMax } from "../../workers/limits.ts";
 import { authorizationFor, checkSignature, hashOf, isBodyOf, tokenSigner } from "../../workers/signature.ts";
 
@@ -66,6 +67,19 @@ describe("signed requests", () => {
   it("are never the same twice", () => {
     const headers = Array.from({ length: 1_000 }, () => authorizationFor("secret", toSign, now));
     expect(new Set(headers).size).toBe(1_000);
+  });
+});
+
+describe("the example in docs/api.md", () => {
+  it("is accepted at its time, with its body", () => {
+    const example = apiReference();
+    const [, secret = "", text = ""] = /The secret is `(.+)`, and the body `(.+)`\./.exec(example) ?? [];
+    const [, header = ""] = /^authorization: (.+)$/m.exec(example) ?? [];
+    const received = { purpose: "api", to: "a", method: "PUT", path: "/api/cells/b" };
+    const signature = checkSignature(header, secret, received, 1_790_000_000_000);
+    expect(signature).toMatchObject({ who: "cli", madeAt: 1_790_000_000_000 });
+    expect("who" in signature && isBodyOf(signature, new TextEncoder().encode(text))).toBe(true);
+    expect(checkSignature(header, `${secret}\n`, received, 1_790_000_000_000)).toEqual({ refusal: "wrong" });
   });
 });
 

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { CellDraining } from "../../schemas/api-answers.ts";
 import { drainingBodySchema, drainingMessage } from "../../schemas/api-bodies.ts";
-import { read } from "../../schemas/reading.ts";
+import { type Fault, read } from "../../schemas/reading.ts";
 import { askCell } from "../cells.ts";
 import type { Draining } from "../core-group/core-group-object.ts";
 import { clusterMapOf, coreGroupName } from "../environment.ts";
@@ -21,7 +21,7 @@ cellsApi.put("/:cell", async (context) => {
   const cell = context.req.param("cell");
   if (!map.cells.some(({ id }) => id === cell)) return context.json({ error: `there is no cell ${cell}` }, 404);
   const { value, fault } = read(drainingBodySchema, jsonOf(context.var.body));
-  if (fault !== undefined) return context.json({ error: drainingMessage }, 400);
+  if (fault !== undefined) return context.json({ error: drainingFaultText(fault) }, 400);
   const isDraining = value.draining;
   let outcome: Draining;
   try {
@@ -34,6 +34,10 @@ cellsApi.put("/:cell", async (context) => {
   if (outcome !== "done") return context.json({ error: `cell ${cell} stays in service: ${reasons[outcome]}` }, 409);
   return context.json({ id: cell, draining: isDraining } satisfies CellDraining);
 });
+
+function drainingFaultText({ path, reason }: Fault): string {
+  return path === "" || path === "draining" ? drainingMessage : `${path} ${reason}`;
+}
 
 const reasons: Readonly<Record<Exclude<Draining, "done">, string>> = {
   last: "no other cell is up that could take over",

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type { Settings } from "../../schemas/api-answers.ts";
-import { heartbeatSchema } from "../../schemas/api-bodies.ts";
-import { read } from "../../schemas/reading.ts";
+import { heartbeatMessage, settingsBodySchema } from "../../schemas/api-bodies.ts";
+import { type Fault, read } from "../../schemas/reading.ts";
 import { coreGroupName } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
@@ -17,11 +17,12 @@ settingsApi.get("/", async (context) =>
 );
 
 settingsApi.put("/", async (context) => {
-  const { value, fault } = read(heartbeatSchema, heartbeatOf(jsonOf(context.var.body)));
-  if (fault !== undefined) return context.json({ error: `${["heartbeat", fault.path].filter(Boolean).join(".")} ${fault.reason}` }, 400);
-  return context.json((await context.env.CORE_GROUP.getByName(coreGroupName).setHeartbeat(value)) satisfies Settings);
+  const { value, fault } = read(settingsBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: settingsFaultText(fault) }, 400);
+  return context.json((await context.env.CORE_GROUP.getByName(coreGroupName).setHeartbeat(value.heartbeat)) satisfies Settings);
 });
 
-function heartbeatOf(body: unknown): unknown {
-  return typeof body === "object" && body !== null && "heartbeat" in body ? body.heartbeat : undefined;
+/** There is one setting: a body without it, or that is none, is told what it is. */
+function settingsFaultText({ path, reason }: Fault): string {
+  return path === "" || path === "heartbeat" ? `heartbeat ${heartbeatMessage}` : `${path} ${reason}`;
 }
