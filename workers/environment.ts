@@ -1,5 +1,5 @@
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
-import { clusterMapSchema } from "../schemas/cluster-map.ts";
+import { writtenMapSchema } from "../schemas/cluster-map.ts";
 import { read } from "../schemas/reading.ts";
 import type { CoreGroupObject } from "./core-group/core-group-object.ts";
 import type { ExchangeObject } from "./exchange/exchange-object.ts";
@@ -33,10 +33,18 @@ let latest: { readonly text: string; readonly map: ClusterMap } | undefined;
 /** The cluster map that this cell was configured with. A broken one throws: nothing can be served without it. */
 export function clusterMapOf({ CLUSTER }: Environment): ClusterMap {
   if (latest?.text === CLUSTER) return latest.map;
-  const { value, fault } = read(clusterMapSchema, JSON.parse(CLUSTER));
-  if (fault !== undefined) throw new TypeError(`CLUSTER: ${fault.path} ${fault.reason}`);
+  const { value, fault } = read(writtenMapSchema, clusterJsonOf(CLUSTER));
+  if (fault !== undefined) throw new TypeError(`CLUSTER: ${fault.path === "" ? "" : `${fault.path} `}${fault.reason}`);
   latest = { text: CLUSTER, map: value };
   return value;
+}
+
+function clusterJsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TypeError(`CLUSTER: is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
 /** Names of objects: one exchange, line or core group is one object of its cell. */

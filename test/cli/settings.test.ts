@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseArguments } from "../../cli/arguments.ts";
@@ -5,7 +6,10 @@ import { clusterMapOf, clusterSettingsOf } from "../../cli/cluster.ts";
 import { gatewayConfigText } from "../../cli/gateway-config.ts";
 import { httpHostOf, layoutOf } from "../../cli/layout.ts";
 import { settingsOf, upSpec, type Settings } from "../../cli/settings.ts";
+import type { ClusterSettings } from "../../cli/state-directory.ts";
 import { whatToTry } from "../../cli/what-to-try.ts";
+import { writtenMapSchema } from "../../schemas/cluster-map.ts";
+import { read } from "../../schemas/reading.ts";
 
 function settings(...args: string[]): Settings {
   return settingsOf(parseArguments(upSpec, args));
@@ -161,6 +165,19 @@ describe("clusterSettingsOf", () => {
 });
 
 describe("clusterMapOf", () => {
+  it.each([
+    ["a state directory of 29 November 2026", new URL("../fixtures/state-of-9a7e0eb/cluster.json", import.meta.url)],
+    ["no state directory", undefined],
+  ])("makes a map that a cell takes, of %s", (_name, file) => {
+    const known = file === undefined ? undefined : (JSON.parse(readFileSync(file, "utf8")) as ClusterSettings);
+    for (const args of [[], ["--auth", "open", "--failed-logins", "0", "--digest", "sha-256,md5"]]) {
+      const asked = settings(...args);
+      const cluster = clusterSettingsOf(asked, known);
+      const map = clusterMapOf(cluster, asked, layoutOf(asked, cluster.cells));
+      expect(read(writtenMapSchema, JSON.parse(JSON.stringify(map)))).toEqual({ value: map });
+    }
+  });
+
   it("names the cluster addresses as aliases of the domain, with and without port", () => {
     const asked = settings("--auth", "open", "--sip", "[::1]:5060");
     const map = clusterMapOf({ domain: "example.test", exchanges: 2, cells: 2 }, asked, layoutOf(asked, 2));

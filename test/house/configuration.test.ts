@@ -2,7 +2,7 @@ import { parse } from "smol-toml";
 import type { GenericSchema } from "valibot";
 import { describe, expect, it } from "vitest";
 import { configFileSchema } from "../../gateway/config/config-file.ts";
-import { clusterMapSchema } from "../../schemas/cluster-map.ts";
+import { writtenMapSchema } from "../../schemas/cluster-map.ts";
 import { read } from "../../schemas/reading.ts";
 import { connectionsMax, exchangesMax } from "../../gateway/limits.ts";
 import { failedLoginsPerAddressDefault } from "../../sip/limits.ts";
@@ -87,7 +87,7 @@ function pathsIn(value: unknown, path = ""): readonly string[] {
 
 const parts: readonly (readonly [string, GenericSchema, (text: string) => unknown])[] = [
   ["The file of a gateway", configFileSchema, parse],
-  ["The cluster map", clusterMapSchema, JSON.parse],
+  ["The cluster map", writtenMapSchema, JSON.parse],
 ];
 
 describe.each(parts)("docs/configuration.md, %s", (heading, schema, parseText) => {

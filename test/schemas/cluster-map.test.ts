@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { clusterMapSchema } from "../../schemas/cluster-map.ts";
+import { clusterMapSchema, writtenMapSchema } from "../../schemas/cluster-map.ts";
 import { read } from "../../schemas/reading.ts";
 import { testMap } from "../actors/exchange/harness.ts";
 
@@ -9,7 +10,20 @@ describe("the schema of the cluster map", () => {
   it("takes a map as it is, with everything that may be absent and without", () => {
     for (const each of [map, { ...map, failedLogins: 0, replication: { ackTimeoutMs: 200, enabled: false } }]) {
       expect(read(clusterMapSchema, each)).toEqual({ value: each });
+      expect(read(writtenMapSchema, each)).toEqual({ value: each });
     }
+  });
+
+  it("takes the maps of wrangler.toml", () => {
+    const wrangler = readFileSync(new URL("../../wrangler.toml", import.meta.url), "utf8");
+    const texts = [...wrangler.matchAll(/^CLUSTER = '''([^']+)'''$/gm)].map(([, text = ""]) => text);
+    expect(texts).toHaveLength(2);
+    for (const text of texts) expect(read(writtenMapSchema, JSON.parse(text))).toHaveProperty("value");
+  });
+
+  it("leaves out what a later release of a cell says to a gateway", () => {
+    const later = { ...map, replication: { ...map.replication, quorum: 2 }, policies: [] };
+    expect(read(clusterMapSchema, later)).toEqual({ value: map });
   });
 
   it.each([
@@ -23,5 +37,28 @@ describe("the schema of the cluster map", () => {
     [{ heartbeat: undefined }, "heartbeat", "is missing"],
   ])("refuses one with %j, and says where", (change, path, reason) => {
     expect(read(clusterMapSchema, { ...map, ...change })).toEqual({ fault: { path, reason } });
+    expect(read(writtenMapSchema, { ...map, ...change })).toEqual({ fault: { path, reason } });
+  });
+
+  const [a, b] = map.cells;
+  it.each([
+    [{ flusMs: 5 }, "flusMs", "is not known; known here: "],
+    [{ failedLogin: 0 }, "failedLogin", "is not known; known here: "],
+    [{ cells: [{ ...a, ur: "" }] }, "cells[0].ur", "is not known; known here: id, url"],
+    [
+      { domains: [{ name: "example.test", auth: "open", digests: [] }] },
+      "domains[0].digests",
+      "is not known; known here: name, auth, digest",
+    ],
+    [{ heartbeat: { ...map.heartbeat, mised: 3 } }, "heartbeat.mised", "is not known; known here: periodMs, missed"],
+    [{ replication: { ackTimeoutMs: 1, enable: false } }, "replication.enable", "is not known; known here: ackTimeoutMs, enabled"],
+    [{ cells: [a, b, { ...b, id: "a" }] }, "cells[2]", "has the id a, which an earlier cell has"],
+    [{ domains: [] }, "domains", "must name a domain"],
+    [{ domains: 3 }, "domains", "must be a list"],
+    [{ cells: {} }, "cells", "must be a list"],
+  ])("refuses a slip of who writes one for a cell: %j", (change, path, reason) => {
+    const { fault } = read(writtenMapSchema, { ...map, ...change });
+    expect(fault?.path).toBe(path);
+    expect(fault?.reason.startsWith(reason)).toBe(true);
   });
 });

@@ -28,7 +28,11 @@ describe("the cluster map of a cell", () => {
   });
 
   it.each([
-    ["{", "JSON"],
+    ["{", "CLUSTER: is not JSON: "],
+    ["[3", "CLUSTER: is not JSON: "],
+    ["3", "CLUSTER: must be an object"],
+    [JSON.stringify({ ...map, flusMs: 5 }), "CLUSTER: flusMs is not known; known here: version, "],
+    [JSON.stringify({ ...map, domains: [] }), "CLUSTER: domains must name a domain"],
     ["{}", "CLUSTER: version is missing"],
     [JSON.stringify({ ...map, exchangeCount: 0 }), "CLUSTER: exchangeCount must be a whole number from 1 on"],
     [JSON.stringify({ ...map, domains: [{ name: "example.test", auth: "none" }] }), "CLUSTER: domains[0].auth must be digest or open"],
