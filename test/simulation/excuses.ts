@@ -14,6 +14,8 @@ import type { Story } from "./simulate.ts";
 const noticeMs = 11_000;
 /** From a change until it is on both disks, ms: flushMs and the way there. */
 export const flushedMs = 1_500;
+/** A change is on its way to the other replica, or an answer to its phone. */
+const untoldMs = 50;
 /** The end of a gateway is no news any more. */
 const deathNoticedMs = 500;
 /** An exchange that has an INVITE in hand has had an event. */
@@ -138,10 +140,17 @@ export function wasOutlivedInProgress({ faults }: Story, startedAt: number): boo
   return stepsForward({ faults }).some((at) => at >= startedAt && isNextTo(at));
 }
 
-/** A cell had refused it and died within the second that a disk takes to have that. What it told nobody is gone: it went on with the INVITE. */
-export function diedWithItsEnd({ faults }: Story, { finalStatuses, outcomeAt }: OutgoingCall): boolean {
-  const isWithin = (at: number): boolean => at >= outcomeAt && at <= outcomeAt + flushedMs;
-  return (finalStatuses[0] ?? 0) >= 300 && faults.some((fault) => diedAlone(fault) && (isWithin(fault.from) || isWithin(fault.until)));
+/**
+ * Whoever refused it died before the other replica had been told, or its disk where it was alone. An INVITE that nobody knows to be over goes on, and
+ * nobody waits for the pair to know of a refusal.
+ */
+export function diedWithItsRefusal({ faults }: Story, { finalStatuses, outcomeAt }: OutgoingCall): boolean {
+  const isThen = (at: number, ms: number): boolean => at >= outcomeAt - untoldMs && at <= outcomeAt + ms;
+  const isSuch = (fault: Fault): boolean => {
+    if (diedAlone(fault)) return isThen(fault.from, flushedMs) || isThen(fault.until, flushedMs);
+    return (fault.kind.startsWith("crash a cell") || fault.kind === "reset an exchange") && isThen(fault.from, untoldMs);
+  };
+  return (finalStatuses[0] ?? 0) >= 300 && faults.some(isSuch);
 }
 
 /**

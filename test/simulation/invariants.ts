@@ -15,7 +15,7 @@ import {
   cameBackUnheard,
   cameBackInVain,
   diedWithItsCell,
-  diedWithItsEnd,
+  diedWithItsRefusal,
   earlyMsMax,
   endedInACrash,
   flushedMs,
@@ -341,7 +341,7 @@ function oneFinalAnswer(story: Story): void {
       "two faults of cells at a time": () => wasDouble && statuses.slice(1).every((status) => status >= 300),
       "the replica that passes it has not heard of the other answer": () => isAnsweredLate(story, call),
       "a late copy makes the call anew": () => isMadeAnew(story, phone, call),
-      "its cell died alone before a disk had its end": () => diedWithItsEnd(story, call),
+      "who refused it died before anybody knew": () => diedWithItsRefusal(story, call),
     });
   }
 }

@@ -9,7 +9,7 @@ export type Witness = { readonly seed: number; readonly edition?: Edition };
  */
 export const excuses = {
   "both cells died before a disk had it": [{ seed: 1099 }],
-  "its cell died alone before a disk had its end": [{ seed: 800021 }],
+  "who refused it died before anybody knew": [{ seed: 800021 }, { seed: 9400328 }],
   "its line heard its own cell only": [{ seed: 9000, edition: "first" }, { seed: 7000573 }],
   "its line died with the replica that had it": [{ seed: 800125 }],
   "it came back in vain to a connection": [{ seed: 6000615 }],
