@@ -1,6 +1,7 @@
+import { hostInUri } from "../sip/host-in-uri.ts";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { UsageError } from "./errors.ts";
-import { type Layout, advertisedHostOf, hostInUri } from "./layout.ts";
+import { type Layout, advertisedHostOf } from "./layout.ts";
 import { type Settings, firstStart, isWildcard } from "./settings.ts";
 import type { ClusterSettings } from "./state-directory.ts";
 

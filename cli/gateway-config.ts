@@ -1,6 +1,7 @@
+import { hostInUri } from "../sip/host-in-uri.ts";
 import { stringify } from "smol-toml";
 import type { TlsFiles } from "./certificate.ts";
-import { type Layout, hostInUri } from "./layout.ts";
+import { type Layout } from "./layout.ts";
 
 /** The configuration file of one gateway, as `gateway/config/config.ts` reads it. The secret stays in its own file. `advertise`: the host that phones use. */
 export function gatewayConfigText(

@@ -1,3 +1,4 @@
+import { hostInUri } from "../sip/host-in-uri.ts";
 import { createSocket } from "node:dgram";
 import { isIPv6, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,11 +13,6 @@ export type Layout = {
   readonly cells: readonly { readonly id: string; readonly port: number; readonly url: string }[];
   readonly gateways: readonly { readonly id: string; readonly listeners: readonly Listener[] }[];
 };
-
-/** An address as it stands in a URI: IPv6 in brackets. */
-export function hostInUri(address: string): string {
-  return isIPv6(address) ? `[${address}]` : address;
-}
 
 /** Where the cells listen: on the loopback unless asked, for their doors are without TLS. */
 export function httpHostOf({ host, httpHost }: Pick<Settings, "host" | "httpHost">): string {

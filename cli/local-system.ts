@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { signatureAgeSecondsMax } from "../cluster/limits.ts";
 import { pairOf, type ClusterMap } from "../cluster/map/cluster-map.ts";
 import { ApiClient } from "./api-client.ts";
 import { type Bundle, makeBundle, modulesFor, root } from "./bundle.ts";
@@ -43,9 +44,6 @@ export type LocalSystemOptions = {
   readonly wrap?: (bundle: Bundle) => Bundle;
 };
 
-/** A signature is good for so long. */
-const clocksApartMsMax = 30_000;
-
 /** A flush that is due may come so much later. */
 const flushedLateMs = 100;
 
@@ -59,6 +57,8 @@ export class LocalSystem {
   readonly #pids = new Map<string, number>();
   readonly #diskWatch: DiskWatch;
   readonly #clockWatch = new ClockWatch({ wasSetBack: (byMs) => this.#renewCells(byMs) });
+  /** As it was at the start: the cells go on with it, whatever becomes of its file. */
+  #secret = "";
   #started = false;
   /** Cells by objects whose databases could not be read since the start. */
   readonly #brokenIn = new Map<string, Set<string>>();
@@ -82,6 +82,7 @@ export class LocalSystem {
   async start(signal: AbortSignal): Promise<Passwords["passwords"]> {
     const { state, layout, reporter } = this.#options;
     const secret = state.secret();
+    this.#secret = secret;
     planFirstSubscribers(state, this.#options.cluster.domain, reporter);
     // The first start has both to make: at the same time, though the lines come one after the other.
     const [bundle, tls] = await Promise.all([timed(makeBundle(state.file("bundle"))), timed(this.#certificate())]);
@@ -89,7 +90,7 @@ export class LocalSystem {
     reporter.step("certificate", tls.result.text, tls.ms);
     signal.throwIfAborted();
     const cells = await timed(this.#startCells(bundle.result, secret));
-    await this.#untilRefilled(secret);
+    await this.#untilRefilled();
     reporter.step("cells", layout.cells.map(({ id, url }) => `${id} ${url}`).join(", "), cells.ms);
     const gateways = await timed(this.#startGateways(tls.result.files));
     const api = new ApiClient(
@@ -251,23 +252,22 @@ export class LocalSystem {
   }
 
   /** Nobody is to be refused for what is on its way: an exchange whose database was set aside has what its peer knows, before gateways come. */
-  async #untilRefilled(secret: string): Promise<void> {
+  async #untilRefilled(): Promise<void> {
     const until = performance.now() + refillMsMax;
     for (const [cell, exchanges] of this.#refilling) {
-      await untilTogether(this.#apiOf(cell, secret), exchanges, until);
+      await untilTogether(this.#apiOf(cell), exchanges, until);
       exchanges.clear();
     }
   }
 
   /** Starts the cells again, each when the one before has everything back: their timers stand (see {@link ClockWatch}). */
   async #renewCells(byMs: number): Promise<void> {
-    const secret = this.#options.state.secret();
+    // Cells whose clocks are further apart do not speak with each other before all are renewed.
+    const areHeard = byMs < signatureAgeSecondsMax * 1000;
     const cause = `the clock was set back by ${Math.round(byMs / 1000)} s, and its timers stand for as long`;
     for (const { id } of this.#options.layout.cells) {
-      const api = this.#apiOf(id, secret);
-      // Cells whose clocks are further apart do not speak with each other before all are renewed.
-      const isHeard = byMs < clocksApartMsMax;
-      const together = new Set(isHeard ? togetherIn(await api.get("/cell/summary").catch(() => undefined)) : []);
+      const api = this.#apiOf(id);
+      const together = new Set(areHeard ? togetherIn(await api.get("/cell/summary").catch(() => undefined)) : []);
       const isServing =
         this.#supervisor.renew(`cell ${id}`, cause) && (await untilTogether(api, together, performance.now() + refillMsMax));
       if (isServing) continue;
@@ -277,9 +277,9 @@ export class LocalSystem {
     }
   }
 
-  #apiOf(cell: string, secret: string): ApiClient {
+  #apiOf(cell: string): ApiClient {
     const urls = this.#options.layout.cells.filter(({ id }) => id === cell).map(({ url }) => url);
-    return new ApiClient(urls, secret, "cell");
+    return new ApiClient(urls, this.#secret, "cell");
   }
 
   /** A gateway listens before it has reached a cell; "ready" is to mean that a phone is answered. */

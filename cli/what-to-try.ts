@@ -1,5 +1,6 @@
+import { hostInUri } from "../sip/host-in-uri.ts";
 import { resolve } from "node:path";
-import { type Layout, advertisedHostOf, hostInUri, httpHostOf, placesOf } from "./layout.ts";
+import { type Layout, advertisedHostOf, httpHostOf, placesOf } from "./layout.ts";
 import { type Settings, defaultState, isWildcard } from "./settings.ts";
 import { quoted, shownPath } from "./shown-path.ts";
 import { tableText } from "./table.ts";

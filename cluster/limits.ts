@@ -85,3 +85,6 @@ export const clockJumpMsMin = 5_000;
 export function countedMsMax({ periodMs, missed }: { readonly periodMs: number; readonly missed: number }): number {
   return Math.max(clockJumpMsMin, 2 * periodMs * missed);
 }
+
+/** Clocks of cells and gateways may differ by this much, and a signed request may be under way this long. */
+export const signatureAgeSecondsMax = 30;

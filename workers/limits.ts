@@ -1,10 +1,7 @@
 /** Every limit of the edge that is not one of the core's (sip/limits.ts), each with its reason. Units come last in the names. */
 
-/** Clocks of cells and gateways may differ by this much, and a signed request may be under way this long. */
-export const signatureAgeSecondsMax = 30;
-
 /**
- * Signatures that one memory of used ones holds: 4000 a second, each for {@link signatureAgeSecondsMax} and the 10 s of its span, some 15 MB. A replica
+ * Signatures that one memory of used ones holds: 4000 a second, each for `signatureAgeSecondsMax` and the 10 s of its span, some 15 MB. A replica
  * gets some hundred frames and batches a second. Over: refused.
  */
 export const signaturesRememberedMax = 160_000;

@@ -2,7 +2,7 @@ import { createHash, createHmac } from "node:crypto";
 import { base36 } from "../sip/base-36.ts";
 import { sipHash, sipHashKeyOf } from "../sip/flow/sip-hash.ts";
 import { equalInConstantTime, type Sign } from "../sip/flow/token.ts";
-import { signatureAgeSecondsMax } from "./limits.ts";
+import { signatureAgeSecondsMax } from "../cluster/limits.ts";
 
 /**
  * Requests between cells, gateways and the command are signed with the cluster's secret:

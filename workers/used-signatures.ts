@@ -1,4 +1,5 @@
-import { signatureAgeSecondsMax, signaturesRememberedMax } from "./limits.ts";
+import { signatureAgeSecondsMax } from "../cluster/limits.ts";
+import { signaturesRememberedMax } from "./limits.ts";
 
 const ageMsMax = signatureAgeSecondsMax * 1000;
 /** Signatures of so long are forgotten together. */

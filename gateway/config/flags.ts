@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import { parseArgs } from "node:util";
 import { isTransport } from "../../sip/flow/flow.ts";
-import { hostInUri, isWildcard } from "./address.ts";
+import { hostInUri } from "../../sip/host-in-uri.ts";
+import { isWildcard } from "./address.ts";
 import type { ListenerConfig } from "./config.ts";
 import { UsageError } from "../errors.ts";
 

@@ -1,4 +1,4 @@
-import { hostInUri } from "../config/address.ts";
+import { hostInUri } from "../../sip/host-in-uri.ts";
 import type { ListenerConfig } from "../config/config.ts";
 import { GatewayError, codeOf } from "../errors.ts";
 

@@ -2,7 +2,7 @@ import { type Socket, connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { StreamFramer } from "../../sip/message/stream-framer.ts";
 import type { Link, LinkHandlers, Target } from "../phone/link.ts";
-import { hostText } from "./host-text.ts";
+import { hostInUri } from "../../sip/host-in-uri.ts";
 import { connectMsMax } from "./limits.ts";
 
 /** `domain`: whose certificate a server has to show over TLS. `ca`: PEM of the authority to trust. */
@@ -43,7 +43,7 @@ export function openStream(options: StreamOptions, target: Target, handlers: Lin
   }, connectMsMax);
   socket.once(isTls ? "secureConnect" : "connect", () => {
     clearTimeout(timer);
-    const local = `${hostText(socket.localAddress ?? "127.0.0.1")}:${socket.localPort ?? 0}`;
+    const local = `${hostInUri(socket.localAddress ?? "127.0.0.1")}:${socket.localPort ?? 0}`;
     link.via = `SIP/2.0/${isTls ? "TLS" : "TCP"} ${local}`;
     link.contactHost = `${local};transport=${options.transport}`;
     link.isOpen = true;

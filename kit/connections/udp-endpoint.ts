@@ -1,7 +1,7 @@
 import { type Socket as UdpSocket, createSocket } from "node:dgram";
 import { isIPv6 } from "node:net";
 import type { DatagramEndpoint, Link, LinkHandlers, Target } from "../phone/link.ts";
-import { hostText } from "./host-text.ts";
+import { hostInUri } from "../../sip/host-in-uri.ts";
 
 /** The socket of a UDP phone: one for its whole life, whichever of the targets it sends to. */
 export class UdpEndpoint implements DatagramEndpoint {
@@ -58,7 +58,7 @@ class UdpLink implements Link {
 
   opened(): void {
     const { address, port } = this.#socket.address();
-    this.contactHost = `${hostText(address)}:${port}`;
+    this.contactHost = `${hostInUri(address)}:${port}`;
     this.via = `SIP/2.0/UDP ${this.contactHost}`;
     this.isOpen = true;
   }

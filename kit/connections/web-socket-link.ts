@@ -1,11 +1,11 @@
 import { WebSocket } from "ws";
 import type { Link, LinkHandlers, Target } from "../phone/link.ts";
-import { hostText } from "./host-text.ts";
+import { hostInUri } from "../../sip/host-in-uri.ts";
 import { connectMsMax } from "./limits.ts";
 
 /** A connection over WebSocket (RFC 7118). `opened` or `closed` follows. */
 export function openWebSocket(target: Target, handlers: LinkHandlers): Link {
-  const socket = new WebSocket(`ws://${hostText(target.host)}:${target.port}/`, "sip", {
+  const socket = new WebSocket(`ws://${hostInUri(target.host)}:${target.port}/`, "sip", {
     handshakeTimeout: connectMsMax,
     perMessageDeflate: false,
     skipUTF8Validation: true,

@@ -1,3 +1,4 @@
+import { hostInUri } from "../host-in-uri.ts";
 import { isParseError } from "../errors.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
@@ -72,5 +73,5 @@ function transportParameter(listener: Listener, isSecure: boolean): string {
 /** Host and port for a URI or a Via, an IPv6 address in brackets. */
 export function hostPortOf(listener: Listener): string {
   const { host, port } = listener;
-  return host.includes(":") && !host.startsWith("[") ? `[${host}]:${port}` : `${host}:${port}`;
+  return `${hostInUri(host)}:${port}`;
 }

@@ -131,8 +131,8 @@ export function wasGivenUpLate({ faults }: Story, phone: Phone | undefined, star
 }
 
 /**
- * The clocks of all cells were set forward while it rang, and before the replica that had it in hand had written its record again the other one could
- * not hear it: for that one the INVITE was over by then.
+ * The clocks of all cells were set forward while it rang. The replica that had it in hand wrote its record again, and the other one could not hear
+ * that: for that one the INVITE was over by then.
  */
 export function wasOutlivedInProgress({ faults }: Story, startedAt: number): boolean {
   const isNextTo = (stepAt: number): boolean =>

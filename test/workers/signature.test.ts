@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { apiReference } from "../../schemas/api-reference.ts";
-import { signatureAgeSecondsMax } from "../../workers/limits.ts";
+import { signatureAgeSecondsMax } from "../../cluster/limits.ts";
 import { authorizationFor, checkSignature, hashOf, isBodyOf, tokenSigner } from "../../workers/signature.ts";
 
 const now = 1_790_000_000_000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { signatureAgeSecondsMax } from "../../workers/limits.ts";
+import { signatureAgeSecondsMax } from "../../cluster/limits.ts";
 import { UsedSignatures } from "../../workers/used-signatures.ts";
 
 const now = 1_790_000_000_000;

@@ -1,4 +1,4 @@
-import { signatureAgeSecondsMax } from "../limits.ts";
+import { signatureAgeSecondsMax } from "../../cluster/limits.ts";
 
 /** Says once why a cell does not accept this one's signature, and once when it does again. */
 export class SignatureNews {

@@ -98,7 +98,7 @@ export class Softphones {
     return areLeft;
   }
 
-  /** It has ended by an error: after bad frames its descriptors are held for a while. A network that is lost looks the same. */
+  /** It has broken the protocol: its descriptors are held for a while. */
   broke(socket: WebSocket): void {
     this.#breakers.add(sourceOfAddress(parseFlowKey(this.flowKeyOf(socket))?.address ?? ""), this.#now());
   }
