@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { Registrant } from "./clients/registrant.ts";
-import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
+import { startTandem, type Outcome, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 /** A disk of a few megabytes, or why there is none to be had: only root may mount one. */
@@ -74,12 +74,18 @@ it.runIf(typeof made === "string")(
     expect(acknowledged.length).toBeGreaterThan(0);
     const listed = await usersOf(running);
     expect(acknowledged.filter((user) => !listed.includes(user))).toEqual([]);
-    const status = await running.cli("status");
-    expect(status.out).toContain("disk full");
-    expect(await running.cli("subscriber", "add", "dave", "--password", "p")).toMatchObject({
-      code: 1,
-      err: expect.stringContaining("the disk is full: nothing is stored"),
+    // Whoever cleans a log gives blocks up, and what then fits is rightly stored: the test takes them again.
+    await until(async () => {
+      fill(disk);
+      return (await running.cli("status")).out.includes("disk full");
     });
+    const added: Outcome[] = [];
+    await until(async () => {
+      fill(disk);
+      added.push(await running.cli("subscriber", "add", `dave${added.length}`, "--password", "p"));
+      return added.at(-1)?.code === 1;
+    });
+    expect(added.at(-1)?.err).toContain("the disk is full: nothing is stored");
     // One memory is not enough.
     fill(disk);
     await until(() => linesOf(running, /cell b: the disk is full/).length > 0);
