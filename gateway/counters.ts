@@ -10,6 +10,9 @@ export type Counters = ActorCounters & {
   limited: number;
   /** Messages that could not be delivered to a flow, reported to the exchange. */
   undeliverable: number;
+  /** Datagrams that left some milliseconds later, so that their destination's socket does not overflow, and those for which nobody had room. */
+  datagramsPaced: number;
+  datagramsDropped: number;
   connectionsOpened: number;
   connectionsAccepted: number;
   connectionsRefused: number;
@@ -28,6 +31,8 @@ export function newCounters(): Counters {
     refused: 0,
     dropped: 0,
     undeliverable: 0,
+    datagramsPaced: 0,
+    datagramsDropped: 0,
     framesIn: 0,
     framesOut: 0,
     backhaulFailures: 0,

@@ -123,6 +123,7 @@ export class Gateway {
     await this.connections.stop();
     this.#actor?.stop();
     this.#dns.stop?.();
+    this.#egress.stop();
     await Promise.all([...this.#udp.values(), ...this.#streams.values()].map((listener) => listener.stop()));
   }
 

@@ -56,6 +56,24 @@ export const udpBufferOctets = 4 * 1024 * 1024;
 /** UDP address pairs whose flow key is remembered; it is only a cache. */
 export const flowsRememberedMax = 65_536;
 
+/**
+ * Datagrams that leave for one address and port at once. A socket as Linux makes it has 208 KiB, which are 92 datagrams of 900 octets with what the
+ * kernel adds, or 160 of 500. A third of that leaves room for others' datagrams, and for some milliseconds until its process runs.
+ */
+export const pacedBurst = 32;
+/** Datagrams a millisecond after that, at least: more than the 6 of 1500 calls/s with all callers behind one port. */
+export const pacedPerMsMin = 8;
+/** A queue empties at the rate that takes about so long: a quarter of T1, so that nobody says anything again for the waiting. */
+export const pacedSpreadMs = 128;
+/** The mean rate of a destination is that of about so long: a burst changes it little, and who is sent more and more is not waited for long. */
+export const pacedMeanMs = 1_000;
+/**
+ * Datagrams that wait for one destination: all 200s of a second at 4000 calls/s. Octets that wait for all of them: a cell sends less in a second, and
+ * memory has a bound. Over: dropped as a network would, and counted.
+ */
+export const pacedCountMax = 4_096;
+export const pacedOctetsMax: number = 16 * 1024 * 1024;
+
 /** WebSocket handshake with a cell. */
 export const handshakeTimeoutMs = 3_000;
 /** A cell has so long to answer the close of a WebSocket. */

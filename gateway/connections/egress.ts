@@ -3,18 +3,40 @@ import { type FlowKey, parseFlowKey, transportOfFlowKey } from "../../sip/flow/f
 import type { Connections } from "./connections.ts";
 import type { Counters } from "../counters.ts";
 import { flowsRememberedMax } from "../limits.ts";
+import { PacedDestination, Pacing } from "./pacing.ts";
+import { steadyNow } from "../steady-now.ts";
 import type { BackhaulLink } from "../../actors/gateway/backhaul-link.ts";
 import type { UdpListener } from "../listen/udp-listener.ts";
 
-type UdpTarget = { readonly listener: UdpListener; readonly address: string; readonly port: number };
+/** An address and port, and the listener that reaches it. */
+class UdpTarget extends PacedDestination<Datagram> {
+  readonly listener: UdpListener;
+  readonly address: string;
+  readonly port: number;
 
-/** Writes messages to flows. What cannot be delivered goes back to the exchange that sent it. */
+  constructor(listener: UdpListener, address: string, port: number) {
+    super();
+    this.listener = listener;
+    this.address = address;
+    this.port = port;
+  }
+}
+
+type Datagram = { readonly target: UdpTarget; readonly octets: Uint8Array; readonly failed: () => void };
+
+/** How long datagrams wait before it is looked whose turn it is: the shortest time of a timer. */
+const lookMs = 1;
+
+/** Writes messages to flows: connections, and datagrams at the pace that their destinations take. What cannot be delivered goes back to its exchange. */
 export class Egress {
   readonly #udp: ReadonlyMap<number, UdpListener>;
   readonly #connections: Connections;
   readonly #counters: Counters;
   /** UDP targets by flow key: a cache, as keys say everything themselves. */
   #targets = new Map<string, UdpTarget>();
+  readonly #pacing = new Pacing<Datagram>();
+  /** Undefined: nothing waits. */
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(udp: ReadonlyMap<number, UdpListener>, connections: Connections, counters: Counters) {
     this.#udp = udp;
@@ -28,7 +50,7 @@ export class Egress {
     const failed = (): void => this.#undeliverable(flowKey, octets, link);
     const target = this.#targets.get(flowKey);
     if (target !== undefined) {
-      target.listener.send(octets, target.address, target.port, failed);
+      this.#sendTo(target, octets, failed);
       return;
     }
     switch (transportOfFlowKey(flowKey)) {
@@ -46,6 +68,13 @@ export class Egress {
     }
   }
 
+  /** Sends what waits: the gateway stops. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#sendAll(this.#pacing.takeAll());
+  }
+
   #sendToNew(flowKey: string, octets: Uint8Array, failed: () => void): void {
     const key = parseFlowKey(flowKey);
     const listener = key === undefined ? undefined : this.#listenerFor(key);
@@ -54,8 +83,33 @@ export class Egress {
       return;
     }
     if (this.#targets.size >= flowsRememberedMax) this.#targets = new Map();
-    this.#targets.set(flowKey, { listener, address: key.address, port: key.port });
-    listener.send(octets, key.address, key.port, failed);
+    const target = new UdpTarget(listener, key.address, key.port);
+    this.#targets.set(flowKey, target);
+    this.#sendTo(target, octets, failed);
+  }
+
+  #sendTo(target: UdpTarget, octets: Uint8Array, failed: () => void): void {
+    switch (this.#pacing.offer(target, { target, octets, failed }, steadyNow())) {
+      case "leaves":
+        target.listener.send(octets, target.address, target.port, failed);
+        break;
+      case "waits":
+        this.#counters.datagramsPaced += 1;
+        this.#timer ??= setTimeout(this.#look, lookMs);
+        break;
+      case "dropped":
+        this.#counters.datagramsDropped += 1;
+        break;
+    }
+  }
+
+  readonly #look = (): void => {
+    this.#sendAll(this.#pacing.due(steadyNow()));
+    this.#timer = this.#pacing.isWaiting ? setTimeout(this.#look, lookMs) : undefined;
+  };
+
+  #sendAll(datagrams: readonly Datagram[]): void {
+    for (const { target, octets, failed } of datagrams) target.listener.send(octets, target.address, target.port, failed);
   }
 
   /**
