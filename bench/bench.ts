@@ -7,12 +7,15 @@ import type { Measured, Row } from "./report.ts";
 import { median } from "./statistics.ts";
 import type { System, SystemName, SystemOptions } from "./system.ts";
 import { startTandem } from "./tandem.ts";
+import { DropWatch } from "./udp-drops.ts";
 
 export type BenchOptions = {
   /** Short and coarse: to see whether everything works. */
   readonly quick: boolean;
   /** Measured rounds; a round to warm up comes before them. */
   readonly rounds: number;
+  /** How long a round's load lasts, where a work has rounds; what the work says when absent. */
+  readonly seconds?: number | undefined;
   /** Another checkout, installed: it is given the same load in turn, in the place of all other systems. */
   readonly against?: string | undefined;
   readonly log: (line: string) => void;
@@ -33,6 +36,8 @@ export type LoadResult = {
   readonly units: number;
   readonly failed: number;
   readonly retransmissions: number;
+  /** Datagrams that the load's own sockets lost, because their buffers were full; absent where it has none. */
+  readonly dropped?: number;
   /** Share of one core that the busiest process of the load used, had it worked only while new calls began. */
   readonly driverLoad: number;
 };
@@ -54,6 +59,11 @@ export class Bench {
   /** One of two numbers: for the whole bench, and for `--quick`. */
   pick(full: number, quick: number): number {
     return this.options.quick ? quick : full;
+  }
+
+  /** How long a round's load lasts: as the command line says, else one of two numbers. */
+  roundSeconds(full: number, quick: number): number {
+    return this.options.seconds ?? this.pick(full, quick);
   }
 
   async start(name: SystemName, options: SystemOptions = {}): Promise<System> {
@@ -91,33 +101,39 @@ export class Bench {
     load: (system: System, round: number) => Promise<LoadResult>,
   ): Promise<Partial<Record<SystemName, Measured>>> {
     const settleMs = this.pick(6_000, 1_500);
-    const rounds = new Map<SystemName, { us: number; result: LoadResult }[]>(systems.map(({ name }) => [name, []]));
+    const rounds = new Map<SystemName, Sample[]>(systems.map(({ name }) => [name, []]));
     for (let round = 0; round <= this.options.rounds; round += 1) {
       for (const system of systems) {
         const pids = system.processes();
         const [cpu, watchers, start] = [cpuSecondsOf(pids), cpuSecondsOf(system.watchers), performance.now()];
         const gateways = cpuSecondsOf(system.parts?.gateways ?? []);
+        const drops = new DropWatch([system.sip.port]);
         const result = await load(system, round);
         await delay(settleMs);
+        const droppedInside = drops.end();
         const us = ((cpuSecondsOf(pids) - cpu) * 1e6) / result.units;
         const watched = (cpuSecondsOf(system.watchers) - watchers) / ((performance.now() - start) / 1000);
         const atGateways = ((cpuSecondsOf(system.parts?.gateways ?? []) - gateways) * 1e6) / result.units;
-        this.#tell(system.name, round, { us, atGateways }, result, watched);
-        if (round > 0) rounds.get(system.name)?.push({ us, result });
+        this.#tell(system.name, round, { us, atGateways }, { ...result, droppedInside }, watched);
+        if (round > 0) rounds.get(system.name)?.push({ us, result: { ...result, droppedInside } });
       }
     }
     return Object.fromEntries([...rounds].map(([name, samples]) => [name, measuredOf(samples)]));
   }
 
-  #tell(name: SystemName, round: number, cpu: Cpu, { units, failed, retransmissions, driverLoad }: LoadResult, watched: number): void {
+  #tell(name: SystemName, round: number, cpu: Cpu, result: Sample["result"], watched: number): void {
+    const { units, failed, retransmissions, dropped, droppedInside, driverLoad } = result;
     const { log } = this.options;
     const kind = round === 0 ? "warm-up" : `round ${round}`;
-    const counts = `${units} done, ${failed} failed, ${retransmissions} sent again, load ${percent(driverLoad)}`;
+    const counts = `${units} done, ${failed} failed, ${retransmissions} sent again, ${dropped ?? 0} dropped (${droppedInside} inside), load ${percent(driverLoad)}`;
     log(`  ${kind} ${name}: ${cpu.us.toFixed(0)} us${partOf(cpu)}, ${counts}`);
     if (driverLoad > driverLoadMax) log(`  ! the load used ${percent(driverLoad)} of a core: it may be what is measured`);
     if (watched > watcherLoadMax) log(`  ! the supervisor of ${name} used ${percent(watched)} of a core, which is not counted`);
   }
 }
+
+/** One round at one system: CPU microseconds a unit, and what came of the load. */
+type Sample = { readonly us: number; readonly result: LoadResult & { readonly droppedInside: number } };
 
 /** Microseconds a unit: of all processes, and of the gateways among them. */
 type Cpu = { readonly us: number; readonly atGateways: number };
@@ -130,12 +146,14 @@ function percent(share: number): string {
   return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 }
 
-function measuredOf(samples: readonly { us: number; result: LoadResult }[]): Measured {
-  const sum = (of: (result: LoadResult) => number): number => samples.reduce((total, { result }) => total + of(result), 0);
+function measuredOf(samples: readonly Sample[]): Measured {
+  const sum = (of: (result: Sample["result"]) => number): number => samples.reduce((total, { result }) => total + of(result), 0);
   return {
     value: median(samples.map(({ us }) => us)),
     samples: samples.map(({ us }) => us),
     failed: sum(({ failed }) => failed),
     retransmissions: sum(({ retransmissions }) => retransmissions),
+    ...(samples.every(({ result }) => result.dropped === undefined) ? {} : { dropped: sum(({ dropped }) => dropped ?? 0) }),
+    droppedInside: sum(({ droppedInside }) => droppedInside),
   };
 }

@@ -9,7 +9,7 @@ import { type Row, others, ratioOf, reportText } from "./report.ts";
 import { callWorks } from "./work/calls.ts";
 import { highestRate } from "./work/highest-rate.ts";
 import { idle, objectsAwake } from "./work/idle.ts";
-import { latency } from "./work/latency.ts";
+import { latencyWorks } from "./work/latency.ts";
 import { dialogMemory, readyAgain, registrationMemory } from "./work/memory.ts";
 import { registerDigest, registerNew, registerRefresh } from "./work/register.ts";
 import { scale } from "./work/scale.ts";
@@ -24,7 +24,7 @@ const works: readonly Work[] = [
   ...callWorks,
   ...phoneCallWorks,
   highestRate,
-  latency,
+  ...latencyWorks,
   replication,
   softphones,
   gatewaySoftphones,
@@ -43,7 +43,8 @@ Measures Tandem and Kamailio with the same load in turn. Nothing is installed; D
 kamailio-websocket-modules and sip-tester must be there.
 
   --quick          short rounds: to see that everything works
-  --only NAME,...  these works only
+  --only NAME,...  these works only: those of these names, or that begin so
+  --seconds N      how long a round lasts, of works that have rounds
   --rounds N       measured rounds, 3 when not given (1 with --quick)
   --json           JSON on stdout instead of a table
   --against DIR    another checkout, installed with npm ci, in turn with this one and instead of Kamailio
@@ -57,6 +58,7 @@ type Options = {
   readonly json: boolean;
   readonly cost: boolean;
   readonly rounds: number;
+  readonly seconds: number | undefined;
   readonly against: string | undefined;
   readonly chosen: readonly Work[];
 };
@@ -70,6 +72,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
         quick: { type: "boolean", default: false },
         only: { type: "string" },
         rounds: { type: "string" },
+        seconds: { type: "string" },
         against: { type: "string" },
         json: { type: "boolean", default: false },
         cost: { type: "boolean", default: false },
@@ -79,17 +82,27 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
     if (values.help) return { text: help, code: 0 };
     const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
     if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) return { text: "--rounds takes a whole number from 1 to 100\n", code: 2 };
+    const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
+    if (seconds !== undefined && !(Number.isInteger(seconds) && seconds >= 3 && seconds <= 3_600))
+      return { text: "--seconds takes a whole number from 3 to 3600\n", code: 2 };
     const names = values.only?.split(",");
-    const unknown = names?.find((name) => !works.some((work) => work.name.startsWith(name)));
+    const unknown = names?.find((name) => worksOf(name).length === 0);
     if (unknown !== undefined) return { text: `--only ${unknown}: no such work, see --help\n`, code: 2 };
-    const chosen = works.filter((work) => (names === undefined ? work.isExtra !== true : names.some((name) => work.name.startsWith(name))));
+    const named = names?.flatMap(worksOf);
+    const chosen = works.filter((work) => named?.includes(work) ?? work.isExtra !== true);
     const against = values.against === undefined ? undefined : resolve(values.against);
     if (against !== undefined && !isProgram(join(against, "node_modules/.bin/node")))
       return { text: `--against ${against}: no checkout in which npm ci has run\n`, code: 2 };
-    return { quick: values.quick, json: values.json, cost: values.cost, rounds, against, chosen };
+    return { quick: values.quick, json: values.json, cost: values.cost, rounds, seconds, against, chosen };
   } catch (error) {
     return { text: `${error instanceof Error ? error.message : String(error)}\n`, code: 2 };
   }
+}
+
+/** The work of this name, or those whose names begin so. */
+function worksOf(name: string): readonly Work[] {
+  const exact = works.filter((work) => work.name === name);
+  return exact.length > 0 ? exact : works.filter((work) => work.name.startsWith(name));
 }
 
 function isProgram(file: string): boolean {
@@ -126,8 +139,8 @@ function jsonText(rows: readonly Row[], about: Readonly<Record<string, unknown>>
   return `${JSON.stringify({ ...about, rows: withRatios }, null, 2)}\n`;
 }
 
-async function run({ quick, json, cost, rounds, against, chosen }: Options): Promise<void> {
-  const bench = new Bench({ quick, rounds, against, log: (line) => process.stderr.write(`${line}\n`) });
+async function run({ quick, json, cost, rounds, seconds, against, chosen }: Options): Promise<void> {
+  const bench = new Bench({ quick, rounds, seconds, against, log: (line) => process.stderr.write(`${line}\n`) });
   const stop = (signal: NodeJS.Signals): void => {
     process.stderr.write(`${signal}: stops\n`);
     void bench.programs.stopAll().finally(() => process.exit(signal === "SIGINT" ? 130 : 143));

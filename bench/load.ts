@@ -4,6 +4,7 @@ import type { Programs } from "./programs.ts";
 import { SipClient, registerAll } from "./sip-client.ts";
 import { Sipp, type SippRun } from "./sipp.ts";
 import type { Endpoint, System } from "./system.ts";
+import { DropWatch } from "./udp-drops.ts";
 
 /** As much of a system as a load needs. */
 export type Loaded = Pick<System, "sip" | "domain">;
@@ -82,6 +83,7 @@ export async function callLoad(
     callsPerSecond: plan.callsPerSecond,
     pauseMs: plan.talkMs,
   };
+  const drops = new DropWatch([run.port, callees.endpoint.port]);
   const sipp = await Sipp.start(programs, run);
   const caller = await sipp.finished(calls, plan.seconds * 1000 + plan.talkMs + (plan.patienceMs ?? patienceMsDefault));
   const busiest = Math.max(caller.cpuSeconds, callees.cpuSeconds - before.cpuSeconds);
@@ -89,6 +91,7 @@ export async function callLoad(
     units: calls,
     failed: caller.failed,
     retransmissions: caller.retransmissions + callees.retransmissions - before.retransmissions,
+    dropped: drops.end(),
     driverLoad: busiest / plan.seconds,
     seconds: caller.seconds,
   };
@@ -120,10 +123,12 @@ export async function registerLoad(
     callsPerSecond: plan.callsPerSecond,
     digestUri: system.domain,
   };
+  const drops = new DropWatch([run.port]);
   const sipp = await Sipp.start(programs, run);
   const { failed, retransmissions, cpuSeconds, seconds } = await sipp.finished(
     plan.calls,
     (plan.calls / plan.callsPerSecond) * 1000 + patienceMsDefault,
   );
-  return { units: plan.calls, failed, retransmissions, driverLoad: (cpuSeconds * plan.callsPerSecond) / plan.calls, seconds };
+  const driverLoad = (cpuSeconds * plan.callsPerSecond) / plan.calls;
+  return { units: plan.calls, failed, retransmissions, dropped: drops.end(), driverLoad, seconds };
 }

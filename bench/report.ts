@@ -8,6 +8,12 @@ export type Measured = {
   readonly samples: readonly number[];
   readonly failed?: number;
   readonly retransmissions?: number;
+  /** Datagrams dropped at the peers' sockets, and at the system's own. */
+  readonly dropped?: number;
+  readonly droppedInside?: number;
+  /** Of a latency, whose value is the median of all samples. */
+  readonly p99?: number;
+  readonly p999?: number;
 };
 
 /** One line of the table. */
@@ -24,7 +30,13 @@ export type Row = {
 };
 
 /** A bound that Tandem is to keep: of its value, of the ratio of its value and Kamailio's, or of that and the null proxy's. */
-export type Goal = { readonly of: "value" | "ratio" | "null"; readonly atMost?: number; readonly atLeast?: number };
+export type Goal = {
+  readonly of: "value" | "ratio" | "null";
+  readonly atMost?: number;
+  readonly atLeast?: number;
+  /** Of a latency, beside the bound of its median. */
+  readonly p99AtMost?: number;
+};
 
 export const others = ["kamailio", "kamailio+dmq", "null", "other"] as const;
 
@@ -40,6 +52,7 @@ export function isMet(row: Row): boolean | undefined {
   if (goal === undefined) return undefined;
   const value = goal.of === "value" ? row.systems.tandem?.value : ratioOf(row, goal.of === "null" ? "null" : "kamailio");
   if (value === undefined || Number.isNaN(value)) return undefined;
+  if ((row.systems.tandem?.p99 ?? 0) > (goal.p99AtMost ?? Number.POSITIVE_INFINITY)) return false;
   return value <= (goal.atMost ?? Number.POSITIVE_INFINITY) && value >= (goal.atLeast ?? Number.NEGATIVE_INFINITY);
 }
 
@@ -60,17 +73,30 @@ export function reportText(rows: readonly Row[]): string {
     "GOAL",
     "FAILED",
     "SENT AGAIN",
+    "DROPPED",
+    "INSIDE",
   ];
   const cells = rows.map((row) => [
     row.measure,
     row.unit,
-    shortNumber(row.systems.tandem?.value),
-    ...others.flatMap((other) => [shortNumber(row.systems[other]?.value), shortNumber(ratioOf(row, other))]),
+    valueText(row.systems.tandem),
+    ...others.flatMap((other) => [valueText(row.systems[other]), shortNumber(ratioOf(row, other))]),
     goalText(row),
     countsText(row, ({ failed }) => failed),
     countsText(row, ({ retransmissions }) => retransmissions),
+    countsText(row, ({ dropped }) => dropped),
+    countsText(row, ({ droppedInside }) => droppedInside),
   ]);
-  return alignedText(headings, cells, 2);
+  // What was not measured has no column.
+  const used = headings.map((_, column) => cells.some((row) => row[column] !== "" && row[column] !== "-"));
+  const usedOf = (row: readonly string[]): string[] => row.filter((_, column) => used[column] === true);
+  return alignedText(usedOf(headings), cells.map(usedOf), 2);
+}
+
+/** A value, or of a latency p50, p99 and p99.9. */
+function valueText(measured: Measured | undefined): string {
+  const { value, p99, p999 } = measured ?? {};
+  return (p99 === undefined ? [value] : [value, p99, p999]).map(shortNumber).join(" / ");
 }
 
 /** Lines of cells: the first `left` columns stand to the left, the others to the right. */
@@ -87,7 +113,8 @@ export function alignedText(headings: readonly string[], rows: readonly (readonl
 function goalText(row: Row): string {
   const { goal } = row;
   if (goal === undefined) return "";
-  const bound = goal.atMost === undefined ? `>= ${goal.atLeast}` : `<= ${goal.atMost}`;
+  const p99 = goal.p99AtMost === undefined ? "" : ` / ${goal.p99AtMost}`;
+  const bound = goal.atMost === undefined ? `>= ${goal.atLeast}` : `<= ${goal.atMost}${p99}`;
   const met = isMet(row);
   const prefix = { value: "", ratio: "ratio ", null: "to null " }[goal.of];
   return `${prefix}${bound}${met === undefined ? "" : met ? " met" : " missed"}`;

@@ -27,7 +27,7 @@ export class SipClient {
 
   /** Listens on a port of 127.0.0.1, 0 for any. */
   static async open(server: Endpoint, port = 0): Promise<SipClient> {
-    const socket = createSocket({ type: "udp4", recvBufferSize: 4_194_304 }).bind(port, "127.0.0.1");
+    const socket = createSocket("udp4").bind(port, "127.0.0.1");
     await once(socket, "listening");
     return new SipClient(socket, server);
   }

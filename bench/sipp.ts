@@ -141,8 +141,8 @@ function argumentsOf(run: SippRun, users: string | undefined): string[] {
     run.pauseMs === undefined ? undefined : ["-d", String(run.pauseMs)],
     run.digestUri === undefined ? undefined : ["-auth_uri", run.digestUri],
     ["-trace_stat", "-stf", "statistics.csv", "-fd", "1"],
-    // No reactions of its own to what a scenario does not expect, and socket buffers for a burst.
-    ["-nostdin", "-nd", "-skip_rlimit", "-buff_size", "4194304"],
+    // No reactions of its own to what a scenario does not expect. Its socket buffers are what it asks for by itself: 64 KiB, which Linux doubles.
+    ["-nostdin", "-nd", "-skip_rlimit"],
   ];
   return groups.flatMap((group) => group ?? []);
 }

@@ -11,7 +11,7 @@ function workOf(transport: "UDP" | "TCP", rate: number, names: readonly SystemNa
     name: `calls-${transport.toLowerCase()}-${rate}`,
     summary: `whole calls over ${transport} at ${rate}/s`,
     run: async (bench) => {
-      const plan = { transport, callsPerSecond: rate, seconds: bench.pick(10, 3), talkMs };
+      const plan = { transport, callsPerSecond: rate, seconds: bench.roundSeconds(10, 3), talkMs };
       const systems = await withCallees(
         bench,
         names,

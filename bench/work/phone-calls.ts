@@ -20,7 +20,7 @@ function workOf(transport: "tls" | "ws", rate: number, door: "cells" | "gateway"
     summary: `whole calls over ${over} at ${rate}/s, each phone with a connection of its own`,
     run: async (bench) => {
       const names: SystemName[] = ["tandem", "kamailio"];
-      const order = { callsPerSecond: rate, seconds: bench.pick(10, 3), talkMs, patienceMs };
+      const order = { callsPerSecond: rate, seconds: bench.roundSeconds(10, 3), talkMs, patienceMs };
       const options = transport === "tls" ? { tls: true } : { webSocket: true, gatewayWebSocket: isAtGateway };
       const systems = await bench.withSystems(names, options, async (started) => await rounds(bench, started, transport, order));
       return [{ measure: `call over ${over}, ${rate}/s`, unit: "us of CPU each", systems }];
@@ -44,21 +44,23 @@ async function rounds(
   transport: "tls" | "ws",
   order: CallOrder,
 ): Promise<Partial<Record<SystemName, Measured>>> {
-  const processes = new Map<SystemName, LineProcess>();
+  const all = new Map<SystemName, Phones>();
   try {
-    for (const system of systems) processes.set(system.name, await startPhones(bench, system, transport));
+    for (const system of systems) all.set(system.name, await startPhones(bench, system, transport));
     return await bench.cpuRounds(systems, async (system) => {
-      const running = processes.get(system.name);
+      const running = all.get(system.name);
       if (running === undefined) throw new Error(`unreachable: ${system.name} has no phones`);
-      running.tell(JSON.stringify(order));
-      return resultOf(bench, await running.next<CallOutcome>(), order);
+      return await running.run(order);
     });
   } finally {
-    await Promise.all([...processes.values()].map(async (one) => await one.stop()));
+    await Promise.all([...all.values()].map(async (one) => await one.stop()));
   }
 }
 
-async function startPhones(bench: Bench, system: System, transport: "tls" | "ws"): Promise<LineProcess> {
+/** Callers and callees of a system, in a process of their own. */
+export type Phones = { run(order: CallOrder): Promise<LoadResult>; stop(): Promise<void> };
+
+export async function startPhones(bench: Bench, system: System, transport: "tls" | "ws"): Promise<Phones> {
   const { tls } = system;
   if (transport === "tls" && tls === undefined) throw new Error(`${system.name} has no TLS`);
   const order: CallPhonesOrder = {
@@ -71,10 +73,16 @@ async function startPhones(bench: Bench, system: System, transport: "tls" | "ws"
   };
   const running = await LineProcess.start(bench.programs, program, [JSON.stringify(order)]);
   await running.next<{ readonly ready: true }>();
-  return running;
+  return {
+    run: async (each) => {
+      running.tell(JSON.stringify(each));
+      return resultOf(bench, await running.next<CallOutcome>(), each);
+    },
+    stop: async () => await running.stop(),
+  };
 }
 
-function endpointOf(url: string): { readonly host: string; readonly port: number } {
+export function endpointOf(url: string): { readonly host: string; readonly port: number } {
   const { hostname, port } = new URL(url);
   return { host: hostname, port: Number(port) };
 }

@@ -13,7 +13,7 @@ export const registerNew: Work = {
   summary: "first REGISTER of other phones each time, open",
   run: async (bench) => {
     const rate = 1_000;
-    const seconds = bench.pick(10, 3);
+    const seconds = bench.roundSeconds(10, 3);
     const names: SystemName[] = ["tandem", "kamailio", "kamailio+dmq"];
     const systems = await bench.withSystems(
       names,
@@ -45,7 +45,7 @@ export const registerDigest: Work = {
 async function refresh(bench: Bench, auth: "open" | "digest", rate: number, goal?: Goal): Promise<Row> {
   const users = Array.from({ length: phones }, (_, index) => `phone${index}`);
   const scenario = auth === "open" ? "register-refresh" : "register-digest";
-  const seconds = bench.pick(10, 3);
+  const seconds = bench.roundSeconds(10, 3);
   const names: SystemName[] = auth === "open" ? ["tandem", "kamailio", "kamailio+dmq"] : ["tandem", "kamailio"];
   const options = auth === "open" ? {} : { auth, users };
   const systems = await bench.withSystems(

@@ -15,7 +15,7 @@ export const replication: Work = {
   name: "replication",
   summary: `calls at ${callsPerSecond}/s with replication and without, as a ratio`,
   run: async (bench) => {
-    const plan = { transport: "UDP", callsPerSecond, seconds: bench.pick(10, 3), talkMs } as const;
+    const plan = { transport: "UDP", callsPerSecond, seconds: bench.roundSeconds(10, 3), talkMs } as const;
     const { tandem, "tandem alone": alone } = await withCallees(
       bench,
       ["tandem", "tandem alone"],

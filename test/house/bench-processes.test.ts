@@ -1,5 +1,41 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { describe, expect, it } from "vitest";
+import { DropWatch, parseDrops } from "../../bench/udp-drops.ts";
 import { cpuSecondsOf, familyOf, memoryOf, parseKilobytes, parseStat } from "../../bench/process-usage.ts";
+
+function line(port: string, drops: number): string {
+  return `  123: 0100007F:${port} 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000000000000000 ${drops}  `;
+}
+
+describe("datagrams that the kernel dropped", () => {
+  it("are told by port, of all its sockets together", () => {
+    const text = ["   sl  local_address rem_address   st ... drops", line("13C4", 7), line("13C4", 3), line("0035", 0), ""].join("\n");
+    expect(parseDrops(text)).toEqual(
+      new Map([
+        [5060, 10],
+        [53, 0],
+      ]),
+    );
+  });
+
+  it.runIf(process.platform === "linux")("are counted when nobody reads a socket, and not those of others", async () => {
+    const [idle, sender] = [createSocket({ type: "udp4", recvBufferSize: 4_096 }), createSocket("udp4")];
+    idle.bind(0, "127.0.0.1");
+    await once(idle, "listening");
+    const { port } = idle.address();
+    const [watch, other] = [new DropWatch([port]), new DropWatch([port + 1])];
+    // Sent in one turn of the loop: the socket is read in the next one.
+    const count = 200;
+    const octets = Buffer.alloc(1_000);
+    await Promise.all(Array.from({ length: count }, async () => await new Promise((sent) => sender.send(octets, port, "127.0.0.1", sent))));
+    const dropped = watch.end();
+    expect(dropped).toBeGreaterThan(0);
+    expect(dropped).toBeLessThanOrEqual(count);
+    expect(other.end()).toBe(0);
+    for (const socket of [idle, sender]) socket.close();
+  });
+});
 
 describe("what /proc says", () => {
   it("has the parent and the CPU time of all threads, whatever the program is called", () => {

@@ -35,6 +35,30 @@ describe("the bench's table", () => {
     expect(isMet({ measure, unit, systems })).toBeUndefined();
   });
 
+  it("holds a latency to both of its bounds, and shows three percentiles", () => {
+    const latency: Row = {
+      measure: "INVITE to 200",
+      unit: "ms",
+      systems: { tandem: { value: 2, p99: 9, p999: 31.4, samples: [2] } },
+      goal: { of: "value", atMost: 3, p99AtMost: 10 },
+    };
+    expect(isMet(latency)).toBe(true);
+    expect(isMet({ ...latency, goal: { of: "value", atMost: 3, p99AtMost: 8 } })).toBe(false);
+    expect(isMet({ ...latency, goal: { of: "value", atMost: 1, p99AtMost: 10 } })).toBe(false);
+    const text = reportText([latency]);
+    expect(text).toContain("2.00 / 9.00 / 31.4");
+    expect(text).toContain("<= 3 / 10 met");
+  });
+
+  it("shows what was dropped at the peers and inside, and no column that is empty", () => {
+    const { systems } = row;
+    const text = reportText([{ ...row, systems: { ...systems, tandem: { ...measured(300), dropped: 5, droppedInside: 11 } } }]);
+    expect(text).toMatch(/DROPPED +INSIDE/);
+    expect(text).toMatch(/ 5 +11\n/);
+    expect(reportText([row])).not.toContain("DROPPED");
+    expect(reportText([row])).not.toContain("NULL");
+  });
+
   it("aligns names to the left and numbers to the right", () => {
     expect(
       alignedText(
