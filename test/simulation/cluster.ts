@@ -4,6 +4,7 @@ import { servingCells } from "../../cluster/map/serving-cells.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
+import type { Aims } from "./aimed-faults.ts";
 import type { CallPlan } from "./call.ts";
 import type { Cell } from "./cell.ts";
 import type { Fault } from "./faults.ts";
@@ -28,10 +29,16 @@ export class Cluster {
   readonly overtaking = new Overtaking();
   readonly done: Done[] = [];
   readonly moments = new Moments();
+  /** Faults that wait for their moment; undefined: there are none. */
+  aims: Aims | undefined;
+  /** Nonces that a phone has answered again when they were more than ten seconds old. */
+  readonly oldNonces = new Set<string>();
   /** Kinds of faults that are planned and do not come. */
   readonly leftOut = new Set<Fault["kind"]>();
   /** Call-IDs of which a CANCEL came to a phone before the INVITE, or when that was over. */
   readonly cancelsRefused = new Set<string>();
+  /** Call-IDs of which a phone got a second INVITE with another CSeq, after it had rung for the first. */
+  readonly invitedAnew = new Set<string>();
   /** Records that a later version has left on the disk of exchange 0. */
   readonly fromTheFuture: StateRecord[] = [];
   /** Refusals of INVITEs that were sent as datagrams, copies counted, by Call-ID. */

@@ -94,7 +94,9 @@ export class ExchangePlace {
     });
   }
 
-  traceIn(access: string, frame: Uint8Array): void {
+  /** A frame from an access is about to be processed. */
+  comesIn(access: string, frame: Uint8Array): void {
+    this.cell.cluster.aims?.taken(this, frame);
     this.cell.host.trace(() => `exchange ${this.number} < ${access}: ${describeFrame(frame)}`);
   }
 

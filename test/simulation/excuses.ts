@@ -30,6 +30,25 @@ export function areAllCrashed({ kind }: Fault): boolean {
   return kind.startsWith("crash both cells");
 }
 
+/** One cell has died, at {@link deathOf}. */
+export function isDeathOfCell({ kind }: Fault): boolean {
+  return kind.startsWith("crash a cell") || kind.startsWith("freeze and crash a cell");
+}
+
+/** Something has died, be it after it stood still. */
+function isDeath(fault: Fault): boolean {
+  return fault.kind.startsWith("crash") || isDeathOfCell(fault);
+}
+
+function deathOf({ from, diesAt = from }: Fault): number {
+  return diesAt;
+}
+
+/** A cell could not be heard by the other one, or by anybody, and did not die of it at once. */
+function isSilenceOfCell({ kind }: Fault): boolean {
+  return /^freeze (and crash )?a cell/.test(kind) || kind === "cut between cells" || kind === "isolate a cell";
+}
+
 /**
  * The memories of both cells that know a phone were lost within this time, or later and with what their disks had of it. Or a disk has lost what only that
  * cell knew, because it could not tell the other one.
@@ -37,9 +56,9 @@ export function areAllCrashed({ kind }: Fault): boolean {
 export function bothDied({ cluster, faults }: Story, { addressOfRecord }: Phone, from: number, until: number): boolean {
   const hasLost = (id: string, isDiskOnly: boolean): boolean =>
     faults.some((fault) => {
-      const isMine = areAllCrashed(fault) || (fault.kind.startsWith("crash a cell") && fault.target === id);
+      const isMine = areAllCrashed(fault) || (isDeathOfCell(fault) && fault.target === id);
       const unwrittenMs = fault.kind.includes("last writes") ? unwrittenMsMax : 0;
-      return isMine && (!isDiskOnly || unwrittenMs > 0) && fault.from >= from && fault.from <= until + unwrittenMs;
+      return isMine && (!isDiskOnly || unwrittenMs > 0) && deathOf(fault) >= from && fault.from <= until + unwrittenMs;
     });
   const pair = cluster.pairOf(addressOfRecord);
   if (pair.every(({ id }) => hasLost(id, false))) return true;
@@ -93,17 +112,14 @@ export function wasAway(story: Story, phone: Phone | undefined, from: number, un
 export function isLineUnreachable({ faults }: Story, phone: Phone | undefined, from: number, until: number): boolean {
   if (phone?.transport !== "WS") return false;
   return faults.some((fault) => {
-    const isSuch = ["freeze a cell", "cut between cells", "isolate a cell"].includes(fault.kind);
-    return isSuch && fault.from <= until && fault.until + afterMs >= from;
+    return isSilenceOfCell(fault) && fault.from <= until && fault.until + afterMs >= from;
   });
 }
 
 /** With a third cell the exchange that knows the caller's password may be in cells only that the call's cell cannot reach. */
 export function isUnasked({ cluster, faults }: Story, startedAt: number, outcomeAt: number): boolean {
   if (cluster.cells.length < 3 || cluster.map.domains.every(({ auth }) => auth === "open")) return false;
-  return faults.some(({ kind, from, until }) => {
-    return ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind) && from <= outcomeAt && until + afterMs >= startedAt;
-  });
+  return faults.some((fault) => isSilenceOfCell(fault) && fault.from <= outcomeAt && fault.until + afterMs >= startedAt);
 }
 
 /** The callee has come back in one cell, and the call is in the other one, which could not hear of it while it was looked for. */
@@ -111,8 +127,9 @@ export function cameBackUnheard({ faults }: Story, callee: Phone | undefined, st
   if (callee === undefined) return false;
   const { movedAt, registration } = callee;
   const backAt = [...registration.outages.map(({ until }) => until), ...(movedAt === undefined ? [] : [movedAt])];
-  return faults.some(({ kind, from, until }) => {
-    const isSuch = ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind) && startedAt >= from && startedAt <= until;
+  return faults.some((fault) => {
+    const { from, until } = fault;
+    const isSuch = isSilenceOfCell(fault) && startedAt >= from && startedAt <= until;
     return isSuch && backAt.some((at) => at >= from && at <= Math.min(until, outcomeAt));
   });
 }
@@ -122,8 +139,9 @@ export function cameBackUnheard({ faults }: Story, callee: Phone | undefined, st
  * again: its flow counts as one that has failed, and is not tried once more while its phone is waited for.
  */
 export function wasGivenUpLate({ faults }: Story, phone: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
-  return faults.some(({ kind, from, until }) => {
-    const isToLine = phone?.transport === "WS" && ["freeze a cell", "cut between cells", "isolate a cell"].includes(kind);
+  return faults.some((fault) => {
+    const { kind, from, until } = fault;
+    const isToLine = phone?.transport === "WS" && isSilenceOfCell(fault);
     const isToGateway = phone?.transport === "UDP" && kind === "crash a gateway" && Math.abs(startedAt - from) <= deathNoticedMs;
     const isUnderWay = isToLine ? startedAt >= from - afterMs && startedAt <= until : isToGateway;
     return isUnderWay && outcomeAt <= until + phoneReturnMs + frameAnswerMsMax;
@@ -141,6 +159,15 @@ export function wasOutlivedInProgress({ faults }: Story, startedAt: number): boo
 }
 
 /**
+ * A nonce is good at the replica that made it (decision 0014). An INVITE that has reached its callee when its cell falls silent, and that the other one has
+ * not heard of, is asked for a password there. Its phone says it anew, with another number.
+ */
+export function wasAskedAgain({ cluster, faults }: Story, { callId, startedAt, outcomeAt }: OutgoingCall): boolean {
+  if (!cluster.invitedAnew.has(callId) || cluster.map.domains.every(({ auth }) => auth === "open")) return false;
+  return faults.some((fault) => isOfCells(fault) && fault.from <= outcomeAt && fault.until + afterMs >= startedAt);
+}
+
+/**
  * Whoever refused it died before the other replica had been told, or its disk where it was alone. An INVITE that nobody knows to be over goes on, and
  * nobody waits for the pair to know of a refusal.
  */
@@ -148,7 +175,7 @@ export function diedWithItsRefusal({ faults }: Story, { finalStatuses, outcomeAt
   const isThen = (at: number, ms: number): boolean => at >= outcomeAt - untoldMs && at <= outcomeAt + ms;
   const isSuch = (fault: Fault): boolean => {
     if (diedAlone(fault)) return isThen(fault.from, flushedMs) || isThen(fault.until, flushedMs);
-    return (fault.kind.startsWith("crash a cell") || fault.kind === "reset an exchange") && isThen(fault.from, untoldMs);
+    return (isDeathOfCell(fault) || fault.kind === "reset an exchange") && isThen(fault.from, untoldMs);
   };
   return (finalStatuses[0] ?? 0) >= 300 && faults.some(isSuch);
 }
@@ -160,7 +187,7 @@ export function diedWithItsRefusal({ faults }: Story, { finalStatuses, outcomeAt
 export function diedWithItsCell({ faults }: Story, phone: Phone, call: OutgoingCall): boolean {
   return (
     phone.transport === "WS" &&
-    faults.some(({ kind, from }) => kind.startsWith("crash") && call.startedAt >= from - 100 && call.startedAt <= from + 10)
+    faults.some((fault) => isDeath(fault) && call.startedAt >= fault.from - 100 && call.startedAt <= deathOf(fault) + 10)
   );
 }
 
@@ -206,9 +233,9 @@ function isCutThen({ kind, from, until }: Fault, at: number): boolean {
 export function endedInACrash({ faults }: Story, call: OutgoingCall, incoming: IncomingCall | undefined): boolean {
   const refusedAt = (call.outcome ?? 0) >= 300 ? call.outcomeAt : undefined;
   return faults.some(
-    ({ kind, from }) =>
-      kind.startsWith("crash") &&
-      [call.endedAt, incoming?.endedAt, refusedAt].some((at) => at !== undefined && at > from - 100 && at < from + 50),
+    (fault) =>
+      isDeath(fault) &&
+      [call.endedAt, incoming?.endedAt, refusedAt].some((at) => at !== undefined && at > fault.from - 100 && at < deathOf(fault) + 50),
   );
 }
 

@@ -1,3 +1,4 @@
+import type { AimedFaultKind } from "./aimed-faults.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Host } from "./host.ts";
 import type { InnerFaultKind } from "./inner-faults.ts";
@@ -24,12 +25,14 @@ export type FaultKind = (typeof faultKinds)[number];
 
 /** One fault of a run: what was done to whom, and when (true time). */
 export type Fault = {
-  readonly kind: FaultKind | LaterFaultKind | InnerFaultKind;
+  readonly kind: FaultKind | LaterFaultKind | InnerFaultKind | AimedFaultKind;
   readonly target: string;
   readonly from: number;
   readonly until: number;
   /** By how much a wall clock was set. */
   readonly stepMs?: number;
+  /** When a cell dies that only stood still until then. */
+  readonly diesAt?: number;
 };
 
 /** Plans one fault. */

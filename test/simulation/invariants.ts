@@ -19,12 +19,14 @@ import {
   earlyMsMax,
   endedInACrash,
   flushedMs,
+  isDeathOfCell,
   isDouble,
   isEndless,
   isLineUnreachable,
   isRegistrationLost,
   isUnasked,
   lostAllCopies,
+  wasAskedAgain,
   wasAway,
   wasCutOff,
   wasDisturbed,
@@ -129,6 +131,23 @@ function registrationsAreKept(story: Story): void {
       accuse(story, "registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is unknown in ${cell.id}`, {
         "both cells died before a disk had it": () => bothDied(story, phone, acknowledged.at - 500, acknowledged.at + flushedMs),
       });
+    }
+  }
+}
+
+/**
+ * The same some seconds after a cell fell silent, before a refresh mends what is missing: whoever serves then knows each phone that was told so. Not
+ * softphones at cells, which have lost their connections.
+ */
+export function checkAfterSilence(cluster: Cluster): void {
+  for (const phone of cluster.phones) {
+    const { acknowledged, isSettled, isFlowLost } = phone.registration;
+    if (phone.transport === "WS" || acknowledged?.isRegistered !== true || !isSettled || isFlowLost) continue;
+    const exchange = exchangeOf(cluster.map, phone.addressOfRecord);
+    for (const cell of cluster.pairOf(exchange)) {
+      if (cell.host.state !== "up" || cell.awake(exchange)?.isServing !== true) continue;
+      if (bindingsOf(cell, phone).some(({ value }) => value.cSeq >= acknowledged.cSeq)) continue;
+      cluster.world.violated("registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is not known in ${cell.id} any more`);
     }
   }
 }
@@ -252,8 +271,13 @@ function callsAreEnded(story: Story): void {
       if (saysItIsOver(status) && (call.isEnded || incoming?.state === "ended" || incoming?.state === "unacknowledged")) continue;
       accuse(story, "callsAreEnded", `BYE of ${call.callId} got ${status}`, { ...pleas, ...pleasOfLoss(story, phone, call) });
     }
-    if (call.outcome === 200 && !call.isOver)
-      accuse(story, "callsAreEnded", `${call.callId} of ${phone.host.name} is still going on`, pleas);
+    if (call.outcome === 200 && !call.isOver) {
+      accuse(story, "callsAreEnded", `${call.callId} of ${phone.host.name} is still going on`, {
+        ...pleas,
+        // Its callee has two calls, and takes what is said within one for the other.
+        "the other replica asked for its password again": () => wasAskedAgain(story, call),
+      });
+    }
   }
 }
 
@@ -322,6 +346,12 @@ function nobodyRingsTwice(story: Story): void {
       if (call.rings > 1) cluster.world.violated("nobodyRingsTwice", `${phone.host.name} rings ${call.rings} times for ${callId}`);
     }
   }
+  for (const [, call] of callsOf(cluster)) {
+    if (!cluster.invitedAnew.has(call.callId)) continue;
+    accuse(story, "nobodyRingsTwice", `${call.plan.callee} rings for two INVITEs of ${call.callId}`, {
+      "the other replica asked for its password again": () => wasAskedAgain(story, call),
+    });
+  }
 }
 
 /** No INVITE gets two final answers. */
@@ -353,7 +383,7 @@ function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }
   const isCut = story.faults.some(({ kind }) => kind === "cut between cells" || kind === "isolate a cell");
   // Or has lost its memory since, and the phone says its refusal for as long as nobody acknowledges it.
   const hasForgotten = story.faults.some(
-    ({ kind, from }) => /^crash.*cell/.test(kind) && from >= outcomeAt && from <= outcomeAt + transactionMs,
+    (fault) => (isDeathOfCell(fault) || areAllCrashed(fault)) && fault.from >= outcomeAt && fault.from <= outcomeAt + transactionMs,
   );
   const isUnheard = second === 486 && (isCut || hasForgotten);
   // The same the other way round: the replica that has passed the CANCEL has not heard of the answer that the other one passed.

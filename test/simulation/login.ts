@@ -34,7 +34,10 @@ export class Login {
     const challenge = this.#challenges.get(header);
     if (challenge === undefined) return [];
     const { cluster, user } = this.#phone;
-    if (cluster.world.now - challenge.at > oldNonceMs) cluster.moments.reached("a nonce of more than 10 s ago is answered again");
+    if (cluster.world.now - challenge.at > oldNonceMs) {
+      cluster.moments.reached("a nonce of more than 10 s ago is answered again");
+      cluster.oldNonces.add(challenge.nonce);
+    }
     challenge.count += 1;
     const { nonce, count: nonceCount } = challenge;
     const question = { realm: domain, nonce, nonceCount, user, password: passwordOf(user), method, uri };

@@ -1,7 +1,13 @@
+import { aimedFaultKinds, type AimedFaultKind } from "./aimed-faults.ts";
 import type { Edition } from "./simulate.ts";
 
 /** A run that has needed an excuse. */
-export type Witness = { readonly seed: number; readonly edition?: Edition };
+export type Witness = {
+  readonly seed: number;
+  readonly edition?: Edition;
+  /** It has faults of these kinds only. */
+  readonly aimedFaults?: readonly AimedFaultKind[];
+};
 
 /**
  * What may excuse that something went wrong, the widest last. Each pardons one cause (excuses.ts says when). Beside it stands a run that needs it: an
@@ -13,7 +19,8 @@ export const excuses = {
   "its line heard its own cell only": [{ seed: 9000, edition: "first" }, { seed: 7000573 }],
   "its line died with the replica that had it": [{ seed: 800125 }],
   "it came back in vain to a connection": [{ seed: 6000615 }],
-  "all copies were lost": [{ seed: 801111 }, { seed: 522047 }],
+  "the other replica asked for its password again": [{ seed: 364, aimedFaults: aimedFaultKinds }],
+  "all copies were lost": [{ seed: 801111 }, { seed: 522047, edition: "second" }],
   "its phone was cut off": [{ seed: 1142 }],
   "its datagrams were lost": [{ seed: 285 }],
   "a phone has moved, and hung up": [{ seed: 7000448 }],

@@ -261,6 +261,7 @@ export class Phone {
     if (method === "INVITE" && message.toTag === undefined) {
       const again = known?.isSame(message) === true;
       if (known !== undefined && again) return known.repeated(message);
+      if (known !== undefined) this.cluster.invitedAnew.add(callId);
       const call = new IncomingCall(this, message);
       this.incoming.set(callId, call);
       call.start();

@@ -121,7 +121,7 @@ export class Replica {
   }
 
   takeBackhaulFrame(access: string, socket: SocketOfBackhaul, frame: Uint8Array): void {
-    this.#place.traceIn(access, frame);
+    this.#place.comesIn(access, frame);
     const isUnderWay = this.#life.begin(() => {});
     this.#life.event(() => {
       const end = this.#ends.get(socket);
@@ -148,7 +148,7 @@ export class Replica {
     until: number | undefined,
     answer: (frame: Uint8Array | Error | undefined) => void,
   ): void {
-    this.#place.traceIn(access, octets);
+    this.#place.comesIn(access, octets);
     const isUnderWay = this.#life.begin(() => answer(new Unanswered("it was reset")));
     const tell = (frame: Uint8Array | Error | undefined): void => {
       if (!isUnderWay()) return;

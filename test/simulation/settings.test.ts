@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { aimedFaultKinds } from "./aimed-faults.ts";
 import { faultKinds, laterFaultKinds } from "./faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
 import { help, optionsOf, parseSettings, replayOf } from "./settings.ts";
@@ -30,7 +31,12 @@ describe("the command line of the simulation", () => {
 
   it("names kinds of faults by their names", () => {
     expect(parseSettings(["--without", "bad weather, refuse a write"])?.without).toEqual(["bad weather", "refuse a write"]);
-    expect(parseSettings(["--without", "all"])?.without).toEqual([...faultKinds, ...laterFaultKinds, ...innerFaultKinds]);
+    expect(parseSettings(["--without", "all"])?.without).toEqual([
+      ...faultKinds,
+      ...laterFaultKinds,
+      ...innerFaultKinds,
+      ...aimedFaultKinds,
+    ]);
     const settings = parseSettings(["--draw", "set a clock"]);
     expect(settings && optionsOf(settings, 5)).toEqual({
       seed: 5,
@@ -40,6 +46,7 @@ describe("the command line of the simulation", () => {
       faults: [],
       laterFaults: ["set a clock"],
       innerFaults: [],
+      aimedFaults: [],
     });
   });
 
@@ -49,7 +56,7 @@ describe("the command line of the simulation", () => {
     [["--runs"], "--runs: needs a value, N"],
     [["--runs", "1", "--runs", "2"], "--runs: is given twice"],
     [["--seed", "abc"], "--seed abc: must be a whole number from 0 to 4294967295"],
-    [["--edition", "second"], "--edition second: must be present or first"],
+    [["--edition", "third"], "--edition third: must be present, second, first"],
     [["--without", "nonsense"], '--without: "nonsense" is no kind of fault'],
     [["--draw", "all"], '--draw: "all" is no kind of fault'],
     [["--draw", "bad weather,"], '--draw: "" is no kind of fault'],
@@ -98,7 +105,7 @@ describe("a run without some kinds of faults", () => {
   });
 
   it("has none without all of them, and nothing goes wrong", () => {
-    const { faults, violations } = simulate({ seed, without: [...faultKinds, ...laterFaultKinds, ...innerFaultKinds] });
+    const { faults, violations } = simulate({ seed, without: [...faultKinds, ...laterFaultKinds, ...innerFaultKinds, ...aimedFaultKinds] });
     expect({ faults, violations }).toEqual({ faults: [], violations: [] });
   });
 });

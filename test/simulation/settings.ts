@@ -1,5 +1,6 @@
 import { UsageError } from "../../cli/errors.ts";
 import { helpOf, parseCommandLine } from "../command-line.ts";
+import { aimedFaultKinds } from "./aimed-faults.ts";
 import { faultKinds, laterFaultKinds, type Fault } from "./faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
 import type { Edition, Options } from "./simulate.ts";
@@ -21,8 +22,8 @@ export type Settings = {
 };
 
 const command = "npx node test/simulation/run.ts";
-const editions: readonly Edition[] = ["present", "first"];
-const allKinds: readonly FaultKind[] = [...faultKinds, ...laterFaultKinds, ...innerFaultKinds];
+const editions: readonly Edition[] = ["present", "second", "first"];
+const allKinds: readonly FaultKind[] = [...faultKinds, ...laterFaultKinds, ...innerFaultKinds, ...aimedFaultKinds];
 /** They would take weeks. */
 const runsMax = 10_000_000;
 /** Seeds from there on are streams of lower ones (random.ts). */
@@ -31,7 +32,7 @@ const seedMax = 2 ** 32 - 1;
 const options = {
   runs: { value: "N", help: "so many seeds, one after the other (300)" },
   seed: { value: "S", help: "the first of them (1)" },
-  edition: { value: "present|first", help: "first: what people do is as it was then, for seeds that failed once (present)" },
+  edition: { value: "present|second|first", help: "as it was then, for seeds that failed once; second: no faults are aimed (present)" },
   without: { value: '"KIND, KIND"|all', help: "the same faults, but those of these kinds do not come: to find the one that matters" },
   draw: { value: '"KIND, KIND"', help: "other faults: all are drawn of these kinds" },
   verbose: { help: "every event" },
@@ -72,6 +73,7 @@ export function optionsOf({ edition, drawn, without, isVerbose }: Settings, seed
       faults: faultKinds.filter(isDrawn),
       laterFaults: laterFaultKinds.filter(isDrawn),
       innerFaults: innerFaultKinds.filter(isDrawn),
+      aimedFaults: aimedFaultKinds.filter(isDrawn),
     }),
   };
 }
@@ -93,7 +95,7 @@ function wholeNumber(option: string, text: string, min: number, max: number): nu
 
 function oneOf<Name extends string>(option: string, names: readonly Name[], text: string): Name {
   const found = names.find((name) => name === text);
-  if (found === undefined) throw new UsageError(`--${option} ${text}: must be ${names.join(" or ")}`);
+  if (found === undefined) throw new UsageError(`--${option} ${text}: must be ${names.join(", ")}`);
   return found;
 }
 

@@ -4,13 +4,15 @@ import { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import { secretsOf } from "../../sip/auth/digest.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { anyRecordOf } from "../../sip/record/record-text.ts";
+import { Aims, aimedFaultKinds, aimedShare, planAimedFaults, type AimedFaultKind } from "./aimed-faults.ts";
 import { Cell } from "./cell.ts";
 import { Cluster, clusterMap, passwordOf, simulatedHash } from "./cluster.ts";
 import { faultKinds, laterFaultKinds, makeFault, type Fault, type FaultKind, type LaterFaultKind } from "./faults.ts";
 import { innerFaultKinds, planInnerFaults, type InnerFaultKind } from "./inner-faults.ts";
 import { Gateway } from "./gateway.ts";
 import { epochMs, type Clock } from "./host.ts";
-import { checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
+import { afterMs } from "./excuses.ts";
+import { checkAfterSilence, checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
 import { Onlooker, type Moments } from "./moments.ts";
 import { Pardons } from "./pardons.ts";
 import { Phone } from "./phone.ts";
@@ -28,8 +30,11 @@ import { Random } from "./random.ts";
 import type { Done } from "./repertoire.ts";
 import { World, type Violation } from "./world.ts";
 
-/** `first`: without what was added since to what people do, so that a seed that failed once is what it was. */
-export type Edition = "first" | "present";
+/**
+ * A seed that failed once is what it was. `first`: without what was added since to what people do, and without kinds of faults that came later;
+ * `second`: without faults that are aimed.
+ */
+export type Edition = "first" | "second" | "present";
 
 export type Options = {
   readonly seed: number;
@@ -41,6 +46,8 @@ export type Options = {
   readonly laterFaults?: readonly LaterFaultKind[];
   /** Of those inside of cells; undefined: all. */
   readonly innerFaults?: readonly InnerFaultKind[];
+  /** Of those that are aimed; undefined: all, in some runs. Those that are named come in each run. */
+  readonly aimedFaults?: readonly AimedFaultKind[];
   /** Faults of these kinds are drawn as ever, and do not come: all else that is planned stays. */
   readonly without?: readonly Fault["kind"][];
 };
@@ -72,51 +79,31 @@ const settleMs = 40_000;
 const longAgo: number = epochMs - 86_400_000;
 
 /** One run: a cluster, phones, calls and faults made from the seed; then quiet; then what must be true. */
-export function simulate({
-  seed,
-  isVerbose = false,
-  edition = "present",
-  faults: kinds = faultKinds,
-  laterFaults: laterKinds = edition === "first" || kinds !== faultKinds ? [] : laterFaultKinds,
-  innerFaults: innerKinds = edition === "first" || kinds !== faultKinds ? [] : innerFaultKinds,
-  without = [],
-}: Options): Outcome {
+export function simulate(options: Options): Outcome {
+  const { seed, isVerbose = false, edition = "present", without = [] } = options;
   const world = new World(seed, isVerbose);
-  const cluster = makeCluster(world, edition === "first" ? undefined : Random.stream(seed, 6));
+  const aimed = Random.stream(seed, 7);
+  const aimedCount = countAimed(options, aimed);
+  const cluster = makeCluster(world, edition === "first" ? undefined : Random.stream(seed, 6), aimedCount > 0);
   for (const kind of without) cluster.leftOut.add(kind);
-  const { random } = world;
-  for (const { start } of shuffled(
-    [...cluster.cells, ...cluster.gateways].map((each) => ({ start: () => each.start() })),
-    random,
-  )) {
-    world.at(random.whole(0, 300), start);
-  }
-  for (const phone of cluster.phones) {
-    world.at(random.whole(1_500, 3_500), () => {
-      phone.registration.isWanted = true;
-      phone.start();
-    });
-  }
-  const lastMs = random.whole(15_000, 40_000);
-  const faults = planFaults(cluster, kinds, lastMs);
-  if (laterKinds.length > 0) faults.push(...planLaterFaults(cluster, Random.stream(seed, 4), laterKinds, lastMs));
-  faults.push(...planInnerFaults(cluster, Random.stream(seed, 5), innerKinds, lastMs));
-  new Onlooker(cluster).watch(faults);
-  planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs, edition === "first" ? undefined : Random.stream(seed, 1));
-  planRegistrations(cluster, lastMs);
-  if (edition !== "first") {
-    planHastyLeaves(cluster, Random.stream(seed, 2), lastMs);
-    planHurry(cluster, Random.stream(seed, 3), faults);
-  }
-  planMoves(cluster, new Random(seed + 0.25), lastMs);
-  planMovesInFaults(cluster, new Random(seed + 0.75), faults);
-  const isEndless = planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
-  const quietFrom = Math.max(5_000 + lastMs, ...faults.map(({ until }) => until));
+  start(cluster);
+  const lastMs = world.random.whole(15_000, 40_000);
+  const faults = planAllFaults(cluster, options, lastMs);
+  const onlooker = new Onlooker(cluster);
+  onlooker.watch(faults);
+  const isEndless = planPeople(cluster, options, faults, lastMs);
+  const aims = new Aims(cluster, (fault) => {
+    onlooker.watch([fault]);
+    lookAfter(cluster, fault, [...faults, ...aims.faults]);
+  });
+  cluster.aims = aims;
+  const aimedUntil = planAimedFaults(cluster, aims, aimed, aimedKindsOf(options), aimedCount, lastMs);
+  const quietFrom = Math.max(5_000 + lastMs, aimedUntil, ...faults.map(({ until }) => until));
   const pardons = new Pardons();
-  const happening = faults.filter(({ kind }) => !cluster.leftOut.has(kind));
-  const story: Story = { cluster, faults: happening, quietFrom, pardons };
   // Whoever takes an INVITE over last gives it the whole of Timer C again.
   world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs : 0));
+  const happening = [...faults.filter(({ kind }) => !cluster.leftOut.has(kind)), ...aims.faults];
+  const story: Story = { cluster, faults: happening, quietFrom, pardons };
   checkAtTheEnd(story);
   const before = cluster.phones.map((phone) => phone.outgoing.length);
   planProbes(cluster);
@@ -125,7 +112,6 @@ export function simulate({
   for (const { registration } of cluster.phones) registration.stop();
   for (const until = world.now + 300_000; world.now < until && !isEmpty(cluster);) world.runUntil(world.now + 5_000);
   checkEmpty(story);
-  const calls = cluster.phones.reduce((sum, phone) => sum + phone.outgoing.length, 0);
   return {
     seed,
     violations: world.violations,
@@ -135,18 +121,73 @@ export function simulate({
     pardons,
     events: world.events,
     simulatedMs: world.now,
-    calls,
+    calls: cluster.phones.reduce((sum, phone) => sum + phone.outgoing.length, 0),
   };
 }
 
-/** `variety`: now and then there is a third cell, and exchanges that it does not serve; or phones are asked for passwords. */
-function makeCluster(world: World, variety: Random | undefined): Cluster {
+/** All processes, and then the phones. */
+function start(cluster: Cluster): void {
+  const { random, world } = cluster;
+  for (const process of shuffled(
+    [...cluster.cells, ...cluster.gateways].map((each) => ({ start: () => each.start() })),
+    random,
+  )) {
+    world.at(random.whole(0, 300), () => process.start());
+  }
+  for (const phone of cluster.phones) {
+    world.at(random.whole(1_500, 3_500), () => {
+      phone.registration.isWanted = true;
+      phone.start();
+    });
+  }
+}
+
+/** All but those that are aimed. Kinds that are not named come where the present edition has them, and all kinds are drawn. */
+function planAllFaults(cluster: Cluster, { seed, edition = "present", ...options }: Options, lastMs: number): Fault[] {
+  const { faults: kinds = faultKinds } = options;
+  const isAll = edition !== "first" && kinds === faultKinds;
+  const { laterFaults = isAll ? laterFaultKinds : [], innerFaults = isAll ? innerFaultKinds : [] } = options;
+  const faults = planFaults(cluster, kinds, lastMs);
+  if (laterFaults.length > 0) faults.push(...planLaterFaults(cluster, Random.stream(seed, 4), laterFaults, lastMs));
+  faults.push(...planInnerFaults(cluster, Random.stream(seed, 5), innerFaults, lastMs));
+  return faults;
+}
+
+function aimedKindsOf({ edition = "present", faults = faultKinds, aimedFaults }: Options): readonly AimedFaultKind[] {
+  return aimedFaults ?? (edition === "present" && faults === faultKinds ? aimedFaultKinds : []);
+}
+
+/** Those that are named come in each run, else some runs have one. */
+function countAimed(options: Options, random: Random): number {
+  if (aimedKindsOf(options).length === 0) return 0;
+  return options.aimedFaults === undefined ? Number(random.chance(aimedShare)) : random.pick([1, 1, 2]);
+}
+
+/** True: one of their calls ends with Timer C only. */
+function planPeople(cluster: Cluster, { seed, edition = "present" }: Options, faults: readonly Fault[], lastMs: number): boolean {
+  const { random } = cluster;
+  planCalls(cluster, random.whole(3, 10), 5_000, 5_000 + lastMs, edition === "first" ? undefined : Random.stream(seed, 1));
+  planRegistrations(cluster, lastMs);
+  if (edition !== "first") {
+    planHastyLeaves(cluster, Random.stream(seed, 2), lastMs);
+    planHurry(cluster, Random.stream(seed, 3), faults);
+  }
+  planMoves(cluster, new Random(seed + 0.25), lastMs);
+  planMovesInFaults(cluster, new Random(seed + 0.75), faults);
+  return planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
+}
+
+/**
+ * `variety`: now and then there is a third cell, and exchanges that it does not serve; or phones are asked for passwords. They are so more often where
+ * faults are aimed, for what is said again to the other replica has an old nonce.
+ */
+function makeCluster(world: World, variety: Random | undefined, isAimed: boolean): Cluster {
   const { random } = world;
   const isShared = random.chance(0.6);
   const addresses = isShared ? ["192.0.2.1", "192.0.2.1"] : ["192.0.2.1", "192.0.2.2"];
   const isThree = variety?.chance(0.25) === true;
   const hasFuture = variety?.chance(0.2) === true;
-  const auth = variety?.chance(0.3) === true ? "digest" : "open";
+  const auth = variety?.chance(isAimed ? 0.7 : 0.3) === true ? "digest" : "open";
   const cells = isThree ? ["a", "b", "c"] : ["a", "b"];
   const exchanges = random.whole(1, 3) + (isThree ? 1 : 0);
   const cluster = new Cluster(world, clusterMap(cells, exchanges, [...new Set(addresses)], auth));
@@ -203,6 +244,15 @@ function planFaults(cluster: Cluster, kinds: readonly FaultKind[], lastMs: numbe
 function planLaterFaults(cluster: Cluster, random: Random, kinds: readonly LaterFaultKind[], lastMs: number): Fault[] {
   if (!random.chance(0.3)) return [];
   return [makeFault(cluster, random.pick(kinds), random.whole(4_000, 5_000 + lastMs), random.pick([50, 4_000]), random)];
+}
+
+/** When everybody has noticed that a cell has fallen silent, and when it is back, unless another fault is there as well. */
+function lookAfter(cluster: Cluster, silence: Fault, faults: readonly Fault[]): void {
+  const { world } = cluster;
+  for (const at of [silence.from + afterMs, silence.until + afterMs]) {
+    const isElse = (fault: Fault): boolean => fault !== silence && fault.from <= at && fault.until + afterMs >= silence.from;
+    world.at(at, () => (faults.some(isElse) ? undefined : checkAfterSilence(cluster)));
+  }
 }
 
 function isEmpty(cluster: Cluster): boolean {

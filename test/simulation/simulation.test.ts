@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
+import { aimedFaultKinds } from "./aimed-faults.ts";
 import { faultKinds, laterFaultKinds } from "./faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
@@ -12,6 +13,8 @@ import { simulate } from "./simulate.ts";
 const runs = 300;
 /** Seeds that nobody has run before, as long as they are few: a failure names its seed. */
 const freshRuns = 40;
+
+const noOthers = { faults: [], laterFaults: [], innerFaults: [] };
 
 /** Seeds beyond those that failed once, and of what. */
 const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
@@ -96,8 +99,8 @@ describe("a cluster in a seeded world", () => {
   );
 
   it.each(Object.entries(excuses))("needs the excuse: %s", (excuse, witnesses) => {
-    for (const { seed, edition = "present" } of witnesses as readonly Witness[]) {
-      const { pardons, violations } = simulate({ seed, edition });
+    for (const { seed, edition = "present", aimedFaults } of witnesses as readonly Witness[]) {
+      const { pardons, violations } = simulate({ seed, edition, ...(aimedFaults !== undefined && { ...noOthers, aimedFaults }) });
       expect({ seed, violations, isUsed: pardons.count(excuse as Excuse) > 0 }).toEqual({ seed, violations: [], isUsed: true });
     }
   });
@@ -118,6 +121,14 @@ describe("a cluster in a seeded world", () => {
     "nor of a kind that came later: %s",
     (kind) => {
       for (let seed = 1001; seed <= 1030; seed += 1) expect(simulate({ seed, faults: [], laterFaults: [kind] }).violations).toEqual([]);
+    },
+    20_000,
+  );
+
+  it.each(aimedFaultKinds)(
+    "nor of a kind that is aimed: %s",
+    (kind) => {
+      for (let seed = 1001; seed <= 1030; seed += 1) expect(simulate({ seed, ...noOthers, aimedFaults: [kind] }).violations).toEqual([]);
     },
     20_000,
   );
