@@ -88,3 +88,57 @@ export function countedMsMax({ periodMs, missed }: { readonly periodMs: number; 
 
 /** Clocks of cells and gateways may differ by this much, and a signed request may be under way this long. */
 export const signatureAgeSecondsMax = 30;
+
+/**
+ * Input that waits for longer than this, over all that it takes when nothing waits, is late: new requests are refused in part. A phone says its request
+ * again after T1, and each copy is work: this leaves the other half of T1 to the network. Frames of a machine that shares its processor in slices of
+ * 100 ms wait for two of them without being late.
+ */
+export const shedDelayMs: number = 0.4 * t1Ms;
+/** All that is measured within this must be late. A takeover, a garbage collection or a neighbour's moment are over by then. */
+export const shedBeginsMs = 500;
+/** It ends when nothing was refused for so long: no flapping at the edge. */
+export const shedEndsMs = 1_000;
+/** How often the share is set anew: a few round trips of frames under load. */
+export const shedUpdateMs = 100;
+/** What waits for longer than this waits for no other reason. */
+export const shedDelayMsMax = 1_000;
+/**
+ * How much larger the share becomes with each setting, for a second of delay over the bound, and for a second by which the delay has grown. The ratio is that
+ * of RFC 8033; the size was found with `test/cluster/overload/shedding.test.ts`.
+ */
+export const shedPerSecondLate = 0.12;
+export const shedPerSecondLater = 0.6;
+/** The most by which one setting changes it. */
+export const shedStepMax = 0.1;
+/** Less than this is none. */
+export const shedShareMin = 0.01;
+/** Some are always taken, or nobody would learn that there is time again. */
+export const shedShareMax = 0.98;
+/** Requests of sources are counted for so long. Two of these windows tell who asks for most. */
+export const shedWindowMs = 1_000;
+/** Sources that are counted apart, some hundred octets each; more are counted as one. */
+export const shedSourcesMax = 4_096;
+/**
+ * How long it is remembered, once or twice, what became of a request: phones say an INVITE again for 32 s, the last time after 31.5. More than so many at once,
+ * 20 octets each, and the oldest are forgotten.
+ */
+export const decisionMs: number = 32 * t1Ms;
+export const decisionsMax = 50_000;
+/**
+ * For so long a copy of a refused request is one that has crossed the refusal, and is not answered. Copies that come later (T2) say that it was lost on
+ * its way. Whoever is refused is told to come back later than this.
+ */
+export const refusalMs: number = 8 * t1Ms;
+/**
+ * So few new requests in a second are all taken, however late all is. It is not they that make it late. A machine
+ * that is busy with something else is slow, and does what it is asked.
+ */
+export const shedRequestsMin = 20;
+/** Emergency calls that are taken however late an exchange is. A city has fewer; a flood of them is none. */
+export const emergenciesPerSecondMax = 20;
+/** How long a flow on which a phone has registered is known, once or twice: longer than the longest registration lives. Forty octets each. */
+export const knownFlowsMs = 4_000_000;
+export const knownFlowsMax = 100_000;
+/** Waiting that is longer than the shortest of the last minute or two is a queue: the rest is the way, and what the pair takes. */
+export const shortestKnownMs = 60_000;

@@ -29,6 +29,7 @@ export function newCounters(): Counters {
     junk: 0,
     limited: 0,
     refused: 0,
+    shed: 0,
     dropped: 0,
     undeliverable: 0,
     datagramsPaced: 0,

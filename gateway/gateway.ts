@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { type Listener, parseFlowKey } from "../sip/flow/flow.ts";
+import { sourceOfAddress } from "../sip/flow/source.ts";
 import { GatewayActor, type GatewayPorts } from "../actors/gateway/gateway-actor.ts";
 import type { Log } from "../actors/gateway/ports.ts";
 import { isClusterMap } from "./config/cluster-map.ts";
@@ -16,6 +17,7 @@ import { SourceLimit } from "./connections/source-limit.ts";
 import { StreamListener } from "./listen/stream-listener.ts";
 import { isStun, stunAnswer } from "./listen/stun.ts";
 import { processPorts } from "./process-ports.ts";
+import { InputProbe } from "./listen/input-probe.ts";
 import { UdpListener } from "./listen/udp-listener.ts";
 import { WebSocketListener } from "./listen/websocket-listener.ts";
 import { steadyNow } from "./steady-now.ts";
@@ -35,11 +37,13 @@ export class Gateway {
   readonly #boot = randomBytes(6).toString("hex").slice(0, 8);
   readonly #udp = new Map<number, UdpListener>();
   /** Those that accept connections. */
+  readonly #probes = new Map<number, InputProbe>();
   readonly #streams = new Map<number, StreamListener | WebSocketListener>();
   readonly #limit: SourceLimit;
   readonly #dns: Dns & { stop?(): void };
   readonly #resolver: NextHopResolver;
   readonly #egress: Egress;
+  readonly #trusted: ReadonlySet<string>;
   #listeners: readonly Listener[] = [];
   /** Undefined until all listeners are bound. */
   #actor: GatewayActor | undefined;
@@ -49,6 +53,7 @@ export class Gateway {
     this.#config = config;
     this.#log = log;
     this.#dns = dns;
+    this.#trusted = new Set(config.limits.trusted.map(sourceOfAddress));
     this.#limit = new SourceLimit(config.limits.messagesPerSource);
     this.#resolver = new NextHopResolver(dns, config.listeners);
     this.doorkeeper = new Doorkeeper(config.limits.connectionsMax, this.counters);
@@ -62,6 +67,7 @@ export class Gateway {
       },
       {
         message: (connection, octets) => {
+          for (const probe of this.#probes.values()) probe.busy();
           if (this.#allows(connection.address)) this.#actor?.receive(connection.key, octets, connection);
         },
         closed: (connection) => this.#actor?.closed(connection),
@@ -95,7 +101,8 @@ export class Gateway {
       throw error;
     }
     const { name, cells } = this.#config;
-    this.#actor = new GatewayActor({ name, boot: this.#boot, listeners: this.#listeners, cells, counters: this.counters }, this.#ports());
+    const known = { name, boot: this.#boot, listeners: this.#listeners, cells, trusted: this.#trusted };
+    this.#actor = new GatewayActor({ ...known, counters: this.counters }, this.#ports());
   }
 
   #ports(): GatewayPorts {
@@ -107,7 +114,15 @@ export class Gateway {
       resolve: (uri, found) => void this.#resolver.resolve(uri).then(found),
       isClusterMap,
       looked: () => this.#sweep(steadyNow()),
+      inputDelayMs: () => this.#inputDelayMs(),
     };
+  }
+
+  /** The longest of all its sockets: each new request may have come by any. */
+  #inputDelayMs(): number {
+    let delayMs = 0;
+    for (const probe of this.#probes.values()) delayMs = Math.max(delayMs, probe.delayMs);
+    return delayMs;
   }
 
   #sweep(now: SteadyMs): void {
@@ -124,13 +139,15 @@ export class Gateway {
     this.#actor?.stop();
     this.#dns.stop?.();
     this.#egress.stop();
+    for (const probe of this.#probes.values()) probe.stop();
+    this.#probes.clear();
     await Promise.all([...this.#udp.values(), ...this.#streams.values()].map((listener) => listener.stop()));
   }
 
   #makeListener(index: number, config: ListenerConfig): void {
     if (config.transport === "UDP") {
       const listener = new UdpListener(config, index, {
-        receive: (flowKey, octets, address) => this.#receiveDatagram(flowKey, octets, address),
+        receive: (flowKey, octets, address) => this.#receiveDatagram(index, flowKey, octets, address),
         failed: (error) => this.#log("udp-error", { listener: index, reason: error.message }),
       });
       this.#udp.set(index, listener);
@@ -161,13 +178,18 @@ export class Gateway {
 
   async #bind(index: number, config: ListenerConfig): Promise<Listener> {
     const port = (await (this.#udp.get(index) ?? this.#streams.get(index))?.start()) ?? config.port;
+    if (config.transport === "UDP") this.#probes.set(index, new InputProbe(config.host, port));
     return { transport: config.transport, host: config.advertisedHost, port: config.advertisedPort ?? port };
   }
 
-  #receiveDatagram(flowKey: string, octets: Uint8Array, address: string): void {
+  #receiveDatagram(index: number, flowKey: string, octets: Uint8Array, address: string): void {
+    const probe = this.#probes.get(index);
     if (!isSipLike(octets)) {
-      this.#receiveOther(flowKey, octets);
-    } else if (this.#allows(address)) {
+      if (probe?.read(octets) !== true) this.#receiveOther(flowKey, octets);
+      return;
+    }
+    probe?.busy();
+    if (this.#allows(address)) {
       this.#actor?.receive(flowKey, octets, undefined);
     }
   }
@@ -182,7 +204,12 @@ export class Gateway {
   }
 
   #allows(address: string): boolean {
-    if (this.#config.limits.messagesPerSource === 0 || this.#limit.allows(address, steadyNow())) return true;
+    if (
+      this.#config.limits.messagesPerSource === 0 ||
+      this.#trusted.has(sourceOfAddress(address)) ||
+      this.#limit.allows(address, steadyNow())
+    )
+      return true;
     this.counters.limited += 1;
     return false;
   }

@@ -40,7 +40,12 @@ export const statusSchema = record({
       softphonesLeft: exactOptional(pipe(number(), description("while it is draining: softphones that have not gone elsewhere"))),
     }),
   ),
-  gateways: list(record(member)),
+  gateways: list(
+    record({
+      ...member,
+      refused: exactOptional(pipe(number(), description("of new requests, the part that it refuses because all is late; absent: none"))),
+    }),
+  ),
   registrations: number(),
   dialogs: number(),
   loadBalance: pipe(number(), description("how many live cells carry the registrations: 2 when two have half each, 1 when one has all")),

@@ -135,6 +135,8 @@ export const nonceLifetimeSeconds = 300;
 export const noncesRememberedMax = 20_000;
 /** What a 503 says in Retry-After (seconds). */
 export const retryAfterSeconds = 5;
+/** Whoever is refused because all is late may come back so much later than that, each at another time. All at once they would be the next wave. */
+export const retrySpreadSeconds = 10;
 
 /**
  * How long the removal of a binding or subscriber is remembered: twice the longest expiry. So no REGISTER that was on its way, and no replica that

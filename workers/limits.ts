@@ -134,3 +134,6 @@ export const otherVersionsSaidMs = 3_600_000;
 export const digestParts = 64;
 /** An alarm of a core group that has not rung for so much of a beat does not ring soon: a timer beats in its place. Alarms are late by some milliseconds. */
 export const alarmLateBeats = 0.9;
+
+/** A gateway that refuses requests says so with each beat: one that has said nothing for some beats does not any more. */
+export const sheddingKnownMs = 5_000;

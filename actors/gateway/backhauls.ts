@@ -1,5 +1,6 @@
 import { type ClusterMap, pairOf } from "../../cluster/map/cluster-map.ts";
 import { type FrameRecord, type Hello, RecordKind } from "../../cluster/backhaul/frame.ts";
+import type { Arrival, Verdict } from "../../cluster/overload/entrance.ts";
 import type { Timer } from "../timer.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
 import type { CellStates } from "./cell-states.ts";
@@ -27,6 +28,8 @@ export type BackhaulsHandlers = {
   abandoned(records: readonly FrameRecord[]): void;
   /** Records of an exchange that the new map does not have: to be placed anew. */
   displaced(records: readonly FrameRecord[]): void;
+  /** How long what comes waits to be read by this process, ms. */
+  inputDelayMs(): number;
 };
 
 /** The backhauls to both replicas of every exchange in the map, and the heartbeat that finds out which of them still work. */
@@ -69,6 +72,16 @@ export class Backhauls {
     return octets;
   }
 
+  /** Of new requests, those that are refused at the entrance to some exchange, from 0 to 1; undefined: all is in time. */
+  get shedShare(): number | undefined {
+    let share: number | undefined;
+    for (const backhauls of this.#exchanges.values()) {
+      const one = backhauls.shedShare;
+      if (one !== undefined) share = Math.max(share ?? 0, one);
+    }
+    return share;
+  }
+
   /** True when at least one exchange can be used. */
   get isReachable(): boolean {
     for (const backhauls of this.#exchanges.values()) if (backhauls.isUsable) return true;
@@ -78,6 +91,11 @@ export class Backhauls {
   /** The cell that messages of this exchange go to now, with this cell in their token or with none; undefined: they wait. */
   routeOf(exchange: number, cell?: string): string | undefined {
     return this.#exchanges.get(exchange)?.routeOf(cell);
+  }
+
+  /** What becomes of a message for this exchange, as far as what is taken already is late. */
+  verdict(exchange: number, arrival: Arrival, now: SteadyMs): Verdict {
+    return this.#exchanges.get(exchange)?.verdict(arrival, now) ?? "take";
   }
 
   /**
@@ -161,6 +179,7 @@ export class Backhauls {
         abandoned: (records) => this.#handlers.abandoned(records),
         dirty: (backhauls) => this.#markDirty(backhauls),
         now: () => this.#now(),
+        inputDelayMs: () => this.#handlers.inputDelayMs(),
       },
       now,
     );
@@ -189,6 +208,7 @@ export class Backhauls {
   #beat(): void {
     const now = this.#options.ports.now();
     let owesAnswer = false;
+    for (const backhauls of this.#exchanges.values()) backhauls.look(now);
     for (const backhauls of this.#exchanges.values()) if (backhauls.beat(this.#heartbeat.missed, now)) owesAnswer = true;
     if (!owesAnswer) this.#endWatch();
     else if (!this.#isWatching) {

@@ -31,6 +31,7 @@ type ControlLink = { readonly url: string; readonly link: CellLink; epoch: numbe
  * The control link to every cell. The gateway says who it is, `{"type":"hello","name","boot","listeners"}`; the cell sends
  * `{"type":"map","map"}` on open and whenever the map changes, and `{"type":"view","view"}` likewise. The newest map counts, whichever
  * cell it came from; views are each cell's own. When the link to a cell is lost the others are told, `{"type":"lost","cell","seen"}`.
+ * A gateway that refuses a part of new requests says so, `{"type":"load","refused":0.4}`.
  */
 export class ControlLinks {
   readonly #options: ControlLinksOptions;
@@ -49,6 +50,12 @@ export class ControlLinks {
     this.#options.heart.onBeat(() => {
       for (const { link } of this.#links.values()) link.beat(this.#missedMax);
     });
+  }
+
+  /** Tells every cell which part of new requests is refused. */
+  tellRefused(share: number): void {
+    const text = JSON.stringify({ type: "load", refused: Math.round(share * 1_000) / 1_000 });
+    for (const { link } of this.#links.values()) link.send(text);
   }
 
   stop(): void {

@@ -1,5 +1,6 @@
 import { routingKeyOf } from "../../cluster/map/routing-key.ts";
 import { type FrameRecord, RecordKind } from "../../cluster/backhaul/frame.ts";
+import { KnownFlows } from "../../cluster/overload/known-flows.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
 import type { Timer } from "../timer.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
@@ -7,6 +8,7 @@ import type { Backhauls } from "./backhauls.ts";
 import type { Heart } from "./heart.ts";
 import { backhaulHoldMs, unplacedOctetsMax } from "./limits.ts";
 import type { LocalAnswers } from "./local-answers.ts";
+import { Newcomer } from "./newcomer.ts";
 import type { Counters, ProcessPorts } from "./ports.ts";
 import { Standstill } from "./standstill.ts";
 import type { SteadyMs } from "../../sip/time.ts";
@@ -23,6 +25,16 @@ export type PhoneConnection = {
 
 type Unplaced = { readonly flowKey: string; readonly octets: Uint8Array; readonly connection: PhoneConnection | undefined };
 
+export type DispatcherOptions = {
+  readonly heart: Heart;
+  readonly ports: ProcessPorts;
+  readonly backhauls: Backhauls;
+  readonly answers: LocalAnswers;
+  readonly counters: Counters;
+  /** Sources that are never refused for how much they ask. */
+  readonly trusted: ReadonlySet<string>;
+};
+
 /** Takes every message that came from outside to the exchange it belongs to. */
 export class Dispatcher {
   readonly #backhauls: Backhauls;
@@ -34,9 +46,14 @@ export class Dispatcher {
   #unplacedOctets = 0;
   readonly #unplacedTimer: Timer;
   readonly #now: () => SteadyMs;
+  readonly #knownFlows = new KnownFlows();
+  /** Sources that are never refused for how much they ask. */
+  readonly #trusted: ReadonlySet<string>;
 
-  constructor(heart: Heart, ports: ProcessPorts, backhauls: Backhauls, answers: LocalAnswers, counters: Counters) {
+  constructor(options: DispatcherOptions) {
+    const { heart, ports, backhauls, answers, counters, trusted } = options;
     this.#now = ports.now;
+    this.#trusted = trusted;
     this.#unplacedTimer = ports.timer(() => {
       const held = this.#unplaced;
       this.#forgetUnplaced();
@@ -58,7 +75,13 @@ export class Dispatcher {
   /** One SIP message from a flow. */
   receive(flowKey: string, octets: Uint8Array, connection: PhoneConnection | undefined): void {
     this.#counters.messagesIn += 1;
-    if (!this.#answers.answerOptions(flowKey, octets)) this.#standstill.take({ key: flowKey, octets, connection });
+    if (this.#answers.answerOptions(flowKey, octets) || this.#answers.isOwnAck(octets)) return;
+    this.#standstill.take({ key: flowKey, octets, connection });
+  }
+
+  /** A message leaves for a flow. */
+  sent(flowKey: string, octets: Uint8Array): void {
+    this.#knownFlows.sent(flowKey, octets, this.#now());
   }
 
   /** A connection has ended; what it said before is placed by now. */
@@ -96,7 +119,14 @@ export class Dispatcher {
     }
     const key = routingKeyOf(octets, 0, octets.length, map);
     const exchange = key?.exchange ?? fnv1a(flowKey) % map.exchangeCount;
-    const link = this.#backhauls.offer(exchange, key?.cell, { kind: RecordKind.message, key: flowKey, octets }, this.#now());
+    const now = this.#now();
+    const verdict = this.#backhauls.verdict(exchange, new Newcomer(octets, key, flowKey, this.#knownFlows, this.#trusted), now);
+    if (verdict !== "take") {
+      if (verdict === "refuse") this.#refuse(flowKey, octets, true);
+      else this.#counters.dropped += 1;
+      return;
+    }
+    const link = this.#backhauls.offer(exchange, key?.cell, { kind: RecordKind.message, key: flowKey, octets }, now);
     if (link === undefined) this.#refuse(flowKey, octets);
     else connection?.usedBy(link);
   }
@@ -117,8 +147,9 @@ export class Dispatcher {
     this.#unplacedOctets = 0;
   }
 
-  #refuse(flowKey: string, octets: Uint8Array): void {
-    if (this.#answers.refuse(flowKey, octets)) this.#counters.refused += 1;
+  /** `isSpread`: see {@link LocalAnswers.refuse}. */
+  #refuse(flowKey: string, octets: Uint8Array, isSpread = false): void {
+    if (this.#answers.refuse(flowKey, octets, isSpread)) this.#counters.refused += 1;
     else this.#counters.dropped += 1;
   }
 }

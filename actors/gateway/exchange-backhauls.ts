@@ -1,5 +1,9 @@
+import { shedDelayMs } from "../../cluster/limits.ts";
 import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../../cluster/backhaul/frame.ts";
-import { type Heartbeat, ReplicaWays, type ReplicaWaysEffect, type ReplicaWaysLimits } from "../../cluster/backhaul/replica-ways.ts";
+import { type Heartbeat, ReplicaWays, type ReplicaWaysEffect } from "../../cluster/backhaul/replica-ways.ts";
+import type { ReplicaWaysLimits } from "../../cluster/backhaul/replica-ways-limits.ts";
+import { Entrance, type Arrival, type Verdict } from "../../cluster/overload/entrance.ts";
+import type { ShedNews } from "../../cluster/overload/shedding.ts";
 import type { Timer } from "../timer.ts";
 import { BackhaulLink } from "./backhaul-link.ts";
 import type { Loss } from "./cell-link.ts";
@@ -34,6 +38,8 @@ export type ExchangeBackhaulsHandlers = {
   dirty(backhauls: ExchangeBackhauls): void;
   /** The time, to be asked for before anything is judged by it. */
   now(): number;
+  /** How long what comes waits to be read by this gateway, ms. */
+  inputDelayMs(): number;
 };
 
 export type CellPlace = { readonly id: string; readonly url: string };
@@ -55,6 +61,9 @@ export class ExchangeBackhauls {
   readonly #handlers: ExchangeBackhaulsHandlers;
   readonly #ways: ReplicaWays;
   readonly #links = new Map<string, BackhaulLink>();
+  readonly #entrance: Entrance;
+  /** Requests that were refused since they began to be. */
+  #shed = 0;
   readonly #timer: Timer;
   /** When the timer fires, ms; Infinity: never. */
   #wakesAt = Number.POSITIVE_INFINITY;
@@ -67,6 +76,7 @@ export class ExchangeBackhauls {
       this.#wakesAt = Number.POSITIVE_INFINITY;
       this.flush(handlers.now());
     });
+    this.#entrance = new Entrance({ delayMs: () => this.#delayMs(), news: (news) => this.#tellShedding(news) });
     const hello = { kind: RecordKind.hello, key: options.gateway, octets: jsonOctets(options.hello) };
     this.#ways = new ReplicaWays([], { hello, heartbeat: options.heartbeat, limits }, now);
     this.update(places, options.heartbeat, now);
@@ -80,6 +90,26 @@ export class ExchangeBackhauls {
   /** True when a message would be sent now. */
   get isUsable(): boolean {
     return this.#ways.isUsable;
+  }
+
+  /** Of new requests, those that are refused because all is late, from 0 to 1; undefined: it is not. */
+  get shedShare(): number | undefined {
+    return this.#entrance.share;
+  }
+
+  /** Looks whether what waits here, or is under way, is late. */
+  look(now: SteadyMs): void {
+    this.#entrance.look(now);
+  }
+
+  /** What becomes of a message, as far as what is taken already is late. */
+  verdict(arrival: Arrival, now: SteadyMs): Verdict {
+    const verdict = this.#entrance.verdict(arrival, now);
+    if (verdict === "refuse") {
+      this.#shed += 1;
+      this.#options.counters.shed += 1;
+    }
+    return verdict;
   }
 
   routeOf(cell: string | undefined): string | undefined {
@@ -221,6 +251,7 @@ export class ExchangeBackhauls {
         break;
       case "takenOver":
         counters.takeovers += 1;
+        this.#entrance.disturbed(ports.now());
         counters.messagesMoved += effect.records;
         ports.log("takeover", { exchange, from: effect.from, to: effect.to, records: effect.records });
         break;
@@ -230,6 +261,22 @@ export class ExchangeBackhauls {
       default:
         effect satisfies never;
     }
+  }
+
+  #delayMs(): number | undefined {
+    const own = this.#handlers.inputDelayMs();
+    const waiting = this.#ways.takeWaitingMs();
+    if (waiting !== undefined) return own + waiting;
+    return own > shedDelayMs ? own : undefined;
+  }
+
+  #tellShedding(news: ShedNews): void {
+    const { exchange, ports } = this.#options;
+    if (news === "began") {
+      this.#shed = 0;
+      const lateMs = Math.round(this.#entrance.delayMs);
+      ports.log("overload", { exchange, lateMs, share: (this.#entrance.share ?? 0).toFixed(2) });
+    } else ports.log("overload-over", { exchange, refused: this.#shed });
   }
 
   /** One timer, for the next deadline; one that fires too early finds nothing to do. */

@@ -20,7 +20,11 @@ export type GatewayOptions = {
   /** Cells of the configuration: where the first map comes from. Their URLs win over the map's: this machine may see a cell elsewhere than others do. */
   readonly cells: readonly { readonly id: string; readonly url: string }[];
   readonly counters: Counters;
+  /** Sources whose requests are never refused because all is late; absent: there are none. */
+  readonly trusted?: ReadonlySet<string>;
 };
+
+const noSources: ReadonlySet<string> = new Set();
 
 export type GatewayPorts = ProcessPorts & {
   /** Writes a message to a flow. `link` is told when that is not possible; undefined: for a message that nobody waits for. */
@@ -33,6 +37,8 @@ export type GatewayPorts = ProcessPorts & {
   readonly isClusterMap: (value: unknown) => value is ClusterMap;
   /** A moment to look for what has been here for too long; comes with every beat of the heart and in between. */
   readonly looked: () => void;
+  /** How long what comes waits to be read by this process, ms. */
+  readonly inputDelayMs: () => number;
 };
 
 /** What a gateway decides. It keeps no call state: phones' messages go to exchanges, and what exchanges send goes to flows. */
@@ -43,8 +49,10 @@ export class GatewayActor {
   readonly #backhauls: Backhauls;
   readonly #dispatcher: Dispatcher;
   readonly #control: ControlLinks;
+  /** By the last beat. */
+  #isShedding = false;
 
-  constructor({ name, boot, listeners, cells, counters }: GatewayOptions, ports: GatewayPorts) {
+  constructor({ name, boot, listeners, cells, counters, trusted = noSources }: GatewayOptions, ports: GatewayPorts) {
     this.#ports = ports;
     this.#counters = counters;
     this.#heart = new Heart(heartbeatDefault.periodMs, lookMsMax, ports.timer);
@@ -56,6 +64,7 @@ export class GatewayActor {
         receive: (link, records) => this.#receive(link, records),
         abandoned: (records) => this.#dispatcher.abandoned(records),
         displaced: (records) => this.#dispatcher.displaced(records),
+        inputDelayMs: ports.inputDelayMs,
       },
     );
     const answers = new LocalAnswers({
@@ -66,7 +75,7 @@ export class GatewayActor {
       isReachable: () => this.#backhauls.isReachable,
       send: (flowKey, octets) => ports.send(flowKey, octets, undefined),
     });
-    this.#dispatcher = new Dispatcher(this.#heart, ports, this.#backhauls, answers, counters);
+    this.#dispatcher = new Dispatcher({ heart: this.#heart, ports, backhauls: this.#backhauls, answers, counters, trusted });
     this.#control = new ControlLinks(
       { ...common, cells, isClusterMap: ports.isClusterMap },
       {
@@ -79,6 +88,7 @@ export class GatewayActor {
     );
     this.#control.start();
     this.#heart.onLook(ports.looked);
+    this.#heart.onBeat(() => this.#tellLoad());
   }
 
   /** Octets of records that no exchange has acknowledged. */
@@ -119,10 +129,18 @@ export class GatewayActor {
     this.#backhauls.stop();
   }
 
+  /** With each beat, as long as something is refused; and once more when nothing is. */
+  #tellLoad(): void {
+    const share = this.#backhauls.shedShare;
+    if (share !== undefined || this.#isShedding) this.#control.tellRefused(share ?? 0);
+    this.#isShedding = share !== undefined;
+  }
+
   #receive(link: BackhaulLink, records: readonly FrameRecord[]): void {
     for (const { kind, key, octets } of records) {
       switch (kind) {
         case RecordKind.send:
+          this.#dispatcher.sent(key, octets);
           this.#ports.send(key, octets, link);
           break;
         case RecordKind.resolve:

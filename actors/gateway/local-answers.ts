@@ -9,7 +9,8 @@ import { briefResponse } from "../../sip/flow/brief-response.ts";
 import { type Listener, defaultPort, joinFlow, splitFlow } from "../../sip/flow/flow.ts";
 import { responseFlow, stampReceived } from "../../sip/flow/response-flow.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
-import { retryAfterSeconds } from "../../sip/limits.ts";
+import { retryAfterSeconds, retrySpreadSeconds } from "../../sip/limits.ts";
+import { octetsOf } from "../../sip/message/octets.ts";
 
 export type LocalAnswersOptions = {
   readonly gateway: string;
@@ -25,9 +26,15 @@ export type LocalAnswersOptions = {
 /** What the gateway answers by itself, without state (RFC 3261 8.2.7): OPTIONS to it, and refusals when no exchange can be reached. */
 export class LocalAnswers {
   readonly #options: LocalAnswersOptions;
+  /** How the To tags of what this gateway has refused begin. */
+  readonly #tagStart: string;
+  readonly #tagOctets: Uint8Array;
+  #hasRefused = false;
 
   constructor(options: LocalAnswersOptions) {
     this.#options = options;
+    this.#tagStart = `r${fnv1a(options.boot).toString(36)}-`;
+    this.#tagOctets = octetsOf(`tag=${this.#tagStart}`);
   }
 
   /**
@@ -35,7 +42,8 @@ export class LocalAnswers {
    * cell can be reached, else 503: load balancers probe with it. False: it is another message, to be passed on.
    */
   answerOptions(flowKey: string, octets: Uint8Array): boolean {
-    if (!startsWithOptions(octets)) return false;
+    // A message may be led by CRLFs (RFC 3261 7.5); a probe never is.
+    if (!startsWith(octets, optionsStart)) return false;
     const message = parseMessage(octets);
     if (isParseError(message) || message.method !== "OPTIONS" || message.has(Header.Route) || !this.#isForUs(message)) return false;
     // A malformed one is refused by the exchange, which knows how.
@@ -48,8 +56,13 @@ export class LocalAnswers {
     return true;
   }
 
-  /** Answers a request with 503 and Retry-After. False for what cannot be answered: a response, an ACK, junk. */
-  refuse(flowKey: string, octets: Uint8Array): boolean {
+  /** True for the ACK of a refusal of ours: it has done its work (RFC 3261 8.2.7), and no exchange knows of it. */
+  isOwnAck(octets: Uint8Array): boolean {
+    return this.#hasRefused && startsWith(octets, ackStart) && hasInHeaders(octets, this.#tagOctets);
+  }
+
+  /** Answers a request with 503 and Retry-After. `isSpread`: there are many, who must not come back together. False for what cannot be answered: a response, an ACK, junk. */
+  refuse(flowKey: string, octets: Uint8Array, isSpread = false): boolean {
     const message = parseMessage(octets);
     if (isParseError(message)) {
       if (message.message === undefined || message.message.method === "ACK") return false;
@@ -57,7 +70,8 @@ export class LocalAnswers {
       return true;
     }
     if (!message.isRequest || !message.isAnswerable || message.method === "ACK") return false;
-    this.#answer(flowKey, message, 503, [["Retry-After", String(retryAfterSeconds)]]);
+    const spread = isSpread ? fnv1a(message.callId) % (retrySpreadSeconds + 1) : 0;
+    this.#answer(flowKey, message, 503, [["Retry-After", String(retryAfterSeconds + spread)]]);
     return true;
   }
 
@@ -77,7 +91,8 @@ export class LocalAnswers {
     // 8.2.7: the same tag for every copy of a request, though nobody remembers it.
     const via = request.topVia;
     const branch = isParseError(via) ? "" : (via.branch ?? "");
-    const toTag = fnv1a(`${this.#options.boot} ${branch} ${request.callId}`).toString(36);
+    const toTag = `${this.#tagStart}${fnv1a(`${branch} ${request.callId}`).toString(36)}`;
+    if (request.method === "INVITE") this.#hasRefused = true;
     const back = responseFlow(request, flow);
     // Whoever asks may have forged its source: see brief-response.ts.
     const response = briefResponse(request, back, buildResponse(request, status, { toTag, headers }));
@@ -85,10 +100,19 @@ export class LocalAnswers {
   }
 }
 
-const prefix = "OPTIONS ";
+const optionsStart = octetsOf("OPTIONS ");
+const ackStart = octetsOf("ACK ");
+const [lineFeed, carriageReturn] = [0x0a, 0x0d];
 
-function startsWithOptions(octets: Uint8Array): boolean {
-  // A message may be led by CRLFs (RFC 3261 7.5); a probe never is.
-  for (let i = 0; i < prefix.length; i += 1) if (octets[i] !== prefix.charCodeAt(i)) return false;
+function startsWith(octets: Uint8Array, start: Uint8Array, at = 0): boolean {
+  for (let index = 0; index < start.length; index += 1) if (octets[at + index] !== start[index]) return false;
   return true;
+}
+
+function hasInHeaders(octets: Uint8Array, text: Uint8Array): boolean {
+  for (let at = 0; at < octets.length; at += 1) {
+    if (octets[at] === lineFeed && octets[at + 1] === carriageReturn) return false;
+    if (octets[at] === text[0] && startsWith(octets, text, at)) return true;
+  }
+  return false;
 }

@@ -21,7 +21,9 @@ export type Counters = {
   messagesIn: number;
   /** Requests that the gateway answered with 503 itself. */
   refused: number;
-  /** Responses and ACKs that could not reach an exchange, and datagrams that this process was too late to read. */
+  /** Those of them that were refused because what had been taken was late. */
+  shed: number;
+  /** Responses and ACKs that could not reach an exchange, datagrams that this process was too late to read, and copies of what it has refused. */
   dropped: number;
   framesIn: number;
   framesOut: number;

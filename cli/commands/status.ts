@@ -34,12 +34,13 @@ export async function run(args: Arguments, io: Io): Promise<void> {
 /** Enough for what happened last; `--json` has more. */
 const changesShown = 5;
 
-function stateText({ state, suspicion, isFenced, isDiskFull, softphonesLeft }: Member): string {
+function stateText({ state, suspicion, isFenced, isDiskFull, softphonesLeft, refused }: Member): string {
   return [
     state,
     ...(softphonesLeft === undefined ? [] : [softphonesLeft === 0 ? "no softphones left" : `${softphonesLeft} softphones left`]),
     ...(isFenced === true ? ["fenced"] : []),
     ...(isDiskFull === true ? ["disk full"] : []),
+    ...(refused === undefined ? [] : [`refuses ${Math.ceil(refused * 100)} % of new requests`]),
     ...(suspicion === undefined ? [] : [`suspect: ${suspicion}`]),
   ].join(", ");
 }

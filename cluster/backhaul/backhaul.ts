@@ -2,6 +2,7 @@ import { frameAckDelayMs, frameDelayMsMax, frameFlushOctets, patientFrameDelayMs
 import { messageOctetsMax } from "../../sip/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, type FrameRecord } from "./frame.ts";
 import { isPatient } from "./patience.ts";
+import { Waiting } from "../overload/waiting.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
@@ -40,6 +41,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   #settled = 0;
   /** When it was last acknowledged something, ms. */
   #answeredAt = Number.NEGATIVE_INFINITY;
+  readonly #waiting = new Waiting();
 
   constructor(limits: BackhaulLimits = defaultBackhaulLimits) {
     this.#limits = limits;
@@ -70,6 +72,14 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
    */
   get answeredAt(): number {
     return this.#answeredAt;
+  }
+
+  /**
+   * How long frames wait to be read by the other side, the least since it was asked last, ms. Undefined: nothing was acknowledged since, though something
+   * is unanswered.
+   */
+  takeWaitingMs(): number | undefined {
+    return this.#waiting.take() ?? (this.unansweredSince === undefined ? 0 : undefined);
   }
 
   get isHelloUnanswered(): boolean {
@@ -150,6 +160,8 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
       acknowledged += 1;
     }
     if (acknowledged > 0) {
+      const latest = this.#sent[acknowledged - 1];
+      if (latest?.isHello === false) this.#waiting.acknowledged(now - latest.sentAt, now);
       this.#sent.splice(0, acknowledged);
       this.#answeredAt = now;
     }

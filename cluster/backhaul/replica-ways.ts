@@ -2,6 +2,7 @@ import { busyMachineFactor, busyMachineMs, backhaulLateMs } from "../limits.ts";
 import { type FrameError, type FrameRecord, RecordKind, recordOctets } from "./frame.ts";
 import { Backhaul, isCarriable } from "./backhaul.ts";
 import { isDatagram, isSameRecord, UnderWay } from "./under-way.ts";
+import type { ReplicaWaysLimits } from "./replica-ways-limits.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
@@ -63,6 +64,14 @@ export class ReplicaWays {
   /** The cell that messages with this preference go to; undefined: they are held. */
   routeOf(cell?: string): string | undefined {
     return this.#routeOf(cell).side?.cell;
+  }
+
+  /**
+   * How long what is new waits to be read where it goes, the least since it was asked last, ms. Undefined: nothing was acknowledged since, and something
+   * should have been, or nobody can be used.
+   */
+  takeWaitingMs(): number | undefined {
+    return this.#routes[0].side?.backhaul.takeWaitingMs();
   }
 
   setHeartbeat(heartbeat: Heartbeat, now: SteadyMs): void {
@@ -424,24 +433,6 @@ export type ReplicaWaysOptions = {
   /** A frame that is unanswered for `periodMs * missed` ends its connection. */
   readonly heartbeat: Heartbeat;
   readonly limits: ReplicaWaysLimits;
-};
-
-export type ReplicaWaysLimits = {
-  /** Octets held for one exchange, in both backhauls and here; below what one backhaul may hold by what takeovers need. */
-  readonly octetsMax: number;
-  /** How long a record waits while no replica can be used. */
-  readonly holdMs: number;
-  /** An exchange that has answered the hello and not said whether it serves is taken to serve after this. */
-  readonly servingAssumedMs: number;
-  /** A hello without answer, though the connection lives. */
-  readonly helloAnswerMs: number;
-  /** A replica that could be used for less than this comes and goes: next time it must be stable for a period. */
-  readonly flapMs: number;
-  /** Going back: how long the other's answers are waited for at most, and how much longer after the last of them. */
-  readonly returnWaitMs: number;
-  readonly returnSettleMs: number;
-  /** How often one record is taken from a lost backhaul: what ends every process that reads it must not go round for ever. */
-  readonly movesMax: number;
 };
 
 export type ReplicaWaysEffect =

@@ -65,6 +65,7 @@ export const configFileSchema = strictRecord({
       {
         connections: exactOptional(wholeNumber(1, 1_000_000)),
         messagesPerSource: exactOptional(wholeNumber(0, 1_000_000)),
+        trusted: exactOptional(texts),
       },
       notTable,
     ),

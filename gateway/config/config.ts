@@ -46,6 +46,8 @@ export type GatewayConfig = {
     readonly connectionsMax: number;
     /** Messages in 2 s from one address before it is ignored for 120 s; 0: no limit. */
     readonly messagesPerSource: number;
+    /** Addresses that are never refused or ignored for how much they ask. */
+    readonly trusted: readonly string[];
   };
 };
 
@@ -118,7 +120,7 @@ function readConfig(file: Source, flags: GatewayFlags, folder: string): GatewayC
     listeners,
     ...(tls === undefined ? {} : { tls }),
     dnsServers: readDnsServers(file, flags),
-    limits: readLimits(file.content),
+    limits: readLimits(file),
   };
 }
 
@@ -223,8 +225,12 @@ function isPort(digits: string | undefined): boolean {
   return port >= 1 && port <= 65_535;
 }
 
-function readLimits({ limits }: ConfigFile): GatewayConfig["limits"] {
-  return { connectionsMax: limits?.connections ?? connectionsMax, messagesPerSource: limits?.messagesPerSource ?? 0 };
+function readLimits(file: Source): GatewayConfig["limits"] {
+  const { limits } = file.content;
+  const trusted = (limits?.trusted ?? []).map((address) => address.replace(/^\[(.*)\]$/, "$1"));
+  const wrong = trusted.find((address) => isIP(address) === 0);
+  if (wrong !== undefined) throw file.error("limits.trusted", `must be IPv4 or IPv6 addresses, has "${wrong}"`);
+  return { connectionsMax: limits?.connections ?? connectionsMax, messagesPerSource: limits?.messagesPerSource ?? 0, trusted };
 }
 
 function pathIn(folder: string, path: string | undefined): string | undefined {

@@ -217,7 +217,7 @@ describe("silent connections at every listener", () => {
 
   async function rig(connectionsMax: number): Promise<Rig & { ca: string }> {
     const tls = await certificateFor("example.test");
-    const limits = { connectionsMax, messagesPerSource: 0 };
+    const limits = { connectionsMax, messagesPerSource: 0, trusted: [] };
     const system = await startRig(
       started,
       allTransports.map((transport) => listenerOf(transport)),

@@ -354,7 +354,7 @@ describe("connections that the gateway makes", () => {
 
   test("over the connection limit the newest is closed, and the others live", async () => {
     const { cell, ports, gateway } = await startRig(started, [listenerOf("TCP")], {
-      config: { limits: { connectionsMax: 2, messagesPerSource: 0 } },
+      config: { limits: { connectionsMax: 2, messagesPerSource: 0, trusted: [] } },
     });
     const first = await tcpPhone(ports[0] ?? 0);
     await tcpPhone(ports[0] ?? 0);
@@ -395,7 +395,7 @@ test("messages of one turn share a frame", async () => {
 
 test("a source over its limit is ignored, others are not", async () => {
   const { cell, ports, gateway } = await startRig(started, [listenerOf("UDP", "127.0.0.1")], {
-    config: { limits: { connectionsMax: 10, messagesPerSource: 5 } },
+    config: { limits: { connectionsMax: 10, messagesPerSource: 5, trusted: [] } },
   });
   const flood = await udpPhone("127.0.0.9");
   for (let i = 0; i < 20; i += 1) flood.send(invite, ports[0] ?? 0);

@@ -33,7 +33,7 @@ export function configOf(
     cells: cells.map(({ id, url }) => ({ id, url })),
     listeners,
     dnsServers: [],
-    limits: { connectionsMax: 100, messagesPerSource: 0 },
+    limits: { connectionsMax: 100, messagesPerSource: 0, trusted: [] },
     ...changes,
   };
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import type { GatewayConfig } from "../../gateway/config/config.ts";
 import { handshakesMax, httpRequestMs, unwrittenOctetsMax } from "../../gateway/limits.ts";
 import { messageOctetsMax } from "../../sip/limits.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
@@ -18,7 +19,9 @@ function sendOf(key: string, octets: string | Uint8Array): FrameRecord {
   return { kind: RecordKind.send, key, octets: typeof octets === "string" ? octetsOf(octets) : octets };
 }
 
-async function rigOf(limits = { connectionsMax: 100, messagesPerSource: 0 }): Promise<Rig & { port: number }> {
+async function rigOf(
+  limits: GatewayConfig["limits"] = { connectionsMax: 100, messagesPerSource: 0, trusted: [] },
+): Promise<Rig & { port: number }> {
   const rig = await startRig(started, [listenerOf("WS")], { config: { limits } });
   return { ...rig, port: rig.ports[0] ?? 0 };
 }
@@ -173,7 +176,7 @@ describe("the handshake", () => {
   });
 
   test("over the connection limit it is answered 503, and the others live", async () => {
-    const { cell, gateway, port } = await rigOf({ connectionsMax: 2, messagesPerSource: 0 });
+    const { cell, gateway, port } = await rigOf({ connectionsMax: 2, messagesPerSource: 0, trusted: [] });
     const first = await phoneAt(port);
     await phoneAt(port);
     await expect(phoneAt(port)).rejects.toThrow("503 Gateway g1 has no place for another softphone.");
@@ -183,7 +186,7 @@ describe("the handshake", () => {
   });
 
   test("more connections that are no WebSockets yet than may be: the newest are closed", { timeout: 60_000 }, async () => {
-    const { cell, gateway, port } = await rigOf({ connectionsMax: 2 * handshakesMax, messagesPerSource: 0 });
+    const { cell, gateway, port } = await rigOf({ connectionsMax: 2 * handshakesMax, messagesPerSource: 0, trusted: [] });
     const phones: StreamPhone[] = [];
     started.add(() => {
       for (const phone of phones) phone.close();
@@ -295,7 +298,7 @@ describe("messages", () => {
   });
 
   test("a source over its limit is ignored", async () => {
-    const { cell, gateway, port } = await rigOf({ connectionsMax: 10, messagesPerSource: 5 });
+    const { cell, gateway, port } = await rigOf({ connectionsMax: 10, messagesPerSource: 5, trusted: [] });
     const phone = await phoneAt(port);
     for (let i = 0; i < 20; i += 1) phone.send(invite);
     await cell.until(() => gateway.counters.limited === 15, "the limit");

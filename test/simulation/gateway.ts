@@ -94,6 +94,7 @@ export class Gateway {
       resolve: (_uri, found) => found([]),
       isClusterMap: (value): value is ClusterMap => value !== undefined,
       looked: () => undefined,
+      inputDelayMs: () => 0,
     };
   }
 

@@ -30,7 +30,7 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
     dialogs += counts.dialogs;
   }
   // Asked again: the cells took their time, and a failure may have been found in it.
-  const { cells, gateways, view, settings, history } = await group.status();
+  const { cells, gateways, view, settings, history, shedding } = await group.status();
   return {
     cells: cells.map(({ epoch, ...member }) => {
       const softphonesLeft = member.state === "draining" ? summaries.get(member.id)?.softphonesLeft : undefined;
@@ -42,7 +42,10 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
         ...(softphonesLeft === undefined ? {} : { softphonesLeft }),
       };
     }),
-    gateways: gateways.map(memberOf),
+    gateways: gateways.map((gateway) => {
+      const refused = shedding[gateway.id];
+      return { ...memberOf(gateway), ...(refused === undefined ? {} : { refused }) };
+    }),
     registrations,
     dialogs,
     loadBalance: loadBalanceOf([...registrationsByCell.values()]),
@@ -67,7 +70,7 @@ async function summaryFrom(env: Environment, map: ClusterMap, cell: string, time
   return JSON.parse(new TextDecoder().decode(octets)) as CellSummary;
 }
 
-function memberOf({ id, state, heardMs, missed, suspicion }: MemberStatus): MemberOfStatus {
+function memberOf({ id, state, heardMs, missed, suspicion }: MemberStatus): Omit<MemberOfStatus, "refused"> {
   return {
     id,
     state,

@@ -28,6 +28,7 @@ import { GroupDisk } from "./group-disk.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
 import { LineDrain } from "./line-drain.ts";
 import { LoneExchanges } from "./lone-exchanges.ts";
+import { SheddingGateways } from "./shedding-gateways.ts";
 import { SignatureNews } from "./signature-news.ts";
 import { VersionRefusals } from "./version-refusals.ts";
 import { later, type SteadyMs } from "../../sip/time.ts";
@@ -36,6 +37,8 @@ import { later, type SteadyMs } from "../../sip/time.ts";
 export type CoreGroupStatus = GroupStatus & {
   /** The latest changes of the view, the newest last. */
   readonly history: readonly Change[];
+  /** Of new requests, those that gateways refuse because all is late, from 0 to 1; by gateway. */
+  readonly shedding: Readonly<Record<string, number>>;
 };
 
 /** What became of the wish to take a cell out of service. `last`: no other cell is up. `unreplicated`: no other has what this one has. */
@@ -73,6 +76,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   #signaturesLogged = 0;
   #refusalsSaidAt: SteadyMs = 0;
   readonly #versionRefusals = new VersionRefusals();
+  readonly #shedding = new SheddingGateways();
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -143,12 +147,14 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /**
-   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and one thing more, `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its control socket to that cell. All else
-   * is for later versions.
+   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and two things more. `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its
+   * control socket to that cell. `{"type":"load","refused":0.4}`: which part of new requests it refuses. All else is for later versions.
    */
   override webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): void {
     const lost = lostCellOf(data);
     if (lost !== undefined) this.suspect(lost.cell, lost.seen);
+    const refused = refusedShareOf(data);
+    if (refused !== undefined) this.#shedding.said(this.#sockets.gatewayOf(socket), refused, this.#timers.clock.now());
     const boot = bootOf(data);
     const line = boot === undefined ? undefined : this.#gatewayNames.hello(this.#sockets.gatewayOf(socket), boot, this.#timers.clock.now());
     if (line !== undefined) say(`cell ${this.env.CELL}: ${line}`);
@@ -263,7 +269,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   status(): CoreGroupStatus {
-    return { ...this.#group.status(), history: this.#disk.readHistory(historyShownMax) };
+    const shedding = this.#shedding.shares(this.#timers.clock.now());
+    return { ...this.#group.status(), history: this.#disk.readHistory(historyShownMax), shedding };
   }
 
   /** A broken invariant must not end the beat: it is said, and the next one comes. */
@@ -432,6 +439,12 @@ function lostCellOf(data: ArrayBuffer | string): { readonly cell: string; readon
   const { type, cell, seen } = messageOf(data) as { readonly type?: unknown; readonly cell?: unknown; readonly seen?: unknown };
   if (type !== "lost" || typeof cell !== "string") return undefined;
   return { cell, seen: seenCauses.find((each) => each === seen) ?? "closed socket" };
+}
+
+/** Which part of new requests a gateway says that it refuses. */
+function refusedShareOf(data: ArrayBuffer | string): number | undefined {
+  const { type, refused } = messageOf(data) as { readonly type?: unknown; readonly refused?: unknown };
+  return type === "load" && typeof refused === "number" ? refused : undefined;
 }
 
 const seenCauses: readonly SeenCause[] = ["closed socket", "connection refused", "missed heartbeats"];

@@ -73,6 +73,7 @@ class Rig {
         resolve: (uri, found) => found([`to ${uri}`]),
         isClusterMap: (value): value is ClusterMap => value !== undefined,
         looked: () => undefined,
+        inputDelayMs: () => 0,
       },
     );
     this.#control?.opened();

@@ -10,7 +10,8 @@ import {
   recordOctets,
 } from "../../../cluster/backhaul/frame.ts";
 import { busyMachineFactor, busyMachineMs, datagramsUnderWayMax, backhaulLateMs } from "../../../cluster/limits.ts";
-import { ReplicaWays, type ReplicaWaysLimits } from "../../../cluster/backhaul/replica-ways.ts";
+import { ReplicaWays } from "../../../cluster/backhaul/replica-ways.ts";
+import type { ReplicaWaysLimits } from "../../../cluster/backhaul/replica-ways-limits.ts";
 
 const limits: ReplicaWaysLimits = {
   octetsMax: 2_000,

@@ -1,0 +1,33 @@
+import { decisionMs, decisionsMax, refusalMs } from "../limits.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+
+/** 0: it was taken. Else when it was refused, ms. */
+type Decision = number;
+
+/**
+ * What was decided of requests lately, by the hashes of their Call-IDs. A copy of one that was taken must not be refused: its callee would ring for a
+ * caller who has given up. The one with the credentials that were asked for belongs to it. A copy that has crossed its refusal must not be taken for the
+ * same reason.
+ */
+export class Decisions {
+  #now = new Map<number, Decision>();
+  #before: ReadonlyMap<number, Decision> = new Map();
+  #turnedAt: SteadyMs = 0;
+
+  /** Whether it was taken; undefined: nobody has asked, or long ago. */
+  of(call: number, now: SteadyMs): boolean | undefined {
+    const decision = this.#now.get(call) ?? this.#before.get(call);
+    if (decision === undefined) return undefined;
+    if (decision === 0) return true;
+    return now - decision <= refusalMs ? false : undefined;
+  }
+
+  keep(call: number, isTaken: boolean, now: SteadyMs): void {
+    if (now - this.#turnedAt >= decisionMs || this.#now.size >= decisionsMax) {
+      this.#before = now - this.#turnedAt < 2 * decisionMs ? this.#now : new Map();
+      this.#now = new Map();
+      this.#turnedAt = now;
+    }
+    this.#now.set(call, isTaken ? 0 : now);
+  }
+}

@@ -1,0 +1,104 @@
+import { emergenciesPerSecondMax } from "../limits.ts";
+import type { RoutingKey } from "../map/routing-key.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+import { Decisions } from "./decisions.ts";
+import { FairShares } from "./fair-shares.ts";
+import { callHashOf, isInvite, kindOf } from "./kinds.ts";
+import { Shedding, type ShedNews } from "./shedding.ts";
+
+/** One message that wants to be taken to an exchange. */
+export type Arrival = {
+  readonly octets: Uint8Array;
+  readonly key: RoutingKey | undefined;
+  /** Where it comes from, as limits for each source count; asked for only when it matters. */
+  readonly source: () => string;
+  /** Its flow was answered 200 to a REGISTER lately. */
+  readonly isKnown: () => boolean;
+  /** It may be a copy: it came in a datagram. */
+  readonly isRepeatable: () => boolean;
+  /** Its source is trusted by the operator: it is never refused for what it asks. */
+  readonly isTrusted: () => boolean;
+};
+
+export type Verdict = "take" | "refuse" | "drop";
+
+/** What an entrance asks and tells. */
+export type EntranceHandlers = {
+  /** The shortest time that input waited since the last time it was asked, ms; undefined: nothing was answered. */
+  delayMs(now: SteadyMs): number | undefined;
+  news(news: ShedNews, now: SteadyMs): void;
+};
+
+/**
+ * The entrance to one exchange: what of that which comes is taken while the exchange, or the way to it, is late. Only what would begin something new is
+ * refused.
+ */
+export class Entrance {
+  readonly #shedding = new Shedding();
+  readonly #shares = new FairShares();
+  readonly #decisions = new Decisions();
+  readonly #handlers: EntranceHandlers;
+  #emergencies = 0;
+  #emergenciesSince: SteadyMs = 0;
+
+  constructor(handlers: EntranceHandlers) {
+    this.#handlers = handlers;
+  }
+
+  /** Of new requests, those that are refused: from 0 to 1; undefined: input is in time. */
+  get share(): number | undefined {
+    return this.#shedding.isOn ? this.#shedding.share : undefined;
+  }
+
+  /** As last measured, ms. */
+  get delayMs(): number {
+    return this.#shedding.delayMs;
+  }
+
+  /** See {@link Shedding.disturbed}. */
+  disturbed(now: SteadyMs): void {
+    this.#shedding.disturbed(now);
+  }
+
+  /** Looks at how late input is, if it is time to. Call it now and then while nothing comes, too. */
+  look(now: SteadyMs): void {
+    if (!this.#shedding.isDue(now)) return;
+    const news = this.#shedding.measured(this.#handlers.delayMs(now), now);
+    if (news !== undefined) this.#handlers.news(news, now);
+  }
+
+  /** `refuse`: with 503. `drop`: it was refused a moment ago, and its sender hears of it. */
+  verdict(arrival: Arrival, now: SteadyMs): Verdict {
+    this.look(now);
+    const { octets, key } = arrival;
+    if (!this.#shedding.isAlert) {
+      // Its copies may come when all is late.
+      if (key?.cell === undefined && isInvite(octets)) this.#decisions.keep(callHashOf(octets), true, now);
+      return "take";
+    }
+    const kind = kindOf(octets, key);
+    if (kind === "goesOn" || (kind === "registers" && arrival.isKnown())) return "take";
+    const call = callHashOf(octets);
+    const before = this.#decisions.of(call, now);
+    if (before !== undefined) return before ? "take" : arrival.isRepeatable() ? "drop" : "refuse";
+    const isTaken = this.#decide(arrival, kind === "emergency", call, now);
+    this.#decisions.keep(call, isTaken, now);
+    return isTaken ? "take" : "refuse";
+  }
+
+  #decide(arrival: Arrival, isEmergency: boolean, call: number, now: SteadyMs): boolean {
+    if (arrival.isTrusted() || (isEmergency && this.#hasRoomForEmergency(now))) return true;
+    const probability = this.#shares.asked(arrival.source(), this.#shedding.share, now);
+    return call / 2 ** 32 < probability;
+  }
+
+  /** Who floods with these is nobody in an emergency. */
+  #hasRoomForEmergency(now: SteadyMs): boolean {
+    if (now - this.#emergenciesSince >= 1_000) {
+      this.#emergenciesSince = now;
+      this.#emergencies = 0;
+    }
+    this.#emergencies += 1;
+    return this.#emergencies <= emergenciesPerSecondMax;
+  }
+}

@@ -1,0 +1,99 @@
+import type { RoutingKey } from "../map/routing-key.ts";
+
+/**
+ * What a message is to who has no time. `goesOn`: it belongs to something that was begun, and would be begun again or hang if it were refused.
+ * `begins`: a request for something new. `registers`: a REGISTER, which may be either. `emergency`: a call to an emergency number or service.
+ */
+export type Kind = "goesOn" | "begins" | "registers" | "emergency";
+
+/** Requests that end or confirm what another one began, also without a token. */
+const goingOn: readonly string[] = ["SIP/2.0 ", "ACK ", "CANCEL ", "BYE ", "PRACK "];
+
+/** RFC 5031 4.2, and the numbers that a phone dials where it knows no service: Europe's and North America's. */
+const emergencyService = "urn:service:sos";
+const emergencyNumbers: readonly string[] = ["112", "911"];
+
+/** Reads the start line only. `key`: where it belongs; one with a cell has a token of ours, which nobody has before something was begun. */
+export function kindOf(octets: Uint8Array, key: RoutingKey | undefined): Kind {
+  const start = startOf(octets);
+  if (startsWith(octets, start, "REGISTER ")) return "registers";
+  if (key?.cell !== undefined || goingOn.some((text) => startsWith(octets, start, text))) return "goesOn";
+  return startsWith(octets, start, inviteStart) && isEmergency(octets, start + inviteStart.length) ? "emergency" : "begins";
+}
+
+/** Whether this is an INVITE, of a dialog or for a new one. */
+export function isInvite(octets: Uint8Array): boolean {
+  return startsWith(octets, startOf(octets), inviteStart);
+}
+
+/**
+ * A hash of the Call-ID, which is the same in all copies of a request, and in the one that has the credentials which were asked for. 0: there is
+ * none.
+ */
+export function callHashOf(octets: Uint8Array): number {
+  for (let at = startOf(octets); at < octets.length; at += 1) {
+    if (octets[at] !== lineFeed) continue;
+    const next = octets[at + 1] ?? 0;
+    if (next === carriageReturn) return 0;
+    const value = (next | 0x20) === letterC || (next | 0x20) === letterI ? callIdAt(octets, at + 1) : -1;
+    if (value >= 0) return hashOfLine(octets, value);
+  }
+  return 0;
+}
+
+/** Where the value of a Call-ID begins; -1: it is another header. */
+function callIdAt(octets: Uint8Array, at: number): number {
+  let end = at;
+  if (startsWithAnyCase(octets, at, "call-id")) end += "call-id".length;
+  else if (startsWithAnyCase(octets, at, "i")) end += 1;
+  else return -1;
+  while (octets[end] === space || octets[end] === tab) end += 1;
+  return octets[end] === colon ? end + 1 : -1;
+}
+
+/** FNV-1a up to the end of the line, never 0. */
+function hashOfLine(octets: Uint8Array, start: number): number {
+  let hash = 0x811c9dc5;
+  for (let at = start; at < octets.length && octets[at] !== carriageReturn && octets[at] !== lineFeed; at += 1) {
+    const octet = octets[at] ?? 0;
+    if (octet !== space) hash = Math.imul(hash ^ octet, 0x01000193);
+  }
+  // FNV leaves the upper bits of short texts alike, and shares go by those.
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
+  return (hash ^ (hash >>> 15)) >>> 0 || 1;
+}
+
+function isEmergency(octets: Uint8Array, uri: number): boolean {
+  if (startsWithAnyCase(octets, uri, emergencyService)) return true;
+  let user = uri;
+  while (user < octets.length && octets[user] !== colon && octets[user] !== space) user += 1;
+  return emergencyNumbers.some((number) => {
+    const end = octets[user + 1 + number.length];
+    return startsWith(octets, user + 1, number) && (end === atSign || end === semicolon || end === space);
+  });
+}
+
+function startOf(octets: Uint8Array): number {
+  let at = 0;
+  while (octets[at] === carriageReturn || octets[at] === lineFeed) at += 1;
+  return at;
+}
+
+function startsWith(octets: Uint8Array, at: number, text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) if (octets[at + index] !== text.charCodeAt(index)) return false;
+  return true;
+}
+
+function startsWithAnyCase(octets: Uint8Array, at: number, lower: string): boolean {
+  for (let index = 0; index < lower.length; index += 1) {
+    const octet = octets[at + index] ?? 0;
+    const folded = octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet;
+    if (folded !== lower.charCodeAt(index)) return false;
+  }
+  return true;
+}
+
+const inviteStart = "INVITE ";
+const [tab, lineFeed, carriageReturn, space, colon, semicolon, atSign] = [0x09, 0x0a, 0x0d, 0x20, 0x3a, 0x3b, 0x40];
+const [letterC, letterI] = [0x63, 0x69];

@@ -1,0 +1,28 @@
+import { knownFlowsMax, knownFlowsMs } from "../limits.ts";
+import { isGrant } from "../../sip/flow/grant.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+
+/**
+ * Flows on which a REGISTER was answered with 2xx lately: another one there is a refresh. Who holds no state about phones can tell it in no other way.
+ * CSeq says nothing, for a phone that starts may begin with any number. Credentials say nothing, for anybody can write some.
+ */
+export class KnownFlows {
+  #now = new Set<string>();
+  #before: ReadonlySet<string> = new Set();
+  #turnedAt: SteadyMs = 0;
+
+  has(flowKey: string): boolean {
+    return this.#now.has(flowKey) || this.#before.has(flowKey);
+  }
+
+  /** A message leaves on this flow. */
+  sent(flowKey: string, octets: Uint8Array, now: SteadyMs): void {
+    if (this.#now.has(flowKey) || !isGrant(octets)) return;
+    if (now - this.#turnedAt >= knownFlowsMs || this.#now.size >= knownFlowsMax) {
+      this.#before = now - this.#turnedAt < 2 * knownFlowsMs ? this.#now : new Set();
+      this.#now = new Set();
+      this.#turnedAt = now;
+    }
+    this.#now.add(flowKey);
+  }
+}

@@ -1,0 +1,197 @@
+import { describe, expect, it } from "vitest";
+import type { CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
+import { GatewayActor } from "../../../actors/gateway/gateway-actor.ts";
+import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
+import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
+import { newCounters } from "../../../gateway/counters.ts";
+import { retryAfterSeconds, retrySpreadSeconds } from "../../../sip/limits.ts";
+import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
+import { VirtualTime } from "../virtual-time.ts";
+
+const map: ClusterMap = {
+  version: 1,
+  cells: [{ id: "a", url: "http://127.0.0.1:8801" }],
+  exchangeCount: 1,
+  lineCount: 1,
+  domains: [{ name: "example.test", auth: "digest" }],
+  aliases: [],
+  heartbeat: { periodMs: 1_000, missed: 3 },
+  replication: { ackTimeoutMs: 200 },
+  flushMs: 1_000,
+};
+const flow = "u0..c6336407138e";
+
+function request(method: string, call: string, toTag = ""): Uint8Array {
+  return octetsOf(
+    `${method} sip:bob@example.test SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5006;branch=z9hG4bK${call};rport\r\nMax-Forwards: 70\r\n` +
+      `From: <sip:alice@example.test>;tag=1\r\nTo: <sip:bob@example.test>${toTag}\r\nCall-ID: ${call}\r\nCSeq: 1 ${method === "ACK" ? "INVITE" : method}\r\n` +
+      `User-Agent: a phone that says as much as phones say, so that any answer is paid for by its request\r\n\r\n`,
+  );
+}
+
+/** A gateway with one cell, which acknowledges each frame so many ms after it came. */
+class Rig {
+  readonly time = new VirtualTime();
+  readonly counters = newCounters();
+  readonly sent: string[] = [];
+  /** First words of what the cell was brought. */
+  readonly brought: string[] = [];
+  readonly logged: string[] = [];
+  /** What cells were told on the control links. */
+  readonly told: string[] = [];
+  lateMs = 5;
+  /** How long datagrams wait in the gateway's own socket. */
+  inputDelayMs = 0;
+  #control: CellConnectionEvents | undefined;
+  #backhaul: CellConnectionEvents | undefined;
+  #turn: (() => void)[] = [];
+  #seq = 0;
+  #calls = 0;
+  readonly actor: GatewayActor;
+
+  constructor(trusted: readonly string[] = []) {
+    const listeners = [{ transport: "UDP", host: "192.0.2.1", port: 5060 }] as const;
+    this.actor = new GatewayActor(
+      { name: "g1", boot: "1", listeners, cells: map.cells, counters: this.counters, trusted: new Set(trusted) },
+      {
+        now: () => this.time.now,
+        wallAt: (moment: number) => moment,
+        timer: (run) => this.time.timer(run),
+        afterThisTurn: (run) => void this.#turn.push(run),
+        random: () => 0,
+        connect: ({ exchange }, events) => {
+          if (exchange === "control") this.#control = events;
+          else this.#backhaul = events;
+          return { send: (data) => this.#took(data, events), close: () => undefined, cut: () => undefined };
+        },
+        log: (event, details = {}) => void (event.startsWith("overload") && this.logged.push(`${event} ${Object.keys(details).join(" ")}`)),
+        send: (_flowKey, octets) => void this.sent.push(stringOf(octets)),
+        close: () => undefined,
+        resolve: (_uri, found) => found([]),
+        isClusterMap: (value): value is ClusterMap => value !== undefined,
+        looked: () => undefined,
+        inputDelayMs: () => this.inputDelayMs,
+      },
+    );
+    this.#control?.opened();
+    this.#control?.text(JSON.stringify({ type: "map", map }));
+    this.#backhaul?.opened();
+    this.#answer(1, { kind: RecordKind.serving, key: "1", octets: new Uint8Array(0) });
+  }
+
+  says(octets: Uint8Array): void {
+    this.actor.receive(flow, octets, undefined);
+    this.#runTurn();
+  }
+
+  /** New calls for some time, 50 a second. */
+  calls(ms: number): void {
+    for (let passed = 0; passed < ms; passed += 20) {
+      this.#calls += 1;
+      this.says(request("INVITE", `call${this.#calls}`));
+      this.time.pass(20);
+      this.#runTurn();
+    }
+  }
+
+  #runTurn(): void {
+    for (const run of this.#turn.splice(0)) run();
+  }
+
+  #answer(ack: number, ...records: FrameRecord[]): void {
+    if (records.length > 0) this.#seq += 1;
+    this.#backhaul?.binary(encodeFrame(records.length > 0 ? this.#seq : 0, ack, records));
+    this.#runTurn();
+  }
+
+  #took(data: Uint8Array | string, events: CellConnectionEvents): void {
+    if (data === "ping") return events.text("pong");
+    if (typeof data === "string") return void this.told.push(data);
+    const frame = decodeFrame(data);
+    if (isFrameError(frame)) throw new Error(frame.frameError);
+    for (const { kind, octets } of frame.records)
+      if (kind === RecordKind.message) this.brought.push(stringOf(octets).split("\r\n", 1)[0] ?? "");
+    if (frame.seq > 1) this.time.timer(() => this.#answer(frame.seq)).set(this.lateMs);
+  }
+}
+
+describe("a gateway whose cell is late", () => {
+  it("[RFC3261 21.5.4] refuses new calls with 503, each to come back at another time, and says so once", () => {
+    const rig = new Rig();
+    rig.calls(2_000);
+    expect([rig.counters.shed, rig.sent]).toEqual([0, []]);
+    rig.lateMs = 700;
+    rig.calls(8_000);
+    expect(rig.counters.shed).toBeGreaterThan(100);
+    expect(rig.counters.refused).toBe(rig.counters.shed);
+    expect(rig.sent.every((text) => text.startsWith("SIP/2.0 503 "))).toBe(true);
+    const seconds = rig.sent.map((text) => Number(/Retry-After: (\d+)/.exec(text)?.[1]));
+    expect(Math.min(...seconds)).toBeGreaterThanOrEqual(retryAfterSeconds);
+    expect(Math.max(...seconds)).toBeLessThanOrEqual(retryAfterSeconds + retrySpreadSeconds);
+    expect(new Set(seconds).size).toBeGreaterThan(retrySpreadSeconds / 2);
+    expect(rig.logged).toEqual(["overload exchange lateMs share"]);
+    rig.lateMs = 5;
+    rig.calls(6_000);
+    expect(rig.logged).toEqual(["overload exchange lateMs share", "overload-over exchange refused"]);
+  });
+
+  it("tells its cells with each beat, and once when it is over", () => {
+    const rig = new Rig();
+    rig.calls(2_000);
+    rig.lateMs = 700;
+    rig.calls(8_000);
+    rig.lateMs = 5;
+    rig.calls(8_000);
+    const shares = rig.told.map((text) => JSON.parse(text)).flatMap(({ type, refused }) => (type === "load" ? [refused] : []));
+    expect(shares.length).toBeGreaterThan(5);
+    expect(shares.slice(0, -1).some((share) => share > 0.5)).toBe(true);
+    expect(shares.at(-1)).toBe(0);
+  });
+
+  it("keeps the ACKs of its own refusals, and brings those of others", () => {
+    const rig = new Rig();
+    rig.calls(2_000);
+    rig.lateMs = 700;
+    rig.calls(8_000);
+    const tag = /^To:.*;tag=(\S+)/m.exec(rig.sent.at(-1) ?? "")?.[1];
+    rig.says(request("ACK", "mine", `;tag=${tag}`));
+    rig.says(request("ACK", "others", ";tag=another"));
+    rig.time.pass(1_000);
+    expect(rig.brought.filter((line) => line.startsWith("ACK "))).toHaveLength(1);
+  });
+
+  it("brings the end of a call, and all of a source that is trusted", () => {
+    const rig = new Rig(["c6336407"]);
+    rig.calls(2_000);
+    rig.lateMs = 700;
+    rig.calls(8_000);
+    expect(rig.counters.shed).toBe(0);
+    const other = new Rig();
+    other.calls(2_000);
+    other.lateMs = 700;
+    other.calls(8_000);
+    for (let index = 0; index < 100; index += 1) other.says(request("BYE", `bye${index}`, ";tag=2"));
+    other.time.pass(3_000);
+    expect(other.brought.filter((line) => line.startsWith("BYE "))).toHaveLength(100);
+  });
+});
+
+describe("a gateway that is late itself", () => {
+  it("refuses as well, though its cell is in time", () => {
+    const rig = new Rig();
+    rig.calls(2_000);
+    rig.inputDelayMs = 500;
+    rig.calls(5_000);
+    expect(rig.counters.shed).toBeGreaterThan(50);
+  });
+});
+
+describe("a cell that is silent", () => {
+  it("is not late: its calls wait for the other replica", () => {
+    const rig = new Rig();
+    rig.calls(2_000);
+    rig.lateMs = 1_000_000;
+    rig.calls(2_900);
+    expect([rig.counters.shed, rig.logged]).toEqual([0, []]);
+  });
+});

@@ -1,0 +1,214 @@
+import { describe, expect, it } from "vitest";
+import { emergenciesPerSecondMax, refusalMs, shedRequestsMin, shedUpdateMs } from "../../../cluster/limits.ts";
+import type { RoutingKey } from "../../../cluster/map/routing-key.ts";
+import { Entrance, type Verdict } from "../../../cluster/overload/entrance.ts";
+import { callHashOf, kindOf } from "../../../cluster/overload/kinds.ts";
+import type { ShedNews } from "../../../cluster/overload/shedding.ts";
+import { octetsOf } from "../../../sip/message/octets.ts";
+
+type Said = { readonly uri?: string; readonly call?: string; readonly cSeq?: number };
+
+function request(method: string, { uri = "sip:bob@example.test", call = "c1", cSeq = 1 }: Said = {}): Uint8Array {
+  return octetsOf(
+    `${method} ${uri} SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:5006;branch=z9hG4bK${method}${cSeq}\r\nMax-Forwards: 70\r\n` +
+      `From: <sip:alice@example.test>;tag=1\r\nTo: <sip:bob@example.test>\r\nCall-ID: ${call}\r\nCSeq: ${cSeq} ${method}\r\n\r\n`,
+  );
+}
+
+type From = {
+  readonly source?: string;
+  readonly key?: RoutingKey;
+  readonly isKnown?: boolean;
+  readonly isTrusted?: boolean;
+  readonly isDatagram?: boolean;
+};
+
+/** An entrance, and a clock. */
+class Rig {
+  now = 100_000;
+  delayMs: number | undefined = 5;
+  readonly news: ShedNews[] = [];
+  readonly entrance = new Entrance({ delayMs: () => this.delayMs, news: (news) => this.news.push(news) });
+
+  /** Time passes, and somebody looks. */
+  pass(ms: number): this {
+    for (let passed = 0; passed < ms; passed += shedUpdateMs) {
+      this.now += shedUpdateMs;
+      this.entrance.look(this.now);
+    }
+    return this;
+  }
+
+  /** Late for so long that next to nothing new is taken. */
+  late(): this {
+    this.delayMs = 1_000;
+    return this.pass(10_000);
+  }
+
+  verdict(octets: Uint8Array, { source = "c6336407", key, isKnown = false, isTrusted = false, isDatagram = true }: From = {}): Verdict {
+    const asked = { source: () => source, isKnown: () => isKnown, isTrusted: () => isTrusted, isRepeatable: () => isDatagram };
+    return this.entrance.verdict({ octets, key, ...asked }, this.now);
+  }
+
+  takes(octets: Uint8Array, from: From = {}): boolean {
+    return this.verdict(octets, from) === "take";
+  }
+
+  /** How many of some calls are taken, which differ in their Call-IDs. */
+  taken(count: number, from: From = {}, method = "INVITE"): number {
+    let taken = 0;
+    for (let index = 0; index < count; index += 1) {
+      if (this.takes(request(method, { call: `${method}${from.source ?? ""}${this.now}x${index}` }), from)) taken += 1;
+    }
+    return taken;
+  }
+}
+
+describe("an entrance that is in time", () => {
+  it("takes everything", () => {
+    expect(new Rig().pass(1_000).taken(1_000)).toBe(1_000);
+  });
+});
+
+describe("an entrance that is late", () => {
+  it.each(["INVITE", "SUBSCRIBE", "MESSAGE", "OPTIONS", "PUBLISH", "REGISTER", "REFER", "NOBODYKNOWS"])(
+    "refuses nearly every %s that begins something",
+    (method) => {
+      expect(new Rig().pass(1_000).late().taken(1_000, {}, method)).toBeLessThan(60);
+    },
+  );
+
+  it.each(["SIP/2.0 200 OK", "ACK", "CANCEL", "BYE", "PRACK"])("takes every %s", (method) => {
+    expect(new Rig().pass(1_000).late().taken(1_000, {}, method)).toBe(1_000);
+  });
+
+  it("takes whatever has a token of ours, and no REGISTER for that", () => {
+    const rig = new Rig().pass(1_000).late();
+    const key = { exchange: 0, cell: "a" };
+    for (const method of ["INVITE", "INFO", "UPDATE", "NOTIFY", "REFER"]) expect(rig.taken(200, { key }, method)).toBe(200);
+    expect(rig.taken(200, { key }, "REGISTER")).toBeLessThan(45);
+  });
+
+  it("takes the REGISTER of a phone that is known, and not its calls", () => {
+    const rig = new Rig().pass(1_000).late();
+    expect(rig.taken(200, { isKnown: true }, "REGISTER")).toBe(200);
+    expect(rig.taken(200, { isKnown: true })).toBeLessThan(45);
+  });
+
+  it("takes all of a source that the operator trusts", () => {
+    expect(new Rig().pass(1_000).late().taken(500, { isTrusted: true })).toBe(500);
+  });
+
+  it("takes emergency calls, but no flood of them", () => {
+    const rig = new Rig().pass(1_000).late();
+    for (const [index, uri] of [
+      "urn:service:sos",
+      "URN:service:sos.fire",
+      "sip:112@example.test",
+      "sip:911@example.test;user=phone",
+      "tel:112",
+    ].entries())
+      expect([uri, rig.takes(request("INVITE", { uri, call: `sos${index}` }))]).toEqual([uri, true]);
+    let taken = 0;
+    for (let index = 0; index < 500; index += 1)
+      if (rig.takes(request("INVITE", { uri: "sip:112@example.test", call: `flood${index}` }))) taken += 1;
+    expect(taken).toBeLessThan(emergenciesPerSecondMax + 30);
+    expect(
+      rig.takes(request("INVITE", { uri: "sip:1120@example.test", call: "2" })) &&
+        rig.takes(request("INVITE", { uri: "sip:0911@example.test", call: "3" })),
+    ).toBe(false);
+  });
+
+  it("says when it begins and when it is over", () => {
+    const rig = new Rig().pass(1_000).late();
+    expect(rig.entrance.share).toBeGreaterThan(0.9);
+    rig.delayMs = 0;
+    rig.pass(10_000);
+    expect([rig.news, rig.entrance.share, rig.taken(500)]).toEqual([["began", "ended"], undefined, 500]);
+  });
+});
+
+describe("so few requests that they cannot be what takes the time", () => {
+  it("are all taken, however late all is", () => {
+    const rig = new Rig().pass(1_000).late();
+    for (let second = 0; second < 10; second += 1) {
+      expect(rig.taken(shedRequestsMin)).toBe(shedRequestsMin);
+      rig.pass(1_000);
+    }
+    expect(rig.taken(20 * shedRequestsMin)).toBeLessThan(5 * shedRequestsMin);
+  });
+});
+
+describe("what belongs together", () => {
+  it("is taken when its first was taken in time: copies, and what has the credentials", () => {
+    const rig = new Rig().pass(1_000);
+    const calls = Array.from({ length: 50 }, (_, index) => `early${index}`);
+    for (const call of calls) rig.takes(request("INVITE", { call }));
+    rig.delayMs = 1_000;
+    rig.pass(4_000);
+    expect(calls.filter((call) => rig.takes(request("INVITE", { call })))).toHaveLength(50);
+    expect(calls.filter((call) => rig.takes(request("INVITE", { call, cSeq: 2 })))).toHaveLength(50);
+  });
+
+  it("is refused with it, when the share has become smaller meanwhile; who asks later asks anew", () => {
+    const rig = new Rig().pass(1_000).late();
+    const refused = Array.from({ length: 100 }, (_, index) => `r${index}`).filter((call) => !rig.takes(request("INVITE", { call })));
+    rig.delayMs = 0;
+    rig.pass(refusalMs / 2);
+    expect(new Set(refused.map((call) => rig.verdict(request("INVITE", { call }))))).toEqual(new Set(["drop"]));
+    expect(new Set(refused.map((call) => rig.verdict(request("INVITE", { call }), { isDatagram: false })))).toEqual(new Set(["refuse"]));
+    rig.pass(10_000);
+    expect(refused.filter((call) => !rig.takes(request("INVITE", { call })))).toEqual([]);
+  });
+});
+
+describe("one source that asks for most", () => {
+  it("loses most, and the others nothing", () => {
+    const rig = new Rig().pass(1_000);
+    rig.delayMs = 150;
+    const others = Array.from({ length: 20 }, (_, index) => `0a0000${index.toString(16).padStart(2, "0")}`);
+    /** One second of all. */
+    const ask = (): number => {
+      let lost = 0;
+      for (let tenth = 0; tenth < 10; tenth += 1) {
+        rig.taken(100, { source: "flood" });
+        for (const source of tenth % 5 === 0 ? others : []) lost += 1 - rig.taken(1, { source });
+        rig.pass(100);
+      }
+      return lost;
+    };
+    ask();
+    rig.delayMs = 300;
+    while (rig.entrance.share === undefined || rig.entrance.share < 0.6) ask();
+    rig.delayMs = 200;
+    const lost = ask() + ask() + ask();
+    const ofFlood = rig.taken(1_000, { source: "flood" });
+    expect(lost).toBe(0);
+    expect(ofFlood).toBeLessThan(1_000 * (1 - (rig.entrance.share ?? 0)));
+  });
+});
+
+function withHeader(header: string): Uint8Array {
+  return octetsOf(`INVITE sip:bob@example.test SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKc\r\n${header}\r\n\r\nCall-ID: x`);
+}
+
+describe("the hash of a Call-ID", () => {
+  it("is the same however the header is written, and spread evenly", () => {
+    const hash = callHashOf(withHeader("Call-ID: abc@host"));
+    for (const header of ["i: abc@host", "call-id :  abc@host", "CALL-ID:abc@host "]) expect(callHashOf(withHeader(header))).toBe(hash);
+    expect(callHashOf(withHeader("Call-ID: abd@host"))).not.toBe(hash);
+    expect([callHashOf(withHeader("Contact: c")), callHashOf(octetsOf("")), callHashOf(octetsOf("\r\n"))]).toEqual([0, 0, 0]);
+    const tenths = Array.from({ length: 10 }, () => 0);
+    for (let index = 0; index < 10_000; index += 1) {
+      const tenth = Math.floor((callHashOf(withHeader(`Call-ID: ${index}-4711@127.0.0.1`)) / 2 ** 32) * 10);
+      tenths[tenth] = (tenths[tenth] ?? 0) + 1;
+    }
+    for (const count of tenths) expect(Math.abs(count - 1_000)).toBeLessThan(150);
+  });
+
+  it("is read as well behind line ends that came before the message", () => {
+    const text = `INVITE sip:bob@example.test SIP/2.0\r\ni: abc\r\n\r\n`;
+    expect(callHashOf(octetsOf(`\r\n\r\n${text}`))).toBe(callHashOf(octetsOf(text)));
+    expect(kindOf(octetsOf(`\r\n\r\n${text}`), undefined)).toBe("begins");
+  });
+});

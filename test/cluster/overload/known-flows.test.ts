@@ -1,0 +1,39 @@
+import { expect, it } from "vitest";
+import { knownFlowsMs } from "../../../cluster/limits.ts";
+import { KnownFlows } from "../../../cluster/overload/known-flows.ts";
+import { isGrant, isRegistered } from "../../../sip/flow/grant.ts";
+import { octetsOf } from "../../../sip/message/octets.ts";
+
+const answer = (status: string, cSeq: string): Uint8Array =>
+  octetsOf(`SIP/2.0 ${status}\r\nVia: SIP/2.0/UDP h\r\nTo: a\r\nCSeq: ${cSeq}\r\nCall-ID: CSeq\r\n\r\nCSeq: 1 REGISTER\r\n`);
+
+it("a flow is known by the 2xx to a REGISTER, by no other message, and for as long as a registration lives", () => {
+  const flows = new KnownFlows();
+  for (const [status, cSeq] of [
+    ["401 Unauthorized", "1 REGISTER"],
+    ["200 OK", "1 INVITE"],
+    ["100 Trying", "1 REGISTER"],
+  ] as const) {
+    flows.sent("u0..1", answer(status, cSeq), 0);
+    expect([status, flows.has("u0..1")]).toEqual([status, false]);
+  }
+  flows.sent("u0..1", answer("200 OK", "7 REGISTER"), 10 * knownFlowsMs);
+  flows.sent("u0..2", answer("202 Accepted", "7 REGISTER"), 11 * knownFlowsMs);
+  expect([flows.has("u0..1"), flows.has("u0..2"), flows.has("u0..3")]).toEqual([true, true, false]);
+  flows.sent("u0..3", answer("200 OK", "7 REGISTER"), 12 * knownFlowsMs);
+  expect(flows.has("u0..1")).toBe(false);
+});
+
+it("reads our own answers as the slower look does", () => {
+  for (const [status, cSeq] of [
+    ["200 OK", "1 REGISTER"],
+    ["200 OK", "1 INVITE"],
+    ["200 OK", "1 XREGISTER"],
+    ["299 Fine", "99 REGISTER"],
+    ["300 No", "1 REGISTER"],
+  ] as const) {
+    const octets = answer(status, cSeq);
+    expect([status, cSeq, isGrant(octets)]).toEqual([status, cSeq, isRegistered(octets)]);
+  }
+  expect([isGrant(octetsOf("SIP/2.0 200 OK\r\n\r\n")), isGrant(octetsOf("SIP/2.0 200 OK"))]).toEqual([false, false]);
+});

@@ -1,0 +1,155 @@
+import { describe, expect, it } from "vitest";
+import { shedBeginsMs, shedDelayMs, shedEndsMs, shedUpdateMs } from "../../../cluster/limits.ts";
+import { Shedding } from "../../../cluster/overload/shedding.ts";
+
+/** What each call costs a second's work of, and what refusing one costs. */
+type Machine = {
+  /** Whole calls that it can do in a second. */
+  readonly callsPerSecond: number;
+  /** Of a call's work, what comes with its INVITE; the rest comes a second later. */
+  readonly firstPart: number;
+  /** What a refusal costs, of a call. */
+  readonly refusal: number;
+  /** The machine's slices: it works in the first part of each only, ms. */
+  readonly sliceMs?: number;
+};
+
+const machine: Machine = { callsPerSecond: 150, firstPart: 0.45, refusal: 0.05 };
+
+type Second = { taken: number; refused: number; delayMs: number };
+
+/** A queue, first come first served, before which the share of new calls is refused. Time passes in steps of a millisecond. */
+function run(offered: (second: number) => number, seconds: number, { callsPerSecond, firstPart, refusal }: Machine): Second[] {
+  const shedding = new Shedding();
+  const perMs = 1_000 / callsPerSecond;
+  const history: Second[] = [];
+  /** Work that waits, ms, and work that comes later, by when. */
+  let waiting = 0;
+  const later = new Map<number, number>();
+  let [offeredSoFar, taken, decided] = [0, 0, 0];
+  for (let now = 0; now < seconds * 1_000; now += 1) {
+    const second = Math.floor(now / 1_000);
+    const now1 = (history[second] ??= { taken: 0, refused: 0, delayMs: 0 });
+    waiting = Math.max(0, waiting - 1) + (later.get(now) ?? 0);
+    later.delete(now);
+    if (shedding.isDue(now)) shedding.measured(waiting, now);
+    offeredSoFar += offered(second) / 1_000;
+    while (decided < Math.floor(offeredSoFar)) {
+      decided += 1;
+      // Evenly: chance is not what is tested here.
+      if (Math.floor((decided + 1) * shedding.share) > Math.floor(decided * shedding.share)) {
+        now1.refused += 1;
+        waiting += refusal * perMs;
+        continue;
+      }
+      taken += 1;
+      now1.taken += 1;
+      waiting += firstPart * perMs;
+      const at = now + 1_000 + Math.round(waiting);
+      later.set(at, (later.get(at) ?? 0) + (1 - firstPart) * perMs);
+    }
+    now1.delayMs = Math.max(now1.delayMs, waiting);
+  }
+  expect(taken).toBeGreaterThan(0);
+  return history;
+}
+
+function sum(seconds: readonly Second[], of: (second: Second) => number): number {
+  return seconds.reduce((total, second) => total + of(second), 0);
+}
+
+describe("a machine that is offered three times what it can do", () => {
+  // What the refusals leave of its time.
+  const fits = (150 - 450 * machine.refusal) / (1 - machine.refusal);
+
+  it("does nine tenths of what fits, and no more than fits", () => {
+    const seconds = run(() => 450, 40, machine).slice(3, 39);
+    const perSecond = sum(seconds, ({ taken }) => taken) / seconds.length;
+    expect(perSecond).toBeGreaterThan(0.9 * fits);
+    expect(perSecond).toBeLessThan(1.02 * fits);
+  });
+
+  it("is late for a moment at first, and not afterwards", () => {
+    const seconds = run(() => 450, 40, machine);
+    expect(Math.max(...seconds.slice(0, 8).map(({ delayMs }) => delayMs))).toBeLessThan(2_500);
+    expect(Math.max(...seconds.slice(8).map(({ delayMs }) => delayMs))).toBeLessThan(2.5 * shedDelayMs);
+  });
+
+  it("refuses nothing any more four seconds after it is offered less than it can do", () => {
+    const seconds = run((second) => (second < 15 ? 450 : 50), 20, machine);
+    expect(sum(seconds.slice(19), ({ refused }) => refused)).toBe(0);
+  });
+
+  it("does as well at another size and another excess", () => {
+    for (const [callsPerSecond, offered] of [
+      [40, 60],
+      [150, 170],
+      [1_500, 6_000],
+      [2_000, 2_400],
+    ] as const) {
+      const here = { ...machine, callsPerSecond };
+      const room = (callsPerSecond - offered * here.refusal) / (1 - here.refusal);
+      const seconds = run(() => offered, 40, here).slice(8, 39);
+      const perSecond = sum(seconds, ({ taken }) => taken) / seconds.length;
+      expect([offered, perSecond > 0.9 * room, perSecond < 1.03 * room]).toEqual([offered, true, true]);
+      expect(Math.max(...seconds.map(({ delayMs }) => delayMs))).toBeLessThan(3 * shedDelayMs);
+    }
+  });
+});
+
+describe("what is no overload", () => {
+  it("is all that fits", () => {
+    expect(
+      sum(
+        run(() => 140, 20, machine),
+        ({ refused }) => refused,
+      ),
+    ).toBe(0);
+  });
+
+  it("is a moment, however late all is then", () => {
+    const shedding = new Shedding();
+    for (let now = 0; now < 5_000; now += shedUpdateMs) {
+      const isMoment = now >= 2_000 && now < 2_000 + shedBeginsMs - shedUpdateMs;
+      expect(shedding.measured(isMoment ? 3_000 : 5, now)).toBeUndefined();
+    }
+    expect(shedding.share).toBe(0);
+  });
+
+  it("is the first that is heard after a long time, however late", () => {
+    const shedding = new Shedding();
+    expect(shedding.measured(3_000, 100_000)).toBeUndefined();
+  });
+
+  it("is silence: nothing was answered", () => {
+    const shedding = new Shedding();
+    for (let now = 0; now < 5_000; now += shedUpdateMs) shedding.measured(now < 1_000 ? 5 : undefined, now);
+    expect([shedding.isOn, shedding.share]).toEqual([false, 0]);
+  });
+
+  it("is a takeover, unless it lasts", () => {
+    const shedding = new Shedding();
+    shedding.measured(5, 0);
+    shedding.disturbed(100);
+    const began = Array.from({ length: 20 }, (_, index) => 100 + index * shedUpdateMs).find(
+      (now) => shedding.measured(600, now) === "began",
+    );
+    expect(began).toBeGreaterThanOrEqual(100 + 2 * shedBeginsMs);
+  });
+});
+
+describe("its news", () => {
+  it("come once when it begins and once when it is over, with a second between at least", () => {
+    const shedding = new Shedding();
+    const news: string[] = [];
+    for (let now = 0; now < 10_000; now += shedUpdateMs) {
+      const isLate = now >= 1_000 && now < 4_000;
+      const said = shedding.measured(isLate ? 400 : 5, now);
+      if (said !== undefined) news.push(`${said} ${now}`);
+    }
+    expect(news.map((text) => text.split(" ")[0])).toEqual(["began", "ended"]);
+    const ended = Number(news[1]?.split(" ")[1]);
+    expect(ended).toBeGreaterThanOrEqual(4_000 + shedEndsMs);
+    expect(ended).toBeLessThan(4_000 + 6 * shedEndsMs);
+  });
+});
