@@ -6,10 +6,11 @@
  * - 2: every request and every WebSocket between parts says the version, in {@link versionHeader}, and so does every answer. Signatures and tokens
  *   have another form.
  * - 3: gateways open their backhauls at another path.
+ * - 4: records are lists of JSON, no objects.
  *
  * Whoever hears another number refuses, and says so in one line: docs/decisions/0019-parts-of-two-versions-do-without-each-other.md.
  */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 /** What is spoken by a part that says no version. */
 const unsaidVersion = 1;

@@ -1,8 +1,8 @@
 import { bindingTombstoneMs, callIdsPerBindingMax } from "../limits.ts";
-import { isNumber, isOptionalText, isSequence, isText, isTexts, isTime, type Fields } from "./fields.ts";
+import { alive, heldAt, isNumber, isOptionalText, isSequence, isText, isTexts, isTime, trimmed, type Fields, type List } from "./fields.ts";
 import { needsRowOfItsVersion, type Held, type KindDefinition } from "./kind-definition.ts";
 import { ownText, type SharedTexts } from "./own-texts.ts";
-import type { BindingRecord, StateRecord } from "./state-record.ts";
+import type { BindingRecord, LiveRecord, StateRecord } from "./state-record.ts";
 import type { Binding } from "./values.ts";
 import { compareVersions } from "./version.ts";
 
@@ -14,6 +14,8 @@ export const bindingKind: KindDefinition<"binding"> = {
   tombstoneMs: bindingTombstoneMs,
   isOfCall: false,
   hasRowsWithPeer: true,
+  textOf: textOfBinding,
+  fieldsOf: fieldsOfBinding,
   read: bindingOf,
   merge: (held, record) => (held.record.kind === "binding" ? mergeBinding(held, held.record, record) : held),
   needsRow: needsRowOfItsVersion,
@@ -49,6 +51,47 @@ export function endsEarlier(record: BindingRecord, onDisk: StateRecord | undefin
 }
 
 const none: readonly BindingRecord[] = [];
+
+/** What most bindings have stands first, and what few have is left out with the rest. */
+function textOfBinding({ kind, key, version, value }: LiveRecord<"binding">): string {
+  const { expiresAt, contact, callId, cSeq, registeredAt, flow, transport, received, userAgent } = value;
+  const { parameters, instanceId, regId, q, path, formerFlows, provenAt } = value;
+  const addressOfRecord = value.addressOfRecord === addressOfRecordOfBindingKey(key) ? undefined : value.addressOfRecord;
+  const list = [kind, key, version, expiresAt, alive, contact, callId, cSeq, registeredAt, flow, transport, received, userAgent];
+  const isUsual =
+    parameters === "" &&
+    instanceId === "" &&
+    regId === 0 &&
+    q === undefined &&
+    path.length === 0 &&
+    (formerFlows ?? provenAt ?? addressOfRecord) === undefined;
+  if (isUsual) return JSON.stringify(list);
+  const rest = [parameters, instanceId, regId, q, path.length === 0 ? undefined : path, formerFlows, provenAt, addressOfRecord];
+  return JSON.stringify([...list, ...trimmed(rest)]);
+}
+
+function fieldsOfBinding(list: List): Fields {
+  const key = list[1];
+  return {
+    addressOfRecord: heldAt(list, 20) ?? (isText(key) ? addressOfRecordOfBindingKey(key) : undefined),
+    contact: list[5],
+    parameters: heldAt(list, 13) ?? "",
+    q: heldAt(list, 16),
+    callId: list[6],
+    cSeq: list[7],
+    registeredAt: list[8],
+    expiresAt: list[3],
+    instanceId: heldAt(list, 14) ?? "",
+    regId: heldAt(list, 15) ?? 0,
+    flow: list[9],
+    formerFlows: heldAt(list, 18),
+    transport: list[10],
+    received: list[11],
+    userAgent: list[12],
+    path: heldAt(list, 17) ?? noPath,
+    provenAt: heldAt(list, 19),
+  };
+}
 
 function bindingOf(json: Fields): Binding | undefined {
   const { addressOfRecord, contact, parameters, q, callId, cSeq, registeredAt, expiresAt } = json;

@@ -1,10 +1,11 @@
 import { callTombstoneMs, dialogUnacknowledgedMs } from "../limits.ts";
-import { isFields, isNumber, isOptionalText, isText, isTexts, isTime, type Fields } from "./fields.ts";
+import { alive, heldAt, isFields, isList, isNumber, isOptionalText, isText, isTexts, isTime, trimmed } from "./fields.ts";
+import type { Fields, List } from "./fields.ts";
 import { asItCame, mergeCall, type KindDefinition } from "./kind-definition.ts";
 import { ownText } from "./own-texts.ts";
 import type { LiveRecord } from "./state-record.ts";
 import type { Dialog, DialogSide } from "./values.ts";
-import { compareVersions, isVersion, laterVersion } from "./version.ts";
+import { compareVersions, isVersion, laterVersion, type Version } from "./version.ts";
 
 /**
  * A dialog: its sides are merged apart. It has a new row when a side has moved, not for every CSeq. Those order what arrives, and nothing that is
@@ -14,6 +15,8 @@ export const dialogKind: KindDefinition<"dialog"> = {
   tombstoneMs: callTombstoneMs,
   isOfCall: true,
   hasRowsWithPeer: true,
+  textOf: textOfDialog,
+  fieldsOf: fieldsOfDialog,
   read: dialogOf,
   merge: (held, record) => {
     const present = held.record;
@@ -47,6 +50,58 @@ export function endOfDialog(dialog: Dialog): number {
 }
 
 const none: readonly never[] = [];
+
+function textOfDialog({ kind, key, version, value }: LiveRecord<"dialog">): string {
+  const { callId, state, createdAt, expiresAt, source } = value;
+  const caller = listOfSide(value.caller, version);
+  const callee = listOfSide(value.callee, version);
+  const list = [kind, key, version, expiresAt, alive, callId, state, createdAt, caller, callee];
+  if (source !== undefined) list.push(source);
+  return JSON.stringify(list);
+}
+
+/** A side that the record's own version has written does not say it again. */
+function listOfSide(side: DialogSide, version: Version): List {
+  const { tag, addressOfRecord, contact, flow, instanceId, cSeq, name, routes } = side;
+  return trimmed([
+    tag,
+    addressOfRecord,
+    contact,
+    flow,
+    instanceId,
+    cSeq,
+    side.version === version ? undefined : side.version,
+    name,
+    routes,
+  ]);
+}
+
+function fieldsOfDialog(list: List, version: Version): Fields {
+  return {
+    callId: list[5],
+    caller: fieldsOfSide(list[8], version),
+    callee: fieldsOfSide(list[9], version),
+    state: list[6],
+    createdAt: list[7],
+    expiresAt: list[3],
+    source: heldAt(list, 10),
+  };
+}
+
+function fieldsOfSide(list: unknown, version: Version): Fields | undefined {
+  if (!isList(list)) return undefined;
+  return {
+    tag: list[0],
+    addressOfRecord: list[1],
+    contact: list[2],
+    flow: list[3],
+    instanceId: list[4],
+    cSeq: list[5],
+    version: heldAt(list, 6) ?? version,
+    name: heldAt(list, 7),
+    routes: heldAt(list, 8),
+  };
+}
 
 function dialogOf(json: Fields): Dialog | undefined {
   const { callId, state, createdAt, expiresAt } = json;

@@ -4,8 +4,28 @@ import { recordOctetsMax } from "../limits.ts";
 
 /** An object of JSON. */
 export type Fields = Readonly<Record<string, unknown>>;
+/** A list of JSON. */
+export type List = readonly unknown[];
 /** While it is made: fields that may be absent are added one by one, which costs less than spreading objects. */
 export type Writable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
+/** In the fifth place of a record's list: it holds something. */
+export const alive = 0;
+
+export function isList(value: unknown): value is List {
+  return Array.isArray(value);
+}
+
+/** A list without the places at its end that hold nothing. */
+export function trimmed(list: unknown[]): List {
+  while (list.length > 0 && list.at(-1) === undefined) list.pop();
+  return list;
+}
+
+/** What a place of a list holds: JSON has null where there is nothing. */
+export function heldAt(list: List, place: number): unknown {
+  return list[place] ?? undefined;
+}
 
 /** A list whose every element can be read. */
 export function listOf<Value>(json: unknown, read: (fields: Fields) => Value | undefined): Value[] | undefined {

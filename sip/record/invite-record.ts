@@ -1,6 +1,21 @@
 import { callTombstoneMs } from "../limits.ts";
-import { isFields, isNumber, isOptionalText, isSequence, isText, isTexts, isTime, listOf, type Fields, type Writable } from "./fields.ts";
+import {
+  alive,
+  heldAt,
+  isFields,
+  isList,
+  isNumber,
+  isOptionalText,
+  isSequence,
+  isText,
+  isTexts,
+  isTime,
+  listOf,
+  trimmed,
+} from "./fields.ts";
+import type { Fields, List, Writable } from "./fields.ts";
 import { asItCame, mergeCall, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
+import type { LiveRecord } from "./state-record.ts";
 import type { Invite, InviteBranch, InviteTarget } from "./values.ts";
 
 /** An INVITE in progress: its owner's last word counts, until it is over. Its key is that of its server transaction. */
@@ -8,6 +23,8 @@ export const inviteKind: KindDefinition<"invite"> = {
   tombstoneMs: callTombstoneMs,
   isOfCall: true,
   hasRowsWithPeer: false,
+  textOf: textOfInvite,
+  fieldsOf: fieldsOfInvite,
   read: inviteOf,
   merge: mergeCall,
   needsRow: needsRowOfItsVersion,
@@ -15,6 +32,98 @@ export const inviteKind: KindDefinition<"invite"> = {
   own: asItCame,
   sharing: asItCame,
 };
+
+function textOfInvite({ kind, key, version, value }: LiveRecord<"invite">): string {
+  const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, recordRoute, attempts, best } = value;
+  return JSON.stringify([
+    kind,
+    key,
+    version,
+    expiresAt,
+    alive,
+    request,
+    flow,
+    responseFlow,
+    lastStatus,
+    lastResponse,
+    recordRoute,
+    value.waiting.map(listOfTarget),
+    value.branches.map(listOfBranch),
+    attempts,
+    best && [best.status, best.octets],
+    value.challenges.map((challenge) => [challenge.isProxy, challenge.value]),
+    value.cancelled,
+    value.cancelReasons,
+    value.declined,
+    value.at,
+  ]);
+}
+
+function listOfTarget({ requestUri, routes, flow, nextHop, group, q, seek, bindingKey }: InviteTarget): List {
+  return trimmed([requestUri, routes, flow, nextHop, group, q, seek, bindingKey]);
+}
+
+function listOfBranch(sent: InviteBranch): List {
+  const { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost, breadth, hasFound } = sent;
+  return trimmed([listOfTarget(target), state, reference, branch, mark, flow, alternatives, cancelRequested, isLost, breadth, hasFound]);
+}
+
+function fieldsOfInvite(list: List): Fields {
+  const best = heldAt(list, 14);
+  return {
+    expiresAt: list[3],
+    request: list[5],
+    flow: list[6],
+    responseFlow: list[7],
+    lastStatus: list[8],
+    lastResponse: heldAt(list, 9),
+    recordRoute: list[10],
+    waiting: eachOf(list[11], fieldsOfTarget),
+    branches: eachOf(list[12], fieldsOfBranch),
+    attempts: list[13],
+    best: isList(best) ? { status: best[0], octets: heldAt(best, 1) } : best,
+    challenges: eachOf(list[15], (challenge) => ({ isProxy: challenge[0], value: challenge[1] })),
+    cancelled: list[16],
+    cancelReasons: list[17],
+    declined: list[18],
+    at: heldAt(list, 19),
+  };
+}
+
+/** What is no list, or no list of lists, stays as it is: its reader refuses it. */
+function eachOf(json: unknown, fieldsOf: (list: List) => Fields): unknown {
+  return isList(json) ? json.map((each) => (isList(each) ? fieldsOf(each) : each)) : json;
+}
+
+function fieldsOfTarget(list: List): Fields {
+  return {
+    requestUri: list[0],
+    routes: list[1],
+    flow: heldAt(list, 2),
+    nextHop: heldAt(list, 3),
+    group: heldAt(list, 4),
+    q: heldAt(list, 5),
+    seek: heldAt(list, 6),
+    bindingKey: heldAt(list, 7),
+  };
+}
+
+function fieldsOfBranch(list: List): Fields {
+  const target = list[0];
+  return {
+    target: isList(target) ? fieldsOfTarget(target) : target,
+    state: list[1],
+    reference: list[2],
+    branch: list[3],
+    mark: list[4],
+    flow: list[5],
+    alternatives: list[6],
+    cancelRequested: list[7],
+    isLost: list[8],
+    breadth: heldAt(list, 9),
+    hasFound: heldAt(list, 10),
+  };
+}
 
 function inviteOf(json: Fields): Invite | undefined {
   const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, recordRoute, attempts } = json;

@@ -1,8 +1,8 @@
-import type { Fields } from "./fields.ts";
+import type { Fields, List } from "./fields.ts";
 import type { SharedTexts } from "./own-texts.ts";
 import type { BindingRecord, LiveRecord, StateRecord } from "./state-record.ts";
 import type { CallKind, RecordKind, RecordValues } from "./values.ts";
-import { compareVersions } from "./version.ts";
+import { compareVersions, type Version } from "./version.ts";
 
 /**
  * What makes a kind of record: all that a replica needs to know to hold one. Its value's fields are in values.ts.
@@ -17,7 +17,11 @@ export type KindDefinition<Kind extends RecordKind> = {
   readonly isOfCall: Kind extends CallKind ? true : false;
   /** Whether it has rows while the peer is there. What lasts seconds needs none as long as the peer holds it. */
   readonly hasRowsWithPeer: boolean;
-  /** Its value out of parsed JSON; undefined: it is malformed. Fields that do not belong to it are dropped. */
+  /** What is alive as text; see record-text.ts. */
+  textOf(record: LiveRecord<Kind>): string;
+  /** The fields of its value out of the list that {@link textOf} wrote. */
+  fieldsOf(list: List, version: Version): Fields;
+  /** Its value out of its fields; undefined: it is malformed. Fields that do not belong to it are dropped. */
   read(json: Fields): RecordValues[Kind] | undefined;
   /**
    * Joins a record to what is held of its key; `held` itself when that changes nothing. A join of a lattice: commutative, associative,

@@ -1,5 +1,5 @@
 import { bindingTombstoneMs, recordOctetsMax, unreadKindCharactersMax } from "../limits.ts";
-import { isFields, isText, isTime, type Fields } from "./fields.ts";
+import { alive, isFields, isList, isText, isTime, type Fields, type List } from "./fields.ts";
 import { asItCame, isLaterVersion, needsRowOfItsVersion, type KindDefinition } from "./kind-definition.ts";
 import type { LiveRecord } from "./state-record.ts";
 import type { Unread } from "./values.ts";
@@ -14,7 +14,9 @@ export const unreadKind: KindDefinition<"unread"> = {
   tombstoneMs: bindingTombstoneMs,
   isOfCall: false,
   hasRowsWithPeer: true,
+  textOf: ({ value }) => value.text,
   // What is read is never of this kind by its own words: see unreadOf.
+  fieldsOf: () => ({}),
   read: () => undefined,
   merge: (held, record) => (isLaterVersion(record, held.record) ? { record, others: none } : held),
   needsRow: needsRowOfItsVersion,
@@ -31,13 +33,13 @@ export function unreadKey(kind: string, key: string): string {
 const none: readonly never[] = [];
 
 /** A record of a kind that is not known; undefined: it is no record. */
-export function unreadOf(json: Fields): LiveRecord<"unread"> | undefined {
-  const { kind, key, version } = json;
+export function unreadOf(json: Fields | List): LiveRecord<"unread"> | undefined {
+  const [kind, key, version] = isList(json) ? json : [json["kind"], json["key"], json["version"]];
   if (!isText(kind) || !/^[a-z][a-z-]*$/.test(kind) || kind.length > unreadKindCharactersMax) return undefined;
   if (!isText(key) || key === "" || !isText(version) || !isVersion(version)) return undefined;
   const text = JSON.stringify(json);
   if (text.length > recordOctetsMax) return undefined;
-  const value: Unread = { text, forgottenAt: forgottenAt(json) };
+  const value: Unread = { text, forgottenAt: isList(json) ? forgottenAtOf(json) : forgottenAt(json) };
   return { kind: "unread", key: unreadKey(kind, key), version, value };
 }
 
@@ -46,4 +48,10 @@ function forgottenAt({ until, value }: Fields): number | undefined {
   if (isTime(until)) return until;
   const expiresAt = isFields(value) ? value["expiresAt"] : undefined;
   return isTime(expiresAt) ? expiresAt + bindingTombstoneMs : undefined;
+}
+
+/** The same of a list: either stands in the fourth place, and which of them it is in the fifth. */
+function forgottenAtOf([, , , endsAt, state]: List): number | undefined {
+  if (!isTime(endsAt)) return undefined;
+  return state === alive ? endsAt + bindingTombstoneMs : endsAt;
 }

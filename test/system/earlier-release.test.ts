@@ -87,7 +87,7 @@ describe("a state directory of the release before, started by this one", () => {
 
   it("writes rows that say their format, beside those that say none, and has all of it again after the next start", async () => {
     // Rows follow within flushMs.
-    await until(() => rowsOf(2).includes("erin@example.test"));
+    await until(() => rowsOf(3).includes("erin@example.test"));
     expect(rowsOf(1)).toContain("alice@example.test");
     const { firstPort } = system;
     await system.stop();

@@ -81,7 +81,7 @@ function endsOnDisk(cell: string, port: number): number[] {
       const isThere = database.prepare("select 1 from sqlite_master where name = 'binding_log'").get() !== undefined;
       const batches = isThere ? database.prepare("select text from binding_log order by number").all() : [];
       for (const line of batches.flatMap(({ text }) => String(text).split("\n"))) {
-        const record = line.startsWith("{") && line.includes(`:${port}`) ? parseRecord(line) : undefined;
+        const record = line.startsWith("[") && line.includes(`:${port}`) ? parseRecord(line) : undefined;
         if (record !== undefined && !isParseError(record) && record.kind === "binding" && record.value !== undefined)
           ends.set(record.key, record.value.expiresAt);
       }

@@ -10,8 +10,9 @@ import { logCleanedMax, logDeadRowsMax, logRowOctets, logSlack } from "../limits
  *
  * - 1: until 29 November 2026: lines in pairs, a key and its record as JSON (sip/record/record-text.ts).
  * - 2: the same, said.
+ * - 3: a record is a list of JSON, no object.
  */
-const rowFormat = 2;
+const rowFormat = 3;
 
 /** One row: what was written in one go. */
 type Batch = {

@@ -1,7 +1,7 @@
 import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
 import { joinMemories, memoryFrom, type Memory } from "../../../sip/record/memory.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
-import { serializeRecord } from "../../../sip/record/record-text.ts";
+import { parseRecord, serializeRecord } from "../../../sip/record/record-text.ts";
 import { orderOf } from "../../../sip/record/binding-record.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
 import { makeTombstone } from "../../../sip/record/tombstone.ts";
@@ -164,9 +164,10 @@ export class Replica {
     this.isUp = true;
     this.store = newStore();
     for (const text of this.#disk.values()) {
-      const record = JSON.parse(text) as StateRecord;
+      const record = parseRecord(text);
+      if (isParseError(record)) throw new Error(record.reason);
       this.#clock.observe(record.version);
-      this.store.apply(record.value === undefined ? { ...record, value: undefined } : record, "disk");
+      this.store.apply(record, "disk");
     }
     this.link = this.#start();
     this.settle();

@@ -3,7 +3,38 @@ import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import { recordOctetsMax } from "../../../sip/limits.ts";
 import { parseRecord, serializeRecord } from "../../../sip/record/record-text.ts";
-import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, version } from "./records.ts";
+import type { StateRecord } from "../../../sip/record/state-record.ts";
+import type { Invite } from "../../../sip/record/values.ts";
+import { bindingRecord, bindingTombstone, dialogRecord, invite, recordsArbitrary, side, version } from "./records.ts";
+
+/** Every field holds something. */
+const fullInvite: Invite = {
+  ...invite,
+  responseFlow: "g1~r",
+  lastStatus: 180,
+  lastResponse: "SIP/2.0 180",
+  waiting: [{ requestUri: "sip:w", routes: ["<sip:r>"], flow: "f", nextHop: "h", group: "g", q: 0.5, seek: "first", bindingKey: "b" }],
+  branches: [
+    {
+      target: { requestUri: "sip:t", routes: [] },
+      state: "Calling",
+      reference: "ref",
+      branch: "z9",
+      mark: "mark",
+      flow: "f2",
+      alternatives: ["f3"],
+      cancelRequested: false,
+      isLost: true,
+      breadth: 3,
+      hasFound: true,
+    },
+  ],
+  best: { status: 486, octets: "SIP/2.0 486" },
+  challenges: [{ isProxy: true, value: "Digest" }],
+  cancelReasons: ["SIP"],
+  declined: true,
+  at: 7,
+};
 
 describe("records as text", () => {
   it("are read back as they were", () => {
@@ -12,6 +43,61 @@ describe("records as text", () => {
         for (const record of records) expect(parseRecord(serializeRecord(record))).toEqual(record);
       }),
     );
+  });
+
+  it("are read back from the objects of earlier releases, which had the fields by name", () => {
+    fc.assert(
+      fc.property(recordsArbitrary, (records) => {
+        for (const record of records) expect(parseRecord(JSON.stringify(record))).toEqual(record);
+      }),
+    );
+  });
+
+  it("have each field in its place, for a disk outlives the release that wrote it", () => {
+    const at = version(1);
+    const before = version(0);
+    const texts: readonly (readonly [StateRecord, string])[] = [
+      [
+        bindingRecord(at),
+        `["binding","bob@example.test sip:bob@192.0.2.4","${at}",601000,0,"sip:bob@192.0.2.4","call-1",1,1000,"g1~u0..c000020413c4","UDP","192.0.2.4:5060","phone/1"]`,
+      ],
+      [
+        bindingRecord(at, {
+          addressOfRecord: "robert@example.test",
+          parameters: ";x",
+          instanceId: "i",
+          regId: 2,
+          q: 0.5,
+          path: ["<sip:p>"],
+          formerFlows: ["f"],
+          provenAt: "h:1",
+        }),
+        `["binding","bob@example.test sip:bob@192.0.2.4","${at}",601000,0,"sip:bob@192.0.2.4","call-1",1,1000,"g1~u0..c000020413c4","UDP","192.0.2.4:5060","phone/1",";x","i",2,0.5,["<sip:p>"],["f"],"h:1","robert@example.test"]`,
+      ],
+      [bindingTombstone(at, "call-1", 2, 9), `["binding","bob@example.test sip:bob@192.0.2.4","${at}",9,1,"call-1",2]`],
+      [
+        { kind: "subscriber", key: "k", version: at, value: { ha1Md5: "1", ha1Sha256: "2", ha1bMd5: "3", ha1bSha256: "4" } },
+        `["subscriber","k","${at}",null,0,"1","2","3","4"]`,
+      ],
+      [
+        dialogRecord(at, { caller: side("alice", { version: at }), callee: side("bob", { version: before, routes: ["r"] }), source: "s" }),
+        `["dialog","d1 alice bob","${at}",1000000,0,"d1","confirmed",1000,["alice","alice@example.test","sip:alice@192.0.2.1","","",-1],["bob","bob@example.test","sip:bob@192.0.2.1","","",-1,"${before}",null,["r"]],"s"]`,
+      ],
+      [
+        { kind: "invite", key: "t", version: at, value: fullInvite },
+        `["invite","t","${at}",99,0,"INVITE","g1~f","g1~r",180,"SIP/2.0 180",true,[["sip:w",["<sip:r>"],"f","h","g",0.5,"first","b"]],[[["sip:t",[]],"Calling","ref","z9","mark","f2",["f3"],false,true,3,true]],1,[486,"SIP/2.0 486"],[[true,"Digest"]],false,["SIP"],true,7]`,
+      ],
+    ];
+    for (const [record, text] of texts) {
+      expect(serializeRecord(record)).toBe(text);
+      expect(parseRecord(text)).toStrictEqual(record);
+    }
+  });
+
+  it("take an address-of-record out of a binding's key, but for one that says another", () => {
+    const record = bindingRecord(version(1), { addressOfRecord: "carol@example.test" });
+    expect(parseRecord(serializeRecord(record))).toEqual(record);
+    expect(serializeRecord(bindingRecord(version(1))).match(/bob@example.test/g)).toHaveLength(1);
   });
 
   it("keep every octet of a message", () => {
@@ -37,10 +123,17 @@ describe("records as text", () => {
   it("drop fields they do not know", () => {
     const record = bindingRecord(version(1));
     expect(parseRecord(JSON.stringify({ ...record, extra: 1, value: { ...record.value, extra: 2 } }))).toEqual(record);
+    const records = [bindingTombstone(version(1), "call-1", 2), bindingRecord(version(1), { provenAt: "h:1", addressOfRecord: "a@b" })];
+    for (const each of [...records, dialogRecord(version(1), { source: "s" })]) {
+      expect(parseRecord(serializeRecord(each).replace(/]$/, ',null,{"extra":[]}]'))).toEqual(each);
+    }
   });
 
   const good = bindingRecord(version(1));
   const dialog = dialogRecord(version(1));
+  const call: StateRecord = { kind: "invite", key: "t", version: version(1), value: fullInvite };
+  const changedList = (place: number, by: unknown): string =>
+    JSON.stringify((JSON.parse(serializeRecord(good)) as unknown[]).map((each, index) => (index === place ? by : each)));
   it.each([
     ["nothing", ""],
     ["no JSON", "{"],
@@ -59,6 +152,16 @@ describe("records as text", () => {
     ["a dialog in no state", JSON.stringify({ ...dialog, value: { ...dialog.value, state: "early" } })],
     ["a dialog with one side", JSON.stringify({ ...dialog, value: { ...dialog.value, callee: undefined } })],
     ["an invite with broken branches", JSON.stringify({ kind: "invite", key: "k", version: version(1), value: { branches: [1] } })],
+    ["an empty list", "[]"],
+    ["a list of an unknown kind", changedList(0, "constructor")],
+    ["a list without a key", changedList(1, "")],
+    ["a list without a version", changedList(2, "1")],
+    ["a list without an end", changedList(3, null)],
+    ["a list in no state", changedList(4, 3)],
+    ["a list that ends too early", serializeRecord(good).replace(/,"phone.1"/, "")],
+    ["a tombstone's list without its end", JSON.stringify(["binding", "k", version(1), null, 1, "", 0])],
+    ["a dialog's list with one side", serializeRecord(dialog).replace(/,\["bob".*\]\]$/, "]")],
+    ["an invite's list with broken branches", serializeRecord(call).replace(/,\[\[\["sip:t".*?\]\],1,/, ",[1],1,")],
   ])("are an error, not an exception, for %s", (_, text) => {
     expect(isParseError(parseRecord(text))).toBe(true);
   });

@@ -52,6 +52,21 @@ describe("a record of a kind that is not known", () => {
     expect(serializeRecord(carried(text))).toBe(text);
   });
 
+  it("is carried as it came when it is a list, and forgotten as one", () => {
+    const text = `["voicemail-box","bob@example.test","${version(1)}",5000,0,"hm",[1,{"deep":null}]]`;
+    const end = `["voicemail-box","gone","${version(1)}",7000,1,"",0]`;
+    const store = new RecordStore();
+    for (const each of [text, end, `["voicemail-box","for ever","${version(1)}",null,0]`]) store.apply(carried(each));
+    expect(carried(text)).toMatchObject({ kind: "unread", key: "voicemail-box bob@example.test", version: version(1) });
+    expect(serializeRecord(carried(text))).toBe(text);
+    store.sweep(6_999);
+    expect(store.count("unread")).toBe(3);
+    store.sweep(7_000);
+    expect(store.count("unread")).toBe(2);
+    store.sweep(5_000 + bindingTombstoneMs);
+    expect([...store.records("unread")].map(({ key }) => key)).toEqual(["voicemail-box for ever"]);
+  });
+
   it("goes from one replica to the other, and on to a third, octet by octet", () => {
     const store = new RecordStore({ isPaired: true });
     store.apply(carried(later(1)), "peer");
