@@ -182,6 +182,8 @@ export const credentialsParametersMax = 20;
 export const credentialsCheckedMax = 4;
 /** Nonce counts below the highest one that are still told apart: how far datagrams may overtake each other. At most 32 (bits of a number). */
 export const nonceWindow = 32;
+/** Queues of a table of timers: there are as many as different times for which timers run, about eight. Each is looked at with every event. */
+export const timerQueuesMax = 12;
 /** How often expired records are looked for. Going through 10 000 of them takes about a millisecond. */
 export const sweepMs = 60_000;
 

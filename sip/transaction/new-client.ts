@@ -18,6 +18,8 @@ export function newClientTransaction(
     deadline: 0,
     order: 0,
     place: nowhere,
+    before: undefined,
+    after: undefined,
     fire,
     kind: isInvite ? "inviteClient" : "nonInviteClient",
     state: isInvite ? "Calling" : "Trying",

@@ -406,6 +406,8 @@ export class TransactionLayer {
       deadline: 0,
       order: 0,
       place: nowhere,
+      before: undefined,
+      after: undefined,
       fire: this.#fireServer,
       kind: isInvite ? "inviteServer" : "nonInviteServer",
       state: isInvite ? "Proceeding" : "Trying",

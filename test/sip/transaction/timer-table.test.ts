@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { timerQueuesMax } from "../../../sip/limits.ts";
 import { nowhere, Timer, TimerTable } from "../../../sip/transaction/timer-table.ts";
 
 function isSet(timer: Timer): boolean {
@@ -96,10 +97,26 @@ describe("TimerTable", () => {
     expect(rig.due(2)).toEqual(["next"]);
   });
 
-  it("agrees with a plain sorted list under any sequence of operations", () => {
-    const operation = fc.tuple(fc.constantFrom("set", "clear", "due"), fc.integer({ min: 0, max: 15 }), fc.integer({ min: 0, max: 100 }));
+  it("fires in order what fits into no queue: deadlines that come closer and closer", () => {
+    const rig = new Rig();
+    const count = 5 * timerQueuesMax;
+    for (let n = 0; n < count; n += 1) rig.timers.set(rig.named(`t${n}`), 1_000 - n);
+    for (let n = 0; n < count; n += 3) rig.timers.clear(rig.named(`t${n}`));
+    const left = Array.from({ length: count }, (_, n) => n).filter((n) => n % 3 > 0);
+    expect(rig.timers.size).toBe(left.length);
+    expect(rig.due(1_000)).toEqual(left.toReversed().map((n) => `t${n}`));
+    expect(rig.timers.nextDeadline()).toBeUndefined();
+  });
+
+  // Few of them fit into queues, many do not.
+  it.each([15, 80])("agrees with a plain sorted list under any sequence of operations, with %i timers", (most) => {
+    const operation = fc.tuple(
+      fc.constantFrom("set", "set", "clear", "due"),
+      fc.integer({ min: 0, max: most }),
+      fc.integer({ min: 0, max: 100 }),
+    );
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
+      fc.property(fc.array(operation, { maxLength: 300 }), (operations) => {
         const rig = new Rig();
         let model: { name: string; deadline: number }[] = [];
         for (const [what, number, time] of operations) {
