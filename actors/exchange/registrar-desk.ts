@@ -1,5 +1,6 @@
 import { phoneFlowsOf, type PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import { datagramRequestOctetsMax, phoneLostMs } from "../limits.ts";
+import { DateTexts } from "../../sip/message/date-texts.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { Binding } from "../../sip/record/values.ts";
@@ -20,6 +21,7 @@ const leadsHere: RegisterResult = { status: 403, reason: "Contact Is This Server
 export class RegistrarDesk {
   readonly #store: RecordStore;
   readonly #clock: RecordClock;
+  readonly #dates = new DateTexts();
 
   readonly #ownNamedBy: (uri: string) => "name" | "address" | undefined;
 
@@ -33,7 +35,8 @@ export class RegistrarDesk {
   /** RFC 3261 10.3 6 to 8. The changes are applied when the result says 200. */
   register(message: SipMessage, addressOfRecord: string, flow: string, now: SteadyMs): RegisterResult {
     const records = this.#store.bindingsOf(addressOfRecord);
-    const result = processRegister({ message, addressOfRecord, flow, now: this.#clock.wallAt(now), records });
+    const wall = this.#clock.wallAt(now);
+    const result = processRegister({ message, addressOfRecord, flow, now: wall, date: this.#dates.of(wall), records });
     for (const change of result.changes) {
       if (change.type === "put" && this.#leadsHere(change.value)) return leadsHere;
     }

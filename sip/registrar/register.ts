@@ -25,6 +25,8 @@ import { isReachedOnFlow } from "./reachability.ts";
 import { ghostsOf } from "./room.ts";
 import type { WallMs } from "../time.ts";
 
+const supported: HeaderField = ["Supported", supportedExtensions.join(", ")];
+
 export type RegisterInput = {
   /** A REGISTER that has passed checkMandatory, for one of our domains, from a user who may change this address-of-record. */
   readonly message: SipMessage;
@@ -34,6 +36,8 @@ export type RegisterInput = {
   readonly flow: string;
   /** Milliseconds since the epoch. */
   readonly now: WallMs;
+  /** The same as Date says it: see date-texts.ts. */
+  readonly date: string;
   /** All that is held of the address-of-record's bindings, removed ones too: `RecordStore.bindingsOf`. */
   readonly records: readonly BindingRecord[];
   /** 0..0.5: the part by which granted expirations are shortened, to spread the refreshes of phones that came back together. Default 0. */
@@ -332,11 +336,11 @@ function accepted(
   saysOutbound: boolean,
   path: readonly string[] = noPath,
 ): RegisterResult {
-  const { now } = input;
+  const { now, date } = input;
   const headers: HeaderField[] = bindings.map((binding) => ["Contact", contactOf(binding, now)]);
   if (path.length > 0) headers.push(["Path", path.join(", ")]);
   if (saysOutbound) headers.push(["Require", "outbound"], ["Flow-Timer", String(flowTimerSeconds)]);
-  headers.push(["Supported", supportedExtensions.join(", ")], ["Date", new Date(now).toUTCString()]);
+  headers.push(supported, ["Date", date]);
   return { status: 200, headers, changes };
 }
 

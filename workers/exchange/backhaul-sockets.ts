@@ -3,8 +3,8 @@ import type { BackhaulSocket, BackhaulState } from "../../actors/exchange/ports.
 import { closeQuietly } from "../close-socket.ts";
 
 /**
- * The WebSockets of backhauls. What a woken object must know of a backhaul is kept in its WebSocket's attachment. Writing one costs less than a
- * microsecond, so it is written with every frame.
+ * The WebSockets of backhauls. What a woken object must know of a backhaul is kept in its WebSocket's attachment. Writing a short list costs less than
+ * a microsecond, so it is written with every frame; an object with its fields by name would cost more than twice as much.
  */
 export class BackhaulSockets {
   readonly #ctx: DurableObjectState;
@@ -19,8 +19,9 @@ export class BackhaulSockets {
   /** Hands over the backhauls that were there before this object woke. */
   wake(take: (socket: BackhaulSocket, state: BackhaulState, isOpen: boolean) => BackhaulEnd): void {
     for (const socket of this.#ctx.getWebSockets()) {
-      const state = socket.deserializeAttachment() as BackhaulState | null;
-      if (state !== null) this.#ends.set(socket, take(new OneSocket(socket), state, socket.readyState === WebSocket.OPEN));
+      const kept = socket.deserializeAttachment() as Kept | null;
+      const state = kept === null ? undefined : stateOf(kept);
+      if (state !== undefined) this.#ends.set(socket, take(new OneSocket(socket), state, socket.readyState === WebSocket.OPEN));
     }
   }
 
@@ -37,8 +38,27 @@ export class BackhaulSockets {
   }
 }
 
+/** What does not change after the hello, as one text, and the rest. */
+type Kept = readonly [
+  lasting: string,
+  sent: number,
+  received: number,
+  done: number,
+  acknowledged: number,
+  toldServing: boolean | undefined,
+];
+type Lasting = Pick<BackhaulState, "boot" | "access" | "listeners">;
+
+function stateOf([text, sent, received, done, acknowledged, toldServing]: Kept): BackhaulState {
+  // This script has written it, before it slept.
+  const { boot, access, listeners } = JSON.parse(text) as Lasting;
+  return { boot, access, listeners, sent, received, done, acknowledged, toldServing };
+}
+
 class OneSocket implements BackhaulSocket {
   readonly #socket: WebSocket;
+  #lasting: Lasting | undefined;
+  #text = "";
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
@@ -59,6 +79,12 @@ class OneSocket implements BackhaulSocket {
   }
 
   keep(state: BackhaulState): void {
-    this.#socket.serializeAttachment(state);
+    const { boot, access, listeners, sent, received, done, acknowledged, toldServing } = state;
+    const lasting = this.#lasting;
+    if (lasting === undefined || lasting.boot !== boot || lasting.listeners !== listeners) {
+      this.#lasting = { boot, access, listeners };
+      this.#text = JSON.stringify(this.#lasting);
+    }
+    this.#socket.serializeAttachment([this.#text, sent, received, done, acknowledged, toldServing] satisfies Kept);
   }
 }

@@ -37,6 +37,7 @@ import { Room } from "./room.ts";
 /** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none. */
 export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; readonly pair: PairState | "alone" };
 
+const resolved = Promise.resolve();
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -213,7 +214,8 @@ export class ExchangeObject extends DurableObject<Environment> {
       now: this.#timers.clock.now,
       wallAt: this.#timers.clock.wallAt,
       timer: this.#timers.timer,
-      soon: (run) => queueMicrotask(run),
+      // In workerd queueMicrotask costs twenty times as much.
+      soon: (run) => void resolved.then(run),
       alarm: this.#alarm,
       rest,
       disk: this.#disk(),

@@ -5,6 +5,7 @@ import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
 import type { Binding } from "../../../sip/record/values.ts";
 import { recordOfChange, type BindingChange } from "../../../sip/registrar/binding-change.ts";
+import { DateTexts } from "../../../sip/message/date-texts.ts";
 import { processRegister, type RegisterResult } from "../../../sip/registrar/register.ts";
 import { targetsOf, type BindingTarget } from "../../../sip/registrar/targets.ts";
 import { joinFlow, serializeFlowKey, type Transport } from "../../../sip/flow/flow.ts";
@@ -58,6 +59,7 @@ export class TestRegistrar {
       addressOfRecord: bob,
       flow: options.flow ?? flowOf("UDP"),
       now: this.now,
+      date: new DateTexts().of(this.now),
       records: this.store.bindingsOf(bob),
       ...(options.jitter === undefined ? {} : { jitter: options.jitter }),
     });
