@@ -134,6 +134,6 @@ export type BackhaulSocket = {
   /** False: it has died, and its end has not been told yet. */
   send(frame: Uint8Array): boolean;
   close(code: number, reason: string): void;
-  /** Keeps what an actor that wakes is given. Called with every frame. */
+  /** Keeps what an actor that wakes is given, until the event is over. Called more than once a frame. */
   keep(state: BackhaulState): void;
 };

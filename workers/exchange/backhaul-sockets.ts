@@ -2,9 +2,12 @@ import type { BackhaulEnd } from "../../actors/exchange/backhauls.ts";
 import type { BackhaulSocket, BackhaulState } from "../../actors/exchange/ports.ts";
 import { closeQuietly } from "../close-socket.ts";
 
+const resolved = Promise.resolve();
+
 /**
- * The WebSockets of backhauls. What a woken object must know of a backhaul is kept in its WebSocket's attachment. Writing a short list costs less than
- * a microsecond, so it is written with every frame; an object with its fields by name would cost more than twice as much.
+ * The WebSockets of backhauls. What a woken object must know of a backhaul is kept in its WebSocket's attachment. It is written once an event, in the
+ * microtask after it: an object does not sleep before that. A list takes less than a microsecond, an object with its fields by name more than twice as
+ * much.
  */
 export class BackhaulSockets {
   readonly #ctx: DurableObjectState;
@@ -57,6 +60,8 @@ function stateOf([text, sent, received, done, acknowledged, toldServing]: Kept):
 
 class OneSocket implements BackhaulSocket {
   readonly #socket: WebSocket;
+  /** What is to be kept and is not yet. */
+  #state: BackhaulState | undefined;
   #lasting: Lasting | undefined;
   #text = "";
 
@@ -79,12 +84,19 @@ class OneSocket implements BackhaulSocket {
   }
 
   keep(state: BackhaulState): void {
-    const { boot, access, listeners, sent, received, done, acknowledged, toldServing } = state;
+    if (this.#state === undefined) void resolved.then(this.#write);
+    this.#state = state;
+  }
+
+  readonly #write = (): void => {
+    if (this.#state === undefined) return;
+    const { boot, access, listeners, sent, received, done, acknowledged, toldServing } = this.#state;
+    this.#state = undefined;
     const lasting = this.#lasting;
     if (lasting === undefined || lasting.boot !== boot || lasting.listeners !== listeners) {
       this.#lasting = { boot, access, listeners };
       this.#text = JSON.stringify(this.#lasting);
     }
     this.#socket.serializeAttachment([this.#text, sent, received, done, acknowledged, toldServing] satisfies Kept);
-  }
+  };
 }
