@@ -45,7 +45,7 @@ function deathOf({ from, diesAt = from }: Fault): number {
 }
 
 /** A cell could not be heard by the other one, or by anybody, and did not die of it at once. */
-function isSilenceOfCell({ kind }: Fault): boolean {
+export function isSilenceOfCell({ kind }: Fault): boolean {
   return /^freeze (and crash )?a cell/.test(kind) || kind === "cut between cells" || kind === "isolate a cell";
 }
 

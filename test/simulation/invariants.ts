@@ -24,6 +24,7 @@ import {
   isEndless,
   isLineUnreachable,
   isRegistrationLost,
+  isSilenceOfCell,
   isUnasked,
   lostAllCopies,
   wasAskedAgain,
@@ -385,7 +386,11 @@ function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }
   const hasForgotten = story.faults.some(
     (fault) => (isDeathOfCell(fault) || areAllCrashed(fault)) && fault.from >= outcomeAt && fault.from <= outcomeAt + transactionMs,
   );
-  const isUnheard = second === 486 && (isCut || hasForgotten);
+  // Or has stood still until then, and reads the refusal before it hears of the answer.
+  const hasStoodStill = story.faults.some(
+    (fault) => isSilenceOfCell(fault) && fault.from <= outcomeAt && fault.until + lastMomentMs >= outcomeAt,
+  );
+  const isUnheard = second === 486 && (isCut || hasForgotten || hasStoodStill);
   // The same the other way round: the replica that has passed the CANCEL has not heard of the answer that the other one passed.
   const isUnseen = (first === 200 || first === 486) && second === 487 && isCut;
   const isSuch = wasCancelled && finalStatuses.length === 2 && ((first === 487 && (second === 200 || isUnheard)) || isUnseen);

@@ -24,7 +24,10 @@ export const excuses = {
   "its phone was cut off": [{ seed: 1142 }],
   "its datagrams were lost": [{ seed: 285 }],
   "a phone has moved, and hung up": [{ seed: 7000448 }],
-  "the replica that passes it has not heard of the other answer": [{ seed: 20189, edition: "first" }],
+  "the replica that passes it has not heard of the other answer": [
+    { seed: 20189, edition: "first" },
+    { seed: 5119, aimedFaults: aimedFaultKinds },
+  ],
   "a late copy makes the call anew": [{ seed: 51442, edition: "first" }],
   "a way has failed on which one was": [{ seed: 10531, edition: "first" }],
   "its CANCEL came before it, and counts once": [{ seed: 6001042 }],

@@ -142,3 +142,52 @@ describe("a phone that comes to the other replica", () => {
     }
   });
 });
+
+describe("a REGISTER that is said again to the other replica when its own has died, with a nonce of that one", () => {
+  it("leaves the binding as the 200 said that has left, whoever hears the challenge", () => {
+    const { b, alice, again, ok } = died(true);
+    expect(ok?.message.status).toBe(200);
+    const [challenge] = b.receive(alice.key, again);
+    expect([challenge?.message.status, secondsLeft(b)]).toEqual([401, [600]]);
+  });
+
+  it("has had no 200 that has left, where the other replica does not know of it: its phone answers the challenge", () => {
+    const { b, alice, again, ok } = died(false);
+    expect([ok?.message.status, ok?.committed]).toEqual([200, true]);
+    const [challenge] = b.receive(alice.key, again);
+    expect([challenge?.message.status, valuesOf(challenge, "WWW-Authenticate").join()]).toEqual([
+      401,
+      expect.stringContaining("stale=true"),
+    ]);
+    // What was there before has not gone.
+    expect(secondsLeft(b)).toEqual([540]);
+    const proof = credentials(challenge, { user: "alice", password: "secret", method: "REGISTER", uri: registerUri });
+    expect(statusesOf(b.receive(alice.key, alice.register(600, [proof])))).toEqual([200]);
+    expect(secondsLeft(b)).toEqual([600]);
+  });
+});
+
+/** Alice registers at a, and again a minute later. The other replica has been told of the first, `isTold`: of both. */
+function died(isTold: boolean): { b: TestExchange; alice: TestPhone; again: string; ok: Sent | undefined } {
+  const a = replicaOf({ cell: "a" });
+  const b = replicaOf({ cell: "b" });
+  const alice = new TestPhone("alice", "198.51.100.7", 5070);
+  const tell = (): void => {
+    for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromPeer(record, b.now);
+  };
+  const [challenge] = a.receive(alice.key, alice.register());
+  const proofOf = (nc: string): string =>
+    credentials(challenge, { user: "alice", password: "secret", method: "REGISTER", uri: registerUri, nc });
+  expect(statusesOf(a.receive(alice.key, alice.register(600, [proofOf("00000001")])))).toEqual([200]);
+  tell();
+  for (const replica of [a, b]) replica.advance(60_000);
+  const again = alice.register(600, [proofOf("00000002")]);
+  const [ok] = a.receive(alice.key, again);
+  if (isTold) tell();
+  b.record(RecordKind.takeover, "", "", "g1");
+  return { b, alice, again, ok };
+}
+
+function secondsLeft({ exchange, now }: TestExchange): number[] {
+  return exchange.registrations(undefined, now).map(({ expiresSeconds }) => expiresSeconds);
+}
