@@ -12,6 +12,8 @@ export type Effect =
        * forward). Undefined: at once.
        */
       readonly commit: number | undefined;
+      /** It is a 2xx to an INVITE, which need not wait where a gateway has brought it (docs/decisions/0031-a-gateway-is-a-second-memory.md). */
+      readonly isAnswer: boolean;
     }
   | {
       /** A line for the log. */

@@ -20,6 +20,8 @@ export type Aftermath = {
   readonly answering?: string | undefined;
   /** All that the event changed is at the peer, or there is no peer to wait for. */
   readonly committed?: (now: SteadyMs) => void;
+  /** Another process keeps what the event brought until `committed` is called, and says it to the other replica if this one dies: a gateway its frame. */
+  readonly isKept?: boolean;
   /** The event is over: what it sends has left, but for what is for `answering`. */
   readonly over?: (answer: FrameRecord[], now: SteadyMs) => void;
   /** Too much waits already: the event does not happen. Absent: it must not be refused. */
@@ -175,14 +177,17 @@ export class EventRunner {
     if (this.#exchange.store.size > this.#exchange.store.count("subscriber")) alarm.arm(this.#ports.wallAt(now) + sweepAlarmMs);
   }
 
-  /** Carries out what the core wants. Called at the end of every event, and after what changes the core otherwise. */
-  carryOut(now: SteadyMs, aftermath: Aftermath = nothingMore): void {
+  /**
+   * Carries out what the core wants. Called at the end of every event, and after what changes the core otherwise. `keptFrom`: what was changed behind this
+   * sequence number of the store would be said again.
+   */
+  carryOut(now: SteadyMs, aftermath: Aftermath = nothingMore, keptFrom: number = Number.POSITIVE_INFINITY): void {
     this.#sweep(now);
     const early = new Outbox();
     const late = new Outbox();
     let sequence = 0;
     for (let effects = this.#exchange.takeEffects(); effects.length > 0; effects = this.#exchange.takeEffects()) {
-      for (const effect of effects) sequence = Math.max(sequence, this.#sort(effect, early, late, now));
+      for (const effect of effects) sequence = Math.max(sequence, this.#sort(effect, early, late, keptFrom, now));
     }
     if (!late.isEmpty) return this.#leaveLate(early, late, sequence, now, aftermath);
     const answer = early.take(aftermath.answering);
@@ -199,12 +204,15 @@ export class EventRunner {
   }
 
   #happen(run: (now: SteadyMs) => void, now: SteadyMs, aftermath: Aftermath): void {
+    // Where the peer is not waited for the frame is acknowledged at once.
+    const isKept = aftermath.isKept === true && this.#replication?.state === "together";
+    const keptFrom = isKept ? this.#exchange.store.sequence : undefined;
     try {
       run(now);
     } catch (error) {
       this.#ports.log.threw(error);
     }
-    this.carryOut(now, aftermath);
+    this.carryOut(now, aftermath, keptFrom);
   }
 
   /** Some of what an event sends waits for a commit. */
@@ -228,14 +236,15 @@ export class EventRunner {
   }
 
   /** Returns the sequence number that must be committed first; 0: none. */
-  #sort(effect: Effect, early: Outbox, late: Outbox, now: SteadyMs): number {
+  #sort(effect: Effect, early: Outbox, late: Outbox, keptFrom: number, now: SteadyMs): number {
     const { log, others, now: present } = this.#ports;
     switch (effect.type) {
       case "send": {
-        const { access, record, commit } = effect;
-        if (isLine(access) || this.#backhauls.has(access)) (commit === undefined ? early : late).add(access, record);
+        const { access, record, commit, isAnswer } = effect;
+        const isLate = commit !== undefined && !(isAnswer && commit > keptFrom);
+        if (isLine(access) || this.#backhauls.has(access)) (isLate ? late : early).add(access, record);
         else this.notTaken(access, [record], now);
-        return commit ?? 0;
+        return isLate ? commit : 0;
       }
       case "log":
         log.warn(effect.text);

@@ -322,6 +322,7 @@ export class ExchangeActor {
     };
     this.#events.event(run, now, {
       committed: () => this.#backhauls.finish(end, seq),
+      isKept: true,
       over: (_answer, at) => {
         this.#backhauls.send(access, [], at);
         over();

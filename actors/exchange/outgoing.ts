@@ -27,16 +27,11 @@ export class Outgoing implements TransportSink {
 
   /** `commit`: the message leaves when every record up to this sequence number is at the peer, or on the disk; undefined: at once. */
   send(flow: string, octets: Uint8Array, commit?: number): void {
-    // A refusal that repeats the longest of Vias: no frame takes it, and its backhaul would be lost over it.
-    if (octets.length > messageOctetsMax) return;
-    const usable = this.#accesses.usable(flow);
-    const split = usable === undefined ? undefined : splitFlow(usable);
-    if (split === undefined) {
-      this.#unsendable.push({ flow, octets });
-      return;
-    }
-    const record = { kind: RecordKind.send, key: split.key, octets };
-    this.#effects.push({ type: "send", access: split.access, record, commit });
+    this.#push(flow, octets, commit, false);
+  }
+
+  answer(flow: string, octets: Uint8Array, commit?: number): void {
+    this.#push(flow, octets, commit, true);
   }
 
   takeEffects(): Effect[] {
@@ -50,5 +45,18 @@ export class Outgoing implements TransportSink {
     const unsendable = this.#unsendable;
     this.#unsendable = [];
     return unsendable;
+  }
+
+  #push(flow: string, octets: Uint8Array, commit: number | undefined, isAnswer: boolean): void {
+    // A refusal that repeats the longest of Vias: no frame takes it, and its backhaul would be lost over it.
+    if (octets.length > messageOctetsMax) return;
+    const usable = this.#accesses.usable(flow);
+    const split = usable === undefined ? undefined : splitFlow(usable);
+    if (split === undefined) {
+      this.#unsendable.push({ flow, octets });
+      return;
+    }
+    const record = { kind: RecordKind.send, key: split.key, octets };
+    this.#effects.push({ type: "send", access: split.access, record, commit, isAnswer });
   }
 }

@@ -45,6 +45,7 @@ export class Resolutions {
       access,
       record: { kind: RecordKind.resolve, key: reference, octets: octetsOf(uri) },
       commit: undefined,
+      isAnswer: false,
     });
   }
 }

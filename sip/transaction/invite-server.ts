@@ -64,7 +64,8 @@ export function respondInvite(
       tx.commit = commit;
       tx.lastResponse = status >= 200 && status < 300 ? undefined : response;
       tx.octetsLeft -= response.length;
-      machinery.transport.send(tx.responseFlow, response, commit);
+      if (status >= 200 && status < 300) machinery.transport.answer(tx.responseFlow, response, commit);
+      else machinery.transport.send(tx.responseFlow, response, commit);
       if (status < 200) return;
       if (!tx.reliable || status < 300) tx.request = undefined;
       tx.endsAt = now + 64 * t1Ms; // Timer L, Timer H
@@ -78,13 +79,13 @@ export function respondInvite(
       return schedule(tx, machinery.timers);
     case "Accepted":
       // RFC 6026 7.1: further 2xx, of other branches too, are passed on; nothing else is.
-      if (status >= 200 && status < 300) machinery.transport.send(tx.responseFlow, response, commit);
+      if (status >= 200 && status < 300) machinery.transport.answer(tx.responseFlow, response, commit);
       return;
     case "Completed":
     case "Confirmed":
     case "Terminated":
       // RFC 3261 16.7 5: "Any 2xx response to an INVITE request MUST be forwarded immediately", after another final response as well.
-      if (status >= 200 && status < 300) machinery.transport.send(tx.responseFlow, response, commit);
+      if (status >= 200 && status < 300) machinery.transport.answer(tx.responseFlow, response, commit);
       return;
     default:
       tx.state satisfies never;

@@ -93,7 +93,11 @@ export type NonInviteClientTransaction = ClientCommon & {
 export type SendingManner = "usual" | "watched" | "once" | "copy";
 
 /** Where messages leave. `commit`: the version of the replicated state that the message must wait for. */
-export type TransportSink = { send(flow: string, octets: Uint8Array, commit?: number): void };
+export type TransportSink = {
+  send(flow: string, octets: Uint8Array, commit?: number): void;
+  /** A 2xx to an INVITE. It need not wait where whoever has brought it would say it again. */
+  answer(flow: string, octets: Uint8Array, commit?: number): void;
+};
 
 /** RFC 3261 17: the transaction user (TU), above the machines. */
 export type TransactionUser = {

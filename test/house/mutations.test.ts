@@ -8,7 +8,7 @@ import { mutate, readSources, root } from "../mutation/sources.ts";
 
 /** The mutations themselves take minutes: `npm run mutate`. What can be known without them is kept here. */
 describe("the mutations", () => {
-  it("each break a rule that stands in the sources exactly once; where it was moved or reworded, so must be test/mutation/mutations.ts", () => {
+  it("each break a rule that stands in the sources exactly once; where it was moved or reworded, so must be test/mutation", () => {
     const sources = readSources();
     expect(mutations.map((mutation) => mutate(sources, mutation)).filter((mutant) => typeof mutant === "string")).toEqual([]);
   });

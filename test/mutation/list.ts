@@ -12,7 +12,7 @@ export function listOf(mutations: readonly Mutation[]): string {
     "`npm run mutate` breaks each of these rules, one at a time, in a copy of the sources. The tests that are named for a rule must fail then; where the last",
     "column says so the first seeds of the simulation must fail too. Who survives fails the command. `-- --only NAME` tries one.",
     "",
-    "Each is a search and replace in `test/mutation/mutations.ts`. This list is made by `npm run mutate -- --list`.",
+    "Each is a search and replace in `test/mutation/`. This list is made by `npm run mutate -- --list`.",
     "",
     ...aligned(rows),
     "",

@@ -1,3 +1,5 @@
+import { replication } from "./replication-mutations.ts";
+
 /** A rule of the sources, and how it is broken. */
 export type Mutation = {
   readonly name: string;
@@ -357,66 +359,6 @@ const records: readonly Mutation[] = [
     find: "this.#renewAged(now);",
     replace: "",
     tests: ["test/actors/exchange/invite-keeper.test.ts"],
-    isSimulated: false,
-  },
-];
-
-/** Two replicas. */
-const replication: readonly Mutation[] = [
-  {
-    name: "200-of-a-register-before-its-commit",
-    rule: "The 200 of a REGISTER leaves when the peer, or the disk, has the binding.",
-    find: "mustWait ? store.sequence : undefined",
-    replace: "undefined",
-    tests: ["test/actors/exchange/replication.test.ts", "test/actors/exchange/register-requests.test.ts"],
-    isSimulated: false,
-  },
-  {
-    name: "2xx-before-its-commit",
-    rule: "The 2xx of an INVITE leaves when the peer knows the dialog, and the end of the INVITE.",
-    find: "return store.sequence > before || tx.commit === undefined ? store.sequence : tx.commit;",
-    replace: "return before < 0 ? 0 : undefined;",
-    tests: ["test/actors/exchange/replication.test.ts", "test/actors/exchange/calls.test.ts"],
-    isSimulated: false,
-  },
-  {
-    name: "commit-without-the-peer",
-    rule: "A commit is done when the peer has acknowledged it, not when it was sent.",
-    find: 'return sequence <= this.#sending.covered ? "done" : "wait";',
-    replace: 'return "done";',
-    tests: ["test/cluster/replication/peer-link.test.ts"],
-    isSimulated: false,
-  },
-  {
-    name: "alone-without-the-disk",
-    rule: "While the peer is away a commit waits for the disk.",
-    find: 'return "disk";',
-    replace: 'return "done";',
-    tests: ["test/cluster/replication/peer-link.test.ts"],
-    isSimulated: false,
-  },
-  {
-    name: "peer-that-started-anew-is-not-told",
-    rule: "A new start of the peer is told everything, also what it had told itself.",
-    find: "this.#store.changedSince(sequence, 1, sequence < this.#wholeUntil)",
-    replace: "this.#store.changedSince(sequence, 1)",
-    tests: ["test/cluster/replication/peer-link.test.ts"],
-    isSimulated: true,
-  },
-  {
-    name: "serves-before-it-has-caught-up",
-    rule: "A replica that has started serves when it has caught up.",
-    find: "if (!this.#isServing || this.#lease.isAsking) return false;",
-    replace: "if (this.#lease.isAsking) return false;",
-    tests: ["test/cluster/replication/peer-link.test.ts"],
-    isSimulated: false,
-  },
-  {
-    name: "frozen-replica-goes-on",
-    rule: "A replica that stood still asks its peer before it reads what waits for it.",
-    find: "if (this.#lease.isOver(this.#options.leaseMs, sentAt, now)) {",
-    replace: "if (sentAt < 0) {",
-    tests: ["test/cluster/replication/peer-link.test.ts"],
     isSimulated: false,
   },
 ];

@@ -120,10 +120,19 @@ export class Aims {
     if (mine === undefined || theirs === undefined) return;
     for (const kind of ["dialog", "binding"] as const) {
       for (const { key, version } of mine.records(kind)) {
-        if (theirs.get(kind, key)?.version === version) continue;
+        const known = theirs.get(kind, key);
+        if (kind === "dialog" ? known?.value !== undefined : known?.version === version) continue;
         this.#cluster.moments.reached(`a cell falls silent that alone knows of a ${kind}`);
+        if (kind === "dialog" && this.#hasItsAnswer(key))
+          this.#cluster.moments.reached("a caller has a 200 that only a silent cell knows of");
       }
     }
+  }
+
+  #hasItsAnswer(key: string): boolean {
+    return this.#cluster.phones.some(({ outgoing }) =>
+      outgoing.some(({ callId, outcome }) => outcome === 200 && key.startsWith(`${callId} `)),
+    );
   }
 
   /** The gateway has had no acknowledgement of the other replica. */

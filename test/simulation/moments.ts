@@ -22,6 +22,7 @@ export const moments = [
   "a REGISTER with a nonce of more than 10 s ago is said to the other replica",
   "a cell falls silent that alone knows of a dialog",
   "a cell falls silent that alone knows of a binding",
+  "a caller has a 200 that only a silent cell knows of",
   "a record of a later version is carried",
   "an exchange asks one that is in other cells only",
   "an exchange sleeps while a call stands",

@@ -10,7 +10,7 @@ import type { Target } from "../../../sip/proxy/target-set.ts";
 import type { Preprocessed } from "../../../sip/proxy/route-preprocessing.ts";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 import { TransactionLayer } from "../../../sip/transaction/transaction-layer.ts";
-import type { ServerTransaction, TransactionUser } from "../../../sip/transaction/transaction.ts";
+import type { ServerTransaction, TransactionUser, TransportSink } from "../../../sip/transaction/transaction.ts";
 import { isReliable, transportOfFlow } from "../../../sip/flow/flow.ts";
 import { stampReceived } from "../../../sip/flow/response-flow.ts";
 import { fnv1a } from "../../../sip/flow/token.ts";
@@ -95,10 +95,12 @@ export class Rig {
       },
       changed: (context) => this.changes.push(context),
     });
-    const transport = {
-      send: (flow: string, octets: Uint8Array, commit?: number): void => {
-        this.sent.push({ flow, message: parsed(octets), text: stringOf(octets), commit });
-      },
+    const leaves = (flow: string, octets: Uint8Array, commit: number | undefined, isAnswer: boolean): void => {
+      this.sent.push({ flow, message: parsed(octets), text: stringOf(octets), commit, isAnswer });
+    };
+    const transport: TransportSink = {
+      send: (flow, octets, commit) => leaves(flow, octets, commit, false),
+      answer: (flow, octets, commit) => leaves(flow, octets, commit, true),
     };
     const user: TransactionUser = {
       request: (tx, message, now) => this.#request(tx, message, now),

@@ -118,6 +118,25 @@ describe("INVITE server transaction", () => {
     expect(recorder.sent.map((sent) => sent.commit)).toEqual([7, 7]);
   });
 
+  it("hands a 2xx over as an answer, and nothing else", () => {
+    for (const [status, isAnswer] of [
+      [180, false],
+      [199, false],
+      [200, true],
+      [299, true],
+      [300, false],
+    ] as const) {
+      const recorder = arrived(udp);
+      recorder.respond(status, { commit: 7 });
+      expect(recorder.sent).toMatchObject([{ commit: 7, isAnswer }]);
+    }
+    const recorder = arrived(udp);
+    const request = recorder.server.request;
+    recorder.respond(486);
+    recorder.respond(200, { commit: 8, ...(request && { request }) });
+    expect(recorder.sent.map(({ isAnswer }) => isAnswer)).toEqual([false, true]);
+  });
+
   it("gives the request up when it has been answered", () => {
     const recorder = arrived(udp);
     recorder.respond(200);

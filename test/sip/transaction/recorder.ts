@@ -9,7 +9,14 @@ import type { ServerTransaction, TransactionUser } from "../../../sip/transactio
 import { isReliable, transportOfFlow } from "../../../sip/flow/flow.ts";
 
 /** A message that left: where to, and what. */
-export type Sent = { readonly flow: string; readonly message: SipMessage; readonly text: string; readonly commit: number | undefined };
+export type Sent = {
+  readonly flow: string;
+  readonly message: SipMessage;
+  readonly text: string;
+  readonly commit: number | undefined;
+  /** It was handed over as a 2xx to an INVITE. */
+  readonly isAnswer: boolean;
+};
 
 /** Flows of one phone: over UDP and over TCP. */
 export const udp = "g1~u0..c000020213c4"; // 192.0.2.2:5060
@@ -46,11 +53,18 @@ export class Recorder {
     };
     this.layer = new TransactionLayer({
       timers: this.timers,
-      transport: { send: (flow, octets, commit) => this.sent.push({ flow, message: parsed(octets), text: stringOf(octets), commit }) },
+      transport: {
+        send: (flow, octets, commit) => this.#leaves(flow, octets, commit, false),
+        answer: (flow, octets, commit) => this.#leaves(flow, octets, commit, true),
+      },
       user,
       isReliable: (flow) => isReliable(transportOfFlow(flow) ?? "UDP"),
       ...options,
     });
+  }
+
+  #leaves(flow: string, octets: Uint8Array, commit: number | undefined, isAnswer: boolean): void {
+    this.sent.push({ flow, message: parsed(octets), text: stringOf(octets), commit, isAnswer });
   }
 
   get server(): ServerTransaction {
