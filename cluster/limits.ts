@@ -10,18 +10,24 @@ export const escapesDepthMax = 4;
 /** One frame between an access and an exchange. workerd takes 32 MiB, we flush at 64 KiB, and a single message may exceed that by its header. */
 export const frameOctetsMax = 1024 * 1024;
 /**
- * How far apart the frames of a busy backhaul leave at most, a millisecond for each message that could not wait in the one before. One that holds
- * only what can wait (patience.ts) waits for the other time. At 500 calls/s it is two milliseconds or one. At 1500 it is this, which saves a quarter
- * of all work there. Nobody hears it before a telephone rings, and T1 is fifty times as long.
+ * How far apart the frames of a busy backhaul leave: as many milliseconds as the square root of what the last one held. At a steady rate that is a
+ * millisecond for each message per millisecond. One is the least that a timer knows. Four is the most: at 1500 calls/s and above what waits for a
+ * processor waits longer than that (docs/decisions/0033-answers-leave-with-their-event.md).
  */
-export const frameDelayMsMax = 10;
+export const frameDistanceMsMin = 1;
+export const frameDistanceMsMax = 4;
+/**
+ * How long a message waits for company of which nobody hears when it comes (patience.ts), a twenty-fifth of T1. It is also the largest distance of frames
+ * with nothing but REGISTERs and their like. They keep a millisecond for each message of the last frame: 2 at 1000 REGISTERs/s over two exchanges, and
+ * this from 2000 on, where it is what makes them cheap.
+ */
 export const patientFrameDelayMs = 20;
 /**
  * A frame from an exchange is acknowledged by the next one of its access, or by one of its own after this. An answer of a phone's brings it along, so
  * a busy backhaul has none of its own. What is unacknowledged when a backhaul is lost is tried another way, though it may have arrived: so it is not
  * long.
  */
-export const frameAckDelayMs = 10;
+export const frameAckDelayMs = 20;
 /** A frame leaves when it holds this much. */
 export const frameFlushOctets = 64 * 1024;
 /**
@@ -44,12 +50,16 @@ export const peerBatchOctets = 256 * 1024;
 /** The largest batch that is read: one with a last record of the largest size. */
 export const peerBatchOctetsMax = 8 * 1024 * 1024;
 /**
- * A batch costs as much as three calls, whatever is in it. So changes that nobody waits for go to the peer after this at the latest. Nothing is lost
+ * Changes that nobody waits for go to the peer after this at the latest, for a batch costs as much as some calls, whatever is in it. Nothing is lost
  * by waiting: the frames that made them are not acknowledged before.
  */
 export const peerDelayMs = 50;
-/** Commits leave at once as long as they are few: so many batches, of which another one may leave every {@link peerDelayMs}. */
-export const peerBurstMax = 4;
+/**
+ * What somebody waits for leaves at once, unless such a batch has just left: as many milliseconds ago as that one held records, between these two. Up to
+ * about 800 changes a second that is the least, and a REGISTER takes some milliseconds then. Above, batches hold the more the busier it is.
+ */
+export const peerDistanceMsMin = 8;
+export const peerDistanceMsMax = 20;
 /**
  * An answer of the peer that takes longer than this comes from far away. Then what somebody waits for leaves beside the batch that is under way. So a
  * commit costs one way there and back, and not up to two. Answers of a peer nearby take a few milliseconds, and one batch after the other groups
@@ -58,10 +68,7 @@ export const peerBurstMax = 4;
 export const peerOverlapMs = 25;
 /** A timer that rings so late rings on a machine that is held up: its peer's answer may be there, unread. Idle machines are late by a few milliseconds. */
 export const peerLateMs = 20;
-/**
- * Batches under way at once. One leaves each {@link peerDelayMs} for as long as an answer may take before the peer counts as lagging. Twice that is
- * safe.
- */
+/** Batches under way at once. One leaves each {@link peerOverlapMs} for as long as an answer may take before the peer counts as lagging. */
 export const peerFlightsMax = 8;
 /** How long a replica that has started waits for its peer to say anything, and how long for all of its records. It serves alone then. */
 export const peerSyncMs = 2_000;

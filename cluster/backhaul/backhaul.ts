@@ -1,7 +1,14 @@
-import { frameAckDelayMs, frameDelayMsMax, frameFlushOctets, patientFrameDelayMs, backhaulQueueOctetsMax } from "../limits.ts";
+import {
+  frameAckDelayMs,
+  frameDistanceMsMax,
+  frameDistanceMsMin,
+  frameFlushOctets,
+  patientFrameDelayMs,
+  backhaulQueueOctetsMax,
+} from "../limits.ts";
 import { messageOctetsMax } from "../../sip/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, type FrameRecord } from "./frame.ts";
-import { isPatient } from "./patience.ts";
+import { patienceOf, type Patience } from "./patience.ts";
 import { Waiting } from "../overload/waiting.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
@@ -9,10 +16,11 @@ import type { SteadyMs } from "../../sip/time.ts";
  * The access side of one backhaul, for gateways and lines: what waits, what is sent and not yet acknowledged, and when the next frame
  * leaves. No clock and no socket: `now` is an argument, frames are returned.
  *
- * A frame leaves at once when nothing of this backhaul is unanswered, or when `frameFlushOctets` are waiting. Else it keeps a distance from the one
- * before it: a millisecond for each record of that one that could not wait, `frameDelayMsMax` at most. One with only what can wait leaves when its
- * oldest record is `patientFrameDelayMs` old. So an idle system adds no latency, and a busy one makes the larger frames the busier it is: the cost is
- * per frame.
+ * A frame leaves with the event that brings its first record, unless another one has just left. From that one it keeps a distance: as many milliseconds
+ * as the square root of what that one held, `frameDistanceMsMin` at least and `frameDistanceMsMax` at most. It keeps none when nothing of this backhaul
+ * is unanswered, nor when `frameFlushOctets` are waiting. One with only REGISTERs and their like keeps a
+ * millisecond for each record of the last one, `patientFrameDelayMs` at most. One that nobody waits for leaves when its oldest record is as old as that. So
+ * an idle system adds no latency, and a busy one makes the larger frames the busier it is: the cost is per frame.
  *
  * Records of a frame that was not acknowledged are sent again, in order, on the next connection, where sequence numbers begin at 1 again. So a record
  * is delivered at least once: repeats are absorbed by the transaction layer.
@@ -26,10 +34,9 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   #pendingOctets = 0;
   /** When the first of them must leave. */
   #pendingUntil = Number.POSITIVE_INFINITY;
-  /** How many of them cannot wait. */
-  #pendingUrgent = 0;
-  /** The next frame for which somebody waits leaves then, or later. */
+  /** The next frame keeps its distance until then, and one that nobody hears until then. */
   #nextFrameAt = Number.NEGATIVE_INFINITY;
+  #nextQuietFrameAt = Number.NEGATIVE_INFINITY;
   /** Sent and not acknowledged, oldest first. */
   #sent: SentFrame<Offered>[] = [];
   #sentOctets = 0;
@@ -112,9 +119,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
     this.#pending.push(record);
     this.#pendingSince.push(now);
     this.#pendingOctets += octets;
-    const isUrgent = !isPatient(record);
-    if (isUrgent) this.#pendingUrgent += 1;
-    this.#pendingUntil = Math.min(this.#pendingUntil, isUrgent ? Math.max(now, this.#nextFrameAt) : now + this.#limits.patientDelayMs);
+    this.#pendingUntil = Math.min(this.#pendingUntil, this.#dueAt(patienceOf(record), now));
     this.#offered += 1;
     return true;
   }
@@ -173,6 +178,7 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
     const deadline = this.#recordsDeadline();
     if (deadline === undefined || now < deadline) return this.#acknowledgement(now);
     const frames: Uint8Array[] = [];
+    this.#keepDistance(now);
     let start = 0;
     while (start < this.#pending.length) {
       let end = start;
@@ -189,8 +195,6 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
     this.#pendingSince = [];
     this.#pendingOctets = 0;
     this.#pendingUntil = Number.POSITIVE_INFINITY;
-    this.#nextFrameAt = now + Math.min(Math.max(1, this.#pendingUrgent), this.#limits.delayMsMax);
-    this.#pendingUrgent = 0;
     return frames;
   }
 
@@ -235,12 +239,23 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
       taken.push(record);
     }
     this.#pendingSince.splice(0, count);
-    if (this.#pending.length === 0) {
-      this.#pendingUntil = Number.POSITIVE_INFINITY;
-      this.#pendingUrgent = 0;
-    }
+    if (this.#pending.length === 0) this.#pendingUntil = Number.POSITIVE_INFINITY;
     this.#settled += taken.length;
     return taken;
+  }
+
+  /** When a record that is offered now leaves at the latest, ms. */
+  #dueAt(patience: Patience, now: SteadyMs): number {
+    if (patience === "much") return now + this.#limits.patientDelayMs;
+    return Math.max(now, patience === "some" ? this.#nextQuietFrameAt : this.#nextFrameAt);
+  }
+
+  /** All that is pending leaves now: how far behind it the next frame stays. */
+  #keepDistance(now: SteadyMs): void {
+    const { distanceMsMin, distanceMsMax, patientDelayMs } = this.#limits;
+    const count = this.#pending.length;
+    this.#nextFrameAt = now + Math.min(Math.max(distanceMsMin, Math.round(Math.sqrt(count))), distanceMsMax);
+    this.#nextQuietFrameAt = now + Math.min(Math.max(distanceMsMin, count), patientDelayMs);
   }
 
   #acknowledgement(now: SteadyMs): Uint8Array[] {
@@ -268,16 +283,18 @@ export function isCarriable(record: FrameRecord): boolean {
 export type BackhaulLimits = {
   /** Octets of records held, waiting and unacknowledged together. */
   readonly queueOctetsMax: number;
-  /** The largest distance of frames for which somebody waits. */
-  readonly delayMsMax: number;
-  /** The same for a record that can wait. */
+  /** The smallest and the largest distance of frames. */
+  readonly distanceMsMin: number;
+  readonly distanceMsMax: number;
+  /** How long a record waits that can, and the largest distance of those that nobody hears. */
   readonly patientDelayMs: number;
   readonly flushOctets: number;
 };
 
 export const defaultBackhaulLimits: BackhaulLimits = {
   queueOctetsMax: backhaulQueueOctetsMax,
-  delayMsMax: frameDelayMsMax,
+  distanceMsMin: frameDistanceMsMin,
+  distanceMsMax: frameDistanceMsMax,
   patientDelayMs: patientFrameDelayMs,
   flushOctets: frameFlushOctets,
 };

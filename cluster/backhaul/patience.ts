@@ -1,28 +1,33 @@
 import { RecordKind, type FrameRecord } from "./frame.ts";
 
 /** Requests that nobody listens for with a telephone at the ear. */
-const methods: readonly string[] = ["ACK ", "BYE ", "REGISTER ", "SUBSCRIBE ", "NOTIFY ", "PUBLISH ", "OPTIONS "];
-
-const statusAt = 8;
-const digit2 = 0x32;
-const digit6 = 0x36;
+const quietMethods: readonly string[] = ["REGISTER ", "SUBSCRIBE ", "NOTIFY ", "PUBLISH ", "OPTIONS "];
 
 /**
- * True for a message that a few milliseconds more do no harm: a frame with something urgent takes it along, or it waits for others. That is every
- * response but those that tell a caller that it rings. Who picks up, hangs up or declines does not hear whether it took 20 ms.
+ * How long a message may wait for company; a frame with a less patient one takes it along.
+ * - `none`: somebody hears how long it takes.
+ * - `some`: nobody does, but its phone waits for an answer. The busier its backhaul, the longer.
+ * - `much`: nobody waits. An ACK that brings no body, and a 100, only stop repetitions, which begin after T1.
  */
-export function isPatient({ kind, octets }: FrameRecord): boolean {
-  if (kind !== RecordKind.message) return false;
-  return startsWith(octets, "SIP/2.0 ") ? isPatientStatus(octets) : methods.some((method) => startsWith(octets, method));
+export function patienceOf({ kind, octets }: FrameRecord): Patience {
+  if (kind !== RecordKind.message) return "none";
+  if (startsWith(octets, "SIP/2.0 ")) return startsWith(octets, "SIP/2.0 100 ") ? "much" : "none";
+  if (startsWith(octets, "ACK ")) return endsWithHeader(octets) ? "much" : "none";
+  return quietMethods.some((method) => startsWith(octets, method)) ? "some" : "none";
 }
 
-/** 100, which only stops retransmissions, and what is final. */
-function isPatientStatus(octets: Uint8Array): boolean {
-  const first = octets[statusAt] ?? 0;
-  return (first >= digit2 && first <= digit6) || startsWith(octets, "SIP/2.0 100 ");
+export type Patience = "none" | "some" | "much";
+
+/** An answer to an offer comes in the ACK's body (RFC 3261 13.2.1): the voice waits for it. */
+function endsWithHeader(octets: Uint8Array): boolean {
+  const { length } = octets;
+  return octets[length - 1] === lf && octets[length - 2] === cr && octets[length - 3] === lf && octets[length - 4] === cr;
 }
 
 function startsWith(octets: Uint8Array, text: string): boolean {
   for (let at = 0; at < text.length; at += 1) if (octets[at] !== text.charCodeAt(at)) return false;
   return true;
 }
+
+const cr = 0x0d;
+const lf = 0x0a;

@@ -1,4 +1,4 @@
-import { peerBatchOctets, peerBurstMax, peerDelayMs, peerQuietMs, peerRetryMs, peerRetryMsMax } from "../limits.ts";
+import { peerBatchOctets, peerDelayMs, peerDistanceMsMax, peerDistanceMsMin, peerQuietMs, peerRetryMs, peerRetryMsMax } from "../limits.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { Changes } from "../../sip/record/change-feed.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
@@ -43,8 +43,8 @@ export class SendingSide {
   #urgent = 0;
   /** When something was last wanted of the peer. */
   #lastNeed: number;
-  /** When the burst of commits that leave at once is whole again; each one takes {@link peerDelayMs} of it. */
-  #burstAt = 0;
+  /** Before this none leaves behind one that somebody has waited for: the more that held, the later. */
+  #nextAt = 0;
 
   constructor(store: PairedStore, now: SteadyMs) {
     this.#store = store;
@@ -146,13 +146,14 @@ export class SendingSide {
   next(to: Addressing, memory: (() => Memory) | undefined, now: SteadyMs): { readonly id: number; readonly text: string } {
     this.#sendAt = undefined;
     this.#isDoubting = false;
-    this.#burstAt = Math.max(now, this.#burstAt) + peerDelayMs;
+    const isWaitedFor = this.#urgent > this.#told;
     this.#lastId += 1;
     const { cell, boot, peerBoot } = to;
     const after = this.flights.latest?.sequence ?? this.#after;
     // Nothing but a question to a peer that is not known, or that has failed to answer.
     const isQuestion = peerBoot === "" || this.#failures > 0;
     const { texts, sequence, isComplete } = isQuestion ? { texts: [], sequence: after, isComplete: false } : this.#collect();
+    if (isWaitedFor) this.#nextAt = now + Math.min(Math.max(peerDistanceMsMin, texts.length), peerDistanceMsMax);
     const told = this.#isTold || memory === undefined ? {} : { memory: memory() };
     const text = serializeBatch({ cell, boot, peerBoot, after, sequence, isComplete, ...told }, texts);
     this.flights.add({ id: this.#lastId, sentAt: now, sequence, isComplete, held: this.#after, excusedMs: 0 });
@@ -206,7 +207,7 @@ export class SendingSide {
   }
 
   #hurry(now: SteadyMs): void {
-    this.sendBy(Math.max(now, this.#burstAt - peerBurstMax * peerDelayMs));
+    this.sendBy(Math.max(now, this.#nextAt));
   }
 
   /** Up to here the peer has everything, or it is under way. */

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { frameAnswerMsMax, inputsWaitingMax, sweepAlarmMs } from "../../../actors/limits.ts";
 import { encodeFrame, RecordKind } from "../../../cluster/backhaul/frame.ts";
+import { peerDistanceMsMin } from "../../../cluster/limits.ts";
 import type { View } from "../../../cluster/group/view.ts";
 import { refusedCause } from "../../../cluster/replication/peer-link.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
@@ -114,9 +115,11 @@ describe("an exchange actor that has a peer", () => {
   it("sends what one answer of the peer sets free in one frame", () => {
     const world = new ActorWorld().join();
     const gateway = world.backhaul();
-    // The first leaves at once, the others together when it is answered.
+    // The first leaves at once, the others together a little behind it.
     for (const phone of [alice, bob, dave]) gateway.message(phone.key, phone.register());
     const before = gateway.frames.length;
+    world.answerBatches();
+    world.advance(peerDistanceMsMin);
     world.answerBatches();
     expect(statusesOf(gateway)).toEqual(["200", "200", "200"]);
     expect(gateway.frames.slice(before).map(({ records }) => records.length)).toEqual([1, 2]);
@@ -141,6 +144,7 @@ describe("an exchange actor that has a peer", () => {
     const unregister = { kind: RecordKind.closed, key: carol.key, octets: nothing };
     world.lineFrame("b.0", [messageOf(carol.key, carol.register())]);
     world.answerBatches();
+    world.advance(peerDistanceMsMin);
     const far = world.lineFrame("b.0", [messageOf(carol.key, carol.register()), unregister]);
     expect(far.answers).toHaveLength(0);
     world.answerBatches();

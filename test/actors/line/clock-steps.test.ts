@@ -27,7 +27,7 @@ function leavingOverStep(stepMs: number): string[] {
   const offer = (at: number, text: string): void => clocked.at(at, () => void link.offer(messageOf(text), clock.now()));
   offer(1_000, "INVITE one");
   // What can wait takes its time: see cluster/backhaul/patience.ts.
-  offer(1_005, "BYE two");
+  offer(1_005, "ACK two\r\n\r\n");
   clocked.stepAt(1_010, stepMs);
   offer(3_000, "INVITE three");
   clocked.runUntil(10_000);
@@ -39,7 +39,7 @@ function messageOf(text: string): FrameRecord {
 }
 
 describe("a record that waits in a backhaul when the wall clock is set", () => {
-  const without = ["INV 1000", `BYE ${1_005 + patientFrameDelayMs}`, "INV 3000"];
+  const without = ["INV 1000", `ACK ${1_005 + patientFrameDelayMs}`, "INV 3000"];
 
   it("leaves after its delay without a step", () => {
     expect(leavingOverStep(0)).toEqual(without);

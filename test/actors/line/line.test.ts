@@ -246,7 +246,7 @@ describe("the end of a softphone", () => {
     rig.line.ended("alice", alice);
     expect(rig.line.octetsHeld).toBeGreaterThan(0);
     rig.settle();
-    expect([rig.brought, rig.line.octetsHeld]).toEqual([["b: hello", "b: message closed"], 0]);
+    expect([rig.brought, rig.line.octetsHeld]).toEqual([["b: hello", "b: message", "b: closed"], 0]);
   });
 
   it("is told to the replica that has taken its calls over", () => {

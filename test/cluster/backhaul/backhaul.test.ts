@@ -6,7 +6,7 @@ import { octetsOf } from "../../../sip/message/octets.ts";
 import { frameAckDelayMs } from "../../../cluster/limits.ts";
 import { messageOctetsMax } from "../../../sip/limits.ts";
 
-const limits: BackhaulLimits = { queueOctetsMax: 1000, delayMsMax: 4, patientDelayMs: 20, flushOctets: 200 };
+const limits: BackhaulLimits = { queueOctetsMax: 1000, distanceMsMin: 1, distanceMsMax: 4, patientDelayMs: 20, flushOctets: 200 };
 const hello: FrameRecord = { kind: RecordKind.hello, key: "g1", octets: new Uint8Array([123, 125]) };
 
 function record(text: string, size = 1): FrameRecord {
@@ -62,7 +62,7 @@ describe("what an exchange has sent", () => {
 });
 
 describe("flush", () => {
-  const bye = { kind: RecordKind.message, key: "bye", octets: octetsOf("BYE sip:a@b SIP/2.0\r\n") };
+  const ack = { kind: RecordKind.message, key: "ack", octets: octetsOf("ACK sip:a@b SIP/2.0\r\n\r\n") };
 
   test("a record leaves at once when nothing is unanswered", () => {
     const backhaul = connected();
@@ -73,7 +73,7 @@ describe("flush", () => {
     expect(backhaul.tick(100)).toEqual([]);
   });
 
-  test("while a frame is unanswered, records wait until a millisecond after the last frame, and share one", () => {
+  test("while a frame is unanswered, records wait until the least distance is kept, and share one", () => {
     const backhaul = connected();
     backhaul.offer(record("1"), 100);
     backhaul.tick(100);
@@ -84,33 +84,24 @@ describe("flush", () => {
     expect(keysOf(backhaul.tick(101))).toEqual([["2", "3"]]);
   });
 
-  test("the more a frame held that could not wait, the longer the next one waits, up to delayMsMax", () => {
+  test("the distance grows with the square root of what a frame held, up to distanceMsMax, and shrinks with it", () => {
     const backhaul = connected();
-    backhaul.offer(record("1"), 100);
-    backhaul.tick(100);
-    const offer = (keys: readonly string[], now: number): void =>
-      keys.forEach((key) => expect(backhaul.offer(record(key), now)).toBe(true));
-    offer(["2", "3", "4"], 100);
-    expect(keysOf(backhaul.tick(101))).toEqual([["2", "3", "4"]]);
-    offer(["5", "6", "7", "8", "9"], 101);
-    expect(backhaul.nextDeadline()).toBe(104);
-    expect(keysOf(backhaul.tick(104))).toEqual([["5", "6", "7", "8", "9"]]);
-    offer(["10"], 104);
-    expect(backhaul.nextDeadline()).toBe(104 + limits.delayMsMax);
-    expect(keysOf(backhaul.tick(108))).toEqual([["10"]]);
-    offer(["11"], 108);
-    expect(backhaul.nextDeadline()).toBe(109);
-  });
-
-  test("what could wait does not count: it makes nobody wait longer", () => {
-    const backhaul = connected();
-    backhaul.offer(record("1"), 100);
-    backhaul.tick(100);
-    for (let i = 0; i < 3; i += 1) backhaul.offer(bye, 100);
-    backhaul.offer(record("2"), 100);
-    expect(keysOf(backhaul.tick(101))).toEqual([["bye", "bye", "bye", "2"]]);
-    backhaul.offer(record("3"), 101);
-    expect(backhaul.nextDeadline()).toBe(102);
+    let now = 100;
+    const distanceAfter = (count: number): number => {
+      for (let index = 0; index < count; index += 1) expect(backhaul.offer(record("1", 0), now)).toBe(true);
+      now = backhaul.nextDeadline() ?? Number.NaN;
+      expect(keysOf(backhaul.tick(now))).toEqual([Array.from({ length: count }, () => "1")]);
+      backhaul.offer(record("2", 0), now);
+      const distance = (backhaul.nextDeadline() ?? Number.NaN) - now;
+      now += distance;
+      backhaul.tick(now);
+      now += 100;
+      return distance;
+    };
+    backhaul.offer(record("0", 0), 0);
+    backhaul.tick(0);
+    expect([1, 2, 4, 7, 9, 16, 25].map(distanceAfter)).toEqual([1, 1, 2, 3, 3, 4, 4]);
+    expect(distanceAfter(1)).toBe(1);
   });
 
   test("what is taken back makes nobody wait longer", () => {
@@ -127,18 +118,44 @@ describe("flush", () => {
     expect(backhaul.nextDeadline()).toBe(201);
   });
 
-  test("a record that can wait does so, until something urgent takes it along or its own time is over", () => {
+  test("the like of REGISTER keeps a millisecond for each record of the last frame, up to patientDelayMs, until another one takes it along", () => {
+    const register = { kind: RecordKind.message, key: "reg", octets: octetsOf("REGISTER sip:b SIP/2.0\r\n") };
+    const backhaul = new Backhaul({ ...limits, queueOctetsMax: 100_000, flushOctets: 100_000 });
+    backhaul.connect(hello, 0);
+    let now = 0;
+    for (const [count, distance] of [
+      [1, 1],
+      [9, 9],
+      [30, limits.patientDelayMs],
+    ] as const) {
+      for (let index = 0; index < count; index += 1) backhaul.offer(record("1"), now);
+      now = backhaul.nextDeadline() ?? Number.NaN;
+      expect(backhaul.tick(now)).toHaveLength(1);
+      backhaul.offer(register, now);
+      expect(backhaul.nextDeadline()).toBe(now + distance);
+      now += distance;
+      expect(keysOf(backhaul.tick(now))).toEqual([["reg"]]);
+      now += 100;
+    }
+    for (let index = 0; index < 9; index += 1) backhaul.offer(record("1"), now);
+    backhaul.tick(now);
+    backhaul.offer(register, now);
+    backhaul.offer(record("2"), now);
+    expect(keysOf(backhaul.tick(now + 3))).toEqual([["reg", "2"]]);
+  });
+
+  test("a record that can wait does so, until another one takes it along or its own time is over", () => {
     const backhaul = connected();
     backhaul.offer(record("1"), 100);
     backhaul.tick(100);
-    backhaul.offer(bye, 100);
+    backhaul.offer(ack, 100);
     expect(backhaul.nextDeadline()).toBe(120);
     backhaul.offer(record("2"), 100);
     expect(backhaul.nextDeadline()).toBe(101);
-    expect(keysOf(backhaul.tick(101))).toEqual([["bye", "2"]]);
-    backhaul.offer(bye, 103);
+    expect(keysOf(backhaul.tick(101))).toEqual([["ack", "2"]]);
+    backhaul.offer(ack, 103);
     expect(backhaul.tick(122)).toEqual([]);
-    expect(keysOf(backhaul.tick(123))).toEqual([["bye"]]);
+    expect(keysOf(backhaul.tick(123))).toEqual([["ack"]]);
   });
 
   test("a record that comes long after the last frame leaves at once, though that is unanswered", () => {
@@ -329,10 +346,10 @@ test("whenever connections are lost, nothing accepted is lost and the order is k
         expect(backhaul.octetsHeld).toBeLessThanOrEqual(limits.queueOctetsMax);
         onTheWay.push(...backhaul.tick(now));
       }
-      onTheWay.push(...backhaul.tick(now + limits.delayMsMax));
+      onTheWay.push(...backhaul.tick(now + limits.distanceMsMax));
       deliver(Number.POSITIVE_INFINITY);
       answer();
-      onTheWay.push(...backhaul.tick(now + limits.delayMsMax));
+      onTheWay.push(...backhaul.tick(now + limits.distanceMsMax));
       deliver(Number.POSITIVE_INFINITY);
       answer();
       // First arrivals are complete and in order; every repeat run continues where an earlier one began.
@@ -344,5 +361,44 @@ test("whenever connections are lost, nothing accepted is lost and the order is k
       expect(backhaul.nextDeadline()).toBeUndefined();
     }),
     { numRuns: 500 },
+  );
+});
+
+test("while nothing is answered, frames keep their distance, and nobody waits longer than that or his patience", () => {
+  const ack = octetsOf("ACK sip:a@b SIP/2.0\r\n\r\n");
+  const offers = fc.array(fc.record({ afterMs: fc.integer({ min: 0, max: 6 }), isAck: fc.boolean() }), { minLength: 1, maxLength: 80 });
+  fc.assert(
+    fc.property(offers, (list) => {
+      const backhaul = new Backhaul({ ...limits, queueOctetsMax: 100_000, flushOctets: 100_000 });
+      backhaul.connect(hello, 0);
+      const offeredAt: { readonly at: number; readonly isAck: boolean }[] = [];
+      const leftAt: number[] = [];
+      let now = 0;
+      let taken = 0;
+      const passUntil = (end: number): void => {
+        for (; now <= end; now += 1) {
+          for (const octets of backhaul.tick(now)) {
+            const previous = leftAt.at(-1) ?? Number.NEGATIVE_INFINITY;
+            leftAt.push(now);
+            const { records } = decoded(octets);
+            expect(now - previous).toBeGreaterThanOrEqual(limits.distanceMsMin);
+            for (const { at, isAck } of offeredAt.slice(taken, taken + records.length))
+              expect(now - at).toBeLessThanOrEqual(isAck ? limits.patientDelayMs : limits.distanceMsMax);
+            taken += records.length;
+          }
+        }
+      };
+      let at = 0;
+      for (const { afterMs, isAck } of list) {
+        at += afterMs;
+        if (at > 0) passUntil(at - 1);
+        now = at;
+        backhaul.offer(isAck ? { kind: RecordKind.message, key: "ack", octets: ack } : record("1"), at);
+        offeredAt.push({ at, isAck });
+      }
+      passUntil(at + limits.patientDelayMs);
+      expect(taken).toBe(list.length);
+    }),
+    { numRuns: 300 },
   );
 });

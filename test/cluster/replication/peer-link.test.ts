@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import {
   peerBatchOctets,
-  peerBurstMax,
   peerDelayMs,
   peerFlightsMax,
   peerLateMs,
+  peerOverlapMs,
   peerQuietMs,
   peerSyncMs,
 } from "../../../cluster/limits.ts";
@@ -121,20 +121,6 @@ describe("a change", () => {
     expect(world.told).toHaveLength(1_000);
     expect(world.a.flightsMax).toBe(1);
     expect(world.a.batches - batches).toBeLessThan(12);
-  });
-
-  it("leaves at once while commits are few; many share a batch every now and then", () => {
-    const world = together();
-    world.pass(1_000);
-    world.a.change(key("x"));
-    world.pass(8);
-    expect(isToldOf(world, "x")).toBe(true);
-    world.pass(1_000);
-    const { batches } = world.a;
-    for (let count = 0; count < 1_000; count += 1) world.after(count * 2, () => world.a.change(key(count)));
-    world.pass(2_000);
-    expect(world.a.batches - batches).toBeLessThanOrEqual(peerBurstMax + 1 + 2_000 / peerDelayMs);
-    expect(Math.max(...world.told.map(({ waitedMs }) => waitedMs))).toBeLessThan(2 * peerDelayMs);
   });
 
   it("that nobody waits for is followed to the peer all the same", () => {
@@ -408,13 +394,13 @@ describe("a peer far away", () => {
     expect(world.a.states.at(-1)).toBe("together");
   });
 
-  it("has a batch each 50 ms at most, and no more under way than is allowed, whatever comes", () => {
+  it("has a batch each 25 ms at most, and no more under way than is allowed, whatever comes", () => {
     const world = farApart({ ...far, delayMsMin: 95 });
     const { batches } = world.a;
     waits(world, 500, 4);
     expect(world.a.flightsMax).toBeGreaterThan(1);
     expect(world.a.flightsMax).toBeLessThanOrEqual(peerFlightsMax);
-    expect(world.a.batches - batches).toBeLessThan(6_000 / peerDelayMs + peerBurstMax);
+    expect(world.a.batches - batches).toBeLessThan(6_000 / peerOverlapMs);
   });
 
   it("lacks nothing, and is not taken to lack anything, when batches overtake each other", () => {
