@@ -8,7 +8,7 @@ import type { ChildProcess } from "node:child_process";
 import { freePorts } from "../kit/world/free-ports.ts";
 import { startTandem, type Tandem } from "../kit/world/tandem.ts";
 import { Callees, registerLoad } from "./load.ts";
-import { memoryOf, processTree } from "./process-usage.ts";
+import { cpuSecondsOf, memoryOf, processTree } from "./process-usage.ts";
 import { Programs, hasEnded } from "./programs.ts";
 import { SipClient, registerAll } from "./sip-client.ts";
 
@@ -139,6 +139,7 @@ async function watch({ pids }: Rig, callers: Callers, goesOn: (second: number) =
   const startedAt = performance.now();
   let before = callers.counts();
   let memoryMax = 0;
+  let cpu = pids.map((pid) => cpuSecondsOf([pid]));
   for (let second = 1; goesOn(second); second += 1) {
     await delay(Math.max(0, startedAt + second * 1_000 - performance.now()));
     const now = callers.counts();
@@ -148,9 +149,11 @@ async function watch({ pids }: Rig, callers: Callers, goesOn: (second: number) =
       memory.reduce((sum, one) => sum + one, 0),
     );
     const part = (name: keyof Counts): string => `${name} +${now[name] - before[name]}`;
-    log(
-      `  ${second} s: ${(["made", "answered", "ended", "refused", "failed", "again"] as const).map(part).join(", ")}; MB ${memory.map(megabytes).join("/")}`,
-    );
+    const used = pids.map((pid) => cpuSecondsOf([pid]));
+    const percents = used.map((seconds, index) => ((seconds - (cpu[index] ?? 0)) * 100).toFixed(0));
+    const counts = (["made", "answered", "ended", "refused", "failed", "again"] as const).map(part).join(", ");
+    log(`  ${second} s: ${counts}; % of a core ${percents.join("/")}; MB ${memory.map(megabytes).join("/")}`);
+    cpu = used;
     before = now;
   }
   return memoryMax;

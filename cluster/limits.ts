@@ -42,6 +42,8 @@ export const datagramsUnderWayMax = 4_000;
  */
 export const busyMachineMs = 10_000;
 export const busyMachineFactor = 3;
+/** What a gateway has said of too much to do counts for so long. It says it with each beat. */
+export const overloadKnownMs = 5_000;
 /** What an access keeps for one backhaul, unsent and unacknowledged together; over: the newest request is refused with 503. */
 export const backhaulQueueOctetsMax = 8 * 1024 * 1024;
 
@@ -102,6 +104,11 @@ export const signatureAgeSecondsMax = 30;
  * 100 ms wait for two of them without being late.
  */
 export const shedDelayMs: number = 0.4 * t1Ms;
+/**
+ * It begins when so much is waited: phones are about to say again what they have said. A machine that has just started, or has a busy moment, is late by less and
+ * catches up.
+ */
+export const shedBeginsDelayMs: number = 0.8 * t1Ms;
 /** All that is measured within this must be late. A takeover, a garbage collection or a neighbour's moment are over by then. */
 export const shedBeginsMs = 500;
 /** It ends when nothing was refused for so long: no flapping at the edge. */

@@ -10,8 +10,8 @@ export const partialMessageMs = 30_000;
 export const tcpKeepAliveMs = 60_000;
 /** Handshakes of whoever connected, TLS and WebSocket together, from the moment when the connection was accepted. */
 export const handshakeMs = 10_000;
-/** Who connected and has not sent a whole message, or a keep-alive, after this is of no use. Phones register at once. */
-export const firstMessageMs = 30_000;
+/** Who connected and has not sent a whole message, or a keep-alive, after this is of no use, handshakes included. Phones register at once. */
+export const firstMessageMs = 10_000;
 /**
  * Connections of all listeners in the middle of their handshakes: softphones that come back all at once, at a millisecond of TLS each. Over: one is closed of
  * the address that has the most.

@@ -89,7 +89,7 @@ export const breakersSourcesMax = 10_000;
 /** Of those that a full line has closed to make room, so many may still be there: descriptors are kept for them (cli/descriptors.ts). */
 export const strangersLeavingMax = 64;
 /** A WebSocket that has brought no whole message, and no keep-alive, after this is closed. Softphones register at once. */
-export const firstMessageMs = 30_000;
+export const firstMessageMs = 10_000;
 /** A full line counts its softphones again this often at most: some milliseconds for ten thousand. */
 export const socketsRecountMs = 250;
 
@@ -134,6 +134,3 @@ export const otherVersionsSaidMs = 3_600_000;
 export const digestParts = 64;
 /** An alarm of a core group that has not rung for so much of a beat does not ring soon: a timer beats in its place. Alarms are late by some milliseconds. */
 export const alarmLateBeats = 0.9;
-
-/** A gateway that refuses requests says so with each beat: one that has said nothing for some beats does not any more. */
-export const sheddingKnownMs = 5_000;

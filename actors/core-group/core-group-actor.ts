@@ -130,6 +130,11 @@ export class CoreGroupActor {
     this.#event((now) => this.#group.gatewayClosed(gateway, now, hasLeft));
   }
 
+  /** A gateway says that it refuses new requests because all is late. */
+  overloaded(): void {
+    this.#event((now) => this.#group.overloaded(now));
+  }
+
   /** A heartbeat of another cell. Returns the answer. */
   heartbeat(heartbeat: Heartbeat): Heartbeat {
     return this.#event((now) => this.#group.received(heartbeat, now));

@@ -1,7 +1,6 @@
 import { RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import type { Timer } from "../timer.ts";
 import { CellLink, type Loss } from "./cell-link.ts";
-import { declaredDownAnswerMs } from "./limits.ts";
 import type { ProcessPorts } from "./ports.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
@@ -102,14 +101,14 @@ export class BackhaulLink {
     this.#link.hurry();
   }
 
-  /** Another cell says that this one is down: it is, unless it says something itself at once. */
-  doubt(by: string): void {
+  /** Another cell says that this one is down: it is, unless it says something itself within `answerMs`. */
+  doubt(by: string, answerMs: number): void {
     if (!this.isUp || this.#isProbed) return;
     this.#isProbed = true;
     this.#signsBefore = this.#link.signsOfLife;
     this.#doubter = by;
     this.#link.ping();
-    this.#probe.set(declaredDownAnswerMs);
+    this.#probe.set(answerMs);
   }
 
   #probed(): void {

@@ -148,9 +148,11 @@ export class Backhauls {
       this.#draining = new Set(isDraining ? [...this.#draining, by] : [...this.#draining].filter((cell) => cell !== by));
       for (const backhauls of this.#exchanges.values()) backhauls.setDraining(this.#draining, this.#options.ports.now());
     }
-    for (const link of this.#links()) {
-      if (down.has(link.cell)) link.doubt(by);
-      else if (before?.has(link.cell) === true) link.hurry();
+    for (const backhauls of this.#exchanges.values()) {
+      for (const link of backhauls.links) {
+        if (down.has(link.cell)) backhauls.doubt(link, by);
+        else if (before?.has(link.cell) === true) link.hurry();
+      }
     }
   }
 
@@ -183,10 +185,6 @@ export class Backhauls {
       },
       now,
     );
-  }
-
-  *#links(): IterableIterator<BackhaulLink> {
-    for (const backhauls of this.#exchanges.values()) yield* backhauls.links;
   }
 
   /** Frames leave at the end of the event loop's turn: what came in one turn goes in one frame, and nothing waits for it. */

@@ -1,4 +1,5 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { busyMachineFactor } from "../../cluster/limits.ts";
 import type { Hello } from "../../cluster/backhaul/frame.ts";
 import { CellLink, type Loss } from "./cell-link.ts";
 import { type CellStates, readView } from "./cell-states.ts";
@@ -39,6 +40,8 @@ export class ControlLinks {
   readonly #links = new Map<string, ControlLink>();
   #version = -1;
   #missedMax: number = heartbeatDefault.missed;
+  /** By what cells were told last. */
+  #isOverloaded = false;
 
   constructor(options: ControlLinksOptions, handlers: ControlLinksHandlers) {
     this.#options = options;
@@ -48,12 +51,13 @@ export class ControlLinks {
   start(): void {
     this.#connectTo(this.#options.cells);
     this.#options.heart.onBeat(() => {
-      for (const { link } of this.#links.values()) link.beat(this.#missedMax);
+      for (const { link } of this.#links.values()) link.beat(this.#missedMax * (this.#isOverloaded ? busyMachineFactor : 1));
     });
   }
 
-  /** Tells every cell which part of new requests is refused. */
+  /** Tells every cell which part of new requests is refused. While it is any, silence tells less. */
   tellRefused(share: number): void {
+    this.#isOverloaded = share > 0;
     const text = JSON.stringify({ type: "load", refused: Math.round(share * 1_000) / 1_000 });
     for (const { link } of this.#links.values()) link.send(text);
   }

@@ -1,6 +1,7 @@
 import { routingKeyOf } from "../../cluster/map/routing-key.ts";
 import { type FrameRecord, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { KnownFlows } from "../../cluster/overload/known-flows.ts";
+import { Newcomer } from "../../cluster/overload/newcomer.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
 import type { Timer } from "../timer.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
@@ -8,7 +9,6 @@ import type { Backhauls } from "./backhauls.ts";
 import type { Heart } from "./heart.ts";
 import { backhaulHoldMs, unplacedOctetsMax } from "./limits.ts";
 import type { LocalAnswers } from "./local-answers.ts";
-import { Newcomer } from "./newcomer.ts";
 import type { Counters, ProcessPorts } from "./ports.ts";
 import { Standstill } from "./standstill.ts";
 import type { SteadyMs } from "../../sip/time.ts";

@@ -8,6 +8,8 @@ import type { Timer } from "../timer.ts";
 import { BackhaulLink } from "./backhaul-link.ts";
 import type { Loss } from "./cell-link.ts";
 import {
+  declaredDownAnswerMs,
+  declaredDownLateMs,
   exchangeQueueOctetsMax,
   flapMs,
   helloAnswerMs,
@@ -100,6 +102,11 @@ export class ExchangeBackhauls {
   /** Looks whether what waits here, or is under way, is late. */
   look(now: SteadyMs): void {
     this.#entrance.look(now);
+  }
+
+  /** Another cell says that this one is down. Where there is too much to do, a ping takes its time. */
+  doubt(link: BackhaulLink, by: string): void {
+    link.doubt(by, this.#ways.isOverloaded ? declaredDownLateMs : declaredDownAnswerMs);
   }
 
   /** What becomes of a message, as far as what is taken already is late. */
@@ -272,6 +279,7 @@ export class ExchangeBackhauls {
 
   #tellShedding(news: ShedNews): void {
     const { exchange, ports } = this.#options;
+    this.#ways.isOverloaded = news === "began";
     if (news === "began") {
       this.#shed = 0;
       const lateMs = Math.round(this.#entrance.delayMs);

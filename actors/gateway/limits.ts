@@ -27,6 +27,8 @@ export const movesMax = 4;
 export const exchangeQueueOctetsMax: number = backhaulQueueOctetsMax - 1024;
 /** A cell that another cell declares down is pinged at once, and has so long to answer. A cut between cells is no reason to leave it. */
 export const declaredDownAnswerMs = 250;
+/** The same while new requests are refused because all is late: the silence after which it would be given up by itself otherwise. */
+export const declaredDownLateMs = 3_000;
 /** How often silence is looked for, while an answer is owed: a part of the heartbeat's period within these bounds. */
 export const watchMsMin = 10;
 export const watchMsMax = 250;

@@ -52,6 +52,11 @@ export class ExchangeLink {
     return this.#backhaul.settled;
   }
 
+  /** How long frames wait to be read by the replica: see {@link Backhaul.takeWaitingMs}. */
+  takeWaitingMs(): number | undefined {
+    return this.#backhaul.takeWaitingMs();
+  }
+
   /** Octets of records that wait here or are unacknowledged. */
   get octetsHeld(): number {
     return this.#backhaul.octetsHeld;

@@ -1,5 +1,5 @@
 import { isParseError } from "../../sip/errors.ts";
-import { retryAfterSeconds } from "../../sip/limits.ts";
+import { retryAfterSeconds, retrySpreadSeconds } from "../../sip/limits.ts";
 import { buildResponse } from "../../sip/message/build.ts";
 import { parseMessage } from "../../sip/message/sip-message.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
@@ -9,6 +9,10 @@ import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { routingKeyOf } from "../../cluster/map/routing-key.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { isLate } from "../../cluster/time/far-clock.ts";
+import { Entrance } from "../../cluster/overload/entrance.ts";
+import { KnownFlows } from "../../cluster/overload/known-flows.ts";
+import { Newcomer } from "../../cluster/overload/newcomer.ts";
+import type { ShedNews } from "../../cluster/overload/shedding.ts";
 import type { MakeTimer } from "../timer.ts";
 import { ExchangeLink, type CallOutcome } from "./exchange-link.ts";
 import { ReplicaChoice } from "./replica-choice.ts";
@@ -40,12 +44,15 @@ export type LinePorts<Softphone> = Clocks & {
   readonly wentOnAgo: (told: (ms: number) => void) => void;
   /** For the log: a replica cannot be reached. */
   readonly unreachable: (exchange: number, cell: string, reason: Error) => void;
+  /** For the log: new requests for an exchange are refused because all is late, or not any more. */
+  readonly overload: (exchange: number, news: ShedNews) => void;
 };
 
 /** A message of a softphone's, on this flow. */
 type Spoken<Softphone> = { readonly key: string; readonly octets: Uint8Array; readonly softphone: Softphone };
 
 const noOctets = new Uint8Array(0);
+const nobody: ReadonlySet<string> = new Set();
 
 /**
  * A pipe between softphones and exchanges, without call state: what a gateway is to phones. A message goes to the exchange that its routing key
@@ -57,6 +64,8 @@ export class Line<Softphone> {
   /** By `<exchange>.<cell>`. */
   readonly #links = new Map<string, ExchangeLink>();
   readonly #choice = new ReplicaChoice();
+  readonly #entrances = new Map<number, Entrance>();
+  readonly #knownFlows = new KnownFlows();
   readonly #gate: StandstillGate<Spoken<Softphone>>;
 
   constructor(options: LineOptions, ports: LinePorts<Softphone>) {
@@ -108,6 +117,7 @@ export class Line<Softphone> {
     const returned: FrameRecord[] = [];
     for (const { kind, key, octets } of records) {
       if (kind === RecordKind.send) {
+        this.#knownFlows.sent(key, octets, this.#ports.now());
         if (!this.#ports.send(key, octets)) returned.push({ kind: RecordKind.undeliverable, key, octets });
       } else if (kind === RecordKind.closeFlow) {
         this.#ports.close(key);
@@ -123,8 +133,31 @@ export class Line<Softphone> {
     const { map } = this.#options;
     // Any exchange answers junk; one softphone's always goes to the same.
     const key = routingKeyOf(octets, 0, octets.length, map) ?? { exchange: fnv1a(flowKey) % map.exchangeCount };
+    const record = { kind: RecordKind.message, key: flowKey, octets };
+    const newcomer = new Newcomer(octets, key, flowKey, this.#knownFlows, nobody);
+    if (this.#entranceTo(key.exchange).verdict(newcomer, now) !== "take") return this.#refuse(record, true);
     this.#ports.remember(softphone, key.exchange);
-    this.#offer(key.exchange, key.cell, { kind: RecordKind.message, key: flowKey, octets }, now);
+    this.#offer(key.exchange, key.cell, record, now);
+  }
+
+  #entranceTo(exchange: number): Entrance {
+    const known = this.#entrances.get(exchange);
+    if (known !== undefined) return known;
+    const entrance = new Entrance({
+      delayMs: () => this.#waitingMs(exchange),
+      news: (news) => this.#ports.overload(exchange, news),
+    });
+    this.#entrances.set(exchange, entrance);
+    return entrance;
+  }
+
+  /** How long frames wait for the replica that what is new goes to, ms. */
+  #waitingMs(exchange: number): number | undefined {
+    for (const cell of this.#inOrder(exchange, undefined)) {
+      const link = this.#links.get(`${exchange}.${cell}`);
+      if (link !== undefined) return link.takeWaitingMs();
+    }
+    return 0;
   }
 
   /**
@@ -189,11 +222,15 @@ export class Line<Softphone> {
     }
   }
 
-  /** RFC 3261 21.5.4: nobody can take this request now. What is no request is dropped; its sender will say it again. */
-  #refuse(record: FrameRecord): void {
+  /**
+   * RFC 3261 21.5.4: nobody can take this request now. What is no request is dropped; its sender will say it again. `isSpread`: there are many, who must not come
+   * back together.
+   */
+  #refuse(record: FrameRecord, isSpread = false): void {
     if (record.kind !== RecordKind.message) return;
     const message = parseMessage(record.octets);
     if (isParseError(message) || !message.isRequest || message.method === "ACK") return;
-    this.#ports.send(record.key, buildResponse(message, 503, { headers: [["Retry-After", String(retryAfterSeconds)]] }));
+    const spread = isSpread ? fnv1a(message.callId) % (retrySpreadSeconds + 1) : 0;
+    this.#ports.send(record.key, buildResponse(message, 503, { headers: [["Retry-After", String(retryAfterSeconds + spread)]] }));
   }
 }

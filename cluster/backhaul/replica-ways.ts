@@ -38,6 +38,8 @@ export class ReplicaWays {
   #uselessSince: SteadyMs | undefined;
   /** Answers are waited for from here at the earliest, ms: before, this process itself stood still. */
   #awakeSince = Number.NEGATIVE_INFINITY;
+  /** There is too much to do: silence tells less. */
+  isOverloaded = false;
   #effects: ReplicaWaysEffect[] = [];
 
   /** `cells`: the primary, and the other one unless there is only one. */
@@ -205,7 +207,7 @@ export class ReplicaWays {
    */
   missedMax(cell: string, since: SteadyMs): number {
     const otherSilentAt = this.#sides.find((side) => side.cell !== cell)?.silentAt ?? Number.NEGATIVE_INFINITY;
-    return this.#heartbeat.missed * (since - otherSilentAt < busyMachineMs ? busyMachineFactor : 1);
+    return this.#heartbeat.missed * (this.isOverloaded || since - otherSilentAt < busyMachineMs ? busyMachineFactor : 1);
   }
 
   /** The end: all records that nobody acknowledged, in order. */
@@ -487,8 +489,6 @@ type Route = {
   waitsSince: SteadyMs;
 };
 
-const noOctets = new Uint8Array(0);
-
 function newSide(cell: string): Side {
   return {
     cell,
@@ -510,7 +510,7 @@ function newRoute(): Route {
 }
 
 function takeoverRecord(now: SteadyMs): Carried {
-  return { kind: RecordKind.takeover, key: "", octets: noOctets, cell: undefined, arrival: 0, moves: 0, heldSince: now };
+  return { kind: RecordKind.takeover, key: "", octets: new Uint8Array(0), cell: undefined, arrival: 0, moves: 0, heldSince: now };
 }
 
 function isServingRecord({ kind }: FrameRecord): boolean {

@@ -1,4 +1,4 @@
-import { joiningMsMax } from "../limits.ts";
+import { busyMachineFactor, joiningMsMax, overloadKnownMs } from "../limits.ts";
 import {
   answered,
   type CellMember,
@@ -100,6 +100,10 @@ export class CoreGroup {
   #newsSentAt = Number.NEGATIVE_INFINITY;
   /** Silence before this is not held against anybody: this group was not there to hear. */
   #graceFrom: number;
+  /** Members may be late until then, ms: see {@link overloaded}. */
+  #overloadedUntil = Number.NEGATIVE_INFINITY;
+  /** When members were last judged, ms. */
+  #concludedAt = Number.NEGATIVE_INFINITY;
   #changes: Omit<Turning, "epoch">[] = [];
   #effects: Effect[] = [];
 
@@ -135,8 +139,9 @@ export class CoreGroup {
   /** When to call tick() next, ms; at the latest {@link nextTick}. */
   nextDeadline(): number {
     let deadline = Math.min(this.#nextTick, this.#newsAt ?? Number.POSITIVE_INFINITY, this.#joinedAt);
+    const patience = this.#patience(this.#concludedAt);
     for (const gateway of this.#gateways.values()) {
-      deadline = Math.min(deadline, deadlineOf(gateway, this.#settings.heartbeat, this.#graceFrom) ?? Number.POSITIVE_INFINITY);
+      deadline = Math.min(deadline, deadlineOf(gateway, patience, this.#graceFrom) ?? Number.POSITIVE_INFINITY);
     }
     return deadline;
   }
@@ -179,7 +184,7 @@ export class CoreGroup {
     const member = sent === undefined ? undefined : this.#others.get(sent.to);
     if (sent === undefined || member === undefined || sent.isLate) return;
     sent.isLate = true;
-    const { periodMs, missed: missedMax } = this.#settings.heartbeat;
+    const { periodMs, missed: missedMax } = this.#patience(now);
     // The failure comes long after it was due: this group was frozen, and the other may have answered all the time.
     if (!sent.isRegular || now - sent.at > sent.timeoutMs + periodMs / 2) return;
     this.#turn(member, missed(member, "timeout", missedMax));
@@ -196,9 +201,17 @@ export class CoreGroup {
     const confirmed = failure === "refused" ? refused(member) : undefined;
     if (typeof confirmed === "object") this.#turn(member, confirmed);
     else if (failure === "another version") this.#turn(member, speaksOtherVersion(member, text));
-    else if (sent.isRegular && !sent.isLate) this.#turn(member, missed(member, failure, this.#settings.heartbeat.missed));
+    else if (sent.isRegular && !sent.isLate) this.#turn(member, missed(member, failure, this.#patience(now).missed));
     if (confirmed === "probe") this.#send(member, false, now);
     this.#conclude(now);
+  }
+
+  /**
+   * A gateway says that it refuses new requests because all is late. Members that are silent meanwhile may only be slow, and what they do would be given to
+   * others that have as much to do.
+   */
+  overloaded(now: SteadyMs): void {
+    this.#overloadedUntil = now + overloadKnownMs;
   }
 
   /** Another cell's heartbeat came. Returns what to answer. */
@@ -322,7 +335,7 @@ export class CoreGroup {
   #send(member: CellMember, isRegular: boolean, now: SteadyMs): void {
     const heartbeat = this.#heartbeat();
     // Less than the period: the last of those that have to be missed is known to be before the next would leave.
-    const { periodMs, missed: missedMax } = this.#settings.heartbeat;
+    const { periodMs, missed: missedMax } = this.#patience(now);
     const timeoutMs = Math.ceil(periodMs * 0.75);
     this.#sent.set(heartbeat.sequence, { to: member.id, at: now, timeoutMs, isRegular, isLate: false });
     this.#effects.push({ type: "heartbeat", to: member.id, timeoutMs, lateMs: periodMs * missedMax, heartbeat });
@@ -338,6 +351,12 @@ export class CoreGroup {
     this.#epochSeen = Math.max(this.#epochSeen, heartbeat.epoch);
     if (heartbeat.settings.version > this.#settings.version) this.#adopt(heartbeat.settings, now);
     for (const { id } of heartbeat.gateways) this.#gateway(id, now);
+  }
+
+  /** How long members may be silent: longer while there is too much to do. */
+  #patience(now: SteadyMs): HeartbeatSettings {
+    const { heartbeat } = this.#settings;
+    return now < this.#overloadedUntil ? { ...heartbeat, missed: heartbeat.missed * busyMachineFactor } : heartbeat;
   }
 
   #adopt(settings: GroupSettings, now: SteadyMs): void {
@@ -386,8 +405,9 @@ export class CoreGroup {
   /** What follows from the event for gateways, for this cell itself, for view and fence. */
   #conclude(now: SteadyMs): void {
     this.#notice(now);
+    this.#concludedAt = now;
     for (const gateway of this.#gateways.values()) {
-      if (judge(gateway, this.#settings.heartbeat, this.#graceFrom, now)) this.#hasNews(now);
+      if (judge(gateway, this.#patience(now), this.#graceFrom, now)) this.#hasNews(now);
       this.#merge(gateway, now);
     }
     this.#judgeSelf(now);

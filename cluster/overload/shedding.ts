@@ -1,4 +1,5 @@
 import {
+  shedBeginsDelayMs,
   shedBeginsMs,
   shedDelayMs,
   shedDelayMsMax,
@@ -20,7 +21,7 @@ export type ShedNews = "began" | "ended";
  * no rate has to be known or set. The share follows the delay as PIE does (RFC 8033): it grows while the delay is over its bound or rises. It
  * shrinks when the delay is below, or falls.
  *
- * It begins when every delay of half a second was over the bound. A moment of a busy machine is none, nor is a takeover. It ends when nothing was refused
+ * It begins when every delay of half a second was over the bound, and the last is so long that phones say again what they have said. A moment of a busy machine is none, nor is a takeover. It ends when nothing was refused
  * for a second, and nothing was late. No clock: `now` is an argument.
  */
 export class Shedding {
@@ -67,7 +68,7 @@ export class Shedding {
     if (delayMs === undefined) return undefined;
     const before = this.#delayMs;
     this.#delayMs = Math.min(delayMs, shedDelayMsMax);
-    if (this.#delayMs <= shedDelayMs / 2) this.#inTimeAt = now;
+    if (this.#delayMs <= shedDelayMs) this.#inTimeAt = now;
     if (!this.#isOn) return this.#mayBegin(now);
     const change =
       (((this.#delayMs - shedDelayMs) * shedPerSecondLate + (this.#delayMs - before) * shedPerSecondLater) / 1_000) *
@@ -85,7 +86,7 @@ export class Shedding {
 
   #mayBegin(now: SteadyMs): ShedNews | undefined {
     const lateMs = now - this.#inTimeAt;
-    if (this.#delayMs <= shedDelayMs || lateMs < shedBeginsMs) return undefined;
+    if (this.#delayMs <= shedBeginsDelayMs || lateMs < shedBeginsMs) return undefined;
     this.#isOn = true;
     this.#calmSince = undefined;
     // In this time came as much more than was done as waits now.

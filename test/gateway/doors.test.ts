@@ -162,14 +162,15 @@ describe("the doorkeeper", () => {
   test("nobody stays who does not finish his handshake, or has nothing to say", () => {
     const world = new World(20_000);
     const handshake = world.come("192.0.2.1", 0, "TLS");
-    const silent = world.come("192.0.2.1", 0, "TCP");
     const registered = world.come("192.0.2.1", 0, "WS");
     world.register(registered);
+    const came = 5_000;
+    const silent = world.come("192.0.2.1", came, "TCP");
     for (const [at, states] of [
       [handshakeMs, [false, false, false]],
       [handshakeMs + 1, [true, false, false]],
-      [firstMessageMs, [true, false, false]],
-      [firstMessageMs + 1, [true, true, false]],
+      [came + firstMessageMs, [true, false, false]],
+      [came + firstMessageMs + 1, [true, true, false]],
     ] as const) {
       world.doorkeeper.sweep(at);
       expect([handshake, silent, registered].map(({ destroyed }) => destroyed)).toEqual(states);

@@ -37,6 +37,7 @@ export class Line {
         exchangesOf: ({ exchanges }) => exchanges,
         call: (exchange, target, frame, over) => this.#call(exchange, target, frame, over),
         wentOnAgo: (told) => this.#life.soon(() => told(cell.wentOnAgoMs)),
+        overload: (exchange, news) => host.trace(() => `line ${access}: shedding for exchange ${exchange} has ${news}`),
         unreachable: (exchange, target, reason) => {
           host.trace(() => `line ${access}: exchange ${exchange} in cell ${target} is unreachable: ${reason.message}`);
           if (!(reason instanceof Unanswered)) host.threw(reason);

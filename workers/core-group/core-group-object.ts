@@ -155,6 +155,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     if (lost !== undefined) this.suspect(lost.cell, lost.seen);
     const refused = refusedShareOf(data);
     if (refused !== undefined) this.#shedding.said(this.#sockets.gatewayOf(socket), refused, this.#timers.clock.now());
+    if (refused !== undefined && refused > 0) this.#group.overloaded();
     const boot = bootOf(data);
     const line = boot === undefined ? undefined : this.#gatewayNames.hello(this.#sockets.gatewayOf(socket), boot, this.#timers.clock.now());
     if (line !== undefined) say(`cell ${this.env.CELL}: ${line}`);

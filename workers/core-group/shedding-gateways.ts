@@ -1,4 +1,4 @@
-import { sheddingKnownMs } from "../limits.ts";
+import { overloadKnownMs } from "../../cluster/limits.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
@@ -16,7 +16,7 @@ export class SheddingGateways {
 
   /** Shares by gateway. */
   shares(now: SteadyMs): Readonly<Record<string, number>> {
-    for (const [gateway, { at }] of this.#byGateway) if (now - at > sheddingKnownMs) this.#byGateway.delete(gateway);
+    for (const [gateway, { at }] of this.#byGateway) if (now - at > overloadKnownMs) this.#byGateway.delete(gateway);
     return Object.fromEntries([...this.#byGateway].map(([gateway, { share }]) => [gateway, share]));
   }
 }

@@ -59,6 +59,10 @@ export class LineObject extends DurableObject<Environment> {
       },
       wentOnAgo: (told) => void this.#wentOnAgoMs().then(told),
       unreachable: (_exchange, _cell, reason) => warnOf(`line ${this.#access}`, reason),
+      overload: (exchange, news) =>
+        console.warn(
+          `line ${this.#access}: exchange ${exchange} ${news === "began" ? "is late: new requests are refused" : "is in time again"}`,
+        ),
     };
   }
 

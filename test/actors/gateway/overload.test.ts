@@ -186,6 +186,25 @@ describe("a gateway that is late itself", () => {
   });
 });
 
+describe("a cell that falls silent while there is too much to do", () => {
+  it("is given three times as long: what it does would only be done twice", () => {
+    const rig = new Rig();
+    rig.calls(2_000);
+    rig.lateMs = 700;
+    rig.calls(4_000);
+    rig.lateMs = 1_000_000;
+    rig.calls(8_000);
+    expect(rig.counters.backhaulFailures).toBe(0);
+    rig.calls(3_000);
+    expect(rig.counters.backhaulFailures).toBeGreaterThan(0);
+    const usual = new Rig();
+    usual.calls(2_000);
+    usual.lateMs = 1_000_000;
+    usual.calls(3_500);
+    expect(usual.counters.backhaulFailures).toBeGreaterThan(0);
+  });
+});
+
 describe("a cell that is silent", () => {
   it("is not late: its calls wait for the other replica", () => {
     const rig = new Rig();

@@ -19,10 +19,10 @@ const map: ClusterMap = {
 };
 const bobs = exchangeOf(map, "bob@example.test");
 
-function request(method: string, branch = "1"): Uint8Array {
+function request(method: string, branch = "1", call = "c"): Uint8Array {
   return octetsOf(
     `${method} sip:bob@example.test SIP/2.0\r\nVia: SIP/2.0/WS x.invalid;branch=z9hG4bK${branch}\r\nMax-Forwards: 70\r\n` +
-      `From: <sip:alice@example.test>;tag=1\r\nTo: <sip:bob@example.test>\r\nCall-ID: c\r\nCSeq: 1 ${method}\r\n\r\n`,
+      `From: <sip:alice@example.test>;tag=1\r\nTo: <sip:bob@example.test>\r\nCall-ID: ${call}\r\nCSeq: 1 ${method}\r\n\r\n`,
   );
 }
 
@@ -32,6 +32,8 @@ type Call = {
   readonly cell: string;
   readonly seq: number;
   readonly records: readonly FrameRecord[];
+  /** When it came, ms. */
+  readonly at: number;
   over: (outcome: CallOutcome) => void;
 };
 
@@ -39,6 +41,7 @@ type Call = {
 class Rig {
   now = 1_790_000_000_000;
   readonly lost: string[] = [];
+  readonly news: string[] = [];
   readonly exchanges: number[] = [];
   /** All that was brought to exchanges, as `cell: kinds`. */
   readonly brought: string[] = [];
@@ -57,6 +60,7 @@ class Rig {
       call: (exchange, cell, frame, over) => this.#called(exchange, cell, frame, over),
       wentOnAgo: (told) => told(Number.POSITIVE_INFINITY),
       unreachable: (exchange, cell) => void this.lost.push(`${exchange} ${cell}`),
+      overload: (_exchange, news) => void this.news.push(news),
     },
   );
 
@@ -92,6 +96,14 @@ class Rig {
     while (this.#underWay.length > 0) this.answer();
   }
 
+  /** New calls for some time, 100 a second; each frame is answered so many ms after it came. */
+  calls(softphone: Softphone, ms: number, lateMs: number): void {
+    for (const until = this.now + ms; this.now < until; this.now += 10) {
+      this.says(softphone, request("INVITE", String(this.now), String(this.now)));
+      while ((this.#underWay[0]?.at ?? Number.POSITIVE_INFINITY) <= this.now - lateMs) this.answer();
+    }
+  }
+
   refuseAll(): void {
     while (this.#underWay.length > 0) this.refuse();
   }
@@ -102,7 +114,7 @@ class Rig {
     const { seq, records } = decoded;
     this.exchanges.push(exchange);
     this.brought.push(`${cell}: ${records.map(({ kind }) => nameOf(kind)).join(" ")}`);
-    this.#underWay.push({ exchange, cell, seq, records, over });
+    this.#underWay.push({ exchange, cell, seq, records, at: this.now, over });
   }
 }
 
@@ -258,5 +270,22 @@ describe("the end of a softphone", () => {
     rig.line.ended("alice", alice);
     rig.settle();
     expect(rig.brought.slice(2)).toEqual(["a: hello", "a: takeover", "a: message closed"]);
+  });
+});
+
+describe("an exchange that is late", () => {
+  it("[RFC3261 21.5.4] has new calls of softphones refused with 503, and what goes on brought", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("w0.1.c6336407138e");
+    rig.calls(alice, 2_000, 10);
+    expect(alice.heard).toEqual([]);
+    rig.calls(alice, 8_000, 700);
+    expect(alice.heard.length).toBeGreaterThan(200);
+    expect(new Set(alice.heard)).toEqual(new Set(["SIP/2.0 503 Service Unavailable"]));
+    const refused = alice.heard.length;
+    for (let count = 0; count < 100; count += 1) rig.says(alice, request("BYE", String(count), `bye${count}`));
+    expect(alice.heard).toHaveLength(refused);
+    rig.calls(alice, 8_000, 10);
+    expect(rig.news).toEqual(["began", "ended"]);
   });
 });

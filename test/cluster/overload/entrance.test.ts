@@ -178,7 +178,7 @@ describe("one source that asks for most", () => {
       return lost;
     };
     ask();
-    rig.delayMs = 300;
+    rig.delayMs = 500;
     while (rig.entrance.share === undefined || rig.entrance.share < 0.6) ask();
     rig.delayMs = 200;
     const lost = ask() + ask() + ask();

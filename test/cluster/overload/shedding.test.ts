@@ -144,7 +144,7 @@ describe("its news", () => {
     const news: string[] = [];
     for (let now = 0; now < 10_000; now += shedUpdateMs) {
       const isLate = now >= 1_000 && now < 4_000;
-      const said = shedding.measured(isLate ? 400 : 5, now);
+      const said = shedding.measured(isLate ? 600 : 5, now);
       if (said !== undefined) news.push(`${said} ${now}`);
     }
     expect(news.map((text) => text.split(" ")[0])).toEqual(["began", "ended"]);

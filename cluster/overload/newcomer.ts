@@ -1,8 +1,8 @@
-import type { RoutingKey } from "../../cluster/map/routing-key.ts";
-import type { Arrival } from "../../cluster/overload/entrance.ts";
-import type { KnownFlows } from "../../cluster/overload/known-flows.ts";
 import { transportOfFlowKey } from "../../sip/flow/flow.ts";
 import { sourceOfFlow } from "../../sip/flow/source.ts";
+import type { RoutingKey } from "../map/routing-key.ts";
+import type { Arrival } from "./entrance.ts";
+import type { KnownFlows } from "./known-flows.ts";
 
 /** A message on its way in. What an entrance asks of it is read when it asks. */
 export class Newcomer implements Arrival {
