@@ -10,6 +10,8 @@ export type Counters = ActorCounters & {
   limited: number;
   /** Messages that could not be delivered to a flow, reported to the exchange. */
   undeliverable: number;
+  /** Datagrams that came when a listener's socket was full: the kernel dropped them. */
+  datagramsLost: number;
   /** Datagrams that left some milliseconds later, so that their destination's socket does not overflow, and those for which nobody had room. */
   datagramsPaced: number;
   datagramsDropped: number;
@@ -32,6 +34,7 @@ export function newCounters(): Counters {
     shed: 0,
     dropped: 0,
     undeliverable: 0,
+    datagramsLost: 0,
     datagramsPaced: 0,
     datagramsDropped: 0,
     framesIn: 0,

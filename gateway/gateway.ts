@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { type Listener, parseFlowKey } from "../sip/flow/flow.ts";
 import { sourceOfAddress } from "../sip/flow/source.ts";
@@ -19,6 +20,7 @@ import { isStun, stunAnswer } from "./listen/stun.ts";
 import { processPorts } from "./process-ports.ts";
 import { InputProbe } from "./listen/input-probe.ts";
 import { UdpListener } from "./listen/udp-listener.ts";
+import { UdpLosses } from "./listen/udp-losses.ts";
 import { WebSocketListener } from "./listen/websocket-listener.ts";
 import { steadyNow } from "./steady-now.ts";
 import type { SteadyMs } from "../sip/time.ts";
@@ -47,6 +49,8 @@ export class Gateway {
   #listeners: readonly Listener[] = [];
   /** Undefined until all listeners are bound. */
   #actor: GatewayActor | undefined;
+  /** Undefined until all listeners are bound. */
+  #losses: UdpLosses | undefined;
   #sweptAt: SteadyMs = 0;
 
   constructor(config: GatewayConfig, log: Log, dns: Dns & { stop?(): void } = new SystemDns(config.dnsServers)) {
@@ -100,6 +104,8 @@ export class Gateway {
       await this.stop();
       throw error;
     }
+    const bound = Array.from(this.#udp.values(), (listener) => listener.bound).filter((each) => each !== undefined);
+    this.#losses = new UdpLosses(bound, this.counters, this.#log, (file) => readFile(file, "latin1"));
     const { name, cells } = this.#config;
     const known = { name, boot: this.#boot, listeners: this.#listeners, cells, trusted: this.#trusted };
     this.#actor = new GatewayActor({ ...known, counters: this.counters }, this.#ports());
@@ -130,6 +136,7 @@ export class Gateway {
     if (now - this.#sweptAt < sweepMs) return;
     this.#sweptAt = now;
     this.connections.sweep(now);
+    void this.#losses?.look(now);
   }
 
   /** Closes everything. Softphones are told that it goes, and have a moment to answer. */

@@ -51,12 +51,14 @@ export const goodbyeMs = 250;
 /** Backhauls that one connection remembers to tell of its end; over: all are told. */
 export const linksPerConnectionMax = 64;
 
-/** Socket buffers of a UDP listener: bursts of a second at 1000 calls/s. The kernel may give less (net.core.rmem_max). */
+/** Socket buffers of a UDP listener: half a second at 1000 calls/s, as the kernel counts. It may give less (net.core.rmem_max). */
 export const udpBufferOctets = 4 * 1024 * 1024;
 /** How often a gateway that has something to do looks how long datagrams wait. */
 export const probeMs = 100;
 /** A letter to ourselves that has not come after this was dropped by the kernel, whose queue was full. */
 export const probeRestMs = 1_000;
+/** One line about lost datagrams in so long: who is flooded must not be flooded with lines as well. */
+export const lossesSaidMs = 60_000;
 /** UDP address pairs whose flow key is remembered; it is only a cache. */
 export const flowsRememberedMax = 65_536;
 

@@ -11,9 +11,14 @@ export type UdpHandlers = {
   failed(error: Error): void;
 };
 
+/** Where a socket is, and what the kernel gave for datagrams that wait to be read: it counts each with what it takes of its own memory. */
+export type UdpBound = { readonly listener: number; readonly host: string; readonly port: number; readonly receiveBufferOctets: number };
+
 /** One UDP socket on one cluster address. Requests and responses leave from the address and port that phones send to (RFC 3581 4). */
 export class UdpListener {
   readonly isIpv6: boolean;
+  /** Undefined before it is bound. */
+  bound: UdpBound | undefined;
   readonly #config: ListenerConfig;
   readonly #index: number;
   readonly #handlers: UdpHandlers;
@@ -48,7 +53,14 @@ export class UdpListener {
         this.#socket.removeAllListeners("error");
         this.#socket.on("error", (error) => this.#handlers.failed(error));
         this.#socket.on("message", (octets, remote) => this.#receive(octets, remote));
-        resolve(this.#socket.address().port);
+        const bound = {
+          listener: this.#index,
+          host,
+          port: this.#socket.address().port,
+          receiveBufferOctets: this.#socket.getRecvBufferSize(),
+        };
+        this.bound = bound;
+        resolve(bound.port);
       });
     });
   }
