@@ -19,8 +19,10 @@ import { StreamListener } from "./listen/stream-listener.ts";
 import { isStun, stunAnswer } from "./listen/stun.ts";
 import { processPorts } from "./process-ports.ts";
 import { InputProbe } from "./listen/input-probe.ts";
-import { UdpListener } from "./listen/udp-listener.ts";
+import { type UdpListener, udpListener } from "./listen/udp-listener.ts";
 import { UdpLosses } from "./listen/udp-losses.ts";
+import { udpPlace } from "./listen/udp-place.ts";
+import type { NativeDatagrams } from "./native/native.ts";
 import { WebSocketListener } from "./listen/websocket-listener.ts";
 import { steadyNow } from "./steady-now.ts";
 import type { SteadyMs } from "../sip/time.ts";
@@ -37,6 +39,7 @@ export class Gateway {
   readonly #log: Log;
   /** New with every start: connections of an earlier one are gone. */
   readonly #boot = randomBytes(6).toString("hex").slice(0, 8);
+  readonly #native: NativeDatagrams | undefined;
   readonly #udp = new Map<number, UdpListener>();
   /** Those that accept connections. */
   readonly #probes = new Map<number, InputProbe>();
@@ -53,8 +56,15 @@ export class Gateway {
   #losses: UdpLosses | undefined;
   #sweptAt: SteadyMs = 0;
 
-  constructor(config: GatewayConfig, log: Log, dns: Dns & { stop?(): void } = new SystemDns(config.dnsServers)) {
+  /** `native`: code for many datagrams at once; undefined: Node's sockets. */
+  constructor(
+    config: GatewayConfig,
+    log: Log,
+    native: NativeDatagrams | undefined,
+    dns: Dns & { stop?(): void } = new SystemDns(config.dnsServers),
+  ) {
     this.#config = config;
+    this.#native = native;
     this.#log = log;
     this.#dns = dns;
     this.#trusted = new Set(config.limits.trusted.map(sourceOfAddress));
@@ -153,11 +163,14 @@ export class Gateway {
 
   #makeListener(index: number, config: ListenerConfig): void {
     if (config.transport === "UDP") {
-      const listener = new UdpListener(config, index, {
-        receive: (flowKey, octets, address) => this.#receiveDatagram(index, flowKey, octets, address),
-        failed: (error) => this.#log("udp-error", { listener: index, reason: error.message }),
-      });
-      this.#udp.set(index, listener);
+      const handlers = {
+        receive: (flowKey: string, octets: Uint8Array, address: string) => this.#receiveDatagram(index, flowKey, octets, address),
+        failed: (error: Error) => this.#log("udp-error", { listener: index, reason: error.message }),
+        dropped: () => {
+          this.counters.datagramsDropped += 1;
+        },
+      };
+      this.#udp.set(index, udpListener(config, index, handlers, this.#native));
       return;
     }
     this.#streams.set(index, this.#makeStreamListener(index, config));
@@ -205,7 +218,7 @@ export class Gateway {
   #receiveOther(flowKey: string, octets: Uint8Array): void {
     const key = isStun(octets) ? parseFlowKey(flowKey) : undefined;
     const answer = key === undefined ? undefined : stunAnswer(octets, key.address, key.port);
-    if (answer !== undefined && key !== undefined) this.#udp.get(key.listener)?.send(answer, key.address, key.port, () => {});
+    if (answer !== undefined && key !== undefined) this.#udp.get(key.listener)?.send(answer, udpPlace(key.address, key.port), () => {});
     if (answer !== undefined || octets.length <= 4) this.counters.keepAlives += 1;
     else this.counters.junk += 1;
   }

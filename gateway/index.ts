@@ -3,6 +3,7 @@ import { GatewayError, UsageError } from "./errors.ts";
 import { usageText } from "./config/flags.ts";
 import { Gateway } from "./gateway.ts";
 import { stderrLog } from "./log.ts";
+import { loadNative } from "./native/native.ts";
 
 /** How often a parent is looked for. */
 const parentCheckMs = 250;
@@ -17,7 +18,10 @@ async function main(args: readonly string[]): Promise<void> {
   let gateway: Gateway;
   try {
     invocation = readInvocation(args);
-    gateway = new Gateway(invocation.config, stderrLog(invocation.config.name, invocation.json));
+    const log = stderrLog(invocation.config.name, invocation.json);
+    // For whoever suspects that code, and to compare.
+    const native = process.env["TANDEM_NATIVE"] === "off" ? undefined : loadNative((reason) => log("native-missing", { reason }));
+    gateway = new Gateway(invocation.config, log, native);
     await gateway.start();
   } catch (error) {
     if (!(error instanceof UsageError) && !(error instanceof GatewayError)) throw error;

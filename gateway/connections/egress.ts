@@ -6,19 +6,18 @@ import { flowsRememberedMax } from "../limits.ts";
 import { PacedDestination, Pacing } from "./pacing.ts";
 import { steadyNow } from "../steady-now.ts";
 import type { BackhaulLink } from "../../actors/gateway/backhaul-link.ts";
-import type { UdpListener } from "../listen/udp-listener.ts";
+import type { UdpListener, UdpPlace } from "../listen/udp-listener.ts";
+import { udpPlace } from "../listen/udp-place.ts";
 
 /** An address and port, and the listener that reaches it. */
 class UdpTarget extends PacedDestination<Datagram> {
   readonly listener: UdpListener;
-  readonly address: string;
-  readonly port: number;
+  readonly place: UdpPlace;
 
-  constructor(listener: UdpListener, address: string, port: number) {
+  constructor(listener: UdpListener, place: UdpPlace) {
     super();
     this.listener = listener;
-    this.address = address;
-    this.port = port;
+    this.place = place;
   }
 }
 
@@ -83,7 +82,7 @@ export class Egress {
       return;
     }
     if (this.#targets.size >= flowsRememberedMax) this.#targets = new Map();
-    const target = new UdpTarget(listener, key.address, key.port);
+    const target = new UdpTarget(listener, udpPlace(key.address, key.port));
     this.#targets.set(flowKey, target);
     this.#sendTo(target, octets, failed);
   }
@@ -91,7 +90,7 @@ export class Egress {
   #sendTo(target: UdpTarget, octets: Uint8Array, failed: () => void): void {
     switch (this.#pacing.offer(target, { target, octets, failed }, steadyNow())) {
       case "leaves":
-        target.listener.send(octets, target.address, target.port, failed);
+        target.listener.send(octets, target.place, failed);
         break;
       case "waits":
         this.#counters.datagramsPaced += 1;
@@ -109,7 +108,7 @@ export class Egress {
   };
 
   #sendAll(datagrams: readonly Datagram[]): void {
-    for (const { target, octets, failed } of datagrams) target.listener.send(octets, target.address, target.port, failed);
+    for (const { target, octets, failed } of datagrams) target.listener.send(octets, target.place, failed);
   }
 
   /**

@@ -1,9 +1,9 @@
 import type { Log } from "../../actors/gateway/ports.ts";
-import { addressToHex } from "../../sip/flow/flow.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import type { Counters } from "../counters.ts";
 import { lossesSaidMs } from "../limits.ts";
 import type { UdpBound } from "./udp-listener.ts";
+import { udpPlace } from "./udp-place.ts";
 
 /** What has been lost of one kind, and what of it has been said. */
 type Loss = { total: number; said: number; saidAt: SteadyMs };
@@ -61,9 +61,7 @@ function tableOf({ host }: UdpBound): string {
 
 /** The last column of the row of a socket: datagrams for which it had no room. 0 when it is not there. */
 export function dropsIn(table: string, { host, port }: { readonly host: string; readonly port: number }): number {
-  // The table shows numbers of 32 bits in this machine's order.
-  const words = new Uint32Array(Uint8Array.from(Buffer.from(addressToHex(host), "hex")).buffer);
-  const address = Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("");
+  const address = Array.from(udpPlace(host, port).words, (word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
   const local = ` ${address}:${port.toString(16).padStart(4, "0")} `.toUpperCase();
   const at = table.indexOf(local);
   if (at < 0) return 0;

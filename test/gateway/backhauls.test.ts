@@ -4,7 +4,7 @@ import { delayMs } from "../../actors/gateway/backoff.ts";
 import { backhaulQueueOctetsMax } from "../../cluster/limits.ts";
 import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { FakeCell, mapOf, mirror } from "./fake-cell.ts";
-import { Started, configOf, listenerOf, startPair, startRig } from "./harness.ts";
+import { Started, configOf, listenerOf, nativeDatagrams, startPair, startRig } from "./harness.ts";
 import { UdpPhone } from "./phones.ts";
 import { requestText } from "./sip-text.ts";
 
@@ -164,7 +164,7 @@ describe("the cluster map", () => {
     await cell.start();
     const { url } = cell;
     await cell.stop();
-    const gateway = new Gateway(configOf([cell], [listenerOf("UDP")]), () => {});
+    const gateway = new Gateway(configOf([cell], [listenerOf("UDP")]), () => {}, nativeDatagrams());
     await gateway.start();
     started.add(() => gateway.stop());
     const phone = await udpPhone();

@@ -6,7 +6,7 @@ import { octetsOf } from "../../sip/message/octets.ts";
 import { serializeFlowKey } from "../../sip/flow/flow.ts";
 import { RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { mirror } from "./fake-cell.ts";
-import { Started, certificateFor, listenerOf, startRig } from "./harness.ts";
+import { Started, certificateFor, listenerOf, startRig, udpSockets } from "./harness.ts";
 import { StreamPhone, UdpPhone } from "./phones.ts";
 import { requestText } from "./sip-text.ts";
 
@@ -47,11 +47,11 @@ async function outside(make: (onSocket: (socket: Socket) => void) => Server): Pr
 
 const invite = requestText("INVITE", "sip:bob@example.test", { body: "v=0\r\n" });
 
-describe("UDP", () => {
+describe.each(udpSockets)("UDP, %s", (_name, sockets) => {
   test.each(["127.0.0.1", "::1"])(
     "octets come as they are with a self-describing flow key, and go back to where they came from (%s)",
     async (host) => {
-      const { cell, ports } = await startRig(started, [listenerOf("UDP", host)]);
+      const { cell, ports } = await startRig(started, [listenerOf("UDP", host)], sockets);
       cell.answer = mirror;
       const phone = await udpPhone(host);
       const odd = `${invite}\0\x80\xff`;
@@ -64,7 +64,7 @@ describe("UDP", () => {
   );
 
   test("[RFC3581 4] what is sent to a phone leaves from the listener that its flow names", async () => {
-    const { cell, ports } = await startRig(started, [listenerOf("UDP"), listenerOf("UDP", "127.0.0.2")]);
+    const { cell, ports } = await startRig(started, [listenerOf("UDP"), listenerOf("UDP", "127.0.0.2")], sockets);
     cell.answer = mirror;
     const phone = await udpPhone();
     phone.send(invite, ports[1] ?? 0, "127.0.0.2");
@@ -73,19 +73,19 @@ describe("UDP", () => {
   });
 
   test("a restarted gateway still reaches a phone by the flow key of the one before: no state is kept", async () => {
-    const first = await startRig(started, [listenerOf("UDP")]);
+    const first = await startRig(started, [listenerOf("UDP")], sockets);
     const phone = await udpPhone();
     phone.send(invite, first.ports[0] ?? 0);
     await first.cell.until(() => first.cell.messages().length === 1, "the message");
     const key = first.cell.ofKind(RecordKind.message)[0]?.record.key ?? "";
     await first.gateway.stop();
-    const second = await startRig(started, [listenerOf("UDP", "127.0.0.1", first.ports[0])]);
+    const second = await startRig(started, [listenerOf("UDP", "127.0.0.1", first.ports[0])], sockets);
     second.cell.backhauls.get(0)?.send([sendOf(key, "BYE for the phone")]);
     expect(await phone.inbox.untilText("BYE")).toBe("BYE for the phone");
   });
 
   test("junk and keep-alives stay here: nothing of them reaches the exchange, and the next message is served", async () => {
-    const { cell, gateway, ports } = await startRig(started, [listenerOf("UDP")]);
+    const { cell, gateway, ports } = await startRig(started, [listenerOf("UDP")], sockets);
     cell.answer = mirror;
     const phone = await udpPhone();
     for (const junk of ["", "\r\n\r\n", "\0\0\0\0", "\xff\xfe random", "GET / HTTP/1.1\r\n\r\n", "x".repeat(60_000)])
@@ -98,7 +98,7 @@ describe("UDP", () => {
   });
 
   test("[RFC5626 3.5.2] a STUN binding request is answered with the mapped address", async () => {
-    const { ports } = await startRig(started, [listenerOf("UDP")]);
+    const { ports } = await startRig(started, [listenerOf("UDP")], sockets);
     const phone = await udpPhone();
     const request = Buffer.from("000100002112a4420102030405060708090a0b0c", "hex");
     phone.send(request, ports[0] ?? 0);
@@ -113,7 +113,7 @@ describe("UDP", () => {
     ["127.0.0.1", "u1"],
     ["::1", "u0"],
   ])("a phone of a gateway that died is reached through any listener of its family: %s by %s", async (host, listener) => {
-    const { cell } = await startRig(started, [listenerOf("UDP"), listenerOf("UDP", "::1")]);
+    const { cell } = await startRig(started, [listenerOf("UDP"), listenerOf("UDP", "::1")], sockets);
     const phone = await udpPhone(host);
     const key = serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address: host, port: phone.port });
     cell.backhauls.get(0)?.send([sendOf(listener + key.slice(2), "BYE for the phone")]);
@@ -122,7 +122,7 @@ describe("UDP", () => {
   });
 
   test("what the system refuses to send comes back as undeliverable, with its octets", async () => {
-    const { cell } = await startRig(started, [listenerOf("UDP")]);
+    const { cell } = await startRig(started, [listenerOf("UDP")], sockets);
     const keys = ["u0..7f0000010000", "u9..7f0000010000", "u0..20010db800000000000000000000000113c4", "junk"];
     cell.backhauls.get(0)?.send(keys.map((key) => sendOf(key, `to ${key}`)));
     await cell.until(() => cell.ofKind(RecordKind.undeliverable).length === keys.length, "undeliverable");

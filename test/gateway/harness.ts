@@ -2,6 +2,7 @@ import { generate } from "selfsigned";
 import type { GatewayConfig, ListenerConfig, TlsConfig } from "../../gateway/config/config.ts";
 import type { Dns } from "../../gateway/dns/dns.ts";
 import { Gateway } from "../../gateway/gateway.ts";
+import { type NativeDatagrams, loadNative } from "../../gateway/native/native.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { FakeCell, mapOf, secret } from "./fake-cell.ts";
 
@@ -16,6 +17,13 @@ export class Started {
   async end(): Promise<void> {
     for (const end of this.#ends.splice(0).toReversed()) await end();
   }
+}
+
+/** The code that gateways have on this machine. */
+export function nativeDatagrams(): NativeDatagrams | undefined {
+  return loadNative((reason) => {
+    throw new Error(reason);
+  });
 }
 
 export function listenerOf(transport: ListenerConfig["transport"], host = "127.0.0.1", port = 0): ListenerConfig {
@@ -38,19 +46,30 @@ export function configOf(
   };
 }
 
+/** What datagrams come and go over, as a change of {@link startRig}: both must do the same. */
+export const udpSockets = [
+  ["many with one system call", {}],
+  ["one by one", { native: "none" }],
+] as const;
+
 export type Rig = { readonly gateway: Gateway; readonly cell: FakeCell; readonly ports: number[]; readonly events: string[] };
 
 /** A gateway with one cell that has backhauls, ready to carry messages. */
 export async function startRig(
   started: Started,
   listeners: readonly ListenerConfig[],
-  changes: { config?: Partial<GatewayConfig>; map?: Partial<ClusterMap>; dns?: Dns } = {},
+  changes: { config?: Partial<GatewayConfig>; map?: Partial<ClusterMap>; dns?: Dns; native?: "none" } = {},
 ): Promise<Rig> {
   const cell = await new FakeCell("a").start();
   started.add(() => cell.stop());
   cell.map = mapOf([cell], changes.map);
   const events: string[] = [];
-  const gateway = new Gateway(configOf([cell], listeners, changes.config), (event) => events.push(event), changes.dns);
+  const gateway = new Gateway(
+    configOf([cell], listeners, changes.config),
+    (event) => events.push(event),
+    changes.native === "none" ? undefined : nativeDatagrams(),
+    changes.dns,
+  );
   await gateway.start();
   started.add(() => gateway.stop());
   await cell.until(() => cell.backhauls.size === (cell.map?.exchangeCount ?? 1), "backhauls");
@@ -75,7 +94,7 @@ export async function startPair(started: Started, map: Partial<ClusterMap> = {})
   for (const cell of [a, b]) cell.map = mapOf([a, b], map);
   const events: { event: string; fields: unknown; at: number }[] = [];
   const log = (event: string, fields?: unknown): void => void events.push({ event, fields, at: performance.now() });
-  const gateway = new Gateway(configOf([a, b], [listenerOf("UDP")]), log);
+  const gateway = new Gateway(configOf([a, b], [listenerOf("UDP")]), log, nativeDatagrams());
   await gateway.start();
   started.add(() => gateway.stop());
   const count = a.map?.exchangeCount ?? 1;

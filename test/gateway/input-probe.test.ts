@@ -1,9 +1,9 @@
 import { createSocket } from "node:dgram";
 import { afterEach, expect, test } from "vitest";
 import { InputProbe } from "../../gateway/listen/input-probe.ts";
-import { UdpListener } from "../../gateway/listen/udp-listener.ts";
+import { udpListener } from "../../gateway/listen/udp-listener.ts";
 import { until } from "../../kit/world/until.ts";
-import { Started, listenerOf } from "./harness.ts";
+import { Started, listenerOf, nativeDatagrams } from "./harness.ts";
 
 const started = new Started();
 afterEach(() => started.end());
@@ -13,13 +13,15 @@ async function rigOf(host: string): Promise<{ probe: InputProbe; others: string[
   const others: string[] = [];
   let letters = 0;
   const probes: InputProbe[] = [];
-  const listener = new UdpListener(listenerOf("UDP", host), 0, {
-    receive: (_flowKey, octets) => {
+  const handlers = {
+    receive: (_flowKey: string, octets: Uint8Array) => {
       if (probes.some((probe) => probe.read(octets))) letters += 1;
       else others.push(Buffer.from(octets).toString("latin1"));
     },
     failed: () => undefined,
-  });
+    dropped: () => undefined,
+  };
+  const listener = udpListener(listenerOf("UDP", host), 0, handlers, nativeDatagrams());
   const port = await listener.start();
   started.add(() => listener.stop());
   const probe = new InputProbe(host, port);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { Gateway } from "../../gateway/gateway.ts";
 import { FakeCell } from "./fake-cell.ts";
-import { Started, configOf, listenerOf, startRig } from "./harness.ts";
+import { Started, configOf, listenerOf, nativeDatagrams, startRig } from "./harness.ts";
 import { StreamPhone, UdpPhone } from "./phones.ts";
 import { requestText } from "./sip-text.ts";
 
@@ -46,7 +46,7 @@ describe("[RFC3261 11.2] OPTIONS to the gateway itself", () => {
   test("503 with Retry-After when no cell can be reached", async () => {
     const cell = await new FakeCell("a").start();
     await cell.stop();
-    const gateway = new Gateway(configOf([cell], [listenerOf("UDP")]), () => {});
+    const gateway = new Gateway(configOf([cell], [listenerOf("UDP")]), () => {}, nativeDatagrams());
     await gateway.start();
     started.add(() => gateway.stop());
     const phone = await udpPhone();

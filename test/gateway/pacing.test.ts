@@ -5,7 +5,7 @@ import { PacedDestination, Pacing } from "../../gateway/connections/pacing.ts";
 import { pacedBurst, pacedCountMax, pacedOctetsMax, pacedPerMsMin } from "../../gateway/limits.ts";
 import { serializeFlowKey } from "../../sip/flow/flow.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
-import { Started, listenerOf, startRig } from "./harness.ts";
+import { Started, listenerOf, startRig, udpSockets } from "./harness.ts";
 import { UdpPhone } from "./phones.ts";
 import { requestText } from "./sip-text.ts";
 
@@ -171,12 +171,12 @@ describe("pacing", () => {
   });
 });
 
-describe("a gateway", () => {
+describe.each(udpSockets)("a gateway that sends %s", (_name, sockets) => {
   const started = new Started();
   afterEach(() => started.end());
 
-  test("sends a frame of 600 answers to one port so that its socket, as Linux makes it, loses none", async () => {
-    const { cell, gateway, ports } = await startRig(started, [listenerOf("UDP")]);
+  test("spreads a frame of 600 answers to one port so that its socket, as Linux makes it, loses none", async () => {
+    const { cell, gateway, ports } = await startRig(started, [listenerOf("UDP")], sockets);
     const phone = await UdpPhone.open();
     started.add(() => phone.close());
     const key = serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address: "127.0.0.1", port: phone.port });

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { freePorts } from "../../kit/world/free-ports.ts";
 import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { FakeCell, mapOf, mirror, secret } from "./fake-cell.ts";
-import { Started, listenerOf } from "./harness.ts";
+import { Started, listenerOf, nativeDatagrams } from "./harness.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { configOf } from "./harness.ts";
 import { standstillMsMin } from "../../actors/limits.ts";
@@ -22,8 +22,8 @@ const program = join(import.meta.dirname, "../../gateway/index.ts");
 
 type Run = { readonly child: ChildProcess; readonly out: Inbox; readonly err: Inbox; readonly exit: Promise<number | string> };
 
-function run(args: readonly string[]): Run {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Run {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...environment } });
   const out = new Inbox();
   const err = new Inbox();
   child.stdout.on("data", (data: Buffer) => out.push(data.toString()));
@@ -60,6 +60,24 @@ async function startCell(): Promise<FakeCell> {
 }
 
 describe("the process", () => {
+  test.runIf(process.platform === "linux").each([
+    ["has code of its own for datagrams", {}, true],
+    ["has Node's sockets only, when the environment says so", { TANDEM_NATIVE: "off" }, false],
+  ])("%s", async (_name, environment, isNative) => {
+    const cell = await startCell();
+    cell.answer = mirror;
+    const port = await freePorts(1);
+    const { child, out, err } = run(["--config", await fileFor(cell, port, ["udp"])], environment);
+    await out.untilText("\n");
+    await cell.until(() => cell.backhauls.size === 1, "the backhaul");
+    const phone = await UdpPhone.open();
+    started.add(() => phone.close());
+    phone.send(message("datagram", "UDP"), port);
+    await phone.inbox.untilText("datagram");
+    expect(readFileSync(`/proc/${child.pid}/maps`, "utf8").includes("gateway/native/linux-")).toBe(isNative);
+    expect(err.all).toBe("");
+  });
+
   test("stopped and continued: it does not blame the cells for answers that it has not read yet", async () => {
     const cell = await startCell();
     const port = await freePorts(1);
@@ -246,7 +264,7 @@ describe("what it cannot do, it says in one line", () => {
     started.add(() => taken.close());
     const free = await freePorts(1);
     const listeners = [listenerOf("TCP", "127.0.0.1", free), listenerOf("UDP", "127.0.0.1", taken.address().port)];
-    const gateway = new Gateway(configOf([new FakeCell("a")], listeners), () => {});
+    const gateway = new Gateway(configOf([new FakeCell("a")], listeners), () => {}, nativeDatagrams());
     await expect(gateway.start()).rejects.toThrow(/is in use/);
     const again = createServer();
     await new Promise<void>((resolve, reject) => {

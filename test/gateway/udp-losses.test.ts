@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { newCounters } from "../../gateway/counters.ts";
 import { lossesSaidMs } from "../../gateway/limits.ts";
-import { UdpListener } from "../../gateway/listen/udp-listener.ts";
+import { udpListener } from "../../gateway/listen/udp-listener.ts";
 import { UdpLosses, dropsIn } from "../../gateway/listen/udp-losses.ts";
-import { Started, listenerOf } from "./harness.ts";
+import { Started, listenerOf, nativeDatagrams } from "./harness.ts";
 import { UdpPhone } from "./phones.ts";
 
 const started = new Started();
@@ -80,15 +80,19 @@ describe("losses", () => {
     expect(said).toEqual([{ event: "datagrams-dropped", dropped: 7 }]);
   });
 
-  test.runIf(process.platform === "linux")("of a socket that is really full are seen", async () => {
+  test.runIf(process.platform === "linux").each([
+    ["many at once", nativeDatagrams()],
+    ["one by one", undefined],
+  ])("of a socket that is really full are seen, whatever reads it (%s)", async (_name, native) => {
     let read = 0;
     const handlers = {
       receive: () => {
         read += 1;
       },
       failed: () => {},
+      dropped: () => {},
     };
-    const listener = new UdpListener(listenerOf("UDP"), 0, handlers);
+    const listener = udpListener(listenerOf("UDP"), 0, handlers, native);
     const port = await listener.start();
     started.add(() => listener.stop());
     const phone = await UdpPhone.open();

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { otherVersionStatus, protocolVersion } from "../../cluster/protocol-version.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { FakeCell, mapOf } from "./fake-cell.ts";
-import { configOf, listenerOf, Started } from "./harness.ts";
+import { configOf, listenerOf, nativeDatagrams, Started } from "./harness.ts";
 
 const started = new Started();
 afterEach(() => started.end());
@@ -20,7 +20,11 @@ async function start(
   b.version = theirs;
   b.refusesWith = refusesWith;
   const said: Said[] = [];
-  const gateway = new Gateway(configOf([a, b], [listenerOf("UDP")]), (event, fields) => void said.push({ event, fields }));
+  const gateway = new Gateway(
+    configOf([a, b], [listenerOf("UDP")]),
+    (event, fields) => void said.push({ event, fields }),
+    nativeDatagrams(),
+  );
   await gateway.start();
   started.add(() => gateway.stop());
   await a.until(() => a.backhauls.size === 4, "backhauls to cell a");
