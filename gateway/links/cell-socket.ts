@@ -6,6 +6,7 @@ import type { CellConnection, CellConnectionEvents, CellTarget, Loss } from "../
 import { frameOctetsMax } from "../../cluster/limits.ts";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { cellAuthorization, cellSocketUrl } from "./cell-authorization.ts";
+import { type MaskKeys, maskedFrame } from "./masked-frame.ts";
 import { closeAnswerMs, controlOctetsMax, handshakeTimeoutMs } from "../limits.ts";
 
 /** A cell closes so what a newer connection of the same name has replaced; this gateway has made none. */
@@ -19,12 +20,14 @@ export class CellSocket implements CellConnection {
   readonly #target: CellTarget;
   readonly #signer: CellSocketSigner;
   readonly #events: CellConnectionEvents;
+  readonly #keys: MaskKeys;
   readonly #socket: WebSocket;
   #stream: Socket | undefined;
 
   /** Connects. */
-  constructor(target: CellTarget, signer: CellSocketSigner, events: CellConnectionEvents) {
+  constructor(target: CellTarget, signer: CellSocketSigner, keys: MaskKeys, events: CellConnectionEvents) {
     this.#target = target;
+    this.#keys = keys;
     this.#signer = signer;
     this.#events = events;
     this.#socket = this.#connect();
@@ -32,7 +35,10 @@ export class CellSocket implements CellConnection {
   }
 
   send(data: Uint8Array | string): void {
-    this.#socket.send(data);
+    // Frames of a backhaul go past the library, which has nothing under way when it has no compression: the order stays.
+    if (typeof data !== "string" && this.#stream !== undefined && this.#socket.readyState === WebSocket.OPEN)
+      this.#stream.write(maskedFrame(data, this.#keys.next()));
+    else this.#socket.send(data);
   }
 
   close(): void {
