@@ -185,12 +185,12 @@ static void on_event(uv_poll_t *poll, int status, int events) {
   }
   if ((events & UV_WRITABLE) != 0 && !socket->is_closed) call(socket, CALL_WRITABLE, 0);
   if ((events & UV_READABLE) == 0) return;
-  /* What is called may close the socket. */
+  /* Until nothing is left: what comes while others are looked at shares their turn, and their frame. What is called may close the socket. */
   for (int batch = 0; batch < BATCHES_MAX && !socket->is_closed; batch += 1) {
     int count = receive_batch(socket);
     if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK) call(socket, CALL_FAILED, errno);
-    if (count > 0) call(socket, CALL_ARRIVED, count);
-    if (count < SLOTS) return;
+    if (count <= 0) return;
+    call(socket, CALL_ARRIVED, count);
   }
 }
 
