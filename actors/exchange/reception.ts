@@ -1,6 +1,6 @@
 import { isParseError, type ParseError } from "../../sip/errors.ts";
 import { briefResponse, tagOfRefusal } from "../../sip/flow/brief-response.ts";
-import { responseFlow, stampReceived } from "../../sip/flow/response-flow.ts";
+import { responseFlow, stampAnswer, stampReceived } from "../../sip/flow/response-flow.ts";
 import { buildResponse } from "../../sip/message/build.ts";
 import { Header } from "../../sip/message/header-names.ts";
 import { parseMessage, type SipMessage } from "../../sip/message/sip-message.ts";
@@ -26,11 +26,20 @@ export class Reception {
   receive(octets: Uint8Array, flow: string, now: SteadyMs): void {
     const parsed = parseMessage(octets);
     if (isParseError(parsed)) return this.#refuseUnparsed(parsed, flow);
-    const message = parsed.isRequest ? stampReceived(parsed, flow) : parsed;
+    const message = this.#stamped(parsed, flow);
     const wrong = message.checkMandatory();
     if (wrong !== undefined) return this.#refuseUnparsed(wrong.of(message), flow);
     this.#specimens[message.isRequest ? "request" : "response"].keep(message);
     if (!this.#registerAtOnce(message, flow, now)) this.#transactions.receive(message, flow, now);
+  }
+
+  /** A request with its source. A REGISTER without credentials is answered at once, see {@link RegisterRequests.isAnsweredAlike}. */
+  #stamped(message: SipMessage, flow: string): SipMessage {
+    if (!message.isRequest) return message;
+    if (message.method !== "REGISTER" || message.has(Header.Route) || message.has(Header.Authorization))
+      return stampReceived(message, flow);
+    stampAnswer(message, flow);
+    return message;
   }
 
   /** RFC 3261 8.2, 16.3 1: a request that cannot be read is answered without a transaction, as far as it says whom to answer. */

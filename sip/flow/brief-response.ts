@@ -44,7 +44,7 @@ export function briefResponse(request: SipMessage, flow: string, response: Uint8
 export function receivedLength(request: SipMessage): number {
   const via = request.topVia;
   const length = request.end - request.start;
-  if (isParseError(via)) return length;
+  if (isParseError(via) || request.answeredVia !== undefined) return length;
   const received = via.received === undefined ? 0 : `;received=${via.received}`.length;
   const port = typeof via.rport === "number" ? `=${via.rport}`.length : 0;
   return length - received - port;

@@ -16,11 +16,27 @@ export function stampReceived(message: SipMessage, flow: string): SipMessage {
   const via = message.topVia;
   const source = flowKeyOf(flow);
   if (isParseError(via) || source === undefined) return message;
-  const asked = via.rport !== undefined;
-  if (!asked && via.received === undefined && isSameHost(via.host, source.address))
-    return isAlone(message) ? message : message.withTopVia(via);
-  const stamped = message.withTopVia(new StampedVia(via, source, asked));
+  if (saysSource(via, source)) return isAlone(message) ? message : message.withTopVia(via);
+  const stamped = message.withTopVia(new StampedVia(via, source, via.rport !== undefined));
   return stamped.octets.length > messageOctetsMax ? message : stamped;
+}
+
+/**
+ * The same for a request that is answered within its event and goes nowhere else, as most REGISTERs are. Only its answer has the source, and no octets
+ * are copied.
+ */
+export function stampAnswer(message: SipMessage, flow: string): void {
+  const via = message.topVia;
+  const source = flowKeyOf(flow);
+  if (isParseError(via) || source === undefined || saysSource(via, source)) return;
+  const stamped = new StampedVia(via, source, via.rport !== undefined);
+  const octets = message.end - message.start + stamped.text.length - via.text.length;
+  if (octets <= messageOctetsMax) message.answerVia(stamped);
+}
+
+/** Whether the source is what the client thinks, and did not ask for. */
+function saysSource(via: Via, source: FlowKey): boolean {
+  return via.rport === undefined && via.received === undefined && isSameHost(via.host, source.address);
 }
 
 /** False: the octets of the message are a small part of what came with them, which a message that is kept would keep as well. */

@@ -35,7 +35,7 @@ const dialogMethods: readonly string[] = ["INVITE", "SUBSCRIBE", "REFER", "NOTIF
 export function buildResponse(request: SipMessage, status: number, options: ResponseOptions = {}): Uint8Array {
   const reason = options.reason ?? reasonPhrases[status] ?? "";
   writer.begin().text(`SIP/2.0 ${status} ${oneLine(reason)}\r\n`);
-  writeAll(request, Header.Via, "Via: ");
+  writeVias(request);
   if (status > 100 && status < 300 && dialogMethods.includes(request.method)) writeAll(request, Header.RecordRoute, "Record-Route: ");
   writeFirst(request, Header.From, "From: ");
   writeFirst(request, Header.To, "To: ", status === 100 ? undefined : options.toTag);
@@ -45,10 +45,17 @@ export function buildResponse(request: SipMessage, status: number, options: Resp
   return takeWithBody(options.headers ?? [], options.body);
 }
 
-/** All values of a header, a line each. */
-function writeAll(message: SipMessage, id: HeaderId, name: string): void {
+function writeVias(request: SipMessage): void {
+  const { answeredVia } = request;
+  if (answeredVia === undefined) return writeAll(request, Header.Via, "Via: ");
+  writer.text("Via: ").text(answeredVia).text("\r\n");
+  writeAll(request, Header.Via, "Via: ", 1);
+}
+
+/** The values of a header from this one on, a line each. */
+function writeAll(message: SipMessage, id: HeaderId, name: string, from = 0): void {
   const ranges = message.valueRanges(id);
-  for (let i = 0; i < ranges.length; i += 2) {
+  for (let i = 2 * from; i < ranges.length; i += 2) {
     writer.text(name);
     message.writeValue(writer, ranges[i] ?? 0, ranges[i + 1] ?? 0);
     writer.text("\r\n");

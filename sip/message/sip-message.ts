@@ -81,6 +81,7 @@ export class SipMessage {
   #requestUri: string | undefined;
   #parsedRequestUri: Uri | ParseError | undefined;
   #topVia: Via | ParseError | undefined;
+  #answeredVia: string | undefined;
   #vias: Via[] | ParseError | undefined;
   #from: NameAddr | ParseError | undefined;
   #to: NameAddr | ParseError | undefined;
@@ -234,6 +235,20 @@ export class SipMessage {
     const message = new SipMessage(this.#scan.withText(start, end, via.text, this.end));
     message.#topVia = via;
     return message;
+  }
+
+  /**
+   * From now on its top Via is read as this one, and answered so. Its octets stay as they are: for what is answered within its event and not sent on,
+   * whose octets need no copy.
+   */
+  answerVia(via: Via): void {
+    this.#topVia = via;
+    this.#answeredVia = via.text;
+  }
+
+  /** The text of its top Via in answers; undefined: what its octets have. */
+  get answeredVia(): string | undefined {
+    return this.#answeredVia;
   }
 
   get from(): NameAddr | ParseError {

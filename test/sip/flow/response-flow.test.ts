@@ -3,7 +3,10 @@ import { isParseError } from "../../../sip/errors.ts";
 import { stringOf } from "../../../sip/message/octets.ts";
 import { parseMessage, type SipMessage } from "../../../sip/message/sip-message.ts";
 import type { Via } from "../../../sip/message/via.ts";
-import { fallbackFlow, isBehindNat, responseFlow, stampReceived } from "../../../sip/flow/response-flow.ts";
+import { receivedLength } from "../../../sip/flow/brief-response.ts";
+import { messageOctetsMax } from "../../../sip/limits.ts";
+import { buildResponse } from "../../../sip/message/build.ts";
+import { fallbackFlow, isBehindNat, responseFlow, stampAnswer, stampReceived } from "../../../sip/flow/response-flow.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { parsed } from "../transaction/recorder.ts";
 
@@ -27,6 +30,40 @@ function topVia(message: SipMessage): Via {
   if (isParseError(via)) throw new Error(via.reason);
   return via;
 }
+
+describe("stampAnswer", () => {
+  it.each([
+    "SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1",
+    "SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1",
+    "SIP/2.0/UDP 192.0.2.2;rport;branch=z9hG4bK1",
+    'SIP/2.0/UDP pc.test;x="a;rport";rport;branch=z9hG4bK1;received=1.2.3.4',
+  ])("answers as stampReceived does, and reads the top Via so, but copies nothing: %s", (via) => {
+    for (const vias of [[via], [via, "SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK2"]]) {
+      const message = request(...vias);
+      const { octets } = message;
+      stampAnswer(message, udpFlow);
+      const stampedOne = stampReceived(request(...vias), udpFlow);
+      expect(stringOf(buildResponse(message, 200))).toBe(stringOf(buildResponse(stampedOne, 200)));
+      expect([topVia(message).received, topVia(message).rport]).toEqual([topVia(stampedOne).received, topVia(stampedOne).rport]);
+      expect(receivedLength(message)).toBe(octets.length);
+      expect(message.octets).toBe(octets);
+    }
+  });
+
+  it("leaves a message alone that would be too long, and one whose Via cannot be read", () => {
+    const head = "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1\r\nContent-Length: ";
+    const body = messageOctetsMax - `${head}60000\r\n\r\n`.length;
+    const long = parsed(octetsOf(`${head}${body}\r\n\r\n${"b".repeat(body)}`));
+    expect(long.end - long.start).toBe(messageOctetsMax);
+    for (const message of [long, request("SIP/2.0")]) {
+      const before = message.topVia;
+      stampAnswer(message, udpFlow);
+      expect(message.topVia).toBe(before);
+      expect(message.answeredVia).toBeUndefined();
+    }
+    expect(stampReceived(long, udpFlow)).toBe(long);
+  });
+});
 
 describe("stampReceived", () => {
   it("[RFC3261 18.2.1] adds received where the source is not the sent-by host, a name included", () => {
