@@ -41,8 +41,9 @@ export function phoneFlowsOf(records: Iterable<BindingRecord>, now: WallMs): Pho
 
 /**
  * The flow on which a phone can be reached now. It is that of its instance's latest binding: a softphone that comes back on a new flow takes its
- * dialogs along (RFC 5626 4.3). Else it is that of a binding with its very contact, if the binding is later than what was heard of the phone on the
- * flow it had. Else it is that flow. `isUsable` leaves flows out that are known to lead nowhere; undefined when nothing is left.
+ * dialogs along (RFC 5626 4.3). Else it is that of a binding with its very contact, if what was heard of the phone on the flow it had is not
+ * later than the binding. Else it is that flow. A replica that has stood still, or has taken over, may hear both in one moment: a phone that has another
+ * connection registers on it first of all. `isUsable` leaves flows out that are known to lead nowhere; undefined when nothing is left.
  */
 export function presentFlow(phone: Phone, flows: Iterable<PhoneFlow>, isUsable: (flow: string) => boolean): string | undefined {
   const isKnownUsable = phone.flow !== "" && isUsable(phone.flow);
@@ -53,7 +54,7 @@ export function presentFlow(phone: Phone, flows: Iterable<PhoneFlow>, isUsable: 
     if (!isSamePhone) continue;
     // While the phone's own flow is among them there is no need to move.
     if (isKnownUsable && flow === phone.flow) return flow;
-    if (registeredAt > rank && isUsable(flow)) {
+    if (registeredAt >= rank && isUsable(flow)) {
       rank = registeredAt;
       found = flow;
     }

@@ -150,11 +150,11 @@ export function wasGivenUpLate({ faults }: Story, phone: Phone | undefined, star
 
 /**
  * The clocks of all cells were set forward while it rang. The replica that had it in hand wrote its record again, and the other one could not hear
- * that: for that one the INVITE was over by then.
+ * that: for that one the INVITE was over by then. Or that stood still, or has hardly gone on, and the call has been taken over meanwhile.
  */
 export function wasOutlivedInProgress({ faults }: Story, startedAt: number): boolean {
   const isNextTo = (stepAt: number): boolean =>
-    faults.some((fault) => isOfCells(fault) && fault.from >= stepAt && fault.from <= stepAt + rewrittenMs);
+    faults.some((fault) => isOfCells(fault) && fault.until + afterMs >= stepAt && fault.from <= stepAt + rewrittenMs);
   return stepsForward({ faults }).some((at) => at >= startedAt && isNextTo(at));
 }
 

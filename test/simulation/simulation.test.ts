@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { aimedFaultKinds } from "./aimed-faults.ts";
+import { aimedFaultKinds, type AimedFaultKind } from "./aimed-faults.ts";
 import { faultKinds, laterFaultKinds } from "./faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
@@ -20,6 +20,15 @@ const noOthers = { faults: [], laterFaults: [], innerFaults: [] };
 const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
   ["an INVITE that rang when the clocks were set forward past its record, and was known to one cell only", [692, 801278, 6001042]],
   ["a dialog that was over by the clock of one cell, and not yet by the other's", [6000288]],
+];
+
+/** The same of runs with nothing but faults of a kind that is aimed. */
+const mendedAimed: readonly (readonly [why: string, kind: AimedFaultKind, seeds: readonly number[]])[] = [
+  [
+    "an ACK to the connection before, for its phone answered there and registered anew in one moment",
+    "freeze a cell after a commit",
+    [622],
+  ],
 ];
 
 /** The same of the first edition: as they were then. */
@@ -97,6 +106,10 @@ describe("a cluster in a seeded world", () => {
     },
     20_000,
   );
+
+  it.each(mendedAimed)("does not fail again of %s, after one kind of fault: %s", (_why, kind, seeds) => {
+    for (const seed of seeds) expect(simulate({ seed, ...noOthers, aimedFaults: [kind] })).toMatchObject({ seed, violations: [] });
+  });
 
   it.each(Object.entries(excuses))("needs the excuse: %s", (excuse, witnesses) => {
     for (const { seed, edition = "present", aimedFaults } of witnesses as readonly Witness[]) {

@@ -28,4 +28,12 @@ describe("where a phone is now", () => {
   it("is the flow that it had, as long as that can be used", () => {
     expect(presentFlow(gone, [], () => true)).toBe(gone.flow);
   });
+
+  it.each([
+    [-1, back.flow],
+    [0, back.flow],
+    [1, gone.flow],
+  ])("is that of its binding, unless it was heard on its own flow later: by %s ms", (laterMs, flow) => {
+    expect(presentFlow({ ...gone, heardAt: back.registeredAt + laterMs }, [back], () => true)).toBe(flow);
+  });
 });
