@@ -38,6 +38,8 @@ export type LoadResult = {
   readonly retransmissions: number;
   /** Datagrams that the load's own sockets lost, because their buffers were full; absent where it has none. */
   readonly dropped?: number;
+  /** Milliseconds by SIPp's own coarse clock, by what they are of; a callee's ringing is not in them. */
+  readonly clocked?: Readonly<Record<string, readonly number[]>>;
   /** Share of one core that the busiest process of the load used, had it worked only while new calls began. */
   readonly driverLoad: number;
 };
@@ -99,10 +101,11 @@ export class Bench {
   async cpuRounds(
     systems: readonly System[],
     load: (system: System, round: number) => Promise<LoadResult>,
+    count = this.options.rounds,
   ): Promise<Partial<Record<SystemName, Measured>>> {
     const settleMs = this.pick(6_000, 1_500);
     const rounds = new Map<SystemName, Sample[]>(systems.map(({ name }) => [name, []]));
-    for (let round = 0; round <= this.options.rounds; round += 1) {
+    for (let round = 0; round <= count; round += 1) {
       for (const system of systems) {
         const pids = system.processes();
         const [cpu, watchers, start] = [cpuSecondsOf(pids), cpuSecondsOf(system.watchers), performance.now()];

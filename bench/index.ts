@@ -5,8 +5,8 @@ import { parseArgs } from "node:util";
 import { Bench, type Work } from "./bench.ts";
 import { cost as costOf } from "./cost/cost.ts";
 import { kamailioProgram } from "./kamailio.ts";
-import { type Row, others, ratioOf, reportText } from "./report.ts";
-import { callWorks } from "./work/calls.ts";
+import { type Row, goalsMarkdown, others, ratioOf, reportText } from "./report.ts";
+import { callWorks, minuteWorks } from "./work/calls.ts";
 import { highestRate } from "./work/highest-rate.ts";
 import { idle, objectsAwake } from "./work/idle.ts";
 import { latencyWorks } from "./work/latency.ts";
@@ -22,6 +22,7 @@ const works: readonly Work[] = [
   registerRefresh,
   registerDigest,
   ...callWorks,
+  ...minuteWorks,
   ...phoneCallWorks,
   highestRate,
   ...latencyWorks,
@@ -43,11 +44,12 @@ Measures Tandem and Kamailio with the same load in turn. Nothing is installed; D
 kamailio-websocket-modules and sip-tester must be there.
 
   --quick          short rounds: to see that everything works
-  --only NAME,...  these works only: those of these names, or that begin so
+  --only NAME,...  these works only: those of these names, or that begin so; "goals" are those of docs/performance.md
   --seconds N      how long a round lasts, of works that have rounds
   --rounds N       measured rounds, 3 when not given (1 with --quick)
   --json           JSON on stdout instead of a table
   --against DIR    another checkout, installed with npm ci, in turn with this one and instead of Kamailio
+  --markdown       the tables of docs/performance.md on stdout
   --cost           counts what Cloudflare would bill, in a run of Tandem alone, and multiplies it by the prices
 
 Works:
@@ -57,6 +59,7 @@ type Options = {
   readonly quick: boolean;
   readonly json: boolean;
   readonly cost: boolean;
+  readonly markdown: boolean;
   readonly rounds: number;
   readonly seconds: number | undefined;
   readonly against: string | undefined;
@@ -76,6 +79,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
         against: { type: "string" },
         json: { type: "boolean", default: false },
         cost: { type: "boolean", default: false },
+        markdown: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
     });
@@ -93,14 +97,32 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
     const against = values.against === undefined ? undefined : resolve(values.against);
     if (against !== undefined && !isProgram(join(against, "node_modules/.bin/node")))
       return { text: `--against ${against}: no checkout in which npm ci has run\n`, code: 2 };
-    return { quick: values.quick, json: values.json, cost: values.cost, rounds, seconds, against, chosen };
+    return { quick: values.quick, json: values.json, cost: values.cost, markdown: values.markdown, rounds, seconds, against, chosen };
   } catch (error) {
     return { text: `${error instanceof Error ? error.message : String(error)}\n`, code: 2 };
   }
 }
 
+/** Those whose rows have goals that a change of the hot path moves. */
+const goalWorks: readonly string[] = [
+  "calls-udp-200",
+  "calls-udp-500",
+  "calls-udp-1500",
+  "minute",
+  "register-refresh",
+  "calls-tls-200",
+  "calls-ws-gateway-200",
+];
+const goalLatencies: readonly string[] = [
+  "latency-udp",
+  "latency-register-udp-50",
+  "latency-register-udp-500",
+  "latency-register-udp-1000",
+];
+
 /** The work of this name, or those whose names begin so. */
 function worksOf(name: string): readonly Work[] {
+  if (name === "goals") return [...goalWorks, ...goalLatencies].flatMap(worksOf);
   const exact = works.filter((work) => work.name === name);
   return exact.length > 0 ? exact : works.filter((work) => work.name.startsWith(name));
 }
@@ -139,7 +161,7 @@ function jsonText(rows: readonly Row[], about: Readonly<Record<string, unknown>>
   return `${JSON.stringify({ ...about, rows: withRatios }, null, 2)}\n`;
 }
 
-async function run({ quick, json, cost, rounds, seconds, against, chosen }: Options): Promise<void> {
+async function run({ quick, json, cost, markdown, rounds, seconds, against, chosen }: Options): Promise<void> {
   const bench = new Bench({ quick, rounds, seconds, against, log: (line) => process.stderr.write(`${line}\n`) });
   const stop = (signal: NodeJS.Signals): void => {
     process.stderr.write(`${signal}: stops\n`);
@@ -169,8 +191,10 @@ async function run({ quick, json, cost, rounds, seconds, against, chosen }: Opti
     await bench.programs.stopAll();
   }
   process.stderr.write("\n");
-  process.stdout.write(json ? jsonText(rows, { ...about, loadAfter: load() }) : [...texts, reportText(rows)].join("\n"));
-  if (!json) process.stdout.write(`\n${about.date}, ${about.cores} cores, load average before ${about.loadBefore}, after ${load()}\n`);
+  if (json) return void process.stdout.write(jsonText(rows, { ...about, loadAfter: load() }));
+  const report = [...texts, reportText(rows)].join("\n");
+  process.stdout.write(markdown ? `${goalsMarkdown(rows)}\n\`\`\`\n${report}\`\`\`\n` : report);
+  process.stdout.write(`\n${about.date}, ${about.cores} cores, load average before ${about.loadBefore}, after ${load()}\n`);
 }
 
 const options = optionsOf(process.argv.slice(2));

@@ -6,6 +6,9 @@ import { Sipp, type SippRun } from "./sipp.ts";
 import type { Endpoint, System } from "./system.ts";
 import { DropWatch } from "./udp-drops.ts";
 
+/** How long the callee of the scenario rings. */
+const ringMs = 100;
+
 /** As much of a system as a load needs. */
 export type Loaded = Pick<System, "sip" | "domain">;
 
@@ -92,6 +95,10 @@ export async function callLoad(
     failed: caller.failed,
     retransmissions: caller.retransmissions + callees.retransmissions - before.retransmissions,
     dropped: drops.end(),
+    clocked: {
+      "INVITE to 200": (caller.times.get(1) ?? []).map((ms) => ms - ringMs),
+      "BYE to 200": caller.times.get(2) ?? [],
+    },
     driverLoad: busiest / plan.seconds,
     seconds: caller.seconds,
   };
@@ -125,10 +132,11 @@ export async function registerLoad(
   };
   const drops = new DropWatch([run.port]);
   const sipp = await Sipp.start(programs, run);
-  const { failed, retransmissions, cpuSeconds, seconds } = await sipp.finished(
+  const { failed, retransmissions, cpuSeconds, seconds, times } = await sipp.finished(
     plan.calls,
     (plan.calls / plan.callsPerSecond) * 1000 + patienceMsDefault,
   );
   const driverLoad = (cpuSeconds * plan.callsPerSecond) / plan.calls;
-  return { units: plan.calls, failed, retransmissions, dropped: drops.end(), driverLoad, seconds };
+  const clocked = { "REGISTER to 200": times.get(1) ?? [] };
+  return { units: plan.calls, failed, retransmissions, dropped: drops.end(), clocked, driverLoad, seconds };
 }

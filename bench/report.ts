@@ -93,6 +93,26 @@ export function reportText(rows: readonly Row[]): string {
   return alignedText(usedOf(headings), cells.map(usedOf), 2);
 }
 
+/** The rows that have a goal, as a table of Markdown: measure, goal, Tandem's and Kamailio's figures, and whether it is met. */
+export function goalsMarkdown(rows: readonly Row[]): string {
+  const lines = rows
+    .filter((row) => row.goal !== undefined && row.systems.tandem !== undefined)
+    .map((row) => {
+      const met = isMet(row);
+      const { tandem, kamailio } = row.systems;
+      const ratio = row.goal?.of === "value" ? "" : `${shortNumber(ratioOf(row, row.goal?.of === "null" ? "null" : "kamailio"))}: `;
+      const cells = [row.measure, boundText(row), `${ratio}${valueText(tandem)} ${shortUnit(row.unit)}`.trim()];
+      return [...cells, kamailio === undefined ? "" : valueText(kamailio), met === undefined ? "" : met ? "met" : "missed"];
+    });
+  const table = [["measure", "goal", "Tandem", "Kamailio", ""], ["---", "---", "---", "---", "---"], ...lines];
+  return table.map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+}
+
+/** A unit without what its figure shows by itself. */
+function shortUnit(unit: string): string {
+  return unit === "all" ? "" : unit.replace(/,.*| of CPU.*/, "");
+}
+
 /** A value, or of a latency p50, p99 and p99.9. */
 function valueText(measured: Measured | undefined): string {
   const { value, p99, p999 } = measured ?? {};
@@ -111,13 +131,17 @@ export function alignedText(headings: readonly string[], rows: readonly (readonl
 }
 
 function goalText(row: Row): string {
+  const met = isMet(row);
+  return `${boundText(row)}${met === undefined ? "" : met ? " met" : " missed"}`;
+}
+
+function boundText(row: Row): string {
   const { goal } = row;
   if (goal === undefined) return "";
   const p99 = goal.p99AtMost === undefined ? "" : ` / ${goal.p99AtMost}`;
   const bound = goal.atMost === undefined ? `>= ${goal.atLeast}` : `<= ${goal.atMost}${p99}`;
-  const met = isMet(row);
   const prefix = { value: "", ratio: "ratio ", null: "to null " }[goal.of];
-  return `${prefix}${bound}${met === undefined ? "" : met ? " met" : " missed"}`;
+  return `${prefix}${bound}`;
 }
 
 /** `0/0/3`: of the systems in the order of the columns, those that were measured. */

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { statOf } from "./process-usage.ts";
@@ -42,6 +42,8 @@ export type SippResult = SippCounts & {
   /** From its start to its end. */
   readonly seconds: number;
   readonly cpuSeconds: number;
+  /** Milliseconds that the scenario timed, by the number of its timer: of all calls but some of the last. Its clock is the kernel's coarse one. */
+  readonly times: ReadonlyMap<number, readonly number[]>;
 };
 
 /** A running SIPp. */
@@ -94,7 +96,8 @@ export class Sipp {
     if (!inTime) await this.#programs.stop(this.#child);
     const counts = this.counts();
     const successful = parseSuccessful(this.#statistics());
-    const result = { ...counts, failed: Math.max(counts.failed, calls - successful), seconds, cpuSeconds: this.#cpuSeconds };
+    const failed = Math.max(counts.failed, calls - successful);
+    const result = { ...counts, failed, seconds, cpuSeconds: this.#cpuSeconds, times: parseTimes(this.#times()) };
     await this.stop();
     return result;
   }
@@ -103,6 +106,11 @@ export class Sipp {
     clearInterval(this.#watch);
     await this.#programs.stop(this.#child);
     this.#programs.removeDirectory(this.#directory);
+  }
+
+  #times(): string {
+    const file = readdirSync(this.#directory).find((name) => name.endsWith("_rtt.csv"));
+    return file === undefined ? "" : readFileSync(join(this.#directory, file), "utf8");
   }
 
   #statistics(): string {
@@ -125,6 +133,19 @@ export function parseCounts(text: string): SippCounts {
   return { calls: count("TotalCallCreated"), failed: count("FailedCall(C)"), retransmissions: count("Retransmissions(C)") };
 }
 
+/** The lines of SIPp's `-trace_rtt` file: when, how long, which timer. */
+export function parseTimes(text: string): Map<number, number[]> {
+  const times = new Map<number, number[]>();
+  for (const line of text.split("\n").slice(1)) {
+    const [, ms, timer] = line.split(";").map(Number);
+    if (ms === undefined || timer === undefined || Number.isNaN(ms)) continue;
+    const own = times.get(timer);
+    if (own === undefined) times.set(timer, [ms]);
+    else own.push(ms);
+  }
+  return times;
+}
+
 function parseSuccessful(text: string): number {
   return Number.parseInt(columnsOf(text)("SuccessfulCall(C)"), 10) || 0;
 }
@@ -136,7 +157,7 @@ function argumentsOf(run: SippRun, users: string | undefined): string[] {
     ["-t", run.transport === "UDP" ? "u1" : "t1", "-i", "127.0.0.1", "-p", String(run.port), "-mi", "127.0.0.1"],
     users === undefined ? undefined : ["-inf", users],
     Object.entries(run.variables ?? {}).flatMap(([name, value]) => ["-set", name, value]),
-    run.calls === undefined ? undefined : ["-m", String(run.calls)],
+    run.calls === undefined ? undefined : ["-m", String(run.calls), "-trace_rtt", "-rtt_freq", "100"],
     run.callsPerSecond === undefined ? undefined : ["-r", String(run.callsPerSecond), "-l", String(callsAtATimeMax)],
     run.pauseMs === undefined ? undefined : ["-d", String(run.pauseMs)],
     run.digestUri === undefined ? undefined : ["-auth_uri", run.digestUri],

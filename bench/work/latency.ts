@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Bench, LoadResult, Work } from "../bench.ts";
+import { Clocked } from "../clocked.ts";
 import { LineProcess } from "../line-process.ts";
 import { Callees, callLoad, registerLoad } from "../load.ts";
 import { type ProbeKind, type ProbeOrder, type ProbeOutcome, probeKinds } from "../phones/probes.ts";
@@ -76,6 +77,7 @@ async function rowsOf(bench: Bench, plan: Plan, over: string, systems: readonly 
   const loads = new Map<SystemName, Load>();
   const probers = new Map<SystemName, Prober>();
   const outcomes = new Map<SystemName, ProbeOutcome[]>(systems.map(({ name }) => [name, []]));
+  const clocked = new Clocked();
   try {
     for (const system of systems) {
       loads.set(system.name, await startLoad(bench, system, plan));
@@ -86,7 +88,10 @@ async function rowsOf(bench: Bench, plan: Plan, over: string, systems: readonly 
       if (load === undefined || prober === undefined) throw new Error(`unreachable: ${system.name} has no load`);
       const { result, outcome } = await roundOf(bench, load, prober, plan);
       tell(bench, system.name, outcome);
-      if (round > 0) outcomes.get(system.name)?.push(outcome);
+      if (round > 0) {
+        outcomes.get(system.name)?.push(outcome);
+        clocked.add(system.name, result);
+      }
       return result;
     });
     const [each, what] = plan.units === "calls" ? ["calls", "call"] : ["REGISTERs", "REGISTER"];
@@ -94,6 +99,7 @@ async function rowsOf(bench: Bench, plan: Plan, over: string, systems: readonly 
     return [
       ...probeKinds.map((kind) => latencyRow(`${kind}, added, ${at}`, outcomes, (outcome) => addedOf(outcome, kind), goalOf(plan, kind))),
       latencyRow(`what measuring takes, ${at}`, outcomes, ({ floor }) => [floor, []]),
+      ...clocked.rowsOf(at),
       { measure: `${at}, with probes: a ${what}`, unit: "us of CPU each", systems: cpu },
     ];
   } finally {

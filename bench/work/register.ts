@@ -5,7 +5,7 @@ import type { SystemName } from "../system.ts";
 
 /** The phones that refresh; each one's contact is its own. */
 const phones = 3_000;
-const refreshGoal: Goal = { of: "ratio", atMost: 1 };
+const refreshGoal: Goal = { of: "ratio", atMost: 2 };
 
 /** REGISTER of phones that were never seen before, each round with other names. */
 export const registerNew: Work = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { RateSearch } from "../../bench/rate-search.ts";
-import { parseCounts } from "../../bench/sipp.ts";
+import { parseCounts, parseTimes } from "../../bench/sipp.ts";
 import { median, percentile, shortNumber } from "../../bench/statistics.ts";
 
 describe("the bench's numbers", () => {
@@ -32,6 +32,19 @@ describe("the bench's numbers", () => {
       "-",
       "-",
     ]);
+  });
+});
+
+describe("what SIPp timed", () => {
+  it("is in milliseconds, by timer, without lines that are cut off", () => {
+    const text = "Date_ms;response_time_ms;rtd_no\n116.001;104;1\n128.001;4;2\n130.001;108;1\n131";
+    expect(parseTimes(text)).toEqual(
+      new Map([
+        [1, [104, 108]],
+        [2, [4]],
+      ]),
+    );
+    expect(parseTimes("").size).toBe(0);
   });
 });
 

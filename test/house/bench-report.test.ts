@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Row, alignedText, isMet, ratioOf, reportText } from "../../bench/report.ts";
+import { type Row, alignedText, goalsMarkdown, isMet, ratioOf, reportText } from "../../bench/report.ts";
 
 const measured = (value: number, failed = 0): { value: number; samples: number[]; failed: number; retransmissions: number } => ({
   value,
@@ -57,6 +57,16 @@ describe("the bench's table", () => {
     expect(text).toMatch(/ 5 +11\n/);
     expect(reportText([row])).not.toContain("DROPPED");
     expect(reportText([row])).not.toContain("NULL");
+  });
+
+  it("is a table of Markdown of what has a goal", () => {
+    const { measure, unit, systems } = row;
+    const lost: Row = { measure: "lost", unit: "all", systems: { tandem: measured(3) }, goal: { of: "value", atMost: 0 } };
+    expect(goalsMarkdown([row, { measure, unit, systems }, lost]).split("\n").slice(2)).toEqual([
+      "| call over UDP, 1500/s | ratio <= 1 | 0.75: 300 us | 400 | met |",
+      "| lost | <= 0 | 3.00 |  | missed |",
+      "",
+    ]);
   });
 
   it("aligns names to the left and numbers to the right", () => {
