@@ -31,6 +31,8 @@ const talkMs = 1_000;
 const t1 = 500;
 const patienceMs = 10_000;
 const sweepMs = 20;
+/** Phones that register: so many that every cell has its share. */
+const phonesMin = 64;
 const stepMs = 2;
 
 type Call = {
@@ -67,6 +69,9 @@ export class Probes {
   readonly #calls = new Map<string, Call>();
   readonly #waiting = new Map<string, Waiting>();
   readonly #registrations = new Map<string, number>();
+  /** Those that register, each at its link; the one that waits longest is next. */
+  readonly #phones: { readonly user: string; readonly link: Link }[] = [];
+  #phoneCount = 0;
   #samples = emptySamples();
   #planned: { readonly at: number; readonly act: () => void }[] = [];
   #count = 0;
@@ -182,11 +187,14 @@ export class Probes {
     return this.#send(`${id} ${cSeq} REGISTER`, link, text, end);
   }
 
+  /** One whose last REGISTER was answered: a phone waits for that (RFC 3261 10.2.4). */
   #refresh(): void {
-    const link = this.#nextCaller();
-    // As many phones as a second or two have refreshes; each stays at its link.
-    const user = `probe-phone${this.#count % (16 * this.#callers.length)}`;
-    const sentAt = this.#register(user, link, (at, response) => this.#end("REGISTER to 200", at - sentAt, response));
+    const known = this.#phoneCount < phonesMin ? undefined : this.#phones.shift();
+    const phone = known ?? { user: `probe-phone${(this.#phoneCount += 1)}`, link: this.#nextCaller() };
+    const sentAt = this.#register(phone.user, phone.link, (at, response) => {
+      this.#end("REGISTER to 200", at - sentAt, response);
+      if (response !== undefined) this.#phones.push(phone);
+    });
   }
 
   #nextCaller(): Link {
