@@ -35,6 +35,7 @@ function panel(title: string, xName: "exchanges" | "cells", fixed: "exchanges" |
   return {
     title,
     xName,
+    yName: "us of CPU a call",
     series: [
       { name: "cells and gateway", points: pointsOf(false) },
       { name: "cells alone", points: pointsOf(true) },

@@ -50,7 +50,7 @@ function minuteOf(rate: number): Work {
     run: async (bench) => {
       const clocked = new Clocked();
       const warmUpSeconds = bench.pick(10, 3);
-      const seconds = bench.roundSeconds(60, 6);
+      const seconds = bench.pick(60, 6);
       const systems = await withCallees(
         bench,
         ["tandem", "kamailio"],
