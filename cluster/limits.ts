@@ -111,6 +111,8 @@ export const shedDelayMs: number = 0.4 * t1Ms;
 export const shedBeginsDelayMs: number = 0.8 * t1Ms;
 /** All that is measured within this must be late. A takeover, a garbage collection or a neighbour's moment are over by then. */
 export const shedBeginsMs = 500;
+/** REGISTERs of phones that are not known are refused when it has lasted for so long: thousands of phones that have lost a cell are back by then. */
+export const shedRegistersMs = 3_000;
 /** It ends when nothing was refused for so long: no flapping at the edge. */
 export const shedEndsMs = 1_000;
 /** How often the share is set anew: a few round trips of frames under load. */
@@ -151,6 +153,12 @@ export const refusalMs: number = 8 * t1Ms;
 export const shedRequestsMin = 20;
 /** Emergency calls that are taken however late an exchange is. A city has fewer; a flood of them is none. */
 export const emergenciesPerSecondMax = 20;
+/**
+ * What ends or confirms another request and has no token of ours: its CANCEL, the ACK of a refusal, and a copy of each. While all is late a source may send so
+ * many for each request of its that is taken. And so many a second besides, for requests that were taken before.
+ */
+export const straysPerRequest = 4;
+export const straysPerSecond = 100;
 /** How long a flow on which a phone has registered is known, once or twice: longer than the longest registration lives. Forty octets each. */
 export const knownFlowsMs = 4_000_000;
 export const knownFlowsMax = 100_000;

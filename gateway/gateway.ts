@@ -25,6 +25,7 @@ import { udpPlace } from "./listen/udp-place.ts";
 import type { NativeDatagrams } from "./native/native.ts";
 import { WebSocketListener } from "./listen/websocket-listener.ts";
 import { steadyNow } from "./steady-now.ts";
+import { setUrgent } from "./urgency.ts";
 import type { SteadyMs } from "../sip/time.ts";
 
 /** How often connections are looked over for idle and stuck ones. */
@@ -131,6 +132,7 @@ export class Gateway {
       isClusterMap,
       looked: () => this.#sweep(steadyNow()),
       inputDelayMs: () => this.#inputDelayMs(),
+      setUrgent: (isUrgent) => setUrgent(isUrgent),
     };
   }
 

@@ -53,6 +53,8 @@ export const linksPerConnectionMax = 64;
 
 /** Socket buffers of a UDP listener: half a second at 1000 calls/s, as the kernel counts. It may give less (net.core.rmem_max). */
 export const udpBufferOctets = 4 * 1024 * 1024;
+/** While there is too much to do: of three processes that all want the processor, the gateway then has a bit more than half of it. */
+export const urgentSteps = 4;
 /** How often a gateway that has something to do looks how long datagrams wait. */
 export const probeMs = 100;
 /** A letter to ourselves that has not come after this was dropped by the kernel, whose queue was full. */

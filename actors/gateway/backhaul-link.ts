@@ -42,6 +42,10 @@ export class BackhaulLink {
     this.#probe = ports.timer(() => this.#probed());
   }
 
+  get heardAt(): SteadyMs {
+    return this.#link.heardAt;
+  }
+
   get isUp(): boolean {
     return this.#link.isUp;
   }

@@ -30,6 +30,10 @@ export type BackhaulsHandlers = {
   displaced(records: readonly FrameRecord[]): void;
   /** How long what comes waits to be read by this process, ms. */
   inputDelayMs(): number;
+  /** When a cell was last heard on its control link, ms. */
+  heardAt(cell: string): SteadyMs;
+  /** Some exchange begins to refuse new requests, or does not any more. */
+  sheddingChanged(): void;
 };
 
 /** The backhauls to both replicas of every exchange in the map, and the heartbeat that finds out which of them still work. */
@@ -182,6 +186,8 @@ export class Backhauls {
         dirty: (backhauls) => this.#markDirty(backhauls),
         now: () => this.#now(),
         inputDelayMs: () => this.#handlers.inputDelayMs(),
+        heardAt: (cell) => this.#handlers.heardAt(cell),
+        sheddingChanged: () => this.#handlers.sheddingChanged(),
       },
       now,
     );

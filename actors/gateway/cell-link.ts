@@ -58,6 +58,8 @@ export class CellLink {
   /** When the last ping left, ms. */
   #pingedAt = 0;
   #signsOfLife = 0;
+  /** When something last came, ms. */
+  #heardAt = Number.NEGATIVE_INFINITY;
 
   constructor(target: CellTarget, ports: ProcessPorts, handlers: CellLinkHandlers) {
     this.#target = target;
@@ -73,6 +75,11 @@ export class CellLink {
   /** Counts connections and all that came over them. */
   get signsOfLife(): number {
     return this.#signsOfLife;
+  }
+
+  /** When the cell last said something here, be it that its runtime answered a ping, ms. */
+  get heardAt(): SteadyMs {
+    return this.#heardAt;
   }
 
   /** Pings without an answer, the last one included. */
@@ -173,6 +180,7 @@ export class CellLink {
   #heard(): void {
     this.#pingsMissed = 0;
     this.#signsOfLife += 1;
+    this.#heardAt = this.#ports.now();
     // Not when it opens: a cell that accepts and closes at once must not be asked in a tight loop.
     this.#backoff.succeeded();
   }

@@ -6,6 +6,7 @@ import { type CellStates, readView } from "./cell-states.ts";
 import type { Heart } from "./heart.ts";
 import { heartbeatDefault } from "./limits.ts";
 import type { ProcessPorts } from "./ports.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
 export type ControlLinksOptions = {
   readonly gateway: string;
@@ -60,6 +61,11 @@ export class ControlLinks {
     this.#isOverloaded = share > 0;
     const text = JSON.stringify({ type: "load", refused: Math.round(share * 1_000) / 1_000 });
     for (const { link } of this.#links.values()) link.send(text);
+  }
+
+  /** When a cell last said something on its control link, be it that its runtime answered a ping, ms. */
+  heardAt(cell: string): SteadyMs {
+    return this.#links.get(cell)?.link.heardAt ?? Number.NEGATIVE_INFINITY;
   }
 
   stop(): void {

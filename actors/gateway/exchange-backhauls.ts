@@ -42,6 +42,10 @@ export type ExchangeBackhaulsHandlers = {
   now(): number;
   /** How long what comes waits to be read by this gateway, ms. */
   inputDelayMs(): number;
+  /** When a cell was last heard on its control link, ms. */
+  heardAt(cell: string): SteadyMs;
+  /** New requests begin to be refused, or none is any more. */
+  sheddingChanged(): void;
 };
 
 export type CellPlace = { readonly id: string; readonly url: string };
@@ -272,7 +276,7 @@ export class ExchangeBackhauls {
 
   #delayMs(): number | undefined {
     const own = this.#handlers.inputDelayMs();
-    const waiting = this.#ways.takeWaitingMs();
+    const waiting = this.#ways.takeWaitingMs((cell) => Math.max(this.#links.get(cell)?.heardAt ?? 0, this.#handlers.heardAt(cell)));
     if (waiting !== undefined) return own + waiting;
     return own > shedDelayMs ? own : undefined;
   }
@@ -280,6 +284,7 @@ export class ExchangeBackhauls {
   #tellShedding(news: ShedNews): void {
     const { exchange, ports } = this.#options;
     this.#ways.isOverloaded = news === "began";
+    this.#handlers.sheddingChanged();
     if (news === "began") {
       this.#shed = 0;
       const lateMs = Math.round(this.#entrance.delayMs);

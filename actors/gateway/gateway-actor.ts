@@ -39,6 +39,8 @@ export type GatewayPorts = ProcessPorts & {
   readonly looked: () => void;
   /** How long what comes waits to be read by this process, ms. */
   readonly inputDelayMs: () => number;
+  /** While there is too much to do this process goes before those that get what it takes, where the system lets it. */
+  readonly setUrgent: (isUrgent: boolean) => void;
 };
 
 /** What a gateway decides. It keeps no call state: phones' messages go to exchanges, and what exchanges send goes to flows. */
@@ -65,6 +67,8 @@ export class GatewayActor {
         abandoned: (records) => this.#dispatcher.abandoned(records),
         displaced: (records) => this.#dispatcher.displaced(records),
         inputDelayMs: ports.inputDelayMs,
+        heardAt: (cell) => this.#control.heardAt(cell),
+        sheddingChanged: () => ports.setUrgent(this.#backhauls.shedShare !== undefined),
       },
     );
     const answers = new LocalAnswers({

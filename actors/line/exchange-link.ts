@@ -54,7 +54,8 @@ export class ExchangeLink {
 
   /** How long frames wait to be read by the replica: see {@link Backhaul.takeWaitingMs}. */
   takeWaitingMs(): number | undefined {
-    return this.#backhaul.takeWaitingMs();
+    // Calls within a cell, and to others, have no pings beside them that would tell.
+    return this.#backhaul.takeWaitingMs(Number.NEGATIVE_INFINITY);
   }
 
   /** Octets of records that wait here or are unacknowledged. */

@@ -5,6 +5,7 @@ import {
   frameFlushOctets,
   patientFrameDelayMs,
   backhaulQueueOctetsMax,
+  shedDelayMs,
 } from "../limits.ts";
 import { messageOctetsMax } from "../../sip/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, recordOctets, type FrameError, type FrameRecord } from "./frame.ts";
@@ -82,11 +83,14 @@ export class Backhaul<Offered extends FrameRecord = FrameRecord> {
   }
 
   /**
-   * How long frames wait to be read by the other side, the least since it was asked last, ms. Undefined: nothing was acknowledged since, though something
-   * is unanswered.
+   * How long frames wait to be read by the other side, the least since it was asked last, ms. Where nothing was acknowledged since, it is what is known for sure:
+   * the other side lived at `heardAt`, and had not answered what was sent before. Undefined: it is silent in all, and nobody knows.
    */
-  takeWaitingMs(): number | undefined {
-    return this.#waiting.take() ?? (this.unansweredSince === undefined ? 0 : undefined);
+  takeWaitingMs(heardAt: SteadyMs): number | undefined {
+    const waiting = this.#waiting.take();
+    const since = this.unansweredRecordsSince;
+    if (waiting !== undefined || since === undefined) return waiting ?? 0;
+    return heardAt - since > shedDelayMs ? heardAt - since : undefined;
   }
 
   get isHelloUnanswered(): boolean {

@@ -68,12 +68,10 @@ export class ReplicaWays {
     return this.#routeOf(cell).side?.cell;
   }
 
-  /**
-   * How long what is new waits to be read where it goes, the least since it was asked last, ms. Undefined: nothing was acknowledged since, and something
-   * should have been, or nobody can be used.
-   */
-  takeWaitingMs(): number | undefined {
-    return this.#routes[0].side?.backhaul.takeWaitingMs();
+  /** How long what is new waits to be read where it goes: see {@link Backhaul.takeWaitingMs}. Undefined too: nobody can be used. */
+  takeWaitingMs(heardAt: (cell: string) => SteadyMs): number | undefined {
+    const { side } = this.#routes[0];
+    return side?.backhaul.takeWaitingMs(heardAt(side.cell));
   }
 
   setHeartbeat(heartbeat: Heartbeat, now: SteadyMs): void {

@@ -1,10 +1,11 @@
-import { emergenciesPerSecondMax } from "../limits.ts";
+import { emergenciesPerSecondMax, shedRegistersMs } from "../limits.ts";
 import type { RoutingKey } from "../map/routing-key.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import { Decisions } from "./decisions.ts";
 import { FairShares } from "./fair-shares.ts";
 import { callHashOf, isInvite, kindOf } from "./kinds.ts";
 import { Shedding, type ShedNews } from "./shedding.ts";
+import { Strays } from "./strays.ts";
 
 /** One message that wants to be taken to an exchange. */
 export type Arrival = {
@@ -37,6 +38,7 @@ export class Entrance {
   readonly #shedding = new Shedding();
   readonly #shares = new FairShares();
   readonly #decisions = new Decisions();
+  readonly #strays = new Strays();
   readonly #handlers: EntranceHandlers;
   #emergencies = 0;
   #emergenciesSince: SteadyMs = 0;
@@ -77,11 +79,13 @@ export class Entrance {
       return "take";
     }
     const kind = kindOf(octets, key);
-    if (kind === "goesOn" || (kind === "registers" && arrival.isKnown())) return "take";
+    if (kind === "strays") return this.#hasRoomForStray(arrival, now) ? "take" : "refuse";
+    if (kind === "goesOn" || (kind === "registers" && this.#mayRegister(arrival, now))) return "take";
     const call = callHashOf(octets);
     const before = this.#decisions.of(call, now);
     if (before !== undefined) return before ? "take" : arrival.isRepeatable() ? "drop" : "refuse";
     const isTaken = this.#decide(arrival, kind === "emergency", call, now);
+    if (isTaken) this.#strays.taken(arrival.source(), now);
     this.#decisions.keep(call, isTaken, now);
     return isTaken ? "take" : "refuse";
   }
@@ -90,6 +94,15 @@ export class Entrance {
     if (arrival.isTrusted() || (isEmergency && this.#hasRoomForEmergency(now))) return true;
     const probability = this.#shares.asked(arrival.source(), this.#shedding.share, now);
     return call / 2 ** 32 < probability;
+  }
+
+  /** Phones whose access or cell has died come back all at once, on other flows. They are to be back in a moment, and are not told to wait. */
+  #mayRegister(arrival: Arrival, now: SteadyMs): boolean {
+    return this.#shedding.onForMs(now) < shedRegistersMs || arrival.isKnown();
+  }
+
+  #hasRoomForStray(arrival: Arrival, now: SteadyMs): boolean {
+    return !this.#shedding.isOn || arrival.isTrusted() || this.#strays.mayPass(arrival.source(), now);
   }
 
   /** Who floods with these is nobody in an emergency. */

@@ -1,10 +1,11 @@
 import type { RoutingKey } from "../map/routing-key.ts";
 
 /**
- * What a message is to who has no time. `goesOn`: it belongs to something that was begun, and would be begun again or hang if it were refused.
+ * What a message is to who has no time. `goesOn`: it belongs to something that was begun, and would be begun again or hang if it were refused. `strays`:
+ * it says so of itself, without a token of ours.
  * `begins`: a request for something new. `registers`: a REGISTER, which may be either. `emergency`: a call to an emergency number or service.
  */
-export type Kind = "goesOn" | "begins" | "registers" | "emergency";
+export type Kind = "goesOn" | "strays" | "begins" | "registers" | "emergency";
 
 /** Requests that end or confirm what another one began, also without a token. */
 const goingOn: readonly string[] = ["SIP/2.0 ", "ACK ", "CANCEL ", "BYE ", "PRACK "];
@@ -17,7 +18,8 @@ const emergencyNumbers: readonly string[] = ["112", "911"];
 export function kindOf(octets: Uint8Array, key: RoutingKey | undefined): Kind {
   const start = startOf(octets);
   if (startsWith(octets, start, "REGISTER ")) return "registers";
-  if (key?.cell !== undefined || goingOn.some((text) => startsWith(octets, start, text))) return "goesOn";
+  if (key?.cell !== undefined) return "goesOn";
+  if (goingOn.some((text) => startsWith(octets, start, text))) return "strays";
   return startsWith(octets, start, inviteStart) && isEmergency(octets, start + inviteStart.length) ? "emergency" : "begins";
 }
 

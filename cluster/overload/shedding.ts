@@ -27,6 +27,7 @@ export type ShedNews = "began" | "ended";
 export class Shedding {
   #share = 0;
   #isOn = false;
+  #onSince: SteadyMs = 0;
   #delayMs = 0;
   /** When input was last in time, ms. */
   #inTimeAt = Number.NEGATIVE_INFINITY;
@@ -42,6 +43,11 @@ export class Shedding {
   /** It has begun, and has not ended. */
   get isOn(): boolean {
     return this.#isOn;
+  }
+
+  /** For how long it has lasted, ms; 0: it is not on. */
+  onForMs(now: SteadyMs): number {
+    return this.#isOn ? now - this.#onSince : 0;
   }
 
   /** Input is late, though nothing may be refused yet. */
@@ -88,6 +94,7 @@ export class Shedding {
     const lateMs = now - this.#inTimeAt;
     if (this.#delayMs <= shedBeginsDelayMs || lateMs < shedBeginsMs) return undefined;
     this.#isOn = true;
+    this.#onSince = now;
     this.#calmSince = undefined;
     // In this time came as much more than was done as waits now.
     this.#share = Math.min(shedShareMax, this.#delayMs / (this.#delayMs + lateMs));

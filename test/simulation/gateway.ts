@@ -95,6 +95,7 @@ export class Gateway {
       isClusterMap: (value): value is ClusterMap => value !== undefined,
       looked: () => undefined,
       inputDelayMs: () => 0,
+      setUrgent: () => undefined,
     };
   }
 

@@ -74,6 +74,7 @@ class Rig {
         isClusterMap: (value): value is ClusterMap => value !== undefined,
         looked: () => undefined,
         inputDelayMs: () => 0,
+        setUrgent: () => undefined,
       },
     );
     this.#control?.opened();

@@ -39,7 +39,10 @@ class Rig {
   readonly logged: string[] = [];
   /** What cells were told on the control links. */
   readonly told: string[] = [];
+  readonly urgent: boolean[] = [];
   lateMs = 5;
+  /** The cell's process stands still: not even its runtime answers. */
+  isFrozen = false;
   /** How long datagrams wait in the gateway's own socket. */
   inputDelayMs = 0;
   #control: CellConnectionEvents | undefined;
@@ -71,6 +74,7 @@ class Rig {
         isClusterMap: (value): value is ClusterMap => value !== undefined,
         looked: () => undefined,
         inputDelayMs: () => this.inputDelayMs,
+        setUrgent: (isUrgent) => void this.urgent.push(isUrgent),
       },
     );
     this.#control?.opened();
@@ -105,6 +109,7 @@ class Rig {
   }
 
   #took(data: Uint8Array | string, events: CellConnectionEvents): void {
+    if (this.isFrozen) return;
     if (data === "ping") return events.text("pong");
     if (typeof data === "string") return void this.told.push(data);
     const frame = decodeFrame(data);
@@ -133,6 +138,7 @@ describe("a gateway whose cell is late", () => {
     rig.lateMs = 5;
     rig.calls(6_000);
     expect(rig.logged).toEqual(["overload exchange lateMs share", "overload-over exchange refused"]);
+    expect(rig.urgent).toEqual([true, false]);
   });
 
   it("tells its cells with each beat, and once when it is over", () => {
@@ -192,15 +198,15 @@ describe("a cell that falls silent while there is too much to do", () => {
     rig.calls(2_000);
     rig.lateMs = 700;
     rig.calls(4_000);
-    rig.lateMs = 1_000_000;
+    rig.isFrozen = true;
     rig.calls(8_000);
     expect(rig.counters.backhaulFailures).toBe(0);
     rig.calls(3_000);
     expect(rig.counters.backhaulFailures).toBeGreaterThan(0);
     const usual = new Rig();
     usual.calls(2_000);
-    usual.lateMs = 1_000_000;
-    usual.calls(3_500);
+    usual.isFrozen = true;
+    usual.calls(4_500);
     expect(usual.counters.backhaulFailures).toBeGreaterThan(0);
   });
 });
@@ -209,8 +215,17 @@ describe("a cell that is silent", () => {
   it("is not late: its calls wait for the other replica", () => {
     const rig = new Rig();
     rig.calls(2_000);
-    rig.lateMs = 1_000_000;
+    rig.isFrozen = true;
     rig.calls(2_900);
     expect([rig.counters.shed, rig.logged]).toEqual([0, []]);
+  });
+
+  it("but for its runtime, which answers pings, is late: it lives and has not come to what it was given", () => {
+    const rig = new Rig();
+    rig.calls(2_000);
+    rig.lateMs = 1_000_000;
+    rig.calls(4_500);
+    expect(rig.counters.shed).toBeGreaterThan(20);
+    expect([rig.logged, rig.counters.backhaulFailures]).toEqual([["overload exchange lateMs share"], 0]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { emergenciesPerSecondMax, refusalMs, shedRequestsMin, shedUpdateMs } from "../../../cluster/limits.ts";
+import { emergenciesPerSecondMax, refusalMs, shedRegistersMs, shedRequestsMin, shedUpdateMs } from "../../../cluster/limits.ts";
 import type { RoutingKey } from "../../../cluster/map/routing-key.ts";
 import { Entrance, type Verdict } from "../../../cluster/overload/entrance.ts";
 import { callHashOf, kindOf } from "../../../cluster/overload/kinds.ts";
@@ -78,8 +78,22 @@ describe("an entrance that is late", () => {
     },
   );
 
-  it.each(["SIP/2.0 200 OK", "ACK", "CANCEL", "BYE", "PRACK"])("takes every %s", (method) => {
-    expect(new Rig().pass(1_000).late().taken(1_000, {}, method)).toBe(1_000);
+  it.each(["SIP/2.0 200 OK", "ACK", "CANCEL", "BYE", "PRACK"])("takes every %s, but no flood of them from one source", (method) => {
+    const rig = new Rig().pass(1_000).late();
+    expect(rig.taken(1_000, {}, method)).toBe(1_000);
+    expect(rig.taken(20_000, {}, method)).toBeLessThan(500);
+    expect(rig.taken(100, { source: "0a000001" }, method)).toBe(100);
+    expect(rig.taken(20_000, { isTrusted: true }, method)).toBe(20_000);
+    expect(rig.taken(20_000, { key: { exchange: 0, cell: "a" } }, method)).toBe(20_000);
+  });
+
+  it("takes what ends the calls that were taken, however many they are", () => {
+    const rig = new Rig().pass(1_000).late();
+    for (let second = 0; second < 20; second += 1) {
+      const taken = rig.taken(20_000);
+      expect(rig.taken(3 * taken, {}, "CANCEL")).toBe(3 * taken);
+      rig.pass(1_000);
+    }
   });
 
   it("takes whatever has a token of ours, and no REGISTER for that", () => {
@@ -93,6 +107,15 @@ describe("an entrance that is late", () => {
     const rig = new Rig().pass(1_000).late();
     expect(rig.taken(200, { isKnown: true }, "REGISTER")).toBe(200);
     expect(rig.taken(200, { isKnown: true })).toBeLessThan(45);
+  });
+
+  it("takes the REGISTERs of all in the first seconds: who comes back from a cell that has died is not known here", () => {
+    const rig = new Rig().pass(1_000);
+    rig.delayMs = 1_000;
+    rig.pass(1_000);
+    expect([rig.news, rig.taken(1_000, {}, "REGISTER")]).toEqual([["began"], 1_000]);
+    rig.pass(shedRegistersMs);
+    expect(rig.taken(1_000, {}, "REGISTER")).toBeLessThan(700);
   });
 
   it("takes all of a source that the operator trusts", () => {
