@@ -120,6 +120,7 @@ export class Dispatcher {
     const key = routingKeyOf(octets, 0, octets.length, map);
     const exchange = key?.exchange ?? fnv1a(flowKey) % map.exchangeCount;
     const now = this.#now();
+    this.#knownFlows.came(flowKey, octets);
     const verdict = this.#backhauls.verdict(exchange, new Newcomer(octets, key, flowKey, this.#knownFlows, this.#trusted), now);
     if (verdict !== "take") {
       if (verdict === "refuse") this.#refuse(flowKey, octets, true);

@@ -134,6 +134,7 @@ export class Line<Softphone> {
     // Any exchange answers junk; one softphone's always goes to the same.
     const key = routingKeyOf(octets, 0, octets.length, map) ?? { exchange: fnv1a(flowKey) % map.exchangeCount };
     const record = { kind: RecordKind.message, key: flowKey, octets };
+    this.#knownFlows.came(flowKey, octets);
     const newcomer = new Newcomer(octets, key, flowKey, this.#knownFlows, nobody);
     if (this.#entranceTo(key.exchange).verdict(newcomer, now) !== "take") return this.#refuse(record, true);
     this.#ports.remember(softphone, key.exchange);

@@ -23,6 +23,10 @@ export function kindOf(octets: Uint8Array, key: RoutingKey | undefined): Kind {
   return startsWith(octets, start, inviteStart) && isEmergency(octets, start + inviteStart.length) ? "emergency" : "begins";
 }
 
+export function isRegister(octets: Uint8Array): boolean {
+  return startsWith(octets, startOf(octets), "REGISTER ");
+}
+
 /** Whether this is an INVITE, of a dialog or for a new one. */
 export function isInvite(octets: Uint8Array): boolean {
   return startsWith(octets, startOf(octets), inviteStart);

@@ -1,4 +1,5 @@
 import { knownFlowsMax, knownFlowsMs } from "../limits.ts";
+import { isRegister } from "./kinds.ts";
 import { isGrant } from "../../sip/flow/grant.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
@@ -10,14 +11,25 @@ export class KnownFlows {
   #now = new Set<string>();
   #before: ReadonlySet<string> = new Set();
   #turnedAt: SteadyMs = 0;
+  /** Flows that have asked, and are not known: answers are read of these only. */
+  #asking = new Set<string>();
 
   has(flowKey: string): boolean {
     return this.#now.has(flowKey) || this.#before.has(flowKey);
   }
 
+  /** A message came on this flow. */
+  came(flowKey: string, octets: Uint8Array): void {
+    if (!isRegister(octets) || this.#now.has(flowKey)) return;
+    // Those that are forgotten ask again with their next refresh.
+    if (this.#asking.size >= knownFlowsMax) this.#asking.clear();
+    this.#asking.add(flowKey);
+  }
+
   /** A message leaves on this flow. */
   sent(flowKey: string, octets: Uint8Array, now: SteadyMs): void {
-    if (this.#now.has(flowKey) || !isGrant(octets)) return;
+    if (!this.#asking.has(flowKey) || !isGrant(octets)) return;
+    this.#asking.delete(flowKey);
     if (now - this.#turnedAt >= knownFlowsMs || this.#now.size >= knownFlowsMax) {
       this.#before = now - this.#turnedAt < 2 * knownFlowsMs ? this.#now : new Set();
       this.#now = new Set();

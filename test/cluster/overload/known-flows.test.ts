@@ -9,6 +9,8 @@ const answer = (status: string, cSeq: string): Uint8Array =>
 
 it("a flow is known by the 2xx to a REGISTER, by no other message, and for as long as a registration lives", () => {
   const flows = new KnownFlows();
+  const asks = (flow: string): void => flows.came(flow, octetsOf("REGISTER sip:example.test SIP/2.0\r\n\r\n"));
+  asks("u0..1");
   for (const [status, cSeq] of [
     ["401 Unauthorized", "1 REGISTER"],
     ["200 OK", "1 INVITE"],
@@ -18,8 +20,13 @@ it("a flow is known by the 2xx to a REGISTER, by no other message, and for as lo
     expect([status, flows.has("u0..1")]).toEqual([status, false]);
   }
   flows.sent("u0..1", answer("200 OK", "7 REGISTER"), 10 * knownFlowsMs);
+  asks("u0..2");
   flows.sent("u0..2", answer("202 Accepted", "7 REGISTER"), 11 * knownFlowsMs);
   expect([flows.has("u0..1"), flows.has("u0..2"), flows.has("u0..3")]).toEqual([true, true, false]);
+  // Who has asked for nothing is answered nothing.
+  flows.sent("u0..3", answer("200 OK", "7 REGISTER"), 11 * knownFlowsMs);
+  expect(flows.has("u0..3")).toBe(false);
+  asks("u0..3");
   flows.sent("u0..3", answer("200 OK", "7 REGISTER"), 12 * knownFlowsMs);
   expect(flows.has("u0..1")).toBe(false);
 });
