@@ -62,7 +62,7 @@ export function parseSettings(args: readonly string[]): Settings | undefined {
 }
 
 /** What one run of these is made from. */
-export function optionsOf({ edition, drawn, without, isVerbose }: Settings, seed: number): Options {
+export function optionsOf({ edition = "present", drawn, without = [], isVerbose = false }: Partial<Settings>, seed: number): Options {
   const isDrawn = (kind: FaultKind): boolean => drawn?.includes(kind) === true;
   return {
     seed,

@@ -6,7 +6,7 @@ import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
 import { excuses, type Excuse, type Witness } from "./pardons.ts";
 import { Repertoire } from "./repertoire.ts";
-import { replayOf } from "./settings.ts";
+import { optionsOf, replayOf } from "./settings.ts";
 import { simulate } from "./simulate.ts";
 
 /** More: `npx node test/simulation/run.ts --runs 3000`. */
@@ -112,9 +112,10 @@ describe("a cluster in a seeded world", () => {
   });
 
   it.each(Object.entries(excuses))("needs the excuse: %s", (excuse, witnesses) => {
-    for (const { seed, edition = "present", aimedFaults } of witnesses as readonly Witness[]) {
-      const { pardons, violations } = simulate({ seed, edition, ...(aimedFaults !== undefined && { ...noOthers, aimedFaults }) });
-      expect({ seed, violations, isUsed: pardons.count(excuse as Excuse) > 0 }).toEqual({ seed, violations: [], isUsed: true });
+    for (const { seed, edition = "present", drawn } of witnesses as readonly Witness[]) {
+      const { pardons, violations } = simulate(optionsOf({ edition, drawn }, seed));
+      const replay = replayOf({ seed, edition, drawn });
+      expect({ replay, violations, isUsed: pardons.count(excuse as Excuse) > 0 }).toEqual({ replay, violations: [], isUsed: true });
     }
   });
 
