@@ -140,7 +140,8 @@ function registrationsAreKept(story: Story): void {
  * The same some seconds after a cell fell silent, before a refresh mends what is missing: whoever serves then knows each phone that was told so. Not
  * softphones at cells, which have lost their connections.
  */
-export function checkAfterSilence(cluster: Cluster): void {
+export function checkAfterSilence(story: Story): void {
+  const { cluster } = story;
   for (const phone of cluster.phones) {
     const { acknowledged, isSettled, isFlowLost } = phone.registration;
     if (phone.transport === "WS" || acknowledged?.isRegistered !== true || !isSettled || isFlowLost) continue;
@@ -148,7 +149,9 @@ export function checkAfterSilence(cluster: Cluster): void {
     for (const cell of cluster.pairOf(exchange)) {
       if (cell.host.state !== "up" || cell.awake(exchange)?.isServing !== true) continue;
       if (bindingsOf(cell, phone).some(({ value }) => value.cSeq >= acknowledged.cSeq)) continue;
-      cluster.world.violated("registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is not known in ${cell.id} any more`);
+      accuse(story, "registrationsAreKept", `${phone.host.name} (CSeq ${acknowledged.cSeq}) is not known in ${cell.id} any more`, {
+        "both cells died before a disk had it": () => bothDied(story, phone, acknowledged.at - 500, acknowledged.at + flushedMs),
+      });
     }
   }
 }

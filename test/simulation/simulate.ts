@@ -56,8 +56,6 @@ export type Options = {
 export type Story = {
   readonly cluster: Cluster;
   readonly faults: readonly Fault[];
-  /** When the last fault is over, and when everybody has had the time to notice. */
-  readonly quietFrom: number;
   readonly pardons: Pardons;
 };
 
@@ -89,33 +87,32 @@ export function simulate(options: Options): Outcome {
   start(cluster);
   const lastMs = world.random.whole(15_000, 40_000);
   const faults = planAllFaults(cluster, options, lastMs);
+  const pardons = new Pardons();
+  const story = (): Story => ({ cluster, faults: [...faults.filter(({ kind }) => !cluster.leftOut.has(kind)), ...aims.faults], pardons });
   const onlooker = new Onlooker(cluster);
   onlooker.watch(faults);
   const isEndless = planPeople(cluster, options, faults, lastMs);
   const aims = new Aims(cluster, (fault) => {
     onlooker.watch([fault]);
-    lookAfter(cluster, fault, [...faults, ...aims.faults]);
+    lookAfter(story(), fault);
   });
   cluster.aims = aims;
   const aimedUntil = planAimedFaults(cluster, aims, aimed, aimedKindsOf(options), aimedCount, lastMs);
   const quietFrom = Math.max(5_000 + lastMs, aimedUntil, ...faults.map(({ until }) => until));
-  const pardons = new Pardons();
   // Whoever takes an INVITE over last gives it the whole of Timer C again.
   world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs : 0));
-  const happening = [...faults.filter(({ kind }) => !cluster.leftOut.has(kind)), ...aims.faults];
-  const story: Story = { cluster, faults: happening, quietFrom, pardons };
-  checkAtTheEnd(story);
+  checkAtTheEnd(story());
   const before = cluster.phones.map((phone) => phone.outgoing.length);
   planProbes(cluster);
   world.runUntil(world.now + 20_000);
-  checkProbes(story, before);
+  checkProbes(story(), before);
   for (const { registration } of cluster.phones) registration.stop();
   for (const until = world.now + 300_000; world.now < until && !isEmpty(cluster);) world.runUntil(world.now + 5_000);
-  checkEmpty(story);
+  checkEmpty(story());
   return {
     seed,
     violations: world.violations,
-    faults: happening,
+    faults: story().faults,
     done: cluster.done,
     moments: cluster.moments,
     pardons,
@@ -247,11 +244,12 @@ function planLaterFaults(cluster: Cluster, random: Random, kinds: readonly Later
 }
 
 /** When everybody has noticed that a cell has fallen silent, and when it is back, unless another fault is there as well. */
-function lookAfter(cluster: Cluster, silence: Fault, faults: readonly Fault[]): void {
+function lookAfter(story: Story, silence: Fault): void {
+  const { cluster, faults } = story;
   const { world } = cluster;
   for (const at of [silence.from + afterMs, silence.until + afterMs]) {
     const isElse = (fault: Fault): boolean => fault !== silence && fault.from <= at && fault.until + afterMs >= silence.from;
-    world.at(at, () => (faults.some(isElse) ? undefined : checkAfterSilence(cluster)));
+    world.at(at, () => (faults.some(isElse) ? undefined : checkAfterSilence(story)));
   }
 }
 
