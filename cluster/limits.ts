@@ -104,13 +104,18 @@ export const signatureAgeSecondsMax = 30;
  * 100 ms wait for two of them without being late.
  */
 export const shedDelayMs: number = 0.4 * t1Ms;
-/**
- * It begins when so much is waited: phones are about to say again what they have said. A machine that has just started, or has a busy moment, is late by less and
- * catches up.
- */
+/** It begins when this was waited for {@link shedBeginsMs}: phones are about to say again what they have said. */
 export const shedBeginsDelayMs: number = 0.8 * t1Ms;
-/** All that is measured within this must be late. A takeover, a garbage collection or a neighbour's moment are over by then. */
-export const shedBeginsMs = 500;
+/** A machine that shares its processor, or does in one go what a minute brings, is late for a second or two. Nothing is lost by that: Timer B of callers is 32 s. */
+export const shedBeginsMs = 2_000;
+/** So much is waited when far more comes than is done: phones have said all twice. It begins sooner, before there are too many copies. */
+export const shedSoonDelayMs = 1_000;
+/** All that is measured within this must be late. A garbage collection or a neighbour's moment are over by then. */
+export const shedSoonMs = 500;
+/** The delay must not be less than the mean of about so long: a queue that shrinks is served. */
+export const shedTrendMs = 500;
+/** Who has just started, or has another replica now, is slow for so long: code is compiled, and phones come back. Both bounds must be passed by then. */
+export const shedColdMs = 10_000;
 /** REGISTERs of phones that are not known are refused when it has lasted for so long: thousands of phones that have lost a cell are back by then. */
 export const shedRegistersMs = 3_000;
 /** It ends when nothing was refused for so long: no flapping at the edge. */

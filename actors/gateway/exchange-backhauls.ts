@@ -267,6 +267,7 @@ export class ExchangeBackhauls {
         ports.log("takeover", { exchange, from: effect.from, to: effect.to, records: effect.records });
         break;
       case "returned":
+        this.#entrance.disturbed(ports.now());
         ports.log("return", { exchange, from: effect.from, to: effect.to });
         break;
       default:

@@ -1,6 +1,7 @@
 import {
   shedBeginsDelayMs,
   shedBeginsMs,
+  shedColdMs,
   shedDelayMs,
   shedDelayMsMax,
   shedEndsMs,
@@ -8,7 +9,10 @@ import {
   shedPerSecondLater,
   shedShareMax,
   shedShareMin,
+  shedSoonDelayMs,
+  shedSoonMs,
   shedStepMax,
+  shedTrendMs,
   shedUpdateMs,
 } from "../limits.ts";
 import type { SteadyMs } from "../../sip/time.ts";
@@ -21,7 +25,8 @@ export type ShedNews = "began" | "ended";
  * no rate has to be known or set. The share follows the delay as PIE does (RFC 8033): it grows while the delay is over its bound or rises. It
  * shrinks when the delay is below, or falls.
  *
- * It begins when every delay of half a second was over the bound, and the last is so long that phones say again what they have said. A moment of a busy machine is none, nor is a takeover. It ends when nothing was refused
+ * It begins when all of two seconds was late, or of half a second where far more is waited. It does not begin while the queue shrinks. Who is slow
+ * for a moment and catches up refuses nobody. For some seconds after a start or a takeover both bounds must be passed. It ends when nothing was refused
  * for a second, and nothing was late. No clock: `now` is an argument.
  */
 export class Shedding {
@@ -29,11 +34,15 @@ export class Shedding {
   #isOn = false;
   #onSince: SteadyMs = 0;
   #delayMs = 0;
-  /** When input was last in time, ms. */
-  #inTimeAt = Number.NEGATIVE_INFINITY;
+  /** Since when all that was measured was late, ms. */
+  #lateSince: SteadyMs | undefined;
   /** Since when nothing is refused and nothing is late, ms. */
   #calmSince: SteadyMs | undefined;
   #updatedAt = Number.NEGATIVE_INFINITY;
+  /** The mean of what was measured lately, since input is late, ms. */
+  #meanMs = 0;
+  /** Until when code is cold and phones come back, ms; undefined: nothing was measured yet. */
+  #coldUntil: SteadyMs | undefined;
 
   /** Of new requests, those that are refused: from 0 to 1. */
   get share(): number {
@@ -68,14 +77,17 @@ export class Shedding {
   /** How long input waited, the least of what was measured since the last time. Undefined: nothing was answered meanwhile, and silence is not lateness. */
   measured(delayMs: number | undefined, now: SteadyMs): ShedNews | undefined {
     const passedMs = Math.min(now - this.#updatedAt, shedEndsMs);
+    this.#coldUntil ??= now + shedColdMs;
     this.#updatedAt = now;
     // Nobody has asked for so long that nothing is known of before.
-    if (passedMs >= shedEndsMs && !this.#isOn) this.#inTimeAt = now;
+    if (passedMs >= shedEndsMs && !this.#isOn) this.#lateSince = undefined;
     if (delayMs === undefined) return undefined;
     const before = this.#delayMs;
     this.#delayMs = Math.min(delayMs, shedDelayMsMax);
-    if (this.#delayMs <= shedDelayMs) this.#inTimeAt = now;
-    if (!this.#isOn) return this.#mayBegin(now);
+    if (delayMs <= shedDelayMs) this.#lateSince = undefined;
+    else if (this.#lateSince === undefined) [this.#lateSince, this.#meanMs] = [now, delayMs];
+    this.#meanMs += (delayMs - this.#meanMs) * Math.min(1, passedMs / shedTrendMs);
+    if (!this.#isOn) return this.#mayBegin(delayMs, now);
     const change =
       (((this.#delayMs - shedDelayMs) * shedPerSecondLate + (this.#delayMs - before) * shedPerSecondLater) / 1_000) *
       (passedMs / shedUpdateMs);
@@ -85,19 +97,25 @@ export class Shedding {
     return this.#mayEnd(now);
   }
 
-  /** What was given to it goes elsewhere from here on, or is all said again: what is late now tells nothing, unless it lasts. */
+  /** What was given to it goes elsewhere from here on, or is all said again: what is late now tells little. */
   disturbed(now: SteadyMs): void {
-    if (!this.#isOn) this.#inTimeAt = now + shedBeginsMs;
+    this.#coldUntil = now + shedColdMs;
+    if (!this.#isOn) this.#lateSince = undefined;
   }
 
-  #mayBegin(now: SteadyMs): ShedNews | undefined {
-    const lateMs = now - this.#inTimeAt;
-    if (this.#delayMs <= shedBeginsDelayMs || lateMs < shedBeginsMs) return undefined;
+  #mayBegin(delayMs: number, now: SteadyMs): ShedNews | undefined {
+    const lateMs = now - (this.#lateSince ?? now);
+    const isLong = lateMs >= shedBeginsMs && delayMs > shedBeginsDelayMs;
+    const isMuch = lateMs >= shedSoonMs && delayMs >= shedSoonDelayMs;
+    const isCold = this.#coldUntil !== undefined && now < this.#coldUntil;
+    if (isCold ? !(isLong && isMuch) : !(isLong || isMuch)) return undefined;
+    // A queue that shrinks is served.
+    if (delayMs < this.#meanMs) return undefined;
     this.#isOn = true;
     this.#onSince = now;
     this.#calmSince = undefined;
     // In this time came as much more than was done as waits now.
-    this.#share = Math.min(shedShareMax, this.#delayMs / (this.#delayMs + lateMs));
+    this.#share = Math.min(shedShareMax, delayMs / (delayMs + lateMs));
     return "began";
   }
 
@@ -106,7 +124,7 @@ export class Shedding {
     else this.#calmSince ??= now;
     if (this.#calmSince === undefined || now - this.#calmSince < shedEndsMs) return undefined;
     this.#isOn = false;
-    this.#inTimeAt = now;
+    this.#lateSince = undefined;
     return "ended";
   }
 }

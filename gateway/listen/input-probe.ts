@@ -16,7 +16,7 @@ export class InputProbe {
   readonly #port: number;
   readonly #address: string;
   /** Only this process knows it. */
-  readonly #secret = randomBytes(letterOctets - 1);
+  readonly #secret = randomBytes(secretOctets);
   #timer: NodeJS.Timeout | undefined;
   /** Messages came since the last letter left. */
   #isBusy = false;
@@ -51,9 +51,11 @@ export class InputProbe {
 
   /** True: this datagram is a letter of ours. */
   read(octets: Uint8Array): boolean {
-    if (octets.length !== letterOctets || octets[0] !== letterMark || this.#secret.compare(octets, 1) !== 0) return false;
-    if (this.#isUnderWay) this.#delayMs = steadyNow() - this.#sentAt;
-    this.#isUnderWay = false;
+    if (octets.length !== letterOctets || octets[0] !== letterMark || this.#secret.compare(octets, 1, 1 + secretOctets) !== 0) return false;
+    // It may be one that was given up.
+    const sentAt: SteadyMs = new DataView(octets.buffer, octets.byteOffset).getFloat64(1 + secretOctets);
+    if (this.#isUnderWay) this.#delayMs = steadyNow() - sentAt;
+    if (sentAt === this.#sentAt) this.#isUnderWay = false;
     return true;
   }
 
@@ -76,10 +78,12 @@ export class InputProbe {
       return;
     }
     this.#isBusy = false;
-    if (this.#isUnderWay) this.#delayMs = now - this.#sentAt;
+    if (this.#isUnderWay) this.#delayMs = Math.max(this.#delayMs, now - this.#sentAt);
     this.#isUnderWay = true;
     this.#sentAt = Math.min(now, this.#dueAt);
-    const letter = Buffer.concat([Buffer.from([letterMark]), this.#secret]);
+    const letter = Buffer.alloc(letterOctets, letterMark);
+    letter.set(this.#secret, 1);
+    letter.writeDoubleBE(this.#sentAt, 1 + secretOctets);
     this.#socket.send(letter, this.#port, this.#address, (error) => {
       if (error !== null) this.#isUnderWay = false;
     });
@@ -94,4 +98,6 @@ export class InputProbe {
 
 /** No SIP begins with it, nor STUN, nor a keep-alive. */
 const letterMark = 0xff;
-const letterOctets = 17;
+const secretOctets = 16;
+/** The mark, the secret, and when it should have left. */
+const letterOctets = 1 + secretOctets + 8;

@@ -1,5 +1,6 @@
 import { createSocket } from "node:dgram";
 import { afterEach, expect, test } from "vitest";
+import { probeMs } from "../../gateway/limits.ts";
 import { InputProbe } from "../../gateway/listen/input-probe.ts";
 import { udpListener } from "../../gateway/listen/udp-listener.ts";
 import { until } from "../../kit/world/until.ts";
@@ -53,11 +54,35 @@ test.each(["127.0.0.1", "0.0.0.0", "::1"])("a letter to ourselves at %s tells ho
   });
 });
 
+test("a queue of more than a second is known to be as long, though letters are given up before they come", async () => {
+  const queue: Uint8Array[] = [];
+  const listener = udpListener(
+    listenerOf("UDP", "127.0.0.1"),
+    0,
+    { receive: (_flowKey, octets) => void queue.push(octets.slice()), failed: () => undefined, dropped: () => undefined },
+    nativeDatagrams(),
+  );
+  const probe = new InputProbe("127.0.0.1", await listener.start());
+  started.add(() => listener.stop());
+  started.add(() => probe.stop());
+  probe.busy();
+  await until(() => {
+    probe.busy();
+    return queue.length === 2;
+  });
+  // The first was given up when the second left, a second later.
+  const givenUpMs = probe.delayMs;
+  const end = performance.now() + probeMs;
+  await until(() => performance.now() > end);
+  expect([probe.read(queue[0] ?? Buffer.alloc(0)), probe.delayMs >= givenUpMs + probeMs]).toEqual([true, true]);
+  expect([probe.read(queue[1] ?? Buffer.alloc(0)), probe.delayMs < givenUpMs]).toEqual([true, true]);
+});
+
 test("nobody else can write one, and none is written while nothing comes", async () => {
   const { probe, others, letters, port } = await rigOf("127.0.0.1");
   const socket = createSocket("udp4");
   started.add(() => socket.close());
-  socket.send(Buffer.alloc(17, 0xff), port, "127.0.0.1");
+  socket.send(Buffer.alloc(25, 0xff), port, "127.0.0.1");
   await until(() => others.length === 1);
   expect([letters(), probe.delayMs]).toEqual([0, 0]);
 });

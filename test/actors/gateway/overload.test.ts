@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
 import { GatewayActor } from "../../../actors/gateway/gateway-actor.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
+import { shedColdMs } from "../../../cluster/limits.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import { newCounters } from "../../../gateway/counters.ts";
 import { retryAfterSeconds, retrySpreadSeconds } from "../../../sip/limits.ts";
@@ -123,7 +124,7 @@ class Rig {
 describe("a gateway whose cell is late", () => {
   it("[RFC3261 21.5.4] refuses new calls with 503, each to come back at another time, and says so once", () => {
     const rig = new Rig();
-    rig.calls(2_000);
+    rig.calls(shedColdMs);
     expect([rig.counters.shed, rig.sent]).toEqual([0, []]);
     rig.lateMs = 700;
     rig.calls(8_000);
@@ -143,7 +144,7 @@ describe("a gateway whose cell is late", () => {
 
   it("tells its cells with each beat, and once when it is over", () => {
     const rig = new Rig();
-    rig.calls(2_000);
+    rig.calls(shedColdMs);
     rig.lateMs = 700;
     rig.calls(8_000);
     rig.lateMs = 5;
@@ -156,7 +157,7 @@ describe("a gateway whose cell is late", () => {
 
   it("keeps the ACKs of its own refusals, and brings those of others", () => {
     const rig = new Rig();
-    rig.calls(2_000);
+    rig.calls(shedColdMs);
     rig.lateMs = 700;
     rig.calls(8_000);
     const tag = /^To:.*;tag=(\S+)/m.exec(rig.sent.at(-1) ?? "")?.[1];
@@ -168,12 +169,12 @@ describe("a gateway whose cell is late", () => {
 
   it("brings the end of a call, and all of a source that is trusted", () => {
     const rig = new Rig(["c6336407"]);
-    rig.calls(2_000);
+    rig.calls(shedColdMs);
     rig.lateMs = 700;
     rig.calls(8_000);
     expect(rig.counters.shed).toBe(0);
     const other = new Rig();
-    other.calls(2_000);
+    other.calls(shedColdMs);
     other.lateMs = 700;
     other.calls(8_000);
     for (let index = 0; index < 100; index += 1) other.says(request("BYE", `bye${index}`, ";tag=2"));
@@ -185,7 +186,7 @@ describe("a gateway whose cell is late", () => {
 describe("a gateway that is late itself", () => {
   it("refuses as well, though its cell is in time", () => {
     const rig = new Rig();
-    rig.calls(2_000);
+    rig.calls(shedColdMs);
     rig.inputDelayMs = 500;
     rig.calls(5_000);
     expect(rig.counters.shed).toBeGreaterThan(50);
@@ -195,7 +196,7 @@ describe("a gateway that is late itself", () => {
 describe("a cell that falls silent while there is too much to do", () => {
   it("is given three times as long: what it does would only be done twice", () => {
     const rig = new Rig();
-    rig.calls(2_000);
+    rig.calls(shedColdMs);
     rig.lateMs = 700;
     rig.calls(4_000);
     rig.isFrozen = true;
@@ -204,7 +205,7 @@ describe("a cell that falls silent while there is too much to do", () => {
     rig.calls(3_000);
     expect(rig.counters.backhaulFailures).toBeGreaterThan(0);
     const usual = new Rig();
-    usual.calls(2_000);
+    usual.calls(shedColdMs);
     usual.isFrozen = true;
     usual.calls(4_500);
     expect(usual.counters.backhaulFailures).toBeGreaterThan(0);
@@ -214,7 +215,7 @@ describe("a cell that falls silent while there is too much to do", () => {
 describe("a cell that is silent", () => {
   it("is not late: its calls wait for the other replica", () => {
     const rig = new Rig();
-    rig.calls(2_000);
+    rig.calls(shedColdMs);
     rig.isFrozen = true;
     rig.calls(2_900);
     expect([rig.counters.shed, rig.logged]).toEqual([0, []]);
@@ -222,7 +223,7 @@ describe("a cell that is silent", () => {
 
   it("but for its runtime, which answers pings, is late: it lives and has not come to what it was given", () => {
     const rig = new Rig();
-    rig.calls(2_000);
+    rig.calls(shedColdMs);
     rig.lateMs = 1_000_000;
     rig.calls(4_500);
     expect(rig.counters.shed).toBeGreaterThan(20);

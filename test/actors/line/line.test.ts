@@ -3,6 +3,7 @@ import type { CallOutcome } from "../../../actors/line/exchange-link.ts";
 import { Line } from "../../../actors/line/line.ts";
 import { unreachableMs } from "../../../actors/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
+import { shedColdMs } from "../../../cluster/limits.ts";
 import { exchangeOf, type ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
 
@@ -277,7 +278,7 @@ describe("an exchange that is late", () => {
   it("[RFC3261 21.5.4] has new calls of softphones refused with 503, and what goes on brought", () => {
     const rig = new Rig();
     const alice = rig.softphone("w0.1.c6336407138e");
-    rig.calls(alice, 2_000, 10);
+    rig.calls(alice, shedColdMs, 10);
     expect(alice.heard).toEqual([]);
     rig.calls(alice, 8_000, 700);
     expect(alice.heard.length).toBeGreaterThan(200);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { emergenciesPerSecondMax, refusalMs, shedRegistersMs, shedRequestsMin, shedUpdateMs } from "../../../cluster/limits.ts";
+import { emergenciesPerSecondMax, refusalMs, shedColdMs, shedRegistersMs, shedRequestsMin, shedUpdateMs } from "../../../cluster/limits.ts";
 import type { RoutingKey } from "../../../cluster/map/routing-key.ts";
 import { Entrance, type Verdict } from "../../../cluster/overload/entrance.ts";
 import { callHashOf, kindOf } from "../../../cluster/overload/kinds.ts";
@@ -110,7 +110,7 @@ describe("an entrance that is late", () => {
   });
 
   it("takes the REGISTERs of all in the first seconds: who comes back from a cell that has died is not known here", () => {
-    const rig = new Rig().pass(1_000);
+    const rig = new Rig().pass(shedColdMs);
     rig.delayMs = 1_000;
     rig.pass(1_000);
     expect([rig.news, rig.taken(1_000, {}, "REGISTER")]).toEqual([["began"], 1_000]);

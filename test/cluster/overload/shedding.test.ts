@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { shedBeginsMs, shedDelayMs, shedEndsMs, shedUpdateMs } from "../../../cluster/limits.ts";
+import {
+  shedBeginsDelayMs,
+  shedBeginsMs,
+  shedColdMs,
+  shedDelayMs,
+  shedEndsMs,
+  shedSoonDelayMs,
+  shedSoonMs,
+  shedUpdateMs,
+} from "../../../cluster/limits.ts";
 import { Shedding } from "../../../cluster/overload/shedding.ts";
 
 /** What each call costs a second's work of, and what refusing one costs. */
@@ -18,9 +27,21 @@ const machine: Machine = { callsPerSecond: 150, firstPart: 0.45, refusal: 0.05 }
 
 type Second = { taken: number; refused: number; delayMs: number };
 
-/** A queue, first come first served, before which the share of new calls is refused. Time passes in steps of a millisecond. */
-function run(offered: (second: number) => number, seconds: number, { callsPerSecond, firstPart, refusal }: Machine): Second[] {
+/** What has had nothing to do for so long that it is warm at 0. */
+function warm(): Shedding {
   const shedding = new Shedding();
+  shedding.measured(0, -shedColdMs);
+  return shedding;
+}
+
+/** A queue, first come first served, before which the share of new calls is refused. Time passes in steps of a millisecond. */
+function run(
+  offered: (second: number) => number,
+  seconds: number,
+  { callsPerSecond, firstPart, refusal }: Machine,
+  shedding = warm(),
+  slowness: (now: number) => number = () => 1,
+): Second[] {
   const perMs = 1_000 / callsPerSecond;
   const history: Second[] = [];
   /** Work that waits, ms, and work that comes later, by when. */
@@ -30,9 +51,9 @@ function run(offered: (second: number) => number, seconds: number, { callsPerSec
   for (let now = 0; now < seconds * 1_000; now += 1) {
     const second = Math.floor(now / 1_000);
     const now1 = (history[second] ??= { taken: 0, refused: 0, delayMs: 0 });
-    waiting = Math.max(0, waiting - 1) + (later.get(now) ?? 0);
+    waiting = Math.max(0, waiting - 1 / slowness(now)) + (later.get(now) ?? 0);
     later.delete(now);
-    if (shedding.isDue(now)) shedding.measured(waiting, now);
+    if (shedding.isDue(now)) shedding.measured(waiting * slowness(now), now);
     offeredSoFar += offered(second) / 1_000;
     while (decided < Math.floor(offeredSoFar)) {
       decided += 1;
@@ -48,7 +69,7 @@ function run(offered: (second: number) => number, seconds: number, { callsPerSec
       const at = now + 1_000 + Math.round(waiting);
       later.set(at, (later.get(at) ?? 0) + (1 - firstPart) * perMs);
     }
-    now1.delayMs = Math.max(now1.delayMs, waiting);
+    now1.delayMs = Math.max(now1.delayMs, waiting * slowness(now));
   }
   expect(taken).toBeGreaterThan(0);
   return history;
@@ -108,17 +129,54 @@ describe("what is no overload", () => {
   });
 
   it("is a moment, however late all is then", () => {
-    const shedding = new Shedding();
-    for (let now = 0; now < 5_000; now += shedUpdateMs) {
-      const isMoment = now >= 2_000 && now < 2_000 + shedBeginsMs - shedUpdateMs;
-      expect(shedding.measured(isMoment ? 3_000 : 5, now)).toBeUndefined();
-    }
-    expect(shedding.share).toBe(0);
+    expect(beganAt(warm(), (now) => (now >= 2_000 && now < 2_000 + shedSoonMs - shedUpdateMs ? 3_000 : 5), 5_000)).toBeUndefined();
+  });
+
+  it("is what phones wait for without asking twice, for as long as it does not last", () => {
+    expect(beganAt(warm(), lateFor(shedBeginsMs - shedUpdateMs), 10_000)).toBeUndefined();
+    expect(beganAt(warm(), lateFor(shedBeginsMs + 2 * shedUpdateMs), 10_000)).toBeGreaterThanOrEqual(2_000 + shedBeginsMs - shedUpdateMs);
+  });
+
+  it("is a queue that shrinks, however long it takes", () => {
+    expect(beganAt(warm(), (now) => (now < 2_000 ? 5 : Math.max(0, 3_000 - (now - 2_000) / 3)), 20_000)).toBeUndefined();
+    expect(beganAt(warm(), (now) => (now < 2_000 ? 5 : (now - 2_000) / 3), 20_000)).toBeLessThanOrEqual(2_000 + 2 * shedBeginsMs);
+  });
+
+  it("is a start with cold code: calls take four times as long in the first seconds, and a second's calls wait", () => {
+    const seconds = run(
+      () => 70,
+      30,
+      machine,
+      new Shedding(),
+      (now) => (now < 3_000 ? 4 : 1),
+    );
+    expect(Math.max(...seconds.map(({ delayMs }) => delayMs))).toBeGreaterThan(shedBeginsDelayMs);
+    expect(sum(seconds, ({ refused }) => refused)).toBe(0);
+  });
+
+  it("is a neighbour who takes three quarters of the processor for a second", () => {
+    const seconds = run(
+      () => 70,
+      30,
+      machine,
+      warm(),
+      (now) => (now >= 10_000 && now < 11_000 ? 4 : 1),
+    );
+    expect(Math.max(...seconds.map(({ delayMs }) => delayMs))).toBeGreaterThan(shedBeginsDelayMs);
+    expect(sum(seconds, ({ refused }) => refused)).toBe(0);
   });
 
   it("is the first that is heard after a long time, however late", () => {
     const shedding = new Shedding();
     expect(shedding.measured(3_000, 100_000)).toBeUndefined();
+  });
+
+  it("is a second of silence, after which all is answered: what was silent is not late yet", () => {
+    const shedding = warm();
+    for (let now = 0; now < 8_000; now += shedUpdateMs) {
+      const delayMs = now < 2_000 ? 5 : now < 2_900 ? undefined : Math.max(0, 1_500 - (now - 2_900));
+      expect([now, shedding.measured(delayMs, now)]).toEqual([now, undefined]);
+    }
   });
 
   it("is silence: nothing was answered", () => {
@@ -127,20 +185,38 @@ describe("what is no overload", () => {
     expect([shedding.isOn, shedding.share]).toEqual([false, 0]);
   });
 
-  it("is a takeover, unless it lasts", () => {
-    const shedding = new Shedding();
-    shedding.measured(5, 0);
-    shedding.disturbed(100);
-    const began = Array.from({ length: 20 }, (_, index) => 100 + index * shedUpdateMs).find(
-      (now) => shedding.measured(600, now) === "began",
-    );
-    expect(began).toBeGreaterThanOrEqual(100 + 2 * shedBeginsMs);
+  it("is a takeover or a start, unless far more is waited for longer", () => {
+    for (const delayMs of [2 * shedBeginsDelayMs, shedSoonDelayMs]) {
+      const shedding = warm();
+      expect(shedding.measured(5, 0)).toBeUndefined();
+      shedding.disturbed(100);
+      const began = beganAt(shedding, () => delayMs, 20_000, 100);
+      expect(began).toBeGreaterThanOrEqual(100 + (delayMs < shedSoonDelayMs ? shedColdMs : shedBeginsMs));
+      expect(began).toBeLessThanOrEqual(200 + (delayMs < shedSoonDelayMs ? shedColdMs : shedBeginsMs));
+    }
+  });
+
+  it("is not that three times too much is offered at the start: it is refused, only later", () => {
+    const seconds = run(() => 450, 40, machine, new Shedding());
+    expect(sum(seconds.slice(0, 5), ({ refused }) => refused)).toBeGreaterThan(0);
+    expect(Math.max(...seconds.slice(20).map(({ delayMs }) => delayMs))).toBeLessThan(2.5 * shedDelayMs);
   });
 });
 
+/** Late from the second second on, for so long. */
+function lateFor(ms: number): (now: number) => number {
+  return (now) => (now >= 2_000 && now < 2_000 + ms ? 2 * shedBeginsDelayMs : 5);
+}
+
+/** When it began with these delays, ms. */
+function beganAt(shedding: Shedding, delayMs: (now: number) => number, ms: number, from = 0): number | undefined {
+  for (let now = from; now < ms; now += shedUpdateMs) if (shedding.measured(delayMs(now), now) === "began") return now;
+  return undefined;
+}
+
 describe("its news", () => {
   it("come once when it begins and once when it is over, with a second between at least", () => {
-    const shedding = new Shedding();
+    const shedding = warm();
     const news: string[] = [];
     for (let now = 0; now < 10_000; now += shedUpdateMs) {
       const isLate = now >= 1_000 && now < 4_000;
