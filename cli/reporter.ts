@@ -4,8 +4,8 @@ export type Reporter = {
   step(name: string, detail: string, ms: number): void;
   /** Something happened to a process: what, and why. */
   event(process: string, event: string, cause: string): void;
-  /** A line that a process wrote. */
-  line(process: string, text: string): void;
+  /** A line that a process wrote; `isWarning`: it wrote it for people, as a warning or an error. */
+  line(process: string, text: string, isWarning?: boolean): void;
   /** Text for people only: what to try. */
   text(text: string): void;
   ready(details: object): void;
@@ -16,28 +16,30 @@ export type Reporter = {
 type Output = { out(text: string): void };
 
 /**
- * Lines for people, each that comes after the start with its time (UTC, as the gateways' own). What processes write while they are started is shown only when the start fails: it would bury the steps.
+ * Lines for people, each that comes after the start with its time (UTC, as the gateways' own). What processes write while they are started would bury
+ * the steps. Their warnings are shown when all is ready, the rest only when the start fails.
  */
 export function humanReporter(io: Output, now: () => Date): Reporter {
   const time = (): string => now().toISOString();
-  let held: string[] | undefined = [];
+  let held: { readonly text: string; readonly isWarning: boolean }[] | undefined = [];
   return {
     step: (name, detail, ms) => io.out(`  ${name.padEnd(11)}  ${detail} (${(ms / 1000).toFixed(1)} s)\n`),
     event: (process, event, cause) => io.out(`${time()} ${process} ${event}${cause === "" ? "" : `: ${cause}`}\n`),
-    line: (process, text) => {
+    line: (process, text, isWarning = false) => {
       // Lines of a gateway have their time and name it already; those of a cell may name it.
       const named = text.includes(process) ? text : `${process}: ${text}`;
       const line = /^\d{4}-\d\d-\d\dT/.test(text) ? `${named}\n` : `${time()} ${named}\n`;
       if (held === undefined) io.out(line);
-      else held.push(line);
+      else held.push({ text: line, isWarning });
     },
     text: (text) => io.out(text),
     ready: () => {
-      held = undefined;
       io.out("ready\n");
+      for (const { text, isWarning } of held ?? []) if (isWarning) io.out(text);
+      held = undefined;
     },
     failed: () => {
-      for (const line of held ?? []) io.out(line);
+      for (const { text } of held ?? []) io.out(text);
       held = undefined;
     },
   };

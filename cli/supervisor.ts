@@ -4,7 +4,7 @@ import { get } from "node:http";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { ChildLines } from "./child-lines.ts";
+import { ChildLines, isWarning } from "./child-lines.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { Guard } from "./guard.ts";
 import type { Reporter } from "./reporter.ts";
@@ -235,7 +235,7 @@ export class Supervisor {
       if (shown === undefined) return;
       running.lastWords = shown;
       running.lastWordsAt = Date.now();
-      reporter.line(spec.name, shown);
+      reporter.line(spec.name, shown, isWarning(shown));
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
       if ("line" in spec.readiness && spec.readiness.line.test(line)) running.onReadyLine?.();

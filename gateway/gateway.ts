@@ -12,6 +12,7 @@ import { type Counters, newCounters } from "./counters.ts";
 import { isSipLike } from "./listen/datagram.ts";
 import { type Dns, SystemDns } from "./dns/dns.ts";
 import { Doorkeeper } from "./connections/doorkeeper.ts";
+import { DroppingPlaces } from "./connections/dropping-places.ts";
 import { Egress } from "./connections/egress.ts";
 import { NextHopResolver } from "./dns/resolver.ts";
 import { SourceLimit } from "./connections/source-limit.ts";
@@ -19,7 +20,7 @@ import { StreamListener } from "./listen/stream-listener.ts";
 import { isStun, stunAnswer } from "./listen/stun.ts";
 import { processPorts } from "./process-ports.ts";
 import { InputProbe } from "./listen/input-probe.ts";
-import { type UdpListener, udpListener } from "./listen/udp-listener.ts";
+import { type UdpListener, type UdpPlace, udpListener } from "./listen/udp-listener.ts";
 import { UdpLosses } from "./listen/udp-losses.ts";
 import { udpPlace } from "./listen/udp-place.ts";
 import type { NativeDatagrams } from "./native/native.ts";
@@ -42,8 +43,10 @@ export class Gateway {
   readonly #boot = randomBytes(6).toString("hex").slice(0, 8);
   readonly #native: NativeDatagrams | undefined;
   readonly #udp = new Map<number, UdpListener>();
-  /** Those that accept connections. */
+  /** Of the datagram listeners: how long what has come waits. */
   readonly #probes = new Map<number, InputProbe>();
+  readonly #places = new DroppingPlaces();
+  /** Those that accept connections. */
   readonly #streams = new Map<number, StreamListener | WebSocketListener>();
   readonly #limit: SourceLimit;
   readonly #dns: Dns & { stop?(): void };
@@ -88,7 +91,7 @@ export class Gateway {
         closed: (connection) => this.#actor?.closed(connection),
       },
     );
-    this.#egress = new Egress(this.#udp, this.connections, this.counters);
+    this.#egress = new Egress(this.#udp, this.connections, this.counters, this.#places);
     for (const [index, listener] of config.listeners.entries()) this.#makeListener(index, listener);
   }
 
@@ -116,7 +119,7 @@ export class Gateway {
       throw error;
     }
     const bound = Array.from(this.#udp.values(), (listener) => listener.bound).filter((each) => each !== undefined);
-    this.#losses = new UdpLosses(bound, this.counters, this.#log, (file) => readFile(file, "latin1"));
+    this.#losses = new UdpLosses(bound, this.counters, this.#log, (file) => readFile(file, "latin1"), this.#places);
     const { name, cells } = this.#config;
     const known = { name, boot: this.#boot, listeners: this.#listeners, cells, trusted: this.#trusted };
     this.#actor = new GatewayActor({ ...known, counters: this.counters }, this.#ports());
@@ -168,8 +171,9 @@ export class Gateway {
       const handlers = {
         receive: (flowKey: string, octets: Uint8Array, address: string) => this.#receiveDatagram(index, flowKey, octets, address),
         failed: (error: Error) => this.#log("udp-error", { listener: index, reason: error.message }),
-        dropped: () => {
+        dropped: (place: UdpPlace) => {
           this.counters.datagramsDropped += 1;
+          this.#places.dropped(place);
         },
       };
       this.#udp.set(index, udpListener(config, index, handlers, this.#native));

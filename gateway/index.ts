@@ -3,7 +3,7 @@ import { GatewayError, UsageError } from "./errors.ts";
 import { usageText } from "./config/flags.ts";
 import { Gateway } from "./gateway.ts";
 import { stderrLog } from "./log.ts";
-import { loadNative } from "./native/native.ts";
+import { loadNative, wantsNative } from "./native/native.ts";
 
 /** How often a parent is looked for. */
 const parentCheckMs = 250;
@@ -20,7 +20,7 @@ async function main(args: readonly string[]): Promise<void> {
     invocation = readInvocation(args);
     const log = stderrLog(invocation.config.name, invocation.json);
     // For whoever suspects that code, and to compare.
-    const native = process.env["TANDEM_NATIVE"] === "off" ? undefined : loadNative((reason) => log("native-missing", { reason }));
+    const native = wantsNative(process.env["TANDEM_NATIVE"]) ? loadNative((reason) => log("native-missing", { reason })) : undefined;
     gateway = new Gateway(invocation.config, log, native);
     await gateway.start();
   } catch (error) {

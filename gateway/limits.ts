@@ -10,7 +10,7 @@ export const partialMessageMs = 30_000;
 export const tcpKeepAliveMs = 60_000;
 /** Handshakes of whoever connected, TLS and WebSocket together, from the moment when the connection was accepted. */
 export const handshakeMs = 10_000;
-/** Who connected and has not sent a whole message, or a keep-alive, after this is of no use, handshakes included. Phones register at once. */
+/** Who connected and has not sent a whole message after this is of no use, handshakes and keep-alives included. Phones register at once. */
 export const firstMessageMs = 10_000;
 /**
  * Connections of all listeners in the middle of their handshakes: softphones that come back all at once, at a millisecond of TLS each. Over: one is closed of
@@ -67,6 +67,8 @@ export const udpOutboxDatagrams = 1_024;
 export const udpOutboxOctets: number = 1024 * 1024;
 /** Datagrams that are read share blocks of this size: twenty of them, or as many as one wake brings at 1500 calls/s. One that is kept keeps its block. */
 export const udpPoolOctets: number = 16 * 1024;
+/** Destinations whose dropped datagrams are counted between two such lines: pacing drops when thousands wait for one of them. */
+export const droppingPlacesMax = 64;
 /** One line about lost datagrams in so long: who is flooded must not be flooded with lines as well. */
 export const lossesSaidMs = 60_000;
 /** UDP address pairs whose flow key is remembered; it is only a cache. */

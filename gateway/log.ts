@@ -1,7 +1,7 @@
 import type { Log } from "../actors/gateway/ports.ts";
 
 /**
- * Lines on stderr, as text or as JSON. What goes well is not said: the first map, every view (the cells keep their history), a connection that
+ * Lines on stderr, as text or as JSON, one for each event whatever is in it. What goes well is not said: the first map, every view (the cells keep their history), a connection that
  * is made. One that comes back after it was lost is.
  */
 export function stderrLog(name: string, json: boolean): Log {
@@ -23,7 +23,7 @@ export function stderrLog(name: string, json: boolean): Log {
       process.stderr.write(`${JSON.stringify({ time, gateway: name, event, ...details })}\n`);
       return;
     }
-    const text = Object.entries(details).map(([key, value]) => ` ${key}=${String(value)}`);
+    const text = Object.entries(details).map(([key, value]) => ` ${key}=${String(value).replaceAll(/\s*[\r\n]+\s*/g, " ")}`);
     process.stderr.write(`${time} gateway ${name} ${event}${text.join("")}\n`);
   };
 }

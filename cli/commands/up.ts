@@ -43,7 +43,7 @@ async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
   const { reporter } = options;
   const stop = new AbortController();
   // What processes say of each other's ends at ours is no news.
-  const line: Reporter["line"] = (process, text) => (stop.signal.aborted ? undefined : reporter.line(process, text));
+  const line: Reporter["line"] = (process, text, isWarning) => (stop.signal.aborted ? undefined : reporter.line(process, text, isWarning));
   const system = new LocalSystem({ ...options, reporter: { ...reporter, line } });
   const ended = new Promise<void>((end) => stop.signal.addEventListener("abort", () => end()));
   const unwatch = onEnd((cause) => {

@@ -2,6 +2,7 @@ import { isIPv6 } from "node:net";
 import { type FlowKey, parseFlowKey, transportOfFlowKey } from "../../sip/flow/flow.ts";
 import type { Connections } from "./connections.ts";
 import type { Counters } from "../counters.ts";
+import type { DroppingPlaces } from "./dropping-places.ts";
 import { flowsRememberedMax } from "../limits.ts";
 import { PacedDestination, Pacing } from "./pacing.ts";
 import { steadyNow } from "../steady-now.ts";
@@ -31,16 +32,18 @@ export class Egress {
   readonly #udp: ReadonlyMap<number, UdpListener>;
   readonly #connections: Connections;
   readonly #counters: Counters;
+  readonly #places: DroppingPlaces;
   /** UDP targets by flow key: a cache, as keys say everything themselves. */
   #targets = new Map<string, UdpTarget>();
   readonly #pacing = new Pacing<Datagram>();
   /** Undefined: nothing waits. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(udp: ReadonlyMap<number, UdpListener>, connections: Connections, counters: Counters) {
+  constructor(udp: ReadonlyMap<number, UdpListener>, connections: Connections, counters: Counters, places: DroppingPlaces) {
     this.#udp = udp;
     this.#connections = connections;
     this.#counters = counters;
+    this.#places = places;
   }
 
   /** Sends one message to a flow. `link` is told if that is not possible; undefined for our own answers, which nobody waits for. */
@@ -98,6 +101,7 @@ export class Egress {
         break;
       case "dropped":
         this.#counters.datagramsDropped += 1;
+        this.#places.dropped(target.place);
         break;
     }
   }

@@ -86,14 +86,15 @@ export class BatchedUdp implements UdpListener {
     return Promise.resolve(bound.port);
   }
 
-  send(octets: Uint8Array, { port, words }: UdpPlace, failed: () => void): void {
+  send(octets: Uint8Array, place: UdpPlace, failed: () => void): void {
+    const { port, words } = place;
     if (port === 0 || this.#socket === undefined || words.length !== (this.isIpv6 ? 4 : 1) || octets.length > udpOutboxOctets) {
       failed();
       return;
     }
     if (!this.#hasRoom(octets.length)) this.#flushNow();
     if (!this.#hasRoom(octets.length)) {
-      this.#handlers.dropped();
+      this.#handlers.dropped(place);
       return;
     }
     const row = this.#end * this.#native.rowNumbers;

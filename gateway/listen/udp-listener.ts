@@ -7,8 +7,8 @@ export type UdpHandlers = {
   /** A datagram, whatever is in it; `address` is its sender's. The octets do not change any more. */
   receive(flowKey: string, octets: Uint8Array, address: string): void;
   failed(error: Error): void;
-  /** A datagram to send for which there was no room. */
-  dropped(): void;
+  /** A datagram to send to this place for which there was no room. */
+  dropped(place: UdpPlace): void;
 };
 
 /** An address and port, as a listener sends to it. */

@@ -1,6 +1,7 @@
 import type { Log } from "../../actors/gateway/ports.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import type { Counters } from "../counters.ts";
+import type { DroppingPlaces } from "../connections/dropping-places.ts";
 import { lossesSaidMs } from "../limits.ts";
 import type { UdpBound } from "./udp-listener.ts";
 import { udpPlace } from "./udp-place.ts";
@@ -17,15 +18,23 @@ export class UdpLosses {
   readonly #counters: Counters;
   readonly #log: Log;
   readonly #read: (file: string) => Promise<string>;
+  readonly #places: DroppingPlaces;
   readonly #lost = new Map<number, Loss>();
   readonly #dropped: Loss = { total: 0, said: 0, saidAt: Number.NEGATIVE_INFINITY };
 
   /** `read` gives a file's text; one that cannot be read, as on other systems than Linux, tells nothing. */
-  constructor(listeners: readonly UdpBound[], counters: Counters, log: Log, read: (file: string) => Promise<string>) {
+  constructor(
+    listeners: readonly UdpBound[],
+    counters: Counters,
+    log: Log,
+    read: (file: string) => Promise<string>,
+    places: DroppingPlaces,
+  ) {
     this.#listeners = listeners;
     this.#counters = counters;
     this.#log = log;
     this.#read = read;
+    this.#places = places;
   }
 
   /** To be called every few seconds. */
@@ -35,7 +44,7 @@ export class UdpLosses {
       for (const bound of this.#listeners) if (tableOf(bound) === file) this.#compare(bound, dropsIn(table, bound), now);
     }
     this.#dropped.total = this.#counters.datagramsDropped;
-    this.#say(this.#dropped, now, (dropped) => this.#log("datagrams-dropped", { dropped }));
+    this.#say(this.#dropped, now, (dropped) => this.#log("datagrams-dropped", { dropped, mostTo: this.#places.takeWorst() ?? "?" }));
   }
 
   #compare({ listener, receiveBufferOctets }: UdpBound, drops: number, now: SteadyMs): void {

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { UsageError } from "../errors.ts";
 
 /** A socket of gateway/native/datagrams.c. Nothing here looks into it. */
 export type NativeSocket = { readonly nativeSocket: never };
@@ -35,6 +36,13 @@ export type NativeDatagrams = {
 /** Where there is a file for. Elsewhere, and where it cannot be loaded (musl), sockets are Node's own. */
 const builds: readonly string[] = ["linux-x64", "linux-arm64"];
 
+/** What TANDEM_NATIVE says: whether the library is wanted. Throws a {@link UsageError} for what says neither. */
+export function wantsNative(value = ""): boolean {
+  const word = value.toLowerCase();
+  if (word !== "" && word !== "on" && word !== "off") throw new UsageError(`TANDEM_NATIVE takes on or off, is ${value}`);
+  return word !== "off";
+}
+
 /** The library for this machine; undefined: there is none. `missing` is told why there is none where there should be one. */
 export function loadNative(missing: (reason: string) => void): NativeDatagrams | undefined {
   const build = `${process.platform}-${process.arch}`;
@@ -42,7 +50,8 @@ export function loadNative(missing: (reason: string) => void): NativeDatagrams |
   try {
     return createRequire(import.meta.url)(`./${build}.node`) as NativeDatagrams;
   } catch (error) {
-    missing(error instanceof Error ? error.message : String(error));
+    // What Node says goes on with the modules that have asked for it, each in a line.
+    missing((error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "");
     return undefined;
   }
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { ChildLines } from "../../cli/child-lines.ts";
+import { ChildLines, isWarning } from "../../cli/child-lines.ts";
 
 const full =
   "workerd/io/io-context.c++:654: error: e = workerd/util/sqlite.c++:1827: failed: SQLite failed; dbErrorMessage(err, db) = database or disk is full: SQLITE_FULL; sentryErrorContext = jsgInternalError";
@@ -38,4 +38,15 @@ it("forgets kinds of complaints when there are very many", () => {
   for (let kind = 0; kind < 1_000; kind += 1)
     expect(lines.shown(`workerd/x.c++:1: error: number ${kind}`, 0)).toBe(`workerd: number ${kind}`);
   expect(lines.shown("workerd/x.c++:1: error: number 999", 1)).toBeUndefined();
+});
+
+it.each([
+  ["invite_log: 2 rows are of format 3, this release reads 2: left as they are; start the later release", true],
+  ["cell a: the disk is full: registrations and other changes are refused", true],
+  ["2026-11-29T17:00:00.000Z gateway g1 native-missing reason=no such file", true],
+  ["2026-11-29T17:00:00.000Z gateway g1 control-down cell=b reason=connection refused", false],
+  ["2026-11-29T17:00:00.000Z gateway g1 backhaul-up exchange=0 cell=a", false],
+  ["workerd: something only its developers know", false],
+])("knows what is a warning for people: %s", (line, isOne) => {
+  expect(isWarning(line)).toBe(isOne);
 });

@@ -31,6 +31,16 @@ describe("humanReporter", () => {
     ]);
   });
 
+  it("shows warnings of the start when all is ready, and nothing else of it", () => {
+    const { io, text } = capture();
+    const reporter = humanReporter(io, now);
+    reporter.line("cell a", "cell a: view 2");
+    reporter.line("cell a", "invite_log: 2 rows are of format 3", true);
+    reporter.step("cells", "a http://x", 1_234);
+    reporter.ready({});
+    expect(text()).toBe(`  cells        a http://x (1.2 s)\nready\n${now().toISOString()} cell a: invite_log: 2 rows are of format 3\n`);
+  });
+
   it("shows what processes said when the start fails", () => {
     const { io, text } = capture();
     const reporter = humanReporter(io, now);

@@ -15,6 +15,7 @@ import {
   strangersPerSourceMax,
   unwrittenOctetsMax,
 } from "../../gateway/limits.ts";
+import { steadyNow } from "../../gateway/steady-now.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import { Started, certificateFor, listenerOf, startRig, type Rig } from "./harness.ts";
@@ -259,6 +260,29 @@ describe("silent connections at every listener", () => {
     await cell.until(() => gateway.doorkeeper.size === phones.length, "their ends");
     expect(gateway.connections.size).toBe(phones.length);
     expect(phones.some(({ inbox }) => inbox.isClosed)).toBe(false);
+  });
+});
+
+describe("a connection with keep-alives and no message", () => {
+  test("[RFC5626 3.5.1] has them answered, and ends when its time for the first message is over", async () => {
+    const { cell, ports, gateway } = await startRig(started, [listenerOf("TCP"), listenerOf("WS")]);
+    const [tcp = 0, ws = 0] = ports;
+    const phones = [await StreamPhone.tcp(tcp), await WebSocketPhone.open(ws)];
+    const speaker = await StreamPhone.tcp(tcp);
+    for (const phone of [...phones, speaker]) {
+      started.add(() => phone.close());
+      phone.send("\r\n\r\n");
+      await phone.inbox.untilText("\r\n");
+    }
+    speaker.send(requestText("MESSAGE", "sip:bob@example.test"));
+    await cell.until(() => cell.messages().length === 1, "the message");
+    expect(gateway.counters.keepAlives).toBe(3);
+    gateway.doorkeeper.sweep(steadyNow() + firstMessageMs + 1);
+    for (const phone of phones) await phone.untilClosed();
+    await cell.until(() => gateway.doorkeeper.size === 1, "their ends");
+    expect(speaker.inbox.isClosed).toBe(false);
+    speaker.send("\r\n\r\n");
+    await cell.until(() => gateway.counters.keepAlives === 4, "a keep-alive of the one that has spoken");
   });
 });
 

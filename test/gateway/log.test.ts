@@ -25,4 +25,10 @@ describe("what a gateway says", () => {
       "gateway g1 map cell=a version=2",
     ]);
   });
+
+  test("is one line, whatever an error says", () => {
+    const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    stderrLog("g1", false)("native-missing", { reason: "no such file\r\nRequire stack:\n- x.ts" });
+    expect(String(write.mock.calls[0]?.[0])).toMatch(/^\S+ gateway g1 native-missing reason=no such file Require stack: - x.ts\n$/);
+  });
 });

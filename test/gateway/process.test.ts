@@ -63,6 +63,7 @@ describe("the process", () => {
   test.runIf(process.platform === "linux").each([
     ["has code of its own for datagrams", {}, true],
     ["has Node's sockets only, when the environment says so", { TANDEM_NATIVE: "off" }, false],
+    ["has Node's sockets only, in whatever case the environment says so", { TANDEM_NATIVE: "Off" }, false],
   ])("%s", async (_name, environment, isNative) => {
     const cell = await startCell();
     cell.answer = mirror;
@@ -241,6 +242,12 @@ describe("what it cannot do, it says in one line", () => {
     expect(err.all).toBe(
       "gateway: UDP 192.0.2.1:5060 is no address of this machine: add the cluster address first, for example to the loopback interface\n",
     );
+  });
+
+  test("exit 2: TANDEM_NATIVE that is neither on nor off", async () => {
+    const { err, exit } = run(["--config", await fileFor(await startCell(), await freePorts(1))], { TANDEM_NATIVE: "no" });
+    expect(await exit).toBe(2);
+    expect(err.all).toBe("gateway: TANDEM_NATIVE takes on or off, is no\n");
   });
 
   test("exit 2: a wrong configuration", async () => {

@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { newCounters } from "../../gateway/counters.ts";
-import { lossesSaidMs } from "../../gateway/limits.ts";
+import { DroppingPlaces } from "../../gateway/connections/dropping-places.ts";
+import { droppingPlacesMax, lossesSaidMs } from "../../gateway/limits.ts";
 import { udpListener } from "../../gateway/listen/udp-listener.ts";
 import { UdpLosses, dropsIn } from "../../gateway/listen/udp-losses.ts";
+import { udpPlace } from "../../gateway/listen/udp-place.ts";
 import { until } from "../../kit/world/until.ts";
 import { Started, listenerOf, nativeDatagrams } from "./harness.ts";
 import { UdpPhone } from "./phones.ts";
@@ -44,6 +46,7 @@ describe("losses", () => {
       counters,
       (event, details) => void said.push({ event, ...details }),
       () => Promise.resolve(head + rowOf("0100007F:13C4", drops)),
+      new DroppingPlaces(),
     );
     await losses.look(0);
     expect(said).toEqual([]);
@@ -64,21 +67,36 @@ describe("losses", () => {
     expect(counters.datagramsLost).toBe(30);
   });
 
-  test("of what could not be sent are said likewise", async () => {
+  test("of what could not be sent are said likewise, with the place that most was for", async () => {
     const counters = newCounters();
+    const places = new DroppingPlaces();
     const said: unknown[] = [];
     const losses = new UdpLosses(
       [],
       counters,
       (event, details) => void said.push({ event, ...details }),
       () => Promise.reject(new Error("no such file")),
+      places,
     );
     await losses.look(0);
     counters.datagramsDropped = 7;
+    for (const address of ["192.0.2.1", "2001:db8::1", "2001:db8::1", "192.0.2.2"]) places.dropped(udpPlace(address, 5060));
     await losses.look(1_000);
     counters.datagramsDropped = 8;
     await losses.look(2_000);
-    expect(said).toEqual([{ event: "datagrams-dropped", dropped: 7 }]);
+    expect(said).toEqual([{ event: "datagrams-dropped", dropped: 7, mostTo: "[2001:db8::1]:5060" }]);
+    places.dropped(udpPlace("192.0.2.2", 5070));
+    await losses.look(1_000 + lossesSaidMs);
+    expect(said[1]).toEqual({ event: "datagrams-dropped", dropped: 1, mostTo: "192.0.2.2:5070" });
+  });
+
+  test("of very many places are counted for the first only", () => {
+    const places = new DroppingPlaces();
+    for (let port = 1; port <= droppingPlacesMax + 1; port += 1) places.dropped(udpPlace("192.0.2.1", port));
+    for (let i = 0; i < 3; i += 1) places.dropped(udpPlace("192.0.2.1", droppingPlacesMax + 1));
+    places.dropped(udpPlace("192.0.2.1", 2));
+    expect(places.takeWorst()).toBe("192.0.2.1:2");
+    expect(places.takeWorst()).toBeUndefined();
   });
 
   test.runIf(process.platform === "linux").each([
@@ -104,6 +122,7 @@ describe("losses", () => {
       counters,
       () => {},
       (file) => readFile(file, "latin1"),
+      new DroppingPlaces(),
     );
     // Nothing is read in the turn that sends: 16 MiB are more than any socket here holds.
     for (let i = 0; i < 280; i += 1) phone.send(new Uint8Array(60_000), port);
