@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { type Listener, parseFlowKey } from "../sip/flow/flow.ts";
+import type { GatewayTally } from "../cluster/group/gateway-tally.ts";
 import { sourceOfAddress } from "../sip/flow/source.ts";
 import { GatewayActor, type GatewayPorts } from "../actors/gateway/gateway-actor.ts";
 import type { Log } from "../actors/gateway/ports.ts";
@@ -133,10 +134,16 @@ export class Gateway {
       close: (flowKey) => this.connections.close(flowKey),
       resolve: (uri, found) => void this.#resolver.resolve(uri).then(found),
       isClusterMap,
+      tally: () => this.#tally(),
       looked: () => this.#sweep(steadyNow()),
       inputDelayMs: () => this.#inputDelayMs(),
       setUrgent: (isUrgent) => setUrgent(isUrgent),
     };
+  }
+
+  #tally(): GatewayTally {
+    const { datagramsLost, datagramsDropped, datagramsPaced, shed } = this.counters;
+    return { isNative: this.#native !== undefined, datagramsLost, datagramsDropped, datagramsPaced, shed };
   }
 
   /** The longest of all its sockets: each new request may have come by any. */

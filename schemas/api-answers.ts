@@ -44,6 +44,13 @@ export const statusSchema = record({
     record({
       ...member,
       refused: exactOptional(pipe(number(), description("of new requests, the part that it refuses because all is late; absent: none"))),
+      isNative: exactOptional(
+        pipe(boolean(), description("it reads and sends many datagrams at once; absent: not known, as of an earlier release")),
+      ),
+      datagramsLost: exactOptional(pipe(number(), description("since its start; the kernel had no room for them when they came"))),
+      datagramsDropped: exactOptional(pipe(number(), description("since its start; nobody had room for them when they were to leave"))),
+      datagramsPaced: exactOptional(pipe(number(), description("since its start; left some milliseconds later, to spread a burst"))),
+      shed: exactOptional(pipe(number(), description("new requests refused since its start because all was late"))),
     }),
   ),
   registrations: number(),

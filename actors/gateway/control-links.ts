@@ -1,10 +1,11 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { busyMachineFactor } from "../../cluster/limits.ts";
 import type { Hello } from "../../cluster/backhaul/frame.ts";
+import { type GatewayTally, tallyText } from "../../cluster/group/gateway-tally.ts";
 import { CellLink, type Loss } from "./cell-link.ts";
 import { type CellStates, readView } from "./cell-states.ts";
 import type { Heart } from "./heart.ts";
-import { heartbeatDefault } from "./limits.ts";
+import { heartbeatDefault, tallyMsMin } from "./limits.ts";
 import type { ProcessPorts } from "./ports.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
@@ -18,6 +19,8 @@ export type ControlLinksOptions = {
   readonly ports: ProcessPorts;
   /** Whether what came over the network has the shape of a cluster map. */
   readonly isClusterMap: (value: unknown) => value is ClusterMap;
+  /** What the cells are told of this gateway, as it is now; absent: nothing. */
+  readonly tally?: () => GatewayTally;
 };
 
 export type ControlLinksHandlers = {
@@ -33,7 +36,8 @@ type ControlLink = { readonly url: string; readonly link: CellLink; epoch: numbe
  * The control link to every cell. The gateway says who it is, `{"type":"hello","name","boot","listeners"}`; the cell sends
  * `{"type":"map","map"}` on open and whenever the map changes, and `{"type":"view","view"}` likewise. The newest map counts, whichever
  * cell it came from; views are each cell's own. When the link to a cell is lost the others are told, `{"type":"lost","cell","seen"}`.
- * A gateway that refuses a part of new requests says so, `{"type":"load","refused":0.4}`.
+ * A gateway that refuses a part of new requests says so, `{"type":"load","refused":0.4}`. What it has counted it says on open and when that has
+ * changed, `{"type":"tally",...}`.
  */
 export class ControlLinks {
   readonly #options: ControlLinksOptions;
@@ -43,6 +47,8 @@ export class ControlLinks {
   #missedMax: number = heartbeatDefault.missed;
   /** By what cells were told last. */
   #isOverloaded = false;
+  #tallySaid = "";
+  #tallySaidAt: SteadyMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ControlLinksOptions, handlers: ControlLinksHandlers) {
     this.#options = options;
@@ -53,6 +59,7 @@ export class ControlLinks {
     this.#connectTo(this.#options.cells);
     this.#options.heart.onBeat(() => {
       for (const { link } of this.#links.values()) link.beat(this.#missedMax * (this.#isOverloaded ? busyMachineFactor : 1));
+      this.#tellTally(this.#options.ports.now());
     });
   }
 
@@ -73,6 +80,16 @@ export class ControlLinks {
     this.#links.clear();
   }
 
+  /** Tells every cell what has been counted, if that has changed. */
+  #tellTally(now: SteadyMs): void {
+    if (this.#options.tally === undefined || now - this.#tallySaidAt < tallyMsMin) return;
+    const text = tallyText(this.#options.tally());
+    if (text === this.#tallySaid) return;
+    this.#tallySaid = text;
+    this.#tallySaidAt = now;
+    for (const { link } of this.#links.values()) link.send(text);
+  }
+
   #connectTo(cells: readonly { readonly id: string; readonly url: string }[]): void {
     for (const { id, url } of cells) {
       const present = this.#links.get(id);
@@ -90,13 +107,14 @@ export class ControlLinks {
   }
 
   #newLink(cell: string, url: string): CellLink {
-    const { gateway, hello, ports } = this.#options;
+    const { gateway, hello, ports, tally } = this.#options;
     const link: CellLink = new CellLink({ cell, url, exchange: "control" }, ports, {
       opened: () => {
         ports.log("control-up", { cell });
         const known = this.#links.get(cell);
         if (known !== undefined) known.epoch = -1;
         link.send(JSON.stringify({ type: "hello", name: gateway, ...hello }));
+        if (tally !== undefined) link.send(tallyText(tally()));
       },
       text: (text) => this.#receive(cell, text),
       binary: () => {},

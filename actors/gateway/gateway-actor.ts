@@ -1,4 +1,5 @@
 import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../../cluster/backhaul/frame.ts";
+import type { GatewayTally } from "../../cluster/group/gateway-tally.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { stringOf } from "../../sip/message/octets.ts";
@@ -35,6 +36,8 @@ export type GatewayPorts = ProcessPorts & {
   readonly resolve: (uri: string, found: (flowKeys: readonly string[]) => void) => void;
   /** Whether what came over the network has the shape of a cluster map. */
   readonly isClusterMap: (value: unknown) => value is ClusterMap;
+  /** What the cells are told of this gateway, as it is now; absent: nothing. */
+  readonly tally?: () => GatewayTally;
   /** A moment to look for what has been here for too long; comes with every beat of the heart and in between. */
   readonly looked: () => void;
   /** How long what comes waits to be read by this process, ms. */
@@ -81,7 +84,7 @@ export class GatewayActor {
     });
     this.#dispatcher = new Dispatcher({ heart: this.#heart, ports, backhauls: this.#backhauls, answers, counters, trusted });
     this.#control = new ControlLinks(
-      { ...common, cells, isClusterMap: ports.isClusterMap },
+      { ...common, cells, isClusterMap: ports.isClusterMap, ...(ports.tally === undefined ? {} : { tally: ports.tally }) },
       {
         mapped: (map) => {
           this.#backhauls.update(map, ports.now());

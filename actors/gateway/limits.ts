@@ -6,6 +6,8 @@ import { backhaulQueueOctetsMax } from "../../cluster/limits.ts";
 export const backhaulHoldMs = 4_000;
 /** Before the first map: octets held of messages that nobody can place yet. */
 export const unplacedOctetsMax = 1024 * 1024;
+/** How often a gateway tells the cells what it has counted, at most: each message wakes a core group. */
+export const tallyMsMin = 5_000;
 /** Backoff of backhauls and control links: the first retry is immediate, then doubling with jitter. */
 export const reconnectMsMin = 50;
 export const reconnectMsMax = 2_000;

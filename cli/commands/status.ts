@@ -1,4 +1,4 @@
-import type { Change, Member } from "../../schemas/api-answers.ts";
+import type { Change, Member, Status } from "../../schemas/api-answers.ts";
 import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
@@ -19,17 +19,40 @@ export async function run(args: Arguments, io: Io): Promise<void> {
       answer.cells.map((cell) => [cell.id, stateText(cell), cell.epoch ?? 0, heardText(cell), cell.missed ?? 0]),
     )}\n`,
   );
-  io.out(
-    `${tableText(
-      ["GATEWAY", "STATE", "HEARD", "MISSED"],
-      answer.gateways.map((gateway) => [gateway.id, stateText(gateway), heardText(gateway), gateway.missed ?? 0]),
-    )}\n`,
-  );
+  io.out(`${gatewaysText(answer.gateways)}\n`);
   io.out(`Registrations ${answer.registrations}, dialogs ${answer.dialogs}, load balance ${answer.loadBalance.toFixed(2)}\n`);
   if (answer.signaturesRefused > 0) io.out(`Requests refused for a wrong or old signature: ${answer.signaturesRefused}\n`);
   const latest = answer.history.slice(-changesShown);
   if (latest.length > 0) io.out(`\n${tableText(["CHANGED", "EPOCH", "MEMBER", "FROM", "TO", "CAUSE"], latest.map(changeRow))}`);
 }
+
+/** What gateways have counted is shown when there is something: datagrams, and whether they go many at once. */
+export function gatewaysText(gateways: readonly Gateway[]): string {
+  const isWorthIt = gateways.some(({ isNative = true, ...gateway }) => !isNative || counts.some(([name]) => (gateway[name] ?? 0) > 0));
+  const more = (gateway: Gateway): (string | number)[] => [
+    ...counts.map(([name]) => gateway[name] ?? 0),
+    gateway.isNative === undefined ? "?" : gateway.isNative ? "yes" : "no",
+  ];
+  return tableText(
+    ["GATEWAY", "STATE", "HEARD", "MISSED", ...(isWorthIt ? [...counts.map(([, heading]) => heading), "NATIVE"] : [])],
+    gateways.map((gateway) => [
+      gateway.id,
+      stateText(gateway),
+      heardText(gateway),
+      gateway.missed ?? 0,
+      ...(isWorthIt ? more(gateway) : []),
+    ]),
+  );
+}
+
+type Gateway = Status["gateways"][number];
+
+const counts = [
+  ["datagramsLost", "LOST"],
+  ["datagramsDropped", "DROPPED"],
+  ["datagramsPaced", "PACED"],
+  ["shed", "SHED"],
+] as const;
 
 /** Enough for what happened last; `--json` has more. */
 const changesShown = 5;

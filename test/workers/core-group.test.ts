@@ -238,6 +238,19 @@ describe("a control socket", () => {
     expect(await lastChangeOf("g4")).toMatchObject({ id: "g4", to: "up", cause: "returned" });
   });
 
+  it("brings what its gateway has counted, as long as it is there", async () => {
+    peerAnswers();
+    const { socket } = await control("g9");
+    const tally = { isNative: true, datagramsLost: 1, datagramsDropped: 2, datagramsPaced: 3, shed: 4 };
+    socket.send(JSON.stringify({ type: "tally", ...tally, datagramsLost: -1 }));
+    socket.send(JSON.stringify({ type: "tally", ...tally }));
+    await vi.waitFor(async () => expect((await status()).tallies).toEqual({ g9: tally }));
+    const answer: Status = await (await callApi("GET", "/status")).json();
+    expect(answer.gateways.find(({ id }) => id === "g9")).toMatchObject(tally);
+    socket.close();
+    await vi.waitFor(async () => expect((await status()).tallies["g9"]).toBeUndefined());
+  });
+
   it("is replaced by a newer one of the same gateway, without a change of the view", async () => {
     peerAnswers();
     await until("b", "up");

@@ -30,7 +30,7 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
     dialogs += counts.dialogs;
   }
   // Asked again: the cells took their time, and a failure may have been found in it.
-  const { cells, gateways, view, settings, history, shedding } = await group.status();
+  const { cells, gateways, view, settings, history, shedding, tallies } = await group.status();
   return {
     cells: cells.map(({ epoch, ...member }) => {
       const softphonesLeft = member.state === "draining" ? summaries.get(member.id)?.softphonesLeft : undefined;
@@ -44,7 +44,7 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
     }),
     gateways: gateways.map((gateway) => {
       const refused = shedding[gateway.id];
-      return { ...memberOf(gateway), ...(refused === undefined ? {} : { refused }) };
+      return { ...memberOf(gateway), ...(refused === undefined ? {} : { refused }), ...tallies[gateway.id] };
     }),
     registrations,
     dialogs,

@@ -1,7 +1,8 @@
+import type { GatewayTally } from "../../cluster/group/gateway-tally.ts";
 import { closeQuietly } from "../close-socket.ts";
 import type { WallMs } from "../../sip/time.ts";
 
-type ControlState = { readonly gateway: string; readonly since: WallMs };
+type ControlState = { readonly gateway: string; readonly since: WallMs; readonly tally?: GatewayTally };
 
 /**
  * The control sockets of the gateways. The runtime answers their pings, so that they wake nobody; when one came last is read when it
@@ -39,6 +40,22 @@ export class ControlSockets {
 
   gatewayOf(socket: WebSocket): string {
     return stateOf(socket).gateway;
+  }
+
+  /** What a gateway has said of itself. It is kept with the socket, so this object may sleep. */
+  tallied(socket: WebSocket, tally: GatewayTally): void {
+    socket.serializeAttachment({ ...stateOf(socket), tally } satisfies ControlState);
+  }
+
+  /** What gateways said last of themselves, by gateway. */
+  tallies(): Readonly<Record<string, GatewayTally>> {
+    const tallies: Record<string, GatewayTally> = {};
+    for (const socket of this.#ctx.getWebSockets()) {
+      if (socket.readyState !== WebSocket.OPEN) continue;
+      const { gateway, tally } = stateOf(socket);
+      if (tally !== undefined) tallies[gateway] = tally;
+    }
+    return tallies;
   }
 
   /** Whether the gateway of a socket that closes has no other. */

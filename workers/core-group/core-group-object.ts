@@ -1,3 +1,4 @@
+import { type GatewayTally, tallyOf } from "../../cluster/group/gateway-tally.ts";
 import { DurableObject } from "cloudflare:workers";
 import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupPorts } from "../../actors/core-group/core-group-actor.ts";
 import type { GroupStatus } from "../../cluster/group/core-group.ts";
@@ -39,6 +40,8 @@ export type CoreGroupStatus = GroupStatus & {
   readonly history: readonly Change[];
   /** Of new requests, those that gateways refuse because all is late, from 0 to 1; by gateway. */
   readonly shedding: Readonly<Record<string, number>>;
+  /** What gateways have said of themselves, by gateway. */
+  readonly tallies: Readonly<Record<string, GatewayTally>>;
 };
 
 /** What became of the wish to take a cell out of service. `last`: no other cell is up. `unreplicated`: no other has what this one has. */
@@ -147,8 +150,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /**
-   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and two things more. `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its
-   * control socket to that cell. `{"type":"load","refused":0.4}`: which part of new requests it refuses. All else is for later versions.
+   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and three things more. `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its
+   * control socket to that cell. `{"type":"load","refused":0.4}`: which part of new requests it refuses. `{"type":"tally",...}`: what it has counted.
+   * All else is for later versions.
    */
   override webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): void {
     const lost = lostCellOf(data);
@@ -156,6 +160,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const refused = refusedShareOf(data);
     if (refused !== undefined) this.#shedding.said(this.#sockets.gatewayOf(socket), refused, this.#timers.clock.now());
     if (refused !== undefined && refused > 0) this.#group.overloaded();
+    const tally = tallyOf(messageOf(data));
+    if (tally !== undefined) this.#sockets.tallied(socket, tally);
     const boot = bootOf(data);
     const line = boot === undefined ? undefined : this.#gatewayNames.hello(this.#sockets.gatewayOf(socket), boot, this.#timers.clock.now());
     if (line !== undefined) say(`cell ${this.env.CELL}: ${line}`);
@@ -271,7 +277,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   status(): CoreGroupStatus {
     const shedding = this.#shedding.shares(this.#timers.clock.now());
-    return { ...this.#group.status(), history: this.#disk.readHistory(historyShownMax), shedding };
+    return { ...this.#group.status(), history: this.#disk.readHistory(historyShownMax), shedding, tallies: this.#sockets.tallies() };
   }
 
   /** A broken invariant must not end the beat: it is said, and the next one comes. */

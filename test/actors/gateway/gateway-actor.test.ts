@@ -3,7 +3,7 @@ import type { BackhaulLink } from "../../../actors/gateway/backhaul-link.ts";
 import type { CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
 import type { PhoneConnection } from "../../../actors/gateway/dispatcher.ts";
 import { GatewayActor } from "../../../actors/gateway/gateway-actor.ts";
-import { backhaulHoldMs, standstillWaitMs } from "../../../actors/gateway/limits.ts";
+import { backhaulHoldMs, standstillWaitMs, tallyMsMin } from "../../../actors/gateway/limits.ts";
 import { standstillMsMin } from "../../../actors/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
@@ -41,6 +41,10 @@ class Rig {
   readonly brought: string[] = [];
   /** Flows that are there: everything that is sent to another one cannot be delivered. */
   readonly flows = new Set([udp]);
+  /** What the cell was told on the control link. */
+  readonly told: string[] = [];
+  /** New requests that it says it has refused. */
+  shed = 0;
   #control: CellConnectionEvents | undefined;
   #backhaul: CellConnectionEvents | undefined;
   #seq = 0;
@@ -72,6 +76,7 @@ class Rig {
         close: (flowKey) => void this.flows.delete(flowKey),
         resolve: (uri, found) => found([`to ${uri}`]),
         isClusterMap: (value): value is ClusterMap => value !== undefined,
+        tally: () => ({ isNative: true, datagramsLost: 0, datagramsDropped: 0, datagramsPaced: 0, shed: this.shed }),
         looked: () => undefined,
         inputDelayMs: () => 0,
         setUrgent: () => undefined,
@@ -86,6 +91,15 @@ class Rig {
     this.#backhaul?.opened();
     this.turn();
     this.answers(1, { kind: RecordKind.serving, key: "1", octets: new Uint8Array(0) });
+    return this;
+  }
+
+  /** So long, in which the cell answers the pings of the control link. */
+  pass(seconds: number): this {
+    for (let second = 0; second < seconds; second += 1) {
+      this.time.pass(1_000);
+      this.#control?.text("pong");
+    }
     return this;
   }
 
@@ -123,7 +137,7 @@ class Rig {
   }
 
   #took(data: Uint8Array | string): void {
-    if (typeof data === "string") return;
+    if (typeof data === "string") return void this.told.push(data);
     const frame = decodeFrame(data);
     if (isFrameError(frame)) throw new Error(frame.frameError);
     for (const { kind, key } of frame.records) this.brought.push(`${nameOf(kind)} ${key}`);
@@ -169,6 +183,25 @@ describe("a message", () => {
     rig.up();
     rig.actor.receive(udp, probe, undefined);
     expect(rig.sent).toEqual([`${udp}: SIP/2.0 503 Service Unavailable`, `${udp}: SIP/2.0 200 OK`]);
+  });
+});
+
+describe("what a gateway has counted", () => {
+  it("is told on open, and when it has changed, though not with every change", () => {
+    const rig = new Rig().up();
+    const said = (): unknown[] =>
+      rig.told.filter((text) => text.includes('"tally"')).map((text) => (JSON.parse(text) as { shed: number }).shed);
+    expect(said()).toEqual([0]);
+    rig.pass(2);
+    const before = said().length;
+    rig.shed = 7;
+    rig.pass(tallyMsMin / 1_000);
+    expect(said().slice(before)).toEqual([7]);
+    rig.shed = 8;
+    rig.pass(1);
+    rig.shed = 9;
+    rig.pass(2 * (tallyMsMin / 1_000));
+    expect(said().slice(before)).toEqual([7, 9]);
   });
 });
 
