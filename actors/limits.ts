@@ -77,6 +77,8 @@ export const inviteAgedMsMax = 10_000;
  * is believed for as long as they ring.
  */
 export const foreignInvitesReadMax = 1_000;
+/** Gateways come to a replica that has started within this time. Until then who needs one waits, as where one has been and is away. */
+export const gatewaysComeMs = 2_000;
 /** Questions for addresses that wait for a gateway to come back; over: refused at once, as if none had been there. */
 export const resolutionsWaitingMax = 1_000;
 /**

@@ -9,7 +9,7 @@ import { RecordStore } from "../../sip/record/record-store.ts";
 import { TimerTable } from "../../sip/transaction/timer-table.ts";
 import { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
 import type { TransactionUser } from "../../sip/transaction/transaction.ts";
-import { repeatedMs } from "../limits.ts";
+import { gatewaysComeMs, repeatedMs } from "../limits.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
 import { asksNobody } from "./caller.ts";
@@ -92,7 +92,7 @@ export class ExchangeParts {
     this.late = new LateResponses(config.cell, now);
     this.accesses = new Accesses(config.map.domains[0]?.name ?? "", now);
     this.outgoing = new Outgoing(this.accesses);
-    this.resolutions = new Resolutions(this.accesses, this.outgoing);
+    this.resolutions = new Resolutions(this.accesses, this.outgoing, now + gatewaysComeMs);
     this.dialogs = new DialogKeeper(this.store, this.clock, () => this.map);
     this.registrar = new RegistrarDesk(this.store, this.clock, (uri) => this.accesses.own.namedBy(this.map, uri));
     this.finder = this.#phoneFinder();

@@ -3,25 +3,30 @@ import { octetsOf } from "../../sip/message/octets.ts";
 import { RecordKind } from "../../cluster/backhaul/frame.ts";
 import type { Accesses } from "./accesses.ts";
 import type { Outgoing } from "./outgoing.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
-/** Questions for the addresses of next hops (RFC 3263), which gateways answer. While none is there but one has been, they wait for it. */
+/** Questions for the addresses of next hops (RFC 3263), which gateways answer. They wait for one that is away, or still to come. */
 export class Resolutions {
   readonly #accesses: Accesses;
   readonly #outgoing: Outgoing;
+  readonly #expectedUntil: SteadyMs;
   /** What nobody can answer: references. */
   #unresolvable: string[] = [];
   /** URIs by reference. Who asked gives up by himself; an answer that is late is ignored. */
   readonly #waiting = new Map<string, string>();
 
-  constructor(accesses: Accesses, outgoing: Outgoing) {
+  /** `expectedUntil`: one may be still to come, to a replica that has just started. */
+  constructor(accesses: Accesses, outgoing: Outgoing, expectedUntil: SteadyMs) {
     this.#accesses = accesses;
     this.#outgoing = outgoing;
+    this.#expectedUntil = expectedUntil;
   }
 
-  resolve(uri: string, reference: string): void {
+  resolve(uri: string, reference: string, now: SteadyMs): void {
+    const isAwaited = now < this.#expectedUntil || this.#accesses.hasLostGateway;
     const access = this.#accesses.anyGateway(undefined);
     if (access !== undefined) this.#ask(access, uri, reference);
-    else if (this.#accesses.hasLostGateway && this.#waiting.size < resolutionsWaitingMax) this.#waiting.set(reference, uri);
+    else if (isAwaited && this.#waiting.size < resolutionsWaitingMax) this.#waiting.set(reference, uri);
     else this.#unresolvable.push(reference);
   }
 

@@ -224,7 +224,7 @@ export class BranchMachine {
     if (flow !== undefined) return this.#send(branch, flow, now);
     branch.state = "Resolving";
     this.#watch(branch, resolveMs, now);
-    this.#env.resolve(serializeUri(nextHop.uri), this.#name(branch));
+    this.#env.resolve(serializeUri(nextHop.uri), this.#name(branch), now);
   }
 
   /** Its phone is not where anybody knows: its present flow is looked for, or its next registration is waited for. */

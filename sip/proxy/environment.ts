@@ -50,7 +50,7 @@ export type ProxyEnvironment = {
   /** What goes into our Via and Record-Route for messages that leave on this flow. */
   sentBy(flow: string): Listener;
   /** Asks for the flows to a next hop (RFC 3263); the answer comes as {@link Proxy.resolved}. */
-  resolve(uri: string, reference: string): void;
+  resolve(uri: string, reference: string, now: SteadyMs): void;
   /**
    * Looks for a phone that is not where it was; answered later than this call returns. In-dialog requests: {@link Proxy.resolved} says its present
    * flow, or none. For a target of `registration`: {@link Proxy.returned}, each time that there are targets; `resolved` with none is the end.

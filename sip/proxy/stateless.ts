@@ -52,7 +52,7 @@ export class StatelessForwarder {
     if (nextHop === undefined) return;
     const flow = this.#env.numericFlow(nextHop.uri, request.flow);
     if (flow !== undefined) return this.#send(request, target, flow);
-    this.#env.resolve(serializeUri(nextHop.uri), this.#wait(request, target, resolveMs, now));
+    this.#env.resolve(serializeUri(nextHop.uri), this.#wait(request, target, resolveMs, now), now);
   }
 
   /** The reference under which its flow will be said. */

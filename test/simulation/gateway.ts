@@ -91,7 +91,7 @@ export class Gateway {
       log: (event, details = {}) => this.#log(event, details),
       send: (flowKey, octets, link) => this.#send(flowKey, octets, link),
       close: (flowKey) => this.#connections.get(flowKey)?.end.close(),
-      resolve: (_uri, found) => found([]),
+      resolve: (uri, found) => found(flowKeysOf(uri)),
       isClusterMap: (value): value is ClusterMap => value !== undefined,
       looked: () => undefined,
       inputDelayMs: () => 0,
@@ -186,4 +186,11 @@ function startsRefusal(octets: Uint8Array): boolean {
 function lossOf(reason: string): Loss {
   if (reason === "another version") return reason;
   return reason === "refused" ? "connection refused" : "missed heartbeats";
+}
+
+/** There are no names to look up here, but addresses of phones that are reached by datagrams. */
+function flowKeysOf(uri: string): string[] {
+  const [, address, port] = /(?:^sip:|@)(\d+\.\d+\.\d+\.\d+):(\d+)$/.exec(uri) ?? [];
+  if (address === undefined) return [];
+  return [serializeFlowKey({ transport: "UDP", listener: 0, connection: "", address, port: Number(port) })];
 }

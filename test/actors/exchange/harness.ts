@@ -66,6 +66,8 @@ export type TestExchangeOptions = {
   readonly map?: Partial<ClusterMap>;
   /** What one that wakes knows of before it slept. */
   readonly orphansUntil?: number;
+  /** False: no gateway has come yet. */
+  readonly hasGateway?: boolean;
 };
 
 /** One exchange with a gateway g1 and a line a.0, simulated time, and what it sent. Nothing is faked but the world around it. */
@@ -98,7 +100,7 @@ export class TestExchange {
       },
       this.now,
     );
-    this.exchange.connectAccess("g1", listeners);
+    if (options.hasGateway !== false) this.exchange.connectAccess("g1", listeners);
     this.exchange.connectAccess("a.0", [{ transport: "WS", host: "example.test", port: 80 }]);
   }
 
