@@ -1,33 +1,16 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import type { ChildProcess } from "node:child_process";
 import { freePorts } from "../kit/world/free-ports.ts";
 import { startTandem, type Tandem } from "../kit/world/tandem.ts";
+import { type Plan, planOf } from "./overload/plan.ts";
 import { Callees, registerLoad } from "./load.ts";
 import { cpuSecondsOf, memoryOf, processTree } from "./process-usage.ts";
 import { Programs, hasEnded } from "./programs.ts";
 import { SipClient, registerAll } from "./sip-client.ts";
-
-const help = `Usage: npm run overload -- [options] throttled|rush|flood
-
-What a system does that is offered more than it can do. Debian's package sip-tester must be there.
-
-  throttled        a share of a core for all its processes (a cgroup; needs root), three times the calls that this carries, then few calls
-  rush             calls that stand, and then far more new ones a second than the machine carries
-  flood            one source, or --sources, that sends --messages a second of --kind; others call and register meanwhile
-
-  --seconds N      of overload; 60 for throttled and flood, 25 for rush
-  --rate N         calls offered a second; 450 for throttled, 6000 for rush, 20 for the others of a flood
-  --share X        of a core, for throttled: 0.1667
-  --kind K         of a flood: invite (to a phone that is silent), options, register (with wrong passwords), garbage
-  --messages N     of a flood, a second: 5000
-  --sources N      of a flood: 1
-  --checkout DIR   another checkout, installed with npm ci
-`;
 
 const domain = "bench.test";
 const talkMs = 1_000;
@@ -242,46 +225,8 @@ function summary({ made, answered, ended, refused, failed, again }: Counts): str
   return `${made} made, ${answered} answered, ${ended} ended well, ${refused} refused with 503, ${failed} failed, ${again} said again`;
 }
 
-type Plan = {
-  readonly share: number;
-  readonly rate: number;
-  readonly seconds: number;
-  readonly kind: string;
-  readonly messages: number;
-  readonly sources: number;
-};
-
 const works = { throttled, rush, flood };
-const defaults = { throttled: { rate: 450, seconds: 60 }, rush: { rate: 6_000, seconds: 25 }, flood: { rate: 20, seconds: 60 } };
-
-async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      seconds: { type: "string" },
-      rate: { type: "string" },
-      share: { type: "string", default: "0.1667" },
-      kind: { type: "string", default: "invite" },
-      messages: { type: "string", default: "5000" },
-      sources: { type: "string", default: "1" },
-      checkout: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  const name = positionals.find((each): each is keyof typeof works => Object.hasOwn(works, each));
-  if (values.help || name === undefined) {
-    process.stdout.write(help);
-    process.exitCode = values.help ? 0 : 2;
-    return;
-  }
-  const plan: Plan = {
-    share: Number(values.share),
-    rate: Number(values.rate ?? defaults[name].rate),
-    seconds: Number(values.seconds ?? defaults[name].seconds),
-    kind: values.kind,
-    messages: Number(values.messages),
-    sources: Number(values.sources),
-  };
+async function main(plan: Plan): Promise<void> {
   const programs = new Programs();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void programs.stopAll().finally(() => process.exit(1)));
   try {
@@ -290,7 +235,7 @@ async function main(): Promise<void> {
       auth: "open",
       restart: false,
       state: programs.directory(),
-      ...(values.checkout === undefined ? {} : { checkout: resolve(values.checkout) }),
+      ...(plan.checkout === undefined ? {} : { checkout: plan.checkout }),
       spawn: (command, args) => programs.start(command, args, { stdio: ["ignore", "pipe", "pipe"] }),
     });
     const { cells, gateways } = system.run;
@@ -301,7 +246,7 @@ async function main(): Promise<void> {
     // Programs that have just started are slower than they will be.
     const warm = await Callers.start(programs, port, callees.users, { calls: 1_500, callsPerSecond: 300, talkMs: 200 });
     log(`warm: ${summary(await warm.finish(15_000))}`);
-    await works[name](rig, plan);
+    await works[plan.name](rig, plan);
     const down = membersDown(rig);
     log(`members declared down, ways given up: ${down.length}`);
     for (const line of down.slice(0, 20)) log(`  ${line}`);
@@ -311,4 +256,8 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+const plan = planOf(process.argv.slice(2));
+if ("text" in plan) {
+  (plan.code === 0 ? process.stdout : process.stderr).write(plan.text);
+  process.exitCode = plan.code;
+} else await main(plan);

@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { reasonOf } from "../cli/errors.ts";
 import { Programs } from "./programs.ts";
 import { type Panel, svgOf } from "./scale/plot.ts";
 import { descriptors, disk, memory, rows } from "./soak/samples.ts";
@@ -59,7 +60,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
       json: values.json,
     };
   } catch (error) {
-    return { text: `${error instanceof Error ? error.message : String(error)}\n`, code: 2 };
+    return { text: `${reasonOf(error)}\n`, code: 2 };
   }
 }
 

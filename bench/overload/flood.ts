@@ -1,14 +1,12 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
+import { type Kind, kinds } from "./plan.ts";
 
 /**
  * A process that sends datagrams of one kind at a rate, from one address, and answers nothing: `flood.ts KIND RATE SECONDS PORT DOMAIN ADDRESS,...`. With
  * more addresses they take turns.
  */
-
-const kinds = ["invite", "options", "register", "garbage"] as const;
-type Kind = (typeof kinds)[number];
 
 const [kindText = "", rate = "", seconds = "", port = "", domain = "", addresses = ""] = process.argv.slice(2);
 const kind = kinds.find((each) => each === kindText);
