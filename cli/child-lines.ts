@@ -36,8 +36,8 @@ export class ChildLines {
 }
 
 /**
- * Whether a line of stderr, as {@link ChildLines} shows it, is for people. The runtime's complaints are not. Nor is that a gateway has a way to a cell, or has none
- * yet: while all is started that is no news.
+ * Whether a line of stderr, as {@link ChildLines} shows it, is for people. The runtime's complaints are not. Nor is that a gateway has a way to a
+ * cell, or has none yet: while all is started that is no news.
  */
 export function isWarning(shown: string): boolean {
   return !shown.startsWith("workerd: ") && !/ gateway \S+ \S+-(?:up|down)(?: |$)/.test(shown);

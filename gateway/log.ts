@@ -1,8 +1,8 @@
 import type { Log } from "../actors/gateway/ports.ts";
 
 /**
- * Lines on stderr, as text or as JSON, one for each event whatever is in it. What goes well is not said: the first map, every view (the cells keep their history), a connection that
- * is made. One that comes back after it was lost is.
+ * Lines on stderr, as text or as JSON, one for each event whatever is in it. What goes well is not said: the first map, every view (the cells keep
+ * their history), a connection that is made. One that comes back after it was lost is.
  */
 export function stderrLog(name: string, json: boolean): Log {
   const lost = new Set<string>();
