@@ -152,6 +152,11 @@ export const decisionsMax = 50_000;
  */
 export const refusalMs: number = 8 * t1Ms;
 /**
+ * Copies that are taken of a request that was. An INVITE is said 7 times in 32 s (RFC 3261 17.1.1.2) and another request 11 times (17.1.2.2), with its
+ * credentials as often again.
+ */
+export const copiesMax = 22;
+/**
  * So few new requests in a second are all taken, however late all is. It is not they that make it late. A machine
  * that is busy with something else is slow, and does what it is asked.
  */

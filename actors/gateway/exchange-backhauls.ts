@@ -82,7 +82,11 @@ export class ExchangeBackhauls {
       this.#wakesAt = Number.POSITIVE_INFINITY;
       this.flush(handlers.now());
     });
-    this.#entrance = new Entrance({ delayMs: () => this.#delayMs(), news: (news) => this.#tellShedding(news) });
+    this.#entrance = new Entrance({
+      delayMs: () => this.#delayMs(),
+      news: (news) => this.#tellShedding(news),
+      random: options.ports.random,
+    });
     const hello = { kind: RecordKind.hello, key: options.gateway, octets: jsonOctets(options.hello) };
     this.#ways = new ReplicaWays([], { hello, heartbeat: options.heartbeat, limits }, now);
     this.update(places, options.heartbeat, now);

@@ -42,6 +42,8 @@ export type LinePorts<Softphone> = Clocks & {
   readonly call: (exchange: number, cell: string, frame: Uint8Array, over: (outcome: CallOutcome) => void) => void;
   /** Asks how long ago this process went on after it last stood still, ms; Infinity: never, or nobody knows. */
   readonly wentOnAgo: (told: (ms: number) => void) => void;
+  /** From 0 to 1. */
+  readonly random: () => number;
   /** For the log: a replica cannot be reached. */
   readonly unreachable: (exchange: number, cell: string, reason: Error) => void;
   /** For the log: new requests for an exchange are refused because all is late, or not any more. */
@@ -147,6 +149,7 @@ export class Line<Softphone> {
     const entrance = new Entrance({
       delayMs: () => this.#waitingMs(exchange),
       news: (news) => this.#ports.overload(exchange, news),
+      random: this.#ports.random,
     });
     this.#entrances.set(exchange, entrance);
     return entrance;

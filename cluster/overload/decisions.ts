@@ -1,11 +1,11 @@
-import { decisionMs, decisionsMax, refusalMs } from "../limits.ts";
+import { copiesMax, decisionMs, decisionsMax, refusalMs } from "../limits.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
-/** 0: it was taken. Else when it was refused, ms. */
+/** Negative: it was taken, and so many copies of it may be. Else when it was refused, ms. */
 type Decision = number;
 
 /**
- * What was decided of requests lately, by the hashes of their Call-IDs. A copy of one that was taken must not be refused: its callee would ring for a
+ * What was decided of requests lately, by the hashes of their sources, methods and Call-IDs. A copy of one that was taken must not be refused: its callee would ring for a
  * caller who has given up. The one with the credentials that were asked for belongs to it. A copy that has crossed its refusal must not be taken for the
  * same reason.
  */
@@ -14,11 +14,16 @@ export class Decisions {
   #before: ReadonlyMap<number, Decision> = new Map();
   #turnedAt: SteadyMs = 0;
 
-  /** Whether it was taken; undefined: nobody has asked, or long ago. */
+  /** A copy comes: whether it is taken as its first was; undefined: nobody has asked, or long ago. */
   of(call: number, now: SteadyMs): boolean | undefined {
     const decision = this.#now.get(call) ?? this.#before.get(call);
     if (decision === undefined) return undefined;
-    if (decision === 0) return true;
+    if (decision < 0) {
+      // The last stays: what comes after it is one copy too many.
+      if (decision === spent) return false;
+      this.#now.set(call, decision + 1);
+      return true;
+    }
     return now - decision <= refusalMs ? false : undefined;
   }
 
@@ -28,6 +33,9 @@ export class Decisions {
       this.#now = new Map();
       this.#turnedAt = now;
     }
-    this.#now.set(call, isTaken ? 0 : now);
+    this.#now.set(call, isTaken ? spent - copiesMax : now);
   }
 }
+
+/** It was taken, and all its copies were. */
+const spent = -1;

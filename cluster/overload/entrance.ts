@@ -3,7 +3,7 @@ import type { RoutingKey } from "../map/routing-key.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import { Decisions } from "./decisions.ts";
 import { FairShares } from "./fair-shares.ts";
-import { callHashOf, isInvite, kindOf } from "./kinds.ts";
+import { callHashOf, isInvite, kindOf, seedOf, spread } from "./kinds.ts";
 import { Shedding, type ShedNews } from "./shedding.ts";
 import { Strays } from "./strays.ts";
 
@@ -28,6 +28,8 @@ export type EntranceHandlers = {
   /** The shortest time that input waited since the last time it was asked, ms; undefined: nothing was answered. */
   delayMs(now: SteadyMs): number | undefined;
   news(news: ShedNews, now: SteadyMs): void;
+  /** From 0 to 1. Asked for once: what is taken must not be known before. */
+  random(): number;
 };
 
 /**
@@ -40,11 +42,15 @@ export class Entrance {
   readonly #decisions = new Decisions();
   readonly #strays = new Strays();
   readonly #handlers: EntranceHandlers;
+  /** Nobody else knows it. */
+  readonly #secret: number;
+  #decided = 0;
   #emergencies = 0;
   #emergenciesSince: SteadyMs = 0;
 
   constructor(handlers: EntranceHandlers) {
     this.#handlers = handlers;
+    this.#secret = Math.floor(handlers.random() * 2 ** 32);
   }
 
   /** Of new requests, those that are refused: from 0 to 1; undefined: input is in time. */
@@ -75,25 +81,41 @@ export class Entrance {
     const { octets, key } = arrival;
     if (!this.#shedding.isAlert) {
       // Its copies may come when all is late.
-      if (key?.cell === undefined && isInvite(octets)) this.#decisions.keep(callHashOf(octets), true, now);
+      if (key?.cell === undefined && isInvite(octets)) this.#keep(this.#callOf(arrival), true, now);
       return "take";
     }
     const kind = kindOf(octets, key);
     if (kind === "strays") return this.#hasRoomForStray(arrival, now) ? "take" : "refuse";
     if (kind === "goesOn" || (kind === "registers" && this.#mayRegister(arrival, now))) return "take";
-    const call = callHashOf(octets);
-    const before = this.#decisions.of(call, now);
-    if (before !== undefined) return before ? "take" : arrival.isRepeatable() ? "drop" : "refuse";
+    const call = this.#callOf(arrival);
+    const before = call === 0 ? undefined : this.#decisions.of(call, now);
+    if (before === true) {
+      // Nobody has more than its share by saying all of it twice.
+      this.#shares.asked(arrival.source(), this.#shedding.share, now);
+      return "take";
+    }
+    if (before === false) return arrival.isRepeatable() ? "drop" : "refuse";
     const isTaken = this.#decide(arrival, kind === "emergency", call, now);
     if (isTaken) this.#strays.taken(arrival.source(), now);
-    this.#decisions.keep(call, isTaken, now);
+    this.#keep(call, isTaken, now);
     return isTaken ? "take" : "refuse";
+  }
+
+  /** What a decision goes by: 0 for what has no Call-ID, of which there are no copies. */
+  #callOf(arrival: Arrival): number {
+    return callHashOf(arrival.octets, seedOf(this.#secret, arrival.source()));
+  }
+
+  #keep(call: number, isTaken: boolean, now: SteadyMs): void {
+    if (call !== 0) this.#decisions.keep(call, isTaken, now);
   }
 
   #decide(arrival: Arrival, isEmergency: boolean, call: number, now: SteadyMs): boolean {
     if (arrival.isTrusted() || (isEmergency && this.#hasRoomForEmergency(now))) return true;
     const probability = this.#shares.asked(arrival.source(), this.#shedding.share, now);
-    return call / 2 ** 32 < probability;
+    // Another number each time: a Call-ID that was taken once is not the one to take again.
+    this.#decided += 1;
+    return probability === 1 || spread(call ^ this.#secret ^ Math.imul(this.#decided, 0x9e3779b1)) / 2 ** 32 < probability;
   }
 
   /** Phones whose access or cell has died come back all at once, on other flows. They are to be back in a moment, and are not told to wait. */

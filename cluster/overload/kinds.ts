@@ -33,16 +33,16 @@ export function isInvite(octets: Uint8Array): boolean {
 }
 
 /**
- * A hash of the Call-ID, which is the same in all copies of a request, and in the one that has the credentials which were asked for. 0: there is
- * none.
+ * A hash of the Call-ID and the method, which is the same in all copies of a request, and in the one that has the credentials which were asked for. 0:
+ * there is none. `seed`: what else it goes by; with one that nobody knows, nobody can tell what hashes to what.
  */
-export function callHashOf(octets: Uint8Array): number {
+export function callHashOf(octets: Uint8Array, seed: number): number {
   for (let at = startOf(octets); at < octets.length; at += 1) {
     if (octets[at] !== lineFeed) continue;
     const next = octets[at + 1] ?? 0;
     if (next === carriageReturn) return 0;
     const value = (next | 0x20) === letterC || (next | 0x20) === letterI ? callIdAt(octets, at + 1) : -1;
-    if (value >= 0) return hashOfLine(octets, value);
+    if (value >= 0) return hashOfLine(octets, value, hashOfMethod(octets, seed));
   }
   return 0;
 }
@@ -57,17 +57,35 @@ function callIdAt(octets: Uint8Array, at: number): number {
   return octets[end] === colon ? end + 1 : -1;
 }
 
+/** A seed for {@link callHashOf} from one that is not known and the source. */
+export function seedOf(secret: number, source: string): number {
+  let hash = secret | 0;
+  for (let index = 0; index < source.length; index += 1) hash = Math.imul(hash ^ source.charCodeAt(index), 0x01000193);
+  return spread(hash);
+}
+
+/** Spreads what FNV or a count leaves alike over all 32 bits. */
+export function spread(value: number): number {
+  let hash = Math.imul(value ^ (value >>> 15), 0x2c1b3c6d);
+  hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+function hashOfMethod(octets: Uint8Array, seed: number): number {
+  let hash = 0x811c9dc5 ^ seed;
+  for (let at = startOf(octets); at < octets.length && octets[at] !== space; at += 1)
+    hash = Math.imul(hash ^ (octets[at] ?? 0), 0x01000193);
+  return hash;
+}
+
 /** FNV-1a up to the end of the line, never 0. */
-function hashOfLine(octets: Uint8Array, start: number): number {
-  let hash = 0x811c9dc5;
+function hashOfLine(octets: Uint8Array, start: number, seed: number): number {
+  let hash = seed;
   for (let at = start; at < octets.length && octets[at] !== carriageReturn && octets[at] !== lineFeed; at += 1) {
     const octet = octets[at] ?? 0;
     if (octet !== space) hash = Math.imul(hash ^ octet, 0x01000193);
   }
-  // FNV leaves the upper bits of short texts alike, and shares go by those.
-  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-  hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
-  return (hash ^ (hash >>> 15)) >>> 0 || 1;
+  return spread(hash) || 1;
 }
 
 function isEmergency(octets: Uint8Array, uri: number): boolean {

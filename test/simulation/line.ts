@@ -36,6 +36,7 @@ export class Line {
         remember: ({ exchanges }, exchange) => void exchanges.add(exchange),
         exchangesOf: ({ exchanges }) => exchanges,
         call: (exchange, target, frame, over) => this.#call(exchange, target, frame, over),
+        random: () => 0,
         wentOnAgo: (told) => this.#life.soon(() => told(cell.wentOnAgoMs)),
         overload: (exchange, news) => host.trace(() => `line ${access}: shedding for exchange ${exchange} has ${news}`),
         unreachable: (exchange, target, reason) => {

@@ -57,6 +57,7 @@ export class LineObject extends DurableObject<Environment> {
           .then(over)
           .catch((error: unknown) => over(error instanceof Error ? error : new Error(String(error))));
       },
+      random: () => Math.random(),
       wentOnAgo: (told) => void this.#wentOnAgoMs().then(told),
       unreachable: (_exchange, _cell, reason) => warnOf(`line ${this.#access}`, reason),
       overload: (exchange, news) =>

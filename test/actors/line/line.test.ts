@@ -59,6 +59,7 @@ class Rig {
       remember: ({ exchanges }, exchange) => void exchanges.add(exchange),
       exchangesOf: ({ exchanges }) => exchanges,
       call: (exchange, cell, frame, over) => this.#called(exchange, cell, frame, over),
+      random: () => 0,
       wentOnAgo: (told) => told(Number.POSITIVE_INFINITY),
       unreachable: (exchange, cell) => void this.lost.push(`${exchange} ${cell}`),
       overload: (_exchange, news) => void this.news.push(news),

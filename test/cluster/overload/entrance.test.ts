@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { emergenciesPerSecondMax, refusalMs, shedColdMs, shedRegistersMs, shedRequestsMin, shedUpdateMs } from "../../../cluster/limits.ts";
+import {
+  copiesMax,
+  decisionMs,
+  emergenciesPerSecondMax,
+  refusalMs,
+  shedColdMs,
+  shedRegistersMs,
+  shedRequestsMin,
+  shedUpdateMs,
+} from "../../../cluster/limits.ts";
 import type { RoutingKey } from "../../../cluster/map/routing-key.ts";
 import { Entrance, type Verdict } from "../../../cluster/overload/entrance.ts";
 import { callHashOf, kindOf } from "../../../cluster/overload/kinds.ts";
@@ -28,7 +37,11 @@ class Rig {
   now = 100_000;
   delayMs: number | undefined = 5;
   readonly news: ShedNews[] = [];
-  readonly entrance = new Entrance({ delayMs: () => this.delayMs, news: (news) => this.news.push(news) });
+  readonly entrance: Entrance;
+
+  constructor(random = 0.25) {
+    this.entrance = new Entrance({ delayMs: () => this.delayMs, news: (news) => this.news.push(news), random: () => random });
+  }
 
   /** Time passes, and somebody looks. */
   pass(ms: number): this {
@@ -185,6 +198,66 @@ describe("what belongs together", () => {
   });
 });
 
+describe("a Call-ID that was taken once", () => {
+  let asked = 0;
+  /** One that is taken while next to nothing is. */
+  const takenCall = (rig: Rig): string => {
+    for (;;) {
+      rig.taken(100);
+      rig.pass(shedUpdateMs);
+      asked += 1;
+      if (rig.takes(request("INVITE", { call: `t${asked}` }))) return `t${asked}`;
+    }
+  };
+
+  it("lets its copies in, and no flood of them", () => {
+    const rig = new Rig().pass(1_000).late();
+    const call = takenCall(rig);
+    let taken = 0;
+    for (let index = 0; index < 1_000; index += 1) if (rig.takes(request("INVITE", { call, cSeq: index }))) taken += 1;
+    expect(taken).toBe(copiesMax);
+  });
+
+  it("lets in nothing else: no other method, no other source, and not itself again for ever", () => {
+    const rig = new Rig().pass(1_000).late();
+    let taken = 0;
+    for (let index = 0; index < 10; index += 1) {
+      const call = takenCall(rig);
+      rig.taken(1_000, { source: "0a000001" });
+      if (rig.takes(request("MESSAGE", { call }))) taken += 1;
+      if (rig.takes(request("INVITE", { call }), { source: "0a000001" })) taken += 1;
+      rig.pass(3 * decisionMs);
+      rig.taken(1_000);
+      if (rig.takes(request("INVITE", { call }))) taken += 1;
+    }
+    expect(taken).toBeLessThan(10);
+  });
+
+  it("is another one in another process, and what has none is never the same", () => {
+    const calls = Array.from({ length: 2_000 }, (_, index) => `p${index}`);
+    const takenBy = (random: number): Set<string> => {
+      const rig = new Rig(random).pass(1_000).late();
+      rig.taken(200);
+      return new Set(calls.filter((call, index) => rig.pass(index % 20 === 0 ? shedUpdateMs : 0).takes(request("INVITE", { call }))));
+    };
+    const [one, other] = [takenBy(0.25), takenBy(0.75)];
+    expect(one.size).toBeGreaterThan(10);
+    expect([...one].filter((call) => other.has(call)).length).toBeLessThan(one.size / 2);
+    const rig = new Rig().pass(1_000).late();
+    rig.taken(1_000);
+    const nameless = octetsOf("INVITE sip:bob@example.test SIP/2.0\r\n\r\n");
+    expect(calls.filter(() => rig.takes(nameless)).length).toBeLessThan(200);
+  });
+
+  it("counts its copies in the share of its source", () => {
+    const rig = new Rig().pass(1_000).late();
+    const calls = Array.from({ length: 10 }, () => takenCall(rig));
+    rig.pass(2_000);
+    for (const call of calls) for (let copy = 0; copy < copiesMax; copy += 1) rig.takes(request("INVITE", { call }));
+    expect(rig.taken(100)).toBeLessThan(30);
+  });
+});
+
 describe("one source that asks for most", () => {
   it("loses most, and the others nothing", () => {
     const rig = new Rig().pass(1_000);
@@ -217,13 +290,13 @@ function withHeader(header: string): Uint8Array {
 
 describe("the hash of a Call-ID", () => {
   it("is the same however the header is written, and spread evenly", () => {
-    const hash = callHashOf(withHeader("Call-ID: abc@host"));
-    for (const header of ["i: abc@host", "call-id :  abc@host", "CALL-ID:abc@host "]) expect(callHashOf(withHeader(header))).toBe(hash);
-    expect(callHashOf(withHeader("Call-ID: abd@host"))).not.toBe(hash);
-    expect([callHashOf(withHeader("Contact: c")), callHashOf(octetsOf("")), callHashOf(octetsOf("\r\n"))]).toEqual([0, 0, 0]);
+    const hash = callHashOf(withHeader("Call-ID: abc@host"), 0);
+    for (const header of ["i: abc@host", "call-id :  abc@host", "CALL-ID:abc@host "]) expect(callHashOf(withHeader(header), 0)).toBe(hash);
+    expect(callHashOf(withHeader("Call-ID: abd@host"), 0)).not.toBe(hash);
+    expect([callHashOf(withHeader("Contact: c"), 0), callHashOf(octetsOf(""), 0), callHashOf(octetsOf("\r\n"), 0)]).toEqual([0, 0, 0]);
     const tenths = Array.from({ length: 10 }, () => 0);
     for (let index = 0; index < 10_000; index += 1) {
-      const tenth = Math.floor((callHashOf(withHeader(`Call-ID: ${index}-4711@127.0.0.1`)) / 2 ** 32) * 10);
+      const tenth = Math.floor((callHashOf(withHeader(`Call-ID: ${index}-4711@127.0.0.1`), 0) / 2 ** 32) * 10);
       tenths[tenth] = (tenths[tenth] ?? 0) + 1;
     }
     for (const count of tenths) expect(Math.abs(count - 1_000)).toBeLessThan(150);
@@ -231,7 +304,7 @@ describe("the hash of a Call-ID", () => {
 
   it("is read as well behind line ends that came before the message", () => {
     const text = `INVITE sip:bob@example.test SIP/2.0\r\ni: abc\r\n\r\n`;
-    expect(callHashOf(octetsOf(`\r\n\r\n${text}`))).toBe(callHashOf(octetsOf(text)));
+    expect(callHashOf(octetsOf(`\r\n\r\n${text}`), 0)).toBe(callHashOf(octetsOf(text), 0));
     expect(kindOf(octetsOf(`\r\n\r\n${text}`), undefined)).toBe("begins");
   });
 });
