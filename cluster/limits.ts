@@ -169,6 +169,8 @@ export const emergenciesPerSecondMax = 20;
  */
 export const straysPerRequest = 4;
 export const straysPerSecond = 100;
+/** And so many times as many of what has a token, where neither a REGISTER nor a call has proved its source: calls from before this process began, or forgeries. */
+export const tokensPerStray = 2;
 /** How long a flow on which a phone has registered is known, once or twice: longer than the longest registration lives. Forty octets each. */
 export const knownFlowsMs = 4_000_000;
 export const knownFlowsMax = 100_000;

@@ -3,6 +3,7 @@ import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../../clus
 import { type Heartbeat, ReplicaWays, type ReplicaWaysEffect } from "../../cluster/backhaul/replica-ways.ts";
 import type { ReplicaWaysLimits } from "../../cluster/backhaul/replica-ways-limits.ts";
 import { Entrance, type Arrival, type Verdict } from "../../cluster/overload/entrance.ts";
+import { kindOf } from "../../cluster/overload/kinds.ts";
 import type { ShedNews } from "../../cluster/overload/shedding.ts";
 import type { Timer } from "../timer.ts";
 import { BackhaulLink } from "./backhaul-link.ts";
@@ -10,7 +11,9 @@ import type { Loss } from "./cell-link.ts";
 import {
   declaredDownAnswerMs,
   declaredDownLateMs,
+  exchangeQueueNewOctetsMax,
   exchangeQueueOctetsMax,
+  exchangeQueueUnprovedOctetsMax,
   flapMs,
   helloAnswerMs,
   movesMax,
@@ -119,6 +122,11 @@ export class ExchangeBackhauls {
 
   /** What becomes of a message, as far as what is taken already is late. */
   verdict(arrival: Arrival, now: SteadyMs): Verdict {
+    const held = this.#ways.octetsHeld;
+    if (held > exchangeQueueNewOctetsMax) {
+      const full = verdictOfFull(arrival, held);
+      if (full !== "take") return full;
+    }
     const verdict = this.#entrance.verdict(arrival, now);
     if (verdict === "refuse") {
       this.#shed += 1;
@@ -304,4 +312,13 @@ export class ExchangeBackhauls {
     this.#wakesAt = deadline;
     this.#timer.set(Math.max(1, deadline - now));
   }
+}
+
+/** Who has room in a queue that is nearly full: what is new has none, and what goes on has some more where it belongs to something for sure. */
+function verdictOfFull(arrival: Arrival, held: number): Verdict {
+  const kind = kindOf(arrival.octets, arrival.key);
+  if (kind === "emergency" || arrival.isTrusted()) return "take";
+  if (kind === "begins") return "refuse";
+  if (kind === "registers") return arrival.isKnown() ? "take" : "refuse";
+  return held <= exchangeQueueUnprovedOctetsMax || arrival.isProved() ? "take" : "drop";
 }

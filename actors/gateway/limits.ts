@@ -27,6 +27,10 @@ export const returnSettleMs = 100;
 export const movesMax = 4;
 /** What two backhauls and all that waits for them may hold for one exchange: a margin below one backhaul's limit, for what takes over. */
 export const exchangeQueueOctetsMax: number = backhaulQueueOctetsMax - 1024;
+/** New requests may fill so much of it: the rest is for what ends or confirms calls. A second of 3000 such messages is 2 MiB. */
+export const exchangeQueueNewOctetsMax: number = (exchangeQueueOctetsMax * 3) / 4;
+/** What goes on as well may fill so much, where nothing proves that its source has a call. */
+export const exchangeQueueUnprovedOctetsMax: number = (exchangeQueueOctetsMax * 7) / 8;
 /** A cell that another cell declares down is pinged at once, and has so long to answer. A cut between cells is no reason to leave it. */
 export const declaredDownAnswerMs = 250;
 /** The same while new requests are refused because all is late: the silence after which it would be given up by itself otherwise. */

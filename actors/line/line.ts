@@ -138,7 +138,9 @@ export class Line<Softphone> {
     const record = { kind: RecordKind.message, key: flowKey, octets };
     this.#knownFlows.came(flowKey, octets);
     const newcomer = new Newcomer(octets, key, flowKey, this.#knownFlows, nobody);
-    if (this.#entranceTo(key.exchange).verdict(newcomer, now) !== "take") return this.#refuse(record, true);
+    const verdict = this.#entranceTo(key.exchange).verdict(newcomer, now);
+    if (verdict === "drop") return;
+    if (verdict === "refuse") return this.#refuse(record, true);
     this.#ports.remember(softphone, key.exchange);
     this.#offer(key.exchange, key.cell, record, now);
   }

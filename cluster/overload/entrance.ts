@@ -1,4 +1,4 @@
-import { emergenciesPerSecondMax, shedRegistersMs } from "../limits.ts";
+import { emergenciesPerSecondMax, shedRegistersMs, tokensPerStray } from "../limits.ts";
 import type { RoutingKey } from "../map/routing-key.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import { Decisions } from "./decisions.ts";
@@ -15,6 +15,8 @@ export type Arrival = {
   readonly source: () => string;
   /** Its flow was answered 200 to a REGISTER lately. */
   readonly isKnown: () => boolean;
+  /** Its phone has registered lately, or its source has had a call. */
+  readonly isProved: () => boolean;
   /** It may be a copy: it came in a datagram. */
   readonly isRepeatable: () => boolean;
   /** Its source is trusted by the operator: it is never refused for what it asks. */
@@ -41,6 +43,7 @@ export class Entrance {
   readonly #shares = new FairShares();
   readonly #decisions = new Decisions();
   readonly #strays = new Strays();
+  readonly #tokens = new Strays(tokensPerStray);
   readonly #handlers: EntranceHandlers;
   /** Nobody else knows it. */
   readonly #secret: number;
@@ -85,18 +88,22 @@ export class Entrance {
       return "take";
     }
     const kind = kindOf(octets, key);
-    if (kind === "strays") return this.#hasRoomForStray(arrival, now) ? "take" : "refuse";
-    if (kind === "goesOn" || (kind === "registers" && this.#mayRegister(arrival, now))) return "take";
+    // No 503: whoever has a call would end it, or take it to have ended.
+    if (kind === "strays" || kind === "goesOn") return this.#mayGoOn(arrival, kind, now) ? "take" : "drop";
+    if (kind === "registers" && this.#mayRegister(arrival, now)) return "take";
     const call = this.#callOf(arrival);
     const before = call === 0 ? undefined : this.#decisions.of(call, now);
     if (before === true) {
       // Nobody has more than its share by saying all of it twice.
-      this.#shares.asked(arrival.source(), this.#shedding.share, now);
+      this.#asked(arrival, now);
       return "take";
     }
     if (before === false) return arrival.isRepeatable() ? "drop" : "refuse";
     const isTaken = this.#decide(arrival, kind === "emergency", call, now);
-    if (isTaken) this.#strays.taken(arrival.source(), now);
+    if (isTaken) {
+      this.#strays.taken(arrival.source(), now);
+      this.#tokens.taken(arrival.source(), now);
+    }
     this.#keep(call, isTaken, now);
     return isTaken ? "take" : "refuse";
   }
@@ -112,7 +119,7 @@ export class Entrance {
 
   #decide(arrival: Arrival, isEmergency: boolean, call: number, now: SteadyMs): boolean {
     if (arrival.isTrusted() || (isEmergency && this.#hasRoomForEmergency(now))) return true;
-    const probability = this.#shares.asked(arrival.source(), this.#shedding.share, now);
+    const probability = this.#asked(arrival, now);
     // Another number each time: a Call-ID that was taken once is not the one to take again.
     this.#decided += 1;
     return probability === 1 || spread(call ^ this.#secret ^ Math.imul(this.#decided, 0x9e3779b1)) / 2 ** 32 < probability;
@@ -123,8 +130,15 @@ export class Entrance {
     return this.#shedding.onForMs(now) < shedRegistersMs || arrival.isKnown();
   }
 
-  #hasRoomForStray(arrival: Arrival, now: SteadyMs): boolean {
-    return !this.#shedding.isOn || arrival.isTrusted() || this.#strays.mayPass(arrival.source(), now);
+  #asked(arrival: Arrival, now: SteadyMs): number {
+    return this.#shares.asked(arrival.source(), this.#shedding.share, now, this.#shares.isFull && arrival.isProved());
+  }
+
+  /** Tokens are not verified here, and anybody can write what looks like one. Whoever has proved nothing has a bound for these as well, a wider one. */
+  #mayGoOn(arrival: Arrival, kind: "goesOn" | "strays", now: SteadyMs): boolean {
+    if (!this.#shedding.isOn || arrival.isTrusted()) return true;
+    if (kind === "strays") return this.#strays.mayPass(arrival.source(), now);
+    return arrival.isProved() || this.#tokens.mayPass(arrival.source(), now);
   }
 
   /** Who floods with these is nobody in an emergency. */

@@ -1,4 +1,5 @@
 import { shedRequestsMin, shedSourcesMax, shedWindowMs } from "../limits.ts";
+import { groupOf } from "./source-groups.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
@@ -16,10 +17,15 @@ export class FairShares {
   #askedBefore = 0;
   #boundAt = Number.NEGATIVE_INFINITY;
 
-  /** A source asks. Returns with which probability it is taken when this share of all is refused. */
-  asked(source: string, share: number, now: SteadyMs): number {
+  /** There are too many sources to count each for itself. */
+  get isFull(): boolean {
+    return this.#now.size >= shedSourcesMax;
+  }
+
+  /** A source asks. `isProved`: it is counted for itself however many there are. Returns with which probability it is taken when this share of all is refused. */
+  asked(source: string, share: number, now: SteadyMs, isProved: boolean): number {
     this.#turn(now);
-    const name = this.#now.size < shedSourcesMax || this.#now.has(source) ? source : "";
+    const name = this.#nameOf(source, isProved);
     this.#now.set(name, (this.#now.get(name) ?? 0) + 1);
     this.#asked += 1;
     if (share === 0 || Math.max(this.#asked, this.#askedBefore) <= requestsMin) return 1;
@@ -30,6 +36,12 @@ export class FairShares {
     }
     const rate = this.#rateOf(name, now);
     return rate <= this.#bound ? 1 : this.#bound / rate;
+  }
+
+  #nameOf(source: string, isProved: boolean): string {
+    if (!this.isFull || isProved || this.#now.has(source)) return source;
+    const group = groupOf(source);
+    return this.#now.size < 2 * shedSourcesMax || this.#now.has(group) ? group : "";
   }
 
   #turn(now: SteadyMs): void {

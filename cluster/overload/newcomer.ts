@@ -28,6 +28,10 @@ export class Newcomer implements Arrival {
     return this.#knownFlows.has(this.#flowKey);
   }
 
+  isProved(): boolean {
+    return this.#knownFlows.isProved(this.#flowKey);
+  }
+
   isRepeatable(): boolean {
     return transportOfFlowKey(this.#flowKey) === "UDP";
   }

@@ -1,19 +1,27 @@
 import { straysPerRequest, straysPerSecond, shedSourcesMax } from "../limits.ts";
+import { groupOf } from "./source-groups.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 type Account = { left: number; at: SteadyMs };
 
 /**
  * ACK, CANCEL, BYE and PRACK without a token of ours. Each belongs to a request that was taken, and few come for each. Whoever sends thousands of them belongs
- * to nothing: while all is late a source has so many for each request of its that was taken, and some each second besides.
+ * to nothing: while all is late a source has so many for each request of its that was taken, and some each second besides. What has a token that nobody has verified is counted by another
+ * one of these, which lets more pass.
  */
 export class Strays {
   readonly #accounts = new Map<string, Account>();
+  /** How many times as many as usual. */
+  readonly #factor: number;
+
+  constructor(factor = 1) {
+    this.#factor = factor;
+  }
 
   /** A request of this source was taken. */
   taken(source: string, now: SteadyMs): void {
     const account = this.#accountOf(source, now);
-    account.left = Math.min(straysMax, account.left + straysPerRequest);
+    account.left = Math.min(straysMax * this.#factor, account.left + straysPerRequest * this.#factor);
   }
 
   /** One comes. False: it is one too many. */
@@ -24,16 +32,17 @@ export class Strays {
     return true;
   }
 
-  #accountOf(source: string, now: SteadyMs): Account {
+  #accountOf(of: string, now: SteadyMs): Account {
+    const source = this.#accounts.size < shedSourcesMax || this.#accounts.has(of) ? of : groupOf(of);
     const known = this.#accounts.get(source);
     if (known !== undefined) {
-      known.left = Math.min(straysMax, known.left + ((now - known.at) / 1_000) * straysPerSecond);
+      known.left = Math.min(straysMax * this.#factor, known.left + ((now - known.at) / 1_000) * straysPerSecond * this.#factor);
       known.at = now;
       return known;
     }
     // A flood from invented addresses must not fill the memory; forgetting is harmless against it.
-    if (this.#accounts.size >= shedSourcesMax) this.#accounts.clear();
-    const account = { left: straysAtFirst, at: now };
+    if (this.#accounts.size >= 2 * shedSourcesMax) this.#accounts.clear();
+    const account = { left: straysAtFirst * this.#factor, at: now };
     this.#accounts.set(source, account);
     return account;
   }

@@ -17,7 +17,21 @@ export function isRegistered(octets: Uint8Array): boolean {
 
 /** The same for our own answers, whose headers are as we write them: it costs a tenth. */
 export function isGrant(octets: Uint8Array): boolean {
-  for (let at = 0; at < grantStart.length; at += 1) if (octets[at] !== grantStart[at]) return false;
+  return isSuccessTo(octets, registerEnd);
+}
+
+/** Whether this is a 2xx to an INVITE. One that writes its CSeq in a form of its own is not seen. */
+export function isAnsweredCall(octets: Uint8Array): boolean {
+  return isSuccessTo(octets, inviteEnd);
+}
+
+/** Whether this is a 2xx. */
+export function isSuccess(octets: Uint8Array): boolean {
+  return isAt(octets, 0, grantStart);
+}
+
+function isSuccessTo(octets: Uint8Array, methodEnd: Uint8Array): boolean {
+  if (!isSuccess(octets)) return false;
   for (let at = grantStart.length; at < octets.length; at += 1) {
     if (octets[at] !== lineFeed) continue;
     if (octets[at + 1] === carriageReturn) return false;
@@ -34,5 +48,6 @@ function isAt(octets: Uint8Array, start: number, text: Uint8Array): boolean {
   return true;
 }
 
-const methodEnd = octetsOf(" REGISTER");
+const registerEnd = octetsOf(" REGISTER");
+const inviteEnd = octetsOf(" INVITE");
 const [lineFeed, carriageReturn, letterC, letterS, letterE] = [0x0a, 0x0d, 0x43, 0x53, 0x65];

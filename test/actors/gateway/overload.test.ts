@@ -84,9 +84,15 @@ class Rig {
     this.#answer(1, { kind: RecordKind.serving, key: "1", octets: new Uint8Array(0) });
   }
 
-  says(octets: Uint8Array): void {
-    this.actor.receive(flow, octets, undefined);
+  says(octets: Uint8Array, on = flow): void {
+    this.actor.receive(on, octets, undefined);
     this.#runTurn();
+  }
+
+  /** The cell has a message sent. */
+  sends(key: string, octets: Uint8Array): void {
+    this.#answer(0, { kind: RecordKind.send, key, octets });
+    this.sent.length = 0;
   }
 
   /** New calls for some time, 50 a second. */
@@ -180,6 +186,25 @@ describe("a gateway whose cell is late", () => {
     for (let index = 0; index < 100; index += 1) other.says(request("BYE", `bye${index}`, ";tag=2"));
     other.time.pass(3_000);
     expect(other.brought.filter((line) => line.startsWith("BYE "))).toHaveLength(100);
+  });
+});
+
+describe("a queue that is nearly full", () => {
+  it("has room for what goes on, most of all where a call is known: new calls are refused before", () => {
+    const rig = new Rig();
+    const proved = "u0..c6336408138e";
+    rig.sends(proved, request("INVITE", "called"));
+    rig.isFrozen = true;
+    for (let index = 0; index < 25_000; index += 1) rig.says(request("INVITE", `new${index}`));
+    const refused = rig.counters.refused;
+    expect([refused > 100, rig.counters.dropped]).toEqual([true, 0]);
+    for (let index = 0; index < 100; index += 1) rig.says(request("BYE", `bye${index}`, ";tag=2"));
+    expect([rig.counters.refused, rig.counters.dropped]).toEqual([refused, 0]);
+    for (let index = 0; index < 5_000; index += 1) rig.says(request("BYE", `flood${index}`, ";tag=2"));
+    const dropped = rig.counters.dropped;
+    expect([rig.counters.refused, dropped > 100]).toEqual([refused, true]);
+    for (let index = 0; index < 100; index += 1) rig.says(request("BYE", `proved${index}`, ";tag=2"), proved);
+    expect([rig.counters.refused, rig.counters.dropped]).toEqual([refused, dropped]);
   });
 });
 

@@ -4,10 +4,13 @@ import {
   decisionMs,
   emergenciesPerSecondMax,
   refusalMs,
+  shedDelayMs,
   shedColdMs,
   shedRegistersMs,
   shedRequestsMin,
   shedUpdateMs,
+  straysPerSecond,
+  tokensPerStray,
 } from "../../../cluster/limits.ts";
 import type { RoutingKey } from "../../../cluster/map/routing-key.ts";
 import { Entrance, type Verdict } from "../../../cluster/overload/entrance.ts";
@@ -28,6 +31,7 @@ type From = {
   readonly source?: string;
   readonly key?: RoutingKey;
   readonly isKnown?: boolean;
+  readonly isProved?: boolean;
   readonly isTrusted?: boolean;
   readonly isDatagram?: boolean;
 };
@@ -58,8 +62,17 @@ class Rig {
     return this.pass(10_000);
   }
 
-  verdict(octets: Uint8Array, { source = "c6336407", key, isKnown = false, isTrusted = false, isDatagram = true }: From = {}): Verdict {
-    const asked = { source: () => source, isKnown: () => isKnown, isTrusted: () => isTrusted, isRepeatable: () => isDatagram };
+  verdict(
+    octets: Uint8Array,
+    { source = "c6336407", key, isKnown = false, isProved = false, isTrusted = false, isDatagram = true }: From = {},
+  ): Verdict {
+    const asked = {
+      source: () => source,
+      isKnown: () => isKnown,
+      isProved: () => isProved,
+      isTrusted: () => isTrusted,
+      isRepeatable: () => isDatagram,
+    };
     return this.entrance.verdict({ octets, key, ...asked }, this.now);
   }
 
@@ -97,7 +110,7 @@ describe("an entrance that is late", () => {
     expect(rig.taken(20_000, {}, method)).toBeLessThan(500);
     expect(rig.taken(100, { source: "0a000001" }, method)).toBe(100);
     expect(rig.taken(20_000, { isTrusted: true }, method)).toBe(20_000);
-    expect(rig.taken(20_000, { key: { exchange: 0, cell: "a" } }, method)).toBe(20_000);
+    expect(rig.taken(20_000, { key: { exchange: 0, cell: "a" }, isProved: true }, method)).toBe(20_000);
   });
 
   it("takes what ends the calls that were taken, however many they are", () => {
@@ -114,6 +127,26 @@ describe("an entrance that is late", () => {
     const key = { exchange: 0, cell: "a" };
     for (const method of ["INVITE", "INFO", "UPDATE", "NOTIFY", "REFER"]) expect(rig.taken(200, { key }, method)).toBe(200);
     expect(rig.taken(200, { key }, "REGISTER")).toBeLessThan(45);
+  });
+
+  it("takes no flood of tokens that nobody has verified, and drops what is too much: no 503 for what may be of a call", () => {
+    const rig = new Rig().pass(1_000).late();
+    const key = { exchange: 0, cell: "a" };
+    const usual = (straysPerSecond * tokensPerStray) / 10;
+    rig.taken(20_000, { key });
+    let [taken, lost] = [0, 0];
+    for (let tenth = 0; tenth < 50; tenth += 1) {
+      rig.pass(100);
+      taken += rig.taken(1_200, { key });
+      lost += 20 - rig.taken(20, { key, source: "0a000001" });
+      lost += 200 - rig.taken(200, { key, source: "0a000002", isProved: true });
+      // What others begin does not suffer for it.
+      if (tenth % 2 === 0) lost += 1 - rig.taken(1, { source: `0a0001${(10 + tenth).toString(16)}` });
+    }
+    expect([taken <= 50 * usual, lost]).toEqual([true, 0]);
+    for (const method of ["BYE", "INFO", "ACK"]) expect(rig.verdict(request(method), { key })).toBe("drop");
+    rig.taken(20_000, {}, "BYE");
+    expect(rig.verdict(request("BYE"))).toBe("drop");
   });
 
   it("takes the REGISTER of a phone that is known, and not its calls", () => {
@@ -287,6 +320,43 @@ describe("one source that asks for most", () => {
 function withHeader(header: string): Uint8Array {
   return octetsOf(`INVITE sip:bob@example.test SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKc\r\n${header}\r\n\r\nCall-ID: x`);
 }
+
+function ofOneNetwork(index: number): string {
+  return `0a10${index.toString(16).padStart(4, "0")}`;
+}
+
+function ofMany(index: number): string {
+  return `0b${(index * 256).toString(16).padStart(6, "0")}`;
+}
+
+/** Of 50 requests of others, each from a network of its own, those that are lost while 9000 sources say three times as much each. */
+function lostTo(floodOf: (index: number) => string, isProved: boolean): number {
+  const rig = new Rig().pass(1_000);
+  rig.delayMs = 500;
+  while ((rig.entrance.share ?? 0) < 0.5) rig.pass(shedUpdateMs);
+  rig.delayMs = shedDelayMs;
+  let lost = 0;
+  for (let round = 0; round < 5; round += 1) {
+    // All that could count for themselves have come first.
+    for (let index = 0; index < 27_000; index += 1)
+      rig.takes(request("INVITE", { call: `${round}x${index}` }), { source: floodOf(index % 9_000) });
+    rig.pass(500);
+    for (let index = 10; index < 20; index += 1) lost += 1 - rig.taken(1, { source: `c0a8${index}01`, isProved });
+    rig.pass(500);
+  }
+  return lost;
+}
+
+describe("more sources than are counted apart", () => {
+  it("are counted by their networks: who is in another one loses nothing", () => {
+    expect(lostTo(ofOneNetwork, false)).toBeLessThan(4);
+  });
+
+  it("take nothing from those who are proved, however many networks there are", () => {
+    expect(lostTo(ofMany, true)).toBeLessThan(4);
+    expect(lostTo(ofMany, false)).toBeGreaterThan(20);
+  });
+});
 
 describe("the hash of a Call-ID", () => {
   it("is the same however the header is written, and spread evenly", () => {

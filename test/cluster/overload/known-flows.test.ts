@@ -44,3 +44,19 @@ it("reads our own answers as the slower look does", () => {
   }
   expect([isGrant(octetsOf("SIP/2.0 200 OK\r\n\r\n")), isGrant(octetsOf("SIP/2.0 200 OK"))]).toEqual([false, false]);
 });
+
+it("a source is proved by an INVITE that went to it, or the 2xx to one of its, and by no other message", () => {
+  const flows = new KnownFlows();
+  const [caller, callee] = ["u0..c6336407138e", "t0.7.c633640813c4"];
+  flows.sent(caller, answer("200 OK", "1 CANCEL"), 0);
+  flows.sent(caller, answer("180 Ringing", "1 INVITE"), 0);
+  flows.sent(caller, octetsOf("BYE sip:a@h SIP/2.0\r\n\r\n"), 0);
+  expect(flows.isProved(caller)).toBe(false);
+  flows.sent(caller, answer("200 OK", "1 INVITE"), 0);
+  flows.sent(callee, octetsOf("INVITE sip:a@h SIP/2.0\r\n\r\n"), 0);
+  expect([caller, callee, "t0.8.c633640813c5", "u0..c6336409138e"].map((flow) => flows.isProved(flow))).toEqual([true, true, true, false]);
+  expect([flows.has(caller), flows.has(callee)]).toEqual([false, false]);
+  flows.came("u0..1", octetsOf("REGISTER sip:example.test SIP/2.0\r\n\r\n"));
+  flows.sent("u0..1", answer("200 OK", "7 REGISTER"), 0);
+  expect(flows.isProved("u0..1")).toBe(true);
+});
