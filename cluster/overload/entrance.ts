@@ -89,7 +89,12 @@ export class Entrance {
     }
     const kind = kindOf(octets, key);
     // No 503: whoever has a call would end it, or take it to have ended.
-    if (kind === "strays" || kind === "goesOn") return this.#mayGoOn(arrival, kind, now) ? "take" : "drop";
+    if (kind === "strays" || kind === "goesOn") {
+      if (this.#mayGoOn(arrival, kind, now)) return "take";
+      // It counts as what its source asks for: of all that is cut off, most is here, and not what others begin.
+      this.#asked(arrival, now);
+      return "drop";
+    }
     if (kind === "registers" && this.#mayRegister(arrival, now)) return "take";
     const call = this.#callOf(arrival);
     const before = call === 0 ? undefined : this.#decisions.of(call, now);

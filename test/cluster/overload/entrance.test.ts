@@ -134,16 +134,18 @@ describe("an entrance that is late", () => {
     const key = { exchange: 0, cell: "a" };
     const usual = (straysPerSecond * tokensPerStray) / 10;
     rig.taken(20_000, { key });
-    let [taken, lost] = [0, 0];
+    let [taken, lost, lostOfOthers] = [0, 0, 0];
     for (let tenth = 0; tenth < 50; tenth += 1) {
       rig.pass(100);
       taken += rig.taken(1_200, { key });
       lost += 20 - rig.taken(20, { key, source: "0a000001" });
       lost += 200 - rig.taken(200, { key, source: "0a000002", isProved: true });
       // What others begin does not suffer for it.
-      if (tenth % 2 === 0) lost += 1 - rig.taken(1, { source: `0a0001${(10 + tenth).toString(16)}` });
+      for (let other = 10; other < 15; other += 1) lostOfOthers += 1 - rig.taken(1, { source: `0a0001${other}` });
     }
     expect([taken <= 50 * usual, lost]).toEqual([true, 0]);
+    // The bound is found within the first tenths.
+    expect(lostOfOthers).toBeLessThan(25);
     for (const method of ["BYE", "INFO", "ACK"]) expect(rig.verdict(request(method), { key })).toBe("drop");
     rig.taken(20_000, {}, "BYE");
     expect(rig.verdict(request("BYE"))).toBe("drop");
