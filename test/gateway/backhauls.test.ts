@@ -42,6 +42,21 @@ describe("backhauls", () => {
     }
   });
 
+  test.each([
+    ["many at once", nativeDatagrams()],
+    ["one by one", undefined],
+  ])("the control link says what the gateway has counted, and how it has its datagrams (%s)", async (_name, native) => {
+    const { cell, gateway } = await startRig(started, [listenerOf("UDP")], native === undefined ? { native: "none" } : {});
+    const tally = { isNative: native !== undefined, datagramsLost: 0, datagramsDropped: 0, datagramsPaced: 0, shed: 0 };
+    await cell.until(() => cell.tallies.length > 0, "the first");
+    expect(cell.tallies[0]).toEqual(tally);
+    Object.assign(gateway.counters, { datagramsLost: 1, datagramsDropped: 2, datagramsPaced: 3, shed: 4 });
+    for (const control of cell.controls) control.close();
+    const counted = { ...tally, datagramsLost: 1, datagramsDropped: 2, datagramsPaced: 3, shed: 4 };
+    await cell.until(() => cell.tallies.some(({ shed }) => shed === 4), "that of the next link");
+    expect(cell.tallies.at(-1)).toEqual(counted);
+  });
+
   test("a message goes to the primary of its exchange, a response to the cell in its token", async () => {
     const { a, b, port } = await startPair(started, { exchangeCount: 2 });
     const phone = await udpPhone();

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { nodeEnvironment } from "../../kit/connections/node-environment.ts";
 import { News } from "../../kit/phone/news.ts";
+import { type GatewayTally, tallyOf } from "../../cluster/group/gateway-tally.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
@@ -47,7 +48,9 @@ export type Arrival = { readonly exchange: number; readonly record: FrameRecord;
 export class FakeCell {
   readonly id: string;
   readonly arrivals: Arrival[] = [];
+  /** What came on control links: hellos, and what else; tallies, which come when they like, apart. */
   readonly hellos: unknown[] = [];
+  readonly tallies: GatewayTally[] = [];
   readonly frameSizes: number[] = [];
   readonly backhauls = new Map<number, FakeBackhaul>();
   readonly controls = new Set<WebSocket>();
@@ -197,7 +200,7 @@ export class FakeCell {
       socket.on("message", (data: Buffer) => {
         const text = data.toString("utf8");
         if (text === "ping") this.#pong(socket);
-        else this.hellos.push(JSON.parse(text));
+        else this.#told(JSON.parse(text) as object);
         this.#news.tell();
       });
       if (this.map !== undefined) socket.send(JSON.stringify({ type: "map", map: this.map }));
@@ -214,6 +217,12 @@ export class FakeCell {
 
   #pong(socket: WebSocket): void {
     if (this.pongs) socket.send("pong");
+  }
+
+  #told(message: object): void {
+    const tally = tallyOf(message);
+    if (tally === undefined) this.hellos.push(message);
+    else this.tallies.push(tally);
   }
 
   #frame(backhaul: FakeBackhaul, octets: Buffer): void {
