@@ -133,6 +133,11 @@ export const unpaidOctetsMax = 64_000;
 export const nonceLifetimeSeconds = 300;
 /** Nonces whose count is remembered; forgetting one makes it stale, never replayable. */
 export const noncesRememberedMax = 20_000;
+/**
+ * INVITEs over UDP that were refused with 503 for want of room, and whose copies get the same: 512 a second for 64*T1, some 2 MB. Over: the earliest half is
+ * forgotten, and a late copy of one is a new request.
+ */
+export const refusedInvitesMax = 32_768;
 /** What a 503 says in Retry-After (seconds). */
 export const retryAfterSeconds = 5;
 /** Whoever is refused because all is late may come back so much later than that, each at another time. All at once they would be the next wave. */

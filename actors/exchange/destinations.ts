@@ -6,7 +6,7 @@ import { isUndialable } from "../../sip/registrar/contact.ts";
 import { addressOfRecordIn, claimOfParty } from "./caller.ts";
 import type { ContactWaiter } from "./contact-finder.ts";
 import { pathOf } from "./forwarding.ts";
-import { unavailable, type Refusal } from "./refusal.ts";
+import { crowded, type Refusal } from "./refusal.ts";
 import type { Asked, StepTools, Verdict } from "./request-step.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
@@ -39,7 +39,7 @@ export function toContact(tools: StepTools, { tx, request, calling }: Asked, now
 export function toFoundContact(tools: StepTools, { tx, request }: ContactWaiter, flow: string | undefined, now: SteadyMs): Verdict {
   const { method, requestUri } = request.message;
   if (flow === undefined) return away;
-  if (!tools.transactions.mayWait(tx, "", false, 1)) return unavailable;
+  if (!tools.transactions.mayWait(tx, "", false, 1)) return crowded;
   tools.proxy.forward(tx, request, [{ requestUri, routes: [], flow }], pathOf(method), now);
   return "done";
 }
@@ -47,7 +47,7 @@ export function toFoundContact(tools: StepTools, { tx, request }: ContactWaiter,
 /** Somewhere outside, by its Request-URI. */
 export function toOutside({ transactions, proxy }: StepTools, { tx, request, calling }: Asked, now: SteadyMs): Verdict {
   if (calling.callee !== undefined) return "goOn";
-  if (!transactions.mayWait(tx, "", calling.callerDomain === undefined, 1)) return unavailable;
+  if (!transactions.mayWait(tx, "", calling.callerDomain === undefined, 1)) return crowded;
   const { requestUri, method } = request.message;
   proxy.forward(tx, request, [{ requestUri, routes: [] }], pathOf(method), now);
   return "done";
@@ -60,7 +60,7 @@ export function toPhones(tools: StepTools, { tx, request, calling }: Asked, now:
   if (callee === undefined) return "goOn";
   const targets = tools.registrar.targets(callee, now, message.requestUri.startsWith("sips:"), message.end - message.start);
   if (targets.length === 0 && !tools.whereabouts.mayReturn(request, now)) return "goOn";
-  if (!tools.transactions.mayWait(tx, callee, calling.callerDomain === undefined, targets.length)) return unavailable;
+  if (!tools.transactions.mayWait(tx, callee, calling.callerDomain === undefined, targets.length)) return crowded;
   tools.proxy.forward(tx, request, targets, pathOf(message.method), now);
   return "done";
 }

@@ -1,6 +1,7 @@
 import { isParseError } from "../errors.ts";
 import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
+import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { briefResponse, tagOfRefusal } from "../flow/brief-response.ts";
 import { fallbackFlow, responseFlow } from "../flow/response-flow.ts";
@@ -12,6 +13,7 @@ import { clientKey, isSameCall, isUniqueServerKey, serverKey } from "./matching.
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
 import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
 import { newClientTransaction, sayOnce } from "./new-client.ts";
+import { RefusedInvites } from "./refused-invites.ts";
 import { nowhere, type TimerTable } from "./timer-table.ts";
 import { never, readSent, schedule } from "./transaction.ts";
 import type {
@@ -52,6 +54,7 @@ export class TransactionLayer {
   /** Requests that wait for their final responses. */
   readonly #held = new HeldRequests();
   readonly #unpaid = new UnpaidOctets();
+  readonly #refused = new RefusedInvites();
   /** Requests waiting for a response, by the connection they were written to. */
   readonly #clientsByFlow = new Map<string, Set<ClientTransaction>>();
   readonly #machinery: Machinery;
@@ -98,8 +101,13 @@ export class TransactionLayer {
     if (key === undefined) return;
     const tx = this.#servers.get(key);
     if (tx !== undefined) return this.#receiveAgain(tx, flow);
+    const refused = method === "INVITE" ? this.#refused.retryAfterOf(key, now) : undefined;
+    if (refused !== undefined) return this.#refuse(message, flow, refused);
     const held = this.#isOverloaded(message) ? undefined : this.#hold(message, method, flow);
-    if (held === undefined) return this.#refuse(message, flow);
+    if (held === undefined) {
+      if (method === "INVITE") this.#refused.add(key, retryAfterSeconds, now);
+      return this.#refuse(message, flow, retryAfterSeconds);
+    }
     const created = this.#createServer(key, method, message, flow, held);
     this.#servers.set(key, created);
     if (created.kind === "inviteServer") return this.#machinery.user.request(created, message, now);
@@ -136,13 +144,14 @@ export class TransactionLayer {
   /**
    * Answers a request ourselves. One that has proved nothing, and has not been forwarded, is answered once, and forgotten. RFC 3261 26.3.2.4 wants no
    * retransmission to an address that may be forged. It wants no transaction that somebody unknown can fill memory with. A repeated one is answered
-   * again (8.2.7), and its ACK belongs to nothing.
+   * again (8.2.7), and its ACK belongs to nothing. An INVITE that got 503 gets no other answer: see {@link RefusedInvites}.
    */
   refuse(tx: ServerTransaction, status: number, response: Uint8Array, now: SteadyMs): void {
     if (tx.isProven || tx.owner !== undefined || tx.lastStatus !== 0) return this.respond(tx, status, response, now);
     const { request, responseFlow: flow } = tx;
     if (tx.state === "Terminated" || request === undefined) return;
     this.forget(tx);
+    if (status === 503 && tx.kind === "inviteServer") this.#refused.add(tx.key, retryAfterIn(response), now);
     this.#machinery.transport.send(flow, briefResponse(request, flow, response));
   }
 
@@ -393,8 +402,8 @@ export class TransactionLayer {
   }
 
   /** 503 without a transaction: state is what there is too much of. */
-  #refuse(message: SipMessage, flow: string): void {
-    const headers: [string, string][] = [["Retry-After", String(retryAfterSeconds)]];
+  #refuse(message: SipMessage, flow: string, retryAfter: number): void {
+    const headers: [string, string][] = [["Retry-After", String(retryAfter)]];
     const response = buildResponse(message, 503, { headers, toTag: tagOfRefusal(message) });
     this.#machinery.transport.send(responseFlow(message, flow), briefResponse(message, flow, response));
   }
@@ -465,6 +474,10 @@ export class TransactionLayer {
     others?.delete(tx);
     if (others?.size === 0) this.#clientsByFlow.delete(tx.flow);
   }
+}
+
+function retryAfterIn(response: Uint8Array): number {
+  return Number(readSent(response).text(Header.RetryAfter) ?? retryAfterSeconds);
 }
 
 function lengthOf(message: SipMessage): number {

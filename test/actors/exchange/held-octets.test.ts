@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { heldOctetsOfStrangersMax, heldOctetsPerCalleeMax, heldStrangersShare } from "../../../sip/limits.ts";
+import {
+  heldOctetsOfStrangersMax,
+  heldOctetsPerCalleeMax,
+  heldStrangersShare,
+  retryAfterSeconds,
+  retrySpreadSeconds,
+} from "../../../sip/limits.ts";
 import { answer, TestExchange, TestPhone, type Sent } from "./harness.ts";
 
 /** INVITEs that nobody answers, and what becomes of those who call meanwhile. Large ones, so that few are enough. */
@@ -82,5 +88,38 @@ describe("INVITEs that nobody answers", () => {
       expect(world.exchange.counts(world.now).transactions).toBe(0);
       expect(statuses(world.receive(bob.key, bob.register()))).toEqual(["200"]);
     }
+  });
+
+  it("[RFC3261 17.2.1] that were refused ring at no later time: a copy gets the same 503 when there is room again, a new request rings", () => {
+    const world = new TestExchange();
+    const bob = registered(world, "bob", 1);
+    const rang = ring(world, "bob", () => "198.51.100.1", 1_000);
+    const late = new TestPhone("late", "198.51.100.1", 5061);
+    const headers = ["From: <sip:late@elsewhere.test>;tag=late", "Call-ID: late"];
+    const invite = late.request("INVITE", "sip:bob@example.test", headers, body);
+    const refused = world.receive(late.key, invite);
+    expect(statuses(refused)).toEqual(["503"]);
+    for (const { message } of rang) world.receive(bob.key, answer(message, 486, "busy"));
+    for (const pauseMs of [200, 1_000, 30_000]) {
+      world.advance(pauseMs);
+      expect(world.receive(late.key, invite).map(({ text }) => text)).toEqual(refused.map(({ text }) => text));
+    }
+    const again = late.request("INVITE", "sip:bob@example.test", headers, body);
+    expect(statuses(world.receive(late.key, again))).toContain("INVITE");
+  });
+
+  it("[RFC3261 21.5.4] that are refused say different times to come again", () => {
+    const world = new TestExchange();
+    registered(world, "bob", 1);
+    ring(world, "bob", () => "198.51.100.1", 1_000);
+    const seconds = Array.from({ length: 50 }, (_, n) => {
+      const stranger = new TestPhone(`more${n}`, "198.51.100.1", 5061);
+      const headers = [`From: <sip:more@elsewhere.test>;tag=${n}`, `Call-ID: more-${n}`];
+      const [refusal] = world.receive(stranger.key, stranger.request("INVITE", "sip:bob@example.test", headers, body));
+      return Number(/^SIP\/2\.0 503 [^]*\r\nRetry-After: (\d+)\r\n/.exec(refusal?.text ?? "")?.[1]);
+    });
+    expect(Math.min(...seconds)).toBeGreaterThanOrEqual(retryAfterSeconds);
+    expect(Math.max(...seconds)).toBeLessThanOrEqual(retryAfterSeconds + retrySpreadSeconds);
+    expect(new Set(seconds).size).toBeGreaterThan(retrySpreadSeconds / 2);
   });
 });
