@@ -234,16 +234,13 @@ export class LocalSystem {
 
   async #startGateways(tls: TlsFiles): Promise<void> {
     const program = join(root, "gateway", "index.ts");
-    const { advertise } = this.#options.settings;
-    const specs = this.#options.layout.gateways.map((gateway): ProcessSpec => {
+    const { layout, settings, state } = this.#options;
+    const specs = layout.gateways.map((gateway): ProcessSpec => {
       const name = `gateway-${gateway.id}.toml`;
-      this.#options.state.write(
-        name,
-        gatewayConfigText(gateway, this.#options.layout.cells, this.#options.state.file("secret"), tls, advertise),
-      );
+      this.#options.state.write(name, gatewayConfigText(gateway, layout.cells, state.file("secret"), tls, settings));
       return {
         name: `gateway ${gateway.id}`,
-        command: [process.execPath, program, "--config", this.#options.state.file(name), "--supervised"],
+        command: [process.execPath, program, "--config", state.file(name), "--supervised"],
         environment: {},
         readiness: { line: /^gateway \S+ ready$/ },
       };

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { domainOctetsMax, failedLoginsPerAddressDefault, failedLoginsPerAddressMax } from "../sip/limits.ts";
+import { networkBounds, networkIn } from "../sip/network.ts";
 import { type Arguments, type CommandSpec, usage, wholeNumber } from "./arguments.ts";
 
 /** What `tandem up` was asked for. `undefined` where the state directory may know better than a default does. */
@@ -12,6 +13,10 @@ export type Settings = {
   readonly digest: readonly DigestAlgorithm[];
   /** Wrong passwords that one address may send at once; 0: as many as it likes; undefined: the default. */
   readonly failedLogins: number | undefined;
+  /** Addresses and networks that gateways never refuse for how much they ask; undefined: none. */
+  readonly trusted?: readonly string[] | undefined;
+  /** Messages in 2 s from one address before a gateway ignores it for a while; 0: as many as it likes. */
+  readonly messagesPerSource?: number | undefined;
   /** Address of the gateways' listeners, an IPv4 or IPv6 address without brackets; `0.0.0.0` or `::` for all of this machine's. */
   readonly host: string;
   /** The address or name that phones use, IPv6 without brackets; absent: {@link host}. */
@@ -60,8 +65,10 @@ export const upSpec: CommandSpec = {
     { name: "auth", value: "digest|open", help: "who may register and call (digest: subscribers with a password)" },
     { name: "digest", value: "LIST", help: "what phones are asked for, and what is taken: md5, sha-256, or both (md5)" },
     { name: "failed-logins", value: "N", help: `wrong passwords at once from one address; 0: no limit (${failedLoginsPerAddressDefault})` },
+    { name: "trusted", value: "A[,B]", help: "addresses, networks that are never refused for how much they ask" },
+    { name: "messages-per-source", value: "N", help: "messages in 2 s from one address; ignored for 120 s over it (0: any)" },
     { name: "sip", value: "ADDRESS[:PORT]", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
-    { name: "advertise", value: "HOST", help: "the address or name that phones use, where --sip is 0.0.0.0 or behind a NAT" },
+    { name: "advertise", value: "HOST", help: "the address or name that phones use, if --sip is 0.0.0.0 or behind a NAT" },
     { name: "tls-port", value: "N", help: "TLS of the first gateway (5061); further gateways: the next port pairs" },
     {
       name: "ws-port",
@@ -76,7 +83,7 @@ export const upSpec: CommandSpec = {
       value: "ADDRESS",
       help: "where the cells listen, without TLS (127.0.0.1)",
     },
-    { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: the next ports" },
+    { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: next ports" },
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
     { name: "gateways", value: "N", help: "gateways (1)" },
     { name: "exchanges", value: "N", help: `slices of the addresses-of-record (${firstStart.exchanges})` },
@@ -96,6 +103,8 @@ const hostOctetsMax = 253;
 const cellsMax = 26;
 const gatewaysMax = 64;
 const exchangesMax = 1024;
+/** What the gateway's file may say. */
+const messagesPerSourceMax = 1_000_000;
 
 /** Checks every option of `tandem up`. Throws a UsageError with one line. */
 export function settingsOf(args: Arguments): Settings {
@@ -124,6 +133,8 @@ export function settingsOf(args: Arguments): Settings {
     auth,
     digest,
     failedLogins: failedLoginsOf(values.get("failed-logins")),
+    trusted: values.get("trusted")?.split(",").map(parseTrusted),
+    messagesPerSource: messagesPerSourceOf(values.get("messages-per-source")),
     host,
     advertise: advertised === undefined ? undefined : parseAdvertise(advertised),
     httpHost: parseHttpHost(values.get("http-host")),
@@ -145,6 +156,17 @@ export function settingsOf(args: Arguments): Settings {
 
 function failedLoginsOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : wholeNumber(upSpec, "failed-logins", text, 0, failedLoginsPerAddressMax);
+}
+
+function messagesPerSourceOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : wholeNumber(upSpec, "messages-per-source", text, 0, messagesPerSourceMax);
+}
+
+function parseTrusted(text: string): string {
+  const network = networkIn(text, isIP);
+  if (network !== undefined) return network;
+  const example = "192.0.2.77,198.51.100.0/24";
+  throw usage(upSpec, `--trusted ${text}: must be addresses, or networks of ${networkBounds}, for example ${example}`);
 }
 
 function parseSip(text: string): { host: string; port: number } {

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { type Listener, parseFlowKey } from "../sip/flow/flow.ts";
 import type { GatewayTally } from "../cluster/group/gateway-tally.ts";
-import { sourceOfAddress } from "../sip/flow/source.ts";
+import { sourceOfAddress, sourcesOfNetwork } from "../sip/flow/source.ts";
 import { GatewayActor, type GatewayPorts } from "../actors/gateway/gateway-actor.ts";
 import type { Log } from "../actors/gateway/ports.ts";
 import { isClusterMap } from "./config/cluster-map.ts";
@@ -72,7 +72,7 @@ export class Gateway {
     this.#native = native;
     this.#log = log;
     this.#dns = dns;
-    this.#trusted = new Set(config.limits.trusted.map(sourceOfAddress));
+    this.#trusted = new Set(config.limits.trusted.flatMap(sourcesOfNetwork));
     this.#limit = new SourceLimit(config.limits.messagesPerSource);
     this.#resolver = new NextHopResolver(dns, config.listeners);
     this.doorkeeper = new Doorkeeper(config.limits.connectionsMax, this.counters);

@@ -5,6 +5,7 @@ import { parse } from "smol-toml";
 import { type Transport, isTransport } from "../../sip/flow/flow.ts";
 import { read } from "../../schemas/reading.ts";
 import { hostInUri } from "../../sip/host-in-uri.ts";
+import { networkBounds, networkIn } from "../../sip/network.ts";
 import { isWildcard } from "./address.ts";
 import { GatewayError, UsageError, codeOf } from "../errors.ts";
 import { type ConfigFile, configFileSchema } from "./config-file.ts";
@@ -46,7 +47,7 @@ export type GatewayConfig = {
     readonly connectionsMax: number;
     /** Messages in 2 s from one address before it is ignored for 120 s; 0: no limit. */
     readonly messagesPerSource: number;
-    /** Addresses that are never refused or ignored for how much they ask. */
+    /** Addresses and networks that are never refused or ignored for how much they ask. */
     readonly trusted: readonly string[];
   };
 };
@@ -227,10 +228,13 @@ function isPort(digits: string | undefined): boolean {
 
 function readLimits(file: Source): GatewayConfig["limits"] {
   const { limits } = file.content;
-  const trusted = (limits?.trusted ?? []).map((address) => address.replace(/^\[(.*)\]$/, "$1"));
-  const wrong = trusted.find((address) => isIP(address) === 0);
-  if (wrong !== undefined) throw file.error("limits.trusted", `must be IPv4 or IPv6 addresses, has "${wrong}"`);
+  const trusted = (limits?.trusted ?? []).map((text) => networkIn(text, isIP) ?? notTrusted(file, text));
   return { connectionsMax: limits?.connections ?? connectionsMax, messagesPerSource: limits?.messagesPerSource ?? 0, trusted };
+}
+
+function notTrusted(file: Source, text: string): never {
+  const what = text.includes("/") ? `networks of ${networkBounds}` : "IPv4 or IPv6 addresses";
+  throw file.error("limits.trusted", `must be ${what}, has "${text}"`);
 }
 
 function pathIn(folder: string, path: string | undefined): string | undefined {

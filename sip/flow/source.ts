@@ -11,7 +11,16 @@ export function sourceOfAddress(address: string): string {
   return sourceOfHex(addressToHex(address));
 }
 
-/** The same for the far end of a flow; a text that is no flow is a source of its own. */
+/** The sources in a network: an address, or one with its bits, see `networkIn`. */
+export function sourcesOfNetwork(text: string): string[] {
+  const [address = "", bits] = text.split("/");
+  const source = sourceOfAddress(address);
+  const free = BigInt(bits === undefined ? 0 : Math.max(0, 4 * source.length - Number(bits)));
+  const first = (BigInt(`0x${source}`) >> free) << free;
+  return Array.from({ length: 2 ** Number(free) }, (_, n) => (first + BigInt(n)).toString(16).padStart(source.length, "0"));
+}
+
+/** What {@link sourceOfAddress} says of the far end of a flow; a text that is no flow is a source of its own. */
 export function sourceOfFlow(flow: string): string {
   const listenerEnd = flow.indexOf(".", flow.indexOf("~") + 1);
   const start = flow.indexOf(".", listenerEnd + 1) + 1;

@@ -30,6 +30,21 @@ describe("settingsOf", () => {
     expect(() => settings("--failed-logins", "-1")).toThrow("--failed-logins -1: must be a whole number from 0 to 100000");
   });
 
+  it("takes whom the gateways trust, and how much they take of others, and writes it into their file at every start", () => {
+    const asked = settings("--trusted", "192.0.2.77,[2001:db8::9],198.51.100.0/24", "--messages-per-source", "300");
+    const layout = layoutOf(asked, 1);
+    const [gateway] = layout.gateways;
+    const tls = { ca: undefined, certificate: "c", key: "k" };
+    const text = gateway === undefined ? "" : gatewayConfigText(gateway, layout.cells, "secret", tls, asked);
+    expect(text).toContain('[limits]\nmessagesPerSource = 300\ntrusted = [ "192.0.2.77", "2001:db8::9", "198.51.100.0/24" ]');
+    for (const wrong of ["carrier.test", "192.0.2.0/8", "2001:db8::/32", "192.0.2.0/33", "::ffff:192.0.2.0/120", "192.0.2.1/", ""]) {
+      expect(() => settings(`--trusted=192.0.2.77,${wrong}`)).toThrow(
+        `--trusted ${wrong}: must be addresses, or networks of /16 to /32, of IPv6 /48 to /128, for example`,
+      );
+    }
+    expect(() => settings("--messages-per-source", "x")).toThrow("--messages-per-source x: must be a whole number from 0 to 1000000");
+  });
+
   it("has the defaults of the contract", () => {
     expect(settings()).toEqual({
       domain: undefined,
@@ -74,7 +89,7 @@ describe("settingsOf", () => {
     const layout = layoutOf(wide, 1);
     const [gateway] = layout.gateways;
     const tls = { ca: undefined, certificate: "c", key: "k" };
-    const text = gateway === undefined ? "" : gatewayConfigText(gateway, layout.cells, "secret", tls, wide.advertise);
+    const text = gateway === undefined ? "" : gatewayConfigText(gateway, layout.cells, "secret", tls, wide);
     expect(text).toContain('host = "0.0.0.0"\nport = 5060\nadvertise = "pbx.example.org:5060"');
     const { aliases } = clusterMapOf(clusterSettingsOf(wide, undefined), wide, layout);
     expect(aliases).toContain("pbx.example.org");

@@ -69,13 +69,13 @@ describe("a good configuration", () => {
 
   test("everything; paths are relative to the file", () => {
     const text = `${tls.replace('secret = "0123456789abcdef"', 'secretFile = "secret"')}ca = "cert.pem"\nverify = false\n
-[dns]\nservers = ["192.0.2.53", "[2001:db8::53]:5353", "192.0.2.54:53"]\n[limits]\nconnections = 10\nmessagesPerSource = 30\ntrusted = ["192.0.2.9", "[2001:db8::9]"]\n
+[dns]\nservers = ["192.0.2.53", "[2001:db8::53]:5353", "192.0.2.54:53"]\n[limits]\nconnections = 10\nmessagesPerSource = 30\ntrusted = ["192.0.2.9", "[2001:db8::9]", "198.51.100.0/24"]\n
 [[listeners]]\ntransport = "TCP"\nhost = "::"\nport = 5060\nadvertise = "sip.example.test:5070"\n`;
     const { config } = readInvocation(["--config", fileWith(text)]);
     expect(config.secret).toBe("a secret from a file");
     expect(config.tls).toMatchObject({ verify: false, ca: config.tls?.cert });
     expect(config.dnsServers).toHaveLength(3);
-    expect(config.limits).toEqual({ connectionsMax: 10, messagesPerSource: 30, trusted: ["192.0.2.9", "2001:db8::9"] });
+    expect(config.limits).toEqual({ connectionsMax: 10, messagesPerSource: 30, trusted: ["192.0.2.9", "2001:db8::9", "198.51.100.0/24"] });
     expect(config.listeners[2]).toEqual({
       transport: "TCP",
       host: "::",
@@ -201,6 +201,11 @@ describe("a wrong file is a UsageError with one line: file, key, reason", () => 
       "a trusted name",
       `${good}[limits]\ntrusted = ["carrier.test"]`,
       'F: limits.trusted: must be IPv4 or IPv6 addresses, has "carrier.test"',
+    ],
+    [
+      "a trusted network that is too wide",
+      `${good}[limits]\ntrusted = ["10.0.0.0/8"]`,
+      'F: limits.trusted: must be networks of /16 to /32, of IPv6 /48 to /128, has "10.0.0.0/8"',
     ],
     ["a limit", `${good}[limits]\nconnections = 0`, "F: limits.connections: must be a whole number from 1 to 1000000, is 0"],
   ])("%s", (_name, text, line) => {

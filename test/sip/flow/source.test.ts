@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { joinFlow, serializeFlowKey } from "../../../sip/flow/flow.ts";
-import { sourceOfAddress, sourceOfFlow } from "../../../sip/flow/source.ts";
+import { sourceOfAddress, sourceOfFlow, sourcesOfNetwork } from "../../../sip/flow/source.ts";
 
 describe("a source", () => {
   it.each([
@@ -23,5 +23,19 @@ describe("a source", () => {
 
   it.each(["", "g1", "g1~", "caller", "g1~u0"])("of what is no flow is that text: %j", (flow) => {
     expect(sourceOfFlow(flow)).toBe(flow);
+  });
+
+  it.each([
+    ["192.0.2.7", ["192.0.2.7"], ["192.0.2.6", "192.0.2.8"]],
+    ["192.0.2.9/32", ["192.0.2.9"], ["192.0.2.8", "192.0.2.10"]],
+    ["192.0.2.9/24", ["192.0.2.0", "192.0.2.9", "192.0.2.255"], ["192.0.1.255", "192.0.3.0"]],
+    ["9.0.0.0/16", ["9.0.0.0", "9.0.255.255"], ["8.255.255.255", "9.1.0.0"]],
+    ["255.255.0.0/16", ["255.255.255.255"], ["255.254.255.255"]],
+    ["2001:db8::9/128", ["2001:db8::1"], ["2001:db8:0:1::9"]],
+    ["2001:db8:1::/48", ["2001:db8:1::", "2001:db8:1:ffff::1"], ["2001:db8:2::", "2001:db8:0:ffff::"]],
+  ])("is one of those in a network: %s", (network, within, without) => {
+    const sources = new Set(sourcesOfNetwork(network));
+    for (const address of within) expect(sources.has(sourceOfAddress(address))).toBe(true);
+    for (const address of without) expect(sources.has(sourceOfAddress(address))).toBe(false);
   });
 });
