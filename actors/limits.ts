@@ -134,6 +134,9 @@ export const failedLoginLineMs = 200;
 /** What such a line shows of a user and of a method. */
 export const failedLoginUserOctetsMax = 128;
 export const failedLoginMethodOctetsMax = 32;
+/** A line about requests that were refused because too many wait: one a minute, and what it shows of the callee. */
+export const crowdedLineMs = 60_000;
+export const crowdedUserOctetsMax = 128;
 
 /** A cell that has not taken a frame after this is unreachable: the other replica is tried. A transaction's T1 is 500 ms. */
 export const frameAnswerMsMax = 2_000;

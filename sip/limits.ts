@@ -110,6 +110,11 @@ export const heldStrangersShare = 0.5;
 export const heldStrangerShare: number = heldStrangersShare / 2;
 /** Of all who have shown no password: the rest is for subscribers, whatever strangers send from however many addresses. */
 export const heldOctetsOfStrangersMax: number = heldOctetsMax / 2;
+/**
+ * Whose calls are answered has more room: as much as was answered in so many ms, or in twice that. So a PBX or a carrier may lag by 2 s, whatever its rate.
+ * A phone that rings has answered next to nothing in that time.
+ */
+export const answeredMs = 2_000;
 /** What an INVITE and another request are, without the octets of their messages: measured with test/system/memory.ts. */
 export const heldInviteOctets = 6 * 1024;
 export const heldRequestOctets = 2 * 1024;

@@ -39,7 +39,7 @@ export function toContact(tools: StepTools, { tx, request, calling }: Asked, now
 export function toFoundContact(tools: StepTools, { tx, request }: ContactWaiter, flow: string | undefined, now: SteadyMs): Verdict {
   const { method, requestUri } = request.message;
   if (flow === undefined) return away;
-  if (!tools.transactions.mayWait(tx, "", false, 1)) return crowded;
+  if (!tools.transactions.mayWait(tx, "", false, 1, now)) return crowded;
   tools.proxy.forward(tx, request, [{ requestUri, routes: [], flow }], pathOf(method), now);
   return "done";
 }
@@ -47,7 +47,7 @@ export function toFoundContact(tools: StepTools, { tx, request }: ContactWaiter,
 /** Somewhere outside, by its Request-URI. */
 export function toOutside({ transactions, proxy }: StepTools, { tx, request, calling }: Asked, now: SteadyMs): Verdict {
   if (calling.callee !== undefined) return "goOn";
-  if (!transactions.mayWait(tx, "", calling.callerDomain === undefined, 1)) return crowded;
+  if (!transactions.mayWait(tx, "", calling.callerDomain === undefined, 1, now)) return crowded;
   const { requestUri, method } = request.message;
   proxy.forward(tx, request, [{ requestUri, routes: [] }], pathOf(method), now);
   return "done";
@@ -60,7 +60,7 @@ export function toPhones(tools: StepTools, { tx, request, calling }: Asked, now:
   if (callee === undefined) return "goOn";
   const targets = tools.registrar.targets(callee, now, message.requestUri.startsWith("sips:"), message.end - message.start);
   if (targets.length === 0 && !tools.whereabouts.mayReturn(request, now)) return "goOn";
-  if (!tools.transactions.mayWait(tx, callee, calling.callerDomain === undefined, targets.length)) return crowded;
+  if (!tools.transactions.mayWait(tx, callee, calling.callerDomain === undefined, targets.length, now)) return crowded;
   tools.proxy.forward(tx, request, targets, pathOf(message.method), now);
   return "done";
 }

@@ -3,10 +3,11 @@ import { tagOfRefusal } from "../../sip/flow/brief-response.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { ServerTransaction } from "../../sip/transaction/transaction.ts";
 import type { ContactWaiter } from "./contact-finder.ts";
+import { CrowdedLines } from "./crowded-lines.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { toFoundContact } from "./destinations.ts";
 import type { OrphanedInvites } from "./orphaned-invites.ts";
-import { refuse, unavailable, type Refusal } from "./refusal.ts";
+import { crowded, refuse, unavailable, type Refusal } from "./refusal.ts";
 import { nobodyYet, type Asked, type Step, type StepTools } from "./request-step.ts";
 import { requestSteps } from "./request-steps.ts";
 import { ofStranger } from "./strangers.ts";
@@ -23,6 +24,7 @@ const cancelledBefore: Refusal = { status: 487 };
 export class RequestPipeline {
   readonly #tools: PipelineTools;
   readonly #steps: readonly Step[];
+  readonly #crowdedLines = new CrowdedLines();
 
   constructor(tools: PipelineTools, steps: readonly Step[] = requestSteps) {
     this.#tools = tools;
@@ -46,6 +48,7 @@ export class RequestPipeline {
       const verdict = this.#steps[index]?.(this.#tools, asked, now);
       if (verdict === "goOn") continue;
       if (typeof verdict === "object") this.#refuse(asked.tx, asked.request.message, verdict, now);
+      if (verdict === crowded) this.#sayCrowded(asked, now);
       return;
     }
     throw new RangeError("no step has said what becomes of a request");
@@ -79,6 +82,11 @@ export class RequestPipeline {
       if (answer === "unavailable") this.#refuse(asked.tx, asked.request.message, unavailable, now);
       else this.take(asked, now);
     }
+  }
+
+  #sayCrowded({ calling: { callee = "" } }: Asked, now: SteadyMs): void {
+    const text = this.#crowdedLines.lineOf(callee, now);
+    if (text !== undefined) this.#tools.outgoing.push({ type: "log", text });
   }
 
   #refuse(tx: ServerTransaction, message: SipMessage, refusal: Refusal, now: SteadyMs): void {

@@ -9,6 +9,9 @@ import {
   heldStrangerShare,
 } from "../limits.ts";
 
+import type { SteadyMs } from "../time.ts";
+import { AnsweredLately } from "./answered-lately.ts";
+
 /** What waits of one source, or for one callee. */
 type Count = { readonly name: string; octets: number; ofStrangers: number };
 
@@ -40,7 +43,8 @@ const limits: HeldLimits = {
 
 /**
  * The octets of requests that wait for their final responses: for somebody to answer, for secrets, for an address, for a phone to come back. They are
- * bounded in all, for each source, for each callee, and for all strangers together. So none of these takes the place of the others.
+ * bounded in all, for each source, for each callee, and for all strangers together. So none of these takes the place of the others. The share of a callee
+ * is for phones that ring: whoever answers has as much more as he has answered lately.
  */
 export class HeldRequests {
   readonly #limits: HeldLimits;
@@ -48,6 +52,7 @@ export class HeldRequests {
   readonly #callees = new Map<string, Count>();
   /** Of each stranger's source for each callee (a text of both). */
   readonly #strangers = new Map<string, Count>();
+  readonly #answered = new AnsweredLately();
   #octets = 0;
   #ofStrangers = 0;
 
@@ -72,13 +77,13 @@ export class HeldRequests {
   }
 
   /** It goes on to a callee, with so many octets more. False: too much waits for that one, or of strangers. It stays held. */
-  charge(held: Held, callee: string, isStranger: boolean, more: number): boolean {
+  charge(held: Held, callee: string, isStranger: boolean, more: number, now: SteadyMs): boolean {
     if (held.octets === 0 || held.isCharged) return true;
     const octets = held.octets + more;
     const known = callee === "" ? undefined : this.#callees.get(callee);
     const ofCallee = callee === "" ? 0 : (known?.octets ?? 0) + octets;
-    if (this.#octets + more > this.#limits.all || ofCallee > this.#limits.perCallee) return false;
-    if (isStranger && !this.#hasRoomForStranger(held, callee, known, octets)) return false;
+    if (this.#octets + more > this.#limits.all || !this.#hasRoomFor(callee, ofCallee, 1, now)) return false;
+    if (isStranger && !this.#hasRoomForStranger(held, callee, octets, now)) return false;
     this.#octets += more;
     held.source.octets += more;
     held.octets = octets;
@@ -90,10 +95,11 @@ export class HeldRequests {
     return true;
   }
 
-  /** It has had its final response. */
-  release(held: Held): void {
+  /** It has had its final response. `answeredAt`: it was an INVITE, and a 2xx. */
+  release(held: Held, answeredAt?: SteadyMs): void {
     const { octets, source, callee } = held;
     if (octets === 0) return;
+    if (callee !== undefined && answeredAt !== undefined) this.#answered.add(callee.name, octets, answeredAt);
     held.octets = 0;
     this.#octets -= octets;
     if (held.isStranger) this.#countStranger(held, -octets);
@@ -102,13 +108,18 @@ export class HeldRequests {
   }
 
   /** Strangers leave room for callers who have shown a password, and one of them for others. */
-  #hasRoomForStranger({ source }: Held, callee: string, known: Count | undefined, octets: number): boolean {
-    const { perCallee, ofStrangers } = this.#limits;
+  #hasRoomForStranger({ source }: Held, callee: string, octets: number, now: SteadyMs): boolean {
+    const { ofStrangers } = this.#limits;
     if (this.#ofStrangers + octets > ofStrangers) return false;
     if (callee === "") return true;
-    const ofAll = (known?.ofStrangers ?? 0) + octets;
+    const ofAll = (this.#callees.get(callee)?.ofStrangers ?? 0) + octets;
     const ofOne = (this.#strangers.get(`${source.name} ${callee}`)?.octets ?? 0) + octets;
-    return ofAll <= perCallee * heldStrangersShare && ofOne <= perCallee * heldStrangerShare;
+    return this.#hasRoomFor(callee, ofAll, heldStrangersShare, now) && this.#hasRoomFor(callee, ofOne, heldStrangerShare, now);
+  }
+
+  #hasRoomFor(callee: string, octets: number, share: number, now: SteadyMs): boolean {
+    const most = share * this.#limits.perCallee;
+    return octets <= most || octets <= most + this.#answered.of(callee, now);
   }
 
   #countStranger({ source, callee }: Held, octets: number): void {

@@ -128,17 +128,17 @@ export class TransactionLayer {
       if (status >= 300 && tx.state === "Proceeding") openAccount(tx, response, this.#machinery.user, this.#unpaid, now);
       respondInvite(tx, status, response, this.#machinery, now, commit);
     } else this.#respondNonInvite(tx, status, response, now, commit);
-    if (status >= 200) this.#held.release(tx.held);
+    if (status >= 200) this.#held.release(tx.held, status < 300 && tx.kind === "inviteServer" ? now : undefined);
   }
 
   /**
    * A request goes on to a callee of ours (""; none), in so many copies. False: too much waits for that one already, or of strangers; it is to be
    * answered 503.
    */
-  mayWait(tx: ServerTransaction, callee: string, isStranger: boolean, copies: number): boolean {
+  mayWait(tx: ServerTransaction, callee: string, isStranger: boolean, copies: number, now: SteadyMs): boolean {
     const length = tx.request === undefined ? 0 : lengthOf(tx.request);
     // A record in progress is the request as text, and each branch as text: as much again.
-    return this.#held.charge(tx.held, callee, isStranger, (tx.kind === "inviteServer" ? 2 : 1) * copies * length);
+    return this.#held.charge(tx.held, callee, isStranger, (tx.kind === "inviteServer" ? 2 : 1) * copies * length, now);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { crowdedLineMs } from "../../../actors/limits.ts";
 import {
   heldOctetsOfStrangersMax,
   heldOctetsPerCalleeMax,
@@ -121,5 +122,19 @@ describe("INVITEs that nobody answers", () => {
     expect(Math.min(...seconds)).toBeGreaterThanOrEqual(retryAfterSeconds);
     expect(Math.max(...seconds)).toBeLessThanOrEqual(retryAfterSeconds + retrySpreadSeconds);
     expect(new Set(seconds).size).toBeGreaterThan(retrySpreadSeconds / 2);
+  });
+
+  it("that are refused have a line in the log, one a minute, with how many there were", () => {
+    const world = new TestExchange();
+    registered(world, "bob", 1);
+    ring(world, "bob", () => "198.51.100.1", 1_000);
+    const line = "a request for bob@example.test was refused with 503, too many wait for an answer";
+    expect(world.logged).toEqual([line]);
+    for (let n = 1; n < 10; n += 1) expect(ring(world, "bob", () => "198.51.100.1", 1, n)).toEqual([]);
+    expect(world.logged).toEqual([line]);
+    world.advance(crowdedLineMs);
+    // What rang has been given up meanwhile.
+    ring(world, "bob", () => "198.51.100.1", 1_000, 10);
+    expect(world.logged).toEqual([line, `${line}, and 9 more before`]);
   });
 });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  answeredMs,
   heldInviteOctets,
   heldOctetsMax,
   heldOctetsOfStrangersMax,
@@ -23,7 +24,7 @@ function fill(requests: HeldRequests, sourceOf: (n: number) => string, calleeOf:
   for (let n = 0; n < 20_000; n += 1) {
     const one = requests.hold(sourceOf(n), length, true, 1);
     if (one === undefined) continue;
-    if (requests.charge(one, calleeOf(n), isStranger, 2 * length)) held.push(one);
+    if (requests.charge(one, calleeOf(n), isStranger, 2 * length, 0)) held.push(one);
     else requests.release(one);
   }
   return held;
@@ -56,7 +57,7 @@ describe("requests that wait", () => {
     expect(flood.length).toBeGreaterThan(200);
     expect(requests.octets).toBeLessThanOrEqual(heldOctetsPerCalleeMax);
     const other = requests.hold("alice", length, true, 1);
-    expect(other !== undefined && requests.charge(other, "carol", false, length)).toBe(true);
+    expect(other !== undefined && requests.charge(other, "carol", false, length, 0)).toBe(true);
   });
 
   it("of strangers have a share, from however many addresses and for however many callees", () => {
@@ -94,6 +95,30 @@ describe("requests that wait", () => {
     expect(fill(requests, () => "flood", bob, true).length).toBeGreaterThan(50);
   });
 
+  it("of a callee who answers have as much more room as was answered lately, strangers' too, and none a while later", () => {
+    const requests = new HeldRequests();
+    const call = (now: number): Held | undefined => {
+      const one = requests.hold("carrier", length, true, 1);
+      if (one === undefined || requests.charge(one, "bob", true, 2 * length, now)) return one;
+      requests.release(one);
+      return undefined;
+    };
+    // 400 calls/s, answered after 5 ms; then the system lags.
+    for (let now = 0; now < 4_000; now += 5) {
+      const calls = [call(now), call(now)];
+      for (const one of calls) if (one !== undefined) requests.release(one, now + 5);
+      expect(calls).not.toContain(undefined);
+    }
+    const waiting: Held[] = [];
+    for (let one = call(4_000); one !== undefined; one = call(4_000)) waiting.push(one);
+    expect(waiting.length).toBeGreaterThan(800);
+    expect(requests.octets).toBeLessThanOrEqual(heldOctetsPerSourceMax);
+    for (const one of waiting) requests.release(one);
+    // Nobody answers any more.
+    const rang = Array.from({ length: 1_000 }, () => call(4_000 + 2 * answeredMs)).filter((one) => one !== undefined);
+    expect(rang.length).toBe(Math.floor((heldOctetsPerCalleeMax * heldStrangerShare) / (heldInviteOctets + 4 * length)));
+  });
+
   it("count for what they are: large ones are few", () => {
     const requests = new HeldRequests();
     let count = 0;
@@ -117,14 +142,14 @@ describe("requests that wait", () => {
           const one = requests.hold(source, which % 5_000, which % 2 === 0, 1);
           if (one !== undefined) all.push(one);
           const some = all[which % Math.max(1, all.length)];
-          if (some !== undefined && which % 3 === 0) requests.charge(some, callee, isStranger, which % 1_000);
+          if (some !== undefined && which % 3 === 0) requests.charge(some, callee, isStranger, which % 1_000, 0);
           else if (some !== undefined && which % 3 === 1) requests.release(some);
         }
         for (const one of all) requests.release(one);
         expect(requests.octets).toBe(0);
         // All limits are as at the start.
         const full = requests.hold("a", 10_000, true, 1);
-        expect(full !== undefined && requests.charge(full, "x", true, limits.perCallee * heldStrangerShare - full.octets)).toBe(true);
+        expect(full !== undefined && requests.charge(full, "x", true, limits.perCallee * heldStrangerShare - full.octets, 0)).toBe(true);
       }),
     );
   });
