@@ -23,7 +23,7 @@ export const excuses = {
   "the other replica asked for its password again": [{ seed: 10, drawn: aimedFaultKinds }],
   "all copies were lost": [{ seed: 801111 }, { seed: 522047, edition: "second" }],
   "its phone was cut off": [{ seed: 1173 }],
-  "its datagrams were lost": [{ seed: 320431, drawn: ["bad weather"] }],
+  "its datagrams were lost": [{ seed: 320328, drawn: ["bad weather"] }],
   "a phone has moved, and hung up": [{ seed: 7000448 }],
   "the replica that passes it has not heard of the other answer": [{ seed: 20189, edition: "first" }, { seed: 200140 }],
   "a late copy makes the call anew": [{ seed: 51442, edition: "first" }],
