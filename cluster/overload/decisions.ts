@@ -1,5 +1,6 @@
 import { copiesMax, decisionMs, decisionsMax, refusalMs } from "../limits.ts";
 import type { SteadyMs } from "../../sip/time.ts";
+import { TwoGenerations } from "../../sip/two-generations.ts";
 
 /** Negative: it was taken, and so many copies of it may be. Else when it was refused, ms. */
 type Decision = number;
@@ -10,30 +11,23 @@ type Decision = number;
  * same reason.
  */
 export class Decisions {
-  #now = new Map<number, Decision>();
-  #before: ReadonlyMap<number, Decision> = new Map();
-  #turnedAt: SteadyMs = 0;
+  readonly #decisions = new TwoGenerations<number, Decision>(decisionMs, decisionsMax);
 
   /** A copy comes: whether it is taken as its first was; undefined: nobody has asked, or long ago. */
   of(call: number, now: SteadyMs): boolean | undefined {
-    const decision = this.#now.get(call) ?? this.#before.get(call);
+    const decision = this.#decisions.get(call);
     if (decision === undefined) return undefined;
     if (decision < 0) {
       // The last stays: what comes after it is one copy too many.
       if (decision === spent) return false;
-      this.#now.set(call, decision + 1);
+      this.#decisions.change(call, decision + 1);
       return true;
     }
     return now - decision <= refusalMs ? false : undefined;
   }
 
   keep(call: number, isTaken: boolean, now: SteadyMs): void {
-    if (now - this.#turnedAt >= decisionMs || this.#now.size >= decisionsMax) {
-      this.#before = now - this.#turnedAt < 2 * decisionMs ? this.#now : new Map();
-      this.#now = new Map();
-      this.#turnedAt = now;
-    }
-    this.#now.set(call, isTaken ? spent - copiesMax : now);
+    this.#decisions.set(call, isTaken ? spent - copiesMax : now, now);
   }
 }
 

@@ -1,27 +1,21 @@
 import { knownFlowsMax, knownFlowsMs } from "../limits.ts";
+import { TwoGenerations } from "../../sip/two-generations.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
-/** Names that were seen lately, a bounded number of them: the older half is forgotten at once. */
+/** Names that were seen lately, a bounded number of them. */
 export class Lately {
-  #now = new Set<string>();
-  #before: ReadonlySet<string> = new Set();
-  #turnedAt: SteadyMs = 0;
+  readonly #names = new TwoGenerations<string, true>(knownFlowsMs, knownFlowsMax);
 
   has(name: string): boolean {
-    return this.#now.has(name) || this.#before.has(name);
+    return this.#names.get(name) !== undefined;
   }
 
   /** It is remembered for a whole turn yet. */
   isFresh(name: string): boolean {
-    return this.#now.has(name);
+    return this.#names.recentOf(name) !== undefined;
   }
 
   add(name: string, now: SteadyMs): void {
-    if (now - this.#turnedAt >= knownFlowsMs || this.#now.size >= knownFlowsMax) {
-      this.#before = now - this.#turnedAt < 2 * knownFlowsMs ? this.#now : new Set();
-      this.#now = new Set();
-      this.#turnedAt = now;
-    }
-    this.#now.add(name);
+    this.#names.set(name, true, now);
   }
 }

@@ -1,6 +1,7 @@
 import { fnv1a } from "../flow/token.ts";
 import { refusedInvitesMax, t1Ms } from "../limits.ts";
 import type { SteadyMs } from "../time.ts";
+import { TwoGenerations } from "../two-generations.ts";
 
 /** RFC 3261 17.1.1.2: after Timer B no client sends a copy. */
 const copiesMs = 64 * t1Ms;
@@ -13,42 +14,22 @@ const otherBasis = 0x9747b28c;
  * One INVITE is 52 bits of hash and the seconds of its Retry-After. Another one with the same bits would be refused by mistake: one in 10^11.
  */
 export class RefusedInvites {
-  readonly #max: number;
-  #recent = new Map<number, number>();
-  #earlier = new Map<number, number>();
-  #since: SteadyMs | undefined;
+  readonly #retryAfters: TwoGenerations<number, number>;
 
   constructor(max = refusedInvitesMax) {
-    this.#max = max;
+    this.#retryAfters = new TwoGenerations(copiesMs, max / 2);
   }
 
   /** `key`: of its server transaction. */
   add(key: string, retryAfter: number, now: SteadyMs): void {
-    this.#forget(now);
-    // Half of what there may be: the earlier ones are as many at most.
-    if (this.#recent.size >= this.#max / 2) this.#turn(now);
-    this.#recent.set(hashOf(key), retryAfter);
+    this.#retryAfters.set(hashOf(key), retryAfter, now);
   }
 
   /** What the Retry-After said; undefined: it was not refused, or long ago. */
   retryAfterOf(key: string, now: SteadyMs): number | undefined {
-    if (this.#recent.size === 0 && this.#earlier.size === 0) return undefined;
-    this.#forget(now);
-    const hash = hashOf(key);
-    return this.#recent.get(hash) ?? this.#earlier.get(hash);
-  }
-
-  #forget(now: SteadyMs): void {
-    const pastMs = this.#since === undefined ? Number.POSITIVE_INFINITY : now - this.#since;
-    if (pastMs < copiesMs) return;
-    this.#turn(now);
-    if (pastMs >= 2 * copiesMs) this.#earlier = new Map();
-  }
-
-  #turn(now: SteadyMs): void {
-    this.#earlier = this.#recent;
-    this.#recent = new Map();
-    this.#since = now;
+    if (this.#retryAfters.isEmpty) return undefined;
+    this.#retryAfters.look(now);
+    return this.#retryAfters.get(hashOf(key));
   }
 }
 
