@@ -1,3 +1,4 @@
+import { backhaulQueueOctetsMax } from "../cluster/limits.ts";
 import { t1Ms } from "../sip/limits.ts";
 
 /** Every limit of the actors, each with its reason. Units come last in the names. */
@@ -24,6 +25,44 @@ export const lineStandstillWaitMs = 1_500;
 export const standstillMessagesMax = 2_000;
 /** A line does not try an unreachable replica before this has passed, as long as the other one answers. */
 export const unreachableMs = 3_000;
+/**
+ * A line asks the replica of its cell what is kept when it has heard nothing for so long. By then a batch has been to the peer and back, and mostly another
+ * frame has left, whose answer says it. At 100 ms every second call to a replica was such a question.
+ */
+export const keptAskMs = 500;
+/**
+ * Records that a line keeps for that, and their octets: a second at 1000 calls/s on one line, and as many octets as its queue. Those without an answer count, and
+ * stay. Over: the oldest that has one is forgotten. It is lost only when the replica dies before its peer knows, and then its phone says it again.
+ */
+export const unkeptRecordsMax = 5_000;
+export const unkeptOctetsMax: number = backhaulQueueOctetsMax;
+/** How often a core group asks exchanges that have something left in its cell whether that is so. Each is woken by it, and there are none mostly. */
+export const leftAskedMs = 2_000;
+/**
+ * A replica that the map has no more is empty so long after the primary has all of it. The pair has both written it by then. What is
+ * kept longer would come back when it has ended everywhere else.
+ */
+export const handedOverMs = 5_000;
+/** What another exchange of the same cell has not taken, or not told, is brought or asked for again after this. */
+export const handOverRetryMs = 200;
+/** So often an exchange that starts asks one that it has come from. It is in the same process: if it does not answer in ten seconds it never will. */
+export const elderTriesMax = 50;
+/** After its start an exchange asks those that it has come from whether they have an INVITE in hand: copies and ACKs come for 64*T1 (RFC 3261 17.1.1.2, 17.2.1). */
+export const elderAskedMs: number = 64 * t1Ms;
+/**
+ * For so long it waits for their answers, all asked at once. They are in the same process mostly, and answer in a millisecond. One that stands still in another
+ * cell is waited for until phones say over UDP again what they have said.
+ */
+export const elderAnswerMs: number = t1Ms;
+/** Requests for which elders are asked at once: 4000 a second while one of them is silent. Over: they are not asked, and a copy may ring twice. */
+export const elderOffersMax = 2_000;
+/**
+ * CANCELs that belong to nothing, for which elders are asked: so many a second, and so many at once. Who hangs up on a call of before a doubling belongs to
+ * something, and does not count. So these are an attacker's, and each costs 0.1 ms in each elder. Over: an INVITE that nobody knows is looked for at once.
+ * Connections, whose sources are not forged, and datagrams have as many each.
+ */
+export const strayCancelsPerSecond = 50;
+export const strayCancelsBurst: number = 4 * strayCancelsPerSecond;
 /** An exchange that could not be told of a view is told again with so many beats. What fails so often fails for a reason that a view does not mend. */
 export const tellTriesMax = 5;
 
@@ -169,6 +208,40 @@ export const peerSocketBatches = 5;
 export const peerSocketIdleMs = 2_000;
 /** A WebSocket that could not be had is asked for again after this: later than one that is being opened can come. */
 export const peerSocketRetryMs = 5_000;
+/**
+ * Frames of a line to a replica of another cell, in one second, from which on a WebSocket carries them. Opening one costs as much as two requests. A call
+ * is three frames of either phone. It ends sooner than the ten seconds after which the platform would let both objects sleep.
+ */
+export const frameSocketFrames = 3;
+export const frameSocketIdleMs = 5_000;
+export const frameSocketRetryMs = 5_000;
+/** The replica ends one that its line should have ended: the line's word has not come through. */
+export const frameSocketLeftMs: number = 3 * frameSocketIdleMs;
+
+/**
+ * What became of calls, of one exchange, that waits for the collector: so many records, and so many octets. They are 20 000 ordinary calls while nobody
+ * collects. Over: calls are not noted, and the log says how many.
+ */
+export const callsWaitingMax = 20_000;
+export const callsWaitingOctetsMax = 16 * 1024 * 1024;
+/** The share of both for the calls of strangers, who have shown no password. The rest is for subscribers' calls, whatever strangers send. */
+export const callsWaitingStrangersShare = 1 / 2;
+/**
+ * Records of calls are brought to the collector together, this often, at moments of the wall clock that all exchanges share. Each time two cells wait for
+ * their disks. Both replicas have the records meanwhile. Longer makes the ledger write more at once, for which its cell stands still.
+ */
+export const callsGatheredMs = 2_000;
+/** What exchanges bring to the collector's ledger within this is one commit. They come at the same moment, from all cells. */
+export const ledgerGatheredMs = 100;
+/** A delivery that was not taken is tried again after this. A collector that dies is replaced within four seconds. */
+export const callsRetryMs = 2_000;
+/** What the other replica has noted, and not brought to the collector within this, is brought by this one. */
+export const callsOfPeerMs = 15_000;
+/** Records, and octets, of one delivery: some milliseconds of a ledger. One record alone may have more octets. */
+export const callsBatchMax = 500;
+export const callsBatchOctetsMax = 1024 * 1024;
+/** Records that one ledger tells another one at a time. */
+export const ledgerChunkMax = 500;
 
 /** A replica that has been without its peer for so long says so. Less is a moment of a busy machine, or of a cell that is started again. */
 export const loneLastingMs = 5_000;

@@ -2,11 +2,13 @@ import { accessSync, constants } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { optionErrorOf } from "./option-error.ts";
 import { Bench, type Work } from "./bench.ts";
 import { cost as costOf } from "./cost/cost.ts";
 import { kamailioProgram } from "./kamailio.ts";
-import { type Row, goalsMarkdown, others, ratioOf, reportText } from "./report.ts";
+import { type Row, figuresMarkdown, goalsMarkdown, others, ratioOf, reportText } from "./report.ts";
 import { callWorks, minuteWorks } from "./work/calls.ts";
+import { cells, cellsOfSoftphones } from "./work/cells.ts";
 import { highestRate } from "./work/highest-rate.ts";
 import { idle, objectsAwake } from "./work/idle.ts";
 import { latencyWorks } from "./work/latency.ts";
@@ -36,6 +38,8 @@ const works: readonly Work[] = [
   idle,
   objectsAwake,
   scale,
+  cells,
+  cellsOfSoftphones,
 ];
 
 const help = `Usage: npm run bench -- [options]
@@ -85,10 +89,11 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
     });
     if (values.help) return { text: help, code: 0 };
     const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
-    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) return { text: "--rounds takes a whole number from 1 to 100\n", code: 2 };
+    if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100)
+      return { text: `--rounds takes a whole number from 1 to 100, not ${values.rounds}\n`, code: 2 };
     const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
     if (seconds !== undefined && !(Number.isInteger(seconds) && seconds >= 3 && seconds <= 3_600))
-      return { text: "--seconds takes a whole number from 3 to 3600\n", code: 2 };
+      return { text: `--seconds takes a whole number from 3 to 3600, not ${values.seconds}\n`, code: 2 };
     const names = values.only?.split(",");
     const unknown = names?.find((name) => worksOf(name).length === 0);
     if (unknown !== undefined) return { text: `--only ${unknown}: no such work, see --help\n`, code: 2 };
@@ -99,7 +104,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
       return { text: `--against ${against}: no checkout in which npm ci has run\n`, code: 2 };
     return { quick: values.quick, json: values.json, cost: values.cost, markdown: values.markdown, rounds, seconds, against, chosen };
   } catch (error) {
-    return { text: `${error instanceof Error ? error.message : String(error)}\n`, code: 2 };
+    return { text: `${optionErrorOf(error)}\n`, code: 2 };
   }
 }
 
@@ -193,7 +198,7 @@ async function run({ quick, json, cost, markdown, rounds, seconds, against, chos
   process.stderr.write("\n");
   if (json) return void process.stdout.write(jsonText(rows, { ...about, loadAfter: load() }));
   const report = [...texts, reportText(rows)].join("\n");
-  process.stdout.write(markdown ? `${goalsMarkdown(rows)}\n\`\`\`\n${report}\`\`\`\n` : report);
+  process.stdout.write(markdown ? [...texts, goalsMarkdown(rows), figuresMarkdown(rows)].join("\n") : report);
   process.stdout.write(`\n${about.date}, ${about.cores} cores, load average before ${about.loadBefore}, after ${load()}\n`);
 }
 

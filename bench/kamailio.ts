@@ -53,7 +53,7 @@ type Tls = { readonly endpoint: Endpoint & { readonly ca: string }; readonly var
 /** A certificate made as Tandem makes its own: the same kind of key for both. */
 async function tlsOf(programs: Programs, port: number): Promise<Tls> {
   const state = new StateDirectory(programs.directory());
-  const { ca, certificate, key } = await ensureCertificate(state, domain, "127.0.0.1", new Date());
+  const { ca, certificate, key } = await ensureCertificate(state, domain, ["127.0.0.1"], new Date());
   const files = ["-A", `TLS_CERTIFICATE="${certificate}"`, "-A", `TLS_KEY="${key}"`];
   return {
     endpoint: { host: "127.0.0.1", port, ca: readFileSync(ca, "utf8") },

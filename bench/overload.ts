@@ -4,10 +4,13 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "n
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ChildProcess } from "node:child_process";
+import { Failure } from "../cli/errors.ts";
 import { freePorts } from "../kit/world/free-ports.ts";
 import { startTandem, type Tandem } from "../kit/world/tandem.ts";
 import { type Plan, planOf } from "./overload/plan.ts";
-import { Callees, registerLoad } from "./load.ts";
+import { LineProcess } from "./line-process.ts";
+import { Callees } from "./load.ts";
+import { Others, comparison, lossOf, unusable } from "./overload/others.ts";
 import { cpuSecondsOf, memoryOf, processTree } from "./process-usage.ts";
 import { Programs, hasEnded } from "./programs.ts";
 import { SipClient, registerAll } from "./sip-client.ts";
@@ -15,6 +18,12 @@ import { SipClient, registerAll } from "./sip-client.ts";
 const domain = "bench.test";
 const talkMs = 1_000;
 const recoverySeconds = 5;
+const warmSeconds = 60;
+/** Each rate is tried for so long, and then the next, which is so many times as high. */
+const fitSeconds = 8;
+const fitStep = 1.12;
+/** What others wait before a flood is measured for so long. */
+const quietSeconds = 20;
 
 type Counts = { made: number; answered: number; ended: number; refused: number; failed: number; again: number };
 
@@ -118,24 +127,24 @@ type Rig = {
 };
 
 /** Prints each second what the callers and the system did, as long as `goesOn`. */
-async function watch({ pids }: Rig, callers: Callers, goesOn: (second: number) => boolean): Promise<number> {
+async function watch({ pids }: Rig, callers: Callers | undefined, goesOn: (second: number) => boolean): Promise<number> {
   const startedAt = performance.now();
-  let before = callers.counts();
+  let before = callers?.counts();
   let memoryMax = 0;
   let cpu = pids.map((pid) => cpuSecondsOf([pid]));
   for (let second = 1; goesOn(second); second += 1) {
     await delay(Math.max(0, startedAt + second * 1_000 - performance.now()));
-    const now = callers.counts();
+    const now = callers?.counts();
     const memory = pids.map((pid) => memoryOf([pid]));
     memoryMax = Math.max(
       memoryMax,
       memory.reduce((sum, one) => sum + one, 0),
     );
-    const part = (name: keyof Counts): string => `${name} +${now[name] - before[name]}`;
+    const part = (name: keyof Counts): string => `${name} +${(now?.[name] ?? 0) - (before?.[name] ?? 0)}, `;
     const used = pids.map((pid) => cpuSecondsOf([pid]));
     const percents = used.map((seconds, index) => ((seconds - (cpu[index] ?? 0)) * 100).toFixed(0));
-    const counts = (["made", "answered", "ended", "refused", "failed", "again"] as const).map(part).join(", ");
-    log(`  ${second} s: ${counts}; % of a core ${percents.join("/")}; MB ${memory.map(megabytes).join("/")}`);
+    const counts = now === undefined ? "" : (["made", "answered", "ended", "refused", "failed", "again"] as const).map(part).join("");
+    log(`  ${second} s: ${counts}% of a core ${percents.join("/")}; MB ${memory.map(megabytes).join("/")}`);
     cpu = used;
     before = now;
   }
@@ -156,6 +165,8 @@ async function throttled(rig: Rig, { share, rate, seconds }: Plan): Promise<void
   const free = throttle(share, processTree(system.pid));
   if (free === undefined) throw new Error("no cgroup can be made here: this needs root, and a cgroup tree that may be written");
   try {
+    const fits = await whatFits(rig, rate);
+    await delay(recoverySeconds * 1_000);
     const over = await Callers.start(programs, port, users, { calls: rate * seconds, callsPerSecond: rate, talkMs });
     await watch(rig, over, (second) => second <= seconds);
     const few = Math.round(rate / 9);
@@ -164,13 +175,30 @@ async function throttled(rig: Rig, { share, rate, seconds }: Plan): Promise<void
     await watch(rig, after, (second) => second <= 8);
     const normal = await after.finish(20_000);
     const counts = await over.finish(10_000);
+    const completed = counts.ended / seconds;
     log(`offered ${rate}/s for ${seconds} s at ${share} of a core: ${summary(counts)}`);
-    log(`completed ${(counts.ended / seconds).toFixed(0)}/s, lost within dialogs ${counts.answered - counts.ended}`);
+    log(`fits without failure ${fits}/s; completed ${completed.toFixed(0)}/s, which is ${((100 * completed) / fits).toFixed(0)} % of it`);
+    log(`lost within dialogs ${counts.answered - counts.ended}`);
     log(`${recoverySeconds} s later, ${few}/s: ${summary(normal)}`);
   } finally {
     await system.stop();
     setTimeout(free, 0);
   }
+}
+
+/** The highest rate without a call that fails or is refused, after a minute of calls: V8 has compiled by then what it will. */
+async function whatFits({ programs, port, users }: Rig, rate: number): Promise<number> {
+  const start = Math.round(rate / 8);
+  const warm = await Callers.start(programs, port, users, { calls: start * warmSeconds, callsPerSecond: start, talkMs });
+  log(`a minute of ${start}/s: ${summary(await warm.finish((warmSeconds + 20) * 1_000))}`);
+  for (let next = start; next < rate; next = Math.ceil(next * fitStep)) {
+    const calls = next * fitSeconds;
+    const callers = await Callers.start(programs, port, users, { calls, callsPerSecond: next, talkMs });
+    const counts = await callers.finish((fitSeconds + 10) * 1_000);
+    log(`  ${next}/s: ${summary(counts)}`);
+    if (counts.ended < calls) return Math.ceil(next / fitStep);
+  }
+  return rate;
 }
 
 async function rush(rig: Rig, { rate, seconds }: Plan): Promise<void> {
@@ -185,40 +213,53 @@ async function rush(rig: Rig, { rate, seconds }: Plan): Promise<void> {
   await over.finish(1_000);
   log(`offered ${rate}/s for ${seconds} s: ${summary(over.counts())}`);
   log(`standing calls: ${summary(ended)}`);
-  for (let second = 0; second <= 60; second += 10) {
-    log(`memory ${second} s after: ${megabytes(memoryOf(pids))} MB; before ${megabytes(before)}, at most ${megabytes(memoryMax)}`);
-    if (second < 60) await delay(10_000);
-  }
+  await tellMemory(pids, before, memoryMax);
 }
 
 async function flood(rig: Rig, { rate, seconds, kind, messages, sources }: Plan): Promise<void> {
-  const { programs, port, users, pids } = rig;
+  const { programs, port, pids } = rig;
   const silent = createSocket({ type: "udp4" }).bind(await freePorts(1), "127.0.0.1");
   await once(silent, "listening");
   const client = await SipClient.open({ host: "127.0.0.1", port });
   await registerAll(client, domain, ["silent"], (user) => `sip:${user}@127.0.0.1:${silent.address().port}`);
+  const others = await Others.start(programs, port, domain);
+  // Code is warm after it.
+  await others.run(rate, 10);
+  const quiet = await others.run(rate, quietSeconds);
+  const reason = unusable(quiet);
+  if (reason !== undefined) {
+    await client.close();
+    silent.close();
+    throw new Failure(`${reason} (before: ${lossOf(quiet)})`);
+  }
   const before = memoryOf(pids);
-  const others = await Callers.start(programs, port, users, { calls: rate * (seconds + 5), callsPerSecond: rate, talkMs });
-  const phones = Array.from({ length: 100 }, (_, index) => `phone${index}`);
-  const registers = registerLoad(
-    programs,
-    { sip: { host: "127.0.0.1", port }, domain },
-    { scenario: "register-refresh", callsPerSecond: 10, calls: 10 * (seconds + 5), users: phones },
-  );
   const addresses = Array.from({ length: sources }, (_, index) => `127.0.1.${index + 1}`).join(",");
   const script = join(import.meta.dirname, "overload", "flood.ts");
-  await programs.start(process.execPath, [script, kind, String(messages), String(seconds), String(port), domain, addresses]);
-  const memoryMax = await watch(rig, others, (second) => second <= seconds + 8);
-  const counts = await others.finish(40_000);
-  const { failed, units, retransmissions } = await registers;
-  log(`${sources} sources, ${messages}/s of ${kind} for ${seconds} s; others' calls: ${summary(counts)}`);
-  log(`others' REGISTERs: ${units - failed} of ${units}, ${retransmissions} said again`);
-  for (let second = 0; second <= 60; second += 20) {
-    log(`memory ${second} s after: ${megabytes(memoryOf(pids))} MB; before ${megabytes(before)}, at most ${megabytes(memoryMax)}`);
-    if (second < 60) await delay(20_000);
-  }
+  const args = [kind, String(messages), String(seconds), String(port), domain, addresses];
+  const flooding = await LineProcess.start(programs, script, args);
+  const sent = flooding.next<number>();
+  const running = others.run(rate, seconds);
+  const memoryMax = await watch(rig, undefined, (second) => second <= seconds);
+  const during = await running;
+  log(`${sources} sources, ${await sent} messages of ${kind} in ${seconds} s`);
+  for (const line of comparison(quiet, during)) log(line);
+  log(`others before: ${lossOf(quiet)}`);
+  log(`others during: ${lossOf(during)}`);
+  await tellMemory(pids, before, memoryMax);
+  log(`others after: ${lossOf(await others.run(rate, 10))}`);
   await client.close();
   silent.close();
+}
+
+/** How much of it is back within a minute. */
+async function tellMemory(pids: readonly number[], before: number, memoryMax: number): Promise<void> {
+  for (let second = 0; second <= 60; second += 10) {
+    const each = pids.map((pid) => megabytes(memoryOf([pid]))).join("/");
+    log(
+      `memory ${second} s after: ${megabytes(memoryOf(pids))} MB (${each}); before ${megabytes(before)}, at most ${megabytes(memoryMax)}`,
+    );
+    if (second < 60) await delay(10_000);
+  }
 }
 
 function summary({ made, answered, ended, refused, failed, again }: Counts): string {
@@ -251,6 +292,10 @@ async function main(plan: Plan): Promise<void> {
     log(`members declared down, ways given up: ${down.length}`);
     for (const line of down.slice(0, 20)) log(`  ${line}`);
     for (const { text } of system.events) if (typeof text === "string" && /overload|reads |second replica/.test(text)) log(`  ${text}`);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
   } finally {
     await programs.stopAll();
   }

@@ -53,6 +53,18 @@ export function cpuSecondsOf(pids: readonly number[]): number {
   return sum;
 }
 
+/** How often threads of these processes have waited for something and gone on. */
+export function switchesOf(pids: readonly number[]): number {
+  let sum = 0;
+  for (const pid of pids) {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const match = /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(textOf(`/proc/${pid}/task/${thread}/status`) ?? "");
+      sum += Number(match?.[1] ?? 0);
+    }
+  }
+  return sum;
+}
+
 /** Proportional set size of these processes together in bytes: memory that several share counts once. Resident size where there is none. */
 export function memoryOf(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => {

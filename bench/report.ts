@@ -104,7 +104,25 @@ export function goalsMarkdown(rows: readonly Row[]): string {
       const cells = [row.measure, boundText(row), `${ratio}${valueText(tandem)} ${shortUnit(row.unit)}`.trim()];
       return [...cells, kamailio === undefined ? "" : valueText(kamailio), met === undefined ? "" : met ? "met" : "missed"];
     });
-  const table = [["measure", "goal", "Tandem", "Kamailio", ""], ["---", "---", "---", "---", "---"], ...lines];
+  return markdownOf(["measure", "goal", "Tandem", "Kamailio", ""], lines);
+}
+
+/** The others, in the same way: measure, figures and ratios. */
+export function figuresMarkdown(rows: readonly Row[]): string {
+  const lines = rows
+    .filter((row) => row.goal === undefined)
+    .map((row) => {
+      const { tandem, kamailio, "kamailio+dmq": dmq } = row.systems;
+      const beside = (name: "kamailio" | "kamailio+dmq", measured: Measured | undefined): string[] =>
+        measured === undefined ? ["", ""] : [valueText(measured), shortNumber(ratioOf(row, name))];
+      const unit = row.unit.replace(" each", "").replace(", p50 / p99 / p99.9", "");
+      return [`${row.measure}, ${unit}`, valueText(tandem), ...beside("kamailio", kamailio), ...beside("kamailio+dmq", dmq)];
+    });
+  return markdownOf(["measure", "Tandem", "Kamailio", "ratio", "with DMQ", "ratio"], lines);
+}
+
+function markdownOf(headings: readonly string[], lines: readonly (readonly string[])[]): string {
+  const table = [headings, headings.map(() => "---"), ...lines];
   return table.map((cells) => `| ${cells.join(" | ")} |\n`).join("");
 }
 

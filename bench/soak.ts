@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { reasonOf } from "../cli/errors.ts";
+import { optionErrorOf } from "./option-error.ts";
 import { Programs } from "./programs.ts";
 import { type Panel, svgOf } from "./scale/plot.ts";
 import { descriptors, disk, memory, rows } from "./soak/samples.ts";
@@ -45,7 +45,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
     const whole = (name: "minutes" | "calls" | "phones" | "softphones", min: number, max: number): number => {
       const value = Number(values[name]);
       if (!Number.isInteger(value) || value < min || value > max)
-        throw new RangeError(`--${name} takes a whole number from ${min} to ${max}`);
+        throw new RangeError(`--${name} takes a whole number from ${min} to ${max}, not ${values[name]}`);
       return value;
     };
     return {
@@ -60,7 +60,7 @@ function optionsOf(args: readonly string[]): Options | { readonly text: string; 
       json: values.json,
     };
   } catch (error) {
-    return { text: `${reasonOf(error)}\n`, code: 2 };
+    return { text: `${optionErrorOf(error)}\n`, code: 2 };
   }
 }
 

@@ -1,86 +1,175 @@
-import { createHash, createHmac, randomBytes } from "node:crypto";
+import { createHash, createHmac, type KeyObject, randomBytes, sign } from "node:crypto";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
-import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../cluster/protocol-version.ts";
+import { otherVersionOf, otherVersionStatus, otherVersionText, protocolVersion, versionHeader } from "../cluster/protocol-version.ts";
+import { memberScheme, secretScheme, signedHeader, signedText } from "../cluster/signed-text.ts";
 import { refusalSchema } from "../schemas/api-answers.ts";
 import { read } from "../schemas/reading.ts";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
 
+/** What one cell has for its answer. */
 const answerMsMax = 5_000;
+/** A cell that has not answered after this has the next one asked beside it. Most answer within some 20 ms, and those of a status may wait for another cell for a second. */
+const besideMs = 700;
 
-/** What a signature is good for: what commands ask, or what cells ask of each other. */
-export type Purpose = "api" | "cell";
+/** What a signature is good for: what commands ask, what a host needs for its processes, or what cells ask of each other. */
+export type Purpose = "api" | "host" | "cell";
+
+/** Who asks in a system with an authority: a host, with its key and its certificate. PEM but for the key. */
+export type HostIdentity = {
+  readonly id: string;
+  readonly key: KeyObject;
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
+};
+
+/** What requests are signed with: the secret of the system, or the key of a host. */
+export type Credentials = string | HostIdentity;
 
 /** A cell as the commands see it: `/api/...`, signed. Any cell answers for the whole system; the next is asked when one does not answer. */
 export class ApiClient {
   readonly #urls: readonly string[];
-  readonly #secret: string;
+  readonly #credentials: Credentials;
   readonly #purpose: Purpose;
   /** By URL. */
   readonly #cells = new Map<string, string>();
 
   /** `purpose` "cell": for what cells ask of each other, `/cell/...`. */
-  constructor(urls: readonly string[], secret: string, purpose: Purpose = "api") {
+  constructor(urls: readonly string[], credentials: Credentials, purpose: Purpose = "api") {
     this.#urls = urls;
-    this.#secret = secret;
+    this.#credentials = credentials;
     this.#purpose = purpose;
   }
 
+  /**
+   * The answer of the first cell that has one. The next is asked beside a cell that takes long: to read twice does no harm, and a frozen cell, or a busy
+   * machine, is not waited for.
+   */
   get(path: string): Promise<unknown> {
-    return this.#request("GET", path, undefined);
+    const problems: Problem[] = [];
+    let open = this.#urls.length;
+    const stop = new AbortController();
+    let [next, timer] = [0, setTimeout(() => undefined)];
+    return new Promise<unknown>((answered, failed) => {
+      const askNext = (): void => {
+        clearTimeout(timer);
+        const [index, url] = [next, this.#urls[next]];
+        if (url === undefined) return;
+        next += 1;
+        timer = setTimeout(askNext, besideMs);
+        this.#askOne(url, "GET", path, undefined, stop.signal).then((outcome) => take(outcome, index), failed);
+      };
+      const take = (outcome: Outcome, index: number): void => {
+        if ("value" in outcome) return answered(outcome.value);
+        problems[index] = outcome.problem;
+        open -= 1;
+        if (open === 0) failed(nobodyAnswers(problems));
+        else askNext();
+      };
+      askNext();
+      if (open === 0) failed(nobodyAnswers(problems));
+    }).finally(() => {
+      clearTimeout(timer);
+      stop.abort();
+    });
   }
 
   put(path: string, body: unknown): Promise<unknown> {
-    return this.#request("PUT", path, body);
+    return this.#change("PUT", path, body);
   }
 
   delete(path: string): Promise<unknown> {
-    return this.#request("DELETE", path, undefined);
+    return this.#change("DELETE", path, undefined);
+  }
+
+  /** Which cell it says it is at the first URL; empty: it does not say. Throws a {@link Failure} when nobody answers. */
+  async cell(): Promise<string> {
+    const [url = ""] = this.#urls;
+    try {
+      return (await this.#ask(`${url}/`, "GET", AbortSignal.timeout(answerMsMax))).cell;
+    } catch (error) {
+      throw new Failure(`${url}: ${networkReasonOf(error)}`);
+    }
   }
 
   /** The cell at a URL: what is signed for one cell no other one takes. What is no cell is asked all the same, and says so. */
-  async #cellAt(url: string): Promise<string> {
+  async #cellAt(url: string, signal: AbortSignal): Promise<string> {
     const known = this.#cells.get(url);
     if (known !== undefined) return known;
-    const { cell } = await ask(`${url}/`, "GET");
+    const { cell } = await this.#ask(`${url}/`, "GET", signal);
     if (cell !== "") this.#cells.set(url, cell);
     return cell === "" ? "unknown" : cell;
   }
 
-  async #request(method: string, path: string, body: unknown): Promise<unknown> {
+  /** One cell after the other: what changes something is not said twice. */
+  async #change(method: string, path: string, body: unknown): Promise<unknown> {
     const octets = body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(body));
-    const problems: string[] = [];
+    const problems: Problem[] = [];
     for (const url of this.#urls) {
-      let answer: Answer;
-      try {
-        const to = await this.#cellAt(url);
-        const { pathname, search } = new URL(`${url}${path}`);
-        const signed = { purpose: this.#purpose, to, method, path: pathname + search, body: octets };
-        answer = await ask(`${url}${path}`, method, authorization(this.#secret, signed, Date.now()), octets);
-      } catch (error) {
-        problems.push(`${url}: ${networkReasonOf(error)}`);
-        continue;
-      }
-      const { status, text, version } = answer;
-      if (status >= 200 && status < 300) return parseAnswer(url, text);
-      const theirs = otherVersionOf(status, version);
-      if (status === 401 && theirs !== undefined) throw new Failure(otherVersionText(url, theirs, "this command"));
-      if (status === 401) throw new Failure(`${url} does not accept this secret (or the clocks differ by more than 30 s)`);
-      // A full disk: the cell has asked both replicas.
-      if (status < 500 || status === 507) throw new Failure(errorOf(text) ?? `${url} answered ${status} to ${method} ${path}`);
-      problems.push(`${url}: ${errorOf(text) ?? `answered ${status}`}`);
+      const outcome = await this.#askOne(url, method, path, octets);
+      if ("value" in outcome) return outcome.value;
+      problems.push(outcome.problem);
     }
-    throw new Failure(
-      problems.every((problem) => problem.endsWith("refused")) ? `not running: ${problems.join("; ")}` : problems.join("; "),
-    );
+    throw nobodyAnswers(problems);
   }
+
+  /** `problem`: why another cell is to be asked. Throws a {@link Failure} when another one would say the same. */
+  async #askOne(url: string, method: string, path: string, octets: Uint8Array | undefined, stop?: AbortSignal): Promise<Outcome> {
+    const timeout = AbortSignal.timeout(answerMsMax);
+    const signal = stop === undefined ? timeout : AbortSignal.any([timeout, stop]);
+    let answer: Answer;
+    try {
+      const to = await this.#cellAt(url, signal);
+      const { pathname, search } = new URL(`${url}${path}`);
+      const signed = { purpose: this.#purpose, to, method, path: pathname + search, body: octets };
+      answer = await this.#ask(`${url}${path}`, method, signal, authorization(this.#credentials, signed, Date.now()), octets);
+    } catch (error) {
+      return { problem: { url, reason: networkReasonOf(error), isSaid: false } };
+    }
+    const { status, text, version } = answer;
+    if (status >= 200 && status < 300) return { value: parseAnswer(url, text) };
+    const theirs = otherVersionOf(status, version);
+    if ((status === 401 || status === otherVersionStatus) && theirs !== undefined)
+      throw new Failure(otherVersionText(url, theirs, "this command"));
+    if (status === 401) throw new Failure(this.#refusedAt(url));
+    // A full disk: the cell has asked both replicas.
+    if (status < 500 || status === 507) throw new Failure(errorOf(text) ?? `${url} answered ${status} to ${method} ${path}`);
+    const said = errorOf(text);
+    return { problem: { url, reason: said ?? `answered ${status}`, isSaid: said !== undefined } };
+  }
+
+  #refusedAt(url: string): string {
+    const what = typeof this.#credentials === "string" ? "this secret" : `the key of host ${this.#credentials.id}`;
+    return `${url} does not accept ${what} (or the clocks differ by more than 30 s)`;
+  }
+
+  #ask(url: string, method: string, signal: AbortSignal, signature?: string, body?: Uint8Array): Promise<Answer> {
+    const tls = typeof this.#credentials === "string" ? {} : this.#credentials.tls;
+    return ask({ url, method, signal, tls }, signature, body);
+  }
+}
+
+/** Why a cell has not done what it was asked. `isSaid`: in its own words. */
+type Problem = { readonly url: string; readonly reason: string; readonly isSaid: boolean };
+
+type Outcome = { readonly value: unknown } | { readonly problem: Problem };
+
+function nobodyAnswers(problems: readonly Problem[]): Failure {
+  const all = problems.map(({ url, reason }) => `${url}: ${reason}`);
+  if (problems.every(({ reason }) => reason.endsWith("refused"))) return new Failure(`not running: ${all.join("; ")}`);
+  const said = new Set(problems.flatMap(({ reason, isSaid }) => (isSaid ? [reason] : [])));
+  // Cells that answer say the same of the one that does not: it is said once.
+  const [reason = ""] = said;
+  if (said.size === 1 && problems.filter(({ isSaid }) => isSaid).length > 1) return new Failure(reason);
+  return new Failure(all.join("; "));
 }
 
 /** `version`: what it says of the protocol's. `cell`: which one it says it is; empty: it says nothing. */
 type Answer = { readonly status: number; readonly text: string; readonly version: string | undefined; readonly cell: string };
 
+type Asked = { readonly url: string; readonly method: string; readonly signal: AbortSignal; readonly tls: Partial<HostIdentity["tls"]> };
+
 /** One request. Not `fetch`: that refuses ports that browsers keep for other protocols, 5060 among them. */
-function ask(url: string, method: string, signature?: string, body?: Uint8Array): Promise<Answer> {
+function ask({ url, method, signal, tls }: Asked, signature?: string, body?: Uint8Array): Promise<Answer> {
   const headers = {
     ...(signature === undefined ? {} : { authorization: signature }),
     [versionHeader]: String(protocolVersion),
@@ -88,7 +177,7 @@ function ask(url: string, method: string, signature?: string, body?: Uint8Array)
   };
   const request = url.startsWith("https:") ? requestHttps : requestHttp;
   return new Promise((answered, failed) => {
-    const outgoing = request(url, { method, headers, agent: false, signal: AbortSignal.timeout(answerMsMax) }, (incoming) => {
+    const outgoing = request(url, { ...tls, method, headers, agent: false, signal }, (incoming) => {
       let text = "";
       incoming.setEncoding("utf8");
       incoming.on("data", (chunk: string) => void (text += chunk));
@@ -113,15 +202,17 @@ export type ToSign = {
   readonly body: Uint8Array | undefined;
 };
 
-/** What signatures begin with; cells refuse those of other versions (workers/signature.ts). */
-const signatureScheme = "Tandem2";
-
-/** The signature that every request carries; who is `cli`. It is good once. */
-export function authorization(secret: string, { purpose, to, method, path, body }: ToSign, nowMs: number): string {
+/** The signature that every request carries (cluster/signed-text.ts), of a host or of `cli`. It is good once. */
+export function authorization(credentials: Credentials, { purpose, to, method, path, body }: ToSign, nowMs: number): string {
+  const [scheme, who] = typeof credentials === "string" ? ([secretScheme, "cli"] as const) : ([memberScheme, credentials.id] as const);
   const bodyHash = body === undefined || body.length === 0 ? "-" : createHash("sha256").update(body).digest("hex");
-  const nonce = randomBytes(9).toString("base64url");
-  const text = [signatureScheme, purpose, "cli", to, nowMs, nonce, method, path, bodyHash].join("\n");
-  return `${signatureScheme} cli ${to} ${nowMs} ${nonce} ${bodyHash} ${createHmac("sha256", secret).update(text).digest("hex")}`;
+  const parts = { purpose, who, to, madeAt: nowMs, nonce: randomBytes(9).toString("base64url"), method, path, bodyHash };
+  const text = signedText(scheme, parts);
+  const signature =
+    typeof credentials === "string"
+      ? createHmac("sha256", credentials).update(text).digest("hex")
+      : sign(null, Buffer.from(text), credentials.key).toString("base64url");
+  return signedHeader(scheme, parts, signature);
 }
 
 function networkReasonOf(error: unknown): string {

@@ -7,6 +7,8 @@ export type Option = {
   /** Placeholder of the value, as the help shows it. */
   readonly value?: string;
   readonly help: string;
+  /** It may be given again. */
+  readonly isMultiple?: true;
 };
 
 /** What one command takes, and what its help says. */
@@ -14,7 +16,7 @@ export type CommandSpec = {
   /** As typed after `tandem`: `up`, `subscriber add`. */
   readonly name: string;
   readonly summary: string;
-  /** Placeholders of the positional arguments; in brackets: may be left out. */
+  /** Placeholders of the positional arguments; in brackets: may be left out; the last one with `...`: any number. */
   readonly positionals: readonly string[];
   /** What a positional is, where its name does not say it. */
   readonly explained?: Readonly<Record<string, string>>;
@@ -25,9 +27,11 @@ export type CommandSpec = {
 export type Arguments = {
   readonly help: boolean;
   readonly positionals: readonly string[];
-  /** Options that take a value. */
+  /** Options that take a value; the first one of those that may be given again. */
   readonly values: ReadonlyMap<string, string>;
   readonly flags: ReadonlySet<string>;
+  /** All values of options that may be given again. */
+  readonly lists: ReadonlyMap<string, readonly string[]>;
 };
 
 const helpOption: Option = { name: "help", help: "show this" };
@@ -50,12 +54,14 @@ export function parseArguments(spec: CommandSpec, args: readonly string[]): Argu
   const positionals: string[] = [];
   const values = new Map<string, string>();
   const flags = new Set<string>();
+  const lists = new Map<string, readonly string[]>();
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option") continue;
     const option = known.get(token.name);
     if (option === undefined) throw usage(spec, `unknown option ${token.rawName}`);
-    if (values.has(option.name) || flags.has(option.name)) throw usage(spec, `--${option.name} is given twice`);
+    const isAgain = values.has(option.name) || flags.has(option.name);
+    if (isAgain && option.isMultiple !== true) throw usage(spec, `--${option.name} is given twice`);
     if (option.value === undefined) {
       if (token.value !== undefined) throw usage(spec, `--${option.name} takes no value`);
       flags.add(option.name);
@@ -65,14 +71,15 @@ export function parseArguments(spec: CommandSpec, args: readonly string[]): Argu
     if (token.value === undefined || token.value === "" || (!token.inlineValue && token.value.startsWith("--"))) {
       throw usage(spec, `--${option.name} needs a value: --${option.name} ${option.value}`);
     }
-    values.set(option.name, token.value);
+    if (!isAgain) values.set(option.name, token.value);
+    if (option.isMultiple === true) lists.set(option.name, [...(lists.get(option.name) ?? []), token.value]);
   }
   if (!flags.has("help")) checkPositionals(spec, positionals);
-  return { help: flags.has("help"), positionals, values, flags };
+  return { help: flags.has("help"), positionals, values, flags, lists };
 }
 
 function checkPositionals(spec: CommandSpec, positionals: readonly string[]): void {
-  const surplus = positionals[spec.positionals.length];
+  const surplus = spec.positionals.at(-1)?.endsWith("...]") === true ? undefined : positionals[spec.positionals.length];
   if (surplus !== undefined) throw usage(spec, `unexpected argument ${JSON.stringify(surplus)}`);
   const missing = spec.positionals[positionals.length];
   if (missing !== undefined && !missing.startsWith("[")) throw usage(spec, `${missing} is missing`);

@@ -31,7 +31,7 @@ const renewalDays = 30;
 export async function ensureCertificate(
   state: StateDirectory,
   domain: string,
-  host: string,
+  hosts: readonly string[],
   now: Date,
 ): Promise<TlsFiles & { readonly ca: string }> {
   const files = {
@@ -47,7 +47,8 @@ export async function ensureCertificate(
   const ca = keepAuthority ? { cert: authority.cert, key: authority.key } : await makeAuthority(state, domain, now);
   const server = readPair(files.certificate, files.key);
   const issuer = new X509Certificate(ca.cert);
-  if (server !== undefined && lasts(server.certificate, now, renewalDays) && serves(server.certificate, issuer, domain, host)) return files;
+  if (server !== undefined && lasts(server.certificate, now, renewalDays) && serves(server.certificate, issuer, [domain, ...hosts]))
+    return files;
   if (server === undefined) for (const file of [files.certificate, files.key]) keepAside(file);
   const made = await generate([{ name: "commonName", value: domain }], {
     algorithm: "sha256",
@@ -66,7 +67,7 @@ export async function ensureCertificate(
           { type: 6, value: `sip:${domain}` },
           { type: 2, value: domain },
           { type: 2, value: "localhost" },
-          isIP(host) === 0 ? { type: 2, value: host } : { type: 7, ip: host },
+          ...hosts.map((host) => (isIP(host) === 0 ? { type: 2 as const, value: host } : { type: 7 as const, ip: host })),
         ],
       },
     ],
@@ -136,7 +137,7 @@ export function ownCertificate(
       throw new Failure(`--tls-cert ${certificateFile}: ${which}is valid from ${dayOf(each.validFromDate)} on only`);
     }
   }
-  const unnamed = names.filter((name) => (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) === undefined);
+  const unnamed = unnamedBy(certificate, names);
   return { files: { ca: undefined, certificate: certificateFile, key: keyFile }, unnamed };
 }
 
@@ -214,10 +215,10 @@ function lasts(certificate: X509Certificate, now: Date, days: number): boolean {
   return certificate.validFromDate <= now && certificate.validToDate.getTime() - now.getTime() > days * dayMs;
 }
 
-function serves(certificate: X509Certificate, issuer: X509Certificate, domain: string, host: string): boolean {
-  return (
-    certificate.verify(issuer.publicKey) &&
-    certificate.checkHost(domain) !== undefined &&
-    (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined
-  );
+function serves(certificate: X509Certificate, issuer: X509Certificate, names: readonly string[]): boolean {
+  return certificate.verify(issuer.publicKey) && unnamedBy(certificate, names).length === 0;
+}
+
+function unnamedBy(certificate: X509Certificate, names: readonly string[]): readonly string[] {
+  return names.filter((name) => (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) === undefined);
 }

@@ -9,6 +9,7 @@ const targetOptions: readonly Option[] = [
 ];
 const aorExplained = { AOR: "a user: alice, alice@example.test or sip:alice@example.test" };
 const cellExplained = { CELL: "its letter, as tandem status shows it" };
+const nameExplained = { NAME: "the letter of a cell or the name of a gateway, as tandem status shows it" };
 const jsonOption: Option = { name: "json", help: "the answer as JSON" };
 
 export const statusSpec: CommandSpec = {
@@ -26,6 +27,38 @@ export const registrationsSpec: CommandSpec = {
   options: [jsonOption, ...targetOptions],
 };
 
+export const callsSpec: CommandSpec = {
+  name: "calls",
+  summary: "Shows what became of calls, the latest last, or which stand now.",
+  positionals: ["[AOR]"],
+  explained: aorExplained,
+  options: [
+    { name: "live", help: "those that stand now; not with --since, --failed or --limit" },
+    { name: "since", value: "T", help: "those that began then or later: 30m, 2h, 7d, or a time as 2026-11-30T08:00" },
+    { name: "failed", help: "those that nobody answered" },
+    { name: "limit", value: "N", help: "the latest N; a table without --since has 1000, all others have all" },
+    jsonOption,
+    { name: "csv", help: "the answer as CSV, with the fields of --json" },
+    ...targetOptions,
+  ],
+};
+
+export const callsShowSpec: CommandSpec = {
+  name: "calls show",
+  summary: "Shows all that is known of one call.",
+  positionals: ["ID"],
+  explained: { ID: "as tandem calls shows it" },
+  options: [jsonOption, ...targetOptions],
+};
+
+export const callsEndSpec: CommandSpec = {
+  name: "calls end",
+  summary: "Ends a call at both phones, whether it is answered or still rings.",
+  positionals: ["ID"],
+  explained: { ID: "as tandem calls --live shows it" },
+  options: [jsonOption, ...targetOptions],
+};
+
 export const heartbeatSpec: CommandSpec = {
   name: "heartbeat",
   summary: "Shows how failures are detected, or changes it while the system runs.",
@@ -38,19 +71,150 @@ export const heartbeatSpec: CommandSpec = {
   ],
 };
 
-export const drainSpec: CommandSpec = {
-  name: "drain",
-  summary: "Takes a cell out of service without losing a call.",
+export const groupSpec: CommandSpec = {
+  name: "group",
+  summary: "Shows the members, who does what, and which cells have which exchange.",
+  positionals: [],
+  options: [jsonOption, ...targetOptions],
+};
+
+export const groupPreferSpec: CommandSpec = {
+  name: "group prefer",
+  summary: "Says which cells are to coordinate the group before others.",
+  positionals: ["[CELL...]"],
+  explained: { "CELL...": "their letters, the most preferred first; none: the first cell that lives" },
+  options: [jsonOption, ...targetOptions],
+};
+
+export const groupHealAfterSpec: CommandSpec = {
+  name: "group heal-after",
+  summary: "Says how long a dead cell is waited for before others get what it had.",
+  positionals: ["SECONDS"],
+  explained: { SECONDS: "from 1 to 86400; longer for a machine that is taken away for a while" },
+  options: [jsonOption, ...targetOptions],
+};
+
+export const cellAddSpec: CommandSpec = {
+  name: "cell add",
+  summary: "Adds a cell while the system runs, and gives it its share.",
+  positionals: [],
+  options: [
+    { name: "url", value: "URL", help: "of a cell that runs elsewhere; without it tandem up starts one here" },
+    { name: "id", value: "ID", help: "its name; with --url, where it does not say it" },
+    { name: "host", value: "H", help: "the machine that it runs on" },
+    { name: "location", value: "L", help: "where that machine stands; replicas are kept apart by it" },
+    { name: "weight", value: "W", help: "which share it is to have, beside the others (1)" },
+    jsonOption,
+    { name: "state", value: "DIR", help: `state directory of the system on this machine (${defaultState})` },
+  ],
+};
+
+export const cellRemoveSpec: CommandSpec = {
+  name: "cell remove",
+  summary: "Removes a cell; what it has goes to the others first.",
   positionals: ["CELL"],
   explained: cellExplained,
-  options: targetOptions,
+  options: [{ name: "yes", help: "also one that is down" }, jsonOption, ...targetOptions],
+};
+
+export const cellWeightSpec: CommandSpec = {
+  name: "cell weight",
+  summary: "Gives a cell another share of the exchanges.",
+  positionals: ["CELL", "N"],
+  explained: { ...cellExplained, N: "beside the weights of the others, from 0 to 1000; 1 is usual, and 0 none" },
+  options: [jsonOption, ...targetOptions],
+};
+
+export const exchangesDoubleSpec: CommandSpec = {
+  name: "exchanges double",
+  summary: "Doubles the number of exchanges while the system runs.",
+  positionals: [],
+  options: [jsonOption, ...targetOptions],
+};
+
+export const domainAddSpec: CommandSpec = {
+  name: "domain add",
+  summary: "Has the system serve one SIP domain more, while it runs.",
+  positionals: ["D"],
+  explained: { D: "the domain; not the name of a machine" },
+  options: [
+    { name: "auth", value: "digest|open", help: "who may register and call in it (digest: subscribers with a password)" },
+    jsonOption,
+    ...targetOptions,
+  ],
+};
+
+export const domainRemoveSpec: CommandSpec = {
+  name: "domain remove",
+  summary: "Has the system serve a SIP domain no more; calls that stand go on.",
+  positionals: ["D"],
+  explained: { D: "as tandem domain list shows it; that of the start stays" },
+  options: [
+    { name: "yes", help: "also one that has subscribers or registered phones: they are removed with it" },
+    jsonOption,
+    ...targetOptions,
+  ],
+};
+
+export const domainListSpec: CommandSpec = {
+  name: "domain list",
+  summary: "Lists the SIP domains, and how many subscribers each has.",
+  positionals: [],
+  options: [jsonOption, ...targetOptions],
+};
+
+export const gatewayWeightSpec: CommandSpec = {
+  name: "gateway weight",
+  summary: "Says which share of the phones a gateway is to get, by DNS.",
+  positionals: ["GATEWAY", "N"],
+  explained: { GATEWAY: "its name, as tandem status shows it", N: "beside the others (1); 0: when no other answers" },
+  options: [jsonOption, ...targetOptions],
+};
+
+const zoneOptions: readonly Option[] = [
+  { name: "names", value: "G=NAME[,..]", help: "names of gateways (what they advertise, or their ids in the domain)" },
+  { name: "addresses", value: "G=IP[,..]", help: "addresses of gateways that advertise a name" },
+  { name: "transports", value: "LIST", help: "which, the most preferred first (tls,tcp,udp,wss,ws)" },
+];
+const zoneExplained = { DOMAIN: "of tandem domain list; the first one of the system" };
+
+export const dnsSpec: CommandSpec = {
+  name: "dns",
+  summary: "Prints the zone by which phones find the gateways.",
+  positionals: ["[DOMAIN]"],
+  explained: zoneExplained,
+  options: [...zoneOptions, jsonOption, ...targetOptions],
+};
+
+export const dnsCheckSpec: CommandSpec = {
+  name: "dns check",
+  summary: "Asks a name server for that zone, and says what to correct.",
+  positionals: ["[DOMAIN]"],
+  explained: zoneExplained,
+  options: [
+    { name: "server", value: "IP[:PORT]", help: "the server of the zone itself (those that this machine asks)" },
+    ...zoneOptions,
+    jsonOption,
+    ...targetOptions,
+  ],
+};
+
+export const drainSpec: CommandSpec = {
+  name: "drain",
+  summary: "Takes a cell or a gateway out of service without losing a call.",
+  positionals: ["NAME"],
+  explained: nameExplained,
+  options: [
+    { name: "deadline", value: "T", help: "of a gateway: when it closes the connections that it still has: 30s, 10m, 2h (5m)" },
+    ...targetOptions,
+  ],
 };
 
 export const undrainSpec: CommandSpec = {
   name: "undrain",
-  summary: "Takes a cell back into service.",
-  positionals: ["CELL"],
-  explained: cellExplained,
+  summary: "Takes a cell or a gateway back into service.",
+  positionals: ["NAME"],
+  explained: nameExplained,
   options: targetOptions,
 };
 
@@ -90,7 +254,23 @@ export const commandSpecs: readonly CommandSpec[] = [
   upSpec,
   statusSpec,
   registrationsSpec,
+  callsSpec,
+  callsShowSpec,
+  callsEndSpec,
   heartbeatSpec,
+  groupSpec,
+  groupPreferSpec,
+  groupHealAfterSpec,
+  cellAddSpec,
+  cellRemoveSpec,
+  cellWeightSpec,
+  exchangesDoubleSpec,
+  gatewayWeightSpec,
+  domainAddSpec,
+  domainRemoveSpec,
+  domainListSpec,
+  dnsSpec,
+  dnsCheckSpec,
   drainSpec,
   undrainSpec,
   subscriberAddSpec,

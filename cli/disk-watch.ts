@@ -14,7 +14,7 @@ export type DiskWatchOptions = {
  * (docs/decisions/0018). It says nothing of a disk that it cannot look at; then cells ask as they did.
  */
 export class DiskWatch {
-  readonly #rooms: readonly string[];
+  #rooms: readonly string[];
   readonly #freeOctets: (directory: string) => number;
   /** Open from the first time on: a disk that is full by then has the block for them. */
   readonly #files: number[] = [];
@@ -36,6 +36,14 @@ export class DiskWatch {
     clearInterval(this.#timer);
     this.#timer = undefined;
     for (const file of this.#files.splice(0)) closeSync(file);
+  }
+
+  /** The cells are others from now on. */
+  watch(rooms: readonly string[]): void {
+    this.#rooms = rooms;
+    for (const file of this.#files.splice(0)) closeSync(file);
+    this.#said = "";
+    if (this.#timer !== undefined) this.look();
   }
 
   /** Looks and says it. */

@@ -1,16 +1,20 @@
 import { hostInUri } from "../sip/host-in-uri.ts";
 import { stringify } from "smol-toml";
 import type { TlsFiles } from "./certificate.ts";
-import { type Layout } from "./layout.ts";
+import { type Layout, membersUrlOf } from "./layout.ts";
+import type { MemberFiles } from "./membership.ts";
 import type { Settings } from "./settings.ts";
 
-/** The configuration file of one gateway, as `gateway/config/config.ts` reads it. The secret stays in its own file. `advertise` of the settings is the host that phones use. */
+/**
+ * The configuration file of one gateway, as `gateway/config/config.ts` reads it. `credentials`: the file of the secret, or those of a
+ * member. `advertise` of the settings is the host that phones use.
+ */
 export function gatewayConfigText(
   gateway: Layout["gateways"][number],
   cells: Layout["cells"],
-  secretFile: string,
+  credentials: string | MemberFiles,
   tls: TlsFiles,
-  { advertise, trusted, messagesPerSource }: Pick<Settings, "advertise" | "trusted" | "messagesPerSource">,
+  { advertise, trusted, proxyFrom, messagesPerSource }: Pick<Settings, "advertise" | "trusted" | "proxyFrom" | "messagesPerSource">,
 ): string {
   const limits = {
     ...(messagesPerSource === undefined ? {} : { messagesPerSource }),
@@ -18,8 +22,9 @@ export function gatewayConfigText(
   };
   return `# Made by "tandem up" for gateway ${gateway.id}; written again at every start.\n${stringify({
     name: gateway.id,
-    secretFile,
-    cells: cells.map(({ id, url }) => ({ id, url })),
+    ...(typeof credentials === "string" ? { secretFile: credentials } : { member: credentials }),
+    ...(proxyFrom === undefined ? {} : { proxyFrom: [...proxyFrom] }),
+    cells: cells.map((cell) => ({ id: cell.id, url: membersUrlOf(cell) })),
     listeners: gateway.listeners.map(({ transport, host, port }) => ({
       transport: transport.toLowerCase(),
       host,

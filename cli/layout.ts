@@ -2,6 +2,7 @@ import { hostInUri } from "../sip/host-in-uri.ts";
 import { createSocket } from "node:dgram";
 import { isIPv6, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import type { MapCell } from "../cluster/map/cluster-map.ts";
 import { Failure, UsageError, codeOf } from "./errors.ts";
 import { isWildcard, type Settings } from "./settings.ts";
 
@@ -10,7 +11,14 @@ export type Listener = { readonly transport: "UDP" | "TCP" | "TLS" | "WS" | "WSS
 
 /** Which process listens where. */
 export type Layout = {
-  readonly cells: readonly { readonly id: string; readonly port: number; readonly url: string }[];
+  readonly cells: readonly {
+    readonly id: string;
+    readonly port: number;
+    /** Its door: for softphones, and for all where there is no authority. */
+    readonly url: string;
+    /** Where members reach it, in a system with an authority: an address without brackets. */
+    readonly members?: { readonly host: string; readonly port: number; readonly url: string };
+  }[];
   readonly gateways: readonly { readonly id: string; readonly listeners: readonly Listener[] }[];
 };
 
@@ -19,7 +27,12 @@ export function httpHostOf({ host, httpHost }: Pick<Settings, "host" | "httpHost
   return httpHost ?? (host === "::1" || host.startsWith("127.") ? host : "127.0.0.1");
 }
 
-/** The address or name that phones use. */
+/** The addresses or names that phones use: one for each cluster address. */
+export function advertisedHostsOf(settings: Pick<Settings, "host" | "advertise" | "furtherSip">): readonly string[] {
+  return [advertisedHostOf(settings), ...(settings.furtherSip ?? []).map(({ host }) => host)];
+}
+
+/** The address or name that phones use, the first one. */
 export function advertisedHostOf({ host, advertise }: Pick<Settings, "host" | "advertise">): string {
   return advertise ?? host;
 }
@@ -29,25 +42,53 @@ function reachedAt(host: string): string {
   return isWildcard(host) ? (isIPv6(host) ? "::1" : "127.0.0.1") : host;
 }
 
-/** Cells a, b, ... on the ports from --http-port on; gateways g1, g2, ... each two ports after the one before. */
-export function layoutOf(settings: Settings, cells: number): Layout {
-  const { host } = settings;
-  const cellHost = reachedAt(httpHostOf(settings));
+export type CellOfLayout = Layout["cells"][number];
+
+export function letterOf(index: number): string {
+  return String.fromCharCode(97 + index);
+}
+
+/** Cell a is on --http-port, and the letters behind it on the ports behind that. */
+export function cellOfLetter(settings: Settings, letter: string): CellOfLayout {
+  const number = letter.charCodeAt(0) - 97;
+  const port = settings.httpPort + number;
+  const { listen } = settings;
+  const url = `http://${hostInUri(reachedAt(httpHostOf(settings)))}:${port}`;
+  if (listen === undefined) return { id: letter, port, url };
+  const membersPort = listen.port + number;
+  const members = { host: listen.host, port: membersPort, url: `https://${hostInUri(listen.host)}:${membersPort}` };
+  return { id: letter, port, url, members };
+}
+
+/** Where members and commands reach a cell. */
+export function membersUrlOf({ url, members }: CellOfLayout): string {
+  return members?.url ?? url;
+}
+
+/** A cell as the map has it. `host`: this machine, in a system with an authority. */
+export function mapCellOf(cell: CellOfLayout, host: string | undefined): MapCell {
+  const { id, url, members } = cell;
+  return { id, url: membersUrlOf(cell), ...(members === undefined ? {} : { door: url }), ...(host === undefined ? {} : { host }) };
+}
+
+/** Cells a, b, ... on the ports from --http-port on, or those with these letters; gateways g1, g2, ... each two ports after the one before. */
+export function layoutOf(settings: Settings, cells: number | readonly string[]): Layout {
+  const sips = [{ host: settings.host, port: settings.sipPort }, ...(settings.furtherSip ?? [])];
+  const letters = typeof cells === "number" ? Array.from({ length: cells }, (_, index) => letterOf(index)) : cells;
   const layout: Layout = {
-    cells: Array.from({ length: cells }, (_, index) => {
-      const port = settings.httpPort + index;
-      return { id: String.fromCharCode(97 + index), port, url: `http://${hostInUri(cellHost)}:${port}` };
-    }),
+    cells: letters.map((letter) => cellOfLetter(settings, letter)),
     gateways: Array.from({ length: settings.gateways }, (_, index) => {
-      const at = (transport: Listener["transport"], first: number | undefined): Listener[] =>
-        first === undefined ? [] : [{ transport, host, port: first + 2 * index }];
-      const listeners = [
-        ...at("UDP", settings.sipPort),
-        ...at("TCP", settings.sipPort),
-        ...at("TLS", settings.tlsPort),
-        ...at("WS", settings.wsPort),
-        ...at("WSS", settings.wssPort),
-      ];
+      const listeners = sips.flatMap(({ host, port: sipPort }) => {
+        const at = (transport: Listener["transport"], first: number | undefined): Listener[] =>
+          first === undefined ? [] : [{ transport, host, port: first + 2 * index }];
+        return [
+          ...at("UDP", sipPort),
+          ...at("TCP", sipPort),
+          ...at("TLS", settings.tlsPort),
+          ...at("WS", settings.wsPort),
+          ...at("WSS", settings.wssPort),
+        ];
+      });
       return { id: `g${index + 1}`, listeners };
     }),
   };
@@ -70,10 +111,10 @@ const optionOf: Readonly<Record<Listener["transport"], string>> = {
   WSS: "--wss-port",
 };
 
-function needsOf(layout: Layout, host = "", httpHost = ""): Need[] {
+function needsOf(layout: Layout, httpHost = ""): Need[] {
   return [
     ...layout.gateways.flatMap(({ id, listeners }) =>
-      listeners.map(({ transport, port }): Need => ({
+      listeners.map(({ transport, host, port }): Need => ({
         kind: transport === "UDP" ? "UDP" : "TCP",
         host,
         port,
@@ -88,18 +129,25 @@ function needsOf(layout: Layout, host = "", httpHost = ""): Need[] {
       who: `cell ${id} for HTTP`,
       option: "--http-port",
     })),
+    ...layout.cells.flatMap(({ id, members }): Need[] =>
+      members === undefined
+        ? []
+        : [{ kind: "TCP", host: members.host, port: members.port, who: `cell ${id} for members`, option: "--listen" }],
+    ),
   ];
 }
 
 function checkOverlap(layout: Layout): void {
-  const owners = new Map<string, Need>();
+  const owners = new Map<string, Need[]>();
   for (const need of needsOf(layout)) {
     if (need.port > 65_535) throw new UsageError(`${need.who} would need port ${need.port}: choose a lower ${need.option}`);
-    const other = owners.get(`${need.kind} ${need.port}`);
+    const others = owners.get(`${need.kind} ${need.port}`) ?? [];
+    // A cell's address is not known here, and may be any.
+    const other = others.find(({ host }) => host === "" || need.host === "" || host === need.host);
     if (other !== undefined) {
       throw new UsageError(`port ${need.port} is needed by ${other.who} and by ${need.who}: change ${other.option} or ${need.option}`);
     }
-    owners.set(`${need.kind} ${need.port}`, need);
+    owners.set(`${need.kind} ${need.port}`, [...others, need]);
   }
 }
 
@@ -108,9 +156,9 @@ function checkOverlap(layout: Layout): void {
  * Ports in use are waited for during `patienceMs`: a system that was killed a moment ago may still be about to end. `option`: what chooses all ports of
  * this command, where each has none of its own.
  */
-export async function checkPorts(host: string, layout: Layout, patienceMs = 0, httpHost = host, option?: string): Promise<void> {
+export async function checkPorts(layout: Layout, httpHost: string, patienceMs = 0, option?: string): Promise<void> {
   const until = performance.now() + patienceMs;
-  for (const each of needsOf(layout, host, httpHost)) {
+  for (const each of needsOf(layout, httpHost)) {
     const need = option === undefined ? each : { ...each, option };
     let code = await tryBind(need);
     while (code === "EADDRINUSE" && performance.now() < until) {
@@ -121,7 +169,8 @@ export async function checkPorts(host: string, layout: Layout, patienceMs = 0, h
     const where = `${hostInUri(need.host)}:${need.port}`;
     if (code === "EADDRINUSE") throw new Failure(`${where} is in use by another process; ${need.who} needs it (${need.option})`);
     if (code === "EADDRNOTAVAIL") {
-      throw new Failure(`${need.host} is not an address of this machine (${need.option === "--http-port" ? "--http-host" : "--sip"})`);
+      const asked = { "--http-port": "--http-host", "--listen": "--listen" }[need.option] ?? "--sip";
+      throw new Failure(`${need.host} is not an address of this machine (${asked})`);
     }
     if (code === "EACCES") throw new Failure(`${where} may not be opened by this user; ${need.who} needs it (${need.option})`);
     throw new Failure(`${where} cannot be opened (${code}); ${need.who} needs it (${need.option})`);

@@ -1,9 +1,12 @@
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
-import { domainOctetsMax, failedLoginsPerAddressDefault, failedLoginsPerAddressMax } from "../sip/limits.ts";
+import { callRecordDaysDefault, callRecordDaysMax, callRecordsMostDefault, callRecordsMostMax } from "../cluster/limits.ts";
+import { domainNameFault, whyNoHost } from "../cluster/map/domains.ts";
+import { failedLoginsPerAddressDefault, failedLoginsPerAddressMax } from "../sip/limits.ts";
 import { networkBounds, networkIn } from "../sip/network.ts";
 import { type Arguments, type CommandSpec, usage, wholeNumber } from "./arguments.ts";
+import { UsageError } from "./errors.ts";
 
 /** What `tandem up` was asked for. `undefined` where the state directory may know better than a default does. */
 export type Settings = {
@@ -13,8 +16,13 @@ export type Settings = {
   readonly digest: readonly DigestAlgorithm[];
   /** Wrong passwords that one address may send at once; 0: as many as it likes; undefined: the default. */
   readonly failedLogins: number | undefined;
+  /** For how many days call records are kept, and how many at most; 0 of either: none are made. Undefined: the defaults. */
+  readonly callRecordDays?: number | undefined;
+  readonly callRecordsMost?: number | undefined;
   /** Addresses and networks that gateways never refuse for how much they ask; undefined: none. */
   readonly trusted?: readonly string[] | undefined;
+  /** Load balancers, addresses and networks, whose connections begin with a PROXY header that gateways believe; undefined: none. */
+  readonly proxyFrom?: readonly string[] | undefined;
   /** Messages in 2 s from one address before a gateway ignores it for a while; 0: as many as it likes. */
   readonly messagesPerSource?: number | undefined;
   /** Address of the gateways' listeners, an IPv4 or IPv6 address without brackets; `0.0.0.0` or `::` for all of this machine's. */
@@ -23,9 +31,13 @@ export type Settings = {
   readonly advertise?: string | undefined;
   /** Address of the cells' HTTP doors; absent: {@link host} when that is a loopback address, else 127.0.0.1. */
   readonly httpHost?: string | undefined;
+  /** Where members of other machines reach the cells, with TLS; the port is that of cell a. Absent: there are no other machines. */
+  readonly listen?: { readonly host: string; readonly port: number } | undefined;
   /** The operator's own certificate and key, absolute paths; absent: one is made. */
   readonly tls?: { readonly certificate: string; readonly key: string } | undefined;
   readonly sipPort: number;
+  /** Further cluster addresses, each with its port for UDP and TCP; absent: none. */
+  readonly furtherSip?: readonly SipAddress[] | undefined;
   readonly tlsPort: number;
   /** Undefined: gateways take no softphones over WebSocket, or none over TLS. */
   readonly wsPort: number | undefined;
@@ -42,6 +54,9 @@ export type Settings = {
   readonly json: boolean;
 };
 
+/** An address of the gateways, IPv6 without brackets, and the first port of UDP and TCP. */
+export type SipAddress = { readonly host: string; readonly port: number };
+
 type DigestAlgorithm = "MD5" | "SHA-256";
 
 /** What `--digest` may say. MD5 alone is what every phone understands: docs/decisions/0005-md5-is-what-we-ask-for.md. */
@@ -56,6 +71,9 @@ const digestChoices: Readonly<Record<string, readonly DigestAlgorithm[]>> = {
 export const firstStart = { domain: "example.test", cells: 2, exchanges: 2 } as const;
 export const defaultState = ".tandem";
 
+/** Of the members' socket of cell a; those of further cells follow. */
+const listenPort = 8841;
+
 export const upSpec: CommandSpec = {
   name: "up",
   summary: "Starts a whole system on this machine: cells, gateways, subscribers.",
@@ -65,9 +83,17 @@ export const upSpec: CommandSpec = {
     { name: "auth", value: "digest|open", help: "who may register and call (digest: subscribers with a password)" },
     { name: "digest", value: "LIST", help: "what phones are asked for, and what is taken: md5, sha-256, or both (md5)" },
     { name: "failed-logins", value: "N", help: `wrong passwords at once from one address; 0: no limit (${failedLoginsPerAddressDefault})` },
+    { name: "call-records", value: "DAYS", help: `how long what became of calls is kept; 0: it is not (${callRecordDaysDefault})` },
+    { name: "call-records-most", value: "N", help: `calls of which that is kept, the oldest go first (${callRecordsMostDefault})` },
     { name: "trusted", value: "A[,B]", help: "addresses, networks that are never refused for how much they ask" },
+    { name: "proxy-from", value: "A[,B]", help: "load balancers whose PROXY header says who a phone is" },
     { name: "messages-per-source", value: "N", help: "messages in 2 s from one address; ignored for 120 s over it (0: any)" },
-    { name: "sip", value: "ADDRESS[:PORT]", help: "UDP and TCP of the first gateway (127.0.0.1:5060)" },
+    {
+      name: "sip",
+      value: "ADDRESS[:PORT]",
+      help: "UDP and TCP of the first gateway (127.0.0.1:5060); again: another address",
+      isMultiple: true,
+    },
     { name: "advertise", value: "HOST", help: "the address or name that phones use, if --sip is 0.0.0.0 or behind a NAT" },
     { name: "tls-port", value: "N", help: "TLS of the first gateway (5061); further gateways: the next port pairs" },
     {
@@ -83,6 +109,7 @@ export const upSpec: CommandSpec = {
       value: "ADDRESS",
       help: "where the cells listen, without TLS (127.0.0.1)",
     },
+    { name: "listen", value: "ADDRESS[:PORT]", help: `offers this machine to others: cell a's members' socket (port ${listenPort})` },
     { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: next ports" },
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
     { name: "gateways", value: "N", help: "gateways (1)" },
@@ -100,7 +127,8 @@ export const upSpec: CommandSpec = {
 
 /** RFC 1035 2.3.4. */
 const hostOctetsMax = 253;
-const cellsMax = 26;
+/** Each has a letter. */
+export const cellsMax = 26;
 const gatewaysMax = 64;
 const exchangesMax = 1024;
 /** What the gateway's file may say. */
@@ -108,7 +136,7 @@ const messagesPerSourceMax = 1_000_000;
 
 /** Checks every option of `tandem up`. Throws a UsageError with one line. */
 export function settingsOf(args: Arguments): Settings {
-  const { values, flags } = args;
+  const { values, flags, lists } = args;
   const count = (option: string, max: number): number | undefined => {
     const text = values.get(option);
     return text === undefined ? undefined : wholeNumber(upSpec, option, text, 1, max);
@@ -122,9 +150,12 @@ export function settingsOf(args: Arguments): Settings {
   const digest = Object.hasOwn(digestChoices, digestText) ? digestChoices[digestText] : undefined;
   if (digest === undefined) throw usage(upSpec, `--digest ${digestText}: must be ${Object.keys(digestChoices).join(", or ")}`);
   const domain = values.get("domain");
-  const sip = values.get("sip") ?? "127.0.0.1:5060";
+  const sips = lists.get("sip") ?? ["127.0.0.1:5060"];
+  const [sip = "", ...others] = sips;
   const { host, port: sipPort } = parseSip(sip);
   const advertised = values.get("advertise");
+  const furtherSip = others.map(parseSip);
+  checkSips([{ host, port: sipPort }, ...furtherSip], advertised);
   if (isWildcard(host) && advertised === undefined) {
     throw usage(upSpec, `--sip ${sip}: phones cannot send to ${host}: add --advertise with the address or name that they use`);
   }
@@ -133,13 +164,24 @@ export function settingsOf(args: Arguments): Settings {
     auth,
     digest,
     failedLogins: failedLoginsOf(values.get("failed-logins")),
-    trusted: values.get("trusted")?.split(",").map(parseTrusted),
+    callRecordDays: wholeUpTo(callRecordDaysMax, "call-records", values),
+    callRecordsMost: wholeUpTo(callRecordsMostMax, "call-records-most", values),
+    trusted: values
+      .get("trusted")
+      ?.split(",")
+      .map((text) => parseNetwork("trusted", text)),
+    proxyFrom: values
+      .get("proxy-from")
+      ?.split(",")
+      .map((text) => parseNetwork("proxy-from", text)),
     messagesPerSource: messagesPerSourceOf(values.get("messages-per-source")),
     host,
     advertise: advertised === undefined ? undefined : parseAdvertise(advertised),
     httpHost: parseHttpHost(values.get("http-host")),
+    listen: parseListen(values.get("listen")),
     tls: parseTls(values.get("tls-cert"), values.get("tls-key")),
     sipPort,
+    furtherSip: furtherSip.length === 0 ? undefined : furtherSip,
     tlsPort: port("tls-port") ?? 5061,
     wsPort: port("ws-port"),
     wssPort: port("wss-port"),
@@ -154,6 +196,11 @@ export function settingsOf(args: Arguments): Settings {
   };
 }
 
+function wholeUpTo(max: number, option: string, values: ReadonlyMap<string, string>): number | undefined {
+  const text = values.get(option);
+  return text === undefined ? undefined : wholeNumber(upSpec, option, text, 0, max);
+}
+
 function failedLoginsOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : wholeNumber(upSpec, "failed-logins", text, 0, failedLoginsPerAddressMax);
 }
@@ -162,11 +209,32 @@ function messagesPerSourceOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : wholeNumber(upSpec, "messages-per-source", text, 0, messagesPerSourceMax);
 }
 
-function parseTrusted(text: string): string {
+function parseNetwork(option: "trusted" | "proxy-from", text: string): string {
   const network = networkIn(text, isIP);
-  if (network !== undefined) return network;
+  const narrow = network === undefined ? undefined : networkAround(network);
+  if (network !== undefined && narrow === network) return network;
+  if (network !== undefined) {
+    const [address = ""] = network.split("/", 1);
+    throw usage(upSpec, `--${option} ${text}: is an address within its network: write ${narrow} for all of it, or ${address}`);
+  }
   const example = "192.0.2.77,198.51.100.0/24";
-  throw usage(upSpec, `--trusted ${text}: must be addresses, or networks of ${networkBounds}, for example ${example}`);
+  const hint = text === "" ? "; one of them is empty" : /\s/.test(text) ? "; no spaces between them" : "";
+  throw usage(upSpec, `--${option} ${text}: must be addresses, or networks of ${networkBounds}, for example ${example}${hint}`);
+}
+
+/** An IPv4 network by its first address; anything else as it is. */
+function networkAround(network: string): string {
+  const [address = "", bits] = network.split("/");
+  if (bits === undefined || isIP(address) !== 4) return network;
+  const host = 2 ** (32 - Number(bits));
+  const value = address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const first = Math.floor(value / host) * host;
+  return `${[24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256).join(".")}/${bits}`;
+}
+
+/** What the gateways would refuse of their environment is said before anything is started. */
+export function checkNative(value = ""): void {
+  if (!["", "on", "off"].includes(value.toLowerCase())) throw new UsageError(`TANDEM_NATIVE takes on or off, is ${value}`);
 }
 
 function parseSip(text: string): { host: string; port: number } {
@@ -178,6 +246,27 @@ function parseSip(text: string): { host: string; port: number } {
     throw usage(upSpec, `--sip ${text}: ADDRESS must be an address of this machine, for example 127.0.0.1 or [::1]`);
   }
   return { host, port: wholeNumber(upSpec, "sip", match[3] ?? "5060", 1, 65_535) };
+}
+
+/** Two processes at one cluster address would share its datagrams at random, so each address has one listener of each kind in a gateway. */
+function checkSips(sips: readonly SipAddress[], advertised: string | undefined): void {
+  if (sips.length === 1) return;
+  if (advertised !== undefined) throw usage(upSpec, "--advertise stands for one address: with several --sip, phones use those");
+  for (const [index, { host }] of sips.entries()) {
+    if (isWildcard(host)) throw usage(upSpec, `--sip ${host}: is all addresses of this machine: give it alone, or name each`);
+    if (sips.findIndex((other) => other.host === host) < index) throw usage(upSpec, `--sip ${host}: is given twice`);
+  }
+}
+
+function parseListen(text: string | undefined): Settings["listen"] {
+  if (text === undefined) return undefined;
+  const bare = isIP(text) === 6 ? `[${text}]` : text;
+  const [, v6, v4 = "", port] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(bare) ?? [];
+  const host = v6 ?? v4;
+  if (isIP(host) === 0 || (isIP(host) === 6) !== (v6 !== undefined) || isWildcard(host)) {
+    throw usage(upSpec, `--listen ${text}: must be an address of this machine that the others reach, for example 192.0.2.10`);
+  }
+  return { host, port: wholeNumber(upSpec, "listen", port ?? String(listenPort), 1, 65_535) };
 }
 
 /** All addresses of a machine: good to listen at, and nothing that a phone could send to. */
@@ -208,19 +297,22 @@ function parseTls(certificate: string | undefined, key: string | undefined): Set
   return { certificate: resolve(certificate), key: resolve(key) };
 }
 
+/** Its host name, with what stands behind it or without. */
+function isOwnName(domain: string): boolean {
+  const own = hostname().toLowerCase();
+  return domain === own || domain === own.split(".", 1)[0];
+}
+
 function parseDomain(text: string): string {
   const domain = text.toLowerCase();
-  const label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
   if (isIP(domain.replace(/^\[(.*)\]$/, "$1")) !== 0) {
     throw usage(
       upSpec,
       `--domain ${text}: an address is no domain, for it would end with its machine: leave it to --sip, phones may use it as their domain too`,
     );
   }
-  if (domain.length > domainOctetsMax || !new RegExp(`^${label}(?:\\.${label})*$`).test(domain)) {
-    throw usage(upSpec, `--domain ${text}: must be a domain name of at most ${domainOctetsMax} characters`);
-  }
-  // A domain that is also a server's name cannot be served by another server when this one is down.
-  if (domain === hostname().toLowerCase()) throw usage(upSpec, `--domain ${text}: is this machine's own name; choose another one`);
+  const fault = domainNameFault(domain);
+  if (fault !== undefined) throw usage(upSpec, `--domain ${text}: ${fault}`);
+  if (isOwnName(domain)) throw usage(upSpec, `--domain ${text}: is this machine's own name; choose another one: ${whyNoHost}`);
   return domain;
 }

@@ -9,15 +9,38 @@ import { startOf } from "./process-table.ts";
 /** DIR/run.json: the running system, for whoever wants to find or to kill its processes. There while it runs. */
 export type Run = {
   readonly domain: string;
-  readonly cells: readonly { readonly id: string; readonly pid: number; readonly url: string }[];
+  /** `membersUrl`: where commands reach it, in a system with an authority. */
+  readonly cells: readonly { readonly id: string; readonly pid: number; readonly url: string; readonly membersUrl?: string }[];
   readonly gateways: readonly { readonly id: string; readonly pid: number; readonly listeners: readonly Listener[] }[];
 };
 
 /** DIR/cluster.json: what must stay the same while DIR holds data, because places of records are computed from it. */
-export type ClusterSettings = { readonly domain: string; readonly exchanges: number; readonly cells: number };
+export type ClusterSettings = {
+  readonly domain: string;
+  readonly exchanges: number;
+  readonly cells: number;
+  /** Their letters, where these are no more the first ones. */
+  readonly letters?: readonly string[];
+  /** Which of these numbers commands have changed since DIR was made. Absent: none, or an earlier release has. */
+  readonly changed?: readonly ("cells" | "exchanges")[];
+  /** Keys the hash that places are computed by, 32 hex digits. Absent: DIR was made before there was a key. */
+  readonly hashKey?: string;
+  /** Where members reach the cells of this machine, in a system with an authority; and what this machine is called there. Absent: it has none. */
+  readonly listen?: { readonly host: string; readonly port: number };
+  readonly host?: string;
+};
 
 /** DIR/passwords.json: passwords of the first subscribers by address-of-record, to be printed again. */
 export type Passwords = { readonly provisioned: boolean; readonly passwords: Readonly<Record<string, string>> };
+
+/**
+ * The format of a state directory, in cluster.json: which files there are, and what is in those that are not made again at every start. Raise it with
+ * every change after which the release before would misread one, or lose what is in it; also with those of a cell's databases (workers/disk-format.ts).
+ * So nothing of a later release is started with. Format 1 is what 0.1.0 writes. What says none is of before, and is read as format 1. Format 2 has an authority,
+ * and is written for such a system alone: 0.1.0 would start it without.
+ */
+const stateFormat = 2;
+const formatWithoutAuthority = 1;
 
 /** The directory that holds everything of one system: data, keys, settings. Files are replaced whole, never half-written. */
 export class StateDirectory {
@@ -44,6 +67,15 @@ export class StateDirectory {
       for (const directory of this.#made) rmdirSync(directory);
     } catch {
       // Something is in it.
+    }
+  }
+
+  /** Makes a directory in it, for this user alone. */
+  makeDirectory(...names: string[]): void {
+    try {
+      mkdirSync(this.file(...names), { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new Failure(`${this.file(...names)}: cannot be made: ${reasonOf(error)}`);
     }
   }
 
@@ -80,12 +112,19 @@ export class StateDirectory {
     rmSync(this.file("run.json"), { force: true });
   }
 
+  /** Throws a {@link Failure} when a later release has made the directory. */
   readCluster(): ClusterSettings | undefined {
-    return this.#readJson("cluster.json", isClusterSettings);
+    const known = this.#readJson("cluster.json", isOfLaterOrOurs);
+    if (known === undefined || !isOfLater(known)) return known;
+    const { format } = known;
+    throw new Failure(
+      `${this.path} is of a later release (format ${format}, this one reads ${stateFormat}): start that, or use another --state`,
+    );
   }
 
   writeCluster(settings: ClusterSettings): void {
-    this.write("cluster.json", `${JSON.stringify(settings, undefined, 2)}\n`);
+    const format = settings.listen === undefined ? formatWithoutAuthority : stateFormat;
+    this.write("cluster.json", `${JSON.stringify({ ...settings, format }, undefined, 2)}\n`, 0o600);
   }
 
   /** Undefined: there are none, or the file is damaged. Nothing that serves phones depends on it. */
@@ -240,7 +279,23 @@ function isCellOfRun(value: unknown): value is Run["cells"][number] {
 }
 
 function isClusterSettings(value: unknown): value is ClusterSettings {
-  return isTable(value) && isText(value["domain"]) && typeof value["exchanges"] === "number" && typeof value["cells"] === "number";
+  if (!isTable(value) || (value["hashKey"] !== undefined && !isText(value["hashKey"]))) return false;
+  const { listen, host } = value;
+  if (listen !== undefined && !(isTable(listen) && isText(listen["host"]) && typeof listen["port"] === "number" && isText(host)))
+    return false;
+  if ([value["letters"], value["changed"]].some((texts) => texts !== undefined && !isListOf(texts, isText))) return false;
+  return isText(value["domain"]) && typeof value["exchanges"] === "number" && typeof value["cells"] === "number";
+}
+
+type OfLater = { readonly format: number };
+
+/** Whatever else is in it. */
+function isOfLater(value: unknown): value is OfLater {
+  return isTable(value) && typeof value["format"] === "number" && value["format"] > stateFormat;
+}
+
+function isOfLaterOrOurs(value: unknown): value is OfLater | ClusterSettings {
+  return isOfLater(value) || isClusterSettings(value);
 }
 
 function isPasswords(value: unknown): value is Passwords {

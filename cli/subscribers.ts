@@ -17,9 +17,9 @@ export type SubscriberRecord = {
 
 /**
  * The canonical address-of-record, `user@domain`, of what people type: `alice`, `alice@example.test`, `sip:alice@example.test`.
- * `domain` completes a bare user. Throws a {@link Failure} that says what is wrong.
+ * `domain` completes a bare user, and `others` are domains of the system beside it. Throws a {@link Failure} that says what is wrong.
  */
-export function parseAddressOfRecord(text: string, domain: string | undefined): string {
+export function parseAddressOfRecord(text: string, domain: string | undefined, others: readonly string[] = []): string {
   const bare = text.trim().replace(/^sips?:/i, "");
   const at = bare.lastIndexOf("@");
   const user = at < 0 ? bare : bare.slice(0, at);
@@ -28,7 +28,7 @@ export function parseAddressOfRecord(text: string, domain: string | undefined): 
   const host = at < 0 ? domain : bare.slice(at + 1).toLowerCase();
   if (host === undefined) throw new Failure(`${text}: the domain is missing (${user}@DOMAIN)`);
   if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(host)) throw new Failure(`${text}: ${JSON.stringify(host)} is no domain`);
-  if (domain !== undefined && host !== domain) throw new Failure(`${text}: the domain of this system is ${domain}`);
+  if (domain !== undefined && host !== domain && !others.includes(host)) throw new Failure(`${text}: ${domainsText([domain, ...others])}`);
   // RFC 3261 25.1: unreserved, user-unreserved, escaped; and `#`, as the registrar reads it.
   if (user === "" || !/^(?:[\w.!~*'()&=+$,;?/#-]|%[0-9A-Fa-f]{2})+$/.test(user)) {
     const hint = user === "" ? "it is empty" : `it may hold letters a-z, digits and -_.!~*'()&=+$,;?/#, else write ${escapedUser(user)}`;
@@ -38,6 +38,11 @@ export function parseAddressOfRecord(text: string, domain: string | undefined): 
   const addressOfRecord = `${canonicalUser(user)}@${host}`;
   if (addressOfRecord.length > addressOfRecordOctetsMax) throw new Failure(`${text}: longer than ${addressOfRecordOctetsMax} characters`);
   return addressOfRecord;
+}
+
+function domainsText(all: readonly string[]): string {
+  const names = new Set(all);
+  return `the ${names.size === 1 ? "domain of this system is" : "domains of this system are"} ${[...names].join(", ")}`;
 }
 
 /** A user as it stands in a SIP address: octets of UTF-8 that may not stand there as `%XX` (RFC 3261 25.1). */
@@ -97,7 +102,11 @@ export function randomPassword(): string {
  * Subscribers of a CSV text (RFC 4180) with the header `aor,password`, in any order of columns; other columns are ignored.
  * Throws a {@link Failure} that names the line of the first few mistakes.
  */
-export function parseSubscribersCsv(text: string, domain: string | undefined): { readonly aor: string; readonly password: string }[] {
+export function parseSubscribersCsv(
+  text: string,
+  domain: string | undefined,
+  others: readonly string[] = [],
+): { readonly aor: string; readonly password: string }[] {
   const [header, ...rows] = parseCsv(text);
   const names = header?.fields.map((name) => name.trim().toLowerCase()) ?? [];
   const aorAt = names.indexOf("aor");
@@ -109,7 +118,7 @@ export function parseSubscribersCsv(text: string, domain: string | undefined): {
   for (const { line, fields } of rows) {
     try {
       if (fields.length !== names.length) throw new Failure(`has ${fields.length} columns, the header has ${names.length}`);
-      const aor = parseAddressOfRecord(fields[aorAt] ?? "", domain);
+      const aor = parseAddressOfRecord(fields[aorAt] ?? "", domain, others);
       const password = fields[passwordAt] ?? "";
       if (password === "") throw new Failure(`${aor}: the password is empty`);
       const other = lines.get(aor);

@@ -38,6 +38,8 @@ type Running = {
   lastWords: string;
   lastWordsAt: number;
   restartTimer: NodeJS.Timeout | undefined;
+  /** It is ended, and not started again. */
+  isOver: boolean;
   /** Why it is ended, to be started again at once. */
   renewedFor: string | undefined;
   /** Set while it is started: its ready line came. */
@@ -114,6 +116,7 @@ export class Supervisor {
       lastWords: "",
       lastWordsAt: 0,
       restartTimer: undefined,
+      isOver: false,
       renewedFor: undefined,
       onReadyLine: undefined,
     };
@@ -145,6 +148,16 @@ export class Supervisor {
     running.renewedFor = cause;
     // Nothing is written at SIGTERM that is not at SIGKILL: what a cell has acknowledged is at its peer.
     return running.child.kill("SIGKILL");
+  }
+
+  /** Ends a process for good: SIGTERM, then SIGKILL after a second. It is not started again. */
+  async end(name: string): Promise<void> {
+    const running = this.#all.get(name);
+    if (running === undefined) return;
+    running.isOver = true;
+    clearTimeout(running.restartTimer);
+    await this.#terminate((each) => each === name);
+    this.#all.delete(name);
   }
 
   /**
@@ -200,7 +213,7 @@ export class Supervisor {
 
   /** Spawns and waits until it serves; throws the cause when it ends before, or hangs. */
   async #launch(running: Running): Promise<Child> {
-    if (this.#stopping !== undefined) throw new Failure("it is being stopped");
+    if (this.#isToEnd(running)) throw new Failure("it is being stopped");
     const { spec } = running;
     running.lastWords = "";
     spec.prepare?.();
@@ -223,8 +236,12 @@ export class Supervisor {
     this.#options.onStarted(spec.name, pid);
     await this.#untilReady(running, child);
     // A start that was overtaken by a stop must not look like a success.
-    if (this.#stopping !== undefined) throw new Failure("it is being stopped");
+    if (this.#isToEnd(running)) throw new Failure("it is being stopped");
     return child;
+  }
+
+  #isToEnd({ isOver }: Running): boolean {
+    return isOver || this.#stopping !== undefined;
   }
 
   #forward(running: Running, child: Child): void {
@@ -275,7 +292,7 @@ export class Supervisor {
   }
 
   #died(running: Running, code: number | null, signal: NodeJS.Signals | null): void {
-    if (this.#stopping !== undefined) return;
+    if (this.#isToEnd(running)) return;
     const { reporter, restart } = this.#options;
     running.failures = Date.now() - running.startedAt > stableMs ? 0 : running.failures;
     const { renewedFor } = running;
@@ -309,7 +326,7 @@ export class Supervisor {
       reporter.event(name, "restarted", `process ${running.pid}, serving after ${Date.now() - running.startedAt} ms`);
       this.#watch(running, child);
     } catch (error) {
-      if (this.#stopping !== undefined) return;
+      if (this.#isToEnd(running)) return;
       reporter.event(name, "failed", reasonOf(error));
       this.#restart(running);
     }

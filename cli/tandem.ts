@@ -18,8 +18,40 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/status.ts")).run;
     case "registrations":
       return (await import("./commands/registrations.ts")).run;
+    case "calls":
+      return (await import("./commands/calls.ts")).list;
+    case "calls show":
+      return (await import("./commands/calls.ts")).show;
+    case "calls end":
+      return (await import("./commands/calls.ts")).endCall;
     case "heartbeat":
       return (await import("./commands/heartbeat.ts")).run;
+    case "group":
+      return (await import("./commands/group.ts")).show;
+    case "group prefer":
+      return (await import("./commands/group.ts")).prefer;
+    case "group heal-after":
+      return (await import("./commands/group.ts")).healAfter;
+    case "cell add":
+      return (await import("./commands/cell.ts")).add;
+    case "cell remove":
+      return (await import("./commands/cell.ts")).remove;
+    case "cell weight":
+      return (await import("./commands/cell.ts")).weigh;
+    case "exchanges double":
+      return (await import("./commands/exchanges.ts")).double;
+    case "gateway weight":
+      return (await import("./commands/gateway.ts")).weight;
+    case "domain add":
+      return (await import("./commands/domain.ts")).add;
+    case "domain remove":
+      return (await import("./commands/domain.ts")).remove;
+    case "domain list":
+      return (await import("./commands/domain.ts")).list;
+    case "dns":
+      return (await import("./commands/dns.ts")).print;
+    case "dns check":
+      return (await import("./commands/dns.ts")).check;
     case "drain":
       return (await import("./commands/drain.ts")).drain;
     case "undrain":
@@ -39,21 +71,21 @@ async function runOf(name: string): Promise<Run> {
   }
 }
 
-/** The command that the words name, and what follows it. A group such as `subscriber` needs its second word. */
+/** The command that the words name, and what follows it. Some need their second word, as `subscriber` does, and others may have one, as `group`. */
 function findCommand(
   words: readonly string[],
 ): { readonly spec: CommandSpec; readonly rest: readonly string[] } | { readonly help: string } {
   const [first = "", second = ""] = words;
   if (first === "--help" || first === "-h" || first === "help") return { help: overviewOf(commandSpecs) };
   if (first === "") throw new UsageError("a command is missing (see tandem --help)");
+  const longer = commandSpecs.find(({ name }) => name === `${first} ${second}`);
+  if (longer !== undefined) return { spec: longer, rest: words.slice(2) };
   const spec = commandSpecs.find(({ name }) => name === first);
   if (spec !== undefined) return { spec, rest: words.slice(1) };
   if (!commandSpecs.some(({ name }) => name.startsWith(`${first} `))) {
     throw new UsageError(`unknown ${first.startsWith("-") ? "option" : "command"} ${first} (see tandem --help)`);
   }
   if (second === "--help" || second === "-h") return { help: overviewOf(commandSpecs, first) };
-  const nested = commandSpecs.find(({ name }) => name === `${first} ${second}`);
-  if (nested !== undefined) return { spec: nested, rest: words.slice(2) };
   throw new UsageError(`${second === "" ? "a command is missing" : `unknown command ${second}`} (see tandem ${first} --help)`);
 }
 

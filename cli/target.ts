@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
-import { ApiClient } from "./api-client.ts";
+import { ApiClient, type Credentials } from "./api-client.ts";
 import type { Arguments } from "./arguments.ts";
 import { Failure, UsageError } from "./errors.ts";
+import { Membership } from "./membership.ts";
 import { defaultState } from "./settings.ts";
 import { StateDirectory } from "./state-directory.ts";
 
@@ -11,6 +12,7 @@ export type Target = {
   /** Known when the system runs from a state directory of this machine. */
   readonly domain: string | undefined;
   readonly state: StateDirectory | undefined;
+  readonly credentials: Credentials;
 };
 
 /** Finds the system: by --url or TANDEM_URL and TANDEM_SECRET, else by the state directory's run.json and secret. Throws {@link Failure}. */
@@ -23,18 +25,21 @@ export function findTarget(args: Arguments, environment: NodeJS.ProcessEnv): Tar
     if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) throw new UsageError(`--url ${url}: must be an http or https URL`);
     const secret = environment["TANDEM_SECRET"] ?? state.readSecret();
     if (secret === undefined || secret === "") throw new Failure("TANDEM_SECRET must hold the system's secret when --url is used");
-    return { api: new ApiClient([url.replace(/\/+$/, "")], secret), domain: undefined, state: undefined };
+    return { api: new ApiClient([url.replace(/\/+$/, "")], secret), domain: undefined, state: undefined, credentials: secret };
   }
   const run = state.readRun();
-  const secret = state.readSecret();
-  if (run === undefined || secret === undefined)
+  const host = state.readCluster()?.host;
+  // In a system with an authority this machine asks with its own key.
+  const credentials = host === undefined ? state.readSecret() : new Membership(state, host).identity();
+  if (run === undefined || credentials === undefined)
     throw new Failure(`not running: no system has its state in ${state.path} (start it with tandem up, or name another --state)`);
   return {
     api: new ApiClient(
-      run.cells.map((cell) => cell.url),
-      secret,
+      run.cells.map(({ url: door, membersUrl }) => membersUrl ?? door),
+      credentials,
     ),
     domain: run.domain,
     state,
+    credentials,
   };
 }

@@ -8,14 +8,14 @@ import { tableText } from "./table.ts";
 /** What a first user needs: where a phone registers and as whom, and the commands. */
 export function whatToTry(settings: Settings, domain: string, layout: Layout, passwords: Readonly<Record<string, string>>): string {
   const host = advertisedHostOf(settings);
-  const urls = urlsOf(layout, host);
+  const urls = urlsOf(layout, settings.advertise);
   const httpHost = httpHostOf(settings);
   const cellUrls = layout.cells.map(({ port, url }) =>
     isWildcard(httpHost) ? `ws://${hostInUri(host)}:${port}` : url.replace("http", "ws"),
   );
   const lines: readonly (readonly [name: string, value: string])[] = [
     ["Domain", domain],
-    ["Server", serversText(layout, host)],
+    ["Server", serversText(layout, settings.advertise)],
     ["WebSocket", `${cellUrls.join(" or ")}, subprotocol sip`],
     ...(urls.length === 0 ? [] : [["At gateways", `${urls.join(" or ")}, subprotocol sip`] as const]),
     ...(settings.tls === undefined ? [["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`] as const] : []),
@@ -28,8 +28,7 @@ ${usersText(settings, domain, passwords)}
 Then:
   npx tandem status${state}
   npx tandem registrations${state}
-  npx tandem subscriber add dave --password -${state}
-
+${settings.auth === "open" ? "" : `  npx tandem subscriber add dave --password -${state}\n`}
 `;
 }
 
@@ -38,23 +37,23 @@ function stateOption({ state }: Settings): string {
   return state === resolve(defaultState) ? "" : ` --state ${quoted(shownPath(state))}`;
 }
 
-function serversText(layout: Layout, host: string): string {
+function serversText(layout: Layout, advertise: string | undefined): string {
   return layout.gateways
     .map(({ listeners }) => {
       const plain = listeners
         .filter(({ transport }) => transport !== "WS" && transport !== "WSS")
-        .map((listener) => ({ ...listener, host }));
+        .map((listener) => ({ ...listener, host: advertise ?? listener.host }));
       return Array.from(placesOf(plain), ([place, here]) => `${place} (${here.map(({ transport }) => transport).join(", ")})`).join(", ");
     })
     .join("; ");
 }
 
 /** Where gateways take softphones. */
-function urlsOf(layout: Layout, host: string): string[] {
+function urlsOf(layout: Layout, advertise: string | undefined): string[] {
   return layout.gateways.flatMap(({ listeners }) =>
     listeners
       .filter(({ transport }) => transport === "WS" || transport === "WSS")
-      .map(({ transport, port }) => `${transport.toLowerCase()}://${hostInUri(host)}:${port}`),
+      .map(({ transport, host, port }) => `${transport.toLowerCase()}://${hostInUri(advertise ?? host)}:${port}`),
   );
 }
 

@@ -84,7 +84,8 @@ export function objectsOf(cell: string, objects: WorkerSettings["objects"], map:
     const numbered = (name: string, count: number): NamedObject[] =>
       Array.from({ length: count }, (_, number) => ({ name: `${name}-${number}`, uniqueKey }));
     if (className === "ExchangeObject") return numbered("exchange", map.exchangeCount);
-    return className === "LineObject" ? numbered("line", map.lineCount) : [{ name: "core-group", uniqueKey }];
+    if (className === "LineObject") return numbered("line", map.lineCount);
+    return [{ name: className === "LedgerObject" ? "ledger" : "core-group", uniqueKey }];
   });
 }
 
@@ -100,6 +101,16 @@ export type CellConfig = {
   readonly storage: string;
   /** Absolute path of a directory on the same disk, where the cell's script finds out whether there is room. */
   readonly room: string;
+  /** Idle objects are put to sleep after some 10 s, as on Cloudflare. */
+  readonly mayEvict: boolean;
+  /** The socket that members alone get into, in a system with an authority. Paths are relative to the configuration file. */
+  readonly members?: {
+    readonly host: string;
+    readonly port: number;
+    readonly tlsKey: string;
+    readonly certificate: string;
+    readonly authority: string;
+  };
   /** Text bindings; they win over wrangler.toml's variables of the same name. */
   readonly texts: Readonly<Record<string, string>>;
   /** Bindings whose values workerd takes from its environment, so that secrets are in no file. */
@@ -125,9 +136,10 @@ export function cellConfigText(config: CellConfig): string {
     `(name = "DISK", service = "room")`,
     ...settings.objects.map(({ binding, className }) => `(name = ${quote(binding)}, durableObjectNamespace = ${quote(className)})`),
   ];
+  // An object that slept would need room on the disk to open its database again, and a full one has none (docs/decisions/0018).
   const namespaces = settings.objects.map(
     ({ className, storageKey }) =>
-      `(className = ${quote(className)}, uniqueKey = ${quote(uniqueKeyOf(cell, storageKey))}, enableSql = true)`,
+      `(className = ${quote(className)}, uniqueKey = ${quote(uniqueKeyOf(cell, storageKey))}, enableSql = true, preventEviction = ${!config.mayEvict})`,
   );
   const modules = config.modules.map(({ name, path }) => `(name = ${quote(name)}, ${moduleKind(name)} = embed ${quote(path)})`);
   return `# Made by "tandem up" for cell ${cell}; written again at every start.
@@ -138,10 +150,9 @@ const config :Workerd.Config = (
     (name = "cell", worker = .cell),
     (name = "storage", disk = (path = ${quote(config.storage)}, writable = true)),
     (name = "room", disk = (path = ${quote(config.room)}, writable = true)),
-    # The internet, and of the private networks only the address where the other cells are.
-    (name = "internet", network = (allow = ["public", ${quote(`${near}/${isIPv6(near) ? 128 : 32}`)}], tlsOptions = (trustBrowserCas = true))),
+${networkText(config, near)}
   ],
-  sockets = [(name = "http", address = ${quote(address)}, http = (), service = "cell")],
+  sockets = [${socketsOf(config, address).join(", ")}],
   logging = (stdoutPrefix = "", stderrPrefix = ""),
   v8Flags = [${v8Flags.map(quote).join(", ")}],
 );
@@ -155,6 +166,34 @@ const cell :Workerd.Worker = (
     durableObjectStorage = (localDisk = "storage"),
 );
 `;
+}
+
+/** What a cell may connect to. Nobody but the cluster map, which cells alone write, says where to. */
+function networkText({ members }: CellConfig, near: string): string {
+  if (members === undefined) {
+    return `    # The internet, and of the private networks only the address where the other cells are.
+    (name = "internet", network = (allow = ["public", ${quote(`${near}/${isIPv6(near) ? 128 : 32}`)}], tlsOptions = (trustBrowserCas = true))),`;
+  }
+  const tls = `trustBrowserCas = true, trustedCertificates = [embed ${quote(members.authority)}], keypair = ${keypairText(members)}`;
+  return `    # Other cells may be anywhere. Only URLs of the cluster map are asked for, and members alone change that.
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (${tls}))),`;
+}
+
+function socketsOf({ members }: CellConfig, address: string): string[] {
+  const http = `(name = "http", address = ${quote(address)}, http = (), service = "cell")`;
+  if (members === undefined) return [http];
+  const { host, port, authority } = members;
+  const at = isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+  const trust = `requireClientCerts = true, trustedCertificates = [embed ${quote(authority)}], minVersion = tls1Dot3`;
+  const tls = `tlsOptions = (keypair = ${keypairText(members)}, ${trust})`;
+  return [
+    http,
+    `(name = "members", address = ${quote(at)}, https = (options = (), ${tls}), service = (name = "cell", entrypoint = "members"))`,
+  ];
+}
+
+function keypairText({ tlsKey, certificate }: NonNullable<CellConfig["members"]>): string {
+  return `(privateKey = embed ${quote(tlsKey)}, certificateChain = embed ${quote(certificate)})`;
 }
 
 function listText(items: readonly string[]): string {

@@ -70,8 +70,15 @@ export const peerDistanceMsMax = 20;
 export const peerOverlapMs = 25;
 /** A timer that rings so late rings on a machine that is held up: its peer's answer may be there, unread. Idle machines are late by a few milliseconds. */
 export const peerLateMs = 20;
-/** Batches under way at once. One leaves each {@link peerOverlapMs} for as long as an answer may take before the peer counts as lagging. */
+/** Batches under way at once: one each {@link peerOverlapMs} to a peer that takes 200 ms. To one further away they leave as much further apart. */
 export const peerFlightsMax = 8;
+/**
+ * Nobody waits longer for the answer of a peer that counts as together, however far away it seems. Two ways round the earth take 400 ms, and four times
+ * what they vary by fits in. A phone says again what it has said after 500 ms, and is answered then.
+ */
+export const answerMsMax = 1_000;
+/** An answer is waited for so much longer than the mean at least, though all took the same so far: what a machine that is busy adds now and then. */
+export const answerMarginMs = 100;
 /** How long a replica that has started waits for its peer to say anything, and how long for all of its records. It serves alone then. */
 export const peerSyncMs = 2_000;
 export const peerSyncMsMax = 10_000;
@@ -114,6 +121,8 @@ export const shedSoonDelayMs = 1_000;
 export const shedSoonMs = 500;
 /** The delay must not be less than the mean of about so long: a queue that shrinks is served. */
 export const shedTrendMs = 500;
+/** Who has answered nothing for so long stood still: that is no queue. Shorter silences make none that begins anything. */
+export const shedStallMs = 500;
 /** Who has just started, or has another replica now, is slow for so long: code is compiled, and phones come back. Both bounds must be passed by then. */
 export const shedColdMs = 10_000;
 /** REGISTERs of phones that are not known are refused when it has lasted for so long: thousands of phones that have lost a cell are back by then. */
@@ -171,8 +180,109 @@ export const straysPerRequest = 4;
 export const straysPerSecond = 100;
 /** And so many times as many of what has a token, where neither a REGISTER nor a call has proved its source: calls from before this process began, or forgeries. */
 export const tokensPerStray = 2;
+/** What has a token, of a source that is proved: of 1500 calls/s, ACKs and BYEs are 3000. While all is late it may send so many times as many as a stray. */
+export const tokensPerProved = 40;
+/**
+ * Requests a second of all sources together to which nothing good was answered. Below this nobody is looked at. A town of 100 000 phones that registers
+ * again each hour is 28. INVITEs to one silent phone are said seven times each: so many make a tenth of a core busy.
+ */
+export const noisyPerSecond = 200;
+/** So many of them at once, after a quiet time. At 5000/s they are there within a twentieth of a second. */
+export const noisyAtOnce = 200;
+/**
+ * Of REGISTERs so many more at once, and so many more a second: an office behind one address comes back with all its phones. Each asks twice before anything
+ * good is answered. One that is refused costs a tenth of an INVITE and leaves nothing: 2000 are a fifth of a second of one core, once in a hundred seconds.
+ */
+export const noisyRegistersAtOnce = 2_000;
+export const noisyRegistersPerSecond = 20;
+/** Requests a second of one source that are taken in any case: it is no flood, and it may be a phone that nobody knows yet. Fifty that flood have 250 by it. */
+export const noisyPerSourceMin = 5;
+/** What a source may ask for with each good answer. One call in four that succeeds is a bad line, and one in eight (a call rings and is answered) no flood. */
+export const noisyCreditPerAnswer = 4;
+/** The most that it may have in advance: 1500 calls/s that nobody answers for four seconds, each said twice or three times. */
+export const noisyCreditMax = 20_000;
+/** What a source may have in advance that has had a call or has registered: what it says while a cell is taken over. */
+export const noisyCreditOfProved = 5_000;
+/** How long it is known, once or twice, what a source has got; and of how many sources, some hundred octets each. */
+export const noisyKnownMs = 600_000;
+export const noisySourcesMax = 10_000;
 /** How long a flow on which a phone has registered is known, once or twice: longer than the longest registration lives. Forty octets each. */
 export const knownFlowsMs = 4_000_000;
 export const knownFlowsMax = 100_000;
 /** Waiting that is longer than the shortest of the last minute or two is a queue: the rest is the way, and what the pair takes. */
 export const shortestKnownMs = 60_000;
+
+/**
+ * The highest epoch of a map: an eighth of 2^53, above which numbers are not exact, and a version that is raised is not another one. A map each millisecond
+ * would reach it in 35 000 years.
+ */
+export const mapEpochMax = 1_125_899_906_842_624;
+/**
+ * How far above the known one an epoch may be. Who numbers the maps that he deploys by the clock, in ms, comes that far with the first of them, until 2109.
+ * Further is a slip or a forgery: all that is written later would have to be above it.
+ */
+export const mapEpochAheadMax = 4_398_046_511_104;
+/** Exchanges of a map. Each is an object in two cells, and a connection of each gateway: no machine has room for more. */
+export const exchangesMax = 4_096;
+/** Cells that were removed and are still known by name: one that comes back later has been away for more changes than anybody makes. */
+export const formerCellsMax = 64;
+/** Domains of a map, some hundred octets each, with every map that is told. */
+export const domainsMax = 200;
+/** Gateways to which the operator has given a weight, some 30 octets each with every map. As many as are remembered at all. */
+export const gatewaysWeighedMax = 1_000;
+/** What a weight of DNS has room for (RFC 2782). */
+export const gatewayWeightMax = 65_535;
+/** How long others may remember what the zone says: a gateway that is taken out of it gets no phones a minute later. */
+export const dnsTtlSeconds = 60;
+/** Above this a record is told of as one that is remembered for long. */
+export const dnsTtlSecondsLong = 300;
+/** Records in one answer of a name server that are looked at: 64 gateways with two addresses each, and as much again. */
+export const dnsAnswersMax = 256;
+/** A gateway that is drained keeps its connections for a week at most, as a call may stand; a timer has room for 24 days. */
+export const drainDeadlineMsMax: number = 7 * 24 * 3_600_000;
+/** Members that sign with keys of their own: each is 150 octets of the map, which is told to all with each change. */
+export const membersMax = 512;
+/** Keys of members that were removed, of 43 characters each. Older ones are forgotten: by then no side of a cut has a map that knows them. */
+export const revokedKeysMax = 512;
+/** Names of members: they ride in signatures, in file names and in URIs, and a dot would make a gateway's a line's. */
+export const memberNamePattern: RegExp = /^[0-9A-Za-z-]{1,32}$/;
+/** Lines of a cell: each is an object that a request may wake. */
+export const lineCountMax = 4_096;
+
+/** Gateways that are remembered: above it, those that are down make room. */
+export const gatewaysMax = 1_000;
+/** A gateway that has left is shown so long: whoever looks just after it was stopped sees what became of it. */
+export const leftShownMs = 60_000;
+/** News may be this much later than what they tell. So a cell that loses a hundred gateways at once says it in a few heartbeats. */
+export const newsSpacingMs = 50;
+/** A probe that left so recently will answer the same question. */
+export const probeSpacingMs = 50;
+
+/** Below: more traffic than use, and pauses of a busy machine look like failures. */
+export const periodMsMin = 100;
+/** Above: nobody would be found dead within minutes. */
+export const periodMsMax = 60_000;
+export const missedMin = 1;
+export const missedMax = 20;
+
+/** A cell that is down for so long is not waited for: another one gets what it had. A restart takes seconds, and that of a machine about as long as this. */
+export const healAfterMs = 30_000;
+/** Less is what a busy machine may take to answer; more is a day, and a cell that is away for longer is not coming back. */
+export const healAfterMsMin = 1_000;
+export const healAfterMsMax = 86_400_000;
+/** Replicas that are replaced at once: each is a full copy. As many as an exchange's cell makes in some seconds, and few maps where there are hundreds. */
+export const healsAtOnceMax = 32;
+/** Exchanges that are moved at once, for nothing but balance. Each takes time from calls, and nobody waits for it. */
+export const movesAtOnceMax = 4;
+
+/**
+ * Call records are kept for as long, unless the operator says otherwise. A month is enough for whoever disputes a bill. Nobody is to learn from them whom
+ * somebody called last year.
+ */
+export const callRecordDaysDefault = 30;
+export const callRecordDaysMax = 3_650;
+/** And no more than these: 50 MB in either ledger. */
+export const callRecordsMostDefault = 100_000;
+export const callRecordsMostMax = 10_000_000;
+/** Of a cell: a thousand times what another one has is more than any two machines differ by. */
+export const cellWeightMax = 1_000;

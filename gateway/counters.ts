@@ -21,6 +21,8 @@ export type Counters = ActorCounters & {
   /** Of strangers, closed to make room for others. */
   connectionsEvicted: number;
   connectionsClosed: number;
+  /** Connections of load balancers without a PROXY header that can be read in time. */
+  proxyHeadersRefused: number;
 };
 
 export function newCounters(): Counters {
@@ -32,6 +34,8 @@ export function newCounters(): Counters {
     limited: 0,
     refused: 0,
     shed: 0,
+    noise: 0,
+    noisySources: 0,
     dropped: 0,
     undeliverable: 0,
     datagramsLost: 0,
@@ -47,6 +51,7 @@ export function newCounters(): Counters {
     connectionsRefused: 0,
     connectionsEvicted: 0,
     connectionsClosed: 0,
+    proxyHeadersRefused: 0,
     resolutions: 0,
   };
 }

@@ -6,13 +6,18 @@ import type { GatewayTally } from "../cluster/group/gateway-tally.ts";
 import { sourceOfAddress, sourcesOfNetwork } from "../sip/flow/source.ts";
 import { GatewayActor, type GatewayPorts } from "../actors/gateway/gateway-actor.ts";
 import type { Log } from "../actors/gateway/ports.ts";
+import { GatewayError } from "./errors.ts";
 import { isClusterMap } from "./config/cluster-map.ts";
 import type { GatewayConfig, ListenerConfig } from "./config/config.ts";
 import { Connections } from "./connections/connections.ts";
 import { type Counters, newCounters } from "./counters.ts";
 import { isSipLike } from "./listen/datagram.ts";
 import { type Dns, SystemDns } from "./dns/dns.ts";
+import type { CellSocketSigner } from "./links/cell-socket.ts";
+import { MemberIdentity } from "./links/member-identity.ts";
 import { Doorkeeper } from "./connections/doorkeeper.ts";
+import { ProxyDoor } from "./listen/proxy-door.ts";
+import { ConnectionDrain } from "./connections/drain.ts";
 import { DroppingPlaces } from "./connections/dropping-places.ts";
 import { Egress } from "./connections/egress.ts";
 import { NextHopResolver } from "./dns/resolver.ts";
@@ -20,6 +25,7 @@ import { SourceLimit } from "./connections/source-limit.ts";
 import { StreamListener } from "./listen/stream-listener.ts";
 import { isStun, stunAnswer } from "./listen/stun.ts";
 import { processPorts } from "./process-ports.ts";
+import { HealthPage, type Health } from "./listen/health-page.ts";
 import { InputProbe } from "./listen/input-probe.ts";
 import { type UdpListener, type UdpPlace, udpListener } from "./listen/udp-listener.ts";
 import { UdpLosses } from "./listen/udp-losses.ts";
@@ -39,6 +45,7 @@ export class Gateway {
   readonly connections: Connections;
   readonly doorkeeper: Doorkeeper;
   readonly #config: GatewayConfig;
+  readonly #signer: CellSocketSigner;
   readonly #log: Log;
   /** New with every start: connections of an earlier one are gone. */
   readonly #boot = randomBytes(6).toString("hex").slice(0, 8);
@@ -50,6 +57,10 @@ export class Gateway {
   /** Those that accept connections. */
   readonly #streams = new Map<number, StreamListener | WebSocketListener>();
   readonly #limit: SourceLimit;
+  /** Undefined: nobody is told. */
+  readonly #healthPage: HealthPage | undefined;
+  readonly #door: ProxyDoor;
+  readonly #drain: ConnectionDrain;
   readonly #dns: Dns & { stop?(): void };
   readonly #resolver: NextHopResolver;
   readonly #egress: Egress;
@@ -69,11 +80,13 @@ export class Gateway {
     dns: Dns & { stop?(): void } = new SystemDns(config.dnsServers),
   ) {
     this.#config = config;
+    this.#signer = signerOf(config);
     this.#native = native;
     this.#log = log;
     this.#dns = dns;
     this.#trusted = new Set(config.limits.trusted.flatMap(sourcesOfNetwork));
     this.#limit = new SourceLimit(config.limits.messagesPerSource);
+    this.#door = new ProxyDoor(config.proxyFrom, this.counters, log);
     this.#resolver = new NextHopResolver(dns, config.listeners);
     this.doorkeeper = new Doorkeeper(config.limits.connectionsMax, this.counters);
     this.connections = new Connections(
@@ -92,6 +105,8 @@ export class Gateway {
         closed: (connection) => this.#actor?.closed(connection),
       },
     );
+    this.#healthPage = config.health === undefined ? undefined : new HealthPage(config.health, () => this.#health());
+    this.#drain = new ConnectionDrain(this.connections);
     this.#egress = new Egress(this.#udp, this.connections, this.counters, this.#places);
     for (const [index, listener] of config.listeners.entries()) this.#makeListener(index, listener);
   }
@@ -115,6 +130,7 @@ export class Gateway {
   async start(): Promise<void> {
     try {
       this.#listeners = await Promise.all(this.#config.listeners.map((listener, index) => this.#bind(index, listener)));
+      await this.#healthPage?.start();
     } catch (error) {
       await this.stop();
       throw error;
@@ -127,9 +143,8 @@ export class Gateway {
   }
 
   #ports(): GatewayPorts {
-    const { name, secret } = this.#config;
     return {
-      ...processPorts({ gateway: name, secret }, this.#log),
+      ...processPorts(this.#signer, this.#log),
       send: (flowKey, octets, link) => this.#egress.send(flowKey, octets, link),
       close: (flowKey) => this.connections.close(flowKey),
       resolve: (uri, found) => void this.#resolver.resolve(uri).then(found),
@@ -137,13 +152,22 @@ export class Gateway {
       tally: () => this.#tally(),
       looked: () => this.#sweep(steadyNow()),
       inputDelayMs: () => this.#inputDelayMs(),
+      drain: (closeInMs) => this.#drain.set(closeInMs),
       setUrgent: (isUrgent) => setUrgent(isUrgent),
     };
   }
 
+  #health(): Health {
+    const actor = this.#actor;
+    const reason = actor?.isDraining === true ? "draining" : actor?.isReachable === true ? undefined : "no cell can be reached";
+    return { gateway: this.#config.name, reason, connections: this.connections.accepted().length };
+  }
+
   #tally(): GatewayTally {
-    const { datagramsLost, datagramsDropped, datagramsPaced, shed } = this.counters;
-    return { isNative: this.#native !== undefined, datagramsLost, datagramsDropped, datagramsPaced, shed };
+    // Only while somebody waits for it: each change of it wakes the cells.
+    const left = this.#actor?.isDraining === true ? { connectionsLeft: this.connections.accepted().length } : {};
+    const { datagramsLost, datagramsDropped, datagramsPaced, shed, noise, noisySources } = this.counters;
+    return { isNative: this.#native !== undefined, datagramsLost, datagramsDropped, datagramsPaced, shed, noise, noisySources, ...left };
   }
 
   /** The longest of all its sockets: each new request may have come by any. */
@@ -164,12 +188,17 @@ export class Gateway {
   /** Closes everything. Softphones are told that it goes, and have a moment to answer. */
   async stop(): Promise<void> {
     this.#actor?.stopReading();
+    // Whoever asks is refused from now on.
+    const unasked = this.#healthPage?.stop();
     await this.connections.stop();
+    await unasked;
     this.#actor?.stop();
+    this.#drain.stop();
     this.#dns.stop?.();
     this.#egress.stop();
     for (const probe of this.#probes.values()) probe.stop();
     this.#probes.clear();
+    this.#door.stop();
     await Promise.all([...this.#udp.values(), ...this.#streams.values()].map((listener) => listener.stop()));
   }
 
@@ -191,15 +220,17 @@ export class Gateway {
 
   #makeStreamListener(index: number, config: ListenerConfig): StreamListener | WebSocketListener {
     const { tls, name } = this.#config;
+    const door = this.#door;
     const junk = (): void => {
       this.counters.junk += 1;
     };
-    const admit = (socket: Socket): boolean => this.doorkeeper.admit(socket, config.transport, steadyNow());
+    const admit = (socket: Socket): boolean => this.doorkeeper.admit(socket, config.transport, steadyNow(), door.namedBy(socket));
     if (config.transport !== "WS" && config.transport !== "WSS") {
-      return new StreamListener(config, tls, { junk, admit, accepted: (socket) => this.connections.accept(index, socket) });
+      return new StreamListener(config, tls, { junk, door, admit, accepted: (socket) => this.connections.accept(index, socket) });
     }
     return new WebSocketListener(config, tls, name, {
       junk,
+      door,
       admit,
       isSurplus: (socket) => this.doorkeeper.isSurplus(socket),
       refused: () => {
@@ -245,5 +276,17 @@ export class Gateway {
       return true;
     this.counters.limited += 1;
     return false;
+  }
+}
+
+/** What cells know this gateway by. */
+function signerOf({ name, secret = "", member }: GatewayConfig): CellSocketSigner {
+  if (member === undefined) return { gateway: name, secret };
+  try {
+    return { gateway: name, member: new MemberIdentity(member) };
+  } catch (error) {
+    throw new GatewayError(
+      `the key or certificate of this member cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }

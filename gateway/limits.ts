@@ -33,6 +33,26 @@ export const framesPerMessageMax = 64;
 /** HTTP request of whoever connected, from its first octet to its last; how often those that take longer are looked for. */
 export const httpRequestMs = 10_000;
 export const httpCheckMs = 2_000;
+/**
+ * A PROXY header, version 2: 16 octets, addresses, and what a balancer says of TLS or of its cloud, which is a few hundred. HAProxy's document asks receivers for
+ * 536 at least.
+ */
+export const proxyHeaderOctetsMax = 2_048;
+/** It is the first that a balancer sends, in one segment: sent again once, it is there within three seconds. */
+export const proxyHeaderMs = 3_000;
+/** Connections of balancers that have not sent it. They are counted by nobody else yet, and each has a descriptor. */
+export const proxyHeadersMax = 1_000;
+/** One line about those that were refused in so long: a balancer that is configured wrongly has each connection refused. */
+export const proxySaidMs = 60_000;
+/** Connections to the page that tells load balancers how the gateway is: some balancers, and whoever watches. They are short. Over: one is closed. */
+export const healthConnectionsMax = 64;
+/** Of these, from one address (IPv6: one /64): a pair of balancers behind one has a few. Over: the one that has been there longest is closed. */
+export const healthConnectionsPerSourceMax = 16;
+/** Who asks does so at once. A first segment that was lost is there again within this (RFC 6298). */
+export const healthSilentMs = 1_000;
+/** A question to it, from its first octet to its last; and how many octets it has, with all that browsers say. */
+export const healthRequestMs = 2_000;
+export const healthRequestOctetsMax = 8_192;
 /** A connection that the gateway opens: below Timer F, so that the next target can still be tried (RFC 3263 4.3). */
 export const connectTimeoutMs = 4_000;
 /** Messages that wait for one connection to be made. */
@@ -46,6 +66,16 @@ export const lingerMs = 1_000;
  * to its peer.
  */
 export const lastAnswersMs = 2_000;
+/**
+ * A gateway that is drained closes so many connections in one step, 200 a second, as a cell does. Each costs another gateway a handshake, and the cells two
+ * REGISTERs.
+ */
+export const drainPortion = 50;
+export const drainStepMs = 250;
+/** A phone that has said and heard nothing for this long is in the middle of nothing but perhaps ringing or a call. */
+export const drainQuietMs = 5_000;
+/** Those that are never quiet are closed after this. */
+export const drainPatienceMs = 60_000;
 /** For softphones to answer the close of their WebSockets when the gateway stops: it has half a second in all. */
 export const goodbyeMs = 250;
 /** Backhauls that one connection remembers to tell of its end; over: all are told. */
@@ -98,8 +128,6 @@ export const handshakeTimeoutMs = 3_000;
 export const closeAnswerMs = 300;
 /** What a control link may send: a map of a thousand cells fits. */
 export const controlOctetsMax = 1024 * 1024;
-/** Exchanges that a map may name: a bound against a broken one. */
-export const exchangesMax = 4_096;
 
 /** RFC 3263: one question to one server, tries of it, and one resolution with all its steps. */
 export const dnsQueryTimeoutMs = 1_000;

@@ -1,19 +1,36 @@
 import {
   array,
   boolean,
+  check,
   description,
   exactOptional,
   type GenericSchema,
   maxLength,
+  minLength,
+  picklist,
   pipe,
   regex,
   string,
   title,
   toLowerCase,
+  union,
   unknown,
+  url,
 } from "valibot";
-import { missedMax, missedMin, periodMsMax, periodMsMin } from "../cluster/group/settings.ts";
-import { subscribersPerRequestMax } from "./limits.ts";
+import type { Wish } from "../cluster/map/wish.ts";
+import {
+  cellWeightMax,
+  drainDeadlineMsMax,
+  gatewayWeightMax,
+  healAfterMsMax,
+  healAfterMsMin,
+  memberNamePattern,
+  missedMax,
+  missedMin,
+  periodMsMax,
+  periodMsMin,
+} from "../cluster/limits.ts";
+import { cellsPreferredMax, memberAddressesMax, membersPerRequestMax, subscribersPerRequestMax } from "./limits.ts";
 import { list, strictRecord, whole } from "./reading.ts";
 
 /** What `/api/*` takes. A field that it does not know is refused: who writes it means something by it, and would not get it. */
@@ -55,9 +72,142 @@ export const heartbeatSchema = strictRecord(
 
 export const settingsBodySchema = strictRecord({ heartbeat: heartbeatSchema });
 
-export const drainingMessage = 'the body must be {"draining": true} or {"draining": false}';
+const cellBody = {
+  id: pipe(
+    string("must be a text"),
+    regex(/^[a-z0-9]{1,16}$/, "must be 1 to 16 letters a-z and digits"),
+    description("its name in the map"),
+  ),
+  url: pipe(string("must be a text"), url("must be a URL"), description("how gateways and other cells reach it")),
+  door: exactOptional(pipe(string("must be a text"), url("must be a URL"), description("where softphones connect; absent: its URL"))),
+  host: exactOptional(pipe(string("must be a text"), description("the machine that it runs on"))),
+  location: exactOptional(pipe(string("must be a text"), description("where that machine stands"))),
+  weight: exactOptional(pipe(whole(0), description("which share of the exchanges it is to have, beside the others; absent: 1"))),
+};
 
-export const drainingBodySchema = strictRecord(
-  { draining: pipe(boolean(drainingMessage), description("true: out of service; false: back")) },
+const assignmentBody = {
+  primary: pipe(string("must be a text"), description("the cell of its primary")),
+  secondary: pipe(string("must be a text"), description("the cell of its other replica")),
+  joining: exactOptional(pipe(string("must be a text"), description("a cell that is to be told all before it is the secondary"))),
+};
+
+/** What is to be another, and of which version of the map. */
+export const mapBodySchema = strictRecord(
+  {
+    version: pipe(whole(0), description("of the map that the change was made from")),
+    writer: pipe(string("must be a text"), description("who wrote that; empty: it was deployed")),
+    cells: exactOptional(pipe(list(strictRecord(cellBody)), description("all cells; absent: as they are"))),
+    assignments: exactOptional(
+      pipe(list(strictRecord(assignmentBody)), description("the cells of each exchange, in their order; absent: as they are")),
+    ),
+    exchangeCount: exactOptional(pipe(whole(1), description("twice as many as there are, and no other change with it; absent: as many"))),
+  },
+  "the body must be {version, writer, cells, assignments, exchangeCount}",
+);
+
+const memberBody = {
+  id: pipe(string("must be a text"), regex(memberNamePattern, "must be 1 to 32 letters, digits or hyphens"), description("its name")),
+  kind: pipe(picklist(["cell", "gateway", "host"], "must be cell, gateway or host"), description("what it is")),
+  host: pipe(string("must be a text"), description("the host that it runs on; of a host its own name")),
+  key: pipe(string("must be a text"), description("its public key, Ed25519: 32 octets in base64url")),
+};
+
+/** Who is to be a member. */
+export const membersBodySchema = pipe(
+  list(
+    strictRecord({
+      ...memberBody,
+      tlsKey: pipe(string("must be a text"), description("the public key of its certificate, P-256: SubjectPublicKeyInfo in base64")),
+      addresses: pipe(
+        list(string("must be a text")),
+        maxLength(memberAddressesMax, `at most ${memberAddressesMax} addresses`),
+        description("addresses and names by which others reach it; empty: nobody does"),
+      ),
+    }),
+    "the body must be a list of members",
+  ),
+  minLength(1, "must name a member"),
+  maxLength(membersPerRequestMax, `at most ${membersPerRequestMax} members in one request`),
+);
+
+const groupBodyMessage = 'the body must be {"preferred": [...]}, {"healAfterMs": N} or both';
+
+export const groupBodySchema = pipe(
+  strictRecord(
+    {
+      preferred: exactOptional(
+        pipe(
+          list(string("must be the id of a cell")),
+          maxLength(cellsPreferredMax, `at most ${cellsPreferredMax} cells`),
+          check((cells) => new Set(cells).size === cells.length, "must name each cell once"),
+          description("ids of cells, the most preferred first; empty: the first that lives; absent: as it is"),
+        ),
+      ),
+      healAfterMs: exactOptional(
+        pipe(
+          whole(healAfterMsMin, healAfterMsMax),
+          description("how long a cell that is down is waited for, before others get what it had; absent: as it is"),
+        ),
+      ),
+    },
+    groupBodyMessage,
+  ),
+  check((body) => Object.keys(body).length > 0, groupBodyMessage),
+);
+
+const domainBodyMessage = 'the body must be {"auth": "digest"} or {"auth": "open"}';
+
+export const domainBodySchema = strictRecord(
+  { auth: pipe(picklist(["digest", "open"], "must be digest or open"), description("`open`: nobody is asked for a password")) },
+  domainBodyMessage,
+);
+
+export const weightBodySchema = strictRecord(
+  { weight: pipe(whole(0, gatewayWeightMax), description("0: phones come when no other gateway answers")) },
+  'the body must be {"weight": N}',
+);
+
+const drainingMessage = 'the body must be {"draining": true} or {"draining": false}';
+
+export const gatewayDrainingBodySchema = strictRecord(
+  {
+    draining: pipe(boolean(drainingMessage), description("true: out of service; false: back")),
+    closeAfterMs: exactOptional(
+      pipe(
+        whole(0, drainDeadlineMsMax),
+        description("then the connections that it has are closed, a few at a time; absent: they are kept"),
+      ),
+    ),
+  },
   drainingMessage,
+);
+
+const noText = "must be a text";
+/** Between cells: what a cell asks the coordinator to write. */
+export const wishBodySchema = union([
+  strictRecord({ addDomain: strictRecord({ name: string(noText), auth: picklist(["digest", "open"]) }) }),
+  strictRecord({ removeDomain: string(noText) }),
+  strictRecord({ drainGateway: strictRecord({ id: string(noText), closeAt: exactOptional(whole(0)) }) }),
+  strictRecord({ undrainGateway: string(noText) }),
+  strictRecord({ weighGateway: strictRecord({ id: string(noText), weight: whole(0, gatewayWeightMax) }) }),
+  strictRecord({ weighCell: strictRecord({ id: string(noText), weight: whole(0, cellWeightMax) }) }),
+  strictRecord({ addMembers: list(strictRecord(memberBody)) }),
+  strictRecord({ removeMember: string(noText) }),
+]) satisfies GenericSchema<unknown, Wish>;
+
+/** What a cell asks of another one: to end a call that one of these exchanges may have. */
+export const endingBodySchema = strictRecord({ id: string("must be a text"), exchanges: list(whole(0)) });
+
+export const cellBodyMessage = 'the body must be {"draining": true}, {"draining": false} or {"weight": N}';
+
+/** One of the two: each is done somewhere else, and half of a change would be hard to tell. */
+export const cellBodySchema = pipe(
+  strictRecord(
+    {
+      draining: exactOptional(pipe(boolean(cellBodyMessage), description("true: out of service; false: back"))),
+      weight: exactOptional(pipe(whole(0, cellWeightMax), description("which share of the exchanges it is to have, beside the others"))),
+    },
+    cellBodyMessage,
+  ),
+  check((body) => Object.keys(body).length === 1, cellBodyMessage),
 );

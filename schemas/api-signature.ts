@@ -21,6 +21,7 @@ request to one cell, for 30 s by the cell's clock.
 5. Sign them: HMAC-SHA256 over the octets of these lines, as 64 small hex digits. The key is the secret as it stands in its file, without a line feed.
 6. Send the request with two headers: \`authorization: Tandem2 cli CELL TIME NONCE BODYHASH SIGNATURE\`, one space between two parts, and
    \`${versionHeader}: ${protocolVersion}\`. A cell that speaks another version of the protocol answers ${otherVersionStatus}, and names its own in that header.
+   Who says none is answered by the version that the cell has.
 
 An example. The secret is \`${secret}\`, and the body \`${body}\`. This is signed:
 

@@ -26,6 +26,11 @@ export function read<Schema extends GenericSchema>(schema: Schema, value: unknow
   return result.success ? { value: result.output } : { fault: faultOf(result.issues[0]) };
 }
 
+/** In a line, for whoever sent the value. */
+export function faultText({ path, reason }: Fault): string {
+  return path === "" ? reason : `${path} ${reason}`;
+}
+
 function faultOf(issue: BaseIssue<unknown>): Fault {
   const path = (issue.path ?? []).reduce((text, { key }) => {
     if (typeof key === "number") return `${text}[${key}]`;

@@ -159,6 +159,21 @@ export const bindingTombstoneMs = 2 * expiresSecondsMax * 1000;
  * exchange holds.
  */
 export const callTombstoneMs = 1.25 * 64 * t1Ms;
+/** How long what became of a call waits for the collector: a week end, and the days that somebody needs to see that it does not come. */
+export const callUncollectedMs = 7 * 24 * 3600 * 1000;
+/** Cells that a call record names: who fails over more often has another problem. */
+export const callCellsMax = 8;
+/**
+ * A call record's key: its Call-ID (longest seen: 130) and its caller's tag. Over: the key is a hash of them, for whoever calls makes both as long as a
+ * header may be.
+ */
+export const callKeyOctetsMax = 255;
+/** What a call record names of either side: a stranger's name may be as long as a header. Over: it is cut. */
+export const callPartyOctetsMax = 256;
+/** The Contact of who has answered, as long as one that registers. Over: it is cut. */
+export const callContactOctetsMax = 1_024;
+/** What a call record is without its texts. */
+export const callOctets = 512;
 /** Records of bindings, removed ones included, of one address-of-record; over: the earliest removed or expired one is forgotten. Four times the bindings. */
 export const bindingRecordsPerAddressOfRecordMax = 4 * contactsPerAddressOfRecordMax;
 /** Call-IDs whose order one binding remembers: a phone makes a new one per start. Over: the earliest is forgotten. */

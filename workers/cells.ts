@@ -1,22 +1,15 @@
-import { pairOf, type ClusterMap } from "../cluster/map/cluster-map.ts";
-import { isReplicated } from "../cluster/map/serving-cells.ts";
+import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../cluster/protocol-version.ts";
 import { diskFullStatus, diskFullText } from "./disk-room.ts";
-import type { Environment } from "./environment.ts";
+import { type Environment, signingKeyOf } from "./environment.ts";
 import { cellAnswerMsMax } from "./limits.ts";
+import { learnWhereTo, movedStatus } from "./moved.ts";
 import { authorizationFor, signedPathOf } from "./signature.ts";
 
 /**
- * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one. The only
- * outgoing WebSocket is that of a busy pair (exchange/peer-socket.ts): an open one keeps its object awake.
+ * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one. The
+ * outgoing WebSockets are those of a busy pair (exchange/peer-socket.ts) and of a busy line (frame-sockets.ts): an open one keeps its object awake.
  */
-
-/** The cell of the other replica of an exchange; undefined: `cell` has no replica of it, or the only one. */
-export function otherReplicaOf(map: ClusterMap, exchange: number, cell: string): string | undefined {
-  const { primary, secondary } = pairOf(map, exchange);
-  if (!isReplicated(map) || primary === secondary || (cell !== primary && cell !== secondary)) return undefined;
-  return primary === cell ? secondary : primary;
-}
 
 /** Whether a number names one of this map's exchanges. */
 export function isExchange(map: ClusterMap, exchange: number): boolean {
@@ -87,11 +80,12 @@ async function sendToCell(
   const toSign = { purpose, who: env.CELL, to: cell, method, path: signedPathOf(href), body };
   const signed = {
     ...headers,
-    authorization: authorizationFor(env.TANDEM_SECRET, toSign, Date.now()),
+    authorization: authorizationFor(signingKeyOf(env), toSign, Date.now()),
     [versionHeader]: String(protocolVersion),
   };
   const request = { method, headers: signed, signal, ...(body === undefined ? {} : { body }) };
   const response = await (binding === undefined ? fetch(href, request) : binding.fetch(href, request));
+  if (response.status === movedStatus) await learnWhereTo(env);
   const theirs = otherVersionOf(response.status, response.headers.get(versionHeader));
   if (theirs === undefined) return response;
   response.webSocket?.accept();

@@ -19,3 +19,7 @@ export function closeQuietly(socket: WebSocket, code = 1000, reason = ""): void 
 export function answerClose(socket: WebSocket, code: number, reason: string): void {
   closeQuietly(socket, unsentCodes.has(code) ? 1000 : code, reason);
 }
+
+/** How a socket of a member is closed that was removed (docs/decisions/0046-members-have-keys.md). */
+export const strangerCode = 4003;
+export const strangerText = "this is no member any more";

@@ -1,9 +1,12 @@
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
+import { unsoundness } from "../cluster/map/sound-map.ts";
 import { writtenMapSchema } from "../schemas/cluster-map.ts";
-import { read } from "../schemas/reading.ts";
+import { faultText, read } from "../schemas/reading.ts";
 import type { CoreGroupObject } from "./core-group/core-group-object.ts";
 import type { ExchangeObject } from "./exchange/exchange-object.ts";
+import type { LedgerObject } from "./ledger/ledger-object.ts";
 import type { LineObject } from "./line/line-object.ts";
+import { CellKeys, type CheckingKeys, type SigningKey } from "./member-keys.ts";
 
 /** What a cell's Worker is given: see wrangler.toml; `tandem up` gives the same to its workerd processes. */
 export type Environment = {
@@ -11,8 +14,14 @@ export type Environment = {
   readonly CELL: string;
   /** The {@link ClusterMap} as JSON text. */
   readonly CLUSTER: string;
-  /** Shared by all cells and gateways: signs requests between them, tokens and nonces. */
+  /** Shared by all cells: signs tokens and nonces; without an authority requests as well, and gateways have it too. */
   readonly TANDEM_SECRET: string;
+  /** This cell's own private key, PKCS #8 in base64: signs its requests in a system with an authority. */
+  readonly TANDEM_MEMBER_KEY?: string;
+  /** The {@link Keyring} as JSON text, in a system with an authority. Its core group knows a newer one perhaps. */
+  readonly TANDEM_KEYRING?: string;
+  /** Set where members have a socket of their own: then nothing but softphones is served on the other one. */
+  readonly MEMBERS_SOCKET?: string;
   /**
    * Softphones that this cell may have at once, a whole number. `tandem up` knows how many file descriptors workerd may open, and what it does when
    * there is none. Absent on Cloudflare, which has enough.
@@ -23,20 +32,68 @@ export type Environment = {
   readonly EXCHANGE: DurableObjectNamespace<ExchangeObject>;
   readonly LINE: DurableObjectNamespace<LineObject>;
   readonly CORE_GROUP: DurableObjectNamespace<CoreGroupObject>;
+  readonly LEDGER: DurableObjectNamespace<LedgerObject>;
   /** `CELL_B`: a service binding to cell b, where both run on Cloudflare. */
   readonly [binding: `CELL_${string}`]: Fetcher | undefined;
 };
 
-/** The map that was read last. All requests and objects of a process have the same text of it. */
-let latest: { readonly text: string; readonly map: ClusterMap } | undefined;
+/**
+ * The map that cells of this process were deployed with, and the newest that is known here. All requests and objects of a process have the same text of
+ * the first one. `newest` undefined: the core group has not said yet which it has.
+ */
+let latest:
+  | { readonly text: string; readonly deployed: ClusterMap; readonly newest: ClusterMap | undefined; readonly keys: CellKeys }
+  | undefined;
 
-/** The cluster map that this cell was configured with. A broken one throws: nothing can be served without it. */
-export function clusterMapOf({ CLUSTER }: Environment): ClusterMap {
-  if (latest?.text === CLUSTER) return latest.map;
+/** The cluster map that this cell was deployed with. A broken one throws: nothing can be served without it. */
+export function deployedMapOf({ CLUSTER, TANDEM_SECRET, TANDEM_MEMBER_KEY }: Environment): ClusterMap {
+  if (latest?.text === CLUSTER) return latest.deployed;
   const { value, fault } = read(writtenMapSchema, clusterJsonOf(CLUSTER));
-  if (fault !== undefined) throw new TypeError(`CLUSTER: ${fault.path === "" ? "" : `${fault.path} `}${fault.reason}`);
-  latest = { text: CLUSTER, map: value };
+  if (fault !== undefined) throw new TypeError(`CLUSTER: ${faultText(fault)}`);
+  const unsound = unsoundness(value);
+  if (unsound !== undefined) throw new TypeError(`CLUSTER: ${unsound}`);
+  latest = { text: CLUSTER, deployed: value, newest: undefined, keys: new CellKeys(TANDEM_SECRET, TANDEM_MEMBER_KEY) };
   return value;
+}
+
+/** What this cell signs its requests with, by the newest map. */
+export function signingKeyOf(env: Environment): SigningKey {
+  const map = clusterMapOf(env);
+  return keysOf(env).signing(map);
+}
+
+/** What this cell checks requests with, by the newest map: who is not in it is refused from then on. */
+export function checkingKeysOf(env: Environment): CheckingKeys {
+  const map = clusterMapOf(env);
+  return keysOf(env).checking(map);
+}
+
+function keysOf({ TANDEM_SECRET, TANDEM_MEMBER_KEY }: Environment): CellKeys {
+  return latest?.keys ?? new CellKeys(TANDEM_SECRET, TANDEM_MEMBER_KEY);
+}
+
+/** The newest cluster map that is known in this process. */
+export function clusterMapOf(env: Environment): ClusterMap {
+  const deployed = deployedMapOf(env);
+  return latest?.newest ?? deployed;
+}
+
+/** Whether the core group has said in this process which map is the newest. */
+export function isMapKnown(env: Environment): boolean {
+  deployedMapOf(env);
+  return latest?.newest !== undefined;
+}
+
+/** The core group says which map is the newest. */
+export function learnMap(env: Environment, newest: ClusterMap): void {
+  latest = { text: env.CLUSTER, deployed: deployedMapOf(env), newest, keys: keysOf(env) };
+}
+
+/** Asks the core group of this cell which map is the newest, and works from that from now on. Rejects when it does not say. */
+export async function askForMap(env: Environment): Promise<ClusterMap> {
+  const map = await env.CORE_GROUP.getByName(coreGroupName).newestMap();
+  learnMap(env, map);
+  return map;
 }
 
 function clusterJsonOf(text: string): unknown {
@@ -57,6 +114,7 @@ export function lineName(line: number): string {
 }
 
 export const coreGroupName = "core-group";
+export const ledgerName = "ledger";
 
 /** The number at the end of an object's name. Objects are only ever reached by name, so a missing one is a broken invariant. */
 export function numberOfName(id: DurableObjectId): number {

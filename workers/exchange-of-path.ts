@@ -1,5 +1,7 @@
 import { createMiddleware } from "hono/factory";
-import { isExchange, otherReplicaOf } from "./cells.ts";
+import { isKnownCell } from "../cluster/map/serving-cells.ts";
+import { cellOfLine } from "../sip/flow/flow.ts";
+import { isExchange } from "./cells.ts";
 import { clusterMapOf, exchangeName, type Environment } from "./environment.ts";
 import type { Signed } from "./signed.ts";
 
@@ -14,11 +16,18 @@ export const exchangeOfPath = createMiddleware<OfExchange>(async (context, next)
   return next();
 });
 
-/** Behind {@link exchangeOfPath}: 403 for whoever is not the other replica of that exchange. */
-export const fromItsPeer = createMiddleware<OfExchange>(async (context, next) => {
-  const exchange = Number(context.req.param("exchange"));
+/**
+ * Behind {@link exchangeOfPath}: 403 for whoever is no other cell of the map, and was none. Any of them may have records of an exchange: one that has no replica
+ * of it any more, or was removed, hands over what it has. The exchange knows its peer.
+ */
+export const fromAnotherCell = createMiddleware<OfExchange>(async (context, next) => {
   const { who } = context.var;
-  if (who !== otherReplicaOf(clusterMapOf(context.env), exchange, context.env.CELL))
-    return context.json({ error: `cell ${who} has no other replica of exchange ${exchange}` }, 403);
+  if (who === context.env.CELL || !isKnownCell(clusterMapOf(context.env), who))
+    return context.json({ error: `${who} is no other cell of this cluster` }, 403);
   return next();
 });
+
+/** Whether an access is a line of this cell. */
+export function isLineOf(access: string, cell: string): boolean {
+  return access.includes(".") && cellOfLine(access) === cell;
+}

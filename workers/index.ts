@@ -1,18 +1,27 @@
 import { Hono } from "hono";
+import { retryAfterSeconds } from "../sip/limits.ts";
 import { api } from "./api/api.ts";
+import { callsApi } from "./api/calls.ts";
 import { cellApi } from "./api/cell-api.ts";
 import { cellsApi } from "./api/cells.ts";
+import { domainsApi } from "./api/domains.ts";
+import { gatewaysApi } from "./api/gateways.ts";
+import { groupApi } from "./api/group.ts";
 import { heartbeatApi } from "./api/heartbeat.ts";
+import { ledgerApi } from "./api/ledger-api.ts";
+import { mapApi } from "./api/map.ts";
+import { hostApi, membersApi } from "./api/members.ts";
 import { settingsApi } from "./api/settings.ts";
-import { diskFullStatus, diskFullText } from "./disk-room.ts";
 import { clusterMapOf, coreGroupName, lineName, type Environment } from "./environment.ts";
-import { exchangeOfPath, fromItsPeer, type OfExchange } from "./exchange-of-path.ts";
-import { ofThisVersion, saysVersion, upgraded } from "./of-this-version.ts";
+import { exchangeOfPath, fromAnotherCell, isLineOf, type OfExchange } from "./exchange-of-path.ts";
+import { failures } from "./failures.ts";
+import { ofThisVersion, ofThisVersionIfSaid, upgraded } from "./of-this-version.ts";
 import { signed } from "./signed.ts";
-import { isWayLost } from "./way-lost.ts";
+import { warnOf } from "./way-lost.ts";
 
 export { CoreGroupObject } from "./core-group/core-group-object.ts";
 export { ExchangeObject } from "./exchange/exchange-object.ts";
+export { LedgerObject } from "./ledger/ledger-object.ts";
 export { LineObject } from "./line/line-object.ts";
 
 /**
@@ -37,11 +46,19 @@ app.get("/", async (context) => {
   const offered = (context.req.header("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim().toLowerCase());
   if (!offered.includes("sip")) return context.text("This WebSocket speaks SIP: ask for subprotocol sip (RFC 7118).\n", 400);
   const line = Math.floor(Math.random() * clusterMapOf(env).lineCount);
-  return await env.LINE.getByName(lineName(line)).fetch(context.req.raw);
+  try {
+    return await env.LINE.getByName(lineName(line)).fetch(context.req.raw);
+  } catch (error) {
+    // Its database cannot be opened, for example: the disk is full.
+    warnOf(`line ${line} does not take a softphone`, error);
+    return context.text(`Cell ${env.CELL} cannot take you now: connect to another one, or later.\n`, 503, {
+      "retry-after": String(retryAfterSeconds),
+    });
+  }
 });
 
-for (const path of ["/backhaul/*", "/control", "/pair/*", "/cell/*"]) app.use(path, ofThisVersion);
-app.use("/api/*", saysVersion);
+for (const path of ["/backhaul/*", "/control", "/pair/*", "/line/*", "/cell/*", "/host/*"]) app.use(path, ofThisVersion);
+app.use("/api/*", ofThisVersionIfSaid);
 
 const gateways = new Hono<OfExchange>();
 
@@ -71,34 +88,66 @@ peers.get(
   "/pair/:exchange{\\d{1,4}}",
   signed((param) => `pair ${param("exchange") ?? ""}`, 0),
   exchangeOfPath,
-  fromItsPeer,
+  fromAnotherCell,
   async (context) => {
     if (!isUpgrade(context.req.raw)) return context.json({ error: "batches in requests go to /cell/pair" }, 426, { upgrade: "websocket" });
     return upgraded(await context.var.exchange.fetch(signedBy(context.req.raw, context.var.who)));
   },
 );
 
+/** From a line of another cell, for frames (line/line-object.ts). */
+const lines = new Hono<OfExchange>();
+
+lines.get(
+  "/line/:exchange{\\d{1,4}}",
+  signed((param) => `line ${param("exchange") ?? ""}`, 0),
+  exchangeOfPath,
+  fromAnotherCell,
+  async (context) => {
+    const { who, exchange } = context.var;
+    if (!isUpgrade(context.req.raw))
+      return context.json({ error: "frames in requests go to /cell/exchange" }, 426, { upgrade: "websocket" });
+    const access = context.req.query("access") ?? "";
+    if (!isLineOf(access, who)) return context.json({ error: `${access} is no line of cell ${who}` }, 403);
+    return upgraded(await exchange.fetch(signedBy(context.req.raw, who)));
+  },
+);
+
 app.route("/", gateways);
 app.route("/", peers);
+app.route("/", lines);
 app.route("/cell", heartbeatApi);
+app.route("/cell/ledger", ledgerApi);
 app.route("/cell", cellApi);
 app.route("/api/settings", settingsApi);
 app.route("/api/cells", cellsApi);
+app.route("/api/domains", domainsApi);
+app.route("/api/gateways", gatewaysApi);
+app.route("/api/group", groupApi);
+app.route("/api/calls", callsApi);
+app.route("/api/map", mapApi);
+app.route("/api/members", membersApi);
+app.route("/host", hostApi);
 app.route("/api", api);
 
-app.notFound((context) => context.json({ error: `${context.req.method} ${context.req.path}: there is nothing here` }, 404));
+/** The door of the cell. Where members have a socket of their own, phones and browsers find nothing of theirs here. */
+const door = new Hono<{ Bindings: Environment }>();
 
-app.onError((error, context) => {
-  // The core group says it, once.
-  if (error.message === diskFullText) return context.json({ error: diskFullText }, diskFullStatus);
-  if (isWayLost(error)) return context.json({ error: "the way there was lost" }, 500);
-  // The runtime's own failures have no stack that says anything.
-  const isInternal = error.message.startsWith("internal error");
-  console.error(`${context.req.method} ${context.req.path}: ${isInternal ? "internal error" : (error.stack ?? error.message)}`);
-  return context.json({ error: error.message.split("\n", 1)[0] }, 500);
+door.use(async (context, next) => {
+  if (context.env.MEMBERS_SOCKET !== undefined && context.req.path !== "/") return context.notFound();
+  return await next();
 });
+door.route("/", app);
 
-export default app;
+for (const each of [app, door]) {
+  each.notFound((context) => context.json({ error: `${context.req.method} ${context.req.path}: there is nothing here` }, 404));
+  each.onError(failures());
+}
+
+/** The socket of members, where there is one: TLS has checked that whoever asks has a certificate of the authority. */
+export const members: ExportedHandler<Environment> = { fetch: (request, env, context) => app.fetch(request, env, context) };
+
+export default door;
 
 function isUpgrade(request: Request): boolean {
   return request.headers.get("upgrade")?.toLowerCase() === "websocket";

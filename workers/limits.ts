@@ -16,8 +16,8 @@ export const apiBodyOctetsMax = 8 * 1024 * 1024;
 /** A cell that has not answered after this is not asked for its share of a status or a list. */
 export const cellAnswerMsMax = 2_000;
 
-/** A peer that does not open a WebSocket for batches within this is spoken to by requests. */
-export const peerSocketOpenMsMax = 2_000;
+/** An exchange that does not open a WebSocket for batches or frames within this is spoken to by requests. */
+export const cellSocketOpenMsMax = 2_000;
 
 /** Two gateways of one name take turns within seconds: that is said this often. */
 export const nameTakenSaidMs = 60_000;
@@ -26,21 +26,26 @@ export const loneSaidMs = 1_500;
 
 /** Room that is asked for beyond what is to be written: the database's log writes whole pages, those of its index too. */
 export const roomSlackOctets = 128 * 1024;
-/** Half of that may be written for so long before room is asked for again. A replica that is alone writes 50 times a second, and asks 5 times. */
-export const roomProvenMs = 200;
+/**
+ * Half of that may be written for so long before room is asked for again: writes of one moment ask once. Longer, and somebody else has filled the disk
+ * before the last of them, which resets its object.
+ */
+export const roomProvenMs = 20;
 /** What every object keeps free for what the runtime writes by itself: an alarm's end is three pages of 4 KiB. */
 export const roomReserveOctets = 64 * 1024;
 /**
- * An object that wakes opens its database anew, for which the runtime makes an index of 32 KiB and a log. That much is kept for each object of a
- * cell.
+ * An object that starts opens its database, for which the runtime makes an index of 32 KiB and a log. That much is kept for each object of a cell: one
+ * may be reset while the disk is full.
  */
 export const wakeReserveOctets = 48 * 1024;
-/** While the disk is full the objects of a cell are kept awake, by a call this often. An idle one is put to sleep after about 10 s. */
-export const keepAwakeMs = 5_000;
+/** While the disk is full the objects of a cell are called this often: one that was reset opens its database again, as soon as there is room for it. */
+export const openedAgainMs = 5_000;
 /** A disk that was full has room again when there is this much: less would come and go with each write. */
 export const roomAgainOctets = 1024 * 1024;
 /** What a change of the view takes on the disk, at most: the epoch, and a line of history for each member. */
 export const viewOctets = 64 * 1024;
+/** A cluster map as JSON, at most: 4096 exchanges with 40 octets for the pair of each, and some hundred cells. */
+export const mapOctets = 256 * 1024;
 
 /** A row of an exchange's disk may have 2 MB; this much holds some hundred records, and is read back in a millisecond. */
 export const logRowOctets = 256 * 1024;
@@ -95,17 +100,29 @@ export const socketsRecountMs = 250;
 
 /** Gateways that a core group remembers after they went away, the oldest forgotten first: cluster/group forgets above the same number. */
 export const gatewaysRememberedMax = 1_000;
+/** What is kept of where a gateway listens, as JSON: some twenty listeners. It stands beside a socket, where the runtime has 2 KiB. */
+export const listenersOctetsMax = 1_400;
 /** Changes of the view that are kept: those of a bad day. */
 export const historyRowsMax = 500;
+/** A ledger that does not say for so long that it can do its work cannot: shorter than from one question to the next. */
+export const ledgerAliveMsMax = 3_000;
+/** A request for members: a host and all that runs on it, in a kilobyte each. */
+export const membersOctetsMax: number = 128 * 1024;
+/** What only cells have, as JSON: a secret, and the keys of an authority. */
+export const keyringOctets = 4 * 1024;
+/** How often a cell asks another one for that. A change is brought at once to those that are up; this is for one that was away. */
+export const keyringAskedMs = 10_000;
 /** A status shows the latest of these. */
 export const historyShownMax = 20;
-/** A heartbeat tells of every gateway, in some 70 octets each. */
-export const heartbeatOctetsMax = 256 * 1024;
+/** A heartbeat tells of every gateway, in some 70 octets each, and brings the map to whoever has an older one. */
+export const heartbeatOctetsMax: number = 256 * 1024 + mapOctets;
 /** Settings are a handful of numbers. */
 export const settingsOctetsMax = 4 * 1024;
 /** A cell that has not answered after this is left out of a status: whoever watches a failure wants to see it happen. */
 export const summaryAnswerMsMax = 1_000;
-/** The same for a cell that is suspected already. */
+/** What an exchange of that cell has to say what it counts, or its core group: the answer of the others is to come in time. */
+export const exchangeCountsMsMax = 600;
+/** The same as {@link summaryAnswerMsMax} for a cell that is suspected already. */
 export const suspectAnswerMsMax = 250;
 
 /**
@@ -134,3 +151,21 @@ export const otherVersionsSaidMs = 3_600_000;
 export const digestParts = 64;
 /** An alarm of a core group that has not rung for so much of a beat does not ring soon: a timer beats in its place. Alarms are late by some milliseconds. */
 export const alarmLateBeats = 0.9;
+/**
+ * How far behind the beats of a local core group its alarm stands. A group that was reset is called within a second by its gateways and the other cells.
+ * One that has neither beats again after this.
+ */
+export const beatBackstopMs = 60_000;
+
+/** A delivery of call records goes to this cell's ledger, from there to the collector's, and from there to its copy. */
+export const deliveryAnswerMsMax: number = 3 * cellAnswerMsMax;
+/** A call record on the disk, with its indexes. */
+export const callRecordOctetsUsual = 1_024;
+/** A ledger that has records looks once a day for those that are too old: what is asked for is never older, whatever is kept. */
+export const ledgerSweepMs = 86_400_000;
+/** Calls that are listed where no number is asked for. */
+export const callsListedDefault = 1_000;
+/** What ledgers say to each other at a time: some hundred records, the longest of a phone's liking. */
+export const ledgerBodyOctetsMax = 8 * 1024 * 1024;
+/** Subscribers of a domain that is removed which are removed at once: each is on a disk and at a peer before the next hundred. */
+export const removedAtOnce = 100;

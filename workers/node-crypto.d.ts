@@ -10,4 +10,15 @@ declare module "node:crypto" {
   };
   export function createHash(algorithm: "md5" | "sha256"): Digest;
   export function createHmac(algorithm: "sha256", key: string): Digest;
+
+  export type KeyObject = { readonly type: "private" | "public" };
+  /** `pem`: PKCS #8. */
+  export function createPrivateKey(pem: string): KeyObject;
+  export function createPublicKey(key: {
+    readonly key: { readonly kty: "OKP"; readonly crv: "Ed25519"; readonly x: string };
+    readonly format: "jwk";
+  }): KeyObject;
+  /** Without an algorithm: Ed25519, which has its own hash. */
+  export function sign(algorithm: null | "sha256", data: Uint8Array, key: KeyObject): Uint8Array;
+  export function verify(algorithm: null, data: Uint8Array, key: KeyObject, signature: Uint8Array): boolean;
 }

@@ -21,8 +21,9 @@ export const ofThisVersion = createMiddleware<{ readonly Bindings: Environment }
   return Response.json({ error }, { status: otherVersionStatus, headers: { [versionHeader]: String(protocolVersion) } });
 });
 
-/** An answer that says our version, whoever asks. */
-export const saysVersion = createMiddleware(async (context, next) => {
+/** The same for who may be no part of the system, and says no version: a script of the operator's. Its answer says ours. */
+export const ofThisVersionIfSaid = createMiddleware<{ readonly Bindings: Environment }>(async (context, next) => {
+  if (context.req.header(versionHeader) !== undefined) return await ofThisVersion(context, next);
   await next();
   context.header(versionHeader, String(protocolVersion));
 });

@@ -1,24 +1,21 @@
 import { createHash, createHmac } from "node:crypto";
 import { base36 } from "../sip/base-36.ts";
-import { sipHash, sipHashKeyOf } from "../sip/flow/sip-hash.ts";
+import { sipHash, sipHashKeyOf } from "../sip/sip-hash.ts";
 import { equalInConstantTime, type Sign } from "../sip/flow/token.ts";
 import { signatureAgeSecondsMax } from "../cluster/limits.ts";
+import { memberScheme, type Scheme, secretScheme, signedHeader, signedText, type SignedParts } from "../cluster/signed-text.ts";
+import { type CheckingKeys, isSignedBy, type SigningKey, signWith } from "./member-keys.ts";
 
 /**
- * Requests between cells, gateways and the command are signed with the cluster's secret:
- *
- *     Authorization: Tandem2 <who> <to> <unix ms> <nonce> <sha256 hex of the body, - for none> <hex HMAC-SHA256(secret, ...)>
- *
- * What is signed: `Tandem2`, purpose, who, to, ms, nonce, method, path with query, and the hash of the body, a line each. The purpose (`backhaul 3`,
- * `control`, `cell`, `api`) and the cell that it is for keep a signature that was made for one use from serving another. The hash of the body stands in
- * the header, so that a body is not even read before it is known whose it is. The nonce makes it good once: docs/decisions/0015.
+ * How requests between cells, gateways, hosts and the command are signed: cluster/signed-text.ts. The purpose and the cell that it is for keep a signature
+ * that was made for one use from serving another. The hash of the body stands in the header, so that a body is not even read before it is known whose it
+ * is. The nonce makes it good once: docs/decisions/0015, and for keys of members docs/decisions/0046.
  */
-export const signatureScheme = "Tandem2";
 
-/** What a signature is made of, apart from the secret, the time and the nonce. */
+/** What a signature is made of, apart from the key, the time and the nonce. */
 export type ToSign = {
   readonly purpose: string;
-  /** Who signs: a gateway, a cell, or `cli`. */
+  /** Who signs: a member, or `cli`. */
   readonly who: string;
   /** The cell that is to take it. */
   readonly to: string;
@@ -40,33 +37,49 @@ export type Signature = {
   readonly bodyHash: string;
 };
 
-/** Why there is none. `version`: it was made by another version of Tandem. */
-export type NoSignature = { readonly refusal: "version" | "wrong" };
+/** Why there is none. `version`: it is of another scheme. `not allowed`: it is right, and its member may not ask for this. */
+export type NoSignature = { readonly refusal: "version" | "wrong" | "not allowed" };
 
-const headerPattern = new RegExp(
-  `^${signatureScheme} ([0-9A-Za-z._-]{1,64}) ([0-9A-Za-z._-]{1,64}) (\\d{1,15}) ([0-9A-Za-z_-]{12}) (-|[0-9a-f]{64}) ([0-9a-f]{64})$`,
-);
+const front = "([0-9A-Za-z._-]{1,64}) ([0-9A-Za-z._-]{1,64}) (\\d{1,15}) ([0-9A-Za-z_-]{12}) (-|[0-9a-f]{64})";
+/** The last character of 64 octets in base64url carries two bits: no other text stands for the same signature. */
+const patterns: Readonly<Record<Scheme, RegExp>> = {
+  [secretScheme]: new RegExp(`^${secretScheme} ${front} ([0-9a-f]{64})$`),
+  [memberScheme]: new RegExp(`^${memberScheme} ${front} ([0-9A-Za-z_-]{85}[AQgw])$`),
+};
 /** Longer than any signature of ours: not looked at. */
 const headerOctetsMax = 512;
 
+/** Which signatures are made and taken with these. */
+export function schemeOf(keys: SigningKey | CheckingKeys): Scheme {
+  return typeof keys === "string" ? secretScheme : memberScheme;
+}
+
 /** The value of an Authorization header. `nowMs`: ms since the epoch. */
-export function authorizationFor(secret: string, request: ToSign, nowMs: number): string {
-  const { who, to, body } = request;
-  const bodyHash = bodyHashOf(body);
-  const madeAt = Math.floor(nowMs).toString();
-  const nonce = newNonce();
-  return `${signatureScheme} ${who} ${to} ${madeAt} ${nonce} ${bodyHash} ${signatureOf(secret, request, who, madeAt, nonce, bodyHash)}`;
+export function authorizationFor(key: SigningKey, { body, ...request }: ToSign, nowMs: number): string {
+  const scheme = schemeOf(key);
+  const parts = { ...request, madeAt: Math.floor(nowMs), nonce: newNonce(), bodyHash: bodyHashOf(body) };
+  const text = signedText(scheme, parts);
+  return signedHeader(scheme, parts, typeof key === "string" ? hmacOf(key, text) : signWith(key, text));
 }
 
 /** Reads and checks the header of a request. Whether its body is the one that was signed is for {@link isBodyOf}. */
-export function checkSignature(header: string | undefined, secret: string, request: Received, nowMs: number): Signature | NoSignature {
+export function checkSignature(header: string | undefined, keys: CheckingKeys, request: Received, nowMs: number): Signature | NoSignature {
   if (header === undefined || header.length > headerOctetsMax) return { refusal: "wrong" };
-  const match = headerPattern.exec(header);
-  if (match === null) return { refusal: /^Tandem\d* /.test(header) && !header.startsWith(`${signatureScheme} `) ? "version" : "wrong" };
+  const scheme = schemeOf(keys);
+  const match = patterns[scheme].exec(header);
+  if (match === null) return { refusal: /^Tandem\d* /.test(header) && !header.startsWith(`${scheme} `) ? "version" : "wrong" };
   const [, who = "", to = "", madeAt = "", nonce = "", bodyHash = "", signature = ""] = match;
   if (to !== request.to || Math.abs(nowMs - Number(madeAt)) > signatureAgeSecondsMax * 1000) return { refusal: "wrong" };
-  if (!equalInConstantTime(signature, signatureOf(secret, request, who, madeAt, nonce, bodyHash))) return { refusal: "wrong" };
-  return { who, madeAt: Number(madeAt), nonce, bodyHash };
+  const fault = faultOf(keys, { ...request, who, madeAt, nonce, bodyHash }, signature);
+  return fault ?? { who, madeAt: Number(madeAt), nonce, bodyHash };
+}
+
+function faultOf(keys: CheckingKeys, parts: SignedParts, signature: string): NoSignature | undefined {
+  const text = signedText(schemeOf(keys), parts);
+  if (typeof keys === "string") return equalInConstantTime(signature, hmacOf(keys, text)) ? undefined : { refusal: "wrong" };
+  const known = keys(parts.who, parts.purpose);
+  if (known === undefined || !isSignedBy(known.key, text, signature)) return { refusal: "wrong" };
+  return known.mayUse ? undefined : { refusal: "not allowed" };
 }
 
 export function isBodyOf({ bodyHash }: Signature, body: Uint8Array | undefined): boolean {
@@ -78,9 +91,7 @@ export function signedPathOf(url: string): string {
   return url.slice(url.indexOf("/", url.indexOf("://") + 3));
 }
 
-function signatureOf(secret: string, request: Received, who: string, madeAt: string, nonce: string, bodyHash: string): string {
-  const { purpose, to, method, path } = request;
-  const text = `${signatureScheme}\n${purpose}\n${who}\n${to}\n${madeAt}\n${nonce}\n${method}\n${path}\n${bodyHash}`;
+function hmacOf(secret: string, text: string): string {
   return createHmac("sha256", secret).update(text).digest("hex");
 }
 

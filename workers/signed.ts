@@ -1,8 +1,9 @@
 import { createMiddleware } from "hono/factory";
 import { readBounded, TakenOctets } from "./bounded-body.ts";
-import { coreGroupName, type Environment } from "./environment.ts";
+import { checkingKeysOf, coreGroupName, type Environment } from "./environment.ts";
+import { memberScheme, type Scheme } from "../cluster/signed-text.ts";
 import { bodiesOctetsMax, refusalsGatheredMs } from "./limits.ts";
-import { checkSignature, isBodyOf, signatureScheme, signedPathOf, type NoSignature } from "./signature.ts";
+import { checkSignature, isBodyOf, schemeOf, signedPathOf, type NoSignature } from "./signature.ts";
 import { UsedSignatures } from "./used-signatures.ts";
 
 /** What a route behind {@link signed} finds in its context. */
@@ -26,14 +27,18 @@ export type Memory = "core group" | "isolate";
 type Refusal = NoSignature["refusal"] | "used";
 
 /** What a refused request is told, in a line. */
-const refusals: Readonly<Record<Refusal, string>> = {
-  wrong: "the signature is missing, wrong or too old",
-  used: "the signature has been used",
-  version: `the signature is of another version of Tandem: this cell takes ${signatureScheme}; start the same version everywhere`,
-};
+function refusalText(refusal: Refusal, scheme: Scheme): string {
+  if (refusal === "used") return "the signature has been used";
+  if (refusal === "not allowed") return "this member may not ask for this";
+  if (refusal === "wrong") return "the signature is missing, wrong or too old";
+  return scheme === memberScheme
+    ? `this system takes signatures of its members only (${memberScheme})`
+    : `the signature is of another version of Tandem: this cell takes ${scheme}; start the same version everywhere`;
+}
 
 /**
- * Lets a request pass only when it is signed for the purpose, and only once (see signature.ts); else 401, and the core group counts it. The body is
+ * Lets a request pass only when it is signed for the purpose, and only once (see signature.ts); else 401, or 403 where
+ * its member may not ask for that. The core group counts it. The body is
  * read behind that: 413 when it is longer than `bodyOctetsMax`, 503 while too many are being read.
  */
 export function signed(
@@ -49,10 +54,13 @@ export function signed(
     // Routes that have nothing for this request have checked it before: a signature is used once.
     const purpose = purposeOf((name) => context.req.param(name));
     if (context.get("purpose") === purpose) return next();
+    const keys = checkingKeysOf(env);
     const refuse = (refusal: Refusal): Response => {
       const telling = refused.count((count) => env.CORE_GROUP.getByName(coreGroupName).signaturesWereRefused(count));
       if (telling !== undefined) context.executionCtx.waitUntil(telling);
-      return context.json({ error: refusals[refusal] }, 401, { "www-authenticate": signatureScheme });
+      const scheme = schemeOf(keys);
+      const status = refusal === "not allowed" ? 403 : 401;
+      return context.json({ error: refusalText(refusal, scheme) }, status, { "www-authenticate": scheme });
     };
     const { raw } = context.req;
     const received = {
@@ -62,7 +70,7 @@ export function signed(
       path: signedPathOf(raw.url),
     };
     const now = Date.now();
-    const signature = checkSignature(context.req.header("authorization"), env.TANDEM_SECRET, received, now);
+    const signature = checkSignature(context.req.header("authorization"), keys, received, now);
     if ("refusal" in signature) return refuse(signature.refusal);
     const { who, nonce, madeAt } = signature;
     const isFirst =

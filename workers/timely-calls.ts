@@ -1,8 +1,9 @@
+import type { FrameSocket } from "../actors/frame-socket.ts";
 import { frameAnswerMsMax } from "../actors/limits.ts";
 import { TimelyCalls as Calls, type TimelyOutcome } from "../actors/timely-calls.ts";
-import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { fetchCell, octetsOfAnswer } from "./cells.ts";
-import type { Environment } from "./environment.ts";
+import { clusterMapOf, type Environment } from "./environment.ts";
+import { isMoved, learnWhereTo } from "./moved.ts";
 import type { Clocks, WallMs } from "../sip/time.ts";
 
 /**
@@ -15,41 +16,50 @@ export const clockHeader = "tandem-now";
 const tooLateStatus = 412;
 const noTimeStatus = 428;
 
-type Frame = { readonly path: string; readonly octets: Uint8Array };
+/** `socket`: the WebSocket that there is to its receiver. */
+type Frame = { readonly path: string; readonly octets: Uint8Array; readonly socket: () => FrameSocket | undefined };
 
-/** Frames to other cells, which must not be delivered when they are not waited for any more, as signed requests. */
+/** Frames to other cells, which must not be delivered when they are not waited for any more: over a WebSocket, or as signed requests. */
 export class TimelyCalls {
   readonly #env: Environment;
-  readonly #map: ClusterMap;
   readonly #now: Clocks["now"];
   readonly #calls: Calls<Frame>;
 
-  constructor(env: Environment, map: ClusterMap, now: Clocks["now"]) {
+  constructor(env: Environment, now: Clocks["now"]) {
     this.#env = env;
-    this.#map = map;
     this.#now = now;
-    this.#calls = new Calls((cell, frame, until, over) => void this.#send(cell, frame, until).then(over), now);
+    this.#calls = new Calls((cell, frame, until, over) => this.#send(cell, frame, until, over), now);
   }
 
   /** Brings a frame to another cell in time; the answer's octets. Rejects when it was not delivered, or nobody knows. */
-  bring(cell: string, path: string, octets: Uint8Array): Promise<Uint8Array> {
+  bring(cell: string, path: string, octets: Uint8Array, socket: Frame["socket"]): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.#calls.bring(cell, { path, octets }, (result) => (result instanceof Error ? reject(result) : resolve(result)));
+      this.#calls.bring(cell, { path, octets, socket }, (result) => (result instanceof Error ? reject(result) : resolve(result)));
     });
   }
 
   /** Asks what may be answered at any time; learns the cell's clock by it. */
   async ask(cell: string, path: string, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    const response = await fetchCell(this.#env, this.#map, cell, path, body, signal);
+    const response = await fetchCell(this.#env, clusterMapOf(this.#env), cell, path, body, signal);
     this.#calls.heard(cell, clockOf(response));
     return await octetsOfAnswer(response, cell, path);
   }
 
-  async #send(cell: string, { path, octets }: Frame, until: WallMs | undefined): Promise<TimelyOutcome> {
+  #send(cell: string, frame: Frame, until: WallMs | undefined, over: (outcome: TimelyOutcome) => void): void {
+    const request = (): void => void this.#request(cell, frame, until).then(over);
+    const asked = frame.socket()?.ask(frame.octets, until, (outcome) => {
+      if (outcome === "untaken") return request();
+      if (isMoved(outcome.result)) void learnWhereTo(this.#env).then(() => over(outcome));
+      else over(outcome);
+    });
+    if (asked !== true) request();
+  }
+
+  async #request(cell: string, { path, octets }: Frame, until: WallMs | undefined): Promise<TimelyOutcome> {
     const timed = `${path}&until=${until ?? ""}`;
     let [isRefused, clock, heardAt] = [false, Number.NaN, this.#now()];
     try {
-      const response = await fetchCell(this.#env, this.#map, cell, timed, octets, AbortSignal.timeout(frameAnswerMsMax));
+      const response = await fetchCell(this.#env, clusterMapOf(this.#env), cell, timed, octets, AbortSignal.timeout(frameAnswerMsMax));
       isRefused = response.status === tooLateStatus || response.status === noTimeStatus;
       [clock, heardAt] = [clockOf(response), this.#now()];
       return { result: await octetsOfAnswer(response, cell, timed), isRefused, clock, heardAt };

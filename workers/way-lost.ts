@@ -1,8 +1,10 @@
+import { socketEndedText } from "../actors/frame-socket.ts";
+
 /** In the words of the runtime: the process at the other end has ended, or refuses connections. */
 const lostText = "Network connection lost";
 
 export function isWayLost(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith(lostText);
+  return error instanceof Error && (error.message.startsWith(lostText) || error.message === socketEndedText);
 }
 
 /**

@@ -1,27 +1,21 @@
-import { pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { exchangesIn } from "../../cluster/map/serving-cells.ts";
+import { pairOf, type Assignment, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { exchangesIn, placesIn } from "../../cluster/map/serving-cells.ts";
 import type { Failure } from "../../cluster/group/cell-member.ts";
-import { CoreGroup, type Effect, type GroupStatus } from "../../cluster/group/core-group.ts";
+import type { LeftToHandOver } from "../../cluster/group/coordinator.ts";
+import { CoreGroup } from "../../cluster/group/core-group.ts";
+import type { Effect, GroupOptions, GroupStatus } from "../../cluster/group/group-effects.ts";
+import type { MapChange } from "../../cluster/group/known-map.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
-import type { GroupSettings } from "../../cluster/group/settings.ts";
-import type { Change, HeartbeatSettings, MemberState, SeenCause, View } from "../../cluster/group/view.ts";
-import { standstillMsMin, tellTriesMax } from "../limits.ts";
+import { settingsOf, type GroupSettings } from "../../cluster/group/settings.ts";
+import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
+import { LeftExchanges } from "./left-exchanges.ts";
+import { OwnServices, type ServicePorts } from "./own-services.ts";
+import { leftAskedMs, standstillMsMin, tellTriesMax } from "../limits.ts";
 import { later, type Clocks, type SteadyMs, type WallMs } from "../../sip/time.ts";
 
-export type CoreGroupOptions = {
-  /** The cell whose core group this is. */
-  readonly cell: string;
-  /** Random, new with every start. */
-  readonly boot: string;
-  readonly map: ClusterMap;
-  /** What was changed last, if anything was since this map. */
-  readonly settings: GroupSettings | undefined;
-  /** The last epoch that was used here. */
-  readonly epoch: number;
-  /** Gateways that were known before, as they were then. */
-  readonly gateways: readonly { readonly id: string; readonly state: MemberState }[];
-  /** The operator had taken this cell out of service, and not yet back. */
-  readonly isDraining: boolean;
+export type CoreGroupOptions = GroupOptions & {
+  /** See {@link LeftExchanges}. */
+  readonly left?: readonly number[];
 };
 
 /** What a gateway is told on its control socket. */
@@ -41,15 +35,22 @@ export type CoreGroupPorts = Clocks & {
   readonly beat: (beat: Beat, late: () => void, over: (outcome: BeatOutcome) => void) => void;
   /** Keeps the epoch of a view before anybody hears of it, and says what changed. */
   readonly keepView: (view: View, changes: readonly Change[]) => void;
-  readonly keepSettings: (settings: GroupSettings) => void;
+  /** Keeps a map, and has all of this cell work from it. `before`: the one that it takes the place of. */
+  readonly keepMap: (map: ClusterMap, before: ClusterMap) => void;
+  /** Keeps which exchanges have something left in this cell, by the map. */
+  readonly keepLeft: (exchanges: readonly number[]) => void;
   readonly sendToGateways: (message: ControlMessage) => void;
   /** Tells an exchange of this cell, which starts if it has not. Says whether it serves, or why it could not be told. */
   readonly tellExchange: (exchange: number, view: View, told: (outcome: { readonly isServing: boolean } | Error) => void) => void;
   /** Softphones are to go elsewhere, or are taken again. */
   readonly drainLines: (isWanted: boolean) => void;
   readonly fenced: (isFenced: boolean, view: View) => void;
+  readonly singleton: ServicePorts["singleton"];
+  readonly askSingleton: ServicePorts["askSingleton"];
   /** For the log: an exchange could not be told of a view, for the first time. */
   readonly untold: (exchange: number, view: View, reason: Error) => void;
+  /** For the log: a map is not taken, or not written, and why. */
+  readonly mapRefused: (text: string) => void;
 };
 
 /**
@@ -58,14 +59,15 @@ export type CoreGroupPorts = Clocks & {
  */
 export class CoreGroupActor {
   readonly #cell: string;
-  readonly #map: ClusterMap;
   readonly #ports: CoreGroupPorts;
   readonly #group: CoreGroup;
+  readonly #services: OwnServices;
+  readonly #left: LeftExchanges;
   /** Exchanges of this cell that have asked for the view since this group started: they want to hear of every change. */
   readonly #listeners = new Set<number>();
   /** Exchanges that could not be told, and how often that was tried. */
   readonly #untold = new Map<number, number>();
-  #settings: GroupSettings;
+  #askedLeftAt: SteadyMs;
   /** When this process went on after it had stood still. */
   #wentOnAt: SteadyMs = Number.NEGATIVE_INFINITY;
   /** When each gateway was last heard, as it was noted, and when that was looked at. */
@@ -73,26 +75,35 @@ export class CoreGroupActor {
   #lookedAt: SteadyMs = Number.NEGATIVE_INFINITY;
 
   /** Call {@link tick} next. */
-  constructor({ cell, boot, map, settings, epoch, gateways, isDraining }: CoreGroupOptions, ports: CoreGroupPorts) {
-    this.#cell = cell;
-    this.#map = map;
+  constructor(options: CoreGroupOptions, ports: CoreGroupPorts) {
+    this.#cell = options.cell;
     this.#ports = ports;
-    // A map that was deployed after the last change has the higher version, and wins.
-    const isKept = settings !== undefined && settings.version > map.version;
-    this.#settings = isKept ? settings : { version: map.version, heartbeat: map.heartbeat };
-    const cells = map.cells.map(({ id }) => id);
     const now = ports.now();
-    this.#group = new CoreGroup({ cell, boot, cells, settings: this.#settings, epoch, gateways, isDraining }, now);
+    this.#askedLeftAt = now;
+    this.#group = new CoreGroup(options, now);
+    this.#services = new OwnServices(this.#cell, {
+      singleton: ports.singleton,
+      askSingleton: ports.askSingleton,
+      isFit: (name, isFit) => this.#event((at) => this.#group.serviceIsFit(name, isFit, at)),
+      unfit: () => this.#group.unfit,
+    });
+    this.#services.tell(this.map);
+    this.#left = new LeftExchanges(this.#cell, options.left ?? [], (exchanges) => {
+      this.#group.setLeft(exchanges.length > 0);
+      ports.keepLeft(exchanges);
+    });
+    this.#group.setLeft(this.#left.all.size > 0);
+    for (const exchange of [...this.#left.all, ...this.#doubled()]) this.#untold.set(exchange, 0);
     for (const [gateway] of ports.heard()) this.#group.gatewayOpened(gateway, now);
   }
 
   get settings(): GroupSettings {
-    return this.#settings;
+    return settingsOf(this.#group.map);
   }
 
-  /** The newest map: what gateways work from. */
+  /** The newest map. */
   get map(): ClusterMap {
-    return { ...this.#map, version: this.#settings.version, heartbeat: this.#settings.heartbeat };
+    return this.#group.map;
   }
 
   get view(): View {
@@ -113,6 +124,15 @@ export class CoreGroupActor {
   /** A deadline has come, or may have. */
   tick(): void {
     this.#event((now) => this.#group.tick(now));
+    this.#askLeft(this.#ports.now());
+    this.#services.ask(this.map, this.#ports.now());
+  }
+
+  /** Exchanges that have something left are woken now and then: one that has handed over all has emptied itself, and says so when it starts the next time. */
+  #askLeft(now: SteadyMs): void {
+    if (now - this.#askedLeftAt < leftAskedMs) return;
+    this.#askedLeftAt = now;
+    for (const exchange of this.#left.all) this.#tell(exchange);
   }
 
   /** Exchanges that could not be told hear of it with the next beat. */
@@ -135,8 +155,9 @@ export class CoreGroupActor {
     this.#event((now) => this.#group.overloaded(now));
   }
 
-  /** A heartbeat of another cell. Returns the answer. */
-  heartbeat(heartbeat: Heartbeat): Heartbeat {
+  /** A heartbeat of another cell. Returns the answer; undefined: it comes from a gateway, which is told nothing. */
+  heartbeat(heartbeat: Heartbeat): Heartbeat | undefined {
+    if (this.#group.isGateway(heartbeat.cell)) return undefined;
     return this.#event((now) => this.#group.received(heartbeat, now));
   }
 
@@ -166,8 +187,44 @@ export class CoreGroupActor {
     this.#event((now) => this.#group.caughtUp(exchange, now));
   }
 
+  /** An exchange that has no replica in this cell any more has nothing left here. It wants to hear of nothing. */
+  emptied(exchange: number): void {
+    this.#left.emptied(exchange);
+    this.#listeners.delete(exchange);
+  }
+
+  /** Exchanges that this cell has a replica of no more, and that have something left here. */
+  get left(): readonly number[] {
+    return [...this.#left.all];
+  }
+
   setHeartbeat(heartbeat: HeartbeatSettings): void {
-    this.#event((now) => this.#group.setHeartbeat(heartbeat, now));
+    this.#event((now) => this.#group.changeMap({ heartbeat }, now));
+  }
+
+  /** An exchange of this cell has had no second memory for a while, or has one again. */
+  replicaIsAlone(exchange: number, isAlone: boolean): void {
+    this.#group.replicaIsAlone(exchange, isAlone);
+  }
+
+  /** A cell has been told all that an exchange of this cell has, to take the place of its peer. Undefined: none has, or not any more. */
+  replicaIsCopied(exchange: number, cell: string | undefined): void {
+    this.#event((now) => this.#group.replicaIsCopied(exchange, cell, now));
+  }
+
+  /** An exchange of this cell has nothing any more that belongs to younger ones, now that there are so many. */
+  exchangeHasHandedOver(exchange: number, exchangeCount: number): void {
+    this.#event((now) => this.#group.exchangeHasHandedOver(exchange, exchangeCount, now));
+  }
+
+  /** See {@link CoreGroup.leftToHandOver}. */
+  get leftToHandOver(): LeftToHandOver | undefined {
+    return this.#group.leftToHandOver;
+  }
+
+  /** Writes a new version of the map. */
+  changeMap(change: MapChange): void {
+    this.#event((now) => this.#group.changeMap(change, now));
   }
 
   /** The operator takes this cell out of service, or back. `last`: no other cell is up, so it stays. */
@@ -186,7 +243,7 @@ export class CoreGroupActor {
     this.#hear(now);
     if (now - this.#group.nextTick >= standstillMsMin) this.#wentOnAt = now;
     // The watchdog: the tick should have come long ago.
-    if (now - this.#group.nextTick > this.#settings.heartbeat.periodMs) this.#group.tick(now);
+    if (now - this.#group.nextTick > this.#group.map.heartbeat.periodMs) this.#group.tick(now);
     const result = act(now);
     for (let effects = this.#group.takeEffects(); effects.length > 0; effects = this.#group.takeEffects()) {
       for (const effect of effects) this.#carryOut(effect, now);
@@ -218,19 +275,32 @@ export class CoreGroupActor {
         this.#tellConcerned(new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id)));
         this.#ports.drainLines(isHandingOver(effect.view));
         return;
-      case "settings":
-        this.#settings = effect.settings;
-        this.#ports.keepSettings(effect.settings);
-        this.#ports.sendToGateways({ type: "map", map: this.map });
-        for (const exchange of this.#listeners) this.#tell(exchange);
+      case "map":
+        this.#ports.keepMap(effect.map, effect.before);
+        if (isIn(effect.before, this.#cell) !== isIn(effect.map, this.#cell)) this.#ports.drainLines(isHandingOver(effect.view));
+        this.#left.mapChanged(effect.before, effect.map);
+        this.#services.tell(effect.map);
+        this.#ports.sendToGateways({ type: "map", map: effect.map });
+        for (const exchange of new Set([...this.#listeners, ...moved(effect, this.#cell), ...this.#doubled(effect.before)]))
+          this.#tell(exchange);
         return;
       case "fence":
         this.#ports.fenced(effect.isFenced, effect.view);
         this.#ports.sendToGateways({ type: "view", view: effect.view });
-        for (const exchange of exchangesIn(this.#map, this.#cell)) this.#tell(exchange);
+        for (const exchange of exchangesIn(this.map, this.#cell)) this.#tell(exchange);
+        return;
+      case "refused map":
+        this.#ports.mapRefused(effect.text);
         return;
     }
     effect satisfies never;
+  }
+
+  /** Exchanges of this cell that may have something of others, or are to be given it: all of them when the map has more than before. */
+  #doubled(before?: ClusterMap): number[] {
+    const { map } = this;
+    const isMore = map.doubled?.isUnderWay === true && map.exchangeCount !== before?.exchangeCount;
+    return isMore ? exchangesIn(map, this.#cell) : [];
   }
 
   #keepView({ view, changes }: Extract<Effect, { type: "view" }>, at: WallMs): void {
@@ -255,8 +325,8 @@ export class CoreGroupActor {
 
   /** Those that listen, and those whose pair it is about. The latter are to wake, because they have calls to take over or to give back. */
   #tellConcerned(cells: ReadonlySet<string>): void {
-    const concerned = exchangesIn(this.#map, this.#cell).filter((exchange) => {
-      const { primary, secondary } = pairOf(this.#map, exchange);
+    const concerned = exchangesIn(this.map, this.#cell).filter((exchange) => {
+      const { primary, secondary } = pairOf(this.map, exchange);
       return [primary, secondary].some((cell) => cell !== this.#cell && cells.has(cell));
     });
     for (const exchange of new Set([...this.#listeners, ...concerned])) this.#tell(exchange);
@@ -281,7 +351,22 @@ export class CoreGroupActor {
   }
 }
 
-/** Whether a cell that is out of service has somebody who is not. */
+/** Exchanges with another pair than before, that a cell has or had a replica of. */
+function moved({ map, before }: Extract<Effect, { type: "map" }>, cell: string): number[] {
+  const concerned = new Set([before, map].flatMap((each) => placesIn(each, cell)));
+  return [...concerned].filter((exchange) => !isSamePair(pairOf(before, exchange), pairOf(map, exchange)));
+}
+
+function isSamePair(one: Assignment, other: Assignment): boolean {
+  return one.primary === other.primary && one.secondary === other.secondary && one.joining === other.joining;
+}
+
+function isIn({ cells }: ClusterMap, cell: string): boolean {
+  return cells.some(({ id }) => id === cell);
+}
+
+/** Whether a cell that is out of service, or was removed, has somebody who is not. */
 function isHandingOver({ cell, cells }: View): boolean {
-  return cells.some(({ id, state }) => id === cell && state === "draining") && cells.some(({ state }) => state === "up");
+  const own = cells.find(({ id }) => id === cell);
+  return (own === undefined || own.state === "draining") && cells.some(({ state }) => state === "up");
 }

@@ -169,6 +169,13 @@ export class Backhauls {
     return this.closed(end, now);
   }
 
+  /** Closes all of them, with this code: nobody is served here any more. */
+  closeAll(code: number, reason: string): void {
+    for (const { socket } of this.#ends) socket.close(code, reason);
+    this.#ends.clear();
+    this.#current.clear();
+  }
+
   /** The socket is gone. The access that is without a backhaul now, if it is. */
   closed(end: BackhaulEnd, now: SteadyMs): LostBackhaul | undefined {
     this.#ends.delete(end);

@@ -32,6 +32,8 @@ export class Cancels {
   /** The other replica has an INVITE in hand whose CANCEL was answered here: it did not know of that. True: it is cancelled now. */
   cancelEarly({ key, value }: StateRecord<"invite">, now: SteadyMs): boolean {
     if (!this.#orphans.hasEarlyCancels || value === undefined) return false;
+    // A 2xx has passed here behind the CANCEL: its caller has been answered, and the other replica hears of the dialog.
+    if (value.branches.some(({ branch }) => this.#takeovers.hasPassed(branch))) return false;
     const message = parseMessage(octetsOf(value.request));
     if (isParseError(message)) return false;
     const early = this.#orphans.earlyCancelOf(key, message, value.flow, now);

@@ -16,16 +16,17 @@ import {
 import { isParseError } from "../../sip/errors.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { flowBackTo } from "../../sip/proxy/record-route.ts";
+import { flowBackTo, hasUselessContact } from "../../sip/proxy/record-route.ts";
 import type { Branch } from "../../sip/proxy/branch.ts";
 import { isSubscriptionKey, subscriptionKey } from "../../sip/record/dialog-record.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import { makeTombstone } from "../../sip/record/tombstone.ts";
-import type { Dialog, DialogSide } from "../../sip/record/values.ts";
+import type { CallNote, Dialog, DialogSide } from "../../sip/record/values.ts";
 import { cellOfVersion } from "../../sip/record/version.ts";
 import type { ServerTransaction } from "../../sip/transaction/transaction.ts";
 import { isReliable, transportOfFlow } from "../../sip/flow/flow.ts";
 import { sourceOfFlow } from "../../sip/flow/source.ts";
+import type { CallKeeper } from "./call-keeper.ts";
 import { callingOf, claimOfParty, isPlainly, type Calling } from "./caller.ts";
 import { isOfSubscription, SubscriptionKeeper } from "./subscription-keeper.ts";
 import type { SteadyMs } from "../../sip/time.ts";
@@ -33,6 +34,15 @@ import type { RecordClock } from "./record-clock.ts";
 
 /** One end of an answered INVITE, as the exchange knows it. */
 export type AnsweredSide = SideContext;
+
+/** A 2xx to an initial INVITE. `call`: what is known of its beginning; absent: its call is noted elsewhere. */
+export type Answer = {
+  readonly request: SipMessage;
+  readonly response: SipMessage;
+  readonly caller: AnsweredSide;
+  readonly callee: AnsweredSide;
+  readonly call?: CallNote | undefined;
+};
 
 /** The record of a message's dialog, or of the subscription in it, and the side that its From names. */
 export type KnownDialog = { readonly key: string; readonly dialog: Dialog; readonly sender: Side };
@@ -46,9 +56,11 @@ export class DialogKeeper {
   readonly #store: RecordStore;
   readonly #clock: RecordClock;
   readonly #map: () => ClusterMap;
+  readonly #calls: CallKeeper;
 
-  constructor(store: RecordStore, clock: RecordClock, map: () => ClusterMap) {
+  constructor(store: RecordStore, clock: RecordClock, map: () => ClusterMap, calls: CallKeeper) {
     this.#map = map;
+    this.#calls = calls;
     this.#store = store;
     this.#clock = clock;
     this.subscriptions = new SubscriptionKeeper(store, clock);
@@ -61,32 +73,45 @@ export class DialogKeeper {
     return count;
   }
 
-  /** A final response is about to be forwarded: what it means for the dialog. `branch` and `response` undefined: it is one of our own. */
-  follow(tx: ServerTransaction, status: number, branch: Branch | undefined, response: SipMessage | undefined, now: SteadyMs): void {
+  /**
+   * A final response is about to be forwarded: what it means for the dialog. `branch` and `response` undefined: it is one of our own. `call`: what is
+   * known of its beginning, where the response answers an initial INVITE. False: it does, and there is no room to follow its dialog.
+   */
+  follow(
+    tx: ServerTransaction,
+    status: number,
+    branch: Branch | undefined,
+    response: SipMessage | undefined,
+    now: SteadyMs,
+    call?: CallNote,
+  ): boolean {
     const { request } = tx;
     if (request !== undefined && isOfSubscription(tx.method)) this.#followSubscription(tx, request, status, branch, response, now);
     // RFC 2543: the callee may have no tag.
     const isInDialog = (each: SipMessage): boolean => {
       return each.toTag !== undefined || (tx.kind !== "inviteServer" && this.#known(each) !== undefined);
     };
-    if (request !== undefined && isInDialog(request)) return this.finished(request, status, response, now);
-    if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return;
+    if (request !== undefined && isInDialog(request)) {
+      this.finished(request, status, response, now);
+      return true;
+    }
+    if (tx.kind !== "inviteServer" || status >= 300 || response === undefined || branch === undefined) return true;
     const { group = "" } = branch.target;
     // A phone that moves while it rings answers on its new connection.
-    const flow = branch.target.flow === undefined ? "" : branch.client?.answeredOn || branch.flow;
+    const flow = branch.target.flow === undefined && !hasUselessContact(response) ? "" : branch.client?.answeredOn || branch.flow;
     const map = this.#map();
     if (request === undefined) {
       // Another phone has answered as well (RFC 3261 16.7 10), or the same one again.
       const caller = callerOf(claimedBy(map, response.from), flowIfReliable(tx.flow), tx.flow);
       this.passed(response, caller, { ...sideOf(claimedBy(map, response.to), flow), instanceId: group }, now);
-      return;
+      return true;
     }
     const calling = callingOf(map, request);
     const caller = callerOf(calling.caller ?? "", flowBackTo(request, tx.flow), tx.flow);
     const callee = { ...sideOf(calling.callee ?? "", flow), instanceId: group };
     const name = isPlainly(request.to, callee.addressOfRecord) ? undefined : claimOfParty(map, request.to)?.addressOfRecord;
     const isNamed = name !== undefined && name !== callee.addressOfRecord;
-    this.answered(request, response, caller, isNamed ? { ...callee, name } : callee, now);
+    return this.answered({ request, response, caller, callee: isNamed ? { ...callee, name } : callee, call }, now);
   }
 
   #followSubscription(
@@ -112,12 +137,19 @@ export class DialogKeeper {
     return this.passed(response, caller, sideOf(claimedBy(map, response.to), flowIfReliable(flow)), now);
   }
 
-  /** A 2xx to an initial INVITE is about to be forwarded. */
-  answered(request: SipMessage, response: SipMessage, caller: AnsweredSide, callee: AnsweredSide, now: SteadyMs): void {
+  /** A 2xx to an initial INVITE is about to be forwarded. False: its dialog is not kept. */
+  answered({ call, ...answer }: Answer, now: SteadyMs): boolean {
     const version = this.#clock.tick(now);
-    const dialog = dialogFrom2xx({ request, response, caller, callee, version, now: this.#clock.wallAt(now) });
-    if (dialog === undefined || this.#store.dialog(dialog.key) !== undefined || !this.#store.dialogShares.mayKeep(dialog.value)) return;
-    this.#store.apply({ kind: "dialog", key: dialog.key, version, value: dialog.value });
+    const dialog = dialogFrom2xx({ ...answer, version, now: this.#clock.wallAt(now) });
+    if (dialog === undefined) return false;
+    const { key } = dialog;
+    const known = this.#store.dialog(key);
+    // A copy of it has passed before its INVITE was known here.
+    if (known !== undefined && (known.call !== undefined || call === undefined)) return true;
+    if (known === undefined && !this.#store.dialogShares.mayKeep(dialog.value)) return false;
+    const value = known ?? dialog.value;
+    this.#store.apply({ kind: "dialog", key, version, value: call === undefined ? value : { ...value, call } });
+    return true;
   }
 
   /** An in-dialog request that came on this flow passes. A BYE changes nothing until it is answered. */
@@ -183,6 +215,7 @@ export class DialogKeeper {
     if (cSeq.method === "BYE") {
       if (known === undefined) return onBye(response.status) && this.#endUnknown(key, now);
       if (known.value === undefined || !onBye(response.status)) return false;
+      this.#noteEnd(key, known.value, response, true, now);
       return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), this.#clock.wallAt(now)));
     }
     if (cSeq.method !== "INVITE" || response.status >= 300 || known !== undefined) return false;
@@ -217,9 +250,16 @@ export class DialogKeeper {
       return;
     }
     const version = this.#clock.tick(now);
-    if (response !== undefined)
-      return this.#put(key, dialog, onResponse(dialog, request, response, version, this.#clock.wallAt(now)).dialog, version, now);
-    if (isEndingOfOurs(request.method, status)) this.#put(key, dialog, undefined, version, now);
+    const isOver = response === undefined && isEndingOfOurs(request.method, status);
+    if (response === undefined && !isOver) return;
+    const after = response === undefined ? undefined : onResponse(dialog, request, response, version, this.#clock.wallAt(now)).dialog;
+    if (after === undefined) this.#noteEnd(key, dialog, request, request.method === "BYE", now);
+    this.#put(key, dialog, after, version, now);
+  }
+
+  /** `message`: what ended it, or the answer to that. */
+  #noteEnd(key: string, dialog: Dialog, message: SipMessage, isBye: boolean, now: SteadyMs): void {
+    if (!isSubscriptionKey(key)) this.#calls.hungUp(dialog, senderOf(dialog, message), isBye, now);
   }
 
   #known(message: SipMessage): KnownDialog | undefined {

@@ -10,7 +10,8 @@ export type DiskWriterOptions = {
   readonly timer: MakeTimer;
   readonly now: Clocks["now"];
   readonly store: RecordStore;
-  readonly flushMs: number;
+  /** How long what has changed may be in memory only, if it changes now. */
+  readonly waitMs: () => number;
   /** The disk has become full, or has room again. */
   readonly changed: () => void;
 };
@@ -80,16 +81,26 @@ export class DiskWriter {
     return false;
   }
 
-  /** Within flushMs. As long as something is to be written the timer keeps the object awake: its memory may be the only place. */
+  /**
+   * In its time. As long as something is to be written the timer keeps the object awake: its memory may be the only place. A full disk is asked again
+   * though there is nothing to write. Until it has room a replica that is alone refuses every REGISTER.
+   */
   flushLater(): void {
-    const { store, flushMs } = this.#options;
-    if (this.#isPlanned || !store.hasDirty) return;
+    const { store, waitMs } = this.#options;
+    if (this.#isPlanned || !(store.hasDirty || this.isFull)) return;
     this.#isPlanned = true;
-    this.#flushTimer.set(flushMs);
+    this.#flushTimer.set(waitMs());
+  }
+
+  /** In a moment: the other replica is not there any more, and this memory may have been the only place for longer than it was meant to be. */
+  flushSoon(): void {
+    if (!this.#options.store.hasDirty) return;
+    this.#isPlanned = true;
+    this.#flushTimer.set(diskGroupMs);
   }
 
   /**
-   * Within flushMs, or now, when a binding has ended earlier than the disk knows: to be called before anybody is told. What is sent after a
+   * In its time, or now, when a binding has ended earlier than the disk knows: to be called before anybody is told. What is sent after a
    * write waits for it at the output gate.
    */
   flushDue(now: SteadyMs): void {
@@ -150,6 +161,7 @@ export class DiskWriter {
     if (this.isFull === this.#wasFull) return;
     this.#wasFull = this.isFull;
     this.#options.changed();
+    this.flushLater();
   }
 
   #write(): void {

@@ -16,6 +16,22 @@ export type Effect =
       readonly isAnswer: boolean;
     }
   | {
+      /** This may be for an INVITE that one of these exchanges has in hand: ask them. It is given back if none has. */
+      readonly type: "offer";
+      readonly access: string;
+      readonly record: FrameRecord;
+      readonly elders: readonly number[];
+      /** It is a CANCEL, of which there may be so many that belong to nothing. */
+      readonly isCancel: boolean;
+    }
+  | {
+      /** This is for that exchange: whoever brought it here has an older map. */
+      readonly type: "pass";
+      readonly access: string;
+      readonly record: FrameRecord;
+      readonly exchange: number;
+    }
+  | {
       /** A line for the log. */
       readonly type: "log";
       readonly text: string;
@@ -43,11 +59,13 @@ export type Registration = {
   readonly contact: string;
   readonly transport: string;
   readonly expiresSeconds: number;
-  /** The cell that took the last REGISTER of this binding, or, when that is down, the one that says so. */
+  /** The cell that serves it now. */
   readonly primary: string;
   readonly userAgent: string;
-  /** The access that its flow belongs to: a gateway or a line. */
+  /** The gateway or line that it is reached by now, mostly the one that it came by. Empty: none, that one is down, and its phone has to come by another. */
   readonly gateway: string;
+  /** The cell of that line. Absent: it is a gateway, or nothing. */
+  readonly cell?: string;
 };
 
 /** What an exchange holds. */

@@ -4,10 +4,15 @@ import { sweepMs } from "../../sip/limits.ts";
 import { sweepAlarmMs, timerSpacingMs } from "../limits.ts";
 import type { Timer } from "../timer.ts";
 import type { Backhauls } from "./backhauls.ts";
+import type { CallCourier } from "./call-courier.ts";
 import type { DiskWriter } from "./disk-writer.ts";
 import type { Effect } from "./effects.ts";
+import type { Elders } from "./elders.ts";
 import type { Exchange } from "./exchange.ts";
+import type { HandOver } from "./hand-over.ts";
 import { LineCouriers } from "./line-couriers.ts";
+import type { Newcomer } from "./newcomer.ts";
+import { Offers } from "./offers.ts";
 import { Outbox } from "./outbox.ts";
 import type { Replication } from "./replication.ts";
 import type { ExchangePorts } from "./ports.ts";
@@ -22,6 +27,8 @@ export type Aftermath = {
   readonly committed?: (now: SteadyMs) => void;
   /** Another process keeps what the event brought until `committed` is called, and says it to the other replica if this one dies: a gateway its frame. */
   readonly isKept?: boolean;
+  /** It was offered to another exchange before: what is offered now is not waited for. */
+  readonly isOffered?: boolean;
   /** The event is over: what it sends has left, but for what is for `answering`. */
   readonly over?: (answer: FrameRecord[], now: SteadyMs) => void;
   /** Too much waits already: the event does not happen. Absent: it must not be refused. */
@@ -32,6 +39,11 @@ export type EventRunnerOptions = {
   readonly exchange: Exchange;
   readonly writer: DiskWriter;
   readonly backhauls: Backhauls;
+  /** Absent: nobody is to be told but the peer. */
+  readonly newcomer?: Newcomer;
+  /** Absent: this exchange has come from none, and none from it. */
+  readonly elders?: Elders;
+  readonly handOver?: HandOver;
   readonly ports: ExchangePorts;
 };
 
@@ -49,6 +61,13 @@ export class EventRunner {
   readonly lines: LineCouriers;
   readonly release: Release;
   #replication: Replication | undefined;
+  readonly #newcomer: Newcomer | undefined;
+  readonly #elders: Elders | undefined;
+  readonly #handOver: HandOver | undefined;
+  /** This replica is none any more, or none yet: nothing happens in the core, and nothing leaves it. */
+  #isRetired = false;
+  readonly #offers: Offers;
+  #courier: CallCourier | undefined;
   /** For transactions. */
   readonly #timer: Timer;
   /** What it is set to, ms. */
@@ -56,10 +75,13 @@ export class EventRunner {
   /** When records are to be looked at for what has expired, ms. */
   #nextSweep = 0;
 
-  constructor({ exchange, writer, backhauls, ports }: EventRunnerOptions) {
+  constructor({ exchange, writer, backhauls, newcomer, elders, handOver, ports }: EventRunnerOptions) {
     this.#exchange = exchange;
     this.#writer = writer;
     this.#backhauls = backhauls;
+    this.#newcomer = newcomer;
+    this.#elders = elders;
+    this.#handOver = handOver;
     this.#ports = ports;
     this.#timer = ports.timer(() => this.#rang(ports.now()));
     const threw = (error: unknown): void => ports.log.threw(error);
@@ -69,6 +91,12 @@ export class EventRunner {
       returned: (access, records, now) => this.event((at) => this.receive(access, records, at), now),
       unreachable: (access, records, now) => this.event((at) => this.notTaken(access, records, at), now),
       threw,
+    });
+    this.#offers = new Offers({
+      ports,
+      cellsOf: (other) => exchange.cellsOf(other),
+      keep: (access, record, committed) =>
+        this.event((at) => void this.#exchange.takeOffered(access, record, true, at), ports.now(), { committed, isOffered: true }),
     });
     this.release = new Release({
       soon: ports.soon,
@@ -80,21 +108,50 @@ export class EventRunner {
   }
 
   /** Called once, before the first event. Undefined: there is no other replica. */
-  start(replication: Replication | undefined, now: SteadyMs): void {
+  start(replication: Replication | undefined, courier: CallCourier, now: SteadyMs): void {
     this.#replication = replication;
+    this.#courier = courier;
+    courier.look();
     this.#sweep(now);
     this.arm(now);
   }
 
+  /** The map names a peer, or none, where it did not. */
+  setReplication(replication: Replication | undefined): void {
+    this.#replication = replication;
+  }
+
+  /** This replica, which was to join, is one from now on. */
+  enter(now: SteadyMs): void {
+    this.#isRetired = false;
+    this.#sweep(now);
+    this.arm(now);
+  }
+
+  /** The map gives this cell no replica of the exchange any more. What the core has in hand, the other replicas go on with. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#elders?.end();
+    this.#offers.end();
+    this.#timer.clear();
+  }
+
   /** One event on the core, and what it wants done: now, or when this replica may serve. */
   event(run: (now: SteadyMs) => void, now: SteadyMs, aftermath: Aftermath = nothingMore): void {
-    if (this.#replication === undefined || this.#replication.admits(now)) this.#happen(run, now, aftermath);
-    else if (!this.#replication.keep((at) => this.#happen(run, at, aftermath), aftermath.refused !== undefined)) aftermath.refused?.();
+    const isBounded = aftermath.refused !== undefined;
+    if (this.#isRetired) dismiss(aftermath, now);
+    else if (this.#elders?.isWaiting === true) {
+      if (!this.#elders.keep((at) => this.event(run, at, aftermath), isBounded)) aftermath.refused?.();
+    } else if (this.#replication === undefined || this.#replication.admits(now)) this.#happen(run, now, aftermath);
+    else if (!this.#replication.keep((at) => this.#happen(run, at, aftermath), isBounded)) aftermath.refused?.();
   }
 
   /** Runs what only reads, when this replica may serve. It must not be refused unless `refused` is there. */
   whenServing(run: (now: SteadyMs) => void, now: SteadyMs, refused?: () => void): void {
-    if (this.#replication === undefined || this.#replication.admits(now)) run(now);
+    if (this.#isRetired) refused?.();
+    else if (this.#elders?.isWaiting === true) {
+      if (!this.#elders.keep((at) => this.whenServing(run, at, refused), refused !== undefined)) refused?.();
+    } else if (this.#replication === undefined || this.#replication.admits(now)) run(now);
     else if (!this.#replication.keep(run, refused !== undefined)) refused?.();
   }
 
@@ -151,8 +208,24 @@ export class EventRunner {
     return this.#replication === undefined ? this.#writer.flushTogether(now, done) : this.#replication.commit(sequence, now, done);
   }
 
-  /** What came of an event is on its way to the peer; `committed` is called when it is there. */
+  /**
+   * What came of an event is on its way to the peer; `committed` is called when it is there. What other exchanges are asked about is nowhere before they have
+   * answered: an access that has brought it keeps it for so long.
+   */
   follow(now: SteadyMs, committed: ((now: SteadyMs) => void) | undefined): void {
+    if (committed === undefined || !this.#offers.areUnderWay) return this.#follow(now, committed);
+    this.#follow(now, undefined);
+    this.#offers.whenOver(() => this.release.committed((at) => this.#follow(at, committed)));
+  }
+
+  #followEvent(now: SteadyMs, { committed, isOffered }: Aftermath): void {
+    if (isOffered === true) this.#follow(now, committed);
+    else this.follow(now, committed);
+  }
+
+  #follow(now: SteadyMs, committed: ((now: SteadyMs) => void) | undefined): void {
+    this.#newcomer?.look(now);
+    this.#handOver?.look();
     if (this.#replication === undefined) committed?.(now);
     else if (committed === undefined) this.#replication.look(now);
     else this.#replication.follow(now, committed);
@@ -160,6 +233,7 @@ export class EventRunner {
 
   /** Transactions in progress keep the object awake; records that will expire one day only have it wake for a moment. */
   arm(now: SteadyMs): void {
+    if (this.#isRetired) return;
     const { rest, alarm } = this.#ports;
     const deadline = this.#exchange.nextDeadline();
     if (deadline !== undefined) {
@@ -182,7 +256,14 @@ export class EventRunner {
    * sequence number of the store would be said again.
    */
   carryOut(now: SteadyMs, aftermath: Aftermath = nothingMore, keptFrom: number = Number.POSITIVE_INFINITY): void {
+    if (this.#isRetired) {
+      this.#exchange.takeEffects();
+      this.#follow(now, aftermath.committed);
+      this.#writer.flushLater();
+      return;
+    }
     this.#sweep(now);
+    this.#courier?.look();
     const early = new Outbox();
     const late = new Outbox();
     let sequence = 0;
@@ -191,7 +272,7 @@ export class EventRunner {
     }
     if (!late.isEmpty) return this.#leaveLate(early, late, sequence, now, aftermath);
     const answer = early.take(aftermath.answering);
-    this.follow(now, aftermath.committed);
+    this.#followEvent(now, aftermath);
     this.#send(early, now);
     this.arm(now);
     this.#writer.flushDue(now);
@@ -204,6 +285,7 @@ export class EventRunner {
   }
 
   #happen(run: (now: SteadyMs) => void, now: SteadyMs, aftermath: Aftermath): void {
+    if (this.#isRetired) return dismiss(aftermath, now);
     // Where the peer is not waited for the frame is acknowledged at once.
     const isKept = aftermath.isKept === true && this.#replication?.state === "together";
     const keptFrom = isKept ? this.#exchange.store.sequence : undefined;
@@ -216,7 +298,8 @@ export class EventRunner {
   }
 
   /** Some of what an event sends waits for a commit. */
-  #leaveLate(early: Outbox, late: Outbox, sequence: number, now: SteadyMs, { answering, committed, over }: Aftermath): void {
+  #leaveLate(early: Outbox, late: Outbox, sequence: number, now: SteadyMs, aftermath: Aftermath): void {
+    const { answering, over } = aftermath;
     const answer = early.take(answering);
     // Before anything is written: the output gate holds back what is sent after a write, until it is on disk.
     this.#send(early, now);
@@ -227,7 +310,7 @@ export class EventRunner {
     });
     wait.for(this.commit(sequence, now, wait.done));
     wait.for(this.#writer.flushShortened(now, wait.done));
-    this.follow(now, committed);
+    this.#followEvent(now, aftermath);
     this.#writer.flushLater();
     if (!wait.isOver) return;
     answer.push(...late.take(answering));
@@ -246,6 +329,12 @@ export class EventRunner {
         else this.notTaken(access, [record], now);
         return isLate ? commit : 0;
       }
+      case "offer":
+        this.#offers.offer(effect, now);
+        return 0;
+      case "pass":
+        this.#offers.pass(effect, now);
+        return 0;
       case "log":
         log.warn(effect.text);
         return 0;
@@ -282,4 +371,10 @@ export class EventRunner {
     if (now < this.#nextSweep) return;
     this.#nextSweep = this.#exchange.sweep(now) ?? now + sweepMs;
   }
+}
+
+/** An event that does not happen, for this replica is none any more. Who can be told is. */
+function dismiss({ refused, over }: Aftermath, now: SteadyMs): void {
+  if (refused === undefined) over?.([], now);
+  else refused();
 }

@@ -1,53 +1,40 @@
-import { stillWanted } from "../../cluster/backhaul/backlog.ts";
-import { decodeFrame, encodeFrame, isFrameError, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { isReachable, type View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { isNewer, mapVersionOf } from "../../cluster/map/map-version.ts";
+import { parseBatch } from "../../cluster/replication/peer-batch.ts";
 import { refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
-import { isLate } from "../../cluster/time/far-clock.ts";
-import { cellOfLine, lineOf, type Listener } from "../../sip/flow/flow.ts";
-import { joinMemories, memoryOnStart, type Memory } from "../../sip/record/memory.ts";
-import { msOfVersion } from "../../sip/record/version.ts";
-import { Backhauls, isBackhaulError, type BackhaulEnd, type BackhaulInput, type LostBackhaul } from "./backhauls.ts";
+import { BatchIds } from "../../cluster/replication/sending-side.ts";
+import { isParseError } from "../../sip/errors.ts";
+import { lineOf } from "../../sip/flow/flow.ts";
+import { memoryOnStart, type Memory } from "../../sip/record/memory.ts";
+import type { StateRecord } from "../../sip/record/state-record.ts";
+import type { ExchangeActorOptions, LineAnswer, LineFrame } from "./actor-inputs.ts";
+import { BackhaulFrames } from "./backhaul-frames.ts";
+import { Backhauls, type BackhaulEnd } from "./backhauls.ts";
+import { CallCourier } from "./call-courier.ts";
 import { DiskWriter } from "./disk-writer.ts";
+import { Elders } from "./elders.ts";
 import { EventRunner } from "./event-runner.ts";
 import { Exchange, type ExchangeTools } from "./exchange.ts";
-import { framesOf } from "./frames-of.ts";
+import { FlushTurns } from "./flush-turns.ts";
+import { Guests } from "./guests.ts";
+import { HandOver } from "./hand-over.ts";
+import { Leaving } from "./leaving.ts";
+import { LineFrames } from "./line-frames.ts";
+import { Newcomer } from "./newcomer.ts";
 import { OperatorChanges } from "./operator-changes.ts";
-import { Replication } from "./replication.ts";
+import { joinedText, Pair } from "./pair.ts";
+import { placeIn, type Place } from "./place.ts";
+import { restored } from "./restored.ts";
 import type { BackhaulSocket, BackhaulState, ExchangePorts } from "./ports.ts";
-import type { SteadyMs, WallMs } from "../../sip/time.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 
-export type ExchangeActorOptions = {
-  readonly exchange: number;
-  readonly cell: string;
-  /** The cell of the other replica; undefined: there is none. */
-  readonly peer: string | undefined;
-  /** Names this start of this replica: random, never used before. */
-  readonly boot: string;
-  readonly map: ClusterMap;
-  /** What the rest's port was told last, if this actor sleeps and wakes; undefined: it starts. */
-  readonly orphansUntil: WallMs | undefined;
-  /** Where the lines of a cell listen. */
-  readonly lineListeners: (cell: string) => readonly Listener[];
-};
+/** Why a backhaul is closed, or a frame refused, where the map has no replica any more: whoever comes has an older map. */
+export const movedText = "this cell has no replica of the exchange any more";
+const movedCode = 4003;
 
-/** A frame from a line. */
-export type LineFrame = {
-  /** The line. */
-  readonly access: string;
-  readonly octets: Uint8Array;
-  /** Wanted until then by the clock of this cell; undefined: whenever it comes. */
-  readonly until: WallMs | undefined;
-};
-
-/** How a frame of a line is answered. */
-export type LineAnswer = {
-  /** The frame that acknowledges it, and brings along what there is for the line. Undefined: it came too late, and no new request of it was taken. */
-  readonly answered: (frame: Uint8Array | undefined) => void;
-  /** It was not taken. */
-  readonly refused: (reason: string) => void;
-};
-
+const tooMuchCode = 1013;
 const tooMuchWaits = "too much waits for this replica to serve";
 
 /**
@@ -62,7 +49,22 @@ export class ExchangeActor {
   readonly #writer: DiskWriter;
   readonly #backhauls: Backhauls;
   readonly #events: EventRunner;
-  readonly #replication: Replication | undefined;
+  readonly #frames: BackhaulFrames;
+  readonly #lineFrames: LineFrames;
+  readonly #guests: Guests;
+  readonly #pair: Pair;
+  readonly #newcomer: Newcomer;
+  readonly #elders: Elders;
+  readonly #handOver: HandOver;
+  #map: ClusterMap;
+  #place: Place;
+  #turns: FlushTurns;
+  readonly #leaving: Leaving;
+  /** This replica has nothing, and has not had anything. */
+  #isBlank = false;
+  readonly #courier: CallCourier;
+  /** It was one, since this start, and what it had in hand others go on with. */
+  #hasLeft = false;
   /** Gateways whose process has ended, by the last view. */
   readonly #gone = new Set<string>();
   /** By the last view. */
@@ -73,47 +75,108 @@ export class ExchangeActor {
   /** Reads everything back from the disk. Hand in the backhauls that are there, {@link wakeBackhaul}, then {@link start}. */
   constructor(options: ExchangeActorOptions, tools: Omit<ExchangeTools, "wallAt">, ports: ExchangePorts) {
     const now = ports.now();
-    const { exchange, cell, map, orphansUntil, peer } = options;
+    const { exchange, cell, map, orphansUntil, boot } = options;
     this.#options = options;
     this.#ports = ports;
+    this.#map = map;
+    this.#place = placeIn(map, exchange, cell);
     this.exchange = new Exchange({ exchange, cell, map, orphansUntil }, { ...tools, wallAt: ports.wallAt }, now);
     this.#restore(now);
     const { store } = this.exchange;
     const { disk, room, timer } = ports;
-    this.#writer = new DiskWriter({ disk, room, timer, now: ports.now, store, flushMs: map.flushMs, changed: () => this.#fence() });
+    this.#turns = new FlushTurns(map, exchange, cell);
+    const waitMs = (): number => (this.pairState === "together" ? this.#turns.waitMs(ports.wallAt(ports.now())) : map.flushMs);
+    this.#writer = new DiskWriter({ disk, room, timer, now: ports.now, store, waitMs, changed: () => this.#fence() });
     this.#backhauls = new Backhauls(ports.boots);
-    this.#events = new EventRunner({ exchange: this.exchange, writer: this.#writer, backhauls: this.#backhauls, ports });
-    this.#replication = peer === undefined ? undefined : this.#replicationWith(peer, now);
+    const ids = new BatchIds();
+    const apply = (record: StateRecord): void => this.#applyFromGuest(record);
+    const memory = (): Memory => this.exchange.memory;
+    this.#newcomer = new Newcomer({ cell, boot, ids, store, ports, coreGroup: ports.coreGroup, apply, memory });
+    this.#elders = new Elders({ exchange, cell, map: () => this.#map, ports, over: (haveTold) => this.#eldersAreOver(haveTold) });
+    const changed = (isOver: boolean): void => this.#handedOver(isOver);
+    this.#handOver = new HandOver(map, { exchange, cell, boot, store, ports, changed });
+    this.#events = new EventRunner({
+      exchange: this.exchange,
+      writer: this.#writer,
+      backhauls: this.#backhauls,
+      newcomer: this.#newcomer,
+      elders: this.#elders,
+      handOver: this.#handOver,
+      ports,
+    });
+    this.#frames = new BackhaulFrames({
+      number: exchange,
+      exchange: this.exchange,
+      backhauls: this.#backhauls,
+      events: this.#events,
+      ports,
+      isServing: () => this.isServing,
+      refusal: () => ({ reason: this.#refusal, code: this.#isReplica ? tooMuchCode : movedCode }),
+    });
+    this.#lineFrames = new LineFrames({ cell, boot, events: this.#events, ports });
+    this.#pair = new Pair(
+      {
+        own: options,
+        exchange: this.exchange,
+        ids,
+        newcomer: this.#newcomer,
+        writer: this.#writer,
+        events: this.#events,
+        ports,
+        map: () => this.#map,
+        place: () => this.#place,
+        isBlank: () => this.#isBlank,
+        remember: (known) => this.#remember(known),
+        changed: (peer, state, cause, at) => this.#pairChanged(peer, state, cause, at),
+      },
+      now,
+    );
+    this.#leaving = new Leaving(ports.timer, () => ports.empty("what was here has been handed over"));
+    this.#guests = new Guests({ boot, map: () => this.#map, apply });
+    this.#courier = this.#newCourier();
     this.changes = new OperatorChanges({
       exchange: this.exchange,
       writer: this.#writer,
       events: this.#events,
       now: ports.now,
-      isPaired: this.#replication !== undefined,
+      isPaired: () => this.#pair.replication !== undefined,
     });
-    for (const { id } of map.cells) {
-      const listeners = options.lineListeners(id);
-      for (let line = 0; line < map.lineCount; line += 1) this.exchange.connectAccess(lineOf(id, line), listeners);
-    }
-    // There is no peer to wait for: a removed record needs no row once the disk knows.
-    if (this.#replication === undefined) store.acknowledge(Number.POSITIVE_INFINITY);
+    this.#connectLines(map.cells);
   }
 
-  /** What this replica is to its peer; `alone`: there is none. */
-  get pairState(): PairState | "alone" {
-    return this.#replication?.state ?? "alone";
+  /** What this replica is to its peer; `alone`: there is none. `none`: the map has no replica here; `joining`: not yet. */
+  get pairState(): PairState | "alone" | "none" | "joining" {
+    if (this.#place.role !== "replica") return this.#place.role;
+    return this.#pair.state;
   }
 
   get isServing(): boolean {
-    return this.#replication?.isServing ?? true;
+    return this.#isReplica && !this.#elders.isWaiting && this.#pair.isServing;
+  }
+
+  /** Nothing is waited for: it serves, or is not to. */
+  get isCaughtUp(): boolean {
+    return !this.#isReplica || this.isServing;
+  }
+
+  get #isReplica(): boolean {
+    return this.#place.role === "replica";
   }
 
   /** Begins. */
   start(): void {
     const now = this.#ports.now();
-    this.#events.start(this.#replication, now);
-    this.#replication?.start(now);
-    this.#isCatchingUp = !this.isServing;
+    const { store } = this.exchange;
+    this.#events.start(this.#pair.replication, this.#courier, now);
+    const { role } = this.#place;
+    if (role !== "replica") this.#leave(now);
+    if (role === "none" && store.size === 0) return this.#ports.coreGroup.emptied();
+    this.#pair.replication?.start(now);
+    if (role === "replica") this.#handOver.start();
+    // One that slept has heard all.
+    if (role === "replica" && this.#options.orphansUntil === undefined) this.#elders.start();
+    this.#copy(now);
+    this.#isCatchingUp = !this.isCaughtUp;
     if (this.#options.orphansUntil === undefined) this.#events.event((at) => this.exchange.resume(at), now);
     this.#ports.coreGroup.askForView(this.#isCatchingUp);
   }
@@ -143,77 +206,121 @@ export class ExchangeActor {
 
   /** A frame on a backhaul. `over` is called when it has been processed, or refused. */
   takeBackhaulFrame(end: BackhaulEnd, octets: Uint8Array, over: () => void): void {
-    const now = this.#ports.now();
-    try {
-      const input = this.#backhauls.receive(end, octets, now);
-      if (!isBackhaulError(input)) return this.#takeBackhaulInput(end, input, now, over);
-      this.refuseBackhaul(end, input.backhaulError);
-    } catch (error) {
-      this.#lost(this.#backhauls.refuse(end, error instanceof Error ? error.message : String(error), 1013, now), now);
-    }
+    if (this.#isReplica) return this.#frames.take(end, octets, over);
+    // Not when it was accepted: the runtime keeps to itself how a WebSocket ends that is closed before its opening was answered.
+    this.#backhauls.closeAll(movedCode, movedText);
     over();
   }
 
   /** The other side of a backhaul broke the protocol. */
   refuseBackhaul(end: BackhaulEnd, reason: string): void {
-    const now = this.#ports.now();
-    this.#ports.log.warn(`exchange ${this.#options.exchange}: closed the backhaul of a confused gateway: ${reason}`);
-    this.#lost(this.#backhauls.refuse(end, reason, 1002, now), now);
+    this.#frames.refuse(end, reason);
   }
 
   /** A backhaul has ended. */
   backhaulClosed(end: BackhaulEnd): void {
-    const now = this.#ports.now();
-    this.#lost(this.#backhauls.closed(end, now), now);
+    this.#frames.closed(end);
   }
 
   /** A frame from a line. One that comes, or had to wait here, until after its time has gone to the other replica with its line. */
-  takeLineFrame({ access, octets, until }: LineFrame, { answered, refused }: LineAnswer): void {
-    const frame = decodeFrame(octets);
-    if (isFrameError(frame)) return refused(`frame from line ${access}: ${frame.frameError}`);
-    // What goes into the answer could overtake what is under way to this line already, a CANCEL its INVITE.
-    const answering = this.#events.lines.isIdle(access) ? access : undefined;
-    let isTaken = false;
-    const take = (at: SteadyMs): void => {
-      isTaken = !isLate(until, this.#ports.wallAt(at));
-      this.#events.receive(access, isTaken ? frame.records : stillWanted(frame.records), at);
-    };
-    const over = (records: FrameRecord[], at: SteadyMs): void => {
-      if (isTaken) return this.#answerLine(access, frame.seq, records, at, answered);
-      this.#events.send(access, records, at);
-      answered(undefined);
-    };
-    this.#events.event(take, this.#ports.now(), { answering, over, refused: () => refused(tooMuchWaits) });
+  takeLineFrame(frame: LineFrame, answer: LineAnswer): void {
+    if (!this.#isReplica) return answer.refused(movedText);
+    this.#lineFrames.take(frame, answer, () => this.#refusal);
   }
 
-  /** A batch of the peer's; its answer. Undefined: that was no such batch, or there is no peer. */
+  /**
+   * A batch of the peer's, or of a cell whose replica the map has no more; its answer. Undefined: that was no such batch. It is not taken either by one
+   * that is no replica: who counts on that as a second memory has an older map.
+   */
   takePeerBatch(batch: string): string | undefined {
+    const { role } = this.#place;
+    if (role === "none") return undefined;
     const now = this.#ports.now();
-    const answer = this.#replication?.take(batch, now);
+    const ofPeer = this.#pair.replication?.take(batch, now);
+    const answer = role === "joining" ? ofPeer : (ofPeer ?? this.#newcomer.take(batch, now) ?? this.#takeGuestBatch(batch, now));
     // Never waits for a commit of this side: the other side's may be waiting for this answer.
     this.#events.carryOut(now);
     return answer;
   }
 
+  /** Records that belong here, of an exchange that this one has come from. False: this is no replica of it. */
+  takeHandedOver(batch: string): boolean {
+    const parsed = this.#isReplica ? parseBatch(batch) : undefined;
+    if (parsed === undefined || isParseError(parsed)) return false;
+    const now = this.#ports.now();
+    for (const record of parsed.records) this.#applyFromGuest(record);
+    this.#events.carryOut(now);
+    return true;
+  }
+
+  /** An exchange that has come from this one starts: `done` when it has all that is here of it. One that had nothing on its disk is told itself first. */
+  handOver(done: () => void): void {
+    if (!this.#isReplica) done();
+    else if (this.#isBlank && !this.isServing) this.#events.whenServing(() => this.#handOver.whenGiven(done), this.#ports.now());
+    else this.#handOver.whenGiven(done);
+  }
+
+  /** What an access has brought to another exchange: see {@link OtherExchangesPort.offer}. */
+  takeOffered(access: string, record: FrameRecord, isSure: boolean, answered: (isTaken: boolean) => void): void {
+    let isTaken = false;
+    const take = (at: SteadyMs): void => {
+      isTaken = this.exchange.takeOffered(access, record, isSure, at);
+    };
+    this.#events.event(take, this.#ports.now(), { over: () => answered(isTaken), refused: () => answered(false) });
+  }
+
   /** The peer has answered a batch. */
   peerAnswered(id: number, answer: string): void {
-    this.#replication?.answered(id, answer, this.#ports.now());
+    const now = this.#ports.now();
+    this.#pair.answered(id, answer, now);
   }
 
   /** A batch was not answered. `isRefused`: there is nobody, rather than somebody who is slow or unwell. */
   peerFailed(id: number, isRefused: boolean, cause: string): void {
-    this.#replication?.failed(id, isRefused, cause, this.#ports.now());
+    const now = this.#ports.now();
+    this.#pair.failed(id, isRefused, cause, now);
+  }
+
+  /** There is a newer map, perhaps: this cell may have another peer, or none, or no replica any more. Calls stand. */
+  setMap(map: ClusterMap): void {
+    if (!isNewer(mapVersionOf(map), mapVersionOf(this.#map))) return;
+    const now = this.#ports.now();
+    const { exchange, cell } = this.#options;
+    const before = this.#place;
+    const isNew = map.cells.filter(({ id }) => this.#map.cells.every((known) => known.id !== id));
+    this.#map = map;
+    this.#place = placeIn(map, exchange, cell);
+    this.#turns = new FlushTurns(map, exchange, cell);
+    const { role, peer } = this.#place;
+    // What it had in hand when it left is not in hand any more, and what others have done since it has not heard.
+    if (before.role === "none" ? role !== "none" : role === "replica" && this.#hasLeft)
+      return this.#ports.restart("the map gives this cell a replica again");
+    this.#connectLines(isNew);
+    const isLeaving = before.role !== role && role !== "replica";
+    if (isLeaving) {
+      this.#hasLeft = before.role === "replica";
+      this.#leave(now);
+    }
+    // To the primary it is somebody else than its peer from now on.
+    if (isLeaving || peer !== before.peer) this.#pair.meet(peer, now);
+    this.exchange.setMap(map);
+    this.#handOver.setMap(map);
+    if (before.role === "joining" && role === "replica") this.#enter(now);
+    this.#copy(now);
+    this.#events.event((at) => this.exchange.adoptLeft(at), now);
   }
 
   /** What this cell sees has changed. */
   setView(view: View): void {
     const now = this.#ports.now();
-    const { cell, peer } = this.#options;
+    const { cell } = this.#options;
     const reachable = view.cells.filter(({ id }) => id === cell || isReachable(view, id)).map(({ id }) => id);
     this.exchange.setCells(new Set(reachable), now);
+    this.exchange.see(view);
     this.#isFenced = view.isFenced;
     this.#fence();
-    if (peer !== undefined) this.#replication?.see(reachable.includes(peer), view.heartbeat, now);
+    this.#pair.see(reachable, view.heartbeat, now);
+    if (this.#isReplica) this.#handOver.tell();
     this.#events.carryOut(now);
     for (const { id, isGone } of view.gateways) this.#setGone(id, isGone, now);
   }
@@ -228,20 +335,74 @@ export class ExchangeActor {
 
   /** Runs what reads the records when this replica may serve; `refused`, with why, when too much waits for that already. */
   whenServing(run: (now: SteadyMs) => void, refused: (reason: string) => void): void {
-    this.#events.whenServing(run, this.#ports.now(), () => refused(tooMuchWaits));
+    this.#events.whenServing(run, this.#ports.now(), () => refused(this.#refusal));
+  }
+
+  get #refusal(): string {
+    return this.#isReplica ? tooMuchWaits : movedText;
+  }
+
+  #connectLines(cells: ClusterMap["cells"]): void {
+    const { lineListeners } = this.#options;
+    for (const { id } of cells) {
+      const listeners = lineListeners(this.#map, id);
+      for (let line = 0; line < this.#map.lineCount; line += 1) this.exchange.connectAccess(lineOf(id, line), listeners);
+    }
+  }
+
+  /** Nobody is served here any more, or not yet. What is here goes to the primary, and is on the disk until then. */
+  #leave(now: SteadyMs): void {
+    this.#writer.flush(now);
+    this.#backhauls.closeAll(movedCode, movedText);
+    this.#events.retire();
+    this.#pair.replication?.letIn();
+  }
+
+  /** This cell has a replica from now on, and knows what the primary knows. */
+  #enter(now: SteadyMs): void {
+    const { peer } = this.#place;
+    this.#events.enter(now);
+    this.#handOver.start();
+    if (peer !== undefined) this.#pairChanged(peer, this.#pair.replication?.state ?? "lagging", joinedText, now);
+  }
+
+  /** Tells everything to the cell that the map wants it told to, as soon as there is something that is sure. */
+  #copy(now: SteadyMs): void {
+    this.#newcomer.set(this.isServing ? this.#place.joining : undefined, this.#map, now);
+  }
+
+  /** With what they have told it is no newcomer, though its cell has no replica from the first: the elder had been moved before. */
+  #eldersAreOver(haveTold: boolean): void {
+    const now = this.#ports.now();
+    if (haveTold && this.#isBlank) this.#pair.replication?.knowsAll(now);
+    if (this.isServing) this.#backhauls.tellServing(true, now);
+    this.#copy(now);
+  }
+
+  /** What belongs to younger exchanges is with them, and forgotten here: its rows are deleted. */
+  #handedOver(isOver: boolean): void {
+    this.exchange.setHandedOver(isOver);
+    if (isOver) this.#writer.flushLater();
+  }
+
+  #applyFromGuest(record: StateRecord): void {
+    this.#events.guard(() => this.exchange.applyFromGuest(record, this.#ports.now()));
+  }
+
+  #takeGuestBatch(batch: string, now: SteadyMs): string | undefined {
+    const answer = this.#guests.take(batch);
+    if (answer === undefined) return undefined;
+    this.#pair.replication?.look(now);
+    this.#events.event((at) => this.exchange.adoptLeft(at), now);
+    return answer;
   }
 
   /** Reads back what is on the disk, and how far that goes back. Alone, nothing is answered that is not there. */
   #restore(now: SteadyMs): void {
-    const { disk } = this.#ports;
-    const known = disk.readMemory();
-    let latest = 0;
-    for (const record of disk.read()) {
-      this.exchange.restore(record);
-      latest = Math.max(latest, msOfVersion(record.version));
-    }
+    const { isBlank, known, latest } = restored(this.#ports.disk, this.exchange);
+    this.#isBlank = isBlank;
     if (known === undefined) this.#remember(this.exchange.memory);
-    else this.#remember(this.#options.peer === undefined ? known : memoryOnStart(known, latest, this.#ports.wallAt(now)));
+    else this.#remember(this.#place.peer === undefined ? known : memoryOnStart(known, latest, this.#ports.wallAt(now)));
   }
 
   #remember(memory: Memory): void {
@@ -249,43 +410,38 @@ export class ExchangeActor {
     this.#ports.disk.setMemory(memory);
   }
 
-  #replicationWith(peer: string, now: SteadyMs): Replication {
-    const { cell, exchange, boot, map } = this.#options;
-    return new Replication(
-      {
-        cell,
-        peer,
-        exchange,
-        boot,
-        map,
-        store: this.exchange.store,
-        ports: this.#ports,
-        writer: this.#writer,
-        release: this.#events.release,
-        apply: (record, at) => this.#events.guard(() => this.exchange.applyFromPeer(record, at)),
-        memory: () => this.exchange.memory,
-        remember: (ofPeer) => this.#remember(joinMemories(this.exchange.memory, ofPeer)),
-        known: (until) => this.exchange.setPeerKnown(until),
-        changed: (state, cause, at) => this.#pairChanged(peer, state, cause, at),
-      },
+  #newCourier(): CallCourier {
+    const { now, wallAt, timer, calls } = this.#ports;
+    return new CallCourier({
       now,
-    );
+      wallAt,
+      timer,
+      store: this.exchange.store,
+      port: calls,
+      pairedWith: () => (this.#pair.state === "together" ? this.#place.peer : undefined),
+      isServing: () => this.isServing,
+      collected: (records) => this.#events.event((at) => this.exchange.collected(records, at), now()),
+    });
   }
 
   #pairChanged(peer: string, state: PairState, cause: string, now: SteadyMs): void {
+    if (this.#place.role === "none") return this.#leaving.changed(state);
+    this.exchange.store.setPeerAway(state !== "together");
+    if (state === "together") this.#writer.flushLater();
+    else this.#writer.flushSoon();
+    if (!this.#isReplica) return;
     const { coreGroup } = this.#ports;
     coreGroup.pairChanged(state, cause);
-    this.exchange.store.setPeerAway(state !== "together");
     this.#fence();
-    this.#writer.flushLater();
-    if (state !== "syncing") this.#backhauls.tellServing(true, now);
+    if (this.isServing) this.#backhauls.tellServing(true, now);
     // Whoever cannot reach a cell says so at once: the core group confirms it by a probe.
     if (state === "away" && cause === refusedCause) coreGroup.suspect(peer, refusedCause);
+    this.#copy(now);
   }
 
   /** Registrations are refused that nobody else would ever hear of, or that nothing but this memory would keep. */
   #fence(): void {
-    const isKept = !this.#writer.isFull || this.#replication?.state === "together";
+    const isKept = !this.#writer.isFull || this.#pair.state === "together";
     this.exchange.setFenced(this.#isFenced || !isKept);
   }
 
@@ -295,67 +451,5 @@ export class ExchangeActor {
       this.#gone.add(gateway);
       this.#events.event((at) => this.exchange.accessGone(gateway, at), now);
     }
-  }
-
-  #takeBackhaulInput(end: BackhaulEnd, input: BackhaulInput, now: SteadyMs, over: () => void): void {
-    const { access, seq, records, opened, roundTripMs } = input;
-    if (roundTripMs !== undefined) this.exchange.answeredAfter(roundTripMs, now);
-    const isNewBoot = opened?.isNewBoot === true;
-    if (opened !== undefined) {
-      this.exchange.connectAccess(access, opened.listeners);
-      this.#events.arm(now);
-      if (records.length === 0 && !isNewBoot) this.#backhauls.finish(end, seq);
-      this.#backhauls.tellServing(this.isServing, now, access);
-      if (!isNewBoot) this.#events.send(access, opened.again, now);
-    }
-    if (records.length === 0 && !isNewBoot) {
-      this.#backhauls.finish(end, seq);
-      this.#backhauls.send(access, [], now);
-      return over();
-    }
-    const run = (at: SteadyMs): void => {
-      if (isNewBoot) {
-        this.exchange.forgetConnections(access, at, opened.boot);
-        this.#events.notTaken(access, opened.again, at);
-      }
-      this.#events.receive(access, records, at);
-    };
-    this.#events.event(run, now, {
-      committed: () => this.#backhauls.finish(end, seq),
-      isKept: true,
-      over: (_answer, at) => {
-        this.#backhauls.send(access, [], at);
-        over();
-      },
-      refused: () => {
-        this.#lost(this.#backhauls.refuse(end, tooMuchWaits, 1013, now), now);
-        over();
-      },
-    });
-  }
-
-  /**
-   * The event waits at the gate while a hello does not: a newer backhaul of the same gateway may be there when it runs. What the old one may not have
-   * delivered is tried another way all the same.
-   */
-  #lost(lost: LostBackhaul | undefined, now: SteadyMs): void {
-    if (lost === undefined) return;
-    const { access, records } = lost;
-    this.#events.event((at) => {
-      if (this.#backhauls.has(access)) return this.#events.send(access, records, at);
-      this.exchange.disconnectAccess(access, at);
-      this.#events.notTaken(access, records, at);
-    }, now);
-  }
-
-  #answerLine(access: string, seq: number, records: FrameRecord[], now: SteadyMs, answered: LineAnswer["answered"]): void {
-    const answer = (at: SteadyMs): void => {
-      const [first = [], ...rest] = framesOf(records);
-      for (const some of rest) this.#events.send(access, some, at);
-      answered(encodeFrame(0, seq, first));
-    };
-    // A line of this cell ends with this replica. One of another cell would say again to the other what is not acknowledged.
-    if (cellOfLine(access) === this.#options.cell) answer(now);
-    else this.#events.follow(now, answer);
   }
 }

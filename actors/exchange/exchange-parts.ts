@@ -12,7 +12,10 @@ import type { TransactionUser } from "../../sip/transaction/transaction.ts";
 import { gatewaysComeMs, repeatedMs } from "../limits.ts";
 import { Accesses } from "./accesses.ts";
 import { Authority } from "./authority.ts";
+import { ElderRequests } from "./elder-requests.ts";
 import { asksNobody } from "./caller.ts";
+import { CallEndings, type CallEndingsOptions } from "./call-endings.ts";
+import { CallKeeper } from "./call-keeper.ts";
 import { Cancels } from "./cancels.ts";
 import { ContactFinder } from "./contact-finder.ts";
 import { DialogKeeper } from "./dialog-keeper.ts";
@@ -55,6 +58,8 @@ export class ExchangeParts {
   readonly registrar: RegistrarDesk;
   readonly registers: RegisterRequests;
   readonly dialogs: DialogKeeper;
+  readonly calls: CallKeeper;
+  readonly endings: CallEndings;
   readonly resolutions: Resolutions;
   readonly waiting: WaitingRoom;
   readonly invites: InviteKeeper;
@@ -68,9 +73,11 @@ export class ExchangeParts {
   readonly undeliverables: Undeliverables;
   readonly strays: StrayResponses;
   readonly reception: Reception;
+  readonly elderRequests: ElderRequests;
   readonly pipeline: RequestPipeline;
   readonly #failedLogins = new FailedLoginLines();
-  readonly map: ClusterMap;
+  /** The newest that is known here. */
+  map: ClusterMap;
   /** How far this replica's memory of dialogs goes back. */
   memory: Memory;
   /** Until when everything is known that the other replica has made; nobody has said so at first. */
@@ -93,7 +100,8 @@ export class ExchangeParts {
     this.accesses = new Accesses(config.map.domains[0]?.name ?? "", now);
     this.outgoing = new Outgoing(this.accesses);
     this.resolutions = new Resolutions(this.accesses, this.outgoing, now + gatewaysComeMs);
-    this.dialogs = new DialogKeeper(this.store, this.clock, () => this.map);
+    this.calls = new CallKeeper(this.store, this.clock, () => this.map);
+    this.dialogs = new DialogKeeper(this.store, this.clock, () => this.map, this.calls);
     this.registrar = new RegistrarDesk(this.store, this.clock, (uri) => this.accesses.own.namedBy(this.map, uri));
     this.finder = this.#phoneFinder();
     this.contacts = this.#contactFinder();
@@ -107,7 +115,7 @@ export class ExchangeParts {
     const env = proxyEnvironment(this, tools, boot);
     this.proxy = new Proxy(env, this.transactions, this.timers, this.outgoing);
 
-    this.invites = new InviteKeeper(this.store, this.clock, this.proxy, this.transactions);
+    this.invites = new InviteKeeper(this);
     this.takeovers = new Takeovers(config.cell, this);
     this.whereabouts = this.#newWhereabouts();
     this.undeliverables = new Undeliverables(this.transactions, this.whereabouts);
@@ -117,9 +125,20 @@ export class ExchangeParts {
 
     this.authority = this.#newAuthority(tools, boot, now);
     this.registers = new RegisterRequests(this);
-    this.reception = new Reception(this.transactions, this.registers, this.outgoing);
+    const { exchange } = config;
+    this.elderRequests = new ElderRequests({
+      store: this.store,
+      transactions: this.transactions,
+      exchange,
+      map: () => this.map,
+      startedAt: now,
+    });
+    this.reception = new Reception(this.transactions, this.registers, this.outgoing, this.elderRequests);
     this.waiting = new WaitingRoom(this.timers, (caller, at) => this.pipeline.credentials(caller, "unavailable", at));
     this.pipeline = new RequestPipeline(this);
+    const { store, clock, calls, proxy, transactions } = this;
+    const targetOf: CallEndingsOptions["targetOf"] = (request, at) => this.whereabouts.dialogTarget(request, at);
+    this.endings = new CallEndings({ store, cell: clock.cell, calls, proxy, transactions, nextId: tools.nextId, targetOf });
   }
 
   #user(): TransactionUser {
@@ -187,8 +206,9 @@ export class ExchangeParts {
         transactions: this.transactions,
         transport: this.outgoing,
         finder: this.finder,
+        calls: this.calls,
         targets: (addressOfRecord, isSecure, at) => this.registrar.targets(addressOfRecord, at, isSecure),
-        isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
+        isServedHere: (addressOfRecord) => this.isServedHere(addressOfRecord),
         isKnown: (flow) => isReliableFlow(flow) || this.store.bindingsOnFlow(flow).length > 0,
         dialogTarget: (request, at) => this.whereabouts.dialogTarget(request, at),
       },
@@ -197,13 +217,13 @@ export class ExchangeParts {
     );
   }
 
-  #isServedHere(addressOfRecord: string): boolean {
+  isServedHere(addressOfRecord: string): boolean {
     return exchangeOf(this.map, addressOfRecord) === this.config.exchange;
   }
 
   /** The phones of an address-of-record of this exchange; undefined: another one serves it. */
   #flowsHere(addressOfRecord: string, now: SteadyMs): PhoneFlow[] | undefined {
-    return this.#isServedHere(addressOfRecord) ? this.registrar.flowsOf(addressOfRecord, now) : undefined;
+    return this.isServedHere(addressOfRecord) ? this.registrar.flowsOf(addressOfRecord, now) : undefined;
   }
 
   #phoneFinder(): PhoneFinder {
@@ -231,7 +251,7 @@ export class ExchangeParts {
   #newAuthority(tools: ExchangeTools, boot: string, now: SteadyMs): Authority {
     return new Authority({
       ...tools,
-      isServedHere: (addressOfRecord) => this.#isServedHere(addressOfRecord),
+      isServedHere: (addressOfRecord) => this.isServedHere(addressOfRecord),
       subscriber: (addressOfRecord) => this.store.subscriber(addressOfRecord),
       isOurHost: (host) => domainOf(this.map, host) !== undefined,
       startedAt: now,

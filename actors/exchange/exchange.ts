@@ -1,19 +1,25 @@
 import { parseJsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
-import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { CallEnding, LiveCall } from "../../cluster/calls/live-call.ts";
+import type { View } from "../../cluster/group/view.ts";
+import { pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { servingCells } from "../../cluster/map/serving-cells.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import { accessOfFlow, isLine, isOfBoot, joinFlow, type Listener } from "../../sip/flow/flow.ts";
 import type { Sign } from "../../sip/flow/token.ts";
 import { sweepMs } from "../../sip/limits.ts";
 import { addressOfRecordOfBindingKey } from "../../sip/record/binding-record.ts";
+import { isSubscriptionKey } from "../../sip/record/dialog-record.ts";
 import type { Memory } from "../../sip/record/memory.ts";
-import type { RecordStore } from "../../sip/record/record-store.ts";
-import type { StateRecord } from "../../sip/record/state-record.ts";
+import type { Origin, RecordStore } from "../../sip/record/record-store.ts";
+import type { LiveRecord, StateRecord } from "../../sip/record/state-record.ts";
 import { makeTombstone } from "../../sip/record/tombstone.ts";
+import { msOfVersion } from "../../sip/record/version.ts";
 import { repeatedMs } from "../limits.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { ExchangeParts } from "./exchange-parts.ts";
 import { Lateness } from "./lateness.ts";
+import { servedBy, wayOf } from "./shown-ways.ts";
 import { isReliableFlow } from "./whereabouts.ts";
 import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
 
@@ -47,6 +53,7 @@ export class Exchange {
   readonly #lateness = new Lateness();
   /** Cells that can be reached, by the last view; undefined: none has come. */
   #reachable: ReadonlySet<string> | undefined;
+  #view: View | undefined;
 
   constructor(config: ExchangeConfig, tools: ExchangeTools, now: SteadyMs) {
     this.#parts = new ExchangeParts(config, tools, now);
@@ -64,14 +71,68 @@ export class Exchange {
    * It was this replica that could not be heard. A phone that has registered there may be waited for here.
    */
   applyFromPeer(record: StateRecord, now: SteadyMs): void {
+    this.#applyFrom("peer", record, now);
+  }
+
+  /** A record of a replica that the map has no more: the peer is to be told of it as of one that was made here. */
+  applyFromGuest(record: StateRecord, now: SteadyMs): void {
+    this.#applyFrom("local", record, now);
+    const held = record.kind === "dialog" ? this.store.get("dialog", record.key) : undefined;
+    if (record.kind !== "dialog" || record.value === undefined || held === undefined || held.value !== undefined) return;
+    // Its end passed here when only that cell knew the call, which is told nothing: so nobody else notes it.
+    if (!isSubscriptionKey(record.key)) this.#parts.calls.endedThere(record.value, msOfVersion(held.version), now);
+  }
+
+  #applyFrom(origin: Origin, record: StateRecord, now: SteadyMs): void {
     this.#parts.clock.observe(record.version);
-    const isNews = this.store.apply(record, "peer");
+    const standing = record.kind === "dialog" && record.value === undefined ? this.store.dialog(record.key) : undefined;
+    const isNews = this.store.apply(record, origin);
+    if (standing !== undefined && isNews && !isSubscriptionKey(record.key))
+      this.#parts.calls.endedThere(standing, msOfVersion(record.version), now);
     if (record.kind === "invite") {
       this.#parts.invites.cameFromPeer(record.key, now);
       if (this.#parts.cancels.cancelEarly(record, now)) this.#settle(now);
     }
     if (record.kind === "dialog" && isNews && this.#parts.invites.answeredThere(record, now)) this.#settle(now);
     if (record.kind === "binding" && isNews && this.#parts.finder.registered(addressOfRecordOfBindingKey(record.key))) this.#settle(now);
+  }
+
+  /** There is a newer map. {@link adoptLeft} comes next. */
+  setMap(map: ClusterMap): void {
+    const isMore = map.exchangeCount !== this.#parts.map.exchangeCount;
+    this.#parts.map = map;
+    // Phones that are looked for may belong to another exchange now.
+    if (isMore) this.#parts.finder.wayCame();
+    this.#tellTakeovers();
+  }
+
+  /** Goes on with INVITEs that a replica has in progress which the map has no more: it lets go of them when it hears of the map. */
+  adoptLeft(now: SteadyMs): void {
+    if (!this.#isFirst || !this.#parts.takeovers.hasLeft(this.#pair)) return;
+    this.#parts.orphans.tookOver(now);
+    this.#parts.repeatedUntil = now + repeatedMs;
+    this.#parts.takeovers.adoptLeft(this.#pair, now);
+    this.#parts.invites.adoptedAnswered(now);
+    this.#parts.dialogs.confirmAll(now);
+    this.#settle(now);
+  }
+
+  /** Of two replicas that know of the same thing at the same time one does it: the primary, or the other one where that cannot be reached. */
+  get #isFirst(): boolean {
+    const { primary } = pairOf(this.#parts.map, this.#parts.config.exchange);
+    return primary === this.#parts.clock.cell || this.#reachable?.has(primary) === false;
+  }
+
+  /** The cells that have a replica, by the map. */
+  get #pair(): ReadonlySet<string> {
+    const { primary, secondary } = pairOf(this.#parts.map, this.#parts.config.exchange);
+    return new Set([primary, secondary]);
+  }
+
+  /** A replica that the map has no more is as one that is down: what it had in hand may be taken up. */
+  #tellTakeovers(): void {
+    const reachable = this.#reachable;
+    if (reachable !== undefined) this.#parts.takeovers.setCells(new Set([...this.#pair].filter((cell) => reachable.has(cell))));
   }
 
   /**
@@ -92,6 +153,11 @@ export class Exchange {
     this.#settle(now);
   }
 
+  /** What this cell sees now, for whoever wants to know. */
+  see(view: View): void {
+    this.#view = view;
+  }
+
   /**
    * The cells that the view says can be reached, this one included: lines of others are unreachable at once. What was said to their softphones and is
    * not answered is said again where they are now. The answer may have died with the line. What waits for a way goes on with the next {@link tick},
@@ -99,7 +165,7 @@ export class Exchange {
    */
   setCells(reachable: ReadonlySet<string>, now: SteadyMs): void {
     this.#reachable = reachable;
-    this.#parts.takeovers.setCells(reachable);
+    this.#tellTakeovers();
     this.#parts.accesses.setCells(reachable, now);
     this.#parts.finder.wayCame();
     const isDoubtful = (flow: string): boolean => isLine(accessOfFlow(flow)) && !this.#parts.accesses.isReachable(accessOfFlow(flow));
@@ -123,7 +189,8 @@ export class Exchange {
   }
 
   /** Until when everything is known that the other replica has made, ms; `Infinity` while each is told at once what the other one changes. */
-  setPeerKnown(until: SteadyMs): void {
+  setPeerKnown(until: SteadyMs, now: SteadyMs): void {
+    this.#parts.invites.heardAll(until === Number.POSITIVE_INFINITY, now);
     this.#parts.peerKnownUntil = this.#parts.clock.wallAt(until);
   }
 
@@ -215,6 +282,34 @@ export class Exchange {
     this.#settle(now);
   }
 
+  /** The same of another exchange, which the access has brought it to. False: it is not `isSure`, and belongs to no INVITE here. */
+  takeOffered(access: string, { key, octets }: FrameRecord, isSure: boolean, now: SteadyMs): boolean {
+    const flow = joinFlow(access, key);
+    const isTaken = isSure || this.#parts.reception.takeOfInvite(octets, flow, now);
+    if (isSure) this.#parts.reception.receive(octets, flow, now, true);
+    this.#settle(now);
+    return isTaken;
+  }
+
+  /** The cells of another exchange that can be reached, this one first. `isHere`: it is one of them. */
+  cellsOf(exchange: number): { readonly cells: readonly string[]; readonly isHere: boolean } {
+    const { map, config } = this.#parts;
+    const reachable = this.#reachable;
+    const cells = servingCells(map, exchange, config.cell).filter((cell) => reachable?.has(cell) !== false);
+    return { cells, isHere: cells.includes(config.cell) };
+  }
+
+  /** Whether all is gone from here that belongs to younger exchanges: what is brought here for them is theirs. */
+  setHandedOver(isHandedOver: boolean): void {
+    this.#parts.elderRequests.isHandedOver = isHandedOver;
+  }
+
+  /** Whether another exchange has what belongs to this name, and nothing of it is here any more. */
+  isElsewhere(addressOfRecord: string): boolean {
+    if (/^sips?:/i.test(addressOfRecord)) return false;
+    return this.#parts.elderRequests.isHandedOver && !this.#parts.isServedHere(addressOfRecord);
+  }
+
   /** A gateway has answered a frame, so many ms after it was sent. Tell it before what came with the answer. */
   answeredAfter(roundTripMs: number, now: SteadyMs): void {
     const text = this.#lateness.measured(roundTripMs, now);
@@ -244,24 +339,52 @@ export class Exchange {
     return true;
   }
 
+  /** The phones of a user of a domain that was removed are registered no more. False: none was. */
+  endRegistrations(addressOfRecord: string, now: SteadyMs): boolean {
+    const isRegistered = this.store.bindingsOf(addressOfRecord).some(({ value }) => value !== undefined);
+    if (isRegistered) this.#parts.registrar.removeAll(addressOfRecord, now);
+    return isRegistered;
+  }
+
   subscribers(): string[] {
-    return Array.from(this.store.records("subscriber"), (record) => record.key);
+    return Array.from(this.store.records("subscriber"), (record) => record.key).filter((key) => this.#parts.isServedHere(key));
+  }
+
+  /** Calls that stand now: those of an address-of-record, or all. */
+  liveCalls(addressOfRecord: string | undefined): LiveCall[] {
+    return this.#parts.calls.live(addressOfRecord);
+  }
+
+  /** An operator ends the call with this key. */
+  endCall(isIt: (key: string) => boolean, now: SteadyMs): CallEnding {
+    const ending = this.#parts.endings.end(isIt, now);
+    this.#settle(now);
+    return ending;
+  }
+
+  /** Two ledgers have these records of calls. */
+  collected(records: readonly LiveRecord<"call">[], now: SteadyMs): void {
+    for (const record of records) this.#parts.calls.collected(record, now);
   }
 
   registrations(addressOfRecord: string | undefined, now: SteadyMs): Registration[] {
-    const rows = this.#parts.registrar.registrations(addressOfRecord, now);
-    const reachable = this.#reachable;
-    if (reachable === undefined || rows.every(({ primary }) => reachable.has(primary))) return rows;
-    // A cell that is down serves nobody: what it took is served here.
-    return rows.map((row) => (reachable.has(row.primary) ? row : { ...row, primary: this.#parts.config.cell }));
+    const { registrar, accesses, config, map } = this.#parts;
+    const primary = servedBy(map, config.exchange, config.cell, this.#view?.cells);
+    const shown = { primary, wayOf: (flow: string): string => wayOf(flow, accesses, this.#view?.gateways) };
+    // What is here of others yet, they show.
+    return registrar.registrations(addressOfRecord, shown, now).filter(({ aor }) => this.#parts.isServedHere(aor));
   }
 
+  /** What is here of others yet, since the exchanges were doubled, they count. */
   counts(now: SteadyMs): ExchangeCounts {
+    const { clock, dialogs, elderRequests, map, transactions } = this.#parts;
+    const isMixed = map.doubled !== undefined && !elderRequests.isHandedOver;
+    const isCounted = isMixed ? (name: string): boolean => this.#parts.isServedHere(name) : undefined;
     return {
-      registrations: this.store.registrationCount(this.#parts.clock.wallAt(now)),
-      dialogs: this.#parts.dialogs.count,
-      transactions: this.#parts.transactions.size,
-      subscribers: this.store.count("subscriber"),
+      registrations: this.store.registrationCount(clock.wallAt(now), isCounted),
+      dialogs: dialogs.count,
+      transactions: transactions.size,
+      subscribers: isMixed ? this.subscribers().length : this.store.count("subscriber"),
     };
   }
 
@@ -282,7 +405,10 @@ export class Exchange {
 
   /** Forgets what has expired. Returns when to come again: far away when little is held, undefined when nothing is. */
   sweep(now: SteadyMs): number | undefined {
-    this.store.sweep(this.#parts.clock.wallAt(now));
+    const { calls, clock } = this.#parts;
+    calls.forgotten(this.store.sweep(clock.wallAt(now)), now);
+    const unnoted = calls.takeUnnoted();
+    if (unnoted > 0) this.#parts.outgoing.push({ type: "log", text: unnotedText(this.#parts.config.exchange, unnoted) });
     return this.store.size > this.store.count("subscriber") ? now + sweepMs : undefined;
   }
 
@@ -302,4 +428,8 @@ export class Exchange {
     }
     this.#parts.invites.flush(now);
   }
+}
+
+function unnotedText(exchange: number, count: number): string {
+  return `exchange ${exchange}: ${count} calls have no record, because too many records wait for the collector: see tandem group`;
 }

@@ -1,5 +1,5 @@
 import { foreignInvitesReadMax, inviteAgedMsMax, inviteRefreshMs, lateRecordMs, lostCallsMs } from "../limits.ts";
-import { inviteLifetimeMs } from "../../sip/limits.ts";
+import { callCellsMax, inviteLifetimeMs } from "../../sip/limits.ts";
 import type { Proxy } from "../../sip/proxy/proxy.ts";
 import { hasEnded, type ResponseContext } from "../../sip/proxy/response-context.ts";
 import { restoreInvite, snapshotInvite } from "../../sip/proxy/snapshot.ts";
@@ -10,10 +10,20 @@ import type { Invite } from "../../sip/record/values.ts";
 import { cellOfVersion, msOfVersion } from "../../sip/record/version.ts";
 import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
 import { accessOfFlow } from "../../sip/flow/flow.ts";
-import type { SteadyMs } from "../../sip/time.ts";
+import { later, type SteadyMs, type WallMs } from "../../sip/time.ts";
+import type { CallKeeper } from "./call-keeper.ts";
 import type { RecordClock } from "./record-clock.ts";
 
 type InProgress = { readonly context: ResponseContext; writtenAt: SteadyMs };
+
+/** The parts of an exchange that it works with. */
+export type InviteKeeperParts = {
+  readonly store: RecordStore;
+  readonly clock: RecordClock;
+  readonly proxy: Proxy;
+  readonly transactions: TransactionLayer;
+  readonly calls: CallKeeper;
+};
 
 /**
  * The INVITEs in progress and their records, so that a call that is ringing outlives the replica that has it in hand. A record is written once at the
@@ -24,6 +34,7 @@ export class InviteKeeper {
   readonly #clock: RecordClock;
   readonly #proxy: Proxy;
   readonly #transactions: TransactionLayer;
+  readonly #calls: CallKeeper;
   /** What this replica has in hand, by the key of the server transaction. */
   readonly #inProgress = new Map<string, InProgress>();
   readonly #dirty = new Set<ResponseContext>();
@@ -33,14 +44,21 @@ export class InviteKeeper {
   readonly #adopted = new WeakSet<ResponseContext>();
   /** When the other replica took which one away. */
   readonly #lost = new Map<string, SteadyMs>();
+  /** When something that the peer has made was last not told at once, ms; `Infinity`: now. */
+  #apartAt: SteadyMs = Number.NEGATIVE_INFINITY;
   /** By how much the wall clock was ahead of the steady one when all records of what is in hand were good. */
   #aheadMs = Number.POSITIVE_INFINITY;
+  /** When the wall clock was last set forward it was this much, ms, */
+  #steppedMs = 0;
+  /** and records from before that are those made until then, by that clock. */
+  #steppedUntil: WallMs = Number.NEGATIVE_INFINITY;
 
-  constructor(store: RecordStore, clock: RecordClock, proxy: Proxy, transactions: TransactionLayer) {
+  constructor({ store, clock, proxy, transactions, calls }: InviteKeeperParts) {
     this.#store = store;
     this.#clock = clock;
     this.#proxy = proxy;
     this.#transactions = transactions;
+    this.#calls = calls;
   }
 
   changed(context: ResponseContext, now: SteadyMs): void {
@@ -78,10 +96,22 @@ export class InviteKeeper {
 
   /** The wall clock was set forward. Records end by it, and INVITEs in hand do not: their records are written again, or the peer would forget them. */
   #renewAged(now: SteadyMs): void {
-    const aheadMs = this.#clock.wallAt(now) - now;
-    if (aheadMs - this.#aheadMs > inviteAgedMsMax) for (const { context } of this.#inProgress.values()) this.#dirty.add(context);
-    else if (aheadMs >= this.#aheadMs) return;
-    this.#aheadMs = aheadMs;
+    const wall = this.#clock.wallAt(now);
+    const steppedMs = wall - now - this.#aheadMs;
+    if (steppedMs > inviteAgedMsMax) {
+      for (const { context } of this.#inProgress.values()) this.#dirty.add(context);
+      this.#steppedMs = steppedMs;
+      // Those of the other replica are a little off, for so are its clock and the moment of the step: by far less than the step.
+      this.#steppedUntil = later(wall, -steppedMs / 2);
+    } else if (steppedMs >= 0) return;
+    this.#aheadMs = wall - now;
+  }
+
+  /** How old a record is, ms: by how much the clock was set forward since does not count. The other replica may not have written it again yet. */
+  #ageOf(version: string, now: SteadyMs): number {
+    this.#renewAged(now);
+    const madeAt = msOfVersion(version);
+    return this.#clock.wallAt(now) - madeAt - (madeAt < this.#steppedUntil ? this.#steppedMs : 0);
   }
 
   /** A record of an INVITE has come from the peer. One in hand here is let go when another cell has it now, or has ended it. */
@@ -100,12 +130,31 @@ export class InviteKeeper {
     this.#lost.set(key, now);
   }
 
+  /** Whether each of the two replicas is told at once what the other one changes. */
+  heardAll(isSo: boolean, now: SteadyMs): void {
+    if (!isSo) this.#apartAt = Number.POSITIVE_INFINITY;
+    else if (this.#apartAt === Number.POSITIVE_INFINITY) this.#apartAt = now;
+  }
+
   /**
-   * A dialog of the peer's, as late as if this replica had stood still. Its INVITE may be in hand here, and the peer has had no record of it: it has
-   * let the answer pass all the same. Nothing else may be said to that caller, and what still rings is stopped. What comes in time is not looked at.
+   * A dialog of the peer's, from when the two were apart, or as late as if this replica had stood still. Its INVITE may be in hand here, and the peer has
+   * had no record of it: it has let the answer pass all the same. Nothing else may be said to that caller, and what still rings is stopped. What comes in
+   * time is not looked at.
    */
   answeredThere({ key, version }: StateRecord, now: SteadyMs): boolean {
-    if (this.#inProgress.size === 0 || this.#clock.wallAt(now) - msOfVersion(version) < lateRecordMs) return false;
+    if (this.#inProgress.size === 0) return false;
+    const isInTime = this.#clock.wallAt(now) - msOfVersion(version) < lateRecordMs;
+    if (isInTime && now - this.#apartAt >= lateRecordMs) return false;
+    return this.#endAnswered(key, now);
+  }
+
+  /** The same of INVITEs that came from a cell which was apart: their dialogs were here before them, and may be over by now. */
+  adoptedAnswered(now: SteadyMs): void {
+    if (this.#inProgress.size > 0) for (const key of this.#store.keysOf("dialog")) this.#endAnswered(key, now);
+  }
+
+  /** `key`: of a dialog. */
+  #endAnswered(key: string, now: SteadyMs): boolean {
     const invite = this.#invitesByCallId().get(key.slice(0, key.indexOf(" ")));
     const context = invite === undefined ? undefined : this.#inProgress.get(invite)?.context;
     if (context === undefined || !key.split(" ").includes(context.request?.message.fromTag ?? "")) return false;
@@ -179,9 +228,12 @@ export class InviteKeeper {
   /** Goes on with an INVITE. Undefined: nobody waits for it any more, or it cannot be read. */
   adopt(record: LiveRecord<"invite">, now: SteadyMs): ResponseContext | undefined {
     const { key, value, version } = record;
-    const ageMs = this.#clock.wallAt(now) - msOfVersion(version);
-    const context = ageMs > inviteLifetimeMs ? undefined : restoreInvite(value, this.#proxy, this.#transactions, now, ageMs);
+    const ageMs = this.#ageOf(version, now);
+    const earlierCells = [...(value.earlierCells ?? []), cellOfVersion(version)].slice(-callCellsMax);
+    const restored = { ...value, earlierCells };
+    const context = ageMs > inviteLifetimeMs ? undefined : restoreInvite(restored, this.#proxy, this.#transactions, now, ageMs);
     if (context === undefined) {
+      if (ageMs > inviteLifetimeMs) this.#calls.lost(value, earlierCells, this.#clock.wallAt(now), now);
       this.#end(key, now);
       return undefined;
     }

@@ -1,3 +1,4 @@
+import type { CallEnding } from "../../cluster/calls/live-call.ts";
 import type { SubscriberChange } from "../../sip/record/values.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import type { DiskWriter } from "./disk-writer.ts";
@@ -14,7 +15,7 @@ export type OperatorChangesOptions = {
   readonly events: EventRunner;
   readonly now: Clocks["now"];
   /** Whether there is a peer that is to have everything too. */
-  readonly isPaired: boolean;
+  readonly isPaired: () => boolean;
 };
 
 type Change = {
@@ -25,7 +26,7 @@ type Change = {
   readonly done: (outcome: ChangeOutcome) => void;
 };
 
-/** What an operator changes of an exchange: its subscribers. It is on the disk and at the peer before it is answered, or nothing has changed. */
+/** What an operator changes of an exchange: its subscribers, and calls that he ends. A subscriber is on the disk and at the peer before it is answered, or nothing has changed. */
 export class OperatorChanges {
   readonly #options: OperatorChangesOptions;
 
@@ -68,6 +69,28 @@ export class OperatorChanges {
     this.#askForRoom({ records: 1, run, undo, done: (outcome) => done(outcome === "full" ? outcome : known !== undefined) });
   }
 
+  /** Ends what is registered of an address-of-record. `done` is told whether anything was. Nothing is taken back: a phone may register anew. */
+  endRegistrations(addressOfRecord: string, done: (wasThere: boolean | "full") => void): void {
+    const { exchange } = this.#options;
+    let wasThere = false;
+    const run = (at: SteadyMs): void => {
+      wasThere = exchange.endRegistrations(addressOfRecord, at);
+    };
+    const records = exchange.store.bindingsOf(addressOfRecord).length;
+    this.#askForRoom({ records, run, undo: () => {}, done: (outcome) => done(outcome === "full" ? outcome : wasThere) });
+  }
+
+  /** Ends a call. `done` is told when the other replica knows that, or the disk does. */
+  end(isIt: (key: string) => boolean, done: (ending: CallEnding) => void): void {
+    const { exchange, events, now } = this.#options;
+    let ending: CallEnding = "unknown";
+    const run = (at: SteadyMs): void => {
+      ending = exchange.endCall(isIt, at);
+    };
+    const over = (_answer: unknown, at: SteadyMs): void => this.#commit({ done: () => done(ending) }, at);
+    events.event(run, now(), { over, refused: () => done("busy") });
+  }
+
   #askForRoom(change: Change): void {
     const { writer, events, now } = this.#options;
     writer.hasRoom(change.records, now(), (isRoom, toldAt) => {
@@ -86,9 +109,9 @@ export class OperatorChanges {
     if (writer.flush(now, written)) written(now);
   }
 
-  #commit({ done }: Change, now: SteadyMs): void {
+  #commit({ done }: Pick<Change, "done">, now: SteadyMs): void {
     const { exchange, events, isPaired } = this.#options;
     const committed = (): void => done("done");
-    if (!isPaired || events.commit(exchange.store.sequence, now, committed)) committed();
+    if (!isPaired() || events.commit(exchange.store.sequence, now, committed)) committed();
   }
 }

@@ -24,6 +24,7 @@ import { isUnproven } from "../../sip/proxy/unproven-places.ts";
 import { serverKey } from "../../sip/transaction/matching.ts";
 import type { TransactionLayer } from "../../sip/transaction/transaction-layer.ts";
 import type { NonInviteServerTransaction, TransportSink } from "../../sip/transaction/transaction.ts";
+import type { CallKeeper } from "./call-keeper.ts";
 import { callingOf } from "./caller.ts";
 import { sourceOfFlow } from "../../sip/flow/source.ts";
 import type { NoWay } from "./dialog-ways.ts";
@@ -74,6 +75,7 @@ export type OrphanedInvitesOptions = {
   readonly transactions: TransactionLayer;
   readonly transport: TransportSink;
   readonly finder: PhoneFinder;
+  readonly calls: CallKeeper;
   /** The targets of a user of this exchange that a way leads to. */
   readonly targets: (addressOfRecord: string, isSecure: boolean, now: SteadyMs) => readonly Target[];
   readonly isServedHere: (addressOfRecord: string) => boolean;
@@ -203,18 +205,26 @@ export class OrphanedInvites {
   }
 
   /**
-   * A response of one that nobody knows goes on. After a 2xx its other phones stop ringing (RFC 3261 16.7 10). What they were called by is guessed from To, and the
-   * guess is right when the phone that has answered is found by it.
+   * A response of one that nobody knows goes on. After a 2xx its other phones stop ringing (RFC 3261 16.7 10), and a refusal is what becomes of its call.
+   * What they were called by is guessed from To, and the guess is right when the phone that has answered is found by it.
    */
   answered(response: SipMessage, branch: string, upstream: string, now: SteadyMs): void {
-    const { env, proxy, transactions } = this.#options;
-    if (now < this.#until) this.#noteRefusal(response, branch);
-    const cancel = now < this.#until ? cancelOf(response) : undefined;
+    const { env, proxy, calls } = this.#options;
+    if (now >= this.#until) return;
+    this.#noteRefusal(response, branch);
+    const cancel = cancelOf(response);
     const request = cancel === undefined ? undefined : proxy.preprocess(cancel, upstream);
     if (request === undefined || isParseError(request)) return;
     const targets = this.#targets(request, now);
     const onwards = targets.map((target) => onwardToTarget(env, request, target, now));
-    if (!onwards.some((onward) => onward?.branch === branch)) return;
+    const from = onwards.find((onward) => onward?.branch === branch);
+    if (from === undefined) return;
+    if (response.status >= 300) return calls.refusedInPassing(request.message, response.status, [upstream, from.flow], now);
+    this.#cancelOthers(targets, onwards, branch, now);
+  }
+
+  #cancelOthers(targets: readonly Target[], onwards: readonly (Onward | undefined)[], branch: string, now: SteadyMs): void {
+    const { env, transactions } = this.#options;
     for (const [index, onward] of onwards.entries()) {
       const target = targets[index];
       if (onward === undefined || onward.branch === branch || target === undefined || transactions.hasClient(onward.branch, "CANCEL"))
@@ -308,10 +318,10 @@ function isSeenTo({ copy, at }: Hangup, branch: string, now: SteadyMs): boolean 
   return found.state === "Finished" ? !found.isLost : found.state !== "Calling" || now - at < phoneSilentMs;
 }
 
-/** The CANCEL of the INVITE that a 2xx answers, as its caller would say it; undefined for other responses. */
+/** The CANCEL of the INVITE that a final response answers, as its caller would say it; undefined for other responses. */
 function cancelOf(response: SipMessage): SipMessage | undefined {
   const { cSeq, to, callId, status } = response;
-  if (isParseError(cSeq) || cSeq.method !== "INVITE" || isParseError(to) || status < 200 || status >= 300) return undefined;
+  if (isParseError(cSeq) || cSeq.method !== "INVITE" || isParseError(to) || status < 200) return undefined;
   const cancel = parseMessage(
     octetsOf(
       `CANCEL ${to.uri} SIP/2.0\r\nVia: SIP/2.0/UDP invalid.invalid;rport=0\r\nMax-Forwards: ${maxForwardsDefault}\r\n` +

@@ -10,6 +10,9 @@ export type Unsendable = { readonly flow: string; readonly octets: Uint8Array };
 
 const none: readonly Unsendable[] = [];
 
+/** Where requests come from that this system makes itself, as a flow: what is answered there nobody waits for. It loses nothing, so nothing is said again. */
+export const ownFlow = "operator~t0.nobody.000000000000";
+
 /** What an exchange wants done, in order, until its shell takes it. */
 export class Outgoing implements TransportSink {
   readonly #accesses: Accesses;
@@ -48,6 +51,7 @@ export class Outgoing implements TransportSink {
   }
 
   #push(flow: string, octets: Uint8Array, commit: number | undefined, isAnswer: boolean): void {
+    if (flow === ownFlow) return;
     // A refusal that repeats the longest of Vias: no frame takes it, and its backhaul would be lost over it.
     if (octets.length > messageOctetsMax) return;
     const usable = this.#accesses.usable(flow);

@@ -1,3 +1,4 @@
+import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
 import type { SeenCause } from "../../cluster/group/view.ts";
 import type { PairState } from "../../cluster/replication/peer-link.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
@@ -6,6 +7,7 @@ import type { Memory } from "../../sip/record/memory.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { MakeTimer } from "../timer.ts";
+import type { CallsPort } from "./call-courier.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import type { Clocks, WallMs } from "../../sip/time.ts";
 
@@ -24,7 +26,12 @@ export type ExchangePorts = Clocks & {
   readonly lines: LinePort;
   readonly others: OtherExchangesPort;
   readonly coreGroup: CoreGroupPort;
+  readonly calls: CallsPort;
   readonly log: LogPort;
+  /** Ends this actor. The next one has the disk, and what its peer knows. */
+  readonly restart: (reason: string) => void;
+  /** The same, and the next one has an empty disk. */
+  readonly empty: (reason: string) => void;
 };
 
 /** Wakes an object that sleeps. */
@@ -45,7 +52,7 @@ export type RestPort = {
 export type DiskPort = {
   /** How far the memory of this disk's replica goes back. Undefined: this is the first start with it. */
   readMemory(): Memory | undefined;
-  /** Is written with the next records. */
+  /** Is written with the next write, though that has no records. */
   setMemory(memory: Memory): void;
   read(): Iterable<StateRecord>;
   /** Throws when the disk does not take it: then this actor is over, because its memory counts as written what is not. */
@@ -71,10 +78,10 @@ export type RoomPort = {
   askInside(octets: number, told: (isRoom: boolean) => void): boolean;
 };
 
-/** The other replica. */
+/** The other replica. Which cell that is in may change, and no number of a batch comes twice. */
 export type PeerPort = {
-  /** Brings a batch to it. What became of it is told to the actor: `peerAnswered` or `peerFailed`. */
-  send(id: number, batch: string): void;
+  /** Brings a batch to it, in this cell. What became of it is told to the actor: `peerAnswered` or `peerFailed`. */
+  send(id: number, batch: string, cell: string): void;
   /** Nobody waits for that answer any more. Nothing is told. */
   abandon(id: number): void;
 };
@@ -84,14 +91,31 @@ export type LinePort = {
   bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined) => void): void;
 };
 
-/** Questions to the other exchanges. Not answered in time they are answered with `unavailable`. */
+/** Questions to the other exchanges. Not answered in time they are answered with `unavailable`, or with false. */
 export type OtherExchangesPort = {
+  /** Brings records to an exchange that they belong to, as a batch: in this cell if it is here. `answered`: whether it has taken them. */
+  give(exchange: number, batch: string, answered: (isTaken: boolean) => void): void;
+  /** Has an exchange of this cell bring this one what belongs to it. `answered`: whether it has. */
+  askElder(exchange: number, answered: (hasTold: boolean) => void): void;
+  /** Brings what came from an access to another exchange, as if that had brought it there. `answered`: whether it was taken. */
+  offer(offered: Offered, answered: (isTaken: boolean) => void): void;
   credentials(
     addressOfRecord: string,
     exchange: number,
     answered: (answer: SubscriberCredentials | "unknown" | "unavailable") => void,
   ): void;
   flows(addressOfRecord: string, exchange: number, answered: (answer: readonly PhoneFlow[] | "unavailable") => void): void;
+};
+
+/** What an access has brought to one exchange, and may be for another one. */
+export type Offered = {
+  readonly exchange: number;
+  /** That one's replicas to be asked, in this order, until one answers. */
+  readonly cells: readonly string[];
+  readonly access: string;
+  readonly record: FrameRecord;
+  /** False: it is taken if it belongs to an INVITE there. */
+  readonly isSure: boolean;
 };
 
 export type CoreGroupPort = {
@@ -103,6 +127,12 @@ export type CoreGroupPort = {
   suspect(cell: string, cause: SeenCause): void;
   /** This replica is something else to its peer than it was. */
   pairChanged(state: PairState, cause: string): void;
+  /** This cell, which is to take the place of the secondary, has been told all that there is. Undefined: none has, or not any more. */
+  copied(cell: string | undefined): void;
+  /** Nothing is here that belongs to another exchange, now that there are so many. */
+  handedOver(exchangeCount: number): void;
+  /** The map has no replica here, and nothing is left of one. */
+  emptied(): void;
 };
 
 export type LogPort = {

@@ -7,6 +7,7 @@ import type { ResponseContext } from "../../sip/proxy/response-context.ts";
 import type { Preprocessed } from "../../sip/proxy/route-preprocessing.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { Accesses } from "./accesses.ts";
+import type { CallKeeper } from "./call-keeper.ts";
 import { callingOf, vouch } from "./caller.ts";
 import type { DialogKeeper } from "./dialog-keeper.ts";
 import type { ExchangeConfig, ExchangeTools } from "./exchange.ts";
@@ -33,6 +34,7 @@ export type EnvironmentParts = {
   readonly finder: PhoneFinder;
   readonly registrar: RegistrarDesk;
   readonly dialogs: DialogKeeper;
+  readonly calls: CallKeeper;
   readonly invites: InviteKeeper;
   readonly takeovers: Takeovers;
   readonly whereabouts: Whereabouts;
@@ -61,6 +63,12 @@ export function proxyEnvironment(parts: EnvironmentParts, tools: ExchangeTools, 
     sentBy: (flow) => accesses.sentBy(flow),
     resolve: (uri, reference, now) => resolutions.resolve(uri, reference, now),
     numericFlow: (uri, near) => accesses.numericFlow(uri, accessOfFlow(near)),
+    unknownTokenStatus: (token, isVerified) => {
+      const { cells, exchangeCount, unknownTokenStatus = 404 } = parts.map;
+      if (token === undefined) return undefined;
+      const isKnown = token.exchange < exchangeCount && (isVerified || cells.some(({ id }) => id === token.cell));
+      return isKnown ? undefined : unknownTokenStatus;
+    },
     isOurs: (host, port) => domainOf(parts.map, host, port) !== undefined,
     leadsHere: (flow) => accesses.own.has(flow),
     // As Kamailio does: nobody may say which way we call. The route set of a dialog that is not ours (RFC 3261 12.2) leads somewhere else.
@@ -100,7 +108,7 @@ function cellFor({ config, map, takeovers }: EnvironmentParts, { token, flow }: 
  * end of the INVITE.
  */
 function commitOf(
-  { store, dialogs, invites }: EnvironmentParts,
+  { store, dialogs, calls, invites }: EnvironmentParts,
   context: ResponseContext,
   status: number,
   branch: Branch | undefined,
@@ -109,8 +117,12 @@ function commitOf(
 ): number | undefined {
   const { tx } = context;
   const before = store.sequence;
-  dialogs.follow(tx, status, branch, response, now);
-  if (!context.isInvite || status < 200 || status >= 300) return undefined;
+  const isAnswer = context.isInvite && status >= 200 && status < 300;
+  const note = isAnswer ? calls.noteOf(context, branch, now) : undefined;
+  const isFollowed = dialogs.follow(tx, status, branch, response, now, note);
+  if (!isFollowed) calls.unfollowed(context, branch, status, now);
+  if (context.isInvite && status >= 300) calls.refused(context, status, now);
+  if (!isAnswer) return undefined;
   invites.ended(context, now);
   return store.sequence > before || tx.commit === undefined ? store.sequence : tx.commit;
 }

@@ -4,13 +4,13 @@ import { DateTexts } from "../../sip/message/date-texts.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
 import type { Binding } from "../../sip/record/values.ts";
-import { cellOfVersion, msOfVersion } from "../../sip/record/version.ts";
+import { msOfVersion } from "../../sip/record/version.ts";
 import { recordOfChange, type BindingChange } from "../../sip/registrar/binding-change.ts";
 import { streamsFirst } from "../../sip/registrar/large-requests.ts";
 import { flowClosed, withoutFlow } from "../../sip/registrar/reachability.ts";
 import { processRegister, type RegisterResult } from "../../sip/registrar/register.ts";
 import { targetsOf, type BindingTarget } from "../../sip/registrar/targets.ts";
-import { accessOfFlow, placeOfFlow } from "../../sip/flow/flow.ts";
+import { cellOfLine, isLine, placeOfFlow } from "../../sip/flow/flow.ts";
 import type { Registration } from "./effects.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import type { RecordClock } from "./record-clock.ts";
@@ -143,20 +143,26 @@ export class RegistrarDesk {
   }
 
   /** Rows for people and the API; of one address-of-record, or of all. */
-  registrations(addressOfRecord: string | undefined, now: SteadyMs): Registration[] {
+  registrations(
+    addressOfRecord: string | undefined,
+    { primary, wayOf }: { readonly primary: string; readonly wayOf: (flow: string) => string },
+    now: SteadyMs,
+  ): Registration[] {
     const records = addressOfRecord === undefined ? this.#store.records("binding") : this.#store.bindingsOf(addressOfRecord);
     const rows: Registration[] = [];
     const wall = this.#clock.wallAt(now);
-    for (const { value, version } of records) {
+    for (const { value } of records) {
       if (value === undefined || value.expiresAt <= wall) continue;
+      const gateway = value.flow === "" ? "" : wayOf(value.flow);
       rows.push({
         aor: value.addressOfRecord,
         contact: value.contact,
         transport: value.transport.toLowerCase(),
         expiresSeconds: Math.ceil((value.expiresAt - wall) / 1000),
-        primary: cellOfVersion(version),
+        primary,
         userAgent: value.userAgent,
-        gateway: value.flow === "" ? "" : accessOfFlow(value.flow),
+        gateway,
+        ...(isLine(gateway) ? { cell: cellOfLine(gateway) } : {}),
       });
     }
     return rows;

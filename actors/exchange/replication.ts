@@ -1,6 +1,7 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { parseAnswer, parseBatch, serializeAnswer } from "../../cluster/replication/peer-batch.ts";
-import { PeerLink, type PeerLinkEffect, type PairState } from "../../cluster/replication/peer-link.ts";
+import { PeerLink, type PeerLinkEffect, type PeerLinkOptions, type PairState } from "../../cluster/replication/peer-link.ts";
+import type { BatchIds } from "../../cluster/replication/sending-side.ts";
 import { isParseError } from "../../sip/errors.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import type { RecordStore } from "../../sip/record/record-store.ts";
@@ -18,7 +19,15 @@ export type ReplicationOptions = {
   readonly peer: string;
   readonly exchange: number;
   readonly boot: string;
+  /** Of the batches of this replica. */
+  readonly ids: BatchIds;
   readonly map: ClusterMap;
+  /** The link to a cell that has been told everything while it joined. Absent: nothing is known of the peer. */
+  readonly copied?: Copied | undefined;
+  /** It served before, without a peer. */
+  readonly isServing: boolean;
+  /** It has nothing yet, and another cell has. */
+  readonly isNewcomer: boolean;
   readonly store: RecordStore;
   readonly ports: Pick<ExchangePorts, "timer" | "soon" | "now" | "peer" | "log">;
   readonly writer: DiskWriter;
@@ -26,12 +35,21 @@ export type ReplicationOptions = {
   readonly apply: (record: StateRecord, now: SteadyMs) => void;
   readonly memory: () => Memory;
   /** The peer has told everything, and how far back that goes. */
-  readonly remember: (ofPeer: Memory) => void;
+  readonly remember: (ofPeer: Memory, now: SteadyMs) => void;
   /** Until when everything is known that the peer has made, ms; `Infinity`: and it goes on so. */
-  readonly known: (until: SteadyMs) => void;
+  readonly known: (until: SteadyMs, now: SteadyMs) => void;
   /** The replica is something else to its peer than it was. */
-  readonly changed: (state: PairState, cause: string, now: SteadyMs) => void;
+  readonly changed: (peer: string, state: PairState, cause: string, now: SteadyMs) => void;
 };
+
+/** Why a replica lags that was together with its peer when the map named another one. */
+const otherPeerCause = "the map names another peer";
+
+/** Why a replica is together with a peer that the map has only just named. */
+const joinedCause = "it was told everything while it joined";
+
+/** A link that was none to a peer until now, and what it has said of the pair. */
+export type Copied = { readonly link: PeerLink; readonly said: readonly PeerLinkEffect[] };
 
 type Commit = { readonly sequence: number; readonly done: (now: SteadyMs) => void };
 
@@ -41,25 +59,28 @@ type Commit = { readonly sequence: number; readonly done: (now: SteadyMs) => voi
  */
 export class Replication {
   readonly #options: ReplicationOptions;
-  readonly #link: PeerLink;
+  #link: PeerLink;
+  #map: ClusterMap;
+  #peer: string;
   readonly #gate: Gate;
   readonly #timer: Timer;
   #commits: Commit[] = [];
   #timerAt = Number.POSITIVE_INFINITY;
   #sequence: number;
   #isSettling = false;
+  #isNewcomer: boolean;
 
   constructor(options: ReplicationOptions, now: SteadyMs) {
     this.#options = options;
-    const { cell, boot, map, store, memory, ports } = options;
+    const { map, peer, store, ports, isServing, copied } = options;
+    this.#map = map;
+    this.#peer = peer;
+    this.#isNewcomer = options.isNewcomer;
     this.#gate = new Gate(ports);
     this.#timer = ports.timer(() => this.#rang(ports.now()));
     this.#sequence = store.sequence;
-    this.#link = new PeerLink(
-      { cell, boot, ackTimeoutMs: map.replication.ackTimeoutMs, leaseMs: leaseMsOf(map.heartbeat), memory },
-      store,
-      now,
-    );
+    this.#link = copied?.link ?? this.#newLink(now, isServing ? { isServing } : undefined);
+    for (const effect of copied?.said ?? []) this.#carryOut(effect, now);
   }
 
   get state(): PairState {
@@ -68,6 +89,42 @@ export class Replication {
 
   get isServing(): boolean {
     return this.#link.isServing;
+  }
+
+  /**
+   * The map names another peer. Until that one has caught up the disk is the second memory, also for what waited for the old one. One that has been
+   * told everything while it joined has caught up. A replica that had not caught up itself asks the new one, unless it `isLeaving`: then it asks nothing any
+   * more.
+   */
+  setPeer(peer: string, map: ClusterMap, { isLeaving, copied }: { isLeaving: boolean; copied: Copied | undefined }, now: SteadyMs): void {
+    this.#map = map;
+    const before = { isServing: this.#link.end().isServing || isLeaving };
+    this.#settle(now);
+    this.#peer = peer;
+    this.#link = copied?.link ?? this.#newLink(now, before);
+    if (before.isServing) {
+      const { state } = this.#link;
+      this.#options.changed(peer, state, state === "together" ? joinedCause : otherPeerCause, now);
+      // The old peer may have been asked what was missed: the new one does not know that.
+      this.#gate.open();
+    }
+    for (const effect of copied?.said ?? []) this.#carryOut(effect, now);
+    this.#toDisk(now);
+    this.#settle(now);
+  }
+
+  /** The map names no peer any more: what waited for one waits for the disk, and input for nothing. */
+  end(now: SteadyMs): void {
+    this.#link.end();
+    this.#settle(now);
+    this.#timer.clear();
+    this.#toDisk(now);
+    this.#gate.open();
+  }
+
+  /** What waits before the gate comes now: it is dismissed. */
+  letIn(): void {
+    this.#gate.open();
   }
 
   /** Speaks to the peer for the first time. */
@@ -126,9 +183,9 @@ export class Replication {
 
   /** A batch of the peer's. Returns the answer; undefined: that was no batch of the peer's. */
   take(text: string, now: SteadyMs): string | undefined {
-    const { peer, exchange, ports, apply, store } = this.#options;
+    const { exchange, ports, apply, store } = this.#options;
     const batch = parseBatch(text);
-    if (isParseError(batch) || batch.cell !== peer) return undefined;
+    if (isParseError(batch) || batch.cell !== this.#peer) return undefined;
     if (batch.unreadable > 0) ports.log.error(`exchange ${exchange}: ${batch.unreadable} records of the peer are unreadable`);
     const { answer, records } = this.#link.receive(batch, now);
     for (const record of records) apply(record, now);
@@ -152,9 +209,18 @@ export class Replication {
     this.#settle(now);
   }
 
+  /** It has nothing of its own yet, and has been told all that there is by others than its peer. */
+  knowsAll(now: SteadyMs): void {
+    this.#isNewcomer = false;
+    this.#link.knowsAll();
+    // The disk is to say so: a later start does not wait for a peer that has died.
+    this.#options.writer.flush(now);
+    this.#settle(now);
+  }
+
   /** What the core group says of the peer's cell. */
   see(isUp: boolean, heartbeat: ClusterMap["heartbeat"], now: SteadyMs): void {
-    this.#link.configure(this.#options.map.replication.ackTimeoutMs, leaseMsOf(heartbeat));
+    this.#link.configure(this.#map.replication.ackTimeoutMs, leaseMsOf(heartbeat));
     this.#link.see(isUp, now);
     this.#settle(now);
   }
@@ -177,15 +243,15 @@ export class Replication {
     const { ports, changed, known, remember } = this.#options;
     switch (effect.type) {
       case "send":
-        return ports.peer.send(effect.id, effect.text);
+        return ports.peer.send(effect.id, effect.text, this.#peer);
       case "abandon":
         return ports.peer.abandon(effect.id);
       case "state":
-        return changed(effect.state, effect.cause, now);
+        return changed(this.#peer, effect.state, effect.cause, now);
       case "known":
-        return known(effect.until);
+        return known(effect.until, now);
       case "memory":
-        return remember(effect.memory);
+        return remember(effect.memory, now);
       case "committed":
         return this.#committed(effect.sequence, effect.needsDisk, now);
       case "open":
@@ -203,6 +269,21 @@ export class Replication {
     let count = 0;
     while (count < this.#commits.length && (this.#commits[count]?.sequence ?? 0) <= sequence) count += 1;
     for (const { done } of this.#commits.splice(0, count)) this.#options.release.committed(done);
+  }
+
+  #newLink(now: SteadyMs, before: PeerLinkOptions["before"]): PeerLink {
+    const { cell, boot, ids, memory, store } = this.#options;
+    const isNewcomer = this.#isNewcomer;
+    const { replication, heartbeat } = this.#map;
+    const leaseMs = leaseMsOf(heartbeat);
+    const options = { cell, boot, ids, ackTimeoutMs: replication.ackTimeoutMs, leaseMs, memory, isNewcomer };
+    return new PeerLink(before === undefined ? options : { ...options, before }, store, now);
+  }
+
+  /** All that waits for a commit waits for the disk. */
+  #toDisk(now: SteadyMs): void {
+    const sequence = this.#commits.at(-1)?.sequence;
+    if (sequence !== undefined) this.#committed(sequence, true, now);
   }
 
   #rang(now: SteadyMs): void {
@@ -226,6 +307,6 @@ export class Replication {
 }
 
 /** After so long without a word from its peer a replica may be one that everybody believes dead. */
-function leaseMsOf({ periodMs, missed }: ClusterMap["heartbeat"]): number {
+export function leaseMsOf({ periodMs, missed }: ClusterMap["heartbeat"]): number {
   return periodMs * missed;
 }

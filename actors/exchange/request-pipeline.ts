@@ -1,13 +1,16 @@
 import { isParseError } from "../../sip/errors.ts";
 import { tagOfRefusal } from "../../sip/flow/brief-response.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
+import type { Preprocessed } from "../../sip/proxy/route-preprocessing.ts";
 import type { ServerTransaction } from "../../sip/transaction/transaction.ts";
+import type { CallKeeper } from "./call-keeper.ts";
 import type { ContactWaiter } from "./contact-finder.ts";
 import { CrowdedLines } from "./crowded-lines.ts";
 import type { SubscriberCredentials } from "./credential-cache.ts";
 import { toFoundContact } from "./destinations.ts";
 import type { OrphanedInvites } from "./orphaned-invites.ts";
 import { crowded, refuse, unavailable, type Refusal } from "./refusal.ts";
+import { callerIsWhoHeSays } from "./proving.ts";
 import { nobodyYet, type Asked, type Step, type StepTools } from "./request-step.ts";
 import { requestSteps } from "./request-steps.ts";
 import { ofStranger } from "./strangers.ts";
@@ -15,8 +18,12 @@ import type { Takeovers } from "./takeovers.ts";
 import { targetWithinDialog } from "./within-dialog.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
-/** Besides the steps' tools: what knows of requests that another replica has had, or that were cancelled before they came here. */
-export type PipelineTools = StepTools & { readonly takeovers: Takeovers; readonly orphans: OrphanedInvites };
+/** Besides the steps' tools: what knows of requests that another replica has had, or that were cancelled before they came here; and what notes calls. */
+export type PipelineTools = StepTools & {
+  readonly takeovers: Takeovers;
+  readonly orphans: OrphanedInvites;
+  readonly calls: CallKeeper;
+};
 
 const cancelledBefore: Refusal = { status: 487 };
 
@@ -24,11 +31,14 @@ const cancelledBefore: Refusal = { status: 487 };
 export class RequestPipeline {
   readonly #tools: PipelineTools;
   readonly #steps: readonly Step[];
+  /** The place of the step behind which it is known who asks. */
+  readonly #provedAt: number;
   readonly #crowdedLines = new CrowdedLines();
 
   constructor(tools: PipelineTools, steps: readonly Step[] = requestSteps) {
     this.#tools = tools;
     this.#steps = steps;
+    this.#provedAt = steps.indexOf(callerIsWhoHeSays);
   }
 
   /** A new request. What has been here, or is known to be over, has no way through the steps. */
@@ -47,7 +57,10 @@ export class RequestPipeline {
     for (let index = 0; index < this.#steps.length; index += 1) {
       const verdict = this.#steps[index]?.(this.#tools, asked, now);
       if (verdict === "goOn") continue;
-      if (typeof verdict === "object") this.#refuse(asked.tx, asked.request.message, verdict, now);
+      if (typeof verdict === "object") {
+        if (index > this.#provedAt) this.#noteRefused(asked, verdict, now);
+        this.#refuse(asked.tx, asked.request.message, verdict, now);
+      }
       if (verdict === crowded) this.#sayCrowded(asked, now);
       return;
     }
@@ -71,7 +84,9 @@ export class RequestPipeline {
   /** A request that waited for the flow of a Contact goes there; undefined: nobody has registered that one. */
   foundContact(waiter: ContactWaiter, flow: string | undefined, now: SteadyMs): void {
     const verdict = toFoundContact(this.#tools, waiter, flow, now);
-    if (typeof verdict === "object") this.#refuse(waiter.tx, waiter.request.message, verdict, now);
+    if (typeof verdict !== "object") return;
+    if (waiter.caller !== "") this.#noteDenied(waiter.tx, waiter.request, verdict, now);
+    this.#refuse(waiter.tx, waiter.request.message, verdict, now);
   }
 
   /** What was asked about a caller is known, or will not be: who waits for it goes on, or is refused. */
@@ -87,6 +102,15 @@ export class RequestPipeline {
   #sayCrowded({ calling: { callee = "" } }: Asked, now: SteadyMs): void {
     const text = this.#crowdedLines.lineOf(callee, now);
     if (text !== undefined) this.#tools.outgoing.push({ type: "log", text });
+  }
+
+  /** Strangers' are no calls: nothing has been forwarded. */
+  #noteRefused({ tx, request, calling }: Asked, refusal: Refusal, now: SteadyMs): void {
+    if (calling.callerDomain !== undefined) this.#noteDenied(tx, request, refusal, now);
+  }
+
+  #noteDenied(tx: ServerTransaction, { message }: Preprocessed, { status }: Refusal, now: SteadyMs): void {
+    if (tx.kind === "inviteServer") this.#tools.calls.denied(message, tx.flow, status, now);
   }
 
   #refuse(tx: ServerTransaction, message: SipMessage, refusal: Refusal, now: SteadyMs): void {

@@ -46,6 +46,17 @@ export class Takeovers {
     for (const record of invites.foreignOf(access)) invites.adopt(record, now);
   }
 
+  /** Whether a replica has INVITEs in progress whose cell is none of these. */
+  hasLeft(pair: ReadonlySet<string>): boolean {
+    return this.#options.invites.foreignOf(undefined).some(({ version }) => !pair.has(cellOfVersion(version)));
+  }
+
+  /** Goes on with those. */
+  adoptLeft(pair: ReadonlySet<string>, now: SteadyMs): void {
+    const { invites } = this.#options;
+    for (const record of invites.foreignOf(undefined)) if (!pair.has(cellOfVersion(record.version))) invites.adopt(record, now);
+  }
+
   /**
    * Goes on with INVITEs that an earlier start of this replica had in hand. Gateways see the end of a start, and say which replica goes on with theirs; a
    * line that has nothing under way sees nothing. So only those between softphones: nobody else would.

@@ -66,6 +66,13 @@ export class BackhaulLink {
     this.#link.abandon();
   }
 
+  /** Takes what comes until its replica closes it. False: there is no connection. */
+  leave(): boolean {
+    this.#probe.clear();
+    this.#isProbed = false;
+    return this.#link.leave();
+  }
+
   send(frame: Uint8Array): void {
     this.#link.send(frame);
   }

@@ -1,6 +1,7 @@
 import { type ClusterMap, pairOf } from "../../cluster/map/cluster-map.ts";
 import { type FrameRecord, type Hello, RecordKind } from "../../cluster/backhaul/frame.ts";
 import type { Arrival, Verdict } from "../../cluster/overload/entrance.ts";
+import type { NoisySources } from "../../cluster/overload/noisy-sources.ts";
 import type { Timer } from "../timer.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
 import type { CellStates } from "./cell-states.ts";
@@ -18,6 +19,7 @@ export type BackhaulsOptions = {
   /** When to ping. Others set its period. */
   readonly heart: Heart;
   readonly counters: Counters;
+  readonly noise: NoisySources;
   readonly ports: ProcessPorts;
 };
 
@@ -118,6 +120,8 @@ export class Backhauls {
     if (isChanged) this.#endWatch();
     this.#heartbeat = map.heartbeat;
     const places = new Map(map.cells.map(({ id, url }) => [id, { id, url: this.#options.cellUrls.get(id) ?? url }]));
+    for (const by of this.#declaredDown.keys()) if (!places.has(by)) this.#declaredDown.delete(by);
+    this.#draining = new Set([...this.#draining].filter((cell) => places.has(cell)));
     const displaced: FrameRecord[] = [];
     for (const [exchange, backhauls] of this.#exchanges) {
       if (exchange < map.exchangeCount) continue;
@@ -176,10 +180,10 @@ export class Backhauls {
   }
 
   #newExchange(exchange: number, places: readonly CellPlace[], now: SteadyMs): ExchangeBackhauls {
-    const { gateway, hello, counters, ports } = this.#options;
+    const { gateway, hello, counters, noise, ports } = this.#options;
     return new ExchangeBackhauls(
       places,
-      { exchange, gateway, hello, heartbeat: this.#heartbeat, counters, ports },
+      { exchange, gateway, hello, heartbeat: this.#heartbeat, counters, noise, ports },
       {
         receive: (link, records) => this.#handlers.receive(link, records),
         abandoned: (records) => this.#handlers.abandoned(records),

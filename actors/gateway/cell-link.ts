@@ -117,6 +117,14 @@ export class CellLink {
     this.#forget()?.cut();
   }
 
+  /** Takes what comes until this connection ends, and makes no other one. False: there is none, and none will be. */
+  leave(): boolean {
+    if (!this.#isUp) this.abandon();
+    this.#isStopped = true;
+    this.#backoff.stop();
+    return this.#isUp;
+  }
+
   send(data: Uint8Array | string): void {
     if (this.#isUp) this.#connection?.send(data);
   }

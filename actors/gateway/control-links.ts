@@ -1,4 +1,6 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { isNewer, mapVersionOf } from "../../cluster/map/map-version.ts";
+import { unsoundness } from "../../cluster/map/sound-map.ts";
 import { busyMachineFactor } from "../../cluster/limits.ts";
 import type { Hello } from "../../cluster/backhaul/frame.ts";
 import { type GatewayTally, tallyText } from "../../cluster/group/gateway-tally.ts";
@@ -43,7 +45,10 @@ export class ControlLinks {
   readonly #options: ControlLinksOptions;
   readonly #handlers: ControlLinksHandlers;
   readonly #links = new Map<string, ControlLink>();
-  #version = -1;
+  /** The newest map; undefined: none has come yet. */
+  #map: ClusterMap | undefined;
+  /** Cells whose map was refused, which was said. */
+  readonly #refused = new Set<string>();
   #missedMax: number = heartbeatDefault.missed;
   /** By what cells were told last. */
   #isOverloaded = false;
@@ -82,8 +87,11 @@ export class ControlLinks {
 
   /** Tells every cell what has been counted, if that has changed. */
   #tellTally(now: SteadyMs): void {
-    if (this.#options.tally === undefined || now - this.#tallySaidAt < tallyMsMin) return;
-    const text = tallyText(this.#options.tally());
+    if (this.#options.tally === undefined) return;
+    const tally = this.#options.tally();
+    // Somebody waits for the end of a drain.
+    if (tally.connectionsLeft === undefined && now - this.#tallySaidAt < tallyMsMin) return;
+    const text = tallyText(tally);
     if (text === this.#tallySaid) return;
     this.#tallySaid = text;
     this.#tallySaidAt = now;
@@ -152,18 +160,26 @@ export class ControlLinks {
 
   #receiveMap(cell: string, map: unknown): void {
     const { heart, ports, cells, isClusterMap } = this.#options;
-    if (!isClusterMap(map)) {
-      ports.log("map-refused", { cell });
-      return;
-    }
-    if (map.version <= this.#version) return;
-    this.#version = map.version;
+    if (!isClusterMap(map)) return this.#refuseMap(cell, "it has not the form of a map");
+    if (this.#map !== undefined && !isNewer(mapVersionOf(map), mapVersionOf(this.#map))) return;
+    // Whether it may follow the one before is for the cells to say: a gateway may have missed several, or its cells are made anew.
+    const fault = unsoundness(map);
+    if (fault !== undefined) return this.#refuseMap(cell, fault);
+    this.#map = map;
+    this.#refused.clear();
     ports.log("map", { cell, version: map.version });
     this.#missedMax = map.heartbeat.missed;
     heart.beatBy(map.heartbeat.periodMs);
     const configured = new Map(cells.map(({ id, url }) => [id, url]));
     this.#connectTo(map.cells.map(({ id, url }) => ({ id, url: configured.get(id) ?? url })));
     this.#handlers.mapped(map);
+  }
+
+  /** The one that is known stays. Said once for a cell, until a map is taken. */
+  #refuseMap(cell: string, reason: string): void {
+    if (this.#refused.has(cell)) return;
+    this.#refused.add(cell);
+    this.#options.ports.log("map-refused", { cell, reason });
   }
 }
 

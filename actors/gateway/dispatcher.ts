@@ -1,6 +1,7 @@
 import { routingKeyOf } from "../../cluster/map/routing-key.ts";
 import { type FrameRecord, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { KnownFlows } from "../../cluster/overload/known-flows.ts";
+import type { NoisySources } from "../../cluster/overload/noisy-sources.ts";
 import { Newcomer } from "../../cluster/overload/newcomer.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
 import type { Timer } from "../timer.ts";
@@ -31,6 +32,7 @@ export type DispatcherOptions = {
   readonly backhauls: Backhauls;
   readonly answers: LocalAnswers;
   readonly counters: Counters;
+  readonly noise: NoisySources;
   /** Sources that are never refused for how much they ask. */
   readonly trusted: ReadonlySet<string>;
 };
@@ -47,11 +49,12 @@ export class Dispatcher {
   readonly #unplacedTimer: Timer;
   readonly #now: () => SteadyMs;
   readonly #knownFlows = new KnownFlows();
+  readonly #noise: NoisySources;
   /** Sources that are never refused for how much they ask. */
   readonly #trusted: ReadonlySet<string>;
 
   constructor(options: DispatcherOptions) {
-    const { heart, ports, backhauls, answers, counters, trusted } = options;
+    const { heart, ports, backhauls, answers, counters, noise, trusted } = options;
     this.#now = ports.now;
     this.#trusted = trusted;
     this.#unplacedTimer = ports.timer(() => {
@@ -62,6 +65,7 @@ export class Dispatcher {
     this.#backhauls = backhauls;
     this.#answers = answers;
     this.#counters = counters;
+    this.#noise = noise;
     this.#standstill = new Standstill(
       heart,
       ports,
@@ -81,7 +85,9 @@ export class Dispatcher {
 
   /** A message leaves for a flow. */
   sent(flowKey: string, octets: Uint8Array): void {
-    this.#knownFlows.sent(flowKey, octets, this.#now());
+    const now = this.#now();
+    this.#knownFlows.sent(flowKey, octets, now);
+    if (this.#noise.isOn) this.#noise.sent(this.#knownFlows.payerOf(flowKey), octets, now);
   }
 
   /** A connection has ended; what it said before is placed by now. */
@@ -123,8 +129,8 @@ export class Dispatcher {
     this.#knownFlows.came(flowKey, octets);
     const verdict = this.#backhauls.verdict(exchange, new Newcomer(octets, key, flowKey, this.#knownFlows, this.#trusted), now);
     if (verdict !== "take") {
-      if (verdict === "refuse") this.#refuse(flowKey, octets, true);
-      else this.#counters.dropped += 1;
+      if (verdict === "drop") this.#counters.dropped += 1;
+      else this.#refuse(flowKey, octets, true);
       return;
     }
     const link = this.#backhauls.offer(exchange, key?.cell, { kind: RecordKind.message, key: flowKey, octets }, now);

@@ -4,10 +4,12 @@ import { type Heartbeat, ReplicaWays, type ReplicaWaysEffect } from "../../clust
 import type { ReplicaWaysLimits } from "../../cluster/backhaul/replica-ways-limits.ts";
 import { Entrance, type Arrival, type Verdict } from "../../cluster/overload/entrance.ts";
 import { kindOf } from "../../cluster/overload/kinds.ts";
+import type { NoisySources } from "../../cluster/overload/noisy-sources.ts";
 import type { ShedNews } from "../../cluster/overload/shedding.ts";
 import type { Timer } from "../timer.ts";
 import { BackhaulLink } from "./backhaul-link.ts";
 import type { Loss } from "./cell-link.ts";
+import { LeftBackhauls } from "./left-backhauls.ts";
 import {
   declaredDownAnswerMs,
   declaredDownLateMs,
@@ -31,6 +33,7 @@ export type ExchangeBackhaulsOptions = {
   readonly hello: Hello;
   readonly heartbeat: Heartbeat;
   readonly counters: Counters;
+  readonly noise: NoisySources;
   readonly ports: ProcessPorts;
 };
 
@@ -70,6 +73,7 @@ export class ExchangeBackhauls {
   readonly #handlers: ExchangeBackhaulsHandlers;
   readonly #ways: ReplicaWays;
   readonly #links = new Map<string, BackhaulLink>();
+  readonly #left: LeftBackhauls;
   readonly #entrance: Entrance;
   /** Requests that were refused since they began to be. */
   #shed = 0;
@@ -81,15 +85,15 @@ export class ExchangeBackhauls {
   constructor(places: readonly CellPlace[], options: ExchangeBackhaulsOptions, handlers: ExchangeBackhaulsHandlers, now: SteadyMs) {
     this.#options = options;
     this.#handlers = handlers;
+    this.#left = new LeftBackhauls(options.ports.timer);
     this.#timer = options.ports.timer(() => {
       this.#wakesAt = Number.POSITIVE_INFINITY;
       this.flush(handlers.now());
     });
-    this.#entrance = new Entrance({
-      delayMs: () => this.#delayMs(),
-      news: (news) => this.#tellShedding(news),
-      random: options.ports.random,
-    });
+    this.#entrance = new Entrance(
+      { delayMs: () => this.#delayMs(), news: (news) => this.#tellShedding(news), random: options.ports.random },
+      options.noise,
+    );
     const hello = { kind: RecordKind.hello, key: options.gateway, octets: jsonOctets(options.hello) };
     this.#ways = new ReplicaWays([], { hello, heartbeat: options.heartbeat, limits }, now);
     this.update(places, options.heartbeat, now);
@@ -131,7 +135,7 @@ export class ExchangeBackhauls {
     if (verdict === "refuse") {
       this.#shed += 1;
       this.#options.counters.shed += 1;
-    }
+    } else if (verdict === "noise") this.#options.counters.noise += 1;
     return verdict;
   }
 
@@ -148,8 +152,9 @@ export class ExchangeBackhauls {
     const { exchange, ports } = this.#options;
     for (const [id, link] of this.#links) {
       if (places.some((place) => place.id === id && place.url === link.url)) continue;
-      link.abandon();
       this.#links.delete(id);
+      if (places.some((place) => place.id === id)) link.abandon();
+      else this.#left.add(link);
       this.#ways.lost(id, now);
     }
     this.#ways.setCells(
@@ -221,6 +226,7 @@ export class ExchangeBackhauls {
     this.#timer.clear();
     for (const link of this.#links.values()) link.stop();
     this.#links.clear();
+    this.#left.stop();
   }
 
   /** The map has this exchange no more: everything that nobody acknowledged. */
@@ -228,6 +234,7 @@ export class ExchangeBackhauls {
     this.#timer.clear();
     for (const link of this.#links.values()) link.abandon();
     this.#links.clear();
+    this.#left.stop();
     return this.#ways.takeAll(now);
   }
 
@@ -240,7 +247,8 @@ export class ExchangeBackhauls {
 
   #received(link: BackhaulLink, frame: Uint8Array): void {
     this.#options.counters.framesIn += 1;
-    const records = this.#ways.receive(link.cell, frame, this.#options.ports.now());
+    const isLeft = this.#left.has(link);
+    const records = isLeft ? this.#left.receive(link, frame) : this.#ways.receive(link.cell, frame, this.#options.ports.now());
     if ("frameError" in records) {
       link.drop(`a frame that is none: ${records.frameError}`);
       return;
@@ -250,6 +258,7 @@ export class ExchangeBackhauls {
   }
 
   #down(link: BackhaulLink, reason: string, loss: Loss): void {
+    if (this.#left.has(link)) return this.#left.ended(link);
     const { counters, exchange, ports } = this.#options;
     counters.backhaulFailures += 1;
     // The control link says it of another version, once for all backhauls.

@@ -1,7 +1,9 @@
 import { type FrameRecord, type Hello, RecordKind, jsonOctets } from "../../cluster/backhaul/frame.ts";
 import type { GatewayTally } from "../../cluster/group/gateway-tally.ts";
-import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { ClusterMap, DrainingGateway } from "../../cluster/map/cluster-map.ts";
+import { NoisySources } from "../../cluster/overload/noisy-sources.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
+import { networkOfSource } from "../../sip/flow/source.ts";
 import { stringOf } from "../../sip/message/octets.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
 import { Backhauls } from "./backhauls.ts";
@@ -42,6 +44,11 @@ export type GatewayPorts = ProcessPorts & {
   readonly looked: () => void;
   /** How long what comes waits to be read by this process, ms. */
   readonly inputDelayMs: () => number;
+  /**
+   * This gateway is out of service: connections that it has in so many milliseconds are closed, a few at a time; `never`: they are kept. Undefined: it is in
+   * service again. Absent: it has none.
+   */
+  readonly drain?: (closeInMs: number | "never" | undefined) => void;
   /** While there is too much to do this process goes before those that get what it takes, where the system lets it. */
   readonly setUrgent: (isUrgent: boolean) => void;
 };
@@ -54,17 +61,24 @@ export class GatewayActor {
   readonly #backhauls: Backhauls;
   readonly #dispatcher: Dispatcher;
   readonly #control: ControlLinks;
+  readonly #name: string;
+  /** What the map says of it; undefined: it is in service. */
+  #draining: DrainingGateway | undefined;
   /** By the last beat. */
   #isShedding = false;
 
   constructor({ name, boot, listeners, cells, counters, trusted = noSources }: GatewayOptions, ports: GatewayPorts) {
+    this.#name = name;
     this.#ports = ports;
     this.#counters = counters;
     this.#heart = new Heart(heartbeatDefault.periodMs, lookMsMax, ports.timer);
     const hello: Hello = { boot, listeners };
     const common = { gateway: name, hello, heart: this.#heart, ports };
+    const noise = new NoisySources((news, { source, ...counted }) => {
+      ports.log(news === "began" ? "noise" : "noise-over", { ...counted, source: networkOfSource(source) });
+    });
     this.#backhauls = new Backhauls(
-      { ...common, counters, cellUrls: new Map(cells.map(({ id, url }) => [id, url])) },
+      { ...common, counters, noise, cellUrls: new Map(cells.map(({ id, url }) => [id, url])) },
       {
         receive: (link, records) => this.#receive(link, records),
         abandoned: (records) => this.#dispatcher.abandoned(records),
@@ -79,14 +93,15 @@ export class GatewayActor {
       boot,
       listeners: () => listeners,
       map: () => this.#backhauls.map,
-      isReachable: () => this.#backhauls.isReachable,
+      isReady: () => this.isReady,
       send: (flowKey, octets) => ports.send(flowKey, octets, undefined),
     });
-    this.#dispatcher = new Dispatcher({ heart: this.#heart, ports, backhauls: this.#backhauls, answers, counters, trusted });
+    this.#dispatcher = new Dispatcher({ heart: this.#heart, ports, backhauls: this.#backhauls, answers, counters, noise, trusted });
     this.#control = new ControlLinks(
       { ...common, cells, isClusterMap: ports.isClusterMap, ...(ports.tally === undefined ? {} : { tally: ports.tally }) },
       {
         mapped: (map) => {
+          this.#drainBy(map);
           this.#backhauls.update(map, ports.now());
           this.#dispatcher.mapChanged();
         },
@@ -95,7 +110,11 @@ export class GatewayActor {
     );
     this.#control.start();
     this.#heart.onLook(ports.looked);
-    this.#heart.onBeat(() => this.#tellLoad());
+    this.#heart.onBeat(() => {
+      noise.look(ports.now());
+      counters.noisySources = noise.sources;
+      this.#tellLoad();
+    });
   }
 
   /** Octets of records that no exchange has acknowledged. */
@@ -106,6 +125,16 @@ export class GatewayActor {
   /** True when at least one exchange can be reached. */
   get isReachable(): boolean {
     return this.#backhauls.isReachable;
+  }
+
+  /** True when it is in service: it reaches an exchange, and is not being drained. */
+  get isReady(): boolean {
+    return this.isReachable && !this.isDraining;
+  }
+
+  /** True while the operator has it out of service. */
+  get isDraining(): boolean {
+    return this.#draining !== undefined;
   }
 
   /** The cell that messages of this exchange go to now, with this cell in their token or with none; undefined: they wait. */
@@ -141,6 +170,19 @@ export class GatewayActor {
     const share = this.#backhauls.shedShare;
     if (share !== undefined || this.#isShedding) this.#control.tellRefused(share ?? 0);
     this.#isShedding = share !== undefined;
+  }
+
+  #drainBy({ drainingGateways = [] }: ClusterMap): void {
+    const before = this.#draining;
+    const draining = drainingGateways.find(({ id }) => id === this.#name);
+    this.#draining = draining;
+    if (draining?.closeAt === before?.closeAt && (draining === undefined) === (before === undefined)) return;
+    if (draining === undefined || before === undefined) this.#ports.log(draining === undefined ? "in-service" : "draining");
+    const { closeAt } = draining ?? {};
+    const now = this.#ports.now();
+    this.#ports.drain?.(
+      draining === undefined ? undefined : closeAt === undefined ? "never" : Math.max(0, closeAt - this.#ports.wallAt(now)),
+    );
   }
 
   #receive(link: BackhaulLink, records: readonly FrameRecord[]): void {

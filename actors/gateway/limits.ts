@@ -11,6 +11,8 @@ export const tallyMsMin = 5_000;
 /** Backoff of backhauls and control links: the first retry is immediate, then doubling with jitter. */
 export const reconnectMsMin = 50;
 export const reconnectMsMax = 2_000;
+/** A replica that the map has no more is listened to for so long: until it has heard of the map as well, and closes the backhaul itself. */
+export const replicaLeavesMs = 5_000;
 /** A hello that an exchange never answers, though its runtime answers pings: it hangs; the backhaul is made anew. */
 export const helloAnswerMs = 10_000;
 /** An exchange that answered the hello and did not say whether it serves: an older one, which always does. */

@@ -18,8 +18,8 @@ export type LocalAnswersOptions = {
   readonly boot: string;
   listeners(): readonly Listener[];
   map(): ClusterMap | undefined;
-  /** True when a cell can be reached. */
-  isReachable(): boolean;
+  /** True when a cell can be reached, and this gateway is not being drained. */
+  isReady(): boolean;
   send(flowKey: string, octets: Uint8Array): void;
 };
 
@@ -39,7 +39,7 @@ export class LocalAnswers {
 
   /**
    * Answers an OPTIONS that is meant for the gateway itself: no user in its Request-URI, and a host that is ours (RFC 3261 11.2). 200 when a
-   * cell can be reached, else 503: load balancers probe with it. False: it is another message, to be passed on.
+   * cell can be reached and nobody takes this gateway out of service, else 503: load balancers probe with it. False: it is another message, to be passed on.
    */
   answerOptions(flowKey: string, octets: Uint8Array): boolean {
     // A message may be led by CRLFs (RFC 3261 7.5); a probe never is.
@@ -48,7 +48,7 @@ export class LocalAnswers {
     if (isParseError(message) || message.method !== "OPTIONS" || message.has(Header.Route) || !this.#isForUs(message)) return false;
     // A malformed one is refused by the exchange, which knows how.
     if (message.checkMandatory() !== undefined) return false;
-    if (this.#options.isReachable()) {
+    if (this.#options.isReady()) {
       this.#answer(flowKey, message, 200, capabilityHeaders);
     } else {
       this.#answer(flowKey, message, 503, [["Retry-After", String(retryAfterSeconds)]]);

@@ -23,6 +23,9 @@ export type Counters = {
   refused: number;
   /** Those of them that were refused because what had been taken was late. */
   shed: number;
+  /** And those whose sources ask for much and get nothing; and how many sources that are now. */
+  noise: number;
+  noisySources: number;
   /** Responses and ACKs that could not reach an exchange, datagrams that this process was too late to read, and copies of what it has refused. */
   dropped: number;
   framesIn: number;

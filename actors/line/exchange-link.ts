@@ -1,8 +1,11 @@
 import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
 import { jsonOctets, RecordKind } from "../../cluster/backhaul/frame.ts";
 import { Backhaul } from "../../cluster/backhaul/backhaul.ts";
+import { keptQuestion, parseKept } from "../../cluster/backhaul/kept.ts";
+import { keptAskMs, unkeptOctetsMax, unkeptRecordsMax } from "../limits.ts";
 import type { MakeTimer, Timer } from "../timer.ts";
 import type { SteadyMs } from "../../sip/time.ts";
+import { Unkept } from "./unkept.ts";
 
 /** How a call to a replica ended: with the frame that it answers, or with why it cannot be reached. */
 export type CallOutcome = Uint8Array | Error;
@@ -37,10 +40,16 @@ export class ExchangeLink {
   #connection = 0;
   /** Frames of an unordered link: the first is under way. */
   readonly #queue: Outgoing[] = [];
+  /** What the replica of this cell has answered at once; undefined: one of another cell answers when its peer knows as well. */
+  readonly #unkept: Unkept | undefined;
+  /** Asks for what is kept when nothing else does. */
+  readonly #askTimer: Timer;
 
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#timer = options.timer(() => this.#flush());
+    this.#unkept = options.isUnordered ? undefined : new Unkept(unkeptRecordsMax, unkeptOctetsMax);
+    this.#askTimer = options.timer(() => this.#ask());
   }
 
   /** How many records it has been offered, and how many of those are off its hands. */
@@ -65,12 +74,15 @@ export class ExchangeLink {
 
   /** Takes a record; it leaves at once, or together with others a little later. False: too much waits here already. */
   offer(record: FrameRecord, now: SteadyMs): boolean {
+    const { settled } = this.#backhaul;
     if (!this.#backhaul.offer(record, now)) return false;
     if (!this.#backhaul.isConnected) {
       this.#connection += 1;
+      this.#unkept?.connected(settled);
       const hello = { kind: RecordKind.hello, key: this.#options.access, octets: jsonOctets({ boot: "", listeners: [] }) };
       for (const frame of this.#backhaul.connect(hello, now)) this.#send(frame);
     }
+    this.#unkept?.offered(record, settled);
     this.#flush();
     return true;
   }
@@ -108,16 +120,35 @@ export class ExchangeLink {
   #over(outcome: CallOutcome, connection: number): void {
     if (connection !== this.#connection) return;
     if (outcome instanceof Error) return this.#fail(outcome);
+    const { settled } = this.#backhaul;
     const records = this.#backhaul.receive(outcome, this.#options.now());
     if ("frameError" in records) return this.#fail(new Error(records.frameError));
     this.#options.received(records);
+    if (this.#unkept !== undefined) this.#look(this.#unkept, records, settled);
     this.#flush();
+  }
+
+  /** What the replica has lost is said again. `settled`: for so many records it had answered before. */
+  #look(unkept: Unkept, records: readonly FrameRecord[], settled: number): void {
+    const kept = records[0] === undefined ? undefined : parseKept(records[0]);
+    // One of an earlier version does not say: it is believed.
+    if (kept === undefined) unkept.believe(this.#backhaul.settled);
+    else for (const record of unkept.told(kept, settled)) this.offer(record, this.#options.now());
+    if (unkept.isEmpty) this.#askTimer.clear();
+    else this.#askTimer.set(keptAskMs);
+  }
+
+  #ask(): void {
+    if (this.#unkept?.isEmpty === false) this.offer(keptQuestion, this.#options.now());
   }
 
   #fail(reason: Error): void {
     this.#connection += 1;
     this.#timer.clear();
+    this.#askTimer.clear();
     this.#backhaul.disconnect();
-    this.#options.failed(this.#backhaul.takeUnacknowledged(), reason);
+    const { settled } = this.#backhaul;
+    const unacknowledged = this.#backhaul.takeUnacknowledged();
+    this.#options.failed(this.#unkept?.takeAll(settled) ?? unacknowledged, reason);
   }
 }

@@ -6,7 +6,7 @@ import { fnv1a } from "../../sip/flow/token.ts";
 import { stillWanted } from "../../cluster/backhaul/backlog.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { routingKeyOf } from "../../cluster/map/routing-key.ts";
+import { forwarderOf, routingKeyOf } from "../../cluster/map/routing-key.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { isLate } from "../../cluster/time/far-clock.ts";
 import { Entrance } from "../../cluster/overload/entrance.ts";
@@ -24,7 +24,8 @@ export type LineOptions = {
   readonly access: string;
   /** The cell that it is in. */
   readonly cell: string;
-  readonly map: ClusterMap;
+  /** The newest that is known. */
+  readonly map: () => ClusterMap;
 };
 
 /** What a line needs of the world. `Softphone`: a connection to one, as its adapter knows it. */
@@ -117,8 +118,10 @@ export class Line<Softphone> {
   /** Writes to softphones. Returns what could not be delivered. */
   #carryOut(records: readonly FrameRecord[]): FrameRecord[] {
     const returned: FrameRecord[] = [];
+    const hasLost = this.#choice.hasLost(this.#ports.now());
     for (const { kind, key, octets } of records) {
       if (kind === RecordKind.send) {
+        if (hasLost) this.#heard(octets);
         this.#knownFlows.sent(key, octets, this.#ports.now());
         if (!this.#ports.send(key, octets)) returned.push({ kind: RecordKind.undeliverable, key, octets });
       } else if (kind === RecordKind.closeFlow) {
@@ -131,8 +134,14 @@ export class Line<Softphone> {
     return returned;
   }
 
+  /** A request of a replica that counts as unreachable: it is not. */
+  #heard(octets: Uint8Array): void {
+    const from = forwarderOf(octets, this.#options.map());
+    if (from?.cell !== undefined) this.#choice.heard(from.exchange, from.cell);
+  }
+
   #toExchange({ key: flowKey, octets, softphone }: Spoken<Softphone>, now: SteadyMs): void {
-    const { map } = this.#options;
+    const map = this.#options.map();
     // Any exchange answers junk; one softphone's always goes to the same.
     const key = routingKeyOf(octets, 0, octets.length, map) ?? { exchange: fnv1a(flowKey) % map.exchangeCount };
     const record = { kind: RecordKind.message, key: flowKey, octets };
@@ -140,7 +149,7 @@ export class Line<Softphone> {
     const newcomer = new Newcomer(octets, key, flowKey, this.#knownFlows, nobody);
     const verdict = this.#entranceTo(key.exchange).verdict(newcomer, now);
     if (verdict === "drop") return;
-    if (verdict === "refuse") return this.#refuse(record, true);
+    if (verdict !== "take") return this.#refuse(record, true);
     this.#ports.remember(softphone, key.exchange);
     this.#offer(key.exchange, key.cell, record, now);
   }
@@ -176,7 +185,7 @@ export class Line<Softphone> {
   }
 
   #inOrder(exchange: number, preferredCell: string | undefined): readonly string[] {
-    const serving = servingCells(this.#options.map, exchange, this.#options.cell);
+    const serving = servingCells(this.#options.map(), exchange, this.#options.cell);
     const isPreferred = preferredCell !== undefined && serving.includes(preferredCell);
     return isPreferred ? [preferredCell, ...serving.filter((cell) => cell !== preferredCell)] : serving;
   }
@@ -185,7 +194,7 @@ export class Line<Softphone> {
     if (cell === undefined) return this.#refuse(record);
     const link = this.#linkTo(exchange, cell);
     // What a lost one had in progress for this line's phones is to be taken over before they say anything again.
-    if (this.#choice.owesTakeover(exchange, cell, cells)) link.offer({ kind: RecordKind.takeover, key: "", octets: noOctets }, now);
+    if (this.#choice.owesTakeover(exchange, cell)) link.offer({ kind: RecordKind.takeover, key: "", octets: noOctets }, now);
     if (!link.offer(record, now)) return this.#refuse(record);
     this.#choice.given(exchange, cell, cells[0], record.key, link.offered);
   }

@@ -25,10 +25,17 @@ export class ReplicaChoice {
     return cells.find((cell) => this.#isReachable(exchange, cell, now));
   }
 
-  /** A replica is about to be given something. True: a `takeover` must come before it. */
-  owesTakeover(exchange: number, cell: string, cells: readonly string[]): boolean {
+  /**
+   * A replica is about to be given something. True: a `takeover` must come before it. The one that was lost may be none any more, by the map, and have
+   * left something in progress all the same.
+   */
+  owesTakeover(exchange: number, cell: string): boolean {
     let owes = false;
-    for (const other of cells) if (other !== cell && this.#orphaned.delete(nameOf(exchange, other))) owes = true;
+    for (const name of this.#orphaned) {
+      if (name === nameOf(exchange, cell) || !name.startsWith(`${exchange} `)) continue;
+      this.#orphaned.delete(name);
+      owes = true;
+    }
     return owes;
   }
 
@@ -45,6 +52,23 @@ export class ReplicaChoice {
     for (const [name, stray] of this.#strays) {
       if (stray.cell === cell && stray.mark <= settled && name.startsWith(`${exchange} `)) this.#strays.delete(name);
     }
+  }
+
+  /** Whether one of them counts as unreachable now. */
+  hasLost(now: SteadyMs): boolean {
+    for (const [name, until] of this.#unreachable) {
+      if (until > now) return true;
+      this.#unreachable.delete(name);
+    }
+    return false;
+  }
+
+  /**
+   * A replica has sent something: it can be reached again before its time is over. The answers to what it sends belong to it. Another one would pass them
+   * on, and it would wait in vain. Its calls of before are another matter: it may have started anew.
+   */
+  heard(exchange: number, cell: string): void {
+    this.#unreachable.delete(nameOf(exchange, cell));
   }
 
   /** A replica cannot be reached. `untold`: those whose calls it was to take over, and has not said that it did. */

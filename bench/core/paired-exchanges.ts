@@ -89,11 +89,21 @@ export class PairedExchanges {
   flush(): void {
     const before = process.threadCpuUsage();
     const textOf = this.#textOf();
+    this.#collect(textOf);
     for (const record of this.#primary.store.takeDirty().put) textOf(record);
     this.#secondary.store.takeDirty();
     this.#primary.sweep(this.now);
     this.#secondary.sweep(this.now);
     this.#count(before);
+  }
+
+  /** As the collector has it done. Checkouts from before call records have none. */
+  #collect(textOf: (record: StateRecord) => string): void {
+    const primary: { collected?: Exchange["collected"] } = this.#primary;
+    if (primary.collected === undefined) return;
+    const records = [...this.#primary.store.records("call")];
+    for (const record of records) textOf(record);
+    this.#primary.collected(records, this.now);
   }
 
   #replicate(): void {

@@ -140,7 +140,8 @@ export function metered(kind: string, Base: ObjectClass): ObjectClass {
   const Metered = class extends Base {
     constructor(ctx: Context, env: unknown) {
       meterStorage(ctx.storage, counts);
-      super(ctx, env);
+      // As on Cloudflare, which has no such directory: there the core group beats by alarms (workers/core-group/beat-waker.ts).
+      super(ctx, { ...(env as object), DISK: undefined });
       const name = ctx.id.name ?? "";
       ids.set(this, `${kind} ${name}`);
       counts.started += 1;

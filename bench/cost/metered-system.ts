@@ -14,11 +14,12 @@ import type { Programs } from "../programs.ts";
 import type { Endpoint } from "../system.ts";
 import type { MeterReport } from "./meter.ts";
 
-const main = `import app, { ExchangeObject as Exchange, LineObject as Line, CoreGroupObject as CoreGroup } from "./index.js";
+const main = `import app, { ExchangeObject as Exchange, LineObject as Line, CoreGroupObject as CoreGroup, LedgerObject as Ledger } from "./index.js";
 import { metered, meteredWorker } from "./meter.js";
 export const ExchangeObject = metered("exchange", Exchange);
 export const LineObject = metered("line", Line);
 export const CoreGroupObject = metered("core group", CoreGroup);
+export const LedgerObject = metered("ledger", Ledger);
 export default meteredWorker(app);
 `;
 
@@ -47,7 +48,7 @@ export class MeteredSystem {
     const cluster = clusterSettingsOf(settings, undefined);
     const reporter = jsonReporter({ out: () => undefined }, () => new Date());
     const layout = layoutOf(settings, cluster.cells);
-    const system = new LocalSystem({ settings, cluster, layout, state, reporter, wrap: withMeter });
+    const system = new LocalSystem({ settings, cluster, layout, state, reporter, wrap: withMeter, mayEvict: true });
     await system.start(new AbortController().signal);
     return new MeteredSystem(system, { host, port }, state.secret());
   }

@@ -1,50 +1,83 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { type Socket, connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Kind, kinds } from "./plan.ts";
 
 /**
- * A process that sends datagrams of one kind at a rate, from one address, and answers nothing: `flood.ts KIND RATE SECONDS PORT DOMAIN ADDRESS,...`. With
- * more addresses they take turns.
+ * A process that sends messages of one kind at a rate, from one address, and answers nothing: `flood.ts KIND RATE SECONDS PORT DOMAIN ADDRESS,...`. With
+ * more addresses they take turns. It prints how many it has sent, and ends with its standard input.
  */
 
 const [kindText = "", rate = "", seconds = "", port = "", domain = "", addresses = ""] = process.argv.slice(2);
 const kind = kinds.find((each) => each === kindText);
 if (kind === undefined) throw new Error(`the kinds are ${kinds.join(", ")}`);
 
-const sockets = await Promise.all(
-  addresses.split(",").map(async (address) => {
-    const socket = createSocket({ type: "udp4", recvBufferSize: 65_536 }).bind(0, address);
-    await once(socket, "listening");
-    return { socket, address, port: socket.address().port };
-  }),
-);
+/** One address that floods. */
+type Source = { readonly address: string; readonly port: number; readonly send: (text: string) => void; readonly end: () => void };
+
+const sources = await Promise.all(addresses.split(",").map(kind === "pieces" ? streamFrom : datagramsFrom));
 
 const stepMs = 5;
+/** Pieces of a message over TCP: each is a segment of its own. */
+const pieces = 3;
+/** A connection that takes no more is not given more. */
+const unwrittenMax = 65_536;
+
+async function datagramsFrom(address: string): Promise<Source> {
+  const socket = createSocket({ type: "udp4", recvBufferSize: 65_536 }).bind(0, address);
+  await once(socket, "listening");
+  const send = (text: string): void => socket.send(text, Number(port), "127.0.0.1", () => undefined);
+  return { address, port: socket.address().port, send, end: () => void socket.close() };
+}
+
+/** A connection that is made again when it was closed. */
+async function streamFrom(address: string): Promise<Source> {
+  let socket = opened(address);
+  await once(socket, "connect");
+  return {
+    address,
+    port: socket.localPort ?? 0,
+    send: (text) => {
+      if (socket.destroyed) socket = opened(address);
+      if (socket.writableLength > unwrittenMax) return;
+      const size = Math.ceil(text.length / pieces);
+      for (let at = 0; at < text.length; at += size) socket.write(text.slice(at, at + size));
+    },
+    end: () => void socket.destroy(),
+  };
+}
+
+function opened(address: string): Socket {
+  const socket = connect({ host: "127.0.0.1", port: Number(port), localAddress: address, noDelay: true });
+  return socket.resume().on("error", () => undefined);
+}
 
 /** Sends until the time is over. Returns how many. */
 async function flood(what: Kind): Promise<number> {
   const startedAt = performance.now();
-  let sent = 0;
+  let count = 0;
   while (performance.now() - startedAt < Number(seconds) * 1_000) {
     const due = Math.floor(((performance.now() - startedAt) / 1_000) * Number(rate));
-    for (; sent < due; sent += 1) {
-      const from = sockets[sent % sockets.length];
-      from?.socket.send(textOf(what, sent, from.address, from.port), Number(port), "127.0.0.1", () => undefined);
+    for (; count < due; count += 1) {
+      const from = sources[count % sources.length];
+      from?.send(textOf(what, count, from.address, from.port));
     }
     await delay(stepMs);
   }
-  return sent;
+  return count;
 }
 
-process.stdout.write(`${await flood(kind)}\n`);
-process.exit(0);
+const sent = await flood(kind);
+for (const { end } of sources) end();
+process.stdout.write(`${sent}\n`);
+process.stdin.resume();
 
 function textOf(what: Kind, count: number, address: string, from: number): string {
   if (what === "garbage") return `\u0001\u0002 nothing that anybody reads ${count} ${"x".repeat(200)}`;
   const user = what === "register" ? `user${count % 50}` : "silent";
   const uri = what === "register" ? `sip:${domain}` : `sip:${user}@${domain}`;
-  const method = what.toUpperCase();
+  const method = what === "pieces" ? "OPTIONS" : what.toUpperCase();
   const own =
     what === "register"
       ? [
@@ -54,7 +87,7 @@ function textOf(what: Kind, count: number, address: string, from: number): strin
       : [`Contact: <sip:flood@${address}:${from}>`];
   return [
     `${method} ${uri} SIP/2.0`,
-    `Via: SIP/2.0/UDP ${address}:${from};branch=z9hG4bKf${process.pid}x${count};rport`,
+    `Via: SIP/2.0/${what === "pieces" ? "TCP" : "UDP"} ${address}:${from};branch=z9hG4bKf${process.pid}x${count};rport`,
     "Max-Forwards: 70",
     `From: <sip:flood@elsewhere.test>;tag=f${count}`,
     `To: <sip:${user}@${domain}>`,

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { reasonOf } from "../../cli/errors.ts";
+import { optionErrorOf } from "../option-error.ts";
 
-export const kinds = ["invite", "options", "register", "garbage"] as const;
+export const kinds = ["invite", "options", "register", "garbage", "pieces"] as const;
 export type Kind = (typeof kinds)[number];
 
 /** What there is to run, with the calls a second and the seconds when nothing is said. */
@@ -29,14 +29,15 @@ const help = `Usage: npm run overload -- [options] throttled|rush|flood
 
 What a system does that is offered more than it can do. Debian's package sip-tester must be there.
 
-  throttled        a share of a core for all its processes (a cgroup; needs root), three times the calls that this carries, then few calls
+  throttled        a share of a core for all its processes (a cgroup; needs root): what it carries when it is warm, then --rate, then few calls
   rush             calls that stand, and then far more new ones a second than the machine carries
   flood            one source, or --sources, that sends --messages a second of --kind; others call and register meanwhile
 
   --seconds N      of overload; 60 for throttled and flood, 25 for rush
   --rate N         calls offered a second; 450 for throttled, 6000 for rush, 20 for the others of a flood
   --share X        of a core, for throttled: 0.1667
-  --kind K         of a flood: invite (to a phone that is silent), options, register (with wrong passwords), garbage
+  --kind K         of a flood: invite (to a phone that is silent), options (to the same), register (granted: the domain is open), garbage (no SIP),
+                   pieces (OPTIONS over TCP, each in three segments)
   --messages N     of a flood, a second: 5000
   --sources N      of a flood: 1
   --checkout DIR   another checkout, installed with npm ci
@@ -79,7 +80,7 @@ export function planOf(args: readonly string[]): Plan | { readonly text: string;
       checkout: values.checkout === undefined ? undefined : checkoutOf(values.checkout),
     };
   } catch (error) {
-    return { text: `${reasonOf(error)}\n`, code: 2 };
+    return { text: `${optionErrorOf(error)}\n`, code: 2 };
   }
 }
 

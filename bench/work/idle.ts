@@ -22,7 +22,7 @@ export const idle: Work = {
       for (const system of started) {
         await registerLoad(bench.programs, system, { scenario: "register-new", callsPerSecond: 500, calls: phones, prefix: "i" });
       }
-      // An object hibernates after about ten seconds without anything to do.
+      // Until what REGISTERs leave behind is over.
       await delay(bench.pick(15_000, 5_000));
       const before = started.map((system) => cpuSecondsOf(system.processes()));
       const watchersBefore = started.map((system) => cpuSecondsOf(system.watchers));
@@ -86,11 +86,11 @@ async function awakeRow(bench: Bench, system: MeteredSystem): Promise<Row> {
   }
 }
 
-/** When each exchange and line of each cell last started. */
+/** When each exchange, line and ledger of each cell last started. */
 function objectsOf(reports: readonly MeterReport[]): Map<string, number> {
   const objects = new Map<string, number>();
   for (const [cell, report] of reports.entries()) {
-    for (const kind of ["exchange", "line"]) {
+    for (const kind of ["exchange", "line", "ledger"]) {
       for (const [name, startedAt] of Object.entries(report.objects[kind]?.startedAt ?? {}))
         objects.set(`${name} of cell ${cell}`, startedAt);
     }

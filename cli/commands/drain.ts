@@ -1,37 +1,91 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { weightOf } from "../../cluster/assignment/shares.ts";
+import { drainDeadlineMsMax } from "../../cluster/limits.ts";
+import { registrationsSchema, type Status } from "../../schemas/api-answers.ts";
+import { read } from "../../schemas/reading.ts";
 import type { ApiClient } from "../api-client.ts";
-import type { Arguments } from "../arguments.ts";
+import { type Arguments, usage } from "../arguments.ts";
+import { drainSpec } from "../command-specs.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
+import { mapOf } from "../map-changes.ts";
 import { isStatus } from "../status.ts";
+import { durationText } from "../table.ts";
 import { findTarget } from "../target.ts";
 
-/** A cell sends its last softphones away after a minute; a full one has ten thousand of them, 200 a second. */
+/** A cell sends its last softphones away after a minute; a full one has ten thousand of them, 200 a second. A gateway has as many connections. */
 const emptyMsMax = 180_000;
 /** The cell that is asked hears of it with the next heartbeat at the latest, and that may be missed. */
 const seenMsMax = 5_000;
 const pollMs = 250;
+/** Phones that know where else to go register there within this, if they register every few minutes. */
+const deadlineDefault = "5m";
+/** All registrations are asked for, which may be megabytes. */
+const registrationsMs = 5_000;
 
-/** Takes a cell out of service. Resolves when nothing is left that could not go on without it. */
+/** Takes a cell or a gateway out of service. Resolves when nothing is left that could not go on without it. */
 export async function drain(args: Arguments, io: Io): Promise<void> {
   const { api } = findTarget(args, io.environment);
-  const [cell = ""] = args.positionals;
-  await api.put(pathOf(cell), { draining: true });
-  await untilEmpty(api, cell);
-  io.out(`Cell ${cell} is out of service; tandem undrain ${cell} takes it back\n`);
+  const [name = ""] = args.positionals;
+  const deadline = args.values.get("deadline");
+  const deadlineMs = deadlineOf(deadline ?? deadlineDefault);
+  const { isGateway, path } = await memberOf(api, name);
+  if (isGateway) {
+    await change(api, name, path, { draining: true, closeAfterMs: deadlineMs });
+    await untilIdle(api, name, deadlineMs, io);
+  } else {
+    if (deadline !== undefined) throw usage(drainSpec, `--deadline: is for gateways, and ${name} is a cell`);
+    await change(api, name, path, { draining: true });
+    await untilEmpty(api, name);
+  }
+  io.out(`${isGateway ? "Gateway" : "Cell"} ${name} is out of service; tandem undrain ${name} takes it back\n`);
 }
 
 export async function undrain(args: Arguments, io: Io): Promise<void> {
   const { api } = findTarget(args, io.environment);
-  const [cell = ""] = args.positionals;
-  await api.put(pathOf(cell), { draining: false });
-  io.out(`Cell ${cell} is in service\n`);
+  const [name = ""] = args.positionals;
+  const { isGateway, path } = await memberOf(api, name);
+  await change(api, name, path, { draining: false });
+  const hasNone = !isGateway && (await mapOf(api)).cells.some((each) => each.id === name && weightOf(each) === 0);
+  const more = hasNone ? `. Its weight is 0, so it gets no exchanges: tandem cell weight ${name} 1 gives it its share` : "";
+  io.out(`${isGateway ? "Gateway" : "Cell"} ${name} is in service${more}\n`);
+}
+
+/** A name that nobody has is for the cells to say. */
+async function memberOf(api: ApiClient, name: string): Promise<{ readonly isGateway: boolean; readonly path: string }> {
+  const { cells, gateways } = await statusOf(api);
+  const isGateway = cells.every(({ id }) => id !== name) && gateways.some(({ id }) => id === name);
+  const encoded = encodeURIComponent(name);
+  return { isGateway, path: isGateway ? `/api/gateways/${encoded}/draining` : `/api/cells/${encoded}` };
+}
+
+/** Each cell that is asked says that another one does not answer: why is said once. */
+async function change(api: ApiClient, name: string, path: string, body: object): Promise<void> {
+  try {
+    await api.put(path, body);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    if (error.message === `there is no cell ${name}`) throw new Failure(`there is no cell or gateway ${name}`);
+    const status = await statusOf(api).catch(() => undefined);
+    if (status?.cells.some(({ id, state }) => id === name && state === "down") === true) throw new Failure(`cell ${name} is down`);
+    throw error;
+  }
+}
+
+function deadlineOf(text: string): number {
+  const [, digits = "", unit = ""] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
+  const ms = Number(digits) * ({ s: 1_000, m: 60_000, h: 3_600_000 }[unit] ?? Number.NaN);
+  if (ms <= drainDeadlineMsMax) return ms;
+  throw usage(
+    drainSpec,
+    `--deadline ${text}: must be a time such as 30s, 10m or 2h, and ${durationText(drainDeadlineMsMax / 1_000)} at most`,
+  );
 }
 
 async function untilEmpty(api: ApiClient, cell: string): Promise<void> {
   for (const start = performance.now(); ; await delay(pollMs)) {
-    const status = await api.get("/api/status");
-    const member = isStatus(status) ? status.cells.find(({ id }) => id === cell) : undefined;
+    const { cells } = await statusOf(api);
+    const member = cells.find(({ id }) => id === cell);
     if (member === undefined) throw new Failure("the cell's answer is no status: is it of another version?");
     if (member.state === "draining" && member.softphonesLeft === 0) return;
     const ms = performance.now() - start;
@@ -43,6 +97,38 @@ async function untilEmpty(api: ApiClient, cell: string): Promise<void> {
   }
 }
 
-function pathOf(cell: string): string {
-  return `/api/cells/${encodeURIComponent(cell)}`;
+/** Says what is left whenever that is another. */
+async function untilIdle(api: ApiClient, gateway: string, deadlineMs: number, io: Io): Promise<void> {
+  let said = "";
+  let registrations: number | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  for (const start = performance.now(); ; await delay(pollMs)) {
+    const { gateways } = await statusOf(api);
+    const member = gateways.find(({ id }) => id === gateway);
+    const { state = "gone", connectionsLeft } = member ?? {};
+    const now = performance.now();
+    if (state !== "draining" && now - start > seenMsMax) throw new Failure(`gateway ${gateway} is ${state}`);
+    if (state !== "draining" || connectionsLeft === undefined) continue;
+    if (now - askedAt > registrationsMs) {
+      registrations = await registrationsBy(api, gateway);
+      askedAt = now;
+    }
+    if (connectionsLeft === 0 && registrations === 0) return;
+    const left = `gateway ${gateway} is draining, and has ${connectionsLeft} connections and ${registrations ?? "?"} registrations left`;
+    if (now - start > deadlineMs + emptyMsMax) throw new Failure(`${left}: those phones know nobody else to register by`);
+    if (left !== said && askedAt === now) io.out(`${left.replace("gateway", "Gateway")}\n`);
+    if (askedAt === now) said = left;
+  }
+}
+
+async function registrationsBy(api: ApiClient, gateway: string): Promise<number> {
+  const { value, fault } = read(registrationsSchema, await api.get("/api/registrations"));
+  if (fault !== undefined) throw new Failure("the cell's answer is no list of registrations: is it of another version?");
+  return value.filter((each) => each.gateway === gateway).length;
+}
+
+async function statusOf(api: ApiClient): Promise<Status> {
+  const status = await api.get("/api/status");
+  if (!isStatus(status)) throw new Failure("the cell's answer is no status: is it of another version?");
+  return status;
 }

@@ -6,7 +6,8 @@ import { type FaultResult, runFault } from "../drill/fault.ts";
 import type { PhoneTransport } from "../../kit/phone/link.ts";
 import { freePorts } from "../../kit/world/free-ports.ts";
 import { RelayedSystem } from "../../kit/world/relayed-system.ts";
-import { type Fault, type Plan, concerns, gateways, planOf, portsNeeded } from "../drill/plan.ts";
+import { markdownTable } from "../drill/markdown-table.ts";
+import { type Fault, type Plan, concerns, gateways, planOf, portsNeeded, shapeFor } from "../drill/plan.ts";
 import { missesOf, resultTable } from "../drill/result-table.ts";
 import { onEnd } from "../ending.ts";
 import { Failure } from "../errors.ts";
@@ -31,12 +32,21 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   } finally {
     unwatch();
     if (plan.state === undefined) rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
-    if (results.length > 0) {
-      io.out(plan.json ? `${JSON.stringify({ amounts: plan.amounts, times: plan.times, results })}\n` : resultTable(results));
-    }
+    if (results.length > 0) io.out(textOf(plan, results));
   }
   const misses = missesOf(results);
   if (misses.length > 0) throw new Failure(`lost: ${misses.join("; ")}`);
+}
+
+function textOf({ form, amounts, times }: Plan, results: readonly FaultResult[]): string {
+  switch (form) {
+    case "json":
+      return `${JSON.stringify({ amounts, times, results })}\n`;
+    case "markdown":
+      return markdownTable(results, amounts);
+    case "text":
+      return resultTable(results);
+  }
 }
 
 async function drillOnce(
@@ -54,13 +64,16 @@ async function drillOnce(
   };
   const state = join(directory, `${fault}-${transport}`);
   rmSync(state, { recursive: true, force: true });
+  const shape = shapeFor(fault);
   const system = new RelayedSystem({
+    ...shape,
     directory: state,
     firstPort: plan.port ?? (await freePorts(portsNeeded)),
     domain: "drill.test",
     gateways,
-    exchanges: plan.exchanges,
+    exchanges: plan.exchanges ?? shape.exchanges,
     reporter: reporterOf(say),
+    times: { healAfterMs: plan.times.heal },
   });
   const kill = (): void => system.kill();
   signal.addEventListener("abort", kill);

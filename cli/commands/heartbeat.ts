@@ -1,4 +1,4 @@
-import { periodMsMax, periodMsMin, missedMax, missedMin } from "../../cluster/group/settings.ts";
+import { periodMsMax, periodMsMin, missedMax, missedMin } from "../../cluster/limits.ts";
 import { type Settings, settingsSchema } from "../../schemas/api-answers.ts";
 import { read } from "../../schemas/reading.ts";
 import { type Arguments, wholeNumber } from "../arguments.ts";

@@ -1,7 +1,9 @@
+import { cellsText, exchangesText as exchangesNamed } from "../../cluster/group/exchanges-text.ts";
 import type { Change, Member, Status } from "../../schemas/api-answers.ts";
 import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
+import { doublingText } from "../doubling-text.ts";
 import { isStatus } from "../status.ts";
 import { durationText, tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
@@ -15,15 +17,59 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   else io.out(`Coordinator ${answer.coordinator}\n\n`);
   io.out(
     `${tableText(
-      ["CELL", "STATE", "EPOCH", "HEARD", "MISSED"],
-      answer.cells.map((cell) => [cell.id, stateText(cell), cell.epoch ?? 0, heardText(cell), cell.missed ?? 0]),
+      ["CELL", "STATE", "EPOCH", "HEARD", "MISSED", "DELAY"],
+      answer.cells.map((cell) => [cell.id, stateText(cell), cell.epoch, heardText(cell), cell.missed ?? 0, delayText(cell)]),
     )}\n`,
   );
   io.out(`${gatewaysText(answer.gateways)}\n`);
-  io.out(`Registrations ${answer.registrations}, dialogs ${answer.dialogs}, load balance ${answer.loadBalance.toFixed(2)}\n`);
+  io.out(countsText(answer));
+  io.out(exchangesText(answer));
+  io.out(doublingText(answer));
   if (answer.signaturesRefused > 0) io.out(`Requests refused for a wrong or old signature: ${answer.signaturesRefused}\n`);
   const latest = answer.history.slice(-changesShown);
   if (latest.length > 0) io.out(`\n${tableText(["CHANGED", "EPOCH", "MEMBER", "FROM", "TO", "CAUSE"], latest.map(changeRow))}`);
+}
+
+/** What the cells hold, and what is not in it. */
+export function countsText({ registrations, dialogs, uncounted = [], loadBalance, cells }: Counts): string {
+  const late = cells.filter(({ isLate }) => isLate === true).map(({ id }) => id);
+  const live = cells.filter(({ state }) => state !== "down").length;
+  const meaning = `: ${live.toFixed(2)} when the ${live} live cells have the same, 1.00 when one has all`;
+  const balance = `Load balance ${loadBalance.toFixed(2)}${loadBalance === 0 || live < 2 ? "" : meaning}.`;
+  const lines = [`Registrations ${registrations}, dialogs ${dialogs}. ${balance}`];
+  if (uncounted.length > 0) lines.push(`They are without those of ${exchangesNamed(uncounted)}, for which no cell has answered.`);
+  if (late.length > 0)
+    lines.push(`${cellsIn(late)} not answered in time: what only ${late.length === 1 ? "it knows" : "they know"} is not shown.`);
+  return `${lines.join("\n")}\n`;
+}
+
+type Counts = Pick<Status, "registrations" | "dialogs" | "uncounted" | "loadBalance"> & {
+  readonly cells: readonly Pick<Status["cells"][number], "id" | "state" | "isLate">[];
+};
+
+function cellsIn(cells: readonly string[]): string {
+  const text = cellsText(cells);
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)} ${cells.length === 1 ? "has" : "have"}`;
+}
+
+/** Exchanges that are not in two cells, if there are any, and what that means. */
+export function exchangesText({ exchanges = [], risk = "" }: Pick<Status, "exchanges" | "risk">): string {
+  const shown = exchanges.filter(({ state }) => state !== "paired");
+  const table = tableText(
+    ["EXCHANGE", "PRIMARY", "SECONDARY", "STATE"],
+    shown.map(({ exchange, primary, secondary, joining, state, cause }) => [
+      exchange,
+      primary,
+      secondary,
+      [state, ...(joining === undefined ? [] : [`to ${joining}`]), ...(cause === undefined ? [] : [cause])].join(", "),
+    ]),
+  );
+  return `${shown.length === 0 ? "" : `\n${table}\n`}${risk === "" ? "" : `${risk}\n`}`;
+}
+
+/** There and back between the asked cell and this one. */
+function delayText({ delayMs }: Status["cells"][number]): string {
+  return delayMs === undefined ? "" : `${delayMs < 10 ? delayMs.toFixed(1) : Math.round(delayMs)} ms`;
 }
 
 /** What gateways have counted is shown when there is something: datagrams, and whether they go many at once. */
@@ -52,18 +98,25 @@ const counts = [
   ["datagramsDropped", "DROPPED"],
   ["datagramsPaced", "PACED"],
   ["shed", "SHED"],
+  ["noise", "NOISE"],
 ] as const;
 
 /** Enough for what happened last; `--json` has more. */
 const changesShown = 5;
 
-function stateText({ state, suspicion, isFenced, isDiskFull, softphonesLeft, refused }: Member): string {
+function stateText(member: Member): string {
+  const { state, suspicion, isFenced, isLate, isDiskFull, softphonesLeft, connectionsLeft, refused, noisySources = 0 } = member;
   return [
     state,
     ...(softphonesLeft === undefined ? [] : [softphonesLeft === 0 ? "no softphones left" : `${softphonesLeft} softphones left`]),
+    ...(connectionsLeft === undefined || state !== "draining"
+      ? []
+      : [connectionsLeft === 0 ? "no connections left" : `${connectionsLeft} connections left`]),
     ...(isFenced === true ? ["fenced"] : []),
+    ...(isLate === true ? ["late"] : []),
     ...(isDiskFull === true ? ["disk full"] : []),
     ...(refused === undefined ? [] : [`refuses ${Math.ceil(refused * 100)} % of new requests`]),
+    ...(noisySources === 0 ? [] : [`refuses ${noisySources} noisy ${noisySources === 1 ? "source" : "sources"}`]),
     ...(suspicion === undefined ? [] : [`suspect: ${suspicion}`]),
   ].join(", ");
 }

@@ -3,9 +3,10 @@ import { subscribersSchema, subscribersStoredSchema } from "../../schemas/api-an
 import { read } from "../../schemas/reading.ts";
 import { type Arguments, usage } from "../arguments.ts";
 import { subscriberAddSpec } from "../command-specs.ts";
+import { addressOfRecordAt, domainNames } from "../domains.ts";
 import { Failure, codeOf, reasonOf } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { decodeCsv, parseAddressOfRecord, parseSubscribersCsv, passwordOfInput, subscriberRecordOf } from "../subscribers.ts";
+import { decodeCsv, parseSubscribersCsv, passwordOfInput, subscriberRecordOf } from "../subscribers.ts";
 import { findTarget, type Target } from "../target.ts";
 
 /** Subscribers of one request: its body stays below 256 KiB, and a cell's answer well below its time limit. */
@@ -15,7 +16,7 @@ export async function add(args: Arguments, io: Io): Promise<void> {
   const given = args.values.get("password");
   if (given === undefined) throw usage(subscriberAddSpec, "--password is missing (- reads it from standard input)");
   const target = findTarget(args, io.environment);
-  const aor = parseAddressOfRecord(args.positionals[0] ?? "", target.domain);
+  const aor = await addressOfRecordAt(target, args.positionals[0] ?? "");
   const password = given === "-" ? passwordOfInput(await io.readStdin()) : given;
   if (password === "") throw new Failure("the password is empty");
   // What Node makes of octets on a command line that are not UTF-8.
@@ -28,7 +29,7 @@ export async function add(args: Arguments, io: Io): Promise<void> {
 
 export async function remove(args: Arguments, io: Io): Promise<void> {
   const target = findTarget(args, io.environment);
-  const aor = parseAddressOfRecord(args.positionals[0] ?? "", target.domain);
+  const aor = await addressOfRecordAt(target, args.positionals[0] ?? "");
   await target.api.delete(`/api/subscribers?aor=${encodeURIComponent(aor)}`);
   forgetPasswords(target, [aor], `${aor} is removed`);
   io.out(`${aor} is removed\n`);
@@ -46,7 +47,7 @@ export async function list(args: Arguments, io: Io): Promise<void> {
 export async function importFile(args: Arguments, io: Io): Promise<void> {
   const target = findTarget(args, io.environment);
   const file = args.positionals[0] ?? "";
-  const subscribers = readSubscribersFile(file, target.domain);
+  const subscribers = readSubscribersFile(file, target.domain, await domainNames(target.api));
   let changed = 0;
   for (let at = 0; at < subscribers.length; at += batchSize) {
     const batch = subscribers.slice(at, at + batchSize);
@@ -80,9 +81,9 @@ function forgetPasswords({ state }: Target, aors: readonly string[], done: strin
   }
 }
 
-function readSubscribersFile(file: string, domain: string | undefined): ReturnType<typeof parseSubscribersCsv> {
+function readSubscribersFile(file: string, domain: string | undefined, others: readonly string[]): ReturnType<typeof parseSubscribersCsv> {
   try {
-    return parseSubscribersCsv(decodeCsv(readFileSync(file)), domain);
+    return parseSubscribersCsv(decodeCsv(readFileSync(file)), domain, others);
   } catch (error) {
     const code = codeOf(error);
     if (code === "ENOENT") throw new Failure(`${file} does not exist`);

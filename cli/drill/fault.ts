@@ -2,10 +2,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { PhoneTransport } from "../../kit/phone/link.ts";
 import type { RelayedSystem } from "../../kit/world/relayed-system.ts";
 import { isListOf, isTable } from "../json.ts";
+import { isStatus } from "../status.ts";
 import { Detection, isDown } from "./detection.ts";
+import { changeGroup, type GroupResult } from "./group-fault.ts";
 import { LoadThread } from "./load-thread.ts";
 import type { LoadReport } from "./load.ts";
-import type { Fault, Plan, Times } from "./plan.ts";
+import { isOfGroup, lostCells, type Fault, type Plan, type Times } from "./plan.ts";
 import { Replicas } from "./replicas.ts";
 
 /** What one fault cost the users of one transport. */
@@ -20,9 +22,11 @@ export type FaultResult = {
   /** Phones that are, in their own eyes and in those of the cells, registered in the end. */
   readonly registrations: { readonly kept: number; readonly lost: number };
   readonly newCalls: LoadReport["newCalls"];
+  /** Where the group is another one afterwards. */
+  readonly group: GroupResult | undefined;
   /** So many ms after the end of the fault both replicas of every exchange had been seen to hold the same records, part by part; undefined: not in time. */
   readonly identicalAfterMs: number | undefined;
-  /** Every member was up again in the end. */
+  /** Every member, but for those that were lost for good, was up again in the end. */
   readonly isWhole: boolean;
   readonly failedBefore: number;
   readonly anomalies: LoadReport["anomalies"];
@@ -37,6 +41,8 @@ const settleMs = 15_000;
 /** The promise for a partition that heals. */
 const identicalMsMax = 5_000;
 const identicalPollMs = 200;
+/** About how long replicas take to be made again, detection and all. */
+const copiedMs = 5_000;
 
 type Say = (text: string) => void;
 
@@ -73,23 +79,26 @@ export async function runFault(
     say(`under ${amounts.rate} new calls a second: ${fault}`);
     const detection = watch(system, fault);
     await load.fault(windowMs(fault, times));
+    let group: GroupResult | undefined;
     try {
-      await inflict(system, fault, times, say, signal);
+      group = await inflict(system, fault, times, say, signal);
     } finally {
       detection?.stop();
     }
     const overAt = performance.now();
     if (fault === "cut-cells") await load.stopCalls();
-    const identical = fault === "cut-cells" ? untilIdentical(system, overAt, signal) : undefined;
+    const lost = lostCells(fault);
+    const alive = system.cells.map(({ id }) => id).filter((id) => !lost.includes(id));
+    const identical = fault === "cut-cells" ? untilIdentical(system, alive, overAt, signal) : undefined;
     await delay(times.after, undefined, { signal });
     await load.stopCalls();
     say(`${await load.inProgress()} calls come to their end`);
     await load.drain();
     await load.settle(settleMs);
-    const isWhole = await system.untilUp();
-    const identicalAfterMs = await (identical ?? untilIdentical(system, performance.now(), signal));
+    const isWhole = await system.untilUp(lost);
+    const identicalAfterMs = await (identical ?? untilIdentical(system, alive, performance.now(), signal));
     const report = await load.report();
-    const missing = await missingFrom(system, await load.users());
+    const missing = await missingFrom(system, alive, await load.users());
     return {
       fault,
       transport,
@@ -102,6 +111,7 @@ export async function runFault(
         lost: Math.max(missing.length, report.phones.lost),
       },
       newCalls: report.newCalls,
+      group,
       identicalAfterMs,
       isWhole,
       failedBefore: report.failedBefore,
@@ -116,8 +126,24 @@ export async function runFault(
 
 /** How long calls of before go on ending: through the fault and what follows it. */
 function windowMs(fault: Fault, times: Times): number {
-  const faultMs = { "kill-cell": times.restart, "kill-gateway": times.restart, "freeze-cell": times.freeze, "cut-cells": times.cut };
-  return fault === "kill-both" ? times.after : faultMs[fault] + times.after / 2;
+  switch (fault) {
+    case "kill-both":
+      return times.after;
+    case "kill-cell":
+    case "kill-gateway":
+      return times.restart + times.after / 2;
+    case "freeze-cell":
+      return times.freeze + times.after / 2;
+    case "cut-cells":
+      return times.cut + times.after / 2;
+    case "lose-cell":
+    case "lose-two":
+      return lostCells(fault).length * (times.heal + copiedMs) + times.after / 2;
+    case "add-cell":
+    case "remove-cell":
+    case "double":
+      return times.change + times.after / 2;
+  }
 }
 
 /** Looks from a cell that goes on. */
@@ -129,26 +155,35 @@ function watch(system: RelayedSystem, fault: Fault): Detection | undefined {
       return new Detection(system.api("b"), ({ cells }) => isDown(cells, "a"));
     case "kill-gateway":
       return new Detection(system.api("a"), ({ gateways }) => isDown(gateways, "g1"));
+    case "lose-cell":
+    case "lose-two":
+      return new Detection(system.api("d"), ({ cells }) => isDown(cells, "a"));
     case "kill-both":
+    case "add-cell":
+    case "remove-cell":
+    case "double":
       return undefined;
   }
 }
 
-async function inflict(system: RelayedSystem, fault: Fault, times: Times, say: Say, signal: AbortSignal): Promise<void> {
+async function inflict(system: RelayedSystem, fault: Fault, times: Times, say: Say, signal: AbortSignal): Promise<GroupResult | undefined> {
   const wait = async (ms: number): Promise<void> => await delay(ms, undefined, { signal });
   const startAgain = async (name: string): Promise<void> => {
     await system.startAgain(name);
     say(`${name} is back`);
   };
+  if (isOfGroup(fault)) return await changeGroup(fault, { system, times, say, signal });
   switch (fault) {
     case "kill-cell":
       system.signal("cell a", "SIGKILL");
       await wait(times.restart);
-      return await startAgain("cell a");
+      await startAgain("cell a");
+      return undefined;
     case "kill-gateway":
       system.signal("gateway g1", "SIGKILL");
       await wait(times.restart);
-      return await startAgain("gateway g1");
+      await startAgain("gateway g1");
+      return undefined;
     case "freeze-cell":
       system.signal("cell a", "SIGSTOP");
       try {
@@ -156,33 +191,44 @@ async function inflict(system: RelayedSystem, fault: Fault, times: Times, say: S
       } finally {
         system.signal("cell a", "SIGCONT");
       }
-      return say("cell a goes on");
+      say("cell a goes on");
+      return undefined;
     case "cut-cells":
       system.cut();
       await wait(times.cut);
       system.heal();
-      return say("the cells reach each other again");
+      say("the cells reach each other again");
+      return undefined;
     case "kill-both":
       system.signal("cell a", "SIGKILL");
       system.signal("cell b", "SIGKILL");
       await Promise.all([startAgain("cell a"), startAgain("cell b")]);
+      return undefined;
   }
 }
 
 /** How long after `since` both replicas of every exchange have been the same; undefined: not within the time that is promised. */
-async function untilIdentical(system: RelayedSystem, since: number, signal: AbortSignal): Promise<number | undefined> {
-  const replicas = new Replicas(system.exchangeCount);
+async function untilIdentical(
+  system: RelayedSystem,
+  alive: readonly string[],
+  since: number,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const replicas = new Replicas();
+  const api = system.api(...alive);
   for (;;) {
     const at = performance.now();
-    if (await replicas.look((cell, exchange) => system.cellApi(cell).get(`/cell/digest/${exchange}`))) return Math.round(at - since);
+    const status = await api.get("/api/status").catch(() => undefined);
+    const pairs = isStatus(status) ? (status.exchanges ?? []) : [];
+    if (await replicas.look((cell, exchange) => system.cellApi(cell).get(`/cell/digest/${exchange}`), pairs)) return Math.round(at - since);
     if (at - since > identicalMsMax) return undefined;
     await delay(identicalPollMs, undefined, { signal });
   }
 }
 
 /** Users that no registration names. */
-async function missingFrom(system: RelayedSystem, users: readonly string[]): Promise<string[]> {
-  const list = await system.api("a", "b").get("/api/registrations");
+async function missingFrom(system: RelayedSystem, alive: readonly string[], users: readonly string[]): Promise<string[]> {
+  const list = await system.api(...alive).get("/api/registrations");
   const known = new Set(isListOf(list, isTable) ? list.map(({ aor }) => aor) : []);
   return users.filter((user) => !known.has(`${user}@${system.domain}`));
 }

@@ -82,18 +82,22 @@ export class Load {
     const { transport, domain, host, targets, ca, amounts, everyoneHasTwo } = options;
     const ports = { environment: nodeEnvironment, connector: new NodeConnector({ transport, domain, host, ca }) };
     for (let index = 0; index < amounts.registered; index += 1) {
-      const flows = everyoneHasTwo || Math.floor(index / 2) % 2 === 1 ? 2 : 1;
-      const phone = new Phone({ transport, domain, targets, userAgent, user: `phone${index}`, first: index % 2, flows }, ports, {
-        request: (receiver, message, reply) => {
-          const call = this.#calls.get(message.callId);
-          if (call === undefined) reply(message.method === "INVITE" && message.toTag === undefined ? 486 : 481, "none");
-          else call.receive(receiver, message, reply);
+      const flows = everyoneHasTwo || Math.floor(index / targets.length) % 2 === 1 ? 2 : 1;
+      const phone = new Phone(
+        { transport, domain, targets, userAgent, user: `phone${index}`, first: index % targets.length, flows },
+        ports,
+        {
+          request: (receiver, message, reply) => {
+            const call = this.#calls.get(message.callId);
+            if (call === undefined) reply(message.method === "INVITE" && message.toTag === undefined ? 486 : 481, "none");
+            else call.receive(receiver, message, reply);
+          },
+          ack: (_, message) => {
+            // That of a refusal ends a transaction, not a 200.
+            if (message.toTag?.startsWith("m") !== true) this.#calls.get(message.callId)?.acknowledge();
+          },
         },
-        ack: (_, message) => {
-          // That of a refusal ends a transaction, not a 200.
-          if (message.toTag?.startsWith("m") !== true) this.#calls.get(message.callId)?.acknowledge();
-        },
-      });
+      );
       this.#phones.push(phone);
     }
     this.#sweep = setInterval(() => {

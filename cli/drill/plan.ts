@@ -2,8 +2,45 @@ import { resolve } from "node:path";
 import { type PhoneTransport, phoneTransports } from "../../kit/phone/link.ts";
 import { type Arguments, type CommandSpec, usage, wholeNumber } from "../arguments.ts";
 
-export const faults = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"] as const;
+/** After these everything is again what it was. */
+const passing = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"] as const;
+/** After these the group is another one. */
+const lasting = ["lose-cell", "lose-two", "add-cell", "remove-cell", "double"] as const;
+export const faults = [...passing, ...lasting] as const;
 export type Fault = (typeof faults)[number];
+export type GroupFault = (typeof lasting)[number];
+
+export function isOfGroup(fault: Fault): fault is GroupFault {
+  return lasting.some((each) => each === fault);
+}
+
+/** What a drill's system is made of. */
+export type Shape = {
+  readonly cells: number;
+  /** Undefined: as many as `tandem up` takes. */
+  readonly exchanges: number | undefined;
+  /** The cells reach each other through relays that can be cut. */
+  readonly hasRelays: boolean;
+};
+
+const pairOfCells: Shape = { cells: 2, exchanges: undefined, hasRelays: true };
+/** Twenty replicas can be shared out evenly among four cells, and among five. */
+const groupOfCells: Shape = { cells: 4, exchanges: 10, hasRelays: false };
+
+/** With more when it is doubled. */
+const smallGroup: Shape = { ...groupOfCells, exchanges: 4 };
+
+/** Two cells where everything comes back, four where something is changed for good. */
+export function shapeFor(fault: Fault): Shape {
+  if (fault === "double") return smallGroup;
+  return isOfGroup(fault) ? groupOfCells : pairOfCells;
+}
+
+/** Cells that are not there any more in the end. */
+export function lostCells(fault: Fault): readonly string[] {
+  const lost: Partial<Record<Fault, readonly string[]>> = { "lose-cell": ["a"], "lose-two": ["a", "b"], "remove-cell": ["c"] };
+  return lost[fault] ?? [];
+}
 
 /** Whether a fault can concern a phone of this transport: softphones do not come through gateways. */
 export function concerns(fault: Fault, transport: PhoneTransport): boolean {
@@ -32,6 +69,10 @@ export type Times = {
   readonly cut: number;
   /** A killed process is started again after this. */
   readonly restart: number;
+  /** A cell that is down for so long is replaced. */
+  readonly heal: number;
+  /** About how long cells are added and removed, and exchanges doubled: calls of before end all the while. */
+  readonly change: number;
   /** Calls go on so long after the fault is over. */
   readonly after: number;
 };
@@ -45,45 +86,48 @@ export type Plan = {
   readonly port: number | undefined;
   /** Where the systems' state is kept, absolute; undefined: a directory of its own that is removed. */
   readonly state: string | undefined;
-  readonly json: boolean;
+  /** What is printed in the end. */
+  readonly form: "text" | "json" | "markdown";
   /** Exchanges of the systems; undefined: as many as `tandem up` takes. */
   readonly exchanges: number | undefined;
 };
 
 const whole: { readonly amounts: Amounts; readonly times: Times } = {
   amounts: { rate: 100, established: 500, ringing: 50, registered: 2_000 },
-  times: { warmUp: 3_000, freeze: 10_000, cut: 20_000, restart: 8_000, after: 6_000 },
+  times: { warmUp: 3_000, freeze: 10_000, cut: 20_000, restart: 8_000, heal: 30_000, change: 20_000, after: 6_000 },
 };
 
 /** What a busy machine of two cores does in a few seconds. */
 const quick: { readonly amounts: Amounts; readonly times: Times } = {
   amounts: { rate: 10, established: 20, ringing: 6, registered: 40 },
-  times: { warmUp: 1_000, freeze: 6_000, cut: 8_000, restart: 3_000, after: 3_000 },
+  times: { warmUp: 1_000, freeze: 6_000, cut: 8_000, restart: 3_000, heal: 4_000, change: 8_000, after: 3_000 },
 };
 
 export const drillSpec: CommandSpec = {
   name: "drill",
-  summary: "Kills, freezes and cuts a system of its own; shows what it cost.",
+  summary: "Kills, cuts and changes a system of its own; shows what it cost.",
   positionals: [],
+  explained: { F: `${passing.join(", ")},`, "": lasting.join(", ") },
   options: [
-    { name: "fault", value: "F", help: `${faults.join(", ")} (all)` },
+    { name: "fault", value: "F", help: "what happens, one of these (all)" },
     { name: "transport", value: "T", help: `${phoneTransports.join(", ")} (all)` },
     { name: "rate", value: "N", help: `new calls a second (${whole.amounts.rate})` },
     { name: "established", value: "N", help: `calls that stand when it happens (${whole.amounts.established})` },
     { name: "ringing", value: "N", help: `calls that ring when it happens (${whole.amounts.ringing}), and half as many to be cancelled` },
     { name: "registered", value: "N", help: `phones (${whole.amounts.registered})` },
     { name: "quick", help: "small numbers and short times" },
-    { name: "exchanges", value: "N", help: "exchanges of the system: with one, callers and callees share it (as tandem up)" },
-    { name: "port", value: "N", help: "first of eight consecutive ports for the system (any free ones)" },
+    { name: "exchanges", value: "N", help: "exchanges of the system (as tandem up; 10 with four cells, 4 to be doubled)" },
+    { name: "port", value: "N", help: "first of nine consecutive ports for the system (any free ones)" },
     { name: "state", value: "DIR", help: "keep the systems' state and logs there (nothing is kept)" },
     { name: "json", help: "the figures as JSON, with what became of each lost call" },
+    { name: "markdown", help: "the tables of docs/failover.md" },
   ],
 };
 
 /** Of a drill's system. */
 export const gateways = 2;
-/** Ports that it needs: two for each gateway, two for cells, two for relays between them. */
-export const portsNeeded = 8;
+/** Ports that it needs: two for each gateway, two for cells, two for relays between them; or four for cells, and one for a fifth. */
+export const portsNeeded = 9;
 
 const amountMax = 20_000;
 const phonesMin = 4;
@@ -92,6 +136,7 @@ const exchangesMax = 64;
 /** Checks every option of `tandem drill`. Throws a UsageError with one line. */
 export function planOf(args: Arguments): Plan {
   const { values, flags } = args;
+  if (flags.has("json") && flags.has("markdown")) throw usage(drillSpec, "--json and --markdown exclude each other");
   const base = flags.has("quick") ? quick : whole;
   const amount = (option: keyof Amounts, min: number): number => {
     const text = values.get(option);
@@ -112,7 +157,7 @@ export function planOf(args: Arguments): Plan {
     times: base.times,
     port: port === undefined ? undefined : wholeNumber(drillSpec, "port", port, 1, 65_535 - portsNeeded),
     state: state === undefined ? undefined : resolve(state),
-    json: flags.has("json"),
+    form: flags.has("json") ? "json" : flags.has("markdown") ? "markdown" : "text",
     exchanges: exchanges === undefined ? undefined : wholeNumber(drillSpec, "exchanges", exchanges, 1, exchangesMax),
   };
 }

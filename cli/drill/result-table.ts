@@ -1,5 +1,7 @@
 import { tableText } from "../table.ts";
 import type { FaultResult } from "./fault.ts";
+import type { GroupResult } from "./group-fault.ts";
+import type { Fault } from "./plan.ts";
 
 const headings: readonly string[] = [
   "FAULT",
@@ -20,17 +22,41 @@ const headings: readonly string[] = [
   "IDENTICAL ms",
 ];
 
-/** One line for each fault and transport. "-": does not apply, "never": not in time. */
+/** Faults after which there is nothing to detect, or nobody to ask. */
+const undetected: readonly Fault[] = ["kill-both", "add-cell", "remove-cell", "double"];
+
+const groupHeadings: readonly string[] = ["FAULT", "TRANSPORT", "WHOLE AFTER ms", "MOVES", "REPLICAS"];
+
+/**
+ * One line for each fault and transport. "-": does not apply, "never": not in time. What became of the exchanges where the group has changed is a table of its
+ * own.
+ */
 export function resultTable(results: readonly FaultResult[]): string {
-  return tableText(headings, results.map(rowOf));
+  const changes = results.flatMap(groupRowsOf);
+  const table = tableText(headings, results.map(rowOf));
+  return changes.length === 0 ? table : `${table}\n${tableText(groupHeadings, changes)}`;
+}
+
+function groupRowsOf({ fault, transport, group }: FaultResult): (string | number)[][] {
+  if (group === undefined) return [];
+  const replicas = Object.entries(group.replicas).map(([cell, count]) => `${cell} ${count}`);
+  return [[fault, transport.toUpperCase(), wholeText(group), group.moves, replicas.join(", ")]];
+}
+
+export function wholeText({ wholeAfterMs }: GroupResult): string {
+  return wholeAfterMs.map((ms) => ms?.toString() ?? "never").join(", ");
+}
+
+export function detectionText({ fault, detectionMs }: FaultResult): string {
+  return undetected.includes(fault) ? "-" : (detectionMs?.toString() ?? "never");
 }
 
 function rowOf(result: FaultResult): (string | number)[] {
-  const { fault, transport, detectionMs, established, ringing, cancelled, registrations, newCalls, identicalAfterMs } = result;
+  const { fault, transport, established, ringing, cancelled, registrations, newCalls, identicalAfterMs } = result;
   return [
     fault,
     transport.toUpperCase(),
-    fault === "kill-both" ? "-" : (detectionMs?.toString() ?? "never"),
+    detectionText(result),
     established.ended,
     established.lost,
     ringing.completed,
@@ -62,6 +88,7 @@ export function missesOf(results: readonly FaultResult[]): string[] {
     const isTooLate = fault === "freeze-cell" ? (newCalls.lastFailedMs ?? 0) > 5_000 : newCalls.failed > 0;
     if (isTooLate && fault !== "kill-both") misses.push(`${newCalls.failed} new calls`);
     if (fault === "cut-cells" && result.identicalAfterMs === undefined) misses.push("the replicas differ 5 s after healing");
+    if (result.group?.wholeAfterMs.includes(undefined) === true) misses.push("the exchanges are not where they are to be");
     return misses.length === 0 ? [] : [`${fault} over ${result.transport.toUpperCase()}: ${misses.join(", ")}`];
   });
 }

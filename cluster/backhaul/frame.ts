@@ -15,8 +15,8 @@ import { protocolVersion } from "../protocol-version.ts";
  */
 
 /**
- * What a record says. Access to exchange: hello, message, undeliverable, closed, resolved, takeover. Exchange to access: send, resolve,
- * closeFlow, serving.
+ * What a record says. Access to exchange: hello, message, undeliverable, closed, resolved, takeover, kept. Exchange to access: send, resolve,
+ * closeFlow, serving, kept.
  */
 export const RecordKind = {
   /** key: access name; octets: JSON {@link Hello}. First record of a backhaul. */
@@ -45,6 +45,11 @@ export const RecordKind = {
    * it changes.
    */
   serving: 19,
+  /**
+   * Between an exchange and the lines of its cell. How much of what the line has said would survive the end of the exchange's process: see kept.ts. From a
+   * line, without a key, it is the question.
+   */
+  kept: 20,
 } as const;
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];

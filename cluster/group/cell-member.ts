@@ -1,4 +1,6 @@
-import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
+import type { ClusterMap } from "../map/cluster-map.ts";
+import type { MapVersion } from "../map/map-version.ts";
+import { type GatewayReport, type Heartbeat, nothingSaid, type Said, saidIn, versionIn } from "./heartbeat.ts";
 import type { Cause, MemberState, SeenCause } from "./view.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
@@ -24,8 +26,18 @@ export type CellMember = {
   isKnown: boolean;
   boot: string;
   sequence: number;
+  /** Of the map that it last said to have; undefined: it has said nothing, or is of a release whose maps do not change. */
+  mapVersion: MapVersion | undefined;
+  /** It has answered in the way of a release whose maps do not change. */
+  isEarlier: boolean;
+  /** Since when it is down, ms. */
+  downAt: SteadyMs | undefined;
+  /** There and back, as its latest answers took, ms. Undefined: it has not answered. */
+  delayMs: number | undefined;
   /** What it last said of gateways, by their ids. */
   gateways: ReadonlyMap<string, GatewayReport>;
+  /** What it last said of other cells, of exchanges, and of services. */
+  said: Said;
 };
 
 /** What follows for the member's state; `detail` is for people. */
@@ -44,12 +56,18 @@ export function newCellMember(id: string): CellMember {
     isKnown: false,
     boot: "",
     sequence: 0,
+    mapVersion: undefined,
+    isEarlier: false,
+    downAt: undefined,
+    delayMs: undefined,
     gateways: new Map(),
+    said: nothingSaid,
   };
 }
 
-/** It answered: whatever was suspected is not so. */
-export function answered(member: CellMember, heartbeat: Heartbeat, now: SteadyMs): Turn | undefined {
+/** It answered, after so long: whatever was suspected is not so. */
+export function answered(member: CellMember, heartbeat: Heartbeat, tookMs: number, now: SteadyMs): Turn | undefined {
+  member.delayMs = member.delayMs === undefined ? tookMs : member.delayMs + (tookMs - member.delayMs) * newDelayPart;
   member.missed = 0;
   member.refused = 0;
   member.suspicion = undefined;
@@ -69,7 +87,12 @@ export function learn(member: CellMember, heartbeat: Heartbeat, now: SteadyMs, i
     member.boot = heartbeat.boot;
     member.sequence = heartbeat.sequence;
     member.epoch = heartbeat.epoch;
-    if (member.state !== "down" || isAnswer) member.gateways = new Map(heartbeat.gateways.map((report) => [report.id, report]));
+    member.mapVersion = versionIn(heartbeat);
+    member.isEarlier = member.mapVersion === undefined;
+    if (member.state !== "down" || isAnswer) {
+      member.gateways = new Map(heartbeat.gateways.map((report) => [report.id, report]));
+      member.said = saidIn(heartbeat);
+    }
   } else if (member.state !== "down") {
     return undefined;
   }
@@ -132,10 +155,24 @@ export function speaksOtherVersion(member: CellMember, text: string): Turn | und
   return { to: "down", cause: "another version", detail: text };
 }
 
+/** The other cells of a map are members, and nobody else is. */
+export function meetMembers(members: Map<string, CellMember>, map: ClusterMap, own: string): void {
+  const ids = new Set(map.cells.map(({ id }) => id));
+  ids.delete(own);
+  for (const id of members.keys()) if (!ids.has(id)) members.delete(id);
+  for (const id of ids) if (!members.has(id)) members.set(id, newCellMember(id));
+}
+
 /** The state changes for good: what was suspected is over either way. */
-export function turn(member: CellMember, to: MemberState): void {
+export function turn(member: CellMember, to: MemberState, now: SteadyMs): void {
   member.state = to;
   member.suspicion = undefined;
-  // What it last said of gateways is not so any more.
-  if (to === "down") member.gateways = new Map();
+  member.downAt = to === "down" ? now : undefined;
+  // What it last said of others is not so any more. What it has handed over others have.
+  if (to !== "down") return;
+  member.gateways = new Map();
+  member.said = { ...nothingSaid, handedOver: member.said.handedOver };
 }
+
+/** How much the latest answer counts in the delay that is shown: one that came late does not say much. */
+const newDelayPart = 0.25;

@@ -1,74 +1,33 @@
-import { busyMachineFactor, joiningMsMax, overloadKnownMs } from "../limits.ts";
+import { BeatTimes } from "./beat-times.ts";
 import {
   answered,
   type CellMember,
   type Failure,
   learn,
+  meetMembers,
   missed,
-  newCellMember,
   refused,
   speaksOtherVersion,
   suspect,
   turn,
   type Turn,
 } from "./cell-member.ts";
-import { areLost, closed, deadlineOf, type GatewayMember, judge, newGatewayMember, opened, pingsMissed } from "./gateway-member.ts";
-import type { GatewayReport, Heartbeat } from "./heartbeat.ts";
-import { type GroupSettings, nextVersion } from "./settings.ts";
-import {
-  type Cause,
-  type Turning,
-  coordinatorOf,
-  type HeartbeatSettings,
-  type MemberState,
-  type MemberStatus,
-  type SeenCause,
-  type View,
-} from "./view.ts";
+import { isCutOff } from "./cut-off.ts";
+import { closed, deadlineOf, type GatewayMember, judge, merge, newGatewayMember, opened, reportOf } from "./gateway-member.ts";
+import { GatewayMembers } from "./gateway-members.ts";
+import type { ClusterMap } from "../map/cluster-map.ts";
+import { Coordinator, type LeftToHandOver, leftToHandOver, type SeenCell } from "./coordinator.ts";
+import { type Heartbeat, versionIn } from "./heartbeat.ts";
+import type { Effect, GroupOptions, GroupStatus } from "./group-effects.ts";
+import { KnownMap, type MapChange } from "./known-map.ts";
+import { statusOf } from "./group-status.ts";
+import { OwnReport, saidOf } from "./own-report.ts";
+import { OwnState } from "./own-state.ts";
+import { Patience } from "./patience.ts";
+import { SentBeats } from "./sent-beats.ts";
+import { settingsOf } from "./settings.ts";
+import { type Turning, type HeartbeatSettings, type MemberState, type SeenCause, type View, viewOf } from "./view.ts";
 import type { SteadyMs } from "../../sip/time.ts";
-
-export type GroupOptions = {
-  /** The cell whose core group this is. */
-  readonly cell: string;
-  /** Random, new with every start. */
-  readonly boot: string;
-  /** Every cell, in the map's order. */
-  readonly cells: readonly string[];
-  readonly settings: GroupSettings;
-  /** The last epoch that was used here: the group goes on above it. */
-  readonly epoch: number;
-  /** Those known from before, as they were then. */
-  readonly gateways: readonly { readonly id: string; readonly state: MemberState }[];
-  /** The operator had taken this cell out of service, and not yet back. */
-  readonly isDraining?: boolean;
-};
-
-/** What the shell has to do. */
-export type Effect =
-  /** Send a heartbeat; tell late() with its sequence when `timeoutMs` have passed, and answered() or failed(), `lateMs` after it left at the latest. */
-  | {
-      readonly type: "heartbeat";
-      readonly to: string;
-      readonly timeoutMs: number;
-      readonly lateMs: number;
-      readonly heartbeat: Heartbeat;
-    }
-  /** A new view. Keep its epoch, then tell gateways and exchanges. */
-  | { readonly type: "view"; readonly view: View; readonly changes: readonly Turning[] }
-  /** Other settings: keep them; they are a new version of the map for gateways, and part of the view for exchanges. */
-  | { readonly type: "settings"; readonly settings: GroupSettings; readonly view: View }
-  | { readonly type: "fence"; readonly isFenced: boolean; readonly view: View };
-
-/** What a heartbeat under way is for: only regular ones count as missed, or a burst of news would make three of one lost second. */
-type Sent = { readonly to: string; readonly at: SteadyMs; readonly timeoutMs: number; readonly isRegular: boolean; isLate: boolean };
-
-/** What the whole group is right now, for people. */
-export type GroupStatus = {
-  readonly view: View;
-  readonly cells: readonly (MemberStatus & { readonly epoch: number })[];
-  readonly gateways: readonly MemberStatus[];
-  readonly settings: GroupSettings;
-};
 
 /**
  * The core group of one cell: who is a member, who lives, and who is the coordinator. Event in, effects out: the shell tells what
@@ -78,86 +37,73 @@ export type GroupStatus = {
 export class CoreGroup {
   readonly #cell: string;
   readonly #boot: string;
-  readonly #order: readonly string[];
+  readonly #known: KnownMap;
   readonly #others = new Map<string, CellMember>();
-  readonly #gateways = new Map<string, GatewayMember>();
-  readonly #sent = new Map<number, Sent>();
-  #settings: GroupSettings;
-  #state: Heartbeat["state"] = "joining";
+  readonly #gateways = new GatewayMembers();
+  readonly #sent = new SentBeats();
+  readonly #own: OwnState;
   #epoch: number;
   /** The highest that any cell has told of. */
   #epochSeen: number;
   #sequence = 0;
   #isFenced = false;
-  #isDraining: boolean;
-  /** Exchanges of this cell that have started and do not have yet what their peers know. */
-  readonly #catchingUp = new Set<number>();
-  /** While this cell joins: since when it knows of every other one whether it lives, ms. */
-  #joiningSince: SteadyMs | undefined;
-  #nextTick: number;
-  /** When news leave that do not wait for the next tick. */
-  #newsAt: SteadyMs | undefined;
-  #newsSentAt = Number.NEGATIVE_INFINITY;
-  /** Silence before this is not held against anybody: this group was not there to hear. */
-  #graceFrom: number;
-  /** Members may be late until then, ms: see {@link overloaded}. */
-  #overloadedUntil = Number.NEGATIVE_INFINITY;
+  readonly #coordinator: Coordinator;
+  /** The coordinator, as this cell sees it. */
+  #first = "";
+  readonly #report = new OwnReport();
+  readonly #times: BeatTimes;
+  readonly #patience: Patience;
   /** When members were last judged, ms. */
   #concludedAt = Number.NEGATIVE_INFINITY;
   #changes: Omit<Turning, "epoch">[] = [];
-  #effects: Effect[] = [];
+  readonly #effects: Effect[] = [];
 
   /** The first heartbeats leave with the first tick, which is due at once. */
   constructor(options: GroupOptions, now: SteadyMs) {
     this.#cell = options.cell;
     this.#boot = options.boot;
-    this.#order = options.cells;
-    this.#settings = options.settings;
-    this.#isDraining = options.isDraining ?? false;
+    this.#known = new KnownMap(options.deployed, options.kept);
+    this.#coordinator = new Coordinator(options.cell);
+    this.#own = new OwnState(options.cell, options.isDraining ?? false);
     this.#epoch = options.epoch + 1;
     this.#epochSeen = this.#epoch;
-    this.#nextTick = now;
-    this.#graceFrom = now;
-    for (const id of options.cells) if (id !== options.cell) this.#others.set(id, newCellMember(id));
-    for (const { id, state } of options.gateways) {
-      this.#gateways.set(id, newGatewayMember(id, state, now, options.settings.heartbeat));
+    this.#times = new BeatTimes(now);
+    this.#patience = new Patience(now);
+    meetMembers(this.#others, this.map, this.#cell);
+    for (const { id, state, hasLeft } of options.gateways) {
+      this.#gateways.set(id, newGatewayMember(id, state, now, this.map.heartbeat, hasLeft));
     }
     this.#effects.push({ type: "view", view: this.view(), changes: [] });
   }
 
   takeEffects(): Effect[] {
-    const effects = this.#effects;
-    this.#effects = [];
-    return effects;
+    const text = this.#known.takeNews();
+    if (text !== undefined) this.#effects.push({ type: "refused map", text });
+    return this.#effects.splice(0);
   }
 
   /** When the next regular heartbeats are due, ms: the alarm. */
   get nextTick(): number {
-    return this.#nextTick;
+    return this.#times.nextTick;
   }
 
   /** When to call tick() next, ms; at the latest {@link nextTick}. */
   nextDeadline(): number {
-    let deadline = Math.min(this.#nextTick, this.#newsAt ?? Number.POSITIVE_INFINITY, this.#joinedAt);
-    const patience = this.#patience(this.#concludedAt);
+    let deadline = Math.min(this.#times.deadline, this.#own.joinedAt);
+    const patience = this.#settings(this.#concludedAt);
     for (const gateway of this.#gateways.values()) {
-      deadline = Math.min(deadline, deadlineOf(gateway, patience, this.#graceFrom) ?? Number.POSITIVE_INFINITY);
+      deadline = Math.min(deadline, deadlineOf(gateway, patience, this.#patience.graceFrom) ?? Number.POSITIVE_INFINITY);
     }
     return deadline;
   }
 
   /** A deadline has come (or may have). Tell what gateways were heard before. */
   tick(now: SteadyMs): void {
-    const { periodMs } = this.#settings.heartbeat;
     this.#notice(now);
-    if (now >= this.#nextTick) {
-      this.#nextTick = this.#nextTick + periodMs > now ? this.#nextTick + periodMs : now + periodMs;
-      this.#newsAt = undefined;
-      for (const member of this.#others.values()) this.#send(member, true, now);
-    } else if (this.#newsAt !== undefined && now >= this.#newsAt) {
-      this.#newsAt = undefined;
-      this.#newsSentAt = now;
-      for (const member of this.#others.values()) if (member.state !== "down") this.#send(member, false, now);
+    const due = this.#times.take(this.map.heartbeat.periodMs, now);
+    for (const member of this.#others.values()) {
+      if (due === "regular" && !this.#isAtRest) this.#send(member, true, now);
+      if (due === "news" && this.#isMember && member.state !== "down") this.#send(member, false, now);
     }
     this.#conclude(now);
   }
@@ -170,8 +116,10 @@ export class CoreGroup {
     // The URL of one cell leads to another: the map is wrong, and the cell that was meant has not answered.
     if (member === undefined || sent.to !== heartbeat.cell) return this.failed(sequence, "error", now);
     this.#sent.delete(sequence);
-    this.#turn(member, answered(member, heartbeat, now));
+    this.#turn(member, answered(member, heartbeat, now - sent.at, now), now);
     this.#heard(heartbeat, now);
+    // This is the answer to a heartbeat that showed which map is known here.
+    this.#hearMap(heartbeat, now);
     this.#conclude(now);
   }
 
@@ -184,10 +132,10 @@ export class CoreGroup {
     const member = sent === undefined ? undefined : this.#others.get(sent.to);
     if (sent === undefined || member === undefined || sent.isLate) return;
     sent.isLate = true;
-    const { periodMs, missed: missedMax } = this.#patience(now);
+    const { periodMs, missed: missedMax } = this.#settings(now);
     // The failure comes long after it was due: this group was frozen, and the other may have answered all the time.
     if (!sent.isRegular || now - sent.at > sent.timeoutMs + periodMs / 2) return;
-    this.#turn(member, missed(member, "timeout", missedMax));
+    this.#turn(member, missed(member, "timeout", missedMax), now);
     this.#conclude(now);
   }
 
@@ -199,9 +147,9 @@ export class CoreGroup {
     const member = sent === undefined ? undefined : this.#others.get(sent.to);
     if (sent === undefined || member === undefined || failure === "timeout") return;
     const confirmed = failure === "refused" ? refused(member) : undefined;
-    if (typeof confirmed === "object") this.#turn(member, confirmed);
-    else if (failure === "another version") this.#turn(member, speaksOtherVersion(member, text));
-    else if (sent.isRegular && !sent.isLate) this.#turn(member, missed(member, failure, this.#patience(now).missed));
+    if (typeof confirmed === "object") this.#turn(member, confirmed, now);
+    else if (failure === "another version") this.#turn(member, speaksOtherVersion(member, text), now);
+    else if (sent.isRegular && !sent.isLate) this.#turn(member, missed(member, failure, this.#settings(now).missed), now);
     if (confirmed === "probe") this.#send(member, false, now);
     this.#conclude(now);
   }
@@ -211,20 +159,31 @@ export class CoreGroup {
    * others that have as much to do.
    */
   overloaded(now: SteadyMs): void {
-    this.#overloadedUntil = now + overloadKnownMs;
+    this.#patience.overloaded(now);
+  }
+
+  /** Whether it is the name of a gateway, and of no cell: what is for cells is not for it. */
+  isGateway(id: string): boolean {
+    return this.#gateways.has(id) && id !== this.#cell && !this.#others.has(id);
   }
 
   /** Another cell's heartbeat came. Returns what to answer. */
   received(heartbeat: Heartbeat, now: SteadyMs): Heartbeat {
     const member = this.#others.get(heartbeat.cell);
     if (member !== undefined) {
-      this.#turn(member, learn(member, heartbeat, now, false));
+      this.#turn(member, learn(member, heartbeat, now, false), now);
       this.#heard(heartbeat, now);
+      const hasNewerMap = this.#hearMap(heartbeat, now);
       // It lives, so whether it can be reached as well is worth a question.
-      if (member.state === "down" || !member.isKnown || member.suspicion !== undefined) this.#probe(member, now);
-    }
+      if (hasNewerMap || member.state === "down" || !member.isKnown || member.suspicion !== undefined) this.#probe(member, now);
+    } else this.#receivedFromFormer(heartbeat, now);
     this.#conclude(now);
-    return this.#heartbeat();
+    return this.#heartbeat(member, versionIn(heartbeat));
+  }
+
+  /** A cell that was removed is told so with the answer, by a map that is newer than its own. Where its own is the newest, ours is written anew. */
+  #receivedFromFormer(heartbeat: Heartbeat, now: SteadyMs): void {
+    if (this.#known.meetsFormer(heartbeat) && this.#first === this.#cell && this.#isMember) this.#write({}, now);
   }
 
   /** Somebody saw the end of a cell, or of a connection to it: a gateway, or an exchange of this cell. A probe will show what it means. */
@@ -250,92 +209,116 @@ export class CoreGroup {
     if (gateway !== undefined) gateway.heardAt = Math.max(gateway.heardAt ?? at, at);
   }
 
-  /** The operator changes the settings: at once here, and with the news everywhere. */
-  setHeartbeat(heartbeat: HeartbeatSettings, now: SteadyMs): void {
-    const version = nextVersion(this.#settings.version, this.#order.indexOf(this.#cell), this.#order.length);
-    this.#adopt({ version, heartbeat }, now);
+  /** The newest map that is known here. */
+  get map(): ClusterMap {
+    return this.#known.map;
+  }
+
+  /** Whether the map has this cell. One that was removed says nothing as a member, and decides nothing. */
+  get #isMember(): boolean {
+    return this.map.cells.some(({ id }) => id === this.#cell);
+  }
+
+  /** A cell that was removed asks on until it has handed over all that it had: to whom may change. Then it rests, until somebody gives it another map. */
+  get #isAtRest(): boolean {
+    return !this.#isMember && !this.#report.hasLeft;
+  }
+
+  /** Exchanges have something left in this cell of replicas that it has no more, or none has. */
+  setLeft(hasLeft: boolean): void {
+    this.#report.hasLeft = hasLeft;
+  }
+
+  /** Writes a new version of the map: in force at once here, and with the news everywhere. One cell writes for all, the coordinator. */
+  changeMap(change: MapChange, now: SteadyMs): void {
+    this.#write(change, now);
     this.#conclude(now);
   }
 
-  /**
-   * The operator takes this cell out of service, or back. `last`: no other cell is up, so it stays in service: nobody could take over what it has. If
-   * the others die later, a cell that drains serves on.
-   */
+  /** An exchange of this cell has had no second memory for a while, or has one again. */
+  replicaIsAlone(exchange: number, isAlone: boolean): void {
+    this.#report.setSingle(exchange, isAlone);
+  }
+
+  /** A cell has been told all that an exchange of this cell has, to take the place of its peer. Undefined: none has, or not any more. */
+  replicaIsCopied(exchange: number, cell: string | undefined, now: SteadyMs): void {
+    this.#reported(this.#report.setCopied(exchange, cell), now);
+  }
+
+  /** An exchange of this cell has nothing any more that belongs to younger ones, now that there are so many. */
+  exchangeHasHandedOver(exchange: number, exchangeCount: number, now: SteadyMs): void {
+    this.#reported(this.#report.addHandedOver(exchange, exchangeCount, this.map), now);
+  }
+
+  /** See {@link leftToHandOver}: as far as is known here. */
+  get leftToHandOver(): LeftToHandOver | undefined {
+    return leftToHandOver(this.map, this.#seenCells, this.#cell);
+  }
+
+  get unfit(): readonly string[] {
+    return this.#report.all.unfit;
+  }
+
+  /** A service of the group can be done in this cell, or cannot. */
+  serviceIsFit(name: string, isFit: boolean, now: SteadyMs): void {
+    this.#reported(this.#report.setFit(name, isFit), now);
+  }
+
+  /** See {@link OwnState.setDraining}. `last`: no other cell is up, so this one stays in service. */
   setDraining(isDraining: boolean, now: SteadyMs): "done" | "last" {
-    const isLast = [...this.#others.values()].every(({ state }) => state !== "up");
-    if (isDraining && !this.#isDraining && isLast) return "last";
-    this.#isDraining = isDraining;
+    if (!this.#own.setDraining(isDraining, this.#others)) return "last";
     this.#conclude(now);
     return "done";
   }
 
-  /** An exchange of this cell asks its peer what it has missed, or may do so. While this cell joins it waits for {@link caughtUp}. */
+  /** See {@link OwnState.catchingUp}. */
   catchingUp(exchange: number): void {
-    if (this.#state === "joining") this.#catchingUp.add(exchange);
+    this.#own.catchingUp(exchange);
   }
 
-  /** An exchange of this cell has what its peer knows, or has given up waiting for that. */
+  /** See {@link OwnState.caughtUp}. */
   caughtUp(exchange: number, now: SteadyMs): void {
-    if (this.#catchingUp.delete(exchange)) this.#conclude(now);
+    if (this.#own.caughtUp(exchange)) this.#conclude(now);
   }
 
   view(): View {
-    const cells = this.#order.map((id) => ({ id, state: this.#stateOf(id) }));
-    const gateways = [...this.#gateways.values()].map(({ id, state, isGone }) => ({ id, state, isGone }));
-    return {
-      cell: this.#cell,
-      epoch: this.#epoch,
-      coordinator: coordinatorOf(cells, this.#cell),
-      cells,
-      gateways: gateways.toSorted((left, right) => (left.id < right.id ? -1 : 1)),
-      heartbeat: this.#settings.heartbeat,
-      isFenced: this.#isFenced,
-    };
+    const cells = this.map.cells.map(({ id }) => ({ id, state: this.#stateOf(id) }));
+    const own = { cell: this.#cell, epoch: this.#epoch, isFenced: this.#isFenced };
+    return { ...own, ...viewOf(own.cell, cells, [...this.#gateways.values()], this.map) };
   }
 
   status(now: SteadyMs): GroupStatus {
-    const view = this.view();
-    const heardMsOf = (heardAt: SteadyMs | undefined): number | undefined =>
-      heardAt === undefined ? undefined : Math.max(0, now - heardAt);
-    return {
-      view,
-      settings: this.#settings,
-      cells: view.cells.map(({ id, state }) => {
-        const other = this.#others.get(id);
-        if (other === undefined) return { id, state, epoch: this.#epoch, heardMs: 0, missed: 0, suspicion: undefined };
-        const { epoch, missed: missedInRow, suspicion } = other;
-        return { id, state, epoch, heardMs: heardMsOf(other.heardAt), missed: missedInRow, suspicion };
-      }),
-      gateways: view.gateways.map(({ id, state }) => {
-        const gateway = this.#gateway(id, now);
-        const missedInRow = pingsMissed(gateway, this.#settings.heartbeat, now);
-        return { id, state, heardMs: heardMsOf(gateway.heardAt), missed: missedInRow, suspicion: gateway.suspicion };
-      }),
-    };
+    return { ...statusOf(this.view(), this.map, this.#others, this.#gateways, now), doubling: this.leftToHandOver };
   }
 
   #stateOf(cell: string): MemberState {
-    return cell === this.#cell ? this.#state : (this.#others.get(cell)?.state ?? "down");
+    return cell === this.#cell ? this.#own.state : (this.#others.get(cell)?.state ?? "down");
   }
 
-  #heartbeat(): Heartbeat {
+  /** With the map for one that has an older one. */
+  #heartbeat(to: CellMember | undefined, version = to?.mapVersion): Heartbeat {
     this.#sequence += 1;
-    const gateways = [...this.#gateways.values()].flatMap(({ id, isUp, cause }) => (isUp === undefined ? [] : [{ id, isUp, cause }]));
+    const map = this.#known.newsFor(to?.mapVersion ?? version);
+    const gateways = [...this.#gateways.values()].flatMap(reportOf);
+    const hears = [...this.#others.values()].flatMap(({ id, state, heardAt }) => (state === "down" || heardAt === undefined ? [] : [id]));
     return {
       cell: this.#cell,
       boot: this.#boot,
       sequence: this.#sequence,
-      state: this.#state,
+      state: this.#own.state,
       epoch: this.#epoch,
       gateways,
-      settings: this.#settings,
+      settings: settingsOf(this.map),
+      writer: this.map.writer ?? "",
+      ...(map === undefined ? {} : { map }),
+      ...saidOf({ hears, ...this.#report.all, fences: this.#known.fences() }),
     };
   }
 
   #send(member: CellMember, isRegular: boolean, now: SteadyMs): void {
-    const heartbeat = this.#heartbeat();
+    const heartbeat = this.#heartbeat(member);
     // Less than the period: the last of those that have to be missed is known to be before the next would leave.
-    const { periodMs, missed: missedMax } = this.#patience(now);
+    const { periodMs, missed: missedMax } = this.#settings(now);
     const timeoutMs = Math.ceil(periodMs * 0.75);
     this.#sent.set(heartbeat.sequence, { to: member.id, at: now, timeoutMs, isRegular, isLate: false });
     this.#effects.push({ type: "heartbeat", to: member.id, timeoutMs, lateMs: periodMs * missedMax, heartbeat });
@@ -343,63 +326,78 @@ export class CoreGroup {
 
   /** A heartbeat out of turn, unless one is under way that will show the same. */
   #probe(member: CellMember, now: SteadyMs): void {
-    const isFresh = [...this.#sent.values()].some(({ to, at, isRegular }) => to === member.id && !isRegular && now - at < probeSpacingMs);
-    if (!isFresh) this.#send(member, false, now);
+    if (!this.#sent.isProbed(member.id, now)) this.#send(member, false, now);
   }
 
   #heard(heartbeat: Heartbeat, now: SteadyMs): void {
     this.#epochSeen = Math.max(this.#epochSeen, heartbeat.epoch);
-    if (heartbeat.settings.version > this.#settings.version) this.#adopt(heartbeat.settings, now);
-    for (const { id } of heartbeat.gateways) this.#gateway(id, now);
+    // One that has left, and that nobody here knows, is no news.
+    for (const { id, isUp, hasLeft } of heartbeat.gateways) if (isUp || hasLeft !== true) this.#gateway(id, now);
+  }
+
+  /** True: it has a newer map, and has not said what that is. It does to one who shows that he has an older one. */
+  #hearMap(heartbeat: Heartbeat, now: SteadyMs): boolean {
+    const before = this.map;
+    const what = this.#known.hear(heartbeat);
+    if (what === "newer") {
+      // Whoever wrote it brings it to all that it reaches. The others will ask, or show that they lack it.
+      for (const member of this.#others.values()) member.mapVersion = undefined;
+      this.#mapChanged(before, now);
+    }
+    // What it has counts for nothing here, and keeps nobody from deciding.
+    const member = this.#others.get(heartbeat.cell);
+    if (what === "refused" && member !== undefined) member.mapVersion = undefined;
+    return what === "to be asked";
   }
 
   /** How long members may be silent: longer while there is too much to do. */
-  #patience(now: SteadyMs): HeartbeatSettings {
-    const { heartbeat } = this.#settings;
-    return now < this.#overloadedUntil ? { ...heartbeat, missed: heartbeat.missed * busyMachineFactor } : heartbeat;
+  #settings(now: SteadyMs): HeartbeatSettings {
+    return this.#patience.of(this.map.heartbeat, now);
   }
 
-  #adopt(settings: GroupSettings, now: SteadyMs): void {
-    this.#settings = settings;
+  #write(change: MapChange, now: SteadyMs): void {
+    const before = this.map;
+    const fault = this.#known.write(change, this.#cell);
+    if (fault === undefined) this.#mapChanged(before, now);
+    else this.#effects.push({ type: "refused map", text: fault });
+  }
+
+  #mapChanged(before: ClusterMap, now: SteadyMs): void {
+    const { map } = this;
+    this.#report.mapChanged(before, map, this.#cell);
+    meetMembers(this.#others, this.map, this.#cell);
+    if (!this.#isMember) this.#own.wasRemoved();
+    this.#first = this.view().coordinator;
     // The others still beat as before.
-    this.#graceFrom = now;
-    this.#nextTick = Math.min(this.#nextTick, now + settings.heartbeat.periodMs);
-    this.#effects.push({ type: "settings", settings, view: this.view() });
-    this.#hasNews(now);
+    const { periodMs, missed: missedMax } = before.heartbeat;
+    if (map.heartbeat.periodMs !== periodMs || map.heartbeat.missed !== missedMax) this.#patience.beginAnew(now);
+    this.#times.setPeriod(map.heartbeat.periodMs, now);
+    this.#effects.push({ type: "map", map, before, view: this.view() });
+    this.#times.hasNews(now);
   }
 
-  /** News leave at once, but many at a time when they come thick. */
-  #hasNews(now: SteadyMs): void {
-    this.#newsAt ??= Math.max(now, this.#newsSentAt + newsSpacingMs);
+  #reported(isNews: boolean, now: SteadyMs): void {
+    if (!isNews) return;
+    this.#times.hasNews(now);
+    this.#conclude(now);
   }
 
   #gateway(id: string, now: SteadyMs): GatewayMember {
-    const known = this.#gateways.get(id);
-    if (known !== undefined) return known;
-    if (this.#gateways.size >= gatewaysMax) this.#forgetOne();
-    const fresh = newGatewayMember(id, "joining", now, this.#settings.heartbeat);
-    this.#gateways.set(id, fresh);
-    return fresh;
+    return this.#gateways.known(id, now, this.map.heartbeat);
   }
 
-  /** Of those that are gone, the one that was known first. */
-  #forgetOne(): void {
-    for (const [id, { state }] of this.#gateways) {
-      if (state !== "down") continue;
-      this.#gateways.delete(id);
-      return;
-    }
-  }
-
-  #turn(member: CellMember, wanted: Turn | undefined): void {
+  #turn(member: CellMember, wanted: Turn | undefined, now: SteadyMs): void {
     if (wanted === undefined) return;
     this.#changes.push({ kind: "cell", id: member.id, from: member.state, ...wanted });
-    turn(member, wanted.to);
+    turn(member, wanted.to, now);
+    // The coordinator wants to know who is heard by nobody.
+    const coordinator = this.#others.get(this.#first);
+    if (wanted.to === "down" && coordinator !== undefined) this.#send(coordinator, false, now);
   }
 
   /** Whoever was frozen itself has heard nobody in that time, and must not take that for their silence. */
   #notice(now: SteadyMs): void {
-    if (now - this.#nextTick > this.#settings.heartbeat.periodMs) this.#graceFrom = now;
+    if (now - this.#times.nextTick > this.map.heartbeat.periodMs) this.#patience.beginAnew(now);
   }
 
   /** What follows from the event for gateways, for this cell itself, for view and fence. */
@@ -407,11 +405,12 @@ export class CoreGroup {
     this.#notice(now);
     this.#concludedAt = now;
     for (const gateway of this.#gateways.values()) {
-      if (judge(gateway, this.#patience(now), this.#graceFrom, now)) this.#hasNews(now);
+      if (judge(gateway, this.#settings(now), this.#patience.graceFrom, now)) this.#times.hasNews(now);
       this.#merge(gateway, now);
     }
     this.#judgeSelf(now);
     if (this.#changes.length > 0) {
+      this.#first = this.view().coordinator;
       this.#epoch = Math.max(this.#epoch, this.#epochSeen) + 1;
       this.#epochSeen = this.#epoch;
       const changes = this.#changes.map((change) => ({ ...change, epoch: this.#epoch }));
@@ -419,71 +418,49 @@ export class CoreGroup {
       this.#effects.push({ type: "view", view: this.view(), changes });
     }
     this.#judgeFence(now);
+    this.#decide(now);
   }
 
-  /** A gateway is as well as the cell that sees it best says: one that has lost its way to one cell still serves. */
+  /** Writes what is to be written, where this cell is the one that decides. */
+  #decide(now: SteadyMs): void {
+    if (this.#first !== this.#cell || !this.#isMember) return;
+    const cells = this.#seenCells;
+    const next = this.#known.nextVersion(this.#cell);
+    const change = this.#coordinator.decide(
+      { map: this.map, next, cells, isFenced: this.#isFenced, graceFrom: this.#patience.graceFrom },
+      now,
+    );
+    if (change !== undefined) this.#write(change, now);
+  }
+
+  get #seenCells(): SeenCell[] {
+    return this.map.cells.map(({ id }) => this.#others.get(id) ?? this.#self);
+  }
+
+  get #self(): SeenCell {
+    const said = { hears: [], ...this.#report.all, fences: this.#known.fences() };
+    return { id: this.#cell, state: this.#own.state, said, downAt: undefined, heardAt: undefined, mapVersion: undefined, isEarlier: false };
+  }
+
   #merge(gateway: GatewayMember, now: SteadyMs): void {
-    const reports: GatewayReport[] = [];
-    for (const { gateways } of this.#others.values()) {
-      const report = gateways.get(gateway.id);
-      if (report !== undefined) reports.push(report);
-    }
-    const isKnown = gateway.isUp !== undefined || reports.length > 0;
-    if (!isKnown && gateway.state !== "down") return;
-    const isUp = gateway.isUp === true || reports.some((report) => report.isUp);
-    if (isUp) gateway.wasUp = true;
-    if (isUp === (gateway.state === "up") && gateway.state !== "joining") return;
-    const to = isUp ? "up" : "down";
-    if (gateway.state === to) return;
-    const cause = isUp ? (gateway.state === "down" ? "returned" : "joined") : causeOfLoss(gateway, reports);
-    this.#changes.push({ kind: "gateway", id: gateway.id, from: gateway.state, to, cause, detail: "" });
-    gateway.state = to;
-    gateway.downAt = now;
-    const seen = gateway.isUp === undefined ? reports : [gateway, ...reports];
-    gateway.isGone = !isUp && seen.every((each) => each.cause === "closed socket");
+    const reports = [...this.#others.values()].flatMap(({ gateways }) => gateways.get(gateway.id) ?? []);
+    const change = merge(gateway, reports, now);
+    if (change !== undefined) this.#changes.push(change);
   }
 
-  /**
-   * A cell joins until it knows of every other one whether it lives. Those of its exchanges that run must have caught up with their peers, too. One
-   * that nobody has woken catches up when somebody does: nothing is woken for this.
-   */
   #judgeSelf(now: SteadyMs): void {
-    if (this.#state === "joining" && [...this.#others.values()].every(({ isKnown }) => isKnown)) this.#joiningSince ??= now;
-    const isJoining = this.#state === "joining" && this.#others.size > 0 && now < this.#joinedAt;
-    const to = isJoining ? "joining" : this.#isDraining ? "draining" : "up";
-    if (to === this.#state) return;
-    if (this.#state === "joining") this.#catchingUp.clear();
-    const cause = to === "draining" ? "drained" : this.#state === "draining" ? "returned" : "ready";
-    this.#changes.push({ kind: "cell", id: this.#cell, from: this.#state, to, cause, detail: "" });
-    this.#state = to;
-    this.#hasNews(now);
-  }
-
-  /** When this cell has joined, as it looks now: those exchanges count that have heard of the others, which takes one more turn. */
-  get #joinedAt(): number {
-    if (this.#state !== "joining" || this.#joiningSince === undefined) return Number.POSITIVE_INFINITY;
-    return this.#joiningSince + (this.#catchingUp.size === 0 ? 1 : joiningMsMax);
+    this.#own.look(this.#others, now);
+    const change = this.#isMember ? this.#own.judge(this.#others, now) : undefined;
+    if (change === undefined) return;
+    this.#changes.push(change);
+    this.#times.hasNews(now);
   }
 
   #judgeFence(now: SteadyMs): void {
-    const others = [...this.#others.values()];
-    const gateways = [...this.#gateways.values()];
-    const isAlone = others.length > 0 && others.every(({ state }) => state === "down");
-    const reachesNone = gateways.length > 0 && gateways.every(({ isUp }) => isUp === false);
-    const isFenced = isAlone ? reachesNone : others.length > 0 && areLost(gateways, now);
+    const gateways = [...this.#gateways.values()].filter(({ isLeft }) => !isLeft);
+    const isFenced = isCutOff([...this.#others.values()], gateways, now);
     if (isFenced === this.#isFenced) return;
     this.#isFenced = isFenced;
     this.#effects.push({ type: "fence", isFenced, view: this.view() });
   }
-}
-
-/** Gateways that are remembered: above it, those that are down make room. */
-export const gatewaysMax = 1_000;
-/** News may be this much later than what they tell. So a cell that loses a hundred gateways at once says it in a few heartbeats. */
-const newsSpacingMs = 50;
-/** A probe that left so recently will answer the same question. */
-const probeSpacingMs = 50;
-
-function causeOfLoss(gateway: GatewayMember, reports: readonly GatewayReport[]): Cause {
-  return gateway.isUp === false ? gateway.cause : (reports[0]?.cause ?? "missed heartbeats");
 }

@@ -1,3 +1,4 @@
+import { isCount } from "../json.ts";
 /**
  * What a gateway tells the cells of itself, for whoever asks them how it is. Counts are of datagrams and requests since its start. Cells of an earlier
  * release do not look at it, gateways of one do not send it.
@@ -13,6 +14,11 @@ export type GatewayTally = {
   readonly datagramsPaced: number;
   /** New requests that were refused because all was late. */
   readonly shed: number;
+  /** New requests whose sources ask for much and get nothing, and how many such sources are refused something now; absent: a gateway of an earlier release. */
+  readonly noise?: number;
+  readonly noisySources?: number;
+  /** While it is being drained: connections of phones that it has. */
+  readonly connectionsLeft?: number;
 };
 
 /** A tally as a control link carries it. */
@@ -22,12 +28,11 @@ export function tallyText(tally: GatewayTally): string {
 
 /** The tally in what came on a control link; undefined: there is none that can be read. */
 export function tallyOf(message: object): GatewayTally | undefined {
-  const { type, isNative, datagramsLost, datagramsDropped, datagramsPaced, shed } = message as Readonly<Record<string, unknown>>;
+  const { type, isNative, datagramsLost, datagramsDropped, datagramsPaced, shed, noise, noisySources, connectionsLeft } =
+    message as Readonly<Record<string, unknown>>;
   if (type !== "tally" || typeof isNative !== "boolean") return undefined;
   if (!isCount(datagramsLost) || !isCount(datagramsDropped) || !isCount(datagramsPaced) || !isCount(shed)) return undefined;
-  return { isNative, datagramsLost, datagramsDropped, datagramsPaced, shed };
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+  const left = isCount(connectionsLeft) ? { connectionsLeft } : {};
+  const tally = { isNative, datagramsLost, datagramsDropped, datagramsPaced, shed, ...left };
+  return isCount(noise) && isCount(noisySources) ? { ...tally, noise, noisySources } : tally;
 }

@@ -1,14 +1,17 @@
+import { missedMax, missedMin, periodMsMax, periodMsMin } from "../limits.ts";
+import type { ClusterMap } from "../map/cluster-map.ts";
+import { mapVersionOf, uponOf, writerUpon } from "../map/map-version.ts";
 import type { HeartbeatSettings } from "./view.ts";
 
-/** What can be changed while the cluster runs. The version is the cluster map's: a change is a new version of the map. */
+/**
+ * What the operator changes most while the cluster runs, with the version of the map that says so. To cells of a release that knows no other change of
+ * the map this is all that is told of it.
+ */
 export type GroupSettings = { readonly version: number; readonly heartbeat: HeartbeatSettings };
 
-/** Below: more traffic than use, and pauses of a busy machine look like failures. */
-export const periodMsMin = 100;
-/** Above: nobody would be found dead within minutes. */
-export const periodMsMax = 60_000;
-export const missedMin = 1;
-export const missedMax = 20;
+export function settingsOf({ version, heartbeat }: ClusterMap): GroupSettings {
+  return { version, heartbeat };
+}
 
 /** Heartbeat settings that are within bounds; undefined when they are not. */
 function readHeartbeatSettings(value: unknown): HeartbeatSettings | undefined {
@@ -27,12 +30,14 @@ export function readSettings(value: unknown): GroupSettings | undefined {
 }
 
 /**
- * The version of a change made by a cell: above the known one, and never the same as another cell's. So two changes made on the two sides of a cut
- * are still in an order that everybody agrees on. `index`: of the cell in the map.
+ * The map with settings that a cell of an earlier release has made. Such a cell numbers them so that the remainder names it (by the number of cells).
+ * Its writer says upon which map they were laid (see {@link writerUpon}). So all who hear of them upon one map make the same one.
+ * Of two that were laid upon different maps, the one upon the higher is the higher.
  */
-export function nextVersion(known: number, index: number, cells: number): number {
-  const version = known + 1;
-  return version + ((((index - version) % cells) + cells) % cells);
+export function withSettings(map: ClusterMap, { version, heartbeat }: GroupSettings): ClusterMap {
+  const cell = map.cells[version % map.cells.length]?.id ?? "";
+  const writer = writerUpon(uponOf(map) ?? mapVersionOf(map), cell);
+  return { ...map, version, writer, statedAt: map.statedAt ?? map.version, heartbeat };
 }
 
 function isWholeBetween(value: unknown, min: number, max: number): value is number {

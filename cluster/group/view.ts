@@ -20,7 +20,7 @@ export type View = {
   readonly cell: string;
   /** Counts the changes; never goes back, also when the cell starts again. Higher than every epoch it had heard of from other cells. */
   readonly epoch: number;
-  /** The live cell that is first in the map's order. */
+  /** The live cell that is preferred: see {@link coordinatorOf}. */
   readonly coordinator: string;
   /** In the map's order, the seeing cell too. */
   readonly cells: readonly { readonly id: string; readonly state: MemberState }[];
@@ -86,17 +86,38 @@ export type MemberStatus = {
   readonly missed: number;
   /** Set while it is suspected: why. */
   readonly suspicion: Cause | undefined;
+  /** Cells: there and back, as the latest heartbeats took, ms. */
+  readonly delayMs?: number | undefined;
 };
+
+/** What the members make of a view. */
+export function viewOf(
+  self: string,
+  cells: View["cells"],
+  gateways: View["gateways"],
+  { preferred, heartbeat }: Pick<ClusterMap, "preferred" | "heartbeat">,
+): Pick<View, "coordinator" | "cells" | "gateways" | "heartbeat"> {
+  return {
+    coordinator: coordinatorOf(cells, self, preferred),
+    cells,
+    gateways: gateways.map(({ id, state, isGone }) => ({ id, state, isGone })).toSorted((left, right) => (left.id < right.id ? -1 : 1)),
+    heartbeat,
+  };
+}
 
 /** Whether a cell is worth talking to: what is not known to be down may answer. */
 export function isReachable(view: View, cell: string): boolean {
   return view.cells.some(({ id, state }) => id === cell && state !== "down");
 }
 
-/** The live cell that comes first; a cell that is up before one that drains, and that before one that only joins. */
-export function coordinatorOf(cells: View["cells"], self: string): string {
+/**
+ * The live cell that comes first: those that are preferred in their order, then the others in the map's. A cell that is up comes before one that drains,
+ * and that before one that only joins.
+ */
+export function coordinatorOf(cells: View["cells"], self: string, preferred: readonly string[] = []): string {
+  const order = preferred.flatMap((id) => cells.filter((cell) => cell.id === id)).concat(cells);
   for (const wanted of ["up", "draining", "joining"] as const) {
-    const first = cells.find(({ state }) => state === wanted);
+    const first = order.find(({ state }) => state === wanted);
     if (first !== undefined) return first.id;
   }
   return self;

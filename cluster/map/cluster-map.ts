@@ -1,5 +1,10 @@
 import { oneSpelling } from "../../sip/message/ip-address.ts";
+import { sipHash, sipHashKeyOf, type SipHashKey } from "../../sip/sip-hash.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
+import type { WallMs } from "../../sip/time.ts";
+import type { Doubled } from "./doubling.ts";
+import type { Member } from "./members.ts";
+import type { Singleton } from "./singleton.ts";
 
 /** A SIP domain that this cluster serves. */
 export type Domain = {
@@ -10,18 +15,102 @@ export type Domain = {
   readonly digest?: readonly ("MD5" | "SHA-256")[];
 };
 
+/** A cell as the map has it. */
+export type MapCell = {
+  readonly id: string;
+  readonly url: string;
+  /** Where softphones connect, when that is not {@link url}: in a system with an authority members have a socket of their own. */
+  readonly door?: string;
+  /** The machine that it runs on, and where that stands. Two replicas are kept apart where that can be. Absent: nobody knows. */
+  readonly host?: string;
+  readonly location?: string;
+  /** Which share of the exchanges it is to have, beside those of the others. Absent: 1. */
+  readonly weight?: number;
+};
+
+/** What the operator has said of a gateway. */
+export type MapGateway = {
+  readonly id: string;
+  /** Which share of the phones it is to get, beside the others (gateways.ts). */
+  readonly weight: number;
+};
+
+/** A gateway that is taken out of service: what it has it keeps, and it tells whoever probes it to go elsewhere. */
+export type DrainingGateway = {
+  readonly id: string;
+  /** When it begins to close the connections that it has then, by the clocks. Absent: it does not. */
+  readonly closeAt?: WallMs;
+};
+
+/** Which cells have the replicas of an exchange. */
+export type Assignment = {
+  readonly primary: string;
+  /** The same as the primary where there is only one. */
+  readonly secondary: string;
+  /** A cell that is being told all that the primary has, to be the secondary when it knows it. */
+  readonly joining?: string;
+};
+
 /**
- * The cluster map: cells, exchange count, which two cells serve which exchange, domains, settings. Versioned; every access and every
- * exchange works from the same one.
+ * The cluster map: cells, exchange count, which two cells serve which exchange, domains, settings. The map that a cell is deployed with is the first
+ * version. Core groups keep the newest and tell it to each other, and every access and every exchange works from it.
  */
 export type ClusterMap = {
+  /** The epoch of its version (map-version.ts). */
   readonly version: number;
-  /** In order of preference: the first live one is the coordinator. */
-  readonly cells: readonly { readonly id: string; readonly url: string }[];
+  /** The cell that wrote it. Absent: it was deployed. */
+  readonly writer?: string;
+  /** The version in which the operator stated what only he does (deployed-map.ts). Absent: this one. */
+  readonly statedAt?: number;
+  /** The first live one is the coordinator, unless one of `preferred` lives. */
+  readonly cells: readonly MapCell[];
   readonly exchangeCount: number;
+  /** How they came to be so many. Absent: there have always been as many. */
+  readonly doubled?: Doubled;
+  /**
+   * Keys the hash that says which exchange an address-of-record belongs to: 32 hex digits, a secret of the cluster. Else anybody could find names that all
+   * belong to one. Absent, as in systems from before it: the hash has no key.
+   */
+  readonly hashKey?: string;
+  /** By exchange. Absent, as in a map that is deployed: see {@link pairOf}. */
+  readonly assignments?: readonly Assignment[];
+  /**
+   * The cells that had the exchanges at first (see {@link firstPairOf}), in their order. An empty text stands for one that was removed: a new cell of its
+   * name has nothing of it. Absent: cells have not come or gone since.
+   */
+  readonly founders?: readonly string[];
+  /** Cells that were removed, and whose names nobody has now. What they still bring is taken. Absent: none. */
+  readonly former?: readonly string[];
+  /**
+   * Where cells were that were removed. What a cell was deployed with may still say so, and does not count any more: the name may be given again to one
+   * that is elsewhere (deployed-map.ts). Absent: none was removed.
+   */
+  readonly formerUrls?: readonly Pick<MapCell, "id" | "url">[];
+  /**
+   * Who signs certificates of members, as a certificate in PEM. With it members sign with their own keys, and nobody else is heard (members.ts). Absent: all
+   * sign with the secret of the system.
+   */
+  readonly authority?: string;
+  /** Who signs what, in a system with an authority. Absent: nobody. */
+  readonly members?: readonly Member[];
+  /** Keys of members that were removed: they count in no map. Absent: none. */
+  readonly revoked?: readonly string[];
+  /** Cells that are to be the coordinator before others, in this order. Absent: none. */
+  readonly preferred?: readonly string[];
+  /** Services of the group: who does them. Absent: the first cell does all (cluster/group/singletons.ts). */
+  readonly singletons?: readonly Singleton[];
+  /** How long a cell is waited for that is down, before others get what it had. Absent: the default (cluster/limits.ts). */
+  readonly healAfterMs?: number;
+  /** Absent: all gateways are in service. */
+  readonly drainingGateways?: readonly DrainingGateway[];
   /** Lines of one cell. */
   readonly lineCount: number;
+  /** The first one is stated where cells are deployed, and stays. */
   readonly domains: readonly Domain[];
+  /** Those of them that were added while the cluster ran (domains.ts). Absent: none. */
+  readonly addedDomains?: readonly Domain[];
+  /** Gateways that have another weight than 1. Absent: none. */
+  readonly gateways?: readonly MapGateway[];
   /**
    * Hosts that mean the first domain: the cluster addresses, as phones may dial `sip:bob@192.0.2.1`: each as `host` and as `host:port`.
    * Lower case, IPv6 in brackets.
@@ -30,28 +119,47 @@ export type ClusterMap = {
   readonly heartbeat: { readonly periodMs: number; readonly missed: number };
   /** `enabled` false: replicas keep to themselves, to measure what replication costs. Absent: they are pairs. */
   readonly replication: { readonly ackTimeoutMs: number; readonly enabled?: boolean };
+  /** How long a change may be on no disk. While two replicas have it, each of both disks may be behind by twice that. */
   readonly flushMs: number;
+  /** How a request is answered with a token of ours that names an exchange or a cell that does not exist. Absent: 404. */
+  readonly unknownTokenStatus?: number;
   /** Wrong passwords that one address may send at once (auth/guess-brake.ts); 0: as many as it likes. Absent: the default. */
   readonly failedLogins?: number;
+  /** How long records of calls are kept, and how many at most; 0 of either: none are made. Absent: the defaults. */
+  readonly callRecords?: { readonly days: number; readonly most: number };
 };
 
 /** The exchange that serves an address-of-record (canonical form, see address-of-record.ts). */
 export function exchangeOf(map: ClusterMap, addressOfRecord: string): number {
-  return fnv1a(addressOfRecord) % map.exchangeCount;
+  const key = map.hashKey === undefined ? undefined : spelledOf(map).hashKey;
+  if (key === undefined) return fnv1a(addressOfRecord) % map.exchangeCount;
+  // A name of other characters than octets is nobody's. It is only asked for.
+  const octets = noOctets.test(addressOfRecord) ? addressOfRecord.replaceAll(new RegExp(noOctets, "g"), "?") : addressOfRecord;
+  return Number.parseInt(sipHash(key, octets).slice(0, hashDigits), 36) % map.exchangeCount;
+}
+
+// oxlint-disable-next-line no-control-regex -- octets as they come
+const noOctets = /[^\0-\xff]/;
+/** The lower half of a hash, 32 bits. */
+const hashDigits = 7;
+
+/** The two cells of an exchange, primary first; the same cell twice where there is only one. */
+export function pairOf(map: ClusterMap, exchange: number): Assignment {
+  return map.assignments?.[exchange] ?? firstPairOf(map, exchange);
 }
 
 /**
- * The two cells of an exchange, primary first; the same cell twice where there is only one. Neighbouring exchanges of one primary
- * have different seconds, so that a dead cell's load spreads over all the others.
+ * The two cells that an exchange had at first, before anything was assigned: they follow from the number and order of the cells. Neighbouring exchanges of
+ * one primary have different seconds: a dead cell's load spreads over all the others.
  */
-export function pairOf(map: ClusterMap, exchange: number): { readonly primary: string; readonly secondary: string } {
-  const count = map.cells.length;
+export function firstPairOf({ cells, founders }: Pick<ClusterMap, "cells" | "founders">, exchange: number): Assignment {
+  const count = founders?.length ?? cells.length;
   const first = exchange % count;
   const second = count === 1 ? first : (first + 1 + (Math.floor(exchange / count) % (count - 1))) % count;
-  const primary = map.cells[first];
-  const secondary = map.cells[second];
+  const primary = founders?.[first] ?? cells[first]?.id;
+  const secondary = founders?.[second] ?? cells[second]?.id;
   if (primary === undefined || secondary === undefined) throw new RangeError("a cluster map without cells");
-  return { primary: primary.id, secondary: secondary.id };
+  return { primary, secondary };
 }
 
 /**
@@ -61,7 +169,10 @@ export function pairOf(map: ClusterMap, exchange: number): { readonly primary: s
  */
 export function domainOf(map: ClusterMap, host: string, port?: number): Domain | undefined {
   const name = oneSpelling(host);
-  for (const domain of map.domains) if (domain.name === name) return domain;
+  const [first] = map.domains;
+  if (first?.name === name) return first;
+  const other = map.domains.length > 1 ? spelledOf(map).domains.get(name) : undefined;
+  if (other !== undefined) return other;
   const alias = port === undefined ? name : `${name}:${port}`;
   if (map.aliases.includes(alias)) return map.domains[0];
   return isNumeric(name) && spelledOf(map).aliases.has(alias) ? map.domains[0] : undefined;
@@ -77,8 +188,13 @@ export function claimedDomainOf(map: ClusterMap, host: string): Domain | undefin
   return spelledOf(map).hosts.has(oneSpelling(host)) ? map.domains[0] : undefined;
 }
 
-/** The aliases of a map, and their hosts alone, in one spelling. */
-type Spelled = { readonly aliases: ReadonlySet<string>; readonly hosts: ReadonlySet<string> };
+/** The domains of a map by name; its aliases, and their hosts alone, in one spelling; and the key of its hash as numbers. */
+type Spelled = {
+  readonly domains: ReadonlyMap<string, Domain>;
+  readonly aliases: ReadonlySet<string>;
+  readonly hosts: ReadonlySet<string>;
+  readonly hashKey: SipHashKey | undefined;
+};
 
 const spelled = new WeakMap<ClusterMap, Spelled>();
 
@@ -87,10 +203,20 @@ function spelledOf(map: ClusterMap): Spelled {
   let known = spelled.get(map);
   if (known === undefined) {
     const aliases = map.aliases.map((each) => aliasOf(each));
-    known = { aliases: new Set(aliases), hosts: new Set(aliases.map((each) => hostOfAlias(each))) };
+    known = {
+      domains: new Map(map.domains.map((domain) => [domain.name, domain])),
+      aliases: new Set(aliases),
+      hosts: new Set(aliases.map((each) => hostOfAlias(each))),
+      hashKey: hashKeyOf(map),
+    };
     spelled.set(map, known);
   }
   return known;
+}
+
+function hashKeyOf({ hashKey }: ClusterMap): SipHashKey | undefined {
+  if (hashKey === undefined) return undefined;
+  return sipHashKeyOf(Uint8Array.from(hashKey.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16)));
 }
 
 /** Names of the machine itself (RFC 6761 6.3, and what /etc/hosts usually has). */

@@ -31,6 +31,12 @@ export function routingKeyOf(octets: Uint8Array, start: number, end: number, map
   return ofRequest(octets, at, lineEnd, end, map);
 }
 
+/** Which replica has made or forwarded a request, by the token in its topmost Via: read and not verified. Undefined: none of this map, or it is a response. */
+export function forwarderOf(octets: Uint8Array, map: ClusterMap): RoutingKey | undefined {
+  const end = octets.length;
+  return startsWith(octets, 0, end, "SIP/") ? undefined : ofResponse(octets, endOfLine(octets, 0, end) + 2, end, map);
+}
+
 function ofResponse(octets: Uint8Array, headers: number, end: number, map: ClusterMap): RoutingKey | undefined {
   for (let at = headers; at < end && octets[at] !== CR;) {
     const lineEnd = endOfHeader(octets, at, end);

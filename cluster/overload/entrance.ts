@@ -1,9 +1,10 @@
-import { emergenciesPerSecondMax, shedRegistersMs, tokensPerStray } from "../limits.ts";
+import { emergenciesPerSecondMax, shedRegistersMs, tokensPerProved, tokensPerStray } from "../limits.ts";
 import type { RoutingKey } from "../map/routing-key.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import { Decisions } from "./decisions.ts";
 import { FairShares } from "./fair-shares.ts";
-import { callHashOf, isInvite, kindOf, seedOf, spread } from "./kinds.ts";
+import { callHashOf, isInvite, kindOf, seedOf, spread, type Kind } from "./kinds.ts";
+import type { NoisySources } from "./noisy-sources.ts";
 import { Shedding, type ShedNews } from "./shedding.ts";
 import { Strays } from "./strays.ts";
 
@@ -13,6 +14,8 @@ export type Arrival = {
   readonly key: RoutingKey | undefined;
   /** Where it comes from, as limits for each source count; asked for only when it matters. */
   readonly source: () => string;
+  /** Whose account pays for it: what is proved by its flow does not pay for what only says that it comes from there. */
+  readonly payer: () => string;
   /** Its flow was answered 200 to a REGISTER lately. */
   readonly isKnown: () => boolean;
   /** Its phone has registered lately, or its source has had a call. */
@@ -23,7 +26,7 @@ export type Arrival = {
   readonly isTrusted: () => boolean;
 };
 
-export type Verdict = "take" | "refuse" | "drop";
+export type Verdict = "take" | "refuse" | "noise" | "drop";
 
 /** What an entrance asks and tells. */
 export type EntranceHandlers = {
@@ -44,6 +47,9 @@ export class Entrance {
   readonly #decisions = new Decisions();
   readonly #strays = new Strays();
   readonly #tokens = new Strays(tokensPerStray);
+  readonly #ofProved = new Strays(tokensPerProved, secondsOfProvedAtFirst, true);
+  /** Of all entrances of this process together; undefined: nobody is looked at before all is late. */
+  readonly #noise: NoisySources | undefined;
   readonly #handlers: EntranceHandlers;
   /** Nobody else knows it. */
   readonly #secret: number;
@@ -51,8 +57,9 @@ export class Entrance {
   #emergencies = 0;
   #emergenciesSince: SteadyMs = 0;
 
-  constructor(handlers: EntranceHandlers) {
+  constructor(handlers: EntranceHandlers, noise?: NoisySources) {
     this.#handlers = handlers;
+    this.#noise = noise;
     this.#secret = Math.floor(handlers.random() * 2 ** 32);
   }
 
@@ -78,39 +85,42 @@ export class Entrance {
     if (news !== undefined) this.#handlers.news(news, now);
   }
 
-  /** `refuse`: with 503. `drop`: it was refused a moment ago, and its sender hears of it. */
+  /** `refuse`: with 503. `noise`: likewise, not because all is late, but because its source asks for much and gets nothing. `drop`: it was refused a moment ago, and its sender hears of it. */
   verdict(arrival: Arrival, now: SteadyMs): Verdict {
     this.look(now);
     const { octets, key } = arrival;
-    if (!this.#shedding.isAlert) {
+    const kind = kindOf(octets, key);
+    const noise = this.#noise?.came(kind, now) === true ? this.#noise : undefined;
+    if (!this.#shedding.isAlert && noise === undefined) {
       // Its copies may come when all is late.
       if (key?.cell === undefined && isInvite(octets)) this.#keep(this.#callOf(arrival), true, now);
       return "take";
     }
-    const kind = kindOf(octets, key);
     // No 503: whoever has a call would end it, or take it to have ended.
     if (kind === "strays" || kind === "goesOn") {
-      if (this.#mayGoOn(arrival, kind, now)) return "take";
+      if (this.#mayGoOn(arrival, kind, noise !== undefined, now)) return "take";
       // It counts as what its source asks for: of all that is cut off, most is here, and not what others begin.
       this.#asked(arrival, now);
       return "drop";
     }
-    if (kind === "registers" && this.#mayRegister(arrival, now)) return "take";
+    if (kind === "registers" && arrival.isKnown()) return "take";
     const call = this.#callOf(arrival);
     const before = call === 0 ? undefined : this.#decisions.of(call, now);
     if (before === true) {
       // Nobody has more than its share by saying all of it twice.
       this.#asked(arrival, now);
+      noise?.asked(arrival.payer(), arrival.isProved(), now);
       return "take";
     }
-    if (before === false) return arrival.isRepeatable() ? "drop" : "refuse";
-    const isTaken = this.#decide(arrival, kind === "emergency", call, now);
+    const refusal = this.#shedding.isOn ? "refuse" : "noise";
+    if (before === false) return arrival.isRepeatable() ? "drop" : refusal;
+    const isTaken = this.#decide(arrival, kind, noise, call, now);
     if (isTaken) {
       this.#strays.taken(arrival.source(), now);
       this.#tokens.taken(arrival.source(), now);
     }
     this.#keep(call, isTaken, now);
-    return isTaken ? "take" : "refuse";
+    return isTaken ? "take" : refusal;
   }
 
   /** What a decision goes by: 0 for what has no Call-ID, of which there are no copies. */
@@ -122,28 +132,39 @@ export class Entrance {
     if (call !== 0) this.#decisions.keep(call, isTaken, now);
   }
 
-  #decide(arrival: Arrival, isEmergency: boolean, call: number, now: SteadyMs): boolean {
-    if (arrival.isTrusted() || (isEmergency && this.#hasRoomForEmergency(now))) return true;
-    const probability = this.#asked(arrival, now);
-    // Another number each time: a Call-ID that was taken once is not the one to take again.
-    this.#decided += 1;
-    return probability === 1 || spread(call ^ this.#secret ^ Math.imul(this.#decided, 0x9e3779b1)) / 2 ** 32 < probability;
+  #decide(arrival: Arrival, kind: Kind, noise: NoisySources | undefined, call: number, now: SteadyMs): boolean {
+    if (arrival.isTrusted() || (kind === "emergency" && this.#hasRoomForEmergency(now))) return true;
+    if (!this.#isWelcome(arrival, kind, noise, call, now)) return false;
+    // Phones whose access or cell has died come back all at once, on other flows. They are to be back in a moment, and are not told to wait.
+    if (kind === "registers" && this.#shedding.onForMs(now) < shedRegistersMs) return true;
+    return this.#isDrawn(this.#asked(arrival, now), call);
   }
 
-  /** Phones whose access or cell has died come back all at once, on other flows. They are to be back in a moment, and are not told to wait. */
-  #mayRegister(arrival: Arrival, now: SteadyMs): boolean {
-    return this.#shedding.onForMs(now) < shedRegistersMs || arrival.isKnown();
+  /** False: its source asks for much, and gets nothing. */
+  #isWelcome(arrival: Arrival, kind: Kind, noise: NoisySources | undefined, call: number, now: SteadyMs): boolean {
+    if (noise === undefined || arrival.isTrusted()) return true;
+    const isWelcome = this.#isDrawn(noise.asked(arrival.payer(), arrival.isProved(), now, kind === "registers"), call);
+    if (!isWelcome) noise.refused(arrival.source(), now);
+    return isWelcome;
+  }
+
+  /** Another number each time: a Call-ID that was taken once is not the one to take again. */
+  #isDrawn(probability: number, call: number): boolean {
+    if (probability === 1) return true;
+    this.#decided += 1;
+    return spread(call ^ this.#secret ^ Math.imul(this.#decided, 0x9e3779b1)) / 2 ** 32 < probability;
   }
 
   #asked(arrival: Arrival, now: SteadyMs): number {
-    return this.#shares.asked(arrival.source(), this.#shedding.share, now, this.#shares.isFull && arrival.isProved());
+    return this.#shares.asked(arrival.payer(), this.#shedding.share, now, this.#shedding.isOn && arrival.isProved());
   }
 
-  /** Tokens are not verified here, and anybody can write what looks like one. Whoever has proved nothing has a bound for these as well, a wider one. */
-  #mayGoOn(arrival: Arrival, kind: "goesOn" | "strays", now: SteadyMs): boolean {
-    if (!this.#shedding.isOn || arrival.isTrusted()) return true;
-    if (kind === "strays") return this.#strays.mayPass(arrival.source(), now);
-    return arrival.isProved() || this.#tokens.mayPass(arrival.source(), now);
+  /** Tokens are not verified here, and anybody can write what looks like one. Whoever has proved nothing has a bound for these as well, others a far wider one. */
+  #mayGoOn(arrival: Arrival, kind: "goesOn" | "strays", isNoisy: boolean, now: SteadyMs): boolean {
+    // Others' requests are no reason to drop what seems to be of a call, as long as nothing is late.
+    if (!(this.#shedding.isOn || (isNoisy && kind === "strays")) || arrival.isTrusted()) return true;
+    if (arrival.isProved()) return this.#ofProved.mayPass(arrival.payer(), now);
+    return (kind === "strays" ? this.#strays : this.#tokens).mayPass(arrival.source(), now);
   }
 
   /** Who floods with these is nobody in an emergency. */
@@ -156,3 +177,6 @@ export class Entrance {
     return this.#emergencies <= emergenciesPerSecondMax;
   }
 }
+
+/** All calls of a trunk may end at once. */
+const secondsOfProvedAtFirst = 5;

@@ -24,6 +24,10 @@ export class Newcomer implements Arrival {
     return sourceOfFlow(this.#flowKey);
   }
 
+  payer(): string {
+    return this.#knownFlows.payerOf(this.#flowKey);
+  }
+
   isKnown(): boolean {
     return this.#knownFlows.has(this.#flowKey);
   }

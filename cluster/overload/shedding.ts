@@ -11,6 +11,7 @@ import {
   shedShareMin,
   shedSoonDelayMs,
   shedSoonMs,
+  shedStallMs,
   shedStepMax,
   shedTrendMs,
   shedUpdateMs,
@@ -25,8 +26,8 @@ export type ShedNews = "began" | "ended";
  * no rate has to be known or set. The share follows the delay as PIE does (RFC 8033): it grows while the delay is over its bound or rises. It
  * shrinks when the delay is below, or falls.
  *
- * It begins when all of two seconds was late, or of half a second where far more is waited. It does not begin while the queue shrinks. Who is slow
- * for a moment and catches up refuses nobody. For some seconds after a start or a takeover both bounds must be passed. It ends when nothing was refused
+ * It begins when all of two seconds was late, or of half a second where far more is waited. It does not begin while the queue shrinks, nor by what was
+ * given to a cell before it stood still and came back. Who is slow for a moment and catches up refuses nobody. For some seconds after a start or a takeover both bounds must be passed. It ends when nothing was refused
  * for a second, and nothing was late. No clock: `now` is an argument.
  */
 export class Shedding {
@@ -36,6 +37,10 @@ export class Shedding {
   #delayMs = 0;
   /** Since when all that was measured was late, ms. */
   #lateSince: SteadyMs | undefined;
+  /** Since when nothing at all was answered, ms. */
+  #silentSince: SteadyMs | undefined;
+  /** What was in time stood still, until then, and so much was waited at its end. What was given to it before is worked off. */
+  #stall: { readonly endedAt: SteadyMs; readonly delayMs: number } | undefined;
   /** Since when nothing is refused and nothing is late, ms. */
   #calmSince: SteadyMs | undefined;
   #updatedAt = Number.NEGATIVE_INFINITY;
@@ -81,10 +86,14 @@ export class Shedding {
     this.#updatedAt = now;
     // Nobody has asked for so long that nothing is known of before.
     if (passedMs >= shedEndsMs && !this.#isOn) this.#lateSince = undefined;
-    if (delayMs === undefined) return undefined;
+    if (delayMs === undefined) {
+      this.#silentSince ??= now;
+      return undefined;
+    }
     const before = this.#delayMs;
     this.#delayMs = Math.min(delayMs, shedDelayMsMax);
-    if (delayMs <= shedDelayMs) this.#lateSince = undefined;
+    const isWorkedOff = this.#isWorkedOff(delayMs, now);
+    if (delayMs <= shedDelayMs || isWorkedOff) this.#lateSince = undefined;
     else if (this.#lateSince === undefined) [this.#lateSince, this.#meanMs] = [now, delayMs];
     this.#meanMs += (delayMs - this.#meanMs) * Math.min(1, passedMs / shedTrendMs);
     if (!this.#isOn) return this.#mayBegin(delayMs, now);
@@ -101,6 +110,22 @@ export class Shedding {
   disturbed(now: SteadyMs): void {
     this.#coldUntil = now + shedColdMs;
     if (!this.#isOn) this.#lateSince = undefined;
+  }
+
+  /**
+   * What was in time stood still, and this was given to it before that ended: it tells of the stall, and not of what comes. Unless more is waited than
+   * the stall has left: then more comes than is done.
+   */
+  #isWorkedOff(delayMs: number, now: SteadyMs): boolean {
+    const hasStood = this.#silentSince !== undefined && now - this.#silentSince >= shedStallMs;
+    this.#silentSince = undefined;
+    if (delayMs <= shedDelayMs || this.#isOn) this.#stall = undefined;
+    else if (this.#stall === undefined && this.#lateSince === undefined && hasStood) this.#stall = { endedAt: now, delayMs };
+    if (this.#stall === undefined) return false;
+    const { endedAt, delayMs: left } = this.#stall;
+    if (now - delayMs <= endedAt && delayMs < left + shedBeginsDelayMs) return true;
+    this.#stall = undefined;
+    return false;
   }
 
   #mayBegin(delayMs: number, now: SteadyMs): ShedNews | undefined {

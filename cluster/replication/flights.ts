@@ -68,10 +68,13 @@ export class Flights {
     return taken;
   }
 
-  /** When another batch may leave beside those that are under way, ms; undefined: not before an answer. Only what is small and whole is overtaken. */
-  get overlapAt(): number | undefined {
+  /**
+   * When another batch may leave beside those that are under way, ms; undefined: not before an answer. Only what is small and whole is overtaken. They spread
+   * over the time that an answer takes, so that none has to wait for a whole one.
+   */
+  overlapAt(roundTripMs: number): number | undefined {
     const { latest } = this;
     if (latest === undefined || !latest.isComplete || this.#list.length >= peerFlightsMax) return undefined;
-    return latest.sentAt + peerOverlapMs;
+    return latest.sentAt + Math.max(peerOverlapMs, roundTripMs / peerFlightsMax);
   }
 }

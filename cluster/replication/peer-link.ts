@@ -5,7 +5,7 @@ import { isLagging, judgedAt, type Flight } from "./flights.ts";
 import type { PeerAnswer, PeerBatch } from "./peer-batch.ts";
 import { PairLease } from "./pair-lease.ts";
 import { ReceivingSide } from "./receiving-side.ts";
-import { SendingSide, type PairedStore } from "./sending-side.ts";
+import { BatchIds, SendingSide, type PairedStore } from "./sending-side.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /**
@@ -42,11 +42,18 @@ export type PeerLinkOptions = {
   readonly cell: string;
   /** Names this start of this replica: random, never used before. */
   readonly boot: string;
+  /** The least: see {@link RoundTrip}. */
   readonly ackTimeoutMs: number;
   /** After this long without hearing from the peer a replica may have been frozen and replaced: `heartbeat.periodMs * missed`. */
   readonly leaseMs: number;
   /** How far this replica's memory goes back. Absent: the peer is not told. */
   readonly memory?: () => Memory;
+  /** What this replica was before, when the map has named another peer. Absent: it has just started. */
+  readonly before?: { readonly isServing: boolean };
+  /** Numbers its batches. Absent: there is no other link that has any. */
+  readonly ids?: BatchIds;
+  /** It has nothing of the exchange yet, and another cell has: it serves only when it has been told everything. */
+  readonly isNewcomer?: boolean;
 };
 
 /**
@@ -80,7 +87,8 @@ export class PeerLink {
 
   constructor(options: PeerLinkOptions, store: PairedStore, now: SteadyMs) {
     this.#options = options;
-    this.#sending = new SendingSide(store, now);
+    this.#isServing = options.before?.isServing ?? false;
+    this.#sending = new SendingSide(store, now, options.ids ?? new BatchIds());
     this.#receiving = new ReceivingSide(now);
     this.#pump(now);
   }
@@ -97,6 +105,12 @@ export class PeerLink {
   /** The peer's boot; empty while it has not been met. */
   get peerBoot(): string {
     return this.#peerBoot;
+  }
+
+  /** The map names another peer: this link is over. What the next one is to know. Commits that wait are not done. */
+  end(): NonNullable<PeerLinkOptions["before"]> {
+    this.#abandonAfter(0);
+    return { isServing: this.#isServing };
   }
 
   takeEffects(): PeerLinkEffect[] {
@@ -170,7 +184,7 @@ export class PeerLink {
   }
 
   #askWhatWasMissed(now: SteadyMs): void {
-    this.#lease.ask(now, this.#options.ackTimeoutMs);
+    this.#lease.ask(now, this.#ackMs);
     this.#abandonAfter(0);
     this.#send(now);
   }
@@ -227,6 +241,8 @@ export class PeerLink {
     if (this.#retired.includes(answer.boot)) return this.failed(id, false, now);
     const flight = this.#sending.flights.take(id);
     if (flight === undefined) return;
+    // One that was excused came late to this side, which was held up itself.
+    if (flight.excusedMs === 0) this.#sending.roundTrip.took(now - flight.sentAt);
     this.#sending.isThere(now);
     this.#lease.heard(flight.sentAt);
     this.#receiving.heard(flight.sentAt);
@@ -267,6 +283,11 @@ export class PeerLink {
     this.#pump(now);
   }
 
+  /** Somebody else than the peer has told all that there is: from now on nobody has to be waited for without end. */
+  knowsAll(): void {
+    this.#options = { ...this.#options, isNewcomer: false };
+  }
+
   /** Settings have changed. */
   configure(ackTimeoutMs: number, leaseMs: number): void {
     this.#options = { ...this.#options, ackTimeoutMs, leaseMs };
@@ -275,17 +296,22 @@ export class PeerLink {
   tick(now: SteadyMs): void {
     const flight = this.#sending.flights.oldest;
     if (flight !== undefined) {
-      const age = now - flight.sentAt;
-      if (age >= this.#answerMsMax) {
+      // As the deadline is reckoned: a difference of times may be less by what does not fit into a number.
+      if (now >= flight.sentAt + this.#answerMsMax) {
         this.#effects.push({ type: "abandon", id: flight.id });
         this.failed(flight.id, false, now);
-      } else if (this.#isJudging && isLagging(flight, this.#options.ackTimeoutMs, now)) {
-        this.#goOn("lagging", `no answer within ${this.#options.ackTimeoutMs} ms`);
+      } else if (this.#isJudging && isLagging(flight, this.#ackMs, now)) {
+        this.#goOn("lagging", `no answer within ${this.#ackMs} ms`);
       }
     }
-    if (!this.#isServing && now >= this.#receiving.syncUntil) this.#goOn("lagging", "it does not tell us what it has");
+    if (this.#mayGiveUp && now >= this.#receiving.syncUntil) this.#goOn("lagging", "it does not tell us what it has");
     if (now >= this.#lease.asksUntil) this.#goOn("lagging", "it does not tell us what we have missed");
     this.#pump(now);
+  }
+
+  /** Whether a replica that has started and not caught up serves without, when nobody tells it what it lacks. */
+  get #mayGiveUp(): boolean {
+    return !this.#isServing && this.#options.isNewcomer !== true;
   }
 
   /** Whether a peer that is slow with an answer counts as lagging. What a replica that stood still asks for has a time of its own. */
@@ -297,17 +323,22 @@ export class PeerLink {
   nextDeadline(): number | undefined {
     const flight = this.#sending.flights.oldest;
     let deadline = Number.POSITIVE_INFINITY;
-    if (flight !== undefined) deadline = this.#isJudging ? judgedAt(flight, this.#options.ackTimeoutMs) : flight.sentAt + this.#answerMsMax;
+    if (flight !== undefined) deadline = this.#isJudging ? judgedAt(flight, this.#ackMs) : flight.sentAt + this.#answerMsMax;
     const leavesAt = this.#leavesAt;
     if (leavesAt !== undefined) deadline = Math.min(deadline, leavesAt);
-    if (!this.#isServing) deadline = Math.min(deadline, this.#receiving.syncUntil);
+    if (this.#mayGiveUp) deadline = Math.min(deadline, this.#receiving.syncUntil);
     deadline = Math.min(deadline, this.#lease.asksUntil);
     return deadline === Number.POSITIVE_INFINITY ? undefined : deadline;
   }
 
   /** How long an answer is waited for at all: shorter than the lease, which would else end while nothing is wrong here. */
   get #answerMsMax(): number {
-    return Math.max(this.#options.ackTimeoutMs, this.#options.leaseMs / 2);
+    return Math.max(this.#ackMs, this.#options.leaseMs / 2);
+  }
+
+  /** How long a peer that is together with this replica may take to answer: as long as it is away, and no less than the map says. */
+  get #ackMs(): number {
+    return this.#sending.roundTrip.timeoutMs(this.#options.ackTimeoutMs);
   }
 
   #pump(now: SteadyMs): void {
@@ -369,7 +400,7 @@ export class PeerLink {
   /** There is nobody to wait for: what waited goes on alone. */
   #goOn(state: "lagging" | "away", cause: string): void {
     if (this.#isServing) this.#become(state, cause);
-    else this.#serve(state, cause);
+    else if (this.#mayGiveUp) this.#serve(state, cause);
     if (this.#lease.giveUp()) this.#effects.push({ type: "open" });
   }
 

@@ -3,6 +3,7 @@ import type { Memory } from "../../sip/record/memory.ts";
 import type { Changes } from "../../sip/record/change-feed.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import { Flights, type Flight } from "./flights.ts";
+import { RoundTrip } from "./round-trip.ts";
 import { serializeBatch, type PeerAnswer } from "./peer-batch.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
@@ -15,12 +16,23 @@ export type PairedStore = {
   forgetPeer(): void;
 };
 
+/** Numbers the batches of a replica, to whichever cell they go: none comes twice. */
+export class BatchIds {
+  #last = 0;
+
+  next(): number {
+    this.#last += 1;
+    return this.#last;
+  }
+}
+
 /** Whose batch it is, and for which start of the peer; empty: none is known, the batch only asks. */
 export type Addressing = { readonly cell: string; readonly boot: string; readonly peerBoot: string };
 
 /** What the peer has of a replica, and when and in which chunks it gets the rest. */
 export class SendingSide {
   readonly flights = new Flights();
+  readonly roundTrip = new RoundTrip();
   readonly #store: PairedStore;
   /** The peer has everything up to here; `#covered` is further when what follows came from the peer itself. */
   #after = 0;
@@ -31,7 +43,7 @@ export class SendingSide {
   #isTold = false;
   /** It waits until we have brought it up to here. */
   #promised = 0;
-  #lastId = 0;
+  readonly #ids: BatchIds;
   /** When the next batch is wanted, and before when it must not leave. */
   #sendAt: SteadyMs | undefined;
   #notBefore = 0;
@@ -46,7 +58,8 @@ export class SendingSide {
   /** Before this none leaves behind one that somebody has waited for: the more that held, the later. */
   #nextAt = 0;
 
-  constructor(store: PairedStore, now: SteadyMs) {
+  constructor(store: PairedStore, now: SteadyMs, ids: BatchIds) {
+    this.#ids = ids;
     this.#store = store;
     this.#lastNeed = now;
     this.#sendAt = now;
@@ -121,7 +134,7 @@ export class SendingSide {
     const at = Math.max(this.#sendAt, this.#notBefore);
     if (this.flights.isEmpty) return at;
     const isWanted = mayOverlap && this.#isTold && !this.#isDoubting && this.#urgent > this.#told;
-    const overlapAt = isWanted ? this.flights.overlapAt : undefined;
+    const overlapAt = isWanted ? this.flights.overlapAt(this.roundTrip.meanMs ?? 0) : undefined;
     return overlapAt === undefined ? undefined : Math.max(at, overlapAt);
   }
 
@@ -147,7 +160,7 @@ export class SendingSide {
     this.#sendAt = undefined;
     this.#isDoubting = false;
     const isWaitedFor = this.#urgent > this.#told;
-    this.#lastId += 1;
+    const id = this.#ids.next();
     const { cell, boot, peerBoot } = to;
     const after = this.flights.latest?.sequence ?? this.#after;
     // Nothing but a question to a peer that is not known, or that has failed to answer.
@@ -156,8 +169,8 @@ export class SendingSide {
     if (isWaitedFor) this.#nextAt = now + Math.min(Math.max(peerDistanceMsMin, texts.length), peerDistanceMsMax);
     const told = this.#isTold || memory === undefined ? {} : { memory: memory() };
     const text = serializeBatch({ cell, boot, peerBoot, after, sequence, isComplete, ...told }, texts);
-    this.flights.add({ id: this.#lastId, sentAt: now, sequence, isComplete, held: this.#after, excusedMs: 0 });
-    return { id: this.#lastId, text };
+    this.flights.add({ id, sentAt: now, sequence, isComplete, held: this.#after, excusedMs: 0 });
+    return { id, text };
   }
 
   /** The peer has everything up to `received`. */

@@ -46,6 +46,7 @@ export const configFileSchema = strictRecord({
   name: exactOptional(text),
   secret: exactOptional(text),
   secretFile: exactOptional(text),
+  member: exactOptional(strictRecord({ key: text, cert: text, tlsKey: text, authority: text }, notTable)),
   cells: exactOptional(pipe(tables("cells"), array(cell))),
   listeners: exactOptional(pipe(tables("listeners"), array(listener))),
   tls: exactOptional(
@@ -59,6 +60,8 @@ export const configFileSchema = strictRecord({
       notTable,
     ),
   ),
+  proxyFrom: exactOptional(texts),
+  health: exactOptional(text),
   dns: exactOptional(strictRecord({ servers: exactOptional(texts) }, notTable)),
   limits: exactOptional(
     strictRecord(

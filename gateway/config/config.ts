@@ -11,6 +11,7 @@ import { GatewayError, UsageError, codeOf } from "../errors.ts";
 import { type ConfigFile, configFileSchema } from "./config-file.ts";
 import { type GatewayFlags, parseFlags, parseListen } from "./flags.ts";
 import { connectionsMax } from "../limits.ts";
+import type { MemberFiles } from "../links/member-identity.ts";
 
 /** Where the gateway listens, and how phones see it. */
 export type ListenerConfig = {
@@ -37,10 +38,16 @@ export type TlsConfig = {
 
 export type GatewayConfig = {
   readonly name: string;
-  readonly secret: string;
+  /** The secret of the system; undefined: it has an authority, and {@link member} is what this gateway is there. */
+  readonly secret?: string;
+  readonly member?: MemberFiles;
   readonly cells: readonly { readonly id: string; readonly url: string }[];
   readonly listeners: readonly ListenerConfig[];
   readonly tls?: TlsConfig;
+  /** Load balancers, addresses and networks, whose connections begin with a PROXY header that is believed. */
+  readonly proxyFrom: readonly string[];
+  /** Where load balancers may ask how it is; undefined: nowhere. */
+  readonly health?: { readonly host: string; readonly port: number };
   /** Empty: those of the system. */
   readonly dnsServers: readonly string[];
   readonly limits: {
@@ -116,13 +123,24 @@ function readConfig(file: Source, flags: GatewayFlags, folder: string): GatewayC
   }
   return {
     name,
-    secret: readSecret(file, flags, folder),
+    ...readCredentials(file, flags, folder),
     cells: readCells(file, flags),
     listeners,
     ...(tls === undefined ? {} : { tls }),
+    proxyFrom: networksOf(flags.proxyFrom ?? file.content.proxyFrom, (text) => notNetwork(file, "proxyFrom", text)),
+    ...readHealth(file, flags),
     dnsServers: readDnsServers(file, flags),
     limits: readLimits(file),
   };
+}
+
+function readCredentials(file: Source, flags: GatewayFlags, folder: string): Pick<GatewayConfig, "secret" | "member"> {
+  const { member, secret, secretFile } = file.content;
+  if (member === undefined) return { secret: readSecret(file, flags, folder) };
+  if (secret !== undefined || (flags.secretFile ?? secretFile) !== undefined)
+    throw file.error("member", "stands beside a secret: only one of them may be given");
+  const at = (name: string): string => resolve(folder, name);
+  return { member: { key: at(member.key), cert: at(member.cert), tlsKey: at(member.tlsKey), authority: at(member.authority) } };
 }
 
 function readSecret(file: Source, flags: GatewayFlags, folder: string): string {
@@ -210,6 +228,15 @@ function readTls(file: Source, flags: GatewayFlags, folder: string): TlsConfig |
   return { cert, key, ...(ca === undefined ? {} : { ca }), verify: flags.tlsVerify ?? tls?.verify ?? true };
 }
 
+function readHealth(file: Source, flags: GatewayFlags): Pick<GatewayConfig, "health"> {
+  const text = flags.health ?? file.content.health;
+  if (text === undefined) return {};
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2] ?? "";
+  if (isIP(host) === 0 || !isPort(match?.[3])) throw file.error("health", `must be ADDRESS:PORT, for example 127.0.0.1:8080, is "${text}"`);
+  return { health: { host, port: Number(match?.[3]) } };
+}
+
 function readDnsServers(file: Source, flags: GatewayFlags): readonly string[] {
   const servers = flags.dns.length > 0 ? flags.dns : (file.content.dns?.servers ?? []);
   for (const server of servers) {
@@ -228,13 +255,17 @@ function isPort(digits: string | undefined): boolean {
 
 function readLimits(file: Source): GatewayConfig["limits"] {
   const { limits } = file.content;
-  const trusted = (limits?.trusted ?? []).map((text) => networkIn(text, isIP) ?? notTrusted(file, text));
+  const trusted = networksOf(limits?.trusted, (text) => notNetwork(file, "limits.trusted", text));
   return { connectionsMax: limits?.connections ?? connectionsMax, messagesPerSource: limits?.messagesPerSource ?? 0, trusted };
 }
 
-function notTrusted(file: Source, text: string): never {
+function networksOf(texts: readonly string[] = [], fail: (text: string) => never): readonly string[] {
+  return texts.map((text) => networkIn(text, isIP) ?? fail(text));
+}
+
+function notNetwork(file: Source, key: string, text: string): never {
   const what = text.includes("/") ? `networks of ${networkBounds}` : "IPv4 or IPv6 addresses";
-  throw file.error("limits.trusted", `must be ${what}, has "${text}"`);
+  throw file.error(key, `must be ${what}, has "${text}"`);
 }
 
 function pathIn(folder: string, path: string | undefined): string | undefined {

@@ -18,6 +18,9 @@ export type GatewayFlags = {
   readonly tlsKey?: string;
   readonly tlsCa?: string;
   readonly tlsVerify?: boolean;
+  /** `<address>:<port>`. */
+  readonly health?: string;
+  readonly proxyFrom?: readonly string[];
   readonly dns: readonly string[];
   readonly json: boolean;
   readonly supervised: boolean;
@@ -31,6 +34,8 @@ Without a file these are needed: --name, --secret-file, --cell, --listen.
   --cell ID=URL             a cell to ask for the cluster map; may be repeated
   --listen TRANSPORT:HOST:PORT   udp, tcp, tls, ws or wss; may be repeated
   --tls-cert FILE --tls-key FILE --tls-ca FILE --tls-verify true|false
+  --proxy-from A[,B]        load balancers whose connections begin with a PROXY header; may be repeated
+  --health ADDRESS:PORT     a page for load balancers: 200 ready, or 503 with the reason
   --dns SERVER              DNS server; may be repeated
   --parent-pid PID          exit when that process is gone
   --supervised              exit when stdin ends
@@ -47,6 +52,8 @@ const options: Readonly<Record<string, { readonly type: "string" | "boolean"; re
   "tls-key": { type: "string" },
   "tls-ca": { type: "string" },
   "tls-verify": { type: "string" },
+  "proxy-from": { type: "string", multiple: true },
+  health: { type: "string" },
   dns: { type: "string", multiple: true },
   "parent-pid": { type: "string" },
   json: { type: "boolean" },
@@ -85,6 +92,7 @@ function flagsOf(values: ReadonlyMap<string, readonly string[]>): GatewayFlags {
   for (const cell of values.get("cell") ?? []) {
     if (!cell.includes("=")) throw new UsageError(`--cell: must be ID=URL, is "${cell}"`);
   }
+  const proxyFrom = values.get("proxy-from")?.flatMap((text) => text.split(","));
   return {
     ...optional("config", "config"),
     ...optional("name", "name"),
@@ -92,8 +100,10 @@ function flagsOf(values: ReadonlyMap<string, readonly string[]>): GatewayFlags {
     ...optional("tlsCert", "tls-cert"),
     ...optional("tlsKey", "tls-key"),
     ...optional("tlsCa", "tls-ca"),
+    ...optional("health", "health"),
     cells: values.get("cell") ?? [],
     listen: values.get("listen") ?? [],
+    ...(proxyFrom === undefined ? {} : { proxyFrom }),
     dns: values.get("dns") ?? [],
     json: values.has("json"),
     supervised: values.has("supervised"),

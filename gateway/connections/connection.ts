@@ -8,8 +8,11 @@ import type { SteadyMs } from "../../sip/time.ts";
 /** Called when a message could not be sent. */
 export type Failed = () => void;
 
-/** Why a connection is closed from here. It is asked for by an exchange, of no use any more (idle, or stuck in a message), or closed with the gateway. */
-export type Ending = "registrar" | "useless" | "stopping";
+/**
+ * Why a connection is closed from here. It is asked for by an exchange, of no use any more (idle, or stuck in a message), or closed with the gateway.
+ * `draining`: its phone is to connect elsewhere.
+ */
+export type Ending = "registrar" | "useless" | "stopping" | "draining";
 
 export type ConnectionHandlers = {
   message(connection: Connection, octets: Uint8Array): void;

@@ -74,6 +74,16 @@ export class Connections {
     return this.#byKey.size;
   }
 
+  /** Those of phones, and not those that were opened from here. */
+  accepted(): Connection[] {
+    return [...this.#byKey.values()].filter(({ guest }) => guest !== undefined);
+  }
+
+  /** Whether it is here still. */
+  has({ key }: Connection): boolean {
+    return this.#byKey.has(key);
+  }
+
   /** Takes a connection that a listener accepted and the doorkeeper admitted. */
   accept(listener: number, socket: Socket): void {
     const place = this.#greet(listener, socket);
@@ -179,15 +189,14 @@ export class Connections {
   #greet(listener: number, socket: Socket): (FlowKey & { readonly guest: Guest }) | undefined {
     const { counters, doorkeeper, listeners } = this.#options;
     const config = listeners[listener];
-    const { remoteAddress, remotePort } = socket;
     const guest = this.#isStopped ? undefined : doorkeeper.greeted(socket);
     // Gone before it was here.
-    if (guest === undefined || config === undefined || remoteAddress === undefined || remotePort === undefined) {
+    if (guest === undefined || config === undefined) {
       socket.destroy();
       return undefined;
     }
     counters.connectionsAccepted += 1;
-    return { transport: config.transport, listener, connection: "", address: remoteAddress, port: remotePort, guest };
+    return { transport: config.transport, listener, connection: "", address: guest.address, port: guest.port, guest };
   }
 
   #namesOf(place: FlowKey): ConnectionNames {

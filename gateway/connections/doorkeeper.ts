@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Transport } from "../../sip/flow/flow.ts";
 import { sourceOfAddress } from "../../sip/flow/source.ts";
+import type { ProxiedPlace } from "../listen/proxy-header.ts";
 import type { Counters } from "../counters.ts";
 import { Crowd } from "../../sip/flow/crowd.ts";
 import {
@@ -24,6 +25,9 @@ type Stage = "handshake" | "silent" | "stranger" | "known";
 export type Guest = {
   readonly key: string;
   readonly source: string;
+  /** The phone: the other end of the socket, or whom a load balancer has named. */
+  readonly address: string;
+  readonly port: number;
   readonly socket: Socket;
   /** When it came, ms. */
   readonly since: SteadyMs;
@@ -66,20 +70,21 @@ export class Doorkeeper {
 
   /**
    * A connection was accepted by a listener of this transport. False: it was closed, there is no place for it. A few softphones are let in all the
-   * same, to be told in HTTP: {@link isSurplus}.
+   * same, to be told in HTTP: {@link isSurplus}. `named`: whom a load balancer says that it is.
    */
-  admit(socket: Socket, transport: Transport, now: SteadyMs): boolean {
+  admit(socket: Socket, transport: Transport, now: SteadyMs, named?: ProxiedPlace): boolean {
     const key = keyOf(socket);
     // Gone before it was here.
     if (key === undefined) return refuse(socket);
-    const source = sourceOfAddress(socket.remoteAddress ?? "");
+    const { address, port } = named ?? { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
+    const source = sourceOfAddress(address);
     const hasHandshake = transport !== "TCP";
     const isSurplus = !this.#hasRoomFor(source, hasHandshake, now);
     if (isSurplus && (!speaksHttp(transport) || this.#surplus >= refusedTogetherMax)) {
       this.#counters.connectionsRefused += 1;
       return refuse(socket);
     }
-    const guest: Guest = { key, source, socket, since: now, isSurplus, stage: hasHandshake ? "handshake" : "silent" };
+    const guest: Guest = { key, source, address, port, socket, since: now, isSurplus, stage: hasHandshake ? "handshake" : "silent" };
     this.#guests.set(key, guest);
     this.#waiting.add(guest);
     socket.once("close", () => this.#leave(guest));

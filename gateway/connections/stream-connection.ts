@@ -3,7 +3,7 @@ import { buildResponse } from "../../sip/message/build.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { StreamFramer } from "../../sip/message/stream-framer.ts";
 import type { ParseError } from "../../sip/errors.ts";
-import { Connection, type ConnectionHandlers, type ConnectionNames, type Failed, crlf, gather } from "./connection.ts";
+import { Connection, type ConnectionHandlers, type ConnectionNames, type Ending, type Failed, crlf, gather } from "./connection.ts";
 import { connectingOctetsMax, lastAnswersMs, lingerMs, unwrittenOctetsMax } from "../limits.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import { steadyNow } from "../steady-now.ts";
@@ -56,8 +56,10 @@ export class StreamConnection extends Connection {
     }
   }
 
-  override close(): void {
-    this.#socket.destroy();
+  override close(ending: Ending): void {
+    // What was written a moment ago leaves.
+    if (ending === "draining") this.#end();
+    else this.#socket.destroy();
   }
 
   #write(octets: Uint8Array, failed: Failed, now: SteadyMs): void {

@@ -14,6 +14,7 @@ const crlfcrlf = 4;
 const closeCodes: Readonly<Record<Ending, readonly [code: number, reason: string]>> = {
   registrar: [1000, "closed by the registrar"],
   useless: [1000, "idle, or in the middle of a message, for too long"],
+  draining: [1012, "this gateway is taken out of service: connect to another one"],
   stopping: [1001, "this gateway stops: connect again"],
 };
 

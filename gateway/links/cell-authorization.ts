@@ -1,23 +1,23 @@
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, type KeyObject, randomBytes, sign } from "node:crypto";
+import { memberScheme, secretScheme, signedHeader, signedText } from "../../cluster/signed-text.ts";
 
 /** A WebSocket from a gateway to a cell. `purpose` is `backhaul <exchange>` or `control`; `path` has its query. */
 export type CellUpgrade = { readonly purpose: string; readonly gateway: string; readonly cell: string; readonly path: string };
 
-/** What signatures begin with; cells refuse those of other versions (workers/signature.ts). */
-export const signatureScheme = "Tandem2";
+/** What a gateway signs with: the secret of the system, or its own Ed25519 key in a system with an authority. */
+export type GatewayKey = string | KeyObject;
 
-/**
- * The `Authorization` of a WebSocket from a gateway to a cell, good once and for half a minute:
- *
- *     Tandem2 <gateway> <cell> <unix ms> <nonce> - <hex HMAC-SHA256(secret, "Tandem2\\n<purpose>\\n<gateway>\\n<cell>\\n<ms>\\n<nonce>\\nGET\\n<path>\\n-")>
- *
- * The lines `-` stand for the hash of a body, and an upgrade has none.
- */
-export function cellAuthorization(secret: string, { purpose, gateway, cell, path }: CellUpgrade, now: number): string {
+/** The `Authorization` of a WebSocket from a gateway to a cell, good once and for half a minute: cluster/signed-text.ts. An upgrade has no body. */
+export function cellAuthorization(key: GatewayKey, { purpose, gateway, cell, path }: CellUpgrade, now: number): string {
+  const scheme = typeof key === "string" ? secretScheme : memberScheme;
   const nonce = randomBytes(9).toString("base64url");
-  const madeAt = Math.floor(now);
-  const text = [signatureScheme, purpose, gateway, cell, madeAt, nonce, "GET", path, "-"].join("\n");
-  return `${signatureScheme} ${gateway} ${cell} ${madeAt} ${nonce} - ${createHmac("sha256", secret).update(text).digest("hex")}`;
+  const parts = { purpose, who: gateway, to: cell, madeAt: Math.floor(now), nonce, method: "GET", path, bodyHash: "-" };
+  const text = signedText(scheme, parts);
+  const signature =
+    typeof key === "string"
+      ? createHmac("sha256", key).update(text).digest("hex")
+      : sign(null, Buffer.from(text), key).toString("base64url");
+  return signedHeader(scheme, parts, signature);
 }
 
 /** The WebSocket URL of a path at a cell, whose own URL is http or https. */

@@ -7,13 +7,14 @@ import { frameOctetsMax } from "../../cluster/limits.ts";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { cellAuthorization, cellSocketUrl } from "./cell-authorization.ts";
 import { type MaskKeys, maskedFrame } from "./masked-frame.ts";
+import type { MemberIdentity } from "./member-identity.ts";
 import { closeAnswerMs, controlOctetsMax, handshakeTimeoutMs } from "../limits.ts";
 
 /** A cell closes so what a newer connection of the same name has replaced; this gateway has made none. */
 const replacedCode = 4001;
 
-/** Who connects, and with which secret. */
-export type CellSocketSigner = { readonly gateway: string; readonly secret: string };
+/** Who connects: with the secret of the system, or as a member with a key and a certificate of its own. */
+export type CellSocketSigner = { readonly gateway: string } & ({ readonly secret: string } | { readonly member: MemberIdentity });
 
 /** One WebSocket to a cell. */
 export class CellSocket implements CellConnection {
@@ -64,7 +65,9 @@ export class CellSocket implements CellConnection {
 
   #connect(): WebSocket {
     const { cell, url: cellUrl, exchange } = this.#target;
-    const { gateway, secret } = this.#signer;
+    const { gateway } = this.#signer;
+    const member = "member" in this.#signer ? this.#signer.member : undefined;
+    const key = "secret" in this.#signer ? this.#signer.secret : this.#signer.member.key;
     const [path, purpose, octetsMax] =
       exchange === "control"
         ? (["/control", "control", controlOctetsMax] as const)
@@ -72,11 +75,13 @@ export class CellSocket implements CellConnection {
     const url = new URL(cellSocketUrl(cellUrl, path));
     const signed = { purpose, gateway, cell, path: url.pathname + url.search };
     return new WebSocket(url, {
-      headers: { authorization: cellAuthorization(secret, signed, Date.now()), [versionHeader]: String(protocolVersion) },
+      headers: { authorization: cellAuthorization(key, signed, Date.now()), [versionHeader]: String(protocolVersion) },
       handshakeTimeout: handshakeTimeoutMs,
       maxPayload: octetsMax,
       perMessageDeflate: false,
       skipUTF8Validation: true,
+      // Nobody else's certificate is believed, and all that members speak knows TLS 1.3.
+      ...(member === undefined ? {} : { ...member.tls, minVersion: "TLSv1.3" }),
     });
   }
 
@@ -89,7 +94,7 @@ export class CellSocket implements CellConnection {
     });
     socket.on("unexpected-response", (request, response) => {
       request.destroy();
-      if (!this.#refuseOtherVersion(response)) events.lost(refusalText(response.statusCode ?? 0), "missed heartbeats");
+      if (!this.#refuseOtherVersion(response)) events.lost(this.#refusalText(response.statusCode ?? 0), "missed heartbeats");
     });
     socket.on("open", () => {
       isUp = true;
@@ -116,15 +121,17 @@ export class CellSocket implements CellConnection {
     return true;
   }
 
+  #refusalText(status: number): string {
+    if (status !== 401) return `the cell answered ${status}`;
+    const what = "secret" in this.#signer ? "this secret" : "this gateway's key: is it a member";
+    return `the cell does not accept ${what}, or the clocks differ by more than 30 s`;
+  }
+
   #listenNoMore(): void {
     this.#socket.removeAllListeners();
     // Ending a socket that is still connecting makes an error event, which must find a listener.
     this.#socket.on("error", () => {});
   }
-}
-
-function refusalText(status: number): string {
-  return status === 401 ? "the cell does not accept this secret, or the clocks differ by more than 30 s" : `the cell answered ${status}`;
 }
 
 /** Why there was no connection to be had. Whoever does not answer may be frozen. */

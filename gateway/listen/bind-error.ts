@@ -1,9 +1,11 @@
 import { hostInUri } from "../../sip/host-in-uri.ts";
-import type { ListenerConfig } from "../config/config.ts";
 import { GatewayError, codeOf } from "../errors.ts";
 
 /** What binding a listener failed with, as one line that names the address. */
-export function bindError(listener: ListenerConfig, error: unknown): GatewayError {
+export function bindError(
+  listener: { readonly transport: string; readonly host: string; readonly port: number },
+  error: unknown,
+): GatewayError {
   const address = `${listener.transport} ${hostInUri(listener.host)}:${listener.port}`;
   const code = codeOf(error);
   switch (code) {

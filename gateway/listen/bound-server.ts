@@ -3,6 +3,7 @@ import { bindError } from "./bind-error.ts";
 import type { ListenerConfig, TlsConfig } from "../config/config.ts";
 import { GatewayError } from "../errors.ts";
 import { handshakeMs, tcpKeepAliveMs } from "../limits.ts";
+import type { ProxyDoor } from "./proxy-door.ts";
 import { tlsVersions, type TlsVersions } from "./tls-versions.ts";
 
 /** What every server makes of the connections that it accepts. */
@@ -14,7 +15,10 @@ export class BoundServer {
   readonly #server: Server;
   readonly #shaking = new Set<Socket>();
 
-  constructor(config: ListenerConfig, server: Server) {
+  readonly #door: ProxyDoor;
+
+  constructor(config: ListenerConfig, server: Server, door: ProxyDoor) {
+    this.#door = door;
     this.#config = config;
     this.#server = server;
   }
@@ -28,6 +32,7 @@ export class BoundServer {
   /** Binds; the port that it got. Rejects with a GatewayError. */
   start(): Promise<number> {
     const { host, port } = this.#config;
+    this.#door.guard(this.#server);
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error) => reject(bindError(this.#config, error)));
       this.#server.listen({ host, port, ipv6Only: true, exclusive: true, backlog: 1024 }, () => {

@@ -1,6 +1,7 @@
 import { type Socket, createServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { BoundServer, secureServer, socketOptions } from "./bound-server.ts";
+import type { ProxyDoor } from "./proxy-door.ts";
 import type { ListenerConfig, TlsConfig } from "../config/config.ts";
 
 export type StreamHandlers = {
@@ -10,6 +11,8 @@ export type StreamHandlers = {
   accepted(socket: Socket): void;
   /** A TLS handshake failed. */
   junk(): void;
+  /** Takes PROXY headers off before all that. */
+  readonly door: ProxyDoor;
 };
 
 /** One TCP or TLS listening socket on one cluster address. */
@@ -22,12 +25,13 @@ export class StreamListener {
       this.#bound = new BoundServer(
         config,
         createServer(socketOptions, (socket) => void (handlers.admit(socket) && accept(socket))),
+        handlers.door,
       );
       return;
     }
     const server = secureServer("TLS", tls, (secure) => createTlsServer({ ...socketOptions, ...secure }, accept));
     server.on("tlsClientError", () => handlers.junk());
-    this.#bound = new BoundServer(config, server);
+    this.#bound = new BoundServer(config, server, handlers.door);
     server.on("connection", (socket: Socket) => {
       if (handlers.admit(socket)) this.#bound.watch(socket);
     });

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { messageOctetsMax, retryAfterSeconds } from "../../sip/limits.ts";
 import { BoundServer, secureServer, socketOptions } from "./bound-server.ts";
+import type { ProxyDoor } from "./proxy-door.ts";
 import type { ListenerConfig, TlsConfig } from "../config/config.ts";
 import { httpCheckMs, httpRequestMs } from "../limits.ts";
 
@@ -19,6 +20,8 @@ export type WebSocketHandlers = {
   refused(): void;
   /** A TLS handshake failed, or what came is no HTTP. */
   junk(): void;
+  /** Takes PROXY headers off before all that. */
+  readonly door: ProxyDoor;
 };
 
 const httpOptions = {
@@ -45,7 +48,7 @@ export class WebSocketListener {
     this.#gateway = gateway;
     this.#handlers = handlers;
     const server = config.transport === "WSS" ? this.#secureServer(tls) : createServer(httpOptions);
-    this.#bound = new BoundServer(config, server);
+    this.#bound = new BoundServer(config, server, handlers.door);
     server.on("connection", (socket: Socket) => {
       if (handlers.admit(socket)) this.#bound.watch(socket);
     });

@@ -24,8 +24,8 @@ export type PhoneOptions = {
   readonly userAgent: string;
   readonly targets: readonly Target[];
   /**
-   * 1: one connection, to the next target when it dies (or UDP). 2: a connection to each of the first two targets, registered as two flows of
-   * one instance (RFC 5626 4.2).
+   * 1: one connection (or UDP). 2: a connection to each of two targets, registered as two flows of one instance (RFC 5626 4.2). A connection that has
+   * died goes to the next target to which there is none.
    */
   readonly flows: 1 | 2;
   /** Of the target to begin with. */
@@ -334,11 +334,20 @@ export class Phone {
     if (this.#isStopped || this.#left.delete(link)) return;
     this.#unlink(slot, link);
     this.lastLinkEnd = `${link.target.name}: ${cause}`;
-    if (this.#slots.length === 1) slot.targetAt += 1;
+    slot.targetAt = this.#nextTarget(slot);
     const waitMs = Math.min(reconnectMsMin * 2 ** slot.failures, reconnectMsMax) * (0.5 + this.#environment.random());
     slot.failures += 1;
     slot.timer = this.#environment.after(waitMs, () => this.#connect(slot));
     this.#requests.closed(link, cause);
+  }
+
+  /** The next one that no other flow has; with as many flows as targets the same again. */
+  #nextTarget(slot: Slot): number {
+    const count = this.#options.targets.length;
+    const others = this.#slots.filter((each) => each !== slot);
+    const isFree = (at: number): boolean => others.every(({ targetAt }) => targetAt % count !== at % count);
+    const following = this.#options.targets.map((_, index) => slot.targetAt + 1 + index);
+    return following.find(isFree) ?? slot.targetAt;
   }
 
   /** RFC 5626 4.4.1: a connection on which nothing comes back is closed. */

@@ -1,19 +1,24 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { ApiClient } from "../../cli/api-client.ts";
+import type { Bundle } from "../../cli/bundle.ts";
 import { clusterSettingsOf } from "../../cli/cluster.ts";
+import { ControlServer } from "../../cli/control.ts";
 import { Failure, codeOf } from "../../cli/errors.ts";
 import { type Layout, checkPorts, layoutOf } from "../../cli/layout.ts";
-import { LocalSystem } from "../../cli/local-system.ts";
+import { controlHandlersOf, LocalSystem } from "../../cli/local-system.ts";
 import type { Reporter } from "../../cli/reporter.ts";
-import { StateDirectory } from "../../cli/state-directory.ts";
+import { type Run, StateDirectory } from "../../cli/state-directory.ts";
+import { isStatus } from "../../cli/status.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { PhoneTransport, Target } from "../phone/link.ts";
 import { Relay } from "./relay.ts";
 import { loopback as host, settingsAt } from "./settings-at.ts";
+import { tandem } from "./tandem.ts";
 import { comesTrue } from "./until.ts";
 
-const cellIds = ["a", "b"] as const;
-export type CellId = (typeof cellIds)[number];
+/** `a`, `b`, ...: as many as the system has cells. */
+export type CellId = string;
+const cellsDefault = 2;
 const upMsMax = 15_000;
 const upPollMs = 100;
 
@@ -24,21 +29,27 @@ export type RelayedSystemOptions = {
   readonly firstPort: number;
   readonly domain: string;
   readonly gateways: number;
+  /** Two when absent. */
+  readonly cells?: number;
   /** As many as `tandem up` takes when undefined. */
   readonly exchanges?: number | undefined;
+  /** False: the cells reach each other without relays, and there is nothing to cut. */
+  readonly hasRelays?: boolean;
   readonly reporter: Reporter;
   /** Gateways reach cell a through its relay as well: a cut leaves it alone. Else a cut is one between the cells. */
   readonly cutsGateways?: boolean;
   /** Other times than the usual ones. */
-  readonly times?: Partial<Pick<ClusterMap, "flushMs" | "heartbeat">>;
+  readonly times?: Partial<Pick<ClusterMap, "flushMs" | "heartbeat" | "healAfterMs">>;
+  /** Another script for a cell than the one of this checkout; undefined: that one. */
+  readonly scriptOf?: ((bundle: Bundle, cell: string) => Bundle) | undefined;
 };
 
-/** Ports of a system: two for each gateway, two cells, a relay before each cell. */
+/** Ports of a system of two cells: two for each gateway, two cells, a relay before each cell. */
 export function relayedPorts(gateways: number): number {
-  return 2 * gateways + 2 * cellIds.length;
+  return 2 * gateways + 2 * cellsDefault;
 }
 
-/** A system of two cells in this process's hands, which reach each other through relays that can be cut. */
+/** A system of some cells in this process's hands, which reach each other through relays that can be cut. */
 export class RelayedSystem {
   readonly domain: string;
   readonly host = host;
@@ -46,46 +57,55 @@ export class RelayedSystem {
   readonly #layout: Layout;
   readonly #state: StateDirectory;
   readonly #system: LocalSystem;
+  readonly #control: ControlServer;
   readonly #relays: ReadonlyMap<CellId, { readonly relay: Relay; readonly port: number }>;
 
   constructor(options: RelayedSystemOptions) {
-    const { directory, firstPort, domain, gateways, exchanges, reporter, cutsGateways = false, times = {} } = options;
+    const { directory, firstPort, domain, gateways, exchanges, reporter, cutsGateways = false, times = {}, scriptOf } = options;
+    const { cells = cellsDefault, hasRelays = true } = options;
     this.domain = domain;
-    const settings = settingsAt(firstPort, { state: directory, domain, gateways, exchanges });
+    const settings = settingsAt(firstPort, { state: directory, domain, gateways, cells, exchanges });
     this.#state = new StateDirectory(directory);
     const cluster = clusterSettingsOf(settings, undefined);
     this.exchangeCount = cluster.exchanges;
     const layout = layoutOf(settings, cluster.cells);
     this.#layout = layout;
-    const firstRelay = firstPort + relayedPorts(gateways) - cellIds.length;
-    // The relay of a cell is the way on which the other one reaches it.
+    const firstRelay = firstPort + 2 * gateways + cells;
+    // The relay of a cell is the way on which the others reach it.
     this.#relays = new Map(
-      layout.cells.map((cell, index) => [cellIds[index] ?? "a", { relay: new Relay({ host, port: cell.port }), port: firstRelay + index }]),
+      (hasRelays ? layout.cells : []).map(({ id, port }, index) => [id, { relay: new Relay({ host, port }), port: firstRelay + index }]),
     );
     const isRelayed = (id: string): boolean => cutsGateways && id === "a";
     this.#system = new LocalSystem({
       settings,
       cluster,
-      layout: { ...layout, cells: layout.cells.map((cell) => (isRelayed(cell.id) ? { ...cell, url: this.#relayUrl(cell.id) } : cell)) },
+      layout: {
+        ...layout,
+        cells: layout.cells.map((cell) => (isRelayed(cell.id) ? { ...cell, url: this.#relayUrl(cell.id) ?? cell.url } : cell)),
+      },
       state: this.#state,
       reporter,
+      ...(scriptOf === undefined ? {} : { wrap: scriptOf }),
       mapFor: (cell, map) => ({
         ...map,
         ...times,
-        cells: map.cells.map(({ id, url }) => ({ id, url: id === cell ? url : this.#relayUrl(id) })),
+        cells: map.cells.map((each) => (each.id === cell ? each : { ...each, url: this.#relayUrl(each.id) ?? each.url })),
       }),
     });
+    this.#control = new ControlServer(this.#state, controlHandlersOf(this.#system));
   }
 
   async start(signal: AbortSignal): Promise<void> {
     mkdirSync(this.#state.path, { recursive: true, mode: 0o700 });
     this.#state.lock();
-    await checkPorts(host, this.#layout, 0, host, "--port");
+    await checkPorts(this.#layout, host, 0, "--port");
     for (const [cell, { relay, port }] of this.#relays) await listenAs(relay, port, cell);
     await this.#system.start(signal);
+    await this.#control.listen();
   }
 
   async stop(): Promise<void> {
+    this.#control.close();
     await this.#system.stop();
     await Promise.all([...this.#relays.values()].map(({ relay }) => relay.close()));
     this.#state.removeRun();
@@ -106,14 +126,22 @@ export class RelayedSystem {
     return this.#state.secret();
   }
 
-  get cells(): Layout["cells"] {
-    return this.#layout.cells;
+  /** Those that there are now: some may have been added, or removed. At their own URLs: gateways may have those of relays. */
+  get cells(): Run["cells"] {
+    const own = new Map(this.#layout.cells.map(({ id, url }) => [id, url]));
+    return this.#system.run.cells.map((cell) => ({ ...cell, url: own.get(cell.id) ?? cell.url }));
+  }
+
+  /** Does what an operator does with this command. Throws with what it says when it fails. */
+  async command(...words: readonly string[]): Promise<void> {
+    const { code, err } = await tandem([...words, "--state", this.#state.path]);
+    if (code !== 0) throw new Failure(`tandem ${words.join(" ")}: ${err.trim()}`);
   }
 
   /** What a cell answers another cell. */
   cellApi(id: CellId): ApiClient {
     return new ApiClient(
-      this.#layout.cells.filter((cell) => cell.id === id).map(({ url }) => url),
+      this.cells.filter((cell) => cell.id === id).map(({ url }) => url),
       this.secret,
       "cell",
     );
@@ -131,7 +159,7 @@ export class RelayedSystem {
   /** The API of some cells, asked in this order. */
   api(...ids: readonly CellId[]): ApiClient {
     return new ApiClient(
-      this.#layout.cells.filter(({ id }) => ids.some((each) => each === id)).map(({ url }) => url),
+      this.cells.filter(({ id }) => ids.includes(id)).map(({ url }) => url),
       this.secret,
     );
   }
@@ -155,9 +183,9 @@ export class RelayedSystem {
     for (const { relay } of this.#relays.values()) relay.heal();
   }
 
-  #relayUrl(cell: string): string {
-    const known = cellIds.find((id) => id === cell);
-    return `http://${host}:${known === undefined ? 0 : this.#relays.get(known)?.port}`;
+  #relayUrl(cell: CellId): string | undefined {
+    const relay = this.#relays.get(cell);
+    return relay === undefined ? undefined : `http://${host}:${relay.port}`;
   }
 
   #pidOf(name: string): number {
@@ -168,15 +196,19 @@ export class RelayedSystem {
     return member.pid;
   }
 
-  /** Waits until every cell and gateway is up in the eyes of the cells. False: not within 15 s. */
-  async untilUp(): Promise<boolean> {
+  /** Waits until every cell and gateway, but for those that are lost, is up in the eyes of the cells. False: not within 15 s. */
+  async untilUp(lost: readonly CellId[] = []): Promise<boolean> {
+    const asked = this.cells.filter(({ id }) => !lost.includes(id));
     const isUpEverywhere = async (): Promise<boolean> => {
       const up = await Promise.all(
-        cellIds.map(
-          async (id) =>
+        asked.map(
+          async ({ id }) =>
             await this.api(id)
               .get("/api/status")
-              .then(isAllUp, () => false),
+              .then(
+                (status) => isAllUp(status, lost),
+                () => false,
+              ),
         ),
       );
       return up.every(Boolean);
@@ -185,12 +217,9 @@ export class RelayedSystem {
   }
 }
 
-function isAllUp(status: unknown): boolean {
-  const members = status as {
-    readonly cells: readonly { readonly state: string }[];
-    readonly gateways: readonly { readonly state: string }[];
-  };
-  return [...members.cells, ...members.gateways].every(({ state }) => state === "up");
+function isAllUp(status: unknown, lost: readonly CellId[]): boolean {
+  if (!isStatus(status)) return false;
+  return [...status.cells.filter(({ id }) => !lost.includes(id)), ...status.gateways].every(({ state }) => state === "up");
 }
 
 async function listenAs(relay: Relay, port: number, cell: CellId): Promise<void> {

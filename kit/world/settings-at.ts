@@ -7,14 +7,16 @@ export type SettingsAtOptions = {
   readonly state: string;
   readonly domain: string | undefined;
   readonly gateways: number;
+  /** Two when absent. */
+  readonly cells?: number;
   readonly exchanges?: number | undefined;
 };
 
 /**
- * The settings of a system of two cells on this machine's loopback that lets every phone in and starts nothing again by itself. Its ports follow
+ * The settings of a system on this machine's loopback that lets every phone in and starts nothing again by itself. Its ports follow
  * `firstPort`: two for each gateway, then one for each cell.
  */
-export function settingsAt(firstPort: number, { state, domain, gateways, exchanges }: SettingsAtOptions): Settings {
+export function settingsAt(firstPort: number, { state, domain, gateways, cells = 2, exchanges }: SettingsAtOptions): Settings {
   return {
     domain,
     auth: "open",
@@ -26,7 +28,7 @@ export function settingsAt(firstPort: number, { state, domain, gateways, exchang
     wsPort: undefined,
     wssPort: undefined,
     httpPort: firstPort + 2 * gateways,
-    cells: 2,
+    cells,
     gateways,
     exchanges,
     replication: true,

@@ -33,9 +33,13 @@ export type TandemOptions = {
   readonly state?: string;
   /** Gateways take softphones over WebSocket too, WS and WSS. */
   readonly webSocket?: boolean;
+  /** It is offered to others on the loopback: members have sockets of their own, and keys. */
+  readonly listen?: boolean;
   /** First of the consecutive ports: two for each gateway, one for each cell, two more for each gateway's WebSockets. Any free ones, else. */
   readonly firstPort?: number;
   readonly restart?: boolean;
+  /** Further options of `tandem up`, as they are typed. */
+  readonly options?: readonly string[];
   /** File descriptors that each process may have open (`ulimit -n`). */
   readonly descriptors?: number;
   /** The checkout that is started; this one, else. */
@@ -76,18 +80,20 @@ export type Tandem = {
 /** Starts a system on free ports and waits until it is ready. Throws with what it said when it does not start. */
 export async function startTandem(options: TandemOptions = {}): Promise<Tandem> {
   const state = options.state ?? mkdtempSync(join(tmpdir(), "tandem-system-"));
-  const { cells = 2, gateways = 1, host = "127.0.0.1", webSocket = false } = options;
+  const { cells = 2, gateways = 1, host = "127.0.0.1", webSocket = false, listen = false } = options;
   for (;;) {
-    const firstPort = options.firstPort ?? (await freePorts((webSocket ? 4 : 2) * gateways + cells));
+    const firstPort = options.firstPort ?? (await freePorts((webSocket ? 4 : 2) * gateways + (listen ? 2 * (cells + spareCells) : cells)));
     const args = ["up", "--json", "--state", state, "--gateways", String(gateways), "--cells", String(cells)];
     args.push("--sip", `${host}:${firstPort}`, "--tls-port", String(firstPort + 1), "--http-port", String(firstPort + 2 * gateways));
     const webSocketPort = firstPort + 2 * gateways + cells;
     if (webSocket) args.push("--ws-port", String(webSocketPort), "--wss-port", String(webSocketPort + 1));
+    if (listen) args.push("--listen", `127.0.0.1:${webSocketPort + (webSocket ? 2 * gateways : 0) + spareCells}`);
     if (options.domain !== undefined) args.push("--domain", options.domain);
     if (options.auth !== undefined) args.push("--auth", options.auth);
     if (options.exchanges !== undefined) args.push("--exchanges", String(options.exchanges));
     if (options.replication !== undefined) args.push("--replication", options.replication);
     if (options.restart === false) args.push("--no-restart");
+    args.push(...(options.options ?? []));
     const started = await start(args, { ...options, state, firstPort, ownState: options.state === undefined });
     if (typeof started !== "string") return started;
     // Somebody took one of the ports between finding and using it: other ports will do.
@@ -96,6 +102,9 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
     throw new Error(started);
   }
 }
+
+/** A test may add cells, whose members' sockets come behind the others. */
+const spareCells = 1;
 
 type StartOptions = Pick<TandemOptions, "checkout" | "descriptors" | "spawn"> & {
   readonly state: string;

@@ -25,6 +25,15 @@ export function isAnsweredCall(octets: Uint8Array): boolean {
   return isSuccessTo(octets, inviteEnd);
 }
 
+/**
+ * Whether a request has come to something: it rings somewhere, or this is the 2xx to an INVITE, a REGISTER or a MESSAGE. Others are answered with 2xx whoever asks, CANCEL for
+ * example.
+ */
+export function isGoodAnswer(octets: Uint8Array): boolean {
+  if (isAt(octets, 0, ringingStart)) return true;
+  return isSuccess(octets) && (isAnsweredCall(octets) || isGrant(octets) || isSuccessTo(octets, messageEnd));
+}
+
 /** Whether this is a 2xx. */
 export function isSuccess(octets: Uint8Array): boolean {
   return isAt(octets, 0, grantStart);
@@ -48,6 +57,8 @@ function isAt(octets: Uint8Array, start: number, text: Uint8Array): boolean {
   return true;
 }
 
+const ringingStart = octetsOf("SIP/2.0 18");
+const messageEnd = octetsOf(" MESSAGE");
 const registerEnd = octetsOf(" REGISTER");
 const inviteEnd = octetsOf(" INVITE");
 const [lineFeed, carriageReturn, letterC, letterS, letterE] = [0x0a, 0x0d, 0x43, 0x53, 0x65];

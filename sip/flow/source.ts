@@ -1,4 +1,4 @@
-import { addressToHex } from "./flow.ts";
+import { addressToHex, hexToAddress } from "./flow.ts";
 
 /** The first 64 bits of an IPv6 address, in hex, name a network. Whoever has one has all addresses in it (RFC 6177). */
 const networkDigits = 16;
@@ -18,6 +18,12 @@ export function sourcesOfNetwork(text: string): string[] {
   const free = BigInt(bits === undefined ? 0 : Math.max(0, 4 * source.length - Number(bits)));
   const first = (BigInt(`0x${source}`) >> free) << free;
   return Array.from({ length: 2 ** Number(free) }, (_, n) => (first + BigInt(n)).toString(16).padStart(source.length, "0"));
+}
+
+/** A source as people write it: an IPv4 address, or the network of IPv6. */
+export function networkOfSource(source: string): string {
+  if (source.length === networkDigits) return `${hexToAddress(source.padEnd(addressDigits, "0"))}/64`;
+  return /^[\da-f]{8}$/.test(source) ? hexToAddress(source) : source;
 }
 
 /** What {@link sourceOfAddress} says of the far end of a flow; a text that is no flow is a source of its own. */

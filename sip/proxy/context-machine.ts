@@ -93,6 +93,7 @@ export class ContextMachine implements BranchOwner {
     if (isRinging && !hasEnded(context) && !isDropped) {
       const upstream = withoutTopVia(message, context.tx.reliable);
       if (upstream === undefined) return;
+      if (message.status >= 180) context.rangAt ??= this.#env.wallAt(now);
       this.#env.provisional(context, now);
       this.#respond(context, message.status, upstream, now);
     }
@@ -307,6 +308,8 @@ export class ContextMachine implements BranchOwner {
     context.state = "Ended";
     // RFC 4320 4.2: nobody may send a 408 to a non-INVITE; the client has timed out by itself.
     if (best.status === 408 && !context.isInvite) {
+      // RFC 3261 15.1.1: nobody is told, but a dialog is over whose BYE nobody has answered.
+      if (tx.method === "BYE") this.#env.final(context, best.status, undefined, undefined, now);
       this.#end(context, now);
       for (const joined of context.joined) this.#transactions.abandon(joined.tx, now);
       return this.#transactions.abandon(tx, now);

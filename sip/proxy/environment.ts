@@ -2,7 +2,7 @@ import type { SipMessage } from "../message/sip-message.ts";
 import type { SipUri } from "../message/uri.ts";
 import type { ServerTransaction } from "../transaction/transaction.ts";
 import type { Listener } from "../flow/flow.ts";
-import type { Sign } from "../flow/token.ts";
+import type { DialogToken, Sign } from "../flow/token.ts";
 import type { Branch } from "./branch.ts";
 import type { ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
@@ -30,6 +30,11 @@ export type ProxyEnvironment = {
   /** The cell to name instead in a request that may have been forwarded before, and leaves on `flow`; else this one. */
   cellFor(request: Preprocessed, flow: string, now: SteadyMs): string;
   readonly sign: Sign;
+  /**
+   * How a request with this token is answered if that names an exchange that does not exist. The same of a cell, unless it `isVerified`: calls outlive the cell
+   * that set them up. Undefined: it names what there is, or nothing.
+   */
+  unknownTokenStatus(token: DialogToken | undefined, isVerified: boolean): number | undefined;
   /** What is written into tokens and records is in wall-clock time. */
   readonly wallAt: Clocks["wallAt"];
   /** An id never given before by this replica, over restarts too: letters, digits and `-`. */
@@ -83,7 +88,8 @@ export type ProxyEnvironment = {
   provisional(context: ResponseContext, now: SteadyMs): void;
   /**
    * A final response is about to be forwarded; `branch` and `message` are undefined for one of our own. Returns the version of the
-   * replicated state that it must wait for, undefined when it may leave at once.
+   * replicated state that it must wait for, undefined when it may leave at once. Of a BYE that nobody has answered it is told with 408, which is not
+   * sent (RFC 4320 4.2).
    */
   final(
     context: ResponseContext,

@@ -163,6 +163,11 @@ export class Proxy {
     this.#contexts.cancel(context, message.values(Header.Reason), now);
   }
 
+  /** RFC 3261 16.10: an INVITE in progress ends without its caller's wish. Its phones are cancelled, and its caller gets 487. */
+  takeBack(context: ResponseContext, reasons: readonly string[], now: SteadyMs): void {
+    if (!hasEnded(context)) this.#contexts.cancel(context, reasons, now);
+  }
+
   /** RFC 3261 16.7. */
   response(tx: ClientTransaction, received: SipMessage, now: SteadyMs): boolean {
     const branch = tx.owner;

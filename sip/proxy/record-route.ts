@@ -1,5 +1,7 @@
 import { hostInUri } from "../host-in-uri.ts";
 import { isParseError } from "../errors.ts";
+import { contactOctetsMax } from "../limits.ts";
+import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri } from "../message/uri.ts";
 import { transportOfFlow } from "../flow/flow.ts";
@@ -32,12 +34,25 @@ function tokenFor(env: ProxyEnvironment, request: Preprocessed, callee: string, 
 
 /**
  * RFC 5626 5.3: the flow that a request came on when only that leads back to its sender. It is its own connection, or a hole in a NAT, or its Contact
- * asks for it by `ob` (4.3). Empty: it is reached by its Contact.
+ * asks for it by `ob` (4.3), or nothing can be sent to its Contact. Empty: it is reached by its Contact.
  */
 export function flowBackTo(request: SipMessage, flow: string): string {
   if (transportOfFlow(flow) !== "UDP") return flow;
   const via = request.topVia;
-  return (!isParseError(via) && isBehindNat(via)) || saysOb(request) ? flow : "";
+  return (!isParseError(via) && isBehindNat(via)) || saysOb(request) || hasUselessContact(request) ? flow : "";
+}
+
+/**
+ * Whether a message that names its sender's remote target (RFC 3261 12.1.1) names none that a request can be sent to. An INVITE and its 2xx must have a
+ * Contact; what else has none says nothing of it.
+ */
+export function hasUselessContact(message: SipMessage): boolean {
+  const { contacts, cSeq } = message;
+  if (!message.has(Header.Contact)) return !isParseError(cSeq) && cSeq.method === "INVITE";
+  const contact = isParseError(contacts) || contacts === "*" ? undefined : contacts[0];
+  if (contact === undefined || contact.uri.length > contactOctetsMax) return true;
+  const uri = contact.parsedUri;
+  return isParseError(uri) || !isSipUri(uri);
 }
 
 function saysOb({ contacts }: SipMessage): boolean {

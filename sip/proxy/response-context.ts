@@ -4,7 +4,7 @@ import { isPending, none, type Branch } from "./branch.ts";
 import { breadthOf } from "./breadth.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import type { Target } from "./target-set.ts";
-import type { SteadyMs } from "../time.ts";
+import type { SteadyMs, WallMs } from "../time.ts";
 
 /** The state of a forwarded request (RFC 3261 16.6, 16.7), as data. context-machine.ts says how it changes. */
 
@@ -57,6 +57,10 @@ export type ResponseContext = {
   cancelReasons: readonly string[];
   /** RFC 3261 16.7 5: a 6xx has come: {@link state} is not Open. */
   declined: boolean;
+  /** When its caller was told first that it rings; undefined: not yet. */
+  rangAt: WallMs | undefined;
+  /** Cells that had it in hand before this replica. */
+  readonly earlierCells: readonly string[];
   /** While targets are being started: nothing is concluded from one that fails at once. */
   isStarting: boolean;
   /** Until when phones that are nowhere now are waited for; undefined: none has been missed yet. */
@@ -86,6 +90,8 @@ export function newContext(tx: ServerTransaction, request: Preprocessed, recordR
     cancelled: false,
     cancelReasons: none,
     declined: false,
+    rangAt: undefined,
+    earlierCells: none,
     isStarting: false,
     soughtUntil: undefined,
   };

@@ -2,12 +2,13 @@ import { isParseError, parseError } from "../errors.ts";
 import type { ParseError } from "../errors.ts";
 import { MessageEdit } from "../message/edit.ts";
 import { Header } from "../message/header-names.ts";
+import { reasonPhrases } from "../message/reason-phrases.ts";
 import type { NameAddr } from "../message/name-addr.ts";
 import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { isSipUri, parseUri, serializeUri } from "../message/uri.ts";
 import type { SipUri } from "../message/uri.ts";
-import { dialogTokenPrefix, isDialogToken, oldTokenPrefix, verifyDialogToken } from "../flow/token.ts";
+import { dialogTokenPrefix, isDialogToken, oldTokenPrefix, parseDialogToken, verifyDialogToken } from "../flow/token.ts";
 import type { DialogToken, VerifiedToken } from "../flow/token.ts";
 import type { ProxyEnvironment } from "./environment.ts";
 import type { WallMs } from "../time.ts";
@@ -50,7 +51,8 @@ const inDialogMethods: readonly string[] = ["ACK", "BYE", "PRACK", "UPDATE", "IN
 /**
  * RFC 3261 16.4: undoes what a strict router did, and strips a `maddr` that is ours. It finds our own values on top of Route (one, or the two of RFC
  * 5658) and verifies the token in them. Errors: 400 for Route or Request-URI that cannot be read, 404 for a Record-Route URI of ours that leads
- * nowhere. 403 is for a token of ours that has been tampered with or is of another dialog (RFC 5626 5.3).
+ * nowhere. 403 is for a token of ours that has been tampered with or is of another dialog (RFC 5626 5.3). One that names an exchange or a cell that does not
+ * exist gets what the map says.
  */
 export function preprocess(env: ProxyEnvironment, received: SipMessage, flow: string): Preprocessed | ParseError {
   const message = withoutOwnMaddr(env, withoutStrictRouting(env, received));
@@ -107,8 +109,11 @@ function ownRouteOf(
   if (user === undefined || !isDialogToken(user)) return env.isOurs(uri.host, uri.port) ? {} : undefined;
   if (known !== undefined) return user === known ? { user } : undefined;
   const verified = verifyDialogToken(user, message, env.sign);
+  const unknown = env.unknownTokenStatus(verified?.token ?? parseDialogToken(user), verified !== undefined);
+  const isOurs = verified !== undefined || env.isOurs(uri.host, uri.port);
+  if (unknown !== undefined) return isOurs ? parseError("dialog-token", unknown, reasonPhrases[unknown] ?? "") : undefined;
   if (verified !== undefined) return { user, verified };
-  return env.isOurs(uri.host, uri.port) ? parseError("dialog-token", 403, "Forbidden") : undefined;
+  return isOurs ? parseError("dialog-token", 403, "Forbidden") : undefined;
 }
 
 /**

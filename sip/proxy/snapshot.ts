@@ -3,11 +3,12 @@ import { inviteLifetimeMs, t1Ms } from "../limits.ts";
 import { octetsOf, stringOf } from "../message/octets.ts";
 import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
+import type { Writable } from "../record/fields.ts";
 import type { Invite, InviteBranch } from "../record/values.ts";
 import type { InviteServerTransaction } from "../transaction/transaction.ts";
 import type { TransactionLayer } from "../transaction/transaction-layer.ts";
 import type { Proxy } from "./proxy.ts";
-import { firstState, newBranch, type Branch, type BranchState } from "./branch.ts";
+import { firstState, newBranch, none, type Branch, type BranchState } from "./branch.ts";
 import { hasEnded, newContext, type ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
 import type { SteadyMs, WallMs } from "../time.ts";
@@ -28,7 +29,7 @@ export function snapshotInvite(context: ResponseContext, now: WallMs): Invite | 
     text = stringOf(message.octets, message.start, message.end);
     texts.set(message, text);
   }
-  return {
+  const invite: Writable<Invite> = {
     expiresAt: now + inviteLifetimeMs,
     request: text,
     flow: request.flow,
@@ -50,6 +51,9 @@ export function snapshotInvite(context: ResponseContext, now: WallMs): Invite | 
     // As record-text.ts writes them: what may be absent stands last, and the text is the same in both cells.
     at: request.at,
   };
+  if (context.rangAt !== undefined) invite.rangAt = context.rangAt;
+  if (context.earlierCells.length > 0) invite.earlierCells = context.earlierCells;
+  return invite;
 }
 
 function snapshotBranch(branch: Branch): InviteBranch {
@@ -137,6 +141,8 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
     cancelled,
     cancelReasons,
     declined,
+    rangAt: snapshot.rangAt,
+    earlierCells: snapshot.earlierCells ?? none,
   };
 }
 

@@ -18,6 +18,8 @@ export class ChangeFeed {
   /** The highest sequence number that was ever given out to the peer, and the highest that it has acknowledged. */
   #given = 0;
   #acknowledged: number;
+  /** The highest that a third replica holds, which all of this is copied to; `Infinity`: there is none. */
+  #copied = Number.POSITIVE_INFINITY;
   /** Where {@link changedSince} stopped: the next chunk goes on there. */
   #cursor: Entry | undefined;
 
@@ -65,6 +67,11 @@ export class ChangeFeed {
     return { records, sequence, more: entry !== undefined };
   }
 
+  /** All that has changed after `after`, in that order. Nobody is told of it by this. */
+  *changesAfter(after: number): IterableIterator<Entry> {
+    for (let entry = this.#firstAfter(after); entry !== undefined; entry = entry.next) yield entry;
+  }
+
   /** The peer holds everything up to this sequence number. `Infinity`: there is no peer to wait for. */
   acknowledge(sequence: number): void {
     if (sequence > this.#acknowledged) this.#acknowledged = sequence;
@@ -76,8 +83,14 @@ export class ChangeFeed {
     this.#cursor = undefined;
   }
 
-  /** True when the peer may hold what this tombstone ends. What was never given out to it, it cannot hold. */
-  peerMissesEnd(entry: Entry): boolean {
+  /** A third replica, which all of this is copied to, holds everything up to this sequence number. `Infinity`: there is none any more. */
+  copied(sequence: number): void {
+    this.#copied = sequence;
+  }
+
+  /** True when another replica may hold what this tombstone ends. What was never given out to the peer, it cannot hold. */
+  isMissedEnd(entry: Entry): boolean {
+    if (entry.sequence > this.#copied) return true;
     return entry.sequence > this.#acknowledged && entry.first <= this.#given && !entry.isEcho;
   }
 

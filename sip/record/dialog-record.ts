@@ -1,10 +1,10 @@
 import { callTombstoneMs, dialogUnacknowledgedMs } from "../limits.ts";
-import { alive, heldAt, isFields, isList, isNumber, isOptionalText, isText, isTexts, isTime, trimmed } from "./fields.ts";
-import type { Fields, List } from "./fields.ts";
+import { alive, heldAt, isFields, isList, isNumber, isOptionalText, isSequence, isText, isTexts, isTime, trimmed } from "./fields.ts";
+import type { Fields, List, Writable } from "./fields.ts";
 import { asItCame, mergeCall, type KindDefinition } from "./kind-definition.ts";
 import { ownText } from "./own-texts.ts";
 import type { LiveRecord } from "./state-record.ts";
-import type { Dialog, DialogSide } from "./values.ts";
+import type { CallNote, Dialog, DialogSide } from "./values.ts";
 import { compareVersions, isVersion, laterVersion, type Version } from "./version.ts";
 
 /**
@@ -21,7 +21,7 @@ export const dialogKind: KindDefinition<"dialog"> = {
   merge: (held, record) => {
     const present = held.record;
     if (present.kind !== "dialog" || present.value === undefined || record.value === undefined) return mergeCall(held, record);
-    const joined = joinDialogs(present, record);
+    const joined = joinDialogs(...alignedDialogs(present, record));
     return joined === present ? held : { record: joined, others: none };
   },
   needsRow: (onDisk, record) => isDialogMoved(onDisk.value, record.value),
@@ -52,11 +52,12 @@ export function endOfDialog(dialog: Dialog): number {
 const none: readonly never[] = [];
 
 function textOfDialog({ kind, key, version, value }: LiveRecord<"dialog">): string {
-  const { callId, state, createdAt, expiresAt, source } = value;
+  const { callId, state, createdAt, expiresAt, source, call } = value;
   const caller = listOfSide(value.caller, version);
   const callee = listOfSide(value.callee, version);
-  const list = [kind, key, version, expiresAt, alive, callId, state, createdAt, caller, callee];
-  if (source !== undefined) list.push(source);
+  const list: unknown[] = [kind, key, version, expiresAt, alive, callId, state, createdAt, caller, callee];
+  if (call !== undefined) list.push(source, listOfNote(call));
+  else if (source !== undefined) list.push(source);
   return JSON.stringify(list);
 }
 
@@ -76,6 +77,11 @@ function listOfSide(side: DialogSide, version: Version): List {
   ]);
 }
 
+/** Most have rung, have had one replica, and are between users of ours. */
+function listOfNote({ start, ring, cells, gateways, failovers, caller, callee }: CallNote): List {
+  return trimmed([start, cells, gateways, ring, failovers === 0 ? undefined : failovers, caller, callee]);
+}
+
 function fieldsOfDialog(list: List, version: Version): Fields {
   return {
     callId: list[5],
@@ -85,6 +91,20 @@ function fieldsOfDialog(list: List, version: Version): Fields {
     createdAt: list[7],
     expiresAt: list[3],
     source: heldAt(list, 10),
+    call: fieldsOfNote(heldAt(list, 11)),
+  };
+}
+
+function fieldsOfNote(list: unknown): Fields | undefined {
+  if (!isList(list)) return undefined;
+  return {
+    start: list[0],
+    cells: list[1],
+    gateways: list[2],
+    ring: heldAt(list, 3),
+    failovers: heldAt(list, 4) ?? 0,
+    caller: heldAt(list, 5),
+    callee: heldAt(list, 6),
   };
 }
 
@@ -109,9 +129,25 @@ function dialogOf(json: Fields): Dialog | undefined {
   const callee = sideOf(json["callee"]);
   if (caller === undefined || callee === undefined || !isText(callId) || !isTime(createdAt) || !isTime(expiresAt)) return undefined;
   if (state !== "answered" && state !== "confirmed") return undefined;
+  const dialog: Writable<Dialog> = { callId, caller, callee, state, createdAt, expiresAt };
   const { source } = json;
-  if (source !== undefined && isText(source)) return { callId, caller, callee, state, createdAt, expiresAt, source };
-  return { callId, caller, callee, state, createdAt, expiresAt };
+  const call = noteOf(json["call"]);
+  if (isText(source)) dialog.source = source;
+  if (call !== undefined) dialog.call = call;
+  return dialog;
+}
+
+/** One that cannot be read is left out: the call goes on without. */
+function noteOf(json: unknown): CallNote | undefined {
+  if (!isFields(json)) return undefined;
+  const { start, ring, cells, gateways, failovers, caller, callee } = json;
+  if (!isTime(start) || !(ring === undefined || isTime(ring)) || !isTexts(cells) || !isTexts(gateways)) return undefined;
+  if (!isSequence(failovers) || !isOptionalText(caller) || !isOptionalText(callee)) return undefined;
+  const note: Writable<CallNote> = { start, cells, gateways, failovers };
+  if (ring !== undefined) note.ring = ring;
+  if (caller !== undefined) note.caller = caller;
+  if (callee !== undefined) note.callee = callee;
+  return note;
 }
 
 function sideOf(json: unknown): DialogSide | undefined {
@@ -126,6 +162,28 @@ function sideOf(json: unknown): DialogSide | undefined {
   return { ...side, ...(name === undefined ? {} : { name }), ...(routes === undefined ? {} : { routes }) };
 }
 
+type LiveDialog = LiveRecord<"dialog">;
+
+/**
+ * Both with the same caller. A replica that has only seen an answer within a call takes whoever asked for the caller. Whose side is which says the one that
+ * knows how the call began, or the older one.
+ */
+function alignedDialogs(first: LiveDialog, second: LiveDialog): [LiveDialog, LiveDialog] {
+  if (first.value.caller.tag === second.value.caller.tag || first.value.caller.tag !== second.value.callee.tag) return [first, second];
+  return knowsMore(first.value, second.value) ? [first, turned(second)] : [turned(first), second];
+}
+
+function knowsMore(one: Dialog, other: Dialog): boolean {
+  if ((one.call === undefined) !== (other.call === undefined)) return one.call !== undefined;
+  if (one.createdAt !== other.createdAt) return one.createdAt < other.createdAt;
+  return one.caller.tag < other.caller.tag;
+}
+
+function turned(record: LiveDialog): LiveDialog {
+  const { caller, callee } = record.value;
+  return { ...record, value: { ...record.value, caller: callee, callee: caller } };
+}
+
 /** Both sides' later halves, the later state and the later end. Returns `first` itself when the second adds nothing. */
 function joinDialogs(first: LiveRecord<"dialog">, second: LiveRecord<"dialog">): LiveRecord<"dialog"> {
   const caller = laterSide(first.value.caller, second.value.caller);
@@ -135,8 +193,10 @@ function joinDialogs(first: LiveRecord<"dialog">, second: LiveRecord<"dialog">):
   const version = laterVersion(first.version, second.version);
   const expiresAt = laterExpiry(first, second);
   const source = laterSource(first.value.source, second.value.source);
+  const call = fullerNote(first.value.call, second.value.call);
   const isFirst =
     source === first.value.source &&
+    call === first.value.call &&
     caller === first.value.caller &&
     callee === first.value.callee &&
     state === first.value.state &&
@@ -144,9 +204,18 @@ function joinDialogs(first: LiveRecord<"dialog">, second: LiveRecord<"dialog">):
     expiresAt === first.value.expiresAt &&
     version === first.version;
   if (isFirst) return first;
-  const value: Dialog = { callId: first.value.callId, caller, callee, state, createdAt, expiresAt };
-  if (source !== undefined) return { kind: "dialog", key: first.key, version, value: { ...value, source } };
+  const value: Writable<Dialog> = { callId: first.value.callId, caller, callee, state, createdAt, expiresAt };
+  if (source !== undefined) value.source = source;
+  if (call !== undefined) value.call = call;
   return { kind: "dialog", key: first.key, version, value };
+}
+
+/** Of two, the one of the replica that knew the call longer; the same whichever comes first. */
+function fullerNote(first: CallNote | undefined, second: CallNote | undefined): CallNote | undefined {
+  if (first === undefined || second === undefined || first === second) return first ?? second;
+  if (first.start !== second.start) return first.start < second.start ? first : second;
+  const [one, other] = [first, second].map((note) => JSON.stringify(listOfNote(note)));
+  return (one ?? "") >= (other ?? "") ? first : second;
 }
 
 /** Any of two, the same whichever comes first. */
@@ -181,7 +250,7 @@ function isSideMoved(onDisk: DialogSide, side: DialogSide): boolean {
 }
 
 function ownDialog(dialog: Dialog, earlier: Dialog | undefined): Dialog {
-  const own: Dialog = {
+  const own: Writable<Dialog> = {
     callId: ownText(dialog.callId, earlier?.callId),
     caller: ownSide(dialog.caller, earlier?.caller),
     callee: ownSide(dialog.callee, earlier?.callee),
@@ -189,8 +258,18 @@ function ownDialog(dialog: Dialog, earlier: Dialog | undefined): Dialog {
     createdAt: dialog.createdAt,
     expiresAt: dialog.expiresAt,
   };
-  const { source } = dialog;
-  return source === undefined ? own : { ...own, source: ownText(source, earlier?.source) };
+  const { source, call } = dialog;
+  if (source !== undefined) own.source = ownText(source, earlier?.source);
+  if (call !== undefined) own.call = call === earlier?.call ? call : ownNote(call);
+  return own;
+}
+
+function ownNote(note: CallNote): CallNote {
+  const { caller, callee } = note;
+  const own: Writable<CallNote> = { ...note, gateways: note.gateways.map((gateway) => ownText(gateway, undefined)) };
+  if (caller !== undefined) own.caller = ownText(caller, undefined);
+  if (callee !== undefined) own.callee = ownText(callee, undefined);
+  return own;
 }
 
 function ownSide(side: DialogSide, earlier: DialogSide | undefined): DialogSide {

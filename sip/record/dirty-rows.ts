@@ -16,6 +16,8 @@ export class DirtyRows {
   /** Rows of keys that the table has forgotten, by {@link rowId}. */
   readonly #orphans = new Map<string, StateRecord>();
   #isPeerAway = false;
+  /** Kinds that have rows for the time being, whatever their definitions say. */
+  readonly #kept = new Set<RecordKind>();
   /** Ends that are to have rows although nothing else says so: see `RecordStore.setPeerAway`. */
   readonly #ends = new Set<Entry>();
 
@@ -36,6 +38,15 @@ export class DirtyRows {
       this.#ends.add(entry);
       this.soil(entry);
     }
+  }
+
+  isKept(kind: RecordKind): boolean {
+    return this.#kept.has(kind);
+  }
+
+  keepRows(kind: RecordKind, isKept: boolean): void {
+    if (isKept) this.#kept.add(kind);
+    else this.#kept.delete(kind);
   }
 
   get hasAny(): boolean {
@@ -116,11 +127,10 @@ export class DirtyRows {
   #rowOf(entry: Entry): "put" | "keep" | "remove" {
     const { record, onDisk } = entry;
     if (!isTombstone(record)) {
-      if (!this.#isPeerAway && !kinds[record.kind].hasRowsWithPeer) return "keep";
+      if (!this.#isPeerAway && !kinds[record.kind].hasRowsWithPeer && !this.#kept.has(record.kind)) return "keep";
       return this.#needsRow(onDisk, record) ? "put" : "keep";
     }
-    if (!this.#ends.delete(entry) && !this.#feed.peerMissesEnd(entry) && !(this.#isPeerAway && !kinds[record.kind].isOfCall))
-      return "remove";
+    if (!this.#ends.delete(entry) && !this.#feed.isMissedEnd(entry) && !(this.#isPeerAway && !kinds[record.kind].isOfCall)) return "remove";
     return onDisk === undefined && !this.#isPeerAway ? "keep" : "put";
   }
 }

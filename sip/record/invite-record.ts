@@ -35,7 +35,7 @@ export const inviteKind: KindDefinition<"invite"> = {
 
 function textOfInvite({ kind, key, version, value }: LiveRecord<"invite">): string {
   const { expiresAt, request, flow, responseFlow, lastStatus, lastResponse, recordRoute, attempts, best } = value;
-  return JSON.stringify([
+  const list: unknown[] = [
     kind,
     key,
     version,
@@ -56,7 +56,10 @@ function textOfInvite({ kind, key, version, value }: LiveRecord<"invite">): stri
     value.cancelReasons,
     value.declined,
     value.at,
-  ]);
+    value.rangAt,
+    value.earlierCells,
+  ];
+  return JSON.stringify(trimmed(list));
 }
 
 function listOfTarget({ requestUri, routes, flow, nextHop, group, q, seek, bindingKey }: InviteTarget): List {
@@ -87,6 +90,8 @@ function fieldsOfInvite(list: List): Fields {
     cancelReasons: list[17],
     declined: list[18],
     at: heldAt(list, 19),
+    rangAt: heldAt(list, 20),
+    earlierCells: heldAt(list, 21),
   };
 }
 
@@ -137,8 +142,9 @@ function inviteOf(json: Fields): Invite | undefined {
   const best = json["best"] === undefined ? undefined : bestOf(json["best"]);
   if (waiting === undefined || branches === undefined || challenges === undefined || !isTexts(cancelReasons)) return undefined;
   if (best === undefined && json["best"] !== undefined) return undefined;
-  const at = json["at"];
-  if (!(at === undefined || isTime(at))) return undefined;
+  const { at, rangAt, earlierCells } = json;
+  if (!(at === undefined || isTime(at)) || !(rangAt === undefined || isTime(rangAt))) return undefined;
+  if (!(earlierCells === undefined || isTexts(earlierCells))) return undefined;
   const invite: Writable<Invite> = {
     expiresAt,
     request,
@@ -157,6 +163,8 @@ function inviteOf(json: Fields): Invite | undefined {
     declined,
   };
   if (at !== undefined) invite.at = at;
+  if (rangAt !== undefined) invite.rangAt = rangAt;
+  if (earlierCells !== undefined) invite.earlierCells = earlierCells;
   return invite;
 }
 

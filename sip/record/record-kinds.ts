@@ -1,4 +1,5 @@
 import { bindingKind } from "./binding-record.ts";
+import { callKind } from "./call-record.ts";
 import { dialogKind } from "./dialog-record.ts";
 import { inviteKind } from "./invite-record.ts";
 import type { KindDefinition } from "./kind-definition.ts";
@@ -16,6 +17,7 @@ export const kinds: Readonly<Record<RecordKind, KindDefinition<RecordKind>>> = {
   binding: bindingKind,
   invite: inviteKind,
   dialog: dialogKind,
+  call: callKind,
   unread: unreadKind,
 } satisfies { readonly [Kind in RecordKind]: KindDefinition<Kind> };
 

@@ -1,5 +1,6 @@
 import { bindingRecordsPerAddressOfRecordMax, recentEndMs } from "../limits.ts";
 import { addressOfRecordOfBindingKey, endsEarlier } from "./binding-record.ts";
+import { CallShares } from "./call-shares.ts";
 import { ChangeFeed, type Changes } from "./change-feed.ts";
 import { DialogShares } from "./dialog-shares.ts";
 import { DirtyRows } from "./dirty-rows.ts";
@@ -26,6 +27,9 @@ export type Rows = {
   readonly remove: readonly { readonly kind: RecordKind; readonly key: string }[];
 };
 
+/** What is held for a key, and when that changed. `others`: see `Held`. */
+export type Change = Held & { readonly sequence: number };
+
 /**
  * The records of one exchange in memory, with one way in: {@link apply}. Here they are looked up by key, address-of-record and flow, and forgotten.
  * What the peer has not seen yet is in change-feed.ts, what the disk has not seen yet in dirty-rows.ts.
@@ -35,6 +39,8 @@ export class RecordStore {
   readonly #live: Record<RecordKind, number> = oneForEachKind(() => 0);
   /** What the dialogs among them take. */
   readonly dialogShares = new DialogShares();
+  /** What the calls among them take, which wait for the collector. */
+  readonly callShares = new CallShares();
   readonly #byAddressOfRecord = new KeyIndex();
   readonly #byFlow = new KeyIndex();
   readonly #sharedTexts = new SharedTexts();
@@ -101,15 +107,21 @@ export class RecordStore {
     for (const { record } of this.#tables[kind].values()) if (record.value !== undefined) yield record as LiveRecord<Kind>;
   }
 
+  /** Keys of all that is held of a kind, ends included. */
+  keysOf(kind: RecordKind): IterableIterator<string> {
+    return this.#tables[kind].keys();
+  }
+
   /** How many are alive, expired bindings included until they are swept. */
   count(kind: RecordKind): number {
     return this.#live[kind];
   }
 
-  /** How many bindings have not expired: goes through them all. */
-  registrationCount(now: WallMs): number {
+  /** How many bindings have not expired: goes through them all. `isCounted`: only those of addresses-of-record for which this is true. */
+  registrationCount(now: WallMs, isCounted?: (addressOfRecord: string) => boolean): number {
     let count = 0;
-    for (const { value } of this.records("binding")) if (value.expiresAt > now) count += 1;
+    for (const { value } of this.records("binding"))
+      if (value.expiresAt > now && (isCounted === undefined || isCounted(value.addressOfRecord))) count += 1;
     return count;
   }
 
@@ -131,6 +143,17 @@ export class RecordStore {
     return this.#feed.changedSince(after, max, all);
   }
 
+  /** All that has changed after `after`, in that order, with what else is held of its key. Do not apply or drop anything while going through it. */
+  *changesAfter(after: number): IterableIterator<Change> {
+    for (const { record, others, sequence } of this.#feed.changesAfter(after)) yield { record, others, sequence };
+  }
+
+  /** Forgets a record that belongs to another exchange, and its row, unless it has changed. Nothing says that it has ended. */
+  drop(record: StateRecord): void {
+    const entry = this.#tables[record.kind].get(record.key);
+    if (entry?.record === record) this.#forget(entry);
+  }
+
   /** The peer holds everything up to this sequence number. `Infinity`: there is no peer to wait for. */
   acknowledge(sequence: number): void {
     this.#feed.acknowledge(sequence);
@@ -139,6 +162,11 @@ export class RecordStore {
   /** The peer is new, or has started anew, and holds nothing: ends wait for it from now on. */
   forgetPeer(): void {
     this.#feed.forgetPeer();
+  }
+
+  /** A third replica, which all of this is copied to, holds everything up to this sequence number. `Infinity`: there is none any more. */
+  copied(sequence: number): void {
+    this.#feed.copied(sequence);
   }
 
   /** The highest sequence number that the peer holds; `Infinity`: there is none. */
@@ -161,6 +189,14 @@ export class RecordStore {
     this.#rows.setPeerAway(true, this.#endsToKeep());
   }
 
+  /** Whether what is alive of a kind gets rows while the peer is there, although its definition says that it needs none. */
+  keepRows(kind: RecordKind, isKept: boolean): void {
+    if (this.#rows.isKept(kind) === isKept) return;
+    this.#rows.keepRows(kind, isKept);
+    if (!isKept) return;
+    for (const entry of this.#tables[kind].values()) if (entry.record.value !== undefined) this.#rows.soil(entry);
+  }
+
   /** Ends of which the peer has not heard, or only just. */
   #endsToKeep(): Set<Entry> {
     const ends = new Set<Entry>();
@@ -173,7 +209,7 @@ export class RecordStore {
       }
     }
     for (let entry = newest; entry !== undefined && entry.sequence > this.#feed.acknowledged; entry = entry.previous) {
-      if (isTombstone(entry.record) && this.#feed.peerMissesEnd(entry)) ends.add(entry);
+      if (isTombstone(entry.record) && this.#feed.isMissedEnd(entry)) ends.add(entry);
     }
     return ends;
   }
@@ -239,7 +275,7 @@ export class RecordStore {
         if (entry.others.length > 0)
           entry.others = entry.others.filter((other) => msOfVersion(other.version) + definition.tombstoneMs > now);
         if (isTombstone(record)) {
-          if (record.until <= now && !this.#feed.peerMissesEnd(entry)) this.#forget(entry);
+          if (record.until <= now && !this.#feed.isMissedEnd(entry)) this.#forget(entry);
         } else if (definition.forgottenAt(record) <= now) {
           if (isOfCall(record)) ended.push(record);
           this.#forget(entry);
@@ -307,6 +343,10 @@ export class RecordStore {
       if (!isTombstone(before)) this.#live[before.kind] -= 1;
       if (!isTombstone(own)) this.#live[own.kind] += 1;
       if (before.kind === "dialog" && own.kind === "dialog") this.dialogShares.replaced(before, own);
+      if (before.kind === "call" && own.kind === "call") {
+        this.callShares.count(before, -1);
+        this.callShares.count(own, 1);
+      }
       if (before.kind === "binding" && own.kind === "binding" && before.value?.flow !== own.value?.flow) {
         this.#unindexFlow(before);
         this.#indexFlow(own);
@@ -356,5 +396,6 @@ export class RecordStore {
   #count(record: StateRecord, by: 1 | -1): void {
     if (!isTombstone(record)) this.#live[record.kind] += by;
     if (record.kind === "dialog") this.dialogShares.count(record, by);
+    if (record.kind === "call") this.callShares.count(record, by);
   }
 }

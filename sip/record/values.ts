@@ -111,6 +111,10 @@ export type Invite = {
   readonly cancelled: boolean;
   readonly cancelReasons: readonly string[];
   readonly declined: boolean;
+  /** When its caller was told first that it rings; absent: not yet. */
+  readonly rangAt?: WallMs;
+  /** The cells that had it in hand before its owner, the first one first; absent: none. */
+  readonly earlierCells?: readonly string[];
 };
 
 /** One side of a dialog as the proxy knows it. */
@@ -146,6 +150,87 @@ export type Dialog = {
   readonly source?: string;
   /** When it is over for want of anything heard once confirmed: dialogLifetimeMs, or RFC 4028's session timer. See dialog-record.ts. */
   readonly expiresAt: WallMs;
+  /** What its call record will say of its beginning; absent: nobody knew its INVITE, or the record was made before call records were. */
+  readonly call?: CallNote;
+};
+
+/** The beginning of a call that was answered. */
+export type CallNote = {
+  /** When its INVITE was forwarded first. */
+  readonly start: WallMs;
+  /** When its caller was told first that it rings; absent: never. */
+  readonly ring?: WallMs;
+  /** The cells that had it in hand, the first one first. */
+  readonly cells: readonly string[];
+  /** The accesses that it came and went by. */
+  readonly gateways: readonly string[];
+  /** How often another replica went on with it. */
+  readonly failovers: number;
+  /** Who called and who was called, where a side is none of ours; absent: its address-of-record says it. */
+  readonly caller?: string;
+  readonly callee?: string;
+};
+
+/**
+ * Why a call is over. After an answer:
+ * - callerHungUp, calleeHungUp: a BYE
+ * - ended: a BYE, and it is not known whose
+ * - broken: a phone has said within the call that it does not know it, or nothing (481, 408)
+ * - vanished: nothing was heard of it for its session timer, or its lifetime
+ * - unacknowledged: nobody has acknowledged the answer
+ * - unfollowed: there was no room to follow it further
+ *
+ * Before one:
+ * - cancelled: its caller has hung up
+ * - refused: a phone, or the next hop, has refused it
+ * - nobody: nobody is registered there, or there is no such user
+ * - unanswered: it rang, and nobody answered
+ * - unreachable: no phone has said anything
+ * - denied: this system has refused it
+ * - lost: whoever had it in hand has failed, and nobody went on with it
+ */
+export type CallCause =
+  | "callerHungUp"
+  | "calleeHungUp"
+  | "ended"
+  | "broken"
+  | "vanished"
+  | "unacknowledged"
+  | "unfollowed"
+  | "cancelled"
+  | "refused"
+  | "nobody"
+  | "unanswered"
+  | "unreachable"
+  | "denied"
+  | "lost";
+
+/** What became of a call. Key: see call-record.ts. */
+export type Call = {
+  /** Of two that were noted of one call the higher one counts. */
+  readonly rank: number;
+  /** Addresses-of-record; of somebody outside `user@host`. */
+  readonly caller: string;
+  readonly callee: string;
+  /** The Contact of the phone that answered; empty: none has. */
+  readonly answeredBy: string;
+  readonly start: WallMs;
+  /** Absent: it has not rung, or nobody has answered. */
+  readonly ring?: WallMs;
+  readonly answer?: WallMs;
+  readonly end: WallMs;
+  /** Of the final response that its caller got. */
+  readonly status: number;
+  readonly cause: CallCause;
+  /** The cells that had it in hand, and the accesses that it came and went by. */
+  readonly cells: readonly string[];
+  readonly gateways: readonly string[];
+  /** How often another replica went on with it. */
+  readonly failovers: number;
+  /** Its caller is none of ours, and has proved nothing; absent: he has, or the record was made before 30 November 2026. */
+  readonly isStrangers?: true;
+  /** An operator has ended it, be it answered or not; absent: somebody else has. A release before this one reads what else `cause` says. */
+  readonly isByOperator?: true;
 };
 
 /** A record of a kind that this release does not know, carried as it came. Key: see unread-record.ts. */
@@ -161,10 +246,11 @@ export type RecordValues = {
   readonly binding: Binding;
   readonly invite: Invite;
   readonly dialog: Dialog;
+  readonly call: Call;
   readonly unread: Unread;
 };
 
 export type RecordKind = keyof RecordValues;
 
 /** The kinds that are of a call: their definitions must say so, and others must not. */
-export type CallKind = "invite" | "dialog";
+export type CallKind = "invite" | "dialog" | "call";

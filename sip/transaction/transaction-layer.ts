@@ -215,6 +215,11 @@ export class TransactionLayer {
     return true;
   }
 
+  /** The last status said to a request with this key, 0: none yet. Undefined: none was received, or it was answered more than a moment ago. */
+  serverStatus(key: string | undefined): number | undefined {
+    return key === undefined ? undefined : this.#servers.get(key)?.lastStatus;
+  }
+
   /** Whether a request with this branch of ours is waited for, or was answered a moment ago. */
   hasClient(branch: string, method = "INVITE"): boolean {
     return this.#clients.has(clientKey(branch, method));

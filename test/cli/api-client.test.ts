@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { ApiClient } from "../../cli/api-client.ts";
-import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
+import { otherVersionStatus, protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
 import { checkSignature, isBodyOf } from "../../workers/signature.ts";
 
 const closing: (() => void)[] = [];
@@ -38,6 +38,12 @@ async function startCell(status: number, text: string, version: string | null = 
   return { url: `http://127.0.0.1:${typeof address === "object" ? (address?.port ?? 0) : 0}`, seen };
 }
 
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((counted, failed) => {
+    server.getConnections((error, count) => (error === null ? counted(count) : failed(error)));
+  });
+}
+
 describe("ApiClient", () => {
   it("signs so that a cell accepts it, body included", async () => {
     const { url, seen } = await startCell(200, "{}");
@@ -64,12 +70,49 @@ describe("ApiClient", () => {
     expect(new Set(seen.map(({ authorization }) => authorization)).size).toBe(2);
   });
 
+  it("says once what all cells say that answer", async () => {
+    const [one, other] = [
+      await startCell(503, '{"error":"exchange 1 cannot be reached"}'),
+      await startCell(503, '{"error":"exchange 1 cannot be reached"}'),
+    ];
+    const api = new ApiClient([one.url, "http://127.0.0.1:9", other.url], "s");
+    for (const asked of [api.get("/api/x"), api.put("/api/x", {})]) await expect(asked).rejects.toThrow(/^exchange 1 cannot be reached$/);
+  });
+
   it("asks the next cell when one does not answer, or answers 5xx", async () => {
     const broken = await startCell(503, '{"error":"exchange 1 cannot be reached"}');
     const { url } = await startCell(200, "[1]");
     expect(await new ApiClient(["http://127.0.0.1:9", broken.url, url], "s").get("/api/x")).toEqual([1]);
     await expect(new ApiClient(["http://127.0.0.1:9", broken.url], "s").get("/api/x")).rejects.toThrow(
       `http://127.0.0.1:9: connection refused; ${broken.url}: exchange 1 cannot be reached`,
+    );
+  });
+
+  it("asks the next cell beside one that takes long, and waits for no frozen one", async () => {
+    const frozen = createServer(() => undefined);
+    closing.push(() => {
+      frozen.closeAllConnections();
+      frozen.close();
+    });
+    frozen.listen(0, "127.0.0.1");
+    await once(frozen, "listening");
+    const address: AddressInfo | string | null = frozen.address();
+    const silent = `http://127.0.0.1:${typeof address === "object" ? (address?.port ?? 0) : 0}`;
+    const { url, seen } = await startCell(200, "[1]");
+    const start = performance.now();
+    expect(await new ApiClient([silent, silent, url], "s").get("/api/x")).toEqual([1]);
+    // Two that say nothing for five seconds each were ten.
+    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(seen).toHaveLength(1);
+    await vi.waitFor(async () => expect(await connectionsOf(frozen)).toBe(0));
+    // What changes something is said to one at a time.
+    await expect(new ApiClient([silent], "s").put("/api/x", {})).rejects.toThrow(`${silent}: no answer within 5 s`);
+  }, 20_000);
+
+  it("names all that have not answered when none has", async () => {
+    const broken = await startCell(500, '{"error":"broken"}');
+    await expect(new ApiClient([broken.url, "http://127.0.0.1:9"], "s").get("/api/x")).rejects.toThrow(
+      `${broken.url}: broken; http://127.0.0.1:9: connection refused`,
     );
   });
 
@@ -94,8 +137,11 @@ describe("ApiClient", () => {
       `speaks version ${protocolVersion + 1} of the protocol, this command version ${protocolVersion}: upgrade this command`,
     ],
   ])("says that the system is of another version when it is that which refuses: %s", async (version, words) => {
-    const { url } = await startCell(401, "", version);
-    await expect(new ApiClient([url], "s").get("/api/x")).rejects.toThrow(words);
+    for (const status of [401, otherVersionStatus]) {
+      const { url } = await startCell(status, "", version);
+      const asked = new ApiClient([url], "s").get("/api/x");
+      await expect(asked).rejects.toThrow(status > 500 && version === null ? "answered 521" : words);
+    }
   });
 
   it("says when the other side is something else", async () => {

@@ -25,6 +25,12 @@ describe("parseArguments", () => {
     expect(parseArguments(spec, ["a", "--sip", "-"]).values.get("sip")).toBe("-");
   });
 
+  it("takes any number of the last positional where it says so", () => {
+    const many = { ...spec, positionals: ["[CELL...]"] };
+    expect(parseArguments(many, ["a", "b", "c"]).positionals).toEqual(["a", "b", "c"]);
+    expect(parseArguments(many, []).positionals).toEqual([]);
+  });
+
   it("takes what follows -- as positionals", () => {
     expect(parseArguments(spec, ["--", "--json"]).positionals).toEqual(["--json"]);
   });
@@ -67,6 +73,8 @@ Tries.
       "\n  subscriber import FILE.csv  Adds the subscribers of a CSV file with the header aor,password.\n",
     );
     expect(overviewOf(commandSpecs, "subscriber")).not.toContain("registrations");
+    const names = commandSpecs.map(({ name }) => name);
+    expect(names).toEqual([...new Set(names)]);
   });
 
   it("fits into 100 columns", () => {

@@ -23,7 +23,7 @@ const read = (name: string): string => readFileSync(state.file("tls", name), "ut
 
 describe("ensureCertificate", () => {
   it("[RFC5922 7.1] names the domain as SIP URI and DNS name, the address, and localhost, for a year", async () => {
-    const files = await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    const files = await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
     expect(files).toEqual({
       ca: state.file("tls", "ca.pem"),
       certificate: state.file("tls", "cert.pem"),
@@ -39,12 +39,12 @@ describe("ensureCertificate", () => {
   });
 
   it("keeps both keys to their owner", async () => {
-    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
     expect(["key.pem", "ca-key.pem"].map((name) => statSync(state.file("tls", name)).mode & 0o777)).toEqual([0o600, 0o600]);
   });
 
   it.each(["127.0.0.1", "::1"])("serves a handshake at %s that trusts only the authority", async (host) => {
-    await ensureCertificate(state, "example.test", host, now);
+    await ensureCertificate(state, "example.test", [host], now);
     const server = createServer({ cert: read("cert.pem"), key: read("key.pem") }, (socket) => socket.end());
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -59,9 +59,9 @@ describe("ensureCertificate", () => {
   });
 
   it("keeps what is there and good", async () => {
-    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
     const before = read("cert.pem");
-    await ensureCertificate(state, "example.test", "127.0.0.1", daysLater(300));
+    await ensureCertificate(state, "example.test", ["127.0.0.1"], daysLater(300));
     expect(read("cert.pem")).toBe(before);
   });
 
@@ -71,10 +71,10 @@ describe("ensureCertificate", () => {
     ["the key is another's", "127.0.0.1", 0, () => writeFileSync(state.file("tls", "key.pem"), read("ca-key.pem"))],
     ["the file is damaged", "127.0.0.1", 0, () => writeFileSync(state.file("tls", "cert.pem"), "x")],
   ])("makes another one, of the same authority, when %s", async (_, host, days, change) => {
-    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
     const before = { ca: read("ca.pem"), cert: read("cert.pem") };
     change();
-    await ensureCertificate(state, "example.test", host, daysLater(days));
+    await ensureCertificate(state, "example.test", [host], daysLater(days));
     expect(read("ca.pem")).toBe(before.ca);
     expect(read("cert.pem")).not.toBe(before.cert);
     const certificate = new X509Certificate(read("cert.pem"));
@@ -83,32 +83,32 @@ describe("ensureCertificate", () => {
   });
 
   it("makes all of them again when the authority's key is lost", async () => {
-    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
     const before = read("ca.pem");
     rmSync(state.file("tls", "ca-key.pem"));
-    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
     expect(read("ca.pem")).not.toBe(before);
     expect(new X509Certificate(read("cert.pem")).verify(new X509Certificate(read("ca.pem")).publicKey)).toBe(true);
   });
 
   it("keeps what it cannot tell to be its own under another name", async () => {
-    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
     const key = read("key.pem");
     writeFileSync(state.file("tls", "cert.pem"), "half of somebody's certificate");
-    await ensureCertificate(state, "example.test", "127.0.0.1", now);
+    await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
     expect([read("cert.pem.1"), read("key.pem.1")]).toEqual(["half of somebody's certificate", key]);
     expect(new X509Certificate(read("cert.pem")).checkPrivateKey(createPrivateKey(read("key.pem")))).toBe(true);
   });
 
   it("replaces no certificate that somebody put there, be it good, expired or of another authority, and leaves all files as they are", async () => {
     for (const name of ["cert.pem", "ca.pem"]) {
-      await ensureCertificate(state, "example.test", "127.0.0.1", now);
+      await ensureCertificate(state, "example.test", ["127.0.0.1"], now);
       const foreign = await foreignPair("example.test", 1);
       writeFileSync(state.file("tls", name), foreign.cert);
       if (name === "cert.pem") writeFileSync(state.file("tls", "key.pem"), foreign.key);
       const before = ["cert.pem", "key.pem", "ca.pem", "ca-key.pem"].map(read);
       for (const at of [now, daysLater(400)]) {
-        await expect(ensureCertificate(state, "example.test", "127.0.0.2", at)).rejects.toThrow(
+        await expect(ensureCertificate(state, "example.test", ["127.0.0.2"], at)).rejects.toThrow(
           `${state.file("tls", name)} is not of tandem's making, and is not replaced`,
         );
       }

@@ -60,3 +60,14 @@ it("looks at the real disk", () => {
   real.stop();
   expect(readFileSync(join(rooms[0] ?? "", plentyFile), "utf8")).toMatch(/^\d{14}$/);
 });
+
+it("tells other cells when these are others", () => {
+  watch.start();
+  const other = join(directory, "c");
+  mkdirSync(other);
+  const [gone = ""] = rooms.splice(0, 1);
+  rooms.push(other);
+  rmSync(gone, { recursive: true });
+  watch.watch(rooms);
+  expect(saysPlenty()).toEqual([true, true]);
+});

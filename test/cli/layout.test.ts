@@ -11,11 +11,11 @@ afterEach(() => {
   for (const close of open.splice(0)) close();
 });
 
-async function layoutOfFreePorts(): Promise<Layout> {
+async function layoutOfFreePorts(host = "127.0.0.1"): Promise<Layout> {
   const port = await freePorts(4);
   const listeners = (["UDP", "TCP", "TLS", "WS"] as const).map((transport, index) => ({
     transport,
-    host: "127.0.0.1",
+    host,
     port: port + Math.max(0, index - 1),
   }));
   return { cells: [{ id: "a", port: port + 3, url: "" }], gateways: [{ id: "g1", listeners }] };
@@ -30,7 +30,7 @@ async function listen(port: number): Promise<void> {
 
 describe("checkPorts", () => {
   it("passes when all are free", async () => {
-    await expect(checkPorts("127.0.0.1", await layoutOfFreePorts())).resolves.toBeUndefined();
+    await expect(checkPorts(await layoutOfFreePorts(), "127.0.0.1")).resolves.toBeUndefined();
   });
 
   it("names a UDP port in use and who needs it", async () => {
@@ -40,7 +40,7 @@ describe("checkPorts", () => {
     open.push(() => socket.close());
     socket.bind(port, "127.0.0.1");
     await once(socket, "listening");
-    await expect(checkPorts("127.0.0.1", layout)).rejects.toThrow(
+    await expect(checkPorts(layout, "127.0.0.1")).rejects.toThrow(
       `127.0.0.1:${port} is in use by another process; gateway g1 for UDP needs it (--sip)`,
     );
   });
@@ -49,7 +49,7 @@ describe("checkPorts", () => {
     const layout = await layoutOfFreePorts();
     const port = layout.gateways[0]?.listeners[3]?.port ?? 0;
     await listen(port);
-    await expect(checkPorts("127.0.0.1", layout)).rejects.toThrow(
+    await expect(checkPorts(layout, "127.0.0.1")).rejects.toThrow(
       `127.0.0.1:${port} is in use by another process; gateway g1 for WS needs it (--ws-port)`,
     );
   });
@@ -58,7 +58,7 @@ describe("checkPorts", () => {
     const layout = await layoutOfFreePorts();
     const port = layout.cells[0]?.port ?? 0;
     await listen(port);
-    await expect(checkPorts("127.0.0.1", layout)).rejects.toThrow(
+    await expect(checkPorts(layout, "127.0.0.1")).rejects.toThrow(
       `127.0.0.1:${port} is in use by another process; cell a for HTTP needs it (--http-port)`,
     );
   });
@@ -67,7 +67,7 @@ describe("checkPorts", () => {
     const layout = await layoutOfFreePorts();
     const port = layout.cells[0]?.port ?? 0;
     await listen(port);
-    await expect(checkPorts("127.0.0.1", layout, 0, "127.0.0.1", "--port")).rejects.toThrow(
+    await expect(checkPorts(layout, "127.0.0.1", 0, "--port")).rejects.toThrow(
       `127.0.0.1:${port} is in use by another process; cell a for HTTP needs it (--port)`,
     );
   });
@@ -75,12 +75,14 @@ describe("checkPorts", () => {
   it("waits for a port that is given back in time", async () => {
     const layout = await layoutOfFreePorts();
     await listen(layout.cells[0]?.port ?? 0);
-    const checked = checkPorts("127.0.0.1", layout, 10_000);
+    const checked = checkPorts(layout, "127.0.0.1", 10_000);
     for (const close of open.splice(0)) close();
     await expect(checked).resolves.toBeUndefined();
   });
 
   it("says when the address is not this machine's", async () => {
-    await expect(checkPorts("192.0.2.1", await layoutOfFreePorts())).rejects.toThrow("192.0.2.1 is not an address of this machine (--sip)");
+    await expect(checkPorts(await layoutOfFreePorts("192.0.2.1"), "127.0.0.1")).rejects.toThrow(
+      "192.0.2.1 is not an address of this machine (--sip)",
+    );
   });
 });

@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseArguments } from "../../cli/arguments.ts";
-import { clusterMapOf, clusterSettingsOf } from "../../cli/cluster.ts";
+import { advertisingFault, clusterMapOf, clusterSettingsOf, hostNameOf, lettersOf, withHashKey, withChanged } from "../../cli/cluster.ts";
+import { UsageError } from "../../cli/errors.ts";
 import { gatewayConfigText } from "../../cli/gateway-config.ts";
 import { httpHostOf, layoutOf } from "../../cli/layout.ts";
-import { settingsOf, upSpec, type Settings } from "../../cli/settings.ts";
+import { checkNative, settingsOf, upSpec, type Settings } from "../../cli/settings.ts";
 import type { ClusterSettings } from "../../cli/state-directory.ts";
 import { whatToTry } from "../../cli/what-to-try.ts";
 import { writtenMapSchema } from "../../schemas/cluster-map.ts";
@@ -43,6 +45,70 @@ describe("settingsOf", () => {
       );
     }
     expect(() => settings("--messages-per-source", "x")).toThrow("--messages-per-source x: must be a whole number from 0 to 1000000");
+  });
+
+  it("takes load balancers that say who phones are, and writes them into the gateways' file", () => {
+    const asked = settings("--proxy-from", "192.0.2.5,198.51.100.0/24");
+    const layout = layoutOf(asked, 1);
+    const [gateway] = layout.gateways;
+    const text =
+      gateway === undefined ? "" : gatewayConfigText(gateway, layout.cells, "secret", { ca: undefined, certificate: "c", key: "k" }, asked);
+    expect(text).toContain('proxyFrom = [ "192.0.2.5", "198.51.100.0/24" ]');
+    expect(() => settings("--proxy-from", "lb.test")).toThrow("--proxy-from lb.test: must be addresses, or networks of ");
+  });
+
+  it("takes several cluster addresses, of which each gateway has one listener of each kind", () => {
+    const placesOf = (...args: string[]): string[][] =>
+      layoutOf(settings(...args, "--gateways", "2", "--ws-port", "5080"), 2).gateways.map(({ listeners }) =>
+        listeners.map(({ transport, host, port }) => `${transport} ${host} ${port}`),
+      );
+    const two = ["--sip", "192.0.2.1", "--sip", "[2001:db8::1]:5070"];
+    const [first = [], second = []] = placesOf(...two);
+    expect(first).toEqual([
+      "UDP 192.0.2.1 5060",
+      "TCP 192.0.2.1 5060",
+      "TLS 192.0.2.1 5061",
+      "WS 192.0.2.1 5080",
+      "UDP 2001:db8::1 5070",
+      "TCP 2001:db8::1 5070",
+      "TLS 2001:db8::1 5061",
+      "WS 2001:db8::1 5080",
+    ]);
+    expect(second.map((place) => place.split(" ")[2])).toEqual(["5062", "5062", "5063", "5082", "5072", "5072", "5063", "5082"]);
+    // A third one adds one of each to each gateway.
+    const three = placesOf(...two, "--sip", "192.0.2.3");
+    expect(three.map((places) => places.filter((place) => !place.includes(" 192.0.2.3 ")))).toEqual([first, second]);
+    expect(three.map((places) => places.filter((place) => place.includes(" 192.0.2.3 ")).length)).toEqual([4, 4]);
+    const asked = settings(...two, "--http-host", "127.0.0.1");
+    const { aliases } = clusterMapOf({ domain: "example.test", exchanges: 2, cells: 2 }, asked, layoutOf(asked, 2));
+    expect(aliases).toEqual(expect.arrayContaining(["192.0.2.1:5060", "[2001:db8::1]", "[2001:db8::1]:5070"]));
+    expect(whatToTry(asked, "example.test", layoutOf(asked, 2), {})).toContain(
+      "192.0.2.1:5060 (UDP, TCP), 192.0.2.1:5061 (TLS), [2001:db8::1]:5070 (UDP, TCP)",
+    );
+  });
+
+  it.each([
+    [["--sip", "192.0.2.1", "--sip", "192.0.2.1:5070"], "--sip 192.0.2.1: is given twice"],
+    [["--sip", "0.0.0.0", "--sip", "192.0.2.1"], "--sip 0.0.0.0: "],
+    [["--sip", "192.0.2.1", "--sip", "192.0.2.2", "--advertise", "pbx.test"], "--advertise stands for one address"],
+    [["--tls-port", "5061", "--tls-port", "5062"], "--tls-port is given twice"],
+  ])("refuses %j", (args, reason) => {
+    expect(() => settings(...args)).toThrow(reason);
+  });
+
+  it("says what to write for a network that is named by an address within it, for a space and for an empty name", () => {
+    expect(() => settings("--trusted", "192.0.2.7/24")).toThrow(
+      "--trusted 192.0.2.7/24: is an address within its network: write 192.0.2.0/24 for all of it, or 192.0.2.7",
+    );
+    expect(() => settings("--trusted", "192.0.255.7/20")).toThrow("write 192.0.240.0/20 ");
+    expect(settings("--trusted", "192.0.2.7/32,192.0.240.0/20,255.255.0.0/16").trusted).toHaveLength(3);
+    expect(() => settings("--trusted", "192.0.2.1, 192.0.2.2")).toThrow("; no spaces between them");
+    expect(() => settings("--trusted", "192.0.2.1,,192.0.2.2")).toThrow("; one of them is empty");
+  });
+
+  it("refuses an environment that the gateways would refuse", () => {
+    for (const fine of [undefined, "", "on", "Off"]) expect(() => checkNative(fine)).not.toThrow();
+    expect(() => checkNative("maybe")).toThrow("TANDEM_NATIVE takes on or off, is maybe");
   });
 
   it("has the defaults of the contract", () => {
@@ -100,8 +166,66 @@ describe("settingsOf", () => {
     expect(inner).toMatchObject({ host: "::", advertise: "2001:db8::1" });
   });
 
+  it.each([
+    ["localhost", /^--domain localhost: is what each machine calls itself: a SIP domain must be no machine's name/],
+    ["pbx.LOCALHOST", /^--domain pbx\.LOCALHOST: is what each machine calls itself/],
+    [hostname(), /: is this machine's own name; choose another one: /],
+  ])("takes no machine's name for a domain: %s", (name, line) => {
+    expect(() => settings("--domain", name)).toThrow(line);
+  });
+
+  it("takes no domain that is what phones are to call this machine", () => {
+    const wrong = settings("--sip", "0.0.0.0", "--domain", "pbx.example.org", "--advertise", "PBX.example.org");
+    expect(() => clusterSettingsOf(wrong, undefined)).toThrow(
+      /^--advertise pbx\.example\.org: is the SIP domain; give this machine another name: /,
+    );
+    // One that was started so before goes on, and says so.
+    const known = { domain: "pbx.example.org", exchanges: 2, cells: 2 };
+    expect(clusterSettingsOf(wrong, known)).toEqual(known);
+    expect(advertisingFault(wrong, known.domain)).toBeDefined();
+    expect(advertisingFault(wrong, "example.org")).toBeUndefined();
+  });
+
   it("takes a domain in any case", () => {
     expect(settings("--domain", "Example.ORG").domain).toBe("example.org");
+  });
+});
+
+describe("a machine that is offered to others", () => {
+  const offered = settings("--listen", "192.0.2.10");
+
+  it("has a members' socket for each cell, and says so in the map; its door stays where it was", () => {
+    const cluster = clusterSettingsOf(offered, undefined);
+    expect(cluster).toMatchObject({ listen: { host: "192.0.2.10", port: 8841 }, host: hostNameOf(hostname()) });
+    const host = cluster.host ?? "";
+    expect(clusterMapOf(cluster, offered, layoutOf(offered, 2)).cells).toEqual([
+      { id: "a", url: "https://192.0.2.10:8841", door: "http://127.0.0.1:8801", host },
+      { id: "b", url: "https://192.0.2.10:8842", door: "http://127.0.0.1:8802", host },
+    ]);
+    expect(settings("--listen", "[2001:db8::1]:9000").listen).toEqual({ host: "2001:db8::1", port: 9000 });
+    expect(settings("--listen", "2001:db8::1").listen).toEqual({ host: "2001:db8::1", port: 8841 });
+  });
+
+  it("may be so later, stays so, and at its address", () => {
+    const before = { domain: "example.test", exchanges: 2, cells: 2 };
+    const known = clusterSettingsOf(offered, before);
+    expect(known).toMatchObject({ ...before, listen: { host: "192.0.2.10", port: 8841 } });
+    expect(clusterSettingsOf(settings(), known)).toEqual(known);
+    expect(() => clusterSettingsOf(settings("--listen", "192.0.2.11"), known)).toThrow(/was made with --listen 192\.0\.2\.10:8841/);
+  });
+
+  it.each(["0.0.0.0", "::", "example.test", "192.0.2.10:", "192.0.2.10:0", "192.0.2"])("is not offered at %s", (address) => {
+    expect(() => settings("--listen", address)).toThrow(UsageError);
+  });
+
+  it.each([
+    ["PBX-1.example.org", "pbx-1-example-org"],
+    ["a", "host-a"],
+    ["g1", "host-g1"],
+    ["", "host-1"],
+    ["x.".repeat(20), "x-".repeat(16)],
+  ])("has the name of the machine, %s, as members' names are written", (name, host) => {
+    expect(hostNameOf(name)).toBe(host);
   });
 });
 
@@ -165,9 +289,48 @@ describe("clusterSettingsOf", () => {
     expect(clusterSettingsOf(settings(), undefined)).toEqual({ domain: "example.test", exchanges: 2, cells: 2 });
   });
 
+  it("has an exchange for each cell at least, and says so where it was asked for fewer", () => {
+    expect(clusterSettingsOf(settings("--cells", "4"), undefined)).toEqual({ domain: "example.test", exchanges: 4, cells: 4 });
+    expect(clusterSettingsOf(settings("--cells", "3", "--exchanges", "8"), undefined)).toMatchObject({ exchanges: 8, cells: 3 });
+    const line = "--exchanges 2: 4 cells need as many at least, or some of them serve nobody; 8 are as good";
+    expect(() => clusterSettingsOf(settings("--cells", "4", "--exchanges", "2"), undefined)).toThrow(line);
+    // What is there already is found.
+    expect(clusterSettingsOf(settings(), { domain: "known.test", exchanges: 1, cells: 2 })).toMatchObject({ exchanges: 1, cells: 2 });
+  });
+
+  it("gives a new state directory a key of its own, and an older one none", () => {
+    const cluster = clusterSettingsOf(settings(), undefined);
+    const [one, other] = [withHashKey(cluster, undefined), withHashKey(cluster, undefined)];
+    expect(one.hashKey).toMatch(/^[0-9a-f]{32}$/);
+    expect(other.hashKey).not.toBe(one.hashKey);
+    expect(withHashKey(known, known)).toEqual(known);
+    expect(clusterMapOf(one, settings(), layoutOf(settings(), 2))).toMatchObject({ hashKey: one.hashKey });
+    expect(clusterMapOf(known, settings(), layoutOf(settings(), 3))).not.toHaveProperty("hashKey");
+  });
+
   it("uses what the state directory was made with, without being told again", () => {
     expect(clusterSettingsOf(settings(), known)).toEqual(known);
     expect(clusterSettingsOf(settings("--domain", "known.test", "--cells", "3"), known)).toEqual(known);
+  });
+
+  it("has the cells that the state directory has by now: they keep their letters, and these their ports", () => {
+    const grown = { ...known, cells: 3, letters: ["b", "c", "e"] };
+    expect(clusterSettingsOf(settings("--cells", "3"), grown)).toEqual(grown);
+    expect(layoutOf(settings(), lettersOf(grown)).cells.map(({ id, port }) => `${id} ${port}`)).toEqual(["b 8802", "c 8803", "e 8805"]);
+    expect(lettersOf(known)).toEqual(["a", "b", "c"]);
+    const line = "--cells 2: /d has the cells b, c, e by now; tandem cell add and tandem cell remove change them while it runs";
+    expect(() => clusterSettingsOf(settings("--state", "/d", "--cells", "2"), grown)).toThrow(line);
+  });
+
+  it("says what a command has made of it since, and that this need not be said at a start", () => {
+    const grown = withChanged(withChanged(known, "cells", 4), "exchanges", 16);
+    const start =
+      (...args: string[]) =>
+      (): unknown =>
+        clusterSettingsOf(settings("--state", "/d", ...args), grown);
+    expect(start("--cells", "3")).toThrow("--cells 3: /d has 4 cells now (cells were added or removed): leave --cells away");
+    expect(start("--exchanges", "8")).toThrow("--exchanges 8: /d has 16 exchanges now (they were doubled): leave --exchanges away");
+    expect(start("--cells", "4", "--exchanges", "16")()).toEqual(grown);
   });
 
   it.each([

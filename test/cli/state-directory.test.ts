@@ -38,6 +38,25 @@ describe("StateDirectory", () => {
     expect(() => state.secret()).toThrow(`${state.file("secret")} must hold at least 16 characters`);
   });
 
+  it("says its format, and nothing is started with one of a later release", () => {
+    const settings = { domain: "example.test", exchanges: 2, cells: 2 };
+    // As 0.1.0 and what was before it wrote it.
+    writeFileSync(state.file("cluster.json"), JSON.stringify(settings));
+    expect(state.readCluster()).toEqual(settings);
+    state.writeCluster(settings);
+    expect(state.readCluster()).toEqual({ ...settings, format: 1 });
+    const offered = { ...settings, listen: { host: "192.0.2.1", port: 8841 }, host: "h1" };
+    state.writeCluster(offered);
+    expect(state.readCluster()).toEqual({ ...offered, format: 2 });
+    const later = '{"format":3,"domains":["example.test"]}';
+    writeFileSync(state.file("cluster.json"), later);
+    expect(() => state.readCluster()).toThrow(
+      `${state.path} is of a later release (format 3, this one reads 2): start that, or use another --state`,
+    );
+    expect(() => state.writeCluster(settings)).toThrow("is not of tandem's making, and is not replaced");
+    expect(readFileSync(state.file("cluster.json"), "utf8")).toBe(later);
+  });
+
   it.each([
     ["run.json", "[1, 2]"],
     ["cluster.json", "mine"],

@@ -49,6 +49,22 @@ describe("Supervisor", () => {
     expect(lines.toSorted()).toEqual([`it> hello ${pids[0]}`, "it> out"]);
   });
 
+  it("ends one for good, and starts it again no more", async () => {
+    const { supervisor, lines, pids } = supervise();
+    await supervisor.start(script(serving));
+    await supervisor.end("it");
+    expect([isGone(pids[0]), lines]).toEqual([true, []]);
+    await expect(supervisor.startAgain("it")).rejects.toThrow("it was never started");
+    // Nor one that dies again and again, and waits for its next start.
+    const failing = { ...script("process.exit(3)"), name: "cell a" };
+    await supervisor.startSome([failing, { ...script(serving), name: "cell b" }]);
+    await supervisor.end("cell a");
+    const { length } = lines;
+    await supervisor.start({ ...script(serving), name: "cell c" });
+    expect(lines).toHaveLength(length);
+    await supervisor.end("nobody");
+  });
+
   it("goes on with those that start, says who does not, and tries that one again", async () => {
     const { supervisor, lines } = supervise();
     const tries: number[] = [];

@@ -81,7 +81,7 @@ describe("tandem", () => {
   it.each([
     [["subscriber", "add"], "\n  AOR           a user: alice, alice@example.test or sip:alice@example.test\n"],
     [["registrations"], "\n  AOR          a user: "],
-    [["drain"], "\n  CELL         its letter, "],
+    [["drain"], "\n  NAME          the letter of a cell or the name of a gateway, "],
     [["subscriber", "import"], "\n  FILE.csv     in UTF-8; "],
   ])("%j --help explains its arguments", async (words, line) => {
     expect((await runCommand([...words, "--help"])).out).toContain(line);

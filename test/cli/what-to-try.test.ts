@@ -20,6 +20,7 @@ describe("what to try", () => {
       "  npx tandem registrations",
       "  npx tandem subscriber add dave --password -",
     ]);
+    expect(hints("--auth", "open").join()).not.toContain("subscriber add");
     expect(hints("--state", resolve("my state"))[1]).toBe("  npx tandem status --state 'my state'");
     expect(hints("--state", "it's")[0]).toBe(`npx tandem subscriber list --state 'it'\\''s' shows who may register.`);
   });

@@ -66,6 +66,7 @@ describe("cellConfigText", () => {
     ],
     storage: '/state "x"/cells/b',
     room: "/room",
+    mayEvict: false,
     texts: { CELL: "b", CLUSTER: '{"é":"\n"}' },
     fromEnvironment: ["TANDEM_SECRET"],
   };
@@ -82,14 +83,37 @@ describe("cellConfigText", () => {
     ['(name = "CLUSTER", text = "{\\"é\\":\\"\\x0a\\"}")'],
     ['(name = "TANDEM_SECRET", fromEnvironment = "TANDEM_SECRET")'],
     ['(name = "EXCHANGE", durableObjectNamespace = "ExchangeObject")'],
-    ['(className = "ExchangeObject", uniqueKey = "tandem-b-Exchange", enableSql = true)'],
+    ['(className = "ExchangeObject", uniqueKey = "tandem-b-Exchange", enableSql = true, preventEviction = true)'],
     ['durableObjectStorage = (localDisk = "storage")'],
   ])("says %s", (line) => {
     expect(text).toContain(line);
   });
 
+  it("has idle objects sleep only where that is wanted", () => {
+    expect(cellConfigText({ ...config, mayEvict: true })).not.toContain("preventEviction = true");
+  });
+
   it("never holds a value that comes from the environment", () => {
     expect(cellConfigText({ ...config, texts: { TANDEM_SECRET: "hidden" } })).not.toContain("hidden");
+  });
+
+  it("has a socket for members alone, where there is an authority: both sides show certificates of that", () => {
+    const members = {
+      host: "192.0.2.1",
+      port: 8841,
+      tlsKey: "members/a/k.pem",
+      certificate: "members/a/c.pem",
+      authority: "authority/c.pem",
+    };
+    const written = cellConfigText({ ...config, members });
+    const pair = '(privateKey = embed "members/a/k.pem", certificateChain = embed "members/a/c.pem")';
+    expect(written).toContain(
+      `(name = "members", address = "192.0.2.1:8841", https = (options = (), tlsOptions = (keypair = ${pair}, requireClientCerts = true, ` +
+        'trustedCertificates = [embed "authority/c.pem"], minVersion = tls1Dot3)), service = (name = "cell", entrypoint = "members"))',
+    );
+    expect(written).toContain(`trustedCertificates = [embed "authority/c.pem"], keypair = ${pair}`);
+    expect(cellConfigText({ ...config, members: { ...members, host: "2001:db8::1" } })).toContain('address = "[2001:db8::1]:8841"');
+    expect(cellConfigText(config)).not.toContain("members");
   });
 });
 

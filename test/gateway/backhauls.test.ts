@@ -47,12 +47,20 @@ describe("backhauls", () => {
     ["one by one", undefined],
   ])("the control link says what the gateway has counted, and how it has its datagrams (%s)", async (_name, native) => {
     const { cell, gateway } = await startRig(started, [listenerOf("UDP")], native === undefined ? { native: "none" } : {});
-    const tally = { isNative: native !== undefined, datagramsLost: 0, datagramsDropped: 0, datagramsPaced: 0, shed: 0 };
+    const tally = {
+      isNative: native !== undefined,
+      datagramsLost: 0,
+      datagramsDropped: 0,
+      datagramsPaced: 0,
+      shed: 0,
+      noise: 0,
+      noisySources: 0,
+    };
     await cell.until(() => cell.tallies.length > 0, "the first");
     expect(cell.tallies[0]).toEqual(tally);
-    Object.assign(gateway.counters, { datagramsLost: 1, datagramsDropped: 2, datagramsPaced: 3, shed: 4 });
+    Object.assign(gateway.counters, { datagramsLost: 1, datagramsDropped: 2, datagramsPaced: 3, shed: 4, noise: 5 });
     for (const control of cell.controls) control.close();
-    const counted = { ...tally, datagramsLost: 1, datagramsDropped: 2, datagramsPaced: 3, shed: 4 };
+    const counted = { ...tally, datagramsLost: 1, datagramsDropped: 2, datagramsPaced: 3, shed: 4, noise: 5 };
     await cell.until(() => cell.tallies.some(({ shed }) => shed === 4), "that of the next link");
     expect(cell.tallies.at(-1)).toEqual(counted);
   });

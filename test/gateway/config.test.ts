@@ -59,6 +59,7 @@ describe("a good configuration", () => {
         secret: "0123456789abcdef",
         cells: [{ id: "a", url: "http://127.0.0.1:8801" }],
         listeners: [{ transport: "UDP", host: "127.0.0.1", port: 5060, advertisedHost: "127.0.0.1" }],
+        proxyFrom: [],
         dnsServers: [],
         limits: { connectionsMax: 20_000, messagesPerSource: 0, trusted: [] },
       },
@@ -83,6 +84,14 @@ describe("a good configuration", () => {
       advertisedHost: "sip.example.test",
       advertisedPort: 5070,
     });
+  });
+
+  test("load balancers by the file, or by flags, which win", () => {
+    const file = fileWith(good.replace("[[cells]]", 'proxyFrom = ["192.0.2.5", "198.51.100.0/24"]\n[[cells]]'));
+    expect(readInvocation(["--config", file]).config.proxyFrom).toEqual(["192.0.2.5", "198.51.100.0/24"]);
+    expect(readInvocation(["--config", file, "--health", "[::1]:8080"]).config.health).toEqual({ host: "::1", port: 8_080 });
+    const flags = ["--proxy-from", "192.0.2.6,2001:db8::/64", "--proxy-from=192.0.2.7"];
+    expect(readInvocation(["--config", file, ...flags]).config.proxyFrom).toEqual(["192.0.2.6", "2001:db8::/64", "192.0.2.7"]);
   });
 
   test("flags win over the file, and do without one", () => {
@@ -130,7 +139,7 @@ describe("a wrong file is a UsageError with one line: file, key, reason", () => 
     [
       "a key that does not exist",
       `nmae = "g1"\n${good}`,
-      "F: nmae: is not known; known here: name, secret, secretFile, cells, listeners, tls, dns, limits",
+      "F: nmae: is not known; known here: name, secret, secretFile, member, cells, listeners, tls, proxyFrom, health, dns, limits",
     ],
     [
       "a key of a listener that does not exist",
@@ -138,6 +147,11 @@ describe("a wrong file is a UsageError with one line: file, key, reason", () => 
       "F: listeners[0].hots: is not known; known here: transport, host, port, advertise",
     ],
     ["no secret", good.replace(/secret = .*/, ""), "F: secret: is missing: secret or secretFile is needed"],
+    [
+      "a secret and a key of its own",
+      `${good}[member]\nkey = "k"\ncert = "c"\ntlsKey = "t"\nauthority = "a"`,
+      "F: member: stands beside a secret: only one of them may be given",
+    ],
     [
       "two secrets",
       good.replace("[[cells]]", 'secretFile = "secret"\n[[cells]]'),
@@ -197,6 +211,16 @@ describe("a wrong file is a UsageError with one line: file, key, reason", () => 
       'F: dns.servers: must be addresses, with a port or without, has "ns.example.test"',
     ],
     ["DNS servers that are no list", `${good}[dns]\nservers = "192.0.2.53"`, "F: dns.servers: must be a list of texts"],
+    [
+      "a load balancer by its name",
+      good.replace("[[cells]]", 'proxyFrom = ["lb.test"]\n[[cells]]'),
+      'F: proxyFrom: must be IPv4 or IPv6 addresses, has "lb.test"',
+    ],
+    [
+      "a health page without a port",
+      good.replace("[[cells]]", 'health = "127.0.0.1"\n[[cells]]'),
+      'F: health: must be ADDRESS:PORT, for example 127.0.0.1:8080, is "127.0.0.1"',
+    ],
     [
       "a trusted name",
       `${good}[limits]\ntrusted = ["carrier.test"]`,

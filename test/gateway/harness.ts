@@ -40,6 +40,7 @@ export function configOf(
     secret,
     cells: cells.map(({ id, url }) => ({ id, url })),
     listeners,
+    proxyFrom: [],
     dnsServers: [],
     limits: { connectionsMax: 100, messagesPerSource: 0, trusted: [] },
     ...changes,

@@ -25,7 +25,7 @@ function answersTo(sent: Uint8Array[], reachable: boolean): LocalAnswers {
     boot: "boot",
     listeners: () => [{ transport: "UDP", host: "127.0.0.1", port: 5060 }],
     map: () => map,
-    isReachable: () => reachable,
+    isReady: () => reachable,
     send: (_flowKey, octets) => sent.push(octets),
   });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Row, alignedText, goalsMarkdown, isMet, ratioOf, reportText } from "../../bench/report.ts";
+import { type Row, alignedText, figuresMarkdown, goalsMarkdown, isMet, ratioOf, reportText } from "../../bench/report.ts";
 
 const measured = (value: number, failed = 0): { value: number; samples: number[]; failed: number; retransmissions: number } => ({
   value,
@@ -65,6 +65,21 @@ describe("the bench's table", () => {
     expect(goalsMarkdown([row, { measure, unit, systems }, lost]).split("\n").slice(2)).toEqual([
       "| call over UDP, 1500/s | ratio <= 1 | 0.75: 300 us | 400 | met |",
       "| lost | <= 0 | 3.00 |  | missed |",
+      "",
+    ]);
+  });
+
+  it("gives what has no goal as a table of Markdown for the documents, with what it stands beside", () => {
+    const { measure, unit, systems } = row;
+    const latency: Row = {
+      measure: "MESSAGE",
+      unit: "ms, p50 / p99 / p99.9",
+      systems: { tandem: { value: 2, p99: 9, p999: 31.4, samples: [2] } },
+    };
+    const replicated: Row = { measure, unit, systems: { ...systems, "kamailio+dmq": measured(600) } };
+    expect(figuresMarkdown([row, latency, replicated]).split("\n").slice(2)).toEqual([
+      "| MESSAGE, ms | 2.00 / 9.00 / 31.4 |  |  |  |  |",
+      "| call over UDP, 1500/s, us of CPU | 300 | 400 | 0.75 | 600 | 0.50 |",
       "",
     ]);
   });

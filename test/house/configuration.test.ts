@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { configFileSchema } from "../../gateway/config/config-file.ts";
 import { writtenMapSchema } from "../../schemas/cluster-map.ts";
 import { read } from "../../schemas/reading.ts";
-import { connectionsMax, exchangesMax } from "../../gateway/limits.ts";
+import { exchangesMax } from "../../cluster/limits.ts";
+import { connectionsMax } from "../../gateway/limits.ts";
 import { failedLoginsPerAddressDefault } from "../../sip/limits.ts";
 import { textOf } from "./sources.ts";
 

@@ -14,7 +14,6 @@ const exceptions: Readonly<Record<string, { readonly linesMax: number; readonly 
   "test/actors/exchange/orphaned-invites.test.ts": { linesMax: 670, reason: "each case needs a call that both cells have lost" },
   "test/cluster/replication/peer-link.test.ts": { linesMax: 575, reason: "every event in every state of that link" },
   "test/cluster/group/core-group.test.ts": { linesMax: 590, reason: "every change of a view, one by one" },
-  "test/actors/exchange/lost-ways.test.ts": { linesMax: 550, reason: "each case needs a call whose way is lost" },
 };
 
 function linesOf(file: string): number {

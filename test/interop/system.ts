@@ -38,9 +38,15 @@ export interface System {
 /** Longer than the three seconds that stopping may take. */
 const stopMsMax = 5_000;
 
+export interface StartOptions {
+  readonly auth: "digest" | "open";
+  /** Further options of `tandem up`. */
+  readonly options?: readonly string[];
+}
+
 /** Starts `tandem up` with a state directory and ports of its own, and waits until it says that it is ready. */
-export async function startSystem({ auth }: { auth: "digest" | "open" }): Promise<System> {
-  const tandem = await startTandem({ auth, domain: "example.test", webSocket: true });
+export async function startSystem({ auth, options = [] }: StartOptions): Promise<System> {
+  const tandem = await startTandem({ auth, domain: "example.test", webSocket: true, options });
   const { domain, run, state } = tandem;
   const listenerOf = (transport: string): Listener => {
     const all = run.gateways.flatMap(({ listeners }) => listeners);

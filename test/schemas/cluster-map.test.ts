@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { clusterMapSchema, writtenMapSchema } from "../../schemas/cluster-map.ts";
+import { carriedMapSchema, clusterMapSchema, writtenMapSchema } from "../../schemas/cluster-map.ts";
 import { read } from "../../schemas/reading.ts";
 import { testMap } from "../actors/exchange/harness.ts";
 
@@ -12,6 +12,30 @@ describe("the schema of the cluster map", () => {
       expect(read(clusterMapSchema, each)).toEqual({ value: each });
       expect(read(writtenMapSchema, each)).toEqual({ value: each });
     }
+  });
+
+  it("takes a map that was written while the cluster ran, with all that it says of cells and exchanges", () => {
+    const cells = [{ id: "a", url: "http://127.0.0.1", host: "h1", location: "here", weight: 70 }];
+    const assignments = [{ primary: "a", secondary: "a", joining: "b" }];
+    const since = { epoch: 6, writer: "b" };
+    const singletons = [
+      {
+        name: "call-records",
+        owners: ["a"],
+        since,
+        policy: { kind: "M of N", count: 2, preferred: ["a"], failback: true, isAliveMs: 5_000 },
+      },
+    ];
+    const group = { preferred: ["a"], healAfterMs: 20_000 };
+    const written = { ...map, version: 7, writer: "a", statedAt: 1, cells, assignments, singletons, ...group };
+    for (const schema of [clusterMapSchema, carriedMapSchema]) expect(read(schema, written)).toEqual({ value: written });
+    expect(read(writtenMapSchema, { ...map, cells, assignments, ...group })).toHaveProperty("value");
+    expect(read(writtenMapSchema, written).fault?.path).toBe("writer");
+  });
+
+  it("carries what a later release of a cell says from cell to cell", () => {
+    const later = { ...map, policies: [{ name: "call-records" }] };
+    expect(read(carriedMapSchema, later)).toEqual({ value: later });
   });
 
   it("takes the maps of wrangler.toml", () => {
@@ -44,7 +68,7 @@ describe("the schema of the cluster map", () => {
   it.each([
     [{ flusMs: 5 }, "flusMs", "is not known; known here: "],
     [{ failedLogin: 0 }, "failedLogin", "is not known; known here: "],
-    [{ cells: [{ ...a, ur: "" }] }, "cells[0].ur", "is not known; known here: id, url"],
+    [{ cells: [{ ...a, ur: "" }] }, "cells[0].ur", "is not known; known here: id, url, host, location, weight"],
     [
       { domains: [{ name: "example.test", auth: "open", digests: [] }] },
       "domains[0].digests",

@@ -110,7 +110,7 @@ export class Aims {
     if (kind === "crash a cell after a commit") cell.host.crash();
     else cell.host.freeze();
     if (isDoubled) world.after(deathMs, () => cell.host.crash());
-    world.at(until, () => goOn(cell));
+    world.at(until, () => cell.goOn());
   }
 
   /** What only the cell knows that falls silent. */
@@ -204,9 +204,4 @@ function messageIn(octets: Uint8Array): Message | undefined {
   const start = stringOf(octets, 0, 9);
   if (start === "REGISTER ") return "REGISTER";
   return start === "SIP/2.0 2" && /\r\nCSeq: *\d+ +INVITE\r\n/i.test(stringOf(octets)) ? "INVITE" : undefined;
-}
-
-function goOn(cell: Cell): void {
-  if (cell.host.state === "down") cell.start();
-  else cell.host.thaw();
 }

@@ -137,7 +137,7 @@ export class Attachment {
 
   #target(): Host {
     const { cells, gateways } = this.#phone.cluster;
-    const hosts = (this.#phone.transport === "WS" ? cells : gateways).map(({ host }) => host);
+    const hosts = (this.#phone.transport === "WS" ? cells.filter(({ isDraining }) => !isDraining) : gateways).map(({ host }) => host);
     const host = hosts[this.#choice % hosts.length];
     if (host === undefined) throw new Error("nowhere to connect to");
     return host;

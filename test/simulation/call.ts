@@ -127,7 +127,8 @@ export class OutgoingCall {
   /** A request of the other side. */
   requested(request: SipMessage): void {
     if (this.#dialog === undefined) return this.#phone.respond(request, 481, this.#tag);
-    if (this.isEnded && request.method !== "BYE") return this.#phone.respond(request, 481, this.#tag);
+    // Who has no dialog any more judges no order: a BYE that was said again, for its sender was asked for a password, may come before the first one.
+    if (this.isEnded) return this.#phone.respond(request, request.method === "BYE" ? 200 : 481, this.#tag);
     if (!this.#remoteNumbers.take(request)) return this.#phone.respond(request, 500, this.#tag);
     if (request.method === "INVITE") {
       if (this.reinviteStatus === 0) return refuseInGlare(this.#phone, request, this.#tag);

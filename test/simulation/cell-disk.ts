@@ -1,9 +1,11 @@
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { MemberState } from "../../cluster/group/view.ts";
 import { isParseError } from "../../sip/errors.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import { parseAnyRecord, serializeRecord } from "../../sip/record/record-text.ts";
 import type { Rows } from "../../sip/record/record-store.ts";
 import type { StateRecord } from "../../sip/record/state-record.ts";
+import { MemoryLedger } from "./memory-ledger.ts";
 import type { Moments } from "./moments.ts";
 import type { World } from "./world.ts";
 
@@ -22,12 +24,18 @@ export class CellDisk {
   /** Whoever writes asks for room before, and has the answer later. False: nobody doubts that there is room. */
   isAskedForRoom = false;
   epoch = 0;
+  /** The newest map that its core group has kept; undefined: none but the one that it was deployed with. */
+  map: ClusterMap | undefined;
+  /** Exchanges that have something left here of a replica that the map has no more. */
+  left: readonly number[] = [];
   /** As the core group has seen them last. */
   readonly gateways = new Map<string, MemberState>();
+  readonly ledger: MemoryLedger;
 
-  constructor(world: World, moments: Moments) {
+  constructor(world: World, moments: Moments, name: string) {
     this.#world = world;
     this.#moments = moments;
+    this.ledger = new MemoryLedger(name);
   }
 
   /** Somebody looks whether there is room. */
@@ -98,6 +106,14 @@ export class ExchangeDisk {
       this.#memory = before;
       for (const undo of undone.toReversed()) undo();
     });
+  }
+
+  /** All of it is deleted. */
+  clear(): void {
+    this.#rows.clear();
+    this.#boots.clear();
+    this.#memory = undefined;
+    this.#written = [];
   }
 
   bootOf(access: string): string | undefined {

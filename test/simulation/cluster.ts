@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { exchangeOf, pairOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { isNewer, mapVersionOf } from "../../cluster/map/map-version.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
@@ -23,7 +24,14 @@ export const domain = "example.test";
 export class Cluster {
   readonly world: World;
   readonly network: Network;
-  readonly map: ClusterMap;
+  /** What cells are deployed with. */
+  readonly deployed: ClusterMap;
+  /** The newest that any cell knows. */
+  map: ClusterMap;
+  /** Cells that have, or had, a replica, by exchange and id. */
+  readonly #hosts = new Set<string>();
+  /** The newest maps, since when each was known, true time. */
+  readonly #history: { readonly since: number; readonly map: ClusterMap }[] = [];
   readonly cells: Cell[] = [];
   readonly gateways: Gateway[] = [];
   readonly overtaking = new Overtaking();
@@ -41,6 +49,8 @@ export class Cluster {
   readonly invitedAnew = new Set<string>();
   /** Records that a later version has left on the disk of exchange 0. */
   readonly fromTheFuture: StateRecord[] = [];
+  /** Who has done a service of the group, by its name and the epoch of it. */
+  readonly owners = new Map<string, Set<string>>();
   /** Refusals of INVITEs that were sent as datagrams, copies counted, by Call-ID. */
   readonly refusalsSent = new Map<string, number>();
   /** Phones that datagrams reach, by `address:port`. */
@@ -51,7 +61,37 @@ export class Cluster {
   constructor(world: World, map: ClusterMap) {
     this.world = world;
     this.network = new Network(world);
+    this.deployed = map;
     this.map = map;
+    this.#history.push({ since: 0, map });
+    this.#note(map);
+  }
+
+  /** A cell has a map that nobody had before, perhaps. */
+  learn(map: ClusterMap): void {
+    this.#note(map);
+    if (!isNewer(mapVersionOf(map), mapVersionOf(this.map))) return;
+    const { assignments = [] } = this.map;
+    if (assignments.some(({ joining }, exchange) => joining !== undefined && pairOf(map, exchange).secondary === joining))
+      this.moments.reached("a replica takes another's place that was told everything before");
+    this.map = map;
+    this.#history.push({ since: this.world.now, map });
+  }
+
+  /** The cells that served the exchange of an address-of-record within a time, two by two. */
+  pairsOf(addressOfRecord: string, from: number, until: number): string[][] {
+    const maps = this.#history.filter(({ since }, index) => since <= until && (this.#history[index + 1]?.since ?? from) >= from);
+    return maps.map(({ map }) => [...servingCells(map, exchangeOf(map, addressOfRecord))]);
+  }
+
+  /** Whether a cell has a replica of an exchange by any map so far. */
+  hadReplica(exchange: number, { id }: Cell): boolean {
+    return this.#hosts.has(`${exchange} ${id}`);
+  }
+
+  #note(map: ClusterMap): void {
+    for (let exchange = 0; exchange < map.exchangeCount; exchange += 1)
+      for (const id of [...servingCells(map, exchange), pairOf(map, exchange).joining]) this.#hosts.add(`${exchange} ${id ?? ""}`);
   }
 
   get random(): Random {
@@ -74,6 +114,16 @@ export class Cluster {
     return servingCells(this.map, exchange).map((id) => this.cell(id));
   }
 
+  /** Those of the map that have not died for good. */
+  get living(): Cell[] {
+    return this.cells.filter(({ id, isLost }) => !isLost && this.map.cells.some((cell) => cell.id === id));
+  }
+
+  /** Those of them that are to have exchanges: the operator takes out the others. */
+  get staying(): Cell[] {
+    return this.living.filter(({ id }) => this.map.cells.some((cell) => cell.id === id && cell.weight !== 0));
+  }
+
   gateway(name: string): Gateway {
     const found = this.gateways.find((gateway) => gateway.host.name === name);
     if (found === undefined) throw new Error(`no gateway ${name}`);
@@ -81,12 +131,13 @@ export class Cluster {
   }
 }
 
-/** `auth`: whether phones are asked for their passwords. */
+/** `auth`: whether phones are asked for their passwords. `hasRecords`: what becomes of calls is noted. */
 export function clusterMap(
   cells: readonly string[],
   exchangeCount: number,
   addresses: readonly string[],
   auth: "digest" | "open" = "open",
+  hasRecords = true,
 ): ClusterMap {
   return {
     version: 1,
@@ -98,6 +149,7 @@ export function clusterMap(
     heartbeat: { periodMs: 1_000, missed: 3 },
     replication: { ackTimeoutMs: 200 },
     flushMs: 1_000,
+    ...(hasRecords ? {} : { callRecords: { days: 0, most: 0 } }),
   };
 }
 

@@ -1,11 +1,17 @@
 import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupPorts } from "../../actors/core-group/core-group-actor.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { Change, SeenCause, View } from "../../cluster/group/view.ts";
+import { later } from "../../sip/time.ts";
+import { beatBackstopMs } from "../../workers/limits.ts";
 import type { Cell } from "./cell.ts";
 import type { End, EndHandlers } from "./network.ts";
 import { ObjectLife, Unanswered } from "./object-life.ts";
 
 type Control = { readonly end: End; heardAt: number };
+
+/** Within this long one that has started has heard which map is the newest. */
+const returnedMs = 3_000;
 
 /** The core group of a cell: its object, and what outlives the memory of that: the gateways' control sockets and an alarm. */
 export class CoreGroup {
@@ -31,10 +37,20 @@ export class CoreGroup {
     const { epoch } = disk;
     const gateways = Array.from(disk.gateways, ([gateway, state]) => ({ id: gateway, state }));
     const actor = new CoreGroupActor(
-      { cell: id, boot: cluster.random.id(), map: cluster.map, settings: undefined, epoch, gateways, isDraining: false },
+      {
+        cell: id,
+        boot: cluster.random.id(),
+        deployed: cluster.deployed,
+        kept: disk.map,
+        epoch,
+        gateways,
+        isDraining: false,
+        left: disk.left,
+      },
       this.#ports(this.#life),
     );
     this.#actor = actor;
+    this.#cell.map = actor.map;
     this.#tick(actor);
     return actor;
   }
@@ -51,10 +67,10 @@ export class CoreGroup {
   }
 
   accept(gateway: string, end: End): EndHandlers {
-    const { cluster, host } = this.#cell;
+    const { host } = this.#cell;
     const control = { end, heardAt: host.wall };
     this.#controls.set(gateway, control);
-    end.send(JSON.stringify({ type: "map", map: cluster.map }));
+    end.send(JSON.stringify({ type: "map", map: this.actor.map }));
     end.send(viewText(this.actor.view));
     this.actor.gatewayOpened(gateway);
     return {
@@ -82,13 +98,15 @@ export class CoreGroup {
 
   #ports(life: ObjectLife): CoreGroupPorts {
     const { host } = this.#cell;
+    const startedAt = this.#cell.cluster.world.now;
     const timer = life.timer(() => this.#tick(this.actor));
     return {
       now: life.clock.now,
       wallAt: life.clock.wallAt,
       heard: () => [...this.#controls].map(([gateway, { heardAt }]) => [gateway, heardAt] as const),
       arm: (nextTick, nextDeadline, now) => {
-        this.#alarmAt = life.clock.wallAt(nextTick);
+        // As in a cell of `tandem up` (workers/core-group/beat-waker.ts): its beats are timers, and the alarm is as far behind them as it may be.
+        this.#alarmAt = life.clock.wallAt(later(now, Math.max(beatBackstopMs, nextTick - now)));
         if (!this.#cell.disk.isFull) for (const write of this.#unwritten.splice(0)) write();
         timer.set(Math.max(1, nextDeadline - now));
       },
@@ -99,20 +117,40 @@ export class CoreGroup {
           (outcome) => life.event(() => over(outcome)),
         ),
       keepView: ({ epoch }, changes) => this.#keepView(epoch, changes),
-      keepSettings: () => undefined,
+      keepMap: (map) => this.#keepMap(map),
+      keepLeft: (exchanges) => {
+        const { cluster, disk } = this.#cell;
+        // It hears so only now: it was away when that was written.
+        if (exchanges.length > 0 && cluster.world.now - startedAt < returnedMs)
+          cluster.moments.reached("a cell comes back after others were given what it had");
+        disk.left = exchanges;
+      },
       sendToGateways: (message) => {
         for (const { end } of this.#controls.values()) end.send(JSON.stringify(message));
       },
       tellExchange: (exchange, view, told) =>
         host.soon(() => {
-          this.#cell.replica(exchange).setView(view, (isServing) => {
+          this.#cell.replica(exchange).setView(view, this.#cell.map, (isServing) => {
             life.event(() => told(isServing === undefined ? new Unanswered("it was reset") : { isServing }));
           });
         }),
-      drainLines: () => undefined,
+      drainLines: (isWanted) => this.#cell.drainLines(isWanted),
+      singleton: (name, isOwner, since) => this.#cell.service.set(name, isOwner, since),
+      askSingleton: (_name, answer) => answer(true),
       fenced: (isFenced) => host.trace(() => (isFenced ? "is fenced" : "is no longer fenced")),
+      mapRefused: (text) => host.trace(() => text),
       untold: (exchange, _view, reason) => host.trace(() => `exchange ${exchange} was not told of a view: ${reason.message}`),
     };
+  }
+
+  #keepMap(map: ClusterMap): void {
+    const { cluster, disk, host } = this.#cell;
+    host.trace(() => `map ${map.version} of ${map.writer ?? "nobody"}`);
+    this.#cell.map = map;
+    cluster.learn(map);
+    const write = (): void => void (disk.map = map);
+    if (disk.isFull) this.#unwritten.push(write);
+    else write();
   }
 
   #keepView(epoch: number, changes: readonly Change[]): void {

@@ -37,8 +37,11 @@ export class ExchangePlace {
   wake(): Replica {
     if (this.#replica === undefined) {
       this.cell.host.trace(() => `exchange ${this.number} starts`);
-      this.#replica = new Replica(this);
-      this.#replica.start();
+      const replica = new Replica(this);
+      this.#replica = replica;
+      // It may be reset before it has begun.
+      replica.start();
+      return replica;
     }
     return this.#replica;
   }

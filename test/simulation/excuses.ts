@@ -2,6 +2,7 @@ import { phoneReturnMs, unprovenCopies } from "../../sip/limits.ts";
 import { frameAnswerMsMax } from "../../actors/limits.ts";
 import { countedMsMax } from "../../cluster/limits.ts";
 import type { OutgoingCall } from "./call.ts";
+import type { Cluster } from "./cluster.ts";
 import { unwrittenMsMax } from "./cell-disk.ts";
 import type { IncomingCall } from "./incoming-call.ts";
 import type { Phone } from "./phone.ts";
@@ -10,6 +11,8 @@ import type { Story } from "./simulate.ts";
 
 /** What is no fault of the cluster: more died than two places can bear, or a phone could not be reached. True times. */
 
+/** So many cells heal themselves when one of them is lost, and most faults do not befall who serves a phone. */
+const manyCells = 4;
 /** A phone on a connection takes so long to find out that nobody is at its other end. */
 const noticeMs = 11_000;
 /** From a change until it is on both disks, ms: flushMs and the way there. */
@@ -24,6 +27,8 @@ const rewrittenMs = 2_000;
 const lastMomentMs = 500;
 /** Everybody has noticed a fault, or its end. */
 export const afterMs = 5_000;
+/** A cell is gone for good, and others have all that it had: it is waited for, replaced, and copies are made. */
+export const healedMs = 12_000;
 
 /** All cells have died at once. */
 export function areAllCrashed({ kind }: Fault): boolean {
@@ -32,7 +37,7 @@ export function areAllCrashed({ kind }: Fault): boolean {
 
 /** One cell has died, at {@link deathOf}. */
 export function isDeathOfCell({ kind }: Fault): boolean {
-  return kind.startsWith("crash a cell") || kind.startsWith("freeze and crash a cell");
+  return /^(?:crash a cell|freeze and crash a cell|crash the coordinator|lose a cell)/.test(kind);
 }
 
 /** Something has died, be it after it stood still. */
@@ -46,7 +51,7 @@ function deathOf({ from, diesAt = from }: Fault): number {
 
 /** A cell could not be heard by the other one, or by anybody, and did not die of it at once. */
 export function isSilenceOfCell({ kind }: Fault): boolean {
-  return /^freeze (and crash )?a cell/.test(kind) || kind === "cut between cells" || kind === "isolate a cell";
+  return /^freeze (?:and crash )?a cell|^freeze the coordinator|^cut (?:between|the|two) cells|^isolate a cell/.test(kind);
 }
 
 /**
@@ -57,15 +62,33 @@ export function bothDied({ cluster, faults }: Story, { addressOfRecord }: Phone,
   const hasLost = (id: string, isDiskOnly: boolean): boolean =>
     faults.some((fault) => {
       const isMine = areAllCrashed(fault) || (isDeathOfCell(fault) && fault.target === id);
-      const unwrittenMs = fault.kind.includes("last writes") ? unwrittenMsMax : 0;
+      const unwrittenMs = unwrittenMsOf(fault);
       return isMine && (!isDiskOnly || unwrittenMs > 0) && deathOf(fault) >= from && fault.from <= until + unwrittenMs;
     });
-  const pair = cluster.pairOf(addressOfRecord);
-  if (pair.every(({ id }) => hasLost(id, false))) return true;
+  const pairs = cluster.pairsOf(addressOfRecord, from, until);
+  if (pairs.some((pair) => pair.every((id) => hasLost(id, false)))) return true;
+  if (pairs.some((pair) => bothAreLost(faults, pair, until))) return true;
   const hadNoPeer = faults.some(
-    (fault) => isOfCells(fault) && !fault.kind.includes("last writes") && fault.from <= until && fault.until + afterMs >= from,
+    (fault) => isOfCells(fault) && unwrittenMsOf(fault) === 0 && fault.from <= until && fault.until + afterMs >= from,
   );
-  return hadNoPeer && pair.some(({ id }) => hasLost(id, true));
+  return hadNoPeer && pairs.some((pair) => pair.some((id) => hasLost(id, true)));
+}
+
+/** What it had written may be as old as this, and is lost with it all the same. */
+function unwrittenMsOf({ kind }: Fault): number {
+  if (kind === "lose a cell for good") return healedMs;
+  return kind.includes("last writes") ? unwrittenMsMax : 0;
+}
+
+/** Both have died, one of them at least for good, before anybody else was told what they had. */
+function bothAreLost(faults: readonly Fault[], pair: readonly string[], from: number): boolean {
+  const lost = faults.filter((fault) => isLoss(fault) && pair.includes(fault.target) && fault.from >= from - healedMs);
+  return lost.some((one) => lost.some((other) => other.target !== one.target && Math.abs(other.from - one.from) <= healedMs));
+}
+
+/** A cell has died that others are to replace. */
+function isLoss({ kind }: Fault): boolean {
+  return kind.startsWith("lose a cell");
 }
 
 /** What was registered last was in no memory any more, and on no disk. */
@@ -81,12 +104,16 @@ function diedAlone({ kind }: Fault): boolean {
 
 /** What befell the memory of a replica, or its ways to the other one. */
 function isOfCells({ kind }: Fault): boolean {
-  return kind.includes("cell") || kind === "reset an exchange" || kind === "refuse a write";
+  return kind.includes("cell") || kind.includes("coordinator in a move") || kind === "reset an exchange" || kind === "refuse a write";
 }
 
-/** Two faults of cells at a time, or one after the other before all was well again: state may have been in no living memory. */
-export function isDouble({ faults }: Story, from: number, until: number): boolean {
-  const ofCells = faults.filter(isOfCells);
+/**
+ * Two faults of cells at a time, or one after the other before all was well again: state may have been in no living memory. `phones`: only cells count
+ * that served one of these, where there are many.
+ */
+export function isDouble({ cluster, faults }: Story, from: number, until: number, phones?: readonly (Phone | undefined)[]): boolean {
+  const isConcerned = concernedBy(cluster, from, until, phones);
+  const ofCells = faults.filter((fault) => isOfCells(fault) && isConcerned(fault)).flatMap((fault) => troubles(cluster, fault));
   const isNear = (fault: Fault): boolean => fault.from <= until && fault.until + afterMs >= from;
   return ofCells.some((one, index) =>
     ofCells.some((other, at) => {
@@ -94,6 +121,34 @@ export function isDouble({ faults }: Story, from: number, until: number): boolea
       return at > index && one.from < other.until + afterMs && other.from < one.until + afterMs && (isNear(one) || isNear(other));
     }),
   );
+}
+
+/** A cell was lost, and nothing else befell any cell until others had what it had. */
+export function isAloneUntilHealed({ faults }: Story, loss: Fault): boolean {
+  const until = loss.from + healedMs;
+  if (loss.target === "nobody" || loss.until < until) return false;
+  return faults.every((fault) => fault === loss || !isOfCells(fault) || fault.from > until || fault.until + afterMs < loss.from);
+}
+
+/** When a fault is one: a cell that is replaced is missed until then, and once more for a moment when it is back. */
+function troubles(cluster: Cluster, fault: Fault): Fault[] {
+  if (!isLoss(fault) || cluster.cells.length < manyCells) return [fault];
+  const missed = { ...fault, until: fault.from + healedMs };
+  return fault.until <= missed.until ? [missed] : [missed, { ...fault, from: fault.until }];
+}
+
+/** Which faults befell a cell that served one of these phones. A softphone at a cell may have been at any of them. */
+function concernedBy(
+  cluster: Cluster,
+  from: number,
+  until: number,
+  phones: readonly (Phone | undefined)[] | undefined,
+): (fault: Fault) => boolean {
+  const isAny = phones === undefined || phones.some((phone) => phone === undefined || phone.transport === "WS");
+  if (isAny || cluster.cells.length < manyCells) return () => true;
+  const pairs = phones.flatMap((phone) => (phone === undefined ? [] : cluster.pairsOf(phone.addressOfRecord, from - healedMs, until)));
+  const cells = new Set(pairs.flat());
+  return ({ target }) => target.startsWith("all cells") || target.split(/[^a-z0-9]+/).some((id) => cells.has(id));
 }
 
 /** The phone could not be called at some moment of this time. */
@@ -126,11 +181,12 @@ export function isUnasked({ cluster, faults }: Story, startedAt: number, outcome
 export function cameBackUnheard({ faults }: Story, callee: Phone | undefined, startedAt: number, outcomeAt: number): boolean {
   if (callee === undefined) return false;
   const { movedAt, registration } = callee;
-  const backAt = [...registration.outages.map(({ until }) => until), ...(movedAt === undefined ? [] : [movedAt])];
+  const { absences, outages } = registration;
+  const backAt = [...absences, ...outages].map(({ until }) => until);
+  if (movedAt !== undefined) backAt.push(movedAt);
   return faults.some((fault) => {
     const { from, until } = fault;
-    const isSuch = isSilenceOfCell(fault) && startedAt >= from && startedAt <= until;
-    return isSuch && backAt.some((at) => at >= from && at <= Math.min(until, outcomeAt));
+    return isSilenceOfCell(fault) && startedAt <= until && backAt.some((at) => at >= from && at <= Math.min(until, outcomeAt));
   });
 }
 
@@ -272,6 +328,27 @@ export function wasOutlived(story: Story, phone: Phone | undefined, startedAt: n
 /** The same of a phone that took another network within a call: only its registration says where it is now. */
 export function wasOutlivedOnTheMove(story: Story, phones: readonly (Phone | undefined)[], startedAt: number): boolean {
   return stepsForward(story).some((from) => from >= startedAt) && phones.some((phone) => (phone?.movedAt ?? 0) > startedAt);
+}
+
+/** Cells were cut off from each other then. */
+export function wasCutApart({ faults }: Story, at: number): boolean {
+  return faults.some((fault) => areCut(fault) && fault.from <= at && fault.until + afterMs >= at);
+}
+
+/** Some gateway was cut off from both cells that serve one of these phones, and the other cells send nobody on. */
+export function wereOutOfReach({ cluster, faults }: Story, phones: readonly (Phone | undefined)[], from: number, until: number): boolean {
+  const pairs = phones.flatMap((phone) => (phone === undefined ? [] : cluster.pairsOf(phone.addressOfRecord, from, until)));
+  return faults.some((fault) => {
+    if (!areCut(fault) || fault.from > until || fault.until + afterMs < from) return false;
+    const cuts = new Set(fault.target.split(" "));
+    const isCut = (one: string, other: string): boolean => cuts.has(`${one}|${other}`) || cuts.has(`${other}|${one}`);
+    return cluster.gateways.some(({ host }) => pairs.some((pair) => pair.every((cell) => isCut(host.name, cell))));
+  });
+}
+
+/** Cells could not hear each other, and others may have heard both. */
+export function areCut({ kind }: Fault): boolean {
+  return (kind.startsWith("cut") && kind.includes("cells")) || kind === "isolate a cell";
 }
 
 /** One replica could not tell the other at some moment of this time. */

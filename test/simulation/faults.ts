@@ -1,7 +1,10 @@
 import type { AimedFaultKind } from "./aimed-faults.ts";
 import type { Cluster } from "./cluster.ts";
+import type { GroupFaultKind } from "./group-faults.ts";
 import type { Host } from "./host.ts";
 import type { InnerFaultKind } from "./inner-faults.ts";
+import type { MapFaultKind } from "./map-faults.ts";
+import type { MemberFaultKind } from "./member-faults.ts";
 import type { Random } from "./random.ts";
 
 export const faultKinds = [
@@ -25,7 +28,7 @@ export type FaultKind = (typeof faultKinds)[number];
 
 /** One fault of a run: what was done to whom, and when (true time). */
 export type Fault = {
-  readonly kind: FaultKind | LaterFaultKind | InnerFaultKind | AimedFaultKind;
+  readonly kind: FaultKind | LaterFaultKind | InnerFaultKind | AimedFaultKind | MapFaultKind | GroupFaultKind | MemberFaultKind;
   readonly target: string;
   readonly from: number;
   readonly until: number;
@@ -144,9 +147,9 @@ function isCallSetUp({ cells }: Cluster): boolean {
   return cells.some(({ replicas }) => replicas.some(({ exchange }) => exchange.store.count("invite") > 0));
 }
 
-function restarts(process: { readonly host: Host; start(): void }): () => void {
+function restarts(process: { readonly host: Host; readonly isLost?: boolean; start(): void }): () => void {
   return () => {
-    if (process.host.state === "down") process.start();
+    if (process.host.state === "down" && process.isLost !== true) process.start();
   };
 }
 

@@ -140,7 +140,7 @@ function startOther(cell: Cell): Course {
 }
 
 function startIfDown(cell: Cell): void {
-  if (cell.host.state === "down") cell.start();
+  if (cell.host.state === "down" && !cell.isLost) cell.start();
 }
 
 function ifUp(cell: Cell, act: () => void): void {

@@ -1,4 +1,4 @@
-import { cancelAnswerMs, timerCMs } from "../../sip/limits.ts";
+import { timerCMs } from "../../sip/limits.ts";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { kinds, recordKinds } from "../../sip/record/record-kinds.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
@@ -19,12 +19,10 @@ import {
   earlyMsMax,
   endedInACrash,
   flushedMs,
-  isDeathOfCell,
   isDouble,
   isEndless,
   isLineUnreachable,
   isRegistrationLost,
-  isSilenceOfCell,
   isUnasked,
   lostAllCopies,
   wasAskedAgain,
@@ -36,8 +34,10 @@ import {
   wasOutlivedInProgress,
   wasOutlivedOnTheMove,
   wasRainedOn,
+  wereOutOfReach,
 } from "./excuses.ts";
 import type { Pleas } from "./pardons.ts";
+import { isAnsweredLate } from "./second-answers.ts";
 import type { Phone } from "./phone.ts";
 import type { Replica } from "./replica.ts";
 import type { Story } from "./simulate.ts";
@@ -83,6 +83,10 @@ function differences(cluster: Cluster): string[] {
   for (let exchange = 0; exchange < cluster.map.exchangeCount; exchange += 1) {
     const [one, other] = cluster.pairOf(exchange);
     if (one === undefined || other === undefined) continue;
+    if (one.isLost || other.isLost) {
+      found.push(`exchange ${exchange} is in ${one.id} and ${other.id}, and one of them has died for good`);
+      continue;
+    }
     const [first, second] = [one.replica(exchange), other.replica(exchange)];
     if (first.state !== "together" || second.state !== "together") {
       found.push(`exchange ${exchange} is ${first.state} in ${one.id} and ${second.state} in ${other.id}`);
@@ -156,6 +160,21 @@ export function checkAfterSilence(story: Story): void {
   }
 }
 
+/** Others have what a lost cell had: each exchange has two replicas that know the same. */
+export function checkHealed(story: Story): void {
+  const { cluster } = story;
+  cluster.moments.reached("a group has healed itself");
+  for (let exchange = 0; exchange < cluster.map.exchangeCount; exchange += 1) {
+    for (const cell of cluster.pairOf(exchange)) {
+      const state = cell.host.state === "up" ? cell.awake(exchange)?.state : cell.host.state;
+      // One that sleeps has been told, or nothing was to be told.
+      if (state !== undefined && state !== "together")
+        cluster.world.violated("groupsHeal", `exchange ${exchange} is ${state} in ${cell.id}`);
+    }
+  }
+  checkAfterSilence(story);
+}
+
 /** No phone is registered for longer than its last 200 said, whatever has died or slept meanwhile. */
 function registrationsEndInTime({ cluster }: Story): void {
   for (const phone of cluster.phones) {
@@ -195,7 +214,7 @@ function callsAreAnswered(story: Story): void {
     const [callee] = calleeOf(story.cluster, call);
     if (outcome === undefined) {
       accuse(story, "callsAreAnswered", `${who} has had no answer for ${world.now - startedAt} ms`, {
-        "two faults of cells at a time": () => isDouble(story, startedAt, world.now),
+        "two faults of cells at a time": () => isDouble(story, startedAt, world.now, [phone, callee]),
         "its line died with the replica that had it": () => diedWithItsCell(story, phone, call),
         "it came back in vain to a connection": () => cameBackInVain(story, [phone], startedAt, world.now),
         "all copies were lost": () => lostAllCopies(story, phone, call),
@@ -232,7 +251,7 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
       "its line heard its own cell only": () => isLineUnreachable(story, callee, from, outcomeAt),
       "the callee came back in the cell that does not have the call": () => cameBackUnheard(story, callee, startedAt, outcomeAt),
       "the way was back before it was given up": () => wasGivenUpLate(story, callee, startedAt, outcomeAt),
-      "two faults of cells at a time": () => isDouble(story, startedAt - afterMs, outcomeAt),
+      "two faults of cells at a time": () => isDouble(story, startedAt - afterMs, outcomeAt, [phone, callee]),
     };
   }
   // RFC 3261 9.1: nobody answers the CANCEL that a phone which has gone never got, be it Timer C's or its caller's.
@@ -240,7 +259,8 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
   // With a third cell a line's own cell may have no replica of the exchange.
   const isUnreached = outcome === 408 || (outcome === 503 && story.cluster.cells.length > 2);
   const isHard = story.faults.some(
-    ({ kind }) => ["bad weather", "cut a phone off", "isolate a cell"].includes(kind) || kind.includes("gateway"),
+    ({ kind, target }) =>
+      ["bad weather", "cut a phone off", "isolate a cell"].includes(kind) || kind.includes("gateway") || /\|g|g\d\|/.test(target),
   );
   return {
     "the callee could not be called": () => isUnheard && wasAway(story, callee, startedAt, outcomeAt),
@@ -251,7 +271,7 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
     "nobody could be asked who the caller is": () => outcome === 503 && isUnasked(story, startedAt, outcomeAt),
     "the callee came back in the cell that does not have the call": () =>
       outcome === 408 && cameBackUnheard(story, callee, startedAt, outcomeAt),
-    "two faults of cells at a time": () => isDouble(story, startedAt - transactionMs, outcomeAt),
+    "two faults of cells at a time": () => isDouble(story, startedAt - transactionMs, outcomeAt, [phone, callee]),
     "the silence of a fault": () => isHard && wasDisturbed(story, startedAt - transactionMs, outcomeAt),
   };
 }
@@ -297,11 +317,12 @@ function pleasWithin(story: Story, phone: Phone, call: OutgoingCall): Pleas {
   const [callee] = calleeOf(story.cluster, call);
   return {
     "a clock went past its registration": () => wasOutlivedOnTheMove(story, [phone, callee], startedAt),
-    "two faults of cells at a time": () => isDouble(story, startedAt, now),
+    "two faults of cells at a time": () => isDouble(story, startedAt, now, [phone, callee]),
     "it came back in vain to a connection": () => cameBackInVain(story, [phone, callee], startedAt, now),
     "the callee could not be called": () => wasAway(story, callee, startedAt, now),
     "the caller could not be reached": () => wasAway(story, phone, startedAt, now),
     "its line heard its own cell only": () => [phone, callee].some((each) => isLineUnreachable(story, each, startedAt, now)),
+    "the silence of a fault": () => wereOutOfReach(story, [phone, callee], startedAt, now),
   };
 }
 
@@ -366,7 +387,8 @@ function oneFinalAnswer(story: Story): void {
   const isOneAddress = new Set(cluster.gateways.map(({ address }) => address)).size === 1;
   for (const [phone, call] of callsOf(cluster)) {
     // While no cell is there a gateway refuses by itself, without state: not what the other gateway holds, or comes when a cell is back.
-    const wasDouble = isDouble(story, call.startedAt, story.cluster.world.now);
+    const [callee] = calleeOf(cluster, call);
+    const wasDouble = isDouble(story, call.startedAt, cluster.world.now, [phone, callee]);
     const statuses =
       isOneAddress && !wasDouble ? call.finalStatuses : call.finalStatuses.filter((status) => status !== 503 && status !== 482);
     if (statuses.length < 2) continue;
@@ -374,42 +396,9 @@ function oneFinalAnswer(story: Story): void {
       // A replica that stood still does not know what the other one, which had lost its memory, let pass: its caller has had the answer long ago.
       "two faults of cells at a time": () => wasDouble && statuses.slice(1).every((status) => status >= 300),
       "the replica that passes it has not heard of the other answer": () => isAnsweredLate(story, call),
-      "a late copy makes the call anew": () => isMadeAnew(story, phone, call),
       "who refused it died before anybody knew": () => diedWithItsRefusal(story, call),
     });
   }
-}
-
-/** RFC 3261 9.1, 16.7 5: the caller has hung up; a phone that a fault has kept silent meanwhile had picked up, or does so: that call is ended with a BYE. */
-function isAnsweredLate(story: Story, { wasCancelled, finalStatuses, outcomeAt }: OutgoingCall): boolean {
-  const [first, second] = finalStatuses;
-  // What a phone says to the other replica passes there, which has not heard that the caller was answered.
-  const isCut = story.faults.some(({ kind }) => kind === "cut between cells" || kind === "isolate a cell");
-  // Or has lost its memory since, and the phone says its refusal for as long as nobody acknowledges it.
-  const hasForgotten = story.faults.some(
-    (fault) => (isDeathOfCell(fault) || areAllCrashed(fault)) && fault.from >= outcomeAt && fault.from <= outcomeAt + transactionMs,
-  );
-  // Or has stood still until then, and reads the refusal before it hears of the answer.
-  const hasStoodStill = story.faults.some(
-    (fault) => isSilenceOfCell(fault) && fault.from <= outcomeAt && fault.until + lastMomentMs >= outcomeAt,
-  );
-  const isUnheard = second === 486 && (isCut || hasForgotten || hasStoodStill);
-  // The same the other way round: the replica that has passed the CANCEL has not heard of the answer that the other one passed.
-  const isUnseen = (first === 200 || first === 486) && second === 487 && isCut;
-  const isSuch = wasCancelled && finalStatuses.length === 2 && ((first === 487 && (second === 200 || isUnheard)) || isUnseen);
-  return isSuch && wasDisturbed(story, outcomeAt - cancelAnswerMs, outcomeAt);
-}
-
-/**
- * RFC 3261 26.3.2.4: a refusal of a datagram that has proved nothing leaves nothing behind. A copy of it that was late makes the call anew, when the phone
- * has registered meanwhile.
- */
-function isMadeAnew(story: Story, phone: Phone, { finalStatuses, plan, startedAt, outcomeAt }: OutgoingCall): boolean {
-  const [first, second] = finalStatuses;
-  const callee = story.cluster.phones.find(({ user }) => user === plan.callee);
-  const isRefused = !phone.isReliable && finalStatuses.length === 2 && (first === 480 || first === 404) && second !== 503;
-  const isLate = story.faults.some(({ kind, from, until }) => kind === "bad weather" && from <= outcomeAt && until + afterMs >= startedAt);
-  return isRefused && isLate && wasAway(story, callee, startedAt, outcomeAt);
 }
 
 /** Requests of one dialog overtake each other as datagrams, and where a way has failed that one of them was on. */
@@ -451,8 +440,9 @@ export function checkEmpty(story: Story): void {
   for (const { host, octetsHeld } of cluster.gateways) {
     if (octetsHeld > 0) cluster.world.violated("nothingIsLeft", `${host.name} holds ${octetsHeld} octets`);
   }
-  for (const cell of cluster.cells) {
+  for (const cell of cluster.living) {
     for (const replica of cell.replicas) {
+      if (replica.state === "none" || replica.state === "joining") continue;
       const { transactions, dialogs } = replica.counts;
       const invites = replica.exchange.store.count("invite");
       const isBusy = transactions > 0 || !replica.isIdle;
@@ -469,7 +459,9 @@ export function checkEmpty(story: Story): void {
 /** Its end was never heard: a phone could not say BYE to anybody. */
 function isCutShort(story: Story, phone: Phone, call: OutgoingCall): boolean {
   const { cluster } = story;
-  const [, incoming] = calleeOf(cluster, call);
+  const [callee, incoming] = calleeOf(cluster, call);
+  const isRefused = call.byeStatus === 503 || incoming?.byeStatus === 503;
+  if (isRefused && wereOutOfReach(story, [phone, callee], call.startedAt, cluster.world.now)) return true;
   // Its line could reach no cell that has the call.
   if (call.byeStatus === 503 && isLineUnreachable(story, phone, call.startedAt, cluster.world.now)) return true;
   if (incoming?.state === "unacknowledged" || endedInACrash(story, call, incoming)) return true;

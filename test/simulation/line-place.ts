@@ -45,6 +45,15 @@ export class LinePlace {
     this.#forget();
   }
 
+  /** Its softphones are to go elsewhere. */
+  drain(): void {
+    for (const [key, softphone] of this.softphones) {
+      softphone.end.close();
+      this.softphones.delete(key);
+      this.wake().ended(key, softphone);
+    }
+  }
+
   accept(address: string, port: number, end: End): EndHandlers {
     const connection = this.cell.cluster.random.id();
     const key = serializeFlowKey({ transport: "WS", listener: 0, connection, address, port });

@@ -1,7 +1,9 @@
 import type { CallOutcome } from "../../actors/line/exchange-link.ts";
+import { ExchangeSockets } from "../../actors/line/exchange-sockets.ts";
 import { Line as LineActor } from "../../actors/line/line.ts";
 import type { Cell } from "./cell.ts";
 import type { LinePlace, Softphone } from "./line-place.ts";
+import { heldBy } from "./frame-ends.ts";
 import { ObjectLife, Unanswered } from "./object-life.ts";
 import { TimelyCalls } from "./timely.ts";
 
@@ -14,6 +16,7 @@ export class Line {
   readonly #cell: Cell;
   readonly #life: ObjectLife;
   readonly #calls: TimelyCalls;
+  readonly #sockets: ExchangeSockets;
   readonly #actor: LineActor<Softphone>;
 
   constructor(place: LinePlace) {
@@ -24,9 +27,10 @@ export class Line {
     this.#cell = cell;
     this.#life = new ObjectLife(cell.host);
     this.#calls = new TimelyCalls(cell, this.#life.clock.now);
+    this.#sockets = this.#exchangeSockets();
     const { host } = cell;
     this.#actor = new LineActor(
-      { access, cell: cell.id, map: cell.cluster.map },
+      { access, cell: cell.id, map: () => cell.map },
       {
         now: this.#life.clock.now,
         wallAt: this.#life.clock.wallAt,
@@ -91,6 +95,35 @@ export class Line {
       return;
     }
     const there = cluster.cell(target);
-    this.#calls.bring(there, (until, answer) => there.replica(exchange).takeLineFrame(this.access, frame, until, answer), answered);
+    const handle = (until: number, answer: (frame: Uint8Array | Error | undefined) => void): void => {
+      if (there.hasExchange(exchange)) there.replica(exchange).takeLineFrame(this.access, frame, until, answer);
+      else answer(new Unanswered("there is no such exchange"));
+    };
+    this.#calls.bring(there, { octets: frame, socket: () => this.#sockets.socketFor(exchange, target), handle }, answered);
+  }
+
+  #exchangeSockets(): ExchangeSockets {
+    const { cluster, host } = this.#cell;
+    return new ExchangeSockets({
+      now: this.#life.clock.now,
+      wallAt: this.#life.clock.wallAt,
+      timer: this.#life.timer,
+      take: (frame, until, answer) => answer(this.deliver(frame, until) ?? "late"),
+      open: (exchange, target, opened) => {
+        const there = cluster.cell(target);
+        const isUnderWay = this.#life.begin(() => {});
+        cluster.network.connect(
+          host,
+          there.host,
+          (end) => there.acceptLineSocket(exchange, this.access, end),
+          (end) => {
+            if (isUnderWay()) return heldBy(this.#life, end, opened);
+            end.close();
+            return { message: () => {}, closed: () => {} };
+          },
+          () => void isUnderWay(),
+        );
+      },
+    });
   }
 }

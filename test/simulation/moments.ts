@@ -31,6 +31,18 @@ export const moments = [
   "an exchange finds its disk full",
   "a cell starts without its last writes",
   "the cells of a pair are of two versions",
+  "a replica is moved while a call stands",
+  "a replica is moved while a call is set up",
+  "a replica is empty that has handed over what it had",
+  "a replica takes another's place that was told everything before",
+  "a cell comes back after others were given what it had",
+  "the coordinator falls silent while a replica moves",
+  "a group has healed itself",
+  "the exchanges are doubled while a call stands",
+  "the exchanges are doubled while a call is set up",
+  "an elder exchange is asked",
+  "a frame goes over a WebSocket between line and exchange",
+  "a WebSocket between line and exchange ends with a frame",
 ] as const;
 
 export type Moment = (typeof moments)[number];

@@ -1,32 +1,26 @@
 import type { BackhaulEnd } from "../../actors/exchange/backhauls.ts";
 import type { ExchangeCounts } from "../../actors/exchange/effects.ts";
+import type { CallsPort } from "../../actors/exchange/call-courier.ts";
 import { ExchangeActor } from "../../actors/exchange/exchange-actor.ts";
 import type { Exchange } from "../../actors/exchange/exchange.ts";
-import type {
-  CoreGroupPort,
-  DiskPort,
-  ExchangePorts,
-  LinePort,
-  LogPort,
-  OtherExchangesPort,
-  PeerPort,
-} from "../../actors/exchange/ports.ts";
-import { frameValidMs } from "../../actors/limits.ts";
+import type { CoreGroupPort, DiskPort, ExchangePorts, LogPort, OtherExchangesPort, PeerPort } from "../../actors/exchange/ports.ts";
+import { isDelivery, type Taking } from "../../cluster/calls/messages.ts";
+import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
 import type { View } from "../../cluster/group/view.ts";
-import { pairOf } from "../../cluster/map/cluster-map.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { otherVersionCause, refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
-import { cellOfLine } from "../../sip/flow/flow.ts";
 import type { Memory } from "../../sip/record/memory.ts";
 import { cellAnswerMsMax } from "../../workers/limits.ts";
 import type { Cell } from "./cell.ts";
 import { lineListeners, simulatedHash, simulatedSign } from "./cluster.ts";
 import type { ExchangePlace, SocketOfBackhaul } from "./exchange-place.ts";
+import { Lines } from "./lines.ts";
+import type { End, EndHandlers } from "./network.ts";
 import { ObjectLife, Unanswered } from "./object-life.ts";
 import { Boots, Room } from "./room.ts";
 import { describeBatch } from "./describe.ts";
-import { TimelyCalls } from "./timely.ts";
 
 type CredentialsAnswer = ReturnType<Exchange["credentialsOf"]>;
 type FlowsAnswer = readonly PhoneFlow[] | "unavailable";
@@ -40,35 +34,30 @@ export class Replica {
   readonly #place: ExchangePlace;
   readonly #cell: Cell;
   readonly #life: ObjectLife;
-  readonly #peer: string;
   readonly #actor: ExchangeActor;
-  readonly #calls: TimelyCalls;
+  readonly #lines: Lines;
   readonly #ends = new Map<SocketOfBackhaul, BackhaulEnd>();
   /** Batches under way to the peer: how to give them up. */
   readonly #batches = new Map<number, () => void>();
-  #framesToLines = 0;
 
   constructor(place: ExchangePlace) {
     const { cell, number } = place;
     this.#place = place;
     this.#cell = cell;
     this.number = number;
-    const { map, random } = cell.cluster;
+    const { random } = cell.cluster;
     const { host } = cell;
-    const { primary, secondary } = pairOf(map, number);
-    this.#peer = primary === cell.id ? secondary : primary;
     this.#life = new ObjectLife(host);
-    this.#calls = new TimelyCalls(cell, this.#life.clock.now);
+    this.#lines = new Lines(place, this.#life, (access, octets, until, answer) => this.takeLineFrame(access, octets, until, answer));
     const nextId = (): string => random.id();
     this.#actor = new ExchangeActor(
       {
         exchange: number,
         cell: cell.id,
-        peer: this.#peer,
         boot: nextId(),
-        map,
+        map: cell.map,
         orphansUntil: place.orphansUntil,
-        lineListeners: () => lineListeners(map),
+        lineListeners: (map) => lineListeners(map),
       },
       { sign: simulatedSign, hash: simulatedHash, nextId },
       this.#ports(),
@@ -103,17 +92,22 @@ export class Replica {
     return this.#actor.isServing;
   }
 
-  get state(): PairState | "alone" {
+  get state(): PairState | "alone" | "none" | "joining" {
     return this.#actor.pairState;
   }
 
   /** Nothing is under way, and no transaction waits. */
   get isIdle(): boolean {
-    return this.#batches.size === 0 && this.#framesToLines === 0 && this.exchange.nextDeadline() === undefined;
+    return this.#batches.size === 0 && this.#lines.isIdle && this.exchange.nextDeadline() === undefined;
   }
 
   get maySleep(): boolean {
     return this.#life.maySleep;
+  }
+
+  /** A line of another cell has opened a WebSocket. */
+  acceptLineSocket(access: string, end: End): EndHandlers {
+    return this.#lines.accept(access, end);
   }
 
   accept(access: string, socket: SocketOfBackhaul): void {
@@ -166,28 +160,67 @@ export class Replica {
     this.#cell.host.trace(() => `exchange ${this.number} < peer: ${describeBatch(text)}`);
     const isUnderWay = this.#life.begin(() => reply(noAnswer));
     this.#life.event(() => {
+      // A replica that is none any more takes none.
       const answer = this.#actor.takePeerBatch(text);
-      if (answer === undefined) throw new Error("no batch of the peer's");
-      if (isUnderWay()) reply(answer);
+      if (answer === undefined && this.state !== "none" && this.state !== "joining") throw new Error("no batch of the peer's");
+      if (isUnderWay()) reply(answer ?? noAnswer);
     });
   }
 
+  /** Records of another exchange that belong to this one. */
+  takeHandedOver(batch: string, answer: (isTaken: boolean) => void): void {
+    const isUnderWay = this.#life.begin(() => answer(false));
+    this.#life.event(() => {
+      const isTaken = this.#actor.takeHandedOver(batch);
+      if (isUnderWay()) answer(isTaken);
+    });
+  }
+
+  /** One that has come from this one asks for what is its own. */
+  handOver(done: () => void): void {
+    const isUnderWay = this.#life.begin(() => {});
+    this.#life.event(() => {
+      this.#actor.setMap(this.#cell.map);
+      if (this.#life.isOver) return;
+      this.#actor.handOver(() => {
+        if (isUnderWay()) done();
+      });
+    });
+  }
+
+  takeOffered(access: string, record: FrameRecord, isSure: boolean, answer: (isTaken: boolean) => void): void {
+    const isUnderWay = this.#life.begin(() => answer(false));
+    this.#life.event(() =>
+      this.#actor.takeOffered(access, record, isSure, (isTaken) => {
+        if (isUnderWay()) answer(isTaken);
+      }),
+    );
+  }
+
   /** `told`: whether it serves; undefined: it was reset. */
-  setView(view: View, told: (isServing: boolean | undefined) => void): void {
+  setView(view: View, map: ClusterMap, told: (isServing: boolean | undefined) => void): void {
     const isUnderWay = this.#life.begin(() => told(undefined));
     this.#life.event(() => {
+      this.#actor.setMap(map);
+      if (this.#life.isOver) return;
       this.#actor.setView(view);
-      if (isUnderWay()) told(this.isServing);
+      if (isUnderWay()) told(this.#actor.isCaughtUp);
     });
   }
 
   /** For an exchange of this cell that has a call with one of these phones. */
   flowsOf(addressOfRecord: string, answer: (flows: FlowsAnswer) => void): void {
-    this.#whenServing<FlowsAnswer>((now) => this.exchange.flowsOf(addressOfRecord, now), answer);
+    this.#whenServing<FlowsAnswer>(
+      (now) => (this.exchange.isElsewhere(addressOfRecord) ? "unavailable" : this.exchange.flowsOf(addressOfRecord, now)),
+      answer,
+    );
   }
 
   credentialsOf(addressOfRecord: string, answer: (credentials: CredentialsAnswer | "unavailable") => void): void {
-    this.#whenServing(() => this.exchange.credentialsOf(addressOfRecord), answer);
+    this.#whenServing<CredentialsAnswer | "unavailable">(
+      () => (this.exchange.isElsewhere(addressOfRecord) ? "unavailable" : this.exchange.credentialsOf(addressOfRecord)),
+      answer,
+    );
   }
 
   #whenServing<Result>(run: (now: number) => Result, answer: (result: Result | "unavailable") => void): void {
@@ -221,10 +254,17 @@ export class Replica {
       boots: new Boots(place.disk),
       room: new Room(life, disk),
       peer: this.#peerPort(),
-      lines: this.#linePort(),
+      lines: this.#lines,
       others: this.#othersPort(),
       coreGroup: this.#coreGroupPort(),
+      calls: this.#callsPort(),
       log: this.#log(),
+      restart: (reason) => this.#place.reset(reason),
+      empty: (reason) => {
+        this.#cell.cluster.moments.reached("a replica is empty that has handed over what it had");
+        this.#place.disk.clear();
+        this.#place.reset(reason);
+      },
     };
   }
 
@@ -242,7 +282,7 @@ export class Replica {
           this.#place.reset("the disk does not take records");
         }
         if (this.#life.isOver) throw new Error("the disk does not take records");
-        if (rows.put.length + rows.remove.length > 0) disk.write(rows, memory);
+        if (rows.put.length + rows.remove.length > 0 || memory !== disk.memory) disk.write(rows, memory);
       },
       cleaningOctets: () => 0,
     };
@@ -252,9 +292,17 @@ export class Replica {
     const { host } = this.#cell;
     const tell = (run: () => void): void => (this.#life.isOver ? undefined : host.soon(run));
     return {
-      askForView: (isSyncing) => this.#life.soon(() => this.#actor.setFirstView(this.#cell.viewFor(this.number, isSyncing))),
+      askForView: (isSyncing) =>
+        this.#life.soon(() => {
+          const view = this.#cell.viewFor(this.number, isSyncing);
+          this.#actor.setMap(this.#cell.map);
+          if (!this.#life.isOver) this.#actor.setFirstView(view);
+        }),
       caughtUp: () => tell(() => this.#cell.caughtUp(this.number)),
       suspect: (cell, cause) => tell(() => this.#cell.suspect(cell, cause)),
+      emptied: () => tell(() => this.#cell.group.actor.emptied(this.number)),
+      handedOver: (count) => tell(() => this.#cell.group.actor.exchangeHasHandedOver(this.number, count)),
+      copied: (to) => tell(() => this.#cell.copied(this.number, to)),
       pairChanged: (state, cause) => host.trace(() => `exchange ${this.number}: ${state} with its peer: ${cause}`),
     };
   }
@@ -277,14 +325,14 @@ export class Replica {
       this.#actor.peerFailed(id, isRefused, isOfVersion ? refusedCause : otherVersionCause);
     };
     return {
-      send: (id, batch) => {
+      send: (id, batch, to) => {
         if (this.#life.isOver) return;
-        const peer = cluster.cell(this.#peer);
+        const peer = cluster.cell(to);
         host.trace(() => `exchange ${this.number} > peer: batch ${id}, ${batch.length} octets`);
         const abort = cluster.network.request<string | typeof noAnswer>(
           host,
           peer.host,
-          (reply) => peer.replica(this.number).takeBatch(batch, reply),
+          (reply) => (peer.takesBatches(this.number, this.#cell) ? peer.replica(this.number).takeBatch(batch, reply) : reply(noAnswer)),
           (answer) => {
             if (!isUnderWay()) return;
             this.#batches.delete(id);
@@ -306,28 +354,39 @@ export class Replica {
     };
   }
 
-  #linePort(): LinePort {
-    const { cluster, host } = this.#cell;
-    return {
-      bring: (access, frame, done) => {
-        if (this.#life.isOver) return;
-        this.#place.traceOut(access, frame);
-        this.#framesToLines += 1;
-        const isUnderWay = this.#life.begin(() => {});
-        const over = (answer: Uint8Array | undefined): void => {
-          if (!isUnderWay()) return;
-          this.#framesToLines -= 1;
-          this.#life.event(() => done(answer));
-        };
-        const target = cluster.cell(cellOfLine(access));
-        if (target === this.#cell) host.soon(() => over(target.line(access).deliver(frame, host.wall + frameValidMs)));
-        else this.#calls.bring(target, (until, answer) => answer(target.line(access).deliver(frame, until)), over);
-      },
-    };
-  }
-
   #othersPort(): OtherExchangesPort {
     return {
+      give: (exchange, batch, answered) => {
+        this.#cell.host.trace(() => `exchange ${this.number} > exchange ${exchange}: ${describeBatch(batch)}`);
+        this.#ask<boolean>(
+          exchange,
+          (other, answer) => other.takeHandedOver(batch, (isTaken) => answer(isTaken ? true : "unavailable")),
+          (isTaken) => answered(isTaken === true),
+        );
+      },
+      askElder: (exchange, answered) => {
+        const isUnderWay = this.#life.begin(() => {});
+        const over = (hasTold: boolean): void => {
+          if (isUnderWay()) this.#life.event(() => answered(hasTold));
+        };
+        this.#askIn<boolean>(
+          this.#cell,
+          (answer) => this.#cell.replica(exchange).handOver(() => answer(true)),
+          over,
+          () => over(false),
+        );
+      },
+      offer: ({ exchange, cells, access, record, isSure }, answered) => {
+        const to = isSure ? "is for" : "may be for";
+        this.#cell.host.trace(() => `exchange ${this.number}: what ${access} brought ${to} exchange ${exchange}`);
+        if (!isSure) this.#cell.cluster.moments.reached("an elder exchange is asked");
+        this.#ask<boolean>(
+          exchange,
+          (other, answer) => other.takeOffered(access, record, isSure, answer),
+          (isTaken) => answered(isTaken === true),
+          cells,
+        );
+      },
       credentials: (addressOfRecord, exchange, answered) =>
         this.#ask<CredentialsAnswer | "unavailable">(
           exchange,
@@ -345,14 +404,35 @@ export class Replica {
     };
   }
 
+  #callsPort(): CallsPort {
+    const cell = this.#cell;
+    return {
+      deliver: (text, told) => {
+        const delivery: unknown = JSON.parse(text);
+        if (!isDelivery(delivery)) throw new Error(`no delivery: ${text}`);
+        const isUnderWay = this.#life.begin(() => {});
+        const over = (taking: Taking | undefined): void => {
+          if (isUnderWay()) this.#life.event(() => told(taking));
+        };
+        this.#askIn<Taking>(
+          cell,
+          (answer) => cell.ledger.take(delivery, answer),
+          (taking) => over(taking),
+          () => over(undefined),
+        );
+      },
+    };
+  }
+
   /** Asks a replica of another exchange: the one in this cell, if it has one, else those of the others (workers/exchange/other-exchanges.ts). */
   #ask<Answer>(
     exchange: number,
-    ask: (other: Replica, answer: (found: Answer) => void) => void,
+    ask: (other: Replica, answer: (found: Answer | "unavailable") => void) => void,
     tell: (found: Answer | "unavailable") => void,
+    among: readonly string[] = servingCells(this.#cell.map, exchange, this.#cell.id),
   ): void {
     const { cluster } = this.#cell;
-    const cells = servingCells(cluster.map, exchange, this.#cell.id).map((id) => cluster.cell(id));
+    const cells = among.map((id) => cluster.cell(id));
     if (!cells.includes(this.#cell)) cluster.moments.reached("an exchange asks one that is in other cells only");
     const isUnderWay = this.#life.begin(() => {});
     const over = (found: Answer | "unavailable"): void => {
@@ -361,7 +441,10 @@ export class Replica {
     const askNext = (): void => {
       const cell = cells.shift();
       if (cell === undefined) return over("unavailable");
-      this.#askIn(cell, (answer) => ask(cell.replica(exchange), answer), over, askNext);
+      const next = (found: Answer | "unavailable"): void => (found === "unavailable" ? askNext() : over(found));
+      const askThere = (answer: (found: Answer | "unavailable") => void): void =>
+        cell.hasExchange(exchange) ? ask(cell.replica(exchange), answer) : answer("unavailable");
+      this.#askIn<Answer | "unavailable">(cell, askThere, next, askNext);
     };
     askNext();
   }

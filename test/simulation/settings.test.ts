@@ -3,7 +3,10 @@ import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { aimedFaultKinds } from "./aimed-faults.ts";
 import { faultKinds, laterFaultKinds } from "./faults.ts";
+import { groupFaultKinds } from "./group-faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
+import { mapFaultKinds } from "./map-faults.ts";
+import { memberFaultKinds } from "./member-faults.ts";
 import { help, optionsOf, parseSettings, replayOf } from "./settings.ts";
 import { simulate } from "./simulate.ts";
 
@@ -15,6 +18,16 @@ function run(file: string, args: readonly string[]): { readonly status: number |
   return { status, stdout, stderr };
 }
 
+const allKinds = [
+  ...faultKinds,
+  ...laterFaultKinds,
+  ...innerFaultKinds,
+  ...aimedFaultKinds,
+  ...mapFaultKinds,
+  ...groupFaultKinds,
+  ...memberFaultKinds,
+];
+
 describe("the command line of the simulation", () => {
   it("asks for the 300 seeds from 1 on when it says nothing", () => {
     expect(parseSettings([])).toEqual({
@@ -23,6 +36,7 @@ describe("the command line of the simulation", () => {
       edition: "present",
       drawn: undefined,
       without: [],
+      cells: undefined,
       isVerbose: false,
       hasRepertoire: false,
       endsAtFailure: false,
@@ -31,12 +45,7 @@ describe("the command line of the simulation", () => {
 
   it("names kinds of faults by their names", () => {
     expect(parseSettings(["--without", "bad weather, refuse a write"])?.without).toEqual(["bad weather", "refuse a write"]);
-    expect(parseSettings(["--without", "all"])?.without).toEqual([
-      ...faultKinds,
-      ...laterFaultKinds,
-      ...innerFaultKinds,
-      ...aimedFaultKinds,
-    ]);
+    expect(parseSettings(["--without", "all"])?.without).toEqual(allKinds);
     const settings = parseSettings(["--draw", "set a clock"]);
     expect(settings && optionsOf(settings, 5)).toEqual({
       seed: 5,
@@ -47,7 +56,12 @@ describe("the command line of the simulation", () => {
       laterFaults: ["set a clock"],
       innerFaults: [],
       aimedFaults: [],
+      mapFaults: [],
+      groupFaults: [],
+      memberFaults: [],
     });
+    const ofMany = parseSettings(["--cells", "6"]);
+    expect(ofMany && optionsOf(ofMany, 5).cells).toBe(6);
   });
 
   it.each([
@@ -56,8 +70,9 @@ describe("the command line of the simulation", () => {
     [["--runs"], "--runs: needs a value, N"],
     [["--runs", "1", "--runs", "2"], "--runs: is given twice"],
     [["--seed", "abc"], "--seed abc: must be a whole number from 0 to 4294967295"],
-    [["--edition", "third"], "--edition third: must be present, second, first"],
+    [["--edition", "fourth"], "--edition fourth: must be present, third, second, first"],
     [["--without", "nonsense"], '--without: "nonsense" is no kind of fault'],
+    [["--cells", "5"], "--cells 5: must be 4, 6"],
     [["--draw", "all"], '--draw: "all" is no kind of fault'],
     [["--draw", "bad weather,"], '--draw: "" is no kind of fault'],
     [["--verbose=yes"], "--verbose: takes no value"],
@@ -70,6 +85,7 @@ describe("the command line of the simulation", () => {
 
   it("is said again with a seed that has failed", () => {
     expect(replayOf({ seed: 673, edition: "first" })).toBe("npx node test/simulation/run.ts --runs 1 --seed 673 --edition first --verbose");
+    expect(replayOf({ seed: 7, cells: 4 })).toBe("npx node test/simulation/run.ts --runs 1 --seed 7 --cells 4 --verbose");
     expect(replayOf({ seed: 9, without: ["bad weather", "set a clock"], drawn: ["crash a cell"] })).toBe(
       'npx node test/simulation/run.ts --runs 1 --seed 9 --draw "crash a cell" --without "bad weather, set a clock" --verbose',
     );
@@ -105,7 +121,10 @@ describe("a run without some kinds of faults", () => {
   });
 
   it("has none without all of them, and nothing goes wrong", () => {
-    const { faults, violations } = simulate({ seed, without: [...faultKinds, ...laterFaultKinds, ...innerFaultKinds, ...aimedFaultKinds] });
+    const { faults, violations } = simulate({
+      seed,
+      without: allKinds,
+    });
     expect({ faults, violations }).toEqual({ faults: [], violations: [] });
   });
 });

@@ -5,14 +5,18 @@ import { secretsOf } from "../../sip/auth/digest.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { anyRecordOf } from "../../sip/record/record-text.ts";
 import { Aims, aimedFaultKinds, aimedShare, planAimedFaults, type AimedFaultKind } from "./aimed-faults.ts";
+import { checkCallRecords } from "./call-records.ts";
 import { Cell } from "./cell.ts";
 import { Cluster, clusterMap, passwordOf, simulatedHash } from "./cluster.ts";
 import { faultKinds, laterFaultKinds, makeFault, type Fault, type FaultKind, type LaterFaultKind } from "./faults.ts";
+import { groupFaultKinds, groupShare, groupSizes, makeGroupFault, type GroupFaultKind } from "./group-faults.ts";
+import { makeMapFault, mapFaultKinds, mapFaultShare, type MapFaultKind } from "./map-faults.ts";
 import { innerFaultKinds, planInnerFaults, type InnerFaultKind } from "./inner-faults.ts";
+import { makeMemberFault, memberFaultKinds, type MemberFaultKind } from "./member-faults.ts";
 import { Gateway } from "./gateway.ts";
 import { epochMs, type Clock } from "./host.ts";
-import { afterMs } from "./excuses.ts";
-import { checkAfterSilence, checkAtTheEnd, checkEmpty, checkProbes } from "./invariants.ts";
+import { afterMs, healedMs, isAloneUntilHealed } from "./excuses.ts";
+import { checkAfterSilence, checkAtTheEnd, checkEmpty, checkHealed, checkProbes } from "./invariants.ts";
 import { Onlooker, type Moments } from "./moments.ts";
 import { Pardons } from "./pardons.ts";
 import { Phone } from "./phone.ts";
@@ -27,14 +31,15 @@ import {
   planRegistrations,
 } from "./plans.ts";
 import { Random } from "./random.ts";
+import { checkServices } from "./service.ts";
 import type { Done } from "./repertoire.ts";
 import { World, type Violation } from "./world.ts";
 
 /**
  * A seed that failed once is what it was. `first`: without what was added since to what people do, and without kinds of faults that came later;
- * `second`: without faults that are aimed.
+ * `second`: without faults that are aimed. `third`: without call records.
  */
-export type Edition = "first" | "second" | "present";
+export type Edition = "first" | "second" | "third" | "present";
 
 export type Options = {
   readonly seed: number;
@@ -48,6 +53,14 @@ export type Options = {
   readonly innerFaults?: readonly InnerFaultKind[];
   /** Of those that are aimed; undefined: all, in some runs. Those that are named come in each run. */
   readonly aimedFaults?: readonly AimedFaultKind[];
+  /** Changes of the map; undefined: all, in some runs. Those that are named come in each run. */
+  readonly mapFaults?: readonly MapFaultKind[];
+  /** What befalls a group of many cells; undefined: all, in some runs. Those that are named come in each run. */
+  readonly groupFaults?: readonly GroupFaultKind[];
+  /** Cells that come and go; undefined: none. Those that are named come in each run. */
+  readonly memberFaults?: readonly MemberFaultKind[];
+  /** So many; undefined: as the seed says. */
+  readonly cells?: number;
   /** Faults of these kinds are drawn as ever, and do not come: all else that is planned stays. */
   readonly without?: readonly Fault["kind"][];
 };
@@ -82,15 +95,31 @@ export function simulate(options: Options): Outcome {
   const world = new World(seed, isVerbose);
   const aimed = Random.stream(seed, 7);
   const aimedCount = countAimed(options, aimed);
-  const cluster = makeCluster(world, edition === "first" ? undefined : Random.stream(seed, 6), aimedCount > 0);
+  const moving = Random.stream(seed, 8);
+  const movesCount = countMoves(options, moving);
+  const grouped = Random.stream(seed, 9);
+  const groupSize = groupSizeOf(options, grouped);
+  const size: Size = {
+    cellsMin: movesCount > 0 ? moving.pick([3, 4]) : 2,
+    group: groupSize === undefined ? undefined : grouped,
+    groupSize,
+  };
+  const cluster = makeCluster(world, edition, edition === "first" ? undefined : Random.stream(seed, 6), aimedCount > 0, size);
   for (const kind of without) cluster.leftOut.add(kind);
   start(cluster);
   const lastMs = world.random.whole(15_000, 40_000);
   const faults = planAllFaults(cluster, options, lastMs);
+  faults.push(...planMapFaults(cluster, moving, mapKindsOf(options), movesCount, lastMs));
+  if (groupSize !== undefined) faults.push(...planGroupFaults(cluster, grouped, options, lastMs));
   const pardons = new Pardons();
   const story = (): Story => ({ cluster, faults: [...faults.filter(({ kind }) => !cluster.leftOut.has(kind)), ...aims.faults], pardons });
   const onlooker = new Onlooker(cluster);
   onlooker.watch(faults);
+  lookForHealing(
+    cluster,
+    story,
+    faults.filter(({ kind }) => kind.startsWith("lose a cell") && groupSize !== undefined),
+  );
   const isEndless = planPeople(cluster, options, faults, lastMs);
   const aims = new Aims(cluster, (fault) => {
     onlooker.watch([fault]);
@@ -102,6 +131,7 @@ export function simulate(options: Options): Outcome {
   // Whoever takes an INVITE over last gives it the whole of Timer C again.
   world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs : 0));
   checkAtTheEnd(story());
+  checkServices(cluster);
   const before = cluster.phones.map((phone) => phone.outgoing.length);
   planProbes(cluster);
   world.runUntil(world.now + 20_000);
@@ -109,6 +139,7 @@ export function simulate(options: Options): Outcome {
   for (const { registration } of cluster.phones) registration.stop();
   for (const until = world.now + 300_000; world.now < until && !isEmpty(cluster);) world.runUntil(world.now + 5_000);
   checkEmpty(story());
+  if (edition === "present") checkCallRecords(story());
   return {
     seed,
     violations: world.violations,
@@ -151,13 +182,62 @@ function planAllFaults(cluster: Cluster, { seed, edition = "present", ...options
 }
 
 function aimedKindsOf({ edition = "present", faults = faultKinds, aimedFaults }: Options): readonly AimedFaultKind[] {
-  return aimedFaults ?? (edition === "present" && faults === faultKinds ? aimedFaultKinds : []);
+  return aimedFaults ?? ((edition === "present" || edition === "third") && faults === faultKinds ? aimedFaultKinds : []);
 }
 
 /** Those that are named come in each run, else some runs have one. */
 function countAimed(options: Options, random: Random): number {
   if (aimedKindsOf(options).length === 0) return 0;
   return options.aimedFaults === undefined ? Number(random.chance(aimedShare)) : random.pick([1, 1, 2]);
+}
+
+function mapKindsOf({ edition = "present", faults = faultKinds, mapFaults }: Options): readonly MapFaultKind[] {
+  return mapFaults ?? ((edition === "present" || edition === "third") && faults === faultKinds ? mapFaultKinds : []);
+}
+
+/** Those that are named come in each run, else some runs have them. */
+function countMoves(options: Options, random: Random): number {
+  if (mapKindsOf(options).length === 0 || (options.mapFaults === undefined && !random.chance(mapFaultShare))) return 0;
+  return random.pick([1, 1, 2, 3]);
+}
+
+function planMapFaults(cluster: Cluster, random: Random, kinds: readonly MapFaultKind[], count: number, lastMs: number): Fault[] {
+  return Array.from({ length: count }, () => makeMapFault(cluster, random.pick(kinds), random.whole(4_000, 5_000 + lastMs), random));
+}
+
+/** How many cells a group has that is to heal itself; undefined: there is none such in this run. */
+function groupSizeOf(
+  { cells, edition = "present", faults = faultKinds, mapFaults, groupFaults, memberFaults }: Options,
+  random: Random,
+): number | undefined {
+  if (cells !== undefined) return cells;
+  const named = groupFaults === undefined && memberFaults === undefined ? undefined : [...(groupFaults ?? []), ...(memberFaults ?? [])];
+  if (named !== undefined) return named.length > 0 ? random.pick(groupSizes) : undefined;
+  const isAll = edition === "present" && faults === faultKinds && mapFaults === undefined;
+  return isAll && random.chance(groupShare) ? random.pick(groupSizes) : undefined;
+}
+
+/** Those that are named come in each run. */
+function planGroupFaults(cluster: Cluster, random: Random, options: Options, lastMs: number): Fault[] {
+  const { faults = faultKinds, groupFaults = faults === faultKinds ? groupFaultKinds : [] } = options;
+  const { memberFaults = [] } = options;
+  const kinds = [...groupFaults, ...mapKindsOf(options), ...memberFaults];
+  if (kinds.length === 0) return [];
+  const count = random.pick([0, 1, 1, 2, 2, 3]) + (options.groupFaults === undefined ? 0 : 1);
+  return Array.from({ length: count }, () => {
+    const kind = random.pick(kinds);
+    const from = random.whole(4_000, 5_000 + lastMs);
+    if (isMemberFault(kind)) return makeMemberFault(cluster, kind, from, random);
+    return isGroupFault(kind) ? makeGroupFault(cluster, kind, from, random) : makeMapFault(cluster, kind, from, random);
+  });
+}
+
+function isMemberFault(kind: GroupFaultKind | MapFaultKind | MemberFaultKind): kind is MemberFaultKind {
+  return memberFaultKinds.some((each) => each === kind);
+}
+
+function isGroupFault(kind: GroupFaultKind | MapFaultKind): kind is GroupFaultKind {
+  return groupFaultKinds.some((each) => each === kind);
 }
 
 /** True: one of their calls ends with Timer C only. */
@@ -174,24 +254,30 @@ function planPeople(cluster: Cluster, { seed, edition = "present" }: Options, fa
   return planEndlessCall(cluster, new Random(seed + 0.5), lastMs);
 }
 
+/** How many cells there are. `group`: draws what else there is of a group that is to heal itself. */
+type Size = { readonly cellsMin: number; readonly groupSize: number | undefined; readonly group: Random | undefined };
+
 /**
  * `variety`: now and then there is a third cell, and exchanges that it does not serve; or phones are asked for passwords. They are so more often where
  * faults are aimed, for what is said again to the other replica has an old nonce.
  */
-function makeCluster(world: World, variety: Random | undefined, isAimed: boolean): Cluster {
+function makeCluster(world: World, edition: Edition, variety: Random | undefined, isAimed: boolean, size: Size): Cluster {
   const { random } = world;
   const isShared = random.chance(0.6);
   const addresses = isShared ? ["192.0.2.1", "192.0.2.1"] : ["192.0.2.1", "192.0.2.2"];
   const isThree = variety?.chance(0.25) === true;
   const hasFuture = variety?.chance(0.2) === true;
   const auth = variety?.chance(isAimed ? 0.7 : 0.3) === true ? "digest" : "open";
-  const cells = isThree ? ["a", "b", "c"] : ["a", "b"];
-  const exchanges = random.whole(1, 3) + (isThree ? 1 : 0);
-  const cluster = new Cluster(world, clusterMap(cells, exchanges, [...new Set(addresses)], auth));
+  const { group, groupSize = Math.max(size.cellsMin, isThree ? 3 : 2) } = size;
+  const cells = ["a", "b", "c", "d", "e", "f"].slice(0, groupSize);
+  const exchanges = random.whole(1, 3) + (isThree ? 1 : 0) + (group?.whole(1, groupSize - 1) ?? 0);
+  const map = clusterMap(cells, exchanges, [...new Set(addresses)], auth, edition === "present");
+  // So soon that a cell which dies or is cut off for some seconds is replaced, where there is another one.
+  const cluster = new Cluster(world, edition === "present" ? { ...map, healAfterMs: 4_000 } : map);
   for (const { id } of cluster.map.cells) cluster.cells.push(new Cell(cluster, id, clockOf(random)));
   for (const [index, address] of addresses.entries())
     cluster.gateways.push(new Gateway(cluster, `g${index + 1}`, address, clockOf(random)));
-  const users = ["alice", "bob", "carol", "dave", "erin"].slice(0, random.whole(2, 5));
+  const users = ["alice", "bob", "carol", "dave", "erin", "frank"].slice(0, random.whole(2, 5) + (group === undefined ? 0 : 1));
   for (const [index, user] of users.entries()) {
     const transport = random.pick(["UDP", "UDP", "TCP", "WS", "WSS"] as const);
     cluster.phones.push(new Phone(cluster, user, index, transport, transport === "WS" || transport === "WSS" || random.chance(0.3)));
@@ -253,11 +339,20 @@ function lookAfter(story: Story, silence: Fault): void {
   }
 }
 
+/** A cell that is lost has been replaced by then, unless another fault of cells is there as well. */
+function lookForHealing({ world }: Cluster, story: () => Story, losses: readonly Fault[]): void {
+  for (const loss of losses) world.at(loss.from + healedMs, () => (isAloneUntilHealed(story(), loss) ? checkHealed(story()) : undefined));
+}
+
 function isEmpty(cluster: Cluster): boolean {
   return (
     cluster.phones.every((phone) => phone.isIdle) &&
     cluster.gateways.every(({ octetsHeld }) => octetsHeld === 0) &&
-    cluster.cells.every((cell) => cell.replicas.every((replica) => replica.isIdle && replica.counts.dialogs === 0))
+    cluster.living.every((cell) =>
+      cell.replicas.every(
+        (replica) => replica.state === "none" || replica.state === "joining" || (replica.isIdle && replica.counts.dialogs === 0),
+      ),
+    )
   );
 }
 

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { aimedFaultKinds, type AimedFaultKind } from "./aimed-faults.ts";
-import { faultKinds, laterFaultKinds } from "./faults.ts";
+import { faultKinds, laterFaultKinds, type Fault } from "./faults.ts";
 import { innerFaultKinds } from "./inner-faults.ts";
 import { Moments } from "./moments.ts";
 import { excuses, type Excuse, type Witness } from "./pardons.ts";
@@ -16,10 +16,32 @@ const freshRuns = 40;
 
 const noOthers = { faults: [], laterFaults: [], innerFaults: [] };
 
+/** Of ten fresh seeds one has a group of four cells, and one of six. The others are as they are drawn. */
+const sizes = [4, 6];
+
 /** Seeds beyond those that failed once, and of what. */
 const mended: readonly (readonly [why: string, seeds: readonly number[]])[] = [
   ["an INVITE that rang when the clocks were set forward past its record, and was known to one cell only", [692, 801278, 6001042]],
   ["a dialog that was over by the clock of one cell, and not yet by the other's", [6000288]],
+  ["a BYE that was said anew with a password, and came before the first one to a caller who has no dialog any more", [7001893]],
+];
+
+/** The same where what becomes of calls is noted: of runs as they are now. */
+const mendedRecords: readonly (readonly [why: string, seeds: readonly number[]])[] = [
+  ["a 200 that nobody has acknowledged, and its caller was told 487", [88368]],
+  ["a 487 that passed when nobody knew its INVITE any more", [4288]],
+  ["a call that was noted by a cell which had no replica a second later, and then all died", [43000256]],
+  ["an INVITE in one cell only, whose 200 had passed the other one: lost, while its call stood", [42000133]],
+];
+
+/** The same of runs whose faults are all of these kinds. */
+const mendedDrawn: readonly (readonly [why: string, drawn: readonly Fault["kind"][], seeds: readonly number[]])[] = [
+  [
+    "a 180 that went to the other replica, for its own had started anew a moment ago: 408",
+    ["crash a cell", "set a clock", "reset a core group"],
+    [350643],
+  ],
+  ["an INVITE that a line had brought, and its exchange was reset before the other one knew", ["reset an exchange"], [331899]],
 ];
 
 /** The same of runs with nothing but faults of a kind that is aimed. */
@@ -86,15 +108,17 @@ describe("a cluster in a seeded world", () => {
     console.log(`fresh seeds of the simulation: ${first} to ${first + freshRuns - 1}`);
     const failed: string[] = [];
     for (let seed = first; seed < first + freshRuns; seed += 1) {
-      const [violation] = simulate({ seed }).violations;
+      const cells = sizes[(seed - first) % 10];
+      const [violation] = simulate({ seed, ...(cells !== undefined && { cells }) }).violations;
       if (violation === undefined) continue;
-      failed.push(`${replayOf({ seed })}: ${violation.invariant}: ${violation.detail}`);
+      failed.push(`${replayOf({ seed, cells })}: ${violation.invariant}: ${violation.detail}`);
     }
     expect(failed).toEqual([]);
   }, 60_000);
 
   it.each([
-    ...mended.map(([why, seeds]) => [why, seeds, "present"] as const),
+    ...mended.map(([why, seeds]) => [why, seeds, "third"] as const),
+    ...mendedRecords.map(([why, seeds]) => [why, seeds, "present"] as const),
     ...mendedFirst.map(([why, seeds]) => [why, seeds, "first"] as const),
   ])(
     "does not fail again of %s",
@@ -107,12 +131,16 @@ describe("a cluster in a seeded world", () => {
     20_000,
   );
 
+  it.each(mendedDrawn)("does not fail again of %s, after faults of these kinds: %s", (_why, drawn, seeds) => {
+    for (const seed of seeds) expect(simulate(optionsOf({ drawn }, seed))).toMatchObject({ seed, violations: [] });
+  });
+
   it.each(mendedAimed)("does not fail again of %s, after one kind of fault: %s", (_why, kind, seeds) => {
     for (const seed of seeds) expect(simulate({ seed, ...noOthers, aimedFaults: [kind] })).toMatchObject({ seed, violations: [] });
   });
 
   it.each(Object.entries(excuses))("needs the excuse: %s", (excuse, witnesses) => {
-    for (const { seed, edition = "present", drawn } of witnesses as readonly Witness[]) {
+    for (const { seed, edition = "third", drawn } of witnesses as readonly Witness[]) {
       const { pardons, violations } = simulate(optionsOf({ edition, drawn }, seed));
       const replay = replayOf({ seed, edition, drawn });
       expect({ replay, violations, isUsed: pardons.count(excuse as Excuse) > 0 }).toEqual({ replay, violations: [], isUsed: true });

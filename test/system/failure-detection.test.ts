@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ApiClient } from "../../cli/api-client.ts";
 import type { Change, Status } from "../../schemas/api-answers.ts";
 import { isStatus } from "../../cli/status.ts";
@@ -12,14 +12,17 @@ let system: Tandem;
 /** Processes that a test has frozen. */
 const frozen = new Set<number>();
 
-beforeEach(async () => {
+async function start(): Promise<void> {
   system = await startTandem({ auth: "open", gateways: 2, restart: false });
-});
+}
 
-afterEach(async () => {
+async function stop(): Promise<void> {
+  await system.stop();
+}
+
+afterEach(() => {
   for (const pid of frozen) process.kill(pid, "SIGCONT");
   frozen.clear();
-  await system.stop();
 });
 
 /** As `tandem status --url`, without the start of a process for every look. */
@@ -61,19 +64,11 @@ async function epochOf(cell: string): Promise<number> {
   return (await statusAt(cell)).cells.find(({ id }) => id === cell)?.epoch ?? 0;
 }
 
-describe("a killed cell", () => {
-  it("is down within a second by its closed sockets, and the other one coordinates", async () => {
-    const killedAt = Date.now();
-    process.kill(pidOf("a"), "SIGKILL");
-    const { change, ms } = await seen("a", "down", "b", killedAt);
-    expect(ms).toBeLessThan(1_000);
-    expect(["closed socket", "connection refused"]).toContain(change.cause);
-    expect((await statusAt("b")).coordinator).toBe("b");
-    expect((await system.cli("status")).out).toMatch(/cell a +up +down +(closed socket|connection refused)/);
-  });
-});
-
+/** In a system of its own: its epochs are counted. */
 describe("a frozen cell", () => {
+  beforeAll(start);
+  afterAll(stop);
+
   it("is down within 4 s by missed heartbeats, and back within a period when it goes on", async () => {
     const before = await statusAt("b");
     const frozenAt = Date.now();
@@ -93,8 +88,28 @@ describe("a frozen cell", () => {
     expect(itself.cells.map(({ state }) => state)).toEqual(["up", "up"]);
     expect(itself.history.filter(({ kind, to }) => kind === "cell" && to === "down")).toEqual([]);
   });
+});
 
-  it("for less than two periods changes nothing", async () => {
+describe("a killed cell", () => {
+  beforeAll(start);
+  afterAll(stop);
+
+  it("is down within a second by its closed sockets, and the other one coordinates", async () => {
+    const killedAt = Date.now();
+    process.kill(pidOf("a"), "SIGKILL");
+    const { change, ms } = await seen("a", "down", "b", killedAt);
+    expect(ms).toBeLessThan(1_000);
+    expect(["closed socket", "connection refused"]).toContain(change.cause);
+    expect((await statusAt("b")).coordinator).toBe("b");
+    expect((await system.cli("status")).out).toMatch(/cell a +up +down +(closed socket|connection refused)/);
+  });
+});
+
+describe("a cell and a gateway", () => {
+  beforeAll(start);
+  afterAll(stop);
+
+  it("a cell, frozen for less than two periods, changes nothing", async () => {
     const epochs = [await epochOf("a"), await epochOf("b")];
     const frozenAt = Date.now();
     freeze("a");
@@ -107,21 +122,8 @@ describe("a frozen cell", () => {
     await until(() => Date.now() - frozenAt > 5_000);
     expect([await epochOf("a"), await epochOf("b")]).toEqual(epochs);
   });
-});
 
-describe("a gateway", () => {
-  it("that is killed is down in both cells within a second by its closed sockets", async () => {
-    const killedAt = Date.now();
-    process.kill(pidOf("g1"), "SIGKILL");
-    for (const cell of ["a", "b"]) {
-      const { change, ms } = await seen("g1", "down", cell, killedAt);
-      expect(ms).toBeLessThan(1_000);
-      expect(change).toMatchObject({ kind: "gateway", cause: "closed socket" });
-    }
-    expect(stateOf(await statusAt("a"), "g2")).toBe("up");
-  });
-
-  it("that is frozen is down within 4 s by its missed pings, and up again with the next", async () => {
+  it("a gateway, frozen, is down within 4 s by its missed pings, and up again with the next", async () => {
     const frozenAt = Date.now();
     freeze("g1");
     const { change, ms } = await seen("g1", "down", "a", frozenAt);
@@ -132,10 +134,24 @@ describe("a gateway", () => {
     thaw("g1");
     expect((await seen("g1", "up", "a", thawedAt)).ms).toBeLessThan(2_500);
   });
+
+  it("a gateway, killed, is down in both cells within a second by its closed sockets", async () => {
+    const killedAt = Date.now();
+    process.kill(pidOf("g1"), "SIGKILL");
+    for (const cell of ["a", "b"]) {
+      const { change, ms } = await seen("g1", "down", cell, killedAt);
+      expect(ms).toBeLessThan(1_000);
+      expect(change).toMatchObject({ kind: "gateway", cause: "closed socket" });
+    }
+    expect(stateOf(await statusAt("a"), "g2")).toBe("up");
+  });
 });
 
 describe("the heartbeat's settings", () => {
-  it("change at run time, in every cell; both are then as fast as they say, also after a restart", async () => {
+  beforeAll(start);
+  afterAll(stop);
+
+  it("change at run time, in every cell; both are then as fast as they say", async () => {
     expect((await system.cli("heartbeat", "--period-ms", "200")).out).toBe("A heartbeat every 200 ms; down when 3 in a row are missed\n");
     const secret = readFileSync(join(system.state, "secret"), "utf8").trim();
     for (const { url } of system.run.cells) {
@@ -157,8 +173,10 @@ describe("the heartbeat's settings", () => {
       err: expect.stringContaining("must be a whole number from 1 to 20"),
     });
   });
+});
 
-  it("and the epoch survive kill -9 of everything", async () => {
+describe("kill -9 of everything", () => {
+  it("is survived by the heartbeat's settings and the epoch", async () => {
     const state = mkdtempSync(join(tmpdir(), "tandem-failure-"));
     const first = await startTandem({ auth: "open", state, restart: false });
     let second: Tandem | undefined;

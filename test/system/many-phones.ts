@@ -15,10 +15,10 @@ export type Registered = { readonly ms: number; readonly retransmissions: number
 type Pending = { readonly octets: Buffer; readonly sentAt: number; lastSentAt: number };
 
 /**
- * Registers user0, user1, ... of a domain with `auth: "open"`, each with one contact, over UDP from one socket, as fast as the answers
+ * Registers user0, user1, ... (or others by `name`) of a domain with `auth: "open"`, each with one contact, over UDP from one socket, as fast as the answers
  * come. Throws at the first answer that is no 200, and when one does not come for 32 s.
  */
-export async function registerMany(way: Way, count: number, fromPort = 0, expires = 3600): Promise<Registered> {
+export async function registerMany(way: Way, count: number, fromPort = 0, expires = 3600, name = "user"): Promise<Registered> {
   const socket = createSocket({ type: "udp4", recvBufferSize: receiveBufferOctets });
   socket.bind(fromPort, "127.0.0.1");
   await once(socket, "listening");
@@ -31,7 +31,7 @@ export async function registerMany(way: Way, count: number, fromPort = 0, expire
 
   const fill = (): void => {
     for (; next < count && pending.size < windowMax; next += 1) {
-      const octets = Buffer.from(registerOf(`user${next}`, way.domain, port, `${run}-${next}`, expires), "latin1");
+      const octets = Buffer.from(registerOf(`${name}${next}`, way.domain, port, `${run}-${next}`, expires), "latin1");
       const now = performance.now();
       pending.set(String(next), { octets, sentAt: now, lastSentAt: now });
       socket.send(octets, way.port, way.host);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isStatus } from "../../cli/status.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { freePorts } from "../../kit/world/free-ports.ts";
-import { type CellId, RelayedSystem, relayedPorts } from "../../kit/world/relayed-system.ts";
+import { type CellId, RelayedSystem, type RelayedSystemOptions, relayedPorts } from "../../kit/world/relayed-system.ts";
 import type { Change, Status } from "../../schemas/api-answers.ts";
 
 const gateways = 1;
@@ -13,6 +13,8 @@ export type RiggedOptions = {
   /** Other times than the usual ones. */
   readonly flushMs?: number;
   readonly heartbeat?: ClusterMap["heartbeat"];
+  /** Another script for a cell than the one of this checkout. */
+  readonly scriptOf?: RelayedSystemOptions["scriptOf"];
 };
 
 /** A system of two cells and a gateway whose cell a can be cut off from all others, the gateway too. Tests and their softphones come directly. */
@@ -21,7 +23,7 @@ export class RiggedSystem extends RelayedSystem {
   readonly lines: readonly string[];
   readonly #directory: string;
 
-  private constructor(directory: string, firstPort: number, times: RiggedOptions) {
+  private constructor(directory: string, firstPort: number, { scriptOf, ...times }: RiggedOptions) {
     const lines: string[] = [];
     const reporter = {
       step: () => {},
@@ -31,14 +33,14 @@ export class RiggedSystem extends RelayedSystem {
       ready: () => {},
       failed: () => {},
     };
-    super({ directory, firstPort, domain: "example.test", gateways, reporter, cutsGateways: true, times });
+    super({ directory, firstPort, domain: "example.test", gateways, reporter, cutsGateways: true, times, scriptOf });
     this.lines = lines;
     this.#directory = directory;
   }
 
-  static async open(times: RiggedOptions = {}): Promise<RiggedSystem> {
+  static async open(options: RiggedOptions = {}): Promise<RiggedSystem> {
     const firstPort = await freePorts(relayedPorts(gateways));
-    const rigged = new RiggedSystem(mkdtempSync(join(tmpdir(), "tandem-rigged-")), firstPort, times);
+    const rigged = new RiggedSystem(mkdtempSync(join(tmpdir(), "tandem-rigged-")), firstPort, options);
     try {
       await rigged.start(AbortSignal.timeout(60_000));
     } catch (error) {

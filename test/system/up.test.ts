@@ -95,7 +95,7 @@ describe("a system of two cells and a gateway", () => {
     expect(await statusOf(system)).toEqual({
       cells: [
         { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0 },
-        { id: "b", state: "up", epoch: expect.any(Number), heardMs: expect.any(Number) },
+        { id: "b", state: "up", epoch: expect.any(Number), heardMs: expect.any(Number), delayMs: expect.any(Number) },
       ],
       gateways: [
         {
@@ -107,19 +107,57 @@ describe("a system of two cells and a gateway", () => {
           datagramsDropped: 0,
           datagramsPaced: 0,
           shed: 0,
+          noise: 0,
+          noisySources: 0,
         },
       ],
       registrations: 0,
       dialogs: 0,
       loadBalance: 0,
       coordinator: "a",
+      exchanges: [
+        { exchange: 0, primary: "a", secondary: "b", state: "paired" },
+        { exchange: 1, primary: "b", secondary: "a", state: "paired" },
+      ],
+      risk: "Any one cell may fail now, and nothing is lost.",
       heartbeat: { periodMs: 1_000, missed: 3 },
       signaturesRefused: 0,
       history: expect.any(Array),
     });
     const { code, out } = await system.cli("status");
     expect(code).toBe(0);
-    expect(out).toMatch(/^Domain example\.test, coordinator a\n\nCELL {2}STATE {2}EPOCH {2}HEARD {6}MISSED\na {5}up /);
+    expect(out).toMatch(/^Domain example\.test, coordinator a\n\nCELL {2}STATE {2}EPOCH {2}HEARD {6}MISSED {2}DELAY\na {5}up /);
+    expect(out).toContain("\nAny one cell may fail now, and nothing is lost.\n");
+  });
+
+  it("shows its group, and takes who is to coordinate it without a restart", async () => {
+    const groupOf = async (): Promise<unknown> => JSON.parse((await system.cli("group", "--json")).out);
+    expect(await groupOf()).toMatchObject({
+      coordinator: "a",
+      members: [
+        { id: "a", kind: "cell", state: "up", weight: 1, primaries: 1, replicas: 2 },
+        { id: "b", kind: "cell", state: "up", weight: 1, primaries: 1, replicas: 2 },
+        { id: "g1", kind: "gateway", state: "up" },
+      ],
+      // Where cell a takes long to start, cell b does it.
+      singletons: [{ name: "call-records", policy: "one of N", owner: expect.stringMatching(/^[ab]$/), epoch: expect.any(Number) }],
+      exchanges: [{ state: "paired" }, { state: "paired" }],
+    });
+    expect(await system.cli("group", "prefer", "b")).toEqual({
+      code: 0,
+      out: "The coordinator is the first cell that lives, in this order: b, then all others\n",
+      err: "",
+    });
+    await until(async () => JSON.stringify(await statusOf(system)).includes('"coordinator":"b"'));
+    expect((await system.cli("group")).out).toMatch(
+      /^Coordinator b, preferred b; view \d+, map \d+ of cell [ab]; a dead cell is waited for 30 s\n\nMEMBER /,
+    );
+    expect(await system.cli("group", "prefer", "z")).toMatchObject({ code: 1, err: "tandem: there is no cell z\n" });
+    expect(await system.cli("group", "heal-after", "0")).toMatchObject({ code: 2 });
+    expect(await system.cli("group", "heal-after", "60")).toMatchObject({ code: 0 });
+    await until(async () => JSON.stringify(await groupOf()).includes('"healAfterMs":60000'));
+    expect(await system.cli("group", "prefer")).toMatchObject({ code: 0 });
+    await until(async () => JSON.stringify(await statusOf(system)).includes('"coordinator":"a"'));
   });
 
   it("has nobody registered", async () => {
@@ -278,6 +316,9 @@ describe("options", () => {
     await until(() => system.events.some(({ event }) => event === "died"));
     await until(async () => JSON.stringify(await statusOf(system)).includes('"cells":[{"id":"a","state":"down"'));
     expect(await statusOf(system)).toMatchObject({ cells: [{ id: "a" }, { id: "b", state: "up" }], coordinator: "b" });
+    await until(async () =>
+      JSON.stringify(await statusOf(system)).includes("If cell b failed now, nobody would serve exchanges 0, 1 until it is back."),
+    );
     expect(system.events.some(({ event }) => event === "restarted")).toBe(false);
   });
 

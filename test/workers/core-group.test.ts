@@ -2,6 +2,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
+import { readSettings } from "../../cluster/group/settings.ts";
 import type { Change, View } from "../../cluster/group/view.ts";
 import type { Status } from "../../schemas/api-answers.ts";
 import type { CoreGroupStatus } from "../../workers/core-group/core-group-object.ts";
@@ -238,6 +239,17 @@ describe("a control socket", () => {
     expect(await lastChangeOf("g4")).toMatchObject({ id: "g4", to: "up", cause: "returned" });
   });
 
+  it("whose gateway says that it goes leaves it left", async () => {
+    peerAnswers();
+    const { socket } = await control("g14");
+    await until("g14", "up");
+    socket.close(1001);
+    await until("g14", "left");
+    const answer: Status = await (await callApi("GET", "/status")).json();
+    expect(answer.gateways.find(({ id }) => id === "g14")?.state).toBe("left");
+    expect(answer.history.findLast(({ id }) => id === "g14")).toMatchObject({ to: "down", detail: "it said that it ends" });
+  });
+
   it("brings what its gateway has counted, as long as it is there", async () => {
     peerAnswers();
     const { socket } = await control("g9");
@@ -358,10 +370,14 @@ describe("a cell that is taken out of service", () => {
 
   it.each([
     ["z", { draining: true }, 404, "there is no cell z"],
-    ["a", {}, 400, 'the body must be {"draining": true} or {"draining": false}'],
-    ["a", { draining: "yes" }, 400, 'the body must be {"draining": true} or {"draining": false}'],
-    ["a", { draining: true, force: true }, 400, "force is not known; known here: draining"],
-    ["a", null, 400, 'the body must be {"draining": true} or {"draining": false}'],
+    ["a", {}, 400, 'the body must be {"draining": true}, {"draining": false} or {"weight": N}'],
+    ["a", { draining: "yes" }, 400, 'the body must be {"draining": true}, {"draining": false} or {"weight": N}'],
+    ["a", { draining: true, weight: 1 }, 400, 'the body must be {"draining": true}, {"draining": false} or {"weight": N}'],
+    ["a", { draining: true, force: true }, 400, "force is not known; known here: draining, weight"],
+    ["a", null, 400, 'the body must be {"draining": true}, {"draining": false} or {"weight": N}'],
+    ["a", { weight: 1_001 }, 400, "weight must be a whole number from 0 to 1000"],
+    ["z", { weight: 1 }, 404, "there is no cell z"],
+    ["a", { weight: 0 }, 409, "cell a keeps its weight: only cell b would have one"],
   ])("%s %j is refused", async (cell, body, code, error) => {
     expect(await put(cell, body)).toEqual([code, { error }]);
   });
@@ -383,7 +399,7 @@ describe("settings", () => {
     const after = await response.json<{ version: number }>();
     expect(after).toMatchObject({ heartbeat: { periodMs: 400, missed: 5 } });
     expect(after.version).toBeGreaterThan(before.version);
-    await vi.waitFor(() => expect(told(texts, "map").at(-1)).toEqual({ type: "map", map: { ...map, ...after } }));
+    await vi.waitFor(() => expect(told(texts, "map").at(-1)).toMatchObject({ type: "map", map: { ...map, ...after } }));
     await vi.waitFor(() => expect(got.at(-1)).toMatchObject({ settings: after }), { timeout: 200 });
     await evictDurableObject(group, { webSockets: "close" });
     expect(await (await callApi("GET", "/settings")).json()).toEqual(after);
@@ -391,6 +407,21 @@ describe("settings", () => {
     const later = { version: after.version + 1, heartbeat: { periodMs: 1_000, missed: 3 } };
     await post(heartbeatOf({ settings: later }));
     expect(await (await callApi("GET", "/settings")).json()).toEqual(later);
+  });
+
+  it("that an earlier release has kept are found, and a map that is kept since has them where that release looks", async () => {
+    const kept = { version: 6, heartbeat: { periodMs: 700, missed: 4 } };
+    await runInDurableObject(group, (_, { storage: { sql } }) => {
+      sql.exec("delete from settings");
+      sql.exec("insert into settings (value) values (?)", JSON.stringify(kept));
+    });
+    await evictDurableObject(group);
+    expect(await (await callApi("GET", "/settings")).json()).toEqual(kept);
+    await callApi("PUT", "/settings", { heartbeat: { periodMs: 800, missed: 4 } });
+    const row = await runInDurableObject(group, (_, { storage: { sql } }) =>
+      sql.exec<{ value: string }>("select value from settings").one(),
+    );
+    expect(readSettings(JSON.parse(row.value))).toEqual({ version: 7, heartbeat: { periodMs: 800, missed: 4 } });
   });
 
   it.each([
@@ -406,5 +437,56 @@ describe("settings", () => {
     const response = await callApi("PUT", "/settings", body);
     expect(response.status).toBe(400);
     expect(await response.json()).toEqual({ error });
+  });
+});
+
+describe("the map on the disk of a core group", () => {
+  it.each([
+    [{ ...map, version: 70, writer: "b", exchangeCount: 300_000_000 }, "300000000 exchanges are more than 4096"],
+    [{ version: 2 ** 53 - 1, heartbeat: map.heartbeat }, "no version is above 1125899906842624"],
+    [{ version: "none" }, "it has not the form of a map"],
+  ])("is set aside when it is not sound, and that is said once: %#", async (kept, fault) => {
+    const said = vi.spyOn(console, "error").mockImplementation(() => {});
+    await runInDurableObject(group, (_instance, { storage }) => {
+      storage.sql.exec("delete from settings");
+      storage.sql.exec("insert into settings (value) values (?)", JSON.stringify(kept));
+    });
+    await evictDurableObject(group);
+    expect((await status()).map.exchangeCount).toBe(map.exchangeCount);
+    expect((await status()).map.version).toBeLessThan(70);
+    await evictDurableObject(group);
+    await status();
+    expect(said.mock.calls.map(([line]) => String(line))).toEqual([
+      `cell a: the map on its disk is set aside, and the one that was deployed counts: ${fault}`,
+    ]);
+    await runInDurableObject(group, (_instance, { storage }) => {
+      const aside = storage.sql.exec<{ value: string }>("select value from settings_aside").one().value;
+      expect(JSON.parse(aside)).toEqual(kept);
+    });
+  });
+});
+
+describe("a hostile heartbeat", () => {
+  it("of a gateway is refused, and it is told nothing", async () => {
+    peerAnswers();
+    await control("g9");
+    await until("g9", "up");
+    const response = await post(heartbeatOf({ cell: "g9", settings: { version: 40, heartbeat: map.heartbeat }, writer: "g9" }), "g9");
+    expect([response.status, await response.json()]).toEqual([403, { error: "g9 is a gateway" }]);
+    expect((await status()).map.version).toBe(map.version);
+  });
+
+  it("that brings a map with exchanges in no cell of it is answered, and the map stays as it is", async () => {
+    peerAnswers();
+    await until("b", "up");
+    const assignments = Array.from({ length: map.exchangeCount }, () => ({ primary: "zz", secondary: "yy" }));
+    const bad = { ...map, version: 51, writer: "b", statedAt: 1, assignments };
+    const said = { settings: { version: 51, heartbeat: map.heartbeat }, writer: "b", map: bad };
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    expect((await post(heartbeatOf(said))).status).toBe(200);
+    expect((await post(heartbeatOf(said))).status).toBe(200);
+    expect((await status()).map).not.toHaveProperty("assignments");
+    const lines = warn.mock.calls.map(([line]) => String(line)).filter((line) => line.includes("map 51"));
+    expect(lines).toEqual(["cell a: map 51 of cell b is not taken from cell b: exchange 0 is in cell zz, which is not in the map"]);
   });
 });

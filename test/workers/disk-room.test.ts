@@ -86,6 +86,7 @@ describe("DiskRoom", () => {
   });
 
   it("asks once for what many small writes take within a moment, and again when that is used up or some time ago", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
     expect(await room.ask(0)).toBe(true);
     disk.free = 0;
     expect(room.ask(roomSlackOctets / 4)).toBe(true);
@@ -94,7 +95,7 @@ describe("DiskRoom", () => {
     disk.free = 4 * roomAgainOctets;
     expect(await room.ask(0)).toBe(true);
     disk.free = 0;
-    vi.useFakeTimers({ now: Date.now() + roomProvenMs });
+    vi.setSystemTime(Date.now() + roomProvenMs);
     expect(await room.ask(1)).toBe(false);
     vi.useRealTimers();
   });

@@ -1,6 +1,9 @@
 import { env, exports } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { encodeFrame } from "../../cluster/backhaul/frame.ts";
+import { retryAfterSeconds } from "../../sip/limits.ts";
+import type { Environment } from "../../workers/environment.ts";
+import cell from "../../workers/index.ts";
 import { callApi, get, ourVersion, signature, upgrade } from "./cell.ts";
 
 const wrong = { authorization: `Tandem2 g1 a ${Date.now()} 0123456789ab - ${"0".repeat(64)}` };
@@ -24,6 +27,16 @@ describe("the cell's URL", () => {
     const response = await upgrade("/", headers);
     expect(response.status).toBe(400);
     expect(await response.text()).toContain("subprotocol sip");
+  });
+
+  it("[RFC9110 15.6.4] answers 503 with Retry-After, and says why, when the line of a softphone cannot start", async () => {
+    const said = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const broken = { getByName: () => ({ fetch: () => Promise.reject(new Error("internal error")) }) };
+    const request = new Request("http://a.invalid/", { headers: { upgrade: "websocket", "sec-websocket-protocol": "sip" } });
+    const response = await cell.fetch(request, { ...env, LINE: broken as unknown as Environment["LINE"] });
+    expect([response.status, response.headers.get("retry-after")]).toEqual([503, String(retryAfterSeconds)]);
+    expect(said.mock.calls).toEqual([[expect.stringMatching(/^line \d does not take a softphone: internal error$/)]]);
+    said.mockRestore();
   });
 
   it("answers what it does not know with a line of JSON", async () => {
@@ -121,6 +134,7 @@ describe("a signature", () => {
     ["/backhaul/0", "backhaul 0", "g1"],
     ["/control", "control", "g1"],
     ["/pair/0", "pair 0", "b"],
+    ["/line/0?access=b.0", "line 0", "b"],
   ])("is good once: a WebSocket on %s", async (path, purpose, who) => {
     const authorization = signature(purpose, who, `GET ${path}`);
     const { webSocket } = await upgrade(path, { authorization });

@@ -313,19 +313,19 @@ describe("the disk", () => {
 
 describe("the view", () => {
   it("ends the wait for a peer that is down, and finds it again when it is up", async () => {
-    await exchange().setView(view("down"));
+    await exchange().setView(view("down"), map);
     expect(await pairState()).toBe("away");
-    await exchange().setView(view("up"));
+    await exchange().setView(view("up"), map);
     await vi.waitFor(async () => expect(await pairState()).toBe("together"));
   });
 
   it("[RFC3261 21.5.4] that says that this cell is fenced has REGISTER answered 503", async () => {
     const phone = await connect(alice);
-    await exchange().setView(view("up", true));
+    await exchange().setView(view("up", true), map);
     const refused = await phone.register();
     expect(refused).toMatch(/^SIP\/2\.0 503 /);
     expect(valueOf(refused, "Retry-After")).not.toBe("");
-    await exchange().setView(view("up"));
+    await exchange().setView(view("up"), map);
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
   });
 });

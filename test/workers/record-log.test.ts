@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import { isParseError } from "../../sip/errors.ts";
+import { memoryFrom } from "../../sip/record/memory.ts";
 import { unreadKey } from "../../sip/record/unread-record.ts";
 import { parseAnyRecord, serializeRecord } from "../../sip/record/record-text.ts";
 import type { LiveRecord, StateRecord } from "../../sip/record/state-record.ts";
@@ -56,6 +57,23 @@ function randomOf(seed: number): (below: number) => number {
     return state % below;
   };
 }
+
+describe("the disk of an exchange that has nothing on it", () => {
+  it("is read without being written, for it may be full; its tables are made with what is to be kept", async () => {
+    await runInDurableObject(env.LEDGER.getByName("a disk without tables"), (_instance, { storage }) => {
+      const tables = (): unknown[] =>
+        storage.sql.exec("select name from sqlite_master where type = 'table' and name not glob '_cf_*'").toArray();
+      const memory = memoryFrom(1_000);
+      const disk = new Disk(storage);
+      expect([disk.readMemory(), [...disk.read()], tables()]).toEqual([undefined, [], []]);
+      disk.setMemory(memory);
+      disk.write({ put: [recordOf("first", 1)], remove: [] });
+      expect(tables()).toEqual([{ name: "invite_log" }, { name: "memory" }]);
+      const again = new Disk(storage);
+      expect([again.readMemory(), [...again.read()].map(({ key }) => key)]).toEqual([memory, ["first"]]);
+    });
+  });
+});
 
 describe("the log of an exchange's records", () => {
   it.each([1, 2, 3, 4])("has, whenever it is read again, what was written last of each key (seed %i)", async (seed) => {
@@ -221,7 +239,7 @@ describe("the log of an exchange's records", () => {
   it("leaves rows of a later release as they are, and says so in one line", async () => {
     const said = vi.spyOn(console, "error").mockImplementation(() => {});
     await withLog((open, _rows, sql) => {
-      open();
+      open().write([], []);
       for (const number of [7, 8]) sql.exec("insert into invite_log (number, text, format) values (?, 'a form to come', 4)", number);
       const log = open();
       expect(contentOf(log)).toEqual({});

@@ -3,8 +3,10 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
 import type { StateRecord } from "../../sip/record/state-record.ts";
 import type { Status } from "../../schemas/api-answers.ts";
-import { loadBalanceOf } from "../../workers/api/status.ts";
-import { exchangeName } from "../../workers/environment.ts";
+import { summaryOf } from "../../workers/api/cell-share.ts";
+import { loadBalanceOf, statusOf } from "../../workers/api/status.ts";
+import { lateCells } from "../../workers/api/summaries.ts";
+import { exchangeName, type Environment } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
 import { addSubscriber, answerAsPeer, callApi, domain, get, map, putToSleep, signature, userOf } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
@@ -30,6 +32,43 @@ describe("load balance", () => {
     [[5000, 4990], 2],
   ])("of %j is %d", (parts, expected) => {
     expect(loadBalanceOf(parts)).toBe(expected);
+  });
+});
+
+it("takes a cell for late that may answer and has not, and not one that is down", () => {
+  const cells = (["up", "down", "draining"] as const).map((state, index) => {
+    return { id: "abc"[index] ?? "", state, heardMs: 0, missed: 0, suspicion: undefined };
+  });
+  expect(lateCells(cells, new Map())).toEqual(new Set(["a", "c"]));
+  const summary = { cell: "a", signaturesRefused: 0, exchanges: [] };
+  expect(lateCells(cells, new Map([["a", summary]]))).toEqual(new Set(["c"]));
+});
+
+/** Cell a, of which these exchanges do what they do, and all others answer. */
+function cellWith(exchanges: Readonly<Record<number, () => Promise<never>>>): Environment {
+  const counts = (exchange: number): Promise<unknown> =>
+    exchanges[exchange]?.() ??
+    Promise.resolve({ exchange, pair: "together", registrations: 2, dialogs: 1, transactions: 0, subscribers: 3 });
+  return {
+    CELL: "a",
+    CORE_GROUP: env.CORE_GROUP,
+    EXCHANGE: { getByName: (name: string) => ({ counts: () => counts(Number(name.split("-").at(-1))) }) },
+  } as unknown as Environment;
+}
+
+describe("what a cell says of its exchanges", () => {
+  it("names those that hang or fail, and has what all others count", async () => {
+    const hanging = cellWith({ 0: () => new Promise<never>(() => {}), 1: () => Promise.reject(new Error("the object was reset")) });
+    const { exchanges, silent } = await summaryOf(hanging, map);
+    expect(silent).toEqual([0, 1]);
+    expect(exchanges.map(({ exchange }) => exchange)).toEqual(Array.from({ length: map.exchangeCount - 2 }, (_, index) => index + 2));
+    expect(await summaryOf(cellWith({}), map)).not.toHaveProperty("silent");
+  });
+
+  it("is missing in a status where no other cell has it, and that is told", async () => {
+    const answer = await statusOf(cellWith({ 0: () => Promise.reject(new Error("the object was reset")) }), map);
+    expect(answer).toMatchObject({ uncounted: [0], registrations: 2 * (map.exchangeCount - 1), dialogs: map.exchangeCount - 1 });
+    expect(answer.exchanges?.[0]).toMatchObject({ state: "unknown", cause: "its replica in cell a has not answered" });
   });
 });
 
@@ -91,17 +130,20 @@ describe("10 000 registrations", () => {
   it("are listed and counted fast", async () => {
     const exchange = env.EXCHANGE.getByName(exchangeName(0));
     const users = 10_000;
+    // Cell b of the test before answers no more. An exchange that is told so while it is put to sleep is never asleep: its timers do not ring any more.
+    await vi.waitFor(async () => expect((await status()).cells[1]).toMatchObject({ id: "b", state: "down" }), { timeout: 10_000 });
     await runInDurableObject(exchange, (_instance, state) => {
       const now = Date.now();
       const put: StateRecord[] = [];
-      for (let user = 0; user < users; user += 1) {
-        const aor = `many${user}@${domain}`;
-        const version = `${now.toString(36).padStart(9, "0")}${user.toString(36).padStart(4, "0")}a`;
+      for (let number = 0; number < users; number += 1) {
+        const user = userOf(`many${number}-`);
+        const aor = `${user}@${domain}`;
+        const version = `${now.toString(36).padStart(9, "0")}${number.toString(36).padStart(4, "0")}a`;
         const value = {
           addressOfRecord: aor,
-          contact: `sip:many${user}@198.51.100.7:5060`,
+          contact: `sip:${user}@198.51.100.7:5060`,
           parameters: "",
-          callId: `call-${user}`,
+          callId: `call-${number}`,
           cSeq: 1,
           registeredAt: now,
           expiresAt: now + 600_000,

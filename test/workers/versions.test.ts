@@ -27,6 +27,7 @@ const doors: readonly [method: string, path: string, purpose: string, who: strin
   ["GET", "/backhaul/0", "backhaul 0", "g7"],
   ["GET", "/control", "control", "g7"],
   ["GET", "/pair/0", "pair 0", "b"],
+  ["GET", "/line/0?access=b.0", "line 0", "b"],
   ["POST", "/cell/heartbeat", "cell", "b"],
   ["POST", "/cell/pair/0", "cell", "b"],
   ["POST", "/cell/exchange/0?access=b.0&until=", "cell", "b"],
@@ -104,6 +105,27 @@ describe("a door for parts of the system", () => {
     expect(lines).toEqual([
       `cell a: refused: g-old speaks version ${before} of the protocol, cell a version ${protocolVersion}: upgrade g-old; until then neither uses the other`,
     ]);
+  });
+});
+
+async function ask(headers: Record<string, string>): Promise<Response> {
+  return await request("GET", "/api/status", { authorization: signature("api", "cli", "GET /api/status"), ...headers });
+}
+
+describe("the API", () => {
+  it.each([before, ahead])("refuses a command of version %i, with a line that names both, before it does anything", async (theirs) => {
+    const response = await ask({ [versionHeader]: String(theirs) });
+    expect([response.status, response.headers.get(versionHeader)]).toEqual([otherVersionStatus, String(protocolVersion)]);
+    const older = theirs < protocolVersion ? "cli" : "cell a";
+    expect(await response.json()).toEqual({
+      error: `cli speaks version ${theirs} of the protocol, cell a version ${protocolVersion}: upgrade ${older}; until then neither uses the other`,
+    });
+  });
+
+  it.each([{}, ourVersion])("answers who says no version, and who says ours, and says ours: %j", async (headers) => {
+    const response = await ask(headers);
+    expect([response.status, response.headers.get(versionHeader)]).toEqual([200, String(protocolVersion)]);
+    await response.body?.cancel();
   });
 });
 

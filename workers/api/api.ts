@@ -1,15 +1,15 @@
 import { Hono, type Context } from "hono";
 import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { servingCells } from "../../cluster/map/serving-cells.ts";
 import type { SubscriberRemoved, SubscribersStored } from "../../schemas/api-answers.ts";
 import { askCell } from "../cells.ts";
-import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
+import { clusterMapOf, exchangeName } from "../environment.ts";
 import type { SubscriberChange } from "../../sip/record/values.ts";
 import { diskFullStatus, diskFullText } from "../disk-room.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { joinArrays, registrationsOf, subscribersOf } from "./cell-share.ts";
 import { allExchanges, gather } from "./exchange-groups.ts";
+import { atOneOf, isDiskFull, removeSubscriber } from "./one-replica.ts";
 import { statusOf } from "./status.ts";
 import { jsonOf } from "./json-body.ts";
 import { isInputError, readAddressOfRecord, readSubscribers } from "./subscribers.ts";
@@ -81,11 +81,7 @@ api.delete("/subscribers", async (context) => {
   const exchange = exchangeOf(map, addressOfRecord);
   let wasThere: boolean;
   try {
-    wasThere = await atOneOf(env, map, exchange, async (cell) =>
-      cell === env.CELL
-        ? await env.EXCHANGE.getByName(exchangeName(exchange)).removeSubscriber(addressOfRecord)
-        : await askCell<boolean>(env, map, cell, `/cell/subscribers/${exchange}/remove`, addressOfRecord),
-    );
+    wasThere = await removeSubscriber(env, map, addressOfRecord);
   } catch (error) {
     if (isDiskFull(error)) return full(context);
     warnOf(`exchange ${exchange} does not remove ${addressOfRecord}`, error);
@@ -104,28 +100,6 @@ async function put(context: Context<Signed>, map: ClusterMap, exchange: number, 
       ? await env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(changes)
       : await askCell<number>(env, map, cell, `/cell/subscribers/${exchange}/put`, changes),
   );
-}
-
-/** Has one replica of an exchange do something: the nearest, or the other one when that cannot be reached. To do it twice is the same. */
-async function atOneOf<Result>(
-  env: Environment,
-  map: ClusterMap,
-  exchange: number,
-  act: (cell: string) => Promise<Result>,
-): Promise<Result> {
-  let failure: unknown;
-  for (const cell of servingCells(map, exchange, env.CELL)) {
-    try {
-      return await act(cell);
-    } catch (error) {
-      if (!isDiskFull(failure)) failure = error;
-    }
-  }
-  throw failure;
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && error.message === diskFullText;
 }
 
 /** So many of them are stored: those of an exchange whose disk had room. */

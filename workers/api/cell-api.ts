@@ -1,17 +1,25 @@
 import { Hono } from "hono";
 import { peerBatchOctetsMax } from "../../cluster/limits.ts";
+import { isNewerKeyring } from "../../cluster/authority/keyring.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import { cellOfLine } from "../../sip/flow/flow.ts";
 import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import { isExchange } from "../cells.ts";
 import { clusterMapOf, coreGroupName, lineName } from "../environment.ts";
-import { exchangeOfPath, fromItsPeer, type OfExchange } from "../exchange-of-path.ts";
-import { subscribersBodySchema } from "../../schemas/api-bodies.ts";
+import { exchangeOfPath, fromAnotherCell, isLineOf, type OfExchange } from "../exchange-of-path.ts";
+import {
+  endingBodySchema,
+  groupBodySchema,
+  mapBodySchema,
+  settingsBodySchema,
+  subscribersBodySchema,
+  wishBodySchema,
+} from "../../schemas/api-bodies.ts";
 import { read } from "../../schemas/reading.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
 import { signed } from "../signed.ts";
 import { clockHeader, noTime, tooLate, untilOf } from "../timely-calls.ts";
-import { registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
+import { callNamed, liveCallsOf, registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
+import { endingsIn } from "./end-call.ts";
 import { jsonOf } from "./json-body.ts";
 
 /** What other cells ask of this one: `/cell/`, signed by a cell. Frames for lines and exchanges are binary, the rest is JSON. */
@@ -19,8 +27,8 @@ export const cellApi = new Hono<OfExchange>();
 
 const noAddressOfRecord = { error: "no address-of-record" };
 
-/** Frames and batches: a frame names the time until which it is wanted, and a batch that is merged twice changes nothing. */
-const oftenAsked = /^\/cell\/(?:exchange|line|pair)\//;
+/** Frames and batches: a frame names the time until which it is wanted, and a batch that is merged twice changes nothing. Nor do call records. */
+const oftenAsked = /^\/cell\/(?:exchange|line|pair|ledger)\//;
 
 cellApi.use(
   signed(
@@ -38,9 +46,7 @@ cellApi.use(async (context, next) => {
 
 cellApi.post("/exchange/:exchange{\\d{1,4}}", exchangeOfPath, async (context) => {
   const access = context.req.query("access") ?? "";
-  if (!access.includes(".") || cellOfLine(access) !== context.var.who) {
-    return context.json({ error: `${access} is no line of cell ${context.var.who}` }, 403);
-  }
+  if (!isLineOf(access, context.var.who)) return context.json({ error: `${access} is no line of cell ${context.var.who}` }, 403);
   const wrong = frameErrorOf(context.var.body);
   if (wrong !== undefined) return context.json(wrong, 400);
   const until = untilOf(context.req.query("until"));
@@ -50,10 +56,23 @@ cellApi.post("/exchange/:exchange{\\d{1,4}}", exchangeOfPath, async (context) =>
 });
 
 /** A batch of the peer's. The path says `pair`, as earlier releases know it. */
-cellApi.post("/pair/:exchange{\\d{1,4}}", exchangeOfPath, fromItsPeer, async (context) => {
+cellApi.post("/pair/:exchange{\\d{1,4}}", exchangeOfPath, fromAnotherCell, async (context) => {
   const answer = await context.var.exchange.takePeerBatch(context.var.body);
   if (answer === undefined) return context.json({ error: "no batch of records" }, 400);
   return context.body(answer as Uint8Array<ArrayBuffer>);
+});
+
+/** Records that belong to an exchange, of one that it has come from (docs/decisions/0043-exchanges-are-doubled-in-their-cells.md). */
+cellApi.post("/handed-over/:exchange{\\d{1,4}}", exchangeOfPath, fromAnotherCell, async (context) =>
+  context.json(await context.var.exchange.takeHandedOver(context.var.body)),
+);
+
+/** What an access has brought to another exchange, of one that this one has come from, or that has come from it. */
+cellApi.post("/offered/:exchange{\\d{1,4}}", exchangeOfPath, fromAnotherCell, async (context) => {
+  const wrong = frameErrorOf(context.var.body);
+  if (wrong !== undefined) return context.json(wrong, 400);
+  const { access = "", sure } = context.req.query();
+  return context.json(await context.var.exchange.takeOffered(access, context.var.body, sure !== undefined));
 });
 
 cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
@@ -87,6 +106,23 @@ cellApi.get("/registrations", async (context) => {
   return context.body(list, 200, { "content-type": "application/json" });
 });
 
+cellApi.get("/calls", async (context) => {
+  const exchanges = exchangesOf(clusterMapOf(context.env), context.req.query("exchanges"));
+  const id = context.req.query("id");
+  const list =
+    id === undefined ? await liveCallsOf(context.env, exchanges, context.req.query("aor")) : await callNamed(context.env, exchanges, id);
+  return context.body(list, 200, { "content-type": "application/json" });
+});
+
+/** An operator ends a call, which one of these exchanges may have. */
+cellApi.post("/calls/end", async (context) => {
+  const { value, fault } = read(endingBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: `${fault.path} ${fault.reason}` }, 400);
+  const unknown = value.exchanges.find((exchange) => !isExchange(clusterMapOf(context.env), exchange));
+  if (unknown !== undefined) return context.json({ error: `there is no exchange ${unknown}` }, 404);
+  return context.json(await endingsIn(context.env, value.exchanges, value.id));
+});
+
 cellApi.get("/subscribers", async (context) => {
   const exchanges = exchangesOf(clusterMapOf(context.env), context.req.query("exchanges"));
   return context.json(await subscribersOf(context.env, exchanges));
@@ -104,9 +140,51 @@ cellApi.post("/subscribers/:exchange{\\d{1,4}}/remove", exchangeOfPath, async (c
   return context.json(await context.var.exchange.removeSubscriber(addressOfRecord));
 });
 
+cellApi.post("/registrations/:exchange{\\d{1,4}}/end", exchangeOfPath, async (context) => {
+  const addressOfRecord = textOf(context.var.body);
+  if (addressOfRecord === undefined) return context.json(noAddressOfRecord, 400);
+  return context.json(await context.var.exchange.endRegistrations(addressOfRecord));
+});
+
 cellApi.post("/draining", async (context) => {
   const isDraining = jsonOf(context.var.body) === true;
   return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).setDraining(isDraining));
+});
+
+/** Another cell has taken the operator's wish, and this one is the coordinator. */
+cellApi.post("/group", async (context) => {
+  const { value, fault } = read(groupBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: fault.reason }, 400);
+  await context.env.CORE_GROUP.getByName(coreGroupName).changeGroup(value);
+  return context.json(true);
+});
+
+/** The same, with settings. */
+cellApi.post("/settings", async (context) => {
+  const { value, fault } = read(settingsBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: fault.reason }, 400);
+  return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).setHeartbeat(value.heartbeat));
+});
+
+/** The keyring, if it is newer than the one that the other cell has. */
+cellApi.get("/keyring", async (context) => {
+  const keyring = await context.env.CORE_GROUP.getByName(coreGroupName).keyring();
+  const { version, writer = "" } = context.req.query();
+  const theirs = { version: Number(version), writer };
+  return context.json(keyring !== undefined && isNewerKeyring(keyring, theirs) ? keyring : null);
+});
+
+cellApi.post("/map", async (context) => {
+  const { value, fault } = read(mapBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: `${fault.path} ${fault.reason}` }, 400);
+  return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).propose(value));
+});
+
+/** Domains and weights of gateways. */
+cellApi.post("/wish", async (context) => {
+  const { value, fault } = read(wishBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: fault.reason }, 400);
+  return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).fulfil(value));
 });
 
 /** Both replicas of an exchange answer the same when they hold the same. */

@@ -2,8 +2,10 @@ import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { exchangesIn } from "../../cluster/map/serving-cells.ts";
 import { within } from "../cells.ts";
 import { coreGroupName, exchangeName, type Environment } from "../environment.ts";
+import type { LoneExchange } from "../core-group/lone-exchanges.ts";
 import type { CountsOfExchange } from "../exchange/exchange-object.ts";
-import { cellAnswerMsMax } from "../limits.ts";
+import { cellAnswerMsMax, exchangeCountsMsMax } from "../limits.ts";
+import { warnOf } from "../way-lost.ts";
 
 /** What this cell contributes to a status or a list: the answers of its own objects. Other cells ask for it under `/cell/`. */
 
@@ -15,18 +17,53 @@ export type CellSummary = {
   readonly softphonesLeft?: number | undefined;
   /** Present while this cell's disk has no room: what changes is in memory only. */
   readonly isDiskFull?: true;
-  /** Of every replica in this cell. */
+  /** Exchanges of this cell that have had no second replica for a while, and why. Absent: the cell is of an earlier release. */
+  readonly lone?: readonly LoneExchange[];
+  /** Exchanges that have something left here, though this cell has a replica of them no more. Absent: the cell is of an earlier release. */
+  readonly left?: readonly number[];
+  /** Of every replica in this cell that has answered. */
   readonly exchanges: readonly CountsOfExchange[];
+  /** Those that have not, in time. Absent: none, or the cell is of an earlier release. */
+  readonly silent?: readonly number[];
 };
 
 export async function summaryOf(env: Environment, map: ClusterMap): Promise<CellSummary> {
-  const counts = exchangesIn(map, env.CELL).map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).counts());
+  const numbers = exchangesIn(map, env.CELL);
+  const counts = Promise.allSettled(numbers.map((exchange) => countsOf(env, exchange)));
   const group = env.CORE_GROUP.getByName(coreGroupName);
-  const [signaturesRefused, softphonesLeft, isDiskFull, ...exchanges] = await within(
-    Promise.all([group.signaturesRefused(), group.softphonesLeft(), group.isDiskFull(), ...counts] as const),
-    cellAnswerMsMax,
-  );
-  return { cell: env.CELL, signaturesRefused, softphonesLeft, ...(isDiskFull ? { isDiskFull } : {}), exchanges };
+  const own = Promise.all([
+    group.signaturesRefused(),
+    group.softphonesLeft(),
+    group.isDiskFull(),
+    group.loneExchanges(),
+    group.leftExchanges(),
+  ]);
+  const [[signaturesRefused, softphonesLeft, isDiskFull, lone, left], settled] = await Promise.all([
+    within(own, exchangeCountsMsMax),
+    counts,
+  ]);
+  const exchanges = settled.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  const silent = numbers.filter((_, index) => settled[index]?.status === "rejected");
+  return {
+    cell: env.CELL,
+    signaturesRefused,
+    softphonesLeft,
+    ...(isDiskFull ? { isDiskFull } : {}),
+    lone,
+    left,
+    exchanges,
+    ...(silent.length === 0 ? {} : { silent }),
+  };
+}
+
+/** One that hangs, or throws, is no reason that nothing is known of the others. */
+async function countsOf(env: Environment, exchange: number): Promise<CountsOfExchange> {
+  try {
+    return await within(env.EXCHANGE.getByName(exchangeName(exchange)).counts(), exchangeCountsMsMax);
+  } catch (error) {
+    warnOf(`exchange ${exchange} does not say what it counts`, error);
+    throw error;
+  }
 }
 
 /** Registrations of some of this cell's exchanges, as a JSON array. */
@@ -36,6 +73,18 @@ export async function registrationsOf(
   addressOfRecord: string | undefined,
 ): Promise<string> {
   const lists = exchanges.map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).registrations(addressOfRecord));
+  return joinArrays(await within(Promise.all(lists), cellAnswerMsMax));
+}
+
+/** Calls that stand now in some of this cell's exchanges, as a JSON array. */
+export async function liveCallsOf(env: Environment, exchanges: readonly number[], addressOfRecord: string | undefined): Promise<string> {
+  const lists = exchanges.map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).liveCalls(addressOfRecord));
+  return joinArrays(await within(Promise.all(lists), cellAnswerMsMax));
+}
+
+/** What some of this cell's exchanges know of a call by its id, as a JSON array. */
+export async function callNamed(env: Environment, exchanges: readonly number[], id: string): Promise<string> {
+  const lists = exchanges.map((exchange) => env.EXCHANGE.getByName(exchangeName(exchange)).callNamed(id));
   return joinArrays(await within(Promise.all(lists), cellAnswerMsMax));
 }
 

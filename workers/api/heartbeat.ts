@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import { parseHeartbeat } from "../../cluster/group/heartbeat.ts";
+import { carriedMapOf } from "../carried-map.ts";
 import { coreGroupName } from "../environment.ts";
 import { heartbeatOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
@@ -19,9 +20,10 @@ heartbeatApi.post(
   "/heartbeat",
   signed(() => "cell", heartbeatOctetsMax),
   async (context) => {
-    const heartbeat = parseHeartbeat(jsonOf(context.var.body));
+    const heartbeat = parseHeartbeat(jsonOf(context.var.body), carriedMapOf);
     if (heartbeat === undefined) return context.json({ error: "no heartbeat" }, 400);
     if (heartbeat.cell !== context.var.who) return context.json({ error: `${context.var.who} speaks for cell ${heartbeat.cell}` }, 403);
-    return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).heartbeat(heartbeat));
+    const answer = await context.env.CORE_GROUP.getByName(coreGroupName).heartbeat(heartbeat);
+    return answer === undefined ? context.json({ error: `${heartbeat.cell} is a gateway` }, 403) : context.json(answer);
   },
 );

@@ -1,56 +1,69 @@
+import { exchangeStates, riskText } from "../../cluster/group/exchange-states.ts";
 import type { MemberStatus } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { shownState } from "../../cluster/map/gateways.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import type { Status } from "../../schemas/api-answers.ts";
-import { callCell } from "../cells.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
-import { summaryAnswerMsMax, suspectAnswerMsMax } from "../limits.ts";
-import { summaryOf, type CellSummary } from "./cell-share.ts";
+import { within } from "../cells.ts";
+import { cellAnswerMsMax } from "../limits.ts";
+import type { CellSummary } from "./cell-share.ts";
+import { doublingIn } from "./doubling.ts";
+import { lateCells, replicasOf, summariesOf } from "./summaries.ts";
 
 type MemberOfStatus = Status["gateways"][number];
 
 /** Asks every cell that may answer for what it holds; its exchanges are counted where their peer is when it does not. */
 export async function statusOf(env: Environment, map: ClusterMap): Promise<Status> {
   const group = env.CORE_GROUP.getByName(coreGroupName);
-  const before = await group.status();
-  const asked = before.cells.filter(({ state }) => state !== "down");
-  const answers = await Promise.allSettled(
-    asked.map(({ id, suspicion }) => summaryFrom(env, map, id, suspicion === undefined ? summaryAnswerMsMax : suspectAnswerMsMax)),
-  );
-  const summaries = new Map<string, CellSummary>();
-  for (const answer of answers) if (answer.status === "fulfilled") summaries.set(answer.value.cell, answer.value);
+  const before = await within(Promise.resolve(group.status()), cellAnswerMsMax);
+  const summaries = await summariesOf(env, map, before.cells);
   const registrationsByCell = new Map<string, number>();
+  const uncounted: number[] = [];
   let registrations = 0;
   let dialogs = 0;
   for (let exchange = 0; exchange < map.exchangeCount; exchange += 1) {
     const counts = countsOf(map, summaries, exchange);
-    if (counts === undefined) continue;
+    if (counts === undefined) {
+      uncounted.push(exchange);
+      continue;
+    }
     registrationsByCell.set(counts.cell, (registrationsByCell.get(counts.cell) ?? 0) + counts.registrations);
     registrations += counts.registrations;
     dialogs += counts.dialogs;
   }
   // Asked again: the cells took their time, and a failure may have been found in it.
-  const { cells, gateways, view, settings, history, shedding, tallies } = await group.status();
+  const after = await within(Promise.resolve(group.status()), cellAnswerMsMax).catch(() => before);
+  const { cells, gateways, view, map: newest, doubling, history, shedding, tallies } = after;
+  const late = lateCells(cells, summaries);
+  const exchanges = exchangeStates(map, replicasOf(summaries), late);
   return {
-    cells: cells.map(({ epoch, ...member }) => {
+    cells: cells.map(({ epoch, delayMs, ...member }) => {
       const softphonesLeft = member.state === "draining" ? summaries.get(member.id)?.softphonesLeft : undefined;
       return {
         ...memberOf(member),
         epoch,
+        ...(delayMs === undefined ? {} : { delayMs: Math.round(delayMs * 10) / 10 }),
         ...(view.isFenced && member.id === view.cell ? { isFenced: true } : {}),
+        ...(late.has(member.id) ? { isLate: true } : {}),
         ...(summaries.get(member.id)?.isDiskFull === true ? { isDiskFull: true } : {}),
         ...(softphonesLeft === undefined ? {} : { softphonesLeft }),
       };
     }),
     gateways: gateways.map((gateway) => {
       const refused = shedding[gateway.id];
-      return { ...memberOf(gateway), ...(refused === undefined ? {} : { refused }), ...tallies[gateway.id] };
+      const state = shownState(newest, gateway);
+      return { ...memberOf({ ...gateway, state }), ...(refused === undefined ? {} : { refused }), ...tallies[gateway.id] };
     }),
     registrations,
     dialogs,
+    ...(uncounted.length === 0 ? {} : { uncounted }),
     loadBalance: loadBalanceOf([...registrationsByCell.values()]),
     coordinator: view.coordinator,
-    heartbeat: settings.heartbeat,
+    exchanges,
+    ...doublingIn(doubling),
+    risk: riskText(exchanges, [...summaries.keys()].toSorted()),
+    heartbeat: newest.heartbeat,
     signaturesRefused: [...summaries.values()].reduce((sum, { signaturesRefused }) => sum + signaturesRefused, 0),
     history,
   };
@@ -64,13 +77,13 @@ export function loadBalanceOf(parts: readonly number[]): number {
   return Math.round(100 / squares) / 100;
 }
 
-async function summaryFrom(env: Environment, map: ClusterMap, cell: string, timeoutMs: number): Promise<CellSummary> {
-  if (cell === env.CELL) return await summaryOf(env, map);
-  const octets = await callCell(env, map, cell, "/cell/summary", undefined, timeoutMs);
-  return JSON.parse(new TextDecoder().decode(octets)) as CellSummary;
-}
-
-function memberOf({ id, state, heardMs, missed, suspicion }: MemberStatus): Omit<MemberOfStatus, "refused"> {
+function memberOf<State>({
+  id,
+  state,
+  heardMs,
+  missed,
+  suspicion,
+}: Omit<MemberStatus, "state"> & { readonly state: State }): Omit<MemberOfStatus, "refused" | "state"> & { readonly state: State } {
   return {
     id,
     state,

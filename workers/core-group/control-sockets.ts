@@ -1,8 +1,17 @@
 import type { GatewayTally } from "../../cluster/group/gateway-tally.ts";
-import { closeQuietly } from "../close-socket.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { memberOf } from "../../cluster/map/members.ts";
+import { closeQuietly, strangerCode, strangerText } from "../close-socket.ts";
+import { gatewaysRememberedMax } from "../limits.ts";
+import type { Listener } from "../../sip/flow/flow.ts";
 import type { WallMs } from "../../sip/time.ts";
 
-type ControlState = { readonly gateway: string; readonly since: WallMs; readonly tally?: GatewayTally };
+type ControlState = {
+  readonly gateway: string;
+  readonly since: WallMs;
+  readonly tally?: GatewayTally;
+  readonly listeners?: readonly Listener[];
+};
 
 /**
  * The control sockets of the gateways. The runtime answers their pings, so that they wake nobody; when one came last is read when it
@@ -10,6 +19,8 @@ type ControlState = { readonly gateway: string; readonly since: WallMs; readonly
  */
 export class ControlSockets {
   readonly #ctx: DurableObjectState;
+  /** Where gateways listened that have no socket now, for as long as this object is awake. */
+  readonly #listened = new Map<string, readonly Listener[]>();
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
@@ -38,6 +49,14 @@ export class ControlSockets {
     return heard;
   }
 
+  /** Closes those of gateways that are members no more. */
+  closeStrangers(map: ClusterMap): void {
+    if (map.authority === undefined) return;
+    for (const socket of this.#ctx.getWebSockets()) {
+      if (memberOf(map, stateOf(socket).gateway) === undefined) closeQuietly(socket, strangerCode, strangerText);
+    }
+  }
+
   gatewayOf(socket: WebSocket): string {
     return stateOf(socket).gateway;
   }
@@ -45,6 +64,24 @@ export class ControlSockets {
   /** What a gateway has said of itself. It is kept with the socket, so this object may sleep. */
   tallied(socket: WebSocket, tally: GatewayTally): void {
     socket.serializeAttachment({ ...stateOf(socket), tally } satisfies ControlState);
+  }
+
+  /** A gateway has said where phones find it. */
+  introduced(socket: WebSocket, listeners: readonly Listener[]): void {
+    const state = stateOf(socket);
+    socket.serializeAttachment({ ...state, listeners } satisfies ControlState);
+    if (this.#listened.size >= gatewaysRememberedMax) this.#listened.clear();
+    this.#listened.set(state.gateway, listeners);
+  }
+
+  /** Where phones find each gateway, as it said last. */
+  listeners(): Readonly<Record<string, readonly Listener[]>> {
+    const all: Record<string, readonly Listener[]> = Object.fromEntries(this.#listened);
+    for (const socket of this.#ctx.getWebSockets()) {
+      const { gateway, listeners } = stateOf(socket);
+      if (listeners !== undefined) all[gateway] = listeners;
+    }
+    return all;
   }
 
   /** What gateways said last of themselves, by gateway. */

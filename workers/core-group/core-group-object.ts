@@ -1,38 +1,55 @@
 import { type GatewayTally, tallyOf } from "../../cluster/group/gateway-tally.ts";
 import { DurableObject } from "cloudflare:workers";
 import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupPorts } from "../../actors/core-group/core-group-actor.ts";
-import type { GroupStatus } from "../../cluster/group/core-group.ts";
+import { collectorOf, type Collector } from "../../cluster/calls/collector.ts";
+import type { GroupStatus } from "../../cluster/group/group-effects.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { GroupSettings } from "../../cluster/group/settings.ts";
 import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
-import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { Assignment, ClusterMap, MapCell } from "../../cluster/map/cluster-map.ts";
 import { countedMsMax } from "../../cluster/limits.ts";
-import { exchangesIn, isReplicated } from "../../cluster/map/serving-cells.ts";
+import { faultNow } from "../../cluster/group/removal.ts";
+import type { Keyring } from "../../cluster/authority/keyring.ts";
+import { faultOf, type WantedMap } from "../../cluster/map/map-change.ts";
+import { changeFor, type Wish } from "../../cluster/map/wish.ts";
+import type { Listener } from "../../sip/flow/flow.ts";
+import { mapAtStart } from "../../cluster/map/deployed-map.ts";
+import { assignmentsOf, isReplicated } from "../../cluster/map/serving-cells.ts";
 import { otherVersionText } from "../../cluster/protocol-version.ts";
 import { answerClose } from "../close-socket.ts";
-import { clusterMapOf, coreGroupName, exchangeName, lineName, type Environment } from "../environment.ts";
+import { clusterMapOf, coreGroupName, deployedMapOf, exchangeName, learnMap, type Environment } from "../environment.ts";
 import { DiskRoom, diskFullText } from "../disk-room.ts";
 import { objectTimers } from "../object-timers.ts";
-import {
-  alarmLateBeats,
-  historyShownMax,
-  keepAwakeMs,
-  refusalsSaidMs,
-  roomReserveOctets,
-  viewOctets,
-  wakeReserveOctets,
-} from "../limits.ts";
+import { historyShownMax, mapOctets, roomReserveOctets, viewOctets, wakeReserveOctets } from "../limits.ts";
 import { UsedSignatures } from "../used-signatures.ts";
+import { BeatWaker } from "./beat-waker.ts";
 import { ControlSockets } from "./control-sockets.ts";
+import { bootOf, listenersOf, lostCellOf, messageOf, refusedShareOf } from "./gateway-messages.ts";
 import { GatewayNames } from "./gateway-names.ts";
 import { GroupDisk } from "./group-disk.ts";
+import { GroupServices, isLedgerAlive } from "./group-services.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
+import { KeyringKeeper } from "./keyring-keeper.ts";
 import { LineDrain } from "./line-drain.ts";
-import { LoneExchanges } from "./lone-exchanges.ts";
+import { changeText, comingAndGoing, fencedText, heartbeatTexts } from "./log-text.ts";
+import { type LoneExchange, LoneExchanges } from "./lone-exchanges.ts";
+import { OwnObjects } from "./own-objects.ts";
+import { RefusedSignatures } from "./refused-signatures.ts";
 import { SheddingGateways } from "./shedding-gateways.ts";
 import { SignatureNews } from "./signature-news.ts";
 import { VersionRefusals } from "./version-refusals.ts";
-import { later, type SteadyMs } from "../../sip/time.ts";
+
+/** The map after a change, or why there is none. */
+export type Proposed =
+  | "outdated"
+  | { readonly refused: string }
+  | {
+      readonly version: number;
+      readonly writer: string;
+      readonly cells: readonly MapCell[];
+      readonly exchangeCount: number;
+      readonly assignments: readonly Assignment[];
+    };
 
 /** What a core group says of itself and its members. */
 export type CoreGroupStatus = GroupStatus & {
@@ -47,18 +64,14 @@ export type CoreGroupStatus = GroupStatus & {
 /** What became of the wish to take a cell out of service. `last`: no other cell is up. `unreplicated`: no other has what this one has. */
 export type Draining = "done" | "last" | "unreplicated";
 
-/** An idle object is put to sleep after about 10 s, and would forget whom it has missed. Between slower beats a timer keeps it awake. */
-const sleepMs = 8_000;
-
 /**
- * The object of this cell's core group: it gives {@link CoreGroupActor} control sockets, calls to cells and exchanges, a disk, and an alarm every
- * period.
+ * The object of this cell's core group: it gives {@link CoreGroupActor} control sockets, calls to cells and exchanges, a disk, and a tick
+ * every period (beat-waker.ts).
  *
  * Whatever wakes the object starts it: an alarm that it left on disk, a heartbeat, a gateway, or wake(). Alarms may be lost, so every
  * event looks whether one is overdue.
  */
 export class CoreGroupObject extends DurableObject<Environment> {
-  readonly #map: ClusterMap;
   readonly #disk: GroupDisk;
   readonly #room: DiskRoom;
   readonly #sockets: ControlSockets;
@@ -68,47 +81,63 @@ export class CoreGroupObject extends DurableObject<Environment> {
   readonly #gatewayNames = new GatewayNames();
   readonly #signatureNews: SignatureNews;
   readonly #timers = objectTimers();
-  readonly #timer = this.#timers.timer(() => void this.#timerRang());
-  #alarmAt: SteadyMs = 0;
-  #timerAt: SteadyMs = 0;
+  readonly #waker: BeatWaker;
   #isFullSaid = false;
-  #keptAwakeAt: SteadyMs = 0;
-  #arming: Promise<void> | undefined;
+  readonly #objects: OwnObjects;
   readonly #usedSignatures = new UsedSignatures();
-  #signaturesRefused = 0;
-  #signaturesLogged = 0;
-  #refusalsSaidAt: SteadyMs = 0;
+  readonly #refusedSignatures = new RefusedSignatures();
   readonly #versionRefusals = new VersionRefusals();
   readonly #shedding = new SheddingGateways();
+  readonly #services: GroupServices;
+  readonly #keyring: KeyringKeeper;
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
-    this.#map = clusterMapOf(env);
+    const deployed = deployedMapOf(env);
     this.#disk = new GroupDisk(ctx.storage);
-    this.#room = new DiskRoom(
-      env.DISK,
-      coreGroupName,
-      this.#timers.clock.now,
-      roomReserveOctets + this.#objects().length * wakeReserveOctets,
-    );
+    const { map: kept, fault } = this.#disk.readMap(deployed);
+    // Before anything else of this cell works from the map that was deployed.
+    learnMap(env, mapAtStart(deployed, kept));
+    this.#objects = new OwnObjects(env);
+    this.#room = new DiskRoom(env.DISK, coreGroupName, this.#timers.clock.now, roomReserveOctets + this.#objects.count * wakeReserveOctets);
+    if (fault !== undefined) {
+      console.error(`cell ${env.CELL}: the map on its disk is set aside, and the one that was deployed counts: ${fault}`);
+      this.#room.write(mapOctets, () => this.#disk.setMapAside());
+    }
+    this.#waker = new BeatWaker({
+      storage: ctx.storage,
+      room: this.#room,
+      clock: this.#timers.clock,
+      timer: this.#timers.timer,
+      isOwnDisk: env.DISK !== undefined,
+      rang: () => void this.#timerRang(),
+      roomTold: (isRoom) => {
+        this.#tellRoom();
+        if (!isRoom) this.#group.arm();
+      },
+    });
     this.#sockets = new ControlSockets(ctx);
     this.#lineDrain = new LineDrain(env, this.#map.lineCount, this.#timers.clock.now);
     this.#lone = new LoneExchanges(env.CELL);
+    this.#services = new GroupServices(env.CELL);
+    this.#keyring = new KeyringKeeper(env, ctx.storage, this.#room);
     this.#signatureNews = new SignatureNews(env.CELL);
     this.#group = new CoreGroupActor(
       {
         cell: env.CELL,
         boot: crypto.randomUUID(),
-        map: this.#map,
-        settings: this.#disk.readSettings(),
+        deployed,
+        kept,
         epoch: this.#disk.readEpoch(),
         gateways: this.#disk.readGateways(),
         isDraining: this.#disk.readDraining(),
+        left: this.#disk.readLeft(),
       },
       this.#ports(),
     );
     this.#timers.clock.countAtMost(countedMsMax(this.#group.settings.heartbeat));
     this.#tick();
+    if (env.DISK !== undefined) this.#objects.open(this.#timers.clock.now());
   }
 
   #ports(): CoreGroupPorts {
@@ -117,24 +146,32 @@ export class CoreGroupObject extends DurableObject<Environment> {
       now: this.#timers.clock.now,
       wallAt: this.#timers.clock.wallAt,
       heard: () => this.#sockets.heard(),
-      arm: (nextTick, nextDeadline, now) => this.#arm(nextTick, nextDeadline, now),
+      arm: (nextTick, nextDeadline, now) => this.#waker.arm(nextTick, nextDeadline, now),
       beat: (beat, late, over) => void this.#beat(beat, late).then(over),
       keepView: (view, changes) => {
         this.#room.write(viewOctets, () => this.#disk.writeView(view, changes));
-        for (const change of changes) console.log(lineOf(CELL, change));
+        for (const change of changes) console.log(changeText(CELL, change));
       },
-      keepSettings: (settings) => {
-        this.#timers.clock.countAtMost(countedMsMax(settings.heartbeat));
-        this.#room.write(viewOctets, () => this.#disk.writeSettings(settings));
-        const { version, heartbeat } = settings;
-        console.log(`cell ${CELL}: map ${version}: a heartbeat every ${heartbeat.periodMs} ms, down when ${heartbeat.missed} are missed`);
+      keepMap: (map, before) => {
+        learnMap(this.env, map);
+        this.#timers.clock.countAtMost(countedMsMax(map.heartbeat));
+        this.#room.write(mapOctets, () => this.#disk.writeMap(map));
+        for (const line of heartbeatTexts(before, map)) console.log(`cell ${CELL}: ${line}`);
+        for (const line of comingAndGoing(CELL, before, map)) console.warn(`cell ${CELL}: ${line}`);
+        this.#sockets.closeStrangers(map);
+        // Back in the map it is in service.
+        if (map.cells.every(({ id }) => id !== CELL)) this.#room.write(viewOctets, () => this.#disk.writeDraining(false));
       },
+      keepLeft: (exchanges) => this.#room.write(viewOctets, () => this.#disk.writeLeft(exchanges)),
       sendToGateways: (message) => this.#sockets.send(message),
       tellExchange: (exchange, view, told) => void this.#tellExchange(exchange, view).then(told),
       drainLines: (isWanted) => this.#lineDrain.set(isWanted),
+      singleton: (name, isOwner, since) => say(this.#services.set(name, isOwner, since)),
+      askSingleton: (_name, answer) => void isLedgerAlive(this.env).then(answer),
       fenced: (isFenced, view) => console.warn(`cell ${CELL}: ${isFenced ? fencedText(view) : "no longer fenced"}`),
       untold: (exchange, { epoch }, reason) =>
         console.warn(`cell ${CELL}: exchange ${exchange} was not told of view ${epoch}: ${String(reason)}`),
+      mapRefused: (text) => say(`cell ${CELL}: ${text}`),
     };
   }
 
@@ -163,6 +200,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const tally = tallyOf(messageOf(data));
     if (tally !== undefined) this.#sockets.tallied(socket, tally);
     const boot = bootOf(data);
+    if (boot !== undefined) this.#sockets.introduced(socket, listenersOf(data));
     const line = boot === undefined ? undefined : this.#gatewayNames.hello(this.#sockets.gatewayOf(socket), boot, this.#timers.clock.now());
     if (line !== undefined) say(`cell ${this.env.CELL}: ${line}`);
   }
@@ -181,11 +219,11 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   override async alarm(): Promise<void> {
-    this.#alarmAt = 0;
+    this.#waker.alarmRang();
     // The end of this alarm is a write of the runtime's own: without room the reserve is given up for it.
     await this.#lookForRoom();
     this.#tick();
-    await this.#arming;
+    await this.#waker.arming;
   }
 
   /** Starts the group when nothing else has: an object that nobody ever called has no alarm. */
@@ -193,8 +231,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#group.wake();
   }
 
-  /** A heartbeat of another cell. Returns the answer. */
-  heartbeat(heartbeat: Heartbeat): Heartbeat {
+  /** A heartbeat of another cell. Returns the answer; undefined: it comes from a gateway. */
+  heartbeat(heartbeat: Heartbeat): Heartbeat | undefined {
     return this.#group.heartbeat(heartbeat);
   }
 
@@ -212,18 +250,93 @@ export class CoreGroupObject extends DurableObject<Environment> {
    * The view, for an exchange that wakes. From now on it hears of every change by setView(). `isSyncing`: it will say caughtUp(). `isAlone`: it was told
    * that it has no second replica.
    */
-  viewFor(exchange: number, isSyncing: boolean): View & { readonly isAlone: boolean } {
-    return { ...this.#group.viewFor(exchange, isSyncing), isAlone: this.#lone.has(exchange) };
+  viewFor(exchange: number, isSyncing: boolean): { readonly view: View; readonly map: ClusterMap; readonly isAlone: boolean } {
+    return { view: this.#group.viewFor(exchange, isSyncing), map: this.#map, isAlone: this.#lone.has(exchange) };
+  }
+
+  /** Who collects call records, as this cell sees it; undefined: nobody. */
+  collector(): Collector | undefined {
+    return collectorOf(this.#group.map, this.#group.view);
   }
 
   /** An exchange of this cell has had no second replica for a while, and why; undefined: it has one again. */
   replicaIsAlone(exchange: number, cause: string | undefined): void {
     this.#lone.set(exchange, cause, this.#timers.clock.now());
+    this.#group.replicaIsAlone(exchange, cause !== undefined);
+  }
+
+  /** Exchanges that this cell has a replica of no more, and that have something left here. */
+  leftExchanges(): readonly number[] {
+    return this.#group.left;
+  }
+
+  /** Exchanges of this cell that have no second replica, and why. */
+  loneExchanges(): LoneExchange[] {
+    return this.#lone.list();
+  }
+
+  /** What the operator wants of the group: checked by the caller, who asks the coordinator. */
+  changeGroup(change: Pick<ClusterMap, "preferred" | "healAfterMs">): void {
+    this.#group.changeMap(change);
+  }
+
+  /** Another map: its form is checked by the caller, who asks the coordinator. `outdated`: the change was made from another version than the newest. */
+  propose({ version, writer, ...change }: { readonly version: number; readonly writer: string } & WantedMap): Proposed {
+    const before = this.#map;
+    if (version !== before.version || writer !== (before.writer ?? "")) return "outdated";
+    const refused = faultOf(before, change) ?? faultNow(this.#group.view, change, before.cells);
+    if (refused !== undefined) return { refused };
+    this.#group.changeMap(change);
+    const { cells, exchangeCount, writer: writtenBy = "" } = this.#map;
+    return { version: this.#map.version, writer: writtenBy, cells, exchangeCount, assignments: assignmentsOf(this.#map) };
+  }
+
+  /** Something that the operator wants another; the caller asks the coordinator. `refused`: why the map stays as it is. */
+  fulfil(wish: Wish): { readonly refused?: string } {
+    const change = changeFor(this.#map, wish);
+    if ("refused" in change) return change;
+    this.#group.changeMap(change);
+    return {};
+  }
+
+  /** Where phones find each gateway that has a control socket here. */
+  gatewayListeners(): Readonly<Record<string, readonly Listener[]>> {
+    return this.#sockets.listeners();
+  }
+
+  /** What only cells have; undefined: this system has no authority. */
+  keyring(): Keyring | undefined {
+    return this.#keyring.known;
+  }
+
+  /** A cell has been told all that an exchange of this cell has, to take the place of its peer. Undefined: none has, or not any more. */
+  replicaIsCopied(exchange: number, cell: string | undefined): void {
+    this.#group.replicaIsCopied(exchange, cell);
+  }
+
+  /** An exchange of this cell has nothing any more that belongs to younger ones, now that there are so many. */
+  exchangeHasHandedOver(exchange: number, exchangeCount: number): void {
+    this.#group.exchangeHasHandedOver(exchange, exchangeCount);
+  }
+
+  /** What a doubling of the exchanges waits for, as far as this cell knows. Undefined: they are not being doubled. */
+  leftToHandOver(): GroupStatus["doubling"] {
+    return this.#group.leftToHandOver;
+  }
+
+  /** An exchange that has no replica in this cell any more has nothing left here. */
+  emptied(exchange: number): void {
+    this.#group.emptied(exchange);
   }
 
   /** An exchange of this cell knows what its peer knows, or serves without. */
   caughtUp(exchange: number): void {
     this.#group.caughtUp(exchange);
+  }
+
+  /** The newest map that is known here. */
+  newestMap(): ClusterMap {
+    return this.#map;
   }
 
   settings(): GroupSettings {
@@ -261,7 +374,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   /** Counts requests whose signatures were refused. */
   signaturesWereRefused(count: number): void {
-    this.#signaturesRefused += count;
+    this.#refusedSignatures.add(count);
   }
 
   /** Somebody who calls itself `who` was refused because it speaks another version. A cell's own heartbeats say that of other cells. */
@@ -272,12 +385,16 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   /** Since the group started. */
   signaturesRefused(): number {
-    return this.#signaturesRefused;
+    return this.#refusedSignatures.count;
   }
 
   status(): CoreGroupStatus {
     const shedding = this.#shedding.shares(this.#timers.clock.now());
     return { ...this.#group.status(), history: this.#disk.readHistory(historyShownMax), shedding, tallies: this.#sockets.tallies() };
+  }
+
+  get #map(): ClusterMap {
+    return clusterMapOf(this.env);
   }
 
   /** A broken invariant must not end the beat: it is said, and the next one comes. */
@@ -289,13 +406,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
       this.#group.arm();
     }
     this.#group.tellUntold();
+    this.#keyring.look(this.#map, this.#timers.clock.now());
     say(this.#lone.line(this.#timers.clock.now()));
-    if (this.#signaturesRefused > this.#signaturesLogged && this.#timers.clock.now() >= this.#refusalsSaidAt + refusalsSaidMs) {
-      this.#refusalsSaidAt = this.#timers.clock.now();
-      const count = this.#signaturesRefused - this.#signaturesLogged;
-      console.warn(`cell ${this.env.CELL}: refused ${count} ${count === 1 ? "request" : "requests"} with a wrong or old signature`);
-      this.#signaturesLogged = this.#signaturesRefused;
-    }
+    say(this.#refusedSignatures.line(this.env.CELL, this.#timers.clock.now()));
   }
 
   async #beat({ to: cell, heartbeat, timeoutMs, lateMs }: Beat, late: () => void): Promise<BeatOutcome> {
@@ -313,77 +426,19 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   async #tellExchange(exchange: number, view: View): Promise<{ readonly isServing: boolean } | Error> {
     try {
-      const { isServing } = await this.env.EXCHANGE.getByName(exchangeName(exchange)).setView(view);
+      const { isServing } = await this.env.EXCHANGE.getByName(exchangeName(exchange)).setView(view, this.#map);
       return { isServing };
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));
     }
   }
 
-  /** The regular beat is an alarm, which survives this process. What comes before it is a timer. All are timers while the disk takes no alarm. */
-  #arm(nextTick: SteadyMs, deadline: SteadyMs, now: SteadyMs): void {
-    const isTimed = deadline < nextTick || nextTick - now > sleepMs || this.#room.isFull;
-    if (isTimed) this.#setTimer(deadline, now);
-    if (nextTick === this.#alarmAt || this.#room.isFull) return;
-    this.#alarmAt = nextTick;
-    const room = this.#room.ask(0);
-    if (room === true) this.#setAlarm(nextTick, now);
-    else this.#arming = this.#setAlarmIf(room);
-    if (!isTimed) this.#watchAlarm(nextTick, now);
-  }
-
-  /**
-   * An alarm waits for a moment of the wall clock, and longer when that is set back: most of a beat later a timer sees that. It is left as it is when the
-   * alarm has rung, and set again by the beat after: an object that always has one is never at rest.
-   */
-  #watchAlarm(nextTick: SteadyMs, now: SteadyMs): void {
-    const latest = later(nextTick, (nextTick - now) * alarmLateBeats);
-    if (this.#timerAt <= now || this.#timerAt > latest) this.#setTimer(latest, now);
-  }
-
-  #setTimer(at: SteadyMs, now: SteadyMs): void {
-    if (at === this.#timerAt) return;
-    this.#timerAt = at;
-    this.#timer.set(Math.max(1, at - now));
-  }
-
   async #timerRang(): Promise<void> {
-    this.#timerAt = 0;
     if (this.#room.isFull) {
       await this.#lookForRoom();
-      this.#keepAwake(this.#timers.clock.now());
+      this.#objects.open(this.#timers.clock.now());
     }
     this.#tick();
-  }
-
-  /** The objects of this cell that have databases. */
-  #objects(): (() => Promise<unknown>)[] {
-    const { EXCHANGE, LINE, CELL } = this.env;
-    return [
-      ...exchangesIn(this.#map, CELL).map((exchange) => async () => await EXCHANGE.getByName(exchangeName(exchange)).counts()),
-      ...Array.from({ length: this.#map.lineCount }, (_, line) => async () => await LINE.getByName(lineName(line)).stayAwake()),
-    ];
-  }
-
-  /** One that slept now could not wake: its database needs room to be opened. The reserve that was given up is for those that sleep already. */
-  #keepAwake(now: SteadyMs): void {
-    if (now - this.#keptAwakeAt < keepAwakeMs) return;
-    this.#keptAwakeAt = now;
-    // One that does not wake is refused to those who need it, and tried again.
-    for (const call of this.#objects()) void call().catch(() => undefined);
-  }
-
-  async #setAlarmIf(room: Promise<boolean>): Promise<void> {
-    const isRoom = await room;
-    this.#tellRoom();
-    if (isRoom) return this.#setAlarm(this.#alarmAt, this.#timers.clock.now());
-    this.#alarmAt = 0;
-    this.#group.arm();
-  }
-
-  #setAlarm(at: SteadyMs, now: SteadyMs): void {
-    // Inside of alarm() one that is set for now can be lost.
-    void this.ctx.storage.setAlarm(this.#timers.clock.wallAt(Math.max(at, now + 1)), { allowUnconfirmed: true });
   }
 
   /** Writes what waits for room, if there is any now. */
@@ -396,7 +451,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const { isFull } = this.#room;
     if (isFull === this.#isFullSaid) return;
     this.#isFullSaid = isFull;
-    if (isFull) this.#keepAwake(this.#timers.clock.now());
+    if (isFull) this.#objects.open(this.#timers.clock.now());
     const kept = isReplicated(this.#map)
       ? "what changes now is kept in the memory of two cells only, and is lost when both end"
       : "registrations and other changes are refused";
@@ -409,49 +464,6 @@ export class CoreGroupObject extends DurableObject<Environment> {
 /** RFC 6455 7.4.1: who closes so ends by itself. */
 const goingAway = 1001;
 
-function fencedText({ cell, cells }: View): string {
-  const hearsOthers = cells.some(({ id, state }) => id !== cell && state !== "down");
-  const lost = hearsOthers ? "all gateways are lost to it and to the cells that it hears" : "it reaches no other cell and no gateway";
-  return `fenced: ${lost}: registrations are refused (503)`;
-}
-
 function say(line: string | undefined): void {
   if (line !== undefined) console.warn(line);
 }
-
-function lineOf(cell: string, { epoch, kind, id, from, to, cause, detail }: Change): string {
-  return `cell ${cell}: view ${epoch}: ${kind} ${id} is ${to}, was ${from}: ${cause}${detail === "" ? "" : ` (${detail})`}`;
-}
-
-/** What a hello says of the start of its gateway. */
-function bootOf(data: ArrayBuffer | string): string | undefined {
-  const { type, boot } = messageOf(data) as { readonly type?: unknown; readonly boot?: unknown };
-  return type === "hello" && typeof boot === "string" ? boot.slice(0, bootOctetsMax) : undefined;
-}
-
-/** Longer is none of ours, and not worth keeping. */
-const bootOctetsMax = 64;
-
-function messageOf(data: ArrayBuffer | string): object {
-  if (typeof data !== "string") return {};
-  try {
-    const message: unknown = JSON.parse(data);
-    return typeof message === "object" && message !== null ? message : {};
-  } catch {
-    return {};
-  }
-}
-
-function lostCellOf(data: ArrayBuffer | string): { readonly cell: string; readonly seen: SeenCause } | undefined {
-  const { type, cell, seen } = messageOf(data) as { readonly type?: unknown; readonly cell?: unknown; readonly seen?: unknown };
-  if (type !== "lost" || typeof cell !== "string") return undefined;
-  return { cell, seen: seenCauses.find((each) => each === seen) ?? "closed socket" };
-}
-
-/** Which part of new requests a gateway says that it refuses. */
-function refusedShareOf(data: ArrayBuffer | string): number | undefined {
-  const { type, refused } = messageOf(data) as { readonly type?: unknown; readonly refused?: unknown };
-  return type === "load" && typeof refused === "number" ? refused : undefined;
-}
-
-const seenCauses: readonly SeenCause[] = ["closed socket", "connection refused", "missed heartbeats"];

@@ -1,8 +1,9 @@
 import type { Failure } from "../../cluster/group/cell-member.ts";
 import { parseHeartbeat, type Heartbeat } from "../../cluster/group/heartbeat.ts";
 import { otherVersionOf, protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
+import { carriedMapOf } from "../carried-map.ts";
 import { refusedStatuses } from "../cells.ts";
-import type { Environment } from "../environment.ts";
+import { type Environment, signingKeyOf } from "../environment.ts";
 import { authorizationFor } from "../signature.ts";
 import { clockHeader } from "../timely-calls.ts";
 
@@ -48,7 +49,7 @@ export async function callHeartbeat(
     response = await fetch(new URL(beatRequest.path, url), {
       method: beatRequest.method,
       headers: {
-        authorization: authorizationFor(env.TANDEM_SECRET, { ...beatRequest, who: env.CELL, to: cell, body }, Date.now()),
+        authorization: authorizationFor(signingKeyOf(env), { ...beatRequest, who: env.CELL, to: cell, body }, Date.now()),
         [versionHeader]: String(protocolVersion),
       },
       body,
@@ -71,7 +72,7 @@ export async function callHeartbeat(
   }
   if (refusedStatuses.has(response.status)) return "refused";
   if (timeoutStatuses.has(response.status)) return "timeout";
-  return (response.status === 200 ? parseHeartbeat(parseJson(text)) : undefined) ?? "error";
+  return (response.status === 200 ? parseHeartbeat(parseJson(text), carriedMapOf) : undefined) ?? "error";
 }
 
 function parseJson(text: string): unknown {

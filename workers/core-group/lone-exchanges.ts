@@ -1,5 +1,9 @@
 import { loneSaidMs } from "../limits.ts";
+import { exchangesText } from "../../cluster/group/exchanges-text.ts";
 import type { SteadyMs } from "../../sip/time.ts";
+
+/** One that has no second replica, and why. */
+export type LoneExchange = { readonly exchange: number; readonly cause: string };
 
 /** The exchanges of a cell that have no second replica: what they know ends with this cell. Said in one line, once, and once when it is over. */
 export class LoneExchanges {
@@ -17,10 +21,16 @@ export class LoneExchanges {
     return this.#lone.has(exchange);
   }
 
+  /** Those that have no second replica, and why. */
+  list(): LoneExchange[] {
+    return Array.from(this.#lone, ([exchange, cause]) => ({ exchange, cause }));
+  }
+
   /** `cause` undefined: it has a second replica again. */
   set(exchange: number, cause: string | undefined, now: SteadyMs): void {
     if (cause === undefined) this.#lone.delete(exchange);
-    else this.#lone.set(exchange, cause);
+    // The runtime ends its sentences, and more follows here.
+    else this.#lone.set(exchange, cause.replace(/\.$/, ""));
     this.#changedAt = now;
   }
 
@@ -39,12 +49,4 @@ export class LoneExchanges {
     const rest = this.#said.size === 0 ? "" : `, none yet of ${exchangesText([...this.#said])}`;
     return `cell ${this.#cell}: a second replica again of ${exchangesText(over)}${rest}`;
   }
-}
-
-function exchangesText(exchanges: readonly number[]): string {
-  const numbers = exchanges.toSorted((one, other) => one - other);
-  const [first = 0] = numbers;
-  const last = numbers.at(-1) ?? first;
-  if (numbers.length === 1) return `exchange ${first}`;
-  return `exchanges ${last - first + 1 === numbers.length && numbers.length > 2 ? `${first} to ${last}` : numbers.join(", ")}`;
 }

@@ -1,6 +1,8 @@
 import type { BackhaulEnd } from "../../actors/exchange/backhauls.ts";
 import type { BackhaulSocket, BackhaulState } from "../../actors/exchange/ports.ts";
-import { closeQuietly } from "../close-socket.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { memberOf } from "../../cluster/map/members.ts";
+import { closeQuietly, strangerCode, strangerText } from "../close-socket.ts";
 
 const resolved = Promise.resolve();
 
@@ -33,6 +35,17 @@ export class BackhaulSockets {
     this.#ctx.acceptWebSocket(pair[1], [access]);
     this.#ends.set(pair[1], take(access, new OneSocket(pair[1])));
     return new Response(null, { status: 101, webSocket: pair[0] });
+  }
+
+  /** Closes those of gateways that are members no more, and says which. Lines end with their cell. */
+  closeStrangers(map: ClusterMap): readonly BackhaulEnd[] {
+    if (map.authority === undefined) return [];
+    return this.#ctx.getWebSockets().flatMap((socket) => {
+      const end = this.#ends.get(socket);
+      if (end === undefined || end.state.access.includes(".") || memberOf(map, end.state.access) !== undefined) return [];
+      closeQuietly(socket, strangerCode, strangerText);
+      return [end];
+    });
   }
 
   /** Undefined: nobody knows whose it is. */

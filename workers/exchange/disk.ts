@@ -12,7 +12,8 @@ import { RecordLog } from "./record-log.ts";
 
 /**
  * The disk behind an exchange's memory. Memory is the truth while the object is awake; this is read once, when it wakes. A log for each kind of
- * record: what calls leave is gone within minutes, and must not have registrations written again that stay for days.
+ * record: what calls leave is gone within minutes, and must not have registrations written again that stay for days. Tables are made when something is
+ * written, for which room was asked: an object may start on a full disk.
  */
 export class Disk {
   readonly #storage: DurableObjectStorage;
@@ -23,18 +24,17 @@ export class Disk {
   /** `textOf`: see {@link RecordLog}. */
   constructor(storage: DurableObjectStorage, textOf?: (record: StateRecord) => string) {
     this.#storage = storage;
-    const { sql } = storage;
-    this.#logs = oneForEachKind((kind) => new RecordLog(sql, kind, textOf));
-    sql.exec("create table if not exists memory (id integer primary key, json text not null)");
+    this.#logs = oneForEachKind((kind) => new RecordLog(storage.sql, kind, textOf));
   }
 
   /** How far the memory of this disk's replica goes back. Undefined: this is the first start with it. */
   readMemory(): Memory | undefined {
+    if (!this.#has("memory")) return undefined;
     const [row] = this.#storage.sql.exec("select json from memory where id = 0").raw<[string]>();
     return row === undefined ? undefined : memoryOfText(row[0]);
   }
 
-  /** Written with the next records: without any, whatever else is on the disk says the same. */
+  /** Written with the next write, of whatever records: in the rule what else is on the disk says the same. */
   setMemory(memory: Memory): void {
     this.#memory = memory;
     this.#isMemoryWritten = false;
@@ -53,10 +53,11 @@ export class Disk {
 
   /** Writes records in one transaction: in the rule a row for each kind that has any. */
   write({ put, remove }: Rows): void {
-    if (put.length === 0 && remove.length === 0) return;
+    if (put.length === 0 && remove.length === 0 && this.#isMemoryWritten) return;
     this.#storage.transactionSync(() => {
       this.#append({ put, remove });
       if (this.#isMemoryWritten) return;
+      this.#storage.sql.exec("create table if not exists memory (id integer primary key, json text not null)");
       this.#storage.sql.exec("insert or replace into memory (id, json) values (0, ?)", JSON.stringify(this.#memory));
     });
     this.#isMemoryWritten = true;
@@ -67,6 +68,10 @@ export class Disk {
     let lines = 0;
     for (const kind of recordKinds) lines += this.#logs[kind].linesAgainMost(records);
     return lines * recordOctetsUsual;
+  }
+
+  #has(table: string): boolean {
+    return this.#storage.sql.exec("select 1 from sqlite_master where name = ?", table).toArray().length > 0;
   }
 
   #append({ put, remove }: Rows): void {
@@ -99,7 +104,7 @@ export class Disk {
   /** Takes over what an exchange wrote when a record was a row: before 22 November 2026. */
   *#readRows(): IterableIterator<StateRecord> {
     const { sql } = this.#storage;
-    if (sql.exec("select 1 from sqlite_master where name = 'records'").toArray().length === 0) return;
+    if (!this.#has("records")) return;
     const records: StateRecord[] = [];
     for (const [json] of sql.exec("select json from records").raw<[string]>()) {
       const record = parseRecord(json);

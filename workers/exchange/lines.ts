@@ -1,24 +1,24 @@
 import { frameAnswerMsMax, frameValidMs } from "../../actors/limits.ts";
+import type { LineSockets } from "../../actors/exchange/line-sockets.ts";
 import type { LinePort } from "../../actors/exchange/ports.ts";
-import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { cellOfLine } from "../../sip/flow/flow.ts";
 import { within } from "../cells.ts";
-import { lineName, type Environment } from "../environment.ts";
+import { clusterMapOf, lineName, type Environment } from "../environment.ts";
 import type { TimelyCalls } from "../timely-calls.ts";
 import { warnOf } from "../way-lost.ts";
 
-/** The way from an exchange to lines: a call within the cell, a signed request to another one. */
+/** The way from an exchange to lines: a call within the cell, over a WebSocket that the line has opened to another one, or a signed request. */
 export class Lines implements LinePort {
   readonly #env: Environment;
-  readonly #map: ClusterMap;
   readonly #exchange: number;
   readonly #calls: TimelyCalls;
+  readonly #sockets: LineSockets;
 
-  constructor(env: Environment, map: ClusterMap, exchange: number, calls: TimelyCalls) {
+  constructor(env: Environment, exchange: number, calls: TimelyCalls, sockets: LineSockets) {
     this.#env = env;
-    this.#map = map;
     this.#exchange = exchange;
     this.#calls = calls;
+    this.#sockets = sockets;
   }
 
   bring(access: string, frame: Uint8Array, done: (answer: Uint8Array | undefined) => void): void {
@@ -38,8 +38,9 @@ export class Lines implements LinePort {
   async #call(access: string, frame: Uint8Array): Promise<Uint8Array> {
     const cell = cellOfLine(access);
     const line = Number(access.slice(cell.length + 1));
-    if (!Number.isInteger(line) || line < 0 || line >= this.#map.lineCount) throw new Error("no such line");
-    if (cell !== this.#env.CELL) return await this.#calls.bring(cell, `/cell/line/${line}?exchange=${this.#exchange}`, frame);
+    if (!Number.isInteger(line) || line < 0 || line >= clusterMapOf(this.#env).lineCount) throw new Error("no such line");
+    const path = `/cell/line/${line}?exchange=${this.#exchange}`;
+    if (cell !== this.#env.CELL) return await this.#calls.bring(cell, path, frame, () => this.#sockets.socketFor(access));
     return await within(this.#deliverHere(line, frame), frameAnswerMsMax);
   }
 

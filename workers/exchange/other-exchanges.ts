@@ -1,21 +1,60 @@
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
 import type { SubscriberCredentials } from "../../actors/exchange/credential-cache.ts";
-import type { OtherExchangesPort } from "../../actors/exchange/ports.ts";
-import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { Offered, OtherExchangesPort } from "../../actors/exchange/ports.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
-import { askCell, within } from "../cells.ts";
-import { exchangeName, type Environment } from "../environment.ts";
+import { encodeFrame } from "../../cluster/backhaul/frame.ts";
+import { askCell, callCell, within } from "../cells.ts";
+import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 import { warnOf } from "../way-lost.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** What an exchange asks of others. It asks the replica in its own cell when there is one, else the primary, then the other one. */
 export class OtherExchanges implements OtherExchangesPort {
   readonly #env: Environment;
-  readonly #map: ClusterMap;
 
-  constructor(env: Environment, map: ClusterMap) {
+  constructor(env: Environment) {
     this.#env = env;
-    this.#map = map;
+  }
+
+  give(exchange: number, batch: string, answered: (isTaken: boolean) => void): void {
+    const octets = encoder.encode(batch);
+    void this.#ask<boolean>(
+      exchange,
+      (object) => object.takeHandedOver(octets),
+      async (cell) => {
+        await callCell(this.#env, clusterMapOf(this.#env), cell, `/cell/handed-over/${exchange}`, octets);
+        return true;
+      },
+    ).then((answer) => answered(answer === true));
+  }
+
+  askElder(exchange: number, answered: (hasTold: boolean) => void): void {
+    const { EXCHANGE } = this.#env;
+    void within(EXCHANGE.getByName(exchangeName(exchange)).handOver(), cellAnswerMsMax).then(
+      () => answered(true),
+      (error: unknown) => {
+        warnOf(`exchange ${exchange} does not hand over what it has`, error);
+        answered(false);
+      },
+    );
+  }
+
+  offer({ exchange, cells, access, record, isSure }: Offered, answered: (isTaken: boolean) => void): void {
+    const frame = encodeFrame(0, 0, [record]);
+    const query = `access=${encodeURIComponent(access)}${isSure ? "&sure=" : ""}`;
+    void this.#ask<boolean>(
+      exchange,
+      (object) => object.takeOffered(access, frame, isSure),
+      (cell) => this.#offerTo(cell, `/cell/offered/${exchange}?${query}`, frame),
+      cells,
+    ).then((answer) => answered(answer === true));
+  }
+
+  async #offerTo(cell: string, path: string, frame: Uint8Array): Promise<boolean> {
+    return JSON.parse(decoder.decode(await callCell(this.#env, clusterMapOf(this.#env), cell, path, frame))) === true;
   }
 
   credentials(
@@ -26,7 +65,7 @@ export class OtherExchanges implements OtherExchangesPort {
     void this.#ask<SubscriberCredentials | undefined | null>(
       exchange,
       (object) => object.credentialsOf(addressOfRecord),
-      (cell) => askCell(this.#env, this.#map, cell, `/cell/credentials/${exchange}`, addressOfRecord),
+      (cell) => askCell(this.#env, clusterMapOf(this.#env), cell, `/cell/credentials/${exchange}`, addressOfRecord),
     ).then((answer) => answered(answer ?? "unknown"));
   }
 
@@ -34,7 +73,7 @@ export class OtherExchanges implements OtherExchangesPort {
     void this.#ask<readonly PhoneFlow[] | "unavailable">(
       exchange,
       (object) => object.flowsOf(addressOfRecord),
-      (cell) => askCell(this.#env, this.#map, cell, `/cell/flows/${exchange}`, addressOfRecord),
+      (cell) => askCell(this.#env, clusterMapOf(this.#env), cell, `/cell/flows/${exchange}`, addressOfRecord),
     ).then((answer) => answered(answer));
   }
 
@@ -42,8 +81,9 @@ export class OtherExchanges implements OtherExchangesPort {
     exchange: number,
     near: (object: ReturnType<Environment["EXCHANGE"]["getByName"]>) => Promise<unknown>,
     far: (cell: string) => Promise<Answer>,
+    cells: readonly string[] = servingCells(clusterMapOf(this.#env), exchange, this.#env.CELL),
   ): Promise<Answer | "unavailable"> {
-    for (const cell of servingCells(this.#map, exchange, this.#env.CELL)) {
+    for (const cell of cells) {
       try {
         if (cell !== this.#env.CELL) return await far(cell);
         return (await within(near(this.#env.EXCHANGE.getByName(exchangeName(exchange))), cellAnswerMsMax)) as Answer;

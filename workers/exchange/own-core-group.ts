@@ -2,6 +2,7 @@ import { LoneReplica } from "../../actors/exchange/lone-replica.ts";
 import type { CoreGroupPort } from "../../actors/exchange/ports.ts";
 import type { MakeTimer } from "../../actors/timer.ts";
 import type { SeenCause, View } from "../../cluster/group/view.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { PairState } from "../../cluster/replication/peer-link.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
 
@@ -9,8 +10,8 @@ export type OwnCoreGroupOptions = {
   readonly env: Environment;
   readonly exchange: number;
   readonly timer: MakeTimer;
-  /** Takes the view that was asked for. */
-  readonly told: (view: View) => void;
+  /** Takes the view that was asked for, and the newest map. */
+  readonly told: (view: View, map: ClusterMap) => void;
   /** What the last batch to the peer met; empty: nothing. */
   readonly lastError: () => string;
 };
@@ -36,9 +37,9 @@ export class OwnCoreGroup implements CoreGroupPort {
 
   askForView(isSyncing: boolean): void {
     void this.#orSay(async () => {
-      const { isAlone, ...view } = await this.#object().viewFor(this.#options.exchange, isSyncing);
+      const { isAlone, view, map } = await this.#object().viewFor(this.#options.exchange, isSyncing);
       if (isAlone) this.#lone.wasTold();
-      this.#options.told(view);
+      this.#options.told(view, map);
     });
   }
 
@@ -55,6 +56,24 @@ export class OwnCoreGroup implements CoreGroupPort {
   pairChanged(state: PairState, cause: string): void {
     this.#cause = cause;
     this.#lone.changed(state);
+  }
+
+  copied(cell: string | undefined): void {
+    // Said again with the next view.
+    void this.#object()
+      .replicaIsCopied(this.#options.exchange, cell)
+      .catch(() => undefined);
+  }
+
+  handedOver(exchangeCount: number): void {
+    // Said again with the next view.
+    void this.#object()
+      .exchangeHasHandedOver(this.#options.exchange, exchangeCount)
+      .catch(() => undefined);
+  }
+
+  emptied(): void {
+    void this.#orSay(() => this.#object().emptied(this.#options.exchange));
   }
 
   async #orSay(ask: () => Promise<void>): Promise<void> {

@@ -1,4 +1,3 @@
-import type { PeerPort } from "../../actors/exchange/ports.ts";
 import { otherVersionCause, refusedCause } from "../../cluster/replication/peer-link.ts";
 import { CellAnswerError, OtherVersionError } from "../cells.ts";
 import type { PeerQuestion } from "./peer-socket.ts";
@@ -13,8 +12,8 @@ export type PeerBatchesOptions = {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Batches under way to the peer. */
-export class PeerBatches implements PeerPort {
+/** Batches under way to one cell. */
+export class PeerBatches {
   readonly #options: PeerBatchesOptions;
   readonly #questions = new Map<number, PeerQuestion>();
   #lastError = "";

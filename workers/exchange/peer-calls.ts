@@ -1,6 +1,6 @@
-import { PeerWay } from "../../actors/exchange/peer-way.ts";
-import { peerSocketIdleMs } from "../../actors/limits.ts";
-import { peerSocketOpenMsMax } from "../limits.ts";
+import { BusyWay } from "../../actors/busy-way.ts";
+import { peerSocketBatches, peerSocketIdleMs, peerSocketRetryMs } from "../../actors/limits.ts";
+import { cellSocketOpenMsMax } from "../limits.ts";
 import { PeerSocket, type PeerQuestion } from "./peer-socket.ts";
 
 import type { Clocks } from "../../sip/time.ts";
@@ -13,10 +13,10 @@ export type PeerCallsOptions = {
   readonly open: (signal: AbortSignal) => Promise<WebSocket>;
 };
 
-/** Brings batches to the peer, the way that actors/exchange/peer-way.ts says. */
+/** Brings batches to the peer, the way that actors/busy-way.ts says. */
 export class PeerCalls {
   readonly #options: PeerCallsOptions;
-  readonly #way = new PeerWay();
+  readonly #way = new BusyWay({ messages: peerSocketBatches, idleMs: peerSocketIdleMs, retryMs: peerSocketRetryMs });
   #socket: PeerSocket | undefined;
 
   constructor(options: PeerCallsOptions) {
@@ -59,7 +59,7 @@ export class PeerCalls {
   async #open(): Promise<void> {
     const controller = new AbortController();
     // No AbortSignal.timeout: one that rings later would end the WebSocket.
-    const timer = setTimeout(() => controller.abort(), peerSocketOpenMsMax);
+    const timer = setTimeout(() => controller.abort(), cellSocketOpenMsMax);
     try {
       const opened = await this.#options.open(controller.signal);
       opened.accept();

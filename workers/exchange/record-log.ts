@@ -14,6 +14,8 @@ import { logCleanedMax, logDeadRowsMax, logRowOctets, logSlack } from "../limits
  */
 const rowFormat = 3;
 
+const formatColumn = "format integer not null default 1";
+
 /** One row: what was written in one go. */
 type Batch = {
   readonly number: number;
@@ -43,6 +45,8 @@ export class RecordLog {
   readonly #kind: RecordKind;
   readonly #table: string;
   readonly #textOf: (record: StateRecord) => string;
+  /** There is a table. */
+  #isMade: boolean;
   /** Oldest first. */
   readonly #batches = new Map<number, Batch>();
   /** Where the present line of a key is. */
@@ -63,12 +67,10 @@ export class RecordLog {
     this.#kind = kind;
     this.#textOf = textOf;
     this.#table = `${kind}_log`;
-    sql.exec(
-      `create table if not exists ${this.#table} (number integer primary key, text text not null, format integer not null default 1)`,
-    );
+    const columns = sql.exec<{ name: string }>("select name from pragma_table_info(?)", this.#table).toArray();
+    this.#isMade = columns.length > 0;
     // A table from before rows said it.
-    if (sql.exec("select 1 from pragma_table_info(?) where name = 'format'", this.#table).toArray().length > 0) return;
-    sql.exec(`alter table ${this.#table} add column format integer not null default 1`);
+    if (this.#isMade && columns.every(({ name }) => name !== "format")) sql.exec(`alter table ${this.#table} add column ${formatColumn}`);
   }
 
   /** All records that are there; one that cannot be read is said and left out. To be called once, before anything is written, and to its end. */
@@ -76,6 +78,7 @@ export class RecordLog {
     const gone = new Set<string>();
     const batches: Batch[] = [];
     const later: number[] = [];
+    if (!this.#isMade) return;
     const rows = this.#sql.exec(`select number, text, format from ${this.#table} order by number desc`).raw<[number, string, number]>();
     for (const [number, row, format] of rows) {
       this.#last = Math.max(this.#last, number);
@@ -110,6 +113,7 @@ export class RecordLog {
 
   /** Keeps records and forgets keys, each key at most once. To be called in a transaction. */
   write(put: readonly StateRecord[], remove: readonly string[]): void {
+    if (!this.#isMade) this.#make();
     const lines: Line[] = [];
     const left: Batch[] = [];
     const ended: { readonly key: string; readonly batch: Batch }[] = [];
@@ -175,6 +179,12 @@ export class RecordLog {
       start = index + 1;
       octets = 0;
     }
+  }
+
+  /** Makes the table with what is written first: for that there is room. */
+  #make(): void {
+    this.#sql.exec(`create table if not exists ${this.#table} (number integer primary key, text text not null, ${formatColumn})`);
+    this.#isMade = true;
   }
 
   #writeRow(number: number, row: string): void {

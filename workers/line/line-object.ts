@@ -1,13 +1,16 @@
 import { DurableObject } from "cloudflare:workers";
 import { messageOctetsMax, retryAfterSeconds } from "../../sip/limits.ts";
-import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { lineOf } from "../../sip/flow/flow.ts";
+import { ExchangeSockets } from "../../actors/line/exchange-sockets.ts";
 import { Line, type LinePorts } from "../../actors/line/line.ts";
 import { lineStandstillWaitMs } from "../../actors/limits.ts";
-import { within } from "../cells.ts";
+import type { Timer } from "../../actors/timer.ts";
+import { openCellSocket, within } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
 import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesPerSecondMax } from "../limits.ts";
+import { openFrameSocket } from "../frame-sockets.ts";
+import { isMoved, learnWhereTo } from "../moved.ts";
 import { objectTimers } from "../object-timers.ts";
 import { randomIds } from "../random-id.ts";
 import { TimelyCalls } from "../timely-calls.ts";
@@ -20,13 +23,15 @@ const crlfcrlf = 4;
 
 /** The object of a line: it gives {@link Line} WebSockets, calls to exchanges, clock and timers, and says who may connect. */
 export class LineObject extends DurableObject<Environment> {
-  readonly #map: ClusterMap;
   readonly #access: string;
   readonly #timers = objectTimers();
   readonly #softphones: Softphones;
   readonly #share: SoftphoneShare;
   readonly #calls: TimelyCalls;
+  readonly #sockets: ExchangeSockets;
   readonly #line: Line<WebSocket>;
+  /** Looks for those that say nothing, where that is no alarm. */
+  readonly #silentTimer: Timer;
   /** No new softphones before this. */
   #fullUntil: SteadyMs = 0;
   /** When it will be looked for those that say nothing; 0: not, for all that this start knows. */
@@ -34,12 +39,13 @@ export class LineObject extends DurableObject<Environment> {
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
-    this.#map = clusterMapOf(env);
     this.#access = lineOf(env.CELL, numberOfName(ctx.id));
     this.#softphones = new Softphones(ctx, randomIds(), this.#timers.clock.now);
-    this.#share = new SoftphoneShare(shareOf(env.SOFTPHONES_MAX, this.#map.lineCount), () => ctx.getWebSockets().length);
-    this.#calls = new TimelyCalls(env, this.#map, this.#timers.clock.now);
-    this.#line = new Line({ access: this.#access, cell: env.CELL, map: this.#map }, this.#ports());
+    this.#share = new SoftphoneShare(shareOf(env.SOFTPHONES_MAX, clusterMapOf(env).lineCount), () => ctx.getWebSockets().length);
+    this.#calls = new TimelyCalls(env, this.#timers.clock.now);
+    this.#sockets = this.#exchangeSockets();
+    this.#line = new Line({ access: this.#access, cell: env.CELL, map: () => clusterMapOf(env) }, this.#ports());
+    this.#silentTimer = this.#timers.timer(() => this.alarm());
   }
 
   #ports(): LinePorts<WebSocket> {
@@ -87,11 +93,16 @@ export class LineObject extends DurableObject<Environment> {
     if (this.#softphones.closeSilent(now)) this.#lookForSilentAt(now + firstMessageMs);
   }
 
+  /**
+   * On Cloudflare by an alarm, so that the object may sleep. On a disk of one's own an alarm is two commits, and a line that writes nothing serves while
+   * the disk is full. There it is a timer: who is looked for ends with the process as well.
+   */
   #lookForSilentAt(at: WallMs): void {
     if (this.#alarmAt > 0) return;
     this.#alarmAt = at;
-    // Without a disk that takes it nobody is looked for: it is only for order.
-    void this.ctx.storage.setAlarm(at).catch(() => undefined);
+    // One that cannot be set looks for nobody: it is only for order.
+    if (this.env.DISK === undefined) void this.ctx.storage.setAlarm(at).catch(() => undefined);
+    else this.#silentTimer.set(at - Date.now());
   }
 
   /** Does nothing else. */
@@ -166,12 +177,36 @@ export class LineObject extends DurableObject<Environment> {
 
   async #call(exchange: number, cell: string, frame: Uint8Array): Promise<Uint8Array> {
     if (cell === this.env.CELL) return await this.#callHere(exchange, frame);
-    return await this.#calls.bring(cell, `/cell/exchange/${exchange}?access=${this.#access}`, frame);
+    const path = `/cell/exchange/${exchange}?access=${this.#access}`;
+    return await this.#calls.bring(cell, path, frame, () => this.#sockets.socketFor(exchange, cell));
+  }
+
+  /** Those to replicas in other cells. */
+  #exchangeSockets(): ExchangeSockets {
+    const { clock, timer } = this.#timers;
+    return new ExchangeSockets({
+      now: clock.now,
+      wallAt: clock.wallAt,
+      timer,
+      take: (frame, until, answer) => answer(this.#line.deliver(frame, until) ?? "late"),
+      open: (exchange, cell, opened) => {
+        const path = `/line/${exchange}?access=${this.#access}`;
+        const open = async (signal: AbortSignal): Promise<WebSocket> =>
+          await openCellSocket(this.env, clusterMapOf(this.env), cell, path, `line ${exchange}`, signal);
+        void openFrameSocket(open, opened);
+      },
+    });
   }
 
   /** Within the cell nothing is given up, so that nothing can come too late. */
   async #callHere(exchange: number, frame: Uint8Array): Promise<Uint8Array> {
-    const answer = await this.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(this.#access, frame);
+    let answer: Uint8Array | undefined;
+    try {
+      answer = await this.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(this.#access, frame);
+    } catch (error) {
+      if (isMoved(error)) await learnWhereTo(this.env);
+      throw error;
+    }
     if (answer === undefined) throw new Error(`exchange ${exchange} does not take what may come at any time`);
     return answer;
   }

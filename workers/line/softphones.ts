@@ -12,7 +12,7 @@ import {
 } from "../limits.ts";
 import { Breakers } from "./breakers.ts";
 import { listenerIndex } from "./line-listeners.ts";
-import { RateBound } from "./rate-bound.ts";
+import { RateBound } from "../../cluster/overload/rate-bound.ts";
 import { ReadingProof } from "./reading-proof.ts";
 import { Strangers } from "./strangers.ts";
 import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";

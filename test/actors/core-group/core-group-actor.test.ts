@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupOptions } from "../../../actors/core-group/core-group-actor.ts";
-import { standstillMsMin, tellTriesMax } from "../../../actors/limits.ts";
+import { leftAskedMs, standstillMsMin, tellTriesMax } from "../../../actors/limits.ts";
 import type { Heartbeat } from "../../../cluster/group/heartbeat.ts";
-import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
+import { pairOf, type ClusterMap } from "../../../cluster/map/cluster-map.ts";
 
 const map: ClusterMap = {
   version: 3,
@@ -31,6 +31,8 @@ class Rig {
   /** What the wall clock is ahead of the steady one. */
   aheadMs = 0;
   beats: Sent[] = [];
+  /** What a service answers that is asked whether it can be done here; undefined: nothing. */
+  service: boolean | undefined = true;
   /** What an exchange says that is told; undefined: that it serves. */
   failure: Error | undefined;
   armed = { nextTick: 0, nextDeadline: 0 };
@@ -38,7 +40,7 @@ class Rig {
 
   constructor(options: Partial<CoreGroupOptions> = {}) {
     this.group = new CoreGroupActor(
-      { cell: "a", boot: "a1", map, settings: undefined, epoch: 10, gateways: [], isDraining: false, ...options },
+      { cell: "a", boot: "a1", deployed: map, kept: undefined, epoch: 10, gateways: [], isDraining: false, ...options },
       {
         now: () => this.now,
         wallAt: (moment) => moment + this.aheadMs,
@@ -46,7 +48,8 @@ class Rig {
         arm: (nextTick, nextDeadline) => void (this.armed = { nextTick, nextDeadline }),
         beat: (beat, late, over) => void this.beats.push({ beat, late, over }),
         keepView: ({ epoch }) => void this.done.push(`keeps ${epoch}`),
-        keepSettings: ({ version }) => void this.done.push(`keeps map ${version}`),
+        keepMap: ({ version }) => void this.done.push(`keeps map ${version}`),
+        keepLeft: (exchanges) => void this.done.push(`keeps left ${exchanges.join(" ")}`),
         sendToGateways: (message) =>
           void this.done.push(message.type === "view" ? `says view ${message.view.epoch}` : `says map ${message.map.version}`),
         tellExchange: (exchange, _view, told) => {
@@ -55,6 +58,12 @@ class Rig {
         },
         drainLines: (isWanted) => void this.done.push(isWanted ? "drains" : "takes softphones"),
         fenced: (isFenced) => void this.done.push(isFenced ? "fenced" : "not fenced"),
+        singleton: (name, isOwner, { epoch, writer }) =>
+          void this.done.push(`${isOwner ? "does" : "does not do"} ${name} since ${epoch}${writer}`),
+        askSingleton: (_name, answer) => {
+          if (this.service !== undefined) answer(this.service);
+        },
+        mapRefused: (text) => void this.done.push(text),
         untold: (exchange) => void this.done.push(`could not tell ${exchange}`),
       },
     );
@@ -68,7 +77,7 @@ class Rig {
   }
 
   answerOf({ to, heartbeat }: Beat, state: Heartbeat["state"]): Heartbeat {
-    return { ...heartbeat, cell: to, boot: `${to}1`, state, epoch: 1, gateways: [] };
+    return { ...heartbeat, cell: to, boot: `${to}1`, state, epoch: 1, gateways: [], hears: [], single: [], unfit: [] };
   }
 
   gatewayOpens(gateway: string): void {
@@ -210,8 +219,8 @@ describe("the wall clock is set", () => {
 describe("settings", () => {
   it("that were changed win over an older map, and not over a newer one", () => {
     const changed = { version: 4, heartbeat: { periodMs: 500, missed: 5 } };
-    expect(new Rig({ settings: changed }).group.settings).toEqual(changed);
-    expect(new Rig({ settings: { ...changed, version: 3 } }).group.settings).toEqual({ version: 3, heartbeat: map.heartbeat });
+    expect(new Rig({ kept: { ...map, ...changed } }).group.settings).toEqual(changed);
+    expect(new Rig({ kept: { ...map, ...changed, version: 3 } }).group.settings).toEqual({ version: 3, heartbeat: map.heartbeat });
   });
 
   it("are kept, and told to gateways as a newer map and to the exchanges that listen", () => {
@@ -222,6 +231,79 @@ describe("settings", () => {
     expect(version).toBeGreaterThan(map.version);
     expect(rig.done.slice(0, 2)).toEqual([`keeps map ${version}`, `says map ${version}`]);
     expect([rig.exchangesTold, rig.group.map.heartbeat]).toEqual([[4], { periodMs: 250, missed: 4 }]);
+  });
+});
+
+describe("a map that moves a replica", () => {
+  it("is kept and told to gateways, and to those exchanges of this cell that have another pair, whoever has slept", () => {
+    const rig = running();
+    const assignments = Array.from({ length: 6 }, (_, exchange) => pairOf(map, exchange));
+    // Exchange 1 had no replica in cell a, exchange 2 had one.
+    const moved = assignments.with(1, { primary: "b", secondary: "a" }).with(2, { primary: "c", secondary: "b" });
+    expect([assignments[1], assignments[2]]).toEqual([
+      { primary: "b", secondary: "c" },
+      { primary: "c", secondary: "a" },
+    ]);
+    rig.exchangesTold.length = 0;
+    rig.done.length = 0;
+    rig.group.changeMap({ assignments: moved });
+    expect(rig.done).toEqual(["keeps map 4", "keeps left 2", "says map 4"]);
+    expect(rig.exchangesTold).toEqual([2, 1]);
+    expect(rig.group.map).toEqual({ ...map, assignments: moved, version: 4, writer: "a", statedAt: 3 });
+  });
+});
+
+describe("what replicas have left in a cell", () => {
+  it("is kept until it is handed over; the exchange is woken at each start of the group, and then hears of nothing more", () => {
+    const rig = new Rig({ left: [4] });
+    rig.exchangesTold.length = 0;
+    rig.group.tellUntold();
+    expect(rig.exchangesTold).toEqual([4]);
+    rig.group.viewFor(4, false);
+    rig.done.length = 0;
+    rig.group.emptied(4);
+    expect(rig.done).toEqual(["keeps left "]);
+    rig.exchangesTold.length = 0;
+    rig.group.setHeartbeat({ periodMs: 250, missed: 4 });
+    expect(rig.exchangesTold).toEqual([]);
+  });
+
+  it("is asked for now and then: one that has emptied itself says so when it is woken", () => {
+    const rig = new Rig({ left: [4] });
+    rig.group.tellUntold();
+    rig.exchangesTold.length = 0;
+    rig.now += leftAskedMs - 1;
+    rig.group.tick();
+    expect(rig.exchangesTold).toEqual([]);
+    rig.now += 1;
+    rig.group.tick();
+    expect([rig.exchangesTold, rig.group.left]).toEqual([[4], [4]]);
+    rig.group.emptied(4);
+    rig.now += leftAskedMs;
+    rig.group.tick();
+    expect([rig.exchangesTold, rig.group.left]).toEqual([[4], []]);
+  });
+
+  it("is nothing where the map gives it back", () => {
+    const rig = running();
+    const assignments = Array.from({ length: 6 }, (_, exchange) => pairOf(map, exchange));
+    rig.group.changeMap({ assignments: assignments.with(2, { primary: "c", secondary: "b" }) });
+    rig.done.length = 0;
+    rig.group.changeMap({ assignments: assignments.with(2, { primary: "c", secondary: "b", joining: "a" }) });
+    expect(rig.done).toContain("keeps left ");
+    expect(rig.exchangesTold.at(-1)).toBe(2);
+  });
+});
+
+describe("a copy of a replica that knows all", () => {
+  it("is told to the others at once", () => {
+    const rig = running();
+    rig.beats.length = 0;
+    rig.group.replicaIsCopied(0, "c");
+    expect(rig.armed.nextDeadline).toBeLessThan(rig.armed.nextTick);
+    rig.now = rig.armed.nextDeadline;
+    rig.group.tick();
+    expect(rig.beats.map(({ beat }) => beat.heartbeat.copies)).toEqual([[{ exchange: 0, cell: "c" }], [{ exchange: 0, cell: "c" }]]);
   });
 });
 
@@ -254,5 +336,36 @@ describe("an exchange that catches up", () => {
     expect(rig.stateOf("a")).toBe("joining");
     for (const exchange of [0, 1, 2, 3, 4, 5]) rig.group.caughtUp(exchange);
     expect(rig.stateOf("a")).toBe("up");
+  });
+});
+
+/** What was told of services. */
+function ofServices({ done }: Rig): string[] {
+  return done.filter((line) => line.includes("call-records"));
+}
+
+describe("a service of the group", () => {
+  it("is done by the first cell since the map was deployed, and by another one when that is down", () => {
+    expect(ofServices(new Rig())).toEqual(["does call-records since 3"]);
+    const rig = new Rig({ cell: "b", boot: "b1" });
+    for (let beats = 0; beats < 6; beats += 1) {
+      rig.beat();
+      for (const { beat, over } of rig.beats.splice(0)) over(beat.to === "a" ? { failure: "error" } : rig.answerOf(beat, "up"));
+    }
+    expect(ofServices(rig)).toEqual(["does not do call-records since 3", "does call-records since 4b"]);
+    expect(rig.group.map.singletons).toEqual([{ name: "call-records", owners: ["b"], since: { epoch: 4, writer: "b" } }]);
+  });
+
+  it.each([false, undefined])("that says %s when it is asked is done elsewhere, and is asked on until it can", (answer) => {
+    const rig = running();
+    rig.service = answer;
+    for (let beats = 0; beats < 12; beats += 1) rig.beat().answerAll();
+    expect(ofServices(rig)).toEqual(["does not do call-records since 4a"]);
+    rig.beat();
+    expect(rig.beats.map(({ beat }) => beat.heartbeat.unfit)).toEqual([["call-records"], ["call-records"]]);
+    rig.service = true;
+    for (let beats = 0; beats < 6; beats += 1) rig.answerAll().beat();
+    expect(ofServices(rig)).toHaveLength(1);
+    expect(rig.beats.every(({ beat }) => beat.heartbeat.unfit === undefined)).toBe(true);
   });
 });

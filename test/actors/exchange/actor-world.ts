@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import type { BackhaulEnd } from "../../../actors/exchange/backhauls.ts";
 import { ExchangeActor } from "../../../actors/exchange/exchange-actor.ts";
-import type { BackhaulSocket, BackhaulState, ExchangePorts } from "../../../actors/exchange/ports.ts";
+import type { BackhaulSocket, BackhaulState, ExchangePorts, Offered } from "../../../actors/exchange/ports.ts";
 import type { MakeTimer } from "../../../actors/timer.ts";
 import {
   decodeFrame,
@@ -12,6 +12,8 @@ import {
   type Frame,
   type FrameRecord,
 } from "../../../cluster/backhaul/frame.ts";
+import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
+import { nobodyYet } from "../../../cluster/calls/collector.ts";
 import { parseBatch, serializeAnswer, serializeBatch } from "../../../cluster/replication/peer-batch.ts";
 import { isParseError } from "../../../sip/errors.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
@@ -25,8 +27,16 @@ const lineListeners = [{ transport: "WS", host: "example.test", port: 80 }] as c
 type ClocksAndTimers = { readonly clock: Clocks; readonly timer: MakeTimer };
 
 export type ActorWorldOptions = {
+  /** Where it is, and the name of its start. */
+  readonly cell?: string;
+  readonly boot?: string;
+  readonly exchange?: number;
   /** Cell b has no replica. */
   readonly isAlone?: boolean;
+  /** The map that it begins with. */
+  readonly map?: ClusterMap;
+  /** Its disk is none that it has begun with before. Default: it is, so that it has met its peer. */
+  readonly memory?: Memory;
   readonly disk?: readonly StateRecord[];
   /** Clocks and timers; undefined: {@link ActorWorld.now} and {@link ActorWorld.advance}. */
   readonly timers?: ClocksAndTimers;
@@ -93,11 +103,17 @@ export class ActorWorld {
   /** Timers that are set, and when they ring. */
   readonly timers = new Map<() => void, number>();
   readonly batches = new Map<number, string>();
+  /** Where each batch went. */
+  readonly batchCells = new Map<number, string>();
   readonly toLines: {
     readonly access: string;
     readonly frame: Frame;
     readonly done: (answer: Uint8Array | undefined) => void;
   }[] = [];
+  /** What was brought to other exchanges, and asked of those that this one has come from. */
+  readonly given: { readonly exchange: number; readonly batch: string; readonly answered: (isTaken: boolean) => void }[] = [];
+  readonly askedElders: { readonly exchange: number; readonly answered: (hasTold: boolean) => void }[] = [];
+  readonly offered: (Offered & { readonly answered: (isTaken: boolean) => void })[] = [];
   readonly thrown: unknown[] = [];
   readonly warned: string[] = [];
   rows = 0;
@@ -111,17 +127,28 @@ export class ActorWorld {
   readonly #boots = new Map<string, string>();
   readonly #disk: readonly StateRecord[];
   #memory: Memory | undefined;
+  /** What the disk says of it: it is written with the records. */
+  writtenMemory: Memory | undefined;
 
-  constructor({ isAlone = false, disk = [], timers }: ActorWorldOptions = {}) {
+  constructor({
+    cell = "a",
+    boot = "ours",
+    exchange = 0,
+    isAlone = false,
+    map = testMap(),
+    disk = [],
+    memory,
+    timers,
+  }: ActorWorldOptions = {}) {
     this.#disk = disk;
+    this.#memory = memory;
     let ids = 0;
     this.actor = new ExchangeActor(
       {
-        exchange: 0,
-        cell: "a",
-        peer: isAlone ? undefined : "b",
-        boot: "ours",
-        map: testMap(),
+        exchange,
+        cell,
+        boot,
+        map: isAlone ? { ...map, replication: { ...map.replication, enabled: false } } : map,
         orphansUntil: undefined,
         lineListeners: () => lineListeners,
       },
@@ -221,6 +248,7 @@ export class ActorWorld {
         setMemory: (memory) => (this.#memory = memory),
         read: () => this.#disk,
         write: ({ put, remove }) => {
+          this.writtenMemory = this.#memory;
           if (put.length + remove.length === 0) return;
           this.rows += put.length;
           this.happened.push("write");
@@ -235,26 +263,38 @@ export class ActorWorld {
           return isFull();
         },
       },
+      calls: { deliver: (_delivery, told) => told({ outcome: "taken", owner: nobodyYet }) },
       peer: {
-        send: (id, batch) => this.batches.set(id, batch),
+        send: (id, batch, cell) => {
+          this.batches.set(id, batch);
+          this.batchCells.set(id, cell);
+        },
         abandon: (id) => this.batches.delete(id),
       },
       lines: { bring: (access, frame, done) => this.toLines.push({ access, frame: frameOf(frame), done }) },
       others: {
         credentials: (addressOfRecord) => this.happened.push(`credentials ${addressOfRecord}`),
         flows: (addressOfRecord) => this.happened.push(`flows ${addressOfRecord}`),
+        give: (exchange, batch, answered) => this.given.push({ exchange, batch, answered }),
+        askElder: (exchange, answered) => this.askedElders.push({ exchange, answered }),
+        offer: (offered, answered) => this.offered.push({ ...offered, answered }),
       },
       coreGroup: {
         askForView: (isSyncing) => this.happened.push(isSyncing ? "view, syncing" : "view"),
         caughtUp: () => this.happened.push("caught up"),
         suspect: (cell, cause) => this.happened.push(`suspect ${cell}: ${cause}`),
         pairChanged: (state) => this.happened.push(state),
+        emptied: () => this.happened.push("emptied"),
+        handedOver: (count) => this.happened.push(`handed over: ${count}`),
+        copied: (cell) => this.happened.push(`copied: ${cell ?? "none"}`),
       },
       log: {
         warn: (text) => this.warned.push(text),
         error: (text) => this.warned.push(text),
         threw: (error) => this.thrown.push(error),
       },
+      empty: (reason) => this.happened.push(`empty: ${reason}`),
+      restart: (reason) => this.happened.push(`restart: ${reason}`),
     };
   }
 }

@@ -49,7 +49,7 @@ describe("a disk writer", () => {
     };
     writer = new DiskWriter({
       store,
-      flushMs: 1_000,
+      waitMs: () => 1_000,
       now: () => now,
       disk: {
         readMemory: () => undefined,
@@ -78,6 +78,17 @@ describe("a disk writer", () => {
     expect([...timers.values()]).toEqual([1_000]);
     expect(writer.flush(0)).toBe(true);
     writer.flushLater();
+    expect([keys(), timers.size]).toEqual([[["one"]], 0]);
+  });
+
+  it("writes in a moment what waits for its turn when the other replica is not there any more, and nothing when there is nothing", () => {
+    writer.flushSoon();
+    expect(timers.size).toBe(0);
+    change("one");
+    writer.flushLater();
+    writer.flushSoon();
+    expect([...timers.values()]).toEqual([diskGroupMs]);
+    ring(diskGroupMs);
     expect([keys(), timers.size]).toEqual([[["one"]], 0]);
   });
 
@@ -124,6 +135,23 @@ describe("a disk writer", () => {
     now = 1_006;
     asked[1]?.(true);
     expect([keys(), changes, timers.size]).toEqual([[["one"]], 2, 0]);
+  });
+
+  it("asks again while the disk is full, though it has nothing to write: who is refused for that is not refused for ever", () => {
+    isRoomKnown = false;
+    writer.hasRoom(1, 0, () => {});
+    isFull = true;
+    asked[0]?.(false);
+    for (const at of [1_000, 2_000]) {
+      expect([...timers.values()]).toEqual([1_000]);
+      ring(at);
+      asked.at(-1)?.(false);
+    }
+    expect([asked.length, changes]).toEqual([3, 1]);
+    ring(3_000);
+    isFull = false;
+    asked[3]?.(true);
+    expect([changes, timers.size]).toEqual([2, 0]);
   });
 
   it("tells whether there is room", () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
 import { frameAnswerMsMax, inputsWaitingMax, sweepAlarmMs } from "../../../actors/limits.ts";
-import { encodeFrame, RecordKind } from "../../../cluster/backhaul/frame.ts";
-import { peerDistanceMsMin } from "../../../cluster/limits.ts";
+import { encodeFrame, RecordKind, type Frame } from "../../../cluster/backhaul/frame.ts";
+import { keptQuestion } from "../../../cluster/backhaul/kept.ts";
+import { peerDelayMs, peerDistanceMsMin } from "../../../cluster/limits.ts";
 import type { View } from "../../../cluster/group/view.ts";
 import { refusedCause } from "../../../cluster/replication/peer-link.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
@@ -27,6 +28,11 @@ function view(b: "up" | "down", gateways: View["gateways"] = []): View {
 /** Statuses of the responses that a gateway was given. */
 function statusesOf({ texts }: TestBackhaul): string[] {
   return texts.filter((text) => text.startsWith("SIP/2.0")).map((text) => text.slice(8, 11));
+}
+
+/** What answers to a line say of what is kept. */
+function keptBy(answers: readonly (Frame | undefined)[]): (string | undefined)[] {
+  return answers.map((frame) => frame?.records[0]?.key);
 }
 
 /** What an exchange knows while carol's phone rings, for a caller at another access. */
@@ -152,6 +158,21 @@ describe("an exchange actor that has a peer", () => {
     expect(textsOf(far.answers[0]?.records ?? [])[0]).toMatch(/^SIP\/2\.0 200 /);
   });
 
+  it("tells a line of its own cell what is kept, and answers its question for that when the peer has everything", () => {
+    const world = new ActorWorld().join();
+    world.lineFrame("a.0", [messageOf(carol.key, carol.register())]);
+    world.answerBatches();
+    world.advance(peerDelayMs);
+    const invite = messageOf(carol.key, carol.request("INVITE", "sip:carol@example.test"));
+    // The INVITE is known here only, and answered.
+    expect(keptBy(world.lineFrame("a.0", [invite]).answers)).toEqual(["1 ours"]);
+    const { answers } = world.lineFrame("a.0", [keptQuestion]);
+    expect(answers).toEqual([]);
+    world.advance(peerDelayMs);
+    world.answerBatches();
+    expect(keptBy(answers)).toEqual(["3 ours"]);
+  });
+
   it("does not let an answer to a line overtake what is under way to it", () => {
     const world = new ActorWorld().join();
     world.lineFrame("a.0", [messageOf(carol.key, carol.register())]);
@@ -160,7 +181,7 @@ describe("an exchange actor that has a peer", () => {
     gateway.message(alice.key, alice.request("INVITE", "sip:carol@example.test"));
     expect(world.toLines).toHaveLength(1);
     const { answers } = world.lineFrame("a.0", [messageOf(carol.key, carol.request("OPTIONS", "sip:example.test"))]);
-    expect(answers.map((frame) => frame?.records)).toEqual([[]]);
+    expect(answers.map((frame) => frame?.records.filter(({ kind }) => kind !== RecordKind.kept))).toEqual([[]]);
     world.take(() => world.toLines[0]?.done(encodeFrame(0, 0, [])));
     expect(textsOf(world.toLines[1]?.frame.records ?? [])[0]).toMatch(/^SIP\/2\.0 200 /);
   });

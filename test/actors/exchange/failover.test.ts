@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Transport } from "../../../sip/flow/flow.ts";
+import type { Call } from "../../../sip/record/values.ts";
 import { CallingPhone, type Manner } from "./calling-phone.ts";
 import { PairWorld } from "./pair-world.ts";
 
@@ -63,6 +64,22 @@ const expected: Record<Manner, readonly [readonly string[], readonly string[]]> 
   ],
 };
 
+/** What the call record says in the end. */
+const outcomes: Record<Manner, string> = {
+  answers: "alice to bob: 200 callerHungUp",
+  "is busy": "alice to bob: 486 refused",
+  rings: "alice to bob: 487 cancelled",
+};
+
+/** With what is wrong with its times. */
+function outcomeOf({ caller, callee, start, ring = start, answer = ring, end, status, cause }: Call): string {
+  const areOrdered = start <= ring && ring <= answer && answer <= end;
+  return `${caller} to ${callee}: ${status} ${cause}${areOrdered ? "" : ` ${start} ${ring} ${answer} ${end}`}`.replaceAll(
+    "@example.test",
+    "",
+  );
+}
+
 type Outcome = { readonly world: PairWorld; readonly alice: CallingPhone; readonly bob: CallingPhone; readonly events: number };
 
 function play(scenario: Scenario, from: Transport, to: Transport, death?: { readonly event: number; readonly how: Death }): Outcome {
@@ -111,6 +128,8 @@ describe("a cell dies around every message of a call, and the call goes on throu
           expect({ event, how, differing }).toEqual({ event, how, differing: [] });
           world.advance(400_000);
           const { exchange, now } = world.replicas.b;
+          const calls = [...exchange.store.records("call")].map(({ value }) => outcomeOf(value));
+          expect({ event, how, calls }).toEqual({ event, how, calls: [outcomes[scenario.manner]] });
           expect({ event, how, ...exchange.counts(now) }).toMatchObject({ event, how, dialogs: 0, transactions: 0, registrations: 2 });
         }
       }

@@ -76,6 +76,8 @@ export class TestExchange {
   now: number;
   sent: Sent[] = [];
   asked: string[] = [];
+  /** Exchanges that something was passed on to. */
+  readonly passed: number[] = [];
   logged: string[] = [];
   flowsAsked: { readonly addressOfRecord: string; readonly exchange: number; readonly reference: string }[] = [];
   resolving: { readonly id: string; readonly uri: string }[] = [];
@@ -153,6 +155,8 @@ export class TestExchange {
       this.asked.push(effect.addressOfRecord);
       return;
     }
+    if (effect.type === "pass") this.passed.push(effect.exchange);
+    if (effect.type === "offer" || effect.type === "pass") return;
     const { kind, key, octets } = effect.record;
     if (kind === RecordKind.resolve) {
       this.resolving.push({ id: key, uri: stringOf(octets) });

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { CallKeeper } from "../../../actors/exchange/call-keeper.ts";
 import { InviteKeeper } from "../../../actors/exchange/invite-keeper.ts";
 import { RecordClock } from "../../../actors/exchange/record-clock.ts";
 import { foreignInvitesReadMax, inviteAgedMsMax } from "../../../actors/limits.ts";
@@ -6,7 +7,13 @@ import { inviteLifetimeMs } from "../../../sip/limits.ts";
 import { snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import { HybridClock } from "../../../cluster/time/hybrid-clock.ts";
 import { RecordStore } from "../../../sip/record/record-store.ts";
+import { testMap } from "./harness.ts";
 import { caller, phone1, request, Rig, target } from "../../sip/proxy/rig.ts";
+
+function keeperOf({ proxy, layer: transactions }: Rig, store: RecordStore, aheadMs: number | (() => number)): InviteKeeper {
+  const clock = new RecordClock("a", (moment: number) => moment + (typeof aheadMs === "number" ? aheadMs : aheadMs()));
+  return new InviteKeeper({ store, clock, proxy, transactions, calls: new CallKeeper(store, clock, () => testMap()) });
+}
 
 /** The keeper of a replica whose peer has so many INVITEs in hand; how many records it reads for an answer. */
 function keeperBeside(invites: number): { readonly keeper: InviteKeeper; readonly read: () => number } {
@@ -29,7 +36,7 @@ function keeperBeside(invites: number): { readonly keeper: InviteKeeper; readonl
       yield record;
     }
   } as typeof records);
-  return { keeper: new InviteKeeper(store, new RecordClock("a", (moment: number) => moment), rig.proxy, rig.layer), read: () => read };
+  return { keeper: keeperOf(rig, store, 0), read: () => read };
 }
 
 it("knows for certain of up to foreignInvitesReadMax INVITEs of the other replica whether one has a Call-ID", () => {
@@ -51,7 +58,7 @@ function goodForMs(stepMs: number): number {
   rig.receive(request("INVITE", { callId: "call" }), caller);
   const store = new RecordStore();
   let aheadMs = 1_000_000;
-  const keeper = new InviteKeeper(store, new RecordClock("a", (moment: number) => moment + aheadMs), rig.proxy, rig.layer);
+  const keeper = keeperOf(rig, store, () => aheadMs);
   keeper.changed(rig.context, rig.now);
   keeper.flush(rig.now);
   aheadMs += stepMs;
@@ -72,5 +79,36 @@ describe("the wall clock is set forward while an INVITE rings", () => {
 
   it("set back it lasts for longer", () => {
     expect(goodForMs(-60_000)).toBe(inviteLifetimeMs + 60_000);
+  });
+});
+
+/** An INVITE of the other replica that rings, and the clocks of both are set by so much: whether it can be taken up so long after its record. */
+function isTakenUp(stepMs: number, afterMs: number): boolean {
+  const theirs = new Rig();
+  theirs.targets = [target(phone1)];
+  theirs.receive(request("INVITE", { callId: "call" }), caller);
+  const rig = new Rig();
+  rig.targets = [target(phone1)];
+  let aheadMs = 1_000_000;
+  const value = snapshotInvite(theirs.context, rig.now + aheadMs);
+  if (value === undefined) throw new Error("nothing is forwarded");
+  const record = { kind: "invite", key: "call", version: new HybridClock("b").tick(rig.now + aheadMs), value } as const;
+  const store = new RecordStore();
+  store.apply(record);
+  const keeper = keeperOf(rig, store, () => aheadMs);
+  keeper.flush(rig.now);
+  aheadMs += stepMs;
+  return keeper.adopt(record, rig.now + afterMs) !== undefined;
+}
+
+describe("an INVITE that the other replica has in hand", () => {
+  it("is taken up as long as somebody may wait for it", () => {
+    expect(isTakenUp(0, inviteLifetimeMs)).toBe(true);
+    expect(isTakenUp(0, inviteLifetimeMs + 1)).toBe(false);
+  });
+
+  it.each([60_000, 3_600_000])("is as old as it was when the clocks are set forward by %i ms, and not written again yet", (stepMs) => {
+    expect(isTakenUp(stepMs, 2_000)).toBe(true);
+    expect(isTakenUp(stepMs, inviteLifetimeMs + 1)).toBe(false);
   });
 });

@@ -1,39 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
-import { lateRecordMs, resolutionsWaitingMax } from "../../../actors/limits.ts";
+import { resolutionsWaitingMax } from "../../../actors/limits.ts";
 import { phoneReturnMs } from "../../../sip/limits.ts";
 import { Header } from "../../../sip/message/header-names.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 import { exchangeOf } from "../../../cluster/map/cluster-map.ts";
 import { routingKeyOf } from "../../../cluster/map/routing-key.ts";
-import { dialogKey } from "../../../sip/record/dialog-record.ts";
-import { makeTombstone } from "../../../sip/record/tombstone.ts";
-import { makeVersion } from "../../sip/record/make-version.ts";
 import { RecordKind } from "../../../cluster/backhaul/frame.ts";
 import { answer, listeners, testMap, TestExchange, TestPhone, type Sent } from "./harness.ts";
+import { finals, found, register, startsOf } from "./what-was-sent.ts";
 
 /** What the simulation found: ways that end in the middle of a call. */
 
-function startsOf(sent: readonly Sent[]): string[] {
-  return sent.map((each) => each.text.slice(0, 11));
-}
-
-function finals(sent: readonly Sent[]): string[] {
-  return startsOf(sent).filter((start) => !start.startsWith("SIP/2.0 1"));
-}
-
-function found(sent: readonly Sent[], start: string): Sent {
-  const message = sent.find((each) => each.text.startsWith(start));
-  if (message === undefined) throw new Error(`no ${start} among ${startsOf(sent).join(" | ")}`);
-  return message;
-}
-
 function branchOf({ message: { topVia } }: Sent): { readonly branch: string | undefined } {
   return { branch: isParseError(topVia) ? undefined : topVia.branch };
-}
-
-function register(world: TestExchange, phone: TestPhone): void {
-  found(world.receive(phone.key, phone.register(), phone.access), "SIP/2.0 200");
 }
 
 /** A softphone, and the same one on a later connection. */
@@ -484,60 +464,5 @@ describe("a gateway that started anew while this replica was away", () => {
     // Of another start, all are gone.
     world.exchange.forgetConnections("g1", world.now, "c7");
     expect(world.exchange.registrations(undefined, world.now)).toEqual([]);
-  });
-});
-
-describe("a replica that stands still just after it has forwarded an INVITE, of which the peer has no record", () => {
-  it.each(["the dialog", "only the end of the dialog"])(
-    "has nothing to say to a caller who was answered there: it hears late of %s",
-    (what) => {
-      const [a, b] = [new TestExchange("open", { cell: "a" }), new TestExchange("open", { cell: "b" })];
-      const alice = new TestPhone("alice", "198.51.100.7", 5070, "TCP");
-      const bob = new TestPhone("bob", "203.0.113.9", 5080, "TCP");
-      for (const phone of [alice, bob]) register(a, phone);
-      for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromPeer(record, b.now);
-      const invite = found(a.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
-      const ok = b.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`]));
-      expect(finals(ok)).toEqual(["SIP/2.0 200"]);
-      a.now += lateRecordMs;
-      for (const record of b.exchange.store.changedSince(0, 1_000).records) {
-        if (record.kind !== "dialog") continue;
-        const { key, version } = record;
-        a.exchange.applyFromPeer(what === "the dialog" ? record : makeTombstone("dialog", key, version, a.now), a.now);
-      }
-      a.record(RecordKind.closed, bob.key, "", bob.access);
-      expect(a.advance(300_000)).toEqual([]);
-      expect(a.exchange.store.count("invite")).toBe(0);
-    },
-  );
-
-  it("stops what rings on", () => {
-    const [a, b] = [new TestExchange("open", { cell: "a" }), new TestExchange("open", { cell: "b" })];
-    const alice = new TestPhone("alice", "198.51.100.7", 5070);
-    const phones = [5080, 5082].map((port) => new TestPhone("bob", "203.0.113.9", port));
-    for (const phone of phones) a.receive(phone.key, phone.register());
-    const [first, second] = a
-      .receive(alice.key, alice.request("INVITE", "sip:bob@example.test"))
-      .filter(({ message }) => message.isRequest);
-    if (first === undefined || second === undefined) throw new Error("both are called");
-    a.receive(second.key, answer(second.message, 180, "second-tag"));
-    b.receive(first.key, answer(first.message, 200, "bob-tag", [`Contact: ${phones[0]?.contact}`]));
-    a.now += lateRecordMs;
-    for (const record of b.exchange.store.changedSince(0, 1_000).records) a.exchange.applyFromPeer(record, a.now);
-    expect(a.drain().map(({ key, text }) => `${text.slice(0, 6)} ${key}`)).toEqual([`CANCEL ${second.key}`]);
-  });
-
-  it("goes on with the INVITEs of others", () => {
-    const a = new TestExchange("open", { cell: "a" });
-    const [alice, bob] = [new TestPhone("alice", "198.51.100.7", 5070), new TestPhone("bob", "203.0.113.9", 5080)];
-    for (const phone of [alice, bob]) register(a, phone);
-    const invite = found(a.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
-    const dialog = (key: string): void => {
-      const version = makeVersion({ ms: a.now, counter: 9, cell: "b" });
-      a.exchange.applyFromPeer(makeTombstone("dialog", key, version, a.now), a.now + lateRecordMs);
-    };
-    dialog(dialogKey("call-of-alice", "somebody-else", "bob-tag"));
-    dialog(dialogKey("call-of-another", "alice-tag", "bob-tag"));
-    expect(finals(a.receive(bob.key, answer(invite.message, 486, "bob-tag")))).toContain("SIP/2.0 486");
   });
 });

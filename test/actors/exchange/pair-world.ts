@@ -104,7 +104,8 @@ export class PairWorld {
       const isAlone = this.isCut || this.dead.has(to);
       const { store } = this.replicas[from].exchange;
       if (this.dead.has(from)) continue;
-      if (this.#isKnown[from] === isAlone) this.replicas[from].exchange.setPeerKnown(isAlone ? this.now : Number.POSITIVE_INFINITY);
+      if (this.#isKnown[from] === isAlone)
+        this.replicas[from].exchange.setPeerKnown(isAlone ? this.now : Number.POSITIVE_INFINITY, this.now);
       this.#isKnown[from] = !isAlone;
       if (!isAlone) {
         const { records, sequence } = store.changedSince(this.#given[from], 10_000);

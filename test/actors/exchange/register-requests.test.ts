@@ -1,6 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { TestExchange, TestPhone, valuesOf } from "./harness.ts";
+import type { MemberState, View } from "../../../cluster/group/view.ts";
+import { listeners, TestExchange, TestPhone, valuesOf } from "./harness.ts";
 import { proofOf } from "./proof.ts";
+
+/** What cell a sees. */
+function viewOf(a: MemberState, b: MemberState, gateway: MemberState): View {
+  const cells = [
+    { id: "a", state: a },
+    { id: "b", state: b },
+  ];
+  const gateways = [{ id: "g1", state: gateway, isGone: gateway === "down" }];
+  return { cell: "a", epoch: 2, coordinator: "a", cells, gateways, heartbeat: { periodMs: 1_000, missed: 3 }, isFenced: false };
+}
 
 describe("REGISTER without a transaction [RFC3261 8.2.7]", () => {
   it("is answered alike when it comes again, and changes nothing then", () => {
@@ -81,20 +92,56 @@ describe("REGISTER without a transaction [RFC3261 8.2.7]", () => {
     expect(world.exchange.counts(world.now)).toMatchObject({ registrations: 0, transactions: 0 });
   });
 
-  it("a cell that is down is nobody's primary: what it took is served here", () => {
+  it("is listed with the cell that serves it now, whichever took it: never with one that is down", () => {
     const world = new TestExchange();
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
     world.receive(alice.key, alice.register());
     const primaries = (): string[] => world.exchange.registrations(undefined, world.now).map(({ primary }) => primary);
     const taken = world.exchange.store.records("binding").next().value;
     if (taken === undefined) throw new Error("nobody is registered");
-    // As cell b would have made it, a moment later.
+    // As cell b would have made it, a moment later: while a was down, say.
     world.exchange.store.apply({ ...taken, version: `${taken.version.slice(0, -1).replace(/.$/, "z")}b` }, "peer");
-    expect(primaries()).toEqual(["b"]);
-    world.exchange.setCells(new Set(["a", "b"]), world.now);
-    expect(primaries()).toEqual(["b"]);
-    world.exchange.setCells(new Set(["a"]), world.now);
     expect(primaries()).toEqual(["a"]);
+    for (const [states, serving] of [
+      [["up", "up"], "a"],
+      [["down", "up"], "b"],
+      [["draining", "up"], "b"],
+      [["draining", "down"], "a"],
+      [["joining", "down"], "a"],
+      [["joining", "up"], "b"],
+    ] as const) {
+      world.exchange.see(viewOf(states[0], states[1], "up"));
+      expect(primaries()).toEqual([serving]);
+    }
+  });
+
+  it("is listed with the gateway or line that the phone can be reached by, and with none that is down", () => {
+    const world = new TestExchange();
+    for (const [user, transport] of [
+      ["alice", "TCP"],
+      ["bob", "UDP"],
+      ["carol", "WS"],
+    ] as const) {
+      const phone = new TestPhone(user, "198.51.100.7", 5070, transport);
+      world.receive(phone.key, phone.register(), phone.access);
+    }
+    const ways = (): string[] =>
+      world.exchange
+        .registrations(undefined, world.now)
+        .map(({ aor, gateway, cell }) => `${aor.slice(0, aor.indexOf("@"))} ${gateway} ${cell ?? ""}`.trim())
+        .toSorted();
+    expect(ways()).toEqual(["alice g1", "bob g1", "carol a.0 a"]);
+    world.exchange.see(viewOf("up", "up", "up"));
+    world.exchange.disconnectAccess("g1", world.now);
+    // It has lost its way to this cell, and other cells see it.
+    expect(ways()).toEqual(["alice g1", "bob g1", "carol a.0 a"]);
+    world.exchange.see(viewOf("up", "up", "down"));
+    expect(ways()).toEqual(["alice", "bob", "carol a.0 a"]);
+    // Datagrams can leave by another one.
+    world.exchange.connectAccess("g2", listeners);
+    expect(ways()).toEqual(["alice", "bob g2", "carol a.0 a"]);
+    world.exchange.setCells(new Set(["b"]), world.now);
+    expect(ways()).toEqual(["alice", "bob g2", "carol"]);
   });
 
   it("answers where the request came from, over whatever transport", () => {

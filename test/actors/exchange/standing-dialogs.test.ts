@@ -126,7 +126,7 @@ describe("answered calls of strangers", () => {
     callOfOurs(world, last, "ours");
   });
 
-  it("have a share in all: subscribers call on, and memory has a bound", { timeout: 30_000 }, () => {
+  it("have a share in all: subscribers call on, and memory has a bound", { timeout: 120_000 }, () => {
     const world = new TestExchange();
     let count = 0;
     let doors = 0;

@@ -221,7 +221,7 @@ describe("[RFC5057] a subscription lets its own requests pass, and no others", (
     const other = new TestExchange("digest", { cell: "b", now: startedAt });
     for (const record of world.exchange.store.changedSince(0, 1_000).records) other.exchange.applyFromPeer(record, other.now);
     other.exchange.setMemory(world.exchange.memory);
-    other.exchange.setPeerKnown(Number.POSITIVE_INFINITY);
+    other.exchange.setPeerKnown(Number.POSITIVE_INFINITY, other.now);
     expect(told(call.send(other, "NOTIFY", "callee", { headers: ["Event: refer"] }))).toEqual([`${eve.key} NOTIFY`]);
   });
 

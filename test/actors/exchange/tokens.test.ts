@@ -369,11 +369,11 @@ describe("what a replica knows of dialogs without a record [decision 0012]", () 
     const there = new TestExchange("open", { cell: "b" });
     const world = new TestExchange();
     const before = established(there);
-    world.exchange.setPeerKnown(Number.POSITIVE_INFINITY);
+    world.exchange.setPeerKnown(Number.POSITIVE_INFINITY, world.now);
     expect(told(before.send(world, "INFO", "caller"))).toEqual([`${alice.key} 481`]);
     world.advance(20_000);
     there.advance(20_000);
-    world.exchange.setPeerKnown(world.now);
+    world.exchange.setPeerKnown(world.now, world.now);
     expect(told(before.send(world, "INFO", "caller"))).toEqual([`${alice.key} 481`]);
     there.advance(1_000);
     expect(told(established(there).send(world, "INFO", "caller"))).toEqual([`${bob.key} INFO`]);

@@ -3,12 +3,13 @@ import type { BackhaulLink } from "../../../actors/gateway/backhaul-link.ts";
 import type { CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
 import type { PhoneConnection } from "../../../actors/gateway/dispatcher.ts";
 import { GatewayActor } from "../../../actors/gateway/gateway-actor.ts";
-import { backhaulHoldMs, standstillWaitMs, tallyMsMin } from "../../../actors/gateway/limits.ts";
+import { backhaulHoldMs, replicaLeavesMs, standstillWaitMs, tallyMsMin } from "../../../actors/gateway/limits.ts";
 import { standstillMsMin } from "../../../actors/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import { newCounters } from "../../../gateway/counters.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
+import { serializeFlowKey } from "../../../sip/flow/flow.ts";
 import { VirtualTime } from "../virtual-time.ts";
 
 const map: ClusterMap = {
@@ -47,6 +48,10 @@ class Rig {
   shed = 0;
   #control: CellConnectionEvents | undefined;
   #backhaul: CellConnectionEvents | undefined;
+  /** How backhauls that were closed have ended, by their cells. */
+  readonly ended: string[] = [];
+  /** The acknowledgements that a cell's replica was sent, as `cell number`. */
+  readonly acknowledged: string[] = [];
   #seq = 0;
   #turn: (() => void)[] = [];
   readonly actor: GatewayActor;
@@ -66,10 +71,11 @@ class Rig {
         timer: (run) => this.time.timer(run),
         afterThisTurn: (run) => void this.#turn.push(run),
         random: () => 0,
-        connect: ({ exchange }, events) => {
+        connect: ({ exchange, cell }, events) => {
           if (exchange === "control") this.#control = events;
           else this.#backhaul = events;
-          return { send: (data) => this.#took(data), close: () => undefined, cut: () => undefined };
+          const end = (how: string) => (): void => void (exchange !== "control" && this.ended.push(`${cell} ${how}`));
+          return { send: (data) => this.#took(data, cell), close: end("closed"), cut: end("cut") };
         },
         log: () => undefined,
         send: (flowKey, octets, link) => this.#send(flowKey, octets, link),
@@ -88,10 +94,24 @@ class Rig {
   /** The cell sends its map, and its exchange serves. */
   up(): this {
     this.#control?.text(JSON.stringify({ type: "map", map }));
+    return this.serves();
+  }
+
+  /** The backhaul that was begun last opens, and its exchange serves. */
+  serves(): this {
+    this.#seq = 0;
     this.#backhaul?.opened();
     this.turn();
     this.answers(1, { kind: RecordKind.serving, key: "1", octets: new Uint8Array(0) });
     return this;
+  }
+
+  /** The cell sends another map. The events of the backhaul that there was. */
+  maps(other: ClusterMap): CellConnectionEvents | undefined {
+    const before = this.#backhaul;
+    this.#control?.text(JSON.stringify({ type: "map", map: other }));
+    this.turn();
+    return before;
   }
 
   /** So long, in which the cell answers the pings of the control link. */
@@ -136,10 +156,11 @@ class Rig {
     else link?.undeliverable(flowKey, octets);
   }
 
-  #took(data: Uint8Array | string): void {
+  #took(data: Uint8Array | string, cell: string): void {
     if (typeof data === "string") return void this.told.push(data);
     const frame = decodeFrame(data);
     if (isFrameError(frame)) throw new Error(frame.frameError);
+    if (frame.seq === 0) this.acknowledged.push(`${cell} ${frame.ack}`);
     for (const { kind, key } of frame.records) this.brought.push(`${nameOf(kind)} ${key}`);
   }
 }
@@ -156,6 +177,27 @@ describe("a message", () => {
     rig.answers(2, { kind: RecordKind.send, key: udp, octets: octetsOf("SIP/2.0 100 Trying\r\n\r\n") });
     expect(rig.sent).toEqual([`${udp}: SIP/2.0 100 Trying`]);
   });
+
+  it.each(["UDP", "TCP", "TLS", "WS", "WSS"] as const)(
+    "whose token names what does not exist goes to an exchange, which refuses it: %s",
+    (transport) => {
+      const rig = new Rig().up();
+      const key = serializeFlowKey({
+        transport,
+        listener: 0,
+        connection: transport === "UDP" ? "" : "1",
+        address: "198.51.100.7",
+        port: 5006,
+      });
+      for (const token of ["zz*a", "0*x"]) {
+        rig.settled();
+        rig.actor.receive(key, request("INFO", `sip:td2*${token}*1*2*3*4@example.test`), undefined);
+        rig.turn();
+        rig.time.pass(10);
+        expect(rig.brought).toEqual([`message ${key}`]);
+      }
+    },
+  );
 
   it("that comes before the first map is placed when that is there", () => {
     const rig = new Rig();
@@ -220,6 +262,58 @@ describe("what an exchange wants", () => {
       { kind: RecordKind.closeFlow, key: udp, octets: new Uint8Array(0) },
     );
     expect([rig.brought, rig.flows.size, rig.counters.resolutions]).toEqual([["resolved 7"], 0, 1]);
+  });
+});
+
+function ackFor(key: string): FrameRecord {
+  return { kind: RecordKind.send, key, octets: request("ACK") };
+}
+
+describe("a replica that the map has no more", () => {
+  const moved: ClusterMap = { ...map, version: 2, cells: [{ id: "b", url: "http://127.0.0.1:8802" }] };
+
+  it("is listened to until it closes: an ACK that it has passed on is said by nobody again", () => {
+    const rig = new Rig().up();
+    const left = rig.maps(moved);
+    left?.binary(encodeFrame(2, 1, [ackFor(udp)]));
+    left?.binary(encodeFrame(3, 1, [{ kind: RecordKind.serving, key: "0", octets: new Uint8Array(0) }, ackFor("gone")]));
+    expect(rig.sent).toEqual([`${udp}: ACK sip:bob@example.test SIP/2.0`]);
+    expect([rig.acknowledged, rig.ended]).toEqual([["a 2", "a 3"], []]);
+    left?.lost("closed with 4003", "closed socket");
+    rig.pass(60);
+    expect(rig.ended).toEqual(["a cut"]);
+  });
+
+  it("gets nothing more, and what it has not acknowledged goes to another one, as does what it could not deliver here", () => {
+    const rig = new Rig().up().settled();
+    rig.says("INVITE");
+    const left = rig.maps(moved);
+    left?.binary(encodeFrame(2, 1, [ackFor("gone")]));
+    expect(rig.settled().brought).toEqual([]);
+    rig.serves();
+    expect(rig.brought.filter((text) => !text.startsWith("takeover"))).toEqual(["hello g1", `message ${udp}`, "undeliverable gone"]);
+  });
+
+  it("and does not close in time is closed", () => {
+    const rig = new Rig().up();
+    const left = rig.maps(moved);
+    rig.time.pass(replicaLeavesMs - 1);
+    expect(rig.ended).toEqual([]);
+    rig.time.pass(1);
+    left?.binary(encodeFrame(2, 1, [ackFor(udp)]));
+    expect([rig.ended, rig.sent]).toEqual([["a closed"], []]);
+  });
+
+  it("is not waited for where there is no connection to it, or where its cell has another URL", () => {
+    const rig = new Rig();
+    rig.maps(map);
+    rig.maps(moved);
+    expect(rig.ended).toEqual(["a cut"]);
+    const withB = (version: number, url: string): ClusterMap => ({ ...map, version, cells: [...map.cells, { id: "b", url }] });
+    const other = new Rig().up();
+    other.maps(withB(2, "http://127.0.0.1:8802"));
+    other.serves().maps(withB(3, "http://127.0.0.1:8809"));
+    expect(other.ended).toEqual(["b cut"]);
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
 import { GatewayActor } from "../../../actors/gateway/gateway-actor.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
-import { shedColdMs } from "../../../cluster/limits.ts";
+import { noisyAtOnce, noisyPerSecond, noisyPerSourceMin, shedColdMs } from "../../../cluster/limits.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import { newCounters } from "../../../gateway/counters.ts";
 import { retryAfterSeconds, retrySpreadSeconds } from "../../../sip/limits.ts";
@@ -28,6 +28,11 @@ function request(method: string, call: string, toTag = ""): Uint8Array {
       `From: <sip:alice@example.test>;tag=1\r\nTo: <sip:bob@example.test>${toTag}\r\nCall-ID: ${call}\r\nCSeq: 1 ${method === "ACK" ? "INVITE" : method}\r\n` +
       `User-Agent: a phone that says as much as phones say, so that any answer is paid for by its request\r\n\r\n`,
   );
+}
+
+/** Of another source each. */
+function anotherFlow(index: number): string {
+  return `u0..0a${index.toString(16).padStart(6, "0")}138e`;
 }
 
 /** A gateway with one cell, which acknowledges each frame so many ms after it came. */
@@ -68,7 +73,8 @@ class Rig {
           else this.#backhaul = events;
           return { send: (data) => this.#took(data, events), close: () => undefined, cut: () => undefined };
         },
-        log: (event, details = {}) => void (event.startsWith("overload") && this.logged.push(`${event} ${Object.keys(details).join(" ")}`)),
+        log: (event, details = {}) =>
+          void (/^(?:overload|noise)/.test(event) && this.logged.push(`${event} ${Object.keys(details).join(" ")}`)),
         send: (_flowKey, octets) => void this.sent.push(stringOf(octets)),
         close: () => undefined,
         resolve: (_uri, found) => found([]),
@@ -195,7 +201,7 @@ describe("a queue that is nearly full", () => {
     const proved = "u0..c6336408138e";
     rig.sends(proved, request("INVITE", "called"));
     rig.isFrozen = true;
-    for (let index = 0; index < 25_000; index += 1) rig.says(request("INVITE", `new${index}`));
+    for (let index = 0; index < 25_000; index += 1) rig.says(request("INVITE", `new${index}`), anotherFlow(index % 5_000));
     const refused = rig.counters.refused;
     expect([refused > 100, rig.counters.dropped]).toEqual([true, 0]);
     for (let index = 0; index < 100; index += 1) rig.says(request("BYE", `bye${index}`, ";tag=2"));
@@ -205,6 +211,63 @@ describe("a queue that is nearly full", () => {
     expect([rig.counters.refused, dropped > 100]).toEqual([refused, true]);
     for (let index = 0; index < 100; index += 1) rig.says(request("BYE", `proved${index}`, ";tag=2"), proved);
     expect([rig.counters.refused, rig.counters.dropped]).toEqual([refused, dropped]);
+  });
+});
+
+describe("a source that asks for much and gets nothing", () => {
+  it("is cut down before anything is late, and others are not", () => {
+    const rig = new Rig();
+    for (let index = 0; index < 10_000; index += 1) {
+      rig.says(request("INVITE", `flood${index}`));
+      if (index % 5 === 4) rig.time.pass(1);
+    }
+    const flooded = rig.brought.length;
+    expect(flooded).toBeGreaterThan(2 * noisyPerSecond);
+    expect(flooded).toBeLessThan(noisyAtOnce + 6 * noisyPerSecond);
+    for (let index = 0; index < noisyPerSourceMin; index += 1) rig.says(request("INVITE", `other${index}`), anotherFlow(1));
+    rig.time.pass(100);
+    expect(rig.brought).toHaveLength(flooded + noisyPerSourceMin);
+    expect(rig.logged).toEqual(["noise refused sources ofSource source"]);
+    expect([rig.counters.noise > 5_000, rig.counters.noisySources, rig.counters.shed]).toEqual([true, 1, 0]);
+    // Nobody says anything more.
+    rig.time.pass(20_000);
+    expect(rig.logged).toEqual(["noise refused sources ofSource source", "noise-over refused sources ofSource source"]);
+    expect(rig.counters.noisySources).toBe(0);
+  });
+
+  it("is not its victim, whose address it writes: a phone that has registered loses no call, and no message of a call", () => {
+    const rig = new Rig();
+    const [forged, phone] = ["u0..c63364071fff", flow];
+    for (let index = 0; index < 2_000; index += 1) rig.says(request("INVITE", `first${index}`), forged);
+    rig.says(request("REGISTER", "phone"), phone);
+    rig.sends(phone, octetsOf("SIP/2.0 200 OK\r\nCSeq: 1 REGISTER\r\n\r\n"));
+    rig.time.pass(100);
+    const before = rig.brought.length;
+    for (let index = 0; index < 15_000; index += 1) {
+      rig.says(request("INVITE", `flood${index}`), forged);
+      if (index % 50 === 0) {
+        rig.says(request("INVITE", `call${index}`), phone);
+        rig.says(request("ACK", `call${index}`), phone);
+        rig.says(request("BYE", `call${index}`), phone);
+      }
+      if (index % 3 === 2) rig.time.pass(2);
+    }
+    rig.time.pass(100);
+    const brought = rig.brought.slice(before);
+    const ofPhone = ["ACK", "BYE"].map((method) => brought.filter((line) => line.startsWith(`${method} `)).length);
+    expect(ofPhone).toEqual([300, 300]);
+    expect(rig.sent.filter((text) => /Call-ID: call/.test(text))).toEqual([]);
+    expect(brought.length).toBeLessThan(3 * 300 + 12 * noisyPerSecond + noisyAtOnce);
+  });
+
+  it("is let in again as far as something comes of it", () => {
+    const rig = new Rig();
+    for (let index = 0; index < 10_000; index += 1) {
+      rig.says(request("INVITE", `call${index}`));
+      rig.sends(flow, octetsOf("SIP/2.0 180 Ringing\r\nCSeq: 1 INVITE\r\n\r\n"));
+      if (index % 5 === 4) rig.time.pass(1);
+    }
+    expect([rig.counters.shed, rig.counters.noise]).toEqual([0, 0]);
   });
 });
 

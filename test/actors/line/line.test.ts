@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { CallOutcome } from "../../../actors/line/exchange-link.ts";
 import { Line } from "../../../actors/line/line.ts";
-import { unreachableMs } from "../../../actors/limits.ts";
+import { keptAskMs, unreachableMs } from "../../../actors/limits.ts";
+import type { Timer } from "../../../actors/timer.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
+import { keptRecord } from "../../../cluster/backhaul/kept.ts";
 import { shedColdMs } from "../../../cluster/limits.ts";
 import { exchangeOf, type ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import { octetsOf, stringOf } from "../../../sip/message/octets.ts";
@@ -47,13 +49,14 @@ class Rig {
   /** All that was brought to exchanges, as `cell: kinds`. */
   readonly brought: string[] = [];
   #underWay: Call[] = [];
+  readonly #due = new Map<() => void, number>();
   readonly #softphones = new Map<string, Softphone>();
   readonly line = new Line<Softphone>(
-    { access: "b.0", cell: "b", map },
+    { access: "b.0", cell: "b", map: () => map },
     {
       now: () => this.now,
       wallAt: (moment: number) => moment,
-      timer: () => ({ set: () => undefined, clear: () => undefined }),
+      timer: (run) => this.#timer(run),
       send: (key, octets) => this.#softphones.get(key)?.heard.push(stringOf(octets).split("\r\n", 1)[0] ?? "") !== undefined,
       close: (key) => void this.#softphones.delete(key),
       remember: ({ exchanges }, exchange) => void exchanges.add(exchange),
@@ -106,8 +109,18 @@ class Rig {
     }
   }
 
+  /** Time passes, and timers ring in it. */
+  pass(ms: number): void {
+    this.now += ms;
+    for (const [run, at] of this.#due) if (at <= this.now && this.#due.delete(run)) run();
+  }
+
   refuseAll(): void {
     while (this.#underWay.length > 0) this.refuse();
+  }
+
+  #timer(run: () => void): Timer {
+    return { set: (delayMs) => void this.#due.set(run, this.now + delayMs), clear: () => void this.#due.delete(run) };
   }
 
   #called(exchange: number, cell: string, frame: Uint8Array, over: (outcome: CallOutcome) => void): void {
@@ -134,12 +147,36 @@ function send(key: string, method: string): FrameRecord {
   return { kind: RecordKind.send, key, octets: request(method) };
 }
 
+function says(boot: string, count: number): FrameRecord {
+  return keptRecord({ boot, count });
+}
+
+/** A softphone that has said this to an exchange, which has answered the hello before it with this. */
+function spoken(method: string, ...helloAnswer: readonly FrameRecord[]): { readonly rig: Rig; readonly alice: Softphone } {
+  const rig = new Rig();
+  const alice = rig.softphone("alice");
+  rig.says(alice, request(method));
+  rig.answer(...helloAnswer);
+  return { rig, alice };
+}
+
+/** One whose exchange in its cell cannot be reached any more. */
+function moving(method: string): ReturnType<typeof spoken> {
+  const moved = spoken(method);
+  moved.rig.refuse();
+  return moved;
+}
+
+/** One whose INVITE has been answered and not kept. */
+function unkept(): ReturnType<typeof spoken> {
+  const told = spoken("INVITE", says("first", 0));
+  told.rig.answer(says("first", 0));
+  return told;
+}
+
 describe("a softphone's message", () => {
   it("goes to the exchange of its routing key, in this cell, and what that answers goes to the softphone", () => {
-    const rig = new Rig();
-    const alice = rig.softphone("alice");
-    rig.says(alice, request("OPTIONS"));
-    rig.answer();
+    const { rig, alice } = spoken("OPTIONS");
     expect([rig.brought, rig.exchanges]).toEqual([
       ["b: hello", "b: message"],
       [bobs, bobs],
@@ -148,12 +185,20 @@ describe("a softphone's message", () => {
     expect(alice.heard).toEqual(["SIP/2.0 200 OK"]);
   });
 
+  it("whose token names an exchange or a cell that does not exist goes to one, which refuses it", () => {
+    const { rig, alice } = spoken("OPTIONS");
+    for (const token of ["zz*a", `${bobs}*x`]) {
+      rig.settle();
+      rig.now += 10;
+      const before = rig.brought.length;
+      rig.says(alice, octetsOf(stringOf(request("INFO")).replace("bob@", `td2*${token}*1*2*3*4@`)));
+      rig.settle();
+      expect([rig.brought.slice(before).at(-1), alice.heard]).toEqual(["b: message", []]);
+    }
+  });
+
   it("goes to the other replica behind a takeover when this cell's cannot be reached, and there as long as that is so", () => {
-    const rig = new Rig();
-    const alice = rig.softphone("alice");
-    rig.says(alice, request("INVITE"));
-    rig.answer();
-    rig.refuse();
+    const { rig, alice } = moving("INVITE");
     expect(rig.lost).toEqual([`${bobs} b`]);
     rig.settle();
     expect(rig.brought.slice(2)).toEqual(["a: hello", "a: takeover", "a: message"]);
@@ -167,6 +212,19 @@ describe("a softphone's message", () => {
     expect(rig.brought.slice(5)).toEqual(["a: message", "b: hello", "b: message"]);
   });
 
+  it("goes where the request came from that it answers, though that replica could not be reached a moment ago", () => {
+    const { rig, alice } = moving("OPTIONS");
+    rig.settle();
+    const via = `Via: SIP/2.0/WS x.invalid;branch=z9hG4bKtd${bobs}.r1.l1;td=b*g1~u0..7f00000113c4*s`;
+    rig.line.deliver(
+      encodeFrame(0, 0, [{ kind: RecordKind.send, key: "alice", octets: octetsOf(`INVITE sip:alice@x SIP/2.0\r\n${via}\r\n\r\n`) }]),
+    );
+    const before = rig.brought.length;
+    rig.says(alice, octetsOf(`SIP/2.0 180 Ringing\r\n${via}\r\n\r\n`));
+    rig.settle();
+    expect(rig.brought.slice(before)).toEqual(["b: hello", "b: message"]);
+  });
+
   it("[RFC3261 21.5.4] is answered 503 when no replica can be reached; an ACK and a response are not", () => {
     const rig = new Rig();
     const alice = rig.softphone("alice");
@@ -176,10 +234,7 @@ describe("a softphone's message", () => {
   });
 
   it("of an earlier connection is over: what is said about it late counts no more", () => {
-    const rig = new Rig();
-    const alice = rig.softphone("alice");
-    rig.says(alice, request("OPTIONS"));
-    rig.answer();
+    const { rig, alice } = spoken("OPTIONS");
     rig.says(alice, request("CANCEL"));
     rig.now += 10;
     rig.says(alice, request("OPTIONS", "2"));
@@ -191,11 +246,7 @@ describe("a softphone's message", () => {
   });
 
   it("to another cell waits until the one before it is answered: requests between cells overtake each other", () => {
-    const rig = new Rig();
-    const alice = rig.softphone("alice");
-    rig.says(alice, request("INVITE"));
-    rig.answer();
-    rig.refuse();
+    const { rig, alice } = moving("INVITE");
     rig.settle();
     const before = rig.brought.length;
     for (const branch of ["2", "3"]) {
@@ -207,6 +258,38 @@ describe("a softphone's message", () => {
     expect(rig.brought.slice(before)).toEqual(["a: message", "a: message"]);
     rig.settle();
     expect(rig.line.octetsHeld).toBe(0);
+  });
+});
+
+describe("what the replica of this cell has answered and not kept", () => {
+  it("is said again when that has started anew", () => {
+    const { rig, alice } = unkept();
+    rig.now += 10;
+    rig.says(alice, request("OPTIONS", "2"));
+    const before = rig.brought.length;
+    rig.answer(says("second", 0));
+    expect(rig.brought.slice(before)).toEqual(["b: message"]);
+    expect(rig.taken().records.map(({ octets }) => stringOf(octets).split("\r\n", 1)[0])).toEqual(["INVITE sip:bob@example.test SIP/2.0"]);
+  });
+
+  it("is asked for when nothing else is said, and forgotten when it is kept", () => {
+    const { rig, alice } = unkept();
+    rig.pass(keptAskMs);
+    expect(rig.brought.slice(2)).toEqual(["b: kept"]);
+    rig.answer(says("first", 2));
+    rig.pass(keptAskMs);
+    rig.says(alice, request("OPTIONS", "2"));
+    rig.answer(says("second", 0));
+    expect(rig.brought.slice(3)).toEqual(["b: message"]);
+  });
+
+  it("goes to the other replica behind a takeover when that cannot be reached any more", () => {
+    const { rig, alice } = unkept();
+    rig.now += 10;
+    rig.says(alice, request("CANCEL"));
+    rig.refuse();
+    rig.settle();
+    expect(rig.brought.slice(3)).toEqual(["a: hello", "a: takeover", "a: message message"]);
   });
 });
 
@@ -264,11 +347,7 @@ describe("the end of a softphone", () => {
   });
 
   it("is told to the replica that has taken its calls over", () => {
-    const rig = new Rig();
-    const alice = rig.softphone("alice");
-    rig.says(alice, request("OPTIONS"));
-    rig.answer();
-    rig.refuse();
+    const { rig, alice } = moving("OPTIONS");
     rig.line.ended("alice", alice);
     rig.settle();
     expect(rig.brought.slice(2)).toEqual(["a: hello", "a: takeover", "a: message closed"]);

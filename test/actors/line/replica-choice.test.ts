@@ -48,38 +48,59 @@ describe("the replica that a softphone's message goes to", () => {
   });
 });
 
+describe("a replica that is heard though it counts as lost", () => {
+  it("is the first one at once", () => {
+    const choice = new ReplicaChoice();
+    choice.failed(0, "a", [], 0);
+    choice.failed(1, "a", [], 0);
+    expect(choice.hasLost(1)).toBe(true);
+    choice.heard(0, "a");
+    expect([choice.choose(0, cells, "p", 1), choice.choose(1, cells, "p", 1)]).toEqual(["a", "b"]);
+  });
+
+  it("may have started anew: its calls of before are to be taken over still", () => {
+    const choice = new ReplicaChoice();
+    choice.failed(0, "a", [], 0);
+    choice.heard(0, "a");
+    expect(choice.owesTakeover(0, "b")).toBe(true);
+  });
+
+  it("is nothing to look for when none is lost, or not any more", () => {
+    const choice = new ReplicaChoice();
+    expect(choice.hasLost(0)).toBe(false);
+    choice.failed(0, "a", [], 0);
+    expect([choice.hasLost(unreachableMs - 1), choice.hasLost(unreachableMs)]).toEqual([true, false]);
+  });
+});
+
 describe("a takeover", () => {
   it("is owed once, to whoever takes the place of a lost replica", () => {
     const choice = new ReplicaChoice();
-    expect(choice.owesTakeover(0, "b", cells)).toBe(false);
+    expect(choice.owesTakeover(0, "b")).toBe(false);
     choice.failed(0, "a", [], 0);
-    expect([choice.owesTakeover(1, "b", cells), choice.owesTakeover(0, "b", cells), choice.owesTakeover(0, "b", cells)]).toEqual([
-      false,
-      true,
-      false,
-    ]);
+    expect([choice.owesTakeover(1, "b"), choice.owesTakeover(0, "b"), choice.owesTakeover(0, "b")]).toEqual([false, true, false]);
   });
 
   it("is owed still when both were lost, and the first one back is the one that was lost first", () => {
     const choice = new ReplicaChoice();
     choice.failed(0, "a", [], 0);
-    expect(choice.owesTakeover(0, "b", cells)).toBe(true);
+    expect(choice.owesTakeover(0, "b")).toBe(true);
     choice.failed(0, "b", [], 10);
-    expect(choice.owesTakeover(0, "a", cells)).toBe(true);
+    expect(choice.owesTakeover(0, "a")).toBe(true);
   });
 
   it("is owed again when whoever was told of it did not say that it heard", () => {
     const choice = new ReplicaChoice();
     choice.failed(0, "a", [], 0);
-    choice.owesTakeover(0, "b", cells);
+    choice.owesTakeover(0, "b");
     choice.failed(0, "b", cells, 10);
-    expect(choice.owesTakeover(0, "b", cells)).toBe(true);
+    expect(choice.owesTakeover(0, "b")).toBe(true);
   });
 
   it("is not owed for one that answers again: it has its calls", () => {
     const choice = new ReplicaChoice();
     choice.failed(0, "a", [], 0);
     choice.answered(0, "a", 1);
-    expect(choice.owesTakeover(0, "b", cells)).toBe(false);
+    expect(choice.owesTakeover(0, "b")).toBe(false);
   });
 });

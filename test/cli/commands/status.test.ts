@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { gatewaysText } from "../../../cli/commands/status.ts";
+import { describe, expect, it } from "vitest";
+import { countsText, exchangesText, gatewaysText } from "../../../cli/commands/status.ts";
 import type { Status } from "../../../schemas/api-answers.ts";
 
 type Gateway = Status["gateways"][number];
@@ -15,19 +15,78 @@ it.each([
 });
 
 it("says of all gateways what they have counted when one has something", () => {
-  const g2 = { ...g1, id: "g2", isNative: true, datagramsLost: 120, datagramsDropped: 7, datagramsPaced: 12_345, shed: 1_551 };
+  const g2 = { ...g1, id: "g2", isNative: true, datagramsLost: 120, datagramsDropped: 7, datagramsPaced: 12_345, shed: 1_551, noise: 12 };
   expect(gatewaysText([g1, g2])).toBe(
     [
-      "GATEWAY  STATE  HEARD      MISSED  LOST  DROPPED  PACED  SHED  NATIVE",
-      "g1       up     0.1 s ago       0     0        0      0     0  ?",
-      "g2       up     0.1 s ago       0   120        7  12345  1551  yes",
+      "GATEWAY  STATE  HEARD      MISSED  LOST  DROPPED  PACED  SHED  NOISE  NATIVE",
+      "g1       up     0.1 s ago       0     0        0      0     0      0  ?",
+      "g2       up     0.1 s ago       0   120        7  12345  1551     12  yes",
       "",
     ].join("\n"),
   );
 });
 
+it("says how many noisy sources are refused now", () => {
+  expect(gatewaysText([{ ...g1, noise: 0, noisySources: 1 }])).toContain("up, refuses 1 noisy source ");
+  expect(gatewaysText([{ ...g1, noise: 0, noisySources: 3 }])).toContain("up, refuses 3 noisy sources ");
+});
+
 it("says which gateway reads and sends datagrams one by one", () => {
   expect(gatewaysText([{ ...g1, ...none, isNative: false }])).toBe(
-    "GATEWAY  STATE  HEARD      MISSED  LOST  DROPPED  PACED  SHED  NATIVE\ng1       up     0.1 s ago       0     0        0      0     0  no\n",
+    "GATEWAY  STATE  HEARD      MISSED  LOST  DROPPED  PACED  SHED  NOISE  NATIVE\ng1       up     0.1 s ago       0     0        0      0     0      0  no\n",
   );
+});
+
+describe("what the cells hold", () => {
+  const cells = [
+    { id: "a", state: "up" },
+    { id: "b", state: "up" },
+    { id: "c", state: "down" },
+  ] as const;
+  const counts = { registrations: 12, dialogs: 3, loadBalance: 1.97, cells };
+
+  it("is one line, which says what the load balance is", () => {
+    expect(countsText(counts)).toBe(
+      "Registrations 12, dialogs 3. Load balance 1.97: 2.00 when the 2 live cells have the same, 1.00 when one has all.\n",
+    );
+    expect(countsText({ ...counts, registrations: 0, loadBalance: 0 })).toBe("Registrations 0, dialogs 3. Load balance 0.00.\n");
+  });
+
+  it("says what is not in it", () => {
+    const late = cells.map((cell) => (cell.id === "b" ? { ...cell, isLate: true } : cell));
+    expect(
+      countsText({ ...counts, cells: late, uncounted: [1, 3] })
+        .split("\n")
+        .slice(1),
+    ).toEqual([
+      "They are without those of exchanges 1, 3, for which no cell has answered.",
+      "Cell b has not answered in time: what only it knows is not shown.",
+      "",
+    ]);
+    expect(countsText({ ...counts, cells: cells.map((cell) => ({ ...cell, isLate: true })) })).toContain(
+      "\nCells a, b and c have not answered in time: what only they know is not shown.\n",
+    );
+  });
+});
+
+it("shows exchanges that are not in two cells, and says what that means", () => {
+  const risk = "If cell a failed now, nobody would serve exchange 1 until it is back.";
+  const exchanges = [
+    { exchange: 0, primary: "a", secondary: "b", state: "paired" },
+    { exchange: 1, primary: "b", secondary: "a", state: "single", cause: "connection refused" },
+    { exchange: 2, primary: "a", secondary: "b", joining: "c", state: "moving" },
+  ] as const;
+  expect(exchangesText({ exchanges, risk })).toBe(
+    [
+      "",
+      "EXCHANGE  PRIMARY  SECONDARY  STATE",
+      "       1  b        a          single, connection refused",
+      "       2  a        b          moving, to c",
+      "",
+      risk,
+      "",
+    ].join("\n"),
+  );
+  expect(exchangesText({ exchanges: exchanges.slice(0, 1), risk: "Well." })).toBe("Well.\n");
+  expect(exchangesText({})).toBe("");
 });

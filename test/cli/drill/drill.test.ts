@@ -2,7 +2,8 @@ import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseArguments } from "../../../cli/arguments.ts";
 import type { FaultResult } from "../../../cli/drill/fault.ts";
-import { concerns, drillSpec, faults, gateways, planOf, portsNeeded, type Plan } from "../../../cli/drill/plan.ts";
+import { markdownTable } from "../../../cli/drill/markdown-table.ts";
+import { concerns, drillSpec, faults, gateways, lostCells, planOf, shapeFor, portsNeeded, type Plan } from "../../../cli/drill/plan.ts";
 import { phoneTransports } from "../../../kit/phone/link.ts";
 import { relayedPorts } from "../../../kit/world/relayed-system.ts";
 import { missesOf, resultTable } from "../../../cli/drill/result-table.ts";
@@ -14,17 +15,32 @@ function plan(...args: string[]): Plan {
 describe("planOf", () => {
   it("does everything with the numbers of the promise", () => {
     expect(plan()).toMatchObject({
-      faults: ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"],
+      faults: [
+        "kill-cell",
+        "freeze-cell",
+        "kill-gateway",
+        "cut-cells",
+        "kill-both",
+        "lose-cell",
+        "lose-two",
+        "add-cell",
+        "remove-cell",
+        "double",
+      ],
       transports: ["udp", "tcp", "tls", "ws"],
       amounts: { rate: 100, established: 500, ringing: 50, registered: 2_000 },
       port: undefined,
       state: undefined,
-      json: false,
+      form: "text",
     });
   });
 
   it("knows how many ports its system needs", () => {
-    expect(portsNeeded).toBe(relayedPorts(gateways));
+    expect(portsNeeded).toBeGreaterThanOrEqual(relayedPorts(gateways));
+    for (const { cells, hasRelays } of faults.map(shapeFor)) {
+      const added = hasRelays ? 0 : 1;
+      expect(2 * gateways + (hasRelays ? 2 : 1) * cells + added).toBeLessThanOrEqual(portsNeeded);
+    }
   });
 
   it("takes lists, in its own order, and numbers over those of --quick", () => {
@@ -42,12 +58,21 @@ describe("planOf", () => {
   });
 
   it.each([
-    [["--fault", "fire"], "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both"],
+    [
+      ["--fault", "fire"],
+      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, double",
+    ],
     [["--transport", "udp,sctp"], "--transport sctp: must be one of udp, tcp, tls, ws"],
     [["--rate", "many"], "--rate many: must be a whole number from 0 to 20000"],
+    [["--json", "--markdown"], "--json and --markdown exclude each other"],
     [["--registered", "3"], "--registered 3: must be a whole number from 4 to 20000"],
   ])("refuses %j", (args, reason) => {
     expect(() => plan(...args)).toThrow(`${reason} (see tandem drill --help)`);
+  });
+
+  it("has two cells, and four where something is changed for good", () => {
+    expect(faults.filter((fault) => shapeFor(fault).cells === 4)).toEqual(["lose-cell", "lose-two", "add-cell", "remove-cell", "double"]);
+    expect(faults.filter((fault) => lostCells(fault).length > 0)).toEqual(["lose-cell", "lose-two", "remove-cell"]);
   });
 
   it("leaves out what cannot concern a softphone", () => {
@@ -65,6 +90,7 @@ const good: FaultResult = {
   cancelled: { ended: 25, lost: 0 },
   registrations: { kept: 2_000, lost: 0 },
   newCalls: { made: 1_400, failed: 0, slow: 3, lastFailedMs: undefined, slowestMs: 1_512 },
+  group: undefined,
   identicalAfterMs: 20,
   isWhole: true,
   failedBefore: 0,
@@ -92,6 +118,31 @@ describe("the table", () => {
     ]);
   });
 
+  it("tells of the group in a table of its own, where that is another one now", () => {
+    const group = { wholeAfterMs: [31_204, undefined], moves: 19, replicas: { c: 16, d: 16 } };
+    expect(
+      resultTable([good, { ...good, fault: "lose-two", group }])
+        .split("\n")
+        .slice(3),
+    ).toEqual(["", "FAULT     TRANSPORT  WHOLE AFTER ms  MOVES  REPLICAS", "lose-two  UDP        31204, never       19  c 16, d 16", ""]);
+  });
+
+  it("is in Markdown what docs/failover.md has", () => {
+    const group = { wholeAfterMs: [31_204, 32_100], moves: 12, replicas: { c: 10, d: 10 } };
+    const { amounts } = plan();
+    expect(markdownTable([good, { ...good, fault: "double", detectionMs: undefined, group }], amounts).split("\n")).toEqual([
+      "| fault | transport | detected ms | established lost of 500 | ringing lost of 50 | registrations lost of 2000 | new calls failed of | slow | slowest ms | identical ms |",
+      "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+      "| `kill-cell` | UDP | 412 | 0 | 0 | 0 | 0 of 1400 | 3 | 1512 | 20 |",
+      "| `double` | UDP | - | 0 | 0 | 0 | 0 of 1400 | 3 | 1512 | 20 |",
+      "",
+      "| fault | transport | whole after ms | moves | replicas |",
+      "| --- | --- | ---: | ---: | ---: |",
+      "| `double` | UDP | 31204, 32100 | 12 | c 10, d 10 |",
+      "",
+    ]);
+  });
+
   it("says which promises were not kept, and only those", () => {
     const failing = { ...good.newCalls, failed: 2, lastFailedMs: 4_900 };
     expect(missesOf([good])).toEqual([]);
@@ -108,5 +159,7 @@ describe("the table", () => {
     expect(missesOf([{ ...good, fault: "cut-cells", identicalAfterMs: undefined }])).toEqual([
       "cut-cells over UDP: the replicas differ 5 s after healing",
     ]);
+    const group = { wholeAfterMs: [31_204, undefined], moves: 19, replicas: {} };
+    expect(missesOf([{ ...good, fault: "lose-two", group }])).toEqual(["lose-two over UDP: the exchanges are not where they are to be"]);
   });
 });

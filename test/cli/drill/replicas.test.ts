@@ -11,9 +11,10 @@ function answers(a: string | undefined, b: string | undefined): AskDigest {
 }
 
 async function looks(...all: readonly (readonly [a: string | undefined, b: string | undefined])[]): Promise<boolean[]> {
-  const replicas = new Replicas(2);
+  const replicas = new Replicas();
+  const pairs = [0, 1].map((exchange) => ({ exchange, primary: "a", secondary: "b" }));
   const seen: boolean[] = [];
-  for (const [a, b] of all) seen.push(await replicas.look(answers(a, b)));
+  for (const [a, b] of all) seen.push(await replicas.look(answers(a, b), pairs));
   return seen;
 }
 
@@ -30,6 +31,18 @@ describe("the replicas of a drill", () => {
   it("are not while a part differs, however often the others are the same", async () => {
     const same = Array.from({ length: 50 }, () => ["abc xyz", "abc xyZ"] as const);
     expect(new Set(await looks(...same))).toEqual(new Set([false]));
+  });
+
+  it("are asked where the map has them, and are not while nobody says where that is", async () => {
+    const asked: string[] = [];
+    const ask: AskDigest = (cell, exchange) => {
+      asked.push(`${cell}${exchange}`);
+      return Promise.resolve({ parts: ["x"] });
+    };
+    const replicas = new Replicas();
+    expect(await replicas.look(ask, [])).toBe(false);
+    expect(await replicas.look(ask, [{ exchange: 3, primary: "d", secondary: "b" }])).toBe(true);
+    expect(asked).toEqual(["d3", "b3"]);
   });
 
   it("are not when a cell does not answer, or does not say what it holds", async () => {

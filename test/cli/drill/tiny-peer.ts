@@ -1,6 +1,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import { freePorts } from "../../../kit/world/free-ports.ts";
 import { isParseError } from "../../../sip/errors.ts";
 import { buildResponse } from "../../../sip/message/build.ts";
 import { MessageEdit } from "../../../sip/message/edit.ts";
@@ -55,11 +56,10 @@ export class TinyPeer {
   }
 
   static async open(registrations: Registrations = new Registrations()): Promise<TinyPeer> {
+    const port = await freePorts(1);
     const tcp = createServer();
-    tcp.listen(0, "127.0.0.1");
+    tcp.listen(port, "127.0.0.1");
     await once(tcp, "listening");
-    const address = tcp.address();
-    const port = typeof address === "object" && address !== null ? address.port : 0;
     const udp = createSocket("udp4");
     udp.bind(port, "127.0.0.1");
     await once(udp, "listening");

@@ -253,7 +253,7 @@ describe("failure of a gateway", () => {
     const ends: Record<string, (simulation: Simulation) => void> = {
       killed: (simulation) => simulation.killGateway("g1"),
       frozen: (simulation) => simulation.freezeGateway("g1"),
-      "cut off": (simulation) => ["a", "b"].forEach((cell) => simulation.cut("g1", cell)),
+      "cut off": (simulation) => simulation.cutApart(["g1"], ["a", "b"]),
     };
     const gone = Object.entries(ends).map(([how, end]) => {
       const simulation = running();
@@ -333,7 +333,7 @@ describe("partition", () => {
 
   it("a cell cut off from all cells and gateways fences itself, until one of them is back", () => {
     const simulation = running({ cells: 3 });
-    for (const member of ["b", "c", "g1", "g2"]) simulation.cut("a", member);
+    simulation.cutApart(["a"], ["b", "c", "g1", "g2"]);
     expect(simulation.until(() => simulation.isFenced("a"), 6_000)).toBeLessThan(4_500);
     expect(simulation.view("a")).toMatchObject({ isFenced: true });
     expect([simulation.isFenced("b"), simulation.isFenced("c")]).toEqual([false, false]);
@@ -361,8 +361,7 @@ describe("partition", () => {
     const leave = (gateway: string): void => {
       for (const cell of ["a", "b"]) simulation.tell(cell, (group, now) => group.gatewayClosed(gateway, now, true));
     };
-    simulation.cut("a", "g2");
-    simulation.cut("b", "g2");
+    simulation.cutApart(["a", "b"], ["g2"]);
     leave("g2");
     simulation.killGateway("g1");
     simulation.run(1_000);
@@ -428,7 +427,7 @@ describe("settings", () => {
   it("change everywhere within milliseconds, and rule from then on", () => {
     const simulation = running({ cells: 3, gateways: 0 });
     const { epoch } = simulation.view("c");
-    simulation.tell("b", (group, now) => group.setHeartbeat({ periodMs: 200, missed: 5 }, now));
+    simulation.tell("b", (group, now) => group.changeMap({ heartbeat: { periodMs: 200, missed: 5 } }, now));
     const isNew = (cell: string): boolean => simulation.view(cell).heartbeat.periodMs === 200;
     expect(simulation.until(() => ["a", "b", "c"].every(isNew), 1_000)).toBeLessThan(100);
     expect(simulation.view("c").epoch).toBe(epoch);
@@ -442,8 +441,8 @@ describe("settings", () => {
   it("changed on both sides of a cut: one of the two, the same everywhere", () => {
     const simulation = running({ gateways: 0 });
     simulation.cut("a", "b");
-    simulation.tell("a", (group, now) => group.setHeartbeat({ periodMs: 500, missed: 3 }, now));
-    simulation.tell("b", (group, now) => group.setHeartbeat({ periodMs: 600, missed: 3 }, now));
+    simulation.tell("a", (group, now) => group.changeMap({ heartbeat: { periodMs: 500, missed: 3 } }, now));
+    simulation.tell("b", (group, now) => group.changeMap({ heartbeat: { periodMs: 600, missed: 3 } }, now));
     simulation.run(5_000);
     simulation.heal();
     simulation.run(2_000);
@@ -453,7 +452,7 @@ describe("settings", () => {
   it("slower heartbeats make nobody look silent who still beats as before", () => {
     const simulation = running({ heartbeat: { periodMs: 1_000, missed: 3 } });
     const { epoch } = simulation.view("a");
-    simulation.tell("a", (group, now) => group.setHeartbeat({ periodMs: 5_000, missed: 3 }, now));
+    simulation.tell("a", (group, now) => group.changeMap({ heartbeat: { periodMs: 5_000, missed: 3 } }, now));
     simulation.run(30_000);
     expect(simulation.view("a").epoch).toBe(epoch);
   });

@@ -6,6 +6,9 @@ const tally: GatewayTally = { isNative: true, datagramsLost: 1, datagramsDropped
 it("comes as it was sent, whatever a later release adds", () => {
   expect(tallyOf(JSON.parse(tallyText(tally)))).toEqual(tally);
   expect(tallyOf({ type: "tally", ...tally, more: "?" })).toEqual(tally);
+  const withNoise = { ...tally, noise: 5, noisySources: 6 };
+  expect(tallyOf(JSON.parse(tallyText(withNoise)))).toEqual(withNoise);
+  expect(tallyOf({ type: "tally", ...withNoise, noise: -1 })).toEqual(tally);
 });
 
 it.each([

@@ -1,5 +1,8 @@
 import { CoreGroup } from "../../../cluster/group/core-group.ts";
+import { leftDetail } from "../../../cluster/group/gateway-member.ts";
 import type { Heartbeat } from "../../../cluster/group/heartbeat.ts";
+import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
+import { groupMap } from "./group-map.ts";
 import type { Turning, HeartbeatSettings, MemberState, View } from "../../../cluster/group/view.ts";
 
 type Node = {
@@ -11,10 +14,12 @@ type Node = {
   isFrozen: boolean;
   waiting: (() => void)[];
   wakesAt: number;
-  readonly disk: { epoch: number; gateways: Map<string, MemberState>; isDraining: boolean };
+  readonly disk: { epoch: number; map: ClusterMap | undefined; gateways: Map<string, MemberState | "left">; isDraining: boolean };
   readonly history: Turning[];
   view: View | undefined;
   fenced: boolean;
+  /** Of maps that were refused. */
+  readonly refusals: string[];
   boots: number;
 };
 
@@ -34,15 +39,21 @@ export type SimulationOptions = {
   readonly heartbeat?: HeartbeatSettings;
   readonly latencyMs?: number;
   readonly skewMs?: (cell: number) => number;
+  /** Cells of the release before: they say settings and no map, and read nothing else. */
+  readonly earlier?: readonly string[];
+  /** What the map that is deployed says besides. */
+  readonly deployed?: Partial<ClusterMap>;
 };
 
 const start = 1_800_000_000_000;
+/** How long a replica is copied. */
+const copyMs = 300;
 
 /** Cells' core groups and gateways that ping them, over a network with latency, in simulated time. */
 export class Simulation {
   now = start;
-  /** Heartbeats and answers, and pings, that were sent. */
-  readonly counts = { heartbeats: 0, answers: 0, pings: 0 };
+  /** Heartbeats and answers that were sent, those of them that brought a map, and pings. */
+  readonly counts = { heartbeats: 0, answers: 0, maps: 0, pings: 0 };
   readonly #options: SimulationOptions;
   readonly #nodes = new Map<string, Node>();
   readonly #gateways = new Map<string, Gateway>();
@@ -55,9 +66,9 @@ export class Simulation {
     this.#options = options;
     const ids = Array.from({ length: options.cells }, (_, index) => cellName(index));
     for (const [index, id] of ids.entries()) {
-      const disk = { epoch: 0, gateways: new Map<string, MemberState>(), isDraining: false };
+      const disk = { epoch: 0, map: undefined, gateways: new Map<string, MemberState | "left">(), isDraining: false };
       const skewMs = options.skewMs?.(index) ?? 0;
-      const state = { group: undefined, isFrozen: false, waiting: [], wakesAt: 0, view: undefined, fenced: false, boots: 0 };
+      const state = { group: undefined, isFrozen: false, waiting: [], wakesAt: 0, view: undefined, fenced: false, refusals: [], boots: 0 };
       this.#nodes.set(id, { id, skewMs, disk, history: [], ...state });
     }
     for (let index = 1; index <= options.gateways; index += 1) {
@@ -79,10 +90,12 @@ export class Simulation {
       {
         cell: id,
         boot: `${id}-${node.boots}`,
-        cells: [...this.#nodes.keys()],
-        settings: { version: 1, heartbeat: this.#options.heartbeat ?? { periodMs: 1_000, missed: 3 } },
+        deployed: { ...groupMap([...this.#nodes.keys()], this.#options.heartbeat), ...this.#options.deployed },
+        kept: node.disk.map,
         epoch: node.disk.epoch,
-        gateways: [...node.disk.gateways].map(([gateway, state]) => ({ id: gateway, state })),
+        gateways: [...node.disk.gateways].map(([gateway, state]) =>
+          state === "left" ? { id: gateway, state: "down", hasLeft: true } : { id: gateway, state },
+        ),
         isDraining: node.disk.isDraining,
       },
       this.#clock(node),
@@ -125,6 +138,13 @@ export class Simulation {
     for (const cell of gateway.sockets) this.#lose(gateway, this.#node(cell));
   }
 
+  /** As SIGTERM: it says that it ends. */
+  stopGateway(id: string): void {
+    const gateway = this.#gateway(id);
+    gateway.isAlive = false;
+    for (const cell of gateway.sockets) this.#lose(gateway, this.#node(cell), true);
+  }
+
   startGateway(id: string): void {
     const gateway = this.#gateway(id);
     gateway.isAlive = true;
@@ -149,9 +169,24 @@ export class Simulation {
     this.#after(afterMs, () => this.#connect(gateway, this.#node(cell)));
   }
 
+  /** Its process is there, and runs. */
+  isRunning(cell: string): boolean {
+    const { group, isFrozen } = this.#node(cell);
+    return group !== undefined && !isFrozen;
+  }
+
+  isCut(one: string, other: string): boolean {
+    return this.#cuts.has(`${one} ${other}`);
+  }
+
   /** Nothing passes between two members any more; what is asked is not answered. */
   cut(one: string, other: string): void {
     this.#cuts.add(`${one} ${other}`).add(`${other} ${one}`);
+  }
+
+  /** The same between all of some members and all of others. */
+  cutApart(some: readonly string[], others: readonly string[]): void {
+    for (const one of some) for (const other of others) this.cut(one, other);
   }
 
   heal(): void {
@@ -184,6 +219,11 @@ export class Simulation {
     return this.#node(cell).history;
   }
 
+  /** Of maps that were not taken. */
+  refusalsOf(cell: string): readonly string[] {
+    return this.#node(cell).refusals;
+  }
+
   isFenced(cell: string): boolean {
     return this.#node(cell).fenced;
   }
@@ -198,6 +238,16 @@ export class Simulation {
     const { view } = this.#node(cell);
     if (view === undefined) throw new Error(`cell ${cell} has told no view`);
     return view;
+  }
+
+  /** The newest map that a cell has kept; undefined: none but the one that it was deployed with. */
+  mapOf(cell: string): ClusterMap | undefined {
+    return this.#node(cell).disk.map;
+  }
+
+  /** Its disk is as it was before it knew a newer map. */
+  forgetMap(cell: string): void {
+    this.#node(cell).disk.map = undefined;
   }
 
   run(ms: number): this {
@@ -239,16 +289,22 @@ export class Simulation {
           break;
         case "view":
           node.disk.epoch = effect.view.epoch;
-          for (const { id, state } of effect.view.gateways) node.disk.gateways.set(id, state);
+          for (const { kind, id, to, detail } of effect.changes)
+            if (kind === "gateway") node.disk.gateways.set(id, detail === leftDetail ? "left" : to);
           node.view = effect.view;
           node.history.push(...effect.changes);
           break;
-        case "settings":
+        case "map":
+          node.disk.map = effect.map;
           node.view = effect.view;
+          this.#copy(node, effect.map);
           break;
         case "fence":
           node.view = effect.view;
           node.fenced = effect.isFenced;
+          break;
+        case "refused map":
+          node.refusals.push(effect.text);
           break;
         default:
           effect satisfies never;
@@ -264,6 +320,28 @@ export class Simulation {
         group.tick(this.#clock(node));
       });
     });
+  }
+
+  /** Primaries of this cell tell others all that they have, as the map says, and say so when that is done. */
+  #copy(node: Node, map: ClusterMap): void {
+    const { group } = node;
+    for (const [exchange, { primary, joining }] of (map.assignments ?? []).entries()) {
+      if (primary !== node.id) continue;
+      this.#after(copyMs, () => {
+        const isDone = joining !== undefined && this.isRunning(joining) && !this.isCut(node.id, joining);
+        if (node.group !== group || node.disk.map !== map || !(isDone || joining === undefined)) return;
+        this.#act(node, () => group?.replicaIsCopied(exchange, joining, this.#clock(node)));
+      });
+    }
+  }
+
+  /** A heartbeat, or an answer, as it comes to the other one. */
+  #between(one: string, other: string, heartbeat: Heartbeat): Heartbeat {
+    const { earlier = [] } = this.#options;
+    const { writer, map, ...settings } = structuredClone(heartbeat);
+    this.counts.maps += map === undefined ? 0 : 1;
+    if (writer === undefined || earlier.includes(one) || earlier.includes(other)) return settings;
+    return { ...settings, writer, ...(map === undefined ? {} : { map }) };
   }
 
   #ask(from: Node, to: string, heartbeat: Heartbeat, { timeoutMs, lateMs }: { timeoutMs: number; lateMs: number }): void {
@@ -288,11 +366,11 @@ export class Simulation {
         return;
       }
       this.#act(other, () => {
-        const answer = other.group?.received(structuredClone(heartbeat), this.#clock(other));
+        const answer = other.group?.received(this.#between(from.id, to, heartbeat), this.#clock(other));
         if (answer === undefined) return;
         this.counts.answers += 1;
         if (this.#cuts.has(`${from.id} ${to}`)) return;
-        this.#after(latencyMs, () => over((now) => group?.answered(heartbeat.sequence, structuredClone(answer), now)));
+        this.#after(latencyMs, () => over((now) => group?.answered(heartbeat.sequence, this.#between(from.id, to, answer), now)));
       });
     });
   }
@@ -318,9 +396,9 @@ export class Simulation {
     this.#act(node, () => node.group?.gatewayOpened(gateway.id, this.#clock(node)));
   }
 
-  #lose(gateway: Gateway, node: Node): void {
+  #lose(gateway: Gateway, node: Node, hasLeft = false): void {
     gateway.sockets.delete(node.id);
-    this.#act(node, () => node.group?.gatewayClosed(gateway.id, this.#clock(node)));
+    this.#act(node, () => node.group?.gatewayClosed(gateway.id, this.#clock(node), hasLeft));
   }
 
   #after(ms: number, run: () => void): void {

@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { CoreGroup, type Effect } from "../../../cluster/group/core-group.ts";
+import { CoreGroup } from "../../../cluster/group/core-group.ts";
+import type { Effect } from "../../../cluster/group/group-effects.ts";
 import type { Turning } from "../../../cluster/group/view.ts";
+import { groupMap } from "./group-map.ts";
 
-const settings = { version: 1, heartbeat: { periodMs: 1_000, missed: 3 } };
 const text = "cell b speaks version 1 of the protocol, cell a version 2: upgrade cell b; until then neither uses the other";
 
 /** Cell a's group, and what becomes of each heartbeat to cell b: `answer`. */
 class Rig {
-  readonly group = new CoreGroup({ cell: "a", boot: "a1", cells: ["a", "b"], settings, epoch: 0, gateways: [] }, 0);
+  readonly group = new CoreGroup({ cell: "a", boot: "a1", deployed: groupMap(["a", "b"]), epoch: 0, gateways: [] }, 0);
   readonly changes: Turning[] = [];
   now = 0;
 

@@ -18,6 +18,10 @@ function mapOf(cells: number, exchangeCount: number): ClusterMap {
   };
 }
 
+function keyed(hashKey: string): ClusterMap {
+  return { ...mapOf(2, 8), hashKey };
+}
+
 describe("placement", () => {
   it("spreads addresses-of-record over the exchanges: 45-55 % each of two", () => {
     const map = mapOf(2, 2);
@@ -25,6 +29,22 @@ describe("placement", () => {
     for (let index = 0; index < 1000; index += 1) if (exchangeOf(map, `phone${index}@example.test`) === 0) first += 1;
     expect(first).toBeGreaterThan(450);
     expect(first).toBeLessThan(550);
+  });
+
+  it("is by a hash with a key where the map has one: names that belong to one exchange by one key do not by another", () => {
+    const [one, other] = [keyed("000102030405060708090a0b0c0d0e0f"), keyed("f00102030405060708090a0b0c0d0e0f")];
+    const names = Array.from({ length: 8_000 }, (_, index) => `phone${index}@example.test`);
+    const together = names.filter((name) => exchangeOf(one, name) === 3);
+    expect(together.length).toBeGreaterThan(850);
+    expect(together.length).toBeLessThan(1_150);
+    for (let exchange = 0; exchange < 8; exchange += 1) {
+      const share = together.filter((name) => exchangeOf(other, name) === exchange).length / together.length;
+      expect(share).toBeGreaterThan(0.07);
+      expect(share).toBeLessThan(0.18);
+    }
+    // The same everywhere, and for ever: records are found by it.
+    expect(["alice", "bob", "carol", "dave"].map((user) => exchangeOf(one, `${user}@example.test`))).toEqual([6, 4, 5, 0]);
+    expect(exchangeOf(one, "\u6f22@example.test")).toBeLessThan(8);
   });
 
   it.each([2, 3, 4, 6])("gives every exchange exactly two cells of %i, and a dead cell's exchanges to all the others", (cells) => {
@@ -36,6 +56,12 @@ describe("placement", () => {
       if (pair.primary === "a") successors.add(pair.secondary);
     }
     expect(successors.size).toBe(cells - 1);
+  });
+
+  it("is as the map assigns, where it does; else as the number of cells has it", () => {
+    const map = mapOf(3, 3);
+    const assigned = { ...map, assignments: [{ primary: "c", secondary: "a", joining: "b" }] };
+    expect([0, 1, 2].map((exchange) => pairOf(assigned, exchange))).toEqual([assigned.assignments[0], pairOf(map, 1), pairOf(map, 2)]);
   });
 
   it("has one cell serve alone where there is one", () => {

@@ -6,7 +6,7 @@ import { octetsOf } from "../../../sip/message/octets.ts";
 import { addressOfRecordOf } from "../../../cluster/map/address-of-record.ts";
 import { claimOf } from "../../../cluster/map/claim.ts";
 import { exchangeOf, type ClusterMap } from "../../../cluster/map/cluster-map.ts";
-import { routingKeyOf, type RoutingKey } from "../../../cluster/map/routing-key.ts";
+import { forwarderOf, routingKeyOf, type RoutingKey } from "../../../cluster/map/routing-key.ts";
 import { makeBranch, makeDialogToken, makeViaMark } from "../../../sip/flow/token.ts";
 
 const map: ClusterMap = {
@@ -75,6 +75,20 @@ describe("responses: the token in the topmost Via", () => {
     ["no Via", "From: <sip:bob@example.test>"],
   ])("%s: none", (_name, via) => {
     expect(keyOf(request("SIP/2.0 200 OK", [via, ...parties]))).toBeUndefined();
+  });
+});
+
+describe("the replica that a request comes from: the token in the topmost Via", () => {
+  const via = `Via: SIP/2.0/UDP 192.0.2.1;branch=${branch};td=${mark}`;
+  const invite = "INVITE sip:bob@192.0.2.9 SIP/2.0";
+
+  test.each([
+    ["ours", invite, via, { exchange: 78, cell: "b" }],
+    ["a phone's own", invite, "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKabc", undefined],
+    ["none", invite, "Subject: x", undefined],
+    ["of a response, which is not forwarded by whom it names", "SIP/2.0 200 OK", via, undefined],
+  ])("%s", (_name, start, header, key) => {
+    expect(forwarderOf(octetsOf(request(start, [header, ...parties])), map)).toEqual(key);
   });
 });
 

@@ -15,6 +15,7 @@ import {
 import type { RoutingKey } from "../../../cluster/map/routing-key.ts";
 import { Entrance, type Verdict } from "../../../cluster/overload/entrance.ts";
 import { callHashOf, kindOf } from "../../../cluster/overload/kinds.ts";
+import { NoisySources } from "../../../cluster/overload/noisy-sources.ts";
 import type { ShedNews } from "../../../cluster/overload/shedding.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 
@@ -43,8 +44,8 @@ class Rig {
   readonly news: ShedNews[] = [];
   readonly entrance: Entrance;
 
-  constructor(random = 0.25) {
-    this.entrance = new Entrance({ delayMs: () => this.delayMs, news: (news) => this.news.push(news), random: () => random });
+  constructor(random = 0.25, noise?: NoisySources) {
+    this.entrance = new Entrance({ delayMs: () => this.delayMs, news: (news) => this.news.push(news), random: () => random }, noise);
   }
 
   /** Time passes, and somebody looks. */
@@ -68,6 +69,7 @@ class Rig {
   ): Verdict {
     const asked = {
       source: () => source,
+      payer: () => source,
       isKnown: () => isKnown,
       isProved: () => isProved,
       isTrusted: () => isTrusted,
@@ -348,6 +350,60 @@ function lostTo(floodOf: (index: number) => string, isProved: boolean): number {
   }
   return lost;
 }
+
+/** 3000 that ask once, and 20 that are proved and ask for ten: how much of the latter is taken. */
+function takenOfProved(rig: Rig): number {
+  let taken = 0;
+  for (let index = 0; index < 3_000; index += 1) {
+    rig.taken(1, { source: (0x0a000000 + index * 7).toString(16).padStart(8, "0") });
+    if (index % 15 === 0) taken += rig.taken(1, { source: `c6336${(index / 15) % 20}`.padEnd(8, "0"), isProved: true });
+  }
+  return taken;
+}
+
+describe("thousands of sources that are invented and ask for little", () => {
+  it("take nothing from those who have had calls", () => {
+    const rig = new Rig().pass(1_000);
+    rig.delayMs = 250;
+    rig.pass(1_000);
+    rig.delayMs = 1_000;
+    rig.pass(1_500);
+    takenOfProved(rig);
+    rig.delayMs = shedDelayMs;
+    rig.pass(1_000);
+    expect(rig.entrance.share).toBeGreaterThan(0.5);
+    expect(rig.entrance.share).toBeLessThan(0.9);
+    expect(takenOfProved(rig)).toBeGreaterThan(0.98 * 200);
+  });
+});
+
+describe("what has a token, of a source that is proved", () => {
+  it("has a bound as well, far above what a trunk of 1500 calls a second sends", () => {
+    const rig = new Rig().pass(1_000).late();
+    const trunk = { key: { exchange: 0, cell: "a" }, isProved: true };
+    expect(rig.taken(4_000, trunk, "BYE")).toBe(4_000);
+    for (let second = 0; second < 10; second += 1) expect(rig.pass(1_000).taken(3_000, trunk, "BYE")).toBe(3_000);
+    let taken = 0;
+    for (let second = 0; second < 10; second += 1) taken += rig.pass(1_000).taken(20_000, trunk, "BYE");
+    expect(taken).toBeLessThan(80_000);
+  });
+});
+
+describe("an entrance that is in time, with somebody who floods", () => {
+  it("takes whatever has a token, of whomever, and is late before it takes less", () => {
+    const rig = new Rig(0.25, new NoisySources());
+    const key = { exchange: 0, cell: "a" };
+    for (let second = 0; second < 30; second += 1) {
+      rig.taken(500, { source: "0a000001" });
+      expect(rig.taken(1_000, { key }, "BYE")).toBe(1_000);
+      expect(rig.taken(5_000, { key, isProved: true, source: "0a000002" }, "BYE")).toBe(5_000);
+      rig.pass(1_000);
+    }
+    expect(rig.taken(1_000, { source: "0a000001" })).toBeLessThan(300);
+    rig.late();
+    expect(rig.taken(20_000, { key }, "BYE")).toBeLessThan(20_000);
+  });
+});
 
 describe("more sources than are counted apart", () => {
   it("are counted by their networks: who is in another one loses nothing", () => {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { knownFlowsMs } from "../../../cluster/limits.ts";
-import { KnownFlows } from "../../../cluster/overload/known-flows.ts";
+import { KnownFlows, sourceOfPayer } from "../../../cluster/overload/known-flows.ts";
 import { isGrant, isRegistered } from "../../../sip/flow/grant.ts";
 import { octetsOf } from "../../../sip/message/octets.ts";
 
@@ -56,6 +56,10 @@ it("a source is proved by an INVITE that went to it, or the 2xx to one of its, a
   flows.sent(callee, octetsOf("INVITE sip:a@h SIP/2.0\r\n\r\n"), 0);
   expect([caller, callee, "t0.8.c633640813c5", "u0..c6336409138e"].map((flow) => flows.isProved(flow))).toEqual([true, true, true, false]);
   expect([flows.has(caller), flows.has(callee)]).toEqual([false, false]);
+  // Another flow of the same address has the proof of its source, and not the account of that flow.
+  const other = "u0..c6336407138f";
+  expect([flows.isProved(other), sourceOfPayer(flows.payerOf(caller)), flows.payerOf(other)]).toEqual([true, "c6336407", "c6336407"]);
+  expect(flows.payerOf(caller)).not.toBe(flows.payerOf(other));
   flows.came("u0..1", octetsOf("REGISTER sip:example.test SIP/2.0\r\n\r\n"));
   flows.sent("u0..1", answer("200 OK", "7 REGISTER"), 0);
   expect(flows.isProved("u0..1")).toBe(true);

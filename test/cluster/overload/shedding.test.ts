@@ -203,13 +203,65 @@ describe("what is no overload", () => {
   });
 });
 
+/** What each frame waited that such a machine has answered in each 100 ms, and which frames of it: it stands still from 2 s on. */
+function stalled(stallMs: number, perSecond: number, canPerSecond: number): (now: number) => number | undefined {
+  const end = 2_000 + stallMs;
+  /** When the oldest that waits was given to it. */
+  let oldest = 0;
+  return (now) => {
+    if (now < 2_000) return 5;
+    if (now < end) return undefined;
+    // In a tenth of a second it does this much of what came in so many ms.
+    oldest = Math.min(now - 5, Math.max(oldest, 2_000 - 5) + (now === end ? 0 : (shedUpdateMs * canPerSecond) / perSecond));
+    return now - oldest;
+  };
+}
+
+/** It answers for 300 ms of each second from 2 s on. */
+function standsStillAgain(now: number): number | undefined {
+  return now < 2_000 ? 5 : now % 1_000 < 700 ? undefined : 1_800;
+}
+
+describe("a cell that stood still", () => {
+  it.each([
+    [1_500, 200, 600],
+    [1_500, 200, 300],
+    [1_500, 200, 210],
+    [2_500, 200, 300],
+  ])("for %i ms is no overload at %i calls a second of %i that it can do", (stallMs, perSecond, canPerSecond) => {
+    expect(beganAt(warm(), stalled(stallMs, perSecond, canPerSecond), 60_000)).toBeUndefined();
+  });
+
+  it("works off what it was given, with what phones have said again, and refuses nobody", () => {
+    // A second of what it does is copies: what is waited falls late, and by fits and starts.
+    const waited = [1_450, 1_500, 1_380, 1_460, 1_400, 1_450, 1_350, 1_250, 1_300, 1_200, 1_250, 1_100, 900, 950, 700, 400, 100];
+    const trace = (now: number): number | undefined => (now < 2_000 ? 5 : now < 3_500 ? undefined : (waited[(now - 3_500) / 100] ?? 5));
+    expect(beganAt(warm(), trace, 10_000)).toBeUndefined();
+  });
+
+  it("and is given more than it can do refuses soon: that grows, or lasts", () => {
+    for (const [canPerSecond, soonMs] of [
+      [70, 1_500],
+      [150, 3_000],
+      [195, 4_000],
+    ] as const) {
+      const began = beganAt(warm(), stalled(1_500, 200, canPerSecond), 20_000);
+      expect([canPerSecond, began !== undefined && began <= 3_500 + soonMs]).toEqual([canPerSecond, true]);
+    }
+  });
+
+  it("and stands still again and again is late", () => {
+    expect(beganAt(warm(), standsStillAgain, 20_000)).toBeLessThanOrEqual(6_000);
+  });
+});
+
 /** Late from the second second on, for so long. */
 function lateFor(ms: number): (now: number) => number {
   return (now) => (now >= 2_000 && now < 2_000 + ms ? 2 * shedBeginsDelayMs : 5);
 }
 
 /** When it began with these delays, ms. */
-function beganAt(shedding: Shedding, delayMs: (now: number) => number, ms: number, from = 0): number | undefined {
+function beganAt(shedding: Shedding, delayMs: (now: number) => number | undefined, ms: number, from = 0): number | undefined {
   for (let now = from; now < ms; now += shedUpdateMs) if (shedding.measured(delayMs(now), now) === "began") return now;
   return undefined;
 }

@@ -10,6 +10,7 @@ import { isParseError } from "../../../sip/errors.ts";
 import { parseAnswer, parseBatch, serializeAnswer } from "../../../cluster/replication/peer-batch.ts";
 import { PeerLink, type PeerLinkEffect } from "../../../cluster/replication/peer-link.ts";
 import { binding } from "../../sip/record/records.ts";
+import { EventQueue } from "./event-queue.ts";
 
 /** Two replicas, a clock and a network between them, all in one queue of events: what happens depends on the seed alone. */
 
@@ -53,8 +54,7 @@ export type Told = {
   readonly waitedMs: number;
 };
 
-export class World {
-  now = 1_000_000;
+export class World extends EventQueue {
   network: Network = calm;
   isCut = false;
   readonly random: () => number;
@@ -62,12 +62,11 @@ export class World {
   readonly broken: string[] = [];
   readonly a: Replica;
   readonly b: Replica;
-  #queue: { readonly at: number; readonly order: number; readonly run: () => void }[] = [];
-  #order = 0;
   boots = 0;
   changes = 0;
 
   constructor(seed = 1) {
+    super();
     this.random = randomFrom(seed);
     this.a = new Replica(this, "a");
     this.b = new Replica(this, "b");
@@ -75,32 +74,6 @@ export class World {
 
   peerOf(replica: Replica): Replica {
     return replica === this.a ? this.b : this.a;
-  }
-
-  at(at: number, run: () => void): void {
-    this.#order += 1;
-    this.#queue.push({ at: Math.max(at, this.now), order: this.#order, run });
-  }
-
-  after(ms: number, run: () => void): void {
-    this.at(this.now + ms, run);
-  }
-
-  /** Lets `ms` pass. */
-  pass(ms: number): void {
-    const end = this.now + ms;
-    for (;;) {
-      let next = -1;
-      for (const [index, { at, order }] of this.#queue.entries()) {
-        const best = this.#queue[next];
-        if (at <= end && (best === undefined || at < best.at || (at === best.at && order < best.order))) next = index;
-      }
-      const [event] = next < 0 ? [] : this.#queue.splice(next, 1);
-      if (event === undefined) break;
-      this.now = event.at;
-      event.run();
-    }
-    this.now = end;
   }
 
   /** Carries something one way: late, twice, or not at all. */

@@ -20,12 +20,22 @@ type Fields = ReadonlyMap<string, string>;
 const pollPeriodMs = 50;
 const patienceMs = 15_000;
 
+export interface LinphoneOptions {
+  /** A file that it sees as /etc/resolv.conf, for which this user must be root. It finds its server by DNS then, and the account's is not looked at. */
+  readonly resolver?: string;
+}
+
+/** Hides a file of the machine from one program. */
+const withResolver = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"'];
+
 /** Starts linphone-daemon, commanded over stdin, in a home directory of its own. */
-export async function startLinphone(account: Account): Promise<Phone> {
+export async function startLinphone(account: Account, { resolver }: LinphoneOptions = {}): Promise<Phone> {
   const home = await mkdtemp(join(tmpdir(), "tandem-linphone-"));
   await mkdir(join(home, ".local", "share", "linphone"), { recursive: true });
-  await writeFile(join(home, "linphonerc"), configuration(account));
-  const program = new Program("linphone-daemon", ["--config", join(home, "linphonerc"), "--log", join(home, "linphone.log")], {
+  await writeFile(join(home, "linphonerc"), configuration(account, resolver !== undefined));
+  const daemon = ["linphone-daemon", "--config", join(home, "linphonerc"), "--log", join(home, "linphone.log")];
+  const [command = "", ...args] = resolver === undefined ? daemon : [...withResolver, resolver, ...daemon];
+  const program = new Program(command, args, {
     name: `linphone(${account.user})`,
     env: { ...process.env, HOME: home },
   });
@@ -191,9 +201,9 @@ function paragraphs(lines: readonly string[]): Paragraph[] {
   return found;
 }
 
-function configuration(account: Account): string {
-  const { server, transport } = account;
-  const proxy = `sip:${server.host}:${server.port};transport=${transport.toLowerCase()}`;
+function configuration(account: Account, isByDns: boolean): string {
+  const { server, transport, domain } = account;
+  const proxy = `sip:${isByDns ? domain : `${server.host}:${server.port}`};transport=${transport.toLowerCase()}`;
   const own = { UDP: "sip_port", TCP: "sip_tcp_port", TLS: "sip_tls_port", WS: "sip_port" }[transport];
   const ports = ["sip_port", "sip_tcp_port", "sip_tls_port"].map((key) => `${key}=${key === own ? -1 : 0}`);
   return [
@@ -209,7 +219,7 @@ function configuration(account: Account): string {
     "[proxy_0]",
     `reg_identity=${addressOfRecord(account)}`,
     `reg_proxy=<${proxy}>`,
-    `reg_route=<${proxy};lr>`,
+    ...(isByDns ? [] : [`reg_route=<${proxy};lr>`]),
     "reg_expires=600",
     "reg_sendregister=1",
     "[auth_info_0]",

@@ -29,8 +29,8 @@ const connector: Connector = {
   },
 };
 
-function phoneOf(flows: 1 | 2): Phone {
-  const options = { transport: "tcp", domain: "example.test", targets, userAgent: "test", user: "alice", first: 0, flows } as const;
+function phoneOf(flows: 1 | 2, places = targets): Phone {
+  const options = { transport: "tcp", domain: "example.test", targets: places, userAgent: "test", user: "alice", first: 0, flows } as const;
   return new Phone(options, { environment, connector }, { request: (_, _message, reply) => void reply(200, "tag"), ack: () => undefined });
 }
 
@@ -55,6 +55,28 @@ describe("a phone", () => {
     expect(new Set(contacts().map((contact) => /urn:uuid:[\w-]+/.exec(contact)?.[0])).size).toBe(1);
     answer(0, 200);
     expect(phone.isRegistered).toBe(true);
+  });
+
+  it("[RFC5626 4.5] with two flows connects again where no other flow of it is", () => {
+    const names = ["one", "two", "three"];
+    const phone = phoneOf(
+      2,
+      names.map((name): Target => ({ name, host: "192.0.2.9", port: 5060 })),
+    );
+    void phone.start();
+    for (const [at, next] of ["three", "one"].entries()) {
+      const each = opened[at];
+      if (each === undefined) throw new Error("no connection");
+      each.link.isOpen = false;
+      each.handlers.closed(each.link, "reset");
+      environment.advance(200);
+      expect(opened.at(-1)?.link.target.name).toBe(next);
+    }
+    expect(
+      contacts()
+        .slice(2)
+        .map((contact) => /reg-id=\d/.exec(contact)?.[0]),
+    ).toEqual(["reg-id=1", "reg-id=2"]);
   });
 
   it("[RFC5626 4.5] connects again, to the next target, when its connection is gone", () => {

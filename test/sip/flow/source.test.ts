@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { joinFlow, serializeFlowKey } from "../../../sip/flow/flow.ts";
-import { sourceOfAddress, sourceOfFlow, sourcesOfNetwork } from "../../../sip/flow/source.ts";
+import { networkOfSource, sourceOfAddress, sourceOfFlow, sourcesOfNetwork } from "../../../sip/flow/source.ts";
 
 describe("a source", () => {
   it.each([
@@ -19,6 +19,14 @@ describe("a source", () => {
       { transport: "TLS", listener: 1, connection: "", address, port: 65_535, serverName: "sip.example.test" },
     ] as const;
     for (const key of keys) for (const access of ["g1", "a.2"]) expect(sourceOfFlow(joinFlow(access, serializeFlowKey(key)))).toBe(source);
+  });
+
+  it.each([
+    ["192.0.2.7", "192.0.2.7"],
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+  ])("is written for people: %s", (address, text) => {
+    expect(networkOfSource(sourceOfAddress(address))).toBe(text);
+    expect(networkOfSource("no address")).toBe("no address");
   });
 
   it.each(["", "g1", "g1~", "caller", "g1~u0"])("of what is no flow is that text: %j", (flow) => {

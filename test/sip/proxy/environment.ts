@@ -10,6 +10,7 @@ type Silent = Pick<
   | "isUnproven"
   | "proved"
   | "leadsHere"
+  | "unknownTokenStatus"
   | "followsRoutes"
   | "vouch"
   | "provisional"
@@ -28,6 +29,7 @@ export function environment(given: Omit<ProxyEnvironment, keyof Silent> & Partia
     isUnproven: () => false,
     proved: () => undefined,
     leadsHere: () => false,
+    unknownTokenStatus: () => undefined,
     followsRoutes: () => true,
     vouch: () => undefined,
     provisional: () => undefined,

@@ -138,6 +138,22 @@ describe("merging bindings", () => {
 });
 
 describe("merging dialogs", () => {
+  it("has the caller of who knows how the call began, where another replica took the callee for him", () => {
+    const call = { start: 900, cells: ["a"], gateways: ["g1"], failovers: 0 };
+    const known = dialogRecord(version(5, "a"), { call });
+    const turned = dialogRecord(version(6, "b"), {
+      caller: side("bob", { cSeq: 7, version: version(6, "b") }),
+      callee: side("alice", { contact: "sip:alice@elsewhere", version: version(6, "b") }),
+      createdAt: 2_000,
+    });
+    for (const order of [
+      [known, turned],
+      [turned, known],
+    ]) {
+      expect(heldAfter(order)?.record.value).toMatchObject({ caller: { tag: "alice" }, callee: { tag: "bob", cSeq: 7 }, call });
+    }
+  });
+
   it("takes each side's CSeq apart", () => {
     const callerMoved = dialogRecord(version(5, "a"), {
       caller: side("alice", { cSeq: 4, version: version(5, "a"), contact: "sip:new-a" }),

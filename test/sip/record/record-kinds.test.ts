@@ -5,7 +5,7 @@ import { RecordStore } from "../../../sip/record/record-store.ts";
 import { parseAnyRecord, serializeRecord } from "../../../sip/record/record-text.ts";
 import type { LiveRecord, StateRecord } from "../../../sip/record/state-record.ts";
 import { makeTombstone } from "../../../sip/record/tombstone.ts";
-import { bindingRecord, dialogRecord, invite, version } from "./records.ts";
+import { bindingRecord, callRecord, dialogRecord, invite, version } from "./records.ts";
 
 /** One of each kind that stands in records: a kind that has none here is a type error. */
 const one: { readonly [Kind in (typeof namedKinds)[number]]: LiveRecord<Kind> } = {
@@ -18,12 +18,19 @@ const one: { readonly [Kind in (typeof namedKinds)[number]]: LiveRecord<Kind> } 
   binding: bindingRecord(version(1)),
   invite: { kind: "invite", key: "transaction", version: version(1), value: invite },
   dialog: dialogRecord(version(1)),
+  call: callRecord(version(1)),
 };
 
 function readBack(record: StateRecord): StateRecord {
   const read = parseAnyRecord(serializeRecord(record));
   if (isParseError(read)) throw new Error(read.reason);
   return read;
+}
+
+/** What an end must say to count. */
+function orderOfEnd(record: LiveRecord): { readonly callId: string; readonly cSeq: number } | undefined {
+  if (record.kind === "call") return { callId: "", cSeq: record.value.rank };
+  return record.kind === "binding" ? { callId: record.value.callId, cSeq: record.value.cSeq + 1 } : undefined;
 }
 
 describe("the kinds of records", () => {
@@ -44,8 +51,7 @@ describe("the kinds of records", () => {
     expect(store.apply(readBack(record))).toBe(true);
     expect(recordKinds.map((each) => store.count(each))).toEqual(recordKinds.map((each) => (each === kind ? 1 : 0)));
     expect(store.get(kind, record.key)).toEqual(record);
-    const order = record.kind === "binding" ? { callId: record.value.callId, cSeq: record.value.cSeq + 1 } : undefined;
-    const end = makeTombstone(kind, record.key, version(2), 5, order);
+    const end = makeTombstone(kind, record.key, version(2), 5, orderOfEnd(record));
     expect(store.apply(readBack(end))).toBe(true);
     expect(store.count(kind)).toBe(0);
     expect(store.size).toBe(1);

@@ -5,7 +5,7 @@ import { recordOctetsMax } from "../../../sip/limits.ts";
 import { parseRecord, serializeRecord } from "../../../sip/record/record-text.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
 import type { Invite } from "../../../sip/record/values.ts";
-import { bindingRecord, bindingTombstone, dialogRecord, invite, recordsArbitrary, side, version } from "./records.ts";
+import { bindingRecord, bindingTombstone, callRecord, dialogRecord, invite, recordsArbitrary, side, version } from "./records.ts";
 
 /** Every field holds something. */
 const fullInvite: Invite = {
@@ -82,6 +82,26 @@ describe("records as text", () => {
       [
         dialogRecord(at, { caller: side("alice", { version: at }), callee: side("bob", { version: before, routes: ["r"] }), source: "s" }),
         `["dialog","d1 alice bob","${at}",1000000,0,"d1","confirmed",1000,["alice","alice@example.test","sip:alice@192.0.2.1","","",-1],["bob","bob@example.test","sip:bob@192.0.2.1","","",-1,"${before}",null,["r"]],"s"]`,
+      ],
+      [
+        dialogRecord(at, {
+          caller: side("alice", { version: at }),
+          callee: side("bob", { version: at }),
+          call: { start: 900, ring: 950, cells: ["a", "b"], gateways: ["g1"], failovers: 1, caller: "q@elsewhere.test", callee: "c" },
+        }),
+        `["dialog","d1 alice bob","${at}",1000000,0,"d1","confirmed",1000,["alice","alice@example.test","sip:alice@192.0.2.1","","",-1],["bob","bob@example.test","sip:bob@192.0.2.1","","",-1],null,[900,["a","b"],["g1"],950,1,"q@elsewhere.test","c"]]`,
+      ],
+      [
+        callRecord(at, { failovers: 2 }),
+        `["call","d1 alice","${at}",63000,0,17179869184,"alice@example.test","bob@example.test","sip:bob@192.0.2.4",1000,1200,3000,200,"callerHungUp",["a"],["g1"],2]`,
+      ],
+      [
+        callRecord(at, { isStrangers: true }),
+        `["call","d1 alice","${at}",63000,0,17179869184,"alice@example.test","bob@example.test","sip:bob@192.0.2.4",1000,1200,3000,200,"callerHungUp",["a"],["g1"],0,1]`,
+      ],
+      [
+        { kind: "invite", key: "t", version: at, value: { ...fullInvite, rangAt: 8, earlierCells: ["a"] } },
+        `["invite","t","${at}",99,0,"INVITE","g1~f","g1~r",180,"SIP/2.0 180",true,[["sip:w",["<sip:r>"],"f","h","g",0.5,"first","b"]],[[["sip:t",[]],"Calling","ref","z9","mark","f2",["f3"],false,true,3,true]],1,[486,"SIP/2.0 486"],[[true,"Digest"]],false,["SIP"],true,7,8,["a"]]`,
       ],
       [
         { kind: "invite", key: "t", version: at, value: fullInvite },

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
+import { callRank } from "../../../sip/record/call-record.ts";
 import { dialogKey } from "../../../sip/record/dialog-record.ts";
 import type { BindingRecord, LiveRecord, StateRecord } from "../../../sip/record/state-record.ts";
-import type { Binding, Dialog, DialogSide, Invite } from "../../../sip/record/values.ts";
+import type { Binding, Call, Dialog, DialogSide, Invite } from "../../../sip/record/values.ts";
 import type { Version } from "../../../sip/record/version.ts";
 import { makeVersion } from "./make-version.ts";
 
@@ -90,13 +91,37 @@ export const invite: Invite = {
   declined: false,
 };
 
+export function callRecord(at: Version, changes: Partial<Call> = {}): LiveRecord<"call"> {
+  return {
+    kind: "call",
+    key: "d1 alice",
+    version: at,
+    value: {
+      rank: callRank("heard", 0),
+      caller: "alice@example.test",
+      callee: "bob@example.test",
+      answeredBy: "sip:bob@192.0.2.4",
+      start: 1_000,
+      ring: 1_200,
+      answer: 3_000,
+      end: 63_000,
+      status: 200,
+      cause: "callerHungUp",
+      cells: ["a"],
+      gateways: ["g1"],
+      failovers: 0,
+      ...changes,
+    },
+  };
+}
+
 /** Records of a few keys by two cells: few Call-IDs, CSeqs and times, so that they meet. Each version names one change. */
 export const recordsArbitrary: fc.Arbitrary<StateRecord[]> = fc
   .uniqueArray(
     fc.record({
       ms: fc.integer({ min: 1, max: 40 }),
       cell: fc.constantFrom("a", "b"),
-      shape: fc.constantFrom("binding", "unbinding", "subscriber", "unsubscriber", "dialog", "end", "invite"),
+      shape: fc.constantFrom("binding", "unbinding", "subscriber", "unsubscriber", "dialog", "end", "invite", "call", "collected"),
       key: fc.constantFrom("bob@example.test one", "bob@example.test two"),
       callId: fc.constantFrom("x", "y", "z"),
       cSeq: fc.integer({ min: 1, max: 4 }),
@@ -138,8 +163,13 @@ export const recordsArbitrary: fc.Arbitrary<StateRecord[]> = fc
               createdAt: ms,
               expiresAt: 1_000 + ms,
               ...(ms % 5 === 0 ? {} : { source: `source-${cell}` }),
+              ...(ms % 7 === 0 ? {} : { call: { start: cSeq, cells: [cell], gateways: ["g1"], failovers: ms % 2, caller: at } }),
             },
           };
+        case "call":
+          return { ...callRecord(at, { rank: cSeq, start: ms, failovers: ms % 2, cells: [cell] }), key };
+        case "collected":
+          return { ...gone, kind: "call" };
         case "end":
           return { ...gone, kind: "dialog" };
         case "invite":

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Headers, Request, Response } from "sip";
 import { until } from "../../../kit/world/until.ts";
 import { randomId, type Phone } from "./phone.ts";
@@ -147,6 +148,11 @@ export class OutgoingCall {
   }
 }
 
+/** The id of the record of a call, by what its INVITE said (RFC 3261 8.1.1). */
+export function callRecordId(callId: string, callerTag: string): string {
+  return createHash("sha256").update(`${callId} ${callerTag}`, "latin1").digest("hex").slice(0, 16);
+}
+
 /** An established call: both sides of its dialog. */
 export type Call = { readonly caller: Dialog; readonly callee: Dialog };
 
@@ -176,4 +182,15 @@ export async function exchange(method: "INVITE" | "BYE", from: Dialog, to: Phone
 async function refusalOf(call: OutgoingCall): Promise<never> {
   const { status, reason } = await call.final;
   throw new Error(`the call was answered ${status} ${reason} before it reached the other phone`);
+}
+
+/** Each phone calls the next one, and the calls stand. */
+export async function callAll(phones: readonly Phone[]): Promise<{ readonly caller: Dialog; readonly callee: Phone }[]> {
+  const calls: { readonly caller: Dialog; readonly callee: Phone }[] = [];
+  for (const [index, phone] of phones.entries()) {
+    const callee = phones[(index + 1) % phones.length] ?? phone;
+    const { caller } = await establish(phone, callee);
+    calls.push({ caller, callee });
+  }
+  return calls;
 }

@@ -1,0 +1,121 @@
+import { memberNamePattern, membersMax, revokedKeysMax } from "../limits.ts";
+import type { ClusterMap } from "./cluster-map.ts";
+
+/** Who signs in a system with an authority: a cell, a gateway, or a host, which is the `tandem` process of a machine. */
+export type MemberKind = "cell" | "gateway" | "host";
+
+/** A member and its key (docs/decisions/0046-members-have-keys.md). */
+export type Member = {
+  /** Cells, gateways and hosts have no name in common: a signature says one. */
+  readonly id: string;
+  readonly kind: MemberKind;
+  /** The host that it runs on; that of a host is its own id. */
+  readonly host: string;
+  /** Its public key, Ed25519: the 32 octets in base64url. */
+  readonly key: string;
+};
+
+/** What a map says of members. All of it is public. */
+export type MembersOfMap = Pick<ClusterMap, "authority" | "members" | "revoked" | "cells">;
+
+/** The member that signs with this name; undefined: there is none, or its key has been revoked. */
+export function memberOf({ members = [], revoked = [] }: MembersOfMap, id: string): Member | undefined {
+  const member = members.find((each) => each.id === id);
+  return member === undefined || revoked.includes(member.key) ? undefined : member;
+}
+
+/**
+ * Whether a member may sign for a purpose. A gateway opens its links to cells, and nothing else. Cells ask each other. A host asks what its own processes
+ * need. One that runs a cell may use the API besides: whoever has that machine can read what the cell knows.
+ */
+export function mayUse(map: MembersOfMap, member: Member, purpose: string): boolean {
+  switch (member.kind) {
+    case "gateway":
+      return purpose === "control" || /^backhaul \d+$/.test(purpose);
+    case "cell":
+      return purpose === "cell" || /^(?:pair|line) \d+$/.test(purpose);
+    case "host":
+      return purpose === "host" || (purpose === "api" && runsCell(map, member.id));
+  }
+  return member.kind satisfies never;
+}
+
+/** Whether a member of this host is a cell. */
+export function runsCell(map: MembersOfMap, host: string): boolean {
+  return (map.members ?? []).some(({ id, kind, host: its }) => kind === "cell" && its === host && memberOf(map, id) !== undefined);
+}
+
+/** Why these cannot be members beside those that are; undefined: they can. One that is a member already, with all that it is, may come again. */
+export function additionFault(map: MembersOfMap, added: readonly Member[]): string | undefined {
+  if (map.authority === undefined) return "this system has no authority: it was started without --listen";
+  for (const member of added) {
+    const known = map.members?.find(({ id }) => id === member.id);
+    if (known !== undefined && !isSame(known, member)) return `the name ${member.id} is taken by a ${known.kind}`;
+    if (map.revoked?.includes(member.key) === true) return `the key of ${member.id} was removed: it needs a new one`;
+  }
+  return membersFault({ ...map, members: membersWith(map, added) });
+}
+
+/** The members with these. */
+export function membersWith({ members = [] }: MembersOfMap, added: readonly Member[]): readonly Member[] {
+  return [...members.filter(({ id }) => added.every((each) => each.id !== id)), ...added];
+}
+
+/** Why this member cannot be removed; undefined: it can. A host goes with all that runs on it. */
+export function removalFault(map: MembersOfMap, id: string): string | undefined {
+  const gone = membersOn(map, id);
+  if (gone.length === 0) return `${id} is no member`;
+  const cell = gone.find((member) => map.cells.some((each) => each.id === member.id));
+  if (cell !== undefined) return `cell ${cell.id} has its share of the exchanges: tandem cell remove ${cell.id} comes first`;
+  const hosts = (map.members ?? []).filter((each) => each.kind === "host" && runsCell(map, each.id));
+  const left = hosts.filter((each) => !gone.includes(each));
+  return hosts.length > 0 && left.length === 0 ? `${id} is the last host that could change anything` : undefined;
+}
+
+/** What of the map is another without this member, and without all that runs on it where it is a host. Their keys never count again. */
+export function withoutMember(map: MembersOfMap, id: string): Required<Pick<ClusterMap, "members" | "revoked">> {
+  const gone = membersOn(map, id);
+  return withoutKeys(
+    map,
+    gone.map(({ key }) => key),
+  );
+}
+
+/** What of the map is another when these keys do not count. */
+export function withoutKeys(map: MembersOfMap, keys: readonly string[]): Required<Pick<ClusterMap, "members" | "revoked">> {
+  const revoked = new Set([...(map.revoked ?? []), ...keys]);
+  return {
+    members: (map.members ?? []).filter(({ key }) => !revoked.has(key)),
+    revoked: [...revoked].slice(-revokedKeysMax),
+  };
+}
+
+function membersOn({ members = [] }: MembersOfMap, id: string): readonly Member[] {
+  const member = members.find((each) => each.id === id);
+  if (member === undefined) return [];
+  return member.kind === "host" ? members.filter(({ host }) => host === id) : [member];
+}
+
+/** What is wrong with the members of a map; undefined: nothing. */
+export function membersFault({ authority, members = [] }: Pick<ClusterMap, "authority" | "members">): string | undefined {
+  if (authority === undefined) return members.length === 0 ? undefined : "there are members, and no authority";
+  if (members.length > membersMax) return `${members.length} members are more than ${membersMax}`;
+  const [ids, keys] = [new Set<string>(), new Set<string>()];
+  for (const { id, kind, host, key } of members) {
+    if (!memberNamePattern.test(id) || !memberNamePattern.test(host)) return `${id} on ${host} is no name of a member`;
+    if (!keyPattern.test(key)) return `the key of ${id} is no Ed25519 key`;
+    if (ids.has(id)) return `there are two members ${id}`;
+    if (keys.has(key)) return `${id} has the key of another member`;
+    if (kind === "host" && host !== id) return `host ${id} runs on ${host}`;
+    ids.add(id);
+    keys.add(key);
+  }
+  return undefined;
+}
+
+function isSame(one: Member, other: Member): boolean {
+  return one.id === other.id && one.kind === other.kind && one.host === other.host && one.key === other.key;
+}
+
+/** 32 octets in base64url: the last character carries four bits. */
+const keyPattern = /^[0-9A-Za-z_-]{42}[048AEIMQUYcgkosw]$/;

@@ -1,0 +1,63 @@
+import { gatewaysWeighedMax } from "../limits.ts";
+import type { ClusterMap, Domain, DrainingGateway, MapGateway } from "./cluster-map.ts";
+import { addingFault, domainAdded, domainRemoved, removingFault } from "./domains.ts";
+import { gatewayDrained, gatewayWeighed } from "./gateways.ts";
+import { cellWeighed, weighingFault } from "./map-change.ts";
+import { additionFault, type Member, membersWith, removalFault, withoutMember } from "./members.ts";
+
+/** One thing that the operator wants another, without having looked at the whole map. The coordinator makes a change of the newest map from it. */
+export type Wish =
+  | { readonly addDomain: Pick<Domain, "name" | "auth"> }
+  | { readonly removeDomain: string }
+  | { readonly weighGateway: MapGateway }
+  | { readonly drainGateway: DrainingGateway }
+  | { readonly undrainGateway: string }
+  | { readonly weighCell: { readonly id: string; readonly weight: number } }
+  | { readonly addMembers: readonly Member[] }
+  | { readonly removeMember: string };
+
+type Change =
+  | Pick<ClusterMap, "domains" | "addedDomains">
+  | Pick<ClusterMap, "gateways">
+  | Pick<ClusterMap, "cells">
+  | Pick<ClusterMap, "drainingGateways">
+  | Pick<ClusterMap, "members" | "revoked">;
+
+/** What is to change in a map, or why nothing does. */
+export function changeFor(map: ClusterMap, wish: Wish): Change | { readonly refused: string } {
+  if ("addDomain" in wish) {
+    const refused = addingFault(map, wish.addDomain.name);
+    if (refused !== undefined) return { refused };
+    // Phones are asked by the algorithms of the first domain.
+    const digest = map.domains[0]?.digest;
+    return domainAdded(map, { ...wish.addDomain, ...(digest === undefined ? {} : { digest }) });
+  }
+  if ("removeDomain" in wish) {
+    const refused = removingFault(map, wish.removeDomain);
+    return refused === undefined ? domainRemoved(map, wish.removeDomain) : { refused };
+  }
+  if ("weighCell" in wish) {
+    const { id, weight } = wish.weighCell;
+    const refused = weighingFault(map, id, weight);
+    return refused === undefined ? { cells: cellWeighed(map, id, weight) } : { refused };
+  }
+  if ("undrainGateway" in wish) return gatewayDrained(map, wish.undrainGateway, undefined);
+  if ("drainGateway" in wish) {
+    const change = gatewayDrained(map, wish.drainGateway.id, wish.drainGateway);
+    return change.drainingGateways.length > gatewaysWeighedMax
+      ? { refused: `${gatewaysWeighedMax} gateways are drained, and no more can be` }
+      : change;
+  }
+  if ("addMembers" in wish) {
+    const refused = additionFault(map, wish.addMembers);
+    return refused === undefined ? { members: membersWith(map, wish.addMembers) } : { refused };
+  }
+  if ("removeMember" in wish) {
+    const refused = removalFault(map, wish.removeMember);
+    return refused === undefined ? withoutMember(map, wish.removeMember) : { refused };
+  }
+  const change = gatewayWeighed(map, wish.weighGateway);
+  return (change.gateways?.length ?? 0) > gatewaysWeighedMax
+    ? { refused: `${gatewaysWeighedMax} gateways have a weight, and no more can` }
+    : change;
+}

@@ -1,0 +1,172 @@
+import { get } from "node:http";
+import { connect, type Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { freePorts } from "../../kit/world/free-ports.ts";
+import { until } from "../../kit/world/until.ts";
+import { healthConnectionsMax, healthConnectionsPerSourceMax, healthRequestMs, healthSilentMs } from "../../gateway/limits.ts";
+import { mapOf } from "./fake-cell.ts";
+import { Started, listenerOf, startRig, type Rig } from "./harness.ts";
+import { StreamPhone } from "./phones.ts";
+
+const started = new Started();
+afterEach(() => started.end());
+
+async function rig(): Promise<Rig & { readonly health: number }> {
+  const health = await freePorts(1);
+  const system = await startRig(started, [listenerOf("UDP"), listenerOf("TCP")], {
+    config: { health: { host: "127.0.0.1", port: health } },
+  });
+  return { ...system, health };
+}
+
+/** Status and text of the page. */
+async function ask(port: number, path = "/", init: RequestInit = {}): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, { ...init, signal: AbortSignal.timeout(2_000) });
+  return `${answer.status} ${(await answer.text()).trimEnd()}`;
+}
+
+/** The same, by a balancer that has this address. What goes wrong is told as text. */
+function askFrom(localAddress: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const request = get({ host: "127.0.0.1", port, localAddress, agent: false, timeout: 2_000 }, (response) => {
+      response.setEncoding("utf8").on("data", (text: string) => resolve(`${response.statusCode} ${text.trimEnd()}`));
+    });
+    request.on("timeout", () => request.destroy(new Error("no answer in time")));
+    request.on("error", ({ message }) => resolve(message));
+  });
+}
+
+/** Connections that say nothing; one that is closed is opened again. Each call of `hold` opens one; `opened` counts all. */
+class Holders {
+  readonly #port: number;
+  readonly #sockets = new Set<Socket>();
+  #isOver = false;
+  opened = 0;
+
+  constructor(port: number) {
+    this.#port = port;
+    started.add(() => {
+      this.#isOver = true;
+      for (const socket of this.#sockets) socket.destroy();
+    });
+  }
+
+  get held(): number {
+    return this.#sockets.size;
+  }
+
+  hold(localAddress: string): void {
+    if (this.#isOver) return;
+    const socket = connect({ port: this.#port, host: "127.0.0.1", localAddress }, () => (this.opened += 1));
+    this.#sockets.add(socket.resume());
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      setTimeout(() => this.hold(localAddress), 100);
+    });
+  }
+}
+
+describe("the page for load balancers", () => {
+  test("says ready, why not, and ready again, as OPTIONS does", async () => {
+    const { cell, health } = await rig();
+    expect(await ask(health)).toBe("200 ready");
+    const map = mapOf([cell]);
+    cell.sendMap({ ...map, version: map.version + 1, drainingGateways: [{ id: "g1" }] });
+    await until(async () => (await ask(health)) === "503 draining");
+    expect(await ask(health, "/live")).toBe("200 live");
+    cell.sendMap({ ...map, version: map.version + 2, drainingGateways: [{ id: "g2" }] });
+    await until(async () => (await ask(health)) === "200 ready");
+    await cell.stop();
+    await until(async () => (await ask(health)) === "503 no cell can be reached");
+    await cell.start();
+    await until(async () => (await ask(health)) === "200 ready");
+  });
+
+  test("speaks JSON to who accepts that", async () => {
+    const { cell, health, ports } = await rig();
+    const phone = await StreamPhone.tcp(ports[1] ?? 0);
+    started.add(() => phone.close());
+    const headers = { accept: "application/json" };
+    await until(async () => (await ask(health, "/", { headers })) === '200 {"gateway":"g1","state":"ready","connections":1}');
+    expect(await ask(health, "/live", { headers })).toBe('200 {"gateway":"g1","state":"live","connections":1}');
+    await cell.stop();
+    const why = '503 {"gateway":"g1","state":"not ready","connections":1,"reason":"no cell can be reached"}';
+    await until(async () => (await ask(health, "/", { headers })) === why);
+  });
+
+  test.each([
+    ["another path", "/metrics", {}],
+    ["a change", "/", { method: "POST", body: "x" }],
+  ])("has nothing else: %s", async (_name, path, init) => {
+    const { health } = await rig();
+    expect(await ask(health, path, init)).toBe("404 there is nothing here");
+  });
+
+  test("is there for balancers while strangers sit on it, and they do not sit for long", async () => {
+    const { health } = await rig();
+    const silent = await Promise.all(
+      Array.from(
+        { length: healthConnectionsMax + 20 },
+        (_, index) =>
+          new Promise<Socket>((resolve, reject) => {
+            const socket = connect({ port: health, host: "127.0.0.1" }, () => resolve(socket));
+            started.add(() => socket.destroy());
+            socket.on("error", reject);
+            if (index % 2 === 0) socket.write("GET / HTTP/1.1\r\nHost: x\r\n");
+          }),
+      ),
+    );
+    const closed = (): number => silent.filter(({ destroyed }) => destroyed).length;
+    for (const socket of silent) socket.resume();
+    const begun = performance.now();
+    await until(() => closed() === silent.length);
+    expect(performance.now() - begun).toBeLessThan(5 * healthRequestMs);
+    expect(await ask(health)).toBe("200 ready");
+    const long = connect({ port: health, host: "127.0.0.1" });
+    started.add(() => long.destroy());
+    const phone = new StreamPhone(long);
+    phone.send(`GET / HTTP/1.1\r\nX: ${"x".repeat(100_000)}\r\n\r\n`);
+    await phone.untilClosed();
+    expect(await ask(health)).toBe("200 ready");
+  });
+
+  test.each([
+    ["one stranger who comes back, and for who asks at his address", () => "127.0.0.2", "127.0.0.2"],
+    ["one stranger who comes back, and for who asks elsewhere", () => "127.0.0.2", "127.0.0.3"],
+    ["strangers at as many addresses", (n: number) => `127.0.1.${n + 1}`, "127.0.0.3"],
+  ])("answers each question in spite of %s", async (_name, addressOf, balancer) => {
+    const { health } = await rig();
+    const holders = new Holders(health);
+    for (let n = 0; n < healthConnectionsMax + 20; n += 1) holders.hold(addressOf(n));
+    const answers: string[] = [];
+    await until(async () => {
+      answers.push(await askFrom(balancer, health));
+      return holders.opened > 4 * healthConnectionsMax;
+    });
+    expect([...new Set(answers)]).toEqual(["200 ready"]);
+  });
+
+  test("closes the one there longest of an address that has its share, then who says nothing, then who is slow", async () => {
+    const { health } = await rig();
+    const closed: string[] = [];
+    const connected = async (name: string): Promise<Socket> => {
+      const socket = connect({ port: health, host: "127.0.0.1" });
+      started.add(() => socket.destroy());
+      socket.resume().on("error", () => {});
+      socket.on("close", () => closed.push(name));
+      await new Promise((resolve) => socket.once("connect", resolve));
+      return socket;
+    };
+    const slow = [await connected("first"), await connected("slow")];
+    for (const socket of slow) socket.write("GET / HTTP/1.1\r\n");
+    const timer = setInterval(() => {
+      for (const socket of slow) socket.write("A: b\r\n");
+    }, healthSilentMs / 10);
+    started.add(() => clearInterval(timer));
+    const silent = Array.from({ length: healthConnectionsPerSourceMax - 1 }, () => "silent");
+    for (const name of silent) await connected(name);
+    await until(() => closed.length === healthConnectionsPerSourceMax + 1);
+    expect(closed).toEqual(["first", ...silent, "slow"]);
+  });
+});

@@ -1,0 +1,164 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { request as requestHttp } from "node:http";
+import { request as requestHttps, type RequestOptions } from "node:https";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ApiClient, type HostIdentity, type Purpose } from "../../cli/api-client.ts";
+import { Membership } from "../../cli/membership.ts";
+import { StateDirectory } from "../../cli/state-directory.ts";
+import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
+import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
+import { until } from "../../kit/world/until.ts";
+import { establish, exchange } from "./clients/call.ts";
+import { Phone } from "./clients/phone.ts";
+import { wayOf } from "./clients/way.ts";
+
+/** A system with an authority, as `tandem up --listen` makes it: two cells and a gateway, with keys and sockets of their own. */
+let system: Tandem;
+let membership: Membership;
+
+beforeAll(async () => {
+  system = await startTandem({ listen: true, gateways: 2 });
+  const state = new StateDirectory(system.state);
+  membership = new Membership(state, state.readCluster()?.host ?? "");
+});
+
+afterAll(() => system?.stop());
+
+function membersUrl(cell = 0): string {
+  return system.run.cells[cell]?.membersUrl ?? "";
+}
+
+/** Somebody with the files of a member. */
+function identityOf(id: string): HostIdentity {
+  return new Membership(new StateDirectory(system.state), id).identity();
+}
+
+function apiOf(identity: HostIdentity, purpose: Purpose): ApiClient {
+  return new ApiClient([membersUrl()], identity, purpose);
+}
+
+/** The status of a request, or the code of an error. */
+function statusOf(url: string, options: RequestOptions): Promise<string> {
+  return new Promise((answered) => {
+    const request = url.startsWith("https:") ? requestHttps : requestHttp;
+    const outgoing = request(url, { ...options, agent: false }, (response) => {
+      response.resume();
+      answered(String(response.statusCode));
+    });
+    outgoing.once("upgrade", (_response, socket) => {
+      socket.destroy();
+      answered("101");
+    });
+    outgoing.once("error", (error) => answered("code" in error ? String(error.code) : error.message)).end();
+  });
+}
+
+async function isUp(gateway: string): Promise<boolean> {
+  const { out } = await system.cli("status", "--json");
+  const { gateways } = JSON.parse(out) as { readonly gateways: readonly { readonly id: string; readonly state: string }[] };
+  return gateways.some(({ id, state }) => id === gateway && state === "up");
+}
+
+it("takes calls from UDP and over the cells' door, through a gateway that has no secret", async () => {
+  await addSubscribers(system, ["caller", "callee"].map(accountOf));
+  const phones = await Promise.all([
+    Phone.open(wayOf(system, "UDP"), accountOf("caller")),
+    Phone.open(wayOf(system, "WS"), accountOf("callee")),
+  ]);
+  const [caller, callee] = phones;
+  for (const phone of phones) expect((await phone.register()).status).toBe(200);
+  const call = await establish(caller, callee);
+  expect(await exchange("BYE", call.caller, callee)).toMatchObject({ status: 200 });
+  for (const phone of phones) phone.close();
+  expect(readFileSync(`${system.state}/gateway-g1.toml`, "utf8")).not.toContain("secret");
+  expect((await system.cli("status", "--json")).code).toBe(0);
+});
+
+const upgrade = {
+  upgrade: "websocket",
+  connection: "upgrade",
+  "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+  "sec-websocket-version": "13",
+};
+
+describe("the door of a cell, where softphones connect", () => {
+  it.each(["/api/status", "/api/members", "/cell/summary", "/host/summary", "/control", "/backhaul/0", "/pair/0", "/line/0"])(
+    "serves nothing of members: %s",
+    async (path) => {
+      const url = system.run.cells[0]?.url ?? "";
+      for (const headers of [{}, upgrade]) expect(await statusOf(`${url}${path}`, { headers })).toBe("404");
+      expect(await statusOf(url, {})).toBe("200");
+    },
+  );
+});
+
+describe("the members' socket", () => {
+  it("lets nobody in without a certificate of the authority", async () => {
+    const { tls } = identityOf("g1");
+    expect(await statusOf(membersUrl(), { ca: tls.ca })).toMatch(/^ERR_SSL|^ECONNRESET|^EPIPE/);
+    const foreign = { key: readFileSync(`${system.state}/tls/key.pem`), cert: readFileSync(`${system.state}/tls/cert.pem`) };
+    expect(await statusOf(membersUrl(), { ca: tls.ca, ...foreign })).toMatch(/^ERR_SSL|^ECONNRESET|^EPIPE/);
+    expect(await statusOf(membersUrl(), tls)).toBe("200");
+    expect(await statusOf(membersUrl(), { ...tls, maxVersion: "TLSv1.2" })).toMatch(/^ERR_SSL|^ECONNRESET|^EPROTO/);
+  });
+
+  it("is not taken for one by whoever trusts another authority", async () => {
+    const { cert, key } = identityOf("g1").tls;
+    expect(await statusOf(membersUrl(), { cert, key })).toMatch(/SELF_SIGNED|UNABLE_TO_VERIFY/);
+  });
+
+  it("answers a member what its kind may ask, and no more", async () => {
+    const gateway = identityOf("g1");
+    for (const purpose of ["api", "host", "cell"] as const) {
+      const path = { api: "/api/status", host: "/host/summary", cell: "/cell/summary" }[purpose];
+      await expect(apiOf(gateway, purpose).get(path)).rejects.toThrow("this member may not ask for this");
+    }
+    const host = identityOf(membership.host);
+    await expect(apiOf(host, "api").get("/api/status")).resolves.toHaveProperty("cells");
+    await expect(apiOf(host, "host").get("/host/summary")).resolves.toHaveProperty("exchanges");
+    await expect(apiOf(host, "cell").get("/cell/summary")).rejects.toThrow("this member may not ask for this");
+  });
+
+  it("takes no member's key for another member's name, and not the secret", async () => {
+    const { key, tls } = identityOf("g1");
+    await expect(apiOf({ id: membership.host, key, tls }, "api").get("/api/status")).rejects.toThrow(/does not accept the key of host/);
+    const secret = new StateDirectory(system.state).readSecret() ?? "";
+    await expect(new ApiClient([system.run.cells[0]?.url ?? ""], secret).get("/api/status")).rejects.toThrow("there is nothing here");
+  });
+});
+
+describe("members that come and go", () => {
+  it("get certificates of the authority from any cell, and only for what runs on them", async () => {
+    const gateway = membership.request({ id: "g1", kind: "gateway", addresses: [] });
+    const host = apiOf(identityOf(membership.host), "host");
+    const answer = (await host.put("/host/certificates", [gateway])) as {
+      readonly certificates: readonly { readonly certificate: string }[];
+    };
+    const certificate = answer.certificates[0]?.certificate ?? "";
+    const issuer = new X509Certificate(identityOf("g1").tls.ca);
+    expect(new X509Certificate(certificate).verify(issuer.publicKey)).toBe(true);
+    const stranger = { ...gateway, id: "g9" };
+    await expect(host.put("/host/certificates", [stranger])).rejects.toThrow(`g9 does not run on ${membership.host}`);
+  });
+
+  it("are cells too: one more is added, with a key of its own, and has its share", async () => {
+    expect(await system.cli("cell", "add", "--json")).toMatchObject({ code: 0 });
+    const members = await apiOf(identityOf(membership.host), "api").get("/api/members");
+    expect(members).toContainEqual(expect.objectContaining({ id: "c", kind: "cell", host: membership.host }));
+    expect((await system.cli("group", "--json")).out).toContain('"c"');
+  });
+
+  it("count no more within a second once they are removed, and their connections end", async () => {
+    const gateway = identityOf("g2");
+    expect(await isUp("g2")).toBe(true);
+    await apiOf(identityOf(membership.host), "api").delete("/api/members/g2");
+    const refused = async (): Promise<boolean> => {
+      const urls = system.run.cells.map(({ membersUrl: url = "" }) => url);
+      const outcomes = await Promise.all(urls.map((url) => new ApiClient([url], gateway).get("/api/status").catch(String)));
+      return outcomes.every((outcome) => String(outcome).includes("does not accept the key of host g2"));
+    };
+    await until(refused);
+    await until(async () => !(await isUp("g2")), 30_000);
+  });
+});

@@ -1,0 +1,137 @@
+import { env } from "cloudflare:workers";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { signatureAgeSecondsMax } from "../../cluster/limits.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { type Member, withoutMember } from "../../cluster/map/members.ts";
+import { coreGroupName, learnMap } from "../../workers/environment.ts";
+import { CellKeys } from "../../workers/member-keys.ts";
+import { authorizationFor, checkSignature, isBodyOf } from "../../workers/signature.ts";
+import { get, map, signature } from "./cell.ts";
+
+const now = 1_790_000_000_000;
+
+type Keys = { readonly privateKey: KeyObject; readonly key: string };
+
+function newKeys(): Keys {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  return { privateKey, key: publicKey.export({ format: "jwk" }).x ?? "" };
+}
+
+const keys = { a: newKeys(), b: newKeys(), g1: newKeys(), h1: newKeys(), h2: newKeys() };
+const kinds: readonly (readonly [id: keyof typeof keys, kind: Member["kind"], host: string])[] = [
+  ["a", "cell", "h1"],
+  ["b", "cell", "h1"],
+  ["g1", "gateway", "h2"],
+  ["h1", "host", "h1"],
+  ["h2", "host", "h2"],
+];
+const members = kinds.map(([id, kind, host]) => ({ id, kind, host, key: keys[id].key }));
+const withMembers: ClusterMap = { ...map, version: map.version + 1, writer: "a", authority: "a certificate", members };
+
+const request = { purpose: "cell", to: "a", method: "POST", path: "/cell/pair/0?x=1" };
+const body = new TextEncoder().encode("a body");
+const toSign = { ...request, who: "b", body };
+const checking = new CellKeys("secret", undefined).checking(withMembers);
+const header = authorizationFor(keys.b, toSign, now);
+
+describe("requests that a member signs", () => {
+  it("are accepted for what they were signed for, and say who signed", () => {
+    for (const age of [-signatureAgeSecondsMax, 0, signatureAgeSecondsMax]) {
+      const signed = checkSignature(header, checking, request, now + age * 1000);
+      expect(signed).toMatchObject({ who: "b", madeAt: now });
+      expect("who" in signed && isBodyOf(signed, body)).toBe(true);
+      expect("who" in signed && isBodyOf(signed, new TextEncoder().encode("a bode"))).toBe(false);
+    }
+  });
+
+  it.each([
+    ["another purpose", { purpose: "pair 3" }],
+    ["another method", { method: "PUT" }],
+    ["another path", { path: "/cell/pair/1?x=1" }],
+    ["another query", { path: "/cell/pair/0?x=2" }],
+    ["another cell", { to: "b" }],
+    ["too late", { now: now + signatureAgeSecondsMax * 1000 + 1 }],
+    ["too early", { now: now - signatureAgeSecondsMax * 1000 - 1 }],
+  ])("are refused with %s", (_name, change) => {
+    const given = { now, ...request, ...change };
+    expect(checkSignature(header, checking, given, given.now)).toEqual({ refusal: "wrong" });
+  });
+
+  it("are refused with any one thing in the header changed", () => {
+    for (let at = 0; at < header.length; at += 1) {
+      for (const other of ["0", "1"].filter((character) => character !== header[at])) {
+        const changed = header.slice(0, at) + other + header.slice(at + 1);
+        expect(checkSignature(changed, checking, request, now)).toHaveProperty("refusal");
+      }
+    }
+  });
+
+  it("are refused when one member's key is used for another member's name", () => {
+    for (const [id, key] of Object.entries(keys).filter(([each]) => each !== "b")) {
+      expect([id, checkSignature(authorizationFor(key, toSign, now), checking, request, now)]).toEqual([id, { refusal: "wrong" }]);
+    }
+  });
+
+  it("are refused of strangers, and of whom the next map does not have", () => {
+    const unknown = authorizationFor(newKeys(), { ...toSign, who: "c" }, now);
+    expect(checkSignature(unknown, checking, request, now)).toEqual({ refusal: "wrong" });
+    const left = new CellKeys("secret", undefined).checking({ ...withMembers, ...withoutMember(withMembers, "b") });
+    expect(checkSignature(header, left, request, now)).toEqual({ refusal: "wrong" });
+  });
+
+  it.each([
+    ["g1", "cell"],
+    ["g1", "api"],
+    ["g1", "pair 0"],
+    ["b", "api"],
+    ["h1", "cell"],
+    ["h2", "api"],
+  ] as const)("are refused of %s for %s, which it may not ask", (who, purpose) => {
+    const signed = authorizationFor(keys[who], { ...toSign, who, purpose }, now);
+    expect(checkSignature(signed, checking, { ...request, purpose }, now)).toEqual({ refusal: "not allowed" });
+  });
+
+  it("are of another version to a system without an authority, and what the secret signs is to one with", () => {
+    expect(checkSignature(header, "secret", request, now)).toEqual({ refusal: "version" });
+    expect(checkSignature(authorizationFor("secret", toSign, now), checking, request, now)).toEqual({ refusal: "version" });
+  });
+});
+
+async function ask(who: keyof typeof keys, purpose: string, path: string): Promise<number> {
+  const authorization = authorizationFor(keys[who], { purpose, who, to: env.CELL, method: "GET", path }, Date.now());
+  return (await get(path, { authorization })).status;
+}
+
+describe("a cell of a system with an authority", () => {
+  beforeEach(async () => {
+    // The core group says once which map is the newest.
+    await env.CORE_GROUP.getByName(coreGroupName).newestMap();
+    learnMap(env, withMembers);
+  });
+  afterEach(() => learnMap(env, map));
+
+  it("answers its members what they may ask, once, and nobody who signs with the secret", async () => {
+    expect(await ask("h1", "api", "/api/map")).toBe(200);
+    expect(await ask("h2", "api", "/api/map")).toBe(403);
+    expect(await ask("g1", "api", "/api/map")).toBe(403);
+    expect(await ask("g1", "cell", "/cell/summary")).toBe(403);
+    expect(await ask("b", "cell", "/cell/summary")).toBe(200);
+    const again = {
+      authorization: authorizationFor(keys.h1, { purpose: "api", who: "h1", to: env.CELL, method: "GET", path: "/api/map" }, Date.now()),
+    };
+    expect([(await get("/api/map", again)).status, (await get("/api/map", again)).status]).toEqual([200, 401]);
+    const secret = await get("/api/map", { authorization: signature("api", "cli", "GET /api/map") });
+    expect([secret.status, secret.headers.get("www-authenticate"), await secret.json()]).toEqual([
+      401,
+      "Tandem3",
+      { error: "this system takes signatures of its members only (Tandem3)" },
+    ]);
+  });
+
+  it("knows a removed member no more, from the next map on", async () => {
+    expect(await ask("b", "cell", "/cell/summary")).toBe(200);
+    learnMap(env, { ...withMembers, ...withoutMember(withMembers, "b"), version: withMembers.version + 1 });
+    expect(await ask("b", "cell", "/cell/summary")).toBe(401);
+  });
+});

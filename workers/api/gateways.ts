@@ -1,0 +1,58 @@
+import { Hono } from "hono";
+import type { GroupStatus } from "../../cluster/group/group-effects.ts";
+import { shownState, weightOfGateway } from "../../cluster/map/gateways.ts";
+import type { GatewayDraining, GatewayRow } from "../../schemas/api-answers.ts";
+import { gatewayDrainingBodySchema, weightBodySchema } from "../../schemas/api-bodies.ts";
+import { faultText, read } from "../../schemas/reading.ts";
+import { coreGroupName } from "../environment.ts";
+import { settingsOctetsMax } from "../limits.ts";
+import { signed, type Signed } from "../signed.ts";
+import { jsonOf } from "./json-body.ts";
+import { fulfil } from "./wishes.ts";
+
+/** `/api/gateways`: where phones find each gateway, and which share of them it is to get. */
+export const gatewaysApi = new Hono<Signed>();
+
+gatewaysApi.use(signed(() => "api", settingsOctetsMax));
+
+gatewaysApi.get("/", async (context) => {
+  const group = context.env.CORE_GROUP.getByName(coreGroupName);
+  const [{ gateways, map }, listeners] = await Promise.all([group.status(), group.gatewayListeners()]);
+  const rows = gateways.map((gateway): GatewayRow => ({
+    id: gateway.id,
+    state: shownState(map, gateway),
+    weight: weightOfGateway(map, gateway.id),
+    listeners: listeners[gateway.id] ?? [],
+  }));
+  return context.json(rows);
+});
+
+gatewaysApi.put("/:gateway", async (context) => {
+  const { env } = context;
+  const id = context.req.param("gateway");
+  const { value, fault } = read(weightBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
+  const { gateways } = await env.CORE_GROUP.getByName(coreGroupName).status();
+  if (gateways.every((gateway) => gateway.id !== id)) return context.json({ error: `there is no gateway ${id}` }, 404);
+  const unfulfilled = await fulfil(env, { weighGateway: { id, weight: value.weight } });
+  if (unfulfilled !== undefined) return context.json({ error: unfulfilled.error }, unfulfilled.status);
+  return context.json({ id, weight: value.weight });
+});
+
+/** A gateway is taken out of service, or back. The map says so, and the gateway follows it. */
+gatewaysApi.put("/:gateway/draining", async (context) => {
+  const { env } = context;
+  const id = context.req.param("gateway");
+  const { value, fault } = read(gatewayDrainingBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
+  const { gateways, map }: GroupStatus = await env.CORE_GROUP.getByName(coreGroupName).status();
+  if (gateways.every((gateway) => gateway.id !== id)) return context.json({ error: `there is no gateway ${id}` }, 404);
+  const { draining, closeAfterMs } = value;
+  const isLast = gateways.every((gateway) => gateway.id === id || shownState(map, gateway) !== "up");
+  if (draining && isLast)
+    return context.json({ error: `gateway ${id} stays in service: no other gateway is up that phones could go to` }, 409);
+  const order = { id, ...(closeAfterMs === undefined ? {} : { closeAt: Date.now() + closeAfterMs }) };
+  const unfulfilled = await fulfil(env, draining ? { drainGateway: order } : { undrainGateway: id });
+  if (unfulfilled !== undefined) return context.json({ error: unfulfilled.error }, unfulfilled.status);
+  return context.json({ ...(draining ? order : { id }), draining } satisfies GatewayDraining);
+});

@@ -1,0 +1,39 @@
+import { exchangesIn } from "../../cluster/map/serving-cells.ts";
+import type { SteadyMs } from "../../sip/time.ts";
+import { clusterMapOf, exchangeName, ledgerName, lineName, type Environment } from "../environment.ts";
+import { openedAgainMs } from "../limits.ts";
+
+/**
+ * The other objects of this cell. To open their databases takes room on the disk, and they keep them open (docs/decisions/0018). So it is done when the
+ * cell starts, and not when somebody needs one on a disk that is full.
+ */
+export class OwnObjects {
+  readonly #env: Environment;
+  #openedAt: SteadyMs = 0;
+
+  constructor(env: Environment) {
+    this.#env = env;
+  }
+
+  get count(): number {
+    return this.#calls().length;
+  }
+
+  /** All open their databases, if they have not: one that was reset lately has another try. */
+  open(now: SteadyMs): void {
+    if (now - this.#openedAt < openedAgainMs) return;
+    this.#openedAt = now;
+    // One that cannot open it is refused to those who need it, and tried again.
+    for (const call of this.#calls()) void call().catch(() => undefined);
+  }
+
+  #calls(): (() => Promise<unknown>)[] {
+    const { EXCHANGE, LINE, LEDGER, CELL } = this.#env;
+    const map = clusterMapOf(this.#env);
+    return [
+      async () => await LEDGER.getByName(ledgerName).stayAwake(),
+      ...exchangesIn(map, CELL).map((exchange) => async () => await EXCHANGE.getByName(exchangeName(exchange)).counts()),
+      ...Array.from({ length: map.lineCount }, (_, line) => async () => await LINE.getByName(lineName(line)).stayAwake()),
+    ];
+  }
+}
