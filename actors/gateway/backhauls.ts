@@ -151,7 +151,9 @@ export class Backhauls {
     const down = new Set<string>();
     for (const [cell, state] of states) if (state === "down" && cell !== by) down.add(cell);
     this.#declaredDown.set(by, down);
-    const isDraining = states.get(by) === "draining";
+    const state = states.get(by);
+    // One that was taken out of service and starts anew is joining before it is draining again: nothing new meanwhile.
+    const isDraining = state === "draining" || (state !== "up" && this.#draining.has(by));
     if (isDraining !== this.#draining.has(by)) {
       this.#draining = new Set(isDraining ? [...this.#draining, by] : [...this.#draining].filter((cell) => cell !== by));
       for (const backhauls of this.#exchanges.values()) backhauls.setDraining(this.#draining, this.#options.ports.now());

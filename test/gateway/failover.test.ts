@@ -394,6 +394,31 @@ describe("views", () => {
     expect(performance.now() - begin).toBeLessThan(heartbeat.periodMs + 900);
   });
 
+  test("a cell out of service that starts anew is given nothing new until it says that it is up", async () => {
+    const { a, b, gateway, caller, events } = await start();
+    const views = (count: number) => a.until(() => events.filter(({ event }) => event === "view").length === count, "the view");
+    a.sendView({ a: "draining", b: "up" });
+    await views(1);
+    expect(gateway.routeOf(0)).toBe("b");
+    await a.stop();
+    await a.start();
+    await a.until(() => a.controls.size > 0 && a.backhauls.has(0), "the connections to the new process");
+    a.sendView({ a: "joining", b: "up" }, 3);
+    await views(2);
+    const stands = "standing";
+    for (let tries = 0; !told(a).includes(stands); tries += 1) {
+      const before = told(a).length + told(b).length;
+      await caller.send(messageOf(stands, "a"));
+      await a.until(() => told(a).length + told(b).length > before, "the message at one of the cells");
+      expect(tries).toBeLessThan(10_000);
+    }
+    await caller.send(messageOf("new"));
+    await a.until(() => told(a).includes("new") || told(b).includes("new"), "the new message");
+    expect(told(a)).not.toContain("new");
+    a.sendView({ a: "up", b: "up" }, 4);
+    await a.until(() => gateway.routeOf(0) === "a", "the return");
+  });
+
   test.each([
     ["no cells", { epoch: 3 }],
     ["a cell without a state", { epoch: 3, cells: [{ id: "a" }] }],
