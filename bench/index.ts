@@ -45,7 +45,7 @@ const works: readonly Work[] = [
 const help = `Usage: npm run bench -- [options]
 
 Measures Tandem and Kamailio with the same load in turn. Nothing is installed; Debian's packages kamailio,
-kamailio-websocket-modules and sip-tester must be there.
+kamailio-tls-modules, kamailio-websocket-modules and sip-tester must be there.
 
   --quick          short rounds: to see that everything works
   --only NAME,...  these works only: those of these names, or that begin so; "goals" are those of docs/performance.md
@@ -147,7 +147,7 @@ function missingPrograms(against: string | undefined): string | undefined {
   const missing: string[] = [];
   if (process.platform !== "linux") return "the bench reads CPU time from Linux's /proc: it runs on Linux only";
   if (against === undefined && !isProgram(kamailioProgram))
-    missing.push(`${kamailioProgram} (Debian: kamailio kamailio-websocket-modules)`);
+    missing.push(`${kamailioProgram} (Debian: kamailio kamailio-tls-modules kamailio-websocket-modules)`);
   if (!paths.some((path) => isProgram(`${path}/sipp`))) missing.push("sipp (Debian: sip-tester)");
   return missing.length === 0 ? undefined : `missing: ${missing.join(", ")}`;
 }
