@@ -132,6 +132,13 @@ export const exchangesDoubleSpec: CommandSpec = {
   options: [jsonOption, ...targetOptions],
 };
 
+export const rotateSecretSpec: CommandSpec = {
+  name: "rotate-secret",
+  summary: "Signs tokens and nonces with another secret; the one before counts a week.",
+  positionals: [],
+  options: [{ name: "show", help: "only shows which count, and who is waited for" }, jsonOption, ...targetOptions],
+};
+
 export const domainAddSpec: CommandSpec = {
   name: "domain add",
   summary: "Has the system serve one SIP domain more, while it runs.",
@@ -266,6 +273,7 @@ export const commandSpecs: readonly CommandSpec[] = [
   cellWeightSpec,
   exchangesDoubleSpec,
   gatewayWeightSpec,
+  rotateSecretSpec,
   domainAddSpec,
   domainRemoveSpec,
   domainListSpec,

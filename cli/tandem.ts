@@ -42,6 +42,8 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/exchanges.ts")).double;
     case "gateway weight":
       return (await import("./commands/gateway.ts")).weight;
+    case "rotate-secret":
+      return (await import("./commands/rotate-secret.ts")).run;
     case "domain add":
       return (await import("./commands/domain.ts")).add;
     case "domain remove":

@@ -218,6 +218,21 @@ export const membersAddedSchema = record({
 });
 export type MembersAdded = InferOutput<typeof membersAddedSchema>;
 
+const secretPlace = {
+  version: pipe(number(), description("higher with each change")),
+  writer: pipe(string(), description("the cell that drew it; empty: it was deployed")),
+};
+export const secretSchema = record({
+  signing: pipe(record(secretPlace), description("the secret that tokens and nonces are signed with")),
+  next: exactOptional(pipe(record(secretPlace), description("the one that is to sign when all cells have it; absent: there is none"))),
+  former: pipe(
+    list(record({ ...secretPlace, until: pipe(string(), description("until when what it has signed counts, as ISO 8601 writes it")) })),
+    description("those before, the newest first"),
+  ),
+  waitsFor: pipe(list(string()), description("cells that have not got the next one")),
+});
+export type Secret = InferOutput<typeof secretSchema>;
+
 export const memberRemovedSchema = record({ removed: string() });
 export type MemberRemoved = InferOutput<typeof memberRemovedSchema>;
 

@@ -1,3 +1,4 @@
+import type { Secrets } from "../cluster/authority/keyring.ts";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { unsoundness } from "../cluster/map/sound-map.ts";
 import { writtenMapSchema } from "../schemas/cluster-map.ts";
@@ -18,7 +19,7 @@ export type Environment = {
   readonly TANDEM_SECRET: string;
   /** This cell's own private key, PKCS #8 in base64: signs its requests in a system with an authority. */
   readonly TANDEM_MEMBER_KEY?: string;
-  /** The {@link Keyring} as JSON text, in a system with an authority. Its core group knows a newer one perhaps. */
+  /** The {@link Keyring} as JSON text, in a system with an authority. Its core group knows more perhaps. */
   readonly TANDEM_KEYRING?: string;
   /** Set where members have a socket of their own: then nothing but softphones is served on the other one. */
   readonly MEMBERS_SOCKET?: string;
@@ -37,56 +38,80 @@ export type Environment = {
   readonly [binding: `CELL_${string}`]: Fetcher | undefined;
 };
 
-/**
- * The map that cells of this process were deployed with, and the newest that is known here. All requests and objects of a process have the same text of
- * the first one. `newest` undefined: the core group has not said yet which it has.
- */
-let latest:
-  | { readonly text: string; readonly deployed: ClusterMap; readonly newest: ClusterMap | undefined; readonly keys: CellKeys }
-  | undefined;
+/** What is known in a process of the cell that it is. */
+type Latest = {
+  readonly text: string;
+  readonly deployed: ClusterMap;
+  /** Undefined: the core group has not said yet which it has. */
+  readonly newest: ClusterMap | undefined;
+  readonly keys: CellKeys;
+  /** What tokens and nonces are signed with. */
+  readonly secrets: Secrets;
+  /** False: the core group has not said yet which they are. */
+  readonly areSecretsKnown: boolean;
+};
 
-/** The cluster map that this cell was deployed with. A broken one throws: nothing can be served without it. */
-export function deployedMapOf({ CLUSTER, TANDEM_SECRET, TANDEM_MEMBER_KEY }: Environment): ClusterMap {
-  if (latest?.text === CLUSTER) return latest.deployed;
+/** All requests and objects of a process have the same text of the map that it was deployed with. */
+let latest: Latest | undefined;
+
+/** A broken map throws: nothing can be served without it. */
+function latestOf(env: Environment): Latest {
+  const { CLUSTER, TANDEM_SECRET, TANDEM_MEMBER_KEY, TANDEM_KEYRING } = env;
+  if (latest?.text === CLUSTER) return latest;
   const { value, fault } = read(writtenMapSchema, clusterJsonOf(CLUSTER));
   if (fault !== undefined) throw new TypeError(`CLUSTER: ${faultText(fault)}`);
   const unsound = unsoundness(value);
   if (unsound !== undefined) throw new TypeError(`CLUSTER: ${unsound}`);
-  latest = { text: CLUSTER, deployed: value, newest: undefined, keys: new CellKeys(TANDEM_SECRET, TANDEM_MEMBER_KEY) };
-  return value;
+  return (latest = {
+    text: CLUSTER,
+    deployed: value,
+    newest: undefined,
+    keys: new CellKeys(TANDEM_SECRET, TANDEM_MEMBER_KEY),
+    secrets: { signing: TANDEM_SECRET, accepted: [] },
+    areSecretsKnown: TANDEM_KEYRING === undefined,
+  });
+}
+
+/** The cluster map that this cell was deployed with. A broken one throws. */
+export function deployedMapOf(env: Environment): ClusterMap {
+  return latestOf(env).deployed;
 }
 
 /** What this cell signs its requests with, by the newest map. */
 export function signingKeyOf(env: Environment): SigningKey {
-  const map = clusterMapOf(env);
-  return keysOf(env).signing(map);
+  return latestOf(env).keys.signing(clusterMapOf(env));
 }
 
 /** What this cell checks requests with, by the newest map: who is not in it is refused from then on. */
 export function checkingKeysOf(env: Environment): CheckingKeys {
-  const map = clusterMapOf(env);
-  return keysOf(env).checking(map);
-}
-
-function keysOf({ TANDEM_SECRET, TANDEM_MEMBER_KEY }: Environment): CellKeys {
-  return latest?.keys ?? new CellKeys(TANDEM_SECRET, TANDEM_MEMBER_KEY);
+  return latestOf(env).keys.checking(clusterMapOf(env));
 }
 
 /** The newest cluster map that is known in this process. */
 export function clusterMapOf(env: Environment): ClusterMap {
-  const deployed = deployedMapOf(env);
-  return latest?.newest ?? deployed;
+  const { newest, deployed } = latestOf(env);
+  return newest ?? deployed;
 }
 
-/** Whether the core group has said in this process which map is the newest. */
+/** Whether the core group has said in this process which map is the newest, and what tokens are signed with where that may have been changed. */
 export function isMapKnown(env: Environment): boolean {
-  deployedMapOf(env);
-  return latest?.newest !== undefined;
+  const { newest, areSecretsKnown } = latestOf(env);
+  return newest !== undefined && areSecretsKnown;
 }
 
 /** The core group says which map is the newest. */
 export function learnMap(env: Environment, newest: ClusterMap): void {
-  latest = { text: env.CLUSTER, deployed: deployedMapOf(env), newest, keys: keysOf(env) };
+  latest = { ...latestOf(env), newest };
+}
+
+/** What tokens and nonces are signed with here, and what else is checked with. */
+export function secretsOf(env: Environment): Secrets {
+  return latestOf(env).secrets;
+}
+
+/** The core group says what that is. `areKnown` false: it has not asked the other cells yet. */
+export function learnSecrets(env: Environment, secrets: Secrets, areKnown: boolean): void {
+  latest = { ...latestOf(env), secrets, areSecretsKnown: areKnown };
 }
 
 /** Asks the core group of this cell which map is the newest, and works from that from now on. Rejects when it does not say. */

@@ -11,6 +11,7 @@ import { heartbeatApi } from "./api/heartbeat.ts";
 import { ledgerApi } from "./api/ledger-api.ts";
 import { mapApi } from "./api/map.ts";
 import { hostApi, membersApi } from "./api/members.ts";
+import { secretApi } from "./api/secret.ts";
 import { settingsApi } from "./api/settings.ts";
 import { clusterMapOf, coreGroupName, lineName, type Environment } from "./environment.ts";
 import { exchangeOfPath, fromAnotherCell, isLineOf, type OfExchange } from "./exchange-of-path.ts";
@@ -127,6 +128,7 @@ app.route("/api/group", groupApi);
 app.route("/api/calls", callsApi);
 app.route("/api/map", mapApi);
 app.route("/api/members", membersApi);
+app.route("/api/secret", secretApi);
 app.route("/host", hostApi);
 app.route("/api", api);
 

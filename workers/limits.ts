@@ -108,10 +108,12 @@ export const historyRowsMax = 500;
 export const ledgerAliveMsMax = 3_000;
 /** A request for members: a host and all that runs on it, in a kilobyte each. */
 export const membersOctetsMax: number = 128 * 1024;
-/** What only cells have, as JSON: a secret, and the keys of an authority. */
+/** What only cells have, as JSON: up to a dozen secrets, and the keys of an authority. */
 export const keyringOctets = 4 * 1024;
 /** How often a cell asks another one for that. A change is brought at once to those that are up; this is for one that was away. */
 export const keyringAskedMs = 10_000;
+/** Exchanges of a cell that starts wait so long for the other cells to say what they have: none of them is frozen, usually. */
+export const keyringAskedAtFirstMs = 1_000;
 /** A status shows the latest of these. */
 export const historyShownMax = 20;
 /** A heartbeat tells of every gateway, in some 70 octets each, and brings the map to whoever has an older one. */

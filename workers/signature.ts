@@ -1,7 +1,8 @@
 import { createHash, createHmac } from "node:crypto";
 import { base36 } from "../sip/base-36.ts";
 import { sipHash, sipHashKeyOf } from "../sip/sip-hash.ts";
-import { equalInConstantTime, type Sign } from "../sip/flow/token.ts";
+import { equalInConstantTime, type KeyedHash, type Sign } from "../sip/flow/token.ts";
+import type { Secrets } from "../cluster/authority/keyring.ts";
 import { signatureAgeSecondsMax } from "../cluster/limits.ts";
 import { memberScheme, type Scheme, secretScheme, signedHeader, signedText, type SignedParts } from "../cluster/signed-text.ts";
 import { type CheckingKeys, isSignedBy, type SigningKey, signWith } from "./member-keys.ts";
@@ -112,6 +113,30 @@ function newNonce(): string {
 export function tokenSigner(secret: string): Sign {
   const key = sipHashKeyOf(createHmac("sha256", secret).update("tokens").digest());
   return (text) => sipHash(key, text);
+}
+
+/** The same by secrets that change while the system runs. */
+export function changingTokenSigner(secrets: () => Secrets): Sign {
+  let known = secrets();
+  let present: KeyedHash = tokenSigner(known.signing);
+  let accepted: readonly KeyedHash[] = known.accepted.map(tokenSigner);
+  const read = (): void => {
+    const newest = secrets();
+    if (newest === known) return;
+    known = newest;
+    present = tokenSigner(known.signing);
+    accepted = known.accepted.map(tokenSigner);
+  };
+  const sign = (text: string): string => {
+    read();
+    return present(text);
+  };
+  return Object.assign(sign, {
+    accepted: () => {
+      read();
+      return accepted;
+    },
+  });
 }
 
 /** The core's plain hashes for digest authentication (RFC 8760), as hex. */

@@ -4,3 +4,11 @@ export const authorityDays = 3_650;
 export const memberCertificateDays = 30;
 /** Certificates are good from so long before they were made: clocks of two machines differ. */
 export const backdatedMs = 3_600_000;
+/** A secret is drawn with so many random octets, and written in hex. */
+export const secretOctets = 32;
+/** What a secret has signed counts for so long after another one signs: a call may stand for days, and routes of a dialog never change. */
+export const formerSecretMs: number = 7 * 86_400_000;
+/** Secrets that count beside the one that signs, before it is changed again: each costs a stranger's request half a microsecond more. After a cut there may be twice as many. */
+export const formerSecretsMax = 6;
+/** A cell that is down is waited for so long before another secret signs: by then nobody takes it for one that only cannot be heard. */
+export const secretWaitMs = 60_000;

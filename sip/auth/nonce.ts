@@ -1,5 +1,5 @@
 import { nonceLifetimeSeconds } from "../limits.ts";
-import { equalInConstantTime, type Sign } from "../flow/token.ts";
+import { isSignature, type Sign } from "../flow/token.ts";
 import type { SteadyMs } from "../time.ts";
 
 /**
@@ -39,7 +39,7 @@ export function parseNonce(text: string, issuer: NonceIssuer, use: NonceUse, sig
   if (match === null) return undefined;
   const [, time = "", random = "", signature = ""] = match;
   const id = `${time}.${random}`;
-  if (!random.startsWith(issuer.boot) || !equalInConstantTime(signature, sign(signedText(issuer, use, id)))) return undefined;
+  if (!random.startsWith(issuer.boot) || !isSignature(signature, signedText(issuer, use, id), sign)) return undefined;
   return { issuedAt: Number.parseInt(time, 36), id };
 }
 

@@ -25,7 +25,16 @@ import type { WallMs } from "../time.ts";
  */
 
 /** A keyed hash (see sip-hash.ts) as unreserved characters; 64 bits or more. */
-export type Sign = (text: string) => string;
+export type KeyedHash = (text: string) => string;
+
+/** What signs. `accepted`: hashes under other keys, whose signatures count as well while the secret is changed. Absent: there are none. */
+export type Sign = KeyedHash & { readonly accepted?: () => readonly KeyedHash[] };
+
+/** Whether a text was signed so, in time that does not depend on where two signatures differ. */
+export function isSignature(signature: string, text: string, sign: Sign): boolean {
+  if (equalInConstantTime(signature, sign(text))) return true;
+  return (sign.accepted?.() ?? []).some((hash) => equalInConstantTime(signature, hash(text)));
+}
 
 export type BranchToken = {
   readonly exchange: number;
@@ -103,18 +112,18 @@ export function verifyViaMark(branch: string, text: string, sign: Sign): ViaMark
   const mark = parseBranch(branch) === undefined ? undefined : parseViaMark(text);
   if (mark === undefined) return undefined;
   const end = text.lastIndexOf("*");
-  return equalInConstantTime(text.slice(end + 1), sign(`${branch}*${text.slice(0, end)}`)) ? mark : undefined;
+  return isSignature(text.slice(end + 1), `${branch}*${text.slice(0, end)}`, sign) ? mark : undefined;
 }
 
 export function makeDialogToken(token: DialogToken & { readonly madeAt: WallMs }, dialog: TokenDialog, sign: Sign): string {
   const seconds = Math.floor(token.madeAt / 1000).toString(36);
   const text = `${dialogTokenPrefix}${token.exchange.toString(36)}*${token.cell}*${seconds}*${token.caller}*${token.callee}`;
-  return `${text}*${signDialog(text, dialog.callId, dialog.callerTag, sign)}`;
+  return `${text}*${sign(boundText(text, dialog.callId, dialog.callerTag))}`;
 }
 
 /** The length stands before the tag, so that no other tag and Call-ID make the same text. */
-function signDialog(text: string, callId: string, callerTag: string, sign: Sign): string {
-  return sign(`${text}*${callerTag.length}*${callerTag}*${callId}`);
+function boundText(text: string, callId: string, callerTag: string): string {
+  return `${text}*${callerTag.length}*${callerTag}*${callId}`;
 }
 
 export function isDialogToken(user: string): boolean {
@@ -148,12 +157,12 @@ export function verifyDialogToken(user: string, { callId, fromTag = "", toTag = 
   const signature = user.slice(end + 1);
   const text = user.slice(0, end);
   if (token.madeAt !== undefined) {
-    if (equalInConstantTime(signature, signDialog(text, callId, fromTag, sign))) return { token, direction: "toCallee" };
-    return equalInConstantTime(signature, signDialog(text, callId, toTag, sign)) ? { token, direction: "toCaller" } : undefined;
+    if (isSignature(signature, boundText(text, callId, fromTag), sign)) return { token, direction: "toCallee" };
+    return isSignature(signature, boundText(text, callId, toTag), sign) ? { token, direction: "toCaller" } : undefined;
   }
   const callerTag = user.split("*")[3];
   const direction = callerTag === hashTag(fromTag) ? "toCallee" : callerTag === hashTag(toTag) ? "toCaller" : undefined;
-  return direction !== undefined && equalInConstantTime(signature, sign(text)) ? { token, direction } : undefined;
+  return direction !== undefined && isSignature(signature, text, sign) ? { token, direction } : undefined;
 }
 
 /** A tag as 32 bits in base 36. */

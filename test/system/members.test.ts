@@ -75,6 +75,34 @@ it("takes calls from UDP and over the cells' door, through a gateway that has no
   expect((await system.cli("status", "--json")).code).toBe(0);
 });
 
+it("signs with another secret while a call stands, which can be ended, also after its cells have started anew", async () => {
+  await addSubscribers(system, ["early", "late"].map(accountOf));
+  const phones = await Promise.all([
+    Phone.open(wayOf(system, "UDP"), accountOf("early")),
+    Phone.open(wayOf(system, "WS"), accountOf("late")),
+  ]);
+  const [caller, callee] = phones;
+  for (const phone of phones) expect((await phone.register()).status).toBe(200);
+  const [before, other] = [await establish(caller, callee), await establish(caller, callee)];
+  const outcome = await system.cli("rotate-secret");
+  expect(outcome).toMatchObject({ code: 0 });
+  expect(outcome.out).toMatch(/^Tokens and nonces are signed with another secret now\nWhat the one before has signed counts until 20/);
+  expect(outcome.out).not.toContain(new StateDirectory(system.state).readSecret() ?? "");
+  expect(await exchange("BYE", before.caller, callee)).toMatchObject({ status: 200 });
+  const after = await establish(caller, callee);
+  expect(await exchange("BYE", after.caller, callee)).toMatchObject({ status: 200 });
+  for (const phone of phones) expect((await phone.register()).status).toBe(200);
+  // One after the other, as a restart of machines would be: each has it from its disk, and from the other one.
+  for (const { pid } of system.run.cells.slice(0, 1)) process.kill(pid, "SIGKILL");
+  await until(
+    async () => JSON.parse((await system.cli("status", "--json")).out).cells.every(({ state }: { state: string }) => state === "up"),
+    30_000,
+  );
+  expect(JSON.parse((await system.cli("rotate-secret", "--show", "--json")).out)).toMatchObject({ signing: { version: 2 }, waitsFor: [] });
+  expect(await exchange("BYE", other.caller, callee)).toMatchObject({ status: 200 });
+  for (const phone of phones) phone.close();
+});
+
 const upgrade = {
   upgrade: "websocket",
   connection: "upgrade",

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { apiReference } from "../../schemas/api-reference.ts";
 import { signatureAgeSecondsMax } from "../../cluster/limits.ts";
-import { authorizationFor, checkSignature, hashOf, isBodyOf, tokenSigner } from "../../workers/signature.ts";
+import type { Secrets } from "../../cluster/authority/keyring.ts";
+import { isSignature } from "../../sip/flow/token.ts";
+import { authorizationFor, changingTokenSigner, checkSignature, hashOf, isBodyOf, tokenSigner } from "../../workers/signature.ts";
 
 const now = 1_790_000_000_000;
 const body = new TextEncoder().encode("a body");
@@ -89,6 +91,20 @@ describe("token signatures", () => {
     expect(sign("td1*0*a")).toMatch(/^[0-9a-z]{14}$/);
     expect(tokenSigner("secret")("td1*0*a")).toBe(sign("td1*0*a"));
     expect(tokenSigner("other")("td1*0*a")).not.toBe(sign("td1*0*a"));
+  });
+
+  it("follow a secret that is changed, and count by those that are accepted", () => {
+    let secrets: Secrets = { signing: "one", accepted: ["two"] };
+    const sign = changingTokenSigner(() => secrets);
+    const [one, two] = [tokenSigner("one")("td2*a"), tokenSigner("two")("td2*a")];
+    expect(sign("td2*a")).toBe(one);
+    expect(isSignature(two, "td2*a", sign)).toBe(true);
+    secrets = { signing: "two", accepted: ["one"] };
+    expect(sign("td2*a")).toBe(two);
+    expect(isSignature(one, "td2*a", sign)).toBe(true);
+    secrets = { signing: "two", accepted: [] };
+    expect(isSignature(one, "td2*a", sign)).toBe(false);
+    expect(isSignature(two, "td2*a", sign)).toBe(true);
   });
 
   it("are no signatures of requests: their keys differ", () => {

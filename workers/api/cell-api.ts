@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { peerBatchOctetsMax } from "../../cluster/limits.ts";
-import { isNewerKeyring } from "../../cluster/authority/keyring.ts";
+import { markOf } from "../../cluster/authority/keyring.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import { isExchange } from "../cells.ts";
@@ -15,7 +15,8 @@ import {
   wishBodySchema,
 } from "../../schemas/api-bodies.ts";
 import { read } from "../../schemas/reading.ts";
-import { apiBodyOctetsMax } from "../limits.ts";
+import { keyringOf } from "../keyring.ts";
+import { apiBodyOctetsMax, keyringOctets } from "../limits.ts";
 import { signed } from "../signed.ts";
 import { clockHeader, noTime, tooLate, untilOf } from "../timely-calls.ts";
 import { callNamed, liveCallsOf, registrationsOf, subscribersOf, summaryOf } from "./cell-share.ts";
@@ -166,12 +167,18 @@ cellApi.post("/settings", async (context) => {
   return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).setHeartbeat(value.heartbeat));
 });
 
-/** The keyring, if it is newer than the one that the other cell has. */
+/** The keyring, if it is another one than the other cell has. */
 cellApi.get("/keyring", async (context) => {
   const keyring = await context.env.CORE_GROUP.getByName(coreGroupName).keyring();
-  const { version, writer = "" } = context.req.query();
-  const theirs = { version: Number(version), writer };
-  return context.json(keyring !== undefined && isNewerKeyring(keyring, theirs) ? keyring : null);
+  return context.json(keyring === undefined || markOf(keyring) === context.req.query("mark") ? null : keyring);
+});
+
+/** The same, to a cell that tells all that it has. */
+cellApi.post("/keyring", async (context) => {
+  const told = context.var.body.length > keyringOctets ? undefined : keyringOf(jsonOf(context.var.body));
+  if (told === undefined) return context.json({ error: "no keyring" }, 400);
+  const keyring = await context.env.CORE_GROUP.getByName(coreGroupName).keyring(context.var.who, told);
+  return context.json(keyring === undefined || markOf(keyring) === markOf(told) ? null : keyring);
 });
 
 cellApi.post("/map", async (context) => {

@@ -29,7 +29,7 @@ import { GatewayNames } from "./gateway-names.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { GroupServices, isLedgerAlive } from "./group-services.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
-import { KeyringKeeper } from "./keyring-keeper.ts";
+import { KeyringKeeper, type SecretState } from "./keyring-keeper.ts";
 import { LineDrain } from "./line-drain.ts";
 import { changeText, comingAndGoing, fencedText, heartbeatTexts } from "./log-text.ts";
 import { type LoneExchange, LoneExchanges } from "./lone-exchanges.ts";
@@ -120,7 +120,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#lineDrain = new LineDrain(env, this.#map.lineCount, this.#timers.clock.now);
     this.#lone = new LoneExchanges(env.CELL);
     this.#services = new GroupServices(env.CELL);
-    this.#keyring = new KeyringKeeper(env, ctx.storage, this.#room);
+    this.#keyring = new KeyringKeeper(env, ctx.storage, this.#room, this.#map);
     this.#signatureNews = new SignatureNews(env.CELL);
     this.#group = new CoreGroupActor(
       {
@@ -151,6 +151,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
       keepView: (view, changes) => {
         this.#room.write(viewOctets, () => this.#disk.writeView(view, changes));
         for (const change of changes) console.log(changeText(CELL, change));
+        this.#keyring.meet(this.#map, changes);
       },
       keepMap: (map, before) => {
         learnMap(this.env, map);
@@ -304,9 +305,20 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return this.#sockets.listeners();
   }
 
-  /** What only cells have; undefined: this system has no authority. */
-  keyring(): Keyring | undefined {
+  /** What only cells have, as far as it is known here. `told`: what another cell has. Undefined: this system has no authority. */
+  keyring(from?: string, told?: Keyring): Keyring | undefined {
+    if (from !== undefined && told !== undefined) this.#keyring.take(this.#map, from, told);
     return this.#keyring.known;
+  }
+
+  /** What it is to change the secret, and who is waited for; undefined: this system has no authority. */
+  secretState(): SecretState | undefined {
+    return this.#keyring.state;
+  }
+
+  /** The operator wants another secret, which the caller has drawn. Returns why there is none. */
+  changeSecret(secret: string): { readonly refused?: string } {
+    return this.#keyring.change(this.#map, secret);
   }
 
   /** A cell has been told all that an exchange of this cell has, to take the place of its peer. Undefined: none has, or not any more. */
@@ -334,8 +346,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#group.caughtUp(exchange);
   }
 
-  /** The newest map that is known here. */
-  newestMap(): ClusterMap {
+  /** The newest map that is known here. What tokens are signed with is known then as well. */
+  async newestMap(): Promise<ClusterMap> {
+    await this.#keyring.asked;
     return this.#map;
   }
 
@@ -406,7 +419,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
       this.#group.arm();
     }
     this.#group.tellUntold();
-    this.#keyring.look(this.#map, this.#timers.clock.now());
+    this.#keyring.look(this.#map, this.#group.view, this.#timers.clock.now());
     say(this.#lone.line(this.#timers.clock.now()));
     say(this.#refusedSignatures.line(this.env.CELL, this.#timers.clock.now()));
   }

@@ -20,13 +20,13 @@ import { openCellSocket, within } from "../cells.ts";
 import { answerClose, closeQuietly } from "../close-socket.ts";
 import { checkDiskFormat } from "../disk-format.ts";
 import { diskFullText, DiskRoom } from "../disk-room.ts";
-import { askForMap, clusterMapOf, exchangeName, isMapKnown, numberOfName, type Environment } from "../environment.ts";
+import { askForMap, clusterMapOf, exchangeName, isMapKnown, numberOfName, secretsOf, type Environment } from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 import { acceptFrameSocket } from "../frame-sockets.ts";
 import { lineListeners } from "../line/line-listeners.ts";
 import { objectTimers } from "../object-timers.ts";
 import { randomIds } from "../random-id.ts";
-import { hashOf, tokenSigner } from "../signature.ts";
+import { changingTokenSigner, hashOf } from "../signature.ts";
 import { TimelyCalls } from "../timely-calls.ts";
 import { Alarm } from "./alarm.ts";
 import { BackhaulSockets } from "./backhaul-sockets.ts";
@@ -85,7 +85,7 @@ export class ExchangeObject extends DurableObject<Environment> {
         orphansUntil: rest.orphansUntil,
         lineListeners,
       },
-      { sign: tokenSigner(env.TANDEM_SECRET), hash: hashOf, nextId },
+      { sign: changingTokenSigner(() => secretsOf(env)), hash: hashOf, nextId },
       this.#ports(room, rest),
     );
     this.#store = this.#actor.exchange.store;

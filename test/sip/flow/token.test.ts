@@ -16,6 +16,7 @@ import {
 
 const sign = (text: string): string => createHmac("sha256", "secret").update(text).digest("hex").slice(0, 20);
 const foreign = (text: string): string => createHmac("sha256", "another").update(text).digest("hex").slice(0, 20);
+const third = (text: string): string => createHmac("sha256", "third").update(text).digest("hex").slice(0, 20);
 const branch = { exchange: 35, reference: "k3f91", loop: "9zz" };
 const mark = { cell: "a", upstream: "g1~u0.7f00000113c4" };
 const bound = { callId: "call-1@192.0.2.4", callerTag: "al-1" };
@@ -24,6 +25,22 @@ const dialog = { exchange: 7, cell: "b", madeAt: 1_795_000_001_000, caller: "g1~
 function changedAt(text: string, at: number): string {
   return `${text.slice(0, at)}${text[at] === "x" ? "y" : "x"}${text.slice(at + 1)}`;
 }
+
+describe("tokens while the secret is changed", () => {
+  const changing = Object.assign((text: string) => sign(text), { accepted: () => [foreign] });
+  const text = makeBranch(branch);
+  const alice = { callId: "call-1@192.0.2.4", fromTag: "al-1", toTag: "bob-9" };
+
+  it("count by whichever secret that is accepted they were made, and are made by one", () => {
+    for (const maker of [sign, foreign]) {
+      expect(verifyViaMark(text, makeViaMark(text, mark, maker), changing)).toEqual(mark);
+      expect(verifyDialogToken(makeDialogToken(dialog, bound, maker), alice, changing)).toEqual({ token: dialog, direction: "toCallee" });
+    }
+    expect(makeViaMark(text, mark, changing)).toBe(makeViaMark(text, mark, sign));
+    expect(verifyViaMark(text, makeViaMark(text, mark, third), changing)).toBeUndefined();
+    expect(verifyDialogToken(makeDialogToken(dialog, bound, third), alice, changing)).toBeUndefined();
+  });
+});
 
 describe("Via branch tokens", () => {
   it("come back as they were made, with the magic cookie in front [RFC3261 8.1.1.7]", () => {
