@@ -59,6 +59,7 @@ const written = {
   former: exactOptional(list(text)),
   formerUrls: exactOptional(list(record({ id: text, url: text }))),
   doubled,
+  revokedBeside: exactOptional(list(text)),
   drainingGateways: exactOptional(list(record({ id: text, closeAt: exactOptional(whole(0)) }))),
 };
 /** Of the group, what may be deployed and be changed while the cluster runs. */

@@ -311,6 +311,7 @@ export class CoreGroup {
       settings: settingsOf(this.map),
       writer: this.map.writer ?? "",
       ...(map === undefined ? {} : { map }),
+      ...(this.map.revokedBeside === undefined ? {} : { revoked: this.map.revokedBeside }),
       ...saidOf({ hears, ...this.#report.all, fences: this.#known.fences() }),
     };
   }
@@ -338,12 +339,13 @@ export class CoreGroup {
   /** True: it has a newer map, and has not said what that is. It does to one who shows that he has an older one. */
   #hearMap(heartbeat: Heartbeat, now: SteadyMs): boolean {
     const before = this.map;
+    const isRevokedNews = this.#known.hearRevoked(heartbeat);
     const what = this.#known.hear(heartbeat);
     if (what === "newer") {
       // Whoever wrote it brings it to all that it reaches. The others will ask, or show that they lack it.
       for (const member of this.#others.values()) member.mapVersion = undefined;
       this.#mapChanged(before, now);
-    }
+    } else if (isRevokedNews) this.#mapChanged(before, now);
     // What it has counts for nothing here, and keeps nobody from deciding.
     const member = this.#others.get(heartbeat.cell);
     if (what === "refused" && member !== undefined) member.mapVersion = undefined;
@@ -424,6 +426,7 @@ export class CoreGroup {
   /** Writes what is to be written, where this cell is the one that decides. */
   #decide(now: SteadyMs): void {
     if (this.#first !== this.#cell || !this.#isMember) return;
+    if (this.map.revokedBeside !== undefined) return this.#write({}, now);
     const cells = this.#seenCells;
     const next = this.#known.nextVersion(this.#cell);
     const change = this.#coordinator.decide(

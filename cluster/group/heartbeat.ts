@@ -1,6 +1,8 @@
 import { isCount, isTable, isText } from "../json.ts";
+import { revokedKeysMax } from "../limits.ts";
 import type { ClusterMap } from "../map/cluster-map.ts";
 import type { MapVersion } from "../map/map-version.ts";
+import { isMemberKey } from "../map/members.ts";
 import type { Copy } from "./own-report.ts";
 import type { GroupSettings } from "./settings.ts";
 import { readSettings } from "./settings.ts";
@@ -27,6 +29,8 @@ export type Heartbeat = {
   readonly writer?: string;
   /** The map itself, for one who is known to have an older one. */
   readonly map?: ClusterMap;
+  /** Keys of members that were revoked, of which that map does not say it: it comes from another side of a cut. Absent: none. */
+  readonly revoked?: readonly string[];
 } & Partial<Said>;
 
 /** What the sender says for the coordinator. In a heartbeat a list that is empty is absent, and those of earlier releases have none. */
@@ -90,6 +94,7 @@ export function parseHeartbeat(value: unknown, readMap: (value: unknown) => Clus
     settings: read,
     ...(typeof writer === "string" ? { writer } : {}),
     ...(map === undefined ? {} : { map }),
+    ...keysIn(value["revoked"]),
     ...listOf("hears", value["hears"], isText),
     ...listOf("single", value["single"], isCount),
     ...listOf("unfit", value["unfit"], isText),
@@ -107,6 +112,11 @@ function listOf<Key extends string, Item>(
 ): { readonly [key in Key]?: Item[] } {
   const list: unknown[] = Array.isArray(value) ? value : [];
   return list.length > 0 && list.every((item) => isItem(item)) ? ({ [key]: list } as { readonly [key in Key]?: Item[] }) : {};
+}
+
+/** More than anybody can know of are none. */
+function keysIn(value: unknown): { readonly revoked?: readonly string[] } {
+  return Array.isArray(value) && value.length > revokedKeysMax ? {} : listOf("revoked", value, isMemberKey);
 }
 
 function isCopy(value: unknown): value is Copy {

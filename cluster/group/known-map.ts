@@ -3,6 +3,7 @@ import { doubled, withExchangesOf } from "../map/doubling.ts";
 import { asDeployed, mapAtStart, statedAt } from "../map/deployed-map.ts";
 import { withCells } from "../map/map-change.ts";
 import { isNewer, mapVersionOf, mapVersionText, type MapVersion, uponOf } from "../map/map-version.ts";
+import { revokedIn, withRevokedBeside, withRevokedWritten } from "../map/members.ts";
 import { epochFault, unsoundness } from "../map/sound-map.ts";
 import { type Fence, type Heartbeat, versionIn } from "./heartbeat.ts";
 import { servicesOf, singletonsOf } from "./singletons.ts";
@@ -54,7 +55,8 @@ export class KnownMap {
     const isUnsaid = cells !== undefined && before.singletons === undefined;
     const follows = cells === undefined ? {} : { ...withCells(before, cells), ...(isUnsaid ? { singletons: servicesOf(before) } : {}) };
     const more = exchangeCount === undefined ? {} : doubled(before);
-    const map = { ...before, ...follows, ...change, ...more, version: this.#epochSeen + 1, writer, statedAt: statedAt(before) };
+    const changed = { ...before, ...follows, ...change, ...more, version: this.#epochSeen + 1, writer, statedAt: statedAt(before) };
+    const map = withRevokedWritten(changed);
     const fault = unsoundness(map, before);
     if (fault !== undefined) return `map ${map.version} is not written: ${fault}`;
     this.#epochSeen += 1;
@@ -77,8 +79,17 @@ export class KnownMap {
     if (map === undefined) return isSame(version, this.#refused) ? "refused" : "to be asked";
     const fault = isSame(version, mapVersionOf(map)) ? unsoundness(map, this.#map) : "it has another version than was said";
     if (fault !== undefined) return this.#refuse(heartbeat.cell, version, fault);
-    this.#take(withExchangesOf(asDeployed(this.#withOwn(map), this.#deployed), this.#map));
+    const taken = withExchangesOf(asDeployed(this.#withOwn(map), this.#deployed), this.#map);
+    this.#take(withRevokedBeside(taken, revokedIn(this.#map)));
     return "newer";
+  }
+
+  /** Another cell knows of keys that were revoked where its map comes from. True: they were not known here. */
+  hearRevoked({ revoked = [] }: Heartbeat): boolean {
+    const map = withRevokedBeside(this.#map, revoked);
+    if (map === this.#map) return false;
+    this.#take(map);
+    return true;
   }
 
   /** Why a map was refused, to be said once; undefined: nothing is to be said. */

@@ -95,6 +95,11 @@ export type ClusterMap = {
   readonly members?: readonly Member[];
   /** Keys of members that were removed: they count in no map. Absent: none. */
   readonly revoked?: readonly string[];
+  /**
+   * Keys that were revoked on another side of a cut, whose map has lost. They count as little as those above, and no version says so
+   * yet. Each cell that knows of them tells the others, and the coordinator writes them into the next one. Absent: none.
+   */
+  readonly revokedBeside?: readonly string[];
   /** Cells that are to be the coordinator before others, in this order. Absent: none. */
   readonly preferred?: readonly string[];
   /** Services of the group: who does them. Absent: the first cell does all (cluster/group/singletons.ts). */

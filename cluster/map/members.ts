@@ -16,12 +16,37 @@ export type Member = {
 };
 
 /** What a map says of members. All of it is public. */
-export type MembersOfMap = Pick<ClusterMap, "authority" | "members" | "revoked" | "cells">;
+export type MembersOfMap = Pick<ClusterMap, "authority" | "members" | "revoked" | "revokedBeside" | "cells">;
 
 /** The member that signs with this name; undefined: there is none, or its key has been revoked. */
-export function memberOf({ members = [], revoked = [] }: MembersOfMap, id: string): Member | undefined {
-  const member = members.find((each) => each.id === id);
-  return member === undefined || revoked.includes(member.key) ? undefined : member;
+export function memberOf(map: MembersOfMap, id: string): Member | undefined {
+  const member = map.members?.find((each) => each.id === id);
+  return member === undefined || isRevoked(map, member.key) ? undefined : member;
+}
+
+function isRevoked({ revoked = [], revokedBeside = [] }: MembersOfMap, key: string): boolean {
+  return revoked.includes(key) || revokedBeside.includes(key);
+}
+
+/** All keys that have been revoked, as far as is known with this map. */
+export function revokedIn({ revoked = [], revokedBeside = [] }: MembersOfMap): readonly string[] {
+  return [...revoked, ...revokedBeside];
+}
+
+/**
+ * A map with keys beside it that were revoked where another one was written. Where there is no room for all that were, those of its members are remembered: the
+ * others are nobody's any more.
+ */
+export function withRevokedBeside(map: ClusterMap, keys: readonly string[]): ClusterMap {
+  const isFull = revokedIn(map).length >= revokedKeysMax;
+  const more = keys.filter((key) => !isRevoked(map, key) && (!isFull || map.members?.some((member) => member.key === key) === true));
+  if (map.authority === undefined || more.length === 0) return map;
+  return { ...map, revokedBeside: [...new Set([...(map.revokedBeside ?? []), ...more])].slice(-revokedKeysMax) };
+}
+
+/** A map that says itself what was known beside it. */
+export function withRevokedWritten({ revokedBeside, ...map }: ClusterMap): ClusterMap {
+  return revokedBeside === undefined ? map : { ...map, ...withoutKeys(map, revokedBeside) };
 }
 
 /**
@@ -51,7 +76,7 @@ export function additionFault(map: MembersOfMap, added: readonly Member[]): stri
   for (const member of added) {
     const known = map.members?.find(({ id }) => id === member.id);
     if (known !== undefined && !isSame(known, member)) return `the name ${member.id} is taken by a ${known.kind}`;
-    if (map.revoked?.includes(member.key) === true) return `the key of ${member.id} was removed: it needs a new one`;
+    if (isRevoked(map, member.key)) return `the key of ${member.id} was removed: it needs a new one`;
   }
   return membersFault({ ...map, members: membersWith(map, added) });
 }
@@ -115,6 +140,11 @@ export function membersFault({ authority, members = [] }: Pick<ClusterMap, "auth
 
 function isSame(one: Member, other: Member): boolean {
   return one.id === other.id && one.kind === other.kind && one.host === other.host && one.key === other.key;
+}
+
+/** Whether it has the form of a member's key. */
+export function isMemberKey(value: unknown): value is string {
+  return typeof value === "string" && keyPattern.test(value);
 }
 
 /** 32 octets in base64url: the last character carries four bits. */
