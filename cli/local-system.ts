@@ -51,6 +51,8 @@ export type LocalSystemOptions = {
   readonly wrap?: (bundle: Bundle, cell: string) => Bundle;
   /** Idle objects sleep, as on Cloudflare: the bench counts how long they are awake. */
   readonly mayEvict?: boolean;
+  /** Another time between two looks at the certificates: a test does not wait for an hour. */
+  readonly certificateLookMs?: number;
 };
 
 /** A flush that is due may come so much later. */
@@ -69,6 +71,7 @@ export class LocalSystem {
   readonly #diskWatch: DiskWatch;
   readonly #clockWatch = new ClockWatch({ wasSetBack: (byMs) => this.#clockWasSetBack(byMs) });
   #certificateTimer: NodeJS.Timeout | undefined;
+  #isRenewing = false;
   /** As it was at the start: the cells go on with it, whatever becomes of its file. */
   #secret = "";
   /** Those of this machine, in a system with an authority. */
@@ -160,7 +163,8 @@ export class LocalSystem {
     this.#started = true;
     this.#clockWatch.start();
     const members = this.#members;
-    if (members !== undefined) this.#certificateTimer = setInterval(() => void this.#renewCertificates(members), certificateLookMs).unref();
+    const lookMs = this.#options.certificateLookMs ?? certificateLookMs;
+    if (members !== undefined) this.#certificateTimer = setInterval(() => void this.#renewCertificates(members), lookMs).unref();
     state.writeRun(this.run);
     return await this.#ensureSubscribers(this.#api);
   }
@@ -347,6 +351,9 @@ export class LocalSystem {
   /** Certificates are renewed when two thirds of their life are over. Gateways take theirs by themselves, and workerd reads one at its start only. */
   async #renewCertificates(members: LocalMembers): Promise<void> {
     const { reporter } = this.#options;
+    // Cells are being started again one after the other: the next look comes when that is over.
+    if (this.#isRenewing) return;
+    this.#isRenewing = true;
     try {
       const api = new ApiClient(this.cells.all.map(membersUrlOf), members.identity, "host");
       const renewed = await members.renew(this.cells.all, api, new Date());
@@ -355,6 +362,8 @@ export class LocalSystem {
       if (this.cells.all.some(({ id }) => renewed.includes(id))) await this.#renewCells("it has another certificate", true);
     } catch (error) {
       reporter.event("tandem", "warns", `certificates of members are not renewed: ${reasonOf(error)}; tried again in an hour`);
+    } finally {
+      this.#isRenewing = false;
     }
   }
 
