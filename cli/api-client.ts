@@ -5,7 +5,7 @@ import { otherVersionOf, otherVersionStatus, otherVersionText, protocolVersion, 
 import { memberScheme, secretScheme, signedHeader, signedText } from "../cluster/signed-text.ts";
 import { refusalSchema } from "../schemas/api-answers.ts";
 import { read } from "../schemas/reading.ts";
-import { Failure, codeOf, reasonOf } from "./errors.ts";
+import { Failure, Refusal, codeOf, reasonOf } from "./errors.ts";
 
 /** What one cell has for its answer. */
 const answerMsMax = 5_000;
@@ -24,6 +24,9 @@ export type HostIdentity = {
 
 /** What requests are signed with: the secret of the system, or the key of a host. */
 export type Credentials = string | HostIdentity;
+
+/** A cell does not accept what a request was signed with. */
+export class KeyRefusal extends Failure {}
 
 /** A cell as the commands see it: `/api/...`, signed. Any cell answers for the whole system; the next is asked when one does not answer. */
 export class ApiClient {
@@ -81,6 +84,19 @@ export class ApiClient {
     return this.#change("DELETE", path, undefined);
   }
 
+  /** What the first cell says that answers a question which nobody has to sign; undefined: none does. */
+  async getUnsigned(path: string): Promise<unknown> {
+    for (const url of this.#urls) {
+      try {
+        const { status, text } = await this.#ask(`${url}${path}`, "GET", AbortSignal.timeout(answerMsMax));
+        if (status === 200) return parseAnswer(url, text);
+      } catch {
+        // The next one may know.
+      }
+    }
+    return undefined;
+  }
+
   /** Which cell it says it is at the first URL; empty: it does not say. Throws a {@link Failure} when nobody answers. */
   async cell(): Promise<string> {
     const [url = ""] = this.#urls;
@@ -130,9 +146,9 @@ export class ApiClient {
     const theirs = otherVersionOf(status, version);
     if ((status === 401 || status === otherVersionStatus) && theirs !== undefined)
       throw new Failure(otherVersionText(url, theirs, "this command"));
-    if (status === 401) throw new Failure(this.#refusedAt(url));
+    if (status === 401) throw new KeyRefusal(this.#refusedAt(url));
     // A full disk: the cell has asked both replicas.
-    if (status < 500 || status === 507) throw new Failure(errorOf(text) ?? `${url} answered ${status} to ${method} ${path}`);
+    if (status < 500 || status === 507) throw new Refusal(errorOf(text) ?? `${url} answered ${status} to ${method} ${path}`);
     const said = errorOf(text);
     return { problem: { url, reason: said ?? `answered ${status}`, isSaid: said !== undefined } };
   }

@@ -53,6 +53,11 @@ export class Authority {
   }
 }
 
+/** SHA-256 of a certificate in PEM, 64 hex digits. */
+export function fingerprintOf(certificate: string): string {
+  return createHash("sha256").update(new X509Certificate(certificate).raw).digest("hex");
+}
+
 /** Where every machine of a system has the certificate of its authority. */
 export function authorityFile(state: StateDirectory): string {
   return state.file("authority", "cert.pem");

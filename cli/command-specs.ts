@@ -1,5 +1,6 @@
 import type { CommandSpec, Option } from "./arguments.ts";
 import { drillSpec } from "./drill/plan.ts";
+import { joinSpec } from "./join-settings.ts";
 import { defaultState, upSpec } from "./settings.ts";
 
 /** How the commands that talk to a running system find it. */
@@ -206,6 +207,32 @@ export const dnsCheckSpec: CommandSpec = {
   ],
 };
 
+export const inviteSpec: CommandSpec = {
+  name: "invite",
+  summary: "Invites one machine more, and prints what to type there.",
+  positionals: [],
+  options: [
+    { name: "role", value: "gateway|cell|both", help: "what it is to run (both)" },
+    { name: "location", value: "L", help: "where it stands; replicas are kept apart by it" },
+    { name: "for", value: "T", help: "how long the token is good: 10m, 1h, 7d (1h)" },
+    jsonOption,
+    { name: "state", value: "DIR", help: `state directory of this machine (${defaultState})` },
+  ],
+};
+
+export const removeSpec: CommandSpec = {
+  name: "remove",
+  summary: "Removes a machine: what runs there is drained, and its keys count no more.",
+  positionals: ["HOST"],
+  explained: { HOST: "as tandem join has named it; another machine than this one" },
+  options: [
+    { name: "yes", help: "also one whose cell is down" },
+    { name: "deadline", value: "T", help: "when its gateways close the connections that they still have: 30s, 10m, 2h (5m)" },
+    jsonOption,
+    { name: "state", value: "DIR", help: `state directory of this machine (${defaultState})` },
+  ],
+};
+
 export const drainSpec: CommandSpec = {
   name: "drain",
   summary: "Takes a cell or a gateway out of service without losing a call.",
@@ -279,6 +306,9 @@ export const commandSpecs: readonly CommandSpec[] = [
   domainListSpec,
   dnsSpec,
   dnsCheckSpec,
+  inviteSpec,
+  joinSpec,
+  removeSpec,
   drainSpec,
   undrainSpec,
   subscriberAddSpec,

@@ -8,6 +8,9 @@ export class Failure extends Error {
   override readonly name = "Failure";
 }
 
+/** A cell has understood what it was asked, and does not do it: another one would say the same. */
+export class Refusal extends Failure {}
+
 /** The message of anything that was thrown, in one line. */
 export function reasonOf(thrown: unknown): string {
   if (codeOf(thrown) === "ENOSPC") return "the disk is full: make room where the state directory lies, then try again";

@@ -1,7 +1,7 @@
 import { hostInUri } from "../sip/host-in-uri.ts";
 import { stringify } from "smol-toml";
 import type { TlsFiles } from "./certificate.ts";
-import { type Layout, membersUrlOf } from "./layout.ts";
+import { type CellOfLayout, type Layout, membersUrlOf } from "./layout.ts";
 import type { MemberFiles } from "./membership.ts";
 import type { Settings } from "./settings.ts";
 
@@ -11,7 +11,7 @@ import type { Settings } from "./settings.ts";
  */
 export function gatewayConfigText(
   gateway: Layout["gateways"][number],
-  cells: Layout["cells"],
+  cells: readonly Pick<CellOfLayout, "id" | "url" | "members">[],
   credentials: string | MemberFiles,
   tls: TlsFiles,
   { advertise, trusted, proxyFrom, messagesPerSource }: Pick<Settings, "advertise" | "trusted" | "proxyFrom" | "messagesPerSource">,

@@ -20,7 +20,12 @@ export type Layout = {
     readonly members?: { readonly host: string; readonly port: number; readonly url: string };
   }[];
   readonly gateways: readonly { readonly id: string; readonly listeners: readonly Listener[] }[];
+  /** Where machines ask to join, on a host that runs a cell in a system with an authority. */
+  readonly door?: Address;
 };
+
+/** An address, IPv6 without brackets, and a port. */
+type Address = { readonly host: string; readonly port: number };
 
 /** Where the cells listen: on the loopback unless asked, for their doors are without TLS. */
 export function httpHostOf({ host, httpHost }: Pick<Settings, "host" | "httpHost">): string {
@@ -60,8 +65,18 @@ export function cellOfLetter(settings: Settings, letter: string): CellOfLayout {
   return { id: letter, port, url, members };
 }
 
+/** The join door has the port before the one that was given for the cells. */
+export function doorOf({ host, port }: Address): Address {
+  return { host, port: port - 1 };
+}
+
+/** How another machine is told of it. */
+export function doorUrlOf({ host, port }: Address): string {
+  return `https://${hostInUri(host)}:${port}`;
+}
+
 /** Where members and commands reach a cell. */
-export function membersUrlOf({ url, members }: CellOfLayout): string {
+export function membersUrlOf({ url, members }: Pick<CellOfLayout, "url" | "members">): string {
   return members?.url ?? url;
 }
 
@@ -71,13 +86,20 @@ export function mapCellOf(cell: CellOfLayout, host: string | undefined): MapCell
   return { id, url: membersUrlOf(cell), ...(members === undefined ? {} : { door: url }), ...(host === undefined ? {} : { host }) };
 }
 
-/** Cells a, b, ... on the ports from --http-port on, or those with these letters; gateways g1, g2, ... each two ports after the one before. */
-export function layoutOf(settings: Settings, cells: number | readonly string[]): Layout {
+/**
+ * Cells a, b, ... on the ports from --http-port on, or those with these letters; gateways g1, g2, ..., or those with these names, each two ports after the one
+ * before.
+ */
+export function layoutOf(
+  settings: Settings,
+  cells: number | readonly string[],
+  gateways: readonly string[] = Array.from({ length: settings.gateways }, (_, index) => `g${index + 1}`),
+): Layout {
   const sips = [{ host: settings.host, port: settings.sipPort }, ...(settings.furtherSip ?? [])];
   const letters = typeof cells === "number" ? Array.from({ length: cells }, (_, index) => letterOf(index)) : cells;
   const layout: Layout = {
     cells: letters.map((letter) => cellOfLetter(settings, letter)),
-    gateways: Array.from({ length: settings.gateways }, (_, index) => {
+    gateways: gateways.map((id, index) => {
       const listeners = sips.flatMap(({ host, port: sipPort }) => {
         const at = (transport: Listener["transport"], first: number | undefined): Listener[] =>
           first === undefined ? [] : [{ transport, host, port: first + 2 * index }];
@@ -89,11 +111,12 @@ export function layoutOf(settings: Settings, cells: number | readonly string[]):
           ...at("WSS", settings.wssPort),
         ];
       });
-      return { id: `g${index + 1}`, listeners };
+      return { id, listeners };
     }),
   };
-  checkOverlap(layout);
-  return layout;
+  const whole = settings.listen === undefined || layout.cells.length === 0 ? layout : { ...layout, door: doorOf(settings.listen) };
+  checkOverlap(whole);
+  return whole;
 }
 
 type Need = { readonly kind: "UDP" | "TCP"; readonly host: string; readonly port: number; readonly who: string; readonly option: string };
@@ -134,6 +157,7 @@ function needsOf(layout: Layout, httpHost = ""): Need[] {
         ? []
         : [{ kind: "TCP", host: members.host, port: members.port, who: `cell ${id} for members`, option: "--listen" }],
     ),
+    ...(layout.door === undefined ? [] : [{ kind: "TCP" as const, ...layout.door, who: "the join door", option: "--listen" }]),
   ];
 }
 

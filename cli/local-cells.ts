@@ -29,6 +29,8 @@ export type LocalCellsOptions = {
   /** What this machine is called, and its members, in a system with an authority. */
   readonly host: string | undefined;
   readonly members: LocalMembers | undefined;
+  /** Where this machine stands; undefined: nobody knows. */
+  readonly location: string | undefined;
   /** The map that a system with these cells is started with. */
   readonly deployed: (cells: readonly CellOfLayout[]) => ClusterMap;
   readonly specOf: (cell: CellOfLayout, map: ClusterMap) => ProcessSpec;
@@ -59,7 +61,7 @@ export class LocalCells {
   /** Starts one more, and has it in the map. Of what is asked host, location and weight are the map's. */
   add(request: Table): Promise<{ readonly id: string; readonly url: string }> {
     return this.#alone(async () => {
-      const { settings, supervisor, api, deployed, specOf, host, members } = this.#options;
+      const { settings, supervisor, api, deployed, specOf, members } = this.#options;
       if (!settings.replication) throw new Failure("without replication a further cell would have nothing to do");
       const map = await mapOf(api());
       const cell = await this.#nextCell(map);
@@ -74,7 +76,7 @@ export class LocalCells {
       try {
         await members?.add(cell, api());
         await supervisor.start(specOf(cell, known));
-        await changeCells(api(), (newest) => cellAdded(newest, { ...mapCellOf(cell, host), ...placeOf(request) }));
+        await changeCells(api(), (newest) => cellAdded(newest, { ...this.#mapCell(cell), ...placeOf(request) }));
       } catch (error) {
         await this.#end(cell);
         await members?.remove(cell.id, api());
@@ -85,6 +87,20 @@ export class LocalCells {
       this.#options.reporter.event(`cell ${cell.id}`, "added", cell.url);
       return { id: cell.id, url: cell.url };
     });
+  }
+
+  /** Puts those into the map that it does not have, on a host that joins. */
+  async place(): Promise<void> {
+    await changeCells(this.#options.api(), (map) => {
+      const missing = this.#all.filter(({ id }) => map.cells.every((cell) => cell.id !== id));
+      return missing.reduce((cells, cell) => cellAdded({ cells }, this.#mapCell(cell)), map.cells);
+    });
+  }
+
+  /** As the map is to have it. */
+  #mapCell(cell: CellOfLayout): MapCell {
+    const { host, location } = this.#options;
+    return { ...mapCellOf(cell, host), ...(location === undefined ? {} : { location }) };
   }
 
   /** Takes one out of the map that has no replica any more, and ends its process. `kept`: it has not handed over all, and its directory is there now. */

@@ -1,25 +1,29 @@
-import { mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { signatureAgeSecondsMax } from "../cluster/limits.ts";
-import { pairOf, type ClusterMap } from "../cluster/map/cluster-map.ts";
+import type { ClusterMap } from "../cluster/map/cluster-map.ts";
+import { deployedFrom } from "../cluster/map/deployed-map.ts";
+import { hostMembersSchema } from "../schemas/api-answers.ts";
+import { read } from "../schemas/reading.ts";
 import { ApiClient, type Credentials } from "./api-client.ts";
 import { Authority } from "./authority.ts";
-import { type Bundle, makeBundle, modulesFor, root } from "./bundle.ts";
+import { type Bundle, makeBundle, root } from "./bundle.ts";
+import { type BrokenOfCell, CellSpecs, softphonesAt } from "./cell-specs.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { ClockWatch } from "./clock-watch.ts";
 import { clusterMapOf, flushMs } from "./cluster.ts";
 import type { ControlHandlers } from "./control.ts";
-import { type Broken, setBrokenAside } from "./databases.ts";
 import { DiskWatch } from "./disk-watch.ts";
-import { descriptorsMax, softphonesFew, softphonesMaxFor } from "./descriptors.ts";
+import { descriptorsMax, softphonesFew } from "./descriptors.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { makeFirstSubscribers, planFirstSubscribers, subscribersText } from "./first-subscribers.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
-import { isListOf, isTable, isText } from "./json.ts";
+import { checkStanding, HostPlace } from "./host-place.ts";
+import { openJoinDoor } from "./host-door.ts";
+import type { JoinDoor } from "./join-door.ts";
+import { isListOf, isText } from "./json.ts";
 import { LocalCells } from "./local-cells.ts";
-import { type CellOfLayout, type Layout, advertisedHostsOf, httpHostOf, membersUrlOf, placesOf } from "./layout.ts";
+import { type CellOfLayout, type Layout, advertisedHostsOf, membersUrlOf, placesOf } from "./layout.ts";
 import { LocalMembers } from "./local-members.ts";
 import type { MemberFiles } from "./membership.ts";
 import type { Reporter } from "./reporter.ts";
@@ -28,7 +32,7 @@ import { shownPath } from "./shown-path.ts";
 import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
 import { isStatus } from "./status.ts";
 import { type ProcessSpec, Supervisor } from "./supervisor.ts";
-import { cellConfigText, objectsOf, readWorkerSettings } from "./workerd-config.ts";
+import { togetherIn, untilTogether } from "./together.ts";
 
 /** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
 const connectMsMax = 10_000;
@@ -53,12 +57,12 @@ export type LocalSystemOptions = {
   readonly mayEvict?: boolean;
   /** Another time between two looks at the certificates: a test does not wait for an hour. */
   readonly certificateLookMs?: number;
+  /** This host was removed from its system. What runs here serves nobody any more. */
+  readonly wasRemoved?: () => void;
 };
 
 /** A flush that is due may come so much later. */
 const flushedLateMs = 100;
-
-type BrokenOfCell = Broken & { readonly cell: string };
 
 /** One system on this machine: its processes, and the files that say what runs. */
 export class LocalSystem {
@@ -76,19 +80,22 @@ export class LocalSystem {
   #secret = "";
   /** Those of this machine, in a system with an authority. */
   readonly #members: LocalMembers | undefined;
-  /** What cells run; made at the start. */
-  #script: Bundle = { directory: "", modules: [] };
+  /** What this host knows of the rest of such a system. */
+  readonly #place: HostPlace | undefined;
+  #door: JoinDoor | undefined;
+  readonly #specs: CellSpecs;
   #started = false;
-  /** Cells by objects whose databases could not be read since the start. */
-  readonly #brokenIn = new Map<string, Set<string>>();
-  /** By cell: exchanges that are to be filled by their peers. */
-  readonly #refilling = new Map<string, Set<number>>();
 
   constructor(options: LocalSystemOptions) {
     this.#options = options;
     const { cluster, state, layout } = options;
     this.#members = cluster.host === undefined ? undefined : new LocalMembers(state, cluster.host, layout);
-    this.#diskWatch = new DiskWatch({ rooms: options.layout.cells.map(({ id }) => this.#roomOf(id)) });
+    this.#place =
+      this.#members === undefined
+        ? undefined
+        : new HostPlace({ state, members: this.#members, own: () => this.cells.all, wasRemoved: () => options.wasRemoved?.() });
+    this.#specs = new CellSpecs({ ...options, members: this.#members, secret: () => this.#secret });
+    this.#diskWatch = new DiskWatch({ rooms: options.layout.cells.map(({ id }) => this.#specs.roomOf(id)) });
     this.#supervisor = new Supervisor({
       restart: options.settings.restart,
       reporter: options.reporter,
@@ -112,17 +119,18 @@ export class LocalSystem {
       summaryOf: (cell) => this.#summaryOf(cell),
       host: cluster.host,
       members: this.#members,
+      location: cluster.joined?.location,
       deployed: (cells) => this.#mapWith(cells),
-      specOf: (cell, map) => this.#specOf(cell, map),
+      specOf: (cell, map) => this.#specs.specOf(cell, map),
       changed: (cells) => {
-        this.#diskWatch.watch(cells.map(({ id }) => this.#roomOf(id)));
+        this.#diskWatch.watch(cells.map(({ id }) => this.#specs.roomOf(id)));
         if (this.#started) state.writeRun(this.run);
       },
     });
   }
 
   get #api(): ApiClient {
-    return new ApiClient(this.cells.all.map(membersUrlOf), this.#credentials);
+    return this.#place?.api() ?? new ApiClient(this.cells.all.map(membersUrlOf), this.#secret);
   }
 
   /** What this process asks cells with. */
@@ -133,21 +141,17 @@ export class LocalSystem {
   /** The map that a system with these cells is started with. */
   #mapWith(cells: readonly CellOfLayout[]): ClusterMap {
     const { cluster, settings, layout } = this.#options;
+    // A host that has joined knows what the operator has stated elsewhere.
+    const known = cluster.joined === undefined ? undefined : this.#place?.map;
+    if (known !== undefined) return deployedFrom(known);
     return { ...clusterMapOf(cluster, settings, { ...layout, cells }), ...this.#members?.ofMap(cells) };
-  }
-
-  /** Where a cell finds out whether its disk has room. */
-  #roomOf(cell: string): string {
-    return join(this.#options.state.file("cells", cell), "room");
   }
 
   /** Starts everything and waits until a phone would be answered. The first subscribers' passwords by address-of-record. */
   async start(signal: AbortSignal): Promise<Passwords["passwords"]> {
-    const { state, reporter } = this.#options;
-    const secret = state.secret();
-    this.#secret = secret;
-    if (this.#members !== undefined) this.#makeMembers(this.#members, secret);
-    planFirstSubscribers(state, this.#options.cluster.domain, reporter);
+    const { state, reporter, cluster } = this.#options;
+    await this.#prepare();
+    if (cluster.joined === undefined) planFirstSubscribers(state, cluster.domain, reporter);
     // The first start has both to make: at the same time, though the lines come one after the other.
     const [bundle, tls] = await Promise.all([timed(makeBundle(state.file("bundle"))), timed(this.#certificate())]);
     reporter.step("bundle", "made", bundle.ms);
@@ -155,18 +159,53 @@ export class LocalSystem {
     signal.throwIfAborted();
     const cells = await timed(this.#startCells(bundle.result));
     await this.#untilRefilled();
-    reporter.step("cells", this.cells.all.map(({ id, url }) => `${id} ${url}`).join(", "), cells.ms);
+    reporter.step("cells", this.cells.all.map(({ id, url }) => `${id} ${url}`).join(", ") || "none", cells.ms);
+    const isPlaced = cluster.joined?.isPlaced ?? true;
+    if (!isPlaced && this.cells.all.length > 0) await this.cells.place();
     const gateways = await timed(this.#startGateways(tls.result.files));
-    const connected = await timed(this.#untilConnected(this.#api, cells.result));
+    const connected = await timed(this.#untilConnected(isPlaced ? cells.result : undefined));
     await this.cells.endStrangers(cells.result);
     reporter.step("gateways", this.#gatewaysText(), gateways.ms + connected.ms);
+    if (cluster.joined !== undefined && !isPlaced) state.writeCluster({ ...cluster, joined: { ...cluster.joined, isPlaced: true } });
     this.#started = true;
     this.#clockWatch.start();
-    const members = this.#members;
-    const lookMs = this.#options.certificateLookMs ?? certificateLookMs;
-    if (members !== undefined) this.#certificateTimer = setInterval(() => void this.#renewCertificates(members), lookMs).unref();
+    await this.#beHost();
     state.writeRun(this.run);
-    return await this.#ensureSubscribers(this.#api);
+    return cluster.joined === undefined ? await this.#ensureSubscribers(this.#api) : {};
+  }
+
+  /** Keys, certificates and secrets of what runs here. Throws a {@link Failure} on a host that was removed: its cells would serve by themselves. */
+  async #prepare(): Promise<void> {
+    const { state, cluster, reporter } = this.#options;
+    const [members, place] = [this.#members, this.#place];
+    if (cluster.joined === undefined) this.#secret = state.secret();
+    if (members === undefined || place === undefined) return;
+    if (cluster.joined === undefined) {
+      this.#makeMembers(members, this.#secret);
+    } else {
+      members.resume();
+      this.#secret = members.secret;
+    }
+    if (place.others.length > 0) await place.look();
+    checkStanding(place, state);
+    if (cluster.joined === undefined) return;
+    if (place.map === undefined) throw new Failure(`${state.file("map.json")} cannot be read: join again, with another --state`);
+    // Those that are there may be good for another while.
+    await members.renew(this.cells.all, place.api("host"), new Date()).catch((error: unknown) => {
+      reporter.event("tandem", "warns", `certificates of members are not renewed: ${reasonOf(error)}; tried again in an hour`);
+    });
+  }
+
+  /** In a system with an authority: machines ask to join here, certificates are renewed, and the newest map is looked at. */
+  async #beHost(): Promise<void> {
+    const { layout, reporter } = this.#options;
+    const [members, place] = [this.#members, this.#place];
+    if (members === undefined || place === undefined) return;
+    const lookMs = this.#options.certificateLookMs ?? certificateLookMs;
+    this.#certificateTimer = setInterval(() => void this.#renewCertificates(members), lookMs).unref();
+    await place.look();
+    place.start();
+    if (layout.door !== undefined) this.#door = await openJoinDoor(layout.door, members, () => place.api(), reporter);
   }
 
   /** Keys and certificates of all that runs here: those that are there and good are kept. */
@@ -191,6 +230,8 @@ export class LocalSystem {
   async stop(): Promise<void> {
     this.#clockWatch.stop();
     clearInterval(this.#certificateTimer);
+    this.#place?.stop();
+    this.#door?.close();
     await this.#supervisor.stop(this.#started ? { prefix: "gateway ", pauseMs: flushMs + flushedLateMs } : undefined);
     this.#diskWatch.stop();
   }
@@ -198,6 +239,8 @@ export class LocalSystem {
   /** Does not wait for anything to end by itself. */
   kill(): void {
     this.#supervisor.kill();
+    this.#place?.stop();
+    this.#door?.close();
     this.#clockWatch.stop();
     this.#diskWatch.stop();
   }
@@ -215,6 +258,7 @@ export class LocalSystem {
   }
 
   #gatewaysText(): string {
+    if (this.#options.layout.gateways.length === 0) return "none";
     return this.#options.layout.gateways
       .map(({ id, listeners }) => {
         const texts = Array.from(placesOf(listeners), ([place, here]) => `${place} ${here.map(({ transport }) => transport).join(" ")}`);
@@ -227,7 +271,7 @@ export class LocalSystem {
   async #startCells(bundle: Bundle): Promise<ReadonlySet<string>> {
     const { layout, reporter } = this.#options;
     const map = this.#mapWith(layout.cells);
-    this.#script = bundle;
+    this.#specs.script = bundle;
     const descriptors = descriptorsMax();
     const softphonesMax = softphonesAt(map);
     if (softphonesMax !== undefined && softphonesMax < softphonesFew) {
@@ -235,83 +279,10 @@ export class LocalSystem {
       reporter.step("softphones", `at most ${softphonesMax} at each cell: ${cause}`, 0);
     }
     const broken: BrokenOfCell[] = [];
-    const specs = this.cells.all.map((cell) => this.#specOf(cell, map, broken));
-    this.#sayWhatIsBroken(broken, map);
+    const specs = this.cells.all.map((cell) => this.#specs.specOf(cell, map, broken));
+    this.#specs.sayWhatIsBroken(broken, map);
     this.#diskWatch.start();
     return await this.#supervisor.startSome(specs);
-  }
-
-  /** How a cell is started that works from this map until it hears of a newer one. `broken`: takes what cannot be read there. */
-  #specOf(cell: CellOfLayout, map: ClusterMap, broken: BrokenOfCell[] = []): ProcessSpec {
-    const { settings, mapFor, state, wrap } = this.#options;
-    const { id, port, url } = cell;
-    const own = this.#members?.cellOf(cell);
-    const [storage, room, file] = [state.file("cells", id), this.#roomOf(id), state.file(`cell-${id}.capnp`)];
-    mkdirSync(room, { recursive: true });
-    const worker = readWorkerSettings(join(root, "wrangler.toml"), id);
-    const softphonesMax = softphonesAt(map);
-    const text = cellConfigText({
-      cell: id,
-      host: httpHostOf(settings),
-      port,
-      settings: worker,
-      modules: modulesFor(wrap?.(this.#script, id) ?? this.#script, file),
-      storage,
-      room,
-      mayEvict: this.#options.mayEvict ?? false,
-      texts: {
-        CELL: id,
-        CLUSTER: JSON.stringify(mapFor?.(id, map) ?? map),
-        ...(softphonesMax === undefined ? {} : { SOFTPHONES_MAX: String(softphonesMax) }),
-        ...(own === undefined ? {} : { MEMBERS_SOCKET: own.socket.host }),
-      },
-      fromEnvironment: ["TANDEM_SECRET", ...Object.keys(own?.environment ?? {})],
-      ...(own === undefined ? {} : { members: own.socket }),
-    });
-    state.write(`cell-${id}.capnp`, text, 0o600);
-    const look = (): BrokenOfCell[] =>
-      setBrokenAside(storage, objectsOf(id, worker.objects, map), new Date()).map((each) => ({ ...each, cell: id }));
-    broken.push(...look());
-    let isFirst = true;
-    return {
-      name: `cell ${id}`,
-      command: [workerdBinary(), "serve", file, "config"],
-      environment: { TANDEM_SECRET: this.#secret, ...own?.environment },
-      readiness: { url: `${url}/` },
-      prepare: () => {
-        // At the start all have been looked at, before the first line: what it promises may be broken in the next cell.
-        if (!isFirst) this.#sayWhatIsBroken(look(), map);
-        isFirst = false;
-      },
-    };
-  }
-
-  /** Says of databases that were set aside what follows from it. */
-  #sayWhatIsBroken(all: readonly BrokenOfCell[], map: ClusterMap): void {
-    const { reporter, state } = this.#options;
-    for (const { object = "", cell } of all) this.#brokenIn.set(object, (this.#brokenIn.get(object) ?? new Set()).add(cell));
-    for (const [index, { object, keptAs, reason, cell }] of all.entries()) {
-      const whose = object === undefined ? "a file of the runtime" : `the database of ${object.replace(/-(?=\d)/, " ")}`;
-      const exchange = Number(/^exchange-(\d+)$/.exec(object ?? "")?.[1] ?? Number.NaN);
-      const cells = this.#brokenIn.get(object ?? "") ?? new Set();
-      const { primary, secondary } = Number.isNaN(exchange) ? { primary: cell, secondary: cell } : pairOf(map, exchange);
-      const isLost = !Number.isNaN(exchange) && [primary, secondary].every((each) => cells.has(each) || map.replication.enabled === false);
-      const other = primary === cell ? secondary : primary;
-      // How to go on is said once, with the last of them.
-      const isSaidLater = all.slice(index + 1).some((each) => each.object === object);
-      const next = Number.isNaN(exchange)
-        ? "it is made again"
-        : !isLost
-          ? `what was in it comes from cell ${other}`
-          : isSaidLater
-            ? `that of cell ${other} cannot be read either`
-            : "no other has what was in it: phones register again by themselves; import the subscribers, or stop and put a backup of the cells in place";
-      if (!Number.isNaN(exchange) && !isLost) this.#refilling.set(cell, (this.#refilling.get(cell) ?? new Set()).add(exchange));
-      reporter.event(`cell ${cell}`, "set aside", `${whose} cannot be read (${reason}) and is kept as ${shownPath(keptAs)}; ${next}`);
-      const known = isLost ? state.readPasswords() : undefined;
-      // The first subscribers are known: those are put again.
-      if (known !== undefined) state.writePasswords({ ...known, provisioned: false });
-    }
   }
 
   async #startGateways(tls: TlsFiles): Promise<void> {
@@ -321,8 +292,12 @@ export class LocalSystem {
     const specs = layout.gateways.map((gateway): ProcessSpec => {
       const name = `gateway-${gateway.id}.toml`;
       return {
-        // Where it finds its first map: the cells that run by then.
-        prepare: () => state.write(name, gatewayConfigText(gateway, this.cells.all, credentials(gateway.id), tls, settings)),
+        // Where it finds its first map: the cells that are known by then.
+        prepare: () =>
+          state.write(
+            name,
+            gatewayConfigText(gateway, [...this.cells.all, ...(this.#place?.others ?? [])], credentials(gateway.id), tls, settings),
+          ),
         name: `gateway ${gateway.id}`,
         command: [process.execPath, program, "--config", state.file(name), "--supervised"],
         environment: {},
@@ -335,7 +310,7 @@ export class LocalSystem {
   /** Nobody is to be refused for what is on its way: an exchange whose database was set aside has what its peer knows, before gateways come. */
   async #untilRefilled(): Promise<void> {
     const until = performance.now() + refillMsMax;
-    for (const [cell, exchanges] of this.#refilling) {
+    for (const [cell, exchanges] of this.#specs.refilling) {
       await untilTogether(() => this.#summaryOf(this.#cell(cell)), exchanges, until);
       exchanges.clear();
     }
@@ -355,9 +330,10 @@ export class LocalSystem {
     if (this.#isRenewing) return;
     this.#isRenewing = true;
     try {
-      const api = new ApiClient(this.cells.all.map(membersUrlOf), members.identity, "host");
+      const api = this.#place?.api("host") ?? new ApiClient(this.cells.all.map(membersUrlOf), members.identity, "host");
       const renewed = await members.renew(this.cells.all, api, new Date());
       if (renewed.length === 0) return;
+      this.#door?.renew(members.identity.tls);
       reporter.event("tandem", "renewed", `certificates of ${renewed.join(", ")}`);
       if (this.cells.all.some(({ id }) => renewed.includes(id))) await this.#renewCells("it has another certificate", true);
     } catch (error) {
@@ -396,25 +372,40 @@ export class LocalSystem {
       : new ApiClient(at, this.#credentials, "host").get("/host/summary");
   }
 
-  /** A gateway listens before it has reached a cell; "ready" is to mean that a phone is answered. */
-  async #untilConnected(api: ApiClient, serving: ReadonlySet<string>): Promise<void> {
+  /**
+   * A gateway listens before it has reached a cell; "ready" is to mean that a phone is answered. `serving`: names of processes that run; undefined: all have to,
+   * and be in the map.
+   */
+  async #untilConnected(serving: ReadonlySet<string> | undefined): Promise<void> {
     const until = performance.now() + connectMsMax;
     for (;;) {
-      const status = await api.get("/api/status");
-      if (!isStatus(status)) throw new Failure("the cells' answer is no status: are they of another version?");
+      const { cells, gateways } = await this.#statesOfMembers();
       // A cell that was out of service when the system stopped is so when it starts, and serves.
-      const up = new Set(
-        [...status.cells, ...status.gateways].filter(({ state }) => state === "up" || state === "draining").map(({ id }) => id),
-      );
+      const up = new Set([...cells, ...gateways].filter(({ state }) => state === "up" || state === "draining").map(({ id }) => id));
       // A cell that the map does not have never is.
-      const members = this.cells.all.filter(({ id }) => serving.has(`cell ${id}`) && status.cells.some((cell) => cell.id === id));
+      const members = this.cells.all.filter(
+        ({ id }) => serving === undefined || (serving.has(`cell ${id}`) && cells.some((cell) => cell.id === id)),
+      );
       const missing = [...members, ...this.#options.layout.gateways].filter(({ id }) => !up.has(id));
       if (missing.length === 0) return;
       if (performance.now() > until) {
-        throw new Failure(`not connected after ${connectMsMax / 1000} s, as the cells see it: ${missing.map(({ id }) => id).join(", ")}`);
+        const unreached = members.find((cell) => serving === undefined && missing.includes(cell));
+        const hint = unreached === undefined ? "" : `; the others have to reach ${membersUrlOf(unreached)} (--address)`;
+        const ids = missing.map(({ id }) => id).join(", ");
+        throw new Failure(`not connected after ${connectMsMax / 1000} s, as the cells see it: ${ids}${hint}`);
       }
       await delay(pollMs);
     }
+  }
+
+  /** How the group sees what runs here. */
+  async #statesOfMembers(): Promise<Record<"cells" | "gateways", readonly { readonly id: string; readonly state: string }[]>> {
+    const place = this.#place;
+    const status = await (place === undefined ? this.#api.get("/api/status") : place.api("host").get("/host/members"));
+    const { value } = read(hostMembersSchema, status);
+    if (value === undefined || (place === undefined && !isStatus(status)))
+      throw new Failure("the cells' answer is no status: are they of another version?");
+    return value;
   }
 
   /** The first subscribers, made once. */
@@ -454,47 +445,8 @@ export function controlHandlersOf({ cells }: LocalSystem): ControlHandlers {
   return { "cell add": (request) => cells.add(request), "cell remove": ({ cell }) => cells.remove(String(cell)) };
 }
 
-/** How many softphones a cell may have at once; undefined: nobody knows. */
-function softphonesAt(map: ClusterMap): number | undefined {
-  const descriptors = descriptorsMax();
-  return descriptors === undefined ? undefined : softphonesMaxFor(descriptors, map.exchangeCount);
-}
-
-/** The exchanges of a cell whose peers have what they have, and the other way round. */
-function togetherIn(summary: unknown): number[] {
-  const exchanges = isTable(summary) ? summary["exchanges"] : undefined;
-  if (!isListOf(exchanges, isTable)) return [];
-  return exchanges.filter(({ pair }) => pair === "together").map(({ exchange }) => Number(exchange));
-}
-
-/** Waits until a cell answers, and all of these exchanges, which are taken out, are together with their peers. False: it does not answer. */
-async function untilTogether(ask: () => Promise<unknown>, exchanges: Set<number>, until: number): Promise<boolean> {
-  let isServing = false;
-  while ((!isServing || exchanges.size > 0) && performance.now() < until) {
-    // It may be the cell that does not start.
-    const summary = await ask().catch(() => undefined);
-    isServing = summary !== undefined;
-    for (const exchange of togetherIn(summary)) exchanges.delete(exchange);
-    if (!isServing || exchanges.size > 0) await delay(pollMs);
-  }
-  return isServing;
-}
-
 async function timed<T>(work: Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {
   const start = performance.now();
   const result = await work;
   return { result, ms: performance.now() - start };
-}
-
-/** workerd's own program: the file behind its JavaScript wrapper, whose process id would be the wrapper's. */
-function workerdBinary(): string {
-  let exports: unknown;
-  try {
-    exports = createRequire(import.meta.url)("workerd");
-  } catch {
-    exports = undefined;
-  }
-  const path = isTable(exports) ? exports["default"] : undefined;
-  if (typeof path !== "string") throw new Failure("workerd is not installed for this machine: run npm ci");
-  return path;
 }

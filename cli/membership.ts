@@ -42,6 +42,18 @@ export class Membership {
     return { id, kind, host: this.host, key: x, tlsKey: spkiOf(tlsKey), addresses };
   }
 
+  /** The signing key of the host. */
+  get privateKey(): KeyObject {
+    return this.#keys(this.host).key;
+  }
+
+  /** The public signing key of a member that has been made here; undefined: none of that name has. */
+  knownKey(id: string): string | undefined {
+    if (!existsSync(this.files(id).key)) return undefined;
+    const { x } = createPublicKey(this.#keys(id).key).export({ format: "jwk" });
+    return x;
+  }
+
   /** The signing key as cells take it from their environment: PKCS #8 in base64. */
   signingKey(id: string): string {
     return this.#keys(id).key.export({ type: "pkcs8", format: "der" }).toString("base64");

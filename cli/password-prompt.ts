@@ -9,10 +9,14 @@ class Unseen extends Writable {
 }
 
 /**
- * Asks for a password on a terminal: one line, not shown. Who only waited for standard input to end would look like a command that hangs. Undefined: the
+ * Asks for a password, or a token, on a terminal: one line, not shown. Who only waited for standard input to end would look like a command that hangs. Undefined: the
  * asked one has thought better of it (Ctrl-C, Ctrl-D).
  */
-export function askPassword(terminal: NodeJS.ReadableStream, say: (text: string) => void): Promise<string | undefined> {
+export function askPassword(
+  terminal: NodeJS.ReadableStream,
+  say: (text: string) => void,
+  what: "password" | "token" = "password",
+): Promise<string | undefined> {
   return new Promise((answered) => {
     const lines = createInterface({ input: terminal, output: new Unseen(), terminal: true });
     let typed: string | undefined;
@@ -25,6 +29,6 @@ export function askPassword(terminal: NodeJS.ReadableStream, say: (text: string)
       say("\n");
       answered(typed);
     });
-    say("Password: ");
+    say(what === "password" ? "Password: " : "Token: ");
   });
 }

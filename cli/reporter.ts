@@ -15,6 +15,11 @@ export type Reporter = {
 
 type Output = { out(text: string): void };
 
+/** For a command that runs until it is told to stop. */
+export function reporterOf(isJson: boolean, io: Output): Reporter {
+  return isJson ? jsonReporter(io, () => new Date()) : humanReporter(io, () => new Date());
+}
+
 /**
  * Lines for people, each that comes after the start with its time (UTC, as the gateways' own). What processes write while they are started would bury
  * the steps. Their warnings are shown when all is ready, the rest only when the start fails.

@@ -266,7 +266,7 @@ function parseListen(text: string | undefined): Settings["listen"] {
   if (isIP(host) === 0 || (isIP(host) === 6) !== (v6 !== undefined) || isWildcard(host)) {
     throw usage(upSpec, `--listen ${text}: must be an address of this machine that the others reach, for example 192.0.2.10`);
   }
-  return { host, port: wholeNumber(upSpec, "listen", port ?? String(listenPort), 1, 65_535) };
+  return { host, port: wholeNumber(upSpec, "listen", port ?? String(listenPort), 2, 65_535) };
 }
 
 /** All addresses of a machine: good to listen at, and nothing that a phone could send to. */
@@ -298,7 +298,7 @@ function parseTls(certificate: string | undefined, key: string | undefined): Set
 }
 
 /** Its host name, with what stands behind it or without. */
-function isOwnName(domain: string): boolean {
+export function isOwnName(domain: string): boolean {
   const own = hostname().toLowerCase();
   return domain === own || domain === own.split(".", 1)[0];
 }

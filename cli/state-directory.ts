@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { ClusterMap } from "../cluster/map/cluster-map.ts";
+import { carriedMapSchema } from "../schemas/cluster-map.ts";
+import { read } from "../schemas/reading.ts";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
 import { isListOf, isTable, isText } from "./json.ts";
 import type { Listener } from "./layout.ts";
@@ -28,6 +31,18 @@ export type ClusterSettings = {
   /** Where members reach the cells of this machine, in a system with an authority; and what this machine is called there. Absent: it has none. */
   readonly listen?: { readonly host: string; readonly port: number };
   readonly host?: string;
+  /** What this host runs in a system that it has joined. Absent: it has made the system itself. */
+  readonly joined?: Joined;
+};
+
+/** What a host runs that has joined a system. */
+export type Joined = {
+  /** Its gateways by name. */
+  readonly gateways: readonly string[];
+  /** Where it stands, as the map says it of its cells. */
+  readonly location?: string;
+  /** Its cell has been in the map: one that is not there now was removed. */
+  readonly isPlaced: boolean;
 };
 
 /** DIR/passwords.json: passwords of the first subscribers by address-of-record, to be printed again. */
@@ -122,8 +137,23 @@ export class StateDirectory {
     );
   }
 
+  /** The newest cluster map that this host has heard of, in a system with an authority; undefined: none, or the file is damaged. */
+  readMap(): ClusterMap | undefined {
+    try {
+      const text = this.#read("map.json");
+      return text === undefined ? undefined : read(carriedMapSchema, JSON.parse(text)).value;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** It has a secret of the cluster, the key of its hash. */
+  writeMap(map: ClusterMap): void {
+    this.write("map.json", `${JSON.stringify(map)}\n`, 0o600);
+  }
+
   writeCluster(settings: ClusterSettings): void {
-    const format = settings.listen === undefined ? formatWithoutAuthority : stateFormat;
+    const format = settings.host === undefined ? formatWithoutAuthority : stateFormat;
     this.write("cluster.json", `${JSON.stringify({ ...settings, format }, undefined, 2)}\n`, 0o600);
   }
 
@@ -280,7 +310,12 @@ function isCellOfRun(value: unknown): value is Run["cells"][number] {
 
 function isClusterSettings(value: unknown): value is ClusterSettings {
   if (!isTable(value) || (value["hashKey"] !== undefined && !isText(value["hashKey"]))) return false;
-  const { listen, host } = value;
+  const { listen, host, joined } = value;
+  if (
+    joined !== undefined &&
+    !(isTable(joined) && isText(host) && isListOf(joined["gateways"], isText) && typeof joined["isPlaced"] === "boolean")
+  )
+    return false;
   if (listen !== undefined && !(isTable(listen) && isText(listen["host"]) && typeof listen["port"] === "number" && isText(host)))
     return false;
   if ([value["letters"], value["changed"]].some((texts) => texts !== undefined && !isListOf(texts, isText))) return false;

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
 import { type Arguments, type CommandSpec, helpOf, overviewOf, parseArguments } from "./arguments.ts";
 import { commandSpecs } from "./command-specs.ts";
 import { Failure, UsageError, reasonOf } from "./errors.ts";
 import type { Io } from "./io.ts";
-import { isTable, isText } from "./json.ts";
 import { meantForUp } from "./npm-options.ts";
 import { askPassword } from "./password-prompt.ts";
+import { release } from "./release.ts";
 
 type Run = (args: Arguments, io: Io) => Promise<void>;
 
@@ -54,6 +53,12 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/dns.ts")).print;
     case "dns check":
       return (await import("./commands/dns.ts")).check;
+    case "invite":
+      return (await import("./commands/invite.ts")).run;
+    case "join":
+      return (await import("./commands/join.ts")).run;
+    case "remove":
+      return (await import("./commands/remove.ts")).run;
     case "drain":
       return (await import("./commands/drain.ts")).drain;
     case "undrain":
@@ -95,7 +100,7 @@ function findCommand(
 export async function main(words: readonly string[], io: Io): Promise<number> {
   try {
     if (words[0] === "--version") {
-      io.out(`${version()}\n`);
+      io.out(`${release()}\n`);
       return 0;
     }
     const found = findCommand(words);
@@ -122,15 +127,10 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
   }
 }
 
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-  return isTable(manifest) && isText(manifest["version"]) ? manifest["version"] : "unknown";
-}
-
-async function readStdin(): Promise<Uint8Array> {
+async function readStdin(what: "password" | "token" = "password"): Promise<Uint8Array> {
   if (process.stdin.isTTY) {
-    const typed = await askPassword(process.stdin, (text) => void process.stderr.write(text));
-    if (typed === undefined) throw new Failure("no password was typed");
+    const typed = await askPassword(process.stdin, (text) => void process.stderr.write(text), what);
+    if (typed === undefined) throw new Failure(`no ${what} was typed`);
     return Buffer.from(typed);
   }
   const chunks: Uint8Array[] = [];

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { ApiClient, type Credentials } from "./api-client.ts";
 import type { Arguments } from "./arguments.ts";
 import { Failure, UsageError } from "./errors.ts";
+import { cellsElsewhere } from "./host-place.ts";
 import { Membership } from "./membership.ts";
 import { defaultState } from "./settings.ts";
 import { StateDirectory } from "./state-directory.ts";
@@ -33,9 +34,13 @@ export function findTarget(args: Arguments, environment: NodeJS.ProcessEnv): Tar
   const credentials = host === undefined ? state.readSecret() : new Membership(state, host).identity();
   if (run === undefined || credentials === undefined)
     throw new Failure(`not running: no system has its state in ${state.path} (start it with tandem up, or name another --state)`);
+  // Without an authority the API is in the cells of this machine alone.
+  const elsewhere = host === undefined ? [] : cellsElsewhere(state.readMap(), run.cells);
+  if (host !== undefined && run.cells.length === 0)
+    throw new Failure(`host ${host} runs gateways only, and may change nothing: give commands on a machine with a cell`);
   return {
     api: new ApiClient(
-      run.cells.map(({ url: door, membersUrl }) => membersUrl ?? door),
+      [...run.cells.map(({ url: door, membersUrl }) => membersUrl ?? door), ...elsewhere.map((cell) => cell.url)],
       credentials,
     ),
     domain: run.domain,

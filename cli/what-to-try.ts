@@ -32,6 +32,25 @@ ${settings.auth === "open" ? "" : `  npx tandem subscriber add dave --password -
 `;
 }
 
+/** On a host that has joined phones find what is here, and users are those of the system. */
+export function whatHasJoined(settings: Settings, domain: string, layout: Layout): string {
+  const urls = urlsOf(layout, settings.advertise);
+  const lines: readonly (readonly [name: string, value: string])[] = [
+    ["Domain", domain],
+    ...(layout.gateways.length === 0 ? [] : [["Server", serversText(layout, settings.advertise)] as const]),
+    ...(urls.length === 0 ? [] : [["At gateways", `${urls.join(" or ")}, subprotocol sip`] as const]),
+    ...(layout.gateways.length === 0 || settings.tls !== undefined
+      ? []
+      : [["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`] as const]),
+  ];
+  return `
+This machine has joined:
+${lines.map(([name, value]) => `  ${name.padEnd(11)}  ${value}\n`).join("")}
+It is started again by tandem up${stateOption(settings)} with the same options, and needs no token then.
+
+`;
+}
+
 /** How a command finds this system; nothing where it does by itself. */
 function stateOption({ state }: Settings): string {
   return state === resolve(defaultState) ? "" : ` --state ${quoted(shownPath(state))}`;

@@ -244,6 +244,10 @@ export const drainDeadlineMsMax: number = 7 * 24 * 3_600_000;
 export const membersMax = 512;
 /** Keys of members that were removed, of 43 characters each. Older ones are forgotten: by then no side of a cut has a map that knows them. */
 export const revokedKeysMax = 512;
+/** Invitations that were used and have not expired, 100 octets of the map each. More machines than that do not join within a week. */
+export const usedInvitationsMax = 128;
+/** A used one is remembered for so long after its end: by then no clock of the system takes it for good. */
+export const usedInvitationKeptMs = 600_000;
 /** Names of members: they ride in signatures, in file names and in URIs, and a dot would make a gateway's a line's. */
 export const memberNamePattern: RegExp = /^[0-9A-Za-z-]{1,32}$/;
 /** Lines of a cell: each is an object that a request may wake. */

@@ -215,6 +215,7 @@ export const membersAddedSchema = record({
   authority: pipe(string(), description("the certificate of who has signed these, PEM")),
   cells: list(record({ id: string(), url: string() })),
   keyring: exactOptional(pipe(string(), description("what only cells have, as JSON: there when one of these is a cell"))),
+  map: exactOptional(pipe(string(), description("the newest cluster map, as JSON: there with an invitation"))),
 });
 export type MembersAdded = InferOutput<typeof membersAddedSchema>;
 
@@ -232,6 +233,21 @@ export const secretSchema = record({
   waitsFor: pipe(list(string()), description("cells that have not got the next one")),
 });
 export type Secret = InferOutput<typeof secretSchema>;
+
+export const invitationSchema = record({
+  token: pipe(string(), description("what the other machine has to say")),
+  expires: pipe(number(), description("ms since 1970")),
+});
+export type InvitationMade = InferOutput<typeof invitationSchema>;
+
+/** What `GET /host/standing` answers: what a cell has of a key. */
+export const standingSchema = record({ standing: picklist(["member", "removed", "unknown"]) });
+export type Standing = InferOutput<typeof standingSchema>;
+
+/** What `GET /host/members` answers: how the group sees what runs on a host. */
+const stateOfMember = list(record({ id: string(), state: string() }));
+export const hostMembersSchema = record({ cells: stateOfMember, gateways: stateOfMember });
+export type HostMembers = InferOutput<typeof hostMembersSchema>;
 
 export const memberRemovedSchema = record({ removed: string() });
 export type MemberRemoved = InferOutput<typeof memberRemovedSchema>;

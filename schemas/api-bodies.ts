@@ -17,6 +17,8 @@ import {
   unknown,
   url,
 } from "valibot";
+import { roles } from "../cluster/authority/invitation.ts";
+import { invitationLocationCharactersMax, invitationMsMax, invitationMsMin } from "../cluster/authority/limits.ts";
 import type { Wish } from "../cluster/map/wish.ts";
 import {
   cellWeightMax,
@@ -112,7 +114,7 @@ const memberBody = {
   key: pipe(string("must be a text"), description("its public key, Ed25519: 32 octets in base64url")),
 };
 
-/** Who is to be a member. */
+/** Of whom certificates are wanted. */
 export const membersBodySchema = pipe(
   list(
     strictRecord({
@@ -128,6 +130,32 @@ export const membersBodySchema = pipe(
   ),
   minLength(1, "must name a member"),
   maxLength(membersPerRequestMax, `at most ${membersPerRequestMax} members in one request`),
+);
+
+const noText = "must be a text";
+
+/** Who is to be a member. */
+export const membersAddedBodySchema = strictRecord(
+  {
+    members: pipe(membersBodySchema, description("with an invitation: a host, then what runs on it")),
+    invitation: exactOptional(pipe(string(noText), description("the token that a newcomer has brought; absent: whoever asks wants them"))),
+  },
+  "the body must be {members, invitation}",
+);
+
+export const invitationBodySchema = strictRecord(
+  {
+    role: pipe(picklist(roles, `must be ${roles.join(", ")}`), description("what the machine may run")),
+    location: exactOptional(
+      pipe(
+        string(noText),
+        maxLength(invitationLocationCharactersMax, `must be ${invitationLocationCharactersMax} characters at most`),
+        description("where it stands; absent: nobody knows"),
+      ),
+    ),
+    forMs: pipe(whole(invitationMsMin, invitationMsMax), description("how long it is good")),
+  },
+  "the body must be {role, location, forMs}",
 );
 
 const groupBodyMessage = 'the body must be {"preferred": [...]}, {"healAfterMs": N} or both';
@@ -182,7 +210,6 @@ export const gatewayDrainingBodySchema = strictRecord(
   drainingMessage,
 );
 
-const noText = "must be a text";
 /** Between cells: what a cell asks the coordinator to write. */
 export const wishBodySchema = union([
   strictRecord({ addDomain: strictRecord({ name: string(noText), auth: picklist(["digest", "open"]) }) }),
@@ -191,7 +218,10 @@ export const wishBodySchema = union([
   strictRecord({ undrainGateway: string(noText) }),
   strictRecord({ weighGateway: strictRecord({ id: string(noText), weight: whole(0, gatewayWeightMax) }) }),
   strictRecord({ weighCell: strictRecord({ id: string(noText), weight: whole(0, cellWeightMax) }) }),
-  strictRecord({ addMembers: list(strictRecord(memberBody)) }),
+  strictRecord({
+    addMembers: list(strictRecord(memberBody)),
+    by: exactOptional(strictRecord({ id: string(noText), host: string(noText), key: string(noText), until: whole(0) })),
+  }),
   strictRecord({ removeMember: string(noText) }),
 ]) satisfies GenericSchema<unknown, Wish>;
 

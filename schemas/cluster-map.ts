@@ -60,6 +60,7 @@ const written = {
   formerUrls: exactOptional(list(record({ id: text, url: text }))),
   doubled,
   revokedBeside: exactOptional(list(text)),
+  invitations: exactOptional(list(record({ id: text, host: text, key: text, until: whole(0) }))),
   drainingGateways: exactOptional(list(record({ id: text, closeAt: exactOptional(whole(0)) }))),
 };
 /** Of the group, what may be deployed and be changed while the cluster runs. */

@@ -1,5 +1,6 @@
-import { createHash, createPrivateKey, sign } from "node:crypto";
+import { createHash, createHmac, createPrivateKey, sign } from "node:crypto";
 import { type CertificateSubject, memberCertificate } from "../cluster/authority/certificate.ts";
+import type { InvitationMac } from "../cluster/authority/invitation.ts";
 import type { AuthorityKeys } from "../cluster/authority/keyring.ts";
 import { base64Of, octetsOfBase64, pemOf } from "./base64.ts";
 
@@ -21,4 +22,17 @@ export function issue({ name, publicKey, privateKey }: AuthorityKeys, subject: S
     },
   );
   return { id: subject.id, certificate: pemOf("CERTIFICATE", base64Of(der)), until };
+}
+
+/** SHA-256 of a certificate in PEM, 64 hex digits. Throws when it is none. */
+export function fingerprintOf(certificate: string): string {
+  const octets = octetsOfBase64(certificate.replaceAll(/-----[A-Z ]+-----|\s/g, ""));
+  if (octets === undefined) throw new RangeError("this is no certificate");
+  return createHash("sha256").update(octets).digest("hex");
+}
+
+/** What invitations carry of the secret of the system: a key of their own, so that nothing else that is made with it can be one. */
+export function invitationMacOf(secret: string): InvitationMac {
+  const key = createHmac("sha256", secret).update("invitations").digest();
+  return (text) => createHmac("sha256", key).update(text).digest("hex");
 }

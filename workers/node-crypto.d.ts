@@ -9,7 +9,7 @@ declare module "node:crypto" {
     digest(): Uint8Array;
   };
   export function createHash(algorithm: "md5" | "sha256"): Digest;
-  export function createHmac(algorithm: "sha256", key: string): Digest;
+  export function createHmac(algorithm: "sha256", key: string | Uint8Array): Digest;
 
   export type KeyObject = { readonly type: "private" | "public" };
   /** `pem`: PKCS #8. */

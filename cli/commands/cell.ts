@@ -36,7 +36,7 @@ export async function add(args: Arguments, io: Io): Promise<void> {
   if (url === undefined && args.values.has("id"))
     throw usage(cellAddSpec, "--id goes with --url: a cell of this machine gets the next letter");
   const cell = url === undefined ? await addHere(target, wish) : await addElsewhere(target, before, url, wish, args.values.get("id"));
-  const say = sayer(args, io);
+  const say = sayer(args.flags.has("json"), io);
   say(`Cell ${cell.id} is a member, at ${cell.url}\n`);
   await untilSettled(target.api, before, cell.id, say);
   const map = await mapOf(target.api);
@@ -56,7 +56,7 @@ export async function weigh(args: Arguments, io: Io): Promise<void> {
   const start = performance.now();
   const before = await mapOf(api);
   await api.put(`/api/cells/${encodeURIComponent(cell)}`, { weight });
-  const say = sayer(args, io);
+  const say = sayer(args.flags.has("json"), io);
   say(`Cell ${cell} has weight ${weight}\n`);
   const state = stateOf(await groupOf(api), cell);
   if (state === "up") await untilSettled(api, before, cell, say, weight);
@@ -82,14 +82,47 @@ function laterText(cell: string, state: string): string {
 
 /** Removes a cell when it has nothing any more. Its process ends, if `tandem up` of this machine has started it. */
 export async function remove(args: Arguments, io: Io): Promise<void> {
-  const { api, state } = findTarget(args, io.environment);
   const [cell = ""] = args.positionals;
   const start = performance.now();
+  const { moves, isOfHere, isDown, kept } = await takeOut(
+    findTarget(args, io.environment),
+    cell,
+    args.flags.has("yes"),
+    sayer(args.flags.has("json"), io),
+  );
+  const ms = Math.round(performance.now() - start);
+  if (args.flags.has("json"))
+    return io.out(`${JSON.stringify({ id: cell, moves, ms, isEnded: isOfHere, ...(kept === undefined ? {} : { kept }) })}\n`);
+  const ended = isDown ? "is not started again" : "has ended";
+  const rest = isOfHere
+    ? `its process ${ended}${kept === undefined ? "" : `; its directory is kept as ${shownPath(kept)}`}`
+    : isDown
+      ? "it hands over what it has left, should it come back"
+      : "it rests: end its process where it runs";
+  io.out(`Cell ${cell} is removed, and ${rest}. ${moves} replicas moved in ${seconds(ms)}\n`);
+}
+
+type TakenOut = {
+  /** How many replicas went to others. */
+  readonly moves: number;
+  /** `tandem up` of this machine has run it. */
+  readonly isOfHere: boolean;
+  readonly isDown: boolean;
+  /** It has not handed over all, and its directory is there now. */
+  readonly kept?: string;
+};
+
+/** Takes a cell out of the map when it has nothing any more. `isMeant`: also one that is down. */
+export async function takeOut(
+  { api, state }: Pick<Target, "api" | "state">,
+  cell: string,
+  isMeant: boolean,
+  say: (text: string) => void,
+): Promise<TakenOut> {
   const before = await mapOf(api);
   const group = await groupThatKnows(api, cell);
   const isOfHere = state?.readRun()?.cells.some(({ id }) => id === cell) ?? false;
-  checkRemoval(cell, before, group, { isMeant: args.flags.has("yes"), isOfHere });
-  const say = sayer(args, io);
+  checkRemoval(cell, before, group, { isMeant, isOfHere });
   const isDown = stateOf(group, cell) === "down";
   if (!isDown) await api.put(`/api/cells/${cell}`, { draining: true });
   await changeCells(api, (map) => cellLeaving(map, cell));
@@ -102,16 +135,7 @@ export async function remove(args: Arguments, io: Io): Promise<void> {
   const answer = state !== undefined && isOfHere ? await askTandem(state, "cell remove", { cell }) : undefined;
   if (answer === undefined) await changeCells(api, (map) => cellRemoved(map, cell));
   const kept = isTable(answer) && isText(answer["kept"]) ? answer["kept"] : undefined;
-  const ms = Math.round(performance.now() - start);
-  if (args.flags.has("json"))
-    return io.out(`${JSON.stringify({ id: cell, moves, ms, isEnded: isOfHere, ...(kept === undefined ? {} : { kept }) })}\n`);
-  const ended = isDown ? "is not started again" : "has ended";
-  const rest = isOfHere
-    ? `its process ${ended}${kept === undefined ? "" : `; its directory is kept as ${shownPath(kept)}`}`
-    : isDown
-      ? "it hands over what it has left, should it come back"
-      : "it rests: end its process where it runs";
-  io.out(`Cell ${cell} is removed, and ${rest}. ${moves} replicas moved in ${seconds(ms)}\n`);
+  return { moves, isOfHere, isDown, ...(kept === undefined ? {} : { kept }) };
 }
 
 type Wish = Pick<MapCell, "host" | "location" | "weight">;
@@ -220,8 +244,8 @@ function standingOf(state: string): Standing {
 }
 
 /** With --json only the outcome is said. */
-function sayer(args: Arguments, io: Io): (text: string) => void {
-  return (text) => (args.flags.has("json") ? undefined : io.out(text));
+export function sayer(isJson: boolean, io: Io): (text: string) => void {
+  return (text) => (isJson ? undefined : io.out(text));
 }
 
 function seconds(ms: number): string {

@@ -4,7 +4,7 @@ import { drainDeadlineMsMax } from "../../cluster/limits.ts";
 import { registrationsSchema, type Status } from "../../schemas/api-answers.ts";
 import { read } from "../../schemas/reading.ts";
 import type { ApiClient } from "../api-client.ts";
-import { type Arguments, usage } from "../arguments.ts";
+import { type Arguments, type CommandSpec, usage } from "../arguments.ts";
 import { drainSpec } from "../command-specs.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
@@ -28,11 +28,11 @@ export async function drain(args: Arguments, io: Io): Promise<void> {
   const { api } = findTarget(args, io.environment);
   const [name = ""] = args.positionals;
   const deadline = args.values.get("deadline");
-  const deadlineMs = deadlineOf(deadline ?? deadlineDefault);
+  const deadlineMs = deadlineOf(drainSpec, deadline);
   const { isGateway, path } = await memberOf(api, name);
   if (isGateway) {
-    await change(api, name, path, { draining: true, closeAfterMs: deadlineMs });
-    await untilIdle(api, name, deadlineMs, io);
+    await beginDrain(api, name, deadlineMs);
+    await untilIdle(api, name, deadlineMs, (text) => io.out(text));
   } else {
     if (deadline !== undefined) throw usage(drainSpec, `--deadline: is for gateways, and ${name} is a cell`);
     await change(api, name, path, { draining: true });
@@ -72,14 +72,12 @@ async function change(api: ApiClient, name: string, path: string, body: object):
   }
 }
 
-function deadlineOf(text: string): number {
+/** When a gateway that is drained closes the connections that it still has, ms from now. */
+export function deadlineOf(spec: CommandSpec, text = deadlineDefault): number {
   const [, digits = "", unit = ""] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
   const ms = Number(digits) * ({ s: 1_000, m: 60_000, h: 3_600_000 }[unit] ?? Number.NaN);
   if (ms <= drainDeadlineMsMax) return ms;
-  throw usage(
-    drainSpec,
-    `--deadline ${text}: must be a time such as 30s, 10m or 2h, and ${durationText(drainDeadlineMsMax / 1_000)} at most`,
-  );
+  throw usage(spec, `--deadline ${text}: must be a time such as 30s, 10m or 2h, and ${durationText(drainDeadlineMsMax / 1_000)} at most`);
 }
 
 async function untilEmpty(api: ApiClient, cell: string): Promise<void> {
@@ -97,8 +95,14 @@ async function untilEmpty(api: ApiClient, cell: string): Promise<void> {
   }
 }
 
-/** Says what is left whenever that is another. */
-async function untilIdle(api: ApiClient, gateway: string, deadlineMs: number, io: Io): Promise<void> {
+/** Begins to take a gateway out of service. */
+export async function beginDrain(api: ApiClient, gateway: string, deadlineMs: number): Promise<void> {
+  const path = `/api/gateways/${encodeURIComponent(gateway)}/draining`;
+  await change(api, gateway, path, { draining: true, closeAfterMs: deadlineMs });
+}
+
+/** Until a gateway that is drained has nothing left. Says what is left whenever that is another. */
+export async function untilIdle(api: ApiClient, gateway: string, deadlineMs: number, say: (text: string) => void): Promise<void> {
   let said = "";
   let registrations: number | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -116,7 +120,7 @@ async function untilIdle(api: ApiClient, gateway: string, deadlineMs: number, io
     if (connectionsLeft === 0 && registrations === 0) return;
     const left = `gateway ${gateway} is draining, and has ${connectionsLeft} connections and ${registrations ?? "?"} registrations left`;
     if (now - start > deadlineMs + emptyMsMax) throw new Failure(`${left}: those phones know nobody else to register by`);
-    if (left !== said && askedAt === now) io.out(`${left.replace("gateway", "Gateway")}\n`);
+    if (left !== said && askedAt === now) say(`${left.replace("gateway", "Gateway")}\n`);
     if (askedAt === now) said = left;
   }
 }
@@ -127,7 +131,7 @@ async function registrationsBy(api: ApiClient, gateway: string): Promise<number>
   return value.filter((each) => each.gateway === gateway).length;
 }
 
-async function statusOf(api: ApiClient): Promise<Status> {
+export async function statusOf(api: ApiClient): Promise<Status> {
   const status = await api.get("/api/status");
   if (!isStatus(status)) throw new Failure("the cell's answer is no status: is it of another version?");
   return status;

@@ -12,3 +12,9 @@ export const formerSecretMs: number = 7 * 86_400_000;
 export const formerSecretsMax = 6;
 /** A cell that is down is waited for so long before another secret signs: by then nobody takes it for one that only cannot be heard. */
 export const secretWaitMs = 60_000;
+/** What an invitation says of a place: the name of a town, a building and a room. */
+export const invitationLocationCharactersMax = 64;
+/** An invitation is good for an hour unless asked, for a minute at least: somebody has to walk to the other machine. A week is a machine that is still ordered. */
+export const invitationMsDefault = 3_600_000;
+export const invitationMsMin = 60_000;
+export const invitationMsMax: number = 7 * 24 * 3_600_000;

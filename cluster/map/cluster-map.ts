@@ -3,6 +3,7 @@ import { sipHash, sipHashKeyOf, type SipHashKey } from "../../sip/sip-hash.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
 import type { WallMs } from "../../sip/time.ts";
 import type { Doubled } from "./doubling.ts";
+import type { UsedInvitation } from "./invitations.ts";
 import type { Member } from "./members.ts";
 import type { Singleton } from "./singleton.ts";
 
@@ -100,6 +101,8 @@ export type ClusterMap = {
    * yet. Each cell that knows of them tells the others, and the coordinator writes them into the next one. Absent: none.
    */
   readonly revokedBeside?: readonly string[];
+  /** Invitations that hosts have joined by, until they expire (invitations.ts). Absent: none. */
+  readonly invitations?: readonly UsedInvitation[];
   /** Cells that are to be the coordinator before others, in this order. Absent: none. */
   readonly preferred?: readonly string[];
   /** Services of the group: who does them. Absent: the first cell does all (cluster/group/singletons.ts). */

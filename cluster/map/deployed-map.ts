@@ -1,7 +1,9 @@
 import type { ClusterMap, MapCell } from "./cluster-map.ts";
-import { withAdded } from "./domains.ts";
+import { isAdded, withAdded } from "./domains.ts";
 import { withExchangesOf } from "./doubling.ts";
 import { isNewer, mapVersionOf } from "./map-version.ts";
+import { revokedIn } from "./members.ts";
+import { assignmentsOf } from "./serving-cells.ts";
 
 /**
  * What a map says of both kinds. The operator states domains and the like when a cell is deployed. All else is decided while the cluster runs. A kind
@@ -52,6 +54,26 @@ function withAddedDomains(map: ClusterMap): ClusterMap {
 
 function placeOf({ url, door }: MapCell): Pick<MapCell, "url" | "door"> {
   return { url, ...(door === undefined ? {} : { door }) };
+}
+
+/** What a further cell is deployed with, on a machine that knows this map: what the operator has stated, and where it finds the others. */
+export function deployedFrom(map: ClusterMap): ClusterMap {
+  const { cells, exchangeCount, hashKey, heartbeat, authority, members } = map;
+  const revoked = revokedIn(map);
+  const { stated } = partsOf(map);
+  return {
+    ...stated,
+    version: 1,
+    cells,
+    exchangeCount,
+    assignments: assignmentsOf(map),
+    heartbeat,
+    domains: map.domains.filter(({ name }) => !isAdded(map, name)),
+    ...(hashKey === undefined ? {} : { hashKey }),
+    ...(authority === undefined ? {} : { authority }),
+    ...(members === undefined ? {} : { members }),
+    ...(revoked.length === 0 ? {} : { revoked }),
+  };
 }
 
 /** The map that a cell starts with: what its core group has kept, if that is newer than what was deployed. Exchanges do not become fewer by either. */

@@ -1,7 +1,9 @@
 import { gatewaysWeighedMax } from "../limits.ts";
+import type { WallMs } from "../../sip/time.ts";
 import type { ClusterMap, Domain, DrainingGateway, MapGateway } from "./cluster-map.ts";
 import { addingFault, domainAdded, domainRemoved, removingFault } from "./domains.ts";
 import { gatewayDrained, gatewayWeighed } from "./gateways.ts";
+import { type UsedInvitation, usingFault, withUsed } from "./invitations.ts";
 import { cellWeighed, weighingFault } from "./map-change.ts";
 import { additionFault, type Member, membersWith, removalFault, withoutMember } from "./members.ts";
 
@@ -13,7 +15,7 @@ export type Wish =
   | { readonly drainGateway: DrainingGateway }
   | { readonly undrainGateway: string }
   | { readonly weighCell: { readonly id: string; readonly weight: number } }
-  | { readonly addMembers: readonly Member[] }
+  | { readonly addMembers: readonly Member[]; readonly by?: UsedInvitation }
   | { readonly removeMember: string };
 
 type Change =
@@ -21,10 +23,10 @@ type Change =
   | Pick<ClusterMap, "gateways">
   | Pick<ClusterMap, "cells">
   | Pick<ClusterMap, "drainingGateways">
-  | Pick<ClusterMap, "members" | "revoked">;
+  | Pick<ClusterMap, "members" | "revoked" | "invitations">;
 
-/** What is to change in a map, or why nothing does. */
-export function changeFor(map: ClusterMap, wish: Wish): Change | { readonly refused: string } {
+/** What is to change in a map, or why nothing does. `now`: by the clock of who writes it. */
+export function changeFor(map: ClusterMap, wish: Wish, now: WallMs): Change | { readonly refused: string } {
   if ("addDomain" in wish) {
     const refused = addingFault(map, wish.addDomain.name);
     if (refused !== undefined) return { refused };
@@ -49,15 +51,28 @@ export function changeFor(map: ClusterMap, wish: Wish): Change | { readonly refu
       : change;
   }
   if ("addMembers" in wish) {
-    const refused = additionFault(map, wish.addMembers);
-    return refused === undefined ? { members: membersWith(map, wish.addMembers) } : { refused };
+    const { addMembers, by } = wish;
+    const refused = additionFault(map, addMembers) ?? (by === undefined ? undefined : usingFault(map, by, now));
+    if (refused !== undefined) return { refused };
+    return { members: membersWith(map, addMembers), ...(by === undefined ? {} : withUsed(map, by, now)) };
   }
   if ("removeMember" in wish) {
     const refused = removalFault(map, wish.removeMember);
-    return refused === undefined ? withoutMember(map, wish.removeMember) : { refused };
+    return refused === undefined ? removed(map, wish.removeMember) : { refused };
   }
   const change = gatewayWeighed(map, wish.weighGateway);
   return (change.gateways?.length ?? 0) > gatewaysWeighedMax
     ? { refused: `${gatewaysWeighedMax} gateways have a weight, and no more can` }
     : change;
+}
+
+/** What was said of a gateway goes with it: its name may be given to another one. */
+function removed(map: ClusterMap, id: string): Change {
+  const left = withoutMember(map, id);
+  const isLeft = (gateway: { readonly id: string }): boolean => left.members.some((member) => member.id === gateway.id);
+  return {
+    ...left,
+    ...(map.drainingGateways === undefined ? {} : { drainingGateways: map.drainingGateways.filter(isLeft) }),
+    ...(map.gateways === undefined ? {} : { gateways: map.gateways.filter(isLeft) }),
+  };
 }

@@ -82,12 +82,14 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
   const state = options.state ?? mkdtempSync(join(tmpdir(), "tandem-system-"));
   const { cells = 2, gateways = 1, host = "127.0.0.1", webSocket = false, listen = false } = options;
   for (;;) {
-    const firstPort = options.firstPort ?? (await freePorts((webSocket ? 4 : 2) * gateways + (listen ? 2 * (cells + spareCells) : cells)));
+    const firstPort =
+      options.firstPort ?? (await freePorts((webSocket ? 4 : 2) * gateways + (listen ? 2 * (cells + spareCells) + 1 : cells)));
     const args = ["up", "--json", "--state", state, "--gateways", String(gateways), "--cells", String(cells)];
     args.push("--sip", `${host}:${firstPort}`, "--tls-port", String(firstPort + 1), "--http-port", String(firstPort + 2 * gateways));
     const webSocketPort = firstPort + 2 * gateways + cells;
     if (webSocket) args.push("--ws-port", String(webSocketPort), "--wss-port", String(webSocketPort + 1));
-    if (listen) args.push("--listen", `127.0.0.1:${webSocketPort + (webSocket ? 2 * gateways : 0) + spareCells}`);
+    // The port before is that of the join door.
+    if (listen) args.push("--listen", `127.0.0.1:${webSocketPort + (webSocket ? 2 * gateways : 0) + spareCells + 1}`);
     if (options.domain !== undefined) args.push("--domain", options.domain);
     if (options.auth !== undefined) args.push("--auth", options.auth);
     if (options.exchanges !== undefined) args.push("--exchanges", String(options.exchanges));

@@ -20,7 +20,7 @@ beforeEach(() => {
 afterEach(() => rmSync(state.path, { recursive: true, force: true }));
 
 it("asks a cell for other certificates when two thirds of their life are over, and not before", async () => {
-  const members = new LocalMembers(state, "h1", { cells, gateways: [{ id: "g1", listeners: [] }] });
+  const members = new LocalMembers(state, "h1", { gateways: [{ id: "g1", listeners: [] }] });
   const authority = Authority.ensure(state, now);
   members.certify(authority, cells, "a secret", now);
   const asked: string[] = [];

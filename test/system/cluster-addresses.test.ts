@@ -1,9 +1,10 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { comesTrue, until } from "../../kit/world/until.ts";
 import { requestText } from "../gateway/sip-text.ts";
+import { inNamespace, removeNamespaces, runScript } from "./namespaces.ts";
 
 /*
  * Two blades with the same two cluster addresses on their loopback, behind a sprayer that rewrites the MAC only. Blades and sprayer are network namespaces. What the sprayer
@@ -18,20 +19,16 @@ const bladeAddresses = ["10.78.0.1", "10.78.0.2"];
 const node = join(import.meta.dirname, "../../node_modules/.bin/node");
 const gatewayProgram = join(import.meta.dirname, "../../gateway/index.ts");
 
-function run(script: string): string {
-  return execFileSync("/bin/sh", ["-ec", script], { encoding: "utf8", stdio: "pipe" });
-}
-
 /** The namespaces, or why there are none to be had: only root may make them. */
 function namespaces(): "made" | Error {
   try {
-    run(`
+    runScript(`
       for each in ${sprayer} ${bladeA} ${bladeB}; do ip netns add $each; ip -n $each link set lo up; done
       ip -n ${sprayer} link add br0 type bridge
       ip -n ${sprayer} address add 10.78.0.254/24 dev br0
       ip -n ${sprayer} link set br0 up`);
     for (const [index, blade] of blades.entries()) {
-      run(`
+      runScript(`
         ip -n ${sprayer} link add v${index} type veth peer name eth0 netns ${blade}
         ip -n ${sprayer} link set v${index} master br0 up
         ip -n ${blade} address add ${bladeAddresses[index]}/24 dev eth0
@@ -39,7 +36,7 @@ function namespaces(): "made" | Error {
         ip netns exec ${blade} sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
         for each in ${clusterAddresses.join(" ")}; do ip -n ${blade} address add $each/32 dev lo; done`);
     }
-    for (const address of clusterAddresses) run(`ip -n ${sprayer} route add ${address}/32 dev br0`);
+    for (const address of clusterAddresses) runScript(`ip -n ${sprayer} route add ${address}/32 dev br0`);
     return "made";
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
@@ -48,18 +45,11 @@ function namespaces(): "made" | Error {
 
 const made = namespaces();
 const isMade = made === "made";
-const macs = isMade ? blades.map((blade) => run(`ip netns exec ${blade} cat /sys/class/net/eth0/address`).trim()) : [];
-
-function inNamespace(name: string, command: string, args: readonly string[], stdio: "pipe" | "ipc" = "pipe"): ChildProcess {
-  // The shell becomes the program, its process id the program's own.
-  return spawn("/bin/sh", ["-c", 'exec ip netns exec "$0" "$@"', name, command, ...args], {
-    stdio: ["ignore", "pipe", "pipe", ...(stdio === "ipc" ? ["ipc" as const] : [])],
-  });
-}
+const macs = isMade ? blades.map((blade) => runScript(`ip netns exec ${blade} cat /sys/class/net/eth0/address`).trim()) : [];
 
 /** From now on the sprayer gives what is for a cluster address to this blade. */
 function spray(address: string, blade: number): void {
-  run(`ip -n ${sprayer} neigh replace ${address} lladdr ${macs[blade]} dev br0 nud permanent`);
+  runScript(`ip -n ${sprayer} neigh replace ${address} lladdr ${macs[blade]} dev br0 nud permanent`);
 }
 
 type Datagram = { readonly host: string; readonly port: number; readonly text: string };
@@ -92,7 +82,7 @@ beforeAll(async () => {
   const listen = clusterAddresses.flatMap((address, index) => ["--listen", `udp:${address}:${index === 0 ? port : 5060}`]);
   const args = [gatewayProgram, "--json", "--name", "g2", "--secret-file", join(system.state, "secret"), ...listen];
   other = inNamespace(bladeB, node, [...args, ...cells.flatMap(({ id, url }) => ["--cell", `${id}=${url}`])]);
-  phone = inNamespace(sprayer, node, ["-e", socketScript], "ipc");
+  phone = inNamespace(sprayer, node, ["-e", socketScript], "ignore", true);
   phone.on("message", (datagram: Datagram) => came.push(datagram));
   await until(() => came.length > 0, 20_000);
   phonePort = came.splice(0)[0]?.port ?? 0;
@@ -102,13 +92,7 @@ afterAll(async () => {
   phone?.disconnect();
   other?.kill("SIGKILL");
   await system?.stop();
-  for (const name of [sprayer, ...blades]) {
-    try {
-      run(`ip netns del ${name}`);
-    } catch {
-      // It was never made.
-    }
-  }
+  removeNamespaces([sprayer, ...blades]);
 });
 
 const portOf = (address: string): number => (address === clusterAddresses[0] ? port : 5060);
@@ -119,10 +103,12 @@ async function ask(address: string, method: string, uri: string, pattern: RegExp
   count += 1;
   came.splice(0);
   const via = `SIP/2.0/UDP 10.78.0.254:${phonePort};rport;branch=z9hG4bK${count}`;
-  const text = requestText(method, uri, { via, callId: `cluster-${own}-${count}`, headers, to: "sip:bob@example.test" });
+  const callId = `cluster-${own}-${count}-`;
+  const text = requestText(method, uri, { via, callId, headers, to: "sip:bob@example.test" });
   phone.send({ host: address, port: portOf(address), text });
-  const find = (): Datagram | undefined => came.find((each) => pattern.test(each.text));
-  await comesTrue(() => find() !== undefined, 1_000);
+  // What an earlier one has asked may be answered late.
+  const find = (): Datagram | undefined => came.find((each) => pattern.test(each.text) && each.text.includes(callId));
+  await comesTrue(() => find() !== undefined, 3_000);
   return find();
 }
 

@@ -1,11 +1,15 @@
 import { Hono } from "hono";
+import { addressesFault, checkInvitation, invitedFault } from "../../cluster/authority/invitation.ts";
 import type { Keyring } from "../../cluster/authority/keyring.ts";
+import type { GroupStatus } from "../../cluster/group/group-effects.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
-import type { Member } from "../../cluster/map/members.ts";
-import type { MemberRemoved, Members, MembersAdded } from "../../schemas/api-answers.ts";
-import { membersBodySchema } from "../../schemas/api-bodies.ts";
+import { shownState } from "../../cluster/map/gateways.ts";
+import type { UsedInvitation } from "../../cluster/map/invitations.ts";
+import { type Member, memberOf, revokedIn, runsCell } from "../../cluster/map/members.ts";
+import type { HostMembers, MemberRemoved, Members, MembersAdded, Standing } from "../../schemas/api-answers.ts";
+import { membersAddedBodySchema, membersBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
-import { type IssuedCertificate, issue, type Subject } from "../certificates.ts";
+import { fingerprintOf, invitationMacOf, type IssuedCertificate, issue, type Subject } from "../certificates.ts";
 import { clusterMapOf, coreGroupName } from "../environment.ts";
 import { membersOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
@@ -26,22 +30,27 @@ membersApi.get("/", async (context) => {
 /** Who may ask this has cells on its machine. So it may be told what cells know, where it wants to run one. */
 membersApi.put("/", async (context) => {
   const { env } = context;
-  const { value, fault } = read(membersBodySchema, jsonOf(context.var.body));
+  const { value, fault } = read(membersAddedBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
-  const keyring = await env.CORE_GROUP.getByName(coreGroupName).keyring();
-  if (keyring?.authority === undefined) return context.json({ error: noAuthorityText }, 409);
-  const certificates = certificatesOf(keyring, value);
+  const { members: wanted, invitation: token } = value;
+  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const [keyring, known] = await Promise.all([group.keyring(), group.newestMap()]);
+  if (keyring?.authority === undefined || known.authority === undefined) return context.json({ error: noAuthorityText }, 409);
+  const by = token === undefined ? undefined : invitedBy(token, keyring, known.authority, wanted);
+  if (by !== undefined && "refused" in by) return context.json({ error: by.refused }, 403);
+  const certificates = certificatesOf(keyring, wanted);
   if ("error" in certificates) return context.json(certificates, 400);
-  const members = value.map(({ id, kind, host, key }): Member => ({ id, kind, host, key }));
-  const refused = await fulfil(env, { addMembers: members });
+  const members = wanted.map(({ id, kind, host, key }): Member => ({ id, kind, host, key }));
+  const refused = await fulfil(env, { addMembers: members, ...(by === undefined ? {} : { by }) });
   if (refused !== undefined) return context.json({ error: refused.error }, refused.status);
-  const { authority = "", cells } = await env.CORE_GROUP.getByName(coreGroupName).newestMap();
+  const map: ClusterMap = await group.newestMap();
   const isForCell = members.some(({ kind }) => kind === "cell");
   return context.json({
     certificates,
-    authority,
-    cells: cells.map(({ id, url }) => ({ id, url })),
+    authority: map.authority ?? "",
+    cells: map.cells.map(({ id, url }) => ({ id, url })),
     ...(isForCell ? { keyring: JSON.stringify(keyring) } : {}),
+    ...(by === undefined ? {} : { map: JSON.stringify(map) }),
   } satisfies MembersAdded);
 });
 
@@ -52,12 +61,56 @@ membersApi.delete("/:id", async (context) => {
   return context.json({ removed: id } satisfies MemberRemoved);
 });
 
+/** By which invitation these come, or why they may not. */
+function invitedBy(
+  token: string,
+  { secret, next }: Keyring,
+  authority: string,
+  members: readonly Invited[],
+): UsedInvitation | { readonly refused: string } {
+  const macs = [secret, ...(next === undefined ? [] : [next.secret])].map(invitationMacOf);
+  const checking = { macs, fingerprint: fingerprintOf(authority), now: Date.now() };
+  const invitation = checkInvitation(token, checking);
+  if ("refused" in invitation) return invitation;
+  const refused = invitedFault(invitation, members);
+  const [host] = members;
+  if (refused !== undefined || host === undefined) return { refused: refused ?? "nobody is invited" };
+  return { id: invitation.id, host: host.id, key: host.key, until: invitation.expires };
+}
+
+type Invited = Member & Pick<Wanted, "addresses">;
+
 /** What a host asks for those that run on it, with a signature of its own: `/host/`. */
 export const hostApi = new Hono<Signed>();
+
+/**
+ * What a cell has of a key, whoever asks: a host that was removed signs nothing that counts, and has to know it. It tells nobody anything who does not have
+ * the key.
+ */
+hostApi.get("/standing", async (context) => {
+  const key = context.req.query("key") ?? "";
+  const map: ClusterMap = await context.env.CORE_GROUP.getByName(coreGroupName).newestMap();
+  const isMember = map.members?.some((member) => member.key === key) === true;
+  const standing = revokedIn(map).includes(key) ? "removed" : isMember ? "member" : "unknown";
+  return context.json({ standing } satisfies Standing);
+});
 
 hostApi.use(signed(() => "host", membersOctetsMax));
 
 hostApi.get("/summary", async (context) => context.json(await summaryOf(context.env, clusterMapOf(context.env))));
+
+/** The newest map: by it a host starts again what runs on it, also when the cells are gone that it has joined by. */
+hostApi.get("/map", async (context) => context.json(await context.env.CORE_GROUP.getByName(coreGroupName).newestMap()));
+
+/** How the group sees what runs on the host that asks. */
+hostApi.get("/members", async (context) => {
+  const { map, cells, gateways }: GroupStatus = await context.env.CORE_GROUP.getByName(coreGroupName).status();
+  const isOfHost = ({ id }: { readonly id: string }): boolean => memberOf(map, id)?.host === context.var.who;
+  return context.json({
+    cells: cells.filter(isOfHost).map(({ id, state }) => ({ id, state })),
+    gateways: gateways.filter(isOfHost).map((gateway) => ({ id: gateway.id, state: shownState(map, gateway) })),
+  } satisfies HostMembers);
+});
 
 /** Certificates anew, before the ones before end. */
 hostApi.put("/certificates", async (context) => {
@@ -69,6 +122,8 @@ hostApi.put("/certificates", async (context) => {
   if (keyring?.authority === undefined) return context.json({ error: noAuthorityText }, 409);
   const stranger = value.find(({ id, key }) => !isOn(map, variables.who, id, key));
   if (stranger !== undefined) return context.json({ error: `${stranger.id} does not run on ${variables.who}` }, 403);
+  const wrong = addressesFault(!runsCell(map, variables.who), value);
+  if (wrong !== undefined) return context.json({ error: wrong }, 403);
   const certificates = certificatesOf(keyring, value);
   return "error" in certificates ? context.json(certificates, 400) : context.json({ certificates });
 });

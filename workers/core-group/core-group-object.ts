@@ -294,7 +294,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   /** Something that the operator wants another; the caller asks the coordinator. `refused`: why the map stays as it is. */
   fulfil(wish: Wish): { readonly refused?: string } {
-    const change = changeFor(this.#map, wish);
+    const change = changeFor(this.#map, wish, Date.now());
     if ("refused" in change) return change;
     this.#group.changeMap(change);
     return {};

@@ -31,7 +31,7 @@ function running(): Simulation {
 
 function remove(simulation: Simulation, at: string, id: string): void {
   simulation.tell(at, (group, now) => {
-    const change = changeFor(group.map, { removeMember: id });
+    const change = changeFor(group.map, { removeMember: id }, 0);
     if ("refused" in change) throw new Error(change.refused);
     group.changeMap(change, now);
   });
@@ -102,7 +102,7 @@ describe("a member that was removed on one side of a cut", () => {
   it("needs a new key, also before anybody has written it", () => {
     const known = new KnownMap({ ...groupMap(cells), authority: "a certificate", members }, undefined);
     expect(known.hearRevoked({ ...saying("b", known.map), revoked: [key(9)] })).toBe(true);
-    expect(changeFor(known.map, { addMembers: [member("g9", "gateway", "h2", 9)] })).toEqual({
+    expect(changeFor(known.map, { addMembers: [member("g9", "gateway", "h2", 9)] }, 0)).toEqual({
       refused: "the key of g9 was removed: it needs a new one",
     });
   });

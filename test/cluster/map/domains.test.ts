@@ -11,12 +11,13 @@ import { groupMap } from "../group/group-map.ts";
 
 const deployed = groupMap(["a", "b"]);
 const other = { name: "example.org", auth: "digest" } as const;
+const now = 1_790_000_000_000;
 
 /** A map after these wishes, as the coordinator writes them. */
 function after(...wishes: Wish[]): ClusterMap {
   const known = new KnownMap(deployed, undefined);
   for (const wish of wishes) {
-    const change = changeFor(known.map, wish);
+    const change = changeFor(known.map, wish, now);
     if ("refused" in change) throw new Error(change.refused);
     expect(known.write(change, "a")).toBeUndefined();
   }
@@ -40,7 +41,7 @@ describe("domains that are added while the cluster runs", () => {
 
   it("may be said anew, and have the algorithms of the first one", () => {
     const first = { ...deployed, domains: [{ name: "example.test", auth: "digest" as const, digest: ["SHA-256" as const] }] };
-    const change = changeFor(first, { addDomain: other });
+    const change = changeFor(first, { addDomain: other }, now);
     expect(change).toMatchObject({ addedDomains: [{ ...other, digest: ["SHA-256"] }] });
     const open = after({ addDomain: other }, { addDomain: { ...other, auth: "open" } });
     expect(domainOf(open, "example.org")?.auth).toBe("open");
@@ -77,14 +78,14 @@ describe("domains that are added while the cluster runs", () => {
     [{ addDomain: { name: "localhost", auth: "open" } }, /^localhost: is what each machine calls itself: /],
     [{ removeDomain: "example.test" }, /^example\.test is what cells were started with, and stays$/],
   ])("are refused: %j", (wish, text) => {
-    expect(changeFor(deployed, wish)).toEqual({ refused: expect.stringMatching(text) as string });
+    expect(changeFor(deployed, wish, now)).toEqual({ refused: expect.stringMatching(text) as string });
   });
 
   it("are so many at most", () => {
     const domains = Array.from({ length: domainsMax }, (_, index) => ({ name: `d${index}.test`, auth: "open" as const }));
     const full = { ...deployed, domains, addedDomains: domains.slice(1) };
     expect(unsoundness(full)).toBeUndefined();
-    expect(changeFor(full, { addDomain: other })).toHaveProperty("refused");
+    expect(changeFor(full, { addDomain: other }, now)).toHaveProperty("refused");
     expect(unsoundness({ ...full, addedDomains: [...domains, other] })).toMatch(/added domains are more than/);
   });
 
@@ -114,7 +115,7 @@ describe("weights of gateways", () => {
 
   it("are so many at most", () => {
     const gateways = Array.from({ length: gatewaysWeighedMax }, (_, index) => ({ id: `g${index}`, weight: 2 }));
-    expect(changeFor({ ...deployed, gateways }, { weighGateway: { id: "more", weight: 2 } })).toHaveProperty("refused");
+    expect(changeFor({ ...deployed, gateways }, { weighGateway: { id: "more", weight: 2 } }, now)).toHaveProperty("refused");
     expect(unsoundness({ ...deployed, gateways: [...gateways, { id: "more", weight: 2 }] })).toMatch(/weights of gateways are more than/);
   });
 });
@@ -138,8 +139,8 @@ describe("gateways that are drained", () => {
 
   it("are so many at most", () => {
     const drainingGateways = Array.from({ length: gatewaysWeighedMax }, (_, index) => ({ id: `g${index}` }));
-    expect(changeFor({ ...deployed, drainingGateways }, { drainGateway: { id: "more" } })).toHaveProperty("refused");
-    expect(changeFor({ ...deployed, drainingGateways }, { drainGateway: { id: "g1" } })).not.toHaveProperty("refused");
+    expect(changeFor({ ...deployed, drainingGateways }, { drainGateway: { id: "more" } }, now)).toHaveProperty("refused");
+    expect(changeFor({ ...deployed, drainingGateways }, { drainGateway: { id: "g1" } }, now)).not.toHaveProperty("refused");
     expect(unsoundness({ ...deployed, drainingGateways: [...drainingGateways, { id: "more" }] })).toMatch(/that are drained are more than/);
   });
 });

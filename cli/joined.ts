@@ -1,0 +1,64 @@
+import type { ClusterMap } from "../cluster/map/cluster-map.ts";
+import { whyNoHost } from "../cluster/map/domains.ts";
+import type { Arguments } from "./arguments.ts";
+import { Failure, UsageError } from "./errors.ts";
+import { letterOf } from "./layout.ts";
+import { cellsMax, isOwnName, type Settings } from "./settings.ts";
+import type { StateDirectory } from "./state-directory.ts";
+
+/** Options of `tandem up` that say what a system is, or what was said when this host joined it. */
+const settledOptions: readonly string[] = [
+  "domain",
+  "auth",
+  "digest",
+  "failed-logins",
+  "call-records",
+  "call-records-most",
+  "exchanges",
+  "replication",
+  "cells",
+  "gateways",
+  "listen",
+];
+
+/** Throws a {@link UsageError}: what a host has that has joined is not said when it is started again. */
+export function checkJoinedOptions({ values }: Arguments, { path }: StateDirectory): void {
+  const option = settledOptions.find((each) => values.has(each));
+  if (option !== undefined)
+    throw new UsageError(`--${option}: ${path} is of a host that has joined a system, where that is settled already`);
+}
+
+/** What a host is to run, and by which names it did so before, where it has tried to join before. */
+export type Wanted = {
+  readonly hasCell: boolean;
+  readonly gateways: number;
+  readonly before: { readonly letters: readonly string[]; readonly gateways: readonly string[] };
+  /** The key that this host has for a member of this name, if it has one. */
+  readonly keyOf: (id: string) => string | undefined;
+};
+
+/** Names that nobody has in the system, or that this host has there already. Throws a {@link Failure} when there are no more. */
+export function namesIn(
+  map: ClusterMap,
+  { hasCell, gateways, before, keyOf }: Wanted,
+): { letters: readonly string[]; gateways: readonly string[] } {
+  const isFree = (id: string): boolean => {
+    const member = map.members?.find((each) => each.id === id);
+    if (member !== undefined) return member.key === keyOf(id);
+    return map.cells.every((cell) => cell.id !== id);
+  };
+  const letters = [...before.letters, ...Array.from({ length: cellsMax }, (_, index) => letterOf(index))];
+  const letter = letters.find(isFree);
+  if (hasCell && letter === undefined) throw new Failure(`there are ${cellsMax} cells already`);
+  const numbered = Array.from({ length: (map.members ?? []).length + gateways }, (_, index) => `g${index + 1}`);
+  const names = [...new Set([...before.gateways, ...numbered])].filter(isFree).slice(0, gateways);
+  return { letters: hasCell && letter !== undefined ? [letter] : [], gateways: names };
+}
+
+/** Throws a {@link Failure} where a SIP domain of the system is a name of this machine: phones would look for no other when it is down. */
+export function checkDomains(map: ClusterMap, host: string, { advertise }: Pick<Settings, "advertise">): void {
+  const named = map.domains.find(({ name }) => name === host.toLowerCase() || isOwnName(name));
+  if (named !== undefined) throw new Failure(`${named.name} is a SIP domain of the system, and the name of this machine: ${whyNoHost}`);
+  if (advertise !== undefined && map.domains.some(({ name }) => name === advertise))
+    throw new Failure(`--advertise ${advertise}: is a SIP domain of the system; give this machine another name: ${whyNoHost}`);
+}

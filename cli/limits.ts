@@ -1,0 +1,19 @@
+/** Limits of the `tandem` process for whatever strangers can reach, each with its reason. Units come last in the names. */
+
+/** A request to join: a token, and a kilobyte for the host and each of all that it can run. */
+export const joinBodyOctetsMax = 65_536;
+/** Connections at a join door at once: machines join one at a time. More are closed as they come. */
+export const joinSocketsMax = 16;
+/** Of those, from one source: whoever holds his does not hold all. */
+export const joinSocketsPerSourceMax = 4;
+/** A newcomer has its request at hand when it connects: TLS, header and body take less than this on any line. */
+export const joinRequestMs = 10_000;
+/** A header of ours has 400 octets. */
+export const joinHeaderOctetsMax = 4_096;
+/** Tries within this: a machine that joins needs two, and people who mistype some more. */
+export const joinTriesMs = 60_000;
+export const joinTriesPerSourceMax = 20;
+/** A try costs a cell two milliseconds. */
+export const joinTriesInAllMax = 200;
+/** Clocks that differ by more are set before a machine joins: signatures bear 30 s, and both clocks go on to drift. */
+export const joinClockMsMax = 10_000;

@@ -1,0 +1,59 @@
+import { ControlServer } from "./control.ts";
+import { onEnd } from "./ending.ts";
+import { removedText } from "./host-place.ts";
+import { controlHandlersOf, LocalSystem, type LocalSystemOptions } from "./local-system.ts";
+import type { Reporter } from "./reporter.ts";
+import type { StateDirectory } from "./state-directory.ts";
+import { whatHasJoined, whatToTry } from "./what-to-try.ts";
+
+/** Does something with a state directory that no other process has meanwhile. `wasKilled`: a run that was killed has left its lock. */
+export async function withState<Result>(state: StateDirectory, act: (wasKilled: boolean) => Promise<Result>): Promise<Result> {
+  state.create();
+  try {
+    const wasKilled = state.lock();
+    try {
+      return await act(wasKilled);
+    } finally {
+      state.removeRun();
+      state.unlock();
+    }
+  } finally {
+    state.removeEmpty();
+  }
+}
+
+/** Starts everything, then waits for the end: a signal, that of the launcher, or that this host is removed from its system. */
+export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
+  const { reporter } = options;
+  const stop = new AbortController();
+  // What processes say of each other's ends at ours is no news.
+  const line: Reporter["line"] = (process, text, isWarning) => (stop.signal.aborted ? undefined : reporter.line(process, text, isWarning));
+  const end = (cause: string): void => {
+    if (stop.signal.aborted) return system.kill();
+    reporter.event("tandem", "stops", cause);
+    stop.abort();
+    void system.stop();
+  };
+  const system = new LocalSystem({ ...options, reporter: { ...reporter, line }, wasRemoved: () => end(removedText) });
+  const control = new ControlServer(options.state, controlHandlersOf(system));
+  const ended = new Promise<void>((isEnded) => stop.signal.addEventListener("abort", () => isEnded()));
+  const unwatch = onEnd(end);
+  try {
+    const passwords = await system.start(stop.signal);
+    await control.listen();
+    const { settings, cluster, layout } = options;
+    const { domain, joined } = cluster;
+    reporter.text(joined === undefined ? whatToTry(settings, domain, layout, passwords) : whatHasJoined(settings, domain, layout));
+    const subscribers = Object.entries(passwords).map(([aor, password]) => ({ aor, password }));
+    reporter.ready({ ...system.run, subscribers });
+    await ended;
+  } catch (error) {
+    if (stop.signal.aborted) return;
+    reporter.failed();
+    throw error;
+  } finally {
+    control.close();
+    await system.stop();
+    unwatch();
+  }
+}
