@@ -36,6 +36,23 @@ export const keptAskMs = 500;
  */
 export const unkeptRecordsMax = 5_000;
 export const unkeptOctetsMax: number = backhaulQueueOctetsMax;
+/**
+ * A cell that is taken out of service sends so many softphones elsewhere at first, in a step of half a second. It sends a quarter more with each step, up to
+ * 200 a second: cells with nothing else to do take those easily.
+ */
+export const drainPortionFirst = 8;
+export const drainGrowth = 1.25;
+export const drainPortionMax = 100;
+export const drainStepMs = 500;
+/** A softphone of which nothing has been heard or said for this long is in the middle of nothing but perhaps ringing or a call. */
+export const drainQuietMs = 5_000;
+/** When none has been quiet for so long, those that are left are sent all the same. */
+export const drainPatienceMs = 60_000;
+/** Over this exchanges are late, and fewer are sent: a fifth of T1, long before anything is refused or said again. */
+export const drainLateMs: number = t1Ms / 5;
+/** What was measured longer ago says nothing of now. */
+export const lateKnownMs = 2_000;
+
 /** How often a core group asks exchanges that have something left in its cell whether that is so. Each is woken by it, and there are none mostly. */
 export const leftAskedMs = 2_000;
 /**

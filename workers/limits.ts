@@ -127,16 +127,6 @@ export const exchangeCountsMsMax = 600;
 /** The same as {@link summaryAnswerMsMax} for a cell that is suspected already. */
 export const suspectAnswerMsMax = 250;
 
-/**
- * A cell that is taken out of service sends so many softphones of each of its lines elsewhere in one step. Each costs the other cell a
- * handshake and two REGISTERs: four lines together are 200 softphones a second.
- */
-export const drainPortion = 25;
-export const drainStepMs = 500;
-/** A softphone of which nothing has been heard or said for this long is in the middle of nothing but perhaps ringing or a call. */
-export const drainQuietMs = 5_000;
-/** Those that are never quiet are sent away after this. */
-export const drainPatienceMs = 60_000;
 /** A line that has not been told again for this long takes new softphones. It missed that its cell is back, or its cell has died. */
 export const drainHoldMs = 5_000;
 

@@ -1,3 +1,4 @@
+import { weightOf } from "../../cluster/assignment/shares.ts";
 import { pairOf, type Assignment, type ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { exchangesIn, placesIn } from "../../cluster/map/serving-cells.ts";
 import type { Failure } from "../../cluster/group/cell-member.ts";
@@ -9,6 +10,7 @@ import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import { settingsOf, type GroupSettings } from "../../cluster/group/settings.ts";
 import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
 import { LeftExchanges } from "./left-exchanges.ts";
+import type { LinesMode } from "./line-drain.ts";
 import { OwnServices, type ServicePorts } from "./own-services.ts";
 import { leftAskedMs, standstillMsMin, tellTriesMax } from "../limits.ts";
 import { later, type Clocks, type SteadyMs, type WallMs } from "../../sip/time.ts";
@@ -42,8 +44,8 @@ export type CoreGroupPorts = Clocks & {
   readonly sendToGateways: (message: ControlMessage) => void;
   /** Tells an exchange of this cell, which starts if it has not. Says whether it serves, or why it could not be told. */
   readonly tellExchange: (exchange: number, view: View, told: (outcome: { readonly isServing: boolean } | Error) => void) => void;
-  /** Softphones are to go elsewhere, or are taken again. */
-  readonly drainLines: (isWanted: boolean) => void;
+  /** What lines are to do with softphones from now on. */
+  readonly drainLines: (mode: LinesMode) => void;
   readonly fenced: (isFenced: boolean, view: View) => void;
   readonly singleton: ServicePorts["singleton"];
   readonly askSingleton: ServicePorts["askSingleton"];
@@ -68,6 +70,8 @@ export class CoreGroupActor {
   /** Exchanges that could not be told, and how often that was tried. */
   readonly #untold = new Map<number, number>();
   #askedLeftAt: SteadyMs;
+  /** What lines were told last. */
+  #linesMode: LinesMode = "take";
   /** When this process went on after it had stood still. */
   #wentOnAt: SteadyMs = Number.NEGATIVE_INFINITY;
   /** When each gateway was last heard, as it was noted, and when that was looked at. */
@@ -273,11 +277,11 @@ export class CoreGroupActor {
         this.#keepView(effect, this.#ports.wallAt(now));
         this.#ports.sendToGateways({ type: "view", view: effect.view });
         this.#tellConcerned(new Set(effect.changes.filter(({ kind }) => kind === "cell").map(({ id }) => id)));
-        this.#ports.drainLines(isHandingOver(effect.view));
+        this.#drainLines(effect.view, this.map);
         return;
       case "map":
         this.#ports.keepMap(effect.map, effect.before);
-        if (isIn(effect.before, this.#cell) !== isIn(effect.map, this.#cell)) this.#ports.drainLines(isHandingOver(effect.view));
+        this.#drainLines(effect.view, effect.map);
         this.#left.mapChanged(effect.before, effect.map);
         this.#services.tell(effect.map);
         this.#ports.sendToGateways({ type: "map", map: effect.map });
@@ -294,6 +298,12 @@ export class CoreGroupActor {
         return;
     }
     effect satisfies never;
+  }
+
+  #drainLines(view: View, map: ClusterMap): void {
+    const mode = linesMode(view, map);
+    if (mode !== this.#linesMode) this.#ports.drainLines(mode);
+    this.#linesMode = mode;
   }
 
   /** Exchanges of this cell that may have something of others, or are to be given it: all of them when the map has more than before. */
@@ -361,8 +371,15 @@ function isSamePair(one: Assignment, other: Assignment): boolean {
   return one.primary === other.primary && one.secondary === other.secondary && one.joining === other.joining;
 }
 
-function isIn({ cells }: ClusterMap, cell: string): boolean {
-  return cells.some(({ id }) => id === cell);
+/**
+ * Softphones go when the replicas have gone. A softphone notices when it has to go, and a replica moves unseen: so they stay for as long as anything else may
+ * come between. Were both to go at once, each of the others would be told records, and have softphones register, at the same time.
+ */
+function linesMode(view: View, map: ClusterMap): LinesMode {
+  if (!isHandingOver(view)) return "take";
+  const own = map.cells.find(({ id }) => id === view.cell);
+  const isLeaving = own !== undefined && weightOf(own) === 0;
+  return isLeaving && placesIn(map, view.cell).length > 0 ? "keep" : "send";
 }
 
 /** Whether a cell that is out of service, or was removed, has somebody who is not. */

@@ -13,6 +13,7 @@ import { Entrance } from "../../cluster/overload/entrance.ts";
 import { KnownFlows } from "../../cluster/overload/known-flows.ts";
 import { Newcomer } from "../../cluster/overload/newcomer.ts";
 import type { ShedNews } from "../../cluster/overload/shedding.ts";
+import { lateKnownMs } from "../limits.ts";
 import type { MakeTimer } from "../timer.ts";
 import { ExchangeLink, type CallOutcome } from "./exchange-link.ts";
 import { ReplicaChoice } from "./replica-choice.ts";
@@ -68,6 +69,8 @@ export class Line<Softphone> {
   readonly #links = new Map<string, ExchangeLink>();
   readonly #choice = new ReplicaChoice();
   readonly #entrances = new Map<number, Entrance>();
+  /** By exchange: how long frames waited for it when that was last measured, ms, and when that was. */
+  readonly #waited = new Map<number, { readonly ms: number; readonly at: SteadyMs }>();
   readonly #knownFlows = new KnownFlows();
   readonly #gate: StandstillGate<Spoken<Softphone>>;
 
@@ -87,6 +90,13 @@ export class Line<Softphone> {
     let octets = 0;
     for (const link of this.#links.values()) octets += link.octetsHeld;
     return octets;
+  }
+
+  /** How long frames have waited lately for the exchange that is latest, ms; undefined: nothing was asked of any. */
+  lateMs(now: SteadyMs): number | undefined {
+    for (const entrance of this.#entrances.values()) entrance.look(now);
+    const known = [...this.#waited.values()].filter(({ at }) => now - at < lateKnownMs).map(({ ms }) => ms);
+    return known.length === 0 ? undefined : Math.max(...known);
   }
 
   /** A softphone has said a message. */
@@ -158,12 +168,18 @@ export class Line<Softphone> {
     const known = this.#entrances.get(exchange);
     if (known !== undefined) return known;
     const entrance = new Entrance({
-      delayMs: () => this.#waitingMs(exchange),
+      delayMs: (now) => this.#measure(exchange, now),
       news: (news) => this.#ports.overload(exchange, news),
       random: this.#ports.random,
     });
     this.#entrances.set(exchange, entrance);
     return entrance;
+  }
+
+  #measure(exchange: number, now: SteadyMs): number | undefined {
+    const ms = this.#waitingMs(exchange);
+    if (ms !== undefined) this.#waited.set(exchange, { ms, at: now });
+    return ms;
   }
 
   /** How long frames wait for the replica that what is new goes to, ms. */
@@ -196,6 +212,7 @@ export class Line<Softphone> {
     // What a lost one had in progress for this line's phones is to be taken over before they say anything again.
     if (this.#choice.owesTakeover(exchange, cell)) link.offer({ kind: RecordKind.takeover, key: "", octets: noOctets }, now);
     if (!link.offer(record, now)) return this.#refuse(record);
+      this.#owed.given(record, now, `${exchange}.${cell}`);
     this.#choice.given(exchange, cell, cells[0], record.key, link.offered);
   }
 

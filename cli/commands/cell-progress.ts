@@ -2,6 +2,7 @@ import { movedBetween } from "../../cluster/assignment/moves-left.ts";
 import type { MapAnswer } from "../../schemas/api-answers.ts";
 import { replicasIn } from "./cell-removal.ts";
 import { Failure } from "../errors.ts";
+import { SoftphoneProgress } from "./softphone-progress.ts";
 
 /** A full exchange is copied in some seconds, and a dead cell is waited for as long as the group says. */
 const stalledMsMax = 120_000;
@@ -12,6 +13,7 @@ const quietMsMax = 3_000;
 export class CellProgress {
   readonly #before: MapAnswer;
   readonly #say: (text: string) => void;
+  readonly #softphones: SoftphoneProgress;
   #said = "";
   #saidReason = "";
   #seen = "";
@@ -20,10 +22,14 @@ export class CellProgress {
   constructor(before: MapAnswer, say: (text: string) => void) {
     this.#before = before;
     this.#say = say;
+    this.#softphones = new SoftphoneProgress(say);
   }
 
-  /** `only`: the cell that leaves. Moves of others, which another command has asked for, are not counted then. */
-  look(map: MapAnswer, left: number, only?: string): void {
+  /**
+   * `only`: the cell that leaves. Moves of others, which another command has asked for, are not counted then. `softphones`: those that it has left;
+   * undefined: that is not known.
+   */
+  look(map: MapAnswer, left: number, only?: string, softphones?: number): void {
     const switched = map.assignments.map(({ primary, secondary }) => ({ primary, secondary }));
     // It may be given replicas at first, which an earlier command has asked for.
     const gone = only === undefined ? 0 : Math.max(0, replicasIn(this.#before, only) - left);
@@ -31,7 +37,9 @@ export class CellProgress {
     const text = `  ${moved} of ${moved + left} moves done\n`;
     if (text !== this.#said && moved + left > 0) this.#say(text);
     this.#said = text;
-    const seen = JSON.stringify(map);
+    // They go when its replicas have gone.
+    if (left === 0) this.#softphones.look(softphones);
+    const seen = `${JSON.stringify(map)} ${softphones ?? ""}`;
     if (seen !== this.#seen) [this.#changedAt, this.#saidReason] = [performance.now(), ""];
     this.#seen = seen;
   }

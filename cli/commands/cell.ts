@@ -124,8 +124,9 @@ export async function takeOut(
   const isOfHere = state?.readRun()?.cells.some(({ id }) => id === cell) ?? false;
   checkRemoval(cell, before, group, { isMeant, isOfHere });
   const isDown = stateOf(group, cell) === "down";
-  if (!isDown) await api.put(`/api/cells/${cell}`, { draining: true });
+  // In this order: it is known to be leaving for good when it is drained, and its softphones stay until its replicas have gone.
   await changeCells(api, (map) => cellLeaving(map, cell));
+  if (!isDown) await api.put(`/api/cells/${cell}`, { draining: true });
   const begun = isDown ? "is down: others get copies of what it shared with them" : "is out of service, and gives away what it has";
   say(`Cell ${cell} ${begun}\n`);
   await untilEmpty(api, before, cell, say);
@@ -212,7 +213,7 @@ async function untilEmpty(api: ApiClient, before: MapAnswer, cell: string, say: 
     if (map.cells.every(({ id }) => id !== cell)) throw new Failure(`cell ${cell} has been removed meanwhile, by another command`);
     const member = group.members.find(({ id, kind }) => id === cell && kind === "cell");
     const has = replicasIn(map, cell);
-    watch.look(map, has, cell);
+    watch.look(map, has, cell, member?.softphonesLeft);
     const isDown = member?.state === "down";
     if (has === 0 && (isDown || ((member?.left ?? 0) === 0 && member?.softphonesLeft === 0))) return;
     const left = `cell ${cell} has ${has} replicas and ${member?.softphonesLeft ?? "an unknown number of"} softphones left`;

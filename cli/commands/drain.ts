@@ -8,12 +8,15 @@ import { type Arguments, type CommandSpec, usage } from "../arguments.ts";
 import { drainSpec } from "../command-specs.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
+import { SoftphoneProgress } from "./softphone-progress.ts";
 import { mapOf } from "../map-changes.ts";
 import { isStatus } from "../status.ts";
 import { durationText } from "../table.ts";
 import { findTarget } from "../target.ts";
 
-/** A cell sends its last softphones away after a minute; a full one has ten thousand of them, 200 a second. A gateway has as many connections. */
+/** A cell sends softphones away that are never quiet when none has gone for a minute. So long after the last one nothing more is to be expected. */
+const stalledMsMax = 120_000;
+/** A gateway that is full has ten thousand connections, and closes 200 a second. */
 const emptyMsMax = 180_000;
 /** The cell that is asked hears of it with the next heartbeat at the latest, and that may be missed. */
 const seenMsMax = 5_000;
@@ -36,7 +39,7 @@ export async function drain(args: Arguments, io: Io): Promise<void> {
   } else {
     if (deadline !== undefined) throw usage(drainSpec, `--deadline: is for gateways, and ${name} is a cell`);
     await change(api, name, path, { draining: true });
-    await untilEmpty(api, name);
+    await untilEmpty(api, name, io);
   }
   io.out(`${isGateway ? "Gateway" : "Cell"} ${name} is out of service; tandem undrain ${name} takes it back\n`);
 }
@@ -80,16 +83,21 @@ export function deadlineOf(spec: CommandSpec, text = deadlineDefault): number {
   throw usage(spec, `--deadline ${text}: must be a time such as 30s, 10m or 2h, and ${durationText(drainDeadlineMsMax / 1_000)} at most`);
 }
 
-async function untilEmpty(api: ApiClient, cell: string): Promise<void> {
+async function untilEmpty(api: ApiClient, cell: string, io: Io): Promise<void> {
+  const progress = new SoftphoneProgress((text) => io.out(text));
+  let seen: number | undefined;
+  let changedAt = performance.now();
   for (const start = performance.now(); ; await delay(pollMs)) {
     const { cells } = await statusOf(api);
     const member = cells.find(({ id }) => id === cell);
     if (member === undefined) throw new Failure("the cell's answer is no status: is it of another version?");
     if (member.state === "draining" && member.softphonesLeft === 0) return;
     const ms = performance.now() - start;
+    if (member.softphonesLeft !== seen) [seen, changedAt] = [member.softphonesLeft, performance.now()];
+    progress.look(member.softphonesLeft);
     // It has died, or somebody else has taken it back.
     if (member.state !== "draining" && ms > seenMsMax) throw new Failure(`cell ${cell} is ${member.state}`);
-    if (ms > emptyMsMax) {
+    if (performance.now() - changedAt > stalledMsMax) {
       throw new Failure(`cell ${cell} is draining, and has ${member.softphonesLeft ?? "an unknown number of"} softphones left`);
     }
   }

@@ -7,7 +7,7 @@ import { Detection, isDown } from "./detection.ts";
 import { changeGroup, type GroupResult } from "./group-fault.ts";
 import { LoadThread } from "./load-thread.ts";
 import type { LoadReport } from "./load.ts";
-import { isOfGroup, lostCells, type Fault, type Plan, type Times } from "./plan.ts";
+import { changeMs, drainedCell, isOfGroup, lostCells, type Fault, type Plan, type Times } from "./plan.ts";
 import { Replicas } from "./replicas.ts";
 
 /** What one fault cost the users of one transport. */
@@ -78,10 +78,10 @@ export async function runFault(
     await load.ring(setUpMsMax);
     say(`under ${amounts.rate} new calls a second: ${fault}`);
     const detection = watch(system, fault);
-    await load.fault(windowMs(fault, times));
+    await load.fault(windowMs(fault, transport, times));
     let group: GroupResult | undefined;
     try {
-      group = await inflict(system, fault, times, say, signal);
+      group = await inflict(system, { fault, transport }, times, say, signal);
     } finally {
       detection?.stop();
     }
@@ -95,7 +95,7 @@ export async function runFault(
     say(`${await load.inProgress()} calls come to their end`);
     await load.drain();
     await load.settle(settleMs);
-    const isWhole = await system.untilUp(lost);
+    const isWhole = await system.untilUp(outOfService(fault));
     const identicalAfterMs = await (identical ?? untilIdentical(system, alive, performance.now(), signal));
     const report = await load.report();
     const missing = await missingFrom(system, alive, await load.users());
@@ -125,7 +125,7 @@ export async function runFault(
 }
 
 /** How long calls of before go on ending: through the fault and what follows it. */
-function windowMs(fault: Fault, times: Times): number {
+function windowMs(fault: Fault, transport: PhoneTransport, times: Times): number {
   switch (fault) {
     case "kill-both":
       return times.after;
@@ -141,9 +141,15 @@ function windowMs(fault: Fault, times: Times): number {
       return lostCells(fault).length * (times.heal + copiedMs) + times.after / 2;
     case "add-cell":
     case "remove-cell":
+    case "drain-cell":
     case "double":
-      return times.change + times.after / 2;
+      return changeMs(fault, transport, times) + times.after / 2;
   }
+}
+
+/** Cells that are not up in the end. */
+function outOfService(fault: Fault): readonly string[] {
+  return fault === "drain-cell" ? [drainedCell] : lostCells(fault);
 }
 
 /** Looks from a cell that goes on. */
@@ -161,18 +167,25 @@ function watch(system: RelayedSystem, fault: Fault): Detection | undefined {
     case "kill-both":
     case "add-cell":
     case "remove-cell":
+    case "drain-cell":
     case "double":
       return undefined;
   }
 }
 
-async function inflict(system: RelayedSystem, fault: Fault, times: Times, say: Say, signal: AbortSignal): Promise<GroupResult | undefined> {
+async function inflict(
+  system: RelayedSystem,
+  { fault, transport }: Pick<FaultResult, "fault" | "transport">,
+  times: Times,
+  say: Say,
+  signal: AbortSignal,
+): Promise<GroupResult | undefined> {
   const wait = async (ms: number): Promise<void> => await delay(ms, undefined, { signal });
   const startAgain = async (name: string): Promise<void> => {
     await system.startAgain(name);
     say(`${name} is back`);
   };
-  if (isOfGroup(fault)) return await changeGroup(fault, { system, times, say, signal });
+  if (isOfGroup(fault)) return await changeGroup(fault, { system, transport, times, say, signal });
   switch (fault) {
     case "kill-cell":
       system.signal("cell a", "SIGKILL");

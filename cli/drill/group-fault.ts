@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { PhoneTransport } from "../../kit/phone/link.ts";
 import type { RelayedSystem } from "../../kit/world/relayed-system.ts";
 import type { Status } from "../../schemas/api-answers.ts";
 import { GroupWatch, isWholeWithout } from "./group-watch.ts";
-import { lostCells, type Fault, type GroupFault, type Times } from "./plan.ts";
+import { changeMs, drainedCell, lostCells, type Fault, type GroupFault, type Times } from "./plan.ts";
 
 /** What a change of the group came to. */
 export type GroupResult = {
@@ -27,6 +28,7 @@ const witness = "d";
 
 type Scene = {
   readonly system: RelayedSystem;
+  readonly transport: PhoneTransport;
   readonly times: Times;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
@@ -58,6 +60,7 @@ async function loseCells(fault: Fault, watch: GroupWatch, { system, times, say }
 
 const commands = {
   "add-cell": ["cell", "add"],
+  "drain-cell": ["drain", drainedCell],
   "remove-cell": ["cell", "remove", ...lostCells("remove-cell"), "--yes"],
   double: ["exchanges", "double"],
 } as const;
@@ -67,14 +70,14 @@ async function command(
   fault: keyof typeof commands,
   before: Status | undefined,
   watch: GroupWatch,
-  { system, times, say, signal }: Scene,
+  { system, transport, times, say, signal }: Scene,
 ): Promise<number | undefined> {
   const startedAt = performance.now();
   const isDone = (status: Status): boolean => isChanged(fault, status, before, watch.moves.replicas);
   const [ms] = await Promise.all([watch.until(isDone, changedMsMax, restMs), system.command(...commands[fault])]);
   say(ms === undefined ? `the group is not what it is to be after ${changedMsMax / 1000} s` : "the group is what it is to be");
   // Calls of before end for as long as it was thought to take.
-  await delay(Math.max(0, times.change - (performance.now() - startedAt)), undefined, { signal });
+  await delay(Math.max(0, changeMs(fault, transport, times) - (performance.now() - startedAt)), undefined, { signal });
   return ms;
 }
 
@@ -90,6 +93,8 @@ function isChanged(
   switch (fault) {
     case "add-cell":
       return cells.length === (before?.cells.length ?? 0) + 1 && cells.every(({ id }) => isEven(replicas[id] ?? 0, status));
+    case "drain-cell":
+      return cells.some(({ id, state, softphonesLeft }) => id === drainedCell && state === "draining" && softphonesLeft === 0);
     case "remove-cell":
       return cells.every(({ id }) => !gone.includes(id));
     case "double":

@@ -5,7 +5,7 @@ import { type Arguments, type CommandSpec, usage, wholeNumber } from "../argumen
 /** After these everything is again what it was. */
 const passing = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"] as const;
 /** After these the group is another one. */
-const lasting = ["lose-cell", "lose-two", "add-cell", "remove-cell", "double"] as const;
+const lasting = ["lose-cell", "lose-two", "add-cell", "remove-cell", "drain-cell", "double"] as const;
 export const faults = [...passing, ...lasting] as const;
 export type Fault = (typeof faults)[number];
 export type GroupFault = (typeof lasting)[number];
@@ -36,10 +36,17 @@ export function shapeFor(fault: Fault): Shape {
   return isOfGroup(fault) ? groupOfCells : pairOfCells;
 }
 
+export const drainedCell = "c";
+
 /** Cells that are not there any more in the end. */
 export function lostCells(fault: Fault): readonly string[] {
   const lost: Partial<Record<Fault, readonly string[]>> = { "lose-cell": ["a"], "lose-two": ["a", "b"], "remove-cell": ["c"] };
   return lost[fault] ?? [];
+}
+
+/** About how long a command takes that changes the group. Calls of before end all the while. */
+export function changeMs(fault: Fault, transport: PhoneTransport, { change, leave }: Times): number {
+  return transport === "ws" && (fault === "remove-cell" || fault === "drain-cell") ? leave : change;
 }
 
 /** Whether a fault can concern a phone of this transport: softphones do not come through gateways. */
@@ -73,6 +80,8 @@ export type Times = {
   readonly heal: number;
   /** About how long cells are added and removed, and exchanges doubled: calls of before end all the while. */
   readonly change: number;
+  /** About how long the softphones of a cell take to leave it. */
+  readonly leave: number;
   /** Calls go on so long after the fault is over. */
   readonly after: number;
 };
@@ -94,13 +103,13 @@ export type Plan = {
 
 const whole: { readonly amounts: Amounts; readonly times: Times } = {
   amounts: { rate: 100, established: 500, ringing: 50, registered: 2_000 },
-  times: { warmUp: 3_000, freeze: 10_000, cut: 20_000, restart: 8_000, heal: 30_000, change: 20_000, after: 6_000 },
+  times: { warmUp: 3_000, freeze: 10_000, cut: 20_000, restart: 8_000, heal: 30_000, change: 20_000, leave: 60_000, after: 6_000 },
 };
 
 /** What a busy machine of two cores does in a few seconds. */
 const quick: { readonly amounts: Amounts; readonly times: Times } = {
   amounts: { rate: 10, established: 20, ringing: 6, registered: 40 },
-  times: { warmUp: 1_000, freeze: 6_000, cut: 8_000, restart: 3_000, heal: 4_000, change: 8_000, after: 3_000 },
+  times: { warmUp: 1_000, freeze: 6_000, cut: 8_000, restart: 3_000, heal: 4_000, change: 8_000, leave: 12_000, after: 3_000 },
 };
 
 export const drillSpec: CommandSpec = {

@@ -23,7 +23,7 @@ const headings: readonly string[] = [
 ];
 
 /** Faults after which there is nothing to detect, or nobody to ask. */
-const undetected: readonly Fault[] = ["kill-both", "add-cell", "remove-cell", "double"];
+const undetected: readonly Fault[] = ["kill-both", "add-cell", "remove-cell", "drain-cell", "double"];
 
 const groupHeadings: readonly string[] = ["FAULT", "TRANSPORT", "WHOLE AFTER ms", "MOVES", "REPLICAS"];
 

@@ -1,3 +1,4 @@
+import type { LinesMode } from "../../actors/core-group/line-drain.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { SeenCause, View } from "../../cluster/group/view.ts";
@@ -62,9 +63,9 @@ export class Cell {
     else this.host.thaw();
   }
 
-  drainLines(isWanted: boolean): void {
-    this.isDraining = isWanted;
-    if (isWanted) for (const line of this.#lines.values()) line.drain();
+  drainLines(mode: LinesMode): void {
+    this.isDraining = mode !== "take";
+    if (mode === "send") for (const line of this.#lines.values()) line.drain();
   }
 
   get group(): CoreGroup {

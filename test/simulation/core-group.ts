@@ -134,7 +134,7 @@ export class CoreGroup {
             life.event(() => told(isServing === undefined ? new Unanswered("it was reset") : { isServing }));
           });
         }),
-      drainLines: (isWanted) => this.#cell.drainLines(isWanted),
+      drainLines: (mode) => this.#cell.drainLines(mode),
       singleton: (name, isOwner, since) => this.#cell.service.set(name, isOwner, since),
       askSingleton: (_name, answer) => answer(true),
       fenced: (isFenced) => host.trace(() => (isFenced ? "is fenced" : "is no longer fenced")),

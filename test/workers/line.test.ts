@@ -7,14 +7,7 @@ import { encodeFrame, decodeFrame, isFrameError, RecordKind } from "../../cluste
 import { exchangeName, lineName } from "../../workers/environment.ts";
 import { ExchangeObject } from "../../workers/exchange/exchange-object.ts";
 import type { LineObject } from "../../workers/line/line-object.ts";
-import {
-  brokenPerSourceMax,
-  drainHoldMs,
-  drainPortion,
-  firstMessageMs,
-  socketMessagesBurstMax,
-  unreadOctetsMax,
-} from "../../workers/limits.ts";
+import { brokenPerSourceMax, drainHoldMs, firstMessageMs, socketMessagesBurstMax, unreadOctetsMax } from "../../workers/limits.ts";
 import { addSubscriber, callApi, domain, map, userOf } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
 
@@ -356,8 +349,11 @@ describe("a line whose cell is out of service", () => {
     return webSocket;
   };
 
+  const all = { quietMs: 0, most: 100 };
+  const quiet = { quietMs: 60_000, most: 25 };
+
   afterEach(async () => {
-    await line.sendElsewhere(0);
+    await line.sendElsewhere(all);
     await line.takeSoftphones();
   });
 
@@ -365,25 +361,32 @@ describe("a line whose cell is out of service", () => {
     const phone = await connect(alice);
     await phone.register();
     const own = await lineOf(alice);
-    await own.sendElsewhere(60_000);
+    await own.sendElsewhere(quiet);
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
-    expect(await own.sendElsewhere(0)).toBe(0);
+    expect(await own.sendElsewhere(all)).toMatchObject({ left: 0 });
     expect((await closingOf(phone)).code).toBe(1012);
     await own.takeSoftphones();
   });
 
-  it("closes a portion at a time", async () => {
-    for (let count = 0; count < drainPortion + 3; count += 1) expect(await open()).not.toBeNull();
-    expect(await line.sendElsewhere(60_000)).toBe(3);
-    expect(await line.sendElsewhere(60_000)).toBe(0);
+  it("closes as many as it is told, or none, and says how late exchanges are for those that ask", async () => {
+    for (let count = 0; count < quiet.most + 3; count += 1) expect(await open()).not.toBeNull();
+    expect(await line.sendElsewhere({ ...quiet, most: 0 })).toMatchObject({ left: quiet.most + 3 });
+    expect(await line.sendElsewhere(quiet)).toMatchObject({ left: 3 });
+    expect(await line.sendElsewhere(quiet)).toMatchObject({ left: 0 });
+    await line.takeSoftphones();
+    const phone = await connect(alice);
+    await phone.register();
+    const own = await lineOf(alice);
+    expect((await own.sendElsewhere(all)).lateMs).toBeGreaterThanOrEqual(0);
+    await own.takeSoftphones();
   });
 
   it("takes no new ones, until it is told that it may, or is told nothing for a while", async () => {
-    await line.sendElsewhere(0);
+    await line.sendElsewhere(all);
     expect(await open()).toBeNull();
     await line.takeSoftphones();
     expect(await open()).not.toBeNull();
-    await line.sendElsewhere(0);
+    await line.sendElsewhere(all);
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + drainHoldMs });
     expect(await open()).not.toBeNull();
   });

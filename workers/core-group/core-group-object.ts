@@ -1,5 +1,6 @@
 import { type GatewayTally, tallyOf } from "../../cluster/group/gateway-tally.ts";
 import { DurableObject } from "cloudflare:workers";
+import type { LineDrain } from "../../actors/core-group/line-drain.ts";
 import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupPorts } from "../../actors/core-group/core-group-actor.ts";
 import { collectorOf, type Collector } from "../../cluster/calls/collector.ts";
 import type { GroupStatus } from "../../cluster/group/group-effects.ts";
@@ -30,7 +31,7 @@ import { GroupDisk } from "./group-disk.ts";
 import { GroupServices, isLedgerAlive } from "./group-services.ts";
 import { callHeartbeat } from "./heartbeat-call.ts";
 import { KeyringKeeper, type SecretState } from "./keyring-keeper.ts";
-import { LineDrain } from "./line-drain.ts";
+import { lineDrainOf } from "./line-drain.ts";
 import { changeText, comingAndGoing, fencedText, heartbeatTexts } from "./log-text.ts";
 import { type LoneExchange, LoneExchanges } from "./lone-exchanges.ts";
 import { OwnObjects } from "./own-objects.ts";
@@ -117,7 +118,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
       },
     });
     this.#sockets = new ControlSockets(ctx);
-    this.#lineDrain = new LineDrain(env, this.#map.lineCount, this.#timers.clock.now);
+    this.#lineDrain = lineDrainOf(env, this.#map.lineCount, this.#timers);
     this.#lone = new LoneExchanges(env.CELL);
     this.#services = new GroupServices(env.CELL);
     this.#keyring = new KeyringKeeper(env, ctx.storage, this.#room, this.#map);
@@ -166,7 +167,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
       keepLeft: (exchanges) => this.#room.write(viewOctets, () => this.#disk.writeLeft(exchanges)),
       sendToGateways: (message) => this.#sockets.send(message),
       tellExchange: (exchange, view, told) => void this.#tellExchange(exchange, view).then(told),
-      drainLines: (isWanted) => this.#lineDrain.set(isWanted),
+      drainLines: (mode) => this.#lineDrain.set(mode),
       singleton: (name, isOwner, since) => say(this.#services.set(name, isOwner, since)),
       askSingleton: (_name, answer) => void isLedgerAlive(this.env).then(answer),
       fenced: (isFenced, view) => console.warn(`cell ${CELL}: ${isFenced ? fencedText(view) : "no longer fenced"}`),

@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { messageOctetsMax, retryAfterSeconds } from "../../sip/limits.ts";
 import { lineOf } from "../../sip/flow/flow.ts";
+import type { SendAnswer, SendOrder } from "../../actors/core-group/line-drain.ts";
 import { ExchangeSockets } from "../../actors/line/exchange-sockets.ts";
 import { Line, type LinePorts } from "../../actors/line/line.ts";
 import { lineStandstillWaitMs } from "../../actors/limits.ts";
@@ -8,7 +9,7 @@ import type { Timer } from "../../actors/timer.ts";
 import { openCellSocket, within } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
-import { drainHoldMs, drainPortion, firstMessageMs, socketMessagesPerSecondMax } from "../limits.ts";
+import { drainHoldMs, firstMessageMs, socketMessagesPerSecondMax } from "../limits.ts";
 import { openFrameSocket } from "../frame-sockets.ts";
 import { isMoved, learnWhereTo } from "../moved.ts";
 import { objectTimers } from "../object-timers.ts";
@@ -145,12 +146,12 @@ export class LineObject extends DurableObject<Environment> {
 
   /**
    * This cell is out of service. Closes some WebSockets, so that their softphones connect elsewhere, and takes no new ones until {@link drainHoldMs}
-   * after it was last told so. Those come last that have had a message within `quietMs`. Returns how many are left.
+   * after it was last told so. Those stay that have had a message within `quietMs`.
    */
-  sendElsewhere(quietMs: number): number {
+  sendElsewhere({ most, quietMs }: SendOrder): SendAnswer {
     const now = this.#timers.clock.now();
     this.#fullUntil = now + drainHoldMs;
-    return this.#softphones.closeSome(drainPortion, quietMs, now);
+    return { left: this.#softphones.closeSome(most, quietMs, now), lateMs: this.#line.lateMs(now) };
   }
 
   /** This cell is in service again. */

@@ -3,6 +3,7 @@ import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupOptions } fr
 import { leftAskedMs, standstillMsMin, tellTriesMax } from "../../../actors/limits.ts";
 import type { Heartbeat } from "../../../cluster/group/heartbeat.ts";
 import { pairOf, type ClusterMap } from "../../../cluster/map/cluster-map.ts";
+import { assignmentsOf } from "../../../cluster/map/serving-cells.ts";
 
 const map: ClusterMap = {
   version: 3,
@@ -56,7 +57,7 @@ class Rig {
           this.exchangesTold.push(exchange);
           told(this.failure ?? { isServing: true });
         },
-        drainLines: (isWanted) => void this.done.push(isWanted ? "drains" : "takes softphones"),
+        drainLines: (mode) => void this.done.push(`${mode}s softphones`),
         fenced: (isFenced) => void this.done.push(isFenced ? "fenced" : "not fenced"),
         singleton: (name, isOwner, { epoch, writer }) =>
           void this.done.push(`${isOwner ? "does" : "does not do"} ${name} since ${epoch}${writer}`),
@@ -116,7 +117,7 @@ describe("a change of the view", () => {
     const rig = running();
     const { epoch } = rig.group.view;
     rig.gatewayOpens("g1");
-    expect(rig.done).toEqual([`keeps ${epoch + 1}`, `says view ${epoch + 1}`, "takes softphones"]);
+    expect(rig.done).toEqual([`keeps ${epoch + 1}`, `says view ${epoch + 1}`]);
   });
 
   it("goes to the exchanges that have asked, and to those whose pair it is about, once to each", () => {
@@ -311,16 +312,30 @@ describe("a cell that is taken out of service", () => {
   it("sends its softphones elsewhere as long as another one is up, and takes them again", () => {
     const rig = running();
     expect(rig.group.setDraining(true)).toBe("done");
-    expect(rig.done.at(-1)).toBe("drains");
+    expect(rig.done.at(-1)).toBe("sends softphones");
     expect(rig.group.setDraining(false)).toBe("done");
     expect(rig.done.at(-1)).toBe("takes softphones");
+  });
+
+  it("keeps them while it gives its replicas away, for it is to have none, and takes no new ones", () => {
+    const rig = running();
+    const cells = map.cells.map((cell) => (cell.id === "a" ? { ...cell, weight: 0 } : cell));
+    const assignments = assignmentsOf(map);
+    rig.group.changeMap({ cells, assignments });
+    expect(rig.group.setDraining(true)).toBe("done");
+    expect(rig.done.at(-1)).toBe("keeps softphones");
+    rig.group.changeMap({ cells, assignments: assignments.map(() => ({ primary: "b", secondary: "c" })) });
+    expect(rig.done.filter((line) => line.endsWith("softphones"))).toEqual(["keeps softphones", "sends softphones"]);
+    rig.group.changeMap({ cells: map.cells, assignments });
+    expect(rig.group.setDraining(false)).toBe("done");
+    expect(rig.done.filter((line) => line.endsWith("softphones")).at(-1)).toBe("takes softphones");
   });
 
   it("is not, when no other is up", () => {
     const rig = new Rig();
     for (const { over } of rig.beats.splice(0)) over({ failure: "refused" });
     expect(rig.group.setDraining(true)).toBe("last");
-    expect(rig.done).not.toContain("drains");
+    expect(rig.done).not.toContain("sends softphones");
   });
 });
 

@@ -25,6 +25,7 @@ describe("planOf", () => {
         "lose-two",
         "add-cell",
         "remove-cell",
+        "drain-cell",
         "double",
       ],
       transports: ["udp", "tcp", "tls", "ws"],
@@ -60,7 +61,7 @@ describe("planOf", () => {
   it.each([
     [
       ["--fault", "fire"],
-      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, double",
+      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, drain-cell, double",
     ],
     [["--transport", "udp,sctp"], "--transport sctp: must be one of udp, tcp, tls, ws"],
     [["--rate", "many"], "--rate many: must be a whole number from 0 to 20000"],
@@ -71,7 +72,14 @@ describe("planOf", () => {
   });
 
   it("has two cells, and four where something is changed for good", () => {
-    expect(faults.filter((fault) => shapeFor(fault).cells === 4)).toEqual(["lose-cell", "lose-two", "add-cell", "remove-cell", "double"]);
+    expect(faults.filter((fault) => shapeFor(fault).cells === 4)).toEqual([
+      "lose-cell",
+      "lose-two",
+      "add-cell",
+      "remove-cell",
+      "drain-cell",
+      "double",
+    ]);
     expect(faults.filter((fault) => lostCells(fault).length > 0)).toEqual(["lose-cell", "lose-two", "remove-cell"]);
   });
 
