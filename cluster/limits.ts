@@ -274,6 +274,15 @@ export const healAfterMs = 30_000;
 /** Less is what a busy machine may take to answer; more is a day, and a cell that is away for longer is not coming back. */
 export const healAfterMsMin = 1_000;
 export const healAfterMsMax = 86_400_000;
+/**
+ * Requests over connections that a replica was given and has not answered, in one gateway or line: all calls of a busy one that end within
+ * some seconds. 600 octets each are 3 MB. Over: one is lost when the replica dies that has it, as its phone does not say it again.
+ */
+export const owedRequestsMax = 5_000;
+/** Nobody waits for an answer for longer than Timer F. */
+export const owedRequestsMs: number = 64 * t1Ms;
+export const owedSweepMs = 8_000;
+
 /** Replicas that are replaced at once: each is a full copy. As many as an exchange's cell makes in some seconds, and few maps where there are hundreds. */
 export const healsAtOnceMax = 32;
 /** Exchanges that are moved at once, for nothing but balance. Each takes time from calls, and nobody waits for it. */

@@ -5,6 +5,7 @@ import { parseMessage } from "../../sip/message/sip-message.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
 import { stillWanted } from "../../cluster/backhaul/backlog.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+import { mayBeOwed, OwedAnswers } from "../../cluster/backhaul/owed-answers.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { forwarderOf, routingKeyOf } from "../../cluster/map/routing-key.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
@@ -72,6 +73,7 @@ export class Line<Softphone> {
   /** By exchange: how long frames waited for it when that was last measured, ms, and when that was. */
   readonly #waited = new Map<number, { readonly ms: number; readonly at: SteadyMs }>();
   readonly #knownFlows = new KnownFlows();
+  readonly #owed = new OwedAnswers();
   readonly #gate: StandstillGate<Spoken<Softphone>>;
 
   constructor(options: LineOptions, ports: LinePorts<Softphone>) {
@@ -133,6 +135,7 @@ export class Line<Softphone> {
       if (kind === RecordKind.send) {
         if (hasLost) this.#heard(octets);
         this.#knownFlows.sent(key, octets, this.#ports.now());
+        this.#owed.answered(key, octets);
         if (!this.#ports.send(key, octets)) returned.push({ kind: RecordKind.undeliverable, key, octets });
       } else if (kind === RecordKind.closeFlow) {
         this.#ports.close(key);
@@ -212,6 +215,7 @@ export class Line<Softphone> {
     // What a lost one had in progress for this line's phones is to be taken over before they say anything again.
     if (this.#choice.owesTakeover(exchange, cell)) link.offer({ kind: RecordKind.takeover, key: "", octets: noOctets }, now);
     if (!link.offer(record, now)) return this.#refuse(record);
+    if (record.kind === RecordKind.closed || (mayBeOwed(record) && this.#hasToken(record)))
       this.#owed.given(record, now, `${exchange}.${cell}`);
     this.#choice.given(exchange, cell, cells[0], record.key, link.offered);
   }
@@ -242,13 +246,19 @@ export class Line<Softphone> {
     return link;
   }
 
+  #hasToken({ octets }: FrameRecord): boolean {
+    return routingKeyOf(octets, 0, octets.length, this.#options.map())?.cell !== undefined;
+  }
+
   /** A replica is away: what it has not taken goes to the other one, unless that is away too. */
   #failed(exchange: number, cell: string, records: readonly FrameRecord[]): void {
     const now = this.#ports.now();
     const cells = this.#inOrder(exchange, cell);
     const isUntold = records.some(({ kind }) => kind === RecordKind.takeover);
     this.#choice.failed(exchange, cell, isUntold ? cells : [], now);
-    for (const record of records) {
+    // What it had in hand is nowhere else.
+    const owed = this.#owed.take(now, `${exchange}.${cell}`).filter((record) => !records.includes(record));
+    for (const record of [...owed, ...records]) {
       if (record.kind === RecordKind.takeover) continue;
       this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now), record, now);
     }

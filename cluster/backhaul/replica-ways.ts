@@ -1,6 +1,7 @@
 import { busyMachineFactor, busyMachineMs, backhaulLateMs } from "../limits.ts";
 import { type FrameError, type FrameRecord, RecordKind, recordOctets } from "./frame.ts";
-import { Backhaul, isCarriable } from "./backhaul.ts";
+import { isCarriable } from "./backhaul.ts";
+import { isServingRecord, newRoute, newSide, takeoverRecord, type Carried, type Route, type Side } from "./replica-side.ts";
 import { isDatagram, isSameRecord, UnderWay } from "./under-way.ts";
 import type { ReplicaWaysLimits } from "./replica-ways-limits.ts";
 import type { SteadyMs } from "../../sip/time.ts";
@@ -128,6 +129,8 @@ export class ReplicaWays {
     const records = side.backhaul.receive(octets, now);
     if ("frameError" in records) return records;
     for (const route of this.#routes) if (route.last === side && side.backhaul.settled >= route.mark) route.drainedAt ??= now;
+    for (const { kind, key, octets: content } of records)
+      if (kind === RecordKind.send) for (const each of this.#sides) each.owed.answered(key, content);
     if (side.underWay !== undefined && side.backhaul.unansweredSince === undefined) side.underWay = undefined;
     if (!records.some(isServingRecord)) return records;
     for (const record of records) if (isServingRecord(record)) side.saysServing = record.key === "1";
@@ -329,7 +332,10 @@ export class ReplicaWays {
     side.isConnected = false;
     side.saysServing = undefined;
     side.backhaul.disconnect();
-    const taken = side.backhaul.takeUnacknowledged();
+    const unacknowledged = side.backhaul.takeUnacknowledged();
+    // It had them in hand, and nowhere else. Its peer takes them for copies, or sends them where they were to go, with the same branch.
+    const owed = side.owed.take(now).filter((record) => record.moves < this.#limits.movesMax && !unacknowledged.includes(record));
+    const taken = [...unacknowledged, ...owed];
     if (taken.length === 0) return;
     const other = this.#otherThan(side);
     const tooOften: FrameRecord[] = [];
@@ -378,6 +384,7 @@ export class ReplicaWays {
     if (record.kind === RecordKind.resolved && record.cell !== undefined && record.cell !== side.cell) return;
     // The bound over all leaves room in each: a backhaul refuses only if that is broken, and then nothing may vanish.
     if (!side.backhaul.offer(record, now)) this.#effects.push({ type: "abandoned", records: [record] });
+    else if (record.cell !== undefined || record.kind === RecordKind.closed) side.owed.given(record, now);
   }
 
   #expire(now: SteadyMs): void {
@@ -445,72 +452,3 @@ export type ReplicaWaysEffect =
   | { readonly type: "takenOver"; readonly from: string; readonly to: string; readonly records: number }
   /** For the log: messages go to another replica, though both live. */
   | { readonly type: "returned"; readonly from: string; readonly to: string };
-
-/** A record on its way to a replica. */
-type Carried = FrameRecord & {
-  /** The replica that is preferred; undefined: the primary, unless that drains. */
-  readonly cell: string | undefined;
-  readonly arrival: number;
-  moves: number;
-  heldSince: SteadyMs;
-};
-
-type Side = {
-  readonly cell: string;
-  readonly backhaul: Backhaul<Carried>;
-  isConnected: boolean;
-  openedAt: SteadyMs;
-  saysServing: boolean | undefined;
-  /** Connected and serving. */
-  isReady: boolean;
-  readySince: SteadyMs | undefined;
-  /** It came and went within `flapMs`, and has not been stable for a period since. */
-  isFlapping: boolean;
-  /** When its connection was last given up because it was silent, ms. */
-  silentAt: SteadyMs;
-  /** Datagrams that it was given while it was late; undefined: it was not. */
-  underWay: UnderWay | undefined;
-  /** Who has its calls: itself, nobody since it was lost, the other since that was told. */
-  calls: "own" | "orphaned" | "adopted";
-};
-
-type Route = {
-  /** Where it goes; undefined: nobody can be used. */
-  side: Side | undefined;
-  isOpen: boolean;
-  /** Who was given the last record of it, and how many records that replica had been offered then. */
-  last: Side | undefined;
-  mark: number;
-  /** When all of those were answered, ms. */
-  drainedAt: SteadyMs | undefined;
-  /** When `side` last changed, ms. */
-  waitsSince: SteadyMs;
-};
-
-function newSide(cell: string): Side {
-  return {
-    cell,
-    backhaul: new Backhaul<Carried>(),
-    isConnected: false,
-    openedAt: 0,
-    saysServing: undefined,
-    isReady: false,
-    readySince: undefined,
-    isFlapping: false,
-    silentAt: Number.NEGATIVE_INFINITY,
-    underWay: undefined,
-    calls: "own",
-  };
-}
-
-function newRoute(): Route {
-  return { side: undefined, isOpen: false, last: undefined, mark: 0, drainedAt: undefined, waitsSince: 0 };
-}
-
-function takeoverRecord(now: SteadyMs): Carried {
-  return { kind: RecordKind.takeover, key: "", octets: new Uint8Array(0), cell: undefined, arrival: 0, moves: 0, heldSince: now };
-}
-
-function isServingRecord({ kind }: FrameRecord): boolean {
-  return kind === RecordKind.serving;
-}

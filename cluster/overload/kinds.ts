@@ -47,12 +47,31 @@ export function callHashOf(octets: Uint8Array, seed: number): number {
   return 0;
 }
 
+/** A hash of Call-ID and CSeq: a request and its responses have the same. 0: one of the two is missing. `seed`: as for {@link callHashOf}. */
+export function transactionHashOf(octets: Uint8Array, seed = 0): number {
+  let [callId, cSeq] = [0, 0];
+  for (let at = startOf(octets); at < octets.length && (callId === 0 || cSeq === 0); at += 1) {
+    if (octets[at] !== lineFeed) continue;
+    const next = octets[at + 1] ?? 0;
+    if (next === carriageReturn) break;
+    if ((next | 0x20) !== letterC && (next | 0x20) !== letterI) continue;
+    const [ofCallId, ofCSeq] = [callIdAt(octets, at + 1), valueAt(octets, at + 1, "cseq")];
+    if (ofCallId >= 0) callId = hashOfLine(octets, ofCallId, seed);
+    else if (ofCSeq >= 0) cSeq = hashOfLine(octets, ofCSeq, seed);
+  }
+  return callId === 0 || cSeq === 0 ? 0 : spread(callId ^ Math.imul(cSeq, 0x9e3779b1)) || 1;
+}
+
 /** Where the value of a Call-ID begins; -1: it is another header. */
 function callIdAt(octets: Uint8Array, at: number): number {
-  let end = at;
-  if (startsWithAnyCase(octets, at, "call-id")) end += "call-id".length;
-  else if (startsWithAnyCase(octets, at, "i")) end += 1;
-  else return -1;
+  const value = valueAt(octets, at, "call-id");
+  return value >= 0 ? value : valueAt(octets, at, "i");
+}
+
+/** Where the value of a header of this name begins; -1: it is another one. */
+function valueAt(octets: Uint8Array, at: number, lowerName: string): number {
+  if (!startsWithAnyCase(octets, at, lowerName)) return -1;
+  let end = at + lowerName.length;
   while (octets[end] === space || octets[end] === tab) end += 1;
   return octets[end] === colon ? end + 1 : -1;
 }

@@ -212,6 +212,29 @@ describe("a softphone's message", () => {
     expect(rig.brought.slice(5)).toEqual(["a: message", "b: hello", "b: message"]);
   });
 
+  it.each([
+    [
+      "is said to the other replica when the one that has it in hand is lost, though it was acknowledged",
+      undefined,
+      ["takeover", "message", "message"],
+    ],
+    ["is not when it was answered", "SIP/2.0 200 OK\r\nCall-ID: c\r\nCSeq: 1 BYE\r\n\r\n", ["takeover", "message"]],
+  ])("of a call %s", (_what, answer, expected) => {
+    const rig = new Rig();
+    const alice = rig.softphone("w0.k1.c6336407138e");
+    const ofA = `td2*${bobs}*a*1*2*3*4@`;
+    rig.says(alice, octetsOf(stringOf(request("BYE")).replace("bob@", ofA)));
+    rig.settle();
+    if (answer !== undefined) rig.line.deliver(encodeFrame(0, 0, [{ kind: RecordKind.send, key: alice.key, octets: octetsOf(answer) }]));
+    rig.now += 10;
+    rig.says(alice, octetsOf(stringOf(request("INVITE", "2", "d")).replace("bob@", ofA)));
+    rig.refuse();
+    const before = rig.brought.length;
+    rig.settle();
+    const got = rig.brought.slice(before - 1).flatMap((each) => each.replace("b: ", "").split(" "));
+    expect(got.filter((kind) => kind !== "hello")).toEqual(expected);
+  });
+
   it("goes where the request came from that it answers, though that replica could not be reached a moment ago", () => {
     const { rig, alice } = moving("OPTIONS");
     rig.settle();
