@@ -93,7 +93,10 @@ function findCommand(
     throw new UsageError(`unknown ${first.startsWith("-") ? "option" : "command"} ${first} (see tandem --help)`);
   }
   if (second === "--help" || second === "-h") return { help: overviewOf(commandSpecs, first) };
-  throw new UsageError(`${second === "" ? "a command is missing" : `unknown command ${second}`} (see tandem ${first} --help)`);
+  // Cells and gateways are drained by one command, and not by one of each.
+  const isOwn = (first === "cell" || first === "gateway") && (second === "drain" || second === "undrain");
+  const unknown = isOwn ? `unknown command ${first} ${second}: it is tandem ${second}` : `unknown command ${second}`;
+  throw new UsageError(`${second === "" ? "a command is missing" : unknown} (see tandem ${isOwn ? second : first} --help)`);
 }
 
 /** Runs one command line. Returns the exit code: 0, 1 (it failed, and says why on one line), 2 (usage). */

@@ -126,8 +126,11 @@ export class Gateway {
     return this.#actor?.routeOf(exchange, cell);
   }
 
-  /** Binds all listeners, then looks for the cells. Rejects with a GatewayError when an address cannot be had; nothing is left open then. */
-  async start(): Promise<void> {
+  /**
+   * Binds all listeners, then looks for the cells. Rejects with a GatewayError when an address cannot be had; nothing is left open then. `unfit`: what cells
+   * say shows that this configuration is wrong, and why.
+   */
+  async start(unfit?: (reason: string) => void): Promise<void> {
     try {
       this.#listeners = await Promise.all(this.#config.listeners.map((listener, index) => this.#bind(index, listener)));
       await this.#healthPage?.start();
@@ -139,7 +142,7 @@ export class Gateway {
     this.#losses = new UdpLosses(bound, this.counters, this.#log, (file) => readFile(file, "latin1"), this.#places);
     const { name, cells } = this.#config;
     const known = { name, boot: this.#boot, listeners: this.#listeners, cells, trusted: this.#trusted };
-    this.#actor = new GatewayActor({ ...known, counters: this.counters }, this.#ports());
+    this.#actor = new GatewayActor({ ...known, counters: this.counters }, { ...this.#ports(), ...(unfit === undefined ? {} : { unfit }) });
   }
 
   #ports(): GatewayPorts {

@@ -22,7 +22,7 @@ async function main(args: readonly string[]): Promise<void> {
     // For whoever suspects that code, and to compare.
     const native = wantsNative(process.env["TANDEM_NATIVE"]) ? loadNative((reason) => log("native-missing", { reason })) : undefined;
     gateway = new Gateway(invocation.config, log, native);
-    await gateway.start();
+    await gateway.start(unfit);
   } catch (error) {
     if (!(error instanceof UsageError) && !(error instanceof GatewayError)) throw error;
     // What somebody wrote into a file may hold line ends.
@@ -34,6 +34,12 @@ async function main(args: readonly string[]): Promise<void> {
   const { name } = invocation.config;
   const ready = { event: "ready", gateway: name, pid: process.pid, listeners: gateway.listeners };
   process.stdout.write(invocation.json ? `${JSON.stringify(ready)}\n` : `gateway ${name} ready\n`);
+}
+
+/** What its configuration says only cells can tell to be wrong. */
+function unfit(reason: string): void {
+  process.stderr.write(`gateway: ${reason}\n`);
+  process.exit(1);
 }
 
 /** Stops on SIGTERM and SIGINT, and with its parent. */

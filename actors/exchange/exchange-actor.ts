@@ -3,7 +3,7 @@ import { isReachable, type View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { isNewer, mapVersionOf } from "../../cluster/map/map-version.ts";
 import { parseBatch } from "../../cluster/replication/peer-batch.ts";
-import { refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
+import { causeText, refusedCause, type PairState } from "../../cluster/replication/peer-link.ts";
 import { BatchIds } from "../../cluster/replication/sending-side.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { lineOf } from "../../sip/flow/flow.ts";
@@ -33,6 +33,8 @@ import type { SteadyMs } from "../../sip/time.ts";
 /** Why a backhaul is closed, or a frame refused, where the map has no replica any more: whoever comes has an older map. */
 export const movedText = "this cell has no replica of the exchange any more";
 const movedCode = 4003;
+/** Why a replica is started anew by a map. Whoever told it that map is answered by its end. */
+export const againText = "the map gives this cell a replica again";
 
 const tooMuchCode = 1013;
 const tooMuchWaits = "too much waits for this replica to serve";
@@ -293,8 +295,7 @@ export class ExchangeActor {
     this.#turns = new FlushTurns(map, exchange, cell);
     const { role, peer } = this.#place;
     // What it had in hand when it left is not in hand any more, and what others have done since it has not heard.
-    if (before.role === "none" ? role !== "none" : role === "replica" && this.#hasLeft)
-      return this.#ports.restart("the map gives this cell a replica again");
+    if (before.role === "none" ? role !== "none" : role === "replica" && this.#hasLeft) return this.#ports.restart(againText);
     this.#connectLines(isNew);
     const isLeaving = before.role !== role && role !== "replica";
     if (isLeaving) {
@@ -431,7 +432,7 @@ export class ExchangeActor {
     else this.#writer.flushSoon();
     if (!this.#isReplica) return;
     const { coreGroup } = this.#ports;
-    coreGroup.pairChanged(state, cause);
+    coreGroup.pairChanged(state, causeText(peer, cause));
     this.#fence();
     if (this.isServing) this.#backhauls.tellServing(true, now);
     // Whoever cannot reach a cell says so at once: the core group confirms it by a probe.

@@ -4,7 +4,7 @@ import type { MakeTimer, Timer } from "../timer.ts";
 
 export type LoneReplicaOptions = {
   readonly timer: MakeTimer;
-  /** Asked when the state has lasted: the first cause is often only the first sign. */
+  /** Asked when the state has lasted, for the first cause is often only the first sign, and with each change after that. */
   readonly causeNow: () => string;
   /** Why there is no second replica; undefined: there is one again. */
   readonly tell: (cause: string | undefined) => void;
@@ -18,6 +18,8 @@ export class LoneReplica {
   readonly #options: LoneReplicaOptions;
   readonly #timer: Timer;
   #state: "unknown" | "together" | "waiting" | "told" = "unknown";
+  /** What was told last; undefined: nothing. */
+  #cause: string | undefined;
 
   constructor(options: LoneReplicaOptions) {
     this.#options = options;
@@ -27,7 +29,9 @@ export class LoneReplica {
   /** The replica is something else to its peer than it was. */
   changed(state: PairState): void {
     if (state === "together") return this.#together();
-    if (state === "syncing" || this.#state === "waiting" || this.#state === "told") return;
+    // Its cell is up again, perhaps, and what was told is no longer true.
+    if (this.#state === "told" && state !== "syncing") return this.#tell();
+    if (state === "syncing" || this.#state === "waiting") return;
     this.#state = "waiting";
     this.#timer.set(loneLastingMs);
   }
@@ -37,17 +41,26 @@ export class LoneReplica {
     if (this.#state === "together") return this.#options.tell(undefined);
     this.#timer.clear();
     this.#state = "told";
+    this.#cause = this.#options.causeNow();
   }
 
   #together(): void {
     this.#timer.clear();
     const wasTold = this.#state === "told";
     this.#state = "together";
+    this.#cause = undefined;
     if (wasTold) this.#options.tell(undefined);
   }
 
   #lasted(): void {
     this.#state = "told";
-    this.#options.tell(this.#options.causeNow());
+    this.#tell();
+  }
+
+  #tell(): void {
+    const cause = this.#options.causeNow();
+    if (cause === this.#cause) return;
+    this.#cause = cause;
+    this.#options.tell(cause);
   }
 }

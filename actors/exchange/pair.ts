@@ -32,7 +32,7 @@ export type PairOptions = {
 };
 
 /** Why a peer that was no peer before is one: it has been told everything while it joined. */
-export const joinedText = "it has joined";
+export const joinedText = "has joined";
 
 /** The peer that the map names for a replica, and another one when it names another. There may be none: then nothing waits for one. */
 export class Pair {

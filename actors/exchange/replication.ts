@@ -43,10 +43,10 @@ export type ReplicationOptions = {
 };
 
 /** Why a replica lags that was together with its peer when the map named another one. */
-const otherPeerCause = "the map names another peer";
+const otherPeerCause = "is the peer now, and has not caught up";
 
 /** Why a replica is together with a peer that the map has only just named. */
-const joinedCause = "it was told everything while it joined";
+const joinedCause = "was told everything while it joined";
 
 /** A link that was none to a peer until now, and what it has said of the pair. */
 export type Copied = { readonly link: PeerLink; readonly said: readonly PeerLinkEffect[] };

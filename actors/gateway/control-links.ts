@@ -1,4 +1,5 @@
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { gatewayNameFault } from "../../cluster/map/domains.ts";
 import { isNewer, mapVersionOf } from "../../cluster/map/map-version.ts";
 import { unsoundness } from "../../cluster/map/sound-map.ts";
 import { busyMachineFactor } from "../../cluster/limits.ts";
@@ -28,6 +29,8 @@ export type ControlLinksOptions = {
 export type ControlLinksHandlers = {
   /** A newer map than the last. */
   mapped(map: ClusterMap): void;
+  /** By the first map this gateway may not serve, and why. That map is not taken. */
+  unfit(reason: string): void;
   /** How a cell sees the others now. */
   viewed(by: string, states: CellStates): void;
 };
@@ -159,12 +162,15 @@ export class ControlLinks {
   }
 
   #receiveMap(cell: string, map: unknown): void {
-    const { heart, ports, cells, isClusterMap } = this.#options;
+    const { heart, hello, ports, cells, isClusterMap } = this.#options;
     if (!isClusterMap(map)) return this.#refuseMap(cell, "it has not the form of a map");
     if (this.#map !== undefined && !isNewer(mapVersionOf(map), mapVersionOf(this.#map))) return;
     // Whether it may follow the one before is for the cells to say: a gateway may have missed several, or its cells are made anew.
     const fault = unsoundness(map);
     if (fault !== undefined) return this.#refuseMap(cell, fault);
+    // One that serves already goes on: a slip in the cells' deployment is not to end all gateways at once.
+    const nameFault = this.#map === undefined ? gatewayNameFault(map, hello.listeners) : undefined;
+    if (nameFault !== undefined) return this.#handlers.unfit(nameFault);
     this.#map = map;
     this.#refused.clear();
     ports.log("map", { cell, version: map.version });

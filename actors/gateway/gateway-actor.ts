@@ -49,6 +49,8 @@ export type GatewayPorts = ProcessPorts & {
    * service again. Absent: it has none.
    */
   readonly drain?: (closeInMs: number | "never" | undefined) => void;
+  /** This gateway has been configured so that it may not serve this system, and has not begun to. Absent: it waits, and that is in the log. */
+  readonly unfit?: (reason: string) => void;
   /** While there is too much to do this process goes before those that get what it takes, where the system lets it. */
   readonly setUrgent: (isUrgent: boolean) => void;
 };
@@ -105,6 +107,7 @@ export class GatewayActor {
           this.#backhauls.update(map, ports.now());
           this.#dispatcher.mapChanged();
         },
+        unfit: ports.unfit ?? ((reason) => ports.log("unfit", { reason })),
         viewed: (by, states) => this.#backhauls.viewed(by, states),
       },
     );

@@ -1,3 +1,4 @@
+import type { Listener } from "../../sip/flow/flow.ts";
 import { domainOctetsMax } from "../../sip/limits.ts";
 import { domainsMax } from "../limits.ts";
 import { isLocalName, type ClusterMap, type Domain } from "./cluster-map.ts";
@@ -58,6 +59,16 @@ export function domainNameFault(name: string): string | undefined {
   if (name.length > domainOctetsMax || !domainName.test(name)) return `must be a domain name of at most ${domainOctetsMax} characters`;
   if (isLocalName(name)) return `is what each machine calls itself: ${whyNoHost}`;
   return undefined;
+}
+
+/** Why a gateway may not call itself what it does: that is a domain of the map. Undefined: it may. An address is nobody's name. */
+export function gatewayNameFault(
+  { domains }: Pick<ClusterMap, "domains">,
+  listeners: readonly Pick<Listener, "host">[],
+): string | undefined {
+  const hosts = listeners.map(({ host }) => host.toLowerCase()).filter((host) => !/^(?:[\d.]+|\[.*\])$/.test(host));
+  const taken = hosts.find((host) => domains.some(({ name }) => name === host));
+  return taken === undefined ? undefined : `it advertises ${taken}, which is a SIP domain: give its machine another name: ${whyNoHost}`;
 }
 
 /** A domain that is also a server's name cannot be served by another server when this one is down. */

@@ -21,6 +21,15 @@ export type PairState = "syncing" | "together" | "lagging" | "away";
 export const refusedCause = "connection refused";
 /** The same, of a peer that speaks another version of the protocol. */
 export const otherVersionCause = "another version";
+const downCause = "is down";
+/** Why it is still `away`, though its cell is not down any more. */
+const upCause = "is up again, and has not answered yet";
+
+/** A cause for people. All but those that others name as well say what the peer does. */
+export function causeText(peer: string, cause: string): string {
+  const isName = cause === refusedCause || cause === otherVersionCause;
+  return `cell ${peer}${isName ? ":" : ""} ${cause}`;
+}
 
 /** What a link wants done. Drain {@link PeerLink.takeEffects} after every call. */
 export type PeerLinkEffect =
@@ -79,6 +88,8 @@ export class PeerLink {
   #isServing = false;
   /** What the replica is to its peer, once it serves. */
   #standing: "together" | "lagging" | "away" = "lagging";
+  /** Why, as it was last said. */
+  #cause = "";
   /** The peer's present start; empty until it is met. Everything that is known of the peer belongs to it. */
   #peerBoot = "";
   readonly #retired: string[] = [];
@@ -200,7 +211,7 @@ export class PeerLink {
     }
     this.#lease.spoke(now);
     if (this.#standing !== "together") {
-      if (this.#standing === "away") this.#become("lagging", "it has spoken");
+      if (this.#standing === "away") this.#become("lagging", "has spoken");
       this.#sending.isThere(now);
       this.#sending.sendBy(now);
     }
@@ -265,7 +276,7 @@ export class PeerLink {
     if (this.#stoodStill(flight, now)) return;
     this.#sending.retryLater(this.#options.leaseMs, now);
     if (isRefused) this.#goOn("away", cause);
-    else if (this.#isServing) this.#goOn(this.#standing === "away" ? "away" : "lagging", "no answer");
+    else if (this.#isServing) this.#goOn(this.#standing === "away" ? "away" : "lagging", "does not answer");
   }
 
   /** What the core group says of the peer's cell. What the peer itself says counts more. */
@@ -273,11 +284,12 @@ export class PeerLink {
     if (!isUp) {
       // Whoever has just started knows nothing yet: one answer's time is given to a peer that may be there after all.
       if (!this.#isServing) this.#receiving.waitNoLongerThan(now + this.#options.ackTimeoutMs);
-      else this.#goOn("away", "its cell is down");
+      else this.#goOn("away", downCause);
       if (this.#sending.flights.isEmpty) this.#sending.retryLater(this.#options.leaseMs, now);
       return;
     }
     if (this.#standing === "together") return;
+    if (this.#standing === "away" && this.#cause === downCause) this.#become("away", upCause);
     this.#sending.isThere(now);
     this.#sending.sendBy(now);
     this.#pump(now);
@@ -301,11 +313,11 @@ export class PeerLink {
         this.#effects.push({ type: "abandon", id: flight.id });
         this.failed(flight.id, false, now);
       } else if (this.#isJudging && isLagging(flight, this.#ackMs, now)) {
-        this.#goOn("lagging", `no answer within ${this.#ackMs} ms`);
+        this.#goOn("lagging", `has not answered within ${this.#ackMs} ms`);
       }
     }
-    if (this.#mayGiveUp && now >= this.#receiving.syncUntil) this.#goOn("lagging", "it does not tell us what it has");
-    if (now >= this.#lease.asksUntil) this.#goOn("lagging", "it does not tell us what we have missed");
+    if (this.#mayGiveUp && now >= this.#receiving.syncUntil) this.#goOn("lagging", "does not tell what it has");
+    if (now >= this.#lease.asksUntil) this.#goOn("lagging", "does not tell what was missed here");
     this.#pump(now);
   }
 
@@ -367,7 +379,7 @@ export class PeerLink {
     this.#sending.acknowledged(flight, received, now);
     this.#release();
     if (!flight.isComplete) return;
-    this.#become("together", "it has everything");
+    this.#become("together", "has everything");
     this.#sending.goOn(now);
   }
 
@@ -375,7 +387,7 @@ export class PeerLink {
   #missed(flight: Flight, answer: PeerAnswer, now: SteadyMs): void {
     this.#abandonAfter(flight.id);
     if (!this.#sending.missed(flight, answer, this.#options.leaseMs, now)) return;
-    if (this.#standing === "together") this.#become("lagging", "it lacks records");
+    if (this.#standing === "together") this.#become("lagging", "lacks records");
   }
 
   /** A boot of the peer that we have not met: it has nothing of us, and we may lack something of it. */
@@ -389,7 +401,7 @@ export class PeerLink {
     this.#sending.meet(now);
     this.#receiving.meet();
     this.#abandonAfter(0);
-    if (!isFirst && this.#standing === "together") this.#become("lagging", "it has started anew");
+    if (!isFirst && this.#standing === "together") this.#become("lagging", "has started anew");
   }
 
   /** Nobody waits for the answers to batches behind this one any more. */
@@ -407,12 +419,16 @@ export class PeerLink {
   #serve(state: "together" | "lagging" | "away", cause: string): void {
     this.#isServing = true;
     this.#standing = state;
+    this.#cause = cause;
     this.#effects.push({ type: "state", state, cause }, { type: "open" });
   }
 
   #become(state: "together" | "lagging" | "away", cause: string): void {
-    if (this.#standing === state) return;
+    // Whoever is away is shown with what is known of its cell. What each try meets is no news.
+    const isNews = this.#standing !== state || (state === "away" && (cause === downCause || cause === upCause) && cause !== this.#cause);
+    if (!isNews) return;
     this.#standing = state;
+    this.#cause = cause;
     if (this.#isServing) this.#effects.push({ type: "state", state, cause });
     if (state === "together") return;
     this.#release();

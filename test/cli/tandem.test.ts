@@ -24,6 +24,7 @@ describe("tandem", () => {
     [["--dance"], "tandem: unknown option --dance (see tandem --help)\n"],
     [["subscriber"], "tandem: a command is missing (see tandem subscriber --help)\n"],
     [["subscriber", "dance"], "tandem: unknown command dance (see tandem subscriber --help)\n"],
+    [["cell", "undrain", "c"], "tandem: unknown command cell undrain: it is tandem undrain (see tandem undrain --help)\n"],
     [["subscriber", "add"], "tandem: AOR is missing (see tandem subscriber add --help)\n"],
     [["subscriber", "add", "alice"], "tandem: --password is missing (- reads it from standard input) (see tandem subscriber add --help)\n"],
     [["status", "surplus"], 'tandem: unexpected argument "surplus" (see tandem status --help)\n'],

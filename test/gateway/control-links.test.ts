@@ -33,7 +33,7 @@ async function connected(): Promise<Connected> {
   heart = new Heart(1_000, 1_000, ports.timer);
   links = new ControlLinks(
     { gateway: "g1", hello: { boot: "1", listeners: [] }, cells: map.cells, heart, ports, isClusterMap },
-    { mapped: ({ version }) => void versions.push(version), viewed: () => {} },
+    { mapped: ({ version }) => void versions.push(version), unfit: () => {}, viewed: () => {} },
   );
   links.start();
   await a.until(() => a.controls.size === 1 && b.controls.size === 1, "both control links");

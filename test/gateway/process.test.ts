@@ -257,6 +257,15 @@ describe("what it cannot do, it says in one line", () => {
     expect(err.all).toBe(`gateway: ${file}: listeners[0].port: must be a whole number from 1 to 65535, is 70000\n`);
   });
 
+  test("exit 1: it advertises what the cells' map has as a domain", async () => {
+    const cell = await startCell();
+    const file = await fileFor(cell, await freePorts(1), ["udp"]);
+    writeFileSync(file, `${readFileSync(file, "utf8")}advertise = "example.test:5060"\n`);
+    const { err, exit } = run(["--config", file]);
+    expect(await exit).toBe(1);
+    expect(err.all).toMatch(/^gateway: it advertises example\.test, which is a SIP domain: give its machine another name: [^\n]+\n$/m);
+  });
+
   test("exit 1: a file that is not there", async () => {
     const { err, exit } = run(["--config", "/nowhere/gateway.toml"]);
     expect(await exit).toBe(1);

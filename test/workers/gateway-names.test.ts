@@ -1,8 +1,14 @@
 import { expect, it } from "vitest";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import type { Listener } from "../../sip/flow/flow.ts";
 import { GatewayNames } from "../../workers/core-group/gateway-names.ts";
 import { nameTakenSaidMs } from "../../workers/limits.ts";
 
 const line = "two gateways call themselves g1, and take each other's connections away: give one another name";
+
+function advertising(host: string): readonly Listener[] {
+  return [{ transport: "UDP", host, port: 5060 }];
+}
 
 it("two gateways of one name are said when the first comes back after the second, and not again for a while", () => {
   const names = new GatewayNames();
@@ -13,6 +19,17 @@ it("two gateways of one name are said when the first comes back after the second
     expect(names.hello("g1", at % 2_000 === 0 ? "one" : "two", at)).toBeUndefined();
   }
   expect([names.hello("g1", "two", 63_000), names.hello("g1", "one", 64_000)]).toContain(line);
+});
+
+it("a gateway that calls itself a domain of the map is said, and one with an address or another name is not", () => {
+  const names = new GatewayNames();
+  const map = { domains: [{ name: "example.test", auth: "digest" }] } as unknown as ClusterMap;
+  for (const host of ["gw.example.test", "192.0.2.1", "[2001:db8::1]"])
+    expect(names.listens("g1", advertising(host), map, 0)).toBeUndefined();
+  const said = names.listens("g1", advertising("Example.TEST"), map, 1_000);
+  expect(said).toMatch(/^gateway g1: it advertises example\.test, which is a SIP domain: give its machine another name: /);
+  expect(names.listens("g1", advertising("example.test"), map, 2_000)).toBeUndefined();
+  expect(names.listens("g1", advertising("example.test"), map, 1_000 + nameTakenSaidMs)).toBe(said);
 });
 
 it("a gateway that is started anew, again and again, and one that connects anew are one gateway", () => {

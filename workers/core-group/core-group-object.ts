@@ -20,6 +20,7 @@ import { otherVersionText } from "../../cluster/protocol-version.ts";
 import { answerClose } from "../close-socket.ts";
 import { clusterMapOf, coreGroupName, deployedMapOf, exchangeName, learnMap, type Environment } from "../environment.ts";
 import { DiskRoom, diskFullText } from "../disk-room.ts";
+import { startsAnew } from "../moved.ts";
 import { objectTimers } from "../object-timers.ts";
 import { historyShownMax, mapOctets, roomReserveOctets, viewOctets, wakeReserveOctets } from "../limits.ts";
 import { UsedSignatures } from "../used-signatures.ts";
@@ -171,8 +172,10 @@ export class CoreGroupObject extends DurableObject<Environment> {
       singleton: (name, isOwner, since) => say(this.#services.set(name, isOwner, since)),
       askSingleton: (_name, answer) => void isLedgerAlive(this.env).then(answer),
       fenced: (isFenced, view) => console.warn(`cell ${CELL}: ${isFenced ? fencedText(view) : "no longer fenced"}`),
-      untold: (exchange, { epoch }, reason) =>
-        console.warn(`cell ${CELL}: exchange ${exchange} was not told of view ${epoch}: ${String(reason)}`),
+      untold: (exchange, { epoch }, reason) => {
+        // It is told with the next beat, and nothing is wrong.
+        if (!startsAnew(reason)) console.warn(`cell ${CELL}: exchange ${exchange} was not told of view ${epoch}: ${String(reason)}`);
+      },
       mapRefused: (text) => say(`cell ${CELL}: ${text}`),
     };
   }
@@ -202,9 +205,14 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const tally = tallyOf(messageOf(data));
     if (tally !== undefined) this.#sockets.tallied(socket, tally);
     const boot = bootOf(data);
-    if (boot !== undefined) this.#sockets.introduced(socket, listenersOf(data));
-    const line = boot === undefined ? undefined : this.#gatewayNames.hello(this.#sockets.gatewayOf(socket), boot, this.#timers.clock.now());
-    if (line !== undefined) say(`cell ${this.env.CELL}: ${line}`);
+    if (boot !== undefined) this.#introduced(socket, boot, listenersOf(data));
+  }
+
+  #introduced(socket: WebSocket, boot: string, listeners: readonly Listener[]): void {
+    this.#sockets.introduced(socket, listeners);
+    const [gateway, now] = [this.#sockets.gatewayOf(socket), this.#timers.clock.now()];
+    const lines = [this.#gatewayNames.hello(gateway, boot, now), this.#gatewayNames.listens(gateway, listeners, this.#map, now)];
+    for (const line of lines) if (line !== undefined) say(`cell ${this.env.CELL}: ${line}`);
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string): void {

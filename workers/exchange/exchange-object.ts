@@ -317,7 +317,7 @@ export class ExchangeObject extends DurableObject<Environment> {
           this.#actor.setMap(map);
           this.#actor.setFirstView(view);
         },
-        lastError: () => batches.lastError,
+        errors: batches,
       }),
       calls: new OwnLedger(env, this.#number),
       log: this.#log(),

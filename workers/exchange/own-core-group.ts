@@ -5,6 +5,7 @@ import type { SeenCause, View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { PairState } from "../../cluster/replication/peer-link.ts";
 import { coreGroupName, type Environment } from "../environment.ts";
+import type { PeerWays } from "./peer-ways.ts";
 
 export type OwnCoreGroupOptions = {
   readonly env: Environment;
@@ -12,8 +13,8 @@ export type OwnCoreGroupOptions = {
   readonly timer: MakeTimer;
   /** Takes the view that was asked for, and the newest map. */
   readonly told: (view: View, map: ClusterMap) => void;
-  /** What the last batch to the peer met; empty: nothing. */
-  readonly lastError: () => string;
+  /** What batches to the peer meet. */
+  readonly errors: Pick<PeerWays, "lastError" | "forgetError">;
 };
 
 /** The core group of an exchange's own cell. */
@@ -27,7 +28,7 @@ export class OwnCoreGroup implements CoreGroupPort {
     this.#options = options;
     this.#lone = new LoneReplica({
       timer: options.timer,
-      causeNow: () => options.lastError() || this.#cause,
+      causeNow: () => options.errors.lastError || this.#cause,
       tell: (cause) =>
         void this.#object()
           .replicaIsAlone(options.exchange, cause)
@@ -55,6 +56,7 @@ export class OwnCoreGroup implements CoreGroupPort {
 
   pairChanged(state: PairState, cause: string): void {
     this.#cause = cause;
+    this.#options.errors.forgetError();
     this.#lone.changed(state);
   }
 

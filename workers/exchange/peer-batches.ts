@@ -22,9 +22,13 @@ export class PeerBatches {
     this.#options = options;
   }
 
-  /** What the last batch that was not answered met; empty: none has failed. */
+  /** What the last batch that was not answered met; empty: none has failed since that was forgotten. */
   get lastError(): string {
     return this.#lastError;
+  }
+
+  forgetError(): void {
+    this.#lastError = "";
   }
 
   send(id: number, batch: string): void {
@@ -44,10 +48,11 @@ export class PeerBatches {
       answer = decoder.decode(await question.answer);
     } catch (error) {
       if (!this.#questions.delete(id)) return;
-      this.#lastError = error instanceof Error ? error.message : String(error);
       // Who answers with an error is there, and may be well again with the next batch.
       const cause = error instanceof OtherVersionError ? otherVersionCause : refusedCause;
       this.#options.failed(id, !(error instanceof CellAnswerError), cause);
+      // What this makes of the pair may have had the errors of before forgotten.
+      this.#lastError = error instanceof Error ? error.message : String(error);
       return;
     }
     if (this.#questions.delete(id)) this.#options.answered(id, answer);

@@ -11,9 +11,13 @@ export class PeerWays implements PeerPort {
     this.#make = make;
   }
 
-  /** What the last batch that was not answered met; empty: none has failed. */
+  /** What the last batch that was not answered met; empty: none has failed since that was forgotten. */
   get lastError(): string {
     return this.#latest?.lastError ?? "";
+  }
+
+  forgetError(): void {
+    this.#latest?.forgetError();
   }
 
   send(id: number, batch: string, cell: string): void {

@@ -100,6 +100,8 @@ export class ActorWorld {
   aheadMs = 0;
   /** What happened at the ports, in order. */
   readonly happened: string[] = [];
+  /** What the core group was told of why the pair is another one. */
+  readonly causes: string[] = [];
   /** Timers that are set, and when they ring. */
   readonly timers = new Map<() => void, number>();
   readonly batches = new Map<number, string>();
@@ -283,7 +285,10 @@ export class ActorWorld {
         askForView: (isSyncing) => this.happened.push(isSyncing ? "view, syncing" : "view"),
         caughtUp: () => this.happened.push("caught up"),
         suspect: (cell, cause) => this.happened.push(`suspect ${cell}: ${cause}`),
-        pairChanged: (state) => this.happened.push(state),
+        pairChanged: (state, cause) => {
+          this.happened.push(state);
+          this.causes.push(cause);
+        },
         emptied: () => this.happened.push("emptied"),
         handedOver: (count) => this.happened.push(`handed over: ${count}`),
         copied: (cell) => this.happened.push(`copied: ${cell ?? "none"}`),

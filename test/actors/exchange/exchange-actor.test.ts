@@ -143,6 +143,25 @@ describe("an exchange actor that has a peer", () => {
     expect(statusesOf(gateway)).toEqual(["200"]);
   });
 
+  it("says whose doing it is that the pair is another one, by name, and that a cell that was down is up again", () => {
+    const world = new ActorWorld().join();
+    const gateway = world.backhaul();
+    gateway.message(alice.key, alice.register());
+    world.causes.length = 0;
+    const [id = 0] = [...world.batches.keys()];
+    world.batches.clear();
+    world.take(() => world.actor.peerFailed(id, true, refusedCause));
+    for (const state of ["down", "up", "up", "down"] as const) world.take(() => world.actor.setView(view(state)));
+    world.answerBatches();
+    expect(world.causes).toEqual([
+      "cell b: connection refused",
+      "cell b is down",
+      "cell b is up again, and has not answered yet",
+      "cell b is down",
+      "cell b has everything",
+    ]);
+  });
+
   it("answers a line of its own cell at once, and one of another cell when the peer has everything", () => {
     const world = new ActorWorld().join();
     const options = new TestPhone("carol", "198.51.100.9", 5060, "WS").request("OPTIONS", "sip:example.test");

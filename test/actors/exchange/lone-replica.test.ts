@@ -50,6 +50,26 @@ describe("a replica without its peer", () => {
     expect(told).toHaveLength(2);
   });
 
+  it("says it anew when what it has told is true no more, and not when it is", () => {
+    const lone = replica();
+    cause = "cell b is down";
+    lone.changed("away");
+    time.pass(loneLastingMs);
+    for (const next of ["cell b is down", "cell b is up again, and has not answered yet"]) {
+      cause = next;
+      lone.changed("away");
+    }
+    lone.changed("together");
+    lone.changed("away");
+    time.pass(loneLastingMs);
+    expect(told).toEqual([
+      "cell b is down",
+      "cell b is up again, and has not answered yet",
+      undefined,
+      "cell b is up again, and has not answered yet",
+    ]);
+  });
+
   it("counts from the first state of several, not from the last", () => {
     const lone = replica();
     lone.changed("lagging");

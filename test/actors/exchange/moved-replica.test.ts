@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { movedText } from "../../../actors/exchange/exchange-actor.ts";
+import { againText, movedText } from "../../../actors/exchange/exchange-actor.ts";
 import { handedOverMs } from "../../../actors/limits.ts";
 import type { Assignment, ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import { peerSyncMsMax } from "../../../cluster/limits.ts";
@@ -169,7 +169,7 @@ describe("a replica that is none any more by a newer map", () => {
     const { world } = registered();
     world.take(() => world.actor.setMap(mapWith(2, "b", "c")));
     world.take(() => world.actor.setMap(mapWith(3, "b", "a")));
-    expect(world.happened.at(-1)).toBe("restart: the map gives this cell a replica again");
+    expect(world.happened.at(-1)).toBe(`restart: ${againText}`);
   });
 });
 

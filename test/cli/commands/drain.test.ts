@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { protocolVersion, versionHeader } from "../../../cluster/protocol-version.ts";
-import type { Status } from "../../../schemas/api-answers.ts";
+import type { MapAnswer, Status } from "../../../schemas/api-answers.ts";
 import { runCommand } from "../captured-io.ts";
 
 let server: Server;
@@ -26,12 +26,24 @@ const status: Status = {
   history: [],
 };
 
+/** Cell c was to be removed, or was given nothing to do. */
+const map: MapAnswer = {
+  version: 4,
+  writer: "a",
+  cells: [
+    { id: "a", url: "http://a.invalid" },
+    { id: "c", url: "http://c.invalid", weight: 0 },
+  ],
+  exchangeCount: 1,
+  assignments: [{ primary: "a", secondary: "c" }],
+};
+
 beforeEach(async () => {
   server = createServer((request, response) => {
     request.resume();
     const headers = { "tandem-cell": "a", [versionHeader]: String(protocolVersion) };
     if (request.method === "PUT") return void response.writeHead(refusal[0], headers).end(JSON.stringify({ error: refusal[1] }));
-    response.writeHead(200, headers).end(JSON.stringify(status));
+    response.writeHead(200, headers).end(JSON.stringify(request.url === "/api/map" ? map : status));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -52,4 +64,19 @@ it.each([
   refusal = said;
   const environment = { TANDEM_SECRET: "secret" };
   expect(await runCommand([command, name, "--url", url], { environment })).toEqual({ code: 1, out: "", err: `tandem: ${line}\n` });
+});
+
+it("undrain says of a cell with weight 0 that it gets no exchanges, and what gives it some", async () => {
+  refusal = [200, ""];
+  const environment = { TANDEM_SECRET: "secret" };
+  const more = ". Its weight is 0, so it gets no exchanges: tandem cell weight c 1 gives it its share";
+  for (const [cell, text] of [
+    ["c", more],
+    ["a", ""],
+  ] as const)
+    expect(await runCommand(["undrain", cell, "--url", url], { environment })).toEqual({
+      code: 0,
+      out: `Cell ${cell} is in service${text}\n`,
+      err: "",
+    });
 });
