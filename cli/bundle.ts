@@ -1,17 +1,22 @@
-import { readdirSync, rmSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
-import { build, stop } from "esbuild";
+import { cpSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { Failure, reasonOf } from "./errors.ts";
 import { isListOf, isTable } from "./json.ts";
+import { program, root } from "./program.ts";
 import { type BundleModule, readWorkerSettings } from "./workerd-config.ts";
-
-/** The checkout that this command belongs to. */
-export const root = resolve(import.meta.dirname, "..");
 
 /** The made bundle in a directory: names of its modules, the main one first. */
 export type Bundle = { readonly directory: string; readonly modules: readonly string[] };
 
 const mainModule = "index.js";
+
+/** The cells' script of this program in `target`: an archive has it, and a checkout makes it. Throws a {@link Failure}. */
+export async function bundleIn(target: string): Promise<Bundle> {
+  if (program.cells === undefined) return await makeBundle(target);
+  rmSync(target, { recursive: true, force: true });
+  cpSync(program.cells, target, { recursive: true });
+  return { directory: target, modules: modulesIn(target) };
+}
 
 /**
  * Makes the cells' script of a checkout in `target`, octet for octet as `wrangler deploy` uploads it (test/cli/bundle.test.ts compares them).
@@ -21,6 +26,7 @@ const mainModule = "index.js";
 export async function makeBundle(target: string, checkout: string = root): Promise<Bundle> {
   const { main, keepNames } = readWorkerSettings(join(checkout, "wrangler.toml"), "a");
   rmSync(target, { recursive: true, force: true });
+  const { build, stop } = await import("esbuild");
   try {
     await build({
       entryPoints: [main],

@@ -1,14 +1,12 @@
 import { mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { type ClusterMap, pairOf } from "../cluster/map/cluster-map.ts";
-import { type Bundle, modulesFor, root } from "./bundle.ts";
+import { type Bundle, modulesFor } from "./bundle.ts";
 import { type Broken, setBrokenAside } from "./databases.ts";
 import { descriptorsMax, softphonesMaxFor } from "./descriptors.ts";
-import { Failure } from "./errors.ts";
-import { isTable } from "./json.ts";
 import { type CellOfLayout, httpHostOf } from "./layout.ts";
 import type { LocalMembers } from "./local-members.ts";
+import { program, workerdBinary } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
@@ -57,7 +55,7 @@ export class CellSpecs {
     const own = this.#options.members?.cellOf(cell);
     const [storage, room, file] = [state.file("cells", id), this.roomOf(id), state.file(`cell-${id}.capnp`)];
     mkdirSync(room, { recursive: true });
-    const worker = readWorkerSettings(join(root, "wrangler.toml"), id);
+    const worker = readWorkerSettings(program.wranglerFile, id);
     const softphonesMax = softphonesAt(map);
     const text = cellConfigText({
       cell: id,
@@ -128,17 +126,4 @@ export class CellSpecs {
 export function softphonesAt(map: ClusterMap): number | undefined {
   const descriptors = descriptorsMax();
   return descriptors === undefined ? undefined : softphonesMaxFor(descriptors, map.exchangeCount);
-}
-
-/** workerd's own program: the file behind its JavaScript wrapper, whose process id would be the wrapper's. */
-function workerdBinary(): string {
-  let exports: unknown;
-  try {
-    exports = createRequire(import.meta.url)("workerd");
-  } catch {
-    exports = undefined;
-  }
-  const path = isTable(exports) ? exports["default"] : undefined;
-  if (typeof path !== "string") throw new Failure("workerd is not installed for this machine: run npm ci");
-  return path;
 }

@@ -5,7 +5,7 @@ import { Failure } from "./errors.ts";
 import { JoinDoor } from "./join-door.ts";
 import type { Layout } from "./layout.ts";
 import type { LocalMembers } from "./local-members.ts";
-import { release } from "./release.ts";
+import { programVersion } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
 
 /** Opens the join door of this host. A cell looks at the tokens: `api`, as they are by then. */
@@ -19,7 +19,7 @@ export async function openJoinDoor(
     host,
     port,
     tls: members.identity.tls,
-    release: release(),
+    release: programVersion().version,
     admit: async (token, wanted) => {
       const { value } = read(membersAddedSchema, await api().put("/api/members", { members: wanted, invitation: token }));
       if (value === undefined) throw new Failure("a cell's answer names no members: is it of another version?");

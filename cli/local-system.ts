@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { signatureAgeSecondsMax } from "../cluster/limits.ts";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
@@ -7,7 +6,7 @@ import { hostMembersSchema } from "../schemas/api-answers.ts";
 import { read } from "../schemas/reading.ts";
 import { ApiClient, type Credentials } from "./api-client.ts";
 import { Authority } from "./authority.ts";
-import { type Bundle, makeBundle, root } from "./bundle.ts";
+import { type Bundle, bundleIn } from "./bundle.ts";
 import { type BrokenOfCell, CellSpecs, softphonesAt } from "./cell-specs.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { ClockWatch } from "./clock-watch.ts";
@@ -26,6 +25,7 @@ import { LocalCells } from "./local-cells.ts";
 import { type CellOfLayout, type Layout, advertisedHostsOf, membersUrlOf, placesOf } from "./layout.ts";
 import { LocalMembers } from "./local-members.ts";
 import type { MemberFiles } from "./membership.ts";
+import { program } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
@@ -153,7 +153,7 @@ export class LocalSystem {
     await this.#prepare();
     if (cluster.joined === undefined) planFirstSubscribers(state, cluster.domain, reporter);
     // The first start has both to make: at the same time, though the lines come one after the other.
-    const [bundle, tls] = await Promise.all([timed(makeBundle(state.file("bundle"))), timed(this.#certificate())]);
+    const [bundle, tls] = await Promise.all([timed(bundleIn(state.file("bundle"))), timed(this.#certificate())]);
     reporter.step("bundle", "made", bundle.ms);
     reporter.step("certificate", tls.result.text, tls.ms);
     signal.throwIfAborted();
@@ -286,7 +286,6 @@ export class LocalSystem {
   }
 
   async #startGateways(tls: TlsFiles): Promise<void> {
-    const program = join(root, "gateway", "index.ts");
     const { layout, settings, state } = this.#options;
     const credentials = (id: string): string | MemberFiles => this.#members?.files(id) ?? state.file("secret");
     const specs = layout.gateways.map((gateway): ProcessSpec => {
@@ -299,7 +298,7 @@ export class LocalSystem {
             gatewayConfigText(gateway, [...this.cells.all, ...(this.#place?.others ?? [])], credentials(gateway.id), tls, settings),
           ),
         name: `gateway ${gateway.id}`,
-        command: [process.execPath, program, "--config", state.file(name), "--supervised"],
+        command: [process.execPath, program.gateway, "--config", state.file(name), "--supervised"],
         environment: {},
         readiness: { line: /^gateway \S+ ready$/ },
       };

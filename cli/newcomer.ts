@@ -11,7 +11,7 @@ import { settingsAt } from "./join-settings.ts";
 import { checkDomains, namesIn } from "./joined.ts";
 import { checkPorts, httpHostOf, type Layout, layoutOf } from "./layout.ts";
 import { LocalMembers } from "./local-members.ts";
-import { release } from "./release.ts";
+import { programVersion } from "./program.ts";
 import type { Settings } from "./settings.ts";
 import type { ClusterSettings, StateDirectory } from "./state-directory.ts";
 
@@ -112,7 +112,7 @@ export class Newcomer {
   async #ask(members: LocalMembers, { listen }: Settings, cells: Layout["cells"]): Promise<JoinAnswer> {
     const { door, token } = this.#options;
     const wanted = cells.length > 0 || listen === undefined ? members.requests(cells) : members.requestsAt(listen.host);
-    return await askDoor(door, { token, release: release(), members: wanted, key: members.hostPrivateKey }, Date.now());
+    return await askDoor(door, { token, release: programVersion().version, members: wanted, key: members.hostPrivateKey }, Date.now());
   }
 
   /** A cell behind a NAT is reached by nobody. A gateway needs no address: it dials out. */

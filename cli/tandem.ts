@@ -4,7 +4,7 @@ import { Failure, UsageError, reasonOf } from "./errors.ts";
 import type { Io } from "./io.ts";
 import { meantForUp } from "./npm-options.ts";
 import { askPassword } from "./password-prompt.ts";
-import { release } from "./release.ts";
+import { programVersion, versionText } from "./program.ts";
 
 type Run = (args: Arguments, io: Io) => Promise<void>;
 
@@ -103,7 +103,7 @@ function findCommand(
 export async function main(words: readonly string[], io: Io): Promise<number> {
   try {
     if (words[0] === "--version") {
-      io.out(`${release()}\n`);
+      io.out(`${versionText(programVersion())}\n`);
       return 0;
     }
     const found = findCommand(words);

@@ -1,6 +1,7 @@
 import { hostInUri } from "../sip/host-in-uri.ts";
 import { resolve } from "node:path";
 import { type Layout, advertisedHostOf, httpHostOf, placesOf } from "./layout.ts";
+import { program } from "./program.ts";
 import { type Settings, defaultState, isWildcard } from "./settings.ts";
 import { quoted, shownPath } from "./shown-path.ts";
 import { tableText } from "./table.ts";
@@ -26,9 +27,9 @@ Register a phone:
 ${lines.map(([name, value]) => `  ${name.padEnd(11)}  ${value}\n`).join("")}
 ${usersText(settings, domain, passwords)}
 Then:
-  npx tandem status${state}
-  npx tandem registrations${state}
-${settings.auth === "open" ? "" : `  npx tandem subscriber add dave --password -${state}\n`}
+  ${program.name} status${state}
+  ${program.name} registrations${state}
+${settings.auth === "open" ? "" : `  ${program.name} subscriber add dave --password -${state}\n`}
 `;
 }
 
@@ -79,7 +80,7 @@ function urlsOf(layout: Layout, advertise: string | undefined): string[] {
 function usersText(settings: Settings, domain: string, passwords: Readonly<Record<string, string>>): string {
   if (settings.auth === "open") return `Any user of ${domain} may register, without a password (--auth open).\n`;
   const rows = Object.entries(passwords).map(([aor, password]) => [aor.slice(0, aor.lastIndexOf("@")), password]);
-  if (rows.length === 0) return `npx tandem subscriber list${stateOption(settings)} shows who may register.\n`;
+  if (rows.length === 0) return `${program.name} subscriber list${stateOption(settings)} shows who may register.\n`;
   return tableText(["USER", "PASSWORD"], rows)
     .split("\n")
     .map((line) => (line === "" ? "" : `  ${line}`))

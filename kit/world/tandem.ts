@@ -13,8 +13,9 @@ import { until } from "./until.ts";
 const ownCheckout = resolve(import.meta.dirname, "../..");
 const node = join(ownCheckout, "node_modules", ".bin", "node");
 
-function programOf(checkout: string): string {
-  return join(checkout, "cli", "tandem.ts");
+/** How the command of a checkout is started. */
+function commandOf(checkout: string): readonly string[] {
+  return [node, join(checkout, "cli", "tandem.ts")];
 }
 
 /** Starts a process whose stdout and stderr are pipes. */
@@ -44,6 +45,8 @@ export type TandemOptions = {
   readonly descriptors?: number;
   /** The checkout that is started; this one, else. */
   readonly checkout?: string;
+  /** The command that is started instead, as the `bin/tandem` of an archive. */
+  readonly program?: string;
   /** How `tandem up` is started; as a child of this process, else. */
   readonly spawn?: Spawn;
 };
@@ -108,7 +111,7 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
 /** A test may add cells, whose members' sockets come behind the others. */
 const spareCells = 1;
 
-type StartOptions = Pick<TandemOptions, "checkout" | "descriptors" | "spawn"> & {
+type StartOptions = Pick<TandemOptions, "checkout" | "program" | "descriptors" | "spawn"> & {
   readonly state: string;
   readonly firstPort: number;
   /** The directory goes with the system. */
@@ -121,7 +124,8 @@ const spawnChild: Spawn = (command, args) => spawn(command, args, { stdio: ["ign
 async function start(args: readonly string[], options: StartOptions): Promise<Tandem | string> {
   const { checkout = ownCheckout, spawn: spawnProcess = spawnChild, state, firstPort, ownState, descriptors } = options;
   const startedAt = performance.now();
-  const command = [node, programOf(checkout), ...args];
+  const own = options.program === undefined ? commandOf(checkout) : [options.program];
+  const command = [...own, ...args];
   // The shell becomes the program, its process id the program's own.
   if (descriptors !== undefined) command.unshift("/bin/sh", "-c", `ulimit -n ${descriptors} && exec "$@"`, "tandem");
   const [first = "", ...others] = command;
@@ -155,7 +159,7 @@ async function start(args: readonly string[], options: StartOptions): Promise<Ta
     get run(): Run {
       return readRun(state);
     },
-    cli: (...words) => tandem([...words, "--state", state], {}, checkout),
+    cli: (...words) => outcomeOf([...own, ...words, "--state", state]),
     stop: (signal = ownState ? "SIGKILL" : "SIGTERM") => (stopped ??= stop(child, closed, signal, state, ownState)),
   };
 }
@@ -201,16 +205,15 @@ async function stop(
 const outputOctetsMax = 64 * 1024 * 1024;
 
 /** Runs `tandem` with these words. */
-export function tandem(words: readonly string[], environment: NodeJS.ProcessEnv = {}, checkout = ownCheckout): Promise<Outcome> {
+export function tandem(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  return outcomeOf([...commandOf(ownCheckout), ...words], environment);
+}
+
+function outcomeOf([program = "", ...words]: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   return new Promise((done) => {
-    const child = execFile(
-      node,
-      [programOf(checkout), ...words],
-      { env: { ...process.env, ...environment }, maxBuffer: outputOctetsMax },
-      (_, out, err) => {
-        done({ code: child.exitCode ?? -1, out, err });
-      },
-    );
+    const child = execFile(program, words, { env: { ...process.env, ...environment }, maxBuffer: outputOctetsMax }, (_, out, err) => {
+      done({ code: child.exitCode ?? -1, out, err });
+    });
   });
 }
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
-import { makeBundle, modulesFor, root } from "../../cli/bundle.ts";
+import { makeBundle, modulesFor } from "../../cli/bundle.ts";
+import { root } from "../../cli/program.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "tandem-bundle-"));
 

@@ -56,6 +56,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "cluster/assignment",
     "sip",
   ],
+  "cli/package": ["cli"],
   "cli/drill": ["schemas", "kit/*", "cli", "sip", "sip/message"],
   bench: ["bench/*", "kit/*", "cli", "cli/drill", "sip", "sip/message"],
   "bench/*": ["bench", "bench/*", "kit/*", "cli", "cli/drill", "actors/*", "cluster/*", "sip", "sip/*", "workers"],
