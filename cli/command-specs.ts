@@ -252,6 +252,13 @@ export const undrainSpec: CommandSpec = {
   options: targetOptions,
 };
 
+export const reloadSpec: CommandSpec = {
+  name: "reload",
+  summary: "Has the system of this machine read its certificates again, while calls stand.",
+  positionals: [],
+  options: [jsonOption, { name: "state", value: "DIR", help: `state directory of the system on this machine (${defaultState})` }],
+};
+
 export const subscriberAddSpec: CommandSpec = {
   name: "subscriber add",
   summary: "Adds a subscriber, or gives one another password.",
@@ -311,6 +318,7 @@ export const commandSpecs: readonly CommandSpec[] = [
   removeSpec,
   drainSpec,
   undrainSpec,
+  reloadSpec,
   subscriberAddSpec,
   subscriberRemoveSpec,
   subscriberListSpec,

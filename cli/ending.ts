@@ -1,4 +1,4 @@
-import { ignoresHangup, startedBy } from "./hangup.ts";
+import { hasTerminal, ignoresHangup, startedBy } from "./hangup.ts";
 import { startOf, parentOf, nameOf } from "./process-table.ts";
 
 /** A second signal is meant as "at once"; one that comes together with the first is the same one, passed on by npm or by a terminal. */
@@ -10,8 +10,10 @@ const npmPollMs = 200;
  * it as a script. `cause` says which. Called again for a second signal. Returns a function that stops watching.
  *
  * Under nohup a SIGHUP ends nothing, and neither does the end of an npm that it has taken along: npm does not ignore it.
+ *
+ * `reload` is called instead for a SIGHUP to a process without a terminal, as a service has none: nobody can have closed it.
  */
-export function onEnd(end: (cause: string) => void): () => void {
+export function onEnd(end: (cause: string) => void, reload?: () => void): () => void {
   let firstAt: number | undefined;
   const ended = (cause: string): void => {
     const now = performance.now();
@@ -20,11 +22,13 @@ export function onEnd(end: (cause: string) => void): () => void {
     end(cause);
   };
   const livesOn = ignoresHangup(startedBy());
+  const isService = reload !== undefined && !hasTerminal();
   const parent = process.ppid;
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   let isHungUp = false;
   const take = (signal: (typeof signals)[number]): void => {
-    if (livesOn && signal === "SIGHUP") isHungUp = true;
+    if (isService && signal === "SIGHUP") reload();
+    else if (livesOn && signal === "SIGHUP") isHungUp = true;
     else ended(signal);
   };
   const handlers = signals.map((signal) => [signal, (): void => take(signal)] as const);

@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { parentOf } from "./process-table.ts";
 
@@ -28,6 +28,13 @@ export function ignoresHangup({ command, stdin, stdout, ignoredByParents }: Star
   if (stdout !== undefined && basename(stdout) === "nohup.out") return true;
   if (stdin?.path === "/dev/null" && (Number.parseInt(stdin.flags, 8) & 3) === writeOnly) return true;
   return ignoredByParents.some((mask) => (BigInt(`0x${mask}`) & hangup) !== 0n);
+}
+
+/** Whether this process has a terminal, which may be closed: then SIGHUP says that it was. */
+export function hasTerminal(): boolean {
+  const terminal = attempt(() => openSync("/dev/tty", "r"));
+  if (terminal !== undefined) closeSync(terminal);
+  return terminal !== undefined;
 }
 
 /** {@link StartedBy} of this process. Without /proc only the shell's word is known. */

@@ -8,7 +8,6 @@ import { ApiClient, type Credentials } from "./api-client.ts";
 import { Authority } from "./authority.ts";
 import { type Bundle, bundleIn } from "./bundle.ts";
 import { type BrokenOfCell, CellSpecs, softphonesAt } from "./cell-specs.ts";
-import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { ClockWatch } from "./clock-watch.ts";
 import { clusterMapOf, flushMs } from "./cluster.ts";
 import type { ControlHandlers } from "./control.ts";
@@ -16,22 +15,19 @@ import { DiskWatch } from "./disk-watch.ts";
 import { descriptorsMax, softphonesFew } from "./descriptors.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { makeFirstSubscribers, planFirstSubscribers, subscribersText } from "./first-subscribers.ts";
-import { gatewayConfigText } from "./gateway-config.ts";
 import { checkStanding, HostPlace } from "./host-place.ts";
 import { openJoinDoor } from "./host-door.ts";
 import type { JoinDoor } from "./join-door.ts";
 import { isListOf, isText } from "./json.ts";
 import { LocalCells } from "./local-cells.ts";
-import { type CellOfLayout, type Layout, advertisedHostsOf, membersUrlOf, placesOf } from "./layout.ts";
+import { type CellOfLayout, type Layout, membersUrlOf } from "./layout.ts";
+import { LocalGateways } from "./local-gateways.ts";
 import { LocalMembers } from "./local-members.ts";
-import type { MemberFiles } from "./membership.ts";
-import { program } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
-import { shownPath } from "./shown-path.ts";
 import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
 import { isStatus } from "./status.ts";
-import { type ProcessSpec, Supervisor } from "./supervisor.ts";
+import { Supervisor } from "./supervisor.ts";
 import { togetherIn, untilTogether } from "./together.ts";
 
 /** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
@@ -70,6 +66,7 @@ export class LocalSystem {
   readonly #supervisor: Supervisor;
   /** Those that run here now. */
   readonly cells: LocalCells;
+  readonly gateways: LocalGateways;
   /** Process ids by process name. */
   readonly #pids = new Map<string, number>();
   readonly #diskWatch: DiskWatch;
@@ -105,6 +102,14 @@ export class LocalSystem {
       },
     });
     this.cells = this.#newCells();
+    this.gateways = new LocalGateways(layout.gateways, {
+      settings: options.settings,
+      domain: cluster.domain,
+      state,
+      supervisor: this.#supervisor,
+      cells: () => [...this.cells.all, ...(this.#place?.others ?? [])],
+      credentials: (id) => this.#members?.files(id) ?? state.file("secret"),
+    });
   }
 
   #newCells(): LocalCells {
@@ -153,7 +158,7 @@ export class LocalSystem {
     await this.#prepare();
     if (cluster.joined === undefined) planFirstSubscribers(state, cluster.domain, reporter);
     // The first start has both to make: at the same time, though the lines come one after the other.
-    const [bundle, tls] = await Promise.all([timed(bundleIn(state.file("bundle"))), timed(this.#certificate())]);
+    const [bundle, tls] = await Promise.all([timed(bundleIn(state.file("bundle"))), timed(this.gateways.certificate())]);
     reporter.step("bundle", "made", bundle.ms);
     reporter.step("certificate", tls.result.text, tls.ms);
     signal.throwIfAborted();
@@ -162,10 +167,10 @@ export class LocalSystem {
     reporter.step("cells", this.cells.all.map(({ id, url }) => `${id} ${url}`).join(", ") || "none", cells.ms);
     const isPlaced = cluster.joined?.isPlaced ?? true;
     if (!isPlaced && this.cells.all.length > 0) await this.cells.place();
-    const gateways = await timed(this.#startGateways(tls.result.files));
+    const gateways = await timed(this.gateways.start(tls.result.files));
     const connected = await timed(this.#untilConnected(isPlaced ? cells.result : undefined));
     await this.cells.endStrangers(cells.result);
-    reporter.step("gateways", this.#gatewaysText(), gateways.ms + connected.ms);
+    reporter.step("gateways", this.gateways.text, gateways.ms + connected.ms);
     if (cluster.joined !== undefined && !isPlaced) state.writeCluster({ ...cluster, joined: { ...cluster.joined, isPlaced: true } });
     this.#started = true;
     this.#clockWatch.start();
@@ -218,6 +223,15 @@ export class LocalSystem {
     reporter.step("members", `keys and certificates of ${authority.keys.name}`, performance.now() - start);
   }
 
+  /**
+   * Reads configuration and certificates again while calls stand. Resolves to one line that says what has changed. Throws a {@link Failure} when something is
+   * broken, which then stays as it was.
+   */
+  async reload(): Promise<string> {
+    if (!this.#started) throw new Failure("it is being started: reload it when it is ready");
+    return await this.gateways.reload();
+  }
+
   /** Starts a process that has died again: `cell a`, `gateway g1`. Throws a {@link Failure} when it does not serve. */
   startAgain(name: string): Promise<void> {
     return this.#supervisor.startAgain(name);
@@ -245,28 +259,6 @@ export class LocalSystem {
     this.#diskWatch.stop();
   }
 
-  async #certificate(): Promise<{ readonly files: TlsFiles; readonly text: string }> {
-    const { cluster, state, settings } = this.#options;
-    const hosts = advertisedHostsOf(settings);
-    if (settings.tls === undefined) {
-      const files = await ensureCertificate(state, cluster.domain, hosts, new Date());
-      return { files, text: shownPath(files.certificate) };
-    }
-    const { files, unnamed } = ownCertificate(settings.tls.certificate, settings.tls.key, [cluster.domain, ...hosts], new Date());
-    const lack = unnamed.length === 0 ? "" : `, does not name ${unnamed.join(" or ")}`;
-    return { files, text: `${shownPath(files.certificate)}${lack}` };
-  }
-
-  #gatewaysText(): string {
-    if (this.#options.layout.gateways.length === 0) return "none";
-    return this.#options.layout.gateways
-      .map(({ id, listeners }) => {
-        const texts = Array.from(placesOf(listeners), ([place, here]) => `${place} ${here.map(({ transport }) => transport).join(" ")}`);
-        return `${id} ${texts.join(", ")}`;
-      })
-      .join("; ");
-  }
-
   /** Returns the names of the processes that serve. */
   async #startCells(bundle: Bundle): Promise<ReadonlySet<string>> {
     const { layout, reporter } = this.#options;
@@ -283,27 +275,6 @@ export class LocalSystem {
     this.#specs.sayWhatIsBroken(broken, map);
     this.#diskWatch.start();
     return await this.#supervisor.startSome(specs);
-  }
-
-  async #startGateways(tls: TlsFiles): Promise<void> {
-    const { layout, settings, state } = this.#options;
-    const credentials = (id: string): string | MemberFiles => this.#members?.files(id) ?? state.file("secret");
-    const specs = layout.gateways.map((gateway): ProcessSpec => {
-      const name = `gateway-${gateway.id}.toml`;
-      return {
-        // Where it finds its first map: the cells that are known by then.
-        prepare: () =>
-          state.write(
-            name,
-            gatewayConfigText(gateway, [...this.cells.all, ...(this.#place?.others ?? [])], credentials(gateway.id), tls, settings),
-          ),
-        name: `gateway ${gateway.id}`,
-        command: [process.execPath, program.gateway, "--config", state.file(name), "--supervised"],
-        environment: {},
-        readiness: { line: /^gateway \S+ ready$/ },
-      };
-    });
-    await Promise.all(specs.map((spec) => this.#supervisor.start(spec)));
   }
 
   /** Nobody is to be refused for what is on its way: an exchange whose database was set aside has what its peer knows, before gateways come. */
@@ -440,8 +411,13 @@ export class LocalSystem {
 }
 
 /** What commands may ask of the process that runs a system. */
-export function controlHandlersOf({ cells }: LocalSystem): ControlHandlers {
-  return { "cell add": (request) => cells.add(request), "cell remove": ({ cell }) => cells.remove(String(cell)) };
+export function controlHandlersOf(system: LocalSystem): ControlHandlers {
+  const { cells } = system;
+  return {
+    "cell add": (request) => cells.add(request),
+    "cell remove": ({ cell }) => cells.remove(String(cell)),
+    reload: async () => ({ said: await system.reload() }),
+  };
 }
 
 async function timed<T>(work: Promise<T>): Promise<{ readonly result: T; readonly ms: number }> {

@@ -1,5 +1,6 @@
 import { ControlServer } from "./control.ts";
 import { onEnd } from "./ending.ts";
+import { reasonOf } from "./errors.ts";
 import { removedText } from "./host-place.ts";
 import { controlHandlersOf, LocalSystem, type LocalSystemOptions } from "./local-system.ts";
 import type { Reporter } from "./reporter.ts";
@@ -37,7 +38,14 @@ export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
   const system = new LocalSystem({ ...options, reporter: { ...reporter, line }, wasRemoved: () => end(removedText) });
   const control = new ControlServer(options.state, controlHandlersOf(system));
   const ended = new Promise<void>((isEnded) => stop.signal.addEventListener("abort", () => isEnded()));
-  const unwatch = onEnd(end);
+  const reload = async (): Promise<void> => {
+    try {
+      reporter.event("tandem", "reloaded", await system.reload());
+    } catch (error) {
+      if (!stop.signal.aborted) reporter.event("tandem", "not reloaded", reasonOf(error));
+    }
+  };
+  const unwatch = onEnd(end, () => void reload());
   try {
     const passwords = await system.start(stop.signal);
     await control.listen();

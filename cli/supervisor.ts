@@ -44,6 +44,8 @@ type Running = {
   renewedFor: string | undefined;
   /** Set while it is started: its ready line came. */
   onReadyLine: (() => void) | undefined;
+  /** Set while something was asked of it: takes each line of stdout, and says whether that was the answer. */
+  onLine: ((line: string) => boolean) | undefined;
 };
 
 /** A process that does not serve by then is taken for hung. */
@@ -119,6 +121,7 @@ export class Supervisor {
       isOver: false,
       renewedFor: undefined,
       onReadyLine: undefined,
+      onLine: undefined,
     };
     this.#all.set(spec.name, running);
     try {
@@ -148,6 +151,38 @@ export class Supervisor {
     running.renewedFor = cause;
     // Nothing is written at SIGTERM that is not at SIGKILL: what a cell has acknowledged is at its peer.
     return running.child.kill("SIGKILL");
+  }
+
+  /** Sends a signal to a process, and resolves to the line of its stdout that answers it. Undefined: it does not run, has ended, or says nothing in time. */
+  async ask(name: string, signal: NodeJS.Signals, answer: RegExp, msMax: number): Promise<string | undefined> {
+    const running = this.#all.get(name);
+    const child = running?.child;
+    if (running === undefined || child === undefined || hasExited(child) || running.onReadyLine !== undefined) return undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const over = new AbortController();
+    try {
+      return await Promise.race([
+        new Promise<string>((answered) => {
+          running.onLine = (line) => {
+            const isAnswer = answer.test(line);
+            if (isAnswer) answered(line);
+            return isAnswer;
+          };
+          child.kill(signal);
+        }),
+        new Promise<undefined>((late) => {
+          timer = setTimeout(late, msMax, undefined);
+        }),
+        once(child, "exit", { signal: over.signal }).then(
+          () => undefined,
+          () => undefined,
+        ),
+      ]);
+    } finally {
+      clearTimeout(timer);
+      over.abort();
+      running.onLine = undefined;
+    }
   }
 
   /** Ends a process for good: SIGTERM, then SIGKILL after a second. It is not started again. */
@@ -256,7 +291,7 @@ export class Supervisor {
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
       if ("line" in spec.readiness && spec.readiness.line.test(line)) running.onReadyLine?.();
-      else if (line.trim() !== "") reporter.line(spec.name, line);
+      else if (running.onLine?.(line) !== true && line.trim() !== "") reporter.line(spec.name, line);
     });
   }
 

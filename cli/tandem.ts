@@ -59,6 +59,8 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/join.ts")).run;
     case "remove":
       return (await import("./commands/remove.ts")).run;
+    case "reload":
+      return (await import("./commands/reload.ts")).run;
     case "drain":
       return (await import("./commands/drain.ts")).drain;
     case "undrain":

@@ -9,8 +9,10 @@ import type { Log } from "../actors/gateway/ports.ts";
 import { GatewayError } from "./errors.ts";
 import { isClusterMap } from "./config/cluster-map.ts";
 import type { GatewayConfig, ListenerConfig } from "./config/config.ts";
+import { changeOf, type ConfigChange } from "./config/config-change.ts";
 import { Connections } from "./connections/connections.ts";
 import { type Counters, newCounters } from "./counters.ts";
+import { checkTls } from "./listen/bound-server.ts";
 import { isSipLike } from "./listen/datagram.ts";
 import { type Dns, SystemDns } from "./dns/dns.ts";
 import type { CellSocketSigner } from "./links/cell-socket.ts";
@@ -44,7 +46,7 @@ export class Gateway {
   readonly counters: Counters = newCounters();
   readonly connections: Connections;
   readonly doorkeeper: Doorkeeper;
-  readonly #config: GatewayConfig;
+  #config: GatewayConfig;
   readonly #signer: CellSocketSigner;
   readonly #log: Log;
   /** New with every start: connections of an earlier one are gone. */
@@ -64,7 +66,8 @@ export class Gateway {
   readonly #dns: Dns & { stop?(): void };
   readonly #resolver: NextHopResolver;
   readonly #egress: Egress;
-  readonly #trusted: ReadonlySet<string>;
+  /** The actor looks into it, too. */
+  readonly #trusted: Set<string>;
   #listeners: readonly Listener[] = [];
   /** Undefined until all listeners are bound. */
   #actor: GatewayActor | undefined;
@@ -143,6 +146,27 @@ export class Gateway {
     const { name, cells } = this.#config;
     const known = { name, boot: this.#boot, listeners: this.#listeners, cells, trusted: this.#trusted };
     this.#actor = new GatewayActor({ ...known, counters: this.counters }, { ...this.#ports(), ...(unfit === undefined ? {} : { unfit }) });
+  }
+
+  /**
+   * Takes over what can change while it runs, and says what it was. What stands goes on: connections, and calls. Throws a {@link GatewayError} for what cannot be
+   * used; nothing has changed then.
+   */
+  reload(next: GatewayConfig): ConfigChange {
+    const change = changeOf(this.#config, next);
+    const { tls = this.#config.tls, limits, proxyFrom } = next;
+    if (tls !== undefined) {
+      checkTls(tls);
+      for (const listener of this.#streams.values()) listener.renew(tls);
+      this.connections.renew(tls);
+    }
+    this.#door.believe(proxyFrom);
+    this.#limit.become(limits.messagesPerSource);
+    this.doorkeeper.become(limits.connectionsMax);
+    this.#trusted.clear();
+    for (const source of limits.trusted.flatMap(sourcesOfNetwork)) this.#trusted.add(source);
+    this.#config = { ...this.#config, ...(tls === undefined ? {} : { tls }), limits, proxyFrom };
+    return change;
   }
 
   #ports(): GatewayPorts {

@@ -1,4 +1,6 @@
+import { closeSync, openSync } from "node:fs";
 import { type Invocation, readInvocation } from "./config/config.ts";
+import { changeText } from "./config/config-change.ts";
 import { GatewayError, UsageError } from "./errors.ts";
 import { usageText } from "./config/flags.ts";
 import { Gateway } from "./gateway.ts";
@@ -14,6 +16,8 @@ async function main(args: readonly string[]): Promise<void> {
     process.stdout.write(usageText);
     return;
   }
+  // A signal that comes before there is anything to reload would end it.
+  const reloads = new Reloads(args);
   let invocation: Invocation;
   let gateway: Gateway;
   try {
@@ -25,8 +29,7 @@ async function main(args: readonly string[]): Promise<void> {
     await gateway.start(unfit);
   } catch (error) {
     if (!(error instanceof UsageError) && !(error instanceof GatewayError)) throw error;
-    // What somebody wrote into a file may hold line ends.
-    process.stderr.write(`gateway: ${error.message.replaceAll(/\s*[\r\n]+\s*/g, " ")}\n`);
+    process.stderr.write(`gateway: ${lineOf(error)}\n`);
     process.exitCode = error instanceof UsageError ? 2 : 1;
     return;
   }
@@ -34,6 +37,55 @@ async function main(args: readonly string[]): Promise<void> {
   const { name } = invocation.config;
   const ready = { event: "ready", gateway: name, pid: process.pid, listeners: gateway.listeners };
   process.stdout.write(invocation.json ? `${JSON.stringify(ready)}\n` : `gateway ${name} ready\n`);
+  reloads.serve(gateway, invocation);
+}
+
+/** What somebody wrote into a file may hold line ends. */
+function lineOf(error: Error): string {
+  return error.message.replaceAll(/\s*[\r\n]+\s*/g, " ");
+}
+
+/** SIGHUP has the gateway read its file and certificates again. In a terminal it means the end, as for any program whose terminal is closed. */
+class Reloads {
+  readonly #args: readonly string[];
+  #isAsked = false;
+  #reload: (() => void) | undefined;
+
+  constructor(args: readonly string[]) {
+    this.#args = args;
+    if (hasTerminal()) return;
+    process.on("SIGHUP", () => {
+      if (this.#reload === undefined) this.#isAsked = true;
+      else this.#reload();
+    });
+  }
+
+  /** From now on, and at once when it was asked for meanwhile. */
+  serve(gateway: Gateway, invocation: Invocation): void {
+    this.#reload = () => this.#carryOut(gateway, invocation);
+    if (this.#isAsked) this.#reload();
+  }
+
+  #carryOut(gateway: Gateway, { config: { name }, json }: Invocation): void {
+    const say = (event: string, details: string): void =>
+      void process.stdout.write(json ? `${JSON.stringify({ event, gateway: name, details })}\n` : `gateway ${name} ${event}: ${details}\n`);
+    try {
+      say("reloaded", changeText(gateway.reload(readInvocation(this.#args).config)));
+    } catch (error) {
+      if (!(error instanceof UsageError) && !(error instanceof GatewayError)) throw error;
+      say("not reloaded", lineOf(error));
+    }
+  }
+}
+
+/** Whether this process has a terminal that may be closed. Those that `tandem up` starts have none. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What its configuration says only cells can tell to be wrong. */

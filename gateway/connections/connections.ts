@@ -42,6 +42,8 @@ export class Connections {
   readonly #handlers: ConnectionsHandlers;
   /** One for all connections. */
   readonly #heard: ConnectionHandlers;
+  /** What those are opened with that are opened from here. */
+  #tls: TlsConfig | undefined;
   readonly #byKey = new Map<string, Connection>();
   /** The connection to use for "any to that address": the latest one that may be. */
   readonly #byAnyKey = new Map<string, Connection>();
@@ -53,6 +55,7 @@ export class Connections {
   constructor(options: ConnectionsOptions, handlers: ConnectionsHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    this.#tls = options.tls;
     const { counters, doorkeeper } = options;
     this.#heard = {
       message: (connection, octets) => {
@@ -68,6 +71,11 @@ export class Connections {
       },
       closed: (connection, wasOpen) => this.#closed(connection, wasOpen),
     };
+  }
+
+  /** Certificate and authorities of those that are opened from now on. */
+  renew(tls: TlsConfig): void {
+    this.#tls = tls;
   }
 
   get size(): number {
@@ -164,7 +172,7 @@ export class Connections {
   }
 
   #connectTls(key: FlowKey, config: ListenerConfig): Socket {
-    const { tls } = this.#options;
+    const tls = this.#tls;
     const name = key.serverName ?? key.address;
     return connectTls({
       ...connectOptions(key, config),

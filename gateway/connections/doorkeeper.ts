@@ -42,7 +42,7 @@ export type Guest = {
  * another address gets in. Those of registered phones are never closed for others.
  */
 export class Doorkeeper {
-  readonly #connectionsMax: number;
+  #connectionsMax: number;
   readonly #counters: Counters;
   /** By their places: TLS has another socket than the one that came. */
   readonly #guests = new Map<string, Guest>();
@@ -57,6 +57,11 @@ export class Doorkeeper {
   constructor(connectionsMax: number, counters: Counters) {
     this.#connectionsMax = connectionsMax;
     this.#counters = counters;
+  }
+
+  /** As many from now on. Those that are there stay: room is made when somebody comes. */
+  become(connectionsMax: number): void {
+    this.#connectionsMax = connectionsMax;
   }
 
   get size(): number {

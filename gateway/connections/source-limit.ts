@@ -5,10 +5,15 @@ type Source = { windowStart: number; count: number; bannedUntil: SteadyMs };
 
 /** Counts messages per source address and ignores those over the limit for a while. Off (everything may pass) with 0. */
 export class SourceLimit {
-  readonly #messagesMax: number;
+  #messagesMax: number;
   #sources = new Map<string, Source>();
 
   constructor(messagesMax: number) {
+    this.#messagesMax = messagesMax;
+  }
+
+  /** Another limit from now on; who is ignored stays so for his time, unless there is none. */
+  become(messagesMax: number): void {
     this.#messagesMax = messagesMax;
   }
 

@@ -1,4 +1,5 @@
 import type { Server, Socket } from "node:net";
+import { createSecureContext, type Server as TlsServer } from "node:tls";
 import { bindError } from "./bind-error.ts";
 import type { ListenerConfig, TlsConfig } from "../config/config.ts";
 import { GatewayError } from "../errors.ts";
@@ -58,12 +59,32 @@ export class BoundServer {
 export function secureServer<Made extends Server>(
   transport: string,
   tls: TlsConfig | undefined,
-  make: (options: { cert: string; key: string; handshakeTimeout: number } & TlsVersions) => Made,
+  make: (options: SecureOptions & { handshakeTimeout: number }) => Made,
 ): Made {
   if (tls === undefined) throw new GatewayError(`a ${transport} listener needs a certificate`);
+  return usable(() => make({ ...secureOptionsOf(tls), handshakeTimeout: handshakeMs }));
+}
+
+/** Has a server show another certificate, to whom connects from now on. */
+export function renewServer(server: TlsServer, tls: TlsConfig): void {
+  server.setSecureContext(secureOptionsOf(tls));
+}
+
+/** Throws a GatewayError when certificate and key cannot be used, or do not belong to each other. */
+export function checkTls(tls: TlsConfig): void {
+  usable(() => createSecureContext({ ...secureOptionsOf(tls), ...(tls.ca === undefined ? {} : { ca: tls.ca }) }));
+}
+
+type SecureOptions = { cert: string; key: string } & TlsVersions;
+
+/** A client's certificate is neither asked for nor needed: phones authenticate by digest. */
+function secureOptionsOf({ cert, key }: TlsConfig): SecureOptions {
+  return { cert, key, ...tlsVersions };
+}
+
+function usable<Made>(make: () => Made): Made {
   try {
-    // A client's certificate is neither asked for nor needed: phones authenticate by digest.
-    return make({ cert: tls.cert, key: tls.key, handshakeTimeout: handshakeMs, ...tlsVersions });
+    return make();
   } catch (error) {
     throw new GatewayError(`tls: certificate and key cannot be used (${error instanceof Error ? error.message : String(error)})`);
   }

@@ -11,8 +11,7 @@ import { type ProxiedPlace, readProxyHeader } from "./proxy-header.ts";
  * send one. Who is no balancer is passed on as he is: what he says is read by nobody as a header.
  */
 export class ProxyDoor {
-  readonly #balancers = new BlockList();
-  readonly #isUsed: boolean;
+  #balancers = new BlockList();
   readonly #counters: Counters;
   readonly #log: Log;
   readonly #named = new WeakMap<Socket, ProxiedPlace>();
@@ -21,9 +20,14 @@ export class ProxyDoor {
 
   /** `balancers`: addresses and networks, as `networkIn` has them. */
   constructor(balancers: readonly string[], counters: Counters, log: Log) {
-    this.#isUsed = balancers.length > 0;
     this.#counters = counters;
     this.#log = log;
+    this.believe(balancers);
+  }
+
+  /** From now on these are the balancers, and no others. */
+  believe(balancers: readonly string[]): void {
+    this.#balancers = new BlockList();
     for (const each of balancers) {
       const [address = "", bits] = each.split("/");
       const family = familyOf(address);
@@ -39,7 +43,6 @@ export class ProxyDoor {
 
   /** Goes before all that the server does with connections. To be called when everybody listens to it. */
   guard(server: Server): void {
-    if (!this.#isUsed) return;
     const others = server.listeners("connection");
     server.removeAllListeners("connection");
     server.on("connection", (socket: Socket) => {

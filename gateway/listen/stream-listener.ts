@@ -1,6 +1,6 @@
 import { type Socket, createServer } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
-import { BoundServer, secureServer, socketOptions } from "./bound-server.ts";
+import { type Server as TlsServer, createServer as createTlsServer } from "node:tls";
+import { BoundServer, renewServer, secureServer, socketOptions } from "./bound-server.ts";
 import type { ProxyDoor } from "./proxy-door.ts";
 import type { ListenerConfig, TlsConfig } from "../config/config.ts";
 
@@ -18,6 +18,8 @@ export type StreamHandlers = {
 /** One TCP or TLS listening socket on one cluster address. */
 export class StreamListener {
   readonly #bound: BoundServer;
+  /** Undefined: it is TCP. */
+  readonly #tls: TlsServer | undefined;
 
   constructor(config: ListenerConfig, tls: TlsConfig | undefined, handlers: StreamHandlers) {
     const accept = (socket: Socket): void => handlers.accepted(socket);
@@ -31,10 +33,16 @@ export class StreamListener {
     }
     const server = secureServer("TLS", tls, (secure) => createTlsServer({ ...socketOptions, ...secure }, accept));
     server.on("tlsClientError", () => handlers.junk());
+    this.#tls = server;
     this.#bound = new BoundServer(config, server, handlers.door);
     server.on("connection", (socket: Socket) => {
       if (handlers.admit(socket)) this.#bound.watch(socket);
     });
+  }
+
+  /** See {@link renewServer}. */
+  renew(tls: TlsConfig): void {
+    if (this.#tls !== undefined) renewServer(this.#tls, tls);
   }
 
   /** See {@link BoundServer.start}. */

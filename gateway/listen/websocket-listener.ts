@@ -1,10 +1,10 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES, createServer } from "node:http";
-import { createServer as createSecureServer } from "node:https";
+import { type Server as SecureServer, createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { messageOctetsMax, retryAfterSeconds } from "../../sip/limits.ts";
-import { BoundServer, secureServer, socketOptions } from "./bound-server.ts";
+import { BoundServer, renewServer, secureServer, socketOptions } from "./bound-server.ts";
 import type { ProxyDoor } from "./proxy-door.ts";
 import type { ListenerConfig, TlsConfig } from "../config/config.ts";
 import { httpCheckMs, httpRequestMs } from "../limits.ts";
@@ -34,6 +34,8 @@ const httpOptions = {
 /** One listening socket for SIP over WebSocket (RFC 7118), WS or WSS, on one cluster address. It answers softphones as a cell does. */
 export class WebSocketListener {
   readonly #bound: BoundServer;
+  /** Undefined: it is WS. */
+  readonly #tls: SecureServer | undefined;
   readonly #gateway: string;
   readonly #handlers: WebSocketHandlers;
   readonly #handshakes = new WebSocketServer({
@@ -47,7 +49,8 @@ export class WebSocketListener {
   constructor(config: ListenerConfig, tls: TlsConfig | undefined, gateway: string, handlers: WebSocketHandlers) {
     this.#gateway = gateway;
     this.#handlers = handlers;
-    const server = config.transport === "WSS" ? this.#secureServer(tls) : createServer(httpOptions);
+    this.#tls = config.transport === "WSS" ? this.#secureServer(tls) : undefined;
+    const server: Server = this.#tls ?? createServer(httpOptions);
     this.#bound = new BoundServer(config, server, handlers.door);
     server.on("connection", (socket: Socket) => {
       if (handlers.admit(socket)) this.#bound.watch(socket);
@@ -62,6 +65,11 @@ export class WebSocketListener {
     });
   }
 
+  /** See {@link renewServer}. */
+  renew(tls: TlsConfig): void {
+    if (this.#tls !== undefined) renewServer(this.#tls, tls);
+  }
+
   /** See {@link BoundServer.start}. */
   start(): Promise<number> {
     return this.#bound.start();
@@ -72,7 +80,7 @@ export class WebSocketListener {
     return this.#bound.stop();
   }
 
-  #secureServer(tls: TlsConfig | undefined): Server {
+  #secureServer(tls: TlsConfig | undefined): SecureServer {
     const server = secureServer("WSS", tls, (secure) => createSecureServer({ ...httpOptions, ...secure }));
     server.on("tlsClientError", () => this.#handlers.junk());
     return server;

@@ -23,7 +23,12 @@ const program = join(import.meta.dirname, "../../gateway/index.ts");
 type Run = { readonly child: ChildProcess; readonly out: Inbox; readonly err: Inbox; readonly exit: Promise<number | string> };
 
 function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Run {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...environment } });
+  const child = spawn(process.execPath, [program, ...args], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
+    // As those that `tandem up` starts: without the terminal of whoever runs the tests.
+    detached: true,
+  });
   const out = new Inbox();
   const err = new Inbox();
   child.stdout.on("data", (data: Buffer) => out.push(data.toString()));
@@ -77,6 +82,41 @@ describe("the process", () => {
     await phone.inbox.untilText("datagram");
     expect(readFileSync(`/proc/${child.pid}/maps`, "utf8").includes("gateway/native/linux-")).toBe(isNative);
     expect(err.all).toBe("");
+  });
+
+  test("reads its file again at a SIGHUP, and says in one line what has changed, what counts later, or what is wrong", async () => {
+    const cell = await startCell();
+    cell.answer = mirror;
+    const [port, other] = [await freePorts(1), await freePorts(1)];
+    const file = await fileFor(cell, port, ["tcp"]);
+    const { child, out } = run(["--config", file]);
+    await out.untilText("ready\n");
+    await cell.until(() => cell.backhauls.size === 1, "the backhaul");
+    const phone = await StreamPhone.tcp(port);
+    started.add(() => phone.close());
+    const good = readFileSync(file, "utf8");
+    const reloads: readonly (readonly [text: string, said: string])[] = [
+      [good, "gateway g1 reloaded: nothing\n"],
+      [`${good}[limits]\nconnections = 7\n`, "gateway g1 reloaded: limits.connections\n"],
+      [good.replace(String(port), String(other)), "gateway g1 reloaded: limits.connections; from the next start on: listeners\n"],
+      [`${good}[limits\n`, `gateway g1 not reloaded: ${file}: line ${good.split("\n").length}: `],
+      [
+        `${good}[limits]\nconnections = 0\n`,
+        `gateway g1 not reloaded: ${file}: limits.connections: must be a whole number from 1 to 1000000, is 0\n`,
+      ],
+    ];
+    for (const [text, said] of reloads) {
+      const before = out.all.length;
+      writeFileSync(file, text);
+      child.kill("SIGHUP");
+      await out.until((all) => all.slice(before).startsWith(said) && all.endsWith("\n"), said);
+    }
+    rmSync(file);
+    child.kill("SIGHUP");
+    await out.untilText(`gateway g1 not reloaded: ${file} does not exist\n`);
+    phone.send(message("stands"));
+    await phone.inbox.untilText("stands");
+    expect(child.exitCode).toBe(null);
   });
 
   test("stopped and continued: it does not blame the cells for answers that it has not read yet", async () => {
