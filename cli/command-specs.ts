@@ -133,9 +133,25 @@ export const exchangesDoubleSpec: CommandSpec = {
   options: [jsonOption, ...targetOptions],
 };
 
+export const hostSpec: CommandSpec = {
+  name: "host",
+  summary: "Shows the hosts and what runs on each, or tells one what to do.",
+  positionals: ["[HOST]", "[ORDER...]"],
+  explained: {
+    HOST: "its name; without it all are shown",
+    "ORDER...": "start, stop or restart, and the letter of a cell or the name of a gateway; or reload",
+  },
+  options: [
+    { name: "deadline", value: "T", help: "of stop and restart: how long phones may take to go elsewhere: 30s, 10m, 2h (5m)" },
+    { name: "now", help: "of stop and restart: waits for nobody" },
+    jsonOption,
+    ...targetOptions,
+  ],
+};
+
 export const rotateSecretSpec: CommandSpec = {
   name: "rotate-secret",
-  summary: "Signs tokens and nonces with another secret; the one before counts a week.",
+  summary: "Signs tokens and nonces with another secret from now on.",
   positionals: [],
   options: [{ name: "show", help: "only shows which count, and who is waited for" }, jsonOption, ...targetOptions],
 };
@@ -307,6 +323,7 @@ export const commandSpecs: readonly CommandSpec[] = [
   cellWeightSpec,
   exchangesDoubleSpec,
   gatewayWeightSpec,
+  hostSpec,
   rotateSecretSpec,
   domainAddSpec,
   domainRemoveSpec,

@@ -23,6 +23,7 @@ import { LocalCells } from "./local-cells.ts";
 import { type CellOfLayout, type Layout, membersUrlOf } from "./layout.ts";
 import { LocalGateways } from "./local-gateways.ts";
 import { LocalMembers } from "./local-members.ts";
+import type { HostPowers } from "./order-runner.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
@@ -132,6 +133,20 @@ export class LocalSystem {
         if (this.#started) state.writeRun(this.run);
       },
     });
+  }
+
+  /** What orders to this host are carried out with. */
+  get powers(): HostPowers {
+    return {
+      supervisor: this.#supervisor,
+      api: () => this.#hostApi,
+      reload: () => this.reload(),
+    };
+  }
+
+  /** Any cell, asked for what the processes of this machine need. */
+  get #hostApi(): ApiClient {
+    return this.#place?.api("host") ?? new ApiClient(this.cells.all.map(membersUrlOf), this.#secret, "host");
   }
 
   get #api(): ApiClient {
@@ -300,8 +315,7 @@ export class LocalSystem {
     if (this.#isRenewing) return;
     this.#isRenewing = true;
     try {
-      const api = this.#place?.api("host") ?? new ApiClient(this.cells.all.map(membersUrlOf), members.identity, "host");
-      const renewed = await members.renew(this.cells.all, api, new Date());
+      const renewed = await members.renew(this.cells.all, this.#hostApi, new Date());
       if (renewed.length === 0) return;
       this.#door?.renew(members.identity.tls);
       reporter.event("tandem", "renewed", `certificates of ${renewed.join(", ")}`);
@@ -317,6 +331,8 @@ export class LocalSystem {
   async #renewCells(cause: string, areHeard: boolean): Promise<void> {
     for (const cell of this.cells.all) {
       const { id } = cell;
+      // It reads its certificate when it is told to start.
+      if (this.#supervisor.isStopped(`cell ${id}`)) continue;
       const summary = (): Promise<unknown> => this.#summaryOf(cell);
       const together = new Set(areHeard ? togetherIn(await summary().catch(() => undefined)) : []);
       const isServing =

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { codeOf } from "./errors.ts";
 
 /** Fields of Linux's /proc/PID/stat behind the program's name; the first is the state (field 3 in proc(5)). Undefined when there are none. */
@@ -38,6 +38,47 @@ export function parentOf(pid: number): number | undefined {
 export function nameOf(pid: number): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a process uses, as far as that can be told: nothing of it where there is no /proc. */
+export type Usage = {
+  /** Of all processors together, since its start. */
+  readonly cpuSeconds?: number;
+  readonly memoryOctets?: number;
+  readonly descriptors?: number;
+};
+
+/** Linux counts processor time in hundredths of a second for programs, whatever the kernel does (proc(5)). */
+const ticksPerSecond = 100;
+
+export function usageOf(pid: number): Usage {
+  const fields = fieldsOf(pid);
+  if (fields === undefined) return {};
+  const ticks = Number(fields[11]) + Number(fields[12]);
+  const memory = memoryOf(pid);
+  const descriptors = descriptorsOf(pid);
+  return {
+    ...(Number.isFinite(ticks) ? { cpuSeconds: ticks / ticksPerSecond } : {}),
+    ...(memory === undefined ? {} : { memoryOctets: memory }),
+    ...(descriptors === undefined ? {} : { descriptors }),
+  };
+}
+
+function memoryOf(pid: number): number | undefined {
+  try {
+    const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return kibibytes === undefined ? undefined : Number(kibibytes) * 1_024;
+  } catch {
+    return undefined;
+  }
+}
+
+function descriptorsOf(pid: number): number | undefined {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
   } catch {
     return undefined;
   }

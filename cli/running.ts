@@ -1,8 +1,10 @@
 import { ControlServer } from "./control.ts";
 import { onEnd } from "./ending.ts";
 import { reasonOf } from "./errors.ts";
+import { HostAgent, localHost } from "./host-agent.ts";
 import { removedText } from "./host-place.ts";
 import { controlHandlersOf, LocalSystem, type LocalSystemOptions } from "./local-system.ts";
+import { programVersion, versionText } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
 import type { StateDirectory } from "./state-directory.ts";
 import { whatHasJoined, whatToTry } from "./what-to-try.ts";
@@ -36,7 +38,15 @@ export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
     void system.stop();
   };
   const system = new LocalSystem({ ...options, reporter: { ...reporter, line }, wasRemoved: () => end(removedText) });
-  const control = new ControlServer(options.state, controlHandlersOf(system));
+  const { cluster, state } = options;
+  const agent = new HostAgent({
+    ...system.powers,
+    host: cluster.host ?? localHost,
+    version: versionText(programVersion()),
+    state,
+    reporter,
+  });
+  const control = new ControlServer(state, controlHandlersOf(system));
   const ended = new Promise<void>((isEnded) => stop.signal.addEventListener("abort", () => isEnded()));
   const reload = async (): Promise<void> => {
     try {
@@ -49,7 +59,8 @@ export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
   try {
     const passwords = await system.start(stop.signal);
     await control.listen();
-    const { settings, cluster, layout } = options;
+    agent.start();
+    const { settings, layout } = options;
     const { domain, joined } = cluster;
     reporter.text(joined === undefined ? whatToTry(settings, domain, layout, passwords) : whatHasJoined(settings, domain, layout));
     const subscribers = Object.entries(passwords).map(([aor, password]) => ({ aor, password }));
@@ -60,6 +71,7 @@ export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
     reporter.failed();
     throw error;
   } finally {
+    agent.stop();
     control.close();
     await system.stop();
     unwatch();

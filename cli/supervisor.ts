@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ChildLines, isWarning } from "./child-lines.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { Guard } from "./guard.ts";
+import type { ProcessState } from "./process-state.ts";
 import type { Reporter } from "./reporter.ts";
 
 /** A process to keep running. */
@@ -40,6 +41,16 @@ type Running = {
   restartTimer: NodeJS.Timeout | undefined;
   /** It is ended, and not started again. */
   isOver: boolean;
+  /** It was told to stop, and is there to be started. */
+  isStopped: boolean;
+  /** It serves. */
+  isReady: boolean;
+  starts: number;
+  /** When it last became what it is. */
+  changedAt: number;
+  /** What it said last, of whichever start. */
+  said: string;
+  saidAt: number;
   /** Why it is ended, to be started again at once. */
   renewedFor: string | undefined;
   /** Set while it is started: its ready line came. */
@@ -119,6 +130,12 @@ export class Supervisor {
       lastWordsAt: 0,
       restartTimer: undefined,
       isOver: false,
+      isStopped: false,
+      isReady: false,
+      starts: 0,
+      changedAt: Date.now(),
+      said: "",
+      saidAt: 0,
       renewedFor: undefined,
       onReadyLine: undefined,
       onLine: undefined,
@@ -183,6 +200,55 @@ export class Supervisor {
       over.abort();
       running.onLine = undefined;
     }
+  }
+
+  /** Stops a process until it is told to start: SIGTERM, then SIGKILL after a second. Throws a {@link Failure} when there is nothing to stop. */
+  async stopOne(name: string): Promise<void> {
+    const running = this.#known(name);
+    if (running.isStopped) throw new Failure(`${name} is stopped already`);
+    running.isStopped = true;
+    clearTimeout(running.restartTimer);
+    await this.#terminate((each) => each === name);
+    running.isReady = false;
+    running.changedAt = Date.now();
+    this.#options.reporter.event(name, "stopped", "as it was told");
+  }
+
+  /** Starts a process that was stopped, or that waits to be started again. Throws a {@link Failure} when it runs, or does not serve. */
+  async startOne(name: string): Promise<void> {
+    const running = this.#known(name);
+    const { child } = running;
+    if (child !== undefined && !hasExited(child)) throw new Failure(`${name} runs already`);
+    clearTimeout(running.restartTimer);
+    running.isStopped = false;
+    running.failures = 0;
+    try {
+      this.#watch(running, await this.#launch(running));
+    } catch (error) {
+      running.isStopped = true;
+      throw new Failure(`${name} does not start, and is stopped: ${reasonOf(error)}`);
+    }
+    this.#options.reporter.event(name, "started", `process ${running.pid}, as it was told`);
+  }
+
+  isStopped(name: string): boolean {
+    return this.#all.get(name)?.isStopped ?? false;
+  }
+
+  /** All of them, as they are now. */
+  get processes(): readonly ProcessState[] {
+    return [...this.#all.values()].map((running): ProcessState => {
+      const { spec, child, pid, starts, said, saidAt, changedAt } = running;
+      const lives = child !== undefined && !hasExited(child);
+      const state = running.isStopped ? "stopped" : !lives ? "down" : running.isReady ? "up" : "starting";
+      return { name: spec.name, state, ...(lives ? { pid } : {}), since: changedAt, starts, said, saidAt };
+    });
+  }
+
+  #known(name: string): Running {
+    const running = this.#all.get(name);
+    if (running === undefined || running.isOver) throw new Failure(`there is no process ${name} here`);
+    return running;
   }
 
   /** Ends a process for good: SIGTERM, then SIGKILL after a second. It is not started again. */
@@ -259,7 +325,9 @@ export class Supervisor {
       stdio: ["pipe", "pipe", "pipe"],
     });
     running.child = child;
-    running.startedAt = Date.now();
+    running.startedAt = running.changedAt = Date.now();
+    running.isReady = false;
+    running.starts += 1;
     child.stdin.on("error", () => undefined);
     const { pid } = child;
     if (pid === undefined) throw await new Promise<Error>((failed) => child.once("error", failed));
@@ -272,11 +340,13 @@ export class Supervisor {
     await this.#untilReady(running, child);
     // A start that was overtaken by a stop must not look like a success.
     if (this.#isToEnd(running)) throw new Failure("it is being stopped");
+    running.isReady = true;
+    running.changedAt = Date.now();
     return child;
   }
 
-  #isToEnd({ isOver }: Running): boolean {
-    return isOver || this.#stopping !== undefined;
+  #isToEnd({ isOver, isStopped }: Running): boolean {
+    return isOver || isStopped || this.#stopping !== undefined;
   }
 
   #forward(running: Running, child: Child): void {
@@ -285,8 +355,8 @@ export class Supervisor {
     createInterface({ input: child.stderr }).on("line", (line) => {
       const shown = running.lines.shown(line, Date.now());
       if (shown === undefined) return;
-      running.lastWords = shown;
-      running.lastWordsAt = Date.now();
+      running.lastWords = running.said = shown;
+      running.lastWordsAt = running.saidAt = Date.now();
       reporter.line(spec.name, shown, isWarning(shown));
     });
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -327,6 +397,8 @@ export class Supervisor {
   }
 
   #died(running: Running, code: number | null, signal: NodeJS.Signals | null): void {
+    running.isReady = false;
+    running.changedAt = Date.now();
     if (this.#isToEnd(running)) return;
     const { reporter, restart } = this.#options;
     running.failures = Date.now() - running.startedAt > stableMs ? 0 : running.failures;

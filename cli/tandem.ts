@@ -41,6 +41,8 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/exchanges.ts")).double;
     case "gateway weight":
       return (await import("./commands/gateway.ts")).weight;
+    case "host":
+      return (await import("./commands/host.ts")).run;
     case "rotate-secret":
       return (await import("./commands/rotate-secret.ts")).run;
     case "domain add":

@@ -248,6 +248,14 @@ export const revokedKeysMax = 512;
 export const usedInvitationsMax = 128;
 /** A used one is remembered for so long after its end: by then no clock of the system takes it for good. */
 export const usedInvitationKeptMs = 600_000;
+/** Orders to hosts in a map, some 200 octets each: people give them one at a time, and each is carried out within seconds. */
+export const ordersMax = 64;
+/** What became of an order is remembered for so long: whoever gave it asks again and again meanwhile. */
+export const orderKeptMs = 3_600_000;
+/** A host that has not taken an order after this does not reach any cell, and is not to do it later when nobody expects it. */
+export const orderTakenMs = 30_000;
+/** A line for people. */
+export const orderTextMax = 400;
 /** Names of members: they ride in signatures, in file names and in URIs, and a dot would make a gateway's a line's. */
 export const memberNamePattern: RegExp = /^[0-9A-Za-z-]{1,32}$/;
 /** Lines of a cell: each is an object that a request may wake. */

@@ -33,6 +33,7 @@ import {
   periodMsMin,
 } from "../cluster/limits.ts";
 import { cellsPreferredMax, memberAddressesMax, membersPerRequestMax, subscribersPerRequestMax } from "./limits.ts";
+import { orderEntries, outcomeEntries } from "./hosts.ts";
 import { list, strictRecord, whole } from "./reading.ts";
 
 /** What `/api/*` takes. A field that it does not know is refused: who writes it means something by it, and would not get it. */
@@ -223,6 +224,8 @@ export const wishBodySchema = union([
     by: exactOptional(strictRecord({ id: string(noText), host: string(noText), key: string(noText), until: whole(0) })),
   }),
   strictRecord({ removeMember: string(noText) }),
+  strictRecord({ giveOrder: strictRecord(orderEntries) }),
+  strictRecord({ finishOrder: strictRecord({ host: string(noText), ...outcomeEntries }) }),
 ]) satisfies GenericSchema<unknown, Wish>;
 
 /** What a cell asks of another one: to end a call that one of these exchanges may have. */

@@ -37,6 +37,8 @@ import {
   weightBodySchema,
 } from "./api-bodies.ts";
 
+import { hostsSchema, orderBodySchema, orderSchema } from "./hosts.ts";
+
 /** One thing that can be asked of a cell under `/api`. */
 export type ApiRoute = {
   readonly method: "GET" | "PUT" | "DELETE";
@@ -267,6 +269,37 @@ export const apiRoutes: readonly ApiRoute[] = [
       409: "the map has changed meanwhile, or a cell stays because fewer than two others are up; the text says which",
       503: "the coordinator cannot be reached",
     },
+  },
+  {
+    method: "GET",
+    path: "/api/hosts",
+    summary: "The hosts, and what runs on each.",
+    command: "tandem host",
+    answer: hostsSchema,
+  },
+  {
+    method: "PUT",
+    path: "/api/hosts/:host/orders",
+    summary: "Tells a host what to do. It does so once, whatever becomes of who has told it.",
+    command: "tandem host HOST stop PROCESS",
+    parameters: { host: "its name" },
+    body: orderBodySchema,
+    answer: orderSchema,
+    refusals: {
+      400: "the body is wrong",
+      404: "there is no such host",
+      409: "the host does not report, has no such process, or nobody would be left to serve; the text says which",
+      503: "the coordinator cannot be reached",
+    },
+  },
+  {
+    method: "GET",
+    path: "/api/hosts/:host/orders/:id",
+    summary: "What became of an order.",
+    command: "tandem host HOST stop PROCESS",
+    parameters: { host: "the name of the host", id: "of the order" },
+    answer: orderSchema,
+    refusals: { 404: "there is no such order, or it was over an hour ago" },
   },
   {
     method: "GET",

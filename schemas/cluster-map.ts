@@ -49,6 +49,15 @@ const singleton = {
 const member = { id: text, kind: picklist(["cell", "gateway", "host"], "must be cell, gateway or host"), host: text, key: text };
 /** Who signs what: given when the system is made, and changed while it runs. */
 const keys = { authority: exactOptional(text), revoked: exactOptional(list(text)) };
+const order = {
+  id: text,
+  host: text,
+  what: picklist(["start", "stop", "restart", "reload"], "must be start, stop, restart or reload"),
+  member: exactOptional(text),
+  until: whole(0),
+  drainUntil: exactOptional(whole(0)),
+  outcome: exactOptional(record({ isDone: boolean(), text: string(), at: whole(0) })),
+};
 /** What the cells write into a map while the cluster runs. */
 const doubled = exactOptional(record({ first: whole(1), isUnderWay: exactOptional(literal(true)) }));
 const written = {
@@ -61,6 +70,7 @@ const written = {
   doubled,
   revokedBeside: exactOptional(list(text)),
   invitations: exactOptional(list(record({ id: text, host: text, key: text, until: whole(0) }))),
+  orders: exactOptional(list(record(order))),
   drainingGateways: exactOptional(list(record({ id: text, closeAt: exactOptional(whole(0)) }))),
 };
 /** Of the group, what may be deployed and be changed while the cluster runs. */

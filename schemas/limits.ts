@@ -9,3 +9,7 @@ export const callsListedMax = 10_000;
 export const membersPerRequestMax = 64;
 /** Addresses of a member: of two networks and two families, and names for them. */
 export const memberAddressesMax = 16;
+/** Processes of one host: the cells and gateways that it can run. */
+export const hostProcessesMax = 64;
+/** What a process last said: a line for people, not a log. */
+export const lastWordsMax = 300;

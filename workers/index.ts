@@ -11,6 +11,7 @@ import { heartbeatApi } from "./api/heartbeat.ts";
 import { invitationsApi } from "./api/invitations.ts";
 import { ledgerApi } from "./api/ledger-api.ts";
 import { mapApi } from "./api/map.ts";
+import { hostReportsApi, hostsApi } from "./api/hosts.ts";
 import { hostApi, membersApi } from "./api/members.ts";
 import { secretApi } from "./api/secret.ts";
 import { settingsApi } from "./api/settings.ts";
@@ -131,6 +132,8 @@ app.route("/api/invitations", invitationsApi);
 app.route("/api/map", mapApi);
 app.route("/api/members", membersApi);
 app.route("/api/secret", secretApi);
+app.route("/api/hosts", hostsApi);
+app.route("/host", hostReportsApi);
 app.route("/host", hostApi);
 app.route("/api", api);
 

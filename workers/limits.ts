@@ -108,6 +108,18 @@ export const historyRowsMax = 500;
 export const ledgerAliveMsMax = 3_000;
 /** A request for members: a host and all that runs on it, in a kilobyte each. */
 export const membersOctetsMax: number = 128 * 1024;
+/** What a host reports: 64 processes with the last words of each. */
+export const hostReportOctetsMax: number = 64 * 1024;
+/** Hosts whose reports a cell keeps in memory: more machines than a system of this kind has. The one that has been silent for longest makes room. */
+export const hostsRememberedMax = 128;
+/** What a host that says nothing any more has said last is shown for a day. */
+export const hostRememberedMs = 86_400_000;
+/** All cells that are up have a new map within milliseconds. One that does not answer is waited for so long, and all of them for twice as long. */
+export const orderSpreadMs = 1_000;
+export const orderSpreadMsMax = 2_000;
+export const orderSpreadPollMs = 25;
+/** A host reports every two seconds: one that has not for so long is dead, or reaches no cell. */
+export const hostSilentMs = 10_000;
 /** What only cells have, as JSON: up to a dozen secrets, and the keys of an authority. */
 export const keyringOctets = 4 * 1024;
 /** How often a cell asks another one for that. A change is brought at once to those that are up; this is for one that was away. */

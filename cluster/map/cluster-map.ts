@@ -5,6 +5,7 @@ import type { WallMs } from "../../sip/time.ts";
 import type { Doubled } from "./doubling.ts";
 import type { UsedInvitation } from "./invitations.ts";
 import type { Member } from "./members.ts";
+import type { HostOrder } from "./orders.ts";
 import type { Singleton } from "./singleton.ts";
 
 /** A SIP domain that this cluster serves. */
@@ -109,6 +110,8 @@ export type ClusterMap = {
   readonly singletons?: readonly Singleton[];
   /** How long a cell is waited for that is down, before others get what it had. Absent: the default (cluster/limits.ts). */
   readonly healAfterMs?: number;
+  /** What hosts are to do, and have done lately. Absent: nothing. */
+  readonly orders?: readonly HostOrder[];
   /** Absent: all gateways are in service. */
   readonly drainingGateways?: readonly DrainingGateway[];
   /** Lines of one cell. */

@@ -5,6 +5,7 @@ import { addingFault, domainAdded, domainRemoved, removingFault } from "./domain
 import { gatewayDrained, gatewayWeighed } from "./gateways.ts";
 import { type UsedInvitation, usingFault, withUsed } from "./invitations.ts";
 import { cellWeighed, weighingFault } from "./map-change.ts";
+import { type HostOrder, orderFinished, orderGiven, type OrderOutcome, withGatewayDrained } from "./orders.ts";
 import { additionFault, type Member, membersWith, removalFault, withoutMember } from "./members.ts";
 
 /** One thing that the operator wants another, without having looked at the whole map. The coordinator makes a change of the newest map from it. */
@@ -16,14 +17,17 @@ export type Wish =
   | { readonly undrainGateway: string }
   | { readonly weighCell: { readonly id: string; readonly weight: number } }
   | { readonly addMembers: readonly Member[]; readonly by?: UsedInvitation }
-  | { readonly removeMember: string };
+  | { readonly removeMember: string }
+  | { readonly giveOrder: HostOrder }
+  | { readonly finishOrder: OrderOutcome & { readonly id: string; readonly host: string } };
 
 type Change =
   | Pick<ClusterMap, "domains" | "addedDomains">
   | Pick<ClusterMap, "gateways">
   | Pick<ClusterMap, "cells">
   | Pick<ClusterMap, "drainingGateways">
-  | Pick<ClusterMap, "members" | "revoked" | "invitations">;
+  | Pick<ClusterMap, "members" | "revoked" | "invitations">
+  | Pick<ClusterMap, "orders" | "drainingGateways">;
 
 /** What is to change in a map, or why nothing does. `now`: by the clock of who writes it. */
 export function changeFor(map: ClusterMap, wish: Wish, now: WallMs): Change | { readonly refused: string } {
@@ -59,6 +63,14 @@ export function changeFor(map: ClusterMap, wish: Wish, now: WallMs): Change | { 
   if ("removeMember" in wish) {
     const refused = removalFault(map, wish.removeMember);
     return refused === undefined ? removed(map, wish.removeMember) : { refused };
+  }
+  if ("giveOrder" in wish) {
+    const change = orderGiven(map, wish.giveOrder, now);
+    return "refused" in change ? change : { ...change, ...withGatewayDrained(map, wish.giveOrder) };
+  }
+  if ("finishOrder" in wish) {
+    const { id, host, isDone, text, at } = wish.finishOrder;
+    return orderFinished(map, host, id, { isDone, text, at }) ?? { refused: `nobody waits for order ${id}` };
   }
   const change = gatewayWeighed(map, wish.weighGateway);
   return (change.gateways?.length ?? 0) > gatewaysWeighedMax

@@ -49,6 +49,45 @@ describe("Supervisor", () => {
     expect(lines.toSorted()).toEqual([`it> hello ${pids[0]}`, "it> out"]);
   });
 
+  it("stops one when it is told, though it would start it again, and starts it when it is told", async () => {
+    const { supervisor, lines, pids } = supervise();
+    await supervisor.start(script(`console.error("a last word"); ${serving}`));
+    const [first = 0] = pids;
+    await until(() => supervisor.processes[0]?.said !== "");
+    expect(supervisor.processes).toMatchObject([{ name: "it", state: "up", pid: first, starts: 1, said: "a last word" }]);
+    await expect(supervisor.startOne("it")).rejects.toThrow("it runs already");
+    await supervisor.stopOne("it");
+    expect([isGone(first), supervisor.isStopped("it"), supervisor.renew("it", "")]).toEqual([true, true, false]);
+    expect(supervisor.processes).toMatchObject([{ state: "stopped", starts: 1, said: "a last word" }]);
+    expect(supervisor.processes[0]).not.toHaveProperty("pid");
+    await expect(supervisor.stopOne("it")).rejects.toThrow("it is stopped already");
+    await supervisor.startOne("it");
+    expect(supervisor.processes).toMatchObject([{ state: "up", pid: pids[1], starts: 2 }]);
+    await expect(supervisor.stopOne("another")).rejects.toThrow("there is no process another here");
+    expect(lines.filter((line) => line.startsWith("it "))).toEqual([
+      "it stopped: as it was told",
+      `it started: process ${pids[1]}, as it was told`,
+    ]);
+    // One that dies is started again as before.
+    process.kill(pids[1] ?? 0, "SIGKILL");
+    await until(() => pids.length === 3 && supervisor.processes[0]?.state === "up");
+  });
+
+  it("stays stopped when it does not start", async () => {
+    const { supervisor, pids } = supervise();
+    await supervisor.start(script(`if (process.env.BROKEN === "1") process.exit(3); ${serving}`));
+    await supervisor.stopOne("it");
+    process.env["BROKEN"] = "1";
+    try {
+      await expect(supervisor.startOne("it")).rejects.toThrow(/^it does not start, and is stopped: /);
+    } finally {
+      delete process.env["BROKEN"];
+    }
+    expect([supervisor.processes[0]?.state, pids.length]).toEqual(["stopped", 2]);
+    await supervisor.startOne("it");
+    expect(supervisor.processes[0]?.state).toBe("up");
+  });
+
   it("ends one for good, and starts it again no more", async () => {
     const { supervisor, lines, pids } = supervise();
     await supervisor.start(script(serving));

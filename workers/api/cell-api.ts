@@ -181,6 +181,15 @@ cellApi.post("/keyring", async (context) => {
   return context.json(keyring === undefined || markOf(keyring) === markOf(told) ? null : keyring);
 });
 
+/** Whether this cell has heard of an order to a host. */
+cellApi.get("/orders/:id", (context) => {
+  const { orders = [] } = clusterMapOf(context.env);
+  return context.json(orders.some(({ id }) => id === context.req.param("id")));
+});
+
+/** What hosts have reported to this cell. */
+cellApi.get("/hosts", async (context) => context.json(await context.env.CORE_GROUP.getByName(coreGroupName).hostsReported()));
+
 cellApi.post("/map", async (context) => {
   const { value, fault } = read(mapBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: `${fault.path} ${fault.reason}` }, 400);

@@ -23,6 +23,7 @@ import { DiskRoom, diskFullText } from "../disk-room.ts";
 import { startsAnew } from "../moved.ts";
 import { objectTimers } from "../object-timers.ts";
 import { historyShownMax, mapOctets, roomReserveOctets, viewOctets, wakeReserveOctets } from "../limits.ts";
+import { type HostReport, HostReports, type KnownHost } from "../host-reports.ts";
 import { UsedSignatures } from "../used-signatures.ts";
 import { BeatWaker } from "./beat-waker.ts";
 import { ControlSockets } from "./control-sockets.ts";
@@ -92,6 +93,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   readonly #shedding = new SheddingGateways();
   readonly #services: GroupServices;
   readonly #keyring: KeyringKeeper;
+  readonly #hosts = new HostReports();
 
   constructor(ctx: DurableObjectState, env: Environment) {
     super(ctx, env);
@@ -328,6 +330,12 @@ export class CoreGroupObject extends DurableObject<Environment> {
   /** The operator wants another secret, which the caller has drawn. Returns why there is none. */
   changeSecret(secret: string): { readonly refused?: string } {
     return this.#keyring.change(this.#map, secret);
+  }
+
+  /** What hosts have reported to this cell. `report`: what one says now. */
+  hostsReported(report?: HostReport): KnownHost[] {
+    if (report !== undefined) this.#hosts.said(report, this.#timers.clock.now());
+    return this.#hosts.all(this.#timers.clock.now());
   }
 
   /** A cell has been told all that an exchange of this cell has, to take the place of its peer. Undefined: none has, or not any more. */
