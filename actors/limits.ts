@@ -122,7 +122,6 @@ export const subscriptionSecondsMax = 7 * 24 * 3600;
  * and a NOTIFY that comes before the answer is refused.
  */
 export const subscriptionsAwaitedMax = 10_000;
-export const inviteRefreshMs = 60_000;
 /**
  * Records of INVITEs may age by this more than their INVITEs do, when the wall clock is set forward. It is less than what the CANCEL of Timer C may
  * take. It is more than the standstill of a busy machine comes to, after which not every record is to be written again.

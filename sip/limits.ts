@@ -53,6 +53,11 @@ export const resolveMs = 6_000;
 export const nextHopAddressesMax = 8;
 /** RFC 3261 16.6 11: Timer C must be greater than three minutes. */
 export const timerCMs = 181_000;
+/**
+ * A replica that goes on with another one's INVITE lets Timer C end so much later. So much earlier its record may say that Timer C began: phones say again
+ * every minute that they ring (13.3.1.1), and most of what they say needs no record.
+ */
+export const timerCLateMs = 30_000;
 
 /**
  * Provisional responses of one branch that are forwarded at once, and one more a second: a phone says few, a queue one every some seconds. More cost us, and
@@ -249,10 +254,10 @@ export const dialogUnacknowledgedMs = 64 * t1Ms;
 export const sessionExpiresSecondsMin = 90;
 
 /**
- * An INVITE in progress of which its owner has said nothing for this long is over. It is Timer C, and the time that its CANCEL may take. Owners that
- * ring for longer write again after {@link inviteRefreshMs}.
+ * An INVITE in progress of which its owner has said nothing for this long is over. It is Timer C, how late that may be, and the time that its CANCEL may
+ * take. Owners whose phones say that they ring on write again after {@link timerCLateMs}.
  */
-export const inviteLifetimeMs = timerCMs + 64 * t1Ms;
+export const inviteLifetimeMs = timerCMs + timerCLateMs + 64 * t1Ms;
 /** How long another exchange is waited for that knows where a phone is now. */
 export const phoneSearchMs = 2_000;
 /**

@@ -1,4 +1,4 @@
-import { foreignInvitesReadMax, inviteAgedMsMax, inviteRefreshMs, lateRecordMs, lostCallsMs } from "../limits.ts";
+import { foreignInvitesReadMax, inviteAgedMsMax, lateRecordMs, lostCallsMs } from "../limits.ts";
 import { callCellsMax, inviteLifetimeMs } from "../../sip/limits.ts";
 import type { Proxy } from "../../sip/proxy/proxy.ts";
 import { hasEnded, type ResponseContext } from "../../sip/proxy/response-context.ts";
@@ -13,8 +13,6 @@ import { accessOfFlow } from "../../sip/flow/flow.ts";
 import { later, type SteadyMs, type WallMs } from "../../sip/time.ts";
 import type { CallKeeper } from "./call-keeper.ts";
 import type { RecordClock } from "./record-clock.ts";
-
-type InProgress = { readonly context: ResponseContext; writtenAt: SteadyMs };
 
 /** The parts of an exchange that it works with. */
 export type InviteKeeperParts = {
@@ -36,7 +34,7 @@ export class InviteKeeper {
   readonly #transactions: TransactionLayer;
   readonly #calls: CallKeeper;
   /** What this replica has in hand, by the key of the server transaction. */
-  readonly #inProgress = new Map<string, InProgress>();
+  readonly #inProgress = new Map<string, ResponseContext>();
   readonly #dirty = new Set<ResponseContext>();
   /** Made when it is wanted; undefined: it may have changed. */
   #byCallId: ReadonlyMap<string, string> | undefined;
@@ -66,12 +64,6 @@ export class InviteKeeper {
     else this.ended(context, now);
   }
 
-  /** It rings on: the record of a call that rings for long must not look like a forgotten one. */
-  rings(context: ResponseContext, now: SteadyMs): void {
-    const known = this.#inProgress.get(context.tx.key);
-    if (known !== undefined && now - known.writtenAt > inviteRefreshMs) this.#dirty.add(context);
-  }
-
   /** It has its final answer. */
   ended(context: ResponseContext, now: SteadyMs): void {
     this.#dirty.delete(context);
@@ -85,11 +77,11 @@ export class InviteKeeper {
     if (this.#dirty.size === 0) return;
     this.#byCallId = undefined;
     for (const context of this.#dirty) {
-      const value = snapshotInvite(context, this.#clock.wallAt(now));
+      const value = snapshotInvite(context, now, this.#clock.wallAt(now));
       if (value === undefined) continue;
       const { key } = context.tx;
       this.#store.apply({ kind: "invite", key, version: this.#clock.tick(now), value });
-      this.#inProgress.set(key, { context, writtenAt: now });
+      this.#inProgress.set(key, context);
     }
     this.#dirty.clear();
   }
@@ -99,7 +91,7 @@ export class InviteKeeper {
     const wall = this.#clock.wallAt(now);
     const steppedMs = wall - now - this.#aheadMs;
     if (steppedMs > inviteAgedMsMax) {
-      for (const { context } of this.#inProgress.values()) this.#dirty.add(context);
+      for (const context of this.#inProgress.values()) this.#dirty.add(context);
       this.#steppedMs = steppedMs;
       // Those of the other replica are a little off, for so are its clock and the moment of the step: by far less than the step.
       this.#steppedUntil = later(wall, -steppedMs / 2);
@@ -121,8 +113,8 @@ export class InviteKeeper {
     const record = this.#store.get("invite", key);
     if (record?.value !== undefined && cellOfVersion(record.version) === this.#clock.cell) return;
     this.#inProgress.delete(key);
-    this.#dirty.delete(known.context);
-    this.#proxy.drop(known.context);
+    this.#dirty.delete(known);
+    this.#proxy.drop(known);
     for (const [other, at] of this.#lost) {
       if (now - at <= lostCallsMs) break;
       this.#lost.delete(other);
@@ -156,7 +148,7 @@ export class InviteKeeper {
   /** `key`: of a dialog. */
   #endAnswered(key: string, now: SteadyMs): boolean {
     const invite = this.#invitesByCallId().get(key.slice(0, key.indexOf(" ")));
-    const context = invite === undefined ? undefined : this.#inProgress.get(invite)?.context;
+    const context = invite === undefined ? undefined : this.#inProgress.get(invite);
     if (context === undefined || !key.split(" ").includes(context.request?.message.fromTag ?? "")) return false;
     this.#proxy.endedElsewhere(context, now);
     return true;
@@ -166,8 +158,8 @@ export class InviteKeeper {
   #invitesByCallId(): ReadonlyMap<string, string> {
     if (this.#byCallId !== undefined) return this.#byCallId;
     const found = new Map<string, string>();
-    for (const [key, { context }] of this.#inProgress) {
-      const message = context.request?.message;
+    for (const [key, { request }] of this.#inProgress) {
+      const message = request?.message;
       if (message !== undefined && message.toTag === undefined) found.set(message.callId, key);
     }
     this.#byCallId = found;
@@ -241,7 +233,7 @@ export class InviteKeeper {
     this.#lost.delete(key);
     // It may have come to its end just now, for want of anywhere to go.
     if (!hasEnded(context)) {
-      this.#inProgress.set(key, { context, writtenAt: now });
+      this.#inProgress.set(key, context);
       this.#dirty.add(context);
     } else this.#end(key, now);
     return context;

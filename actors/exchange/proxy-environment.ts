@@ -86,7 +86,6 @@ export function proxyEnvironment(parts: EnvironmentParts, tools: ExchangeTools, 
       if (binding !== undefined && !parts.undeliverables.isReturning) registrar.flowFailed(binding, flow, now);
       return "dead";
     },
-    provisional: (context, now) => parts.invites.rings(context, now),
     unacknowledged: (tx, response, now) => parts.whereabouts.unacknowledged(tx, response, now),
     final: (context, status, branch, message, now) => commitOf(parts, context, status, branch, message, now),
     changed: (context, now) => parts.invites.changed(context, now),

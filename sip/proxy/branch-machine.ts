@@ -8,6 +8,7 @@ import {
   phoneSilentMs,
   resolveMs,
   silentSearchMs,
+  timerCLateMs,
   timerCMs,
 } from "../limits.ts";
 import { serializeUri } from "../message/uri.ts";
@@ -83,7 +84,8 @@ export class BranchMachine {
     if (client === undefined) return this.#begin(branch, now);
     if (branch.state === "Calling" && client.state === "Proceeding") branch.state = "Proceeding";
     if (branch.state === "Proceeding" && branch.cancelRequested) branch.state = "Cancelling";
-    this.#watchPhone(branch, now);
+    if (branch.state === "Proceeding") this.#watch(branch, Math.max(0, branch.timerCFrom + timerCMs + timerCLateMs - now), now);
+    else this.#watchPhone(branch, now);
     // Nobody knows whether the CANCEL arrived; a second one does no harm (9.1).
     if (branch.state === "Cancelling") this.#transactions.cancel(client, now, branch.context.cancelReasons);
   }
@@ -118,15 +120,16 @@ export class BranchMachine {
     }
   }
 
-  /** A provisional response has come. True: it is the first. */
+  /** A provisional response has come. True: Timer C begins again, much later than its record says. */
   heard(branch: Branch, status: number, now: SteadyMs): boolean {
     const isFirst = branch.state === "Calling";
     const { isInvite } = branch.context;
     if (isFirst) branch.state = "Proceeding";
     if (isFirst && isPhone(branch.target)) this.#stopSeeking(branch);
-    if ((status > 100 || isFirst) && isInvite && branch.state === "Proceeding") this.#watch(branch, timerCMs, now); // 16.7 2
+    const begins = (status > 100 || isFirst) && isInvite && branch.state === "Proceeding"; // 16.7 2
+    const isMuchLater = begins && this.#beginTimerC(branch, now);
     if (branch.cancelRequested && branch.state === "Proceeding") this.cancel(branch, now);
-    return isFirst;
+    return isMuchLater;
   }
 
   /** A phone has not answered, nor said that it has the request. */
@@ -169,7 +172,8 @@ export class BranchMachine {
     const { via, flow } = branch;
     branch.client = this.#transactions.restoreClient(this.requestOf(branch), via.branch, flow, "Proceeding", now, branch);
     if (branch.state === "Calling") branch.state = "Proceeding";
-    this.#watchPhone(branch, now);
+    if (branch.state === "Proceeding") this.#beginTimerC(branch, now);
+    else this.#watchPhone(branch, now);
     if (branch.cancelRequested && branch.state === "Proceeding") this.cancel(branch, now);
   }
 
@@ -316,10 +320,17 @@ export class BranchMachine {
     this.#env.seek({ request, target: { ...target, seek: "onSilence" }, failed, until, reference: this.#name(branch) }, now);
   }
 
-  /** How long something is waited for from who has the request: a sign of life first, then the answer. */
+  /** True: its record says that it began more than {@link timerCLateMs} ago. */
+  #beginTimerC(branch: Branch, now: SteadyMs): boolean {
+    this.#watch(branch, timerCMs, now);
+    if (now - branch.timerCFrom <= timerCLateMs) return false;
+    branch.timerCFrom = now;
+    return true;
+  }
+
+  /** How long something is waited for from who has the request and has not said so, or is to end it: a sign of life first, then the answer. */
   #watchPhone(branch: Branch, now: SteadyMs): void {
-    const isSilent = branch.state !== "Proceeding" && mayBeSilent(branch);
-    this.#watch(branch, isSilent ? phoneSilentMs : branch.state === "Cancelling" ? cancelWaitMs : timerCMs, now);
+    this.#watch(branch, mayBeSilent(branch) ? phoneSilentMs : branch.state === "Cancelling" ? cancelWaitMs : timerCMs, now);
   }
 
   /** Sets the branch's timer: Timer C, or how long it is waited for. */

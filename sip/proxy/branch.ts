@@ -49,6 +49,8 @@ export type Branch = {
   /** The flows on which it was silent before it was found on this one, the latest last. */
   silentFlows: readonly string[];
   client: ClientTransaction | undefined;
+  /** When Timer C began as its record says it, at most {@link timerCLateMs} too early; `-Infinity`: it has not. */
+  timerCFrom: SteadyMs;
   /** Timer C, or how long it is waited for something; undefined: never set. */
   timer: Timer | undefined;
 };
@@ -78,6 +80,7 @@ export function newBranch(context: ResponseContext, target: Target, breadth: num
     provisionalsFullAt: 0,
     silentFlows: none,
     client: undefined,
+    timerCFrom: Number.NEGATIVE_INFINITY,
     timer: undefined,
   };
 }

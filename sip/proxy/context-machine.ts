@@ -87,18 +87,17 @@ export class ContextMachine implements BranchOwner {
     const { context } = branch;
     const isRinging = message.status > 100 && context.isInvite;
     const isNews = isRinging && context.tx.lastStatus !== message.status;
-    this.branches.heard(branch, message.status, now);
+    const isMuchLater = this.branches.heard(branch, message.status, now);
     // 16.7 5; RFC 4320 4.1: nothing but 100 answers a non-INVITE before its final response.
     const isDropped = message.status > 100 && isTooOften(branch, now);
     if (isRinging && !hasEnded(context) && !isDropped) {
       const upstream = withoutTopVia(message, context.tx.reliable);
       if (upstream === undefined) return;
       if (message.status >= 180) context.rangAt ??= this.#env.wallAt(now);
-      this.#env.provisional(context, now);
       this.#respond(context, message.status, upstream, now);
     }
     // That a branch has said 100 is nothing that another replica needs to know.
-    if ((isNews && !isDropped) || branch.cancelRequested) this.changed(context, now);
+    if ((isNews && !isDropped) || (isRinging && isMuchLater) || branch.cancelRequested) this.changed(context, now);
   }
 
   /** RFC 3261 16.7 5: a 2xx is forwarded at once, every one of an INVITE, and ends the search (16.7 10). */

@@ -84,8 +84,6 @@ export type ProxyEnvironment = {
   flowFailed(flow: string, target: Target, now: SteadyMs): "dead" | "unreachable";
   /** Notes in an authorized initial request what is known of its caller: `asserted` and `isLeaving`. */
   vouch(request: Preprocessed): void;
-  /** A provisional response is about to be forwarded. */
-  provisional(context: ResponseContext, now: SteadyMs): void;
   /**
    * A final response is about to be forwarded; `branch` and `message` are undefined for one of our own. Returns the version of the
    * replicated state that it must wait for, undefined when it may leave at once. Of a BYE that nobody has answered it is told with 408, which is not

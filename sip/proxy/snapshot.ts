@@ -1,5 +1,5 @@
 import { isParseError } from "../errors.ts";
-import { inviteLifetimeMs, t1Ms } from "../limits.ts";
+import { inviteLifetimeMs, t1Ms, timerCLateMs } from "../limits.ts";
 import { octetsOf, stringOf } from "../message/octets.ts";
 import { parseMessage } from "../message/sip-message.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -11,7 +11,7 @@ import type { Proxy } from "./proxy.ts";
 import { firstState, newBranch, none, type Branch, type BranchState } from "./branch.ts";
 import { hasEnded, newContext, type ResponseContext } from "./response-context.ts";
 import type { Preprocessed } from "./route-preprocessing.ts";
-import type { SteadyMs, WallMs } from "../time.ts";
+import { later, type SteadyMs, type WallMs } from "../time.ts";
 
 /** The text of INVITEs, which does not change: made once. */
 const texts = new WeakMap<SipMessage, string>();
@@ -20,7 +20,7 @@ const texts = new WeakMap<SipMessage, string>();
  * An INVITE in progress as its record's value, what another replica needs to go on with it. Undefined when there is nothing to hand over: not
  * an INVITE, or finally answered.
  */
-export function snapshotInvite(context: ResponseContext, now: WallMs): Invite | undefined {
+export function snapshotInvite(context: ResponseContext, now: SteadyMs, wall: WallMs): Invite | undefined {
   const { tx, request } = context;
   if (!context.isInvite || hasEnded(context) || request === undefined) return undefined;
   const { message } = request;
@@ -30,7 +30,7 @@ export function snapshotInvite(context: ResponseContext, now: WallMs): Invite | 
     texts.set(message, text);
   }
   const invite: Writable<Invite> = {
-    expiresAt: now + inviteLifetimeMs,
+    expiresAt: wall + inviteLifetimeMs,
     request: text,
     flow: request.flow,
     responseFlow: tx.responseFlow,
@@ -38,7 +38,7 @@ export function snapshotInvite(context: ResponseContext, now: WallMs): Invite | 
     lastResponse: tx.lastResponse === undefined ? undefined : stringOf(tx.lastResponse),
     recordRoute: context.recordRoute,
     waiting: context.waiting,
-    branches: context.branches.map(snapshotBranch),
+    branches: context.branches.map((branch) => snapshotBranch(branch, now)),
     attempts: context.attempts,
     best:
       context.best === undefined
@@ -56,7 +56,7 @@ export function snapshotInvite(context: ResponseContext, now: WallMs): Invite | 
   return invite;
 }
 
-function snapshotBranch(branch: Branch): InviteBranch {
+function snapshotBranch(branch: Branch, now: SteadyMs): InviteBranch {
   return {
     target: branch.target,
     state: recordedState(branch.state),
@@ -69,6 +69,7 @@ function snapshotBranch(branch: Branch): InviteBranch {
     isLost: branch.isLost,
     breadth: branch.breadth,
     hasFound: branch.hasFound ? true : undefined,
+    timerCRanMs: branch.state === "Proceeding" ? Math.round(now - branch.timerCFrom) : undefined,
   };
 }
 
@@ -81,8 +82,8 @@ function recordedState(state: BranchState): InviteBranch["state"] {
  * Goes on with an INVITE of another replica, because that one's cell has failed. Its server transaction answers retransmissions and CANCEL, and its
  * branches have their timers again. What was unanswered is sent again with the same branch, unless it is so old (`ageMs`) that nobody waits for it.
  * It is sent over connections too. The backhaul that carried it to its access may be what failed, and a phone that has it sees it again (RFC 3261
- * 17.2.1). A branch whose next hop was being looked up, or whose phone is waited for, starts over. The context; undefined when it cannot be read, or
- * this replica has the INVITE already.
+ * 17.2.1). A branch whose next hop was being looked up, or whose phone is waited for, starts over. Timer C goes on. The context; undefined when it cannot
+ * be read, or this replica has the INVITE already.
  */
 export function restoreInvite(
   snapshot: Invite,
@@ -109,7 +110,7 @@ export function restoreInvite(
   tx.owner = context;
   const sent = new Map<Branch, InviteBranch>();
   for (const each of snapshot.branches) {
-    const branch = branchOf(context, each);
+    const branch = branchOf(context, each, timerCFrom(each, now, ageMs));
     context.branches.push(branch);
     sent.set(branch, each);
   }
@@ -146,9 +147,16 @@ function contextOf(snapshot: Invite, tx: InviteServerTransaction, request: Prepr
   };
 }
 
+/** When Timer C of a branch began, at the latest: it has run on while nobody had it in hand. What has not been heard of is so old as its record. */
+function timerCFrom({ state, timerCRanMs }: InviteBranch, now: SteadyMs, ageMs: number): SteadyMs {
+  if (state === "Proceeding" && timerCRanMs === undefined) return later(now, -timerCLateMs);
+  return later(now, -Math.max(ageMs, 0) - (timerCRanMs ?? 0));
+}
+
 function branchOf(
   context: ResponseContext,
   { target, state, branch, mark, flow, breadth = 1, alternatives, cancelRequested, isLost, hasFound = false }: InviteBranch,
+  from: SteadyMs,
 ): Branch {
   return {
     ...newBranch(context, target, breadth),
@@ -159,5 +167,6 @@ function branchOf(
     cancelRequested,
     isLost,
     hasFound,
+    timerCFrom: from,
   };
 }

@@ -67,8 +67,9 @@ function listOfTarget({ requestUri, routes, flow, nextHop, group, q, seek, bindi
 }
 
 function listOfBranch(sent: InviteBranch): List {
-  const { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost, breadth, hasFound } = sent;
-  return trimmed([listOfTarget(target), state, reference, branch, mark, flow, alternatives, cancelRequested, isLost, breadth, hasFound]);
+  const { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost, breadth, hasFound, timerCRanMs } = sent;
+  const usual = [listOfTarget(target), state, reference, branch, mark, flow, alternatives, cancelRequested, isLost];
+  return trimmed([...usual, breadth, hasFound, timerCRanMs]);
 }
 
 function fieldsOfInvite(list: List): Fields {
@@ -127,6 +128,7 @@ function fieldsOfBranch(list: List): Fields {
     isLost: list[8],
     breadth: heldAt(list, 9),
     hasFound: heldAt(list, 10),
+    timerCRanMs: heldAt(list, 11),
   };
 }
 
@@ -190,12 +192,14 @@ function branchOf(json: Fields): InviteBranch | undefined {
   const state = branchStates.find((each) => each === json["state"]);
   if (target === undefined || state === undefined || !isText(reference) || !isText(branch) || !isText(flow)) return undefined;
   if (!isText(mark) || !isTexts(alternatives) || typeof cancelRequested !== "boolean") return undefined;
-  const breadth = json["breadth"];
+  const { breadth, timerCRanMs } = json;
   if (!(breadth === undefined || isSequence(breadth))) return undefined;
+  if (!(timerCRanMs === undefined || isSequence(timerCRanMs))) return undefined;
   const isLost = json["isLost"] === true;
   const known: Writable<InviteBranch> = { target, state, reference, branch, mark, flow, alternatives, cancelRequested, isLost };
   if (breadth !== undefined) known.breadth = breadth;
   if (json["hasFound"] === true) known.hasFound = true;
+  if (timerCRanMs !== undefined) known.timerCRanMs = timerCRanMs;
   return known;
 }
 

@@ -83,12 +83,14 @@ export type InviteBranch = {
   readonly isLost: boolean;
   /** A phone that was waited for has come back, and has it; absent: it has not, or the record was made before 30 November 2026. */
   readonly hasFound?: boolean | undefined;
+  /** How long Timer C had run when the record was made, ms; absent: it had not begun, or the record was made before 1 December 2026. */
+  readonly timerCRanMs?: number | undefined;
 };
 
 /**
  * An INVITE not yet finally answered: what another replica needs to go on with it. Key: that of its server transaction. Its owner is the
- * cell of the version. Octets are text, one char per octet; the requests sent are made again from the one received. Times are left out:
- * timers start anew where it is taken up.
+ * cell of the version. Octets are text, one char per octet; the requests sent are made again from the one received. Times are left out, but for
+ * Timer C: other timers start anew where it is taken up.
  */
 export type Invite = {
   /** When it is over for certain if nothing more is heard of its owner. */

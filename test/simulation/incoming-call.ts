@@ -21,6 +21,8 @@ export class IncomingCall {
   rings = 1;
   state: "rings" | "answered" | "acknowledged" | "refused" | "ended" | "unacknowledged" = "rings";
   byeStatus: number | undefined;
+  /** When it was told to ring no more. */
+  cancelledAt: number | undefined;
   endedAt: number | undefined;
   readonly #tag: string;
   readonly #dialog: Dialog;
@@ -89,6 +91,7 @@ export class IncomingCall {
   cancelled(): void {
     if (this.state !== "rings") return;
     this.state = "refused";
+    this.cancelledAt = this.#phone.host.world.now;
     this.#finals.refuse(this.invite, 487);
   }
 

@@ -1,4 +1,4 @@
-import { timerCMs } from "../../sip/limits.ts";
+import { timerCLateMs, timerCMs } from "../../sip/limits.ts";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { kinds, recordKinds } from "../../sip/record/record-kinds.ts";
 import { serializeRecord } from "../../sip/record/record-text.ts";
@@ -59,6 +59,7 @@ export function checkAtTheEnd(story: Story): void {
   registrationsEndInTime(story);
   unregisteredStayAway(story);
   callsAreAnswered(story);
+  nobodyRingsForEver(story);
   callsAreEnded(story);
   requestsInCallsAreAnswered(story);
   nobodyRingsTwice(story);
@@ -237,6 +238,22 @@ function isPlanned(story: Story, call: OutgoingCall): boolean {
   return outcome === 200 || (outcome === 486 && plan.manner === "is busy") || (outcome === 487 && wasCancelled);
 }
 
+/** RFC 3261 16.8: Timer C is late by so much at most, and its CANCEL is said for so long, however many cells have had the call in hand. */
+function nobodyRingsForEver(story: Story): void {
+  const { cluster } = story;
+  for (const [, call] of callsOf(cluster)) {
+    const [callee, incoming] = calleeOf(cluster, call);
+    if (!isEndless(call) || incoming?.cancelledAt === undefined) continue;
+    const { at, cancelledAt } = incoming;
+    const lateMs = cancelledAt - at - timerCMs;
+    if (lateMs <= timerCLateMs + transactionMs + clockErrorMs) continue;
+    accuse(story, "nobodyRingsForEver", `${call.callId} was ended by Timer C ${lateMs} ms late`, {
+      "the callee could not be called": () => wasAway(story, callee, at, cancelledAt),
+      "two faults of cells at a time": () => isDouble(story, at, cancelledAt, [callee]),
+    });
+  }
+}
+
 /** What explains an outcome that nobody has planned. */
 function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
   const { outcome, outcomeAt, startedAt, wasCancelled } = call;
@@ -406,24 +423,6 @@ function orderIsKept(story: Story): void {
   for (const { what, isByDatagram, from, until } of story.cluster.overtaking.overtaken) {
     if (isByDatagram) continue;
     accuse(story, "orderIsKept", `${what} was overtaken`, { "a way has failed on which one was": () => wasDisturbed(story, from, until) });
-  }
-}
-
-/** When all is quiet every call succeeds. `before`: how many calls each phone had made by then. */
-export function checkProbes(story: Story, before: readonly number[]): void {
-  const { cluster } = story;
-  for (const [index, phone] of cluster.phones.entries()) {
-    for (const call of phone.outgoing.slice(before[index])) {
-      const callee = cluster.phones.find(({ user }) => user === call.plan.callee);
-      const isThere = callee?.registration.acknowledged?.isRegistered === true && callee.registration.isWanted;
-      if (call.outcome === 200 && call.isOver) continue;
-      // Not always 404: both cells may have died before either disk knew that it had gone.
-      if (!isThere && (callee?.registration.isSettled !== true || (call.outcome ?? 0) >= 400)) continue;
-      cluster.world.violated(
-        "callsSucceedWhenQuiet",
-        `${call.callId} to ${call.plan.callee} ended with ${call.outcome}, BYE ${call.byeStatus}`,
-      );
-    }
   }
 }
 

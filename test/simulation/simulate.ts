@@ -1,4 +1,4 @@
-import { timerCMs } from "../../sip/limits.ts";
+import { timerCLateMs, timerCMs } from "../../sip/limits.ts";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { HybridClock } from "../../cluster/time/hybrid-clock.ts";
 import { secretsOf } from "../../sip/auth/digest.ts";
@@ -16,7 +16,7 @@ import { makeMemberFault, memberFaultKinds, type MemberFaultKind } from "./membe
 import { Gateway } from "./gateway.ts";
 import { epochMs, type Clock } from "./host.ts";
 import { afterMs, healedMs, isAloneUntilHealed } from "./excuses.ts";
-import { checkAfterSilence, checkAtTheEnd, checkEmpty, checkHealed, checkProbes } from "./invariants.ts";
+import { checkAfterSilence, checkAtTheEnd, checkEmpty, checkHealed } from "./invariants.ts";
 import { Onlooker, type Moments } from "./moments.ts";
 import { Pardons } from "./pardons.ts";
 import { Phone } from "./phone.ts";
@@ -30,6 +30,7 @@ import {
   planProbes,
   planRegistrations,
 } from "./plans.ts";
+import { checkProbes } from "./probes.ts";
 import { Random } from "./random.ts";
 import { checkServices } from "./service.ts";
 import type { Done } from "./repertoire.ts";
@@ -128,8 +129,7 @@ export function simulate(options: Options): Outcome {
   cluster.aims = aims;
   const aimedUntil = planAimedFaults(cluster, aims, aimed, aimedKindsOf(options), aimedCount, lastMs);
   const quietFrom = Math.max(5_000 + lastMs, aimedUntil, ...faults.map(({ until }) => until));
-  // Whoever takes an INVITE over last gives it the whole of Timer C again.
-  world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs : 0));
+  world.runUntil(quietFrom + settleMs + (isEndless ? timerCMs + timerCLateMs : 0));
   checkAtTheEnd(story());
   checkServices(cluster);
   const before = cluster.phones.map((phone) => phone.outgoing.length);

@@ -20,7 +20,7 @@ function keeperBeside(invites: number): { readonly keeper: InviteKeeper; readonl
   const rig = new Rig();
   rig.targets = [target(phone1)];
   rig.receive(request("INVITE", { callId: "call-of-theirs" }), caller);
-  const value = snapshotInvite(rig.context, rig.now);
+  const value = snapshotInvite(rig.context, rig.now, rig.now);
   if (value === undefined) throw new Error("nothing is forwarded");
   const store = new RecordStore();
   const clock = new HybridClock("b");
@@ -90,7 +90,7 @@ function isTakenUp(stepMs: number, afterMs: number): boolean {
   const rig = new Rig();
   rig.targets = [target(phone1)];
   let aheadMs = 1_000_000;
-  const value = snapshotInvite(theirs.context, rig.now + aheadMs);
+  const value = snapshotInvite(theirs.context, rig.now, rig.now + aheadMs);
   if (value === undefined) throw new Error("nothing is forwarded");
   const record = { kind: "invite", key: "call", version: new HybridClock("b").tick(rig.now + aheadMs), value } as const;
   const store = new RecordStore();

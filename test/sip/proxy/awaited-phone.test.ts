@@ -218,7 +218,7 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
     const b = new Rig({ cell: "b" });
     b.mayReturn = true;
     b.now = a.now + 1_000;
-    expect(restoreInvite(overText(snapshotInvite(a.context, a.now)), b.proxy, b.layer, b.now)).toBeDefined();
+    expect(restoreInvite(overText(snapshotInvite(a.context, a.now, a.now)), b.proxy, b.layer, b.now)).toBeDefined();
     expect(b.take()).toEqual([]);
     expect(b.sought).toMatchObject([{ failed: [phoneTcp], seek: "registration" }]);
     b.proxy.returned(sought(b), [target(phone3, { group: "i" })], b.now);
@@ -230,7 +230,7 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
     rig.undeliverable(phoneTcp);
     rig.proxy.returned(sought(rig), [same(phone1)], rig.now);
     rig.answer(phone1, 180);
-    const snapshot = snapshotInvite(rig.context, rig.now);
+    const snapshot = snapshotInvite(rig.context, rig.now, rig.now);
     expect(JSON.stringify(overText(snapshot))).toBe(JSON.stringify(snapshot));
   });
 
@@ -246,7 +246,7 @@ describe("an initial request whose phone has lost its connection [RFC3261 16.5]"
     const b = new Rig({ cell: "b" });
     b.mayReturn = true;
     b.now = a.now + 1_000;
-    expect(restoreInvite(overText(snapshotInvite(a.context, a.now)), b.proxy, b.layer, b.now)).toBeDefined();
+    expect(restoreInvite(overText(snapshotInvite(a.context, a.now, a.now)), b.proxy, b.layer, b.now)).toBeDefined();
     b.proxy.resolved(sought(b), [], b.now);
     // The phone answers the request that the first replica has sent.
     b.receive(stringOf(buildResponse(a.last(phone1, "INVITE").message, says, { toTag: "of-phone1", headers: [] })), phone1);

@@ -69,7 +69,7 @@ describe("the machine of a branch", () => {
     ["Awaiting", awaiting],
   ])("that is %s is called Resolving in a record, and what it was by who takes it up", (state, make) => {
     const a = make();
-    const snapshot = snapshotInvite(a.context, a.now);
+    const snapshot = snapshotInvite(a.context, a.now, a.now);
     if (snapshot === undefined) throw new Error("nothing to take over");
     expect(snapshot.branches.at(-1)?.state).toBe("Resolving");
     const b = new Rig({ cell: "b" });

@@ -97,7 +97,7 @@ describe("[RFC5393 5.3.3] Max-Breadth", () => {
     const rig = new Rig();
     rig.targets = [target(phone1), target(phone2), target(phone3)];
     rig.receive(request("INVITE", { headers: ["Max-Breadth: 5"] }), caller);
-    const snapshot = snapshotInvite(rig.context, rig.now);
+    const snapshot = snapshotInvite(rig.context, rig.now, rig.now);
     const other = new Rig({ cell: "b" });
     if (snapshot !== undefined) restoreInvite(snapshot, other.proxy, other.layer, other.now);
     other.advance(copyDelayMs);

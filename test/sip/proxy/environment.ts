@@ -13,7 +13,6 @@ type Silent = Pick<
   | "unknownTokenStatus"
   | "followsRoutes"
   | "vouch"
-  | "provisional"
   | "final"
   | "unacknowledged"
   | "changed"
@@ -32,7 +31,6 @@ export function environment(given: Omit<ProxyEnvironment, keyof Silent> & Partia
     unknownTokenStatus: () => undefined,
     followsRoutes: () => true,
     vouch: () => undefined,
-    provisional: () => undefined,
     final: () => undefined,
     unacknowledged: () => undefined,
     changed: () => undefined,

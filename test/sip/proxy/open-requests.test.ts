@@ -114,7 +114,7 @@ describe("[RFC3261 16.3, RFC3263 4.3] a request that comes again on another way"
     b.targets = [target(phone1)];
     b.receive(request("INVITE", { via: elsewhere }), callerTcp);
     b.take();
-    const snapshot = snapshotInvite(a.context, a.now);
+    const snapshot = snapshotInvite(a.context, a.now, a.now);
     if (snapshot === undefined) throw new Error("nothing to take over");
     expect(restoreInvite(snapshot, b.proxy, b.layer, b.now)).toBeUndefined();
     b.answer(phone1, 200);

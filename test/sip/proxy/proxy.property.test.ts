@@ -235,7 +235,7 @@ describe("any sequence of requests, responses, losses and timers", () => {
         let taken = 0;
         const transactions = new Set<unknown>();
         for (const tx of play.rig.servers) {
-          const snapshot = isResponseContext(tx.owner) ? snapshotInvite(tx.owner, play.rig.now) : undefined;
+          const snapshot = isResponseContext(tx.owner) ? snapshotInvite(tx.owner, play.rig.now, play.rig.now) : undefined;
           if (snapshot === undefined) continue;
           const copy = JSON.parse(JSON.stringify(snapshot)) as Invite;
           transactions.add(restoreInvite(copy, other.rig.proxy, other.rig.layer, other.rig.now)?.tx);

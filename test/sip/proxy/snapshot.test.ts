@@ -1,18 +1,21 @@
 import { describe, expect, it } from "vitest";
 import { isParseError } from "../../../sip/errors.ts";
 import { parseRecord, serializeRecord } from "../../../sip/record/record-text.ts";
-import { cancelAnswerMs, copyDelayMs, t1Ms } from "../../../sip/limits.ts";
+import { cancelAnswerMs, copyDelayMs, t1Ms, timerCLateMs, timerCMs } from "../../../sip/limits.ts";
 import { restoreInvite, snapshotInvite } from "../../../sip/proxy/snapshot.ts";
 import type { Invite } from "../../../sip/record/values.ts";
 import { caller, callerTcp, phone1, phone2, phone3, phoneTcp, request, Rig, target } from "./rig.ts";
 
-/** The INVITE of one replica taken up by another, over JSON. */
-function takenOver(a: Rig): Rig {
-  const snapshot = snapshotInvite(a.context, a.now);
+/** The INVITE of one replica taken up by another so long after its record was made, over JSON. */
+function takenOver(a: Rig, ageMs = 1_500, record: (snapshot: Invite) => Invite = (snapshot) => snapshot): Rig {
+  const snapshot = snapshotInvite(a.context, a.now, a.now);
   if (snapshot === undefined) throw new Error("nothing to take over");
   const b = new Rig({ cell: "b" });
-  b.now = a.now + 1_500;
-  expect(restoreInvite(JSON.parse(JSON.stringify(snapshot)) as Invite, b.proxy, b.layer, b.now)).toBeDefined();
+  b.now = a.now + ageMs;
+  const copy = JSON.parse(JSON.stringify(record(snapshot))) as Invite;
+  const restored = restoreInvite(copy, b.proxy, b.layer, b.now, ageMs);
+  if (restored === undefined) throw new Error("it was not taken up");
+  b.servers.push(restored.tx);
   // The phones have the requests of the first replica; what they answer is built from those.
   b.sent.unshift(...a.sent.filter((sent) => sent.message.isRequest));
   return b;
@@ -47,7 +50,7 @@ describe("an INVITE taken up by the other replica", () => {
   it("is read back as the same text: replicas are compared by it", () => {
     const a = calling([target(phone1), target(phone2)]);
     a.answer(phone1, 180);
-    const value = snapshotInvite(a.context, a.now);
+    const value = snapshotInvite(a.context, a.now, a.now);
     if (value === undefined) throw new Error("it is in progress");
     const text = serializeRecord({ kind: "invite", key: "k", version: "0mwpn68gn0000a", value });
     const read = parseRecord(text);
@@ -125,20 +128,9 @@ describe("an INVITE taken up by the other replica", () => {
     expect(cancelling.log()).toContain("caller 487");
   });
 
-  it("[RFC3261 16.8] has its Timer C again", () => {
-    const a = calling([target(phone1)]);
-    a.answer(phone1, 180);
-    const b = takenOver(a);
-    b.take();
-    b.advance(181_000);
-    expect(b.take()).toEqual(["phone1 CANCEL"]);
-    b.advance(200_000);
-    expect(b.isIdle).toBe(true);
-  });
-
   it("is not taken up twice, nor where it is known", () => {
     const a = calling([target(phone1)]);
-    const snapshot = snapshotInvite(a.context, a.now);
+    const snapshot = snapshotInvite(a.context, a.now, a.now);
     if (snapshot === undefined) throw new Error("nothing to take over");
     expect(restoreInvite(snapshot, a.proxy, a.layer, a.now)).toBeUndefined();
     const b = takenOver(a);
@@ -157,17 +149,93 @@ describe("an INVITE taken up by the other replica", () => {
   });
 });
 
+/** What is said until just before that moment, and then. */
+function saidBy(rig: Rig, at: number): readonly (readonly string[])[] {
+  rig.take();
+  rig.advance(at - 1 - rig.now);
+  const before = rig.take();
+  rig.advance(1);
+  return [before, rig.take()];
+}
+
+const isCancelledThen: readonly (readonly string[])[] = [[], ["phone1 CANCEL"]];
+
+/** As a release makes it that does not say how long Timer C has run. */
+function ofBefore(snapshot: Invite): Invite {
+  return { ...snapshot, branches: snapshot.branches.map((branch) => ({ ...branch, timerCRanMs: undefined })) };
+}
+
+describe("[RFC3261 16.8] Timer C of an INVITE taken up by other replicas", () => {
+  it.each([0, 1, 2, 5, 20])("ends timerCLateMs late at most, after %i of them in turn and time in between", (count) => {
+    let rig = calling([target(phone1)]);
+    rig.answer(phone1, 180);
+    const until = rig.now + timerCMs + (count > 0 ? timerCLateMs : 0);
+    for (let each = 0; each < count; each += 1) {
+      rig.advance(5_000);
+      rig = takenOver(rig);
+    }
+    expect(saidBy(rig, until)).toEqual(isCancelledThen);
+    rig.advance(200_000);
+    expect(rig.isIdle).toBe(true);
+  });
+
+  it("is never early: what a phone says again within timerCLateMs changes no record, and what it says later does", () => {
+    const a = calling([target(phone1)]);
+    a.answer(phone1, 180);
+    const from = a.now;
+    const changes = a.changes.length;
+    a.advance(timerCLateMs);
+    a.answer(phone1, 180);
+    expect(a.changes.length).toBe(changes);
+    expect(saidBy(takenOver(a), from + timerCLateMs + timerCMs)).toEqual(isCancelledThen);
+    a.advance(1);
+    a.answer(phone1, 180);
+    expect(a.changes.length).toBe(changes + 1);
+    expect(saidBy(takenOver(a), a.now + timerCMs + timerCLateMs)).toEqual(isCancelledThen);
+  });
+
+  it("begins again when the phone says again that it rings", () => {
+    const a = calling([target(phone1)]);
+    a.answer(phone1, 180);
+    const b = takenOver(a);
+    b.advance(100_000);
+    b.answer(phone1, 180);
+    expect(saidBy(b, b.now + timerCMs)).toEqual(isCancelledThen);
+  });
+
+  it("is over at once where nobody had it in hand at its end", () => {
+    const a = calling([target(phone1)]);
+    a.answer(phone1, 180);
+    expect(saidBy(takenOver(a, timerCMs + timerCLateMs - 1), a.now + timerCMs + timerCLateMs)).toEqual(isCancelledThen);
+    expect(saidBy(takenOver(a, timerCMs + timerCLateMs), a.now + timerCMs + timerCLateMs)).toEqual(isCancelledThen);
+  });
+
+  it("runs from the record where nothing had been heard, and that is old", () => {
+    const a = calling([target(phone1)]);
+    expect(saidBy(takenOver(a, 64 * t1Ms), a.now + timerCMs + timerCLateMs)).toEqual(isCancelledThen);
+  });
+
+  it("begins anew with a record of a release that does not say it, and goes on from there", () => {
+    const a = calling([target(phone1)]);
+    a.answer(phone1, 180);
+    const b = takenOver(a, 1_500, ofBefore);
+    const until = b.now + timerCMs;
+    b.advance(60_000);
+    expect(saidBy(takenOver(b), until)).toEqual(isCancelledThen);
+  });
+});
+
 describe("snapshotInvite", () => {
   it("gives nothing for what is not to be taken up: answered, or no INVITE", () => {
     const a = calling([target(phone1)]);
     a.answer(phone1, 200);
-    expect(snapshotInvite(a.context, a.now)).toBeUndefined();
+    expect(snapshotInvite(a.context, a.now, a.now)).toBeUndefined();
     expect(a.changes.at(-1)?.state).toBe("Ended");
     expect(a.finals).toEqual([200]);
     const other = new Rig();
     other.targets = [target(phone1)];
     other.receive(request("MESSAGE"), caller);
-    expect(snapshotInvite(other.context, other.now)).toBeUndefined();
+    expect(snapshotInvite(other.context, other.now, other.now)).toBeUndefined();
     expect(other.changes).toEqual([]);
   });
 

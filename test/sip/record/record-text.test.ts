@@ -27,6 +27,7 @@ const fullInvite: Invite = {
       isLost: true,
       breadth: 3,
       hasFound: true,
+      timerCRanMs: 5,
     },
   ],
   best: { status: 486, octets: "SIP/2.0 486" },
@@ -101,11 +102,11 @@ describe("records as text", () => {
       ],
       [
         { kind: "invite", key: "t", version: at, value: { ...fullInvite, rangAt: 8, earlierCells: ["a"] } },
-        `["invite","t","${at}",99,0,"INVITE","g1~f","g1~r",180,"SIP/2.0 180",true,[["sip:w",["<sip:r>"],"f","h","g",0.5,"first","b"]],[[["sip:t",[]],"Calling","ref","z9","mark","f2",["f3"],false,true,3,true]],1,[486,"SIP/2.0 486"],[[true,"Digest"]],false,["SIP"],true,7,8,["a"]]`,
+        `["invite","t","${at}",99,0,"INVITE","g1~f","g1~r",180,"SIP/2.0 180",true,[["sip:w",["<sip:r>"],"f","h","g",0.5,"first","b"]],[[["sip:t",[]],"Calling","ref","z9","mark","f2",["f3"],false,true,3,true,5]],1,[486,"SIP/2.0 486"],[[true,"Digest"]],false,["SIP"],true,7,8,["a"]]`,
       ],
       [
         { kind: "invite", key: "t", version: at, value: fullInvite },
-        `["invite","t","${at}",99,0,"INVITE","g1~f","g1~r",180,"SIP/2.0 180",true,[["sip:w",["<sip:r>"],"f","h","g",0.5,"first","b"]],[[["sip:t",[]],"Calling","ref","z9","mark","f2",["f3"],false,true,3,true]],1,[486,"SIP/2.0 486"],[[true,"Digest"]],false,["SIP"],true,7]`,
+        `["invite","t","${at}",99,0,"INVITE","g1~f","g1~r",180,"SIP/2.0 180",true,[["sip:w",["<sip:r>"],"f","h","g",0.5,"first","b"]],[[["sip:t",[]],"Calling","ref","z9","mark","f2",["f3"],false,true,3,true,5]],1,[486,"SIP/2.0 486"],[[true,"Digest"]],false,["SIP"],true,7]`,
       ],
     ];
     for (const [record, text] of texts) {
