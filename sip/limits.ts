@@ -287,7 +287,7 @@ export const copyDelayMs: number = 1.2 * t1Ms;
 export const silentSearchMs: number = 64 * t1Ms - phoneSilentMs;
 /** Records whose text is kept for the disk: more wait for it only when it is full, and 10 000 texts are some 5 MB. */
 export const keptTextsMax = 10_000;
-/** Ends that the peer knows of are written down when it dies within this time: its disk may not have known. Ten times the usual flushMs. */
+/** What a replica made so shortly before its end was on no disk perhaps. Ten times the usual flushMs. */
 export const recentEndMs = 10_000;
 
 /**

@@ -101,11 +101,12 @@ export class DiskWriter {
 
   /**
    * In its time, or now, when a binding has ended earlier than the disk knows: to be called before anybody is told. What is sent after a
-   * write waits for it at the output gate.
+   * write waits for it at the output gate. An INVITE that has ended, and has a row, waits for a moment at most.
    */
   flushDue(now: SteadyMs): void {
-    if (this.#options.store.takeShortened()) this.flush(now);
-    else this.flushLater();
+    const { store } = this.#options;
+    if (store.takeShortened()) this.flush(now);
+    else if (!store.takeEndedInvite() || !this.flushTogether(now, () => undefined)) this.flushLater();
   }
 
   /** The same for commits. True as well when there was no such end. */

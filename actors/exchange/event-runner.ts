@@ -311,7 +311,7 @@ export class EventRunner {
     wait.for(this.commit(sequence, now, wait.done));
     wait.for(this.#writer.flushShortened(now, wait.done));
     this.#followEvent(now, aftermath);
-    this.#writer.flushLater();
+    this.#writer.flushDue(now);
     if (!wait.isOver) return;
     answer.push(...late.take(answering));
     this.#send(late, now);

@@ -18,7 +18,7 @@ export class DirtyRows {
   #isPeerAway = false;
   /** Kinds that have rows for the time being, whatever their definitions say. */
   readonly #kept = new Set<RecordKind>();
-  /** Ends that are to have rows although nothing else says so: see `RecordStore.setPeerAway`. */
+  /** Ends of calls that are to have rows although nothing else says so: see `RecordStore.setPeerAway`. */
   readonly #ends = new Set<Entry>();
 
   constructor(feed: ChangeFeed, policy: RowPolicy) {
@@ -130,7 +130,9 @@ export class DirtyRows {
       if (!this.#isPeerAway && !kinds[record.kind].hasRowsWithPeer && !this.#kept.has(record.kind)) return "keep";
       return this.#needsRow(onDisk, record) ? "put" : "keep";
     }
-    if (!this.#ends.delete(entry) && !this.#feed.isMissedEnd(entry) && !(this.#isPeerAway && !kinds[record.kind].isOfCall)) return "remove";
+    // Another disk may have it alive still: of the peer, or of a cell that had this replica before. See docs/decisions/0052.
+    if (!kinds[record.kind].isOfCall) return onDisk?.version === record.version ? "keep" : "put";
+    if (!this.#ends.delete(entry) && !this.#feed.isMissedEnd(entry)) return "remove";
     return onDisk === undefined && !this.#isPeerAway ? "keep" : "put";
   }
 }

@@ -13,7 +13,7 @@ import { compareVersions, type Version } from "./version.ts";
 export type KindDefinition<Kind extends RecordKind> = {
   /** How long a tombstone is kept at least, ms. */
   readonly tombstoneMs: number;
-  /** Whether it is of a call. The end of a call needs no row while the peer is away. A call that nobody ends is told of when it is forgotten. */
+  /** Whether it is of a call. Ends of others have rows for as long as they are remembered; most calls never touch the disk. A call that nobody ends is told of when it is forgotten. */
   readonly isOfCall: Kind extends CallKind ? true : false;
   /** Whether it has rows while the peer is there. What lasts seconds needs none as long as the peer holds it. */
   readonly hasRowsWithPeer: boolean;

@@ -1,4 +1,4 @@
-import { bindingRecordsPerAddressOfRecordMax, recentEndMs } from "../limits.ts";
+import { bindingRecordsPerAddressOfRecordMax } from "../limits.ts";
 import { addressOfRecordOfBindingKey, endsEarlier } from "./binding-record.ts";
 import { CallShares } from "./call-shares.ts";
 import { ChangeFeed, type Changes } from "./change-feed.ts";
@@ -48,6 +48,8 @@ export class RecordStore {
   readonly #rows: DirtyRows;
   /** See {@link takeShortened}. */
   #isShortened = false;
+  /** See {@link takeEndedInvite}. */
+  #hasEndedInvite = false;
 
   /** `isPaired`: another replica is told of the changes, and ends are remembered until it acknowledges them. Default: there is none. */
   constructor(options: { readonly isPaired?: boolean; readonly needsRow?: RowPolicy } = {}) {
@@ -176,8 +178,7 @@ export class RecordStore {
 
   /**
    * While the peer is away the disk is the second place. INVITEs in progress get rows too, which last seconds and need none while the peer holds
-   * them. Ends of what has no row here get one as well, when the peer has not heard of them. They do when it has only just heard, for it may have
-   * died before its own disk knew. Else what it has on its disk would come back alive.
+   * them. Ends of calls that have no row here get one as well, when the peer has not heard of them. Else what it has on its disk would come back alive.
    */
   setPeerAway(isAway: boolean): void {
     if (isAway === this.#rows.isPeerAway) return;
@@ -197,19 +198,11 @@ export class RecordStore {
     for (const entry of this.#tables[kind].values()) if (entry.record.value !== undefined) this.#rows.soil(entry);
   }
 
-  /** Ends of which the peer has not heard, or only just. */
+  /** Ends of calls of which the peer has not heard. */
   #endsToKeep(): Set<Entry> {
     const ends = new Set<Entry>();
-    const { newest } = this.#feed;
-    const since = newest === undefined ? 0 : msOfVersion(newest.record.version) - recentEndMs;
-    for (const kind of recordKinds) {
-      if (kinds[kind].isOfCall) continue;
-      for (const entry of this.#tables[kind].values()) {
-        if (isTombstone(entry.record) && msOfVersion(entry.record.version) > since) ends.add(entry);
-      }
-    }
-    for (let entry = newest; entry !== undefined && entry.sequence > this.#feed.acknowledged; entry = entry.previous) {
-      if (isTombstone(entry.record) && this.#feed.isMissedEnd(entry)) ends.add(entry);
+    for (let entry = this.#feed.newest; entry !== undefined && entry.sequence > this.#feed.acknowledged; entry = entry.previous) {
+      if (isTombstone(entry.record) && kinds[entry.record.kind].isOfCall && this.#feed.isMissedEnd(entry)) ends.add(entry);
     }
     return ends;
   }
@@ -222,6 +215,16 @@ export class RecordStore {
     const isShortened = this.#isShortened;
     this.#isShortened = false;
     return isShortened;
+  }
+
+  /**
+   * Whether an INVITE has ended since the last call that is in progress by the disk. INVITEs have rows only when the peer is away, or was. Who starts with
+   * such a row would go on with what is over, or note it as lost.
+   */
+  takeEndedInvite(): boolean {
+    const hasEnded = this.#hasEndedInvite;
+    this.#hasEndedInvite = false;
+    return hasEnded;
   }
 
   get hasDirty(): boolean {
@@ -237,8 +240,9 @@ export class RecordStore {
    * What the disk must be told, the longest waiting first. They count as written from now on. When writing fails the caller must give the whole store
    * up and recover. At most `max` rows; see {@link hasDirty} for the rest.
    *
-   * What came and went between two calls is not among them. The end of something that is on the disk is. It is a deleted row when the peer knows that
-   * it has ended, and a tombstone's row while it does not. So a restart cannot get it back from the peer.
+   * A call that came and went between two calls is not among them. The end of one that is on the disk is. It is a deleted row when the peer knows that
+   * it has ended, and a tombstone's row while it does not. So a restart cannot get it back from the peer. The end of a binding or a subscriber is a row for
+   * as long as it is remembered.
    */
   takeDirty(max: number = Number.MAX_SAFE_INTEGER): Rows {
     return this.#rows.take(max);
@@ -354,6 +358,7 @@ export class RecordStore {
       entry.record = own;
       entry.text = "";
       if (own.kind === "binding" && endsEarlier(own, entry.onDisk)) this.#isShortened = true;
+      if (own.kind === "invite" && isTombstone(own) && entry.onDisk?.value !== undefined) this.#hasEndedInvite = true;
       this.#rows.soil(entry);
     }
     if (origin === "disk") this.#rows.noteRow(entry, record);

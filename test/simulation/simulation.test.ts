@@ -32,6 +32,8 @@ const mendedRecords: readonly (readonly [why: string, seeds: readonly number[]])
   ["a 487 that passed when nobody knew its INVITE any more", [4288]],
   ["a call that was noted by a cell which had no replica a second later, and then all died", [43000256]],
   ["an INVITE in one cell only, whose 200 had passed the other one: lost, while its call stood", [42000133]],
+  ["the end of a registration, when another disk was full, or its cell had lost the exchange", [12334, 7192]],
+  ["an INVITE that was over, and was on the disk of one cell still", [490296, 91193]],
 ];
 
 /** The same of runs whose faults are all of these kinds. */

@@ -3,7 +3,9 @@ import { DiskWriter } from "../../../actors/exchange/disk-writer.ts";
 import { diskGroupMs } from "../../../actors/limits.ts";
 import { RecordStore, type Rows } from "../../../sip/record/record-store.ts";
 import { secretsOf } from "../../../sip/auth/digest.ts";
+import { makeTombstone } from "../../../sip/record/tombstone.ts";
 import { makeVersion } from "../../sip/record/make-version.ts";
+import { invite } from "../../sip/record/records.ts";
 import { hash } from "./harness.ts";
 
 describe("a disk writer", () => {
@@ -71,6 +73,7 @@ describe("a disk writer", () => {
   });
 
   const keys = (): string[][] => written.map(({ put }) => put.map(({ key }) => key));
+  const removed = (): string[][] => written.map(({ remove }) => remove.map(({ key }) => key));
 
   it("writes at once when there is room, and plans no write for what is written", () => {
     change("one");
@@ -79,6 +82,23 @@ describe("a disk writer", () => {
     expect(writer.flush(0)).toBe(true);
     writer.flushLater();
     expect([keys(), timers.size]).toEqual([[["one"]], 0]);
+  });
+
+  it("writes an INVITE that has ended and has a row at once, and after another write with what comes meanwhile", () => {
+    const ringing = { kind: "invite", key: "i", version: makeVersion({ ms: 1, counter: 0, cell: "a" }), value: invite } as const;
+    for (const key of ["i", "j"]) store.apply({ ...ringing, key });
+    store.setPeerAway(true);
+    writer.flush(0);
+    for (const [index, key] of ["i", "j"].entries()) {
+      store.apply(makeTombstone("invite", key, makeVersion({ ms: 2 + index, counter: 0, cell: "a" }), 2));
+      writer.flushDue(1_000);
+    }
+    expect([keys(), removed()]).toEqual([
+      [["i", "j"], []],
+      [[], ["i"]],
+    ]);
+    ring(1_000 + diskGroupMs);
+    expect(removed()).toEqual([[], ["i"], ["j"], []]);
   });
 
   it("writes in a moment what waits for its turn when the other replica is not there any more, and nothing when there is nothing", () => {

@@ -6,7 +6,7 @@ import { serializeRecord } from "../../../sip/record/record-text.ts";
 import { orderOf } from "../../../sip/record/binding-record.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
 import { makeTombstone } from "../../../sip/record/tombstone.ts";
-import { bindingRecord, bindingTombstone, dialogRecord, recordsArbitrary, version } from "./records.ts";
+import { bindingRecord, bindingTombstone, dialogRecord, invite, recordsArbitrary, version } from "./records.ts";
 import { cpuMs } from "../cpu-time.ts";
 
 function keysOf(rows: Rows): unknown {
@@ -257,6 +257,8 @@ describe("what the disk has not seen", () => {
     store.sweep(1_000 + bindingTombstoneMs);
     store.apply(bindingRecord(version(9_000), { cSeq: 2 }));
     store.apply(bindingTombstone(version(9_001), "call-1", 3));
+    expect(keysOf(store.takeDirty())).toEqual({ put: [version(9_001)], remove: [] });
+    store.sweep(9_001 + 10 * bindingTombstoneMs);
     expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [phone.key] });
   });
 
@@ -299,6 +301,25 @@ describe("what the disk has not seen", () => {
     expect(shortened(bindingRecord(version(6), { cSeq: 6 }))).toBe(false);
     store.takeDirty();
     expect(shortened(lost)).toBe(false);
+  });
+
+  it.each(["local", "peer"] as const)("says when an INVITE has ended that rings by the disk, and is to be written soon (%s)", (origin) => {
+    const store = new RecordStore({ isPaired: true });
+    const ringing = { kind: "invite", key: "i", version: version(1), value: invite } as const;
+    store.apply(ringing);
+    store.takeDirty();
+    store.apply(endOf(ringing, 2), origin);
+    expect(store.takeEndedInvite()).toBe(false);
+    const other = { ...ringing, key: "other" };
+    store.apply(other);
+    store.setPeerAway(true);
+    store.takeDirty();
+    store.setPeerAway(false);
+    store.apply(endOf(other, 2), origin);
+    expect([store.takeEndedInvite(), store.takeEndedInvite()]).toEqual([true, false]);
+    store.takeDirty();
+    store.apply(endOf(other, 3), origin);
+    expect(store.takeEndedInvite()).toBe(false);
   });
 
   it("forgets no phone and keeps none too long: what recovers from the rows alone has the expiry of the last flush", () => {
@@ -376,9 +397,10 @@ describe("forgetting", () => {
     const store = new RecordStore();
     store.apply(phone, "disk");
     store.apply(bindingTombstone(version(2), "call-1", 2, 10));
-    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [phone.key] });
+    expect(keysOf(store.takeDirty())).toEqual({ put: [version(2)], remove: [] });
     store.sweep(10);
     expect(store.size).toBe(0);
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [phone.key] });
     store.forgetPeer();
     store.apply(phone, "disk");
     store.apply(bindingTombstone(version(2), "call-1", 2, 10));
@@ -406,36 +428,72 @@ describe("forgetting", () => {
   });
 });
 
-function givenAndTaken(): RecordStore {
+describe("the end of a registration", () => {
+  it.each(["local", "peer"] as const)("has a row for as long as it is remembered, whoever knows of it (%s)", (origin) => {
+    const store = new RecordStore({ isPaired: true });
+    const phone = bindingRecord(version(1));
+    store.apply(phone);
+    store.takeDirty();
+    store.apply(bindingTombstone(version(2), "call-1", 2, 10), origin);
+    store.acknowledge(store.changedSince(0, 10).sequence);
+    expect(keysOf(store.takeDirty())).toEqual({ put: [version(2)], remove: [] });
+    for (const isAway of [true, false]) {
+      store.setPeerAway(isAway);
+      expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [] });
+    }
+    store.sweep(10);
+    expect(keysOf(store.takeDirty())).toEqual({ put: [], remove: [phone.key] });
+  });
+
+  it.each(["local", "peer"] as const)("has one, though the phone came and went between two flushes (%s)", (origin) => {
+    const store = new RecordStore({ isPaired: true });
+    store.apply(bindingRecord(version(1)), origin);
+    store.apply(bindingTombstone(version(2), "call-1", 2), origin);
+    expect(keysOf(store.takeDirty())).toEqual({ put: [version(2)], remove: [] });
+  });
+
+  it("counts after the loss of all memories, though another disk was full, or its cell has not had this exchange for long", () => {
+    const disks = [new Map<string, StateRecord>(), new Map<string, StateRecord>()] as const;
+    const stores = disks.map(() => new RecordStore({ isPaired: true }));
+    const flush = (index: 0 | 1): void => {
+      for (const record of stores[index]?.takeDirty().put ?? []) disks[index].set(record.key, record);
+    };
+    for (const [index, store] of stores.entries()) {
+      const origin = index === 0 ? "local" : "peer";
+      store.apply(bindingRecord(version(1)), origin);
+      flush(index === 0 ? 0 : 1);
+      store.apply(bindingTombstone(version(2), "call-1", 2), origin);
+      store.acknowledge(store.sequence);
+    }
+    flush(1);
+    const started = new RecordStore({ isPaired: true });
+    for (const disk of disks) for (const row of disk.values()) started.apply(row, "disk");
+    expect(disks[0].size).toBe(1);
+    expect([...started.records("binding")]).toEqual([]);
+  });
+});
+
+function givenCall(): RecordStore {
   const store = new RecordStore({ isPaired: true });
-  store.apply(bindingRecord(version(1)));
+  store.apply(dialogRecord(version(1)));
   store.acknowledge(store.changedSince(0, 10).sequence);
   return store;
 }
 
 describe("while the peer is away", () => {
-  it("an end that the peer has not heard of gets a row, though what has ended never had one", () => {
-    const store = givenAndTaken();
-    store.apply(bindingTombstone(version(2), "call-1", 2));
+  it("the end of a call that the peer has not heard of gets a row, though the call never had one", () => {
+    const store = givenCall();
+    store.apply(endOf(dialogRecord(version(1)), 2));
     store.setPeerAway(true);
     expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
   });
 
   it("so does one that the disk was not told of before", () => {
-    const store = givenAndTaken();
-    store.apply(bindingTombstone(version(2), "call-1", 2));
+    const store = givenCall();
+    store.apply(endOf(dialogRecord(version(1)), 2));
     expect(store.takeDirty()).toEqual({ put: [], remove: [] });
     store.setPeerAway(true);
     expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
     expect(store.hasDirty).toBe(false);
-  });
-
-  it("so does one that the peer had only just heard of: its disk may not have", () => {
-    const store = givenAndTaken();
-    store.apply(bindingTombstone(version(2), "call-1", 2));
-    store.acknowledge(store.changedSince(1, 10).sequence);
-    expect(store.takeDirty()).toEqual({ put: [], remove: [] });
-    store.setPeerAway(true);
-    expect(store.takeDirty().put).toMatchObject([{ value: undefined }]);
   });
 });
