@@ -13,6 +13,7 @@ import {
   type Side,
   type SideContext,
 } from "../../sip/dialog/dialog.ts";
+import { isOfFirstInvite } from "../../sip/dialog/route-set.ts";
 import { isParseError } from "../../sip/errors.ts";
 import type { SipMessage } from "../../sip/message/sip-message.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
@@ -204,7 +205,7 @@ export class DialogKeeper {
   }
 
   /**
-   * A final response passes whose request another replica forwarded: an INVITE's 2xx makes its dialog, the answer to a BYE ends it. True
+   * A final response passes whose request another replica forwarded: the 2xx to a first INVITE makes its dialog, the answer to a BYE ends it. True
    * when that changed something.
    */
   passed(response: SipMessage, caller: AnsweredSide, callee: AnsweredSide, now: SteadyMs): boolean {
@@ -219,6 +220,8 @@ export class DialogKeeper {
       return this.#store.apply(makeTombstone("dialog", key, this.#clock.tick(now), this.#clock.wallAt(now)));
     }
     if (cSeq.method !== "INVITE" || response.status >= 300 || known !== undefined) return false;
+    // Within a call it does not say who has called whom. Whoever let the INVITE pass knows that.
+    if (!isOfFirstInvite(response)) return false;
     const version = this.#clock.tick(now);
     const dialog = dialogFromPassing2xx({ response, caller, callee, version, now: this.#clock.wallAt(now) });
     return (

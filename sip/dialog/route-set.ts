@@ -30,6 +30,14 @@ export function routeSetsOf(response: SipMessage, before: number | undefined): R
   return { caller: bounded(values.slice(last + 1)), callee: bounded(values.slice(0, first).toReversed()) };
 }
 
+/**
+ * Whether a 2xx answers the INVITE that made its dialog: a phone copies our Record-Route into it (RFC 3261 12.1.1), which we add to no request within a
+ * dialog.
+ */
+export function isOfFirstInvite(response: SipMessage): boolean {
+  return response.has(Header.RecordRoute) && response.values(Header.RecordRoute).some((value) => tokenOf(value) !== undefined);
+}
+
 /** The values that stood in a request before ours: the caller's route set. */
 export function callerRoutesOf(request: SipMessage): readonly string[] {
   return request.has(Header.RecordRoute) ? bounded(request.values(Header.RecordRoute)) : noRoutes;

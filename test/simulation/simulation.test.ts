@@ -36,6 +36,11 @@ const mendedRecords: readonly (readonly [why: string, seeds: readonly number[]])
   ["an INVITE that was over, and was on the disk of one cell still", [490296, 91193]],
 ];
 
+/** The same with so many cells. */
+const mendedGroups: readonly (readonly [why: string, cells: number, seeds: readonly number[]])[] = [
+  ["a call whose callee had asked in it, and one cell saw the answer only", 4, [30001321]],
+];
+
 /** The same of runs whose faults are all of these kinds. */
 const mendedDrawn: readonly (readonly [why: string, drawn: readonly Fault["kind"][], seeds: readonly number[]])[] = [
   [
@@ -132,6 +137,10 @@ describe("a cluster in a seeded world", () => {
     },
     20_000,
   );
+
+  it.each(mendedGroups)("does not fail again of %s, with %i cells", (_why, cells, seeds) => {
+    for (const seed of seeds) expect(simulate({ seed, cells })).toMatchObject({ seed, violations: [] });
+  });
 
   it.each(mendedDrawn)("does not fail again of %s, after faults of these kinds: %s", (_why, drawn, seeds) => {
     for (const seed of seeds) expect(simulate(optionsOf({ drawn }, seed))).toMatchObject({ seed, violations: [] });

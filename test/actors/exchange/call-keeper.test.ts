@@ -454,6 +454,21 @@ describe("a call that one replica answers while the other cannot be reached", ()
     expect(callsOf(b)).toMatchObject([{ caller: "alice@example.test", callee: "bob@example.test", status: 200, cells: ["a", "b"] }]);
   });
 
+  it("is noted by the one that knows it, where the other one has only seen the answer to a re-INVITE of its callee, and its end", () => {
+    const [a, b] = [new TestExchange("open", { cell: "a" }), new TestExchange("open", { cell: "b" })];
+    const [alice, bob] = [new TestPhone("alice", "198.51.100.7", 5070), new TestPhone("bob", "203.0.113.9", 5080)];
+    for (const phone of [alice, bob]) a.receive(phone.key, phone.register());
+    for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromPeer(record, b.now);
+    const call = established({ world: a, alice, bob });
+    const reinvite = one(call.send(a, "INVITE", "callee"), "INVITE");
+    one(b.receive(alice.key, answer(reinvite.message, 200, "caller-tag", [`Contact: ${alice.contact}`])), "SIP/2.0 200");
+    const bye = one(call.send(b, "BYE", "caller"), "BYE");
+    one(b.receive(bob.key, answer(bye.message, 200, "callee-tag")), "SIP/2.0 200");
+    expect([...b.exchange.liveCalls(undefined), ...callsOf(b)]).toEqual([]);
+    for (const record of b.exchange.store.changedSince(0, 1_000).records) a.exchange.applyFromPeer(record, a.now);
+    expect(callsOf(a)).toMatchObject([{ caller: "alice@example.test", callee: "bob@example.test", status: 200 }]);
+  });
+
   it.each([
     ["before it is refused", [200, 486]],
     ["after it was refused", [486, 200]],
