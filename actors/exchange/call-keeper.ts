@@ -147,6 +147,13 @@ export class CallKeeper {
     );
   }
 
+  /** Whether a refusal of this INVITE has passed, when nobody knew it: its caller waits for nothing more. */
+  wasRefusedInPassing(invite: Invite): boolean {
+    const beginning = this.#beginningIn(invite);
+    const known = beginning === undefined ? undefined : this.#store.get("call", callKey(beginning.callId, beginning.tag));
+    return known !== undefined && rankOfCall(known) === callRank("refusedInPassing", beginning?.cSeq ?? 0);
+  }
+
   /** These were forgotten, for their time was over: what is known of their calls. */
   forgotten(records: readonly LiveRecord<CallKind>[], now: SteadyMs): void {
     const answered = records.some(({ kind }) => kind === "invite") ? this.#answered() : undefined;

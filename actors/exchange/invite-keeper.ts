@@ -235,6 +235,7 @@ export class InviteKeeper {
     if (!hasEnded(context)) {
       this.#inProgress.set(key, context);
       this.#dirty.add(context);
+      if (this.#calls.wasRefusedInPassing(value)) this.#proxy.endedElsewhere(context, now);
     } else this.#end(key, now);
     return context;
   }

@@ -34,6 +34,7 @@ const mendedRecords: readonly (readonly [why: string, seeds: readonly number[]])
   ["an INVITE in one cell only, whose 200 had passed the other one: lost, while its call stood", [42000133]],
   ["the end of a registration, when another disk was full, or its cell had lost the exchange", [12334, 7192]],
   ["an INVITE that was over, and was on the disk of one cell still", [490296, 91193]],
+  ["an INVITE that a cell brought after its death, and whose refusal had passed the other one", [770112]],
 ];
 
 /** The same with so many cells. */

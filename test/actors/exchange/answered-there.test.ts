@@ -74,6 +74,24 @@ describe("a replica that stands still just after it has forwarded an INVITE, of 
     },
   );
 
+  it("nor does the one that goes on with it, where its refusal has passed before: its call was refused, and rings nowhere", () => {
+    const cells = ["a", "b", "c"].map((id) => ({ id, url: `http://${id}.test` }));
+    const map = { cells, assignments: [{ primary: "b", secondary: "c" }] };
+    const [a, b] = [new TestExchange("open", { cell: "a", map }), new TestExchange("open", { cell: "b", map })];
+    const [alice, bob] = [new TestPhone("alice", "198.51.100.7", 5070, "TCP"), new TestPhone("bob", "203.0.113.9", 5080, "TCP")];
+    for (const phone of [alice, bob]) register(a, phone);
+    for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromGuest(record, b.now);
+    const invite = found(a.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    a.receive(bob.key, answer(invite.message, 180, "bob-tag"));
+    found(b.receive(bob.key, answer(invite.message, 486, "bob-tag")), "SIP/2.0 486");
+    for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromGuest(record, b.now);
+    expect(b.exchange.store.count("invite")).toBe(1);
+    b.exchange.adoptLeft(b.now);
+    expect(b.exchange.store.count("invite")).toBe(0);
+    expect(finals([...b.drain(), ...b.advance(300_000)]).filter((start) => start.startsWith("SIP/2.0"))).toEqual([]);
+    expect([...b.exchange.store.records("call")]).toMatchObject([{ value: { status: 486, cause: "refused" } }]);
+  });
+
   it("stops what rings on", () => {
     const [a, b] = [new TestExchange("open", { cell: "a" }), new TestExchange("open", { cell: "b" })];
     const alice = new TestPhone("alice", "198.51.100.7", 5070);
