@@ -277,12 +277,16 @@ export function lostAllCopies({ cluster, faults }: Story, phone: Phone, call: Ou
   });
   if (phone.isReliable || call.finalStatuses.length > 0) return false;
   const sent = cluster.refusalsSent.get(call.callId) ?? 0;
-  const isOnItsWay = sent === 0 && call.plan.manner === "is busy" && faults.some((fault) => isCutThen(fault, call.startedAt));
+  const isOnItsWay = sent === 0 && call.plan.manner === "is busy" && faults.some((fault) => isGatewayCutOff(fault, call));
   return isOnItsWay || (isStormy && sent >= unprovenCopies);
 }
 
-function isCutThen({ kind, from, until }: Fault, at: number): boolean {
-  return kind === "cut a gateway from a cell" && from <= at && until >= at;
+/** When it was called; or when its callee refused it, for who cuts the cells in two cuts gateways off as well. */
+function isGatewayCutOff(fault: Fault, { plan, startedAt }: OutgoingCall): boolean {
+  const { kind, target, from, until } = fault;
+  const isThen = (at: number): boolean => from <= at && until >= at;
+  if (kind === "cut a gateway from a cell") return isThen(startedAt);
+  return areCut(fault) && /\|g|g\d\|/.test(target) && isThen(startedAt + plan.ringMs);
 }
 
 /** A refusal, or the answer to its BYE, passed just before the replica died that let it pass: nobody waits for the pair to know of an end. */
