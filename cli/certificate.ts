@@ -80,11 +80,16 @@ export async function ensureCertificate(
 /** Begins the name of every authority that was made here: by it our own certificates are known. */
 const authorityName = "Tandem CA of";
 
+/** Whether an authority that was made here has signed it. */
+export function isOfOwnAuthority({ issuer }: X509Certificate): boolean {
+  return issuer.startsWith(`CN=${authorityName} `);
+}
+
 /** Throws when there is a certificate that no authority of ours has signed: it was put there by somebody, and is theirs. */
 function refuseForeign(files: { readonly ca: string; readonly certificate: string; readonly key: string }): void {
   for (const file of [files.certificate, files.ca]) {
     const certificate = readCertificate(file);
-    if (certificate === undefined || certificate.issuer.startsWith(`CN=${authorityName} `)) continue;
+    if (certificate === undefined || isOfOwnAuthority(certificate)) continue;
     throw new Failure(
       `${file} is not of tandem's making, and is not replaced: name it, --tls-cert ${quoted(files.certificate)} --tls-key ${quoted(files.key)}, or move it away`,
     );

@@ -1,11 +1,13 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { AcmeKeeper } from "./acme/acme-keeper.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
-import { Failure } from "./errors.ts";
+import { Failure, reasonOf } from "./errors.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
 import { type Layout, advertisedHostsOf, placesOf } from "./layout.ts";
 import type { MemberFiles } from "./membership.ts";
 import { program } from "./program.ts";
+import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
 import type { StateDirectory } from "./state-directory.ts";
@@ -16,6 +18,7 @@ export type LocalGatewaysOptions = {
   readonly domain: string;
   readonly state: StateDirectory;
   readonly supervisor: Supervisor;
+  readonly reporter: Reporter;
   /** Those that are known: where a gateway finds its first map. */
   readonly cells: () => Parameters<typeof gatewayConfigText>[1];
   /** What a gateway is to the cells: the file of the secret, or those of a member. */
@@ -29,12 +32,27 @@ const reloadMsMax = 10_000;
 export class LocalGateways {
   readonly #options: LocalGatewaysOptions;
   readonly #gateways: Layout["gateways"];
+  /** Undefined: no certificate is had by ACME. */
+  readonly #acme: AcmeKeeper | undefined;
   /** Resolves when the reload before is over. */
   #before: Promise<unknown> = Promise.resolve();
+  /** Resolves when gateways have answered the one who asked them before. */
+  #answered: Promise<unknown> = Promise.resolve();
 
   constructor(gateways: Layout["gateways"], options: LocalGatewaysOptions) {
     this.#gateways = gateways;
     this.#options = options;
+    const { settings, state, reporter } = options;
+    this.#acme =
+      settings.acme === undefined
+        ? undefined
+        : new AcmeKeeper({
+            settings: settings.acme,
+            state,
+            hosts: [settings.host, ...(settings.furtherSip ?? []).map(({ host }) => host)],
+            changed: () => this.#reloadAll(),
+            say: (event, cause) => reporter.event("tandem", event, cause),
+          });
   }
 
   /** Where they listen, for people. */
@@ -54,7 +72,7 @@ export class LocalGateways {
     const hosts = advertisedHostsOf(settings);
     if (settings.tls === undefined) {
       const files = await ensureCertificate(state, domain, hosts, new Date());
-      return { files, text: shownPath(files.certificate) };
+      return this.#acme?.filesWith(files) ?? { files, text: shownPath(files.certificate) };
     }
     const { files, unnamed } = ownCertificate(settings.tls.certificate, settings.tls.key, [domain, ...hosts], new Date());
     const lack = unnamed.length === 0 ? "" : `, does not name ${unnamed.join(" or ")}`;
@@ -76,6 +94,15 @@ export class LocalGateways {
     await Promise.all(specs.map((spec) => supervisor.start(spec)));
   }
 
+  /** From now on a certificate is had by ACME, where one is asked for: the gateways serve meanwhile. */
+  keepCertificate(): void {
+    this.#acme?.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#acme?.stop();
+  }
+
   /**
    * Has all of them read their files again, the certificate first of all, while calls stand. Resolves to a line that says what has changed. Throws a
    * {@link Failure} when the certificate cannot be used: then none of them is asked, and all is as it was.
@@ -88,11 +115,21 @@ export class LocalGateways {
 
   async #reload(): Promise<string> {
     const { files, text } = await this.certificate();
-    const until = new X509Certificate(readFileSync(files.certificate)).validToDate.toISOString().slice(0, 10);
-    const outcomes = await Promise.all(this.#gateways.map(({ id }) => this.#reloadOne(id)));
+    const gateways = await this.#reloadAll();
+    const until = new X509Certificate(certificatesIn(readFileSync(files.certificate, "utf8"))).validToDate.toISOString().slice(0, 10);
+    // It is asked for last: that takes a minute where it is far away.
+    const byAcme = await this.#acme?.look().catch((error: unknown) => `none: ${reasonOf(error)}`);
+    return [`certificate ${text} until ${until}`, ...gateways, ...(byAcme === undefined ? [] : [`by ACME: ${byAcme}`])].join("; ");
+  }
+
+  /** What each of them says. Throws a {@link Failure} when one of them does not do it. */
+  async #reloadAll(): Promise<readonly string[]> {
+    const asked = this.#answered.then(() => Promise.all(this.#gateways.map(({ id }) => this.#reloadOne(id))));
+    this.#answered = asked.catch(() => undefined);
+    const outcomes = await asked;
     const failed = outcomes.filter(({ isReloaded }) => !isReloaded).map(({ said }) => said);
     if (failed.length > 0) throw new Failure(failed.join("; "));
-    return [`certificate ${text} until ${until}`, ...outcomes.map(({ said }) => said)].join("; ");
+    return outcomes.map(({ said }) => said);
   }
 
   async #reloadOne(id: string): Promise<{ readonly isReloaded: boolean; readonly said: string }> {
@@ -101,4 +138,9 @@ export class LocalGateways {
     if (line === undefined) return { isReloaded: false, said: `gateway ${id} has not answered: it reads its files when it starts again` };
     return { isReloaded: line.startsWith(`gateway ${id} reloaded: `), said: line };
   }
+}
+
+/** A file may have a key before them. */
+function certificatesIn(text: string): string {
+  return text.slice(text.indexOf("-----BEGIN CERTIFICATE-----"));
 }

@@ -108,6 +108,7 @@ export class LocalSystem {
       domain: cluster.domain,
       state,
       supervisor: this.#supervisor,
+      reporter: options.reporter,
       cells: () => [...this.cells.all, ...(this.#place?.others ?? [])],
       credentials: (id) => this.#members?.files(id) ?? state.file("secret"),
     });
@@ -191,6 +192,7 @@ export class LocalSystem {
     this.#clockWatch.start();
     await this.#beHost();
     state.writeRun(this.run);
+    this.gateways.keepCertificate();
     return cluster.joined === undefined ? await this.#ensureSubscribers(this.#api) : {};
   }
 
@@ -259,6 +261,7 @@ export class LocalSystem {
   async stop(): Promise<void> {
     this.#clockWatch.stop();
     clearInterval(this.#certificateTimer);
+    await this.gateways.stop();
     this.#place?.stop();
     this.#door?.close();
     await this.#supervisor.stop(this.#started ? { prefix: "gateway ", pauseMs: flushMs + flushedLateMs } : undefined);

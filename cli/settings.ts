@@ -35,6 +35,8 @@ export type Settings = {
   readonly listen?: { readonly host: string; readonly port: number } | undefined;
   /** The operator's own certificate and key, absolute paths; absent: one is made. */
   readonly tls?: { readonly certificate: string; readonly key: string } | undefined;
+  /** Certificates of an authority that browsers trust; absent: none are asked for. */
+  readonly acme?: AcmeSettings | undefined;
   readonly sipPort: number;
   /** Further cluster addresses, each with its port for UDP and TCP; absent: none. */
   readonly furtherSip?: readonly SipAddress[] | undefined;
@@ -52,6 +54,20 @@ export type Settings = {
   readonly state: string;
   readonly restart: boolean;
   readonly json: boolean;
+};
+
+/** How certificates are had by ACME (RFC 8555). */
+export type AcmeSettings = {
+  /** Whom the authority writes to. */
+  readonly mail: string;
+  /** URL of its directory. */
+  readonly directory: string;
+  /** The authorities that it is believed by, PEM, an absolute path; undefined: the well-known ones. */
+  readonly ca: string | undefined;
+  /** What is to stand in the certificate; each has to lead to this machine. */
+  readonly names: readonly string[];
+  /** Where challenges are answered. Authorities ask at 80; what stands in front may pass that on. */
+  readonly port: number;
 };
 
 /** An address of the gateways, IPv6 without brackets, and the first port of UDP and TCP. */
@@ -104,6 +120,11 @@ export const upSpec: CommandSpec = {
     { name: "wss-port", value: "N", help: "the same over TLS (none)" },
     { name: "tls-cert", value: "FILE", help: "your own certificate for TLS and WSS, PEM, with its chain (one is made)" },
     { name: "tls-key", value: "FILE", help: "its key" },
+    { name: "acme", value: "MAIL", help: "a certificate that browsers trust, by ACME, instead; its terms are agreed to" },
+    { name: "acme-names", value: "NAME[,..]", help: "names in it, which lead here (what --advertise says)" },
+    { name: "acme-directory", value: "URL", help: "of the authority (Let's Encrypt)" },
+    { name: "acme-ca", value: "FILE", help: "what that one's own certificate is checked against, PEM (the well-known)" },
+    { name: "acme-port", value: "N", help: "where it finds answers to its challenges, over HTTP (80)" },
     {
       name: "http-host",
       value: "ADDRESS",
@@ -124,6 +145,11 @@ export const upSpec: CommandSpec = {
     { name: "json", help: "one JSON object per line" },
   ],
 };
+
+/** Authorities take a hundred. */
+const acmeNamesMax = 100;
+const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory";
+const acmeOptions: readonly string[] = ["acme-names", "acme-directory", "acme-ca", "acme-port"];
 
 /** RFC 1035 2.3.4. */
 const hostOctetsMax = 253;
@@ -150,6 +176,7 @@ export function settingsOf(args: Arguments): Settings {
   const digest = Object.hasOwn(digestChoices, digestText) ? digestChoices[digestText] : undefined;
   if (digest === undefined) throw usage(upSpec, `--digest ${digestText}: must be ${Object.keys(digestChoices).join(", or ")}`);
   const domain = values.get("domain");
+  const tls = parseTls(values.get("tls-cert"), values.get("tls-key"));
   const sips = lists.get("sip") ?? ["127.0.0.1:5060"];
   const [sip = "", ...others] = sips;
   const { host, port: sipPort } = parseSip(sip);
@@ -179,7 +206,8 @@ export function settingsOf(args: Arguments): Settings {
     advertise: advertised === undefined ? undefined : parseAdvertise(advertised),
     httpHost: parseHttpHost(values.get("http-host")),
     listen: parseListen(values.get("listen")),
-    tls: parseTls(values.get("tls-cert"), values.get("tls-key")),
+    tls,
+    acme: parseAcme(values, tls !== undefined, port("acme-port")),
     sipPort,
     furtherSip: furtherSip.length === 0 ? undefined : furtherSip,
     tlsPort: port("tls-port") ?? 5061,
@@ -295,6 +323,33 @@ function parseTls(certificate: string | undefined, key: string | undefined): Set
   if (certificate === undefined) throw usage(upSpec, "--tls-key needs --tls-cert beside it");
   if (key === undefined) throw usage(upSpec, "--tls-cert needs --tls-key beside it");
   return { certificate: resolve(certificate), key: resolve(key) };
+}
+
+function parseAcme(values: ReadonlyMap<string, string>, hasOwn: boolean, port: number | undefined): Settings["acme"] {
+  const mail = values.get("acme");
+  const [surplus] = acmeOptions.filter((option) => values.has(option));
+  if (mail === undefined && surplus !== undefined) throw usage(upSpec, `--${surplus} needs --acme beside it`);
+  if (mail === undefined) return undefined;
+  if (!/^[^\s@]{1,64}@[^\s@]{1,253}$/.test(mail))
+    throw usage(upSpec, `--acme ${mail}: must be a mail address, to which the authority writes`);
+  if (hasOwn) throw usage(upSpec, "--acme and --tls-cert exclude each other: one of them says which certificate it is");
+  const directory = values.get("acme-directory") ?? letsEncrypt;
+  if (!URL.canParse(directory) || new URL(directory).protocol !== "https:") {
+    throw usage(upSpec, `--acme-directory ${directory}: must be an https URL`);
+  }
+  const advertised = values.get("advertise")?.toLowerCase();
+  const text =
+    values.get("acme-names") ?? (advertised === undefined || isIP(advertised.replace(/^\[(.*)\]$/, "$1")) !== 0 ? "" : advertised);
+  const names = text === "" ? [] : text.toLowerCase().split(",");
+  if (names.length === 0)
+    throw usage(upSpec, "--acme needs the names that browsers and phones use: --acme-names, or a name in --advertise");
+  if (names.length > acmeNamesMax) throw usage(upSpec, `--acme-names: ${acmeNamesMax} at most`);
+  for (const name of names) {
+    const isName = name.length <= hostOctetsMax && /^(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+$/.test(name) && isIP(name) === 0;
+    if (!isName) throw usage(upSpec, `--acme-names ${name}: must be names of this machine in DNS`);
+  }
+  const ca = values.get("acme-ca");
+  return { mail, directory, ca: ca === undefined ? undefined : resolve(ca), names, port: port ?? 80 };
 }
 
 /** Its host name, with what stands behind it or without. */

@@ -19,7 +19,9 @@ export function whatToTry(settings: Settings, domain: string, layout: Layout, pa
     ["Server", serversText(layout, settings.advertise)],
     ["WebSocket", `${cellUrls.join(" or ")}, subprotocol sip`],
     ...(urls.length === 0 ? [] : [["At gateways", `${urls.join(" or ")}, subprotocol sip`] as const]),
-    ...(settings.tls === undefined ? [["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`] as const] : []),
+    ...(settings.tls === undefined && settings.acme === undefined
+      ? [["CA for TLS", `${shownPath(settings.state)}/tls/ca.pem`] as const]
+      : []),
   ];
   const state = stateOption(settings);
   return `

@@ -124,7 +124,7 @@ function commonName(name: string): Uint8Array {
   return sequence(setOf(sequence(identifier("2.5.4.3"), utf8(ascii(name)))));
 }
 
-function extension(id: string, content: Uint8Array, isCritical = false): Uint8Array {
+export function extension(id: string, content: Uint8Array, isCritical = false): Uint8Array {
   return sequence(identifier(id), ...(isCritical ? [yes] : []), octetString(content));
 }
 
@@ -134,7 +134,7 @@ function keyIdOf(publicKey: Uint8Array, { sha256 }: CertificateTools): Uint8Arra
 }
 
 /** RFC 5280 4.2.1.6: an address as octets, a name as it is. TLS of the cells' runtime takes no address for a name. */
-function alternativeName(address: string): Uint8Array {
+export function alternativeName(address: string): Uint8Array {
   const octets = parseIpv4(address) ?? parseIpv6(address)?.flatMap((group) => [group >> 8, group & 0xff]);
   if (octets !== undefined) return value(0x87, Uint8Array.from(octets));
   if (!/^[0-9A-Za-z](?:[0-9A-Za-z.-]{0,252}[0-9A-Za-z])?$/.test(address)) throw new RangeError(`${address} is no address`);

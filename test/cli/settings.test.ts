@@ -32,6 +32,45 @@ describe("settingsOf", () => {
     expect(() => settings("--failed-logins", "-1")).toThrow("--failed-logins -1: must be a whole number from 0 to 100000");
   });
 
+  it("takes how certificates are had by ACME: for the names that are advertised, or for others", () => {
+    const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory";
+    const usual = { mail: "a@example.org", directory: letsEncrypt, ca: undefined, names: ["pbx.example.org"], port: 80 };
+    expect(settings("--acme", "a@example.org", "--advertise", "PBX.example.org").acme).toEqual(usual);
+    const own = ["--acme-directory", "https://192.0.2.9/dir", "--acme-ca", "ca.pem", "--acme-port", "8080"];
+    expect(settings("--acme", "a@example.org", "--acme-names", "pbx.example.org,example.org", ...own).acme).toEqual({
+      ...usual,
+      directory: "https://192.0.2.9/dir",
+      ca: resolve("ca.pem"),
+      names: ["pbx.example.org", "example.org"],
+      port: 8080,
+    });
+    expect(settings().acme).toBeUndefined();
+  });
+
+  it.each([
+    [["--acme-port", "80"], "--acme-port needs --acme beside it"],
+    [["--acme", "nobody"], "--acme nobody: must be a mail address, to which the authority writes"],
+    [
+      ["--acme", "a@b.c", "--tls-cert", "c", "--tls-key", "k"],
+      "--acme and --tls-cert exclude each other: one of them says which certificate it is",
+    ],
+    [["--acme", "a@b.c"], "--acme needs the names that browsers and phones use: --acme-names, or a name in --advertise"],
+    [
+      ["--acme", "a@b.c", "--advertise", "192.0.2.1"],
+      "--acme needs the names that browsers and phones use: --acme-names, or a name in --advertise",
+    ],
+    [
+      ["--acme", "a@b.c", "--acme-names", "x.example.org", "--acme-directory", "http://x/"],
+      "--acme-directory http://x/: must be an https URL",
+    ],
+    ...["localhost", "192.0.2.1", "*.example.org", "a..b", "-a.example.org", ""].map((name): [string[], string] => [
+      ["--acme", "a@b.c", "--acme-names", `x.example.org,${name}`],
+      `--acme-names ${name}: must be names of this machine in DNS`,
+    ]),
+  ])("refuses %j", (args, reason) => {
+    expect(() => settings(...args)).toThrow(new UsageError(`${reason} (see tandem up --help)`));
+  });
+
   it("takes whom the gateways trust, and how much they take of others, and writes it into their file at every start", () => {
     const asked = settings("--trusted", "192.0.2.77,[2001:db8::9],198.51.100.0/24", "--messages-per-source", "300");
     const layout = layoutOf(asked, 1);

@@ -1,0 +1,206 @@
+import {
+  type KeyObject,
+  X509Certificate,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  generateKeyPairSync,
+  sign,
+} from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { promisify } from "node:util";
+import { isRenewalDue } from "../../cluster/authority/certificate.ts";
+import { certificateRequest } from "../../cluster/authority/certificate-request.ts";
+import { type TlsFiles, isOfOwnAuthority } from "../certificate.ts";
+import { Failure, reasonOf } from "../errors.ts";
+import { programVersion } from "../program.ts";
+import type { AcmeSettings } from "../settings.ts";
+import type { StateDirectory } from "../state-directory.ts";
+import { AcmeClient } from "./acme-client.ts";
+import { ChallengeDoor } from "./challenge-door.ts";
+import { certificatesMax, lookMs, orderMsMax } from "./limits.ts";
+
+export type AcmeKeeperOptions = {
+  readonly settings: AcmeSettings;
+  readonly state: StateDirectory;
+  /** Addresses without brackets at which challenges are answered: those of the gateways. */
+  readonly hosts: readonly string[];
+  /** There is another certificate: gateways are to read it. */
+  readonly changed: () => Promise<unknown>;
+  /** What people are to know: an event, and its cause. */
+  readonly say: (event: string, cause: string) => void;
+};
+
+/** Key and chain of the gateways are one file: so there is no moment at which they do not belong to each other. */
+const certificateName = "acme/gateway.pem";
+const accountName = "acme/account-key.pem";
+/** Who has issued it: another authority is asked at once. */
+const directoryName = "acme/directory";
+
+const beginCertificate = "-----BEGIN CERTIFICATE-----";
+
+/** Gets a certificate for the gateways by ACME, keeps it in the state directory, and renews it when two thirds of its life are over. */
+export class AcmeKeeper {
+  readonly #options: AcmeKeeperOptions;
+  readonly #stop = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  /** The look that is going on. */
+  #looking: Promise<string> | undefined;
+
+  constructor(options: AcmeKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** What gateways show; `first` until there is one. `text`: which it is, for people. */
+  filesWith(first: TlsFiles): { readonly files: TlsFiles; readonly text: string } {
+    const { state } = this.#options;
+    const file = state.file(certificateName);
+    state.makeDirectory("acme");
+    const isThere = existsSync(file) && certificateIn(readFileSync(file, "utf8")) !== undefined;
+    if (!isThere || this.#isFirst()) {
+      state.write(certificateName, `${readFileSync(first.key, "utf8").trim()}\n${readFileSync(first.certificate, "utf8")}`, 0o600);
+    }
+    const files = { ca: undefined, certificate: file, key: file };
+    return {
+      files,
+      text: this.#isFirst()
+        ? "one of tandem's making, until there is one by ACME"
+        : `by ACME for ${this.#options.settings.names.join(", ")}`,
+    };
+  }
+
+  /** Looks now, and then every hour. What fails is said. */
+  start(): void {
+    const look = (): void => {
+      // What has failed was said.
+      void this.look().catch(() => undefined);
+    };
+    this.#timer = setInterval(look, lookMs).unref();
+    look();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stop.abort();
+    await this.#looking?.catch(() => undefined);
+  }
+
+  /** Gets a certificate when it is time, and resolves to what was found or done. Throws a {@link Failure} when there is none to be had; it was said then. */
+  look(): Promise<string> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<string> {
+    const { say, settings } = this.#options;
+    const present = this.#present();
+    if (present !== undefined && !isDue(present)) return `good until ${dayOf(present)}`;
+    try {
+      const certificate = await this.#order();
+      say("renewed", `certificate of ${settings.names.join(", ")} by ACME until ${dayOf(certificate)}${await this.#shown()}`);
+      return `new, until ${dayOf(certificate)}`;
+    } catch (error) {
+      if (!this.#stop.signal.aborted)
+        say("warns", `no certificate by ACME: ${reasonOf(error)}; tried again in an hour, or at once by tandem reload`);
+      throw error;
+    }
+  }
+
+  /** Has gateways show it; where one does not, why. It reads its files when it starts again. */
+  async #shown(): Promise<string> {
+    try {
+      await this.#options.changed();
+      return "";
+    } catch (error) {
+      return `, and is not shown everywhere yet: ${reasonOf(error)}`;
+    }
+  }
+
+  /** The certificate of before, when this authority has issued it, and for these names. */
+  #present(): X509Certificate | undefined {
+    const { settings, state } = this.#options;
+    if (this.#isFirst() || readOr(state.file(directoryName)).trim() !== settings.directory) return undefined;
+    const certificate = certificateIn(readOr(state.file(certificateName)));
+    return settings.names.every((name) => certificate?.checkHost(name) !== undefined) ? certificate : undefined;
+  }
+
+  #isFirst(): boolean {
+    const certificate = certificateIn(readOr(this.#options.state.file(certificateName)));
+    return certificate === undefined || isOfOwnAuthority(certificate);
+  }
+
+  async #order(): Promise<X509Certificate> {
+    const { settings, state, hosts } = this.#options;
+    const { directory, mail, names, port } = settings;
+    const ca = settings.ca === undefined ? undefined : readFileSync(settings.ca, "utf8");
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(orderMsMax)]);
+    const userAgent = `tandem/${programVersion().version}`;
+    const client = new AcmeClient({ directory, mail, key: this.#accountKey() }, { ca, userAgent, signal });
+    // RSA, because desk phones exist that take nothing else.
+    const { privateKey, publicKey } = await promisify(generateKeyPair)("rsa", { modulusLength: 2048 });
+    const request = certificateRequest(names, publicKey.export({ type: "spki", format: "der" }), (octets) =>
+      sign("sha256", octets, privateKey),
+    );
+    const door = new ChallengeDoor(hosts, port);
+    await door.start();
+    try {
+      const chain = chainIn(await client.order(names, request, door));
+      const certificate = checked(chain, names, privateKey);
+      state.write(certificateName, `${privateKey.export({ type: "pkcs8", format: "pem" }).toString()}${chain}`, 0o600);
+      state.write(directoryName, `${directory}\n`);
+      return certificate;
+    } finally {
+      await door.stop();
+    }
+  }
+
+  /** Who has it has the account: it is kept as long as the state directory. */
+  #accountKey(): KeyObject {
+    const { state } = this.#options;
+    const known = readOr(state.file(accountName));
+    if (known !== "") return createPrivateKey(known);
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    state.write(accountName, privateKey.export({ type: "pkcs8", format: "pem" }).toString(), 0o600);
+    return privateKey;
+  }
+}
+
+function readOr(file: string): string {
+  return existsSync(file) ? readFileSync(file, "utf8") : "";
+}
+
+/** The first certificate of a text. */
+function certificateIn(text: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(text.slice(text.indexOf(beginCertificate)));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Nothing but the certificates of what an authority has answered. */
+function chainIn(text: string): string {
+  const found = text.match(/-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g) ?? [];
+  if (found.length === 0 || found.length > certificatesMax)
+    throw new Failure(`the authority has issued ${found.length} certificates in one chain`);
+  return `${found.join("\n")}\n`;
+}
+
+function checked(chain: string, names: readonly string[], key: KeyObject): X509Certificate {
+  const certificate = certificateIn(chain);
+  if (certificate === undefined) throw new Failure("the authority's certificate cannot be read");
+  const isForKey = certificate.publicKey.equals(createPublicKey(key));
+  const unnamed = names.filter((name) => certificate.checkHost(name) === undefined);
+  if (!isForKey || unnamed.length > 0) throw new Failure("the authority's certificate is for another key, or for other names");
+  return certificate;
+}
+
+function isDue({ validFromDate, validToDate }: X509Certificate): boolean {
+  return isRenewalDue(validFromDate.getTime(), validToDate.getTime(), Date.now());
+}
+
+function dayOf({ validToDate }: X509Certificate): string {
+  return validToDate.toISOString().slice(0, 10);
+}

@@ -1,0 +1,21 @@
+/** The authority answers with a few kB; a chain of certificates has some 10. */
+export const answerOctetsMax = 262_144;
+export const answerMsMax = 15_000;
+/** From the first question to the certificate. An authority looks from several places, and takes half a minute when it is busy. */
+export const orderMsMax = 180_000;
+/** How often the authority is asked whether it has looked: at first, and at most. */
+export const pollMsMin = 250;
+export const pollMsMax = 10_000;
+/** A nonce may be too old: the refusal brings another one. */
+export const noncesMax = 3;
+export const certificatesMax = 10;
+/** A door is opened for the time of an order only. Strangers may come in that time, and hold this much of it. */
+export const doorConnectionsMax = 64;
+export const doorConnectionsPerSourceMax = 16;
+export const doorRequestMs = 2_000;
+export const doorSilentMs = 1_000;
+export const doorRequestOctetsMax = 8_192;
+/** A certificate is looked at as often as this. An authority refuses whoever fails more than five times an hour. */
+export const lookMs = 3_600_000;
+/** Of what others say in an error. */
+export const reasonLengthMax = 300;
