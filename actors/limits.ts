@@ -30,6 +30,8 @@ export const unreachableMs = 3_000;
  * frame has left, whose answer says it. At 100 ms every second call to a replica was such a question.
  */
 export const keptAskMs = 500;
+/** A replica that has not answered a request within a dialog for so long is asked whether it is there. Phones answer sooner, and those who hang up wait on. */
+export const owedAskMs = 1_000;
 /**
  * Records that a line keeps for that, and their octets: a second at 1000 calls/s on one line, and as many octets as its queue. Those without an answer count, and
  * stay. Over: the oldest that has one is forgotten. It is lost only when the replica dies before its peer knows, and then its phone says it again.

@@ -5,6 +5,7 @@ import { parseMessage } from "../../sip/message/sip-message.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
 import { stillWanted } from "../../cluster/backhaul/backlog.ts";
 import { decodeFrame, encodeFrame, isFrameError, jsonOctets, RecordKind, type FrameRecord } from "../../cluster/backhaul/frame.ts";
+import { keptQuestion } from "../../cluster/backhaul/kept.ts";
 import { mayBeOwed, OwedAnswers } from "../../cluster/backhaul/owed-answers.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { forwarderOf, routingKeyOf } from "../../cluster/map/routing-key.ts";
@@ -14,8 +15,8 @@ import { Entrance } from "../../cluster/overload/entrance.ts";
 import { KnownFlows } from "../../cluster/overload/known-flows.ts";
 import { Newcomer } from "../../cluster/overload/newcomer.ts";
 import type { ShedNews } from "../../cluster/overload/shedding.ts";
-import { lateKnownMs } from "../limits.ts";
-import type { MakeTimer } from "../timer.ts";
+import { lateKnownMs, owedAskMs } from "../limits.ts";
+import type { MakeTimer, Timer } from "../timer.ts";
 import { ExchangeLink, type CallOutcome } from "./exchange-link.ts";
 import { ReplicaChoice } from "./replica-choice.ts";
 import { StandstillGate } from "./standstill-gate.ts";
@@ -74,11 +75,16 @@ export class Line<Softphone> {
   readonly #waited = new Map<number, { readonly ms: number; readonly at: SteadyMs }>();
   readonly #knownFlows = new KnownFlows();
   readonly #owed = new OwedAnswers();
+  /** Those that are said again. The replica that had them may live after all, and answer: they are not refused here. */
+  readonly #again = new WeakSet<FrameRecord>();
+  readonly #owedTimer: Timer;
+  #isOwedAsked = false;
   readonly #gate: StandstillGate<Spoken<Softphone>>;
 
   constructor(options: LineOptions, ports: LinePorts<Softphone>) {
     this.#options = options;
     this.#ports = ports;
+    this.#owedTimer = ports.timer(() => this.#askOwing());
     this.#gate = new StandstillGate({
       wentOnAgo: ports.wentOnAgo,
       pass: (message) => this.#toExchange(message, ports.now()),
@@ -215,8 +221,7 @@ export class Line<Softphone> {
     // What a lost one had in progress for this line's phones is to be taken over before they say anything again.
     if (this.#choice.owesTakeover(exchange, cell)) link.offer({ kind: RecordKind.takeover, key: "", octets: noOctets }, now);
     if (!link.offer(record, now)) return this.#refuse(record);
-    if (record.kind === RecordKind.closed || (mayBeOwed(record) && this.#hasToken(record)))
-      this.#owed.given(record, now, `${exchange}.${cell}`);
+    if (record.kind === RecordKind.closed || (mayBeOwed(record) && this.#hasToken(record))) this.#owes(record, `${exchange}.${cell}`, now);
     this.#choice.given(exchange, cell, cells[0], record.key, link.offered);
   }
 
@@ -246,6 +251,21 @@ export class Line<Softphone> {
     return link;
   }
 
+  #owes(record: FrameRecord, to: string, now: SteadyMs): void {
+    this.#owed.given(record, now, to);
+    if (this.#isOwedAsked || this.#owed.isEmpty) return;
+    this.#isOwedAsked = true;
+    this.#owedTimer.set(owedAskMs);
+  }
+
+  /** A line has no connection to a replica whose end would tell. Who has not answered for long is asked something: if it is lost that is noticed. */
+  #askOwing(): void {
+    const now = this.#ports.now();
+    for (const name of this.#owed.since(owedAskMs, now)) this.#links.get(name)?.offer(keptQuestion, now);
+    this.#isOwedAsked = !this.#owed.isEmpty;
+    if (this.#isOwedAsked) this.#owedTimer.set(owedAskMs);
+  }
+
   #hasToken({ octets }: FrameRecord): boolean {
     return routingKeyOf(octets, 0, octets.length, this.#options.map())?.cell !== undefined;
   }
@@ -256,10 +276,18 @@ export class Line<Softphone> {
     const cells = this.#inOrder(exchange, cell);
     const isUntold = records.some(({ kind }) => kind === RecordKind.takeover);
     this.#choice.failed(exchange, cell, isUntold ? cells : [], now);
-    // What it had in hand is nowhere else.
-    const owed = this.#owed.take(now, `${exchange}.${cell}`).filter((record) => !records.includes(record));
-    for (const record of [...owed, ...records]) {
-      if (record.kind === RecordKind.takeover) continue;
+    // What it had in hand is nowhere else. It stays here while nobody can be reached: that is no refusal, for it was taken.
+    for (const { record, at } of this.#owed.take(now, `${exchange}.${cell}`)) {
+      if (records.includes(record)) continue;
+      const next = this.#choice.choose(exchange, cells, record.key, now);
+      if (next === undefined) this.#owes(record, `${exchange}.${cell}`, at);
+      else {
+        this.#again.add(record);
+        this.#give(exchange, cells, next, record, now);
+      }
+    }
+    for (const record of records) {
+      if (record.kind === RecordKind.takeover || record === keptQuestion) continue;
       this.#give(exchange, cells, this.#choice.choose(exchange, cells, record.key, now), record, now);
     }
   }
@@ -269,7 +297,7 @@ export class Line<Softphone> {
    * back together.
    */
   #refuse(record: FrameRecord, isSpread = false): void {
-    if (record.kind !== RecordKind.message) return;
+    if (record.kind !== RecordKind.message || this.#again.has(record)) return;
     const message = parseMessage(record.octets);
     if (isParseError(message) || !message.isRequest || message.method === "ACK") return;
     const spread = isSpread ? fnv1a(message.callId) % (retrySpreadSeconds + 1) : 0;

@@ -17,8 +17,8 @@ export type GroupResult = {
 
 /** The promise is 45 s, of which a dead cell is waited for 30. */
 const wholeMsMax = 15_000;
-/** Replicas move a few at a time, for some seconds each. Softphones that are in the middle of something are waited for, a minute at the most. */
-const changedMsMax = 120_000;
+/** Replicas move a few at a time, for some seconds each. Softphones leave at the pace that the others can take: two a second where all is late. */
+const changedMsMax = 300_000;
 /** The coordinator looks once a second whether more is to be moved. Nothing is when nothing has moved for so long. */
 const restMs = 4_000;
 /** How far from an even share a cell may be. */

@@ -46,13 +46,24 @@ export class OwedAnswers<Given extends FrameRecord = FrameRecord> {
     );
   }
 
-  /** A replica is lost: what it has not answered and somebody may wait for still. It is forgotten here. */
-  take(now: SteadyMs, to = ""): Given[] {
-    const taken: Given[] = [];
+  /** Replicas that have not answered something for so long. */
+  since(ageMs: number, now: SteadyMs): Set<string> {
+    const all = [...this.#byFlow.values()].flat();
+    return new Set(all.filter(({ at }) => now - at >= ageMs && now - at < owedRequestsMs).map(({ to }) => to));
+  }
+
+  /** Nothing is owed. */
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** A replica is lost: what it has not answered and somebody may wait for still, and since when. It is forgotten here. */
+  take(now: SteadyMs, to = ""): { readonly record: Given; readonly at: SteadyMs }[] {
+    const taken: { readonly record: Given; readonly at: SteadyMs }[] = [];
     for (const [key, entries] of this.#byFlow) {
       const kept = entries.filter((entry) => entry.to !== to);
       if (kept.length === entries.length) continue;
-      for (const entry of entries) if (entry.to === to && now - entry.at < owedRequestsMs) taken.push(entry.record);
+      for (const entry of entries) if (entry.to === to && now - entry.at < owedRequestsMs) taken.push(entry);
       this.#keep(key, kept);
     }
     return taken;

@@ -334,8 +334,9 @@ export class ReplicaWays {
     side.backhaul.disconnect();
     const unacknowledged = side.backhaul.takeUnacknowledged();
     // It had them in hand, and nowhere else. Its peer takes them for copies, or sends them where they were to go, with the same branch.
-    const owed = side.owed.take(now).filter((record) => record.moves < this.#limits.movesMax && !unacknowledged.includes(record));
-    const taken = [...unacknowledged, ...owed];
+    const owed = side.owed.take(now).map(({ record }) => record);
+    const again = owed.filter((record) => record.moves < this.#limits.movesMax && !unacknowledged.includes(record));
+    const taken = [...unacknowledged, ...again];
     if (taken.length === 0) return;
     const other = this.#otherThan(side);
     const tooOften: FrameRecord[] = [];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { CallOutcome } from "../../../actors/line/exchange-link.ts";
 import { Line } from "../../../actors/line/line.ts";
-import { keptAskMs, unreachableMs } from "../../../actors/limits.ts";
+import { keptAskMs, owedAskMs, unreachableMs } from "../../../actors/limits.ts";
 import type { Timer } from "../../../actors/timer.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
 import { keptRecord } from "../../../cluster/backhaul/kept.ts";
@@ -233,6 +233,31 @@ describe("a softphone's message", () => {
     rig.settle();
     const got = rig.brought.slice(before - 1).flatMap((each) => each.replace("b: ", "").split(" "));
     expect(got.filter((kind) => kind !== "hello")).toEqual(expected);
+  });
+
+  it("of a call is said to the other replica when nobody says anything more, and the one that has it in hand has died", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("w0.k1.c6336407138e");
+    rig.says(alice, octetsOf(stringOf(request("BYE")).replace("bob@", `td2*${bobs}*a*1*2*3*4@`)));
+    rig.settle();
+    const before = rig.brought.length;
+    rig.pass(owedAskMs);
+    // It lives: nothing is said again.
+    rig.settle();
+    rig.pass(owedAskMs);
+    rig.refuse();
+    rig.settle();
+    expect(rig.brought.slice(before)).toEqual(["a: kept", "a: kept", "b: hello", "b: takeover", "b: message"]);
+  });
+
+  it("of a call that was taken is not refused when nobody can be reached any more: who has it in hand may answer yet", () => {
+    const rig = new Rig();
+    const alice = rig.softphone("w0.k1.c6336407138e");
+    rig.says(alice, octetsOf(stringOf(request("BYE")).replace("bob@", `td2*${bobs}*a*1*2*3*4@`)));
+    rig.settle();
+    rig.pass(owedAskMs);
+    rig.refuseAll();
+    expect([rig.lost, alice.heard]).toEqual([[`${bobs} a`, `${bobs} b`], []]);
   });
 
   it("goes where the request came from that it answers, though that replica could not be reached a moment ago", () => {
