@@ -238,7 +238,7 @@ export const inviteSpec: CommandSpec = {
 
 export const removeSpec: CommandSpec = {
   name: "remove",
-  summary: "Removes a machine: what runs there is drained, and its keys count no more.",
+  summary: "Removes a machine: what runs there is drained; its keys count no more.",
   positionals: ["HOST"],
   explained: { HOST: "as tandem join has named it; another machine than this one" },
   options: [

@@ -27,7 +27,7 @@ const shared: readonly string[] = [
 
 const ownOptions: readonly Option[] = [
   { name: "token", value: "-|FILE", help: "of tandem invite; - asks for it, or reads it from standard input" },
-  { name: "address", value: "ADDRESS[:PORT]", help: "of this machine, where the others reach its cell (that by which it reaches URL)" },
+  { name: "address", value: "ADDRESS[:PORT]", help: "where the others reach its cell (the address by which it reaches URL)" },
   { name: "name", value: "HOST", help: "what this machine is called in the system (its host name)" },
   { name: "location", value: "L", help: "where it stands (what the invitation says)" },
 ];

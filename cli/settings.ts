@@ -107,7 +107,7 @@ export const upSpec: CommandSpec = {
     {
       name: "sip",
       value: "ADDRESS[:PORT]",
-      help: "UDP and TCP of the first gateway (127.0.0.1:5060); again: another address",
+      help: "UDP and TCP of the first gateway (127.0.0.1:5060); again: one more",
       isMultiple: true,
     },
     { name: "advertise", value: "HOST", help: "the address or name that phones use, if --sip is 0.0.0.0 or behind a NAT" },

@@ -48,7 +48,7 @@ it("leaves who can make members, and signs their certificates", async () => {
     newcomer.request({ id: "h9", kind: "host", addresses: ["192.0.2.9"] }),
     newcomer.request({ id: "c", kind: "cell", addresses: ["192.0.2.9"] }),
   ];
-  const { value } = read(membersAddedSchema, await api.put("/api/members", asked));
+  const { value } = read(membersAddedSchema, await api.put("/api/members", { members: asked }));
   const { certificates, authority, keyring }: MembersAdded = value ?? { certificates: [], authority: "", cells: [] };
   const issuer = new X509Certificate(membership.identity().tls.ca);
   expect(new X509Certificate(authority).fingerprint256).toBe(issuer.fingerprint256);

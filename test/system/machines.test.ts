@@ -49,8 +49,8 @@ function run(machine: string, words: readonly string[], stdin = ""): Promise<Out
 }
 
 /** Starts `tandem join` or `tandem up` on a machine, and waits until it is ready. Throws with what it said when it does not come so far. */
-async function startHost(machine: string, words: readonly string[], stdin = ""): Promise<Host> {
-  const places = ["--state", stateOf(machine), "--sip", `${addresses[machine]}:5060`, "--json"];
+async function startHost(machine: string, words: readonly string[], stdin = "", state = stateOf(machine)): Promise<Host> {
+  const places = ["--state", state, "--sip", `${addresses[machine]}:5060`, "--json"];
   const child = inNamespace(machine, node, [program, ...words, ...places], "pipe");
   const events: UpEvent[] = [];
   let errors = "";
@@ -68,8 +68,8 @@ function isReady({ events }: Host): boolean {
   return events.some(({ event }) => event === "ready");
 }
 
-async function invite(...words: string[]): Promise<{ readonly typed: readonly string[]; readonly token: string }> {
-  const { out, err, code } = await run(m1, ["invite", ...words, "--state", first.state]);
+async function invite(words: readonly string[], machine = m1): Promise<{ readonly typed: readonly string[]; readonly token: string }> {
+  const { out, err, code } = await run(machine, ["invite", ...words, "--state", stateOf(machine)]);
   expect([code, err]).toEqual([0, ""]);
   const typed = /^ {2}tandem (join https:\/\/\S+ --token -)$/m.exec(out)?.[1]?.split(" ") ?? [];
   return { typed, token: /^ {2}(tandem1\.\S+)$/m.exec(out)?.[1] ?? "" };
@@ -157,12 +157,12 @@ describe.runIf(unmade === undefined)("machines that join one by one", () => {
   let [alice, bob]: ChildProcess[] = [];
 
   it("serve by the printed command: one with a cell and a gateway, and one with a gateway alone", async () => {
-    const both = await invite("--location", "Basel");
+    const both = await invite(["--location", "Basel"]);
     tokens["both"] = both.token;
     const second = await startHost(m2, [...both.typed, "--name", "h2"], `${both.token}\n`);
     expect(second.events.find(({ event }) => event === "ready")).toMatchObject({ cells: [{ id: "c" }], gateways: [{ id: "g2" }] });
 
-    const gateway = await invite("--role", "gateway");
+    const gateway = await invite(["--role", "gateway"]);
     tokens["gateway"] = gateway.token;
     const third = await startHost(m3, [...gateway.typed, "--name", "h3"], gateway.token);
     expect(third.events.find(({ event }) => event === "ready")).toMatchObject({ cells: [], gateways: [{ id: "g3" }] });
@@ -220,7 +220,7 @@ describe.runIf(unmade === undefined)("machines that join one by one", () => {
       /^1 tandem: the token was changed/,
     );
     // The name of a host that is there, by a token that is good.
-    const { token } = await invite("--role", "gateway");
+    const { token } = await invite(["--role", "gateway"]);
     expect(await run(m3, ["join", url, "--token", "-", "--name", "h2", "--state", join(directory, "h5")], token)).toMatchObject({
       code: 1,
       err: "tandem: the name h2 is taken by a host: choose another one with --name\n",
@@ -252,9 +252,19 @@ describe.runIf(unmade === undefined)("machines that join one by one", () => {
     expect(await call(alice as ChildProcess, bob as ChildProcess, "bob")).toEqual([200, 200]);
   });
 
+  it("invite others without the first one, and know which tokens were used there", async () => {
+    const again = ["join", `https://${addresses[m2]}:8840`, "--token", "-", "--name", "h4", "--state", join(directory, "h4")];
+    expect(await run(m3, again, tokens["gateway"])).toMatchObject({ code: 1, err: "tandem: the token has been used by host h3\n" });
+    const { typed, token } = await invite(["--role", "gateway"], m2);
+    const fourth = await startHost(m1, [...typed, "--name", "h4"], token, join(directory, "h4"));
+    fourth.child.kill("SIGTERM");
+    await once(fourth.child, "close");
+    expect(await run(m2, ["remove", "h4", "--state", stateOf(m2)])).toMatchObject({ code: 0, err: "" });
+  });
+
   it("are removed, one that is dead and one that runs: what is there goes to others, and the process ends", async () => {
     first = await startFirst(first.firstPort);
-    const third = hosts.at(-1) as Host;
+    const third = hosts[2] as Host;
     expect(await tell(bob as ChildProcess, "unregister")).toBe(200);
     third.child.kill("SIGKILL");
     await once(third.child, "close");
