@@ -270,7 +270,7 @@ export const undrainSpec: CommandSpec = {
 
 export const reloadSpec: CommandSpec = {
   name: "reload",
-  summary: "Has the system of this machine read its certificates again, while calls stand.",
+  summary: "Reads this machine's certificates again, while calls stand.",
   positionals: [],
   options: [jsonOption, { name: "state", value: "DIR", help: `state directory of the system on this machine (${defaultState})` }],
 };

@@ -97,6 +97,11 @@ export class LocalCells {
     });
   }
 
+  /** Takes those out of the map again that run here. One that has a replica by then stays. */
+  async takeBack(): Promise<void> {
+    for (const { id } of this.#all) await changeCells(this.#options.api(), (map) => cellRemoved(map, id));
+  }
+
   /** As the map is to have it. */
   #mapCell(cell: CellOfLayout): MapCell {
     const { host, location } = this.#options;

@@ -184,7 +184,7 @@ export class LocalSystem {
     const isPlaced = cluster.joined?.isPlaced ?? true;
     if (!isPlaced && this.cells.all.length > 0) await this.cells.place();
     const gateways = await timed(this.gateways.start(tls.result.files));
-    const connected = await timed(this.#untilConnected(isPlaced ? cells.result : undefined));
+    const connected = await timed(isPlaced ? this.#untilConnected(cells.result) : this.#untilMet());
     await this.cells.endStrangers(cells.result);
     reporter.step("gateways", this.gateways.text, gateways.ms + connected.ms);
     if (cluster.joined !== undefined && !isPlaced) state.writeCluster({ ...cluster, joined: { ...cluster.joined, isPlaced: true } });
@@ -384,6 +384,16 @@ export class LocalSystem {
         throw new Failure(`not connected after ${connectMsMax / 1000} s, as the cells see it: ${ids}${hint}`);
       }
       await delay(pollMs);
+    }
+  }
+
+  /** A host that joins: when the others do not reach its cell, the map is to be as it was. */
+  async #untilMet(): Promise<void> {
+    try {
+      await this.#untilConnected(undefined);
+    } catch (error) {
+      await this.cells.takeBack().catch(() => undefined);
+      throw error;
     }
   }
 

@@ -40,6 +40,8 @@ export function addingFault(map: ClusterMap, name: string): string | undefined {
   const fault = domainNameFault(name);
   if (fault !== undefined) return `${name}: ${fault}`;
   if (isAdded(map, name)) return undefined;
+  if (map.members?.some(({ kind, id }) => kind === "host" && id.toLowerCase() === name) === true)
+    return `${name} is the name of a host: ${whyNoHost}`;
   if (map.domains.some((domain) => domain.name === name)) return `${name} is what cells were started with: who may register is said there`;
   return map.domains.length >= domainsMax ? `there are ${domainsMax} domains, and no more can be added` : undefined;
 }

@@ -88,6 +88,17 @@ describe("a host that is removed", () => {
   });
 });
 
+it("a host's name becomes no SIP domain", () => {
+  const change = changeFor(
+    { ...map, members: [h1, a, { ...h2, id: "PBX", host: "PBX" }] },
+    { addDomain: { name: "pbx", auth: "digest" } },
+    now,
+  );
+  expect(change).toEqual({
+    refused: expect.stringMatching(/^pbx is the name of a host: a SIP domain must be no machine's name/) as string,
+  });
+});
+
 describe("what a cell of a further machine is deployed with", () => {
   const newest: ClusterMap = {
     ...map,
