@@ -33,14 +33,21 @@ export class ApiClient {
   readonly #urls: readonly string[];
   readonly #credentials: Credentials;
   readonly #purpose: Purpose;
+  readonly #end: AbortSignal | undefined;
   /** By URL. */
   readonly #cells = new Map<string, string>();
 
-  /** `purpose` "cell": for what cells ask of each other, `/cell/...`. */
-  constructor(urls: readonly string[], credentials: Credentials, purpose: Purpose = "api") {
+  /** `purpose` "cell": for what cells ask of each other, `/cell/...`. `end`: then nobody waits for answers any more. */
+  constructor(urls: readonly string[], credentials: Credentials, purpose: Purpose = "api", end?: AbortSignal) {
     this.#urls = urls;
     this.#credentials = credentials;
     this.#purpose = purpose;
+    this.#end = end;
+  }
+
+  /** The same cells, asked by somebody who ends then. */
+  until(end: AbortSignal): ApiClient {
+    return new ApiClient(this.#urls, this.#credentials, this.#purpose, end);
   }
 
   /**
@@ -131,7 +138,7 @@ export class ApiClient {
   /** `problem`: why another cell is to be asked. Throws a {@link Failure} when another one would say the same. */
   async #askOne(url: string, method: string, path: string, octets: Uint8Array | undefined, stop?: AbortSignal): Promise<Outcome> {
     const timeout = AbortSignal.timeout(answerMsMax);
-    const signal = stop === undefined ? timeout : AbortSignal.any([timeout, stop]);
+    const signal = AbortSignal.any([timeout, stop ?? timeout, this.#end ?? timeout]);
     let answer: Answer;
     try {
       const to = await this.#cellAt(url, signal);

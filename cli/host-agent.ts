@@ -1,6 +1,7 @@
 import { ordersSchema, type HostReport, type ReportedProcess } from "../schemas/hosts.ts";
 import { lastWordsMax } from "../schemas/limits.ts";
 import { read } from "../schemas/reading.ts";
+import type { ApiClient } from "./api-client.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { type Usage, usageOf } from "./process-table.ts";
 import type { Reporter } from "./reporter.ts";
@@ -9,7 +10,8 @@ import type { ProcessState } from "./process-state.ts";
 import { OrderBook } from "./order-book.ts";
 import { type HostPowers, idOf, OrderRunner } from "./order-runner.ts";
 
-export type HostAgentOptions = HostPowers & {
+export type HostAgentOptions = Omit<HostPowers, "api"> & {
+  readonly api: () => ApiClient;
   /** The name of the host; `local` in a system without an authority. */
   readonly host: string;
   readonly version: string;
@@ -21,6 +23,8 @@ export type HostAgentOptions = HostPowers & {
 export const localHost = "local";
 /** People look at it, and wait for what they order. It costs a cell a request. */
 const reportMs = 2_000;
+/** Cells that start again, or die, are back by then: this is said of what lasts. */
+const silentMs = 30_000;
 /** An outcome that no cell has taken is told again after this. */
 const retoldMs = 500;
 
@@ -35,15 +39,18 @@ export class HostAgent {
   /** CPU of each process when it was last looked at. */
   #used = new Map<number, { readonly seconds: number; readonly at: number }>();
   #timer: NodeJS.Timeout | undefined;
-  #isOver = false;
   #isReporting = false;
+  /** Since when no cell takes a report; undefined: one has taken the last. */
+  #silentSince: number | undefined;
   #isSilentSaid = false;
+  /** Nothing of this keeps the process from ending. */
+  readonly #end = new AbortController();
 
   constructor(options: HostAgentOptions) {
     this.#options = options;
     this.#book = new OrderBook(options.state, Date.now());
     this.#toTell = new Set(this.#book.cutShort);
-    this.#runner = new OrderRunner(options, this.#book, (id) => {
+    this.#runner = new OrderRunner({ ...options, api: () => this.#api }, this.#book, (id) => {
       this.#toTell.add(id);
       this.#soon(0);
     });
@@ -54,8 +61,17 @@ export class HostAgent {
   }
 
   stop(): void {
-    this.#isOver = true;
+    this.#end.abort();
     clearTimeout(this.#timer);
+  }
+
+  get #isOver(): boolean {
+    return this.#end.signal.aborted;
+  }
+
+  /** Any cell, for as long as this host is. */
+  get #api(): ApiClient {
+    return this.#options.api().until(this.#end.signal);
   }
 
   #soon(ms: number): void {
@@ -65,12 +81,13 @@ export class HostAgent {
   }
 
   async #report(): Promise<void> {
-    const { api, reporter } = this.#options;
+    const { reporter } = this.#options;
     this.#isReporting = true;
     const told = this.#outcomes();
     try {
-      const { value } = read(ordersSchema, await api().put("/host/report", { ...this.#state(), outcomes: told }));
+      const { value } = read(ordersSchema, await this.#api.put("/host/report", { ...this.#state(), outcomes: told }));
       if (this.#isOver) return;
+      this.#silentSince = undefined;
       this.#isSilentSaid = false;
       for (const { id } of told) this.#toTell.delete(id);
       const { orders, asked } = value ?? { orders: [], asked: [] };
@@ -80,9 +97,10 @@ export class HostAgent {
     } catch (error) {
       // A cell of an earlier release knows no reports. Cells that are down are said by who watches them.
       if (!(error instanceof Failure)) throw error;
-      if (!this.#isSilentSaid && !this.#isOver)
-        reporter.event("tandem", "warns", `no cell takes what runs on this host: ${reasonOf(error)}`);
+      this.#silentSince ??= performance.now();
+      if (this.#isSilentSaid || this.#isOver || performance.now() - this.#silentSince < silentMs) return;
       this.#isSilentSaid = true;
+      reporter.event("tandem", "warns", `no cell takes what this host reports, nor has orders for it: ${reasonOf(error)}`);
     } finally {
       this.#isReporting = false;
       this.#soon(this.#toTell.size > 0 ? retoldMs : reportMs);

@@ -124,7 +124,9 @@ export class LocalGateways {
 
   /** What each of them says. Throws a {@link Failure} when one of them does not do it. */
   async #reloadAll(): Promise<readonly string[]> {
-    const asked = this.#answered.then(() => Promise.all(this.#gateways.map(({ id }) => this.#reloadOne(id))));
+    // One that is stopped reads its files when it is told to start.
+    const running = this.#gateways.filter(({ id }) => !this.#options.supervisor.isStopped(`gateway ${id}`));
+    const asked = this.#answered.then(() => Promise.all(running.map(({ id }) => this.#reloadOne(id))));
     this.#answered = asked.catch(() => undefined);
     const outcomes = await asked;
     const failed = outcomes.filter(({ isReloaded }) => !isReloaded).map(({ said }) => said);

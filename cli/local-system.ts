@@ -23,7 +23,7 @@ import { LocalCells } from "./local-cells.ts";
 import { type CellOfLayout, type Layout, membersUrlOf } from "./layout.ts";
 import { LocalGateways } from "./local-gateways.ts";
 import { LocalMembers } from "./local-members.ts";
-import type { HostPowers } from "./order-runner.ts";
+import type { HostAgentOptions } from "./host-agent.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
@@ -137,7 +137,7 @@ export class LocalSystem {
   }
 
   /** What orders to this host are carried out with. */
-  get powers(): HostPowers {
+  get powers(): Pick<HostAgentOptions, "supervisor" | "api" | "reload"> {
     return {
       supervisor: this.#supervisor,
       api: () => this.#hostApi,

@@ -96,7 +96,9 @@ export class OrderRunner {
     for (const until = performance.now() + drainMs; performance.now() < until;) {
       left = await this.#left(member);
       if (left === 0) return "";
-      await delay(Math.min(leftAskedMs, Math.max(0, until - performance.now())), undefined, { signal: stop }).catch(() => undefined);
+      await delay(Math.min(leftAskedMs, Math.max(0, until - performance.now())), undefined, { signal: stop, ref: false }).catch(
+        () => undefined,
+      );
       if (stop.aborted) throw new Failure("given up for a later order");
     }
     return `; ${left ?? "an unknown number of"} phones had not gone elsewhere`;
@@ -115,7 +117,11 @@ export class OrderRunner {
   /** Phones may come again. */
   async #takenBack(member: string): Promise<string> {
     let reason = "";
-    for (const until = performance.now() + serviceMsMax; performance.now() < until; await delay(serviceAskedMs)) {
+    for (
+      const until = performance.now() + serviceMsMax;
+      performance.now() < until;
+      await delay(serviceAskedMs, undefined, { ref: false })
+    ) {
       try {
         await this.#powers.api().put("/host/service", { member });
         return "";

@@ -68,6 +68,12 @@ describe("the host of a system with an authority", () => {
     });
   });
 
+  it("reads certificates again, as tandem reload does", async () => {
+    const { code, out } = await system.cli("host", host, "reload");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^Host \S+: certificate .*; gateway g1 reloaded: nothing; gateway g2 reloaded: nothing\n$/);
+  });
+
   it("starts a cell again while a call stands", async () => {
     await addSubscribers(system, ["caller", "callee"].map(accountOf));
     const phones = await Promise.all(["caller", "callee"].map((user) => Phone.open(wayOf(system, "UDP"), accountOf(user))));

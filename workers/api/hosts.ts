@@ -16,7 +16,7 @@ import {
 } from "../../schemas/hosts.ts";
 import { registrationsSchema } from "../../schemas/api-answers.ts";
 import { faultText, read } from "../../schemas/reading.ts";
-import { askCell, within } from "../cells.ts";
+import { askCell, CellAnswerError, within } from "../cells.ts";
 import type { Draining } from "../core-group/core-group-object.ts";
 import { clusterMapOf, coreGroupName, type Environment } from "../environment.ts";
 import {
@@ -234,11 +234,21 @@ async function isKnownElsewhere(env: Environment, id: string): Promise<Unfulfill
   const { map, cells }: GroupStatus = await env.CORE_GROUP.getByName(coreGroupName).status();
   const others = cells.filter((cell) => cell.id !== env.CELL && cell.state !== "down");
   for (const start = Date.now(); Date.now() - start < orderSpreadMsMax; await pause(orderSpreadPollMs)) {
-    const asked = others.map((cell) => within(askCell<boolean>(env, map, cell.id, `/cell/orders/${id}`), orderSpreadMs));
+    const asked = others.map((cell) => within(hasHeardOf(env, map, cell.id, id), orderSpreadMs));
     const known = (await Promise.allSettled(asked)).filter((each) => each.status === "fulfilled" && each.value);
     if (known.length === others.length || (known.length > 0 && Date.now() - start >= orderSpreadMs)) return undefined;
   }
   return { status: 503, error: "no other cell has heard of the order yet: give it again" };
+}
+
+/** A cell of an earlier release does not know that question. It has the map, and carries what it does not know. */
+async function hasHeardOf(env: Environment, map: ClusterMap, cell: string, id: string): Promise<boolean> {
+  try {
+    return await askCell<boolean>(env, map, cell, `/cell/orders/${id}`);
+  } catch (error) {
+    if (error instanceof CellAnswerError) return true;
+    throw error;
+  }
 }
 
 function pause(ms: number): Promise<void> {
