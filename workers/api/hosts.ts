@@ -76,7 +76,9 @@ hostsApi.put("/:host/orders", async (context) => {
 /** What a host reports, and asks for the processes that it stops: `/host/`. */
 export const hostReportsApi = new Hono<Signed>();
 
-hostReportsApi.use(signed(() => "host", hostReportOctetsMax));
+// Of these paths alone: others below `/host` have another bound, and one of them nobody signs.
+const signedByHost = signed(() => "host", hostReportOctetsMax);
+for (const path of ["/report", "/left", "/service"]) hostReportsApi.use(path, signedByHost);
 
 hostReportsApi.put("/report", async (context) => {
   const { env } = context;
