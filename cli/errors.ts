@@ -15,6 +15,9 @@ export class Refusal extends Failure {}
 export function reasonOf(thrown: unknown): string {
   if (codeOf(thrown) === "ENOSPC") return "the disk is full: make room where the state directory lies, then try again";
   const text = thrown instanceof Error ? thrown.message : String(thrown);
+  // Node says the code, what it called, and the path once more: "ENOENT: no such file or directory, open '/path'".
+  const ofFile = /^E[A-Z]+: (.*), [a-z]+ '.*'$/s.exec(text)?.[1];
+  if (ofFile !== undefined) return ofFile;
   return text.replaceAll(/\s*\n\s*/g, " ").trim();
 }
 

@@ -75,7 +75,7 @@ export class LocalGateways {
       return this.#acme?.filesWith(files) ?? { files, text: shownPath(files.certificate) };
     }
     const { files, unnamed } = ownCertificate(settings.tls.certificate, settings.tls.key, [domain, ...hosts], new Date());
-    const lack = unnamed.length === 0 ? "" : `, does not name ${unnamed.join(" or ")}`;
+    const lack = unnamed.length === 0 ? "" : ` (does not name ${unnamed.join(" or ")})`;
     return { files, text: `${shownPath(files.certificate)}${lack}` };
   }
 

@@ -120,7 +120,7 @@ export const upSpec: CommandSpec = {
     { name: "wss-port", value: "N", help: "the same over TLS (none)" },
     { name: "tls-cert", value: "FILE", help: "your own certificate for TLS and WSS, PEM, with its chain (one is made)" },
     { name: "tls-key", value: "FILE", help: "its key" },
-    { name: "acme", value: "MAIL", help: "a certificate that browsers trust, by ACME, instead; its terms are agreed to" },
+    { name: "acme", value: "MAIL", help: "a certificate that browsers trust, by ACME; its terms are agreed to" },
     { name: "acme-names", value: "NAME[,..]", help: "names in it, which lead here (what --advertise says)" },
     { name: "acme-directory", value: "URL", help: "of the authority (Let's Encrypt)" },
     { name: "acme-ca", value: "FILE", help: "what that one's own certificate is checked against, PEM (the well-known)" },

@@ -31,7 +31,7 @@ ${usersText(settings, domain, passwords)}
 Then:
   ${program.name} status${state}
   ${program.name} registrations${state}
-${settings.auth === "open" ? "" : `  ${program.name} subscriber add dave --password -${state}\n`}
+${settings.auth === "open" ? "" : `  ${program.name} subscriber add dave --password -${state}\n`}${settings.listen === undefined ? "" : `  ${program.name} invite${state}\n`}
 `;
 }
 

@@ -126,7 +126,7 @@ export async function untilIdle(api: ApiClient, gateway: string, deadlineMs: num
       askedAt = now;
     }
     if (connectionsLeft === 0 && registrations === 0) return;
-    const left = `gateway ${gateway} is draining, and has ${connectionsLeft} connections and ${registrations ?? "?"} registrations left`;
+    const left = `gateway ${gateway} is draining, and has ${counted(connectionsLeft, "connection")} and ${counted(registrations, "registration")} left`;
     if (now - start > deadlineMs + emptyMsMax) throw new Failure(`${left}: those phones know nobody else to register by`);
     if (left !== said && askedAt === now) say(`${left.replace("gateway", "Gateway")}\n`);
     if (askedAt === now) said = left;
@@ -143,4 +143,8 @@ export async function statusOf(api: ApiClient): Promise<Status> {
   const status = await api.get("/api/status");
   if (!isStatus(status)) throw new Failure("the cell's answer is no status: is it of another version?");
   return status;
+}
+
+function counted(count: number | undefined, what: string): string {
+  return `${count ?? "?"} ${what}${count === 1 ? "" : "s"}`;
 }

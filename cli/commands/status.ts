@@ -25,7 +25,8 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   io.out(countsText(answer));
   io.out(exchangesText(answer));
   io.out(doublingText(answer));
-  if (answer.signaturesRefused > 0) io.out(`Requests refused for a wrong or old signature: ${answer.signaturesRefused}\n`);
+  if (answer.signaturesRefused > 0)
+    io.out(`Requests refused for a wrong or old signature, since the cells started: ${answer.signaturesRefused}\n`);
   const latest = answer.history.slice(-changesShown);
   if (latest.length > 0) io.out(`\n${tableText(["CHANGED", "EPOCH", "MEMBER", "FROM", "TO", "CAUSE"], latest.map(changeRow))}`);
 }
@@ -34,7 +35,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
 export function countsText({ registrations, dialogs, uncounted = [], loadBalance, cells }: Counts): string {
   const late = cells.filter(({ isLate }) => isLate === true).map(({ id }) => id);
   const live = cells.filter(({ state }) => state !== "down").length;
-  const meaning = `: ${live.toFixed(2)} when the ${live} live cells have the same, 1.00 when one has all`;
+  const meaning = ` (${live.toFixed(2)}: the ${live} live cells have the same; 1.00: one has all)`;
   const balance = `Load balance ${loadBalance.toFixed(2)}${loadBalance === 0 || live < 2 ? "" : meaning}.`;
   const lines = [`Registrations ${registrations}, dialogs ${dialogs}. ${balance}`];
   if (uncounted.length > 0) lines.push(`They are without those of ${exchangesNamed(uncounted)}, for which no cell has answered.`);

@@ -7,6 +7,8 @@ test.each([
     "the disk is full: make room where the state directory lies, then try again",
   ],
   [new Error("one\n  two "), "one two"],
+  [new Error("ENOENT: no such file or directory, open '/no/such'"), "no such file or directory"],
+  [new Error("connect ECONNREFUSED 127.0.0.1:1"), "connect ECONNREFUSED 127.0.0.1:1"],
   ["a text", "a text"],
 ])("%s is one line that says what to do", (thrown, text) => {
   expect(reasonOf(thrown)).toBe(text);

@@ -27,7 +27,9 @@ describe("StateDirectory", () => {
 
   it("says what is wrong with a directory that cannot be made, and with damaged files", () => {
     writeFileSync(state.file("file"), "");
-    expect(() => new StateDirectory(state.file("file", "x")).create()).toThrow(/^\/.*\/file\/x: cannot be made a state directory: ENOTDIR/);
+    expect(() => new StateDirectory(state.file("file", "x")).create()).toThrow(
+      /^\/.*\/file\/x: cannot be made a state directory: not a directory/,
+    );
     writeFileSync(state.file("run.json"), "{");
     expect(() => state.readRun()).toThrow(`${state.file("run.json")} is damaged: not JSON`);
     writeFileSync(state.file("cluster.json"), '{"domain":1}');

@@ -47,7 +47,7 @@ describe("what the cells hold", () => {
 
   it("is one line, which says what the load balance is", () => {
     expect(countsText(counts)).toBe(
-      "Registrations 12, dialogs 3. Load balance 1.97: 2.00 when the 2 live cells have the same, 1.00 when one has all.\n",
+      "Registrations 12, dialogs 3. Load balance 1.97 (2.00: the 2 live cells have the same; 1.00: one has all).\n",
     );
     expect(countsText({ ...counts, registrations: 0, loadBalance: 0 })).toBe("Registrations 0, dialogs 3. Load balance 0.00.\n");
   });
