@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type ClusterMap, pairOf } from "../cluster/map/cluster-map.ts";
 import { type Bundle, modulesFor } from "./bundle.ts";
@@ -54,7 +53,7 @@ export class CellSpecs {
     const { id, port, url } = cell;
     const own = this.#options.members?.cellOf(cell);
     const [storage, room, file] = [state.file("cells", id), this.roomOf(id), state.file(`cell-${id}.capnp`)];
-    mkdirSync(room, { recursive: true });
+    state.makeDirectory("cells", id, "room");
     const worker = readWorkerSettings(program.wranglerFile, id);
     const softphonesMax = softphonesAt(map);
     const text = cellConfigText({

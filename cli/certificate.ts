@@ -1,6 +1,6 @@
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { isIP } from "node:net";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, readFileSync, renameSync } from "node:fs";
 import { generate } from "selfsigned";
 import { Failure, codeOf, reasonOf } from "./errors.ts";
 import { quoted } from "./shown-path.ts";
@@ -39,7 +39,7 @@ export async function ensureCertificate(
     certificate: state.file("tls", "cert.pem"),
     key: state.file("tls", "key.pem"),
   };
-  mkdirSync(state.file("tls"), { recursive: true, mode: 0o700 });
+  state.makeDirectory("tls");
   refuseForeign(files);
   const authority = readPair(files.ca, state.file("tls", "ca-key.pem"));
   if (authority === undefined) for (const file of [files.ca, state.file("tls", "ca-key.pem")]) keepAside(file);

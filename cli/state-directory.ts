@@ -57,6 +57,10 @@ export type Passwords = { readonly provisioned: boolean; readonly passwords: Rea
 const stateFormat = 2;
 const formatWithoutAuthority = 1;
 
+/** Whatever is in one of these is for this user alone: keys, and the databases of cells, whose files workerd makes as it likes. */
+const closedFolders = ["acme", "authority", "cells", "members", "tls"] as const;
+type ClosedFolder = (typeof closedFolders)[number];
+
 /** The directory that holds everything of one system: data, keys, settings. Files are replaced whole, never half-written. */
 export class StateDirectory {
   readonly path: string;
@@ -67,13 +71,14 @@ export class StateDirectory {
     this.path = path;
   }
 
-  /** Makes the directory when there is none. Throws a {@link Failure}. */
+  /** Makes the directory when there is none, and closes to others what is for this user alone. Throws a {@link Failure}. */
   create(): void {
     try {
       this.#made = makeDirectory(this.path);
     } catch (error) {
       throw new Failure(`${this.path}: cannot be made a state directory: ${reasonOf(error)}`);
     }
+    for (const folder of closedFolders) closeToOthers(this.file(folder));
   }
 
   /** Removes what {@link create} has made and nothing has been put into: of a start that was refused nothing is left. */
@@ -85,12 +90,12 @@ export class StateDirectory {
     }
   }
 
-  /** Makes a directory in it, for this user alone. */
-  makeDirectory(...names: string[]): void {
+  /** Makes a directory in it, for this user alone, whoever may read the state directory. Throws a {@link Failure}. */
+  makeDirectory(folder: ClosedFolder, ...names: string[]): void {
     try {
-      mkdirSync(this.file(...names), { recursive: true, mode: 0o700 });
+      mkdirSync(this.file(folder, ...names), { recursive: true, mode: 0o700 });
     } catch (error) {
-      throw new Failure(`${this.file(...names)}: cannot be made: ${reasonOf(error)}`);
+      throw new Failure(`${this.file(folder, ...names)}: cannot be made: ${reasonOf(error)}`);
     }
   }
 
@@ -286,10 +291,10 @@ export class StateDirectory {
   }
 }
 
-/** How every configuration that is made again at each start begins. */
 /** Gateways refuse shorter ones. */
 const secretLengthMin = 16;
 
+/** How every configuration that is made again at each start begins. */
 const generatedMark = '# Made by "tandem up"';
 
 function parseJson(text: string): unknown {
@@ -352,6 +357,16 @@ function removeHalf(file: string): void {
     rmSync(file, { force: true });
   } catch {
     // It is no file: nothing of it is ours.
+  }
+}
+
+/** An earlier release, or a hand, has left it open to others. Throws a {@link Failure} when that cannot be changed. */
+function closeToOthers(folder: string): void {
+  try {
+    if ((statSync(folder).mode & 0o077) !== 0) chmodSync(folder, 0o700);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return;
+    throw new Failure(`${folder} is open to other users, and cannot be closed to them: ${reasonOf(error)}`);
   }
 }
 

@@ -319,7 +319,8 @@ export class Supervisor {
     running.lastWords = "";
     spec.prepare?.();
     // The shell waits for one line and then becomes the program: when that line comes, the guard knows the process id already.
-    const child: Child = spawn("/bin/sh", ["-c", 'read -r go && exec "$@"', spec.name, ...spec.command], {
+    // What the program writes is for this user alone: databases have secrets.
+    const child: Child = spawn("/bin/sh", ["-c", 'umask 077; read -r go && exec "$@"', spec.name, ...spec.command], {
       detached: true,
       env: { ...process.env, ...spec.environment },
       stdio: ["pipe", "pipe", "pipe"],

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -23,6 +23,31 @@ describe("StateDirectory", () => {
     expect(secret).toMatch(/^[0-9a-f]{64}$/);
     expect(state.secret()).toBe(secret);
     expect(modeOf("secret")).toBe(0o600);
+  });
+
+  it("closes to others what is for its user alone, also in a directory that was there and is open to all", () => {
+    const mask = process.umask(0);
+    try {
+      chmodSync(state.path, 0o755);
+      for (const open of ["cells", "cells/a", "tls", "other"]) mkdirSync(state.file(open), { mode: 0o755 });
+      state.create();
+      state.makeDirectory("authority");
+      state.makeDirectory("members", "h1");
+      state.makeDirectory("cells", "b", "room");
+    } finally {
+      process.umask(mask);
+    }
+    expect(["cells", "tls", "authority", "members", "members/h1", "cells/b", "cells/b/room"].map(modeOf)).toEqual(
+      Array.from({ length: 7 }, () => 0o700),
+    );
+    // What is not of its making is left as it is.
+    expect(modeOf("other")).toBe(0o755);
+    expect(statSync(state.path).mode & 0o777).toBe(0o755);
+  });
+
+  it.runIf(process.platform === "linux")("is not used while a folder of keys is open to others, and stays so", () => {
+    symlinkSync("/proc/self", state.file("cells"));
+    expect(() => state.create()).toThrow(/^\/.*\/cells is open to other users, and cannot be closed to them: E[A-Z]+/);
   });
 
   it("says what is wrong with a directory that cannot be made, and with damaged files", () => {

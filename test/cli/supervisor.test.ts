@@ -49,6 +49,13 @@ describe("Supervisor", () => {
     expect(lines.toSorted()).toEqual([`it> hello ${pids[0]}`, "it> out"]);
   });
 
+  it("starts it so that what it writes is for this user alone", async () => {
+    const { supervisor, lines } = supervise();
+    await supervisor.start(script(`console.log(process.umask().toString(8)); ${serving}`));
+    await until(() => lines.length === 1);
+    expect(lines).toEqual(["it> 77"]);
+  });
+
   it("stops one when it is told, though it would start it again, and starts it when it is told", async () => {
     const { supervisor, lines, pids } = supervise();
     await supervisor.start(script(`console.error("a last word"); ${serving}`));

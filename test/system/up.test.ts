@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -35,6 +35,16 @@ function childrenOf({ run }: Tandem): { name: string; pid: number }[] {
     ...run.cells.map(({ id, pid }) => ({ name: `cell ${id}`, pid })),
     ...run.gateways.map(({ id, pid }) => ({ name: `gateway ${id}`, pid })),
   ];
+}
+
+/** The files below a directory that any user of the machine can read. */
+function openToOthers(directory: string, prefix = ""): { readonly name: string; readonly text: string }[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const [path, name] = [join(directory, entry.name), `${prefix}${entry.name}`];
+    const mode = statSync(path).mode & 0o007;
+    if (entry.isDirectory()) return (mode & 0o001) === 0 ? [] : openToOthers(path, `${name}/`);
+    return entry.isFile() && (mode & 0o004) !== 0 ? [{ name, text: readFileSync(path, "latin1") }] : [];
+  });
 }
 
 const isGone = (pid: number): boolean => startOf(pid) === undefined;
@@ -336,6 +346,19 @@ describe("options", () => {
       ],
     });
     expect(childrenOf(system).map(({ name }) => name)).toEqual(["cell a", "cell b", "cell c", "gateway g1", "gateway g2"]);
+  });
+
+  it("--state with a directory that others may read: they read no key there, and no secret", async () => {
+    const state = temporaryDirectory();
+    chmodSync(state, 0o755);
+    await start({ state, listen: true, gateways: 1 });
+    const key = readFileSync(join(state, "authority", "key.pem"), "utf8").split("\n")[1] ?? "";
+    const secrets = [readFileSync(join(state, "secret"), "utf8").trim(), key];
+    expect(secrets.map(({ length }) => length)).toEqual([64, 64]);
+    const open = openToOthers(state);
+    expect(open.map(({ name }) => name)).toContain("run.json");
+    expect(open.filter(({ text }) => secrets.some((secret) => text.includes(secret)))).toEqual([]);
+    expect(open.map(({ name }) => name).filter((name) => name.includes("/") && !name.startsWith("bundle/"))).toEqual([]);
   });
 
   it("--sip [::1]: everything over IPv6", async () => {
