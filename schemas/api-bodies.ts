@@ -124,7 +124,7 @@ export const membersBodySchema = pipe(
       addresses: pipe(
         list(string("must be a text")),
         maxLength(memberAddressesMax, `at most ${memberAddressesMax} addresses`),
-        description("addresses and names by which others reach it; empty: nobody does"),
+        description("the IP address by which others reach it, which is no other machine's; empty: nobody does"),
       ),
     }),
     "the body must be a list of members",

@@ -71,7 +71,6 @@ type Invited = {
   readonly id: string;
   readonly kind: "cell" | "gateway" | "host";
   readonly host: string;
-  readonly addresses: readonly string[];
 };
 
 /** Why these may not come by an invitation; undefined: they may. It is for one host, which comes first, and what runs on it. */
@@ -81,16 +80,7 @@ export function invitedFault({ role }: Pick<Invitation, "role">, members: readon
   const stranger = others.find((each) => each.kind === "host" || each.host !== host.id);
   if (stranger !== undefined) return `${stranger.id} does not run on ${host.id}`;
   const unwanted = others.find(({ kind }) => role !== "both" && kind !== role);
-  if (unwanted !== undefined) return `the invitation is for a ${role}, and ${unwanted.id} is a ${unwanted.kind}`;
-  return addressesFault(role === "gateway", members);
-}
-
-/** Nobody connects to a gateway, or to a host without a cell. A certificate that named an address would let it pass for who is there. */
-export function addressesFault(isWithoutCell: boolean, members: readonly Invited[]): string | undefined {
-  const addressed = members.find(
-    ({ kind, addresses }) => addresses.length > 0 && (kind === "gateway" || (kind === "host" && isWithoutCell)),
-  );
-  return addressed === undefined ? undefined : `${addressed.id} is a ${addressed.kind} that nobody connects to, and has an address`;
+  return unwanted === undefined ? undefined : `the invitation is for a ${role}, and ${unwanted.id} is a ${unwanted.kind}`;
 }
 
 const form = "tandem1";

@@ -5,6 +5,7 @@ import { request as requestHttps, type RequestOptions } from "node:https";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ApiClient, type HostIdentity, type Purpose } from "../../cli/api-client.ts";
 import { Membership } from "../../cli/membership.ts";
+import type { MemberKind } from "../../cluster/map/members.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
 import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
 import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
@@ -170,7 +171,22 @@ describe("members that come and go", () => {
     const issuer = new X509Certificate(identityOf("g1").tls.ca);
     expect(new X509Certificate(certificate).verify(issuer.publicKey)).toBe(true);
     const stranger = { ...gateway, id: "g9" };
-    await expect(host.put("/host/certificates", [stranger])).rejects.toThrow(`g9 does not run on ${membership.host}`);
+    await expect(host.put("/host/certificates", [stranger])).rejects.toThrow(`gateway g9 does not run on ${membership.host}`);
+  });
+
+  it("get no certificate for what they are not, nor for an address where they are not", async () => {
+    const host = apiOf(identityOf(membership.host), "host");
+    const ask = (id: string, kind: MemberKind, address: string): Promise<unknown> =>
+      host.put("/host/certificates", [membership.request({ id, kind, addresses: [address] })]);
+    await expect(ask("g1", "cell", "127.0.0.1")).rejects.toThrow(`cell g1 does not run on ${membership.host}`);
+    await expect(ask("g1", "gateway", "127.0.0.1")).rejects.toThrow("g1 is a gateway that nobody connects to");
+    await expect(ask("a", "cell", "192.0.2.1")).rejects.toThrow("a asks for 192.0.2.1, and the cells of host");
+    await expect(ask(membership.host, "host", "example.test")).rejects.toThrow("asks for example.test, which is no IP address");
+    await expect(ask("a", "cell", "127.0.0.1")).resolves.toHaveProperty("certificates");
+    const added = { id: "h9", kind: "host", addresses: ["127.0.0.1"] } as const;
+    const newcomer = new Membership(new StateDirectory(`${system.state}/h9`), "h9").request(added);
+    const adding = apiOf(identityOf(membership.host), "api").put("/api/members", { members: [newcomer] });
+    await expect(adding).rejects.toThrow("h9 asks for 127.0.0.1, where cell a is");
   });
 
   it("are cells too: one more is added, with a key of its own, and has its share", async () => {

@@ -1,10 +1,11 @@
 import { Hono } from "hono";
-import { addressesFault, checkInvitation, invitedFault } from "../../cluster/authority/invitation.ts";
+import { checkInvitation, invitedFault } from "../../cluster/authority/invitation.ts";
 import type { Keyring } from "../../cluster/authority/keyring.ts";
 import type { GroupStatus } from "../../cluster/group/group-effects.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { shownState } from "../../cluster/map/gateways.ts";
 import type { UsedInvitation } from "../../cluster/map/invitations.ts";
+import { addressesFault } from "../../cluster/map/member-addresses.ts";
 import { type Member, memberOf, revokedIn, runsCell } from "../../cluster/map/members.ts";
 import type { HostMembers, MemberRemoved, Members, MembersAdded, Standing } from "../../schemas/api-answers.ts";
 import { membersAddedBodySchema, membersBodySchema } from "../../schemas/api-bodies.ts";
@@ -36,8 +37,10 @@ membersApi.put("/", async (context) => {
   const group = env.CORE_GROUP.getByName(coreGroupName);
   const [keyring, known] = await Promise.all([group.keyring(), group.newestMap()]);
   if (keyring?.authority === undefined || known.authority === undefined) return context.json({ error: noAuthorityText }, 409);
-  const by = token === undefined ? undefined : invitedBy(token, keyring, known.authority, wanted);
+  const by = token === undefined ? undefined : invitedBy(token, keyring, known, wanted);
   if (by !== undefined && "refused" in by) return context.json({ error: by.refused }, 403);
+  const wrong = token === undefined ? addressesFault(known, wanted, false) : undefined;
+  if (wrong !== undefined) return context.json({ error: wrong }, 403);
   const certificates = certificatesOf(keyring, wanted);
   if ("error" in certificates) return context.json(certificates, 400);
   const members = wanted.map(({ id, kind, host, key }): Member => ({ id, kind, host, key }));
@@ -65,14 +68,14 @@ membersApi.delete("/:id", async (context) => {
 function invitedBy(
   token: string,
   { secret, next }: Keyring,
-  authority: string,
+  map: ClusterMap,
   members: readonly Invited[],
 ): UsedInvitation | { readonly refused: string } {
   const macs = [secret, ...(next === undefined ? [] : [next.secret])].map(invitationMacOf);
-  const checking = { macs, fingerprint: fingerprintOf(authority), now: Date.now() };
+  const checking = { macs, fingerprint: fingerprintOf(map.authority ?? ""), now: Date.now() };
   const invitation = checkInvitation(token, checking);
   if ("refused" in invitation) return invitation;
-  const refused = invitedFault(invitation, members);
+  const refused = invitedFault(invitation, members) ?? addressesFault(map, members, invitation.role === "gateway");
   const [host] = members;
   if (refused !== undefined || host === undefined) return { refused: refused ?? "nobody is invited" };
   return { id: invitation.id, host: host.id, key: host.key, until: invitation.expires };
@@ -120,9 +123,9 @@ hostApi.put("/certificates", async (context) => {
   const group = env.CORE_GROUP.getByName(coreGroupName);
   const [map, keyring] = await Promise.all([group.newestMap(), group.keyring()]);
   if (keyring?.authority === undefined) return context.json({ error: noAuthorityText }, 409);
-  const stranger = value.find(({ id, key }) => !isOn(map, variables.who, id, key));
-  if (stranger !== undefined) return context.json({ error: `${stranger.id} does not run on ${variables.who}` }, 403);
-  const wrong = addressesFault(!runsCell(map, variables.who), value);
+  const stranger = value.find((each) => !isOn(map, variables.who, each));
+  if (stranger !== undefined) return context.json({ error: `${stranger.kind} ${stranger.id} does not run on ${variables.who}` }, 403);
+  const wrong = addressesFault(map, value, !runsCell(map, variables.who));
   if (wrong !== undefined) return context.json({ error: wrong }, 403);
   const certificates = certificatesOf(keyring, value);
   return "error" in certificates ? context.json(certificates, 400) : context.json({ certificates });
@@ -142,6 +145,8 @@ function certificatesOf({ authority }: Keyring, subjects: readonly Wanted[]): Is
 
 type Wanted = Pick<Subject, "id" | "addresses"> & { readonly tlsKey: string };
 
-function isOn({ members = [] }: ClusterMap, host: string, id: string, key: string): boolean {
-  return members.some((member) => member.id === id && member.host === host && member.key === key);
+/** Whether the map has it as it says it is, on this host. */
+function isOn(map: ClusterMap, host: string, { id, kind, host: its, key }: Member): boolean {
+  const known = memberOf(map, id);
+  return known !== undefined && its === host && known.host === host && known.kind === kind && known.key === key;
 }
