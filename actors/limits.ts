@@ -48,8 +48,18 @@ export const drainPortionMax = 100;
 export const drainStepMs = 500;
 /** A softphone of which nothing has been heard or said for this long is in the middle of nothing but perhaps ringing or a call. */
 export const drainQuietMs = 5_000;
-/** When none has been quiet for so long, those that are left are sent all the same. */
+/** When none has been quiet for so long, those that are left are sent all the same, at the pace of all. */
 export const drainPatienceMs = 60_000;
+/**
+ * So many go in a step besides, of those on which nobody has registered. Nothing of theirs is waited for, and nothing that they send holds a drain up.
+ * The end of each is told to the exchanges that it has talked to, so it is the pace that idle cells take easily.
+ */
+export const drainStrangersPortion = 100;
+/**
+ * A drain is over after this, whatever softphones send and however late all is: they can do both on purpose. A removal at full load took two and a half minutes. At
+ * the slowest pace, one in a step, 1200 go. Where there are more, the pace falls no lower than the rest of the time allows.
+ */
+export const drainMsMax = 600_000;
 /** Over this exchanges are late, and fewer are sent: a fifth of T1, long before anything is refused or said again. */
 export const drainLateMs: number = t1Ms / 5;
 /** What was measured longer ago says nothing of now. */

@@ -1,5 +1,5 @@
 import type { SteadyMs } from "../../sip/time.ts";
-import { drainPatienceMs, drainQuietMs, drainStepMs } from "../limits.ts";
+import { drainMsMax, drainPatienceMs, drainPortionMax, drainQuietMs, drainStepMs, drainStrangersPortion } from "../limits.ts";
 import type { MakeTimer, Timer } from "../timer.ts";
 import { DrainPace } from "./drain-pace.ts";
 
@@ -11,8 +11,12 @@ import { DrainPace } from "./drain-pace.ts";
  */
 export type LinesMode = "take" | "keep" | "send";
 
-/** So many of those that have had no message for `quietMs` are sent elsewhere, and no new ones are taken for a while. */
-export type SendOrder = { readonly quietMs: number; readonly most: number };
+/**
+ * So many are sent elsewhere, and no new ones are taken for a while:
+ * - of the registered ones `most`. Those come first that have had no message for `quietMs`, and the others wait while `isPatient`;
+ * - of those on which nobody has registered `strangersMost`, whatever they send.
+ */
+export type SendOrder = { readonly most: number; readonly strangersMost: number; readonly quietMs: number; readonly isPatient: boolean };
 
 /** What a line says to that: how many softphones are left, and how late exchanges were for it lately, ms. Undefined: it has asked for nothing. */
 export type SendAnswer = { readonly left: number; readonly lateMs: number | undefined };
@@ -27,7 +31,8 @@ export type LineDrainPorts = {
 
 /**
  * While this cell is out of service and another one is up, it has its lines send their softphones elsewhere, at the pace that all can bear. Those in the
- * middle of something come last. A line takes no new ones as long as it is told so again and again: if this process ends, nobody is kept out for long.
+ * middle of something come last. Softphones may be in the middle of something for ever, and keep all late: it is over after {@link drainMsMax} all the same.
+ * A line takes no new ones as long as it is told so again and again: if this process ends, nobody is kept out for long.
  */
 export class LineDrain {
   readonly #lineCount: number;
@@ -38,6 +43,9 @@ export class LineDrain {
   #changes = 0;
   #pace = new DrainPace();
   #steps = 0;
+  #begunAt: SteadyMs = 0;
+  /** Those wait that are in the middle of something. Once it is over it stays so: it would be paid again for each that goes. */
+  #isPatient = true;
   /** When one last went, or they began to be sent. */
   #wentAt: SteadyMs = 0;
   /** When the present step was to be, ms. */
@@ -63,7 +71,7 @@ export class LineDrain {
     this.#changes += 1;
     this.#pace = new DrainPace();
     const now = this.#ports.now();
-    [this.#wentAt, this.#dueAt] = [now, now];
+    [this.#begunAt, this.#wentAt, this.#dueAt, this.#isPatient] = [now, now, now, true];
     this.#timer.clear();
     if (mode !== "take") return this.#step();
     for (let line = 0; line < this.#lineCount; line += 1) this.#ports.take(line);
@@ -72,18 +80,28 @@ export class LineDrain {
   #step(): void {
     const { now, send } = this.#ports;
     const [before, changes, startedAt] = [this.#sum(), this.#changes, now()];
-    const quietMs = startedAt - this.#wentAt < drainPatienceMs ? drainQuietMs : 0;
+    // The second half of the time is for those that were waited for.
+    if (startedAt - this.#wentAt >= drainPatienceMs || startedAt - this.#begunAt >= drainMsMax / 2) this.#isPatient = false;
     const answers: (SendAnswer | undefined)[] = [];
     this.#steps += 1;
     for (let line = 0; line < this.#lineCount; line += 1) {
-      const most = this.#mode === "send" ? this.#pace.shareOf(line, this.#lineCount, this.#steps) : 0;
-      send(line, { quietMs, most }, (answer) => {
+      send(line, this.#orderFor(line, startedAt), (answer) => {
         if (this.#changes !== changes) return;
         if (answer !== undefined) this.#left.set(line, answer.left);
         answers.push(answer);
         if (answers.length === this.#lineCount) this.#over(answers, before);
       });
     }
+  }
+
+  #orderFor(line: number, now: SteadyMs): SendOrder {
+    const quiet = { quietMs: drainQuietMs, isPatient: this.#isPatient };
+    if (this.#mode !== "send") return { ...quiet, most: 0, strangersMost: 0 };
+    const share = this.#pace.shareOf(line, this.#lineCount, this.#steps);
+    // What it has left, spread over what is left of the time. All may be at one line.
+    const stepsLeft = Math.max(1, (this.#begunAt + drainMsMax - now) / drainStepMs);
+    const least = Math.min(Math.ceil(drainPortionMax / this.#lineCount), Math.floor((this.#left.get(line) ?? 0) / stepsLeft));
+    return { ...quiet, most: Math.max(share, least), strangersMost: Math.ceil(drainStrangersPortion / this.#lineCount) };
   }
 
   #over(answers: readonly (SendAnswer | undefined)[], before: number): void {

@@ -342,15 +342,21 @@ describe("what an exchange cannot deliver", () => {
 
 describe("a line whose cell is out of service", () => {
   const line = env.LINE.getByName(lineName(0));
+  const upgradeHere = async (): Promise<Response> =>
+    await line.fetch("http://a.invalid/", { headers: { upgrade: "websocket", "sec-websocket-protocol": "sip" } });
   const open = async (): Promise<WebSocket | null> => {
-    const headers = { upgrade: "websocket", "sec-websocket-protocol": "sip" };
-    const { webSocket } = await line.fetch("http://a.invalid/", { headers });
+    const { webSocket } = await upgradeHere();
     webSocket?.accept();
     return webSocket;
   };
+  const connectHere = async (): Promise<Softphone> => {
+    const phone = await Softphone.connect(alice, "secret", upgradeHere);
+    phones.push(phone);
+    return phone;
+  };
 
-  const all = { quietMs: 0, most: 100 };
-  const quiet = { quietMs: 60_000, most: 25 };
+  const all = { quietMs: 0, most: 100, strangersMost: 100, isPatient: false };
+  const quiet = { quietMs: 60_000, most: 25, strangersMost: 0, isPatient: true };
 
   afterEach(async () => {
     await line.sendElsewhere(all);
@@ -363,16 +369,36 @@ describe("a line whose cell is out of service", () => {
     const own = await lineOf(alice);
     await own.sendElsewhere(quiet);
     expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
-    expect(await own.sendElsewhere(all)).toMatchObject({ left: 0 });
+    expect(await own.sendElsewhere({ ...quiet, isPatient: false })).toMatchObject({ left: 0 });
     expect((await closingOf(phone)).code).toBe(1012);
     await own.takeSoftphones();
   });
 
+  it("closes those first that are quiet, also when it waits for nobody any more", async () => {
+    const [talking, still] = [await connectHere(), await connectHere()];
+    for (const phone of [talking, still]) expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    const registeredAt = Date.now();
+    await vi.waitFor(() => expect(Date.now() - registeredAt).toBeGreaterThan(2_000), 4_000);
+    await talking.register();
+    expect(await line.sendElsewhere({ ...quiet, quietMs: 2_000, most: 1, isPatient: false })).toMatchObject({ left: 1 });
+    expect((await closingOf(still)).code).toBe(1012);
+    expect(talking.closed).toBeUndefined();
+  });
+
+  it("closes at once those on which nobody has registered, though they have just said something, and no phone for them", async () => {
+    const [phone, stranger] = [await connectHere(), await connectHere()];
+    expect(await phone.register()).toMatch(/^SIP\/2\.0 200 /);
+    expect(await stranger.transact("OPTIONS", `sip:${domain}`, [])).toMatch(/^SIP\/2\.0 /);
+    expect(await line.sendElsewhere({ ...quiet, strangersMost: 25 })).toMatchObject({ left: 1 });
+    expect((await closingOf(stranger)).code).toBe(1012);
+    expect(phone.closed).toBeUndefined();
+  });
+
   it("closes as many as it is told, or none, and says how late exchanges are for those that ask", async () => {
-    for (let count = 0; count < quiet.most + 3; count += 1) expect(await open()).not.toBeNull();
-    expect(await line.sendElsewhere({ ...quiet, most: 0 })).toMatchObject({ left: quiet.most + 3 });
-    expect(await line.sendElsewhere(quiet)).toMatchObject({ left: 3 });
-    expect(await line.sendElsewhere(quiet)).toMatchObject({ left: 0 });
+    for (let count = 0; count < 28; count += 1) expect(await open()).not.toBeNull();
+    expect(await line.sendElsewhere({ ...quiet, most: 100 })).toMatchObject({ left: 28 });
+    expect(await line.sendElsewhere({ ...quiet, strangersMost: 25 })).toMatchObject({ left: 3 });
+    expect(await line.sendElsewhere({ ...quiet, strangersMost: 25 })).toMatchObject({ left: 0 });
     await line.takeSoftphones();
     const phone = await connect(alice);
     await phone.register();

@@ -24,8 +24,13 @@ export class Softphone extends HandPhone {
   readonly binary: Uint8Array[] = [];
   closed: { readonly code: number; readonly reason: string } | undefined;
 
-  static async connect(user: string, password: string): Promise<Softphone> {
-    const response = await upgrade("/", { "sec-websocket-protocol": "sip" });
+  /** `door`: at which it connects, that of the cell for example. */
+  static async connect(
+    user: string,
+    password: string,
+    door: () => Promise<Response> = async () => await upgrade("/", { "sec-websocket-protocol": "sip" }),
+  ): Promise<Softphone> {
+    const response = await door();
     const { webSocket } = response;
     if (webSocket === null) throw new Error(`no WebSocket: ${response.status} ${await response.text()}`);
     return new Softphone(user, password, webSocket);

@@ -146,12 +146,12 @@ export class LineObject extends DurableObject<Environment> {
 
   /**
    * This cell is out of service. Closes some WebSockets, so that their softphones connect elsewhere, and takes no new ones until {@link drainHoldMs}
-   * after it was last told so. Those stay that have had a message within `quietMs`.
+   * after it was last told so.
    */
-  sendElsewhere({ most, quietMs }: SendOrder): SendAnswer {
+  sendElsewhere(order: SendOrder): SendAnswer {
     const now = this.#timers.clock.now();
     this.#fullUntil = now + drainHoldMs;
-    return { left: this.#softphones.closeSome(most, quietMs, now), lateMs: this.#line.lateMs(now) };
+    return { left: this.#softphones.closeSome(order, now), lateMs: this.#line.lateMs(now) };
   }
 
   /** This cell is in service again. */

@@ -1,6 +1,7 @@
 import { addressToHex, parseFlowKey, serializeFlowKey } from "../../sip/flow/flow.ts";
 import { isRegistered } from "../../sip/flow/grant.ts";
 import { sourceOfAddress } from "../../sip/flow/source.ts";
+import type { SendOrder } from "../../actors/core-group/line-drain.ts";
 import { closeQuietly } from "../close-socket.ts";
 import {
   firstMessageMs,
@@ -170,12 +171,19 @@ export class Softphones {
     this.#find(flowKey)?.close(code, reason);
   }
 
-  /** Closes up to so many that have had no message for `quietMs`, as a server does that restarts. Returns how many are left. */
-  closeSome(count: number, quietMs: number, now: SteadyMs): number {
+  /** Closes so many, as a server does that restarts. Returns how many are left. */
+  closeSome({ most, strangersMost, quietMs, isPatient }: SendOrder, now: SteadyMs): number {
     const open = this.#ctx.getWebSockets().filter((socket) => socket.readyState === WebSocket.OPEN);
-    const quiet = open.filter((socket) => now - (this.#heardAt.get(socket) ?? 0) >= quietMs).slice(0, count);
-    for (const socket of quiet) socket.close(1012, "this cell is out of service: connect to another one");
-    return open.length - quiet.length;
+    const [strangers, quiet, others]: [WebSocket[], WebSocket[], WebSocket[]] = [[], [], []];
+    for (const socket of open) {
+      const isQuiet = now - (this.#heardAt.get(socket) ?? 0) >= quietMs;
+      const those = this.#softphoneOf(socket).isKnown !== true ? strangers : isQuiet ? quiet : others;
+      those.push(socket);
+    }
+    const registered = isPatient ? quiet : [...quiet, ...others];
+    const going = [...strangers.slice(0, strangersMost), ...registered.slice(0, most)];
+    for (const socket of going) socket.close(1012, "this cell is out of service: connect to another one");
+    return open.length - going.length;
   }
 
   #strangersNow(): Strangers {

@@ -1,6 +1,14 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { LineDrain, type SendOrder } from "../../../actors/core-group/line-drain.ts";
-import { drainLateMs, drainPatienceMs, drainPortionFirst, drainPortionMax, drainQuietMs, drainStepMs } from "../../../actors/limits.ts";
+import {
+  drainLateMs,
+  drainMsMax,
+  drainPatienceMs,
+  drainPortionFirst,
+  drainPortionMax,
+  drainStepMs,
+  drainStrangersPortion,
+} from "../../../actors/limits.ts";
 import { VirtualTime } from "../virtual-time.ts";
 
 const lineCount = 4;
@@ -8,7 +16,10 @@ const lineCount = 4;
 /** Lines with so many softphones each, of which all or none are quiet. */
 class Lines {
   readonly time = new VirtualTime();
+  /** Registered ones. */
   readonly left: number[];
+  /** Those on which nobody has registered, by line. None of them is ever quiet. */
+  readonly strangers: number[] = Array.from({ length: lineCount }, () => 0);
   areQuiet = true;
   /** How late exchanges are for them. */
   lateMs: number | undefined = 0;
@@ -37,13 +48,14 @@ class Lines {
     return [...this.went.values()];
   }
 
-  #send(line: number, { most, quietMs }: SendOrder): { readonly left: number; readonly lateMs: number | undefined } {
+  #send(line: number, { most, strangersMost, isPatient }: SendOrder): { readonly left: number; readonly lateMs: number | undefined } {
     this.orders += 1;
-    const left = this.left[line] ?? 0;
-    const goes = this.areQuiet || quietMs < drainQuietMs ? Math.min(most, left) : 0;
+    const [left = 0, strangers = 0] = [this.left[line], this.strangers[line]];
+    const goes = this.areQuiet || !isPatient ? Math.min(most, left) : 0;
     this.left[line] = left - goes;
+    this.strangers[line] = Math.max(0, strangers - strangersMost);
     this.went.set(this.time.now, (this.went.get(this.time.now) ?? 0) + goes);
-    return { left: left - goes, lateMs: this.lateMs };
+    return { left: left - goes + this.strangers[line], lateMs: this.lateMs };
   }
 }
 
@@ -105,6 +117,62 @@ describe("softphones of a cell that is taken out of service", () => {
     lines.deaf.clear();
     lines.time.pass(60_000);
     expect([lines.left, lines.drain.left]).toEqual([[0, 0, 0, 0], 0]);
+  });
+
+  it("go one step after the other once none was quiet for long, however late all is", () => {
+    lines.drain.set("send");
+    lines.areQuiet = false;
+    lines.lateMs = drainLateMs + 1;
+    lines.time.pass(drainPatienceMs);
+    expect(lines.portions(20 * drainStepMs)).toEqual(Array.from({ length: 20 }, () => 1));
+  });
+
+  it("have a longest time in all, where they are never quiet and keep all late", () => {
+    lines = new Lines(1_000);
+    lines.areQuiet = false;
+    lines.lateMs = 10_000;
+    lines.drain.set("send");
+    lines.time.pass(drainMsMax);
+    expect(lines.drain.left).toBe(0);
+    // It did not end with all at once.
+    expect(Math.max(...lines.went.values())).toBeLessThanOrEqual(drainPortionMax / 4);
+  });
+
+  it("have the same where all are at one line, and one goes whenever patience is nearly over", () => {
+    lines = new Lines(0);
+    lines.left[1] = 1_000;
+    lines.areQuiet = false;
+    lines.lateMs = 10_000;
+    lines.drain.set("send");
+    for (let passed = 0; passed < drainMsMax; passed += drainPatienceMs / 2) {
+      lines.left[1] = Math.max(0, lines.left[1] - 1);
+      lines.time.pass(drainPatienceMs / 2);
+    }
+    expect(lines.drain.left).toBe(0);
+  });
+
+  it("are done with in a known time where this process stood still for all of it", () => {
+    lines.areQuiet = false;
+    lines.drain.set("send");
+    lines.time.standStill(drainMsMax);
+    lines.time.pass((drainStepMs * lines.left.reduce((sum, left) => sum + left)) / drainPortionMax);
+    expect(lines.drain.left).toBe(0);
+  });
+
+  it("on which nobody has registered go at once, whatever they send and however late all is, and do not count as patience", () => {
+    lines.areQuiet = false;
+    lines.lateMs = 10_000;
+    lines.strangers.fill(75);
+    lines.drain.set("keep");
+    lines.time.pass(10_000);
+    expect(lines.drain.left).toBe(4 * 275);
+    lines.drain.set("send");
+    expect(lines.drain.left).toBe(4 * 275 - drainStrangersPortion);
+    lines.time.pass(2 * drainStepMs);
+    expect([lines.strangers, lines.left]).toEqual([
+      [0, 0, 0, 0],
+      [200, 200, 200, 200],
+    ]);
   });
 
   it("are kept while replicas leave: lines are told again and again to take no new ones", () => {
