@@ -1,6 +1,6 @@
 import type { Arguments, CommandSpec, Option } from "./arguments.ts";
 import { usage } from "./arguments.ts";
-import { memberNamePattern } from "../cluster/limits.ts";
+import { cellNamePattern, gatewayNamePattern, memberNamePattern } from "../cluster/limits.ts";
 import { invitationLocationCharactersMax } from "../cluster/authority/limits.ts";
 import { Failure, UsageError } from "./errors.ts";
 import { type Settings, settingsOf, upSpec } from "./settings.ts";
@@ -67,6 +67,8 @@ export function joinSettingsOf(args: Arguments): JoinSettings {
   const [name, location, address] = [values.get("name"), values.get("location"), values.get("address")];
   if (name !== undefined && !memberNamePattern.test(name))
     throw usage(joinSpec, `--name ${name}: must be 1 to 32 letters, digits or hyphens`);
+  if (name !== undefined && (cellNamePattern.test(name) || gatewayNamePattern.test(name)))
+    throw usage(joinSpec, `--name ${name}: is a name for a cell (one character) or a gateway (g and a number)`);
   if (location !== undefined && (location.trim() === "" || location.length > invitationLocationCharactersMax))
     throw usage(joinSpec, `--location: must be 1 to ${invitationLocationCharactersMax} characters`);
   return { url: url.replace(/\/$/, ""), token, name, location, settings: settingsAt(args, address) };

@@ -242,7 +242,9 @@ export const dnsAnswersMax = 256;
 export const drainDeadlineMsMax: number = 7 * 24 * 3_600_000;
 /** Members that sign with keys of their own: each is 150 octets of the map, which is told to all with each change. */
 export const membersMax = 512;
-/** Keys of members that were removed, of 43 characters each. Older ones are forgotten: by then no side of a cut has a map that knows them. */
+/** Members of a host that comes by an invitation, beside the host itself: more gateways than a machine has cores help nobody. So one invitation does not fill the map. */
+export const invitedMembersMax = 16;
+/** Keys of members that were removed, of 43 characters each. Older ones are forgotten: by then no side of a cut has a map that knows them, and no invitation counts that was theirs. */
 export const revokedKeysMax = 512;
 /** Invitations that were used and have not expired, 100 octets of the map each. More machines than that do not join within a week. */
 export const usedInvitationsMax = 128;
@@ -256,6 +258,9 @@ export const orderKeptMs = 3_600_000;
 export const orderTakenMs = 30_000;
 /** A line for people. */
 export const orderTextMax = 400;
+/** Names by which people tell a cell and a gateway. Nobody else has one: he would keep it from those. */
+export const cellNamePattern: RegExp = /^[0-9A-Za-z]$/;
+export const gatewayNamePattern: RegExp = /^g\d+$/;
 /** Names of members: they ride in signatures, in file names and in URIs, and a dot would make a gateway's a line's. */
 export const memberNamePattern: RegExp = /^[0-9A-Za-z-]{1,32}$/;
 /** Lines of a cell: each is an object that a request may wake. */

@@ -69,7 +69,7 @@ const written = {
   formerUrls: exactOptional(list(record({ id: text, url: text }))),
   doubled,
   revokedBeside: exactOptional(list(text)),
-  invitations: exactOptional(list(record({ id: text, host: text, key: text, until: whole(0) }))),
+  invitations: exactOptional(list(record({ id: text, host: text, key: exactOptional(text), until: whole(0) }))),
   orders: exactOptional(list(record(order))),
   drainingGateways: exactOptional(list(record({ id: text, closeAt: exactOptional(whole(0)) }))),
 };

@@ -5,9 +5,9 @@ import type { ClusterMap } from "./cluster-map.ts";
 /** An invitation that a host has joined by: it counts for no other one (docs/decisions/0047-a-machine-joins-by-an-invitation.md). */
 export type UsedInvitation = {
   readonly id: string;
-  /** The host, and its signing key: that one may say it again. */
   readonly host: string;
-  readonly key: string;
+  /** The signing key of the host: that one may say it again. Absent: nobody may, for the host was removed, or a member of it. */
+  readonly key?: string;
   /** When it expires: after that it is forgotten. */
   readonly until: WallMs;
 };
@@ -17,6 +17,8 @@ type InvitationsOfMap = Pick<ClusterMap, "invitations">;
 /** Why an invitation cannot be used; undefined: it can. */
 export function usingFault({ invitations = [] }: InvitationsOfMap, used: UsedInvitation, now: WallMs): string | undefined {
   const known = invitations.find(({ id }) => id === used.id);
+  if (known !== undefined && known.key === undefined)
+    return `the token has been used by host ${known.host}, which has been removed since or has lost a member`;
   if (known !== undefined)
     return known.host === used.host && known.key === used.key ? undefined : `the token has been used by host ${known.host}`;
   if (keptOf(invitations, now).length < usedInvitationsMax) return undefined;
@@ -26,6 +28,17 @@ export function usingFault({ invitations = [] }: InvitationsOfMap, used: UsedInv
 /** The invitations with this one, without those that have expired. */
 export function withUsed({ invitations = [] }: InvitationsOfMap, used: UsedInvitation, now: WallMs): Required<InvitationsOfMap> {
   return { invitations: [...keptOf(invitations, now).filter(({ id }) => id !== used.id), used] };
+}
+
+/** What of the map is another when no invitation counts again by which these hosts have come, or a host with one of these keys. They are kept until they expire. */
+export function withoutInvitationsOf(
+  { invitations }: InvitationsOfMap,
+  hosts: readonly string[],
+  keys: readonly string[],
+): InvitationsOfMap {
+  if (invitations === undefined) return {};
+  const isOver = ({ host, key }: UsedInvitation): boolean => hosts.includes(host) || (key !== undefined && keys.includes(key));
+  return { invitations: invitations.map((each) => (isOver(each) ? { id: each.id, host: each.host, until: each.until } : each)) };
 }
 
 /** The clocks of two cells differ: one of them may take an invitation for good a little longer. */

@@ -1,5 +1,6 @@
-import { memberNamePattern, membersMax, revokedKeysMax } from "../limits.ts";
+import { cellNamePattern, gatewayNamePattern, invitedMembersMax, memberNamePattern, membersMax, revokedKeysMax } from "../limits.ts";
 import type { ClusterMap } from "./cluster-map.ts";
+import { withoutInvitationsOf } from "./invitations.ts";
 
 /** Who signs in a system with an authority: a cell, a gateway, or a host, which is the `tandem` process of a machine. */
 export type MemberKind = "cell" | "gateway" | "host";
@@ -16,7 +17,7 @@ export type Member = {
 };
 
 /** What a map says of members. All of it is public. */
-export type MembersOfMap = Pick<ClusterMap, "authority" | "members" | "revoked" | "revokedBeside" | "cells">;
+export type MembersOfMap = Pick<ClusterMap, "authority" | "members" | "revoked" | "revokedBeside" | "cells" | "invitations">;
 
 /** The member that signs with this name; undefined: there is none, or its key has been revoked. */
 export function memberOf(map: MembersOfMap, id: string): Member | undefined {
@@ -76,9 +77,26 @@ export function additionFault(map: MembersOfMap, added: readonly Member[]): stri
   for (const member of added) {
     const known = map.members?.find(({ id }) => id === member.id);
     if (known !== undefined && !isSame(known, member)) return `the name ${member.id} is taken by a ${known.kind}`;
+    const fault = known === undefined ? nameFault(map, member) : undefined;
+    if (fault !== undefined) return fault;
     if (isRevoked(map, member.key)) return `the key of ${member.id} was removed: it needs a new one`;
   }
   return membersFault({ ...map, members: membersWith(map, added) });
+}
+
+/** Why a newcomer cannot have its name. A name with a meaning is of that kind alone, and a cell that stands in the map is itself, though its key be removed. */
+function nameFault({ cells }: MembersOfMap, { id, kind }: Member): string | undefined {
+  if (cells.some((cell) => cell.id === id)) return `the name ${id} is taken by a cell`;
+  const meant = cellNamePattern.test(id) ? "cell" : gatewayNamePattern.test(id) ? "gateway" : kind;
+  return meant === kind ? undefined : `the name ${id} is for a ${meant}, and this is a ${kind}`;
+}
+
+/** Why these cannot come by an invitation to a host, with what it has already; undefined: they can. */
+export function invitedNumberFault(map: MembersOfMap, host: string, added: readonly Member[]): string | undefined {
+  const number = membersWith(map, added).filter((member) => member.host === host && member.kind !== "host").length;
+  return number > invitedMembersMax
+    ? `host ${host} would run ${number} cells and gateways: one that was invited runs ${invitedMembersMax} at most`
+    : undefined;
 }
 
 /** The members with these. */
@@ -97,8 +115,11 @@ export function removalFault(map: MembersOfMap, id: string): string | undefined 
   return hosts.length > 0 && left.length === 0 ? `${id} is the last host that could change anything` : undefined;
 }
 
+/** What of the map is another when members do not count any more. */
+export type WithoutMembers = Required<Pick<ClusterMap, "members" | "revoked">> & Pick<ClusterMap, "invitations">;
+
 /** What of the map is another without this member, and without all that runs on it where it is a host. Their keys never count again. */
-export function withoutMember(map: MembersOfMap, id: string): Required<Pick<ClusterMap, "members" | "revoked">> {
+export function withoutMember(map: MembersOfMap, id: string): WithoutMembers {
   const gone = membersOn(map, id);
   return withoutKeys(
     map,
@@ -106,12 +127,18 @@ export function withoutMember(map: MembersOfMap, id: string): Required<Pick<Clus
   );
 }
 
-/** What of the map is another when these keys do not count. */
-export function withoutKeys(map: MembersOfMap, keys: readonly string[]): Required<Pick<ClusterMap, "members" | "revoked">> {
+/**
+ * What of the map is another when these keys do not count. Nor does the invitation of a host that loses one count again: revoked keys are forgotten when there are many,
+ * and it would bring them back.
+ */
+export function withoutKeys(map: MembersOfMap, keys: readonly string[]): WithoutMembers {
   const revoked = new Set([...(map.revoked ?? []), ...keys]);
+  const members = map.members ?? [];
+  const hosts = members.filter(({ key }) => revoked.has(key)).map(({ host }) => host);
   return {
-    members: (map.members ?? []).filter(({ key }) => !revoked.has(key)),
+    members: members.filter(({ key }) => !revoked.has(key)),
     revoked: [...revoked].slice(-revokedKeysMax),
+    ...withoutInvitationsOf(map, hosts, keys),
   };
 }
 

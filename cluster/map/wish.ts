@@ -6,7 +6,7 @@ import { gatewayDrained, gatewayWeighed } from "./gateways.ts";
 import { type UsedInvitation, usingFault, withUsed } from "./invitations.ts";
 import { cellWeighed, weighingFault } from "./map-change.ts";
 import { type HostOrder, orderFinished, orderGiven, type OrderOutcome, withGatewayDrained } from "./orders.ts";
-import { additionFault, type Member, membersWith, removalFault, withoutMember } from "./members.ts";
+import { additionFault, invitedNumberFault, type Member, membersWith, removalFault, withoutMember } from "./members.ts";
 
 /** One thing that the operator wants another, without having looked at the whole map. The coordinator makes a change of the newest map from it. */
 export type Wish =
@@ -56,7 +56,7 @@ export function changeFor(map: ClusterMap, wish: Wish, now: WallMs): Change | { 
   }
   if ("addMembers" in wish) {
     const { addMembers, by } = wish;
-    const refused = additionFault(map, addMembers) ?? (by === undefined ? undefined : usingFault(map, by, now));
+    const refused = additionFault(map, addMembers) ?? (by === undefined ? undefined : invitedFault(map, addMembers, by, now));
     if (refused !== undefined) return { refused };
     return { members: membersWith(map, addMembers), ...(by === undefined ? {} : withUsed(map, by, now)) };
   }
@@ -76,6 +76,10 @@ export function changeFor(map: ClusterMap, wish: Wish, now: WallMs): Change | { 
   return (change.gateways?.length ?? 0) > gatewaysWeighedMax
     ? { refused: `${gatewaysWeighedMax} gateways have a weight, and no more can` }
     : change;
+}
+
+function invitedFault(map: ClusterMap, members: readonly Member[], by: UsedInvitation, now: WallMs): string | undefined {
+  return usingFault(map, by, now) ?? invitedNumberFault(map, by.host, members);
 }
 
 /** What was said of a gateway goes with it: its name may be given to another one. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { usedInvitationKeptMs, usedInvitationsMax } from "../../../cluster/limits.ts";
+import { revokedKeysMax, usedInvitationKeptMs, usedInvitationsMax } from "../../../cluster/limits.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import { deployedFrom } from "../../../cluster/map/deployed-map.ts";
 import type { UsedInvitation } from "../../../cluster/map/invitations.ts";
-import type { Member } from "../../../cluster/map/members.ts";
+import { type Member, withRevokedWritten } from "../../../cluster/map/members.ts";
 import { unsoundness } from "../../../cluster/map/sound-map.ts";
 import { changeFor } from "../../../cluster/map/wish.ts";
 import { carriedMapSchema, writtenMapSchema } from "../../../schemas/cluster-map.ts";
@@ -69,6 +69,15 @@ describe("an invitation", () => {
     expect(after(joined, [h3], { ...later, until: end }, end).invitations).toEqual([{ ...later, until: end }]);
   });
 
+  it("brings no more than a machine runs, however often it is said", () => {
+    const more = Array.from({ length: 20 }, (_, n): Member => ({ ...g2, id: `g${n + 10}`, key: keyOf(String.fromCharCode(65 + n)) }));
+    const first = after(map, [h2, ...more.slice(0, 10)], used);
+    const second = after(first, [h2, ...more.slice(10, 16)], used);
+    const refused = expect.stringMatching(/^host h2 would run 17 cells and gateways/) as string;
+    expect(changeFor(second, { addMembers: [h2, ...more.slice(16, 17)], by: used }, now)).toEqual({ refused });
+    expect(changeFor(first, { addMembers: [h2, ...more.slice(10, 17)], by: used }, now)).toEqual({ refused });
+  });
+
   it("has a bound, which those that have expired do not fill", () => {
     const many = Array.from({ length: usedInvitationsMax }, (_, n) => ({ ...used, id: String(n).padStart(16, "0"), host: `x${n}` }));
     const full = { ...map, invitations: many };
@@ -80,7 +89,53 @@ describe("an invitation", () => {
   });
 });
 
+/** A change that a map takes. */
+function changed(known: ClusterMap, wish: Parameters<typeof changeFor>[1]): ClusterMap {
+  const change = changeFor(known, wish, now);
+  if ("refused" in change) throw new Error(change.refused);
+  return { ...known, ...change };
+}
+
+/** So many keys are removed afterwards that the first ones are forgotten. */
+function longAfter(known: ClusterMap): ClusterMap {
+  let later = known;
+  for (let n = 0; n < revokedKeysMax; n += 1) {
+    const member: Member = { id: "gx", kind: "gateway", host: "h1", key: `${String(n).padStart(42, "x")}A` };
+    later = changed(changed(later, { addMembers: [member] }), { removeMember: "gx" });
+  }
+  return later;
+}
+
 describe("a host that is removed", () => {
+  const over = "the token has been used by host h2, which has been removed since or has lost a member";
+
+  it("does not come back by its invitation, also when its key is forgotten", () => {
+    const removed = changed(after(map, [h2, g2], used), { removeMember: "h2" });
+    expect(removed.invitations).toEqual([{ id: used.id, host: "h2", until: used.until }]);
+    expect(read(carriedMapSchema, JSON.parse(JSON.stringify(removed))).value?.invitations).toEqual(removed.invitations);
+    const later = longAfter(removed);
+    expect(later.revoked).not.toContain(h2.key);
+    expect(changeFor(later, { addMembers: [h2], by: used }, now)).toEqual({ refused: over });
+    expect(changeFor(later, { addMembers: [{ ...h2, key: keyOf("e") }], by: { ...used, key: keyOf("e") } }, now)).toEqual({
+      refused: over,
+    });
+    // The note of it is forgotten when the token has expired for every clock.
+    expect(after(later, [h2], { ...used, id: "f".repeat(16) }, used.until + usedInvitationKeptMs).invitations).toHaveLength(1);
+  });
+
+  it("does not bring back a gateway that was removed from it", () => {
+    const later = longAfter(changed(after(map, [h2, g2], used), { removeMember: "g2" }));
+    expect(later.revoked).not.toContain(g2.key);
+    expect(changeFor(later, { addMembers: [h2, g2], by: used }, now)).toEqual({ refused: over });
+  });
+
+  it("does not come back where it was removed on the other side of a cut", () => {
+    for (const key of [h2.key, g2.key]) {
+      const written = withRevokedWritten({ ...after(map, [h2, g2], used), revokedBeside: [key] });
+      expect(changeFor({ ...written, revoked: [] }, { addMembers: [h2], by: used }, now)).toEqual({ refused: over });
+    }
+  });
+
   it("takes along what was said of its gateways: their names may be given again", () => {
     const joined = { ...map, members: [h1, a, h2, g2], drainingGateways: [{ id: "g1" }, { id: "g2" }] };
     const known = { ...joined, members: [...joined.members, { ...g2, id: "g1", host: "h1", key: keyOf("f") }] };

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import {
   additionFault,
+  invitedNumberFault,
   mayUse,
   type Member,
   memberOf,
@@ -11,7 +12,7 @@ import {
   withoutMember,
 } from "../../../cluster/map/members.ts";
 import { unsoundness } from "../../../cluster/map/sound-map.ts";
-import { membersMax } from "../../../cluster/limits.ts";
+import { invitedMembersMax, membersMax } from "../../../cluster/limits.ts";
 import { groupMap } from "../group/group-map.ts";
 
 /** 32 octets, of which the first ones are the number. */
@@ -58,6 +59,12 @@ describe("members that come", () => {
 
   it.each([
     [map, [{ ...g3, id: "a" }], "the name a is taken by a cell"],
+    [map, [{ ...g3, id: "c" }], "the name c is for a cell, and this is a gateway"],
+    [map, [{ ...h2, id: "X", host: "X", key: keyOf(9) }], "the name X is for a cell, and this is a host"],
+    [map, [{ ...h2, id: "g7", host: "g7", key: keyOf(9) }], "the name g7 is for a gateway, and this is a host"],
+    [map, [{ ...a, id: "g7", key: keyOf(9) }], "the name g7 is for a gateway, and this is a cell"],
+    // On the other side of a cut its key was removed: it has its exchanges still.
+    [{ ...map, members: [h1, h2, b] }, [{ ...a, host: "h2", key: keyOf(9) }], "the name a is taken by a cell"],
     [map, [{ ...g2, key: keyOf(8) }], "the name g2 is taken by a gateway"],
     [map, [{ ...g3, key: g2.key }], "g3 has the key of another member"],
     [map, [g3, g3], "there are two members g3"],
@@ -68,6 +75,17 @@ describe("members that come", () => {
     [groupMap(["a", "b"]), [g3], "this system has no authority: it was started without --listen"],
   ])("are refused: %#", (known, added, fault) => {
     expect(additionFault(known, added)).toBe(fault);
+  });
+
+  it("have a bound for each host that was invited, with what it has", () => {
+    const onH2 = (count: number): readonly Member[] =>
+      Array.from({ length: count }, (_, n): Member => ({ ...g2, id: `g${n + 10}`, key: keyOf(n + 10) }));
+    expect(invitedNumberFault(map, "h2", [h2, ...onH2(invitedMembersMax - 1)])).toBeUndefined();
+    // Who says it again has as many as before.
+    expect(invitedNumberFault({ ...map, members: [...members, ...onH2(15)] }, "h2", [h2, ...onH2(15)])).toBeUndefined();
+    const text = "host h2 would run 17 cells and gateways: one that was invited runs 16 at most";
+    expect(invitedNumberFault(map, "h2", [h2, ...onH2(invitedMembersMax)])).toBe(text);
+    expect(invitedNumberFault({ ...map, members: [...members, ...onH2(15)] }, "h2", [h2, { ...g2, id: "g9", key: keyOf(9) }])).toBe(text);
   });
 
   it("have a bound", () => {
