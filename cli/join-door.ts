@@ -17,8 +17,9 @@ import {
 } from "../schemas/join.ts";
 import { faultText, read } from "../schemas/reading.ts";
 import { fingerprintOf } from "./authority.ts";
+import { DoorComers } from "./door-comers.ts";
 import { Failure, reasonOf, Refusal } from "./errors.ts";
-import { JoinTries, sourceOf } from "./join-tries.ts";
+import { JoinTries } from "./join-tries.ts";
 import {
   joinBodyOctetsMax,
   joinClockMsMax,
@@ -64,8 +65,8 @@ export class JoinDoor {
   readonly #options: JoinDoorOptions;
   readonly #server: Server;
   readonly #tries = new JoinTries();
-  /** By source. */
-  readonly #sockets = new Map<string, Set<Socket>>();
+  readonly #comers = new DoorComers({ inAllMax: joinSocketsMax, perSourceMax: joinSocketsPerSourceMax });
+  readonly #sockets = new Set<Socket>();
 
   constructor(options: JoinDoorOptions) {
     this.#options = options;
@@ -79,7 +80,6 @@ export class JoinDoor {
       connectionsCheckingInterval: Math.ceil(requestMs / 4),
       maxHeaderSize: joinHeaderOctetsMax,
     });
-    this.#server.maxConnections = joinSocketsMax;
     this.#server.on("connection", (socket: Socket) => this.#connected(socket));
     this.#server.on("request", (request, response) => void this.#serve(request, response));
     // Whoever is no TLS, or ends in the middle: only that connection ends.
@@ -105,24 +105,17 @@ export class JoinDoor {
 
   close(): void {
     this.#server.close();
-    for (const sockets of this.#sockets.values()) for (const socket of sockets) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #connected(socket: Socket): void {
-    const source = sourceOf(socket.remoteAddress ?? "");
-    const sockets = this.#sockets.get(source) ?? new Set();
-    socket.on("error", () => undefined);
-    if (sockets.size >= joinSocketsPerSourceMax) {
-      socket.destroy();
-      return;
-    }
-    this.#sockets.set(source, sockets.add(socket));
+    if (!this.#comers.admit(socket)) return;
+    this.#sockets.add(socket);
     // The server's own bounds begin with the request, and a request has an end: whatever is not over by then never was one.
     const timer = setTimeout(() => socket.destroy(), 3 * (this.#options.requestMs ?? joinRequestMs));
     socket.once("close", () => {
       clearTimeout(timer);
-      sockets.delete(socket);
-      if (sockets.size === 0) this.#sockets.delete(source);
+      this.#sockets.delete(socket);
     });
   }
 

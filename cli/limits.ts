@@ -2,9 +2,12 @@
 
 /** A request to join: a token, and a kilobyte for the host and each of all that it can run. */
 export const joinBodyOctetsMax = 65_536;
-/** Connections at a join door at once: machines join one at a time. More are closed as they come. */
-export const joinSocketsMax = 16;
-/** Of those, from one source: whoever holds his does not hold all. */
+/**
+ * Connections at a join door at once: machines join one at a time. For one more the oldest of the source that has the most is closed. Whoever has as
+ * many addresses keeps others out only by so many new connections within the second that joining takes.
+ */
+export const joinSocketsMax = 64;
+/** Of those, from one source. For one more its oldest is closed. */
 export const joinSocketsPerSourceMax = 4;
 /** A newcomer has its request at hand when it connects: TLS, header and body take less than this on any line. */
 export const joinRequestMs = 10_000;

@@ -1,12 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
-import { Crowd } from "../../sip/flow/crowd.ts";
-import { sourceOfAddress } from "../../sip/flow/source.ts";
 import { hostInUri } from "../../sip/host-in-uri.ts";
+import { DoorComers } from "../door-comers.ts";
 import { Failure, codeOf } from "../errors.ts";
 import { doorConnectionsMax, doorConnectionsPerSourceMax, doorRequestMs, doorRequestOctetsMax, doorSilentMs } from "./limits.ts";
-
-type Comer = { readonly source: string; readonly socket: Socket };
 
 const folder = "/.well-known/acme-challenge/";
 
@@ -17,7 +13,7 @@ export class ChallengeDoor {
   readonly #answers = new Map<string, string>();
   readonly #servers: Server[] = [];
   /** Each is answered once and closed, so those that stay have asked nothing. */
-  readonly #comers = new Crowd<Comer>();
+  readonly #comers = new DoorComers({ inAllMax: doorConnectionsMax, perSourceMax: doorConnectionsPerSourceMax });
 
   /** `hosts`: addresses without brackets. */
   constructor(hosts: readonly string[], port: number) {
@@ -66,7 +62,7 @@ export class ChallengeDoor {
       (request, response) => this.#answer(request, response),
     );
     server.timeout = doorSilentMs;
-    server.on("connection", (socket) => this.#admit(socket));
+    server.on("connection", (socket) => this.#comers.admit(socket));
     server.on("clientError", (_error, socket) => socket.destroy());
     return new Promise((listening, failed) => {
       server.once("error", (error) => {
@@ -87,25 +83,6 @@ export class ChallengeDoor {
         listening();
       });
     });
-  }
-
-  /** Who floods it closes his own connections, and the authority gets in. */
-  #admit(socket: Socket): void {
-    if (socket.remoteAddress === undefined) {
-      socket.destroy();
-      return;
-    }
-    const comer = { source: sourceOfAddress(socket.remoteAddress), socket };
-    if (this.#comers.countOf(comer.source) >= doorConnectionsPerSourceMax) this.#turnAway(this.#comers.firstOf(comer.source));
-    if (this.#comers.size >= doorConnectionsMax) this.#turnAway(this.#comers.firstOfLargest());
-    this.#comers.add(comer);
-    socket.once("close", () => this.#comers.remove(comer));
-  }
-
-  #turnAway(comer: Comer | undefined): void {
-    if (comer === undefined) return;
-    this.#comers.remove(comer);
-    comer.socket.destroy();
   }
 
   #answer({ method, url = "" }: IncomingMessage, response: ServerResponse): void {

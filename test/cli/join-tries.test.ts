@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { JoinTries, sourceOf } from "../../cli/join-tries.ts";
+import { JoinTries } from "../../cli/join-tries.ts";
 import { joinTriesInAllMax, joinTriesMs, joinTriesPerSourceMax } from "../../cli/limits.ts";
 
 describe("tries at a join door", () => {
@@ -18,14 +18,15 @@ describe("tries at a join door", () => {
     expect(outcomes.filter(Boolean)).toHaveLength(joinTriesInAllMax);
   });
 
-  it.each([
-    ["192.0.2.1", "192.0.2.1"],
-    ["2001:db8::1", "2001:db8:0:0"],
-    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
-    ["2001:0db8:0001:0002::", "2001:db8:1:2"],
-    ["::1", "0:0:0:0"],
-    ["fe80::1%eth0", "fe80:0:0:0"],
-  ])("are of an address, or of the network of an IPv6 one: %s", (address, source) => {
-    expect(sourceOf(address)).toBe(source);
+  it("are counted by the network of an IPv6 address: whoever has one there has all of them", () => {
+    const tries = new JoinTries();
+    for (let n = 0; n < joinTriesPerSourceMax; n += 1) expect(tries.take(`2001:db8:1:2:3::${n.toString(16)}`, 0)).toBe(true);
+    expect(["2001:db8:1:2::1", "2001:0db8:0001:0002::"].map((address) => tries.take(address, 0))).toEqual([false, false]);
+    expect(["2001:db8:1:3::1", "fe80::1%eth0", "::ffff:192.0.2.1", ""].map((address) => tries.take(address, 0))).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
   });
 });
