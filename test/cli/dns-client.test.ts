@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AnswerRecord } from "../../cluster/dns/packet.ts";
 import { DnsClient, nameServerIn } from "../../cli/dns-client.ts";
+import { freePorts } from "../../kit/world/free-ports.ts";
 import { packetOf } from "../cluster/dns/zones.ts";
 
 const record: AnswerRecord = { name: "g1.example.test", ttl: 60, type: "A", address: "192.0.2.1" };
@@ -23,9 +24,9 @@ beforeEach(async () => {
     asked += 1;
     for (const each of answer(octets.readUInt16BE(0))) udp.send(each, from.port, from.address);
   });
-  udp.bind(0, "127.0.0.1");
+  const port = await freePorts(1);
+  udp.bind({ port, address: "127.0.0.1", exclusive: true });
   await once(udp, "listening");
-  const { port } = udp.address();
   tcp = createServer((socket) => {
     socket.once("data", (octets) => {
       const whole = packetOf(octets.readUInt16BE(2), authoritative, [record, { ...record, address: "192.0.2.2" }]);
