@@ -2,7 +2,7 @@ import { ordersSchema, type HostReport, type ReportedProcess } from "../schemas/
 import { lastWordsMax } from "../schemas/limits.ts";
 import { read } from "../schemas/reading.ts";
 import type { ApiClient } from "./api-client.ts";
-import { Failure, reasonOf } from "./errors.ts";
+import { Failure, printable, reasonOf } from "./errors.ts";
 import { type Usage, usageOf } from "./process-table.ts";
 import type { Reporter } from "./reporter.ts";
 import type { StateDirectory } from "./state-directory.ts";
@@ -140,6 +140,6 @@ export class HostAgent {
 function reported({ name, state, pid, since, starts, said, saidAt }: ProcessState, usage: (pid: number) => object): ReportedProcess[] {
   const kind = name.slice(0, name.indexOf(" "));
   if (kind !== "cell" && kind !== "gateway") return [];
-  const words = said === "" ? {} : { lastWords: said.slice(0, lastWordsMax), saidAt };
+  const words = said === "" ? {} : { lastWords: printable(said).slice(0, lastWordsMax), saidAt };
   return [{ id: idOf(name), kind, state, ...(pid === undefined ? {} : { pid, ...usage(pid) }), since, starts, ...words }];
 }

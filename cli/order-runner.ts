@@ -3,7 +3,7 @@ import { orderTextMax } from "../cluster/limits.ts";
 import { leftSchema, type OrdersForHost } from "../schemas/hosts.ts";
 import { read } from "../schemas/reading.ts";
 import type { ApiClient } from "./api-client.ts";
-import { Failure, reasonOf } from "./errors.ts";
+import { Failure, printable, reasonOf } from "./errors.ts";
 import type { Supervisor } from "./supervisor.ts";
 import type { OrderBook } from "./order-book.ts";
 
@@ -134,7 +134,7 @@ export class OrderRunner {
   }
 
   #finish({ id }: Order, isDone: boolean, text: string): void {
-    this.#book.finish(id, { isDone, text: text.slice(0, orderTextMax), at: Date.now() });
+    this.#book.finish(id, { isDone, text: printable(text).slice(0, orderTextMax), at: Date.now() });
     this.#finished(id);
   }
 }

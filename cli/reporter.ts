@@ -1,3 +1,5 @@
+import { printable } from "./errors.ts";
+
 /** What `tandem up` says while it runs: lines for people, or one JSON object per line. */
 export type Reporter = {
   /** One step of the start is done. */
@@ -29,8 +31,9 @@ export function humanReporter(io: Output, now: () => Date): Reporter {
   let held: { readonly text: string; readonly isWarning: boolean }[] | undefined = [];
   return {
     step: (name, detail, ms) => io.out(`  ${name.padEnd(11)}  ${detail} (${(ms / 1000).toFixed(1)} s)\n`),
-    event: (process, event, cause) => io.out(`${time()} ${process} ${event}${cause === "" ? "" : `: ${cause}`}\n`),
-    line: (process, text, isWarning = false) => {
+    event: (process, event, cause) => io.out(`${time()} ${process} ${event}${cause === "" ? "" : `: ${printable(cause)}`}\n`),
+    line: (process, said, isWarning = false) => {
+      const text = printable(said);
       // Lines of a gateway have their time and name it already; those of a cell may name it.
       const named = text.includes(process) ? text : `${process}: ${text}`;
       const line = /^\d{4}-\d\d-\d\dT/.test(text) ? `${named}\n` : `${time()} ${named}\n`;

@@ -1,9 +1,11 @@
+import { printable } from "./errors.ts";
+
 /**
  * Rows under their headings, columns aligned; the last column is not padded. Numbers stand to the right.
  * Texts come from phones: a control character must not reach the terminal.
  */
 export function tableText(headings: readonly string[], given: readonly (readonly (string | number)[])[]): string {
-  const rows = given.map((row) => row.map((cell) => (typeof cell === "number" ? cell : cell.replaceAll(/\p{Cc}/gu, "?"))));
+  const rows = given.map((row) => row.map((cell) => (typeof cell === "number" ? cell : printable(cell))));
   const widths = headings.map((heading, column) => Math.max(heading.length, ...rows.map((row) => String(row[column] ?? "").length)));
   const numeric = headings.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number"));
   const line = (cells: readonly (string | number)[]): string =>

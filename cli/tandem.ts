@@ -1,6 +1,6 @@
 import { type Arguments, type CommandSpec, helpOf, overviewOf, parseArguments } from "./arguments.ts";
 import { commandSpecs } from "./command-specs.ts";
-import { Failure, UsageError, reasonOf } from "./errors.ts";
+import { Failure, UsageError, printable, reasonOf } from "./errors.ts";
 import type { Io } from "./io.ts";
 import { meantForUp } from "./npm-options.ts";
 import { askPassword } from "./password-prompt.ts";
@@ -126,7 +126,7 @@ export async function main(words: readonly string[], io: Io): Promise<number> {
     await run(args, io);
     return 0;
   } catch (error) {
-    io.err(`tandem: ${reasonOf(error)}\n`);
+    io.err(`tandem: ${printable(reasonOf(error))}\n`);
     if (error instanceof UsageError) return 2;
     // What the system refuses (a full disk, a file that may not be read) says so itself. Anything else is a defect: its stack helps whoever has to find it.
     if (!(error instanceof Failure) && error instanceof Error && !("syscall" in error)) io.err(`${error.stack ?? ""}\n`);

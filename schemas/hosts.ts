@@ -7,7 +7,9 @@ import { list, record, strictRecord, whole } from "./reading.ts";
 
 const name = pipe(string("must be a text"), regex(memberNamePattern, "must be 1 to 32 letters, digits or hyphens"));
 const orderId = pipe(string("must be a text"), regex(/^[0-9a-f]{16,32}$/, "must be 16 to 32 hex digits"));
-const line = pipe(string("must be a text"), maxLength(orderTextMax, `at most ${orderTextMax} characters`));
+/** Hosts are believed in what they say, not in how: a control character or a line end would reach the terminal of whoever looks. */
+const isLine = regex(/^[^\p{Cc}\p{Zl}\p{Zp}]*$/u, "must be a line without control characters");
+const line = pipe(string("must be a text"), maxLength(orderTextMax, `at most ${orderTextMax} characters`), isLine);
 const kind = picklist(["start", "stop", "restart", "reload"], "must be start, stop, restart or reload");
 
 /** An order as it is given. */
@@ -41,12 +43,14 @@ const processEntries = {
   since: pipe(whole(0), description("in this state, ms since 1970")),
   starts: pipe(whole(0), description("how often it was started by this host")),
   ...usage,
-  lastWords: exactOptional(pipe(string("must be a text"), maxLength(lastWordsMax), description("what it last said on its standard error"))),
+  lastWords: exactOptional(
+    pipe(string("must be a text"), maxLength(lastWordsMax), isLine, description("what it last said on its standard error")),
+  ),
   saidAt: exactOptional(pipe(whole(0), description("when, ms since 1970"))),
 };
 
 const reportEntries = {
-  version: pipe(string("must be a text"), maxLength(64), description("of its program")),
+  version: pipe(string("must be a text"), maxLength(64), isLine, description("of its program")),
   since: pipe(whole(0), description("when it started, ms since 1970")),
   ...usage,
   processes: pipe(list(strictRecord(processEntries)), maxLength(hostProcessesMax, `at most ${hostProcessesMax} processes`)),

@@ -4,7 +4,7 @@ import { usage, wholeNumber, type Arguments } from "../arguments.ts";
 import { latestCalls, liveCalls, otherVersion } from "../call-pages.ts";
 import { callsSpec } from "../command-specs.ts";
 import { addressOfRecordAt } from "../domains.ts";
-import { Failure } from "../errors.ts";
+import { Failure, printable } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { durationText, tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
@@ -77,11 +77,6 @@ export async function endCall(args: Arguments, io: Io): Promise<void> {
   if (args.flags.has("json")) return io.out(`${JSON.stringify(ended)}\n`);
   const what = ended.was === "answered" ? "both phones are told to hang up" : "its phones stop ringing, and its caller is told so";
   io.out(`Call ${ended.id} is ended: ${what}\n`);
-}
-
-/** Texts come from phones: a control character must not reach the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, "?");
 }
 
 /** `30m`, `2h`, `7d` before now, or a time as ISO 8601 writes it: without a zone, that of this machine. */

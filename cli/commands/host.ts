@@ -6,7 +6,7 @@ import { read } from "../../schemas/reading.ts";
 import type { ApiClient } from "../api-client.ts";
 import { type Arguments, usage } from "../arguments.ts";
 import { hostSpec } from "../command-specs.ts";
-import { Failure } from "../errors.ts";
+import { Failure, printable } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { durationText, tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
@@ -40,7 +40,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const { outcome } = order;
   if (outcome === undefined) throw new Failure(`host ${host} has not said what became of it: tandem host shows what runs there`);
   if (!outcome.isDone) throw new Failure(`host ${host}: ${outcome.text}`);
-  io.out(args.flags.has("json") ? `${JSON.stringify(order)}\n` : `Host ${host}: ${outcome.text}\n`);
+  io.out(args.flags.has("json") ? `${JSON.stringify(order)}\n` : `Host ${host}: ${printable(outcome.text)}\n`);
 }
 
 /** The order with its outcome, or as it was last known. Any cell answers: the one that took it may have gone. */

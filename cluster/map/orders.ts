@@ -34,10 +34,14 @@ export type OrderOutcome = {
 
 type Orders = Pick<ClusterMap, "orders">;
 
-/** What a map says when an order is given. One of its id that is there already is the same. `now`: by the clock of who writes it. */
+/** What a map says when an order is given. One of its id that is there already has to be the same. `now`: by the clock of who writes it. */
 export function orderGiven({ orders = [] }: Orders, order: HostOrder, now: WallMs): Required<Orders> | { readonly refused: string } {
   const remembered = orders.filter((each) => isRemembered(each, now));
-  if (remembered.some(({ id }) => id === order.id)) return { orders: remembered };
+  const known = remembered.find(({ id }) => id === order.id);
+  if (known !== undefined) {
+    const isSame = known.host === order.host && known.what === order.what && known.member === order.member;
+    return isSame ? { orders: remembered } : { refused: `the id ${order.id} is of another order: give it with a new one` };
+  }
   // Those that are over make room.
   const over = remembered.findIndex(({ outcome }) => outcome !== undefined);
   const kept = remembered.length < ordersMax ? remembered : remembered.filter((_, index) => index !== over);
@@ -59,11 +63,26 @@ export function openOrdersOf({ orders = [] }: Orders, host: string): readonly Ho
 }
 
 /** The same with the gateway that it is about, which is taken out of service. */
-export function withGatewayDrained(map: ClusterMap, { member, drainUntil }: HostOrder): Pick<ClusterMap, "drainingGateways"> {
-  const isGateway = map.members?.some(({ id, kind }) => id === member && kind === "gateway") ?? map.cells.every(({ id }) => id !== member);
-  return member === undefined || drainUntil === undefined || !isGateway
+export function withGatewayDrained(map: ClusterMap, { host, member, drainUntil }: HostOrder): Pick<ClusterMap, "drainingGateways"> {
+  return member === undefined || drainUntil === undefined || kindOn(map, host, member) !== "gateway"
     ? {}
     : gatewayDrained(map, member, { id: member, closeAt: drainUntil });
+}
+
+/** What a process of a host is; undefined: it is none of that host's. Without an authority all runs on one machine, and the map does not name gateways. */
+export function kindOn({ authority, members = [], cells }: ClusterMap, host: string, member: string): "cell" | "gateway" | undefined {
+  if (authority === undefined) return cells.some(({ id }) => id === member) ? "cell" : "gateway";
+  const known = members.find(({ id, host: its }) => id === member && its === host);
+  return known === undefined || known.kind === "host" ? undefined : known.kind;
+}
+
+/** Whether the map has a process elsewhere, or as something else, than a host says of it: that host has no say there. */
+export function isForeign(
+  { members = [] }: ClusterMap,
+  host: string,
+  process: { readonly id: string; readonly kind: "cell" | "gateway" },
+): boolean {
+  return members.some(({ id, host: its, kind }) => id === process.id && (its !== host || kind !== process.kind));
 }
 
 function isRemembered({ until, drainUntil = until, outcome }: HostOrder, now: WallMs): boolean {

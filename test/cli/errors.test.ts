@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { reasonOf } from "../../cli/errors.ts";
+import { printable, reasonOf } from "../../cli/errors.ts";
 
 test.each([
   [
@@ -12,4 +12,10 @@ test.each([
   ["a text", "a text"],
 ])("%s is one line that says what to do", (thrown, text) => {
   expect(reasonOf(thrown)).toBe(text);
+});
+
+test("a text of somebody else has no control characters and line ends on a terminal", () => {
+  expect(printable("ok\u001b]0;x\u0007\u001b[2J\nHost a: \u009b31mfine\u007f\u2028\r \u00e9 \u{1f600}")).toBe(
+    "ok?]0;x??[2J?Host a: ?31mfine??? \u00e9 \u{1f600}",
+  );
 });

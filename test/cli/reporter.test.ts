@@ -31,6 +31,16 @@ describe("humanReporter", () => {
     ]);
   });
 
+  it("lets no control character of others through to the terminal", () => {
+    const { io, text } = capture();
+    const reporter = humanReporter(io, now);
+    reporter.ready({});
+    reporter.line("cell a", "x\u001b[2J");
+    reporter.event("join door", "refused", "192.0.2.1: \u009b31m");
+    const time = now().toISOString();
+    expect(text()).toBe(`ready\n${time} cell a: x?[2J\n${time} join door refused: 192.0.2.1: ?31m\n`);
+  });
+
   it("shows warnings of the start when all is ready, and nothing else of it", () => {
     const { io, text } = capture();
     const reporter = humanReporter(io, now);

@@ -46,6 +46,10 @@ describe("a report of a host", () => {
     ["a name that is none", { ...report, host: "h 1" }],
     ["too many processes", { ...report, processes: Array.from({ length: hostProcessesMax + 1 }, () => processes[1]) }],
     ["too long last words", { ...report, processes: [{ ...processes[0], lastWords: "x".repeat(lastWordsMax + 1) }] }],
+    ["a line end in last words", { ...report, processes: [{ ...processes[0], lastWords: "x\nHost h2: all is well" }] }],
+    ["an escape sequence in last words", { ...report, processes: [{ ...processes[0], lastWords: "\u001b[2J" }] }],
+    ["an escape sequence in its version", { ...report, version: "1\u009b31m" }],
+    ["an escape sequence in an outcome", { ...report, outcomes: [{ id: id(1), isDone: true, text: "ok\u001b]0;x\u0007", at: 1 }] }],
     ["an order without its form", { ...report, outcomes: [{ id: "../x", isDone: true, text: "", at: 1 }] }],
   ])("is refused with %s", async (_what, body) => {
     expect((await ask("PUT", "/host/report", body)).status).toBe(400);
@@ -83,6 +87,14 @@ describe("an order to a host", () => {
     const order = await callApi("GET", `/hosts/local/orders/${id(1)}`);
     expect(await order.json()).toMatchObject({ outcome });
     expect((await callApi("GET", `/hosts/other/orders/${id(1)}`)).status).toBe(404);
+  });
+
+  it("is refused with the id of one to another host, which would never hear of it", async () => {
+    await reported();
+    await reported({ host: "h2" });
+    expect(await give({ id: id(7), what: "reload" })).toMatchObject([200, {}]);
+    expect(await give({ id: id(7), what: "reload" }, "h2")).toMatchObject([409, { error: expect.stringContaining("is of another order") }]);
+    await reported({ outcomes: [{ id: id(7), isDone: true, text: "done", at: 5 }] });
   });
 
   it("says how long phones may take to go elsewhere", async () => {

@@ -3,7 +3,7 @@ import type { GroupStatus } from "../../cluster/group/group-effects.ts";
 import { orderTakenMs } from "../../cluster/limits.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { shownState } from "../../cluster/map/gateways.ts";
-import { type HostOrder, openOrdersOf } from "../../cluster/map/orders.ts";
+import { type HostOrder, isForeign, kindOn, openOrdersOf } from "../../cluster/map/orders.ts";
 import {
   type Hosts,
   type KnownHost,
@@ -105,7 +105,8 @@ hostReportsApi.get("/left", async (context) => {
   const { env } = context;
   const member = context.req.query("member") ?? "";
   const map = await newestMap(env);
-  if (!runsOn(map, context.var.who, member)) return context.json({ error: `${member} does not run on ${context.var.who}` }, 403);
+  if (kindOn(map, context.var.who, member) === undefined)
+    return context.json({ error: `${member} does not run on ${context.var.who}` }, 403);
   const left = map.cells.some(({ id }) => id === member) ? await softphonesLeft(env, map, member) : await phonesLeft(env, map, member);
   return context.json(left === undefined ? {} : { left });
 });
@@ -117,7 +118,8 @@ hostReportsApi.put("/service", async (context) => {
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
   const { member } = value;
   const map = await newestMap(env);
-  if (!runsOn(map, context.var.who, member)) return context.json({ error: `${member} does not run on ${context.var.who}` }, 403);
+  if (kindOn(map, context.var.who, member) === undefined)
+    return context.json({ error: `${member} does not run on ${context.var.who}` }, 403);
   if (map.cells.some(({ id }) => id === member)) {
     const outcome = await setDraining(env, map, member, false);
     return outcome === "done" ? context.json({ member }) : context.json({ error: `cell ${member} does not take it` }, 503);
@@ -147,7 +149,8 @@ async function hostsOf(env: Environment): Promise<Hosts> {
   return names.toSorted().map((host) => {
     const known = newest.get(host);
     if (known === undefined) return { host, state: "silent" };
-    return { host, state: known.agoMs < hostSilentMs ? "up" : "silent", agoMs: known.agoMs, report: known.report };
+    const processes = known.report.processes.filter((each) => !isForeign(map, host, each));
+    return { host, state: known.agoMs < hostSilentMs ? "up" : "silent", agoMs: known.agoMs, report: { ...known.report, processes } };
   });
 }
 
@@ -160,11 +163,12 @@ async function refusalOf(
   if (what === "reload" && member === undefined) return undefined;
   if (what === "reload" || member === undefined)
     return { status: 409, error: `a host reloads, and start, stop and restart are for a cell or a gateway` };
-  const process = report?.processes.find(({ id }) => id === member);
-  if (process === undefined) return { status: 409, error: `${member} does not run on host ${host}` };
   const { map, cells, gateways }: GroupStatus = await env.CORE_GROUP.getByName(coreGroupName).status();
+  const kind = kindOn(map, host, member);
+  if (kind === undefined || report?.processes.every(({ id }) => id !== member) !== false)
+    return { status: 409, error: `${member} does not run on host ${host}` };
   if (what === "start") return undefined;
-  if (process.kind === "cell") {
+  if (kind === "cell") {
     if (cells.every(({ id, state }) => id === member || state === "down"))
       return { status: 409, error: `cell ${member} goes on: no other cell is up, and nobody could take the order to start it` };
     if (drainUntil === undefined) return undefined;
@@ -185,11 +189,6 @@ function forHost({ id, what, member, drainUntil }: HostOrder, now: number): Orde
     ...(member === undefined ? {} : { member }),
     ...(drainUntil === undefined ? {} : { drainMs: Math.max(0, drainUntil - now) }),
   };
-}
-
-/** Without an authority all runs on one machine. */
-function runsOn({ authority, members = [] }: ClusterMap, host: string, member: string): boolean {
-  return authority === undefined || members.some(({ id, host: its }) => id === member && its === host);
 }
 
 async function setDraining(

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { KnownMap } from "../../../cluster/group/known-map.ts";
 import { orderKeptMs, ordersMax } from "../../../cluster/limits.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
-import { type HostOrder, openOrdersOf } from "../../../cluster/map/orders.ts";
+import { type HostOrder, isForeign, kindOn, openOrdersOf, withGatewayDrained } from "../../../cluster/map/orders.ts";
 import { changeFor, type Wish } from "../../../cluster/map/wish.ts";
 import { carriedMapSchema } from "../../../schemas/cluster-map.ts";
 import { read } from "../../../schemas/reading.ts";
@@ -62,6 +62,42 @@ describe("orders to hosts", () => {
     expect(group.wish({ finishOrder: { ...done, text: "again" } })).toBe(`nobody waits for order ${done.id}`);
     expect(group.give(order(1))).toBeUndefined();
     expect(group.known.map.orders?.map(({ outcome }) => outcome?.text)).toEqual(["done"]);
+  });
+
+  it("have an id of their own: one for another host or process, or of another kind, is refused", () => {
+    const group = new Group();
+    expect(group.give(order(1))).toBeUndefined();
+    for (const other of [{ host: "h2" }, { what: "stop" }, { member: "b" }] as const)
+      expect(group.give(order(1, other))).toBe(`the id ${order(1).id} is of another order: give it with a new one`);
+    expect(group.known.map.orders).toEqual([order(1)]);
+  });
+
+  it("take no gateway out of service that is on another host", () => {
+    const members = [
+      { id: "h1", kind: "host", host: "h1", key: "k" },
+      { id: "a", kind: "cell", host: "h1", key: "l" },
+      { id: "g1", kind: "gateway", host: "h1", key: "m" },
+      { id: "g2", kind: "gateway", host: "h2", key: "n" },
+    ] as const;
+    const map = { ...groupMap(["a", "b"]), authority: "a certificate", members };
+    const drained = (member: string): unknown => withGatewayDrained(map, order(1, { member, drainUntil: now + 60_000 })).drainingGateways;
+    expect(drained("g1")).toMatchObject([{ id: "g1" }]);
+    for (const member of ["g2", "a", "h1", "zz"]) expect(drained(member)).toBeUndefined();
+    expect(["a", "g1", "g2", "h1", "zz"].map((member) => kindOn(map, "h1", member))).toEqual([
+      "cell",
+      "gateway",
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    // What the other host says of itself, of processes of this one, and of a gateway as if it was a cell.
+    const said = [
+      { id: "g2", kind: "gateway" },
+      { id: "g1", kind: "gateway" },
+      { id: "a", kind: "cell" },
+      { id: "g2", kind: "cell" },
+    ] as const;
+    expect(said.map((each) => isForeign(map, "h2", each))).toEqual([false, true, true, true]);
   });
 
   it("have their outcome from their own host, and from no other one", () => {
