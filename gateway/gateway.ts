@@ -109,7 +109,7 @@ export class Gateway {
       },
     );
     this.#healthPage = config.health === undefined ? undefined : new HealthPage(config.health, () => this.#health());
-    this.#drain = new ConnectionDrain(this.connections);
+    this.#drain = new ConnectionDrain(this.connections, (now) => this.#actor?.lateMs(now));
     this.#egress = new Egress(this.#udp, this.connections, this.counters, this.#places);
     for (const [index, listener] of config.listeners.entries()) this.#makeListener(index, listener);
   }

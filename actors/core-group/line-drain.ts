@@ -1,7 +1,7 @@
 import type { SteadyMs } from "../../sip/time.ts";
 import { drainMsMax, drainPatienceMs, drainPortionMax, drainQuietMs, drainStepMs, drainStrangersPortion } from "../limits.ts";
+import { DrainPace } from "../drain-pace.ts";
 import type { MakeTimer, Timer } from "../timer.ts";
-import { DrainPace } from "./drain-pace.ts";
 
 /**
  * What the lines of a cell do with softphones:
@@ -99,8 +99,8 @@ export class LineDrain {
     if (this.#mode !== "send") return { ...quiet, most: 0, strangersMost: 0 };
     const share = this.#pace.shareOf(line, this.#lineCount, this.#steps);
     // What it has left, spread over what is left of the time. All may be at one line.
-    const stepsLeft = Math.max(1, (this.#begunAt + drainMsMax - now) / drainStepMs);
-    const least = Math.min(Math.ceil(drainPortionMax / this.#lineCount), Math.floor((this.#left.get(line) ?? 0) / stepsLeft));
+    const inTime = DrainPace.least(this.#left.get(line) ?? 0, this.#begunAt + drainMsMax - now);
+    const least = Math.min(Math.ceil(drainPortionMax / this.#lineCount), inTime);
     return { ...quiet, most: Math.max(share, least), strangersMost: Math.ceil(drainStrangersPortion / this.#lineCount) };
   }
 

@@ -78,6 +78,12 @@ export class Backhauls {
     return octets;
   }
 
+  /** How long input has waited lately for the exchange that is latest, ms; undefined: nothing was asked of any. */
+  lateMs(now: SteadyMs): number | undefined {
+    const known = [...this.#exchanges.values()].map((backhauls) => backhauls.lateMs(now)).filter((ms) => ms !== undefined);
+    return known.length === 0 ? undefined : Math.max(...known);
+  }
+
   /** Of new requests, those that are refused at the entrance to some exchange, from 0 to 1; undefined: all is in time. */
   get shedShare(): number | undefined {
     let share: number | undefined;

@@ -6,6 +6,7 @@ import { Entrance, type Arrival, type Verdict } from "../../cluster/overload/ent
 import { kindOf } from "../../cluster/overload/kinds.ts";
 import type { NoisySources } from "../../cluster/overload/noisy-sources.ts";
 import type { ShedNews } from "../../cluster/overload/shedding.ts";
+import { lateKnownMs } from "../limits.ts";
 import type { Timer } from "../timer.ts";
 import { BackhaulLink } from "./backhaul-link.ts";
 import type { Loss } from "./cell-link.ts";
@@ -75,6 +76,8 @@ export class ExchangeBackhauls {
   readonly #links = new Map<string, BackhaulLink>();
   readonly #left: LeftBackhauls;
   readonly #entrance: Entrance;
+  /** How long input waited when that was last known. */
+  #waited: { readonly ms: number; readonly at: SteadyMs } | undefined;
   /** Requests that were refused since they began to be. */
   #shed = 0;
   readonly #timer: Timer;
@@ -91,7 +94,7 @@ export class ExchangeBackhauls {
       this.flush(handlers.now());
     });
     this.#entrance = new Entrance(
-      { delayMs: () => this.#delayMs(), news: (news) => this.#tellShedding(news), random: options.ports.random },
+      { delayMs: (at) => this.#measure(at), news: (news) => this.#tellShedding(news), random: options.ports.random },
       options.noise,
     );
     const hello = { kind: RecordKind.hello, key: options.gateway, octets: jsonOctets(options.hello) };
@@ -112,6 +115,12 @@ export class ExchangeBackhauls {
   /** Of new requests, those that are refused because all is late, from 0 to 1; undefined: it is not. */
   get shedShare(): number | undefined {
     return this.#entrance.share;
+  }
+
+  /** How long input has waited lately, ms; undefined: nothing was asked. */
+  lateMs(now: SteadyMs): number | undefined {
+    this.look(now);
+    return this.#waited === undefined || now - this.#waited.at >= lateKnownMs ? undefined : this.#waited.ms;
   }
 
   /** Looks whether what waits here, or is under way, is late. */
@@ -294,6 +303,12 @@ export class ExchangeBackhauls {
       default:
         effect satisfies never;
     }
+  }
+
+  #measure(now: SteadyMs): number | undefined {
+    const ms = this.#delayMs();
+    if (ms !== undefined) this.#waited = { ms, at: now };
+    return ms;
   }
 
   #delayMs(): number | undefined {

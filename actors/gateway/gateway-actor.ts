@@ -5,6 +5,7 @@ import { NoisySources } from "../../cluster/overload/noisy-sources.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { networkOfSource } from "../../sip/flow/source.ts";
 import { stringOf } from "../../sip/message/octets.ts";
+import type { SteadyMs } from "../../sip/time.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
 import { Backhauls } from "./backhauls.ts";
 import { ControlLinks } from "./control-links.ts";
@@ -123,6 +124,11 @@ export class GatewayActor {
   /** Octets of records that no exchange has acknowledged. */
   get octetsHeld(): number {
     return this.#backhauls.octetsHeld;
+  }
+
+  /** How late exchanges have been lately for what it brings them, ms; undefined: it brings nothing. */
+  lateMs(now: SteadyMs): number | undefined {
+    return this.#backhauls.lateMs(now);
   }
 
   /** True when at least one exchange can be reached. */

@@ -16,7 +16,7 @@ import { findTarget } from "../target.ts";
 
 /** A cell sends softphones away that are never quiet when none has gone for a minute. So long after the last one nothing more is to be expected. */
 const stalledMsMax = 120_000;
-/** A gateway that is full has ten thousand connections, and closes 200 a second. */
+/** A gateway has closed all connections two and a half minutes after its deadline (`drainMsMax` in gateway/limits.ts). */
 const emptyMsMax = 180_000;
 /** The cell that is asked hears of it with the next heartbeat at the latest, and that may be missed. */
 const seenMsMax = 5_000;

@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { until } from "../../kit/world/until.ts";
 import { ConnectionDrain } from "../../gateway/connections/drain.ts";
 import type { Connection } from "../../gateway/connections/connection.ts";
-import { drainPatienceMs, drainPortion, drainQuietMs, drainStepMs } from "../../gateway/limits.ts";
+import { drainLateMs, drainPortionFirst, drainPortionMax, drainStepMs } from "../../actors/limits.ts";
+import { drainMsMax, drainPatienceMs, drainQuietMs } from "../../gateway/limits.ts";
 import { mapOf } from "./fake-cell.ts";
 import { Started, listenerOf, startRig } from "./harness.ts";
 import { StreamPhone, UdpPhone, WebSocketPhone } from "./phones.ts";
@@ -81,10 +82,19 @@ function made(count: number): FakeConnection[] {
   return Array.from({ length: count }, () => new FakeConnection());
 }
 
-function drainOf(all: readonly FakeConnection[]): ConnectionDrain {
+/** `lateMs`: how late exchanges are. */
+function drainOf(all: readonly FakeConnection[], lateMs: () => number | undefined = () => undefined): ConnectionDrain {
   const accepted = (): Connection[] => all.filter(({ isOpen }) => isOpen) as unknown as Connection[];
   const has = (connection: Connection): boolean => (connection as unknown as FakeConnection).isOpen;
-  return new ConnectionDrain({ accepted, has }, () => performance.now());
+  return new ConnectionDrain({ accepted, has }, lateMs, () => performance.now());
+}
+
+/** Their phones say something all the time. */
+function talk(phones: readonly FakeConnection[]): void {
+  const timer = setInterval(() => {
+    for (const each of phones) each.activeAt = performance.now();
+  }, 1_000);
+  started.add(() => clearInterval(timer));
 }
 
 function openOf(all: readonly FakeConnection[]): number {
@@ -92,36 +102,64 @@ function openOf(all: readonly FakeConnection[]): number {
 }
 
 describe("connections that are to go elsewhere", () => {
-  test("go a few at a time, quiet ones first, and all in the end", () => {
+  test("go a few at first and more with each step, quiet ones first, and all in the end", () => {
     vi.useFakeTimers();
     started.add(() => vi.useRealTimers());
-    const quiet = made(3 * drainPortion);
+    const quiet = made(150);
     vi.advanceTimersByTime(drainQuietMs);
     const talking = made(5);
-    const talk = setInterval(() => {
-      for (const each of talking) each.activeAt = performance.now();
-    }, 1_000);
+    talk(talking);
     const all = [...talking, ...quiet];
     const drain = drainOf(all);
     drain.set(60_000);
     vi.advanceTimersByTime(59_999);
     expect(openOf(all)).toBe(all.length);
     vi.advanceTimersByTime(1);
-    expect(openOf(quiet)).toBe(2 * drainPortion);
-    vi.advanceTimersByTime(2 * drainStepMs);
+    expect(openOf(quiet)).toBe(150 - drainPortionFirst);
+    vi.advanceTimersByTime(10 * drainStepMs);
     expect([openOf(quiet), openOf(talking)]).toEqual([0, 5]);
     const later = made(1);
     all.push(...later);
     vi.advanceTimersByTime(drainPatienceMs);
     expect([openOf(talking), openOf(later)]).toEqual([0, 1]);
-    clearInterval(talk);
-    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("go slowly where exchanges are late, and by more again when they are in time", () => {
+    vi.useFakeTimers();
+    started.add(() => vi.useRealTimers());
+    let lateMs = drainLateMs + 1;
+    const all = made(100);
+    vi.advanceTimersByTime(drainQuietMs);
+    drainOf(all, () => lateMs).set(0);
+    vi.advanceTimersByTime(4 * drainStepMs);
+    const before = openOf(all);
+    vi.advanceTimersByTime(5 * drainStepMs);
+    expect(before - openOf(all)).toBe(5);
+    lateMs = 0;
+    vi.advanceTimersByTime(15 * drainStepMs);
+    expect(openOf(all)).toBe(0);
+  });
+
+  test("have a longest time in all, where they are never quiet and keep exchanges late", () => {
+    vi.useFakeTimers();
+    started.add(() => vi.useRealTimers());
+    const all = made(3_000);
+    talk(all);
+    drainOf(all, () => 10_000).set(0);
+    let most = 0;
+    for (let passed = 0; passed < drainMsMax; passed += drainStepMs) {
+      const before = openOf(all);
+      vi.advanceTimersByTime(drainStepMs);
+      most = Math.max(most, before - openOf(all));
+    }
+    expect(openOf(all)).toBe(0);
+    expect(most).toBeLessThanOrEqual(drainPortionMax);
   });
 
   test("stay where the gateway is taken back, or has no deadline", () => {
     vi.useFakeTimers();
     started.add(() => vi.useRealTimers());
-    const all = made(3 * drainPortion);
+    const all = made(150);
     vi.advanceTimersByTime(drainQuietMs);
     const drain = drainOf(all);
     drain.set("never");
@@ -130,6 +168,7 @@ describe("connections that are to go elsewhere", () => {
     vi.advanceTimersByTime(1_000);
     drain.set(undefined);
     vi.advanceTimersByTime(drainPatienceMs);
-    expect(openOf(all)).toBe(2 * drainPortion);
+    expect(openOf(all)).toBe(150 - drainPortionFirst);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
 import { GatewayActor } from "../../../actors/gateway/gateway-actor.ts";
+import { lateKnownMs } from "../../../actors/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
 import { noisyAtOnce, noisyPerSecond, noisyPerSourceMin, shedColdMs } from "../../../cluster/limits.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
@@ -152,6 +153,17 @@ describe("a gateway whose cell is late", () => {
     rig.calls(6_000);
     expect(rig.logged).toEqual(["overload exchange lateMs share", "overload-over exchange refused"]);
     expect(rig.urgent).toEqual([true, false]);
+  });
+
+  it("knows how late, as long as it was so a moment ago: its connections are sent elsewhere by that", () => {
+    const rig = new Rig();
+    rig.calls(1_000);
+    expect(rig.actor.lateMs(rig.time.now)).toBeLessThan(100);
+    rig.lateMs = 400;
+    rig.calls(2_000);
+    expect(rig.actor.lateMs(rig.time.now)).toBeGreaterThan(300);
+    rig.time.pass(1_000 + lateKnownMs);
+    expect(rig.actor.lateMs(rig.time.now) ?? 0).toBe(0);
   });
 
   it("tells its cells with each beat, and once when it is over", () => {

@@ -1,7 +1,7 @@
-import { drainGrowth, drainLateMs, drainPortionFirst, drainPortionMax } from "../limits.ts";
+import { drainGrowth, drainLateMs, drainPortionFirst, drainPortionMax, drainStepMs } from "./limits.ts";
 
 /**
- * How many softphones a cell that is taken out of service sends elsewhere in a step. Each costs the others a handshake and a REGISTER, which is little for
+ * How many phones a cell or gateway that is taken out of service sends elsewhere in a step. Each costs the others a handshake and a REGISTER, which is little for
  * cells that have nothing else to do. Where all is busy, many at once make everything late: phones then give up connections that live, and come back as well.
  *
  * So it begins with few and sends more with each step, as long as exchanges are in time. When they are late it sends half as many, down to one.
@@ -17,6 +17,11 @@ export class DrainPace {
   /** How late things were since the step before, ms. */
   measured(lateMs: number): void {
     this.#most = lateMs > drainLateMs ? Math.max(1, this.#most / 2) : Math.min(drainPortionMax, this.#most * drainGrowth);
+  }
+
+  /** How many are to go at least, so that so many are gone after so long: spread over all steps until then. */
+  static least(left: number, msLeft: number): number {
+    return Math.floor(left / Math.max(1, msLeft / drainStepMs));
   }
 
   /** What one of so many lines may send, each in its turn where there are fewer than lines. */
