@@ -183,10 +183,17 @@ describe("members that come and go", () => {
     await expect(ask("a", "cell", "192.0.2.1")).rejects.toThrow("a asks for 192.0.2.1, and the cells of host");
     await expect(ask(membership.host, "host", "example.test")).rejects.toThrow("asks for example.test, which is no IP address");
     await expect(ask("a", "cell", "127.0.0.1")).resolves.toHaveProperty("certificates");
-    const added = { id: "h9", kind: "host", addresses: ["127.0.0.1"] } as const;
-    const newcomer = new Membership(new StateDirectory(`${system.state}/h9`), "h9").request(added);
-    const adding = apiOf(identityOf(membership.host), "api").put("/api/members", { members: [newcomer] });
-    await expect(adding).rejects.toThrow("h9 asks for 127.0.0.1, where cell a is");
+    const api = apiOf(identityOf(membership.host), "api");
+    const newcomer = new Membership(new StateDirectory(`${system.state}/h9`), "h9");
+    const members = [newcomer.request({ id: "h9", kind: "host", addresses: ["127.0.0.1"] })];
+    await expect(api.put("/api/members", { members })).rejects.toThrow("h9 asks for 127.0.0.1, where cell a is");
+    const join = async (role: "cell" | "gateway", address: string): Promise<unknown> => {
+      const { token: invitation } = (await api.put("/api/invitations", { role, forMs: 60_000 })) as { readonly token: string };
+      const asked = [newcomer.request({ id: "h9", kind: "host", addresses: [address] })];
+      return await api.put("/api/members", { members: asked, invitation });
+    };
+    await expect(join("cell", "127.0.0.1")).rejects.toThrow("h9 asks for 127.0.0.1, where cell a is");
+    await expect(join("gateway", "192.0.2.9")).rejects.toThrow("h9 is a host that nobody connects to, and has an address");
   });
 
   it("are cells too: one more is added, with a key of its own, and has its share", async () => {
