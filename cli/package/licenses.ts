@@ -21,7 +21,9 @@ const left: readonly string[] = ["esbuild", "node"];
  * that they depend on. Throws a {@link Failure} when one says nothing of its license.
  */
 export function licenseFiles(checkout: string): TarFile[] {
-  const packages = [...closureOf(checkout).values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
+  // The same one may stand in two places.
+  const distinct = new Map([...closureOf(checkout).values()].map((each) => [`${each.name} ${each.version}`, each]));
+  const packages = [...distinct.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
   const rows = packages.map(
     ({ name, version, license, source }) => `${name} ${version}: ${license}${source === "" ? "" : `, ${source}`}\n`,
   );
@@ -64,8 +66,8 @@ function packageIn(folder: string): Package {
   return { name, version, license, source: isText(url) ? url : "", folder, dependencies: needs };
 }
 
-function textsOf({ name, license, folder }: Package): TarFile[] {
+function textsOf({ name, version, license, folder }: Package): TarFile[] {
   const files = readdirSync(folder).filter((file) => /^(?:licen[cs]e|copying|notice)/i.test(file));
   if (files.length === 0 && license !== "Apache-2.0") throw new Failure(`${folder}: has no file with its license, ${license}`);
-  return files.map((file) => ({ path: `licenses/${name}/${file}`, isProgram: false, from: join(folder, file) }));
+  return files.map((file) => ({ path: `licenses/${name}/${version}/${file}`, isProgram: false, from: join(folder, file) }));
 }

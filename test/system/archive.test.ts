@@ -51,7 +51,10 @@ describe("an archive", () => {
     const packages = readFileSync(join(folder, "licenses", "packages.txt"), "utf8");
     for (const name of ["hono", "valibot", "ws", "smol-toml", "selfsigned", "workerd", "node-linux-"])
       expect(packages).toContain(`\n${name}`);
-    expect(readdirSync(join(folder, "licenses", "ws"))).toEqual(["LICENSE"]);
+    const [version = ""] = readdirSync(join(folder, "licenses", "ws"));
+    expect(readdirSync(join(folder, "licenses", "ws", version))).toEqual(["LICENSE"]);
+    const paths = execFileSync("tar", ["-tzf", archive], { encoding: "utf8" }).split("\n");
+    expect(paths.filter((path, index) => paths.indexOf(path) < index)).toEqual([]);
   });
 
   it("starts a system without Node, checkout and network: a call, its status, and its end", async () => {
