@@ -4,7 +4,6 @@ import { standingSchema } from "../schemas/api-answers.ts";
 import { carriedMapSchema } from "../schemas/cluster-map.ts";
 import { read } from "../schemas/reading.ts";
 import { ApiClient, KeyRefusal, type Purpose } from "./api-client.ts";
-import { Failure } from "./errors.ts";
 import { type CellOfLayout, membersUrlOf } from "./layout.ts";
 import type { LocalMembers } from "./local-members.ts";
 import type { StateDirectory } from "./state-directory.ts";
@@ -41,8 +40,9 @@ export class HostPlace {
     return this.#map;
   }
 
-  get isRemoved(): boolean {
-    return this.#isRemoved;
+  /** Throws a {@link Failure} when this host is no member any more. */
+  checkMember(): void {
+    if (this.#isRemoved) this.#options.state.checkNotRemoved(true);
   }
 
   /** Cells of other machines. */
@@ -87,6 +87,11 @@ export class HostPlace {
       const { value } = read(standingSchema, await api.getUnsigned(`/host/standing?key=${members.hostKey}`));
       if (value?.standing !== "removed" || this.#isRemoved) return;
       this.#isRemoved = true;
+      try {
+        state.markRemoved();
+      } catch {
+        // The disk is full: it asks again at its next start.
+      }
       if (this.#timer !== undefined) this.#options.wasRemoved();
     }
   }
@@ -96,14 +101,7 @@ export class HostPlace {
   }
 }
 
-export const removedText = "this host was removed from its system";
-
 /** Where commands and gateways find cells that do not run here. */
 export function cellsElsewhere(map: ClusterMap | undefined, own: readonly Pick<CellOfLayout, "id">[]): readonly CellPlace[] {
   return (map?.cells ?? []).filter((cell) => own.every(({ id }) => id !== cell.id)).map(({ id, url }) => ({ id, url }));
-}
-
-/** Throws a {@link Failure} for a host that is no member any more. */
-export function checkStanding({ isRemoved }: HostPlace, state: StateDirectory): void {
-  if (isRemoved) throw new Failure(`${removedText}: to join again, use another --state than ${state.path}, with tandem join`);
 }

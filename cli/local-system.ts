@@ -15,7 +15,7 @@ import { DiskWatch } from "./disk-watch.ts";
 import { descriptorsMax, softphonesFew } from "./descriptors.ts";
 import { Failure, reasonOf } from "./errors.ts";
 import { makeFirstSubscribers, planFirstSubscribers, subscribersText } from "./first-subscribers.ts";
-import { checkStanding, HostPlace } from "./host-place.ts";
+import { HostPlace } from "./host-place.ts";
 import { openJoinDoor } from "./host-door.ts";
 import type { JoinDoor } from "./join-door.ts";
 import { isListOf, isText } from "./json.ts";
@@ -209,7 +209,7 @@ export class LocalSystem {
       this.#secret = members.secret;
     }
     if (place.others.length > 0) await place.look();
-    checkStanding(place, state);
+    place.checkMember();
     if (cluster.joined === undefined) return;
     if (place.map === undefined) throw new Failure(`${state.file("map.json")} cannot be read: join again, with another --state`);
     // Those that are there may be good for another while.
@@ -226,6 +226,8 @@ export class LocalSystem {
     const lookMs = this.#options.certificateLookMs ?? certificateLookMs;
     this.#certificateTimer = setInterval(() => void this.#renewCertificates(members), lookMs).unref();
     await place.look();
+    // It may hear that only now: nobody could be asked before.
+    place.checkMember();
     place.start();
     if (layout.door !== undefined) this.#door = await openJoinDoor(layout.door, members, () => place.api(), reporter);
   }

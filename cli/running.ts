@@ -2,11 +2,10 @@ import { ControlServer } from "./control.ts";
 import { onEnd } from "./ending.ts";
 import { reasonOf } from "./errors.ts";
 import { HostAgent, localHost } from "./host-agent.ts";
-import { removedText } from "./host-place.ts";
 import { controlHandlersOf, LocalSystem, type LocalSystemOptions } from "./local-system.ts";
 import { programVersion, versionText } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
-import type { StateDirectory } from "./state-directory.ts";
+import { removedText, type StateDirectory } from "./state-directory.ts";
 import { whatHasJoined, whatToTry } from "./what-to-try.ts";
 
 /** Does something with a state directory that no other process has meanwhile. `wasKilled`: a run that was killed has left its lock. */

@@ -157,6 +157,16 @@ export class StateDirectory {
     this.write("map.json", `${JSON.stringify(map)}\n`, 0o600);
   }
 
+  /** Its host has heard that it was removed: its keys count nowhere any more, and a later start asks nobody. */
+  markRemoved(): void {
+    this.write(removedFile, `${removedText}\n`);
+  }
+
+  /** Throws a {@link Failure} for the directory of a host that is no member any more. */
+  checkNotRemoved(isRemoved = existsSync(this.file(removedFile))): void {
+    if (isRemoved) throw new Failure(`${removedText}: to join again, use another --state than ${this.path}, with tandem join`);
+  }
+
   writeCluster(settings: ClusterSettings): void {
     const format = settings.host === undefined ? formatWithoutAuthority : stateFormat;
     this.write("cluster.json", `${JSON.stringify({ ...settings, format }, undefined, 2)}\n`, 0o600);
@@ -326,6 +336,9 @@ function isClusterSettings(value: unknown): value is ClusterSettings {
   if ([value["letters"], value["changed"]].some((texts) => texts !== undefined && !isListOf(texts, isText))) return false;
   return isText(value["domain"]) && typeof value["exchanges"] === "number" && typeof value["cells"] === "number";
 }
+
+const removedFile = "removed";
+export const removedText = "this host was removed from its system";
 
 type OfLater = { readonly format: number };
 

@@ -5,6 +5,7 @@ import type { NoisySources } from "../../cluster/overload/noisy-sources.ts";
 import type { Timer } from "../timer.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
 import type { CellStates } from "./cell-states.ts";
+import type { CellUrls } from "./cell-urls.ts";
 import { type CellPlace, ExchangeBackhauls } from "./exchange-backhauls.ts";
 import type { Heart } from "./heart.ts";
 import { heartbeatDefault, watchMsMax, watchMsMin } from "./limits.ts";
@@ -14,8 +15,7 @@ import type { SteadyMs } from "../../sip/time.ts";
 export type BackhaulsOptions = {
   readonly gateway: string;
   readonly hello: Hello;
-  /** URLs from the configuration win over the map's: this machine may see a cell elsewhere than others do. */
-  readonly cellUrls: ReadonlyMap<string, string>;
+  readonly cellUrls: CellUrls;
   /** When to ping. Others set its period. */
   readonly heart: Heart;
   readonly counters: Counters;
@@ -125,7 +125,7 @@ export class Backhauls {
     // The next beat looks whether there is something to watch.
     if (isChanged) this.#endWatch();
     this.#heartbeat = map.heartbeat;
-    const places = new Map(map.cells.map(({ id, url }) => [id, { id, url: this.#options.cellUrls.get(id) ?? url }]));
+    const places = new Map(this.#options.cellUrls.placesIn(map).map((place) => [place.id, place]));
     for (const by of this.#declaredDown.keys()) if (!places.has(by)) this.#declaredDown.delete(by);
     this.#draining = new Set([...this.#draining].filter((cell) => places.has(cell)));
     const displaced: FrameRecord[] = [];

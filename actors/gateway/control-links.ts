@@ -7,6 +7,7 @@ import type { Hello } from "../../cluster/backhaul/frame.ts";
 import { type GatewayTally, tallyText } from "../../cluster/group/gateway-tally.ts";
 import { CellLink, type Loss } from "./cell-link.ts";
 import { type CellStates, readView } from "./cell-states.ts";
+import type { CellUrls } from "./cell-urls.ts";
 import type { Heart } from "./heart.ts";
 import { heartbeatDefault, tallyMsMin } from "./limits.ts";
 import type { ProcessPorts } from "./ports.ts";
@@ -17,6 +18,7 @@ export type ControlLinksOptions = {
   readonly hello: Hello;
   /** Cells of the configuration: where the first map comes from. Cells that a map adds are joined to them. */
   readonly cells: readonly { readonly id: string; readonly url: string }[];
+  readonly cellUrls: CellUrls;
   /** When to ping. Takes the period of the newest map. */
   readonly heart: Heart;
   readonly ports: ProcessPorts;
@@ -162,7 +164,7 @@ export class ControlLinks {
   }
 
   #receiveMap(cell: string, map: unknown): void {
-    const { heart, hello, ports, cells, isClusterMap } = this.#options;
+    const { heart, hello, ports, cellUrls, isClusterMap } = this.#options;
     if (!isClusterMap(map)) return this.#refuseMap(cell, "it has not the form of a map");
     if (this.#map !== undefined && !isNewer(mapVersionOf(map), mapVersionOf(this.#map))) return;
     // Whether it may follow the one before is for the cells to say: a gateway may have missed several, or its cells are made anew.
@@ -176,8 +178,7 @@ export class ControlLinks {
     ports.log("map", { cell, version: map.version });
     this.#missedMax = map.heartbeat.missed;
     heart.beatBy(map.heartbeat.periodMs);
-    const configured = new Map(cells.map(({ id, url }) => [id, url]));
-    this.#connectTo(map.cells.map(({ id, url }) => ({ id, url: configured.get(id) ?? url })));
+    this.#connectTo(cellUrls.placesIn(map));
     this.#handlers.mapped(map);
   }
 

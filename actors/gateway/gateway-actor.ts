@@ -8,6 +8,7 @@ import { stringOf } from "../../sip/message/octets.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
 import { Backhauls } from "./backhauls.ts";
+import { CellUrls } from "./cell-urls.ts";
 import { ControlLinks } from "./control-links.ts";
 import { Dispatcher, type PhoneConnection } from "./dispatcher.ts";
 import { Heart } from "./heart.ts";
@@ -21,7 +22,7 @@ export type GatewayOptions = {
   readonly boot: string;
   /** Where phones find it, with the ports that were really bound. */
   readonly listeners: readonly Listener[];
-  /** Cells of the configuration: where the first map comes from. Their URLs win over the map's: this machine may see a cell elsewhere than others do. */
+  /** Cells of the configuration: where the first map comes from (see {@link CellUrls}). */
   readonly cells: readonly { readonly id: string; readonly url: string }[];
   readonly counters: Counters;
   /** Sources whose requests are never refused because all is late; absent: there are none. */
@@ -76,12 +77,12 @@ export class GatewayActor {
     this.#counters = counters;
     this.#heart = new Heart(heartbeatDefault.periodMs, lookMsMax, ports.timer);
     const hello: Hello = { boot, listeners };
-    const common = { gateway: name, hello, heart: this.#heart, ports };
+    const common = { gateway: name, hello, heart: this.#heart, cellUrls: new CellUrls(cells), ports };
     const noise = new NoisySources((news, { source, ...counted }) => {
       ports.log(news === "began" ? "noise" : "noise-over", { ...counted, source: networkOfSource(source) });
     });
     this.#backhauls = new Backhauls(
-      { ...common, counters, noise, cellUrls: new Map(cells.map(({ id, url }) => [id, url])) },
+      { ...common, counters, noise },
       {
         receive: (link, records) => this.#receive(link, records),
         abandoned: (records) => this.#dispatcher.abandoned(records),

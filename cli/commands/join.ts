@@ -22,6 +22,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   if (invitation === undefined) throw new Failure(noTokenText);
   const state = new StateDirectory(settings.state);
   await withState(state, async (wasKilled) => {
+    state.checkNotRemoved();
     const known = state.readCluster();
     if (known !== undefined && known.joined === undefined)
       throw new Failure(`${state.path} has a system of its own: use another --state, or remove it`);

@@ -17,6 +17,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const asked = settingsOf(args);
   checkNative(process.env["TANDEM_NATIVE"]);
   const state = new StateDirectory(asked.state);
+  state.checkNotRemoved();
   const known = state.readCluster();
   if (known?.joined !== undefined) checkJoinedOptions(args, state);
   const cluster = known?.joined === undefined ? withHashKey(clusterSettingsOf(asked, known), known) : known;

@@ -16,6 +16,7 @@ import { isCutOff } from "./cut-off.ts";
 import { closed, deadlineOf, type GatewayMember, judge, merge, newGatewayMember, opened, reportOf } from "./gateway-member.ts";
 import { GatewayMembers } from "./gateway-members.ts";
 import type { ClusterMap } from "../map/cluster-map.ts";
+import { mayBeGateway } from "../map/members.ts";
 import { Coordinator, type LeftToHandOver, leftToHandOver, type SeenCell } from "./coordinator.ts";
 import { type Heartbeat, versionIn } from "./heartbeat.ts";
 import type { Effect, GroupOptions, GroupStatus } from "./group-effects.ts";
@@ -460,7 +461,7 @@ export class CoreGroup {
   }
 
   #judgeFence(now: SteadyMs): void {
-    const gateways = [...this.#gateways.values()].filter(({ isLeft }) => !isLeft);
+    const gateways = [...this.#gateways.values()].filter(({ id, isLeft }) => !isLeft && mayBeGateway(this.map, id));
     const isFenced = isCutOff([...this.#others.values()], gateways, now);
     if (isFenced === this.#isFenced) return;
     this.#isFenced = isFenced;

@@ -1,4 +1,5 @@
 import type { ClusterMap } from "../map/cluster-map.ts";
+import { mayBeGateway } from "../map/members.ts";
 import { leftShownMs } from "../limits.ts";
 import type { CellMember } from "./cell-member.ts";
 import { type GatewayMember, pingsMissed } from "./gateway-member.ts";
@@ -26,7 +27,7 @@ export function statusOf(
     }),
     gateways: view.gateways.flatMap(({ id, state }) => {
       const gateway = gateways.get(id);
-      if (gateway === undefined || (gateway.isLeft && now - gateway.downAt >= leftShownMs)) return [];
+      if (gateway === undefined || !mayBeGateway(map, id) || (gateway.isLeft && now - gateway.downAt >= leftShownMs)) return [];
       const { isLeft, heardAt, suspicion } = gateway;
       const missed = isLeft ? 0 : pingsMissed(gateway, map.heartbeat, now);
       return [{ id, state: isLeft ? "left" : state, heardMs: heardMsOf(heardAt), missed, suspicion }];

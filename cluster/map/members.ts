@@ -25,6 +25,11 @@ export function memberOf(map: MembersOfMap, id: string): Member | undefined {
   return member === undefined || isRevoked(map, member.key) ? undefined : member;
 }
 
+/** Whether a gateway of this name belongs to the system. Without an authority nobody says so. */
+export function mayBeGateway(map: MembersOfMap, id: string): boolean {
+  return map.authority === undefined || memberOf(map, id)?.kind === "gateway";
+}
+
 function isRevoked({ revoked = [], revokedBeside = [] }: MembersOfMap, key: string): boolean {
   return revoked.includes(key) || revokedBeside.includes(key);
 }

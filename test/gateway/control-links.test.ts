@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { CellUrls } from "../../actors/gateway/cell-urls.ts";
 import { ControlLinks } from "../../actors/gateway/control-links.ts";
 import { Heart } from "../../actors/gateway/heart.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
@@ -32,7 +33,7 @@ async function connected(): Promise<Connected> {
   });
   heart = new Heart(1_000, 1_000, ports.timer);
   links = new ControlLinks(
-    { gateway: "g1", hello: { boot: "1", listeners: [] }, cells: map.cells, heart, ports, isClusterMap },
+    { gateway: "g1", hello: { boot: "1", listeners: [] }, cells: map.cells, cellUrls: new CellUrls(map.cells), heart, ports, isClusterMap },
     { mapped: ({ version }) => void versions.push(version), unfit: () => {}, viewed: () => {} },
   );
   links.start();

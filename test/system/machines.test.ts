@@ -70,6 +70,17 @@ function isReady({ events }: Host): boolean {
   return events.some(({ event }) => event === "ready");
 }
 
+/** Nothing is started, so this is all that is said. */
+const removedLine =
+  /^up: tandem: this host was removed from its system: to join again, use another --state than \S+, with tandem join\n\n$/;
+
+async function endsAsRemoved({ child, events }: Host): Promise<void> {
+  await until(() => child.exitCode !== null, slowMsMax);
+  expect(events.filter(({ event }) => event === "stops")).toEqual([
+    expect.objectContaining({ cause: "this host was removed from its system" }),
+  ]);
+}
+
 async function invite(words: readonly string[], machine = m1): Promise<{ readonly typed: readonly string[]; readonly token: string }> {
   const { out, err, code } = await run(machine, ["invite", ...words, "--state", stateOf(machine)]);
   expect([code, err]).toEqual([0, ""]);
@@ -269,9 +280,13 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
     expect(await run(m3, again, tokens["gateway"])).toMatchObject({ code: 1, err: "tandem: the token has been used by host h3\n" });
     const { typed, token } = await invite(["--role", "gateway"], m2);
     const fourth = await startHost(m1, [...typed, "--name", "h4"], token, join(directory, "h4"));
-    fourth.child.kill("SIGTERM");
-    await once(fourth.child, "close");
+    const { gateways } = fourth.events.find(({ event }) => event === "ready") as { gateways?: readonly { readonly id: string }[] };
+    const gateway = gateways?.[0]?.id ?? "";
+    expect((await groupOn(m2, stateOf(m2)))?.members.map(({ id }) => id)).toContain(gateway);
     expect(await run(m2, ["remove", "h4", "--state", stateOf(m2)])).toMatchObject({ code: 0, err: "" });
+    expect((await groupOn(m2, stateOf(m2)))?.members.map(({ id }) => id)).not.toContain(gateway);
+    await endsAsRemoved(fourth);
+    await expect(startHost(m1, ["up"], "", join(directory, "h4"))).rejects.toThrow(removedLine);
   });
 
   it("are removed, one that is dead and one that runs: what is there goes to others, and the process ends", async () => {
@@ -284,6 +299,13 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
       (await groupOn(m1, first.state))?.members.map(({ id, state }) => `${id} ${state}`).join(", ") ?? "";
     await until(async () => (await states()).includes("g3 down"), slowMsMax);
     expect(await run(m1, ["remove", "h3", "--json", "--state", first.state])).toMatchObject({ code: 0, err: "" });
+    expect(await states()).not.toContain("g3");
+    for (const words of [["status"], ["dns"]])
+      expect((await run(m1, [...words, "--state", first.state])).out).toMatch(/^(?=[^]*\bg2\b)(?![^]*\bg3\b)/);
+    // It was dead: it hears of it when it starts, and knows it from then on.
+    expect(existsSync(join(stateOf(m3), "removed"))).toBe(false);
+    await expect(startHost(m3, ["up"])).rejects.toThrow(removedLine);
+    expect(existsSync(join(stateOf(m3), "removed"))).toBe(true);
     expect(await run(m1, ["remove", "h3", "--state", first.state])).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^tandem: there is no host h3; there are /) as string,
@@ -294,11 +316,11 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
     const second = hosts[0] as Host;
     const removed = await run(m1, ["remove", "h2", "--deadline", "1s", "--state", first.state]);
     expect(removed).toMatchObject({ code: 0, err: "" });
-    await until(() => second.child.exitCode !== null, slowMsMax);
-    expect(second.events.filter(({ event }) => event === "stops")).toEqual([
-      expect.objectContaining({ cause: "this host was removed from its system" }),
-    ]);
+    await endsAsRemoved(second);
     expect(await states()).not.toMatch(/c (?:up|draining)/);
-    await expect(startHost(m2, ["up"])).rejects.toThrow(/this host was removed from its system: to join again, use another --state/);
+    await expect(startHost(m2, ["up"])).rejects.toThrow(removedLine);
+    // Also when nobody can be asked.
+    runScript(`ip -n ${m2} link set eth0 down`);
+    await expect(startHost(m2, ["up"])).rejects.toThrow(removedLine);
   });
 });

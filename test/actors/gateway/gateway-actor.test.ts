@@ -23,6 +23,7 @@ const map: ClusterMap = {
   replication: { ackTimeoutMs: 200 },
   flushMs: 1_000,
 };
+const configured = [{ id: "a", url: "http://192.0.2.77:8801" }] as const;
 const udp = "u0..c6336407138e";
 
 function request(method: string, uri = "sip:bob@example.test"): Uint8Array {
@@ -50,19 +51,21 @@ class Rig {
   #backhaul: CellConnectionEvents | undefined;
   /** How backhauls that were closed have ended, by their cells. */
   readonly ended: string[] = [];
+  /** Where cells were looked for, as `exchange URL`. */
+  readonly dialled: string[] = [];
   /** The acknowledgements that a cell's replica was sent, as `cell number`. */
   readonly acknowledged: string[] = [];
   #seq = 0;
   #turn: (() => void)[] = [];
   readonly actor: GatewayActor;
 
-  constructor() {
+  constructor(cells: ClusterMap["cells"] = map.cells) {
     this.actor = new GatewayActor(
       {
         name: "g1",
         boot: "1",
         listeners: [{ transport: "UDP", host: "192.0.2.1", port: 5060 }],
-        cells: map.cells,
+        cells,
         counters: this.counters,
       },
       {
@@ -71,7 +74,8 @@ class Rig {
         timer: (run) => this.time.timer(run),
         afterThisTurn: (run) => void this.#turn.push(run),
         random: () => 0,
-        connect: ({ exchange, cell }, events) => {
+        connect: ({ exchange, cell, url }, events) => {
+          this.dialled.push(`${exchange} ${url}`);
           if (exchange === "control") this.#control = events;
           else this.#backhaul = events;
           const end = (how: string) => (): void => void (exchange !== "control" && this.ended.push(`${cell} ${how}`));
@@ -168,6 +172,25 @@ class Rig {
 function nameOf(kind: number): string {
   return Object.entries(RecordKind).find(([, value]) => value === kind)?.[0] ?? String(kind);
 }
+
+describe("a cell", () => {
+  it("is looked for where the map says, once that names another place than it did at first", () => {
+    const rig = new Rig(configured);
+    const at = (version: number, ...cells: ClusterMap["cells"]): string[] => {
+      rig.dialled.length = 0;
+      rig.maps({ ...map, version, cells });
+      return rig.dialled;
+    };
+    const [own, elsewhere] = ["http://127.0.0.1:8801", "http://10.99.0.12:8843"];
+    // This machine sees it elsewhere than others do.
+    expect(at(1, { id: "a", url: own })).toEqual([`0 ${configured[0].url}`]);
+    expect(at(2, { id: "a", url: own })).toEqual([]);
+    // It was removed, and has come back by the same name on another machine.
+    at(3, { id: "b", url: own });
+    expect(at(4, { id: "a", url: elsewhere })).toEqual([`control ${elsewhere}`, `0 ${elsewhere}`]);
+    expect(at(5, { id: "a", url: own })).toEqual([`control ${own}`, `0 ${own}`]);
+  });
+});
 
 describe("a message", () => {
   it("goes to its exchange, and what that sends goes to the flow", () => {

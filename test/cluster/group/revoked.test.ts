@@ -108,6 +108,31 @@ describe("a member that was removed on one side of a cut", () => {
   });
 });
 
+it("a gateway that was removed is shown no more, and keeps no cell from serving", () => {
+  const simulation = new Simulation({ cells: 4, gateways: 1, deployed: { authority: "a certificate", members } }).startAll();
+  simulation.run(2_500);
+  const shown = (cell: string): string[] =>
+    simulation
+      .group(cell)
+      .status(simulation.now)
+      .gateways.map(({ id, state }) => `${id} ${state}`);
+  expect(shown("b")).toEqual(["g1 up"]);
+  simulation.killGateway("g1");
+  simulation.run(1_000);
+  expect(shown("b")).toEqual(["g1 down"]);
+  remove(simulation, "a", "g1");
+  simulation.run(1_000);
+  expect(cells.map((cell) => shown(cell))).toEqual([[], [], [], []]);
+  // One that starts now has it on its disk, and hears of it.
+  simulation.killCell("b");
+  simulation.run(6_000);
+  simulation.startCell("b");
+  for (const cell of ["a", "c", "d"]) simulation.killCell(cell);
+  simulation.run(200_000);
+  expect(shown("b")).toEqual([]);
+  expect(simulation.isFenced("b")).toBe(false);
+});
+
 let sequence = 1_000_000;
 
 function saying(cell: string, map: ClusterMap): Heartbeat {
