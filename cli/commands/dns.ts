@@ -7,7 +7,7 @@ import { type Arguments, type CommandSpec, usage } from "../arguments.ts";
 import { dnsCheckSpec, dnsSpec } from "../command-specs.ts";
 import { DnsClient, nameServerIn, serverText, systemServers } from "../dns-client.ts";
 import { domainNames } from "../domains.ts";
-import { Failure } from "../errors.ts";
+import { Failure, printable } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
@@ -46,8 +46,10 @@ export function checkedText({ domain }: Plan, { findings, notes }: Checked): str
     tableText(["", "RECORD", "WHAT IT DOES, OR WHAT IS WRONG"], rows),
     ...(typed.length === 0
       ? []
-      : [`\nIn the zone of ${domain}, take out (-) and type (+):\n${[...new Set(typed)].map((line) => `  ${line}\n`).join("")}`]),
-    ...(notes.length === 0 ? [] : [`\nWhat to know:\n${notes.map((note) => `  ${note}.\n`).join("")}`]),
+      : [
+          `\nIn the zone of ${domain}, take out (-) and type (+):\n${[...new Set(typed)].map((line) => `  ${printable(line)}\n`).join("")}`,
+        ]),
+    ...(notes.length === 0 ? [] : [`\nWhat to know:\n${notes.map((note) => `  ${printable(note)}.\n`).join("")}`]),
   ].join("");
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { runCommand } from "./captured-io.ts";
 import { printable, reasonOf } from "../../cli/errors.ts";
 
 test.each([
@@ -18,4 +19,8 @@ test("a text of somebody else has no control characters and line ends on a termi
   expect(printable("ok\u001b]0;x\u0007\u001b[2J\nHost a: \u009b31mfine\u007f\u2028\r \u00e9 \u{1f600}")).toBe(
     "ok?]0;x??[2J?Host a: ?31mfine??? \u00e9 \u{1f600}",
   );
+});
+
+test("a command that fails writes no control character of what it was told", async () => {
+  expect(await runCommand(["host\u001b[2J"])).toMatchObject({ code: 2, err: "tandem: unknown command host?[2J (see tandem --help)\n" });
 });

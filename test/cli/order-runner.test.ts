@@ -27,6 +27,8 @@ class Host {
   readonly done: string[] = [];
   /** What is answered to who asks; a text: nobody is reached. */
   left: number | undefined | string = 0;
+  /** What a reload says. */
+  read = "certificates are read again";
   /** Set: to stop takes until it is called. */
   hold: Promise<void> = Promise.resolve();
   readonly book: OrderBook;
@@ -53,7 +55,7 @@ class Host {
           },
           put: (path, body) => Promise.resolve(void this.done.push(`${path} ${JSON.stringify(body)}`)),
         }),
-        reload: () => Promise.resolve("certificates are read again"),
+        reload: () => Promise.resolve(this.read),
       },
       this.book,
       () => undefined,
@@ -124,6 +126,12 @@ describe("an order", () => {
 });
 
 describe("a process that is to be stopped", () => {
+  it("says what came of it in a line that a cell takes, whatever the processes have said", async () => {
+    const host = new Host();
+    host.read = "g1: \u001b[31mno such file\n";
+    expect(await host.outcome({ id: "aa01", what: "reload" })).toBe("done: g1: ?[31mno such file?");
+  });
+
   it("waits until no phone is left, and is taken back when it is started", async () => {
     const host = new Host();
     expect(await host.outcome({ id: "aa01", what: "stop", member: "g1", drainMs: 60_000 })).toBe("done: gateway g1 is stopped");

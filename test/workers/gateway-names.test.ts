@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
+import { listenersOf } from "../../workers/core-group/gateway-messages.ts";
 import { GatewayNames } from "../../workers/core-group/gateway-names.ts";
 import { nameTakenSaidMs } from "../../workers/limits.ts";
 
@@ -8,6 +9,11 @@ const line = "two gateways call themselves g1, and take each other's connections
 
 function advertising(host: string): readonly Listener[] {
   return [{ transport: "UDP", host, port: 5060 }];
+}
+
+/** What a hello of a gateway is understood to say. */
+function heard(host: string, port = 5060): readonly Listener[] {
+  return listenersOf(JSON.stringify({ type: "hello", boot: "one", listeners: [{ transport: "UDP", host, port }] }));
 }
 
 it("two gateways of one name are said when the first comes back after the second, and not again for a while", () => {
@@ -38,4 +44,11 @@ it("a gateway that is started anew, again and again, and one that connects anew 
     for (let connections = 0; connections < 3; connections += 1) expect(names.hello("g1", `boot ${start}`, start)).toBeUndefined();
     expect(names.hello("g2", "one", start)).toBeUndefined();
   }
+});
+
+it("a gateway listens at addresses and names: a text that would be lines of a zone is none", () => {
+  for (const host of ["gw.example.test", "192.0.2.1", "2001:db8::1", "[2001:db8::1]", "fe80::1%eth0"])
+    expect(heard(host)).toEqual(advertising(host));
+  for (const host of ["", "x\n@ NS evil.test.", "x y", "x;", "\u001b[2J", "\u009b31m", "x".repeat(256)]) expect(heard(host)).toEqual([]);
+  for (const port of [0, -1, 1.5, 65_536]) expect(heard("192.0.2.1", port)).toEqual([]);
 });

@@ -49,7 +49,11 @@ function listenerIn(value: unknown): Listener[] {
   if (typeof value !== "object" || value === null) return [];
   const { transport, host, port } = value as Readonly<Record<string, unknown>>;
   const known = transports.find((each) => each === transport);
-  return known === undefined || typeof host !== "string" || typeof port !== "number" ? [] : [{ transport: known, host, port }];
+  const isPort = typeof port === "number" && Number.isInteger(port) && port > 0 && port < 65_536;
+  return known === undefined || typeof host !== "string" || !hostPattern.test(host) || !isPort ? [] : [{ transport: known, host, port }];
 }
+
+/** An address or a name, and nothing else: `tandem dns` prints it as a line of a zone. */
+const hostPattern = /^[\w.:%[\]-]{1,255}$/;
 
 const transports: readonly Transport[] = ["UDP", "TCP", "TLS", "WS", "WSS"];
