@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { whyNoHost } from "../cluster/map/domains.ts";
 import type { Arguments } from "./arguments.ts";
@@ -26,6 +27,49 @@ export function checkJoinedOptions({ values }: Arguments, { path }: StateDirecto
   const option = settledOptions.find((each) => values.has(each));
   if (option !== undefined)
     throw new UsageError(`--${option}: ${path} is of a host that has joined a system, where that is settled already`);
+}
+
+/** What a host was told of its own, which it needs when it is started again: options by name, with their values. */
+export type KeptOptions = Readonly<Record<string, readonly string[]>>;
+
+/** Of these options one takes the place of all: what was kept of the others does not fit beside it. */
+const keptTogether: readonly (readonly string[])[] = [
+  ["sip", "advertise"],
+  ["tls-cert", "tls-key", "acme", "acme-names", "acme-directory", "acme-ca", "acme-port"],
+  ["tls-port"],
+  ["ws-port"],
+  ["wss-port"],
+  ["trusted"],
+  ["proxy-from"],
+  ["messages-per-source"],
+  ["http-host"],
+  ["http-port"],
+];
+const files: readonly string[] = ["tls-cert", "tls-key", "acme-ca"];
+
+/** Paths are kept whole: a later start may be from elsewhere. */
+export function optionsToKeep({ values, lists }: Pick<Arguments, "values" | "lists">): KeptOptions {
+  const kept = keptTogether.flat().flatMap((name): (readonly [string, readonly string[]])[] => {
+    const value = values.get(name);
+    const all = lists.get(name) ?? (value === undefined ? [] : [value]);
+    return all.length === 0 ? [] : [[name, files.includes(name) ? all.map((path) => resolve(path)) : all]];
+  });
+  return Object.fromEntries(kept);
+}
+
+/** What was kept, with what is said now in its place. */
+export function withKept(args: Arguments, kept: KeptOptions): Arguments {
+  const [values, lists] = [new Map(args.values), new Map(args.lists)];
+  for (const names of keptTogether) {
+    if (names.some((name) => args.values.has(name) || args.lists.has(name))) continue;
+    for (const name of names) {
+      const [first, ...others] = kept[name] ?? [];
+      if (first === undefined) continue;
+      values.set(name, first);
+      if (name === "sip") lists.set(name, [first, ...others]);
+    }
+  }
+  return { ...args, values, lists };
 }
 
 /** What a host is to run, and by which names it did so before, where it has tried to join before. */

@@ -2,6 +2,7 @@ import { hostInUri } from "../sip/host-in-uri.ts";
 import { createSocket } from "node:dgram";
 import { isIPv6, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { isLoopback } from "../cluster/dns/zone.ts";
 import type { MapCell } from "../cluster/map/cluster-map.ts";
 import { Failure, UsageError, codeOf } from "./errors.ts";
 import { isWildcard, type Settings } from "./settings.ts";
@@ -29,7 +30,7 @@ type Address = { readonly host: string; readonly port: number };
 
 /** Where the cells listen: on the loopback unless asked, for their doors are without TLS. */
 export function httpHostOf({ host, httpHost }: Pick<Settings, "host" | "httpHost">): string {
-  return httpHost ?? (host === "::1" || host.startsWith("127.") ? host : "127.0.0.1");
+  return httpHost ?? (isLoopback(host) ? host : "127.0.0.1");
 }
 
 /** The addresses or names that phones use: one for each cluster address. */
@@ -194,11 +195,22 @@ export async function checkPorts(layout: Layout, httpHost: string, patienceMs = 
     if (code === "EADDRINUSE") throw new Failure(`${where} is in use by another process; ${need.who} needs it (${need.option})`);
     if (code === "EADDRNOTAVAIL") {
       const asked = { "--http-port": "--http-host", "--listen": "--listen" }[need.option] ?? "--sip";
-      throw new Failure(`${need.host} is not an address of this machine (${asked})`);
+      throw notOfHere(need.host, asked);
     }
     if (code === "EACCES") throw new Failure(`${where} may not be opened by this user; ${need.who} needs it (${need.option})`);
     throw new Failure(`${where} cannot be opened (${code}); ${need.who} needs it (${need.option})`);
   }
+}
+
+/** Throws a {@link Failure} when what is to listen is to do so at no address of this machine: before anybody is asked for anything. */
+export async function checkAddresses({ host, furtherSip = [], listen }: Pick<Settings, "host" | "furtherSip" | "listen">): Promise<void> {
+  const sips = [host, ...furtherSip.map((further) => further.host)].map((each) => [each, "--sip"] as const);
+  for (const [each, option] of [...sips, ...(listen === undefined ? [] : [[listen.host, "--listen"] as const])])
+    if ((await tryTcp(each, 0)) === "EADDRNOTAVAIL") throw notOfHere(each, option);
+}
+
+function notOfHere(host: string, option: string): Failure {
+  return new Failure(`${host} is not an address of this machine (${option})`);
 }
 
 /** The error code of binding a port, undefined when it can be bound. */

@@ -1,15 +1,18 @@
+import { isIPv6 } from "node:net";
 import type { Invitation } from "../cluster/authority/invitation.ts";
+import { isLoopback } from "../cluster/dns/zone.ts";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { carriedMapSchema } from "../schemas/cluster-map.ts";
 import type { JoinAnswer } from "../schemas/join.ts";
 import { read } from "../schemas/reading.ts";
+import { hostInUri } from "../sip/host-in-uri.ts";
 import type { Arguments } from "./arguments.ts";
 import { ownCertificate } from "./certificate.ts";
 import { Failure } from "./errors.ts";
 import { askDoor, type Door } from "./join-request.ts";
 import { settingsAt } from "./join-settings.ts";
-import { checkDomains, namesIn } from "./joined.ts";
-import { checkPorts, httpHostOf, type Layout, layoutOf } from "./layout.ts";
+import { checkDomains, type KeptOptions, namesIn, optionsToKeep } from "./joined.ts";
+import { checkAddresses, checkPorts, httpHostOf, type Layout, layoutOf } from "./layout.ts";
 import { LocalMembers } from "./local-members.ts";
 import { programVersion } from "./program.ts";
 import type { Settings } from "./settings.ts";
@@ -50,15 +53,18 @@ export class Newcomer {
 
   /** Throws a {@link Failure} with why it does not. What it has by then is kept: it may try again. */
   async join(): Promise<Joined> {
-    const { args, invitation, host } = this.#options;
+    const { invitation, host } = this.#options;
+    const args = this.#args();
     const settings = settingsAt(args, invitation.role === "gateway" ? undefined : this.#address());
+    // What is wrong here is said before anybody is asked.
+    await checkAddresses(settings);
     if (settings.tls !== undefined) ownCertificate(settings.tls.certificate, settings.tls.key, [], new Date());
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.#joinOnce(settings);
+        return await this.#joinOnce(settings, optionsToKeep(args));
       } catch (error) {
         if (error instanceof Failure && error.message.startsWith(`the name ${host} is taken`))
-          throw new Failure(`${error.message}: choose another one with --name`);
+          throw new Failure(otherNameText(error.message));
         if (tries === triesMax || !(error instanceof Failure && /^the name (?:[a-z]|g\d+) is taken by a/.test(error.message))) throw error;
       }
     }
@@ -67,10 +73,22 @@ export class Newcomer {
   /** Where the others are to reach the cell of this machine: what was said, or the address by which it reaches them. */
   #address(): string {
     const { args, door } = this.#options;
-    return args.values.get("address") ?? door.ownAddress;
+    const asked = args.values.get("address");
+    if (asked !== undefined && isLoopback(hostIn(asked)) && !isLoopback(door.ownAddress))
+      throw new Failure(
+        `--address ${asked}: the others would look for this cell on their own machines: ${door.ownAddress} is where they reach it`,
+      );
+    return asked ?? door.ownAddress;
   }
 
-  async #joinOnce(settings: Settings): Promise<Joined> {
+  /** Phones reach its gateways where it reaches the others, unless something else was said. */
+  #args(): Arguments {
+    const { args, door } = this.#options;
+    if (args.lists.has("sip") || isLoopback(door.ownAddress)) return args;
+    return { ...args, lists: new Map([...args.lists, ["sip", [hostInUri(door.ownAddress)]]]) };
+  }
+
+  async #joinOnce(settings: Settings, options: KeptOptions): Promise<Joined> {
     const { state, door, host, invitation, location = invitation.location, known, wasKilled } = this.#options;
     const first = await this.#ask(new LocalMembers(state, host, { gateways: [] }), settings, []);
     this.#checkWay(first, settings);
@@ -86,7 +104,7 @@ export class Newcomer {
       letters: names.letters,
       ...(settings.listen === undefined ? {} : { listen: settings.listen }),
       host,
-      joined: { gateways: names.gateways, ...(location === undefined ? {} : { location }), isPlaced: false },
+      joined: { gateways: names.gateways, ...(location === undefined ? {} : { location }), isPlaced: false, options },
       ...(known?.changed === undefined ? {} : { changed: known.changed }),
     };
     state.writeCluster(cluster);
@@ -123,6 +141,17 @@ export class Newcomer {
       `the others see this machine at ${from}, which is no address of it: a cell needs one that they reach (--address), and a gateway needs none (--role gateway)`,
     );
   }
+}
+
+/** The system says which name is free. */
+function otherNameText(message: string): string {
+  const [taken = "", free] = message.split(/; (\S+) is free$/);
+  return `${taken}: choose another one with --name${free === undefined ? "" : ` ${free}`}`;
+}
+
+/** Of `ADDRESS[:PORT]`. */
+function hostIn(text: string): string {
+  return /^\[(.*)\]/.exec(text)?.[1] ?? (isIPv6(text) ? text : text.replace(/:\d+$/, ""));
 }
 
 function mapIn({ map }: JoinAnswer): ClusterMap {

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { Failure } from "./errors.ts";
 import { isTable, isText } from "./json.ts";
+import { quoted } from "./shown-path.ts";
 
 /** What an archive says of itself, beside its code: `lib/program.json`. */
 export type ProgramFile = {
@@ -24,7 +25,7 @@ const isArchive = existsSync(join(import.meta.dirname, programFileName));
 export const program = isArchive
   ? {
       /** How people start it. */
-      name: "tandem",
+      name: quoted(join(root, "bin", "tandem")),
       gateway: join(import.meta.dirname, "gateway.js"),
       wranglerFile: join(import.meta.dirname, "wrangler.toml"),
       /** The cells' script, where it is made already. */

@@ -43,6 +43,8 @@ export type Joined = {
   readonly location?: string;
   /** Its cell has been in the map: one that is not there now was removed. */
   readonly isPlaced: boolean;
+  /** Options of this machine that a start needs (`KeptOptions`). Absent: an earlier release has written it. */
+  readonly options?: Readonly<Record<string, readonly string[]>>;
 };
 
 /** DIR/passwords.json: passwords of the first subscribers by address-of-record, to be printed again. */
@@ -328,7 +330,13 @@ function isClusterSettings(value: unknown): value is ClusterSettings {
   const { listen, host, joined } = value;
   if (
     joined !== undefined &&
-    !(isTable(joined) && isText(host) && isListOf(joined["gateways"], isText) && typeof joined["isPlaced"] === "boolean")
+    !(
+      isTable(joined) &&
+      isText(host) &&
+      isListOf(joined["gateways"], isText) &&
+      typeof joined["isPlaced"] === "boolean" &&
+      areOptions(joined["options"])
+    )
   )
     return false;
   if (listen !== undefined && !(isTable(listen) && isText(listen["host"]) && typeof listen["port"] === "number" && isText(host)))
@@ -339,6 +347,10 @@ function isClusterSettings(value: unknown): value is ClusterSettings {
 
 const removedFile = "removed";
 export const removedText = "this host was removed from its system";
+
+function areOptions(value: unknown): boolean {
+  return value === undefined || (isTable(value) && Object.values(value).every((texts) => isListOf(texts, isText)));
+}
 
 type OfLater = { readonly format: number };
 

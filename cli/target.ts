@@ -37,7 +37,9 @@ export function findTarget(args: Arguments, environment: NodeJS.ProcessEnv): Tar
   // Without an authority the API is in the cells of this machine alone.
   const elsewhere = host === undefined ? [] : cellsElsewhere(state.readMap(), run.cells);
   if (host !== undefined && run.cells.length === 0)
-    throw new Failure(`host ${host} runs gateways only, and may change nothing: give commands on a machine with a cell`);
+    throw new Failure(
+      `host ${host} runs gateways only, and its key may ask nothing of the system, neither to read nor to change: give commands on a machine with a cell`,
+    );
   return {
     api: new ApiClient(
       [...run.cells.map(({ url: door, membersUrl }) => membersUrl ?? door), ...elsewhere.map((cell) => cell.url)],

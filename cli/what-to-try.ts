@@ -49,7 +49,8 @@ export function whatHasJoined(settings: Settings, domain: string, layout: Layout
   return `
 This machine has joined:
 ${lines.map(([name, value]) => `  ${name.padEnd(11)}  ${value}\n`).join("")}
-It is started again by tandem up${stateOption(settings)} with the same options, and needs no token then.
+It is started again by this, and needs neither the token nor other options then:
+  ${program.name} up --state ${quoted(settings.state)}
 
 `;
 }

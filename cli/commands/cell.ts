@@ -119,10 +119,7 @@ export async function takeOut(
   isMeant: boolean,
   say: (text: string) => void,
 ): Promise<TakenOut> {
-  const before = await mapOf(api);
-  const group = await groupThatKnows(api, cell);
-  const isOfHere = state?.readRun()?.cells.some(({ id }) => id === cell) ?? false;
-  checkRemoval(cell, before, group, { isMeant, isOfHere });
+  const { before, group, isOfHere } = await checkTakeOut({ api, state }, cell, isMeant);
   const isDown = stateOf(group, cell) === "down";
   // In this order: it is known to be leaving for good when it is drained, and its softphones stay until its replicas have gone.
   await changeCells(api, (map) => cellLeaving(map, cell));
@@ -137,6 +134,19 @@ export async function takeOut(
   if (answer === undefined) await changeCells(api, (map) => cellRemoved(map, cell));
   const kept = isTable(answer) && isText(answer["kept"]) ? answer["kept"] : undefined;
   return { moves, isOfHere, isDown, ...(kept === undefined ? {} : { kept }) };
+}
+
+/** Throws a {@link Failure} when a cell is not to be taken out. Nothing is changed yet. */
+export async function checkTakeOut(
+  { api, state }: Pick<Target, "api" | "state">,
+  cell: string,
+  isMeant: boolean,
+): Promise<{ readonly before: MapAnswer; readonly group: Group; readonly isOfHere: boolean }> {
+  const before = await mapOf(api);
+  const group = await groupThatKnows(api, cell);
+  const isOfHere = state?.readRun()?.cells.some(({ id }) => id === cell) ?? false;
+  checkRemoval(cell, before, group, { isMeant, isOfHere });
+  return { before, group, isOfHere };
 }
 
 type Wish = Pick<MapCell, "host" | "location" | "weight">;

@@ -16,8 +16,8 @@ import { findTarget } from "../target.ts";
 export async function print(args: Arguments, io: Io): Promise<void> {
   const plan = await planFor(args, dnsSpec, io);
   if (args.flags.has("json")) {
-    const { domain, softphones, unknown } = plan;
-    return io.out(`${JSON.stringify({ domain, ttl: dnsTtlSeconds, records: recordsOf(plan), softphones, unknown })}\n`);
+    const { domain, softphones, unknown, unreachable } = plan;
+    return io.out(`${JSON.stringify({ domain, ttl: dnsTtlSeconds, records: recordsOf(plan), softphones, unknown, unreachable })}\n`);
   }
   io.out(zoneText(plan, Math.floor(Date.now() / 1_000)));
 }

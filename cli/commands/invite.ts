@@ -6,6 +6,7 @@ import { inviteSpec } from "../command-specs.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { doorOf, doorUrlOf } from "../layout.ts";
+import { program } from "../program.ts";
 import { durationText } from "../table.ts";
 import { findTarget } from "../target.ts";
 
@@ -29,7 +30,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   if (flags.has("json")) return io.out(`${JSON.stringify({ url, ...value })}\n`);
   io.out(`On the other machine, type this, and give it the token:
 
-  tandem join ${url} --token -
+  ${program.name} join ${url} --token -
 
 The token is good for one machine with ${rolesKnown[role]}, for ${durationText(forMs / 1_000)}:
 

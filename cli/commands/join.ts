@@ -8,9 +8,11 @@ import type { Io } from "../io.ts";
 import { inWordsOfJoin, joinSettingsOf } from "../join-settings.ts";
 import { openDoor } from "../join-request.ts";
 import { Newcomer } from "../newcomer.ts";
+import { program } from "../program.ts";
 import { reporterOf } from "../reporter.ts";
 import { runToItsEnd, withState } from "../running.ts";
 import { checkNative } from "../settings.ts";
+import { quoted } from "../shown-path.ts";
 import { StateDirectory } from "../state-directory.ts";
 
 /** Joins a system, and runs what is of it on this machine until it is told to stop. */
@@ -26,8 +28,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     const known = state.readCluster();
     if (known !== undefined && known.joined === undefined)
       throw new Failure(`${state.path} has a system of its own: use another --state, or remove it`);
-    if (known?.joined?.isPlaced === true)
-      throw new Failure(`${state.path} has joined already: start it with tandem up --state ${state.path}`);
+    if (known?.joined?.isPlaced === true) throw new Failure(joinedText(state, known.host ?? "", args.values.has("address")));
     const reporter = reporterOf(settings.json, io);
     const start = performance.now();
     const door = await openDoor(url, invitation.fingerprint);
@@ -39,6 +40,12 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     reporter.step("joined", `as host ${host} by ${url}`, performance.now() - start);
     await runToItsEnd({ ...joined, state, reporter });
   });
+}
+
+/** Its cell has its place in the map. It keeps its address while it has the name that the map knows. */
+function joinedText({ path }: StateDirectory, host: string, isElsewhere: boolean): string {
+  const start = `${path} has joined already: start it with ${program.name} up --state ${quoted(path)}`;
+  return isElsewhere ? `${start}; for another --address remove ${host} on another machine, and join with another --state` : start;
 }
 
 /** From standard input or a file: what stands on a command line is seen by everybody on the machine. */

@@ -7,7 +7,7 @@ import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { mapOf } from "../map-changes.ts";
 import { findTarget } from "../target.ts";
-import { sayer, takeOut } from "./cell.ts";
+import { checkTakeOut, sayer, takeOut } from "./cell.ts";
 import { beginDrain, deadlineOf, statusOf, untilIdle } from "./drain.ts";
 
 /** Removes a host when nothing runs on it any more that somebody would miss. It may be dead. */
@@ -23,7 +23,13 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const say = sayer(args.flags.has("json"), io);
   const [cells, gateways] = (["cell", "gateway"] as const).map((kind) => members.filter((each) => each.kind === kind).map(({ id }) => id));
   const { gateways: known } = await statusOf(api);
+  // What stands against it is said before anything is taken out of service.
+  const { cells: present } = await mapOf(api);
+  for (const cell of (cells ?? []).filter((id) => present.some((each) => each.id === id)))
+    await checkTakeOut(target, cell, args.flags.has("yes"));
   const serving = (gateways ?? []).filter((id) => known.some((each) => each.id === id && ["up", "draining"].includes(each.state)));
+  if (serving.length > 0 && known.every(({ id, state }) => serving.includes(id) || state !== "up"))
+    throw new Failure(`host ${host} stays: no other gateway is up that phones could go to`);
   for (const gateway of serving) {
     await beginDrain(api, gateway, deadlineMs);
     say(`Gateway ${gateway} is out of service, and keeps what it has\n`);

@@ -1,26 +1,27 @@
+import { resolve } from "node:path";
 import type { Arguments } from "../arguments.ts";
 import { ownCertificate } from "../certificate.ts";
 import { advertisingFault, clusterSettingsOf, lettersOf, withHashKey } from "../cluster.ts";
 import type { Io } from "../io.ts";
-import { checkJoinedOptions } from "../joined.ts";
+import { checkJoinedOptions, type KeptOptions, optionsToKeep, withKept } from "../joined.ts";
 import { checkPorts, httpHostOf, layoutOf } from "../layout.ts";
 import { reporterOf } from "../reporter.ts";
 import { runToItsEnd, withState } from "../running.ts";
-import { checkNative, settingsOf } from "../settings.ts";
-import { StateDirectory } from "../state-directory.ts";
+import { checkNative, defaultState, type Settings, settingsOf } from "../settings.ts";
+import { type ClusterSettings, StateDirectory } from "../state-directory.ts";
 
 /** The children of a system that was killed end at once; a busy machine may need a moment for it. */
 const portPatienceMs = 3_000;
 
 /** Runs what is of a system on this machine until it is told to stop. Throws when it cannot start; nothing is left running then. */
 export async function run(args: Arguments, io: Io): Promise<void> {
-  const asked = settingsOf(args);
   checkNative(process.env["TANDEM_NATIVE"]);
-  const state = new StateDirectory(asked.state);
+  const state = new StateDirectory(resolve(args.values.get("state") ?? defaultState));
   state.checkNotRemoved();
   const known = state.readCluster();
-  if (known?.joined !== undefined) checkJoinedOptions(args, state);
-  const cluster = known?.joined === undefined ? withHashKey(clusterSettingsOf(asked, known), known) : known;
+  const all = withKeptOptions(args, state, known);
+  const asked = settingsOf(all);
+  const cluster = clusterOf(asked, known, optionsToKeep(all));
   // A machine that was offered to others stays so.
   const settings = { ...asked, listen: cluster.listen };
   const layout = layoutOf(settings, lettersOf(cluster), cluster.joined?.gateways);
@@ -35,4 +36,16 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     if (fault !== undefined) reporter.event("tandem", "warns", fault);
     await runToItsEnd({ settings, cluster, layout, state, reporter });
   });
+}
+
+/** What a host has that has joined is settled, and it knows with which options it was started. */
+function withKeptOptions(args: Arguments, state: StateDirectory, known: ClusterSettings | undefined): Arguments {
+  if (known?.joined === undefined) return args;
+  checkJoinedOptions(args, state);
+  return withKept(args, known.joined.options ?? {});
+}
+
+function clusterOf(asked: Settings, known: ClusterSettings | undefined, options: KeptOptions): ClusterSettings {
+  if (known?.joined === undefined) return withHashKey(clusterSettingsOf(asked, known), known);
+  return { ...known, joined: { ...known.joined, options } };
 }

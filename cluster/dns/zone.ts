@@ -53,6 +53,8 @@ export type Plan = {
   readonly hosts: readonly Host[];
   /** Gateways that have not said where they listen. */
   readonly unknown: readonly string[];
+  /** Gateways with an address that leads back to whoever sends there, in a system that has others: such addresses are left out. */
+  readonly unreachable: readonly string[];
   /** Browsers ask for no SRV: these are for their configuration. */
   readonly softphones: readonly { readonly url: string; readonly weight: number }[];
 };
@@ -77,7 +79,8 @@ const preference = 50;
 
 /** What is to stand in the zone. */
 export function planOf(wish: ZoneWish): Plan {
-  const { domain, gateways, transports = usualTransports } = wish;
+  const { domain, transports = usualTransports } = wish;
+  const { gateways, unreachable } = withoutLoopback(wish.gateways);
   const doors = gateways.map((gateway) => ({ ...gateway, hosts: hostsOf(gateway, wish) }));
   const services = transports.map((transport, index): Service => {
     const { service, labels } = serviceNames[transport];
@@ -104,13 +107,32 @@ export function planOf(wish: ZoneWish): Plan {
     domain,
     services: served,
     hosts: doors.flatMap(({ id, hosts }) => hosts.map(({ name, addresses }) => ({ gateway: id, name, addresses }))),
-    unknown: gateways.filter(({ listeners }) => listeners.length === 0).map(({ id }) => id),
+    unknown: wish.gateways.filter(({ listeners }) => listeners.length === 0).map(({ id }) => id),
+    unreachable,
     softphones: served
       .filter(({ transport }) => transport === "WSS" || transport === "WS")
       .flatMap(({ transport, targets }) =>
         targets.map(({ name, port, weight }) => ({ url: `${transport.toLowerCase()}://${name}:${port}`, weight })),
       ),
   };
+}
+
+/** Where no gateway has another address, all is on one machine, and so are its phones. */
+function withoutLoopback(gateways: readonly ZoneGateway[]): Pick<ZoneWish, "gateways"> & Pick<Plan, "unreachable"> {
+  if (!gateways.some(({ listeners }) => listeners.some(isReached))) return { gateways, unreachable: [] };
+  return {
+    gateways: gateways.map((gateway) => ({ ...gateway, listeners: gateway.listeners.filter(isReached) })),
+    unreachable: gateways.filter(({ listeners }) => !listeners.every(isReached)).map(({ id }) => id),
+  };
+}
+
+function isReached({ host }: Listener): boolean {
+  return !isLoopback(bare(host));
+}
+
+/** An address, IPv6 without brackets, that leads back to the machine that uses it. */
+export function isLoopback(host: string): boolean {
+  return host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 type NamedHost = { readonly name: string; readonly addresses: readonly string[]; readonly listeners: readonly Listener[] };
@@ -211,7 +233,7 @@ export function isWithin(domain: string, name: string): boolean {
 
 /** The zone as a file that name servers load (RFC 1035 5). `serial`: higher each time, 32 bits. */
 export function zoneText(plan: Plan, serial: number): string {
-  const { domain, services, hosts, unknown, softphones } = plan;
+  const { domain, services, hosts, unknown, unreachable, softphones } = plan;
   const records = recordsOf(plan);
   const rows = (type: RecordType, owner?: string): string[] =>
     records
@@ -239,6 +261,7 @@ export function zoneText(plan: Plan, serial: number): string {
       (name) => `; ${name} needs an A or AAAA record${isWithin(domain, name) ? " here: tandem dns --addresses" : ", in its own zone"}`,
     ),
     ...unknown.map((id) => `; ${id} has not said where it listens, and is missing here`),
+    ...unreachable.map((id) => `; ${id} is at a loopback address (--sip), which no phone of another machine reaches: that is left out`),
     ...(softphones.length === 0 ? [] : ["", "; Browsers look for no SRV. Name these to their softphones:"]),
     ...softphones.map(({ url, weight }) => `; ${url} weight ${weight}`),
   ];

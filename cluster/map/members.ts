@@ -81,7 +81,7 @@ export function additionFault(map: MembersOfMap, added: readonly Member[]): stri
   if (map.authority === undefined) return "this system has no authority: it was started without --listen";
   for (const member of added) {
     const known = map.members?.find(({ id }) => id === member.id);
-    if (known !== undefined && !isSame(known, member)) return `the name ${member.id} is taken by a ${known.kind}`;
+    if (known !== undefined && !isSame(known, member)) return takenText(map, member.id, known.kind);
     const fault = known === undefined ? nameFault(map, member) : undefined;
     if (fault !== undefined) return fault;
     if (isRevoked(map, member.key)) return `the key of ${member.id} was removed: it needs a new one`;
@@ -102,6 +102,13 @@ export function invitedNumberFault(map: MembersOfMap, host: string, added: reado
   return number > invitedMembersMax
     ? `host ${host} would run ${number} cells and gateways: one that was invited runs ${invitedMembersMax} at most`
     : undefined;
+}
+
+/** A person chooses the name of a host, and is told one that is free. */
+function takenText({ members = [] }: MembersOfMap, id: string, kind: MemberKind): string {
+  const numbered = Array.from({ length: members.length }, (_, index) => `${id}-${index + 2}`);
+  const free = numbered.find((name) => memberNamePattern.test(name) && members.every((each) => each.id !== name));
+  return `the name ${id} is taken by a ${kind}${kind !== "host" || free === undefined ? "" : `; ${free} is free`}`;
 }
 
 /** The members with these. */

@@ -1,9 +1,11 @@
 import { hostname } from "node:os";
+import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Failure, UsageError } from "../../cli/errors.ts";
-import { checkDomains, checkJoinedOptions, namesIn, type Wanted } from "../../cli/joined.ts";
+import { checkDomains, checkJoinedOptions, namesIn, optionsToKeep, type Wanted, withKept } from "../../cli/joined.ts";
 import { joinSettingsOf, joinSpec } from "../../cli/join-settings.ts";
 import { parseArguments } from "../../cli/arguments.ts";
+import { upSpec } from "../../cli/settings.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { groupMap } from "../cluster/group/group-map.ts";
@@ -117,6 +119,35 @@ describe("tandem join", () => {
     expect(await runCommand(["join", url, "--token", "/nowhere/token"])).toMatchObject({
       code: 1,
       err: expect.stringContaining("cannot be read") as string,
+    });
+  });
+});
+
+const join = (...words: string[]): ReturnType<typeof optionsToKeep> =>
+  optionsToKeep(parseArguments(joinSpec, ["https://192.0.2.10:8840", "--token", "-", ...words]));
+const upAfter = (kept: ReturnType<typeof optionsToKeep>, ...words: string[]): ReturnType<typeof optionsToKeep> =>
+  optionsToKeep(withKept(parseArguments(upSpec, words), kept));
+
+describe("what a host was told of itself when it joined", () => {
+  it("is known when it is started again: paths are whole, and what only joining needs is not kept", () => {
+    const kept = join("--sip", "192.0.2.1", "--sip", "192.0.2.2", "--tls-cert", "c.pem", "--tls-key", "/k.pem", "--name", "h2", "--json");
+    expect(kept).toEqual({ sip: ["192.0.2.1", "192.0.2.2"], "tls-cert": [resolve("c.pem")], "tls-key": ["/k.pem"] });
+    expect(upAfter(kept)).toEqual(kept);
+    expect(upAfter({})).toEqual({});
+  });
+
+  it("gives way to what is said then, together with what does not fit beside it", () => {
+    const kept = join("--sip", "0.0.0.0", "--advertise", "192.0.2.1", "--acme", "a@example.org", "--acme-names", "g1.example.org");
+    expect(upAfter(kept, "--sip", "192.0.2.3")).toEqual({
+      sip: ["192.0.2.3"],
+      acme: ["a@example.org"],
+      "acme-names": ["g1.example.org"],
+    });
+    expect(upAfter(kept, "--tls-cert", "/c", "--tls-key", "/k")).toEqual({
+      sip: ["0.0.0.0"],
+      advertise: ["192.0.2.1"],
+      "tls-cert": ["/c"],
+      "tls-key": ["/k"],
     });
   });
 });

@@ -55,13 +55,15 @@ afterEach(() => {
 });
 
 /** A machine that joins, from this address of its own. */
-async function newcomer(role: Role, words: readonly string[] = [], ownAddress = host): Promise<Newcomer> {
+async function newcomer(role: Role, words: readonly string[] = [], ownAddress = host, saysWhere = true): Promise<Newcomer> {
   const port = await freePorts(40);
   const state = new StateDirectory(join(offered.state.path, "newcomer"));
   state.create();
   const invitation = readInvitation(offered.token);
   if (invitation === undefined) throw new Error("it was a token");
-  const ports = ["--sip", `${host}:${port}`, "--tls-port", String(port + 1), "--http-port", String(port + 2)];
+  const sip = saysWhere && !words.includes("--sip") ? ["--sip", `${host}:${port}`] : [];
+  const tls = words.includes("--tls-port") ? [] : ["--tls-port", String(port + 1)];
+  const ports = [...sip, ...tls, "--http-port", String(port + 2)];
   const address = ownAddress === host && !words.includes("--address") && role !== "gateway" ? ["--address", `${host}:${port + 20}`] : [];
   const options: NewcomerOptions = {
     args: parseArguments(joinSpec, [url, "--token", "-", ...ports, ...address, ...words]),
@@ -107,23 +109,49 @@ describe("a newcomer", () => {
 
   it("says that its own name is taken, and how to give another", async () => {
     admit = () => {
-      throw new Refusal("the name h2 is taken by a host");
+      throw new Refusal("the name h2 is taken by a host; h2-2 is free");
     };
     const joining = (await newcomer("both")).join();
-    await expect(joining).rejects.toThrow(new Failure("the name h2 is taken by a host: choose another one with --name"));
+    await expect(joining).rejects.toThrow(new Failure("the name h2 is taken by a host: choose another one with --name h2-2"));
     expect(asked).toHaveLength(1);
   });
 
   it("with a cell needs an address that the others reach: one behind a NAT is told so", async () => {
-    const joining = (await newcomer("cell", [], "192.0.2.5")).join();
+    const joining = (await newcomer("cell", [], "::1")).join();
     await expect(joining).rejects.toThrow(/^the others see this machine at 127\.0\.0\.1, which is no address of it: a cell needs one/);
   });
 
   it("with a cell needs an address of its own", async () => {
     const joining = (await newcomer("cell", ["--address", "192.0.2.77"])).join();
     await expect(joining).rejects.toThrow(/^192\.0\.2\.77 is not an address of this machine \(--(?:listen|address)\)$/);
-    // Nobody was made a member by that but the host, which may try again.
-    expect(asked).toEqual([["h2 192.0.2.77"]]);
+    await expect((await newcomer("gateway", ["--sip", "192.0.2.78"], host)).join()).rejects.toThrow(
+      new Failure("192.0.2.78 is not an address of this machine (--sip)"),
+    );
+    // Nobody was asked for a name.
+    expect(asked).toEqual([]);
+  });
+
+  it.each([
+    ["--address", "127.0.0.1"],
+    ["--address", "127.0.0.1:8841"],
+    ["--address", "[::1]:8841"],
+  ])("with a cell is reached by nobody at a loopback address (%s %s)", async (...words) => {
+    await expect((await newcomer("cell", words, "192.0.2.5")).join()).rejects.toThrow(
+      `--address ${words[1]}: the others would look for this cell on their own machines: 192.0.2.5 is where they reach it`,
+    );
+    expect(asked).toEqual([]);
+  });
+
+  it("has its gateways where it reaches the others, unless it says where, and keeps that for its next start", async () => {
+    const port = await freePorts(4);
+    const { settings, cluster } = await (await newcomer("gateway", ["--tls-port", String(port)])).join();
+    expect([settings.host, cluster.joined?.options?.["tls-port"]]).toEqual([host, [String(port)]]);
+    // No address of this machine: it is said before anybody is asked.
+    asked.splice(0);
+    await expect((await newcomer("gateway", [], "192.0.2.5", false)).join()).rejects.toThrow(
+      new Failure("192.0.2.5 is not an address of this machine (--sip)"),
+    );
+    expect(asked).toEqual([]);
   });
 
   it("is not called as a SIP domain is", async () => {

@@ -84,7 +84,7 @@ async function endsAsRemoved({ child, events }: Host): Promise<void> {
 async function invite(words: readonly string[], machine = m1): Promise<{ readonly typed: readonly string[]; readonly token: string }> {
   const { out, err, code } = await run(machine, ["invite", ...words, "--state", stateOf(machine)]);
   expect([code, err]).toEqual([0, ""]);
-  const typed = /^ {2}tandem (join https:\/\/\S+ --token -)$/m.exec(out)?.[1]?.split(" ") ?? [];
+  const typed = /^ {2}npx tandem (join https:\/\/\S+ --token -)$/m.exec(out)?.[1]?.split(" ") ?? [];
   return { typed, token: /^ {2}(tandem1\.\S+)$/m.exec(out)?.[1] ?? "" };
 }
 
@@ -236,7 +236,7 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
     const { token } = await invite(["--role", "gateway"]);
     expect(await run(m3, ["join", url, "--token", "-", "--name", "h2", "--state", join(directory, "h5")], token)).toMatchObject({
       code: 1,
-      err: "tandem: the name h2 is taken by a host: choose another one with --name\n",
+      err: "tandem: the name h2 is taken by a host: choose another one with --name h2-2\n",
     });
     // Nobody is there.
     const nobody = `https://${addresses[m1]}:1`;

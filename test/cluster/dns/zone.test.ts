@@ -6,6 +6,10 @@ function linesOf(plan: Plan): string[] {
   return zoneText(plan, 7).split("\n");
 }
 
+function at(...hosts: string[]): Plan {
+  return planWith({ gateways: hosts.map((host, index) => gatewayAt(`g${index + 1}`, host, 1)) });
+}
+
 describe("the zone of a domain", () => {
   it("names each gateway for each transport, by weight, and where it is [RFC3263 4, RFC2782]", () => {
     expect(zoneText(planWith(), 1_764_000_000)).toBe(
@@ -42,6 +46,17 @@ g2 A 192.0.2.2
         .filter(({ name }) => name === "example.test")
         .map(({ type }) => type),
     ).toEqual(["NAPTR", "NAPTR", "NAPTR"]);
+  });
+
+  it("leaves out an address that leads back to whoever asks, where others do not, and says so", () => {
+    const plan = at("192.0.2.1", "127.0.0.1");
+    expect(recordsOf(plan).filter(({ data, name }) => /127|g2/.test(`${name} ${data}`))).toEqual([]);
+    expect(linesOf(plan).filter((line) => line.includes("g2"))).toEqual([
+      "; g2 is at a loopback address (--sip), which no phone of another machine reaches: that is left out",
+    ]);
+    expect(plan).toMatchObject({ unknown: [], unreachable: ["g2"] });
+    // All is on one machine.
+    expect(linesOf(at("127.0.0.1", "[::1]")).filter((line) => /^g\d A/.test(line))).toEqual(["g1 A 127.0.0.1", "g2 AAAA ::1"]);
   });
 
   it("asks a gateway of weight 0 when no other answers", () => {

@@ -55,7 +55,7 @@ describe("an invitation", () => {
 
   it("makes nobody a member when it does not count, or the name is taken", () => {
     const taken = { ...h2, id: "h1", host: "h1" };
-    expect(changeFor(map, { addMembers: [taken], by: used }, now)).toEqual({ refused: "the name h1 is taken by a host" });
+    expect(changeFor(map, { addMembers: [taken], by: used }, now)).toEqual({ refused: "the name h1 is taken by a host; h1-2 is free" });
   });
 
   it("is forgotten when it has expired for every clock, and not before", () => {

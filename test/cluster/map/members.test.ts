@@ -65,6 +65,7 @@ describe("members that come", () => {
     [map, [{ ...a, id: "g7", key: keyOf(9) }], "the name g7 is for a gateway, and this is a cell"],
     // On the other side of a cut its key was removed: it has its exchanges still.
     [{ ...map, members: [h1, h2, b] }, [{ ...a, host: "h2", key: keyOf(9) }], "the name a is taken by a cell"],
+    [map, [{ ...h1, key: keyOf(8) }], "the name h1 is taken by a host; h1-2 is free"],
     [map, [{ ...g2, key: keyOf(8) }], "the name g2 is taken by a gateway"],
     [map, [{ ...g3, key: g2.key }], "g3 has the key of another member"],
     [map, [g3, g3], "there are two members g3"],
