@@ -2,7 +2,7 @@ import { cpSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { Failure, reasonOf } from "./errors.ts";
 import { isListOf, isTable } from "./json.ts";
-import { program, root } from "./program.ts";
+import { type Program, program, root } from "./program.ts";
 import { type BundleModule, readWorkerSettings } from "./workerd-config.ts";
 
 /** The made bundle in a directory: names of its modules, the main one first. */
@@ -50,6 +50,11 @@ export async function makeBundle(target: string, checkout: string = root): Promi
     await stop();
   }
   return { directory: target, modules: modulesIn(target) };
+}
+
+/** The cells' script of an archive, where that is. */
+export function bundleOf({ cells = "" }: Program): Bundle {
+  return { directory: cells, modules: modulesIn(cells) };
 }
 
 /** The modules of a bundle as a configuration file at `configFile` embeds them. */

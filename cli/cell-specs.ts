@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { type ClusterMap, pairOf } from "../cluster/map/cluster-map.ts";
-import { type Bundle, modulesFor } from "./bundle.ts";
+import { type Bundle, bundleOf, modulesFor } from "./bundle.ts";
 import { type Broken, setBrokenAside } from "./databases.ts";
 import { descriptorsMax, softphonesMaxFor } from "./descriptors.ts";
 import { type CellOfLayout, httpHostOf } from "./layout.ts";
+import type { KnownProgram } from "./local-programs.ts";
 import type { LocalMembers } from "./local-members.ts";
-import { program, workerdBinary } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
@@ -21,6 +21,8 @@ export type CellSpecsOptions = {
   readonly members: LocalMembers | undefined;
   /** What cells sign tokens and nonces with. */
   readonly secret: () => string;
+  /** What a process runs: `cell a`. */
+  readonly programOf: (name: string) => KnownProgram;
   readonly mapFor?: ((cell: string, map: ClusterMap) => ClusterMap) | undefined;
   readonly wrap?: ((bundle: Bundle, cell: string) => Bundle) | undefined;
   readonly mayEvict?: boolean | undefined;
@@ -49,11 +51,13 @@ export class CellSpecs {
 
   /** How a cell is started that works from this map until it hears of a newer one. `broken`: takes what cannot be read there. */
   specOf(cell: CellOfLayout, map: ClusterMap, broken: BrokenOfCell[] = []): ProcessSpec {
-    const { settings, mapFor, state, wrap, secret, mayEvict = false } = this.#options;
+    const { settings, mapFor, state, wrap, secret, programOf, mayEvict = false } = this.#options;
     const { id, port, url } = cell;
     const own = this.#options.members?.cellOf(cell);
     const [storage, room, file] = [state.file("cells", id), this.roomOf(id), state.file(`cell-${id}.capnp`)];
     state.makeDirectory("cells", id, "room");
+    const { program, folder } = programOf(`cell ${id}`);
+    const script = folder === undefined ? this.script : bundleOf(program);
     const worker = readWorkerSettings(program.wranglerFile, id);
     const softphonesMax = softphonesAt(map);
     const text = cellConfigText({
@@ -61,7 +65,7 @@ export class CellSpecs {
       host: httpHostOf(settings),
       port,
       settings: worker,
-      modules: modulesFor(wrap?.(this.script, id) ?? this.script, file),
+      modules: modulesFor(wrap?.(script, id) ?? script, file),
       storage,
       room,
       mayEvict,
@@ -81,7 +85,7 @@ export class CellSpecs {
     let isFirst = true;
     return {
       name: `cell ${id}`,
-      command: [workerdBinary(), "serve", file, "config"],
+      command: [program.workerd(), "serve", file, "config"],
       environment: { TANDEM_SECRET: secret(), ...own?.environment },
       readiness: { url: `${url}/` },
       prepare: () => {

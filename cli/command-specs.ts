@@ -275,6 +275,18 @@ export const reloadSpec: CommandSpec = {
   options: [jsonOption, { name: "state", value: "DIR", help: `state directory of the system on this machine (${defaultState})` }],
 };
 
+export const upgradeSpec: CommandSpec = {
+  name: "upgrade",
+  summary: "Has this machine run another version, while calls stand.",
+  positionals: [],
+  options: [
+    { name: "to", value: "ARCHIVE", help: "made by npm run package; it is unpacked in the state directory" },
+    { name: "back", help: "what they ran before the last upgrade" },
+    jsonOption,
+    { name: "state", value: "DIR", help: `state directory of the system on this machine (${defaultState})` },
+  ],
+};
+
 export const subscriberAddSpec: CommandSpec = {
   name: "subscriber add",
   summary: "Adds a subscriber, or gives one another password.",
@@ -336,6 +348,7 @@ export const commandSpecs: readonly CommandSpec[] = [
   drainSpec,
   undrainSpec,
   reloadSpec,
+  upgradeSpec,
   subscriberAddSpec,
   subscriberRemoveSpec,
   subscriberListSpec,

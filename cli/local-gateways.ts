@@ -6,7 +6,7 @@ import { Failure, reasonOf } from "./errors.ts";
 import { gatewayConfigText } from "./gateway-config.ts";
 import { type Layout, advertisedHostsOf, placesOf } from "./layout.ts";
 import type { MemberFiles } from "./membership.ts";
-import { program } from "./program.ts";
+import type { Program } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Settings } from "./settings.ts";
 import { shownPath } from "./shown-path.ts";
@@ -19,6 +19,8 @@ export type LocalGatewaysOptions = {
   readonly state: StateDirectory;
   readonly supervisor: Supervisor;
   readonly reporter: Reporter;
+  /** What a process runs: `gateway g1`. */
+  readonly programOf: (name: string) => Program;
   /** Those that are known: where a gateway finds its first map. */
   readonly cells: () => Parameters<typeof gatewayConfigText>[1];
   /** What a gateway is to the cells: the file of the secret, or those of a member. */
@@ -34,6 +36,8 @@ export class LocalGateways {
   readonly #gateways: Layout["gateways"];
   /** Undefined: no certificate is had by ACME. */
   readonly #acme: AcmeKeeper | undefined;
+  /** What they show. */
+  #tls: TlsFiles | undefined;
   /** Resolves when the reload before is over. */
   #before: Promise<unknown> = Promise.resolve();
   /** Resolves when gateways have answered the one who asked them before. */
@@ -80,18 +84,28 @@ export class LocalGateways {
   }
 
   async start(tls: TlsFiles): Promise<void> {
-    const { state, supervisor, settings, cells, credentials } = this.#options;
-    const specs = this.#gateways.map((gateway): ProcessSpec => {
-      const name = `gateway-${gateway.id}.toml`;
-      return {
-        prepare: () => state.write(name, gatewayConfigText(gateway, cells(), credentials(gateway.id), tls, settings)),
-        name: `gateway ${gateway.id}`,
-        command: [process.execPath, program.gateway, "--config", state.file(name), "--supervised"],
-        environment: {},
-        readiness: { line: /^gateway \S+ ready$/ },
-      };
-    });
-    await Promise.all(specs.map((spec) => supervisor.start(spec)));
+    this.#tls = tls;
+    await Promise.all(this.#gateways.map((gateway) => this.#options.supervisor.start(this.#specOf(gateway, tls))));
+  }
+
+  /** How a gateway is started by the program that it is to run now. */
+  specOf(id: string): ProcessSpec {
+    const gateway = this.#gateways.find((each) => each.id === id);
+    if (gateway === undefined || this.#tls === undefined) throw new Failure(`gateway ${id} does not run on this machine`);
+    return this.#specOf(gateway, this.#tls);
+  }
+
+  #specOf(gateway: Layout["gateways"][number], tls: TlsFiles): ProcessSpec {
+    const { state, settings, cells, credentials, programOf } = this.#options;
+    const [name, file] = [`gateway ${gateway.id}`, `gateway-${gateway.id}.toml`];
+    const { node, gateway: code } = programOf(name);
+    return {
+      prepare: () => state.write(file, gatewayConfigText(gateway, cells(), credentials(gateway.id), tls, settings)),
+      name,
+      command: [node, code, "--config", state.file(file), "--supervised"],
+      environment: {},
+      readiness: { line: /^gateway \S+ ready$/ },
+    };
   }
 
   /** From now on a certificate is had by ACME, where one is asked for: the gateways serve meanwhile. */

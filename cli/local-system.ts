@@ -24,12 +24,15 @@ import { type CellOfLayout, type Layout, membersUrlOf } from "./layout.ts";
 import { LocalGateways } from "./local-gateways.ts";
 import { LocalMembers } from "./local-members.ts";
 import type { HostAgentOptions } from "./host-agent.ts";
+import { LocalPrograms } from "./local-programs.ts";
+import { versionText } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
+import { idIn, isCell, Rolling } from "./rolling.ts";
 import type { Settings } from "./settings.ts";
 import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
 import { isStatus } from "./status.ts";
 import { Supervisor } from "./supervisor.ts";
-import { togetherIn, untilTogether } from "./together.ts";
+import { catchingUp, togetherIn, untilTogether } from "./together.ts";
 
 /** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
 const connectMsMax = 10_000;
@@ -68,6 +71,9 @@ export class LocalSystem {
   /** Those that run here now. */
   readonly cells: LocalCells;
   readonly gateways: LocalGateways;
+  /** Which program runs in each process, and how another one comes to run. */
+  readonly #programs: LocalPrograms;
+  readonly rolling: Rolling;
   /** Process ids by process name. */
   readonly #pids = new Map<string, number>();
   readonly #diskWatch: DiskWatch;
@@ -92,7 +98,9 @@ export class LocalSystem {
       this.#members === undefined
         ? undefined
         : new HostPlace({ state, members: this.#members, own: () => this.cells.all, wasRemoved: () => options.wasRemoved?.() });
-    this.#specs = new CellSpecs({ ...options, members: this.#members, secret: () => this.#secret });
+    this.#programs = new LocalPrograms(state);
+    const programs = this.#programs;
+    this.#specs = new CellSpecs({ ...options, programOf: (name) => programs.of(name), members: this.#members, secret: () => this.#secret });
     this.#diskWatch = new DiskWatch({ rooms: options.layout.cells.map(({ id }) => this.#specs.roomOf(id)) });
     this.#supervisor = new Supervisor({
       restart: options.settings.restart,
@@ -109,9 +117,33 @@ export class LocalSystem {
       state,
       supervisor: this.#supervisor,
       reporter: options.reporter,
+      programOf: (name) => programs.of(name).program,
       cells: () => [...this.cells.all, ...(this.#place?.others ?? [])],
       credentials: (id) => this.#members?.files(id) ?? state.file("secret"),
     });
+    this.rolling = this.#newRolling();
+  }
+
+  #newRolling(): Rolling {
+    const { layout, reporter, state } = this.#options;
+    return new Rolling({
+      programs: this.#programs,
+      supervisor: this.#supervisor,
+      reporter,
+      names: () => [...this.cells.all.map(({ id }) => `cell ${id}`), ...layout.gateways.map(({ id }) => `gateway ${id}`)],
+      specOf: (name) =>
+        isCell(name) ? this.#specs.specOf(this.#cell(idIn(name)), this.#mapWith(this.cells.all)) : this.gateways.specOf(idIn(name)),
+      catchesUp: (name) =>
+        isCell(name) ? catchingUp(() => this.#summaryOf(this.#cell(idIn(name)))) : Promise.resolve(() => this.#isConnected(idIn(name))),
+      isReplicated: () => this.#mapWith(this.cells.all).replication.enabled !== false,
+      changed: () => state.writeRun(this.run),
+    });
+  }
+
+  /** Whether a gateway is there in the eyes of the cells. */
+  async #isConnected(id: string): Promise<boolean> {
+    const states = await this.#statesOfMembers().catch(() => undefined);
+    return states?.gateways.some((each) => each.id === id && (each.state === "up" || each.state === "draining")) === true;
   }
 
   #newCells(): LocalCells {
@@ -428,15 +460,22 @@ export class LocalSystem {
       if (known === undefined) throw new Error(`${name} was never started`);
       return known;
     };
+    const version = (name: string): string => versionText(this.#programs.of(name).version);
     return {
       domain: this.#options.cluster.domain,
       cells: this.cells.all.map(({ id, url, members }) => ({
         id,
         pid: pid(`cell ${id}`),
         url,
+        version: version(`cell ${id}`),
         ...(members === undefined ? {} : { membersUrl: members.url }),
       })),
-      gateways: this.#options.layout.gateways.map(({ id, listeners }) => ({ id, pid: pid(`gateway ${id}`), listeners })),
+      gateways: this.#options.layout.gateways.map(({ id, listeners }) => ({
+        id,
+        pid: pid(`gateway ${id}`),
+        listeners,
+        version: version(`gateway ${id}`),
+      })),
     };
   }
 }
@@ -448,6 +487,8 @@ export function controlHandlersOf(system: LocalSystem): ControlHandlers {
     "cell add": (request) => cells.add(request),
     "cell remove": ({ cell }) => cells.remove(String(cell)),
     reload: async () => ({ said: await system.reload() }),
+    upgrade: (request) => system.rolling.prepare(request),
+    "upgrade process": (request) => system.rolling.roll(request),
   };
 }
 

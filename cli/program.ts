@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
+import { protocolVersion } from "../cluster/protocol-version.ts";
 import { Failure } from "./errors.ts";
 import { isTable, isText } from "./json.ts";
 import { quoted } from "./shown-path.ts";
@@ -11,6 +12,8 @@ export type ProgramFile = {
   readonly version: string;
   /** The commit that it was made of, with a `+` where the checkout had changes; empty: nobody knows. */
   readonly commit: string;
+  /** Of the protocol between cells and gateways. */
+  readonly protocol: number;
 };
 
 /** The file of a {@link ProgramFile}: who has it beside itself belongs to an archive. */
@@ -21,40 +24,66 @@ export const root = resolve(import.meta.dirname, "..");
 
 const isArchive = existsSync(join(import.meta.dirname, programFileName));
 
-/** Where the parts of this program are: in a checkout, or in an archive that `npm run package` has made. */
-export const program = isArchive
-  ? {
-      /** How people start it. */
-      name: quoted(join(root, "bin", "tandem")),
-      gateway: join(import.meta.dirname, "gateway.js"),
-      wranglerFile: join(import.meta.dirname, "wrangler.toml"),
-      /** The cells' script, where it is made already. */
-      cells: join(import.meta.dirname, "cells"),
-    }
+/** Where the parts of a program are: of a checkout, or of an archive that `npm run package` has made. */
+export type Program = {
+  /** How people start it. */
+  readonly name: string;
+  /** What gateways run with. */
+  readonly node: string;
+  readonly gateway: string;
+  readonly wranglerFile: string;
+  /** The cells' script, where it is made already. */
+  readonly cells: string | undefined;
+  readonly workerd: () => string;
+};
+
+/** A program of an archive; `lib`: the folder of its code. */
+export function programIn(lib: string): Program {
+  return {
+    name: quoted(join(lib, "..", "bin", "tandem")),
+    node: join(lib, "node"),
+    gateway: join(lib, "gateway.js"),
+    wranglerFile: join(lib, "wrangler.toml"),
+    cells: join(lib, "cells"),
+    workerd: () => join(lib, "workerd"),
+  };
+}
+
+/** This one. */
+export const program: Program = isArchive
+  ? programIn(import.meta.dirname)
   : {
       name: "npx tandem",
+      node: process.execPath,
       gateway: join(root, "gateway", "index.ts"),
       wranglerFile: join(root, "wrangler.toml"),
       cells: undefined,
+      workerd: installedWorkerd,
     };
 
-/** Version and commit. Only `tandem --version` and reports ask: a checkout asks git. */
+/** Version and commit. A checkout asks git, which takes some milliseconds: ask once. */
 export function programVersion(): ProgramFile {
-  if (isArchive) return programFileOf(readFileSync(join(import.meta.dirname, programFileName), "utf8"));
+  if (isArchive) return versionIn(import.meta.dirname);
   const { version } = programFileOf(readFileSync(join(root, "package.json"), "utf8"));
-  return { version, commit: commitOf(root) };
+  return { version, commit: commitOf(root), protocol: protocolVersion };
+}
+
+/** Those of an archive; `lib`: the folder of its code. Throws a {@link Failure}. */
+export function versionIn(lib: string): ProgramFile {
+  return programFileOf(readFileSync(join(lib, programFileName), "utf8"));
 }
 
 /** As `tandem --version` says it. */
-export function versionText({ version, commit }: ProgramFile): string {
+export function versionText({ version, commit }: Pick<ProgramFile, "version" | "commit">): string {
   return commit === "" ? version : `${version} (${commit})`;
 }
 
 /** Reads version and commit of a file that says at least the version. Throws a {@link Failure}. */
 export function programFileOf(text: string): ProgramFile {
   const read: unknown = JSON.parse(text);
-  if (!isTable(read) || !isText(read["version"])) throw new Failure("this program does not say its version");
-  return { version: read["version"], commit: isText(read["commit"]) ? read["commit"] : "" };
+  const { version, commit, protocol } = isTable(read) ? read : {};
+  if (!isText(version)) throw new Failure("this program does not say its version");
+  return { version, commit: isText(commit) ? commit : "", protocol: typeof protocol === "number" ? protocol : 0 };
 }
 
 /** The commit of a checkout, twelve digits, with a `+` when files of it were changed; empty without git. */
@@ -70,9 +99,8 @@ export function commitOf(checkout: string): string {
   }
 }
 
-/** workerd's own program: in a checkout the file behind its JavaScript wrapper, whose process id would be the wrapper's. */
-export function workerdBinary(): string {
-  if (isArchive) return join(import.meta.dirname, "workerd");
+/** workerd's own program: the file behind its JavaScript wrapper, whose process id would be the wrapper's. */
+function installedWorkerd(): string {
   let exports: unknown;
   try {
     exports = createRequire(import.meta.url)("workerd");

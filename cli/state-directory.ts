@@ -13,8 +13,20 @@ import { startOf } from "./process-table.ts";
 export type Run = {
   readonly domain: string;
   /** `membersUrl`: where commands reach it, in a system with an authority. */
-  readonly cells: readonly { readonly id: string; readonly pid: number; readonly url: string; readonly membersUrl?: string }[];
-  readonly gateways: readonly { readonly id: string; readonly pid: number; readonly listeners: readonly Listener[] }[];
+  /** `version`: of the program that it runs; absent: an earlier release has written it. */
+  readonly cells: readonly {
+    readonly id: string;
+    readonly pid: number;
+    readonly url: string;
+    readonly version?: string;
+    readonly membersUrl?: string;
+  }[];
+  readonly gateways: readonly {
+    readonly id: string;
+    readonly pid: number;
+    readonly version?: string;
+    readonly listeners: readonly Listener[];
+  }[];
 };
 
 /** DIR/cluster.json: what must stay the same while DIR holds data, because places of records are computed from it. */
@@ -59,8 +71,8 @@ export type Passwords = { readonly provisioned: boolean; readonly passwords: Rea
 const stateFormat = 2;
 const formatWithoutAuthority = 1;
 
-/** Whatever is in one of these is for this user alone: keys, and the databases of cells, whose files workerd makes as it likes. */
-const closedFolders = ["acme", "authority", "cells", "members", "tls"] as const;
+/** Whatever is in one of these is for this user alone: keys, the databases of cells, whose files workerd makes as it likes, and what this user runs. */
+const closedFolders = ["acme", "authority", "cells", "members", "programs", "tls"] as const;
 type ClosedFolder = (typeof closedFolders)[number];
 
 /** The directory that holds everything of one system: data, keys, settings. Files are replaced whole, never half-written. */

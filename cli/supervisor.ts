@@ -1,6 +1,5 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { get } from "node:http";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
@@ -9,6 +8,7 @@ import { Failure, reasonOf } from "./errors.ts";
 import { Guard } from "./guard.ts";
 import type { ProcessState } from "./process-state.ts";
 import type { Reporter } from "./reporter.ts";
+import { untilAnswers } from "./until-answers.ts";
 
 /** A process to keep running. */
 export type ProcessSpec = {
@@ -26,7 +26,8 @@ export type ProcessSpec = {
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 type Running = {
-  readonly spec: ProcessSpec;
+  /** How it is started the next time. */
+  spec: ProcessSpec;
   readonly lines: ChildLines;
   /** The present process, or the one that died last. */
   child: Child | undefined;
@@ -61,7 +62,6 @@ type Running = {
 
 /** A process that does not serve by then is taken for hung. */
 const readyMsMax = 10_000;
-const pollMs = 20;
 /** The first restart is immediate, the next waits this long, then twice as long, up to the maximum. */
 const backoffMsMin = 250;
 const backoffMsMax = 10_000;
@@ -229,6 +229,28 @@ export class Supervisor {
       throw new Failure(`${name} does not start, and is stopped: ${reasonOf(error)}`);
     }
     this.#options.reporter.event(name, "started", `process ${running.pid}, as it was told`);
+  }
+
+  /**
+   * Ends a process and starts it as it is to run from now on. `isAtOnce`: without SIGTERM before SIGKILL. Throws a {@link Failure} when it does not serve; it is
+   * stopped then.
+   */
+  async replace(spec: ProcessSpec, isAtOnce: boolean): Promise<void> {
+    const running = this.#known(spec.name);
+    running.isStopped = true;
+    clearTimeout(running.restartTimer);
+    if (isAtOnce) running.child?.kill("SIGKILL");
+    await this.#terminate((name) => name === spec.name);
+    running.spec = spec;
+    await this.startOne(spec.name);
+  }
+
+  /** Goes on trying to start a process that does not serve, as if it had died. */
+  keepTrying(name: string): void {
+    const running = this.#known(name);
+    if (!running.isStopped || !this.#options.restart || this.#stopping !== undefined) return;
+    running.isStopped = false;
+    this.#restart(running);
   }
 
   isStopped(name: string): boolean {
@@ -471,21 +493,4 @@ function endOf(code: number | null, signal: NodeJS.Signals | null): string {
 
 function lastWordsOf(running: Running): string {
   return running.lastWords === "" || Date.now() - running.lastWordsAt > lastWordsMs ? "" : ` (last words: ${running.lastWords})`;
-}
-
-/** Asks until the answer is 200 or the signal says stop. Refused connections and other answers mean: not yet. */
-async function untilAnswers(url: string, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const status = await new Promise<number | undefined>((answered) => {
-      const request = get(url, { agent: false, timeout: 1_000 }, (response) => {
-        response.resume();
-        answered(response.statusCode);
-      });
-      request.once("timeout", () => request.destroy());
-      request.once("error", () => answered(undefined));
-      request.once("close", () => answered(undefined));
-    });
-    if (status === 200) return;
-    await new Promise((next) => setTimeout(next, pollMs));
-  }
 }

@@ -63,6 +63,8 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/remove.ts")).run;
     case "reload":
       return (await import("./commands/reload.ts")).run;
+    case "upgrade":
+      return (await import("./commands/upgrade.ts")).run;
     case "drain":
       return (await import("./commands/drain.ts")).drain;
     case "undrain":

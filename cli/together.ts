@@ -22,3 +22,13 @@ export async function untilTogether(ask: () => Promise<unknown>, exchanges: Set<
   }
   return isServing;
 }
+
+/** Resolves to a question that is true when a cell answers, and all its exchanges are together with their peers again that are so now. */
+export async function catchingUp(ask: () => Promise<unknown>): Promise<() => Promise<boolean>> {
+  const together = new Set(togetherIn(await ask().catch(() => undefined)));
+  return async () => {
+    const summary = await ask().catch(() => undefined);
+    for (const exchange of togetherIn(summary)) together.delete(exchange);
+    return summary !== undefined && together.size === 0;
+  };
+}

@@ -4,14 +4,16 @@ import type { Arguments } from "../arguments.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { doublingText } from "../doubling-text.ts";
+import type { Run } from "../state-directory.ts";
 import { isStatus } from "../status.ts";
 import { durationText, tableText } from "../table.ts";
 import { findTarget } from "../target.ts";
 
 export async function run(args: Arguments, io: Io): Promise<void> {
-  const { api, domain } = findTarget(args, io.environment);
+  const { api, domain, state } = findTarget(args, io.environment);
   const answer = await api.get("/api/status");
-  if (args.flags.has("json")) return io.out(`${JSON.stringify(answer)}\n`);
+  const running = state?.readRun();
+  if (args.flags.has("json")) return io.out(`${JSON.stringify(withVersions(answer, running))}\n`);
   if (!isStatus(answer)) throw new Failure("the cell's answer is no status: is it of another version?");
   if (domain !== undefined) io.out(`Domain ${domain}, coordinator ${answer.coordinator}\n\n`);
   else io.out(`Coordinator ${answer.coordinator}\n\n`);
@@ -22,6 +24,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     )}\n`,
   );
   io.out(`${gatewaysText(answer.gateways)}\n`);
+  io.out(versionsText(running));
   io.out(countsText(answer));
   io.out(exchangesText(answer));
   io.out(doublingText(answer));
@@ -29,6 +32,37 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     io.out(`Requests refused for a wrong or old signature, since the cells started: ${answer.signaturesRefused}\n`);
   const latest = answer.history.slice(-changesShown);
   if (latest.length > 0) io.out(`\n${tableText(["CHANGED", "EPOCH", "MEMBER", "FROM", "TO", "CAUSE"], latest.map(changeRow))}`);
+}
+
+/** The answer, with the version of each process that runs on this machine. */
+function withVersions(answer: unknown, running: Run | undefined): unknown {
+  if (running === undefined || !isStatus(answer)) return answer;
+  return {
+    ...answer,
+    cells: answer.cells.map((cell) => ({ ...cell, ...versionOf(cell.id, running.cells) })),
+    gateways: answer.gateways.map((gateway) => ({ ...gateway, ...versionOf(gateway.id, running.gateways) })),
+  };
+}
+
+function versionOf(id: string, all: readonly { readonly id: string; readonly version?: string }[]): { readonly version?: string } {
+  const version = all.find((each) => each.id === id)?.version;
+  return version === undefined ? {} : { version };
+}
+
+/** One version is said in a word. While an upgrade is under way, or was stopped, there are several. */
+export function versionsText(running: Pick<Run, "cells" | "gateways"> | undefined): string {
+  const all = [
+    ...(running?.cells ?? []).map((cell) => ({ ...cell, kind: "cell" })),
+    ...(running?.gateways ?? []).map((gateway) => ({ ...gateway, kind: "gateway" })),
+  ];
+  const by = Map.groupBy(
+    all.filter(({ version }) => version !== undefined),
+    ({ version }) => version,
+  );
+  if (by.size === 0) return "";
+  if (by.size === 1) return `Version ${[...by.keys()].join("")}.\n`;
+  const texts = Array.from(by, ([version, those]) => `${version} in ${those.map(({ kind, id }) => `${kind} ${id}`).join(", ")}`);
+  return `Versions of this machine: ${texts.join("; ")}. tandem upgrade goes on, or back.\n`;
 }
 
 /** What the cells hold, and what is not in it. */

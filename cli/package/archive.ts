@@ -5,9 +5,10 @@ import { basename, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
+import { protocolVersion } from "../../cluster/protocol-version.ts";
 import { makeBundle } from "../bundle.ts";
 import { Failure } from "../errors.ts";
-import { type ProgramFile, commitOf, programFileName, programFileOf, workerdBinary } from "../program.ts";
+import { type ProgramFile, commitOf, programFileName, program, programFileOf } from "../program.ts";
 import { licenseFiles } from "./licenses.ts";
 import { type TarFile, tarOf } from "./tar.ts";
 
@@ -29,12 +30,12 @@ export type ArchiveOptions = {
 export async function makeArchive({ checkout, directory, version: asked, level = 9 }: ArchiveOptions): Promise<string> {
   if (process.platform !== "linux") throw new Failure("archives are made on Linux, with the programs that are installed there");
   const { version } = programFileOf(readFileSync(join(checkout, "package.json"), "utf8"));
-  const program = { version: asked ?? version, commit: commitOf(checkout) };
-  if (!/^\d+\.\d+\.\d+(?:-[\w.-]+)?$/.test(program.version)) throw new Failure(`${program.version}: a version has three numbers, as 1.2.3`);
-  const name = `tandem-${program.version}-linux-${process.arch}`;
+  const own = { version: asked ?? version, commit: commitOf(checkout), protocol: protocolVersion };
+  if (!/^\d+\.\d+\.\d+(?:-[\w.-]+)?$/.test(own.version)) throw new Failure(`${own.version}: a version has three numbers, as 1.2.3`);
+  const name = `tandem-${own.version}-linux-${process.arch}`;
   const work = mkdtempSync(join(tmpdir(), "tandem-package-"));
   try {
-    const files = await filesOf(checkout, program, work);
+    const files = await filesOf(checkout, own, work);
     mkdirSync(directory, { recursive: true });
     const [made, unfinished] = [join(directory, `${name}.tar.gz`), join(directory, `.${name}.tar.gz.${process.pid}`)];
     const inFolder = files.map((file) => ({ ...file, path: `${name}/${file.path}` }));
@@ -47,7 +48,7 @@ export async function makeArchive({ checkout, directory, version: asked, level =
 }
 
 /** `work`: a folder that goes afterwards. */
-async function filesOf(checkout: string, program: ProgramFile, work: string): Promise<TarFile[]> {
+async function filesOf(checkout: string, own: ProgramFile, work: string): Promise<TarFile[]> {
   const part = (path: string, from: string, isProgram = false): TarFile => ({ path, isProgram, from: join(checkout, from) });
   const native = `gateway/native/linux-${process.arch}.node`;
   const cells = await makeBundle(join(work, "cells"), checkout);
@@ -57,10 +58,10 @@ async function filesOf(checkout: string, program: ProgramFile, work: string): Pr
     part("tandem.service", "cli/package/tandem.service"),
     part("lib/wrangler.toml", "wrangler.toml"),
     { path: "lib/node", isProgram: true, from: realpathSync(join(checkout, "node_modules/.bin/node")) },
-    { path: "lib/workerd", isProgram: true, from: realpathSync(workerdBinary()) },
+    { path: "lib/workerd", isProgram: true, from: realpathSync(program.workerd()) },
     ...(existsSync(join(checkout, native)) ? [part(`lib/${basename(native)}`, native)] : []),
     { path: "lib/package.json", isProgram: false, content: Buffer.from('{"type":"module"}\n') },
-    { path: `lib/${programFileName}`, isProgram: false, content: Buffer.from(`${JSON.stringify(program)}\n`) },
+    { path: `lib/${programFileName}`, isProgram: false, content: Buffer.from(`${JSON.stringify(own)}\n`) },
     ...cells.modules.map((module): TarFile => ({ path: `lib/cells/${module}`, isProgram: false, from: join(cells.directory, module) })),
     ...(await codeOf(checkout)),
     ...licenseFiles(checkout),

@@ -41,7 +41,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "kit/phone": ["sip", "sip/message"],
   "kit/connections": ["kit/phone", "sip", "sip/message"],
   "kit/world": ["kit/phone", "cli", "cluster/map"],
-  cli: ["schemas", "cli/acme", "cli/drill", "cluster", "cluster/authority", "cluster/dns", "cluster/map", "sip", "sip/flow"],
+  cli: ["schemas", "cli/acme", "cli/drill", "cli/package", "cluster", "cluster/authority", "cluster/dns", "cluster/map", "sip", "sip/flow"],
   "cli/commands": [
     "schemas",
     "kit/phone",
@@ -57,7 +57,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "sip",
   ],
   "cli/acme": ["cli", "cluster/authority", "sip"],
-  "cli/package": ["cli"],
+  "cli/package": ["cli", "cluster"],
   "cli/drill": ["schemas", "kit/*", "cli", "sip", "sip/message"],
   bench: ["bench/*", "kit/*", "cli", "cli/drill", "sip", "sip/message"],
   "bench/*": ["bench", "bench/*", "kit/*", "cli", "cli/drill", "actors/*", "cluster/*", "sip", "sip/*", "workers"],

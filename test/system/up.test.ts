@@ -6,6 +6,7 @@ import { connect } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { startOf } from "../../cli/process-table.ts";
+import { programVersion, versionText } from "../../cli/program.ts";
 import { startTandem, tandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
@@ -36,6 +37,8 @@ function childrenOf({ run }: Tandem): { name: string; pid: number }[] {
     ...run.gateways.map(({ id, pid }) => ({ name: `gateway ${id}`, pid })),
   ];
 }
+
+const version = versionText(programVersion());
 
 /** The files below a directory that any user of the machine can read. */
 function openToOthers(directory: string, prefix = ""): { readonly name: string; readonly text: string }[] {
@@ -77,13 +80,14 @@ describe("a system of two cells and a gateway", () => {
     expect(run).toEqual({
       domain: "example.test",
       cells: [
-        { id: "a", pid: expect.any(Number), url: `http://127.0.0.1:${port + 2}` },
-        { id: "b", pid: expect.any(Number), url: `http://127.0.0.1:${port + 3}` },
+        { id: "a", pid: expect.any(Number), url: `http://127.0.0.1:${port + 2}`, version },
+        { id: "b", pid: expect.any(Number), url: `http://127.0.0.1:${port + 3}`, version },
       ],
       gateways: [
         {
           id: "g1",
           pid: expect.any(Number),
+          version,
           listeners: [
             { transport: "UDP", host: "127.0.0.1", port },
             { transport: "TCP", host: "127.0.0.1", port },
@@ -104,13 +108,14 @@ describe("a system of two cells and a gateway", () => {
   it("shows its status, as JSON to the letter", async () => {
     expect(await statusOf(system)).toEqual({
       cells: [
-        { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0 },
-        { id: "b", state: "up", epoch: expect.any(Number), heardMs: expect.any(Number), delayMs: expect.any(Number) },
+        { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0, version },
+        { id: "b", state: "up", epoch: expect.any(Number), heardMs: expect.any(Number), delayMs: expect.any(Number), version },
       ],
       gateways: [
         {
           id: "g1",
           state: "up",
+          version,
           heardMs: expect.any(Number),
           isNative: expect.any(Boolean),
           datagramsLost: 0,

@@ -1,0 +1,112 @@
+import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { ApiClient } from "../api-client.ts";
+import { type Arguments, usage } from "../arguments.ts";
+import { upgradeSpec } from "../command-specs.ts";
+import { askTandem } from "../control.ts";
+import { Failure } from "../errors.ts";
+import type { Io } from "../io.ts";
+import { isListOf, isTable, isText, type Table } from "../json.ts";
+import { defaultState } from "../settings.ts";
+import { StateDirectory } from "../state-directory.ts";
+import { findTarget, type Target } from "../target.ts";
+import { drain, statusOf, undrain } from "./drain.ts";
+
+/** The other cells hear of it with the next heartbeat, in a second. Whoever has not heard by then says so when it is to go itself. */
+const seenMsMax = 30_000;
+const pollMs = 100;
+
+type Process = { readonly name: string; readonly version: string; readonly isLatest: boolean };
+
+/**
+ * Has the cells and gateways of this machine run another program, one after the other: each is taken out of service, started anew, and back when it has caught up.
+ * Throws a {@link Failure} at the first that does not come back.
+ */
+export async function run(args: Arguments, io: Io): Promise<void> {
+  const archive = args.values.get("to");
+  const isBack = args.flags.has("back");
+  if ((archive === undefined) !== isBack) throw usage(upgradeSpec, "--to ARCHIVE or --back says what is to run");
+  const state = new StateDirectory(resolve(args.values.get("state") ?? defaultState));
+  const say = (text: string): void => (args.flags.has("json") ? undefined : io.out(text));
+  const { version, folder, isReplicated, processes } = planIn(
+    await askTandem(state, "upgrade", archive === undefined ? {} : { archive: resolve(archive) }),
+  );
+  for (const each of processes) {
+    if (each.isLatest) say(`${each.name} runs ${version} already\n`);
+    else say(`${each.name}: ${each.version} -> ${await upgradeOne(each.name, { args, io, state, isReplicated })}\n`);
+  }
+  if (args.flags.has("json")) {
+    io.out(
+      `${JSON.stringify({ version, ...(folder === undefined ? {} : { folder }), processes: processes.map(({ name }) => ({ name, version })) })}\n`,
+    );
+    return;
+  }
+  io.out(`All run ${version}.\n`);
+  if (folder !== undefined) io.out(`tandem up itself does not, until it is started again by ${folder}/bin/tandem\n`);
+}
+
+type Way = {
+  readonly args: Arguments;
+  readonly io: Io;
+  readonly state: StateDirectory;
+  /** Without replication nobody can take over what a cell has, and it is away for as long as it starts. */
+  readonly isReplicated: boolean;
+};
+
+/** Resolves to the version that it runs then. */
+async function upgradeOne(name: string, { args, io, state, isReplicated }: Way): Promise<string> {
+  const [kind = "", id = ""] = name.split(" ");
+  const ofMember = { ...args, positionals: [id], values: new Map([["state", state.path]]) };
+  const silent = { ...io, out: () => undefined };
+  const from = kind === "cell" ? findTarget(ofMember, io.environment) : undefined;
+  const isTaken = from !== undefined && isReplicated && (await isToBeTaken(from, id));
+  let now: unknown;
+  try {
+    if (isTaken) await drain(ofMember, silent);
+    now = await askTandem(state, "upgrade process", { process: name });
+  } catch (error) {
+    // It runs the program of before again, and is to serve. Where it does not, that is the cause, and no other.
+    if (isTaken) await undrain(ofMember, silent).catch(() => undefined);
+    throw error;
+  }
+  if (isTaken) await undrain(ofMember, silent);
+  if (from !== undefined) await untilSeen(from, id);
+  return isTable(now) ? String(now["version"]) : "?";
+}
+
+/** Whether a cell is taken out of service first: it serves, and is not the only one. */
+async function isToBeTaken({ api }: Target, cell: string): Promise<boolean> {
+  const { cells } = await statusOf(api);
+  const state = cells.find(({ id }) => id === cell)?.state;
+  return cells.length > 1 && (state === "up" || state === "joining");
+}
+
+/** Until the cells of this machine know that a cell is back: before, none of them may be taken out of service. */
+async function untilSeen({ state, credentials }: Target, cell: string): Promise<void> {
+  const until = performance.now() + seenMsMax;
+  for (const { url, membersUrl } of state?.readRun()?.cells ?? []) {
+    const api = new ApiClient([membersUrl ?? url], credentials);
+    while (!(await seesBack(api, cell)) && performance.now() < until) await delay(pollMs);
+  }
+}
+
+async function seesBack(api: ApiClient, cell: string): Promise<boolean> {
+  const status = await statusOf(api).catch(() => undefined);
+  return status?.cells.some(({ id, state }) => id === cell && (state === "up" || state === "draining")) === true;
+}
+
+function planIn(answer: unknown): {
+  readonly version: string;
+  readonly folder: string | undefined;
+  readonly isReplicated: boolean;
+  readonly processes: readonly Process[];
+} {
+  const { version, folder, isReplicated, processes } = isTable(answer) ? answer : ({} as Table);
+  if (!isText(version) || !isListOf(processes, isProcess))
+    throw new Failure("the running tandem has answered something else: is it of another version?");
+  return { version, folder: isText(folder) ? folder : undefined, isReplicated: isReplicated !== false, processes };
+}
+
+function isProcess(value: unknown): value is Process {
+  return isTable(value) && isText(value["name"]) && isText(value["version"]) && typeof value["isLatest"] === "boolean";
+}
