@@ -5,7 +5,8 @@ import { otherVersionOf, otherVersionStatus, otherVersionText, protocolVersion, 
 import { memberScheme, secretScheme, signedHeader, signedText } from "../cluster/signed-text.ts";
 import { refusalSchema } from "../schemas/api-answers.ts";
 import { read } from "../schemas/reading.ts";
-import { Failure, Refusal, codeOf, reasonOf } from "./errors.ts";
+import { Failure, Refusal } from "./errors.ts";
+import { networkReasonOf } from "./network-reason.ts";
 
 /** What one cell has for its answer. */
 const answerMsMax = 5_000;
@@ -110,7 +111,7 @@ export class ApiClient {
     try {
       return (await this.#ask(`${url}/`, "GET", AbortSignal.timeout(answerMsMax))).cell;
     } catch (error) {
-      throw new Failure(`${url}: ${networkReasonOf(error)}`);
+      throw new Failure(`${url}: ${networkReasonOf(error, answerMsMax)}`);
     }
   }
 
@@ -146,7 +147,7 @@ export class ApiClient {
       const signed = { purpose: this.#purpose, to, method, path: pathname + search, body: octets };
       answer = await this.#ask(`${url}${path}`, method, signal, authorization(this.#credentials, signed, Date.now()), octets);
     } catch (error) {
-      return { problem: { url, reason: networkReasonOf(error), isSaid: false } };
+      return { problem: { url, reason: networkReasonOf(error, answerMsMax), isSaid: false } };
     }
     const { status, text, version } = answer;
     if (status >= 200 && status < 300) return { value: parseAnswer(url, text) };
@@ -236,13 +237,6 @@ export function authorization(credentials: Credentials, { purpose, to, method, p
       ? createHmac("sha256", credentials).update(text).digest("hex")
       : sign(null, Buffer.from(text), credentials.key).toString("base64url");
   return signedHeader(scheme, parts, signature);
-}
-
-function networkReasonOf(error: unknown): string {
-  const code = codeOf(error);
-  if (code === "ECONNREFUSED") return "connection refused";
-  if (code === "ABORT_ERR" || (error instanceof Error && error.name === "TimeoutError")) return `no answer within ${answerMsMax / 1000} s`;
-  return reasonOf(error);
 }
 
 function parseAnswer(url: string, text: string): unknown {

@@ -7,8 +7,10 @@ import { refusalSchema } from "../schemas/api-answers.ts";
 import { type JoinAnswer, joinAnswerSchema, joinForm, joinProofHeader, joinProofText } from "../schemas/join.ts";
 import { read } from "../schemas/reading.ts";
 import type { HostIdentity } from "./api-client.ts";
-import { codeOf, Failure, reasonOf } from "./errors.ts";
+import { fingerprintOf } from "./authority.ts";
+import { codeOf, Failure } from "./errors.ts";
 import type { MemberRequest } from "./membership.ts";
+import { networkReasonOf } from "./network-reason.ts";
 
 /** A door that is reached answers within this, and one that has lost its cell within as long as it waits for one. */
 const answerMsMax = 20_000;
@@ -48,7 +50,7 @@ export async function openDoor(url: string, fingerprint: string): Promise<Door> 
       const root = rootOf(socket.getPeerX509Certificate());
       const ownAddress = socket.localAddress ?? "";
       socket.destroy();
-      if (root === undefined || createHash("sha256").update(root.raw).digest("hex") !== fingerprint)
+      if (root === undefined || fingerprintOf(root.toString()) !== fingerprint)
         return failed(new Failure(`${url} is not of the system that the token is for: somebody may stand between, and was told nothing`));
       opened({ url, authority: root.toString(), ownAddress });
     });
@@ -133,13 +135,11 @@ function post(url: string, authority: string, body: Uint8Array, proof: string): 
 
 function networkReason(error: unknown): string {
   const code = codeOf(error) ?? "";
-  if (code === "ECONNREFUSED") return "connection refused";
   if (code === "EHOSTUNREACH" || code === "ENETUNREACH") return "no way leads there";
-  if (code === "ABORT_ERR" || (error instanceof Error && error.name === "TimeoutError")) return `no answer within ${answerMsMax / 1000} s`;
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID")
     return "its certificate is not valid by the clock of this machine, which may be wrong";
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "its certificate is not for that address";
-  return reasonOf(error);
+  return networkReasonOf(error, answerMsMax);
 }
 
 function parsed(text: string): unknown {

@@ -1,6 +1,7 @@
 import { request } from "node:https";
-import { Failure, codeOf, reasonOf } from "../errors.ts";
+import { Failure } from "../errors.ts";
 import { isTable, type Table } from "../json.ts";
+import { networkReasonOf } from "../network-reason.ts";
 import { answerMsMax, answerOctetsMax, reasonLengthMax } from "./limits.ts";
 
 export type AcmeAnswer = {
@@ -57,8 +58,7 @@ export async function askAuthority(method: "GET" | "HEAD" | "POST", url: string,
       throw new Failure(
         signal.reason instanceof Error && signal.reason.name === "TimeoutError" ? "the authority takes too long" : "it is being stopped",
       );
-    const reason = codeOf(error) === "ECONNREFUSED" ? "connection refused" : reasonOf(error);
-    throw new Failure(`${new URL(url).host} cannot be asked: ${reason}`);
+    throw new Failure(`${new URL(url).host} cannot be asked: ${networkReasonOf(error, answerMsMax)}`);
   }
 }
 
