@@ -8,6 +8,18 @@ import { makeVersion } from "../../sip/record/make-version.ts";
 import { answer, TestExchange, TestPhone } from "./harness.ts";
 import { finals, found, register } from "./what-was-sent.ts";
 
+/** An INVITE of alice that cell a has let pass to bob, whose exchange the map gives to b and c. Cell b knows the phones, and not the INVITE. */
+function rungWhereNoReplicaIs() {
+  const cells = ["a", "b", "c"].map((id) => ({ id, url: `http://${id}.test` }));
+  const map = { cells, assignments: [{ primary: "b", secondary: "c" }] };
+  const [a, b] = [new TestExchange("open", { cell: "a", map }), new TestExchange("open", { cell: "b", map })];
+  const [alice, bob] = [new TestPhone("alice", "198.51.100.7", 5070, "TCP"), new TestPhone("bob", "203.0.113.9", 5080, "TCP")];
+  for (const phone of [alice, bob]) register(a, phone);
+  for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromGuest(record, b.now);
+  const invite = found(a.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+  return { a, b, alice, bob, invite };
+}
+
 describe("a replica that stands still just after it has forwarded an INVITE, of which the peer has no record", () => {
   it.each(["the dialog", "only the end of the dialog"])(
     "has nothing to say to a caller who was answered there: it hears late of %s",
@@ -53,13 +65,7 @@ describe("a replica that stands still just after it has forwarded an INVITE, of 
   it.each(["has a dialog", "has ended"])(
     "nor does the one that goes on with it, where the call %s when its INVITE is handed over",
     (what) => {
-      const cells = ["a", "b", "c"].map((id) => ({ id, url: `http://${id}.test` }));
-      const map = { cells, assignments: [{ primary: "b", secondary: "c" }] };
-      const [a, b] = [new TestExchange("open", { cell: "a", map }), new TestExchange("open", { cell: "b", map })];
-      const [alice, bob] = [new TestPhone("alice", "198.51.100.7", 5070, "TCP"), new TestPhone("bob", "203.0.113.9", 5080, "TCP")];
-      for (const phone of [alice, bob]) register(a, phone);
-      for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromGuest(record, b.now);
-      const invite = found(a.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+      const { a, b, alice, bob, invite } = rungWhereNoReplicaIs();
       const ok = found(b.receive(bob.key, answer(invite.message, 200, "bob-tag", [`Contact: ${bob.contact}`])), "SIP/2.0 200");
       if (what === "has ended") {
         const { key, version } = [...b.exchange.store.records("dialog")][0] ?? { key: "", version: "" };
@@ -75,13 +81,7 @@ describe("a replica that stands still just after it has forwarded an INVITE, of 
   );
 
   it("nor does the one that goes on with it, where its refusal has passed before: its call was refused, and rings nowhere", () => {
-    const cells = ["a", "b", "c"].map((id) => ({ id, url: `http://${id}.test` }));
-    const map = { cells, assignments: [{ primary: "b", secondary: "c" }] };
-    const [a, b] = [new TestExchange("open", { cell: "a", map }), new TestExchange("open", { cell: "b", map })];
-    const [alice, bob] = [new TestPhone("alice", "198.51.100.7", 5070, "TCP"), new TestPhone("bob", "203.0.113.9", 5080, "TCP")];
-    for (const phone of [alice, bob]) register(a, phone);
-    for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromGuest(record, b.now);
-    const invite = found(a.receive(alice.key, alice.request("INVITE", "sip:bob@example.test")), "INVITE");
+    const { a, b, bob, invite } = rungWhereNoReplicaIs();
     a.receive(bob.key, answer(invite.message, 180, "bob-tag"));
     found(b.receive(bob.key, answer(invite.message, 486, "bob-tag")), "SIP/2.0 486");
     for (const record of a.exchange.store.changedSince(0, 1_000).records) b.exchange.applyFromGuest(record, b.now);
