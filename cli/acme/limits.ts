@@ -6,8 +6,8 @@ export const orderMsMax = 180_000;
 /** How often the authority is asked whether it has looked: at first, and at most. */
 export const pollMsMin = 250;
 export const pollMsMax = 10_000;
-/** A nonce may be too old: the refusal brings another one. */
-export const noncesMax = 3;
+/** A nonce may be too old: the refusal brings another one. Three in a row are nothing rare where every fifth is refused (pebble's tests). */
+export const noncesMax = 10;
 export const certificatesMax = 10;
 /** A door is opened for the time of an order only. Strangers may come in that time, and hold this much of it. */
 export const doorConnectionsMax = 64;

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AcmeClient } from "../../../cli/acme/acme-client.ts";
-import { answerOctetsMax } from "../../../cli/acme/limits.ts";
+import { answerOctetsMax, noncesMax } from "../../../cli/acme/limits.ts";
 import { FakeAuthority } from "./fake-authority.ts";
 
 const { privateKey: key } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -53,8 +53,9 @@ describe("an order of a certificate [RFC8555 7.4]", () => {
 
   it("asks again with another nonce when one is too old, but not for ever", async () => {
     const stale = { status: 400, body: { type: "urn:ietf:params:acme:error:badNonce", detail: "stale" } };
-    authority.instead = (path, times) => (path === "/new-order" && times < 2 ? stale : undefined);
+    authority.instead = (path, times) => (path === "/new-order" && times < noncesMax - 1 ? stale : undefined);
     expect(await order()).toBe("a certificate");
+    expect(pathsSaid().filter((path) => path === "/new-order")).toHaveLength(noncesMax);
     authority.instead = (path) => (path === "/new-order" ? stale : undefined);
     await expect(order()).rejects.toThrow("the authority refuses the order (400): stale");
   });
