@@ -1,4 +1,5 @@
-import { cpSync, readdirSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { Failure, reasonOf } from "./errors.ts";
 import { isListOf, isTable } from "./json.ts";
@@ -55,6 +56,13 @@ export async function makeBundle(target: string, checkout: string = root): Promi
 /** The cells' script of an archive, where that is. */
 export function bundleOf({ cells = "" }: Program): Bundle {
   return { directory: cells, modules: modulesIn(cells) };
+}
+
+/** Names what cells run: the beginning of a hash over all modules. */
+export function codeOfBundle({ directory, modules }: Bundle): string {
+  const hash = createHash("sha256");
+  for (const name of modules) hash.update(`${name}\n`).update(readFileSync(join(directory, name)));
+  return hash.digest("hex").slice(0, 12);
 }
 
 /** The modules of a bundle as a configuration file at `configFile` embeds them. */

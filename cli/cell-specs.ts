@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type ClusterMap, pairOf } from "../cluster/map/cluster-map.ts";
-import { type Bundle, bundleOf, modulesFor } from "./bundle.ts";
+import { type Bundle, bundleOf, codeOfBundle, modulesFor } from "./bundle.ts";
 import { type Broken, setBrokenAside } from "./databases.ts";
 import { descriptorsMax, softphonesMaxFor } from "./descriptors.ts";
 import { type CellOfLayout, httpHostOf } from "./layout.ts";
@@ -60,17 +60,19 @@ export class CellSpecs {
     const script = folder === undefined ? this.script : bundleOf(program);
     const worker = readWorkerSettings(program.wranglerFile, id);
     const softphonesMax = softphonesAt(map);
+    const bundle = wrap?.(script, id) ?? script;
     const text = cellConfigText({
       cell: id,
       host: httpHostOf(settings),
       port,
       settings: worker,
-      modules: modulesFor(wrap?.(script, id) ?? script, file),
+      modules: modulesFor(bundle, file),
       storage,
       room,
       mayEvict,
       texts: {
         CELL: id,
+        CODE: codeOfBundle(bundle),
         CLUSTER: JSON.stringify(mapFor?.(id, map) ?? map),
         ...(softphonesMax === undefined ? {} : { SOFTPHONES_MAX: String(softphonesMax) }),
         ...(own === undefined ? {} : { MEMBERS_SOCKET: own.socket.host }),

@@ -265,7 +265,10 @@ export const undrainSpec: CommandSpec = {
   summary: "Takes a cell or a gateway back into service.",
   positionals: ["NAME"],
   explained: nameExplained,
-  options: targetOptions,
+  options: [
+    { name: "code", value: "V", help: "of a cell: waits until it and all its objects run this code, as wrangler deploy names it" },
+    ...targetOptions,
+  ],
 };
 
 export const reloadSpec: CommandSpec = {

@@ -85,6 +85,31 @@ export const statusSchema = record({
       isDiskFull: exactOptional(pipe(boolean(), description("its disk has no room; absent: it has"))),
       delayMs: exactOptional(pipe(number(), description("there and back, as heartbeats take; absent: the asked cell, or none came back"))),
       softphonesLeft: exactOptional(pipe(number(), description("while it is draining: softphones that have not gone elsewhere"))),
+      hindrance: exactOptional(
+        pipe(
+          string(),
+          description("what came in place of its answer to the latest heartbeat, in words; absent: an answer did, or nothing"),
+        ),
+      ),
+      code: exactOptional(
+        pipe(
+          string(),
+          description(
+            "which code its Worker runs: a hash of the script, on Cloudflare the tag or the id of its version; absent: it has not answered",
+          ),
+        ),
+      ),
+      otherCode: exactOptional(
+        pipe(
+          list(
+            record({
+              code: pipe(string(), description("`unknown`: they have not said it in time, or are of an earlier release")),
+              objects: list(string()),
+            }),
+          ),
+          description("objects of it that run other code than its Worker; absent: none"),
+        ),
+      ),
     }),
   ),
   gateways: list(

@@ -1,5 +1,6 @@
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { otherVersionOf, otherVersionText, protocolVersion, versionHeader } from "../cluster/protocol-version.ts";
+import { hindranceIn } from "./hindrance.ts";
 import { diskFullStatus, diskFullText } from "./disk-room.ts";
 import { type Environment, signingKeyOf } from "./environment.ts";
 import { cellAnswerMsMax } from "./limits.ts";
@@ -7,8 +8,9 @@ import { learnWhereTo, movedStatus } from "./moved.ts";
 import { authorizationFor, signedPathOf } from "./signature.ts";
 
 /**
- * One protocol between cells, wherever they run: signed HTTPS requests to the peer's URL, or over a service binding when there is one. The
- * outgoing WebSockets are those of a busy pair (exchange/peer-socket.ts) and of a busy line (frame-sockets.ts): an open one keeps its object awake.
+ * One protocol and one way between cells, wherever they run: signed requests over a service binding when there is one, else over HTTPS to the cell's URL
+ * (docs/decisions/0059-one-way-between-cells.md). Heartbeats go that way as well. The outgoing WebSockets are those of a busy pair
+ * (exchange/peer-socket.ts) and of a busy line (frame-sockets.ts): an open one keeps its object awake.
  */
 
 /** Whether a number names one of this map's exchanges. */
@@ -24,6 +26,11 @@ export class CellAnswerError extends Error {
 /** A cell speaks another version of the protocol: it is as good as not there. The core group says so, in one line. */
 export class OtherVersionError extends Error {
   override readonly name = "OtherVersionError";
+}
+
+/** Something that is no cell has answered in its place: Cloudflare itself, or a proxy. */
+export class NotACellError extends Error {
+  override readonly name = "NotACellError";
 }
 
 /** Sends a signed request to another cell. Rejects when it is not in the map, cannot be reached before the signal, or speaks another version. */
@@ -58,14 +65,21 @@ export async function openCellSocket(
   return webSocket;
 }
 
-type CellRequest = {
+export type CellRequest = {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly body?: Uint8Array;
 };
 
-async function sendToCell(
+/**
+ * The host in what is asked over a service binding, which names no host. Cloudflare is reported to answer 1042 over a binding as well where the URL is that of a
+ * Worker of the same account.
+ */
+const boundUrl = "https://cell.invalid";
+
+/** What is asked of another cell, of whatever kind. Rejects with an {@link OtherVersionError}, a {@link NotACellError}, or when there is no answer. */
+export async function sendToCell(
   env: Environment,
   map: ClusterMap,
   cell: string,
@@ -76,7 +90,7 @@ async function sendToCell(
   const url = map.cells.find((each) => each.id === cell)?.url;
   if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
   const binding = env[`CELL_${cell.toUpperCase()}`];
-  const { href } = new URL(path, url);
+  const { href } = new URL(path, binding === undefined ? url : boundUrl);
   const toSign = { purpose, who: env.CELL, to: cell, method, path: signedPathOf(href), body };
   const signed = {
     ...headers,
@@ -84,8 +98,11 @@ async function sendToCell(
     [versionHeader]: String(protocolVersion),
   };
   const request = { method, headers: signed, signal, ...(body === undefined ? {} : { body }) };
-  const response = await (binding === undefined ? fetch(href, request) : binding.fetch(href, request));
+  const ask = (): Promise<Response> => (binding === undefined ? fetch(href, request) : binding.fetch(href, request));
+  const response = await (env.OUTGOING === undefined ? ask() : env.OUTGOING.send(cell, map.cells.length - 1, signal, ask));
   if (response.status === movedStatus) await learnWhereTo(env);
+  const hindrance = await hindranceIn(response, cell);
+  if (hindrance !== undefined) throw new NotACellError(hindrance);
   const theirs = otherVersionOf(response.status, response.headers.get(versionHeader));
   if (theirs === undefined) return response;
   response.webSocket?.accept();

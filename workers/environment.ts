@@ -7,6 +7,8 @@ import type { CoreGroupObject } from "./core-group/core-group-object.ts";
 import type { ExchangeObject } from "./exchange/exchange-object.ts";
 import type { LedgerObject } from "./ledger/ledger-object.ts";
 import type { LineObject } from "./line/line-object.ts";
+import { Outgoing } from "./outgoing.ts";
+import { choicesText, isJurisdiction, isLocationHint, jurisdictions, locationHints } from "./places.ts";
 import { CellKeys, type CheckingKeys, type SigningKey } from "./member-keys.ts";
 
 /** What a cell's Worker is given: see wrangler.toml; `tandem up` gives the same to its workerd processes. */
@@ -30,6 +32,16 @@ export type Environment = {
   readonly SOFTPHONES_MAX?: string;
   /** A directory on the disk of the objects, where files show whether there is room: `tandem up` only. Absent on Cloudflare. */
   readonly DISK?: Fetcher;
+  /** Where on Cloudflare the objects of this cell are to be: counts when they are used for the first time, and is a wish. */
+  readonly LOCATION_HINT?: DurableObjectLocationHint;
+  /** Within whose borders they are and have their data: other ones are other objects, so it never changes. */
+  readonly JURISDICTION?: DurableObjectJurisdiction;
+  /** Which code this is, where `tandem up` starts it: a hash of the script. */
+  readonly CODE?: string;
+  /** The same on Cloudflare, whose wrangler gives each upload an id, and a tag where it is told one. */
+  readonly VERSION_METADATA?: WorkerVersionMetadata;
+  /** What the object that has this environment asks of other cells: on Cloudflare only, which counts it. */
+  readonly OUTGOING?: Outgoing;
   readonly EXCHANGE: DurableObjectNamespace<ExchangeObject>;
   readonly LINE: DurableObjectNamespace<LineObject>;
   readonly CORE_GROUP: DurableObjectNamespace<CoreGroupObject>;
@@ -54,10 +66,38 @@ type Latest = {
 /** All requests and objects of a process have the same text of the map that it was deployed with. */
 let latest: Latest | undefined;
 
-/** A broken map throws: nothing can be served without it. */
+/** Said for a part that does not say which code it runs. */
+export const unknownCode = "unknown";
+
+/** What a Worker is given by its environment in wrangler.toml: without `--env` it gets none of it. */
+const deployedNames: readonly (keyof Environment)[] = ["CELL", "CLUSTER", "EXCHANGE", "LINE", "CORE_GROUP", "LEDGER"];
+
+/** Why nobody can be served here, in a sentence that says what to do; undefined: everybody can. Throws nothing. */
+export function faultOfEnvironment(env: Environment): string | undefined {
+  const given: Partial<Environment> = env;
+  const missing = deployedNames.filter((name) => given[name] === undefined);
+  if (missing.length > 0)
+    return `this Worker was deployed without ${missing.join(", ")}: say which cell it is, npx wrangler deploy --env a`;
+  const { LOCATION_HINT, JURISDICTION } = env;
+  if (LOCATION_HINT !== undefined && !isLocationHint(LOCATION_HINT)) return `LOCATION_HINT ${choicesText(LOCATION_HINT, locationHints)}`;
+  if (JURISDICTION !== undefined && !isJurisdiction(JURISDICTION)) return `JURISDICTION ${choicesText(JURISDICTION, jurisdictions)}`;
+  try {
+    const { keys, deployed } = latestOf(env);
+    keys.signing(deployed);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** A broken map throws, and so does a missing secret: nothing can be served without them. */
 function latestOf(env: Environment): Latest {
   const { CLUSTER, TANDEM_SECRET, TANDEM_MEMBER_KEY, TANDEM_KEYRING } = env;
   if (latest?.text === CLUSTER) return latest;
+  // Whatever the types say: nothing keeps a Worker from being deployed without its secrets.
+  if ((TANDEM_SECRET as string | undefined) === undefined || TANDEM_SECRET === "") {
+    throw new TypeError(`the secret TANDEM_SECRET is missing: npx wrangler secret put TANDEM_SECRET --env ${env.CELL}`);
+  }
   const { value, fault } = read(writtenMapSchema, clusterJsonOf(CLUSTER));
   if (fault !== undefined) throw new TypeError(`CLUSTER: ${faultText(fault)}`);
   const unsound = unsoundness(value);
@@ -70,6 +110,19 @@ function latestOf(env: Environment): Latest {
     secrets: { signing: TANDEM_SECRET, accepted: [] },
     areSecretsKnown: TANDEM_KEYRING === undefined,
   });
+}
+
+/** The environment of one object: Cloudflare counts its outgoing requests apart from those of others. */
+export function environmentOfObject(env: Environment): Environment {
+  return env.DISK === undefined ? { ...env, OUTGOING: new Outgoing() } : env;
+}
+
+/** Which code runs here: an object has the environment of the code that it was started with. */
+export function codeOf({ CODE, VERSION_METADATA }: Environment): string {
+  if (CODE !== undefined) return CODE;
+  if (VERSION_METADATA === undefined) return unknownCode;
+  const { tag, id } = VERSION_METADATA;
+  return tag === "" ? id : tag;
 }
 
 /** The cluster map that this cell was deployed with. A broken one throws. */
@@ -116,7 +169,7 @@ export function learnSecrets(env: Environment, secrets: Secrets, areKnown: boole
 
 /** Asks the core group of this cell which map is the newest, and works from that from now on. Rejects when it does not say. */
 export async function askForMap(env: Environment): Promise<ClusterMap> {
-  const map = await env.CORE_GROUP.getByName(coreGroupName).newestMap();
+  const map = await coreGroupObject(env).newestMap();
   learnMap(env, map);
   return map;
 }
@@ -140,6 +193,37 @@ export function lineName(line: number): string {
 
 export const coreGroupName = "core-group";
 export const ledgerName = "ledger";
+
+/*
+ * Every object of this cell is asked for here. An object is made by whoever asks for it first, and stays where it was made for good: so each call says where.
+ */
+
+type Place = Pick<Environment, "LOCATION_HINT" | "JURISDICTION">;
+
+export function exchangeObject(env: Place & Pick<Environment, "EXCHANGE">, exchange: number): DurableObjectStub<ExchangeObject> {
+  return placedObject(env, env.EXCHANGE, exchangeName(exchange));
+}
+
+export function lineObject(env: Place & Pick<Environment, "LINE">, line: number): DurableObjectStub<LineObject> {
+  return placedObject(env, env.LINE, lineName(line));
+}
+
+export function coreGroupObject(env: Place & Pick<Environment, "CORE_GROUP">): DurableObjectStub<CoreGroupObject> {
+  return placedObject(env, env.CORE_GROUP, coreGroupName);
+}
+
+export function ledgerObject(env: Place & Pick<Environment, "LEDGER">): DurableObjectStub<LedgerObject> {
+  return placedObject(env, env.LEDGER, ledgerName);
+}
+
+function placedObject<Kind extends Rpc.DurableObjectBranded>(
+  { LOCATION_HINT, JURISDICTION }: Place,
+  namespace: DurableObjectNamespace<Kind>,
+  name: string,
+): DurableObjectStub<Kind> {
+  const within = JURISDICTION === undefined ? namespace : namespace.jurisdiction(JURISDICTION);
+  return LOCATION_HINT === undefined ? within.getByName(name) : within.getByName(name, { locationHint: LOCATION_HINT });
+}
 
 /** The number at the end of an object's name. Objects are only ever reached by name, so a missing one is a broken invariant. */
 export function numberOfName(id: DurableObjectId): number {

@@ -2,7 +2,7 @@ import { createMiddleware } from "hono/factory";
 import { isKnownCell } from "../cluster/map/serving-cells.ts";
 import { cellOfLine } from "../sip/flow/flow.ts";
 import { isExchange } from "./cells.ts";
-import { clusterMapOf, exchangeName, type Environment } from "./environment.ts";
+import { clusterMapOf, type Environment, exchangeObject } from "./environment.ts";
 import type { Signed } from "./signed.ts";
 
 /** What a route behind {@link exchangeOfPath} finds in its context: the replica in this cell. */
@@ -12,7 +12,7 @@ export type OfExchange = Signed & { readonly Variables: { exchange: ReturnType<E
 export const exchangeOfPath = createMiddleware<OfExchange>(async (context, next) => {
   const exchange = Number(context.req.param("exchange"));
   if (!isExchange(clusterMapOf(context.env), exchange)) return context.json({ error: `there is no exchange ${exchange}` }, 404);
-  context.set("exchange", context.env.EXCHANGE.getByName(exchangeName(exchange)));
+  context.set("exchange", exchangeObject(context.env, exchange));
   return next();
 });
 

@@ -15,8 +15,9 @@ import { hostReportsApi, hostsApi } from "./api/hosts.ts";
 import { hostApi, membersApi } from "./api/members.ts";
 import { secretApi } from "./api/secret.ts";
 import { settingsApi } from "./api/settings.ts";
-import { clusterMapOf, coreGroupName, lineName, type Environment } from "./environment.ts";
+import { clusterMapOf, coreGroupObject, type Environment, lineObject } from "./environment.ts";
 import { exchangeOfPath, fromAnotherCell, isLineOf, type OfExchange } from "./exchange-of-path.ts";
+import { deployedWhole } from "./deployed-whole.ts";
 import { failures } from "./failures.ts";
 import { ofThisVersion, ofThisVersionIfSaid, upgraded } from "./of-this-version.ts";
 import { signed } from "./signed.ts";
@@ -33,12 +34,14 @@ export { LineObject } from "./line/line-object.ts";
  */
 const app = new Hono<{ Bindings: Environment }>();
 
+app.use(deployedWhole());
+
 /** RFC 7118: softphones connect to the cell's URL itself. */
 app.get("/", async (context) => {
   const { env } = context;
   if (!isUpgrade(context.req.raw)) {
     // Whoever starts a cell asks this first: an object that nobody has ever called has no alarm that could start it.
-    context.executionCtx.waitUntil(env.CORE_GROUP.getByName(coreGroupName).wake());
+    context.executionCtx.waitUntil(coreGroupObject(env).wake());
     return context.text(
       `Tandem, a SIP registrar and proxy. This is cell ${env.CELL}; softphones connect here over WebSocket, subprotocol sip.\n`,
       200,
@@ -50,7 +53,7 @@ app.get("/", async (context) => {
   if (!offered.includes("sip")) return context.text("This WebSocket speaks SIP: ask for subprotocol sip (RFC 7118).\n", 400);
   const line = Math.floor(Math.random() * clusterMapOf(env).lineCount);
   try {
-    return await env.LINE.getByName(lineName(line)).fetch(context.req.raw);
+    return await lineObject(env, line).fetch(context.req.raw);
   } catch (error) {
     // Its database cannot be opened, for example: the disk is full.
     warnOf(`line ${line} does not take a softphone`, error);
@@ -80,7 +83,7 @@ gateways.get(
   signed(() => "control", 0),
   async (context) => {
     if (!isUpgrade(context.req.raw)) return context.json({ error: "the control link is a WebSocket" }, 426, { upgrade: "websocket" });
-    return upgraded(await context.env.CORE_GROUP.getByName(coreGroupName).fetch(signedBy(context.req.raw, context.var.who)));
+    return upgraded(await coreGroupObject(context.env).fetch(signedBy(context.req.raw, context.var.who)));
   },
 );
 

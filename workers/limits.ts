@@ -16,6 +16,18 @@ export const apiBodyOctetsMax = 8 * 1024 * 1024;
 /** A cell that has not answered after this is not asked for its share of a status or a list. */
 export const cellAnswerMsMax = 2_000;
 
+/**
+ * Requests of one object that Cloudflare lets wait for the head of their answers at once. A handshake of a WebSocket is one. Further ones wait there, whoever they
+ * are for. https://developers.cloudflare.com/workers/platform/limits/#simultaneous-open-connections
+ */
+export const outgoingMax = 6;
+
+/** As much of a cell's refusal stands in another one's status. */
+export const refusalTextOctetsMax = 300;
+
+/** As much is read of an answer that no cell has given, to say what it is. Cloudflare's own are a line. */
+export const strangersAnswerOctetsMax = 512;
+
 /** An exchange that does not open a WebSocket for batches or frames within this is spoken to by requests. */
 export const cellSocketOpenMsMax = 2_000;
 

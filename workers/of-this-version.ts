@@ -1,6 +1,6 @@
 import { createMiddleware } from "hono/factory";
 import { otherVersionStatus, otherVersionText, protocolVersion, versionHeader, versionOf } from "../cluster/protocol-version.ts";
-import { coreGroupName, type Environment } from "./environment.ts";
+import { coreGroupObject, type Environment } from "./environment.ts";
 
 /**
  * Lets a request pass only when its sender speaks our version of the protocol; else 521, and the core group says so. Before the signature is
@@ -15,8 +15,8 @@ export const ofThisVersion = createMiddleware<{ readonly Bindings: Environment }
     if (context.res.webSocket === null) context.header(versionHeader, String(protocolVersion));
     return;
   }
-  const { CELL, CORE_GROUP } = context.env;
-  context.executionCtx.waitUntil(CORE_GROUP.getByName(coreGroupName).otherVersionRefused(who, theirs));
+  const { CELL } = context.env;
+  context.executionCtx.waitUntil(coreGroupObject(context.env).otherVersionRefused(who, theirs));
   const error = otherVersionText(who, theirs, `cell ${CELL}`);
   return Response.json({ error }, { status: otherVersionStatus, headers: { [versionHeader]: String(protocolVersion) } });
 });

@@ -1,6 +1,6 @@
 import { createMiddleware } from "hono/factory";
 import { readBounded, TakenOctets } from "./bounded-body.ts";
-import { checkingKeysOf, coreGroupName, type Environment } from "./environment.ts";
+import { checkingKeysOf, coreGroupObject, type Environment } from "./environment.ts";
 import { memberScheme, type Scheme } from "../cluster/signed-text.ts";
 import { bodiesOctetsMax, refusalsGatheredMs } from "./limits.ts";
 import { checkSignature, isBodyOf, schemeOf, signedPathOf, type NoSignature } from "./signature.ts";
@@ -56,7 +56,7 @@ export function signed(
     if (context.get("purpose") === purpose) return next();
     const keys = checkingKeysOf(env);
     const refuse = (refusal: Refusal): Response => {
-      const telling = refused.count((count) => env.CORE_GROUP.getByName(coreGroupName).signaturesWereRefused(count));
+      const telling = refused.count((count) => coreGroupObject(env).signaturesWereRefused(count));
       if (telling !== undefined) context.executionCtx.waitUntil(telling);
       const scheme = schemeOf(keys);
       const status = refusal === "not allowed" ? 403 : 401;
@@ -74,9 +74,7 @@ export function signed(
     if ("refusal" in signature) return refuse(signature.refusal);
     const { who, nonce, madeAt } = signature;
     const isFirst =
-      memoryOf(received.path) === "isolate"
-        ? used.use(nonce, madeAt, now)
-        : await env.CORE_GROUP.getByName(coreGroupName).useSignature(nonce, madeAt);
+      memoryOf(received.path) === "isolate" ? used.use(nonce, madeAt, now) : await coreGroupObject(env).useSignature(nonce, madeAt);
     if (!isFirst) return refuse("used");
     const body = await readBounded(raw, bodyOctetsMax, taken);
     if (body === "too long") return context.json({ error: `a body has at most ${bodyOctetsMax} octets here` }, 413);

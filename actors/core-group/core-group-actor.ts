@@ -23,7 +23,7 @@ export type CoreGroupOptions = GroupOptions & {
 /** What a gateway is told on its control socket. */
 export type ControlMessage = { readonly type: "map"; readonly map: ClusterMap } | { readonly type: "view"; readonly view: View };
 
-/** How a heartbeat ended: with its answer, or with why there is none. `text`: what is to be said of a cell that speaks another version. */
+/** How a heartbeat ended: with its answer, or with why there is none. `text`: see {@link CoreGroup.failed}. */
 export type BeatOutcome = Heartbeat | { readonly failure: Failure; readonly text?: string };
 
 export type Beat = Extract<Effect, { type: "heartbeat" }>;

@@ -5,10 +5,11 @@ import { registrationsSchema, type Status } from "../../schemas/api-answers.ts";
 import { read } from "../../schemas/reading.ts";
 import type { ApiClient } from "../api-client.ts";
 import { type Arguments, type CommandSpec, usage } from "../arguments.ts";
-import { drainSpec } from "../command-specs.ts";
+import { drainSpec, undrainSpec } from "../command-specs.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { SoftphoneProgress } from "./softphone-progress.ts";
+import { otherCodeText } from "./status.ts";
 import { mapOf } from "../map-changes.ts";
 import { isStatus } from "../status.ts";
 import { durationText } from "../table.ts";
@@ -21,6 +22,8 @@ const emptyMsMax = 180_000;
 /** The cell that is asked hears of it with the next heartbeat at the latest, and that may be missed. */
 const seenMsMax = 5_000;
 const pollMs = 250;
+/** Cloudflare replaces an object's code after 300 s at the latest, unless it is told another time. */
+const codeMsMax = 600_000;
 /** Phones that know where else to go register there within this, if they register every few minutes. */
 const deadlineDefault = "5m";
 /** All registrations are asked for, which may be megabytes. */
@@ -48,6 +51,9 @@ export async function undrain(args: Arguments, io: Io): Promise<void> {
   const { api } = findTarget(args, io.environment);
   const [name = ""] = args.positionals;
   const { isGateway, path } = await memberOf(api, name);
+  const code = args.values.get("code");
+  if (isGateway && code !== undefined) throw usage(undrainSpec, `--code: is for cells, and ${name} is a gateway`);
+  if (!isGateway) await untilOfOneCode(api, name, code, io);
   await change(api, name, path, { draining: false });
   const hasNone = !isGateway && (await mapOf(api)).cells.some((each) => each.id === name && weightOf(each) === 0);
   const more = hasNone ? `. Its weight is 0, so it gets no exchanges: tandem cell weight ${name} 1 gives it its share` : "";
@@ -100,6 +106,27 @@ async function untilEmpty(api: ApiClient, cell: string, io: Io): Promise<void> {
     if (performance.now() - changedAt > stalledMsMax) {
       throw new Failure(`cell ${cell} is draining, and has ${member.softphonesLeft ?? "an unknown number of"} softphones left`);
     }
+  }
+}
+
+/**
+ * Until a cell and all its objects run one code, `wanted` if that is given. An object that is to be replaced yet would be while it serves. A cell that does not
+ * answer, or is of a release that says nothing of this, is not waited for unless the code is given.
+ */
+async function untilOfOneCode(api: ApiClient, cell: string, wanted: string | undefined, io: Io): Promise<void> {
+  let said = "";
+  for (const start = performance.now(); ; await delay(pollMs)) {
+    const { cells } = await statusOf(api);
+    const { code, otherCode = [], state = "gone" } = cells.find(({ id }) => id === cell) ?? {};
+    if (wanted === undefined && (code === undefined || state === "down")) return;
+    const waits = otherCode.map((each) => otherCodeText(cell, each));
+    if (wanted !== undefined && code !== wanted)
+      waits.unshift(`Cell ${cell} runs ${code === undefined ? "no code that it says" : code}, and not ${wanted}.`);
+    if (waits.length === 0) return;
+    const text = waits.join(" ");
+    if (performance.now() - start > codeMsMax) throw new Failure(`cell ${cell} stays out of service: ${text}`);
+    if (text !== said) io.out(`${text}\n`);
+    said = text;
   }
 }
 

@@ -23,8 +23,10 @@ export async function run(args: Arguments, io: Io): Promise<void> {
       answer.cells.map((cell) => [cell.id, stateText(cell), cell.epoch, heardText(cell), cell.missed ?? 0, delayText(cell)]),
     )}\n`,
   );
+  io.out(hindrancesText(answer.cells));
   io.out(`${gatewaysText(answer.gateways)}\n`);
   io.out(versionsText(running));
+  io.out(codesText(answer.cells));
   io.out(countsText(answer));
   io.out(exchangesText(answer));
   io.out(doublingText(answer));
@@ -65,6 +67,21 @@ export function versionsText(running: Pick<Run, "cells" | "gateways"> | undefine
   return `Versions of this machine: ${texts.join("; ")}. tandem upgrade goes on, or back.\n`;
 }
 
+/** Which code the cells run. It is said in a word where all of them run the same, as those of one machine do. */
+export function codesText(cells: Status["cells"]): string {
+  const known = cells.flatMap(({ id, code, otherCode = [] }) => (code === undefined ? [] : [{ id, code, otherCode }]));
+  if (known.length === 0) return "";
+  const codes = new Set(known.map(({ code }) => code));
+  const said = codes.size === 1 ? [...codes].join("") : known.map(({ id, code }) => `${code} in cell ${id}`).join(", ");
+  const others = known.flatMap(({ id, otherCode }) => otherCode.map((each) => `${otherCodeText(id, each)}\n`));
+  return `Code ${said}.\n${others.join("")}`;
+}
+
+/** Objects of a cell that run other code than its Worker. */
+export function otherCodeText(cell: string, { code, objects }: { readonly code: string; readonly objects: readonly string[] }): string {
+  return `Cell ${cell}: ${objects.join(", ")} ${objects.length === 1 ? "runs" : "run"} other code (${code}).`;
+}
+
 /** What the cells hold, and what is not in it. */
 export function countsText({ registrations, dialogs, uncounted = [], loadBalance, cells }: Counts): string {
   const late = cells.filter(({ isLate }) => isLate === true).map(({ id }) => id);
@@ -100,6 +117,12 @@ export function exchangesText({ exchanges = [], risk = "" }: Pick<Status, "excha
     ]),
   );
   return `${shown.length === 0 ? "" : `\n${table}\n`}${risk === "" ? "" : `${risk}\n`}`;
+}
+
+/** Why cells do not hear each other, where something has said so. */
+export function hindrancesText(cells: Status["cells"]): string {
+  const lines = cells.flatMap(({ id, hindrance }) => (hindrance === undefined ? [] : [`Cell ${id}: ${hindrance}\n`]));
+  return lines.length === 0 ? "" : `${lines.join("")}\n`;
 }
 
 /** There and back between the asked cell and this one. */

@@ -4,8 +4,11 @@ import { type GatewayReport, type Heartbeat, nothingSaid, type Said, saidIn, ver
 import type { Cause, MemberState, SeenCause } from "./view.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
-/** Why a heartbeat was not answered. `refused`: there is no connection to be had, or it was closed under way. */
-export type Failure = "refused" | "timeout" | "bad signature" | "another version" | "error";
+/**
+ * Why a heartbeat was not answered. `refused`: there is no connection to be had, or it was closed under way. `not a cell`: something that is no cell has
+ * answered, Cloudflare itself perhaps.
+ */
+export type Failure = "refused" | "timeout" | "bad signature" | "another version" | "not a cell" | "error";
 
 /** Another cell, as this one sees it. Plain data; the functions here change it and say when its state is another one. */
 export type CellMember = {
@@ -20,6 +23,8 @@ export type CellMember = {
   /** Connections refused in a row. */
   refused: number;
   suspicion: Cause | undefined;
+  /** What came in place of an answer to the latest heartbeat, in words; empty: an answer did, or nothing. */
+  hindrance: string;
   /** What was last said of it because it speaks another version; empty: it does not, as far as is known. */
   otherVersion: string;
   /** Something about it was learnt since the group started, be it that nobody is there. */
@@ -52,6 +57,7 @@ export function newCellMember(id: string): CellMember {
     missed: 0,
     refused: 0,
     suspicion: undefined,
+    hindrance: "",
     otherVersion: "",
     isKnown: false,
     boot: "",
@@ -71,6 +77,7 @@ export function answered(member: CellMember, heartbeat: Heartbeat, tookMs: numbe
   member.missed = 0;
   member.refused = 0;
   member.suspicion = undefined;
+  member.hindrance = "";
   member.otherVersion = "";
   member.isKnown = true;
   return learn(member, heartbeat, now, true);
@@ -140,8 +147,9 @@ export function missed(member: CellMember, failure: Failure, missedMax: number):
   member.isKnown = true;
   member.missed += 1;
   if (member.state === "down") return undefined;
-  const cause: Cause = failure === "bad signature" ? "bad signature" : "missed heartbeats";
-  if (member.missed >= missedMax) return { to: "down", cause, detail: `${member.missed} in a row` };
+  const cause: Cause = failure === "bad signature" || failure === "not a cell" ? failure : "missed heartbeats";
+  const why = member.hindrance === "" ? "" : `: ${member.hindrance}`;
+  if (member.missed >= missedMax) return { to: "down", cause, detail: `${member.missed} in a row${why}` };
   member.suspicion ??= cause;
   return undefined;
 }

@@ -140,13 +140,15 @@ export class CoreGroup {
     this.#conclude(now);
   }
 
-  /** A heartbeat was not answered. `text`: what is to be said of a cell that speaks another version. */
+  /** A heartbeat was not answered. `text`: what is to be said of a cell that speaks another version, or of what came in place of its answer. */
   failed(sequence: number, failure: Failure, now: SteadyMs, text = ""): void {
     if (failure === "timeout") this.late(sequence, now);
     const sent = this.#sent.get(sequence);
     this.#sent.delete(sequence);
     const member = sent === undefined ? undefined : this.#others.get(sent.to);
-    if (sent === undefined || member === undefined || failure === "timeout") return;
+    if (sent === undefined || member === undefined) return;
+    member.hindrance = text;
+    if (failure === "timeout") return;
     const confirmed = failure === "refused" ? refused(member) : undefined;
     if (typeof confirmed === "object") this.#turn(member, confirmed, now);
     else if (failure === "another version") this.#turn(member, speaksOtherVersion(member, text), now);

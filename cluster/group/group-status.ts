@@ -22,8 +22,10 @@ export function statusOf(
     cells: view.cells.map(({ id, state }) => {
       const other = others.get(id);
       if (other === undefined) return { id, state, epoch: view.epoch, heardMs: 0, missed: 0, suspicion: undefined };
-      const { epoch, missed, suspicion, delayMs } = other;
-      return { id, state, epoch, heardMs: heardMsOf(other.heardAt), missed, suspicion, delayMs: state === "down" ? undefined : delayMs };
+      const { epoch, missed, suspicion } = other;
+      const hindrance = other.hindrance === "" ? undefined : other.hindrance;
+      const delayMs = state === "down" ? undefined : other.delayMs;
+      return { id, state, epoch, heardMs: heardMsOf(other.heardAt), missed, suspicion, hindrance, delayMs };
     }),
     gateways: view.gateways.flatMap(({ id, state }) => {
       const gateway = gateways.get(id);

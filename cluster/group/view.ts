@@ -53,6 +53,8 @@ export type Cause =
   | "missed heartbeats"
   /** It does not accept our signature: another secret, or a clock far away. */
   | "bad signature"
+  /** Something answers in its place: Cloudflare itself, or a proxy. */
+  | "not a cell"
   /** It speaks another version of the protocol, so neither uses the other. */
   | "another version"
   /** The operator takes it out of service. */
@@ -86,6 +88,8 @@ export type MemberStatus = {
   readonly missed: number;
   /** Set while it is suspected: why. */
   readonly suspicion: Cause | undefined;
+  /** Cells: what came in place of an answer to the latest heartbeat, in words. Absent: an answer did, or nothing. */
+  readonly hindrance?: string | undefined;
   /** Cells: there and back, as the latest heartbeats took, ms. */
   readonly delayMs?: number | undefined;
 };

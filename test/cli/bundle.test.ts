@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -20,14 +20,30 @@ function checkoutWith(source: string): string {
   return checkout;
 }
 
+/** What `wrangler deploy` would upload, in `outdir`. */
+async function deployInto(outdir: string, ...options: readonly string[]): Promise<void> {
+  const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
+  await promisify(execFile)(process.execPath, [wrangler, "deploy", "--dry-run", "--outdir", outdir, ...options], {
+    cwd: root,
+    env: { ...process.env, CI: "1", NODE_ENV: "", WRANGLER_SEND_METRICS: "false", WRANGLER_LOG_PATH: join(directory, "logs") },
+  });
+}
+
+describe("wrangler deploy without --env", () => {
+  it("is refused in a sentence, and uploads nothing", async () => {
+    const outdir = join(directory, "no-cell");
+    await expect(deployInto(outdir)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("This is no cell. Say which one: npx wrangler deploy --env a") as unknown,
+    });
+    expect(existsSync(outdir)).toBe(false);
+  });
+});
+
 describe("the cells' script", () => {
   it("is octet for octet what wrangler deploys", async () => {
-    const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
     const uploaded = join(directory, "uploaded");
-    await promisify(execFile)(process.execPath, [wrangler, "deploy", "--dry-run", "--env", "a", "--outdir", uploaded], {
-      cwd: root,
-      env: { ...process.env, CI: "1", NODE_ENV: "", WRANGLER_SEND_METRICS: "false", WRANGLER_LOG_PATH: join(directory, "logs") },
-    });
+    await deployInto(uploaded, "--env", "a");
     const { modules } = await makeBundle(join(directory, "made"));
     expect(modules).toEqual(["index.js"]);
     const deployed = readFileSync(join(uploaded, "index.js"), "utf8").replace("//# sourceMappingURL=index.js.map\n", "");

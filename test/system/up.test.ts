@@ -106,10 +106,20 @@ describe("a system of two cells and a gateway", () => {
   });
 
   it("shows its status, as JSON to the letter", async () => {
+    // All cells of a machine run one script.
+    const script = expect.stringMatching(/^[0-9a-f]{12}$/) as unknown;
     expect(await statusOf(system)).toEqual({
       cells: [
-        { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0, version },
-        { id: "b", state: "up", epoch: expect.any(Number), heardMs: expect.any(Number), delayMs: expect.any(Number), version },
+        { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0, version, code: script },
+        {
+          id: "b",
+          state: "up",
+          epoch: expect.any(Number),
+          heardMs: expect.any(Number),
+          delayMs: expect.any(Number),
+          version,
+          code: script,
+        },
       ],
       gateways: [
         {

@@ -67,10 +67,18 @@ beforeEach(() => {
 /** What every request between parts says. */
 export const ourVersion: Readonly<Record<string, string>> = { [versionHeader]: String(protocolVersion) };
 
-/** Cell b's answers say its version; ours, unless a test says another one. */
+/** Cell b's answers say its version; ours, unless a test says another one. What Cloudflare answers in its place has a ray, and no version. */
 function withOurVersion(response: Response): Response {
-  if (!response.headers.has(versionHeader) && response.webSocket === null) response.headers.set(versionHeader, String(protocolVersion));
+  const isOfCell = !response.headers.has("cf-ray");
+  if (isOfCell && !response.headers.has(versionHeader) && response.webSocket === null) {
+    response.headers.set(versionHeader, String(protocolVersion));
+  }
   return response;
+}
+
+/** What Cloudflare answers where it does not let a request reach a Worker. */
+export function cloudflareError(status: number, code: number): Response {
+  return new Response(`error code: ${code}\n`, { status, headers: { "cf-ray": "0", "content-type": "text/plain; charset=UTF-8" } });
 }
 
 export function get(path: string, headers: Record<string, string> = {}): Promise<Response> {

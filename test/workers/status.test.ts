@@ -6,7 +6,7 @@ import type { Status } from "../../schemas/api-answers.ts";
 import { summaryOf } from "../../workers/api/cell-share.ts";
 import { loadBalanceOf, statusOf } from "../../workers/api/status.ts";
 import { lateCells } from "../../workers/api/summaries.ts";
-import { exchangeName, type Environment } from "../../workers/environment.ts";
+import { codeOf, type Environment, exchangeName } from "../../workers/environment.ts";
 import { Disk } from "../../workers/exchange/disk.ts";
 import { addSubscriber, answerAsPeer, callApi, domain, get, map, putToSleep, signature, userOf } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
@@ -76,7 +76,7 @@ describe("/api/status", () => {
   it("tells the truth of a cell that does not answer", async () => {
     await vi.waitFor(async () =>
       expect((await status()).cells).toEqual([
-        { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0 },
+        { id: "a", state: "up", epoch: expect.any(Number), heardMs: 0, code: codeOf(env) },
         { id: "b", state: "down", epoch: 0, missed: expect.any(Number) },
       ]),
     );

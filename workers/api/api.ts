@@ -2,7 +2,7 @@ import { Hono, type Context } from "hono";
 import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { SubscriberRemoved, SubscribersStored } from "../../schemas/api-answers.ts";
 import { askCell } from "../cells.ts";
-import { clusterMapOf, exchangeName } from "../environment.ts";
+import { clusterMapOf, exchangeObject } from "../environment.ts";
 import type { SubscriberChange } from "../../sip/record/values.ts";
 import { diskFullStatus, diskFullText } from "../disk-room.ts";
 import { apiBodyOctetsMax } from "../limits.ts";
@@ -97,7 +97,7 @@ async function put(context: Context<Signed>, map: ClusterMap, exchange: number, 
   const { env } = context;
   return await atOneOf(env, map, exchange, async (cell) =>
     cell === env.CELL
-      ? await env.EXCHANGE.getByName(exchangeName(exchange)).putSubscribers(changes)
+      ? await exchangeObject(env, exchange).putSubscribers(changes)
       : await askCell<number>(env, map, cell, `/cell/subscribers/${exchange}/put`, changes),
   );
 }

@@ -8,7 +8,7 @@ import { isParseError } from "../../sip/errors.ts";
 import { parseRecord } from "../../sip/record/record-text.ts";
 import { callIdOf } from "../call-id.ts";
 import { askCell, within } from "../cells.ts";
-import { clusterMapOf, ledgerName, type Environment } from "../environment.ts";
+import { clusterMapOf, type Environment, ledgerObject } from "../environment.ts";
 import type { AskedOfLedger, CallQuery, Listing, PlaceInList } from "../ledger/question.ts";
 import { callsListedDefault, deliveryAnswerMsMax, settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
@@ -113,7 +113,7 @@ async function ask(env: Environment, map: ClusterMap, query: CallQuery): Promise
 async function askOne(env: Environment, map: ClusterMap, cell: string, asked: AskedOfLedger): Promise<Listing | undefined> {
   try {
     if (cell !== env.CELL) return await askCell<Listing>(env, map, cell, "/cell/ledger/list", asked);
-    const answer: Promise<unknown> = env.LEDGER.getByName(ledgerName).list(asked);
+    const answer: Promise<unknown> = ledgerObject(env).list(asked);
     return (await within(answer, deliveryAnswerMsMax)) as Listing;
   } catch (error) {
     warnOf(`the ledger of cell ${cell} does not answer`, error);

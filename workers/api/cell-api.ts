@@ -4,7 +4,7 @@ import { markOf } from "../../cluster/authority/keyring.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { decodeFrame, isFrameError } from "../../cluster/backhaul/frame.ts";
 import { isExchange } from "../cells.ts";
-import { clusterMapOf, coreGroupName, lineName } from "../environment.ts";
+import { clusterMapOf, coreGroupObject, lineObject } from "../environment.ts";
 import { exchangeOfPath, fromAnotherCell, isLineOf, type OfExchange } from "../exchange-of-path.ts";
 import {
   endingBodySchema,
@@ -83,7 +83,7 @@ cellApi.post("/line/:line{\\d{1,4}}", async (context) => {
   if (wrong !== undefined) return context.json(wrong, 400);
   const until = untilOf(context.req.query("until"));
   if (Number.isNaN(until)) return noTime();
-  const answer = await context.env.LINE.getByName(lineName(line)).deliver(context.var.body, until);
+  const answer = await lineObject(context.env, line).deliver(context.var.body, until);
   return answer === undefined ? tooLate() : context.body(answer as Uint8Array<ArrayBuffer>);
 });
 
@@ -149,14 +149,14 @@ cellApi.post("/registrations/:exchange{\\d{1,4}}/end", exchangeOfPath, async (co
 
 cellApi.post("/draining", async (context) => {
   const isDraining = jsonOf(context.var.body) === true;
-  return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).setDraining(isDraining));
+  return context.json(await coreGroupObject(context.env).setDraining(isDraining));
 });
 
 /** Another cell has taken the operator's wish, and this one is the coordinator. */
 cellApi.post("/group", async (context) => {
   const { value, fault } = read(groupBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: fault.reason }, 400);
-  await context.env.CORE_GROUP.getByName(coreGroupName).changeGroup(value);
+  await coreGroupObject(context.env).changeGroup(value);
   return context.json(true);
 });
 
@@ -164,12 +164,12 @@ cellApi.post("/group", async (context) => {
 cellApi.post("/settings", async (context) => {
   const { value, fault } = read(settingsBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: fault.reason }, 400);
-  return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).setHeartbeat(value.heartbeat));
+  return context.json(await coreGroupObject(context.env).setHeartbeat(value.heartbeat));
 });
 
 /** The keyring, if it is another one than the other cell has. */
 cellApi.get("/keyring", async (context) => {
-  const keyring = await context.env.CORE_GROUP.getByName(coreGroupName).keyring();
+  const keyring = await coreGroupObject(context.env).keyring();
   return context.json(keyring === undefined || markOf(keyring) === context.req.query("mark") ? null : keyring);
 });
 
@@ -177,7 +177,7 @@ cellApi.get("/keyring", async (context) => {
 cellApi.post("/keyring", async (context) => {
   const told = context.var.body.length > keyringOctets ? undefined : keyringOf(jsonOf(context.var.body));
   if (told === undefined) return context.json({ error: "no keyring" }, 400);
-  const keyring = await context.env.CORE_GROUP.getByName(coreGroupName).keyring(context.var.who, told);
+  const keyring = await coreGroupObject(context.env).keyring(context.var.who, told);
   return context.json(keyring === undefined || markOf(keyring) === markOf(told) ? null : keyring);
 });
 
@@ -188,19 +188,19 @@ cellApi.get("/orders/:id", (context) => {
 });
 
 /** What hosts have reported to this cell. */
-cellApi.get("/hosts", async (context) => context.json(await context.env.CORE_GROUP.getByName(coreGroupName).hostsReported()));
+cellApi.get("/hosts", async (context) => context.json(await coreGroupObject(context.env).hostsReported()));
 
 cellApi.post("/map", async (context) => {
   const { value, fault } = read(mapBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: `${fault.path} ${fault.reason}` }, 400);
-  return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).propose(value));
+  return context.json(await coreGroupObject(context.env).propose(value));
 });
 
 /** Domains and weights of gateways. */
 cellApi.post("/wish", async (context) => {
   const { value, fault } = read(wishBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: fault.reason }, 400);
-  return context.json(await context.env.CORE_GROUP.getByName(coreGroupName).fulfil(value));
+  return context.json(await coreGroupObject(context.env).fulfil(value));
 });
 
 /** Both replicas of an exchange answer the same when they hold the same. */

@@ -4,7 +4,7 @@ import { cellBodyMessage, cellBodySchema } from "../../schemas/api-bodies.ts";
 import { type Fault, read } from "../../schemas/reading.ts";
 import { askCell } from "../cells.ts";
 import type { Draining } from "../core-group/core-group-object.ts";
-import { clusterMapOf, coreGroupName } from "../environment.ts";
+import { clusterMapOf, coreGroupObject } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { warnOf } from "../way-lost.ts";
@@ -35,7 +35,7 @@ cellsApi.put("/:cell", async (context) => {
   }
   let outcome: Draining;
   try {
-    if (cell === env.CELL) outcome = await env.CORE_GROUP.getByName(coreGroupName).setDraining(draining);
+    if (cell === env.CELL) outcome = await coreGroupObject(env).setDraining(draining);
     else outcome = await askCell<Draining>(env, map, cell, "/cell/draining", draining);
   } catch (error) {
     warnOf(`cell ${cell} is not told whether it is in service`, error);

@@ -5,7 +5,7 @@ import type { DomainRemoved, DomainRow } from "../../schemas/api-answers.ts";
 import { domainBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
 import { askCell } from "../cells.ts";
-import { coreGroupName, type Environment } from "../environment.ts";
+import { coreGroupObject, type Environment } from "../environment.ts";
 import { removedAtOnce, settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { warnOf } from "../way-lost.ts";
@@ -73,7 +73,7 @@ domainsApi.delete("/:name", async (context) => {
 const unreachable = { error: "an exchange cannot be reached: who is a subscriber is not known" };
 
 async function newestMap(env: Environment): Promise<ClusterMap> {
-  return await env.CORE_GROUP.getByName(coreGroupName).newestMap();
+  return await coreGroupObject(env).newestMap();
 }
 
 function rowsOf(map: ClusterMap): DomainRow[] {
@@ -82,7 +82,7 @@ function rowsOf(map: ClusterMap): DomainRow[] {
 
 /** Why a name is none of a domain, because it is that of a machine of this system; undefined: it is not. */
 async function hostFaultOf(env: Environment, map: ClusterMap, name: string): Promise<string | undefined> {
-  const listeners = await env.CORE_GROUP.getByName(coreGroupName).gatewayListeners();
+  const listeners = await coreGroupObject(env).gatewayListeners();
   const gateway = Object.entries(listeners).find(([, all]) => all.some(({ host }) => host.toLowerCase() === name));
   if (gateway !== undefined) return `is how gateway ${gateway[0]} calls itself: ${whyNoHost}`;
   const cell = map.cells.find(({ url, host }) => host === name || new URL(url).hostname === name);

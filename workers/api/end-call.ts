@@ -2,7 +2,7 @@ import type { CallEnding } from "../../cluster/calls/live-call.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { askCell, within } from "../cells.ts";
-import { exchangeName, type Environment } from "../environment.ts";
+import { type Environment, exchangeObject } from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 import { warnOf } from "../way-lost.ts";
 import { allExchanges } from "./exchange-groups.ts";
@@ -40,7 +40,7 @@ export async function endingsIn(env: Environment, exchanges: readonly number[], 
   return await Promise.all(
     exchanges.map(async (exchange) => {
       try {
-        return await within(env.EXCHANGE.getByName(exchangeName(exchange)).endCall(id) as Promise<CallEnding>, cellAnswerMsMax);
+        return await within(exchangeObject(env, exchange).endCall(id) as Promise<CallEnding>, cellAnswerMsMax);
       } catch (error) {
         warnOf(`exchange ${exchange} does not say whether it has ended call ${id}`, error);
         return "failed";

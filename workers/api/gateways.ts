@@ -4,7 +4,7 @@ import { shownState, weightOfGateway } from "../../cluster/map/gateways.ts";
 import type { GatewayDraining, GatewayRow } from "../../schemas/api-answers.ts";
 import { gatewayDrainingBodySchema, weightBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
-import { coreGroupName } from "../environment.ts";
+import { coreGroupObject } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { jsonOf } from "./json-body.ts";
@@ -16,7 +16,7 @@ export const gatewaysApi = new Hono<Signed>();
 gatewaysApi.use(signed(() => "api", settingsOctetsMax));
 
 gatewaysApi.get("/", async (context) => {
-  const group = context.env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(context.env);
   const [{ gateways, map }, listeners] = await Promise.all([group.status(), group.gatewayListeners()]);
   const rows = gateways.map((gateway): GatewayRow => ({
     id: gateway.id,
@@ -32,7 +32,7 @@ gatewaysApi.put("/:gateway", async (context) => {
   const id = context.req.param("gateway");
   const { value, fault } = read(weightBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
-  const { gateways } = await env.CORE_GROUP.getByName(coreGroupName).status();
+  const { gateways } = await coreGroupObject(env).status();
   if (gateways.every((gateway) => gateway.id !== id)) return context.json({ error: `there is no gateway ${id}` }, 404);
   const unfulfilled = await fulfil(env, { weighGateway: { id, weight: value.weight } });
   if (unfulfilled !== undefined) return context.json({ error: unfulfilled.error }, unfulfilled.status);
@@ -45,7 +45,7 @@ gatewaysApi.put("/:gateway/draining", async (context) => {
   const id = context.req.param("gateway");
   const { value, fault } = read(gatewayDrainingBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
-  const { gateways, map }: GroupStatus = await env.CORE_GROUP.getByName(coreGroupName).status();
+  const { gateways, map }: GroupStatus = await coreGroupObject(env).status();
   if (gateways.every((gateway) => gateway.id !== id)) return context.json({ error: `there is no gateway ${id}` }, 404);
   const { draining, closeAfterMs } = value;
   const isLast = gateways.every((gateway) => gateway.id === id || shownState(map, gateway) !== "up");

@@ -9,7 +9,7 @@ import type { Group, GroupSettingsAnswer } from "../../schemas/api-answers.ts";
 import { groupBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
 import { askCell } from "../cells.ts";
-import { coreGroupName, type Environment } from "../environment.ts";
+import { coreGroupObject, type Environment } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { warnOf } from "../way-lost.ts";
@@ -29,7 +29,7 @@ groupApi.put("/", async (context) => {
   const { env } = context;
   const { value, fault } = read(groupBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const { view, map } = await group.status();
   const unknown = value.preferred?.find((each) => !map.cells.some(({ id }) => id === each));
   if (unknown !== undefined) return context.json({ error: `there is no cell ${unknown}` }, 404);
@@ -45,7 +45,7 @@ groupApi.put("/", async (context) => {
 });
 
 async function groupOf(env: Environment): Promise<Group> {
-  const status: GroupStatus = await env.CORE_GROUP.getByName(coreGroupName).status();
+  const status: GroupStatus = await coreGroupObject(env).status();
   const summaries = await summariesOf(env, status.map, status.cells);
   const { view, map } = status;
   const exchanges = exchangeStates(map, replicasOf(summaries), lateCells(status.cells, summaries));

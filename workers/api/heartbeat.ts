@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { parseHeartbeat } from "../../cluster/group/heartbeat.ts";
 import { carriedMapOf } from "../carried-map.ts";
-import { coreGroupName } from "../environment.ts";
+import { coreGroupObject } from "../environment.ts";
 import { heartbeatOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { clockHeader } from "../timely-calls.ts";
@@ -23,7 +23,7 @@ heartbeatApi.post(
     const heartbeat = parseHeartbeat(jsonOf(context.var.body), carriedMapOf);
     if (heartbeat === undefined) return context.json({ error: "no heartbeat" }, 400);
     if (heartbeat.cell !== context.var.who) return context.json({ error: `${context.var.who} speaks for cell ${heartbeat.cell}` }, 403);
-    const answer = await context.env.CORE_GROUP.getByName(coreGroupName).heartbeat(heartbeat);
+    const answer = await coreGroupObject(context.env).heartbeat(heartbeat);
     return answer === undefined ? context.json({ error: `${heartbeat.cell} is a gateway` }, 403) : context.json(answer);
   },
 );

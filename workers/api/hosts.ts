@@ -18,7 +18,7 @@ import { registrationsSchema } from "../../schemas/api-answers.ts";
 import { faultText, read } from "../../schemas/reading.ts";
 import { askCell, CellAnswerError, within } from "../cells.ts";
 import type { Draining } from "../core-group/core-group-object.ts";
-import { clusterMapOf, coreGroupName, type Environment } from "../environment.ts";
+import { clusterMapOf, coreGroupObject, type Environment } from "../environment.ts";
 import {
   hostReportOctetsMax,
   hostSilentMs,
@@ -86,7 +86,7 @@ hostReportsApi.put("/report", async (context) => {
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
   const map = await newestMap(env);
   const host = map.authority === undefined ? value.host : context.var.who;
-  await env.CORE_GROUP.getByName(coreGroupName).hostsReported({ ...value, host });
+  await coreGroupObject(env).hostsReported({ ...value, host });
   const open = openOrdersOf(map, host);
   for (const outcome of value.outcomes.filter((each) => open.some(({ id }) => id === each.id))) {
     const unfulfilled = await fulfil(env, { finishOrder: { ...outcome, host } });
@@ -131,7 +131,7 @@ hostReportsApi.put("/service", async (context) => {
 
 /** Those that the map has as members, and in a system without an authority those that have reported. */
 async function hostsOf(env: Environment): Promise<Hosts> {
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const map = await newestMap(env);
   const others = map.cells.filter(({ id }) => id !== env.CELL);
   const asked = others.map(async ({ id }): Promise<readonly KnownHost[]> => {
@@ -163,7 +163,7 @@ async function refusalOf(
   if (what === "reload" && member === undefined) return undefined;
   if (what === "reload" || member === undefined)
     return { status: 409, error: `a host reloads, and start, stop and restart are for a cell or a gateway` };
-  const { map, cells, gateways }: GroupStatus = await env.CORE_GROUP.getByName(coreGroupName).status();
+  const { map, cells, gateways }: GroupStatus = await coreGroupObject(env).status();
   const kind = kindOn(map, host, member);
   if (kind === undefined || report?.processes.every(({ id }) => id !== member) !== false)
     return { status: 409, error: `${member} does not run on host ${host}` };
@@ -198,7 +198,7 @@ async function setDraining(
   isDraining: boolean,
 ): Promise<Draining | "it cannot be reached"> {
   try {
-    if (cell === env.CELL) return await env.CORE_GROUP.getByName(coreGroupName).setDraining(isDraining);
+    if (cell === env.CELL) return await coreGroupObject(env).setDraining(isDraining);
     return await askCell<Draining>(env, map, cell, "/cell/draining", isDraining);
   } catch (error) {
     warnOf(`cell ${cell} is not told whether it is in service`, error);
@@ -218,7 +218,7 @@ async function softphonesLeft(env: Environment, map: ClusterMap, cell: string): 
 
 /** Connections, and phones that are registered by it. */
 async function phonesLeft(env: Environment, map: ClusterMap, gateway: string): Promise<number | undefined> {
-  const { tallies, gateways } = await env.CORE_GROUP.getByName(coreGroupName).status();
+  const { tallies, gateways } = await coreGroupObject(env).status();
   if (gateways.every(({ id, state }) => id !== gateway || state === "down")) return 0;
   const connections = tallies[gateway]?.connectionsLeft;
   if (connections === undefined || connections > 0) return connections;
@@ -232,7 +232,7 @@ async function phonesLeft(env: Environment, map: ClusterMap, gateway: string): P
 
 /** An order that is answered outlives the coordinator: all others that are up have heard of it, or one has, where the rest does not answer. */
 async function isKnownElsewhere(env: Environment, id: string): Promise<Unfulfilled | undefined> {
-  const { map, cells }: GroupStatus = await env.CORE_GROUP.getByName(coreGroupName).status();
+  const { map, cells }: GroupStatus = await coreGroupObject(env).status();
   const others = cells.filter((cell) => cell.id !== env.CELL && cell.state !== "down");
   for (const start = Date.now(); Date.now() - start < orderSpreadMsMax; await pause(orderSpreadPollMs)) {
     const asked = others.map((cell) => within(hasHeardOf(env, map, cell.id, id), orderSpreadMs));
@@ -259,6 +259,6 @@ function pause(ms: number): Promise<void> {
 }
 
 async function newestMap(env: Environment): Promise<ClusterMap> {
-  await env.CORE_GROUP.getByName(coreGroupName).newestMap();
+  await coreGroupObject(env).newestMap();
   return clusterMapOf(env);
 }

@@ -4,7 +4,7 @@ import type { InvitationMade } from "../../schemas/api-answers.ts";
 import { invitationBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
 import { fingerprintOf, invitationMacOf } from "../certificates.ts";
-import { coreGroupName } from "../environment.ts";
+import { coreGroupObject } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { jsonOf } from "./json-body.ts";
@@ -17,7 +17,7 @@ invitationsApi.use(signed(() => "api", settingsOctetsMax));
 invitationsApi.put("/", async (context) => {
   const { value, fault } = read(invitationBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
-  const group = context.env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(context.env);
   const [keyring, { authority }] = await Promise.all([group.keyring(), group.newestMap()]);
   if (keyring === undefined || authority === undefined)
     return context.json({ error: "this system is for one machine: it was started without --listen" }, 409);

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { isCopying, isReading } from "../../cluster/calls/messages.ts";
-import { ledgerName } from "../environment.ts";
+import { ledgerObject } from "../environment.ts";
 import { isAskedOfLedger } from "../ledger/question.ts";
 import { ledgerBodyOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
@@ -20,19 +20,19 @@ ledgerApi.use(
 /** Records of an exchange that the ledger of its cell passes on. */
 ledgerApi.post("/take", async (context) => {
   const text = new TextDecoder().decode(context.var.body);
-  return context.json(await context.env.LEDGER.getByName(ledgerName).take(text));
+  return context.json(await ledgerObject(context.env).take(text));
 });
 
 ledgerApi.post("/copy", async (context) => {
   const message = jsonOf(context.var.body);
   if (!isCopying(message)) return context.json({ error: "no records for a copy" }, 400);
-  return context.json(await context.env.LEDGER.getByName(ledgerName).copied(message));
+  return context.json(await ledgerObject(context.env).copied(message));
 });
 
 ledgerApi.post("/read", async (context) => {
   const message = jsonOf(context.var.body);
   if (!isReading(message)) return context.json({ error: "no question to a ledger" }, 400);
-  const answer: Promise<unknown> = context.env.LEDGER.getByName(ledgerName).readBy(message);
+  const answer: Promise<unknown> = ledgerObject(context.env).readBy(message);
   return context.json(await answer);
 });
 
@@ -40,5 +40,5 @@ ledgerApi.post("/read", async (context) => {
 ledgerApi.post("/list", async (context) => {
   const asked = jsonOf(context.var.body);
   if (!isAskedOfLedger(asked)) return context.json({ error: "no question for calls" }, 400);
-  return context.json(await context.env.LEDGER.getByName(ledgerName).list(asked));
+  return context.json(await ledgerObject(context.env).list(asked));
 });

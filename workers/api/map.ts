@@ -6,8 +6,8 @@ import { type MapAnswer, mapChangedText } from "../../schemas/api-answers.ts";
 import { mapBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
 import { askCell } from "../cells.ts";
-import type { Proposed } from "../core-group/core-group-object.ts";
-import { coreGroupName, type Environment } from "../environment.ts";
+import type { Proposed } from "../core-group/proposed.ts";
+import { coreGroupObject, type Environment } from "../environment.ts";
 import { mapOctets } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { warnOf } from "../way-lost.ts";
@@ -25,7 +25,7 @@ mapApi.put("/", async (context) => {
   const { env } = context;
   const { value: proposal, fault } = read(mapBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const { view, map } = await group.status();
   const wrong = faultOf(map, proposal);
   if (wrong !== undefined) return context.json({ error: wrong }, 400);
@@ -45,7 +45,7 @@ mapApi.put("/", async (context) => {
 });
 
 async function mapOf(env: Environment): Promise<MapAnswer> {
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const [map, left] = await Promise.all([group.newestMap(), group.leftToHandOver()]);
   return { ...answerOf(map), ...doublingIn(left) };
 }

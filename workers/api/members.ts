@@ -11,7 +11,7 @@ import type { HostMembers, MemberRemoved, Members, MembersAdded, Standing } from
 import { membersAddedBodySchema, membersBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
 import { fingerprintOf, invitationMacOf, type IssuedCertificate, issue, type Subject } from "../certificates.ts";
-import { clusterMapOf, coreGroupName } from "../environment.ts";
+import { clusterMapOf, coreGroupObject } from "../environment.ts";
 import { membersOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { summaryOf } from "./cell-share.ts";
@@ -24,7 +24,7 @@ export const membersApi = new Hono<Signed>();
 membersApi.use(signed(() => "api", membersOctetsMax));
 
 membersApi.get("/", async (context) => {
-  const { members = [] } = await context.env.CORE_GROUP.getByName(coreGroupName).newestMap();
+  const { members = [] } = await coreGroupObject(context.env).newestMap();
   return context.json(members satisfies Members);
 });
 
@@ -34,7 +34,7 @@ membersApi.put("/", async (context) => {
   const { value, fault } = read(membersAddedBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
   const { members: wanted, invitation: token } = value;
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const [keyring, known] = await Promise.all([group.keyring(), group.newestMap()]);
   if (keyring?.authority === undefined || known.authority === undefined) return context.json({ error: noAuthorityText }, 409);
   const by = token === undefined ? undefined : invitedBy(token, keyring, known, wanted);
@@ -92,7 +92,7 @@ export const hostApi = new Hono<Signed>();
  */
 hostApi.get("/standing", async (context) => {
   const key = context.req.query("key") ?? "";
-  const map: ClusterMap = await context.env.CORE_GROUP.getByName(coreGroupName).newestMap();
+  const map: ClusterMap = await coreGroupObject(context.env).newestMap();
   const isMember = map.members?.some((member) => member.key === key) === true;
   const standing = revokedIn(map).includes(key) ? "removed" : isMember ? "member" : "unknown";
   return context.json({ standing } satisfies Standing);
@@ -103,11 +103,11 @@ hostApi.use(signed(() => "host", membersOctetsMax));
 hostApi.get("/summary", async (context) => context.json(await summaryOf(context.env, clusterMapOf(context.env))));
 
 /** The newest map: by it a host starts again what runs on it, also when the cells are gone that it has joined by. */
-hostApi.get("/map", async (context) => context.json(await context.env.CORE_GROUP.getByName(coreGroupName).newestMap()));
+hostApi.get("/map", async (context) => context.json(await coreGroupObject(context.env).newestMap()));
 
 /** How the group sees what runs on the host that asks. */
 hostApi.get("/members", async (context) => {
-  const { map, cells, gateways }: GroupStatus = await context.env.CORE_GROUP.getByName(coreGroupName).status();
+  const { map, cells, gateways }: GroupStatus = await coreGroupObject(context.env).status();
   const isOfHost = ({ id }: { readonly id: string }): boolean => memberOf(map, id)?.host === context.var.who;
   return context.json({
     cells: cells.filter(isOfHost).map(({ id, state }) => ({ id, state })),
@@ -120,7 +120,7 @@ hostApi.put("/certificates", async (context) => {
   const { env, var: variables } = context;
   const { value, fault } = read(membersBodySchema, jsonOf(variables.body));
   if (fault !== undefined) return context.json({ error: fault.reason }, 400);
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const [map, keyring] = await Promise.all([group.newestMap(), group.keyring()]);
   if (keyring?.authority === undefined) return context.json({ error: noAuthorityText }, 409);
   const stranger = value.find((each) => !isOn(map, variables.who, each));

@@ -2,7 +2,7 @@ import { exchangeOf, type ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { askCell } from "../cells.ts";
 import { diskFullText } from "../disk-room.ts";
-import { exchangeName, type Environment } from "../environment.ts";
+import { type Environment, exchangeObject } from "../environment.ts";
 
 /** Has one replica of an exchange do something: the nearest, or the other one when that cannot be reached. To do it twice is the same. */
 export async function atOneOf<Result>(
@@ -47,7 +47,7 @@ async function atItsExchange(
   const exchange = exchangeOf(map, addressOfRecord);
   return await atOneOf(env, map, exchange, async (cell) =>
     cell === env.CELL
-      ? await env.EXCHANGE.getByName(exchangeName(exchange))[act](addressOfRecord)
+      ? await exchangeObject(env, exchange)[act](addressOfRecord)
       : await askCell<boolean>(env, map, cell, path(exchange), addressOfRecord),
   );
 }

@@ -3,7 +3,7 @@ import { secretOctets } from "../../cluster/authority/limits.ts";
 import type { FormerSecret, SecretPlace } from "../../cluster/authority/keyring.ts";
 import type { Secret } from "../../schemas/api-answers.ts";
 import { noKeyringText, type SecretState } from "../core-group/keyring-keeper.ts";
-import { coreGroupName } from "../environment.ts";
+import { coreGroupObject } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 
@@ -13,12 +13,12 @@ export const secretApi = new Hono<Signed>();
 secretApi.use(signed(() => "api", settingsOctetsMax));
 
 secretApi.get("/", async (context) => {
-  const state = await context.env.CORE_GROUP.getByName(coreGroupName).secretState();
+  const state = await coreGroupObject(context.env).secretState();
   return state === undefined ? context.json({ error: noKeyringText }, 409) : context.json(shown(state));
 });
 
 secretApi.put("/", async (context) => {
-  const group = context.env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(context.env);
   const { refused } = await group.changeSecret(newSecret());
   const state = await group.secretState();
   if (refused !== undefined || state === undefined) return context.json({ error: refused ?? noKeyringText }, 409);

@@ -3,7 +3,7 @@ import type { Settings } from "../../schemas/api-answers.ts";
 import { heartbeatMessage, settingsBodySchema } from "../../schemas/api-bodies.ts";
 import { type Fault, read } from "../../schemas/reading.ts";
 import { askCell, CellAnswerError } from "../cells.ts";
-import { coreGroupName } from "../environment.ts";
+import { coreGroupObject } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { warnOf } from "../way-lost.ts";
@@ -17,15 +17,13 @@ export const settingsApi = new Hono<Signed>();
 
 settingsApi.use(signed(() => "api", settingsOctetsMax));
 
-settingsApi.get("/", async (context) =>
-  context.json((await context.env.CORE_GROUP.getByName(coreGroupName).settings()) satisfies Settings),
-);
+settingsApi.get("/", async (context) => context.json((await coreGroupObject(context.env).settings()) satisfies Settings));
 
 settingsApi.put("/", async (context) => {
   const { value, fault } = read(settingsBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: settingsFaultText(fault) }, 400);
   const { env } = context;
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const { view, map } = await group.status();
   if (view.coordinator === env.CELL) return context.json((await group.setHeartbeat(value.heartbeat)) satisfies Settings);
   try {

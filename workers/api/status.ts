@@ -4,7 +4,7 @@ import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { shownState } from "../../cluster/map/gateways.ts";
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import type { Status } from "../../schemas/api-answers.ts";
-import { coreGroupName, type Environment } from "../environment.ts";
+import { coreGroupObject, type Environment } from "../environment.ts";
 import { within } from "../cells.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 import type { CellSummary } from "./cell-share.ts";
@@ -15,7 +15,7 @@ type MemberOfStatus = Status["gateways"][number];
 
 /** Asks every cell that may answer for what it holds; its exchanges are counted where their peer is when it does not. */
 export async function statusOf(env: Environment, map: ClusterMap): Promise<Status> {
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const before = await within(Promise.resolve(group.status()), cellAnswerMsMax);
   const summaries = await summariesOf(env, map, before.cells);
   const registrationsByCell = new Map<string, number>();
@@ -38,12 +38,14 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
   const late = lateCells(cells, summaries);
   const exchanges = exchangeStates(map, replicasOf(summaries), late);
   return {
-    cells: cells.map(({ epoch, delayMs, ...member }) => {
+    cells: cells.map(({ epoch, delayMs, hindrance, ...member }) => {
       const softphonesLeft = member.state === "draining" ? summaries.get(member.id)?.softphonesLeft : undefined;
       return {
         ...memberOf(member),
         epoch,
         ...(delayMs === undefined ? {} : { delayMs: Math.round(delayMs * 10) / 10 }),
+        ...(hindrance === undefined ? {} : { hindrance }),
+        ...codeIn(summaries.get(member.id)),
         ...(view.isFenced && member.id === view.cell ? { isFenced: true } : {}),
         ...(late.has(member.id) ? { isLate: true } : {}),
         ...(summaries.get(member.id)?.isDiskFull === true ? { isDiskFull: true } : {}),
@@ -67,6 +69,10 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
     signaturesRefused: [...summaries.values()].reduce((sum, { signaturesRefused }) => sum + signaturesRefused, 0),
     history,
   };
+}
+
+function codeIn({ code, otherCode }: Partial<CellSummary> = {}): Pick<Status["cells"][number], "code" | "otherCode"> {
+  return { ...(code === undefined ? {} : { code }), ...(otherCode === undefined ? {} : { otherCode }) };
 }
 
 /** The effective number of parts that a whole is divided in: 1 / sum of the squared shares, with 2 decimals; 0 when there is nothing. */

@@ -2,7 +2,7 @@ import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { View } from "../../cluster/group/view.ts";
 import type { Wish } from "../../cluster/map/wish.ts";
 import { askCell, CellAnswerError } from "../cells.ts";
-import { coreGroupName, type Environment } from "../environment.ts";
+import { coreGroupObject, type Environment } from "../environment.ts";
 import { warnOf } from "../way-lost.ts";
 
 /** What is asked of the coordinator: why it is not done, and by which status; undefined: it is. */
@@ -10,7 +10,7 @@ export type Unfulfilled = { readonly status: 409 | 503; readonly error: string }
 
 /** Has the coordinator write what the operator wants another. Any cell takes it. */
 export async function fulfil(env: Environment, wish: Wish): Promise<Unfulfilled | undefined> {
-  const group = env.CORE_GROUP.getByName(coreGroupName);
+  const group = coreGroupObject(env);
   const { view, map }: { readonly view: View; readonly map: ClusterMap } = await group.status();
   const { coordinator } = view;
   try {

@@ -7,7 +7,7 @@ import type { GroupStatus } from "../../cluster/group/group-effects.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { GroupSettings } from "../../cluster/group/settings.ts";
 import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
-import type { Assignment, ClusterMap, MapCell } from "../../cluster/map/cluster-map.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { countedMsMax } from "../../cluster/limits.ts";
 import { faultNow } from "../../cluster/group/removal.ts";
 import type { Keyring } from "../../cluster/authority/keyring.ts";
@@ -18,7 +18,16 @@ import { mapAtStart } from "../../cluster/map/deployed-map.ts";
 import { assignmentsOf, isReplicated } from "../../cluster/map/serving-cells.ts";
 import { otherVersionText } from "../../cluster/protocol-version.ts";
 import { answerClose } from "../close-socket.ts";
-import { clusterMapOf, coreGroupName, deployedMapOf, exchangeName, learnMap, type Environment } from "../environment.ts";
+import {
+  clusterMapOf,
+  codeOf,
+  coreGroupName,
+  deployedMapOf,
+  type Environment,
+  environmentOfObject,
+  exchangeObject,
+  learnMap,
+} from "../environment.ts";
 import { DiskRoom, diskFullText } from "../disk-room.ts";
 import { startsAnew } from "../moved.ts";
 import { objectTimers } from "../object-timers.ts";
@@ -37,22 +46,11 @@ import { lineDrainOf } from "./line-drain.ts";
 import { changeText, comingAndGoing, fencedText, heartbeatTexts } from "./log-text.ts";
 import { type LoneExchange, LoneExchanges } from "./lone-exchanges.ts";
 import { OwnObjects } from "./own-objects.ts";
+import type { Proposed } from "./proposed.ts";
 import { RefusedSignatures } from "./refused-signatures.ts";
 import { SheddingGateways } from "./shedding-gateways.ts";
 import { SignatureNews } from "./signature-news.ts";
 import { VersionRefusals } from "./version-refusals.ts";
-
-/** The map after a change, or why there is none. */
-export type Proposed =
-  | "outdated"
-  | { readonly refused: string }
-  | {
-      readonly version: number;
-      readonly writer: string;
-      readonly cells: readonly MapCell[];
-      readonly exchangeCount: number;
-      readonly assignments: readonly Assignment[];
-    };
 
 /** What a core group says of itself and its members. */
 export type CoreGroupStatus = GroupStatus & {
@@ -95,7 +93,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
   readonly #keyring: KeyringKeeper;
   readonly #hosts = new HostReports();
 
-  constructor(ctx: DurableObjectState, env: Environment) {
+  constructor(ctx: DurableObjectState, shared: Environment) {
+    const env = environmentOfObject(shared);
     super(ctx, env);
     const deployed = deployedMapOf(env);
     this.#disk = new GroupDisk(ctx.storage);
@@ -387,6 +386,10 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return outcome;
   }
 
+  code(): string {
+    return codeOf(this.env);
+  }
+
   /** Whether the disk has no room: what changes is in memory only. */
   isDiskFull(): boolean {
     return this.#room.isFull;
@@ -442,21 +445,16 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   async #beat({ to: cell, heartbeat, timeoutMs, lateMs }: Beat, late: () => void): Promise<BeatOutcome> {
-    const url = this.#map.cells.find(({ id }) => id === cell)?.url ?? "";
-    const answer = await callHeartbeat(this.env, cell, url, heartbeat, { timeoutMs, lateMs, late }, (aheadMs) =>
+    const outcome = await callHeartbeat(this.env, this.#map, cell, heartbeat, { timeoutMs, lateMs, late }, (aheadMs) =>
       say(this.#signatureNews.refused(cell, aheadMs)),
     );
-    if (typeof answer === "string") return { failure: answer };
-    if ("otherVersion" in answer) {
-      return { failure: "another version", text: otherVersionText(`cell ${cell}`, answer.otherVersion, `cell ${this.env.CELL}`) };
-    }
-    say(this.#signatureNews.accepted(cell));
-    return answer;
+    if (!("failure" in outcome)) say(this.#signatureNews.accepted(cell));
+    return outcome;
   }
 
   async #tellExchange(exchange: number, view: View): Promise<{ readonly isServing: boolean } | Error> {
     try {
-      const { isServing } = await this.env.EXCHANGE.getByName(exchangeName(exchange)).setView(view, this.#map);
+      const { isServing } = await exchangeObject(this.env, exchange).setView(view, this.#map);
       return { isServing };
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));

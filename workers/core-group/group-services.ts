@@ -1,6 +1,6 @@
 import { mapVersionText, type MapVersion } from "../../cluster/map/map-version.ts";
 import { within } from "../cells.ts";
-import { ledgerName, type Environment } from "../environment.ts";
+import { type Environment, ledgerObject } from "../environment.ts";
 import { ledgerAliveMsMax } from "../limits.ts";
 
 /** What this cell does of the services of the group, for those of its objects that they are about. */
@@ -28,7 +28,7 @@ export class GroupServices {
 export async function isLedgerAlive(env: Pick<Environment, "DISK" | "LEDGER">): Promise<boolean> {
   if (env.DISK === undefined) return true;
   try {
-    return await within(env.LEDGER.getByName(ledgerName).isAlive(), ledgerAliveMsMax);
+    return await within(ledgerObject(env).isAlive(), ledgerAliveMsMax);
   } catch {
     return false;
   }

@@ -1,19 +1,16 @@
-import type { Failure } from "../../cluster/group/cell-member.ts";
-import { parseHeartbeat, type Heartbeat } from "../../cluster/group/heartbeat.ts";
-import { otherVersionOf, protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
+import type { BeatOutcome } from "../../actors/core-group/core-group-actor.ts";
+import { type Heartbeat, parseHeartbeat } from "../../cluster/group/heartbeat.ts";
+import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { carriedMapOf } from "../carried-map.ts";
-import { refusedStatuses } from "../cells.ts";
-import { type Environment, signingKeyOf } from "../environment.ts";
-import { authorizationFor } from "../signature.ts";
+import { NotACellError, OtherVersionError, refusedStatuses, sendToCell } from "../cells.ts";
+import type { Environment } from "../environment.ts";
+import { refusalTextOctetsMax } from "../limits.ts";
 import { clockHeader } from "../timely-calls.ts";
 
 /** What Cloudflare answers for an origin that does not answer in time. */
 const timeoutStatuses: ReadonlySet<number> = new Set([522, 524]);
 
-const beatRequest = { purpose: "cell", method: "POST", path: "/cell/heartbeat" } as const;
-
-/** Another cell speaks this version of the protocol, and not ours. */
-export type OtherVersion = { readonly otherVersion: number };
+const path = "/cell/heartbeat";
 
 /** How long the answer to a heartbeat may take. */
 export type Patience = {
@@ -30,12 +27,12 @@ export type Patience = {
  */
 export async function callHeartbeat(
   env: Environment,
+  map: ClusterMap,
   cell: string,
-  url: string,
   heartbeat: Heartbeat,
   { timeoutMs, lateMs, late }: Patience,
   refused: (aheadMs: number | undefined) => void,
-): Promise<Heartbeat | Failure | OtherVersion> {
+): Promise<BeatOutcome> {
   const body = new TextEncoder().encode(JSON.stringify(heartbeat));
   let response: Response;
   let text: string;
@@ -46,33 +43,34 @@ export async function callHeartbeat(
     late();
   }, timeoutMs);
   try {
-    response = await fetch(new URL(beatRequest.path, url), {
-      method: beatRequest.method,
-      headers: {
-        authorization: authorizationFor(signingKeyOf(env), { ...beatRequest, who: env.CELL, to: cell, body }, Date.now()),
-        [versionHeader]: String(protocolVersion),
-      },
-      body,
-      // A frozen cell takes the connection and says nothing.
-      signal: stop.signal,
-    });
+    // A frozen cell takes the connection and says nothing.
+    response = await sendToCell(env, map, cell, path, "cell", { method: "POST", headers: {}, signal: stop.signal, body });
     text = await response.text();
   } catch (error) {
+    if (error instanceof OtherVersionError) return { failure: "another version", text: error.message };
+    if (error instanceof NotACellError) return { failure: "not a cell", text: error.message };
     // Whatever else goes wrong here is a connection that is refused or was closed: the runtime names both alike.
-    return error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError") ? "timeout" : "refused";
+    return { failure: error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError") ? "timeout" : "refused" };
   } finally {
     clearTimeout(timer);
   }
-  const otherVersion = otherVersionOf(response.status, response.headers.get(versionHeader));
-  if (otherVersion !== undefined) return { otherVersion };
-  if (response.status === 401) {
-    const far = Number(response.headers.get(clockHeader) ?? Number.NaN);
+  const { status, headers } = response;
+  if (status === 401) {
+    const far = Number(headers.get(clockHeader) ?? Number.NaN);
     refused(Number.isFinite(far) ? far - Date.now() : undefined);
-    return "bad signature";
+    return { failure: "bad signature" };
   }
-  if (refusedStatuses.has(response.status)) return "refused";
-  if (timeoutStatuses.has(response.status)) return "timeout";
-  return (response.status === 200 ? parseHeartbeat(parseJson(text), carriedMapOf) : undefined) ?? "error";
+  if (refusedStatuses.has(status)) return { failure: "refused" };
+  if (timeoutStatuses.has(status)) return { failure: "timeout" };
+  const answer = parseJson(text);
+  if (status !== 200) return { failure: "error", text: `it answers ${status}${refusalIn(answer)}` };
+  return parseHeartbeat(answer, carriedMapOf) ?? { failure: "error" };
+}
+
+/** What a cell says of why it refuses, to stand behind something. */
+function refusalIn(answer: unknown): string {
+  const error = typeof answer === "object" && answer !== null && "error" in answer ? answer.error : undefined;
+  return typeof error === "string" ? `: ${error.slice(0, refusalTextOctetsMax)}` : "";
 }
 
 function parseJson(text: string): unknown {

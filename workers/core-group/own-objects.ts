@@ -1,6 +1,6 @@
 import { exchangesIn } from "../../cluster/map/serving-cells.ts";
 import type { SteadyMs } from "../../sip/time.ts";
-import { clusterMapOf, exchangeName, ledgerName, lineName, type Environment } from "../environment.ts";
+import { clusterMapOf, type Environment, exchangeObject, ledgerObject, lineObject } from "../environment.ts";
 import { openedAgainMs } from "../limits.ts";
 
 /**
@@ -28,12 +28,12 @@ export class OwnObjects {
   }
 
   #calls(): (() => Promise<unknown>)[] {
-    const { EXCHANGE, LINE, LEDGER, CELL } = this.#env;
-    const map = clusterMapOf(this.#env);
+    const env = this.#env;
+    const map = clusterMapOf(env);
     return [
-      async () => await LEDGER.getByName(ledgerName).stayAwake(),
-      ...exchangesIn(map, CELL).map((exchange) => async () => await EXCHANGE.getByName(exchangeName(exchange)).counts()),
-      ...Array.from({ length: map.lineCount }, (_, line) => async () => await LINE.getByName(lineName(line)).stayAwake()),
+      async () => await ledgerObject(env).stayAwake(),
+      ...exchangesIn(map, env.CELL).map((exchange) => async () => await exchangeObject(env, exchange).counts()),
+      ...Array.from({ length: map.lineCount }, (_, line) => async () => await lineObject(env, line).stayAwake()),
     ];
   }
 }

@@ -20,7 +20,17 @@ import { openCellSocket, within } from "../cells.ts";
 import { answerClose, closeQuietly } from "../close-socket.ts";
 import { checkDiskFormat } from "../disk-format.ts";
 import { diskFullText, DiskRoom } from "../disk-room.ts";
-import { askForMap, clusterMapOf, exchangeName, isMapKnown, numberOfName, secretsOf, type Environment } from "../environment.ts";
+import {
+  askForMap,
+  clusterMapOf,
+  codeOf,
+  type Environment,
+  environmentOfObject,
+  exchangeName,
+  isMapKnown,
+  numberOfName,
+  secretsOf,
+} from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 import { acceptFrameSocket } from "../frame-sockets.ts";
 import { lineListeners } from "../line/line-listeners.ts";
@@ -44,8 +54,15 @@ import { PeerWays } from "./peer-ways.ts";
 import { Rest } from "./rest.ts";
 import { Room } from "./room.ts";
 
-/** What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none; `none`: this cell has no replica any more. */
-export type CountsOfExchange = ExchangeCounts & { readonly exchange: number; readonly pair: PairState | "alone" | "none" | "joining" };
+/**
+ * What one exchange counts. `pair`: what this replica is to the other one; `alone`: there is none; `none`: this cell has no replica any more. `code`: which it
+ * runs; absent: that of an earlier release.
+ */
+export type CountsOfExchange = ExchangeCounts & {
+  readonly exchange: number;
+  readonly pair: PairState | "alone" | "none" | "joining";
+  readonly code?: string;
+};
 
 const resolved = Promise.resolve();
 const encoder = new TextEncoder();
@@ -65,7 +82,8 @@ export class ExchangeObject extends DurableObject<Environment> {
   /** Undefined while the actor reads it back from the disk. */
   #store: RecordStore | undefined;
 
-  constructor(ctx: DurableObjectState, env: Environment) {
+  constructor(ctx: DurableObjectState, shared: Environment) {
+    const env = environmentOfObject(shared);
     super(ctx, env);
     const map = clusterMapOf(env);
     this.#number = numberOfName(ctx.id);
@@ -258,7 +276,8 @@ export class ExchangeObject extends DurableObject<Environment> {
 
   /** Does not wait for anything: this is also how one sees that a replica does not serve. */
   counts(): CountsOfExchange {
-    return { exchange: this.#number, pair: this.#actor.pairState, ...this.#actor.exchange.counts(this.#timers.clock.now()) };
+    const counts = this.#actor.exchange.counts(this.#timers.clock.now());
+    return { exchange: this.#number, pair: this.#actor.pairState, code: codeOf(this.env), ...counts };
   }
 
   /** Of what is in memory now: for whoever compares the two replicas. */

@@ -3,7 +3,7 @@ import type { LineSockets } from "../../actors/exchange/line-sockets.ts";
 import type { LinePort } from "../../actors/exchange/ports.ts";
 import { cellOfLine } from "../../sip/flow/flow.ts";
 import { within } from "../cells.ts";
-import { clusterMapOf, lineName, type Environment } from "../environment.ts";
+import { clusterMapOf, type Environment, lineObject } from "../environment.ts";
 import type { TimelyCalls } from "../timely-calls.ts";
 import { warnOf } from "../way-lost.ts";
 
@@ -45,7 +45,7 @@ export class Lines implements LinePort {
   }
 
   async #deliverHere(line: number, frame: Uint8Array): Promise<Uint8Array> {
-    const answer = await this.#env.LINE.getByName(lineName(line)).deliver(frame, Date.now() + frameValidMs);
+    const answer = await lineObject(this.#env, line).deliver(frame, Date.now() + frameValidMs);
     if (answer === undefined) throw new Error("it came too late");
     return answer;
   }

@@ -4,7 +4,7 @@ import type { Offered, OtherExchangesPort } from "../../actors/exchange/ports.ts
 import { servingCells } from "../../cluster/map/serving-cells.ts";
 import { encodeFrame } from "../../cluster/backhaul/frame.ts";
 import { askCell, callCell, within } from "../cells.ts";
-import { clusterMapOf, exchangeName, type Environment } from "../environment.ts";
+import { clusterMapOf, type Environment, exchangeObject } from "../environment.ts";
 import { cellAnswerMsMax } from "../limits.ts";
 import { warnOf } from "../way-lost.ts";
 
@@ -32,8 +32,7 @@ export class OtherExchanges implements OtherExchangesPort {
   }
 
   askElder(exchange: number, answered: (hasTold: boolean) => void): void {
-    const { EXCHANGE } = this.#env;
-    void within(EXCHANGE.getByName(exchangeName(exchange)).handOver(), cellAnswerMsMax).then(
+    void within(exchangeObject(this.#env, exchange).handOver(), cellAnswerMsMax).then(
       () => answered(true),
       (error: unknown) => {
         warnOf(`exchange ${exchange} does not hand over what it has`, error);
@@ -86,7 +85,7 @@ export class OtherExchanges implements OtherExchangesPort {
     for (const cell of cells) {
       try {
         if (cell !== this.#env.CELL) return await far(cell);
-        return (await within(near(this.#env.EXCHANGE.getByName(exchangeName(exchange))), cellAnswerMsMax)) as Answer;
+        return (await within(near(exchangeObject(this.#env, exchange)), cellAnswerMsMax)) as Answer;
       } catch (error) {
         warnOf(`exchange ${exchange} in cell ${cell} cannot be asked`, error);
       }

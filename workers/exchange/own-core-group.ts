@@ -4,7 +4,7 @@ import type { MakeTimer } from "../../actors/timer.ts";
 import type { SeenCause, View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { PairState } from "../../cluster/replication/peer-link.ts";
-import { coreGroupName, type Environment } from "../environment.ts";
+import { coreGroupObject, type Environment } from "../environment.ts";
 import type { PeerWays } from "./peer-ways.ts";
 
 export type OwnCoreGroupOptions = {
@@ -87,6 +87,6 @@ export class OwnCoreGroup implements CoreGroupPort {
   }
 
   #object(): ReturnType<Environment["CORE_GROUP"]["getByName"]> {
-    return this.#options.env.CORE_GROUP.getByName(coreGroupName);
+    return coreGroupObject(this.#options.env);
   }
 }

@@ -1,7 +1,7 @@
 import type { CallsPort } from "../../actors/exchange/call-courier.ts";
 import type { Taking } from "../../cluster/calls/messages.ts";
 import { within } from "../cells.ts";
-import { ledgerName, type Environment } from "../environment.ts";
+import { type Environment, ledgerObject } from "../environment.ts";
 import { deliveryAnswerMsMax } from "../limits.ts";
 import { warnOf } from "../way-lost.ts";
 
@@ -21,7 +21,7 @@ export class OwnLedger implements CallsPort {
 
   async #deliver(delivery: string): Promise<Taking | undefined> {
     try {
-      return await within(this.#env.LEDGER.getByName(ledgerName).take(delivery), deliveryAnswerMsMax);
+      return await within(ledgerObject(this.#env).take(delivery), deliveryAnswerMsMax);
     } catch (error) {
       warnOf(`exchange ${this.#exchange}: the ledger does not take call records`, error);
       return undefined;

@@ -17,7 +17,7 @@ import { callRecordsOf } from "../../cluster/calls/retention.ts";
 import { askCell, CellAnswerError, within } from "../cells.ts";
 import { checkDiskFormat } from "../disk-format.ts";
 import { diskFullText, DiskRoom } from "../disk-room.ts";
-import { clusterMapOf, coreGroupName, ledgerName, type Environment } from "../environment.ts";
+import { clusterMapOf, codeOf, coreGroupObject, type Environment, environmentOfObject, ledgerName } from "../environment.ts";
 import { objectTimers } from "../object-timers.ts";
 import { callRecordOctetsUsual, cellAnswerMsMax, ledgerSweepMs } from "../limits.ts";
 import { warnOf } from "../way-lost.ts";
@@ -36,7 +36,8 @@ export class LedgerObject extends DurableObject<Environment> {
   #isSweepSet = false;
 
   /** Throws when a later release has written its database. */
-  constructor(ctx: DurableObjectState, env: Environment) {
+  constructor(ctx: DurableObjectState, shared: Environment) {
+    const env = environmentOfObject(shared);
     super(ctx, env);
     checkDiskFormat(ctx.storage, "the ledger");
     this.#room = new DiskRoom(env.DISK, ledgerName, () => Date.now());
@@ -104,6 +105,10 @@ export class LedgerObject extends DurableObject<Environment> {
   /** Does nothing else. */
   stayAwake(): void {}
 
+  code(): string {
+    return codeOf(this.env);
+  }
+
   override async alarm(): Promise<void> {
     this.#isSweepSet = false;
     const made = this.#made;
@@ -156,7 +161,7 @@ export class LedgerObject extends DurableObject<Environment> {
 
   async #collector(): Promise<Collector | undefined> {
     try {
-      return await within(this.env.CORE_GROUP.getByName(coreGroupName).collector(), cellAnswerMsMax);
+      return await within(coreGroupObject(this.env).collector(), cellAnswerMsMax);
     } catch (error) {
       warnOf("the core group does not say who collects call records", error);
       return undefined;

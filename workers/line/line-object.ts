@@ -8,7 +8,15 @@ import { lineStandstillWaitMs } from "../../actors/limits.ts";
 import type { Timer } from "../../actors/timer.ts";
 import { openCellSocket, within } from "../cells.ts";
 import { answerClose } from "../close-socket.ts";
-import { clusterMapOf, coreGroupName, exchangeName, numberOfName, type Environment } from "../environment.ts";
+import {
+  clusterMapOf,
+  codeOf,
+  coreGroupObject,
+  type Environment,
+  environmentOfObject,
+  exchangeObject,
+  numberOfName,
+} from "../environment.ts";
 import { drainHoldMs, firstMessageMs, socketMessagesPerSecondMax } from "../limits.ts";
 import { openFrameSocket } from "../frame-sockets.ts";
 import { isMoved, learnWhereTo } from "../moved.ts";
@@ -38,7 +46,8 @@ export class LineObject extends DurableObject<Environment> {
   /** When it will be looked for those that say nothing; 0: not, for all that this start knows. */
   #alarmAt: WallMs = 0;
 
-  constructor(ctx: DurableObjectState, env: Environment) {
+  constructor(ctx: DurableObjectState, shared: Environment) {
+    const env = environmentOfObject(shared);
     super(ctx, env);
     this.#access = lineOf(env.CELL, numberOfName(ctx.id));
     this.#softphones = new Softphones(ctx, randomIds(), this.#timers.clock.now);
@@ -109,6 +118,10 @@ export class LineObject extends DurableObject<Environment> {
   /** Does nothing else. */
   stayAwake(): void {}
 
+  code(): string {
+    return codeOf(this.env);
+  }
+
   override webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): void {
     const octets = typeof data === "string" ? utf8(data) : new Uint8Array(data);
     if (octets === undefined || octets.length > messageOctetsMax) {
@@ -169,7 +182,7 @@ export class LineObject extends DurableObject<Environment> {
 
   async #wentOnAgoMs(): Promise<number> {
     try {
-      return await within(this.env.CORE_GROUP.getByName(coreGroupName).wentOnAgoMs(), lineStandstillWaitMs);
+      return await within(coreGroupObject(this.env).wentOnAgoMs(), lineStandstillWaitMs);
     } catch (error) {
       console.warn(`line ${this.#access}: the core group does not say whether this cell stood still: ${String(error)}`);
       return Number.POSITIVE_INFINITY;
@@ -203,7 +216,7 @@ export class LineObject extends DurableObject<Environment> {
   async #callHere(exchange: number, frame: Uint8Array): Promise<Uint8Array> {
     let answer: Uint8Array | undefined;
     try {
-      answer = await this.env.EXCHANGE.getByName(exchangeName(exchange)).takeLineFrame(this.#access, frame);
+      answer = await exchangeObject(this.env, exchange).takeLineFrame(this.#access, frame);
     } catch (error) {
       if (isMoved(error)) await learnWhereTo(this.env);
       throw error;

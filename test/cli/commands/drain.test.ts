@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { protocolVersion, versionHeader } from "../../../cluster/protocol-version.ts";
 import type { MapAnswer, Status } from "../../../schemas/api-answers.ts";
 import { runCommand } from "../captured-io.ts";
@@ -10,6 +10,10 @@ let server: Server;
 let url: string;
 /** What the cell says to a change. */
 let refusal: readonly [status: number, error: string];
+/** What is known of cell a's code, one for each time that somebody asks for the status; the last one stays. */
+let codes: Pick<Status["cells"][number], "code" | "otherCode">[];
+/** What was asked. */
+let asked: string[];
 
 const status: Status = {
   coordinator: "a",
@@ -39,11 +43,16 @@ const map: MapAnswer = {
 };
 
 beforeEach(async () => {
+  codes = [];
+  asked = [];
   server = createServer((request, response) => {
     request.resume();
+    asked.push(`${request.method} ${request.url}`);
     const headers = { "tandem-cell": "a", [versionHeader]: String(protocolVersion) };
     if (request.method === "PUT") return void response.writeHead(refusal[0], headers).end(JSON.stringify({ error: refusal[1] }));
-    response.writeHead(200, headers).end(JSON.stringify(request.url === "/api/map" ? map : status));
+    const code = (request.url === "/api/status" && codes.length > 1 ? codes.shift() : codes[0]) ?? {};
+    const cells = status.cells.map((cell) => (cell.id === "a" ? { ...cell, ...code } : cell));
+    response.writeHead(200, headers).end(JSON.stringify(request.url === "/api/map" ? map : { ...status, cells }));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -79,4 +88,46 @@ it("undrain says of a cell with weight 0 that it gets no exchanges, and what giv
       out: `Cell ${cell} is in service${text}\n`,
       err: "",
     });
+});
+
+describe("undrain of a cell whose code is being replaced", () => {
+  const environment = { TANDEM_SECRET: "secret" };
+
+  it("waits until every object runs what the cell runs, and says what it waits for", async () => {
+    refusal = [200, ""];
+    const others = [{ code: "one", objects: ["core-group", "exchange-0"] }];
+    codes = [
+      { code: "two", otherCode: others },
+      { code: "two", otherCode: others },
+      { code: "two", otherCode: [{ code: "one", objects: ["core-group"] }] },
+      { code: "two" },
+    ];
+    expect(await runCommand(["undrain", "a", "--url", url], { environment })).toEqual({
+      code: 0,
+      out: "Cell a: core-group, exchange-0 run other code (one).\nCell a: core-group runs other code (one).\nCell a is in service\n",
+      err: "",
+    });
+    const before = asked.indexOf("PUT /api/cells/a");
+    expect(asked.slice(0, before).filter((each) => each === "GET /api/status").length).toBeGreaterThanOrEqual(4);
+  });
+
+  it("waits for the code that was deployed, though cell and objects agree on the one before", async () => {
+    refusal = [200, ""];
+    codes = [{ code: "one" }, { code: "one" }, {}, { code: "two", otherCode: [{ code: "one", objects: ["ledger"] }] }, { code: "two" }];
+    expect(await runCommand(["undrain", "a", "--code", "two", "--url", url], { environment })).toEqual({
+      code: 0,
+      out: [
+        "Cell a runs one, and not two.",
+        "Cell a runs no code that it says, and not two.",
+        "Cell a: ledger runs other code (one).",
+        "Cell a is in service\n",
+      ].join("\n"),
+      err: "",
+    });
+  });
+
+  it("is no question for a gateway", async () => {
+    const { code, err } = await runCommand(["undrain", "g1", "--code", "two", "--url", url], { environment });
+    expect([code, err]).toEqual([2, expect.stringContaining("--code: is for cells, and g1 is a gateway")]);
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { countsText, exchangesText, gatewaysText } from "../../../cli/commands/status.ts";
+import { codesText, countsText, exchangesText, gatewaysText, hindrancesText } from "../../../cli/commands/status.ts";
 import type { Status } from "../../../schemas/api-answers.ts";
 
 type Gateway = Status["gateways"][number];
@@ -35,6 +35,25 @@ it("says which gateway reads and sends datagrams one by one", () => {
   expect(gatewaysText([{ ...g1, ...none, isNative: false }])).toBe(
     "GATEWAY  STATE  HEARD      MISSED  LOST  DROPPED  PACED  SHED  NOISE  NATIVE\ng1       up     0.1 s ago       0     0        0      0     0      0  no\n",
   );
+});
+
+it("says what came in place of a cell's answer, and nothing where all answer", () => {
+  const a = { id: "a", state: "up", epoch: 1 } as const;
+  expect(hindrancesText([a])).toBe("");
+  expect(hindrancesText([a, { ...a, id: "b", hindrance: "it answers 503: why" }])).toBe("Cell b: it answers 503: why\n\n");
+});
+
+it("says which code runs: in a word, or of each cell, and of objects that have not got it", () => {
+  const a = { id: "a", state: "up", epoch: 1 } as const;
+  const b = { ...a, id: "b" };
+  expect(codesText([a, b])).toBe("");
+  expect(codesText([{ ...a, code: "1f" }, b])).toBe("Code 1f.\n");
+  expect(
+    codesText([
+      { ...a, code: "1f" },
+      { ...b, code: "2e", otherCode: [{ code: "1f", objects: ["ledger", "line-0"] }] },
+    ]),
+  ).toBe("Code 1f in cell a, 2e in cell b.\nCell b: ledger, line-0 run other code (1f).\n");
 });
 
 describe("what the cells hold", () => {
