@@ -7,7 +7,7 @@ import { clusterSettingsOf } from "../../cli/cluster.ts";
 import { layoutOf } from "../../cli/layout.ts";
 import { LocalSystem } from "../../cli/local-system.ts";
 import { jsonReporter } from "../../cli/reporter.ts";
-import { StateDirectory } from "../../cli/state-directory.ts";
+import { type Run, StateDirectory } from "../../cli/state-directory.ts";
 import { freePorts } from "../../kit/world/free-ports.ts";
 import { loopback as host, settingsAt } from "../../kit/world/settings-at.ts";
 import type { Programs } from "../programs.ts";
@@ -15,7 +15,8 @@ import type { Endpoint } from "../system.ts";
 import type { MeterReport } from "./meter.ts";
 
 const main = `import app, { ExchangeObject as Exchange, LineObject as Line, CoreGroupObject as CoreGroup, LedgerObject as Ledger } from "./index.js";
-import { metered, meteredWorker } from "./meter.js";
+import { metered, meteredWorker, meterGlobals } from "./meter.js";
+meterGlobals(globalThis);
 export const ExchangeObject = metered("exchange", Exchange);
 export const LineObject = metered("line", Line);
 export const CoreGroupObject = metered("core group", CoreGroup);
@@ -23,7 +24,7 @@ export const LedgerObject = metered("ledger", Ledger);
 export default meteredWorker(app);
 `;
 
-/** A system of two cells and a gateway whose cells count what Cloudflare would bill. */
+/** A system whose cells count what Cloudflare would bill, and refuse what it would let wait. */
 export class MeteredSystem {
   readonly name = "tandem";
   readonly domain = "bench.test";
@@ -41,10 +42,10 @@ export class MeteredSystem {
     this.webSockets = this.#urls.map((url) => url.replace(/^http/, "ws"));
   }
 
-  static async start(programs: Programs, gateways = 1): Promise<MeteredSystem> {
-    const port = await freePorts(2 * gateways + 2);
+  static async start(programs: Pick<Programs, "directory">, gateways = 1, cells = 2): Promise<MeteredSystem> {
+    const port = await freePorts(2 * gateways + cells);
     const state = new StateDirectory(programs.directory());
-    const settings = settingsAt(port, { state: state.path, domain: "bench.test", gateways });
+    const settings = settingsAt(port, { state: state.path, domain: "bench.test", gateways, cells });
     const cluster = clusterSettingsOf(settings, undefined);
     const reporter = jsonReporter({ out: () => undefined }, () => new Date());
     const layout = layoutOf(settings, cluster.cells);
@@ -55,22 +56,28 @@ export class MeteredSystem {
 
   /** What each cell has counted since it started. */
   async read(): Promise<MeterReport[]> {
-    return await Promise.all(
-      this.#urls.map(async (url) => {
-        const response = await fetch(`${url}/meter`);
-        return (await response.json()) as MeterReport;
-      }),
-    );
+    return await Promise.all(this.#urls.map(meterReportOf));
   }
 
-  /** Asks every replica of every exchange something. */
-  async touch(): Promise<void> {
-    await this.#api.get("/api/status");
+  /** Its processes, as `run.json` has them. */
+  get cells(): Run["cells"] {
+    return this.#system.run.cells;
+  }
+
+  /** Asks every replica of every exchange something: what `/api/status` answers. */
+  async touch(): Promise<unknown> {
+    return await this.#api.get("/api/status");
   }
 
   async stop(): Promise<void> {
     await this.#system.stop();
   }
+}
+
+/** What the cell at this URL has counted since it started. */
+export async function meterReportOf(url: string): Promise<MeterReport> {
+  const response = await fetch(`${url}/meter`);
+  return (await response.json()) as MeterReport;
 }
 
 function withMeter(bundle: Bundle): Bundle {

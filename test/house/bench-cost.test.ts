@@ -1,6 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { billOf, dollarsOf, minus, nothing, times } from "../../bench/cost/bill.ts";
-import { metered, meteredWorker, type MeterReport, type ObjectCounts } from "../../bench/cost/meter.ts";
+import { metered, meteredWorker, type MeterReport, meterGlobals, type ObjectCounts } from "../../bench/cost/meter.ts";
 import { framesPerCall } from "../../bench/scale/backhaul-simulation.ts";
 
 describe("the bill", () => {
@@ -30,6 +30,8 @@ describe("the bill", () => {
       rowsRead: 6,
       rowsWritten: 7,
       awakeMs: 8_000,
+      outgoingMost: 2,
+      subrequestsMost: 3,
     };
     const report: MeterReport = { worker: { "POST pair": 9 }, objects: { exchange: counts } };
     const bill = billOf([report, report]);
@@ -66,8 +68,11 @@ describe("the meter", () => {
         throw new Error("as it does");
       }
     }
-    const Metered = metered("plain", Plain as never) as unknown as new (ctx: { storage: typeof storage; id: { name: string } }) => Plain;
-    const object = new Metered({ storage, id: { name: "plain-1" } });
+    const Metered = metered("plain", Plain as never) as unknown as new (
+      ctx: { storage: typeof storage; id: { name: string } },
+      env: object,
+    ) => Plain;
+    const object = new Metered({ storage, id: { name: "plain-1" } }, {});
     object.webSocketMessage();
     object.takePeerMessage();
     expect(await object.ask()).toBe("answer");
@@ -86,6 +91,82 @@ describe("the meter", () => {
       rowsRead: 2,
       rowsWritten: 3,
     });
+  });
+});
+
+/** An object of that name whose only method is `act`, and what is counted of its kind. */
+function objectThat(
+  kind: string,
+  act: () => void,
+): {
+  readonly act: () => void;
+  readonly counts: () => Promise<ObjectCounts>;
+} {
+  type Context = {
+    storage: { sql: { exec: () => { rowsRead: number; rowsWritten: number } }; setAlarm: () => Promise<void> };
+    id: { name: string };
+  };
+  class Plain {
+    act(): void {
+      act();
+    }
+  }
+  const Metered = metered(kind, Plain) as unknown as new (ctx: Context, env: object) => Plain;
+  const storage = { sql: { exec: () => ({ rowsRead: 0, rowsWritten: 0 }) }, setAlarm: () => Promise.resolve() };
+  const object = new Metered({ storage, id: { name: "one" } }, {});
+  const worker = meteredWorker({ fetch: () => new Response() });
+  return {
+    act: () => object.act(),
+    counts: async () => {
+      const report = (await (await worker.fetch(new Request("http://cell/meter"), {}, {})).json()) as MeterReport;
+      const counts = report.objects[kind];
+      if (counts === undefined) throw new Error("nothing is counted");
+      return counts;
+    },
+  };
+}
+
+describe("the meter of what keeps an object awake", () => {
+  it("counts a timer until it rings or is cleared, and a request until it is answered; the most at once, and the most of one event", async () => {
+    vi.useFakeTimers({ now: 1_000_000 });
+    try {
+      const answers: (() => void)[] = [];
+      const refused: string[] = [];
+      const scope = {
+        setTimeout: setTimeout as never,
+        clearTimeout: clearTimeout as never,
+        fetch: async () => await new Promise<void>((answered) => answers.push(answered)),
+      };
+      meterGlobals(scope);
+      const set = scope.setTimeout as unknown as (run: () => void, ms: number) => unknown;
+      let step = 0;
+      let cleared: unknown;
+      const object = objectThat("limited", () => {
+        step += 1;
+        if (step === 1) set(() => {}, 2_000);
+        if (step === 2) cleared = set(() => {}, 60_000);
+        if (step === 3) (scope.clearTimeout as (handle: unknown) => void)(cleared);
+        if (step === 4)
+          for (let number = 0; number < 7; number += 1) void scope.fetch().catch((error: unknown) => refused.push(String(error)));
+      });
+      object.act();
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect((await object.counts()).awakeMs).toBe(2_000);
+      object.act();
+      await vi.advanceTimersByTimeAsync(1_000);
+      object.act();
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect((await object.counts()).awakeMs).toBe(3_000);
+      object.act();
+      await vi.advanceTimersByTimeAsync(500);
+      for (const answer of answers) answer();
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(await object.counts()).toMatchObject({ awakeMs: 3_500, outgoingMost: 7, subrequestsMost: 7 });
+      // Six are let through, as Cloudflare does.
+      expect([answers.length, refused]).toEqual([6, ["Error: limited|one has 6 requests under way: a further one would wait"]]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -24,6 +24,8 @@ const exceptions: Readonly<Record<string, string>> = {
   "bench/cost/meter.ts worker": "the count of a process: one workerd process has one",
   "bench/cost/meter.ts objects": "the same, by class of object",
   "bench/cost/meter.ts open": "cursors of queries, whose rows are read later",
+  "bench/cost/meter.ts timers": "timers that are set, by the object that has set them",
+  "bench/cost/meter.ts outgoing": "requests that are not answered, by object",
   "bench/cost/meter.ts spans": "until when objects that are awake are counted so",
   "bench/null-proxy/gateway.ts waiting": "a program: what waits for the next frame",
   "bench/null-proxy/gateway.ts waitingOctets": "its octets",
