@@ -10,7 +10,7 @@ const targetOptions: readonly Option[] = [
 ];
 const aorExplained = { AOR: "a user: alice, alice@example.test or sip:alice@example.test" };
 const cellExplained = { CELL: "its letter, as tandem status shows it" };
-const nameExplained = { NAME: "the letter of a cell or the name of a gateway, as tandem status shows it" };
+const nameExplained = { NAME: "the letter of a cell, the name of a gateway, or a host with all that runs there" };
 const jsonOption: Option = { name: "json", help: "the answer as JSON" };
 
 export const statusSpec: CommandSpec = {
@@ -251,18 +251,18 @@ export const removeSpec: CommandSpec = {
 
 export const drainSpec: CommandSpec = {
   name: "drain",
-  summary: "Takes a cell or a gateway out of service without losing a call.",
+  summary: "Takes a cell, a gateway or a host out of service without losing a call.",
   positionals: ["NAME"],
   explained: nameExplained,
   options: [
-    { name: "deadline", value: "T", help: "of a gateway: when it closes the connections that it still has: 30s, 10m, 2h (5m)" },
+    { name: "deadline", value: "T", help: "of gateways: when they close the connections that they still have: 30s, 10m, 2h (5m)" },
     ...targetOptions,
   ],
 };
 
 export const undrainSpec: CommandSpec = {
   name: "undrain",
-  summary: "Takes a cell or a gateway back into service.",
+  summary: "Takes a cell, a gateway or a host back into service.",
   positionals: ["NAME"],
   explained: nameExplained,
   options: [

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { weightOf } from "../../cluster/assignment/shares.ts";
 import { drainDeadlineMsMax } from "../../cluster/limits.ts";
-import { registrationsSchema, type Status } from "../../schemas/api-answers.ts";
+import { membersSchema, registrationsSchema, type Status } from "../../schemas/api-answers.ts";
 import { read } from "../../schemas/reading.ts";
 import type { ApiClient } from "../api-client.ts";
 import { type Arguments, type CommandSpec, usage } from "../arguments.ts";
@@ -29,43 +29,92 @@ const deadlineDefault = "5m";
 /** All registrations are asked for, which may be megabytes. */
 const registrationsMs = 5_000;
 
-/** Takes a cell or a gateway out of service. Resolves when nothing is left that could not go on without it. */
+/** Takes a cell, a gateway or all that runs on a host out of service. Resolves when nothing is left that could not go on without it. */
 export async function drain(args: Arguments, io: Io): Promise<void> {
   const { api } = findTarget(args, io.environment);
   const [name = ""] = args.positionals;
   const deadline = args.values.get("deadline");
   const deadlineMs = deadlineOf(drainSpec, deadline);
-  const { isGateway, path } = await memberOf(api, name);
-  if (isGateway) {
-    await beginDrain(api, name, deadlineMs);
-    await untilIdle(api, name, deadlineMs, (text) => io.out(text));
-  } else {
-    if (deadline !== undefined) throw usage(drainSpec, `--deadline: is for gateways, and ${name} is a cell`);
-    await change(api, name, path, { draining: true });
-    await untilEmpty(api, name, io);
+  const named = await namedBy(api, name);
+  const { kind, cells, gateways } = named;
+  if (deadline !== undefined && gateways.length === 0) {
+    const why = kind === "Host" ? "has none" : "is a cell";
+    throw usage(drainSpec, `--deadline: is for gateways, and ${name} ${why}`);
   }
-  io.out(`${isGateway ? "Gateway" : "Cell"} ${name} is out of service; tandem undrain ${name} takes it back\n`);
+  await beginAll(api, named, deadlineMs);
+  const say = (text: string): void => io.out(text);
+  for (const cell of cells) await untilEmpty(api, cell, io);
+  for (const gateway of gateways) await untilIdle(api, gateway, deadlineMs, say);
+  io.out(`${kind} ${name} is out of service; tandem undrain ${name} takes it back\n`);
 }
 
 export async function undrain(args: Arguments, io: Io): Promise<void> {
   const { api } = findTarget(args, io.environment);
   const [name = ""] = args.positionals;
-  const { isGateway, path } = await memberOf(api, name);
+  const { kind, cells, gateways } = await namedBy(api, name);
   const code = args.values.get("code");
-  if (isGateway && code !== undefined) throw usage(undrainSpec, `--code: is for cells, and ${name} is a gateway`);
-  if (!isGateway) await untilOfOneCode(api, name, code, io);
-  await change(api, name, path, { draining: false });
-  const hasNone = !isGateway && (await mapOf(api)).cells.some((each) => each.id === name && weightOf(each) === 0);
-  const more = hasNone ? `. Its weight is 0, so it gets no exchanges: tandem cell weight ${name} 1 gives it its share` : "";
-  io.out(`${isGateway ? "Gateway" : "Cell"} ${name} is in service${more}\n`);
+  if (cells.length === 0 && code !== undefined) throw usage(undrainSpec, `--code: is for cells, and ${name} is a gateway`);
+  for (const gateway of gateways) await change(api, gateway, gatewayPath(gateway), { draining: false });
+  for (const cell of cells) {
+    await untilOfOneCode(api, cell, code, io);
+    await change(api, cell, cellPath(cell), { draining: false });
+  }
+  const inMap = cells.length === 0 ? [] : (await mapOf(api)).cells;
+  const without = cells.filter((cell) => inMap.some((each) => each.id === cell && weightOf(each) === 0));
+  const more = without.map((cell) =>
+    kind === "Cell"
+      ? `. Its weight is 0, so it gets no exchanges: tandem cell weight ${cell} 1 gives it its share`
+      : `. The weight of cell ${cell} is 0, so it gets no exchanges: tandem cell weight ${cell} 1 gives it its share`,
+  );
+  io.out(`${kind} ${name} is in service${more.join("")}\n`);
 }
 
+/** What a name means: a cell, a gateway, or a host and what runs there. */
+type Named = {
+  readonly kind: "Cell" | "Gateway" | "Host";
+  readonly cells: readonly string[];
+  readonly gateways: readonly string[];
+  /** Those of them that were out of service before. */
+  readonly drained: readonly string[];
+};
+
 /** A name that nobody has is for the cells to say. */
-async function memberOf(api: ApiClient, name: string): Promise<{ readonly isGateway: boolean; readonly path: string }> {
+async function namedBy(api: ApiClient, name: string): Promise<Named> {
   const { cells, gateways } = await statusOf(api);
-  const isGateway = cells.every(({ id }) => id !== name) && gateways.some(({ id }) => id === name);
-  const encoded = encodeURIComponent(name);
-  return { isGateway, path: isGateway ? `/api/gateways/${encoded}/draining` : `/api/cells/${encoded}` };
+  const drained = [...cells, ...gateways].filter(({ state }) => state === "draining").map(({ id }) => id);
+  if (cells.some(({ id }) => id === name)) return { kind: "Cell", cells: [name], gateways: [], drained };
+  if (gateways.some(({ id }) => id === name)) return { kind: "Gateway", cells: [], gateways: [name], drained };
+  const { value: members = [] } = read(membersSchema, await api.get("/api/members"));
+  const runs = ({ id }: { readonly id: string }): boolean => members.some((each) => each.id === id && each.host === name);
+  const [itsCells, itsGateways] = [cells, gateways].map((all) => all.filter(runs).map(({ id }) => id));
+  if (itsCells?.length === 0 && itsGateways?.length === 0) return { kind: "Cell", cells: [name], gateways: [], drained };
+  return { kind: "Host", cells: itsCells ?? [], gateways: itsGateways ?? [], drained };
+}
+
+/** All or none: half a host out of service is what nobody has asked for. */
+async function beginAll(api: ApiClient, { cells, gateways, drained }: Named, deadlineMs: number): Promise<void> {
+  const begun: string[] = [];
+  try {
+    for (const gateway of gateways) {
+      await beginDrain(api, gateway, deadlineMs);
+      if (!drained.includes(gateway)) begun.push(gatewayPath(gateway));
+    }
+    for (const cell of cells) {
+      await change(api, cell, cellPath(cell), { draining: true });
+      if (!drained.includes(cell)) begun.push(cellPath(cell));
+    }
+  } catch (error) {
+    for (const path of begun) await api.put(path, { draining: false }).catch(() => undefined);
+    throw error;
+  }
+}
+
+function cellPath(cell: string): string {
+  return `/api/cells/${encodeURIComponent(cell)}`;
+}
+
+function gatewayPath(gateway: string): string {
+  return `/api/gateways/${encodeURIComponent(gateway)}/draining`;
 }
 
 /** Each cell that is asked says that another one does not answer: why is said once. */
@@ -74,7 +123,7 @@ async function change(api: ApiClient, name: string, path: string, body: object):
     await api.put(path, body);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    if (error.message === `there is no cell ${name}`) throw new Failure(`there is no cell or gateway ${name}`);
+    if (error.message === `there is no cell ${name}`) throw new Failure(`there is no cell, gateway or host ${name}`);
     const status = await statusOf(api).catch(() => undefined);
     if (status?.cells.some(({ id, state }) => id === name && state === "down") === true) throw new Failure(`cell ${name} is down`);
     throw error;
@@ -132,8 +181,7 @@ async function untilOfOneCode(api: ApiClient, cell: string, wanted: string | und
 
 /** Begins to take a gateway out of service. */
 export async function beginDrain(api: ApiClient, gateway: string, deadlineMs: number): Promise<void> {
-  const path = `/api/gateways/${encodeURIComponent(gateway)}/draining`;
-  await change(api, gateway, path, { draining: true, closeAfterMs: deadlineMs });
+  await change(api, gateway, gatewayPath(gateway), { draining: true, closeAfterMs: deadlineMs });
 }
 
 /** Until a gateway that is drained has nothing left. Says what is left whenever that is another. */

@@ -129,7 +129,7 @@ describe("the last cell", () => {
     expect(await system.cli("drain", "a")).toEqual({ code: 1, out: "", err: `tandem: cell a stays in service: ${reason}\n` });
     expect((await statusOf(system)).cells[0]?.state).toBe("up");
     expect(await phone.register()).toMatchObject({ status: 200 });
-    expect(await system.cli("drain", "z")).toEqual({ code: 1, out: "", err: "tandem: there is no cell or gateway z\n" });
+    expect(await system.cli("drain", "z")).toEqual({ code: 1, out: "", err: "tandem: there is no cell, gateway or host z\n" });
   });
 });
 

@@ -8,8 +8,12 @@ import { runCommand } from "../captured-io.ts";
 
 let server: Server;
 let url: string;
-/** What the cell says to a change. */
-let refusal: readonly [status: number, error: string];
+/** What the cell says to a change: of all paths, or of the one that is named. */
+let refusal: readonly [status: number, error: string, path?: string];
+/** Changes that were asked for. */
+let changes: string[];
+/** Who is a member. */
+let members: readonly { readonly id: string; readonly kind: string; readonly host: string; readonly key: string }[];
 /** What is known of cell a's code, one for each time that somebody asks for the status; the last one stays. */
 let codes: Pick<Status["cells"][number], "code" | "otherCode">[];
 /** What was asked. */
@@ -46,14 +50,24 @@ beforeEach(async () => {
   codes = [];
   asked = [];
   server = createServer((request, response) => {
-    request.resume();
     asked.push(`${request.method} ${request.url}`);
     const headers = { "tandem-cell": "a", [versionHeader]: String(protocolVersion) };
-    if (request.method === "PUT") return void response.writeHead(refusal[0], headers).end(JSON.stringify({ error: refusal[1] }));
-    const code = (request.url === "/api/status" && codes.length > 1 ? codes.shift() : codes[0]) ?? {};
-    const cells = status.cells.map((cell) => (cell.id === "a" ? { ...cell, ...code } : cell));
-    response.writeHead(200, headers).end(JSON.stringify(request.url === "/api/map" ? map : { ...status, cells }));
+    let body = "";
+    request.on("data", (chunk) => void (body += String(chunk)));
+    request.once("end", () => {
+      if (request.method === "PUT") {
+        const [refused, error, path = request.url] = refusal;
+        changes.push(`${request.url} ${body}`);
+        return void response.writeHead(path === request.url ? refused : 200, headers).end(JSON.stringify({ error }));
+      }
+      const code = (request.url === "/api/status" && codes.length > 1 ? codes.shift() : codes[0]) ?? {};
+      const cells = status.cells.map((cell) => (cell.id === "a" ? { ...cell, ...code } : cell));
+      const answers: Readonly<Record<string, unknown>> = { "/api/map": map, "/api/members": members };
+      response.writeHead(200, headers).end(JSON.stringify(answers[request.url ?? ""] ?? { ...status, cells }));
+    });
   });
+  changes = [];
+  members = [];
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -67,7 +81,7 @@ afterEach(() => {
 it.each([
   ["drain", "c", [503, "cell c cannot be reached"], "cell c is down"],
   ["undrain", "c", [503, "cell c cannot be reached"], "cell c is down"],
-  ["drain", "q", [404, "there is no cell q"], "there is no cell or gateway q"],
+  ["drain", "q", [404, "there is no cell q"], "there is no cell, gateway or host q"],
   ["drain", "a", [409, "cell a stays in service: no other cell is up"], "cell a stays in service: no other cell is up"],
 ] as const)("%s %s says in one line why it is not done", async (command, name, said, line) => {
   refusal = said;
@@ -130,4 +144,30 @@ describe("undrain of a cell whose code is being replaced", () => {
     const { code, err } = await runCommand(["undrain", "g1", "--code", "two", "--url", url], { environment });
     expect([code, err]).toEqual([2, expect.stringContaining("--code: is for cells, and g1 is a gateway")]);
   });
+});
+
+const memberOfHost = (id: string, kind: string): (typeof members)[number] => ({ id, kind, host: "h2", key: "k" });
+
+it("drain HOST takes all that runs there out of service, and none of it when one has to stay", async () => {
+  members = [memberOfHost("h2", "host"), memberOfHost("a", "cell"), memberOfHost("g1", "gateway"), memberOfHost("g7", "gateway")];
+  refusal = [409, "cell a stays in service: no other cell is up", "/api/cells/a"];
+  const environment = { TANDEM_SECRET: "secret" };
+  expect(await runCommand(["drain", "h2", "--deadline", "30s", "--url", url], { environment })).toEqual({
+    code: 1,
+    out: "",
+    err: "tandem: cell a stays in service: no other cell is up\n",
+  });
+  expect(changes).toEqual([
+    '/api/gateways/g1/draining {"draining":true,"closeAfterMs":30000}',
+    '/api/cells/a {"draining":true}',
+    '/api/gateways/g1/draining {"draining":false}',
+  ]);
+});
+
+it("undrain HOST takes all that runs there back", async () => {
+  members = [memberOfHost("h2", "host"), memberOfHost("a", "cell"), memberOfHost("g1", "gateway")];
+  refusal = [200, ""];
+  const environment = { TANDEM_SECRET: "secret" };
+  expect(await runCommand(["undrain", "h2", "--url", url], { environment })).toEqual({ code: 0, out: "Host h2 is in service\n", err: "" });
+  expect(changes).toEqual(['/api/gateways/g1/draining {"draining":false}', '/api/cells/a {"draining":false}']);
 });
