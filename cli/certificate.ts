@@ -1,4 +1,4 @@
-import { X509Certificate, createPrivateKey } from "node:crypto";
+import { X509Certificate, createPrivateKey, randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 import { existsSync, readFileSync, renameSync } from "node:fs";
 import { generate } from "selfsigned";
@@ -187,7 +187,9 @@ function dayOf(date: Date): string {
 }
 
 async function makeAuthority(state: StateDirectory, domain: string, now: Date): Promise<{ cert: string; key: string }> {
-  const made = await generate([{ name: "commonName", value: `${authorityName} ${domain}` }], {
+  // Each machine has one of its own. Who trusts several finds the right one by its name.
+  const name = `${authorityName} ${domain} ${randomBytes(4).toString("hex")}`;
+  const made = await generate([{ name: "commonName", value: name }], {
     algorithm: "sha256",
     keySize: 2048,
     notBeforeDate: new Date(now.getTime() - dayMs),

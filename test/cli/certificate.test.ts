@@ -43,6 +43,28 @@ describe("ensureCertificate", () => {
     expect(["key.pem", "ca-key.pem"].map((name) => statSync(state.file("tls", name)).mode & 0o777)).toEqual([0o600, 0o600]);
   });
 
+  it("has authorities of two machines known apart by who trusts both", async () => {
+    const other = new StateDirectory(mkdtempSync(join(tmpdir(), "tandem-tls-")));
+    try {
+      for (const each of [other, state]) await ensureCertificate(each, "example.test", ["127.0.0.1"], now);
+      const ca = [other, state].map((each) => readFileSync(each.file("tls", "ca.pem"), "utf8"));
+      for (const each of [other, state]) {
+        const [cert, key] = ["cert.pem", "key.pem"].map((name) => readFileSync(each.file("tls", name), "utf8"));
+        const server = createServer({ cert, key }, (socket) => socket.end());
+        server.listen(0, "127.0.0.1");
+        await once(server, "listening");
+        const address = server.address();
+        const socket = connect({ port: typeof address === "object" ? (address?.port ?? 0) : 0, ca, servername: "example.test" });
+        await once(socket, "secureConnect");
+        expect(socket.authorized).toBe(true);
+        socket.destroy();
+        server.close();
+      }
+    } finally {
+      rmSync(other.path, { recursive: true, force: true });
+    }
+  });
+
   it.each(["127.0.0.1", "::1"])("serves a handshake at %s that trusts only the authority", async (host) => {
     await ensureCertificate(state, "example.test", [host], now);
     const server = createServer({ cert: read("cert.pem"), key: read("key.pem") }, (socket) => socket.end());
