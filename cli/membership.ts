@@ -59,9 +59,9 @@ export class Membership {
     return this.#keys(id).key.export({ type: "pkcs8", format: "der" }).toString("base64");
   }
 
-  /** How this machine asks cells. Throws a {@link Failure} when it is no member. */
-  identity(): HostIdentity {
-    return identityOf(this.files(this.host), this.host);
+  /** How this machine asks cells; `id`: how a member of it does. Throws a {@link Failure} when it is no member. */
+  identity(id: string = this.host): HostIdentity {
+    return identityOf(this.files(id), id);
   }
 
   keepCertificate(id: string, certificate: string): void {
@@ -123,7 +123,7 @@ function identityOf(files: MemberFiles, id: string): HostIdentity {
     const tls = { cert: textOf(files.cert), key: textOf(files.tlsKey), ca: textOf(files.authority) };
     return { id, key: createPrivateKey(textOf(files.key)), tls };
   } catch (error) {
-    throw new Failure(`the key or certificate of host ${id} cannot be read: ${reasonOf(error)}`);
+    throw new Failure(`the key or certificate of ${id} cannot be read: ${reasonOf(error)}`);
   }
 }
 

@@ -28,6 +28,8 @@ const isArchive = existsSync(join(import.meta.dirname, programFileName));
 export type Program = {
   /** How people start it. */
   readonly name: string;
+  /** How other processes start it: the program, and its first words. */
+  readonly command: readonly string[];
   /** What gateways run with. */
   readonly node: string;
   readonly gateway: string;
@@ -41,6 +43,7 @@ export type Program = {
 export function programIn(lib: string): Program {
   return {
     name: quoted(join(lib, "..", "bin", "tandem")),
+    command: [join(lib, "..", "bin", "tandem")],
     node: join(lib, "node"),
     gateway: join(lib, "gateway.js"),
     wranglerFile: join(lib, "wrangler.toml"),
@@ -54,6 +57,7 @@ export const program: Program = isArchive
   ? programIn(import.meta.dirname)
   : {
       name: "npx tandem",
+      command: [process.execPath, join(root, "cli", "tandem.ts")],
       node: process.execPath,
       gateway: join(root, "gateway", "index.ts"),
       wranglerFile: join(root, "wrangler.toml"),

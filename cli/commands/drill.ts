@@ -2,12 +2,26 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Arguments } from "../arguments.ts";
-import { type FaultResult, runFault } from "../drill/fault.ts";
+import { drillAmongMachines, ownerVariable, whyNoMachines } from "../drill/among-machines.ts";
+import { type FaultResult, runHostFault, runLocalFault } from "../drill/fault.ts";
 import type { PhoneTransport } from "../../kit/phone/link.ts";
 import { freePorts } from "../../kit/world/free-ports.ts";
+import { MachineNetwork } from "../../kit/world/machine-network.ts";
+import { MachineSystem } from "../../kit/world/machine-system.ts";
 import { RelayedSystem } from "../../kit/world/relayed-system.ts";
 import { markdownTable } from "../drill/markdown-table.ts";
-import { type Fault, type Plan, concerns, gateways, planOf, portsNeeded, shapeFor } from "../drill/plan.ts";
+import {
+  concerns,
+  type Fault,
+  gateways,
+  hostCount,
+  hostExchanges,
+  isOfHosts,
+  type Plan,
+  planOf,
+  portsNeeded,
+  shapeFor,
+} from "../drill/plan.ts";
 import { missesOf, resultTable } from "../drill/result-table.ts";
 import { onEnd } from "../ending.ts";
 import { Failure } from "../errors.ts";
@@ -17,17 +31,20 @@ import { type Reporter, humanReporter } from "../reporter.ts";
 /** Lost calls that are described at once; with --json all of them are, in the end. */
 const lossesShown = 5;
 
+const domain = "drill.test";
+
 /** Runs every fault over every transport, each with a system of its own, one after the other. Throws when a promise was not kept. */
 export async function run(args: Arguments, io: Io): Promise<void> {
   const plan = planOf(args);
+  const faults = faultsOf(plan, io);
   const directory = plan.state ?? mkdtempSync(join(tmpdir(), "tandem-drill-"));
   const stop = new AbortController();
   const unwatch = onEnd((cause) => stop.abort(new Failure(`ended early: ${cause}`)));
   const results: FaultResult[] = [];
   try {
-    for (const fault of plan.faults) {
+    for (const fault of faults) {
       for (const transport of plan.transports.filter((each) => concerns(fault, each)))
-        results.push(await drillOnce(plan, fault, transport, directory, io, stop.signal));
+        results.push(await drillOnce({ args, plan, fault, transport, directory, io, signal: stop.signal }));
     }
   } finally {
     unwatch();
@@ -36,6 +53,16 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   }
   const misses = missesOf(results);
   if (misses.length > 0) throw new Failure(`lost: ${misses.join("; ")}`);
+}
+
+/** Those that were chosen. Throws a {@link Failure} when this user may not have one of them; where none was chosen it is left out. */
+function faultsOf({ faults, isAll }: Plan, io: Io): readonly Fault[] {
+  const isAmongMachines = io.environment[ownerVariable] !== undefined;
+  const why = isAmongMachines || !faults.some(isOfHosts) ? undefined : whyNoMachines();
+  if (why === undefined) return faults;
+  if (!isAll) throw new Failure(why);
+  io.err(`left out: ${why}\n`);
+  return faults.filter((fault) => !isOfHosts(fault));
 }
 
 function textOf({ form, amounts, times }: Plan, results: readonly FaultResult[]): string {
@@ -49,14 +76,21 @@ function textOf({ form, amounts, times }: Plan, results: readonly FaultResult[])
   }
 }
 
-async function drillOnce(
-  plan: Plan,
-  fault: Fault,
-  transport: PhoneTransport,
-  directory: string,
-  io: Io,
-  signal: AbortSignal,
-): Promise<FaultResult> {
+type Drill = {
+  readonly args: Arguments;
+  readonly plan: Plan;
+  readonly fault: Fault;
+  readonly transport: PhoneTransport;
+  readonly directory: string;
+  readonly io: Io;
+  readonly signal: AbortSignal;
+};
+
+async function drillOnce(drill: Drill): Promise<FaultResult> {
+  const { args, plan, fault, transport, directory, io, signal } = drill;
+  const owner = io.environment[ownerVariable];
+  if (isOfHosts(fault) && owner === undefined)
+    return await drillAmongMachines({ args, fault, transport, directory, signal, pass: (line) => io.err(`${line}\n`) });
   const startedAt = performance.now();
   const say = (text: string): void => {
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1).padStart(5);
@@ -64,26 +98,42 @@ async function drillOnce(
   };
   const state = join(directory, `${fault}-${transport}`);
   rmSync(state, { recursive: true, force: true });
-  const shape = shapeFor(fault);
-  const system = new RelayedSystem({
-    ...shape,
-    directory: state,
-    firstPort: plan.port ?? (await freePorts(portsNeeded)),
-    domain: "drill.test",
-    gateways,
-    exchanges: plan.exchanges ?? shape.exchanges,
-    reporter: reporterOf(say),
-    times: { healAfterMs: plan.times.heal },
-  });
+  const stage = { transport, plan, say, signal };
+  const exchanges = plan.exchanges ?? hostExchanges;
+  let result: FaultResult;
+  if (isOfHosts(fault)) {
+    const network = new MachineNetwork(Number(owner), hostCount);
+    const system = new MachineSystem({ directory: state, domain, exchanges, network, say });
+    result = await during(system, signal, async () => await runHostFault(system, fault, stage));
+  } else {
+    const shape = shapeFor(fault);
+    const system = new RelayedSystem({
+      ...shape,
+      directory: state,
+      firstPort: plan.port ?? (await freePorts(portsNeeded)),
+      domain,
+      gateways,
+      exchanges: plan.exchanges ?? shape.exchanges,
+      reporter: reporterOf(say),
+      times: { healAfterMs: plan.times.heal },
+    });
+    result = await during(system, signal, async () => await runLocalFault(system, fault, stage));
+  }
+  for (const loss of result.losses.slice(0, lossesShown)) say(loss);
+  say("done");
+  return result;
+}
+
+type Running = Pick<RelayedSystem, "start" | "stop" | "kill">;
+
+/** Does something while a system runs. The signal ends it early. */
+async function during<Result>(system: Running, signal: AbortSignal, act: () => Promise<Result>): Promise<Result> {
   const kill = (): void => system.kill();
   signal.addEventListener("abort", kill);
   try {
     signal.throwIfAborted();
     await system.start(signal);
-    const result = await runFault(system, fault, transport, plan, say, signal);
-    for (const loss of result.losses.slice(0, lossesShown)) say(loss);
-    say("done");
-    return result;
+    return await act();
   } catch (error) {
     signal.throwIfAborted();
     throw error;

@@ -1,13 +1,26 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { PhoneTransport } from "../../kit/phone/link.ts";
+import type { MachineSystem } from "../../kit/world/machine-system.ts";
 import type { RelayedSystem } from "../../kit/world/relayed-system.ts";
 import { isListOf, isTable } from "../json.ts";
 import { isStatus } from "../status.ts";
 import { Detection, isDown } from "./detection.ts";
 import { changeGroup, type GroupResult } from "./group-fault.ts";
+import { changeHosts, leavingMs, untilShared } from "./host-fault.ts";
 import { LoadThread } from "./load-thread.ts";
 import type { LoadReport } from "./load.ts";
-import { changeMs, drainedCell, isOfGroup, lostCells, type Fault, type Plan, type Times } from "./plan.ts";
+import {
+  changeMs,
+  drainedCell,
+  type Fault,
+  type HostFault,
+  isOfGroup,
+  type LocalFault,
+  lostCells,
+  lostGateways,
+  type Plan,
+  type Times,
+} from "./plan.ts";
 import { Replicas } from "./replicas.ts";
 
 /** What one fault cost the users of one transport. */
@@ -46,14 +59,39 @@ const copiedMs = 5_000;
 
 type Say = (text: string) => void;
 
+/** What befalls which system, and what is done to it. */
+export type Stage = {
+  readonly fault: Fault;
+  readonly transport: PhoneTransport;
+  readonly plan: Plan;
+  readonly say: Say;
+  readonly signal: AbortSignal;
+};
+
+/** What is asked of a system, on one machine or on several, while something befalls it. */
+type System = Pick<RelayedSystem, "domain" | "ca" | "targets" | "api" | "cellApi" | "untilUp"> & {
+  /** That of the phones. */
+  readonly host: string;
+  readonly cells: readonly { readonly id: string }[];
+};
+
+/** What befalls processes of one machine. */
+export async function runLocalFault(system: RelayedSystem, fault: LocalFault, stage: Omit<Stage, "fault">): Promise<FaultResult> {
+  return await runFault(system, { ...stage, fault }, async () => await inflict(system, { ...stage, fault }));
+}
+
+/** What befalls machines. */
+export async function runHostFault(system: MachineSystem, fault: HostFault, stage: Omit<Stage, "fault">): Promise<FaultResult> {
+  const { times } = stage.plan;
+  await untilShared({ ...stage, system, times });
+  return await runFault(system, { ...stage, fault }, async (load) => await changeHosts(fault, { ...stage, system, times, load }));
+}
+
 /** Puts the system under load, lets the fault happen, and returns what the phones saw. The signal ends it early. */
-export async function runFault(
-  system: RelayedSystem,
-  fault: Fault,
-  transport: PhoneTransport,
-  plan: Plan,
-  say: Say,
-  signal: AbortSignal,
+async function runFault(
+  system: System,
+  { fault, transport, plan, say, signal }: Stage,
+  happens: (load: LoadThread) => Promise<GroupResult | undefined>,
 ): Promise<FaultResult> {
   const { amounts, times } = plan;
   const load = new LoadThread({
@@ -81,7 +119,7 @@ export async function runFault(
     await load.fault(windowMs(fault, transport, times));
     let group: GroupResult | undefined;
     try {
-      group = await inflict(system, { fault, transport }, times, say, signal);
+      group = await happens(load);
     } finally {
       detection?.stop();
     }
@@ -144,16 +182,20 @@ function windowMs(fault: Fault, transport: PhoneTransport, times: Times): number
     case "drain-cell":
     case "double":
       return changeMs(fault, transport, times) + times.after / 2;
+    case "lose-host":
+      return times.heal + copiedMs + times.after / 2;
+    case "drain-host":
+      return leavingMs(times) + times.after / 2;
   }
 }
 
-/** Cells that are not up in the end. */
+/** Members that are not up in the end. */
 function outOfService(fault: Fault): readonly string[] {
-  return fault === "drain-cell" ? [drainedCell] : lostCells(fault);
+  return fault === "drain-cell" ? [drainedCell] : [...lostCells(fault), ...lostGateways(fault)];
 }
 
 /** Looks from a cell that goes on. */
-function watch(system: RelayedSystem, fault: Fault): Detection | undefined {
+function watch(system: System, fault: Fault): Detection | undefined {
   switch (fault) {
     case "kill-cell":
     case "freeze-cell":
@@ -163,23 +205,23 @@ function watch(system: RelayedSystem, fault: Fault): Detection | undefined {
       return new Detection(system.api("a"), ({ gateways }) => isDown(gateways, "g1"));
     case "lose-cell":
     case "lose-two":
+    case "lose-host":
       return new Detection(system.api("d"), ({ cells }) => isDown(cells, "a"));
     case "kill-both":
     case "add-cell":
     case "remove-cell":
     case "drain-cell":
     case "double":
+    case "drain-host":
       return undefined;
   }
 }
 
 async function inflict(
   system: RelayedSystem,
-  { fault, transport }: Pick<FaultResult, "fault" | "transport">,
-  times: Times,
-  say: Say,
-  signal: AbortSignal,
+  { fault, transport, plan, say, signal }: Stage & { readonly fault: LocalFault },
 ): Promise<GroupResult | undefined> {
+  const { times } = plan;
   const wait = async (ms: number): Promise<void> => await delay(ms, undefined, { signal });
   const startAgain = async (name: string): Promise<void> => {
     await system.startAgain(name);
@@ -221,12 +263,7 @@ async function inflict(
 }
 
 /** How long after `since` both replicas of every exchange have been the same; undefined: not within the time that is promised. */
-async function untilIdentical(
-  system: RelayedSystem,
-  alive: readonly string[],
-  since: number,
-  signal: AbortSignal,
-): Promise<number | undefined> {
+async function untilIdentical(system: System, alive: readonly string[], since: number, signal: AbortSignal): Promise<number | undefined> {
   const replicas = new Replicas();
   const api = system.api(...alive);
   for (;;) {
@@ -240,7 +277,7 @@ async function untilIdentical(
 }
 
 /** Users that no registration names. */
-async function missingFrom(system: RelayedSystem, alive: readonly string[], users: readonly string[]): Promise<string[]> {
+async function missingFrom(system: System, alive: readonly string[], users: readonly string[]): Promise<string[]> {
   const list = await system.api(...alive).get("/api/registrations");
   const known = new Set(isListOf(list, isTable) ? list.map(({ aor }) => aor) : []);
   return users.filter((user) => !known.has(`${user}@${system.domain}`));

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { PhoneTransport } from "../../kit/phone/link.ts";
+import type { Arrival } from "../../kit/world/machine-system.ts";
 import type { RelayedSystem } from "../../kit/world/relayed-system.ts";
 import type { Status } from "../../schemas/api-answers.ts";
 import { GroupWatch, isWholeWithout } from "./group-watch.ts";
@@ -13,18 +14,20 @@ export type GroupResult = {
   readonly moves: number;
   /** Replicas by cell, in the end. */
   readonly replicas: Readonly<Record<string, number>>;
+  /** Of machines: how long each took from its command to "ready". */
+  readonly arrivals?: readonly Arrival[];
 };
 
 /** The promise is 45 s, of which a dead cell is waited for 30. */
 const wholeMsMax = 15_000;
 /** Replicas move a few at a time, for some seconds each. Softphones leave at the pace that the others can take: two a second where all is late. */
-const changedMsMax = 300_000;
+export const changedMsMax = 300_000;
 /** The coordinator looks once a second whether more is to be moved. Nothing is when nothing has moved for so long. */
-const restMs = 4_000;
+export const restMs = 4_000;
 /** How far from an even share a cell may be. */
 const unevenMax = 0.1;
 /** It is there through everything, and asked what goes on. */
-const witness = "d";
+export const witness = "d";
 
 type Scene = {
   readonly system: RelayedSystem;
@@ -102,7 +105,7 @@ function isChanged(
   }
 }
 
-function isEven(replicas: number, { cells, exchanges = [] }: Status): boolean {
+export function isEven(replicas: number, { cells, exchanges = [] }: Status): boolean {
   const even = (2 * exchanges.length) / cells.length;
   return Math.abs(replicas - even) <= unevenMax * even;
 }

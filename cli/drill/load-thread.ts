@@ -6,7 +6,8 @@ type Order =
   | { readonly do: "register" | "establish" | "ring"; readonly withinMs: number }
   | { readonly do: "startCalls" | "stopCalls" | "drain" | "users" | "report" | "inProgress" }
   | { readonly do: "settle"; readonly withinMs: number }
-  | { readonly do: "fault"; readonly windowMs: number };
+  | { readonly do: "fault"; readonly windowMs: number }
+  | { readonly do: "forget"; readonly target: string; readonly withinMs: number };
 
 type Message = { readonly id: number; readonly order: Order };
 type Answer = { readonly id: number; readonly value: unknown; readonly error: string | undefined };
@@ -59,6 +60,10 @@ export class LoadThread {
     await this.#order({ do: "fault", windowMs });
   }
 
+  async forget(target: string, withinMs: number): Promise<void> {
+    await this.#order({ do: "forget", target, withinMs });
+  }
+
   async drain(): Promise<void> {
     await this.#order({ do: "drain" });
   }
@@ -108,6 +113,8 @@ async function carryOut(load: Load, order: Order): Promise<unknown> {
       return load.stopCalls();
     case "fault":
       return load.fault(order.windowMs);
+    case "forget":
+      return load.forget(order.target, order.withinMs);
     case "drain":
       return await load.drain();
     case "settle":

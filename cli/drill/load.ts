@@ -177,6 +177,11 @@ export class Load {
     }
   }
 
+  /** A name server names this target no more. Phones look at different times within `withinMs`, and know it no more then. */
+  forget(target: string, withinMs: number): void {
+    for (const phone of this.#phones) setTimeout(() => phone.forget(target), Math.random() * withinMs);
+  }
+
   /** Waits until every call is over; what does not come to an end is lost. */
   async drain(): Promise<void> {
     await this.#news.holds(() => this.inProgress === 0, overMs);

@@ -1,6 +1,6 @@
 import type { FaultResult } from "./fault.ts";
 import type { Amounts } from "./plan.ts";
-import { detectionText, wholeText } from "./result-table.ts";
+import { arrivalsText, detectionText, wholeText } from "./result-table.ts";
 
 /** The tables of docs/failover.md. */
 export function markdownTable(results: readonly FaultResult[], { established, ringing, registered }: Amounts): string {
@@ -33,6 +33,11 @@ export function markdownTable(results: readonly FaultResult[], { established, ri
   });
   const tables = [tableOf(headings, rows)];
   if (changes.length > 0) tables.push(tableOf(["whole after ms", "moves", "replicas"], changes));
+  const arrivals = results.flatMap((result) => {
+    const { group } = result;
+    return group?.arrivals === undefined ? [] : [[...nameOf(result), arrivalsText(group.arrivals)]];
+  });
+  if (arrivals.length > 0) tables.push(tableOf(["serving after s"], arrivals));
   return tables.join("\n");
 }
 

@@ -6,12 +6,21 @@ import { type Arguments, type CommandSpec, usage, wholeNumber } from "../argumen
 const passing = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-both"] as const;
 /** After these the group is another one. */
 const lasting = ["lose-cell", "lose-two", "add-cell", "remove-cell", "drain-cell", "double"] as const;
-export const faults = [...passing, ...lasting] as const;
+/** They befall machines, of which there are four: network namespaces. */
+const ofHosts = ["lose-host", "drain-host"] as const;
+export const faults = [...passing, ...lasting, ...ofHosts] as const;
 export type Fault = (typeof faults)[number];
 export type GroupFault = (typeof lasting)[number];
+export type HostFault = (typeof ofHosts)[number];
+/** What befalls processes of one machine. */
+export type LocalFault = Exclude<Fault, HostFault>;
 
 export function isOfGroup(fault: Fault): fault is GroupFault {
   return lasting.some((each) => each === fault);
+}
+
+export function isOfHosts(fault: Fault): fault is HostFault {
+  return ofHosts.some((each) => each === fault);
 }
 
 /** What a drill's system is made of. */
@@ -30,8 +39,13 @@ const groupOfCells: Shape = { cells: 4, exchanges: 10, hasRelays: false };
 /** With more when it is doubled. */
 const smallGroup: Shape = { ...groupOfCells, exchanges: 4 };
 
+/** Machines of a system whose machines something befalls. Each has one cell, and the first two a gateway. */
+export const hostCount = 4;
+/** As with four cells on one machine. */
+export const hostExchanges = 10;
+
 /** Two cells where everything comes back, four where something is changed for good. */
-export function shapeFor(fault: Fault): Shape {
+export function shapeFor(fault: LocalFault): Shape {
   if (fault === "double") return smallGroup;
   return isOfGroup(fault) ? groupOfCells : pairOfCells;
 }
@@ -40,7 +54,19 @@ export const drainedCell = "c";
 
 /** Cells that are not there any more in the end. */
 export function lostCells(fault: Fault): readonly string[] {
-  const lost: Partial<Record<Fault, readonly string[]>> = { "lose-cell": ["a"], "lose-two": ["a", "b"], "remove-cell": ["c"] };
+  const lost: Partial<Record<Fault, readonly string[]>> = {
+    "lose-cell": ["a"],
+    "lose-two": ["a", "b"],
+    "remove-cell": ["c"],
+    "lose-host": ["a"],
+    "drain-host": ["b"],
+  };
+  return lost[fault] ?? [];
+}
+
+/** Gateways that are not there any more in the end. */
+export function lostGateways(fault: Fault): readonly string[] {
+  const lost: Partial<Record<Fault, readonly string[]>> = { "lose-host": ["g1"], "drain-host": ["g2"] };
   return lost[fault] ?? [];
 }
 
@@ -80,7 +106,7 @@ export type Times = {
   readonly heal: number;
   /** About how long cells are added and removed, and exchanges doubled: calls of before end all the while. */
   readonly change: number;
-  /** About how long the softphones of a cell take to leave it. */
+  /** About how long the softphones of a cell take to leave it, and how long phones remember a gateway that a name server names no more. */
   readonly leave: number;
   /** Calls go on so long after the fault is over. */
   readonly after: number;
@@ -99,6 +125,8 @@ export type Plan = {
   readonly form: "text" | "json" | "markdown";
   /** Exchanges of the systems; undefined: as many as `tandem up` takes. */
   readonly exchanges: number | undefined;
+  /** Nothing was chosen: what this user may not do is left out. */
+  readonly isAll: boolean;
 };
 
 const whole: { readonly amounts: Amounts; readonly times: Times } = {
@@ -116,7 +144,7 @@ export const drillSpec: CommandSpec = {
   name: "drill",
   summary: "Kills, cuts and changes a system of its own; shows what it cost.",
   positionals: [],
-  explained: { F: `${passing.join(", ")},`, "": lasting.join(", ") },
+  explained: { F: `${passing.join(", ")},`, "": `${lasting.join(", ")};`, " ": `of machines, as root on Linux: ${ofHosts.join(", ")}` },
   options: [
     { name: "fault", value: "F", help: "what happens, one of these (all)" },
     { name: "transport", value: "T", help: `${phoneTransports.join(", ")} (all)` },
@@ -156,6 +184,7 @@ export function planOf(args: Arguments): Plan {
   const state = values.get("state");
   return {
     faults: chosen("fault", faults, values.get("fault")),
+    isAll: [undefined, "all"].includes(values.get("fault")),
     transports: chosen("transport", phoneTransports, values.get("transport")),
     amounts: {
       rate: amount("rate", 0),

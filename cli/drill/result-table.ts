@@ -23,18 +23,31 @@ const headings: readonly string[] = [
 ];
 
 /** Faults after which there is nothing to detect, or nobody to ask. */
-const undetected: readonly Fault[] = ["kill-both", "add-cell", "remove-cell", "drain-cell", "double"];
+const undetected: readonly Fault[] = ["kill-both", "add-cell", "remove-cell", "drain-cell", "double", "drain-host"];
 
 const groupHeadings: readonly string[] = ["FAULT", "TRANSPORT", "WHOLE AFTER ms", "MOVES", "REPLICAS"];
+const hostHeadings: readonly string[] = ["FAULT", "TRANSPORT", "SERVING AFTER s"];
 
 /**
  * One line for each fault and transport. "-": does not apply, "never": not in time. What became of the exchanges where the group has changed is a table of its
- * own.
+ * own, and so is how long machines took to join.
  */
 export function resultTable(results: readonly FaultResult[]): string {
+  const tables = [tableText(headings, results.map(rowOf))];
   const changes = results.flatMap(groupRowsOf);
-  const table = tableText(headings, results.map(rowOf));
-  return changes.length === 0 ? table : `${table}\n${tableText(groupHeadings, changes)}`;
+  if (changes.length > 0) tables.push(tableText(groupHeadings, changes));
+  const arrivals = results.flatMap(hostRowsOf);
+  if (arrivals.length > 0) tables.push(tableText(hostHeadings, arrivals));
+  return tables.join("\n");
+}
+
+function hostRowsOf({ fault, transport, group }: FaultResult): string[][] {
+  return group?.arrivals === undefined ? [] : [[fault, transport.toUpperCase(), arrivalsText(group.arrivals)]];
+}
+
+/** From each command to "ready", in seconds, by host. */
+export function arrivalsText(arrivals: NonNullable<GroupResult["arrivals"]>): string {
+  return arrivals.map(({ servingMs }, index) => `h${index + 1} ${(servingMs / 1000).toFixed(1)}`).join(", ");
 }
 
 function groupRowsOf({ fault, transport, group }: FaultResult): (string | number)[][] {

@@ -18,7 +18,9 @@ export class UdpEndpoint implements DatagramEndpoint {
     this.#links = targets.map((target) => new UdpLink(this.#socket, target));
     this.#socket.on("error", () => undefined);
     this.#socket.on("message", (octets, remote) => {
-      const link = this.#links.find(({ target }) => target.port === remote.port) ?? this.#links[0];
+      // Gateways of several machines listen at the same port. A NAT may be between: then the port alone says which it is.
+      const links = this.#links.filter(({ target }) => target.port === remote.port);
+      const link = links.find(({ target }) => target.host === remote.address) ?? links[0] ?? this.#links[0];
       if (link !== undefined) handlers.received(octets, link);
     });
     this.#host = host;

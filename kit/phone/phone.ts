@@ -86,6 +86,8 @@ export class Phone {
   #isStopped = false;
   /** Connections of a network that this phone has left: open still, and nobody is there. */
   readonly #left = new Set<Link>();
+  /** Targets that name servers name no more. */
+  readonly #forgotten = new Set<string>();
   /** Resolved by the first 200 of every flow. */
   #onRegistered: (() => void) | undefined;
   /** What became of REGISTERs that were not answered 200. */
@@ -148,6 +150,24 @@ export class Phone {
       this.#connect(slot);
       this.#requests.closed(link, "the phone has left its network");
     }
+  }
+
+  /**
+   * A name server does not name this target any more, and this phone has looked. Connections stay, and are not made there again. Over UDP the phone goes elsewhere,
+   * its registration too.
+   */
+  forget(target: string): void {
+    this.#forgotten.add(target);
+    for (const slot of this.#slots) if (!slot.isRegistering) this.#leaveForgotten(slot);
+  }
+
+  /** Over UDP goes to a target that is named, if there is one. False: it stays. */
+  #leaveForgotten(slot: Slot): boolean {
+    const { link, targetAt } = slot;
+    const stays =
+      link === undefined || link.isReliable || this.#isNamed(targetAt) || !this.#following(slot).some((at) => this.#isNamed(at));
+    if (!stays) this.#giveUp(link);
+    return !stays;
   }
 
   get isRegistered(): boolean {
@@ -280,13 +300,14 @@ export class Phone {
     const slot = this.#slots.find((each) => each.link === link);
     // Another request may have been first.
     if (slot === undefined) return;
-    slot.targetAt += 1;
+    slot.targetAt = this.#following(slot).find((at) => this.#isNamed(at)) ?? slot.targetAt + 1;
     const next = this.#udpLink(slot);
     if (next !== undefined) this.#opened(slot, next);
   }
 
   #connect(slot: Slot): void {
     if (this.#isStopped) return;
+    if (!this.#isNamed(slot.targetAt)) slot.targetAt = this.#nextTarget(slot);
     const { targets } = this.#options;
     const target = targets[slot.targetAt % targets.length];
     if (target === undefined) throw new RangeError("a phone without targets");
@@ -346,8 +367,18 @@ export class Phone {
     const count = this.#options.targets.length;
     const others = this.#slots.filter((each) => each !== slot);
     const isFree = (at: number): boolean => others.every(({ targetAt }) => targetAt % count !== at % count);
-    const following = this.#options.targets.map((_, index) => slot.targetAt + 1 + index);
-    return following.find(isFree) ?? slot.targetAt;
+    const following = this.#following(slot).filter((at) => this.#isNamed(at));
+    return following.find(isFree) ?? [slot.targetAt, ...following].find((at) => this.#isNamed(at)) ?? slot.targetAt;
+  }
+
+  /** All targets, that of the flow last. */
+  #following({ targetAt }: Slot): readonly number[] {
+    return this.#options.targets.map((_, index) => targetAt + 1 + index);
+  }
+
+  #isNamed(at: number): boolean {
+    const { targets } = this.#options;
+    return !this.#forgotten.has(targets[at % targets.length]?.name ?? "");
   }
 
   /** RFC 5626 4.4.1: a connection on which nothing comes back is closed. */
@@ -397,6 +428,7 @@ export class Phone {
     if (this.#isStopped) return;
     slot.timer?.cancel();
     if (outcome.status === 200) {
+      if (this.#leaveForgotten(slot)) return;
       slot.isRegistered = true;
       slot.timer = this.#environment.after(refreshMs * (0.2 + 0.8 * this.#environment.random()), () => this.#register(slot));
       if (this.#slots.every(({ isRegistered }) => isRegistered)) this.#onRegistered?.();

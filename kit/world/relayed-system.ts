@@ -8,19 +8,16 @@ import { type Layout, checkPorts, layoutOf } from "../../cli/layout.ts";
 import { controlHandlersOf, LocalSystem } from "../../cli/local-system.ts";
 import type { Reporter } from "../../cli/reporter.ts";
 import { type Run, StateDirectory } from "../../cli/state-directory.ts";
-import { isStatus } from "../../cli/status.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import type { PhoneTransport, Target } from "../phone/link.ts";
+import { untilMembersUp } from "./members-up.ts";
 import { Relay } from "./relay.ts";
 import { loopback as host, settingsAt } from "./settings-at.ts";
 import { tandem } from "./tandem.ts";
-import { comesTrue } from "./until.ts";
 
 /** `a`, `b`, ...: as many as the system has cells. */
 export type CellId = string;
 const cellsDefault = 2;
-const upMsMax = 15_000;
-const upPollMs = 100;
 
 export type RelayedSystemOptions = {
   /** Where its state is kept: a new directory. */
@@ -199,27 +196,11 @@ export class RelayedSystem {
   /** Waits until every cell and gateway, but for those that are lost, is up in the eyes of the cells. False: not within 15 s. */
   async untilUp(lost: readonly CellId[] = []): Promise<boolean> {
     const asked = this.cells.filter(({ id }) => !lost.includes(id));
-    const isUpEverywhere = async (): Promise<boolean> => {
-      const up = await Promise.all(
-        asked.map(
-          async ({ id }) =>
-            await this.api(id)
-              .get("/api/status")
-              .then(
-                (status) => isAllUp(status, lost),
-                () => false,
-              ),
-        ),
-      );
-      return up.every(Boolean);
-    };
-    return await comesTrue(isUpEverywhere, upMsMax, upPollMs);
+    return await untilMembersUp(
+      asked.map(({ id }) => this.api(id)),
+      lost,
+    );
   }
-}
-
-function isAllUp(status: unknown, lost: readonly CellId[]): boolean {
-  if (!isStatus(status)) return false;
-  return [...status.cells.filter(({ id }) => !lost.includes(id)), ...status.gateways].every(({ state }) => state === "up");
 }
 
 async function listenAs(relay: Relay, port: number, cell: CellId): Promise<void> {

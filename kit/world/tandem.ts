@@ -6,16 +6,14 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { isListOf, isTable } from "../../cli/json.ts";
 import { startOf } from "../../cli/process-table.ts";
+import { program as ownProgram } from "../../cli/program.ts";
 import type { Run } from "../../cli/state-directory.ts";
 import { freePorts } from "./free-ports.ts";
 import { until } from "./until.ts";
 
-const ownCheckout = resolve(import.meta.dirname, "../..");
-const node = join(ownCheckout, "node_modules", ".bin", "node");
-
-/** How the command of a checkout is started. */
+/** How the command of another checkout is started. */
 function commandOf(checkout: string): readonly string[] {
-  return [node, join(checkout, "cli", "tandem.ts")];
+  return [ownProgram.node, join(resolve(checkout), "cli", "tandem.ts")];
 }
 
 /** Starts a process whose stdout and stderr are pipes. */
@@ -108,6 +106,31 @@ export async function startTandem(options: TandemOptions = {}): Promise<Tandem> 
   }
 }
 
+/** Where a machine listens for SIP that is told nothing else. */
+const sipPortDefault = 5060;
+
+export type JoinOptions = Pick<TandemOptions, "program" | "spawn"> & {
+  /** What an invitation says is to be typed: `join`, its URL, and the rest. */
+  readonly words: readonly string[];
+  /** What a person would type after that. */
+  readonly options: readonly string[];
+  /** Used, and kept. */
+  readonly state: string;
+};
+
+/** Joins a system by an invitation, and waits until what runs there is ready. `spawn` gives the token. Throws with what it said when it does not start. */
+export async function joinTandem({ words, options, state, program, spawn: spawnProcess }: JoinOptions): Promise<Tandem> {
+  const started = await start([...words, ...options, "--state", state, "--json"], {
+    state,
+    firstPort: sipPortDefault,
+    ownState: false,
+    ...(program === undefined ? {} : { program }),
+    ...(spawnProcess === undefined ? {} : { spawn: spawnProcess }),
+  });
+  if (typeof started !== "string") return started;
+  throw new Error(started);
+}
+
 /** A test may add cells, whose members' sockets come behind the others. */
 const spareCells = 1;
 
@@ -122,9 +145,9 @@ const spawnChild: Spawn = (command, args) => spawn(command, args, { stdio: ["ign
 
 /** The running system, or what it said when it did not start. */
 async function start(args: readonly string[], options: StartOptions): Promise<Tandem | string> {
-  const { checkout = ownCheckout, spawn: spawnProcess = spawnChild, state, firstPort, ownState, descriptors } = options;
+  const { checkout, program, spawn: spawnProcess = spawnChild, state, firstPort, ownState, descriptors } = options;
   const startedAt = performance.now();
-  const own = options.program === undefined ? commandOf(checkout) : [options.program];
+  const own = program !== undefined ? [program] : checkout !== undefined ? commandOf(checkout) : ownProgram.command;
   const command = [...own, ...args];
   // The shell becomes the program, its process id the program's own.
   if (descriptors !== undefined) command.unshift("/bin/sh", "-c", `ulimit -n ${descriptors} && exec "$@"`, "tandem");
@@ -206,7 +229,7 @@ const outputOctetsMax = 64 * 1024 * 1024;
 
 /** Runs `tandem` with these words. */
 export function tandem(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {
-  return outcomeOf([...commandOf(ownCheckout), ...words], environment);
+  return outcomeOf([...ownProgram.command, ...words], environment);
 }
 
 function outcomeOf([program = "", ...words]: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Outcome> {

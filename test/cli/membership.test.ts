@@ -89,7 +89,7 @@ describe("what a machine is in a system with an authority", () => {
 
   it("asks cells as the host, and says when it cannot", () => {
     const membership = new Membership(state, "h1");
-    expect(() => membership.identity()).toThrow("the key or certificate of host h1 cannot be read");
+    expect(() => membership.identity()).toThrow("the key or certificate of h1 cannot be read");
     membership.certify([{ id: "h1", kind: "host", addresses: [] }], Authority.ensure(state, now), now);
     expect(membership.identity()).toMatchObject({ id: "h1", tls: { ca: readFileSync(state.file("authority", "cert.pem"), "utf8") } });
   });

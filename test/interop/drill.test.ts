@@ -3,8 +3,11 @@ import { once } from "node:events";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
+import { whyNoMachines } from "../../cli/drill/among-machines.ts";
 import { startOf } from "../../cli/process-table.ts";
-import { tandem } from "../../kit/world/tandem.ts";
+import { program } from "../../cli/program.ts";
+import { runScript } from "../../kit/world/namespaces.ts";
+import { type Outcome, tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -16,6 +19,20 @@ function descendantsOf(pid: number): number[] {
   const pairs = lines.map((line) => line.trim().split(/\s+/).map(Number));
   const children = (parent: number): number[] => pairs.flatMap(([child = 0, of]) => (of === parent ? [child, ...children(child)] : []));
   return children(pid);
+}
+
+/** Machines are network namespaces, which not every user may make. */
+const whyNone = whyNoMachines();
+
+/** Runs a drill to its end. Its process id is that of the one who makes its machines. */
+async function drill(...words: readonly string[]): Promise<Outcome & { readonly pid: number }> {
+  const [command = "", ...first] = program.command;
+  const child = spawn(command, [...first, "drill", ...words], { stdio: ["ignore", "pipe", "pipe"] });
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (chunk) => void (out += String(chunk)));
+  child.stderr.on("data", (chunk) => void (err += String(chunk)));
+  await once(child, "close");
+  return { code: child.exitCode ?? -1, out, err, pid: child.pid ?? 0 };
 }
 
 describe("tandem drill", () => {
@@ -59,4 +76,34 @@ describe("tandem drill", () => {
     expect(lines.at(-1)).toBe("tandem: ended early: SIGINT");
     await until(() => started.every((pid) => startOf(pid) === undefined));
   });
+
+  it.runIf(whyNone === undefined)(
+    "loses the first of four machines that have joined under load, and nobody misses it",
+    { timeout: 300_000 },
+    async () => {
+      const { code, out, err, pid } = await drill("--quick", "--fault", "lose-host", "--transport", "tcp", "--rate", "5", "--json");
+      expect([code, err.split("\n").filter((line) => line.startsWith("tandem: "))]).toEqual([0, []]);
+      const { results }: { readonly results: readonly object[] } = JSON.parse(out);
+      const servingMs = expect.any(Number) as number;
+      expect(results).toEqual([
+        expect.objectContaining({
+          detectionMs: expect.any(Number),
+          established: { ended: 20, lost: 0 },
+          ringing: { completed: 6, lost: 0 },
+          cancelled: { ended: 3, lost: 0 },
+          registrations: { kept: 40, lost: 0 },
+          newCalls: expect.objectContaining({ failed: 0 }),
+          isWhole: true,
+          losses: [],
+          group: {
+            wholeAfterMs: [expect.any(Number)],
+            moves: 5,
+            replicas: { b: 7, c: 7, d: 6 },
+            arrivals: [expect.any(String), "h2", "h3", "h4"].map((host) => ({ host, servingMs })),
+          },
+        }),
+      ]);
+      expect(runScript("ip netns list")).not.toContain(`tandem-drill-${pid}-`);
+    },
+  );
 });

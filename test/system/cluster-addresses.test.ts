@@ -1,10 +1,10 @@
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { inNamespace, removeNamespaces, runScript } from "../../kit/world/namespaces.ts";
 import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { comesTrue, until } from "../../kit/world/until.ts";
 import { requestText } from "../gateway/sip-text.ts";
-import { inNamespace, removeNamespaces, runScript } from "./namespaces.ts";
 
 /*
  * Two blades with the same two cluster addresses on their loopback, behind a sprayer that rewrites the MAC only. Blades and sprayer are network namespaces. What the sprayer

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeInvitation, readInvitation } from "../../cluster/authority/invitation.ts";
+import { inNamespace, makeMachines, removeNamespaces, runScript } from "../../kit/world/namespaces.ts";
 import { killEverything, startTandem, type Outcome, type Tandem, type UpEvent } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
-import { inNamespace, makeMachines, removeNamespaces, runScript } from "./namespaces.ts";
 
 /*
  * Three machines, which are network namespaces with an address each. The first one makes a system and invites the others: one with a cell and a gateway, and one

@@ -3,14 +3,31 @@ import { describe, expect, it } from "vitest";
 import { parseArguments } from "../../../cli/arguments.ts";
 import type { FaultResult } from "../../../cli/drill/fault.ts";
 import { markdownTable } from "../../../cli/drill/markdown-table.ts";
-import { concerns, drillSpec, faults, gateways, lostCells, planOf, shapeFor, portsNeeded, type Plan } from "../../../cli/drill/plan.ts";
+import {
+  concerns,
+  drillSpec,
+  faults,
+  gateways,
+  isOfHosts,
+  type LocalFault,
+  lostCells,
+  lostGateways,
+  planOf,
+  shapeFor,
+  portsNeeded,
+  type Plan,
+} from "../../../cli/drill/plan.ts";
 import { phoneTransports } from "../../../kit/phone/link.ts";
+import { tandem } from "../../../kit/world/tandem.ts";
 import { relayedPorts } from "../../../kit/world/relayed-system.ts";
 import { missesOf, resultTable } from "../../../cli/drill/result-table.ts";
 
 function plan(...args: string[]): Plan {
   return planOf(parseArguments(drillSpec, args));
 }
+
+/** Those that befall processes of one machine. */
+const localFaults = faults.filter((fault): fault is LocalFault => !isOfHosts(fault));
 
 describe("planOf", () => {
   it("does everything with the numbers of the promise", () => {
@@ -27,7 +44,10 @@ describe("planOf", () => {
         "remove-cell",
         "drain-cell",
         "double",
+        "lose-host",
+        "drain-host",
       ],
+      isAll: true,
       transports: ["udp", "tcp", "tls", "ws"],
       amounts: { rate: 100, established: 500, ringing: 50, registered: 2_000 },
       port: undefined,
@@ -38,7 +58,7 @@ describe("planOf", () => {
 
   it("knows how many ports its system needs", () => {
     expect(portsNeeded).toBeGreaterThanOrEqual(relayedPorts(gateways));
-    for (const { cells, hasRelays } of faults.map(shapeFor)) {
+    for (const { cells, hasRelays } of localFaults.map(shapeFor)) {
       const added = hasRelays ? 0 : 1;
       expect(2 * gateways + (hasRelays ? 2 : 1) * cells + added).toBeLessThanOrEqual(portsNeeded);
     }
@@ -49,19 +69,20 @@ describe("planOf", () => {
       plan("--fault", "kill-both,kill-cell", "--transport", "ws", "--quick", "--rate", "7", "--state", "x", "--port", "7000"),
     ).toMatchObject({
       faults: ["kill-cell", "kill-both"],
+      isAll: false,
       transports: ["ws"],
       amounts: { rate: 7, established: 20, ringing: 6, registered: 40 },
       port: 7_000,
       state: resolve("x"),
     });
-    expect(plan("--fault", "all")).toMatchObject({ faults });
+    expect(plan("--fault", "all")).toMatchObject({ faults, isAll: true });
     expect(plan("--transport", "all")).toMatchObject({ transports: phoneTransports });
   });
 
   it.each([
     [
       ["--fault", "fire"],
-      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, drain-cell, double",
+      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, drain-cell, double, lose-host, drain-host",
     ],
     [["--transport", "udp,sctp"], "--transport sctp: must be one of udp, tcp, tls, ws"],
     [["--rate", "many"], "--rate many: must be a whole number from 0 to 20000"],
@@ -72,7 +93,7 @@ describe("planOf", () => {
   });
 
   it("has two cells, and four where something is changed for good", () => {
-    expect(faults.filter((fault) => shapeFor(fault).cells === 4)).toEqual([
+    expect(localFaults.filter((fault) => shapeFor(fault).cells === 4)).toEqual([
       "lose-cell",
       "lose-two",
       "add-cell",
@@ -80,12 +101,29 @@ describe("planOf", () => {
       "drain-cell",
       "double",
     ]);
-    expect(faults.filter((fault) => lostCells(fault).length > 0)).toEqual(["lose-cell", "lose-two", "remove-cell"]);
+    expect(faults.filter((fault) => lostCells(fault).length > 0)).toEqual([
+      "lose-cell",
+      "lose-two",
+      "remove-cell",
+      "lose-host",
+      "drain-host",
+    ]);
+    expect(faults.filter((fault) => lostGateways(fault).length > 0)).toEqual(["lose-host", "drain-host"]);
   });
 
   it("leaves out what cannot concern a softphone", () => {
     expect(faults.filter((fault) => !concerns(fault, "ws"))).toEqual(["kill-gateway"]);
     expect(faults.filter((fault) => !concerns(fault, "udp"))).toEqual([]);
+  });
+});
+
+it("says in one line why a user may make no machines", async () => {
+  expect(await tandem(["drill", "--fault", "lose-host", "--transport", "udp"], { PATH: "/nowhere" })).toEqual({
+    code: 1,
+    out: "",
+    err: expect.stringMatching(
+      /^tandem: faults of machines need network namespaces, and this user may not make any \([^\n]*ip: [^\n]*not found\): be root on Linux, with iproute2\n$/,
+    ) as string,
   });
 });
 
@@ -133,6 +171,25 @@ describe("the table", () => {
         .split("\n")
         .slice(3),
     ).toEqual(["", "FAULT     TRANSPORT  WHOLE AFTER ms  MOVES  REPLICAS", "lose-two  UDP        31204, never       19  c 16, d 16", ""]);
+  });
+
+  it("tells of machines how long each took to serve", () => {
+    const arrivals = [
+      { host: "blade7", servingMs: 2_140 },
+      { host: "h2", servingMs: 30_050 },
+    ];
+    const hosts: FaultResult = { ...good, fault: "lose-host", group: { wholeAfterMs: [31_204], moves: 5, replicas: { b: 7 }, arrivals } };
+    expect(resultTable([good, hosts]).split("\n").slice(7)).toEqual([
+      "FAULT      TRANSPORT  SERVING AFTER s",
+      "lose-host  UDP        h1 2.1, h2 30.1",
+      "",
+    ]);
+    expect(markdownTable([hosts], plan().amounts).split("\n").slice(-4)).toEqual([
+      "| fault | transport | serving after s |",
+      "| --- | --- | ---: |",
+      "| `lose-host` | UDP | h1 2.1, h2 30.1 |",
+      "",
+    ]);
   });
 
   it("is in Markdown what docs/failover.md has", () => {

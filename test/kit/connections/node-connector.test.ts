@@ -143,3 +143,29 @@ it("a link over TLS trusts nobody else", async () => {
   const { seen } = await open("tls", { port, ca });
   expect((await seen.until(1))[0]).toMatch(/^closed: .*(certificate|signature)/i);
 });
+
+function ignore(): void {}
+
+it("a link over UDP is known by address and port: gateways of two machines listen at the same one", async () => {
+  const first = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(first, "listening");
+  const { port } = first.address();
+  const second = createSocket("udp4").bind(port, "127.0.0.2");
+  await once(second, "listening");
+  for (const socket of [first, second]) {
+    socket.on("message", (octets, remote) => socket.send(octets, remote.port, remote.address));
+    closing.push(() => socket.close());
+  }
+  const targets = ["127.0.0.1", "127.0.0.2"].map((host): Target => ({ name: host, host, port }));
+  const came: string[] = [];
+  const received: LinkHandlers["received"] = (_, { target }) => void came.push(target.name);
+  const handlers: LinkHandlers = { opened: ignore, pong: ignore, closed: ignore, received };
+  const endpoint = new NodeConnector({ transport: "udp", domain: "example.test", host: "0.0.0.0", ca: undefined }).bind(targets, handlers);
+  closing.push(() => endpoint.close());
+  endpoint.open();
+  await expect.poll(() => endpoint.links.every(({ isOpen }) => isOpen)).toBe(true);
+  for (const link of endpoint.links.toReversed()) {
+    link.send(octetsOf(request));
+    await expect.poll(() => came.at(-1)).toBe(link.target.name);
+  }
+});

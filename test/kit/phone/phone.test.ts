@@ -94,6 +94,76 @@ describe("a phone", () => {
     expect(phone.isRegistered).toBe(true);
   });
 
+  it("[RFC3263 4.3] comes back to no target that it has forgotten, also on another network, and its connection there stays", () => {
+    const phone = phoneOf(2);
+    void phone.start();
+    phone.forget("two");
+    expect(opened[1]?.link.closedFor).toBe(undefined);
+    const close = (at: number): void => {
+      const each = opened[at];
+      if (each === undefined) throw new Error("no connection");
+      each.link.isOpen = false;
+      each.handlers.closed(each.link, "reset");
+      environment.advance(200);
+    };
+    close(1);
+    expect(opened.at(-1)?.link.target.name).toBe("one");
+    expect(contacts().at(-1)).toContain(";reg-id=2");
+    phone.forget("one");
+    close(0);
+    // It knows nobody then, and tries where it was.
+    expect(opened.at(-1)?.link.target.name).toBe("one");
+  });
+
+  it("[RFC5626 4.5] goes elsewhere when it changes its network and has forgotten its target", () => {
+    const phone = phoneOf(1);
+    void phone.start();
+    phone.forget("one");
+    phone.changeNetwork();
+    expect(opened.map(({ link }) => link.target.name)).toEqual(["one", "two"]);
+  });
+
+  it("[RFC3263 4.3] over UDP registers elsewhere when it forgets its target, and stays there", () => {
+    const links = targets.map(({ name }) => new FakeLink(name, false));
+    let handlers: LinkHandlers | undefined;
+    const udp: Connector = {
+      connect: () => {
+        throw new Error("no connections here");
+      },
+      bind: (_, given) => {
+        handlers = given;
+        return {
+          links,
+          open: () => {
+            for (const link of links) given.opened(link);
+          },
+          close: () => undefined,
+        };
+      },
+    };
+    const options = { transport: "udp", domain: "example.test", targets, userAgent: "test", user: "alice", first: 0, flows: 1 } as const;
+    const phone = new Phone(options, { environment, connector: udp }, { request: () => undefined, ack: () => undefined });
+    const answered = (at: number): void => {
+      const link = links[at];
+      const request = link?.said.at(-1);
+      if (link !== undefined && request !== undefined) handlers?.received(buildResponse(request, 200, { toTag: "r" }), link);
+    };
+    void phone.start();
+    // It has asked there already, and goes when that is answered.
+    phone.forget("one");
+    expect(links.map(({ said }) => said.length)).toEqual([1, 0]);
+    answered(0);
+    expect(links.map(({ said }) => said.length)).toEqual([1, 1]);
+    answered(1);
+    expect(phone.isRegistered).toBe(true);
+    // It knows nobody then, and stays.
+    phone.forget("two");
+    expect([phone.isRegistered, ...links.map(({ said }) => said.length)]).toEqual([true, 1, 1]);
+    environment.advance(60_000);
+    expect(new Set(links[1]?.said.map(({ method }) => method))).toEqual(new Set(["REGISTER"]));
+    expect(links[1]?.said.at(-1)?.cSeq).toMatchObject({ number: 3 });
+  });
+
   it("registers again after a refusal, and before its registration ends", () => {
     const phone = phoneOf(1);
     void phone.start();

@@ -38,6 +38,7 @@ export function makeMachines(bridge: string, machines: readonly (readonly [name:
   }
 }
 
+/** Removes those that are there, with the networks in them. */
 export function removeNamespaces(names: readonly string[]): void {
   for (const name of names) {
     try {
