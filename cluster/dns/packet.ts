@@ -8,19 +8,21 @@ import { dnsAnswersMax } from "../limits.ts";
 export const recordTypes = { A: 1, CNAME: 5, AAAA: 28, SRV: 33, NAPTR: 35 } as const;
 export type AskedType = keyof typeof recordTypes;
 
+/** RFC 3403 4.1. */
+export type NaptrRecord = {
+  readonly order: number;
+  readonly preference: number;
+  readonly flags: string;
+  readonly service: string;
+  readonly regexp: string;
+  readonly replacement: string;
+};
+
 type Data =
   | { readonly type: "A" | "AAAA"; readonly address: string }
   | { readonly type: "CNAME"; readonly target: string }
   | { readonly type: "SRV"; readonly priority: number; readonly weight: number; readonly port: number; readonly target: string }
-  | {
-      readonly type: "NAPTR";
-      readonly order: number;
-      readonly preference: number;
-      readonly flags: string;
-      readonly service: string;
-      readonly regexp: string;
-      readonly replacement: string;
-    };
+  | ({ readonly type: "NAPTR" } & NaptrRecord);
 
 /** Names are in lower case, without the dot at their end. */
 export type AnswerRecord = { readonly name: string; readonly ttl: number } & Data;

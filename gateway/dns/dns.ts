@@ -1,15 +1,8 @@
 import { Resolver, lookup } from "node:dns";
+import type { NaptrRecord } from "../../cluster/dns/packet.ts";
 import { dnsCacheEntriesMax, dnsCacheMs, dnsNegativeCacheMs, dnsQueryTimeoutMs, dnsRecordsMax, dnsTries } from "../limits.ts";
 import { steadyNow } from "../steady-now.ts";
 
-export type NaptrRecord = {
-  readonly order: number;
-  readonly preference: number;
-  readonly flags: string;
-  readonly service: string;
-  readonly regexp: string;
-  readonly replacement: string;
-};
 export type SrvRecord = { readonly name: string; readonly port: number; readonly priority: number; readonly weight: number };
 
 /** The questions that RFC 3263 asks. An empty answer stands for "no such record" and for "no answer": the next step is the same. */

@@ -1,6 +1,7 @@
 import { createSocket } from "node:dgram";
 import { afterEach, describe, expect, test } from "vitest";
-import { SystemDns, type Dns, type NaptrRecord, type SrvRecord } from "../../gateway/dns/dns.ts";
+import type { NaptrRecord } from "../../cluster/dns/packet.ts";
+import { SystemDns, type Dns, type SrvRecord } from "../../gateway/dns/dns.ts";
 import { NextHopResolver, orderByPriority, type ListenerPlace } from "../../gateway/dns/resolver.ts";
 import { octetsOf } from "../../sip/message/octets.ts";
 import { parseFlowKey } from "../../sip/flow/flow.ts";
