@@ -24,6 +24,7 @@ export function gatewayConfigText(
     name: gateway.id,
     ...(typeof credentials === "string" ? { secretFile: credentials } : { member: credentials }),
     ...(proxyFrom === undefined ? {} : { proxyFrom: [...proxyFrom] }),
+    ...(gateway.health === undefined ? {} : { health: `${hostInUri(gateway.health.host)}:${gateway.health.port}` }),
     cells: cells.map((cell) => ({ id: cell.id, url: membersUrlOf(cell) })),
     listeners: gateway.listeners.map(({ transport, host, port }) => ({
       transport: transport.toLowerCase(),

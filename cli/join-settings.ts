@@ -24,6 +24,7 @@ const shared: readonly string[] = [
   "messages-per-source",
   "http-host",
   "http-port",
+  "health",
   "gateways",
   "state",
   "no-restart",

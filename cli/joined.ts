@@ -44,6 +44,7 @@ const keptTogether: readonly (readonly string[])[] = [
   ["messages-per-source"],
   ["http-host"],
   ["http-port"],
+  ["health"],
 ];
 const files: readonly string[] = ["tls-cert", "tls-key", "acme-ca"];
 

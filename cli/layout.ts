@@ -20,7 +20,12 @@ export type Layout = {
     /** Where members reach it, in a system with an authority: an address without brackets. */
     readonly members?: { readonly host: string; readonly port: number; readonly url: string };
   }[];
-  readonly gateways: readonly { readonly id: string; readonly listeners: readonly Listener[] }[];
+  readonly gateways: readonly {
+    readonly id: string;
+    readonly listeners: readonly Listener[];
+    /** Where load balancers ask how it is. Absent: nowhere. */
+    readonly health?: Address;
+  }[];
   /** Where machines ask to join, on a host that runs a cell in a system with an authority. */
   readonly door?: Address;
 };
@@ -112,7 +117,8 @@ export function layoutOf(
           ...at("WSS", settings.wssPort),
         ];
       });
-      return { id, listeners };
+      const { health } = settings;
+      return { id, listeners, ...(health === undefined ? {} : { health: { host: health.host, port: health.port + index } }) };
     }),
   };
   const whole = settings.listen === undefined || layout.cells.length === 0 ? layout : { ...layout, door: doorOf(settings.listen) };
@@ -145,6 +151,9 @@ function needsOf(layout: Layout, httpHost = ""): Need[] {
         who: `gateway ${id} for ${transport}`,
         option: optionOf[transport],
       })),
+    ),
+    ...layout.gateways.flatMap(({ id, health }): Need[] =>
+      health === undefined ? [] : [{ kind: "TCP", ...health, who: `gateway ${id} for its page`, option: "--health" }],
     ),
     ...layout.cells.map(({ id, port }): Need => ({
       kind: "TCP",
@@ -194,7 +203,7 @@ export async function checkPorts(layout: Layout, httpHost: string, patienceMs = 
     const where = `${hostInUri(need.host)}:${need.port}`;
     if (code === "EADDRINUSE") throw new Failure(`${where} is in use by another process; ${need.who} needs it (${need.option})`);
     if (code === "EADDRNOTAVAIL") {
-      const asked = { "--http-port": "--http-host", "--listen": "--listen" }[need.option] ?? "--sip";
+      const asked = { "--http-port": "--http-host", "--listen": "--listen", "--health": "--health" }[need.option] ?? "--sip";
       throw notOfHere(need.host, asked);
     }
     if (code === "EACCES") throw new Failure(`${where} may not be opened by this user; ${need.who} needs it (${need.option})`);

@@ -45,6 +45,8 @@ export type Settings = {
   readonly wsPort: number | undefined;
   readonly wssPort: number | undefined;
   readonly httpPort: number;
+  /** Where load balancers ask the first gateway how it is; further ones have the next ports. Absent: nowhere. */
+  readonly health?: SipAddress | undefined;
   readonly cells: number | undefined;
   readonly gateways: number;
   readonly exchanges: number | undefined;
@@ -70,7 +72,7 @@ export type AcmeSettings = {
   readonly port: number;
 };
 
-/** An address of the gateways, IPv6 without brackets, and the first port of UDP and TCP. */
+/** An address of the gateways, IPv6 without brackets, and the first port: of UDP and TCP, or of their pages. */
 export type SipAddress = { readonly host: string; readonly port: number };
 
 type DigestAlgorithm = "MD5" | "SHA-256";
@@ -132,6 +134,7 @@ export const upSpec: CommandSpec = {
     },
     { name: "listen", value: "ADDRESS[:PORT]", help: `offers this machine to others: cell a's members' socket (port ${listenPort})` },
     { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: next ports" },
+    { name: "health", value: "ADDRESS:PORT", help: "a page for load balancers, of the first gateway (none); further ones: next ports" },
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
     { name: "gateways", value: "N", help: "gateways (1)" },
     { name: "exchanges", value: "N", help: `slices of the addresses-of-record (${firstStart.exchanges})` },
@@ -214,6 +217,7 @@ export function settingsOf(args: Arguments): Settings {
     wsPort: port("ws-port"),
     wssPort: port("wss-port"),
     httpPort: port("http-port") ?? 8801,
+    health: parseHealth(values.get("health")),
     cells: count("cells", cellsMax),
     gateways: count("gateways", gatewaysMax) ?? 1,
     exchanges: count("exchanges", exchangesMax),
@@ -295,6 +299,15 @@ function parseListen(text: string | undefined): Settings["listen"] {
     throw usage(upSpec, `--listen ${text}: must be an address of this machine that the others reach, for example 192.0.2.10`);
   }
   return { host, port: wholeNumber(upSpec, "listen", port ?? String(listenPort), 2, 65_535) };
+}
+
+function parseHealth(text: string | undefined): SipAddress | undefined {
+  if (text === undefined) return undefined;
+  const [, v6, v4 = "", port] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d+)$/.exec(text) ?? [];
+  const host = v6 ?? v4;
+  if (port !== undefined && isIP(host) === (v6 === undefined ? 4 : 6))
+    return { host, port: wholeNumber(upSpec, "health", port, 1, 65_535) };
+  throw usage(upSpec, `--health ${text}: must be ADDRESS:PORT of this machine, for example 127.0.0.1:8080 or [::1]:8080`);
 }
 
 /** All addresses of a machine: good to listen at, and nothing that a phone could send to. */

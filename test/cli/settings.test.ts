@@ -96,6 +96,20 @@ describe("settingsOf", () => {
     expect(() => settings("--proxy-from", "lb.test")).toThrow("--proxy-from lb.test: must be addresses, or networks of ");
   });
 
+  it("takes where load balancers ask, gives each gateway a page of its own, and writes it into its file", () => {
+    const asked = settings("--health", "[::1]:8080", "--gateways", "2");
+    const { gateways, cells } = layoutOf(asked, 1);
+    const files = { ca: undefined, certificate: "c", key: "k" };
+    const texts = gateways.map((gateway) => gatewayConfigText(gateway, cells, "secret", files, asked));
+    expect(texts.map((text) => /^health = .*$/m.exec(text)?.[0])).toEqual(['health = "[::1]:8080"', 'health = "[::1]:8081"']);
+    expect(gatewayConfigText({ id: "g1", listeners: [] }, cells, "secret", files, settings())).not.toContain("health");
+    for (const wrong of ["8080", "lb.test:8080", "127.0.0.1", "::1:8080", "[127.0.0.1]:8080", "127.0.0.1:0", "127.0.0.1:65536"])
+      expect(() => settings("--health", wrong)).toThrow(/--health .*must be (?:ADDRESS:PORT of this machine|a whole number)/);
+    expect(() => layoutOf(settings("--health", "127.0.0.1:5060"), 1)).toThrow(
+      "port 5060 is needed by gateway g1 for TCP and by gateway g1 for its page: change --sip or --health",
+    );
+  });
+
   it("takes several cluster addresses, of which each gateway has one listener of each kind", () => {
     const placesOf = (...args: string[]): string[][] =>
       layoutOf(settings(...args, "--gateways", "2", "--ws-port", "5080"), 2).gateways.map(({ listeners }) =>
