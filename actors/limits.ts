@@ -64,6 +64,15 @@ export const drainMsMax = 600_000;
 export const drainLateMs: number = t1Ms / 5;
 /** What was measured longer ago says nothing of now. */
 export const lateKnownMs = 2_000;
+/** As long as an access finds exchanges late it tells the core group so often, which believes it for longer (lateBelievedMs). */
+export const lateToldMs = 1_000;
+
+/**
+ * All cells that are up have a new map within milliseconds. One that does not answer is waited for so long while another one does. Where none does it is longer, and
+ * less than who asks the coordinator waits (cellAnswerMsMax).
+ */
+export const mapSpreadMs = 1_000;
+export const mapSpreadMsMax = 1_500;
 
 /** How often a core group asks exchanges that have something left in its cell whether that is so. Each is woken by it, and there are none mostly. */
 export const leftAskedMs = 2_000;
@@ -92,6 +101,11 @@ export const elderOffersMax = 2_000;
  */
 export const strayCancelsPerSecond = 50;
 export const strayCancelsBurst: number = 4 * strayCancelsPerSecond;
+/** Of these one source may have a fifth, an office whose callers hang up together: whoever sends more leaves the others theirs. */
+export const strayCancelsOfSourcePerSecond: number = strayCancelsPerSecond / 5;
+export const strayCancelsOfSourceBurst: number = strayCancelsBurst / 5;
+/** Sources that are remembered for that. Over: those of before are forgotten, and have their share again. The bound for all stays. */
+export const strayCancelSourcesMax = 2_000;
 /** An exchange that could not be told of a view is told again with so many beats. What fails so often fails for a reason that a view does not mend. */
 export const tellTriesMax = 5;
 
@@ -182,6 +196,8 @@ export const passedMax = 1_000;
 /** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */
 export const phoneAskMsMin = 100;
 export const phoneAskMsMax = 1_000;
+/** Within this another exchange has answered, or both cells that have it were waited for in vain. What has not come by then does not come. */
+export const phoneAnswerMsMax = 4_500;
 /** Phones that are searched and waited for at once, by requests, responses and ACKs: 300 a second of them for {@link phoneReturnMs}. Over: 480. */
 export const phoneSearchesMax = 2_000;
 /** The same for one address-of-record, each of whose REGISTERs looks for all of them, some microseconds each. A quarter: users share the place. */

@@ -97,6 +97,8 @@ export const transactionsMax = 120_000;
  * three times.
  */
 export const transactionsFewShare = 0.5;
+/** What in-dialog requests may use over `transactionsMax`, so that calls in progress can end while new ones are refused. */
+export const transactionsInDialogShare = 1.25;
 /**
  * Octets of requests that wait for a final response, in one exchange. An unanswered INVITE is 9.7 KB, with its transactions, its context and its
  * record, so these are 4000. With as many finished transactions as there may be the object stays below Cloudflare's 128 MB. Over: 503 with

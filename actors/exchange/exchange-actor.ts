@@ -300,6 +300,7 @@ export class ExchangeActor {
     const isLeaving = before.role !== role && role !== "replica";
     if (isLeaving) {
       this.#hasLeft = before.role === "replica";
+      if (this.#hasLeft) this.#events.event((at) => this.exchange.sayRefusalsAgain(at), now);
       this.#leave(now);
     }
     // To the primary it is somebody else than its peer from now on.

@@ -106,6 +106,12 @@ export class Exchange {
     this.#tellTakeovers();
   }
 
+  /** This replica is about to be none. Refusals over UDP that nobody has acknowledged are said once more: nobody else knows of them. */
+  sayRefusalsAgain(now: SteadyMs): void {
+    this.#parts.transactions.sayRefusalsAgain(now);
+    this.#settle(now);
+  }
+
   /** Goes on with INVITEs that a replica has in progress which the map has no more: it lets go of them when it hears of the map. */
   adoptLeft(now: SteadyMs): void {
     if (!this.#isFirst || !this.#parts.takeovers.hasLeft(this.#pair)) return;

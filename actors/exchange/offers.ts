@@ -1,12 +1,12 @@
 import type { FrameRecord } from "../../cluster/backhaul/frame.ts";
-import { RateBound } from "../../cluster/overload/rate-bound.ts";
 import { joinFlow } from "../../sip/flow/flow.ts";
 import type { SteadyMs } from "../../sip/time.ts";
-import { elderAnswerMs, elderOffersMax, strayCancelsBurst, strayCancelsPerSecond } from "../limits.ts";
+import { elderAnswerMs, elderOffersMax } from "../limits.ts";
 import type { Timer } from "../timer.ts";
 import type { Effect } from "./effects.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangePorts, Offered, OtherExchangesPort } from "./ports.ts";
+import { StrayCancels } from "./stray-cancels.ts";
 import { isReliableFlow } from "./whereabouts.ts";
 
 type Offering = Extract<Effect, { type: "offer" }>;
@@ -46,14 +46,13 @@ export class Offers {
   /** Who waits until all up to this number are over, in the same order. */
   #waiting: { readonly number: number; readonly done: () => void }[] = [];
   /** CANCELs that came over connections, and in datagrams. */
-  readonly #strays: { readonly connected: RateBound; readonly datagrams: RateBound };
+  readonly #strays: { readonly connected: StrayCancels; readonly datagrams: StrayCancels };
 
   constructor(options: OffersOptions) {
     this.#options = options;
     const now = options.ports.now();
     this.#timer = options.ports.timer(() => this.#rang(options.ports.now()));
-    const newBound = (): RateBound => new RateBound(strayCancelsPerSecond, strayCancelsBurst, now);
-    this.#strays = { connected: newBound(), datagrams: newBound() };
+    this.#strays = { connected: new StrayCancels(now), datagrams: new StrayCancels(now) };
   }
 
   get areUnderWay(): boolean {
@@ -68,8 +67,9 @@ export class Offers {
   /** Asks elders whether this belongs to an INVITE that one of them has in hand. */
   offer({ access, record, elders, isCancel }: Offering, now: SteadyMs): void {
     const { ports } = this.#options;
-    const strays = isReliableFlow(joinFlow(access, record.key)) ? this.#strays.connected : this.#strays.datagrams;
-    const isAsked = this.#asked.size < elderOffersMax && (!isCancel || strays.take(now));
+    const flow = joinFlow(access, record.key);
+    const strays = isReliableFlow(flow) ? this.#strays.connected : this.#strays.datagrams;
+    const isAsked = this.#asked.size < elderOffersMax && (!isCancel || strays.take(flow, now));
     const places = isAsked ? elders.flatMap((elder) => this.#placesOf(elder)) : [];
     const number = this.#begin();
     const giveUp = (): void => this.#options.keep(access, record, () => this.#over(number));
@@ -80,7 +80,7 @@ export class Offers {
       ports.others.offer({ ...place, access, record, isSure: false }, (isTaken) => {
         if (!isTaken) return this.#saidNo(number);
         // It belongs to something. Whoever says so late has it twice, with this exchange.
-        if (isCancel) strays.giveBack();
+        if (isCancel) strays.giveBack(flow, ports.now());
         if (this.#answered(number)) this.#over(number);
       });
     }

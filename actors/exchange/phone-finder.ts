@@ -1,5 +1,5 @@
 import type { PhoneFlow } from "../../sip/dialog/present-flow.ts";
-import { phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchesPerUserMax } from "../limits.ts";
+import { phoneAnswerMsMax, phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchesPerUserMax } from "../limits.ts";
 import { phoneSearchMs } from "../../sip/limits.ts";
 import { Timer, type TimerTable } from "../../sip/transaction/timer-table.ts";
 import type { SteadyMs } from "../../sip/time.ts";
@@ -35,19 +35,28 @@ type Entry = {
   readonly search: Search;
   readonly until: SteadyMs;
   isAsking: boolean;
+  /** When it last wanted another exchange to be asked. */
+  wantedAt: SteadyMs;
   pauseMs: number;
   isOver: boolean;
 };
 
+/** What another exchange is asked about an address-of-record, and has not answered yet. */
+type Question = { readonly addressOfRecord: string; readonly name: string; readonly at: SteadyMs; readonly askers: Set<Entry> };
+
 /**
  * Finds phones that come back on another flow (RFC 5626 4.3): another connection, another gateway, another cell. Or they come back on the same flow,
  * when it was the way to their access that was missing. A search waits for what may end it: a REGISTER, here or at the peer; a way that opens.
- * Another exchange is asked, again and again after growing pauses. Nothing goes on while nobody is looked for.
+ * Another exchange is asked, again and again after growing pauses. It has one question about each address-of-record at a time: one that is late is not asked for more,
+ * or it would be later still. Nothing goes on while nobody is looked for.
  */
 export class PhoneFinder {
   readonly #options: FinderOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #byAddressOfRecord = new Map<string, Set<Entry>>();
+  /** Those that are under way, by address-of-record and by name. */
+  readonly #questions = new Map<string, Question>();
+  readonly #questionsByName = new Map<string, Question>();
   /** To be looked at when the event is over. */
   #due = new Set<Entry>();
   #names = 0;
@@ -78,6 +87,7 @@ export class PhoneFinder {
       search,
       until,
       isAsking: false,
+      wantedAt: now,
       pauseMs: phoneAskMsMin,
       isOver: false,
     };
@@ -110,13 +120,26 @@ export class PhoneFinder {
 
   /** What another exchange says; too late, nobody listens. */
   answered(name: string, flows: readonly PhoneFlow[], now: SteadyMs): void {
-    const entry = this.#entries.get(name);
-    if (entry === undefined) return;
+    const question = this.#questionsByName.get(name);
+    if (question === undefined) return;
+    this.#forget(question);
+    for (const entry of question.askers) if (!entry.isOver) this.#hear(entry, question, flows, now);
+  }
+
+  #hear(entry: Entry, question: Question, flows: readonly PhoneFlow[], now: SteadyMs): void {
     entry.isAsking = false;
     if (entry.search.look(flows, now)) return this.#end(entry);
-    if (entry.search.isOnce === true || now >= entry.until) return this.#giveUp(entry, now);
+    // Who came after the question had left may have been registered since.
+    const isOver = entry.search.isOnce === true && entry.wantedAt <= question.at;
+    if (isOver || now >= entry.until) return this.#giveUp(entry, now);
+    if (entry.search.isOnce === true) return this.#ask(entry, now);
     this.#watch(entry, now + entry.pauseMs);
     entry.pauseMs = Math.min(2 * entry.pauseMs, phoneAskMsMax);
+  }
+
+  #forget({ addressOfRecord, name }: Question): void {
+    this.#questions.delete(addressOfRecord);
+    this.#questionsByName.delete(name);
   }
 
   /** Takes the looks that are due. True when there were any. */
@@ -149,9 +172,19 @@ export class PhoneFinder {
   }
 
   #ask(entry: Entry, now: SteadyMs): void {
+    const { addressOfRecord } = entry.search;
+    const before = this.#questions.get(addressOfRecord);
+    const isAnswerable = before !== undefined && now - before.at < phoneAnswerMsMax;
+    if (before !== undefined && !isAnswerable) this.#forget(before);
+    const question = isAnswerable ? before : { addressOfRecord, name: this.#newName(), at: now, askers: new Set<Entry>() };
+    if (!entry.isAsking) entry.wantedAt = now;
     entry.isAsking = true;
-    this.#watch(entry, now + phoneSearchMs);
-    this.#options.ask(entry.search.addressOfRecord, entry.name);
+    question.askers.add(entry);
+    this.#watch(entry, question.at + phoneAnswerMsMax);
+    if (question === before) return;
+    this.#questions.set(addressOfRecord, question);
+    this.#questionsByName.set(question.name, question);
+    this.#options.ask(addressOfRecord, question.name);
   }
 
   #watch(entry: Entry, at: SteadyMs): void {

@@ -1,7 +1,7 @@
 import { t1Ms, t4Ms } from "../limits.ts";
 import type { SipMessage } from "../message/sip-message.ts";
 import { never, schedule } from "./transaction.ts";
-import type { InviteServerTransaction, Machinery } from "./transaction.ts";
+import type { InviteServerTransaction, Machinery, ServerTransaction } from "./transaction.ts";
 import { nextRepeatMs, sayAgain } from "./unproven-callers.ts";
 import type { SteadyMs } from "../time.ts";
 
@@ -90,6 +90,11 @@ export function respondInvite(
     default:
       tx.state satisfies never;
   }
+}
+
+/** A refusal that Timer G would say again. */
+export function isToBeRepeated(tx: ServerTransaction): tx is InviteServerTransaction {
+  return tx.kind === "inviteServer" && tx.state === "Completed" && tx.retransmitAt !== never;
 }
 
 /** The transaction's timer: G, H, I or L by its state. */

@@ -1,5 +1,5 @@
 import { isParseError } from "../errors.ts";
-import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsMax } from "../limits.ts";
+import { retryAfterSeconds, t1Ms, t4Ms, transactionsFewShare, transactionsInDialogShare, transactionsMax } from "../limits.ts";
 import { buildCancel, buildResponse } from "../message/build.ts";
 import { Header } from "../message/header-names.ts";
 import type { SipMessage } from "../message/sip-message.ts";
@@ -8,7 +8,7 @@ import { fallbackFlow, responseFlow } from "../flow/response-flow.ts";
 import { sourceOfFlow } from "../flow/source.ts";
 import { HeldRequests, type Held } from "./held-requests.ts";
 import { fireInviteClient, receiveInviteResponse, startCopy, startInvite, terminateInviteClient } from "./invite-client.ts";
-import { fireInviteServer, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
+import { fireInviteServer, isToBeRepeated, receiveAck, receiveInviteAgain, respondInvite } from "./invite-server.ts";
 import { clientKey, isSameCall, isUniqueServerKey, serverKey } from "./matching.ts";
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
 import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
@@ -30,9 +30,6 @@ import type {
 } from "./transaction.ts";
 import { askedAgain, isTooShortForTrying, openAccount, UnpaidOctets, withinAccount } from "./unproven-callers.ts";
 import type { SteadyMs } from "../time.ts";
-
-/** What in-dialog requests may use over `transactionsMax`, so that calls in progress can end while new ones are refused. */
-const inDialogShare = 1.25;
 
 export type TransactionLayerOptions = {
   readonly timers: TimerTable;
@@ -276,6 +273,11 @@ export class TransactionLayer {
     this.#machinery.transport.send(flow, response.octets.slice(response.start, response.end), tx.commit);
   }
 
+  /** Whoever has these transactions is about to go. What Timer G would say again later is said now, where it may be said at all. */
+  sayRefusalsAgain(now: SteadyMs): void {
+    for (const tx of Array.from(this.#servers.values())) if (isToBeRepeated(tx)) fireInviteServer(tx, this.#machinery, now);
+  }
+
   /**
    * A connection is gone. What was written to it and has got no answer fails at once (RFC 3261 17.1.4, 18.4), not when Timer B or F fires. An
    * INVITE that is ringing stays: its phone may come back and answer.
@@ -391,11 +393,11 @@ export class TransactionLayer {
   #isOverloaded(message: SipMessage): boolean {
     const size = this.#servers.size;
     if (size < this.#transactionsMax) return false;
-    return message.toTag === undefined || size >= this.#transactionsMax * inDialogShare;
+    return message.toTag === undefined || size >= this.#transactionsMax * transactionsInDialogShare;
   }
 
   #hold(message: SipMessage, method: string, flow: string): Held | undefined {
-    const share = message.toTag === undefined ? 1 : inDialogShare;
+    const share = message.toTag === undefined ? 1 : transactionsInDialogShare;
     return this.#held.hold(sourceOfFlow(flow), lengthOf(message), method === "INVITE", share);
   }
 

@@ -5,11 +5,14 @@ import type { Assignment, ClusterMap } from "../../../cluster/map/cluster-map.ts
 import { peerSyncMsMax } from "../../../cluster/limits.ts";
 import { parseAnswer, parseBatch, serializeBatch } from "../../../cluster/replication/peer-batch.ts";
 import { refusedCause } from "../../../cluster/replication/peer-link.ts";
+import { isParseError } from "../../../sip/errors.ts";
+import { octetsOf } from "../../../sip/message/octets.ts";
+import { parseMessage } from "../../../sip/message/sip-message.ts";
 import { memoryFrom } from "../../../sip/record/memory.ts";
 import { serializeRecord } from "../../../sip/record/record-text.ts";
 import type { StateRecord } from "../../../sip/record/state-record.ts";
 import { ActorWorld, messageOf, TestBackhaul } from "./actor-world.ts";
-import { TestPhone, testMap } from "./harness.ts";
+import { answer, TestPhone, testMap } from "./harness.ts";
 
 const alice = new TestPhone("alice", "198.51.100.7", 5060, "TCP");
 const bob = new TestPhone("bob", "198.51.100.8", 5060, "TCP");
@@ -115,6 +118,25 @@ describe("a replica whose peer is in another cell by a newer map", () => {
 });
 
 describe("a replica that is none any more by a newer map", () => {
+  it("[RFC3261 17.2.1] says a refusal once more that its caller has not acknowledged: nobody says it after that", () => {
+    const [caller, callee] = [new TestPhone("dora", "198.51.100.10", 5060), new TestPhone("erik", "198.51.100.11", 5060)];
+    const { world, gateway } = registered();
+    for (const phone of [caller, callee]) gateway.message(phone.key, phone.register());
+    world.advance(20);
+    world.answerBatches();
+    gateway.message(caller.key, caller.request("INVITE", "sip:erik@example.test"));
+    const invite = gateway.texts.findLast((text) => text.startsWith("INVITE "));
+    const heard = parseMessage(octetsOf(invite ?? ""));
+    if (isParseError(heard)) throw new Error(heard.reason);
+    gateway.message(callee.key, answer(heard, 486, "erik"));
+    const refusals = (): number => gateway.texts.filter((text) => text.startsWith("SIP/2.0 486 ")).length;
+    expect([refusals(), gateway.closed]).toEqual([1, []]);
+    world.take(() => world.actor.setMap(mapWith(2, "b", "c")));
+    expect([refusals(), gateway.closed]).toEqual([2, [`4003 ${movedText}`]]);
+    world.advance(10_000);
+    expect(refusals()).toBe(2);
+  });
+
   it("serves nobody, says so, and hands over all that it has; then it is empty", () => {
     const { world, gateway } = registered();
     world.happened.length = 0;

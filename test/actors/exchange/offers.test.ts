@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { elderAnswerMs, elderOffersMax, handedOverMs, strayCancelsBurst, strayCancelsPerSecond } from "../../../actors/limits.ts";
+import {
+  elderAnswerMs,
+  elderOffersMax,
+  handedOverMs,
+  strayCancelsBurst,
+  strayCancelsOfSourceBurst,
+  strayCancelsOfSourcePerSecond,
+  strayCancelsPerSecond,
+} from "../../../actors/limits.ts";
 import type { View } from "../../../cluster/group/view.ts";
 import { peerDelayMs } from "../../../cluster/limits.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
@@ -170,26 +178,45 @@ function cancels(phone: TestPhone, { gateway }: Asking, count: number): void {
   for (let sent = 0; sent < count; sent += 1) gateway.message(phone.key, phone.request("CANCEL", callee));
 }
 
+const strangers = Array.from({ length: 10 }, (_, index) => new TestPhone("mallory", `203.0.113.${index + 1}`, 5060));
+
+/** As many of each. */
+function cancelsOfMany(asking: Asking, count: number): void {
+  for (const each of strangers) cancels(each, asking, count / strangers.length);
+}
+
 describe("CANCELs that belong to nothing", () => {
   it("make the exchange ask so many times at once, and then a second; all are answered", () => {
     const asking = serving();
     const { world } = asking;
-    cancels(stranger, asking, strayCancelsBurst + 20);
+    cancelsOfMany(asking, strayCancelsBurst + 20);
     expect(world.offered).toHaveLength(strayCancelsBurst);
     for (const { answered } of world.offered) world.take(() => answered(false));
     expect(asking.gateway.texts.filter((text) => /^SIP\/2\.0 (?:200|481) [^]*CSeq: \d+ CANCEL/.test(text))).toHaveLength(
       strayCancelsBurst + 20,
     );
     world.advance(1_000);
-    cancels(stranger, asking, strayCancelsPerSecond + 20);
+    cancelsOfMany(asking, strayCancelsPerSecond + 20);
     expect(world.offered).toHaveLength(strayCancelsBurst + strayCancelsPerSecond);
   });
 
   it("do not take the place of those that come over connections", () => {
     const asking = serving();
-    cancels(stranger, asking, strayCancelsBurst + 1);
+    cancelsOfMany(asking, strayCancelsBurst + 10);
     cancels(goes, asking, 1);
     expect(asking.world.offered).toHaveLength(strayCancelsBurst + 1);
+  });
+
+  it("of one source are a share of them, and the others have theirs", () => {
+    const asking = serving();
+    const { world } = asking;
+    cancels(stranger, asking, strayCancelsBurst);
+    expect(world.offered).toHaveLength(strayCancelsOfSourceBurst);
+    world.advance(1_000);
+    cancels(stranger, asking, strayCancelsBurst);
+    expect(world.offered).toHaveLength(strayCancelsOfSourceBurst + strayCancelsOfSourcePerSecond);
+    cancelsOfMany(asking, 100);
+    expect(world.offered).toHaveLength(strayCancelsOfSourceBurst + strayCancelsOfSourcePerSecond + 100);
   });
 
   it("are not those that belong to an INVITE of an elder's", () => {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { PhoneFlow } from "../../../sip/dialog/present-flow.ts";
 import { PhoneFinder, type Search } from "../../../actors/exchange/phone-finder.ts";
-import { phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchesPerUserMax } from "../../../actors/limits.ts";
+import { phoneAnswerMsMax, phoneAskMsMax, phoneAskMsMin, phoneSearchesMax, phoneSearchesPerUserMax } from "../../../actors/limits.ts";
 import { phoneReturnMs, phoneSearchMs } from "../../../sip/limits.ts";
 import { TimerTable } from "../../../sip/transaction/timer-table.ts";
 
@@ -157,11 +157,13 @@ describe("a phone of another exchange", () => {
     nothingIsLeft();
   });
 
-  it("is asked for once more when an answer does not come", () => {
+  it("is asked for once more when an answer does not come, and not before it could have", () => {
     const made = search(there);
     finder.start(made, now);
     finder.settle(now);
-    advance(phoneSearchMs);
+    advance(phoneAnswerMsMax - 1);
+    expect(asked).toHaveLength(1);
+    advance(1);
     expect(asked).toHaveLength(2);
     answer([bound]);
     expect(made.outcome).toBe("found");
@@ -178,6 +180,47 @@ describe("a phone of another exchange", () => {
     expect(made.outcome).toBe("");
     advance(1);
     expect(made.outcome).toBe("given up");
+    nothingIsLeft();
+  });
+});
+
+describe("an exchange that answers late", () => {
+  it("has one question for all who look for one user's phones, and all hear the answer", () => {
+    const made = Array.from({ length: 50 }, () => search(there));
+    for (const each of made) {
+      finder.start(each, now);
+      finder.settle(now);
+      advance(50);
+    }
+    expect(asked).toHaveLength(1);
+    answer([bound]);
+    expect(new Set(made.map(({ outcome }) => outcome))).toEqual(new Set(["found"]));
+    nothingIsLeft();
+  });
+
+  it("is asked again for one who looks once and came after the question had left", () => {
+    const [first, second] = [search(there, 0), search(there, 0)].map((each) => Object.assign(each, { isOnce: true }));
+    if (first === undefined || second === undefined) throw new Error("two are needed");
+    finder.start(first, now);
+    finder.settle(now);
+    advance(10);
+    finder.start(second, now);
+    finder.settle(now);
+    answer([]);
+    expect([asked.length, first.outcome, second.outcome]).toEqual([2, "given up", ""]);
+    answer([bound]);
+    expect(second.outcome).toBe("found");
+    nothingIsLeft();
+  });
+
+  it("tells those who came later though the first one wants to know no more", () => {
+    const [first, second] = [search(there), search(there)];
+    finder.start(first, now, "first");
+    finder.start(second, now, "second");
+    finder.settle(now);
+    finder.stop("first");
+    answer([bound]);
+    expect([first.outcome, second.outcome, asked.length]).toEqual(["", "found", 1]);
     nothingIsLeft();
   });
 });
