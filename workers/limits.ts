@@ -126,10 +126,6 @@ export const hostReportOctetsMax: number = 64 * 1024;
 export const hostsRememberedMax = 128;
 /** What a host that says nothing any more has said last is shown for a day. */
 export const hostRememberedMs = 86_400_000;
-/** All cells that are up have a new map within milliseconds. One that does not answer is waited for so long, and all of them for twice as long. */
-export const orderSpreadMs = 1_000;
-export const orderSpreadMsMax = 2_000;
-export const orderSpreadPollMs = 25;
 /** A host reports every two seconds: one that has not for so long is dead, or reaches no cell. */
 export const hostSilentMs = 10_000;
 /** What only cells have, as JSON: up to a dozen secrets, and the keys of an authority. */

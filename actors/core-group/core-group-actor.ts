@@ -8,7 +8,8 @@ import type { Effect, GroupOptions, GroupStatus } from "../../cluster/group/grou
 import type { MapChange } from "../../cluster/group/known-map.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import { settingsOf, type GroupSettings } from "../../cluster/group/settings.ts";
-import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
+import type { Change, SeenCause, View } from "../../cluster/group/view.ts";
+import { MapSpread } from "./map-spread.ts";
 import { LeftExchanges } from "./left-exchanges.ts";
 import type { LinesMode } from "./line-drain.ts";
 import { OwnServices, type ServicePorts } from "./own-services.ts";
@@ -65,6 +66,7 @@ export class CoreGroupActor {
   readonly #group: CoreGroup;
   readonly #services: OwnServices;
   readonly #left: LeftExchanges;
+  readonly #spread = new MapSpread();
   /** Exchanges of this cell that have asked for the view since this group started: they want to hear of every change. */
   readonly #listeners = new Set<number>();
   /** Exchanges that could not be told, and how often that was tried. */
@@ -159,6 +161,11 @@ export class CoreGroupActor {
     this.#event((now) => this.#group.overloaded(now));
   }
 
+  /** A gateway, or a line of this cell, finds an exchange late. It says so again as long as it does. */
+  accessIsLate(access: string): void {
+    this.#event((now) => this.#group.accessIsLate(access, now));
+  }
+
   /** A heartbeat of another cell. Returns the answer; undefined: it comes from a gateway, which is told nothing. */
   heartbeat(heartbeat: Heartbeat): Heartbeat | undefined {
     if (this.#group.isGateway(heartbeat.cell)) return undefined;
@@ -202,10 +209,6 @@ export class CoreGroupActor {
     return [...this.#left.all];
   }
 
-  setHeartbeat(heartbeat: HeartbeatSettings): void {
-    this.#event((now) => this.#group.changeMap({ heartbeat }, now));
-  }
-
   /** An exchange of this cell has had no second memory for a while, or has one again. */
   replicaIsAlone(exchange: number, isAlone: boolean): void {
     this.#group.replicaIsAlone(exchange, isAlone);
@@ -226,9 +229,12 @@ export class CoreGroupActor {
     return this.#group.leftToHandOver;
   }
 
-  /** Writes a new version of the map. */
-  changeMap(change: MapChange): void {
-    this.#event((now) => this.#group.changeMap(change, now));
+  /** Writes a new version of the map. `spread`: it is in another cell as well, where one is up; or that is not known (map-spread.ts). */
+  changeMap(change: MapChange, spread?: (isKnown: boolean) => void): void {
+    this.#event((now) => {
+      this.#group.changeMap(change, now);
+      if (spread !== undefined) this.#spread.wait(spread, now);
+    });
   }
 
   /** The operator takes this cell out of service, or back. `last`: no other cell is up, so it stays. */
@@ -238,7 +244,8 @@ export class CoreGroupActor {
 
   /** Arms what is due next, where an event has failed to. */
   arm(): void {
-    this.#ports.arm(this.#group.nextTick, this.#group.nextDeadline(), this.#ports.now());
+    const now = this.#ports.now();
+    this.#ports.arm(this.#group.nextTick, Math.min(this.#group.nextDeadline(), this.#spread.nextDeadline(now)), now);
   }
 
   /** One event on the group, and what it wants done. */
@@ -252,7 +259,8 @@ export class CoreGroupActor {
     for (let effects = this.#group.takeEffects(); effects.length > 0; effects = this.#group.takeEffects()) {
       for (const effect of effects) this.#carryOut(effect, now);
     }
-    this.#ports.arm(this.#group.nextTick, this.#group.nextDeadline(), now);
+    this.#spread.look(() => this.#group.spread, now);
+    this.arm();
     return result;
   }
 
@@ -280,6 +288,7 @@ export class CoreGroupActor {
         this.#drainLines(effect.view, this.map);
         return;
       case "map":
+        if (effect.map.writer !== this.#cell) this.#spread.lost();
         this.#ports.keepMap(effect.map, effect.before);
         this.#drainLines(effect.view, effect.map);
         this.#left.mapChanged(effect.before, effect.map);

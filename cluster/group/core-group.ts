@@ -16,10 +16,11 @@ import { isCutOff } from "./cut-off.ts";
 import { closed, deadlineOf, type GatewayMember, judge, merge, newGatewayMember, opened, reportOf } from "./gateway-member.ts";
 import { GatewayMembers } from "./gateway-members.ts";
 import type { ClusterMap } from "../map/cluster-map.ts";
+import { mapVersionOf, mapVersionText } from "../map/map-version.ts";
 import { mayBeGateway } from "../map/members.ts";
 import { Coordinator, type LeftToHandOver, leftToHandOver, type SeenCell } from "./coordinator.ts";
 import { type Heartbeat, versionIn } from "./heartbeat.ts";
-import type { Effect, GroupOptions, GroupStatus } from "./group-effects.ts";
+import type { Effect, GroupOptions, GroupStatus, Spread } from "./group-effects.ts";
 import { KnownMap, type MapChange } from "./known-map.ts";
 import { statusOf } from "./group-status.ts";
 import { OwnReport, saidOf } from "./own-report.ts";
@@ -165,6 +166,11 @@ export class CoreGroup {
     this.#patience.overloaded(now);
   }
 
+  /** An access finds an exchange late. Others hear it with the next heartbeat: nothing that is begun meanwhile cannot be borne. */
+  accessIsLate(access: string, now: SteadyMs): void {
+    this.#report.addLate(access, now);
+  }
+
   /** Whether it is the name of a gateway, and of no cell: what is for cells is not for it. */
   isGateway(id: string): boolean {
     return this.#gateways.has(id) && id !== this.#cell && !this.#others.has(id);
@@ -236,6 +242,17 @@ export class CoreGroup {
   changeMap(change: MapChange, now: SteadyMs): void {
     this.#write(change, now);
     this.#conclude(now);
+  }
+
+  /** As other cells have last said. Those count for nothing that have never said anything, or are of a release whose maps do not change. */
+  get spread(): Spread {
+    const version = mapVersionText(mapVersionOf(this.map));
+    const others = [...this.#others.values()].filter(
+      ({ state, heardAt, isEarlier }) => state !== "down" && heardAt !== undefined && !isEarlier,
+    );
+    const known = others.filter(({ mapVersion }) => mapVersion !== undefined && mapVersionText(mapVersion) === version);
+    if (known.length === others.length) return "all";
+    return known.length > 0 ? "some" : "none";
   }
 
   /** An exchange of this cell has had no second memory for a while, or has one again. */
@@ -409,6 +426,7 @@ export class CoreGroup {
   #conclude(now: SteadyMs): void {
     this.#notice(now);
     this.#concludedAt = now;
+    this.#report.forgetLate(now);
     for (const gateway of this.#gateways.values()) {
       if (judge(gateway, this.#settings(now), this.#patience.graceFrom, now)) this.#times.hasNews(now);
       this.#merge(gateway, now);

@@ -20,6 +20,9 @@ export type GroupOptions = {
   readonly isDraining?: boolean;
 };
 
+/** Which other cells that are not down know the newest map. `all`: where there is no other one as well. */
+export type Spread = "all" | "some" | "none";
+
 /** What the shell has to do. */
 export type Effect =
   /** Send a heartbeat; tell late() with its sequence when `timeoutMs` have passed, and answered() or failed(), `lateMs` after it left at the latest. */

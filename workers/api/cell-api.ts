@@ -156,8 +156,7 @@ cellApi.post("/draining", async (context) => {
 cellApi.post("/group", async (context) => {
   const { value, fault } = read(groupBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: fault.reason }, 400);
-  await coreGroupObject(context.env).changeGroup(value);
-  return context.json(true);
+  return context.json(await coreGroupObject(context.env).changeGroup(value));
 });
 
 /** The same, with settings. */
@@ -179,12 +178,6 @@ cellApi.post("/keyring", async (context) => {
   if (told === undefined) return context.json({ error: "no keyring" }, 400);
   const keyring = await coreGroupObject(context.env).keyring(context.var.who, told);
   return context.json(keyring === undefined || markOf(keyring) === markOf(told) ? null : keyring);
-});
-
-/** Whether this cell has heard of an order to a host. */
-cellApi.get("/orders/:id", (context) => {
-  const { orders = [] } = clusterMapOf(context.env);
-  return context.json(orders.some(({ id }) => id === context.req.param("id")));
 });
 
 /** What hosts have reported to this cell. */

@@ -9,7 +9,7 @@ import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { warnOf } from "../way-lost.ts";
 import { jsonOf } from "./json-body.ts";
-import { fulfil } from "./wishes.ts";
+import { refusalTo } from "./wishes.ts";
 
 /**
  * `/api/cells/<id>`: `PUT {"draining": true}` takes a cell out of service, `false` back, and `PUT {"weight": 2}` gives it another share. Any cell takes it, and
@@ -28,10 +28,8 @@ cellsApi.put("/:cell", async (context) => {
   if (fault !== undefined) return context.json({ error: cellFaultText(fault) }, 400);
   const { draining, weight } = value;
   if (draining === undefined) {
-    const unfulfilled = await fulfil(env, { weighCell: { id: cell, weight: weight ?? 0 } });
-    return unfulfilled === undefined
-      ? context.json({ id: cell, weight: weight ?? 0 } satisfies CellChanged)
-      : context.json({ error: unfulfilled.error }, unfulfilled.status);
+    const refusal = await refusalTo(context, { weighCell: { id: cell, weight: weight ?? 0 } });
+    return refusal ?? context.json({ id: cell, weight: weight ?? 0 } satisfies CellChanged);
   }
   let outcome: Draining;
   try {

@@ -13,7 +13,7 @@ import { registrationsOf, subscribersOf } from "./cell-share.ts";
 import { allExchanges, gather } from "./exchange-groups.ts";
 import { jsonOf } from "./json-body.ts";
 import { endRegistrations, removeSubscriber } from "./one-replica.ts";
-import { fulfil } from "./wishes.ts";
+import { refusalTo } from "./wishes.ts";
 
 /** `/api/domains`: the SIP domains that are served. They are added and removed while the system runs. */
 export const domainsApi = new Hono<Signed>();
@@ -39,8 +39,8 @@ domainsApi.put("/:name", async (context) => {
   if (hostFault !== undefined) return context.json({ error: `${name}: ${hostFault}` }, 400);
   const wrong = addingFault(map, name);
   if (wrong !== undefined) return context.json({ error: wrong }, 409);
-  const unfulfilled = await fulfil(env, { addDomain: { name, auth: value.auth } });
-  if (unfulfilled !== undefined) return context.json({ error: unfulfilled.error }, unfulfilled.status);
+  const refusal = await refusalTo(context, { addDomain: { name, auth: value.auth } });
+  if (refusal !== undefined) return refusal;
   return context.json([...rowsOf(map).filter((row) => row.name !== name), { name, auth: value.auth, isAdded: true }] satisfies DomainRow[]);
 });
 
@@ -59,8 +59,8 @@ domainsApi.delete("/:name", async (context) => {
     return context.json({ error: `${name} has ${who}, who would be removed with it` }, 409);
   }
   // First the domain: nobody is added to it any more, and no phone registers, while those that are there go.
-  const unfulfilled = isServed ? await fulfil(env, { removeDomain: name }) : undefined;
-  if (unfulfilled !== undefined) return context.json({ error: unfulfilled.error }, unfulfilled.status);
+  const refusal = isServed ? await refusalTo(context, { removeDomain: name }) : undefined;
+  if (refusal !== undefined) return refusal;
   const { subscribers, registered } = (await usersOf(env, map, name)) ?? before;
   const removed = await eachOf(subscribers, async (each) => await removeSubscriber(env, map, each));
   const guests = [...new Set(registered)].filter((each) => !subscribers.includes(each));

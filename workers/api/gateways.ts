@@ -8,7 +8,7 @@ import { coreGroupObject } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { jsonOf } from "./json-body.ts";
-import { fulfil } from "./wishes.ts";
+import { refusalTo } from "./wishes.ts";
 
 /** `/api/gateways`: where phones find each gateway, and which share of them it is to get. */
 export const gatewaysApi = new Hono<Signed>();
@@ -34,9 +34,8 @@ gatewaysApi.put("/:gateway", async (context) => {
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
   const { gateways } = await coreGroupObject(env).status();
   if (gateways.every((gateway) => gateway.id !== id)) return context.json({ error: `there is no gateway ${id}` }, 404);
-  const unfulfilled = await fulfil(env, { weighGateway: { id, weight: value.weight } });
-  if (unfulfilled !== undefined) return context.json({ error: unfulfilled.error }, unfulfilled.status);
-  return context.json({ id, weight: value.weight });
+  const refusal = await refusalTo(context, { weighGateway: { id, weight: value.weight } });
+  return refusal ?? context.json({ id, weight: value.weight });
 });
 
 /** A gateway is taken out of service, or back. The map says so, and the gateway follows it. */
@@ -52,7 +51,6 @@ gatewaysApi.put("/:gateway/draining", async (context) => {
   if (draining && isLast)
     return context.json({ error: `gateway ${id} stays in service: no other gateway is up that phones could go to` }, 409);
   const order = { id, ...(closeAfterMs === undefined ? {} : { closeAt: Date.now() + closeAfterMs }) };
-  const unfulfilled = await fulfil(env, draining ? { drainGateway: order } : { undrainGateway: id });
-  if (unfulfilled !== undefined) return context.json({ error: unfulfilled.error }, unfulfilled.status);
-  return context.json({ ...(draining ? order : { id }), draining } satisfies GatewayDraining);
+  const refusal = await refusalTo(context, draining ? { drainGateway: order } : { undrainGateway: id });
+  return refusal ?? context.json({ ...(draining ? order : { id }), draining } satisfies GatewayDraining);
 });

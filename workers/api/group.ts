@@ -8,15 +8,14 @@ import { weightOf } from "../../cluster/assignment/shares.ts";
 import type { Group, GroupSettingsAnswer } from "../../schemas/api-answers.ts";
 import { groupBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
-import { askCell } from "../cells.ts";
 import { coreGroupObject, type Environment } from "../environment.ts";
 import { settingsOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
-import { warnOf } from "../way-lost.ts";
 import { jsonOf } from "./json-body.ts";
 import type { CellSummary } from "./cell-share.ts";
 import { doublingIn } from "./doubling.ts";
 import { lateCells, replicasOf, summariesOf } from "./summaries.ts";
+import { byCoordinator } from "./wishes.ts";
 
 /** `/api/group`: members, services and exchanges. `PUT` changes what the operator wants of the group: any cell takes it, and passes it on. */
 export const groupApi = new Hono<Signed>();
@@ -29,17 +28,11 @@ groupApi.put("/", async (context) => {
   const { env } = context;
   const { value, fault } = read(groupBodySchema, jsonOf(context.var.body));
   if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
-  const group = coreGroupObject(env);
-  const { view, map } = await group.status();
+  const { map } = await coreGroupObject(env).status();
   const unknown = value.preferred?.find((each) => !map.cells.some(({ id }) => id === each));
   if (unknown !== undefined) return context.json({ error: `there is no cell ${unknown}` }, 404);
-  try {
-    if (view.coordinator === env.CELL) await group.changeGroup(value);
-    else await askCell(env, map, view.coordinator, "/cell/group", value);
-  } catch (error) {
-    warnOf(`cell ${view.coordinator} is not told what the group is to be`, error);
-    return context.json({ error: `cell ${view.coordinator}, the coordinator, cannot be reached` }, 503);
-  }
+  const outcome = await byCoordinator(env, "/cell/group", value, async (group) => await group.changeGroup(value));
+  if ("error" in outcome) return context.json({ error: outcome.error }, outcome.status);
   const { preferred = [], healAfterMs = healAfterMsDefault } = { ...map, ...value };
   return context.json({ preferred, healAfterMs } satisfies GroupSettingsAnswer);
 });

@@ -16,24 +16,16 @@ import {
 } from "../../schemas/hosts.ts";
 import { registrationsSchema } from "../../schemas/api-answers.ts";
 import { faultText, read } from "../../schemas/reading.ts";
-import { askCell, CellAnswerError, within } from "../cells.ts";
+import { askCell, within } from "../cells.ts";
 import type { Draining } from "../core-group/core-group-object.ts";
 import { clusterMapOf, coreGroupObject, type Environment } from "../environment.ts";
-import {
-  hostReportOctetsMax,
-  hostSilentMs,
-  orderSpreadMs,
-  orderSpreadMsMax,
-  orderSpreadPollMs,
-  settingsOctetsMax,
-  summaryAnswerMsMax,
-} from "../limits.ts";
+import { hostReportOctetsMax, hostSilentMs, settingsOctetsMax, summaryAnswerMsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { warnOf } from "../way-lost.ts";
 import { type CellSummary, joinArrays, registrationsOf, summaryOf } from "./cell-share.ts";
 import { allExchanges, gather } from "./exchange-groups.ts";
 import { jsonOf } from "./json-body.ts";
-import { fulfil, type Unfulfilled } from "./wishes.ts";
+import { fulfil, refusalTo, type Unfulfilled } from "./wishes.ts";
 
 /** `/api/hosts`: what runs on each host, and orders to it (docs/decisions/0051-a-host-reports-and-takes-orders.md). */
 export const hostsApi = new Hono<Signed>();
@@ -69,8 +61,7 @@ hostsApi.put("/:host/orders", async (context) => {
   };
   const refused = await refusalOf(env, known, order);
   if (refused !== undefined) return context.json({ error: refused.error }, refused.status);
-  const unfulfilled = (await fulfil(env, { giveOrder: order })) ?? (await isKnownElsewhere(env, id));
-  return unfulfilled === undefined ? context.json(order satisfies Order) : context.json({ error: unfulfilled.error }, unfulfilled.status);
+  return (await refusalTo(context, { giveOrder: order })) ?? context.json(order satisfies Order);
 });
 
 /** What a host reports, and asks for the processes that it stops: `/host/`. */
@@ -125,8 +116,8 @@ hostReportsApi.put("/service", async (context) => {
     return outcome === "done" ? context.json({ member }) : context.json({ error: `cell ${member} does not take it` }, 503);
   }
   const isDrained = map.drainingGateways?.some(({ id }) => id === member) === true;
-  const unfulfilled = isDrained ? await fulfil(env, { undrainGateway: member }) : undefined;
-  return unfulfilled === undefined ? context.json({ member }) : context.json({ error: unfulfilled.error }, unfulfilled.status);
+  const refusal = isDrained ? await refusalTo(context, { undrainGateway: member }) : undefined;
+  return refusal ?? context.json({ member });
 });
 
 /** Those that the map has as members, and in a system without an authority those that have reported. */
@@ -228,34 +219,6 @@ async function phonesLeft(env: Environment, map: ClusterMap, gateway: string): P
   });
   const { value } = read(registrationsSchema, JSON.parse(joinArrays(answers)));
   return missing.length > 0 ? undefined : value?.filter((each) => each.gateway === gateway).length;
-}
-
-/** An order that is answered outlives the coordinator: all others that are up have heard of it, or one has, where the rest does not answer. */
-async function isKnownElsewhere(env: Environment, id: string): Promise<Unfulfilled | undefined> {
-  const { map, cells }: GroupStatus = await coreGroupObject(env).status();
-  const others = cells.filter((cell) => cell.id !== env.CELL && cell.state !== "down");
-  for (const start = Date.now(); Date.now() - start < orderSpreadMsMax; await pause(orderSpreadPollMs)) {
-    const asked = others.map((cell) => within(hasHeardOf(env, map, cell.id, id), orderSpreadMs));
-    const known = (await Promise.allSettled(asked)).filter((each) => each.status === "fulfilled" && each.value);
-    if (known.length === others.length || (known.length > 0 && Date.now() - start >= orderSpreadMs)) return undefined;
-  }
-  return { status: 503, error: "no other cell has heard of the order yet: give it again" };
-}
-
-/** A cell of an earlier release does not know that question. It has the map, and carries what it does not know. */
-async function hasHeardOf(env: Environment, map: ClusterMap, cell: string, id: string): Promise<boolean> {
-  try {
-    return await askCell<boolean>(env, map, cell, `/cell/orders/${id}`);
-  } catch (error) {
-    if (error instanceof CellAnswerError) return true;
-    throw error;
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((over) => {
-    setTimeout(over, ms);
-  });
 }
 
 async function newestMap(env: Environment): Promise<ClusterMap> {

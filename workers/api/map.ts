@@ -5,14 +5,13 @@ import { assignmentsOf } from "../../cluster/map/serving-cells.ts";
 import { type MapAnswer, mapChangedText } from "../../schemas/api-answers.ts";
 import { mapBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
-import { askCell } from "../cells.ts";
-import type { Proposed } from "../core-group/proposed.ts";
+import type { Proposed } from "../core-group/map-changes.ts";
 import { coreGroupObject, type Environment } from "../environment.ts";
 import { mapOctets } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
-import { warnOf } from "../way-lost.ts";
 import { doublingIn } from "./doubling.ts";
 import { jsonOf } from "./json-body.ts";
+import { byCoordinator } from "./wishes.ts";
 
 /** `/api/map`: which cells there are, and which of them have which exchange. Any cell takes a change, and the coordinator writes it. */
 export const mapApi = new Hono<Signed>();
@@ -31,17 +30,10 @@ mapApi.put("/", async (context) => {
   if (wrong !== undefined) return context.json({ error: wrong }, 400);
   const notNow = proposal.exchangeCount === undefined ? undefined : doublingNowFault(view);
   if (notNow !== undefined) return context.json({ error: notNow }, 409);
-  let outcome: Proposed;
-  try {
-    if (view.coordinator === env.CELL) outcome = await group.propose(proposal);
-    else outcome = await askCell<Proposed>(env, map, view.coordinator, "/cell/map", proposal);
-  } catch (error) {
-    warnOf(`cell ${view.coordinator} is not told of a change of the map`, error);
-    return context.json({ error: `cell ${view.coordinator}, the coordinator, cannot be reached` }, 503);
-  }
-  if (outcome === "outdated") return context.json({ error: `${mapChangedText}: look at it, and change that` }, 409);
-  if ("refused" in outcome) return context.json({ error: outcome.refused }, 409);
-  return context.json(outcome satisfies MapAnswer);
+  const outcome = await byCoordinator<Proposed>(env, "/cell/map", proposal, async (coordinator) => await coordinator.propose(proposal));
+  if ("error" in outcome) return context.json({ error: outcome.error }, outcome.status);
+  if (outcome.done === "outdated") return context.json({ error: `${mapChangedText}: look at it, and change that` }, 409);
+  return context.json(outcome.done satisfies MapAnswer);
 });
 
 async function mapOf(env: Environment): Promise<MapAnswer> {

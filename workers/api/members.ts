@@ -16,7 +16,7 @@ import { membersOctetsMax } from "../limits.ts";
 import { signed, type Signed } from "../signed.ts";
 import { summaryOf } from "./cell-share.ts";
 import { jsonOf } from "./json-body.ts";
-import { fulfil } from "./wishes.ts";
+import { refusalTo } from "./wishes.ts";
 
 /** `/api/members`: who signs with a key of its own, in a system with an authority (docs/decisions/0046). Any cell takes a change. */
 export const membersApi = new Hono<Signed>();
@@ -44,8 +44,8 @@ membersApi.put("/", async (context) => {
   const certificates = certificatesOf(keyring, wanted);
   if ("error" in certificates) return context.json(certificates, 400);
   const members = wanted.map(({ id, kind, host, key }): Member => ({ id, kind, host, key }));
-  const refused = await fulfil(env, { addMembers: members, ...(by === undefined ? {} : { by }) });
-  if (refused !== undefined) return context.json({ error: refused.error }, refused.status);
+  const refusal = await refusalTo(context, { addMembers: members, ...(by === undefined ? {} : { by }) });
+  if (refusal !== undefined) return refusal;
   const map: ClusterMap = await group.newestMap();
   const isForCell = members.some(({ kind }) => kind === "cell");
   return context.json({
@@ -59,9 +59,8 @@ membersApi.put("/", async (context) => {
 
 membersApi.delete("/:id", async (context) => {
   const id = context.req.param("id");
-  const refused = await fulfil(context.env, { removeMember: id });
-  if (refused !== undefined) return context.json({ error: refused.error }, refused.status);
-  return context.json({ removed: id } satisfies MemberRemoved);
+  const refusal = await refusalTo(context, { removeMember: id });
+  return refusal ?? context.json({ removed: id } satisfies MemberRemoved);
 });
 
 /** By which invitation these come, or why they may not. */

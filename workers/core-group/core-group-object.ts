@@ -9,13 +9,11 @@ import type { GroupSettings } from "../../cluster/group/settings.ts";
 import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { countedMsMax } from "../../cluster/limits.ts";
-import { faultNow } from "../../cluster/group/removal.ts";
 import type { Keyring } from "../../cluster/authority/keyring.ts";
-import { faultOf, type WantedMap } from "../../cluster/map/map-change.ts";
-import { changeFor, type Wish } from "../../cluster/map/wish.ts";
+import type { Wish } from "../../cluster/map/wish.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { mapAtStart } from "../../cluster/map/deployed-map.ts";
-import { assignmentsOf, isReplicated } from "../../cluster/map/serving-cells.ts";
+import { isReplicated } from "../../cluster/map/serving-cells.ts";
 import { otherVersionText } from "../../cluster/protocol-version.ts";
 import { answerClose } from "../close-socket.ts";
 import {
@@ -36,7 +34,7 @@ import { type HostReport, HostReports, type KnownHost } from "../host-reports.ts
 import { UsedSignatures } from "../used-signatures.ts";
 import { BeatWaker } from "./beat-waker.ts";
 import { ControlSockets } from "./control-sockets.ts";
-import { bootOf, listenersOf, lostCellOf, messageOf, refusedShareOf } from "./gateway-messages.ts";
+import { bootOf, listenersOf, lostCellOf, messageOf, refusedShareOf, saysLate } from "./gateway-messages.ts";
 import { GatewayNames } from "./gateway-names.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { GroupServices, isLedgerAlive } from "./group-services.ts";
@@ -45,8 +43,8 @@ import { KeyringKeeper, type SecretState } from "./keyring-keeper.ts";
 import { lineDrainOf } from "./line-drain.ts";
 import { changeText, comingAndGoing, fencedText, heartbeatTexts } from "./log-text.ts";
 import { type LoneExchange, LoneExchanges } from "./lone-exchanges.ts";
+import { MapChanges, type Proposed } from "./map-changes.ts";
 import { OwnObjects } from "./own-objects.ts";
-import type { Proposed } from "./proposed.ts";
 import { RefusedSignatures } from "./refused-signatures.ts";
 import { SheddingGateways } from "./shedding-gateways.ts";
 import { SignatureNews } from "./signature-news.ts";
@@ -77,6 +75,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
   readonly #room: DiskRoom;
   readonly #sockets: ControlSockets;
   readonly #group: CoreGroupActor;
+  readonly #changes: MapChanges;
   readonly #lineDrain: LineDrain;
   readonly #lone: LoneExchanges;
   readonly #gatewayNames = new GatewayNames();
@@ -138,6 +137,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
       },
       this.#ports(),
     );
+    this.#changes = new MapChanges(this.#group);
     this.#timers.clock.countAtMost(countedMsMax(this.#group.settings.heartbeat));
     this.#tick();
     if (env.DISK !== undefined) this.#objects.open(this.#timers.clock.now());
@@ -193,8 +193,9 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /**
-   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and three things more. `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its
-   * control socket to that cell. `{"type":"load","refused":0.4}`: which part of new requests it refuses. `{"type":"tally",...}`: what it has counted.
+   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and four things more. `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its
+   * control socket to that cell. `{"type":"load","refused":0.4}`: which part of new requests it refuses. `{"type":"tally",...}`: what it has counted. `{"type":"late"}`: an exchange
+   * is late for it.
    * All else is for later versions.
    */
   override webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): void {
@@ -203,6 +204,7 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const refused = refusedShareOf(data);
     if (refused !== undefined) this.#shedding.said(this.#sockets.gatewayOf(socket), refused, this.#timers.clock.now());
     if (refused !== undefined && refused > 0) this.#group.overloaded();
+    if (saysLate(data)) this.#group.accessIsLate(this.#sockets.gatewayOf(socket));
     const tally = tallyOf(messageOf(data));
     if (tally !== undefined) this.#sockets.tallied(socket, tally);
     const boot = bootOf(data);
@@ -286,28 +288,17 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return this.#lone.list();
   }
 
-  /** What the operator wants of the group: checked by the caller, who asks the coordinator. */
-  changeGroup(change: Pick<ClusterMap, "preferred" | "healAfterMs">): void {
-    this.#group.changeMap(change);
+  /** See {@link MapChanges}: the caller asks the coordinator. */
+  async changeGroup(change: Parameters<MapChanges["changeGroup"]>[0]): ReturnType<MapChanges["changeGroup"]> {
+    return await this.#changes.changeGroup(change);
   }
 
-  /** Another map: its form is checked by the caller, who asks the coordinator. `outdated`: the change was made from another version than the newest. */
-  propose({ version, writer, ...change }: { readonly version: number; readonly writer: string } & WantedMap): Proposed {
-    const before = this.#map;
-    if (version !== before.version || writer !== (before.writer ?? "")) return "outdated";
-    const refused = faultOf(before, change) ?? faultNow(this.#group.view, change, before.cells);
-    if (refused !== undefined) return { refused };
-    this.#group.changeMap(change);
-    const { cells, exchangeCount, writer: writtenBy = "" } = this.#map;
-    return { version: this.#map.version, writer: writtenBy, cells, exchangeCount, assignments: assignmentsOf(this.#map) };
+  async propose(wanted: Parameters<MapChanges["propose"]>[0]): Promise<Proposed> {
+    return await this.#changes.propose(wanted);
   }
 
-  /** Something that the operator wants another; the caller asks the coordinator. `refused`: why the map stays as it is. */
-  fulfil(wish: Wish): { readonly refused?: string } {
-    const change = changeFor(this.#map, wish, Date.now());
-    if ("refused" in change) return change;
-    this.#group.changeMap(change);
-    return {};
+  async fulfil(wish: Wish): ReturnType<MapChanges["fulfil"]> {
+    return await this.#changes.fulfil(wish);
   }
 
   /** Where phones find each gateway that has a control socket here. */
@@ -372,10 +363,13 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return this.#group.settings;
   }
 
-  /** Other settings for the whole cluster, checked by the caller. Returns them with the version of the map that they make. */
-  setHeartbeat(heartbeat: HeartbeatSettings): GroupSettings {
-    this.#group.setHeartbeat(heartbeat);
-    return this.#group.settings;
+  async setHeartbeat(heartbeat: HeartbeatSettings): ReturnType<MapChanges["setHeartbeat"]> {
+    return await this.#changes.setHeartbeat(heartbeat);
+  }
+
+  /** A line of this cell finds an exchange late. */
+  accessIsLate(access: string): void {
+    this.#group.accessIsLate(access);
   }
 
   /** The operator takes this cell out of service, or back. Anything but `done`: why it stays in service. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CoreGroupActor, type Beat, type BeatOutcome, type CoreGroupOptions } from "../../../actors/core-group/core-group-actor.ts";
-import { leftAskedMs, standstillMsMin, tellTriesMax } from "../../../actors/limits.ts";
+import { leftAskedMs, mapSpreadMs, mapSpreadMsMax, standstillMsMin, tellTriesMax } from "../../../actors/limits.ts";
 import type { Heartbeat } from "../../../cluster/group/heartbeat.ts";
 import { pairOf, type ClusterMap } from "../../../cluster/map/cluster-map.ts";
 import { assignmentsOf } from "../../../cluster/map/serving-cells.ts";
@@ -227,7 +227,7 @@ describe("settings", () => {
   it("are kept, and told to gateways as a newer map and to the exchanges that listen", () => {
     const rig = running();
     rig.group.viewFor(4, false);
-    rig.group.setHeartbeat({ periodMs: 250, missed: 4 });
+    rig.group.changeMap({ heartbeat: { periodMs: 250, missed: 4 } });
     const { version } = rig.group.settings;
     expect(version).toBeGreaterThan(map.version);
     expect(rig.done.slice(0, 2)).toEqual([`keeps map ${version}`, `says map ${version}`]);
@@ -254,6 +254,74 @@ describe("a map that moves a replica", () => {
   });
 });
 
+/** Somebody has the map changed. What he is told. */
+function toldOfChange(rig: Rig): boolean[] {
+  const told: boolean[] = [];
+  rig.group.changeMap({ preferred: ["a"] }, (isKnown) => void told.push(isKnown));
+  return told;
+}
+
+describe("who has the map changed", () => {
+  it("is told when the others have answered that they have it, and not before", () => {
+    const rig = running();
+    const told = toldOfChange(rig);
+    rig.now = rig.armed.nextDeadline;
+    rig.group.tick();
+    const [toB, toC] = rig.beats.splice(0);
+    if (toB === undefined || toC === undefined) throw new Error("the others were not told");
+    expect([toB.beat.heartbeat.map?.preferred, told]).toEqual([["a"], []]);
+    toB.over(rig.answerOf(toB.beat, "up"));
+    expect(told).toEqual([]);
+    toC.over(rig.answerOf(toC.beat, "up"));
+    expect(told).toEqual([true]);
+  });
+
+  it("is told when one has it, where the other one does not answer", () => {
+    const rig = running();
+    const told = toldOfChange(rig);
+    const from = rig.now;
+    rig.now = rig.armed.nextDeadline;
+    rig.group.tick();
+    const [toB] = rig.beats.splice(0);
+    toB?.over(rig.answerOf(toB.beat, "up"));
+    while (told.length === 0 && rig.now < from + 2 * mapSpreadMs) {
+      rig.now = rig.armed.nextDeadline;
+      rig.group.tick();
+    }
+    expect([told, rig.now - from]).toEqual([[true], mapSpreadMs]);
+  });
+
+  it("is told that nobody has heard of it, where none answers", () => {
+    const rig = running();
+    const told = toldOfChange(rig);
+    const from = rig.now;
+    while (told.length === 0 && rig.now < from + 2 * mapSpreadMsMax) {
+      rig.now = rig.armed.nextDeadline;
+      rig.group.tick();
+    }
+    expect([told, rig.now - from]).toEqual([[false], mapSpreadMsMax]);
+  });
+
+  it("is told that it may be lost, where another cell has written a map meanwhile", () => {
+    const rig = running();
+    const told = toldOfChange(rig);
+    const written = { ...map, version: rig.group.map.version + 1, writer: "b", healAfterMs: 40_000, statedAt: map.version };
+    const settings = { version: written.version, heartbeat: map.heartbeat };
+    const says = { cell: "b", boot: "b2", sequence: 1, state: "up" as const, epoch: 1, gateways: [] };
+    rig.group.heartbeat({ ...says, settings, writer: "b", map: written });
+    expect([told, rig.group.map.healAfterMs, rig.group.map.preferred]).toEqual([[false], 40_000, undefined]);
+  });
+
+  it("is told at once where no other cell is up", () => {
+    const rig = running();
+    for (let beats = 0; beats < 4; beats += 1) {
+      rig.beat();
+      for (const { late } of rig.beats.splice(0)) late();
+    }
+    expect([rig.stateOf("b"), rig.stateOf("c"), toldOfChange(rig)]).toEqual(["down", "down", [true]]);
+  });
+});
+
 describe("what replicas have left in a cell", () => {
   it("is kept until it is handed over; the exchange is woken at each start of the group, and then hears of nothing more", () => {
     const rig = new Rig({ left: [4] });
@@ -265,7 +333,7 @@ describe("what replicas have left in a cell", () => {
     rig.group.emptied(4);
     expect(rig.done).toEqual(["keeps left "]);
     rig.exchangesTold.length = 0;
-    rig.group.setHeartbeat({ periodMs: 250, missed: 4 });
+    rig.group.changeMap({ heartbeat: { periodMs: 250, missed: 4 } });
     expect(rig.exchangesTold).toEqual([]);
   });
 

@@ -41,6 +41,24 @@ describe("the map of a core group", () => {
     expect(simulation.counts.maps).toBe(maps);
   });
 
+  it("outlives the cell that wrote it, from the moment on in which that says that another one has it", () => {
+    const answeredAfter: number[] = [];
+    for (let diesAfterMs = 0; diesAfterMs < 120; diesAfterMs += 1) {
+      const simulation = running({ latencyMs: 7 });
+      write(simulation, "a", assignments);
+      simulation.run(diesAfterMs);
+      const isAnswered = simulation.group("a").spread === "all";
+      simulation.killCell("a");
+      simulation.run(5_000);
+      if (!isAnswered) continue;
+      answeredAfter.push(diesAfterMs);
+      expect(["b", "c"].map((cell) => simulation.mapOf(cell)?.assignments)).toEqual([assignments, assignments]);
+    }
+    // The way there and back.
+    expect(answeredAfter[0]).toBeGreaterThanOrEqual(14);
+    expect(answeredAfter.length).toBeGreaterThan(60);
+  });
+
   it("comes to a cell that was away, and from one that has kept it while all others forgot", () => {
     const simulation = running();
     simulation.killCell("c");
