@@ -1,5 +1,5 @@
-import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { createHmac, X509Certificate } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps, type RequestOptions } from "node:https";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -10,7 +10,9 @@ import { StateDirectory } from "../../cli/state-directory.ts";
 import { accountOf, addSubscribers } from "../../kit/world/subscribers.ts";
 import { startTandem, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
-import { establish, exchange } from "./clients/call.ts";
+import { makeDialogToken, parseDialogToken } from "../../sip/flow/token.ts";
+import { sipHash, sipHashKeyOf } from "../../sip/sip-hash.ts";
+import { establish, exchange, OutgoingCall, sdpOf } from "./clients/call.ts";
 import { Phone } from "./clients/phone.ts";
 import { wayOf } from "./clients/way.ts";
 
@@ -157,6 +159,51 @@ describe("the members' socket", () => {
     await expect(apiOf({ id: membership.host, key, tls }, "api").get("/api/status")).rejects.toThrow(/does not accept the key of host/);
     const secret = new StateDirectory(system.state).readSecret() ?? "";
     await expect(new ApiClient([system.run.cells[0]?.url ?? ""], secret).get("/api/status")).rejects.toThrow("there is nothing here");
+  });
+});
+
+describe("a gateway", () => {
+  it("signs no route, whatever of all that it has it takes for the secret", async () => {
+    await addSubscribers(system, ["signing", "signed"].map(accountOf));
+    const caller = await Phone.open(wayOf(system, "UDP"), accountOf("signing"));
+    const callee = await Phone.open(wayOf(system, "WS"), accountOf("signed"));
+    for (const phone of [caller, callee]) expect((await phone.register()).status).toBe(200);
+    const outgoing = new OutgoingCall(caller, callee.addressOfRecord);
+    callee.answer(await callee.next("INVITE", outgoing.callId), 200, "OK", sdpOf(callee));
+    await outgoing.untilAnswered();
+    const { headers } = await outgoing.final;
+    const routes = (headers["record-route"] ?? []).toReversed();
+    const token = parseDialogToken(routes[0]?.uri.user ?? "");
+    if (token?.madeAt === undefined || !Array.isArray(headers.contact)) throw new Error("there is a token, and a Contact");
+    const uri = headers.contact[0]?.uri ?? "";
+    // As a cell would have made it a second before, if this were the secret.
+    const made = { ...token, madeAt: token.madeAt - 1_000 };
+    let seq = 1_000;
+    const statusWith = async (secret: string): Promise<number> => {
+      const key = sipHashKeyOf(createHmac("sha256", secret).update("tokens").digest());
+      const user = makeDialogToken(made, { callId: outgoing.callId, callerTag: caller.tag }, (text) => sipHash(key, text));
+      const { from, to } = headers;
+      const route = routes.map((each) => ({ ...each, uri: { ...each.uri, user } }));
+      const cseq = { seq: (seq += 1), method: "BYE" };
+      const bye = { from, to, "call-id": outgoing.callId, cseq, route, "max-forwards": "70" };
+      return (await caller.transact({ method: "BYE", uri, version: "2.0", headers: bye, content: "" })).status;
+    };
+    const folder = `${system.state}/members/g1`;
+    const files = [...readdirSync(folder).map((name) => `${folder}/${name}`), `${system.state}/gateway-g1.toml`];
+    const { key } = identityOf("g1");
+    const { d = "" } = key.export({ format: "jwk" });
+    const all = [
+      ...files.map((file) => readFileSync(file, "utf8").trim()),
+      d,
+      key.export({ type: "pkcs8", format: "der" }).toString("base64"),
+    ];
+    expect(all.length).toBeGreaterThan(5);
+    for (const each of all) expect(await statusWith(each)).toBe(403);
+    // With what cells alone have it would be followed.
+    const answered = statusWith(new StateDirectory(system.state).readSecret() ?? "");
+    callee.answer(await callee.next("BYE", outgoing.callId), 200, "OK");
+    expect(await answered).toBe(200);
+    for (const phone of [caller, callee]) phone.close();
   });
 });
 

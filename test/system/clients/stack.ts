@@ -17,6 +17,8 @@ export type Way = {
   readonly port: number;
   readonly ca: string;
   readonly domain: string;
+  /** The address of the phone; on the loopback when absent. */
+  readonly from?: string;
 };
 
 /** A SIP stack with the one address that it can be called on when it is not called on its flow. */
@@ -57,7 +59,7 @@ function withUniqueBranch(send: () => void): void {
 async function openPlainStack(way: Way, listener: StackListener): Promise<Endpoint> {
   const { received, heard } = listener;
   if (way.transport === "WS") return { stack: await openWebSocketStack(way, listener), host: viaHost, port: undefined };
-  const host = "127.0.0.1";
+  const host = way.from ?? "127.0.0.1";
   const port = await freePorts(1);
   // Under its address it would take our Route, which has the same, for its own.
   const common = { address: host, publicAddress: viaHost, port, tls_port: port, udp: false, tcp: false, logger: { recv: heard } };
