@@ -161,8 +161,6 @@ export const otherVersionsSaidMs = 3_600_000;
 
 /** Parts of a replica's digest. At 100 changes a second one change is on its way to the peer at a time. So nearly all parts are the same in both. */
 export const digestParts = 64;
-/** An alarm of a core group that has not rung for so much of a beat does not ring soon: a timer beats in its place. Alarms are late by some milliseconds. */
-export const alarmLateBeats = 0.9;
 /**
  * How far behind the beats of a local core group its alarm stands. A group that was reset is called within a second by its gateways and the other cells.
  * One that has neither beats again after this.

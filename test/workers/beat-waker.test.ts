@@ -123,16 +123,38 @@ describe("a core group on a disk of one's own", () => {
 });
 
 describe("a core group on Cloudflare", () => {
-  it("beats by alarms, and a timer comes only when one is late", () => {
+  it("beats by alarms, and has no timer: since compatibility date 2026-10-01 one keeps the object awake, which is billed", () => {
     const rig = new Rig(false);
     for (let beat = 0; beat < 5; beat += 1) {
       rig.waker.alarmRang();
       rig.beat();
       expect(rig.alarms.at(-1)).toBe(rig.now + rig.aheadMs + periodMs);
       rig.runFor(periodMs);
+      expect(rig.timerAt).toBe(Number.POSITIVE_INFINITY);
     }
     expect([rig.beats, rig.alarms.length]).toEqual([5, 5]);
-    rig.runFor(periodMs);
-    expect(rig.beats).toBe(6);
+  });
+
+  it("finds with any event that its alarm is late", () => {
+    const rig = new Rig(false);
+    rig.beat();
+    rig.runFor(periodMs + 500);
+    rig.tick();
+    expect([rig.beats, rig.alarms.length]).toEqual([2, 2]);
+  });
+
+  it("has a timer for what comes before its next beat, and lets go of it when that is over", () => {
+    const rig = new Rig(false);
+    rig.waker.arm(rig.now + periodMs, rig.now + 300, rig.now);
+    expect(rig.timerAt).toBe(rig.now + 300);
+    rig.waker.arm(rig.now + periodMs, rig.now + periodMs, rig.now);
+    expect(rig.timerAt).toBe(Number.POSITIVE_INFINITY);
+    expect(rig.alarms).toEqual([rig.now + rig.aheadMs + periodMs]);
+  });
+
+  it("has a timer between beats that are so slow that it would sleep", () => {
+    const rig = new Rig(false);
+    rig.beat(30_000);
+    expect(rig.timerAt).toBe(rig.now + 30_000);
   });
 });

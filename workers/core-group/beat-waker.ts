@@ -1,7 +1,7 @@
 import type { MakeTimer, Timer } from "../../actors/timer.ts";
 import { later, type Clocks, type SteadyMs } from "../../sip/time.ts";
 import type { DiskRoom } from "../disk-room.ts";
-import { alarmLateBeats, beatBackstopMs } from "../limits.ts";
+import { beatBackstopMs } from "../limits.ts";
 
 /** An idle object is put to sleep after about 10 s, and would forget whom it has missed. Between slower beats a timer keeps it awake. */
 const sleepMs = 8_000;
@@ -22,9 +22,11 @@ export type BeatWakerOptions = {
 /**
  * What wakes a core group for its beats: an alarm, which survives the process, or a timer.
  *
- * On Cloudflare it is the alarm. An object that has a timer is awake all the time, which costs more than the rows of the alarms. On a disk of one's own
- * each alarm is two commits, for which the thread of all objects of the cell waits. There a timer beats. An alarm stands a minute behind it, for a group
- * that was reset and that nobody calls.
+ * On Cloudflare it is the alarm, and nothing beside it. An object that has a timer is awake all the time, which costs more than the rows of the alarms. When an
+ * alarm is late, the heartbeats of other cells find that a beat is overdue.
+ *
+ * On a disk of one's own each alarm is two commits, for which the thread of all objects of the cell waits. There a timer beats. An alarm stands a minute behind it,
+ * for a group that was reset and that nobody calls.
  */
 export class BeatWaker {
   readonly #options: BeatWakerOptions;
@@ -61,13 +63,14 @@ export class BeatWaker {
     // All are timers while the disk takes no alarm.
     const isTimed = isOwnDisk || deadline < nextTick || nextTick - now > sleepMs || room.isFull;
     if (isTimed) this.#setTimer(deadline, now);
+    // One that is left from a deadline of before would keep the object awake for nothing.
+    else this.#clearTimer();
     if (nextTick === this.#askedFor || room.isFull) return;
     this.#askedFor = nextTick;
     // Each beat asks, though it has no alarm to set: who watches a disk that becomes full hears of it from here.
     const isRoom = room.ask(0);
     if (isRoom === true) this.#setAlarm(nextTick, now);
     else this.#arming = this.#setAlarmIf(isRoom, nextTick);
-    if (!isTimed) this.#watchAlarm(nextTick, now);
   }
 
   /** The alarm that stands behind the timer stays as long as half of its time is left: so it is set twice a minute, and does not ring. */
@@ -76,19 +79,16 @@ export class BeatWaker {
     return this.#alarmAt - now <= aheadMs / 2 ? later(now, aheadMs) : this.#alarmAt;
   }
 
-  /**
-   * An alarm waits for a moment of the wall clock, and longer when that is set back: most of a beat later a timer sees that. It is left as it is when the
-   * alarm has rung, and set again by the beat after: an object that always has one is never at rest.
-   */
-  #watchAlarm(nextTick: SteadyMs, now: SteadyMs): void {
-    const latest = later(nextTick, (nextTick - now) * alarmLateBeats);
-    if (this.#timerAt <= now || this.#timerAt > latest) this.#setTimer(latest, now);
-  }
-
   #setTimer(at: SteadyMs, now: SteadyMs): void {
     if (at === this.#timerAt) return;
     this.#timerAt = at;
     this.#timer.set(Math.max(1, at - now));
+  }
+
+  #clearTimer(): void {
+    if (this.#timerAt === 0) return;
+    this.#timerAt = 0;
+    this.#timer.clear();
   }
 
   async #setAlarmIf(room: Promise<boolean>, nextTick: SteadyMs): Promise<void> {
