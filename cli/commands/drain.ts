@@ -56,8 +56,11 @@ export async function undrain(args: Arguments, io: Io): Promise<void> {
   if (cells.length === 0 && code !== undefined) throw usage(undrainSpec, `--code: is for cells, and ${name} is a gateway`);
   for (const gateway of gateways) await change(api, gateway, gatewayPath(gateway), { draining: false });
   for (const cell of cells) {
+    const start = performance.now();
     await untilOfOneCode(api, cell, code, io);
-    await change(api, cell, cellPath(cell), { draining: false });
+    // One whose code is replaced may not answer for a moment.
+    const reachMs = code === undefined ? 0 : codeMsMax - (performance.now() - start);
+    await untilReached(() => change(api, cell, cellPath(cell), { draining: false }), reachMs);
   }
   const inMap = cells.length === 0 ? [] : (await mapOf(api)).cells;
   const without = cells.filter((cell) => inMap.some((each) => each.id === cell && weightOf(each) === 0));
@@ -154,6 +157,18 @@ async function untilEmpty(api: ApiClient, cell: string, io: Io): Promise<void> {
     if (member.state !== "draining" && ms > seenMsMax) throw new Failure(`cell ${cell} is ${member.state}`);
     if (performance.now() - changedAt > stalledMsMax) {
       throw new Failure(`cell ${cell} is draining, and has ${member.softphonesLeft ?? "an unknown number of"} softphones left`);
+    }
+  }
+}
+
+/** Again and again as long as a cell cannot be reached, for so long. */
+async function untilReached(ask: () => Promise<void>, msMax: number): Promise<void> {
+  for (const start = performance.now(); ; await delay(pollMs)) {
+    try {
+      return await ask();
+    } catch (error) {
+      const isAway = error instanceof Failure && / (?:cannot be reached|is down)$/.test(error.message);
+      if (!isAway || performance.now() - start >= msMax) throw error;
     }
   }
 }

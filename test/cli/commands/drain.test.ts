@@ -14,6 +14,8 @@ let refusal: readonly [status: number, error: string, path?: string];
 let changes: string[];
 /** Who is a member. */
 let members: readonly { readonly id: string; readonly kind: string; readonly host: string; readonly key: string }[];
+/** How often it says that at first; then it is done. */
+let refusedMax: number;
 /** What is known of cell a's code, one for each time that somebody asks for the status; the last one stays. */
 let codes: Pick<Status["cells"][number], "code" | "otherCode">[];
 /** What was asked. */
@@ -48,6 +50,7 @@ const map: MapAnswer = {
 
 beforeEach(async () => {
   codes = [];
+  refusedMax = Number.POSITIVE_INFINITY;
   asked = [];
   server = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`);
@@ -58,7 +61,8 @@ beforeEach(async () => {
       if (request.method === "PUT") {
         const [refused, error, path = request.url] = refusal;
         changes.push(`${request.url} ${body}`);
-        return void response.writeHead(path === request.url ? refused : 200, headers).end(JSON.stringify({ error }));
+        const isRefused = path === request.url && changes.length <= refusedMax;
+        return void response.writeHead(isRefused ? refused : 200, headers).end(JSON.stringify({ error }));
       }
       const code = (request.url === "/api/status" && codes.length > 1 ? codes.shift() : codes[0]) ?? {};
       const cells = status.cells.map((cell) => (cell.id === "a" ? { ...cell, ...code } : cell));
@@ -138,6 +142,15 @@ describe("undrain of a cell whose code is being replaced", () => {
       ].join("\n"),
       err: "",
     });
+  });
+
+  it("is tried again while the cell that is replaced does not answer", async () => {
+    refusal = [503, "cell a cannot be reached"];
+    refusedMax = 2;
+    codes = [{ code: "two" }];
+    const { code, out } = await runCommand(["undrain", "a", "--code", "two", "--url", url], { environment });
+    expect([code, out]).toEqual([0, "Cell a is in service\n"]);
+    expect(asked.filter((each) => each === "PUT /api/cells/a").length).toBe(3);
   });
 
   it("is no question for a gateway", async () => {
