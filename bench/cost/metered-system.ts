@@ -64,9 +64,9 @@ export class MeteredSystem {
     return this.#system.run.cells;
   }
 
-  /** Asks every replica of every exchange something: what `/api/status` answers. */
-  async touch(): Promise<unknown> {
-    return await this.#api.get("/api/status");
+  /** Asks every replica of every exchange something. */
+  async touch(): Promise<void> {
+    await this.#api.get("/api/status");
   }
 
   async stop(): Promise<void> {
