@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Arguments } from "../arguments.ts";
+import { archiveOfCheckout, programOf } from "../drill/archives.ts";
 import { drillAmongMachines, ownerVariable, whyNoMachines } from "../drill/among-machines.ts";
 import { type FaultResult, runHostFault, runLocalFault } from "../drill/fault.ts";
 import type { PhoneTransport } from "../../kit/phone/link.ts";
@@ -103,8 +104,10 @@ async function drillOnce(drill: Drill): Promise<FaultResult> {
   let result: FaultResult;
   if (isOfHosts(fault)) {
     const network = new MachineNetwork(Number(owner), hostCount);
-    const system = new MachineSystem({ directory: state, domain, exchanges, network, say });
-    result = await during(system, signal, async () => await runHostFault(system, fault, stage));
+    const before = plan.from === undefined || fault !== "upgrade" ? {} : { program: await programOf(plan.from, directory) };
+    const archive = fault === "upgrade" ? (plan.to ?? (await archiveOfCheckout(directory))) : undefined;
+    const system = new MachineSystem({ directory: state, domain, exchanges, network, say, ...before });
+    result = await during(system, signal, async () => await runHostFault(system, fault, archive, stage));
   } else {
     const shape = shapeFor(fault);
     const system = new RelayedSystem({

@@ -81,10 +81,15 @@ export async function runLocalFault(system: RelayedSystem, fault: LocalFault, st
 }
 
 /** What befalls machines. */
-export async function runHostFault(system: MachineSystem, fault: HostFault, stage: Omit<Stage, "fault">): Promise<FaultResult> {
+export async function runHostFault(
+  system: MachineSystem,
+  fault: HostFault,
+  archive: string | undefined,
+  stage: Omit<Stage, "fault">,
+): Promise<FaultResult> {
   const { times } = stage.plan;
   await untilShared({ ...stage, system, times });
-  return await runFault(system, { ...stage, fault }, async (load) => await changeHosts(fault, { ...stage, system, times, load }));
+  return await runFault(system, { ...stage, fault }, async (load) => await changeHosts(fault, { ...stage, system, times, load, archive }));
 }
 
 /** Puts the system under load, lets the fault happen, and returns what the phones saw. The signal ends it early. */
@@ -185,6 +190,7 @@ function windowMs(fault: Fault, transport: PhoneTransport, times: Times): number
     case "lose-host":
       return times.heal + copiedMs + times.after / 2;
     case "drain-host":
+    case "upgrade":
       return leavingMs(times) + times.after / 2;
   }
 }
@@ -213,6 +219,7 @@ function watch(system: System, fault: Fault): Detection | undefined {
     case "drain-cell":
     case "double":
     case "drain-host":
+    case "upgrade":
       return undefined;
   }
 }

@@ -6,6 +6,7 @@ import { Failure } from "../errors.ts";
 import { changedMsMax, type GroupResult, isEven, restMs, witness } from "./group-fault.ts";
 import { GroupWatch, isWholeWithout } from "./group-watch.ts";
 import type { LoadThread } from "./load-thread.ts";
+import { upgradeHosts } from "./upgrade-hosts.ts";
 import { type HostFault, lostCells, lostGateways, type Times } from "./plan.ts";
 
 /** The promise, however long a dead cell is waited for. */
@@ -18,6 +19,8 @@ export type HostScene = {
   readonly transport: PhoneTransport;
   readonly load: LoadThread;
   readonly times: Times;
+  /** What machines are upgraded to; undefined: they are not. */
+  readonly archive: string | undefined;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
 };
@@ -59,6 +62,8 @@ async function inflict(fault: HostFault, watch: GroupWatch, scene: HostScene): P
       return await loseHost(watch, scene);
     case "drain-host":
       return await drainHost(watch, scene);
+    case "upgrade":
+      return await upgradeHosts(watch, scene);
   }
 }
 

@@ -7,7 +7,7 @@ const passing = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-
 /** After these the group is another one. */
 const lasting = ["lose-cell", "lose-two", "add-cell", "remove-cell", "drain-cell", "double"] as const;
 /** They befall machines, of which there are four: network namespaces. */
-const ofHosts = ["lose-host", "drain-host"] as const;
+const ofHosts = ["lose-host", "drain-host", "upgrade"] as const;
 export const faults = [...passing, ...lasting, ...ofHosts] as const;
 export type Fault = (typeof faults)[number];
 export type GroupFault = (typeof lasting)[number];
@@ -125,6 +125,9 @@ export type Plan = {
   readonly form: "text" | "json" | "markdown";
   /** Exchanges of the systems; undefined: as many as `tandem up` takes. */
   readonly exchanges: number | undefined;
+  /** Archives that `npm run package` has made, absolute: what all machines run at first, and what they are upgraded to. Undefined: this program. */
+  readonly from: string | undefined;
+  readonly to: string | undefined;
   /** Nothing was chosen: what this user may not do is left out. */
   readonly isAll: boolean;
 };
@@ -156,6 +159,8 @@ export const drillSpec: CommandSpec = {
     { name: "exchanges", value: "N", help: "exchanges of the system (as tandem up; 10 with four cells, 4 to be doubled)" },
     { name: "port", value: "N", help: "first of nine consecutive ports for the system (any free ones)" },
     { name: "state", value: "DIR", help: "keep the systems' state and logs there (nothing is kept)" },
+    { name: "from", value: "ARCHIVE", help: "what machines run that are upgraded (this program)" },
+    { name: "to", value: "ARCHIVE", help: "what they are upgraded to (an archive that this checkout makes)" },
     { name: "json", help: "the figures as JSON, with what became of each lost call" },
     { name: "markdown", help: "the tables of docs/failover.md" },
   ],
@@ -184,6 +189,8 @@ export function planOf(args: Arguments): Plan {
   const state = values.get("state");
   return {
     faults: chosen("fault", faults, values.get("fault")),
+    from: pathOf(values.get("from")),
+    to: pathOf(values.get("to")),
     isAll: [undefined, "all"].includes(values.get("fault")),
     transports: chosen("transport", phoneTransports, values.get("transport")),
     amounts: {
@@ -198,6 +205,10 @@ export function planOf(args: Arguments): Plan {
     form: flags.has("json") ? "json" : flags.has("markdown") ? "markdown" : "text",
     exchanges: exchanges === undefined ? undefined : wholeNumber(drillSpec, "exchanges", exchanges, 1, exchangesMax),
   };
+}
+
+function pathOf(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : resolve(text);
 }
 
 function chosen<Name extends string>(option: string, all: readonly Name[], text: string | undefined): readonly Name[] {

@@ -46,6 +46,7 @@ describe("planOf", () => {
         "double",
         "lose-host",
         "drain-host",
+        "upgrade",
       ],
       isAll: true,
       transports: ["udp", "tcp", "tls", "ws"],
@@ -82,7 +83,7 @@ describe("planOf", () => {
   it.each([
     [
       ["--fault", "fire"],
-      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, drain-cell, double, lose-host, drain-host",
+      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, drain-cell, double, lose-host, drain-host, upgrade",
     ],
     [["--transport", "udp,sctp"], "--transport sctp: must be one of udp, tcp, tls, ws"],
     [["--rate", "many"], "--rate many: must be a whole number from 0 to 20000"],
