@@ -153,7 +153,8 @@ export class RegistrarDesk {
     const wall = this.#clock.wallAt(now);
     for (const { value } of records) {
       if (value === undefined || value.expiresAt <= wall) continue;
-      const gateway = value.flow === "" ? "" : wayOf(value.flow);
+      const cameOn = value.flow === "" ? value.cameOn : value.flow;
+      const gateway = cameOn === undefined ? "" : wayOf(cameOn);
       rows.push({
         aor: value.addressOfRecord,
         contact: value.contact,

@@ -55,7 +55,7 @@ const none: readonly BindingRecord[] = [];
 /** What most bindings have stands first, and what few have is left out with the rest. */
 function textOfBinding({ kind, key, version, value }: LiveRecord<"binding">): string {
   const { expiresAt, contact, callId, cSeq, registeredAt, flow, transport, received, userAgent } = value;
-  const { parameters, instanceId, regId, q, path, formerFlows, provenAt } = value;
+  const { parameters, instanceId, regId, q, path, formerFlows, provenAt, cameOn } = value;
   const addressOfRecord = value.addressOfRecord === addressOfRecordOfBindingKey(key) ? undefined : value.addressOfRecord;
   const list = [kind, key, version, expiresAt, alive, contact, callId, cSeq, registeredAt, flow, transport, received, userAgent];
   const isUsual =
@@ -64,9 +64,9 @@ function textOfBinding({ kind, key, version, value }: LiveRecord<"binding">): st
     regId === 0 &&
     q === undefined &&
     path.length === 0 &&
-    (formerFlows ?? provenAt ?? addressOfRecord) === undefined;
+    (formerFlows ?? provenAt ?? addressOfRecord ?? cameOn) === undefined;
   if (isUsual) return JSON.stringify(list);
-  const rest = [parameters, instanceId, regId, q, path.length === 0 ? undefined : path, formerFlows, provenAt, addressOfRecord];
+  const rest = [parameters, instanceId, regId, q, path.length === 0 ? undefined : path, formerFlows, provenAt, addressOfRecord, cameOn];
   return JSON.stringify([...list, ...trimmed(rest)]);
 }
 
@@ -90,17 +90,18 @@ function fieldsOfBinding(list: List): Fields {
     userAgent: list[12],
     path: heldAt(list, 17) ?? noPath,
     provenAt: heldAt(list, 19),
+    cameOn: heldAt(list, 21),
   };
 }
 
 function bindingOf(json: Fields): Binding | undefined {
   const { addressOfRecord, contact, parameters, q, callId, cSeq, registeredAt, expiresAt } = json;
-  const { instanceId, regId, flow, formerFlows, transport, received, userAgent, path, provenAt } = json;
+  const { instanceId, regId, flow, formerFlows, transport, received, userAgent, path, provenAt, cameOn } = json;
   if (!isText(addressOfRecord) || !isText(contact) || !isText(parameters) || !isText(callId)) return undefined;
   if (!(q === undefined || (isNumber(q) && q >= 0 && q <= 1))) return undefined;
   if (!isSequence(cSeq) || !isTime(registeredAt) || !isTime(expiresAt) || !isSequence(regId)) return undefined;
   if (!isText(instanceId) || !isText(flow) || !isText(transport) || !isText(received) || !isText(userAgent)) return undefined;
-  if (!Array.isArray(path) || !path.every(isText) || !isOptionalText(provenAt)) return undefined;
+  if (!Array.isArray(path) || !path.every(isText) || !isOptionalText(provenAt) || !isOptionalText(cameOn)) return undefined;
   const binding: Binding = {
     addressOfRecord,
     contact,
@@ -118,8 +119,13 @@ function bindingOf(json: Fields): Binding | undefined {
     userAgent,
     path: path.length === 0 ? noPath : path,
   };
-  if (provenAt === undefined) return isTexts(formerFlows) ? { ...binding, formerFlows } : binding;
-  return { ...binding, ...(isTexts(formerFlows) ? { formerFlows } : {}), provenAt };
+  if (provenAt === undefined && cameOn === undefined) return isTexts(formerFlows) ? { ...binding, formerFlows } : binding;
+  return {
+    ...binding,
+    ...(isTexts(formerFlows) ? { formerFlows } : {}),
+    ...(provenAt === undefined ? {} : { provenAt }),
+    ...(cameOn === undefined ? {} : { cameOn }),
+  };
 }
 
 /** One empty list for all bindings without a path. */
@@ -191,11 +197,12 @@ function ownBinding(binding: Binding, earlier: Binding | undefined, shared: Shar
     userAgent: shared.of(binding.userAgent),
     path: binding.path.length === 0 ? noPath : binding.path.map((route, index) => ownText(route, earlier?.path[index])),
   };
-  const { formerFlows, provenAt } = binding;
-  if (formerFlows === undefined && provenAt === undefined) return own;
+  const { formerFlows, provenAt, cameOn } = binding;
+  if (formerFlows === undefined && provenAt === undefined && cameOn === undefined) return own;
   return {
     ...own,
     ...(formerFlows === undefined ? {} : { formerFlows: formerFlows.map((flow, index) => ownText(flow, earlier?.formerFlows?.[index])) }),
     ...(provenAt === undefined ? {} : { provenAt: ownText(provenAt, earlier?.provenAt) }),
+    ...(cameOn === undefined ? {} : { cameOn: ownText(cameOn, earlier?.cameOn) }),
   };
 }

@@ -51,6 +51,8 @@ export type Binding = {
   readonly path: readonly string[];
   /** Without a flow: where a request for it has been answered from, `address:port`. Absent: nowhere yet. See unproven-places.ts. */
   readonly provenAt?: string;
+  /** Without a flow: the one that its REGISTER came on. Nothing is sent there; people are told of the gateway. Absent: it is gone, or there is a flow. */
+  readonly cameOn?: string;
 };
 
 /** A place to forward an INVITE to: see `Target` of the proxy. */

@@ -307,6 +307,7 @@ class Registration {
       received: placeOfFlow(flow),
       userAgent: (message.text(Header.UserAgent) ?? "").slice(0, userAgentOctetsMax),
       path: this.#path,
+      ...(isOnFlow ? {} : { cameOn: flow }),
     };
     const moved = former === undefined ? binding : { ...binding, formerFlows: former };
     const value = isOnFlow || before?.provenAt === undefined ? moved : { ...moved, provenAt: before.provenAt };

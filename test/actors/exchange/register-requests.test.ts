@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { MemberState, View } from "../../../cluster/group/view.ts";
 import { listeners, TestExchange, TestPhone, valuesOf } from "./harness.ts";
 import { proofOf } from "./proof.ts";
+import { parseRecord, serializeRecord } from "../../../sip/record/record-text.ts";
 
 /** What cell a sees. */
 function viewOf(a: MemberState, b: MemberState, gateway: MemberState): View {
@@ -142,6 +143,28 @@ describe("REGISTER without a transaction [RFC3261 8.2.7]", () => {
     expect(ways()).toEqual(["alice", "bob g2", "carol a.0 a"]);
     world.exchange.setCells(new Set(["b"]), world.now);
     expect(ways()).toEqual(["alice", "bob g2", "carol"]);
+  });
+
+  it("is listed with the gateway that it came by, also where requests go to its Contact and not on its flow", () => {
+    const world = new TestExchange();
+    const behindNat = new TestPhone("alice", "198.51.100.7", 40_001);
+    const elsewhere = new TestPhone("bob", "198.51.100.8", 5070, "TCP");
+    const contact = "Contact: <sip:alice@198.51.100.7:5070>";
+    world.receive(behindNat.key, behindNat.register(600, [contact]));
+    world.receive(elsewhere.key, elsewhere.register(600, ["Contact: <sip:bob@192.0.2.99:5060;transport=tcp>"]));
+    const flows = (): unknown[] => Array.from(world.exchange.store.records("binding"), ({ value }) => value?.flow);
+    expect(flows()).toEqual(["", ""]);
+    const ways = (): string[] => world.exchange.registrations(undefined, world.now).map(({ gateway }) => gateway);
+    expect(ways()).toEqual(["g1", "g1"]);
+    // A refresh says it anew, and the peer has it as well.
+    world.receive(behindNat.key, behindNat.register(600, [contact]));
+    for (const record of world.exchange.store.records("binding")) expect(parseRecord(serializeRecord(record))).toEqual(record);
+    world.exchange.see(viewOf("up", "up", "down"));
+    world.exchange.disconnectAccess("g1", world.now);
+    expect(ways()).toEqual(["", ""]);
+    // Datagrams can leave by another one.
+    world.exchange.connectAccess("g2", listeners);
+    expect(ways()).toEqual(["g2", ""]);
   });
 
   it("answers where the request came from, over whatever transport", () => {

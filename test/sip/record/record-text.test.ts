@@ -72,8 +72,9 @@ describe("records as text", () => {
           path: ["<sip:p>"],
           formerFlows: ["f"],
           provenAt: "h:1",
+          cameOn: "g1~f",
         }),
-        `["binding","bob@example.test sip:bob@192.0.2.4","${at}",601000,0,"sip:bob@192.0.2.4","call-1",1,1000,"g1~u0..c000020413c4","UDP","192.0.2.4:5060","phone/1",";x","i",2,0.5,["<sip:p>"],["f"],"h:1","robert@example.test"]`,
+        `["binding","bob@example.test sip:bob@192.0.2.4","${at}",601000,0,"sip:bob@192.0.2.4","call-1",1,1000,"g1~u0..c000020413c4","UDP","192.0.2.4:5060","phone/1",";x","i",2,0.5,["<sip:p>"],["f"],"h:1","robert@example.test","g1~f"]`,
       ],
       [bindingTombstone(at, "call-1", 2, 9), `["binding","bob@example.test sip:bob@192.0.2.4","${at}",9,1,"call-1",2]`],
       [
@@ -144,7 +145,7 @@ describe("records as text", () => {
   it("drop fields they do not know", () => {
     const record = bindingRecord(version(1));
     expect(parseRecord(JSON.stringify({ ...record, extra: 1, value: { ...record.value, extra: 2 } }))).toEqual(record);
-    const records = [bindingTombstone(version(1), "call-1", 2), bindingRecord(version(1), { provenAt: "h:1", addressOfRecord: "a@b" })];
+    const records = [bindingTombstone(version(1), "call-1", 2), bindingRecord(version(1), { provenAt: "h:1", cameOn: "g1~f" })];
     for (const each of [...records, dialogRecord(version(1), { source: "s" })]) {
       expect(parseRecord(serializeRecord(each).replace(/]$/, ',null,{"extra":[]}]'))).toEqual(each);
     }
