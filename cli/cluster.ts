@@ -48,14 +48,9 @@ function changedText(what: "cells" | "exchanges", number: number): string {
   return `has ${number} ${number === 1 ? what.slice(0, -1) : what} now (${why}): leave --${what} away`;
 }
 
-/** Whether this machine is offered to others, which makes an authority: what was asked for, or what it was before. It may be asked for later. */
-function offeredIn({ listen, state }: Settings, known: ClusterSettings | undefined): Pick<ClusterSettings, "listen" | "host"> {
+/** Whether this machine is offered to others, which makes an authority: what was asked for, or what it was before. It may be asked for later, or be another address. */
+function offeredIn({ listen }: Settings, known: ClusterSettings | undefined): Pick<ClusterSettings, "listen" | "host"> {
   if (listen === undefined) return {};
-  const was = known?.listen;
-  if (was !== undefined && (was.host !== listen.host || was.port !== listen.port)) {
-    const [asked, before] = [listen, was].map(({ host, port }) => `${hostInUri(host)}:${port}`);
-    throw new UsageError(`--listen ${asked}: ${state} was made with --listen ${before}; use another --state`);
-  }
   return { listen, host: known?.host ?? hostNameOf(hostname()) };
 }
 

@@ -12,6 +12,8 @@ import { type HostPowers, idOf, OrderRunner } from "./order-runner.ts";
 
 export type HostAgentOptions = Omit<HostPowers, "api"> & {
   readonly api: () => ApiClient;
+  /** Cells of other machines, each for itself; empty: there are none. */
+  readonly elsewhere: () => readonly ApiClient[];
   /** The name of the host; `local` in a system without an authority. */
   readonly host: string;
   readonly version: string;
@@ -23,6 +25,8 @@ export type HostAgentOptions = Omit<HostPowers, "api"> & {
 export const localHost = "local";
 /** People look at it, and wait for what they order. It costs a cell a request. */
 const reportMs = 2_000;
+/** So often a cell of another machine is told as well: what ran here is known there when this machine is gone with its own cell. */
+const copyMs = 10_000;
 /** Cells that start again, or die, are back by then: this is said of what lasts. */
 const silentMs = 30_000;
 /** An outcome that no cell has taken is told again after this. */
@@ -40,6 +44,8 @@ export class HostAgent {
   #used = new Map<number, { readonly seconds: number; readonly at: number }>();
   #timer: NodeJS.Timeout | undefined;
   #isReporting = false;
+  #copiedAt = Number.NEGATIVE_INFINITY;
+  #copies = 0;
   /** Since when no cell takes a report; undefined: one has taken the last. */
   #silentSince: number | undefined;
   #isSilentSaid = false;
@@ -85,7 +91,9 @@ export class HostAgent {
     this.#isReporting = true;
     const told = this.#outcomes();
     try {
-      const { value } = read(ordersSchema, await this.#api.put("/host/report", { ...this.#state(), outcomes: told }));
+      const state = this.#state();
+      this.#copy(state);
+      const { value } = read(ordersSchema, await this.#api.put("/host/report", { ...state, outcomes: told }));
       if (this.#isOver) return;
       this.#silentSince = undefined;
       this.#isSilentSaid = false;
@@ -105,6 +113,17 @@ export class HostAgent {
       this.#isReporting = false;
       this.#soon(this.#toTell.size > 0 ? retoldMs : reportMs);
     }
+  }
+
+  /** Nobody waits for it: another cell is told the next time. Orders come with the answers to the others. */
+  #copy(state: Omit<HostReport, "outcomes">): void {
+    const cells = this.#options.elsewhere();
+    const now = performance.now();
+    if (cells.length === 0 || now - this.#copiedAt < copyMs) return;
+    this.#copiedAt = now;
+    this.#copies += 1;
+    const copied = cells[this.#copies % cells.length]?.until(this.#end.signal).put("/host/report", { ...state, outcomes: [] });
+    copied?.catch(() => undefined);
   }
 
   #outcomes(): HostReport["outcomes"] {

@@ -56,6 +56,19 @@ export class HostPlace {
     return this.#apiOf([...own.map(membersUrlOf), ...this.others.map(({ url }) => url)], purpose);
   }
 
+  /** Cells of other machines, whichever answers. */
+  apiElsewhere(purpose: Purpose): ApiClient {
+    return this.#apiOf(
+      this.others.map(({ url }) => url),
+      purpose,
+    );
+  }
+
+  /** The cells of other machines, each for itself. */
+  elsewhere(purpose: Purpose): readonly ApiClient[] {
+    return this.others.map(({ url }) => this.#apiOf([url], purpose));
+  }
+
   start(): void {
     this.#timer ??= setInterval(() => void this.look(), lookMs).unref();
   }
@@ -73,11 +86,10 @@ export class HostPlace {
   }
 
   async #look(): Promise<void> {
-    const { state, own, members } = this.#options;
-    const urls = this.others.length > 0 ? this.others.map(({ url }) => url) : own().map(membersUrlOf);
-    const api = this.#apiOf(urls, "host");
+    const { state, members } = this.#options;
+    const api = this.others.length > 0 ? this.apiElsewhere("host") : this.#apiHere;
     try {
-      const { value } = read(carriedMapSchema, await api.get("/host/map"));
+      const { value } = read(carriedMapSchema, await this.#newestMap());
       if (value === undefined || (this.#map !== undefined && !isNewer(mapVersionOf(value), mapVersionOf(this.#map)))) return;
       this.#map = value;
       state.writeMap(value);
@@ -94,6 +106,23 @@ export class HostPlace {
       }
       if (this.#timer !== undefined) this.#options.wasRemoved();
     }
+  }
+
+  /** A cell of this machine is asked where no other one answers: those may all be at another address, and it has heard of that. */
+  async #newestMap(): Promise<unknown> {
+    const path = "/host/map";
+    if (this.others.length === 0) return await this.#apiHere.get(path);
+    try {
+      return await this.apiElsewhere("host").get(path);
+    } catch (error) {
+      if (error instanceof KeyRefusal || this.#options.own().length === 0) throw error;
+      return await this.#apiHere.get(path);
+    }
+  }
+
+  /** Cells of this machine. */
+  get #apiHere(): ApiClient {
+    return this.#apiOf(this.#options.own().map(membersUrlOf), "host");
   }
 
   #apiOf(urls: readonly string[], purpose: Purpose): ApiClient {

@@ -1,10 +1,11 @@
 import { resolve } from "node:path";
+import { hostInUri } from "../sip/host-in-uri.ts";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { whyNoHost } from "../cluster/map/domains.ts";
 import type { Arguments } from "./arguments.ts";
 import { Failure, UsageError } from "./errors.ts";
 import { letterOf } from "./layout.ts";
-import { cellsMax, isOwnName, type Settings } from "./settings.ts";
+import { cellsMax, isOwnName, isTakenBack, type Settings } from "./settings.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
 /** Options of `tandem up` that say what a system is, or what was said when this host joined it. */
@@ -19,7 +20,6 @@ const settledOptions: readonly string[] = [
   "replication",
   "cells",
   "gateways",
-  "listen",
 ];
 
 /** Throws a {@link UsageError}: what a host has that has joined is not said when it is started again. */
@@ -52,10 +52,18 @@ const files: readonly string[] = ["tls-cert", "tls-key", "acme-ca"];
 export function optionsToKeep({ values, lists }: Pick<Arguments, "values" | "lists">): KeptOptions {
   const kept = keptTogether.flat().flatMap((name): (readonly [string, readonly string[]])[] => {
     const value = values.get(name);
-    const all = lists.get(name) ?? (value === undefined ? [] : [value]);
+    const all = lists.get(name) ?? (value === undefined || isTakenBack(name, value) ? [] : [value]);
     return all.length === 0 ? [] : [[name, files.includes(name) ? all.map((path) => resolve(path)) : all]];
   });
   return Object.fromEntries(kept);
+}
+
+/** What was kept, where this machine is at another address: its gateways are there as well, where they were at that one. */
+export function keptElsewhere(kept: KeptOptions, from: string, to: string): KeptOptions {
+  const sip = kept["sip"]?.map((each) =>
+    each === hostInUri(from) || each.startsWith(`${hostInUri(from)}:`) ? each.replace(hostInUri(from), hostInUri(to)) : each,
+  );
+  return sip === undefined ? kept : { ...kept, sip };
 }
 
 /** What was kept, with what is said now in its place. */

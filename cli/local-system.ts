@@ -25,6 +25,7 @@ import { LocalGateways } from "./local-gateways.ts";
 import { LocalMembers } from "./local-members.ts";
 import type { HostAgentOptions } from "./host-agent.ts";
 import { LocalPrograms } from "./local-programs.ts";
+import { renewAtStart, tellAddress } from "./own-address.ts";
 import { versionText } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
 import { idIn, isCell, Rolling } from "./rolling.ts";
@@ -169,10 +170,11 @@ export class LocalSystem {
   }
 
   /** What orders to this host are carried out with. */
-  get powers(): Pick<HostAgentOptions, "supervisor" | "api" | "reload"> {
+  get powers(): Pick<HostAgentOptions, "supervisor" | "api" | "elsewhere" | "reload"> {
     return {
       supervisor: this.#supervisor,
       api: () => this.#hostApi,
+      elsewhere: () => this.#place?.elsewhere("host") ?? [],
       reload: () => this.reload(),
     };
   }
@@ -242,12 +244,10 @@ export class LocalSystem {
     }
     if (place.others.length > 0) await place.look();
     place.checkMember();
+    const hasMoved = await tellAddress(place, this.cells.all, cluster.joined === undefined ? cluster.host : undefined);
     if (cluster.joined === undefined) return;
     if (place.map === undefined) throw new Failure(`${state.file("map.json")} cannot be read: join again, with another --state`);
-    // Those that are there may be good for another while.
-    await members.renew(this.cells.all, place.api("host"), new Date()).catch((error: unknown) => {
-      reporter.event("tandem", "warns", `certificates of members are not renewed: ${reasonOf(error)}; tried again in an hour`);
-    });
+    await renewAtStart(members, this.cells.all, place, hasMoved, reporter);
   }
 
   /** In a system with an authority: machines ask to join here, certificates are renewed, and the newest map is looked at. */

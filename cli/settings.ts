@@ -163,9 +163,19 @@ const exchangesMax = 1024;
 /** What the gateway's file may say. */
 const messagesPerSourceMax = 1_000_000;
 
+/** Options that can be taken back on a host that remembers what it was started with. */
+const takenBack: readonly string[] = ["ws-port", "wss-port", "trusted", "proxy-from", "tls-cert", "acme", "http-host"];
+const noneText = "none";
+
+/** Whether an option is given to say that there is none. */
+export function isTakenBack(option: string, value: string): boolean {
+  return value === noneText && takenBack.includes(option);
+}
+
 /** Checks every option of `tandem up`. Throws a UsageError with one line. */
 export function settingsOf(args: Arguments): Settings {
-  const { values, flags, lists } = args;
+  const { flags, lists } = args;
+  const values = new Map([...args.values].filter(([option, value]) => !isTakenBack(option, value)));
   const count = (option: string, max: number): number | undefined => {
     const text = values.get(option);
     return text === undefined ? undefined : wholeNumber(upSpec, option, text, 1, max);

@@ -5,7 +5,7 @@ import { Failure, UsageError } from "./errors.ts";
 import { cellsElsewhere } from "./host-place.ts";
 import { Membership } from "./membership.ts";
 import { defaultState } from "./settings.ts";
-import { StateDirectory } from "./state-directory.ts";
+import { type Run, StateDirectory } from "./state-directory.ts";
 
 /** The running system that a command is for. */
 export type Target = {
@@ -38,7 +38,7 @@ export function findTarget(args: Arguments, environment: NodeJS.ProcessEnv): Tar
   const elsewhere = host === undefined ? [] : cellsElsewhere(state.readMap(), run.cells);
   if (host !== undefined && run.cells.length === 0)
     throw new Failure(
-      `host ${host} runs gateways only, and its key may ask nothing of the system, neither to read nor to change: give commands on a machine with a cell`,
+      `host ${host} runs gateways only, and its key may ask for nothing but itself: give commands on a machine with a cell; tandem status and tandem host show ${host} here`,
     );
   return {
     api: new ApiClient(
@@ -49,4 +49,27 @@ export function findTarget(args: Arguments, environment: NodeJS.ProcessEnv): Tar
     state,
     credentials,
   };
+}
+
+/** A machine that runs gateways only: its key may ask cells for what concerns itself. */
+export type GatewayHost = {
+  readonly host: string;
+  readonly run: Run;
+  /** Any cell, and each for itself by its name. */
+  readonly api: ApiClient;
+  readonly cells: readonly { readonly id: string; readonly api: ApiClient }[];
+};
+
+/** The machine whose state directory is meant, where that runs gateways only; undefined: it is another one, or nothing runs. */
+export function findGatewayHost(args: Arguments, environment: NodeJS.ProcessEnv): GatewayHost | undefined {
+  const named = args.values.get("state");
+  const url = args.values.get("url") ?? (named === undefined ? environment["TANDEM_URL"] : undefined);
+  if (url !== undefined && url !== "") return undefined;
+  const state = new StateDirectory(resolve(named ?? defaultState));
+  const [run, host] = [state.readRun(), state.readCluster()?.host];
+  if (run === undefined || host === undefined || run.cells.length > 0) return undefined;
+  const identity = new Membership(state, host).identity();
+  const cells = cellsElsewhere(state.readMap(), []);
+  const apiOf = (urls: readonly string[]): ApiClient => new ApiClient(urls, identity, "host");
+  return { host, run, api: apiOf(cells.map((cell) => cell.url)), cells: cells.map((cell) => ({ id: cell.id, api: apiOf([cell.url]) })) };
 }

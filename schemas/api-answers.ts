@@ -25,6 +25,8 @@ const member = {
   suspicion: exactOptional(pipe(string(), description("why it is suspected; absent: it is not"))),
 };
 
+const host = exactOptional(pipe(string(), description("the machine that it runs on; absent: nobody knows")));
+
 const gatewayState = pipe(
   picklist(["joining", "up", "draining", "down", "left"], "must be the state of a gateway"),
   description("as the asked cell sees it; `left`: it was stopped in order, and is not shown any more after a minute"),
@@ -79,6 +81,7 @@ export const statusSchema = record({
   cells: list(
     record({
       ...member,
+      host,
       epoch: pipe(number(), description("of its own view; 0: never heard")),
       isFenced: exactOptional(pipe(boolean(), description("it reaches nobody, and takes no registrations; absent: it does"))),
       isLate: exactOptional(pipe(boolean(), description("it has not answered in time, and what only it knows is missing; absent: it has"))),
@@ -115,6 +118,7 @@ export const statusSchema = record({
   gateways: list(
     record({
       ...member,
+      host,
       state: gatewayState,
       refused: exactOptional(pipe(number(), description("of new requests, the part that it refuses because all is late; absent: none"))),
       isNative: exactOptional(
@@ -130,6 +134,12 @@ export const statusSchema = record({
       connectionsLeft: exactOptional(pipe(number(), description("while it is draining: connections of phones that it has"))),
       noisySources: exactOptional(pipe(number(), description("sources that are refused something for that now"))),
     }),
+  ),
+  gone: exactOptional(
+    pipe(
+      list(record({ host: string(), cells: list(string()), gateways: list(string()) })),
+      description("machines of which nothing is up, and what ran there; absent: none"),
+    ),
   ),
   registrations: pipe(number(), description("that have not expired, each once")),
   dialogs: pipe(number(), description("calls that stand and have been answered, each once")),
@@ -165,7 +175,7 @@ export const groupSchema = record({
       id: string(),
       kind: picklist(["cell", "gateway"]),
       state: gatewayState,
-      host: exactOptional(string()),
+      host,
       location: exactOptional(string()),
       weight: exactOptional(pipe(number(), description("which share it is to have, beside those of the others; of cells only"))),
       primaries: exactOptional(pipe(number(), description("exchanges that it serves first"))),

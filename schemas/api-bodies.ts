@@ -26,6 +26,7 @@ import {
   gatewayWeightMax,
   healAfterMsMax,
   healAfterMsMin,
+  invitedMembersMax,
   memberNamePattern,
   missedMax,
   missedMin,
@@ -211,6 +212,19 @@ export const gatewayDrainingBodySchema = strictRecord(
   drainingMessage,
 );
 
+const cellPlaces = pipe(
+  list(
+    strictRecord({
+      id: string(noText),
+      url: pipe(string(noText), maxLength(300)),
+      door: exactOptional(pipe(string(noText), maxLength(300))),
+    }),
+  ),
+  maxLength(invitedMembersMax, `at most ${invitedMembersMax} cells`),
+);
+/** `PUT /host/address`: where the cells of the host are now that asks. */
+export const hostAddressBodySchema = strictRecord({ cells: cellPlaces });
+
 /** Between cells: what a cell asks the coordinator to write. */
 export const wishBodySchema = union([
   strictRecord({ addDomain: strictRecord({ name: string(noText), auth: picklist(["digest", "open"]) }) }),
@@ -224,6 +238,7 @@ export const wishBodySchema = union([
     by: exactOptional(strictRecord({ id: string(noText), host: string(noText), key: string(noText), until: whole(0) })),
   }),
   strictRecord({ removeMember: string(noText) }),
+  strictRecord({ moveCells: cellPlaces, host: string(noText) }),
   strictRecord({ giveOrder: strictRecord(orderEntries) }),
   strictRecord({ finishOrder: strictRecord({ host: string(noText), ...outcomeEntries }) }),
 ]) satisfies GenericSchema<unknown, Wish>;

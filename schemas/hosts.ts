@@ -110,12 +110,36 @@ export const orderSchema = record({
 });
 export type Order = InferOutput<typeof orderSchema>;
 
-export const hostsSchema = list(
-  record({
-    host: pipe(string(), description("its name; `local` in a system without an authority")),
-    state: pipe(picklist(["up", "silent"]), description("`silent`: it has not reported for 10 s")),
-    agoMs: exactOptional(pipe(whole(0), description("how long ago it reported; absent: it has not since the cells started"))),
-    report: exactOptional(record({ ...reportEntries, processes: list(record(processEntries)) })),
-  }),
-);
+const hostEntries = {
+  host: pipe(string(), description("its name; `local` in a system without an authority")),
+  state: pipe(
+    picklist(["up", "silent", "gone"]),
+    description("`silent`: it has not reported for 10 s; `gone`: neither is any cell or gateway of it up, as the asked cell sees it"),
+  ),
+  agoMs: exactOptional(pipe(whole(0), description("how long ago it reported; absent: it has not since the cells started"))),
+  report: exactOptional(
+    pipe(record({ ...reportEntries, processes: list(record(processEntries)) }), description("the last one, also of a host that is gone")),
+  ),
+  runs: exactOptional(
+    pipe(
+      list(record({ id: string(), kind: picklist(["cell", "gateway"]) })),
+      description("what runs on it by the map; absent: this system has no authority"),
+    ),
+  ),
+};
+export const hostsSchema = list(record(hostEntries));
 export type Hosts = InferOutput<typeof hostsSchema>;
+
+const seenEntries = {
+  id: string(),
+  state: pipe(string(), description("as the asked cell sees it")),
+  heardMs: exactOptional(whole(0)),
+};
+/** `GET /host/own`: what a host may know of itself, whatever runs there: its row, and how the asked cell sees its cells and gateways. */
+export const ownHostSchema = record({
+  host: record(hostEntries),
+  cell: string(),
+  cells: list(record(seenEntries)),
+  gateways: list(record(seenEntries)),
+});
+export type OwnHost = InferOutput<typeof ownHostSchema>;

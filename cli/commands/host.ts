@@ -9,8 +9,10 @@ import { hostSpec } from "../command-specs.ts";
 import { Failure, printable } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { durationText, tableText } from "../table.ts";
-import { findTarget } from "../target.ts";
+import { lastWordsText } from "../last-words.ts";
+import { findGatewayHost, findTarget } from "../target.ts";
 import { deadlineOf } from "./drain.ts";
+import { ownHostOf, processesText } from "./own-host.ts";
 
 /** A host takes an order within two seconds, and a process starts within ten. */
 const carriedOutMsMax = 60_000;
@@ -20,10 +22,10 @@ const kinds: ReadonlySet<string> = new Set<OrderKind>(["start", "stop", "restart
 
 /** Shows the hosts and what runs on each, or tells one what to do, and waits for what comes of it. */
 export async function run(args: Arguments, io: Io): Promise<void> {
-  const { api } = findTarget(args, io.environment);
   const [host, what, member, surplus] = args.positionals;
   if (surplus !== undefined) throw usage(hostSpec, `unexpected argument ${JSON.stringify(surplus)}`);
-  if (what === undefined || host === undefined) return await show(api, host, args, io);
+  if (what === undefined || host === undefined) return await show(host, args, io);
+  const { api } = findTarget(args, io.environment);
   if (!isKind(what)) throw usage(hostSpec, `ORDER ${what}: must be start, stop, restart or reload`);
   const takesProcess = what !== "reload";
   if (takesProcess !== (member !== undefined))
@@ -61,24 +63,51 @@ async function carriedOut(api: ApiClient, path: string, msMax: number): Promise<
   return known;
 }
 
-async function show(api: ApiClient, host: string | undefined, args: Arguments, io: Io): Promise<void> {
-  const { value } = read(hostsSchema, await api.get("/api/hosts"));
-  if (value === undefined) throw new Failure("the cell's answer is no list of hosts: is it of another version?");
-  const shown = value.filter((each) => host === undefined || each.host === host);
+async function show(host: string | undefined, args: Arguments, io: Io): Promise<void> {
+  const all = await hostsFor(host, args, io);
+  const shown = all.filter((each) => host === undefined || each.host === host);
   if (host !== undefined && shown.length === 0) throw new Failure(`there is no host ${host}`);
   if (args.flags.has("json")) return io.out(`${JSON.stringify(shown)}\n`);
-  const headings = ["HOST", "PROCESS", "STATE", "VERSION", "SINCE", "CPU", "MEMORY", "FILES", "LAST WORDS"];
-  io.out(tableText(headings, shown.flatMap(rowsOf)));
+  io.out(hostsText(shown));
 }
 
-function rowsOf({ host, state, agoMs, report }: Hosts[number]): (readonly string[])[] {
-  const silent = agoMs === undefined ? "silent" : `silent for ${durationText(agoMs / 1_000)}`;
-  const own = [host, "tandem", state === "up" ? "up" : silent, report?.version ?? "", agoText(report?.since), ...usageTexts(report), ""];
+/** Where only gateways run, what cells say of this machine. When none answers, what it knows by itself is said, and why that is all. */
+async function hostsFor(host: string | undefined, args: Arguments, io: Io): Promise<Hosts> {
+  const own = findGatewayHost(args, io.environment);
+  if (own === undefined) {
+    const { value } = read(hostsSchema, await findTarget(args, io.environment).api.get("/api/hosts"));
+    if (value === undefined) throw new Failure("the cell's answer is no list of hosts: is it of another version?");
+    return value;
+  }
+  if (host !== undefined && host !== own.host)
+    throw new Failure(
+      `host ${own.host} runs gateways only, and its key may ask for nothing but itself: ask of ${host} on a machine with a cell`,
+    );
+  try {
+    return [(await ownHostOf(own.api)).host];
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure(`${error.message}; ${processesText(own.run)}`);
+  }
+}
+
+export function hostsText(hosts: Hosts): string {
+  const headings = ["HOST", "PROCESS", "STATE", "VERSION", "SINCE", "CPU", "MEMORY", "FILES", "LAST WORDS"];
+  return tableText(headings, hosts.flatMap(rowsOf));
+}
+
+function rowsOf({ host, state, agoMs, report, runs = [] }: Hosts[number]): (readonly string[])[] {
+  const age = agoMs === undefined ? "" : ` for ${durationText(agoMs / 1_000)}`;
+  const own = [host, "tandem", state === "up" ? "up" : `${state}${age}`, report?.version ?? "", agoText(report?.since)];
   const processes = (report?.processes ?? []).map((each) => {
-    const words = each.lastWords === undefined ? "" : `${agoText(each.saidAt)} ago: ${each.lastWords}`;
-    return [host, `${each.kind} ${each.id}`, each.state, "", agoText(each.since), ...usageTexts(each), words];
+    const words = each.lastWords === undefined ? "" : `${agoText(each.saidAt)} ago: ${lastWordsText(each.lastWords)}`;
+    const then = state === "gone" ? `gone, was ${each.state}` : each.state;
+    return [host, `${each.kind} ${each.id}`, then, "", agoText(each.since), ...usageTexts(each), words];
   });
-  return [own, ...processes];
+  // What the map has there, and no report that is known.
+  const unreported =
+    report === undefined ? runs.map(({ kind, id }) => [host, `${kind} ${id}`, state === "gone" ? "gone" : "not known"]) : [];
+  return [[...own, ...usageTexts(report), ""], ...processes, ...unreported];
 }
 
 type Used = { readonly cpuPercent?: number; readonly memoryOctets?: number; readonly descriptors?: number };

@@ -28,7 +28,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     const known = state.readCluster();
     if (known !== undefined && known.joined === undefined)
       throw new Failure(`${state.path} has a system of its own: use another --state, or remove it`);
-    if (known?.joined?.isPlaced === true) throw new Failure(joinedText(state, known.host ?? "", args.values.has("address")));
+    if (known?.joined?.isPlaced === true) throw new Failure(joinedText(state, args.values.get("address")));
     const reporter = reporterOf(settings.json, io);
     const start = performance.now();
     const door = await openDoor(url, invitation.fingerprint);
@@ -42,10 +42,10 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   });
 }
 
-/** Its cell has its place in the map. It keeps its address while it has the name that the map knows. */
-function joinedText({ path }: StateDirectory, host: string, isElsewhere: boolean): string {
+/** Its cell has its place in the map, which is another one when it is told so at a start. */
+function joinedText({ path }: StateDirectory, address: string | undefined): string {
   const start = `${path} has joined already: start it with ${program.name} up --state ${quoted(path)}`;
-  return isElsewhere ? `${start}; for another --address remove ${host} on another machine, and join with another --state` : start;
+  return address === undefined ? start : `${start} --listen ${address}, and its cell is there from then on`;
 }
 
 /** From standard input or a file: what stands on a command line is seen by everybody on the machine. */

@@ -7,9 +7,15 @@ import { doublingText } from "../doubling-text.ts";
 import type { Run } from "../state-directory.ts";
 import { isStatus } from "../status.ts";
 import { durationText, tableText } from "../table.ts";
-import { findTarget } from "../target.ts";
+import { findGatewayHost, findTarget } from "../target.ts";
+import { gatewayHostStatus, gatewayHostText } from "./own-host.ts";
 
 export async function run(args: Arguments, io: Io): Promise<void> {
+  const own = findGatewayHost(args, io.environment);
+  if (own !== undefined) {
+    const seen = await gatewayHostStatus(own);
+    return io.out(args.flags.has("json") ? `${JSON.stringify(seen)}\n` : gatewayHostText(seen));
+  }
   const { api, domain, state } = findTarget(args, io.environment);
   const answer = await api.get("/api/status");
   const running = state?.readRun();
@@ -17,14 +23,10 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   if (!isStatus(answer)) throw new Failure("the cell's answer is no status: is it of another version?");
   if (domain !== undefined) io.out(`Domain ${domain}, coordinator ${answer.coordinator}\n\n`);
   else io.out(`Coordinator ${answer.coordinator}\n\n`);
-  io.out(
-    `${tableText(
-      ["CELL", "STATE", "EPOCH", "HEARD", "MISSED", "DELAY"],
-      answer.cells.map((cell) => [cell.id, stateText(cell), cell.epoch, heardText(cell), cell.missed ?? 0, delayText(cell)]),
-    )}\n`,
-  );
+  io.out(`${cellsTable(answer.cells)}\n`);
   io.out(hindrancesText(answer.cells));
   io.out(`${gatewaysText(answer.gateways)}\n`);
+  io.out(goneText(answer));
   io.out(versionsText(running));
   io.out(codesText(answer.cells));
   io.out(countsText(answer));
@@ -34,6 +36,36 @@ export async function run(args: Arguments, io: Io): Promise<void> {
     io.out(`Requests refused for a wrong or old signature, since the cells started: ${answer.signaturesRefused}\n`);
   const latest = answer.history.slice(-changesShown);
   if (latest.length > 0) io.out(`\n${tableText(["CHANGED", "EPOCH", "MEMBER", "FROM", "TO", "CAUSE"], latest.map(changeRow))}`);
+}
+
+/** Machines are named where they are known. */
+export function cellsTable(cells: Status["cells"]): string {
+  const hosts = hostColumn(cells);
+  return tableText(
+    ["CELL", ...hosts.heading, "STATE", "EPOCH", "HEARD", "MISSED", "DELAY"],
+    cells.map((cell) => [cell.id, ...hosts.of(cell), stateText(cell), cell.epoch, heardText(cell), cell.missed ?? 0, delayText(cell)]),
+  );
+}
+
+type OnHost = { readonly host?: string };
+
+function hostColumn(members: readonly OnHost[]): {
+  readonly heading: readonly string[];
+  readonly of: (member: OnHost) => readonly string[];
+} {
+  const isKnown = members.some(({ host }) => host !== undefined);
+  return { heading: isKnown ? ["HOST"] : [], of: ({ host = "" }) => (isKnown ? [host] : []) };
+}
+
+/** One sentence for each machine that is gone with all that ran there. */
+export function goneText({ gone = [] }: Pick<Status, "gone">): string {
+  return gone
+    .map(({ host, cells, gateways }) => {
+      const those = [...cells.map((id) => `cell ${id}`), ...gateways.map((id) => `gateway ${id}`)];
+      const last = those.pop() ?? "";
+      return `Host ${host} is gone: ${those.length === 0 ? last : `${those.join(", ")} and ${last}`}.\n`;
+    })
+    .join("");
 }
 
 /** The answer, with the version of each process that runs on this machine. */
@@ -137,10 +169,12 @@ export function gatewaysText(gateways: readonly Gateway[]): string {
     ...counts.map(([name]) => gateway[name] ?? 0),
     gateway.isNative === undefined ? "?" : gateway.isNative ? "yes" : "no",
   ];
+  const hosts = hostColumn(gateways);
   return tableText(
-    ["GATEWAY", "STATE", "HEARD", "MISSED", ...(isWorthIt ? [...counts.map(([, heading]) => heading), "NATIVE"] : [])],
+    ["GATEWAY", ...hosts.heading, "STATE", "HEARD", "MISSED", ...(isWorthIt ? [...counts.map(([, heading]) => heading), "NATIVE"] : [])],
     gateways.map((gateway) => [
       gateway.id,
+      ...hosts.of(gateway),
       stateText(gateway),
       heardText(gateway),
       gateway.missed ?? 0,

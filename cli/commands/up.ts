@@ -2,8 +2,9 @@ import { resolve } from "node:path";
 import type { Arguments } from "../arguments.ts";
 import { ownCertificate } from "../certificate.ts";
 import { advertisingFault, clusterSettingsOf, lettersOf, withHashKey } from "../cluster.ts";
+import { UsageError } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { checkJoinedOptions, type KeptOptions, optionsToKeep, withKept } from "../joined.ts";
+import { checkJoinedOptions, keptElsewhere, type KeptOptions, optionsToKeep, withKept } from "../joined.ts";
 import { checkPorts, httpHostOf, layoutOf } from "../layout.ts";
 import { reporterOf } from "../reporter.ts";
 import { runToItsEnd, withState } from "../running.ts";
@@ -42,10 +43,16 @@ export async function run(args: Arguments, io: Io): Promise<void> {
 function withKeptOptions(args: Arguments, state: StateDirectory, known: ClusterSettings | undefined): Arguments {
   if (known?.joined === undefined) return args;
   checkJoinedOptions(args, state);
-  return withKept(args, known.joined.options ?? {});
+  const { listen } = settingsOf(args);
+  const { listen: before, joined } = known;
+  if (listen !== undefined && before === undefined)
+    throw new UsageError(`--listen: ${state.path} is of a host that runs gateways only, which nobody connects to`);
+  const { options = {} } = joined;
+  return withKept(args, listen === undefined || before === undefined ? options : keptElsewhere(options, before.host, listen.host));
 }
 
 function clusterOf(asked: Settings, known: ClusterSettings | undefined, options: KeptOptions): ClusterSettings {
   if (known?.joined === undefined) return withHashKey(clusterSettingsOf(asked, known), known);
-  return { ...known, joined: { ...known.joined, options } };
+  const { listen = known.listen } = asked;
+  return { ...known, ...(listen === undefined ? {} : { listen }), joined: { ...known.joined, options } };
 }

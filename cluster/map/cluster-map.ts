@@ -84,8 +84,8 @@ export type ClusterMap = {
   /** Cells that were removed, and whose names nobody has now. What they still bring is taken. Absent: none. */
   readonly former?: readonly string[];
   /**
-   * Where cells were that were removed. What a cell was deployed with may still say so, and does not count any more: the name may be given again to one
-   * that is elsewhere (deployed-map.ts). Absent: none was removed.
+   * Where cells were that were removed, or are elsewhere now. What a cell was deployed with may still say so, and does not count any more: the name may be given
+   * again to one that is elsewhere (deployed-map.ts). Absent: there are none.
    */
   readonly formerUrls?: readonly Pick<MapCell, "id" | "url">[];
   /**

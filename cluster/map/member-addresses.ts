@@ -47,7 +47,7 @@ function spelled(address: string): string {
 }
 
 /** The host of a cell's URL, which is of the form that `sound-map.ts` takes. */
-function spelledHostOf(url: string): string {
+export function spelledHostOf(url: string): string {
   const [, host = ""] = /^https?:\/\/(\[[^\]]*\]|[^/:]*)/.exec(url) ?? [];
   return oneSpelling(host);
 }

@@ -5,6 +5,7 @@ import { addingFault, domainAdded, domainRemoved, removingFault } from "./domain
 import { gatewayDrained, gatewayWeighed } from "./gateways.ts";
 import { type UsedInvitation, usingFault, withUsed } from "./invitations.ts";
 import { cellWeighed, weighingFault } from "./map-change.ts";
+import { type CellPlace, cellsMoved } from "./moved-cells.ts";
 import { type HostOrder, orderFinished, orderGiven, type OrderOutcome, withGatewayDrained } from "./orders.ts";
 import { additionFault, invitedNumberFault, type Member, membersWith, removalFault, withoutMember } from "./members.ts";
 
@@ -18,13 +19,14 @@ export type Wish =
   | { readonly weighCell: { readonly id: string; readonly weight: number } }
   | { readonly addMembers: readonly Member[]; readonly by?: UsedInvitation }
   | { readonly removeMember: string }
+  | { readonly moveCells: readonly CellPlace[]; readonly host: string }
   | { readonly giveOrder: HostOrder }
   | { readonly finishOrder: OrderOutcome & { readonly id: string; readonly host: string } };
 
 type Change =
   | Pick<ClusterMap, "domains" | "addedDomains">
   | Pick<ClusterMap, "gateways">
-  | Pick<ClusterMap, "cells">
+  | Pick<ClusterMap, "cells" | "formerUrls">
   | Pick<ClusterMap, "drainingGateways">
   | Pick<ClusterMap, "members" | "revoked" | "invitations">
   | Pick<ClusterMap, "orders" | "drainingGateways">;
@@ -64,6 +66,7 @@ export function changeFor(map: ClusterMap, wish: Wish, now: WallMs): Change | { 
     const refused = removalFault(map, wish.removeMember);
     return refused === undefined ? removed(map, wish.removeMember) : { refused };
   }
+  if ("moveCells" in wish) return cellsMoved(map, wish.host, wish.moveCells);
   if ("giveOrder" in wish) {
     const change = orderGiven(map, wish.giveOrder, now);
     return "refused" in change ? change : { ...change, ...withGatewayDrained(map, wish.giveOrder) };

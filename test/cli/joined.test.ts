@@ -5,7 +5,7 @@ import { Failure, UsageError } from "../../cli/errors.ts";
 import { checkDomains, checkJoinedOptions, namesIn, optionsToKeep, type Wanted, withKept } from "../../cli/joined.ts";
 import { joinSettingsOf, joinSpec } from "../../cli/join-settings.ts";
 import { parseArguments } from "../../cli/arguments.ts";
-import { upSpec } from "../../cli/settings.ts";
+import { settingsOf, upSpec } from "../../cli/settings.ts";
 import { StateDirectory } from "../../cli/state-directory.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { groupMap } from "../cluster/group/group-map.ts";
@@ -149,6 +149,31 @@ describe("what a host was told of itself when it joined", () => {
       "tls-cert": ["/c"],
       "tls-key": ["/k"],
     });
+  });
+
+  it("is taken back by the word none, at that start and those that follow", () => {
+    const kept = join(
+      "--ws-port",
+      "5080",
+      "--wss-port",
+      "443",
+      "--trusted",
+      "192.0.2.7",
+      "--acme",
+      "a@example.org",
+      "--acme-names",
+      "g1.example.org",
+    );
+    const words = ["--ws-port", "none", "--wss-port", "none", "--trusted", "none", "--acme", "none"];
+    expect(upAfter(kept, ...words)).toEqual({});
+    expect(settingsOf(withKept(parseArguments(upSpec, words), kept))).toMatchObject({ acme: undefined });
+    for (const option of ["wsPort", "wssPort", "trusted", "acme", "tls", "proxyFrom", "httpHost"] as const) {
+      expect(settingsOf(withKept(parseArguments(upSpec, words), kept))[option]).toBeUndefined();
+    }
+    expect(upAfter(kept, "--ws-port", "none")).not.toHaveProperty("ws-port");
+    expect(upAfter(kept, "--ws-port", "none")).toHaveProperty("wss-port", ["443"]);
+    // Of what there is always there is no none.
+    expect(() => settingsOf(parseArguments(upSpec, ["--tls-port", "none"]))).toThrow("--tls-port none: must be");
   });
 });
 

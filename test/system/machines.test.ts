@@ -4,6 +4,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeInvitation, readInvitation } from "../../cluster/authority/invitation.ts";
+import { StateDirectory } from "../../cli/state-directory.ts";
+import { hostsSchema } from "../../schemas/hosts.ts";
+import { read } from "../../schemas/reading.ts";
 import { makeMachines, removeNamespaces, runScript } from "../../kit/world/namespaces.ts";
 import { killEverything, type Outcome, type Tandem } from "../../kit/world/tandem.ts";
 import { until } from "../../kit/world/until.ts";
@@ -26,7 +29,9 @@ const addresses = [
 ] as const;
 const unmade = makeMachines(bridge, addresses);
 const machines = new Machines(addresses);
-const { directory, hosts } = machines;
+const { directory } = machines;
+/** Where the second machine is from some time on. */
+const elsewhere = "10.79.0.12";
 const stateOf = (machine: string): string => machines.stateOf(machine);
 const doorOf = (machine: string): string => `https://${machines.addressOf(machine)}:8840`;
 
@@ -54,6 +59,10 @@ async function endCall(one: PhoneElsewhere, other: PhoneElsewhere): Promise<read
   return (await hangUp(one, other)).map(({ status }) => status);
 }
 
+async function states(): Promise<string> {
+  return (await machines.group(m1, first.state))?.members.map(({ id, state }) => `${id} ${state}`).join(", ") ?? "";
+}
+
 async function endsAsRemoved({ child, events }: Host): Promise<void> {
   await until(() => child.exitCode !== null, slowMsMax);
   expect(events.filter(({ event }) => event === "stops")).toEqual([
@@ -77,23 +86,27 @@ it("there are namespaces, or this user may not make them", () => {
 });
 
 describe.runIf(unmade === undefined)("machines that join one by one", { timeout: 3 * slowMsMax }, () => {
+  /** As they were started last. */
+  let second: Host;
+  let third: Host;
   let alice: PhoneElsewhere;
   let bob: PhoneElsewhere;
 
   it("serve by the printed command: one with a cell and a gateway, and one with a gateway alone", async () => {
     const both = await machines.invite(m1, ["--location", "Basel"]);
     tokens["both"] = both.token;
-    const second = await machines.join(m2, both, "h2");
+    second = await machines.join(m2, both, "h2");
     expect(second.events.find(({ event }) => event === "ready")).toMatchObject({ cells: [{ id: "c" }], gateways: [{ id: "g2" }] });
 
     const gateway = await machines.invite(m1, ["--role", "gateway"]);
     tokens["gateway"] = gateway.token;
-    const third = await machines.join(m3, gateway, "h3");
+    third = await machines.join(m3, gateway, "h3");
     expect(third.events.find(({ event }) => event === "ready")).toMatchObject({ cells: [], gateways: [{ id: "g3" }] });
     const group = await machines.group(m2, stateOf(m2));
     expect(group?.members.map(({ id, state }) => `${id} ${state}`)).toEqual(
       expect.arrayContaining(["a up", "b up", "c up", "g1 up", "g2 up", "g3 up"]),
     );
+    expect(group?.members.flatMap(({ id, host }) => (id === "c" || id === "g2" || id === "g3" ? [host] : []))).toEqual(["h2", "h2", "h3"]);
   });
 
   it("have what cells have only where there is a cell", async () => {
@@ -105,10 +118,44 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
       );
     expect([holds(m2), holds(m3)]).toEqual([true, false]);
     expect([m2, m3].map((machine) => existsSync(join(stateOf(machine), "authority", "key.pem")))).toEqual([false, false]);
-    expect(await machines.run(m3, ["status", "--state", stateOf(m3)])).toMatchObject({
+    for (const words of [["registrations"], ["group"], ["host", "h3", "stop", "g3"]])
+      expect(await machines.run(m3, [...words, "--state", stateOf(m3)])).toMatchObject({
+        code: 1,
+        err: expect.stringContaining("host h3 runs gateways only") as string,
+      });
+    expect(await machines.run(m3, ["host", "h2", "--state", stateOf(m3)])).toMatchObject({
       code: 1,
-      err: expect.stringContaining("host h3 runs gateways only") as string,
+      err: expect.stringContaining("ask of h2 on a machine with a cell") as string,
     });
+  });
+
+  it("show of a machine with gateways only what concerns it, there", async () => {
+    const state = ["--state", stateOf(m3)];
+    await until(async () => /^h3 +gateway g3 +up/m.test((await machines.run(m3, ["host", ...state])).out), slowMsMax);
+    const { out } = await machines.run(m3, ["host", "--json", ...state]);
+    expect(read(hostsSchema, JSON.parse(out)).value?.map(({ host, state: its }) => `${host} ${its}`)).toEqual(["h3 up"]);
+    const seen = /^GATEWAY +PROCESS +CELL a +CELL b +CELL c\ng3 +runs, \d+ +up, .* +up, .* +up, /m;
+    await until(async () => seen.test((await machines.run(m3, ["status", ...state])).out), slowMsMax);
+  });
+
+  it("may be at another address when they start again: the others find the cell there, and it has what it had", async () => {
+    const again = ["join", doorOf(m1), "--token", "-", "--address", elsewhere, "--state", stateOf(m2)];
+    const { child } = second;
+    child.kill("SIGTERM");
+    await once(child, "close");
+    runScript(`ip -n ${m2} address add ${elsewhere}/24 dev eth0`);
+    expect(await machines.run(m2, again, tokens["both"])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(`up --state ${stateOf(m2)} --listen ${elsewhere}, and`) as string,
+    });
+    second = await machines.startHost(m2, ["up", "--listen", elsewhere]);
+    await until(async () => /a up.*b up.*c up.*g2 up/.test(await states()), slowMsMax);
+    const urlIn = (machine: string): string | undefined =>
+      new StateDirectory(stateOf(machine)).readMap()?.cells.find(({ id }) => id === "c")?.url;
+    // Whoever has gateways only finds it by the map as well.
+    await until(() => [m1, m2, m3].every((machine) => urlIn(machine) === `https://${elsewhere}:8843`), slowMsMax);
+    const seen = /^g3 +runs, \d+ +up, .* +up, .* +up, /m;
+    await until(async () => seen.test((await machines.run(m3, ["status", "--state", stateOf(m3)])).out), slowMsMax);
   });
 
   it("have calls between their gateways", async () => {
@@ -179,17 +226,29 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
     expect(await endCall(alice, bob)).toEqual([200, 200]);
     expect(await call(bob, alice)).toBe(200);
     expect(await endCall(bob, alice)).toEqual([200, 200]);
-    const { child } = hosts[1] as Host;
+    // The machine is one that is gone, with all that ran there.
+    const lost = new StateDirectory(first.state).readCluster()?.host ?? "";
+    const said = `Host ${lost} is gone: cell a, cell b and gateway g1.`;
+    await until(async () => (await machines.run(m2, ["status", "--state", stateOf(m2)])).out.includes(said), slowMsMax);
+    expect((await machines.run(m2, ["status", "--state", stateOf(m2)])).out).toMatch(new RegExp(`^a +${lost} +down`, "m"));
+    await until(async () => {
+      const { out } = await machines.run(m2, ["host", "--state", stateOf(m2)]);
+      return out.includes(`${lost} `) && /^\S+ +tandem +gone/m.test(out) && /^\S+ +gateway g1 +gone/m.test(out);
+    }, slowMsMax);
+    const onThird = (await machines.run(m3, ["status", "--state", stateOf(m3)])).out;
+    expect(onThird).toMatch(/^g3 +runs, \d+ +no answer +no answer +up, /m);
+    expect(onThird).toMatch(/^Cell a does not answer: /m);
+    const { child } = third;
     child.kill("SIGTERM");
     await once(child, "close");
     // It needs no token, and finds the cell that is left by the map that it has kept.
-    await machines.startHost(m3, ["up"]);
+    third = await machines.startHost(m3, ["up"]);
     expect(await register(bob)).toEqual([200]);
     expect(await call(alice, bob)).toBe(200);
   });
 
   it("invite others without the first one, and know which tokens were used there", async () => {
-    const again = ["join", doorOf(m2), "--token", "-", "--name", "h4", "--state", join(directory, "h4")];
+    const again = ["join", `https://${elsewhere}:8840`, "--token", "-", "--name", "h4", "--state", join(directory, "h4")];
     expect(await machines.run(m3, again, tokens["gateway"])).toMatchObject({
       code: 1,
       err: "tandem: the token has been used by host h3\n",
@@ -207,18 +266,15 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
 
   it("are removed, one that is dead and one that runs: what is there goes to others, and the process ends", async () => {
     first = await machines.startFirst(m1, { auth: "open", firstPort: first.firstPort });
-    const third = hosts[3] as Host;
     expect((await bob.unregister()).status).toBe(200);
     third.child.kill("SIGKILL");
     await once(third.child, "close");
-    const states = async (): Promise<string> =>
-      (await machines.group(m1, first.state))?.members.map(({ id, state }) => `${id} ${state}`).join(", ") ?? "";
     await until(async () => (await states()).includes("g3 down"), slowMsMax);
     expect(await machines.run(m1, ["remove", "h3", "--json", "--state", first.state])).toMatchObject({ code: 0, err: "" });
     expect(await states()).not.toContain("g3");
     // What status says of the past names it still.
     for (const [command, line] of [
-      ["status", "^g2 +up"],
+      ["status", "^g2 +h2 +up"],
       ["dns", "^g2 A 10"],
     ] as const) {
       const { out } = await machines.run(m1, [command, "--state", first.state]);
@@ -236,7 +292,6 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
 
     expect((await alice.unregister()).status).toBe(200);
     await until(async () => /a up.*b up.*c up/.test(await states()), slowMsMax);
-    const second = hosts[0] as Host;
     const removed = await machines.run(m1, ["remove", "h2", "--deadline", "1s", "--state", first.state]);
     expect(removed).toMatchObject({ code: 0, err: "" });
     await endsAsRemoved(second);

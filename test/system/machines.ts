@@ -29,7 +29,7 @@ export type Group = {
   readonly coordinator: string;
   readonly epoch: number;
   readonly exchanges: readonly { readonly primary: string; readonly secondary: string; readonly state: string }[];
-  readonly members: readonly { readonly id: string; readonly state: string }[];
+  readonly members: readonly { readonly id: string; readonly state: string; readonly host?: string }[];
 };
 
 /** Machines of one system, which are network namespaces with an address each: a directory for the state of each, and what is typed on them. */

@@ -1,4 +1,4 @@
-import { env } from "cloudflare:workers";
+import { env, exports } from "cloudflare:workers";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { signatureAgeSecondsMax } from "../../cluster/limits.ts";
@@ -7,7 +7,9 @@ import { type Member, withoutMember } from "../../cluster/map/members.ts";
 import { coreGroupName, learnMap } from "../../workers/environment.ts";
 import { CellKeys } from "../../workers/member-keys.ts";
 import { authorizationFor, checkSignature, isBodyOf } from "../../workers/signature.ts";
-import { get, map, signature } from "./cell.ts";
+import { ownHostSchema } from "../../schemas/hosts.ts";
+import { read } from "../../schemas/reading.ts";
+import { get, map, ourVersion, signature } from "./cell.ts";
 
 const now = 1_790_000_000_000;
 
@@ -103,6 +105,18 @@ async function ask(who: keyof typeof keys, purpose: string, path: string): Promi
   return (await get(path, { authorization })).status;
 }
 
+async function own(who: keyof typeof keys, path = "/host/own"): Promise<Response> {
+  const authorization = authorizationFor(keys[who], { purpose: "host", who, to: env.CELL, method: "GET", path }, Date.now());
+  return await get(path, { authorization });
+}
+
+async function put(who: keyof typeof keys, path: string, json: object): Promise<number> {
+  const octets = new TextEncoder().encode(JSON.stringify(json));
+  const authorization = authorizationFor(keys[who], { purpose: "host", who, to: env.CELL, method: "PUT", path, body: octets }, Date.now());
+  const sent = new Request(`http://a.invalid${path}`, { method: "PUT", headers: { ...ourVersion, authorization }, body: octets });
+  return (await exports.default.fetch(sent)).status;
+}
+
 describe("a cell of a system with an authority", () => {
   beforeEach(async () => {
     // The core group says once which map is the newest.
@@ -127,6 +141,24 @@ describe("a cell of a system with an authority", () => {
       "Tandem3",
       { error: "this system takes signatures of its members only (Tandem3)" },
     ]);
+  });
+
+  it("tells a host of gateways what concerns itself, and nothing of others", async () => {
+    for (const who of ["h1", "h2"] as const) {
+      const running = who === "h1" ? { id: "a", kind: "cell" } : { id: "g1", kind: "gateway" };
+      const processes = [{ ...running, state: "up", since: 1, starts: 1, lastWords: `of ${who}` }];
+      expect(await put(who, "/host/report", { host: who, version: "1", since: 1, processes, outcomes: [] })).toBe(200);
+    }
+    const text = await (await own("h2")).text();
+    const { value } = read(ownHostSchema, JSON.parse(text));
+    expect(value?.host).toMatchObject({ host: "h2", state: "up", runs: [{ id: "g1", kind: "gateway" }] });
+    expect(value?.host.report?.processes.map(({ id }) => id)).toEqual(["g1"]);
+    expect(value?.cells).toEqual([]);
+    expect(text).not.toMatch(/h1|"id":"[ab]"/);
+    // Whatever it says of itself.
+    expect(await (await own("h2", "/host/own?host=h1")).text()).not.toContain("h1");
+    expect(read(ownHostSchema, await (await own("h1")).json()).value?.cells.map(({ id }) => id)).toEqual(["a", "b"]);
+    for (const who of ["g1", "b"] as const) expect((await own(who)).status).toBe(403);
   });
 
   it("knows a removed member no more, from the next map on", async () => {

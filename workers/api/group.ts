@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { GroupStatus } from "../../cluster/group/group-effects.ts";
+import { hostOf } from "../../cluster/group/hosts.ts";
 import { policyText, singletonsOf } from "../../cluster/group/singletons.ts";
 import { shownState } from "../../cluster/map/gateways.ts";
 import { exchangeStates } from "../../cluster/group/exchange-states.ts";
@@ -60,7 +61,10 @@ async function groupOf(env: Environment): Promise<Group> {
         replicas: exchanges.filter(({ primary, secondary }) => primary === cell.id || secondary === cell.id).length,
         ...leavingOf(summaries.get(cell.id)),
       })),
-      ...status.gateways.map((gateway) => ({ id: gateway.id, kind: "gateway" as const, state: shownState(map, gateway) })),
+      ...status.gateways.map((gateway) => {
+        const host = hostOf(map, gateway.id);
+        return { id: gateway.id, kind: "gateway" as const, state: shownState(map, gateway), ...(host === undefined ? {} : { host }) };
+      }),
     ],
     singletons: singletonsOf(map).map(({ name, policy, owners, since }) => ({
       name,

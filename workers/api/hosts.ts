@@ -1,7 +1,9 @@
 import { Hono } from "hono";
 import type { GroupStatus } from "../../cluster/group/group-effects.ts";
 import { orderTakenMs } from "../../cluster/limits.ts";
+import { goneHosts } from "../../cluster/group/hosts.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
+import { memberOf } from "../../cluster/map/members.ts";
 import { shownState } from "../../cluster/map/gateways.ts";
 import { type HostOrder, isForeign, kindOn, openOrdersOf } from "../../cluster/map/orders.ts";
 import {
@@ -11,6 +13,7 @@ import {
   orderBodySchema,
   type Order,
   type OrdersForHost,
+  type OwnHost,
   reportSchema,
   serviceBodySchema,
 } from "../../schemas/hosts.ts";
@@ -49,7 +52,7 @@ hostsApi.put("/:host/orders", async (context) => {
   const { id, what, member, drainMs } = value;
   const known = (await hostsOf(env)).find((each) => each.host === host);
   if (known === undefined) return context.json({ error: `there is no host ${host}` }, 404);
-  if (known.state === "silent") return context.json({ error: `host ${host} does not report: nobody would take the order` }, 409);
+  if (known.state !== "up") return context.json({ error: `host ${host} does not report: nobody would take the order` }, 409);
   const now = Date.now();
   const order: HostOrder = {
     id,
@@ -69,7 +72,7 @@ export const hostReportsApi = new Hono<Signed>();
 
 // Of these paths alone: others below `/host` have another bound, and one of them nobody signs.
 const signedByHost = signed(() => "host", hostReportOctetsMax);
-for (const path of ["/report", "/left", "/service"]) hostReportsApi.use(path, signedByHost);
+for (const path of ["/report", "/left", "/own", "/service"]) hostReportsApi.use(path, signedByHost);
 
 hostReportsApi.put("/report", async (context) => {
   const { env } = context;
@@ -90,6 +93,28 @@ hostReportsApi.put("/report", async (context) => {
   const asked = open.filter(({ id, until }) => until <= now && !done.has(id)).map(({ id }) => id);
   return context.json({ orders: orders.map((order) => forHost(order, now)), asked } satisfies OrdersForHost);
 });
+
+/** What concerns the host that asks, and nothing else: so a machine with gateways only may see whether it serves. */
+hostReportsApi.get("/own", async (context) => {
+  const { env, var: variables } = context;
+  const host = (await hostsOf(env)).find((each) => each.host === variables.who);
+  if (host === undefined) return context.json({ error: `${variables.who} is no host of a system with an authority` }, 404);
+  const map = await newestMap(env);
+  const { cells, gateways }: GroupStatus = await coreGroupObject(env).status();
+  const isOwn = ({ id }: { readonly id: string }): boolean => memberOf(map, id)?.host === variables.who;
+  return context.json({
+    host,
+    cell: env.CELL,
+    cells: cells.filter(isOwn).map(seen),
+    gateways: gateways.filter(isOwn).map((gateway) => seen({ ...gateway, state: shownState(map, gateway) })),
+  } satisfies OwnHost);
+});
+
+function seen({ id, state, heardMs }: Seen): OwnHost["cells"][number] {
+  return { id, state, ...(heardMs === undefined ? {} : { heardMs: Math.round(heardMs) }) };
+}
+
+type Seen = { readonly id: string; readonly state: string; readonly heardMs: number | undefined };
 
 /** How many phones are left at a process that is being drained. */
 hostReportsApi.get("/left", async (context) => {
@@ -135,14 +160,26 @@ async function hostsOf(env: Environment): Promise<Hosts> {
     const before = newest.get(known.host);
     if (before === undefined || known.agoMs < before.agoMs) newest.set(known.host, known);
   }
-  const names =
-    map.authority === undefined ? [...newest.keys()] : (map.members ?? []).filter(({ kind }) => kind === "host").map(({ id }) => id);
-  return names.toSorted().map((host) => {
-    const known = newest.get(host);
-    if (known === undefined) return { host, state: "silent" };
-    const processes = known.report.processes.filter((each) => !isForeign(map, host, each));
-    return { host, state: known.agoMs < hostSilentMs ? "up" : "silent", agoMs: known.agoMs, report: { ...known.report, processes } };
-  });
+  if (map.authority === undefined) return Array.from(newest.values(), (known) => hostFrom(map, known.host, known, false)).toSorted(byName);
+  const { cells, gateways }: GroupStatus = await group.status();
+  const gone = new Set(goneHosts(map, cells, gateways).map(({ host }) => host));
+  const names = (map.members ?? []).filter(({ kind }) => kind === "host").map(({ id }) => id);
+  return names.map((host) => ({ ...hostFrom(map, host, newest.get(host), gone.has(host)), runs: runsOn(map, host) })).toSorted(byName);
+}
+
+function hostFrom(map: ClusterMap, host: string, known: KnownHost | undefined, isGone: boolean): Hosts[number] {
+  if (known === undefined) return { host, state: isGone ? "gone" : "silent" };
+  const processes = known.report.processes.filter((each) => !isForeign(map, host, each));
+  const state = known.agoMs < hostSilentMs ? "up" : isGone ? "gone" : "silent";
+  return { host, state, agoMs: known.agoMs, report: { ...known.report, processes } };
+}
+
+function runsOn(map: ClusterMap, host: string): NonNullable<Hosts[number]["runs"]> {
+  return (map.members ?? []).flatMap(({ id, kind, host: its }) => (kind !== "host" && its === host ? [{ id, kind }] : []));
+}
+
+function byName(one: Hosts[number], other: Hosts[number]): number {
+  return one.host < other.host ? -1 : 1;
 }
 
 /** Why an order is not given; undefined: it may be. What is to be drained is from here on, so that nobody comes there while the order is on its way. */

@@ -8,7 +8,7 @@ import type { UsedInvitation } from "../../cluster/map/invitations.ts";
 import { addressesFault } from "../../cluster/map/member-addresses.ts";
 import { type Member, memberOf, revokedIn, runsCell } from "../../cluster/map/members.ts";
 import type { HostMembers, MemberRemoved, Members, MembersAdded, Standing } from "../../schemas/api-answers.ts";
-import { membersAddedBodySchema, membersBodySchema } from "../../schemas/api-bodies.ts";
+import { hostAddressBodySchema, membersAddedBodySchema, membersBodySchema } from "../../schemas/api-bodies.ts";
 import { faultText, read } from "../../schemas/reading.ts";
 import { fingerprintOf, invitationMacOf, type IssuedCertificate, issue, type Subject } from "../certificates.ts";
 import { clusterMapOf, coreGroupObject } from "../environment.ts";
@@ -112,6 +112,15 @@ hostApi.get("/members", async (context) => {
     cells: cells.filter(isOfHost).map(({ id, state }) => ({ id, state })),
     gateways: gateways.filter(isOfHost).map((gateway) => ({ id: gateway.id, state: shownState(map, gateway) })),
   } satisfies HostMembers);
+});
+
+/** The cells of the host that asks are at another address: the map says so from then on, and certificates for it are given. */
+hostApi.put("/address", async (context) => {
+  const { value, fault } = read(hostAddressBodySchema, jsonOf(context.var.body));
+  if (fault !== undefined) return context.json({ error: faultText(fault) }, 400);
+  const host = context.var.who;
+  const refusal = await refusalTo(context, { moveCells: value.cells, host });
+  return refusal ?? context.json({ host });
 });
 
 /** Certificates anew, before the ones before end. */

@@ -1,4 +1,5 @@
 import { exchangeStates, riskText } from "../../cluster/group/exchange-states.ts";
+import { goneHosts, hostOf } from "../../cluster/group/hosts.ts";
 import type { MemberStatus } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { shownState } from "../../cluster/map/gateways.ts";
@@ -37,11 +38,12 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
   const { cells, gateways, view, map: newest, doubling, history, shedding, tallies } = after;
   const late = lateCells(cells, summaries);
   const exchanges = exchangeStates(map, replicasOf(summaries), late);
+  const gone = goneHosts(newest, cells, gateways);
   return {
     cells: cells.map(({ epoch, delayMs, hindrance, ...member }) => {
       const softphonesLeft = member.state === "draining" ? summaries.get(member.id)?.softphonesLeft : undefined;
       return {
-        ...memberOf(member),
+        ...memberOf(newest, member),
         epoch,
         ...(delayMs === undefined ? {} : { delayMs: Math.round(delayMs * 10) / 10 }),
         ...(hindrance === undefined ? {} : { hindrance }),
@@ -55,8 +57,9 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
     gateways: gateways.map((gateway) => {
       const refused = shedding[gateway.id];
       const state = shownState(newest, gateway);
-      return { ...memberOf({ ...gateway, state }), ...(refused === undefined ? {} : { refused }), ...tallies[gateway.id] };
+      return { ...memberOf(newest, { ...gateway, state }), ...(refused === undefined ? {} : { refused }), ...tallies[gateway.id] };
     }),
+    ...(gone.length === 0 ? {} : { gone }),
     registrations,
     dialogs,
     ...(uncounted.length === 0 ? {} : { uncounted }),
@@ -83,16 +86,16 @@ export function loadBalanceOf(parts: readonly number[]): number {
   return Math.round(100 / squares) / 100;
 }
 
-function memberOf<State>({
-  id,
-  state,
-  heardMs,
-  missed,
-  suspicion,
-}: Omit<MemberStatus, "state"> & { readonly state: State }): Omit<MemberOfStatus, "refused" | "state"> & { readonly state: State } {
+/** A member as a status has it. */
+export function memberOf<State>(
+  map: ClusterMap,
+  { id, state, heardMs, missed, suspicion }: Omit<MemberStatus, "state"> & { readonly state: State },
+): Omit<MemberOfStatus, "refused" | "state"> & { readonly state: State } {
+  const host = hostOf(map, id);
   return {
     id,
     state,
+    ...(host === undefined ? {} : { host }),
     ...(heardMs === undefined ? {} : { heardMs }),
     ...(missed === 0 ? {} : { missed }),
     ...(suspicion === undefined ? {} : { suspicion }),

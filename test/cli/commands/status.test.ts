@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { codesText, countsText, exchangesText, gatewaysText, hindrancesText } from "../../../cli/commands/status.ts";
+import { cellsTable, codesText, countsText, exchangesText, gatewaysText, goneText, hindrancesText } from "../../../cli/commands/status.ts";
 import type { Status } from "../../../schemas/api-answers.ts";
 
 type Gateway = Status["gateways"][number];
@@ -108,4 +108,30 @@ it("shows exchanges that are not in two cells, and says what that means", () => 
   );
   expect(exchangesText({ exchanges: exchanges.slice(0, 1), risk: "Well." })).toBe("Well.\n");
   expect(exchangesText({})).toBe("");
+});
+
+it("names machines where they are known, and says in one sentence which are gone", () => {
+  const cells = [
+    { id: "a", host: "h1", state: "up", epoch: 3, heardMs: 0 },
+    { id: "c", host: "h2", state: "down", epoch: 2 },
+  ] as const;
+  expect(cellsTable(cells)).toBe(
+    [
+      "CELL  HOST  STATE  EPOCH  HEARD      MISSED  DELAY",
+      "a     h1    up         3  0.0 s ago       0",
+      "c     h2    down       2  never           0",
+      "",
+    ].join("\n"),
+  );
+  expect(gatewaysText([g1, { ...g1, id: "g2", host: "h2" }])).toContain("GATEWAY  HOST  STATE");
+  expect(goneText({})).toBe("");
+  expect(
+    goneText({
+      gone: [
+        { host: "h2", cells: ["c"], gateways: ["g2"] },
+        { host: "h3", cells: [], gateways: ["g3"] },
+        { host: "h4", cells: ["d", "e"], gateways: ["g4"] },
+      ],
+    }),
+  ).toBe("Host h2 is gone: cell c and gateway g2.\nHost h3 is gone: gateway g3.\nHost h4 is gone: cell d, cell e and gateway g4.\n");
 });
