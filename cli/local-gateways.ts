@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { AcmeGroup } from "./acme-group.ts";
 import { AcmeKeeper } from "./acme/acme-keeper.ts";
 import { type TlsFiles, ensureCertificate, ownCertificate } from "./certificate.ts";
 import { Failure, reasonOf } from "./errors.ts";
@@ -23,6 +24,8 @@ export type LocalGatewaysOptions = {
   readonly programOf: (name: string) => Program;
   /** Those that are known: where a gateway finds its first map. */
   readonly cells: () => Parameters<typeof gatewayConfigText>[1];
+  /** The other hosts, with which a certificate by ACME is shared; undefined: there are none. */
+  readonly acmeGroup: AcmeGroup | undefined;
   /** What a gateway is to the cells: the file of the secret, or those of a member. */
   readonly credentials: (gateway: string) => string | MemberFiles;
 };
@@ -54,6 +57,7 @@ export class LocalGateways {
             settings: settings.acme,
             state,
             hosts: [settings.host, ...(settings.furtherSip ?? []).map(({ host }) => host)],
+            group: options.acmeGroup,
             changed: () => this.#reloadAll(),
             say: (event, cause) => reporter.event("tandem", event, cause),
           });

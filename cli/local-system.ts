@@ -5,6 +5,7 @@ import { deployedFrom } from "../cluster/map/deployed-map.ts";
 import { hostMembersSchema } from "../schemas/api-answers.ts";
 import { read } from "../schemas/reading.ts";
 import { ApiClient, type Credentials } from "./api-client.ts";
+import { acmeGroupOf } from "./acme-group.ts";
 import { Authority } from "./authority.ts";
 import { type Bundle, bundleIn } from "./bundle.ts";
 import { type BrokenOfCell, CellSpecs, softphonesAt } from "./cell-specs.ts";
@@ -121,6 +122,7 @@ export class LocalSystem {
       programOf: (name) => programs.of(name).program,
       cells: () => [...this.cells.all, ...(this.#place?.others ?? [])],
       credentials: (id) => this.#members?.files(id) ?? state.file("secret"),
+      acmeGroup: this.#place === undefined ? undefined : acmeGroupOf(this.#place, cluster.host ?? "", () => this.cells.all.length > 0),
     });
     this.rolling = this.#newRolling();
   }
@@ -252,10 +254,9 @@ export class LocalSystem {
 
   /** In a system with an authority: machines ask to join here, certificates are renewed, and the newest map is looked at. */
   async #beHost(): Promise<void> {
-    const { layout, reporter } = this.#options;
+    const { layout, reporter, certificateLookMs: lookMs = certificateLookMs } = this.#options;
     const [members, place] = [this.#members, this.#place];
     if (members === undefined || place === undefined) return;
-    const lookMs = this.#options.certificateLookMs ?? certificateLookMs;
     this.#certificateTimer = setInterval(() => void this.#renewCertificates(members), lookMs).unref();
     await place.look();
     // It may hear that only now: nobody could be asked before.

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
+import { servedNamesMax } from "../cluster/authority/limits.ts";
 import { callRecordDaysDefault, callRecordDaysMax, callRecordsMostDefault, callRecordsMostMax } from "../cluster/limits.ts";
 import { domainNameFault, whyNoHost } from "../cluster/map/domains.ts";
 import { failedLoginsPerAddressDefault, failedLoginsPerAddressMax } from "../sip/limits.ts";
@@ -149,8 +150,6 @@ export const upSpec: CommandSpec = {
   ],
 };
 
-/** Authorities take a hundred. */
-const acmeNamesMax = 100;
 const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory";
 const acmeOptions: readonly string[] = ["acme-names", "acme-directory", "acme-ca", "acme-port"];
 
@@ -366,7 +365,7 @@ function parseAcme(values: ReadonlyMap<string, string>, hasOwn: boolean, port: n
   const names = text === "" ? [] : text.toLowerCase().split(",");
   if (names.length === 0)
     throw usage(upSpec, "--acme needs the names that browsers and phones use: --acme-names, or a name in --advertise");
-  if (names.length > acmeNamesMax) throw usage(upSpec, `--acme-names: ${acmeNamesMax} at most`);
+  if (names.length > servedNamesMax) throw usage(upSpec, `--acme-names: ${servedNamesMax} at most`);
   for (const name of names) {
     const isName = name.length <= hostOctetsMax && /^(?!-)[a-z0-9-]{1,63}(?:\.(?!-)[a-z0-9-]{1,63})+$/.test(name) && isIP(name) === 0;
     if (!isName) throw usage(upSpec, `--acme-names ${name}: must be names of this machine in DNS`);

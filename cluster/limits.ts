@@ -323,3 +323,5 @@ export const callRecordsMostDefault = 100_000;
 export const callRecordsMostMax = 10_000_000;
 /** Of a cell: a thousand times what another one has is more than any two machines differ by. */
 export const cellWeightMax = 1_000;
+/** An authority that is asked for a certificate looks from several places, and takes minutes when it is busy. After this another host may ask. */
+export const certificateOrderMsMax = 300_000;

@@ -18,10 +18,11 @@ import {
   url,
 } from "valibot";
 import { roles } from "../cluster/authority/invitation.ts";
-import { invitationLocationCharactersMax, invitationMsMax, invitationMsMin } from "../cluster/authority/limits.ts";
+import { invitationLocationCharactersMax, invitationMsMax, invitationMsMin, servedNamesMax } from "../cluster/authority/limits.ts";
 import type { Wish } from "../cluster/map/wish.ts";
 import {
   cellWeightMax,
+  certificateOrderMsMax,
   drainDeadlineMsMax,
   gatewayWeightMax,
   healAfterMsMax,
@@ -35,6 +36,7 @@ import {
 } from "../cluster/limits.ts";
 import { cellsPreferredMax, memberAddressesMax, membersPerRequestMax, subscribersPerRequestMax } from "./limits.ts";
 import { orderEntries, outcomeEntries } from "./hosts.ts";
+import { servedEntries } from "./keyring.ts";
 import { list, strictRecord, whole } from "./reading.ts";
 
 /** What `/api/*` takes. A field that it does not know is refused: who writes it means something by it, and would not get it. */
@@ -225,6 +227,20 @@ const cellPlaces = pipe(
 /** `PUT /host/address`: where the cells of the host are now that asks. */
 export const hostAddressBodySchema = strictRecord({ cells: cellPlaces });
 
+const challenges = pipe(
+  list(
+    strictRecord({
+      token: pipe(string(noText), regex(/^[\w-]{1,128}$/, "is no token of a challenge")),
+      answer: pipe(string(noText), regex(/^[\w.-]{1,256}$/, "is no answer to a challenge")),
+    }),
+  ),
+  maxLength(servedNamesMax, `at most ${servedNamesMax} challenges`),
+);
+/** `PUT /host/certificate-order`: a host orders a certificate for the gateways of several machines. 0: it is done. */
+export const certificateOrderBodySchema = strictRecord({ forMs: whole(0, certificateOrderMsMax), challenges });
+/** `PUT /host/served`: what has been issued. */
+export const servedBodySchema = strictRecord(servedEntries);
+
 /** Between cells: what a cell asks the coordinator to write. */
 export const wishBodySchema = union([
   strictRecord({ addDomain: strictRecord({ name: string(noText), auth: picklist(["digest", "open"]) }) }),
@@ -239,6 +255,7 @@ export const wishBodySchema = union([
   }),
   strictRecord({ removeMember: string(noText) }),
   strictRecord({ moveCells: cellPlaces, host: string(noText) }),
+  strictRecord({ orderCertificate: strictRecord({ host: string(noText), until: whole(0), challenges }) }),
   strictRecord({ giveOrder: strictRecord(orderEntries) }),
   strictRecord({ finishOrder: strictRecord({ host: string(noText), ...outcomeEntries }) }),
 ]) satisfies GenericSchema<unknown, Wish>;

@@ -71,6 +71,7 @@ const written = {
   revokedBeside: exactOptional(list(text)),
   invitations: exactOptional(list(record({ id: text, host: text, key: exactOptional(text), until: whole(0) }))),
   orders: exactOptional(list(record(order))),
+  certificateOrder: exactOptional(record({ host: text, until: whole(0), challenges: list(record({ token: text, answer: text })) })),
   drainingGateways: exactOptional(list(record({ id: text, closeAt: exactOptional(whole(0)) }))),
 };
 /** Of the group, what may be deployed and be changed while the cluster runs. */

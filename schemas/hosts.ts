@@ -1,5 +1,6 @@
 import { boolean, description, exactOptional, type InferOutput, maxLength, picklist, pipe, regex, string } from "valibot";
 import { drainDeadlineMsMax, memberNamePattern, orderTextMax } from "../cluster/limits.ts";
+import { servedEntries } from "./keyring.ts";
 import { hostProcessesMax, lastWordsMax } from "./limits.ts";
 import { list, record, strictRecord, whole } from "./reading.ts";
 
@@ -143,3 +144,7 @@ export const ownHostSchema = record({
   gateways: list(record(seenEntries)),
 });
 export type OwnHost = InferOutput<typeof ownHostSchema>;
+
+/** `GET /host/served`: a certificate that gateways show. Absent: cells keep none for these names. */
+export const servedSchema = record({ served: exactOptional(record(servedEntries)) });
+export type Served = InferOutput<typeof servedSchema>;

@@ -14,6 +14,7 @@ import { mapApi } from "./api/map.ts";
 import { hostReportsApi, hostsApi } from "./api/hosts.ts";
 import { hostApi, membersApi } from "./api/members.ts";
 import { secretApi } from "./api/secret.ts";
+import { servedApi } from "./api/served.ts";
 import { settingsApi } from "./api/settings.ts";
 import { clusterMapOf, coreGroupObject, type Environment, lineObject } from "./environment.ts";
 import { exchangeOfPath, fromAnotherCell, isLineOf, type OfExchange } from "./exchange-of-path.ts";
@@ -137,6 +138,7 @@ app.route("/api/members", membersApi);
 app.route("/api/secret", secretApi);
 app.route("/api/hosts", hostsApi);
 app.route("/host", hostReportsApi);
+app.route("/host", servedApi);
 app.route("/host", hostApi);
 app.route("/api", api);
 

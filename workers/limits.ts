@@ -1,3 +1,4 @@
+import { servedCertificatesMax, servedOctetsMax } from "../cluster/authority/limits.ts";
 /** Every limit of the edge that is not one of the core's (sip/limits.ts), each with its reason. Units come last in the names. */
 
 /**
@@ -128,8 +129,8 @@ export const hostsRememberedMax = 128;
 export const hostRememberedMs = 86_400_000;
 /** A host reports every two seconds: one that has not for so long is dead, or reaches no cell. */
 export const hostSilentMs = 10_000;
-/** What only cells have, as JSON: up to a dozen secrets, and the keys of an authority. */
-export const keyringOctets = 4 * 1024;
+/** What only cells have, as JSON: up to a dozen secrets, the keys of an authority, and certificates that gateways show. */
+export const keyringOctets: number = 4 * 1024 + 2 * servedCertificatesMax * servedOctetsMax;
 /** How often a cell asks another one for that. A change is brought at once to those that are up; this is for one that was away. */
 export const keyringAskedMs = 10_000;
 /** Exchanges of a cell that starts wait so long for the other cells to say what they have: none of them is frozen, usually. */

@@ -14,8 +14,11 @@ export type AcmeAccount = {
   readonly key: KeyObject;
 };
 
-/** Where challenges are answered for as long as they are open. */
-export type OpenChallenges = { open(token: string, answer: string): void; close(token: string): void };
+/** Where challenges are answered for as long as they are open. `ready`: all that were opened are answered, wherever the authority may ask. */
+export type OpenChallenges = { open(token: string, answer: string): void; ready(): Promise<void>; close(token: string): void };
+
+/** A name that is to be shown to lead here: its authorization, where the challenge is answered to, and its token. */
+type Proof = { readonly url: string; readonly name: string; readonly answerTo: string; readonly token: string };
 
 /** A client of an authority that issues certificates by ACME (RFC 8555), with HTTP-01 (8.3). Each question that fails throws a {@link Failure}. */
 export class AcmeClient {
@@ -39,7 +42,7 @@ export class AcmeClient {
     const orderUrl = made.header("location") ?? "";
     const { authorizations, finalize } = made.json;
     if (!isListOf(authorizations, isText) || !isText(finalize)) throw new Failure("the authority's order has no authorizations");
-    for (const authorization of authorizations) await this.#prove(authorization, challenges);
+    await this.#proveAll(authorizations, challenges);
     await this.#post(finalize, { csr: Buffer.from(request).toString("base64url") }, "the request");
     const order = await this.#until(orderUrl, ["valid", "invalid"], "the order");
     const { certificate, error } = order;
@@ -56,10 +59,25 @@ export class AcmeClient {
     if (this.#accountUrl === undefined) throw new Failure("the authority says nothing of the account");
   }
 
-  /** 7.5: shows that a name leads here. */
-  async #prove(url: string, challenges: OpenChallenges): Promise<void> {
+  /** All challenges are opened before the authority is told to look for one: other machines may have to hear of them. */
+  async #proveAll(urls: readonly string[], challenges: OpenChallenges): Promise<void> {
+    const proofs: Proof[] = [];
+    try {
+      for (const url of urls) {
+        const proof = await this.#openFor(url, challenges);
+        if (proof !== undefined) proofs.push(proof);
+      }
+      if (proofs.length > 0) await challenges.ready();
+      for (const proof of proofs) await this.#prove(proof);
+    } finally {
+      for (const { token } of proofs) challenges.close(token);
+    }
+  }
+
+  /** 7.5: what shows that a name leads here. Undefined: that was shown before. */
+  async #openFor(url: string, challenges: OpenChallenges): Promise<Proof | undefined> {
     const { json: authorization } = await this.#post(url, undefined, "an authorization");
-    if (authorization["status"] === "valid") return;
+    if (authorization["status"] === "valid") return undefined;
     const name = isTable(authorization["identifier"]) ? String(authorization["identifier"]["value"]) : "a name";
     const offered = authorization["challenges"];
     const challenge = isListOf(offered, isTable) ? offered.find(({ type }) => type === "http-01") : undefined;
@@ -67,16 +85,16 @@ export class AcmeClient {
     if (!isText(token) || !isText(answerTo) || !/^[\w-]{1,128}$/.test(token))
       throw new Failure(`the authority does not take HTTP-01 for ${name}`);
     challenges.open(token, keyAuthorization(token, this.#account.key));
-    try {
-      await this.#post(answerTo, {}, "a challenge");
-      const outcome = await this.#until(url, ["valid", "invalid", "deactivated", "expired", "revoked"], `the challenge for ${name}`);
-      if (outcome["status"] === "valid") return;
-      const looked = outcome["challenges"];
-      const error = isListOf(looked, isTable) ? looked.map((each) => each["error"]).find(isTable) : undefined;
-      throw new Failure(`${name} does not lead here, as the authority sees it: ${problemText(error ?? {})}`);
-    } finally {
-      challenges.close(token);
-    }
+    return { url, name, answerTo, token };
+  }
+
+  async #prove({ url, name, answerTo }: Proof): Promise<void> {
+    await this.#post(answerTo, {}, "a challenge");
+    const outcome = await this.#until(url, ["valid", "invalid", "deactivated", "expired", "revoked"], `the challenge for ${name}`);
+    if (outcome["status"] === "valid") return;
+    const looked = outcome["challenges"];
+    const error = isListOf(looked, isTable) ? looked.map((each) => each["error"]).find(isTable) : undefined;
+    throw new Failure(`${name} does not lead here, as the authority sees it: ${problemText(error ?? {})}`);
   }
 
   /** Asks until the status is one of these. What the authority says of when to ask again is kept to, within bounds. */

@@ -17,14 +17,18 @@ import { programVersion } from "../program.ts";
 import type { AcmeSettings } from "../settings.ts";
 import type { StateDirectory } from "../state-directory.ts";
 import { AcmeClient } from "./acme-client.ts";
-import { ChallengeDoor } from "./challenge-door.ts";
-import { certificatesMax, lookMs, orderMsMax } from "./limits.ts";
+import type { ServedCertificate } from "../../cluster/authority/served.ts";
+import { type AcmeGroup, GroupDoor } from "../acme-group.ts";
+import { type Challenge, ChallengeDoor } from "./challenge-door.ts";
+import { certificatesMax, doorLookMs, firstSharedLookMs, heardMs, lookMs, orderMsMax, sharedLookMs, sharedWaitMs } from "./limits.ts";
 
 export type AcmeKeeperOptions = {
   readonly settings: AcmeSettings;
   readonly state: StateDirectory;
   /** Addresses without brackets at which challenges are answered: those of the gateways. */
   readonly hosts: readonly string[];
+  /** The other hosts of a system with an authority; undefined: there are none. */
+  readonly group?: AcmeGroup | undefined;
   /** There is another certificate: gateways are to read it. */
   readonly changed: () => Promise<unknown>;
   /** What people are to know: an event, and its cause. */
@@ -44,6 +48,13 @@ export class AcmeKeeper {
   readonly #options: AcmeKeeperOptions;
   readonly #stop = new AbortController();
   #timer: NodeJS.Timeout | undefined;
+  #doorTimer: NodeJS.Timeout | undefined;
+  #sharedTimer: NodeJS.Timeout | undefined;
+  /** Open while another host orders. */
+  #door: { readonly door: ChallengeDoor; readonly challenges: string } | undefined;
+  /** Resolves when the door that is being opened or closed is so. */
+  #doorChange: Promise<void> | undefined;
+  #startedAt = performance.now();
   /** The look that is going on. */
   #looking: Promise<string> | undefined;
 
@@ -75,14 +86,99 @@ export class AcmeKeeper {
       // What has failed was said.
       void this.look().catch(() => undefined);
     };
+    this.#startedAt = performance.now();
     this.#timer = setInterval(look, lookMs).unref();
     look();
+    if (this.#options.group === undefined) return;
+    this.#doorTimer = setInterval(() => this.#lookAtOthers(), doorLookMs).unref();
+    this.#lookAtShared();
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    clearInterval(this.#doorTimer);
+    clearTimeout(this.#sharedTimer);
     this.#stop.abort();
     await this.#looking?.catch(() => undefined);
+    await this.#closeDoor();
+  }
+
+  /** Answers what another host has the authority ask for, since that may ask here. */
+  #lookAtOthers(): void {
+    const { challenges = [] } = this.#options.group?.open() ?? {};
+    const wanted = challenges.map(({ token, answer }) => `${token} ${answer}`).join(" ");
+    if (this.#doorChange !== undefined || wanted === (this.#door?.challenges ?? "") || this.#looking !== undefined) return;
+    this.#doorChange = this.#answer(challenges, wanted).finally(() => {
+      this.#doorChange = undefined;
+    });
+  }
+
+  async #answer(challenges: readonly Challenge[], wanted: string): Promise<void> {
+    const { hosts, settings, say } = this.#options;
+    await this.#door?.door.stop();
+    this.#door = undefined;
+    if (wanted === "") return;
+    const door = new ChallengeDoor(hosts, settings.port);
+    this.#door = { door, challenges: wanted };
+    for (const { token, answer } of challenges) door.open(token, answer);
+    await door.start().catch((error: unknown) => {
+      say("warns", `what another machine has the authority ask for is not answered here: ${reasonOf(error)}`);
+    });
+  }
+
+  async #closeDoor(): Promise<void> {
+    await this.#doorChange;
+    await this.#door?.door.stop();
+    this.#door = undefined;
+  }
+
+  /** What another host has ordered is shown here soon after. */
+  #lookAtShared(): void {
+    const wait = this.#isFirst() ? firstSharedLookMs : sharedLookMs;
+    this.#sharedTimer = setTimeout(() => void this.#lookOnceAtShared(), wait).unref();
+  }
+
+  async #lookOnceAtShared(): Promise<void> {
+    // Cells that do not answer are said by who watches them.
+    if (this.#looking === undefined)
+      await this.#takeShared()
+        .then((shared) => this.#share(shared))
+        .catch(() => undefined);
+    if (!this.#stop.signal.aborted) this.#lookAtShared();
+  }
+
+  /** The certificate that cells keep for these names; undefined: none. It is shown here, unless the one that is here is newer. */
+  async #takeShared(): Promise<ServedCertificate | undefined> {
+    const { group, settings, state, say } = this.#options;
+    const { directory, names } = settings;
+    const served = await group?.served({ directory, names: names.toSorted() });
+    if (served === undefined) return undefined;
+    const certificate = checked(served.chain, names, createPrivateKey(served.key));
+    const present = this.#present();
+    if (present !== undefined && present.validToDate >= certificate.validToDate) return served;
+    state.write(certificateName, `${served.key}${served.chain}`, 0o600);
+    state.write(directoryName, `${directory}\n`);
+    say("renewed", `certificate of ${names.join(", ")} by ACME until ${dayOf(certificate)}, from another machine${await this.#shown()}`);
+    return served;
+  }
+
+  /** Cells keep what is shown here, where they have none, or an older one. */
+  async #share(shared: ServedCertificate | undefined): Promise<void> {
+    const { group, settings, state } = this.#options;
+    const present = this.#present();
+    if (group === undefined || !group.mayOrder() || present === undefined) return;
+    const until = present.validToDate.getTime();
+    if (shared !== undefined && shared.until >= until) return;
+    const text = readOr(state.file(certificateName));
+    const begin = text.indexOf(beginCertificate);
+    const [key, chain] = [text.slice(0, begin), text.slice(begin)];
+    await group.keep({ directory: settings.directory, names: settings.names.toSorted(), chain, key, until });
+  }
+
+  /** A host without a cell waits for one that has, for a while. */
+  get #waitsForOthers(): boolean {
+    const { group } = this.#options;
+    return group !== undefined && !group.mayOrder() && performance.now() - this.#startedAt < sharedWaitMs;
   }
 
   /** Gets a certificate when it is time, and resolves to what was found or done. Throws a {@link Failure} when there is none to be had; it was said then. */
@@ -95,10 +191,18 @@ export class AcmeKeeper {
 
   async #look(): Promise<string> {
     const { say, settings } = this.#options;
+    const shared = await this.#takeShared().catch(() => undefined);
     const present = this.#present();
-    if (present !== undefined && !isDue(present)) return `good until ${dayOf(present)}`;
+    if (present !== undefined && !isDue(present)) {
+      // What fails is tried at the next look.
+      await this.#share(shared).catch(() => undefined);
+      return `good until ${dayOf(present)}`;
+    }
+    if (this.#waitsForOthers) return "none yet: a machine with a cell that was started with --acme is to order it";
     try {
       const certificate = await this.#order();
+      if (certificate === undefined) return "another machine orders it";
+      await this.#share(shared).catch(() => undefined);
       say("renewed", `certificate of ${settings.names.join(", ")} by ACME until ${dayOf(certificate)}${await this.#shown()}`);
       return `new, until ${dayOf(certificate)}`;
     } catch (error) {
@@ -131,7 +235,19 @@ export class AcmeKeeper {
     return certificate === undefined || isOfOwnAuthority(certificate);
   }
 
-  async #order(): Promise<X509Certificate> {
+  /** Undefined: another host does so. */
+  async #order(): Promise<X509Certificate | undefined> {
+    const { group } = this.#options;
+    if (group === undefined || !group.mayOrder()) return await this.#orderHere(undefined);
+    if (!(await group.order(orderMsMax, []))) return undefined;
+    try {
+      return await this.#orderHere(group);
+    } finally {
+      await group.order(0, []).catch(() => undefined);
+    }
+  }
+
+  async #orderHere(group: AcmeGroup | undefined): Promise<X509Certificate> {
     const { settings, state, hosts } = this.#options;
     const { directory, mail, names, port } = settings;
     const ca = settings.ca === undefined ? undefined : readFileSync(settings.ca, "utf8");
@@ -143,10 +259,12 @@ export class AcmeKeeper {
     const request = certificateRequest(names, publicKey.export({ type: "spki", format: "der" }), (octets) =>
       sign("sha256", octets, privateKey),
     );
+    await this.#closeDoor();
     const door = new ChallengeDoor(hosts, port);
     await door.start();
     try {
-      const chain = chainIn(await client.order(names, request, door));
+      const answering = group === undefined ? door : new GroupDoor(door, group, heardMs, signal);
+      const chain = chainIn(await client.order(names, request, answering));
       const certificate = checked(chain, names, privateKey);
       state.write(certificateName, `${privateKey.export({ type: "pkcs8", format: "pem" }).toString()}${chain}`, 0o600);
       state.write(directoryName, `${directory}\n`);

@@ -4,6 +4,9 @@ import { DoorComers } from "../door-comers.ts";
 import { Failure, codeOf } from "../errors.ts";
 import { doorConnectionsMax, doorConnectionsPerSourceMax, doorRequestMs, doorRequestOctetsMax, doorSilentMs } from "./limits.ts";
 
+/** What stands at a path of HTTP-01, and what is answered there. */
+export type Challenge = { readonly token: string; readonly answer: string };
+
 const folder = "/.well-known/acme-challenge/";
 
 /** Where an authority looks whether names lead here (RFC 8555 8.3). It answers nothing but challenges that are open, and is there only while one is ordered. */
@@ -23,6 +26,11 @@ export class ChallengeDoor {
 
   open(token: string, answer: string): void {
     this.#answers.set(token, answer);
+  }
+
+  /** It answers from {@link open} on. */
+  ready(): Promise<void> {
+    return Promise.resolve();
   }
 
   close(token: string): void {

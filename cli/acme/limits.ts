@@ -19,3 +19,13 @@ export const doorRequestOctetsMax = 8_192;
 export const lookMs = 3_600_000;
 /** Of what others say in an error. */
 export const reasonLengthMax = 300;
+/** Hosts look at the map every five seconds: by then all of them answer what one has to be asked for, though a look was missed. */
+export const heardMs = 12_000;
+/** How often a host looks whether another one orders, and opens its door then. */
+export const doorLookMs = 500;
+/** How often a host asks cells for the certificate that another one has ordered: they share a name, and are to show the same one. */
+export const sharedLookMs = 60_000;
+/** The first one is asked for as often as this, so that phones soon find it. */
+export const firstSharedLookMs = 5_000;
+/** So long a host without a cell waits for another one to order it. Then it has a certificate of its own, as one by itself. */
+export const sharedWaitMs = 300_000;

@@ -1,5 +1,7 @@
 import type { WallMs } from "../../sip/time.ts";
+import { fnv1a } from "../../sip/flow/token.ts";
 import { formerSecretMs, formerSecretsMax } from "./limits.ts";
+import { mergedServed, type ServedCertificate, servedIdOf } from "./served.ts";
 
 /**
  * What cells have and nobody else: the secrets that tokens and nonces are signed with, and the key of the authority, where there is one. Each cell keeps it, so
@@ -18,6 +20,8 @@ export type Keyring = SecretPlace & {
   /** All up to this place have ended, and come back by nobody. Absent: none has. */
   readonly ended?: SecretPlace;
   readonly authority?: AuthorityKeys;
+  /** What gateways show to phones and browsers, where an authority has issued it for several machines. Absent: nothing. */
+  readonly served?: readonly ServedCertificate[];
 };
 
 /** Secrets are in one order that all cells agree on: the higher version, and of one version the writer decides, as with maps. */
@@ -50,9 +54,10 @@ export function secretsOf({ secret, next, former = [] }: Keyring, now: WallMs): 
 }
 
 /** Says without any secret what a keyring has: two that say the same have the same. */
-export function markOf({ version, writer, next, former = [], ended }: Keyring): string {
+export function markOf({ version, writer, next, former = [], ended, served = [] }: Keyring): string {
   const places = [{ version, writer }, next, ended].map((place) => (place === undefined ? "-" : placeText(place)));
-  return [...places, ...former.map((each) => `${placeText(each)}=${each.until}`)].join(" ");
+  const shown = served.map((each) => `c${fnv1a(`${servedIdOf(each)} ${each.chain}`).toString(36)}=${each.until}`);
+  return [...places, ...former.map((each) => `${placeText(each)}=${each.until}`), ...shown].join(" ");
 }
 
 /** A keyring with another secret, that nothing is signed with yet; or why there is none. */
@@ -92,6 +97,7 @@ export function merged(one: Keyring, other: Keyring, now: WallMs): Keyring {
     .filter((each) => !isSame(each, present) && each !== next)
     .map(({ version, writer, secret, until = now + formerSecretMs }) => ({ version, writer, secret, until }));
   const authority = present.authority ?? (present === one ? other : one).authority;
+  const served = mergedServed([...(one.served ?? []), ...(other.served ?? [])], now);
   return withEnds(
     {
       version: present.version,
@@ -101,6 +107,7 @@ export function merged(one: Keyring, other: Keyring, now: WallMs): Keyring {
       ...(former.length === 0 ? {} : { former }),
       ...(ended === undefined ? {} : { ended }),
       ...(authority === undefined ? {} : { authority }),
+      ...(served.length === 0 ? {} : { served }),
     },
     now,
   );

@@ -18,3 +18,9 @@ export const invitationLocationCharactersMax = 64;
 export const invitationMsDefault = 3_600_000;
 export const invitationMsMin = 60_000;
 export const invitationMsMax: number = 7 * 24 * 3_600_000;
+/** Certificates that gateways show, which cells keep: one for all machines mostly, and one for each name where they have several. */
+export const servedCertificatesMax = 8;
+/** A chain of three certificates and an RSA key, in PEM, are some 8 kB. */
+export const servedOctetsMax: number = 24 * 1024;
+/** Authorities take a hundred. */
+export const servedNamesMax = 100;

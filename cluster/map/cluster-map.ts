@@ -2,6 +2,7 @@ import { oneSpelling } from "../../sip/message/ip-address.ts";
 import { sipHash, sipHashKeyOf, type SipHashKey } from "../../sip/sip-hash.ts";
 import { fnv1a } from "../../sip/flow/token.ts";
 import type { WallMs } from "../../sip/time.ts";
+import type { CertificateOrder } from "./certificate-order.ts";
 import type { Doubled } from "./doubling.ts";
 import type { UsedInvitation } from "./invitations.ts";
 import type { Member } from "./members.ts";
@@ -112,6 +113,8 @@ export type ClusterMap = {
   readonly healAfterMs?: number;
   /** What hosts are to do, and have done lately. Absent: nothing. */
   readonly orders?: readonly HostOrder[];
+  /** Who orders a certificate for the gateways now, or has done so last. Absent: nobody has. */
+  readonly certificateOrder?: CertificateOrder;
   /** Absent: all gateways are in service. */
   readonly drainingGateways?: readonly DrainingGateway[];
   /** Lines of one cell. */

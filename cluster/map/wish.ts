@@ -1,5 +1,6 @@
 import { gatewaysWeighedMax } from "../limits.ts";
 import type { WallMs } from "../../sip/time.ts";
+import { type CertificateOrder, certificateOrdered } from "./certificate-order.ts";
 import type { ClusterMap, Domain, DrainingGateway, MapGateway } from "./cluster-map.ts";
 import { addingFault, domainAdded, domainRemoved, removingFault } from "./domains.ts";
 import { gatewayDrained, gatewayWeighed } from "./gateways.ts";
@@ -19,6 +20,7 @@ export type Wish =
   | { readonly weighCell: { readonly id: string; readonly weight: number } }
   | { readonly addMembers: readonly Member[]; readonly by?: UsedInvitation }
   | { readonly removeMember: string }
+  | { readonly orderCertificate: CertificateOrder }
   | { readonly moveCells: readonly CellPlace[]; readonly host: string }
   | { readonly giveOrder: HostOrder }
   | { readonly finishOrder: OrderOutcome & { readonly id: string; readonly host: string } };
@@ -27,6 +29,7 @@ type Change =
   | Pick<ClusterMap, "domains" | "addedDomains">
   | Pick<ClusterMap, "gateways">
   | Pick<ClusterMap, "cells" | "formerUrls">
+  | Pick<ClusterMap, "certificateOrder">
   | Pick<ClusterMap, "drainingGateways">
   | Pick<ClusterMap, "members" | "revoked" | "invitations">
   | Pick<ClusterMap, "orders" | "drainingGateways">;
@@ -66,6 +69,7 @@ export function changeFor(map: ClusterMap, wish: Wish, now: WallMs): Change | { 
     const refused = removalFault(map, wish.removeMember);
     return refused === undefined ? removed(map, wish.removeMember) : { refused };
   }
+  if ("orderCertificate" in wish) return certificateOrdered(map, wish.orderCertificate, now);
   if ("moveCells" in wish) return cellsMoved(map, wish.host, wish.moveCells);
   if ("giveOrder" in wish) {
     const change = orderGiven(map, wish.giveOrder, now);

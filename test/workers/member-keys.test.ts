@@ -161,6 +161,22 @@ describe("a cell of a system with an authority", () => {
     for (const who of ["g1", "b"] as const) expect((await own(who)).status).toBe(403);
   });
 
+  it("keeps a certificate that gateways show: a host with a cell says which, one with gateways is told, and nobody else", async () => {
+    const served = { directory: "https://ca.test/", names: ["a.test"], chain: "a chain", key: "a key", until: Date.now() + 60_000 };
+    for (const who of ["h2", "g1", "b"] as const) {
+      expect([who, await put(who, "/host/served", served)]).toEqual([who, 403]);
+      expect([who, await put(who, "/host/certificate-order", { forMs: 1_000, challenges: [] })]).toEqual([who, 403]);
+    }
+    expect(await put("h1", "/host/served", { ...served, names: [] })).toBe(400);
+    expect(await put("h1", "/host/served", { ...served, chain: "x".repeat(30_000) })).toBe(400);
+    expect(await put("h1", "/host/certificate-order", { forMs: 1e9, challenges: [] })).toBe(400);
+    expect(await put("h1", "/host/certificate-order", { forMs: 1, challenges: [{ token: "../x", answer: "y" }] })).toBe(400);
+    // This cell has no keyring to keep it in.
+    expect(await put("h1", "/host/served", served)).toBe(409);
+    const path = "/host/served?directory=https%3A%2F%2Fca.test%2F&names=a.test";
+    expect([await ask("h2", "host", path), await ask("h1", "host", path), await ask("g1", "host", path)]).toEqual([200, 403, 403]);
+  });
+
   it("knows a removed member no more, from the next map on", async () => {
     expect(await ask("b", "cell", "/cell/summary")).toBe(200);
     learnMap(env, { ...withMembers, ...withoutMember(withMembers, "b"), version: withMembers.version + 1 });

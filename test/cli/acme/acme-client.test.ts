@@ -24,6 +24,7 @@ function order(changes: { readonly ca?: string; readonly directory?: string; rea
   const client = new AcmeClient({ directory, mail: "admin@example.org", key }, { ca, userAgent: "tandem/1.2.3", signal });
   return client.order(["pbx.example.org"], request, {
     open: (token, answer) => void open.set(token, answer),
+    ready: () => Promise.resolve(),
     close: (token) => void open.delete(token),
   });
 }
