@@ -110,8 +110,8 @@ export class OutgoingCall {
     });
   }
 
-  async untilProvisional(status: number): Promise<void> {
-    await until(() => this.provisional.includes(status));
+  async untilProvisional(status: number, msMax?: number): Promise<void> {
+    await until(() => this.provisional.includes(status), msMax);
   }
 
   /** Waits for the 2xx and acknowledges it. */

@@ -13,6 +13,9 @@ import { Phone } from "./phone.ts";
 /** `outgoing`: its last call to somebody; `invite`: the last to it. */
 type Resident = { readonly phone: Phone; dialog?: Dialog; outgoing?: OutgoingCall; invite?: Request };
 
+/** A busy machine takes so long; a phone gives up after 32 s. */
+const slowMsMax = 30_000;
+
 const residents = new Map<string, Resident>();
 
 function residentOf(user: string): Resident {
@@ -32,7 +35,7 @@ async function call(resident: Resident, uri: string): Promise<number> {
 
 async function ring(resident: Resident): Promise<number> {
   const { phone } = resident;
-  const invite = await phone.next("INVITE");
+  const invite = await phone.next("INVITE", undefined, slowMsMax);
   phone.answer(invite, 180, "Ringing");
   resident.invite = invite;
   resident.dialog = Dialog.ofRequest(phone, invite);
@@ -42,7 +45,7 @@ async function ring(resident: Resident): Promise<number> {
 async function pickUp({ phone, invite, dialog }: Resident): Promise<number> {
   if (invite === undefined) return 0;
   phone.answer(invite, 200, "OK", sdpOf(phone));
-  await phone.next("ACK", dialog?.callId);
+  await phone.next("ACK", dialog?.callId, slowMsMax);
   return 200;
 }
 
@@ -61,7 +64,7 @@ async function statusOf(task: Exclude<Task, { readonly act: "look" }>): Promise<
     case "call":
       return await call(resident, `sip:${task.other}@${phone.way.domain}`);
     case "hearRinging":
-      await resident.outgoing?.untilProvisional(180);
+      await resident.outgoing?.untilProvisional(180, slowMsMax);
       return 180;
     case "ring":
       return await ring(resident);
@@ -70,7 +73,7 @@ async function statusOf(task: Exclude<Task, { readonly act: "look" }>): Promise<
     case "bye":
       return (await dialog?.request("BYE"))?.status ?? 0;
     case "answerBye":
-      phone.answer(await phone.next("BYE", dialog?.callId), 200, "OK");
+      phone.answer(await phone.next("BYE", dialog?.callId, slowMsMax), 200, "OK");
       return 200;
   }
 }

@@ -136,11 +136,11 @@ export class Phone {
     );
   }
 
-  /** Takes the next request of this method (and Call-ID) from the inbox, waiting for it. */
-  async next(method: string, callId?: string): Promise<Request> {
+  /** Takes the next request of this method (and Call-ID) from the inbox, waiting for it, for ten seconds or as long as is said. */
+  async next(method: string, callId?: string, msMax?: number): Promise<Request> {
     const isIt = (one: Request): boolean => one.method === method && (callId === undefined || one.headers["call-id"] === callId);
     try {
-      await until(() => this.inbox.some(isIt));
+      await until(() => this.inbox.some(isIt), msMax);
     } catch {
       throw new Error(`${this.account.user} (${this.way.transport}) got no ${method}`);
     }
