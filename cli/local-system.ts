@@ -14,7 +14,7 @@ import { clusterMapOf, flushMs } from "./cluster.ts";
 import type { ControlHandlers } from "./control.ts";
 import { DiskWatch } from "./disk-watch.ts";
 import { descriptorsMax, softphonesFew } from "./descriptors.ts";
-import { Failure, reasonOf } from "./errors.ts";
+import { Failure } from "./errors.ts";
 import { makeFirstSubscribers, planFirstSubscribers, subscribersText } from "./first-subscribers.ts";
 import { HostPlace } from "./host-place.ts";
 import { openJoinDoor } from "./host-door.ts";
@@ -28,13 +28,14 @@ import type { HostAgentOptions } from "./host-agent.ts";
 import { LocalPrograms } from "./local-programs.ts";
 import { renewAtStart, tellAddress } from "./own-address.ts";
 import { versionText } from "./program.ts";
+import { notRenewedText, Renewal } from "./renewal.ts";
 import type { Reporter } from "./reporter.ts";
 import { idIn, isCell, Rolling } from "./rolling.ts";
 import type { Settings } from "./settings.ts";
 import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
 import { isStatus } from "./status.ts";
 import { Supervisor } from "./supervisor.ts";
-import { catchingUp, togetherIn, untilTogether } from "./together.ts";
+import { catchingUp, untilTogether } from "./together.ts";
 
 /** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
 const connectMsMax = 10_000;
@@ -80,8 +81,7 @@ export class LocalSystem {
   readonly #pids = new Map<string, number>();
   readonly #diskWatch: DiskWatch;
   readonly #clockWatch = new ClockWatch({ wasSetBack: (byMs) => this.#clockWasSetBack(byMs) });
-  #certificateTimer: NodeJS.Timeout | undefined;
-  #isRenewing = false;
+  readonly #renewal: Renewal;
   /** As it was at the start: the cells go on with it, whatever becomes of its file. */
   #secret = "";
   /** Those of this machine, in a system with an authority. */
@@ -125,6 +125,15 @@ export class LocalSystem {
       acmeGroup: this.#place === undefined ? undefined : acmeGroupOf(this.#place, cluster.host ?? "", () => this.cells.all.length > 0),
     });
     this.rolling = this.#newRolling();
+    this.#renewal = new Renewal({
+      cells: () => this.cells.all,
+      members: this.#members,
+      api: () => this.#hostApi,
+      summaryOf: (cell) => this.#summaryOf(cell),
+      supervisor: this.#supervisor,
+      reporter: options.reporter,
+      changed: (tls) => this.#door?.renew(tls),
+    });
   }
 
   #newRolling(): Rolling {
@@ -257,7 +266,7 @@ export class LocalSystem {
     const { layout, reporter, certificateLookMs: lookMs = certificateLookMs } = this.#options;
     const [members, place] = [this.#members, this.#place];
     if (members === undefined || place === undefined) return;
-    this.#certificateTimer = setInterval(() => void this.#renewCertificates(members), lookMs).unref();
+    this.#renewal.start(lookMs);
     await place.look();
     // It may hear that only now: nobody could be asked before.
     place.checkMember();
@@ -281,7 +290,13 @@ export class LocalSystem {
    */
   async reload(): Promise<string> {
     if (!this.#started) throw new Failure("it is being started: reload it when it is ready");
-    return await this.gateways.reload();
+    const said = await this.gateways.reload();
+    try {
+      const renewed = await this.#renewal.certificates();
+      return renewed.length === 0 ? said : `${said}; other certificates of members: ${renewed.join(", ")}`;
+    } catch (error) {
+      throw new Failure(`${said}; ${notRenewedText(error)}`);
+    }
   }
 
   /** Starts a process that has died again: `cell a`, `gateway g1`. Throws a {@link Failure} when it does not serve. */
@@ -295,7 +310,7 @@ export class LocalSystem {
    */
   async stop(): Promise<void> {
     this.#clockWatch.stop();
-    clearInterval(this.#certificateTimer);
+    this.#renewal.stop();
     await this.gateways.stop();
     this.#place?.stop();
     this.#door?.close();
@@ -343,43 +358,7 @@ export class LocalSystem {
   async #clockWasSetBack(byMs: number): Promise<void> {
     // Cells whose clocks are further apart do not speak with each other before all are renewed.
     const areHeard = byMs < signatureAgeSecondsMax * 1000;
-    await this.#renewCells(`the clock was set back by ${Math.round(byMs / 1000)} s, and its timers stand for as long`, areHeard);
-  }
-
-  /** Certificates are renewed when two thirds of their life are over. Gateways take theirs by themselves, and workerd reads one at its start only. */
-  async #renewCertificates(members: LocalMembers): Promise<void> {
-    const { reporter } = this.#options;
-    // Cells are being started again one after the other: the next look comes when that is over.
-    if (this.#isRenewing) return;
-    this.#isRenewing = true;
-    try {
-      const renewed = await members.renew(this.cells.all, this.#hostApi, new Date());
-      if (renewed.length === 0) return;
-      this.#door?.renew(members.identity.tls);
-      reporter.event("tandem", "renewed", `certificates of ${renewed.join(", ")}`);
-      if (this.cells.all.some(({ id }) => renewed.includes(id))) await this.#renewCells("it has another certificate", true);
-    } catch (error) {
-      reporter.event("tandem", "warns", `certificates of members are not renewed: ${reasonOf(error)}; tried again in an hour`);
-    } finally {
-      this.#isRenewing = false;
-    }
-  }
-
-  /** Starts the cells again, each when the one before has everything back. `areHeard`: they speak with each other. */
-  async #renewCells(cause: string, areHeard: boolean): Promise<void> {
-    for (const cell of this.cells.all) {
-      const { id } = cell;
-      // It reads its certificate when it is told to start.
-      if (this.#supervisor.isStopped(`cell ${id}`)) continue;
-      const summary = (): Promise<unknown> => this.#summaryOf(cell);
-      const together = new Set(areHeard ? togetherIn(await summary().catch(() => undefined)) : []);
-      const isServing =
-        this.#supervisor.renew(`cell ${id}`, cause) && (await untilTogether(summary, together, performance.now() + refillMsMax));
-      if (isServing) continue;
-      // The others are all that serves: they go on as they are.
-      this.#options.reporter.event(`cell ${id}`, "not renewed", `${cause}: start all cells again, one after the other`);
-      return;
-    }
+    await this.#renewal.restartCells(`the clock was set back by ${Math.round(byMs / 1000)} s, and its timers stand for as long`, areHeard);
   }
 
   #cell(id: string): CellOfLayout {

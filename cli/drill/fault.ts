@@ -191,6 +191,7 @@ function windowMs(fault: Fault, transport: PhoneTransport, times: Times): number
       return times.heal + copiedMs + times.after / 2;
     case "drain-host":
     case "upgrade":
+    case "renew":
       return leavingMs(times) + times.after / 2;
   }
 }
@@ -220,6 +221,7 @@ function watch(system: System, fault: Fault): Detection | undefined {
     case "double":
     case "drain-host":
     case "upgrade":
+    case "renew":
       return undefined;
   }
 }

@@ -6,6 +6,7 @@ import { Failure } from "../errors.ts";
 import { changedMsMax, type GroupResult, isEven, restMs, witness } from "./group-fault.ts";
 import { GroupWatch, isWholeWithout } from "./group-watch.ts";
 import type { LoadThread } from "./load-thread.ts";
+import { renewHosts } from "./renew-hosts.ts";
 import { upgradeHosts } from "./upgrade-hosts.ts";
 import { type HostFault, lostCells, lostGateways, type Times } from "./plan.ts";
 
@@ -64,6 +65,8 @@ async function inflict(fault: HostFault, watch: GroupWatch, scene: HostScene): P
       return await drainHost(watch, scene);
     case "upgrade":
       return await upgradeHosts(watch, scene);
+    case "renew":
+      return await renewHosts(watch, scene);
   }
 }
 

@@ -7,7 +7,7 @@ const passing = ["kill-cell", "freeze-cell", "kill-gateway", "cut-cells", "kill-
 /** After these the group is another one. */
 const lasting = ["lose-cell", "lose-two", "add-cell", "remove-cell", "drain-cell", "double"] as const;
 /** They befall machines, of which there are four: network namespaces. */
-const ofHosts = ["lose-host", "drain-host", "upgrade"] as const;
+const ofHosts = ["lose-host", "drain-host", "upgrade", "renew"] as const;
 export const faults = [...passing, ...lasting, ...ofHosts] as const;
 export type Fault = (typeof faults)[number];
 export type GroupFault = (typeof lasting)[number];

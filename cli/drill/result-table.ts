@@ -23,7 +23,7 @@ const headings: readonly string[] = [
 ];
 
 /** Faults after which there is nothing to detect, or nobody to ask. */
-const undetected: readonly Fault[] = ["kill-both", "add-cell", "remove-cell", "drain-cell", "double", "drain-host", "upgrade"];
+const undetected: readonly Fault[] = ["kill-both", "add-cell", "remove-cell", "drain-cell", "double", "drain-host", "upgrade", "renew"];
 
 const groupHeadings: readonly string[] = ["FAULT", "TRANSPORT", "WHOLE AFTER ms", "MOVES", "REPLICAS"];
 const hostHeadings: readonly string[] = ["FAULT", "TRANSPORT", "SERVING AFTER s"];

@@ -98,6 +98,10 @@ export class MachineSystem {
     return this.#host(host).state;
   }
 
+  addressOf(host: string): string {
+    return this.#host(host).machine.address;
+  }
+
   /** What its run.json says: as it was before, where it does not run any more. */
   runOf(host: string): Run {
     const { state, run } = this.#host(host);

@@ -58,7 +58,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   "cli/acme": ["cli", "cluster/authority", "sip"],
   "cli/package": ["cli", "cluster"],
-  "cli/drill": ["schemas", "kit/*", "cli", "cli/package", "sip", "sip/message"],
+  "cli/drill": ["schemas", "kit/*", "cli", "cli/package", "cluster/authority", "sip", "sip/message"],
   bench: ["bench/*", "kit/*", "cli", "cli/drill", "sip", "sip/message"],
   "bench/*": ["bench", "bench/*", "kit/*", "cli", "cli/drill", "actors/*", "cluster/*", "sip", "sip/*", "workers"],
 };

@@ -47,6 +47,7 @@ describe("planOf", () => {
         "lose-host",
         "drain-host",
         "upgrade",
+        "renew",
       ],
       isAll: true,
       transports: ["udp", "tcp", "tls", "ws"],
@@ -83,7 +84,7 @@ describe("planOf", () => {
   it.each([
     [
       ["--fault", "fire"],
-      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, drain-cell, double, lose-host, drain-host, upgrade",
+      "--fault fire: must be one of kill-cell, freeze-cell, kill-gateway, cut-cells, kill-both, lose-cell, lose-two, add-cell, remove-cell, drain-cell, double, lose-host, drain-host, upgrade, renew",
     ],
     [["--transport", "udp,sctp"], "--transport sctp: must be one of udp, tcp, tls, ws"],
     [["--rate", "many"], "--rate many: must be a whole number from 0 to 20000"],
