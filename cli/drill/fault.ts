@@ -6,7 +6,7 @@ import { isListOf, isTable } from "../json.ts";
 import { isStatus } from "../status.ts";
 import { Detection, isDown } from "./detection.ts";
 import { changeGroup, type GroupResult } from "./group-fault.ts";
-import { changeHosts, leavingMs, untilShared } from "./host-fault.ts";
+import { changeHosts, commandsMs, untilShared } from "./host-fault.ts";
 import { LoadThread } from "./load-thread.ts";
 import type { LoadReport } from "./load.ts";
 import {
@@ -192,7 +192,7 @@ function windowMs(fault: Fault, transport: PhoneTransport, times: Times): number
     case "drain-host":
     case "upgrade":
     case "renew":
-      return leavingMs(times) + times.after / 2;
+      return commandsMs(fault, times) + times.after / 2;
   }
 }
 

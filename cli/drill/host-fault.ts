@@ -37,9 +37,9 @@ export async function untilShared({ system, times, say, signal }: Pick<HostScene
     throw new Failure(`the cells have not their shares after ${sharedMsMax / 1000} s`);
 }
 
-/** About how long the phones of a machine take to leave it. */
-export function leavingMs({ leave }: Times): number {
-  return 1.5 * leave;
+/** About how long the commands for a fault take. Calls of before end all the while. */
+export function commandsMs(fault: Exclude<HostFault, "lose-host">, { change, leave }: Times): number {
+  return fault === "renew" ? change : 1.5 * leave;
 }
 
 /** Does to machines what the fault says, and waits until the group is what it is to be. */
@@ -47,9 +47,12 @@ export async function changeHosts(fault: HostFault, scene: HostScene): Promise<G
   const failed = new AbortController();
   const watch = new GroupWatch(scene.system.api(witness), AbortSignal.any([scene.signal, failed.signal]));
   await watch.look();
+  const startedAt = performance.now();
   try {
     const ms = await inflict(fault, watch, scene);
     scene.say(ms === undefined ? "the group is not what it is to be" : "the group is what it is to be");
+    const lastsMs = fault === "lose-host" ? 0 : commandsMs(fault, scene.times);
+    await delay(Math.max(0, lastsMs - (performance.now() - startedAt)), undefined, { signal: scene.signal });
     return { wholeAfterMs: [ms], moves: watch.moves.count, replicas: watch.moves.replicas, arrivals: scene.system.arrivals };
   } finally {
     // Where a command has failed nobody looks any longer.
@@ -78,7 +81,7 @@ async function loseHost(watch: GroupWatch, { system }: HostScene): Promise<numbe
 }
 
 /** The second host, which has joined with a cell and a gateway. Its commands are typed on the first one. */
-async function drainHost(watch: GroupWatch, { system, load, times, say, signal }: HostScene): Promise<number | undefined> {
+async function drainHost(watch: GroupWatch, { system, load, times, say }: HostScene): Promise<number | undefined> {
   const [first = "", second = ""] = system.hosts;
   const [cells, gateways] = [lostCells("drain-host"), lostGateways("drain-host")];
   const startedAt = performance.now();
@@ -94,7 +97,5 @@ async function drainHost(watch: GroupWatch, { system, load, times, say, signal }
   // Who looks after the name servers takes the gateway out of the zone.
   await Promise.all(gateways.map((gateway) => load.forget(`gateway ${gateway}`, times.leave)));
   const [ms] = await Promise.all([watch.until(isGone, changedMsMax, restMs), typed()]);
-  // Calls of before end for as long as it was thought to take.
-  await delay(Math.max(0, leavingMs(times) - (performance.now() - startedAt)), undefined, { signal });
   return ms;
 }
