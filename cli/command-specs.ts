@@ -275,7 +275,11 @@ export const reloadSpec: CommandSpec = {
   name: "reload",
   summary: "Reads this machine's certificates again, while calls stand.",
   positionals: [],
-  options: [jsonOption, { name: "state", value: "DIR", help: `state directory of the system on this machine (${defaultState})` }],
+  options: [
+    { name: "renew-certificate", help: "orders another one by ACME now, for all machines: the one of before was revoked" },
+    jsonOption,
+    { name: "state", value: "DIR", help: `state directory of the system on this machine (${defaultState})` },
+  ],
 };
 
 export const upgradeSpec: CommandSpec = {

@@ -85,6 +85,12 @@ export class JoinDoor {
     // Whoever is no TLS, or ends in the middle: only that connection ends.
     this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
     this.#server.on("clientError", (_error, socket) => socket.destroy());
+    this.#server.maxRequestsPerSocket = 1;
+    // Node answers these by itself otherwise, and keeps the connection.
+    this.#server.on("checkExpectation", (_request, response: ServerResponse) => {
+      response.writeHead(417, { "content-length": 0, connection: "close" });
+      response.end();
+    });
   }
 
   /** The port that it has: another one than asked for with 0 (tests). */

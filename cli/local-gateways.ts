@@ -123,21 +123,29 @@ export class LocalGateways {
 
   /**
    * Has all of them read their files again, the certificate first of all, while calls stand. Resolves to a line that says what has changed. Throws a
-   * {@link Failure} when the certificate cannot be used: then none of them is asked, and all is as it was.
+   * {@link Failure} when the certificate cannot be used: then none of them is asked, and all is as it was. `renewsCertificate`: by ACME, though it is good.
    */
-  reload(): Promise<string> {
-    const reloaded = this.#before.then(() => this.#reload());
+  reload(renewsCertificate: boolean): Promise<string> {
+    const reloaded = this.#before.then(() => this.#reload(renewsCertificate));
     this.#before = reloaded.catch(() => undefined);
     return reloaded;
   }
 
-  async #reload(): Promise<string> {
+  async #reload(renewsCertificate: boolean): Promise<string> {
+    const renewed = renewsCertificate ? await this.#renewCertificate() : undefined;
     const { files, text } = await this.certificate();
     const gateways = await this.#reloadAll();
     const until = new X509Certificate(certificatesIn(readFileSync(files.certificate, "utf8"))).validToDate.toISOString().slice(0, 10);
     // It is asked for last: that takes a minute where it is far away.
-    const byAcme = await this.#acme?.look().catch((error: unknown) => `none: ${reasonOf(error)}`);
+    const byAcme = renewed ?? (await this.#acme?.look().catch((error: unknown) => `none: ${reasonOf(error)}`));
     return [`certificate ${text} until ${until}`, ...gateways, ...(byAcme === undefined ? [] : [`by ACME: ${byAcme}`])].join("; ");
+  }
+
+  async #renewCertificate(): Promise<string> {
+    if (this.#acme === undefined) throw new Failure("no certificate is had by ACME here: it was started without --acme");
+    return await this.#acme.renew().catch((error: unknown) => {
+      throw new Failure(`no other certificate by ACME, and all is as it was: ${reasonOf(error)}`);
+    });
   }
 
   /** What each of them says. Throws a {@link Failure} when one of them does not do it. */

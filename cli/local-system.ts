@@ -288,9 +288,9 @@ export class LocalSystem {
    * Reads configuration and certificates again while calls stand. Resolves to one line that says what has changed. Throws a {@link Failure} when something is
    * broken, which then stays as it was.
    */
-  async reload(): Promise<string> {
+  async reload(renewsCertificate = false): Promise<string> {
     if (!this.#started) throw new Failure("it is being started: reload it when it is ready");
-    const said = await this.gateways.reload();
+    const said = await this.gateways.reload(renewsCertificate);
     try {
       const renewed = await this.#renewal.certificates();
       return renewed.length === 0 ? said : `${said}; other certificates of members: ${renewed.join(", ")}`;
@@ -466,7 +466,7 @@ export function controlHandlersOf(system: LocalSystem): ControlHandlers {
   return {
     "cell add": (request) => cells.add(request),
     "cell remove": ({ cell }) => cells.remove(String(cell)),
-    reload: async () => ({ said: await system.reload() }),
+    reload: async ({ renewCertificate }) => ({ said: await system.reload(renewCertificate === true) }),
     upgrade: (request) => system.rolling.prepare(request),
     "upgrade process": (request) => system.rolling.roll(request),
   };

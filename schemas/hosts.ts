@@ -146,5 +146,5 @@ export const ownHostSchema = record({
 export type OwnHost = InferOutput<typeof ownHostSchema>;
 
 /** `GET /host/served`: a certificate that gateways show. Absent: cells keep none for these names. */
-export const servedSchema = record({ served: exactOptional(record(servedEntries)) });
+export const servedSchema = record({ served: exactOptional(record({ ...servedEntries, from: exactOptional(whole(0)) })) });
 export type Served = InferOutput<typeof servedSchema>;

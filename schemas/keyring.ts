@@ -23,5 +23,7 @@ export const keyringSchema = record({
   former: exactOptional(pipe(list(record({ ...placed, until: whole(0) })), maxLength(2 * formerSecretsMax, "has too many secrets"))),
   ended: exactOptional(record(place)),
   authority: exactOptional(record({ name: text, publicKey: text, privateKey: text })),
-  served: exactOptional(pipe(list(record(servedEntries)), maxLength(servedCertificatesMax, "has too many certificates"))),
+  served: exactOptional(
+    pipe(list(record({ ...servedEntries, from: exactOptional(whole(0)) })), maxLength(servedCertificatesMax, "has too many certificates")),
+  ),
 }) satisfies GenericSchema<unknown, Keyring>;

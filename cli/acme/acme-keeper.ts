@@ -17,10 +17,20 @@ import { programVersion } from "../program.ts";
 import type { AcmeSettings } from "../settings.ts";
 import type { StateDirectory } from "../state-directory.ts";
 import { AcmeClient } from "./acme-client.ts";
-import type { ServedCertificate } from "../../cluster/authority/served.ts";
+import { type ServedCertificate, servedFault } from "../../cluster/authority/served.ts";
 import { type AcmeGroup, GroupDoor } from "../acme-group.ts";
 import { type Challenge, ChallengeDoor } from "./challenge-door.ts";
-import { certificatesMax, doorLookMs, firstSharedLookMs, heardMs, lookMs, orderMsMax, sharedLookMs, sharedWaitMs } from "./limits.ts";
+import {
+  certificatesMax,
+  doorLookMs,
+  firstSharedLookMs,
+  heardMs,
+  lookMs,
+  orderLookMs,
+  orderMsMax,
+  sharedLookMs,
+  sharedWaitMs,
+} from "./limits.ts";
 
 export type AcmeKeeperOptions = {
   readonly settings: AcmeSettings;
@@ -57,6 +67,10 @@ export class AcmeKeeper {
   #startedAt = performance.now();
   /** The look that is going on. */
   #looking: Promise<string> | undefined;
+  /** When another host was ordering, so that nothing could be ordered here; undefined: nothing waits for that. */
+  #heldUpAt: number | undefined;
+  /** The chain that cells keep and that is none for gateways: it was said. */
+  #refusedChain: string | undefined;
 
   constructor(options: AcmeKeeperOptions) {
     this.#options = options;
@@ -105,7 +119,13 @@ export class AcmeKeeper {
 
   /** Answers what another host has the authority ask for, since that may ask here. */
   #lookAtOthers(): void {
-    const { challenges = [] } = this.#options.group?.open() ?? {};
+    const open = this.#options.group?.open();
+    const { challenges = [] } = open ?? {};
+    // Names may differ: what the other one has ordered may be no certificate for this host.
+    if (this.#heldUpAt !== undefined && open === undefined && performance.now() - this.#heldUpAt >= orderLookMs) {
+      this.#heldUpAt = undefined;
+      void this.look().catch(() => undefined);
+    }
     const wanted = challenges.map(({ token, answer }) => `${token} ${answer}`).join(" ");
     if (this.#doorChange !== undefined || wanted === (this.#door?.challenges ?? "") || this.#looking !== undefined) return;
     this.#doorChange = this.#answer(challenges, wanted).finally(() => {
@@ -147,28 +167,37 @@ export class AcmeKeeper {
     if (!this.#stop.signal.aborted) this.#lookAtShared();
   }
 
-  /** The certificate that cells keep for these names; undefined: none. It is shown here, unless the one that is here is newer. */
-  async #takeShared(): Promise<ServedCertificate | undefined> {
+  /** The certificate that cells keep for these names; undefined: none that is good. It is shown here, unless the one that is here is newer. */
+  async #takeShared(): Promise<X509Certificate | undefined> {
     const { group, settings, state, say } = this.#options;
     const { directory, names } = settings;
     const served = await group?.served({ directory, names: names.toSorted() });
     if (served === undefined) return undefined;
-    const certificate = checked(served.chain, names, createPrivateKey(served.key));
+    const read = readShared(served, names);
+    if ("fault" in read) {
+      if (this.#refusedChain !== served.chain) {
+        const replace = "tandem reload --renew-certificate on a machine with a cell replaces it";
+        say("warns", `what cells keep as the certificate of ${names.join(", ")} is not shown here: ${read.fault}; ${replace}`);
+      }
+      this.#refusedChain = served.chain;
+      return undefined;
+    }
+    const { certificate, text } = read;
     const present = this.#present();
-    if (present !== undefined && present.validToDate >= certificate.validToDate) return served;
-    state.write(certificateName, `${served.key}${served.chain}`, 0o600);
+    if (present !== undefined && !isNewer(certificate, present)) return certificate;
+    state.write(certificateName, text, 0o600);
     state.write(directoryName, `${directory}\n`);
     say("renewed", `certificate of ${names.join(", ")} by ACME until ${dayOf(certificate)}, from another machine${await this.#shown()}`);
-    return served;
+    return certificate;
   }
 
   /** Cells keep what is shown here, where they have none, or an older one. */
-  async #share(shared: ServedCertificate | undefined): Promise<void> {
+  async #share(shared: X509Certificate | undefined): Promise<void> {
     const { group, settings, state } = this.#options;
     const present = this.#present();
     if (group === undefined || !group.mayOrder() || present === undefined) return;
+    if (shared !== undefined && !isNewer(present, shared)) return;
     const until = present.validToDate.getTime();
-    if (shared !== undefined && shared.until >= until) return;
     const text = readOr(state.file(certificateName));
     const begin = text.indexOf(beginCertificate);
     const [key, chain] = [text.slice(0, begin), text.slice(begin)];
@@ -189,8 +218,39 @@ export class AcmeKeeper {
     return this.#looking;
   }
 
+  /**
+   * Orders another certificate now, though the one that is shown is good for long: it was revoked, or somebody else has its key. Resolves to what was done. Throws a
+   * {@link Failure}: then all is as it was.
+   */
+  async renew(): Promise<string> {
+    while (this.#looking !== undefined) await this.#looking.catch(() => undefined);
+    this.#looking = this.#renew().finally(() => {
+      this.#looking = undefined;
+    });
+    return await this.#looking;
+  }
+
+  async #renew(): Promise<string> {
+    const { say, settings, group } = this.#options;
+    const shared = await this.#takeShared().catch(() => undefined);
+    if (shared !== undefined && group?.mayOrder() === false)
+      throw new Failure("the certificate is that of several machines: renew it on one that has a cell and was started with --acme");
+    const certificate = await this.#order();
+    if (certificate === undefined) throw new Failure("another machine orders a certificate now: try again in a minute");
+    const told = await this.#share(shared).then(
+      () => (group?.mayOrder() === true && group.hasOthers() ? ", and other machines show it within a minute" : ""),
+      (error: unknown) => `, and cells are told in a minute: ${reasonOf(error)}`,
+    );
+    say(
+      "renewed",
+      `certificate of ${settings.names.join(", ")} by ACME until ${dayOf(certificate)}, as was asked for${await this.#shown()}`,
+    );
+    return `new, until ${dayOf(certificate)}${told}`;
+  }
+
   async #look(): Promise<string> {
     const { say, settings } = this.#options;
+    this.#heldUpAt = undefined;
     const shared = await this.#takeShared().catch(() => undefined);
     const present = this.#present();
     if (present !== undefined && !isDue(present)) {
@@ -201,7 +261,10 @@ export class AcmeKeeper {
     if (this.#waitsForOthers) return "none yet: a machine with a cell that was started with --acme is to order it";
     try {
       const certificate = await this.#order();
-      if (certificate === undefined) return "another machine orders it";
+      if (certificate === undefined) {
+        this.#heldUpAt = performance.now();
+        return "another machine orders it";
+      }
       await this.#share(shared).catch(() => undefined);
       say("renewed", `certificate of ${settings.names.join(", ")} by ACME until ${dayOf(certificate)}${await this.#shown()}`);
       return `new, until ${dayOf(certificate)}`;
@@ -313,6 +376,34 @@ function checked(chain: string, names: readonly string[], key: KeyObject): X509C
   const unnamed = names.filter((name) => certificate.checkHost(name) === undefined);
   if (!isForKey || unnamed.length > 0) throw new Failure("the authority's certificate is for another key, or for other names");
   return certificate;
+}
+
+/** What cells keep, and the text of its file; or why it is none for these names. Any host with a cell has told it: it is believed nothing. */
+function readShared(
+  served: ServedCertificate,
+  names: readonly string[],
+): { readonly certificate: X509Certificate; readonly text: string } | { readonly fault: string } {
+  try {
+    const [chain, key] = [chainIn(served.chain), createPrivateKey(served.key)];
+    const [certificate] = (chain.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? []).map((each) => new X509Certificate(each));
+    if (certificate === undefined) return { fault: "it cannot be read" };
+    const read = {
+      from: certificate.validFromDate.getTime(),
+      until: certificate.validToDate.getTime(),
+      isForKey: certificate.checkPrivateKey(key),
+      isFor: (name: string) => certificate.checkHost(name) !== undefined,
+    };
+    const fault = servedFault({ names, until: served.until }, read, Date.now());
+    return fault === undefined ? { certificate, text: `${key.export({ type: "pkcs8", format: "pem" }).toString()}${chain}` } : { fault };
+  } catch {
+    return { fault: "it cannot be read" };
+  }
+}
+
+/** Issued later: that one replaces the other, also when it ends sooner. */
+function isNewer(one: X509Certificate, other: X509Certificate): boolean {
+  const since = one.validFromDate.getTime() - other.validFromDate.getTime();
+  return since === 0 ? one.validToDate > other.validToDate : since > 0;
 }
 
 function isDue({ validFromDate, validToDate }: X509Certificate): boolean {

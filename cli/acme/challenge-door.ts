@@ -72,6 +72,12 @@ export class ChallengeDoor {
     server.timeout = doorSilentMs;
     server.on("connection", (socket) => this.#comers.admit(socket));
     server.on("clientError", (_error, socket) => socket.destroy());
+    server.maxRequestsPerSocket = 1;
+    // Node answers these by itself otherwise, and keeps the connection.
+    server.on("checkExpectation", (_request, response: ServerResponse) => {
+      response.writeHead(417, { "content-length": 0, connection: "close" });
+      response.end();
+    });
     return new Promise((listening, failed) => {
       server.once("error", (error) => {
         const where = `${hostInUri(host)}:${this.#port}`;

@@ -23,6 +23,8 @@ export const reasonLengthMax = 300;
 export const heardMs = 12_000;
 /** How often a host looks whether another one orders, and opens its door then. */
 export const doorLookMs = 500;
+/** A host that could order nothing, since another one did, tries again after this at least, when that one has ended. */
+export const orderLookMs = 15_000;
 /** How often a host asks cells for the certificate that another one has ordered: they share a name, and are to show the same one. */
 export const sharedLookMs = 60_000;
 /** The first one is asked for as often as this, so that phones soon find it. */

@@ -22,5 +22,7 @@ export const invitationMsMax: number = 7 * 24 * 3_600_000;
 export const servedCertificatesMax = 8;
 /** A chain of three certificates and an RSA key, in PEM, are some 8 kB. */
 export const servedOctetsMax: number = 24 * 1024;
+/** A certificate that begins later than this from now was made with a clock that is wrong, or by nobody: it counts for nothing. */
+export const servedAheadMs = 300_000;
 /** Authorities take a hundred. */
 export const servedNamesMax = 100;

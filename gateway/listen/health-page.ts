@@ -37,6 +37,12 @@ export class HealthPage {
     this.#server.timeout = healthSilentMs;
     this.#server.on("connection", (socket) => this.#admit(socket));
     this.#server.on("clientError", (_error, socket) => socket.destroy());
+    this.#server.maxRequestsPerSocket = 1;
+    // Node answers these by itself otherwise, and keeps the connection.
+    this.#server.on("checkExpectation", (_request, response: ServerResponse) => {
+      response.writeHead(417, { "content-length": 0, connection: "close" });
+      response.end();
+    });
   }
 
   /** Binds. Rejects with a GatewayError. */

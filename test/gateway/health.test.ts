@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { get } from "node:http";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
@@ -129,6 +130,21 @@ describe("the page for load balancers", () => {
     phone.send(`GET / HTTP/1.1\r\nX: ${"x".repeat(100_000)}\r\n\r\n`);
     await phone.untilClosed();
     expect(await ask(health)).toBe("200 ready");
+  });
+
+  test("closes who expects what it does not know, and answers one request a connection", async () => {
+    const { health: port } = await rig();
+    for (const text of [
+      "GET / HTTP/1.1\r\nHost: x\r\nExpect: banana\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nExpect: banana\r\n\r\n",
+    ]) {
+      const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true }, () => void socket.write(text));
+      started.add(() => socket.destroy());
+      let answer = "";
+      socket.setEncoding("utf8").on("data", (chunk: string) => void (answer += chunk));
+      await once(socket, "end");
+      expect(answer).toMatch(/^HTTP\/1\.1 (?:417 Expectation Failed|200 OK)\r\n(?:.+\r\n)*connection: close\r\n/i);
+    }
   });
 
   test.each([

@@ -7,6 +7,7 @@ import { certificateOrderBodySchema, servedBodySchema } from "../../schemas/api-
 import { faultText, read } from "../../schemas/reading.ts";
 import { coreGroupObject } from "../environment.ts";
 import { membersOctetsMax } from "../limits.ts";
+import { readServed } from "../served-certificate.ts";
 import { signed, type Signed } from "../signed.ts";
 import { jsonOf } from "./json-body.ts";
 import { refusalTo } from "./wishes.ts";
@@ -42,7 +43,9 @@ servedApi.put("/served", async (context) => {
   const [map, keyring] = await Promise.all([group.newestMap(), group.keyring()]);
   if (!runsCell(map, variables.who)) return context.json(forCells, 403);
   if (keyring === undefined) return context.json({ error: "this cell has no keyring" }, 409);
-  await group.keyring(env.CELL, { ...keyring, served: [...(keyring.served ?? []), value].slice(-servedHeldMax) });
+  const served = readServed(value, Date.now());
+  if ("refused" in served) return context.json({ error: `that is no certificate for gateways: ${served.refused}` }, 400);
+  await group.keyring(env.CELL, { ...keyring, served: [...(keyring.served ?? []), served].slice(-servedHeldMax) });
   return context.json({ kept: true });
 });
 

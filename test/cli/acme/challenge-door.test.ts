@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { ChallengeDoor } from "../../../cli/acme/challenge-door.ts";
@@ -74,6 +75,21 @@ describe("the door for challenges", () => {
     const again = new ChallengeDoor(["127.0.0.2"], port);
     await again.start();
     await again.stop();
+  });
+
+  it("closes who expects what it does not know, and answers one request a connection", async () => {
+    const { port } = await openDoor();
+    for (const text of [
+      "GET / HTTP/1.1\r\nHost: x\r\nExpect: banana\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nExpect: banana\r\n\r\n",
+    ]) {
+      const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true }, () => void socket.write(text));
+      ends.push(() => socket.destroy());
+      let answer = "";
+      socket.setEncoding("utf8").on("data", (chunk: string) => void (answer += chunk));
+      await once(socket, "end");
+      expect(answer).toMatch(/^HTTP\/1\.1 (?:417 Expectation Failed|404 Not Found)\r\n(?:.+\r\n)*connection: close\r\n/i);
+    }
   });
 
   it("lets an authority in while strangers sit on it, and they do not sit for long", async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { type Keyring, markOf, merged } from "../../../cluster/authority/keyring.ts";
 import { KnownKeyring } from "../../../cluster/authority/known-keyring.ts";
-import { servedCertificatesMax } from "../../../cluster/authority/limits.ts";
-import { mergedServed, type ServedCertificate, servedIdOf } from "../../../cluster/authority/served.ts";
+import { servedAheadMs, servedCertificatesMax } from "../../../cluster/authority/limits.ts";
+import { type CertificateRead, mergedServed, type ServedCertificate, servedFault, servedIdOf } from "../../../cluster/authority/served.ts";
 
 const one: ServedCertificate = { directory: "https://ca.test/", names: ["a.test", "b.test"], chain: "chain 1", key: "key 1", until: 2_000 };
 const renewed: ServedCertificate = { ...one, names: ["b.test", "a.test"], chain: "chain 2", key: "key 2", until: 3_000 };
@@ -17,6 +17,28 @@ describe("certificates that cells keep for gateways", () => {
     expect(mergedServed([one, renewed, other], 2_000)).toEqual([renewed]);
     expect(mergedServed([one, renewed, other], 3_000)).toEqual([]);
     expect(mergedServed([one, { ...one, directory: "https://else.test/" }], 0)).toHaveLength(2);
+  });
+
+  it("are replaced by one that was issued later, whenever either ends, and by none that is said to come from the future", () => {
+    const [now, endless] = [1_000_000, { ...one, chain: "endless", until: Number.MAX_SAFE_INTEGER, from: 900_000 }];
+    const good = { ...renewed, from: 950_000, until: 2_000_000 };
+    expect(mergedServed([endless, good], now)).toEqual([good]);
+    expect(mergedServed([good, endless], now)).toEqual([good]);
+    // Told to a cell of an earlier version.
+    expect(mergedServed([{ ...one, until: Number.MAX_SAFE_INTEGER }, good], now)).toEqual([good]);
+    const ahead = { ...endless, from: now + servedAheadMs + 1 };
+    expect(mergedServed([ahead, good], now)).toEqual([good]);
+    expect(mergedServed([{ ...ahead, from: now + servedAheadMs }, good], now)).toHaveLength(1);
+  });
+
+  it("are none for gateways where key, names or times are others", () => {
+    const read: CertificateRead = { from: 500, until: 2_000, isForKey: true, isFor: (name) => name !== "c.test" };
+    expect(servedFault(one, read, 1_000)).toBeUndefined();
+    expect(servedFault(one, { ...read, isForKey: false }, 1_000)).toBe("it is for another key");
+    expect(servedFault({ ...one, names: ["a.test", "c.test"] }, read, 1_000)).toBe("it does not name c.test");
+    expect(servedFault({ ...one, until: Number.MAX_SAFE_INTEGER }, read, 1_000)).toBe("it ends at another time than was said");
+    expect(servedFault(one, read, 2_000)).toBe("it has ended");
+    expect(servedFault(one, { ...read, from: 1_001 + servedAheadMs }, 1_000)).toBe("it is not good yet");
   });
 
   it("are a few, however many are told", () => {
