@@ -101,9 +101,15 @@ function isTls({ isWhole: isFromStart, octets }: Said): boolean {
   return isFromStart && octets[0] === 0x16 && octets[1] === 0x03;
 }
 
-/** What the two cells hold, each asked on its own machine. */
+/** What the two cells hold, each asked on its own machine. Empty: one of them has not answered in time. */
 async function held(): Promise<readonly Held[]> {
-  return await Promise.all(places.map(({ machine, cell }, index) => (there[index] as Elsewhere).look(machines.stateOf(machine), cell)));
+  const asked = places.map(({ machine, cell }, index) => (there[index] as Elsewhere).look(machines.stateOf(machine), cell));
+  return await Promise.all(asked).catch(() => []);
+}
+
+async function isSame(): Promise<boolean> {
+  const [first, second] = await held();
+  return first !== undefined && first.digests.join() === second?.digests.join();
 }
 
 function isSound(group: Group | undefined): boolean {
@@ -120,7 +126,10 @@ function isSound(group: Group | undefined): boolean {
 async function isWhole(): Promise<boolean> {
   const seen = await groups();
   if (new Set(seen.map((group) => group?.coordinator)).size > 1) return false;
-  return seen.every(isSound) && (await held()).every(({ pairs }) => pairs.length > 0 && pairs.every((state) => state === "together"));
+  const both = await held();
+  return (
+    seen.every(isSound) && both.length === 2 && both.every(({ pairs }) => pairs.length > 0 && pairs.every((state) => state === "together"))
+  );
 }
 
 /** What went wrong in any call or registration: nothing may, at any time. */
@@ -260,31 +269,34 @@ describe.runIf(isMade)("two machines", { timeout: 3 * slowMsMax }, () => {
     const beside = pairs.filter(([caller, callee]) => !callee.isSoft && caller.cell === callee.cell);
     const workMs = (): number =>
       medianOf(beside.filter(([caller, callee]) => caller.isSoft || mostOf(caller, callee) === 0).map((pair) => leastOf(...pair)));
-    const late = (): string[] =>
-      pairs
-        .filter((pair) => workMs() < busyMs && leastOf(...pair) > mostOf(...pair) + workFactor * workMs())
-        .map(
-          (pair) => `${pair.map(({ phone }) => phone.user).join(" to ")}: ${Math.round(leastOf(...pair))} ms, and not ${mostOf(...pair)}`,
-        );
-    let rounds = 0;
+    const late = (): typeof pairs =>
+      pairs.filter((pair) => workMs() < busyMs && leastOf(...pair) > mostOf(...pair) + workFactor * workMs());
     let registered: readonly number[] = [];
     let seen = ["", ""];
     // A machine that is busy has pauses of its own: then all is done once more.
     await comesTrue(async () => {
-      rounds += 1;
       const before = await epochs();
       registered = await registerAll();
       await callAll();
       seen = [before, await epochs()];
-      return seen[0] === seen[1] && late().length === 0;
+      return seen[0] === seen[1];
     }, slowMsMax / 2);
-    expect(lost).toEqual([]);
-    expect(late()).toEqual([]);
     // Nobody has been given up meanwhile.
     expect(workMs() < busyMs ? seen[1] : seen[0]).toBe(seen[0]);
+    const figures = figuresOf(least.values());
+    // A packet that was lost is waited for as well: such a call is made once more.
+    await comesTrue(async () => {
+      for (const pair of late()) await callOnce(...pair);
+      return late().length === 0;
+    }, slowMsMax);
+    expect(lost).toEqual([]);
+    const longer = late().map(
+      (pair) => `${pair.map(({ phone }) => phone.user).join(" to ")}: ${leastOf(...pair)} ms, not ${mostOf(...pair)}`,
+    );
+    expect(longer).toEqual([]);
     await until(isWhole, slowMsMax);
     console.log(
-      `100 ms away, 1 % lost: REGISTER ${figuresOf(registered)}; ${rounds * least.size} calls, set-up ${figuresOf(least.values())}; none lost`,
+      `100 ms away, 1 % lost: REGISTER ${figuresOf(registered)}; ${least.size} calls, set-up ${figures}, of each pair the least ${figuresOf(least.values())}; none lost`,
     );
   });
 
@@ -339,16 +351,13 @@ describe.runIf(isMade)("two machines", { timeout: 3 * slowMsMax }, () => {
       movesTo.register(),
     ];
     expect((await Promise.all(changes)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
-    const [before, behind] = await held();
-    expect(before?.digests).not.toEqual(behind?.digests);
+    let both: readonly Held[] = [];
+    await until(async () => (both = await held()).length > 0, slowMsMax);
+    expect(both[0]?.digests).not.toEqual(both[1]?.digests);
     await until(() => performance.now() - cutAt > cutMs, cutMs);
 
     const healedAt = performance.now();
     await become(near);
-    const isSame = async (): Promise<boolean> => {
-      const [first, second] = await held();
-      return first !== undefined && first.digests.join() === second?.digests.join();
-    };
     await until(isSame, slowMsMax);
     console.log(
       `cut for ${Math.round((healedAt - cutAt) / 1_000)} s: identical tables after ${Math.round(performance.now() - healedAt)} ms`,
