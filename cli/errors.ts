@@ -11,9 +11,9 @@ export class Failure extends Error {
 /** A cell has understood what it was asked, and does not do it: another one would say the same. */
 export class Refusal extends Failure {}
 
-/** A text of somebody else as one line of a terminal: what would move the cursor, or end the line, is a question mark. */
+/** A text of somebody else as one line of a terminal: what would move the cursor, end the line, or turn its order, is a question mark. */
 export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?");
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }
 
 /** The message of anything that was thrown, in one line. */

@@ -11,6 +11,7 @@ import { fingerprintOf } from "./authority.ts";
 import { codeOf, Failure } from "./errors.ts";
 import type { MemberRequest } from "./membership.ts";
 import { networkReasonOf } from "./network-reason.ts";
+import { doorPortDefault } from "./settings.ts";
 
 /** A door that is reached answers within this, and one that has lost its cell within as long as it waits for one. */
 const answerMsMax = 20_000;
@@ -51,10 +52,20 @@ export async function openDoor(url: string, fingerprint: string): Promise<Door> 
       const ownAddress = socket.localAddress ?? "";
       socket.destroy();
       if (root === undefined || fingerprintOf(root.toString()) !== fingerprint)
-        return failed(new Failure(`${url} is not of the system that the token is for: somebody may stand between, and was told nothing`));
+        return failed(
+          new Failure(
+            `${url} is not of the system that the token is for: somebody may stand between, and was told nothing${otherDoorText(port)}`,
+          ),
+        );
       opened({ url, authority: root.toString(), ownAddress });
     });
   });
+}
+
+/** Where members listen, the next port, nobody may join. */
+function otherDoorText(port: string): string {
+  const isUsual = port === String(doorPortDefault);
+  return isUsual ? "" : `; or is that no door? tandem invite prints the URL, which has port ${doorPortDefault} unless another was chosen`;
 }
 
 /** Who has signed all the others, of the certificates that were shown. */

@@ -3,7 +3,7 @@ import { usage } from "./arguments.ts";
 import { cellNamePattern, gatewayNamePattern, memberNamePattern } from "../cluster/limits.ts";
 import { invitationLocationCharactersMax } from "../cluster/authority/limits.ts";
 import { Failure, UsageError } from "./errors.ts";
-import { type Settings, settingsOf, upSpec } from "./settings.ts";
+import { doorPortDefault, type Settings, settingsOf, upSpec } from "./settings.ts";
 
 /** What `tandem join` takes as `tandem up` does. */
 const shared: readonly string[] = [
@@ -43,8 +43,14 @@ export const joinSpec: CommandSpec = {
   summary: "Joins a system with this machine, and runs what it was invited for.",
   positionals: ["URL"],
   explained: { URL: "as tandem invite has printed it" },
-  options: [...ownOptions, ...upSpec.options.filter(({ name }) => shared.includes(name))],
+  options: [...ownOptions, ...upSpec.options.filter(({ name }) => shared.includes(name)).map(asOfJoin)],
 };
+
+/** Gateways of a machine that joins are where it reaches the others. */
+function asOfJoin(option: Option): Option {
+  const help = "UDP and TCP of the first gateway (port 5060 where it reaches URL from); again: one more";
+  return option.name === "sip" ? { ...option, help } : option;
+}
 
 /** What `tandem join` was asked for, beside what `tandem up` knows as well. */
 export type JoinSettings = {
@@ -72,7 +78,12 @@ export function joinSettingsOf(args: Arguments): JoinSettings {
     throw usage(joinSpec, `--name ${name}: is a name for a cell (one character) or a gateway (g and a number)`);
   if (location !== undefined && (location.trim() === "" || location.length > invitationLocationCharactersMax))
     throw usage(joinSpec, `--location: must be 1 to ${invitationLocationCharactersMax} characters`);
-  return { url: url.replace(/\/$/, ""), token, name, location, settings: settingsAt(args, address) };
+  return { url: withPort(url.replace(/\/$/, "")), token, name, location, settings: settingsAt(args, address) };
+}
+
+/** A URL without a port means the usual door, and not that of web servers. A parsed URL does not say whether its 443 was typed. */
+function withPort(url: string): string {
+  return /:\d+$/.test(url) ? url : `${url}:${doorPortDefault}`;
 }
 
 /** The settings of this machine whose cell is at an address. */

@@ -60,10 +60,11 @@ export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
     await control.listen();
     agent.start();
     const { settings, layout } = options;
-    const { domain, joined } = cluster;
-    reporter.text(joined === undefined ? whatToTry(settings, domain, layout, passwords) : whatHasJoined(settings, domain, layout));
+    const { domain, joined, host } = cluster;
+    const isFirst = joined === undefined;
+    reporter.text(isFirst ? whatToTry(settings, domain, layout, passwords, host) : whatHasJoined(settings, domain, layout, host));
     const subscribers = Object.entries(passwords).map(([aor, password]) => ({ aor, password }));
-    reporter.ready({ ...system.run, subscribers });
+    reporter.ready({ ...(host === undefined ? {} : { host }), ...system.run, subscribers });
     await ended;
   } catch (error) {
     if (stop.signal.aborted) return;

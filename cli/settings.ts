@@ -92,6 +92,8 @@ export const defaultState = ".tandem";
 
 /** Of the members' socket of cell a; those of further cells follow. */
 const listenPort = 8841;
+/** Where its join door is then: the port before. */
+export const doorPortDefault = listenPort - 1;
 
 export const upSpec: CommandSpec = {
   name: "up",

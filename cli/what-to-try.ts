@@ -7,7 +7,13 @@ import { quoted, shownPath } from "./shown-path.ts";
 import { tableText } from "./table.ts";
 
 /** What a first user needs: where a phone registers and as whom, and the commands. */
-export function whatToTry(settings: Settings, domain: string, layout: Layout, passwords: Readonly<Record<string, string>>): string {
+export function whatToTry(
+  settings: Settings,
+  domain: string,
+  layout: Layout,
+  passwords: Readonly<Record<string, string>>,
+  ownName?: string,
+): string {
   const host = advertisedHostOf(settings);
   const urls = urlsOf(layout, settings.advertise);
   const httpHost = httpHostOf(settings);
@@ -16,6 +22,7 @@ export function whatToTry(settings: Settings, domain: string, layout: Layout, pa
   );
   const lines: readonly (readonly [name: string, value: string])[] = [
     ["Domain", domain],
+    ...hostLine(ownName),
     ["Server", serversText(layout, settings.advertise)],
     ["WebSocket", `${cellUrls.join(" or ")}, subprotocol sip`],
     ...(urls.length === 0 ? [] : [["At gateways", `${urls.join(" or ")}, subprotocol sip`] as const]),
@@ -36,10 +43,11 @@ ${settings.auth === "open" ? "" : `  ${program.name} subscriber add dave --passw
 }
 
 /** On a host that has joined phones find what is here, and users are those of the system. */
-export function whatHasJoined(settings: Settings, domain: string, layout: Layout): string {
+export function whatHasJoined(settings: Settings, domain: string, layout: Layout, ownName?: string): string {
   const urls = urlsOf(layout, settings.advertise);
   const lines: readonly (readonly [name: string, value: string])[] = [
     ["Domain", domain],
+    ...hostLine(ownName),
     ...(layout.gateways.length === 0 ? [] : [["Server", serversText(layout, settings.advertise)] as const]),
     ...(urls.length === 0 ? [] : [["At gateways", `${urls.join(" or ")}, subprotocol sip`] as const]),
     ...(layout.gateways.length === 0 || settings.tls !== undefined
@@ -53,6 +61,11 @@ It is started again by this, and needs neither the token nor other options then:
   ${program.name} up --state ${quoted(settings.state)}
 
 `;
+}
+
+/** What `tandem drain`, `host` and `remove` take. A system for one machine has no name for it. */
+function hostLine(name: string | undefined): (readonly [name: string, value: string])[] {
+  return name === undefined ? [] : [["Host", name]];
 }
 
 /** How a command finds this system; nothing where it does by itself. */

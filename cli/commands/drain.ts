@@ -3,10 +3,10 @@ import { weightOf } from "../../cluster/assignment/shares.ts";
 import { drainDeadlineMsMax } from "../../cluster/limits.ts";
 import { membersSchema, registrationsSchema, type Status } from "../../schemas/api-answers.ts";
 import { read } from "../../schemas/reading.ts";
-import type { ApiClient } from "../api-client.ts";
+import { type ApiClient, KeyRefusal } from "../api-client.ts";
 import { type Arguments, type CommandSpec, usage } from "../arguments.ts";
 import { drainSpec, undrainSpec } from "../command-specs.ts";
-import { Failure } from "../errors.ts";
+import { Failure, Refusal } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { SoftphoneProgress } from "./softphone-progress.ts";
 import { otherCodeText } from "./status.ts";
@@ -28,6 +28,13 @@ const codeMsMax = 600_000;
 const deadlineDefault = "5m";
 /** All registrations are asked for, which may be megabytes. */
 const registrationsMs = 5_000;
+/** Whoever waits for a cell that does not answer hears of it after this. */
+const silentSaidMs = 2_000;
+/** Two answers round the seconds of one registration apart, and mean the same time. */
+const sameTimeMs = 10_000;
+
+/** What was begun has not come to its end while somebody waited for it, and goes on. */
+export class Unended extends Failure {}
 
 /** Takes a cell, a gateway or all that runs on a host out of service. Resolves when nothing is left that could not go on without it. */
 export async function drain(args: Arguments, io: Io): Promise<void> {
@@ -43,8 +50,13 @@ export async function drain(args: Arguments, io: Io): Promise<void> {
   }
   await beginAll(api, named, deadlineMs);
   const say = (text: string): void => io.out(text);
-  for (const cell of cells) await untilEmpty(api, cell, io);
-  for (const gateway of gateways) await untilIdle(api, gateway, deadlineMs, say);
+  try {
+    for (const cell of cells) await untilEmpty(api, cell, say);
+    for (const gateway of gateways) await untilIdle(api, gateway, deadlineMs, say);
+  } catch (error) {
+    if (!(error instanceof Unended)) throw error;
+    throw new Failure(`${error.message}; ${name} goes on draining: type it again to see what is left`);
+  }
   io.out(`${kind} ${name} is out of service; tandem undrain ${name} takes it back\n`);
 }
 
@@ -141,12 +153,29 @@ export function deadlineOf(spec: CommandSpec, text = deadlineDefault): number {
   throw usage(spec, `--deadline ${text}: must be a time such as 30s, 10m or 2h, and ${durationText(drainDeadlineMsMax / 1_000)} at most`);
 }
 
-async function untilEmpty(api: ApiClient, cell: string, io: Io): Promise<void> {
-  const progress = new SoftphoneProgress((text) => io.out(text));
+/** What cells answer. While none does it is asked again: what was begun goes on without whoever waits for it. */
+async function answered(api: ApiClient, path: string, until: number, say: (text: string) => void): Promise<unknown> {
+  let isSaid = false;
+  for (const start = performance.now(); ; await delay(pollMs)) {
+    try {
+      return await api.get(path);
+    } catch (error) {
+      if (!(error instanceof Failure) || error instanceof Refusal || error instanceof KeyRefusal) throw error;
+      const now = performance.now();
+      if (now >= until) throw new Unended(error.message);
+      if (isSaid || now - start < silentSaidMs) continue;
+      say(`No cell answers, and is asked again: ${error.message}\n`);
+      isSaid = true;
+    }
+  }
+}
+
+async function untilEmpty(api: ApiClient, cell: string, say: (text: string) => void): Promise<void> {
+  const progress = new SoftphoneProgress(say);
   let seen: number | undefined;
   let changedAt = performance.now();
   for (const start = performance.now(); ; await delay(pollMs)) {
-    const { cells } = await statusOf(api);
+    const { cells } = statusIn(await answered(api, "/api/status", changedAt + stalledMsMax, say));
     const member = cells.find(({ id }) => id === cell);
     if (member === undefined) throw new Failure("the cell's answer is no status: is it of another version?");
     if (member.state === "draining" && member.softphonesLeft === 0) return;
@@ -156,7 +185,7 @@ async function untilEmpty(api: ApiClient, cell: string, io: Io): Promise<void> {
     // It has died, or somebody else has taken it back.
     if (member.state !== "draining" && ms > seenMsMax) throw new Failure(`cell ${cell} is ${member.state}`);
     if (performance.now() - changedAt > stalledMsMax) {
-      throw new Failure(`cell ${cell} is draining, and has ${member.softphonesLeft ?? "an unknown number of"} softphones left`);
+      throw new Unended(`cell ${cell} is draining, and has ${member.softphonesLeft ?? "an unknown number of"} softphones left`);
     }
   }
 }
@@ -199,38 +228,66 @@ export async function beginDrain(api: ApiClient, gateway: string, deadlineMs: nu
   await change(api, gateway, gatewayPath(gateway), { draining: true, closeAfterMs: deadlineMs });
 }
 
-/** Until a gateway that is drained has nothing left. Says what is left whenever that is another. */
+/** Until a gateway that is drained has nothing left. Says what is left whenever that is another. Throws {@link Unended} when it has something yet. */
 export async function untilIdle(api: ApiClient, gateway: string, deadlineMs: number, say: (text: string) => void): Promise<void> {
   let said = "";
-  let registrations: number | undefined;
+  let registrations: Registered = { count: undefined, overUdp: 0, udpUntil: 0 };
   let askedAt = Number.NEGATIVE_INFINITY;
-  for (const start = performance.now(); ; await delay(pollMs)) {
-    const { gateways } = await statusOf(api);
+  const start = performance.now();
+  for (const until = start + deadlineMs + emptyMsMax; ; await delay(pollMs)) {
+    const { gateways } = statusIn(await answered(api, "/api/status", until, say));
     const member = gateways.find(({ id }) => id === gateway);
     const { state = "gone", connectionsLeft } = member ?? {};
     const now = performance.now();
     if (state !== "draining" && now - start > seenMsMax) throw new Failure(`gateway ${gateway} is ${state}`);
     if (state !== "draining" || connectionsLeft === undefined) continue;
     if (now - askedAt > registrationsMs) {
-      registrations = await registrationsBy(api, gateway);
+      const list = await answered(api, "/api/registrations", until, say);
+      registrations = registeredBy(list, gateway, Date.now(), registrations.udpUntil);
       askedAt = now;
     }
-    if (connectionsLeft === 0 && registrations === 0) return;
-    const left = `gateway ${gateway} is draining, and has ${counted(connectionsLeft, "connection")} and ${counted(registrations, "registration")} left`;
-    if (now - start > deadlineMs + emptyMsMax) throw new Failure(`${left}: those phones know nobody else to register by`);
-    if (left !== said && askedAt === now) say(`${left.replace("gateway", "Gateway")}\n`);
-    if (askedAt === now) said = left;
+    if (connectionsLeft === 0 && registrations.count === 0) return;
+    const left = `gateway ${gateway} is draining, and has ${counted(connectionsLeft, "connection")} and ${counted(registrations.count, "registration")} left`;
+    if (now > until) throw new Unended(`${left}: those phones know nobody else to register by`);
+    const text = `${left.replace("gateway", "Gateway")}${overUdpText(registrations)}`;
+    if (text !== said && askedAt === now) say(`${text}\n`);
+    if (askedAt === now) said = text;
   }
 }
 
-async function registrationsBy(api: ApiClient, gateway: string): Promise<number> {
-  const { value, fault } = read(registrationsSchema, await api.get("/api/registrations"));
+type Registered = {
+  /** Undefined: nobody was asked yet. */
+  readonly count: number | undefined;
+  readonly overUdp: number;
+  /** When the last of those over UDP expires, ms since 1970. */
+  readonly udpUntil: number;
+};
+
+function registeredBy(list: unknown, gateway: string, now: number, before: number): Registered {
+  const { value, fault } = read(registrationsSchema, list);
   if (fault !== undefined) throw new Failure("the cell's answer is no list of registrations: is it of another version?");
-  return value.filter((each) => each.gateway === gateway).length;
+  const here = value.filter((each) => each.gateway === gateway);
+  const overUdp = here.filter(({ transport }) => transport === "UDP");
+  const last = now + 1_000 * Math.max(0, ...overUdp.map(({ expiresSeconds }) => expiresSeconds));
+  const udpUntil = Math.abs(last - before) < sameTimeMs ? before : last;
+  return { count: here.length, overUdp: overUdp.length, udpUntil };
+}
+
+/** Nobody closes what has no connection: such a phone is gone when it has gone by itself. */
+function overUdpText({ overUdp, udpUntil }: Registered): string {
+  if (overUdp === 0) return "";
+  // The minute in which the last one is over.
+  const time = new Date(udpUntil + 59_999).toISOString().slice(11, 16);
+  const who =
+    overUdp === 1 ? "1 is over UDP, and leaves when its phone registers" : `${overUdp} are over UDP, and leave when their phones register`;
+  return `: ${who} elsewhere, or by ${time} UTC if nothing more comes`;
 }
 
 export async function statusOf(api: ApiClient): Promise<Status> {
-  const status = await api.get("/api/status");
+  return statusIn(await api.get("/api/status"));
+}
+
+function statusIn(status: unknown): Status {
   if (!isStatus(status)) throw new Failure("the cell's answer is no status: is it of another version?");
   return status;
 }

@@ -17,6 +17,10 @@ import { ownHostOf, processesText } from "./own-host.ts";
 /** A host takes an order within two seconds, and a process starts within ten. */
 const carriedOutMsMax = 60_000;
 const pollMs = 250;
+/** So far clocks may differ where signatures are taken. */
+const clocksApartMsMax = 30_000;
+/** What a report says of its release is a word: what is longer would push all other columns away. */
+const versionCharactersMax = 24;
 
 const kinds: ReadonlySet<string> = new Set<OrderKind>(["start", "stop", "restart", "reload"]);
 
@@ -98,7 +102,13 @@ export function hostsText(hosts: Hosts): string {
 
 function rowsOf({ host, state, agoMs, report, runs = [] }: Hosts[number]): (readonly string[])[] {
   const age = agoMs === undefined ? "" : ` for ${durationText(agoMs / 1_000)}`;
-  const own = [host, "tandem", state === "up" ? "up" : `${state}${age}`, report?.version ?? "", agoText(report?.since)];
+  const own = [
+    host,
+    "tandem",
+    state === "up" ? "up" : `${state}${age}`,
+    (report?.version ?? "").slice(0, versionCharactersMax),
+    agoText(report?.since),
+  ];
   const processes = (report?.processes ?? []).map((each) => {
     const words = each.lastWords === undefined ? "" : `${agoText(each.saidAt)} ago: ${lastWordsText(each.lastWords)}`;
     const then = state === "gone" ? `gone, was ${each.state}` : each.state;
@@ -120,9 +130,11 @@ function usageTexts({ cpuPercent, memoryOctets, descriptors }: Used = {}): strin
   ];
 }
 
-/** How long ago that was, by the clock of the host that says it and of this machine. */
+/** How long ago that was, by the clock of the host that says it and of this machine. What is yet to come nobody believes. */
 function agoText(at: number | undefined): string {
-  return at === undefined ? "" : durationText((Date.now() - at) / 1_000);
+  if (at === undefined) return "";
+  const ms = Date.now() - at;
+  return ms < -clocksApartMsMax ? "?" : durationText(ms / 1_000);
 }
 
 function orderOf(answer: unknown): Order {

@@ -30,18 +30,28 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const serving = (gateways ?? []).filter((id) => known.some((each) => each.id === id && ["up", "draining"].includes(each.state)));
   if (serving.length > 0 && known.every(({ id, state }) => serving.includes(id) || state !== "up"))
     throw new Failure(`host ${host} stays: no other gateway is up that phones could go to`);
-  for (const gateway of serving) {
-    await beginDrain(api, gateway, deadlineMs);
-    say(`Gateway ${gateway} is out of service, and keeps what it has\n`);
+  let hasBegun = false;
+  try {
+    const those = members.filter(({ kind }) => kind !== "host").map(({ kind, id }) => `${kind} ${id}`);
+    if (those.length > 0) say(`Host ${host} is taken out of service first: ${those.join(", ")}\n`);
+    for (const gateway of serving) {
+      await beginDrain(api, gateway, deadlineMs);
+      hasBegun = true;
+      say(`Gateway ${gateway} is out of service, and keeps what it has\n`);
+    }
+    for (const cell of cells ?? []) {
+      const { cells: inMap } = await mapOf(api);
+      if (inMap.every(({ id }) => id !== cell)) continue;
+      hasBegun = true;
+      const { moves } = await takeOut(target, cell, args.flags.has("yes"), say);
+      say(`Cell ${cell} is removed, ${moves} replicas moved\n`);
+    }
+    for (const gateway of serving) await untilIdle(api, gateway, deadlineMs, say);
+    await api.delete(`/api/members/${encodeURIComponent(host)}`);
+  } catch (error) {
+    if (!hasBegun || !(error instanceof Failure)) throw error;
+    throw new Failure(`${error.message}; the removal of ${host} has begun, and what was done stays: type it again to go on`);
   }
-  for (const cell of cells ?? []) {
-    const { cells: inMap } = await mapOf(api);
-    if (inMap.every(({ id }) => id !== cell)) continue;
-    const { moves } = await takeOut(target, cell, args.flags.has("yes"), say);
-    say(`Cell ${cell} is removed, ${moves} replicas moved\n`);
-  }
-  for (const gateway of serving) await untilIdle(api, gateway, deadlineMs, say);
-  await api.delete(`/api/members/${encodeURIComponent(host)}`);
   const ms = Math.round(performance.now() - start);
   if (args.flags.has("json")) return io.out(`${JSON.stringify({ host, cells, gateways, ms })}\n`);
   io.out(`Host ${host} is removed: its keys count no more, and what runs there ends\n`);

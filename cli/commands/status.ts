@@ -104,9 +104,11 @@ export function codesText(cells: Status["cells"]): string {
   const known = cells.flatMap(({ id, code, otherCode = [] }) => (code === undefined ? [] : [{ id, code, otherCode }]));
   if (known.length === 0) return "";
   const codes = new Set(known.map(({ code }) => code));
-  const said = codes.size === 1 ? [...codes].join("") : known.map(({ id, code }) => `${code} in cell ${id}`).join(", ");
+  const [first = ""] = codes;
+  const ofEach = known.map(({ id, code }) => `${code} in cell ${id}`).join(", ");
+  const said = codes.size === 1 && known.length > 1 ? `All run the same code, ${first}` : `Code ${ofEach}`;
   const others = known.flatMap(({ id, otherCode }) => otherCode.map((each) => `${otherCodeText(id, each)}\n`));
-  return `Code ${said}.\n${others.join("")}`;
+  return `${said}.\n${others.join("")}`;
 }
 
 /** Objects of a cell that run other code than its Worker. */
@@ -114,13 +116,16 @@ export function otherCodeText(cell: string, { code, objects }: { readonly code: 
   return `Cell ${cell}: ${objects.join(", ")} ${objects.length === 1 ? "runs" : "run"} other code (${code}).`;
 }
 
+/** So many registrations for each cell fall evenly enough that how they are spread means something. */
+const toldOfEach = 20;
+
 /** What the cells hold, and what is not in it. */
 export function countsText({ registrations, dialogs, uncounted = [], loadBalance, cells }: Counts): string {
   const late = cells.filter(({ isLate }) => isLate === true).map(({ id }) => id);
   const live = cells.filter(({ state }) => state !== "down").length;
-  const meaning = ` (${live.toFixed(2)}: the ${live} live cells have the same; 1.00: one has all)`;
-  const balance = `Load balance ${loadBalance.toFixed(2)}${loadBalance === 0 || live < 2 ? "" : meaning}.`;
-  const lines = [`Registrations ${registrations}, dialogs ${dialogs}. ${balance}`];
+  const isTold = live >= 2 && registrations >= live * toldOfEach;
+  const balance = isTold ? ` They are spread as if ${loadBalance.toFixed(1)} of the ${live} live cells had the same.` : "";
+  const lines = [`Registrations ${registrations}, dialogs ${dialogs}.${balance}`];
   if (uncounted.length > 0) lines.push(`They are without those of ${exchangesNamed(uncounted)}, for which no cell has answered.`);
   if (late.length > 0)
     lines.push(`${cellsIn(late)} not answered in time: what only ${late.length === 1 ? "it knows" : "they know"} is not shown.`);

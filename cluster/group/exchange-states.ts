@@ -83,7 +83,7 @@ export function riskText(exchanges: readonly ExchangeOfGroup[], answering: reado
   if (single.length === 0) return "Any one cell may fail now, and nothing is lost.";
   const parts = answering.flatMap((cell) => {
     const alone = single.filter(({ primary, secondary }) => primary === cell || secondary === cell).map(({ exchange }) => exchange);
-    return alone.length === 0 ? [] : [`cell ${cell} failed now, nobody would serve ${exchangesText(alone)} until it is back`];
+    return alone.length === 0 ? [] : [`If cell ${cell} failed now, ${exchangesText(alone)} would have nobody until it is back.`];
   });
-  return `If ${parts.join("; if ")}.`;
+  return parts.join(" ");
 }

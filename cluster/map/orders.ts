@@ -76,13 +76,9 @@ export function kindOn({ authority, members = [], cells }: ClusterMap, host: str
   return known === undefined || known.kind === "host" ? undefined : known.kind;
 }
 
-/** Whether the map has a process elsewhere, or as something else, than a host says of it: that host has no say there. */
-export function isForeign(
-  { members = [] }: ClusterMap,
-  host: string,
-  process: { readonly id: string; readonly kind: "cell" | "gateway" },
-): boolean {
-  return members.some(({ id, host: its, kind }) => id === process.id && (its !== host || kind !== process.kind));
+/** Whether the map does not have a process as what a host says it is, and there: of that nobody hears. Without an authority the map does not say. */
+export function isForeign(map: ClusterMap, host: string, process: { readonly id: string; readonly kind: "cell" | "gateway" }): boolean {
+  return map.authority !== undefined && kindOn(map, host, process.id) !== process.kind;
 }
 
 function isRemembered({ until, drainUntil = until, outcome }: HostOrder, now: WallMs): boolean {

@@ -21,6 +21,10 @@ test("a text of somebody else has no control characters and line ends on a termi
   );
 });
 
+test("a text of somebody else cannot turn the order of a line, or hide in it", () => {
+  expect(printable("g1\u202eexe.\u2066\u200b\ufeff")).toBe("g1?exe.???");
+});
+
 test("a command that fails writes no control character of what it was told", async () => {
   expect(await runCommand(["host\u001b[2J"])).toMatchObject({ code: 2, err: "tandem: unknown command host?[2J (see tandem --help)\n" });
 });

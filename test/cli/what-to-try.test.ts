@@ -4,7 +4,7 @@ import { parseArguments } from "../../cli/arguments.ts";
 import { layoutOf } from "../../cli/layout.ts";
 import { settingsOf, upSpec } from "../../cli/settings.ts";
 import { quoted } from "../../cli/shown-path.ts";
-import { whatToTry } from "../../cli/what-to-try.ts";
+import { whatHasJoined, whatToTry } from "../../cli/what-to-try.ts";
 
 function hints(...words: string[]): string[] {
   const settings = settingsOf(parseArguments(upSpec, words));
@@ -23,6 +23,14 @@ describe("what to try", () => {
     expect(hints("--auth", "open").join()).not.toContain("subscriber add");
     expect(hints("--state", resolve("my state"))[1]).toBe("  npx tandem status --state 'my state'");
     expect(hints("--state", "it's")[0]).toBe(`npx tandem subscriber list --state 'it'\\''s' shows who may register.`);
+  });
+
+  it("names the host where commands take its name, first machine or not", () => {
+    const settings = settingsOf(parseArguments(upSpec, []));
+    const layout = layoutOf(settings, 2);
+    expect(whatToTry(settings, "example.test", layout, {}, "h4")).toMatch(/^ {2}Host +h4$/m);
+    expect(whatHasJoined(settings, "example.test", layout, "h4")).toMatch(/^ {2}Host +h4$/m);
+    expect(whatToTry(settings, "example.test", layout, {})).not.toContain("Host");
   });
 
   it.each([

@@ -342,7 +342,7 @@ describe("options", () => {
     await until(async () => JSON.stringify(await statusOf(system)).includes('"cells":[{"id":"a","state":"down"'));
     expect(await statusOf(system)).toMatchObject({ cells: [{ id: "a" }, { id: "b", state: "up" }], coordinator: "b" });
     await until(async () =>
-      JSON.stringify(await statusOf(system)).includes("If cell b failed now, nobody would serve exchanges 0, 1 until it is back."),
+      JSON.stringify(await statusOf(system)).includes("If cell b failed now, exchanges 0, 1 would have nobody until it is back."),
     );
     expect(system.events.some(({ event }) => event === "restarted")).toBe(false);
   });

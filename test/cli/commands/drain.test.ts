@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { protocolVersion, versionHeader } from "../../../cluster/protocol-version.ts";
 import type { MapAnswer, Status } from "../../../schemas/api-answers.ts";
 import { runCommand } from "../captured-io.ts";
@@ -20,6 +20,12 @@ let refusedMax: number;
 let codes: Pick<Status["cells"][number], "code" | "otherCode">[];
 /** What was asked. */
 let asked: string[];
+/** How the cell answers that question from then on, one for each time; the last one stays. Undefined: not at all. */
+let drained: { readonly status: readonly unknown[]; readonly registrations?: readonly unknown[] } | undefined;
+/** Further gateways. */
+let furtherGateways: Status["gateways"];
+/** So many ms have passed that no test waits for. */
+let skippedMs: number;
 
 const status: Status = {
   coordinator: "a",
@@ -49,6 +55,9 @@ const map: MapAnswer = {
 };
 
 beforeEach(async () => {
+  drained = undefined;
+  skippedMs = 0;
+  furtherGateways = [];
   codes = [];
   refusedMax = Number.POSITIVE_INFINITY;
   asked = [];
@@ -64,10 +73,23 @@ beforeEach(async () => {
         const isRefused = path === request.url && changes.length <= refusedMax;
         return void response.writeHead(isRefused ? refused : 200, headers).end(JSON.stringify({ error }));
       }
+      if (drained !== undefined && changes.length > 0 && request.method === "GET") {
+        const polls = asked.filter((each) => each === "GET /api/status").length - 2;
+        const lists = asked.filter((each) => each === "GET /api/registrations").length - 1;
+        const isList = request.url === "/api/registrations";
+        const { registrations = [] } = drained;
+        const answer = isList ? registrations[lists] : polls < drained.status.length ? drained.status[polls] : drained.status.at(-1);
+        // The next list is asked for five seconds later, and whoever waits in vain does it for minutes.
+        skippedMs += isList ? 6_000 : answer === undefined ? 60_000 : 0;
+        if (answer !== undefined) return void response.writeHead(200, headers).end(JSON.stringify(answer));
+        return void response.writeHead(503, headers).end();
+      }
       const code = (request.url === "/api/status" && codes.length > 1 ? codes.shift() : codes[0]) ?? {};
       const cells = status.cells.map((cell) => (cell.id === "a" ? { ...cell, ...code } : cell));
       const answers: Readonly<Record<string, unknown>> = { "/api/map": map, "/api/members": members };
-      response.writeHead(200, headers).end(JSON.stringify(answers[request.url ?? ""] ?? { ...status, cells }));
+      response
+        .writeHead(200, headers)
+        .end(JSON.stringify(answers[request.url ?? ""] ?? { ...status, cells, gateways: [...status.gateways, ...furtherGateways] }));
     });
   });
   changes = [];
@@ -78,6 +100,7 @@ beforeEach(async () => {
 });
 
 afterEach(() => {
+  vi.restoreAllMocks();
   server.closeAllConnections();
   server.close();
 });
@@ -183,4 +206,59 @@ it("undrain HOST takes all that runs there back", async () => {
   const environment = { TANDEM_SECRET: "secret" };
   expect(await runCommand(["undrain", "h2", "--url", url], { environment })).toEqual({ code: 0, out: "Host h2 is in service\n", err: "" });
   expect(changes).toEqual(['/api/gateways/g1/draining {"draining":false}', '/api/cells/a {"draining":false}']);
+});
+
+describe("while what was begun goes on", () => {
+  const environment = { TANDEM_SECRET: "secret" };
+  const draining = { ...status, gateways: [{ id: "g1", state: "draining", connectionsLeft: 0 }] };
+  const registration = {
+    aor: "sip:bob@example.test",
+    contact: "sip:bob@192.0.2.7",
+    transport: "UDP",
+    expiresSeconds: 600,
+    primary: "a",
+    userAgent: "",
+    gateway: "g1",
+  };
+
+  beforeEach(() => {
+    refusal = [200, ""];
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + skippedMs);
+  });
+
+  it("drain asks again when no cell answers for a while, and says so", async () => {
+    drained = { status: [undefined, undefined, draining], registrations: [[]] };
+    const { code, out } = await runCommand(["drain", "g1", "--url", url], { environment });
+    expect([code, out]).toEqual([
+      0,
+      [`No cell answers, and is asked again: ${url}: answered 503`, "Gateway g1 is out of service; tandem undrain g1 takes it back\n"].join(
+        "\n",
+      ),
+    ]);
+  });
+
+  it("drain that has to end says that it goes on, and how to see the rest", async () => {
+    drained = { status: [undefined] };
+    const { code, err } = await runCommand(["drain", "g1", "--deadline", "0s", "--url", url], { environment });
+    expect([code, err]).toEqual([1, `tandem: ${url}: answered 503; g1 goes on draining: type it again to see what is left\n`]);
+  });
+
+  it("remove says what it begins, and that it may be typed again", async () => {
+    members = [memberOfHost("h2", "host"), memberOfHost("g1", "gateway")];
+    drained = { status: [undefined] };
+    furtherGateways = [{ id: "g2", state: "up" }];
+    const { code, out, err } = await runCommand(["remove", "h2", "--deadline", "0s"], { environment: { ...environment, TANDEM_URL: url } });
+    expect([code, out.split("\n")[0]]).toEqual([1, "Host h2 is taken out of service first: gateway g1"]);
+    expect(err).toMatch(/answered 503; the removal of h2 has begun, and what was done stays: type it again to go on\n$/);
+  });
+
+  it("drain says when registrations over UDP leave at the latest", async () => {
+    drained = { status: [draining], registrations: [[registration, { ...registration, gateway: "g2" }], []] };
+    const { code, out } = await runCommand(["drain", "g1", "--url", url], { environment });
+    expect(code).toBe(0);
+    expect(out.split("\n")[0]).toMatch(
+      /^Gateway g1 is draining, and has 0 connections and 1 registration left: 1 is over UDP, and leaves when its phone registers elsewhere, or by \d\d:\d\d UTC if nothing more comes$/,
+    );
+  });
 });

@@ -47,7 +47,8 @@ it("says which code runs: in a word, or of each cell, and of objects that have n
   const a = { id: "a", state: "up", epoch: 1 } as const;
   const b = { ...a, id: "b" };
   expect(codesText([a, b])).toBe("");
-  expect(codesText([{ ...a, code: "1f" }, b])).toBe("Code 1f.\n");
+  expect(codesText([{ ...a, code: "1f" }, b])).toBe("Code 1f in cell a.\n");
+  expect(codesText([a, b].map((each) => ({ ...each, code: "1f" })))).toBe("All run the same code, 1f.\n");
   expect(
     codesText([
       { ...a, code: "1f" },
@@ -64,11 +65,11 @@ describe("what the cells hold", () => {
   ] as const;
   const counts = { registrations: 12, dialogs: 3, loadBalance: 1.97, cells };
 
-  it("is one line, which says what the load balance is", () => {
-    expect(countsText(counts)).toBe(
-      "Registrations 12, dialogs 3. Load balance 1.97 (2.00: the 2 live cells have the same; 1.00: one has all).\n",
+  it("is one line, which says how even it is where that means something", () => {
+    expect(countsText({ ...counts, registrations: 120 })).toBe(
+      "Registrations 120, dialogs 3. They are spread as if 2.0 of the 2 live cells had the same.\n",
     );
-    expect(countsText({ ...counts, registrations: 0, loadBalance: 0 })).toBe("Registrations 0, dialogs 3. Load balance 0.00.\n");
+    expect(countsText({ ...counts, registrations: 1, loadBalance: 1 })).toBe("Registrations 1, dialogs 3.\n");
   });
 
   it("says what is not in it", () => {

@@ -35,7 +35,7 @@ describe("an exchange", () => {
     const given = { a: answer(all, { 0: "connection refused" }), b: answer(all), c: answer([2]) };
     expect(statesOf(given)).toBe("singleconnection refused singlecell c does not have it yet singlecell d is down singlecell d is down");
     expect(riskOf(given)).toBe(
-      "If cell a failed now, nobody would serve exchanges 0, 3 until it is back; if cell b failed now, nobody would serve exchanges 0, 1 until it is back; if cell c failed now, nobody would serve exchanges 1, 2 until it is back.",
+      "If cell a failed now, exchanges 0, 3 would have nobody until it is back. If cell b failed now, exchanges 0, 1 would have nobody until it is back. If cell c failed now, exchanges 1, 2 would have nobody until it is back.",
     );
   });
 

@@ -90,14 +90,15 @@ describe("orders to hosts", () => {
       undefined,
       undefined,
     ]);
-    // What the other host says of itself, of processes of this one, and of a gateway as if it was a cell.
+    // What the other host says of itself, of processes of this one, of a gateway as if it was a cell, and of what it invents.
     const said = [
       { id: "g2", kind: "gateway" },
       { id: "g1", kind: "gateway" },
       { id: "a", kind: "cell" },
       { id: "g2", kind: "cell" },
+      { id: "g99", kind: "gateway" },
     ] as const;
-    expect(said.map((each) => isForeign(map, "h2", each))).toEqual([false, true, true, true]);
+    expect(said.map((each) => isForeign(map, "h2", each))).toEqual([false, true, true, true, true]);
   });
 
   it("have their outcome from their own host, and from no other one", () => {
