@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { servedNamesMax } from "../cluster/authority/limits.ts";
 import { callRecordDaysDefault, callRecordDaysMax, callRecordsMostDefault, callRecordsMostMax } from "../cluster/limits.ts";
 import { domainNameFault, whyNoHost } from "../cluster/map/domains.ts";
+import { isNoMachines } from "../cluster/map/member-addresses.ts";
 import { failedLoginsPerAddressDefault, failedLoginsPerAddressMax } from "../sip/limits.ts";
 import { networkBounds, networkIn } from "../sip/network.ts";
 import { type Arguments, type CommandSpec, usage, wholeNumber } from "./arguments.ts";
@@ -306,7 +307,7 @@ function parseListen(text: string | undefined): Settings["listen"] {
   const bare = isIP(text) === 6 ? `[${text}]` : text;
   const [, v6, v4 = "", port] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(bare) ?? [];
   const host = v6 ?? v4;
-  if (isIP(host) === 0 || (isIP(host) === 6) !== (v6 !== undefined) || isWildcard(host)) {
+  if (isIP(host) === 0 || (isIP(host) === 6) !== (v6 !== undefined) || isNoMachines(host)) {
     throw usage(upSpec, `--listen ${text}: must be an address of this machine that the others reach, for example 192.0.2.10`);
   }
   return { host, port: wholeNumber(upSpec, "listen", port ?? String(listenPort), 2, 65_535) };

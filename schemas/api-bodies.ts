@@ -15,7 +15,6 @@ import {
   toLowerCase,
   union,
   unknown,
-  url,
 } from "valibot";
 import { roles } from "../cluster/authority/invitation.ts";
 import { invitationLocationCharactersMax, invitationMsMax, invitationMsMin, servedNamesMax } from "../cluster/authority/limits.ts";
@@ -35,6 +34,7 @@ import {
   periodMsMin,
 } from "../cluster/limits.ts";
 import { cellsPreferredMax, memberAddressesMax, membersPerRequestMax, subscribersPerRequestMax } from "./limits.ts";
+import { placeUrlSchema } from "./cluster-map.ts";
 import { orderEntries, outcomeEntries } from "./hosts.ts";
 import { servedEntries } from "./keyring.ts";
 import { list, strictRecord, whole } from "./reading.ts";
@@ -84,8 +84,8 @@ const cellBody = {
     regex(/^[a-z0-9]{1,16}$/, "must be 1 to 16 letters a-z and digits"),
     description("its name in the map"),
   ),
-  url: pipe(string("must be a text"), url("must be a URL"), description("how gateways and other cells reach it")),
-  door: exactOptional(pipe(string("must be a text"), url("must be a URL"), description("where softphones connect; absent: its URL"))),
+  url: pipe(placeUrlSchema, description("how gateways and other cells reach it")),
+  door: exactOptional(pipe(placeUrlSchema, description("where softphones connect; absent: its URL"))),
   host: exactOptional(pipe(string("must be a text"), description("the machine that it runs on"))),
   location: exactOptional(pipe(string("must be a text"), description("where that machine stands"))),
   weight: exactOptional(pipe(whole(0), description("which share of the exchanges it is to have, beside the others; absent: 1"))),
@@ -218,8 +218,8 @@ const cellPlaces = pipe(
   list(
     strictRecord({
       id: string(noText),
-      url: pipe(string(noText), maxLength(300)),
-      door: exactOptional(pipe(string(noText), maxLength(300))),
+      url: placeUrlSchema,
+      door: exactOptional(placeUrlSchema),
     }),
   ),
   maxLength(invitedMembersMax, `at most ${invitedMembersMax} cells`),

@@ -6,6 +6,7 @@ import {
   type GenericSchema,
   literal,
   looseObject,
+  maxLength,
   minLength,
   nonEmpty,
   picklist,
@@ -21,13 +22,21 @@ import { list, record, strictRecord, whole } from "./reading.ts";
 
 const text = pipe(string("must be a text"), nonEmpty("must not be empty"));
 
+/** Where a cell is reached, and its door. People read it on screens: it has no octet that a terminal obeys, and no scheme that a browser would run. */
+export const placeUrlSchema = pipe(
+  text,
+  url("must be a URL"),
+  regex(/^(?:https?|wss?):\/\/[!-~]+$/i, "must be a URL as https://192.0.2.10:8841"),
+  maxLength(300, "must have 300 characters at most"),
+);
+
 const cell = {
   id: text,
-  url: pipe(text, url("must be a URL")),
+  url: placeUrlSchema,
   host: exactOptional(text),
   location: exactOptional(text),
   weight: exactOptional(whole(0)),
-  door: exactOptional(pipe(text, url("must be a URL"))),
+  door: exactOptional(placeUrlSchema),
 };
 const assignment = { primary: text, secondary: text, joining: exactOptional(text) };
 const policy = {

@@ -16,6 +16,8 @@ export function addressesFault(map: MembersOfMap, members: readonly Addressed[],
     if (kind === "gateway" || (kind === "host" && isWithoutCell)) return `${id} is a ${kind} that nobody connects to, and has an address`;
     const name = addresses.find((address) => parseIpv4(address) === undefined && parseIpv6(address) === undefined);
     if (name !== undefined) return `${id} asks for ${name}, which is no IP address`;
+    const nobodys = addresses.find(isNoMachines);
+    if (nobodys !== undefined) return `${id} asks for ${nobodys}, which is no address of a machine`;
     const fault = placeFault(map, host, addresses.map(spelled));
     if (fault !== undefined) return `${id} asks for ${fault}`;
   }
@@ -44,6 +46,19 @@ function hostOfCell(map: MembersOfMap, cell: string): string | undefined {
 
 function spelled(address: string): string {
   return oneSpelling(hostInUri(address));
+}
+
+/**
+ * An address that no machine has for others: none (RFC 1122 3.2.1.3), multicast, broadcast and reserved, or of one link alone (RFC 3927, RFC 4291 2.5.6). The
+ * loopback is no such address: a system for trying may be there. `address`: of IPv6 in brackets or without.
+ */
+export function isNoMachines(address: string): boolean {
+  const spelling = oneSpelling(/^[^[].*:/.test(address) ? `[${address}]` : address);
+  const [a = 0, b = 0] = parseIpv4(spelling) ?? [];
+  if (!spelling.startsWith("[")) return a === 0 || a >= 224 || (a === 169 && b === 254);
+  const groups = parseIpv6(spelling.slice(1, -1)) ?? [];
+  const [first = 0] = groups;
+  return groups.every((group) => group === 0) || first >= 0xff00 || (first >= 0xfe80 && first <= 0xfebf);
 }
 
 /** The host of a cell's URL, which is of the form that `sound-map.ts` takes. */

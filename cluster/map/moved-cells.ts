@@ -1,7 +1,7 @@
 import { parseIpv4, parseIpv6 } from "../../sip/message/ip-address.ts";
 import { formerCellsMax } from "../limits.ts";
 import type { ClusterMap, MapCell } from "./cluster-map.ts";
-import { spelledHostOf } from "./member-addresses.ts";
+import { isNoMachines, spelledHostOf } from "./member-addresses.ts";
 import { memberOf } from "./members.ts";
 
 export type CellPlace = Pick<MapCell, "id" | "url" | "door">;
@@ -34,12 +34,22 @@ function movingFault(map: ClusterMap, host: string, places: readonly CellPlace[]
   const addresses = [...new Set(own.map(({ url }) => spelledHostOf(url)))];
   const [address = ""] = addresses;
   if (addresses.length > 1) return `cells of host ${host} would be at ${addresses.join(" and ")}: a machine has one address`;
-  if (parseIpv4(address) === undefined && parseIpv6(address) === undefined) return `${address} is no IP address`;
+  if (parseIpv4(address) === undefined && parseIpv6(address.replace(/^\[(.*)\]$/, "$1")) === undefined)
+    return `${address} is no IP address`;
+  if (isNoMachines(address)) return `${address} is no address of a machine`;
+  // On the loopback each machine finds itself. A system for trying is there as a whole.
+  if (isOnLoopback(address) && !others.some(({ url }) => isOnLoopback(spelledHostOf(url))))
+    return `the others would look for ${own[0]?.id ?? ""} at ${address} on their own machines`;
   const other = others.find(({ url }) => spelledHostOf(url) === address);
   if (other !== undefined) return `cell ${other.id} is at ${address}`;
   const twice = own.find(({ id, url }) => own.some((each) => each.id !== id && each.url === url));
   if (twice !== undefined) return `two cells would be at ${twice.url}`;
   return places.every(({ url }) => url.startsWith("https://")) ? undefined : "members are reached by https";
+}
+
+/** `address`: in one spelling. */
+function isOnLoopback(address: string): boolean {
+  return address === "[0:0:0:0:0:0:0:1]" || parseIpv4(address)?.[0] === 127;
 }
 
 function isCellOf(map: ClusterMap, host: string, id: string): boolean {

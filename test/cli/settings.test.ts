@@ -267,7 +267,18 @@ describe("a machine that is offered to others", () => {
     expect(clusterSettingsOf(settings("--listen", "192.0.2.11"), known)).toEqual({ ...known, listen: { host: "192.0.2.11", port: 8841 } });
   });
 
-  it.each(["0.0.0.0", "::", "example.test", "192.0.2.10:", "192.0.2.10:0", "192.0.2"])("is not offered at %s", (address) => {
+  const none = [
+    "0.0.0.0",
+    "::",
+    "0.0.0.1",
+    "224.0.0.1",
+    "255.255.255.255",
+    "169.254.169.254:8841",
+    "ff02::1",
+    "[fe80::1]:8841",
+    "::ffff:0.0.0.0",
+  ];
+  it.each([...none, "example.test", "192.0.2.10:", "192.0.2.10:0", "192.0.2"])("is not offered at %s", (address) => {
     expect(() => settings("--listen", address)).toThrow(UsageError);
   });
 

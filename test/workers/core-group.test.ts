@@ -445,6 +445,7 @@ describe("the map on the disk of a core group", () => {
     [{ ...map, version: 70, writer: "b", exchangeCount: 300_000_000 }, "300000000 exchanges are more than 4096"],
     [{ version: 2 ** 53 - 1, heartbeat: map.heartbeat }, "no version is above 1125899906842624"],
     [{ version: "none" }, "it has not the form of a map"],
+    [{ ...map, version: 71, cells: map.cells.map((cell) => ({ ...cell, door: "x" })) }, "it has not the form of a map"],
   ])("is set aside when it is not sound, and that is said once: %#", async (kept, fault) => {
     const said = vi.spyOn(console, "error").mockImplementation(() => {});
     await runInDurableObject(group, (_instance, { storage }) => {

@@ -161,6 +161,11 @@ describe("a cell of a system with an authority", () => {
     for (const who of ["g1", "b"] as const) expect((await own(who)).status).toBe(403);
   });
 
+  it("tells a host of gateways nothing of what cells have", async () => {
+    expect((await own("h2", "/host/summary")).status).toBe(403);
+    expect(await (await own("h1", "/host/summary")).json()).toHaveProperty("exchanges");
+  });
+
   it("keeps a certificate that gateways show: a host with a cell says which, one with gateways is told, and nobody else", async () => {
     const served = { directory: "https://ca.test/", names: ["a.test"], chain: "a chain", key: "a key", until: Date.now() + 60_000 };
     for (const who of ["h2", "g1", "b"] as const) {

@@ -104,7 +104,12 @@ hostApi.get("/standing", async (context) => {
 
 hostApi.use(signed(() => "host", membersOctetsMax));
 
-hostApi.get("/summary", async (context) => context.json(await summaryOf(context.env, clusterMapOf(context.env))));
+/** What a cell has, for the host that runs one. A host of gateways learns of no calls. */
+hostApi.get("/summary", async (context) => {
+  const map: ClusterMap = await coreGroupObject(context.env).newestMap();
+  if (!runsCell(map, context.var.who)) return context.json({ error: "that is for a host with a cell" }, 403);
+  return context.json(await summaryOf(context.env, clusterMapOf(context.env)));
+});
 
 /** The newest map: by it a host starts again what runs on it, also when the cells are gone that it has joined by. */
 hostApi.get("/map", async (context) => context.json(await coreGroupObject(context.env).newestMap()));

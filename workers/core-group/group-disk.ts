@@ -55,7 +55,7 @@ export class GroupDisk {
       const fault = unsoundness(map);
       return fault === undefined ? { map } : { fault };
     }
-    const settings = readSettings(kept);
+    const settings = isMapLike(kept) ? undefined : readSettings(kept);
     if (settings === undefined) return { fault: "it has not the form of a map" };
     const fault = epochFault(settings.version);
     if (fault !== undefined) return { fault };
@@ -139,6 +139,11 @@ export class GroupDisk {
         detail,
       }));
   }
+}
+
+/** A damaged map is no settings of an earlier release, which have no cells: what was deployed would count as new as it. */
+function isMapLike(kept: unknown): boolean {
+  return typeof kept === "object" && kept !== null && "cells" in kept;
 }
 
 function parseJson(text: string): unknown {

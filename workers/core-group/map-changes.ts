@@ -7,6 +7,7 @@ import type { Assignment, ClusterMap, MapCell } from "../../cluster/map/cluster-
 import { faultOf, type WantedMap } from "../../cluster/map/map-change.ts";
 import { changeFor, type Wish } from "../../cluster/map/wish.ts";
 import { assignmentsOf } from "../../cluster/map/serving-cells.ts";
+import { formFaultOf } from "../carried-map.ts";
 
 /** Why a change does not count. `isUnknown`: it was written, and no other cell is known to have heard of it, so it is to be asked for again. */
 export type Refusal = { readonly refused: string; readonly isUnknown?: true };
@@ -66,9 +67,15 @@ export class MapChanges {
 
   /** Undefined: another cell has it, where one is up. */
   async #write(change: MapChange): Promise<Refusal | undefined> {
-    const isKnown = await new Promise<boolean>((spread) => {
+    // A map that others do not take would be ahead of theirs for ever.
+    const fault = formFaultOf({ ...this.#group.map, ...change });
+    if (fault !== undefined) return { refused: `the map would not have its form: ${fault}` };
+    const before = this.#group.map;
+    const written = new Promise<boolean>((spread) => {
       this.#group.changeMap(change, spread);
     });
+    if (this.#group.map === before) return { refused: "the map would not be sound" };
+    const isKnown = await written;
     return isKnown ? undefined : { refused: "no other cell has heard of it yet: ask again", isUnknown: true };
   }
 }

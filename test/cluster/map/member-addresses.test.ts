@@ -47,6 +47,8 @@ describe("a certificate", () => {
     [[on("h4", "h4", "host", "::ffff:192.0.2.1")], "h4 asks for 192.0.2.1, where cell a is"],
     [[on("h4", "d", "cell", "example.test")], "d asks for example.test, which is no IP address"],
     [[on("h1", "a", "cell", "192.0.2.1", "localhost")], "a asks for localhost, which is no IP address"],
+    [[on("h4", "d", "cell", "169.254.169.254")], "d asks for 169.254.169.254, which is no address of a machine"],
+    [[on("h4", "d", "cell", "ff02::1")], "d asks for ff02::1, which is no address of a machine"],
     [[on("h4", "d", "cell", "192.0.2.257")], "d asks for 192.0.2.257, which is no IP address"],
     [
       [on("h4", "h4", "host", "192.0.2.4"), on("h4", "d", "cell", "192.0.2.5")],

@@ -31,6 +31,8 @@ const places: readonly CellPlace[] = [
   { id: "b", url: "https://192.0.2.9:8842", door: "http://127.0.0.1:98" },
   { id: "c", url: "https://192.0.2.9:8843", door: "http://127.0.0.1:99" },
 ];
+/** The cells of h2 at one address. */
+const atAll = (address: string): readonly CellPlace[] => places.map((each) => ({ ...each, url: each.url.replace("192.0.2.9", address) }));
 
 function moved(from: ClusterMap, to: readonly CellPlace[], host = "h2"): ClusterMap {
   const change = cellsMoved(from, host, to);
@@ -54,6 +56,12 @@ describe("cells that are at another address", () => {
     // A cell that joined later was deployed with this place of theirs.
     expect(asDeployed(after, map).cells.map(({ url }) => url)).toEqual(after.cells.map(({ url }) => url));
     expect(changeFor(map, { moveCells: places, host: "h2" }, 0)).toEqual(cellsMoved(map, "h2", places));
+  });
+
+  it("may be at an address of IPv6, and on the loopback where another machine is", () => {
+    expect(moved(map, atAll("[2001:db8::9]")).cells[1]?.url).toBe("https://[2001:db8::9]:8842");
+    const onLoopback = { ...map, cells: [at("a", "https://127.0.0.1:8841"), ...map.cells.slice(1)] };
+    expect(moved(onLoopback, atAll("127.0.0.2")).cells[1]?.url).toBe("https://127.0.0.2:8842");
   });
 
   it("may come back to where they were, and move as often as they like", () => {
@@ -94,6 +102,24 @@ describe("cells that are at another address", () => {
     ["have no TLS", "h2", places.map((each) => ({ ...each, url: each.url.replace("https", "http") })), "members are reached by https"],
   ])("are refused that %s", (_what, host, wanted, why) => {
     expect(cellsMoved(map, host, wanted)).toEqual({ refused: expect.stringContaining(why) });
+  });
+
+  it.each(["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"])("are not at %s, where no other machine finds them", (address) => {
+    expect(cellsMoved(map, "h2", atAll(address))).toEqual({ refused: expect.stringContaining("on their own machines") });
+  });
+
+  it.each([
+    "0.0.0.0",
+    "0.1.2.3",
+    "224.0.0.1",
+    "255.255.255.255",
+    "169.254.169.254",
+    "[::]",
+    "[ff02::1]",
+    "[fe80::1]",
+    "[::ffff:224.0.0.1]",
+  ])("are not at %s, where no machine is", (address) => {
+    expect(cellsMoved(map, "h2", atAll(address))).toEqual({ refused: expect.stringContaining("is no address of a machine") });
   });
 
   it("are not moved by a machine whose key was revoked", () => {
