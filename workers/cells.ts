@@ -6,6 +6,7 @@ import { type Environment, signingKeyOf } from "./environment.ts";
 import { cellAnswerMsMax } from "./limits.ts";
 import { learnWhereTo, movedStatus } from "./moved.ts";
 import { authorizationFor, signedPathOf } from "./signature.ts";
+import type { WallMs } from "../sip/time.ts";
 
 /**
  * One protocol and one way between cells, wherever they run: signed requests over a service binding when there is one, else over HTTPS to the cell's URL
@@ -70,6 +71,8 @@ export type CellRequest = {
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly body?: Uint8Array;
+  /** It leaves now, signed at this time of the wall clock, ms. */
+  readonly leaves?: (signedAt: WallMs) => void;
 };
 
 /**
@@ -85,20 +88,22 @@ export async function sendToCell(
   cell: string,
   path: string,
   purpose: string,
-  { method, headers, signal, body }: CellRequest,
+  { method, headers, signal, body, leaves }: CellRequest,
 ): Promise<Response> {
   const url = map.cells.find((each) => each.id === cell)?.url;
   if (url === undefined) throw new Error(`cell ${cell} is not in the cluster map`);
   const binding = env[`CELL_${cell.toUpperCase()}`];
   const { href } = new URL(path, binding === undefined ? url : boundUrl);
   const toSign = { purpose, who: env.CELL, to: cell, method, path: signedPathOf(href), body };
-  const signed = {
-    ...headers,
-    authorization: authorizationFor(signingKeyOf(env), toSign, Date.now()),
-    [versionHeader]: String(protocolVersion),
+  // Signed when its turn has come: what waits here must not get old.
+  const ask = (): Promise<Response> => {
+    const now = Date.now();
+    const authorization = authorizationFor(signingKeyOf(env), toSign, now);
+    leaves?.(now);
+    const signed = { ...headers, authorization, [versionHeader]: String(protocolVersion) };
+    const request = { method, headers: signed, signal, ...(body === undefined ? {} : { body }) };
+    return binding === undefined ? fetch(href, request) : binding.fetch(href, request);
   };
-  const request = { method, headers: signed, signal, ...(body === undefined ? {} : { body }) };
-  const ask = (): Promise<Response> => (binding === undefined ? fetch(href, request) : binding.fetch(href, request));
   const response = await (env.OUTGOING === undefined ? ask() : env.OUTGOING.send(cell, map.cells.length - 1, signal, ask));
   if (response.status === movedStatus) await learnWhereTo(env);
   const hindrance = await hindranceIn(response, cell);

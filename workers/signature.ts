@@ -38,8 +38,11 @@ export type Signature = {
   readonly bodyHash: string;
 };
 
-/** Why there is none. `version`: it is of another scheme. `not allowed`: it is right, and its member may not ask for this. */
-export type NoSignature = { readonly refusal: "version" | "wrong" | "not allowed" };
+/**
+ * Why there is none. `version`: it is of another scheme. `not allowed`: it is right, and its member may not ask for this. `old`: it is right, and was made
+ * too long ago by our clock, or will be.
+ */
+export type NoSignature = { readonly refusal: "version" | "wrong" | "old" | "not allowed" };
 
 const front = "([0-9A-Za-z._-]{1,64}) ([0-9A-Za-z._-]{1,64}) (\\d{1,15}) ([0-9A-Za-z_-]{12}) (-|[0-9a-f]{64})";
 /** The last character of 64 octets in base64url carries two bits: no other text stands for the same signature. */
@@ -70,9 +73,11 @@ export function checkSignature(header: string | undefined, keys: CheckingKeys, r
   const match = patterns[scheme].exec(header);
   if (match === null) return { refusal: /^Tandem\d* /.test(header) && !header.startsWith(`${scheme} `) ? "version" : "wrong" };
   const [, who = "", to = "", madeAt = "", nonce = "", bodyHash = "", signature = ""] = match;
-  if (to !== request.to || Math.abs(nowMs - Number(madeAt)) > signatureAgeSecondsMax * 1000) return { refusal: "wrong" };
+  if (to !== request.to) return { refusal: "wrong" };
   const fault = faultOf(keys, { ...request, who, madeAt, nonce, bodyHash }, signature);
-  return fault ?? { who, madeAt: Number(madeAt), nonce, bodyHash };
+  if (fault !== undefined) return fault;
+  if (Math.abs(nowMs - Number(madeAt)) > signatureAgeSecondsMax * 1000) return { refusal: "old" };
+  return { who, madeAt: Number(madeAt), nonce, bodyHash };
 }
 
 function faultOf(keys: CheckingKeys, parts: SignedParts, signature: string): NoSignature | undefined {

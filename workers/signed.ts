@@ -3,6 +3,7 @@ import { readBounded, TakenOctets } from "./bounded-body.ts";
 import { checkingKeysOf, coreGroupObject, type Environment } from "./environment.ts";
 import { memberScheme, type Scheme } from "../cluster/signed-text.ts";
 import { bodiesOctetsMax, refusalsGatheredMs } from "./limits.ts";
+import { refusalHeader } from "./refused-signature.ts";
 import { checkSignature, isBodyOf, schemeOf, signedPathOf, type NoSignature } from "./signature.ts";
 import { UsedSignatures } from "./used-signatures.ts";
 
@@ -30,7 +31,8 @@ type Refusal = NoSignature["refusal"] | "used";
 function refusalText(refusal: Refusal, scheme: Scheme): string {
   if (refusal === "used") return "the signature has been used";
   if (refusal === "not allowed") return "this member may not ask for this";
-  if (refusal === "wrong") return "the signature is missing, wrong or too old";
+  if (refusal === "wrong") return "the signature is missing or wrong";
+  if (refusal === "old") return "the signature is too old, or the clocks differ";
   return scheme === memberScheme
     ? `this system takes signatures of its members only (${memberScheme})`
     : `the signature is of another version of Tandem: this cell takes ${scheme}; start the same version everywhere`;
@@ -60,7 +62,7 @@ export function signed(
       if (telling !== undefined) context.executionCtx.waitUntil(telling);
       const scheme = schemeOf(keys);
       const status = refusal === "not allowed" ? 403 : 401;
-      return context.json({ error: refusalText(refusal, scheme) }, status, { "www-authenticate": scheme });
+      return context.json({ error: refusalText(refusal, scheme) }, status, { "www-authenticate": scheme, [refusalHeader]: refusal });
     };
     const { raw } = context.req;
     const received = {

@@ -6,9 +6,9 @@ import type { SteadyMs } from "../../sip/time.ts";
 
 /**
  * Why a heartbeat was not answered. `refused`: there is no connection to be had, or it was closed under way. `not a cell`: something that is no cell has
- * answered, Cloudflare itself perhaps.
+ * answered, Cloudflare itself perhaps. `slow`: the cell has read it too late to take its signature.
  */
-export type Failure = "refused" | "timeout" | "bad signature" | "another version" | "not a cell" | "error";
+export type Failure = "refused" | "slow" | "timeout" | "bad signature" | "another version" | "not a cell" | "error";
 
 /** Another cell, as this one sees it. Plain data; the functions here change it and say when its state is another one. */
 export type CellMember = {
@@ -140,6 +140,13 @@ export function refused(member: CellMember): Turn | "probe" | undefined {
   return closed
     ? { to: "down", cause: "closed socket", detail: "and refuses connections" }
     : { to: "down", cause: "connection refused", detail: "twice" };
+}
+
+/** It answered, and has only read too late what we had sent. Who is slow is alive (docs/decisions/0022): one that is down stays so until it has said more. */
+export function readLate(member: CellMember): void {
+  member.missed = 0;
+  member.refused = 0;
+  member.suspicion = undefined;
 }
 
 /** A regular heartbeat was not answered: one is a suspicion, so many in a row as the settings say are a fact. */

@@ -6,6 +6,7 @@ import {
   learn,
   meetMembers,
   missed,
+  readLate,
   refused,
   speaksOtherVersion,
   suspect,
@@ -152,6 +153,7 @@ export class CoreGroup {
     if (failure === "timeout") return;
     const confirmed = failure === "refused" ? refused(member) : undefined;
     if (typeof confirmed === "object") this.#turn(member, confirmed, now);
+    else if (failure === "slow") readLate(member);
     else if (failure === "another version") this.#turn(member, speaksOtherVersion(member, text), now);
     else if (sent.isRegular && !sent.isLate) this.#turn(member, missed(member, failure, this.#settings(now).missed), now);
     if (confirmed === "probe") this.#send(member, false, now);

@@ -56,7 +56,7 @@ describe("requests without a right signature", () => {
       const response = await upgrade(path, headers);
       expect(response.status).toBe(401);
       expect(response.webSocket).toBeNull();
-      expect(await response.json()).toEqual({ error: "the signature is missing, wrong or too old" });
+      expect(await response.json()).toEqual({ error: "the signature is missing or wrong" });
     }
   });
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { LoneExchanges } from "../../workers/core-group/lone-exchanges.ts";
-import { SignatureNews } from "../../workers/core-group/signature-news.ts";
 import { loneSaidMs } from "../../workers/limits.ts";
 
 describe("LoneExchanges", () => {
@@ -25,25 +24,5 @@ describe("LoneExchanges", () => {
     lone.set(0, "refused", 20_000);
     lone.set(0, undefined, 20_500);
     expect(lone.line(90_000)).toBeUndefined();
-  });
-});
-
-describe("SignatureNews", () => {
-  it("names the clock that is off, and by how much, once; and says that it is over, once", () => {
-    const news = new SignatureNews("a");
-    expect(news.accepted("b")).toBeUndefined();
-    expect(news.refused("b", 3_600_400)).toBe(
-      "cell a: cell b does not accept this cell's signature: the clock of cell b is 3600 s ahead of this one's, 30 s are allowed: set the one that is wrong",
-    );
-    expect(news.refused("b", 3_600_400)).toBeUndefined();
-    expect(news.accepted("b")).toBe("cell a: cell b accepts this cell's signature again");
-    expect(news.accepted("b")).toBeUndefined();
-    expect(news.refused("b", -40_000)).toContain("the clock of cell b is 40 s behind this one's");
-  });
-
-  it.each([0, 29_000, undefined])("takes it for the secret when the clocks agree, or the other does not say (%s)", (aheadMs) => {
-    expect(new SignatureNews("a").refused("b", aheadMs)).toBe(
-      "cell a: cell b does not accept this cell's signature: it has another secret, or another version of Tandem",
-    );
   });
 });

@@ -53,11 +53,12 @@ describe("requests that a member signs", () => {
     ["another path", { path: "/cell/pair/1?x=1" }],
     ["another query", { path: "/cell/pair/0?x=2" }],
     ["another cell", { to: "b" }],
-    ["too late", { now: now + signatureAgeSecondsMax * 1000 + 1 }],
-    ["too early", { now: now - signatureAgeSecondsMax * 1000 - 1 }],
-  ])("are refused with %s", (_name, change) => {
+    ["too late", { now: now + signatureAgeSecondsMax * 1000 + 1 }, "old"],
+    ["too early", { now: now - signatureAgeSecondsMax * 1000 - 1 }, "old"],
+    ["another path, too late", { path: "/cell/pair/1?x=1", now: now + signatureAgeSecondsMax * 1000 + 1 }],
+  ])("are refused with %s", (_name, change, refusal = "wrong") => {
     const given = { now, ...request, ...change };
-    expect(checkSignature(header, checking, given, given.now)).toEqual({ refusal: "wrong" });
+    expect(checkSignature(header, checking, given, given.now)).toEqual({ refusal });
   });
 
   it("are refused with any one thing in the header changed", () => {

@@ -6,7 +6,9 @@ import type { Status } from "../../schemas/api-answers.ts";
 import { callCell, CellAnswerError, NotACellError, openCellSocket } from "../../workers/cells.ts";
 import { callHeartbeat } from "../../workers/core-group/heartbeat-call.ts";
 import { type Environment, coreGroupName } from "../../workers/environment.ts";
+import { type RefusalCause, refusalHeader } from "../../workers/refused-signature.ts";
 import { checkSignature } from "../../workers/signature.ts";
+import { clockHeader } from "../../workers/timely-calls.ts";
 import { answerAsPeer, callApi, cloudflareError, map } from "./cell.ts";
 
 afterEach(() => {
@@ -76,6 +78,21 @@ describe("what a cell asks of another one", () => {
       const signature = request?.headers.get("authorization") ?? "";
       expect(checkSignature(signature, env.TANDEM_SECRET, received, Date.now())).toMatchObject({ who: "a" });
     }
+  });
+
+  it("that is read 36 s later, and refused for its age, finds the cell slow: no signature is bad, and no clock is off", async () => {
+    let passedMs = 0;
+    const clock = Date.now.bind(Date);
+    vi.spyOn(Date, "now").mockImplementation(() => clock() + passedMs);
+    const { bound } = boundTo(() => {
+      passedMs = 36_000;
+      const headers = { [versionHeader]: String(protocolVersion), [clockHeader]: String(Date.now()), [refusalHeader]: "old" };
+      return new Response(null, { status: 401, headers });
+    });
+    const causes: RefusalCause[] = [];
+    const outcome = await callHeartbeat(bound, map, "b", heartbeat, patience, (cause) => causes.push(cause));
+    expect(outcome).toEqual({ failure: "slow" });
+    expect(causes).toMatchObject([{ type: "slow" }]);
   });
 
   it("goes to its URL where there is none", async () => {

@@ -28,12 +28,13 @@ describe("signed requests", () => {
     ["another path", { path: "/cell/pair/1?x=1" }],
     ["another query", { path: "/cell/pair/0?x=2" }],
     ["another cell", { to: "b" }],
-    ["too late", { now: now + signatureAgeSecondsMax * 1000 + 1 }],
-    ["too early", { now: now - signatureAgeSecondsMax * 1000 - 1 }],
-  ])("are refused with %s", (_name, change) => {
+    ["too late", { now: now + signatureAgeSecondsMax * 1000 + 1 }, "old"],
+    ["too early", { now: now - signatureAgeSecondsMax * 1000 - 1 }, "old"],
+    ["another secret, too late", { secret: "Secret", now: now + signatureAgeSecondsMax * 1000 + 1 }],
+  ])("are refused with %s", (_name, change, refusal = "wrong") => {
     const given = { secret: "secret", now, ...request, ...change };
     const header = authorizationFor("secret", toSign, now);
-    expect(checkSignature(header, given.secret, given, given.now)).toEqual({ refusal: "wrong" });
+    expect(checkSignature(header, given.secret, given, given.now)).toEqual({ refusal });
   });
 
   it("are refused with another body, or none, or one where there was none", () => {

@@ -439,8 +439,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   async #beat({ to: cell, heartbeat, timeoutMs, lateMs }: Beat, late: () => void): Promise<BeatOutcome> {
-    const outcome = await callHeartbeat(this.env, this.#map, cell, heartbeat, { timeoutMs, lateMs, late }, (aheadMs) =>
-      say(this.#signatureNews.refused(cell, aheadMs)),
+    const outcome = await callHeartbeat(this.env, this.#map, cell, heartbeat, { timeoutMs, lateMs, late }, (cause) =>
+      say(this.#signatureNews.refused(cell, cause)),
     );
     if (!("failure" in outcome)) say(this.#signatureNews.accepted(cell));
     return outcome;

@@ -5,7 +5,9 @@ import { carriedMapOf } from "../carried-map.ts";
 import { NotACellError, OtherVersionError, refusedStatuses, sendToCell } from "../cells.ts";
 import type { Environment } from "../environment.ts";
 import { refusalTextOctetsMax } from "../limits.ts";
+import { causeOfRefusal, type RefusalCause, refusalHeader } from "../refused-signature.ts";
 import { clockHeader } from "../timely-calls.ts";
+import type { WallMs } from "../../sip/time.ts";
 
 /** What Cloudflare answers for an origin that does not answer in time. */
 const timeoutStatuses: ReadonlySet<number> = new Set([522, 524]);
@@ -23,7 +25,7 @@ export type Patience = {
 
 /**
  * Sends a heartbeat to another cell. Resolves with its answer, or with the way in which there was none; never rejects. `refused` is called when it
- * does not accept our signature, with how far its clock is ahead of ours, ms, if it says that.
+ * does not accept our signature, with why.
  */
 export async function callHeartbeat(
   env: Environment,
@@ -31,11 +33,13 @@ export async function callHeartbeat(
   cell: string,
   heartbeat: Heartbeat,
   { timeoutMs, lateMs, late }: Patience,
-  refused: (aheadMs: number | undefined) => void,
+  refused: (cause: RefusalCause) => void,
 ): Promise<BeatOutcome> {
   const body = new TextEncoder().encode(JSON.stringify(heartbeat));
   let response: Response;
   let text: string;
+  let signedAt = Date.now();
+  const leaves = (at: WallMs): void => void (signedAt = at);
   // A signal that has its own timeout would wake this process for it long after the answer.
   const stop = new AbortController();
   let timer = setTimeout(() => {
@@ -44,7 +48,7 @@ export async function callHeartbeat(
   }, timeoutMs);
   try {
     // A frozen cell takes the connection and says nothing.
-    response = await sendToCell(env, map, cell, path, "cell", { method: "POST", headers: {}, signal: stop.signal, body });
+    response = await sendToCell(env, map, cell, path, "cell", { method: "POST", headers: {}, signal: stop.signal, body, leaves });
     text = await response.text();
   } catch (error) {
     if (error instanceof OtherVersionError) return { failure: "another version", text: error.message };
@@ -54,11 +58,14 @@ export async function callHeartbeat(
   } finally {
     clearTimeout(timer);
   }
+  const answeredAt = Date.now();
   const { status, headers } = response;
   if (status === 401) {
     const far = Number(headers.get(clockHeader) ?? Number.NaN);
-    refused(Number.isFinite(far) ? far - Date.now() : undefined);
-    return { failure: "bad signature" };
+    const theirClock = Number.isFinite(far) ? far : undefined;
+    const cause = causeOfRefusal({ signedAt, answeredAt, theirClock, refusal: headers.get(refusalHeader) ?? undefined });
+    refused(cause);
+    return { failure: cause.type === "slow" ? "slow" : "bad signature" };
   }
   if (refusedStatuses.has(status)) return { failure: "refused" };
   if (timeoutStatuses.has(status)) return { failure: "timeout" };
