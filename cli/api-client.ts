@@ -37,18 +37,26 @@ export class ApiClient {
   readonly #end: AbortSignal | undefined;
   /** By URL. */
   readonly #cells = new Map<string, string>();
+  readonly #names: ReadonlyMap<string, string>;
 
-  /** `purpose` "cell": for what cells ask of each other, `/cell/...`. `end`: then nobody waits for answers any more. */
-  constructor(urls: readonly string[], credentials: Credentials, purpose: Purpose = "api", end?: AbortSignal) {
+  /** `purpose` "cell": for what cells ask of each other, `/cell/...`. `end`: then nobody waits for answers any more. `names`: of cells, by URL, for people. */
+  constructor(
+    urls: readonly string[],
+    credentials: Credentials,
+    purpose: Purpose = "api",
+    end?: AbortSignal,
+    names: ReadonlyMap<string, string> = new Map(),
+  ) {
     this.#urls = urls;
     this.#credentials = credentials;
     this.#purpose = purpose;
     this.#end = end;
+    this.#names = names;
   }
 
   /** The same cells, asked by somebody who ends then. */
   until(end: AbortSignal): ApiClient {
-    return new ApiClient(this.#urls, this.#credentials, this.#purpose, end);
+    return new ApiClient(this.#urls, this.#credentials, this.#purpose, end, this.#names);
   }
 
   /**
@@ -73,11 +81,11 @@ export class ApiClient {
         if ("value" in outcome) return answered(outcome.value);
         problems[index] = outcome.problem;
         open -= 1;
-        if (open === 0) failed(nobodyAnswers(problems));
+        if (open === 0) failed(this.#nobodyAnswers(problems));
         else askNext();
       };
       askNext();
-      if (open === 0) failed(nobodyAnswers(problems));
+      if (open === 0) failed(this.#nobodyAnswers(problems));
     }).finally(() => {
       clearTimeout(timer);
       stop.abort();
@@ -133,7 +141,7 @@ export class ApiClient {
       if ("value" in outcome) return outcome.value;
       problems.push(outcome.problem);
     }
-    throw nobodyAnswers(problems);
+    throw this.#nobodyAnswers(problems);
   }
 
   /** `problem`: why another cell is to be asked. Throws a {@link Failure} when another one would say the same. */
@@ -161,6 +169,10 @@ export class ApiClient {
     return { problem: { url, reason: said ?? `answered ${status}`, isSaid: said !== undefined } };
   }
 
+  #nobodyAnswers(problems: readonly Problem[]): Failure {
+    return nobodyAnswers(problems, this.#names);
+  }
+
   #refusedAt(url: string): string {
     const what = typeof this.#credentials === "string" ? "this secret" : `the key of host ${this.#credentials.id}`;
     return `${url} does not accept ${what} (or the clocks differ by more than 30 s)`;
@@ -177,14 +189,24 @@ type Problem = { readonly url: string; readonly reason: string; readonly isSaid:
 
 type Outcome = { readonly value: unknown } | { readonly problem: Problem };
 
-function nobodyAnswers(problems: readonly Problem[]): Failure {
-  const all = problems.map(({ url, reason }) => `${url}: ${reason}`);
+function nobodyAnswers(problems: readonly Problem[], names: ReadonlyMap<string, string>): Failure {
+  const all = Array.from(
+    Map.groupBy(problems, ({ reason }) => reason),
+    ([reason, those]) => `${namesOf(those, names)}: ${reason}`,
+  );
   if (problems.every(({ reason }) => reason.endsWith("refused"))) return new Failure(`not running: ${all.join("; ")}`);
   const said = new Set(problems.flatMap(({ reason, isSaid }) => (isSaid ? [reason] : [])));
   // Cells that answer say the same of the one that does not: it is said once.
   const [reason = ""] = said;
   if (said.size === 1 && problems.filter(({ isSaid }) => isSaid).length > 1) return new Failure(reason);
   return new Failure(all.join("; "));
+}
+
+/** Those that have the same problem: cells, in order, where all of them have names. */
+function namesOf(problems: readonly Problem[], names: ReadonlyMap<string, string>): string {
+  const cells = problems.flatMap(({ url }) => names.get(url) ?? []);
+  if (cells.length < problems.length) return problems.map(({ url }) => url).join(", ");
+  return `${cells.length === 1 ? "cell" : "cells"} ${cells.toSorted().join(", ")}`;
 }
 
 /** `version`: what it says of the protocol's. `cell`: which one it says it is; empty: it says nothing. */

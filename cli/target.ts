@@ -40,11 +40,12 @@ export function findTarget(args: Arguments, environment: NodeJS.ProcessEnv): Tar
     throw new Failure(
       `host ${host} runs gateways only, and its key may ask for nothing but itself: give commands on a machine with a cell; tandem status and tandem host show ${host} here`,
     );
+  const names = new Map([
+    ...run.cells.map(({ id, url: door, membersUrl }) => [membersUrl ?? door, id] as const),
+    ...elsewhere.map((cell) => [cell.url, cell.id] as const),
+  ]);
   return {
-    api: new ApiClient(
-      [...run.cells.map(({ url: door, membersUrl }) => membersUrl ?? door), ...elsewhere.map((cell) => cell.url)],
-      credentials,
-    ),
+    api: new ApiClient([...names.keys()], credentials, "api", undefined, names),
     domain: run.domain,
     state,
     credentials,

@@ -52,7 +52,7 @@ export function gatewayHostText({ host, gateways, cells }: GatewayHostStatus): s
       ...cells.map((each) => seenText(each, id)),
     ]),
   );
-  const silent = cells.flatMap((each) => ("problem" in each ? [`Cell ${each.cell} does not answer: ${each.problem}.\n`] : []));
+  const silent = cells.flatMap((each) => ("problem" in each ? [`Cell ${each.cell} did not answer this status: ${each.problem}.\n`] : []));
   const sees = (id: string): boolean =>
     cells.some((each) => "gateways" in each && each.gateways.some((gateway) => gateway.id === id && gateway.state !== "down"));
   const lost = gateways.filter(({ id }) => !sees(id)).map(({ id }) => `Gateway ${id} serves nobody: no cell that answers sees it.\n`);

@@ -128,7 +128,9 @@ export function countsText({ registrations, dialogs, uncounted = [], loadBalance
   const lines = [`Registrations ${registrations}, dialogs ${dialogs}.${balance}`];
   if (uncounted.length > 0) lines.push(`They are without those of ${exchangesNamed(uncounted)}, for which no cell has answered.`);
   if (late.length > 0)
-    lines.push(`${cellsIn(late)} not answered in time: what only ${late.length === 1 ? "it knows" : "they know"} is not shown.`);
+    lines.push(
+      `${cellsIn(late)} not answered this status in time: what only ${late.length === 1 ? "it knows" : "they know"} is not shown.`,
+    );
   return `${lines.join("\n")}\n`;
 }
 

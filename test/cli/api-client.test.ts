@@ -116,6 +116,18 @@ describe("ApiClient", () => {
     );
   });
 
+  it("says once what cells have in common that have not answered, by their names and in order", async () => {
+    const urls = [9, 11, 13].map((port) => `http://127.0.0.1:${port}`);
+    const names = new Map(urls.map((url, index) => [url, ["c", "a", "b"][index] ?? ""] as const));
+    const api = new ApiClient(urls, "s", "api", undefined, names);
+    for (const asked of [api.get("/api/x"), api.until(AbortSignal.timeout(60_000)).put("/api/x", {})]) {
+      await expect(asked).rejects.toThrow(/^not running: cells a, b, c: connection refused$/);
+    }
+    const broken = await startCell(500, '{"error":"broken"}');
+    const some = new ApiClient([...urls, broken.url], "s", "api", undefined, new Map([...names, [broken.url, "d"]]));
+    await expect(some.get("/api/x")).rejects.toThrow(/^cells a, b, c: connection refused; cell d: broken$/);
+  });
+
   it("does not ask another cell about what one has refused", async () => {
     const refusing = await startCell(404, '{"error":"dave@example.test is no subscriber"}');
     const other = await startCell(200, "{}");

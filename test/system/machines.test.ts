@@ -237,7 +237,7 @@ describe.runIf(unmade === undefined)("machines that join one by one", { timeout:
     }, slowMsMax);
     const onThird = (await machines.run(m3, ["status", "--state", stateOf(m3)])).out;
     expect(onThird).toMatch(/^g3 +runs, \d+ +no answer +no answer +up, /m);
-    expect(onThird).toMatch(/^Cell a does not answer: /m);
+    expect(onThird).toMatch(/^Cell a did not answer this status: /m);
     const { child } = third;
     child.kill("SIGTERM");
     await once(child, "close");

@@ -80,11 +80,11 @@ describe("what the cells hold", () => {
         .slice(1),
     ).toEqual([
       "They are without those of exchanges 1, 3, for which no cell has answered.",
-      "Cell b has not answered in time: what only it knows is not shown.",
+      "Cell b has not answered this status in time: what only it knows is not shown.",
       "",
     ]);
     expect(countsText({ ...counts, cells: cells.map((cell) => ({ ...cell, isLate: true })) })).toContain(
-      "\nCells a, b and c have not answered in time: what only they know is not shown.\n",
+      "\nCells a, b and c have not answered this status in time: what only they know is not shown.\n",
     );
   });
 });
