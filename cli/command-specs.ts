@@ -251,7 +251,7 @@ export const removeSpec: CommandSpec = {
 
 export const drainSpec: CommandSpec = {
   name: "drain",
-  summary: "Takes a cell, a gateway or a host out of service without losing a call.",
+  summary: "Takes a cell, gateway or host out of service without losing a call.",
   positionals: ["NAME"],
   explained: nameExplained,
   options: [
@@ -266,7 +266,7 @@ export const undrainSpec: CommandSpec = {
   positionals: ["NAME"],
   explained: nameExplained,
   options: [
-    { name: "code", value: "V", help: "of a cell: waits until it and all its objects run this code, as wrangler deploy names it" },
+    { name: "code", value: "V", help: "of a cell: waits until all its objects run this code, as wrangler deploy names it" },
     ...targetOptions,
   ],
 };
@@ -276,7 +276,7 @@ export const reloadSpec: CommandSpec = {
   summary: "Reads this machine's certificates again, while calls stand.",
   positionals: [],
   options: [
-    { name: "renew-certificate", help: "orders another one by ACME now, for all machines: the one of before was revoked" },
+    { name: "renew-certificate", help: "orders another one by ACME now, for all machines: the last was revoked" },
     jsonOption,
     { name: "state", value: "DIR", help: `state directory of the system on this machine (${defaultState})` },
   ],

@@ -138,7 +138,7 @@ export const upSpec: CommandSpec = {
     },
     { name: "listen", value: "ADDRESS[:PORT]", help: `offers this machine to others: cell a's members' socket (port ${listenPort})` },
     { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: next ports" },
-    { name: "health", value: "ADDRESS:PORT", help: "a page for load balancers, of the first gateway (none); further ones: next ports" },
+    { name: "health", value: "ADDRESS:PORT", help: "page for load balancers, of the first gateway (none); others: next ports" },
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
     { name: "gateways", value: "N", help: "gateways (1)" },
     { name: "exchanges", value: "N", help: `slices of the addresses-of-record (${firstStart.exchanges})` },

@@ -75,7 +75,8 @@ describe("control links", () => {
   it.each<[Partial<ClusterMap>, string]>([
     [{ assignments: [{ primary: "zz", secondary: "yy" }] }, "exchange 0 is in cell zz, which is not in the map"],
     [{ exchangeCount: 300_000_000 }, "300000000 exchanges are more than 4096"],
-    [{ cells: [{ id: "a", url: "ftp://127.0.0.1" }] }, "the URL of cell a is not of the kind http://host:port"],
+    [{ cells: [{ id: "a", url: "ws://127.0.0.1" }] }, "the URL of cell a is not of the kind http://host:port"],
+    [{ cells: [{ id: "a", url: "ftp://127.0.0.1" }] }, "it has not the form of a map"],
     [{ version: 2 ** 53 - 1 }, "no version is above 1125899906842624"],
     [{ cells: [] }, "it has not the form of a map"],
   ])("keep the map that they have when one is not sound, and say once why: %#", async (change, reason) => {
