@@ -48,7 +48,7 @@ export const joinSpec: CommandSpec = {
 
 /** Gateways of a machine that joins are where it reaches the others. */
 function asOfJoin(option: Option): Option {
-  const help = "UDP and TCP of the first gateway (where it reaches URL from); again: more";
+  const help = "UDP and TCP of a gateway (5060 where it reaches URL from); again: more";
   return option.name === "sip" ? { ...option, help } : option;
 }
 
