@@ -28,6 +28,7 @@ import {
   joinSocketsMax,
   joinSocketsPerSourceMax,
 } from "./limits.ts";
+import { oneRequestEach } from "./one-request-each.ts";
 
 /** The certificate of the host with its key, and the authority's: PEM. */
 export type DoorTls = { readonly cert: string; readonly key: string; readonly ca: string };
@@ -84,13 +85,7 @@ export class JoinDoor {
     this.#server.on("request", (request, response) => void this.#serve(request, response));
     // Whoever is no TLS, or ends in the middle: only that connection ends.
     this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
-    this.#server.on("clientError", (_error, socket) => socket.destroy());
-    this.#server.maxRequestsPerSocket = 1;
-    // Node answers these by itself otherwise, and keeps the connection.
-    this.#server.on("checkExpectation", (_request, response: ServerResponse) => {
-      response.writeHead(417, { "content-length": 0, connection: "close" });
-      response.end();
-    });
+    oneRequestEach(this.#server);
   }
 
   /** The port that it has: another one than asked for with 0 (tests). */

@@ -3,6 +3,7 @@ import { hostInUri } from "../../sip/host-in-uri.ts";
 import { DoorComers } from "../door-comers.ts";
 import { Failure, codeOf } from "../errors.ts";
 import { doorConnectionsMax, doorConnectionsPerSourceMax, doorRequestMs, doorRequestOctetsMax, doorSilentMs } from "./limits.ts";
+import { oneRequestEach } from "../one-request-each.ts";
 
 /** What stands at a path of HTTP-01, and what is answered there. */
 export type Challenge = { readonly token: string; readonly answer: string };
@@ -71,13 +72,7 @@ export class ChallengeDoor {
     );
     server.timeout = doorSilentMs;
     server.on("connection", (socket) => this.#comers.admit(socket));
-    server.on("clientError", (_error, socket) => socket.destroy());
-    server.maxRequestsPerSocket = 1;
-    // Node answers these by itself otherwise, and keeps the connection.
-    server.on("checkExpectation", (_request, response: ServerResponse) => {
-      response.writeHead(417, { "content-length": 0, connection: "close" });
-      response.end();
-    });
+    oneRequestEach(server);
     return new Promise((listening, failed) => {
       server.once("error", (error) => {
         const where = `${hostInUri(host)}:${this.#port}`;
