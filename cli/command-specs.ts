@@ -319,9 +319,9 @@ export const subscriberListSpec: CommandSpec = {
 
 export const subscriberImportSpec: CommandSpec = {
   name: "subscriber import",
-  summary: "Adds the subscribers of a CSV file with the header aor,password.",
+  summary: "Adds the subscribers of a CSV file, own or of Kamailio or FreePBX.",
   positionals: ["FILE.csv"],
-  explained: { "FILE.csv": "in UTF-8; all of them or none when the file has a mistake" },
+  explained: { "FILE.csv": "with a header, in UTF-8; all of them or none when the file has a mistake" },
   options: targetOptions,
 };
 

@@ -347,6 +347,7 @@ export const domainsSchema = list(
   record({
     name: string(),
     auth: picklist(["digest", "open"]),
+    digest: exactOptional(pipe(list(picklist(["MD5", "SHA-256"])), description("algorithms of its challenges; absent: MD5"))),
     isAdded: pipe(boolean(), description("it was added while the system ran, and may be removed so")),
     subscribers: exactOptional(pipe(number(), description("where they were asked for"))),
   }),

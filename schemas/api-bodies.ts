@@ -48,7 +48,7 @@ function hexDigits(count: 32 | 64, orNone = false): GenericSchema<string, string
   return pipe(string(reason), regex(pattern, reason), toLowerCase(), title(`${count} hex digits`));
 }
 
-/** Without the last two, phones that put user@domain into username are refused. */
+/** Without the last two, phones that put user@domain into username are refused. Without those of SHA-256, challenges by it cannot be answered. */
 export const subscribersBodySchema = pipe(
   array(unknown(), "the body must be a JSON array of {aor, ha1Md5, ha1Sha256, ha1bMd5, ha1bSha256}"),
   maxLength(subscribersPerRequestMax, `at most ${subscribersPerRequestMax} subscribers in one request`),
@@ -57,7 +57,7 @@ export const subscribersBodySchema = pipe(
       {
         aor: pipe(string("must be a text"), description("address-of-record, user@domain, with or without sip:")),
         ha1Md5: pipe(hexDigits(32), description("MD5 of user:domain:password (RFC 7616 3.4.2)")),
-        ha1Sha256: pipe(hexDigits(64), description("SHA-256 of the same")),
+        ha1Sha256: exactOptional(pipe(hexDigits(64, true), description("SHA-256 of the same")), ""),
         ha1bMd5: exactOptional(pipe(hexDigits(32, true), description("MD5 of user@domain:domain:password")), ""),
         ha1bSha256: exactOptional(pipe(hexDigits(64, true), description("SHA-256 of that")), ""),
       },

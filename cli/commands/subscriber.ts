@@ -3,10 +3,12 @@ import { subscribersSchema, subscribersStoredSchema } from "../../schemas/api-an
 import { read } from "../../schemas/reading.ts";
 import { type Arguments, usage } from "../arguments.ts";
 import { subscriberAddSpec } from "../command-specs.ts";
-import { addressOfRecordAt, domainNames } from "../domains.ts";
+import { decodeCsv } from "../csv.ts";
+import { addressOfRecordAt, domainRows } from "../domains.ts";
 import { Failure, codeOf, reasonOf } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { decodeCsv, parseSubscribersCsv, passwordOfInput, subscriberRecordOf } from "../subscribers.ts";
+import { parseSubscribersCsv, type SubscriberFile } from "../subscriber-files.ts";
+import { passwordOfInput, subscriberRecordOf } from "../subscribers.ts";
 import { findTarget, type Target } from "../target.ts";
 
 /** Subscribers of one request: its body stays below 256 KiB, and a cell's answer well below its time limit. */
@@ -47,13 +49,17 @@ export async function list(args: Arguments, io: Io): Promise<void> {
 export async function importFile(args: Arguments, io: Io): Promise<void> {
   const target = findTarget(args, io.environment);
   const file = args.positionals[0] ?? "";
-  const subscribers = readSubscribersFile(file, target.domain, await domainNames(target.api));
+  const domains = await domainRows(target.api);
+  const { subscribers, md5Only, others } = readSubscribersFile(
+    file,
+    target.domain,
+    domains.map(({ name }) => name),
+  );
   let changed = 0;
   for (let at = 0; at < subscribers.length; at += batchSize) {
     const batch = subscribers.slice(at, at + batchSize);
     try {
-      const records = batch.map(({ aor, password }) => subscriberRecordOf(aor, password));
-      changed += changedOf(await target.api.put("/api/subscribers", records));
+      changed += changedOf(await target.api.put("/api/subscribers", batch));
     } catch (error) {
       throw new Failure(`${at} of ${subscribers.length} imported, then: ${reasonOf(error)} (importing the file again does no harm)`);
     }
@@ -61,6 +67,11 @@ export async function importFile(args: Arguments, io: Io): Promise<void> {
     forgetPasswords(target, aors, `${at + batch.length} of ${subscribers.length} imported`);
   }
   io.out(`${importedText(subscribers.length, changed)}\n`);
+  for (const [kind, count] of others) io.out(`${count} of kind ${kind} left out: only sip and pjsip are SIP phones\n`);
+  const isSha256Asked = domains.some(({ digest }) => digest !== undefined && !digest.includes("MD5"));
+  if (md5Only > 0 && isSha256Asked) {
+    io.out(`${md5Only} of them cannot register: the file has hashes of MD5 only, and the system asks for SHA-256 (tandem up --digest)\n`);
+  }
 }
 
 function importedText(count: number, changed: number): string {
@@ -81,7 +92,7 @@ function forgetPasswords({ state }: Target, aors: readonly string[], done: strin
   }
 }
 
-function readSubscribersFile(file: string, domain: string | undefined, others: readonly string[]): ReturnType<typeof parseSubscribersCsv> {
+function readSubscribersFile(file: string, domain: string | undefined, others: readonly string[]): SubscriberFile {
   try {
     return parseSubscribersCsv(decodeCsv(readFileSync(file)), domain, others);
   } catch (error) {

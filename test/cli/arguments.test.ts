@@ -70,7 +70,7 @@ Tries.
 
   it("lists all commands, or those of a group", () => {
     expect(overviewOf(commandSpecs)).toContain(
-      "\n  subscriber import FILE.csv  Adds the subscribers of a CSV file with the header aor,password.\n",
+      "\n  subscriber import FILE.csv  Adds the subscribers of a CSV file, own or of Kamailio or FreePBX.\n",
     );
     expect(overviewOf(commandSpecs, "subscriber")).not.toContain("registrations");
     const names = commandSpecs.map(({ name }) => name);

@@ -13,13 +13,17 @@ let server: Server;
 let url: string;
 /** What the cell answers: status and JSON. */
 let answer: { readonly status: number; readonly json: object };
+/** What it says of its domains. */
+let domains: readonly object[];
 
 beforeEach(async () => {
+  domains = [];
   directory = mkdtempSync(join(tmpdir(), "tandem-subscriber-"));
   server = createServer((request, response) => {
     request.resume();
     const headers = { "tandem-cell": "a", [versionHeader]: String(protocolVersion) };
     if (request.url === "/") response.writeHead(200, headers).end();
+    else if (request.url === "/api/domains") response.writeHead(200, headers).end(JSON.stringify(domains));
     else response.writeHead(answer.status, headers).end(JSON.stringify(answer.json));
   });
   server.listen(0, "127.0.0.1");
@@ -54,6 +58,21 @@ describe("tandem subscriber", () => {
     const file = join(directory, "list.csv");
     writeFileSync(file, `aor,password\n${Array.from({ length: count }, (_, index) => `u${index},p\n`).join("")}`);
     expect(await subscriber("import", file)).toEqual({ code: 0, out: `${line}\n`, err: "" });
+  });
+
+  it("import says who is left out, and whoever cannot answer the challenges of this system", async () => {
+    answer = { status: 200, json: { stored: 1, changed: 0 } };
+    const file = join(directory, "list.csv");
+    writeFileSync(file, "extension,secret,tech\n100,s,pjsip\n101,s,iax2\n");
+    expect((await subscriber("import", file)).out).toBe(
+      "1 subscriber imported\n1 of kind iax2 left out: only sip and pjsip are SIP phones\n",
+    );
+    writeFileSync(file, `username,domain,ha1\nalice,example.test,${"0".repeat(32)}\n`);
+    expect((await subscriber("import", file)).out).toBe("1 subscriber imported\n");
+    domains = [{ name: "example.test", auth: "digest", digest: ["SHA-256"], isAdded: false }];
+    expect((await subscriber("import", file)).out).toBe(
+      "1 subscriber imported\n1 of them cannot register: the file has hashes of MD5 only, and the system asks for SHA-256 (tandem up --digest)\n",
+    );
   });
 
   it("says of a full disk one line, exit code 1, whichever command it was", async () => {

@@ -1,13 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import {
-  parseAddressOfRecord,
-  decodeCsv,
-  parseSubscribersCsv,
-  passwordOfInput,
-  randomPassword,
-  subscriberRecordOf,
-} from "../../cli/subscribers.ts";
+import { parseAddressOfRecord, passwordOfInput, randomPassword, subscriberRecordOf } from "../../cli/subscribers.ts";
 import { secretsOf } from "../../sip/auth/digest.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { parseUri } from "../../sip/message/uri.ts";
@@ -64,6 +57,19 @@ describe("parseAddressOfRecord", () => {
   });
 });
 
+describe("a name that may not stand in an address", () => {
+  it.each([
+    ["front door", "front%20door"],
+    ["m\u00fcller", "m%C3%BCller"],
+    ["a:b", "a%3Ab"],
+  ])("says what a name may hold, and how to write %s: the same is taken", (name, escaped) => {
+    expect(() => parseAddressOfRecord(name, "example.test")).toThrow(
+      `is no user of a SIP address: it may hold letters a-z, digits and -_.!~*'()&=+$,;?/#, else write ${escaped}`,
+    );
+    expect(parseAddressOfRecord(escaped, "example.test")).toBe(`${escaped}@example.test`);
+  });
+});
+
 describe("subscriberRecordOf", () => {
   it("[RFC7616 3.4.2] hashes user:realm:password, and user@domain:realm:password", () => {
     // printf 'alice:example.test:sécret' | md5sum, and so on.
@@ -115,55 +121,6 @@ describe("randomPassword", () => {
     const passwords = Array.from({ length: 50 }, randomPassword);
     for (const password of passwords) expect(password).toMatch(/^[a-hjkmnp-z2-9]{12}$/);
     expect(new Set(passwords).size).toBe(50);
-  });
-});
-
-describe("parseSubscribersCsv", () => {
-  it("takes columns in any order, quotes, empty lines, either line end, a byte order mark", () => {
-    const text = '\uFEFFname,Password,AOR\r\nA,p1,alice\r\n\r\n"B, ""the""\nbig","p,2",sip:bob@example.test\nC,p3,carol';
-    expect(parseSubscribersCsv(text, "example.test")).toEqual([
-      { aor: "alice@example.test", password: "p1" },
-      { aor: "bob@example.test", password: "p,2" },
-      { aor: "carol@example.test", password: "p3" },
-    ]);
-  });
-
-  it.each([
-    ["", "line 1: the header must name the columns aor and password"],
-    ["alice,secret\n", "line 1: the header must name the columns aor and password"],
-    ["aor,password\nalice\n", "line 2: has 1 columns, the header has 2 (nothing was imported)"],
-    ["aor,password\nalice,\n", "line 2: alice@example.test: the password is empty (nothing was imported)"],
-    ['aor,password\n"a\nb",x\nalice,p\nalice,q', 'line 2: a\nb: "a\\nb" is no user of a SIP address'],
-    ["aor,password\nalice,p\n\nsip:alice@example.test,q", "line 4: alice@example.test stands in line 2 already (nothing was imported)"],
-    ['aor,password\nalice,"p', "line 2: a quoted field does not end"],
-    ['aor,password\nalice,"p"q', "line 2: text after a quoted field"],
-    ["aor,password\n,a\n,b\n,c\n,d", "; and 1 more (nothing was imported)"],
-  ])("refuses %j as a whole", (text, line) => {
-    expect(() => parseSubscribersCsv(text, "example.test")).toThrow(line);
-  });
-
-  it("names the line of an octet that is not UTF-8, as Latin-1 has them, and takes UTF-8 with its mark", () => {
-    const latin1 = Buffer.from("aor,password\nalice,p\nm\u00fcller,gr\u00fcn\n", "latin1");
-    expect(() => decodeCsv(latin1)).toThrow('line 3: is not UTF-8 (Latin-1? it would be "müller,grün"): save the file as UTF-8');
-    expect(() => decodeCsv(Buffer.from("\ufeffaor,password\n", "utf16le"))).toThrow("is no text in UTF-8");
-    const utf8 = Buffer.from("\ufeffaor,password\nalice,gr\u00fcn\n");
-    expect(parseSubscribersCsv(decodeCsv(utf8), "example.test")).toEqual([{ aor: "alice@example.test", password: "grün" }]);
-  });
-
-  it.each([
-    ["front door", "front%20door"],
-    ["m\u00fcller", "m%C3%BCller"],
-    ["a:b", "a%3Ab"],
-  ])("says what a name may hold, and how to write %s: the same is taken", (name, escaped) => {
-    expect(() => parseAddressOfRecord(name, "example.test")).toThrow(
-      `is no user of a SIP address: it may hold letters a-z, digits and -_.!~*'()&=+$,;?/#, else write ${escaped}`,
-    );
-    expect(parseAddressOfRecord(escaped, "example.test")).toBe(`${escaped}@example.test`);
-  });
-
-  it("takes 50 000 lines in a moment", () => {
-    const lines = Array.from({ length: 50_000 }, (_, index) => `user${index},p${index}`);
-    expect(parseSubscribersCsv(`aor,password\n${lines.join("\n")}`, "example.test")).toHaveLength(50_000);
   });
 });
 

@@ -77,7 +77,12 @@ async function newestMap(env: Environment): Promise<ClusterMap> {
 }
 
 function rowsOf(map: ClusterMap): DomainRow[] {
-  return map.domains.map(({ name, auth }) => ({ name, auth, isAdded: isAdded(map, name) }));
+  return map.domains.map(({ name, auth, digest }) => ({
+    name,
+    auth,
+    ...(digest === undefined ? {} : { digest: [...digest] }),
+    isAdded: isAdded(map, name),
+  }));
 }
 
 /** Why a name is none of a domain, because it is that of a machine of this system; undefined: it is not. */
