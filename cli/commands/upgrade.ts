@@ -12,7 +12,7 @@ import { StateDirectory } from "../state-directory.ts";
 import { findTarget, type Target } from "../target.ts";
 import { drain, statusOf, undrain } from "./drain.ts";
 
-/** The other cells hear of it with the next heartbeat, in a second. Whoever has not heard by then says so when it is to go itself. */
+/** The other cells hear of it at once, or with the next heartbeat, in a second. Whoever has not heard by then says so when it is to go itself. */
 const seenMsMax = 30_000;
 const pollMs = 100;
 
@@ -59,7 +59,8 @@ async function upgradeOne(name: string, { args, io, state, isReplicated }: Way):
   const ofMember = { ...args, positionals: [id], values: new Map([["state", state.path]]) };
   const silent = { ...io, out: () => undefined };
   const from = kind === "cell" ? findTarget(ofMember, io.environment) : undefined;
-  const isTaken = from !== undefined && isReplicated && (await isToBeTaken(from, id));
+  const before = from === undefined ? undefined : await membersIn(from, id);
+  const isTaken = isReplicated && isToBeTaken(before);
   let now: unknown;
   try {
     if (isTaken) await drain(ofMember, silent);
@@ -70,29 +71,38 @@ async function upgradeOne(name: string, { args, io, state, isReplicated }: Way):
     throw error;
   }
   if (isTaken) await undrain(ofMember, silent);
-  if (from !== undefined) await untilSeen(from, id);
+  if (from !== undefined) await untilSeen(from, id, before?.state === "draining");
   return isTable(now) ? String(now["version"]) : "?";
 }
 
-/** Whether a cell is taken out of service first: it serves, and is not the only one. */
-async function isToBeTaken({ api }: Target, cell: string): Promise<boolean> {
+type Before = { readonly state: string | undefined; readonly cellCount: number };
+
+async function membersIn({ api }: Target, cell: string): Promise<Before> {
   const { cells } = await statusOf(api);
-  const state = cells.find(({ id }) => id === cell)?.state;
-  return cells.length > 1 && (state === "up" || state === "joining");
+  return { state: cells.find(({ id }) => id === cell)?.state, cellCount: cells.length };
 }
 
-/** Until the cells of this machine know that a cell is back: before, none of them may be taken out of service. */
-async function untilSeen({ state, credentials }: Target, cell: string): Promise<void> {
+/** Whether a cell is taken out of service first: it serves, and is not the only one. */
+function isToBeTaken(before: Before | undefined): boolean {
+  return before !== undefined && before.cellCount > 1 && (before.state === "up" || before.state === "joining");
+}
+
+/**
+ * Until the cells of this machine know that a cell is back: before, none of them may be taken out of service. `draining` is back for one that was out of service
+ * before. Of any other it is what was heard before it went.
+ */
+async function untilSeen({ state, credentials }: Target, cell: string, wasDraining: boolean): Promise<void> {
   const until = performance.now() + seenMsMax;
+  const isBack = (seen: string): boolean => seen === "up" || (wasDraining && seen === "draining");
   for (const { url, membersUrl } of state?.readRun()?.cells ?? []) {
     const api = new ApiClient([membersUrl ?? url], credentials);
-    while (!(await seesBack(api, cell)) && performance.now() < until) await delay(pollMs);
+    while (!(await sees(api, cell, isBack)) && performance.now() < until) await delay(pollMs);
   }
 }
 
-async function seesBack(api: ApiClient, cell: string): Promise<boolean> {
+async function sees(api: ApiClient, cell: string, isBack: (state: string) => boolean): Promise<boolean> {
   const status = await statusOf(api).catch(() => undefined);
-  return status?.cells.some(({ id, state }) => id === cell && (state === "up" || state === "draining")) === true;
+  return status?.cells.some(({ id, state }) => id === cell && isBack(state)) === true;
 }
 
 function planIn(answer: unknown): {
