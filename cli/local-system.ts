@@ -35,6 +35,7 @@ import type { Settings } from "./settings.ts";
 import type { ClusterSettings, Passwords, Run, StateDirectory } from "./state-directory.ts";
 import { isStatus } from "./status.ts";
 import { Supervisor } from "./supervisor.ts";
+import { TakenOut } from "./taken-out.ts";
 import { catchingUp, untilTogether } from "./together.ts";
 
 /** Gateways connect within milliseconds, and again within seconds when a cell refuses them at first. */
@@ -129,6 +130,8 @@ export class LocalSystem {
       cells: () => this.cells.all,
       members: this.#members,
       api: () => this.#hostApi,
+      takenOut: new TakenOut({ state, api: () => this.#api }),
+      isReplicated: () => this.#isReplicated,
       summaryOf: (cell) => this.#summaryOf(cell),
       supervisor: this.#supervisor,
       reporter: options.reporter,
@@ -147,9 +150,13 @@ export class LocalSystem {
         isCell(name) ? this.#specs.specOf(this.#cell(idIn(name)), this.#mapWith(this.cells.all)) : this.gateways.specOf(idIn(name)),
       catchesUp: (name) =>
         isCell(name) ? catchingUp(() => this.#summaryOf(this.#cell(idIn(name)))) : Promise.resolve(() => this.#isConnected(idIn(name))),
-      isReplicated: () => this.#mapWith(this.cells.all).replication.enabled !== false,
+      isReplicated: () => this.#isReplicated,
       changed: () => state.writeRun(this.run),
     });
+  }
+
+  get #isReplicated(): boolean {
+    return this.#mapWith(this.cells.all).replication.enabled !== false;
   }
 
   /** Whether a gateway is there in the eyes of the cells. */

@@ -4,6 +4,7 @@ import { leftSchema, type OrdersForHost } from "../schemas/hosts.ts";
 import { read } from "../schemas/reading.ts";
 import type { ApiClient } from "./api-client.ts";
 import { Failure, printable, reasonOf } from "./errors.ts";
+import { isTable } from "./json.ts";
 import type { Supervisor } from "./supervisor.ts";
 import type { OrderBook } from "./order-book.ts";
 
@@ -114,7 +115,7 @@ export class OrderRunner {
     }
   }
 
-  /** Phones may come again. */
+  /** Phones may come again. Cells that live are to know it before the order is done: the next one may take out one of them. */
   async #takenBack(member: string): Promise<string> {
     let reason = "";
     for (
@@ -123,13 +124,15 @@ export class OrderRunner {
       await delay(serviceAskedMs, undefined, { ref: false })
     ) {
       try {
-        await this.#powers.api().put("/host/service", { member });
-        return "";
+        const answer = await this.#powers.api().put("/host/service", { member });
+        if (!isTable(answer) || answer["isHeard"] !== false) return "";
+        reason = "";
       } catch (error) {
         if (!(error instanceof Failure)) throw error;
         reason = error.message;
       }
     }
+    if (reason === "") return "";
     return `, and stays out of service until tandem undrain ${member}: ${reason}`;
   }
 

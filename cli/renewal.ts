@@ -1,11 +1,14 @@
 import type { ApiClient, HostIdentity } from "./api-client.ts";
-import { Failure, reasonOf } from "./errors.ts";
+import { Failure, reasonOf, Refusal } from "./errors.ts";
 import type { CellOfLayout } from "./layout.ts";
 import type { LocalMembers } from "./local-members.ts";
 import type { Reporter } from "./reporter.ts";
 import type { Supervisor } from "./supervisor.ts";
+import { Needed, type TakenOut } from "./taken-out.ts";
 import { togetherIn, untilTogether } from "./together.ts";
 
+/** Where another cell is away for so long, a cell is started again all the same: its certificate has some days yet, and a person may not look. */
+const neededMsMax = 86_400_000;
 /** 100 000 records come within a few seconds; a peer that is not there is not waited for any longer. */
 const refillMsMax = 10_000;
 
@@ -16,6 +19,9 @@ export type RenewalOptions = {
   readonly members: Pick<LocalMembers, "renew" | "identity"> | undefined;
   /** Any cell, asked for what the processes of this machine need. */
   readonly api: () => Pick<ApiClient, "put">;
+  readonly takenOut: Pick<TakenOut, "take" | "giveBack" | "left" | "isOver" | "stop">;
+  /** Cells have what others have, so one may be taken out of service. */
+  readonly isReplicated: () => boolean;
   readonly summaryOf: (cell: CellOfLayout) => Promise<unknown>;
   readonly supervisor: Pick<Supervisor, "isStopped" | "renew">;
   readonly reporter: Pick<Reporter, "event">;
@@ -23,11 +29,16 @@ export type RenewalOptions = {
   readonly changed: (tls: HostIdentity["tls"]) => void;
 };
 
-/** What runs on this machine gets other certificates, and cells are started again one after the other, while calls stand. */
+/**
+ * What runs on this machine gets other certificates, and cells are started again one after the other, while calls stand. Each is taken out of service first, where
+ * others have what it has: softphones come back elsewhere before it ends.
+ */
 export class Renewal {
   readonly #options: RenewalOptions;
   #timer: NodeJS.Timeout | undefined;
   #renewing: Promise<readonly string[]> | undefined;
+  /** Cells that run with a certificate of before, and since when they are to be started again, ms. */
+  readonly #due = new Map<string, number>();
 
   constructor(options: RenewalOptions) {
     this.#options = options;
@@ -37,12 +48,17 @@ export class Renewal {
   start(lookMs: number): void {
     const { reporter } = this.#options;
     const look = (): Promise<unknown> =>
-      this.certificates().catch((error: unknown) => reporter.event("tandem", "warns", `${notRenewedText(error)}; tried again in an hour`));
+      this.certificates().catch((error: unknown) => {
+        if (!this.#options.takenOut.isOver) reporter.event("tandem", "warns", `${notRenewedText(error)}; tried again in an hour`);
+      });
+    const { left } = this.#options.takenOut;
+    if (left !== "") void this.#giveBack(left);
     this.#timer = setInterval(() => void look(), lookMs).unref();
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#options.takenOut.stop();
   }
 
   /**
@@ -58,35 +74,75 @@ export class Renewal {
 
   async #certificates(): Promise<readonly string[]> {
     const { members, cells, api, reporter, changed } = this.#options;
-    const renewed = (await members?.renew(cells(), api(), new Date())) ?? [];
-    if (members === undefined || renewed.length === 0) return [];
-    changed(members.identity.tls);
-    reporter.event("tandem", "renewed", `certificates of ${renewed.join(", ")}`);
-    const isForCells = cells().some(({ id }) => renewed.includes(id));
-    const away = isForCells ? await this.restartCells("it has another certificate", true) : undefined;
-    if (away !== undefined) throw new Failure(`cell ${away} is not back with its own`);
+    if (members === undefined) return [];
+    const renewed = await members.renew(cells(), api(), new Date());
+    if (renewed.length > 0) {
+      changed(members.identity.tls);
+      reporter.event("tandem", "renewed", `certificates of ${renewed.join(", ")}`);
+    }
+    for (const { id } of cells()) if (renewed.includes(id)) this.#due.set(id, performance.now());
+    for (const cell of cells().filter(({ id }) => this.#due.has(id))) {
+      const problem = await this.#startWithOwn(cell);
+      if (problem !== undefined) throw new Failure(problem);
+      this.#due.delete(cell.id);
+    }
     return renewed;
   }
 
-  /**
-   * Starts the cells again, each when the one before has everything back. `areHeard`: they speak with each other. Resolves to the cell that has not come back: those
-   * behind it go on as they are. Undefined: all have.
-   */
-  async restartCells(cause: string, areHeard: boolean): Promise<string | undefined> {
-    const { cells, supervisor, summaryOf, reporter } = this.#options;
-    for (const cell of cells()) {
-      const { id } = cell;
-      // It reads its certificate when it is told to start.
-      if (supervisor.isStopped(`cell ${id}`)) continue;
-      const summary = (): Promise<unknown> => summaryOf(cell);
-      const together = new Set(areHeard ? togetherIn(await summary().catch(() => undefined)) : []);
-      const isServing = supervisor.renew(`cell ${id}`, cause) && (await untilTogether(summary, together, performance.now() + refillMsMax));
-      if (isServing) continue;
-      // The others are all that serves: they go on as they are.
-      reporter.event(`cell ${id}`, "not renewed", `${cause}: start all cells again, one after the other`);
-      return id;
+  /** Returns why a cell does not run with its own certificate yet; undefined: it does. */
+  async #startWithOwn(cell: CellOfLayout): Promise<string | undefined> {
+    const { supervisor, reporter, takenOut, isReplicated } = this.#options;
+    const { id } = cell;
+    // It reads its certificate when it is told to start.
+    if (supervisor.isStopped(`cell ${id}`)) return undefined;
+    const say = (text: string): void => reporter.event(`cell ${id}`, "draining", text.trim());
+    let isTaken = false;
+    try {
+      isTaken = isReplicated() && (await takenOut.take(id, say));
+    } catch (error) {
+      if (!(error instanceof Failure) || takenOut.isOver) throw error;
+      const isNeeded = error instanceof Needed || error instanceof Refusal;
+      if (isNeeded && performance.now() - (this.#due.get(id) ?? 0) < neededMsMax)
+        return `cell ${id} goes on with its certificate of before: ${error.message}`;
+      reporter.event(`cell ${id}`, "not drained", `${error.message}; it is started again all the same`);
     }
-    return undefined;
+    const isBack = await this.#startAgain(cell, "it has another certificate", true);
+    if (isTaken) await this.#giveBack(id);
+    return isBack ? undefined : `cell ${id} is not back with its own`;
+  }
+
+  async #giveBack(cell: string): Promise<void> {
+    const { reporter, takenOut } = this.#options;
+    try {
+      await takenOut.giveBack(cell);
+    } catch (error) {
+      if (!takenOut.isOver)
+        reporter.event(`cell ${cell}`, "stays out of service", `${reasonOf(error)}: tandem undrain ${cell} takes it back`);
+    }
+  }
+
+  /**
+   * Starts the cells again at once, each when the one before has everything back. `areHeard`: they speak with each other. Where one does not come back, those behind it
+   * go on as they are.
+   */
+  async restartCells(cause: string, areHeard: boolean): Promise<void> {
+    const { cells, supervisor } = this.#options;
+    for (const cell of cells()) {
+      if (supervisor.isStopped(`cell ${cell.id}`)) continue;
+      if (!(await this.#startAgain(cell, cause, areHeard))) return;
+    }
+  }
+
+  /** False: it is not back. */
+  async #startAgain(cell: CellOfLayout, cause: string, areHeard: boolean): Promise<boolean> {
+    const { supervisor, summaryOf, reporter } = this.#options;
+    const { id } = cell;
+    const summary = (): Promise<unknown> => summaryOf(cell);
+    const together = new Set(areHeard ? togetherIn(await summary().catch(() => undefined)) : []);
+    if (supervisor.renew(`cell ${id}`, cause) && (await untilTogether(summary, together, performance.now() + refillMsMax))) return true;
+    // The others are all that serves: they go on as they are.
+    reporter.event(`cell ${id}`, "not renewed", `${cause}: start all cells again, one after the other`);
+    return false;
   }
 }
 

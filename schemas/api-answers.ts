@@ -88,6 +88,15 @@ export const statusSchema = record({
       isDiskFull: exactOptional(pipe(boolean(), description("its disk has no room; absent: it has"))),
       delayMs: exactOptional(pipe(number(), description("there and back, as heartbeats take; absent: the asked cell, or none came back"))),
       softphonesLeft: exactOptional(pipe(number(), description("while it is draining: softphones that have not gone elsewhere"))),
+      ownState: exactOptional(
+        pipe(memberState, description("what it is in its own eyes, where the asked cell sees something else; absent: the same")),
+      ),
+      unheardBy: exactOptional(
+        pipe(
+          list(string()),
+          description("live cells that have not answered since it is what it is; absent: none, or it has not answered itself"),
+        ),
+      ),
       hindrance: exactOptional(
         pipe(
           string(),

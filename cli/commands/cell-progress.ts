@@ -2,7 +2,7 @@ import { movedBetween } from "../../cluster/assignment/moves-left.ts";
 import type { MapAnswer } from "../../schemas/api-answers.ts";
 import { replicasIn } from "./cell-removal.ts";
 import { Failure } from "../errors.ts";
-import { SoftphoneProgress } from "./softphone-progress.ts";
+import { SoftphoneProgress } from "../softphone-progress.ts";
 
 /** A full exchange is copied in some seconds, and a dead cell is waited for as long as the group says. */
 const stalledMsMax = 120_000;

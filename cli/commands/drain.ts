@@ -1,22 +1,19 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { weightOf } from "../../cluster/assignment/shares.ts";
 import { drainDeadlineMsMax } from "../../cluster/limits.ts";
-import { membersSchema, registrationsSchema, type Status } from "../../schemas/api-answers.ts";
+import { membersSchema, registrationsSchema } from "../../schemas/api-answers.ts";
 import { read } from "../../schemas/reading.ts";
-import { type ApiClient, KeyRefusal } from "../api-client.ts";
+import type { ApiClient } from "../api-client.ts";
 import { type Arguments, type CommandSpec, usage } from "../arguments.ts";
 import { drainSpec, undrainSpec } from "../command-specs.ts";
-import { Failure, Refusal } from "../errors.ts";
+import { answered, cellPath, statusIn, statusOf, Unended, untilEmpty, untilHeard } from "../cell-service.ts";
+import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
-import { SoftphoneProgress } from "./softphone-progress.ts";
 import { otherCodeText } from "./status.ts";
 import { mapOf } from "../map-changes.ts";
-import { isStatus } from "../status.ts";
 import { durationText } from "../table.ts";
 import { findTarget } from "../target.ts";
 
-/** A cell sends softphones away that are never quiet when none has gone for a minute. So long after the last one nothing more is to be expected. */
-const stalledMsMax = 120_000;
 /** A gateway has closed all connections two and a half minutes after its deadline (`drainMsMax` in gateway/limits.ts). */
 const emptyMsMax = 180_000;
 /** The cell that is asked hears of it with the next heartbeat at the latest, and that may be missed. */
@@ -28,13 +25,8 @@ const codeMsMax = 600_000;
 const deadlineDefault = "5m";
 /** All registrations are asked for, which may be megabytes. */
 const registrationsMs = 5_000;
-/** Whoever waits for a cell that does not answer hears of it after this. */
-const silentSaidMs = 2_000;
 /** Two answers round the seconds of one registration apart, and mean the same time. */
 const sameTimeMs = 10_000;
-
-/** What was begun has not come to its end while somebody waited for it, and goes on. */
-export class Unended extends Failure {}
 
 /** Takes a cell, a gateway or all that runs on a host out of service. Resolves when nothing is left that could not go on without it. */
 export async function drain(args: Arguments, io: Io): Promise<void> {
@@ -74,6 +66,11 @@ export async function undrain(args: Arguments, io: Io): Promise<void> {
     const reachMs = code === undefined ? 0 : codeMsMax - (performance.now() - start);
     await untilReached(() => change(api, cell, cellPath(cell), { draining: false }), reachMs);
   }
+  const unheard: string[] = [];
+  for (const cell of cells) {
+    const missing = await untilHeard(api, cell);
+    if (missing !== "") unheard.push(kind === "Cell" ? `. But ${missing}` : `. But of cell ${cell}: ${missing}`);
+  }
   const inMap = cells.length === 0 ? [] : (await mapOf(api)).cells;
   const without = cells.filter((cell) => inMap.some((each) => each.id === cell && weightOf(each) === 0));
   const more = without.map((cell) =>
@@ -81,7 +78,7 @@ export async function undrain(args: Arguments, io: Io): Promise<void> {
       ? `. Its weight is 0, so it gets no exchanges: tandem cell weight ${cell} 1 gives it its share`
       : `. The weight of cell ${cell} is 0, so it gets no exchanges: tandem cell weight ${cell} 1 gives it its share`,
   );
-  io.out(`${kind} ${name} is in service${more.join("")}\n`);
+  io.out(`${kind} ${name} is in service${unheard.join("")}${more.join("")}\n`);
 }
 
 /** What a name means: a cell, a gateway, or a host and what runs there. */
@@ -124,10 +121,6 @@ async function beginAll(api: ApiClient, { cells, gateways, drained }: Named, dea
   }
 }
 
-function cellPath(cell: string): string {
-  return `/api/cells/${encodeURIComponent(cell)}`;
-}
-
 function gatewayPath(gateway: string): string {
   return `/api/gateways/${encodeURIComponent(gateway)}/draining`;
 }
@@ -151,43 +144,6 @@ export function deadlineOf(spec: CommandSpec, text = deadlineDefault): number {
   const ms = Number(digits) * ({ s: 1_000, m: 60_000, h: 3_600_000 }[unit] ?? Number.NaN);
   if (ms <= drainDeadlineMsMax) return ms;
   throw usage(spec, `--deadline ${text}: must be a time such as 30s, 10m or 2h, and ${durationText(drainDeadlineMsMax / 1_000)} at most`);
-}
-
-/** What cells answer. While none does it is asked again: what was begun goes on without whoever waits for it. */
-async function answered(api: ApiClient, path: string, until: number, say: (text: string) => void): Promise<unknown> {
-  let isSaid = false;
-  for (const start = performance.now(); ; await delay(pollMs)) {
-    try {
-      return await api.get(path);
-    } catch (error) {
-      if (!(error instanceof Failure) || error instanceof Refusal || error instanceof KeyRefusal) throw error;
-      const now = performance.now();
-      if (now >= until) throw new Unended(error.message);
-      if (isSaid || now - start < silentSaidMs) continue;
-      say(`No cell answers, and is asked again: ${error.message}\n`);
-      isSaid = true;
-    }
-  }
-}
-
-async function untilEmpty(api: ApiClient, cell: string, say: (text: string) => void): Promise<void> {
-  const progress = new SoftphoneProgress(say);
-  let seen: number | undefined;
-  let changedAt = performance.now();
-  for (const start = performance.now(); ; await delay(pollMs)) {
-    const { cells } = statusIn(await answered(api, "/api/status", changedAt + stalledMsMax, say));
-    const member = cells.find(({ id }) => id === cell);
-    if (member === undefined) throw new Failure("the cell's answer is no status: is it of another version?");
-    if (member.state === "draining" && member.softphonesLeft === 0) return;
-    const ms = performance.now() - start;
-    if (member.softphonesLeft !== seen) [seen, changedAt] = [member.softphonesLeft, performance.now()];
-    progress.look(member.softphonesLeft);
-    // It has died, or somebody else has taken it back.
-    if (member.state !== "draining" && ms > seenMsMax) throw new Failure(`cell ${cell} is ${member.state}`);
-    if (performance.now() - changedAt > stalledMsMax) {
-      throw new Unended(`cell ${cell} is draining, and has ${member.softphonesLeft ?? "an unknown number of"} softphones left`);
-    }
-  }
 }
 
 /** Again and again as long as a cell cannot be reached, for so long. */
@@ -281,15 +237,6 @@ function overUdpText({ overUdp, udpUntil }: Registered): string {
   const who =
     overUdp === 1 ? "1 is over UDP, and leaves when its phone registers" : `${overUdp} are over UDP, and leave when their phones register`;
   return `: ${who} elsewhere, or by ${time} UTC if nothing more comes`;
-}
-
-export async function statusOf(api: ApiClient): Promise<Status> {
-  return statusIn(await api.get("/api/status"));
-}
-
-function statusIn(status: unknown): Status {
-  if (!isStatus(status)) throw new Failure("the cell's answer is no status: is it of another version?");
-  return status;
 }
 
 function counted(count: number | undefined, what: string): string {

@@ -3,12 +3,13 @@ import { read } from "../../schemas/reading.ts";
 import type { ApiClient } from "../api-client.ts";
 import type { Arguments } from "../arguments.ts";
 import { removeSpec } from "../command-specs.ts";
+import { statusOf } from "../cell-service.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { mapOf } from "../map-changes.ts";
 import { findTarget } from "../target.ts";
 import { checkTakeOut, sayer, takeOut } from "./cell.ts";
-import { beginDrain, deadlineOf, statusOf, untilIdle } from "./drain.ts";
+import { beginDrain, deadlineOf, untilIdle } from "./drain.ts";
 
 /** Removes a host when nothing runs on it any more that somebody would miss. It may be dead. */
 export async function run(args: Arguments, io: Io): Promise<void> {

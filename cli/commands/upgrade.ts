@@ -1,20 +1,15 @@
 import { resolve } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { ApiClient } from "../api-client.ts";
 import { type Arguments, usage } from "../arguments.ts";
 import { upgradeSpec } from "../command-specs.ts";
+import { isToBeTaken, statusOf, untilHeard } from "../cell-service.ts";
 import { askTandem } from "../control.ts";
 import { Failure } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { isListOf, isTable, isText, type Table } from "../json.ts";
 import { defaultState } from "../settings.ts";
 import { StateDirectory } from "../state-directory.ts";
-import { findTarget, type Target } from "../target.ts";
-import { drain, statusOf, undrain } from "./drain.ts";
-
-/** The other cells hear of it at once, or with the next heartbeat, in a second. Whoever has not heard by then says so when it is to go itself. */
-const seenMsMax = 30_000;
-const pollMs = 100;
+import { findTarget } from "../target.ts";
+import { drain, undrain } from "./drain.ts";
 
 type Process = { readonly name: string; readonly version: string; readonly isLatest: boolean };
 
@@ -59,8 +54,8 @@ async function upgradeOne(name: string, { args, io, state, isReplicated }: Way):
   const ofMember = { ...args, positionals: [id], values: new Map([["state", state.path]]) };
   const silent = { ...io, out: () => undefined };
   const from = kind === "cell" ? findTarget(ofMember, io.environment) : undefined;
-  const before = from === undefined ? undefined : await membersIn(from, id);
-  const isTaken = isReplicated && isToBeTaken(before);
+  const before = from === undefined ? undefined : await statusOf(from.api);
+  const isTaken = isReplicated && before !== undefined && isToBeTaken(before, id);
   let now: unknown;
   try {
     if (isTaken) await drain(ofMember, silent);
@@ -71,38 +66,9 @@ async function upgradeOne(name: string, { args, io, state, isReplicated }: Way):
     throw error;
   }
   if (isTaken) await undrain(ofMember, silent);
-  if (from !== undefined) await untilSeen(from, id, before?.state === "draining");
+  // Where another cell has not heard of it in time, it says so when it is to go itself. One that was out of service before is so again.
+  else if (from !== undefined) await untilHeard(from.api, id, ["up", "draining"]);
   return isTable(now) ? String(now["version"]) : "?";
-}
-
-type Before = { readonly state: string | undefined; readonly cellCount: number };
-
-async function membersIn({ api }: Target, cell: string): Promise<Before> {
-  const { cells } = await statusOf(api);
-  return { state: cells.find(({ id }) => id === cell)?.state, cellCount: cells.length };
-}
-
-/** Whether a cell is taken out of service first: it serves, and is not the only one. */
-function isToBeTaken(before: Before | undefined): boolean {
-  return before !== undefined && before.cellCount > 1 && (before.state === "up" || before.state === "joining");
-}
-
-/**
- * Until the cells of this machine know that a cell is back: before, none of them may be taken out of service. `draining` is back for one that was out of service
- * before. Of any other it is what was heard before it went.
- */
-async function untilSeen({ state, credentials }: Target, cell: string, wasDraining: boolean): Promise<void> {
-  const until = performance.now() + seenMsMax;
-  const isBack = (seen: string): boolean => seen === "up" || (wasDraining && seen === "draining");
-  for (const { url, membersUrl } of state?.readRun()?.cells ?? []) {
-    const api = new ApiClient([membersUrl ?? url], credentials);
-    while (!(await sees(api, cell, isBack)) && performance.now() < until) await delay(pollMs);
-  }
-}
-
-async function sees(api: ApiClient, cell: string, isBack: (state: string) => boolean): Promise<boolean> {
-  const status = await statusOf(api).catch(() => undefined);
-  return status?.cells.some(({ id, state }) => id === cell && isBack(state)) === true;
 }
 
 function planIn(answer: unknown): {

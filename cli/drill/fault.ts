@@ -192,7 +192,7 @@ function windowMs(fault: Fault, transport: PhoneTransport, times: Times): number
     case "drain-host":
     case "upgrade":
     case "renew":
-      return commandsMs(fault, times) + times.after / 2;
+      return commandsMs(fault, transport, times) + times.after / 2;
   }
 }
 

@@ -37,9 +37,9 @@ export async function untilShared({ system, times, say, signal }: Pick<HostScene
     throw new Failure(`the cells have not their shares after ${sharedMsMax / 1000} s`);
 }
 
-/** About how long the commands for a fault take. Calls of before end all the while. */
-export function commandsMs(fault: Exclude<HostFault, "lose-host">, { change, leave }: Times): number {
-  return fault === "renew" ? change : 1.5 * leave;
+/** About how long the commands for a fault take. Calls of before end all the while. Softphones leave each cell whose certificate is renewed. */
+export function commandsMs(fault: Exclude<HostFault, "lose-host">, transport: PhoneTransport, { change, leave }: Times): number {
+  return fault === "renew" && transport !== "ws" ? change : 1.5 * leave;
 }
 
 /** Does to machines what the fault says, and waits until the group is what it is to be. */
@@ -51,7 +51,7 @@ export async function changeHosts(fault: HostFault, scene: HostScene): Promise<G
   try {
     const ms = await inflict(fault, watch, scene);
     scene.say(ms === undefined ? "the group is not what it is to be" : "the group is what it is to be");
-    const lastsMs = fault === "lose-host" ? 0 : commandsMs(fault, scene.times);
+    const lastsMs = fault === "lose-host" ? 0 : commandsMs(fault, scene.transport, scene.times);
     await delay(Math.max(0, lastsMs - (performance.now() - startedAt)), undefined, { signal: scene.signal });
     return { wholeAfterMs: [ms], moves: watch.moves.count, replicas: watch.moves.replicas, arrivals: scene.system.arrivals };
   } finally {

@@ -43,7 +43,12 @@ export type CellMember = {
   gateways: ReadonlyMap<string, GatewayReport>;
   /** What it last said of other cells, of exchanges, and of services. */
   said: Said;
+  /** What it knows this cell to be, by the latest heartbeat that it has answered; undefined: none since it started. */
+  told: Told | undefined;
 };
+
+/** What a heartbeat says of the cell that sends it. */
+export type Told = Pick<Heartbeat, "sequence" | "state">;
 
 /** What follows for the member's state; `detail` is for people. */
 export type Turn = { readonly to: MemberState; readonly cause: Cause; readonly detail: string };
@@ -68,11 +73,14 @@ export function newCellMember(id: string): CellMember {
     delayMs: undefined,
     gateways: new Map(),
     said: nothingSaid,
+    told: undefined,
   };
 }
 
-/** It answered, after so long: whatever was suspected is not so. */
-export function answered(member: CellMember, heartbeat: Heartbeat, tookMs: number, now: SteadyMs): Turn | undefined {
+/** It answered what it was told, after so long: whatever was suspected is not so. */
+export function answered(member: CellMember, heartbeat: Heartbeat, told: Told, tookMs: number, now: SteadyMs): Turn | undefined {
+  const known = heartbeat.boot === member.boot ? member.told : undefined;
+  if (known === undefined || known.sequence < told.sequence) member.told = told;
   member.delayMs = member.delayMs === undefined ? tookMs : member.delayMs + (tookMs - member.delayMs) * newDelayPart;
   member.missed = 0;
   member.refused = 0;
@@ -91,6 +99,7 @@ export function learn(member: CellMember, heartbeat: Heartbeat, now: SteadyMs, i
   const wasHeard = member.heardAt !== undefined;
   member.heardAt = now;
   if (heartbeat.boot !== member.boot || heartbeat.sequence > member.sequence) {
+    if (heartbeat.boot !== member.boot && !isAnswer) member.told = undefined;
     member.boot = heartbeat.boot;
     member.sequence = heartbeat.sequence;
     member.epoch = heartbeat.epoch;
@@ -113,6 +122,11 @@ function causeOf(from: MemberState, to: Heartbeat["state"], wasHeard: boolean): 
   if (to === "joining") return "restarted";
   if (from === "draining") return "returned";
   return wasHeard ? "ready" : "joined";
+}
+
+/** Those that live, and have not answered since this cell is what it is. What they have heard in other ways is not known. */
+export function unheardBy(others: ReadonlyMap<string, CellMember>, own: MemberState): string[] {
+  return [...others.values()].filter(({ state, told }) => state !== "down" && told?.state !== own).map(({ id }) => id);
 }
 
 /**

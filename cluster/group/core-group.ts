@@ -119,7 +119,7 @@ export class CoreGroup {
     // The URL of one cell leads to another: the map is wrong, and the cell that was meant has not answered.
     if (member === undefined || sent.to !== heartbeat.cell) return this.failed(sequence, "error", now);
     this.#sent.delete(sequence);
-    this.#turn(member, answered(member, heartbeat, now - sent.at, now), now);
+    this.#turn(member, answered(member, heartbeat, sent.told, now - sent.at, now), now);
     this.#heard(heartbeat, now);
     // This is the answer to a heartbeat that showed which map is known here.
     this.#hearMap(heartbeat, now);
@@ -343,7 +343,8 @@ export class CoreGroup {
     // Less than the period: the last of those that have to be missed is known to be before the next would leave.
     const { periodMs, missed: missedMax } = this.#settings(now);
     const timeoutMs = Math.ceil(periodMs * 0.75);
-    this.#sent.set(heartbeat.sequence, { to: member.id, at: now, timeoutMs, isRegular, isLate: false });
+    const { sequence, state } = heartbeat;
+    this.#sent.set(sequence, { to: member.id, told: { sequence, state }, at: now, timeoutMs, isRegular, isLate: false });
     this.#effects.push({ type: "heartbeat", to: member.id, timeoutMs, lateMs: periodMs * missedMax, heartbeat });
   }
 

@@ -1,7 +1,7 @@
 import type { ClusterMap } from "../map/cluster-map.ts";
 import { mayBeGateway } from "../map/members.ts";
 import { leftShownMs } from "../limits.ts";
-import type { CellMember } from "./cell-member.ts";
+import { type CellMember, unheardBy } from "./cell-member.ts";
 import { type GatewayMember, pingsMissed } from "./gateway-member.ts";
 import type { GroupStatus } from "./group-effects.ts";
 import type { View } from "./view.ts";
@@ -21,7 +21,8 @@ export function statusOf(
     map,
     cells: view.cells.map(({ id, state }) => {
       const other = others.get(id);
-      if (other === undefined) return { id, state, epoch: view.epoch, heardMs: 0, missed: 0, suspicion: undefined };
+      const own = { heardMs: 0, missed: 0, suspicion: undefined, unheardBy: unheardBy(others, state) };
+      if (other === undefined) return { id, state, epoch: view.epoch, ...own };
       const { epoch, missed, suspicion } = other;
       const hindrance = other.hindrance === "" ? undefined : other.hindrance;
       const delayMs = state === "down" ? undefined : other.delayMs;

@@ -92,6 +92,8 @@ export type MemberStatus = {
   readonly hindrance?: string | undefined;
   /** Cells: there and back, as the latest heartbeats took, ms. */
   readonly delayMs?: number | undefined;
+  /** The cell that looks: others that have not answered since it is what it is. Absent: it is another one. */
+  readonly unheardBy?: readonly string[];
 };
 
 /** What the members make of a view. */

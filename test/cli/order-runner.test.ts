@@ -27,6 +27,8 @@ class Host {
   readonly done: string[] = [];
   /** What is answered to who asks; a text: nobody is reached. */
   left: number | undefined | string = 0;
+  /** So many times the answer is that not all cells have heard of a member that is back. */
+  unheard = 0;
   /** What a reload says. */
   read = "certificates are read again";
   /** Set: to stop takes until it is called. */
@@ -53,7 +55,11 @@ class Host {
             this.done.push(path);
             return Promise.resolve(this.left === undefined ? {} : { left: this.left });
           },
-          put: (path, body) => Promise.resolve(void this.done.push(`${path} ${JSON.stringify(body)}`)),
+          put: (path, body) => {
+            this.done.push(`${path} ${JSON.stringify(body)}`);
+            this.unheard -= 1;
+            return Promise.resolve({ isHeard: this.unheard < 0 });
+          },
         }),
         reload: () => Promise.resolve(this.read),
       },
@@ -138,6 +144,13 @@ describe("a process that is to be stopped", () => {
     expect(host.done).toEqual(["/host/left?member=g1", "stop gateway g1"]);
     expect(await host.outcome({ id: "aa02", what: "start", member: "a" })).toBe("done: cell a is started");
     expect(host.done.slice(2)).toEqual(["start cell a", '/host/service {"member":"a"}']);
+  });
+
+  it("is back when all cells that live have heard of it: the next order may be for one of them", async () => {
+    const host = new Host();
+    host.unheard = 2;
+    expect(await host.outcome({ id: "aa01", what: "restart", member: "a", drainMs: 60_000 })).toBe("done: cell a is started again");
+    expect(host.done.slice(3)).toEqual(Array.from({ length: 3 }, () => '/host/service {"member":"a"}'));
   });
 
   it.each([

@@ -116,6 +116,12 @@ describe("a cell that is drained, killed and taken back", () => {
     await until(() => returnsTo(system, "a", said) > 0);
     expect(await exchange("BYE", fresh.caller, callee)).toMatchObject({ status: 200 });
     expect(await (await softphoneAt(system, "a")).register("soft")).toMatchObject({ status: 200 });
+
+    // As a script does it: the other cell may go as soon as a command has said that this one serves.
+    for (const cell of ["b", "a", "b"]) {
+      expect(await system.cli("drain", cell)).toMatchObject({ code: 0, err: "" });
+      expect(await system.cli("undrain", cell)).toEqual({ code: 0, out: `Cell ${cell} is in service\n`, err: "" });
+    }
   });
 });
 

@@ -1,3 +1,4 @@
+import type { MemberState } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { exchangesIn } from "../../cluster/map/serving-cells.ts";
 import { within } from "../cells.ts";
@@ -33,6 +34,10 @@ export type CellSummary = {
   readonly lone?: readonly LoneExchange[];
   /** Exchanges that have something left here, though this cell has a replica of them no more. Absent: the cell is of an earlier release. */
   readonly left?: readonly number[];
+  /** What this cell is in its own eyes. Absent: it was removed, or is of an earlier release. */
+  readonly state?: MemberState;
+  /** Cells that live and have not answered since it is that. Absent: none, or the cell is of an earlier release. */
+  readonly unheardBy?: readonly string[];
   /** Which code the Worker runs. Absent: the cell is of an earlier release. */
   readonly code?: string;
   /** Objects of this cell that run other code, by that code. Absent: none, or the cell is of an earlier release. */
@@ -50,15 +55,8 @@ export async function summaryOf(env: Environment, map: ClusterMap): Promise<Cell
   const numbers = exchangesIn(map, env.CELL);
   const counts = Promise.allSettled(numbers.map((exchange) => countsOf(env, exchange)));
   const group = coreGroupObject(env);
-  const own = Promise.all([
-    group.signaturesRefused(),
-    group.softphonesLeft(),
-    group.isDiskFull(),
-    group.loneExchanges(),
-    group.leftExchanges(),
-  ]);
-  const [[signaturesRefused, softphonesLeft, isDiskFull, lone, left], settled, codes] = await Promise.all([
-    within(own, exchangeCountsMsMax),
+  const [own, settled, codes] = await Promise.all([
+    within(Promise.resolve(group.ownShare()), exchangeCountsMsMax),
     counts,
     codesBeside(env, map),
   ]);
@@ -71,11 +69,7 @@ export async function summaryOf(env: Environment, map: ClusterMap): Promise<Cell
   const silent = numbers.filter((_, index) => settled[index]?.status === "rejected");
   return {
     cell: env.CELL,
-    signaturesRefused,
-    softphonesLeft,
-    ...(isDiskFull ? { isDiskFull } : {}),
-    lone,
-    left,
+    ...own,
     code: codeOf(env),
     ...(otherCode.length === 0 ? {} : { otherCode }),
     exchanges,

@@ -138,7 +138,8 @@ hostReportsApi.put("/service", async (context) => {
     return context.json({ error: `${member} does not run on ${context.var.who}` }, 403);
   if (map.cells.some(({ id }) => id === member)) {
     const outcome = await setDraining(env, map, member, false);
-    return outcome === "done" ? context.json({ member }) : context.json({ error: `cell ${member} does not take it` }, 503);
+    if (outcome !== "done") return context.json({ error: `cell ${member} does not take it` }, 503);
+    return context.json({ member, isHeard: await isHeardUp(env, map, member) });
   }
   const isDrained = map.drainingGateways?.some(({ id }) => id === member) === true;
   const refusal = isDrained ? await refusalTo(context, { undrainGateway: member }) : undefined;
@@ -234,10 +235,23 @@ async function setDraining(
   }
 }
 
+/** Whether all cells that live know that a cell is in service again. A cell of an earlier release does not say so. */
+async function isHeardUp(env: Environment, map: ClusterMap, cell: string): Promise<boolean> {
+  try {
+    const { state = "up", unheardBy = [] } = await summaryFrom(env, map, cell);
+    return state === "up" && unheardBy.length === 0;
+  } catch {
+    return false;
+  }
+}
+
+async function summaryFrom(env: Environment, map: ClusterMap, cell: string): Promise<CellSummary> {
+  return cell === env.CELL ? await summaryOf(env, map) : await askCell<CellSummary>(env, map, cell, "/cell/summary");
+}
+
 async function softphonesLeft(env: Environment, map: ClusterMap, cell: string): Promise<number | undefined> {
   try {
-    const summary = cell === env.CELL ? await summaryOf(env, map) : await askCell<CellSummary>(env, map, cell, "/cell/summary");
-    return summary.softphonesLeft;
+    return (await summaryFrom(env, map, cell)).softphonesLeft;
   } catch {
     // It is down: nobody is left there.
     return 0;

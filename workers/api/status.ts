@@ -48,6 +48,7 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
         ...(delayMs === undefined ? {} : { delayMs: Math.round(delayMs * 10) / 10 }),
         ...(hindrance === undefined ? {} : { hindrance }),
         ...codeIn(summaries.get(member.id)),
+        ...standingIn(summaries.get(member.id), member.state),
         ...(view.isFenced && member.id === view.cell ? { isFenced: true } : {}),
         ...(late.has(member.id) ? { isLate: true } : {}),
         ...(summaries.get(member.id)?.isDiskFull === true ? { isDiskFull: true } : {}),
@@ -76,6 +77,17 @@ export async function statusOf(env: Environment, map: ClusterMap): Promise<Statu
 
 function codeIn({ code, otherCode }: Partial<CellSummary> = {}): Pick<Status["cells"][number], "code" | "otherCode"> {
   return { ...(code === undefined ? {} : { code }), ...(otherCode === undefined ? {} : { otherCode }) };
+}
+
+/** What a cell is in its own eyes, and who may not know. */
+function standingIn(
+  { state, unheardBy }: Partial<CellSummary> = {},
+  seen: MemberStatus["state"],
+): Pick<Status["cells"][number], "ownState" | "unheardBy"> {
+  return {
+    ...(state === undefined || state === seen ? {} : { ownState: state }),
+    ...(unheardBy === undefined ? {} : { unheardBy: [...unheardBy] }),
+  };
 }
 
 /** The effective number of parts that a whole is divided in: 1 / sum of the squared shares, with 2 decimals; 0 when there is nothing. */

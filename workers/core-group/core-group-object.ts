@@ -6,7 +6,7 @@ import { collectorOf, type Collector } from "../../cluster/calls/collector.ts";
 import type { GroupStatus } from "../../cluster/group/group-effects.ts";
 import type { Heartbeat } from "../../cluster/group/heartbeat.ts";
 import type { GroupSettings } from "../../cluster/group/settings.ts";
-import type { Change, HeartbeatSettings, SeenCause, View } from "../../cluster/group/view.ts";
+import type { Change, HeartbeatSettings, MemberState, SeenCause, View } from "../../cluster/group/view.ts";
 import type { ClusterMap } from "../../cluster/map/cluster-map.ts";
 import { countedMsMax } from "../../cluster/limits.ts";
 import type { Keyring } from "../../cluster/authority/keyring.ts";
@@ -58,6 +58,17 @@ export type CoreGroupStatus = GroupStatus & {
   readonly shedding: Readonly<Record<string, number>>;
   /** What gateways have said of themselves, by gateway. */
   readonly tallies: Readonly<Record<string, GatewayTally>>;
+};
+
+/** What a core group knows of its cell that a summary of it says (`CellSummary`). */
+type OwnShare = {
+  readonly signaturesRefused: number;
+  readonly softphonesLeft: number | undefined;
+  readonly isDiskFull?: true;
+  readonly lone: readonly LoneExchange[];
+  readonly left: readonly number[];
+  readonly state?: MemberState;
+  readonly unheardBy?: readonly string[];
 };
 
 /** What became of the wish to take a cell out of service. `last`: no other cell is up. `unreplicated`: no other has what this one has. */
@@ -278,16 +289,6 @@ export class CoreGroupObject extends DurableObject<Environment> {
     this.#group.replicaIsAlone(exchange, cause !== undefined);
   }
 
-  /** Exchanges that this cell has a replica of no more, and that have something left here. */
-  leftExchanges(): readonly number[] {
-    return this.#group.left;
-  }
-
-  /** Exchanges of this cell that have no second replica, and why. */
-  loneExchanges(): LoneExchange[] {
-    return this.#lone.list();
-  }
-
   /** See {@link MapChanges}: the caller asks the coordinator. */
   async changeGroup(change: Parameters<MapChanges["changeGroup"]>[0]): ReturnType<MapChanges["changeGroup"]> {
     return await this.#changes.changeGroup(change);
@@ -384,16 +385,6 @@ export class CoreGroupObject extends DurableObject<Environment> {
     return codeOf(this.env);
   }
 
-  /** Whether the disk has no room: what changes is in memory only. */
-  isDiskFull(): boolean {
-    return this.#room.isFull;
-  }
-
-  /** Softphones that are still to go elsewhere; undefined: none is to go, or how many is not known yet. */
-  softphonesLeft(): number | undefined {
-    return this.#lineDrain.left;
-  }
-
   /** Uses a signature that is right (see signature.ts). False: it was used before. */
   useSignature(nonce: string, madeAt: number): boolean {
     return this.#usedSignatures.use(nonce, madeAt, Date.now());
@@ -411,8 +402,18 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /** Since the group started. */
-  signaturesRefused(): number {
-    return this.#refusedSignatures.count;
+  /** What this object knows of its cell that a status says. */
+  ownShare(): OwnShare {
+    const { state, unheardBy = [] } = this.#group.status().cells.find(({ id }) => id === this.env.CELL) ?? {};
+    return {
+      signaturesRefused: this.#refusedSignatures.count,
+      softphonesLeft: this.#lineDrain.left,
+      ...(this.#room.isFull ? { isDiskFull: true } : {}),
+      lone: this.#lone.list(),
+      left: this.#group.left,
+      ...(state === undefined ? {} : { state }),
+      ...(unheardBy.length === 0 ? {} : { unheardBy }),
+    };
   }
 
   status(): CoreGroupStatus {

@@ -18,6 +18,10 @@ let members: readonly { readonly id: string; readonly kind: string; readonly hos
 let refusedMax: number;
 /** What is known of cell a's code, one for each time that somebody asks for the status; the last one stays. */
 let codes: Pick<Status["cells"][number], "code" | "otherCode">[];
+/** The paths of cells that are in service again. */
+let back: Set<string>;
+/** What is known of who has heard that a cell is in service, one for each time that somebody asks for the status; then all have. */
+let heard: Pick<Status["cells"][number], "ownState" | "unheardBy">[];
 /** What was asked. */
 let asked: string[];
 /** How the cell answers that question from then on, one for each time; the last one stays. Undefined: not at all. */
@@ -59,6 +63,8 @@ beforeEach(async () => {
   skippedMs = 0;
   furtherGateways = [];
   codes = [];
+  heard = [];
+  back = new Set();
   refusedMax = Number.POSITIVE_INFINITY;
   asked = [];
   server = createServer((request, response) => {
@@ -70,7 +76,8 @@ beforeEach(async () => {
       if (request.method === "PUT") {
         const [refused, error, path = request.url] = refusal;
         changes.push(`${request.url} ${body}`);
-        const isRefused = path === request.url && changes.length <= refusedMax;
+        const isRefused = path === request.url && changes.length <= refusedMax && refused !== 200;
+        if (!isRefused && body === '{"draining":false}') back.add(request.url ?? "");
         return void response.writeHead(isRefused ? refused : 200, headers).end(JSON.stringify({ error }));
       }
       if (drained !== undefined && changes.length > 0 && request.method === "GET") {
@@ -85,7 +92,12 @@ beforeEach(async () => {
         return void response.writeHead(503, headers).end();
       }
       const code = (request.url === "/api/status" && codes.length > 1 ? codes.shift() : codes[0]) ?? {};
-      const cells = status.cells.map((cell) => (cell.id === "a" ? { ...cell, ...code } : cell));
+      // Whoever was told that he is in service is up.
+      const cells = status.cells.map((cell) => ({
+        ...cell,
+        ...(cell.id === "a" ? code : {}),
+        ...(back.has(`/api/cells/${cell.id}`) ? { state: "up" as const, ...heard.shift() } : {}),
+      }));
       const answers: Readonly<Record<string, unknown>> = { "/api/map": map, "/api/members": members };
       response
         .writeHead(200, headers)
@@ -129,6 +141,29 @@ it("undrain says of a cell with weight 0 that it gets no exchanges, and what giv
       out: `Cell ${cell} is in service${text}\n`,
       err: "",
     });
+});
+
+it("undrain ends when all cells that live have heard that the cell is up: the next command may take out one of them", async () => {
+  refusal = [200, ""];
+  heard = [{ ownState: "joining" }, { unheardBy: ["c"] }, { unheardBy: ["c"] }];
+  const environment = { TANDEM_SECRET: "secret" };
+  expect(await runCommand(["undrain", "a", "--url", url], { environment })).toEqual({ code: 0, out: "Cell a is in service\n", err: "" });
+  expect(heard).toEqual([]);
+  const before = asked.indexOf("PUT /api/cells/a");
+  expect(asked.slice(before).filter((each) => each === "GET /api/status").length).toBe(4);
+});
+
+it("undrain says who has not heard of it after a while", async () => {
+  refusal = [200, ""];
+  heard = Array.from({ length: 1_000 }, () => ({ unheardBy: ["b", "c"] }));
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, "now").mockImplementation(() => now() + (heard.length < 1_000 ? 60_000 : 0));
+  const environment = { TANDEM_SECRET: "secret" };
+  expect(await runCommand(["undrain", "a", "--url", url], { environment })).toEqual({
+    code: 0,
+    out: "Cell a is in service. But cell b and cell c have not heard of it\n",
+    err: "",
+  });
 });
 
 describe("undrain of a cell whose code is being replaced", () => {

@@ -31,14 +31,31 @@ function otherOf(cell: string): string {
   return cell === "a" ? "b" : "a";
 }
 
+function ownOf(cell: string): State {
+  return own.get(cell) ?? "down";
+}
+
+function heardBy(cell: string): { state: State; asked: number } {
+  return heard.get(cell) ?? { state: "down", asked: 0 };
+}
+
 /** As cells answer: what a cell is itself it knows at once, and what the other one is it hears after a while. */
-function seenBy(cell: string): readonly { id: string; state: State }[] {
-  const other = otherOf(cell);
-  const state = own.get(other) ?? "down";
-  const view: { state: State; asked: number } = heard.get(cell) ?? { state: "down", asked: 0 };
-  view.asked = state === view.state ? 0 : view.asked + 1;
-  if (view.asked > heardAfter) view.state = state;
-  return ids.map((id) => ({ id, state: id === cell ? (own.get(id) ?? "down") : view.state }));
+function seenBy(cell: string): Pick<Status["cells"][number], "id" | "state" | "ownState" | "unheardBy">[] {
+  for (const id of ids) {
+    const [view, state] = [heardBy(id), ownOf(otherOf(id))];
+    view.asked = state === view.state ? 0 : view.asked + 1;
+    if (view.asked > heardAfter) view.state = state;
+  }
+  return ids.map((id) => {
+    const [other, ownState] = [otherOf(id), ownOf(id)];
+    const state = id === cell ? ownState : heardBy(cell).state;
+    return {
+      id,
+      state,
+      ...(ownState === state ? {} : { ownState }),
+      ...(heardBy(other).state === ownState ? {} : { unheardBy: [other] }),
+    };
+  });
 }
 
 function statusOf(cell: string): Status {
@@ -57,7 +74,7 @@ function statusOf(cell: string): Status {
 
 /** A cell goes out of service when it has heard that the other one is up. Returns why not. */
 function setDraining(cell: string, isDraining: boolean): string | undefined {
-  if (isDraining && heard.get(cell)?.state !== "up") return `cell ${cell} stays in service: no other cell is up that could take over`;
+  if (isDraining && heardBy(cell).state !== "up") return `cell ${cell} stays in service: no other cell is up that could take over`;
   own.set(cell, isDraining ? "draining" : "up");
   // That it goes is heard at once.
   if (isDraining) heard.set(otherOf(cell), { state: "draining", asked: 0 });

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { SoftphoneProgress } from "../../../cli/commands/softphone-progress.ts";
+import { SoftphoneProgress } from "../../cli/softphone-progress.ts";
 
 function saidOf(lefts: readonly (number | undefined)[]): string[] {
   const said: string[] = [];
