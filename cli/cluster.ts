@@ -49,9 +49,13 @@ function changedText(what: "cells" | "exchanges", number: number): string {
 }
 
 /** Whether this machine is offered to others, which makes an authority: what was asked for, or what it was before. It may be asked for later, or be another address. */
-function offeredIn({ listen }: Settings, known: ClusterSettings | undefined): Pick<ClusterSettings, "listen" | "host"> {
+function offeredIn({ listen, name, state }: Settings, known: ClusterSettings | undefined): Pick<ClusterSettings, "listen" | "host"> {
+  if (name !== undefined && known?.host !== undefined && known.host !== name)
+    throw new UsageError(`--name ${name}: ${state} is of host ${known.host}, and the others know it by that`);
+  if (name !== undefined && listen === undefined && known?.host === undefined)
+    throw new UsageError(`--name ${name}: is for a machine that is offered to others, with --listen`);
   if (listen === undefined) return {};
-  return { listen, host: known?.host ?? hostNameOf(hostname()) };
+  return { listen, host: known?.host ?? name ?? hostNameOf(hostname()) };
 }
 
 /** What this machine is called among members. Cells have letters for names, and gateways begin with g. */

@@ -1,6 +1,5 @@
 import type { Arguments, CommandSpec, Option } from "./arguments.ts";
 import { usage } from "./arguments.ts";
-import { cellNamePattern, gatewayNamePattern, memberNamePattern } from "../cluster/limits.ts";
 import { invitationLocationCharactersMax } from "../cluster/authority/limits.ts";
 import { Failure, UsageError } from "./errors.ts";
 import { doorPortDefault, type Settings, settingsOf, upSpec } from "./settings.ts";
@@ -71,14 +70,11 @@ export function joinSettingsOf(args: Arguments): JoinSettings {
     throw usage(joinSpec, `${url}: must be a URL as https://192.0.2.10:8840`);
   const token = values.get("token");
   if (token === undefined) throw usage(joinSpec, "--token is missing: --token - reads it from standard input");
-  const [name, location, address] = [values.get("name"), values.get("location"), values.get("address")];
-  if (name !== undefined && !memberNamePattern.test(name))
-    throw usage(joinSpec, `--name ${name}: must be 1 to 32 letters, digits or hyphens`);
-  if (name !== undefined && (cellNamePattern.test(name) || gatewayNamePattern.test(name)))
-    throw usage(joinSpec, `--name ${name}: is a name for a cell (one character) or a gateway (g and a number)`);
+  const [location, address] = [values.get("location"), values.get("address")];
   if (location !== undefined && (location.trim() === "" || location.length > invitationLocationCharactersMax))
     throw usage(joinSpec, `--location: must be 1 to ${invitationLocationCharactersMax} characters`);
-  return { url: withPort(url.replace(/\/$/, "")), token, name, location, settings: settingsAt(args, address) };
+  const settings = settingsAt(args, address);
+  return { url: withPort(url.replace(/\/$/, "")), token, name: settings.name, location, settings };
 }
 
 /** A URL without a port means the usual door, and not that of web servers. A parsed URL does not say whether its 443 was typed. */

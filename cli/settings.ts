@@ -2,7 +2,15 @@ import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { servedNamesMax } from "../cluster/authority/limits.ts";
-import { callRecordDaysDefault, callRecordDaysMax, callRecordsMostDefault, callRecordsMostMax } from "../cluster/limits.ts";
+import {
+  callRecordDaysDefault,
+  callRecordDaysMax,
+  callRecordsMostDefault,
+  callRecordsMostMax,
+  cellNamePattern,
+  gatewayNamePattern,
+  memberNamePattern,
+} from "../cluster/limits.ts";
 import { domainNameFault, whyNoHost } from "../cluster/map/domains.ts";
 import { isNoMachines } from "../cluster/map/member-addresses.ts";
 import { failedLoginsPerAddressDefault, failedLoginsPerAddressMax } from "../sip/limits.ts";
@@ -35,6 +43,8 @@ export type Settings = {
   readonly httpHost?: string | undefined;
   /** Where members of other machines reach the cells, with TLS; the port is that of cell a. Absent: there are no other machines. */
   readonly listen?: { readonly host: string; readonly port: number } | undefined;
+  /** What this machine is called among others. Undefined: as it was before, or its host name. */
+  readonly name?: string | undefined;
   /** The operator's own certificate and key, absolute paths; absent: one is made. */
   readonly tls?: { readonly certificate: string; readonly key: string } | undefined;
   /** Certificates of an authority that browsers trust; absent: none are asked for. */
@@ -137,6 +147,7 @@ export const upSpec: CommandSpec = {
       help: "where the cells listen, without TLS (127.0.0.1)",
     },
     { name: "listen", value: "ADDRESS[:PORT]", help: `offers this machine to others: cell a's members' socket (port ${listenPort})` },
+    { name: "name", value: "HOST", help: "what this machine is called among others, with --listen (its host name)" },
     { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: next ports" },
     { name: "health", value: "ADDRESS:PORT", help: "page for load balancers, of the first gateway (none); others: next ports" },
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
@@ -221,6 +232,7 @@ export function settingsOf(args: Arguments): Settings {
     advertise: advertised === undefined ? undefined : parseAdvertise(advertised),
     httpHost: parseHttpHost(values.get("http-host")),
     listen: parseListen(values.get("listen")),
+    name: hostNameIn(values.get("name")),
     tls,
     acme: parseAcme(values, tls !== undefined, port("acme-port")),
     sipPort,
@@ -300,6 +312,15 @@ function checkSips(sips: readonly SipAddress[], advertised: string | undefined):
     if (isWildcard(host)) throw usage(upSpec, `--sip ${host}: is all addresses of this machine: give it alone, or name each`);
     if (sips.findIndex((other) => other.host === host) < index) throw usage(upSpec, `--sip ${host}: is given twice`);
   }
+}
+
+/** What a machine is to be called among members: cells and gateways have names of their own kinds. */
+function hostNameIn(name: string | undefined): string | undefined {
+  if (name === undefined) return undefined;
+  if (!memberNamePattern.test(name)) throw usage(upSpec, `--name ${name}: must be 1 to 32 letters, digits or hyphens`);
+  if (cellNamePattern.test(name) || gatewayNamePattern.test(name))
+    throw usage(upSpec, `--name ${name}: is a name for a cell (one character) or a gateway (g and a number)`);
+  return name;
 }
 
 function parseListen(text: string | undefined): Settings["listen"] {

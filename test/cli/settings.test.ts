@@ -259,6 +259,26 @@ describe("a machine that is offered to others", () => {
     expect(settings("--listen", "2001:db8::1").listen).toEqual({ host: "2001:db8::1", port: 8841 });
   });
 
+  it("has the name that it is given, and no other later", () => {
+    const named = settings("--listen", "192.0.2.10", "--name", "blade-1");
+    const known = clusterSettingsOf(named, undefined);
+    expect(known.host).toBe("blade-1");
+    expect(clusterSettingsOf(named, known).host).toBe("blade-1");
+    expect(clusterSettingsOf(settings("--name", "blade-1"), known).host).toBe("blade-1");
+    expect(() => clusterSettingsOf(settings("--name", "blade-2"), known)).toThrow(
+      /^--name blade-2: .* is of host blade-1, and the others know/,
+    );
+    expect(() => clusterSettingsOf(settings("--name", "blade-1"), undefined)).toThrow(
+      /^--name blade-1: is for a machine .* with --listen$/,
+    );
+    for (const [name, reason] of [
+      ["h.2", "must be 1 to 32 letters, digits or hyphens"],
+      ["b", "is a name for a cell (one character) or a gateway (g and a number)"],
+      ["g12", "is a name for a cell (one character) or a gateway (g and a number)"],
+    ] as const)
+      expect(() => settings("--listen", "192.0.2.10", "--name", name)).toThrow(`--name ${name}: ${reason}`);
+  });
+
   it("may be so later, stays so, and may be at another address from a start on", () => {
     const before = { domain: "example.test", exchanges: 2, cells: 2 };
     const known = clusterSettingsOf(offered, before);
