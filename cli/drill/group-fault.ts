@@ -18,6 +18,9 @@ export type GroupResult = {
   readonly arrivals?: readonly Arrival[];
 };
 
+/** All machines are upgraded, or get other certificates: softphones leave each cell in turn, where all is late a few a second (docs/decisions/0053). */
+export const rolledMsMax = 1_800_000;
+
 /** The promise is 45 s, of which a dead cell is waited for 30. */
 const wholeMsMax = 15_000;
 /** Replicas move a few at a time, for some seconds each. Softphones leave at the pace that the others can take: two a second where all is late. */

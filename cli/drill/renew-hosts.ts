@@ -5,7 +5,7 @@ import { memberCertificateDays } from "../../cluster/authority/limits.ts";
 import { Authority } from "../authority.ts";
 import { Failure } from "../errors.ts";
 import { Membership } from "../membership.ts";
-import { changedMsMax, restMs } from "./group-fault.ts";
+import { restMs, rolledMsMax } from "./group-fault.ts";
 import { type GroupWatch, isWholeWithout } from "./group-watch.ts";
 import type { HostScene } from "./host-fault.ts";
 
@@ -30,7 +30,7 @@ export async function renewHosts(watch: GroupWatch, { system, say }: HostScene):
     }
   };
   const [ms] = await Promise.all([
-    watch.until((status) => isWholeWithout(status, []) && !cellsOf(system).some((pid) => cells.includes(pid)), changedMsMax, restMs),
+    watch.until((status) => isWholeWithout(status, []) && !cellsOf(system).some((pid) => cells.includes(pid)), rolledMsMax, restMs),
     typed(),
   ]);
   const old = system.hosts.flatMap((host) => membersOf(system, host).filter(({ id }) => isOld(system, host, id)));

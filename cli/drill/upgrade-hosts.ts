@@ -1,6 +1,6 @@
 import { Failure } from "../errors.ts";
 import { isListOf, isTable, isText } from "../json.ts";
-import { changedMsMax, restMs } from "./group-fault.ts";
+import { restMs, rolledMsMax } from "./group-fault.ts";
 import { type GroupWatch, isWholeWithout } from "./group-watch.ts";
 import type { HostScene } from "./host-fault.ts";
 
@@ -27,7 +27,7 @@ export async function upgradeHosts(watch: GroupWatch, { system, archive = "", sa
     }
   };
   const isDone: Parameters<GroupWatch["until"]>[0] = (status) => isWholeWithout(status, []) && upgraded === system.hosts.length;
-  const [ms] = await Promise.all([watch.until(isDone, changedMsMax, restMs), typed()]);
+  const [ms] = await Promise.all([watch.until(isDone, rolledMsMax, restMs), typed()]);
   return ms;
 }
 
