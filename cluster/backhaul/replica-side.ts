@@ -22,6 +22,8 @@ export type Side = {
   /** Connected and serving. */
   isReady: boolean;
   readySince: SteadyMs | undefined;
+  /** It was ready at some time: before, it had nothing that somebody could take over. */
+  wasReady: boolean;
   /** It came and went within `flapMs`, and has not been stable for a period since. */
   isFlapping: boolean;
   /** When its connection was last given up because it was silent, ms. */
@@ -56,6 +58,7 @@ export function newSide(cell: string): Side {
     saysServing: undefined,
     isReady: false,
     readySince: undefined,
+    wasReady: false,
     isFlapping: false,
     silentAt: Number.NEGATIVE_INFINITY,
     owed: new OwedAnswers(),

@@ -293,6 +293,7 @@ export class ReplicaWays {
     side.isReady = side.isConnected && (side.saysServing ?? isAssumed);
     if (side.isReady) {
       side.readySince ??= now;
+      side.wasReady = true;
       side.calls = "own";
       if (now - side.readySince >= this.#heartbeat.periodMs) side.isFlapping = false;
     } else if (side.readySince !== undefined) {
@@ -309,7 +310,8 @@ export class ReplicaWays {
     from.calls = "adopted";
     this.#give(to, takeoverRecord(now), now);
     const moving = this.#held.filter(({ moves }) => moves > 0).length;
-    this.#effects.push({ type: "takenOver", from: from.cell, to: to.cell, records: moving });
+    // At the start cells come one after the other, and nothing is taken from one that was not there yet.
+    if (from.wasReady || moving > 0) this.#effects.push({ type: "takenOver", from: from.cell, to: to.cell, records: moving });
   }
 
   /**
