@@ -59,6 +59,21 @@ export type LoadReport = {
 /** Of each sort. A thousand calls are lost for a handful of reasons; which ones must be seen of each sort. */
 const lossesMax = 200;
 
+/**
+ * Each phone has an order of its own, as names of equal weight come to whoever asks (RFC 2782): those of a target that goes spread over all others. As many phones
+ * begin with each.
+ */
+export function orderFor<Each>(targets: readonly Each[], index: number): Each[] {
+  const rest = [...targets];
+  const order: Each[] = [];
+  for (let number = index; rest.length > 0;) {
+    const count = rest.length;
+    order.push(...rest.splice(number % count, 1));
+    number = Math.floor(number / count);
+  }
+  return order;
+}
+
 /** Phones and their calls: everything that goes on while something fails. */
 export class Load {
   readonly #options: LoadOptions;
@@ -84,7 +99,7 @@ export class Load {
     for (let index = 0; index < amounts.registered; index += 1) {
       const flows = everyoneHasTwo || Math.floor(index / targets.length) % 2 === 1 ? 2 : 1;
       const phone = new Phone(
-        { transport, domain, targets, userAgent, user: `phone${index}`, first: index % targets.length, flows },
+        { transport, domain, targets: orderFor(targets, index), userAgent, user: `phone${index}`, first: 0, flows },
         ports,
         {
           request: (receiver, message, reply) => {

@@ -249,6 +249,21 @@ describe("strangers at a join door", () => {
     await until(() => ask(url).then(Boolean, () => false));
     expect(said).toContain(`joined host h2 at ${host}`);
   });
+
+  it("get one answer and no connection when they expect what no door does (RFC 9110 10.1.1)", async () => {
+    // Their body never comes, and nobody waits for it.
+    const url = await openedDoor({ requestMs: 600_000 });
+    const socket = connectTls({ port: Number(new URL(url).port), host, ca: offered.tls.ca });
+    socket.on("error", () => undefined);
+    let text = "";
+    socket.on("data", (chunk) => void (text += String(chunk)));
+    const closed = once(socket, "close");
+    socket.write("POST /join HTTP/1.1\r\nHost: x\r\nExpect: everything\r\nContent-Length: 100\r\n\r\n");
+    await closed;
+    expect(text).toMatch(/^HTTP\/1\.1 417 .*\r\n[^]*\r\n\r\n$/);
+    expect(said).toEqual([]);
+    expect(await ask(url)).toBeDefined();
+  });
 });
 
 describe("a newcomer", () => {

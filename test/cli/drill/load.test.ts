@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { Load, type LoadReport } from "../../../cli/drill/load.ts";
+import { Load, type LoadReport, orderFor } from "../../../cli/drill/load.ts";
 import type { Amounts } from "../../../cli/drill/plan.ts";
 import type { PhoneTransport } from "../../../kit/phone/link.ts";
 import { Registrations, TinyPeer } from "./tiny-peer.ts";
@@ -31,6 +31,14 @@ function loadOf(transport: PhoneTransport, targets: readonly TinyPeer[], amounts
   loads.push(load);
   return load;
 }
+
+it("phones know targets in all orders alike, and as many begin with each", () => {
+  const orders = Array.from({ length: 48 }, (_, index) => orderFor(["a", "b", "c", "d"], index));
+  const counts = Map.groupBy(orders, (order) => order.join(" "));
+  expect([counts.size, ...new Set(Array.from(counts.values(), ({ length }) => length))]).toEqual([24, 2]);
+  expect(orders.slice(0, 4).map(([first]) => first)).toEqual(["a", "b", "c", "d"]);
+  expect(orderFor(["a"], 7)).toEqual(["a"]);
+});
 
 async function untilOver(load: Load): Promise<LoadReport> {
   load.fault(200);
