@@ -79,6 +79,8 @@ export class Call {
   #acknowledgedAt = 0;
   /** What the phones received, for the report of a lost call. */
   readonly #seen: string[] = [];
+  /** ACKs of 200s, for the same: one for each copy that came. */
+  readonly #acks: string[] = [];
   #byeReceivedBy: Side | undefined;
   #isOver = false;
   #failure: string | undefined;
@@ -278,7 +280,9 @@ export class Call {
         dialog.routes = response.values(Header.RecordRoute).toReversed();
       }
       dialog.target = contactOf(response) ?? dialog.target;
-      dialog.phone.acknowledge(partsOf(dialog, "ACK", toOf(dialog), dialog.target, cSeq));
+      dialog.phone.acknowledge(partsOf(dialog, "ACK", toOf(dialog), dialog.target, cSeq), (target) =>
+        this.#acks.push(`${cSeq} to ${target} at ${this.#sinceStart()}`),
+      );
     };
     this.#outgoing = dialog.phone.request(
       { ...partsOf(dialog, "INVITE", to, requestUri, cSeq), hasContact: true },
@@ -351,7 +355,7 @@ export class Call {
 
   #stateText(): string {
     const at = (time: number, what: string): string => (time === 0 ? `not ${what}` : `${what} at ${Math.round(time - this.startedAt)} ms`);
-    return `${at(this.#rangAt, "rang")}, ${at(this.#answeredAt, "answered")}, ${at(this.#acceptedAt, "accepted")}, ${at(this.#acknowledgedAt, "acknowledged")}; received: ${this.#seen.join(", ")}; sent: ${this.#outgoing?.history.join(", ") ?? "nothing"}`;
+    return `${at(this.#rangAt, "rang")}, ${at(this.#answeredAt, "answered")}, ${at(this.#acceptedAt, "accepted")}, ${at(this.#acknowledgedAt, "acknowledged")}; received: ${this.#seen.join(", ")}; sent: ${this.#outgoing?.history.join(", ") ?? "nothing"}; ACKs: ${this.#acks.join(", ") || "none"}`;
   }
 }
 

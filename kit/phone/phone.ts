@@ -211,9 +211,9 @@ export class Phone {
     return this.#requests.start(parts, again === undefined ? { done } : { done, again });
   }
 
-  /** Sends an ACK for a 2xx. */
-  acknowledge(parts: RequestParts): void {
-    this.#requests.acknowledge(parts);
+  /** Sends an ACK for a 2xx. `sent`: to this target. */
+  acknowledge(parts: RequestParts, sent?: (target: string) => void): void {
+    this.#requests.acknowledge(parts, sent);
   }
 
   /** The Contact of the present flow, for dialogs. */

@@ -97,11 +97,12 @@ export class Requests {
     return { history: request.history, cancel: (done) => this.#cancel(request, done) };
   }
 
-  /** Sends an ACK for a 2xx: no transaction. */
-  acknowledge(parts: RequestParts): void {
+  /** Sends an ACK for a 2xx: no transaction. `sent`: to this target. */
+  acknowledge(parts: RequestParts, sent?: (target: string) => void): void {
     this.#flows.whenOpen(() => {
       const link = this.#flows.present();
       link?.send(this.#octetsOf(parts, link, this.#newBranch()));
+      if (link !== undefined) sent?.(link.target.name);
     });
   }
 
