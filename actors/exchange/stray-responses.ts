@@ -49,7 +49,7 @@ export class StrayResponses {
     const byVia = proxy.strayResponse(message, now);
     if (byVia === undefined) return;
     const onwardFlow = orphans.callerOf(branch) ?? byVia.flow;
-    if (isOfInvite && status < 300 && status >= 200) takeovers.passed(branch);
+    if (isOfInvite && status < 300 && status >= 200) takeovers.passed(branch, message);
     if (known === undefined) orphans.answered(message, branch, byVia.flow, now);
     this.#passOn(message, flow, byVia.octets, onwardFlow, isOfInvite, now);
   }

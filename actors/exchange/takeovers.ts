@@ -26,7 +26,7 @@ export class Takeovers {
   readonly #options: TakeoverOptions;
   /** When which access said that it has lost the other replica. */
   readonly #since = new Map<string, number>();
-  /** Branches, the oldest first. */
+  /** Our branches, and keys of server transactions, the oldest first. */
   readonly #passed = new Set<string>();
   #cells: ReadonlySet<string> | undefined;
 
@@ -80,11 +80,14 @@ export class Takeovers {
     return hasLost(from) && hasLost(to) ? preferred : this.#cell;
   }
 
-  /** A 2xx to an INVITE has passed whose request another replica forwarded. */
-  passed(branch: string): void {
-    const [oldest] = this.#passed;
-    if (this.#passed.size >= passedMax && oldest !== undefined) this.#passed.delete(oldest);
-    this.#passed.add(branch);
+  /** A 2xx to an INVITE has passed whose request another replica forwarded: with this branch of ours, from this server transaction. */
+  passed(branch: string, response: SipMessage): void {
+    for (const each of [branch, serverKeyBelow(response, "INVITE")]) {
+      if (each === undefined) continue;
+      const [oldest] = this.#passed;
+      if (this.#passed.size >= 2 * passedMax && oldest !== undefined) this.#passed.delete(oldest);
+      this.#passed.add(each);
+    }
   }
 
   /** Whether the INVITE of this branch of ours has been answered by such a 2xx: a copy of it has come late. */
@@ -124,7 +127,9 @@ export class Takeovers {
   /** An INVITE that this replica, or the other one, has had before. False: it is new. */
   repeatedInvite(tx: ServerTransaction, message: SipMessage, now: SteadyMs): boolean {
     const record = this.#options.invites.foreign(tx.key);
-    if (record === undefined && !this.#options.invites.hasEnded(tx.key)) return false;
+    // Before it is forwarded, which has to wait where the caller's password is asked for. A CANCEL behind it would be answered 487 meanwhile.
+    const hasEnded = this.#options.invites.hasEnded(tx.key) || this.#passed.has(tx.key);
+    if (record === undefined && !hasEnded) return false;
     this.#options.transactions.forget(tx);
     if (record === undefined) return true; // answered: the caller has, or gets, what was said
     if (this.#mayAdopt(record, accessOfFlow(tx.flow), now) === "surely") {

@@ -456,7 +456,7 @@ const failures: readonly Mutation[] = [
   {
     name: "repeated-invite-is-a-new-call",
     rule: "An INVITE that the other replica has in hand, or has ended, is not a new call here.",
-    find: "if (record === undefined && !this.#options.invites.hasEnded(tx.key)) return false;",
+    find: "if (record === undefined && !hasEnded) return false;",
     replace: "if (record === undefined || tx.key !== '') return false;",
     tests: ["test/actors/exchange/replication.test.ts", "test/actors/exchange/failover.test.ts"],
     isSimulated: false,

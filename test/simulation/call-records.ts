@@ -3,7 +3,7 @@ import { callsGatheredMs } from "../../actors/limits.ts";
 import { isParseError } from "../../sip/errors.ts";
 import { recordOf } from "../../sip/record/record-text.ts";
 import type { Call } from "../../sip/record/values.ts";
-import { bothDied, diedWithItsRefusal, flushedMs, isDouble, wasAskedAgain, wasCutApart } from "./excuses.ts";
+import { bothDied, diedWithItsRefusal, flushedMs, isDouble, isLineUnreachable, wasAskedAgain, wasCutApart } from "./excuses.ts";
 import type { OutgoingCall } from "./call.ts";
 import type { Phone } from "./phone.ts";
 import type { Cell } from "./cell.ts";
@@ -99,6 +99,9 @@ function isExcused(story: Story, phone: Phone, call: OutgoingCall, record: Call 
     "both cells died before a disk had it": () => bothDied(story, phone, startedAt - 500, until + collectedMs),
     // A refusal waits for nobody, and what its cell has not told the other one ends with it.
     "who refused it died before anybody knew": () => record === undefined && diedWithItsRefusal(story, call),
+    // The exchange has refused it, and its line could not hear that: it has said 503 by itself.
+    "its line heard its own cell only": () =>
+      (record?.status ?? 0) >= 300 && call.outcome === 503 && isLineUnreachable(story, phone, startedAt, outcomeAt),
     // Its callee has answered the INVITE that was said first, and its caller has hung up. That counts, and not how the second one ended.
     "the other replica asked for its password again": () => record?.status === 200 && wasAskedAgain(story, call),
     // The caller has hung up, and was refused by a cell that did not know his INVITE. The one that knew it has heard of his CANCEL only.

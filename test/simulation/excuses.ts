@@ -339,6 +339,15 @@ export function wasCutApart({ faults }: Story, at: number): boolean {
   return faults.some((fault) => areCut(fault) && fault.from <= at && fault.until + afterMs >= at);
 }
 
+/**
+ * The exchanges were doubled while two cells were cut from each other. A CANCEL may come to the younger exchange in one of them, and its INVITE may be known in the
+ * other one only: an elder is asked in the same cell.
+ */
+export function wasDoubledApart({ faults }: Story, from: number, until: number): boolean {
+  const doublings = faults.filter(({ kind, from: at }) => kind === "double the exchanges" && at >= from && at <= until);
+  return doublings.some(({ from: at }) => faults.some((fault) => areCut(fault) && fault.from <= at && fault.until + afterMs >= at));
+}
+
 /** Some gateway was cut off from both cells that serve one of these phones, and the other cells send nobody on. */
 export function wereOutOfReach({ cluster, faults }: Story, phones: readonly (Phone | undefined)[], from: number, until: number): boolean {
   const pairs = phones.flatMap((phone) => (phone === undefined ? [] : cluster.pairsOf(phone.addressOfRecord, from, until)));

@@ -29,6 +29,7 @@ import {
   wasAway,
   wasCutOff,
   wasDisturbed,
+  wasDoubledApart,
   wasGivenUpLate,
   wasOutlived,
   wasOutlivedInProgress,
@@ -288,7 +289,9 @@ function pleasFor(story: Story, phone: Phone, call: OutgoingCall): Pleas {
     "nobody could be asked who the caller is": () => outcome === 503 && isUnasked(story, startedAt, outcomeAt),
     "the callee came back in the cell that does not have the call": () =>
       outcome === 408 && cameBackUnheard(story, callee, startedAt, outcomeAt),
-    "two faults of cells at a time": () => isDouble(story, startedAt - transactionMs, outcomeAt, [phone, callee]),
+    "two faults of cells at a time": () =>
+      isDouble(story, startedAt - transactionMs, outcomeAt, [phone, callee]) ||
+      (outcome === 408 && wasCancelled && wasDoubledApart(story, startedAt, outcomeAt)),
     "the silence of a fault": () => isHard && wasDisturbed(story, startedAt - transactionMs, outcomeAt),
   };
 }

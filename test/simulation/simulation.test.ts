@@ -35,11 +35,14 @@ const mendedRecords: readonly (readonly [why: string, seeds: readonly number[]])
   ["the end of a registration, when another disk was full, or its cell had lost the exchange", [12334, 7192]],
   ["an INVITE that was over, and was on the disk of one cell still", [490296, 91193]],
   ["an INVITE that a cell brought after its death, and whose refusal had passed the other one", [770112]],
+  ["an INVITE that came behind its 200, and was refused by the CANCEL behind it", [66682593]],
 ];
 
 /** The same with so many cells. */
 const mendedGroups: readonly (readonly [why: string, cells: number, seeds: readonly number[]])[] = [
   ["a call whose callee had asked in it, and one cell saw the answer only", 4, [30001321]],
+  ["a refusal that its line could not hear, and said 503 by itself", 6, [60000162]],
+  ["a CANCEL just after a doubling, in a cell that was cut from the one that had its INVITE", 4, [30002301]],
 ];
 
 /** The same of runs whose faults are all of these kinds. */
