@@ -64,8 +64,6 @@ export const drainMsMax = 600_000;
 export const drainLateMs: number = t1Ms / 5;
 /** What was measured longer ago says nothing of now. */
 export const lateKnownMs = 2_000;
-/** As long as an access finds exchanges late it tells the core group so often, which believes it for longer (lateBelievedMs). */
-export const lateToldMs = 1_000;
 
 /**
  * All cells that are up have a new map within milliseconds. One that does not answer is waited for so long while another one does. Where none does it is longer, and
@@ -191,7 +189,7 @@ export const phoneLostMs = 30_000;
  * its caller after T1.
  */
 export const replayedMs: number = 1.2 * t1Ms;
-/** Branches of INVITEs that are remembered because their 2xx has passed without state; more take the place of the oldest. */
+/** INVITEs that are remembered because their 2xx has passed without state; more take the place of the oldest. */
 export const passedMax = 1_000;
 /** Another exchange is asked again where a phone is after a pause that grows from this to that: ten questions in {@link phoneReturnMs}. */
 export const phoneAskMsMin = 100;

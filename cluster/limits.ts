@@ -300,17 +300,6 @@ export const owedSweepMs = 8_000;
 export const healsAtOnceMax = 32;
 /** Exchanges that are moved at once, for nothing but balance. Each takes time from calls, and nobody waits for it. */
 export const movesAtOnceMax = 4;
-/** So many begin at first, and twice as many after each look at which nothing was late. */
-export const movesAtFirst = 1;
-/**
- * One begins so long after the last one in any case, be exchanges late or a copy not done. So who keeps one late for ever does not keep a cell from being removed. At
- * five seconds the moves themselves kept all late on a machine that was too small, for a minute and not for half of one.
- */
-export const movesApartMsMax = 20_000;
-/** What an access has found late is late for so long. It says so once a second as long as it is. */
-export const lateBelievedMs = 2_500;
-/** Accesses whose word is kept in a cell, so that what it says with each beat has a bound: lines and gateways of a large system. */
-export const lateAccessesMax = 64;
 
 /**
  * Call records are kept for as long, unless the operator says otherwise. A month is enough for whoever disputes a bill. Nobody is to learn from them whom

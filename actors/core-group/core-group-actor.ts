@@ -161,11 +161,6 @@ export class CoreGroupActor {
     this.#event((now) => this.#group.overloaded(now));
   }
 
-  /** A gateway, or a line of this cell, finds an exchange late. It says so again as long as it does. */
-  accessIsLate(access: string): void {
-    this.#event((now) => this.#group.accessIsLate(access, now));
-  }
-
   /** A heartbeat of another cell. Returns the answer; undefined: it comes from a gateway, which is told nothing. */
   heartbeat(heartbeat: Heartbeat): Heartbeat | undefined {
     if (this.#group.isGateway(heartbeat.cell)) return undefined;

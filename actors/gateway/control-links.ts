@@ -44,7 +44,7 @@ type ControlLink = { readonly url: string; readonly link: CellLink; epoch: numbe
  * `{"type":"map","map"}` on open and whenever the map changes, and `{"type":"view","view"}` likewise. The newest map counts, whichever
  * cell it came from; views are each cell's own. When the link to a cell is lost the others are told, `{"type":"lost","cell","seen"}`.
  * A gateway that refuses a part of new requests says so, `{"type":"load","refused":0.4}`. What it has counted it says on open and when that has
- * changed, `{"type":"tally",...}`. As long as it finds an exchange late it says `{"type":"late"}`.
+ * changed, `{"type":"tally",...}`.
  */
 export class ControlLinks {
   readonly #options: ControlLinksOptions;
@@ -78,11 +78,6 @@ export class ControlLinks {
     this.#isOverloaded = share > 0;
     const text = JSON.stringify({ type: "load", refused: Math.round(share * 1_000) / 1_000 });
     for (const { link } of this.#links.values()) link.send(text);
-  }
-
-  /** Tells every cell that an exchange is late. */
-  tellLate(): void {
-    for (const { link } of this.#links.values()) link.send(JSON.stringify({ type: "late" }));
   }
 
   /** When a cell last said something on its control link, be it that its runtime answered a ping, ms. */

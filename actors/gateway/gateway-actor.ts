@@ -5,7 +5,6 @@ import { NoisySources } from "../../cluster/overload/noisy-sources.ts";
 import type { Listener } from "../../sip/flow/flow.ts";
 import { networkOfSource } from "../../sip/flow/source.ts";
 import { stringOf } from "../../sip/message/octets.ts";
-import { LateWord } from "../late-word.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import type { BackhaulLink } from "./backhaul-link.ts";
 import { Backhauls } from "./backhauls.ts";
@@ -121,8 +120,6 @@ export class GatewayActor {
       counters.noisySources = noise.sources;
       this.#tellLoad();
     });
-    const lateWord = new LateWord();
-    this.#heart.onLook(() => (lateWord.isDue(this.lateMs(ports.now()), ports.now()) ? this.#control.tellLate() : undefined));
   }
 
   /** Octets of records that no exchange has acknowledged. */

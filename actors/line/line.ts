@@ -15,7 +15,6 @@ import { Entrance } from "../../cluster/overload/entrance.ts";
 import { KnownFlows } from "../../cluster/overload/known-flows.ts";
 import { Newcomer } from "../../cluster/overload/newcomer.ts";
 import type { ShedNews } from "../../cluster/overload/shedding.ts";
-import { LateWord } from "../late-word.ts";
 import { lateKnownMs, owedAskMs } from "../limits.ts";
 import type { MakeTimer, Timer } from "../timer.ts";
 import { ExchangeLink, type CallOutcome } from "./exchange-link.ts";
@@ -51,8 +50,6 @@ export type LinePorts<Softphone> = Clocks & {
   readonly random: () => number;
   /** For the log: a replica cannot be reached. */
   readonly unreachable: (exchange: number, cell: string, reason: Error) => void;
-  /** Tells the core group of this cell that an exchange is late, as long as one is. */
-  readonly late: () => void;
   /** For the log: new requests for an exchange are refused because all is late, or not any more. */
   readonly overload: (exchange: number, news: ShedNews) => void;
 };
@@ -76,7 +73,6 @@ export class Line<Softphone> {
   readonly #entrances = new Map<number, Entrance>();
   /** By exchange: how long frames waited for it when that was last measured, ms, and when that was. */
   readonly #waited = new Map<number, { readonly ms: number; readonly at: SteadyMs }>();
-  readonly #lateWord = new LateWord();
   readonly #knownFlows = new KnownFlows();
   readonly #owed = new OwedAnswers();
   /** Those that are said again. The replica that had them may live after all, and answer: they are not refused here. */
@@ -192,7 +188,6 @@ export class Line<Softphone> {
   #measure(exchange: number, now: SteadyMs): number | undefined {
     const ms = this.#waitingMs(exchange);
     if (ms !== undefined) this.#waited.set(exchange, { ms, at: now });
-    if (this.#lateWord.isDue(ms, now)) this.#ports.late();
     return ms;
   }
 

@@ -1,4 +1,4 @@
-import { healsAtOnceMax } from "../limits.ts";
+import { healsAtOnceMax, movesAtOnceMax } from "../limits.ts";
 import type { Assignment, MapCell } from "../map/cluster-map.ts";
 import { Draft, finalPairOf } from "./draft.ts";
 import { Hops, type Hop, tolerance, widestGaps } from "./moves.ts";
@@ -24,8 +24,6 @@ export type Situation = {
   readonly joined: ReadonlySet<number>;
   /** Whether replicas can be copied while both of a pair serve. If not, what is in two cells stays there, and a dead replica is replaced by an empty one. */
   readonly copies: boolean;
-  /** So many moves, and changes of primaries, may begin now, where so many exchanges are not as they are to be already (move-pace.ts). */
-  readonly beginsMax: (unsettled: number) => number;
 };
 
 /**
@@ -54,8 +52,6 @@ class Plan {
   readonly #isQuiet: boolean;
   /** Moves that may be begun yet. */
   #left: number;
-  /** Nothing is under way, and nothing has begun. */
-  #isFirst: boolean;
 
   constructor(situation: Situation) {
     const { cells, assignments, standingOf } = situation;
@@ -65,9 +61,7 @@ class Plan {
     this.#shares = sharesOf(this.#staying, assignments.length);
     this.#isQuiet = this.#staying.every(({ id }) => standingOf(id) !== "away");
     const moving = assignments.flatMap(({ joining }, exchange) => (joining === undefined ? [] : [exchange]));
-    const unsettled = new Set([...situation.single, ...moving]).size;
-    this.#left = situation.beginsMax(unsettled);
-    this.#isFirst = unsettled === 0;
+    this.#left = movesAtOnceMax - new Set([...situation.single, ...moving]).size;
   }
 
   get result(): readonly Assignment[] | undefined {
@@ -129,7 +123,7 @@ class Plan {
       turns = this.#chainFor(overOf, () => this.#turns())
     ) {
       for (const { exchange, from, to } of turns) this.#draft.set(exchange, { primary: to, secondary: from });
-      this.#begun(turns.length);
+      this.#left -= turns.length;
     }
   }
 
@@ -142,7 +136,7 @@ class Plan {
     const hops = hopsOf();
     for (const { over, under } of gaps) {
       const chain = hops.chain(over, under);
-      if (chain !== undefined) return chain.length <= this.#left || this.#isFirst ? chain : undefined;
+      if (chain !== undefined) return chain.length <= this.#left || this.#left === movesAtOnceMax ? chain : undefined;
     }
     return undefined;
   }
@@ -152,12 +146,7 @@ class Plan {
       const [primary, secondary] = finalPairOf(this.#assignmentOf(exchange));
       this.#draft.set(exchange, { primary: from === primary ? secondary : primary, secondary: from, joining: to });
     }
-    this.#begun(hops.length);
-  }
-
-  #begun(count: number): void {
-    this.#left -= count;
-    this.#isFirst = false;
+    this.#left -= hops.length;
   }
 
   /** How an exchange leaves a cell that is to have none, or a place that has both of its replicas. */

@@ -1,7 +1,6 @@
 import type { Assignment, MapCell } from "../map/cluster-map.ts";
 import { balance, type Standing } from "./balance.ts";
 import { finalPairOf } from "./draft.ts";
-import { allAtOnce } from "./move-pace.ts";
 import { weightOf } from "./shares.ts";
 
 /** What the coordinator has yet to do, as far as the map shows it. */
@@ -21,7 +20,7 @@ export function movesLeft(cells: readonly MapCell[], assignments: readonly Assig
   let [now, begun, steps] = [assignments, 0, 0];
   for (; steps < stepsMax; steps += 1) {
     const joined = new Set(now.flatMap(({ joining }, exchange) => (joining === undefined ? [] : [exchange])));
-    const next = balance({ cells, assignments: now, standingOf, single: new Set(), joined, copies: true, beginsMax: allAtOnce });
+    const next = balance({ cells, assignments: now, standingOf, single: new Set(), joined, copies: true });
     if (next === undefined) break;
     begun += next.filter(({ joining }, exchange) => joining !== undefined && now[exchange]?.joining !== joining).length;
     now = next;

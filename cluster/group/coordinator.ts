@@ -1,5 +1,4 @@
 import { balance, type Standing } from "../assignment/balance.ts";
-import { MovePace } from "../assignment/move-pace.ts";
 import { weightOf } from "../assignment/shares.ts";
 import { healAfterMs } from "../limits.ts";
 import type { ClusterMap } from "../map/cluster-map.ts";
@@ -45,7 +44,6 @@ export class Coordinator {
   readonly #cell: string;
   #balancedAt: SteadyMs = Number.NEGATIVE_INFINITY;
   #version: MapVersion | undefined;
-  readonly #pace = new MovePace();
 
   constructor(cell: string) {
     this.#cell = cell;
@@ -96,7 +94,6 @@ export class Coordinator {
     if (this.#version === undefined || isNewer(version, this.#version)) {
       this.#version = version;
       this.#balancedAt = now + periodMs;
-      this.#pace.mapChanged(now);
     }
     // One of an earlier release does not hear of assignments, and goes on with those that it knows.
     const isUnderstood = cells.every(({ state, isEarlier }) => state === "down" || !isEarlier);
@@ -107,8 +104,7 @@ export class Coordinator {
     // One that is to have nothing is not waited for.
     const patienceWith = (cell: string): Patience => ({ heartbeat, waitMs: leaving.has(cell) ? 0 : waitMs });
     const standings = new Map(cells.map((cell) => [cell.id, standingOf(cell, isHeard(cell.id), graceFrom, patienceWith(cell.id), now)]));
-    const isLate = cells.some(({ state, said }) => state !== "down" && said.late.length > 0);
-    const assignments = balance({
+    return balance({
       cells: map.cells,
       assignments: assignmentsOf(map),
       standingOf: (cell) => standings.get(cell) ?? "gone",
@@ -121,10 +117,7 @@ export class Coordinator {
         cells.map(({ id, said }) => ({ id, copies: said.copies })),
       ),
       copies: true,
-      beginsMax: (unsettled) => this.#pace.beginsMax(unsettled, isLate, now),
     });
-    if (assignments !== undefined) this.#pace.stepped();
-    return assignments;
   }
 }
 

@@ -168,11 +168,6 @@ export class CoreGroup {
     this.#patience.overloaded(now);
   }
 
-  /** An access finds an exchange late. Others hear it with the next heartbeat: nothing that is begun meanwhile cannot be borne. */
-  accessIsLate(access: string, now: SteadyMs): void {
-    this.#report.addLate(access, now);
-  }
-
   /** Whether it is the name of a gateway, and of no cell: what is for cells is not for it. */
   isGateway(id: string): boolean {
     return this.#gateways.has(id) && id !== this.#cell && !this.#others.has(id);
@@ -429,7 +424,6 @@ export class CoreGroup {
   #conclude(now: SteadyMs): void {
     this.#notice(now);
     this.#concludedAt = now;
-    this.#report.forgetLate(now);
     for (const gateway of this.#gateways.values()) {
       if (judge(gateway, this.#settings(now), this.#patience.graceFrom, now)) this.#times.hasNews(now);
       this.#merge(gateway, now);

@@ -47,15 +47,13 @@ export type Said = {
   readonly handedOver: readonly number[];
   /** Services of which the sender's cell knows a later epoch than the map says: of the other side of a cut. */
   readonly fences: readonly Fence[];
-  /** Accesses that have told the sender's cell a moment ago that exchanges are late. */
-  readonly late: readonly string[];
 };
 
-export const nothingSaid: Said = { hears: [], single: [], unfit: [], copies: [], handedOver: [], fences: [], late: [] };
+export const nothingSaid: Said = { hears: [], single: [], unfit: [], copies: [], handedOver: [], fences: [] };
 
 /** What the sender of a heartbeat says. */
-export function saidIn({ hears = [], single = [], unfit = [], copies = [], handedOver = [], fences = [], late = [] }: Heartbeat): Said {
-  return { hears, single, unfit, copies, handedOver, fences, late };
+export function saidIn({ hears = [], single = [], unfit = [], copies = [], handedOver = [], fences = [] }: Heartbeat): Said {
+  return { hears, single, unfit, copies, handedOver, fences };
 }
 
 /** The latest epoch of a service that anybody in a cell may have been told of. */
@@ -103,7 +101,6 @@ export function parseHeartbeat(value: unknown, readMap: (value: unknown) => Clus
     ...listOf("copies", value["copies"], isCopy),
     ...listOf("handedOver", value["handedOver"], isCount),
     ...listOf("fences", value["fences"], isFence),
-    ...listOf("late", value["late"], isText),
   };
 }
 

@@ -1,5 +1,3 @@
-import type { SteadyMs } from "../../sip/time.ts";
-import { lateAccessesMax, lateBelievedMs } from "../limits.ts";
 import type { Said } from "./heartbeat.ts";
 import { pairOf, type ClusterMap } from "../map/cluster-map.ts";
 import { hasReplica } from "../map/serving-cells.ts";
@@ -8,7 +6,7 @@ import { hasReplica } from "../map/serving-cells.ts";
 export type Copy = { readonly exchange: number; readonly cell: string };
 
 /** What a cell says of its own exchanges and services. */
-export type Report = Pick<Said, "single" | "unfit" | "copies" | "handedOver" | "late">;
+export type Report = Pick<Said, "single" | "unfit" | "copies" | "handedOver">;
 
 /** What has been learnt of this cell's own exchanges and services since its core group started. */
 export class OwnReport {
@@ -18,12 +16,10 @@ export class OwnReport {
   readonly #unfit = new Set<string>();
   readonly #copies = new Map<number, string>();
   readonly #handedOver = new Set<number>();
-  /** Accesses that find exchanges late, and when each last said so. */
-  readonly #late = new Map<string, SteadyMs>();
 
   get all(): Report {
     const copies = Array.from(this.#copies, ([exchange, cell]) => ({ exchange, cell }));
-    return { single: [...this.#single], unfit: [...this.#unfit], copies, handedOver: [...this.#handedOver], late: [...this.#late.keys()] };
+    return { single: [...this.#single], unfit: [...this.#unfit], copies, handedOver: [...this.#handedOver] };
   }
 
   /** True: that is news. */
@@ -38,16 +34,6 @@ export class OwnReport {
   mapChanged(before: ClusterMap, map: ClusterMap, own: string): void {
     for (const exchange of this.#single) if (!hasReplica(map, exchange, own)) this.#single.delete(exchange);
     if (map.doubled?.isUnderWay !== true || map.exchangeCount !== before.exchangeCount) this.#handedOver.clear();
-  }
-
-  /** An access finds an exchange late. It says so again as long as it is. */
-  addLate(access: string, now: SteadyMs): void {
-    if (this.#late.has(access) || this.#late.size < lateAccessesMax) this.#late.set(access, now);
-  }
-
-  /** What was said of lateness a while ago counts no more. */
-  forgetLate(now: SteadyMs): void {
-    for (const [access, at] of this.#late) if (now - at >= lateBelievedMs) this.#late.delete(access);
   }
 
   setSingle(exchange: number, isSingle: boolean): void {

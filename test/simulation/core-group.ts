@@ -82,7 +82,6 @@ export class CoreGroup {
         }
         const { type, cell, seen } = JSON.parse(String(data)) as { readonly type: string; readonly cell: string; readonly seen: SeenCause };
         if (type === "lost") this.actor.suspect(cell, seen);
-        if (type === "late") this.actor.accessIsLate(gateway);
       },
       closed: () => {
         if (this.#controls.get(gateway) !== control) return;

@@ -42,7 +42,6 @@ export class Line {
         call: (exchange, target, frame, over) => this.#call(exchange, target, frame, over),
         random: () => 0,
         wentOnAgo: (told) => this.#life.soon(() => told(cell.wentOnAgoMs)),
-        late: () => this.#life.soon(() => cell.group.actor.accessIsLate(access)),
         overload: (exchange, news) => host.trace(() => `line ${access}: shedding for exchange ${exchange} has ${news}`),
         unreachable: (exchange, target, reason) => {
           host.trace(() => `line ${access}: exchange ${exchange} in cell ${target} is unreachable: ${reason.message}`);

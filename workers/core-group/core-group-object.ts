@@ -34,7 +34,7 @@ import { type HostReport, HostReports, type KnownHost } from "../host-reports.ts
 import { UsedSignatures } from "../used-signatures.ts";
 import { BeatWaker } from "./beat-waker.ts";
 import { ControlSockets } from "./control-sockets.ts";
-import { bootOf, listenersOf, lostCellOf, messageOf, refusedShareOf, saysLate } from "./gateway-messages.ts";
+import { bootOf, listenersOf, lostCellOf, messageOf, refusedShareOf } from "./gateway-messages.ts";
 import { GatewayNames } from "./gateway-names.ts";
 import { GroupDisk } from "./group-disk.ts";
 import { GroupServices, isLedgerAlive } from "./group-services.ts";
@@ -204,9 +204,8 @@ export class CoreGroupObject extends DurableObject<Environment> {
   }
 
   /**
-   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and four things more. `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its
-   * control socket to that cell. `{"type":"load","refused":0.4}`: which part of new requests it refuses. `{"type":"tally",...}`: what it has counted. `{"type":"late"}`: an exchange
-   * is late for it.
+   * A gateway tells who it is, `{"type":"hello","boot":"..."}`, and three things more. `{"type":"lost","cell":"b","seen":"closed socket"}`: how it has lost its
+   * control socket to that cell. `{"type":"load","refused":0.4}`: which part of new requests it refuses. `{"type":"tally",...}`: what it has counted.
    * All else is for later versions.
    */
   override webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): void {
@@ -215,7 +214,6 @@ export class CoreGroupObject extends DurableObject<Environment> {
     const refused = refusedShareOf(data);
     if (refused !== undefined) this.#shedding.said(this.#sockets.gatewayOf(socket), refused, this.#timers.clock.now());
     if (refused !== undefined && refused > 0) this.#group.overloaded();
-    if (saysLate(data)) this.#group.accessIsLate(this.#sockets.gatewayOf(socket));
     const tally = tallyOf(messageOf(data));
     if (tally !== undefined) this.#sockets.tallied(socket, tally);
     const boot = bootOf(data);
@@ -366,11 +364,6 @@ export class CoreGroupObject extends DurableObject<Environment> {
 
   async setHeartbeat(heartbeat: HeartbeatSettings): ReturnType<MapChanges["setHeartbeat"]> {
     return await this.#changes.setHeartbeat(heartbeat);
-  }
-
-  /** A line of this cell finds an exchange late. */
-  accessIsLate(access: string): void {
-    this.#group.accessIsLate(access);
   }
 
   /** The operator takes this cell out of service, or back. Anything but `done`: why it stays in service. */

@@ -35,11 +35,6 @@ export function refusedShareOf(data: ArrayBuffer | string): number | undefined {
   return type === "load" && typeof refused === "number" ? refused : undefined;
 }
 
-/** Whether a gateway says that an exchange is late for it. It says so again as long as that is so. */
-export function saysLate(data: ArrayBuffer | string): boolean {
-  return (messageOf(data) as { readonly type?: unknown }).type === "late";
-}
-
 const seenCauses: readonly SeenCause[] = ["closed socket", "connection refused", "missed heartbeats"];
 
 /** Where a hello says that its gateway listens, as phones see it. */

@@ -76,7 +76,6 @@ export class LineObject extends DurableObject<Environment> {
       random: () => Math.random(),
       wentOnAgo: (told) => void this.#wentOnAgoMs().then(told),
       unreachable: (_exchange, _cell, reason) => warnOf(`line ${this.#access}`, reason),
-      late: () => void this.#tellLate(),
       overload: (exchange, news) =>
         console.warn(
           `line ${this.#access}: exchange ${exchange} ${news === "began" ? "is late: new requests are refused" : "is in time again"}`,
@@ -187,15 +186,6 @@ export class LineObject extends DurableObject<Environment> {
     } catch (error) {
       console.warn(`line ${this.#access}: the core group does not say whether this cell stood still: ${String(error)}`);
       return Number.POSITIVE_INFINITY;
-    }
-  }
-
-  /** It is told again: one that is lost matters to nobody. */
-  async #tellLate(): Promise<void> {
-    try {
-      await coreGroupObject(this.env).accessIsLate(this.#access);
-    } catch (error) {
-      warnOf(`line ${this.#access}: the core group is not told that exchanges are late`, error);
     }
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { CellConnectionEvents } from "../../../actors/gateway/cell-link.ts";
 import { GatewayActor } from "../../../actors/gateway/gateway-actor.ts";
-import { drainLateMs, lateKnownMs, lateToldMs } from "../../../actors/limits.ts";
+import { lateKnownMs } from "../../../actors/limits.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
 import { noisyAtOnce, noisyPerSecond, noisyPerSourceMin, shedColdMs } from "../../../cluster/limits.ts";
 import type { ClusterMap } from "../../../cluster/map/cluster-map.ts";
@@ -164,23 +164,6 @@ describe("a gateway whose cell is late", () => {
     expect(rig.actor.lateMs(rig.time.now)).toBeGreaterThan(300);
     rig.time.pass(1_000 + lateKnownMs);
     expect(rig.actor.lateMs(rig.time.now) ?? 0).toBe(0);
-  });
-
-  it("tells its cells that an exchange is late, once a second as long as it is", () => {
-    const rig = new Rig();
-    const words = (): number => rig.told.filter((text) => text === JSON.stringify({ type: "late" })).length;
-    rig.calls(3_000);
-    expect(words()).toBe(0);
-    rig.lateMs = 3 * drainLateMs;
-    rig.calls(5 * lateToldMs);
-    const said = words();
-    expect(said).toBeGreaterThanOrEqual(3);
-    expect(said).toBeLessThanOrEqual(6);
-    rig.lateMs = 5;
-    rig.calls(1_000 + lateKnownMs);
-    const last = words();
-    rig.calls(3_000);
-    expect(words()).toBe(last);
   });
 
   it("tells its cells with each beat, and once when it is over", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { CallOutcome } from "../../../actors/line/exchange-link.ts";
 import { Line } from "../../../actors/line/line.ts";
-import { drainLateMs, keptAskMs, lateToldMs, owedAskMs, unreachableMs } from "../../../actors/limits.ts";
+import { keptAskMs, owedAskMs, unreachableMs } from "../../../actors/limits.ts";
 import type { Timer } from "../../../actors/timer.ts";
 import { decodeFrame, encodeFrame, isFrameError, RecordKind, type FrameRecord } from "../../../cluster/backhaul/frame.ts";
 import { keptRecord } from "../../../cluster/backhaul/kept.ts";
@@ -45,8 +45,6 @@ class Rig {
   now = 1_790_000_000_000;
   readonly lost: string[] = [];
   readonly news: string[] = [];
-  /** How often the core group was told that exchanges are late. */
-  lateWords = 0;
   readonly exchanges: number[] = [];
   /** All that was brought to exchanges, as `cell: kinds`. */
   readonly brought: string[] = [];
@@ -67,7 +65,6 @@ class Rig {
       random: () => 0,
       wentOnAgo: (told) => told(Number.POSITIVE_INFINITY),
       unreachable: (exchange, cell) => void this.lost.push(`${exchange} ${cell}`),
-      late: () => void (this.lateWords += 1),
       overload: (_exchange, news) => void this.news.push(news),
     },
   );
@@ -419,15 +416,5 @@ describe("an exchange that is late", () => {
     expect(alice.heard).toHaveLength(refused);
     rig.calls(alice, 8_000, 10);
     expect(rig.news).toEqual(["began", "ended"]);
-  });
-
-  it("is told to the core group, once a second as long as it is", () => {
-    const rig = new Rig();
-    const alice = rig.softphone("w0.1.c6336407138e");
-    rig.calls(alice, 3_000, drainLateMs / 2);
-    expect(rig.lateWords).toBe(0);
-    rig.calls(alice, 5 * lateToldMs, 3 * drainLateMs);
-    expect(rig.lateWords).toBeGreaterThanOrEqual(3);
-    expect(rig.lateWords).toBeLessThanOrEqual(5);
   });
 });

@@ -1,6 +1,5 @@
 import { balance, type Standing } from "../../../cluster/assignment/balance.ts";
 import { finalPairOf } from "../../../cluster/assignment/draft.ts";
-import { allAtOnce } from "../../../cluster/assignment/move-pace.ts";
 import { sharesOf } from "../../../cluster/assignment/shares.ts";
 import { healsAtOnceMax, movesAtOnceMax } from "../../../cluster/limits.ts";
 import { pairOf, type Assignment, type MapCell } from "../../../cluster/map/cluster-map.ts";
@@ -15,8 +14,6 @@ export class BalancedWorld {
   turned = 0;
   /** Steps that changed something. */
   steps = 0;
-  /** So many moves may begin, where so many exchanges are not as they are to be. */
-  beginsMax = allAtOnce;
   readonly #standings = new Map<string, Standing>();
   /** Which replicas have everything, `exchange cell`. */
   readonly #whole = new Set<string>();
@@ -56,8 +53,8 @@ export class BalancedWorld {
       if (joining !== undefined && this.#whole.has(`${exchange} ${joining}`) && this.isAlive(joining)) joined.add(exchange);
       if (source !== undefined && ![primary, secondary].every((cell) => this.isAlive(cell))) single.add(exchange);
     }
-    const { cells, assignments, standingOf, copies, beginsMax } = this;
-    const next = balance({ cells, assignments, standingOf, single, joined, copies, beginsMax });
+    const { cells, assignments, standingOf, copies } = this;
+    const next = balance({ cells, assignments, standingOf, single, joined, copies });
     if (next === undefined) return false;
     this.#take(next);
     this.steps += 1;

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { singletonsOf } from "../../../cluster/group/singletons.ts";
-import { healAfterMs, movesApartMsMax } from "../../../cluster/limits.ts";
+import { healAfterMs } from "../../../cluster/limits.ts";
 import { pairOf } from "../../../cluster/map/cluster-map.ts";
-import { cellWeighed } from "../../../cluster/map/map-change.ts";
 import { assignmentsOf } from "../../../cluster/map/serving-cells.ts";
 import { cellName, Simulation, type SimulationOptions } from "./group-simulation.ts";
 
@@ -21,71 +20,9 @@ function replicasIn(simulation: Simulation, cell: string, seenBy: string): numbe
   return assignmentsOf(simulation.group(seenBy).map).filter(({ primary, secondary }) => primary === cell || secondary === cell).length;
 }
 
-/** When each replica begins to move, ms since now. */
-function beginsIn(simulation: Simulation, ms: number, each: () => void = () => {}): number[] {
-  const from = simulation.now;
-  const joining = new Set<string>();
-  const begun: number[] = [];
-  while (simulation.now < from + ms) {
-    each();
-    simulation.run(50);
-    for (const [exchange, assignment] of assignmentsOf(simulation.group("a").map).entries()) {
-      const key = `${exchange} ${assignment.joining}`;
-      if (assignment.joining === undefined || joining.has(key)) continue;
-      joining.add(key);
-      begun.push(simulation.now - from);
-    }
-  }
-  return begun;
-}
-
 function ownersIn(simulation: Simulation, cell: string): readonly string[] {
   return singletonsOf(simulation.group(cell).map).flatMap(({ owners }) => owners);
 }
-
-/** Cell d has 12 replicas, and is to have none. */
-function emptying(): Simulation {
-  const simulation = running();
-  simulation.tell("a", (group, now) => group.changeMap({ cells: cellWeighed(group.map, "d", 0) }, now));
-  return simulation;
-}
-
-describe("a cell that is to have nothing", () => {
-  it("is left by one replica at first, then by more at a time", () => {
-    const simulation = emptying();
-    const begun = beginsIn(simulation, 40_000);
-    expect(replicasIn(simulation, "d", "b")).toBe(0);
-    const atOnce = [...Map.groupBy(begun, (at) => at).values()].map((each) => each.length);
-    expect(atOnce[0]).toBe(1);
-    expect(Math.max(...atOnce)).toBeGreaterThan(2);
-  });
-
-  it("is left slowly while an access of any cell finds exchanges late, and in no case by more at a time than one", () => {
-    const simulation = emptying();
-    const begun = beginsIn(simulation, 6 * movesApartMsMax, () => simulation.tell("c", (group, now) => group.accessIsLate("c.1", now)));
-    expect(begun[0]).toBeGreaterThanOrEqual(movesApartMsMax);
-    const pauses = begun.slice(1).map((at, index) => at - (begun[index] ?? 0));
-    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(movesApartMsMax);
-    expect(begun.length).toBeGreaterThanOrEqual(4);
-    expect(begun.length).toBeLessThan(7);
-    // In time again it goes on as it began.
-    expect(beginsIn(simulation, 30_000).length).toBe(12 - begun.length);
-    expect(replicasIn(simulation, "d", "b")).toBe(0);
-  });
-});
-
-describe("a cell that is gone while exchanges are late", () => {
-  it("is replaced at once all the same: a replica that is alone comes first", () => {
-    const simulation = running();
-    simulation.killCell("d");
-    const late = (): void => simulation.tell("c", (group, now) => group.accessIsLate("c.1", now));
-    for (let ms = 0; ms < healAfterMs + 8_000; ms += 500) {
-      late();
-      simulation.run(500);
-    }
-    expect(replicasIn(simulation, "d", "b")).toBe(0);
-  });
-});
 
 describe("a cell that is gone", () => {
   it("is waited for, then replaced evenly; so is the next one, and nothing is written that need not be", () => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseHeartbeat } from "../../../cluster/group/heartbeat.ts";
 import { joinedIn, OwnReport, saidOf, singleIn } from "../../../cluster/group/own-report.ts";
-import { lateAccessesMax, lateBelievedMs } from "../../../cluster/limits.ts";
 import { settingsOf } from "../../../cluster/group/settings.ts";
 import { groupMap } from "./group-map.ts";
 
@@ -33,17 +32,6 @@ describe("what a cell says of itself in its heartbeats", () => {
     const [first] = map.assignments;
     report.mapChanged(map, { ...map, assignments: [first ?? { primary: "a", secondary: "b" }, { primary: "b", secondary: "c" }] }, "a");
     expect(report.all.single).toEqual([0]);
-  });
-
-  it("has accesses that find exchanges late for a while, and of many not all", () => {
-    const report = new OwnReport();
-    for (let each = 0; each < 2 * lateAccessesMax; each += 1) report.addLate(`g${each}`, 1_000);
-    expect(report.all.late).toHaveLength(lateAccessesMax);
-    report.addLate("g0", 2_000);
-    report.forgetLate(1_000 + lateBelievedMs - 1);
-    expect(report.all.late).toHaveLength(lateAccessesMax);
-    report.forgetLate(1_000 + lateBelievedMs);
-    expect(report.all.late).toEqual(["g0"]);
   });
 
   it("comes through a heartbeat, and is left out where it is something else", () => {
