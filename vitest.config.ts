@@ -12,7 +12,14 @@ const cores = availableParallelism();
  * Tests that compute, which are those of `core`: a file for each core. Modules hold no state (test/house/module-state.test.ts), so files share
  * them: to load them for every file took a third of the time.
  */
-const computing = { isolate: false, maxWorkers: cores, sequence: { groupOrder: 0 } };
+const computing = {
+  isolate: false,
+  maxWorkers: cores,
+  sequence: { groupOrder: 0 },
+  // No bound stops a test that computes: it fails it afterwards, where a machine is slow. So it is far away, and no test has a shorter one.
+  testTimeout: 600_000,
+  hookTimeout: 600_000,
+};
 
 /**
  * Tests that mostly wait, for processes and timers: when nobody computes any more, and one file more than there are cores. Their bound is for what
@@ -42,8 +49,6 @@ export default defineConfig({
             "test/house/**/*.test.ts",
             "test/simulation/**/*.test.ts",
           ],
-          // For what hangs: how long a test takes on a busy machine says nothing.
-          testTimeout: 60_000,
           ...computing,
         },
       },

@@ -568,5 +568,5 @@ describe("whatever the network and the processes do", () => {
         waiting: a.waiting + b.waiting,
       }).toEqual({ seed, early: [], lost: [], areEqual: true, states: ["together", "together"], areFew: true, waiting: 0 });
     }
-  }, 60_000);
+  });
 });
