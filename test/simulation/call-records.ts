@@ -96,7 +96,9 @@ function isExcused(story: Story, phone: Phone, call: OutgoingCall, record: Call 
   const until = Math.max(endedAt ?? 0, outcomeAt);
   const callee = cluster.phones.find(({ user }) => user === call.plan.callee);
   return story.pardons.grant({
-    "both cells died before a disk had it": () => bothDied(story, phone, startedAt - 500, until + collectedMs),
+    // The exchange of its callee has had it in hand, and notes it.
+    "both cells died before a disk had it": () =>
+      [phone, callee].some((each) => each !== undefined && bothDied(story, each, startedAt - 500, until + collectedMs)),
     // A refusal waits for nobody, and what its cell has not told the other one ends with it.
     "who refused it died before anybody knew": () => record === undefined && diedWithItsRefusal(story, call),
     // The exchange has refused it, and its line could not hear that: it has said 503 by itself.
