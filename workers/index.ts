@@ -12,6 +12,7 @@ import { invitationsApi } from "./api/invitations.ts";
 import { ledgerApi } from "./api/ledger-api.ts";
 import { mapApi } from "./api/map.ts";
 import { hostReportsApi, hostsApi } from "./api/hosts.ts";
+import { metricsApi, readyApi } from "./api/metrics.ts";
 import { hostApi, membersApi } from "./api/members.ts";
 import { secretApi } from "./api/secret.ts";
 import { servedApi } from "./api/served.ts";
@@ -123,6 +124,8 @@ lines.get(
 app.route("/", gateways);
 app.route("/", peers);
 app.route("/", lines);
+app.route("/", readyApi);
+app.route("/metrics", metricsApi);
 app.route("/cell", heartbeatApi);
 app.route("/cell/ledger", ledgerApi);
 app.route("/cell", cellApi);
@@ -142,11 +145,14 @@ app.route("/host", servedApi);
 app.route("/host", hostApi);
 app.route("/api", api);
 
+/** What is at the door where members have a socket of their own: softphones, and who watches. */
+const open: ReadonlySet<string> = new Set(["/", "/health", "/ready", "/metrics"]);
+
 /** The door of the cell. Where members have a socket of their own, phones and browsers find nothing of theirs here. */
 const door = new Hono<{ Bindings: Environment }>();
 
 door.use(async (context, next) => {
-  if (context.env.MEMBERS_SOCKET !== undefined && context.req.path !== "/") return context.notFound();
+  if (context.env.MEMBERS_SOCKET !== undefined && !open.has(context.req.path)) return context.notFound();
   return await next();
 });
 door.route("/", app);

@@ -143,6 +143,10 @@ export const heartbeatOctetsMax: number = 256 * 1024 + mapOctets;
 export const settingsOctetsMax = 4 * 1024;
 /** A cell that has not answered after this is left out of a status: whoever watches a failure wants to see it happen. */
 export const summaryAnswerMsMax = 1_000;
+/** The answer of `/ready` counts for so long: whoever asks more often hears the same. */
+export const readyKnownMs = 1_000;
+/** A core group that has not answered by then serves nobody. */
+export const readyMsMax = 1_000;
 /** What an exchange of that cell has to say what it counts, or its core group: the answer of the others is to come in time. */
 export const exchangeCountsMsMax = 600;
 /** The same as {@link summaryAnswerMsMax} for a cell that is suspected already. */

@@ -34,6 +34,7 @@ import { RegisterRequests } from "./register-requests.ts";
 import { RegistrarDesk } from "./registrar-desk.ts";
 import { RequestPipeline } from "./request-pipeline.ts";
 import { Resolutions } from "./resolutions.ts";
+import { SipTally } from "./sip-tally.ts";
 import { StrayResponses } from "./stray-responses.ts";
 import { Takeovers } from "./takeovers.ts";
 import { Undeliverables } from "./undeliverables.ts";
@@ -75,6 +76,7 @@ export class ExchangeParts {
   readonly reception: Reception;
   readonly elderRequests: ElderRequests;
   readonly pipeline: RequestPipeline;
+  readonly tally = new SipTally();
   readonly #failedLogins = new FailedLoginLines();
   /** The newest that is known here. */
   map: ClusterMap;
@@ -133,7 +135,7 @@ export class ExchangeParts {
       map: () => this.map,
       startedAt: now,
     });
-    this.reception = new Reception(this.transactions, this.registers, this.outgoing, this.elderRequests);
+    this.reception = new Reception(this.transactions, this.registers, this.outgoing, this.elderRequests, this.tally);
     this.waiting = new WaitingRoom(this.timers, (caller, at) => this.pipeline.credentials(caller, "unavailable", at));
     this.pipeline = new RequestPipeline(this);
     const { store, clock, calls, proxy, transactions } = this;
@@ -157,6 +159,7 @@ export class ExchangeParts {
       terminated: (tx, now) => {
         if (isBranch(tx.owner)) this.late.ended(tx.owner.via.branch, tx.owner.via.mark, tx.method, now);
       },
+      responded: (method, status) => this.tally.responded(method, status),
       responseLost: (tx, response, now) => this.whereabouts.responseLost(tx, response, now),
       isTrustedOn: (flow) => this.store.bindingsOnFlow(flow).some(({ value }) => asksNobody(this.map, value.addressOfRecord)),
       answeredElsewhere: (tx, now) => {

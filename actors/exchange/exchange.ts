@@ -19,6 +19,7 @@ import type { SubscriberCredentials } from "./credential-cache.ts";
 import type { Effect, ExchangeCounts, Registration } from "./effects.ts";
 import { ExchangeParts } from "./exchange-parts.ts";
 import { Lateness } from "./lateness.ts";
+import type { SipCount } from "./sip-tally.ts";
 import { servedBy, wayOf } from "./shown-ways.ts";
 import { isReliableFlow } from "./whereabouts.ts";
 import type { Clocks, SteadyMs, WallMs } from "../../sip/time.ts";
@@ -392,6 +393,16 @@ export class Exchange {
       transactions: transactions.size,
       subscribers: isMixed ? this.subscribers().length : this.store.count("subscriber"),
     };
+  }
+
+  /** Since this replica started. */
+  sipCounts(): SipCount[] {
+    return this.#parts.tally.counts();
+  }
+
+  /** How late it reads what gateways bring, ms. */
+  get lateMs(): number {
+    return this.#lateness.ms;
   }
 
   /** Fires what is due. */

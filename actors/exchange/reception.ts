@@ -11,6 +11,7 @@ import type { TransactionLayer } from "../../sip/transaction/transaction-layer.t
 import type { ElderRequests } from "./elder-requests.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { RegisterRequests } from "./register-requests.ts";
+import type { SipTally } from "./sip-tally.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 
 /** Octets from an access become messages of the transaction layer; what needs no transaction is answered here. */
@@ -19,10 +20,18 @@ export class Reception {
   readonly #registers: RegisterRequests;
   readonly #outgoing: Outgoing;
   readonly #elderRequests: ElderRequests;
+  readonly #tally: SipTally;
   readonly #specimens = { request: new Specimen(), response: new Specimen() };
 
-  constructor(transactions: TransactionLayer, registers: RegisterRequests, outgoing: Outgoing, elderRequests: ElderRequests) {
+  constructor(
+    transactions: TransactionLayer,
+    registers: RegisterRequests,
+    outgoing: Outgoing,
+    elderRequests: ElderRequests,
+    tally: SipTally,
+  ) {
     this.#elderRequests = elderRequests;
+    this.#tally = tally;
     this.#transactions = transactions;
     this.#registers = registers;
     this.#outgoing = outgoing;
@@ -37,6 +46,7 @@ export class Reception {
     if (wrong !== undefined) return this.#refuseUnparsed(wrong.of(message), flow);
     this.#specimens[message.isRequest ? "request" : "response"].keep(message);
     if (!isOurs && message.isRequest && this.#isForAnother(message, octets, flow, now)) return;
+    if (message.isRequest) this.#tally.requested(message.method);
     if (!this.#registerAtOnce(message, flow, now)) this.#transactions.receive(message, flow, now);
   }
 
@@ -77,6 +87,8 @@ export class Reception {
     const stamped = stampReceived(message, flow);
     const response = buildResponse(stamped, error.status, { reason: error.reason, toTag: tagOfRefusal(stamped) });
     const back = responseFlow(stamped, flow);
+    this.#tally.requested(message.method);
+    this.#tally.responded(message.method, error.status);
     this.#outgoing.send(back, briefResponse(stamped, back, response));
   }
 
@@ -85,6 +97,7 @@ export class Reception {
     if (message.method !== "REGISTER" || message.has(Header.Route) || !this.#registers.isAnsweredAlike(message, flow, now)) return false;
     const { status, octets, commit } = this.#registers.answer(message, flow, now);
     const back = responseFlow(message, flow);
+    this.#tally.responded(message.method, status);
     this.#outgoing.send(back, status < 300 ? octets : briefResponse(message, back, octets), commit);
     return true;
   }

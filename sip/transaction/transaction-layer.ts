@@ -13,8 +13,9 @@ import { clientKey, isSameCall, isUniqueServerKey, serverKey } from "./matching.
 import { fireNonInviteClient, receiveResponse, startRequest, terminateNonInviteClient } from "./non-invite-client.ts";
 import { fireNonInviteServer, receiveRequestAgain, respondNonInvite, startNonInvite } from "./non-invite-server.ts";
 import { newClientTransaction, sayOnce } from "./new-client.ts";
+import { newServerTransaction } from "./new-server.ts";
 import { RefusedInvites } from "./refused-invites.ts";
-import { nowhere, type TimerTable } from "./timer-table.ts";
+import type { TimerTable } from "./timer-table.ts";
 import { never, readSent, schedule } from "./transaction.ts";
 import type {
   ClientTransaction,
@@ -120,6 +121,7 @@ export class TransactionLayer {
 
   /** Sends a response of the user's on a server transaction. What the state does not allow is dropped, as the RFC says. */
   respond(tx: ServerTransaction, status: number, response: Uint8Array, now: SteadyMs, commit?: number): void {
+    this.#machinery.user.responded?.(tx.method, status);
     if (status >= 300 && !isUniqueServerKey(tx.key)) tx.responseTag = readSent(response).toTag;
     if (tx.kind === "inviteServer") {
       if (status >= 300 && tx.state === "Proceeding") openAccount(tx, response, this.#machinery.user, this.#unpaid, now);
@@ -147,6 +149,7 @@ export class TransactionLayer {
     if (tx.isProven || tx.owner !== undefined || tx.lastStatus !== 0) return this.respond(tx, status, response, now);
     const { request, responseFlow: flow } = tx;
     if (tx.state === "Terminated" || request === undefined) return;
+    this.#machinery.user.responded?.(tx.method, status);
     this.forget(tx);
     if (status === 503 && tx.kind === "inviteServer") this.#refused.add(tx.key, retryAfterIn(response), now);
     this.#machinery.transport.send(flow, briefResponse(request, flow, response));
@@ -397,8 +400,12 @@ export class TransactionLayer {
   }
 
   #hold(message: SipMessage, method: string, flow: string): Held | undefined {
-    const share = message.toTag === undefined ? 1 : transactionsInDialogShare;
-    return this.#held.hold(sourceOfFlow(flow), lengthOf(message), method === "INVITE", share);
+    return this.#held.hold(
+      sourceOfFlow(flow),
+      lengthOf(message),
+      method === "INVITE",
+      message.toTag === undefined ? 1 : transactionsInDialogShare,
+    );
   }
 
   #respondNonInvite(tx: NonInviteServerTransaction, status: number, response: Uint8Array, now: SteadyMs, commit: number | undefined): void {
@@ -410,42 +417,13 @@ export class TransactionLayer {
 
   /** 503 without a transaction: state is what there is too much of. */
   #refuse(message: SipMessage, flow: string, retryAfter: number): void {
-    const headers: [string, string][] = [["Retry-After", String(retryAfter)]];
-    const response = buildResponse(message, 503, { headers, toTag: tagOfRefusal(message) });
+    const response = buildResponse(message, 503, { headers: [["Retry-After", String(retryAfter)]], toTag: tagOfRefusal(message) });
+    this.#machinery.user.responded?.(message.method, 503);
     this.#machinery.transport.send(responseFlow(message, flow), briefResponse(message, flow, response));
   }
 
   #createServer(key: string, method: string, message: SipMessage, flow: string, held: Held): ServerTransaction {
-    const isInvite = method === "INVITE";
-    // One literal for both kinds: no copy, and one shape for the engine. The kind and its first state belong together.
-    return {
-      deadline: 0,
-      order: 0,
-      place: nowhere,
-      before: undefined,
-      after: undefined,
-      fire: this.#fireServer,
-      kind: isInvite ? "inviteServer" : "nonInviteServer",
-      state: isInvite ? "Proceeding" : "Trying",
-      key,
-      method,
-      flow,
-      responseFlow: responseFlow(message, flow),
-      isMoved: false,
-      reliable: this.#isReliable(flow),
-      isProven: false,
-      octetsLeft: 0,
-      request: message,
-      lastResponse: undefined,
-      lastStatus: 0,
-      commit: undefined,
-      responseTag: undefined,
-      held,
-      owner: undefined,
-      retransmitMs: 0,
-      retransmitAt: never,
-      endsAt: never,
-    } as ServerTransaction;
+    return newServerTransaction(key, method, message, flow, this.#isReliable(flow), held, this.#fireServer);
   }
 
   #createClient(octets: Uint8Array, method: string, branch: string, flow: string, owner: unknown): ClientTransaction {

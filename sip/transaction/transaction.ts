@@ -117,6 +117,8 @@ export type TransactionUser = {
   /** RFC 3261 17.1.4. */
   transportError(tx: ClientTransaction, now: SteadyMs): void;
   terminated?(tx: Transaction, now: SteadyMs): void;
+  /** A response leaves for the first time. */
+  responded?(method: string, status: number): void;
   /**
    * A response could not be delivered on the connection that its request came on. True: the user finds another flow, and sends it there.
    * False: RFC 3261 18.2.2.

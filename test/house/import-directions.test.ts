@@ -23,6 +23,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "cluster/assignment": ["cluster", "cluster/map", "sip"],
   "cluster/calls": ["cluster", "cluster/group", "cluster/map", "sip", "sip/record"],
   "cluster/group": ["cluster", "cluster/assignment", "cluster/map", "sip"],
+  "cluster/metrics": [],
   "cluster/dns": ["cluster", "sip", "sip/message", "sip/flow"],
   "cluster/overload": ["cluster", "cluster/map", "sip", "sip/flow"],
   "cluster/backhaul": ["cluster", "cluster/overload", "sip", "sip/message", "sip/flow"],

@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { SubscriberCredentials } from "../../actors/exchange/credential-cache.ts";
 import type { ExchangeCounts } from "../../actors/exchange/effects.ts";
 import type { Exchange } from "../../actors/exchange/exchange.ts";
+import type { SipCount } from "../../actors/exchange/sip-tally.ts";
 import { LineSockets } from "../../actors/exchange/line-sockets.ts";
 import { ExchangeActor, movedText } from "../../actors/exchange/exchange-actor.ts";
 import type { DiskPort, ExchangePorts, LogPort } from "../../actors/exchange/ports.ts";
@@ -63,6 +64,9 @@ export type CountsOfExchange = ExchangeCounts & {
   readonly pair: PairState | "alone" | "none" | "joining";
   readonly code?: string;
 };
+
+/** What a replica has counted since it started, for `/metrics`. */
+export type ExchangeMetrics = CountsOfExchange & { readonly sip: readonly SipCount[]; readonly lateMs: number };
 
 const resolved = Promise.resolve();
 const encoder = new TextEncoder();
@@ -278,6 +282,11 @@ export class ExchangeObject extends DurableObject<Environment> {
   counts(): CountsOfExchange {
     const counts = this.#actor.exchange.counts(this.#timers.clock.now());
     return { exchange: this.#number, pair: this.#actor.pairState, code: codeOf(this.env), ...counts };
+  }
+
+  metrics(): ExchangeMetrics {
+    const { exchange } = this.#actor;
+    return { ...this.counts(), sip: exchange.sipCounts(), lateMs: exchange.lateMs };
   }
 
   /** Of what is in memory now: for whoever compares the two replicas. */

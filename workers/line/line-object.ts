@@ -118,6 +118,11 @@ export class LineObject extends DurableObject<Environment> {
   /** Does nothing else. */
   stayAwake(): void {}
 
+  /** WebSockets of softphones that are open. */
+  softphones(): number {
+    return this.ctx.getWebSockets().length;
+  }
+
   code(): string {
     return codeOf(this.env);
   }
