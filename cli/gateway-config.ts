@@ -14,7 +14,13 @@ export function gatewayConfigText(
   cells: readonly Pick<CellOfLayout, "id" | "url" | "members">[],
   credentials: string | MemberFiles,
   tls: TlsFiles,
-  { advertise, trusted, proxyFrom, messagesPerSource }: Pick<Settings, "advertise" | "trusted" | "proxyFrom" | "messagesPerSource">,
+  {
+    advertise,
+    trusted,
+    proxyFrom,
+    metricsFrom,
+    messagesPerSource,
+  }: Pick<Settings, "advertise" | "trusted" | "proxyFrom" | "metricsFrom" | "messagesPerSource">,
 ): string {
   const limits = {
     ...(messagesPerSource === undefined ? {} : { messagesPerSource }),
@@ -25,6 +31,7 @@ export function gatewayConfigText(
     ...(typeof credentials === "string" ? { secretFile: credentials } : { member: credentials }),
     ...(proxyFrom === undefined ? {} : { proxyFrom: [...proxyFrom] }),
     ...(gateway.health === undefined ? {} : { health: `${hostInUri(gateway.health.host)}:${gateway.health.port}` }),
+    ...(metricsFrom === undefined ? {} : { metricsFrom: [...metricsFrom] }),
     cells: cells.map((cell) => ({ id: cell.id, url: membersUrlOf(cell) })),
     listeners: gateway.listeners.map(({ transport, host, port }) => ({
       transport: transport.toLowerCase(),

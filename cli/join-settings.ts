@@ -24,6 +24,7 @@ const shared: readonly string[] = [
   "http-host",
   "http-port",
   "health",
+  "metrics-from",
   "gateways",
   "state",
   "no-restart",

@@ -45,6 +45,7 @@ const keptTogether: readonly (readonly string[])[] = [
   ["http-host"],
   ["http-port"],
   ["health"],
+  ["metrics-from"],
 ];
 const files: readonly string[] = ["tls-cert", "tls-key", "acme-ca"];
 

@@ -59,6 +59,8 @@ export type Settings = {
   readonly httpPort: number;
   /** Where load balancers ask the first gateway how it is; further ones have the next ports. Absent: nowhere. */
   readonly health?: SipAddress | undefined;
+  /** Who may read the gateways' metrics there, beside their machine. */
+  readonly metricsFrom?: readonly string[] | undefined;
   readonly cells: number | undefined;
   readonly gateways: number;
   readonly exchanges: number | undefined;
@@ -150,6 +152,7 @@ export const upSpec: CommandSpec = {
     { name: "name", value: "HOST", help: "what this machine is called among others, with --listen (its host name)" },
     { name: "http-port", value: "N", help: "SIP over WebSocket and API of cell a (8801); further cells: next ports" },
     { name: "health", value: "ADDRESS:PORT", help: "page for load balancers, of the first gateway (none); others: next ports" },
+    { name: "metrics-from", value: "A[,B]", help: "who else may read /metrics there: addresses, networks (nobody)" },
     { name: "cells", value: "N", help: `cells (${firstStart.cells})` },
     { name: "gateways", value: "N", help: "gateways (1)" },
     { name: "exchanges", value: "N", help: `slices of the addresses-of-record (${firstStart.exchanges})` },
@@ -177,7 +180,7 @@ const exchangesMax = 1024;
 const messagesPerSourceMax = 1_000_000;
 
 /** Options that can be taken back on a host that remembers what it was started with. */
-const takenBack: readonly string[] = ["ws-port", "wss-port", "trusted", "proxy-from", "tls-cert", "acme", "http-host"];
+const takenBack: readonly string[] = ["ws-port", "wss-port", "trusted", "proxy-from", "metrics-from", "tls-cert", "acme", "http-host"];
 const noneText = "none";
 
 /** Whether an option is given to say that there is none. */
@@ -242,6 +245,10 @@ export function settingsOf(args: Arguments): Settings {
     wssPort: port("wss-port"),
     httpPort: port("http-port") ?? 8801,
     health: parseHealth(values.get("health")),
+    metricsFrom: values
+      .get("metrics-from")
+      ?.split(",")
+      .map((text) => parseNetwork("metrics-from", text)),
     cells: count("cells", cellsMax),
     gateways: count("gateways", gatewaysMax) ?? 1,
     exchanges: count("exchanges", exchangesMax),
@@ -265,7 +272,7 @@ function messagesPerSourceOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : wholeNumber(upSpec, "messages-per-source", text, 0, messagesPerSourceMax);
 }
 
-function parseNetwork(option: "trusted" | "proxy-from", text: string): string {
+function parseNetwork(option: "trusted" | "proxy-from" | "metrics-from", text: string): string {
   const network = networkIn(text, isIP);
   const narrow = network === undefined ? undefined : networkAround(network);
   if (network !== undefined && narrow === network) return network;

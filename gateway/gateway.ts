@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { type Listener, parseFlowKey } from "../sip/flow/flow.ts";
 import type { GatewayTally } from "../cluster/group/gateway-tally.ts";
+import { expositionOf } from "../cluster/metrics/exposition.ts";
 import { sourceOfAddress, sourcesOfNetwork } from "../sip/flow/source.ts";
 import { GatewayActor, type GatewayPorts } from "../actors/gateway/gateway-actor.ts";
 import type { Log } from "../actors/gateway/ports.ts";
@@ -28,10 +29,12 @@ import { StreamListener } from "./listen/stream-listener.ts";
 import { isStun, stunAnswer } from "./listen/stun.ts";
 import { processPorts } from "./process-ports.ts";
 import { HealthPage, type Health } from "./listen/health-page.ts";
+import { Networks } from "./listen/networks.ts";
 import { InputProbe } from "./listen/input-probe.ts";
 import { type UdpListener, type UdpPlace, udpListener } from "./listen/udp-listener.ts";
 import { UdpLosses } from "./listen/udp-losses.ts";
 import { udpPlace } from "./listen/udp-place.ts";
+import { gatewayMetrics } from "./metrics.ts";
 import type { NativeDatagrams } from "./native/native.ts";
 import { WebSocketListener } from "./listen/websocket-listener.ts";
 import { steadyNow } from "./steady-now.ts";
@@ -61,6 +64,7 @@ export class Gateway {
   readonly #limit: SourceLimit;
   /** Undefined: nobody is told. */
   readonly #healthPage: HealthPage | undefined;
+  readonly #metricsReaders: Networks;
   readonly #door: ProxyDoor;
   readonly #drain: ConnectionDrain;
   readonly #dns: Dns & { stop?(): void };
@@ -108,7 +112,9 @@ export class Gateway {
         closed: (connection) => this.#actor?.closed(connection),
       },
     );
-    this.#healthPage = config.health === undefined ? undefined : new HealthPage(config.health, () => this.#health());
+    this.#metricsReaders = new Networks(metricsReadersOf(config));
+    const metrics = { mayRead: (address: string) => this.#metricsReaders.has(address), text: () => this.#metricsText() };
+    this.#healthPage = config.health === undefined ? undefined : new HealthPage(config.health, () => this.#health(), metrics);
     this.#drain = new ConnectionDrain(this.connections, (now) => this.#actor?.lateMs(now));
     this.#egress = new Egress(this.#udp, this.connections, this.counters, this.#places);
     for (const [index, listener] of config.listeners.entries()) this.#makeListener(index, listener);
@@ -154,18 +160,19 @@ export class Gateway {
    */
   reload(next: GatewayConfig): ConfigChange {
     const change = changeOf(this.#config, next);
-    const { tls = this.#config.tls, limits, proxyFrom } = next;
+    const { tls = this.#config.tls, limits, proxyFrom, metricsFrom } = next;
     if (tls !== undefined) {
       checkTls(tls);
       for (const listener of this.#streams.values()) listener.renew(tls);
       this.connections.renew(tls);
     }
     this.#door.believe(proxyFrom);
+    this.#metricsReaders.become(metricsReadersOf(next));
     this.#limit.become(limits.messagesPerSource);
     this.doorkeeper.become(limits.connectionsMax);
     this.#trusted.clear();
     for (const source of limits.trusted.flatMap(sourcesOfNetwork)) this.#trusted.add(source);
-    this.#config = { ...this.#config, ...(tls === undefined ? {} : { tls }), limits, proxyFrom };
+    this.#config = { ...this.#config, ...(tls === undefined ? {} : { tls }), limits, proxyFrom, metricsFrom };
     return change;
   }
 
@@ -188,6 +195,30 @@ export class Gateway {
     const actor = this.#actor;
     const reason = actor?.isDraining === true ? "draining" : actor?.isReachable === true ? undefined : "no cell can be reached";
     return { gateway: this.#config.name, reason, connections: this.connections.accepted().length };
+  }
+
+  #metricsText(): string {
+    const actor = this.#actor;
+    const { user, system } = process.cpuUsage();
+    return expositionOf(
+      gatewayMetrics(
+        {
+          name: this.#config.name,
+          counters: this.counters,
+          connections: this.connections.accepted().length,
+          isReachable: actor?.isReachable === true,
+          isDraining: actor?.isDraining === true,
+          isNative: this.#native !== undefined,
+          lateMs: actor?.lateMs(steadyNow()) ?? 0,
+          inputDelayMs: this.#inputDelayMs(),
+        },
+        {
+          cpuSeconds: (user + system) / 1e6,
+          memoryOctets: process.memoryUsage.rss(),
+          startedAt: Math.round(Date.now() / 1_000 - process.uptime()),
+        },
+      ),
+    );
   }
 
   #tally(): GatewayTally {
@@ -316,4 +347,9 @@ function signerOf({ name, secret = "", member }: GatewayConfig): CellSocketSigne
       `the key or certificate of this member cannot be used: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
+}
+
+/** This machine itself may always read them. */
+function metricsReadersOf({ metricsFrom }: Pick<GatewayConfig, "metricsFrom">): readonly string[] {
+  return ["127.0.0.0/8", "::1", ...metricsFrom];
 }

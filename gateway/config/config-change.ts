@@ -17,6 +17,7 @@ const takenKeys: Keys = {
   "tls.ca": ({ tls }) => tls?.ca,
   "tls.verify": ({ tls }) => tls?.verify,
   proxyFrom: ({ proxyFrom }) => proxyFrom,
+  metricsFrom: ({ metricsFrom }) => metricsFrom,
   "limits.connections": ({ limits }) => limits.connectionsMax,
   "limits.messagesPerSource": ({ limits }) => limits.messagesPerSource,
   "limits.trusted": ({ limits }) => limits.trusted,

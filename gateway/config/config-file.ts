@@ -62,6 +62,7 @@ export const configFileSchema = strictRecord({
   ),
   proxyFrom: exactOptional(texts),
   health: exactOptional(text),
+  metricsFrom: exactOptional(texts),
   dns: exactOptional(strictRecord({ servers: exactOptional(texts) }, notTable)),
   limits: exactOptional(
     strictRecord(

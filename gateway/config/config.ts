@@ -48,6 +48,8 @@ export type GatewayConfig = {
   readonly proxyFrom: readonly string[];
   /** Where load balancers may ask how it is; undefined: nowhere. */
   readonly health?: { readonly host: string; readonly port: number };
+  /** Who may read metrics there, beside this machine: addresses and networks. */
+  readonly metricsFrom: readonly string[];
   /** Empty: those of the system. */
   readonly dnsServers: readonly string[];
   readonly limits: {
@@ -129,6 +131,7 @@ function readConfig(file: Source, flags: GatewayFlags, folder: string): GatewayC
     ...(tls === undefined ? {} : { tls }),
     proxyFrom: networksOf(flags.proxyFrom ?? file.content.proxyFrom, (text) => notNetwork(file, "proxyFrom", text)),
     ...readHealth(file, flags),
+    metricsFrom: networksOf(flags.metricsFrom ?? file.content.metricsFrom, (text) => notNetwork(file, "metricsFrom", text)),
     dnsServers: readDnsServers(file, flags),
     limits: readLimits(file),
   };

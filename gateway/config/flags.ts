@@ -20,6 +20,7 @@ export type GatewayFlags = {
   readonly tlsVerify?: boolean;
   /** `<address>:<port>`. */
   readonly health?: string;
+  readonly metricsFrom?: readonly string[];
   readonly proxyFrom?: readonly string[];
   readonly dns: readonly string[];
   readonly json: boolean;
@@ -36,6 +37,7 @@ Without a file these are needed: --name, --secret-file, --cell, --listen.
   --tls-cert FILE --tls-key FILE --tls-ca FILE --tls-verify true|false
   --proxy-from A[,B]        load balancers whose connections begin with a PROXY header; may be repeated
   --health ADDRESS:PORT     a page for load balancers: 200 ready, or 503 with the reason
+  --metrics-from A[,B]      who may read /metrics there, beside this machine
   --dns SERVER              DNS server; may be repeated
   --parent-pid PID          exit when that process is gone
   --supervised              exit when stdin ends
@@ -54,6 +56,7 @@ const options: Readonly<Record<string, { readonly type: "string" | "boolean"; re
   "tls-verify": { type: "string" },
   "proxy-from": { type: "string", multiple: true },
   health: { type: "string" },
+  "metrics-from": { type: "string" },
   dns: { type: "string", multiple: true },
   "parent-pid": { type: "string" },
   json: { type: "boolean" },
@@ -93,6 +96,7 @@ function flagsOf(values: ReadonlyMap<string, readonly string[]>): GatewayFlags {
     if (!cell.includes("=")) throw new UsageError(`--cell: must be ID=URL, is "${cell}"`);
   }
   const proxyFrom = values.get("proxy-from")?.flatMap((text) => text.split(","));
+  const metricsFrom = values.get("metrics-from")?.flatMap((text) => text.split(","));
   return {
     ...optional("config", "config"),
     ...optional("name", "name"),
@@ -104,6 +108,7 @@ function flagsOf(values: ReadonlyMap<string, readonly string[]>): GatewayFlags {
     cells: values.get("cell") ?? [],
     listen: values.get("listen") ?? [],
     ...(proxyFrom === undefined ? {} : { proxyFrom }),
+    ...(metricsFrom === undefined ? {} : { metricsFrom }),
     dns: values.get("dns") ?? [],
     json: values.has("json"),
     supervised: values.has("supervised"),

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { expositionType } from "../../cluster/metrics/exposition.ts";
 import { Crowd } from "../../sip/flow/crowd.ts";
 import { sourceOfAddress } from "../../sip/flow/source.ts";
 import { healthConnectionsMax, healthConnectionsPerSourceMax, healthRequestMs, healthRequestOctetsMax, healthSilentMs } from "../limits.ts";
@@ -8,11 +9,14 @@ import { bindError } from "./bind-error.ts";
 /** How a gateway is; `reason` says why it is not ready. */
 export type Health = { readonly gateway: string; readonly reason: string | undefined; readonly connections: number };
 
+/** What the page has beside that, for who may read it. */
+export type MetricsPage = { readonly mayRead: (address: string) => boolean; readonly text: () => string };
+
 type Asker = { readonly source: string; readonly socket: Socket };
 
 /**
- * A page for load balancers: 200 `ready`, or 503 with the reason. At `/live`: whether the process runs, 200 as soon as it answers. JSON for who accepts only that. A
- * frozen process answers nothing, and one that goes on is ready again.
+ * A page for load balancers: 200 `ready`, or 503 with the reason. At `/live`, or `/health`: whether the process runs, 200 as soon as it answers. JSON for who accepts only
+ * that. A frozen process answers nothing, and one that goes on is ready again. At `/metrics`: what the gateway counts, for Prometheus.
  */
 export class HealthPage {
   readonly #server: Server;
@@ -21,7 +25,7 @@ export class HealthPage {
   /** Connections that are open. Each is answered once and closed, so those that stay have asked nothing. */
   readonly #askers = new Crowd<Asker>();
 
-  constructor({ host, port }: { readonly host: string; readonly port: number }, health: () => Health) {
+  constructor({ host, port }: { readonly host: string; readonly port: number }, health: () => Health, metrics: MetricsPage) {
     this.#host = host;
     this.#port = port;
     this.#server = createServer(
@@ -31,7 +35,7 @@ export class HealthPage {
         requestTimeout: healthRequestMs,
         connectionsCheckingInterval: healthRequestMs / 2,
       },
-      (request, response) => answer(request, response, health()),
+      (request, response) => answer(request, response, health(), metrics),
     );
     // Strangers may reach the port: what they hold is bounded, and short.
     this.#server.timeout = healthSilentMs;
@@ -84,18 +88,32 @@ export class HealthPage {
   }
 }
 
-function answer({ method, url = "", headers }: IncomingMessage, response: ServerResponse, { gateway, reason, connections }: Health): void {
-  const [path] = url.split("?", 1);
+function answer(
+  { method, url = "", headers, socket }: IncomingMessage,
+  response: ServerResponse,
+  { gateway, reason, connections }: Health,
+  metrics: MetricsPage,
+): void {
+  const [path = ""] = url.split("?", 1);
   const isRead = method === "GET" || method === "HEAD";
-  if (!isRead || (path !== "/" && path !== "/live")) return say(response, 404, "text/plain; charset=utf-8", "there is nothing here\n");
-  const status = path === "/live" || reason === undefined ? 200 : 503;
-  const state = path === "/live" ? "live" : reason === undefined ? "ready" : "not ready";
+  if (!isRead || ![...readyPaths, ...livePaths, "/metrics"].includes(path)) return say(response, 404, plain, "there is nothing here\n");
+  if (path === "/metrics") {
+    if (metrics.mayRead(socket.remoteAddress ?? "")) return say(response, 200, expositionType, metrics.text());
+    return say(response, 403, plain, "metrics are not for this address: metricsFrom in the gateway's file, --metrics-from\n");
+  }
+  const isLive = livePaths.includes(path);
+  const status = isLive || reason === undefined ? 200 : 503;
+  const state = isLive ? "live" : reason === undefined ? "ready" : "not ready";
   if (headers.accept?.split(",").some((type) => type.trim().startsWith("application/json")) === true) {
     const told = { gateway, state, connections, ...(state === "not ready" ? { reason } : {}) };
     return say(response, status, "application/json", `${JSON.stringify(told)}\n`);
   }
-  say(response, status, "text/plain; charset=utf-8", `${state === "not ready" ? reason : state}\n`);
+  say(response, status, plain, `${state === "not ready" ? reason : state}\n`);
 }
+
+const readyPaths: readonly string[] = ["/", "/ready"];
+const livePaths: readonly string[] = ["/live", "/health"];
+const plain = "text/plain; charset=utf-8";
 
 function say(response: ServerResponse, status: number, type: string, text: string): void {
   response.writeHead(status, { "content-type": type, "content-length": text.length, "cache-control": "no-store", connection: "close" });

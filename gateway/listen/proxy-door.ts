@@ -1,9 +1,10 @@
-import { BlockList, isIPv6, type Server, type Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { Log } from "../../actors/gateway/ports.ts";
 import type { SteadyMs } from "../../sip/time.ts";
 import type { Counters } from "../counters.ts";
 import { proxyHeaderMs, proxyHeadersMax, proxySaidMs } from "../limits.ts";
 import { steadyNow } from "../steady-now.ts";
+import { Networks } from "./networks.ts";
 import { type ProxiedPlace, readProxyHeader } from "./proxy-header.ts";
 
 /**
@@ -11,7 +12,7 @@ import { type ProxiedPlace, readProxyHeader } from "./proxy-header.ts";
  * send one. Who is no balancer is passed on as he is: what he says is read by nobody as a header.
  */
 export class ProxyDoor {
-  #balancers = new BlockList();
+  readonly #balancers: Networks;
   readonly #counters: Counters;
   readonly #log: Log;
   readonly #named = new WeakMap<Socket, ProxiedPlace>();
@@ -22,18 +23,12 @@ export class ProxyDoor {
   constructor(balancers: readonly string[], counters: Counters, log: Log) {
     this.#counters = counters;
     this.#log = log;
-    this.believe(balancers);
+    this.#balancers = new Networks(balancers);
   }
 
   /** From now on these are the balancers, and no others. */
   believe(balancers: readonly string[]): void {
-    this.#balancers = new BlockList();
-    for (const each of balancers) {
-      const [address = "", bits] = each.split("/");
-      const family = familyOf(address);
-      if (bits === undefined) this.#balancers.addAddress(address, family);
-      else this.#balancers.addSubnet(address, Number(bits), family);
-    }
+    this.#balancers.become(balancers);
   }
 
   /** The phone that a balancer has named; undefined: the other end of the socket is the one that it is. */
@@ -58,7 +53,7 @@ export class ProxyDoor {
 
   #meet(socket: Socket, pass: () => void): void {
     const { remoteAddress = "" } = socket;
-    if (!this.#balancers.check(remoteAddress, familyOf(remoteAddress))) pass();
+    if (!this.#balancers.has(remoteAddress)) pass();
     else if (this.#waiting.size >= proxyHeadersMax) this.#refuse(socket, remoteAddress, "too many wait for theirs");
     else this.#read(socket, remoteAddress, pass);
   }
@@ -108,8 +103,4 @@ export class ProxyDoor {
     this.#saidAt = now;
     this.#log("proxy-header-refused", { from: balancer, reason, refused: this.#counters.proxyHeadersRefused });
   }
-}
-
-function familyOf(address: string): "ipv4" | "ipv6" {
-  return isIPv6(address) ? "ipv6" : "ipv4";
 }

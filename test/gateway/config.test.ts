@@ -60,6 +60,7 @@ describe("a good configuration", () => {
         cells: [{ id: "a", url: "http://127.0.0.1:8801" }],
         listeners: [{ transport: "UDP", host: "127.0.0.1", port: 5060, advertisedHost: "127.0.0.1" }],
         proxyFrom: [],
+        metricsFrom: [],
         dnsServers: [],
         limits: { connectionsMax: 20_000, messagesPerSource: 0, trusted: [] },
       },
@@ -139,7 +140,7 @@ describe("a wrong file is a UsageError with one line: file, key, reason", () => 
     [
       "a key that does not exist",
       `nmae = "g1"\n${good}`,
-      "F: nmae: is not known; known here: name, secret, secretFile, member, cells, listeners, tls, proxyFrom, health, dns, limits",
+      "F: nmae: is not known; known here: name, secret, secretFile, member, cells, listeners, tls, proxyFrom, health, metricsFrom, dns, limits",
     ],
     [
       "a key of a listener that does not exist",

@@ -41,6 +41,7 @@ export function configOf(
     cells: cells.map(({ id, url }) => ({ id, url })),
     listeners,
     proxyFrom: [],
+    metricsFrom: [],
     dnsServers: [],
     limits: { connectionsMax: 100, messagesPerSource: 0, trusted: [] },
     ...changes,

@@ -4,6 +4,8 @@ import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { freePorts } from "../../kit/world/free-ports.ts";
 import { until } from "../../kit/world/until.ts";
+import { type Health, HealthPage } from "../../gateway/listen/health-page.ts";
+import { Networks } from "../../gateway/listen/networks.ts";
 import { healthConnectionsMax, healthConnectionsPerSourceMax, healthRequestMs, healthSilentMs } from "../../gateway/limits.ts";
 import { mapOf } from "./fake-cell.ts";
 import { Started, listenerOf, startRig, type Rig } from "./harness.ts";
@@ -97,7 +99,7 @@ describe("the page for load balancers", () => {
   });
 
   test.each([
-    ["another path", "/metrics", {}],
+    ["another path", "/other", {}],
     ["a change", "/", { method: "POST", body: "x" }],
   ])("has nothing else: %s", async (_name, path, init) => {
     const { health } = await rig();
@@ -184,5 +186,47 @@ describe("the page for load balancers", () => {
     for (const name of silent) await connected(name);
     await until(() => closed.length === healthConnectionsPerSourceMax + 1);
     expect(closed).toEqual(["first", ...silent, "slow"]);
+  });
+});
+
+describe("/metrics", () => {
+  test("is for this machine, and counts what happens", async () => {
+    const { health, ports } = await rig();
+    const own = await ask(health, "/metrics");
+    expect(own).toMatch(/^200 # HELP tandem_gateway_info /);
+    expect(own).toMatch(/^tandem_gateway_ready 1$/m);
+    expect(own).toMatch(/^process_resident_memory_bytes [1-9]\d+$/m);
+    const phone = await StreamPhone.tcp(ports[1] ?? 0);
+    started.add(() => phone.close());
+    await until(async () => /^tandem_gateway_connections 1$/m.test(await ask(health, "/metrics")));
+    expect(await ask(health, "/metrics")).toMatch(/^tandem_gateway_connections_accepted_total 1$/m);
+  });
+
+  test("is refused to whom nobody has named, and he hears how that is done", async () => {
+    const port = await freePorts(1);
+    const readers = new Networks(["203.0.113.0/24"]);
+    const health = (): Health => ({ gateway: "g1", reason: undefined, connections: 0 });
+    const page = new HealthPage({ host: "127.0.0.1", port }, health, {
+      mayRead: (address) => readers.has(address),
+      text: () => "secret 1\n",
+    });
+    await page.start();
+    started.add(() => page.stop());
+    expect(await ask(port, "/metrics")).toBe("403 metrics are not for this address: metricsFrom in the gateway's file, --metrics-from");
+    readers.become(["127.0.0.1"]);
+    expect(await ask(port, "/metrics")).toBe("200 secret 1");
+    expect(await ask(port, "/ready")).toBe("200 ready");
+    expect(await ask(port, "/health")).toBe("200 live");
+  });
+
+  test.each([
+    [[], "203.0.113.9", false],
+    [["203.0.113.0/24"], "203.0.113.9", true],
+    [["203.0.113.0/24"], "203.0.114.9", false],
+    [["203.0.113.9"], "::ffff:203.0.113.9", true],
+    [["2001:db8::/64"], "2001:db8::7", true],
+    [["2001:db8::/64"], "", false],
+  ])("of %j: may %s read them? %s", (networks, address, may) => {
+    expect(new Networks(networks).has(address)).toBe(may);
   });
 });
