@@ -26,21 +26,20 @@ export async function cellSelf(env: Environment): Promise<CellSelf> {
   const map = clusterMapOf(env);
   const group = coreGroupObject(env);
   const lines = Array.from({ length: map.lineCount }, async (_, line) => await lineObject(env, line).softphones());
-  const [own, exchanges, softphones] = await Promise.all([
-    within(Promise.all([group.status(), group.isDiskFull(), group.signaturesRefused()]), cellAnswerMsMax),
+  const [[status, own], exchanges, softphones] = await Promise.all([
+    within(Promise.all([group.status(), group.ownShare()]), cellAnswerMsMax),
     Promise.allSettled(
       exchangesIn(map, env.CELL).map(async (exchange) => await within(exchangeObject(env, exchange).metrics(), exchangeCountsMsMax)),
     ),
     within(Promise.all(lines), exchangeCountsMsMax).catch(() => undefined),
   ]);
-  const [status, isDiskFull, signaturesRefused] = own;
   return {
     cell: env.CELL,
     code: codeOf(env),
     map,
     group: status,
-    isDiskFull,
-    signaturesRefused,
+    isDiskFull: own.isDiskFull === true,
+    signaturesRefused: own.signaturesRefused,
     exchanges: exchanges.flatMap((each) => (each.status === "fulfilled" ? [each.value] : [])),
     softphones: softphones?.reduce((sum, each) => sum + each, 0),
   };

@@ -62,6 +62,7 @@ export type CoreGroupStatus = GroupStatus & {
 
 /** What a core group knows of its cell that a summary of it says (`CellSummary`). */
 type OwnShare = {
+  /** Since the group started. */
   readonly signaturesRefused: number;
   readonly softphonesLeft: number | undefined;
   readonly isDiskFull?: true;
@@ -394,7 +395,6 @@ export class CoreGroupObject extends DurableObject<Environment> {
     console.warn(`cell ${this.env.CELL}: refused: ${otherVersionText(who, theirs, `cell ${this.env.CELL}`)}`);
   }
 
-  /** Since the group started. */
   /** What this object knows of its cell that a status says. */
   ownShare(): OwnShare {
     const { state, unheardBy = [] } = this.#group.status().cells.find(({ id }) => id === this.env.CELL) ?? {};
