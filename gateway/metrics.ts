@@ -49,7 +49,6 @@ const counted: Readonly<Record<Exclude<keyof Counters, "noisySources">, readonly
 
 /** The metrics of a gateway. No label is a stranger's word. */
 export function gatewayMetrics(self: GatewaySelf, process: ProcessUse): Metric[] {
-  const gauge = (name: string, help: string, value: number): Metric => single(`tandem_gateway_${name}`, "gauge", help, value);
   const { name, counters, isNative } = self;
   return [
     single("tandem_gateway_info", "gauge", "1; which gateway this is, and how it reads datagrams.", 1, {
@@ -69,4 +68,8 @@ export function gatewayMetrics(self: GatewaySelf, process: ProcessUse): Metric[]
     single("process_resident_memory_bytes", "gauge", "Memory of the process.", process.memoryOctets),
     single("process_start_time_seconds", "gauge", "When the process was started, in seconds since 1970.", process.startedAt),
   ];
+}
+
+function gauge(name: string, help: string, value: number): Metric {
+  return single(`tandem_gateway_${name}`, "gauge", help, value);
 }

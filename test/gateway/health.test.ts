@@ -14,6 +14,8 @@ import { StreamPhone } from "./phones.ts";
 const started = new Started();
 afterEach(() => started.end());
 
+const ready: Health = { gateway: "g1", reason: undefined, connections: 0 };
+
 async function rig(): Promise<Rig & { readonly health: number }> {
   const health = await freePorts(1);
   const system = await startRig(started, [listenerOf("UDP"), listenerOf("TCP")], {
@@ -205,8 +207,7 @@ describe("/metrics", () => {
   test("is refused to whom nobody has named, and he hears how that is done", async () => {
     const port = await freePorts(1);
     const readers = new Networks(["203.0.113.0/24"]);
-    const health = (): Health => ({ gateway: "g1", reason: undefined, connections: 0 });
-    const page = new HealthPage({ host: "127.0.0.1", port }, health, {
+    const page = new HealthPage({ host: "127.0.0.1", port }, () => ready, {
       mayRead: (address) => readers.has(address),
       text: () => "secret 1\n",
     });

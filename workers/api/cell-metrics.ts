@@ -47,13 +47,8 @@ export async function cellSelf(env: Environment): Promise<CellSelf> {
 
 /** The metrics of a cell. Labels are names of members, numbers of exchanges, methods and status codes of SIP: none is a stranger's word. */
 export function cellMetrics(self: CellSelf): Metric[] {
-  const { cell, code, map, group, exchanges, softphones } = self;
+  const { cell, code, group, exchanges, softphones } = self;
   const { view } = group;
-  const ofExchange = (valueOf: (each: ExchangeMetrics) => number): Sample[] =>
-    exchanges.map((each) => ({
-      labels: { exchange: String(each.exchange), role: roleOf(map, each.exchange, cell) },
-      value: valueOf(each),
-    }));
   return [
     single("tandem_cell_info", "gauge", "1; which code the Worker of this cell runs.", 1, { cell, code }),
     {
@@ -91,6 +86,19 @@ export function cellMetrics(self: CellSelf): Metric[] {
       type: "gauge",
       samples: softphones === undefined ? [] : [{ value: softphones }],
     },
+    ...exchangeMetrics(self),
+    ...sipMetrics(exchanges),
+  ];
+}
+
+/** What each replica of the cell has. */
+function exchangeMetrics({ cell, map, exchanges }: CellSelf): Metric[] {
+  const ofExchange = (valueOf: (each: ExchangeMetrics) => number): Sample[] =>
+    exchanges.map((each) => ({
+      labels: { exchange: String(each.exchange), role: roleOf(map, each.exchange, cell) },
+      value: valueOf(each),
+    }));
+  return [
     {
       name: "tandem_exchange_paired",
       help: "1: the other replica has all that this one has; 0: a failure now would cost something.",
@@ -127,7 +135,6 @@ export function cellMetrics(self: CellSelf): Metric[] {
       type: "gauge",
       samples: ofExchange(({ subscribers }) => subscribers),
     },
-    ...sipMetrics(exchanges),
   ];
 }
 
