@@ -1,7 +1,10 @@
 import { cellsText, exchangesText as exchangesNamed } from "../../cluster/group/exchanges-text.ts";
 import type { Change, Member, Status } from "../../schemas/api-answers.ts";
+import { hostsSchema } from "../../schemas/hosts.ts";
+import { read } from "../../schemas/reading.ts";
+import type { ApiClient } from "../api-client.ts";
 import type { Arguments } from "../arguments.ts";
-import { Failure } from "../errors.ts";
+import { Failure, printable } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { doublingText } from "../doubling-text.ts";
 import type { Run } from "../state-directory.ts";
@@ -19,7 +22,8 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const { api, domain, state } = findTarget(args, io.environment);
   const answer = await api.get("/api/status");
   const running = state?.readRun();
-  if (args.flags.has("json")) return io.out(`${JSON.stringify(withVersions(answer, running))}\n`);
+  const hosts = state?.readCluster()?.host === undefined ? [] : await hostVersions(api);
+  if (args.flags.has("json")) return io.out(`${JSON.stringify(withVersions(answer, running, hosts))}\n`);
   if (!isStatus(answer)) throw new Failure("the cell's answer is no status: is it of another version?");
   if (domain !== undefined) io.out(`Domain ${domain}, coordinator ${answer.coordinator}\n\n`);
   else io.out(`Coordinator ${answer.coordinator}\n\n`);
@@ -28,6 +32,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   io.out(`${gatewaysText(answer.gateways)}\n`);
   io.out(goneText(answer));
   io.out(versionsText(running));
+  io.out(hostVersionsText(hosts));
   io.out(codesText(answer.cells));
   io.out(countsText(answer));
   io.out(exchangesText(answer));
@@ -68,11 +73,30 @@ export function goneText({ gone = [] }: Pick<Status, "gone">): string {
     .join("");
 }
 
-/** The answer, with the version of each process that runs on this machine. */
-function withVersions(answer: unknown, running: Run | undefined): unknown {
+type HostVersion = { readonly host: string; readonly version: string };
+
+/** Which version `tandem` itself is of on each machine that has said it lately. A status is one without them, too. */
+async function hostVersions(api: ApiClient): Promise<HostVersion[]> {
+  const answer = await api.get("/api/hosts").catch(() => undefined);
+  const { value: hosts = [] } = read(hostsSchema, answer);
+  return hosts.flatMap(({ host, state, report }) => (report === undefined || state === "gone" ? [] : [{ host, version: report.version }]));
+}
+
+/** Of several machines: it matters while they are upgraded. What their cells and gateways run is said there. */
+export function hostVersionsText(hosts: readonly HostVersion[]): string {
+  if (hosts.length < 2) return "";
+  const by = Map.groupBy(hosts, ({ version }) => version);
+  if (by.size === 1) return `tandem itself is of the same version on all ${hosts.length} hosts, ${printable([...by.keys()].join(""))}.\n`;
+  const texts = Array.from(by, ([version, those]) => `${printable(version)} on ${those.map(({ host }) => host).join(", ")}`);
+  return `tandem itself is of several versions: ${texts.join("; ")}.\n`;
+}
+
+/** The answer, with the version of each process that runs on this machine, and of `tandem` itself on each. */
+function withVersions(answer: unknown, running: Run | undefined, hosts: readonly HostVersion[]): unknown {
   if (running === undefined || !isStatus(answer)) return answer;
   return {
     ...answer,
+    ...(hosts.length === 0 ? {} : { hosts }),
     cells: answer.cells.map((cell) => ({ ...cell, ...versionOf(cell.id, running.cells) })),
     gateways: answer.gateways.map((gateway) => ({ ...gateway, ...versionOf(gateway.id, running.gateways) })),
   };

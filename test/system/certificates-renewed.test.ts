@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -18,6 +18,7 @@ import { accountOf } from "../../kit/world/subscribers.ts";
 import { until } from "../../kit/world/until.ts";
 import { establish, exchange } from "./clients/call.ts";
 import { Phone } from "./clients/phone.ts";
+import { Registrant } from "./clients/registrant.ts";
 import { type Reached, wayOf } from "./clients/way.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "tandem-renewed-"));
@@ -97,11 +98,17 @@ it("are made anew by a cell when two thirds of their life are over, the cells st
   const [caller, callee] = phones;
   for (const phone of phones) expect((await phone.register()).status).toBe(200);
   const [first, second] = [await establish(caller, callee), await establish(caller, callee)];
+  const softphones = await Promise.all(system.run.cells.map(async ({ url }) => await Registrant.connect(url, "example.test")));
+  for (const [index, softphone] of softphones.entries()) expect((await softphone.register(`soft${index}`)).status).toBe(200);
+  // Each is sent elsewhere before its cell ends (RFC 6455 7.4.1), and not cut off.
+  const sentAway = Promise.all(softphones.map((softphone) => softphone.untilClosed()));
   grownOld();
   await until(() => ["cell a", "cell b"].every((cell) => lines.some((line) => line.startsWith(`${cell} restarted`))), 60_000);
   const cells = lines.filter((line) => /^cell . (?:ended|restarted)/.test(line)).map((line) => /^cell . \w+/.exec(line)?.[0]);
   expect(cells).toEqual(["cell a ended", "cell a restarted", "cell b ended", "cell b restarted"]);
-  expect(lines.filter((line) => line.includes("not renewed"))).toEqual([]);
+  expect(await sentAway).toEqual([1012, 1012]);
+  expect(lines.filter((line) => /not renewed|not drained|stays out/.test(line))).toEqual([]);
+  await until(() => !existsSync(state.file("taken-out")), 30_000);
   const day = 86_400_000;
   for (const id of [membership.host, "a", "b", "g1"]) {
     const certificate = new X509Certificate(readFileSync(membership.files(id).cert));
@@ -111,5 +118,5 @@ it("are made anew by a cell when two thirds of their life are over, the cells st
   for (const { caller: side } of [first, second]) expect(await exchange("BYE", side, callee)).toMatchObject({ status: 200 });
   const after = await establish(caller, callee);
   expect(await exchange("BYE", after.caller, callee)).toMatchObject({ status: 200 });
-  for (const phone of phones) phone.close();
+  for (const phone of [...phones, ...softphones]) phone.close();
 });

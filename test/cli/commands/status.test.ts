@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { cellsTable, codesText, countsText, exchangesText, gatewaysText, goneText, hindrancesText } from "../../../cli/commands/status.ts";
+import {
+  cellsTable,
+  codesText,
+  countsText,
+  exchangesText,
+  gatewaysText,
+  goneText,
+  hindrancesText,
+  hostVersionsText,
+} from "../../../cli/commands/status.ts";
 import type { Status } from "../../../schemas/api-answers.ts";
 
 type Gateway = Status["gateways"][number];
@@ -23,6 +32,15 @@ it("says of all gateways what they have counted when one has something", () => {
       "g2       up     0.1 s ago       0   120        7  12345  1551     12  yes",
       "",
     ].join("\n"),
+  );
+});
+
+it("says which version tandem itself is of, where there are several machines", () => {
+  expect(hostVersionsText([{ host: "h1", version: "0.1.0" }])).toBe("");
+  const two = ["h1", "h2"].map((host) => ({ host, version: "0.1.0" }));
+  expect(hostVersionsText(two)).toBe("tandem itself is of the same version on all 2 hosts, 0.1.0.\n");
+  expect(hostVersionsText([...two, { host: "h3", version: "0.2.0\u001b[2J" }])).toBe(
+    "tandem itself is of several versions: 0.1.0 on h1, h2; 0.2.0?[2J on h3.\n",
   );
 });
 
