@@ -95,7 +95,7 @@ export class Renewal {
     const { id } = cell;
     // It reads its certificate when it is told to start.
     if (supervisor.isStopped(`cell ${id}`)) return undefined;
-    const say = (text: string): void => reporter.event(`cell ${id}`, "draining", text.trim());
+    const say = (text: string): void => reporter.event(`cell ${id}`, "to be started again", text.trim());
     let isTaken = false;
     try {
       isTaken = isReplicated() && (await takenOut.take(id, say));

@@ -8,6 +8,8 @@ import type { StateDirectory } from "./state-directory.ts";
 
 /** A cell that its machine starts again is back within this: its softphones leave it first, which takes ten minutes at most (`drainMsMax`). */
 const othersMsMax = 900_000;
+/** One that has died is started again by its machine within seconds. What is down for longer stays so until somebody looks. */
+const downMsMax = 60_000;
 /** A cell that has answered a moment before is told in this time that it is in service. */
 const backMsMax = 15_000;
 const pollMs = 500;
@@ -20,8 +22,9 @@ export type TakenOutOptions = {
   readonly state: Pick<StateDirectory, "file" | "write">;
   /** Any cell, asked as commands are. */
   readonly api: () => Pick<ApiClient, "get" | "put">;
-  /** For a test that does not wait for minutes. */
+  /** For tests that do not wait for minutes. */
   readonly othersMsMax?: number;
+  readonly downMsMax?: number;
 };
 
 /**
@@ -62,10 +65,10 @@ export class TakenOut {
     const { state, othersMsMax: msMax = othersMsMax } = this.#options;
     if (!isToBeTaken(await statusOf(this.#api), cell)) return false;
     for (const until = performance.now() + msMax; ;) {
-      const resting = await this.#untilOthersServe(cell, until);
+      const resting = await this.#untilOthersServe(cell, until, say);
       state.write(fileName, `${cell}\n`);
       try {
-        if (await this.#isFirst(cell, resting, until)) {
+        if (await this.#isFirst(cell, resting, until, say)) {
           await untilEmpty(this.#api, cell, say, this.#over.signal);
           return true;
         }
@@ -96,23 +99,31 @@ export class TakenOut {
   }
 
   /** Of two cells that go in one moment at least one hears of the other. The later by name stays, and the earlier waits for it. */
-  async #isFirst(cell: string, resting: ReadonlySet<string>, until: number): Promise<boolean> {
+  async #isFirst(cell: string, resting: ReadonlySet<string>, until: number, say: (text: string) => void): Promise<boolean> {
     await this.#api.put(cellPath(cell), { draining: true });
     await untilHeard(this.#api, cell, ["draining"], this.#over.signal);
     const rivals = (await this.#awayBut(cell)).filter(({ id }) => !resting.has(id));
     if (rivals.some(({ id }) => id < cell)) return false;
-    if (rivals.length > 0) await this.#untilOthersServe(cell, until);
+    if (rivals.length > 0) await this.#untilOthersServe(cell, until, say);
     return true;
   }
 
   /** Resolves to those that are out of service for so long that an operator has done it. They have what their exchanges have. */
-  async #untilOthersServe(cell: string, until: number): Promise<ReadonlySet<string>> {
+  async #untilOthersServe(cell: string, until: number, say: (text: string) => void): Promise<ReadonlySet<string>> {
+    const { downMsMax: msMax = downMsMax } = this.#options;
+    let said = "";
+    let upAt = performance.now();
     for (; ; await this.#pause()) {
       const away = await this.#awayBut(cell);
-      const isLate = performance.now() > until;
-      const lost = away.find(({ state }) => state !== "draining");
-      if (isLate && lost !== undefined) throw new Needed(`cell ${lost.id} is ${lost.state}`);
-      if (isLate || away.length === 0) return new Set(away.map(({ id }) => id));
+      const now = performance.now();
+      const [down, lost] = [away.find(({ state }) => state === "down"), away.find(({ state }) => state !== "draining")];
+      if (down === undefined) upAt = now;
+      if (down !== undefined && now - upAt >= msMax) throw new Needed(`cell ${down.id} is down`);
+      if (lost !== undefined && now > until) throw new Needed(`cell ${lost.id} is ${lost.state}`);
+      if (now > until || away.length === 0) return new Set(away.map(({ id }) => id));
+      const text = `waits for ${away.map(({ id, state }) => `cell ${id}, which is ${state}`).join("; ")}`;
+      if (text !== said) say(text);
+      said = text;
     }
   }
 

@@ -66,8 +66,8 @@ const api = {
 };
 
 /** `othersMsMax`: how long it waits for others. */
-function takenOut(othersMsMax = 60_000): TakenOut {
-  const made = new TakenOut({ state, api: () => api, othersMsMax });
+function takenOut(othersMsMax = 60_000, downMsMax = 60_000): TakenOut {
+  const made = new TakenOut({ state, api: () => api, othersMsMax, downMsMax });
   started.push(made);
   return made;
 }
@@ -99,14 +99,18 @@ describe("a cell that is taken out of service by itself", () => {
 
   it("waits until all others serve", async () => {
     cells.set("a", "joining");
-    meanwhile = [silent, silent, () => cells.set("a", "up")];
-    expect(await takenOut().take("b", silent)).toBe(true);
+    meanwhile = [silent, silent, silent, () => cells.set("a", "up")];
+    const said: string[] = [];
+    expect(await takenOut(60_000, 0).take("b", (text) => void said.push(text))).toBe(true);
     expect(done).toEqual(["drain b"]);
+    expect(said).toEqual(["waits for cell a, which is joining"]);
   });
 
   it("is needed while another one stays away", async () => {
     cells.set("c", "down");
     await expect(takenOut(0).take("b", silent)).rejects.toThrow(new Needed("cell c is down"));
+    // It is not waited for as one that is started again.
+    await expect(takenOut(60_000, 0).take("b", silent)).rejects.toThrow(new Needed("cell c is down"));
     expect([done, mark()]).toEqual([[], false]);
   });
 
