@@ -325,6 +325,19 @@ export const subscriberImportSpec: CommandSpec = {
   options: targetOptions,
 };
 
+/** What a service has of its own. */
+const notOfService: readonly string[] = ["state", "json", "no-restart"];
+
+export const installServiceSpec: CommandSpec = {
+  name: "install-service",
+  summary: "Has systemd run this system, now and whenever this machine starts.",
+  positionals: [],
+  options: [
+    { name: "print", help: "shows the unit, and changes nothing" },
+    ...upSpec.options.filter(({ name }) => !notOfService.includes(name)),
+  ],
+};
+
 /** In the order in which the help shows them. */
 export const commandSpecs: readonly CommandSpec[] = [
   upSpec,
@@ -360,5 +373,6 @@ export const commandSpecs: readonly CommandSpec[] = [
   subscriberRemoveSpec,
   subscriberListSpec,
   subscriberImportSpec,
+  installServiceSpec,
   drillSpec,
 ];

@@ -5,6 +5,7 @@ import { HostAgent, localHost } from "./host-agent.ts";
 import { controlHandlersOf, LocalSystem, type LocalSystemOptions } from "./local-system.ts";
 import { programVersion, versionText } from "./program.ts";
 import type { Reporter } from "./reporter.ts";
+import { notifier, type ServiceManager, serviceManagerOf } from "./service/service-manager.ts";
 import { removedText, type StateDirectory } from "./state-directory.ts";
 import { whatHasJoined, whatToTry } from "./what-to-try.ts";
 
@@ -28,11 +29,13 @@ export async function withState<Result>(state: StateDirectory, act: (wasKilled: 
 export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
   const { reporter } = options;
   const stop = new AbortController();
+  const manager = ownServiceManager(reporter);
   // What processes say of each other's ends at ours is no news.
   const line: Reporter["line"] = (process, text, isWarning) => (stop.signal.aborted ? undefined : reporter.line(process, text, isWarning));
   const end = (cause: string): void => {
     if (stop.signal.aborted) return system.kill();
     reporter.event("tandem", "stops", cause);
+    manager.stopping();
     stop.abort();
     void system.stop();
   };
@@ -65,6 +68,7 @@ export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
     reporter.text(isFirst ? whatToTry(settings, domain, layout, passwords, host) : whatHasJoined(settings, domain, layout, host));
     const subscribers = Object.entries(passwords).map(([aor, password]) => ({ aor, password }));
     reporter.ready({ ...(host === undefined ? {} : { host }), ...system.run, subscribers });
+    manager.ready();
     await ended;
   } catch (error) {
     if (stop.signal.aborted) return;
@@ -75,5 +79,12 @@ export async function runToItsEnd(options: LocalSystemOptions): Promise<void> {
     control.close();
     await system.stop();
     unwatch();
+    manager.close();
   }
+}
+
+/** The launcher of a checkout is its parent, and may be the process that systemd knows. */
+function ownServiceManager(reporter: Reporter): ServiceManager {
+  const notify = notifier((reason) => reporter.event("tandem", "warns", reason));
+  return serviceManagerOf({ environment: process.env, pids: [process.pid, process.ppid], notify });
 }

@@ -77,6 +77,8 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/subscriber.ts")).list;
     case "subscriber import":
       return (await import("./commands/subscriber.ts")).importFile;
+    case "install-service":
+      return (await import("./commands/install-service.ts")).run;
     case "drill":
       return (await import("./commands/drill.ts")).run;
     default:

@@ -10,6 +10,7 @@ import { makeBundle } from "../bundle.ts";
 import { Failure } from "../errors.ts";
 import { type ProgramFile, commitOf, programFileName, program, programFileOf } from "../program.ts";
 import { licenseFiles } from "./licenses.ts";
+import { unitOf } from "../service/unit.ts";
 import { type TarFile, tarOf } from "./tar.ts";
 
 export type ArchiveOptions = {
@@ -55,7 +56,7 @@ async function filesOf(checkout: string, own: ProgramFile, work: string): Promis
   return [
     part("bin/tandem", "cli/package/tandem.sh", true),
     part("LICENSE", "LICENSE"),
-    part("tandem.service", "cli/package/tandem.service"),
+    { path: "tandem.service", isProgram: false, content: Buffer.from(archiveUnit()) },
     part("lib/wrangler.toml", "wrangler.toml"),
     { path: "lib/node", isProgram: true, from: realpathSync(join(checkout, "node_modules/.bin/node")) },
     { path: "lib/workerd", isProgram: true, from: realpathSync(program.workerd()) },
@@ -103,4 +104,17 @@ async function codeOf(checkout: string): Promise<TarFile[]> {
 function secondsOf(checkout: string): number {
   if (commitOf(checkout) === "") return 0;
   return Number(execFileSync("git", ["log", "-1", "--format=%ct"], { cwd: checkout, encoding: "utf8" }));
+}
+
+/** For who unpacks the archive in /opt and copies the unit by hand. */
+export function archiveUnit(): string {
+  return unitOf({
+    command: ["/opt/tandem/bin/tandem", "up", "--state", "/var/lib/tandem"],
+    more: "$TANDEM_OPTIONS",
+    environmentFile: "/etc/tandem/options",
+    remarks: [
+      "# Runs Tandem under systemd. Copy it to /etc/systemd/system and unpack the archive in /opt, with /opt/tandem as a link to it.",
+      "# Options of `tandem up` stand in /etc/tandem/options, for example: TANDEM_OPTIONS=--sip 192.0.2.10 --domain example.org",
+    ],
+  });
 }
