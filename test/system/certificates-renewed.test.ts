@@ -21,6 +21,8 @@ import { Phone } from "./clients/phone.ts";
 import { Registrant } from "./clients/registrant.ts";
 import { type Reached, wayOf } from "./clients/way.ts";
 
+/** Softphones leave each cell before it ends: some seconds, and many more on a busy machine. */
+const slowMsMax = 200_000;
 const directory = mkdtempSync(join(tmpdir(), "tandem-renewed-"));
 const state = new StateDirectory(directory);
 /** What the system has said, `cell a ended: ...`. */
@@ -101,7 +103,7 @@ it("are made anew by a cell when two thirds of their life are over, the cells st
   const softphones = await Promise.all(system.run.cells.map(async ({ url }) => await Registrant.connect(url, "example.test")));
   for (const [index, softphone] of softphones.entries()) expect(await softphone.register(`soft${index}`)).toMatchObject({ status: 200 });
   grownOld();
-  await until(() => ["cell a", "cell b"].every((cell) => lines.some((line) => line.startsWith(`${cell} restarted`))), 60_000);
+  await until(() => ["cell a", "cell b"].every((cell) => lines.some((line) => line.startsWith(`${cell} restarted`))), slowMsMax);
   const cells = lines.filter((line) => /^cell . (?:ended|restarted)/.test(line)).map((line) => /^cell . \w+/.exec(line)?.[0]);
   expect(cells).toEqual(["cell a ended", "cell a restarted", "cell b ended", "cell b restarted"]);
   // Each was sent elsewhere before its cell ended (RFC 6455 7.4.1), and not cut off.
@@ -118,4 +120,4 @@ it("are made anew by a cell when two thirds of their life are over, the cells st
   const after = await establish(caller, callee);
   expect(await exchange("BYE", after.caller, callee)).toMatchObject({ status: 200 });
   for (const phone of [...phones, ...softphones]) phone.close();
-});
+}, 300_000);
