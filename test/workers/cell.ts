@@ -3,7 +3,7 @@ import { env, exports } from "cloudflare:workers";
 import { beforeEach, vi } from "vitest";
 import { exchangeOf } from "../../cluster/map/cluster-map.ts";
 import { protocolVersion, versionHeader } from "../../cluster/protocol-version.ts";
-import { clusterMapOf, coreGroupName, exchangeName } from "../../workers/environment.ts";
+import { clusterMapOf, exchangeName } from "../../workers/environment.ts";
 import { authorizationFor, checkSignature, hashOf, isBodyOf, signedPathOf } from "../../workers/signature.ts";
 import { PeerReplica } from "./peer-replica.ts";
 
@@ -107,21 +107,13 @@ export function callApi(method: string, path: string, json?: unknown): Promise<R
 /**
  * Puts an exchange to sleep, its WebSockets kept. Completed transactions would keep it awake for up to 32 s, so they are made to end:
  * it is called back as if a minute had passed.
- *
- * One that begins something while it is put to sleep is never asleep, for its timers do not ring any more. So the core group, which tells it of views, stands still
- * meanwhile.
  */
 export async function putToSleep(exchange: number): Promise<void> {
-  const group = env.CORE_GROUP.getByName(coreGroupName);
-  await runInDurableObject(group, async (_group, state) => {
-    await state.blockConcurrencyWhile(async () => {
-      const stub = env.EXCHANGE.getByName(exchangeName(exchange));
-      vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
-      await runInDurableObject(stub, (instance) => instance.alarm());
-      vi.useRealTimers();
-      await evictDurableObject(stub, { webSockets: "hibernate" });
-    });
-  });
+  const stub = env.EXCHANGE.getByName(exchangeName(exchange));
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
+  await runInDurableObject(stub, (instance) => instance.alarm());
+  vi.useRealTimers();
+  await evictDurableObject(stub, { webSockets: "hibernate" });
 }
 
 /** A user whose exchange has its primary in cell a, the only cell of these tests. The same user for the same name and exchange. */
