@@ -271,6 +271,19 @@ export const undrainSpec: CommandSpec = {
   ],
 };
 
+export const deploySpec: CommandSpec = {
+  name: "deploy",
+  summary: "Puts the cells of tandem.toml on Cloudflare, or says the steps.",
+  positionals: [],
+  options: [
+    { name: "config", value: "FILE", help: "the system (tandem.toml); wrangler.toml is made beside it" },
+    { name: "dry-run", help: "writes nothing and asks nobody: wrangler checks what it would upload" },
+    { name: "yes", help: "does the steps, one after the other; typed again it goes on where it stopped" },
+    { name: "force", help: "gives up what somebody has changed in wrangler.toml by hand" },
+    jsonOption,
+  ],
+};
+
 export const reloadSpec: CommandSpec = {
   name: "reload",
   summary: "Reads this machine's certificates again, while calls stand.",
@@ -367,6 +380,7 @@ export const commandSpecs: readonly CommandSpec[] = [
   removeSpec,
   drainSpec,
   undrainSpec,
+  deploySpec,
   reloadSpec,
   upgradeSpec,
   subscriberAddSpec,

@@ -67,6 +67,8 @@ async function runOf(name: string): Promise<Run> {
       return (await import("./commands/upgrade.ts")).run;
     case "drain":
       return (await import("./commands/drain.ts")).drain;
+    case "deploy":
+      return (await import("./commands/deploy.ts")).run;
     case "undrain":
       return (await import("./commands/drain.ts")).undrain;
     case "subscriber add":

@@ -26,6 +26,17 @@ export function read<Schema extends GenericSchema>(schema: Schema, value: unknow
   return result.success ? { value: result.output } : { fault: faultOf(result.issues[0]) };
 }
 
+/** As {@link read}, and says all that is wrong: for a file that a person writes. */
+export function readAll<Schema extends GenericSchema>(
+  schema: Schema,
+  value: unknown,
+):
+  | { readonly value: InferOutput<Schema>; readonly faults?: undefined }
+  | { readonly value?: undefined; readonly faults: readonly Fault[] } {
+  const result = safeParse(schema, value);
+  return result.success ? { value: result.output } : { faults: result.issues.map(faultOf) };
+}
+
 /** In a line, for whoever sent the value. */
 export function faultText({ path, reason }: Fault): string {
   return path === "" ? reason : `${path} ${reason}`;

@@ -1,6 +1,7 @@
 import type { Secrets } from "../cluster/authority/keyring.ts";
 import type { ClusterMap } from "../cluster/map/cluster-map.ts";
 import { unsoundness } from "../cluster/map/sound-map.ts";
+import { jurisdictions, locationHints } from "../cluster/places.ts";
 import { writtenMapSchema } from "../schemas/cluster-map.ts";
 import { faultText, read } from "../schemas/reading.ts";
 import type { CoreGroupObject } from "./core-group/core-group-object.ts";
@@ -8,7 +9,7 @@ import type { ExchangeObject } from "./exchange/exchange-object.ts";
 import type { LedgerObject } from "./ledger/ledger-object.ts";
 import type { LineObject } from "./line/line-object.ts";
 import { Outgoing } from "./outgoing.ts";
-import { choicesText, isJurisdiction, isLocationHint, jurisdictions, locationHints } from "./places.ts";
+import { choicesText, isJurisdiction, isLocationHint } from "./places.ts";
 import { CellKeys, type CheckingKeys, type SigningKey } from "./member-keys.ts";
 
 /** What a cell's Worker is given: see wrangler.toml; `tandem up` gives the same to its workerd processes. */

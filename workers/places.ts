@@ -1,26 +1,16 @@
-/** Where Cloudflare lets objects be: https://developers.cloudflare.com/durable-objects/reference/data-location/. */
+import { jurisdictions, locationHints } from "../cluster/places.ts";
 
-export const locationHints: readonly DurableObjectLocationHint[] = [
-  "wnam",
-  "enam",
-  "sam",
-  "weur",
-  "eeur",
-  "apac",
-  "apac-ne",
-  "apac-se",
-  "oc",
-  "afr",
-  "me",
-];
-export const jurisdictions: readonly DurableObjectJurisdiction[] = ["eu", "us", "fedramp", "fedramp-high"];
+/** The lists of cluster/places.ts, as Cloudflare's types have them. */
+
+const hints: readonly DurableObjectLocationHint[] = locationHints;
+const borders: readonly DurableObjectJurisdiction[] = jurisdictions;
 
 export function isLocationHint(text: string): text is DurableObjectLocationHint {
-  return (locationHints as readonly string[]).includes(text);
+  return (hints as readonly string[]).includes(text);
 }
 
 export function isJurisdiction(text: string): text is DurableObjectJurisdiction {
-  return (jurisdictions as readonly string[]).includes(text);
+  return (borders as readonly string[]).includes(text);
 }
 
 /** What is said of one that is none of these. */

@@ -19,7 +19,11 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   if (!Object.hasOwn(rolesKnown, role)) throw usage(inviteSpec, `--role ${role}: must be gateway, cell or both`);
   const forMs = durationOf(values.get("for"));
   const { api, state } = findTarget(args, io.environment);
-  const listen = state?.readCluster()?.listen;
+  if (state === undefined)
+    throw new Failure(
+      "a system that is asked at a URL has no authority that invites: what goes into a gateway of one on Cloudflare, tandem deploy prints",
+    );
+  const listen = state.readCluster()?.listen;
   if (listen === undefined)
     throw new Failure("this machine is not offered to others: start it with tandem up --listen ADDRESS, and give this command there");
   const location = values.get("location");

@@ -1,6 +1,7 @@
 import { parse } from "smol-toml";
 import type { GenericSchema } from "valibot";
 import { describe, expect, it } from "vitest";
+import { systemFileSchema } from "../../cli/deploy/system-file.ts";
 import { configFileSchema } from "../../gateway/config/config-file.ts";
 import { writtenMapSchema } from "../../schemas/cluster-map.ts";
 import { read } from "../../schemas/reading.ts";
@@ -88,6 +89,7 @@ function pathsIn(value: unknown, path = ""): readonly string[] {
 
 const parts: readonly (readonly [string, GenericSchema, (text: string) => unknown])[] = [
   ["The file of a gateway", configFileSchema, parse],
+  ["The file of tandem deploy", systemFileSchema, parse],
   ["The cluster map", writtenMapSchema, JSON.parse],
 ];
 

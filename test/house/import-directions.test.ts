@@ -45,6 +45,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [
     "schemas",
     "cli/acme",
+    "cli/deploy",
     "cli/drill",
     "cli/package",
     "cli/service",
@@ -60,6 +61,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "kit/phone",
     "kit/world",
     "cli",
+    "cli/deploy",
     "cli/drill",
     "cli/service",
     "cluster",
@@ -71,6 +73,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "sip",
   ],
   "cli/acme": ["cli", "cluster/authority", "sip"],
+  "cli/deploy": ["schemas", "cli", "cluster", "cluster/map", "sip"],
   "cli/package": ["cli", "cli/service", "cluster"],
   "cli/service": ["cli"],
   "cli/drill": ["schemas", "kit/*", "cli", "cli/package", "cluster/authority", "sip", "sip/message"],
