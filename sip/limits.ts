@@ -204,8 +204,8 @@ export const pathValuesMax = 8;
 export const pathOctetsMax = 2_048;
 /** Longer User-Agents are cut, not refused. */
 export const userAgentOctetsMax = 128;
-/** RFC 5626 4.4: within this many seconds an outbound phone lets us hear something. */
-export const flowTimerSeconds = 120;
+/** RFC 5626 4.4: within this many seconds an outbound phone lets us hear something. Cloudflare closes a WebSocket that is idle for 100 s. */
+export const flowTimerSeconds = 90;
 
 /** One Authorization value, and its parameters (RFC 7616 defines 11): more is not read, the request counts as one without credentials. */
 export const credentialsOctetsMax = 2_048;

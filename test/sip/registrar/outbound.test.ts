@@ -14,7 +14,7 @@ describe("outbound", () => {
   it("[RFC5626 6] says Require: outbound and Flow-Timer, and remembers the flow", () => {
     const registrar = new TestRegistrar();
     const result = registrar.register(outbound("sip:bob@10.0.0.1;transport=tcp;ob", 1));
-    expect([result.status, headersOf(result, "Require"), headersOf(result, "Flow-Timer")]).toEqual([200, ["outbound"], ["120"]]);
+    expect([result.status, headersOf(result, "Require"), headersOf(result, "Flow-Timer")]).toEqual([200, ["outbound"], ["90"]]);
     expect(headersOf(result, "Contact")[0]).toContain(`;reg-id=1;${instance};expires=600`);
     expect(registrar.targets()).toMatchObject([
       { requestUri: "sip:bob@10.0.0.1;transport=tcp;ob", flow: flowOf("TCP"), group: "urn:uuid:00000000-0000-1000-8000-aabbccddeeff" },
