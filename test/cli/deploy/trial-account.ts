@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createHolder, type AddressInfo, type Server as Holder } from "node:net";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import { ApiClient } from "../../../cli/api-client.ts";
@@ -41,6 +41,8 @@ export class TrialAccount {
   readonly #secrets = new Map<string, string>();
   readonly #workers = new Set<string>();
   readonly #server: Server;
+  /** Cells that do not run: their ports are held, or another test would take one. */
+  readonly #holders = new Map<string, Holder>();
 
   private constructor(directory: string, bundle: Bundle, ports: Readonly<Record<string, number>>) {
     this.#directory = directory;
@@ -57,6 +59,7 @@ export class TrialAccount {
   /** `ports`: where each cell is to be. Files stand in the directory. */
   static async open(directory: string, ports: Readonly<Record<string, number>>): Promise<TrialAccount> {
     const account = new TrialAccount(directory, await makeBundle(join(directory, "bundle")), ports);
+    for (const cell of Object.keys(ports)) await account.#hold(cell);
     account.#server.listen(0, "127.0.0.1");
     await once(account.#server, "listening");
     return account;
@@ -74,6 +77,11 @@ export class TrialAccount {
 
   /** Ends a cell, and waits until it has. */
   async kill(cell: string): Promise<void> {
+    await this.#end(cell);
+    await this.#hold(cell);
+  }
+
+  async #end(cell: string): Promise<void> {
     const child = this.#running.get(cell);
     this.#running.delete(cell);
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -83,8 +91,27 @@ export class TrialAccount {
   }
 
   async close(): Promise<void> {
-    for (const cell of this.#running.keys()) await this.kill(cell);
+    for (const cell of Object.keys(this.#ports)) {
+      await this.#end(cell);
+      await this.#letGo(cell);
+    }
     this.#server.close();
+  }
+
+  /** Whoever connects is sent away at once. */
+  async #hold(cell: string): Promise<void> {
+    const holder = createHolder((socket) => socket.destroy());
+    holder.listen({ port: this.#ports[cell], host: "127.0.0.1" });
+    await once(holder, "listening");
+    this.#holders.set(cell, holder);
+  }
+
+  async #letGo(cell: string): Promise<void> {
+    const holder = this.#holders.get(cell);
+    this.#holders.delete(cell);
+    if (holder === undefined) return;
+    holder.close();
+    await once(holder, "close");
   }
 
   async #take(request: IncomingMessage): Promise<string> {
@@ -113,7 +140,8 @@ export class TrialAccount {
     }
     const secret = this.#secrets.get(cell);
     if (secret === undefined) throw new Error("The following required secrets have not been set: TANDEM_SECRET");
-    await this.kill(cell);
+    await this.#end(cell);
+    await this.#letGo(cell);
     await this.#start(cell, tag, toml, secret);
     this.#workers.add(name);
   }
