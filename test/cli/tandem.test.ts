@@ -83,7 +83,7 @@ describe("tandem", () => {
     [["subscriber", "add"], "\n  AOR           a user: alice, alice@example.test or sip:alice@example.test\n"],
     [["registrations"], "\n  AOR          a user: "],
     [["drain"], "\n  NAME          the letter of a cell, the name of a gateway, or a host "],
-    [["subscriber", "import"], "\n  FILE.csv     in UTF-8; "],
+    [["subscriber", "import"], "\n  FILE.csv     with a header, in UTF-8; "],
   ])("%j --help explains its arguments", async (words, line) => {
     expect((await runCommand([...words, "--help"])).out).toContain(line);
   });
