@@ -97,7 +97,7 @@ function freePbxRow(fields: Fields, domain: string | undefined, others: readonly
   const tech = fields("tech").trim().toLowerCase();
   if (tech !== "" && tech !== "sip" && tech !== "pjsip") return { other: tech };
   const aor = parseAddressOfRecord(fields("extension"), domain, others);
-  const secret = fields("secret") === "" ? fields("devinfo_secret") : fields("secret");
+  const secret = [fields("secret"), fields("devinfo_secret")].map(given).find((each) => each !== "") ?? "";
   if (secret === "") throw new Failure(`${aor}: the secret is empty`);
   return { record: subscriberRecordOf(aor, secret), isMd5Only: false };
 }
@@ -123,7 +123,7 @@ function hashIn(fields: Fields, name: string, digits: number, aor: string): stri
   return text;
 }
 
-/** MySQL writes NULL where there is nothing. */
+/** What is there: databases write these where there is nothing, and blanks alone are nobody's password. */
 function given(field: string): string {
-  return field === "NULL" ? "" : field;
+  return /^(?:null|\\N|\s*)$/i.test(field) ? "" : field;
 }

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Arguments } from "../arguments.ts";
+import { type Arguments, usage } from "../arguments.ts";
+import { installServiceSpec } from "../command-specs.ts";
 import type { Io } from "../io.ts";
 import { program } from "../program.ts";
 import { checkInstall, install, madeBy, type InstallPorts } from "../service/install.ts";
@@ -17,6 +18,9 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   // What would be wrong at the start is said now.
   settingsOf(args);
   const command = [...program.command, "up", "--state", statePath, ...wordsOf(args)];
+  const torn = command.find((word) => /\p{Cc}/u.test(word));
+  if (torn !== undefined)
+    throw usage(installServiceSpec, `${JSON.stringify(torn)}: a line break or another control character has no place in a unit`);
   const unit = unitOf({ command, remarks: [madeBy] });
   if (args.flags.has("print")) return io.out(unit);
   const ports: InstallPorts = {

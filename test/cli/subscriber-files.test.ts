@@ -84,6 +84,9 @@ describe("parseSubscribersCsv of Kamailio's subscriber table", () => {
     [`alice,Example.Test,,${md5("x")}`, "line 2: alice@example.test: its ha1 is good for Example.Test in these letters only"],
     [`alice,example.test,p1,${md5("x")}`, "line 2: alice@example.test: the password and its ha1 do not belong together"],
     ["alice,example.test,,secret", "line 2: alice@example.test: ha1 is not 32 hex digits"],
+    ["alice,example.test,\\N,\\N", "line 2: alice@example.test: the password is empty"],
+    ["alice,example.test,null,", "line 2: alice@example.test: the password is empty"],
+    ["alice,example.test,   ,", "line 2: alice@example.test: the password is empty"],
     ["alice,example.test,NULL,NULL", "line 2: alice@example.test: the password is empty"],
   ])("refuses %s", (row, reason) => {
     expect(() => parseSubscribersCsv(`username,domain,password,ha1\n${row}\n`, "example.test")).toThrow(reason);
@@ -112,6 +115,14 @@ describe("parseSubscribersCsv of FreePBX's extensions", () => {
         ["virtual", 2],
       ]),
     });
+  });
+
+  it.each(["NULL", "null", "\\N", "", "  "])("takes %j for no secret at all, and looks in the other column", (nothing) => {
+    const [head, row] = ["extension,tech,secret,devinfo_secret", `100,pjsip,${nothing},`];
+    expect(() => parseSubscribersCsv(`${head}\n${row}\n`, "example.test")).toThrow("line 2: 100@example.test: the secret is empty");
+    expect(parseSubscribersCsv(`${head}\n${row}real\n`, "example.test").subscribers).toEqual([
+      subscriberRecordOf("100@example.test", "real"),
+    ]);
   });
 
   it("reads the older export as well, and names whoever has no secret", () => {

@@ -1,4 +1,7 @@
 import { describe, expect, it, onTestFinished } from "vitest";
+import { env } from "cloudflare:workers";
+import { KnownReadiness } from "../../workers/api/metrics.ts";
+import { readyKnownMs, readyMsMax } from "../../workers/limits.ts";
 import { addSubscriber, get, map, peerIsUp, signature, userOf } from "./cell.ts";
 import { Softphone } from "./softphone.ts";
 
@@ -56,5 +59,24 @@ describe("who watches a cell without credentials", () => {
         { timeout: 20_000, interval: 100 },
       )
       .toEqual([200, "ready\n"]);
+  });
+});
+
+describe("what is known of readiness", () => {
+  it("is asked once for all who ask within a second, and again when a look has come to nothing", async () => {
+    const looks: ((reason: string | undefined) => void)[] = [];
+    const known = new KnownReadiness(() => new Promise((resolve) => looks.push(resolve)));
+    const first = known.reasonOf(env, 0);
+    looks[0]?.(undefined);
+    expect(await first).toBeUndefined();
+    expect(await known.reasonOf(env, readyKnownMs - 1)).toBeUndefined();
+    expect(looks).toHaveLength(1);
+    // The client of this one goes away, and nobody hears of it any more.
+    void known.reasonOf(env, readyKnownMs);
+    expect(await known.reasonOf(env, readyKnownMs + readyMsMax - 1)).toBeUndefined();
+    expect(looks).toHaveLength(2);
+    const third = known.reasonOf(env, readyKnownMs + readyMsMax);
+    looks[2]?.("draining");
+    expect(await third).toBe("draining");
   });
 });

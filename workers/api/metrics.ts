@@ -35,22 +35,25 @@ const uncached = { "cache-control": "no-store" };
  * What a cell is not ready for. Strangers may ask often, and must not keep the core group busy. One answer serves all who ask within a second, and the one before
  * while a new one is under way.
  */
-class KnownReadiness {
+export class KnownReadiness {
+  readonly #look: (env: Environment) => Promise<string | undefined>;
   #known: { readonly at: number; readonly reason: string | undefined } | undefined;
-  #isUnderWay = false;
+  /** When the latest look began. Its client may go away, and the rest of it with him: after a while it counts no more. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(look: (env: Environment) => Promise<string | undefined>) {
+    this.#look = look;
+  }
 
   async reasonOf(env: Environment, now: number): Promise<string | undefined> {
     const known = this.#known;
-    const isFresh = known !== undefined && now >= known.at && now - known.at < readyKnownMs;
-    if (known !== undefined && (isFresh || this.#isUnderWay)) return known.reason;
-    this.#isUnderWay = true;
-    try {
-      const reason = await reasonNow(env);
-      this.#known = { at: now, reason };
-      return reason;
-    } finally {
-      this.#isUnderWay = false;
-    }
+    const isFresh = known !== undefined && Math.abs(now - known.at) < readyKnownMs;
+    const isUnderWay = Math.abs(now - this.#lookedAt) < readyMsMax;
+    if (known !== undefined && (isFresh || isUnderWay)) return known.reason;
+    this.#lookedAt = now;
+    const reason = await this.#look(env);
+    this.#known = { at: now, reason };
+    return reason;
   }
 }
 
@@ -65,4 +68,4 @@ async function reasonNow(env: Environment): Promise<string | undefined> {
   }
 }
 
-const known = new KnownReadiness();
+const known = new KnownReadiness(reasonNow);

@@ -69,4 +69,9 @@ describe("tandem install-service", () => {
     expect(await runCommand(["install-service", "--print", "--cells", "none"])).toMatchObject({ code: 2, out: "" });
     expect((await runCommand(["install-service", "--print", "--state", "x"])).err).toMatch(/unknown option --state/);
   });
+
+  it("takes no line of somebody else's into the unit", async () => {
+    const words = ["install-service", "--print", "--tls-key", "/etc/k", "--tls-cert", "/etc/a\nUser=root"];
+    expect(await runCommand(words)).toMatchObject({ code: 2, out: "", err: expect.stringContaining("has no place in a unit") });
+  });
 });
