@@ -98,7 +98,7 @@ function answer(
   const isRead = method === "GET" || method === "HEAD";
   if (!isRead || ![...readyPaths, ...livePaths, "/metrics"].includes(path)) return say(response, 404, plain, "there is nothing here\n");
   if (path === "/metrics") {
-    if (metrics.mayRead(socket.remoteAddress ?? "")) return say(response, 200, expositionType, metrics.text());
+    if (isOfThisMachine(socket) || metrics.mayRead(socket.remoteAddress ?? "")) return say(response, 200, expositionType, metrics.text());
     return say(response, 403, plain, "metrics are not for this address: metricsFrom in the gateway's file, --metrics-from\n");
   }
   const isLive = livePaths.includes(path);
@@ -109,6 +109,11 @@ function answer(
     return say(response, status, "application/json", `${JSON.stringify(told)}\n`);
   }
   say(response, status, plain, `${state === "not ready" ? reason : state}\n`);
+}
+
+/** Whoever comes from the very address that he asks is here: nobody else gets an answer at that. */
+function isOfThisMachine({ remoteAddress, localAddress }: Pick<Socket, "remoteAddress" | "localAddress">): boolean {
+  return remoteAddress !== undefined && remoteAddress === localAddress;
 }
 
 const readyPaths: readonly string[] = ["/", "/ready"];

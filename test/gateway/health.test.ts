@@ -31,9 +31,9 @@ async function ask(port: number, path = "/", init: RequestInit = {}): Promise<st
 }
 
 /** The same, by a balancer that has this address. What goes wrong is told as text. */
-function askFrom(localAddress: string, port: number): Promise<string> {
+function askFrom(localAddress: string, port: number, path = "/"): Promise<string> {
   return new Promise((resolve) => {
-    const request = get({ host: "127.0.0.1", port, localAddress, agent: false, timeout: 2_000 }, (response) => {
+    const request = get({ host: "127.0.0.1", port, path, localAddress, agent: false, timeout: 2_000 }, (response) => {
       response.setEncoding("utf8").on("data", (text: string) => resolve(`${response.statusCode} ${text.trimEnd()}`));
     });
     request.on("timeout", () => request.destroy(new Error("no answer in time")));
@@ -213,9 +213,12 @@ describe("/metrics", () => {
     });
     await page.start();
     started.add(() => page.stop());
-    expect(await ask(port, "/metrics")).toBe("403 metrics are not for this address: metricsFrom in the gateway's file, --metrics-from");
-    readers.become(["127.0.0.1"]);
+    expect(await askFrom("127.0.0.2", port, "/metrics")).toBe(
+      "403 metrics are not for this address: metricsFrom in the gateway's file, --metrics-from",
+    );
     expect(await ask(port, "/metrics")).toBe("200 secret 1");
+    readers.become(["127.0.0.2"]);
+    expect(await askFrom("127.0.0.2", port, "/metrics")).toBe("200 secret 1");
     expect(await ask(port, "/ready")).toBe("200 ready");
     expect(await ask(port, "/health")).toBe("200 live");
   });

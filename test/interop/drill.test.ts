@@ -60,14 +60,14 @@ describe("tandem drill", () => {
     expect(err).toContain("kill-cell UDP");
   });
 
-  it("ends with everything it has started when it is told to, in the middle", { timeout: 60_000 }, async () => {
+  it("ends with everything it has started when it is told to, in the middle", { timeout: 240_000 }, async () => {
     const child = spawn(node, [resolve(root, "cli/tandem.ts"), "drill", "--quick", "--fault", "freeze-cell", "--transport", "tcp"], {
       stdio: ["ignore", "ignore", "pipe"],
     });
     const closed = once(child, "close");
     const lines: string[] = [];
     createInterface({ input: child.stderr }).on("line", (line) => void lines.push(line));
-    await until(() => lines.some((line) => line.includes("new calls a second")));
+    await until(() => lines.some((line) => line.includes("new calls a second")), 120_000);
     const started = descendantsOf(child.pid ?? 0);
     expect(started.length).toBeGreaterThanOrEqual(4);
     child.kill("SIGINT");
