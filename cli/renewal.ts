@@ -19,7 +19,7 @@ export type RenewalOptions = {
   readonly members: Pick<LocalMembers, "renew" | "identity"> | undefined;
   /** Any cell, asked for what the processes of this machine need. */
   readonly api: () => Pick<ApiClient, "put">;
-  readonly takenOut: Pick<TakenOut, "take" | "giveBack" | "left" | "isOver" | "stop">;
+  readonly takenOut: Pick<TakenOut, "take" | "giveBack" | "forget" | "left" | "isOver" | "stop">;
   /** Cells have what others have, so one may be taken out of service. */
   readonly isReplicated: () => boolean;
   readonly summaryOf: (cell: CellOfLayout) => Promise<unknown>;
@@ -37,6 +37,7 @@ export class Renewal {
   readonly #options: RenewalOptions;
   #timer: NodeJS.Timeout | undefined;
   #renewing: Promise<readonly string[]> | undefined;
+  #givingBack: Promise<void> | undefined;
   /** Cells that run with a certificate of before, and since when they are to be started again, ms. */
   readonly #due = new Map<string, number>();
 
@@ -51,8 +52,7 @@ export class Renewal {
       this.certificates().catch((error: unknown) => {
         if (!this.#options.takenOut.isOver) reporter.event("tandem", "warns", `${notRenewedText(error)}; tried again in an hour`);
       });
-    const { left } = this.#options.takenOut;
-    if (left !== "") void this.#giveBack(left);
+    void this.#giveBackLeft();
     this.#timer = setInterval(() => void look(), lookMs).unref();
   }
 
@@ -74,6 +74,8 @@ export class Renewal {
 
   async #certificates(): Promise<readonly string[]> {
     const { members, cells, api, reporter, changed } = this.#options;
+    // First of all: none is taken meanwhile, so what is out of service was left so.
+    await this.#giveBackLeft();
     if (members === undefined) return [];
     const renewed = await members.renew(cells(), api(), new Date());
     if (renewed.length > 0) {
@@ -109,6 +111,22 @@ export class Renewal {
     const isBack = await this.#startAgain(cell, "it has another certificate", true);
     if (isTaken) await this.#giveBack(id);
     return isBack ? undefined : `cell ${id} is not back with its own`;
+  }
+
+  /** Cells that could not be taken back before, by this process or the one before it. */
+  #giveBackLeft(): Promise<void> {
+    this.#givingBack ??= this.#giveBackEach().finally(() => {
+      this.#givingBack = undefined;
+    });
+    return this.#givingBack;
+  }
+
+  async #giveBackEach(): Promise<void> {
+    const { cells, takenOut } = this.#options;
+    for (const id of takenOut.left) {
+      if (cells().some((cell) => cell.id === id)) await this.#giveBack(id);
+      else takenOut.forget(id);
+    }
   }
 
   async #giveBack(cell: string): Promise<void> {

@@ -28,8 +28,8 @@ export type TakenOutOptions = {
 };
 
 /**
- * Takes a cell of this machine out of service, and back, when nobody looks on. Other machines may do the same in the same moment. Which cell it is stands in a file:
- * whatever ends this process, the next start takes it back.
+ * Takes a cell of this machine out of service, and back, when nobody looks on. Other machines may do the same in the same moment. Which cells they are stands in a file, until
+ * they serve again: whatever ends this process, or keeps one from hearing of it, it is taken back later.
  */
 export class TakenOut {
   readonly #options: TakenOutOptions;
@@ -48,13 +48,18 @@ export class TakenOut {
     this.#over.abort();
   }
 
-  /** The cell that was out of service by this when the process before ended; empty: none. */
-  get left(): string {
+  /** The cells that are out of service by this, or by the process before, by name. */
+  get left(): readonly string[] {
     try {
-      return readFileSync(this.#options.state.file(fileName), "utf8").trim();
+      return readFileSync(this.#options.state.file(fileName), "utf8").split(/\s+/).filter(Boolean);
     } catch {
-      return "";
+      return [];
     }
+  }
+
+  /** A cell is none of this machine any longer. */
+  forget(cell: string): void {
+    this.#write(this.left.filter((each) => each !== cell));
   }
 
   /**
@@ -62,11 +67,11 @@ export class TakenOut {
    * {@link Needed} when another one stays away.
    */
   async take(cell: string, say: (text: string) => void): Promise<boolean> {
-    const { state, othersMsMax: msMax = othersMsMax } = this.#options;
+    const { othersMsMax: msMax = othersMsMax } = this.#options;
     if (!isToBeTaken(await statusOf(this.#api), cell)) return false;
     for (const until = performance.now() + msMax; ;) {
       const resting = await this.#untilOthersServe(cell, until, say);
-      state.write(fileName, `${cell}\n`);
+      this.#write([...this.left, cell]);
       try {
         if (await this.#isFirst(cell, resting, until, say)) {
           await untilEmpty(this.#api, cell, say, this.#over.signal);
@@ -86,12 +91,19 @@ export class TakenOut {
       try {
         await this.#api.put(cellPath(cell), { draining: false });
         await untilHeard(this.#api, cell, ["up"], this.#over.signal);
-        rmSync(this.#options.state.file(fileName), { force: true });
+        this.forget(cell);
         return;
       } catch (error) {
         if (!(error instanceof Failure) || performance.now() > until) throw error;
       }
     }
+  }
+
+  #write(cells: readonly string[]): void {
+    const { state } = this.#options;
+    const names = [...new Set(cells)].toSorted();
+    if (names.length === 0) rmSync(state.file(fileName), { force: true });
+    else state.write(fileName, `${names.join("\n")}\n`);
   }
 
   get #api(): Pick<ApiClient, "get" | "put"> {

@@ -14,17 +14,21 @@ type Rigged = {
   /** What becomes of a wish to take a cell out of service; false: it is the only one. */
   readonly take?: (cell: string) => boolean;
   readonly isReplicated?: boolean;
-  /** A cell that was out of service when the process before ended. */
-  readonly left?: string;
+  /** Cells that were out of service when the process before ended. */
+  readonly left?: readonly string[];
+  /** So often a cell that is taken back does not answer. */
+  readonly silent?: number;
 };
 
 /** A machine with two cells. */
-function machine({ due, dead, take = () => true, isReplicated = true, left = "" }: Rigged): {
+function machine({ due, dead, take = () => true, isReplicated = true, left = [], silent = 0 }: Rigged): {
   readonly renewal: Renewal;
   readonly seen: string[];
 } {
   const seen: string[] = [];
   const lists = [...due];
+  const out = new Set(left);
+  let unanswered = silent;
   const renewal = new Renewal({
     cells: () => cells,
     members: {
@@ -36,15 +40,24 @@ function machine({ due, dead, take = () => true, isReplicated = true, left = "" 
     },
     api: () => ({ put: async () => undefined }),
     takenOut: {
-      left,
+      get left() {
+        return [...out];
+      },
+      forget: (cell) => void (out.delete(cell) && seen.push(`${cell} forgotten`)),
       isOver: false,
       stop: () => undefined,
       take: async (cell) => {
         const isTaken = take(cell);
         if (isTaken) seen.push(`out ${cell}`);
+        if (isTaken) out.add(cell);
         return isTaken;
       },
-      giveBack: async (cell) => void seen.push(`back ${cell}`),
+      giveBack: async (cell) => {
+        unanswered -= 1;
+        if (unanswered >= 0) throw new Failure(`cell ${cell} cannot be reached`);
+        out.delete(cell);
+        seen.push(`back ${cell}`);
+      },
     },
     isReplicated: () => isReplicated,
     summaryOf: async () => ({}),
@@ -132,9 +145,18 @@ it("a cell whose softphones do not go is started again all the same, and that is
   expect(seen).toEqual([...begin, "cell a not drained", "cell a"]);
 });
 
-it("a cell that was out of service when the process before ended is taken back", () => {
-  const { renewal, seen } = machine({ due: [], left: "b" });
+it("cells that were out of service when the process before ended are taken back, and one that is gone is forgotten", async () => {
+  const { renewal, seen } = machine({ due: [], left: ["b", "z"] });
   renewal.start(60_000);
   renewal.stop();
-  expect(seen).toEqual(["back b"]);
+  await renewal.certificates();
+  expect(seen).toEqual(["back b", "z forgotten", "asked"]);
+});
+
+it("a cell that could not be taken back is tried again at the next look, before others go", async () => {
+  const { renewal, seen } = machine({ due: [["a"], ["b"]], silent: 1 });
+  expect(await renewal.certificates()).toEqual(["a"]);
+  expect(seen).toEqual([...begin, "out a", "cell a", "cell a stays out of service"]);
+  expect(await renewal.certificates()).toEqual(["b"]);
+  expect(seen.slice(6)).toEqual(["back a", ...begin, "out b", "cell b", "back b"]);
 });

@@ -83,10 +83,10 @@ describe("a cell that is taken out of service by itself", () => {
     const out = takenOut();
     expect(await out.take("b", (text) => void said.push(text))).toBe(true);
     expect(softphones).toBe(0);
-    expect([out.left, new TakenOut({ state, api: () => api }).left]).toEqual(["b", "b"]);
+    expect([out.left, new TakenOut({ state, api: () => api }).left]).toEqual([["b"], ["b"]]);
     await out.giveBack("b");
     expect(done).toEqual(["drain b", "undrain b"]);
-    expect([mark(), out.left]).toEqual([false, ""]);
+    expect([mark(), out.left]).toEqual([false, []]);
   });
 
   it("stays as it is where it is the only one, or was out of service before", async () => {
@@ -161,8 +161,19 @@ describe("a cell that is taken out of service by itself", () => {
     await until(() => reason !== undefined);
     expect([out.isOver, done, mark()]).toEqual([true, ["drain b"], true]);
     const next = takenOut();
-    await next.giveBack(next.left);
+    for (const cell of next.left) await next.giveBack(cell);
     expect([done, cells.get("b"), mark()]).toEqual([["drain b", "undrain b"], "up", false]);
+  });
+
+  it("is not forgotten where it was not taken back when another one goes", async () => {
+    state.write("taken-out", "a\n");
+    const out = takenOut();
+    expect(await out.take("b", silent)).toBe(true);
+    expect(out.left).toEqual(["a", "b"]);
+    await out.giveBack("b");
+    expect(takenOut().left).toEqual(["a"]);
+    await out.giveBack("a");
+    expect(mark()).toBe(false);
   });
 
   it("is told again that it serves while it does not answer yet", async () => {
